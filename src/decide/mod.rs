@@ -1,0 +1,6 @@
+//! Decisions: values in, values out.
+//!
+//! Nothing here touches a file, a clock, the environment or a process, and nothing panics.
+
+pub mod policy;
+pub mod window;

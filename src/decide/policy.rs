@@ -1,0 +1,170 @@
+//! The site's and the clients' rules, read from text. Pure: the text comes from `act::config`, which has checked whose file it is.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::terms::client::ClientName;
+use crate::terms::key::Fingerprint;
+use crate::terms::reason::Origin;
+use crate::terms::snapshot::NamePattern;
+use crate::terms::verb::Verb;
+use crate::terms::zone::ZoneName;
+
+use super::window::Window;
+
+/// A client's policy: what `policies/<client>.yaml` says, over the site's `defaults:`, over the built-in defaults.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// The client, by the file's name.
+    pub client: ClientName,
+    /// `user:` The unix account that may speak for the client; default: the client's name.
+    pub user: String,
+    /// `keys:` The keys that may speak for it; `None`: any key that sshd lets in.
+    pub keys: Option<Vec<Fingerprint>>,
+    /// `from:` Where it may come from; `None`: anywhere.
+    pub from: Option<Vec<Source>>,
+    /// `when:` When it may come; `None`: always.
+    pub when: Option<Vec<Window>>,
+    /// `timezone:` The zone of `when`; default UTC.
+    pub timezone: ZoneName,
+    /// `verbs:` What it may ask for; help is always allowed.
+    pub verbs: Vec<Verb>,
+    /// `path:` Its repository, absolute; default `<store>/<client>`.
+    pub path: PathBuf,
+    /// `snapshots: {name: …}` How snapshots are named.
+    pub names: NamePattern,
+    /// `report:` Which pushes ask for a job report.
+    pub report: Report,
+    /// `hooks:` What runs before and after a push.
+    pub hooks: Hooks,
+    /// `time_limits: {idle: …}` rsync ends when nothing moves for this long.
+    pub idle: Duration,
+    /// `time_limits: {push: …}` rsync is ended after this long, and what was received is kept.
+    pub deadline: Duration,
+    /// `require_mount:` Refuse while the store is not a mount point.
+    pub require_mount: bool,
+    /// `options: {allow: […]}` Options of rsync that need the administrator's word.
+    pub allowed_options: Vec<String>,
+    /// Where each key stands.
+    pub origins: Origins,
+}
+
+/// Where a client may come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A network or a single address.
+    Network(IpNet),
+    /// A name, resolved when the client connects.
+    Host(String),
+}
+
+/// Which pushes ask for a job report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// Every one.
+    Always,
+    /// Those with warnings and those that failed; the default.
+    Problems,
+    /// None; what went wrong is still an alert.
+    Never,
+}
+
+/// Commands of the administrator, run as the account, without a shell. Each is an absolute path and its arguments.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hooks {
+    /// Before a push or at `prepare`: one that fails refuses.
+    pub prepare: Vec<Vec<String>>,
+    /// After publishing.
+    pub complete: Vec<Vec<String>>,
+    /// Each one's time limit.
+    pub time_limit: Duration,
+}
+
+/// Where each top-level key of a policy stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// The policy's own file.
+    pub file: PathBuf,
+    /// Keys that stand in a file, with that file and line.
+    pub keys: Vec<(String, Origin)>,
+}
+
+impl Origins {
+    /// Where `key` stands; line 0 of the policy's file when it is a default.
+    #[must_use]
+    pub fn of(&self, key: &str) -> Origin {
+        let found = self.keys.iter().find(|(name, _)| name == key);
+        found.map_or_else(|| Origin { file: self.file.clone(), line: 0 }, |(_, origin)| origin.clone())
+    }
+}
+
+/// The site: what `snapgate.yaml` says.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The file.
+    pub file: PathBuf,
+    /// `store:` Where repositories are by default.
+    pub store: PathBuf,
+    /// `rsync:` The real rsync.
+    pub rsync: PathBuf,
+    /// `spool:` Where events wait for the mailer.
+    pub spool: PathBuf,
+    /// `syslog:` The daemon's socket; `None`: `off`.
+    pub syslog: Option<PathBuf>,
+    /// `jail:` Whether rsync is jailed; only `off` turns it off.
+    pub jail: bool,
+    /// `mail:` How mail leaves.
+    pub mail: MailSettings,
+}
+
+/// How mail leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailSettings {
+    /// `from:` The sender; `None`: `snapgate@` and the host's name.
+    pub from: Option<String>,
+    /// `to:` Who gets alerts; default root.
+    pub to: Vec<String>,
+    /// `reports_to:` Who gets job reports; default: as `to`.
+    pub reports_to: Vec<String>,
+    /// `transport:` The way.
+    pub transport: Transport,
+    /// `password_file:` The SMTP password, alone on the first line.
+    pub password_file: Option<PathBuf>,
+    /// `ca_file:` Certificates (PEM) to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The way of a mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transport {
+    /// `sendmail` or `sendmail:/path`: the local mailer.
+    Sendmail(PathBuf),
+    /// `smtp://`, `starttls://`, `smtps://`, with `user@` where it needs one.
+    Smtp {
+        /// The server's name or address.
+        host: String,
+        /// Its port; by default 25, 587 and 465.
+        port: u16,
+        /// How the connection is protected.
+        tls: Tls,
+        /// The account there.
+        user: Option<String>,
+    },
+    /// `file:/some/dir`: a directory of `.eml` files.
+    Directory(PathBuf),
+    /// `off`: no mail at all.
+    Off,
+}
+
+/// How an SMTP connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// Not at all (`smtp://`): for a server on this machine.
+    None,
+    /// STARTTLS, required (`starttls://`).
+    Starttls,
+    /// From the first byte (`smtps://`).
+    Implicit,
+}

@@ -1,0 +1,11 @@
+//! snapgate, the gate between sshd and rsync on a backup server.
+//!
+//! Four layers; arrows point down only, and `tests/tidy.rs` fails on one that does not:
+//! stories ([`cli`], [`serve`], [`watch`], …) → [`act`] (effects) → [`decide`] (pure) → [`terms`] (nouns).
+//! The shape and its invariants are in `docs/architecture.md`.
+
+pub mod act;
+pub mod cli;
+pub mod decide;
+pub mod serve;
+pub mod terms;

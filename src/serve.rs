@@ -1,0 +1,1 @@
+//! One connection, from sshd to the last line of the log.

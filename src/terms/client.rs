@@ -1,0 +1,76 @@
+//! The name of a client. It becomes a file name and a word in mails, so it is checked here and nowhere else.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::limits::MAX_CLIENT_NAME;
+
+/// A client's name: letters, digits, `.`, `_` and `-`, beginning with a letter or digit, at most
+/// [`MAX_CLIENT_NAME`] bytes. It is safe as a single path component and in a mail header.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ClientName(String);
+
+/// The text is not a client's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a client's name: use letters, digits, `.`, `_` and `-`, beginning with a letter or digit")]
+pub struct NotAClientName(pub String);
+
+impl ClientName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ClientName {
+    type Err = NotAClientName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+        let rest = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        if first && rest && text.len() <= MAX_CLIENT_NAME {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotAClientName(super::text::printable(text.as_bytes())))
+        }
+    }
+}
+
+impl TryFrom<String> for ClientName {
+    type Error = NotAClientName;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<ClientName> for String {
+    fn from(name: ClientName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for ClientName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_leave_its_directory_or_break_a_header() {
+        for good in ["web1", "rt-1080.example", "A", "9"] {
+            assert!(good.parse::<ClientName>().is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", ".web", "a/b", "a b", "a\nb", "é", "-x", &"a".repeat(65)] {
+            assert!(bad.parse::<ClientName>().is_err(), "{bad}");
+        }
+    }
+}

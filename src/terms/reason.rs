@@ -1,0 +1,264 @@
+//! Why something was refused or went wrong: a stable code, words for the client, and everything for the administrator.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A stable name for a reason. It stands in answers, logs and mails, and scripts match on it: never renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// No policy is for this account and key.
+    NoPolicy,
+    /// The site or policy file cannot be used.
+    Config,
+    /// The policy is for another unix account.
+    Account,
+    /// The key is not one of the policy's.
+    Key,
+    /// The address is not one of the policy's.
+    Address,
+    /// Outside the policy's hours.
+    Window,
+    /// The policy does not allow this verb.
+    Verb,
+    /// A terminal was asked for.
+    Login,
+    /// sftp.
+    Sftp,
+    /// scp.
+    Scp,
+    /// Some other program.
+    Program,
+    /// `rsync --daemon`.
+    Daemon,
+    /// The command cannot be read: control bytes, no UTF-8, shell characters, wrong shape.
+    Command,
+    /// The command is too long.
+    TooLong,
+    /// An option of rsync that is not allowed.
+    Option,
+    /// A pull.
+    Pull,
+    /// The destination leaves the snapshot.
+    Path,
+    /// More than one destination.
+    Destinations,
+    /// `complete` or `abort` without `prepare`.
+    Transaction,
+    /// Another push of this client is running.
+    Busy,
+    /// The server's clock is before the newest snapshot.
+    Clock,
+    /// There is a snapshot of this very minute (or whatever the pattern's unit is).
+    TooSoon,
+    /// The store is not there, not ours, full or read-only.
+    Store,
+    /// rsync is missing or does not start.
+    Rsync,
+    /// The kernel cannot hold the jail.
+    Jail,
+    /// A prepare hook said no.
+    Hook,
+    /// What arrived is no backup.
+    Unpublished,
+    /// The push took too long.
+    Deadline,
+    /// Something that should not happen.
+    Internal,
+}
+
+/// The exit codes of snapgate's own; rsync's are 0 to 35 and passed through (`sysexits.h`).
+pub mod exit {
+    /// The command has no meaning here (`EX_USAGE`).
+    pub const USAGE: u8 = 64;
+    /// What arrived is no backup (`EX_DATAERR`).
+    pub const DATA: u8 = 65;
+    /// A bug or a system call that should not fail (`EX_SOFTWARE`).
+    pub const INTERNAL: u8 = 70;
+    /// Try again later (`EX_TEMPFAIL`).
+    pub const BUSY: u8 = 75;
+    /// Refused (`EX_NOPERM`).
+    pub const REFUSED: u8 = 77;
+    /// The server is not set up (`EX_CONFIG`).
+    pub const CONFIG: u8 = 78;
+}
+
+impl Code {
+    /// Every code, for tests and documentation.
+    pub const ALL: [Self; 29] = [
+        Self::NoPolicy,
+        Self::Config,
+        Self::Account,
+        Self::Key,
+        Self::Address,
+        Self::Window,
+        Self::Verb,
+        Self::Login,
+        Self::Sftp,
+        Self::Scp,
+        Self::Program,
+        Self::Daemon,
+        Self::Command,
+        Self::TooLong,
+        Self::Option,
+        Self::Pull,
+        Self::Path,
+        Self::Destinations,
+        Self::Transaction,
+        Self::Busy,
+        Self::Clock,
+        Self::TooSoon,
+        Self::Store,
+        Self::Rsync,
+        Self::Jail,
+        Self::Hook,
+        Self::Unpublished,
+        Self::Deadline,
+        Self::Internal,
+    ];
+
+    /// The code as it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoPolicy => "no-policy",
+            Self::Config => "config",
+            Self::Account => "account",
+            Self::Key => "key",
+            Self::Address => "address",
+            Self::Window => "window",
+            Self::Verb => "verb",
+            Self::Login => "login",
+            Self::Sftp => "sftp",
+            Self::Scp => "scp",
+            Self::Program => "program",
+            Self::Daemon => "daemon",
+            Self::Command => "command",
+            Self::TooLong => "too-long",
+            Self::Option => "option",
+            Self::Pull => "pull",
+            Self::Path => "path",
+            Self::Destinations => "destinations",
+            Self::Transaction => "transaction",
+            Self::Busy => "busy",
+            Self::Clock => "clock",
+            Self::TooSoon => "too-soon",
+            Self::Store => "store",
+            Self::Rsync => "rsync",
+            Self::Jail => "jail",
+            Self::Hook => "hook",
+            Self::Unpublished => "unpublished",
+            Self::Deadline => "deadline",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The exit code that goes with it.
+    #[must_use]
+    pub fn exit(self) -> u8 {
+        match self {
+            Self::Transaction => exit::USAGE,
+            Self::Unpublished => exit::DATA,
+            Self::Busy | Self::TooSoon | Self::Clock | Self::Store | Self::Hook | Self::Deadline => exit::BUSY,
+            Self::Config | Self::Rsync | Self::Jail => exit::CONFIG,
+            Self::Internal => exit::INTERNAL,
+            _ => exit::REFUSED,
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
+/// Where a rule stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, counted from 1; 0 where the rule is a default that no file spells out.
+    pub line: usize,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = super::text::printable(self.file.as_os_str().as_encoded_bytes());
+        if self.line == 0 { write!(out, "{file}: by default") } else { write!(out, "{file}:{}", self.line) }
+    }
+}
+
+/// One reason. `says` and `hint` go to the client and must tell nothing about the server; the rest is for the
+/// administrator. Foreign bytes in any of them have been made printable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Its stable code.
+    pub code: Code,
+    /// What the client is told, one line.
+    pub says: String,
+    /// What the client can do instead, one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// What the administrator is told.
+    pub detail: String,
+    /// The rule that said no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Origin>,
+    /// How the administrator allows it, if it was legitimate, or mends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+impl Reason {
+    /// A reason that says the same to both.
+    #[must_use]
+    pub fn new(code: Code, says: impl Into<String>) -> Self {
+        let says = says.into();
+        Self { code, detail: says.clone(), says, hint: None, rule: None, remedy: None }
+    }
+
+    /// With a hint for the client.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// With other words for the administrator.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// With the rule that said no.
+    #[must_use]
+    pub fn rule(mut self, rule: Origin) -> Self {
+        self.rule = Some(rule);
+        self
+    }
+
+    /// With what the administrator can do.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_code_of_ours_is_one_of_rsyncs() {
+        for code in Code::ALL {
+            assert!(code.exit() >= 64, "{code}");
+            let json = serde_json::to_string(&code).unwrap();
+            assert_eq!(json, format!("\"{code}\""), "one spelling everywhere");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What is remembered of a connection. One value is the ledger's line, the log's line and the mail's source.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::client::ClientName;
+use super::key::Fingerprint;
+use super::reason::Reason;
+use super::verb::Verb;
+
+/// One connection, ended. Every text in it that came from a client has been made printable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Unique and in order of time: the start in microseconds, the process, a counter.
+    pub id: String,
+    /// When the connection began.
+    pub at: DateTime<Utc>,
+    /// How it ended.
+    pub result: Outcome,
+    /// The exit code that the client saw.
+    pub exit: u8,
+    /// The unix account.
+    pub account: String,
+    /// The client, where one was recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientName>,
+    /// The peer's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// The keys that were used to log in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<Fingerprint>,
+    /// What was asked for, where it could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verb: Option<Verb>,
+    /// The command as it came, made printable and cut.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub command: String,
+    /// Every rule that said no, or what went wrong. The first one's code is the record's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
+    /// What a push did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<PushFacts>,
+    /// What somebody should look at although the connection did what it was for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// Whether the jail was off by the site's word.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unjailed: bool,
+    /// The mail that the record asks for.
+    pub mail: Mail,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Refused before anything was done.
+    Refused,
+    /// Not now: another push is running.
+    Busy,
+    /// Something on the server was in the way, or rsync failed.
+    Failed,
+    /// The push is a snapshot now.
+    Published,
+    /// The push waits in its transaction.
+    Added,
+    /// What arrived was kept for the next try, or was nothing to publish.
+    Unpublished,
+    /// A question was answered or a transaction opened or discarded.
+    Answered,
+}
+
+impl Outcome {
+    /// The word in logs and mails.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Busy => "busy",
+            Self::Failed => "failed",
+            Self::Published => "published",
+            Self::Added => "added",
+            Self::Unpublished => "unpublished",
+            Self::Answered => "answered",
+        }
+    }
+}
+
+/// The mail that a record asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mail {
+    /// None.
+    None,
+    /// To `to:`, at once, then coalesced.
+    Alert,
+    /// To `reports_to:`, one for each.
+    Report,
+}
+
+/// What a push did. Counts are of what stands on the disk; bytes are bytes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PushFacts {
+    /// The snapshot's name, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
+    /// Where inside the snapshot, when it was not the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// Seconds from the start of the connection to the end of rsync.
+    pub seconds: f64,
+    /// rsync's exit status on the server; `None` where a signal ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rsync_exit: Option<i32>,
+    /// Files in the snapshot (everything that is not a directory).
+    pub files: u64,
+    /// Of these, how many share their inode with the previous snapshot.
+    pub linked: u64,
+    /// Of these, how many came over the network, in whole or in part.
+    pub received: u64,
+    /// Sum of the sizes of all files.
+    pub bytes: u64,
+    /// Sum of the sizes of the files that were received.
+    pub received_bytes: u64,
+    /// Bytes that rsync read from the network, where it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wire_bytes: Option<u64>,
+    /// Bytes free on the store afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_bytes: Option<u64>,
+    /// Whether rsync left something out (its 23).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
+}

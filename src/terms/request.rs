@@ -1,0 +1,53 @@
+//! What is known of a connection before anything is decided: who sshd says is there, and what they said.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+
+use super::client::ClientName;
+use super::key::Fingerprint;
+
+/// One connection. Only [`Request::said`] comes from the client; the rest is sshd's word or the kernel's.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// When the gate started, by the server's clock.
+    pub at: DateTime<Utc>,
+    /// The unix account that the gate runs as.
+    pub account: Account,
+    /// The peer, from `SSH_CONNECTION`; an IPv4-mapped address as IPv4. `None` where there is none to trust.
+    pub address: Option<IpAddr>,
+    /// The keys that sshd accepted, from the file that `SSH_USER_AUTH` names. Empty without `ExposeAuthInfo`.
+    pub keys: Vec<Fingerprint>,
+    /// The client that `--client` names in a `command="…"` line.
+    pub named: Option<ClientName>,
+    /// What the client asked for.
+    pub said: Said,
+}
+
+/// The unix account that the gate runs as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its name in the user database, or its number as text where it has none.
+    pub name: String,
+    /// Its number; 0 is root.
+    pub uid: u32,
+}
+
+impl Account {
+    /// Whether the gate, and so rsync, has root's powers.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.uid == 0
+    }
+}
+
+/// What the client asked for, not yet looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// No command and no terminal: `ssh backup`.
+    Nothing,
+    /// No command but a terminal: somebody wants a shell.
+    Login,
+    /// `SSH_ORIGINAL_COMMAND`, byte by byte.
+    Command(Vec<u8>),
+}

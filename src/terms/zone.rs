@@ -1,0 +1,98 @@
+//! A time zone: its name, and its rules once its file has been read.
+
+use std::fmt;
+
+use chrono::{DateTime, Duration, NaiveDateTime, Utc};
+
+/// An IANA time zone's name, safe as a path below the system's zoneinfo directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneName(String);
+
+/// The text is not the name of a time zone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a time zone's name: write it like Europe/Madrid or UTC")]
+pub struct NotAZone(pub String);
+
+impl ZoneName {
+    /// Checks a name's form; whether the system knows it shows when its file is read.
+    ///
+    /// # Errors
+    /// When it could not be a zone's name.
+    pub fn new(text: &str) -> Result<Self, NotAZone> {
+        let part_ok = |part: &str| {
+            part.starts_with(|first: char| first.is_ascii_alphabetic())
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte))
+        };
+        if text.len() <= 64 && text.split('/').count() <= 3 && text.split('/').all(part_ok) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotAZone(super::text::printable(text.as_bytes())))
+        }
+    }
+
+    /// UTC, the zone of a policy that names none.
+    #[must_use]
+    pub fn utc() -> Self {
+        Self("UTC".to_owned())
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ZoneName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// A time zone's rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone {
+    name: ZoneName,
+    rules: tz::TimeZone,
+}
+
+impl Zone {
+    /// UTC, which needs no file.
+    #[must_use]
+    pub fn utc() -> Self {
+        Self { name: ZoneName::utc(), rules: tz::TimeZone::utc() }
+    }
+
+    /// The zone whose file (RFC 9636, TZif) holds `bytes`; `None` when it is no such file.
+    #[must_use]
+    pub fn from_tzif(name: ZoneName, bytes: &[u8]) -> Option<Self> {
+        let rules = tz::TimeZone::from_tz_data(bytes).ok()?;
+        Some(Self { name, rules })
+    }
+
+    /// The zone's name.
+    #[must_use]
+    pub fn name(&self) -> &ZoneName {
+        &self.name
+    }
+
+    /// What clocks in the zone show at `at`.
+    #[must_use]
+    pub fn local(&self, at: DateTime<Utc>) -> NaiveDateTime {
+        let offset = self.rules.find_local_time_type(at.timestamp()).map_or(0, |kind| kind.ut_offset());
+        (at + Duration::seconds(i64::from(offset))).naive_utc()
+    }
+
+    /// The first moment at which clocks in the zone show `local`; `None` in the hour that a change to summer time skips.
+    #[must_use]
+    pub fn moment(&self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
+        // A zone's offset is less than a day and a half; the moment is where applying the offset gives the time back.
+        let around = [-36, -24, -12, -6, 0, 6, 12, 24, 36];
+        let offsets = around.iter().filter_map(|hours| {
+            let near = local.and_utc().timestamp() + hours * 3600;
+            self.rules.find_local_time_type(near).ok().map(|kind| i64::from(kind.ut_offset()))
+        });
+        let candidates = offsets.map(|offset| (local - Duration::seconds(offset)).and_utc());
+        candidates.filter(|at| self.local(*at) == local).min()
+    }
+}
