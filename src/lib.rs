@@ -9,3 +9,4 @@ pub mod cli;
 pub mod decide;
 pub mod serve;
 pub mod terms;
+pub mod watch;

@@ -2,5 +2,8 @@
 //!
 //! Nothing here touches a file, a clock, the environment or a process, and nothing panics.
 
+pub mod letter;
+pub mod line;
+pub mod notice;
 pub mod policy;
 pub mod window;
