@@ -7,3 +7,4 @@ pub mod line;
 pub mod notice;
 pub mod policy;
 pub mod window;
+pub mod yaml;

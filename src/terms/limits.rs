@@ -183,3 +183,29 @@ pub const STALE_TMP: Duration = Duration::from_secs(3600);
 
 /// Bytes of one line to syslog (RFC 3164 asks for 1 KiB, every daemon of today takes more).
 pub const MAX_SYSLOG_LINE: usize = 2048;
+/// Levels of nesting in a site or policy file; the deepest real value has four.
+pub const MAX_CONFIG_DEPTH: usize = 16;
+
+/// `time_limits: {idle: …}`. Shorter would end healthy pushes over bad lines; longer holds the lock for a dead client.
+pub const IDLE_LIMIT: std::ops::RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(24 * 3600);
+
+/// `idle` where no policy says it.
+pub const DEFAULT_IDLE: Duration = Duration::from_secs(600);
+
+/// `time_limits: {push: …}`. A first push over a slow line may take weeks.
+pub const PUSH_LIMIT: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 3600);
+
+/// `push` where no policy says it.
+pub const DEFAULT_PUSH: Duration = Duration::from_secs(24 * 3600);
+
+/// `time_limits: {hook: …}`. The client waits at the other end all the while.
+pub const HOOK_LIMIT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+
+/// `hook` where no policy says it.
+pub const DEFAULT_HOOK: Duration = Duration::from_secs(300);
+
+/// Bytes of a unix account's name (`LOGIN_NAME_MAX` of useradd).
+pub const MAX_ACCOUNT_NAME: usize = 32;
+
+/// Bytes of a mail address (RFC 5321, 4.5.3.1.3).
+pub const MAX_MAIL_ADDRESS: usize = 254;
