@@ -2,5 +2,8 @@
 //!
 //! Nothing here touches a file, a clock, the environment or a process, and nothing panics.
 
+pub mod argv;
+pub mod command;
+pub mod options;
 pub mod policy;
 pub mod window;

@@ -93,3 +93,15 @@ pub const SYSLOG_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Bytes of one event in the spool; a larger file was not written by a gate.
 pub const MAX_EVENT: u64 = 256 * 1024;
+
+/// Reasons in one answer. A command can be made to break hundreds of rules; the first few tell the story.
+pub const MAX_REASONS: usize = 16;
+
+/// Bytes of one option or word quoted in an answer.
+pub const MAX_SHOWN_WORD: usize = 80;
+
+/// Seconds that a client may ask for with `--timeout`: a day, like the longest sensible push.
+pub const MAX_CLIENT_TIMEOUT: u32 = 86_400;
+
+/// Directories that rsync compares with (`MAX_BASIS_DIRS` in its `rsync.h`); one more and it refuses to start.
+pub const MAX_BASIS_DIRS: usize = 20;
