@@ -209,3 +209,14 @@ pub const MAX_ACCOUNT_NAME: usize = 32;
 
 /// Bytes of a mail address (RFC 5321, 4.5.3.1.3).
 pub const MAX_MAIL_ADDRESS: usize = 254;
+/// Reasons in one answer. A command can be made to break hundreds of rules; the first few tell the story.
+pub const MAX_REASONS: usize = 16;
+
+/// Bytes of one option or word quoted in an answer.
+pub const MAX_SHOWN_WORD: usize = 80;
+
+/// Seconds that a client may ask for with `--timeout`: a day, like the longest sensible push.
+pub const MAX_CLIENT_TIMEOUT: u32 = 86_400;
+
+/// Directories that rsync compares with (`MAX_BASIS_DIRS` in its `rsync.h`); one more and it refuses to start.
+pub const MAX_BASIS_DIRS: usize = 20;
