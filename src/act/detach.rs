@@ -7,30 +7,21 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Starts `snapgate [--config DIR] watch --detached` and comes back at once. The new process outlives this one.
+/// Starts `snapgate --config DIR watch --detached` and comes back at once. The new process outlives this one.
 ///
 /// # Errors
 /// When the program cannot be started. The events are in the spool all the same; the next pass takes them.
-pub fn watch(config_dir: &Path, explicit_config: bool) -> io::Result<()> {
+pub fn watch(directory: &Path) -> io::Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
-    if explicit_config {
-        command.arg("--config").arg(config_dir);
-    }
-    command.args(["watch", "--detached"]).env_clear().current_dir("/");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.arg("--config").arg(std::path::absolute(directory)?).args(["watch", "--detached"]);
+    command.env_clear().current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // Never waited for: the gate ends soon, and then init is its parent.
     command.spawn().map(drop)
 }
 
-/// What the started process does first: it leaves the session and closes every descriptor that it was not meant to have.
-pub fn settle() {
+/// What the started process does first.
+pub fn leave_session() {
     // Here and not before exec, which would need `unsafe`. It fails only for the leader of a group: somebody who typed the
     // hidden word in a shell.
     let _ = nix::unistd::setsid();
-    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
-    // Collected first: the listing has a descriptor of its own, which is closed (and so not there any more) afterwards.
-    let open: Vec<i32> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
-        let _ = nix::unistd::close(descriptor);
-    }
 }

@@ -13,7 +13,7 @@ use super::command::Push;
 pub struct Version(pub u32, pub u32, pub u32);
 
 /// The release that has `--drop-D`, `--confine-root` and `--insecure-links`.
-const DEFENCES: Version = Version(3, 5, 0);
+pub const DEFENCES: Version = Version(3, 5, 0);
 
 impl Version {
     /// Reads the first line of `rsync --version`: `rsync  version 3.5.0  protocol version 32`. `None` for another program

@@ -70,17 +70,15 @@ pub const MAX_TREE_DEPTH: usize = 2048;
 /// Address space of rsync. It holds about 100 bytes for each file in the list: enough for tens of millions.
 pub const CHILD_MEMORY: u64 = 8 * 1024 * 1024 * 1024;
 
-/// Descriptors of rsync: pipes, its list, a file and its basis. Far above its need, far below the kernel's table.
-pub const CHILD_FILES: u64 = 256;
+/// Descriptors of the gate and rsync. rsync needs a dozen; the gate's walks hold one for each level of a tree, and
+/// [`MAX_TREE_DEPTH`] levels may be there.
+pub const CHILD_FILES: u64 = 4096;
 
 /// `rsync --version` may take this long before it counts as broken.
 pub const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// After the deadline rsync gets this long between the polite signal and the other one.
 pub const TERM_GRACE: Duration = Duration::from_secs(10);
-
-/// Bytes of a hook's output that go into the run's log.
-pub const MAX_HOOK_OUTPUT: u64 = 1024 * 1024;
 
 /// Commands in one list of hooks.
 pub const MAX_HOOKS: usize = 16;
@@ -220,3 +218,21 @@ pub const MAX_CLIENT_TIMEOUT: u32 = 86_400;
 
 /// Directories that rsync compares with (`MAX_BASIS_DIRS` in its `rsync.h`); one more and it refuses to start.
 pub const MAX_BASIS_DIRS: usize = 20;
+
+/// A store with less room than this, in bytes, is full: a ledger line and a mail must still fit.
+pub const MIN_FREE_BYTES: u64 = 1024 * 1024;
+
+/// Time for rsync's receiver to follow its ended parent before the gate gives up on the tree.
+pub const RSYNC_GONE: Duration = Duration::from_secs(15);
+
+/// Parts of an open transaction used as link-dests; with [`MAX_INTERRUPTED`] and the newest snapshot that is rsync's 20.
+pub const MAX_PART_BASES: usize = 11;
+
+/// How long a lock that is taken is waited for: long enough for a question about it, or a last step, to pass.
+pub const LOCK_PATIENCE: Duration = Duration::from_millis(300);
+
+/// Pause between two tries at a lock.
+pub const LOCK_POLL: Duration = Duration::from_millis(10);
+
+/// Lines of rsync's own words that are quoted in a record.
+pub const MAX_LOG_LINES: usize = 12;

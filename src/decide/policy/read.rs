@@ -16,7 +16,7 @@ use crate::terms::verb::Verb;
 use crate::terms::zone::ZoneName;
 
 use super::values::{Absolute, AbsoluteOrOff, AccountName, HookTime, Idle, MailAddress, OptionName, Push, Switch};
-use super::{Hooks, MailSettings, Origins, Policy, Report, Site, Source, Transport, origins};
+use super::{DEFAULT_SPOOL, DEFAULT_SYSLOG, Hooks, MailSettings, Origins, Policy, Report, Site, Source, Transport, origins};
 
 /// What the site's `defaults:` say.
 #[derive(Debug, Clone, Default)]
@@ -344,8 +344,8 @@ pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
         file: file.to_path_buf(),
         store,
         rsync: or(keys.rsync, "/usr/bin/rsync"),
-        spool: or(keys.spool, "/var/spool/snapgate"),
-        syslog: keys.syslog.map_or_else(|| Some(PathBuf::from("/dev/log")), |AbsoluteOrOff(path)| path),
+        spool: or(keys.spool, DEFAULT_SPOOL),
+        syslog: keys.syslog.map_or_else(|| Some(PathBuf::from(DEFAULT_SYSLOG)), |AbsoluteOrOff(path)| path),
         jail: keys.jail.is_none_or(|Switch(on)| on),
         mail: keys.mail.settings(),
         defaults: Defaults { keys: keys.defaults, origins: origins::keys(file, text, Some("defaults")) },
