@@ -22,7 +22,7 @@ pub struct Push {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Need {
     word: &'static str,
-    spelled: String,
+    reason: Reason,
 }
 
 impl Push {
@@ -64,7 +64,7 @@ impl Push {
             return Vec::new();
         }
         let missing = self.needs.iter().filter(|need| !allowed.iter().any(|word| word == need.word));
-        missing.filter_map(|need| Some(row_of(&need.spelled)?.word_missing(need.word, &need.spelled))).collect()
+        missing.map(|need| need.reason.clone()).collect()
     }
 
     /// The client's options as they are passed on: one word of letters with the capabilities last, then the long ones, all
@@ -78,13 +78,6 @@ impl Push {
         }
         words.extend(self.long.iter().cloned());
         words
-    }
-}
-
-fn row_of(spelled: &str) -> Option<&'static Row> {
-    match spelled.strip_prefix('-').map(|rest| (rest, rest.chars().next())) {
-        Some((rest, Some(letter))) if letter != '-' && rest.len() == letter.len_utf8() => options::by_letter(letter),
-        _ => options::by_long(spelled),
     }
 }
 
@@ -338,7 +331,7 @@ fn judge(found: &[Found], place: SubPath, pull: bool) -> (Push, Vec<Reason>) {
             }
             Rule::Smaller => push.timeout = found.value.as_ref().and_then(|value| value.parse().ok()),
             Rule::NeedsWordAsRoot(word) => {
-                push.needs.push(Need { word, spelled: found.spelled.clone() });
+                push.needs.push(Need { word, reason: row.word_missing(word, &found.spelled) });
                 push.print(found);
             }
             // What only a sender does is what a pull asks for; the pull itself is refused already.
