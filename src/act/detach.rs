@@ -14,7 +14,8 @@ use std::process::{Command, Stdio};
 pub fn watch(config_dir: &Path, explicit_config: bool) -> io::Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
     if explicit_config {
-        command.arg("--config").arg(config_dir);
+        // Whole, because the new process starts in the root directory.
+        command.arg("--config").arg(std::path::absolute(config_dir)?);
     }
     command.args(["watch", "--detached"]).env_clear().current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -40,11 +40,18 @@ pub enum NotSent {
     Refused(String),
 }
 
-/// Hands the mail to the site's mailer. When this returns without an error, the mailer has it.
+/// The mailer has the mail.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Recipients that the server would not have, while it took the mail for others: each with its words.
+    pub left_out: Vec<String>,
+}
+
+/// Hands the mail to the site's mailer. When this returns without an error, the mailer has it for at least one recipient.
 ///
 /// # Errors
 /// See [`NotSent`].
-pub fn send(settings: &MailSettings, mail: &ComposedMail) -> Result<(), NotSent> {
+pub fn send(settings: &MailSettings, mail: &ComposedMail) -> Result<Sent, NotSent> {
     send_within(settings, mail, &Limits { smtp_step: SMTP_TIMEOUT, smtp: MAIL_TIMEOUT, sendmail: SENDMAIL_TIMEOUT })
 }
 
@@ -55,17 +62,20 @@ struct Limits {
     sendmail: Duration,
 }
 
-fn send_within(settings: &MailSettings, mail: &ComposedMail, limits: &Limits) -> Result<(), NotSent> {
+fn send_within(settings: &MailSettings, mail: &ComposedMail, limits: &Limits) -> Result<Sent, NotSent> {
     let route = Route::of(settings, mail.audience)?;
     let message = write(&route, mail)?;
     match &settings.transport {
         Transport::Off => Err(NotSent::Later("`transport:` is off".to_owned())),
-        Transport::Directory(dir) => put(dir, mail, &message.formatted()),
-        Transport::Sendmail(program) => sendmail::send(program, &route.from_word, &route.to_words, &message.formatted(), limits.sendmail),
+        Transport::Directory(dir) => put(dir, mail, &message.formatted()).map(|()| Sent::default()),
+        Transport::Sendmail(program) => {
+            let message = message.formatted();
+            sendmail::send(program, &route.from_word, &route.to_words, &message, limits.sendmail).map(|()| Sent::default())
+        }
         Transport::Smtp { host, port, tls, user } => {
             let builder = smtp(settings, host, *port, *tls, user.as_deref())?;
             let transport = builder.timeout(Some(limits.smtp_step)).build();
-            within(limits.smtp, move || transport.send(&message).map(drop).map_err(|error| judge(&error)))
+            within(limits.smtp, move || submit(&transport, &message))
         }
     }
 }
@@ -176,6 +186,25 @@ fn smtp(settings: &MailSettings, host: &str, port: u16, tls: Tls, user: Option<&
     Ok(builder)
 }
 
+/// Hands the message to the server, to all recipients at once. A server refuses the whole when it does not know one of
+/// them; then each is tried alone, so that one stale address does not silence the gate for everybody.
+fn submit(transport: &SmtpTransport, message: &Message) -> Result<Sent, NotSent> {
+    let refused = match transport.send(message).map_err(|error| judge(&error)) {
+        Ok(_) => return Ok(Sent::default()),
+        Err(NotSent::Refused(words)) if message.envelope().to().len() > 1 => NotSent::Refused(words),
+        Err(error) => return Err(error),
+    };
+    let bytes = message.formatted();
+    let mut left_out = Vec::new();
+    for to in message.envelope().to() {
+        let Ok(envelope) = Envelope::new(message.envelope().from().cloned(), vec![to.clone()]) else { continue };
+        if let Err(error) = transport.send_raw(&envelope, &bytes) {
+            left_out.push(format!("{to}: {}", judge(&error)));
+        }
+    }
+    if left_out.len() < message.envelope().to().len() { Ok(Sent { left_out }) } else { Err(refused) }
+}
+
 fn tls_parameters(settings: &MailSettings, host: &str) -> Result<TlsParameters, NotSent> {
     let mut builder = TlsParameters::builder(host.to_owned());
     if let Some(file) = &settings.ca_file {
@@ -247,7 +276,7 @@ fn whole(error: &dyn std::error::Error) -> String {
 
 /// Runs a try that has limits for its steps but none for the whole: a server that sends one byte at a time could make
 /// it last for ever. The thread that is given up ends with the process, which the pass's own limit sees to.
-fn within(limit: Duration, run: impl FnOnce() -> Result<(), NotSent> + Send + 'static) -> Result<(), NotSent> {
+fn within<T: Send + 'static>(limit: Duration, run: impl FnOnce() -> Result<T, NotSent> + Send + 'static) -> Result<T, NotSent> {
     let (done, result) = mpsc::channel();
     let spawned = std::thread::Builder::new().spawn(move || {
         // Nobody listens any more when it took too long.

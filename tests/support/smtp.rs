@@ -54,6 +54,8 @@ pub enum Manner {
     Answer(&'static str, &'static str),
     /// Refuses messages whose data hold the word, takes others.
     RefuseWith(&'static str),
+    /// Answers this to recipients that hold the word.
+    RefuseRecipient(&'static str, &'static str),
     /// Says nothing more from this command on.
     Stall(&'static str),
     /// Hangs up at this command.
@@ -224,6 +226,12 @@ fn converse(stream: &mut Box<dyn Stream>, shared: &Shared, offer_tls: bool, encr
                 say(stream, "250 ok")?;
             }
             "RCPT" => {
+                if let Manner::RefuseRecipient(word, answer) = shared.manner.lock().unwrap().clone()
+                    && line.contains(word)
+                {
+                    say(stream, answer)?;
+                    continue;
+                }
                 to.push(line);
                 say(stream, "250 ok")?;
             }

@@ -154,6 +154,19 @@ fn a_server_that_refuses_stalls_or_hangs_up_is_told_apart() {
 }
 
 #[test]
+fn one_stale_address_does_not_keep_the_mail_from_the_others() {
+    let server = Server::plain();
+    server.behave(Manner::RefuseRecipient("root@", "550 no such user"));
+    let sent = send(&over(&server, "127.0.0.1", Tls::None), &mail()).unwrap();
+    assert_eq!(sent.left_out.len(), 1, "{sent:?}");
+    assert!(sent.left_out[0].starts_with("root@") && sent.left_out[0].contains("no such user"), "{sent:?}");
+    assert_eq!(server.taken().len(), 1);
+    assert_eq!(server.taken()[0].to, ["RCPT TO:<ops@example.org>"]);
+    server.behave(Manner::RefuseRecipient("@", "550 nobody here"));
+    assert!(matches!(send(&over(&server, "127.0.0.1", Tls::None), &mail()), Err(NotSent::Refused(_))));
+}
+
+#[test]
 fn a_directory_gets_one_private_file_for_a_mail_however_often_it_is_sent() {
     let dir = tempfile::tempdir().unwrap();
     let settings = settings(Transport::Directory(dir.path().to_path_buf()));
