@@ -309,8 +309,11 @@ impl Pass<'_> {
     fn try_one(&mut self, tray: &Tray, mail: &ComposedMail, delivery: &mut Delivery) -> Result<bool, Ended> {
         self.step()?;
         match mail::send(&self.site.mail, mail) {
-            Ok(()) => {
+            Ok(sent) => {
                 self.report.sent += 1;
+                for recipient in sent.left_out {
+                    self.problem(&format!("mail {} of account {} did not reach everybody: {recipient}", mail.seq, tray.uid()));
+                }
                 self.step()?;
                 tray.take_away(mail.seq)?;
                 return Ok(true);

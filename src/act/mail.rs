@@ -9,17 +9,18 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::mpsc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use lettre::address::Envelope;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MessageBuilder};
+use lettre::transport::smtp::SmtpTransportBuilder;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls as Protection, TlsParameters};
 use lettre::{Address, Message, SmtpTransport, Transport as _};
 
 use crate::decide::policy::{MailSettings, Tls, Transport};
-use crate::terms::limits::{MAIL_TIMEOUT, MAX_MAIL_FILE, SMTP_TIMEOUT};
+use crate::terms::limits::{MAIL_TIMEOUT, MAX_MAIL_FILE, SENDMAIL_TIMEOUT, SMTP_TIMEOUT};
 use crate::terms::mail::{Audience, ComposedMail};
 use crate::terms::text::printable;
 
@@ -39,20 +40,42 @@ pub enum NotSent {
     Refused(String),
 }
 
-/// Hands the mail to the site's mailer. When this returns without an error, the mailer has it.
+/// The mailer has the mail.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Recipients that the server would not have, while it took the mail for others: each with its words.
+    pub left_out: Vec<String>,
+}
+
+/// Hands the mail to the site's mailer. When this returns without an error, the mailer has it for at least one recipient.
 ///
 /// # Errors
 /// See [`NotSent`].
-pub fn send(settings: &MailSettings, mail: &ComposedMail) -> Result<(), NotSent> {
+pub fn send(settings: &MailSettings, mail: &ComposedMail) -> Result<Sent, NotSent> {
+    send_within(settings, mail, &Limits { smtp_step: SMTP_TIMEOUT, smtp: MAIL_TIMEOUT, sendmail: SENDMAIL_TIMEOUT })
+}
+
+/// How long a try may take.
+struct Limits {
+    smtp_step: Duration,
+    smtp: Duration,
+    sendmail: Duration,
+}
+
+fn send_within(settings: &MailSettings, mail: &ComposedMail, limits: &Limits) -> Result<Sent, NotSent> {
     let route = Route::of(settings, mail.audience)?;
     let message = write(&route, mail)?;
     match &settings.transport {
         Transport::Off => Err(NotSent::Later("`transport:` is off".to_owned())),
-        Transport::Directory(dir) => put(dir, mail, &message.formatted()),
-        Transport::Sendmail(program) => sendmail::send(program, &route.from_word, &route.to_words, &message.formatted()),
+        Transport::Directory(dir) => put(dir, mail, &message.formatted()).map(|()| Sent::default()),
+        Transport::Sendmail(program) => {
+            let message = message.formatted();
+            sendmail::send(program, &route.from_word, &route.to_words, &message, limits.sendmail).map(|()| Sent::default())
+        }
         Transport::Smtp { host, port, tls, user } => {
-            let transport = smtp(settings, host, *port, *tls, user.as_deref())?;
-            within_limit(move || transport.send(&message).map(drop).map_err(|error| judge(&error)))
+            let builder = smtp(settings, host, *port, *tls, user.as_deref())?;
+            let transport = builder.timeout(Some(limits.smtp_step)).build();
+            within(limits.smtp, move || submit(&transport, &message))
         }
     }
 }
@@ -148,7 +171,7 @@ impl Header for Events {
 
 // ---- SMTP
 
-fn smtp(settings: &MailSettings, host: &str, port: u16, tls: Tls, user: Option<&str>) -> Result<SmtpTransport, NotSent> {
+fn smtp(settings: &MailSettings, host: &str, port: u16, tls: Tls, user: Option<&str>) -> Result<SmtpTransportBuilder, NotSent> {
     let protection = match tls {
         Tls::None => Protection::None,
         // Required: without the server's word for STARTTLS no mail and no password leaves.
@@ -156,11 +179,30 @@ fn smtp(settings: &MailSettings, host: &str, port: u16, tls: Tls, user: Option<&
         Tls::Implicit => Protection::Wrapper(tls_parameters(settings, host)?),
     };
     // One connection for each mail (lettre's pool is not built in): a kept one would not outlive the server's restart.
-    let mut builder = SmtpTransport::builder_dangerous(host).port(port).tls(protection).timeout(Some(SMTP_TIMEOUT));
+    let mut builder = SmtpTransport::builder_dangerous(host).port(port).tls(protection);
     if let Some(user) = user {
         builder = builder.credentials(Credentials::new(user.to_owned(), password(settings)?));
     }
-    Ok(builder.build())
+    Ok(builder)
+}
+
+/// Hands the message to the server, to all recipients at once. A server refuses the whole when it does not know one of
+/// them; then each is tried alone, so that one stale address does not silence the gate for everybody.
+fn submit(transport: &SmtpTransport, message: &Message) -> Result<Sent, NotSent> {
+    let refused = match transport.send(message).map_err(|error| judge(&error)) {
+        Ok(_) => return Ok(Sent::default()),
+        Err(NotSent::Refused(words)) if message.envelope().to().len() > 1 => NotSent::Refused(words),
+        Err(error) => return Err(error),
+    };
+    let bytes = message.formatted();
+    let mut left_out = Vec::new();
+    for to in message.envelope().to() {
+        let Ok(envelope) = Envelope::new(message.envelope().from().cloned(), vec![to.clone()]) else { continue };
+        if let Err(error) = transport.send_raw(&envelope, &bytes) {
+            left_out.push(format!("{to}: {}", judge(&error)));
+        }
+    }
+    if left_out.len() < message.envelope().to().len() { Ok(Sent { left_out }) } else { Err(refused) }
 }
 
 fn tls_parameters(settings: &MailSettings, host: &str) -> Result<TlsParameters, NotSent> {
@@ -234,15 +276,15 @@ fn whole(error: &dyn std::error::Error) -> String {
 
 /// Runs a try that has limits for its steps but none for the whole: a server that sends one byte at a time could make
 /// it last for ever. The thread that is given up ends with the process, which the pass's own limit sees to.
-fn within_limit(run: impl FnOnce() -> Result<(), NotSent> + Send + 'static) -> Result<(), NotSent> {
+fn within<T: Send + 'static>(limit: Duration, run: impl FnOnce() -> Result<T, NotSent> + Send + 'static) -> Result<T, NotSent> {
     let (done, result) = mpsc::channel();
     let spawned = std::thread::Builder::new().spawn(move || {
         // Nobody listens any more when it took too long.
         let _ = done.send(run());
     });
     spawned.map_err(|error| NotSent::Later(error.to_string()))?;
-    let too_long = || NotSent::Unreachable(format!("it took longer than {} s", MAIL_TIMEOUT.as_secs()));
-    result.recv_timeout(MAIL_TIMEOUT).unwrap_or_else(|_| Err(too_long()))
+    let too_long = || NotSent::Unreachable(format!("it took longer than {} s", limit.as_secs()));
+    result.recv_timeout(limit).unwrap_or_else(|_| Err(too_long()))
 }
 
 // ---- a directory

@@ -152,7 +152,7 @@ fn reasons(out: &mut String, reasons: &[Reason]) {
     for reason in reasons {
         let _ = writeln!(out, "  {} (code {})", reason.detail, reason.code);
         if let Some(rule) = &reason.rule {
-            let _ = writeln!(out, "    rule:   {rule}");
+            let _ = writeln!(out, "    rule:     {rule}");
         }
         if let Some(remedy) = &reason.remedy {
             let to = if reason.code.exit() == crate::terms::reason::exit::REFUSED { "allow:" } else { "mend: " };

@@ -35,7 +35,7 @@ Exit:    77
 
 Why:
   pushes are allowed mon-fri 22:00-06:00 Europe/Madrid (code window)
-    rule:   /etc/snapgate/policies/web1.yaml:5
+    rule:     /etc/snapgate/policies/web1.yaml:5
     to allow: add hours to `when:`
 
 -- 

@@ -277,7 +277,12 @@ fn is_within(at: DateTime<Utc>, now: DateTime<Utc>, span: Duration) -> bool {
 
 /// The record with every text and list within what a mail tells, and printable although it should be already.
 fn trimmed(mut record: Record) -> Record {
-    let cut = |text: &mut String| *text = still_printable(text, MAX_TOLD_TEXT);
+    let cut = |text: &mut String| {
+        // Nearly always it is fine as it is, and this is done to every sample at every step.
+        if text.len() > MAX_TOLD_TEXT || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            *text = still_printable(text, MAX_TOLD_TEXT);
+        }
+    };
     cut(&mut record.id);
     cut(&mut record.account);
     cut(&mut record.command);

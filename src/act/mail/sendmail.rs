@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::NotSent;
-use crate::terms::limits::{MAX_SENDMAIL_WORDS, SENDMAIL_TIMEOUT};
+use crate::terms::limits::MAX_SENDMAIL_WORDS;
 use crate::terms::text::printable;
 
 /// How often the mailer is looked after.
@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_millis(20);
 /// How long its last words are waited for when it is gone: a child of its may still hold the pipe.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-pub(super) fn send(program: &Path, from: &str, to: &[String], message: &[u8]) -> Result<(), NotSent> {
+pub(super) fn send(program: &Path, from: &str, to: &[String], message: &[u8], limit: Duration) -> Result<(), NotSent> {
     // Local mailers take lines as the system ends them; CRLF would reach some mailboxes doubled.
     let message: Vec<u8> = message.iter().copied().filter(|byte| *byte != b'\r').collect();
     let mut child = start(program, from, to).map_err(|error| {
@@ -35,7 +35,7 @@ pub(super) fn send(program: &Path, from: &str, to: &[String], message: &[u8]) ->
         let _ = std::thread::Builder::new().spawn(move || stdin.write_all(&message));
     }
     let words = child.stderr.take().map(listen);
-    let status = wait(&mut child)?;
+    let status = wait(&mut child, limit)?;
     let words = words.and_then(|words| words.recv_timeout(LAST_WORDS).ok()).unwrap_or_default();
     judge(status, &words)
 }
@@ -69,8 +69,8 @@ fn listen(stderr: impl Read + Send + 'static) -> Receiver<String> {
     words
 }
 
-fn wait(child: &mut Child) -> Result<ExitStatus, NotSent> {
-    let deadline = Instant::now() + SENDMAIL_TIMEOUT;
+fn wait(child: &mut Child, limit: Duration) -> Result<ExitStatus, NotSent> {
+    let deadline = Instant::now() + limit;
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Ok(status),
@@ -81,7 +81,7 @@ fn wait(child: &mut Child) -> Result<ExitStatus, NotSent> {
                 }
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(NotSent::Unreachable(format!("sendmail took longer than {} s and was ended", SENDMAIL_TIMEOUT.as_secs())));
+                return Err(NotSent::Unreachable(format!("sendmail took longer than {} s and was ended", limit.as_secs())));
             }
             Err(error) => return Err(NotSent::Later(format!("sendmail cannot be waited for: {error}"))),
         }
