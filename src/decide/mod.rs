@@ -2,6 +2,8 @@
 //!
 //! Nothing here touches a file, a clock, the environment or a process, and nothing panics.
 
+pub mod address;
+pub mod authinfo;
 pub mod policy;
 pub mod window;
 pub mod yaml;
