@@ -5,6 +5,7 @@
 //! The shape and its invariants are in `docs/architecture.md`.
 
 pub mod act;
+pub mod check;
 pub mod cli;
 pub mod decide;
 pub mod serve;

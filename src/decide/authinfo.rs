@@ -113,7 +113,7 @@ mod tests {
             keygen(here, &["-q", "-t", kind, "-b", bits, "-N", "", "-f", &name]);
             let listed = keygen(here, &["-l", "-f", &format!("{name}.pub")]);
             let expected: Fingerprint = listed.split_whitespace().nth(1).unwrap().parse().unwrap();
-            assert_eq!(fingerprints(&as_sshd_writes(&here.join(format!("{name}.pub")))), [expected.clone()], "{name}");
+            assert_eq!(fingerprints(&as_sshd_writes(&here.join(format!("{name}.pub")))), std::slice::from_ref(&expected), "{name}");
             keygen(here, &["-q", "-s", "ca", "-I", "identity", "-n", "backup", &format!("{name}.pub")]);
             let certificate = as_sshd_writes(&here.join(format!("{name}-cert.pub")));
             assert_eq!(fingerprints(&certificate), [expected], "{name}'s certificate");

@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod authinfo;
+pub mod lint;
 pub mod policy;
 pub mod window;
 pub mod yaml;
