@@ -1,44 +1,251 @@
-//! `snapgate check`: looks for mistakes in the site file and in every policy, before a client finds them.
+//! `snapgate check`: everything that can be wrong with the settings, before a client finds out. It changes nothing.
 
-use std::fmt;
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::act::config;
+use crate::act::inspect::{Kind, Look, is_mount_point, look, running_uid, uid_of};
+use crate::act::{config, zones};
+use crate::decide::lint::{self, Finding};
+use crate::decide::policy::{Policy, Site, Tls, Transport};
+use crate::terms::reason::Origin;
+use crate::terms::text::printable;
 
-/// What was found.
+/// What was found. Each entry is one or more lines: what, and what to do.
 #[derive(Debug, Default)]
 pub struct CheckReport {
-    /// What has to be mended.
+    /// What is wrong: the exit code is 1.
     pub problems: Vec<String>,
-    /// What is good to know.
+    /// What is worth knowing.
     pub notes: Vec<String>,
 }
 
 impl CheckReport {
-    /// Whether nothing has to be mended.
+    /// Whether nothing is wrong.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.problems.is_empty()
     }
-}
 
-impl fmt::Display for CheckReport {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for line in self.problems.iter().chain(&self.notes) {
-            writeln!(out, "{line}")?;
-        }
-        Ok(())
+    fn add(&mut self, finding: &Finding) {
+        let list = if finding.wrong { &mut self.problems } else { &mut self.notes };
+        list.push(finding.to_string());
     }
 }
 
-/// Checks everything below `directory`. `jail` says what the kernel enforces, a line each.
+/// Checks the site file, every policy, and what they name on this machine. `jail` tells which parts of the jail are active.
 #[must_use]
-pub fn run(directory: &Path, jail: Vec<String>) -> CheckReport {
-    let mut report = CheckReport { notes: jail, ..CheckReport::default() };
-    let policies = config::load_site(directory).and_then(|site| config::all_policies(directory, &site));
-    match policies {
-        Ok(policies) => report.problems.extend(policies.into_iter().filter_map(|(_, policy)| Some(policy.err()?.to_string()))),
+pub fn run(dir: &Path, jail: impl FnOnce() -> Vec<String>) -> CheckReport {
+    let mut report = CheckReport::default();
+    let site = match config::load_site(dir) {
+        Ok(site) => site,
+        Err(fault) => {
+            report.problems.push(fault.to_string());
+            return report;
+        }
+    };
+    site_itself(&site).iter().for_each(|finding| report.add(finding));
+    mail(&site).iter().for_each(|finding| report.add(finding));
+    strays(dir, &mut report);
+    let mut policies = Vec::new();
+    match config::all_policies(dir, &site) {
         Err(fault) => report.problems.push(fault.to_string()),
+        Ok(all) => {
+            for (_, loaded) in all {
+                match loaded {
+                    Ok(policy) => policies.push(policy),
+                    Err(fault) => report.problems.push(fault.to_string()),
+                }
+            }
+        }
     }
+    for policy in &policies {
+        lint::one(policy).iter().chain(&on_disk(policy, &site)).for_each(|finding| report.add(finding));
+    }
+    lint::together(&policies).iter().chain(&time_zones(&policies)).for_each(|finding| report.add(finding));
+    report.notes.extend(jail());
     report
+}
+
+fn shown(path: &Path) -> String {
+    format!("`{}`", printable(path.as_os_str().as_encoded_bytes()))
+}
+
+/// Files in the directory of policies that are not read.
+fn strays(dir: &Path, report: &mut CheckReport) {
+    // A directory that cannot be listed is a fault of `all_policies` already.
+    let Ok(listing) = config::list(dir) else { return };
+    if listing.clients.is_empty() {
+        let origin = Origin { file: dir.join(config::POLICIES), line: 0 };
+        report.add(&Finding::note(
+            origin,
+            "there are no policies: nobody is let in",
+            "create one, named after the client, ending in .yaml",
+        ));
+    }
+    for stray in listing.strays {
+        let hidden = stray.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let message = "not a policy, and not read";
+        let help = "a policy is a regular file named after its client, ending in .yaml";
+        let origin = Origin { file: stray, line: 0 };
+        report.add(&if hidden { Finding::note(origin, message, help) } else { Finding::wrong(origin, message, help) });
+    }
+}
+
+/// What the site file names.
+fn site_itself(site: &Site) -> Vec<Finding> {
+    let at = |key: &str| site.origin_of(key);
+    let mut found = Vec::new();
+    match look(&site.store) {
+        Some(store) if store.kind == Kind::Directory => found.extend(writable(&store, at("store"), &site.store, &[])),
+        Some(_) => {
+            found.push(Finding::wrong(at("store"), format!("the store {} is not a directory", shown(&site.store)), "name a directory"))
+        }
+        None => found.push(Finding::wrong(at("store"), format!("the store {} is not there", shown(&site.store)), "create or mount it")),
+    }
+    found.extend(program(&site.rsync, at("rsync"), "rsync", &[]));
+    match look(&site.spool) {
+        Some(spool) if spool.kind == Kind::Directory => {
+            let private = spool.mode & 0o007 == 0 && (!spool.group_writes() || spool.mode & 0o1000 != 0);
+            let trusted = spool.owner == 0 || spool.owner == running_uid();
+            if !private || !trusted {
+                let message = format!("the spool {} has mode {:04o} and owner {}", shown(&site.spool), spool.mode, spool.owner);
+                found.push(Finding::wrong(
+                    at("spool"),
+                    message,
+                    "chown root:snapgate it and chmod 1730 it: accounts add, none reads another's",
+                ));
+            }
+        }
+        _ => {
+            let message = format!("the spool {} is not there", shown(&site.spool));
+            found.push(Finding::wrong(at("spool"), message, "install -d -o root -g snapgate -m 1730 it"));
+        }
+    }
+    if let Some(socket) = &site.syslog
+        && look(socket).is_none_or(|look| look.kind != Kind::Socket)
+    {
+        let message = format!("the syslog socket {} is not there: lines for syslog are lost", shown(socket));
+        found.push(Finding::note(at("syslog"), message, "start a syslog daemon, or write syslog: off"));
+    }
+    if !site.jail {
+        found.push(Finding::note(
+            at("jail"),
+            "the jail is off: rsync may touch whatever its account may",
+            "remove jail: off once the kernel has Landlock",
+        ));
+    }
+    found
+}
+
+/// What the way of the mail needs.
+fn mail(site: &Site) -> Vec<Finding> {
+    let at = site.origin_of("mail");
+    let mut found = Vec::new();
+    match &site.mail.transport {
+        Transport::Sendmail(path) => found.extend(program(path, at.clone(), "the mailer", &[])),
+        Transport::Directory(path) if look(path).is_none_or(|look| look.kind != Kind::Directory) => {
+            found.push(Finding::wrong(at.clone(), format!("the directory for mails {} is not there", shown(path)), "create it"));
+        }
+        Transport::Smtp { tls: Tls::None, user: Some(_), host, .. } if !["localhost", "127.0.0.1", "::1"].contains(&host.as_str()) => {
+            found.push(Finding::wrong(at.clone(), "the mail server's password would travel in clear text", "use smtps:// or starttls://"));
+        }
+        Transport::Off => found.push(Finding::note(at.clone(), "mail is off: nobody is told of refusals", "name a transport")),
+        Transport::Smtp { .. } | Transport::Directory(_) => {}
+    }
+    if let Some(path) = &site.mail.password_file {
+        match look(path) {
+            None => found.push(Finding::wrong(at.clone(), format!("the password file {} is not there", shown(path)), "create it")),
+            Some(look) if look.kind != Kind::File || look.mode & 0o027 != 0 => {
+                let message = format!("the password file {} has mode {:04o}: others may read or write it", shown(path), look.mode);
+                found.push(Finding::wrong(at.clone(), message, "chmod 0640 it, with the group of the gate's accounts"));
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(path) = &site.mail.ca_file
+        && look(path).is_none_or(|look| look.kind != Kind::File)
+    {
+        found.push(Finding::wrong(at, format!("the file of certificates {} is not there", shown(path)), "create it, or remove ca_file:"));
+    }
+    found
+}
+
+/// A program that is missing, cannot run, or that somebody else could replace.
+fn program(path: &Path, origin: Origin, what: &str, owners: &[u32]) -> Vec<Finding> {
+    match look(path) {
+        None => vec![Finding::wrong(origin, format!("{what} {} is not there", shown(path)), "install it, or name its place")],
+        Some(look) if !look.is_program() => {
+            vec![Finding::wrong(origin, format!("{what} {} is not a program", shown(path)), "make it executable, or name another")]
+        }
+        Some(look) => writable(&look, origin, path, owners),
+    }
+}
+
+/// What the wrong user owns or may write. Root and the running user may own everything.
+fn writable(look: &Look, origin: Origin, path: &Path, owners: &[u32]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if look.owner != 0 && look.owner != running_uid() && !owners.contains(&look.owner) {
+        let message = format!("{} belongs to user {}", shown(path), look.owner);
+        found.push(Finding::wrong(origin.clone(), message, "chown it to root"));
+    }
+    if look.others_write() {
+        found.push(Finding::wrong(origin, format!("everybody may write {}", shown(path)), "chmod o-w it"));
+    } else if look.group_writes() && look.kind == Kind::File {
+        found.push(Finding::wrong(origin, format!("a group may write {}", shown(path)), "chmod g-w it"));
+    }
+    found
+}
+
+/// What a policy names: its account, its repository, its hooks.
+fn on_disk(policy: &Policy, site: &Site) -> Vec<Finding> {
+    let at = |key: &str| policy.origins.of(key);
+    let mut found = Vec::new();
+    let uid = uid_of(&policy.user);
+    if uid.is_none() {
+        let message = format!("this machine has no account `{}`", policy.user);
+        found.push(Finding::note(at("user"), message, "create it, or write user: and the account that the client logs in as"));
+    }
+    let owners: Vec<u32> = uid.into_iter().collect();
+    match look(&policy.path) {
+        None => {
+            let message = format!("the repository {} is not there yet", shown(&policy.path));
+            let help = format!("install -d -o {} -m 0700 it, unless the account may create it", policy.user);
+            found.push(Finding::note(at("path"), message, help));
+        }
+        Some(look) if look.kind != Kind::Directory => {
+            found.push(Finding::wrong(
+                at("path"),
+                format!("the repository {} is not a directory", shown(&policy.path)),
+                "name a directory",
+            ));
+        }
+        Some(look) => {
+            if uid.is_some_and(|uid| uid != look.owner) {
+                let message = format!("the repository {} belongs to user {}, not to `{}`", shown(&policy.path), look.owner, policy.user);
+                found.push(Finding::wrong(at("path"), message, format!("chown {} it", policy.user)));
+            }
+            found.extend(writable(&look, at("path"), &policy.path, &[look.owner]));
+        }
+    }
+    if policy.require_mount && !is_mount_point(&site.store) {
+        let message = format!("the store {} is not a mount point, and the policy requires one", shown(&site.store));
+        found.push(Finding::wrong(at("require_mount"), message, "mount it, or remove require_mount:"));
+    }
+    for command in policy.hooks.prepare.iter().chain(&policy.hooks.complete) {
+        if let Some(path) = command.first() {
+            found.extend(program(Path::new(path), at("hooks"), "the hook", &owners));
+        }
+    }
+    found
+}
+
+/// Zones that the system does not know, each told once.
+fn time_zones(policies: &[Policy]) -> Vec<Finding> {
+    let named: BTreeMap<&str, &Policy> = policies.iter().map(|policy| (policy.timezone.as_str(), policy)).collect();
+    let found = named.into_values().filter_map(|policy| {
+        let words = zones::load(&policy.timezone).err()?;
+        let (message, help) = words.split_once('\n').unwrap_or((&words, "install tzdata"));
+        Some(Finding::wrong(policy.origins.of("timezone"), message, help))
+    });
+    found.collect()
 }

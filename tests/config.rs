@@ -235,3 +235,93 @@ fn a_thousand_policies_are_searched_quickly() {
     // The benchmark measures; this only catches parsing all of them, which takes a debug build seconds.
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
+
+#[test]
+fn every_sample_is_a_policy_and_has_nothing_to_lint() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let settings = Settings::new(&fs::read_to_string(root.join("packaging/snapgate.yaml")).unwrap());
+    let mut policies = Vec::new();
+    for entry in fs::read_dir(root.join("policies")).unwrap() {
+        let path = entry.unwrap().path();
+        let client = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        settings.policy(&client, &fs::read_to_string(&path).unwrap());
+        let policy = load_policy(settings.path(), &settings.site(), &name(&client)).unwrap_or_else(|fault| panic!("{fault}")).unwrap();
+        assert_eq!(snapgate::decide::lint::one(&policy), [], "{client}");
+        policies.push(policy);
+    }
+    let mut clients: Vec<_> = policies.iter().map(|policy| policy.client.as_str()).collect();
+    clients.sort_unstable();
+    assert_eq!(clients, ["dump", "laptop", "routers-pair", "rsbackup", "timemachine"]);
+    assert_eq!(snapgate::decide::lint::together(&policies), []);
+}
+
+#[test]
+fn check_finds_what_is_wrong_on_the_disk_and_nothing_on_a_clean_one() {
+    let world = tempfile::tempdir().unwrap();
+    let here = |name: &str| world.path().join(name).display().to_string();
+    for dir in ["store", "store/a", "spool", "mails"] {
+        fs::create_dir(world.path().join(dir)).unwrap();
+        mode(&world.path().join(dir), 0o700);
+    }
+    fs::write(world.path().join("hook"), "#!/bin/sh\n").unwrap();
+    mode(&world.path().join("hook"), 0o755);
+    let account = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name;
+    let site = |rest: &str| {
+        format!(
+            "store: {}\nrsync: /bin/true\nspool: {}\nsyslog: off\nmail: {{ transport: \"file:{}\" }}\n{rest}",
+            here("store"),
+            here("spool"),
+            here("mails")
+        )
+    };
+    let settings = Settings::new(&site(""));
+    settings.policy("a", &format!("user: {account}\nhooks: {{ prepare: [{}] }}\n", here("hook")));
+    let run = || snapgate::check::run(settings.path(), || vec!["landlock: all".to_owned()]);
+    let report = run();
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(report.notes, ["landlock: all"]);
+
+    let finds = |words: &str| {
+        let report = run();
+        assert!(report.problems.iter().chain(&report.notes).any(|line| line.contains(words)), "{words}: {report:#?}");
+    };
+    mode(&world.path().join("hook"), 0o777);
+    finds("a.yaml:2: everybody may write");
+    mode(&world.path().join("hook"), 0o644);
+    finds("a.yaml:2: the hook");
+    mode(&world.path().join("store"), 0o777);
+    finds("snapgate.yaml:1: everybody may write");
+    mode(&world.path().join("spool"), 0o777);
+    finds("snapgate.yaml:3: the spool");
+    settings.policy("b", "user: no-such-account\ntimezone: Europe/Atlantis\nrequire_mount: true\n");
+    finds("b.yaml:1: this machine has no account `no-such-account`");
+    finds("b.yaml:2: the time zone `Europe/Atlantis` cannot be used");
+    finds("b.yaml:3: the store");
+    finds("b.yaml: the repository");
+    settings.policy("c", "usr: x\n");
+    finds("c.yaml:1:1: `usr` is not a key of a policy");
+    settings.policy("d", &format!("user: {account}\npath: {}\n", here("store/a/inside")));
+    finds("is inside the repository of a");
+    finds("several policies without keys: a, d");
+    settings.put("policies/web.yml", "user: x\n");
+    settings.put("policies/.d.yaml.swp", "user: x\n");
+    finds("web.yml: not a policy, and not read");
+    finds(".d.yaml.swp: not a policy");
+    settings.put("password", "secret\n");
+    let password = settings.path().join("password").display().to_string();
+    let bad = format!(
+        "store: /nonexistent\nrsync: /nonexistent/rsync\nspool: /nonexistent\njail: off\nmail: {{ transport: \"smtp://u@mail.example.org\", password_file: {password} }}\n"
+    );
+    settings.put("snapgate.yaml", bad);
+    for words in
+        ["the store `/nonexistent` is not there", "rsync `/nonexistent/rsync` is not there", "the spool `/nonexistent` is not there"]
+    {
+        finds(words);
+    }
+    for words in ["snapgate.yaml:4: the jail is off", "password would travel in clear text", "has mode 0644: others may read"] {
+        finds(words);
+    }
+    settings.put("snapgate.yaml", "stor: /s\n");
+    finds("did you mean `store`?");
+    assert!(!run().is_clean());
+}

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use chrono::{TimeDelta, Utc};
 use nix::unistd::{Gid, Uid, chown, geteuid};
 use snapgate::act::spool::Spool;
-use snapgate::decide::policy::{MailSettings, Site, Tls, Transport};
+use snapgate::decide::policy::{Defaults, MailSettings, Origins, Site, Tls, Transport};
 use snapgate::terms::record::Record;
 use snapgate::watch::{Means, WatchReport, run, run_with};
 
@@ -49,6 +49,8 @@ impl Place {
             syslog: None,
             jail: true,
             mail,
+            defaults: Defaults::default(),
+            origins: Origins::default(),
         };
         Self { dir, site }
     }

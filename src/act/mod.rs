@@ -3,6 +3,7 @@
 pub mod child;
 pub mod config;
 pub mod detach;
+pub mod inspect;
 pub mod intake;
 pub mod jail;
 pub mod ledger;

@@ -80,9 +80,11 @@ fn watch(directory: &Path, flush: bool, detached: bool) -> ExitCode {
 }
 
 fn check(directory: &Path) -> ExitCode {
-    let lines = jail::describe().into_iter().map(|(active, what)| format!("{what}: {}", if active { "enforced" } else { "NOT enforced" }));
-    let report = check::run(directory, lines.collect());
-    said(Ok((report.to_string(), u8::from(!report.is_clean()))))
+    let jail =
+        || jail::describe().into_iter().map(|(active, what)| format!("{what}: {}", if active { "enforced" } else { "NOT enforced" }));
+    let report = check::run(directory, || jail().collect());
+    let lines: Vec<_> = report.problems.iter().chain(&report.notes).map(|finding| format!("{finding}\n")).collect();
+    said(Ok((lines.concat(), u8::from(!report.is_clean()))))
 }
 
 /// Prints what a connection is answered. The client may be gone, and that is nobody's error.

@@ -9,6 +9,7 @@ pub mod authinfo;
 pub mod command;
 pub mod letter;
 pub mod line;
+pub mod lint;
 pub mod notice;
 pub mod options;
 pub mod outcome;

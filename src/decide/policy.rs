@@ -16,9 +16,11 @@ use super::window::Window;
 
 mod origins;
 mod read;
+mod site;
 mod values;
 
-pub use read::{Defaults, read_policy, read_site};
+pub use read::{Defaults, read_policy};
+pub use site::read_site;
 
 /// What `options: {allow: […]}` may name.
 pub const ALLOWABLE_OPTIONS: [&str; 2] = ["owner", "group"];
@@ -134,6 +136,16 @@ pub struct Site {
     pub mail: MailSettings,
     /// `defaults:` What policies say where they say nothing themselves.
     pub defaults: Defaults,
+    /// Where each key stands.
+    pub origins: Origins,
+}
+
+impl Site {
+    /// Where `key` stands; line 0 of the file when it is a default.
+    #[must_use]
+    pub fn origin_of(&self, key: &str) -> Origin {
+        self.origins.of(key)
+    }
 }
 
 /// How mail leaves.
@@ -185,3 +197,6 @@ pub enum Tls {
     /// From the first byte (`smtps://`).
     Implicit,
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,6 +86,16 @@ impl Days {
         self.0.get(day % 7).copied().unwrap_or(false)
     }
 
+    /// The days of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let mut days = self.0;
+        for (day, more) in days.iter_mut().zip(other.0) {
+            *day |= more;
+        }
+        Self(days)
+    }
+
     /// Reads `mon-fri`, `sat,sun`, `fri-mon` (over the weekend) and mixtures.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ mod guard;
 mod shape;
 
 pub use fault::{Fault, Wrong};
-pub use shape::{List, OneOrMany, Table, TableOf, Text, TextOrList, Truth, Word, wrong};
+pub use shape::{List, Nothing, OneOrMany, Table, TableOf, Text, TextOrList, Truth, Word, wrong};
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Site and policy files from bytes to [`Site`] and [`Policy`]. A policy's key replaces the same key of the site's
+//! A policy's file from bytes to [`Policy`]. A policy's key replaces the same key of the site's
 //! `defaults:` whole; it is never merged with it.
 
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use crate::terms::snapshot::NamePattern;
 use crate::terms::verb::Verb;
 use crate::terms::zone::ZoneName;
 
-use super::values::{Absolute, AbsoluteOrOff, AccountName, HookTime, Idle, MailAddress, OptionName, Push, Switch};
-use super::{DEFAULT_SPOOL, DEFAULT_SYSLOG, Hooks, MailSettings, Origins, Policy, Report, Site, Source, Transport, origins};
+use super::values::{Absolute, AccountName, HookTime, Idle, OptionName, Push};
+use super::{Hooks, Origins, Policy, Report, Site, Source, origins};
 
 /// What the site's `defaults:` say.
 #[derive(Debug, Clone, Default)]
 pub struct Defaults {
-    keys: PolicyKeys,
-    origins: Vec<(String, Origin)>,
+    pub(super) keys: PolicyKeys,
+    pub(super) origins: Vec<(String, Origin)>,
 }
 
 impl Defaults {
@@ -41,7 +41,7 @@ impl Defaults {
 
 /// Every key of a policy, as far as a file says it.
 #[derive(Debug, Clone, Default)]
-struct PolicyKeys {
+pub(super) struct PolicyKeys {
     user: Option<String>,
     keys: Option<Vec<Fingerprint>>,
     from: Option<Vec<Source>>,
@@ -57,7 +57,7 @@ struct PolicyKeys {
     options: Option<OptionKeys>,
 }
 
-fn texts<T>(list: List<Text<T>>) -> Vec<T> {
+pub(super) fn texts<T>(list: List<Text<T>>) -> Vec<T> {
     list.0.into_iter().map(|Text(one)| one).collect()
 }
 
@@ -127,10 +127,20 @@ impl Table for WhenKeys {
     const WHAT: &'static str = "an entry of `when`";
     const KEYS: &'static [&'static str] = &["days", "hours"];
 
+    /// In `{ days: sat,sun }` YAML ends the value at the comma, and `sun` is a key without a value. What is meant is plain.
+    fn takes(key: &str) -> bool {
+        Days::parse(key).is_ok()
+    }
+
     fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        match key {
-            "days" => self.days = Some(map.next_value::<Text<_>>()?.0),
-            _ => self.hours = Some(map.next_value::<OneOrMany<_>>()?.0),
+        match (key, self.days.zip(Days::parse(key).ok())) {
+            ("days", _) => self.days = Some(map.next_value::<Text<_>>()?.0),
+            (_, Some((days, more))) => {
+                let yaml::Nothing = map.next_value()?;
+                self.days = Some(days.and(more));
+            }
+            ("hours", _) => self.hours = Some(map.next_value::<OneOrMany<_>>()?.0),
+            _ => return Err(wrong(&Wrong::new(format!("`{key}` stands here without `days:`"), "write days: and the days"))),
         }
         Ok(())
     }
@@ -245,111 +255,6 @@ impl Table for OptionKeys {
         self.allow = texts::<OptionName>(map.next_value()?).into_iter().map(|OptionName(name)| name).collect();
         Ok(())
     }
-}
-
-#[derive(Debug, Clone, Default)]
-struct MailKeys {
-    from: Option<MailAddress>,
-    to: Option<Vec<MailAddress>>,
-    reports_to: Option<Vec<MailAddress>>,
-    transport: Option<Transport>,
-    password_file: Option<Absolute>,
-    ca_file: Option<Absolute>,
-}
-
-impl Table for MailKeys {
-    const WHAT: &'static str = "`mail`";
-    const KEYS: &'static [&'static str] = &["from", "to", "reports_to", "transport", "password_file", "ca_file"];
-
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        match key {
-            "from" => self.from = Some(map.next_value::<Text<_>>()?.0),
-            "to" => self.to = Some(texts(map.next_value()?)),
-            "reports_to" => self.reports_to = Some(texts(map.next_value()?)),
-            "transport" => self.transport = Some(map.next_value::<Text<_>>()?.0),
-            "password_file" => self.password_file = Some(map.next_value::<Text<_>>()?.0),
-            _ => self.ca_file = Some(map.next_value::<Text<_>>()?.0),
-        }
-        Ok(())
-    }
-
-    fn whole(&self) -> Result<(), Wrong> {
-        let user = matches!(&self.transport, Some(Transport::Smtp { user: Some(_), .. }));
-        match (user, self.password_file.is_some()) {
-            (true, false) => {
-                Err(Wrong::new("the transport names an account but no password", "add password_file: and the path of a file that holds it"))
-            }
-            (false, true) => Err(Wrong::new("a password file without an account", "name the account in transport: smtps://user@host")),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl MailKeys {
-    fn settings(self) -> MailSettings {
-        let plain = |all: Vec<MailAddress>| all.into_iter().map(|MailAddress(address)| address).collect::<Vec<_>>();
-        let to = self.to.map_or_else(|| vec!["root".to_owned()], plain);
-        MailSettings {
-            from: self.from.map(|MailAddress(address)| address),
-            reports_to: self.reports_to.map_or_else(|| to.clone(), plain),
-            to,
-            transport: self.transport.unwrap_or_else(|| Transport::Sendmail(PathBuf::from("/usr/sbin/sendmail"))),
-            password_file: self.password_file.map(|Absolute(path)| path),
-            ca_file: self.ca_file.map(|Absolute(path)| path),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Default)]
-struct SiteKeys {
-    store: Option<Absolute>,
-    rsync: Option<Absolute>,
-    spool: Option<Absolute>,
-    syslog: Option<AbsoluteOrOff>,
-    jail: Option<Switch>,
-    mail: MailKeys,
-    defaults: PolicyKeys,
-}
-
-impl Table for SiteKeys {
-    const WHAT: &'static str = "the site file";
-    const KEYS: &'static [&'static str] = &["store", "rsync", "spool", "syslog", "jail", "mail", "defaults"];
-
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        match key {
-            "store" => self.store = Some(map.next_value::<Text<_>>()?.0),
-            "rsync" => self.rsync = Some(map.next_value::<Text<_>>()?.0),
-            "spool" => self.spool = Some(map.next_value::<Text<_>>()?.0),
-            "syslog" => self.syslog = Some(map.next_value::<Text<_>>()?.0),
-            "jail" => self.jail = Some(map.next_value::<Text<_>>()?.0),
-            "mail" => self.mail = map.next_value::<TableOf<_>>()?.0,
-            _ => self.defaults = map.next_value::<TableOf<_>>()?.0,
-        }
-        Ok(())
-    }
-}
-
-/// Reads the site file.
-///
-/// # Errors
-/// The first thing in it that is not exactly right.
-pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
-    let TableOf(keys): TableOf<SiteKeys> = yaml::read(file, bytes)?;
-    let text = yaml::text_of(file, bytes)?;
-    let Some(Absolute(store)) = keys.store else {
-        return Err(Fault::whole(file, Wrong::new("the key `store` is missing", "add store: and the directory of the repositories")));
-    };
-    let or = |given: Option<Absolute>, usual: &str| given.map_or_else(|| PathBuf::from(usual), |Absolute(path)| path);
-    Ok(Site {
-        file: file.to_path_buf(),
-        store,
-        rsync: or(keys.rsync, "/usr/bin/rsync"),
-        spool: or(keys.spool, DEFAULT_SPOOL),
-        syslog: keys.syslog.map_or_else(|| Some(PathBuf::from(DEFAULT_SYSLOG)), |AbsoluteOrOff(path)| path),
-        jail: keys.jail.is_none_or(|Switch(on)| on),
-        mail: keys.mail.settings(),
-        defaults: Defaults { keys: keys.defaults, origins: origins::keys(file, text, Some("defaults")) },
-    })
 }
 
 /// Reads a client's policy over the site's defaults.

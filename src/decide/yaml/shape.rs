@@ -46,7 +46,12 @@ pub trait Table: Default {
     /// Every key.
     const KEYS: &'static [&'static str];
 
-    /// Takes the value of one of [`Table::KEYS`].
+    /// Whether a key that is none of [`Table::KEYS`] is taken too.
+    fn takes(_key: &str) -> bool {
+        false
+    }
+
+    /// Takes the value of one of [`Table::KEYS`], or of another key that it says it takes.
     ///
     /// # Errors
     /// When the value is not right.
@@ -289,6 +294,27 @@ impl<'de> Deserialize<'de> for Truth {
     }
 }
 
+/// No value at all: `~`, or nothing after the key.
+#[derive(Debug, Clone, Copy)]
+pub struct Nothing;
+
+impl<'de> Deserialize<'de> for Nothing {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Nothing;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("nothing")
+            }
+            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+                Ok(Nothing)
+            }
+            refuse!(text truth numbers list map);
+        }
+        from.deserialize_any(Reader)
+    }
+}
+
 /// A [`Table`] in a file.
 #[derive(Debug, Clone, Default)]
 pub struct TableOf<T>(pub T);
@@ -304,8 +330,8 @@ impl<'de, T: Table> Deserialize<'de> for TableOf<T> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut table = T::default();
                 let mut seen = BTreeSet::new();
-                while let Some(key) = map.next_key_seed(Key { known: T::KEYS, what: T::WHAT, seen: &seen })? {
-                    table.take(key, &mut map)?;
+                while let Some(key) = map.next_key_seed(Key { known: T::KEYS, takes: T::takes, what: T::WHAT, seen: &seen })? {
+                    table.take(&key, &mut map)?;
                     seen.insert(key);
                 }
                 if seen.is_empty() {
@@ -324,12 +350,13 @@ impl<'de, T: Table> Deserialize<'de> for TableOf<T> {
 /// A key, read with the others in sight: so a fault stands at the key itself.
 struct Key<'a> {
     known: &'static [&'static str],
+    takes: fn(&str) -> bool,
     what: &'static str,
-    seen: &'a BTreeSet<&'static str>,
+    seen: &'a BTreeSet<String>,
 }
 
 impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = &'static str;
+    type Value = String;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         from.deserialize_any(self)
@@ -337,7 +364,7 @@ impl<'de> DeserializeSeed<'de> for Key<'_> {
 }
 
 impl<'de> Visitor<'de> for Key<'_> {
-    type Value = &'static str;
+    type Value = String;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "a key of {}", self.what)
@@ -345,7 +372,7 @@ impl<'de> Visitor<'de> for Key<'_> {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
         let shown = printable(text.as_bytes());
-        let Some(key) = self.known.iter().find(|key| **key == text) else {
+        if !self.known.contains(&text) && !(self.takes)(text) {
             let near = self.known.iter().map(|key| (distance(key, text), key)).min();
             let keys = self.known.join(", ");
             let help = match near {
@@ -353,11 +380,11 @@ impl<'de> Visitor<'de> for Key<'_> {
                 _ => format!("the keys are {keys}"),
             };
             return Err(wrong(&Wrong::new(format!("`{shown}` is not a key of {}", self.what), help)));
-        };
-        if self.seen.contains(key) {
+        }
+        if self.seen.contains(text) {
             return Err(wrong(&Wrong::new(format!("the key `{shown}` stands here for the second time"), "keep one of them")));
         }
-        Ok(key)
+        Ok(text.to_owned())
     }
 
     refuse!(scalars list map);

@@ -1,0 +1,101 @@
+//! Looks at what settings name: files, directories, accounts, mount points. It changes nothing and runs nothing.
+
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::Path;
+
+use nix::unistd::User;
+
+/// What a path leads to, links followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its owner.
+    pub owner: u32,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+/// Kinds of files that settings speak of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A socket.
+    Socket,
+    /// Something else.
+    Other,
+}
+
+impl Look {
+    /// Whether anybody but the owner and the group may write it.
+    #[must_use]
+    pub fn others_write(self) -> bool {
+        self.mode & 0o002 != 0
+    }
+
+    /// Whether the group may write it.
+    #[must_use]
+    pub fn group_writes(self) -> bool {
+        self.mode & 0o020 != 0
+    }
+
+    /// Whether it is a program.
+    #[must_use]
+    pub fn is_program(self) -> bool {
+        self.kind == Kind::File && self.mode & 0o111 != 0
+    }
+}
+
+/// Looks at a path; `None` when nothing can be seen there.
+#[must_use]
+pub fn look(path: &Path) -> Option<Look> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let kind = match metadata.file_type() {
+        kind if kind.is_file() => Kind::File,
+        kind if kind.is_dir() => Kind::Directory,
+        kind if kind.is_socket() => Kind::Socket,
+        _ => Kind::Other,
+    };
+    Some(Look { kind, owner: metadata.uid(), mode: metadata.mode() & 0o7777 })
+}
+
+/// The number of an account; `None` when the user database does not know it.
+#[must_use]
+pub fn uid_of(account: &str) -> Option<u32> {
+    User::from_name(account).ok().flatten().map(|user| user.uid.as_raw())
+}
+
+/// The user that this process acts as.
+#[must_use]
+pub fn running_uid() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+/// Whether a directory is the root of a mounted file system: its device is not its parent's.
+#[must_use]
+pub fn is_mount_point(path: &Path) -> bool {
+    let device = |path: &Path| std::fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+    match (device(path), device(&path.join(".."))) {
+        (Some(this), Some(parent)) => this.0 != parent.0 || this == parent,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_seen_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(look(dir.path()).unwrap().kind, Kind::Directory);
+        assert!(look(&dir.path().join("missing")).is_none());
+        assert!(look(Path::new("/bin/sh")).unwrap().is_program());
+        assert_eq!(look(Path::new("/dev/null")).unwrap().kind, Kind::Other);
+        assert_eq!((uid_of("root"), uid_of("no-such-account")), (Some(0), None));
+        assert!(is_mount_point(Path::new("/")) && is_mount_point(Path::new("/proc")) && !is_mount_point(dir.path()));
+    }
+}

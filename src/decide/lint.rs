@@ -1,0 +1,227 @@
+//! What is legal in policies and still cannot be meant: rules that never decide, and policies that get in each other's way.
+
+use std::collections::BTreeMap;
+
+use crate::terms::reason::Origin;
+use crate::terms::text::printable;
+use crate::terms::verb::Verb;
+
+use super::policy::{Policy, Source};
+
+/// Something that `check` tells the administrator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether it is wrong, or only worth knowing.
+    pub wrong: bool,
+    /// Where.
+    pub origin: Origin,
+    /// What.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl Finding {
+    /// Something wrong.
+    pub fn wrong(origin: Origin, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { wrong: true, origin, message: message.into(), help: help.into() }
+    }
+
+    /// Something worth knowing.
+    pub fn note(origin: Origin, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { wrong: false, ..Self::wrong(origin, message, help) }
+    }
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A line of 0 is the file as a whole, or a default: only the file is shown.
+        let file = printable(self.origin.file.as_os_str().as_encoded_bytes());
+        match self.origin.line {
+            0 => write!(out, "{file}: {}\n{}", self.message, self.help),
+            line => write!(out, "{file}:{line}: {}\n{}", self.message, self.help),
+        }
+    }
+}
+
+/// Everything about one policy.
+#[must_use]
+pub fn one(policy: &Policy) -> Vec<Finding> {
+    let mut found = windows(policy);
+    found.extend(sources(policy));
+    let has = |verb| policy.verbs.contains(&verb);
+    if has(Verb::Complete) != has(Verb::Prepare) {
+        let (there, missing) = if has(Verb::Complete) { ("complete", "prepare") } else { ("prepare", "complete") };
+        let message = format!("`{there}` without `{missing}`: no transaction can run its course");
+        found.push(Finding::wrong(policy.origins.of("verbs"), message, format!("add {missing}, or remove {there}")));
+    }
+    if !has(Verb::Rsync) {
+        found.push(Finding::note(policy.origins.of("verbs"), "`rsync` is not among the verbs: nothing can be pushed", "add rsync"));
+    }
+    let keys = policy.keys.as_deref().unwrap_or_default();
+    for (position, key) in keys.iter().enumerate() {
+        if keys.iter().take(position).any(|earlier| earlier == key) {
+            found.push(Finding::note(policy.origins.of("keys"), format!("the key `{key}` is listed twice"), "remove one of them"));
+        }
+    }
+    found
+}
+
+/// Windows that never open, and windows that open only when others are open.
+fn windows(policy: &Policy) -> Vec<Finding> {
+    let all = policy.when.as_deref().unwrap_or_default();
+    let mut found = Vec::new();
+    for (position, window) in all.iter().enumerate() {
+        // Of two equal ones the later is the one too many.
+        let others = all.iter().enumerate().filter(|(other, same)| *other != position && (*same != window || *other < position));
+        let others: Vec<_> = others.map(|(_, other)| *other).collect();
+        if !window.opens_ever() {
+            found.push(Finding::wrong(policy.origins.of("when"), format!("the window `{window}` never opens"), "mend or remove it"));
+        } else if window.is_within(&others) {
+            let message = format!("the window `{window}` changes nothing: the others are open whenever it is");
+            found.push(Finding::wrong(policy.origins.of("when"), message, "remove it, or shorten the others"));
+        }
+    }
+    found
+}
+
+/// Networks and names that are already covered.
+fn sources(policy: &Policy) -> Vec<Finding> {
+    let all = policy.from.as_deref().unwrap_or_default();
+    let covered = |position: usize, source: &Source| {
+        all.iter().enumerate().find(|(other, wider)| match (source, wider) {
+            (Source::Network(narrow), Source::Network(wide)) => {
+                *other != position && wide.contains(narrow) && (wide != narrow || *other < position)
+            }
+            (one, same) => one == *same && *other < position,
+        })
+    };
+    let shown = |source: &Source| match source {
+        Source::Network(network) => network.to_string(),
+        Source::Host(name) => format!("host:{name}"),
+    };
+    let found = all.iter().enumerate().filter_map(|(position, source)| {
+        let (_, wider) = covered(position, source)?;
+        let message = format!("`{}` changes nothing: `{}` covers it", shown(source), shown(wider));
+        Some(Finding::wrong(policy.origins.of("from"), message, "remove one of them"))
+    });
+    found.collect()
+}
+
+/// Everything about policies side by side.
+#[must_use]
+pub fn together(policies: &[Policy]) -> Vec<Finding> {
+    let mut found = paths(policies);
+    let mut by_key: BTreeMap<(&str, &str), Vec<&Policy>> = BTreeMap::new();
+    let mut by_user: BTreeMap<&str, Vec<&Policy>> = BTreeMap::new();
+    for policy in policies {
+        let mut keys: Vec<_> = policy.keys.iter().flatten().collect();
+        keys.sort();
+        keys.dedup();
+        for key in keys {
+            by_key.entry((key.as_str(), &policy.user)).or_default().push(policy);
+        }
+        if policy.keys.is_none() {
+            by_user.entry(&policy.user).or_default().push(policy);
+        }
+    }
+    for ((key, user), claimants) in by_key {
+        if let [first, .., last] = claimants.as_slice() {
+            let message = format!("the key `{key}` of account `{user}` is claimed by {}, first by {}", names(&claimants), first.client);
+            found.push(Finding::wrong(
+                last.origins.of("keys"),
+                message,
+                "leave it to one of them: who is meant cannot be told, and so nobody is",
+            ));
+        }
+    }
+    for (user, claimants) in by_user {
+        if let [_, .., last] = claimants.as_slice() {
+            let message = format!("the account `{user}` has several policies without keys: {}", names(&claimants));
+            found.push(Finding::wrong(last.origins.of("user"), message, "give them keys:, or accounts of their own"));
+        }
+    }
+    found
+}
+
+fn names(policies: &[&Policy]) -> String {
+    policies.iter().map(|policy| policy.client.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Repositories that are the same or inside each other. In order of path, what is inside follows what it is in.
+fn paths(policies: &[Policy]) -> Vec<Finding> {
+    let mut sorted: Vec<_> = policies.iter().collect();
+    sorted.sort_by(|one, other| one.path.cmp(&other.path));
+    let mut found = Vec::new();
+    let mut outer: Option<&Policy> = None;
+    for policy in sorted {
+        match outer {
+            Some(outer) if policy.path.starts_with(&outer.path) => {
+                let shown = printable(policy.path.as_os_str().as_encoded_bytes());
+                let relation = if policy.path == outer.path { "is also the repository" } else { "is inside the repository" };
+                let message = format!("the repository `{shown}` {relation} of {}", outer.client);
+                found.push(Finding::wrong(policy.origins.of("path"), message, "give each client a directory of its own"));
+            }
+            _ => outer = Some(policy),
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::policy::{read_policy, read_site};
+    use std::path::Path;
+
+    fn policy(client: &str, text: &str) -> Policy {
+        let site = read_site(Path::new("site"), b"store: /s\n").unwrap();
+        read_policy(Path::new(client), text.as_bytes(), &client.parse().unwrap(), &site).unwrap()
+    }
+
+    fn said(found: &[Finding]) -> String {
+        found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn rules_that_decide_nothing_are_found() {
+        for (text, words) in [
+            (
+                "when: [{hours: \"22:00-06:00\"}, {days: tue, hours: \"23:00-01:00\"}]\n",
+                "c:1: the window `tue 23:00-01:00` changes nothing",
+            ),
+            ("when: [{days: mon}, {days: mon}]\n", "the window `mon` changes nothing"),
+            ("from: [192.0.2.0/24, 192.0.2.7]\n", "`192.0.2.7/32` changes nothing: `192.0.2.0/24` covers it"),
+            ("from: [192.0.2.7, 192.0.2.7]\n", "`192.0.2.7/32` changes nothing"),
+            ("from: [host:a.example, host:A.example]\n", "`host:a.example` changes nothing"),
+            ("verbs: [rsync, complete]\n", "`complete` without `prepare`"),
+            ("verbs: [status]\n", "nothing can be pushed"),
+        ] {
+            let found = one(&policy("c", text));
+            assert_eq!(found.len(), 1, "{text}: {}", said(&found));
+            assert!(said(&found).contains(words), "{}", said(&found));
+        }
+        let clean =
+            "when: [{days: mon-fri, hours: \"22:00-06:00\"}, {days: sat,sun}]\nfrom: [192.0.2.0/24, 198.51.100.0/24, \"2001:db8::/32\"]\n";
+        assert_eq!(one(&policy("c", clean)), []);
+    }
+
+    #[test]
+    fn policies_in_each_other_s_way_are_found() {
+        let key = "SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk";
+        let keyed = |user: &str| format!("user: {user}\nkeys: [\"{key}\"]\n");
+        let found = together(&[policy("a", &keyed("x")), policy("b", &keyed("x")), policy("c", &keyed("y"))]);
+        assert_eq!(found.len(), 1, "{}", said(&found));
+        assert!(said(&found).contains("b:2: the key") && said(&found).contains("a, b"));
+        let found = together(&[policy("a", "user: x\n"), policy("b", "user: x\n"), policy("c", &keyed("x"))]);
+        assert!(found.len() == 1 && said(&found).contains("several policies without keys: a, b"), "{}", said(&found));
+        let found = together(&[
+            policy("a", "path: /s/x\n"),
+            policy("b", "path: /s/x/y\n"),
+            policy("c", "path: /s/x\n"),
+            policy("d", "path: /s/xy\n"),
+        ]);
+        assert!(found.len() == 2 && said(&found).contains("`/s/x/y` is inside the repository of a"), "{}", said(&found));
+        assert!(said(&found).contains("c:1: the repository `/s/x` is also the repository of a"));
+    }
+}

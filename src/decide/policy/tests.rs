@@ -1,0 +1,240 @@
+//! What every key of site and policy may hold, and what it may not.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::decide::yaml::Fault;
+
+use super::*;
+
+fn site(text: &str) -> Result<Site, Fault> {
+    read_site(Path::new("/etc/snapgate/snapgate.yaml"), text.as_bytes())
+}
+
+fn policy(text: &str) -> Result<Policy, Fault> {
+    let site = site("store: /srv/backups\n").unwrap();
+    read_policy(Path::new("/etc/snapgate/policies/web1.yaml"), text.as_bytes(), &"web1".parse().unwrap(), &site)
+}
+
+/// Each text stands alone after `key: `; every fault points at line 1.
+fn refused(key: &str, values: &[&str]) {
+    for value in values {
+        let fault = policy(&format!("{key}: {value}\n")).expect_err(value);
+        assert!(fault.line == 1 && !fault.help.is_empty(), "{value}: {fault}");
+    }
+}
+
+#[test]
+fn a_policy_that_says_little_has_the_usual_values() {
+    let policy = policy("report: problems\n").unwrap();
+    assert_eq!((policy.user.as_str(), policy.path.as_path()), ("web1", Path::new("/srv/backups/web1")));
+    assert!(policy.keys.is_none() && policy.from.is_none() && policy.when.is_none() && !policy.require_mount);
+    assert_eq!(policy.verbs, [Verb::Rsync, Verb::Status]);
+    assert_eq!(policy.timezone.as_str(), "UTC");
+    assert_eq!((policy.idle.as_secs(), policy.deadline.as_secs(), policy.hooks.time_limit.as_secs()), (600, 86_400, 300));
+    assert_eq!(policy.names, NamePattern::default());
+    assert_eq!(policy.origins.of("user").to_string(), "/etc/snapgate/policies/web1.yaml: by default");
+}
+
+#[test]
+fn every_key_is_read() {
+    let text = "user: backup\nkeys: [\"SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk\"]\n\
+        from: [192.0.2.0/24, \"2001:db8::/48\", 198.51.100.7, host:RT-1080.example.net, \"::ffff:203.0.113.0/120\", 0.0.0.0/0]\n\
+        when:\n  - { days: mon-fri, hours: \"22:00-06:00\" }\n  - { days: sat,sun }\n  - hours: [\"12:00-13:00\", 14:00-15:00]\n\
+        timezone: Europe/Madrid\nverbs: [prepare, rsync, complete, abort]\npath: /srv//other/./web1/\n\
+        snapshots: { name: \"%Y/%m%d/%H%M\" }\nreport: always\n\
+        hooks:\n  prepare: [/usr/bin/df, --, \"a b\"]\n  complete: [[/usr/bin/true], [/bin/x, \"\"]]\n\
+        time_limits: { idle: 30s, push: 2days, hook: 1h }\nrequire_mount: true\noptions: { allow: [owner, group] }\n";
+    let policy = policy(text).unwrap();
+    let from: Vec<_> = policy.from.unwrap().iter().map(|source| format!("{source:?}")).collect();
+    assert_eq!(
+        from,
+        [
+            "Network(192.0.2.0/24)",
+            "Network(2001:db8::/48)",
+            "Network(198.51.100.7/32)",
+            "Host(\"rt-1080.example.net\")",
+            "Network(203.0.113.0/24)",
+            "Network(0.0.0.0/0)"
+        ]
+    );
+    let when: Vec<_> = policy.when.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(when, ["mon-fri 22:00-06:00", "sat,sun", "12:00-13:00", "14:00-15:00"]);
+    assert_eq!(policy.path.as_os_str(), "/srv/other/web1");
+    assert_eq!(policy.hooks.prepare, [["/usr/bin/df", "--", "a b"]]);
+    assert_eq!(policy.hooks.complete, [vec!["/usr/bin/true"], vec!["/bin/x", ""]]);
+    assert_eq!((policy.idle, policy.deadline), (Duration::from_secs(30), Duration::from_secs(172_800)));
+    assert!(policy.require_mount);
+    assert_eq!(policy.allowed_options, ["owner", "group"]);
+    assert_eq!(policy.origins.of("timezone").line, 8);
+}
+
+#[test]
+fn a_source_is_a_network_in_its_one_form_or_a_name() {
+    refused(
+        "from",
+        &[
+            "[010.0.0.1/8]",
+            "[10.0.0.1/8]",
+            "[192.0.2.1/33]",
+            "[192.0.2.1/032]",
+            "[192.0.2.0/+24]",
+            "[192.0.2.0/]",
+            "[192.0.2.0/24/24]",
+            "[192.0.2.0/255.255.255.0]",
+            "[192.0.2]",
+            "[\"fe80::1%eth0\"]",
+            "[\"::ffff:0.0.0.0/95\"]",
+            "[\"2001:db8::1/48\"]",
+            "[any]",
+            "[\"*\"]",
+            "[\" 192.0.2.1\"]",
+            "[host:]",
+            "[\"host:192.0.2.1\"]",
+            "[\"host:a b\"]",
+            "[host:-a.example]",
+            "[host:a_b.example]",
+            "[host:a..example]",
+            "[\"host:a.example/24\"]",
+            "[\"host:*.example\"]",
+            "[\"host:é.example\"]",
+        ],
+    );
+    assert_eq!(policy("from: [rt.example.net]\n").unwrap_err().help, "if it is a name, write host:rt.example.net");
+    let many: Vec<_> = (0..17).map(|number| format!("host:h{number}.example")).collect();
+    assert!(policy(&format!("from: [{}]\n", many.join(", "))).unwrap_err().message.contains("17 `host:` names"));
+    let networks: Vec<_> = (0..4097).map(|_| "1.2.3.4".to_owned()).collect();
+    assert!(policy(&format!("from: [{}]\n", networks.join(","))).unwrap_err().message.contains("more than 4096"));
+}
+
+#[test]
+fn values_that_mean_nothing_are_refused() {
+    refused("user", &["\"\"", "\"1000\"", "\"a b\"", "-x", "../x", "a/b", "\"é\"", &"a".repeat(33)]);
+    refused("keys", &["[web1]", "[SHA256:x]", "[\"MD5:aa:bb\"]"]);
+    refused(
+        "when",
+        &[
+            "[{days: monday}]",
+            "[{hours: \"22-06\"}]",
+            "[{hours: \"06:00-06:00\"}]",
+            "[{hours: 2200}]",
+            "[mon-fri]",
+            "{days: mon}",
+            "[{days: [mon]}]",
+        ],
+    );
+    refused("timezone", &["Madrid time", "../etc/passwd", "/etc/localtime", "\"\"", "2"]);
+    refused("verbs", &["[restor]", "[push]", "[Rsync]", "[\"\"]"]);
+    refused("path", &["srv", "/srv/../etc", "/", "//", "\"\"", "~/x", "/..", "off"]);
+    refused("snapshots", &["{name: \"\"}", "{name: fixed}", "{name: \"%d-%m-%Y\"}", "{name: \"../%Y%m%d\"}", "\"%Y\""]);
+    refused("report", &["sometimes", "Always", "true", "[always]"]);
+    refused(
+        "hooks",
+        &[
+            "{prepare: /bin/x}",
+            "{prepare: [df]}",
+            "{prepare: [[/bin/x], y]}",
+            "{prepare: [[[/bin/x]]]}",
+            "{prepare: [/bin/x, 1]}",
+            "{before: [/bin/x]}",
+            "{prepare: [/bin/../x]}",
+        ],
+    );
+    refused("hooks", &[&format!("{{prepare: [{}]}}", vec!["[/bin/x]"; 17].join(", "))]);
+    refused(
+        "time_limits",
+        &[
+            "{idle: 5s}",
+            "{idle: 2days}",
+            "{push: 10s}",
+            "{push: 31days}",
+            "{hook: 0s}",
+            "{hook: 2h}",
+            "{idle: 600}",
+            "{idle: forever}",
+            "{idle: 10500ms}",
+            "{idle: -10m}",
+            "10m",
+        ],
+    );
+    refused("require_mount", &["1", "on", "\"\""]);
+    refused("options", &["{allow: [delete]}", "{allow: owner}", "[owner]"]);
+}
+
+#[test]
+fn the_site_is_read_and_has_the_usual_values() {
+    let little = site("store: /srv/backups\n").unwrap();
+    assert_eq!((little.rsync, little.spool), (PathBuf::from("/usr/bin/rsync"), PathBuf::from("/var/spool/snapgate")));
+    assert_eq!((little.syslog, little.jail), (Some(PathBuf::from("/dev/log")), true));
+    assert_eq!((little.mail.to.as_slice(), little.mail.reports_to.as_slice()), (&["root".to_owned()][..], &["root".to_owned()][..]));
+    assert_eq!(little.mail.transport, Transport::Sendmail(PathBuf::from("/usr/sbin/sendmail")));
+    let full = site(
+        "store: /s\nrsync: /opt/rsync\nspool: /spool\nsyslog: off\njail: off\nmail:\n  from: snapgate@backup.example.org\n  to: [root, ops@example.org]\n  \
+         reports_to: [reports@example.org]\n  transport: smtps://gate@example.org@mail.example.org\n  password_file: /etc/snapgate/password\n  ca_file: /etc/ca.pem\n",
+    )
+    .unwrap();
+    assert!(full.syslog.is_none() && !full.jail);
+    let expected =
+        Transport::Smtp { host: "mail.example.org".to_owned(), port: 465, tls: Tls::Implicit, user: Some("gate@example.org".to_owned()) };
+    assert_eq!(full.mail.transport, expected);
+}
+
+#[test]
+fn a_transport_is_one_of_a_few_forms() {
+    let of = |text: &str| site(&format!("store: /s\nmail: {{ transport: \"{text}\" }}\n")).map(|site| site.mail.transport);
+    let smtp = |host: &str, port, tls| Transport::Smtp { host: host.to_owned(), port, tls, user: None };
+    for (text, transport) in [
+        ("off", Transport::Off),
+        ("sendmail:/opt/mail", Transport::Sendmail(PathBuf::from("/opt/mail"))),
+        ("file:/some/dir", Transport::Directory(PathBuf::from("/some/dir"))),
+        ("file:///some/dir", Transport::Directory(PathBuf::from("/some/dir"))),
+        ("smtp://localhost", smtp("localhost", 25, Tls::None)),
+        ("smtp://127.0.0.1:2525", smtp("127.0.0.1", 2525, Tls::None)),
+        ("smtp://[::1]:2525", smtp("::1", 2525, Tls::None)),
+        ("starttls://mail.example.org", smtp("mail.example.org", 587, Tls::Starttls)),
+    ] {
+        assert_eq!(of(text).unwrap(), transport, "{text}");
+    }
+    for bad in [
+        "",
+        "mail",
+        "sendmail:mail",
+        "smtp:host",
+        "smtp://",
+        "smtp://host:0",
+        "smtp://host:65536",
+        "smtp://host:",
+        "smtp://a b",
+        "smtp://[::1",
+        "smtp://[::1]x",
+        "smtps://user@host",
+        "file:dir",
+        "smtp://host/path",
+        "http://host",
+        "smtps://u:secret@host",
+    ] {
+        let fault = of(bad).expect_err(bad);
+        assert!(fault.line == 2 && !fault.message.contains("secret"), "{fault}");
+    }
+    assert!(site("store: /s\nmail: { password_file: /x }\n").unwrap_err().message.contains("without an account"));
+    for bad in
+        ["\"\"", "-oQ/tmp", "\"a b\"", "a@", "@b", "a@b@c", "\"a,b\"", "\"|/bin/sh\"", "/tmp/x", "\"<a@b>\"", "\"a@b\\r\\nBcc: c\"", "é@b"]
+    {
+        assert!(site(&format!("store: /s\nmail: {{ to: [{bad}] }}\n")).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_policy_s_key_replaces_the_default_whole() {
+    let site =
+        site("store: /s\ndefaults:\n  time_limits: { idle: 1m, push: 48h }\n  verbs: [prepare, rsync, complete]\n  from: [192.0.2.1]\n")
+            .unwrap();
+    let read = |text: &str| read_policy(Path::new("p"), text.as_bytes(), &"c".parse().unwrap(), &site).unwrap();
+    let own = read("time_limits: { idle: 2m }\n");
+    assert_eq!((own.idle.as_secs(), own.deadline.as_secs()), (120, 86_400), "not merged");
+    assert_eq!(own.verbs.len(), 3);
+    assert_eq!(own.origins.of("from").to_string(), "/etc/snapgate/snapgate.yaml:5");
+    assert!(read("from: [192.0.2.2]\n").origins.of("from").file.ends_with("p"));
+    let escaped = read_policy(Path::new("p"), b"user: \"\\x77eb1\"\n", &"c".parse().unwrap(), &site).unwrap_err();
+    assert!(escaped.message.contains("written with escapes"), "{escaped}");
+}
