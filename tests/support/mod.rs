@@ -79,7 +79,7 @@ impl Setup {
         self
     }
 
-    /// Lines for the top of `sshd_config`, where the first word on a setting wins.
+    /// More lines for `sshd_config`. The first word on a setting wins, and a `Match` block wins over both.
     pub(crate) fn sshd(mut self, lines: &str) -> Self {
         self.sshd.push_str(lines);
         self
@@ -287,11 +287,11 @@ impl Server {
         for _ in 0..5 {
             let port = free_port();
             let config = format!(
-                "{top}{force}ListenAddress 127.0.0.1:{port}\nHostKey {dir}/host\nPidFile none\nUsePAM no\nStrictModes no\n\
+                "{force}ListenAddress 127.0.0.1:{port}\nHostKey {dir}/host\nPidFile none\nUsePAM no\nStrictModes no\n\
                  AuthorizedKeysFile {dir}/keys/%u\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
                  PermitUserEnvironment no\nExposeAuthInfo yes\nLogLevel VERBOSE\nMaxStartups 100\n\
-                 Subsystem sftp /usr/lib/openssh/sftp-server\n",
-                top = setup.sshd.replace("$DIR", &dir),
+                 Subsystem sftp /usr/lib/openssh/sftp-server\n{more}",
+                more = setup.sshd.replace("$DIR", &dir),
                 force = setup.force.replace("$DIR", &dir),
             );
             fs::write(self.path().join("sshd_config"), config).unwrap();

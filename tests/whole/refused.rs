@@ -241,7 +241,7 @@ fn a_second_account_cannot_speak_for_a_client() {
         return crate::support::skip("one account only: needs root");
     }
     let forced = "ForceCommand $DIR/bin/snapgate --config $DIR/config serve --client web1\n";
-    let server = with_history(Setup::new().client("web1", "").stranger("other").sshd(forced));
+    let server = with_history(Setup::new().client("web1", "").stranger("other").unforced().sshd(forced));
     push(&server.client("web1"), &server).exits(0);
     turned_away(&server, "account", 77, || push(&server.client("other"), &server));
 }

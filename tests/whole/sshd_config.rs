@@ -12,7 +12,7 @@ const OURS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sshd_config.d/50-snapga
 fn sshd(server: &Server, words: &[&str]) -> Ran {
     let config = server.path().join("including");
     let host = server.path().join("host");
-    fs::write(&config, format!("Include {OURS}\nHostKey {}\nX11Forwarding yes\nUsePAM no\n", host.display())).unwrap();
+    fs::write(&config, format!("Include {OURS}\nHostKey {}\nX11Forwarding yes\nAcceptEnv LANG LC_*\nUsePAM no\n", host.display())).unwrap();
     run(Command::new(which("sshd")).arg("-f").arg(config).args(words))
 }
 
@@ -45,6 +45,7 @@ fn the_file_closes_everything_for_the_group_and_nothing_for_others() {
         "exposeauthinfo yes",
         "passwordauthentication no",
         "kbdinteractiveauthentication no",
+        "acceptenv SNAPGATE_NOTHING",
     ] {
         assert!(ran.stdout.lines().any(|found| found == line), "`{line}` in: {}", ran.stdout);
     }
@@ -59,9 +60,10 @@ fn a_server_with_the_file_takes_pushes_and_neither_forwards_nor_gives_a_terminal
     if !accounts::is_root() {
         return skip("the group is made by root");
     }
-    // The test's own ForceCommand stands before the file, and so wins; everything else is the file's.
-    let top = format!("ForceCommand $DIR/bin/snapgate --config $DIR/config serve\nInclude {OURS}\n");
-    let server = Setup::new().client("web1", "keys: [$KEY]\n").sshd(&top).start();
+    // The file as it is, but for the place of the program; what sshd reads after `Match all` is for everybody again.
+    let ours = fs::read_to_string(OURS).unwrap().replace("/usr/bin/snapgate serve", "$DIR/bin/snapgate --config $DIR/config serve");
+    let top = format!("AcceptEnv *\n{ours}\nMatch all\n");
+    let server = Setup::new().client("web1", "keys: [$KEY]\n").sshd(&top).unforced().start();
     let (web1, source) = (server.client("web1"), server.source("data"));
     tree::small(&source);
     // ~/.ssh/rc would run before any ForceCommand.
@@ -70,8 +72,9 @@ fn a_server_with_the_file_takes_pushes_and_neither_forwards_nor_gives_a_terminal
     crate::support::mode(mark.parent().unwrap(), 0o777);
     fs::create_dir_all(home.join(".ssh")).unwrap();
     fs::write(home.join(".ssh/rc"), format!("touch {}\n", mark.display())).unwrap();
-    web1.push(&source, &[]).exits(0);
+    let ran = web1.push(&source, &[]);
     fs::remove_file(home.join(".ssh/rc")).unwrap();
+    ran.exits(0);
     assert!(!mark.exists(), "the account's own rc file ran");
 
     let forward = web1.ssh_with(&["-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:9"], &["status"]);
