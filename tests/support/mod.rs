@@ -231,10 +231,12 @@ impl Server {
         for repository in subdirectories(&self.store) {
             lines.push(repository.display().to_string());
             for part in ["inprogress", "snapshots", "current", "checkpoints"] {
-                lines.extend(tree::listing(&repository.join(part)));
+                // An empty directory that the gate made on its way is no change.
+                lines.extend(tree::listing(&repository.join(part)).into_iter().filter(|line| !line.starts_with(" 40")));
             }
             for part in ["transaction.json", "parts", "interrupted"] {
-                lines.extend(tree::listing(&repository.join(".snapgate").join(part)));
+                let listing = tree::listing(&repository.join(".snapgate").join(part));
+                lines.extend(listing.into_iter().filter(|line| !line.starts_with(" 40")));
             }
         }
         lines
