@@ -14,6 +14,21 @@ use crate::terms::zone::ZoneName;
 
 use super::window::Window;
 
+mod origins;
+mod read;
+mod values;
+
+pub use read::{Defaults, read_policy, read_site};
+
+/// What `options: {allow: […]}` may name.
+pub const ALLOWABLE_OPTIONS: [&str; 2] = ["owner", "group"];
+
+/// `spool:` where no site file says it.
+pub const DEFAULT_SPOOL: &str = "/var/spool/snapgate";
+
+/// `syslog:` where no site file says it.
+pub const DEFAULT_SYSLOG: &str = "/dev/log";
+
 /// A client's policy: what `policies/<client>.yaml` says, over the site's `defaults:`, over the built-in defaults.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -117,6 +132,8 @@ pub struct Site {
     pub jail: bool,
     /// `mail:` How mail leaves.
     pub mail: MailSettings,
+    /// `defaults:` What policies say where they say nothing themselves.
+    pub defaults: Defaults,
 }
 
 /// How mail leaves.

@@ -63,10 +63,15 @@ impl Zone {
         Self { name: ZoneName::utc(), rules: tz::TimeZone::utc() }
     }
 
-    /// The zone whose file (RFC 9636, TZif) holds `bytes`; `None` when it is no such file.
+    /// The zone whose file (RFC 9636, TZif) holds `bytes`; `None` when it is no such file, or one that does not tell the
+    /// time of every year of this century (a file cut down to the past would silently become UTC).
     #[must_use]
     pub fn from_tzif(name: ZoneName, bytes: &[u8]) -> Option<Self> {
         let rules = tz::TimeZone::from_tz_data(bytes).ok()?;
+        let complete = (2000..=2100i64).all(|year| rules.find_local_time_type((year - 1970) * 31_556_952).is_ok());
+        if !complete {
+            return None;
+        }
         Some(Self { name, rules })
     }
 
@@ -96,3 +101,6 @@ impl Zone {
         candidates.filter(|at| self.local(*at) == local).min()
     }
 }
+
+#[cfg(test)]
+mod tests;

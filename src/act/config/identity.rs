@@ -1,0 +1,190 @@
+//! Which policy speaks for a connection: the one that `--client` names, else the one that lists a key sshd reported,
+//! else the one of the running account. Never anything that the client said, and in doubt none.
+
+use std::path::Path;
+
+use crate::decide::policy::{Policy, Site, read_policy};
+use crate::decide::yaml::{Fault, Wrong};
+use crate::terms::client::ClientName;
+use crate::terms::key::Fingerprint;
+use crate::terms::limits::MAX_CONFIG_FILE;
+use crate::terms::reason::{Code, Reason};
+use crate::terms::request::Request;
+use crate::terms::text::printable;
+
+use super::{ENDING, Policies, fill, misconfigured, raw_open, vet};
+
+/// Whose policy a connection has.
+#[derive(Debug, Clone)]
+pub enum Identity {
+    /// This one's. Whether it allows anything is not decided here.
+    Known(Box<Policy>),
+    /// Nobody's.
+    Unknown(Reason),
+    /// A policy that could be meant cannot be used, or two are meant equally.
+    Broken(Reason),
+}
+
+/// Why no policy was found.
+enum Miss {
+    Nobody(String),
+    Fault(Box<Fault>),
+}
+
+impl From<Fault> for Miss {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(Box::new(fault))
+    }
+}
+
+/// Finds the policy of a connection.
+#[must_use]
+pub fn identify(dir: &Path, site: &Site, request: &Request) -> Identity {
+    match find(dir, site, request) {
+        Ok(policy) => Identity::Known(Box::new(policy)),
+        Err(Miss::Fault(fault)) => Identity::Broken(misconfigured(&fault)),
+        Err(Miss::Nobody(detail)) => {
+            Identity::Unknown(Reason::new(Code::NoPolicy, "nothing here is set up for this account and key").detail(detail).remedy(
+                format!("create a file in {} with `user:` and, if several share the account, `keys:`", shown(&dir.join(super::POLICIES))),
+            ))
+        }
+    }
+}
+
+fn shown(path: &Path) -> String {
+    printable(path.as_os_str().as_encoded_bytes())
+}
+
+fn find(dir: &Path, site: &Site, request: &Request) -> Result<Policy, Miss> {
+    let policies = Policies::open(dir)?;
+    if let Some(named) = &request.named {
+        let nobody =
+            || Miss::Nobody(format!("`--client {named}` names a client without a policy: {} is missing", shown(&policies.path(named))));
+        return policies.load(site, named)?.ok_or_else(nobody);
+    }
+    let account = request.account.name.as_str();
+    // A fault of the account's own file counts only when the key does not lead elsewhere.
+    let own = account.parse::<ClientName>().map_or(Ok(None), |client| policies.load(site, &client));
+    let is_own = |policy: &Policy| policy.user == account;
+    if let Ok(Some(policy)) = &own
+        && is_own(policy)
+        && lists(policy, &request.keys)
+    {
+        return Ok(policy.clone());
+    }
+    if !request.keys.is_empty()
+        && let Some(policy) = by_key(&policies, site, request)?
+    {
+        return Ok(policy);
+    }
+    match own? {
+        Some(policy) if is_own(&policy) => Ok(policy),
+        _ => by_account(&policies, site, request),
+    }
+}
+
+fn lists(policy: &Policy, keys: &[Fingerprint]) -> bool {
+    policy.keys.iter().flatten().any(|key| keys.contains(key))
+}
+
+/// The policy that lists one of the keys; among several, the one for this account.
+fn by_key(policies: &Policies, site: &Site, request: &Request) -> Result<Option<Policy>, Fault> {
+    let all = site.defaults.keys().iter().any(|key| request.keys.contains(key));
+    let candidate = |bytes: &[u8]| all || request.keys.iter().any(|key| position(bytes, key.as_str().as_bytes(), 0).is_some());
+    let mut found = policies.search(site, candidate)?;
+    found.retain(|policy| lists(policy, &request.keys));
+    if found.len() > 1 && found.iter().any(|policy| policy.user == request.account.name) {
+        found.retain(|policy| policy.user == request.account.name);
+    }
+    only_one(found, "list a key of this connection")
+}
+
+/// The policy that names the account and no keys; failing that, the only one that names the account at all, so that
+/// what is refused is the key and not the account.
+fn by_account(policies: &Policies, site: &Site, request: &Request) -> Result<Policy, Miss> {
+    let account = request.account.name.as_str();
+    let all = site.defaults.user() == Some(account);
+    let mut found = policies.search(site, |bytes| all || names(bytes, account.as_bytes()))?;
+    found.retain(|policy| policy.user == account);
+    let (open, keyed): (Vec<_>, Vec<_>) = found.into_iter().partition(|policy| policy.keys.is_none());
+    if let Some(policy) = only_one(open, "are for this account and tell no keys")? {
+        return Ok(policy);
+    }
+    let keys = request.keys.iter().map(Fingerprint::as_str).collect::<Vec<_>>().join(", ");
+    let keys = if keys.is_empty() { "sshd told no key (ExposeAuthInfo)".to_owned() } else { format!("key {keys}") };
+    let account = printable(account.as_bytes());
+    let several = keyed.iter().map(|policy| policy.client.as_str()).collect::<Vec<_>>().join(", ");
+    let mut keyed = keyed.into_iter();
+    match (keyed.next(), keyed.next()) {
+        (Some(policy), None) => Ok(policy),
+        (None, _) => Err(Miss::Nobody(format!("no policy is for account `{account}`; {keys}"))),
+        _ => Err(Miss::Nobody(format!("the policies for account `{account}` ({several}) list other keys; {keys}"))),
+    }
+}
+
+fn only_one(found: Vec<Policy>, what: &str) -> Result<Option<Policy>, Fault> {
+    let clients = found.iter().map(|policy| policy.client.as_str()).collect::<Vec<_>>().join(", ");
+    let mut found = found.into_iter();
+    let first = found.next();
+    match (first, found.next()) {
+        (Some(policy), Some(_)) => {
+            let message = format!("the policies of {clients} {what}: which is meant cannot be told");
+            Err(Fault::whole(&policy.origins.file, Wrong::new(message, "give each its own keys or account, or say --client")))
+        }
+        (policy, _) => Ok(policy),
+    }
+}
+
+/// Whether a file may say `user: account`: both words are in it, the account as a whole word.
+fn names(bytes: &[u8], account: &[u8]) -> bool {
+    let part_of_name = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte));
+    if position(bytes, b"user", 0).is_none() {
+        return false;
+    }
+    let mut from = 0;
+    while let Some(at) = position(bytes, account, from) {
+        let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+        if !part_of_name(before) && !part_of_name(bytes.get(at + account.len())) {
+            return true;
+        }
+        from = at + 1;
+    }
+    false
+}
+
+/// Where `needle` next stands in `bytes`.
+fn position(bytes: &[u8], needle: &[u8], from: usize) -> Option<usize> {
+    let first = needle.first()?;
+    let mut at = from;
+    loop {
+        at += bytes.get(at..)?.iter().position(|byte| byte == first)?;
+        if bytes.get(at..).is_some_and(|rest| rest.starts_with(needle)) {
+            return Some(at);
+        }
+        at += 1;
+    }
+}
+
+impl Policies {
+    /// Every policy whose bytes the candidate test accepts. A thousand files are read in milliseconds, and only the
+    /// candidates are parsed. A candidate that cannot be used is a fault: it might have been the one that is meant. A
+    /// file that the account may not read is another account's.
+    fn search(&self, site: &Site, candidate: impl Fn(&[u8]) -> bool) -> Result<Vec<Policy>, Fault> {
+        let mut found = Vec::new();
+        let mut buffer = vec![0; usize::try_from(MAX_CONFIG_FILE).unwrap_or(usize::MAX).saturating_add(1)];
+        for client in self.list()?.clients {
+            let Ok(handle) = raw_open(&self.handle, format!("{client}{ENDING}").as_ref()) else {
+                continue;
+            };
+            let path = self.path(&client);
+            let length = fill(&handle, &mut buffer).map_err(|error| super::broken_handle(&path, &error))?;
+            let bytes = buffer.get(..length).unwrap_or_default();
+            // What is longer than a policy may be could say anything further down.
+            if candidate(bytes) || bytes.len() as u64 > MAX_CONFIG_FILE {
+                vet(&path, &handle, false)?;
+                found.push(read_policy(&path, bytes, &client, site)?);
+            }
+        }
+        Ok(found)
+    }
+}

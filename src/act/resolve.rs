@@ -1,0 +1,77 @@
+//! Names of hosts to addresses, all at once and within a time limit. A name that fails or is late gives nothing, so that
+//! whoever compares with it does not match.
+
+use std::ffi::OsStr;
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use crate::terms::limits::MAX_HOSTS;
+
+/// Looks the names up in parallel, for at most `limit` together. Names without an answer are left out.
+///
+/// The C library's resolver obeys variables of the environment (resolv.conf(5), host.conf(5)): with one of them a client
+/// that sshd lets set variables could send a name to an address of its choice. Then nothing is looked up at all.
+#[must_use]
+pub fn names(names: &[&str], limit: Duration) -> Vec<(String, Vec<IpAddr>)> {
+    if names.is_empty() || std::env::vars_os().any(|(name, _)| bends_resolver(&name)) {
+        return Vec::new();
+    }
+    let until = Instant::now() + limit;
+    let (answer, answers) = mpsc::channel();
+    let mut waiting = 0usize;
+    for name in names.iter().take(MAX_HOSTS) {
+        let (answer, name) = (answer.clone(), (*name).to_owned());
+        // A thread that is late is left behind: the resolver cannot be interrupted, and it ends with the process.
+        let started = std::thread::Builder::new().name("resolve".to_owned()).spawn(move || {
+            let found = (name.as_str(), 0).to_socket_addrs();
+            let addresses = found.map(|all| all.map(|address| address.ip().to_canonical()).collect::<Vec<_>>());
+            // Nobody listens any more when the time is up.
+            let _late = answer.send((name, addresses.unwrap_or_default()));
+        });
+        waiting += usize::from(started.is_ok());
+    }
+    let mut resolved = Vec::new();
+    while waiting > 0 {
+        let Ok((name, mut addresses)) = answers.recv_timeout(until.saturating_duration_since(Instant::now())) else {
+            break;
+        };
+        waiting -= 1;
+        addresses.sort();
+        addresses.dedup();
+        if !addresses.is_empty() {
+            resolved.push((name, addresses));
+        }
+    }
+    resolved
+}
+
+fn bends_resolver(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    [&b"HOSTALIASES"[..], b"LOCALDOMAIN", b"RES_OPTIONS"].contains(&name) || name.starts_with(b"RESOLV_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_resolves_and_one_that_does_not_is_left_out() {
+        let begun = Instant::now();
+        let found = names(&["localhost", "nothing.invalid"], Duration::from_secs(3));
+        assert!(begun.elapsed() < Duration::from_secs(4));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, "localhost");
+        assert!(found[0].1.iter().all(IpAddr::is_loopback));
+        assert!(names(&[], Duration::from_secs(3)).is_empty());
+        assert!(names(&["localhost"], Duration::ZERO).len() <= 1);
+    }
+
+    #[test]
+    fn a_variable_that_bends_the_resolver_is_known() {
+        for name in ["HOSTALIASES", "LOCALDOMAIN", "RES_OPTIONS", "RESOLV_HOST_CONF"] {
+            assert!(bends_resolver(OsStr::new(name)), "{name}");
+        }
+        assert!(!bends_resolver(OsStr::new("LANG")));
+    }
+}

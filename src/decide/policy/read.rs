@@ -1,0 +1,404 @@
+//! Site and policy files from bytes to [`Site`] and [`Policy`]. A policy's key replaces the same key of the site's
+//! `defaults:` whole; it is never merged with it.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::{Deserialize, Deserializer, MapAccess};
+
+use crate::decide::window::{Days, Hours, Window};
+use crate::decide::yaml::{self, Fault, List, OneOrMany, Table, TableOf, Text, TextOrList, Word as _, Wrong, wrong};
+use crate::terms::client::ClientName;
+use crate::terms::key::Fingerprint;
+use crate::terms::limits::{DEFAULT_HOOK, DEFAULT_IDLE, DEFAULT_PUSH, MAX_HOOKS, MAX_HOSTS};
+use crate::terms::reason::Origin;
+use crate::terms::snapshot::NamePattern;
+use crate::terms::verb::Verb;
+use crate::terms::zone::ZoneName;
+
+use super::values::{Absolute, AbsoluteOrOff, AccountName, HookTime, Idle, MailAddress, OptionName, Push, Switch};
+use super::{DEFAULT_SPOOL, DEFAULT_SYSLOG, Hooks, MailSettings, Origins, Policy, Report, Site, Source, Transport, origins};
+
+/// What the site's `defaults:` say.
+#[derive(Debug, Clone, Default)]
+pub struct Defaults {
+    keys: PolicyKeys,
+    origins: Vec<(String, Origin)>,
+}
+
+impl Defaults {
+    /// The `keys:` that every policy has which names none of its own.
+    #[must_use]
+    pub fn keys(&self) -> &[Fingerprint] {
+        self.keys.keys.as_deref().unwrap_or_default()
+    }
+
+    /// The `user:` of every policy that names none of its own.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.keys.user.as_deref()
+    }
+}
+
+/// Every key of a policy, as far as a file says it.
+#[derive(Debug, Clone, Default)]
+struct PolicyKeys {
+    user: Option<String>,
+    keys: Option<Vec<Fingerprint>>,
+    from: Option<Vec<Source>>,
+    when: Option<Vec<Window>>,
+    timezone: Option<ZoneName>,
+    verbs: Option<Vec<Verb>>,
+    path: Option<PathBuf>,
+    snapshots: Option<SnapshotKeys>,
+    report: Option<Report>,
+    hooks: Option<HookKeys>,
+    time_limits: Option<LimitKeys>,
+    require_mount: Option<bool>,
+    options: Option<OptionKeys>,
+}
+
+fn texts<T>(list: List<Text<T>>) -> Vec<T> {
+    list.0.into_iter().map(|Text(one)| one).collect()
+}
+
+impl Table for PolicyKeys {
+    const WHAT: &'static str = "a policy";
+    const KEYS: &'static [&'static str] = &[
+        "user",
+        "keys",
+        "from",
+        "when",
+        "timezone",
+        "verbs",
+        "path",
+        "snapshots",
+        "report",
+        "hooks",
+        "time_limits",
+        "require_mount",
+        "options",
+    ];
+
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "user" => self.user = Some(map.next_value::<Text<AccountName>>()?.0.0),
+            "keys" => self.keys = Some(texts(map.next_value()?)),
+            "from" => self.from = Some(map.next_value::<Sources>()?.0),
+            "when" => {
+                let entries: List<TableOf<WhenKeys>> = map.next_value()?;
+                self.when = Some(entries.0.into_iter().flat_map(|TableOf(entry)| entry.windows()).collect());
+            }
+            "timezone" => self.timezone = Some(map.next_value::<Text<_>>()?.0),
+            "verbs" => self.verbs = Some(texts(map.next_value()?)),
+            "path" => self.path = Some(map.next_value::<Text<Absolute>>()?.0.0),
+            "snapshots" => self.snapshots = Some(map.next_value::<TableOf<_>>()?.0),
+            "report" => self.report = Some(map.next_value::<Text<_>>()?.0),
+            "hooks" => self.hooks = Some(map.next_value::<TableOf<_>>()?.0),
+            "time_limits" => self.time_limits = Some(map.next_value::<TableOf<_>>()?.0),
+            "require_mount" => self.require_mount = Some(map.next_value::<yaml::Truth>()?.0),
+            _ => self.options = Some(map.next_value::<TableOf<_>>()?.0),
+        }
+        Ok(())
+    }
+}
+
+/// `from:`, with its bound on names.
+struct Sources(Vec<Source>);
+
+impl<'de> Deserialize<'de> for Sources {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let all = texts(List::deserialize(from)?);
+        let hosts = all.iter().filter(|source| matches!(source, Source::Host(_))).count();
+        if hosts > MAX_HOSTS {
+            let message = format!("{hosts} `host:` names in one policy");
+            return Err(wrong(&Wrong::new(message, format!("use at most {MAX_HOSTS}: each is looked up at every connection"))));
+        }
+        Ok(Self(all))
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct WhenKeys {
+    days: Option<Days>,
+    hours: Option<Vec<Hours>>,
+}
+
+impl Table for WhenKeys {
+    const WHAT: &'static str = "an entry of `when`";
+    const KEYS: &'static [&'static str] = &["days", "hours"];
+
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "days" => self.days = Some(map.next_value::<Text<_>>()?.0),
+            _ => self.hours = Some(map.next_value::<OneOrMany<_>>()?.0),
+        }
+        Ok(())
+    }
+}
+
+impl WhenKeys {
+    fn windows(self) -> impl Iterator<Item = Window> {
+        let days = self.days.unwrap_or(Days::ALL);
+        let hours = self.hours.unwrap_or_else(|| vec![Hours::ALL]);
+        hours.into_iter().map(move |hours| Window::new(days, hours))
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct SnapshotKeys {
+    name: Option<NamePattern>,
+}
+
+impl Table for SnapshotKeys {
+    const WHAT: &'static str = "`snapshots`";
+    const KEYS: &'static [&'static str] = &["name"];
+
+    fn take<'de, A: MapAccess<'de>>(&mut self, _: &str, map: &mut A) -> Result<(), A::Error> {
+        self.name = Some(map.next_value::<Text<_>>()?.0);
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct HookKeys {
+    prepare: Vec<Vec<String>>,
+    complete: Vec<Vec<String>>,
+}
+
+impl Table for HookKeys {
+    const WHAT: &'static str = "`hooks`";
+    const KEYS: &'static [&'static str] = &["prepare", "complete"];
+
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        let Commands(commands) = map.next_value()?;
+        match key {
+            "prepare" => self.prepare = commands,
+            _ => self.complete = commands,
+        }
+        Ok(())
+    }
+}
+
+/// One command or several: `[/usr/bin/df, /srv]` or `[[/usr/bin/df, /srv], [/usr/bin/true]]`.
+struct Commands(Vec<Vec<String>>);
+
+impl<'de> Deserialize<'de> for Commands {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let List(parts) = List::<TextOrList>::deserialize(from)?;
+        let lists = parts.iter().filter(|part| matches!(part, TextOrList::List(_))).count();
+        let mixed = lists != 0 && lists != parts.len();
+        let mut commands = Vec::new();
+        let mut words = Vec::new();
+        for part in parts {
+            match part {
+                TextOrList::Text(word) => words.push(word),
+                TextOrList::List(command) => commands.push(command),
+            }
+        }
+        let problem = if mixed {
+            Some(Wrong::new("words and lists side by side", "write one command as a list of words, or several as a list of such lists"))
+        } else {
+            commands.extend((!words.is_empty()).then_some(words));
+            let bad = commands.iter().find_map(|command| Absolute::read(command.first().map_or("", String::as_str)).err());
+            bad.map(|Wrong { message, help }| Wrong::new(format!("a hook's program: {message}"), help))
+        };
+        let too_many = (commands.len() > MAX_HOOKS)
+            .then(|| Wrong::new(format!("{} commands in one list of hooks", commands.len()), format!("use at most {MAX_HOOKS}")));
+        match problem.or(too_many) {
+            Some(problem) => Err(wrong(&problem)),
+            None => Ok(Self(commands)),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct LimitKeys {
+    idle: Option<Idle>,
+    push: Option<Push>,
+    hook: Option<HookTime>,
+}
+
+impl Table for LimitKeys {
+    const WHAT: &'static str = "`time_limits`";
+    const KEYS: &'static [&'static str] = &["idle", "push", "hook"];
+
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "idle" => self.idle = Some(map.next_value::<Text<_>>()?.0),
+            "push" => self.push = Some(map.next_value::<Text<_>>()?.0),
+            _ => self.hook = Some(map.next_value::<Text<_>>()?.0),
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct OptionKeys {
+    allow: Vec<String>,
+}
+
+impl Table for OptionKeys {
+    const WHAT: &'static str = "`options`";
+    const KEYS: &'static [&'static str] = &["allow"];
+
+    fn take<'de, A: MapAccess<'de>>(&mut self, _: &str, map: &mut A) -> Result<(), A::Error> {
+        self.allow = texts::<OptionName>(map.next_value()?).into_iter().map(|OptionName(name)| name).collect();
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct MailKeys {
+    from: Option<MailAddress>,
+    to: Option<Vec<MailAddress>>,
+    reports_to: Option<Vec<MailAddress>>,
+    transport: Option<Transport>,
+    password_file: Option<Absolute>,
+    ca_file: Option<Absolute>,
+}
+
+impl Table for MailKeys {
+    const WHAT: &'static str = "`mail`";
+    const KEYS: &'static [&'static str] = &["from", "to", "reports_to", "transport", "password_file", "ca_file"];
+
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "from" => self.from = Some(map.next_value::<Text<_>>()?.0),
+            "to" => self.to = Some(texts(map.next_value()?)),
+            "reports_to" => self.reports_to = Some(texts(map.next_value()?)),
+            "transport" => self.transport = Some(map.next_value::<Text<_>>()?.0),
+            "password_file" => self.password_file = Some(map.next_value::<Text<_>>()?.0),
+            _ => self.ca_file = Some(map.next_value::<Text<_>>()?.0),
+        }
+        Ok(())
+    }
+
+    fn whole(&self) -> Result<(), Wrong> {
+        let user = matches!(&self.transport, Some(Transport::Smtp { user: Some(_), .. }));
+        match (user, self.password_file.is_some()) {
+            (true, false) => {
+                Err(Wrong::new("the transport names an account but no password", "add password_file: and the path of a file that holds it"))
+            }
+            (false, true) => Err(Wrong::new("a password file without an account", "name the account in transport: smtps://user@host")),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl MailKeys {
+    fn settings(self) -> MailSettings {
+        let plain = |all: Vec<MailAddress>| all.into_iter().map(|MailAddress(address)| address).collect::<Vec<_>>();
+        let to = self.to.map_or_else(|| vec!["root".to_owned()], plain);
+        MailSettings {
+            from: self.from.map(|MailAddress(address)| address),
+            reports_to: self.reports_to.map_or_else(|| to.clone(), plain),
+            to,
+            transport: self.transport.unwrap_or_else(|| Transport::Sendmail(PathBuf::from("/usr/sbin/sendmail"))),
+            password_file: self.password_file.map(|Absolute(path)| path),
+            ca_file: self.ca_file.map(|Absolute(path)| path),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct SiteKeys {
+    store: Option<Absolute>,
+    rsync: Option<Absolute>,
+    spool: Option<Absolute>,
+    syslog: Option<AbsoluteOrOff>,
+    jail: Option<Switch>,
+    mail: MailKeys,
+    defaults: PolicyKeys,
+}
+
+impl Table for SiteKeys {
+    const WHAT: &'static str = "the site file";
+    const KEYS: &'static [&'static str] = &["store", "rsync", "spool", "syslog", "jail", "mail", "defaults"];
+
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "store" => self.store = Some(map.next_value::<Text<_>>()?.0),
+            "rsync" => self.rsync = Some(map.next_value::<Text<_>>()?.0),
+            "spool" => self.spool = Some(map.next_value::<Text<_>>()?.0),
+            "syslog" => self.syslog = Some(map.next_value::<Text<_>>()?.0),
+            "jail" => self.jail = Some(map.next_value::<Text<_>>()?.0),
+            "mail" => self.mail = map.next_value::<TableOf<_>>()?.0,
+            _ => self.defaults = map.next_value::<TableOf<_>>()?.0,
+        }
+        Ok(())
+    }
+}
+
+/// Reads the site file.
+///
+/// # Errors
+/// The first thing in it that is not exactly right.
+pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
+    let TableOf(keys): TableOf<SiteKeys> = yaml::read(file, bytes)?;
+    let text = yaml::text_of(file, bytes)?;
+    let Some(Absolute(store)) = keys.store else {
+        return Err(Fault::whole(file, Wrong::new("the key `store` is missing", "add store: and the directory of the repositories")));
+    };
+    let or = |given: Option<Absolute>, usual: &str| given.map_or_else(|| PathBuf::from(usual), |Absolute(path)| path);
+    Ok(Site {
+        file: file.to_path_buf(),
+        store,
+        rsync: or(keys.rsync, "/usr/bin/rsync"),
+        spool: or(keys.spool, DEFAULT_SPOOL),
+        syslog: keys.syslog.map_or_else(|| Some(PathBuf::from(DEFAULT_SYSLOG)), |AbsoluteOrOff(path)| path),
+        jail: keys.jail.is_none_or(|Switch(on)| on),
+        mail: keys.mail.settings(),
+        defaults: Defaults { keys: keys.defaults, origins: origins::keys(file, text, Some("defaults")) },
+    })
+}
+
+/// Reads a client's policy over the site's defaults.
+///
+/// # Errors
+/// The first thing in it that is not exactly right.
+pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) -> Result<Policy, Fault> {
+    let TableOf(own): TableOf<PolicyKeys> = yaml::read(file, bytes)?;
+    let text = yaml::text_of(file, bytes)?;
+    spelled(file, text, &own)?;
+    let mut places = origins::keys(file, text, None);
+    let inherited = site.defaults.origins.iter().filter(|(key, _)| !places.iter().any(|(own, _)| own == key)).cloned();
+    let inherited: Vec<_> = inherited.collect();
+    places.extend(inherited);
+
+    let usual = site.defaults.keys.clone();
+    let hooks = own.hooks.or(usual.hooks).unwrap_or_default();
+    let limits = own.time_limits.or(usual.time_limits).unwrap_or_default();
+    Ok(Policy {
+        client: client.clone(),
+        user: own.user.or(usual.user).unwrap_or_else(|| client.as_str().to_owned()),
+        keys: own.keys.or(usual.keys),
+        from: own.from.or(usual.from),
+        when: own.when.or(usual.when),
+        timezone: own.timezone.or(usual.timezone).unwrap_or_else(ZoneName::utc),
+        verbs: own.verbs.or(usual.verbs).unwrap_or_else(|| Verb::DEFAULT.to_vec()),
+        path: own.path.or(usual.path).unwrap_or_else(|| site.store.join(client.as_str())),
+        names: own.snapshots.or(usual.snapshots).and_then(|snapshots| snapshots.name).unwrap_or_default(),
+        report: own.report.or(usual.report).unwrap_or(Report::Problems),
+        hooks: Hooks {
+            prepare: hooks.prepare,
+            complete: hooks.complete,
+            time_limit: limits.hook.map_or(DEFAULT_HOOK, |HookTime(time)| time),
+        },
+        idle: limits.idle.map_or(DEFAULT_IDLE, |Idle(time)| time),
+        deadline: limits.push.map_or(DEFAULT_PUSH, |Push(time)| time),
+        require_mount: own.require_mount.or(usual.require_mount).unwrap_or(false),
+        allowed_options: own.options.or(usual.options).map(|options| options.allow).unwrap_or_default(),
+        origins: Origins { file: file.to_path_buf(), keys: places },
+    })
+}
+
+/// Policies are searched for a key or an account by their bytes before they are parsed. So both have to stand in the
+/// file as they are, not in YAML's escapes.
+fn spelled(file: &Path, text: &str, own: &PolicyKeys) -> Result<(), Fault> {
+    let keys = own.keys.iter().flatten().map(Fingerprint::as_str);
+    let hidden = keys.chain(own.user.as_deref()).find(|value| !text.contains(value));
+    match hidden {
+        None => Ok(()),
+        Some(value) => Err(Fault::whole(file, Wrong::new(format!("`{value}` is written with escapes"), "write it as it is"))),
+    }
+}

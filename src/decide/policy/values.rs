@@ -1,0 +1,361 @@
+//! Single values of site and policy files: each read from its text, or refused with words. Nothing here looks at the system.
+
+use std::net::IpAddr;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::decide::window::{Days, Hours};
+use crate::decide::yaml::{Word, Wrong};
+use crate::terms::key::Fingerprint;
+use crate::terms::limits::{HOOK_LIMIT, IDLE_LIMIT, MAX_ACCOUNT_NAME, MAX_MAIL_ADDRESS, PUSH_LIMIT};
+use crate::terms::snapshot::NamePattern;
+use crate::terms::text::printable;
+use crate::terms::verb::Verb;
+use crate::terms::zone::ZoneName;
+
+use super::{ALLOWABLE_OPTIONS, Report, Source, Tls, Transport};
+
+/// The text, quoted for a message.
+fn quoted(text: &str) -> String {
+    format!("`{}`", printable(text.as_bytes()))
+}
+
+/// Splits `what: what to do` of an error's words.
+fn split(words: &str) -> Wrong {
+    let (message, help) = words.rsplit_once(": ").unwrap_or((words, "see the manual"));
+    Wrong::new(message, help)
+}
+
+/// A unix account's name.
+#[derive(Debug, Clone)]
+pub(super) struct AccountName(pub String);
+
+impl Word for AccountName {
+    const WHAT: &'static str = "the name of a unix account";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        let first = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+        let rest = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        if first && rest && text.len() <= MAX_ACCOUNT_NAME {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Wrong::new(
+            format!("{} is not the name of a unix account", quoted(text)),
+            format!("use letters, digits, `.`, `_` and `-`, beginning with a letter, at most {MAX_ACCOUNT_NAME}"),
+        ))
+    }
+}
+
+impl Word for Fingerprint {
+    const WHAT: &'static str = "a key's fingerprint";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        text.parse().map_err(|_| {
+            Wrong::new(
+                format!("{} is not a key's fingerprint", quoted(text)),
+                "write what `ssh-keygen -lf key.pub` prints: SHA256: and 43 characters",
+            )
+        })
+    }
+}
+
+impl Word for Verb {
+    const WHAT: &'static str = "a verb";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        text.parse().map_err(|error: crate::terms::verb::NotAVerb| split(&error.to_string()))
+    }
+}
+
+impl Word for ZoneName {
+    const WHAT: &'static str = "the name of a time zone";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        Self::new(text).map_err(|error| split(&error.to_string()))
+    }
+}
+
+impl Word for NamePattern {
+    const WHAT: &'static str = "a strftime pattern";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        Self::new(text).map_err(|error| {
+            Wrong::new(format!("{} cannot name snapshots: {error}", quoted(text)), format!("for example \"{}\"", Self::DEFAULT))
+        })
+    }
+}
+
+impl Word for Report {
+    const WHAT: &'static str = "always, problems or never";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        match text {
+            "always" => Ok(Self::Always),
+            "problems" => Ok(Self::Problems),
+            "never" => Ok(Self::Never),
+            _ => Err(Wrong::new(format!("{} is not a choice of report", quoted(text)), "write always, problems or never")),
+        }
+    }
+}
+
+impl Word for Days {
+    const WHAT: &'static str = "days like mon-fri or sat,sun";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        Self::parse(text).map_err(|words| split(&words))
+    }
+}
+
+impl Word for Hours {
+    const WHAT: &'static str = "hours like \"22:00-06:00\"";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        Self::parse(text).map_err(|words| split(&words))
+    }
+}
+
+/// `on` or `off`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Switch(pub bool);
+
+impl Word for Switch {
+    const WHAT: &'static str = "on or off";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        match text {
+            "on" => Ok(Self(true)),
+            "off" => Ok(Self(false)),
+            _ => Err(Wrong::new(format!("{} is neither on nor off", quoted(text)), "write on or off")),
+        }
+    }
+}
+
+/// An absolute path without `..`.
+#[derive(Debug, Clone)]
+pub(super) struct Absolute(pub PathBuf);
+
+impl Word for Absolute {
+    const WHAT: &'static str = "an absolute path";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        let path = Path::new(text);
+        if !path.is_absolute() {
+            return Err(Wrong::new(format!("{} is not an absolute path", quoted(text)), "begin it with `/`"));
+        }
+        if path.components().any(|part| part == Component::ParentDir) {
+            return Err(Wrong::new(format!("{} has `..` in it", quoted(text)), "write the path without it"));
+        }
+        if path.components().count() < 2 {
+            return Err(Wrong::new("the root directory cannot be meant here", "name a directory or file below it"));
+        }
+        Ok(Self(path.components().collect()))
+    }
+}
+
+/// A path, or `off`.
+#[derive(Debug, Clone)]
+pub(super) struct AbsoluteOrOff(pub Option<PathBuf>);
+
+impl Word for AbsoluteOrOff {
+    const WHAT: &'static str = "an absolute path, or off";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        if text == "off" { Ok(Self(None)) } else { Absolute::read(text).map(|Absolute(path)| Self(Some(path))) }
+    }
+}
+
+/// The three kinds of time limit, each with its range.
+macro_rules! limit {
+    ($name:ident, $range:ident) => {
+        #[derive(Debug, Clone, Copy)]
+        pub(super) struct $name(pub Duration);
+
+        impl Word for $name {
+            const WHAT: &'static str = "a time like 10m or 24h";
+
+            fn read(text: &str) -> Result<Self, Wrong> {
+                let (least, most) = (humantime::format_duration(*$range.start()), humantime::format_duration(*$range.end()));
+                let time = humantime::parse_duration(text)
+                    .map_err(|_| Wrong::new(format!("{} is not a time", quoted(text)), format!("write it like 30s, 10m or 24h")))?;
+                if !$range.contains(&time) || time.subsec_nanos() != 0 {
+                    return Err(Wrong::new(
+                        format!("{} is out of range", quoted(text)),
+                        format!("use whole seconds from {least} to {most}"),
+                    ));
+                }
+                Ok(Self(time))
+            }
+        }
+    };
+}
+
+limit!(Idle, IDLE_LIMIT);
+limit!(Push, PUSH_LIMIT);
+limit!(HookTime, HOOK_LIMIT);
+
+/// A word of one's own in a command.
+#[derive(Debug, Clone)]
+pub(super) struct OptionName(pub String);
+
+impl Word for OptionName {
+    const WHAT: &'static str = "an option that a policy may allow";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        if ALLOWABLE_OPTIONS.contains(&text) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Wrong::new(
+            format!("{} is not an option that a policy may allow", quoted(text)),
+            format!("these are: {}", ALLOWABLE_OPTIONS.join(", ")),
+        ))
+    }
+}
+
+impl Word for Source {
+    const WHAT: &'static str = "a network, an address or host:NAME";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        if let Some(name) = text.strip_prefix("host:") {
+            return host(name).map(Self::Host);
+        }
+        let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+        let Ok(address) = address.parse::<IpAddr>() else {
+            let message = format!("{} is not a network, nor an address", quoted(text));
+            let help = match host(text) {
+                Ok(_) if text.bytes().any(|byte| byte.is_ascii_alphabetic()) => format!("if it is a name, write host:{text}"),
+                _ => "write it like 192.0.2.0/24, 192.0.2.7 or \"2001:db8::/48\", no part with a leading zero".to_owned(),
+            };
+            return Err(Wrong::new(message, help));
+        };
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let length = match length {
+            None => most,
+            Some(digits) => prefix_length(digits, most).ok_or_else(|| {
+                Wrong::new(format!("{} has no prefix length after `/`", quoted(text)), format!("write a number from 0 to {most}"))
+            })?,
+        };
+        network(text, address, length).map(Self::Network)
+    }
+}
+
+fn prefix_length(digits: &str, most: u8) -> Option<u8> {
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    let length = if plain { digits.parse::<u8>().ok() } else { None };
+    length.filter(|length| *length <= most)
+}
+
+/// The network, an IPv4-mapped one as IPv4: connections are compared in that form.
+fn network(text: &str, address: IpAddr, length: u8) -> Result<IpNet, Wrong> {
+    let canonical = address.to_canonical();
+    let (address, length) = if canonical.is_ipv4() && address.is_ipv6() {
+        let short = length.checked_sub(96).ok_or_else(|| {
+            Wrong::new(format!("{} reaches beyond the IPv4-mapped addresses", quoted(text)), "write the IPv4 network itself")
+        })?;
+        (canonical, short)
+    } else {
+        (address, length)
+    };
+    let network =
+        IpNet::new(address, length).map_err(|_| Wrong::new(format!("{} is not a network", quoted(text)), "shorten its prefix"))?;
+    if network.trunc() != network {
+        return Err(Wrong::new(
+            format!("{} has bits set beyond its prefix", quoted(text)),
+            format!("write {} for the network, or {address} for the address", network.trunc()),
+        ));
+    }
+    Ok(network)
+}
+
+/// A name of DNS (RFC 1123, 2.1), in small letters.
+fn host(name: &str) -> Result<String, Wrong> {
+    let label_ok = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let numeric = name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+    if name.len() <= 253 && name.split('.').all(label_ok) && !numeric {
+        return Ok(name.to_ascii_lowercase());
+    }
+    Err(Wrong::new(
+        format!("{} is not the name of a host", quoted(name)),
+        "write it like host:rt-1080.example.net; an address stands without host:",
+    ))
+}
+
+/// A mail address, or an account on this machine.
+#[derive(Debug, Clone)]
+pub(super) struct MailAddress(pub String);
+
+impl Word for MailAddress {
+    const WHAT: &'static str = "a mail address";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        let (local, domain) = text.split_once('@').map_or((text, None), |(local, domain)| (local, Some(domain)));
+        // Plain addresses only: no quoting, no comments, nothing that a mailer could take for an option.
+        let local_ok = !local.is_empty()
+            && local.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".!#$%&*+/=?^_~-".contains(&byte))
+            && !local.starts_with(['-', '.', '|', '/'])
+            && !local.ends_with('.')
+            && !local.contains("..");
+        if local_ok && domain.is_none_or(|domain| host(domain).is_ok()) && text.len() <= MAX_MAIL_ADDRESS {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Wrong::new(
+            format!("{} is not a mail address", quoted(text)),
+            "write it like ops@example.org, or an account of this machine like root",
+        ))
+    }
+}
+
+impl Word for Transport {
+    const WHAT: &'static str = "a way for mail";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        match text.split_once(':').unwrap_or((text, "")) {
+            ("off", "") => Ok(Self::Off),
+            ("sendmail", "") => Ok(Self::Sendmail(PathBuf::from("/usr/sbin/sendmail"))),
+            ("sendmail", path) => Absolute::read(path).map(|Absolute(path)| Self::Sendmail(path)),
+            ("file", path) => {
+                let path = path.strip_prefix("//").unwrap_or(path);
+                Absolute::read(path).map(|Absolute(path)| Self::Directory(path))
+            }
+            ("smtp", rest) => smtp(text, rest, Tls::None, 25),
+            ("starttls", rest) => smtp(text, rest, Tls::Starttls, 587),
+            ("smtps", rest) => smtp(text, rest, Tls::Implicit, 465),
+            _ => Err(Wrong::new(
+                format!("{} is not a way for mail", quoted(text)),
+                "write sendmail, smtp://host:25, starttls://user@host, smtps://user@host, file:/some/dir or off",
+            )),
+        }
+    }
+}
+
+fn smtp(text: &str, rest: &str, tls: Tls, port: u16) -> Result<Transport, Wrong> {
+    let bad = |help: &str| Wrong::new(format!("{} is not a mail server", quoted(text)), help);
+    let rest = rest.strip_prefix("//").ok_or_else(|| bad("write two slashes after the colon"))?;
+    let (user, server) = rest.rsplit_once('@').map_or((None, rest), |(user, server)| (Some(user), server));
+    if user.is_some_and(|user| user.contains(':')) {
+        return Err(Wrong::new("a password in the transport", "put it into a file of its own and name that by password_file:"));
+    }
+    let user_ok = |user: &str| !user.is_empty() && user.len() <= MAX_MAIL_ADDRESS && user.bytes().all(|byte| byte.is_ascii_graphic());
+    if !user.is_none_or(user_ok) {
+        return Err(bad("the account before `@` has to be plain letters"));
+    }
+    let (name, digits) = match server.strip_prefix('[').and_then(|inside| inside.split_once(']')) {
+        Some((address, after)) => (address, after.strip_prefix(':').or(if after.is_empty() { None } else { Some("") })),
+        None => server.split_once(':').map_or((server, None), |(name, digits)| (name, Some(digits))),
+    };
+    let port = match digits {
+        None => port,
+        Some(digits) => digits.parse().ok().filter(|port| *port > 0).ok_or_else(|| bad("the port is a number from 1 to 65535"))?,
+    };
+    let host = match name.parse::<IpAddr>() {
+        Ok(address) => address.to_string(),
+        Err(_) => host(name).map_err(|_| bad("after `//` and an optional `user@` stands the server's name or address"))?,
+    };
+    Ok(Transport::Smtp { host, port, tls, user: user.map(str::to_owned) })
+}

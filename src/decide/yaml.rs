@@ -1,0 +1,78 @@
+//! Strict YAML: text to typed values, or a [`Fault`] that shows the place.
+//!
+//! YAML forgives too much for a file that decides who may do what: the last of two equal keys wins, `~` becomes a text,
+//! an unknown key is nothing, an anchor multiplies. Here each of those is a fault. Nothing in this module may guess.
+
+mod fault;
+mod guard;
+mod shape;
+
+pub use fault::{Fault, Wrong};
+pub use shape::{List, OneOrMany, Table, TableOf, Text, TextOrList, Truth, Word, wrong};
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+/// Reads a file's bytes as one document of the shape `T`.
+///
+/// # Errors
+/// The first thing in it that is not exactly right.
+pub fn read<T: DeserializeOwned>(file: &Path, bytes: &[u8]) -> Result<T, Fault> {
+    let text = text_of(file, bytes)?;
+    guard::check(text).map_err(|(offset, wrong)| Fault::at_offset(file, text, offset, wrong))?;
+    serde_yaml::from_str(text).map_err(|error| explain(file, text, &error))
+}
+
+/// The bytes as text without a byte order mark.
+///
+/// # Errors
+/// Where they are not UTF-8.
+pub fn text_of<'a>(file: &Path, bytes: &'a [u8]) -> Result<&'a str, Fault> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    std::str::from_utf8(bytes).map_err(|error| {
+        let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let line_start = good.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        let rest = bytes.get(line_start..).unwrap_or_default();
+        let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let before = String::from_utf8_lossy(good.get(line_start..).unwrap_or_default());
+        Fault {
+            file: file.to_path_buf(),
+            line: good.iter().filter(|byte| **byte == b'\n').count() + 1,
+            column: before.chars().count() + 1,
+            line_text: String::from_utf8_lossy(line).into_owned(),
+            message: "the file is not UTF-8 here".to_owned(),
+            help: "save it as UTF-8".to_owned(),
+        }
+    })
+}
+
+/// The parser's error in our words. Errors of [`shape`] carry their words between marks; the rest is libyaml's.
+fn explain(file: &Path, text: &str, error: &serde_yaml::Error) -> Fault {
+    let said = error.to_string();
+    let (line, column) = error.location().map_or((1, 1), |place| (place.line(), place.column()));
+    if let Some(wrong) = shape::unmark(&said) {
+        return Fault::at(file, text, line, column, wrong);
+    }
+    let line_text = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    let help = if line_text.contains("::") && line_text.contains('[') {
+        "an IPv6 address in a list in brackets needs quotes: [\"2001:db8::/48\"]"
+    } else {
+        "check indentation, colons, quotes and brackets here and on the line before"
+    };
+    let known = [
+        ("EOF while parsing", "the file is empty", "say at least one thing in it; a file of comments alone means nothing"),
+        ("more than one document", "the file holds more than one document", "remove `---` and what follows it"),
+        ("recursion limit", "the file is nested too deeply", "no value here needs more than a few levels"),
+        ("repetition limit", "the file repeats itself by aliases", "write the values out"),
+    ];
+    if let Some((_, message, help)) = known.iter().find(|(part, ..)| said.contains(part)) {
+        return Fault::at(file, text, line, column, Wrong::new(*message, *help));
+    }
+    let words = said.split(" at line ").next().unwrap_or_default();
+    let words = crate::terms::text::printable(words.trim_start_matches("error: ").as_bytes());
+    Fault::at(file, text, line, column, Wrong::new(format!("this is not YAML: {words}"), help))
+}
+
+#[cfg(test)]
+mod tests;

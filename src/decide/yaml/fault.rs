@@ -1,0 +1,95 @@
+//! What is wrong with a file of settings, and where. It shows the administrator the line; a client never sees it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::terms::reason::Origin;
+use crate::terms::text::{printable, printable_within};
+
+/// Characters of a line that are shown on either side of the place.
+const CONTEXT: usize = 100;
+
+/// What is wrong with a value, in words, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl Wrong {
+    /// Both halves.
+    pub fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { message: message.into(), help: help.into() }
+    }
+}
+
+/// A fault in a file: `file:line:column: what`, the line itself with a caret, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Fault {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1; 0 when it is the file as a whole.
+    pub line: usize,
+    /// The column in characters, from 1; 0 when it is the file as a whole.
+    pub column: usize,
+    /// The line itself.
+    pub line_text: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl Fault {
+    /// A fault of the file as a whole: missing, of the wrong owner, too long.
+    #[must_use]
+    pub fn whole(file: &Path, wrong: Wrong) -> Self {
+        Self { file: file.to_path_buf(), line: 0, column: 0, line_text: String::new(), message: wrong.message, help: wrong.help }
+    }
+
+    /// A fault at a line and column of `text`.
+    #[must_use]
+    pub fn at(file: &Path, text: &str, line: usize, column: usize, wrong: Wrong) -> Self {
+        let line_text = text.lines().nth(line.saturating_sub(1)).unwrap_or_default().to_owned();
+        Self { file: file.to_path_buf(), line, column, line_text, message: wrong.message, help: wrong.help }
+    }
+
+    /// A fault at a byte of `text`.
+    #[must_use]
+    pub fn at_offset(file: &Path, text: &str, offset: usize, wrong: Wrong) -> Self {
+        let before = text.get(..offset).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
+        Self::at(file, text, line, column, wrong)
+    }
+
+    /// The place, for a reason.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        Origin { file: self.file.clone(), line: self.line }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = printable(self.file.as_os_str().as_encoded_bytes());
+        if self.line == 0 {
+            return write!(out, "{file}: {}\n{}", self.message, self.help);
+        }
+        writeln!(out, "{file}:{}:{}: {}", self.line, self.column, self.message)?;
+        // A line may be as long as the file: only the part around the place is shown.
+        let before: String = self.line_text.chars().take(self.column.saturating_sub(1)).collect();
+        let skipped = before.chars().count().saturating_sub(CONTEXT);
+        let before: String = before.chars().skip(skipped).collect();
+        let after: String = self.line_text.chars().skip(self.column.saturating_sub(1)).take(CONTEXT).collect();
+        let shown = |part: &str| printable_within(part.as_bytes(), 16 * CONTEXT).replace("\\\\", "\\");
+        let number = self.line.to_string();
+        let (before, gutter) = (shown(&before), " ".repeat(number.len()));
+        writeln!(out, " {number} | {before}{}", shown(&after))?;
+        writeln!(out, " {gutter} | {}^", " ".repeat(before.chars().count()))?;
+        out.write_str(&self.help)
+    }
+}

@@ -1,0 +1,386 @@
+//! The shapes that a value can have: a word, a text, a list, a table. Each accepts exactly its kind and nothing that
+//! YAML would turn into it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
+
+use crate::terms::limits::MAX_LIST;
+use crate::terms::text::printable;
+
+use super::Wrong;
+
+/// Stands around our words inside the parser's error. No file can hold it: control characters are refused before.
+const MARK: char = '\u{1}';
+
+/// The parser's error with our words in it; the parser adds the place.
+pub fn wrong<E: Error>(wrong: &Wrong) -> E {
+    E::custom(format_args!("{MARK}{}{MARK}{}{MARK}", wrong.message, wrong.help))
+}
+
+/// Our words out of the parser's error, if they are ours.
+pub(super) fn unmark(said: &str) -> Option<Wrong> {
+    let mut parts = said.split(MARK);
+    let (_, message, help, _) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    Some(Wrong::new(message, help))
+}
+
+/// A value that is written as one text.
+pub trait Word: Sized {
+    /// What is expected, with its article: `a network`.
+    const WHAT: &'static str;
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the text is no such value.
+    fn read(text: &str) -> Result<Self, Wrong>;
+}
+
+/// A map with known keys.
+pub trait Table: Default {
+    /// What is expected, with its article: `a policy`.
+    const WHAT: &'static str;
+    /// Every key.
+    const KEYS: &'static [&'static str];
+
+    /// Takes the value of one of [`Table::KEYS`].
+    ///
+    /// # Errors
+    /// When the value is not right.
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error>;
+
+    /// Looks at the table as a whole.
+    ///
+    /// # Errors
+    /// When its keys do not fit each other.
+    fn whole(&self) -> Result<(), Wrong> {
+        Ok(())
+    }
+}
+
+/// Refuses a text that holds a control character by an escape of YAML.
+///
+/// # Errors
+/// When it does.
+fn plain_text(text: &str) -> Result<&str, Wrong> {
+    if text.chars().any(char::is_control) {
+        let shown = printable(text.as_bytes());
+        return Err(Wrong::new(format!("`{shown}` has a control character in it"), "remove it"));
+    }
+    Ok(text)
+}
+
+/// The visits that a shape does not accept, each with words.
+macro_rules! refuse {
+    ($($kind:ident)*) => { $(refuse!(@$kind);)* };
+    (@text) => {
+        fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+            refused(&self, &format!("`{}`", printable(text.as_bytes())), "")
+        }
+    };
+    (@scalars) => {
+        refuse!(truth numbers nothing);
+    };
+    (@truth) => {
+        fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
+            refused(&self, &format!("the truth value `{value}`"), "if it is a text, put it in quotes")
+        }
+    };
+    (@numbers) => {
+        fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
+            refused(&self, &format!("the number {value}"), NUMBER)
+        }
+        fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
+            refused(&self, &format!("the number {value}"), NUMBER)
+        }
+        fn visit_i128<E: Error>(self, value: i128) -> Result<Self::Value, E> {
+            refused(&self, &format!("the number {value}"), NUMBER)
+        }
+        fn visit_u128<E: Error>(self, value: u128) -> Result<Self::Value, E> {
+            refused(&self, &format!("the number {value}"), NUMBER)
+        }
+        fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
+            refused(&self, &format!("the number {value}"), NUMBER)
+        }
+    };
+    (@nothing) => {
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            refused(&self, "nothing", "give a value, or remove the key: an empty value means nothing")
+        }
+        fn visit_none<E: Error>(self) -> Result<Self::Value, E> {
+            self.visit_unit()
+        }
+        fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+            refused(&self, "a YAML tag", "remove it")
+        }
+    };
+    (@list) => {
+        fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+            refused(&self, "a list", "write one value without brackets and dashes")
+        }
+    };
+    (@map) => {
+        fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+            refused(&self, "a table", "a text with `:` in it needs quotes, as an IPv6 address in brackets does: [\"2001:db8::/48\"]")
+        }
+    };
+}
+
+const NUMBER: &str = "if it is a text, put it in quotes";
+
+fn refused<'de, V: Visitor<'de>, T, E: Error>(visitor: &V, found: &str, help: &str) -> Result<T, E> {
+    struct Expected<'a, V>(&'a V);
+    impl<'de, V: Visitor<'de>> fmt::Display for Expected<'_, V> {
+        fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.expecting(out)
+        }
+    }
+    let expected = Expected(visitor).to_string();
+    let help = if help.is_empty() { format!("write {expected}") } else { help.to_owned() };
+    Err(wrong(&Wrong::new(format!("{found} is not {expected}"), help)))
+}
+
+/// A [`Word`] in a file.
+#[derive(Debug, Clone)]
+pub struct Text<T>(pub T);
+
+impl<'de, T: Word> Deserialize<'de> for Text<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader<T>(PhantomData<T>);
+        impl<'de, T: Word> Visitor<'de> for Reader<T> {
+            type Value = Text<T>;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(T::WHAT)
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                plain_text(text).and_then(T::read).map(Text).map_err(|problem| wrong(&problem))
+            }
+            refuse!(scalars list map);
+        }
+        from.deserialize_any(Reader(PhantomData))
+    }
+}
+
+/// A list that is not empty.
+#[derive(Debug, Clone)]
+pub struct List<T>(pub Vec<T>);
+
+fn elements<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(mut list: A) -> Result<Vec<T>, A::Error> {
+    let mut all = Vec::new();
+    while let Some(element) = list.next_element()? {
+        if all.len() >= MAX_LIST {
+            return Err(wrong(&Wrong::new(format!("the list has more than {MAX_LIST} elements"), "shorten it")));
+        }
+        all.push(element);
+    }
+    if all.is_empty() {
+        return Err(wrong(&Wrong::new("an empty list means nothing: not `any`, and not `none`", "fill it, or remove the key")));
+    }
+    Ok(all)
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Reader<T> {
+            type Value = List<T>;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a list")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                let shown = printable(text.as_bytes());
+                refused(&self, &format!("`{shown}`"), &format!("write it in brackets: [\"{shown}\"]"))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+                elements(list).map(List)
+            }
+            refuse!(scalars map);
+        }
+        from.deserialize_any(Reader(PhantomData))
+    }
+}
+
+/// One word, or a list of them.
+#[derive(Debug, Clone)]
+pub struct OneOrMany<T>(pub Vec<T>);
+
+impl<'de, T: Word> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader<T>(PhantomData<T>);
+        impl<'de, T: Word> Visitor<'de> for Reader<T> {
+            type Value = OneOrMany<T>;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(out, "{}, or a list of such", T::WHAT)
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                let one = plain_text(text).and_then(T::read).map_err(|problem| wrong(&problem))?;
+                Ok(OneOrMany(vec![one]))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+                let all: Vec<Text<T>> = elements(list)?;
+                Ok(OneOrMany(all.into_iter().map(|Text(one)| one).collect()))
+            }
+            refuse!(scalars map);
+        }
+        from.deserialize_any(Reader(PhantomData))
+    }
+}
+
+/// A text as it is, or a list of such.
+#[derive(Debug, Clone)]
+pub enum TextOrList {
+    /// One text.
+    Text(String),
+    /// A list of them.
+    List(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for TextOrList {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = TextOrList;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a text or a list of texts")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                let text = plain_text(text).map_err(|problem| wrong(&problem))?;
+                Ok(TextOrList::Text(text.to_owned()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+                let all: Vec<Text<String>> = elements(list)?;
+                Ok(TextOrList::List(all.into_iter().map(|Text(one)| one).collect()))
+            }
+            refuse!(scalars map);
+        }
+        from.deserialize_any(Reader)
+    }
+}
+
+impl Word for String {
+    const WHAT: &'static str = "a text";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        Ok(text.to_owned())
+    }
+}
+
+/// `true` or `false`.
+#[derive(Debug, Clone, Copy)]
+pub struct Truth(pub bool);
+
+impl<'de> Deserialize<'de> for Truth {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Truth;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("true or false")
+            }
+            fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
+                Ok(Truth(value))
+            }
+            refuse!(text numbers nothing list map);
+        }
+        from.deserialize_any(Reader)
+    }
+}
+
+/// A [`Table`] in a file.
+#[derive(Debug, Clone, Default)]
+pub struct TableOf<T>(pub T);
+
+impl<'de, T: Table> Deserialize<'de> for TableOf<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader<T>(PhantomData<T>);
+        impl<'de, T: Table> Visitor<'de> for Reader<T> {
+            type Value = TableOf<T>;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(out, "{} (keys: {})", T::WHAT, T::KEYS.join(", "))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut table = T::default();
+                let mut seen = BTreeSet::new();
+                while let Some(key) = map.next_key_seed(Key { known: T::KEYS, what: T::WHAT, seen: &seen })? {
+                    table.take(key, &mut map)?;
+                    seen.insert(key);
+                }
+                if seen.is_empty() {
+                    let keys = T::KEYS.join(", ");
+                    return Err(wrong(&Wrong::new("an empty table means nothing", format!("fill it with some of {keys}, or remove it"))));
+                }
+                table.whole().map_err(|problem| wrong(&problem))?;
+                Ok(TableOf(table))
+            }
+            refuse!(text scalars list);
+        }
+        from.deserialize_any(Reader(PhantomData))
+    }
+}
+
+/// A key, read with the others in sight: so a fault stands at the key itself.
+struct Key<'a> {
+    known: &'static [&'static str],
+    what: &'static str,
+    seen: &'a BTreeSet<&'static str>,
+}
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = &'static str;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key<'_> {
+    type Value = &'static str;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "a key of {}", self.what)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        let shown = printable(text.as_bytes());
+        let Some(key) = self.known.iter().find(|key| **key == text) else {
+            let near = self.known.iter().map(|key| (distance(key, text), key)).min();
+            let keys = self.known.join(", ");
+            let help = match near {
+                Some((changes, key)) if changes <= 2 => format!("did you mean `{key}`?"),
+                _ => format!("the keys are {keys}"),
+            };
+            return Err(wrong(&Wrong::new(format!("`{shown}` is not a key of {}", self.what), help)));
+        };
+        if self.seen.contains(key) {
+            return Err(wrong(&Wrong::new(format!("the key `{shown}` stands here for the second time"), "keep one of them")));
+        }
+        Ok(key)
+    }
+
+    refuse!(scalars list map);
+}
+
+/// How many letters to change, add or remove to make one word of the other (Levenshtein). Long words are far from all.
+fn distance(one: &str, other: &str) -> usize {
+    if one.len().abs_diff(other.len()) > 2 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (line, left) in one.chars().enumerate() {
+        let mut diagonal = line;
+        let mut last = line + 1;
+        for (right, cell) in other.chars().zip(row.iter_mut().skip(1)) {
+            let substituted = diagonal + usize::from(left != right);
+            diagonal = *cell;
+            last = substituted.min(*cell + 1).min(last + 1);
+            *cell = last;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = line + 1;
+        }
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}

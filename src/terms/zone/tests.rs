@@ -1,0 +1,78 @@
+//! Zones against instants that are known, and against their own inverse.
+
+use super::*;
+
+fn zone(name: &str) -> Zone {
+    let bytes = std::fs::read(format!("/usr/share/zoneinfo/{name}")).unwrap();
+    Zone::from_tzif(ZoneName::new(name).unwrap(), &bytes).unwrap()
+}
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+#[test]
+fn clocks_show_what_they_showed_around_every_change() {
+    // `TZ=<zone> date -d @<seconds>` of GNU coreutils says the same.
+    for (name, utc, wall) in [
+        ("UTC", "2026-11-21T02:00:00Z", "2026-11-21T02:00:00"),
+        ("Europe/Madrid", "2026-03-29T00:59:59Z", "2026-03-29T01:59:59"),
+        ("Europe/Madrid", "2026-03-29T01:00:00Z", "2026-03-29T03:00:00"),
+        ("Europe/Madrid", "2026-10-25T00:59:59Z", "2026-10-25T02:59:59"),
+        ("Europe/Madrid", "2026-10-25T01:00:00Z", "2026-10-25T02:00:00"),
+        ("America/New_York", "2026-03-08T06:59:59Z", "2026-03-08T01:59:59"),
+        ("America/New_York", "2026-03-08T07:00:00Z", "2026-03-08T03:00:00"),
+        ("America/New_York", "2026-11-01T06:00:00Z", "2026-11-01T01:00:00"),
+        ("Australia/Lord_Howe", "2026-04-04T14:59:59Z", "2026-04-05T01:59:59"),
+        ("Australia/Lord_Howe", "2026-04-04T15:00:00Z", "2026-04-05T01:30:00"),
+        ("Australia/Lord_Howe", "2026-10-03T15:30:00Z", "2026-10-04T02:30:00"),
+        ("Asia/Kathmandu", "2026-11-21T00:00:00Z", "2026-11-21T05:45:00"),
+        ("Pacific/Kiritimati", "2026-11-21T12:00:00Z", "2026-11-22T02:00:00"),
+        ("Europe/Madrid", "2087-07-01T12:00:00Z", "2087-07-01T14:00:00"),
+    ] {
+        assert_eq!(zone(name).local(at(utc)), wall.parse().unwrap(), "{name} {utc}");
+    }
+}
+
+#[test]
+fn a_time_on_the_wall_is_its_first_moment_and_a_skipped_one_is_none() {
+    for (name, wall, utc) in [
+        ("Europe/Madrid", "2026-11-21T03:00:00", Some("2026-11-21T02:00:00Z")),
+        ("Europe/Madrid", "2026-03-29T02:30:00", None),
+        ("Europe/Madrid", "2026-10-25T02:30:00", Some("2026-10-25T00:30:00Z")),
+        ("Australia/Lord_Howe", "2026-10-04T02:15:00", None),
+        ("Australia/Lord_Howe", "2026-04-05T01:45:00", Some("2026-04-04T14:45:00Z")),
+        ("UTC", "2026-11-21T03:00:00", Some("2026-11-21T03:00:00Z")),
+    ] {
+        assert_eq!(zone(name).moment(wall.parse().unwrap()), utc.map(at), "{name} {wall}");
+    }
+}
+
+#[test]
+fn every_half_hour_of_a_year_comes_back() {
+    for name in ["Europe/Madrid", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia"] {
+        let zone = zone(name);
+        for step in 0..366 * 48 {
+            let moment = at("2026-01-01T00:00:00Z") + Duration::minutes(30 * step);
+            let found = zone.moment(zone.local(moment)).unwrap();
+            let repeated = moment - found;
+            assert!(repeated >= Duration::zero() && repeated <= Duration::hours(1), "{name} {moment}");
+            assert_eq!(zone.local(found), zone.local(moment));
+        }
+    }
+}
+
+#[test]
+fn what_is_no_whole_zone_is_none() {
+    let good = std::fs::read("/usr/share/zoneinfo/Europe/Madrid").unwrap();
+    let name = ZoneName::new("Europe/Madrid").unwrap();
+    for bad in [&b""[..], b"TZif", b"Europe/Madrid", &good[..good.len() / 2], &[0; 4096]] {
+        assert!(Zone::from_tzif(name.clone(), bad).is_none());
+    }
+    for cut in 0..good.len() - 1 {
+        let _never_panics = Zone::from_tzif(name.clone(), &good[..cut]);
+    }
+    for bad in ["", "/etc/passwd", "../../etc/passwd", "Europe/../UTC", "Europe//Madrid", "a b", "UTC\n", ".", &"a".repeat(65)] {
+        assert!(ZoneName::new(bad).is_err(), "{bad}");
+    }
+}

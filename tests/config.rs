@@ -1,0 +1,237 @@
+//! Site and policy files on a real disk: whose they are, what they say, and for whom they speak.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking, its helpers too")]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use snapgate::act::config::{Identity, all_policies, identify, list, load_policy, load_site};
+use snapgate::decide::policy::Site;
+use snapgate::terms::client::ClientName;
+use snapgate::terms::key::Fingerprint;
+use snapgate::terms::reason::Code;
+use snapgate::terms::request::{Account, Request, Said};
+use tempfile::TempDir;
+
+struct Settings {
+    dir: TempDir,
+}
+
+impl Settings {
+    fn new(site: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let this = Self { dir };
+        this.put("snapgate.yaml", site);
+        fs::create_dir(this.path().join("policies")).unwrap();
+        mode(&this.path().join("policies"), 0o755);
+        this
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn put(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.path().join(name), text).unwrap();
+        mode(&self.path().join(name), 0o644);
+    }
+
+    fn policy(&self, client: &str, text: &str) {
+        self.put(&format!("policies/{client}.yaml"), text);
+    }
+
+    fn site(&self) -> Site {
+        load_site(self.path()).unwrap()
+    }
+
+    fn who(&self, account: &str, keys: &[Fingerprint]) -> Identity {
+        self.ask(account, keys, None)
+    }
+
+    fn ask(&self, account: &str, keys: &[Fingerprint], named: Option<&str>) -> Identity {
+        let request = Request {
+            at: "2026-11-21T02:00:00Z".parse().unwrap(),
+            account: Account { name: account.to_owned(), uid: 1000 },
+            address: None,
+            keys: keys.to_vec(),
+            named: named.map(|name| name.parse().unwrap()),
+            said: Said::Nothing,
+        };
+        identify(self.path(), &self.site(), &request)
+    }
+}
+
+fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn name(text: &str) -> ClientName {
+    text.parse().unwrap()
+}
+
+fn key(seed: u8) -> Fingerprint {
+    Fingerprint::of_digest(&[seed; 32])
+}
+
+fn known(identity: Identity) -> String {
+    match identity {
+        Identity::Known(policy) => policy.client.to_string(),
+        Identity::Unknown(reason) | Identity::Broken(reason) => panic!("{}: {}", reason.code, reason.detail),
+    }
+}
+
+fn broken(identity: Identity) -> String {
+    match identity {
+        Identity::Broken(reason) => {
+            assert_eq!(reason.code, Code::Config);
+            let client = format!("{} {}", reason.says, reason.hint.unwrap());
+            assert!(!client.contains('/') && !client.contains("yaml"), "the client learns nothing of files: {client}");
+            reason.detail
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn unknown(identity: Identity) -> String {
+    match identity {
+        Identity::Unknown(reason) => {
+            assert_eq!(reason.code, Code::NoPolicy);
+            reason.detail
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_account_s_own_policy_speaks_for_it() {
+    let settings = Settings::new("store: /srv/backups\n");
+    settings.policy("web1", "report: always\n");
+    settings.policy("web2", "user: other\n");
+    settings.policy("web3", "user: shared\n");
+    assert_eq!(known(settings.who("web1", &[])), "web1");
+    assert_eq!(known(settings.who("web1", &[key(1)])), "web1");
+    assert_eq!(known(settings.who("shared", &[])), "web3");
+    assert_eq!(known(settings.ask("web1", &[], Some("web3"))), "web3", "--client decides alone");
+    assert!(unknown(settings.who("web2", &[])).contains("`web2`"));
+    assert!(unknown(settings.who("../web1", &[])).contains("../web1"));
+    assert!(unknown(settings.ask("web1", &[], Some("nobody"))).contains("nobody"));
+}
+
+#[test]
+fn a_key_decides_before_the_account() {
+    let settings = Settings::new("store: /srv/backups\n");
+    settings.policy("laptop", &format!("user: backup\nkeys: [\"{}\"]\n", key(1)));
+    settings.policy("router", &format!("user: backup\nkeys:\n  - {}\n", key(2)));
+    settings.policy("backup", "report: never\n");
+    settings.policy("lonely", &format!("user: solo\nkeys: [\"{}\"]\n", key(4)));
+    assert_eq!(known(settings.who("backup", &[key(1)])), "laptop");
+    assert_eq!(known(settings.who("backup", &[key(9), key(2)])), "router");
+    assert_eq!(known(settings.who("backup", &[key(3)])), "backup");
+    assert_eq!(known(settings.who("elsewhere", &[key(2)])), "router", "and the verdict then refuses the account");
+    assert_eq!(known(settings.who("solo", &[key(5)])), "lonely", "and the verdict then refuses the key");
+}
+
+#[test]
+fn doubt_is_denial() {
+    let settings = Settings::new("store: /srv/backups\n");
+    settings.policy("one", &format!("user: x\nkeys: [\"{}\"]\n", key(1)));
+    settings.policy("two", &format!("user: x\nkeys: [\"{}\"]\n", key(1)));
+    settings.policy("three", "user: y\n");
+    settings.policy("four", "user: y\n");
+    settings.policy("five", &format!("user: z\nkeys: [\"{}\"]\nfrom: []\n", key(2)));
+    settings.policy("six", "report: sometimes\n");
+    assert!(broken(settings.who("x", &[key(1)])).contains("one, two"));
+    assert!(broken(settings.who("y", &[])).contains("four, three"));
+    let detail = broken(settings.who("z", &[key(2)]));
+    assert!(detail.contains("five.yaml:3:7: an empty list means nothing"), "{detail}");
+    assert!(detail.contains(" 3 | from: []\n   |       ^\n"), "{detail}");
+    assert!(broken(settings.who("six", &[])).contains("six.yaml:1:9"));
+}
+
+#[test]
+fn defaults_stand_where_a_policy_says_nothing() {
+    let settings = Settings::new("store: /srv/backups\ndefaults:\n  user: backup\n  timezone: Europe/Madrid\n  report: never\n");
+    settings.policy("a", &format!("keys: [\"{}\"]\nreport: always\n", key(1)));
+    settings.policy("b", "verbs: [prepare, rsync, complete]\n");
+    assert_eq!(known(settings.who("backup", &[key(1)])), "a");
+    assert_eq!(known(settings.who("backup", &[])), "b");
+    let policy = load_policy(settings.path(), &settings.site(), &name("a")).unwrap().unwrap();
+    assert_eq!(policy.timezone.as_str(), "Europe/Madrid");
+    assert_eq!(policy.path, Path::new("/srv/backups/a"));
+    assert_eq!(policy.origins.of("report").line, 2);
+    assert!(policy.origins.of("timezone").file.ends_with("snapgate.yaml"));
+    assert_eq!(policy.origins.of("timezone").line, 4);
+    assert_eq!(policy.origins.of("when").line, 0);
+}
+
+#[test]
+fn a_file_that_others_could_have_written_is_not_read() {
+    let settings = Settings::new("store: /srv/backups\n");
+    let site = settings.site();
+    let load = |client: &str| load_policy(settings.path(), &site, &name(client)).map(|policy| policy.is_some());
+    let fault = |client: &str| load(client).unwrap_err().to_string();
+    settings.policy("good", "user: x\n");
+    assert!(load("good").unwrap());
+    assert!(!load("missing").unwrap());
+
+    settings.policy("group", "user: x\n");
+    mode(&settings.path().join("policies/group.yaml"), 0o664);
+    assert!(fault("group").contains("others may write it: its mode is 0664\nchmod go-w it"));
+    symlink("good.yaml", settings.path().join("policies/link.yaml")).unwrap();
+    assert!(fault("link").contains("a symbolic link"));
+    nix::unistd::mkfifo(&settings.path().join("policies/fifo.yaml"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+    assert!(fault("fifo").contains("not a regular file"));
+    fs::create_dir(settings.path().join("policies/dir.yaml")).unwrap();
+    assert!(fault("dir").contains("not a regular file"));
+    settings.policy("long", &"#".repeat(64 * 1024 + 1));
+    assert!(fault("long").contains("65537 bytes long"));
+    if nix::unistd::geteuid().is_root() {
+        settings.policy("foreign", "user: x\n");
+        chown(settings.path().join("policies/foreign.yaml"), Some(1234), None).unwrap();
+        assert!(fault("foreign").contains("owned by user 1234"));
+    }
+    let listing = list(settings.path()).unwrap();
+    assert_eq!(listing.strays.len(), 3, "{listing:?}");
+    assert!(listing.clients.contains(&name("good")));
+    assert!(all_policies(settings.path(), &site).unwrap().iter().any(|(client, policy)| client == &name("good") && policy.is_ok()));
+
+    mode(&settings.path().join("policies"), 0o777);
+    assert!(fault("good").contains("policies: others may write it"));
+    mode(&settings.path().join("policies"), 0o755);
+    mode(settings.path(), 0o775);
+    assert!(fault("good").contains("others may write it"));
+    assert!(load_site(settings.path()).is_err());
+}
+
+#[test]
+fn a_site_that_is_missing_or_empty_is_a_fault() {
+    let settings = Settings::new("");
+    assert!(load_site(settings.path()).unwrap_err().to_string().contains("empty"));
+    settings.put("snapgate.yaml", "jail: off\n");
+    assert!(load_site(settings.path()).unwrap_err().to_string().contains("`store` is missing"));
+    fs::remove_file(settings.path().join("snapgate.yaml")).unwrap();
+    assert!(load_site(settings.path()).unwrap_err().to_string().contains("no site file"));
+    assert!(load_site(Path::new("/nonexistent")).unwrap_err().to_string().contains("cannot be opened"));
+}
+
+#[test]
+fn a_thousand_policies_are_searched_quickly() {
+    let settings = Settings::new("store: /srv/backups\n");
+    for number in 0..1000u32 {
+        let mut digest = [0; 32];
+        digest[..4].copy_from_slice(&number.to_le_bytes());
+        let key = Fingerprint::of_digest(&digest);
+        settings.policy(
+            &format!("c{number}"),
+            &format!("user: backup\nkeys: [\"{key}\"]\nfrom: [192.0.2.0/24]\nwhen:\n  - {{ days: mon-fri }}\n"),
+        );
+    }
+    let mut digest = [0; 32];
+    digest[..4].copy_from_slice(&777u32.to_le_bytes());
+    let wanted = Fingerprint::of_digest(&digest);
+    let begun = Instant::now();
+    assert_eq!(known(settings.who("backup", &[wanted])), "c777");
+    // The benchmark measures; this only catches parsing all of them, which takes a debug build seconds.
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
