@@ -109,7 +109,13 @@ impl Session<'_> {
                 Ok(end(Outcome::Published, exit, Vec::new(), settling))
             }
             Disposal::SetAside(reason) => {
-                let kept = staging.set_aside()?;
+                // What did not fit is not kept: it would keep the store full, and every later push out.
+                let kept = if reason.code == Code::Store {
+                    staging.discard()?;
+                    false
+                } else {
+                    staging.set_aside()?
+                };
                 let reason = if kept { reason } else { Reason { hint: None, ..reason } };
                 let exit = if matches!(reason.code, Code::Store) { reason.code.exit() } else { exit };
                 Ok(end(Outcome::Failed, exit, vec![reason], settling))

@@ -66,7 +66,7 @@ fn check_finds_policies_that_get_in_each_others_way() {
     assert!((ran.stdout + &ran.stderr).contains(&key));
     server.policy("db1", "keys: [$KEY]\npath: $DIR/store/web1/inside\n");
     let ran = quiet(&server, &["check"]).exits(1);
-    assert!((ran.stdout + &ran.stderr).contains("path"));
+    assert!((ran.stdout + &ran.stderr).contains("is inside the repository"));
 }
 
 #[test]
