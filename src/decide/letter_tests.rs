@@ -106,6 +106,29 @@ fn a_digest_lists_every_kind_with_its_count_and_puts_faults_first() {
 }
 
 #[test]
+fn what_could_not_be_told_apart_says_so_and_shows_examples() {
+    let mut common = section(samples::refusal(), 936);
+    common.key = None;
+    common.samples.push(samples::failure());
+    let mail = mail(About::Alert(vec![common]));
+    assert_eq!(mail.subject, "[snapgate] many clients: refusals and failures");
+    assert!(
+        mail.body.starts_with("936 refusals and failures from more clients, addresses and reasons than can be told apart."),
+        "{}",
+        mail.body
+    );
+    assert!(mail.body.contains("  2026-11-21 02:00:00 UTC  web1: failed (store) from 203.0.113.9: rsync --server"), "{}", mail.body);
+}
+
+#[test]
+fn what_was_published_is_never_called_no_backup() {
+    let mut record = samples::published();
+    record.reasons = vec![Reason::new(Code::Hook, "a hook failed")];
+    let mail = mail(About::Alert(vec![section(record, 1)]));
+    assert!(mail.body.starts_with("Look into it: web1 was served (published), but not everything went well."), "{}", mail.body);
+}
+
+#[test]
 fn nothing_in_a_forged_record_leaves_its_line_or_its_size() {
     let mut record = samples::refusal();
     record.client = None;
