@@ -109,8 +109,8 @@ impl Session<'_> {
                 Ok(end(Outcome::Published, exit, Vec::new(), settling))
             }
             Disposal::SetAside(reason) => {
-                let kept = staging.set_aside()?;
-                let reason = if kept { reason } else { Reason { hint: None, ..reason } };
+                settling.facts.kept = staging.set_aside()?;
+                let reason = if settling.facts.kept { reason } else { Reason { hint: None, ..reason } };
                 let exit = if matches!(reason.code, Code::Store) { reason.code.exit() } else { exit };
                 Ok(end(Outcome::Failed, exit, vec![reason], settling))
             }
@@ -186,7 +186,7 @@ impl Session<'_> {
                 (Outcome::Published, Vec::new())
             }
             Disposal::SetAside(reason) => {
-                staging.set_aside()?;
+                settling.facts.kept = staging.set_aside()?;
                 (Outcome::Unpublished, vec![reason])
             }
             Disposal::Reject(reason) => {
