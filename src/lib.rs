@@ -1,12 +1,15 @@
 //! snapgate, the gate between sshd and rsync on a backup server.
 //!
 //! Four layers; arrows point down only, and `tests/tidy.rs` fails on one that does not:
-//! stories ([`cli`], [`serve`], [`watch`], …) → [`act`] (effects) → [`decide`] (pure) → [`terms`] (nouns).
-//! The shape and its invariants are in `docs/architecture.md`.
+//! [`cli`] → stories ([`serve`], [`watch`], [`check`], [`explain`], [`list`]) → [`act`] (effects) → [`decide`] (pure) →
+//! [`terms`] (nouns). The shape and its invariants are in `docs/architecture.md`.
 
 pub mod act;
 pub mod check;
 pub mod cli;
 pub mod decide;
+pub mod explain;
+pub mod list;
 pub mod serve;
 pub mod terms;
+pub mod watch;

@@ -235,6 +235,18 @@ fn a_site_that_is_missing_or_empty_is_a_fault() {
 }
 
 #[test]
+fn a_file_that_is_made_to_cost_much_costs_little() {
+    let settings = Settings::new("store: /srv/backups\n");
+    let steps: String = (0..350).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    for deep in ["[".repeat(60_000), "{a: ".repeat(15_000), "- ".repeat(30_000), "[{".repeat(20_000), "'".repeat(60_000), steps] {
+        settings.policy("deep", &deep);
+        let begun = Instant::now();
+        assert!(load_policy(settings.path(), &settings.site(), &name("deep")).is_err());
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
 fn a_thousand_policies_are_searched_quickly() {
     let settings = Settings::new("store: /srv/backups\n");
     for number in 0..1000u32 {

@@ -51,6 +51,13 @@ pub fn account() -> Account {
     Account { name, uid: uid.as_raw() }
 }
 
+/// The unix account with this name, as the system's user database has it.
+#[must_use]
+pub fn named(name: &str) -> Option<Account> {
+    let user = User::from_name(name).ok().flatten()?;
+    Some(Account { name: user.name, uid: user.uid.as_raw() })
+}
+
 /// The first word of `SSH_CONNECTION`, without a zone, an IPv4-mapped address as IPv4.
 fn peer(connection: &OsStr) -> Option<IpAddr> {
     let address = connection.to_str()?.split(' ').next()?;

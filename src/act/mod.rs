@@ -1,7 +1,17 @@
 //! Effects: one facility a file. Siblings never import each other; what two of them need is a term or a decision.
 
+pub mod child;
 pub mod config;
+pub mod detach;
 pub mod inspect;
 pub mod intake;
+pub mod jail;
+pub mod ledger;
+pub mod mail;
+pub mod process;
 pub mod resolve;
+pub mod runlog;
+pub mod spool;
+pub mod store;
+pub mod syslog;
 pub mod zones;

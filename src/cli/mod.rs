@@ -1,9 +1,136 @@
 //! The command line. The only place that writes to standard output, and never while rsync speaks there.
 
+mod args;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::act::{config, detach, jail, process};
+use crate::explain::Question;
+use crate::serve::Answer;
+use crate::terms::client::ClientName;
+use crate::terms::reason::exit;
+use crate::{check, explain, list, serve, watch};
+
+use args::{Arguments, DEFAULT_CONFIG, Order};
 
 /// Runs the program.
 #[must_use]
 pub fn run() -> ExitCode {
-    ExitCode::SUCCESS
+    let words: Vec<OsString> = std::env::args_os().collect();
+    // Every connection pays for its start, and building clap's parser would be the larger part of it.
+    if let Some((directory, client)) = serve_order(words.get(1..).unwrap_or_default()) {
+        return show(serve::serve(&directory, client));
+    }
+    let arguments = match Arguments::try_parse_from(words) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { 0 });
+        }
+    };
+    let directory = arguments.config;
+    match arguments.order {
+        Order::Serve { client } => show(serve::serve(&directory, client)),
+        Order::Watch { flush, detached } => watch(&directory, flush, detached),
+        Order::Check => check(&directory),
+        Order::Explain { client, from, at, key, command } => {
+            let command = command.map(OsString::into_vec).unwrap_or_default();
+            let explanation = explain::explain(&directory, &Question { client, from, at, key, command });
+            said(explanation.map(|explanation| (explanation.text, explanation.exit)))
+        }
+        Order::List { client } => said(list::list(&directory, client.as_ref()).map(|text| (text, 0))),
+    }
+}
+
+/// Reads `[--config DIR] serve [--client NAME]`, and nothing else: any other shape is clap's to read or to explain.
+fn serve_order(words: &[OsString]) -> Option<(PathBuf, Option<ClientName>)> {
+    let (directory, rest) = match words {
+        [option, directory, rest @ ..] if option == "--config" => (PathBuf::from(directory), rest),
+        rest => (PathBuf::from(DEFAULT_CONFIG), rest),
+    };
+    match rest {
+        [serve] if serve == "serve" => Some((directory, None)),
+        [serve, option, name] if serve == "serve" && option == "--client" => Some((directory, Some(name.to_str()?.parse().ok()?))),
+        _ => None,
+    }
+}
+
+fn watch(directory: &Path, flush: bool, detached: bool) -> ExitCode {
+    watch::watchdog();
+    if detached {
+        detach::leave_session();
+        process::close_inherited();
+    }
+    let site = match config::load_site(directory) {
+        Ok(site) => site,
+        Err(fault) => return said(Err(fault.to_string())),
+    };
+    let report = watch::run(&site, flush);
+    for problem in &report.problems {
+        let _ = writeln!(io::stderr(), "snapgate: {problem}");
+    }
+    let code = if report.problems.is_empty() { 0 } else { exit::BUSY };
+    said(Ok((format!("{report}\n"), code)))
+}
+
+fn check(directory: &Path) -> ExitCode {
+    let jail =
+        || jail::describe().into_iter().map(|(active, what)| format!("{what}: {}", if active { "enforced" } else { "NOT enforced" }));
+    let report = check::run(directory, || jail().collect());
+    let lines: Vec<_> = report.problems.iter().chain(&report.notes).map(|finding| format!("{finding}\n")).collect();
+    said(Ok((lines.concat(), u8::from(!report.is_clean()))))
+}
+
+/// Prints what a connection is answered. The client may be gone, and that is nobody's error.
+fn show(answer: Answer) -> ExitCode {
+    let _ = io::stdout().write_all(answer.text.as_bytes()).and_then(|()| io::stdout().flush());
+    for line in answer.lines {
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+    ExitCode::from(answer.exit)
+}
+
+/// Prints what an administrator asked for.
+fn said(answer: Result<(String, u8), String>) -> ExitCode {
+    match answer {
+        Ok((text, code)) => {
+            let written = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+            ExitCode::from(if written.is_ok() { code } else { exit::INTERNAL })
+        }
+        Err(text) => {
+            let _ = writeln!(io::stderr(), "snapgate: {text}");
+            ExitCode::from(exit::CONFIG)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(words: &[&str]) -> Option<(PathBuf, Option<ClientName>)> {
+        serve_order(&words.iter().map(OsString::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn serve_is_read_without_the_parser_and_nothing_else_is() {
+        assert_eq!(order(&["serve"]), Some((PathBuf::from("/etc/snapgate"), None)));
+        let named = order(&["--config", "/c", "serve", "--client", "web1"]);
+        assert_eq!(named, Some((PathBuf::from("/c"), Some("web1".parse().unwrap()))));
+        for other in [&["check"][..], &["serve", "--client", "../x"], &["serve", "x"], &["--config"], &[]] {
+            assert_eq!(order(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+    }
 }

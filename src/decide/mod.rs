@@ -3,8 +3,19 @@
 //! Nothing here touches a file, a clock, the environment or a process, and nothing panics.
 
 pub mod address;
+pub mod answer;
+pub mod argv;
 pub mod authinfo;
+pub mod command;
+pub mod letter;
+pub mod line;
 pub mod lint;
+pub mod notice;
+pub mod options;
+pub mod outcome;
+pub mod plan;
 pub mod policy;
+pub mod verdict;
 pub mod window;
+pub mod words;
 pub mod yaml;

@@ -25,6 +25,12 @@ pub use site::read_site;
 /// What `options: {allow: […]}` may name.
 pub const ALLOWABLE_OPTIONS: [&str; 2] = ["owner", "group"];
 
+/// `spool:` where no site file says it.
+pub const DEFAULT_SPOOL: &str = "/var/spool/snapgate";
+
+/// `syslog:` where no site file says it.
+pub const DEFAULT_SYSLOG: &str = "/dev/log";
+
 /// A client's policy: what `policies/<client>.yaml` says, over the site's `defaults:`, over the built-in defaults.
 #[derive(Debug, Clone)]
 pub struct Policy {

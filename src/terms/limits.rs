@@ -70,17 +70,15 @@ pub const MAX_TREE_DEPTH: usize = 2048;
 /// Address space of rsync. It holds about 100 bytes for each file in the list: enough for tens of millions.
 pub const CHILD_MEMORY: u64 = 8 * 1024 * 1024 * 1024;
 
-/// Descriptors of rsync: pipes, its list, a file and its basis. Far above its need, far below the kernel's table.
-pub const CHILD_FILES: u64 = 256;
+/// Descriptors of the gate and rsync. rsync needs a dozen; the gate's walks hold one for each level of a tree, and
+/// [`MAX_TREE_DEPTH`] levels may be there.
+pub const CHILD_FILES: u64 = 4096;
 
 /// `rsync --version` may take this long before it counts as broken.
 pub const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// After the deadline rsync gets this long between the polite signal and the other one.
 pub const TERM_GRACE: Duration = Duration::from_secs(10);
-
-/// Bytes of a hook's output that go into the run's log.
-pub const MAX_HOOK_OUTPUT: u64 = 1024 * 1024;
 
 /// Commands in one list of hooks.
 pub const MAX_HOOKS: usize = 16;
@@ -94,6 +92,95 @@ pub const SYSLOG_TIMEOUT: Duration = Duration::from_millis(200);
 /// Bytes of one event in the spool; a larger file was not written by a gate.
 pub const MAX_EVENT: u64 = 256 * 1024;
 
+/// Names looked at in one directory of the spool in one go. A queue that is longer is worked off in several.
+pub const MAX_SPOOL_NAMES: usize = 20_000;
+
+/// Accounts in the spool that one pass looks after: more than any server has clients.
+pub const MAX_ACCOUNTS: usize = 20_000;
+
+/// Bytes of a name in the spool; a gate's own are under 64.
+pub const MAX_SPOOL_NAME: usize = 128;
+
+/// Events counted into the state in one step. Their ids stand in the state until they are deleted.
+pub const MAX_BATCH: usize = 500;
+
+/// Bytes of the file in which refusals are counted: every group with every sample at its longest fits.
+pub const MAX_STATE: u64 = 16 * 1024 * 1024;
+
+/// Groups of alerts that are told apart. What comes from still more clients, addresses and reasons is counted together.
+pub const MAX_GROUPS: usize = 64;
+
+/// Events of a group that are told in full in a mail; of the others there is the count.
+pub const MAX_SAMPLES: usize = 3;
+
+/// Reasons and warnings of one event that a mail holds.
+pub const MAX_TOLD: usize = 20;
+
+/// Bytes of one reason or warning in a mail.
+pub const MAX_TOLD_TEXT: usize = 1024;
+
+/// Bytes of a mail's body. A digest of every group stays under it; what does not fit is cut, never the counts.
+pub const MAX_MAIL_BODY: usize = 384 * 1024;
+
+/// Bytes of a mail waiting in the spool: the body as JSON, escapes included.
+pub const MAX_WAITING_MAIL: u64 = 2 * 1024 * 1024;
+
+/// Mails of one account that wait for the mailer. While there are more, job reports stay events; alerts are counted anyway.
+pub const MAX_WAITING: usize = 500;
+
+/// Bytes of a mail's subject, so that it shows whole in a list of mails.
+pub const MAX_SUBJECT: usize = 120;
+
+/// Alert mails for one account in [`ALERT_SPAN`].
+pub const ALERTS_IN_SPAN: usize = 4;
+
+/// See [`ALERTS_IN_SPAN`].
+pub const ALERT_SPAN: Duration = Duration::from_secs(10 * 60);
+
+/// After a group's first mail nothing more is said of it for this long, so that a client that tries again and again is one line.
+pub const FIRST_QUIET: Duration = Duration::from_secs(5 * 60);
+
+/// After each further mail of the group, as long as it goes on; without an event for this long the group is forgotten.
+pub const LATER_QUIET: Duration = Duration::from_secs(3600);
+
+/// A mail that the mailer refuses for good is tried again for this long (the five days of RFC 5321, 4.5.4.1), then laid aside.
+pub const MAIL_LIFETIME: Duration = Duration::from_secs(5 * 24 * 3600);
+
+/// Refused mails of one account after which a pass stops trying and writes no more alerts: it is the server, not the mails.
+pub const MAX_REFUSED_MAILS: usize = 4;
+
+/// Servers not reached, over all accounts, after which a pass only counts and no longer tries.
+pub const MAX_UNREACHABLE: usize = 2;
+
+/// One step of SMTP: a connection, an answer.
+pub const SMTP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// One mail from beginning to end, whatever the server does in between.
+pub const MAIL_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// `sendmail` may take this long to take a mail into its queue.
+pub const SENDMAIL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bytes of what `sendmail` says that are read.
+pub const MAX_SENDMAIL_WORDS: u64 = 4096;
+
+/// Bytes of a file with a password or with certificates; Debian's whole bundle is about 220 KiB.
+pub const MAX_MAIL_FILE: u64 = 1024 * 1024;
+
+/// A pass over the spool ends after this long, whatever hangs; what is left waits for the next.
+pub const WATCH_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// Times that a pass looks again whether something came while it held the lock.
+pub const MAX_ROUNDS: usize = 100;
+
+/// How long `watch --flush` waits for another pass to let go of an account.
+pub const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A half-written file in the spool is thrown away after this long: its writer is gone.
+pub const STALE_TMP: Duration = Duration::from_secs(3600);
+
+/// Bytes of one line to syslog (RFC 3164 asks for 1 KiB, every daemon of today takes more).
+pub const MAX_SYSLOG_LINE: usize = 2048;
 /// Levels of nesting in a site or policy file; the deepest real value has four.
 pub const MAX_CONFIG_DEPTH: usize = 16;
 
@@ -120,3 +207,32 @@ pub const MAX_ACCOUNT_NAME: usize = 32;
 
 /// Bytes of a mail address (RFC 5321, 4.5.3.1.3).
 pub const MAX_MAIL_ADDRESS: usize = 254;
+/// Reasons in one answer. A command can be made to break hundreds of rules; the first few tell the story.
+pub const MAX_REASONS: usize = 16;
+
+/// Bytes of one option or word quoted in an answer.
+pub const MAX_SHOWN_WORD: usize = 80;
+
+/// Seconds that a client may ask for with `--timeout`: a day, like the longest sensible push.
+pub const MAX_CLIENT_TIMEOUT: u32 = 86_400;
+
+/// Directories that rsync compares with (`MAX_BASIS_DIRS` in its `rsync.h`); one more and it refuses to start.
+pub const MAX_BASIS_DIRS: usize = 20;
+
+/// A store with less room than this, in bytes, is full: a ledger line and a mail must still fit.
+pub const MIN_FREE_BYTES: u64 = 1024 * 1024;
+
+/// Time for rsync's receiver to follow its ended parent before the gate gives up on the tree.
+pub const RSYNC_GONE: Duration = Duration::from_secs(15);
+
+/// Parts of an open transaction used as link-dests; with [`MAX_INTERRUPTED`] and the newest snapshot that is rsync's 20.
+pub const MAX_PART_BASES: usize = 11;
+
+/// How long a lock that is taken is waited for: long enough for a question about it, or a last step, to pass.
+pub const LOCK_PATIENCE: Duration = Duration::from_millis(300);
+
+/// Pause between two tries at a lock.
+pub const LOCK_POLL: Duration = Duration::from_millis(10);
+
+/// Lines of rsync's own words that are quoted in a record.
+pub const MAX_LOG_LINES: usize = 12;

@@ -5,6 +5,7 @@
 pub mod client;
 pub mod key;
 pub mod limits;
+pub mod mail;
 pub mod path;
 pub mod reason;
 pub mod record;

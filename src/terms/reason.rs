@@ -65,6 +65,8 @@ pub enum Code {
     Unpublished,
     /// The push took too long.
     Deadline,
+    /// The push did not finish.
+    Interrupted,
     /// Something that should not happen.
     Internal,
 }
@@ -87,7 +89,7 @@ pub mod exit {
 
 impl Code {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::NoPolicy,
         Self::Config,
         Self::Account,
@@ -116,6 +118,7 @@ impl Code {
         Self::Hook,
         Self::Unpublished,
         Self::Deadline,
+        Self::Interrupted,
         Self::Internal,
     ];
 
@@ -151,6 +154,7 @@ impl Code {
             Self::Hook => "hook",
             Self::Unpublished => "unpublished",
             Self::Deadline => "deadline",
+            Self::Interrupted => "interrupted",
             Self::Internal => "internal",
         }
     }
@@ -161,7 +165,7 @@ impl Code {
         match self {
             Self::Transaction => exit::USAGE,
             Self::Unpublished => exit::DATA,
-            Self::Busy | Self::TooSoon | Self::Clock | Self::Store | Self::Hook | Self::Deadline => exit::BUSY,
+            Self::Busy | Self::TooSoon | Self::Clock | Self::Store | Self::Hook | Self::Deadline | Self::Interrupted => exit::BUSY,
             Self::Config | Self::Rsync | Self::Jail => exit::CONFIG,
             Self::Internal => exit::INTERNAL,
             _ => exit::REFUSED,

@@ -33,6 +33,25 @@ pub fn printable_within(bytes: &[u8], limit: usize) -> String {
     out
 }
 
+/// Text that should be printable already, from somebody who may not have seen to it: like [`printable_within`], but
+/// backslashes stay as they are, so what was escaped before is not escaped twice.
+#[must_use]
+pub fn still_printable(text: &str, limit: usize) -> String {
+    let mut out = String::new();
+    for character in text.chars() {
+        if character == '\\' {
+            out.push(character);
+        } else {
+            push(&mut out, character);
+        }
+        if out.len() > limit {
+            out.push('…');
+            break;
+        }
+    }
+    out
+}
+
 fn push(out: &mut String, character: char) {
     match character {
         '\\' => out.push_str("\\\\"),
@@ -60,6 +79,14 @@ mod tests {
         assert_eq!(printable(b"a\nb\r\tc\\"), "a\\nb\\r\\tc\\\\");
         assert_eq!(printable(b"\x1b[31m\xff\x00"), "\\u{1b}[31m\\xff\\u{0}");
         assert_eq!(printable("x\u{202e}y\u{2028}".as_bytes()), "x\\u{202e}y\\u{2028}");
+    }
+
+    #[test]
+    fn what_was_escaped_is_not_escaped_twice() {
+        let once = printable(b"a\n\\b\x1b");
+        assert_eq!(still_printable(&once, 512), once);
+        assert_eq!(still_printable("a\nb\u{202e}", 512), "a\\nb\\u{202e}");
+        assert!(still_printable(&"x".repeat(1 << 20), 512).len() < 520);
     }
 
     #[test]

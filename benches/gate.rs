@@ -1,0 +1,315 @@
+//! The figures that every connection pays for, measured as whole processes and printed as ratios of one run.
+//!
+//! `make bench` runs it with the release build. It needs root for nothing; it needs rsync, rrsync and about a gigabyte
+//! of room in the system's temporary directory. Start-up is timed up to the first instruction of what is started in
+//! rsync's place: a probe (this program again, under another name) that says what the clock shows and ends.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a benchmark prints, and fails loudly"
+)]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::time::{ClockId, clock_gettime};
+
+const ROUNDS: usize = 60;
+const PUSH: &str = "rsync --server -logDtpre.iLsfxCIvu . .";
+
+fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    if words.first().is_some_and(|name| name == "rsync" || name.ends_with("/probe")) {
+        return probe(&words);
+    }
+    let files = words.iter().find_map(|word| word.strip_prefix("--files=")?.parse().ok()).unwrap_or(100_000);
+    let root = tempfile::tempdir().expect("a temporary directory");
+    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("mode");
+    println!("snapgate {}: whole processes, medians; every ratio is of one interleaved run\n", env!("CARGO_PKG_VERSION"));
+    binary();
+    start_up(root.path());
+    throughput(root.path(), files);
+    publishing(root.path(), files);
+}
+
+fn gate() -> &'static str {
+    env!("CARGO_BIN_EXE_snapgate")
+}
+
+/// Stands in rsync's place: tells the time and waits to be told to end, so that the gate can be looked at.
+fn probe(words: &[String]) {
+    if words.iter().any(|word| word == "--version") {
+        println!("rsync  version 3.5.0  protocol version 32");
+        return;
+    }
+    println!("{}", now().as_nanos());
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
+fn now() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).expect("a clock").into()
+}
+
+fn binary() {
+    let size = fs::metadata(gate()).expect("the program").len();
+    println!("program           {:.2} MB  (limit 5)\n", size as f64 / 1e6);
+}
+
+/// One start: milliseconds to the probe, and the starter's peak memory in kilobytes.
+fn start(command: &mut Command) -> (f64, u64) {
+    let before = now();
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("a start");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
+    let at: u128 = line.trim().parse().unwrap_or_else(|_| panic!("the probe did not answer: `{line}`"));
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+    drop(child.stdin.take());
+    child.wait().expect("an end");
+    ((at - before.as_nanos()) as f64 / 1e6, peak.unwrap_or(0))
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+struct Set {
+    config: PathBuf,
+    probe: PathBuf,
+}
+
+/// A site whose rsync is the probe, with one policy for this account and `others` besides.
+fn set(root: &Path, name: &str, rsync: Option<&Path>, others: usize) -> Set {
+    let config = root.join(name);
+    let store = config.join("store");
+    fs::create_dir_all(config.join("policies")).expect("directories");
+    fs::create_dir_all(&store).expect("directories");
+    let probe = config.join("probe");
+    if rsync.is_none() {
+        fs::copy(std::env::current_exe().expect("this program"), &probe).expect("a copy");
+    }
+    let rsync = rsync.unwrap_or(&probe).display();
+    let site = format!(
+        "store: {}\nrsync: {rsync}\nspool: {}\nsyslog: off\nmail: {{ transport: off }}\n",
+        store.display(),
+        config.join("spool").display()
+    );
+    fs::create_dir_all(config.join("spool")).expect("directories");
+    fs::write(config.join("snapgate.yaml"), site).expect("the site file");
+    let user = user();
+    let own = "verbs: [rsync]\noptions: { allow: [owner, group] }\n";
+    fs::write(config.join(format!("policies/{user}.yaml")), own).expect("a policy");
+    fs::write(config.join("policies/bench.yaml"), format!("user: {user}\nkeys: [{}]\n{own}", fingerprint())).expect("a policy");
+    for number in 0..others {
+        let text = format!("user: other{number}\nkeys: [SHA256:{number:043}]\nfrom: [192.0.2.0/24]\nverbs: [rsync]\n");
+        fs::write(config.join(format!("policies/other{number}.yaml")), text).expect("a policy");
+    }
+    Set { config, probe }
+}
+
+fn user() -> String {
+    nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().expect("an account").name
+}
+
+const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+fn fingerprint() -> String {
+    use base64::Engine as _;
+    let blob = base64::engine::general_purpose::STANDARD.decode(KEY).expect("base64");
+    let digest = ring::digest::digest(&ring::digest::SHA256, &blob);
+    format!("SHA256:{}", base64::engine::general_purpose::STANDARD_NO_PAD.encode(digest))
+}
+
+fn serve(set: &Set, client: Option<&str>, auth: Option<&Path>) -> Command {
+    let mut command = Command::new(gate());
+    command.arg("--config").arg(&set.config).arg("serve");
+    if let Some(client) = client {
+        command.args(["--client", client]);
+    }
+    command.env_clear().env("SSH_CONNECTION", "192.0.2.7 50000 192.0.2.1 22").env("SSH_ORIGINAL_COMMAND", PUSH);
+    if let Some(auth) = auth {
+        command.env("SSH_USER_AUTH", auth);
+    }
+    command
+}
+
+fn start_up(root: &Path) {
+    let few = set(root, "few", None, 0);
+    let many = set(root, "many", None, 1000);
+    let rrsync = rrsync(root, &few.probe);
+    let auth = tempfile::Builder::new().prefix("sshauth.").rand_bytes(15).tempfile_in("/tmp").expect("a file");
+    auth.as_file().write_all(format!("publickey ssh-ed25519 {KEY}\n").as_bytes()).expect("a line");
+    let user = user();
+
+    let mut names = vec!["the probe alone", "gate, by account", "gate, --client", "1,000 policies, by account", "1,000 policies, --client"];
+    names.extend(["gate, by key", "1,000 policies, by key", "rrsync"]);
+    let mut times = vec![Vec::new(); names.len()];
+    let mut peak = 0;
+    for round in 0..ROUNDS + 3 {
+        let mut commands = vec![Command::new(&few.probe)];
+        commands.push(serve(&few, None, None));
+        commands.push(serve(&few, Some(&user), None));
+        commands.push(serve(&many, None, None));
+        commands.push(serve(&many, Some(&user), None));
+        commands.push(serve(&few, None, Some(auth.path())));
+        commands.push(serve(&many, None, Some(auth.path())));
+        commands.extend(rrsync.as_ref().map(|(program, directory)| {
+            let mut command = Command::new(program);
+            command.arg(directory).env("SSH_ORIGINAL_COMMAND", PUSH).env("SSH_CONNECTION", "192.0.2.7 50000 192.0.2.1 22");
+            command
+        }));
+        for (index, mut command) in commands.into_iter().enumerate() {
+            let (time, memory) = start(&mut command);
+            // The first rounds fill caches, the gate's own among them.
+            if round >= 3 {
+                times[index].push(time);
+                if index == 1 {
+                    peak = peak.max(memory);
+                }
+            }
+        }
+    }
+    println!("from exec to exec of rsync, ms (median of {ROUNDS}; what the probe alone takes is not taken off)");
+    let medians: Vec<f64> = times.iter_mut().filter(|times| !times.is_empty()).map(|times| median(times)).collect();
+    for (name, median) in names.iter().zip(&medians) {
+        println!("  {name:<28} {median:8.2}");
+    }
+    let net = medians[1] - medians[0];
+    println!("  gate without the probe       {net:8.2}  (limit 2)");
+    println!(
+        "  1,000 policies cost          {:8.2} by account, {:.2} by --client (limit 1), {:.2} by key (limit 10)",
+        medians[3] - medians[1],
+        medians[4] - medians[2],
+        medians[6] - medians[5]
+    );
+    match medians.get(7) {
+        Some(rrsync) => println!(
+            "  rrsync / gate                {:8.1}  with the probe, {:.1} without (limit 20)",
+            rrsync / medians[1],
+            (rrsync - medians[0]) / net
+        ),
+        None => println!("  rrsync is not installed: no ratio"),
+    }
+    println!("  gate's peak memory           {:8.2} MB  (limit 4)\n", peak as f64 / 1e3);
+}
+
+/// rrsync with the probe in rsync's place: the script names its rsync in a line of its own.
+fn rrsync(root: &Path, probe: &Path) -> Option<(PathBuf, PathBuf)> {
+    let script = fs::read_to_string("/usr/bin/rrsync").ok()?;
+    let line = script.lines().find(|line| line.starts_with("RSYNC = "))?;
+    let changed = script.replace(line, &format!("RSYNC = '{}'", probe.display()));
+    let program = root.join("rrsync");
+    fs::write(&program, changed).ok()?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).ok()?;
+    let directory = root.join("rrsync-store");
+    fs::create_dir(&directory).ok()?;
+    Some((program, directory))
+}
+
+/// A shell of one's own for `rsync -e`: the client's words become SSH_ORIGINAL_COMMAND, as sshd would hand them over.
+fn remote_shell(path: &Path, run: &str) {
+    let text = format!(
+        "#!/bin/sh\nshift\nSSH_ORIGINAL_COMMAND=\"$*\" SSH_CONNECTION='192.0.2.7 50000 192.0.2.1 22'\nexport SSH_ORIGINAL_COMMAND SSH_CONNECTION\n{run}\n"
+    );
+    fs::write(path, text).expect("a script");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("mode");
+}
+
+fn small_files(directory: &Path, files: usize) {
+    for number in 0..files {
+        let parent = directory.join(format!("d{:04}", number / 100));
+        if number % 100 == 0 {
+            fs::create_dir_all(&parent).expect("a directory");
+        }
+        fs::write(parent.join(format!("f{number}")), format!("{number}")).expect("a file");
+    }
+}
+
+fn rsync(arguments: &[&str]) -> f64 {
+    let begin = Instant::now();
+    let status = Command::new("/usr/bin/rsync").args(arguments).stdin(Stdio::null()).status().expect("rsync");
+    assert!(status.success(), "rsync {arguments:?}: {status}");
+    begin.elapsed().as_secs_f64()
+}
+
+fn throughput(root: &Path, files: usize) {
+    let source = root.join("source");
+    fs::create_dir(&source).expect("a directory");
+    small_files(&source, files);
+    let set = set(root, "real", Some(Path::new("/usr/bin/rsync")), 0);
+    let (gated, plain) = (root.join("gated.sh"), root.join("plain.sh"));
+    remote_shell(&gated, &format!("exec {} --config {} serve --client {}", gate(), set.config.display(), user()));
+    remote_shell(&plain, "cd / && exec $SSH_ORIGINAL_COMMAND");
+    let from = format!("{}/", source.display());
+    let gate = || rsync(&["-a", "--delete", "-e", &gated.display().to_string(), &from, "backup:"]);
+    let target = |number: usize| root.join(format!("plain-{number}")).display().to_string();
+    let push = |number: usize, link: &str| {
+        rsync(&[
+            "-a",
+            "--delete",
+            "-e",
+            &plain.display().to_string(),
+            &format!("--link-dest={link}"),
+            &from,
+            &format!("backup:{}/", target(number)),
+        ])
+    };
+    push(0, "/nonexistent");
+    gate();
+    let (mut gates, mut plains) = (Vec::new(), Vec::new());
+    for number in 1..=3 {
+        plains.push(push(number, &target(number - 1)));
+        gates.push(gate());
+    }
+    let (gate, plain) = (median(&mut gates), median(&mut plains));
+    println!("{files} small unchanged files, a further push, s (median of 3)");
+    println!("  plain rsync --link-dest      {plain:8.2}");
+    println!("  through the gate             {gate:8.2}");
+    println!("  plain / gate                 {:8.2}  (limit 2.5 with rsync 3.5.0)\n", plain / gate);
+}
+
+/// Publishing alone, through the library: what stands between the end of rsync and the snapshot's name.
+fn publishing(root: &Path, files: usize) {
+    use snapgate::act::store::Repository;
+    use snapgate::terms::path::SubPath;
+    use snapgate::terms::snapshot::NamePattern;
+
+    let names = NamePattern::default();
+    let uid = nix::unistd::getuid().as_raw();
+    let tree = |name: &str, files: usize| {
+        let path = root.join(name);
+        fs::create_dir(&path).expect("a directory");
+        small_files(&path, files);
+        path
+    };
+    let trees = [tree("ten", 10), tree("many-files", files)];
+    let path = root.join("publishing");
+    let repository = Repository::open(&path, uid, None).expect("a repository");
+    let mut times = [Vec::new(), Vec::new()];
+    for round in 0..5 {
+        for (which, tree) in trees.iter().enumerate() {
+            let held = repository.hold().expect("the lock");
+            let staging = held.stage(&SubPath::default()).expect("a directory");
+            // Hard links, as an unchanged push leaves them.
+            let status = Command::new("cp").arg("-al").arg(format!("{}/.", tree.display())).arg(staging.path()).status();
+            assert!(status.expect("cp").success());
+            nix::unistd::syncfs(fs::File::open(&path).expect("the store")).expect("a sync");
+            let at = chrono::DateTime::from_timestamp(1_800_000_000 + round * 10 + which as i64, 0).expect("a time");
+            let begin = Instant::now();
+            staging.publish(names.name_at(at)).expect("a snapshot");
+            times[which].push(begin.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    let [mut ten, mut many] = times;
+    println!("publishing a tree that is on the disk, ms (median of 5)");
+    println!("  10 files                     {:8.2}", median(&mut ten));
+    println!("  {files} files                 {:8.2}", median(&mut many));
+}

@@ -1,0 +1,60 @@
+//! The administrator's own commands, before and after a push. They run as the account, outside the jail.
+
+use std::fs::File;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::wait_within;
+use crate::decide::outcome::Ended;
+use crate::terms::client::ClientName;
+
+/// What a hook is told, in variables.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting<'a> {
+    /// `SNAPGATE_HOOK`: which list it stands in, `prepare` or `complete`.
+    pub hook: &'a str,
+    /// `SNAPGATE_CLIENT`: the client's name.
+    pub client: &'a ClientName,
+    /// `SNAPGATE_REPOSITORY`: the repository.
+    pub repository: &'a Path,
+    /// `SNAPGATE_INPROGRESS`: where the push lands.
+    pub inprogress: &'a Path,
+    /// `SNAPGATE_SNAPSHOT`: the snapshot, once it is published; empty before.
+    pub snapshot: Option<&'a Path>,
+}
+
+/// How a hook ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HookEnd {
+    /// With status 0.
+    Done,
+    /// Otherwise, and how.
+    Failed(String),
+}
+
+/// Runs one command, its output going into `log`.
+#[must_use]
+pub fn hook(argv: &[String], setting: Setting<'_>, limit: Duration, log: &File) -> HookEnd {
+    let Some((program, arguments)) = argv.split_first() else {
+        return HookEnd::Failed("it is empty".to_owned());
+    };
+    let (Ok(output), Ok(errors)) = (log.try_clone(), log.try_clone()) else {
+        return HookEnd::Failed("the run's log cannot be handed to it".to_owned());
+    };
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    command.env("SNAPGATE_HOOK", setting.hook).env("SNAPGATE_CLIENT", setting.client.as_str());
+    command.env("SNAPGATE_REPOSITORY", setting.repository).env("SNAPGATE_INPROGRESS", setting.inprogress);
+    command.env("SNAPGATE_SNAPSHOT", setting.snapshot.unwrap_or(Path::new("")));
+    command.current_dir("/").process_group(0).stdin(Stdio::null()).stdout(output).stderr(errors);
+    let ended = command.spawn().and_then(|mut child| wait_within(&mut child, limit));
+    match ended {
+        Ok(Ended::Exit(0)) => HookEnd::Done,
+        Ok(Ended::Exit(status)) => HookEnd::Failed(format!("it ended with status {status}")),
+        Ok(Ended::Signal(signal)) => HookEnd::Failed(format!("signal {signal} ended it")),
+        Ok(Ended::Deadline) => HookEnd::Failed(format!("it was ended after {}", humantime::format_duration(limit))),
+        Err(error) => HookEnd::Failed(format!("it did not start: {error}")),
+    }
+}

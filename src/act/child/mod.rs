@@ -1,0 +1,49 @@
+//! Child processes: the jailed rsync, the administrator's hooks, and `rsync --version`.
+//!
+//! No shell, no word of a client's that is not in a [`Run`](crate::decide::plan::Run), no inherited environment.
+
+mod hook;
+mod rsync;
+mod version;
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, ExitStatus};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+
+use crate::decide::outcome::Ended;
+use crate::terms::limits::TERM_GRACE;
+
+pub use hook::{HookEnd, Setting, hook};
+pub use rsync::rsync;
+pub use version::version;
+
+/// Waits for a child that leads its own process group. At the limit the group is asked to end, and after
+/// [`TERM_GRACE`] it is made to.
+fn wait_within(child: &mut Child, limit: Duration) -> std::io::Result<Ended> {
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
+    let (tell, told) = mpsc::channel();
+    // The thread only learns that the child ended; reaping it is left to this one, so its number stays its own and
+    // a signal cannot hit a stranger.
+    thread::spawn(move || {
+        let _ = tell.send(waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT));
+    });
+    if told.recv_timeout(limit).is_ok() {
+        return Ok(ended(child.wait()?));
+    }
+    let _ = killpg(pid, Signal::SIGTERM);
+    if told.recv_timeout(TERM_GRACE).is_err() {
+        let _ = killpg(pid, Signal::SIGKILL);
+    }
+    child.wait()?;
+    Ok(Ended::Deadline)
+}
+
+fn ended(status: ExitStatus) -> Ended {
+    status.code().map_or_else(|| Ended::Signal(status.signal().unwrap_or_default()), Ended::Exit)
+}

@@ -1,0 +1,83 @@
+//! Which rsync this is. Asked of the program itself once, and remembered beside the repository for as long as the
+//! file stays the same: starting it takes longer than everything else that happens before a push.
+
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+
+use super::wait_within;
+use crate::decide::argv::Version;
+use crate::decide::outcome::Ended;
+use crate::terms::limits::VERSION_TIMEOUT;
+use crate::terms::reason::{Code, Reason};
+use crate::terms::text::printable;
+
+/// What is remembered. All but the version says which file it was.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Remembered {
+    device: u64,
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+    version: (u32, u32, u32),
+}
+
+/// Bytes of `rsync --version` that are read; the version is on the first line.
+const MAX_ANSWER: u64 = 4096;
+
+/// The version of the rsync at `program`; `cache` is read, and written if the answer was not there.
+///
+/// # Errors
+/// With [`Code::Rsync`] when there is no such program or it does not answer like rsync.
+pub fn version(program: &Path, cache: Option<&Path>) -> Result<Version, Reason> {
+    let found = fs::metadata(program).map_err(|error| broken(program, &error.to_string()))?;
+    let now = |version: &Version| Remembered {
+        device: found.dev(),
+        inode: found.ino(),
+        size: found.size(),
+        changed: (found.ctime(), found.ctime_nsec()),
+        version: (version.0, version.1, version.2),
+    };
+    let remembered = cache.and_then(|cache| serde_json::from_slice::<Remembered>(&fs::read(cache).ok()?).ok());
+    if let Some(remembered) = remembered {
+        let version = Version(remembered.version.0, remembered.version.1, remembered.version.2);
+        if now(&version) == remembered {
+            return Ok(version);
+        }
+    }
+    let version = ask(program)?;
+    if let (Some(cache), Ok(json)) = (cache, serde_json::to_vec(&now(&version))) {
+        // A cache that cannot be written only costs the next connection a question.
+        let _ = fs::write(cache, json);
+    }
+    Ok(version)
+}
+
+fn ask(program: &Path) -> Result<Version, Reason> {
+    let mut command = Command::new(program);
+    command.arg("--version").env_clear().process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(|error| broken(program, &error.to_string()))?;
+    let output = child.stdout.take();
+    let ended = wait_within(&mut child, VERSION_TIMEOUT).map_err(|error| broken(program, &error.to_string()))?;
+    if ended != Ended::Exit(0) {
+        return Err(broken(program, "`rsync --version` failed"));
+    }
+    let mut text = String::new();
+    if let Some(output) = output {
+        // Shorter than a pipe's buffer, so it is all there although the program has ended.
+        let _ = output.take(MAX_ANSWER).read_to_string(&mut text);
+    }
+    Version::parse(&text).ok_or_else(|| broken(program, "it does not answer `--version` as rsync does"))
+}
+
+fn broken(program: &Path, what: &str) -> Reason {
+    Reason::new(Code::Rsync, "the server cannot store anything right now")
+        .hint("the administrator has been told")
+        .detail(format!("rsync at `{}`: {what}", printable(program.as_os_str().as_encoded_bytes())))
+        .remedy("install rsync, or set `rsync:` in the site file to its path")
+}

@@ -1,0 +1,27 @@
+//! Starting a `watch` that nobody waits for, so that an alert leaves within seconds even where no timer runs.
+//!
+//! It must not hold anything of the session that starts it: not its pipes (sshd would wait for them), not its lock, not its
+//! environment, not its session.
+
+use std::io;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Starts `snapgate --config DIR watch --detached` and comes back at once. The new process outlives this one.
+///
+/// # Errors
+/// When the program cannot be started. The events are in the spool all the same; the next pass takes them.
+pub fn watch(directory: &Path) -> io::Result<()> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--config").arg(std::path::absolute(directory)?).args(["watch", "--detached"]);
+    command.env_clear().current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // Never waited for: the gate ends soon, and then init is its parent.
+    command.spawn().map(drop)
+}
+
+/// What the started process does first.
+pub fn leave_session() {
+    // Here and not before exec, which would need `unsafe`. It fails only for the leader of a group: somebody who typed the
+    // hidden word in a shell.
+    let _ = nix::unistd::setsid();
+}

@@ -1,0 +1,243 @@
+//! Each way out, against real servers and programs.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::*;
+
+#[path = "../../../tests/support/smtp.rs"]
+mod smtp;
+
+use smtp::{Manner, Protection, Server};
+
+fn settings(transport: Transport) -> MailSettings {
+    MailSettings {
+        from: Some("snapgate@backup.example.org".to_owned()),
+        to: vec!["root".to_owned(), "ops@example.org".to_owned()],
+        reports_to: Vec::new(),
+        transport,
+        password_file: None,
+        ca_file: None,
+    }
+}
+
+fn over(server: &Server, host: &str, tls: Tls) -> MailSettings {
+    settings(Transport::Smtp { host: host.to_owned(), port: server.port, tls, user: None })
+}
+
+fn mail() -> ComposedMail {
+    ComposedMail {
+        seq: 7,
+        uid: 1001,
+        created: "2026-11-21T02:00:00.25Z".parse().unwrap(),
+        audience: Audience::Alerts,
+        events: 3,
+        subject: "[snapgate] web1: refused (window)".to_owned(),
+        body: "Tried: é\n.\n..x\nFrom nobody\n".to_owned(),
+    }
+}
+
+fn quick() -> Limits {
+    Limits { smtp_step: Duration::from_secs(1), smtp: Duration::from_secs(3), sendmail: Duration::from_secs(1) }
+}
+
+#[test]
+fn smtp_takes_a_whole_message_and_only_the_headers_that_it_should() {
+    let server = Server::plain();
+    send(&over(&server, "127.0.0.1", Tls::None), &mail()).unwrap();
+    let taken = server.taken().remove(0);
+    assert_eq!(taken.from, "MAIL FROM:<snapgate@backup.example.org>");
+    assert_eq!(taken.to, [format!("RCPT TO:<root@{}>", host_name()), "RCPT TO:<ops@example.org>".to_owned()]);
+    assert_eq!(taken.header("Subject").unwrap(), "[snapgate] web1: refused (window)");
+    assert_eq!(taken.header("Message-ID").unwrap(), format!("<snapgate.1795226400250000.1001.7@{}>", host_name()));
+    assert_eq!(taken.header("Date").unwrap(), "Sat, 21 Nov 2026 02:00:00 +0000");
+    assert_eq!(taken.header("Auto-Submitted").unwrap(), "auto-generated");
+    assert_eq!(taken.events(), 3);
+    assert!(taken.data.is_ascii(), "for servers without 8BITMIME");
+    assert!(!taken.encrypted);
+}
+
+#[test]
+fn nothing_that_a_client_wrote_becomes_a_header() {
+    let server = Server::plain();
+    let subject = "x\r\nBcc: victim@example.org\r\n\r\nbody é".to_owned();
+    let forged = ComposedMail { subject, body: "a\r\n.\r\nMAIL FROM:<x>\r\n".repeat(100), ..mail() };
+    for forged in [forged.clone().checked(1001), forged] {
+        // Also unchecked: lettre must not let it through either.
+        let _ = send(&over(&server, "127.0.0.1", Tls::None), &forged);
+    }
+    for taken in server.taken() {
+        assert_eq!(taken.header("Bcc"), None, "{}", taken.data);
+        assert_eq!(taken.to.len(), 2);
+    }
+    assert!(!server.taken().is_empty());
+}
+
+#[test]
+fn tls_of_both_kinds_trusts_the_private_authority_and_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, pem) = smtp::private_authority();
+    let ca = dir.path().join("ca.pem");
+    std::fs::write(&ca, pem).unwrap();
+    let ways = [(Tls::Starttls, Protection::Starttls(config.clone())), (Tls::Implicit, Protection::Implicit(config))];
+    for (tls, protection) in ways {
+        let server = Server::start(protection, None);
+        let mut settings = over(&server, "localhost", tls);
+        let stranger = send(&settings, &mail());
+        assert!(matches!(stranger, Err(NotSent::Unreachable(_))), "{tls:?}: {stranger:?}");
+        settings.ca_file = Some(ca.clone());
+        send(&settings, &mail()).unwrap();
+        assert_eq!(server.taken().len(), 1);
+        assert!(server.taken()[0].encrypted, "{tls:?}");
+    }
+}
+
+#[test]
+fn starttls_is_never_given_up_when_the_server_does_not_offer_it() {
+    let server = Server::start(Protection::Plain, Some(("u", "p")));
+    let result = send(&over(&server, "localhost", Tls::Starttls), &mail());
+    assert!(matches!(&result, Err(NotSent::Unreachable(words)) if words.contains("STARTTLS")), "{result:?}");
+    assert!(server.taken().is_empty());
+}
+
+#[test]
+fn the_password_comes_from_a_closed_file_and_a_wrong_one_is_not_the_mails_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(Protection::Plain, Some(("ops", "secret word")));
+    let file = dir.path().join("password");
+    let mut settings =
+        settings(Transport::Smtp { host: "127.0.0.1".to_owned(), port: server.port, tls: Tls::None, user: Some("ops".to_owned()) });
+    let missing = send(&settings, &mail());
+    assert!(matches!(&missing, Err(NotSent::Unreachable(words)) if words.contains("password_file")), "{missing:?}");
+    settings.password_file = Some(file.clone());
+    std::fs::write(&file, "secret word\nnot this\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let open = send(&settings, &mail());
+    assert!(matches!(&open, Err(NotSent::Unreachable(words)) if words.contains("others can read it")), "{open:?}");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    send(&settings, &mail()).unwrap();
+    assert_eq!(server.taken()[0].login.as_deref(), Some("ops"));
+    std::fs::write(&file, "wrong\n").unwrap();
+    let wrong = send(&settings, &mail());
+    assert!(matches!(&wrong, Err(NotSent::Unreachable(words)) if !words.contains("wrong\n")), "{wrong:?}");
+    assert_eq!(server.taken().len(), 1);
+}
+
+#[test]
+fn a_server_that_refuses_stalls_or_hangs_up_is_told_apart() {
+    let server = Server::plain();
+    let settings = over(&server, "127.0.0.1", Tls::None);
+    for (manner, refused) in [
+        (Manner::Answer("RCPT", "550 no such user \u{1b}[2J"), true),
+        (Manner::Answer(".", "554 spam"), true),
+        (Manner::Answer("MAIL", "451 try again"), false),
+        (Manner::Answer(".", "452 disk full"), false),
+        (Manner::HangUp("220"), false),
+        (Manner::HangUp("MAIL"), false),
+        (Manner::HangUp("."), false),
+        (Manner::Stall("220"), false),
+        (Manner::Stall("DATA"), false),
+        (Manner::Stall("."), false),
+    ] {
+        server.behave(manner.clone());
+        let begun = Instant::now();
+        let result = send_within(&settings, &mail(), &quick());
+        let error = result.expect_err(&format!("{manner:?}"));
+        assert_eq!(matches!(error, NotSent::Refused(_)), refused, "{manner:?}: {error:?}");
+        assert!(!error.to_string().chars().any(char::is_control), "{error:?}");
+        assert!(begun.elapsed() < Duration::from_secs(4), "{manner:?} took {:?}", begun.elapsed());
+    }
+    assert!(server.taken().is_empty());
+    let nobody =
+        MailSettings { transport: Transport::Smtp { host: "127.0.0.1".to_owned(), port: 1, tls: Tls::None, user: None }, ..settings };
+    assert!(matches!(send(&nobody, &mail()), Err(NotSent::Unreachable(_))));
+}
+
+#[test]
+fn one_stale_address_does_not_keep_the_mail_from_the_others() {
+    let server = Server::plain();
+    server.behave(Manner::RefuseRecipient("root@", "550 no such user"));
+    let sent = send(&over(&server, "127.0.0.1", Tls::None), &mail()).unwrap();
+    assert_eq!(sent.left_out.len(), 1, "{sent:?}");
+    assert!(sent.left_out[0].starts_with("root@") && sent.left_out[0].contains("no such user"), "{sent:?}");
+    assert_eq!(server.taken().len(), 1);
+    assert_eq!(server.taken()[0].to, ["RCPT TO:<ops@example.org>"]);
+    server.behave(Manner::RefuseRecipient("@", "550 nobody here"));
+    assert!(matches!(send(&over(&server, "127.0.0.1", Tls::None), &mail()), Err(NotSent::Refused(_))));
+}
+
+#[test]
+fn a_directory_gets_one_private_file_for_a_mail_however_often_it_is_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = settings(Transport::Directory(dir.path().to_path_buf()));
+    send(&settings, &mail()).unwrap();
+    send(&settings, &mail()).unwrap();
+    let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().flatten().collect();
+    assert_eq!(files.len(), 1);
+    assert_eq!(files[0].file_name(), "20261121T020000.250000Z-1001-000007.eml");
+    assert_eq!(files[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let text = std::fs::read_to_string(files[0].path()).unwrap();
+    assert_eq!(smtp::header(&text, "Subject").unwrap(), mail().subject);
+    let missing = MailSettings { transport: Transport::Directory(dir.path().join("missing")), ..settings };
+    assert!(matches!(send(&missing, &mail()), Err(NotSent::Unreachable(_))));
+}
+
+// ---- sendmail, played by a script
+
+fn script(dir: &Path, text: &str) -> PathBuf {
+    let (draft, path) = (dir.join("draft"), dir.join("sendmail"));
+    std::fs::write(&draft, format!("#!/bin/sh\ncd {}\n{text}\n", dir.display())).unwrap();
+    // Copied by another process: while this one has a program open for writing, a fork in another test's thread would
+    // inherit that and the program could not be run ("text file busy").
+    let copied = std::process::Command::new("install").args(["-m", "755"]).args([&draft, &path]).status().unwrap();
+    assert!(copied.success());
+    path
+}
+
+#[test]
+fn sendmail_gets_plain_words_a_clean_environment_and_unix_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = script(dir.path(), "printf '%s\\n' \"$@\" > words; env > environment; cat > message");
+    send(&settings(Transport::Sendmail(program)), &mail()).unwrap();
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    assert_eq!(read("words"), "-i\n-f\nsnapgate@backup.example.org\n--\nroot\nops@example.org\n");
+    let environment = read("environment");
+    assert!(
+        environment.lines().all(|line| ["PATH=", "PWD=", "OLDPWD=", "SHLVL=", "_="].iter().any(|name| line.starts_with(name))),
+        "{environment}"
+    );
+    assert!(!read("message").contains('\r'));
+    assert_eq!(smtp::header(&read("message"), "Subject").unwrap(), mail().subject);
+}
+
+#[test]
+fn sendmail_that_fails_says_why_and_whose_fault_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let unknown = send(&settings(Transport::Sendmail(script(dir.path(), "cat >/dev/null; echo 'no such user' >&2; exit 67"))), &mail());
+    assert_eq!(unknown, Err(NotSent::Refused("sendmail ended with 67: no such user".to_owned())));
+    // It does not even read the message.
+    let later = send(&settings(Transport::Sendmail(script(dir.path(), "exit 75"))), &mail());
+    assert_eq!(later, Err(NotSent::Later("sendmail ended with 75".to_owned())));
+    let missing = send(&settings(Transport::Sendmail(dir.path().join("missing"))), &mail());
+    assert!(matches!(missing, Err(NotSent::Unreachable(_))), "{missing:?}");
+}
+
+#[test]
+fn sendmail_that_hangs_is_ended_with_its_children() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = script(dir.path(), "sleep 300 & echo $! > child; sleep 300");
+    let big = ComposedMail { body: "x".repeat(300_000), ..mail() };
+    let begun = Instant::now();
+    let result = send_within(&settings(Transport::Sendmail(program)), &big, &quick());
+    assert!(matches!(result, Err(NotSent::Unreachable(_))), "{result:?}");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    let child: i32 = std::fs::read_to_string(dir.path().join("child")).unwrap().trim().parse().unwrap();
+    let gone = || {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(child), None).is_err()
+            || std::fs::read_to_string(format!("/proc/{child}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+    };
+    while !gone() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the child lives");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,62 @@
+//! The log of one run: what the gate did, what hooks printed, what rsync complained about. For the administrator only.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+
+use crate::terms::limits::MAX_LOG_TAIL;
+use crate::terms::text::printable;
+
+/// A run's log, open for appending; hooks and rsync append to the same file.
+#[derive(Debug)]
+pub struct RunLog {
+    file: File,
+    path: PathBuf,
+}
+
+impl RunLog {
+    /// Begins the log of a run.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn begin(path: PathBuf) -> io::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(&path)?;
+        Ok(Self { file, path })
+    }
+
+    /// Adds a line of the gate's own, in the form of rsync's.
+    pub fn note(&self, at: DateTime<Utc>, text: &str) {
+        let line = format!("{} [snapgate] {}\n", at.format("%Y/%m/%d %H:%M:%S"), printable(text.as_bytes()));
+        // A log that cannot be written never fails a push: its end is what the ledger says.
+        let _ = (&self.file).write_all(line.as_bytes());
+    }
+
+    /// The file, for a hook's output.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The last part of what was written, at most [`MAX_LOG_TAIL`] bytes.
+    #[must_use]
+    pub fn tail(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut read = || -> io::Result<()> {
+            let mut file = &self.file;
+            let length = file.seek(SeekFrom::End(0))?;
+            file.seek(SeekFrom::Start(length.saturating_sub(MAX_LOG_TAIL)))?;
+            file.take(MAX_LOG_TAIL).read_to_end(&mut bytes).map(drop)
+        };
+        let _ = read();
+        bytes
+    }
+}

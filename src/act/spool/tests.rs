@@ -1,0 +1,98 @@
+//! The gate's end, in a real directory.
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use nix::unistd::geteuid;
+
+use super::*;
+use crate::decide::letter::samples;
+
+fn spool(dir: &Path) -> Result<Spool, SpoolError> {
+    Spool::open(dir, geteuid().as_raw())
+}
+
+fn own(dir: &Path) -> PathBuf {
+    dir.join(geteuid().to_string())
+}
+
+#[test]
+fn an_event_stands_whole_under_its_id_in_a_private_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = samples::refusal();
+    spool(dir.path()).unwrap().add(&record).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&own(dir.path())), 0o700);
+    let file = own(dir.path()).join(format!("new/{}.json", record.id));
+    assert_eq!(mode(&file), 0o600);
+    let read: Record = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    assert_eq!(read, record);
+    assert_eq!(std::fs::read_dir(own(dir.path()).join("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn an_id_that_is_no_plain_name_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = spool(dir.path()).unwrap();
+    for id in ["", "..", "../x", "a/b", ".x", "a\nb", &"a".repeat(200)] {
+        let mut record = samples::refusal();
+        record.id = id.to_owned();
+        assert!(matches!(spool.add(&record), Err(SpoolError::Name(_))), "{id}");
+    }
+    let mut record = samples::refusal();
+    record.warnings = vec!["w".repeat(1 << 20)];
+    assert!(matches!(spool.add(&record), Err(SpoolError::Record(_))));
+}
+
+#[test]
+fn a_directory_that_is_not_the_accounts_own_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    symlink(elsewhere.path(), own(dir.path())).unwrap();
+    assert!(matches!(spool(dir.path()), Err(SpoolError::Untrusted { why: "is not a directory", .. })));
+    std::fs::remove_file(own(dir.path())).unwrap();
+    std::fs::write(own(dir.path()), "x").unwrap();
+    assert!(matches!(spool(dir.path()), Err(SpoolError::Untrusted { .. })));
+    std::fs::remove_file(own(dir.path())).unwrap();
+    std::fs::create_dir(own(dir.path())).unwrap();
+    std::fs::set_permissions(own(dir.path()), std::fs::Permissions::from_mode(0o770)).unwrap();
+    assert!(matches!(spool(dir.path()), Err(SpoolError::Untrusted { why: "can be written by others", .. })));
+    assert!(matches!(Spool::open(dir.path(), geteuid().as_raw() + 1), Err(SpoolError::Untrusted { why: "belongs to somebody else", .. })));
+    assert!(matches!(spool(&dir.path().join("missing")), Err(SpoolError::Io { .. })));
+    assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0, "nothing was made elsewhere");
+}
+
+#[test]
+fn the_ledger_gets_whole_lines_even_after_a_torn_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = spool(dir.path()).unwrap();
+    let ledger = own(dir.path()).join("ledger.jsonl");
+    spool.ledger(&samples::refusal()).unwrap();
+    std::fs::write(&ledger, std::fs::read_to_string(&ledger).unwrap() + "{\"id\":\"torn").unwrap();
+    let writers: Vec<_> = (0..4)
+        .map(|_| {
+            let dir = dir.path().to_path_buf();
+            std::thread::spawn(move || (0..25).for_each(|_| super::tests::spool(&dir).unwrap().ledger(&samples::published()).unwrap()))
+        })
+        .collect();
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    let text = std::fs::read_to_string(&ledger).unwrap();
+    let whole = text.lines().filter(|line| serde_json::from_str::<Record>(line).is_ok()).count();
+    assert_eq!(whole, 101);
+    let torn = text.lines().filter(|line| !line.is_empty() && serde_json::from_str::<Record>(line).is_err()).count();
+    assert_eq!(torn, 1);
+}
+
+#[test]
+fn the_ledger_is_never_written_through_a_link() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = spool(dir.path()).unwrap();
+    let victim = dir.path().join("victim");
+    std::fs::write(&victim, "").unwrap();
+    let ledger = own(dir.path()).join("ledger.jsonl");
+    symlink(&victim, &ledger).unwrap();
+    assert!(spool.ledger(&samples::refusal()).is_err());
+    std::fs::remove_file(&ledger).unwrap();
+    std::fs::hard_link(&victim, &ledger).unwrap();
+    assert!(spool.ledger(&samples::refusal()).is_err());
+    assert_eq!(std::fs::read(&victim).unwrap(), b"");
+}

@@ -1,0 +1,222 @@
+//! The other end of the spool: one account's events, counts and waiting mails, as a pass of `watch` works them off.
+
+use std::fs::File;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::{Uid, geteuid};
+
+use super::inside::Inside;
+use super::{SpoolError, event_name};
+use crate::terms::limits::{MAX_ACCOUNTS, MAX_EVENT, MAX_SPOOL_NAMES, MAX_STATE, MAX_WAITING_MAIL, STALE_TMP};
+use crate::terms::mail::ComposedMail;
+use crate::terms::record::Record;
+
+/// The file of counts.
+const STATE: &str = "state.json";
+
+/// An account that has a directory in the spool, or what stands there instead.
+pub type Account = Result<Tray, SpoolError>;
+
+/// Every account in the spool, for root; otherwise one's own, if it is there.
+///
+/// # Errors
+/// When the spool itself cannot be opened or listed.
+pub fn accounts(dir: &Path) -> Result<Vec<Account>, SpoolError> {
+    let uid = geteuid();
+    if !uid.is_root() {
+        let site = Inside::pass_through(dir)?;
+        return match Tray::open(&site, uid) {
+            Err(SpoolError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            tray => Ok(vec![tray]),
+        };
+    }
+    let site = Inside::listing(dir)?;
+    let (names, strange) = site.names(MAX_ACCOUNTS)?;
+    let mut found: Vec<Account> = Vec::new();
+    if strange {
+        found.push(Err(SpoolError::Untrusted { path: site.path.display().to_string(), why: "holds something that is no account's" }));
+    }
+    for name in names {
+        match name.parse::<u32>() {
+            Ok(uid) if uid.to_string() == name => found.push(Tray::open(&site, Uid::from_raw(uid))),
+            _ => found.push(Err(SpoolError::Untrusted { path: site.path.join(name).display().to_string(), why: "is no account's" })),
+        }
+    }
+    Ok(found)
+}
+
+/// One account's directory.
+#[derive(Debug)]
+pub struct Tray {
+    home: Inside,
+    tmp: Inside,
+    new: Inside,
+    out: Inside,
+    dead: Inside,
+}
+
+/// While it lives, no other pass works on the account.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held, never read: dropping it unlocks")] Flock<File>);
+
+impl Tray {
+    fn open(site: &Inside, uid: Uid) -> Result<Self, SpoolError> {
+        let home = site.enter(&uid.to_string(), uid)?;
+        let [tmp, new, out, dead] = super::INNER.map(|name| home.enter_own(name));
+        Ok(Self { tmp: tmp?, new: new?, out: out?, dead: dead?, home })
+    }
+
+    /// The account.
+    #[must_use]
+    pub fn uid(&self) -> u32 {
+        self.home.owner().as_raw()
+    }
+
+    /// Takes the account's lock; `None` while another pass has it.
+    ///
+    /// # Errors
+    /// When the lock is not a file of the account.
+    pub fn lock(&self) -> Result<Option<Lock>, SpoolError> {
+        match Flock::lock(self.home.lock_file("lock")?, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Some(Lock(lock))),
+            Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, error)) => Err(SpoolError::io("lock", &self.home.path, error)),
+        }
+    }
+
+    /// The ids of the events that wait, in order of time.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub fn news(&self) -> Result<Vec<String>, SpoolError> {
+        let (names, _) = self.new.names(MAX_SPOOL_NAMES)?;
+        Ok(names.iter().filter_map(|name| name.strip_suffix(".json")).map(str::to_owned).collect())
+    }
+
+    /// One event; `None` if it is gone.
+    ///
+    /// # Errors
+    /// When it is not what a gate writes.
+    pub fn event(&self, id: &str) -> Result<Option<Record>, SpoolError> {
+        let name = event_name(id)?;
+        let Some(bytes) = self.new.read(&name, MAX_EVENT)? else { return Ok(None) };
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| SpoolError::Record(format!("event `{id}`: {error}")))
+    }
+
+    /// Deletes events for good: durable when this returns.
+    ///
+    /// # Errors
+    /// When one cannot be deleted or the deletion is not durable.
+    pub fn forget(&self, ids: &[String]) -> Result<(), SpoolError> {
+        for id in ids {
+            self.new.remove(&event_name(id)?)?;
+        }
+        self.new.sync()
+    }
+
+    /// The file of counts, as it stands; `None` where there is none.
+    ///
+    /// # Errors
+    /// When it is not a file of the account within its limit.
+    pub fn state(&self) -> Result<Option<Vec<u8>>, SpoolError> {
+        self.home.read(STATE, MAX_STATE)
+    }
+
+    /// Replaces the file of counts.
+    ///
+    /// # Errors
+    /// When it cannot be written; then the old one stands.
+    pub fn save_state(&self, json: &[u8]) -> Result<(), SpoolError> {
+        self.home.replace(&self.tmp, STATE, json)
+    }
+
+    /// Lays a file of counts that cannot be read aside, so that somebody can look at it.
+    ///
+    /// # Errors
+    /// When it cannot be moved.
+    pub fn lay_state_aside(&self) -> Result<(), SpoolError> {
+        self.home.move_to(STATE, &self.dead)
+    }
+
+    /// The numbers of the mails that wait, in order, and of those laid aside.
+    ///
+    /// # Errors
+    /// When a directory cannot be listed.
+    pub fn waiting(&self) -> Result<Vec<u64>, SpoolError> {
+        numbers(&self.out)
+    }
+
+    /// The numbers of the mails that were laid aside.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub fn dead(&self) -> Result<Vec<u64>, SpoolError> {
+        numbers(&self.dead)
+    }
+
+    /// A mail that waits, with nothing but printable text in it; `None` if it is gone.
+    ///
+    /// # Errors
+    /// When it is not what a pass writes.
+    pub fn mail(&self, seq: u64) -> Result<Option<ComposedMail>, SpoolError> {
+        let Some(bytes) = self.out.read(&mail_name(seq), MAX_WAITING_MAIL)? else { return Ok(None) };
+        let mail = serde_json::from_slice::<ComposedMail>(&bytes).map_err(|error| SpoolError::Record(format!("mail {seq}: {error}")))?;
+        Ok(Some(ComposedMail { seq, ..mail.checked(self.uid()) }))
+    }
+
+    /// Puts a mail among those that wait.
+    ///
+    /// # Errors
+    /// When it cannot be written whole.
+    pub fn post(&self, mail: &ComposedMail) -> Result<(), SpoolError> {
+        let json = serde_json::to_vec(mail).map_err(|error| SpoolError::Record(error.to_string()))?;
+        self.out.replace(&self.tmp, &mail_name(mail.seq), &json)
+    }
+
+    /// Takes a mail away: it was sent, or never happened.
+    ///
+    /// # Errors
+    /// When it cannot be removed for good.
+    pub fn take_away(&self, seq: u64) -> Result<(), SpoolError> {
+        self.out.remove(&mail_name(seq))?;
+        self.out.sync()
+    }
+
+    /// Lays a mail aside that nobody takes, with a note beside it that says why.
+    ///
+    /// # Errors
+    /// When it cannot be moved.
+    pub fn bury(&self, seq: u64, why: &str) -> Result<(), SpoolError> {
+        self.dead.replace(&self.tmp, &format!("{seq:012}.why"), why.as_bytes())?;
+        self.out.move_to(&mail_name(seq), &self.dead)
+    }
+
+    /// Removes half-written files whose writers are gone. `now` is in seconds since the epoch.
+    pub fn sweep(&self, now: i64) {
+        let Ok((names, _)) = self.tmp.names(MAX_SPOOL_NAMES) else { return };
+        for name in names {
+            let age = self.tmp.written_at(&name).map_or(0, |at| now.saturating_sub(at));
+            if u64::try_from(age).is_ok_and(|age| age > STALE_TMP.as_secs()) {
+                // What cannot be removed is in nobody's way.
+                let _ = self.tmp.remove(&name);
+            }
+        }
+    }
+}
+
+fn mail_name(seq: u64) -> String {
+    // Twelve digits, so that names sort as numbers do.
+    format!("{seq:012}.json")
+}
+
+fn numbers(dir: &Inside) -> Result<Vec<u64>, SpoolError> {
+    let (names, _) = dir.names(MAX_SPOOL_NAMES)?;
+    let mut found: Vec<u64> = names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect();
+    // Only what writes back to the same name: `1.json` and `000000000001.json` are not two mails.
+    found.retain(|seq| names.binary_search(&mail_name(*seq)).is_ok());
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}

@@ -1,0 +1,340 @@
+//! A client's repository on the disk: who may open it, who holds it, and what stands in it.
+//!
+//! Paths here are made by the gate alone. Trees that a client filled are walked by descriptor and never through a
+//! symbolic link (`tree`). Nothing here ever removes or changes anything beneath `snapshots/`.
+
+mod publish;
+mod stage;
+mod transaction;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Instant;
+
+use nix::sys::statvfs::{FsFlags, statvfs};
+
+use crate::terms::limits::{LOCK_PATIENCE, LOCK_POLL, MIN_FREE_BYTES, RSYNC_GONE};
+use crate::terms::reason::{Code, Reason};
+use crate::terms::shelf::Shelf;
+use crate::terms::snapshot::{NamePattern, SnapshotName};
+use crate::terms::text::printable;
+
+pub use publish::{Published, Staging};
+pub use tree::Survey;
+
+/// One client's repository, known to be a directory of the running account that nobody else can write to.
+#[derive(Debug)]
+pub struct Repository {
+    root: PathBuf,
+}
+
+/// A repository that this process alone may change, until this is dropped or the process ends.
+#[derive(Debug)]
+pub struct Held<'a> {
+    repository: &'a Repository,
+    _lock: File,
+}
+
+/// Turns an error of the file system into words; the client learns only that it is the server's trouble.
+pub(crate) fn trouble(doing: &str, path: &Path, error: &io::Error) -> Reason {
+    let remedy = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on the store",
+        ErrorKind::ReadOnlyFilesystem => "the store is mounted read-only: look for errors of the disk, then remount it",
+        ErrorKind::PermissionDenied => "make the repository and give it to the client's account: install -d -m 700 -o ACCOUNT DIRECTORY",
+        ErrorKind::NotFound => "create the directory, or mount the store",
+        _ => "look at the store and the kernel's log",
+    };
+    Reason::new(Code::Store, "the server cannot store anything right now")
+        .hint("try again later; the administrator has been told")
+        .detail(format!("{doing} `{}`: {error}", printable(path.as_os_str().as_encoded_bytes())))
+        .remedy(remedy)
+}
+
+fn unusable(detail: String, remedy: &str) -> Reason {
+    Reason::new(Code::Store, "the server cannot store anything right now")
+        .hint("try again later; the administrator has been told")
+        .detail(detail)
+        .remedy(remedy)
+}
+
+impl Repository {
+    /// The repository at `path` if it is there and fit to be written to by `uid`; nothing is created.
+    #[must_use]
+    pub fn existing(path: &Path, uid: u32) -> Option<Self> {
+        belongs_to(path, uid).ok()?;
+        Some(Self { root: path.to_path_buf() })
+    }
+
+    /// The repository at `path`, there or not, for looking only.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self { root: path.to_path_buf() }
+    }
+
+    /// Opens the repository, making it on first use, after asking whether the store can take anything at all.
+    ///
+    /// # Errors
+    /// When the store is not mounted although it must be, is full or read-only, or belongs to somebody else.
+    pub fn open(path: &Path, uid: u32, must_be_mounted: Option<&Path>) -> Result<Self, Reason> {
+        if let Some(mount) = must_be_mounted {
+            mounted(mount)?;
+        }
+        let parent = path.parent().unwrap_or(path);
+        writable(if path.exists() { path } else { parent })?;
+        make_directory(path, 0o700).map_err(|error| trouble("creating", path, &error))?;
+        belongs_to(path, uid)?;
+        let this = Self { root: path.to_path_buf() };
+        for directory in [this.state(), this.logs(), this.snapshots()] {
+            let mode = if directory == this.snapshots() { 0o755 } else { 0o700 };
+            make_directory(&directory, mode).map_err(|error| trouble("creating", &directory, &error))?;
+        }
+        Ok(this)
+    }
+
+    /// Whether the store has no room left.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.free_bytes().is_some_and(|free| free < MIN_FREE_BYTES)
+    }
+
+    /// Bytes that the account can still write.
+    #[must_use]
+    pub fn free_bytes(&self) -> Option<u64> {
+        let stat = statvfs(&self.root).ok()?;
+        Some(stat.blocks_available().saturating_mul(stat.fragment_size()))
+    }
+
+    /// Takes the repository for this process.
+    ///
+    /// # Errors
+    /// With [`Code::Busy`] when another push holds it, be it the gate or an rsync whose gate is gone.
+    pub fn hold(&self) -> Result<Held<'_>, Reason> {
+        let lock = self.try_lock("lock")?;
+        self.try_lock("rsync.lock")?;
+        Ok(Held { repository: self, _lock: lock })
+    }
+
+    /// Whether a push is running. Asks with a shared lock, so that two who ask do not disturb each other.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        ["lock", "rsync.lock"].iter().any(|name| {
+            let file = File::open(self.state().join(name));
+            file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+        })
+    }
+
+    fn try_lock(&self, name: &str) -> Result<File, Reason> {
+        let path = self.state().join(name);
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
+        let file = file.map_err(|error| trouble("opening", &path, &error))?;
+        let patience = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match file.try_lock() {
+                // Somebody may only be asking whether a push runs, or a push may be on its last step.
+                Err(fs::TryLockError::WouldBlock) if Instant::now() < patience => thread::sleep(LOCK_POLL),
+                other => return taken(other, file, &path),
+            }
+        }
+    }
+
+    /// What stands in the repository. Reads the names of snapshots, not their contents.
+    ///
+    /// # Errors
+    /// When a directory or the transaction cannot be read.
+    pub fn look(&self, names: &NamePattern) -> Result<Shelf, Reason> {
+        let newest = self.names(names)?.into_iter().max_by(|a, b| (a.at(), a.as_str()).cmp(&(b.at(), b.as_str())));
+        Ok(Shelf { newest, transaction: self.transaction()? })
+    }
+
+    /// The names of all snapshots, in no order.
+    ///
+    /// # Errors
+    /// When a directory cannot be read.
+    pub fn names(&self, names: &NamePattern) -> Result<Vec<SnapshotName>, Reason> {
+        let mut found = Vec::new();
+        let mut below = vec![(String::new(), 1)];
+        while let Some((prefix, level)) = below.pop() {
+            let directory = self.snapshots().join(&prefix);
+            let entries = match fs::read_dir(&directory) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(trouble("reading", &directory, &error)),
+            };
+            for entry in entries {
+                let entry = entry.map_err(|error| trouble("reading", &directory, &error))?;
+                // A link is never a snapshot: `snapshots/` holds what was published and nothing else.
+                if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    continue;
+                }
+                let Some(name) = entry.file_name().to_str().map(|name| format!("{prefix}{name}")) else { continue };
+                match names.read(&name) {
+                    Some(name) => found.push(name),
+                    None if level < names.deepest() => below.push((format!("{name}/"), level + 1)),
+                    None => {}
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The repository's directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where published snapshots stand.
+    #[must_use]
+    pub fn snapshots(&self) -> PathBuf {
+        self.root.join("snapshots")
+    }
+
+    /// The link to the newest one.
+    #[must_use]
+    pub fn current(&self) -> PathBuf {
+        self.root.join("current")
+    }
+
+    /// Where rsync writes.
+    #[must_use]
+    pub fn inprogress(&self) -> PathBuf {
+        self.root.join("inprogress")
+    }
+
+    /// Counts a snapshot against the one before it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn survey(&self, published: &Published, before: Option<&SnapshotName>) -> Result<Survey, Reason> {
+        let before = before.map(|before| before.below(&self.snapshots()));
+        tree::survey(published.path(), before.as_deref()).map_err(|error| trouble("counting", published.path(), &error))
+    }
+
+    /// The log of the run with this id.
+    #[must_use]
+    pub fn log(&self, id: &str) -> PathBuf {
+        self.logs().join(format!("{id}.log"))
+    }
+
+    /// Where the version of rsync is remembered.
+    #[must_use]
+    pub fn version_cache(&self) -> PathBuf {
+        self.state().join("rsync.json")
+    }
+
+    /// The ledger.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.state().join("ledger.jsonl")
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.root.join(".snapgate")
+    }
+
+    fn logs(&self) -> PathBuf {
+        self.state().join("logs")
+    }
+}
+
+impl Held<'_> {
+    /// The repository.
+    #[must_use]
+    pub fn repository(&self) -> &Repository {
+        self.repository
+    }
+
+    /// Takes the lock that rsync itself will carry, so that it outlives a gate that was killed.
+    ///
+    /// # Errors
+    /// When it cannot be opened; it cannot be taken, since no rsync can have started since this was held.
+    pub fn rsync_lock(&self) -> Result<File, Reason> {
+        self.repository.try_lock("rsync.lock")
+    }
+
+    /// Waits until every process of an rsync that has ended is gone: its receiver may outlive it for a moment.
+    ///
+    /// # Errors
+    /// When one is still there after [`RSYNC_GONE`].
+    pub fn wait_for_rsync(&self) -> Result<(), Reason> {
+        let deadline = Instant::now() + RSYNC_GONE;
+        while let Err(reason) = self.repository.try_lock("rsync.lock") {
+            if reason.code != Code::Busy || Instant::now() >= deadline {
+                return Err(reason);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn taken(answer: Result<(), fs::TryLockError>, file: File, path: &Path) -> Result<File, Reason> {
+    match answer {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(Reason::new(Code::Busy, "another push of this client is running")
+            .hint("try again when it has ended")
+            .detail("the client's repository is locked by a push that is running")),
+        Err(fs::TryLockError::Error(error)) => Err(trouble("locking", path, &error)),
+    }
+}
+
+/// Makes a directory with exactly this mode, unless it is there.
+pub(crate) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+/// A repository must be a directory of the account, and nobody else's to write to: names in it are trusted.
+fn belongs_to(path: &Path, uid: u32) -> Result<(), Reason> {
+    let found = fs::symlink_metadata(path).map_err(|error| trouble("looking at", path, &error))?;
+    let shown = printable(path.as_os_str().as_encoded_bytes());
+    if !found.is_dir() {
+        return Err(unusable(format!("`{shown}` is no directory"), "give the client a directory of its own in `path:`"));
+    }
+    if found.uid() != uid {
+        return Err(unusable(
+            format!("`{shown}` belongs to uid {}, and the gate runs as uid {uid}", found.uid()),
+            "give the repository to the client's account, or set `user:`",
+        ));
+    }
+    if found.mode() & 0o022 != 0 {
+        return Err(unusable(format!("`{shown}` can be written to by others"), "chmod go-w on the repository"));
+    }
+    Ok(())
+}
+
+/// A mount point is a directory on another device than its parent.
+pub(crate) fn mounted(path: &Path) -> Result<(), Reason> {
+    let device = |path: &Path| fs::metadata(path).map(|found| found.dev());
+    let parent = path.parent().unwrap_or(path);
+    match (device(path), device(parent)) {
+        (Ok(here), Ok(above)) if here != above => Ok(()),
+        (Err(error), _) | (_, Err(error)) => Err(trouble("looking at", path, &error)),
+        _ => Err(unusable(
+            format!("`{}` is not a mount point, and `require_mount` is set", printable(path.as_os_str().as_encoded_bytes())),
+            "mount the store",
+        )),
+    }
+}
+
+/// Asks the file system before anything is changed, so that a full or read-only store is a clear refusal.
+fn writable(path: &Path) -> Result<(), Reason> {
+    let stat = statvfs(path).map_err(|error| trouble("looking at", path, &io::Error::from(error)))?;
+    if stat.flags().contains(FsFlags::ST_RDONLY) {
+        return Err(trouble("writing to", path, &io::Error::from(ErrorKind::ReadOnlyFilesystem)));
+    }
+    // A file system without a table of inodes (btrfs) says that it has none at all.
+    let no_inodes = stat.files() > 0 && stat.files_available() == 0;
+    if no_inodes || stat.blocks_available().saturating_mul(stat.fragment_size()) < MIN_FREE_BYTES {
+        return Err(trouble("writing to", path, &io::Error::from(ErrorKind::StorageFull)));
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! Publishing, as a recital: each step with its reason. After a kill between any two of them the next session finds
+//! the old state or the new one.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::stage::{make_movable, rename_new, sync_directory, sync_file_system};
+use super::{Held, make_directory, tree, trouble};
+use crate::terms::reason::Reason;
+use crate::terms::snapshot::SnapshotName;
+
+/// The tree in `inprogress/`, in the hands of the process that holds the repository. It is consumed by what becomes
+/// of it; left alone, the next session sets it aside.
+#[derive(Debug)]
+#[must_use]
+pub struct Staging<'a> {
+    held: &'a Held<'a>,
+    path: PathBuf,
+}
+
+/// A snapshot that cannot be taken back.
+#[derive(Debug)]
+pub struct Published {
+    name: SnapshotName,
+    path: PathBuf,
+}
+
+impl Published {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &SnapshotName {
+        &self.name
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl<'a> Staging<'a> {
+    pub(super) fn new(held: &'a Held<'a>) -> Self {
+        Self { held, path: held.repository.inprogress() }
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether a file arrived.
+    ///
+    /// # Errors
+    /// When the tree cannot be read.
+    pub fn has_file(&self) -> Result<bool, Reason> {
+        tree::has_file(&self.path).map_err(|error| trouble("reading", &self.path, &error))
+    }
+
+    /// Keeps it for the next try; says whether there was anything to keep.
+    ///
+    /// # Errors
+    /// When the disk does not let it.
+    pub fn set_aside(self) -> Result<bool, Reason> {
+        self.held.set_aside(&self.path)
+    }
+
+    /// Removes it.
+    ///
+    /// # Errors
+    /// When the disk does not let it.
+    pub fn discard(self) -> Result<(), Reason> {
+        tree::remove(&self.path).map_err(|error| trouble("removing", &self.path, &error))
+    }
+
+    /// Moves it among the parts of the open transaction.
+    ///
+    /// # Errors
+    /// When the disk does not let it.
+    pub fn join(self) -> Result<(), Reason> {
+        self.held.add_part(&self.path)
+    }
+
+    /// Makes it the newest snapshot.
+    ///
+    /// # Errors
+    /// When the disk does not let it; then it is not published, and the next session sets it aside.
+    pub fn publish(self, name: SnapshotName) -> Result<Published, Reason> {
+        let target = name.below(&self.held.repository.snapshots());
+        self.recite(&name, &target).map_err(|error| trouble("publishing", &target, &error))?;
+        Ok(Published { name, path: target })
+    }
+
+    fn recite(&self, name: &SnapshotName, target: &Path) -> io::Result<()> {
+        let repository = self.held.repository;
+        let snapshots = repository.snapshots();
+
+        // A client's own mode on the top directory may forbid moving it.
+        let mode = make_movable(&self.path)?;
+
+        // Everything in the tree reaches the disk before its name says that it is a backup. One syncfs does this for
+        // a million files in one call, where an fsync of each would take hours.
+        sync_file_system(&self.path)?;
+
+        // Names may be several directories deep. Empty ones that a crash leaves are no snapshots.
+        let parent = target.parent().unwrap_or(&snapshots);
+        let mut above = snapshots.clone();
+        for part in parent.strip_prefix(&snapshots).unwrap_or(Path::new("")).components() {
+            make_directory(&above.join(part), 0o755)?;
+            sync_directory(&above)?;
+            above.push(part);
+        }
+
+        // The one step that counts. It cannot replace anything: a name that exists is an error.
+        rename_new(&self.path, target)?;
+
+        // The rename touched two directories; both reach the disk before `current` speaks of it.
+        sync_directory(parent)?;
+        sync_directory(repository.root())?;
+
+        // A crash before this leaves `current` one behind; the next session heals it.
+        repository.point_current(&Path::new("snapshots").join(name.as_str()))?;
+        sync_directory(repository.root())?;
+
+        // Only the owner's own right to write was lent, so a crash before this shows nothing to anybody else.
+        if let Some(mode) = mode {
+            fs::set_permissions(target, mode)?;
+        }
+        Ok(())
+    }
+}

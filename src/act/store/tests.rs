@@ -1,0 +1,233 @@
+//! The repository's own promises, on a real directory.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+use chrono::{DateTime, Utc};
+
+use super::*;
+use crate::terms::path::SubPath;
+use crate::terms::shelf::Transaction;
+
+struct Store {
+    _root: tempfile::TempDir,
+    repository: Repository,
+    names: NamePattern,
+}
+
+fn store() -> Store {
+    let root = tempfile::tempdir().unwrap();
+    let repository = Repository::open(&root.path().join("web1"), uid(), None).unwrap();
+    Store { _root: root, repository, names: NamePattern::default() }
+}
+
+fn uid() -> u32 {
+    nix::unistd::getuid().as_raw()
+}
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+const NOON: &str = "2026-11-21T12:00:00Z";
+
+impl Store {
+    fn look(&self) -> Shelf {
+        self.repository.look(&self.names).unwrap()
+    }
+
+    fn publish(&self, time: &str, file: &str) {
+        let held = self.repository.hold().unwrap();
+        held.recover(&mut self.look(), at(time)).unwrap();
+        let staging = held.stage(&SubPath::default()).unwrap();
+        fs::write(staging.path().join(file), file).unwrap();
+        staging.publish(self.names.name_at(at(time))).unwrap();
+    }
+
+    fn recover(&self) -> Vec<String> {
+        self.repository.hold().unwrap().recover(&mut self.look(), at(NOON)).unwrap()
+    }
+
+    fn current(&self) -> String {
+        fs::read_link(self.repository.current()).unwrap().display().to_string()
+    }
+}
+
+#[test]
+fn publishing_names_the_tree_and_moves_current() {
+    let store = store();
+    store.publish("2026-11-21T01:00:00Z", "a");
+    store.publish("2026-11-21T02:00:00Z", "b");
+    assert_eq!(store.current(), "snapshots/2026-11-21T02-00-00Z");
+    assert_eq!(store.look().newest.unwrap().as_str(), "2026-11-21T02-00-00Z");
+    assert!(!store.repository.inprogress().exists());
+}
+
+#[test]
+fn a_name_that_exists_is_never_replaced() {
+    let store = store();
+    store.publish(NOON, "first");
+    let held = store.repository.hold().unwrap();
+    let staging = held.stage(&SubPath::default()).unwrap();
+    fs::write(staging.path().join("second"), "").unwrap();
+    assert!(staging.publish(store.names.name_at(at(NOON))).is_err());
+    assert!(store.repository.current().join("first").exists());
+}
+
+#[test]
+fn a_directory_that_forbids_writing_is_published_with_its_mode_and_time() {
+    let store = store();
+    let held = store.repository.hold().unwrap();
+    let staging = held.stage(&SubPath::default()).unwrap();
+    fs::write(staging.path().join("f"), "").unwrap();
+    fs::set_permissions(staging.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    let before = fs::metadata(staging.path()).unwrap();
+    let published = staging.publish(store.names.name_at(at(NOON))).unwrap();
+    let after = fs::metadata(published.path()).unwrap();
+    assert_eq!((before.mode(), before.mtime_nsec()), (after.mode(), after.mtime_nsec()));
+}
+
+#[test]
+fn what_a_crash_leaves_is_set_aside_and_linked_from() {
+    let store = store();
+    store.publish("2026-11-21T01:00:00Z", "a");
+    {
+        let held = store.repository.hold().unwrap();
+        let staging = held.stage(&SubPath::default()).unwrap();
+        fs::write(staging.path().join("half"), "").unwrap();
+    }
+    assert_eq!(store.recover().len(), 1);
+    let bases = store.repository.bases(&SubPath::default(), &store.look());
+    assert_eq!(bases.len(), 2);
+    assert!(bases[0].1.join("half").exists(), "what was cut off comes first");
+    assert!(bases[1].1.join("a").exists());
+}
+
+#[test]
+fn what_another_boot_left_is_not_trusted() {
+    let store = store();
+    {
+        let held = store.repository.hold().unwrap();
+        let staging = held.stage(&SubPath::default()).unwrap();
+        fs::write(staging.path().join("half"), "").unwrap();
+    }
+    fs::write(store.repository.state().join("run.json"), r#"{"boot":"another"}"#).unwrap();
+    assert!(store.recover().is_empty());
+    assert!(store.repository.bases(&SubPath::default(), &store.look()).is_empty());
+    assert!(!store.repository.inprogress().exists());
+}
+
+#[test]
+fn current_is_healed_whatever_it_says() {
+    let store = store();
+    store.publish("2026-11-21T01:00:00Z", "a");
+    fs::create_dir(store.repository.snapshots().join("2026-11-21T03-00-00Z")).unwrap();
+    store.recover();
+    assert_eq!(store.current(), "snapshots/2026-11-21T03-00-00Z");
+    fs::remove_file(store.repository.current()).unwrap();
+    store.recover();
+    assert_eq!(store.current(), "snapshots/2026-11-21T03-00-00Z");
+    fs::remove_dir_all(store.repository.snapshots()).unwrap();
+    store.recover();
+    assert!(fs::symlink_metadata(store.repository.current()).is_err(), "no link is better than one to nothing");
+}
+
+#[test]
+fn nothing_but_directories_with_names_of_time_are_snapshots() {
+    let store = store();
+    let snapshots = store.repository.snapshots();
+    fs::create_dir_all(snapshots.join("2026/1121/0200")).unwrap();
+    fs::create_dir(snapshots.join("lost+found")).unwrap();
+    fs::write(snapshots.join("2027-01-01T00-00-00Z"), "a file").unwrap();
+    std::os::unix::fs::symlink("/", snapshots.join("2028-01-01T00-00-00Z")).unwrap();
+    let names: Vec<_> = store.repository.names(&store.names).unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["2026/1121/0200"]);
+}
+
+#[test]
+fn one_process_at_a_time_and_rsync_counts() {
+    let store = store();
+    let held = store.repository.hold().unwrap();
+    assert_eq!(store.repository.hold().unwrap_err().code, Code::Busy);
+    let rsync = held.rsync_lock().unwrap();
+    drop(held);
+    assert!(store.repository.is_busy());
+    assert_eq!(store.repository.hold().unwrap_err().code, Code::Busy, "the gate is gone and rsync is not");
+    drop(rsync);
+    assert!(!store.repository.is_busy());
+    store.repository.hold().unwrap();
+}
+
+#[test]
+fn the_parts_of_a_transaction_add_up_and_the_later_one_wins() {
+    let store = store();
+    let held = store.repository.hold().unwrap();
+    held.open_transaction(at(NOON)).unwrap();
+    for (part, (file, text)) in [("a", "1"), ("b", "2"), ("a", "3")].iter().enumerate() {
+        let staging = held.stage(&SubPath::parse("etc").unwrap()).unwrap();
+        fs::write(staging.path().join("etc").join(file), text).unwrap();
+        staging.join().unwrap();
+        let transaction = store.look().transaction.unwrap();
+        held.write_transaction(&Transaction { parts: part + 1, ..transaction }).unwrap();
+    }
+    let staging = held.merge_transaction().unwrap();
+    assert_eq!(fs::read_to_string(staging.path().join("etc/a")).unwrap(), "3");
+    assert_eq!(fs::read_to_string(staging.path().join("etc/b")).unwrap(), "2");
+    assert!(store.look().transaction.is_none());
+}
+
+#[test]
+fn a_complete_that_was_cut_short_can_be_said_again() {
+    let store = store();
+    {
+        let held = store.repository.hold().unwrap();
+        held.open_transaction(at(NOON)).unwrap();
+        let staging = held.stage(&SubPath::default()).unwrap();
+        fs::write(staging.path().join("f"), "").unwrap();
+        staging.join().unwrap();
+        held.write_transaction(&Transaction { parts: 1, ..store.look().transaction.unwrap() }).unwrap();
+        // The sum has moved, and the kill comes before the transaction is closed.
+        fs::rename(store.repository.parts().join("1"), store.repository.inprogress()).unwrap();
+    }
+    let held = store.repository.hold().unwrap();
+    let mut shelf = store.look();
+    held.recover(&mut shelf, at(NOON)).unwrap();
+    assert!(shelf.transaction.is_some());
+    assert!(held.merge_transaction().unwrap().path().join("f").exists());
+}
+
+#[test]
+fn a_transaction_that_nobody_completes_does_not_swallow_later_pushes() {
+    let store = store();
+    let held = store.repository.hold().unwrap();
+    held.open_transaction(at("2026-11-19T12:00:00Z")).unwrap();
+    let staging = held.stage(&SubPath::default()).unwrap();
+    fs::write(staging.path().join("f"), "").unwrap();
+    staging.join().unwrap();
+    let mut shelf = store.look();
+    assert_eq!(held.recover(&mut shelf, at(NOON)).unwrap().len(), 1);
+    assert!(shelf.transaction.is_none());
+    assert_eq!(store.repository.bases(&SubPath::default(), &shelf).len(), 1, "its data is linked from all the same");
+}
+
+#[test]
+fn somebody_elses_directory_is_no_repository() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("web1");
+    assert_eq!(Repository::open(&path, uid() + 1, None).unwrap_err().code, Code::Store);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+    assert_eq!(Repository::open(&path, uid(), None).unwrap_err().code, Code::Store);
+    let link = root.path().join("link");
+    std::os::unix::fs::symlink("/", &link).unwrap();
+    assert_eq!(Repository::open(&link, uid(), None).unwrap_err().code, Code::Store);
+    assert!(Repository::existing(&root.path().join("missing"), uid()).is_none());
+}
+
+#[test]
+fn a_store_that_must_be_mounted_and_is_not_is_left_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("web1");
+    let refused = Repository::open(&path, uid(), Some(root.path())).unwrap_err();
+    assert_eq!(refused.code, Code::Store);
+    assert!(!path.exists());
+}

@@ -1,0 +1,140 @@
+//! A prepared transaction on the disk: `transaction.json` says that one is open, `parts/<n>/` holds its pushes.
+//!
+//! Each push landed in an empty directory of its own; they are laid over one another only at `complete`.
+
+use std::fs;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+
+use super::publish::Staging;
+use super::stage::{make_movable, number, numbered, rename_new, sync_directory, sync_file_system};
+use super::{Held, Repository, make_directory, tree, trouble};
+use crate::terms::reason::{Code, Reason};
+use crate::terms::shelf::Transaction;
+
+impl Repository {
+    pub(super) fn parts(&self) -> PathBuf {
+        self.state().join("parts")
+    }
+
+    fn transaction_file(&self) -> PathBuf {
+        self.state().join("transaction.json")
+    }
+
+    pub(super) fn transaction(&self) -> Result<Option<Transaction>, Reason> {
+        let path = self.transaction_file();
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(trouble("reading", &path, &error)),
+        };
+        let read = serde_json::from_slice(&bytes);
+        read.map(Some).map_err(|error| trouble("reading", &path, &std::io::Error::new(ErrorKind::InvalidData, error)))
+    }
+}
+
+impl Held<'_> {
+    /// Opens a transaction. What an older one held is kept for linking.
+    ///
+    /// # Errors
+    /// When the disk does not let it.
+    pub fn open_transaction(&self, began: DateTime<Utc>) -> Result<(), Reason> {
+        self.close_transaction()?;
+        for part in numbered(&self.repository.parts()) {
+            self.set_aside(&part)?;
+        }
+        self.write_transaction(&Transaction { began, touched: began, parts: 0, partial: false })
+    }
+
+    /// Records that the client was here, and whether a part was added.
+    ///
+    /// # Errors
+    /// When the disk does not let it.
+    pub fn write_transaction(&self, transaction: &Transaction) -> Result<(), Reason> {
+        let path = self.repository.transaction_file();
+        let write = || -> std::io::Result<()> {
+            let new = path.with_extension("new");
+            let mut file = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
+            file.write_all(&serde_json::to_vec(transaction)?)?;
+            file.sync_all()?;
+            fs::rename(&new, &path)?;
+            sync_directory(&self.repository.state())
+        };
+        write().map_err(|error| trouble("writing", &path, &error))
+    }
+
+    /// Closes the transaction; its parts stay where they are.
+    ///
+    /// # Errors
+    /// When the disk does not let it.
+    pub fn close_transaction(&self) -> Result<(), Reason> {
+        let path = self.repository.transaction_file();
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(trouble("removing", &path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Closes the transaction and removes its parts.
+    ///
+    /// # Errors
+    /// When the disk does not let it.
+    pub fn abort_transaction(&self) -> Result<(), Reason> {
+        self.close_transaction()?;
+        let parts = self.repository.parts();
+        tree::remove(&parts).map_err(|error| trouble("removing", &parts, &error))
+    }
+
+    /// Lays the parts over one another, later ones on top, and puts the sum where a push would stand. A crash on the
+    /// way leaves the transaction open and this can be done again; from the moment it is closed, the sum is a push in
+    /// progress like any other.
+    ///
+    /// # Errors
+    /// With [`Code::Unpublished`] when there are no parts; or when the disk does not let it.
+    pub fn merge_transaction(&self) -> Result<Staging<'_>, Reason> {
+        let mut parts = numbered(&self.repository.parts());
+        let Some(sum) = parts.pop() else {
+            self.close_transaction()?;
+            return Err(Reason::new(Code::Unpublished, "not published: nothing was pushed since `prepare`"));
+        };
+        for earlier in parts.iter().rev() {
+            tree::overlay(&sum, earlier).map_err(|error| trouble("merging", earlier, &error))?;
+        }
+        let inprogress = self.repository.inprogress();
+        let moved = self.move_sum(&sum, &inprogress);
+        moved.map_err(|error| trouble("moving", &sum, &error))?;
+        self.close_transaction()?;
+        Ok(Staging::new(self))
+    }
+
+    fn move_sum(&self, sum: &Path, inprogress: &Path) -> std::io::Result<()> {
+        // The directory's own mode comes back below: its new place is its last one before `snapshots/`.
+        let mode = make_movable(sum)?;
+        rename_new(sum, inprogress)?;
+        if let Some(mode) = mode {
+            fs::set_permissions(inprogress, mode)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_part(&self, path: &Path) -> Result<(), Reason> {
+        let parts = self.repository.parts();
+        let add = || -> std::io::Result<()> {
+            make_directory(&parts, 0o700)?;
+            let last = numbered(&parts).last().and_then(|path| number(path)).unwrap_or(0);
+            let part = parts.join((last + 1).to_string());
+            let mode = make_movable(path)?;
+            // `complete` may come after a power cut, and publishes what stands here.
+            sync_file_system(path)?;
+            rename_new(path, &part)?;
+            if let Some(mode) = mode {
+                fs::set_permissions(&part, mode)?;
+            }
+            sync_directory(&parts)
+        };
+        add().map_err(|error| trouble("keeping", path, &error))
+    }
+}

@@ -1,0 +1,71 @@
+//! One line to the system's log. It must never delay or fail a push: a daemon that is missing or stuck costs the line.
+
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+
+use syslog::{Facility, Formatter3164, LogFormat, Severity};
+
+use crate::terms::limits::{MAX_SYSLOG_LINE, SYSLOG_TIMEOUT};
+use crate::terms::text::still_printable;
+
+/// Sends `line` as facility `auth`, severity `info`, to the daemon's socket, and says whether the daemon has it.
+///
+/// The line is an RFC 3164 one without host name, as daemons expect it on a local socket. The crate's own logger is not
+/// used because it blocks for ever while the daemon does not read, and does not escape ends of line.
+pub fn send(socket: &Path, line: &str) -> bool {
+    let formatter = Formatter3164 { facility: Facility::LOG_AUTH, hostname: None, process: "snapgate".to_owned(), pid: std::process::id() };
+    let mut datagram = Vec::new();
+    let line = still_printable(line, MAX_SYSLOG_LINE);
+    formatter.format(&mut datagram, Severity::LOG_INFO, line).is_ok() && deliver(socket, &datagram).is_ok()
+}
+
+fn deliver(socket: &Path, datagram: &[u8]) -> std::io::Result<()> {
+    let sender = UnixDatagram::unbound()?;
+    // `connect` to a datagram socket never waits; `send` waits for room in the daemon's queue (unix(7)).
+    sender.set_write_timeout(Some(SYSLOG_TIMEOUT))?;
+    sender.connect(socket)?;
+    sender.send(datagram).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn a_daemon_gets_one_line_with_facility_and_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("log");
+        let daemon = UnixDatagram::bind(&socket).unwrap();
+        assert!(send(&socket, "result=refused code=window\n<0>forged"));
+        let mut buffer = [0; 4096];
+        let length = daemon.recv(&mut buffer).unwrap();
+        let text = std::str::from_utf8(&buffer[..length]).unwrap();
+        assert!(text.starts_with("<38>"), "auth is 4, info is 6: {text}");
+        let tag = format!(" snapgate[{}]: result=refused code=window\\n<0>forged", std::process::id());
+        assert!(text.ends_with(&tag), "{text}");
+    }
+
+    #[test]
+    fn a_daemon_that_never_reads_costs_a_moment_and_the_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("log");
+        let _daemon = UnixDatagram::bind(&socket).unwrap();
+        let begun = Instant::now();
+        // The kernel queues about ten datagrams (net.unix.max_dgram_qlen), here at most some hundreds.
+        let lost = (0..2000).position(|_| !send(&socket, "x"));
+        assert!(lost.is_some(), "the queue never filled");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn without_a_daemon_nothing_happens() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!send(&dir.path().join("log"), "x"));
+        let stale = dir.path().join("stale");
+        drop(UnixDatagram::bind(&stale).unwrap());
+        assert!(!send(&stale, "x"));
+        assert!(!send(Path::new(&"x".repeat(300)), "x"));
+    }
+}

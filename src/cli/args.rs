@@ -1,0 +1,69 @@
+//! The administrator's command line. `serve` stands here for its help; it is dispatched before this is built.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::terms::client::ClientName;
+use crate::terms::key::Fingerprint;
+
+/// Where the site file and the policies are, unless `--config` says otherwise. Never from the environment, which a
+/// client may be able to set.
+pub(super) const DEFAULT_CONFIG: &str = "/etc/snapgate";
+
+/// The gate between sshd and rsync on a backup server.
+#[derive(Debug, Parser)]
+#[command(name = "snapgate", version, about, disable_help_subcommand = true, arg_required_else_help = true)]
+pub(super) struct Arguments {
+    /// The directory that holds snapgate.yaml and policies/
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_CONFIG)]
+    pub(super) config: PathBuf,
+    #[command(subcommand)]
+    pub(super) order: Order,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Order {
+    /// Serve one connection; sshd runs this as ForceCommand
+    Serve {
+        /// The client that this connection speaks for, in a `command="…"` line
+        #[arg(long, value_name = "NAME")]
+        client: Option<ClientName>,
+    },
+    /// Send the mail that waits in the spool; a timer or cron runs this
+    Watch {
+        /// Send everything now, also what waits to be sent together
+        #[arg(long)]
+        flush: bool,
+        /// Leave the session of the one who started it
+        #[arg(long, hide = true)]
+        detached: bool,
+    },
+    /// Look for mistakes in the site file and in every policy
+    Check,
+    /// Say whether a connection would be allowed, and why; does nothing
+    Explain {
+        /// The client
+        #[arg(long, value_name = "NAME")]
+        client: ClientName,
+        /// Where it would come from
+        #[arg(long, value_name = "ADDRESS")]
+        from: Option<IpAddr>,
+        /// When, in the policy's time zone, like 2026-11-21T03:00; now by default
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
+        /// The key it would use; by default one that the policy allows
+        #[arg(long, value_name = "SHA256:…")]
+        key: Option<Fingerprint>,
+        /// The command as one argument, exactly as SSH_ORIGINAL_COMMAND holds it
+        command: Option<OsString>,
+    },
+    /// Show snapshots
+    List {
+        /// The client; all of them by default
+        client: Option<ClientName>,
+    },
+}

@@ -1,0 +1,55 @@
+//! What a client is told when it asks: who it is, what it may do and when, and its newest snapshot. Nothing about the
+//! server, nothing about other clients.
+
+use std::fmt::Write as _;
+
+use crate::decide::policy::Policy;
+use crate::terms::shelf::Shelf;
+use crate::terms::verb::Verb;
+
+/// The answer to a bare connection and to `help`.
+#[must_use]
+pub fn greeting(policy: &Policy, shelf: &Shelf) -> String {
+    let mut text = format!("snapgate: you are `{}`\n", policy.client);
+    let _ = writeln!(text, "  newest snapshot: {}", newest(shelf));
+    let _ = writeln!(text, "  allowed when:    {}", when(policy));
+    let _ = writeln!(text, "  you may say:");
+    for verb in Verb::ALL.into_iter().filter(|verb| *verb == Verb::Help || policy.verbs.contains(verb)) {
+        let _ = writeln!(text, "    {}", usage(verb));
+    }
+    text
+}
+
+/// The answer to `status`.
+#[must_use]
+pub fn status(policy: &Policy, shelf: &Shelf, busy: bool) -> String {
+    let mut text = format!("client:          {}\n", policy.client);
+    let _ = writeln!(text, "newest snapshot: {}", newest(shelf));
+    let _ = writeln!(text, "push running:    {}", if busy { "yes" } else { "no" });
+    if let Some(transaction) = &shelf.transaction {
+        let since = transaction.began.format("%Y-%m-%d %H:%M:%S UTC");
+        let _ = writeln!(text, "transaction:     open since {since}, pushes so far: {}", transaction.parts);
+    }
+    text
+}
+
+fn newest(shelf: &Shelf) -> String {
+    shelf.newest.as_ref().map_or_else(|| "none yet".to_owned(), ToString::to_string)
+}
+
+fn when(policy: &Policy) -> String {
+    let Some(windows) = &policy.when else { return "always".to_owned() };
+    let windows: Vec<_> = windows.iter().map(ToString::to_string).collect();
+    format!("{} ({})", windows.join(", "), policy.timezone)
+}
+
+fn usage(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Prepare => "ssh HOST prepare             open a transaction: pushes add up until `complete`",
+        Verb::Rsync => "rsync -a --delete DIR HOST:  push; it becomes a snapshot",
+        Verb::Complete => "ssh HOST complete [STATUS]   publish the transaction, unless STATUS says that rsync failed",
+        Verb::Abort => "ssh HOST abort               discard the transaction",
+        Verb::Status => "ssh HOST status              what is there and what is going on",
+        Verb::Help => "ssh HOST help                this",
+    }
+}

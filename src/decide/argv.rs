@@ -1,0 +1,195 @@
+//! Prints the words that rsync is run with. They come from the plan alone: a checked push and the server's own choices.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::terms::limits::{MAX_BASIS_DIRS, MAX_CLIENT_TIMEOUT};
+
+use super::command::Push;
+
+/// A release of rsync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub u32, pub u32, pub u32);
+
+/// The release that has `--drop-D`, `--confine-root` and `--insecure-links`.
+pub const DEFENCES: Version = Version(3, 5, 0);
+
+impl Version {
+    /// Reads the first line of `rsync --version`: `rsync  version 3.5.0  protocol version 32`. `None` for another program
+    /// and for openrsync, which does not have what a server needs.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split_ascii_whitespace();
+        if (words.next(), words.next()) != (Some("rsync"), Some("version")) {
+            return None;
+        }
+        let version = words.next()?;
+        let mut parts = version.strip_prefix('v').unwrap_or(version).splitn(3, '.');
+        let mut part = || {
+            let part = parts.next()?;
+            // A release under way is called 3.5.0pre1 or 3.5.1dev.
+            let end = part.find(|character: char| !character.is_ascii_digit()).unwrap_or(part.len());
+            part.get(..end)?.parse().ok()
+        };
+        Some(Self(part()?, part()?, part()?))
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+/// What the server chooses for a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setup {
+    /// The server's rsync.
+    pub version: Version,
+    /// Whether the kernel holds rsync in its jail.
+    pub jailed: bool,
+    /// The repository, absolute: everything that rsync may name is below it. Only used where there is no jail.
+    pub root: PathBuf,
+    /// rsync ends when nothing moves for this long.
+    pub idle: Duration,
+    /// Where unchanged files may be linked from, the best first.
+    pub link_dests: Vec<PathBuf>,
+    /// The run's log.
+    pub log: PathBuf,
+}
+
+/// The words behind `rsync` for a push. The destination is always `.`, the directory that rsync is started in.
+#[must_use]
+pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
+    let mut words: Vec<OsString> = vec!["--server".into()];
+    let theirs = push.words();
+    let partial = theirs.iter().any(|word| word == "--partial");
+    words.extend(theirs.into_iter().map(OsString::from));
+    if !partial {
+        // What was received of a file that was cut off is a basis for the next try.
+        words.push("--partial".into());
+    }
+    words.push(format!("--timeout={}", seconds(setup.idle, push.timeout())).into());
+    if setup.version >= DEFENCES {
+        // Works on one side alone, unlike --no-D (rsync(1)).
+        words.push("--drop-D".into());
+        if setup.jailed {
+            // The walk that it turns off guards against other accounts' symlinks; in the jail there are none to follow,
+            // and the walk costs 13 to 16 openat(2) for each file.
+            words.push("--insecure-links".into());
+        } else {
+            words.push(joined("--confine-root=", &setup.root));
+        }
+    }
+    words.extend(setup.link_dests.iter().take(MAX_BASIS_DIRS).map(|basis| joined("--link-dest=", basis)));
+    words.push(joined("--log-file=", &setup.log));
+    // Errors and the summary only: a line for each file would make the log as large as the list.
+    words.push("--log-file-format=".into());
+    words.extend([OsString::from("."), OsString::from(".")]);
+    words
+}
+
+/// rsync takes 0 for no limit, so it is never printed.
+fn seconds(ours: Duration, theirs: Option<u32>) -> u64 {
+    let theirs = theirs.map_or(u64::from(MAX_CLIENT_TIMEOUT), u64::from);
+    ours.as_secs().min(theirs).max(1)
+}
+
+fn joined(option: &str, path: &Path) -> OsString {
+    let mut word = OsString::from(option);
+    word.push(path);
+    word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::command::{Command, parse};
+    use crate::terms::request::Said;
+
+    fn setup(version: Version, jailed: bool) -> Setup {
+        Setup {
+            version,
+            jailed,
+            root: PathBuf::from("/r"),
+            idle: Duration::from_secs(600),
+            link_dests: vec![PathBuf::from("/r/snapshots/a"), PathBuf::from("/r/.snapgate/interrupted/1")],
+            log: PathBuf::from("/r/.snapgate/logs/x.log"),
+        }
+    }
+
+    fn printed(options: &str, setup: &Setup) -> String {
+        let text = format!("rsync --server {options} . dst/");
+        match parse(&Said::Command(text.into_bytes())) {
+            Ok(Command::Push(push)) => for_push(&push, setup).join(std::ffi::OsStr::new(" ")).into_string().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const BASES: &str = "--link-dest=/r/snapshots/a --link-dest=/r/.snapgate/interrupted/1";
+    const LOG: &str = "--log-file=/r/.snapgate/logs/x.log --log-file-format= . .";
+
+    #[test]
+    fn flags_follow_the_version_and_the_jail() {
+        let line = |version, jailed| printed("-logDtpre.iLsfxCIvu", &setup(version, jailed));
+        let old = format!("--server -logDtpre.iLsfxCvu --partial --timeout=600 {BASES} {LOG}");
+        assert_eq!(line(Version(3, 2, 7), true), old);
+        assert_eq!(line(Version(3, 4, 99), false), old);
+        let jailed = format!("--server -logDtpre.iLsfxCvu --partial --timeout=600 --drop-D --insecure-links {BASES} {LOG}");
+        assert_eq!(line(Version(3, 5, 0), true), jailed);
+        assert_eq!(line(Version(4, 0, 0), true), jailed);
+        let open = format!("--server -logDtpre.iLsfxCvu --partial --timeout=600 --drop-D --confine-root=/r {BASES} {LOG}");
+        assert_eq!(line(Version(3, 5, 0), false), open);
+    }
+
+    #[test]
+    fn no_capabilities_are_made_up_for_a_client_without_them() {
+        let line = printed("-g -l -o -p -D -r -t", &setup(Version(3, 2, 7), true));
+        assert!(line.starts_with("--server -logDtpr --partial "), "{line}");
+        let bare = printed("", &setup(Version(3, 2, 7), true));
+        assert!(bare.starts_with("--server --partial "), "{bare}");
+    }
+
+    #[test]
+    fn the_smaller_limit_of_idle_time_is_printed_once_and_never_as_none() {
+        let line = |options: &str, idle| printed(options, &Setup { idle: Duration::from_millis(idle), ..setup(Version(3, 5, 0), true) });
+        for (options, idle, expected) in [
+            ("-r --timeout=60", 600_000, "--timeout=60"),
+            ("-r --timeout=3600", 600_000, "--timeout=600"),
+            ("-r", 10, "--timeout=1"),
+            ("-r", u64::MAX, "--timeout=86400"),
+        ] {
+            let line = line(options, idle);
+            assert_eq!(line.matches("--timeout").count(), 1, "{line}");
+            assert!(line.contains(&format!(" {expected} ")), "{line}");
+        }
+    }
+
+    #[test]
+    fn partial_is_printed_once_and_bases_stay_within_rsyncs_limit() {
+        let many = Setup { link_dests: vec![PathBuf::from("/r/b"); 30], ..setup(Version(3, 5, 0), true) };
+        let line = printed("-r --partial --partial-dir .p", &many);
+        assert_eq!(line.matches("--partial").count(), 1, "{line}");
+        assert_eq!(line.matches("--link-dest=").count(), MAX_BASIS_DIRS, "{line}");
+    }
+
+    #[test]
+    fn the_destination_is_always_the_directory_that_rsync_stands_in() {
+        let line = printed("-r --link-dest /etc", &setup(Version(3, 5, 0), true));
+        assert!(line.ends_with(" . .") && !line.contains("dst") && !line.contains("/etc"), "{line}");
+    }
+
+    #[test]
+    fn versions_are_read_from_rsyncs_first_line() {
+        assert_eq!(Version::parse("rsync  version 3.5.0  protocol version 32"), Some(Version(3, 5, 0)));
+        assert_eq!(Version::parse("rsync  version v3.2.7  protocol version 31\n"), Some(Version(3, 2, 7)));
+        assert_eq!(Version::parse("rsync version 3.4.1pre1 protocol version 32"), Some(Version(3, 4, 1)));
+        for line in
+            ["", "openrsync: protocol version 29, rsync version 2.6.9 compatible", "rsync  version 3.5", "rsync version x.y.z", "bash 5"]
+        {
+            assert_eq!(Version::parse(line), None, "{line}");
+        }
+        assert!(Version(3, 10, 0) > DEFENCES);
+    }
+}

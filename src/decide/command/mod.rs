@@ -1,0 +1,225 @@
+//! From what a client said to a value of our own: a verb, or a push whose every option has passed the table.
+//!
+//! Pure and total. The client's text ends here: nothing behind this module sees a byte of it that was not checked, and a
+//! path in its first word is never run.
+
+mod bytes;
+mod push;
+
+pub use push::Push;
+
+use crate::terms::limits::MAX_REASONS;
+use crate::terms::reason::{Code, Reason};
+use crate::terms::request::Said;
+use crate::terms::verb::Verb;
+
+use super::options::shown;
+
+/// What a client asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// No command: who they are and what they may do.
+    Greeting,
+    /// What may be done.
+    Help,
+    /// The newest snapshot and what is going on.
+    Status,
+    /// Opens a transaction.
+    Prepare,
+    /// Closes and publishes a transaction.
+    Complete {
+        /// The client's own exit status, where it told one: anything but 0 says that its side went wrong.
+        status: Option<u8>,
+    },
+    /// Discards a transaction.
+    Abort,
+    /// A push.
+    Push(Push),
+}
+
+/// Where clients say that rsync is. The word only has to be one of these; the site's own rsync is what runs.
+const RSYNC: [&str; 6] = ["rsync", "/usr/bin/rsync", "/bin/rsync", "/usr/local/bin/rsync", "/opt/bin/rsync", "/opt/homebrew/bin/rsync"];
+
+impl Command {
+    /// The verb that a policy must allow for it. The greeting is help without having asked.
+    #[must_use]
+    pub fn verb(&self) -> Verb {
+        match self {
+            Self::Greeting | Self::Help => Verb::Help,
+            Self::Status => Verb::Status,
+            Self::Prepare => Verb::Prepare,
+            Self::Complete { .. } => Verb::Complete,
+            Self::Abort => Verb::Abort,
+            Self::Push(_) => Verb::Rsync,
+        }
+    }
+}
+
+/// Reads what a client said.
+///
+/// # Errors
+/// With every reason, found in the text alone, for which it is refused; at most [`MAX_REASONS`] of them.
+pub fn parse(said: &Said) -> Result<Command, Vec<Reason>> {
+    let bytes = match said {
+        Said::Nothing => return Ok(Command::Greeting),
+        Said::Login => return Err(vec![login()]),
+        Said::Command(bytes) => bytes,
+    };
+    let parsed = match bytes::words(bytes) {
+        Ok(words) => from_words(&words),
+        Err((first, mut reasons)) => {
+            if let Some(stranger) = first.as_deref().and_then(stranger) {
+                reasons.insert(0, stranger);
+            }
+            Err(reasons)
+        }
+    };
+    parsed.map_err(|mut reasons| {
+        reasons.truncate(MAX_REASONS);
+        reasons
+    })
+}
+
+fn from_words(words: &[String]) -> Result<Command, Vec<Reason>> {
+    let Some((first, rest)) = words.split_first() else {
+        return Err(vec![usage("the command is empty", "use ssh without a command to see what may be done")]);
+    };
+    if RSYNC.contains(&first.as_str()) {
+        return push::parse(rest).map(Command::Push);
+    }
+    let verb: Result<Verb, _> = first.parse();
+    match (verb, rest) {
+        (Ok(Verb::Help), []) => Ok(Command::Help),
+        (Ok(Verb::Status), []) => Ok(Command::Status),
+        (Ok(Verb::Prepare), []) => Ok(Command::Prepare),
+        (Ok(Verb::Abort), []) => Ok(Command::Abort),
+        (Ok(Verb::Complete), []) => Ok(Command::Complete { status: None }),
+        (Ok(Verb::Complete), [status]) => match exit_status(status) {
+            Some(status) => Ok(Command::Complete { status: Some(status) }),
+            None => Err(vec![usage(
+                format!("`{}` is not an exit status", shown(status)),
+                "use complete alone, or complete and a number from 0 to 255",
+            )]),
+        },
+        (Ok(verb), _) => Err(vec![usage(format!("there are too many words behind `{verb}`"), "use the verb alone")]),
+        (Err(_), _) => Err(vec![stranger(first).unwrap_or_else(|| program(first))]),
+    }
+}
+
+/// Digits only: `+5`, ` 5` and `0x5` are typing errors, and a wrong status could publish a broken backup.
+fn exit_status(word: &str) -> Option<u8> {
+    let digits = !word.is_empty() && word.len() <= 3 && word.bytes().all(|byte| byte.is_ascii_digit());
+    if digits { word.parse().ok() } else { None }
+}
+
+fn usage(says: impl Into<String>, hint: &str) -> Reason {
+    Reason::new(Code::Command, says).hint(hint).remedy(format!("on the client: {hint}"))
+}
+
+/// The reason for a first word that is neither rsync nor a verb; `None` when it is one of them.
+fn stranger(first: &str) -> Option<Reason> {
+    if RSYNC.contains(&first) || first.parse::<Verb>().is_ok() {
+        return None;
+    }
+    let base = first.rsplit('/').next().unwrap_or(first);
+    let use_rsync = "use rsync, for instance rsync -a /data host:";
+    let other_account = "a key that needs it belongs to an account without the gate";
+    let transfer = |code, name| Reason::new(code, format!("{name} is not offered over this key")).hint(use_rsync).remedy(other_account);
+    Some(match base {
+        "sftp-server" | "internal-sftp" => transfer(Code::Sftp, "sftp"),
+        "scp" => transfer(Code::Scp, "scp"),
+        _ => program(first),
+    })
+}
+
+fn program(first: &str) -> Reason {
+    let base = first.rsplit('/').next().unwrap_or(first);
+    let hint = if base == "rsync" || ["sudo", "doas", "env", "nice", "ionice"].contains(&base) {
+        "leave --rsync-path out, so that rsync asks for plain `rsync`"
+    } else {
+        "use rsync, or the verb help to see what may be done"
+    };
+    Reason::new(Code::Program, format!("`{}` cannot be run here", shown(first)))
+        .hint(hint)
+        .remedy("a key that runs other programs belongs to an account without the gate")
+}
+
+fn login() -> Reason {
+    Reason::new(Code::Login, "there is no shell to log in to")
+        .hint("use rsync, or ssh -T without a command to see what may be done")
+        .remedy("an account for people belongs outside the gate")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> Result<Command, Vec<Reason>> {
+        parse(&Said::Command(text.as_bytes().to_vec()))
+    }
+
+    fn codes(text: &str) -> Vec<&'static str> {
+        said(text).unwrap_err().iter().map(|reason| reason.code.as_str()).collect()
+    }
+
+    #[test]
+    fn verbs_are_read() {
+        assert_eq!(parse(&Said::Nothing), Ok(Command::Greeting));
+        assert_eq!(said("help"), Ok(Command::Help));
+        assert_eq!(said("status"), Ok(Command::Status));
+        assert_eq!(said(" prepare "), Ok(Command::Prepare));
+        assert_eq!(said("abort"), Ok(Command::Abort));
+        assert_eq!(said("complete"), Ok(Command::Complete { status: None }));
+        assert_eq!(said("complete 0"), Ok(Command::Complete { status: Some(0) }));
+        assert_eq!(said("complete 255"), Ok(Command::Complete { status: Some(255) }));
+        for verb in Verb::ALL.into_iter().filter(|verb| *verb != Verb::Rsync) {
+            assert_eq!(said(verb.as_str()).unwrap().verb(), verb);
+        }
+        assert_eq!(said("rsync --server -r . x").unwrap().verb(), Verb::Rsync);
+    }
+
+    #[test]
+    fn a_verb_with_words_that_mean_nothing_is_refused() {
+        for text in ["complete 256", "complete -1", "complete +1", "complete 0x1", "complete ''", "complete 1 2", "complete 0001"] {
+            assert_eq!(codes(text), ["command"], "{text}");
+        }
+        for text in ["prepare now", "abort 1", "status x", "help rsync", "", "  ", "''x''"] {
+            assert!(matches!(codes(text)[..], ["command" | "program"]), "{text}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_not_rsync_is_named() {
+        assert_eq!(parse(&Said::Login).unwrap_err()[0].code, Code::Login);
+        for text in ["/usr/lib/openssh/sftp-server", "internal-sftp", "internal-sftp -d /", "/usr/libexec/sftp-server -l INFO"] {
+            assert_eq!(codes(text), ["sftp"], "{text}");
+        }
+        assert_eq!(codes("scp -t x"), ["scp"]);
+        assert_eq!(codes("/usr/bin/scp -f x"), ["scp"]);
+        for text in ["sudo rsync --server -r . x", "/tmp/rsync --server -r . x", "./rsync --server", "sh", "list", "''", "RSYNC", "rsync/"]
+        {
+            assert_eq!(codes(text), ["program"], "{text}");
+        }
+        assert_eq!(codes("sh -c 'x'; y"), ["program", "command"], "what was tried comes first");
+        assert_eq!(codes("scp -t $HOME"), ["scp", "command"]);
+        assert_eq!(codes("rsync --server -r . $HOME"), ["command"]);
+    }
+
+    #[test]
+    fn a_path_in_the_first_word_is_only_compared() {
+        for path in RSYNC {
+            assert!(said(&format!("{path} --server -r . x")).is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_answer_tells_what_to_do() {
+        let texts = ["", "x", "scp", "internal-sftp", "complete x", "help x", "rsync x;y", "rsync 'x", "rsync x\\", "rsync \t", "rsync"];
+        for text in texts {
+            for reason in said(text).unwrap_err() {
+                assert!(reason.hint.is_some() && reason.remedy.is_some(), "{text}: {reason:?}");
+                assert!(!reason.says.contains('\n') && !reason.says.ends_with('.'), "{reason:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! rsync's words, read against the option table. What comes out can be printed again; what went in is gone.
+
+use crate::decide::options::{self, Check, Row, Rule, Side, Value, shown};
+use crate::terms::path::{NotInside, SubPath};
+use crate::terms::reason::{Code, Reason};
+
+/// A push whose every option has passed the table. Only this module makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Push {
+    place: SubPath,
+    letters: String,
+    capabilities: Option<String>,
+    long: Vec<String>,
+    timeout: Option<u32>,
+    dry: bool,
+    notes: Vec<String>,
+    warnings: Vec<String>,
+    needs: Vec<Need>,
+}
+
+/// An option that as root needs the policy's word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Need {
+    word: &'static str,
+    reason: Reason,
+}
+
+impl Push {
+    /// Where inside the snapshot it goes.
+    #[must_use]
+    pub fn place(&self) -> &SubPath {
+        &self.place
+    }
+
+    /// What was accepted and not passed on, and why, for the run's log.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// What somebody should know of the snapshot that comes of it.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Whether it asks for a trial run or a listing, so that nothing of it may be published.
+    #[must_use]
+    pub fn is_dry(&self) -> bool {
+        self.dry
+    }
+
+    /// The limit of idle time that the client asked for, in seconds; at least 1.
+    #[must_use]
+    pub fn timeout(&self) -> Option<u32> {
+        self.timeout
+    }
+
+    /// The reasons for which it is refused by the powers of the account: where the gate is root, an option that lets the
+    /// client choose owners needs its word in the policy's `options: {allow: […]}`.
+    #[must_use]
+    pub fn needs_word(&self, is_root: bool, allowed: &[String]) -> Vec<Reason> {
+        if !is_root {
+            return Vec::new();
+        }
+        let missing = self.needs.iter().filter(|need| !allowed.iter().any(|word| word == need.word));
+        missing.map(|need| need.reason.clone()).collect()
+    }
+
+    /// The client's options as they are passed on: one word of letters with the capabilities last, then the long ones, all
+    /// in the table's order. Its timeout is not among them, since ours may be smaller.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let capabilities = self.capabilities.as_ref().map(|capabilities| format!("e{capabilities}")).unwrap_or_default();
+        let mut words = Vec::new();
+        if !self.letters.is_empty() || !capabilities.is_empty() {
+            words.push(format!("-{}{capabilities}", self.letters));
+        }
+        words.extend(self.long.iter().cloned());
+        words
+    }
+}
+
+/// Reads the words behind `rsync`.
+pub(super) fn parse(words: &[String]) -> Result<Push, Vec<Reason>> {
+    let rest = match words.split_first() {
+        Some((first, rest)) if first == "--server" => rest,
+        _ => return Err(not_a_server(words)),
+    };
+    let mut reading = Reading::default();
+    reading.options(rest.iter());
+    let pull = reading.has("--sender");
+    let hidden = reading.has("--secluded-args");
+    let other_session = pull || hidden || reading.has("--daemon");
+    let place = match (&reading.destinations, other_session) {
+        (_, true) => SubPath::default(),
+        (Some(words), false) => destination(words).unwrap_or_else(|reasons| {
+            reading.reasons.extend(reasons);
+            SubPath::default()
+        }),
+        (None, false) => {
+            reading.reasons.push(shape("the command ends before the word `.` that comes before the destination"));
+            SubPath::default()
+        }
+    };
+    let Reading { found, reasons, .. } = reading;
+    let (push, mut refusals) = judge(&found, place, pull);
+    // What kind of session was tried is told before what else was wrong with it.
+    refusals.sort_by_key(|reason| reason.code == Code::Option);
+    refusals.extend(reasons);
+    if refusals.is_empty() { Ok(push) } else { Err(refusals) }
+}
+
+/// rsync that was not started by another rsync, or with options of its own before `--server` (`--rsync-path='rsync --x'`).
+fn not_a_server(words: &[String]) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    if !words.iter().any(|word| word == "--server") {
+        let daemon = words.iter().any(|word| word == "--daemon");
+        reasons.extend(options::by_long("--daemon").filter(|_| daemon).map(|row| row.refusal(Code::Daemon, "--daemon")));
+        reasons.push(shape("rsync was not asked to be the other side of an rsync: `--server` is missing"));
+        return reasons;
+    }
+    let mut reading = Reading::default();
+    reading.options(words.iter().take_while(|word| *word != "--server"));
+    let early = reading.found.iter().map(|found| (found.row, found.spelled.as_str()));
+    for (row, spelled) in early {
+        if let Rule::Refuse(code) = row.rule {
+            reasons.push(row.refusal(code, spelled));
+        }
+    }
+    reasons.extend(reading.reasons);
+    reasons.push(shape("`--server` is not the first word behind rsync"));
+    reasons
+}
+
+fn shape(says: &str) -> Reason {
+    let hint = "use plain rsync -a /data host: without options in --rsync-path";
+    Reason::new(Code::Command, says).hint(hint).remedy(format!("on the client: {hint}"))
+}
+
+/// An option as it was found, however often.
+struct Found {
+    row: &'static Row,
+    /// As the client spelled it the first time, without a value.
+    spelled: String,
+    count: usize,
+    /// The last value, as rsync itself would have it.
+    value: Option<String>,
+}
+
+/// What reading has gathered.
+#[derive(Default)]
+struct Reading {
+    found: Vec<Found>,
+    reasons: Vec<Reason>,
+    /// The words behind `.`; `None` while there was none.
+    destinations: Option<Vec<String>>,
+    strays: usize,
+}
+
+impl Reading {
+    fn has(&self, long: &str) -> bool {
+        self.found.iter().any(|found| found.row.long.contains(&long))
+    }
+
+    fn options<'a>(&mut self, words: impl Iterator<Item = &'a String>) {
+        let mut words = words;
+        while let Some(word) = words.next() {
+            if word == "." {
+                self.destinations = Some(words.cloned().collect());
+                return;
+            }
+            if word.starts_with("--") {
+                self.long(word, &mut words);
+            } else if word.len() > 1
+                && let Some(letters) = word.strip_prefix('-')
+            {
+                self.cluster(letters, &mut words);
+            } else {
+                self.stray(word);
+            }
+        }
+    }
+
+    fn long<'a>(&mut self, word: &str, next: &mut impl Iterator<Item = &'a String>) {
+        let (name, attached) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
+        match options::by_long(name) {
+            Some(row) => self.option(row, name, attached, next),
+            None => self.unlisted(name),
+        }
+    }
+
+    fn cluster<'a>(&mut self, letters: &str, next: &mut impl Iterator<Item = &'a String>) {
+        let mut letters = letters.chars();
+        while let Some(letter) = letters.next() {
+            let name = format!("-{letter}");
+            match options::by_letter(letter) {
+                Some(row) if matches!(row.value, Value::None) => self.option(row, &name, None, next),
+                // The rest of the word is the value, as for getopt and popt.
+                Some(row) => {
+                    let rest = letters.as_str();
+                    return self.option(row, &name, (!rest.is_empty()).then_some(rest), next);
+                }
+                None => self.unlisted(&name),
+            }
+        }
+    }
+
+    fn option<'a>(&mut self, row: &'static Row, name: &str, attached: Option<&str>, next: &mut impl Iterator<Item = &'a String>) {
+        let (check, value) = match (row.value, attached) {
+            (Value::None, None) => (Check::Anything, None),
+            (Value::None, Some(_)) => return self.bad_value(row, name, "it takes no value", "leave the value out"),
+            (Value::Attached(check) | Value::Either(check), Some(value)) => (check, Some(value.to_owned())),
+            (Value::Either(check), None) => match next.next() {
+                Some(value) => (check, Some(value.clone())),
+                None => return self.bad_value(row, name, "its value is missing", "give it a value"),
+            },
+            (Value::Attached(check), None) => return self.bad_value(row, name, "its value is missing", &check.expected()),
+        };
+        if let Some(value) = &value
+            && !check.allows(value)
+        {
+            return self.bad_value(row, &format!("{name}={value}"), "its value is not one that is taken here", &check.expected());
+        }
+        self.add(row, name, value);
+    }
+
+    fn add(&mut self, row: &'static Row, name: &str, value: Option<String>) {
+        match self.found.iter_mut().find(|found| std::ptr::eq(found.row, row)) {
+            Some(found) => {
+                found.count += 1;
+                found.value = value;
+            }
+            None => self.found.push(Found { row, spelled: name.to_owned(), count: 1, value }),
+        }
+    }
+
+    /// A refused option with a strange value is refused for what it is; every other for its value.
+    fn bad_value(&mut self, row: &'static Row, spelled: &str, why: &str, instead: &str) {
+        if let Rule::Refuse(_) = row.rule {
+            let name = spelled.split_once('=').map_or(spelled, |(name, _)| name);
+            return self.add(row, name, None);
+        }
+        self.reasons.push(
+            Reason::new(Code::Option, format!("rsync's `{}` is not allowed: {why}", shown(spelled)))
+                .hint(instead)
+                .remedy(format!("nothing in a policy allows it; on the client: {instead}")),
+        );
+    }
+
+    fn unlisted(&mut self, name: &str) {
+        let says = format!("rsync's `{}` is not allowed: it is not an option that is known here", shown(name));
+        if self.reasons.iter().all(|reason| reason.says != says) {
+            self.reasons.push(
+                Reason::new(Code::Option, says)
+                    .hint("leave it out, also of -M (--remote-option) and --rsync-path")
+                    .remedy("nothing in a policy allows it; on the client: leave it out"),
+            );
+        }
+    }
+
+    /// A word where an option should be; one reason for the first is enough, since the others follow from it.
+    fn stray(&mut self, word: &str) {
+        self.strays += 1;
+        if self.strays == 1 {
+            let says = format!("`{}` stands where an option should be", shown(word));
+            self.reasons.push(Reason::new(Code::Command, says).hint(SPACE).remedy(format!("on the client: {SPACE}")));
+        }
+    }
+}
+
+const SPACE: &str = "if a path has a space in it, put a backslash before it, or use rsync 3.2.4 or newer, which does";
+
+fn destination(words: &[String]) -> Result<SubPath, Vec<Reason>> {
+    let word = match words {
+        [] => "",
+        [word] => word.as_str(),
+        _ => {
+            let shown: Vec<_> = words.iter().take(3).map(|word| format!("`{}`", shown(word))).collect();
+            let says = format!("there are {} destinations where there can be one: {}", words.len(), shown.join(" "));
+            return Err(vec![Reason::new(Code::Destinations, says).hint(SPACE).remedy(format!("on the client: {SPACE}"))]);
+        }
+    };
+    if word.starts_with('-') {
+        let hint = "write ./ before it";
+        return Err(vec![Reason::new(Code::Path, "the destination begins with `-`").hint(hint).remedy(format!("on the client: {hint}"))]);
+    }
+    SubPath::parse(word).map_err(|problem| {
+        let hint = match problem {
+            NotInside::Parent => "name a place inside the snapshot: host: is the whole, host:etc/ is etc inside it",
+            NotInside::Home => "name a place inside the snapshot, without another account's name",
+            NotInside::TooLong => "use a shorter path",
+        };
+        let reason = Reason::new(Code::Path, problem.to_string()).hint(hint).detail(format!("{problem}: `{}`", shown(word)));
+        vec![reason.remedy(format!("nothing in a policy allows it; on the client: {hint}"))]
+    })
+}
+
+/// What becomes of every option that was found, in the table's order.
+fn judge(found: &[Found], place: SubPath, pull: bool) -> (Push, Vec<Reason>) {
+    let mut push = Push {
+        place,
+        letters: String::new(),
+        capabilities: None,
+        long: Vec::new(),
+        timeout: None,
+        dry: false,
+        notes: Vec::new(),
+        warnings: Vec::new(),
+        needs: Vec::new(),
+    };
+    let mut reasons = Vec::new();
+    let mut instead_of = Vec::new();
+    for row in options::rows() {
+        let Some(found) = found.iter().find(|found| std::ptr::eq(found.row, row)) else { continue };
+        let whole = found.shown();
+        match row.rule {
+            Rule::Pass => push.print(found),
+            Rule::PassAs(other) => {
+                instead_of.push(other);
+                push.notes.push(format!("`{whole}` became `{other}`: {}", row.why));
+            }
+            Rule::Drop => push.notes.push(format!("`{whole}` was not passed on: {}", row.why)),
+            Rule::Warn => {
+                push.warnings.push(format!("`{whole}` was used: {}", row.why));
+                push.print(found);
+            }
+            Rule::NotABackup => {
+                push.dry = true;
+                push.print(found);
+            }
+            Rule::Smaller => push.timeout = found.value.as_ref().and_then(|value| value.parse().ok()),
+            Rule::NeedsWordAsRoot(word) => {
+                push.needs.push(Need { word, reason: row.word_missing(word, &found.spelled) });
+                push.print(found);
+            }
+            // What only a sender does is what a pull asks for; the pull itself is refused already.
+            Rule::Refuse(_) if pull && row.side == Side::Sender => {}
+            Rule::Refuse(code) => reasons.push(row.refusal(code, &found.spelled)),
+        }
+    }
+    for other in instead_of {
+        push.print_once(other);
+    }
+    (push, reasons)
+}
+
+impl Found {
+    /// Its name and value for people.
+    fn shown(&self) -> String {
+        match &self.value {
+            Some(value) => shown(&format!("{} {value}", self.spelled)),
+            None => shown(&self.spelled),
+        }
+    }
+}
+
+impl Push {
+    /// Adds an option to what is passed on, in our spelling.
+    fn print(&mut self, found: &Found) {
+        match (found.row.letter, &found.value) {
+            (Some('e'), Some(capabilities)) => {
+                // `I` would let the sender have files written in place that snapshots share.
+                self.capabilities = Some(capabilities.replace('I', ""));
+            }
+            (Some(letter), None) => {
+                let count = found.count.min(found.row.repeats);
+                if found.count > count && found.row.repeats > 1 {
+                    self.notes.push(format!("`-{letter}` was passed {count} times, not {}: {}", found.count, found.row.why));
+                }
+                self.letters.extend(std::iter::repeat_n(letter, count));
+            }
+            (_, value) => {
+                let Some(long) = found.row.long.first() else { return };
+                self.long.push(value.as_ref().map_or_else(|| (*long).to_owned(), |value| format!("{long}={value}")));
+            }
+        }
+    }
+
+    fn print_once(&mut self, long: &'static str) {
+        if !self.long.iter().any(|word| word == long) {
+            self.long.push(long.to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

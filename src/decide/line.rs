@@ -1,0 +1,135 @@
+//! A record as one line of `key=value`, for syslog. Everything in it is printable, so no line can be forged inside another.
+
+use std::fmt::Write as _;
+
+use crate::terms::limits::MAX_SYSLOG_LINE;
+use crate::terms::record::Record;
+use crate::terms::text::still_printable;
+
+/// The line, without an end of line, at most [`MAX_SYSLOG_LINE`] bytes. What identifies the connection comes first; what is
+/// long comes last and is what is cut.
+#[must_use]
+pub fn record_line(record: &Record) -> String {
+    let mut line = format!("result={}", record.result.as_str());
+    if let Some(reason) = record.reasons.first() {
+        field(&mut line, "code", reason.code.as_str());
+    }
+    // Before anything a client has a say in, so that it stands on every line and cannot be cut off.
+    if record.unjailed {
+        field(&mut line, "jail", "off");
+    }
+    if let Some(client) = &record.client {
+        field(&mut line, "client", client.as_str());
+    }
+    field(&mut line, "account", &record.account);
+    if let Some(address) = record.address {
+        field(&mut line, "from", &address.to_string());
+    }
+    for key in &record.keys {
+        field(&mut line, "key", key.as_str());
+    }
+    if let Some(verb) = record.verb {
+        field(&mut line, "verb", verb.as_str());
+    }
+    field(&mut line, "exit", &record.exit.to_string());
+    field(&mut line, "id", &record.id);
+    push_fields(&mut line, record);
+    if record.reasons.len() > 1 {
+        let codes: Vec<_> = record.reasons.iter().map(|reason| reason.code.as_str()).collect();
+        field(&mut line, "codes", &codes.join(","));
+    }
+    if let Some(reason) = record.reasons.first() {
+        field(&mut line, "reason", &reason.detail);
+        if let Some(rule) = &reason.rule {
+            field(&mut line, "rule", &rule.to_string());
+        }
+    }
+    if !record.warnings.is_empty() {
+        field(&mut line, "warnings", &record.warnings.len().to_string());
+    }
+    if !record.command.is_empty() {
+        field(&mut line, "command", &record.command);
+    }
+    line
+}
+
+fn push_fields(line: &mut String, record: &Record) {
+    let Some(push) = &record.push else { return };
+    if let Some(snapshot) = &push.snapshot {
+        field(line, "snapshot", snapshot);
+    }
+    field(line, "files", &push.files.to_string());
+    field(line, "received", &push.received.to_string());
+    field(line, "linked", &push.linked.to_string());
+    field(line, "bytes", &push.bytes.to_string());
+    field(line, "received_bytes", &push.received_bytes.to_string());
+    field(line, "seconds", &format!("{:.1}", push.seconds));
+    if let Some(exit) = push.rsync_exit {
+        field(line, "rsync", &exit.to_string());
+    }
+    if push.partial {
+        field(line, "partial", "yes");
+    }
+}
+
+/// Adds ` name=value`, the value in quotes where it would not stand alone, as far as the line has room.
+fn field(line: &mut String, name: &str, value: &str) {
+    // The ellipsis and the quotes of the last value must still fit.
+    let room = MAX_SYSLOG_LINE.saturating_sub(line.len() + name.len() + 8);
+    if room < 8 {
+        return;
+    }
+    let bare = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"=\\".contains(&byte));
+    if bare && value.len() <= room {
+        let _ = write!(line, " {name}={value}");
+        return;
+    }
+    // A quote inside is written as an apostrophe: a reader that splits at quotes is then never misled.
+    let mut text = still_printable(&value.replace('"', "'"), room);
+    while text.len() > room {
+        text.pop();
+    }
+    let _ = write!(line, " {name}=\"{text}\"");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::letter::samples;
+
+    #[test]
+    fn a_refusal_is_one_line_with_its_code_and_its_rule() {
+        assert_eq!(
+            record_line(&samples::refusal()),
+            "result=refused code=window client=web1 account=web1 from=203.0.113.9 \
+             key=SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk verb=rsync exit=77 id=1795226400000000-4242-0 \
+             reason=\"pushes are allowed mon-fri 22:00-06:00 Europe/Madrid\" rule=/etc/snapgate/policies/web1.yaml:5 \
+             command=\"rsync --server -logDtpre.iLsfxCIvu . .\""
+        );
+    }
+
+    #[test]
+    fn a_push_says_what_it_did_and_that_there_was_no_jail() {
+        let mut record = samples::published();
+        record.unjailed = true;
+        let line = record_line(&record);
+        assert!(line.starts_with("result=published jail=off client=web1 "), "{line}");
+        assert!(line.contains(" snapshot=2026-11-21T02-00-00Z files=5120 received=12 linked=5108 "), "{line}");
+    }
+
+    #[test]
+    fn no_client_can_end_the_line_or_forge_a_field() {
+        let mut record = samples::refusal();
+        record.unjailed = true;
+        record.account = "x\nresult=published".to_owned();
+        record.command = format!("a\" result=published x=\"\n\u{1b}[2J{}", "z".repeat(1 << 20));
+        record.warnings = vec!["w".repeat(4096); 100];
+        let line = record_line(&record);
+        assert!(line.len() <= MAX_SYSLOG_LINE, "{}", line.len());
+        assert!(line.contains(" jail=off "));
+        assert!(!line.chars().any(char::is_control));
+        assert_eq!(line.matches('"').count() % 2, 0);
+        let outside: String = line.split('"').step_by(2).collect();
+        assert_eq!(outside.matches("result=").count(), 1, "{outside}");
+    }
+}

@@ -1,0 +1,308 @@
+//! Which mails are due. Events go in, mails and the memory for the next time come out.
+//!
+//! The first refusal or failure of a client, address and reason is told at once; then it is counted and told again after
+//! [`FIRST_QUIET`], and each [`LATER_QUIET`] while it goes on. Over all of an account's groups there are at most
+//! [`ALERTS_IN_SPAN`] such mails in [`ALERT_SPAN`]; what is over is one digest. No event is ever counted twice or left out:
+//! what cannot have a group of its own is counted in a common one.
+//!
+//! Nothing here may trust the memory that it is given: it stands in the account's own directory.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::terms::client::ClientName;
+use crate::terms::limits::{
+    ALERT_SPAN, ALERTS_IN_SPAN, FIRST_QUIET, LATER_QUIET, MAX_BATCH, MAX_GROUPS, MAX_SAMPLES, MAX_SPOOL_NAME, MAX_TOLD, MAX_TOLD_TEXT,
+};
+use crate::terms::reason::{Code, Reason};
+use crate::terms::record::{Mail, Record};
+use crate::terms::text::still_printable;
+
+/// What is remembered between passes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// The number of the next mail. A waiting mail with this number or a higher one never happened.
+    pub next: u64,
+    /// The events that were counted last. One that is still in the spool was counted and only not deleted yet.
+    absorbed: Vec<String>,
+    /// When the latest alert mails were written.
+    alerts: Vec<DateTime<Utc>>,
+    /// What is going on.
+    groups: Vec<Group>,
+}
+
+/// What makes alerts the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// The client, where one was recognised.
+    pub client: Option<ClientName>,
+    /// Where it came from.
+    pub address: Option<IpAddr>,
+    /// The first reason's code.
+    pub code: Option<Code>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Group {
+    /// `None`: everything that found no group of its own.
+    key: Option<Key>,
+    /// Events that no mail has told of yet.
+    pending: u64,
+    /// Events told of in earlier mails.
+    told: u64,
+    /// The first and the last of the pending ones.
+    first: DateTime<Utc>,
+    last: DateTime<Utc>,
+    /// The last mail, and how many there were.
+    mailed: Option<DateTime<Utc>>,
+    mails: u32,
+    samples: Vec<Record>,
+}
+
+/// What one group has to say in a mail.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Section {
+    /// The group; `None` is the common one.
+    pub key: Option<Key>,
+    /// Events that this mail tells of for the first time.
+    pub count: u64,
+    /// Events of the group in earlier mails.
+    pub told: u64,
+    /// The first of them.
+    pub first: DateTime<Utc>,
+    /// The last of them.
+    pub last: DateTime<Utc>,
+    /// Some of them in full: the first ones, with different commands where there are.
+    pub samples: Vec<Record>,
+}
+
+/// A mail that is due.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    /// Its number.
+    pub seq: u64,
+    /// What it is about.
+    pub about: About,
+}
+
+/// What a mail is about.
+#[derive(Debug, Clone, PartialEq)]
+pub enum About {
+    /// Refusals and failures: one group, or several in a digest. Never empty.
+    Alert(Vec<Section>),
+    /// One push.
+    Report(Box<Record>),
+}
+
+impl Draft {
+    /// The events that it tells of.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        match &self.about {
+            About::Alert(sections) => sections.iter().fold(0, |sum, section| sum.saturating_add(section.count)),
+            About::Report(_) => 1,
+        }
+    }
+}
+
+/// What alerts may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alerts {
+    /// None: earlier ones still wait for the mailer.
+    Hold,
+    /// Those that are due.
+    Due,
+    /// Everything that is counted, in one mail.
+    Flush,
+}
+
+impl State {
+    /// An empty memory whose first mail has this number.
+    #[must_use]
+    pub fn starting_at(next: u64) -> Self {
+        Self { next, ..Self::default() }
+    }
+
+    /// The memory within its bounds and without a future, whoever wrote it and whatever the clock did.
+    #[must_use]
+    pub fn bounded(mut self, now: DateTime<Utc>) -> Self {
+        self.absorbed.truncate(MAX_BATCH);
+        self.absorbed.retain(|id| id.len() <= MAX_SPOOL_NAME);
+        self.alerts.retain(|at| *at <= now && is_within(*at, now, ALERT_SPAN));
+        // The newest are the last; more than the limit cannot matter.
+        let over = self.alerts.len().saturating_sub(ALERTS_IN_SPAN);
+        self.alerts.drain(..over);
+        self.groups.truncate(MAX_GROUPS + 1);
+        for group in &mut self.groups {
+            group.samples.truncate(MAX_SAMPLES);
+            group.samples = std::mem::take(&mut group.samples).into_iter().map(trimmed).collect();
+            group.mailed = group.mailed.map(|at| at.min(now));
+            group.last = group.last.min(now);
+            group.first = group.first.min(group.last);
+        }
+        self
+    }
+
+    /// Whether the event was counted already.
+    #[must_use]
+    pub fn has_absorbed(&self, id: &str) -> bool {
+        self.absorbed.iter().any(|known| known == id)
+    }
+
+    /// Whether something is counted that no mail has told of.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.groups.iter().any(|group| group.pending > 0)
+    }
+}
+
+/// Takes events in, each with its name in the spool, and says which mails are due.
+///
+/// The caller writes the mails first, then the state, then deletes the events: what comes between is then harmless.
+#[must_use]
+pub fn step(state: State, news: Vec<(String, Record)>, now: DateTime<Utc>, alerts: Alerts) -> (State, Vec<Draft>) {
+    let mut state = state.bounded(now);
+    if !news.is_empty() {
+        state.absorbed = news.iter().map(|(id, _)| id.clone()).collect();
+    }
+    let mut abouts = Vec::new();
+    for (_, record) in news {
+        match record.mail {
+            Mail::None => {}
+            Mail::Report => abouts.push(About::Report(Box::new(trimmed(record)))),
+            Mail::Alert => count(&mut state.groups, record, now),
+        }
+    }
+    abouts.extend(due(&mut state, now, alerts));
+    state.groups.retain(|group| group.pending > 0 || is_within(group.last, now, LATER_QUIET));
+    let mut drafts = Vec::new();
+    for about in abouts {
+        drafts.push(Draft { seq: state.next, about });
+        state.next = state.next.saturating_add(1);
+    }
+    (state, drafts)
+}
+
+/// Counts one alert into its group, or into the common one when there are too many.
+fn count(groups: &mut Vec<Group>, record: Record, now: DateTime<Utc>) {
+    let key = Key { client: record.client.clone(), address: record.address, code: record.reasons.first().map(|reason| reason.code) };
+    let at = record.at.min(now);
+    let known = groups.iter().position(|group| group.key.as_ref() == Some(&key));
+    let own = groups.iter().filter(|group| group.key.is_some()).count();
+    let key = if known.is_some() || own < MAX_GROUPS || forget_one(groups) { Some(key) } else { None };
+    let place = known.or_else(|| groups.iter().position(|group| group.key == key));
+    if let Some(group) = place.and_then(|place| groups.get_mut(place)) {
+        if group.pending == 0 {
+            group.first = at;
+            group.samples.clear();
+        }
+        group.pending = group.pending.saturating_add(1);
+        group.first = group.first.min(at);
+        group.last = group.last.max(at);
+        let new_words = group.samples.iter().all(|sample| sample.command != record.command || sample.keys != record.keys);
+        if group.samples.len() < MAX_SAMPLES && new_words {
+            group.samples.push(trimmed(record));
+        }
+    } else {
+        let samples = vec![trimmed(record)];
+        groups.push(Group { key, pending: 1, told: 0, first: at, last: at, mailed: None, mails: 0, samples });
+    }
+}
+
+/// Makes room for a group by forgetting the one that has been silent longest and has nothing left to tell.
+fn forget_one(groups: &mut Vec<Group>) -> bool {
+    let silent = groups.iter().enumerate().filter(|(_, group)| group.pending == 0 && group.key.is_some());
+    let oldest = silent.min_by_key(|(_, group)| group.last).map(|(place, _)| place);
+    oldest.map(|place| groups.remove(place)).is_some()
+}
+
+/// The alert mails that may leave now. Those groups that are due have a mail each if the span still has room for all of
+/// them, otherwise they share one.
+fn due(state: &mut State, now: DateTime<Utc>, alerts: Alerts) -> Vec<About> {
+    let room = match alerts {
+        Alerts::Hold => return Vec::new(),
+        Alerts::Due => ALERTS_IN_SPAN.saturating_sub(state.alerts.len()),
+        Alerts::Flush => 1,
+    };
+    if room == 0 {
+        return Vec::new();
+    }
+    let sections: Vec<_> = state
+        .groups
+        .iter_mut()
+        .filter(|group| group.pending > 0 && (alerts == Alerts::Flush || group.is_due(now)))
+        .map(|group| group.tell(now))
+        .collect();
+    let mails: Vec<_> = if sections.len() <= room {
+        sections.into_iter().map(|section| About::Alert(vec![section])).collect()
+    } else {
+        vec![About::Alert(sections)]
+    };
+    state.alerts.extend(mails.iter().map(|_| now));
+    mails
+}
+
+impl Group {
+    fn is_due(&self, now: DateTime<Utc>) -> bool {
+        let quiet = if self.mails <= 1 { FIRST_QUIET } else { LATER_QUIET };
+        self.mailed.is_none_or(|at| !is_within(at, now, quiet))
+    }
+
+    fn tell(&mut self, now: DateTime<Utc>) -> Section {
+        let section = Section {
+            key: self.key.clone(),
+            count: self.pending,
+            told: self.told,
+            first: self.first,
+            last: self.last,
+            samples: std::mem::take(&mut self.samples),
+        };
+        self.told = self.told.saturating_add(self.pending);
+        self.pending = 0;
+        self.mailed = Some(now);
+        self.mails = self.mails.saturating_add(1);
+        section
+    }
+}
+
+/// Whether `at` is less than `span` before `now`.
+fn is_within(at: DateTime<Utc>, now: DateTime<Utc>, span: Duration) -> bool {
+    (now - at).to_std().is_ok_and(|gone| gone < span)
+}
+
+/// The record with every text and list within what a mail tells, and printable although it should be already.
+fn trimmed(mut record: Record) -> Record {
+    let cut = |text: &mut String| {
+        // Nearly always it is fine as it is, and this is done to every sample at every step.
+        if text.len() > MAX_TOLD_TEXT || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            *text = still_printable(text, MAX_TOLD_TEXT);
+        }
+    };
+    cut(&mut record.id);
+    cut(&mut record.account);
+    cut(&mut record.command);
+    record.keys.truncate(MAX_TOLD);
+    record.reasons.truncate(MAX_TOLD);
+    record.warnings.truncate(MAX_TOLD);
+    record.warnings.iter_mut().for_each(cut);
+    for Reason { says, hint, detail, remedy, .. } in &mut record.reasons {
+        cut(says);
+        cut(detail);
+        hint.iter_mut().for_each(cut);
+        remedy.iter_mut().for_each(cut);
+    }
+    if let Some(push) = &mut record.push {
+        push.snapshot.iter_mut().for_each(cut);
+        push.place.iter_mut().for_each(cut);
+    }
+    record
+}
+
+#[cfg(test)]
+#[path = "notice_tests.rs"]
+mod tests;

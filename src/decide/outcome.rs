@@ -1,0 +1,170 @@
+//! What a push that has ended amounts to. rsync's exit status is not proof of a backup, so the tree is asked too.
+
+use crate::terms::reason::{Code, Reason};
+
+/// How rsync ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// With a status (rsync(1), EXIT VALUES).
+    Exit(i32),
+    /// By a signal.
+    Signal(i32),
+    /// By the gate, at the deadline.
+    Deadline,
+}
+
+/// rsync's exit status when files could not be read or written, and the rest was done.
+pub const PARTIAL: i32 = 23;
+/// rsync's exit status when files vanished before they were read: fine.
+pub const VANISHED: i32 = 24;
+/// rsync's exit status when it cannot write.
+const FILE_IO: i32 = 11;
+/// rsync's exit status when a signal ended it.
+const SIGNALLED: u8 = 20;
+
+/// What stands in the staging directory, and stood in the newest snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trees {
+    /// Whether no file arrived: nothing, or directories only.
+    pub arrived_empty: bool,
+    /// Whether there is a newest snapshot and it holds a file.
+    pub newest_has_files: bool,
+    /// Whether the store has no room left.
+    pub store_full: bool,
+}
+
+/// What to do with the staging directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disposal {
+    /// It is a backup.
+    Publish {
+        /// Whether rsync left something out.
+        partial: bool,
+    },
+    /// Keep it, so that the next try need not send it again.
+    SetAside(Reason),
+    /// Nothing in it is wanted, and that is nobody's fault.
+    Discard,
+    /// Nothing in it is wanted, and somebody should know.
+    Reject(Reason),
+}
+
+/// Judges a push by rsync's end and by the tree.
+#[must_use]
+pub fn of_push(ended: Ended, dry: bool, trees: Trees) -> Disposal {
+    match ended {
+        Ended::Deadline => Disposal::SetAside(
+            Reason::new(Code::Deadline, "the push took longer than it may")
+                .hint("push again: what was received is kept")
+                .remedy("raise `time_limits: {push: …}` if such pushes are expected"),
+        ),
+        Ended::Exit(0 | PARTIAL | VANISHED) if dry => Disposal::Discard,
+        Ended::Exit(0 | PARTIAL | VANISHED) if trees.arrived_empty && trees.newest_has_files => Disposal::Reject(nothing_arrived()),
+        Ended::Exit(status @ (0 | PARTIAL | VANISHED)) => Disposal::Publish { partial: status == PARTIAL },
+        Ended::Exit(FILE_IO) if trees.store_full => Disposal::SetAside(
+            Reason::new(Code::Store, "the server cannot store anything right now")
+                .hint("try again later; the administrator has been told")
+                .detail("the store ran full during the push")
+                .remedy("make room on the store"),
+        ),
+        Ended::Exit(status) => Disposal::SetAside(interrupted(format!("rsync ended with status {status} ({})", meaning(status)))),
+        Ended::Signal(signal) => Disposal::SetAside(interrupted(format!("signal {signal} ended rsync"))),
+    }
+}
+
+/// Judges a transaction at `complete`, where the client says with which status its own rsync ended.
+#[must_use]
+pub fn of_transaction(status: Option<u8>, partial: bool, trees: Trees) -> Disposal {
+    match status.map_or(0, i32::from) {
+        0 | PARTIAL | VANISHED if trees.arrived_empty && trees.newest_has_files => Disposal::Reject(nothing_arrived()),
+        status @ (0 | PARTIAL | VANISHED) => Disposal::Publish { partial: partial || status == PARTIAL },
+        status => Disposal::SetAside(
+            Reason::new(Code::Unpublished, format!("not published: the client reported status {status} ({})", meaning(status)))
+                .hint("push again: what was received is kept")
+                .remedy("look at the client: its rsync failed there"),
+        ),
+    }
+}
+
+/// The exit code that the client sees after a push that rsync ended.
+#[must_use]
+pub fn exit_code(ended: Ended) -> u8 {
+    match ended {
+        Ended::Exit(status) => u8::try_from(status).unwrap_or(SIGNALLED),
+        Ended::Signal(_) => SIGNALLED,
+        Ended::Deadline => Code::Deadline.exit(),
+    }
+}
+
+fn nothing_arrived() -> Reason {
+    Reason::new(Code::Unpublished, "not published: no file arrived, and the last snapshot had some")
+        .hint("is the source mounted, and does the path exist?")
+        .remedy("if the client's data is really gone, there is nothing to do: the last snapshot stays the newest")
+}
+
+fn interrupted(detail: String) -> Reason {
+    Reason::new(Code::Interrupted, "the push did not finish")
+        .hint("push again: what was received is kept")
+        .detail(detail)
+        .remedy("nothing, if the client pushes again by itself; otherwise see the run's log")
+}
+
+/// rsync(1), EXIT VALUES, in a few words.
+fn meaning(status: i32) -> &'static str {
+    match status {
+        1 => "syntax or usage",
+        2 => "protocol incompatibility",
+        3 => "selecting files or directories",
+        4 => "unsupported action",
+        5 => "starting the client-server protocol",
+        10 => "socket input or output",
+        11 => "file input or output: the store may be full",
+        12 => "the connection ended",
+        13 => "program diagnostics",
+        14 => "inter-process communication",
+        20 => "a signal",
+        21 | 22 => "memory",
+        25 => "the limit on deletions",
+        30 => "nothing moved for too long",
+        35 => "connecting took too long",
+        _ => "see rsync's manual, EXIT VALUES",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: Trees = Trees { arrived_empty: false, newest_has_files: true, store_full: false };
+    const EMPTY: Trees = Trees { arrived_empty: true, newest_has_files: true, store_full: false };
+    const FIRST: Trees = Trees { arrived_empty: true, newest_has_files: false, store_full: false };
+
+    #[test]
+    fn only_what_is_a_backup_is_published() {
+        let publish = |partial| Disposal::Publish { partial };
+        assert_eq!(of_push(Ended::Exit(0), false, FULL), publish(false));
+        assert_eq!(of_push(Ended::Exit(24), false, FULL), publish(false));
+        assert_eq!(of_push(Ended::Exit(23), false, FULL), publish(true));
+        assert_eq!(of_push(Ended::Exit(0), false, FIRST), publish(false));
+        assert_eq!(of_push(Ended::Exit(0), true, FULL), Disposal::Discard);
+        for status in [0, 23, 24] {
+            assert!(matches!(of_push(Ended::Exit(status), false, EMPTY), Disposal::Reject(_)), "{status}");
+        }
+        for ended in (1..=60).filter(|status| ![23, 24].contains(status)).map(Ended::Exit).chain([Ended::Signal(9), Ended::Deadline]) {
+            assert!(matches!(of_push(ended, false, FULL), Disposal::SetAside(_)), "{ended:?}");
+            assert!(matches!(of_push(ended, true, FULL), Disposal::SetAside(_)), "{ended:?}");
+        }
+        let no_room = Trees { store_full: true, ..FULL };
+        assert!(matches!(of_push(Ended::Exit(11), false, no_room), Disposal::SetAside(reason) if reason.code == Code::Store));
+    }
+
+    #[test]
+    fn complete_believes_a_client_that_says_it_failed() {
+        assert_eq!(of_transaction(None, false, FULL), Disposal::Publish { partial: false });
+        assert_eq!(of_transaction(Some(0), true, FULL), Disposal::Publish { partial: true });
+        assert_eq!(of_transaction(Some(23), false, FULL), Disposal::Publish { partial: true });
+        assert_eq!(of_transaction(Some(24), false, FULL), Disposal::Publish { partial: false });
+        assert!(matches!(of_transaction(Some(12), false, FULL), Disposal::SetAside(_)));
+        assert!(matches!(of_transaction(None, false, EMPTY), Disposal::Reject(_)));
+    }
+}

@@ -1,0 +1,243 @@
+//! May this connection do what it asks? A total function: every rule is asked, every answer is kept, doubt is a denial.
+//!
+//! A [`Permit`] can be made here only, and only when every rule said yes; the disk is not looked at before that.
+
+use std::net::IpAddr;
+
+use crate::decide::address;
+use crate::decide::command::{Command, Push};
+use crate::decide::policy::{Policy, Source};
+use crate::terms::reason::{Code, Origin, Reason};
+use crate::terms::request::Request;
+use crate::terms::verb::Verb;
+use crate::terms::zone::Zone;
+
+/// Everything that the decision rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// Who is there, from where, when.
+    pub request: &'a Request,
+    /// The policy of the client that was recognised.
+    pub policy: &'a Policy,
+    /// The policy's time zone.
+    pub zone: &'a Zone,
+    /// What the policy's `host:` names resolve to now.
+    pub resolved: &'a [(String, Vec<IpAddr>)],
+    /// What was asked for, or why it could not be read.
+    pub command: &'a Result<Command, Vec<Reason>>,
+}
+
+/// The answer, with every rule's part in it.
+#[derive(Debug, Clone)]
+pub struct Judgement {
+    /// One for each rule, in the order in which they were asked.
+    pub findings: Vec<Finding>,
+    /// What follows.
+    pub verdict: Verdict,
+}
+
+/// One rule's answer.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// What the rule found, in words for the administrator.
+    pub text: String,
+    /// Where the rule stands.
+    pub rule: Option<Origin>,
+    /// Why it said no; `None`: it said yes.
+    pub refusal: Option<Reason>,
+}
+
+/// Yes or no.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// Every rule said yes.
+    Allow(Permit),
+    /// At least one said no.
+    Deny(Denial),
+}
+
+/// That every rule said yes, and to what.
+#[derive(Debug, Clone)]
+pub struct Permit {
+    command: Command,
+}
+
+impl Permit {
+    /// What may be done.
+    #[must_use]
+    pub fn command(&self) -> &Command {
+        &self.command
+    }
+
+    /// The push, where that is what may be done.
+    #[must_use]
+    pub fn push(&self) -> Option<&Push> {
+        match &self.command {
+            Command::Push(push) => Some(push),
+            _ => None,
+        }
+    }
+}
+
+/// Why not: at least one reason.
+#[derive(Debug, Clone)]
+pub struct Denial {
+    first: Reason,
+    others: Vec<Reason>,
+}
+
+impl Denial {
+    /// A denial for one reason.
+    #[must_use]
+    pub fn because(reason: Reason) -> Self {
+        Self { first: reason, others: Vec::new() }
+    }
+
+    /// A denial for `reason` and whatever is wrong with the command besides.
+    #[must_use]
+    pub fn unidentified(reason: Reason, command: Result<Command, Vec<Reason>>) -> Self {
+        Self { first: reason, others: command.err().unwrap_or_default() }
+    }
+
+    /// The reason that the client is told.
+    #[must_use]
+    pub fn first(&self) -> &Reason {
+        &self.first
+    }
+
+    /// Every reason, the first one first.
+    #[must_use]
+    pub fn into_reasons(self) -> Vec<Reason> {
+        let mut reasons = vec![self.first];
+        reasons.extend(self.others);
+        reasons
+    }
+}
+
+/// Asks every rule.
+#[must_use]
+pub fn judge(case: Case<'_>) -> Judgement {
+    let mut findings = vec![account(case), key(case), origin_address(case), window(case)];
+    findings.extend(asked(case));
+    let mut reasons = findings.iter().filter_map(|finding| finding.refusal.clone());
+    let verdict = match (reasons.next(), case.command) {
+        (Some(first), _) => Verdict::Deny(Denial { first, others: reasons.collect() }),
+        (None, Ok(command)) => Verdict::Allow(Permit { command: command.clone() }),
+        // `asked` has a refusal for every command that could not be read, so this arm only guards that promise.
+        (None, Err(_)) => Verdict::Deny(Denial::because(Reason::new(Code::Internal, "the command could not be judged"))),
+    };
+    Judgement { findings, verdict }
+}
+
+fn yes(text: impl Into<String>, rule: Option<Origin>) -> Finding {
+    Finding { text: text.into(), rule, refusal: None }
+}
+
+fn no(reason: Reason) -> Finding {
+    Finding { text: reason.detail.clone(), rule: reason.rule.clone(), refusal: Some(reason) }
+}
+
+fn account(case: Case<'_>) -> Finding {
+    let rule = case.policy.origins.of("user");
+    let (user, account) = (&case.policy.user, &case.request.account.name);
+    if user == account {
+        return yes(format!("account `{account}` speaks for this client"), Some(rule));
+    }
+    no(Reason::new(Code::Account, "this key is not for this account")
+        .detail(format!("the policy is for account `{user}`, and the gate runs as `{account}`"))
+        .remedy(format!("if `{account}` may speak for {}, set `user: {account}` there", case.policy.client))
+        .rule(rule))
+}
+
+fn key(case: Case<'_>) -> Finding {
+    let rule = case.policy.origins.of("keys");
+    let Some(keys) = &case.policy.keys else {
+        return yes("any key that sshd lets in", Some(rule));
+    };
+    if let Some(key) = case.request.keys.iter().find(|key| keys.contains(key)) {
+        return yes(format!("key {key} is listed"), Some(rule));
+    }
+    let reason = Reason::new(Code::Key, "this key is not allowed").rule(rule);
+    match case.request.keys.first() {
+        Some(key) => no(reason
+            .detail(format!("key {key} is not one of the client's keys"))
+            .remedy(format!("if the key is the client's, add `{key}` to `keys:`"))),
+        None => no(reason
+            .detail("sshd did not say which key logged in")
+            .remedy("set `ExposeAuthInfo yes` in sshd's configuration; Dropbear cannot tell, so use `serve --client NAME` and no `keys:`")),
+    }
+}
+
+fn origin_address(case: Case<'_>) -> Finding {
+    let rule = case.policy.origins.of("from");
+    let Some(from) = &case.policy.from else {
+        return yes("any address", Some(rule));
+    };
+    let reason = Reason::new(Code::Address, "connections from this address are not allowed").rule(rule.clone());
+    let Some(peer) = case.request.address else {
+        return no(reason.detail("the address of the client is not known").remedy("sshd sets SSH_CONNECTION; run the gate from sshd"));
+    };
+    if address::matches(from, peer, case.resolved) {
+        return yes(format!("address {peer} is allowed"), Some(rule));
+    }
+    let unresolved: Vec<_> = from.iter().filter_map(|source| unresolved_host(source, case.resolved)).collect();
+    let mut detail = format!("address {peer} is not in `from:`");
+    if !unresolved.is_empty() {
+        detail.push_str(&format!("; no address was found in time for {}", unresolved.join(", ")));
+    }
+    no(reason.detail(detail).remedy(format!("if the client may come from there, add `{peer}` to `from:`")))
+}
+
+fn unresolved_host<'a>(source: &'a Source, resolved: &[(String, Vec<IpAddr>)]) -> Option<&'a str> {
+    match source {
+        Source::Host(host) if !resolved.iter().any(|(name, found)| name == host && !found.is_empty()) => Some(host),
+        _ => None,
+    }
+}
+
+fn window(case: Case<'_>) -> Finding {
+    let rule = case.policy.origins.of("when");
+    let Some(windows) = &case.policy.when else {
+        return yes("at any time", Some(rule));
+    };
+    let local = case.zone.local(case.request.at);
+    let words = windows.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let clock = format!("{} {}", local.format("%a %Y-%m-%d %H:%M"), case.zone.name());
+    if windows.iter().any(|window| window.is_open(local)) {
+        return yes(format!("{clock} is within {words}"), Some(rule));
+    }
+    no(Reason::new(Code::Window, format!("this client is allowed {words} {}", case.zone.name()))
+        .detail(format!("{clock} is outside {words}"))
+        .remedy("if the time was right, widen `when:`")
+        .rule(rule))
+}
+
+/// The rules about what is asked for: whether it can be read, whether its verb is allowed, and its options.
+fn asked(case: Case<'_>) -> Vec<Finding> {
+    let command = match case.command {
+        Err(reasons) => return reasons.iter().cloned().map(no).collect(),
+        Ok(command) => command,
+    };
+    let mut findings = vec![verb(case, command.verb())];
+    if let Command::Push(push) = command {
+        let words = push.needs_word(case.request.account.is_root(), &case.policy.allowed_options);
+        let rule = case.policy.origins.of("options");
+        findings.extend(words.into_iter().map(|reason| no(reason.rule(rule.clone()))));
+        findings.extend(push.notes().iter().map(|note| yes(note.clone(), None)));
+        findings.extend(push.warnings().iter().map(|warning| yes(warning.clone(), None)));
+    }
+    findings
+}
+
+fn verb(case: Case<'_>, verb: Verb) -> Finding {
+    let rule = case.policy.origins.of("verbs");
+    if verb == Verb::Help || case.policy.verbs.contains(&verb) {
+        return yes(format!("`{verb}` is allowed"), Some(rule));
+    }
+    let allowed = case.policy.verbs.iter().map(|verb| verb.as_str()).collect::<Vec<_>>().join(", ");
+    no(Reason::new(Code::Verb, format!("`{verb}` is not allowed for this client"))
+        .hint(format!("allowed: {allowed}"))
+        .detail(format!("`{verb}` is not one of the client's verbs ({allowed})"))
+        .remedy(format!("if it should be, add `{verb}` to `verbs:`"))
+        .rule(rule))
+}

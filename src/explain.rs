@@ -1,0 +1,159 @@
+//! `snapgate explain`: would this be allowed, and why? Decides with the code that serves, and does nothing.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::Path;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+
+use crate::act::store::Repository;
+use crate::act::{child, config, intake, zones};
+use crate::decide::command::{self, Command};
+use crate::decide::plan::{self, Places};
+use crate::decide::policy::{Policy, Site};
+use crate::decide::verdict::{self, Case, Verdict};
+use crate::serve::resolve_hosts;
+use crate::terms::client::ClientName;
+use crate::terms::key::Fingerprint;
+use crate::terms::reason::exit;
+use crate::terms::request::{Account, Request, Said};
+use crate::terms::shelf::Shelf;
+use crate::terms::text::printable;
+use crate::terms::zone::Zone;
+
+/// The connection to imagine.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The client.
+    pub client: ClientName,
+    /// Where it would come from; `None`: an address that the policy allows is assumed.
+    pub from: Option<IpAddr>,
+    /// When, on clocks of the policy's zone; `None`: now.
+    pub at: Option<String>,
+    /// The key it would use; `None`: one that the policy allows.
+    pub key: Option<Fingerprint>,
+    /// The command, exactly as `SSH_ORIGINAL_COMMAND` would hold it; empty: none.
+    pub command: Vec<u8>,
+}
+
+/// The answer: text, and the exit code (0 allowed, 77 refused, others when the question cannot be answered).
+#[derive(Debug)]
+pub struct Explanation {
+    /// The whole text.
+    pub text: String,
+    /// The exit code.
+    pub exit: u8,
+}
+
+/// Explains.
+///
+/// # Errors
+/// In words, when the configuration or the question cannot be read.
+pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, String> {
+    let site = config::load_site(directory).map_err(|fault| fault.to_string())?;
+    let policy = config::load_policy(directory, &site, &question.client).map_err(|fault| fault.to_string())?;
+    let policy = policy.ok_or_else(|| {
+        let known = directory.join("policies").join(format!("{}.yaml", question.client));
+        format!("no policy for `{}`\nwrite {}", question.client, known.display())
+    })?;
+    let zone = zones::load(&policy.timezone)?;
+    let request = imagine(question, &policy, &zone)?;
+    let command = command::parse(&request.said);
+    let resolved = if question.from.is_some() { resolve_hosts(&policy, request.address) } else { Vec::new() };
+    let case = Case { request: &request, policy: &policy, zone: &zone, resolved: &resolved, command: &command };
+    // Without an address the question is not about addresses.
+    let anywhere = Policy { from: None, ..policy.clone() };
+    let case = if question.from.is_some() { case } else { Case { policy: &anywhere, ..case } };
+    let judgement = verdict::judge(case);
+
+    let mut text = String::new();
+    let allowed = matches!(judgement.verdict, Verdict::Allow(_));
+    let _ = writeln!(text, "{}: {}", policy.client, if allowed { "allowed" } else { "refused" });
+    for finding in &judgement.findings {
+        let mark = if finding.refusal.is_some() { "no " } else { "yes" };
+        let rule = finding.rule.as_ref().map(|rule| format!("  ({rule})")).unwrap_or_default();
+        let _ = writeln!(text, "  {mark}  {}{rule}", finding.text);
+        if let Some(reason) = &finding.refusal {
+            let _ = writeln!(text, "       the client is told: {} (code {})", reason.says, reason.code);
+            if let Some(remedy) = &reason.remedy {
+                let _ = writeln!(text, "       {remedy}");
+            }
+        }
+    }
+    match &judgement.verdict {
+        Verdict::Deny(_) => Ok(Explanation { text, exit: exit::REFUSED }),
+        Verdict::Allow(permit) => {
+            let mut code = 0;
+            if let Command::Push(push) = permit.command() {
+                code = describe_push(&mut text, &site, &policy, &request, push);
+            }
+            Ok(Explanation { text, exit: code })
+        }
+    }
+}
+
+/// Adds what a push would do; the exit code says whether it could.
+fn describe_push(text: &mut String, site: &Site, policy: &Policy, request: &Request, push: &crate::decide::command::Push) -> u8 {
+    let repository = Repository::at(&policy.path);
+    let shelf = repository.look(&policy.names).unwrap_or_else(|_| Shelf::default());
+    let planned = plan::push(push, policy, &shelf, request.at).and_then(|plan| Ok((plan, child::version(&site.rsync, None)?)));
+    let (plan, version) = match planned {
+        Ok(planned) => planned,
+        Err(reason) => {
+            let _ = writeln!(text, "it could not be done now: {} (code {})", reason.detail, reason.code);
+            return reason.code.exit();
+        }
+    };
+    let run = plan.run(Places {
+        root: repository.root().to_path_buf(),
+        program: site.rsync.clone(),
+        version,
+        stage: repository.inprogress(),
+        bases: repository.bases(plan.place(), &shelf),
+        log: repository.log("ID"),
+        jailed: site.jail,
+    });
+    let _ = writeln!(text, "would run, in {}:", run.directory().display());
+    let _ = writeln!(text, "  {}", printable(run.program().as_os_str().as_encoded_bytes()));
+    for word in run.argv() {
+        let _ = writeln!(text, "    {}", printable(word.as_encoded_bytes()));
+    }
+    if site.jail {
+        let _ = writeln!(text, "in a jail that opens:");
+        for grant in run.grants() {
+            let _ = writeln!(text, "  {}  ({})", grant.path.display(), grant.access.as_str());
+        }
+    } else {
+        let _ = writeln!(text, "without a jail, since the site file says `jail: off`");
+    }
+    let _ = match (plan.is_dry(), plan.joins()) {
+        (true, _) => writeln!(text, "and publish nothing: it is a dry run"),
+        (false, true) => writeln!(text, "and wait for `complete`, to be published as {}", plan.name()),
+        (false, false) => writeln!(text, "and publish it as {}", plan.name()),
+    };
+    0
+}
+
+fn imagine(question: &Question, policy: &Policy, zone: &Zone) -> Result<Request, String> {
+    let keys = question.key.clone().or_else(|| policy.keys.as_ref()?.first().cloned());
+    let account = intake::named(&policy.user).unwrap_or(Account { name: policy.user.clone(), uid: u32::MAX });
+    let said = if question.command.is_empty() { Said::Nothing } else { Said::Command(question.command.clone()) };
+    Ok(Request {
+        at: moment(question.at.as_deref(), zone)?,
+        account,
+        address: question.from.map(|address| address.to_canonical()),
+        keys: keys.into_iter().collect(),
+        named: None,
+        said,
+    })
+}
+
+fn moment(at: Option<&str>, zone: &Zone) -> Result<DateTime<Utc>, String> {
+    let Some(text) = at else { return Ok(Utc::now()) };
+    let formats = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"];
+    let local = formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
+    let shown = printable(text.as_bytes());
+    let local = local.ok_or_else(|| format!("`{shown}` is not a time\nwrite it like 2026-11-21T03:00"))?;
+    zone.moment(local)
+        .ok_or_else(|| format!("`{shown}` does not exist in {}: clocks go forward over it\nuse a time an hour later", zone.name()))
+}

@@ -1,1 +1,0 @@
-//! One connection, from sshd to the last line of the log.

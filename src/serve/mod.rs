@@ -1,0 +1,167 @@
+//! One connection, from sshd to the last line of the log. Reads top to bottom as what happens.
+//!
+//! Nothing here writes to standard output: it belongs to rsync's protocol. What the client is told comes back as an
+//! [`Answer`], after everything that has to be remembered is on the disk.
+
+mod push;
+mod tell;
+mod transaction;
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use crate::act::config::{self, Identity};
+use crate::act::store::Repository;
+use crate::act::{intake, process, resolve, zones};
+use crate::decide::answer;
+use crate::decide::command::{self, Command};
+use crate::decide::policy::{Policy, Site, Source};
+use crate::decide::verdict::{self, Case, Denial, Permit, Verdict};
+use crate::terms::client::ClientName;
+use crate::terms::limits::RESOLVE_TIMEOUT;
+use crate::terms::reason::{Code, Reason};
+use crate::terms::record::{Outcome, PushFacts};
+use crate::terms::request::Request;
+use crate::terms::shelf::Shelf;
+
+/// What the client is told, in the end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The exit code.
+    pub exit: u8,
+    /// For standard output; only ever for a verb that is not rsync.
+    pub text: String,
+    /// For standard error, a line each.
+    pub lines: Vec<String>,
+}
+
+/// How a connection ended, for the record and for the client.
+#[derive(Debug)]
+struct End {
+    outcome: Outcome,
+    exit: u8,
+    reasons: Vec<Reason>,
+    warnings: Vec<String>,
+    push: Option<PushFacts>,
+    text: String,
+}
+
+impl End {
+    fn answered(text: String) -> Self {
+        Self { outcome: Outcome::Answered, exit: 0, reasons: Vec::new(), warnings: Vec::new(), push: None, text }
+    }
+
+    fn refused(denial: Denial) -> Self {
+        let exit = denial.first().code.exit();
+        Self { outcome: Outcome::Refused, exit, reasons: denial.into_reasons(), ..Self::answered(String::new()) }
+    }
+
+    fn stopped(reason: Reason) -> Self {
+        let outcome = match reason.code {
+            Code::Busy => Outcome::Busy,
+            Code::Unpublished => Outcome::Unpublished,
+            _ => Outcome::Failed,
+        };
+        Self { outcome, exit: reason.code.exit(), reasons: vec![reason], ..Self::answered(String::new()) }
+    }
+}
+
+/// A connection that may go on: who it is and by which rules.
+struct Session<'a> {
+    site: &'a Site,
+    policy: &'a Policy,
+    request: &'a Request,
+    id: &'a str,
+}
+
+/// Serves the connection that sshd started this process for. `named` is the client of a `command="…"` line.
+#[must_use]
+pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
+    process::close_inherited();
+    process::limit();
+    let request = intake::request(named);
+    let id = tell::record_id(&request);
+    let command = command::parse(&request.said);
+    let verb = command.as_ref().ok().map(Command::verb);
+
+    let site = match config::load_site(directory) {
+        Ok(site) => site,
+        Err(fault) => {
+            let reason = misconfigured(&fault.to_string());
+            let end = End::refused(Denial::unidentified(reason, command));
+            return tell::without_site(directory, &request, &id, verb, end);
+        }
+    };
+    let (policy, end) = match config::identify(directory, &site, &request) {
+        Identity::Unknown(reason) | Identity::Broken(reason) => (None, End::refused(Denial::unidentified(reason, command))),
+        Identity::Known(policy) => {
+            let end = judged(&site, &policy, &request, &id, &command);
+            (Some(policy), end)
+        }
+    };
+    tell::tell(directory, &site, policy.as_deref(), &request, &id, verb, end)
+}
+
+/// Decides, and does what was allowed.
+fn judged(site: &Site, policy: &Policy, request: &Request, id: &str, command: &Result<Command, Vec<Reason>>) -> End {
+    let zone = match zones::load(&policy.timezone) {
+        Ok(zone) => zone,
+        Err(what) => return End::refused(Denial::because(misconfigured(&what).rule(policy.origins.of("timezone")))),
+    };
+    let resolved = resolve_hosts(policy, request.address);
+    let case = Case { request, policy, zone: &zone, resolved: &resolved, command };
+    match verdict::judge(case).verdict {
+        Verdict::Deny(denial) => End::refused(denial),
+        Verdict::Allow(permit) => Session { site, policy, request, id }.perform(&permit).unwrap_or_else(End::stopped),
+    }
+}
+
+impl Session<'_> {
+    fn perform(&self, permit: &Permit) -> Result<End, Reason> {
+        match permit.command() {
+            Command::Push(push) => self.push(push),
+            Command::Prepare => self.prepare(),
+            Command::Complete { status } => self.complete(*status),
+            Command::Abort => self.abort(),
+            Command::Status => {
+                let (shelf, busy) = self.glance()?;
+                Ok(End::answered(answer::status(self.policy, &shelf, busy)))
+            }
+            Command::Greeting | Command::Help => Ok(End::answered(answer::greeting(self.policy, &self.glance()?.0))),
+        }
+    }
+
+    /// The shelf and whether a push is running, without making or changing anything.
+    fn glance(&self) -> Result<(Shelf, bool), Reason> {
+        match Repository::existing(&self.policy.path, self.request.account.uid) {
+            Some(repository) => Ok((repository.look(&self.policy.names)?, repository.is_busy())),
+            None => Ok((Shelf::default(), false)),
+        }
+    }
+
+    fn open(&self) -> Result<Repository, Reason> {
+        let store = &self.site.store;
+        let mount = if self.policy.path.starts_with(store) { store } else { &self.policy.path };
+        Repository::open(&self.policy.path, self.request.account.uid, self.policy.require_mount.then_some(mount))
+    }
+}
+
+/// Looks up the policy's `host:` names, unless the address is fine without them.
+pub(crate) fn resolve_hosts(policy: &Policy, address: Option<IpAddr>) -> Vec<(String, Vec<IpAddr>)> {
+    let from = policy.from.as_deref().unwrap_or_default();
+    if address.is_none_or(|address| crate::decide::address::matches(from, address, &[])) {
+        return Vec::new();
+    }
+    let hosts = from.iter().filter_map(|source| match source {
+        Source::Host(host) => Some(host.as_str()),
+        Source::Network(_) => None,
+    });
+    resolve::names(&hosts.collect::<Vec<_>>(), RESOLVE_TIMEOUT)
+}
+
+fn misconfigured(detail: &str) -> Reason {
+    Reason::new(Code::Config, "the server is not set up for this client")
+        .hint("the administrator has been told")
+        .detail(detail)
+        .remedy("mend the file; `snapgate check` looks at all of them")
+}

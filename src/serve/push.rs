@@ -1,0 +1,260 @@
+//! A push: stage, run rsync in the jail, and publish what came of it or keep it for the next try.
+
+use std::time::Instant;
+
+use chrono::Utc;
+
+use super::{End, Session};
+use crate::act::child::{self, HookEnd, Setting};
+use crate::act::jail;
+use crate::act::runlog::RunLog;
+use crate::act::store::{Held, Published, Repository, Staging, trouble};
+use crate::decide::command::Push;
+use crate::decide::outcome::{self, Disposal, Ended, Trees};
+use crate::decide::plan::{self, Places, PushPlan};
+use crate::decide::words;
+use crate::terms::reason::{Code, Reason};
+use crate::terms::record::{Outcome, PushFacts};
+use crate::terms::shelf::{Shelf, Transaction};
+
+/// What is at hand while a push is settled.
+struct Settling<'a> {
+    held: &'a Held<'a>,
+    shelf: &'a Shelf,
+    log: &'a RunLog,
+    facts: PushFacts,
+    warnings: Vec<String>,
+}
+
+impl Session<'_> {
+    pub(super) fn push(&self, push: &Push) -> Result<End, Reason> {
+        let started = Instant::now();
+        let repository = self.open()?;
+        let held = repository.hold()?;
+        let mut shelf = repository.look(&self.policy.names)?;
+        let notes = held.recover(&mut shelf, self.request.at)?;
+        let plan = plan::push(push, self.policy, &shelf, self.request.at)?;
+        let version = child::version(&self.site.rsync, Some(&repository.version_cache()))?;
+        let log = self.begin_log(&repository, &plan, &notes)?;
+        if !plan.joins() {
+            self.prepare_hooks(&repository, &log)?;
+        }
+
+        let staging = held.stage(plan.place())?;
+        let run = plan.run(Places {
+            root: repository.root().to_path_buf(),
+            program: self.site.rsync.clone(),
+            version,
+            stage: staging.path().to_path_buf(),
+            bases: repository.bases(plan.place(), &shelf),
+            log: log.path().to_path_buf(),
+            jailed: self.site.jail,
+        });
+        let enter_jail = || if self.site.jail { jail::enter(run.grants()) } else { Ok(()) };
+        let ended = match child::rsync(&run, held.rsync_lock()?, enter_jail) {
+            Ok(ended) => ended,
+            Err(reason) => {
+                staging.discard()?;
+                return Err(reason);
+            }
+        };
+        held.wait_for_rsync()?;
+
+        let said = words::read(&log.tail());
+        let facts = PushFacts {
+            place: (!plan.place().is_whole()).then(|| plan.place().to_string()),
+            seconds: started.elapsed().as_secs_f64(),
+            rsync_exit: if let Ended::Exit(status) = ended { Some(status) } else { None },
+            wire_bytes: said.wire_bytes,
+            ..PushFacts::default()
+        };
+        let mut warnings = notes;
+        warnings.extend(plan.warnings().iter().cloned());
+        warnings.extend(said.complaints.iter().map(|line| format!("rsync: {line}")));
+        let settling = Settling { held: &held, shelf: &shelf, log: &log, facts, warnings };
+        let end = self.settle(staging, &plan, ended, settling);
+        if let Ok(end) = &end {
+            log.note(Utc::now(), &format!("{}, exit {}", end.outcome.as_str(), end.exit));
+        }
+        end
+    }
+
+    /// Does with the tree what its push amounts to.
+    fn settle(&self, staging: Staging<'_>, plan: &PushPlan, ended: Ended, mut settling: Settling<'_>) -> Result<End, Reason> {
+        let trees = trees(&staging, settling.held.repository(), settling.shelf, plan.joins())?;
+        let exit = outcome::exit_code(ended);
+        let end = |outcome, exit, reasons, settling: Settling<'_>| End {
+            outcome,
+            exit,
+            reasons,
+            warnings: settling.warnings,
+            push: Some(settling.facts),
+            text: String::new(),
+        };
+        match outcome::of_push(ended, plan.is_dry(), trees) {
+            Disposal::Publish { partial } => {
+                settling.facts.partial = partial;
+                if let Some(transaction) = settling.shelf.transaction.as_ref().filter(|_| plan.joins()) {
+                    staging.join()?;
+                    settling.held.write_transaction(&Transaction {
+                        touched: self.request.at,
+                        parts: transaction.parts + 1,
+                        partial: transaction.partial || partial,
+                        ..transaction.clone()
+                    })?;
+                    return Ok(end(Outcome::Added, exit, Vec::new(), settling));
+                }
+                let published = staging.publish(plan.name().clone())?;
+                self.after_publishing(&published, &mut settling);
+                Ok(end(Outcome::Published, exit, Vec::new(), settling))
+            }
+            Disposal::SetAside(reason) => {
+                let kept = staging.set_aside()?;
+                let reason = if kept { reason } else { Reason { hint: None, ..reason } };
+                let exit = if matches!(reason.code, Code::Store) { reason.code.exit() } else { exit };
+                Ok(end(Outcome::Failed, exit, vec![reason], settling))
+            }
+            Disposal::Discard => {
+                staging.discard()?;
+                Ok(end(Outcome::Answered, exit, Vec::new(), settling))
+            }
+            Disposal::Reject(reason) => {
+                staging.discard()?;
+                let exit = if exit == 0 { reason.code.exit() } else { exit };
+                Ok(end(Outcome::Unpublished, exit, vec![reason], settling))
+            }
+        }
+    }
+
+    /// What follows a snapshot: counting it, forgetting interrupted tries, the administrator's hooks. None of it can
+    /// take the snapshot back, so what goes wrong here is a warning.
+    fn after_publishing(&self, published: &Published, settling: &mut Settling<'_>) {
+        let repository = settling.held.repository();
+        settling.facts.snapshot = Some(published.name().to_string());
+        match repository.survey(published, settling.shelf.newest.as_ref()) {
+            Ok(survey) => {
+                settling.facts.files = survey.files;
+                settling.facts.linked = survey.linked;
+                settling.facts.received = survey.files - survey.linked;
+                settling.facts.bytes = survey.bytes;
+                settling.facts.received_bytes = survey.received_bytes;
+                if survey.copied > 0 {
+                    settling.warnings.push(format!(
+                        "{} files are the same as in the last snapshot and were stored again instead of linked: \
+                         their links may be used up (EMLINK), or the client uses --ignore-times",
+                        survey.copied
+                    ));
+                }
+            }
+            Err(reason) => settling.warnings.push(reason.detail),
+        }
+        if settling.facts.partial {
+            settling.warnings.push("rsync could not read or store everything (its status 23): the snapshot is partial".to_owned());
+        }
+        if let Err(reason) = settling.held.forget_interrupted() {
+            settling.warnings.push(reason.detail);
+        }
+        settling.facts.free_bytes = repository.free_bytes();
+        for argv in &self.policy.hooks.complete {
+            if let HookEnd::Failed(how) = self.hook("complete", argv, repository, Some(published), settling.log) {
+                settling.warnings.push(format!("the complete hook `{}` failed: {how}", argv.join(" ")));
+            }
+        }
+    }
+
+    /// Publishes a completed transaction, or keeps it.
+    pub(super) fn settle_transaction(
+        &self,
+        status: Option<u8>,
+        transaction: &Transaction,
+        name: crate::terms::snapshot::SnapshotName,
+        held: &Held<'_>,
+        shelf: &Shelf,
+    ) -> Result<End, Reason> {
+        let repository = held.repository();
+        let log = self.log(repository)?;
+        let staging = held.merge_transaction()?;
+        let trees = trees(&staging, repository, shelf, false)?;
+        let seconds = (self.request.at - transaction.began).as_seconds_f64();
+        let facts = PushFacts { seconds, ..PushFacts::default() };
+        let mut settling = Settling { held, shelf, log: &log, facts, warnings: Vec::new() };
+        let (outcome, reasons) = match outcome::of_transaction(status, transaction.partial, trees) {
+            Disposal::Publish { partial } => {
+                settling.facts.partial = partial;
+                let published = staging.publish(name)?;
+                self.after_publishing(&published, &mut settling);
+                (Outcome::Published, Vec::new())
+            }
+            Disposal::SetAside(reason) => {
+                staging.set_aside()?;
+                (Outcome::Unpublished, vec![reason])
+            }
+            Disposal::Reject(reason) => {
+                staging.discard()?;
+                (Outcome::Unpublished, vec![reason])
+            }
+            Disposal::Discard => {
+                staging.discard()?;
+                (Outcome::Answered, Vec::new())
+            }
+        };
+        let exit = reasons.first().map_or(0, |reason| reason.code.exit());
+        let text = settling.facts.snapshot.as_ref().map(|name| format!("published {name}\n")).unwrap_or_default();
+        Ok(End { outcome, exit, reasons, warnings: settling.warnings, push: Some(settling.facts), text })
+    }
+
+    pub(super) fn log(&self, repository: &Repository) -> Result<RunLog, Reason> {
+        let path = repository.log(self.id);
+        RunLog::begin(path.clone()).map_err(|error| trouble("creating", &path, &error))
+    }
+
+    fn begin_log(&self, repository: &Repository, plan: &PushPlan, notes: &[String]) -> Result<RunLog, Reason> {
+        let log = self.log(repository)?;
+        let at = self.request.at;
+        let peer = self.request.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+        log.note(at, &format!("push of `{}` from {peer} into `{}`", self.policy.client, plan.place()));
+        if !self.site.jail {
+            log.note(at, "the jail is off");
+        }
+        for note in notes.iter().chain(plan.notes()).chain(plan.warnings()) {
+            log.note(at, note);
+        }
+        Ok(log)
+    }
+
+    /// Runs the hooks of `prepare`.
+    ///
+    /// # Errors
+    /// With [`Code::Hook`] when one says no; the ones after it do not run.
+    pub(super) fn prepare_hooks(&self, repository: &Repository, log: &RunLog) -> Result<(), Reason> {
+        for argv in &self.policy.hooks.prepare {
+            if let HookEnd::Failed(how) = self.hook("prepare", argv, repository, None, log) {
+                return Err(Reason::new(Code::Hook, "the server cannot take a push right now")
+                    .hint("try again later; the administrator has been told")
+                    .detail(format!("the prepare hook `{}` said no: {how}", argv.join(" ")))
+                    .remedy(format!("see its output in `{}`", log.path().display()))
+                    .rule(self.policy.origins.of("hooks")));
+            }
+        }
+        Ok(())
+    }
+
+    fn hook(&self, hook: &str, argv: &[String], repository: &Repository, published: Option<&Published>, log: &RunLog) -> HookEnd {
+        log.note(Utc::now(), &format!("{hook} hook `{}`", argv.join(" ")));
+        let inprogress = repository.inprogress();
+        let snapshot = published.map(Published::path);
+        let setting = Setting { hook, client: &self.policy.client, repository: repository.root(), inprogress: &inprogress, snapshot };
+        let end = child::hook(argv, setting, self.policy.hooks.time_limit, log.file());
+        if let HookEnd::Failed(how) = &end {
+            log.note(Utc::now(), &format!("the hook failed: {how}"));
+        }
+        end
+    }
+}
+
+/// Asks the trees. A part of a transaction may be empty; the sum is asked at `complete`.
+fn trees(staging: &Staging<'_>, repository: &Repository, shelf: &Shelf, part: bool) -> Result<Trees, Reason> {
+    let arrived_empty = !staging.has_file()?;
+    let newest_has_files = arrived_empty && !part && repository.newest_has_files(shelf)?;
+    Ok(Trees { arrived_empty, newest_has_files, store_full: repository.is_full() })
+}

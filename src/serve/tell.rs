@@ -1,0 +1,134 @@
+//! The end of a connection: the ledger, the spool, the log, a try at the mail, and only then the client's line.
+//!
+//! Nothing that goes wrong here changes how the push ended; whatever could not be done is said in the places left.
+
+use std::path::Path;
+
+use super::{Answer, End};
+use crate::act::spool::Spool;
+use crate::act::store::Repository;
+use crate::act::{detach, ledger, syslog};
+use crate::decide::line;
+use crate::decide::policy::{self, Policy, Report, Site};
+use crate::terms::reason::Reason;
+use crate::terms::record::{Mail, Outcome, Record};
+use crate::terms::request::{Request, Said};
+use crate::terms::text::printable;
+use crate::terms::verb::Verb;
+
+/// An id for a connection: unique on this machine, and in order of time.
+pub(super) fn record_id(request: &Request) -> String {
+    format!("{}-{}", request.at.format("%Y%m%dT%H%M%S%6fZ"), std::process::id())
+}
+
+/// Remembers a connection and makes the client's answer.
+pub(super) fn tell(
+    directory: &Path,
+    site: &Site,
+    policy: Option<&Policy>,
+    request: &Request,
+    id: &str,
+    verb: Option<Verb>,
+    end: End,
+) -> Answer {
+    let record = record(policy, request, id, verb, &end, !site.jail);
+    let mut lost = Vec::new();
+    let spool = Spool::open(&site.spool, request.account.uid);
+    // A repository that cannot be written to must not lose the entry: the spool has a ledger of its own.
+    let repository = policy.and_then(|policy| Repository::existing(&policy.path, request.account.uid));
+    let repository = repository.filter(|repository| may_write(policy, site) && repository.ledger().parent().is_some_and(Path::is_dir));
+    let entered = repository.is_some_and(|repository| ledger::append(&repository.ledger(), &record).is_ok());
+    match &spool {
+        Err(error) => lost.push(format!("the spool cannot be used: {error}")),
+        Ok(spool) => {
+            if !entered && let Err(error) = spool.ledger(&record) {
+                lost.push(format!("no ledger could be written: {error}"));
+            }
+            if record.mail != Mail::None
+                && let Err(error) = spool.add(&record)
+            {
+                lost.push(format!("the mail could not be spooled: {error}"));
+            }
+        }
+    }
+    if let Some(socket) = &site.syslog {
+        let _ = syslog::send(socket, &line::record_line(&record));
+        for what in &lost {
+            let _ = syslog::send(socket, &format!("id={} problem=\"{}\"", record.id, printable(what.as_bytes())));
+        }
+    }
+    if record.mail != Mail::None && spool.is_ok() {
+        // The timer tries again whatever becomes of this.
+        let _ = detach::watch(directory);
+    }
+    answer(end)
+}
+
+/// Remembers a connection whose site file cannot be used, by what is usual.
+pub(super) fn without_site(directory: &Path, request: &Request, id: &str, verb: Option<Verb>, end: End) -> Answer {
+    let record = record(None, request, id, verb, &end, false);
+    let spool = Spool::open(Path::new(policy::DEFAULT_SPOOL), request.account.uid);
+    if let Ok(spool) = &spool {
+        let _ = spool.ledger(&record);
+        let _ = spool.add(&record);
+        let _ = detach::watch(directory);
+    }
+    let _ = syslog::send(Path::new(policy::DEFAULT_SYSLOG), &line::record_line(&record));
+    answer(end)
+}
+
+/// Where a mount is missing, what stands at its place is not the repository.
+fn may_write(policy: Option<&Policy>, site: &Site) -> bool {
+    let Some(policy) = policy.filter(|policy| policy.require_mount) else { return true };
+    let mount = if policy.path.starts_with(&site.store) { &site.store } else { &policy.path };
+    crate::act::store::mounted(mount).is_ok()
+}
+
+fn record(policy: Option<&Policy>, request: &Request, id: &str, verb: Option<Verb>, end: &End, unjailed: bool) -> Record {
+    let command = match &request.said {
+        Said::Command(bytes) => printable(bytes),
+        Said::Nothing | Said::Login => String::new(),
+    };
+    Record {
+        id: id.to_owned(),
+        at: request.at,
+        result: end.outcome,
+        exit: end.exit,
+        account: printable(request.account.name.as_bytes()),
+        client: policy.map(|policy| policy.client.clone()),
+        address: request.address,
+        keys: request.keys.clone(),
+        verb,
+        command,
+        reasons: end.reasons.clone(),
+        push: end.push.clone(),
+        warnings: end.warnings.clone(),
+        unjailed,
+        mail: mail(policy.map_or(Report::Problems, |policy| policy.report), end),
+    }
+}
+
+/// Which mail a connection asks for.
+fn mail(report: Report, end: &End) -> Mail {
+    match end.outcome {
+        Outcome::Refused | Outcome::Failed | Outcome::Unpublished => Mail::Alert,
+        Outcome::Busy | Outcome::Added => Mail::None,
+        Outcome::Published | Outcome::Answered => match report {
+            Report::Always if end.outcome == Outcome::Published || !end.warnings.is_empty() => Mail::Report,
+            Report::Problems if !end.warnings.is_empty() => Mail::Report,
+            _ => Mail::None,
+        },
+    }
+}
+
+/// The client's lines: the first reason, its stable code, and what to do.
+fn answer(end: End) -> Answer {
+    let mut lines = Vec::new();
+    if let Some(reason) = end.reasons.first() {
+        let Reason { code, says, hint, .. } = reason;
+        let what = if end.outcome == Outcome::Refused { "refused: " } else { "" };
+        lines.push(format!("snapgate: {what}{says} (code {code})"));
+        lines.extend(hint.iter().map(|hint| format!("snapgate: {hint}")));
+    }
+    Answer { exit: end.exit, text: end.text, lines }
+}

@@ -1,0 +1,58 @@
+//! `prepare`, `complete`, `abort`: several pushes, one snapshot.
+
+use super::{End, Session};
+use crate::act::store::{Held, Repository};
+use crate::decide::plan;
+use crate::terms::reason::{Code, Reason};
+use crate::terms::shelf::{Shelf, Transaction};
+
+impl Session<'_> {
+    pub(super) fn prepare(&self) -> Result<End, Reason> {
+        let repository = self.open()?;
+        let held = repository.hold()?;
+        let mut shelf = repository.look(&self.policy.names)?;
+        let mut warnings = held.recover(&mut shelf, self.request.at)?;
+        // Whether the snapshot can have a name is better known now than after an hour of rsync.
+        plan::name(&self.policy.names, self.request.at, self.request.at, shelf.newest.as_ref())?;
+        self.prepare_hooks(&repository, &self.log(&repository)?)?;
+        if let Some(open) = &shelf.transaction {
+            warnings.push(format!("the transaction prepared at {} was never completed and is closed", open.began));
+        }
+        held.open_transaction(self.request.at)?;
+        Ok(End { warnings, ..End::answered("prepared: push with rsync, then say `complete`\n".to_owned()) })
+    }
+
+    pub(super) fn complete(&self, status: Option<u8>) -> Result<End, Reason> {
+        self.in_transaction("complete", |held, shelf, transaction| {
+            let name = plan::name(&self.policy.names, transaction.began, self.request.at, shelf.newest.as_ref())?;
+            self.settle_transaction(status, &transaction, name, held, shelf)
+        })
+    }
+
+    pub(super) fn abort(&self) -> Result<End, Reason> {
+        self.in_transaction("abort", |held, _, _| {
+            held.abort_transaction()?;
+            Ok(End::answered("aborted: nothing was published\n".to_owned()))
+        })
+    }
+
+    /// Goes on only where a transaction is open; changes nothing where there is none.
+    fn in_transaction(&self, verb: &str, go_on: impl FnOnce(&Held<'_>, &Shelf, Transaction) -> Result<End, Reason>) -> Result<End, Reason> {
+        let none = || {
+            Reason::new(Code::Transaction, format!("`{verb}` without `prepare`: no transaction is open"))
+                .hint("say `prepare`, push, then `complete`; a push without them is published by itself")
+        };
+        Repository::existing(&self.policy.path, self.request.account.uid).ok_or_else(none)?;
+        let repository = self.open()?;
+        if repository.look(&self.policy.names)?.transaction.is_none() {
+            return Err(none());
+        }
+        let held = repository.hold()?;
+        let mut shelf = repository.look(&self.policy.names)?;
+        let notes = held.recover(&mut shelf, self.request.at)?;
+        let transaction = shelf.transaction.clone().ok_or_else(none)?;
+        let mut end = go_on(&held, &shelf, transaction)?;
+        end.warnings.extend(notes);
+        Ok(end)
+    }
+}

@@ -1,0 +1,96 @@
+//! A mail that is written and waits. It stands as a file in the spool of the account that it is about, so whatever reads
+//! it back must take it through [`ComposedMail::checked`]: the account may have written it itself.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::limits::{MAX_MAIL_BODY, MAX_SUBJECT};
+use super::text::still_printable;
+
+/// One mail: its words and whom it is for. Addresses are not in it; the site's settings say where the audience is when it leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComposedMail {
+    /// Its number in the account's spool. With `created` it makes the Message-ID, so a mail sent twice can be told.
+    pub seq: u64,
+    /// The account in whose spool it stands; taken from the directory, not from the file.
+    #[serde(skip)]
+    pub uid: u32,
+    /// When it was written.
+    pub created: DateTime<Utc>,
+    /// Whom it is for.
+    pub audience: Audience,
+    /// The events that it tells of, counted.
+    pub events: u64,
+    /// The subject, one printable line.
+    pub subject: String,
+    /// The body, printable lines.
+    pub body: String,
+}
+
+/// Whom a mail is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Audience {
+    /// `to:` in the site file.
+    Alerts,
+    /// `reports_to:` there.
+    Reports,
+}
+
+impl ComposedMail {
+    /// The mail with nothing in it but printable text within its limits.
+    #[must_use]
+    pub fn checked(mut self, uid: u32) -> Self {
+        self.uid = uid;
+        self.subject = still_printable(&self.subject, MAX_SUBJECT);
+        self.body = printable_lines(&self.body);
+        self
+    }
+
+    /// The Message-ID: the same for the same mail, however often it is sent.
+    #[must_use]
+    pub fn message_id(&self, host: &str) -> String {
+        format!("<snapgate.{}.{}.{}@{host}>", self.created.timestamp_micros(), self.uid, self.seq)
+    }
+}
+
+/// Lines of printable text, together within [`MAX_MAIL_BODY`].
+#[must_use]
+pub fn printable_lines(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let room = MAX_MAIL_BODY.saturating_sub(out.len());
+        if room == 0 {
+            out.push_str("(cut)\n");
+            break;
+        }
+        out.push_str(&still_printable(line, room));
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forged_mail_holds_nothing_but_printable_lines() {
+        let forged = ComposedMail {
+            seq: 1,
+            uid: 0,
+            created: DateTime::UNIX_EPOCH,
+            audience: Audience::Alerts,
+            events: 1,
+            subject: "x\r\nBcc: victim@example.org".to_owned(),
+            body: format!("one\r\x1b[2J\ntwo\n{}", "y".repeat(1 << 20)),
+        };
+        let mail = forged.checked(1001);
+        assert_eq!(mail.subject, "x\\r\\nBcc: victim@example.org");
+        assert!(mail.body.starts_with("one\\r\\u{1b}[2J\ntwo\nyyy"));
+        assert!(mail.body.len() < MAX_MAIL_BODY + 64);
+        assert_eq!(mail.uid, 1001);
+        assert_eq!(mail.message_id("h"), "<snapgate.0.1001.1@h>");
+    }
+}

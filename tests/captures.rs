@@ -1,0 +1,109 @@
+//! Every command line in `tests/captures/`, as sshd handed it over from a real client, has a verdict, and it stays the same.
+//! After a change that is meant, `GOLDEN=write cargo test --test captures` writes the file anew; read the difference.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use snapgate::decide::argv::{Setup, Version, for_push};
+use snapgate::decide::command::{Command, parse};
+use snapgate::terms::request::Said;
+
+/// The captures write a byte that is not UTF-8 as a lone surrogate, which JSON readers refuse; this stands for it meanwhile.
+const FOREIGN_BYTE: char = '\u{f8ff}';
+
+#[derive(serde::Deserialize)]
+struct Capture {
+    client: String,
+    case: String,
+    command: String,
+}
+
+fn captures() -> Vec<Capture> {
+    let mut files: Vec<PathBuf> = fs::read_dir(directory()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    files.sort();
+    let read = |path: &PathBuf| {
+        let text = fs::read_to_string(path).unwrap().replace("\\udcff", &FOREIGN_BYTE.to_string());
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Capture>>()
+    };
+    files.iter().flat_map(read).collect()
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures")
+}
+
+fn bytes(capture: &Capture) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for character in capture.command.chars() {
+        if character == FOREIGN_BYTE { bytes.push(0xff) } else { bytes.extend(character.to_string().bytes()) }
+    }
+    bytes
+}
+
+/// The verdict on one line: the codes, or the place and the words that run.
+fn verdict(capture: &Capture) -> String {
+    let setup = Setup {
+        version: Version(3, 5, 0),
+        jailed: true,
+        root: PathBuf::from("/r"),
+        idle: Duration::from_secs(600),
+        link_dests: vec![PathBuf::from("/r/b")],
+        log: PathBuf::from("/r/l"),
+    };
+    match parse(&Said::Command(bytes(capture))) {
+        Err(reasons) => {
+            let told: Vec<_> = reasons.iter().map(|reason| format!("{} ({})", reason.code, reason.says)).collect();
+            format!("refuse {}", told.join("; "))
+        }
+        Ok(Command::Push(push)) => {
+            let words: Vec<_> = for_push(&push, &setup).into_iter().map(|word| word.into_string().unwrap()).collect();
+            let dry = if push.is_dry() { " dry" } else { "" };
+            let said = push.notes().iter().chain(push.warnings()).fold(String::new(), |mut all, one| {
+                write!(all, " [{one}]").unwrap();
+                all
+            });
+            format!("push `{}`{dry}: {}{said}", push.place(), words.join(" "))
+        }
+        Ok(other) => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_captured_line_has_the_verdict_that_it_had() {
+    let captures = captures();
+    assert!(captures.len() >= 490, "only {} lines were found", captures.len());
+    let mut verdicts = String::new();
+    for capture in &captures {
+        writeln!(verdicts, "{} | {} | {}", capture.client, capture.case, verdict(capture)).unwrap();
+    }
+    let golden = directory().join("verdicts.txt");
+    if std::env::var_os("GOLDEN").is_some_and(|word| word == "write") {
+        fs::write(&golden, &verdicts).unwrap();
+    }
+    let expected = fs::read_to_string(&golden).unwrap();
+    for (now, then) in verdicts.lines().zip(expected.lines()) {
+        assert_eq!(now, then);
+    }
+    assert_eq!(verdicts.lines().count(), expected.lines().count());
+}
+
+#[test]
+fn the_plainest_pushes_of_every_client_are_allowed_and_nothing_that_reads_or_hides_is() {
+    for capture in captures() {
+        let parsed = parse(&Said::Command(bytes(&capture)));
+        let name = format!("{} | {} | {}", capture.client, capture.case, capture.command);
+        if ["push -a", "push -az --delete", "push -aHAX --numeric-ids --delete", "-a h:dst/"].contains(&capture.case.as_str())
+            && !capture.command.contains("--temp-dir")
+        {
+            assert!(matches!(parsed, Ok(Command::Push(_))), "{name}");
+        }
+        if capture.command.contains("--sender") || capture.command.contains("--daemon") {
+            assert!(parsed.is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//! From an event in the spool to a mail at a real server: nothing lost, nothing twice, whatever happens in between.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use chrono::{TimeDelta, Utc};
+use nix::unistd::{Gid, Uid, chown, geteuid};
+use snapgate::act::spool::Spool;
+use snapgate::decide::policy::{Defaults, MailSettings, Origins, Site, Tls, Transport};
+use snapgate::terms::record::Record;
+use snapgate::watch::{Means, WatchReport, run, run_with};
+
+#[path = "support/smtp.rs"]
+mod smtp;
+
+use smtp::{Manner, Server, header};
+
+/// A spool, a place for mails, and the site that joins them.
+struct Place {
+    dir: tempfile::TempDir,
+    site: Site,
+}
+
+impl Place {
+    fn new(transport: impl FnOnce(&Path) -> Transport) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["spool", "mails"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let mail = MailSettings {
+            from: Some("snapgate@example.org".to_owned()),
+            to: vec!["root@example.org".to_owned()],
+            reports_to: vec!["ops@example.org".to_owned()],
+            transport: transport(dir.path()),
+            password_file: None,
+            ca_file: None,
+        };
+        let site = Site {
+            file: dir.path().join("snapgate.yaml"),
+            store: dir.path().join("store"),
+            rsync: PathBuf::from("/usr/bin/rsync"),
+            spool: dir.path().join("spool"),
+            syslog: None,
+            jail: true,
+            mail,
+            defaults: Defaults::default(),
+            origins: Origins::default(),
+        };
+        Self { dir, site }
+    }
+
+    fn with_files() -> Self {
+        Self::new(|dir| Transport::Directory(dir.join("mails")))
+    }
+
+    fn with(server: &Server) -> Self {
+        Self::new(|_| Transport::Smtp { host: "127.0.0.1".to_owned(), port: server.port, tls: Tls::None, user: None })
+    }
+
+    fn add(&self, record: &Record) {
+        Spool::open(&self.site.spool, geteuid().as_raw()).unwrap().add(record).unwrap();
+    }
+
+    fn own(&self) -> PathBuf {
+        self.site.spool.join(geteuid().to_string())
+    }
+
+    fn count(&self, name: &str) -> usize {
+        fs::read_dir(self.own().join(name)).unwrap().count()
+    }
+
+    /// The mails in the directory, in order of their names, which is the order of writing.
+    fn mails(&self) -> Vec<String> {
+        let mut paths: Vec<_> = fs::read_dir(self.dir.path().join("mails")).unwrap().flatten().map(|entry| entry.path()).collect();
+        paths.sort();
+        paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+    }
+
+    fn told(&self) -> u64 {
+        self.mails().iter().map(|mail| events(mail)).sum()
+    }
+
+    fn stop_after(&self, steps: u64, flush: bool) -> (WatchReport, bool) {
+        let left = Cell::new(steps);
+        let stopped = Cell::new(false);
+        let go_on = || {
+            stopped.set(left.get() == 0);
+            left.set(left.get().saturating_sub(1));
+            !stopped.get()
+        };
+        (run_with(&self.site, flush, &Means { now: &Utc::now, go_on: &go_on }), stopped.get())
+    }
+}
+
+fn events(mail: &str) -> u64 {
+    header(mail, "X-Snapgate-Events").unwrap().parse().unwrap()
+}
+
+fn id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("1795226400000000-{:06}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn refusal(client: &str, code: &str) -> Record {
+    serde_json::from_value(serde_json::json!({
+        "id": id(), "at": Utc::now(), "result": "refused", "exit": 77, "account": client, "client": client, "address": "203.0.113.9",
+        "command": "rsync --server . .", "mail": "alert",
+        "reasons": [{"code": code, "says": "no", "detail": "no, because of the policy",
+                     "rule": {"file": "/etc/snapgate/policies/web1.yaml", "line": 5}, "remedy": "change the policy"}],
+    }))
+    .unwrap()
+}
+
+fn report(snapshot: &str) -> Record {
+    serde_json::from_value(serde_json::json!({
+        "id": id(), "at": Utc::now(), "result": "published", "exit": 0, "account": "web1", "client": "web1", "mail": "report",
+        "push": {"snapshot": snapshot, "seconds": 1.5, "rsync_exit": 0, "files": 3, "linked": 2, "received": 1, "bytes": 300, "received_bytes": 100},
+    }))
+    .unwrap()
+}
+
+#[test]
+fn an_alert_and_a_report_reach_their_own_people() {
+    let server = Server::plain();
+    let place = Place::with(&server);
+    place.add(&refusal("web1", "window"));
+    place.add(&report("2026-11-21T02-00-00Z"));
+    let done = run(&place.site, false);
+    assert_eq!((done.counted, done.sent, done.waiting, done.problems), (2, 2, 0, Vec::new()));
+    let mut taken = server.taken();
+    taken.sort_by_key(|mail| mail.header("Subject"));
+    assert_eq!(taken[0].header("Subject").unwrap(), "[snapgate] web1: published 2026-11-21T02-00-00Z");
+    assert_eq!(taken[0].to, ["RCPT TO:<ops@example.org>"]);
+    assert_eq!(taken[1].header("Subject").unwrap(), "[snapgate] web1: refused (window)");
+    assert_eq!(taken[1].to, ["RCPT TO:<root@example.org>"]);
+    assert!(taken[1].data.contains("to allow: change the policy"), "{}", taken[1].data);
+    assert_eq!((place.count("new"), place.count("out"), place.count("tmp")), (0, 0, 0));
+}
+
+#[test]
+fn nothing_is_lost_and_the_order_is_kept_while_the_server_has_a_bad_day() {
+    let server = Server::plain();
+    let place = Place::with(&server);
+    let names = ["a", "b", "c", "d"];
+    for (name, manner) in names.iter().zip([
+        Manner::Answer("MAIL", "451 not now"),
+        Manner::HangUp("220"),
+        Manner::HangUp("DATA"),
+        Manner::Answer(".", "452 full"),
+    ]) {
+        server.behave(manner.clone());
+        place.add(&report(name));
+        let before = server.connections();
+        let done = run(&place.site, false);
+        assert_eq!((done.sent, done.problems.len()), (0, 1), "{manner:?}: {done:?}");
+        assert!(server.connections() - before <= 1, "a server that is down is not hammered");
+    }
+    assert_eq!(place.count("out"), 4);
+    server.behave(Manner::Accept);
+    let done = run(&place.site, false);
+    assert_eq!((done.sent, done.waiting), (4, 0));
+    let subjects: Vec<_> = server.taken().iter().map(|mail| mail.header("Subject").unwrap()).collect();
+    assert_eq!(subjects, names.map(|name| format!("[snapgate] web1: published {name}")));
+}
+
+#[test]
+fn while_the_server_is_down_alerts_are_counted_and_not_written() {
+    let server = Server::plain();
+    let place = Place::with(&server);
+    server.behave(Manner::HangUp("220"));
+    for index in 0..30 {
+        place.add(&refusal(&format!("c{index}"), "key"));
+        let _ = run(&place.site, index % 10 == 0);
+    }
+    assert_eq!((place.count("out"), place.count("new")), (1, 0));
+    server.behave(Manner::Accept);
+    let _ = run(&place.site, true);
+    let taken = server.taken();
+    assert_eq!((taken.len(), taken.iter().map(smtp::Taken::events).sum::<u64>()), (2, 30));
+}
+
+#[test]
+fn a_mail_that_is_refused_does_not_hold_up_others_and_is_laid_aside_after_five_days() {
+    let server = Server::plain();
+    let place = Place::with(&server);
+    server.behave(Manner::RefuseWith("poison"));
+    place.add(&report("poison"));
+    place.add(&report("good"));
+    let done = run(&place.site, false);
+    assert_eq!((done.sent, done.waiting), (1, 1));
+    let later = |days: i64| {
+        let now = move || Utc::now() + TimeDelta::days(days);
+        run_with(&place.site, false, &Means { now: &now, go_on: &|| true })
+    };
+    assert_eq!(later(4).waiting, 1);
+    assert_eq!(later(6).waiting, 0);
+    let why = fs::read_to_string(place.own().join("dead/000000000000.why")).unwrap();
+    assert!(why.starts_with("refused for 6 days") && why.contains("554"), "{why}");
+    assert!(fs::read_to_string(place.own().join("dead/000000000000.json")).unwrap().contains("poison"));
+    assert_eq!(server.taken().len(), 1);
+}
+
+#[test]
+fn a_thousand_refusals_in_a_minute_are_at_most_five_mails_that_add_up() {
+    for varied in [false, true] {
+        let place = Place::with_files();
+        let codes = ["window", "key", "address", "verb", "option", "path", "login"];
+        for index in 0..1000_usize {
+            let client = if varied { format!("c{}", index % 300) } else { "web1".to_owned() };
+            place.add(&refusal(&client, if varied { codes[index % codes.len()] } else { "window" }));
+            // The gate starts a watch each time; not every one of them is quick enough to get the lock.
+            if index % 20 == 0 {
+                let _ = run(&place.site, false);
+            }
+        }
+        let _ = run(&place.site, true);
+        assert!(place.mails().len() <= 5, "varied {varied}: {}", place.mails().len());
+        assert_eq!(place.told(), 1000, "varied {varied}");
+    }
+}
+
+#[test]
+fn a_pass_that_is_cut_off_between_any_two_steps_loses_nothing_and_counts_nothing_twice() {
+    for flush in [false, true] {
+        for first in 0.. {
+            let mut over = false;
+            // The next pass is cut off, too, at each of its steps in turn.
+            for second in [0, 1, 2, 3, 5, 8, 100] {
+                let place = Place::with_files();
+                let records =
+                    [refusal("a", "key"), report("r1"), refusal("a", "key"), refusal("b", "window"), report("r2"), refusal("c", "verb")];
+                records.iter().for_each(|record| place.add(record));
+                over = !place.stop_after(first, flush).1;
+                place.add(&refusal("d", "login"));
+                let _ = place.stop_after(second, flush);
+                let done = run(&place.site, true);
+                assert_eq!(done.problems, Vec::<String>::new());
+                assert_eq!(place.told(), 7, "cut off after {first}, then after {second}");
+                assert_eq!((place.count("new"), place.count("out")), (0, 0));
+                let mut ids = BTreeMap::new();
+                place.mails().iter().for_each(|mail| *ids.entry(header(mail, "Message-ID")).or_insert(0) += 1);
+                assert!(ids.values().all(|count| *count == 1), "{ids:?}");
+            }
+            if over {
+                assert!(first > 10, "there were {first} steps only");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn counts_that_cannot_be_read_are_laid_aside_and_waiting_mails_survive() {
+    let server = Server::plain();
+    let place = Place::with(&server);
+    server.behave(Manner::HangUp("220"));
+    place.add(&report("a"));
+    let _ = run(&place.site, false);
+    for broken in ["", "{", "{\"next\":0}", "null"] {
+        fs::write(place.own().join("state.json"), broken).unwrap();
+        let done = run(&place.site, false);
+        assert!(done.problems.iter().any(|problem| problem.contains("laid aside")), "{broken}: {done:?}");
+        assert_eq!(place.count("out"), 1);
+    }
+    fs::remove_file(place.own().join("state.json")).unwrap();
+    server.behave(Manner::Accept);
+    place.add(&report("b"));
+    assert_eq!(run(&place.site, false).sent, 2);
+}
+
+#[test]
+fn two_watches_and_a_busy_gate_at_once_tell_everything_once() {
+    let place = Place::with_files();
+    place.add(&refusal("web1", "key"));
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let _ = run(&place.site, false);
+                }
+            });
+        }
+        for index in 0..200 {
+            place.add(&refusal(&format!("c{}", index % 7), "key"));
+            place.add(&report(&index.to_string()));
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    let _ = run(&place.site, true);
+    assert_eq!(place.told(), 401);
+    assert_eq!((place.count("new"), place.count("out")), (0, 0));
+}
+
+#[test]
+fn an_event_that_came_while_another_watch_was_busy_is_not_stranded() {
+    let server = Server::plain();
+    let place = Place::with(&server);
+    server.behave(Manner::Hold);
+    place.add(&report("a"));
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| run(&place.site, false));
+        wait_for(|| server.connections() == 1);
+        place.add(&report("b"));
+        let second = run(&place.site, false);
+        assert_eq!((second.busy, second.sent), (1, 0));
+        server.behave(Manner::Accept);
+        assert_eq!(first.join().unwrap().sent, 2);
+    });
+    assert_eq!(server.taken().len(), 2);
+}
+
+#[test]
+fn with_mail_turned_off_nothing_piles_up() {
+    let place = Place::new(|_| Transport::Off);
+    place.add(&refusal("web1", "key"));
+    let done = run(&place.site, true);
+    assert_eq!((done.problems, place.count("new")), (Vec::new(), 0));
+}
+
+#[test]
+fn an_event_of_another_version_stays_and_is_reported() {
+    let place = Place::with_files();
+    place.add(&refusal("web1", "key"));
+    fs::write(place.own().join("new/0-future.json"), "{\"id\":\"0-future\",\"result\":\"teleported\"}").unwrap();
+    let done = run(&place.site, false);
+    assert_eq!((done.sent, done.problems.len()), (1, 1), "{done:?}");
+    assert!(place.own().join("new/0-future.json").exists());
+}
+
+#[test]
+fn text_from_a_client_stays_in_the_body_and_on_its_line() {
+    let server = Server::plain();
+    let place = Place::with(&server);
+    let mut record = refusal("web1", "command");
+    record.command = "rsync\r\nBcc: victim@example.org\r\n\r\n\u{1b}[2J é \u{202e}".to_owned() + &"x".repeat(100_000);
+    record.client = None;
+    record.account = "x\r\nBcc: victim@example.org".to_owned();
+    place.add(&record);
+    assert_eq!(run(&place.site, false).sent, 1);
+    let taken = server.taken().remove(0);
+    assert_eq!((taken.header("Bcc"), taken.to.len()), (None, 1), "{}", taken.data);
+    assert!(taken.data.len() < 20_000);
+}
+
+// ---- as root over the directories of others
+
+fn nobody() -> (Uid, Gid) {
+    (Uid::from_raw(65534), Gid::from_raw(65534))
+}
+
+/// The directory of an account that is not ours, as its gate would have made it.
+fn strange_account(place: &Place) -> PathBuf {
+    let home = place.site.spool.join("65534");
+    for path in [home.clone(), home.join("tmp"), home.join("new"), home.join("out"), home.join("dead")] {
+        fs::create_dir(&path).unwrap();
+        chown(&path, Some(nobody().0), Some(nobody().1)).unwrap();
+    }
+    home
+}
+
+fn write_as_nobody(path: &Path, text: &[u8]) {
+    fs::write(path, text).unwrap();
+    chown(path, Some(nobody().0), Some(nobody().1)).unwrap();
+}
+
+#[test]
+fn root_speaks_for_every_account_and_leaves_its_files_to_it() {
+    use std::os::unix::fs::MetadataExt as _;
+    if !geteuid().is_root() {
+        println!("skipped: only root looks after other accounts");
+        return;
+    }
+    let server = Server::plain();
+    let place = Place::with(&server);
+    let home = strange_account(&place);
+    server.behave(Manner::Answer("MAIL", "451 not now"));
+    write_as_nobody(&home.join("new/1.json"), &serde_json::to_vec(&refusal("web1", "key")).unwrap());
+    assert_eq!(run(&place.site, false).waiting, 1);
+    for name in ["state.json", "lock", "out/000000000000.json"] {
+        assert_eq!(fs::metadata(home.join(name)).unwrap().uid(), 65534, "{name}");
+    }
+    server.behave(Manner::Accept);
+    assert_eq!(run(&place.site, false).sent, 1);
+    assert!(server.taken()[0].header("Message-ID").unwrap().contains(".65534.0@"));
+}
+
+#[test]
+fn a_hostile_account_gets_root_to_touch_nothing_outside() {
+    use std::os::unix::fs::symlink;
+    if !geteuid().is_root() {
+        println!("skipped: only root looks after other accounts");
+        return;
+    }
+    let place = Place::with_files();
+    let home = strange_account(&place);
+    let outside = place.dir.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    let event = serde_json::to_vec(&refusal("secret", "key")).unwrap();
+    fs::write(outside.join("event.json"), &event).unwrap();
+    let new = home.join("new");
+    symlink(outside.join("event.json"), new.join("1-symlink.json")).unwrap();
+    fs::hard_link(outside.join("event.json"), new.join("2-hardlink.json")).unwrap();
+    nix::unistd::mkfifo(&new.join("3-fifo.json"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fs::create_dir(new.join("4-directory.json")).unwrap();
+    write_as_nobody(&new.join("5-huge.json"), &vec![b' '; 300 * 1024]);
+    write_as_nobody(&new.join("6-deep.json"), "[".repeat(200_000).as_bytes());
+    write_as_nobody(&new.join("7-rubbish.json"), b"\xff\x00");
+    write_as_nobody(&new.join("8-two.json"), &event);
+    fs::hard_link(new.join("8-two.json"), new.join("9-names.json")).unwrap();
+    write_as_nobody(&new.join("a-good.json"), &event);
+    symlink(&outside, home.join("out/000000000005.json")).unwrap();
+    symlink(outside.join("event.json"), home.join("tmp/state.json.1")).unwrap();
+    let begun = Instant::now();
+    let done = run(&place.site, true);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert_eq!((done.counted, done.sent), (1, 1), "{done:?}");
+    assert!(done.problems.len() >= 9, "{done:?}");
+    assert_eq!(fs::read(outside.join("event.json")).unwrap(), event);
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+    // Where it stores its counts, its lock or its mails.
+    for name in ["state.json", "lock"] {
+        fs::remove_file(home.join(name)).unwrap();
+        symlink(outside.join("made"), home.join(name)).unwrap();
+        write_as_nobody(&new.join("b-good.json"), &event);
+        assert!(!run(&place.site, true).problems.is_empty());
+        fs::remove_file(home.join(name)).unwrap();
+        fs::hard_link(outside.join("event.json"), home.join(name)).unwrap();
+        assert!(!run(&place.site, true).problems.is_empty());
+        fs::remove_file(home.join(name)).unwrap();
+        nix::unistd::mkfifo(&home.join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(!run(&place.site, true).problems.is_empty());
+        fs::remove_file(home.join(name)).unwrap();
+    }
+    fs::rename(home.join("out"), home.join("was-out")).unwrap();
+    symlink(&outside, home.join("out")).unwrap();
+    assert!(!run(&place.site, true).problems.is_empty());
+    fs::remove_dir_all(&home).unwrap();
+    symlink(&outside, &home).unwrap();
+    fs::create_dir(place.site.spool.join("not-an-account")).unwrap();
+    assert_eq!(run(&place.site, true).problems.len(), 2);
+    assert_eq!(fs::read(outside.join("event.json")).unwrap(), event);
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&fs::metadata(outside.join("event.json")).unwrap()), 0);
+}
+
+fn wait_for(what: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !what() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it never happened");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,99 @@
+//! The unix accounts that clients log in as. As root four of them are made once and stay (`make clean-accounts` removes
+//! them); as an ordinary user there is one, oneself.
+
+use std::fs;
+use std::os::unix::fs::{chown, lchown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use nix::unistd::{Gid, Group, Uid, User};
+
+use super::{mode, must};
+
+/// A unix account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Account {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its number.
+    pub(crate) uid: u32,
+    /// Its group.
+    pub(crate) gid: u32,
+    /// Its home.
+    pub(crate) home: PathBuf,
+}
+
+/// Where the homes are.
+const HOMES: &str = "/var/lib/snapgate-test";
+
+/// The group of every account that the gate serves, as in production.
+const GROUP: &str = "snapgate";
+
+/// How many accounts root gets.
+pub(crate) const COUNT: usize = 4;
+
+/// Whether root runs the tests.
+pub(crate) fn is_root() -> bool {
+    Uid::effective().is_root()
+}
+
+/// The account of that number. An ordinary user only ever has one.
+pub(crate) fn account(number: usize) -> Account {
+    static ALL: OnceLock<Vec<Account>> = OnceLock::new();
+    let all = ALL.get_or_init(|| if is_root() { (1..=COUNT).map(make).collect() } else { vec![of(&myself())] });
+    all[number % all.len()].clone()
+}
+
+/// Gives a file or directory to an account, where that is possible.
+pub(crate) fn give(path: &Path, account: &Account) {
+    if is_root() {
+        lchown(path, Some(account.uid), Some(account.gid)).unwrap();
+    }
+}
+
+/// Owners and modes as in production: the configuration is root's and readable by the accounts' group, the spool lets
+/// every account make its own directory and read no other's.
+pub(crate) fn give_to_gates(dir: &Path) {
+    let group = is_root().then(|| Group::from_name(GROUP).unwrap().expect("the group is made with the accounts").gid.as_raw());
+    let config = dir.join("config");
+    let mut paths = vec![(config.clone(), 0o750), (config.join("policies"), 0o750), (config.join("snapgate.yaml"), 0o640)];
+    paths.extend(fs::read_dir(config.join("policies")).unwrap().map(|entry| (entry.unwrap().path(), 0o640)));
+    paths.extend([(dir.join("spool"), 0o1730), (dir.join("mail"), 0o1770)]);
+    for (path, bits) in paths {
+        if is_root() {
+            chown(&path, Some(0), group).unwrap();
+        }
+        mode(&path, bits);
+    }
+    if dir.join("store").exists() {
+        mode(&dir.join("store"), 0o711);
+    }
+}
+
+fn myself() -> User {
+    User::from_uid(Uid::current()).unwrap().expect("whoever runs the tests has a name")
+}
+
+fn of(user: &User) -> Account {
+    Account { name: user.name.clone(), uid: user.uid.as_raw(), gid: user.gid.as_raw(), home: user.dir.clone() }
+}
+
+fn make(number: usize) -> Account {
+    // Two test programs may come here at once.
+    let lock = fs::File::create("/run/snapgate-test.lock").unwrap();
+    lock.lock().unwrap();
+    let name = format!("sgtest{number}");
+    if Group::from_name(GROUP).unwrap().is_none() {
+        must(Command::new("groupadd").args(["--system", GROUP]));
+    }
+    if User::from_name(&name).unwrap().is_none() {
+        fs::create_dir_all(HOMES).unwrap();
+        let home = format!("{HOMES}/{name}");
+        // `*` is no password but, unlike `!`, not a locked account, which sshd without PAM would turn away.
+        must(Command::new("useradd").args(["-p", "*", "-s", "/bin/sh", "-m", "-k", "/dev/null", "-d", &home, "-G", GROUP, &name]));
+    }
+    let user = User::from_name(&name).unwrap().expect("just made");
+    assert_ne!(user.gid, Gid::from_raw(0), "{name} is an ordinary account");
+    of(&user)
+}

@@ -1,0 +1,92 @@
+//! Processes of one server, found in `/proc`: those below its sshd, and those that have detached themselves but stand
+//! in its directory or name it. Nothing is ever found by a program's name alone.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Sends a signal to each; one that has ended meanwhile is no matter.
+pub(crate) fn signal(pids: &[u32], signal: Signal) {
+    for pid in pids {
+        let _ = kill(Pid::from_raw(i32::try_from(*pid).unwrap()), signal);
+    }
+}
+
+/// Everything below these processes.
+pub(crate) fn descendants(roots: &[u32]) -> Vec<u32> {
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for pid in all() {
+        if let Some(parent) = parent(pid) {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let mut found = Vec::new();
+    let mut open = roots.to_vec();
+    while let Some(pid) = open.pop() {
+        let below = children.remove(&pid).unwrap_or_default();
+        found.extend(&below);
+        open.extend(below);
+    }
+    found
+}
+
+/// Processes of that program whose working directory is in `dir` or whose command line names it.
+pub(crate) fn of(dir: &Path, program: &str) -> Vec<u32> {
+    let named = |pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let first = line.split(|byte| *byte == 0).next().unwrap_or_default();
+        first.ends_with(program.as_bytes())
+    };
+    all().filter(|pid| belongs(*pid, dir)).filter(named).collect()
+}
+
+/// Ends everything that a server has started.
+pub(crate) fn end_all(roots: &[u32], dir: &Path) {
+    for _ in 0..100 {
+        let mut pids = descendants(roots);
+        pids.extend(all().filter(|pid| belongs(*pid, dir) && *pid != std::process::id()));
+        pids.retain(|pid| is_alive(*pid));
+        if pids.is_empty() {
+            return;
+        }
+        signal(&pids, Signal::SIGKILL);
+        sleep(Duration::from_millis(5));
+    }
+}
+
+fn all() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// The third and fourth fields of `/proc/PID/stat`, after the name in brackets (proc(5)).
+fn stat(pid: u32) -> Option<(char, u32)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    stat(pid).map(|(_, parent)| parent)
+}
+
+/// Whether it has not ended; one that only waits to be collected has.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    stat(pid).is_some_and(|(state, _)| state != 'Z')
+}
+
+fn belongs(pid: u32, dir: &Path) -> bool {
+    let inside = |link: &str| fs::read_link(format!("/proc/{pid}/{link}")).is_ok_and(|path| path.starts_with(dir));
+    let needle = dir.as_os_str().as_bytes();
+    let names = || {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.windows(needle.len()).any(|window| window == needle)
+    };
+    inside("cwd") || inside("exe") || names()
+}

@@ -1,0 +1,48 @@
+//! What stands in a client's repository on the server.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use snapgate::terms::record::Record;
+
+/// A client's repository.
+pub(crate) struct Repository {
+    /// Its directory.
+    pub(crate) path: PathBuf,
+}
+
+impl Repository {
+    /// The names of the snapshots, oldest first; for patterns without `/`.
+    pub(crate) fn snapshots(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.path.join("snapshots")).into_iter().flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// The snapshot of that number; negative ones count from the newest.
+    pub(crate) fn snapshot(&self, number: isize) -> PathBuf {
+        let names = self.snapshots();
+        let index = if number < 0 { names.len().checked_add_signed(number) } else { usize::try_from(number).ok() };
+        let name = index.and_then(|index| names.get(index)).unwrap_or_else(|| panic!("no snapshot {number} in {names:?}"));
+        self.path.join("snapshots").join(name)
+    }
+
+    /// Where `current` points to, exactly as the link says.
+    pub(crate) fn current(&self) -> Option<String> {
+        fs::read_link(self.path.join("current")).ok().map(|path| path.into_os_string().into_string().unwrap())
+    }
+
+    /// The text of the newest run's log.
+    pub(crate) fn log(&self) -> String {
+        let mut logs: Vec<_> = fs::read_dir(self.path.join(".snapgate/logs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        logs.sort();
+        fs::read_to_string(logs.last().expect("a run's log")).unwrap()
+    }
+}
+
+/// Every line of a ledger; each has to be a record.
+pub(crate) fn read_ledger(path: &Path) -> Vec<Record> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{}: {error}: {line}", path.display()))).collect()
+}

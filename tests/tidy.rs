@@ -1,0 +1,242 @@
+//! The shape of the source: layers whose arrows point down, files that fit a reader, and nothing unsafe.
+#![cfg(test)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The layers, the lowest first. What is in none of them is a story.
+const LAYERS: [&str; 5] = ["terms", "decide", "act", "story", "cli"];
+
+/// Longer than this, a file has more than one story.
+const MAX_LINES: usize = 400;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(dir: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![root().join(dir)];
+    while let Some(path) = open.pop() {
+        for entry in fs::read_dir(&path).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "no source in {dir}");
+    found
+}
+
+fn name(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap().display().to_string()
+}
+
+/// The modules of a file, outermost first: `src/act/lock.rs` is `act`, `lock`.
+fn modules(path: &Path) -> Vec<String> {
+    let inside = path.strip_prefix(root().join("src")).unwrap().with_extension("");
+    let parts = inside.components().map(|part| part.as_os_str().to_str().unwrap().to_owned());
+    parts.filter(|part| part != "mod").collect()
+}
+
+/// Every path into the crate that a text names, as lists of words: `crate::act::{lock, log::write}` is two.
+fn paths(text: &str, here: &[String]) -> Vec<Vec<String>> {
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| [line, "\n"]).collect();
+    let mut found = Vec::new();
+    for (start, _) in code.match_indices("crate::") {
+        expand(&code[start + "crate::".len()..], &[], &mut found);
+    }
+    for (start, _) in code.match_indices("super::") {
+        let chained = code[..start].ends_with("super::");
+        let depth = 1 + code[start..].split("super::").skip(1).take_while(|rest| rest.is_empty()).count();
+        // Inside `mod tests { … }` one `super` is the file itself; counting it as the parent only ever looks too high up
+        // among siblings of the same layer, so the tests' own imports are left out.
+        if !chained && here.len() >= depth {
+            expand(&code[start + depth * "super::".len()..], &here[..here.len() - depth], &mut found);
+        }
+    }
+    found
+}
+
+/// Splits `a::{b, c::d}` into `a b` and `a c d`, as far as the text goes on being a path.
+fn expand(text: &str, before: &[String], found: &mut Vec<Vec<String>>) {
+    let word: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    let rest = &text[word.len()..];
+    let mut path = before.to_vec();
+    if !word.is_empty() {
+        path.push(word);
+    }
+    if let Some(rest) = rest.strip_prefix("::") {
+        return expand(rest, &path, found);
+    }
+    let Some(list) = rest.strip_prefix('{') else {
+        found.push(path);
+        return;
+    };
+    let (mut depth, mut start) = (0_usize, 0);
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' | '}' if depth == 0 => {
+                if !list[start..at].trim().is_empty() {
+                    expand(list[start..at].trim(), &path, found);
+                }
+                start = at + 1;
+                if c == '}' {
+                    return;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn layer(module: &str) -> usize {
+    LAYERS.iter().position(|layer| *layer == module).unwrap_or(3)
+}
+
+/// What is wrong with the imports of a file with this text.
+fn faults(here: &[String], text: &str) -> Vec<String> {
+    // Tests at the end of a file may look wherever they like.
+    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let Some(own) = here.first() else { return Vec::new() };
+    let mut faults = Vec::new();
+    for path in paths(text, here) {
+        let Some(first) = path.first() else { continue };
+        let known = LAYERS.contains(&first.as_str())
+            || root().join(format!("src/{first}.rs")).exists()
+            || root().join(format!("src/{first}")).is_dir();
+        if !known || first == "lib" || first == "main" {
+            continue;
+        }
+        if layer(first) > layer(own) {
+            faults.push(format!("`{}` points up", path.join("::")));
+        } else if layer(first) == layer(own) && own == "act" {
+            let sibling = path.get(1).filter(|second| here.get(1).is_some_and(|mine| mine != *second));
+            if let Some(sibling) = sibling.filter(|name| name.chars().next().is_some_and(char::is_lowercase)) {
+                faults.push(format!("`act::{sibling}` is a sibling: what two need is below them, or the story joins them"));
+            }
+        }
+    }
+    faults
+}
+
+#[test]
+fn arrows_point_down_and_effects_do_not_know_each_other() {
+    let mut all = Vec::new();
+    for path in sources("src") {
+        let here = modules(&path);
+        if here == ["lib"] || here == ["main"] {
+            continue;
+        }
+        all.extend(faults(&here, &fs::read_to_string(&path).unwrap()).into_iter().map(|fault| format!("{}: {fault}", name(&path))));
+    }
+    assert!(all.is_empty(), "{all:#?}");
+}
+
+#[test]
+fn the_reader_of_imports_sees_every_way_of_writing_one() {
+    let module = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    for (here, text, count) in [
+        (module(&["terms", "path"]), "use crate::decide::policy::Policy;", 1),
+        (module(&["terms", "path"]), "use crate::{terms::text, act::lock};", 1),
+        (module(&["decide", "plan"]), "use super::super::act::lock;", 1),
+        (module(&["decide", "plan"]), "fn f() { crate::cli::run() }", 1),
+        (module(&["act", "lock"]), "use super::log::write;", 1),
+        (module(&["act", "lock"]), "use crate::act::{log, mail};", 2),
+        (module(&["act", "lock"]), "use crate::decide::plan::Plan;\nuse crate::terms::path;", 0),
+        (module(&["act", "mail", "smtp"]), "use super::Mail;\nuse crate::act::mail::Mail;", 0),
+        (module(&["serve"]), "use crate::act::{lock, log};\nuse crate::decide::verdict;", 0),
+        (module(&["terms", "path"]), "// crate::act is above\n#[cfg(test)]\nmod tests { use crate::act::lock; }", 0),
+    ] {
+        assert_eq!(faults(&here, text).len(), count, "{here:?}: {text}: {:?}", faults(&here, text));
+    }
+}
+
+#[test]
+fn what_decides_touches_nothing() {
+    let effects = [
+        "std::fs",
+        "std::env",
+        "std::process",
+        "std::net::Tcp",
+        "std::net::Udp",
+        "std::os::unix::net",
+        "std::io::std",
+        "Utc::now",
+        "SystemTime::now",
+        "Instant::now",
+        "nix::",
+    ];
+    let mut all = Vec::new();
+    for path in sources("src/decide").into_iter().chain(sources("src/terms")) {
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (number, line) in code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            all.extend(
+                effects.iter().filter(|effect| line.contains(**effect)).map(|effect| format!("{}:{}: {effect}", name(&path), number + 1)),
+            );
+        }
+    }
+    assert!(all.is_empty(), "{all:#?}");
+}
+
+#[test]
+fn every_module_says_what_it_is_for_and_fits_a_reader() {
+    let mut all = Vec::new();
+    for path in sources("src").into_iter().chain(sources("tests")).chain(sources("benches")) {
+        let text = fs::read_to_string(&path).unwrap();
+        if !text.starts_with("//! ") {
+            all.push(format!("{}: begins with no `//!`", name(&path)));
+        }
+        let lines = text.lines().count();
+        if lines > MAX_LINES {
+            all.push(format!("{}: {lines} lines", name(&path)));
+        }
+    }
+    assert!(all.is_empty(), "{all:#?}");
+}
+
+#[test]
+fn nothing_is_unsafe_and_no_lint_is_switched_off_in_silence() {
+    let mut all = Vec::new();
+    for path in sources("src") {
+        for (number, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
+            let words: BTreeSet<&str> = line.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+            let code = !line.trim_start().starts_with("//");
+            if code && words.contains("unsafe") {
+                all.push(format!("{}:{}: unsafe", name(&path), number + 1));
+            }
+            if code && (line.contains("#[allow(") || line.contains("#![allow(")) {
+                all.push(format!("{}:{}: allow", name(&path), number + 1));
+            }
+        }
+    }
+    assert!(all.is_empty(), "{all:#?}");
+    assert!(fs::read_to_string(root().join("Cargo.toml")).unwrap().contains("unsafe_code = \"forbid\""));
+}
+
+#[test]
+fn every_story_of_the_whole_program_is_part_of_the_suite() {
+    let main = fs::read_to_string(root().join("tests/whole/main.rs")).unwrap();
+    for path in sources("tests/whole") {
+        let module = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(module == "main" || main.contains(&format!("mod {module};")), "tests/whole/{module}.rs is not run");
+    }
+}
+
+#[test]
+fn what_a_stranger_looks_for_first_is_there() {
+    for file in ["README.md", "CHANGELOG.md", "LICENSE", "Makefile", ".ci/run", "deny.toml", "clippy.toml", "docs/architecture.md"] {
+        assert!(root().join(file).exists(), "{file}");
+    }
+    for line in fs::read_to_string(root().join("Cargo.toml")).unwrap().lines() {
+        assert!(!line.contains("git = \""), "dependencies come from the registry: {line}");
+    }
+}

@@ -1,0 +1,18 @@
+//! Whole-program tests: the real sshd, the real rsync, the built snapgate; one file for each story. They are one
+//! program, because linking a dozen takes longer than running them: `cargo test --test whole push::` runs one story.
+#![cfg(test)]
+
+mod asking;
+mod demo;
+mod dropbear;
+mod hooks;
+mod identity;
+mod odd_trees;
+mod push;
+mod refused;
+mod resume;
+mod sshd_config;
+mod store;
+#[path = "../support/mod.rs"]
+mod support;
+mod transaction;

@@ -1,0 +1,291 @@
+//! Bad input: each is turned away with a clear line, a stable code and exit status, a record and a mail, and nothing on
+//! the disk changes.
+
+use std::path::Path;
+use std::process::Command;
+
+use chrono::{Datelike as _, Utc};
+use snapgate::terms::record::{Mail, Outcome};
+
+use crate::support::client::{Client, Ran};
+use crate::support::{ALL_VERBS, Server, Setup, tree};
+
+/// A server with one snapshot already, so that there is something that could be harmed.
+fn with_history(setup: Setup) -> Server {
+    let server = setup.start();
+    tree::small(&server.source("data"));
+    server
+}
+
+/// What every refusal has in common.
+#[track_caller]
+fn turned_away(server: &Server, code: &str, exit: i32, attempt: impl FnOnce() -> Ran) -> Ran {
+    let before = server.state();
+    let count = server.records().len();
+    let ran = attempt().refused(code, exit);
+    recorded(server, code, exit, &before, count);
+    let dir = server.path().display().to_string();
+    // The words of the client's own rsync and ssh are about the client.
+    let told: Vec<_> = ran.stderr.lines().filter(|line| line.starts_with("snapgate")).collect();
+    assert!(!told.concat().contains(&dir), "the client learns nothing about the server: {told:?}");
+    assert!(!ran.stdout.contains("snapgate:"), "standard output belongs to rsync: {}", ran.stdout);
+    ran
+}
+
+/// What stands on the server after one: as much as before, one record more, and a mail.
+#[track_caller]
+fn recorded(server: &Server, code: &str, exit: i32, before: &[String], count: usize) {
+    assert_eq!(server.state(), before, "nothing on the disk changed");
+    let records = server.records();
+    assert_eq!(records.len(), count + 1, "one record more");
+    let record = records.last().unwrap();
+    assert_eq!(i32::from(record.exit), exit);
+    assert_eq!(record.reasons.first().map(|reason| reason.code.as_str()), Some(code), "{record:?}");
+    assert!(!matches!(record.result, Outcome::Published | Outcome::Added | Outcome::Answered), "{record:?}");
+    if code != "busy" {
+        assert_eq!(record.mail, Mail::Alert);
+        let mail = server.mail(code);
+        assert!(mail.header("Subject").is_some(), "{}", mail.header);
+    }
+}
+
+fn push(client: &Client, server: &Server) -> Ran {
+    client.push(&server.path().join("source/data"), &[])
+}
+
+#[test]
+fn no_policy() {
+    let server = with_history(Setup::new().stranger("nobody"));
+    turned_away(&server, "no-policy", 77, || push(&server.client("nobody"), &server));
+}
+
+#[test]
+fn a_broken_policy() {
+    for text in ["verbs: [rsync\n", "colour: blue\n", "verbs: [rsync]\nverbs: [status]\n", "verbs: [fly]\n", "from: []\n"] {
+        let server = with_history(Setup::new().client("web1", text));
+        turned_away(&server, "config", 78, || push(&server.client("web1"), &server));
+        let mail = server.mail("config");
+        assert!(mail.body.contains("web1.yaml:"), "file and line: {}", mail.body);
+        assert!(mail.body.contains('^'), "and a caret: {}", mail.body);
+    }
+}
+
+#[test]
+fn a_policy_that_others_could_have_written() {
+    let server = with_history(Setup::new().client("web1", ""));
+    crate::support::mode(&server.config().join("policies/web1.yaml"), 0o666);
+    turned_away(&server, "config", 78, || push(&server.client("web1"), &server));
+}
+
+#[test]
+fn a_policy_over_its_size_limit_and_an_alias_bomb() {
+    let long = format!("# {}\n", "x".repeat(70_000));
+    let bomb = "from: &a [192.0.2.1]\nwhen: [*a, *a, *a]\nkeys: [*a, *a]\n";
+    for text in [long.as_str(), bomb] {
+        let server = with_history(Setup::new().client("web1", text));
+        turned_away(&server, "config", 78, || push(&server.client("web1"), &server));
+    }
+}
+
+#[test]
+fn a_broken_site_file() {
+    let server = with_history(Setup::new().client("web1", "").site("jail: perhaps\n"));
+    let before = server.state();
+    let ran = push(&server.client("web1"), &server).refused("config", 78);
+    assert!(!ran.stderr.contains("jail"), "{}", ran.stderr);
+    assert_eq!(server.state(), before);
+}
+
+#[test]
+fn a_wrong_key() {
+    let other = "SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk";
+    let server = with_history(Setup::new().client("web1", &format!("keys: [{other}]\n")));
+    let ran = push(&server.client("web1"), &server);
+    let code = server.record().reasons[0].code.as_str();
+    assert!(["key", "no-policy"].contains(&code), "{code}");
+    ran.refused(code, 77);
+    let mail = server.mail(&server.client("web1").fingerprint());
+    assert!(mail.body.contains("127.0.0.1"), "{}", mail.body);
+}
+
+#[test]
+fn a_wrong_address() {
+    let server = with_history(Setup::new().client("web1", "from: [192.0.2.0/24, \"2001:db8::/48\"]\n"));
+    turned_away(&server, "address", 77, || push(&server.client("web1"), &server));
+    let mail = server.mail("127.0.0.1");
+    assert!(mail.body.contains("web1.yaml:1"), "the rule that said no: {}", mail.body);
+}
+
+#[test]
+fn a_wrong_time() {
+    let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let far = (Utc::now().weekday().num_days_from_monday() as usize + 3) % 7;
+    let policy = format!("when: [{{ days: {}, hours: \"10:00-11:00\" }}]\ntimezone: Europe/Madrid\n", days[far]);
+    let server = with_history(Setup::new().client("web1", &policy));
+    let ran = turned_away(&server, "window", 77, || push(&server.client("web1"), &server));
+    assert!(ran.stderr.contains("10:00-11:00") && ran.stderr.contains("Europe/Madrid"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_wrong_verb() {
+    let server = with_history(Setup::new().client("web1", "verbs: [status]\n"));
+    turned_away(&server, "verb", 77, || push(&server.client("web1"), &server));
+    server.client("web1").ssh(&["prepare"]).refused("verb", 77);
+}
+
+#[test]
+fn every_rule_that_said_no_is_in_the_record_and_the_mail() {
+    let server = with_history(Setup::new().client("web1", "verbs: [status]\nfrom: [192.0.2.1]\n"));
+    push(&server.client("web1"), &server).exits(77);
+    let record = server.record();
+    let codes: Vec<_> = record.reasons.iter().map(|reason| reason.code.as_str()).collect();
+    assert!(codes.contains(&"verb") && codes.contains(&"address"), "{codes:?}");
+    let mail = server.mail("192.0.2.1");
+    assert!(mail.body.contains("verb") && mail.body.contains("127.0.0.1"), "{}", mail.body);
+}
+
+#[test]
+fn an_interactive_login() {
+    if !crate::support::accounts::is_root() {
+        return crate::support::skip("sshd cannot hand over a terminal: needs root");
+    }
+    let server = with_history(Setup::new().client("web1", ""));
+    turned_away(&server, "login", 77, || server.client("web1").login());
+}
+
+#[test]
+fn sftp_and_scp_and_other_programs() {
+    let server = with_history(Setup::new().client("web1", ALL_VERBS));
+    let web1 = server.client("web1");
+    // sshd throws away what a subsystem says on standard error, so there is only the status to see.
+    let (before, count) = (server.state(), server.records().len());
+    web1.ssh_with(&["-s"], &["sftp"]).exits(77);
+    recorded(&server, "sftp", 77, &before, count);
+    turned_away(&server, "scp", 77, || web1.ssh(&["scp", "-t", "/etc"]));
+    turned_away(&server, "scp", 77, || web1.ssh(&["scp", "-f", "/etc/passwd"]));
+    turned_away(&server, "daemon", 77, || web1.ssh(&["rsync", "--server", "--daemon", "."]));
+    for program in ["/bin/sh", "rm -rf /", "rsync-x", "sh -c 'rsync --server . .'", "/tmp/rsync --server -logDtpr . ."] {
+        let ran = web1.ssh(&[program]);
+        assert_eq!(ran.status, 77, "{program}: {ran:?}");
+    }
+    turned_away(&server, "program", 77, || web1.ssh(&["cat", "/etc/passwd"]));
+}
+
+#[test]
+fn paths_that_lead_out_and_two_destinations() {
+    let server = with_history(Setup::new().client("web1", ""));
+    let web1 = server.client("web1");
+    let from = format!("{}/", server.path().join("source/data").display());
+    for destination in ["backup:../x/", "backup:a/../../x/", "backup:.."] {
+        turned_away(&server, "path", 77, || web1.rsync(&["-a", &from, destination]));
+    }
+    turned_away(&server, "destinations", 77, || web1.ssh(&["rsync", "--server", "-logDtpre.iLsfxCIvu", ".", "a/", "b/"]));
+}
+
+#[test]
+fn a_pull() {
+    let server = with_history(Setup::new().client("web1", ""));
+    push(&server.client("web1"), &server).exits(0);
+    let to = server.source("restored").display().to_string();
+    turned_away(&server, "pull", 77, || server.client("web1").rsync(&["-a", "backup:", &to]));
+    assert!(tree::files(Path::new(&to)).is_empty());
+}
+
+#[test]
+fn options_that_are_not_for_clients() {
+    let server = with_history(Setup::new().client("web1", ""));
+    let web1 = server.client("web1");
+    for option in ["--rsync-path=rsync --log-file=/tmp/x", "--backup-dir=/tmp", "--temp-dir=/tmp", "--write-devices", "--no-such-option"] {
+        let words = ["rsync", "--server", "-logDtpre.iLsfxCIvu", option, ".", "."];
+        let ran = web1.ssh(&words);
+        assert_eq!(ran.status, 77, "{option}: {ran:?}");
+    }
+    turned_away(&server, "option", 77, || web1.ssh(&["rsync", "--server", "-logDtpre.iLsfxCIvu", "--remove-everything", ".", "."]));
+}
+
+#[test]
+fn control_bytes() {
+    let server = with_history(Setup::new().client("web1", ""));
+    let web1 = server.client("web1");
+    for command in ["rsync --server\n-logDtpr . .", "rsync\u{1b}[2J", "status\r\nX-Injected: yes", "sta\u{7f}tus"] {
+        turned_away(&server, "command", 77, || web1.ssh(&[command]));
+    }
+    for mail in server.mails() {
+        assert!(mail.header("X-Injected").is_none());
+        assert!(mail.body.chars().all(|c| c == '\n' || !c.is_control()), "{:?}", mail.body);
+    }
+    for line in server.syslog() {
+        assert!(!line.trim_end().chars().any(char::is_control), "{line:?}");
+    }
+}
+
+#[test]
+fn a_command_of_a_megabyte() {
+    let server = with_history(Setup::new().client("web1", ""));
+    let web1 = server.client("web1");
+    let word = "a".repeat(100_000);
+    turned_away(&server, "too-long", 77, || web1.ssh(&["rsync", "--server", &word]));
+    // sshd cannot even hand a whole megabyte over (the kernel's MAX_ARG_STRLEN is 128 KiB): nothing may come of it.
+    let before = server.state();
+    let words = vec![word.as_str(); 10];
+    let ran = web1.ssh(&words);
+    assert_ne!(ran.status, 0);
+    assert_eq!(server.state(), before);
+    push(&web1, &server).exits(0);
+}
+
+#[test]
+fn rsync_missing_or_failing_to_start() {
+    let missing = Setup::new().client("web1", "").site("rsync: $DIR/hooks/none\n");
+    let server = with_history(missing);
+    turned_away(&server, "rsync", 78, || push(&server.client("web1"), &server));
+
+    let server = with_history(Setup::new().client("web1", "").site("rsync: $DIR/hooks/broken\n"));
+    server.script("broken", "exit 127");
+    turned_away(&server, "rsync", 78, || push(&server.client("web1"), &server));
+
+    // One that answers and then does not start: whatever it says, nothing becomes a snapshot.
+    let server = with_history(Setup::new().client("web1", "").site("rsync: $DIR/hooks/half\n"));
+    server.script("half", "[ \"$1\" = --version ] && exec /usr/bin/rsync --version; exit 1");
+    let ran = push(&server.client("web1"), &server);
+    assert_ne!(ran.status, 0);
+    assert!(server.repository("web1").snapshots().is_empty());
+    server.mail("web1");
+}
+
+#[test]
+fn a_second_account_cannot_speak_for_a_client() {
+    if !crate::support::accounts::is_root() {
+        return crate::support::skip("one account only: needs root");
+    }
+    let forced = "ForceCommand $DIR/bin/snapgate --config $DIR/config serve --client web1\n";
+    let server = with_history(Setup::new().client("web1", "").stranger("other").unforced().sshd(forced));
+    push(&server.client("web1"), &server).exits(0);
+    turned_away(&server, "account", 77, || push(&server.client("other"), &server));
+}
+
+#[test]
+fn a_flood_of_refusals_is_a_handful_of_mails_whose_counts_add_up() {
+    let server = with_history(Setup::new().client("web1", "verbs: [status]\n"));
+    let gate = server.path().join("bin/snapgate");
+    let config = server.config();
+    // The gate itself, a thousand logins less: as the account, with the environment that sshd gives.
+    let account = server.client("web1").account();
+    let run = |_| {
+        let mut command = if crate::support::accounts::is_root() {
+            let mut command = Command::new("setpriv");
+            command.args([format!("--reuid={}", account.uid), format!("--regid={}", account.gid), "--init-groups".to_owned()]).arg(&gate);
+            command
+        } else {
+            Command::new(&gate)
+        };
+        command.env("SSH_CONNECTION", "203.0.113.9 40000 192.0.2.1 22").env("SSH_ORIGINAL_COMMAND", "prepare");
+        command.arg("--config").arg(&config).args(["serve", "--client", "web1"]);
+        assert_eq!(command.output().unwrap().status.code(), Some(77));
+    };
+    (0..100).for_each(run);
+    server.mail("203.0.113.9");
+    assert_eq!(server.records().len(), 100);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert!(server.mails().len() <= 5, "{}", server.mails().len());
+}

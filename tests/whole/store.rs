@@ -1,0 +1,199 @@
+//! A store that is not as it should be: not mounted, full, read-only, from the future.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use snapgate::terms::record::Outcome;
+
+use crate::support::{Server, Setup, accounts, must, skip, tree, until};
+
+/// A small ext4 file system of one's own, mounted as long as the value lives.
+struct Mount {
+    dir: tempfile::TempDir,
+}
+
+impl Mount {
+    /// `None`, and said so, where nothing can be mounted.
+    fn new(megabytes: u32) -> Option<Self> {
+        if !accounts::is_root() {
+            skip("a file system has to be mounted: needs root");
+            return None;
+        }
+        let dir = tempfile::Builder::new().prefix("snapgate-mount-").tempdir().unwrap();
+        crate::support::mode(dir.path(), 0o755);
+        let image = dir.path().join("image");
+        must(Command::new("truncate").arg(format!("--size={megabytes}M")).arg(&image));
+        must(Command::new("mkfs.ext4").args(["-q", "-m", "0"]).arg(&image));
+        fs::create_dir(dir.path().join("store")).unwrap();
+        let mount = Self { dir };
+        let output = Command::new("mount").args(["-o", "loop"]).arg(&image).arg(mount.store()).output().unwrap();
+        if !output.status.success() {
+            skip(&format!("no loop mounts here: {}", String::from_utf8_lossy(&output.stderr).trim()));
+            return None;
+        }
+        crate::support::mode(&mount.store(), 0o711);
+        Some(mount)
+    }
+
+    fn store(&self) -> PathBuf {
+        self.dir.path().join("store")
+    }
+
+    fn remount(&self, options: &str) {
+        must(Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(self.store()));
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // The server is dropped first, so nothing stands in it any more; a lazy one never leaves it behind.
+        let _ = Command::new("umount").arg("-l").arg(self.store()).output();
+    }
+}
+
+fn data(server: &Server) -> PathBuf {
+    let source = server.source("data");
+    tree::small(&source);
+    source
+}
+
+#[test]
+fn a_store_that_is_not_mounted_is_left_alone() {
+    let server = Setup::new().client("web1", "require_mount: true\n").start();
+    let source = data(&server);
+    let before = server.state();
+    server.client("web1").push(&source, &[]).refused("store", 75);
+    assert_eq!(server.state(), before);
+    let mail = server.mail("mount");
+    assert!(mail.body.contains("require_mount"), "{}", mail.body);
+}
+
+#[test]
+fn a_store_that_is_mounted_is_used() {
+    let Some(mount) = Mount::new(16) else { return };
+    let server = Setup::new().client("web1", "require_mount: true\n").store(&mount.store()).start();
+    server.client("web1").push(&data(&server), &[]).exits(0);
+    assert_eq!(server.repository("web1").snapshots().len(), 1);
+    drop(server);
+}
+
+#[test]
+fn a_full_store_ends_the_push_and_keeps_history() {
+    let Some(mount) = Mount::new(12) else { return };
+    let server = Setup::new().client("web1", "").store(&mount.store()).start();
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), data(&server));
+    web1.push(&source, &[]).exits(0);
+    let before = tree::listing(&repository.path.join("snapshots"));
+    tree::write(&source.join("huge"), tree::noise(1, 14_000_000));
+    let ran = web1.push(&source, &[]);
+    assert_ne!(ran.status, 0, "{ran:?}");
+    assert_eq!(tree::listing(&repository.path.join("snapshots")), before);
+    assert_eq!(repository.current(), Some(format!("snapshots/{}", repository.snapshots()[0])));
+    until("a record", || server.records().len() == 2);
+    let record = server.record();
+    assert!(matches!(record.result, Outcome::Failed | Outcome::Unpublished), "{record:?}");
+    server.mail("web1");
+    // Without the file that did not fit, the next push works again: what was set aside does not keep the store full.
+    fs::remove_file(source.join("huge")).unwrap();
+    web1.push(&source, &[]).exits(0);
+    assert_eq!(repository.snapshots().len(), 2);
+    drop(server);
+}
+
+#[test]
+fn a_store_without_a_free_byte_is_reported_all_the_same() {
+    let Some(mount) = Mount::new(12) else { return };
+    let server = Setup::new().client("web1", "").store(&mount.store()).start();
+    let source = data(&server);
+    server.client("web1").push(&source, &[]).exits(0);
+    let before = tree::listing(&server.repository("web1").path.join("snapshots"));
+    let _ = Command::new("dd").args(["if=/dev/zero", "bs=64k"]).arg(format!("of={}", mount.store().join("filler").display())).output();
+    tree::write(&source.join("more"), tree::noise(2, 200_000));
+    let ran = server.client("web1").push(&source, &[]);
+    assert_ne!(ran.status, 0, "{ran:?}");
+    assert_eq!(tree::listing(&server.repository("web1").path.join("snapshots")), before);
+    server.mail("web1");
+    drop(server);
+}
+
+#[test]
+fn a_read_only_store_is_refused_and_mailed() {
+    let Some(mount) = Mount::new(16) else { return };
+    let server = Setup::new().client("web1", "").store(&mount.store()).start();
+    let source = data(&server);
+    server.client("web1").push(&source, &[]).exits(0);
+    let before = server.state();
+    mount.remount("ro");
+    server.client("web1").push(&source, &[]).refused("store", 75);
+    assert_eq!(server.state(), before);
+    // The repository's ledger cannot be written: the record stands in the spool's.
+    let spooled = server.path().join("spool").join(server.client("web1").account().uid.to_string()).join("ledger.jsonl");
+    let records = crate::support::repository::read_ledger(&spooled);
+    assert_eq!(records.last().map(|record| record.exit), Some(75), "{}", spooled.display());
+    server.mail("store");
+    mount.remount("rw");
+    server.client("web1").push(&source, &[]).exits(0);
+    drop(server);
+}
+
+#[test]
+fn a_repository_that_is_not_the_accounts_is_refused() {
+    if !accounts::is_root() {
+        return skip("a directory has to be given to somebody else: needs root");
+    }
+    let server = Setup::new().client("web1", "").start();
+    let repository = server.repository("web1").path;
+    accounts::give(&repository, &accounts::account(3));
+    let before = server.state();
+    server.client("web1").push(&data(&server), &[]).refused("store", 75);
+    assert_eq!(server.state(), before);
+    server.mail("store");
+}
+
+#[test]
+fn a_clock_before_the_newest_snapshot_is_refused() {
+    let server = Server::start();
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), data(&server));
+    web1.push(&source, &[]).exits(0);
+    let future = repository.path.join("snapshots/2099-01-01T00-00-00Z");
+    must(Command::new("cp").arg("-a").arg(repository.snapshot(0)).arg(&future));
+    let before = server.state();
+    web1.push(&source, &[]).refused("clock", 75);
+    assert_eq!(server.state(), before);
+    server.mail("clock");
+}
+
+#[test]
+fn a_dangling_or_missing_current_is_mended_by_the_next_push() {
+    let server = Server::start();
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), data(&server));
+    web1.push(&source, &[]).exits(0);
+    let current = repository.path.join("current");
+    for broken in [None, Some("snapshots/gone")] {
+        fs::remove_file(&current).unwrap();
+        if let Some(target) = broken {
+            std::os::unix::fs::symlink(target, &current).unwrap();
+        }
+        web1.push(&source, &[]).exits(0);
+        assert_eq!(repository.current(), Some(format!("snapshots/{}", repository.snapshots().pop().unwrap())));
+        assert_eq!(tree::inode(&Path::new(&current).join("a.txt")), tree::inode(&repository.snapshot(0).join("a.txt")));
+    }
+}
+
+#[test]
+fn what_somebody_left_in_inprogress_never_reaches_a_snapshot() {
+    let server = Server::start();
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), data(&server));
+    web1.push(&source, &[]).exits(0);
+    let left = repository.path.join("inprogress");
+    let _ = fs::remove_dir_all(&left);
+    tree::write(&left.join("stray"), "not of this push\n");
+    tree::write(&left.join(".a.txt.Xy12Zq"), "orphan\n");
+    let account = web1.account();
+    for path in [left.clone(), left.join("stray"), left.join(".a.txt.Xy12Zq")] {
+        accounts::give(&path, &account);
+    }
+    web1.push(&source, &[]).exits(0);
+    assert_eq!(tree::files(&repository.snapshot(-1)), tree::files(&source));
+}
