@@ -175,15 +175,10 @@ fn kept(out: &mut String, record: &Record) {
         let _ = writeln!(out, "\nNothing was received. Earlier snapshots are as they were.");
         return;
     };
-    if push.received > 0 {
-        let _ = writeln!(
-            out,
-            "\nWhat was received ({}, {}) is kept and will not travel again. Earlier snapshots are as they were.",
-            files(push.received),
-            size(push.received_bytes)
-        );
+    if push.kept {
+        let _ = writeln!(out, "\nWhat was received is kept and will not travel again. Earlier snapshots are as they were.");
     } else {
-        let _ = writeln!(out, "\nNo file was received. Earlier snapshots are as they were.");
+        let _ = writeln!(out, "\nNothing of it is kept. Earlier snapshots are as they were.");
     }
     match push.rsync_exit {
         Some(exit) => row(out, "rsync:", &format!("exit {exit} after {}", duration(push.seconds))),

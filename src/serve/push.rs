@@ -110,13 +110,13 @@ impl Session<'_> {
             }
             Disposal::SetAside(reason) => {
                 // What did not fit is not kept: it would keep the store full, and every later push out.
-                let kept = if reason.code == Code::Store {
+                if reason.code == Code::Store {
                     staging.discard()?;
-                    false
                 } else {
-                    staging.set_aside()?
-                };
-                let reason = if kept { reason } else { Reason { hint: None, ..reason } };
+                    settling.facts.kept = staging.set_aside()?;
+                }
+                let promises = reason.code != Code::Store && !settling.facts.kept;
+                let reason = if promises { Reason { hint: None, ..reason } } else { reason };
                 let exit = if matches!(reason.code, Code::Store) { reason.code.exit() } else { exit };
                 Ok(end(Outcome::Failed, exit, vec![reason], settling))
             }
@@ -192,7 +192,7 @@ impl Session<'_> {
                 (Outcome::Published, Vec::new())
             }
             Disposal::SetAside(reason) => {
-                staging.set_aside()?;
+                settling.facts.kept = staging.set_aside()?;
                 (Outcome::Unpublished, vec![reason])
             }
             Disposal::Reject(reason) => {
