@@ -97,13 +97,10 @@ impl Spool {
         self.new.replace(&self.tmp, &name, &json)
     }
 
-    /// Appends one line to the account's own ledger, for a record that has no repository to stand in.
-    ///
-    /// # Errors
-    /// When it cannot be appended whole.
-    pub fn ledger(&self, record: &Record) -> Result<(), SpoolError> {
-        let json = serde_json::to_vec(record).map_err(|error| SpoolError::Record(error.to_string()))?;
-        self.home.append_line("ledger.jsonl", json)
+    /// The account's own ledger, for a record that has no repository to stand in.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.home.path.join("ledger.jsonl")
     }
 
     /// Where the events are, for messages.

@@ -16,6 +16,8 @@ use crate::decide::words;
 use crate::terms::reason::{Code, Reason};
 use crate::terms::record::{Outcome, PushFacts};
 use crate::terms::shelf::{Shelf, Transaction};
+use crate::terms::snapshot::SnapshotName;
+use crate::terms::text::printable;
 
 /// What is at hand while a push is settled.
 struct Settling<'a> {
@@ -32,9 +34,10 @@ impl Session<'_> {
         let repository = self.open()?;
         let held = repository.hold()?;
         let mut shelf = repository.look(&self.policy.names)?;
-        let notes = held.recover(&mut shelf, self.request.at)?;
+        // What can stop the push comes before anything is changed.
         let plan = plan::push(push, self.policy, &shelf, self.request.at)?;
         let version = child::version(&self.site.rsync, Some(&repository.version_cache()))?;
+        let notes = held.recover(&mut shelf, self.request.at)?;
         let log = self.begin_log(&repository, &plan, &notes)?;
         if !plan.joins() {
             self.prepare_hooks(&repository, &log)?;
@@ -62,7 +65,7 @@ impl Session<'_> {
 
         let said = words::read(&log.tail());
         let facts = PushFacts {
-            place: (!plan.place().is_whole()).then(|| plan.place().to_string()),
+            place: (!plan.place().is_whole()).then(|| printable(plan.place().to_string().as_bytes())),
             seconds: started.elapsed().as_secs_f64(),
             rsync_exit: if let Ended::Exit(status) = ended { Some(status) } else { None },
             wire_bytes: said.wire_bytes,
@@ -173,7 +176,7 @@ impl Session<'_> {
         &self,
         status: Option<u8>,
         transaction: &Transaction,
-        name: crate::terms::snapshot::SnapshotName,
+        name: SnapshotName,
         held: &Held<'_>,
         shelf: &Shelf,
     ) -> Result<End, Reason> {

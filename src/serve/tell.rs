@@ -41,7 +41,7 @@ pub(super) fn tell(
     match &spool {
         Err(error) => lost.push(format!("the spool cannot be used: {error}")),
         Ok(spool) => {
-            if !entered && let Err(error) = spool.ledger(&record) {
+            if !entered && let Err(error) = ledger::append(&spool.ledger(), &record) {
                 lost.push(format!("no ledger could be written: {error}"));
             }
             if record.mail != Mail::None
@@ -69,7 +69,7 @@ pub(super) fn without_site(directory: &Path, request: &Request, id: &str, verb: 
     let record = record(None, request, id, verb, &end, false);
     let spool = Spool::open(Path::new(policy::DEFAULT_SPOOL), request.account.uid);
     if let Ok(spool) = &spool {
-        let _ = spool.ledger(&record);
+        let _ = ledger::append(&spool.ledger(), &record);
         let _ = spool.add(&record);
         let _ = detach::watch(directory);
     }
