@@ -94,7 +94,11 @@ impl Spool {
         if json.len() as u64 > crate::terms::limits::MAX_EVENT {
             return Err(SpoolError::Record(format!("it has {} bytes", json.len())));
         }
-        self.new.replace(&self.tmp, &name, &json)
+        self.new.replace(&self.tmp, &name, &json)?;
+        // inotify on the site's spool sees only its own entries change; this is what wakes a path unit for an account
+        // that it does not know (systemd.path(5), PathChanged; inotify(7), IN_ATTRIB).
+        self.home.touch();
+        Ok(())
     }
 
     /// The account's own ledger, for a record that has no repository to stand in.

@@ -33,6 +33,7 @@ impl Session<'_> {
         let started = Instant::now();
         let repository = self.open()?;
         let held = repository.hold()?;
+        held.make_room()?;
         let mut shelf = repository.look(&self.policy.names)?;
         // What can stop the push comes before anything is changed.
         let plan = plan::push(push, self.policy, &shelf, self.request.at)?;

@@ -10,6 +10,7 @@ impl Session<'_> {
     pub(super) fn prepare(&self) -> Result<End, Reason> {
         let repository = self.open()?;
         let held = repository.hold()?;
+        held.make_room()?;
         let mut shelf = repository.look(&self.policy.names)?;
         // Whether the snapshot can have a name is better known now than after an hour of rsync.
         plan::name(&self.policy.names, self.request.at, self.request.at, shelf.newest.as_ref())?;

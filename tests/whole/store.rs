@@ -118,6 +118,28 @@ fn a_store_without_a_free_byte_is_reported_all_the_same() {
 }
 
 #[test]
+fn what_a_killed_gate_left_does_not_keep_the_store_full() {
+    let Some(mount) = Mount::new(12) else { return };
+    let server = Setup::new().client("web1", "").store(&mount.store()).start();
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), data(&server));
+    web1.push(&source, &[]).exits(0);
+    let uid = web1.account().uid;
+    for left in ["inprogress", ".snapgate/interrupted", ".snapgate/interrupted/1"] {
+        fs::create_dir(repository.path.join(left)).unwrap();
+        std::os::unix::fs::chown(repository.path.join(left), Some(uid), None).unwrap();
+    }
+    for left in ["inprogress/half", ".snapgate/interrupted/1/half"] {
+        let _ = Command::new("dd")
+            .args(["if=/dev/zero", "bs=64k", "count=100"])
+            .arg(format!("of={}", repository.path.join(left).display()))
+            .output();
+    }
+    web1.push(&source, &[]).exits(0);
+    assert_eq!(repository.snapshots().len(), 2);
+    drop(server);
+}
+
+#[test]
 fn a_read_only_store_is_refused_and_mailed() {
     let Some(mount) = Mount::new(16) else { return };
     let server = Setup::new().client("web1", "").store(&mount.store()).start();

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat};
+use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, fstatat, mkdirat, utimensat};
+use nix::sys::time::TimeSpec;
 use nix::unistd::{Uid, UnlinkatFlags, fchown, fsync, geteuid, unlinkat};
 
 use super::SpoolError;
@@ -169,6 +170,12 @@ impl Inside {
         }
         renamed?;
         self.sync()
+    }
+
+    /// Sets the directory's times to now, for whoever watches the directory above.
+    pub(super) fn touch(&self) {
+        // Only wakes a watch sooner than its timer would, so failing is no failure.
+        let _ = utimensat(&self.fd, ".", &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW, UtimensatFlags::FollowSymlink);
     }
 
     /// Opens (or makes) the file that is locked, for the directory's owner.

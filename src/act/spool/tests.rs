@@ -60,3 +60,17 @@ fn a_directory_that_is_not_the_accounts_own_is_refused() {
     assert!(matches!(spool(&dir.path().join("missing")), Err(SpoolError::Io { .. })));
     assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0, "nothing was made elsewhere");
 }
+
+#[test]
+fn an_event_wakes_who_watches_the_directory_above() {
+    use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+    let dir = tempfile::tempdir().unwrap();
+    let spool = spool(dir.path()).unwrap();
+    let watch = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
+    // What systemd asks for where a unit says PathChanged.
+    watch.add_watch(dir.path(), AddWatchFlags::IN_ATTRIB | AddWatchFlags::IN_CREATE).unwrap();
+    assert!(watch.read_events().is_err(), "nothing yet");
+    spool.add(&samples::refusal()).unwrap();
+    let events = watch.read_events().unwrap();
+    assert!(events.iter().any(|event| event.mask.contains(AddWatchFlags::IN_ATTRIB)));
+}
