@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 
-const ROUNDS: usize = 60;
+const ROUNDS: usize = 96;
 const PUSH: &str = "rsync --server -logDtpre.iLsfxCIvu . .";
 
 fn main() {
@@ -168,7 +168,11 @@ fn start_up(root: &Path) {
             command.arg(directory).env("SSH_ORIGINAL_COMMAND", PUSH).env("SSH_CONNECTION", "192.0.2.7 50000 192.0.2.1 22");
             command
         }));
-        for (index, mut command) in commands.into_iter().enumerate() {
+        // Each round begins with another one, so that none always comes after the same.
+        let mut commands: Vec<_> = commands.into_iter().enumerate().collect();
+        let count = commands.len();
+        commands.rotate_left(round % count);
+        for (index, mut command) in commands {
             let (time, memory) = start(&mut command);
             // The first rounds fill caches, the gate's own among them.
             if round >= 3 {
@@ -200,7 +204,7 @@ fn start_up(root: &Path) {
         ),
         None => println!("  rrsync is not installed: no ratio"),
     }
-    println!("  gate's peak memory           {:8.2} MB  (limit 4)\n", peak as f64 / 1e3);
+    println!("  gate's peak memory           {:8.2} MiB  (limit 4)\n", peak as f64 / 1024.0);
 }
 
 /// rrsync with the probe in rsync's place: the script names its rsync in a line of its own.
@@ -252,7 +256,10 @@ fn throughput(root: &Path, files: usize) {
     remote_shell(&plain, "cd / && exec $SSH_ORIGINAL_COMMAND");
     let from = format!("{}/", source.display());
     let gate = || rsync(&["-a", "--delete", "-e", &gated.display().to_string(), &from, "backup:"]);
-    let target = |number: usize| root.join(format!("plain-{number}")).display().to_string();
+    // As deep as the gate's own snapshots: each level costs rsync 3.5.0 some system calls for each file.
+    let plain_store = root.join("real/store/plain/snapshots");
+    fs::create_dir_all(&plain_store).expect("directories");
+    let target = |number: usize| plain_store.join(number.to_string()).display().to_string();
     let push = |number: usize, link: &str| {
         rsync(&[
             "-a",
@@ -264,7 +271,7 @@ fn throughput(root: &Path, files: usize) {
             &format!("backup:{}/", target(number)),
         ])
     };
-    push(0, "/nonexistent");
+    push(0, &target(9));
     gate();
     let (mut gates, mut plains) = (Vec::new(), Vec::new());
     for number in 1..=3 {

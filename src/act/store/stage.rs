@@ -102,9 +102,12 @@ impl<'a> Held<'a> {
     /// # Errors
     /// When the disk does not let it, or something is in the way.
     pub fn stage(&self, place: &SubPath) -> Result<Staging<'_>, Reason> {
-        let mark = serde_json::to_vec(&RunMark { boot: boot_id() }).unwrap_or_default();
-        let path = self.repository.run_mark();
-        fs::write(&path, mark).map_err(|error| trouble("writing", &path, &error))?;
+        // Mostly the mark is there already, and truncating a file costs more than all the reading before a push.
+        if !self.is_of_this_boot() {
+            let mark = serde_json::to_vec(&RunMark { boot: boot_id() }).unwrap_or_default();
+            let path = self.repository.run_mark();
+            fs::write(&path, mark).map_err(|error| trouble("writing", &path, &error))?;
+        }
         let mut directory = self.repository.inprogress();
         fs::create_dir(&directory).map_err(|error| trouble("creating", &directory, &error))?;
         for part in place.components() {

@@ -2,6 +2,7 @@
 //!
 //! Every walk runs while the repository is held and no rsync is left, so nothing changes underfoot.
 
+use std::collections::HashMap;
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -89,7 +90,10 @@ pub(super) fn survey(path: &Path, compare: Option<&Path>) -> io::Result<Survey> 
 
 fn count(directory: OwnedFd, compare: Option<OwnedFd>, survey: &mut Survey, depth: usize) -> io::Result<()> {
     let mut directory = Dir::from_fd(directory)?;
-    for name in names(&mut directory)? {
+    let mut compare = compare.map(Dir::from_fd).transpose()?;
+    // A directory's listing has the numbers of its inodes in it, so a link is told without asking for the old file.
+    let old: HashMap<CString, u64> = compare.as_mut().map(entries).transpose()?.unwrap_or_default().into_iter().collect();
+    for (name, inode) in entries(&mut directory)? {
         let found = stat(directory.as_fd(), &name)?;
         if kind(&found) == SFlag::S_IFDIR {
             let next = match openat(&directory, name.as_c_str(), DIRECTORY, Mode::empty()) {
@@ -105,16 +109,14 @@ fn count(directory: OwnedFd, compare: Option<OwnedFd>, survey: &mut Survey, dept
         let size = u64::try_from(found.st_size).unwrap_or(0);
         survey.files += 1;
         survey.bytes = survey.bytes.saturating_add(size);
-        // A fresh inode has one name. One with more was linked from a base, unless the push itself carries hard links;
-        // asking the old tree tells the two apart, and is only paid for where there is a doubt.
-        let old = compare.as_ref().and_then(|old| stat(old.as_fd(), &name).ok());
-        let same_inode = old.as_ref().is_some_and(|old| (old.st_dev, old.st_ino) == (found.st_dev, found.st_ino));
-        if same_inode {
+        let old_inode = old.get(&name);
+        if old_inode == Some(&inode) {
             survey.linked += 1;
             continue;
         }
         survey.received_bytes = survey.received_bytes.saturating_add(size);
-        if old.is_some_and(|old| looks_alike(&old, &found)) {
+        let was = compare.as_ref().filter(|_| old_inode.is_some()).and_then(|old| stat(old.as_fd(), &name).ok());
+        if was.is_some_and(|was| looks_alike(&was, &found)) {
             survey.copied += 1;
         }
     }
@@ -211,14 +213,20 @@ fn set_mode(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> io::Result<()> {
 }
 
 fn names(directory: &mut Dir) -> io::Result<Vec<CString>> {
-    let mut names = Vec::new();
+    Ok(entries(directory)?.into_iter().map(|(name, _)| name).collect())
+}
+
+/// Names and the numbers of their inodes.
+fn entries(directory: &mut Dir) -> io::Result<Vec<(CString, u64)>> {
+    let mut found = Vec::new();
     for entry in directory.iter() {
-        let name = entry?.file_name().to_owned();
-        if name.as_bytes() != b"." && name.as_bytes() != b".." {
-            names.push(name);
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.to_bytes() != b"." && name.to_bytes() != b".." {
+            found.push((name.to_owned(), entry.ino()));
         }
     }
-    Ok(names)
+    Ok(found)
 }
 
 fn stat(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<FileStat> {
