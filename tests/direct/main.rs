@@ -3,6 +3,9 @@
 #![cfg(test)]
 
 mod crash;
+mod history;
+mod limits;
+mod names;
 #[path = "../support/processes.rs"]
 mod processes;
 #[path = "../support/direct.rs"]
