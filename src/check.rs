@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::act::inspect::{Kind, Look, is_mount_point, look, running_uid, uid_of};
+use crate::act::inspect::{Kind, Look, is_mount_point, look, may_read, running_uid, uid_of};
 use crate::act::{config, zones};
 use crate::decide::lint::{self, Finding};
 use crate::decide::policy::{Policy, Site, Tls, Transport};
@@ -205,6 +205,7 @@ fn on_disk(policy: &Policy, site: &Site) -> Vec<Finding> {
         let message = format!("this machine has no account `{}`", policy.user);
         found.push(Finding::note(at("user"), message, "create it, or write user: and the account that the client logs in as"));
     }
+    found.extend(readable(policy, site));
     let owners: Vec<u32> = uid.into_iter().collect();
     match look(&policy.path) {
         None => {
@@ -237,6 +238,22 @@ fn on_disk(policy: &Policy, site: &Site) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// The gate runs as the client's account: it has to reach and read both files.
+fn readable(policy: &Policy, site: &Site) -> Vec<Finding> {
+    let files = [&site.file, &policy.origins.file];
+    let directories = files.iter().filter_map(|file| file.parent());
+    let all: Vec<&Path> = directories.chain(files.iter().map(|file| file.as_path())).collect();
+    let barred = all.iter().enumerate().filter(|(position, path)| {
+        !all.iter().take(*position).any(|earlier| earlier == *path) && may_read(path, &policy.user) == Some(false)
+    });
+    let found = barred.map(|(_, path)| {
+        let message = format!("the account `{}` may not read {}", policy.user, shown(path));
+        let help = "chmod o+r a file and o+x a directory, or give it to a group of the account's: the gate runs as the account";
+        Finding::wrong(policy.origins.of("user"), message, help)
+    });
+    found.collect()
 }
 
 /// Zones that the system does not know, each told once.

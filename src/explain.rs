@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 
 use crate::act::store::Repository;
 use crate::act::{child, config, intake, zones};
-use crate::decide::command::{self, Command};
+use crate::decide::command::{self, Command, Push};
 use crate::decide::plan::{self, Places};
 use crate::decide::policy::{Policy, Site};
 use crate::decide::verdict::{self, Case, Verdict};
@@ -85,7 +85,7 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Str
         Verdict::Allow(permit) => {
             let mut code = 0;
             if let Command::Push(push) = permit.command() {
-                code = describe_push(&mut text, &site, &policy, &request, push);
+                code = describe_push(&mut text, question, &site, &policy, &request, push);
             }
             Ok(Explanation { text, exit: code })
         }
@@ -93,9 +93,14 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Str
 }
 
 /// Adds what a push would do; the exit code says whether it could.
-fn describe_push(text: &mut String, site: &Site, policy: &Policy, request: &Request, push: &crate::decide::command::Push) -> u8 {
+fn describe_push(text: &mut String, question: &Question, site: &Site, policy: &Policy, request: &Request, push: &Push) -> u8 {
     let repository = Repository::at(&policy.path);
-    let shelf = repository.look(&policy.names).unwrap_or_else(|_| Shelf::default());
+    let mut shelf = repository.look(&policy.names).unwrap_or_else(|_| Shelf::default());
+    if let Some(moment) = question.at.as_ref().map(|_| request.at) {
+        // What stands there today was not there at the time that is asked about, or will not be the newest.
+        let names = repository.names(&policy.names).unwrap_or_default();
+        shelf.newest = names.into_iter().filter(|name| name.at() <= moment).max_by_key(|name| name.at());
+    }
     let planned = plan::push(push, policy, &shelf, request.at).and_then(|plan| Ok((plan, child::version(&site.rsync, None)?)));
     let (plan, version) = match planned {
         Ok(planned) => planned,

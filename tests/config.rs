@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking, its helpers too")]
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -205,6 +206,24 @@ fn a_file_that_others_could_have_written_is_not_read() {
 }
 
 #[test]
+fn a_policy_that_the_account_may_not_read_is_another_account_s() {
+    if nix::unistd::geteuid().is_root() {
+        let _ = writeln!(std::io::stderr(), "skipped: root may read everything");
+        return;
+    }
+    let settings = Settings::new("store: /srv/backups\n");
+    settings.policy("secret", &format!("user: me\nkeys: [\"{}\"]\n", key(1)));
+    settings.policy("mine", &format!("user: me\nkeys: [\"{}\"]\n", key(1)));
+    mode(&settings.path().join("policies/secret.yaml"), 0);
+    assert_eq!(known(settings.who("me", &[key(1)])), "mine");
+    assert!(broken(settings.who("secret", &[])).contains("cannot be opened: permission denied"));
+    mode(&settings.path().join("policies"), 0o311);
+    assert_eq!(known(settings.ask("me", &[], Some("mine"))), "mine", "no listing is needed");
+    assert!(broken(settings.who("me", &[key(1)])).contains("cannot be listed"));
+    mode(&settings.path().join("policies"), 0o755);
+}
+
+#[test]
 fn a_site_that_is_missing_or_empty_is_a_fault() {
     let settings = Settings::new("");
     assert!(load_site(settings.path()).unwrap_err().to_string().contains("empty"));
@@ -213,6 +232,18 @@ fn a_site_that_is_missing_or_empty_is_a_fault() {
     fs::remove_file(settings.path().join("snapgate.yaml")).unwrap();
     assert!(load_site(settings.path()).unwrap_err().to_string().contains("no site file"));
     assert!(load_site(Path::new("/nonexistent")).unwrap_err().to_string().contains("cannot be opened"));
+}
+
+#[test]
+fn a_file_that_is_made_to_cost_much_costs_little() {
+    let settings = Settings::new("store: /srv/backups\n");
+    let steps: String = (0..350).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    for deep in ["[".repeat(60_000), "{a: ".repeat(15_000), "- ".repeat(30_000), "[{".repeat(20_000), "'".repeat(60_000), steps] {
+        settings.policy("deep", &deep);
+        let begun = Instant::now();
+        assert!(load_policy(settings.path(), &settings.site(), &name("deep")).is_err());
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    }
 }
 
 #[test]
@@ -303,6 +334,11 @@ fn check_finds_what_is_wrong_on_the_disk_and_nothing_on_a_clean_one() {
     settings.policy("d", &format!("user: {account}\npath: {}\n", here("store/a/inside")));
     finds("is inside the repository of a");
     finds("several policies without keys: a, d");
+    if nix::unistd::geteuid().is_root() {
+        settings.policy("e", "user: daemon\n");
+        mode(&settings.path().join("policies/e.yaml"), 0o600);
+        finds("e.yaml:1: the account `daemon` may not read");
+    }
     settings.put("policies/web.yml", "user: x\n");
     settings.put("policies/.d.yaml.swp", "user: x\n");
     finds("web.yml: not a policy, and not read");

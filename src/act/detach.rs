@@ -7,6 +7,8 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use nix::sys::signal::{SigSet, Signal};
+
 /// Starts `snapgate --config DIR watch --detached` and comes back at once. The new process outlives this one.
 ///
 /// # Errors
@@ -15,8 +17,15 @@ pub fn watch(directory: &Path) -> io::Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--config").arg(std::path::absolute(directory)?).args(["watch", "--detached"]);
     command.env_clear().current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // Where somebody had a terminal, the kernel hangs up what is still in its session when the gate ends, which is sooner
+    // than the new process can leave it. What is spawned inherits a mask, so it never hears of that.
+    let mut hang_up = SigSet::empty();
+    hang_up.add(Signal::SIGHUP);
+    hang_up.thread_block()?;
     // Never waited for: the gate ends soon, and then init is its parent.
-    command.spawn().map(drop)
+    let spawned = command.spawn().map(drop);
+    hang_up.thread_unblock()?;
+    spawned
 }
 
 /// What the started process does first.

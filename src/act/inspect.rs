@@ -1,9 +1,10 @@
 //! Looks at what settings name: files, directories, accounts, mount points. It changes nothing and runs nothing.
 
+use std::ffi::CString;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
-use nix::unistd::User;
+use nix::unistd::{User, getgrouplist};
 
 /// What a path leads to, links followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +69,24 @@ pub fn uid_of(account: &str) -> Option<u32> {
     User::from_name(account).ok().flatten().map(|user| user.uid.as_raw())
 }
 
+/// Whether an account may read a file, or enter and read through a directory, by the permission bits of that one path.
+/// `None` when the account or the path is not known. Access control lists are not looked at.
+#[must_use]
+pub fn may_read(path: &Path, account: &str) -> Option<bool> {
+    let user = User::from_name(account).ok().flatten()?;
+    let metadata = std::fs::metadata(path).ok()?;
+    let groups = getgrouplist(&CString::new(account).ok()?, user.gid).ok()?;
+    let wanted = if metadata.is_dir() { 0o1 } else { 0o4 };
+    let shift = if metadata.uid() == user.uid.as_raw() {
+        6
+    } else if groups.iter().any(|group| group.as_raw() == metadata.gid()) {
+        3
+    } else {
+        0
+    };
+    Some(user.uid.is_root() || (metadata.mode() >> shift) & wanted != 0)
+}
+
 /// The user that this process acts as.
 #[must_use]
 pub fn running_uid() -> u32 {
@@ -96,6 +115,14 @@ mod tests {
         assert!(look(Path::new("/bin/sh")).unwrap().is_program());
         assert_eq!(look(Path::new("/dev/null")).unwrap().kind, Kind::Other);
         assert_eq!((uid_of("root"), uid_of("no-such-account")), (Some(0), None));
+        let settings = dir.path().join("settings");
+        std::fs::write(&settings, "x").unwrap();
+        let may = |mode: u32| {
+            std::fs::set_permissions(&settings, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+            may_read(&settings, "daemon").unwrap()
+        };
+        assert!(may(0o644) && may(0o604) && !may(0o640) && !may(0o600));
+        assert_eq!((may_read(&settings, "root"), may_read(&settings, "no-such-account")), (Some(true), None));
         assert!(is_mount_point(Path::new("/")) && is_mount_point(Path::new("/proc")) && !is_mount_point(dir.path()));
     }
 }

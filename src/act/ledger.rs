@@ -1,8 +1,8 @@
 //! The ledger: one JSON line for each connection, only ever appended to.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
@@ -14,15 +14,34 @@ use crate::terms::record::Record;
 /// # Errors
 /// When the file cannot be opened or written, or is anything but a file.
 pub fn append(path: &Path, record: &Record) -> io::Result<()> {
-    let mut line = serde_json::to_vec(record)?;
-    line.push(b'\n');
-    let mut file = OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("the ledger is not a file"));
+    let mut options = OpenOptions::new();
+    options.create(true).read(true).append(true).mode(0o600).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
+    let mut file = options.open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() || found.nlink() != 1 {
+        return Err(io::Error::other("the ledger is not a file of its own"));
     }
+    let mut line = Vec::new();
+    if !ends_with_newline(&file)? {
+        // A full disk or a power cut took the end of the last line; it must not take this one too.
+        line.push(b'\n');
+    }
+    serde_json::to_writer(&mut line, record)?;
+    line.push(b'\n');
     // One write of one line: appends of other processes come before or after it, never inside.
-    file.write_all(&line)?;
+    if file.write(&line)? != line.len() {
+        return Err(io::Error::other("only a part of the line was written"));
+    }
     file.sync_data()
+}
+
+fn ends_with_newline(file: &File) -> io::Result<bool> {
+    let length = file.metadata()?.len();
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.read_exact_at(&mut last, length - 1)?;
+    }
+    Ok(last == *b"\n")
 }
 
 /// The records of the ledger at `path`, oldest first. Lines that cannot be read are left out: a line may have been cut
@@ -31,4 +50,40 @@ pub fn append(path: &Path, record: &Record) -> io::Result<()> {
 pub fn read(path: &Path) -> Vec<Record> {
     let text = std::fs::read(path).unwrap_or_default();
     text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::letter::samples;
+
+    #[test]
+    fn lines_of_many_processes_stay_whole_even_after_a_torn_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ledger.jsonl");
+        append(&path, &samples::refusal()).unwrap();
+        std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + "{\"id\":\"torn").unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..25).for_each(|_| append(&path, &samples::published()).unwrap()));
+            }
+        });
+        assert_eq!(read(&path).len(), 101);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let torn = text.lines().filter(|line| !line.is_empty() && serde_json::from_str::<Record>(line).is_err()).count();
+        assert_eq!(torn, 1);
+    }
+
+    #[test]
+    fn the_ledger_is_never_written_through_a_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, victim) = (directory.path().join("ledger.jsonl"), directory.path().join("victim"));
+        std::fs::write(&victim, "").unwrap();
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        assert!(append(&path, &samples::refusal()).is_err());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::hard_link(&victim, &path).unwrap();
+        assert!(append(&path, &samples::refusal()).is_err());
+        assert_eq!(std::fs::read(&victim).unwrap(), b"");
+    }
 }

@@ -94,16 +94,17 @@ impl Spool {
         if json.len() as u64 > crate::terms::limits::MAX_EVENT {
             return Err(SpoolError::Record(format!("it has {} bytes", json.len())));
         }
-        self.new.replace(&self.tmp, &name, &json)
+        self.new.replace(&self.tmp, &name, &json)?;
+        // inotify on the site's spool sees only its own entries change; this is what wakes a path unit for an account
+        // that it does not know (systemd.path(5), PathChanged; inotify(7), IN_ATTRIB).
+        self.home.touch();
+        Ok(())
     }
 
-    /// Appends one line to the account's own ledger, for a record that has no repository to stand in.
-    ///
-    /// # Errors
-    /// When it cannot be appended whole.
-    pub fn ledger(&self, record: &Record) -> Result<(), SpoolError> {
-        let json = serde_json::to_vec(record).map_err(|error| SpoolError::Record(error.to_string()))?;
-        self.home.append_line("ledger.jsonl", json)
+    /// The account's own ledger, for a record that has no repository to stand in.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.home.path.join("ledger.jsonl")
     }
 
     /// Where the events are, for messages.

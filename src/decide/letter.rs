@@ -59,6 +59,9 @@ fn alert(section: &Section) -> String {
     let Some(sample) = section.samples.first() else {
         return format!("{} of which no details were kept.\n", events(section.count));
     };
+    if section.key.is_none() {
+        let _ = writeln!(out, "{} from more clients, addresses and reasons than can be told apart. Examples:\n", events(section.count));
+    }
     let _ = writeln!(out, "{}\n", first_line(sample));
     facts(&mut out, section, sample);
     reasons(&mut out, &sample.reasons);
@@ -68,7 +71,8 @@ fn alert(section: &Section) -> String {
     if !others.is_empty() {
         let _ = writeln!(out, "\nAlso among them:");
         for other in others {
-            let _ = writeln!(out, "  {}  {}", moment(other.at), tried(other));
+            let kind = if section.key.is_none() { format!("{}: ", sample_kind(other)) } else { String::new() };
+            let _ = writeln!(out, "  {}  {kind}{}", moment(other.at), tried(other));
         }
     }
     out
@@ -79,6 +83,10 @@ fn first_line(record: &Record) -> String {
     let who = who(record);
     let code = record.reasons.first().map(|reason| reason.code);
     match (record.result, code) {
+        // First: what was published is a backup, whatever went wrong afterwards.
+        (Outcome::Published | Outcome::Added | Outcome::Answered, _) => {
+            format!("Look into it: {who} was served ({}), but not everything went well.", record.result.as_str())
+        }
         (_, Some(Code::Config)) => format!("Act: {who} cannot back up, because the configuration of this server is not usable."),
         (_, Some(Code::Rsync)) => format!("Act: {who} cannot back up, because rsync does not run on this server."),
         (_, Some(Code::Jail)) => format!("Act: {who} cannot back up, because the kernel of this server cannot confine rsync."),
@@ -91,9 +99,6 @@ fn first_line(record: &Record) -> String {
         (Outcome::Failed, _) => format!("Look into it: a push of {who} failed. No snapshot was made."),
         (Outcome::Busy, _) => format!("No need to act: {who} was told to come again later."),
         (Outcome::Refused, _) => format!("{who} was refused, and nothing was changed. No need to act unless it was legitimate."),
-        (Outcome::Published | Outcome::Added | Outcome::Answered, _) => {
-            format!("Look into it: {who} was served ({}), but not everything went well.", record.result.as_str())
-        }
     }
 }
 
@@ -170,15 +175,10 @@ fn kept(out: &mut String, record: &Record) {
         let _ = writeln!(out, "\nNothing was received. Earlier snapshots are as they were.");
         return;
     };
-    if push.received > 0 {
-        let _ = writeln!(
-            out,
-            "\nWhat was received ({}, {}) is kept and will not travel again. Earlier snapshots are as they were.",
-            files(push.received),
-            size(push.received_bytes)
-        );
+    if push.kept {
+        let _ = writeln!(out, "\nWhat was received is kept and will not travel again. Earlier snapshots are as they were.");
     } else {
-        let _ = writeln!(out, "\nNo file was received. Earlier snapshots are as they were.");
+        let _ = writeln!(out, "\nNothing of it is kept. Earlier snapshots are as they were.");
     }
     match push.rsync_exit {
         Some(exit) => row(out, "rsync:", &format!("exit {exit} after {}", duration(push.seconds))),
@@ -214,11 +214,15 @@ fn digest(sections: &[Section], total: u64) -> String {
 
 fn kind(section: &Section) -> String {
     let Some(sample) = section.samples.first() else { return "no details".to_owned() };
-    let Some(key) = &section.key else {
+    if section.key.is_none() {
         return "from more clients, addresses and reasons than can be told apart; examples below".to_owned();
-    };
-    let code = key.code.map(|code| format!(" ({code})")).unwrap_or_default();
-    format!("{}: {}{code} from {}", who(sample), sample.result.as_str(), origin(sample))
+    }
+    sample_kind(sample)
+}
+
+fn sample_kind(record: &Record) -> String {
+    let code = record.reasons.first().map(|reason| format!(" ({})", reason.code)).unwrap_or_default();
+    format!("{}: {}{code} from {}", who(record), record.result.as_str(), origin(record))
 }
 
 // ---- reports

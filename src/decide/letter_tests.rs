@@ -51,7 +51,7 @@ fn a_failure_says_what_to_do_and_that_the_data_was_kept() {
     let body = mail.body;
     assert!(body.starts_with("Act: web1 could not back up, because something is wrong with the store.\n"), "{body}");
     assert!(body.contains("    to mend:  make room on /srv/backups\n"), "{body}");
-    assert!(body.contains("What was received (40 files, 1.2 MB (1,234,567 bytes)) is kept and will not travel again."), "{body}");
+    assert!(body.contains("What was received is kept and will not travel again."), "{body}");
     assert!(body.contains("rsync:   exit 12 after 1m 23s\n"), "{body}");
     assert!(body.contains("  rsync: [receiver] write failed on \"x\": No space left on device (28)\n"), "{body}");
 }
@@ -103,6 +103,29 @@ fn a_digest_lists_every_kind_with_its_count_and_puts_faults_first() {
     assert!(mail.body.contains("  1.    998 x web1: refused (window) from 203.0.113.9\n"), "{}", mail.body);
     assert!(mail.body.contains("  2.      2 x web1: failed (store) from 203.0.113.9\n"), "{}", mail.body);
     assert!(mail.body.contains("When:    998 times, 2026-11-21 02:00:00 UTC to 2026-11-21 02:16:37 UTC\n"), "{}", mail.body);
+}
+
+#[test]
+fn what_could_not_be_told_apart_says_so_and_shows_examples() {
+    let mut common = section(samples::refusal(), 936);
+    common.key = None;
+    common.samples.push(samples::failure());
+    let mail = mail(About::Alert(vec![common]));
+    assert_eq!(mail.subject, "[snapgate] many clients: refusals and failures");
+    assert!(
+        mail.body.starts_with("936 refusals and failures from more clients, addresses and reasons than can be told apart."),
+        "{}",
+        mail.body
+    );
+    assert!(mail.body.contains("  2026-11-21 02:00:00 UTC  web1: failed (store) from 203.0.113.9: rsync --server"), "{}", mail.body);
+}
+
+#[test]
+fn what_was_published_is_never_called_no_backup() {
+    let mut record = samples::published();
+    record.reasons = vec![Reason::new(Code::Hook, "a hook failed")];
+    let mail = mail(About::Alert(vec![section(record, 1)]));
+    assert!(mail.body.starts_with("Look into it: web1 was served (published), but not everything went well."), "{}", mail.body);
 }
 
 #[test]

@@ -278,8 +278,9 @@ fn is_within(at: DateTime<Utc>, now: DateTime<Utc>, span: Duration) -> bool {
 /// The record with every text and list within what a mail tells, and printable although it should be already.
 fn trimmed(mut record: Record) -> Record {
     let cut = |text: &mut String| {
-        // Nearly always it is fine as it is, and this is done to every sample at every step.
-        if text.len() > MAX_TOLD_TEXT || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        // Nearly always it is fine as it is, or was cut here before; and this is done to every sample at every step.
+        let plain = |byte: u8| (b' '..=b'~').contains(&byte);
+        if text.len() > MAX_TOLD_TEXT + 1 + '…'.len_utf8() || !text.trim_end_matches('…').bytes().all(plain) {
             *text = still_printable(text, MAX_TOLD_TEXT);
         }
     };

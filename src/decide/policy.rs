@@ -22,9 +22,6 @@ mod values;
 pub use read::{Defaults, read_policy};
 pub use site::read_site;
 
-/// What `options: {allow: […]}` may name.
-pub const ALLOWABLE_OPTIONS: [&str; 2] = ["owner", "group"];
-
 /// `spool:` where no site file says it.
 pub const DEFAULT_SPOOL: &str = "/var/spool/snapgate";
 

@@ -6,9 +6,11 @@
 mod fault;
 mod guard;
 mod shape;
+mod table;
 
 pub use fault::{Fault, Wrong};
-pub use shape::{List, Nothing, OneOrMany, Table, TableOf, Text, TextOrList, Truth, Word, wrong};
+pub use shape::{List, Nothing, OneOrMany, Text, TextOrList, Truth, Word, wrong};
+pub use table::{Table, TableOf};
 
 use std::path::Path;
 

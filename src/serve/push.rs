@@ -16,6 +16,8 @@ use crate::decide::words;
 use crate::terms::reason::{Code, Reason};
 use crate::terms::record::{Outcome, PushFacts};
 use crate::terms::shelf::{Shelf, Transaction};
+use crate::terms::snapshot::SnapshotName;
+use crate::terms::text::printable;
 
 /// What is at hand while a push is settled.
 struct Settling<'a> {
@@ -31,10 +33,12 @@ impl Session<'_> {
         let started = Instant::now();
         let repository = self.open()?;
         let held = repository.hold()?;
+        held.make_room()?;
         let mut shelf = repository.look(&self.policy.names)?;
-        let notes = held.recover(&mut shelf, self.request.at)?;
+        // What can stop the push comes before anything is changed.
         let plan = plan::push(push, self.policy, &shelf, self.request.at)?;
         let version = child::version(&self.site.rsync, Some(&repository.version_cache()))?;
+        let notes = held.recover(&mut shelf, self.request.at)?;
         let log = self.begin_log(&repository, &plan, &notes)?;
         if !plan.joins() {
             self.prepare_hooks(&repository, &log)?;
@@ -62,7 +66,7 @@ impl Session<'_> {
 
         let said = words::read(&log.tail());
         let facts = PushFacts {
-            place: (!plan.place().is_whole()).then(|| plan.place().to_string()),
+            place: (!plan.place().is_whole()).then(|| printable(plan.place().to_string().as_bytes())),
             seconds: started.elapsed().as_secs_f64(),
             rsync_exit: if let Ended::Exit(status) = ended { Some(status) } else { None },
             wire_bytes: said.wire_bytes,
@@ -109,8 +113,14 @@ impl Session<'_> {
                 Ok(end(Outcome::Published, exit, Vec::new(), settling))
             }
             Disposal::SetAside(reason) => {
-                let kept = staging.set_aside()?;
-                let reason = if kept { reason } else { Reason { hint: None, ..reason } };
+                // What did not fit is not kept: it would keep the store full, and every later push out.
+                if reason.code == Code::Store {
+                    staging.discard()?;
+                } else {
+                    settling.facts.kept = staging.set_aside()?;
+                }
+                let promises = reason.code != Code::Store && !settling.facts.kept;
+                let reason = if promises { Reason { hint: None, ..reason } } else { reason };
                 let exit = if matches!(reason.code, Code::Store) { reason.code.exit() } else { exit };
                 Ok(end(Outcome::Failed, exit, vec![reason], settling))
             }
@@ -167,7 +177,7 @@ impl Session<'_> {
         &self,
         status: Option<u8>,
         transaction: &Transaction,
-        name: crate::terms::snapshot::SnapshotName,
+        name: SnapshotName,
         held: &Held<'_>,
         shelf: &Shelf,
     ) -> Result<End, Reason> {
@@ -186,7 +196,7 @@ impl Session<'_> {
                 (Outcome::Published, Vec::new())
             }
             Disposal::SetAside(reason) => {
-                staging.set_aside()?;
+                settling.facts.kept = staging.set_aside()?;
                 (Outcome::Unpublished, vec![reason])
             }
             Disposal::Reject(reason) => {

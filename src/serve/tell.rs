@@ -51,7 +51,7 @@ pub(super) fn tell(
     let entered = repository.is_some_and(|repository| ledger::append(&repository.ledger(), &record).is_ok());
     if let Ok(spool) = &spool
         && !entered
-        && let Err(error) = spool.ledger(&record)
+        && let Err(error) = ledger::append(&spool.ledger(), &record)
     {
         lost.push(format!("no ledger could be written: {error}"));
     }
@@ -74,7 +74,7 @@ pub(super) fn without_site(directory: &Path, request: &Request, id: &str, verb: 
     let spool = Spool::open(Path::new(policy::DEFAULT_SPOOL), request.account.uid);
     if let Ok(spool) = &spool {
         let _ = spool.add(&record);
-        let _ = spool.ledger(&record);
+        let _ = ledger::append(&spool.ledger(), &record);
         let _ = detach::watch(directory);
     }
     let _ = syslog::send(Path::new(policy::DEFAULT_SYSLOG), &line::record_line(&record));

@@ -10,10 +10,11 @@ impl Session<'_> {
     pub(super) fn prepare(&self) -> Result<End, Reason> {
         let repository = self.open()?;
         let held = repository.hold()?;
+        held.make_room()?;
         let mut shelf = repository.look(&self.policy.names)?;
-        let mut warnings = held.recover(&mut shelf, self.request.at)?;
         // Whether the snapshot can have a name is better known now than after an hour of rsync.
         plan::name(&self.policy.names, self.request.at, self.request.at, shelf.newest.as_ref())?;
+        let mut warnings = held.recover(&mut shelf, self.request.at)?;
         self.prepare_hooks(&repository, &self.log(&repository)?)?;
         if let Some(open) = &shelf.transaction {
             warnings.push(format!("the transaction prepared at {} was never completed and is closed", open.began));

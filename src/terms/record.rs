@@ -132,6 +132,9 @@ pub struct PushFacts {
     /// Bytes free on the store afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free_bytes: Option<u64>,
+    /// Whether what arrived was not published and is kept for the next try.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
     /// Whether rsync left something out (its 23).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,

@@ -101,6 +101,3 @@ impl Zone {
         candidates.filter(|at| self.local(*at) == local).min()
     }
 }
-
-#[cfg(test)]
-mod tests;

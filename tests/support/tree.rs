@@ -57,6 +57,14 @@ pub(crate) fn listing(root: &Path) -> Vec<String> {
     lines
 }
 
+/// Two listings have to be the same; shows the lines that are not.
+#[track_caller]
+pub(crate) fn same(now: &[String], before: &[String]) {
+    let missing: Vec<_> = before.iter().filter(|line| !now.contains(line)).collect();
+    let new: Vec<_> = now.iter().filter(|line| !before.contains(line)).collect();
+    assert!(missing.is_empty() && new.is_empty(), "gone or changed: {missing:#?}\nnew: {new:#?}");
+}
+
 /// Every path in a tree that is no directory, below its root.
 pub(crate) fn files(root: &Path) -> Vec<PathBuf> {
     let mut paths = Vec::new();

@@ -121,7 +121,7 @@ fn a_dry_run_and_a_listing_publish_nothing() {
     web1.push(&source, &[]).exits(0);
     let before = server.state();
     web1.push(&source, &["-n"]);
-    assert_eq!(server.state(), before);
+    tree::same(&server.state(), &before);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn an_empty_tree_after_a_full_one_publishes_nothing_and_is_mailed() {
     // A source that is missing looks the same from the server, which ends with 0 (the client with 23).
     let ran = web1.rsync(&["-a", &format!("{}/gone/", source.display()), "backup:"]);
     assert_ne!(ran.status, 0);
-    assert_eq!(tree::listing(&repository.path.join("snapshots")), before);
+    tree::same(&tree::listing(&repository.path.join("snapshots")), &before);
     assert_eq!(server.record().result, Outcome::Unpublished);
     server.mail("unpublished");
 }
@@ -213,10 +213,14 @@ fn no_later_push_changes_a_snapshot() {
     for (turn, options) in attempts.into_iter().enumerate() {
         mode(&photo, if turn % 2 == 0 { 0o600 } else { 0o640 });
         tree::age(&photo, 1000 * u64::try_from(turn).unwrap());
-        tree::write(&source.join("etc/hosts"), format!("{turn:20}\n"));
+        tree::write(&source.join("etc/hosts"), format!("{}\n", "x".repeat(turn + 30)));
         web1.push(&source, options).exits(0);
-        assert_eq!(tree::listing(&first), before, "after a push with {options:?}");
+        tree::same(&tree::listing(&first), &before);
         let newest = repository.snapshot(-1);
+        if options.contains(&"--partial-dir=etc") {
+            // rsync leaves a directory of that name out by itself.
+            continue;
+        }
         assert_eq!(fs::read(newest.join("etc/hosts")).unwrap(), fs::read(source.join("etc/hosts")).unwrap(), "{options:?}");
         let bits = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(bits(newest.join("photo.raw")), bits(photo.clone()), "{options:?}");
@@ -249,7 +253,7 @@ fn a_symlink_that_a_client_planted_leads_nowhere() {
     tree::write(&source.join("a.txt"), "changed\n");
     mode(&source.join("photo.raw"), 0o600);
     web1.rsync(&["-a", "--delete", &format!("{}/", source.display()), "backup:d/"]).exits(0);
-    assert_eq!(tree::listing(&first), before);
+    tree::same(&tree::listing(&first), &before);
     assert!(repository.snapshot(-1).join("d").metadata().unwrap().is_dir());
 }
 

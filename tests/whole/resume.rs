@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use snapgate::terms::record::{Mail, Outcome};
 
-use crate::support::{Server, processes, tree, until};
+use crate::support::{Server, Setup, processes, tree, until};
 
 /// How many files of a running push have arrived whole.
 fn arrived(server: &Server, source: &std::path::Path) -> usize {
@@ -103,7 +103,7 @@ fn a_cut_off_push_leaves_a_record_and_history_alone() {
     until("it has begun", || !tree::files(&repository.path.join("inprogress")).is_empty());
     push.kill();
     quiet(&server);
-    assert_eq!(tree::listing(&repository.path.join("snapshots")), before);
+    tree::same(&tree::listing(&repository.path.join("snapshots")), &before);
     until("a record of it", || server.records().len() == 2);
     let record = server.record();
     assert!(matches!(record.result, Outcome::Failed | Outcome::Unpublished), "{record:?}");
@@ -127,30 +127,37 @@ fn a_second_push_while_one_runs_is_told_to_come_later() {
 
 #[test]
 fn the_lock_is_held_until_rsync_is_gone_even_if_the_gate_was_killed() {
-    let server = Server::start();
+    // An rsync that has work left when its gate dies. A stopped one would not do: the kernel wakes and hangs up what is
+    // stopped in an orphaned process group. The jail is off, since it would not let rsync be a script.
+    let server = Setup::new().client("web1", "").site("rsync: $DIR/hooks/lingering\njail: off\n").start();
+    let real = crate::support::client::which("rsync").display().to_string();
+    let linger = server.source("seen").join("linger");
+    let text = format!(
+        "if [ \"$1\" = --version ]; then exec {real} --version; fi\ntrap '' HUP TERM INT PIPE\n{real} \"$@\"\nstatus=$?\n\
+         while [ -e {} ]; do sleep 0.05; done\nexit $status",
+        linger.display()
+    );
+    server.script("lingering", &text);
     let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
     tree::small(&source);
     web1.push(&source, &[]).exits(0);
     let before = tree::listing(&repository.path.join("snapshots"));
+    tree::write(&linger, "");
     tree::write(&source.join("slow"), tree::noise(1, 300_000));
     let push = web1.start_push(&source, &["--bwlimit=100"]);
     until("the push has begun", || !tree::files(&repository.path.join("inprogress")).is_empty());
-    // rsync would end by itself, since sshd closes its pipes: it is stopped, so that it outlives the gate for certain.
-    let rsyncs = processes::of(server.store(), "rsync");
-    assert!(!rsyncs.is_empty());
-    processes::signal(&rsyncs, Signal::SIGSTOP);
     let gates = processes::of(server.path(), "bin/snapgate");
     assert!(!gates.is_empty());
     processes::signal(&gates, Signal::SIGKILL);
     until("the gate is gone", || gates.iter().all(|pid| !processes::is_alive(*pid)));
-
-    assert!(rsyncs.iter().all(|pid| processes::is_alive(*pid)));
-    web1.push(&source, &[]).refused("busy", 75);
-
-    processes::signal(&rsyncs, Signal::SIGCONT);
     push.kill();
-    until("rsync is gone", || rsyncs.iter().all(|pid| !processes::is_alive(*pid)));
-    assert_eq!(tree::listing(&repository.path.join("snapshots")), before);
+
+    web1.push(&source, &[]).refused("busy", 75);
+    assert!(web1.ssh(&["status"]).exits(0).stdout.contains("yes"), "and `status` says that a push runs");
+
+    fs::remove_file(&linger).unwrap();
+    until("rsync is gone", || web1.ssh(&["status"]).stdout.contains("push running:    no"));
+    tree::same(&tree::listing(&repository.path.join("snapshots")), &before);
     web1.push(&source, &[]).exits(0);
     assert_eq!(repository.snapshots().len(), 2);
     assert_eq!(tree::files(&repository.snapshot(-1)), tree::files(&source));
@@ -159,7 +166,7 @@ fn the_lock_is_held_until_rsync_is_gone_even_if_the_gate_was_killed() {
 
 #[test]
 fn a_push_that_takes_too_long_is_ended_and_goes_on_next_time() {
-    let server = crate::support::Setup::new().client("web1", "time_limits: { push: 2s }\n").start();
+    let server = Setup::new().client("web1", "time_limits: { push: 2s }\n").start();
     let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
     for number in 0..40 {
         tree::write(&source.join(format!("file{number:02}")), tree::noise(number, 20_000));

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use nix::errno::Errno;
+
 use crate::decide::policy::{Policy, Site, read_policy};
 use crate::decide::yaml::{Fault, Wrong};
 use crate::terms::client::ClientName;
@@ -173,10 +175,13 @@ impl Policies {
         let mut found = Vec::new();
         let mut buffer = vec![0; usize::try_from(MAX_CONFIG_FILE).unwrap_or(usize::MAX).saturating_add(1)];
         for client in self.list()?.clients {
-            let Ok(handle) = raw_open(&self.handle, format!("{client}{ENDING}").as_ref()) else {
-                continue;
-            };
             let path = self.path(&client);
+            let handle = match raw_open(&self.handle, format!("{client}{ENDING}").as_ref()) {
+                Ok(handle) => handle,
+                // Another account's, or gone since it was listed.
+                Err(Errno::EACCES | Errno::ENOENT | Errno::ELOOP) => continue,
+                Err(errno) => return Err(super::broken_handle(&path, &errno.into())),
+            };
             let length = fill(&handle, &mut buffer).map_err(|error| super::broken_handle(&path, &error))?;
             let bytes = buffer.get(..length).unwrap_or_default();
             // What is longer than a policy may be could say anything further down.

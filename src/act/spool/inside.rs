@@ -4,14 +4,14 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat};
-use nix::unistd::{Uid, UnlinkatFlags, fchown, fdatasync, fsync, geteuid, unlinkat};
+use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, fstatat, mkdirat, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{Uid, UnlinkatFlags, fchown, fsync, geteuid, unlinkat};
 
 use super::SpoolError;
 use crate::terms::limits::MAX_SPOOL_NAME;
@@ -172,33 +172,10 @@ impl Inside {
         self.sync()
     }
 
-    /// Appends one line: a single write, so that lines of two processes never mix.
-    pub(super) fn append_line(&self, name: &str, mut line: Vec<u8>) -> Result<(), SpoolError> {
-        let path = self.path.join(name);
-        let io = |what: &'static str| {
-            let path = show(&path);
-            move |error| SpoolError::Io { what, path, error }
-        };
-        let flags = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let fd = openat(&self.fd, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|error| SpoolError::io("open", &path, error))?;
-        let stat = fstat(&fd).map_err(|error| SpoolError::io("look at", &path, error))?;
-        self.trust(&stat, &path)?;
-        let mut file = File::from(fd);
-        // A line that a power cut left half must not swallow this one.
-        let size = u64::try_from(stat.st_size).unwrap_or_default();
-        let mut last = [b'\n'];
-        if size > 0 {
-            file.read_exact_at(&mut last, size - 1).map_err(io("read"))?;
-        }
-        if last != [b'\n'] {
-            line.insert(0, b'\n');
-        }
-        line.push(b'\n');
-        let written = file.write(&line).map_err(io("append to"))?;
-        if written != line.len() {
-            return Err(io("append to")(std::io::Error::other("only a part of the line was written")));
-        }
-        fdatasync(&file).map_err(|error| SpoolError::io("sync", &path, error))
+    /// Sets the directory's times to now, for whoever watches the directory above.
+    pub(super) fn touch(&self) {
+        // Only wakes a watch sooner than its timer would, so failing is no failure.
+        let _ = utimensat(&self.fd, ".", &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW, UtimensatFlags::FollowSymlink);
     }
 
     /// Opens (or makes) the file that is locked, for the directory's owner.

@@ -62,37 +62,15 @@ fn a_directory_that_is_not_the_accounts_own_is_refused() {
 }
 
 #[test]
-fn the_ledger_gets_whole_lines_even_after_a_torn_one() {
+fn an_event_wakes_who_watches_the_directory_above() {
+    use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
     let dir = tempfile::tempdir().unwrap();
     let spool = spool(dir.path()).unwrap();
-    let ledger = own(dir.path()).join("ledger.jsonl");
-    spool.ledger(&samples::refusal()).unwrap();
-    std::fs::write(&ledger, std::fs::read_to_string(&ledger).unwrap() + "{\"id\":\"torn").unwrap();
-    let writers: Vec<_> = (0..4)
-        .map(|_| {
-            let dir = dir.path().to_path_buf();
-            std::thread::spawn(move || (0..25).for_each(|_| super::tests::spool(&dir).unwrap().ledger(&samples::published()).unwrap()))
-        })
-        .collect();
-    writers.into_iter().for_each(|writer| writer.join().unwrap());
-    let text = std::fs::read_to_string(&ledger).unwrap();
-    let whole = text.lines().filter(|line| serde_json::from_str::<Record>(line).is_ok()).count();
-    assert_eq!(whole, 101);
-    let torn = text.lines().filter(|line| !line.is_empty() && serde_json::from_str::<Record>(line).is_err()).count();
-    assert_eq!(torn, 1);
-}
-
-#[test]
-fn the_ledger_is_never_written_through_a_link() {
-    let dir = tempfile::tempdir().unwrap();
-    let spool = spool(dir.path()).unwrap();
-    let victim = dir.path().join("victim");
-    std::fs::write(&victim, "").unwrap();
-    let ledger = own(dir.path()).join("ledger.jsonl");
-    symlink(&victim, &ledger).unwrap();
-    assert!(spool.ledger(&samples::refusal()).is_err());
-    std::fs::remove_file(&ledger).unwrap();
-    std::fs::hard_link(&victim, &ledger).unwrap();
-    assert!(spool.ledger(&samples::refusal()).is_err());
-    assert_eq!(std::fs::read(&victim).unwrap(), b"");
+    let watch = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
+    // What systemd asks for where a unit says PathChanged.
+    watch.add_watch(dir.path(), AddWatchFlags::IN_ATTRIB | AddWatchFlags::IN_CREATE).unwrap();
+    assert!(watch.read_events().is_err(), "nothing yet");
+    spool.add(&samples::refusal()).unwrap();
+    let events = watch.read_events().unwrap();
+    assert!(events.iter().any(|event| event.mask.contains(AddWatchFlags::IN_ATTRIB)));
 }

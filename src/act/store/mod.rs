@@ -87,7 +87,11 @@ impl Repository {
             mounted(mount)?;
         }
         let parent = path.parent().unwrap_or(path);
-        writable(if path.exists() { path } else { parent })?;
+        match fs::symlink_metadata(path) {
+            Ok(_) => read_write(path)?,
+            // A repository that is to be made needs room; one that is there may have some to give back (`Held::make_room`).
+            Err(_) => read_write(parent).and_then(|()| has_room(parent))?,
+        }
         make_directory(path, 0o700).map_err(|error| trouble("creating", path, &error))?;
         belongs_to(path, uid)?;
         let this = Self { root: path.to_path_buf() };
@@ -101,7 +105,7 @@ impl Repository {
     /// Whether the store has no room left.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.free_bytes().is_some_and(|free| free < MIN_FREE_BYTES)
+        has_room(&self.root).is_err()
     }
 
     /// Bytes that the account can still write.
@@ -259,6 +263,17 @@ impl Held<'_> {
         self.repository.try_lock("rsync.lock")
     }
 
+    /// Makes sure that there is room. What unfinished pushes left is given up for it: it only saves sending again.
+    ///
+    /// # Errors
+    /// When the store is full all the same.
+    pub fn make_room(&self) -> Result<(), Reason> {
+        if self.repository.is_full() {
+            self.forget_unfinished()?;
+        }
+        has_room(&self.repository.root)
+    }
+
     /// Waits until every process of an rsync that has ended is gone: its receiver may outlive it for a moment.
     ///
     /// # Errors
@@ -325,12 +340,18 @@ pub(crate) fn mounted(path: &Path) -> Result<(), Reason> {
     }
 }
 
-/// Asks the file system before anything is changed, so that a full or read-only store is a clear refusal.
-fn writable(path: &Path) -> Result<(), Reason> {
+/// Asks the file system before anything is changed, so that a read-only store is a clear refusal.
+fn read_write(path: &Path) -> Result<(), Reason> {
     let stat = statvfs(path).map_err(|error| trouble("looking at", path, &io::Error::from(error)))?;
     if stat.flags().contains(FsFlags::ST_RDONLY) {
         return Err(trouble("writing to", path, &io::Error::from(ErrorKind::ReadOnlyFilesystem)));
     }
+    Ok(())
+}
+
+/// Asks for room before anything is changed, so that a full store is a clear refusal.
+fn has_room(path: &Path) -> Result<(), Reason> {
+    let stat = statvfs(path).map_err(|error| trouble("looking at", path, &io::Error::from(error)))?;
     // A file system without a table of inodes (btrfs) says that it has none at all.
     let no_inodes = stat.files() > 0 && stat.files_available() == 0;
     if no_inodes || stat.blocks_available().saturating_mul(stat.fragment_size()) < MIN_FREE_BYTES {

@@ -146,6 +146,16 @@ impl<'a> Held<'a> {
         tree::remove(&interrupted).map_err(|error| trouble("removing", &interrupted, &error))
     }
 
+    /// Removes what was set aside and what a killed gate left, however useful it might be. Not what belongs to an open
+    /// transaction: the client has been told that it is there.
+    pub(super) fn forget_unfinished(&self) -> Result<(), Reason> {
+        if self.repository.transaction()?.is_none() {
+            let inprogress = self.repository.inprogress();
+            tree::remove(&inprogress).map_err(|error| trouble("removing", &inprogress, &error))?;
+        }
+        self.forget_interrupted()
+    }
+
     fn set_parts_aside(&self) -> Result<(), Reason> {
         for part in numbered(&self.repository.parts()) {
             self.set_aside(&part)?;

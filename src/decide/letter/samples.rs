@@ -37,6 +37,7 @@ pub(crate) fn failure() -> Record {
         seconds: 83.2,
         rsync_exit: Some(12),
         files: 40,
+        kept: true,
         received: 40,
         received_bytes: 1_234_567,
         bytes: 1_234_567,

@@ -146,7 +146,7 @@ fn values_that_mean_nothing_are_refused() {
         &[
             "{idle: 5s}",
             "{idle: 2days}",
-            "{push: 10s}",
+            "{push: 0s}",
             "{push: 31days}",
             "{hook: 0s}",
             "{hook: 2h}",

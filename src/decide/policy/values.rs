@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::decide::options::words_a_policy_may_allow;
 use crate::decide::window::{Days, Hours};
 use crate::decide::yaml::{Word, Wrong};
 use crate::terms::key::Fingerprint;
@@ -15,7 +16,7 @@ use crate::terms::text::printable;
 use crate::terms::verb::Verb;
 use crate::terms::zone::ZoneName;
 
-use super::{ALLOWABLE_OPTIONS, Report, Source, Tls, Transport};
+use super::{Report, Source, Tls, Transport};
 
 /// The text, quoted for a message.
 fn quoted(text: &str) -> String {
@@ -203,13 +204,11 @@ impl Word for OptionName {
     const WHAT: &'static str = "an option that a policy may allow";
 
     fn read(text: &str) -> Result<Self, Wrong> {
-        if ALLOWABLE_OPTIONS.contains(&text) {
+        let words = words_a_policy_may_allow();
+        if words.contains(&text) {
             return Ok(Self(text.to_owned()));
         }
-        Err(Wrong::new(
-            format!("{} is not an option that a policy may allow", quoted(text)),
-            format!("these are: {}", ALLOWABLE_OPTIONS.join(", ")),
-        ))
+        Err(Wrong::new(format!("{} is not an option that a policy may allow", quoted(text)), format!("these are: {}", words.join(", "))))
     }
 }
 

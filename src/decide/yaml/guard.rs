@@ -19,8 +19,11 @@ pub(super) fn check(text: &str) -> Result<(), Place> {
 fn characters(text: &str) -> Result<(), Place> {
     let mut all = text.char_indices().peekable();
     while let Some((offset, character)) = all.next() {
+        if matches!(character, ' '..='~' | '\n' | '\t') {
+            continue;
+        }
         let newline_next = all.peek().is_some_and(|(_, next)| *next == '\n');
-        let fine = matches!(character, '\n' | '\t' | '\\') || (character == '\r' && newline_next);
+        let fine = character == '\r' && newline_next;
         let mut buffer = [0; 4];
         let shown = printable(character.encode_utf8(&mut buffer).as_bytes());
         if !fine && !shown.starts_with(character) {

@@ -1,11 +1,10 @@
-//! The shapes that a value can have: a word, a text, a list, a table. Each accepts exactly its kind and nothing that
+//! The shapes that a value can have: a word, a text, a list, a truth. Each accepts exactly its kind and nothing that
 //! YAML would turn into it.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::terms::limits::MAX_LIST;
 use crate::terms::text::printable;
@@ -37,33 +36,6 @@ pub trait Word: Sized {
     /// # Errors
     /// When the text is no such value.
     fn read(text: &str) -> Result<Self, Wrong>;
-}
-
-/// A map with known keys.
-pub trait Table: Default {
-    /// What is expected, with its article: `a policy`.
-    const WHAT: &'static str;
-    /// Every key.
-    const KEYS: &'static [&'static str];
-
-    /// Whether a key that is none of [`Table::KEYS`] is taken too.
-    fn takes(_key: &str) -> bool {
-        false
-    }
-
-    /// Takes the value of one of [`Table::KEYS`], or of another key that it says it takes.
-    ///
-    /// # Errors
-    /// When the value is not right.
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error>;
-
-    /// Looks at the table as a whole.
-    ///
-    /// # Errors
-    /// When its keys do not fit each other.
-    fn whole(&self) -> Result<(), Wrong> {
-        Ok(())
-    }
 }
 
 /// Refuses a text that holds a control character by an escape of YAML.
@@ -134,9 +106,11 @@ macro_rules! refuse {
     };
 }
 
-const NUMBER: &str = "if it is a text, put it in quotes";
+pub(super) use refuse;
 
-fn refused<'de, V: Visitor<'de>, T, E: Error>(visitor: &V, found: &str, help: &str) -> Result<T, E> {
+pub(super) const NUMBER: &str = "if it is a text, put it in quotes";
+
+pub(super) fn refused<'de, V: Visitor<'de>, T, E: Error>(visitor: &V, found: &str, help: &str) -> Result<T, E> {
     struct Expected<'a, V>(&'a V);
     impl<'de, V: Visitor<'de>> fmt::Display for Expected<'_, V> {
         fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -313,101 +287,4 @@ impl<'de> Deserialize<'de> for Nothing {
         }
         from.deserialize_any(Reader)
     }
-}
-
-/// A [`Table`] in a file.
-#[derive(Debug, Clone, Default)]
-pub struct TableOf<T>(pub T);
-
-impl<'de, T: Table> Deserialize<'de> for TableOf<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Reader<T>(PhantomData<T>);
-        impl<'de, T: Table> Visitor<'de> for Reader<T> {
-            type Value = TableOf<T>;
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(out, "{} (keys: {})", T::WHAT, T::KEYS.join(", "))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut table = T::default();
-                let mut seen = BTreeSet::new();
-                while let Some(key) = map.next_key_seed(Key { known: T::KEYS, takes: T::takes, what: T::WHAT, seen: &seen })? {
-                    table.take(&key, &mut map)?;
-                    seen.insert(key);
-                }
-                if seen.is_empty() {
-                    let keys = T::KEYS.join(", ");
-                    return Err(wrong(&Wrong::new("an empty table means nothing", format!("fill it with some of {keys}, or remove it"))));
-                }
-                table.whole().map_err(|problem| wrong(&problem))?;
-                Ok(TableOf(table))
-            }
-            refuse!(text scalars list);
-        }
-        from.deserialize_any(Reader(PhantomData))
-    }
-}
-
-/// A key, read with the others in sight: so a fault stands at the key itself.
-struct Key<'a> {
-    known: &'static [&'static str],
-    takes: fn(&str) -> bool,
-    what: &'static str,
-    seen: &'a BTreeSet<String>,
-}
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = String;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Key<'_> {
-    type Value = String;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "a key of {}", self.what)
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        let shown = printable(text.as_bytes());
-        if !self.known.contains(&text) && !(self.takes)(text) {
-            let near = self.known.iter().map(|key| (distance(key, text), key)).min();
-            let keys = self.known.join(", ");
-            let help = match near {
-                Some((changes, key)) if changes <= 2 => format!("did you mean `{key}`?"),
-                _ => format!("the keys are {keys}"),
-            };
-            return Err(wrong(&Wrong::new(format!("`{shown}` is not a key of {}", self.what), help)));
-        }
-        if self.seen.contains(text) {
-            return Err(wrong(&Wrong::new(format!("the key `{shown}` stands here for the second time"), "keep one of them")));
-        }
-        Ok(text.to_owned())
-    }
-
-    refuse!(scalars list map);
-}
-
-/// How many letters to change, add or remove to make one word of the other (Levenshtein). Long words are far from all.
-fn distance(one: &str, other: &str) -> usize {
-    if one.len().abs_diff(other.len()) > 2 {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
-    for (line, left) in one.chars().enumerate() {
-        let mut diagonal = line;
-        let mut last = line + 1;
-        for (right, cell) in other.chars().zip(row.iter_mut().skip(1)) {
-            let substituted = diagonal + usize::from(left != right);
-            diagonal = *cell;
-            last = substituted.min(*cell + 1).min(last + 1);
-            *cell = last;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = line + 1;
-        }
-    }
-    row.last().copied().unwrap_or(usize::MAX)
 }

@@ -1,10 +1,20 @@
-//! Zones against instants that are known, and against their own inverse.
+//! The system's time zones against instants that are known, and windows against a clock that knows nothing of them but a
+//! calendar of wall-clock minutes.
+#![expect(clippy::unwrap_used, reason = "a test says no by panicking, its helpers too")]
+#![expect(clippy::indexing_slicing, reason = "a day of the week is below seven")]
 
-use super::*;
+use std::collections::HashSet;
+
+use chrono::{DateTime, Datelike as _, Duration, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use proptest::prelude::*;
+use snapgate::act::zones::load;
+use snapgate::decide::window::{Days, Hours, Window};
+use snapgate::terms::zone::{Zone, ZoneName};
+
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 fn zone(name: &str) -> Zone {
-    let bytes = std::fs::read(format!("/usr/share/zoneinfo/{name}")).unwrap();
-    Zone::from_tzif(ZoneName::new(name).unwrap(), &bytes).unwrap()
+    load(&ZoneName::new(name).unwrap()).unwrap()
 }
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -74,5 +84,41 @@ fn what_is_no_whole_zone_is_none() {
     }
     for bad in ["", "/etc/passwd", "../../etc/passwd", "Europe/../UTC", "Europe//Madrid", "a b", "UTC\n", ".", &"a".repeat(65)] {
         assert!(ZoneName::new(bad).is_err(), "{bad}");
+    }
+}
+
+/// The minutes that a window covers, day by day of the calendar, as the words of the policy say it.
+fn calendar(days: [bool; 7], from: i64, until: i64, year: i32) -> HashSet<NaiveDateTime> {
+    let mut open = HashSet::new();
+    let mut day = NaiveDate::from_ymd_opt(year - 1, 12, 25).unwrap();
+    while day < NaiveDate::from_ymd_opt(year + 1, 1, 8).unwrap() {
+        if days[day.weekday().num_days_from_monday() as usize] {
+            let end = if until > from { until } else { until + 24 * 60 };
+            open.extend((from..end).map(|minute| day.and_time(NaiveTime::MIN) + Duration::minutes(minute)));
+        }
+        day = day.succ_opt().unwrap();
+    }
+    open
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(6))]
+    #[test]
+    fn over_a_whole_year_a_window_is_open_exactly_when_the_calendar_says(
+        days in any::<[bool; 7]>(), from in 0i64..1440, until in 1i64..=1440, which in 0usize..4,
+    ) {
+        prop_assume!(from != until && days.contains(&true));
+        let name = ["UTC", "Europe/Madrid", "America/New_York", "Australia/Lord_Howe"][which];
+        let zone = zone(name);
+        let listed: Vec<_> = DAYS.iter().zip(days).filter(|(_, on)| *on).map(|(day, _)| *day).collect();
+        let hours = format!("{:02}:{:02}-{:02}:{:02}", from / 60, from % 60, until / 60, until % 60);
+        let window = Window::new(Days::parse(&listed.join(",")).unwrap(), Hours::parse(&hours).unwrap());
+        prop_assert!(window.opens_ever());
+        let open = calendar(days, from, until, 2026);
+        let start: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
+        for minute in 0..365 * 24 * 60 {
+            let local = zone.local(start + Duration::minutes(minute));
+            prop_assert_eq!(window.is_open(local + Duration::seconds(minute % 60)), open.contains(&local), "{} {}", name, local);
+        }
     }
 }
