@@ -48,12 +48,17 @@ pub(super) fn tell(
     // A repository that cannot be written to must not lose the entry: the spool has a ledger of its own.
     let repository = policy.and_then(|policy| Repository::existing(&policy.path, request.account.uid));
     let repository = repository.filter(|repository| may_write(policy, site) && repository.ledger().parent().is_some_and(Path::is_dir));
-    let entered = repository.is_some_and(|repository| ledger::append(&repository.ledger(), &record).is_ok());
+    let entered = repository.as_ref().is_some_and(|repository| ledger::append(&repository.ledger(), &record).is_ok());
     if let Ok(spool) = &spool
         && !entered
         && let Err(error) = ledger::append(&spool.ledger(), &record)
     {
         lost.push(format!("no ledger could be written: {error}"));
+    }
+    if let Some(repository) = &repository
+        && lost.is_empty()
+    {
+        repository.told(id);
     }
     if let Some(socket) = &site.syslog {
         let _ = syslog::send(socket, &line::record_line(&record));

@@ -41,7 +41,7 @@ impl Store {
         held.recover(&mut self.look(), at(time)).unwrap();
         let staging = held.stage(&SubPath::default()).unwrap();
         fs::write(staging.path().join(file), file).unwrap();
-        staging.publish(self.names.name_at(at(time))).unwrap();
+        staging.publish(self.names.name_at(at(time)), "test").unwrap();
     }
 
     fn recover(&self) -> Vec<String> {
@@ -70,7 +70,7 @@ fn a_name_that_exists_is_never_replaced() {
     let held = store.repository.hold().unwrap();
     let staging = held.stage(&SubPath::default()).unwrap();
     fs::write(staging.path().join("second"), "").unwrap();
-    assert!(staging.publish(store.names.name_at(at(NOON))).is_err());
+    assert!(staging.publish(store.names.name_at(at(NOON)), "test").is_err());
     assert!(store.repository.current().join("first").exists());
 }
 
@@ -82,7 +82,7 @@ fn a_directory_that_forbids_writing_is_published_with_its_mode_and_time() {
     fs::write(staging.path().join("f"), "").unwrap();
     fs::set_permissions(staging.path(), fs::Permissions::from_mode(0o555)).unwrap();
     let before = fs::metadata(staging.path()).unwrap();
-    let published = staging.publish(store.names.name_at(at(NOON))).unwrap();
+    let published = staging.publish(store.names.name_at(at(NOON)), "test").unwrap();
     let after = fs::metadata(published.path()).unwrap();
     assert_eq!((before.mode(), before.mtime_nsec()), (after.mode(), after.mtime_nsec()));
 }
