@@ -13,7 +13,7 @@ use std::time::Instant;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::{Mail, Outcome};
+use snapgate::terms::record::{Mail, Outcome, Record};
 use snapgate::terms::verb::Verb;
 
 use crate::support::{Gate, POLICY, Ran, Running, must, run};
@@ -261,6 +261,13 @@ fn check_after_retry(gate: &Gate, before: &Before) {
         let header = |mail: &String| mail.lines().find_map(|line| line.strip_prefix("X-Snapgate-Events: ")?.trim().parse::<usize>().ok());
         those.map(|mail| header(mail).unwrap_or(1)).sum()
     };
+    for name in gate.snapshots() {
+        let tells = |record: &Record| {
+            let own = record.push.as_ref().is_some_and(|push| push.snapshot.as_ref() == Some(&name));
+            own || record.warnings.iter().any(|warning| warning.contains(&name))
+        };
+        assert!(records.iter().any(tells), "no record speaks of {name}");
+    }
     let asked = |mail: Mail| records.iter().filter(|record| record.mail == mail).count();
     // Once it is in the ledger it is mailed; a kill between the two may at most leave one that is only mailed.
     for (to, mail) in [("reports", Mail::Report), ("alerts", Mail::Alert)] {

@@ -43,14 +43,14 @@ fn stop(pid: u32, signal: Signal) {
 
 #[test]
 fn the_deadline_ends_rsync_cleanly_and_keeps_what_it_received() {
-    let gate = Gate::with("", &format!("{POLICY}time_limits: {{ push: 10s }}\n"));
+    let gate = Gate::with("", &format!("{POLICY}time_limits: {{ push: 5s }}\n"));
     let source = slow_source(&gate);
     let push = slow_push(&gate, &source, "");
     gate.until("both processes of rsync run", || gate.rsyncs().len() == 2);
     let pids = gate.rsyncs();
 
     let ran = push.wait();
-    assert!(ran.took > Duration::from_secs(9) && ran.took < Duration::from_secs(20), "{:?}", ran.took);
+    assert!(ran.took > Duration::from_secs(4) && ran.took < Duration::from_secs(15), "{:?}", ran.took);
     assert_ne!(ran.status, 0);
     assert!(pids.iter().all(|pid| !is_alive(*pid)) && !gate.rsync_runs(), "rsync is still there");
     gate.until("the gate has ended", || of(gate.path(), "snapgate").is_empty());
@@ -62,7 +62,7 @@ fn the_deadline_ends_rsync_cleanly_and_keeps_what_it_received() {
     let names: BTreeSet<_> = fs::read_dir(&kept).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(names, BTreeSet::from(["a-small-one".to_owned(), "large".to_owned()]), "files lost, or temporary ones left");
     let partial = fs::metadata(kept.join("large")).unwrap().len();
-    assert!(partial > 500_000 && partial < 12_000_000, "{partial}");
+    assert!(partial > 200_000 && partial < 12_000_000, "{partial}");
     assert!(gate.snapshots().is_empty());
     gate.flush();
     assert!(gate.mails().iter().any(|mail| mail.contains("To: alerts@") && mail.contains("longer than it may")), "{:?}", gate.mails());

@@ -319,9 +319,10 @@ impl Gate {
 impl Drop for Gate {
     fn drop(&mut self) {
         processes::end_all(&[], self.path());
-        // A test may have left something that not even root can remove.
+        // Tests leave directories that their owner may not write to, and one a file that not even root can remove.
         if is_root() {
             let _ = Command::new("chattr").args(["-R", "-f", "-i"]).arg(self.path()).stderr(Stdio::null()).status();
         }
+        let _ = Command::new("chmod").args(["-R", "u+rwx"]).arg(self.path()).stderr(Stdio::null()).status();
     }
 }
