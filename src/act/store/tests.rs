@@ -42,6 +42,7 @@ impl Store {
         let staging = held.stage(&SubPath::default()).unwrap();
         fs::write(staging.path().join(file), file).unwrap();
         staging.publish(self.names.name_at(at(time)), "test").unwrap();
+        self.repository.told("test");
     }
 
     fn recover(&self) -> Vec<String> {
@@ -72,6 +73,24 @@ fn a_name_that_exists_is_never_replaced() {
     fs::write(staging.path().join("second"), "").unwrap();
     assert!(staging.publish(store.names.name_at(at(NOON)), "test").is_err());
     assert!(store.repository.current().join("first").exists());
+}
+
+#[test]
+fn a_snapshot_that_nobody_was_told_of_is_told_of_once_and_not_while_its_session_lives() {
+    let store = store();
+    let publish = |time: &str, id: &str| {
+        let held = store.repository.hold().unwrap();
+        let staging = held.stage(&SubPath::default()).unwrap();
+        fs::write(staging.path().join("f"), "").unwrap();
+        staging.publish(store.names.name_at(at(time)), id).unwrap();
+    };
+    // No process has this number (pid_max is at most 4194304), and the test's own lives.
+    publish("2026-11-21T01:00:00Z", "x-4194305");
+    publish("2026-11-21T02:00:00Z", &format!("x-{}", std::process::id()));
+    let notes = store.recover();
+    assert!(notes.len() == 1 && notes[0].contains("2026-11-21T01-00-00Z"), "{notes:?}");
+    assert!(store.recover().is_empty());
+    store.repository.told(&format!("x-{}", std::process::id()));
 }
 
 #[test]
