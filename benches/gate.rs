@@ -313,7 +313,7 @@ fn publishing(root: &Path, files: usize) {
             nix::unistd::syncfs(fs::File::open(&path).expect("the store")).expect("a sync");
             let at = chrono::DateTime::from_timestamp(1_800_000_000 + round * 10 + which as i64, 0).expect("a time");
             let begin = Instant::now();
-            staging.publish(names.name_at(at)).expect("a snapshot");
+            staging.publish(names.name_at(at), "bench").expect("a snapshot");
             times[which].push(begin.elapsed().as_secs_f64() * 1e3);
         }
     }

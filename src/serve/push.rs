@@ -108,7 +108,7 @@ impl Session<'_> {
                     })?;
                     return Ok(end(Outcome::Added, exit, Vec::new(), settling));
                 }
-                let published = staging.publish(plan.name().clone())?;
+                let published = staging.publish(plan.name().clone(), self.id)?;
                 self.after_publishing(&published, &mut settling);
                 Ok(end(Outcome::Published, exit, Vec::new(), settling))
             }
@@ -191,7 +191,7 @@ impl Session<'_> {
         let (outcome, reasons) = match outcome::of_transaction(status, transaction.partial, trees) {
             Disposal::Publish { partial } => {
                 settling.facts.partial = partial;
-                let published = staging.publish(name)?;
+                let published = staging.publish(name, self.id)?;
                 self.after_publishing(&published, &mut settling);
                 (Outcome::Published, Vec::new())
             }

@@ -34,22 +34,31 @@ pub(super) fn tell(
     let record = record(policy, request, id, verb, &end, !site.jail);
     let mut lost = Vec::new();
     let spool = Spool::open(&site.spool, request.account.uid);
-    // A repository that cannot be written to must not lose the entry: the spool has a ledger of its own.
-    let repository = policy.and_then(|policy| Repository::existing(&policy.path, request.account.uid));
-    let repository = repository.filter(|repository| may_write(policy, site) && repository.ledger().parent().is_some_and(Path::is_dir));
-    let entered = repository.is_some_and(|repository| ledger::append(&repository.ledger(), &record).is_ok());
+    // The mail comes first: a kill between the two may leave a mail that the ledger does not know, never the other way round.
     match &spool {
         Err(error) => lost.push(format!("the spool cannot be used: {error}")),
         Ok(spool) => {
-            if !entered && let Err(error) = ledger::append(&spool.ledger(), &record) {
-                lost.push(format!("no ledger could be written: {error}"));
-            }
             if record.mail != Mail::None
                 && let Err(error) = spool.add(&record)
             {
                 lost.push(format!("the mail could not be spooled: {error}"));
             }
         }
+    }
+    // A repository that cannot be written to must not lose the entry: the spool has a ledger of its own.
+    let repository = policy.and_then(|policy| Repository::existing(&policy.path, request.account.uid));
+    let repository = repository.filter(|repository| may_write(policy, site) && repository.ledger().parent().is_some_and(Path::is_dir));
+    let entered = repository.as_ref().is_some_and(|repository| ledger::append(&repository.ledger(), &record).is_ok());
+    if let Ok(spool) = &spool
+        && !entered
+        && let Err(error) = ledger::append(&spool.ledger(), &record)
+    {
+        lost.push(format!("no ledger could be written: {error}"));
+    }
+    if let Some(repository) = &repository
+        && lost.is_empty()
+    {
+        repository.told(id);
     }
     if let Some(socket) = &site.syslog {
         let _ = syslog::send(socket, &line::record_line(&record));
@@ -69,8 +78,8 @@ pub(super) fn without_site(directory: &Path, request: &Request, id: &str, verb: 
     let record = record(None, request, id, verb, &end, false);
     let spool = Spool::open(Path::new(policy::DEFAULT_SPOOL), request.account.uid);
     if let Ok(spool) = &spool {
-        let _ = ledger::append(&spool.ledger(), &record);
         let _ = spool.add(&record);
+        let _ = ledger::append(&spool.ledger(), &record);
         let _ = detach::watch(directory);
     }
     let _ = syslog::send(Path::new(policy::DEFAULT_SYSLOG), &line::record_line(&record));

@@ -7,6 +7,7 @@ mod publish;
 mod stage;
 mod transaction;
 mod tree;
+mod untold;
 
 #[cfg(test)]
 mod tests;

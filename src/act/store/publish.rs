@@ -83,17 +83,18 @@ impl<'a> Staging<'a> {
         self.held.add_part(&self.path)
     }
 
-    /// Makes it the newest snapshot.
+    /// Makes it the newest snapshot. Whoever does has to say so when the connection `id` has been recorded
+    /// ([`Repository::told`](super::Repository::told)).
     ///
     /// # Errors
     /// When the disk does not let it; then it is not published, and the next session sets it aside.
-    pub fn publish(self, name: SnapshotName) -> Result<Published, Reason> {
+    pub fn publish(self, name: SnapshotName, id: &str) -> Result<Published, Reason> {
         let target = name.below(&self.held.repository.snapshots());
-        self.recite(&name, &target).map_err(|error| trouble("publishing", &target, &error))?;
+        self.recite(&name, &target, id).map_err(|error| trouble("publishing", &target, &error))?;
         Ok(Published { name, path: target })
     }
 
-    fn recite(&self, name: &SnapshotName, target: &Path) -> io::Result<()> {
+    fn recite(&self, name: &SnapshotName, target: &Path, id: &str) -> io::Result<()> {
         let repository = self.held.repository;
         let snapshots = repository.snapshots();
 
@@ -112,6 +113,9 @@ impl<'a> Staging<'a> {
             sync_directory(&above)?;
             above.push(part);
         }
+
+        // A kill between the next step and the ledger would leave a snapshot that no record speaks of.
+        repository.owe(id, name)?;
 
         // The one step that counts. It cannot replace anything: a name that exists is an error.
         rename_new(&self.path, target)?;

@@ -73,6 +73,7 @@ impl<'a> Held<'a> {
         if self.heal_current(shelf)? {
             notes.push("`current` did not name the newest snapshot, and does now".to_owned());
         }
+        notes.extend(self.tell_of_untold());
         let inprogress = self.repository.inprogress();
         // `complete` was cut short between putting the sum here and closing the transaction: it can be said again.
         let is_sum =

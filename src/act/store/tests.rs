@@ -41,7 +41,8 @@ impl Store {
         held.recover(&mut self.look(), at(time)).unwrap();
         let staging = held.stage(&SubPath::default()).unwrap();
         fs::write(staging.path().join(file), file).unwrap();
-        staging.publish(self.names.name_at(at(time))).unwrap();
+        staging.publish(self.names.name_at(at(time)), "test").unwrap();
+        self.repository.told("test");
     }
 
     fn recover(&self) -> Vec<String> {
@@ -70,8 +71,26 @@ fn a_name_that_exists_is_never_replaced() {
     let held = store.repository.hold().unwrap();
     let staging = held.stage(&SubPath::default()).unwrap();
     fs::write(staging.path().join("second"), "").unwrap();
-    assert!(staging.publish(store.names.name_at(at(NOON))).is_err());
+    assert!(staging.publish(store.names.name_at(at(NOON)), "test").is_err());
     assert!(store.repository.current().join("first").exists());
+}
+
+#[test]
+fn a_snapshot_that_nobody_was_told_of_is_told_of_once_and_not_while_its_session_lives() {
+    let store = store();
+    let publish = |time: &str, id: &str| {
+        let held = store.repository.hold().unwrap();
+        let staging = held.stage(&SubPath::default()).unwrap();
+        fs::write(staging.path().join("f"), "").unwrap();
+        staging.publish(store.names.name_at(at(time)), id).unwrap();
+    };
+    // No process has this number (pid_max is at most 4194304), and the test's own lives.
+    publish("2026-11-21T01:00:00Z", "x-4194305");
+    publish("2026-11-21T02:00:00Z", &format!("x-{}", std::process::id()));
+    let notes = store.recover();
+    assert!(notes.len() == 1 && notes[0].contains("2026-11-21T01-00-00Z"), "{notes:?}");
+    assert!(store.recover().is_empty());
+    store.repository.told(&format!("x-{}", std::process::id()));
 }
 
 #[test]
@@ -82,7 +101,7 @@ fn a_directory_that_forbids_writing_is_published_with_its_mode_and_time() {
     fs::write(staging.path().join("f"), "").unwrap();
     fs::set_permissions(staging.path(), fs::Permissions::from_mode(0o555)).unwrap();
     let before = fs::metadata(staging.path()).unwrap();
-    let published = staging.publish(store.names.name_at(at(NOON))).unwrap();
+    let published = staging.publish(store.names.name_at(at(NOON)), "test").unwrap();
     let after = fs::metadata(published.path()).unwrap();
     assert_eq!((before.mode(), before.mtime_nsec()), (after.mode(), after.mtime_nsec()));
 }

@@ -161,8 +161,11 @@ fn remove_at(parent: BorrowedFd<'_>, name: &CStr, depth: usize) -> io::Result<()
 pub(super) fn overlay(later: &Path, earlier: &Path) -> io::Result<()> {
     let Some(parent) = later.parent() else { return Err(io::ErrorKind::InvalidInput.into()) };
     let parent = open(parent)?;
-    let forced = |path: &Path| open_forcibly(parent.as_fd(), &c_string(path.file_name().unwrap_or_default())?);
+    let name = |path: &Path| c_string(path.file_name().unwrap_or_default());
+    let forced = |path: &Path| open_forcibly(parent.as_fd(), &name(path)?);
+    let mode = stat(parent.as_fd(), &name(later)?)?.st_mode;
     merge(forced(later)?, forced(earlier)?, 0)?;
+    set_mode(parent.as_fd(), &name(later)?, mode)?;
     remove(earlier)
 }
 
@@ -326,6 +329,7 @@ mod tests {
         fs::write(earlier.join("etc/clash"), "file").unwrap();
         fs::create_dir(later.join("etc/clash")).unwrap();
         chmod(&later.join("etc"), 0o555);
+        chmod(&later, 0o555);
         chmod(&earlier.join("etc/deep"), 0o500);
         let before = fs::metadata(later.join("etc")).unwrap();
         overlay(&later, &earlier).unwrap();
@@ -336,5 +340,6 @@ mod tests {
         let after = fs::metadata(later.join("etc")).unwrap();
         assert_eq!((after.mode(), after.mtime(), after.mtime_nsec()), (before.mode(), before.mtime(), before.mtime_nsec()));
         assert_eq!(fs::metadata(later.join("etc/deep")).unwrap().mode() & 0o777, 0o500);
+        assert_eq!(fs::metadata(&later).unwrap().mode() & 0o777, 0o555);
     }
 }

@@ -1,0 +1,475 @@
+//! The gate is killed just before each system call with which it changes anything, in every story that changes something,
+//! and then the client tries again. What has to hold each time is in [`check_after_kill`] and [`check_after_retry`].
+//!
+//! The calls are those that a first run makes, seen by strace, which is also who kills.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use snapgate::terms::reason::Code;
+use snapgate::terms::record::{Mail, Outcome, Record};
+use snapgate::terms::verb::Verb;
+
+use crate::support::{Gate, POLICY, Ran, Running, must, run};
+
+/// Every call that can change what stands on the disk, what is locked, or what runs. A `?` where not every machine has it.
+const CALLS: &str = "?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlinkat,?rmdir,?symlink,?symlinkat,?link,?linkat,?write,\
+?pwrite64,?writev,?ftruncate,?truncate,?fsync,?fdatasync,?syncfs,?chmod,?fchmod,?fchmodat,?fchmodat2,?utimensat,?flock,?clone,\
+?clone3,?vfork,?open,?openat,?openat2,?copy_file_range,?sendfile";
+
+/// One system call of the gate: its name, and the how manieth of that name it is.
+#[derive(Debug, Clone)]
+struct Point {
+    call: String,
+    nth: usize,
+    line: String,
+}
+
+/// A story that is told again and again, with the gate killed at a later point each time.
+struct Story {
+    name: &'static str,
+    /// What has happened before it.
+    before: fn(&Gate),
+    /// What the client does, the gate being started by the words given.
+    act: fn(&Gate, &str) -> Ran,
+    /// What the client does after the kill; the last snapshot has to hold the new data then.
+    retry: fn(&Gate),
+    /// Whether it makes a snapshot when it is left alone.
+    publishes: bool,
+}
+
+fn data(gate: &Gate, name: &str) -> PathBuf {
+    gate.path().join("source").join(name)
+}
+
+fn write(path: &Path, text: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// Two states of a client's data. `same` is in both, unchanged; the top directory may not be written to by its owner, so
+/// that the gate has to lend itself that right.
+fn make_sources(gate: &Gate) {
+    for name in ["old", "new"] {
+        let root = gate.source(name);
+        write(&root.join("same"), &[7; 5000]);
+        write(&root.join("etc/changed"), format!("{name} text").as_bytes());
+        write(&root.join("etc/deep").join(name), b"only here");
+        // rsync compares times by the second, so two states made in one second would look the same to it.
+        let day = if name == "old" { "2026-01-01" } else { "2026-01-02" };
+        must(Command::new("find").arg(&root).args(["-depth", "-exec", "touch", "-d", &format!("{day} 10:00:00.25"), "{}", "+"]));
+        must(Command::new("touch").args(["-d", "2025-01-01"]).arg(root.join("same")));
+        must(Command::new("chmod").arg("555").arg(&root));
+    }
+}
+
+/// What stands in a tree, by path: everything but inodes.
+fn tree(root: &Path) -> BTreeMap<PathBuf, String> {
+    fn walk(root: &Path, path: &Path, found: &mut BTreeMap<PathBuf, String>) {
+        let meta = fs::symlink_metadata(path).unwrap();
+        let content = if meta.is_file() { shown(&fs::read(path).unwrap()) } else { String::new() };
+        let line = format!("{:o} {}.{:09} {content}", meta.mode(), meta.mtime(), meta.mtime_nsec());
+        found.insert(path.strip_prefix(root).unwrap().to_owned(), line);
+        if meta.is_dir() {
+            for entry in fs::read_dir(path).unwrap() {
+                walk(root, &entry.unwrap().path(), found);
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(root, root, &mut found);
+    found
+}
+
+/// Enough of a content to tell it from every other one here.
+fn shown(bytes: &[u8]) -> String {
+    format!("{} bytes, {}", bytes.len(), bytes.iter().take(20).copied().collect::<Vec<u8>>().escape_ascii())
+}
+
+/// What a file system holds beside the client's data: saved and put back between two kills.
+fn copy_state(from: &Path, to: &Path) {
+    for name in ["store", "spool", "mail"] {
+        let (from, to) = (from.join(name), to.join(name));
+        must(
+            Command::new("sh")
+                .arg("-c")
+                .arg("chmod -R u+w \"$2\" 2>/dev/null; rm -rf \"$2\" && cp -a \"$1\" \"$2\"")
+                .arg("sh")
+                .args([from, to]),
+        );
+    }
+}
+
+fn points(log: &Path) -> Vec<Point> {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let mut points = Vec::new();
+    for line in fs::read_to_string(log).expect("what strace wrote; `make test` installs it").lines() {
+        let Some((call, _)) = line.split_once('(') else { continue };
+        let nth = seen.entry(call.to_owned()).or_default();
+        *nth += 1;
+        // Opening for reading changes nothing; it is only counted.
+        if !call.starts_with("open") || line.contains("O_CREAT") {
+            points.push(Point { call: call.to_owned(), nth: *nth, line: line.to_owned() });
+        }
+    }
+    points
+}
+
+/// Tells a story once to see its points, then once for each of them.
+fn tell(story: &Story) {
+    let gate = Gate::with("", &format!("{POLICY}from: [192.0.2.7]\n"));
+    make_sources(&gate);
+    (story.before)(&gate);
+    gate.flush();
+    settle(&gate);
+    let saved = gate.path().join("saved");
+    fs::create_dir(&saved).unwrap();
+    copy_state(gate.path(), &saved);
+
+    let log = gate.path().join("calls");
+    (story.act)(&gate, &format!("strace -qq -s 200 -o {} -e trace={CALLS}", log.display()));
+    let all = points(&log);
+    assert!(all.len() > 5, "{}: strace saw too little: {all:?}", story.name);
+    if story.publishes {
+        assert_eq!(tree(&gate.newest()), tree(&data(&gate, "new")), "{}: not the client's data", story.name);
+    }
+    let began = Instant::now();
+    let mut missed = Vec::new();
+    for point in &all {
+        settle(&gate);
+        copy_state(&saved, gate.path());
+        let before = Before::look(&gate);
+        let wrap = format!("strace -qq -o {} -e trace={CALLS} -e inject={}:signal=SIGKILL:when={}", log.display(), point.call, point.nth);
+        let ran = (story.act)(&gate, &wrap);
+        settle(&gate);
+        if !fs::read_to_string(&log).unwrap().contains("+++ killed by SIGKILL +++") {
+            missed.push(point);
+        }
+        let at = format!("{}, killed before `{}` (number {})", story.name, point.line, point.nth);
+        let after = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            check_after_kill(&gate, &before, &ran);
+            (story.retry)(&gate);
+            check_after_retry(&gate, &before);
+        }));
+        if let Err(why) = after {
+            println!("{at}\nthe client saw {ran:?}");
+            std::panic::resume_unwind(why);
+        }
+    }
+    println!("{}: {} calls, {:.1} s, not met again: {missed:#?}", story.name, all.len(), began.elapsed().as_secs_f64());
+    // How often a lock is tried depends on the moment, so the last of these calls may not come again.
+    assert!(missed.len() * 4 < all.len(), "{}: {missed:#?} of {} were not met again", story.name, all.len());
+}
+
+/// Waits for what outlives the gate: an rsync, the pass that mails, and strace with its last line.
+fn settle(gate: &Gate) {
+    for program in ["strace", "snapgate", "rsync"] {
+        gate.until("it is gone", || crate::processes::of(gate.path(), program).is_empty());
+    }
+    assert!(!gate.rsync_runs());
+}
+
+struct Before {
+    snapshots: Vec<String>,
+    trees: Vec<BTreeMap<PathBuf, String>>,
+    ledger: Vec<u8>,
+}
+
+impl Before {
+    fn look(gate: &Gate) -> Self {
+        let snapshots = gate.snapshots();
+        let trees = snapshots.iter().map(|name| tree(&gate.inside("snapshots").join(name))).collect();
+        Self { snapshots, trees, ledger: fs::read(gate.inside(".snapgate/ledger.jsonl")).unwrap_or_default() }
+    }
+}
+
+/// The gate has to lend the owner the right to write to the top directory while it moves it; a kill may leave it lent.
+fn writable_top(tree: &mut BTreeMap<PathBuf, String>) {
+    let top = tree.get_mut(Path::new("")).unwrap();
+    *top = top.replace("40555", "40755");
+}
+
+/// The old state or the new one, and nothing between.
+#[track_caller]
+fn check_after_kill(gate: &Gate, before: &Before, ran: &Ran) {
+    let now = gate.snapshots();
+    assert!(now.starts_with(&before.snapshots) && now.len() <= before.snapshots.len() + 1, "{:?} became {now:?}", before.snapshots);
+    for (name, old) in before.snapshots.iter().zip(&before.trees) {
+        assert_eq!(&tree(&gate.inside("snapshots").join(name)), old, "an old snapshot changed");
+    }
+    if let Some(new) = now.get(before.snapshots.len()) {
+        let mut found = tree(&gate.inside("snapshots").join(new));
+        let mut wanted = tree(&data(gate, "new"));
+        writable_top(&mut found);
+        writable_top(&mut wanted);
+        assert_eq!(found, wanted, "a snapshot that is not whole");
+    }
+    let current = fs::read_link(gate.inside("current"));
+    assert!(current.is_ok() || before.snapshots.is_empty(), "`current` is missing");
+    if let Ok(target) = current {
+        let names = now.iter().map(|name| Path::new("snapshots").join(name)).collect::<Vec<_>>();
+        assert!(names.contains(&target), "`current` names {}", target.display());
+    }
+    let ledger = fs::read(gate.inside(".snapgate/ledger.jsonl")).unwrap_or_default();
+    assert!(ledger.starts_with(&before.ledger), "the ledger lost something");
+    // Whoever was answered is remembered.
+    if ran.code().is_some() {
+        assert!(ledger.len() > before.ledger.len(), "an answer without a line in the ledger");
+    }
+}
+
+/// Everything is as if nothing had happened, and everything that happened is known.
+#[track_caller]
+fn check_after_retry(gate: &Gate, before: &Before) {
+    let newest = gate.newest();
+    let (mut found, mut wanted) = (tree(&newest), tree(&data(gate, "new")));
+    if gate.record().verb == Some(Verb::Complete) {
+        // Laying parts over one another sets a directory's time last, so a kill before that leaves another one; its
+        // contents are what counts. Without a kill the time is right: the story's first run has shown it.
+        for tree in [&mut found, &mut wanted] {
+            tree.values_mut().filter(|line| line.starts_with('4')).for_each(|line| line.truncate(2));
+        }
+    }
+    assert_eq!(found, wanted, "the newest snapshot is not the client's data");
+    assert_eq!(gate.inside("current").canonicalize().unwrap(), newest.canonicalize().unwrap(), "`current` is not the newest");
+    for (name, old) in before.snapshots.iter().zip(&before.trees) {
+        let path = gate.inside("snapshots").join(name);
+        assert_eq!(&tree(&path), old, "an old snapshot changed");
+        let inode = |root: &Path| fs::metadata(root.join("same")).unwrap().ino();
+        assert_eq!(inode(&path), inode(&newest), "an unchanged file was stored again");
+    }
+    for gone in ["inprogress", ".snapgate/interrupted", ".snapgate/transaction.json", ".snapgate/current.new"] {
+        assert!(fs::symlink_metadata(gate.inside(gone)).is_err(), "`{gone}` is left over");
+    }
+    let parts = fs::read_dir(gate.inside(".snapgate/parts")).map(Iterator::count).unwrap_or_default();
+    assert_eq!(parts, 0, "parts are left over");
+
+    settle(gate);
+    gate.flush();
+    assert_eq!(fs::read_dir(gate.spool().join("new")).map(Iterator::count).unwrap_or_default(), 0, "events wait still");
+    let mails = gate.mails();
+    let records = gate.ledger();
+    assert_eq!(records.last().unwrap().result, Outcome::Published);
+    let counted = |to: &str| -> usize {
+        let those = mails.iter().filter(|mail| mail.contains(&format!("To: {to}@")));
+        let header = |mail: &String| mail.lines().find_map(|line| line.strip_prefix("X-Snapgate-Events: ")?.trim().parse::<usize>().ok());
+        those.map(|mail| header(mail).unwrap_or(1)).sum()
+    };
+    for name in gate.snapshots() {
+        let tells = |record: &Record| {
+            let own = record.push.as_ref().is_some_and(|push| push.snapshot.as_ref() == Some(&name));
+            own || record.warnings.iter().any(|warning| warning.contains(&name))
+        };
+        assert!(records.iter().any(tells), "no record speaks of {name}");
+    }
+    let asked = |mail: Mail| records.iter().filter(|record| record.mail == mail).count();
+    // Once it is in the ledger it is mailed; a kill between the two may at most leave one that is only mailed.
+    for (to, mail) in [("reports", Mail::Report), ("alerts", Mail::Alert)] {
+        let (counted, asked) = (counted(to), asked(mail));
+        assert!(counted == asked || counted == asked + 1, "{counted} {to} mailed, {asked} in the ledger");
+    }
+}
+
+fn push_new(gate: &Gate, wrap: &str) -> Ran {
+    run(&mut gate.push_command(&data(gate, "new"), &[], wrap))
+}
+
+fn push_old(gate: &Gate) {
+    gate.push(&data(gate, "old"), &[]).exits(0);
+}
+
+/// The next push succeeds, and sends nothing that is there already.
+fn push_again(gate: &Gate) {
+    let there = [gate.inside("inprogress"), gate.inside("current/.")].iter().any(|path| path.join("etc/deep/new").exists());
+    let there = there
+        || fs::read_dir(gate.inside(".snapgate/interrupted"))
+            .is_ok_and(|mut all| all.any(|entry| entry.unwrap().path().join("etc/deep/new").exists()));
+    let ran = push_new(gate, "").exits(0);
+    assert!(!there || ran.figure("Literal data") == 0, "what had arrived came again: {}", ran.stdout);
+}
+
+/// Leaves a whole push in `inprogress/`, its gate killed just before the rename that publishes.
+fn leave_in_progress(gate: &Gate) {
+    let wrap = "strace -qq -o /dev/null -e trace=renameat2 -e inject=renameat2:signal=SIGKILL:when=1";
+    run(&mut gate.push_command(&data(gate, "new"), &[], wrap));
+    settle(gate);
+    assert!(gate.inside("inprogress/same").exists());
+}
+
+/// Two pushes of a transaction that overlap; together they are the new data.
+fn push_parts(gate: &Gate) {
+    let new = data(gate, "new");
+    let part = |options: &[&str], from: String, to: &str| {
+        let mut words = vec!["-a", "--stats"];
+        words.extend(options);
+        words.extend([from.as_str(), to]);
+        assert_eq!(gate.rsync(&words).exits(0).stderr, "");
+    };
+    part(&["--exclude=/etc/deep"], format!("{}/", new.display()), "backup:");
+    part(&["--exclude=/same"], format!("{}/", new.display()), "backup:");
+}
+
+fn whole_transaction(gate: &Gate) {
+    gate.say("prepare").exits(0);
+    push_parts(gate);
+    gate.say("complete").exits(0);
+}
+
+const STORIES: [Story; 10] = [
+    Story { name: "the first push", publishes: true, before: |_| {}, act: push_new, retry: push_again },
+    Story { name: "a push", publishes: true, before: push_old, act: push_new, retry: push_again },
+    Story {
+        name: "a push after one that was cut off",
+        publishes: true,
+        before: |gate| {
+            push_old(gate);
+            leave_in_progress(gate);
+        },
+        act: push_new,
+        retry: push_again,
+    },
+    Story {
+        name: "prepare, where an old transaction is open",
+        publishes: false,
+        before: |gate| {
+            push_old(gate);
+            gate.say("prepare").exits(0);
+            push_parts(gate);
+        },
+        act: |gate, wrap| run(&mut gate.say_command("prepare", wrap)),
+        retry: whole_transaction,
+    },
+    Story {
+        name: "a push in a transaction",
+        publishes: false,
+        before: |gate| {
+            push_old(gate);
+            gate.say("prepare").exits(0);
+        },
+        act: push_new,
+        retry: |gate| {
+            push_again(gate);
+            gate.say("complete").exits(0);
+        },
+    },
+    Story {
+        name: "complete",
+        publishes: true,
+        before: |gate| {
+            push_old(gate);
+            gate.say("prepare").exits(0);
+            push_parts(gate);
+        },
+        act: |gate, wrap| run(&mut gate.say_command("complete", wrap)),
+        retry: |gate| {
+            let published = gate.snapshots().len() == 2;
+            if gate.say("complete").status == 0 {
+                return;
+            }
+            // The transaction was closed: either it is published, or the client begins again, which costs it nothing.
+            if published { push_again(gate) } else { whole_transaction(gate) }
+        },
+    },
+    Story {
+        name: "complete, where the client's rsync failed",
+        publishes: false,
+        before: |gate| {
+            push_old(gate);
+            gate.say("prepare").exits(0);
+            push_parts(gate);
+        },
+        act: |gate, wrap| run(&mut gate.say_command("complete 12", wrap)),
+        retry: whole_transaction,
+    },
+    Story {
+        name: "abort",
+        publishes: false,
+        before: |gate| {
+            push_old(gate);
+            gate.say("prepare").exits(0);
+            gate.push(&data(gate, "old"), &[]).exits(0);
+        },
+        act: |gate, wrap| run(&mut gate.say_command("abort", wrap)),
+        retry: |gate| {
+            // A second abort is either the one that works or finds nothing to do.
+            let status = gate.say("abort").status;
+            assert!(status == 0 || status == i32::from(Code::Transaction.exit()), "{status}");
+            push_again(gate);
+        },
+    },
+    Story {
+        name: "a refusal",
+        publishes: false,
+        before: push_old,
+        act: |gate, wrap| run(&mut gate.say_command("rm -rf /", wrap)),
+        retry: push_again,
+    },
+    Story {
+        name: "a dry run",
+        publishes: false,
+        before: push_old,
+        act: |gate, wrap| run(&mut gate.push_command(&data(gate, "new"), &["--dry-run"], wrap)),
+        retry: push_again,
+    },
+];
+
+/// One test for each story, so that they run beside one another.
+macro_rules! stories {
+    ($($test:ident: $number:literal,)*) => { $(
+        #[test]
+        fn $test() {
+            tell(&STORIES[$number]);
+        }
+    )* };
+}
+
+stories! {
+    a_first_push_may_be_killed_anywhere: 0,
+    a_push_may_be_killed_anywhere: 1,
+    a_push_after_one_that_was_cut_off_may_be_killed_anywhere: 2,
+    a_prepare_over_an_open_transaction_may_be_killed_anywhere: 3,
+    a_push_in_a_transaction_may_be_killed_anywhere: 4,
+    a_complete_may_be_killed_anywhere: 5,
+    a_complete_of_a_failed_client_may_be_killed_anywhere: 6,
+    an_abort_may_be_killed_anywhere: 7,
+    a_refusal_may_be_killed_anywhere: 8,
+    a_dry_run_may_be_killed_anywhere: 9,
+}
+
+#[test]
+fn rsync_goes_on_without_its_gate_and_keeps_the_lock_and_nothing_it_received_comes_again() {
+    let gate = Gate::new();
+    let source = gate.source("data");
+    for number in 0..8 {
+        write(&source.join(format!("file{number}")), &vec![b'a' + number; 400_000]);
+    }
+    // Slow enough to be met while it runs: about 3 seconds.
+    let slow = Running::start(&mut gate.push_command(&source, &["--bwlimit=1000", "--whole-file"], ""));
+    gate.until("something has arrived", || gate.inside("inprogress/file1").exists());
+    let gates = crate::processes::of(gate.path(), "snapgate");
+    assert_eq!(gates.len(), 1, "{gates:?}");
+    kill(Pid::from_raw(i32::try_from(gates[0]).unwrap()), Signal::SIGKILL).unwrap();
+    gate.until("the gate is gone", || !crate::processes::is_alive(gates[0]));
+    assert!(gate.rsync_runs() && gate.inside("inprogress").exists(), "rsync went with its gate");
+
+    let second = gate.push(&source, &[]).exits(75);
+    assert_eq!(second.code(), Some("busy"));
+    assert_eq!(gate.record().exit, 75);
+    assert_eq!(gate.say("status").exits(0).stderr, "");
+    assert!(gate.rsync_runs(), "the push was too quick for this test");
+
+    slow.wait();
+    settle(&gate);
+    assert!(gate.snapshots().is_empty(), "published without a gate");
+    let arrived = fs::read_dir(gate.inside("inprogress")).unwrap().count();
+    assert_eq!(arrived, 8, "rsync stopped when its gate did");
+    let third = gate.push(&source, &[]).exits(0);
+    assert_eq!(third.figure("Literal data"), 0);
+    assert_eq!(tree(&gate.newest()), tree(&source));
+}

@@ -1,0 +1,388 @@
+//! What is published never changes again, whatever a client pushes afterwards and with whatever options: content, mode,
+//! owner, times, extended attributes, ACLs, targets of links and inodes are written down after each push and compared after
+//! every later one.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ring::digest::{SHA256, digest};
+
+use crate::support::{Gate, Ran, is_root, must, run, skip};
+
+/// Everything that can be known of a tree, by path.
+type Facts = BTreeMap<PathBuf, String>;
+
+/// What a reader may change: reading a file for a checksum or a delta moves its time of access, on any file system that
+/// keeps one. That is compared only where the push had nothing to read.
+#[derive(Clone, Copy, PartialEq)]
+enum Reads {
+    Nothing,
+    Files,
+}
+
+fn facts(root: &Path) -> Facts {
+    fn walk(root: &Path, path: &Path, found: &mut Facts) {
+        let meta = fs::symlink_metadata(path).unwrap();
+        let accessed = if meta.is_file() { format!("{}.{:09}", meta.atime(), meta.atime_nsec()) } else { String::new() };
+        let content = match () {
+            () if meta.is_symlink() => format!("-> {}", fs::read_link(path).unwrap().display()),
+            () if meta.is_file() => digest(&SHA256, &without_a_trace(path)).as_ref().escape_ascii().to_string(),
+            () => String::new(),
+        };
+        let line = format!(
+            "{content} {:o} {}:{} {} {}.{:09} {}|{accessed}",
+            meta.mode(),
+            meta.uid(),
+            meta.gid(),
+            if meta.is_dir() { 0 } else { meta.size() },
+            meta.mtime(),
+            meta.mtime_nsec(),
+            meta.ino()
+        );
+        found.insert(path.strip_prefix(root).unwrap().to_owned(), line);
+        if meta.is_dir() {
+            for entry in fs::read_dir(path).unwrap() {
+                walk(root, &entry.unwrap().path(), found);
+            }
+        }
+    }
+    let mut found = Facts::new();
+    walk(root, root, &mut found);
+    // Both tools print in the order of the directory, which stays while nothing changes.
+    let attributes = must(Command::new("getfattr").args(["-R", "-h", "-d", "-m", "-", "--absolute-names"]).arg(root));
+    let lists = must(Command::new("getfacl").args(["-R", "-P", "-p", "-n"]).arg(root));
+    found.insert(PathBuf::from("(attributes)"), attributes);
+    found.insert(PathBuf::from("(access lists)"), lists);
+    found
+}
+
+/// Reads a file and leaves its time of access alone.
+fn without_a_trace(path: &Path) -> Vec<u8> {
+    use std::io::Read as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut bytes = Vec::new();
+    let mut file = fs::OpenOptions::new().read(true).custom_flags(nix::libc::O_NOATIME).open(path).unwrap();
+    file.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// Every snapshot as it was when it was new.
+#[derive(Default)]
+struct History {
+    known: BTreeMap<String, Facts>,
+}
+
+impl History {
+    /// Compares every known snapshot, and writes down the new ones.
+    #[track_caller]
+    fn check(&mut self, gate: &Gate, what: &str, reads: Reads) {
+        for (name, old) in &mut self.known {
+            let now = facts(&gate.inside("snapshots").join(name));
+            let keep = |line: &str| match reads {
+                Reads::Nothing => line.to_owned(),
+                Reads::Files => line.split('|').next().unwrap().to_owned(),
+            };
+            for (path, line) in &now {
+                let before = old.get(path).map(|line| keep(line));
+                assert_eq!(Some(keep(line)), before, "after {what}, `{}` in {name} is another one", path.display());
+            }
+            assert_eq!(now.len(), old.len(), "after {what}, something is gone from {name}");
+            *old = now;
+        }
+        for name in gate.snapshots() {
+            let root = gate.inside("snapshots").join(&name);
+            self.known.entry(name).or_insert_with(|| facts(&root));
+        }
+        let newest = gate.inside("current").canonicalize().unwrap();
+        assert_eq!(newest, gate.newest().canonicalize().unwrap());
+    }
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn touch(path: &Path, day: &str) {
+    must(Command::new("touch").args(["-h", "-d", day]).arg(path));
+}
+
+fn attribute(path: &Path, value: &str) {
+    must(Command::new("setfattr").args(["-n", "user.note", "-v", value]).arg(path));
+}
+
+/// A tree with one of everything that the attacks below need; all times are old.
+fn make_source(source: &Path) {
+    for name in ["chmod", "touch", "chown", "inplace", "sparse", "partial", "delayed", "size-only", "checksum", "attributes", "acl", "kept"]
+    {
+        write(&source.join(name), &format!("first content of {name}\n").repeat(100));
+    }
+    write(&source.join("read-only"), "only to be read\n");
+    chmod(&source.join("read-only"), 0o444);
+    write(&source.join("becomes-a-directory"), "still a file\n");
+    chmod(&source.join("becomes-a-directory"), 0o444);
+    write(&source.join("directory/inner"), "inner\n");
+    fs::hard_link(source.join("kept"), source.join("kept-too")).unwrap();
+    symlink("kept", source.join("link")).unwrap();
+    attribute(&source.join("attributes"), "first");
+    attribute(&source.join("directory"), "first");
+    must(Command::new("find").arg(source).args(["-depth", "-exec", "touch", "-h", "-d", "2026-01-01 10:00:00.125", "{}", "+"]));
+}
+
+/// A change of the client's data and the options that it is pushed with.
+struct Attack {
+    name: &'static str,
+    change: fn(&Path),
+    options: &'static [&'static str],
+    reads: Reads,
+}
+
+const fn attack(name: &'static str, change: fn(&Path), options: &'static [&'static str], reads: Reads) -> Attack {
+    Attack { name, change, options, reads }
+}
+
+/// What changed published snapshots wherever inodes are shared with a directory that rsync writes to.
+const ATTACKS: [Attack; 17] = [
+    attack("nothing", |_| {}, &[], Reads::Nothing),
+    attack("chmod", |s| chmod(&s.join("chmod"), 0o4751), &[], Reads::Files),
+    attack("touch", |s| touch(&s.join("touch"), "2026-02-02"), &[], Reads::Files),
+    attack(
+        "chown",
+        |s| {
+            if is_root() {
+                std::os::unix::fs::lchown(s.join("chown"), Some(1234), Some(4321)).unwrap();
+                std::os::unix::fs::lchown(s.join("link"), Some(1234), Some(4321)).unwrap();
+            }
+        },
+        &["--numeric-ids"],
+        Reads::Files,
+    ),
+    attack("--inplace", |s| write(&s.join("inplace"), "overwritten\n"), &["--inplace"], Reads::Files),
+    attack("-S --inplace", |s| write(&s.join("sparse"), &"\0".repeat(9000)), &["-S", "--inplace"], Reads::Files),
+    attack("--partial-dir", |s| write(&s.join("partial"), "overwritten\n"), &["--partial-dir=.p"], Reads::Files),
+    attack("--partial-dir of the tree's own", |s| write(&s.join("directory/inner"), "in\n"), &["--partial-dir=directory"], Reads::Files),
+    attack("--delay-updates", |s| write(&s.join("delayed"), "overwritten\n"), &["--delay-updates"], Reads::Files),
+    attack("--size-only", |s| touch(&s.join("size-only"), "2026-03-03"), &["--size-only"], Reads::Files),
+    attack("-c", |s| touch(&s.join("checksum"), "2026-04-04"), &["-c"], Reads::Files),
+    attack(
+        "-X",
+        |s| {
+            attribute(&s.join("attributes"), "second");
+            attribute(&s.join("directory"), "second");
+        },
+        &["-X"],
+        Reads::Files,
+    ),
+    attack(
+        "-A",
+        |s| {
+            must(Command::new("setfacl").args(["-m", "u:1234:rwx"]).arg(s.join("acl")));
+            must(Command::new("setfacl").args(["-d", "-m", "u:1234:rwx"]).arg(s.join("directory")));
+        },
+        &["-A"],
+        Reads::Files,
+    ),
+    attack("--delete of a read-only file", |s| fs::remove_file(s.join("read-only")).unwrap(), &["--delete", "--force"], Reads::Nothing),
+    attack(
+        "a read-only file that becomes a directory",
+        |s| {
+            fs::remove_file(s.join("becomes-a-directory")).unwrap();
+            write(&s.join("becomes-a-directory/inner"), "now inside\n");
+        },
+        &["--delete"],
+        Reads::Files,
+    ),
+    attack("-H with a change to both names", |s| chmod(&s.join("kept"), 0o600), &["-H"], Reads::Files),
+    attack(
+        "the names of the repository's own",
+        |s| {
+            write(&s.join(".snapgate/ledger.jsonl"), "nonsense\n");
+            write(&s.join(".snapgate/transaction.json"), "{}");
+            write(&s.join("inprogress/x"), "x");
+            symlink("/etc", s.join("current")).unwrap();
+            write(&s.join("snapshots/x"), "x");
+        },
+        &[],
+        Reads::Nothing,
+    ),
+];
+
+/// The options are the attack's; the changes pile up.
+fn push(gate: &Gate, source: &Path, attack: &Attack) -> Ran {
+    let ran = gate.push(source, attack.options);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{}", attack.name);
+    ran
+}
+
+/// That the newest snapshot has what the client has, so that the attack was not simply left out.
+#[track_caller]
+fn arrived(gate: &Gate, source: &Path, attack: &Attack) {
+    let mut compare = Command::new("rsync");
+    compare.args(["-aHn", "--delete", "-i", "--omit-dir-times"]).args(attack.options.iter().filter(|option| ["-X", "-A"].contains(option)));
+    let differs = must(compare.arg(format!("{}/", source.display())).arg(gate.newest()));
+    // The one leaves times alone and the other leaves out the directory that it names; that is what they are for.
+    if attack.name == "--partial-dir of the tree's own" {
+        return;
+    }
+    let differs: Vec<_> = differs.lines().filter(|line| !(line.starts_with(".f..t") && attack.name == "--size-only")).collect();
+    assert!(differs.is_empty(), "after {}: {differs:?}", attack.name);
+}
+
+#[test]
+fn no_push_changes_an_older_snapshot() {
+    let gate = Gate::new();
+    let source = gate.source("data");
+    make_source(&source);
+    let mut history = History::default();
+    gate.push(&source, &["-X", "-H"]).exits(0);
+    for attack in &ATTACKS {
+        history.check(&gate, "the last push", attack.reads);
+        (attack.change)(&source);
+        push(&gate, &source, attack);
+        history.check(&gate, attack.name, attack.reads);
+        arrived(&gate, &source, attack);
+        let linked = fs::symlink_metadata(gate.newest().join("kept")).unwrap();
+        let unchanged = !["-H with a change to both names", "-X", "-A", "the names of the repository's own"].contains(&attack.name);
+        assert!(linked.nlink() > 2 || !unchanged, "after {}, an unchanged file was not linked", attack.name);
+    }
+    assert_eq!(gate.snapshots().len(), ATTACKS.len() + 1);
+}
+
+#[test]
+fn no_push_of_a_transaction_changes_an_older_snapshot() {
+    let gate = Gate::new();
+    let source = gate.source("data");
+    make_source(&source);
+    let mut history = History::default();
+    gate.push(&source, &["-X", "-H"]).exits(0);
+    history.check(&gate, "the first push", Reads::Nothing);
+    gate.say("prepare").exits(0);
+    for attack in &ATTACKS {
+        // Twice: a part that was linked from the snapshot, and one that was linked from that part.
+        push(&gate, &source, attack);
+        (attack.change)(&source);
+        push(&gate, &source, attack);
+        history.check(&gate, attack.name, Reads::Files);
+    }
+    gate.say("complete").exits(0);
+    history.check(&gate, "complete", Reads::Files);
+    assert_eq!(gate.snapshots().len(), 2);
+    assert_eq!(fs::read_to_string(gate.newest().join("inplace")).unwrap(), "overwritten\n");
+}
+
+#[test]
+fn no_push_that_was_cut_off_and_begun_again_changes_an_older_snapshot() {
+    let gate = Gate::new();
+    let source = gate.source("data");
+    make_source(&source);
+    let mut history = History::default();
+    gate.push(&source, &["-X", "-H"]).exits(0);
+    history.check(&gate, "the first push", Reads::Nothing);
+    let cut = "strace -qq -o /dev/null -e trace=renameat2 -e inject=renameat2:signal=SIGKILL:when=1";
+    for attack in &ATTACKS {
+        // `inprogress/` is left full of links into the newest snapshot, killed just before it would be published.
+        run(&mut gate.push_command(&source, attack.options, cut));
+        gate.until("strace is gone", || crate::processes::of(gate.path(), "strace").is_empty());
+        assert!(gate.inside("inprogress/kept").exists(), "the push was not cut off");
+        (attack.change)(&source);
+        push(&gate, &source, attack);
+        history.check(&gate, attack.name, Reads::Files);
+        arrived(&gate, &source, attack);
+    }
+}
+
+#[test]
+fn a_planted_link_never_leads_a_push_into_history() {
+    let gate = Gate::new();
+    let (planted, aimed) = (gate.source("planted"), gate.source("aimed"));
+    write(&planted.join("file"), "first\n");
+    gate.push(&planted, &[]).exits(0);
+    let victim = gate.snapshots()[0].clone();
+    let mut history = History::default();
+    history.check(&gate, "the first push", Reads::Nothing);
+    for target in [
+        format!("../snapshots/{victim}"),
+        format!("../../snapshots/{victim}"),
+        gate.inside("snapshots").join(&victim).display().to_string(),
+    ] {
+        for name in ["d", "e/f"] {
+            let link = planted.join(name);
+            fs::create_dir_all(link.parent().unwrap()).unwrap();
+            let _ = fs::remove_file(&link);
+            symlink(&target, &link).unwrap();
+        }
+    }
+    write(&aimed.join("file"), "aimed at history\n");
+    write(&aimed.join("new"), "aimed at history\n");
+    chmod(&aimed.join("file"), 0o777);
+    attribute(&aimed, "aimed");
+    let aim = |to: &str, more: &[&str]| {
+        let from = format!("{}/", aimed.display());
+        let mut words = vec!["-aX"];
+        words.extend(more);
+        words.extend([from.as_str(), to]);
+        gate.rsync(&words)
+    };
+    // The link is in the newest snapshot; then in a part of the same transaction; then in what a push left behind.
+    gate.push(&planted, &[]).exits(0);
+    for to in ["backup:d/", "backup:d", "backup:e/f/"] {
+        aim(to, &[]).exits(0);
+        history.check(&gate, to, Reads::Files);
+    }
+    for keep in [&[][..], &["-K"], &["--inplace"], &["--delete", "--force"]] {
+        gate.say("prepare").exits(0);
+        gate.push(&planted, &[]).exits(0);
+        let ran = aim("backup:d/", keep);
+        history.check(&gate, "a part behind a link", Reads::Files);
+        gate.say("complete").exits(0);
+        history.check(&gate, "complete", Reads::Files);
+        let kept = gate.newest().join("d");
+        assert!(ran.status != 0 || fs::symlink_metadata(&kept).unwrap().is_dir(), "the push to `d/` is lost: {ran:?}");
+    }
+    for name in ["current", ".snapgate", "snapshots", "inprogress"] {
+        aim(&format!("backup:{name}/"), &[]).exits(0);
+        history.check(&gate, name, Reads::Files);
+        assert!(gate.newest().join(name).join("new").exists());
+    }
+    assert!(gate.ledger().len() > 10, "the ledger is whole");
+}
+
+#[test]
+fn unchanged_files_are_linked_in_the_jail_and_it_is_told_when_they_are_not() {
+    let gate = Gate::new();
+    let source = gate.source("data");
+    for name in ["one", "two", "deep/three"] {
+        write(&source.join(name), name);
+    }
+    must(Command::new("find").arg(&source).args(["-depth", "-exec", "touch", "-d", "2026-01-01", "{}", "+"]));
+    for links in 1..=3 {
+        gate.push(&source, &[]).exits(0);
+        for name in ["one", "two", "deep/three"] {
+            assert_eq!(fs::metadata(gate.newest().join(name)).unwrap().nlink(), links, "{name}");
+        }
+        let record = gate.record();
+        assert!(!record.unjailed && record.warnings.is_empty(), "{record:?}");
+        let facts = record.push.unwrap();
+        assert_eq!((facts.files, facts.linked), (3, if links == 1 { 0 } else { 3 }));
+    }
+
+    let frozen = gate.newest().join("one");
+    if !is_root() || run(Command::new("chattr").arg("+i").arg(&frozen)).status != 0 {
+        return skip("the alarm about files stored again", "it takes root, and a file system whose files can be made immutable");
+    }
+    gate.push(&source, &[]).exits(0);
+    must(Command::new("chattr").arg("-i").arg(&frozen));
+    let record = gate.record();
+    assert_eq!(fs::metadata(gate.newest().join("one")).unwrap().nlink(), 1, "a file that cannot be linked was linked");
+    assert_eq!(record.push.unwrap().linked, 2);
+    assert!(record.warnings.iter().any(|warning| warning.contains("stored again")), "{:?}", record.warnings);
+    gate.flush();
+    assert!(gate.mails().iter().any(|mail| mail.contains("stored again")), "nobody is told");
+}

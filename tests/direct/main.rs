@@ -1,0 +1,12 @@
+//! Whole-program tests that need the gate's own process in their hands: kills at every system call, what rsync sees from
+//! inside, limits of time, names of hosts. One program, because linking takes longer than running.
+#![cfg(test)]
+
+mod crash;
+mod history;
+mod limits;
+mod names;
+#[path = "../support/processes.rs"]
+mod processes;
+#[path = "../support/direct.rs"]
+mod support;
