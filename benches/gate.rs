@@ -154,7 +154,7 @@ fn start_up(root: &Path) {
     let mut names = vec!["the probe alone", "gate, by account", "gate, --client", "1,000 policies, by account", "1,000 policies, --client"];
     names.extend(["gate, by key", "1,000 policies, by key", "rrsync"]);
     let mut times = vec![Vec::new(); names.len()];
-    let mut peak = 0;
+    let (mut peak, mut random) = (0, 7_u64);
     for round in 0..ROUNDS + 3 {
         let mut commands = vec![Command::new(&few.probe)];
         commands.push(serve(&few, None, None));
@@ -168,10 +168,12 @@ fn start_up(root: &Path) {
             command.arg(directory).env("SSH_ORIGINAL_COMMAND", PUSH).env("SSH_CONNECTION", "192.0.2.7 50000 192.0.2.1 22");
             command
         }));
-        // Each round begins with another one, so that none always comes after the same.
+        // In an order of its own each round, so that none always comes after the same.
         let mut commands: Vec<_> = commands.into_iter().enumerate().collect();
-        let count = commands.len();
-        commands.rotate_left(round % count);
+        for last in (1..commands.len()).rev() {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            commands.swap(last, (random >> 33) as usize % (last + 1));
+        }
         for (index, mut command) in commands {
             let (time, memory) = start(&mut command);
             // The first rounds fill caches, the gate's own among them.
@@ -229,9 +231,10 @@ fn remote_shell(path: &Path, run: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("mode");
 }
 
+/// A hundred files in a directory, and directories three deep, as in somebody's home.
 fn small_files(directory: &Path, files: usize) {
     for number in 0..files {
-        let parent = directory.join(format!("d{:04}", number / 100));
+        let parent = directory.join(format!("d{}/d{}/d{}", number / 10_000, number / 1000 % 10, number / 100 % 10));
         if number % 100 == 0 {
             fs::create_dir_all(&parent).expect("a directory");
         }
@@ -271,6 +274,7 @@ fn throughput(root: &Path, files: usize) {
             &format!("backup:{}/", target(number)),
         ])
     };
+    fs::create_dir(target(9)).expect("a directory");
     push(0, &target(9));
     gate();
     let (mut gates, mut plains) = (Vec::new(), Vec::new());
