@@ -114,7 +114,8 @@ fn describe_push(text: &mut String, question: &Question, site: &Site, policy: &P
         program: site.rsync.clone(),
         version,
         stage: repository.inprogress(),
-        bases: repository.bases(plan.place(), &shelf),
+        bases: repository.bases(plan.place(), &shelf, plan.trusts_size()),
+        partial_dir: ".~snapgate-N~".to_owned(),
         log: repository.log("ID"),
         jailed: site.jail,
     });

@@ -53,6 +53,7 @@ fn verdict(capture: &Capture) -> String {
         root: PathBuf::from("/r"),
         idle: Duration::from_secs(600),
         link_dests: vec![PathBuf::from("/r/b")],
+        partial_dir: ".~snapgate-1~".to_owned(),
         log: PathBuf::from("/r/l"),
     };
     match parse(&Said::Command(bytes(capture))) {

@@ -55,6 +55,8 @@ pub struct Setup {
     pub idle: Duration,
     /// Where unchanged files may be linked from, the best first.
     pub link_dests: Vec<PathBuf>,
+    /// The directory that rsync puts unfinished files into.
+    pub partial_dir: String,
     /// The run's log.
     pub log: PathBuf,
 }
@@ -63,20 +65,18 @@ pub struct Setup {
 #[must_use]
 pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["--server".into()];
-    let theirs = push.words();
-    let partial = theirs.iter().any(|word| word == "--partial");
-    words.extend(theirs.into_iter().map(OsString::from));
-    if !partial {
-        // What was received of a file that was cut off is a basis for the next try.
-        words.push("--partial".into());
-    }
+    words.extend(push.words().into_iter().map(OsString::from));
+    // What was received of a file that was cut off is a basis for the next try. It must not stand under the file's own
+    // name: after a read error on the client rsync leaves a file of the right size there that is not the file.
+    words.push(format!("--partial-dir={}", setup.partial_dir).into());
     words.push(format!("--timeout={}", seconds(setup.idle, push.timeout())).into());
     if setup.version >= DEFENCES {
         // Works on one side alone, unlike --no-D (rsync(1)).
         words.push("--drop-D".into());
         if setup.jailed {
-            // The walk that it turns off guards against other accounts' symlinks; in the jail there are none to follow,
-            // and the walk costs 13 to 16 openat(2) for each file.
+            // The walk that it turns off costs 13 to 16 openat(2) for each file, and guards what is opened, which the jail
+            // does too. What neither guards is stat(2): Landlock does not mediate it, and rsync follows a link of the
+            // client's own in the basis where the push has a directory.
             words.push("--insecure-links".into());
         } else {
             words.push(joined("--confine-root=", &setup.root));
@@ -115,6 +115,7 @@ mod tests {
             root: PathBuf::from("/r"),
             idle: Duration::from_secs(600),
             link_dests: vec![PathBuf::from("/r/snapshots/a"), PathBuf::from("/r/.snapgate/interrupted/1")],
+            partial_dir: ".~snapgate-1~".to_owned(),
             log: PathBuf::from("/r/.snapgate/logs/x.log"),
         }
     }
@@ -133,22 +134,24 @@ mod tests {
     #[test]
     fn flags_follow_the_version_and_the_jail() {
         let line = |version, jailed| printed("-logDtpre.iLsfxCIvu", &setup(version, jailed));
-        let old = format!("--server -logDtpre.iLsfxCvu --partial --timeout=600 {BASES} {LOG}");
+        let old = format!("--server -logDtpre.iLsfxCvu --partial-dir=.~snapgate-1~ --timeout=600 {BASES} {LOG}");
         assert_eq!(line(Version(3, 2, 7), true), old);
         assert_eq!(line(Version(3, 4, 99), false), old);
-        let jailed = format!("--server -logDtpre.iLsfxCvu --partial --timeout=600 --drop-D --insecure-links {BASES} {LOG}");
+        let jailed =
+            format!("--server -logDtpre.iLsfxCvu --partial-dir=.~snapgate-1~ --timeout=600 --drop-D --insecure-links {BASES} {LOG}");
         assert_eq!(line(Version(3, 5, 0), true), jailed);
         assert_eq!(line(Version(4, 0, 0), true), jailed);
-        let open = format!("--server -logDtpre.iLsfxCvu --partial --timeout=600 --drop-D --confine-root=/r {BASES} {LOG}");
+        let open =
+            format!("--server -logDtpre.iLsfxCvu --partial-dir=.~snapgate-1~ --timeout=600 --drop-D --confine-root=/r {BASES} {LOG}");
         assert_eq!(line(Version(3, 5, 0), false), open);
     }
 
     #[test]
     fn no_capabilities_are_made_up_for_a_client_without_them() {
         let line = printed("-g -l -o -p -D -r -t", &setup(Version(3, 2, 7), true));
-        assert!(line.starts_with("--server -logDtpr --partial "), "{line}");
+        assert!(line.starts_with("--server -logDtpr --partial-dir="), "{line}");
         let bare = printed("", &setup(Version(3, 2, 7), true));
-        assert!(bare.starts_with("--server --partial "), "{bare}");
+        assert!(bare.starts_with("--server --partial-dir="), "{bare}");
     }
 
     #[test]

@@ -61,14 +61,15 @@ pub fn of_push(ended: Ended, dry: bool, trees: Trees) -> Disposal {
                 .remedy("raise `time_limits: {push: …}` if such pushes are expected"),
         ),
         Ended::Exit(0 | PARTIAL | VANISHED) if dry => Disposal::Discard,
-        Ended::Exit(0 | PARTIAL | VANISHED) if trees.arrived_empty && trees.newest_has_files => Disposal::Reject(nothing_arrived()),
-        Ended::Exit(status @ (0 | PARTIAL | VANISHED)) => Disposal::Publish { partial: status == PARTIAL },
-        Ended::Exit(FILE_IO) if trees.store_full => Disposal::SetAside(
+        // Without a free inode rsync leaves files out and calls it partial.
+        Ended::Exit(FILE_IO | PARTIAL) if trees.store_full => Disposal::SetAside(
             Reason::new(Code::Store, "the server cannot store anything right now")
                 .hint("try again later; the administrator has been told")
                 .detail("the store ran full during the push")
                 .remedy("make room on the store"),
         ),
+        Ended::Exit(0 | PARTIAL | VANISHED) if trees.arrived_empty && trees.newest_has_files => Disposal::Reject(nothing_arrived()),
+        Ended::Exit(status @ (0 | PARTIAL | VANISHED)) => Disposal::Publish { partial: status == PARTIAL },
         Ended::Exit(status) => Disposal::SetAside(interrupted(format!("rsync ended with status {status} ({})", meaning(status)))),
         Ended::Signal(signal) => Disposal::SetAside(interrupted(format!("signal {signal} ended rsync"))),
     }
@@ -157,7 +158,10 @@ mod tests {
             assert!(matches!(of_push(ended, true, FULL), Disposal::SetAside(_)), "{ended:?}");
         }
         let no_room = Trees { store_full: true, ..FULL };
-        assert!(matches!(of_push(Ended::Exit(11), false, no_room), Disposal::SetAside(reason) if reason.code == Code::Store));
+        for status in [FILE_IO, PARTIAL] {
+            assert!(matches!(of_push(Ended::Exit(status), false, no_room), Disposal::SetAside(reason) if reason.code == Code::Store));
+        }
+        assert_eq!(of_push(Ended::Exit(0), false, no_room), publish(false), "all of it fitted");
     }
 
     #[test]

@@ -95,6 +95,8 @@ pub struct Places {
     /// Trees that unchanged files are linked from: each the root that is opened in the jail and the directory in it
     /// that the push corresponds to, the most promising first.
     pub bases: Vec<(PathBuf, PathBuf)>,
+    /// The directory that rsync puts unfinished files into, by a name that no client can know.
+    pub partial_dir: String,
     /// The run's log.
     pub log: PathBuf,
     /// Whether rsync is jailed.
@@ -106,8 +108,8 @@ pub struct Places {
 /// # Errors
 /// When the snapshot could have no name, or its transaction no further push.
 pub fn push(push: &Push, policy: &Policy, shelf: &Shelf, at: DateTime<Utc>) -> Result<PushPlan, Reason> {
-    let joined = shelf.transaction.as_ref().filter(|transaction| !transaction.is_stale(at));
-    if joined.is_some_and(|transaction| transaction.parts >= MAX_PARTS) {
+    let joined = shelf.transaction.as_ref().filter(|transaction| !transaction.is_stale(at, policy.deadline));
+    if joined.is_some_and(|transaction| transaction.parts + transaction.unfinished.len() >= MAX_PARTS) {
         return Err(Reason::new(Code::Transaction, "too many pushes in one transaction").hint("say `complete`, then `prepare` again"));
     }
     let began = joined.map_or(at, |transaction| transaction.began);
@@ -172,6 +174,12 @@ impl PushPlan {
         self.push.is_dry()
     }
 
+    /// Whether rsync compares files by size alone, so that only whole files may be linked from.
+    #[must_use]
+    pub fn trusts_size(&self) -> bool {
+        self.push.trusts_size()
+    }
+
     /// What was accepted and not passed on, for the run's log.
     #[must_use]
     pub fn notes(&self) -> &[String] {
@@ -195,6 +203,7 @@ impl PushPlan {
             root: places.root,
             idle: self.idle,
             link_dests: places.bases.iter().map(|(_, place)| place.clone()).collect(),
+            partial_dir: places.partial_dir,
             log: places.log,
         };
         let argv = argv::for_push(&self.push, &setup);

@@ -56,6 +56,16 @@ impl End {
         Self { outcome: Outcome::Refused, exit, reasons: denial.into_reasons(), ..Self::answered(String::new()) }
     }
 
+    fn of(result: Result<Self, Reason>) -> Self {
+        result.unwrap_or_else(Self::stopped)
+    }
+
+    /// With what was found on the way, first. It stands in the record however the connection ended.
+    fn noting(mut self, notes: Vec<String>) -> Self {
+        self.warnings.splice(..0, notes);
+        self
+    }
+
     fn stopped(reason: Reason) -> Self {
         let outcome = match reason.code {
             Code::Busy => Outcome::Busy,
@@ -112,7 +122,7 @@ fn judged(site: &Site, policy: &Policy, request: &Request, id: &str, command: &R
     let case = Case { request, policy, zone: &zone, resolved: &resolved, command };
     match verdict::judge(case).verdict {
         Verdict::Deny(denial) => End::refused(denial),
-        Verdict::Allow(permit) => Session { site, policy, request, id }.perform(&permit).unwrap_or_else(End::stopped),
+        Verdict::Allow(permit) => End::of(Session { site, policy, request, id }.perform(&permit)),
     }
 }
 

@@ -9,10 +9,12 @@ use crate::act::child::{self, HookEnd, Setting};
 use crate::act::jail;
 use crate::act::runlog::RunLog;
 use crate::act::store::{Held, Published, Repository, Staging, trouble};
+use crate::decide::argv::Version;
 use crate::decide::command::Push;
 use crate::decide::outcome::{self, Disposal, Ended, Trees};
 use crate::decide::plan::{self, Places, PushPlan};
 use crate::decide::words;
+use crate::terms::path::SubPath;
 use crate::terms::reason::{Code, Reason};
 use crate::terms::record::{Outcome, PushFacts};
 use crate::terms::shelf::{Shelf, Transaction};
@@ -32,7 +34,6 @@ struct Settling<'a> {
 
 impl Session<'_> {
     pub(super) fn push(&self, push: &Push) -> Result<End, Reason> {
-        let started = Instant::now();
         let repository = self.open()?;
         let held = repository.hold()?;
         held.make_room()?;
@@ -40,19 +41,34 @@ impl Session<'_> {
         // What can stop the push comes before anything is changed.
         let plan = plan::push(push, self.policy, &shelf, self.request.at)?;
         let version = child::version(&self.site.rsync, Some(&repository.version_cache()))?;
-        let notes = held.recover(&mut shelf, self.request.at)?;
+        let notes = held.recover(&mut shelf, self.request.at, self.policy.deadline)?;
         let log = self.begin_log(&repository, &plan, &notes)?;
-        if !plan.joins() {
-            self.prepare_hooks(&repository, &log)?;
-        }
+        let end = End::of(self.run(&plan, version, &held, shelf, &log)).noting(notes);
+        log.note(Utc::now(), &format!("{}, exit {}", end.outcome.as_str(), end.exit));
+        Ok(end)
+    }
 
+    /// Runs rsync into a fresh directory, and does with the tree what its end amounts to.
+    fn run(&self, plan: &PushPlan, version: Version, held: &Held<'_>, mut shelf: Shelf, log: &RunLog) -> Result<End, Reason> {
+        let started = Instant::now();
+        let repository = held.repository();
+        if !plan.joins() {
+            self.prepare_hooks(repository, log)?;
+        }
+        let place = plan.place().to_string();
+        if let Some(transaction) = shelf.transaction.take_if(|_| plan.joins()) {
+            let transaction = transaction.beginning(&place);
+            held.write_transaction(&transaction)?;
+            shelf.transaction = Some(transaction);
+        }
         let staging = held.stage(plan.place())?;
         let run = plan.run(Places {
             root: repository.root().to_path_buf(),
             program: self.site.rsync.clone(),
             version,
             stage: staging.path().to_path_buf(),
-            bases: repository.bases(plan.place(), &shelf),
+            bases: repository.bases(plan.place(), &shelf, plan.trusts_size()),
+            partial_dir: staging.partial_dir().to_owned(),
             log: log.path().to_path_buf(),
             jailed: self.site.jail,
         });
@@ -68,22 +84,16 @@ impl Session<'_> {
 
         let said = words::read(&log.tail());
         let facts = PushFacts {
-            place: (!plan.place().is_whole()).then(|| printable(plan.place().to_string().as_bytes())),
+            place: (!plan.place().is_whole()).then(|| printable(place.as_bytes())),
             seconds: started.elapsed().as_secs_f64(),
             rsync_exit: if let Ended::Exit(status) = ended { Some(status) } else { None },
             wire_bytes: said.wire_bytes,
             ..PushFacts::default()
         };
         let bytes = said.total_bytes.filter(|_| ended == Ended::Exit(0));
-        let mut warnings = notes;
-        warnings.extend(plan.warnings().iter().cloned());
+        let mut warnings = plan.warnings().to_vec();
         warnings.extend(said.complaints.iter().map(|line| format!("rsync: {line}")));
-        let settling = Settling { held: &held, shelf: &shelf, log: &log, facts, bytes, warnings };
-        let end = self.settle(staging, &plan, ended, settling);
-        if let Ok(end) = &end {
-            log.note(Utc::now(), &format!("{}, exit {}", end.outcome.as_str(), end.exit));
-        }
-        end
+        self.settle(staging, plan, ended, Settling { held, shelf: &shelf, log, facts, bytes, warnings })
     }
 
     /// Does with the tree what its push amounts to.
@@ -101,24 +111,24 @@ impl Session<'_> {
         match outcome::of_push(ended, plan.is_dry(), trees) {
             Disposal::Publish { partial } => {
                 settling.facts.partial = partial;
+                if ended != Ended::Exit(0) {
+                    staging.drop_unfinished()?;
+                }
                 if let Some(transaction) = settling.shelf.transaction.as_ref().filter(|_| plan.joins()) {
                     staging.join()?;
-                    settling.held.write_transaction(&Transaction {
-                        touched: self.request.at,
-                        parts: transaction.parts + 1,
-                        partial: transaction.partial || partial,
-                        ..transaction.clone()
-                    })?;
+                    settling.held.write_transaction(&transaction.clone().adding(&plan.place().to_string(), partial))?;
                     return Ok(end(Outcome::Added, exit, Vec::new(), settling));
                 }
                 let published = staging.publish(plan.name().clone(), self.id)?;
-                self.after_publishing(&published, &mut settling);
+                self.after_publishing(&published, Some(plan.place()), &mut settling);
                 Ok(end(Outcome::Published, exit, Vec::new(), settling))
             }
             Disposal::SetAside(reason) => {
-                // What did not fit is not kept: it would keep the store full, and every later push out.
+                // What did not fit is not kept, nor what earlier tries left: it would keep the store full, and every later
+                // push out.
                 if reason.code == Code::Store {
                     staging.discard()?;
+                    settling.held.forget_interrupted(&SubPath::default())?;
                 } else {
                     settling.facts.kept = staging.set_aside()?;
                 }
@@ -141,9 +151,10 @@ impl Session<'_> {
 
     /// What follows a snapshot: counting it, forgetting interrupted tries, the administrator's hooks. None of it can
     /// take the snapshot back, so what goes wrong here is a warning.
-    fn after_publishing(&self, published: &Published, settling: &mut Settling<'_>) {
+    fn after_publishing(&self, published: &Published, place: Option<&SubPath>, settling: &mut Settling<'_>) {
         let repository = settling.held.repository();
         settling.facts.snapshot = Some(published.name().to_string());
+        settling.warnings.extend(published.trouble().map(|reason| reason.detail.clone()));
         match repository.survey(published, settling.shelf.newest.as_ref(), settling.bytes) {
             Ok(survey) => {
                 settling.facts.files = survey.files;
@@ -162,9 +173,10 @@ impl Session<'_> {
             Err(reason) => settling.warnings.push(reason.detail),
         }
         if settling.facts.partial {
-            settling.warnings.push("rsync could not read or store everything (its status 23): the snapshot is partial".to_owned());
+            settling.warnings.push("rsync could not read or store everything: the snapshot is partial".to_owned());
         }
-        if let Err(reason) = settling.held.forget_interrupted() {
+        // What a place received that the snapshot does not have is still good for the next try.
+        if let Some(Err(reason)) = place.map(|place| settling.held.forget_interrupted(place)) {
             settling.warnings.push(reason.detail);
         }
         settling.facts.free_bytes = repository.free_bytes();
@@ -186,16 +198,19 @@ impl Session<'_> {
     ) -> Result<End, Reason> {
         let repository = held.repository();
         let log = self.log(repository)?;
-        let staging = held.merge_transaction()?;
+        let staging = held.merge_transaction(transaction)?;
         let trees = trees(&staging, repository, shelf, false)?;
         let seconds = (self.request.at - transaction.began).as_seconds_f64();
         let facts = PushFacts { seconds, ..PushFacts::default() };
         let mut settling = Settling { held, shelf, log: &log, facts, bytes: None, warnings: Vec::new() };
-        let (outcome, reasons) = match outcome::of_transaction(status, transaction.partial, trees) {
+        let (outcome, reasons) = match outcome::of_transaction(status, transaction.is_partial(), trees) {
             Disposal::Publish { partial } => {
                 settling.facts.partial = partial;
                 let published = staging.publish(name, self.id)?;
-                self.after_publishing(&published, &mut settling);
+                let missing = transaction.unfinished.iter().map(|place| printable(place.as_bytes()));
+                settling.warnings.extend(missing.map(|place| format!("a push into `{place}` did not end well, and none after it did")));
+                let whole = SubPath::default();
+                self.after_publishing(&published, Some(&whole).filter(|_| transaction.unfinished.is_empty()), &mut settling);
                 (Outcome::Published, Vec::new())
             }
             Disposal::SetAside(reason) => {
@@ -211,6 +226,7 @@ impl Session<'_> {
                 (Outcome::Answered, Vec::new())
             }
         };
+        held.close_transaction()?;
         let exit = reasons.first().map_or(0, |reason| reason.code.exit());
         let text = settling.facts.snapshot.as_ref().map(|name| format!("published {name}\n")).unwrap_or_default();
         Ok(End { outcome, exit, reasons, warnings: settling.warnings, push: Some(settling.facts), text })

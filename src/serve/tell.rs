@@ -139,5 +139,8 @@ fn answer(end: End) -> Answer {
         lines.push(format!("snapgate: {what}{says} (code {code})"));
         lines.extend(hint.iter().map(|hint| format!("snapgate: {hint}")));
     }
+    if end.outcome == Outcome::Added {
+        lines.push("snapgate: received; say `complete` to publish it".to_owned());
+    }
     Answer { exit: end.exit, text: end.text, lines }
 }

@@ -14,13 +14,16 @@ impl Session<'_> {
         let mut shelf = repository.look(&self.policy.names)?;
         // Whether the snapshot can have a name is better known now than after an hour of rsync.
         plan::name(&self.policy.names, self.request.at, self.request.at, shelf.newest.as_ref())?;
-        let mut warnings = held.recover(&mut shelf, self.request.at)?;
-        self.prepare_hooks(&repository, &self.log(&repository)?)?;
+        let mut notes = held.recover(&mut shelf, self.request.at, self.policy.deadline)?;
         if let Some(open) = &shelf.transaction {
-            warnings.push(format!("the transaction prepared at {} was never completed and is closed", open.began));
+            notes.push(format!("the transaction prepared at {} was never completed and is closed", open.began));
         }
-        held.open_transaction(self.request.at)?;
-        Ok(End { warnings, ..End::answered("prepared: push with rsync, then say `complete`\n".to_owned()) })
+        let open = || {
+            self.prepare_hooks(&repository, &self.log(&repository)?)?;
+            held.open_transaction(self.request.at)?;
+            Ok(End::answered("prepared: push with rsync, then say `complete`\n".to_owned()))
+        };
+        Ok(End::of(open()).noting(notes))
     }
 
     pub(super) fn complete(&self, status: Option<u8>) -> Result<End, Reason> {
@@ -50,10 +53,11 @@ impl Session<'_> {
         }
         let held = repository.hold()?;
         let mut shelf = repository.look(&self.policy.names)?;
-        let notes = held.recover(&mut shelf, self.request.at)?;
-        let transaction = shelf.transaction.clone().ok_or_else(none)?;
-        let mut end = go_on(&held, &shelf, transaction)?;
-        end.warnings.extend(notes);
-        Ok(end)
+        let notes = held.recover(&mut shelf, self.request.at, self.policy.deadline)?;
+        let ended = match shelf.transaction.clone() {
+            Some(transaction) => go_on(&held, &shelf, transaction),
+            None => Err(none()),
+        };
+        Ok(End::of(ended).noting(notes))
     }
 }

@@ -55,7 +55,8 @@ pub const MAX_SNAPSHOT_NAME: usize = 128;
 /// Levels of directories in a snapshot's name (`%Y/%m%d/%H%M` has three).
 pub const MAX_SNAPSHOT_DEPTH: usize = 6;
 
-/// A prepared transaction that nobody completed is set aside after this long without contact.
+/// A prepared transaction is closed this long after its pushes could have ended (`time_limits: {push: …}`), however often
+/// somebody pushes into it: a `prepare` that was forgotten must not swallow backups for good.
 pub const TRANSACTION_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// Pushes in one prepared transaction; merging them costs a walk each.
@@ -64,15 +65,16 @@ pub const MAX_PARTS: usize = 1000;
 /// Interrupted pushes kept as further link-dests; rsync takes 20 (`MAX_BASIS_DIRS`).
 pub const MAX_INTERRUPTED: usize = 8;
 
-/// Depth of a tree that the gate walks itself. Deeper than `PATH_MAX` lets a client's own tools go.
-pub const MAX_TREE_DEPTH: usize = 2048;
+/// Depth of a tree that the gate walks itself: what rsync can make below its directory (`PATH_MAX` of single letters),
+/// below a place as deep as it may be. A limit that a push could pass would keep every later one out.
+pub const MAX_TREE_DEPTH: usize = 2048 + MAX_SUBPATH_DEPTH + 64;
 
 /// Address space of rsync. It holds about 100 bytes for each file in the list: enough for tens of millions.
 pub const CHILD_MEMORY: u64 = 8 * 1024 * 1024 * 1024;
 
-/// Descriptors of the gate and rsync. rsync needs a dozen; the gate's walks hold one for each level of a tree, and
+/// Descriptors of the gate and rsync. rsync needs a dozen; the gate's walks hold one or two for each level of a tree, and
 /// [`MAX_TREE_DEPTH`] levels may be there.
-pub const CHILD_FILES: u64 = 4096;
+pub const CHILD_FILES: u64 = 8192;
 
 /// `rsync --version` may take this long before it counts as broken.
 pub const VERSION_TIMEOUT: Duration = Duration::from_secs(10);

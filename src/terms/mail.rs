@@ -43,6 +43,8 @@ impl ComposedMail {
     #[must_use]
     pub fn checked(mut self, uid: u32) -> Self {
         self.uid = uid;
+        // Far from today a time has no form that a mail can carry.
+        self.created = self.created.clamp(DateTime::UNIX_EPOCH, Utc::now());
         self.subject = still_printable(&self.subject, MAX_SUBJECT);
         self.body = printable_lines(&self.body);
         self

@@ -1,8 +1,11 @@
 //! What stands in a client's repository, as far as a decision needs it.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::limits::TRANSACTION_LIFETIME;
 use super::snapshot::SnapshotName;
 
 /// The repository as a value.
@@ -20,18 +23,70 @@ pub struct Shelf {
 pub struct Transaction {
     /// When `prepare` came; the snapshot gets this name.
     pub began: DateTime<Utc>,
-    /// The last contact that had to do with it.
-    pub touched: DateTime<Utc>,
     /// Pushes that have succeeded in it.
     pub parts: usize,
     /// Whether one of them was not whole (rsync's 23).
     pub partial: bool,
+    /// Places that a push into did not end well, or has not ended yet.
+    pub unfinished: Vec<String>,
+    /// Whether its parts are being put together, so that what stands in progress is their sum.
+    pub merging: bool,
 }
 
 impl Transaction {
-    /// Whether nobody has touched it for longer than [`super::limits::TRANSACTION_LIFETIME`].
+    /// One that begins now.
     #[must_use]
-    pub fn is_stale(&self, now: DateTime<Utc>) -> bool {
-        (now - self.touched).to_std().is_ok_and(|idle| idle > super::limits::TRANSACTION_LIFETIME)
+    pub fn new(began: DateTime<Utc>) -> Self {
+        Self { began, parts: 0, partial: false, unfinished: Vec::new(), merging: false }
+    }
+
+    /// Whether it should have been completed long ago; `push_limit` is how long a push may take.
+    #[must_use]
+    pub fn is_stale(&self, now: DateTime<Utc>, push_limit: Duration) -> bool {
+        (now - self.began).to_std().is_ok_and(|age| age > TRANSACTION_LIFETIME + push_limit)
+    }
+
+    /// With a push into `place` under way.
+    #[must_use]
+    pub fn beginning(mut self, place: &str) -> Self {
+        if !self.unfinished.iter().any(|unfinished| unfinished == place) {
+            self.unfinished.push(place.to_owned());
+        }
+        self
+    }
+
+    /// With the push into `place` added.
+    #[must_use]
+    pub fn adding(mut self, place: &str, partial: bool) -> Self {
+        self.unfinished.retain(|unfinished| unfinished != place);
+        self.parts += 1;
+        self.partial |= partial;
+        self
+    }
+
+    /// Whether its sum leaves something out.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.partial || !self.unfinished.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_push_that_failed_counts_until_it_is_made_good() {
+        let transaction = Transaction::new(DateTime::default()).beginning("etc").adding("etc", false).beginning("home").beginning("home");
+        assert!(transaction.is_partial());
+        assert!(!transaction.adding("home", false).is_partial());
+    }
+
+    #[test]
+    fn pushing_into_it_keeps_no_transaction_open() {
+        let (hour, began) = (Duration::from_secs(3600), DateTime::default());
+        let transaction = Transaction::new(began).beginning(".").adding(".", false);
+        assert!(!transaction.is_stale(began + TRANSACTION_LIFETIME + hour, hour));
+        assert!(transaction.is_stale(began + TRANSACTION_LIFETIME + hour + Duration::from_secs(1), hour));
     }
 }

@@ -309,7 +309,7 @@ fn push_parts(gate: &Gate) {
         let mut words = vec!["-a", "--stats"];
         words.extend(options);
         words.extend([from.as_str(), to]);
-        assert_eq!(gate.rsync(&words).exits(0).stderr, "");
+        assert_eq!(gate.rsync(&words).exits(0).stderr, "snapgate: received; say `complete` to publish it\n");
     };
     part(&["--exclude=/etc/deep"], format!("{}/", new.display()), "backup:");
     part(&["--exclude=/same"], format!("{}/", new.display()), "backup:");

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::stage::{make_movable, rename_new, sync_directory, sync_file_system};
+use super::stage::{make_movable, partial_dir, rename_new, sync_directory, sync_file_system};
 use super::{Held, make_directory, tree, trouble};
 use crate::terms::reason::Reason;
 use crate::terms::snapshot::SnapshotName;
@@ -17,6 +17,7 @@ use crate::terms::snapshot::SnapshotName;
 pub struct Staging<'a> {
     held: &'a Held<'a>,
     path: PathBuf,
+    partial_dir: String,
 }
 
 /// A snapshot that cannot be taken back.
@@ -24,6 +25,7 @@ pub struct Staging<'a> {
 pub struct Published {
     name: SnapshotName,
     path: PathBuf,
+    trouble: Option<Reason>,
 }
 
 impl Published {
@@ -38,11 +40,32 @@ impl Published {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// What went wrong after it had its name; the next session puts it right.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&Reason> {
+        self.trouble.as_ref()
+    }
 }
 
 impl<'a> Staging<'a> {
-    pub(super) fn new(held: &'a Held<'a>) -> Self {
-        Self { held, path: held.repository.inprogress() }
+    pub(super) fn new(held: &'a Held<'a>) -> io::Result<Self> {
+        let path = held.repository.inprogress();
+        Ok(Self { held, partial_dir: partial_dir(&path)?, path })
+    }
+
+    /// The directory that rsync is to put unfinished files into.
+    #[must_use]
+    pub fn partial_dir(&self) -> &str {
+        &self.partial_dir
+    }
+
+    /// Removes what rsync left unfinished, before the rest is published without it.
+    ///
+    /// # Errors
+    /// When the disk does not let it.
+    pub fn drop_unfinished(&self) -> Result<(), Reason> {
+        tree::take_out(&self.path, &self.partial_dir, false).map_err(|error| trouble("clearing", &self.path, &error))
     }
 
     /// Where it stands.
@@ -56,7 +79,7 @@ impl<'a> Staging<'a> {
     /// # Errors
     /// When the tree cannot be read.
     pub fn has_file(&self) -> Result<bool, Reason> {
-        tree::has_file(&self.path).map_err(|error| trouble("reading", &self.path, &error))
+        tree::has_file_anywhere(&self.path).map_err(|error| trouble("reading", &self.path, &error))
     }
 
     /// Keeps it for the next try; says whether there was anything to keep.
@@ -90,11 +113,15 @@ impl<'a> Staging<'a> {
     /// When the disk does not let it; then it is not published, and the next session sets it aside.
     pub fn publish(self, name: SnapshotName, id: &str) -> Result<Published, Reason> {
         let target = name.below(&self.held.repository.snapshots());
-        self.recite(&name, &target, id).map_err(|error| trouble("publishing", &target, &error))?;
-        Ok(Published { name, path: target })
+        let mode = self.recite(&name, &target, id).map_err(|error| trouble("publishing", &target, &error))?;
+        // It is a snapshot now, whatever happens next.
+        let finished = self.finish(&target, mode);
+        let trouble = finished.map_err(|error| trouble("after publishing", &target, &error)).err();
+        Ok(Published { name, path: target, trouble })
     }
 
-    fn recite(&self, name: &SnapshotName, target: &Path, id: &str) -> io::Result<()> {
+    /// Up to the one step that counts. Returns the top directory's mode, where it had to be changed for the move.
+    fn recite(&self, name: &SnapshotName, target: &Path, id: &str) -> io::Result<Option<fs::Permissions>> {
         let repository = self.held.repository;
         let snapshots = repository.snapshots();
 
@@ -114,18 +141,26 @@ impl<'a> Staging<'a> {
             above.push(part);
         }
 
+        // What needs room on the disk is done before there is no way back.
+        repository.prepare_current(&Path::new("snapshots").join(name.as_str()))?;
+
         // A kill between the next step and the ledger would leave a snapshot that no record speaks of.
         repository.owe(id, name)?;
 
         // The one step that counts. It cannot replace anything: a name that exists is an error.
         rename_new(&self.path, target)?;
+        Ok(mode)
+    }
+
+    /// What follows the one step. A crash anywhere in it leaves `current` one behind; the next session heals it.
+    fn finish(&self, target: &Path, mode: Option<fs::Permissions>) -> io::Result<()> {
+        let repository = self.held.repository;
 
         // The rename touched two directories; both reach the disk before `current` speaks of it.
-        sync_directory(parent)?;
+        sync_directory(target.parent().unwrap_or(target))?;
         sync_directory(repository.root())?;
 
-        // A crash before this leaves `current` one behind; the next session heals it.
-        repository.point_current(&Path::new("snapshots").join(name.as_str()))?;
+        repository.replace_current()?;
         sync_directory(repository.root())?;
 
         // Only the owner's own right to write was lent, so a crash before this shows nothing to anybody else.

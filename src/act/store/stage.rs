@@ -4,8 +4,9 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use nix::fcntl::AT_FDCWD;
@@ -37,9 +38,12 @@ impl Repository {
 
     /// Trees that unchanged files can be linked from, for a push to `place`: set-aside pushes, earlier parts of the
     /// open transaction, the newest snapshot. Each with the directory in it that corresponds to `place`.
+    ///
+    /// With `whole_files_only` no set-aside push is among them: a file in it may be unfinished and of the right size.
     #[must_use]
-    pub fn bases(&self, place: &SubPath, shelf: &Shelf) -> Vec<(PathBuf, PathBuf)> {
+    pub fn bases(&self, place: &SubPath, shelf: &Shelf, whole_files_only: bool) -> Vec<(PathBuf, PathBuf)> {
         let mut roots: Vec<_> = numbered(&self.interrupted()).into_iter().rev().take(MAX_INTERRUPTED).collect();
+        roots.retain(|_| !whole_files_only);
         roots.extend(numbered(&self.parts()).into_iter().rev().take(MAX_PART_BASES));
         roots.extend(shelf.newest.iter().map(|newest| newest.below(&self.snapshots())));
         let corresponds = |root: PathBuf| {
@@ -68,34 +72,56 @@ impl<'a> Held<'a> {
     ///
     /// # Errors
     /// When the disk does not let it.
-    pub fn recover(&self, shelf: &mut Shelf, now: DateTime<Utc>) -> Result<Vec<String>, Reason> {
+    pub fn recover(&self, shelf: &mut Shelf, now: DateTime<Utc>, push_limit: Duration) -> Result<Vec<String>, Reason> {
         let mut notes = Vec::new();
         if self.heal_current(shelf)? {
             notes.push("`current` did not name the newest snapshot, and does now".to_owned());
         }
         notes.extend(self.tell_of_untold());
+        self.go_back_from_merging(shelf)?;
         let inprogress = self.repository.inprogress();
-        // `complete` was cut short between putting the sum here and closing the transaction: it can be said again.
-        let is_sum =
-            shelf.transaction.as_ref().is_some_and(|transaction| transaction.parts > 0) && numbered(&self.repository.parts()).is_empty();
-        if fs::symlink_metadata(&inprogress).is_ok() && is_sum && self.is_of_this_boot() {
-            self.add_part(&inprogress)?;
-        } else if fs::symlink_metadata(&inprogress).is_ok() {
-            let kept = if self.is_of_this_boot() { self.set_aside(&inprogress)? } else { false };
-            if kept {
-                notes.push("an earlier push did not finish; what it had received is used for this one".to_owned());
-            } else {
-                tree::remove(&inprogress).map_err(|error| trouble("removing", &inprogress, &error))?;
-            }
+        if fs::symlink_metadata(&inprogress).is_ok() {
+            notes.extend(self.clear_away(&inprogress, self.is_of_this_boot())?);
         }
-        if let Some(transaction) = shelf.transaction.take_if(|transaction| transaction.is_stale(now)) {
+        if let Some(transaction) = shelf.transaction.take_if(|transaction| transaction.is_stale(now, push_limit)) {
             self.close_transaction()?;
             notes.push(format!("the transaction prepared at {} was never completed and is closed", transaction.began));
         }
         if shelf.transaction.is_none() {
-            self.set_parts_aside()?;
+            for part in numbered(&self.repository.parts()) {
+                notes.extend(self.clear_away(&part, true)?);
+            }
         }
         Ok(notes)
+    }
+
+    /// Sets a tree aside, or removes it where it cannot be trusted. Whatever a client made of it, it is out of the way
+    /// afterwards: a tree that can be neither kept nor removed is laid in `broken/`, and that is said.
+    fn clear_away(&self, path: &Path, trusted: bool) -> Result<Option<String>, Reason> {
+        let cleared = if trusted {
+            self.set_aside(path)
+        } else {
+            tree::remove(path).map(|()| false).map_err(|error| trouble("removing", path, &error))
+        };
+        match cleared {
+            Ok(true) => Ok(Some("an earlier push did not finish; what it had received is used for this one".to_owned())),
+            Ok(false) => Ok(None),
+            Err(reason) => {
+                let broken = self.lay_aside(path, &self.repository.state().join("broken"));
+                let broken = broken.map_err(|error| trouble("moving", path, &error))?;
+                Ok(Some(format!("{}: it is now `{}`, to be looked at and removed by hand", reason.detail, broken.display())))
+            }
+        }
+    }
+
+    /// Moves a tree under the next free number below `directory`.
+    fn lay_aside(&self, path: &Path, directory: &Path) -> io::Result<PathBuf> {
+        make_directory(directory, 0o700)?;
+        let last = numbered(directory).last().and_then(|path| number(path)).unwrap_or(0);
+        let target = directory.join((last + 1).to_string());
+        make_movable(path)?;
+        rename_new(path, &target)?;
+        Ok(target)
     }
 
     /// Makes the empty directory, with `place` in it.
@@ -115,25 +141,22 @@ impl<'a> Held<'a> {
             directory.push(part);
             fs::create_dir(&directory).map_err(|error| trouble("creating", &directory, &error))?;
         }
-        Ok(Staging::new(self))
+        Staging::new(self).map_err(|error| trouble("looking at", &self.repository.inprogress(), &error))
     }
 
     /// Keeps a tree as one more link-dest for the next push. One without a file is not kept; says whether it was.
     pub(super) fn set_aside(&self, path: &Path) -> Result<bool, Reason> {
-        if !tree::has_file(path).map_err(|error| trouble("reading", path, &error))? {
+        // What rsync had of a file when it was cut off goes where the next push looks for something to build on.
+        let unfinished = partial_dir(path).and_then(|name| tree::take_out(path, &name, true));
+        unfinished.map_err(|error| trouble("reading", path, &error))?;
+        if !tree::has_file_anywhere(path).map_err(|error| trouble("reading", path, &error))? {
             tree::remove(path).map_err(|error| trouble("removing", path, &error))?;
             return Ok(false);
         }
         // A set-aside tree is trusted by size and time later on, so its data has to be there even after a power cut.
         sync_file_system(self.repository.root()).map_err(|error| trouble("syncing", path, &error))?;
         let interrupted = self.repository.interrupted();
-        let keep = |path: &Path| -> io::Result<()> {
-            make_directory(&interrupted, 0o700)?;
-            let last = numbered(&interrupted).last().and_then(|path| number(path)).unwrap_or(0);
-            make_movable(path)?;
-            rename_new(path, &interrupted.join((last + 1).to_string()))
-        };
-        keep(path).map_err(|error| trouble("setting aside", path, &error))?;
+        self.lay_aside(path, &interrupted).map_err(|error| trouble("setting aside", path, &error))?;
         let all = numbered(&interrupted);
         for oldest in all.iter().take(all.len().saturating_sub(MAX_INTERRUPTED)) {
             tree::remove(oldest).map_err(|error| trouble("removing", oldest, &error))?;
@@ -141,13 +164,19 @@ impl<'a> Held<'a> {
         Ok(true)
     }
 
-    /// Removes what was set aside, once a snapshot holds it all.
+    /// Removes what was set aside of pushes into `place`, once a snapshot holds it all. What other places received stays.
     ///
     /// # Errors
     /// When the disk does not let it; nothing depends on it.
-    pub fn forget_interrupted(&self) -> Result<(), Reason> {
-        let interrupted = self.repository.interrupted();
-        tree::remove(&interrupted).map_err(|error| trouble("removing", &interrupted, &error))
+    pub fn forget_interrupted(&self, place: &SubPath) -> Result<(), Reason> {
+        for tree in numbered(&self.repository.interrupted()) {
+            if tree::open_below(&tree, place.components()).is_ok() {
+                tree::remove(&tree).map_err(|error| trouble("removing", &tree, &error))?;
+            }
+        }
+        // Fails while there are others, as it should.
+        let _ = fs::remove_dir(self.repository.interrupted());
+        Ok(())
     }
 
     /// Removes what was set aside and what a killed gate left, however useful it might be. Not what belongs to an open
@@ -157,14 +186,7 @@ impl<'a> Held<'a> {
             let inprogress = self.repository.inprogress();
             tree::remove(&inprogress).map_err(|error| trouble("removing", &inprogress, &error))?;
         }
-        self.forget_interrupted()
-    }
-
-    fn set_parts_aside(&self) -> Result<(), Reason> {
-        for part in numbered(&self.repository.parts()) {
-            self.set_aside(&part)?;
-        }
-        Ok(())
+        self.forget_interrupted(&SubPath::default())
     }
 
     fn heal_current(&self, shelf: &Shelf) -> Result<bool, Reason> {
@@ -198,14 +220,34 @@ impl<'a> Held<'a> {
 impl Repository {
     /// Replaces `current` in one step: never missing, never half.
     pub(super) fn point_current(&self, target: &Path) -> io::Result<()> {
-        let new = self.state().join("current.new");
+        self.prepare_current(target)?;
+        self.replace_current()
+    }
+
+    /// Makes the link that will be `current`, so that nothing but a rename is left to do.
+    pub(super) fn prepare_current(&self, target: &Path) -> io::Result<()> {
+        let new = self.next_current();
         match fs::remove_file(&new) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        symlink(target, &new)?;
-        fs::rename(&new, self.current())
+        symlink(target, &new)
     }
+
+    /// Puts the prepared link in `current`'s place.
+    pub(super) fn replace_current(&self) -> io::Result<()> {
+        fs::rename(self.next_current(), self.current())
+    }
+
+    fn next_current(&self) -> PathBuf {
+        self.state().join("current.new")
+    }
+}
+
+/// The name of the directory in which rsync leaves unfinished files of the push that lands in `path`. It is as unique as
+/// an inode's number and no client can know it beforehand, so nothing that a client sends is taken for one.
+pub(super) fn partial_dir(path: &Path) -> io::Result<String> {
+    Ok(format!(".~snapgate-{}~", fs::symlink_metadata(path)?.ino()))
 }
 
 /// Directories whose names are numbers, in order. Unreadable or missing counts as none.

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::*;
+use crate::act::process;
 use crate::terms::path::SubPath;
-use crate::terms::shelf::Transaction;
 
 struct Store {
     _root: tempfile::TempDir,
@@ -30,6 +31,7 @@ fn at(text: &str) -> DateTime<Utc> {
 }
 
 const NOON: &str = "2026-11-21T12:00:00Z";
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl Store {
     fn look(&self) -> Shelf {
@@ -38,7 +40,7 @@ impl Store {
 
     fn publish(&self, time: &str, file: &str) {
         let held = self.repository.hold().unwrap();
-        held.recover(&mut self.look(), at(time)).unwrap();
+        held.recover(&mut self.look(), at(time), DAY).unwrap();
         let staging = held.stage(&SubPath::default()).unwrap();
         fs::write(staging.path().join(file), file).unwrap();
         staging.publish(self.names.name_at(at(time)), "test").unwrap();
@@ -46,7 +48,7 @@ impl Store {
     }
 
     fn recover(&self) -> Vec<String> {
-        self.repository.hold().unwrap().recover(&mut self.look(), at(NOON)).unwrap()
+        self.repository.hold().unwrap().recover(&mut self.look(), at(NOON), DAY).unwrap()
     }
 
     fn current(&self) -> String {
@@ -116,7 +118,7 @@ fn what_a_crash_leaves_is_set_aside_and_linked_from() {
         fs::write(staging.path().join("half"), "").unwrap();
     }
     assert_eq!(store.recover().len(), 1);
-    let bases = store.repository.bases(&SubPath::default(), &store.look());
+    let bases = store.repository.bases(&SubPath::default(), &store.look(), false);
     assert_eq!(bases.len(), 2);
     assert!(bases[0].1.join("half").exists(), "what was cut off comes first");
     assert!(bases[1].1.join("a").exists());
@@ -132,7 +134,7 @@ fn what_another_boot_left_is_not_trusted() {
     }
     fs::write(store.repository.state().join("run.json"), r#"{"boot":"another"}"#).unwrap();
     assert!(store.recover().is_empty());
-    assert!(store.repository.bases(&SubPath::default(), &store.look()).is_empty());
+    assert!(store.repository.bases(&SubPath::default(), &store.look(), false).is_empty());
     assert!(!store.repository.inprogress().exists());
 }
 
@@ -182,21 +184,22 @@ fn the_parts_of_a_transaction_add_up_and_the_later_one_wins() {
     let store = store();
     let held = store.repository.hold().unwrap();
     held.open_transaction(at(NOON)).unwrap();
-    for (part, (file, text)) in [("a", "1"), ("b", "2"), ("a", "3")].iter().enumerate() {
+    for (file, text) in [("a", "1"), ("b", "2"), ("a", "3")] {
         let staging = held.stage(&SubPath::parse("etc").unwrap()).unwrap();
         fs::write(staging.path().join("etc").join(file), text).unwrap();
         staging.join().unwrap();
-        let transaction = store.look().transaction.unwrap();
-        held.write_transaction(&Transaction { parts: part + 1, ..transaction }).unwrap();
+        held.write_transaction(&store.look().transaction.unwrap().adding("etc", false)).unwrap();
     }
-    let staging = held.merge_transaction().unwrap();
+    let staging = held.merge_transaction(&store.look().transaction.unwrap()).unwrap();
     assert_eq!(fs::read_to_string(staging.path().join("etc/a")).unwrap(), "3");
     assert_eq!(fs::read_to_string(staging.path().join("etc/b")).unwrap(), "2");
+    staging.publish(store.names.name_at(at(NOON)), "id").unwrap();
+    held.close_transaction().unwrap();
     assert!(store.look().transaction.is_none());
 }
 
 #[test]
-fn a_complete_that_was_cut_short_can_be_said_again() {
+fn a_complete_that_was_cut_short_can_be_said_again_even_after_a_reboot() {
     let store = store();
     {
         let held = store.repository.hold().unwrap();
@@ -204,29 +207,136 @@ fn a_complete_that_was_cut_short_can_be_said_again() {
         let staging = held.stage(&SubPath::default()).unwrap();
         fs::write(staging.path().join("f"), "").unwrap();
         staging.join().unwrap();
-        held.write_transaction(&Transaction { parts: 1, ..store.look().transaction.unwrap() }).unwrap();
-        // The sum has moved, and the kill comes before the transaction is closed.
-        fs::rename(store.repository.parts().join("1"), store.repository.inprogress()).unwrap();
+        held.write_transaction(&store.look().transaction.unwrap().adding(".", false)).unwrap();
+        // The kill comes when the sum stands in progress, and the machine starts again.
+        let _ = held.merge_transaction(&store.look().transaction.unwrap()).unwrap();
+        fs::write(store.repository.state().join("run.json"), r#"{"boot":"another"}"#).unwrap();
     }
     let held = store.repository.hold().unwrap();
     let mut shelf = store.look();
-    held.recover(&mut shelf, at(NOON)).unwrap();
-    assert!(shelf.transaction.is_some());
-    assert!(held.merge_transaction().unwrap().path().join("f").exists());
+    held.recover(&mut shelf, at(NOON), DAY).unwrap();
+    let transaction = shelf.transaction.unwrap();
+    assert!(!transaction.merging);
+    assert!(held.merge_transaction(&transaction).unwrap().path().join("f").exists());
+}
+
+#[test]
+fn a_push_that_was_cut_off_is_never_taken_for_the_sum_of_a_transaction() {
+    let store = store();
+    {
+        let held = store.repository.hold().unwrap();
+        held.open_transaction(at(NOON)).unwrap();
+        held.write_transaction(&store.look().transaction.unwrap().adding(".", false)).unwrap();
+        let staging = held.stage(&SubPath::default()).unwrap();
+        fs::write(staging.path().join("half"), "").unwrap();
+    }
+    let held = store.repository.hold().unwrap();
+    let mut shelf = store.look();
+    held.recover(&mut shelf, at(NOON), DAY).unwrap();
+    assert_eq!(held.merge_transaction(&shelf.transaction.unwrap()).unwrap_err().code, Code::Unpublished);
+}
+
+#[test]
+fn a_complete_that_had_published_is_over() {
+    let store = store();
+    {
+        let held = store.repository.hold().unwrap();
+        held.open_transaction(at(NOON)).unwrap();
+        let staging = held.stage(&SubPath::default()).unwrap();
+        fs::write(staging.path().join("f"), "").unwrap();
+        staging.join().unwrap();
+        let staging = held.merge_transaction(&store.look().transaction.unwrap().adding(".", false)).unwrap();
+        staging.publish(store.names.name_at(at(NOON)), "id").unwrap();
+    }
+    let mut shelf = store.look();
+    store.repository.hold().unwrap().recover(&mut shelf, at(NOON), DAY).unwrap();
+    assert!(shelf.transaction.is_none() && store.look().transaction.is_none());
+}
+
+#[test]
+fn the_deepest_tree_that_rsync_can_make_is_walked_and_removed() {
+    // As much stack as a program's first thread has.
+    let walk = || {
+        let store = store();
+        let held = store.repository.hold().unwrap();
+        process::limit();
+        let staging = held.stage(&SubPath::default()).unwrap();
+        let mut here = tree::open(staging.path()).unwrap();
+        for _ in 0..2048 + 64 {
+            nix::sys::stat::mkdirat(&here, "d", nix::sys::stat::Mode::from_bits_truncate(0o755)).unwrap();
+            here = nix::fcntl::openat(&here, "d", nix::fcntl::OFlag::O_DIRECTORY, nix::sys::stat::Mode::empty()).unwrap();
+        }
+        let flags = nix::fcntl::OFlag::O_CREAT | nix::fcntl::OFlag::O_WRONLY;
+        nix::fcntl::openat(&here, "f", flags, nix::sys::stat::Mode::from_bits_truncate(0o644)).unwrap();
+        drop(here);
+        assert!(staging.has_file().unwrap());
+        staging.drop_unfinished().unwrap();
+        assert!(staging.set_aside().unwrap());
+        held.forget_interrupted(&SubPath::default()).unwrap();
+        assert!(store.repository.bases(&SubPath::default(), &store.look(), false).is_empty());
+    };
+    std::thread::Builder::new().stack_size(8 << 20).spawn(walk).unwrap().join().unwrap();
+}
+
+#[test]
+fn what_can_be_neither_kept_nor_removed_does_not_keep_later_pushes_out() {
+    let store = store();
+    {
+        let held = store.repository.hold().unwrap();
+        let staging = held.stage(&SubPath::default()).unwrap();
+        fs::write(staging.path().join("f"), "").unwrap();
+    }
+    fs::write(store.repository.state().join("interrupted"), "in the way").unwrap();
+    let said = store.recover();
+    assert!(!store.repository.inprogress().exists());
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(store.repository.state().join("broken/1/f").exists());
+}
+
+#[test]
+fn an_unfinished_file_never_stands_under_its_name_in_a_snapshot() {
+    let store = store();
+    let held = store.repository.hold().unwrap();
+    let staging = held.stage(&SubPath::parse("etc").unwrap()).unwrap();
+    let unfinished = staging.path().join("etc").join(staging.partial_dir());
+    fs::create_dir(&unfinished).unwrap();
+    fs::write(unfinished.join("f"), "half").unwrap();
+    fs::write(staging.path().join("etc/whole"), "whole").unwrap();
+    let before = fs::metadata(staging.path().join("etc")).unwrap();
+    staging.drop_unfinished().unwrap();
+    let after = fs::metadata(staging.path().join("etc")).unwrap();
+    assert_eq!((before.mtime(), before.mtime_nsec()), (after.mtime(), after.mtime_nsec()));
+    let names: Vec<_> = fs::read_dir(staging.path().join("etc")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["whole"]);
+}
+
+#[test]
+fn an_unfinished_file_is_built_on_by_the_next_push_and_looks_like_no_file_of_a_client() {
+    let store = store();
+    let held = store.repository.hold().unwrap();
+    let staging = held.stage(&SubPath::default()).unwrap();
+    let unfinished = staging.path().join(staging.partial_dir());
+    fs::create_dir(&unfinished).unwrap();
+    fs::write(unfinished.join("f"), "half").unwrap();
+    assert!(staging.set_aside().unwrap());
+    let bases = store.repository.bases(&SubPath::default(), &store.look(), false);
+    assert_eq!(fs::read_to_string(bases[0].1.join("f")).unwrap(), "half");
+    assert_eq!(fs::metadata(bases[0].1.join("f")).unwrap().mtime(), 0);
+    assert!(store.repository.bases(&SubPath::default(), &store.look(), true).is_empty(), "never where size alone counts");
 }
 
 #[test]
 fn a_transaction_that_nobody_completes_does_not_swallow_later_pushes() {
     let store = store();
     let held = store.repository.hold().unwrap();
-    held.open_transaction(at("2026-11-19T12:00:00Z")).unwrap();
+    held.open_transaction(at("2026-11-19T11:59:59Z")).unwrap();
     let staging = held.stage(&SubPath::default()).unwrap();
     fs::write(staging.path().join("f"), "").unwrap();
     staging.join().unwrap();
     let mut shelf = store.look();
-    assert_eq!(held.recover(&mut shelf, at(NOON)).unwrap().len(), 1);
+    assert_eq!(held.recover(&mut shelf, at(NOON), DAY).unwrap().len(), 2);
     assert!(shelf.transaction.is_none());
-    assert_eq!(store.repository.bases(&SubPath::default(), &shelf).len(), 1, "its data is linked from all the same");
+    assert_eq!(store.repository.bases(&SubPath::default(), &shelf, false).len(), 1, "its data is linked from all the same");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::publish::Staging;
 use super::stage::{make_movable, number, numbered, rename_new, sync_directory, sync_file_system};
 use super::{Held, Repository, make_directory, tree, trouble};
 use crate::terms::reason::{Code, Reason};
-use crate::terms::shelf::Transaction;
+use crate::terms::shelf::{Shelf, Transaction};
 
 impl Repository {
     pub(super) fn parts(&self) -> PathBuf {
@@ -46,7 +46,7 @@ impl Held<'_> {
         for part in numbered(&self.repository.parts()) {
             self.set_aside(&part)?;
         }
-        self.write_transaction(&Transaction { began, touched: began, parts: 0, partial: false })
+        self.write_transaction(&Transaction::new(began))
     }
 
     /// Records that the client was here, and whether a part was added.
@@ -88,13 +88,13 @@ impl Held<'_> {
         tree::remove(&parts).map_err(|error| trouble("removing", &parts, &error))
     }
 
-    /// Lays the parts over one another, later ones on top, and puts the sum where a push would stand. A crash on the
-    /// way leaves the transaction open and this can be done again; from the moment it is closed, the sum is a push in
-    /// progress like any other.
+    /// Lays the parts over one another, later ones on top, and puts the sum where a push would stand. The transaction
+    /// stays open until the sum is published or put away ([`Held::close_transaction`]); after a crash on the way
+    /// `complete` can be said again.
     ///
     /// # Errors
     /// With [`Code::Unpublished`] when there are no parts; or when the disk does not let it.
-    pub fn merge_transaction(&self) -> Result<Staging<'_>, Reason> {
+    pub fn merge_transaction(&self, transaction: &Transaction) -> Result<Staging<'_>, Reason> {
         let mut parts = numbered(&self.repository.parts());
         let Some(sum) = parts.pop() else {
             self.close_transaction()?;
@@ -103,11 +103,27 @@ impl Held<'_> {
         for earlier in parts.iter().rev() {
             tree::overlay(&sum, earlier).map_err(|error| trouble("merging", earlier, &error))?;
         }
+        // Written before the move, so that nobody takes the sum for a push that was cut off, nor such a push for the sum.
+        self.write_transaction(&Transaction { merging: true, ..transaction.clone() })?;
         let inprogress = self.repository.inprogress();
-        let moved = self.move_sum(&sum, &inprogress);
-        moved.map_err(|error| trouble("moving", &sum, &error))?;
-        self.close_transaction()?;
-        Ok(Staging::new(self))
+        let moved = self.move_sum(&sum, &inprogress).and_then(|()| Staging::new(self));
+        moved.map_err(|error| trouble("moving", &sum, &error))
+    }
+
+    /// Takes a `complete` back that was cut short, or closes its transaction if it had come to its end.
+    pub(super) fn go_back_from_merging(&self, shelf: &mut Shelf) -> Result<(), Reason> {
+        let Some(transaction) = shelf.transaction.take_if(|transaction| transaction.merging) else { return Ok(()) };
+        let inprogress = self.repository.inprogress();
+        if fs::symlink_metadata(&inprogress).is_ok() {
+            // Its parts were on the disk before they were counted, so no reboot takes anything from it.
+            self.add_part(&inprogress)?;
+        } else if numbered(&self.repository.parts()).is_empty() {
+            return self.close_transaction();
+        }
+        let transaction = Transaction { merging: false, ..transaction };
+        self.write_transaction(&transaction)?;
+        shelf.transaction = Some(transaction);
+        Ok(())
     }
 
     fn move_sum(&self, sum: &Path, inprogress: &Path) -> std::io::Result<()> {

@@ -50,35 +50,102 @@ pub(super) fn open_below<'a>(root: &Path, place: impl Iterator<Item = &'a str>) 
     Ok(here)
 }
 
-/// Whether anything that is not a directory stands in the tree. A directory that cannot be read counts as if it did:
-/// it is no proof of emptiness.
+/// Whether anything that is not a directory stands in the tree, which is not changed. A directory that cannot be read
+/// counts as if something did: it is no proof of emptiness.
 pub(super) fn has_file(path: &Path) -> io::Result<bool> {
     match open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(true),
         Err(error) => Err(error),
-        Ok(directory) => holds_file(directory, 0),
+        Ok(directory) => holds_file(directory, false, 0),
     }
 }
 
-fn holds_file(directory: OwnedFd, depth: usize) -> io::Result<bool> {
+/// [`has_file`] of a tree that is not published: a directory that its owner may not read is made readable for the look.
+pub(super) fn has_file_anywhere(path: &Path) -> io::Result<bool> {
+    let (parent, name) = split(path)?;
+    match lent(parent.as_fd(), &name, |directory| holds_file(directory, true, 0)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        other => other,
+    }
+}
+
+fn holds_file(directory: OwnedFd, forcibly: bool, depth: usize) -> io::Result<bool> {
     let mut directory = Dir::from_fd(directory)?;
-    let names = names(&mut directory)?;
     let mut below = Vec::new();
-    for name in names {
+    for name in names(&mut directory)? {
         if kind(&stat(directory.as_fd(), &name)?) == SFlag::S_IFDIR { below.push(name) } else { return Ok(true) }
     }
     for name in below {
-        let holds = match openat(&directory, name.as_c_str(), DIRECTORY, Mode::empty()) {
-            Ok(next) => holds_file(next, deeper(depth)?)?,
-            Err(Errno::EACCES) => true,
-            Err(error) => return Err(error.into()),
+        let deeper = deeper(depth)?;
+        let holds = if forcibly {
+            lent(directory.as_fd(), &name, |next| holds_file(next, true, deeper))?
+        } else {
+            match openat(&directory, name.as_c_str(), DIRECTORY, Mode::empty()) {
+                Ok(next) => holds_file(next, false, deeper)?,
+                Err(Errno::EACCES) => true,
+                Err(error) => return Err(error.into()),
+            }
         };
         if holds {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Takes every directory called `name` out of a tree that is not published. With `keep`, its files go to where they
+/// were meant to stand, unless something stands there, with a time that no file of a client has: they are unfinished.
+pub(super) fn take_out(path: &Path, name: &str, keep: bool) -> io::Result<()> {
+    let (parent, top) = split(path)?;
+    let name = CString::new(name)?;
+    lent(parent.as_fd(), &top, |directory| take_out_of(directory, &name, keep, 0))
+}
+
+fn take_out_of(directory: OwnedFd, wanted: &CStr, keep: bool, depth: usize) -> io::Result<()> {
+    let before = fstat(&directory)?;
+    let mut directory = Dir::from_fd(directory)?;
+    for Listed { name, is_file, .. } in entries(&mut directory)? {
+        if is_file || kind(&stat(directory.as_fd(), &name)?) != SFlag::S_IFDIR {
+            continue;
+        }
+        if name.as_c_str() != wanted {
+            let deeper = deeper(depth)?;
+            lent(directory.as_fd(), &name, |next| take_out_of(next, wanted, keep, deeper))?;
+            continue;
+        }
+        if keep {
+            let mut unfinished = Dir::from_fd(open_forcibly(directory.as_fd(), &name)?)?;
+            for file in names(&mut unfinished)? {
+                if stat(directory.as_fd(), &file).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+                    renameat(&unfinished, file.as_c_str(), &directory, file.as_c_str())?;
+                    let never = TimeSpec::new(0, 0);
+                    utimensat(&directory, file.as_c_str(), &never, &never, UtimensatFlags::NoFollowSymlink)?;
+                }
+            }
+        }
+        remove_at(directory.as_fd(), &name, depth)?;
+        restore_times(directory.as_fd(), &before)?;
+    }
+    Ok(())
+}
+
+/// Opens a directory whatever its mode, and gives its mode back afterwards.
+fn lent<T>(parent: BorrowedFd<'_>, name: &CStr, look: impl FnOnce(OwnedFd) -> io::Result<T>) -> io::Result<T> {
+    let mode = stat(parent, name)?.st_mode;
+    let looked = open_forcibly(parent, name).and_then(look);
+    if mode & 0o700 != 0o700 {
+        set_mode(parent, name, mode)?;
+    }
+    looked
+}
+
+/// A path's directory, opened, and its last part.
+fn split(path: &Path) -> io::Result<(OwnedFd, CString)> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    Ok((open(parent)?, c_string(name)?))
 }
 
 /// Counts a tree, comparing with the tree it was linked from. Where the sum of all sizes is known already, files that
@@ -203,9 +270,14 @@ fn merge(later: OwnedFd, earlier: OwnedFd, depth: usize) -> io::Result<()> {
             Ok(_) => {}
         }
     }
-    let time = |seconds, nanos| TimeSpec::new(seconds, nanos);
-    let (accessed, changed) = (time(before.st_atime, before.st_atime_nsec), time(before.st_mtime, before.st_mtime_nsec));
-    Ok(utimensat(&later, ".", &accessed, &changed, UtimensatFlags::FollowSymlink)?)
+    restore_times(later.as_fd(), &before)
+}
+
+/// Gives a directory the times back that it had before its entries were changed.
+fn restore_times(directory: BorrowedFd<'_>, before: &FileStat) -> io::Result<()> {
+    let accessed = TimeSpec::new(before.st_atime, before.st_atime_nsec);
+    let changed = TimeSpec::new(before.st_mtime, before.st_mtime_nsec);
+    Ok(utimensat(directory, ".", &accessed, &changed, UtimensatFlags::FollowSymlink)?)
 }
 
 /// Opens a directory below `parent`, giving its owner every right to it first where one is missing.

@@ -67,6 +67,12 @@ impl Push {
         missing.map(|need| need.reason.clone()).collect()
     }
 
+    /// Whether files of the same size count as the same file.
+    #[must_use]
+    pub fn trusts_size(&self) -> bool {
+        self.words().iter().any(|word| word == "--size-only")
+    }
+
     /// The client's options as they are passed on: one word of letters with the capabilities last, then the long ones, all
     /// in the table's order. Its timeout is not among them, since ours may be smaller.
     #[must_use]
@@ -310,16 +316,11 @@ fn judge(found: &[Found], place: SubPath, pull: bool) -> (Push, Vec<Reason>) {
         needs: Vec::new(),
     };
     let mut reasons = Vec::new();
-    let mut instead_of = Vec::new();
     for row in options::rows() {
         let Some(found) = found.iter().find(|found| std::ptr::eq(found.row, row)) else { continue };
         let whole = found.shown();
         match row.rule {
             Rule::Pass => push.print(found),
-            Rule::PassAs(other) => {
-                instead_of.push(other);
-                push.notes.push(format!("`{whole}` became `{other}`: {}", row.why));
-            }
             Rule::Drop => push.notes.push(format!("`{whole}` was not passed on: {}", row.why)),
             Rule::Warn => {
                 push.warnings.push(format!("`{whole}` was used: {}", row.why));
@@ -338,9 +339,6 @@ fn judge(found: &[Found], place: SubPath, pull: bool) -> (Push, Vec<Reason>) {
             Rule::Refuse(_) if pull && row.side == Side::Sender => {}
             Rule::Refuse(code) => reasons.push(row.refusal(code, &found.spelled)),
         }
-    }
-    for other in instead_of {
-        push.print_once(other);
     }
     (push, reasons)
 }
@@ -374,12 +372,6 @@ impl Push {
                 let Some(long) = found.row.long.first() else { return };
                 self.long.push(value.as_ref().map_or_else(|| (*long).to_owned(), |value| format!("{long}={value}")));
             }
-        }
-    }
-
-    fn print_once(&mut self, long: &'static str) {
-        if !self.long.iter().any(|word| word == long) {
-            self.long.push(long.to_owned());
         }
     }
 }

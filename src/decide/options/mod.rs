@@ -60,8 +60,6 @@ pub enum Side {
 pub enum Rule {
     /// It is passed on.
     Pass,
-    /// Another one is passed on for it, named by its long spelling; noted in the run's log.
-    PassAs(&'static str),
     /// It is accepted and not passed on; noted in the run's log.
     Drop,
     /// It is passed on, with a warning in the record.
@@ -179,18 +177,8 @@ mod tests {
     fn a_value_that_reaches_rsync_is_always_checked() {
         for row in rows() {
             let unchecked = matches!(row.value, Value::Attached(Check::Anything) | Value::Either(Check::Anything));
-            let stays_here = matches!(row.rule, Rule::Drop | Rule::PassAs(_) | Rule::Refuse(_));
+            let stays_here = matches!(row.rule, Rule::Drop | Rule::Refuse(_));
             assert!(!unchecked || stays_here, "{row:?}");
-        }
-    }
-
-    #[test]
-    fn an_option_passed_as_another_becomes_one_that_is_passed() {
-        for row in rows() {
-            if let Rule::PassAs(other) = row.rule {
-                let other = by_long(other).unwrap();
-                assert!(matches!(other.rule, Rule::Pass) && matches!(other.value, Value::None), "{row:?}");
-            }
         }
     }
 

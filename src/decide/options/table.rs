@@ -3,7 +3,7 @@
 //! snapshot: most of the reasons below follow from these two.
 
 use super::Check::{Anything, Capabilities, Levels, Mapping, Number, OneOf, OneOrTwoOf, Size};
-use super::Rule::{Drop, NeedsWordAsRoot, NotABackup, Pass, PassAs, Refuse, Smaller, Warn};
+use super::Rule::{Drop, NeedsWordAsRoot, NotABackup, Pass, Refuse, Smaller, Warn};
 use super::Side::{Both, Process, Receiver, Sender};
 use super::Value::{Attached, Either};
 use super::{Row, Rule, Side, Value};
@@ -155,12 +155,10 @@ pub(super) static ROWS: &[Row] = &[
         .instead(OWNER_INSTEAD),
     pass(&["--open-noatime"], "reading leaves no trace").side(Both),
     pass(&["--qsort"], "how lists are sorted").side(Both),
-    pass(&["--partial"], "a push that is cut off is kept and goes on next time"),
     pass(&["--timeout"], "the smaller limit counts").rule(Smaller).takes(Attached(Number(1, MAX_CLIENT_TIMEOUT as i64))).side(Both),
     // Accepted, and something else or nothing is passed on. Each was tried on one side alone, with old and new clients.
-    drop(&["--partial-dir"], "a push that is cut off is kept whole and goes on next time")
-        .rule(PassAs("--partial"))
-        .takes(Either(Anything)),
+    drop(&["--partial"], "a push that is cut off is kept and goes on next time without being asked"),
+    drop(&["--partial-dir"], "a push that is cut off is kept and goes on next time without being asked").takes(Either(Anything)),
     drop(&["--inplace"], "files are always written anew, since an old one may share its inode with a snapshot"),
     drop(&["--delay-updates"], "nothing shows before the whole push is published"),
     drop(&["--link-dest"], "unchanged files are linked with the newest snapshot without being asked").takes(Either(Anything)),

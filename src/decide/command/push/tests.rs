@@ -88,7 +88,7 @@ fn every_row_of_the_table_becomes_what_its_rule_says() {
                     let words = push.words();
                     let expected = usize::from(!matches!(rule, Rule::Drop | Rule::Smaller));
                     assert_eq!(words.len(), expected, "{spelled}: {words:?}");
-                    assert_eq!(push.notes().len(), usize::from(matches!(rule, Rule::Drop | Rule::PassAs(_))), "{spelled}");
+                    assert_eq!(push.notes().len(), usize::from(rule == Rule::Drop), "{spelled}");
                     assert_eq!(push.warnings().len(), usize::from(rule == Rule::Warn), "{spelled}");
                     assert_eq!(push.is_dry(), rule == Rule::NotABackup, "{spelled}");
                     assert_eq!(push.timeout().is_some(), rule == Rule::Smaller, "{spelled}");
@@ -103,11 +103,11 @@ fn every_row_of_the_table_becomes_what_its_rule_says() {
 #[test]
 fn what_is_not_passed_on_is_noted() {
     let push = with("-vvvre.I --inplace --partial-dir .p --link-dest ../a --link-dest /b --timeout=60").unwrap();
-    assert_eq!(push.words(), ["-vvre.", "--partial"]);
+    assert_eq!(push.words(), ["-vvre."]);
     assert_eq!(push.timeout(), Some(60));
     assert_eq!(push.notes().len(), 4, "{:?}", push.notes());
-    assert!(push.notes().iter().any(|note| note.starts_with("`--partial-dir .p` became `--partial`:")));
-    assert_eq!(with("-r --partial --partial-dir=x").unwrap().words(), ["-r", "--partial"], "never twice");
+    assert!(push.notes().iter().any(|note| note.starts_with("`--partial-dir .p` was not passed on:")));
+    assert_eq!(with("-r --partial --partial-dir=x").unwrap().words(), ["-r"]);
     for wrong in ["--timeout=0", "--timeout=86401", "--timeout=-1"] {
         assert!(refused(wrong)[0].starts_with("option: "), "{wrong}");
     }
@@ -216,7 +216,7 @@ fn quoted(words: &[String]) -> String {
 
 /// Whether the word is one that the table prints.
 fn is_from_the_table(word: &str) -> bool {
-    let passes = |row: &Row| !matches!(row.rule, Rule::Refuse(_) | Rule::Drop | Rule::PassAs(_));
+    let passes = |row: &Row| !matches!(row.rule, Rule::Refuse(_) | Rule::Drop);
     if word.starts_with("--") {
         let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
         let row = options::by_long(name).unwrap();
