@@ -4,6 +4,7 @@
 
 mod crash;
 mod history;
+mod jail;
 mod limits;
 mod names;
 #[path = "../support/processes.rs"]

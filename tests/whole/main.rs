@@ -7,6 +7,7 @@ mod demo;
 mod dropbear;
 mod hooks;
 mod identity;
+mod jail;
 mod odd_trees;
 mod push;
 mod refused;
