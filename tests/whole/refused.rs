@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::Command;
 
 use chrono::{Datelike as _, Utc};
-use snapgate::terms::record::{Mail, Outcome};
+use snapgate::terms::record::{self, Outcome};
 
 use crate::support::client::{Client, Ran};
-use crate::support::{ALL_VERBS, Server, Setup, tree};
+use crate::support::mail::Mail;
+use crate::support::{ALL_VERBS, Server, Setup, processes, tree, until};
 
 /// A server with one snapshot already, so that there is something that could be harmed.
 fn with_history(setup: Setup) -> Server {
@@ -43,7 +44,7 @@ fn recorded(server: &Server, code: &str, exit: i32, before: &[String], count: us
     assert_eq!(record.reasons.first().map(|reason| reason.code.as_str()), Some(code), "{record:?}");
     assert!(!matches!(record.result, Outcome::Published | Outcome::Added | Outcome::Answered), "{record:?}");
     if code != "busy" {
-        assert_eq!(record.mail, Mail::Alert);
+        assert_eq!(record.mail, record::Mail::Alert);
         let mail = server.mail(code);
         assert!(mail.header("Subject").is_some(), "{}", mail.header);
     }
@@ -264,28 +265,61 @@ fn a_second_account_cannot_speak_for_a_client() {
     turned_away(&server, "account", 77, || push(&server.client("other"), &server));
 }
 
+/// What strangers try in a flood: where they say they are and what they say, and the code that they get.
+const FLOOD: [(&str, &str, &str); 8] = [
+    ("203.0.113.9", "prepare", "verb"),
+    ("203.0.113.9", "rsync --server -logDtpre.iLsfxCIvu . .", "verb"),
+    ("203.0.113.9", "reboot", "program"),
+    ("203.0.113.10", "complete", "verb"),
+    ("203.0.113.10", "scp -t /etc", "scp"),
+    ("198.51.100.3", "status", "address"),
+    ("198.51.100.4", "status", "address"),
+    ("2001:db8::7", "rsync --server --sender -logDtpr . .", "address"),
+];
+
 #[test]
 fn a_flood_of_refusals_is_a_handful_of_mails_whose_counts_add_up() {
-    let server = with_history(Setup::new().client("web1", "verbs: [status]\n"));
-    let gate = server.path().join("bin/snapgate");
-    let config = server.config();
+    let server = with_history(Setup::new().client("web1", "verbs: [status]\nfrom: [203.0.113.0/24]\n"));
+    let (gate, config, account) = (server.path().join("bin/snapgate"), server.config(), server.client("web1").account());
     // The gate itself, a thousand logins less: as the account, with the environment that sshd gives.
-    let account = server.client("web1").account();
-    let run = |_| {
-        let mut command = if crate::support::accounts::is_root() {
-            let mut command = Command::new("setpriv");
-            command.args([format!("--reuid={}", account.uid), format!("--regid={}", account.gid), "--init-groups".to_owned()]).arg(&gate);
-            command
-        } else {
-            Command::new(&gate)
-        };
-        command.env("SSH_CONNECTION", "203.0.113.9 40000 192.0.2.1 22").env("SSH_ORIGINAL_COMMAND", "prepare");
-        command.arg("--config").arg(&config).args(["serve", "--client", "web1"]);
-        assert_eq!(command.output().unwrap().status.code(), Some(77));
+    let refused = |(from, said, code): (&str, &str, &str)| {
+        let mut command = Command::new("setpriv");
+        if crate::support::accounts::is_root() {
+            command.args([format!("--reuid={}", account.uid), format!("--regid={}", account.gid), "--init-groups".to_owned()]);
+        }
+        command.arg(&gate).arg("--config").arg(&config).args(["serve", "--client", "web1"]);
+        command.env_clear().env("SSH_CONNECTION", format!("{from} 40000 192.0.2.1 22")).env("SSH_ORIGINAL_COMMAND", said);
+        let output = command.output().unwrap();
+        let line = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(77), "{said}: {line}");
+        assert!(line.contains(&format!("(code {code})")), "{said}: {line}");
     };
-    (0..100).for_each(run);
-    server.mail("203.0.113.9");
-    assert_eq!(server.records().len(), 100);
-    std::thread::sleep(std::time::Duration::from_secs(2));
-    assert!(server.mails().len() <= 5, "{}", server.mails().len());
+    let before = server.state();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let refused = &refused;
+            scope.spawn(move || (0..250).for_each(|turn| refused(FLOOD[(thread + turn) % FLOOD.len()])));
+        }
+    });
+    tree::same(&server.state(), &before);
+    assert_eq!(server.records().len(), 1000);
+
+    // The first one was told at once, and what came with it; no more until some minutes have passed.
+    server.mail("web1");
+    until("every watch has ended", || processes::of(server.path(), "snapgate").is_empty());
+    let at_once = server.mails();
+    assert!((1..=5).contains(&at_once.len()), "{}", at_once.len());
+    let events = |mails: &[Mail]| mails.iter().map(|mail| mail.header("X-Snapgate-Events").unwrap().parse::<u64>().unwrap()).sum::<u64>();
+    assert!(events(&at_once) < 1000, "some wait: nothing is mailed a thousand times, and nothing is held back at first");
+
+    // What has only been counted so far is one mail more, and then each refusal has been told of exactly once.
+    server.snapgate(&["watch", "--flush"]).exits(0);
+    let all = server.mails();
+    assert_eq!((all.len(), events(&all)), (at_once.len() + 1, 1000));
+    assert!(all.len() <= 5, "{} at once, {} in all", at_once.len(), all.len());
+    for (from, _, code) in FLOOD {
+        assert!(all.iter().any(|mail| mail.body.contains(from) && mail.body.contains(&format!("(code {code})"))), "{from} {code}");
+    }
+    server.snapgate(&["watch", "--flush"]).exits(0);
+    assert_eq!(server.mails().len(), all.len(), "nothing is told twice");
 }
