@@ -295,12 +295,19 @@ fn a_flood_of_refusals_is_a_handful_of_mails_whose_counts_add_up() {
         assert!(line.contains(&format!("(code {code})")), "{said}: {line}");
     };
     let before = server.state();
+    // Somebody has to read the log: each gate would wait a little for a daemon that does not.
+    let mut lines = Vec::new();
     std::thread::scope(|scope| {
-        for thread in 0..4 {
-            let refused = &refused;
-            scope.spawn(move || (0..250).for_each(|turn| refused(FLOOD[(thread + turn) % FLOOD.len()])));
+        let attempt = |thread: usize| (0..250).for_each(|turn| refused(FLOOD[(thread + turn) % FLOOD.len()]));
+        let threads = [0, 1, 2, 3].map(|thread| scope.spawn(move || attempt(thread)));
+        while !threads.iter().all(|thread| thread.is_finished()) {
+            lines.extend(server.syslog());
+            std::thread::sleep(std::time::Duration::from_millis(5));
         }
     });
+    lines.extend(server.syslog());
+    assert!(lines.iter().all(|line| line.contains("result=refused ") && line.contains(" client=web1 ")), "{lines:?}");
+    assert_eq!(lines.len(), 1000, "a line of syslog for each");
     tree::same(&server.state(), &before);
     assert_eq!(server.records().len(), 1000);
 
