@@ -9,5 +9,6 @@ mod limits;
 mod names;
 #[path = "../support/processes.rs"]
 mod processes;
+mod site_file;
 #[path = "../support/direct.rs"]
 mod support;
