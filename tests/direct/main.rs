@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod crash;
+mod current;
 mod history;
 mod jail;
 mod limits;

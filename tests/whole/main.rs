@@ -11,6 +11,7 @@ mod jail;
 mod odd_trees;
 mod push;
 mod refused;
+mod reports;
 mod resume;
 mod sshd_config;
 mod store;
