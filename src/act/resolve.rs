@@ -64,7 +64,28 @@ mod tests {
         assert_eq!(found[0].0, "localhost");
         assert!(found[0].1.iter().all(IpAddr::is_loopback));
         assert!(names(&[], Duration::from_secs(3)).is_empty());
-        assert!(names(&["localhost"], Duration::ZERO).len() <= 1);
+    }
+
+    #[test]
+    fn every_name_has_its_own_addresses_once_each() {
+        let mut found = names(&["127.0.0.2", "localhost", "::ffff:192.0.2.1", "127.0.0.2"], Duration::from_secs(3));
+        found.sort();
+        found.dedup();
+        let numbers = found.iter().filter(|(name, _)| name != "localhost").cloned().collect::<Vec<_>>();
+        let expected = [("127.0.0.2", "127.0.0.2"), ("::ffff:192.0.2.1", "192.0.2.1")];
+        let mut expected = expected.map(|(name, address)| (name.to_owned(), vec![address.parse::<IpAddr>().unwrap()])).to_vec();
+        expected.sort();
+        assert_eq!(numbers, expected, "an IPv4 address in IPv6's clothes is the IPv4 address");
+        let local = found.iter().find(|(name, _)| name == "localhost").unwrap();
+        assert_eq!(local.1.iter().collect::<std::collections::BTreeSet<_>>().len(), local.1.len(), "{local:?}");
+    }
+
+    #[test]
+    fn no_more_names_than_the_limit_are_looked_up() {
+        let many: Vec<_> = (0..MAX_HOSTS + 5).map(|number| format!("127.0.1.{number}")).collect();
+        let many: Vec<_> = many.iter().map(String::as_str).collect();
+        let found: std::collections::BTreeSet<_> = names(&many, Duration::from_secs(3)).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(found, many[..MAX_HOSTS].iter().map(|name| (*name).to_owned()).collect());
     }
 
     #[test]

@@ -234,7 +234,11 @@ impl Session<'_> {
 
     pub(super) fn log(&self, repository: &Repository) -> Result<RunLog, Reason> {
         let path = repository.log(self.id);
-        RunLog::begin(path.clone()).map_err(|error| trouble("creating", &path, &error))
+        let log = RunLog::begin(path.clone()).map_err(|error| trouble("creating", &path, &error))?;
+        if !self.site.jail {
+            log.note(self.request.at, "the jail is off");
+        }
+        Ok(log)
     }
 
     fn begin_log(&self, repository: &Repository, plan: &PushPlan, notes: &[String]) -> Result<RunLog, Reason> {
@@ -242,9 +246,6 @@ impl Session<'_> {
         let at = self.request.at;
         let peer = self.request.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
         log.note(at, &format!("push of `{}` from {peer} into `{}`", self.policy.client, plan.place()));
-        if !self.site.jail {
-            log.note(at, "the jail is off");
-        }
         for note in notes.iter().chain(plan.notes()).chain(plan.warnings()) {
             log.note(at, note);
         }

@@ -3,10 +3,16 @@
 #![cfg(test)]
 
 mod crash;
+mod current;
 mod history;
+mod jail;
 mod limits;
+mod mailer;
 mod names;
 #[path = "../support/processes.rs"]
 mod processes;
+mod site_file;
+#[path = "../support/smtp.rs"]
+mod smtp;
 #[path = "../support/direct.rs"]
 mod support;

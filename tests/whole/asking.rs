@@ -1,8 +1,10 @@
 //! Questions: `explain`, `list`, `check`, and what a client may ask. None of them changes anything.
 
 use std::fs;
+use std::path::Path;
 
-use crate::support::{ALL_VERBS, Server, Setup, tree};
+use crate::support::repository::Repository;
+use crate::support::{ALL_VERBS, Server, Setup, processes, tree, until};
 
 const PUSH: &str = "rsync --server -logDtpre.iLsfxCIvu --delete . .";
 
@@ -37,14 +39,130 @@ fn explain_says_every_reason_with_file_and_line() {
     assert!(night.stdout.contains("status"), "{}", night.stdout);
 }
 
+/// What `explain` printed below a line that starts so, without the indent.
+fn below(text: &str, start: &str) -> Vec<String> {
+    let lines = text.lines().skip_while(|line| !line.starts_with(start)).skip(1);
+    lines.take_while(|line| line.starts_with("  ")).map(|line| line.trim_start().to_owned()).collect()
+}
+
+/// A file of `/proc/PID` whose items end with zero bytes.
+fn items(pid: u32, file: &str) -> Vec<String> {
+    let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap();
+    let mut items: Vec<_> = bytes.split(|byte| *byte == 0).map(|item| String::from_utf8(item.to_vec()).unwrap()).collect();
+    items.pop();
+    items
+}
+
+/// The words of the rsync that a push of this data makes the gate run, the program first, and what the client had said.
+fn seen(server: &Server, source: &Path, options: &[&str]) -> (Vec<String>, String) {
+    let repository = server.repository("web1").path;
+    let push = server.client("web1").start_push(source, options);
+    let running = || {
+        let all = processes::of(&repository, "rsync").into_iter();
+        all.filter(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == repository.join("inprogress"))).collect()
+    };
+    let mut rsyncs: Vec<u32> = Vec::new();
+    until("rsync runs", || {
+        rsyncs = running();
+        !rsyncs.is_empty()
+    });
+    let argv = items(rsyncs[0], "cmdline");
+    // What sshd handed over stands in the environment of the gate.
+    let gates = processes::of(server.path(), "snapgate").into_iter();
+    let gate = gates.into_iter().find(|pid| items(*pid, "cmdline").contains(&"serve".to_owned())).expect("the gate waits for rsync");
+    let said = items(gate, "environ").into_iter().find_map(|item| item.strip_prefix("SSH_ORIGINAL_COMMAND=").map(str::to_owned));
+    push.kill();
+    until("both have ended", || running().is_empty() && !processes::is_alive(gate));
+    (argv, said.expect("what sshd handed over"))
+}
+
 #[test]
 fn explain_and_serve_run_the_same_argv() {
-    let server = Server::start();
+    let options = ["--bwlimit=100", "-zS", "--timeout=50", "--exclude=*.tmp"];
+    for jail in ["on", "off"] {
+        let server = Setup::new().client("web1", ALL_VERBS).site(&format!("jail: {jail}\n")).start();
+        let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
+        tree::small(&source);
+        web1.push(&source, &[]).exits(0);
+        tree::write(&source.join("large"), tree::noise(3, 4_000_000));
+        let (argv, said) = seen(&server, &source, &options);
+        // What the client had sent by then is a further basis from its next session on, and explained as soon as it is one.
+        let _ = fs::remove_dir_all(repository.path.join(".snapgate/interrupted"));
+        until("no watch is at work", || processes::of(server.path(), "snapgate").is_empty());
+        let explained = quiet(&server, &["explain", "--client", "web1", "--from", "127.0.0.1", &said]).exits(0).stdout;
+
+        // The log is named after the connection, which is not there yet.
+        let log = argv.iter().find_map(|word| word.strip_prefix("--log-file=")).unwrap();
+        let id = log.rsplit_once('/').unwrap().1.strip_suffix(".log").unwrap();
+        let run: Vec<_> = argv[1..].iter().map(|word| word.replace(id, "ID")).collect();
+        let told = below(&explained, "would run, in ");
+        assert_eq!((told[0].as_str(), &told[1..]), ("/usr/bin/rsync", run.as_slice()), "{explained}");
+        for word in ["--server", "--delete", "--bwlimit=100", "--timeout=50", "--link-dest=", "--drop-D"] {
+            assert!(run.iter().any(|found| found.starts_with(word)), "`{word}` in {run:?}");
+        }
+        assert!(explained.contains(&format!("would run, in {}/inprogress:", repository.path.display())), "{explained}");
+        let opened = below(&explained, "in a jail that opens:");
+        if jail == "on" {
+            opens_what_it_has_to(&repository, &opened);
+        } else {
+            assert!(explained.contains("without a jail") && opened.is_empty(), "{explained}");
+        }
+    }
+}
+
+/// The jail's grants as they are printed: each that is needed, and none besides but the system's libraries.
+#[track_caller]
+fn opens_what_it_has_to(repository: &Repository, opened: &[String]) {
+    let (path, newest) = (repository.path.display(), repository.snapshots().pop().unwrap());
+    let needed = [
+        "/usr/bin/rsync  (read, execute)".to_owned(),
+        "/dev/null  (read, write)".to_owned(),
+        format!("{path}/.snapgate/logs/ID.log  (read, write)"),
+        format!("{path}/inprogress  (read, write, create, remove)"),
+        format!("{path}/snapshots/{newest}  (read, link from)"),
+    ];
+    for line in &needed {
+        assert!(opened.contains(line), "`{line}` in {opened:#?}");
+    }
+    let system = ["/usr/lib", "/usr/lib64", "/usr/local/lib", "/lib", "/lib64", "/etc/ld.so.cache", "/dev/urandom"];
+    for line in opened.iter().filter(|line| !needed.contains(line)) {
+        let (path, access) = line.split_once("  ").unwrap();
+        assert!(system.contains(&path) && ["(read, execute)", "(read)"].contains(&access), "opened besides: {line}");
+    }
+}
+
+#[test]
+fn explain_does_nothing_for_anybody_and_says_how_it_would_end() {
+    let server = Setup::new().client("web1", ALL_VERBS).client("db1", "verbs: [status]\nfrom: [192.0.2.1]\n").start();
     let source = server.source("data");
     tree::small(&source);
+    // There is something that could be changed: a snapshot, an open transaction with a part, records and mails.
     server.client("web1").push(&source, &[]).exits(0);
-    let ran = quiet(&server, &["explain", "--client", "web1", PUSH]).exits(0);
-    assert!(ran.stdout.contains("--link-dest"), "the newest snapshot is its basis: {}", ran.stdout);
+    server.client("web1").ssh(&["prepare"]).exits(0);
+    server.client("web1").push(&source, &[]).exits(0);
+    server.client("web1").ssh(&["reboot"]).exits(77);
+    server.mail("reboot");
+    until("no watch is at work", || processes::of(server.path(), "snapgate").is_empty());
+    for (words, exit) in [
+        (["web1", "127.0.0.1", PUSH], 0),
+        (["web1", "127.0.0.1", "complete 12"], 0),
+        (["web1", "127.0.0.1", "abort"], 0),
+        (["web1", "127.0.0.1", ""], 0),
+        (["web1", "127.0.0.1", "rm -rf /"], 77),
+        (["web1", "127.0.0.1", "rsync --server --sender . ."], 77),
+        (["db1", "192.0.2.1", "status"], 0),
+        (["db1", "127.0.0.1", "status"], 77),
+        (["db1", "192.0.2.1", PUSH], 77),
+        (["db1", "127.0.0.1", "\u{1b}[2J"], 77),
+    ] {
+        quiet(&server, &["explain", "--client", words[0], "--from", words[1], words[2]]).exits(exit);
+    }
+    // Whoever is not known cannot be judged, which is neither yes nor no.
+    let unknown = quiet(&server, &["explain", "--client", "nobody", PUSH]);
+    assert!(![0, 77].contains(&unknown.status) && unknown.stderr.contains("nobody.yaml"), "{unknown:?}");
+    server.syslog();
+    quiet(&server, &["explain", "--client", "web1", PUSH]).exits(0);
+    assert!(server.syslog().is_empty(), "no connection, no line");
 }
 
 #[test]

@@ -34,21 +34,60 @@ fn hooks_run_around_a_plain_push_and_their_output_is_in_the_runs_log() {
     for line in ["before 2 two words", "after", "second $HOME ;reboot"] {
         assert!(log.contains(line), "`{line}` in: {log}");
     }
-    let before = fs::read_to_string(server.path().join("source/seen/before")).unwrap();
-    let after = fs::read_to_string(server.path().join("source/seen/after")).unwrap();
-    let snapshot = repository.snapshot(0);
-    for line in [
-        "SNAPGATE_CLIENT=web1".to_owned(),
-        "SNAPGATE_HOOK=prepare".to_owned(),
-        format!("SNAPGATE_REPOSITORY={}", repository.path.display()),
-    ] {
-        assert!(before.lines().any(|found| found == line), "`{line}` in: {before}");
-    }
-    for line in ["SNAPGATE_HOOK=complete".to_owned(), format!("SNAPGATE_SNAPSHOT={}", snapshot.display())] {
-        assert!(after.lines().any(|found| found == line), "`{line}` in: {after}");
-    }
-    assert!(before.lines().any(|line| line.starts_with("PATH=/usr/")), "{before}");
-    assert!(!before.contains("SSH_"), "nothing of the client's is in its environment: {before}");
+    let (path, snapshot) = (repository.path.display(), repository.snapshot(0));
+    let environment = |name: &str| {
+        let text = fs::read_to_string(server.path().join("source/seen").join(name)).unwrap();
+        // What the shell sets for itself is no one's word.
+        let lines = text.lines().filter(|line| !["PWD=", "SHLVL=", "_=", "OLDPWD="].iter().any(|own| line.starts_with(own)));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    // All of it: nothing of the client's and nothing of sshd's is in there.
+    let expected = |hook: &str, snapshot: &str| {
+        vec![
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+            "SNAPGATE_CLIENT=web1".to_owned(),
+            format!("SNAPGATE_HOOK={hook}"),
+            format!("SNAPGATE_INPROGRESS={path}/inprogress"),
+            format!("SNAPGATE_REPOSITORY={path}"),
+            format!("SNAPGATE_SNAPSHOT={snapshot}"),
+        ]
+    };
+    assert_eq!(environment("before"), expected("prepare", ""));
+    assert_eq!(environment("after"), expected("complete", snapshot.to_str().unwrap()));
+    assert_eq!(fs::read_to_string(server.path().join("source/seen/pwd")).unwrap(), "/\n");
+}
+
+#[test]
+fn the_complete_hook_finds_the_snapshot_published_and_inprogress_is_where_rsync_writes() {
+    let policy = "hooks: { prepare: [$DIR/hooks/note], complete: [$DIR/hooks/look] }\n";
+    let scripts = [
+        ("note", "echo \"$SNAPGATE_INPROGRESS\" > $DIR/source/seen/inprogress"),
+        (
+            "look",
+            "ls \"$SNAPGATE_SNAPSHOT\" > $DIR/source/seen/look; ls -d \"$SNAPGATE_INPROGRESS\" >> $DIR/source/seen/look 2>&1; readlink \"$SNAPGATE_REPOSITORY/current\" >> $DIR/source/seen/look",
+        ),
+    ];
+    let server = with_hooks(policy, &scripts);
+    let (source, repository) = (server.path().join("source/data"), server.repository("web1"));
+    tree::write(&source.join("large"), tree::noise(5, 3_000_000));
+    let push = server.client("web1").start_push(&source, &["--bwlimit=300"]);
+    let noted = server.path().join("source/seen/inprogress");
+    until("the hook has run", || fs::read_to_string(&noted).is_ok_and(|text| text.ends_with('\n')));
+    let inprogress = fs::read_to_string(&noted).unwrap().trim_end().to_owned();
+    until("rsync stands there", || {
+        let all = crate::support::processes::of(&repository.path, "rsync");
+        all.iter().any(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.to_str() == Some(&inprogress)))
+    });
+    push.kill();
+    until("the push is over", || crate::support::processes::of(server.path(), "snapgate").is_empty());
+    fs::remove_file(source.join("large")).unwrap();
+    server.client("web1").push(&source, &[]).exits(0);
+    let look = fs::read_to_string(server.path().join("source/seen/look")).unwrap();
+    let lines: Vec<_> = look.lines().collect();
+    let current = repository.current().unwrap();
+    assert_eq!(lines[..4], ["a.txt", "empty", "etc", "photo.raw"], "{look}");
+    assert!(lines[4].contains("No such file"), "it is a snapshot now: {look}");
+    assert_eq!(lines[5], current, "`current` leads to it already");
 }
 
 #[test]

@@ -5,15 +5,32 @@ use std::path::Path;
 use std::process::Command;
 
 use chrono::{Datelike as _, Utc};
-use snapgate::terms::record::{Mail, Outcome};
+use snapgate::terms::record::{self, Outcome};
 
 use crate::support::client::{Client, Ran};
-use crate::support::{ALL_VERBS, Server, Setup, tree};
+use crate::support::mail::Mail;
+use crate::support::{ALL_VERBS, Server, Setup, accounts, processes, tree, until};
 
-/// A server with one snapshot already, so that there is something that could be harmed.
+/// The snapshot that every client has already.
+const OLD: &str = "2020-01-01T00-00-00Z";
+
+/// A server with one snapshot for each client, so that there is something that could be harmed. It is not pushed: most
+/// clients here could not.
 fn with_history(setup: Setup) -> Server {
     let server = setup.start();
     tree::small(&server.source("data"));
+    for entry in std::fs::read_dir(server.store()).unwrap() {
+        let repository = entry.unwrap().path();
+        let account = server.client(repository.file_name().unwrap().to_str().unwrap()).account();
+        let snapshot = repository.join("snapshots").join(OLD);
+        tree::write(&snapshot.join("etc/precious"), "from long ago\n");
+        std::os::unix::fs::symlink(format!("snapshots/{OLD}"), repository.join("current")).unwrap();
+        for path in
+            ["current", "snapshots", &format!("snapshots/{OLD}"), &format!("snapshots/{OLD}/etc"), &format!("snapshots/{OLD}/etc/precious")]
+        {
+            accounts::give(&repository.join(path), &account);
+        }
+    }
     server
 }
 
@@ -43,7 +60,7 @@ fn recorded(server: &Server, code: &str, exit: i32, before: &[String], count: us
     assert_eq!(record.reasons.first().map(|reason| reason.code.as_str()), Some(code), "{record:?}");
     assert!(!matches!(record.result, Outcome::Published | Outcome::Added | Outcome::Answered), "{record:?}");
     if code != "busy" {
-        assert_eq!(record.mail, Mail::Alert);
+        assert_eq!(record.mail, record::Mail::Alert);
         let mail = server.mail(code);
         assert!(mail.header("Subject").is_some(), "{}", mail.header);
     }
@@ -89,6 +106,8 @@ fn a_policy_over_its_size_limit_and_an_alias_bomb() {
 
 #[test]
 fn a_broken_site_file() {
+    // Without a site file the record and the mail go where they go by default, in /var/spool/snapgate, which is the
+    // machine's and not this test's: `tests/direct/site_file.rs` looks there, in a mount namespace.
     let server = with_history(Setup::new().client("web1", "").site("jail: perhaps\n"));
     let before = server.state();
     let ran = push(&server.client("web1"), &server).refused("config", 78);
@@ -99,13 +118,13 @@ fn a_broken_site_file() {
 #[test]
 fn a_wrong_key() {
     let other = "SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk";
-    let server = with_history(Setup::new().client("web1", &format!("keys: [{other}]\n")));
-    let ran = push(&server.client("web1"), &server);
-    let code = server.record().reasons[0].code.as_str();
-    assert!(["key", "no-policy"].contains(&code), "{code}");
-    ran.refused(code, 77);
-    let mail = server.mail(&server.client("web1").fingerprint());
-    assert!(mail.body.contains("127.0.0.1"), "{}", mail.body);
+    let named = "ForceCommand $DIR/bin/snapgate --config $DIR/config serve --client web1\n";
+    for setup in [Setup::new().unforced().sshd(named), Setup::new()] {
+        let server = with_history(setup.client("web1", &format!("keys: [{other}]\n")));
+        turned_away(&server, "key", 77, || push(&server.client("web1"), &server));
+        let mail = server.mail(&server.client("web1").fingerprint());
+        assert!(mail.body.contains("127.0.0.1"), "{}", mail.body);
+    }
 }
 
 #[test]
@@ -130,13 +149,15 @@ fn a_wrong_time() {
 fn a_wrong_verb() {
     let server = with_history(Setup::new().client("web1", "verbs: [status]\n"));
     turned_away(&server, "verb", 77, || push(&server.client("web1"), &server));
-    server.client("web1").ssh(&["prepare"]).refused("verb", 77);
+    for verb in ["prepare", "complete", "complete 0", "abort"] {
+        turned_away(&server, "verb", 77, || server.client("web1").ssh(&[verb]));
+    }
 }
 
 #[test]
 fn every_rule_that_said_no_is_in_the_record_and_the_mail() {
     let server = with_history(Setup::new().client("web1", "verbs: [status]\nfrom: [192.0.2.1]\n"));
-    push(&server.client("web1"), &server).exits(77);
+    turned_away(&server, "address", 77, || push(&server.client("web1"), &server));
     let record = server.record();
     let codes: Vec<_> = record.reasons.iter().map(|reason| reason.code.as_str()).collect();
     assert!(codes.contains(&"verb") && codes.contains(&"address"), "{codes:?}");
@@ -146,7 +167,7 @@ fn every_rule_that_said_no_is_in_the_record_and_the_mail() {
 
 #[test]
 fn an_interactive_login() {
-    if !crate::support::accounts::is_root() {
+    if !accounts::is_root() {
         return crate::support::skip("sshd cannot hand over a terminal: needs root");
     }
     let server = with_history(Setup::new().client("web1", ""));
@@ -164,9 +185,14 @@ fn sftp_and_scp_and_other_programs() {
     turned_away(&server, "scp", 77, || web1.ssh(&["scp", "-t", "/etc"]));
     turned_away(&server, "scp", 77, || web1.ssh(&["scp", "-f", "/etc/passwd"]));
     turned_away(&server, "daemon", 77, || web1.ssh(&["rsync", "--server", "--daemon", "."]));
-    for program in ["/bin/sh", "rm -rf /", "rsync-x", "sh -c 'rsync --server . .'", "/tmp/rsync --server -logDtpr . ."] {
-        let ran = web1.ssh(&[program]);
-        assert_eq!(ran.status, 77, "{program}: {ran:?}");
+    for (program, code) in [
+        ("/bin/sh", "program"),
+        ("rm -rf /", "program"),
+        ("rsync-x", "program"),
+        ("sh -c 'rsync --server . .'", "program"),
+        ("/tmp/rsync --server -logDtpr . .", "program"),
+    ] {
+        turned_away(&server, code, 77, || web1.ssh(&[program]));
     }
     turned_away(&server, "program", 77, || web1.ssh(&["cat", "/etc/passwd"]));
 }
@@ -197,8 +223,7 @@ fn options_that_are_not_for_clients() {
     let web1 = server.client("web1");
     for option in ["--rsync-path=rsync --log-file=/tmp/x", "--backup-dir=/tmp", "--temp-dir=/tmp", "--write-devices", "--no-such-option"] {
         let words = ["rsync", "--server", "-logDtpre.iLsfxCIvu", option, ".", "."];
-        let ran = web1.ssh(&words);
-        assert_eq!(ran.status, 77, "{option}: {ran:?}");
+        turned_away(&server, "option", 77, || web1.ssh(&words));
     }
     turned_away(&server, "option", 77, || web1.ssh(&["rsync", "--server", "-logDtpre.iLsfxCIvu", "--remove-everything", ".", "."]));
 }
@@ -244,18 +269,28 @@ fn rsync_missing_or_failing_to_start() {
     server.script("broken", "exit 127");
     turned_away(&server, "rsync", 78, || push(&server.client("web1"), &server));
 
-    // One that answers and then does not start: whatever it says, nothing becomes a snapshot.
-    let server = with_history(Setup::new().client("web1", "").site("rsync: $DIR/hooks/half\n"));
+    // What is no program, and what the jail does not let start: a script, whose interpreter is not granted.
+    for (name, text) in [("plain", "no program"), ("half", "[ \"$1\" = --version ] && exec /usr/bin/rsync --version; exit 1")] {
+        let server = with_history(Setup::new().client("web1", "").site(&format!("rsync: $DIR/hooks/{name}\n")));
+        server.script(name, text);
+        if name == "plain" {
+            crate::support::mode(&server.path().join("hooks/plain"), 0o644);
+        }
+        turned_away(&server, "rsync", 78, || push(&server.client("web1"), &server));
+    }
+
+    // One that answers, starts and fails: its status is passed on, and nothing becomes a snapshot.
+    let server = with_history(Setup::new().client("web1", "").site("jail: off\nrsync: $DIR/hooks/half\n"));
     server.script("half", "[ \"$1\" = --version ] && exec /usr/bin/rsync --version; exit 1");
+    let (before, count) = (server.state(), server.records().len());
     let ran = push(&server.client("web1"), &server);
-    assert_ne!(ran.status, 0);
-    assert!(server.repository("web1").snapshots().is_empty());
-    server.mail("web1");
+    assert!(ran.status != 0 && ran.stderr.contains("(code interrupted)"), "{ran:?}");
+    recorded(&server, "interrupted", 1, &before, count);
 }
 
 #[test]
 fn a_second_account_cannot_speak_for_a_client() {
-    if !crate::support::accounts::is_root() {
+    if !accounts::is_root() {
         return crate::support::skip("one account only: needs root");
     }
     let forced = "ForceCommand $DIR/bin/snapgate --config $DIR/config serve --client web1\n";
@@ -264,28 +299,68 @@ fn a_second_account_cannot_speak_for_a_client() {
     turned_away(&server, "account", 77, || push(&server.client("other"), &server));
 }
 
+/// What strangers try in a flood: where they say they are and what they say, and the code that they get.
+const FLOOD: [(&str, &str, &str); 8] = [
+    ("203.0.113.9", "prepare", "verb"),
+    ("203.0.113.9", "rsync --server -logDtpre.iLsfxCIvu . .", "verb"),
+    ("203.0.113.9", "reboot", "program"),
+    ("203.0.113.10", "complete", "verb"),
+    ("203.0.113.10", "scp -t /etc", "scp"),
+    ("198.51.100.3", "status", "address"),
+    ("198.51.100.4", "status", "address"),
+    ("2001:db8::7", "rsync --server --sender -logDtpr . .", "address"),
+];
+
 #[test]
 fn a_flood_of_refusals_is_a_handful_of_mails_whose_counts_add_up() {
-    let server = with_history(Setup::new().client("web1", "verbs: [status]\n"));
-    let gate = server.path().join("bin/snapgate");
-    let config = server.config();
+    let server = with_history(Setup::new().client("web1", "verbs: [status]\nfrom: [203.0.113.0/24]\n"));
+    let (gate, config, account) = (server.path().join("bin/snapgate"), server.config(), server.client("web1").account());
     // The gate itself, a thousand logins less: as the account, with the environment that sshd gives.
-    let account = server.client("web1").account();
-    let run = |_| {
-        let mut command = if crate::support::accounts::is_root() {
-            let mut command = Command::new("setpriv");
-            command.args([format!("--reuid={}", account.uid), format!("--regid={}", account.gid), "--init-groups".to_owned()]).arg(&gate);
-            command
-        } else {
-            Command::new(&gate)
-        };
-        command.env("SSH_CONNECTION", "203.0.113.9 40000 192.0.2.1 22").env("SSH_ORIGINAL_COMMAND", "prepare");
-        command.arg("--config").arg(&config).args(["serve", "--client", "web1"]);
-        assert_eq!(command.output().unwrap().status.code(), Some(77));
+    let refused = |(from, said, code): (&str, &str, &str)| {
+        let mut command = Command::new("setpriv");
+        if accounts::is_root() {
+            command.args([format!("--reuid={}", account.uid), format!("--regid={}", account.gid), "--init-groups".to_owned()]);
+        }
+        command.arg(&gate).arg("--config").arg(&config).args(["serve", "--client", "web1"]);
+        command.env_clear().env("SSH_CONNECTION", format!("{from} 40000 192.0.2.1 22")).env("SSH_ORIGINAL_COMMAND", said);
+        let output = command.output().unwrap();
+        let line = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(77), "{said}: {line}");
+        assert!(line.contains(&format!("(code {code})")), "{said}: {line}");
     };
-    (0..100).for_each(run);
-    server.mail("203.0.113.9");
-    assert_eq!(server.records().len(), 100);
-    std::thread::sleep(std::time::Duration::from_secs(2));
-    assert!(server.mails().len() <= 5, "{}", server.mails().len());
+    let before = server.state();
+    // Somebody has to read the log: each gate would wait a little for a daemon that does not.
+    let mut lines = Vec::new();
+    std::thread::scope(|scope| {
+        let attempt = |thread: usize| (0..250).for_each(|turn| refused(FLOOD[(thread + turn) % FLOOD.len()]));
+        let threads = [0, 1, 2, 3].map(|thread| scope.spawn(move || attempt(thread)));
+        while !threads.iter().all(|thread| thread.is_finished()) {
+            lines.extend(server.syslog());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    });
+    lines.extend(server.syslog());
+    assert!(lines.iter().all(|line| line.contains("result=refused ") && line.contains(" client=web1 ")), "{lines:?}");
+    assert_eq!(lines.len(), 1000, "a line of syslog for each");
+    tree::same(&server.state(), &before);
+    assert_eq!(server.records().len(), 1000);
+
+    // The first one was told at once, and what came with it; no more until some minutes have passed.
+    server.mail("web1");
+    until("every watch has ended", || processes::of(server.path(), "snapgate").is_empty());
+    let at_once = server.mails();
+    assert!((1..=5).contains(&at_once.len()), "{}", at_once.len());
+    let events = |mails: &[Mail]| mails.iter().map(|mail| mail.header("X-Snapgate-Events").unwrap().parse::<u64>().unwrap()).sum::<u64>();
+    assert!(events(&at_once) < 1000, "some wait: nothing is mailed a thousand times, and nothing is held back at first");
+
+    // What has only been counted so far is one mail more, and then each refusal has been told of exactly once.
+    server.snapgate(&["watch", "--flush"]).exits(0);
+    let all = server.mails();
+    assert_eq!((all.len(), events(&all)), (at_once.len() + 1, 1000));
+    assert!(all.len() <= 5, "{} at once, {} in all", at_once.len(), all.len());
+    for (from, _, code) in FLOOD {
+        assert!(all.iter().any(|mail| mail.body.contains(from) && mail.body.contains(&format!("(code {code})"))), "{from} {code}");
+    }
+    server.snapgate(&["watch", "--flush"]).exits(0);
+    assert_eq!(server.mails().len(), all.len(), "nothing is told twice");
 }

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use chrono::{Datelike as _, Utc};
 use snapgate::terms::record::Outcome;
 
 use crate::support::client::{Client, Ran};
-use crate::support::{Server, Setup, tree};
+use crate::support::{ALL_VERBS, Server, Setup, tree};
 
 fn push_to(client: &Client, source: &Path, destination: &str) -> Ran {
     client.rsync(&["-a".to_owned(), "--delete".to_owned(), format!("{}/", source.display()), format!("backup:{destination}")])
@@ -171,4 +172,57 @@ fn every_contact_is_checked_again() {
     server.policy("web1", "verbs: [prepare, rsync, complete]\n");
     web1.ssh(&["complete"]).exits(0);
     assert_eq!(server.repository("web1").snapshots().len(), 1);
+}
+
+/// A policy that lets its client do everything, and for each rule of it one that says no: with the code that this gives.
+fn rules() -> (String, [(&'static str, String); 5]) {
+    let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let far = days[(Utc::now().weekday().num_days_from_monday() as usize + 3) % 7];
+    let other = "SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk";
+    let broken = [
+        ("address", format!("{ALL_VERBS}from: [192.0.2.1]\n")),
+        ("window", format!("{ALL_VERBS}when: [{{ days: {far} }}]\n")),
+        ("key", format!("{ALL_VERBS}keys: [{other}]\n")),
+        ("verb", "verbs: [status]\n".to_owned()),
+        // Anybody's but the one that the client logs in as.
+        ("account", format!("{ALL_VERBS}user: root\n")),
+    ];
+    (format!("{ALL_VERBS}from: [127.0.0.0/8]\nkeys: [$KEY]\n"), broken)
+}
+
+#[test]
+fn every_rule_is_asked_at_every_contact_of_a_transaction() {
+    let (good, broken) = rules();
+    let named = "ForceCommand $DIR/bin/snapgate --config $DIR/config serve --client web1\n";
+    let server = Setup::new().client("web1", &good).unforced().sshd(named).start();
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
+    tree::small(&source);
+    if web1.account().name == "root" {
+        return crate::support::skip("whoever runs this is the other account");
+    }
+    let contact = |verb: &str| if verb == "rsync" { web1.push(&source, &[]) } else { web1.ssh(&[verb]) };
+    for verb in ["prepare", "rsync", "rsync", "complete"] {
+        for (code, policy) in &broken {
+            server.policy("web1", policy);
+            let before = server.state();
+            contact(verb).refused(code, 77);
+            tree::same(&server.state(), &before);
+            let record = server.record();
+            assert_eq!((record.result, record.reasons[0].code.as_str()), (Outcome::Refused, *code), "{verb}");
+        }
+        server.policy("web1", &good);
+        contact(verb).exits(0);
+    }
+    assert_eq!(repository.snapshots().len(), 1);
+    assert_eq!(tree::files(&repository.snapshot(0)), tree::files(&source));
+    // `abort` too, which could undo a night's work.
+    web1.ssh(&["prepare"]).exits(0);
+    contact("rsync").exits(0);
+    for (code, policy) in &broken {
+        server.policy("web1", policy);
+        contact("abort").refused(code, 77);
+    }
+    server.policy("web1", &good);
+    contact("complete").exits(0);
+    assert_eq!(repository.snapshots().len(), 2);
 }

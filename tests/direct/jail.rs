@@ -1,0 +1,91 @@
+//! The jail is complete, or there is no session.
+
+use std::fs;
+
+use landlock::{Access as _, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _};
+use snapgate::terms::reason::Code;
+use snapgate::terms::record::{Mail, Outcome};
+
+use crate::support::{Gate, POLICY, Ran, run};
+
+/// Jails the calling thread, in ways that hinder nobody, until the kernel takes no further layer (sixteen,
+/// `LANDLOCK_MAX_NUM_LAYERS`): whatever it starts can have no jail of its own. Says how many there were.
+fn use_up_all_layers() -> usize {
+    let layer = || {
+        // Moving between directories is what every layer takes away, so every layer has to give it back (landlock(7)).
+        let ruleset = Ruleset::default().handle_access(AccessFs::Refer)?.create()?;
+        ruleset
+            .add_rule(PathBeneath::new(PathFd::new("/").unwrap(), AccessFs::from_all(landlock::ABI::V2) & AccessFs::Refer))?
+            .restrict_self()
+    };
+    let mut count = 0;
+    while layer().is_ok() {
+        count += 1;
+        assert!(count < 1000, "the kernel takes layers without end");
+    }
+    count
+}
+
+/// Runs something where no jail is to be had.
+fn where_no_jail_holds(act: impl FnOnce() -> Ran + Send) -> Ran {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            assert!(use_up_all_layers() > 0, "this kernel has no Landlock: nothing else in this suite would run either");
+            act()
+        });
+        thread.join().unwrap()
+    })
+}
+
+#[test]
+fn where_the_jail_does_not_hold_rsync_never_starts() {
+    let gate = Gate::with("rsync: $DIR/spy\n", POLICY);
+    // It is asked for its version, before the jail and with words of the gate's own; nothing else may be asked of it.
+    gate.write("spy", "#!/bin/sh\necho \"$@\" >>$DIR/asked\nexec /usr/bin/rsync \"$@\"\n");
+    crate::support::must(std::process::Command::new("chmod").arg("700").arg(gate.path().join("spy")));
+    let source = gate.source("data");
+    fs::write(source.join("file"), "x").unwrap();
+
+    let ran = where_no_jail_holds(|| gate.push(&source, &[])).exits(78);
+    assert_eq!(ran.code(), Some("jail"), "{}", ran.stderr);
+    assert!(!ran.stderr.to_lowercase().contains("landlock"), "the client learns nothing about the server: {}", ran.stderr);
+    assert_eq!(fs::read_to_string(gate.path().join("asked")).unwrap(), "--version\n");
+    assert!(gate.snapshots().is_empty() && !gate.inside("current").exists());
+    assert!(!gate.inside("inprogress").exists(), "the stage is still there");
+    assert!(!gate.rsync_runs());
+
+    let record = gate.record();
+    assert_eq!((record.result, record.exit, record.reasons[0].code), (Outcome::Failed, 78, Code::Jail));
+    assert_eq!((record.mail, record.unjailed), (Mail::Alert, false));
+    assert!(record.reasons[0].remedy.as_ref().is_some_and(|remedy| remedy.contains("jail: off")), "{record:?}");
+    gate.flush();
+    let mails = gate.mails();
+    assert!(mails.iter().any(|mail| mail.contains("To: alerts@") && mail.contains("jail")), "{mails:?}");
+    assert_eq!(gate.ledger().len(), 1);
+}
+
+#[test]
+fn what_the_jail_is_not_needed_for_goes_on_without_it() {
+    let gate = Gate::new();
+    where_no_jail_holds(|| gate.say("status")).exits(0);
+    // And a part of a transaction is no way around it.
+    where_no_jail_holds(|| gate.say("prepare")).exits(0);
+    let source = gate.source("data");
+    fs::write(source.join("file"), "x").unwrap();
+    assert_eq!(where_no_jail_holds(|| gate.push(&source, &[])).exits(78).code(), Some("jail"));
+    assert!(!gate.inside(".snapgate/parts/1").exists() && !gate.inside("inprogress").exists());
+    // The transaction is as it was: with a jail, it goes on.
+    gate.push(&source, &[]).exits(0);
+    gate.say("complete").exits(0);
+    assert_eq!(gate.snapshots().len(), 1);
+}
+
+#[test]
+fn the_administrator_s_word_alone_lets_rsync_run_without_it() {
+    let gate = Gate::with("jail: off\n", POLICY);
+    let source = gate.source("data");
+    fs::write(source.join("file"), "x").unwrap();
+    where_no_jail_holds(|| run(&mut gate.push_command(&source, &[], ""))).exits(0);
+    assert_eq!(gate.snapshots().len(), 1);
+    assert!(gate.record().unjailed);
+}
