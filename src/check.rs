@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::act::inspect::{Kind, Look, is_mount_point, look, may_read, running_uid, uid_of};
+use crate::act::inspect::{Kind, Look, look, may_read, running_uid, uid_of};
+use crate::act::store::mounted;
 use crate::act::{config, zones};
 use crate::decide::lint::{self, Finding};
 use crate::decide::policy::{Policy, Site, Tls, Transport};
@@ -228,9 +229,8 @@ fn on_disk(policy: &Policy, site: &Site) -> Vec<Finding> {
             found.extend(writable(&look, at("path"), &policy.path, &[look.owner]));
         }
     }
-    if policy.require_mount && !is_mount_point(&site.store) {
-        let message = format!("the store {} is not a mount point, and the policy requires one", shown(&site.store));
-        found.push(Finding::wrong(at("require_mount"), message, "mount it, or remove require_mount:"));
+    if let Err(reason) = mounted(policy, site) {
+        found.push(Finding::wrong(at("require_mount"), reason.detail, reason.remedy.unwrap_or_default()));
     }
     for command in policy.hooks.prepare.iter().chain(&policy.hooks.complete) {
         if let Some(path) = command.first() {

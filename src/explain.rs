@@ -6,7 +6,7 @@ use std::path::Path;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 
-use crate::act::store::Repository;
+use crate::act::store::{Repository, mounted};
 use crate::act::{child, config, intake, zones};
 use crate::decide::command::{self, Command, Push};
 use crate::decide::plan::{self, Places};
@@ -101,7 +101,9 @@ fn describe_push(text: &mut String, question: &Question, site: &Site, policy: &P
         let names = repository.names(&policy.names).unwrap_or_default();
         shelf.newest = names.into_iter().filter(|name| name.at() <= moment).max_by_key(|name| name.at());
     }
-    let planned = plan::push(push, policy, &shelf, request.at).and_then(|plan| Ok((plan, child::version(&site.rsync, None)?)));
+    let planned = mounted(policy, site)
+        .and_then(|()| plan::push(push, policy, &shelf, request.at))
+        .and_then(|plan| Ok((plan, child::version(&site.rsync, None)?)));
     let (plan, version) = match planned {
         Ok(planned) => planned,
         Err(reason) => {

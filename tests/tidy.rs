@@ -188,6 +188,8 @@ fn what_decides_touches_nothing() {
         let text = fs::read_to_string(&path).unwrap();
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         for (number, line) in code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            // Bytes as names of files are `std::os::unix::ffi`, which is no effect and not the crate `nix`.
+            let line = line.replace("unix::ffi", "");
             all.extend(
                 effects.iter().filter(|effect| line.contains(**effect)).map(|effect| format!("{}:{}: {effect}", name(&path), number + 1)),
             );

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use crate::act::config::{self, Identity};
-use crate::act::store::Repository;
+use crate::act::store::{Repository, mounted};
 use crate::act::{intake, process, resolve, zones};
 use crate::decide::answer;
 use crate::decide::command::{self, Command};
@@ -124,6 +124,8 @@ impl Session<'_> {
             Command::Complete { status } => self.complete(*status),
             Command::Abort => self.abort(),
             Command::Status => {
+                // What stands in the place of a missing mount is not the client's backup.
+                mounted(self.policy, self.site)?;
                 let (shelf, busy) = self.glance()?;
                 Ok(End::answered(answer::status(self.policy, &shelf, busy)))
             }
@@ -140,9 +142,8 @@ impl Session<'_> {
     }
 
     fn open(&self) -> Result<Repository, Reason> {
-        let store = &self.site.store;
-        let mount = if self.policy.path.starts_with(store) { store } else { &self.policy.path };
-        Repository::open(&self.policy.path, self.request.account.uid, self.policy.require_mount.then_some(mount))
+        mounted(self.policy, self.site)?;
+        Repository::open(&self.policy.path, self.request.account.uid)
     }
 }
 

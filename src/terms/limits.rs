@@ -237,3 +237,6 @@ pub const LOCK_POLL: Duration = Duration::from_millis(10);
 
 /// Lines of rsync's own words that are quoted in a record.
 pub const MAX_LOG_LINES: usize = 12;
+
+/// Bytes of `/proc/self/mountinfo`. A line is about 150 bytes: enough for ten thousands of mounts.
+pub const MAX_MOUNTINFO: u64 = 4 * 1024 * 1024;
