@@ -1,8 +1,11 @@
 # `make demo` shows it at work, `make test` runs every test. Both install what is missing first and say so.
 
 CARGO ?= cargo
-NEEDED = rsync ssh-keygen sshd dropbear setfacl setfattr mkfs.ext4 setpriv
-PACKAGES = rsync openssh-server openssh-client dropbear-bin acl attr e2fsprogs util-linux
+# What every run of the tests needs, and what only root's does: an ordinary user's run skips those tests and says so.
+NEEDED = rsync ssh ssh-keygen sshd setfacl getfattr setfattr
+NEEDED_BY_ROOT = dropbear strace unshare setpriv mount mkfs.ext4 chattr
+PACKAGES = rsync openssh-server openssh-client acl attr
+PACKAGES_FOR_ROOT = dropbear-bin strace util-linux mount e2fsprogs
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
@@ -14,20 +17,23 @@ build:
 demo:
 	@packaging/demo
 
-# The suite waits more than it computes: more tests at once than there are processors.
+# Tests that need root, or a tool that is missing, say `skipped:` and why. The suite waits more than
+# it computes: more tests at once than there are processors.
 test: test-needs
 	$(CARGO) test --locked --no-fail-fast -- --test-threads $${TEST_THREADS:-4}
 
-# An ordinary user cannot install; the tests then say which of them they skip, or what is missing.
+# Root installs all of it. An ordinary user cannot, and is asked only for what the tests that will run need.
 test-needs:
-	@missing=; for program in $(NEEDED); do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	@if [ "$$(id -u)" = 0 ]; then needed="$(NEEDED) $(NEEDED_BY_ROOT)"; packages="$(PACKAGES) $(PACKAGES_FOR_ROOT)"; \
+	else needed="$(NEEDED)"; packages="$(PACKAGES)"; fi; \
+	missing=; for program in $$needed; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	if [ -n "$$missing" ]; then \
 		echo "the tests need:$$missing"; \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			echo "installing (apt-get): $(PACKAGES)"; \
-			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES) >/dev/null; \
+			echo "installing (apt-get): $$packages"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$packages >/dev/null; \
 		else \
-			echo "install them as root, for example: apt-get install $(PACKAGES)"; exit 1; \
+			echo "install them as root, for example: apt-get install $$packages"; exit 1; \
 		fi; \
 	fi
 
