@@ -60,6 +60,8 @@ impl End {
         let outcome = match reason.code {
             Code::Busy => Outcome::Busy,
             Code::Unpublished => Outcome::Unpublished,
+            // Asked for out of turn; the disk is as it was.
+            Code::Transaction => Outcome::Refused,
             _ => Outcome::Failed,
         };
         Self { outcome, exit: reason.code.exit(), reasons: vec![reason], ..Self::answered(String::new()) }
@@ -87,8 +89,7 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
     let site = match config::load_site(directory) {
         Ok(site) => site,
         Err(fault) => {
-            let reason = misconfigured(&fault.to_string());
-            let end = End::refused(Denial::unidentified(reason, command));
+            let end = End::refused(Denial::unidentified(config::misconfigured(&fault), command));
             return tell::without_site(directory, &request, &id, verb, end);
         }
     };
@@ -106,7 +107,7 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
 fn judged(site: &Site, policy: &Policy, request: &Request, id: &str, command: &Result<Command, Vec<Reason>>) -> End {
     let zone = match zones::load(&policy.timezone) {
         Ok(zone) => zone,
-        Err(what) => return End::refused(Denial::because(misconfigured(&what).rule(policy.origins.of("timezone")))),
+        Err(what) => return End::refused(Denial::because(config::unusable(what).rule(policy.origins.of("timezone")))),
     };
     let resolved = resolve_hosts(policy, request.address);
     let case = Case { request, policy, zone: &zone, resolved: &resolved, command };
@@ -158,11 +159,4 @@ pub(crate) fn resolve_hosts(policy: &Policy, address: Option<IpAddr>) -> Vec<(St
         Source::Network(_) => None,
     });
     resolve::names(&hosts.collect::<Vec<_>>(), RESOLVE_TIMEOUT)
-}
-
-fn misconfigured(detail: &str) -> Reason {
-    Reason::new(Code::Config, "the server is not set up for this client")
-        .hint("the administrator has been told")
-        .detail(detail)
-        .remedy("mend the file; `snapgate check` looks at all of them")
 }

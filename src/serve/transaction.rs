@@ -42,6 +42,7 @@ impl Session<'_> {
         let none = || {
             Reason::new(Code::Transaction, format!("`{verb}` without `prepare`: no transaction is open"))
                 .hint("say `prepare`, push, then `complete`; a push without them is published by itself")
+                .remedy("see what the client runs: `prepare` comes first, and is closed by `complete`, `abort` or a day of silence")
         };
         mounted(self.policy, self.site)?;
         Repository::existing(&self.policy.path, self.request.account.uid).ok_or_else(none)?;
