@@ -49,15 +49,22 @@ fmt:
 DESTDIR ?=
 PREFIX ?= /usr
 
-# What a package would do; sshd's file and the policies are the administrator's to put in place (README, "Set-up").
+# Files that name the program's place are written with the real one.
+PLACED = sed 's|/usr/bin/snapgate|$(PREFIX)/bin/snapgate|g; s|/usr/share/doc/snapgate|$(PREFIX)/share/doc/snapgate|g'
+
+# What a package would do; sshd's file and the policies are the administrator's to put in place (README).
 install: build
 	install -D -m 0755 target/release/snapgate $(DESTDIR)$(PREFIX)/bin/snapgate
 	install -D -m 0644 packaging/tmpfiles.d/snapgate.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/snapgate.conf
 	for unit in service timer path; do \
-		install -D -m 0644 packaging/snapgate-watch.$$unit $(DESTDIR)$(PREFIX)/lib/systemd/system/snapgate-watch.$$unit || exit 1; \
+		$(PLACED) packaging/snapgate-watch.$$unit | \
+			install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/snapgate-watch.$$unit || exit 1; \
 	done
-	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/snapgate/README.md
-	install -D -m 0644 sshd_config.d/50-snapgate.conf $(DESTDIR)$(PREFIX)/share/doc/snapgate/50-snapgate.conf
+	for text in README.md docs/codes.md docs/architecture.md; do \
+		install -D -m 0644 $$text $(DESTDIR)$(PREFIX)/share/doc/snapgate/$$text || exit 1; \
+	done
+	$(PLACED) sshd_config.d/50-snapgate.conf | \
+		install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/share/doc/snapgate/50-snapgate.conf
 	for policy in policies/*; do \
 		install -D -m 0644 $$policy $(DESTDIR)$(PREFIX)/share/doc/snapgate/$$policy || exit 1; \
 	done

@@ -245,6 +245,27 @@ fn every_story_of_the_whole_program_is_part_of_the_suite() {
 }
 
 #[test]
+fn every_test_that_the_documents_name_is_there() {
+    for document in ["docs/architecture.md", "README.md", "docs/codes.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        let named: BTreeSet<&str> = text.split('`').filter(|word| word.starts_with("tests/")).collect();
+        assert!(document != "docs/architecture.md" || named.len() > 3, "{named:?}");
+        for path in named {
+            assert!(root().join(path).exists(), "{document} names {path}");
+        }
+    }
+}
+
+#[test]
+fn the_table_of_codes_has_every_code_with_its_exit_code() {
+    let text = fs::read_to_string(root().join("docs/codes.md")).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let rows: Vec<String> = rows.map(|(code, rest)| format!("{code} {}", rest.split(' ').next().unwrap_or_default())).collect();
+    let real: Vec<String> = snapgate::terms::reason::Code::ALL.iter().map(|code| format!("{code} {}", code.exit())).collect();
+    assert_eq!(rows, real);
+}
+
+#[test]
 fn what_a_stranger_looks_for_first_is_there() {
     for file in ["README.md", "CHANGELOG.md", "LICENSE", "Makefile", ".ci/run", "deny.toml", "clippy.toml", "docs/architecture.md"] {
         assert!(root().join(file).exists(), "{file}");
