@@ -17,6 +17,8 @@ pub enum Ended {
 pub const PARTIAL: i32 = 23;
 /// rsync's exit status when files vanished before they were read: fine.
 pub const VANISHED: i32 = 24;
+/// rsync's exit status when nothing moved for too long; also the gate's word for it.
+pub const IDLE: i32 = 30;
 /// rsync's exit status when it cannot write.
 const FILE_IO: i32 = 11;
 /// rsync's exit status when a signal ended it.
@@ -125,7 +127,7 @@ fn meaning(status: i32) -> &'static str {
         20 => "a signal",
         21 | 22 => "memory",
         25 => "the limit on deletions",
-        30 => "nothing moved for too long",
+        IDLE => "nothing moved for too long",
         35 => "connecting took too long",
         _ => "see rsync's manual, EXIT VALUES",
     }

@@ -34,6 +34,7 @@ pub struct Run {
     directory: PathBuf,
     grants: Vec<Grant>,
     deadline: Duration,
+    idle: Duration,
 }
 
 /// A part of the file system that the jail opens.
@@ -197,7 +198,7 @@ impl PushPlan {
             log: places.log,
         };
         let argv = argv::for_push(&self.push, &setup);
-        Run { program: places.program, argv, directory, grants, deadline: self.deadline }
+        Run { program: places.program, argv, directory, grants, deadline: self.deadline, idle: self.idle }
     }
 }
 
@@ -230,6 +231,12 @@ impl Run {
     #[must_use]
     pub fn deadline(&self) -> Duration {
         self.deadline
+    }
+
+    /// When it is ended because nothing moves.
+    #[must_use]
+    pub fn idle(&self) -> Duration {
+        self.idle
     }
 }
 

@@ -10,6 +10,8 @@ pub struct Words {
     pub complaints: Vec<String>,
     /// Bytes it read from the network, when it came as far as saying so.
     pub wire_bytes: Option<u64>,
+    /// Sum of the sizes of all files that it was told of, in bytes.
+    pub total_bytes: Option<u64>,
 }
 
 /// Reads the end of a run's log. The lines come from rsync, so names in them come from the client: they are only quoted.
@@ -18,8 +20,8 @@ pub fn read(log: &[u8]) -> Words {
     let mut words = Words::default();
     for line in log.split(|byte| *byte == b'\n') {
         let Some(said) = by_rsync(line) else { continue };
-        if let Some(bytes) = summary(said) {
-            words.wire_bytes = Some(bytes);
+        if let Some((wire, total)) = summary(said) {
+            (words.wire_bytes, words.total_bytes) = (Some(wire), Some(total));
         } else if said != b"receiving file list" && !said.is_empty() {
             words.complaints.push(printable(said));
         }
@@ -40,12 +42,13 @@ fn by_rsync(line: &[u8]) -> Option<&[u8]> {
     (is_date && is_pid).then(|| text.strip_prefix(b"] ").unwrap_or_default())
 }
 
-/// `sent 86 bytes  received 191 bytes  total size 10`, as rsync's `log_exit` writes it.
-fn summary(said: &[u8]) -> Option<u64> {
+/// `sent 86 bytes  received 191 bytes  total size 10`, as rsync's `log_exit` writes it: the last two.
+fn summary(said: &[u8]) -> Option<(u64, u64)> {
     let text = std::str::from_utf8(said).ok()?;
     let (_, received) = text.strip_prefix("sent ")?.split_once(" bytes  received ")?;
-    let (received, _) = received.split_once(" bytes  total size ")?;
-    received.replace(',', "").parse().ok()
+    let (received, total) = received.split_once(" bytes  total size ")?;
+    let number = |text: &str| text.replace(',', "").parse().ok();
+    Some((number(received)?, number(total)?))
 }
 
 #[cfg(test)]
@@ -60,7 +63,7 @@ mod tests {
             2026/11/21 09:12:02 [2735] sent 86 bytes  received 1,191 bytes  total size 10\n";
         let words = read(log);
         assert_eq!(words.complaints, ["skipping non-regular file \"ff\""]);
-        assert_eq!(words.wire_bytes, Some(1191));
+        assert_eq!((words.wire_bytes, words.total_bytes), (Some(1191), Some(10)));
     }
 
     #[test]

@@ -25,6 +25,8 @@ struct Settling<'a> {
     shelf: &'a Shelf,
     log: &'a RunLog,
     facts: PushFacts,
+    /// The sum of all sizes, where rsync said it and left nothing out.
+    bytes: Option<u64>,
     warnings: Vec<String>,
 }
 
@@ -72,10 +74,11 @@ impl Session<'_> {
             wire_bytes: said.wire_bytes,
             ..PushFacts::default()
         };
+        let bytes = said.total_bytes.filter(|_| ended == Ended::Exit(0));
         let mut warnings = notes;
         warnings.extend(plan.warnings().iter().cloned());
         warnings.extend(said.complaints.iter().map(|line| format!("rsync: {line}")));
-        let settling = Settling { held: &held, shelf: &shelf, log: &log, facts, warnings };
+        let settling = Settling { held: &held, shelf: &shelf, log: &log, facts, bytes, warnings };
         let end = self.settle(staging, &plan, ended, settling);
         if let Ok(end) = &end {
             log.note(Utc::now(), &format!("{}, exit {}", end.outcome.as_str(), end.exit));
@@ -141,7 +144,7 @@ impl Session<'_> {
     fn after_publishing(&self, published: &Published, settling: &mut Settling<'_>) {
         let repository = settling.held.repository();
         settling.facts.snapshot = Some(published.name().to_string());
-        match repository.survey(published, settling.shelf.newest.as_ref()) {
+        match repository.survey(published, settling.shelf.newest.as_ref(), settling.bytes) {
             Ok(survey) => {
                 settling.facts.files = survey.files;
                 settling.facts.linked = survey.linked;
@@ -187,7 +190,7 @@ impl Session<'_> {
         let trees = trees(&staging, repository, shelf, false)?;
         let seconds = (self.request.at - transaction.began).as_seconds_f64();
         let facts = PushFacts { seconds, ..PushFacts::default() };
-        let mut settling = Settling { held, shelf, log: &log, facts, warnings: Vec::new() };
+        let mut settling = Settling { held, shelf, log: &log, facts, bytes: None, warnings: Vec::new() };
         let (outcome, reasons) = match outcome::of_transaction(status, transaction.partial, trees) {
             Disposal::Publish { partial } => {
                 settling.facts.partial = partial;

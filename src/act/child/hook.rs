@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::wait_within;
+use super::{Patience, wait_within};
 use crate::decide::outcome::Ended;
 use crate::terms::client::ClientName;
 
@@ -49,7 +49,7 @@ pub fn hook(argv: &[String], setting: Setting<'_>, limit: Duration, log: &File) 
     command.env("SNAPGATE_REPOSITORY", setting.repository).env("SNAPGATE_INPROGRESS", setting.inprogress);
     command.env("SNAPGATE_SNAPSHOT", setting.snapshot.unwrap_or(Path::new("")));
     command.current_dir("/").process_group(0).stdin(Stdio::null()).stdout(output).stderr(errors);
-    let ended = command.spawn().and_then(|mut child| wait_within(&mut child, limit));
+    let ended = command.spawn().and_then(|mut child| wait_within(&mut child, Patience { limit, idle: None }));
     match ended {
         Ok(Ended::Exit(0)) => HookEnd::Done,
         Ok(Ended::Exit(status)) => HookEnd::Failed(format!("it ended with status {status}")),

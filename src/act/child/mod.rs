@@ -2,6 +2,7 @@
 //!
 //! No shell, no word of a client's that is not in a [`Run`](crate::decide::plan::Run), no inherited environment.
 
+mod activity;
 mod hook;
 mod rsync;
 mod version;
@@ -10,22 +11,32 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ExitStatus};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
-use crate::decide::outcome::Ended;
+use crate::decide::outcome::{Ended, IDLE};
 use crate::terms::limits::TERM_GRACE;
 
+use activity::Activity;
 pub use hook::{HookEnd, Setting, hook};
 pub use rsync::rsync;
 pub use version::version;
 
-/// Waits for a child that leads its own process group. At the limit the group is asked to end, and after
+/// How long a child may take.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// In all.
+    limit: Duration,
+    /// Without doing anything; `None`: that is its own affair.
+    idle: Option<Duration>,
+}
+
+/// Waits for a child that leads its own process group. Where its time is up the group is asked to end, and after
 /// [`TERM_GRACE`] it is made to.
-fn wait_within(child: &mut Child, limit: Duration) -> std::io::Result<Ended> {
+fn wait_within(child: &mut Child, patience: Patience) -> std::io::Result<Ended> {
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
     let (tell, told) = mpsc::channel();
     // The thread only learns that the child ended; reaping it is left to this one, so its number stays its own and
@@ -33,15 +44,27 @@ fn wait_within(child: &mut Child, limit: Duration) -> std::io::Result<Ended> {
     thread::spawn(move || {
         let _ = tell.send(waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT));
     });
-    if told.recv_timeout(limit).is_ok() {
-        return Ok(ended(child.wait()?));
-    }
+    let begun = Instant::now();
+    let mut activity = patience.idle.map(|idle| Activity::new(pid, idle));
+    let ends_as = loop {
+        let left = patience.limit.saturating_sub(begun.elapsed());
+        let pause = activity.as_ref().map_or(left, |activity| activity.pause().min(left));
+        if told.recv_timeout(pause).is_ok() {
+            return Ok(ended(child.wait()?));
+        }
+        if begun.elapsed() >= patience.limit {
+            break Ended::Deadline;
+        }
+        if activity.as_mut().is_some_and(Activity::is_idle) {
+            break Ended::Exit(IDLE);
+        }
+    };
     let _ = killpg(pid, Signal::SIGTERM);
     if told.recv_timeout(TERM_GRACE).is_err() {
         let _ = killpg(pid, Signal::SIGKILL);
     }
     child.wait()?;
-    Ok(Ended::Deadline)
+    Ok(ends_as)
 }
 
 fn ended(status: ExitStatus) -> Ended {

@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
-use super::wait_within;
+use super::{Patience, wait_within};
 use crate::decide::outcome::Ended;
 use crate::decide::plan::Run;
 use crate::terms::reason::{Code, Reason};
@@ -31,7 +31,8 @@ pub fn rsync(run: &Run, lock: File, enter_jail: impl FnOnce() -> Result<(), Reas
     })?;
     // From here on the lock is rsync's alone: it is free when the last of its processes is gone, whatever becomes of us.
     drop(lock);
-    wait_within(&mut child, run.deadline()).map_err(|error| broken(&error.to_string()))
+    let patience = Patience { limit: run.deadline(), idle: Some(run.idle()) };
+    wait_within(&mut child, patience).map_err(|error| broken(&error.to_string()))
 }
 
 fn start(run: &Run, lock: &File) -> Result<Child, Reason> {

@@ -212,13 +212,13 @@ impl Repository {
         self.root.join("inprogress")
     }
 
-    /// Counts a snapshot against the one before it.
+    /// Counts a snapshot against the one before it; `bytes` is the sum of all sizes, where it is known already.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn survey(&self, published: &Published, before: Option<&SnapshotName>) -> Result<Survey, Reason> {
+    pub fn survey(&self, published: &Published, before: Option<&SnapshotName>, bytes: Option<u64>) -> Result<Survey, Reason> {
         let before = before.map(|before| before.below(&self.snapshots()));
-        tree::survey(published.path(), before.as_deref()).map_err(|error| trouble("counting", published.path(), &error))
+        tree::survey(published.path(), before.as_deref(), bytes).map_err(|error| trouble("counting", published.path(), &error))
     }
 
     /// The log of the run with this id.

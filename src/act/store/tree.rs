@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use nix::dir::Dir;
+use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmodat, fstat, fstatat, utimensat};
@@ -81,19 +81,26 @@ fn holds_file(directory: OwnedFd, depth: usize) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Counts a tree, comparing with the tree it was linked from.
-pub(super) fn survey(path: &Path, compare: Option<&Path>) -> io::Result<Survey> {
+/// Counts a tree, comparing with the tree it was linked from. Where the sum of all sizes is known already, files that
+/// are links are only counted, from the listings: nobody waits for a look at each.
+pub(super) fn survey(path: &Path, compare: Option<&Path>, bytes: Option<u64>) -> io::Result<Survey> {
     let mut survey = Survey::default();
-    count(open(path)?, compare.and_then(|path| open(path).ok()), &mut survey, 0)?;
-    Ok(survey)
+    count(open(path)?, compare.and_then(|path| open(path).ok()), bytes.is_some(), &mut survey, 0)?;
+    Ok(Survey { bytes: bytes.unwrap_or(survey.bytes), ..survey })
 }
 
-fn count(directory: OwnedFd, compare: Option<OwnedFd>, survey: &mut Survey, depth: usize) -> io::Result<()> {
+fn count(directory: OwnedFd, compare: Option<OwnedFd>, sized: bool, survey: &mut Survey, depth: usize) -> io::Result<()> {
     let mut directory = Dir::from_fd(directory)?;
     let mut compare = compare.map(Dir::from_fd).transpose()?;
     // A directory's listing has the numbers of its inodes in it, so a link is told without asking for the old file.
-    let old: HashMap<CString, u64> = compare.as_mut().map(entries).transpose()?.unwrap_or_default().into_iter().collect();
-    for (name, inode) in entries(&mut directory)? {
+    let old = compare.as_mut().map(entries).transpose()?.unwrap_or_default();
+    let old: HashMap<CString, u64> = old.into_iter().map(|entry| (entry.name, entry.inode)).collect();
+    for Listed { name, inode, is_file } in entries(&mut directory)? {
+        if sized && is_file && old.get(&name) == Some(&inode) {
+            survey.files += 1;
+            survey.linked += 1;
+            continue;
+        }
         let found = stat(directory.as_fd(), &name)?;
         if kind(&found) == SFlag::S_IFDIR {
             let next = match openat(&directory, name.as_c_str(), DIRECTORY, Mode::empty()) {
@@ -103,7 +110,7 @@ fn count(directory: OwnedFd, compare: Option<OwnedFd>, survey: &mut Survey, dept
                 Err(error) => return Err(error.into()),
             };
             let next_compare = compare.as_ref().and_then(|old| openat(old, name.as_c_str(), DIRECTORY, Mode::empty()).ok());
-            count(next, next_compare, survey, deeper(depth)?)?;
+            count(next, next_compare, sized, survey, deeper(depth)?)?;
             continue;
         }
         let size = u64::try_from(found.st_size).unwrap_or(0);
@@ -216,17 +223,24 @@ fn set_mode(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> io::Result<()> {
 }
 
 fn names(directory: &mut Dir) -> io::Result<Vec<CString>> {
-    Ok(entries(directory)?.into_iter().map(|(name, _)| name).collect())
+    Ok(entries(directory)?.into_iter().map(|entry| entry.name).collect())
 }
 
-/// Names and the numbers of their inodes.
-fn entries(directory: &mut Dir) -> io::Result<Vec<(CString, u64)>> {
+/// What a directory's listing tells of an entry.
+struct Listed {
+    name: CString,
+    inode: u64,
+    /// Whether it surely is a regular file; not every file system says.
+    is_file: bool,
+}
+
+fn entries(directory: &mut Dir) -> io::Result<Vec<Listed>> {
     let mut found = Vec::new();
     for entry in directory.iter() {
         let entry = entry?;
         let name = entry.file_name();
         if name.to_bytes() != b"." && name.to_bytes() != b".." {
-            found.push((name.to_owned(), entry.ino()));
+            found.push(Listed { name: name.to_owned(), inode: entry.ino(), is_file: entry.file_type() == Some(Type::File) });
         }
     }
     Ok(found)
@@ -314,7 +328,8 @@ mod tests {
         fs::write(new.join("one"), "1").unwrap();
         fs::hard_link(new.join("one"), new.join("two")).unwrap();
         let expected = Survey { files: 4, linked: 1, bytes: 10, received_bytes: 5, copied: 1 };
-        assert_eq!(survey(&new, Some(&old)).unwrap(), expected);
+        assert_eq!(survey(&new, Some(&old), None).unwrap(), expected);
+        assert_eq!(survey(&new, Some(&old), Some(10)).unwrap(), expected, "the same without a look at each link");
     }
 
     #[test]

@@ -1,0 +1,107 @@
+//! Whether a child still does anything.
+//!
+//! rsync's own `--timeout` misses a client that freezes in the middle of a push with its line still open: the generator's
+//! keep-alives go on being written and count as movement (measured with 3.5.0). So the gate looks for itself, at what
+//! the processes read and at the processor time they use; a long quiet stretch of linking or comparing uses some of both.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::unistd::Pid;
+
+/// Processor time, in clock ticks (10 ms), that keep-alives may use between two looks without counting as movement.
+const KEEP_ALIVE_TICKS: u64 = 1;
+
+/// The watch over a child and its own children.
+#[derive(Debug)]
+pub(super) struct Activity {
+    pid: Pid,
+    idle: Duration,
+    used: Option<Used>,
+    since: Instant,
+}
+
+/// What processes have used so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Used {
+    /// Bytes that their reads returned (proc(5), `/proc/pid/io`, `rchar`).
+    read: u64,
+    /// Processor time, in clock ticks (proc(5), `/proc/pid/stat`, `utime` and `stime`).
+    ticks: u64,
+}
+
+impl Activity {
+    pub(super) fn new(pid: Pid, idle: Duration) -> Self {
+        Self { pid, idle, used: None, since: Instant::now() }
+    }
+
+    /// The time until the next look.
+    pub(super) fn pause(&self) -> Duration {
+        (self.idle / 4).clamp(Duration::from_secs(1), Duration::from_secs(30))
+    }
+
+    /// Whether nothing has moved for too long. Where the kernel does not tell, it counts as moving.
+    pub(super) fn is_idle(&mut self) -> bool {
+        let used = measure(self.pid);
+        let moved = match (used, self.used) {
+            (Some(now), Some(before)) => now.read != before.read || now.ticks.abs_diff(before.ticks) > KEEP_ALIVE_TICKS,
+            _ => true,
+        };
+        if moved {
+            self.since = Instant::now();
+        }
+        self.used = used;
+        self.since.elapsed() >= self.idle
+    }
+}
+
+fn measure(pid: Pid) -> Option<Used> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    let mut sum = of(&pid.to_string())?;
+    // One that ends between the two looks takes its share with it, and a change is a movement.
+    for used in children.split_whitespace().filter_map(of) {
+        sum.read = sum.read.saturating_add(used.read);
+        sum.ticks = sum.ticks.saturating_add(used.ticks);
+    }
+    Some(sum)
+}
+
+fn of(pid: &str) -> Option<Used> {
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+    let read = io.lines().find_map(|line| line.strip_prefix("rchar: ")?.parse().ok())?;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name of the program stands in brackets and may hold anything; after it, `utime` and `stime` are the 12th and 13th.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut times = fields.split_whitespace().skip(11).map_while(|field| field.parse::<u64>().ok());
+    Some(Used { read, ticks: times.next()?.saturating_add(times.next()?) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn one_that_waits_is_idle_and_one_that_works_is_not() {
+        let limit = Duration::from_millis(400);
+        let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();
+        let mut worker = Command::new("sh").args(["-c", "while :; do :; done"]).stdin(Stdio::null()).spawn().unwrap();
+        let watch = |pid: u32| Activity::new(Pid::from_raw(i32::try_from(pid).unwrap()), limit);
+        let (mut still, mut busy) = (watch(sleeper.id()), watch(worker.id()));
+        let mut found = (false, false);
+        for _ in 0..8 {
+            std::thread::sleep(Duration::from_millis(100));
+            found = (found.0 || still.is_idle(), found.1 || busy.is_idle());
+        }
+        for child in [&mut sleeper, &mut worker] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert_eq!(found, (true, false));
+    }
+
+    #[test]
+    fn one_that_is_gone_cannot_be_measured() {
+        assert_eq!(measure(Pid::from_raw(i32::MAX)), None);
+    }
+}
