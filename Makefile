@@ -1,8 +1,11 @@
 # `make demo` shows it at work, `make test` runs every test. Both install what is missing first and say so.
 
 CARGO ?= cargo
-NEEDED = rsync ssh-keygen sshd dropbear setfacl setfattr mkfs.ext4 setpriv
-PACKAGES = rsync openssh-server openssh-client dropbear-bin acl attr e2fsprogs util-linux
+# What every run of the tests needs, and what only root's does: an ordinary user's run skips those tests and says so.
+NEEDED = rsync ssh ssh-keygen sshd setfacl getfattr setfattr
+NEEDED_BY_ROOT = dropbear strace unshare setpriv mount mkfs.ext4 chattr
+PACKAGES = rsync openssh-server openssh-client acl attr
+PACKAGES_FOR_ROOT = dropbear-bin strace util-linux mount e2fsprogs
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
@@ -14,20 +17,23 @@ build:
 demo:
 	@packaging/demo
 
-# The suite waits more than it computes: more tests at once than there are processors.
+# Tests that need root, or a tool that is missing, say `skipped:` and why. The suite waits more than
+# it computes: more tests at once than there are processors.
 test: test-needs
 	$(CARGO) test --locked --no-fail-fast -- --test-threads $${TEST_THREADS:-4}
 
-# An ordinary user cannot install; the tests then say which of them they skip, or what is missing.
+# Root installs all of it. An ordinary user cannot, and is asked only for what the tests that will run need.
 test-needs:
-	@missing=; for program in $(NEEDED); do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	@if [ "$$(id -u)" = 0 ]; then needed="$(NEEDED) $(NEEDED_BY_ROOT)"; packages="$(PACKAGES) $(PACKAGES_FOR_ROOT)"; \
+	else needed="$(NEEDED)"; packages="$(PACKAGES)"; fi; \
+	missing=; for program in $$needed; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	if [ -n "$$missing" ]; then \
 		echo "the tests need:$$missing"; \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			echo "installing (apt-get): $(PACKAGES)"; \
-			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES) >/dev/null; \
+			echo "installing (apt-get): $$packages"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$packages >/dev/null; \
 		else \
-			echo "install them as root, for example: apt-get install $(PACKAGES)"; exit 1; \
+			echo "install them as root, for example: apt-get install $$packages"; exit 1; \
 		fi; \
 	fi
 
@@ -43,15 +49,22 @@ fmt:
 DESTDIR ?=
 PREFIX ?= /usr
 
-# What a package would do; sshd's file and the policies are the administrator's to put in place (README, "Set-up").
+# Files that name the program's place are written with the real one.
+PLACED = sed 's|/usr/bin/snapgate|$(PREFIX)/bin/snapgate|g; s|/usr/share/doc/snapgate|$(PREFIX)/share/doc/snapgate|g'
+
+# What a package would do; sshd's file and the policies are the administrator's to put in place (README).
 install: build
 	install -D -m 0755 target/release/snapgate $(DESTDIR)$(PREFIX)/bin/snapgate
 	install -D -m 0644 packaging/tmpfiles.d/snapgate.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/snapgate.conf
 	for unit in service timer path; do \
-		install -D -m 0644 packaging/snapgate-watch.$$unit $(DESTDIR)$(PREFIX)/lib/systemd/system/snapgate-watch.$$unit || exit 1; \
+		$(PLACED) packaging/snapgate-watch.$$unit | \
+			install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/snapgate-watch.$$unit || exit 1; \
 	done
-	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/snapgate/README.md
-	install -D -m 0644 sshd_config.d/50-snapgate.conf $(DESTDIR)$(PREFIX)/share/doc/snapgate/50-snapgate.conf
+	for text in README.md docs/codes.md docs/architecture.md; do \
+		install -D -m 0644 $$text $(DESTDIR)$(PREFIX)/share/doc/snapgate/$$text || exit 1; \
+	done
+	$(PLACED) sshd_config.d/50-snapgate.conf | \
+		install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/share/doc/snapgate/50-snapgate.conf
 	for policy in policies/*; do \
 		install -D -m 0644 $$policy $(DESTDIR)$(PREFIX)/share/doc/snapgate/$$policy || exit 1; \
 	done

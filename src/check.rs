@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::act::inspect::{Kind, Look, is_mount_point, look, may_read, running_uid, uid_of};
+use crate::act::inspect::{Kind, Look, look, may_read, running_uid, uid_of};
+use crate::act::store::mounted;
 use crate::act::{config, zones};
 use crate::decide::lint::{self, Finding};
 use crate::decide::policy::{Policy, Site, Tls, Transport};
@@ -17,6 +18,8 @@ pub struct CheckReport {
     pub problems: Vec<String>,
     /// What is worth knowing.
     pub notes: Vec<String>,
+    /// Policies that could be read.
+    pub policies: usize,
 }
 
 impl CheckReport {
@@ -26,15 +29,27 @@ impl CheckReport {
         self.problems.is_empty()
     }
 
+    /// The last line: how many policies there are, and whether all is well.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let policies = if self.policies == 1 { "1 policy".to_owned() } else { format!("{} policies", self.policies) };
+        match self.problems.len() {
+            0 => format!("{policies}, nothing wrong"),
+            1 => format!("{policies} can be read, 1 problem"),
+            many => format!("{policies} can be read, {many} problems"),
+        }
+    }
+
     fn add(&mut self, finding: &Finding) {
         let list = if finding.wrong { &mut self.problems } else { &mut self.notes };
         list.push(finding.to_string());
     }
 }
 
-/// Checks the site file, every policy, and what they name on this machine. `jail` tells which parts of the jail are active.
+/// Checks the site file, every policy, and what they name on this machine. `jail` tells which parts of the jail are active,
+/// the one without which it does not hold first.
 #[must_use]
-pub fn run(dir: &Path, jail: impl FnOnce() -> Vec<String>) -> CheckReport {
+pub fn run(dir: &Path, jail: impl FnOnce() -> Vec<(bool, &'static str)>) -> CheckReport {
     let mut report = CheckReport::default();
     let site = match config::load_site(dir) {
         Ok(site) => site,
@@ -62,7 +77,16 @@ pub fn run(dir: &Path, jail: impl FnOnce() -> Vec<String>) -> CheckReport {
         lint::one(policy).iter().chain(&on_disk(policy, &site)).for_each(|finding| report.add(finding));
     }
     lint::together(&policies).iter().chain(&time_zones(&policies)).for_each(|finding| report.add(finding));
-    report.notes.extend(jail());
+    report.policies = policies.len();
+    for (number, (enforced, what)) in jail().into_iter().enumerate() {
+        let line = format!("jail, {what}: {}", if enforced { "enforced" } else { "NOT enforced" });
+        if !enforced && number == 0 && site.jail {
+            let help = "no push can run: boot a kernel with Landlock (5.19 or later), or write `jail: off` and know what that means";
+            report.problems.push(format!("{line}\n{help}"));
+        } else {
+            report.notes.push(line);
+        }
+    }
     report
 }
 
@@ -228,9 +252,8 @@ fn on_disk(policy: &Policy, site: &Site) -> Vec<Finding> {
             found.extend(writable(&look, at("path"), &policy.path, &[look.owner]));
         }
     }
-    if policy.require_mount && !is_mount_point(&site.store) {
-        let message = format!("the store {} is not a mount point, and the policy requires one", shown(&site.store));
-        found.push(Finding::wrong(at("require_mount"), message, "mount it, or remove require_mount:"));
+    if let Err(reason) = mounted(policy, site) {
+        found.push(Finding::wrong(at("require_mount"), reason.detail, reason.remedy.unwrap_or_default()));
     }
     for command in policy.hooks.prepare.iter().chain(&policy.hooks.complete) {
         if let Some(path) = command.first() {

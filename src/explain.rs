@@ -6,7 +6,7 @@ use std::path::Path;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 
-use crate::act::store::Repository;
+use crate::act::store::{Repository, mounted};
 use crate::act::{child, config, intake, zones};
 use crate::decide::command::{self, Command, Push};
 use crate::decide::plan::{self, Places};
@@ -15,7 +15,7 @@ use crate::decide::verdict::{self, Case, Verdict};
 use crate::serve::resolve_hosts;
 use crate::terms::client::ClientName;
 use crate::terms::key::Fingerprint;
-use crate::terms::reason::exit;
+use crate::terms::reason::{Reason, exit};
 use crate::terms::request::{Account, Request, Said};
 use crate::terms::shelf::Shelf;
 use crate::terms::text::printable;
@@ -26,7 +26,7 @@ use crate::terms::zone::Zone;
 pub struct Question {
     /// The client.
     pub client: ClientName,
-    /// Where it would come from; `None`: an address that the policy allows is assumed.
+    /// Where it would come from; `None`: addresses are not judged.
     pub from: Option<IpAddr>,
     /// When, on clocks of the policy's zone; `None`: now.
     pub at: Option<String>,
@@ -45,19 +45,31 @@ pub struct Explanation {
     pub exit: u8,
 }
 
+/// Why there is no explanation, in words, with the exit code that goes with it.
+#[derive(Debug)]
+pub enum NoAnswer {
+    /// The site file cannot be used.
+    Site(String),
+    /// The question makes no sense.
+    Question(String),
+}
+
 /// Explains.
 ///
 /// # Errors
-/// In words, when the configuration or the question cannot be read.
-pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, String> {
-    let site = config::load_site(directory).map_err(|fault| fault.to_string())?;
-    let policy = config::load_policy(directory, &site, &question.client).map_err(|fault| fault.to_string())?;
-    let policy = policy.ok_or_else(|| {
-        let known = directory.join("policies").join(format!("{}.yaml", question.client));
-        format!("no policy for `{}`\nwrite {}", question.client, known.display())
-    })?;
-    let zone = zones::load(&policy.timezone)?;
-    let request = imagine(question, &policy, &zone)?;
+/// When the site file or the question cannot be read.
+pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, NoAnswer> {
+    let site = config::load_site(directory).map_err(|fault| NoAnswer::Site(fault.to_string()))?;
+    let policy = match config::load_policy(directory, &site, &question.client) {
+        Ok(Some(policy)) => policy,
+        Ok(None) => return Ok(nobody(question, &config::identity::unnamed(directory, &question.client))),
+        Err(fault) => return Ok(nobody(question, &config::misconfigured(&fault))),
+    };
+    let zone = match zones::load(&policy.timezone) {
+        Ok(zone) => zone,
+        Err(what) => return Ok(nobody(question, &config::unusable(what).rule(policy.origins.of("timezone")))),
+    };
+    let request = imagine(question, &policy, &zone).map_err(NoAnswer::Question)?;
     let command = command::parse(&request.said);
     let resolved = if question.from.is_some() { resolve_hosts(&policy, request.address) } else { Vec::new() };
     let case = Case { request: &request, policy: &policy, zone: &zone, resolved: &resolved, command: &command };
@@ -69,15 +81,18 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Str
     let mut text = String::new();
     let allowed = matches!(judgement.verdict, Verdict::Allow(_));
     let _ = writeln!(text, "{}: {}", policy.client, if allowed { "allowed" } else { "refused" });
+    // The rule about addresses was left out of the judgement, so its answer is not one.
+    let unasked = policy.from.as_ref().filter(|_| question.from.is_none()).map(|_| policy.origins.of("from"));
     for finding in &judgement.findings {
-        let mark = if finding.refusal.is_some() { "no " } else { "yes" };
         let rule = finding.rule.as_ref().map(|rule| format!("  ({rule})")).unwrap_or_default();
-        let _ = writeln!(text, "  {mark}  {}{rule}", finding.text);
-        if let Some(reason) = &finding.refusal {
-            let _ = writeln!(text, "       the client is told: {} (code {})", reason.says, reason.code);
-            if let Some(remedy) = &reason.remedy {
-                let _ = writeln!(text, "       {remedy}");
+        match &finding.refusal {
+            None if finding.rule.is_some() && finding.rule == unasked => {
+                let _ = writeln!(text, "  --   no --from given: address not judged{rule}");
             }
+            None => {
+                let _ = writeln!(text, "  yes  {}{rule}", finding.text);
+            }
+            Some(reason) => refusal(&mut text, reason),
         }
     }
     match &judgement.verdict {
@@ -92,6 +107,30 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Str
     }
 }
 
+/// The answer where no policy can be asked: `serve` would refuse.
+fn nobody(question: &Question, reason: &Reason) -> Explanation {
+    let mut text = format!("{}: refused\n", question.client);
+    refusal(&mut text, reason);
+    Explanation { text, exit: exit::REFUSED }
+}
+
+/// Adds a reason: what the administrator would read in the mail, and the client's lines.
+fn refusal(text: &mut String, reason: &Reason) {
+    let rule = reason.rule.as_ref().map(|rule| format!("  ({rule})")).unwrap_or_default();
+    let mut lines = reason.detail.lines();
+    let _ = writeln!(text, "  no   {}{rule}", lines.next().unwrap_or_default());
+    for line in lines {
+        let _ = writeln!(text, "       {line}");
+    }
+    let _ = writeln!(text, "       the client is told: {} (code {})", reason.says, reason.code);
+    if let Some(hint) = &reason.hint {
+        let _ = writeln!(text, "       and: {hint}");
+    }
+    if let Some(remedy) = &reason.remedy {
+        let _ = writeln!(text, "       {} {remedy}", reason.code.remedied());
+    }
+}
+
 /// Adds what a push would do; the exit code says whether it could.
 fn describe_push(text: &mut String, question: &Question, site: &Site, policy: &Policy, request: &Request, push: &Push) -> u8 {
     let repository = Repository::at(&policy.path);
@@ -101,11 +140,14 @@ fn describe_push(text: &mut String, question: &Question, site: &Site, policy: &P
         let names = repository.names(&policy.names).unwrap_or_default();
         shelf.newest = names.into_iter().filter(|name| name.at() <= moment).max_by_key(|name| name.at());
     }
-    let planned = plan::push(push, policy, &shelf, request.at).and_then(|plan| Ok((plan, child::version(&site.rsync, None)?)));
+    let planned = mounted(policy, site)
+        .and_then(|()| plan::push(push, policy, &shelf, request.at))
+        .and_then(|plan| Ok((plan, child::version(&site.rsync, None)?)));
     let (plan, version) = match planned {
         Ok(planned) => planned,
         Err(reason) => {
-            let _ = writeln!(text, "it could not be done now: {} (code {})", reason.detail, reason.code);
+            let _ = writeln!(text, "it could not be done now:");
+            refusal(text, &reason);
             return reason.code.exit();
         }
     };

@@ -226,10 +226,15 @@ fn contents(handle: &File, path: &Path) -> Result<Vec<u8>, Fault> {
 /// The reason of a file that cannot be used: the client learns that it is not to blame, the administrator everything.
 #[must_use]
 pub fn misconfigured(fault: &Fault) -> Reason {
+    unusable(fault.to_string()).rule(fault.origin())
+}
+
+/// The same for settings that are well written and cannot be used, in these words.
+#[must_use]
+pub fn unusable(detail: impl Into<String>) -> Reason {
     Reason::new(Code::Config, "the server's settings cannot be used")
         .hint("tell the administrator of the server; nothing is wrong at this end")
-        .detail(fault.to_string())
-        .rule(fault.origin())
+        .detail(detail)
         .remedy("mend the file, then run `snapgate check`")
 }
 

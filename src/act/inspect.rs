@@ -1,4 +1,4 @@
-//! Looks at what settings name: files, directories, accounts, mount points. It changes nothing and runs nothing.
+//! Looks at what settings name: files, directories, accounts. It changes nothing and runs nothing.
 
 use std::ffi::CString;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -93,16 +93,6 @@ pub fn running_uid() -> u32 {
     nix::unistd::geteuid().as_raw()
 }
 
-/// Whether a directory is the root of a mounted file system: its device is not its parent's.
-#[must_use]
-pub fn is_mount_point(path: &Path) -> bool {
-    let device = |path: &Path| std::fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
-    match (device(path), device(&path.join(".."))) {
-        (Some(this), Some(parent)) => this.0 != parent.0 || this == parent,
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +113,5 @@ mod tests {
         };
         assert!(may(0o644) && may(0o604) && !may(0o640) && !may(0o600));
         assert_eq!((may_read(&settings, "root"), may_read(&settings, "no-such-account")), (Some(true), None));
-        assert!(is_mount_point(Path::new("/")) && is_mount_point(Path::new("/proc")) && !is_mount_point(dir.path()));
     }
 }

@@ -93,7 +93,8 @@ fn missing(grant: &Grant, what: &str) -> Reason {
     unheld(&format!("`{path}` ({}): {what}", grant.access.as_str()))
 }
 
-/// What this kernel enforces, a line each, for `check`. The first one says whether the jail holds at all.
+/// What this kernel enforces, a line each, for `check`. The first one says whether the jail holds at all: reading,
+/// writing, creating, removing, linking and moving.
 #[must_use]
 pub fn describe() -> Vec<(bool, &'static str)> {
     let knows = |abi| {
@@ -103,7 +104,7 @@ pub fn describe() -> Vec<(bool, &'static str)> {
     let net = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(AccessNet::from_all(WANTED));
     let scope = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).scope(Scope::from_all(WANTED));
     vec![
-        (knows(REQUIRED), "read, write, create, remove, link and move (required)"),
+        (knows(REQUIRED), "the required rights"),
         (knows(ABI::V3), "truncate"),
         (net.and_then(Ruleset::create).is_ok(), "TCP"),
         (knows(ABI::V5), "ioctl on devices"),

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::act::{config, detach, jail, process};
-use crate::explain::Question;
+use crate::explain::{NoAnswer, Question};
 use crate::serve::Answer;
 use crate::terms::client::ClientName;
 use crate::terms::reason::exit;
@@ -42,7 +42,14 @@ pub fn run() -> ExitCode {
         Order::Explain { client, from, at, key, command } => {
             let command = command.map(OsString::into_vec).unwrap_or_default();
             let explanation = explain::explain(&directory, &Question { client, from, at, key, command });
-            said(explanation.map(|explanation| (explanation.text, explanation.exit)))
+            match explanation {
+                Ok(explanation) => said(Ok((explanation.text, explanation.exit))),
+                Err(NoAnswer::Site(what)) => said(Err(what)),
+                Err(NoAnswer::Question(what)) => {
+                    said(Err(what));
+                    ExitCode::from(exit::USAGE)
+                }
+            }
         }
         Order::List { client } => said(list::list(&directory, client.as_ref()).map(|text| (text, 0))),
     }
@@ -76,14 +83,14 @@ fn watch(directory: &Path, flush: bool, detached: bool) -> ExitCode {
         let _ = writeln!(io::stderr(), "snapgate: {problem}");
     }
     let code = if report.problems.is_empty() { 0 } else { exit::BUSY };
-    said(Ok((format!("{report}\n"), code)))
+    // cron mails whatever is printed, so a pass that had nothing to do says nothing.
+    let text = if report == watch::WatchReport::default() { String::new() } else { format!("{report}\n") };
+    said(Ok((text, code)))
 }
 
 fn check(directory: &Path) -> ExitCode {
-    let jail =
-        || jail::describe().into_iter().map(|(active, what)| format!("{what}: {}", if active { "enforced" } else { "NOT enforced" }));
-    let report = check::run(directory, || jail().collect());
-    let lines: Vec<_> = report.problems.iter().chain(&report.notes).map(|finding| format!("{finding}\n")).collect();
+    let report = check::run(directory, jail::describe);
+    let lines: Vec<_> = report.problems.iter().chain(&report.notes).chain([&report.summary()]).map(|line| format!("{line}\n")).collect();
     said(Ok((lines.concat(), u8::from(!report.is_clean()))))
 }
 

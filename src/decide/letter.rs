@@ -12,6 +12,7 @@ use crate::terms::mail::{Audience, ComposedMail, printable_lines};
 use crate::terms::reason::{Code, Reason};
 use crate::terms::record::{Outcome, PushFacts, Record};
 use crate::terms::text::still_printable;
+use crate::terms::verb::Verb;
 
 /// Words the mail: `uid` is the account in whose spool it is, `now` stands in it as its date.
 #[must_use]
@@ -95,6 +96,12 @@ fn first_line(record: &Record) -> String {
         (_, Some(Code::Hook)) => format!("Act: {who} could not back up, because a prepare hook said no."),
         (_, Some(Code::Internal)) => format!("Act: {who} could not back up, because of an error inside snapgate."),
         (_, Some(Code::Deadline)) => format!("Look into it: a push of {who} took too long and was ended. No snapshot was made."),
+        (Outcome::Refused, Some(Code::Transaction)) => match record.verb {
+            Some(verb @ (Verb::Complete | Verb::Abort)) => {
+                format!("Look into it: {who} said `{verb}` with no open transaction. Nothing was changed.")
+            }
+            _ => format!("Look into it: {who} pushed too often in one transaction. Nothing was changed."),
+        },
         (Outcome::Unpublished, _) => format!("Look into it: {who} pushed, but what came is no backup and was not published."),
         (Outcome::Failed, _) => format!("Look into it: a push of {who} failed. No snapshot was made."),
         (Outcome::Busy, _) => format!("No need to act: {who} was told to come again later."),
@@ -160,8 +167,7 @@ fn reasons(out: &mut String, reasons: &[Reason]) {
             let _ = writeln!(out, "    rule:     {rule}");
         }
         if let Some(remedy) = &reason.remedy {
-            let to = if reason.code.exit() == crate::terms::reason::exit::REFUSED { "allow:" } else { "mend: " };
-            let _ = writeln!(out, "    to {to} {remedy}");
+            let _ = writeln!(out, "    {:<9} {remedy}", reason.code.remedied());
         }
     }
 }

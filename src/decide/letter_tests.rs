@@ -45,6 +45,24 @@ snapgate, from what the unix account with uid 1001 recorded.
 }
 
 #[test]
+fn what_was_said_out_of_turn_is_told_as_that() {
+    let reasons = vec![Reason::new(Code::Transaction, "`complete` without `prepare`").remedy("see what the client runs")];
+    let record = Record { verb: Some(Verb::Complete), command: "complete 0".to_owned(), exit: 64, reasons, ..samples::refusal() };
+    let mail = mail(About::Alert(vec![section(record, 1)]));
+    assert_eq!(mail.subject, "[snapgate] web1: refused (transaction)");
+    let first = "Look into it: web1 said `complete` with no open transaction. Nothing was changed.\n";
+    assert!(mail.body.starts_with(first) && mail.body.contains("    to mend:  see what"), "{}", mail.body);
+}
+
+#[test]
+fn what_no_policy_can_allow_says_so_in_one_sentence() {
+    let mut record = samples::refusal();
+    record.reasons = vec![Reason::new(Code::Option, "no").only_client("leave it out")];
+    let body = mail(About::Alert(vec![section(record, 1)])).body;
+    assert!(body.contains("    to allow: not possible; the client can: leave it out\n"), "{body}");
+}
+
+#[test]
 fn a_failure_says_what_to_do_and_that_the_data_was_kept() {
     let mail = mail(About::Alert(vec![section(samples::failure(), 1)]));
     assert_eq!(mail.subject, "[snapgate] web1: failed (store)");

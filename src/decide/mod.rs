@@ -10,6 +10,7 @@ pub mod command;
 pub mod letter;
 pub mod line;
 pub mod lint;
+pub mod mounts;
 pub mod notice;
 pub mod options;
 pub mod outcome;

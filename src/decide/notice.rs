@@ -2,8 +2,10 @@
 //!
 //! The first refusal or failure of a client, address and reason is told at once; then it is counted and told again after
 //! [`FIRST_QUIET`], and each [`LATER_QUIET`] while it goes on. Over all of an account's groups there are at most
-//! [`ALERTS_IN_SPAN`] such mails in [`ALERT_SPAN`]; what is over is one digest. No event is ever counted twice or left out:
-//! what cannot have a group of its own is counted in a common one.
+//! [`ALERTS_IN_SPAN`] mails about refusals and [`FAILURES_IN_SPAN`] about failures in [`ALERT_SPAN`]; what is over is one
+//! digest. The two share nothing, neither mails nor groups: a stolen key can make any number of refusals, and none of
+//! them keeps a failed backup from being told. No event is ever counted twice or left out: what cannot have a group of its
+//! own is counted in a common one.
 //!
 //! Nothing here may trust the memory that it is given: it stands in the account's own directory.
 
@@ -15,10 +17,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::terms::client::ClientName;
 use crate::terms::limits::{
-    ALERT_SPAN, ALERTS_IN_SPAN, FIRST_QUIET, LATER_QUIET, MAX_BATCH, MAX_GROUPS, MAX_SAMPLES, MAX_SPOOL_NAME, MAX_TOLD, MAX_TOLD_TEXT,
+    ALERT_SPAN, ALERTS_IN_SPAN, FAILURES_IN_SPAN, FIRST_QUIET, LATER_QUIET, MAX_BATCH, MAX_FAILURE_GROUPS, MAX_GROUPS, MAX_SAMPLES,
+    MAX_SPOOL_NAME, MAX_TOLD, MAX_TOLD_TEXT,
 };
 use crate::terms::reason::{Code, Reason};
-use crate::terms::record::{Mail, Record};
+use crate::terms::record::{Mail, Outcome, Record};
 use crate::terms::text::still_printable;
 
 /// What is remembered between passes.
@@ -29,8 +32,10 @@ pub struct State {
     pub next: u64,
     /// The events that were counted last. One that is still in the spool was counted and only not deleted yet.
     absorbed: Vec<String>,
-    /// When the latest alert mails were written.
+    /// When the latest alert mails about refusals were written.
     alerts: Vec<DateTime<Utc>>,
+    /// The same about failures.
+    failures: Vec<DateTime<Utc>>,
     /// What is going on.
     groups: Vec<Group>,
 }
@@ -49,7 +54,9 @@ pub struct Key {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Group {
-    /// `None`: everything that found no group of its own.
+    /// Failures, not refusals.
+    failed: bool,
+    /// `None`: everything of that kind that found no group of its own.
     key: Option<Key>,
     /// Events that no mail has told of yet.
     pending: u64,
@@ -133,11 +140,19 @@ impl State {
     pub fn bounded(mut self, now: DateTime<Utc>) -> Self {
         self.absorbed.truncate(MAX_BATCH);
         self.absorbed.retain(|id| id.len() <= MAX_SPOOL_NAME);
-        self.alerts.retain(|at| *at <= now && is_within(*at, now, ALERT_SPAN));
-        // The newest are the last; more than the limit cannot matter.
-        let over = self.alerts.len().saturating_sub(ALERTS_IN_SPAN);
-        self.alerts.drain(..over);
-        self.groups.truncate(MAX_GROUPS + 1);
+        for (mails, most) in [(&mut self.alerts, ALERTS_IN_SPAN), (&mut self.failures, FAILURES_IN_SPAN)] {
+            mails.retain(|at| *at <= now && is_within(*at, now, ALERT_SPAN));
+            // The newest are the last; more than the limit cannot matter.
+            let over = mails.len().saturating_sub(most);
+            mails.drain(..over);
+        }
+        let (mut failures, mut refusals) = (MAX_FAILURE_GROUPS + 1, MAX_GROUPS + 1);
+        self.groups.retain(|group| {
+            let room = if group.failed { &mut failures } else { &mut refusals };
+            let fits = *room > 0;
+            *room = room.saturating_sub(1);
+            fits
+        });
         for group in &mut self.groups {
             group.samples.truncate(MAX_SAMPLES);
             group.samples = std::mem::take(&mut group.samples).into_iter().map(trimmed).collect();
@@ -188,14 +203,22 @@ pub fn step(state: State, news: Vec<(String, Record)>, now: DateTime<Utc>, alert
     (state, drafts)
 }
 
-/// Counts one alert into its group, or into the common one when there are too many.
+/// Whether the alert is about a push that was allowed and came to nothing.
+fn is_failure(record: &Record) -> bool {
+    matches!(record.result, Outcome::Failed | Outcome::Unpublished)
+}
+
+/// Counts one alert into its group, or into the common one of its kind when there are too many.
 fn count(groups: &mut Vec<Group>, record: Record, now: DateTime<Utc>) {
     let key = Key { client: record.client.clone(), address: record.address, code: record.reasons.first().map(|reason| reason.code) };
     let at = record.at.min(now);
-    let known = groups.iter().position(|group| group.key.as_ref() == Some(&key));
-    let own = groups.iter().filter(|group| group.key.is_some()).count();
-    let key = if known.is_some() || own < MAX_GROUPS || forget_one(groups) { Some(key) } else { None };
-    let place = known.or_else(|| groups.iter().position(|group| group.key == key));
+    let failed = is_failure(&record);
+    let most = if failed { MAX_FAILURE_GROUPS } else { MAX_GROUPS };
+    let find = |groups: &[Group], key: Option<&Key>| groups.iter().position(|group| group.failed == failed && group.key.as_ref() == key);
+    let known = find(groups, Some(&key));
+    let own = groups.iter().filter(|group| group.failed == failed && group.key.is_some()).count();
+    let key = if known.is_some() || own < most || forget_one(groups, failed) { Some(key) } else { None };
+    let place = known.or_else(|| find(groups, key.as_ref()));
     if let Some(group) = place.and_then(|place| groups.get_mut(place)) {
         if group.pending == 0 {
             group.first = at;
@@ -210,41 +233,54 @@ fn count(groups: &mut Vec<Group>, record: Record, now: DateTime<Utc>) {
         }
     } else {
         let samples = vec![trimmed(record)];
-        groups.push(Group { key, pending: 1, told: 0, first: at, last: at, mailed: None, mails: 0, samples });
+        groups.push(Group { failed, key, pending: 1, told: 0, first: at, last: at, mailed: None, mails: 0, samples });
     }
 }
 
 /// Makes room for a group by forgetting the one that has been silent longest and has nothing left to tell.
-fn forget_one(groups: &mut Vec<Group>) -> bool {
-    let silent = groups.iter().enumerate().filter(|(_, group)| group.pending == 0 && group.key.is_some());
+fn forget_one(groups: &mut Vec<Group>, failed: bool) -> bool {
+    let silent = groups.iter().enumerate().filter(|(_, group)| group.failed == failed && group.pending == 0 && group.key.is_some());
     let oldest = silent.min_by_key(|(_, group)| group.last).map(|(place, _)| place);
     oldest.map(|place| groups.remove(place)).is_some()
 }
 
-/// The alert mails that may leave now. Those groups that are due have a mail each if the span still has room for all of
-/// them, otherwise they share one.
+/// The alert mails that may leave now, failures first. Those groups of a kind that are due have a mail each if the span
+/// still has room for all of them, otherwise they share one.
 fn due(state: &mut State, now: DateTime<Utc>, alerts: Alerts) -> Vec<About> {
-    let room = match alerts {
-        Alerts::Hold => return Vec::new(),
-        Alerts::Due => ALERTS_IN_SPAN.saturating_sub(state.alerts.len()),
-        Alerts::Flush => 1,
-    };
-    if room == 0 {
-        return Vec::new();
+    match alerts {
+        Alerts::Hold => Vec::new(),
+        Alerts::Due => {
+            let mut mails = Vec::new();
+            for (failed, written, most) in [(true, &mut state.failures, FAILURES_IN_SPAN), (false, &mut state.alerts, ALERTS_IN_SPAN)] {
+                let room = most.saturating_sub(written.len());
+                let of_kind =
+                    if room == 0 { Vec::new() } else { told(&mut state.groups, now, |group| group.failed == failed && group.is_due(now)) };
+                let of_kind = shared(of_kind, room);
+                written.extend(of_kind.iter().map(|_| now));
+                mails.extend(of_kind);
+            }
+            mails
+        }
+        Alerts::Flush => {
+            let mails = shared(told(&mut state.groups, now, |_| true), 1);
+            state.alerts.extend(mails.iter().map(|_| now));
+            mails
+        }
     }
-    let sections: Vec<_> = state
-        .groups
-        .iter_mut()
-        .filter(|group| group.pending > 0 && (alerts == Alerts::Flush || group.is_due(now)))
-        .map(|group| group.tell(now))
-        .collect();
-    let mails: Vec<_> = if sections.len() <= room {
+}
+
+/// What these groups have to say.
+fn told(groups: &mut [Group], now: DateTime<Utc>, which: impl Fn(&Group) -> bool) -> Vec<Section> {
+    groups.iter_mut().filter(|group| group.pending > 0 && which(group)).map(|group| group.tell(now)).collect()
+}
+
+/// A mail for each, or one for all where there is not room for each.
+fn shared(sections: Vec<Section>, room: usize) -> Vec<About> {
+    if sections.len() <= room {
         sections.into_iter().map(|section| About::Alert(vec![section])).collect()
     } else {
         vec![About::Alert(sections)]
-    };
-    state.alerts.extend(mails.iter().map(|_| now));
-    mails
+    }
 }
 
 impl Group {

@@ -74,6 +74,28 @@ fn a_thousand_refusals_of_every_kind_in_a_minute_are_five_mails_that_add_up() {
 }
 
 #[test]
+fn refusals_without_end_keep_no_failed_backup_waiting() {
+    let mut story = Story::new();
+    for index in 0..1000_u32 {
+        story.pass(i64::from(index) * 60 / 1000, vec![refusal(0, index, Code::ALL[index as usize % Code::ALL.len()])], Alerts::Due);
+    }
+    assert_eq!(story.mails.len(), ALERTS_IN_SPAN, "refusals have spent theirs, and every group of theirs");
+    let failure = |address: u32, code| {
+        let mut record = refusal(61, address, code);
+        record.result = Outcome::Failed;
+        record
+    };
+    for address in 1..=4 {
+        assert_eq!(story.pass(61, vec![failure(address, Code::Store)], Alerts::Due), 1, "failure {address} is told at once");
+        let About::Alert(sections) = &story.mails.last().unwrap().about else { panic!("an alert") };
+        assert!(sections.len() == 1 && sections[0].key.as_ref().unwrap().code == Some(Code::Store), "and alone: {sections:?}");
+    }
+    assert_eq!(story.pass(62, (0..100).map(|address| failure(address, Code::Hook)).collect(), Alerts::Due), 0, "bounded, too");
+    story.pass(63, Vec::new(), Alerts::Flush);
+    assert_eq!(story.told(), 1104);
+}
+
+#[test]
 fn a_thousand_that_were_found_at_once_are_one_digest() {
     let mut story = Story::new();
     let all = (0..1000).map(|index| refusal(0, index, Code::Key)).collect();
@@ -143,11 +165,13 @@ fn the_memory_is_bounded_whatever_comes() {
         record.reasons = vec![record.reasons[0].clone().detail("d".repeat(5000)); 30];
         record
     };
-    story.pass(0, (0..100).map(flood).collect(), Alerts::Hold);
+    let failures = |index| Record { result: Outcome::Failed, ..flood(index) };
+    story.pass(0, (0..100).map(flood).chain((0..100).map(failures)).collect(), Alerts::Hold);
+    assert_eq!(story.state.groups.len(), MAX_GROUPS + MAX_FAILURE_GROUPS + 2);
     let size = serde_json::to_vec(&story.state).unwrap().len() as u64;
     assert!(size * u64::try_from(MAX_SAMPLES).unwrap() < crate::terms::limits::MAX_STATE, "{size}");
     story.pass(1, Vec::new(), Alerts::Flush);
-    assert_eq!(story.told(), 100);
+    assert_eq!(story.told(), 200);
 }
 
 #[test]
@@ -169,6 +193,7 @@ fn a_clock_that_jumps_or_a_forged_memory_does_not_silence_the_gate() {
     assert_eq!(story.pass(300, Vec::new(), Alerts::Due), 1);
     let mut forged = story.state.clone();
     forged.alerts = vec![at(10_000_000); 100_000];
+    forged.failures = forged.alerts.clone();
     forged.next = u64::MAX;
     let (state, drafts) = step(forged, vec![("x".to_owned(), refusal(0, 2, Code::Key))], at(0), Alerts::Due);
     assert_eq!((drafts.len(), state.next), (1, u64::MAX));

@@ -57,7 +57,7 @@ pub struct Policy {
     pub idle: Duration,
     /// `time_limits: {push: …}` rsync is ended after this long, and what was received is kept.
     pub deadline: Duration,
-    /// `require_mount:` Refuse while the store is not a mount point.
+    /// `require_mount:` Refuse while the store, or a repository's disk elsewhere, is not mounted (`decide::mounts`).
     pub require_mount: bool,
     /// `options: {allow: […]}` Options of rsync that need the administrator's word.
     pub allowed_options: Vec<String>,

@@ -114,6 +114,9 @@ impl Denial {
     }
 }
 
+/// What a client can do where only somebody else can do anything.
+const ASK: &str = "ask the administrator of the server";
+
 /// Asks every rule.
 #[must_use]
 pub fn judge(case: Case<'_>) -> Judgement {
@@ -124,7 +127,7 @@ pub fn judge(case: Case<'_>) -> Judgement {
         (Some(first), _) => Verdict::Deny(Denial { first, others: reasons.collect() }),
         (None, Ok(command)) => Verdict::Allow(Permit { command: command.clone() }),
         // `asked` has a refusal for every command that could not be read, so this arm only guards that promise.
-        (None, Err(_)) => Verdict::Deny(Denial::because(Reason::new(Code::Internal, "the command could not be judged"))),
+        (None, Err(_)) => Verdict::Deny(Denial::because(Reason::new(Code::Internal, "the command could not be judged").hint(ASK))),
     };
     Judgement { findings, verdict }
 }
@@ -144,6 +147,7 @@ fn account(case: Case<'_>) -> Finding {
         return yes(format!("account `{account}` speaks for this client"), Some(rule));
     }
     no(Reason::new(Code::Account, "this key is not for this account")
+        .hint("log in as the account that is yours, or ask the administrator of the server")
         .detail(format!("the policy is for account `{user}`, and the gate runs as `{account}`"))
         .remedy(format!("if `{account}` may speak for {}, set `user: {account}` there", case.policy.client))
         .rule(rule))
@@ -157,7 +161,7 @@ fn key(case: Case<'_>) -> Finding {
     if let Some(key) = case.request.keys.iter().find(|key| keys.contains(key)) {
         return yes(format!("key {key} is listed"), Some(rule));
     }
-    let reason = Reason::new(Code::Key, "this key is not allowed").rule(rule);
+    let reason = Reason::new(Code::Key, "this key is not allowed").hint(ASK).rule(rule);
     match case.request.keys.first() {
         Some(key) => no(reason
             .detail(format!("key {key} is not one of the client's keys"))
@@ -173,7 +177,7 @@ fn origin_address(case: Case<'_>) -> Finding {
     let Some(from) = &case.policy.from else {
         return yes("any address", Some(rule));
     };
-    let reason = Reason::new(Code::Address, "connections from this address are not allowed").rule(rule.clone());
+    let reason = Reason::new(Code::Address, "connections from this address are not allowed").hint(ASK).rule(rule.clone());
     let Some(peer) = case.request.address else {
         return no(reason.detail("the address of the client is not known").remedy("sshd sets SSH_CONNECTION; run the gate from sshd"));
     };
@@ -183,7 +187,7 @@ fn origin_address(case: Case<'_>) -> Finding {
     let unresolved: Vec<_> = from.iter().filter_map(|source| unresolved_host(source, case.resolved)).collect();
     let mut detail = format!("address {peer} is not in `from:`");
     if !unresolved.is_empty() {
-        detail.push_str(&format!("; no address was found in time for {}", unresolved.join(", ")));
+        detail.push_str(&format!("; no address was found for {}", unresolved.join(", ")));
     }
     no(reason.detail(detail).remedy(format!("if the client may come from there, add `{peer}` to `from:`")))
 }
@@ -207,6 +211,7 @@ fn window(case: Case<'_>) -> Finding {
         return yes(format!("{clock} is within {words}"), Some(rule));
     }
     no(Reason::new(Code::Window, format!("this client is allowed {words} {}", case.zone.name()))
+        .hint("come back then, or ask the administrator of the server")
         .detail(format!("{clock} is outside {words}"))
         .remedy("if the time was right, widen `when:`")
         .rule(rule))

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use crate::act::config::{self, Identity};
-use crate::act::store::Repository;
+use crate::act::store::{Repository, mounted};
 use crate::act::{intake, process, resolve, zones};
 use crate::decide::answer;
 use crate::decide::command::{self, Command};
@@ -70,6 +70,8 @@ impl End {
         let outcome = match reason.code {
             Code::Busy => Outcome::Busy,
             Code::Unpublished => Outcome::Unpublished,
+            // Asked for out of turn; the disk is as it was.
+            Code::Transaction => Outcome::Refused,
             _ => Outcome::Failed,
         };
         Self { outcome, exit: reason.code.exit(), reasons: vec![reason], ..Self::answered(String::new()) }
@@ -97,8 +99,7 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
     let site = match config::load_site(directory) {
         Ok(site) => site,
         Err(fault) => {
-            let reason = misconfigured(&fault.to_string());
-            let end = End::refused(Denial::unidentified(reason, command));
+            let end = End::refused(Denial::unidentified(config::misconfigured(&fault), command));
             return tell::without_site(directory, &request, &id, verb, end);
         }
     };
@@ -116,7 +117,7 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
 fn judged(site: &Site, policy: &Policy, request: &Request, id: &str, command: &Result<Command, Vec<Reason>>) -> End {
     let zone = match zones::load(&policy.timezone) {
         Ok(zone) => zone,
-        Err(what) => return End::refused(Denial::because(misconfigured(&what).rule(policy.origins.of("timezone")))),
+        Err(what) => return End::refused(Denial::because(config::unusable(what).rule(policy.origins.of("timezone")))),
     };
     let resolved = resolve_hosts(policy, request.address);
     let case = Case { request, policy, zone: &zone, resolved: &resolved, command };
@@ -134,6 +135,8 @@ impl Session<'_> {
             Command::Complete { status } => self.complete(*status),
             Command::Abort => self.abort(),
             Command::Status => {
+                // What stands in the place of a missing mount is not the client's backup.
+                mounted(self.policy, self.site)?;
                 let (shelf, busy) = self.glance()?;
                 Ok(End::answered(answer::status(self.policy, &shelf, busy)))
             }
@@ -150,9 +153,8 @@ impl Session<'_> {
     }
 
     fn open(&self) -> Result<Repository, Reason> {
-        let store = &self.site.store;
-        let mount = if self.policy.path.starts_with(store) { store } else { &self.policy.path };
-        Repository::open(&self.policy.path, self.request.account.uid, self.policy.require_mount.then_some(mount))
+        mounted(self.policy, self.site)?;
+        Repository::open(&self.policy.path, self.request.account.uid)
     }
 }
 
@@ -167,11 +169,4 @@ pub(crate) fn resolve_hosts(policy: &Policy, address: Option<IpAddr>) -> Vec<(St
         Source::Network(_) => None,
     });
     resolve::names(&hosts.collect::<Vec<_>>(), RESOLVE_TIMEOUT)
-}
-
-fn misconfigured(detail: &str) -> Reason {
-    Reason::new(Code::Config, "the server is not set up for this client")
-        .hint("the administrator has been told")
-        .detail(detail)
-        .remedy("mend the file; `snapgate check` looks at all of them")
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{Answer, End};
 use crate::act::spool::Spool;
-use crate::act::store::Repository;
+use crate::act::store::{Repository, mounted};
 use crate::act::{detach, ledger, syslog};
 use crate::decide::line;
 use crate::decide::policy::{self, Policy, Report, Site};
@@ -46,8 +46,10 @@ pub(super) fn tell(
         }
     }
     // A repository that cannot be written to must not lose the entry: the spool has a ledger of its own.
-    let repository = policy.and_then(|policy| Repository::existing(&policy.path, request.account.uid));
-    let repository = repository.filter(|repository| may_write(policy, site) && repository.ledger().parent().is_some_and(Path::is_dir));
+    // Where a mount is missing, what stands at its place is not the repository.
+    let policy_on_disk = policy.filter(|policy| mounted(policy, site).is_ok());
+    let repository = policy_on_disk.and_then(|policy| Repository::existing(&policy.path, request.account.uid));
+    let repository = repository.filter(|repository| repository.ledger().parent().is_some_and(Path::is_dir));
     let entered = repository.as_ref().is_some_and(|repository| ledger::append(&repository.ledger(), &record).is_ok());
     if let Ok(spool) = &spool
         && !entered
@@ -84,13 +86,6 @@ pub(super) fn without_site(directory: &Path, request: &Request, id: &str, verb: 
     }
     let _ = syslog::send(Path::new(policy::DEFAULT_SYSLOG), &line::record_line(&record));
     answer(end)
-}
-
-/// Where a mount is missing, what stands at its place is not the repository.
-fn may_write(policy: Option<&Policy>, site: &Site) -> bool {
-    let Some(policy) = policy.filter(|policy| policy.require_mount) else { return true };
-    let mount = if policy.path.starts_with(&site.store) { &site.store } else { &policy.path };
-    crate::act::store::mounted(mount).is_ok()
 }
 
 fn record(policy: Option<&Policy>, request: &Request, id: &str, verb: Option<Verb>, end: &End, unjailed: bool) -> Record {

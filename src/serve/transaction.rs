@@ -1,7 +1,7 @@
 //! `prepare`, `complete`, `abort`: several pushes, one snapshot.
 
 use super::{End, Session};
-use crate::act::store::{Held, Repository};
+use crate::act::store::{Held, Repository, mounted};
 use crate::decide::plan;
 use crate::terms::reason::{Code, Reason};
 use crate::terms::shelf::{Shelf, Transaction};
@@ -45,7 +45,9 @@ impl Session<'_> {
         let none = || {
             Reason::new(Code::Transaction, format!("`{verb}` without `prepare`: no transaction is open"))
                 .hint("say `prepare`, push, then `complete`; a push without them is published by itself")
+                .remedy("see what the client runs: `prepare` comes first, and is closed by `complete`, `abort` or a day of silence")
         };
+        mounted(self.policy, self.site)?;
         Repository::existing(&self.policy.path, self.request.account.uid).ok_or_else(none)?;
         let repository = self.open()?;
         if repository.look(&self.policy.names)?.transaction.is_none() {

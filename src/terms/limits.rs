@@ -109,7 +109,7 @@ pub const MAX_BATCH: usize = 500;
 /// Bytes of the file in which refusals are counted: every group with every sample at its longest fits.
 pub const MAX_STATE: u64 = 16 * 1024 * 1024;
 
-/// Groups of alerts that are told apart. What comes from still more clients, addresses and reasons is counted together.
+/// Groups of refusals that are told apart. What comes from still more clients, addresses and reasons is counted together.
 pub const MAX_GROUPS: usize = 64;
 
 /// Events of a group that are told in full in a mail; of the others there is the count.
@@ -133,8 +133,16 @@ pub const MAX_WAITING: usize = 500;
 /// Bytes of a mail's subject, so that it shows whole in a list of mails.
 pub const MAX_SUBJECT: usize = 120;
 
-/// Alert mails for one account in [`ALERT_SPAN`].
+/// Alert mails about refusals for one account in [`ALERT_SPAN`]. Whoever has stolen a key can spend all of them.
 pub const ALERTS_IN_SPAN: usize = 4;
+
+/// Alert mails about pushes that failed, for one account in [`ALERT_SPAN`]. They are their own, so that refusals cannot
+/// keep the word of a failed backup waiting.
+pub const FAILURES_IN_SPAN: usize = 4;
+
+/// Groups of failures that are told apart, besides [`MAX_GROUPS`] of refusals: a kind for each client of an account that
+/// has several.
+pub const MAX_FAILURE_GROUPS: usize = 16;
 
 /// See [`ALERTS_IN_SPAN`].
 pub const ALERT_SPAN: Duration = Duration::from_secs(10 * 60);
@@ -239,3 +247,6 @@ pub const LOCK_POLL: Duration = Duration::from_millis(10);
 
 /// Lines of rsync's own words that are quoted in a record.
 pub const MAX_LOG_LINES: usize = 12;
+
+/// Bytes of `/proc/self/mountinfo`. A line is about 150 bytes: enough for ten thousands of mounts.
+pub const MAX_MOUNTINFO: u64 = 4 * 1024 * 1024;

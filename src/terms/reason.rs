@@ -159,6 +159,12 @@ impl Code {
         }
     }
 
+    /// What a remedy is for: what was refused can be allowed, what is broken can be mended.
+    #[must_use]
+    pub fn remedied(self) -> &'static str {
+        if self.exit() == exit::REFUSED { "to allow:" } else { "to mend:" }
+    }
+
     /// The exit code that goes with it.
     #[must_use]
     pub fn exit(self) -> u8 {
@@ -229,6 +235,13 @@ impl Reason {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// For what no policy can allow: the client is told what it can do, the administrator that nobody else can.
+    #[must_use]
+    pub fn only_client(self, can: impl Into<String>) -> Self {
+        let can = can.into();
+        self.remedy(format!("not possible; the client can: {can}")).hint(can)
     }
 
     /// With other words for the administrator.

@@ -136,9 +136,21 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::Uid::effective().is_root()
 }
 
-/// Says why a test does nothing.
+/// Says why a test does nothing. Written past the test runner, which would swallow it.
 pub(crate) fn skip(test: &str, why: &str) {
-    println!("skipped: {test}: {why}");
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
+}
+
+/// Whether strace can kill the gate here. Root has to have it, since `make test` installs it then; for anybody else a test
+/// without it is left out, and says so.
+pub(crate) fn can_trace(test: &str) -> bool {
+    let works = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).stdin(Stdio::null()).stderr(Stdio::null()).status();
+    if is_root() || works.is_ok_and(|status| status.success()) {
+        return true;
+    }
+    skip(test, "it takes strace, and the right to use it, to kill the gate at a given system call");
+    false
 }
 
 impl Gate {

@@ -45,12 +45,26 @@ pub fn identify(dir: &Path, site: &Site, request: &Request) -> Identity {
     match find(dir, site, request) {
         Ok(policy) => Identity::Known(Box::new(policy)),
         Err(Miss::Fault(fault)) => Identity::Broken(misconfigured(&fault)),
-        Err(Miss::Nobody(detail)) => {
-            Identity::Unknown(Reason::new(Code::NoPolicy, "nothing here is set up for this account and key").detail(detail).remedy(
-                format!("create a file in {} with `user:` and, if several share the account, `keys:`", shown(&dir.join(super::POLICIES))),
-            ))
-        }
+        Err(Miss::Nobody(detail)) => Identity::Unknown(no_policy(dir, detail)),
     }
+}
+
+/// The reason where no policy speaks for a connection.
+fn no_policy(dir: &Path, detail: String) -> Reason {
+    Reason::new(Code::NoPolicy, "nothing here is set up for this account and key")
+        .hint("ask the administrator of the server")
+        .detail(detail)
+        .remedy(format!("create a file in {} with `user:` and, if several share the account, `keys:`", shown(&dir.join(super::POLICIES))))
+}
+
+/// The reason where `--client` names a client that has no policy.
+#[must_use]
+pub fn unnamed(dir: &Path, named: &ClientName) -> Reason {
+    no_policy(dir, missing(&dir.join(super::POLICIES).join(format!("{named}{ENDING}")), named))
+}
+
+fn missing(path: &Path, named: &ClientName) -> String {
+    format!("`--client {named}` names a client without a policy: {} is missing", shown(path))
 }
 
 fn shown(path: &Path) -> String {
@@ -60,9 +74,7 @@ fn shown(path: &Path) -> String {
 fn find(dir: &Path, site: &Site, request: &Request) -> Result<Policy, Miss> {
     let policies = Policies::open(dir)?;
     if let Some(named) = &request.named {
-        let nobody =
-            || Miss::Nobody(format!("`--client {named}` names a client without a policy: {} is missing", shown(&policies.path(named))));
-        return policies.load(site, named)?.ok_or_else(nobody);
+        return policies.load(site, named)?.ok_or_else(|| Miss::Nobody(missing(&policies.path(named), named)));
     }
     let account = request.account.name.as_str();
     // A fault of the account's own file counts only when the key does not lead elsewhere.

@@ -3,6 +3,7 @@
 //! Paths here are made by the gate alone. Trees that a client filled are walked by descriptor and never through a
 //! symbolic link (`tree`). Nothing here ever removes or changes anything beneath `snapshots/`.
 
+mod mounts;
 mod publish;
 mod stage;
 mod transaction;
@@ -27,6 +28,7 @@ use crate::terms::shelf::Shelf;
 use crate::terms::snapshot::{NamePattern, SnapshotName};
 use crate::terms::text::printable;
 
+pub use mounts::mounted;
 pub use publish::{Published, Staging};
 pub use tree::Survey;
 
@@ -82,11 +84,8 @@ impl Repository {
     /// Opens the repository, making it on first use, after asking whether the store can take anything at all.
     ///
     /// # Errors
-    /// When the store is not mounted although it must be, is full or read-only, or belongs to somebody else.
-    pub fn open(path: &Path, uid: u32, must_be_mounted: Option<&Path>) -> Result<Self, Reason> {
-        if let Some(mount) = must_be_mounted {
-            mounted(mount)?;
-        }
+    /// When the store is full or read-only, or belongs to somebody else.
+    pub fn open(path: &Path, uid: u32) -> Result<Self, Reason> {
         let parent = path.parent().unwrap_or(path);
         match fs::symlink_metadata(path) {
             Ok(_) => read_write(path)?,
@@ -325,20 +324,6 @@ fn belongs_to(path: &Path, uid: u32) -> Result<(), Reason> {
         return Err(unusable(format!("`{shown}` can be written to by others"), "chmod go-w on the repository"));
     }
     Ok(())
-}
-
-/// A mount point is a directory on another device than its parent.
-pub(crate) fn mounted(path: &Path) -> Result<(), Reason> {
-    let device = |path: &Path| fs::metadata(path).map(|found| found.dev());
-    let parent = path.parent().unwrap_or(path);
-    match (device(path), device(parent)) {
-        (Ok(here), Ok(above)) if here != above => Ok(()),
-        (Err(error), _) | (_, Err(error)) => Err(trouble("looking at", path, &error)),
-        _ => Err(unusable(
-            format!("`{}` is not a mount point, and `require_mount` is set", printable(path.as_os_str().as_encoded_bytes())),
-            "mount the store",
-        )),
-    }
 }
 
 /// Asks the file system before anything is changed, so that a read-only store is a clear refusal.

@@ -24,7 +24,7 @@ pub(super) fn words(bytes: &[u8]) -> Result<Vec<String>, (Option<String>, Vec<Re
     }
     let Ok(text) = std::str::from_utf8(bytes) else {
         let hint = "use names in UTF-8 for the destination";
-        reasons.push(Reason::new(Code::Command, "the command is not UTF-8").hint(hint).remedy(hint));
+        reasons.push(Reason::new(Code::Command, "the command is not UTF-8").only_client(hint));
         return Err((None, reasons));
     };
     reasons.extend(Scan::of(text).reasons());
@@ -42,14 +42,13 @@ pub(super) fn words(bytes: &[u8]) -> Result<Vec<String>, (Option<String>, Vec<Re
 }
 
 fn too_long(says: String) -> Reason {
-    let hint = "no rsync sends as much; see what calls it";
-    Reason::new(Code::TooLong, says).hint(hint).remedy("nothing in a policy allows it")
+    let hint = "see what calls it: no rsync sends as much";
+    Reason::new(Code::TooLong, says).only_client(hint)
 }
 
 fn unbalanced() -> Reason {
     Reason::new(Code::Command, "a quotation mark in the command is not closed")
-        .hint("put a backslash before quotation marks in paths, or use rsync 3.2.4 or newer, which does")
-        .remedy("the client has to change its command")
+        .only_client("put a backslash before quotation marks in paths, or use rsync 3.2.4 or newer, which does")
 }
 
 fn control(bytes: &[u8]) -> Option<Reason> {
@@ -58,8 +57,7 @@ fn control(bytes: &[u8]) -> Option<Reason> {
     let found = bytes.iter().any(u8::is_ascii_control) || second_block;
     found.then(|| {
         Reason::new(Code::Command, "the command has control characters in it (a tab, a line break or the like)")
-            .hint("rename the destination: no path here may hold them")
-            .remedy("the client has to change its command")
+            .only_client("rename the destination: no path here may hold them")
     })
 }
 
@@ -119,17 +117,14 @@ impl Scan {
         if !self.shell.is_empty() {
             let listed: Vec<_> = self.shell.iter().map(|character| format!("`{character}`")).collect();
             let what = format!("the command has {} in it, which only a shell would understand", listed.join(" "));
-            reasons.push(
-                Reason::new(Code::Command, what)
-                    .hint("no shell runs here: put a backslash before such characters in paths, or use rsync 3.2.4 or newer, which does")
-                    .remedy("no policy allows it: a gate starts no shell"),
-            );
+            reasons.push(Reason::new(Code::Command, what).only_client(
+                "no shell runs here: put a backslash before such characters in paths, or use rsync 3.2.4 or newer, which does",
+            ));
         }
         if self.lone_backslash {
             reasons.push(
                 Reason::new(Code::Command, "the command ends with a backslash that quotes nothing")
-                    .hint("write the destination without it")
-                    .remedy("the client has to change its command"),
+                    .only_client("write the destination without it"),
             );
         }
         if self.open {

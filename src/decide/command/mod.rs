@@ -113,7 +113,7 @@ fn exit_status(word: &str) -> Option<u8> {
 }
 
 fn usage(says: impl Into<String>, hint: &str) -> Reason {
-    Reason::new(Code::Command, says).hint(hint).remedy(format!("on the client: {hint}"))
+    Reason::new(Code::Command, says).only_client(hint)
 }
 
 /// The reason for a first word that is neither rsync nor a verb; `None` when it is one of them.

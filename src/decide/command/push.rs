@@ -141,7 +141,7 @@ fn not_a_server(words: &[String]) -> Vec<Reason> {
 
 fn shape(says: &str) -> Reason {
     let hint = "use plain rsync -a /data host: without options in --rsync-path";
-    Reason::new(Code::Command, says).hint(hint).remedy(format!("on the client: {hint}"))
+    Reason::new(Code::Command, says).only_client(hint)
 }
 
 /// An option as it was found, however often.
@@ -247,21 +247,13 @@ impl Reading {
             let name = spelled.split_once('=').map_or(spelled, |(name, _)| name);
             return self.add(row, name, None);
         }
-        self.reasons.push(
-            Reason::new(Code::Option, format!("rsync's `{}` is not allowed: {why}", shown(spelled)))
-                .hint(instead)
-                .remedy(format!("nothing in a policy allows it; on the client: {instead}")),
-        );
+        self.reasons.push(Reason::new(Code::Option, format!("rsync's `{}` is not allowed: {why}", shown(spelled))).only_client(instead));
     }
 
     fn unlisted(&mut self, name: &str) {
         let says = format!("rsync's `{}` is not allowed: it is not an option that is known here", shown(name));
         if self.reasons.iter().all(|reason| reason.says != says) {
-            self.reasons.push(
-                Reason::new(Code::Option, says)
-                    .hint("leave it out, also of -M (--remote-option) and --rsync-path")
-                    .remedy("nothing in a policy allows it; on the client: leave it out"),
-            );
+            self.reasons.push(Reason::new(Code::Option, says).only_client("leave it out, also of -M (--remote-option) and --rsync-path"));
         }
     }
 
@@ -270,7 +262,7 @@ impl Reading {
         self.strays += 1;
         if self.strays == 1 {
             let says = format!("`{}` stands where an option should be", shown(word));
-            self.reasons.push(Reason::new(Code::Command, says).hint(SPACE).remedy(format!("on the client: {SPACE}")));
+            self.reasons.push(Reason::new(Code::Command, says).only_client(SPACE));
         }
     }
 }
@@ -284,12 +276,12 @@ fn destination(words: &[String]) -> Result<SubPath, Vec<Reason>> {
         _ => {
             let shown: Vec<_> = words.iter().take(3).map(|word| format!("`{}`", shown(word))).collect();
             let says = format!("there are {} destinations where there can be one: {}", words.len(), shown.join(" "));
-            return Err(vec![Reason::new(Code::Destinations, says).hint(SPACE).remedy(format!("on the client: {SPACE}"))]);
+            return Err(vec![Reason::new(Code::Destinations, says).only_client(SPACE)]);
         }
     };
     if word.starts_with('-') {
         let hint = "write ./ before it";
-        return Err(vec![Reason::new(Code::Path, "the destination begins with `-`").hint(hint).remedy(format!("on the client: {hint}"))]);
+        return Err(vec![Reason::new(Code::Path, "the destination begins with `-`").only_client(hint)]);
     }
     SubPath::parse(word).map_err(|problem| {
         let hint = match problem {
@@ -297,8 +289,8 @@ fn destination(words: &[String]) -> Result<SubPath, Vec<Reason>> {
             NotInside::Home => "name a place inside the snapshot, without another account's name",
             NotInside::TooLong => "use a shorter path",
         };
-        let reason = Reason::new(Code::Path, problem.to_string()).hint(hint).detail(format!("{problem}: `{}`", shown(word)));
-        vec![reason.remedy(format!("nothing in a policy allows it; on the client: {hint}"))]
+        let reason = Reason::new(Code::Path, problem.to_string()).only_client(hint).detail(format!("{problem}: `{}`", shown(word)));
+        vec![reason]
     })
 }
 

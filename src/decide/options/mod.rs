@@ -128,10 +128,7 @@ impl Row {
             Code::Option => format!("rsync's `{}` is not allowed: {}", shown(spelled), self.why),
             _ => self.why.to_owned(),
         };
-        Reason::new(code, says)
-            .hint(self.instead)
-            .detail(format!("the client's rsync sent `{}`: {}", shown(spelled), self.why))
-            .remedy(format!("nothing in a policy allows it; on the client: {}", self.instead))
+        Reason::new(code, says).only_client(self.instead).detail(format!("the client's rsync sent `{}`: {}", shown(spelled), self.why))
     }
 
     /// The reason for asking for this option's word.

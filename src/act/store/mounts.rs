@@ -1,0 +1,89 @@
+//! Is the disk there? `require_mount: true`, asked of the kernel. In doubt it is not.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+
+use super::{trouble, unusable};
+use crate::decide::mounts;
+use crate::decide::policy::{Policy, Site};
+use crate::terms::limits::MAX_MOUNTINFO;
+use crate::terms::reason::Reason;
+use crate::terms::text::printable;
+
+/// The kernel's list of what is mounted in this process's view.
+const MOUNTINFO: &str = "/proc/self/mountinfo";
+
+/// Makes sure that what the policy needs is mounted, where it says `require_mount: true`: the store for a repository in
+/// it, otherwise the repository or a directory above it other than `/`. Everybody who asks, asks here.
+///
+/// # Errors
+/// When it is not, when the directory is not there, or when the kernel's list cannot be read.
+pub fn mounted(policy: &Policy, site: &Site) -> Result<(), Reason> {
+    if !policy.require_mount {
+        return Ok(());
+    }
+    is_mounted(&site.store, &policy.path).map_err(|reason| reason.rule(policy.origins.of("require_mount")))
+}
+
+fn is_mounted(store: &Path, repository: &Path) -> Result<(), Reason> {
+    let looked_at = |path: &Path| real(path).map_err(|error| trouble("looking at", path, &error));
+    let (real_store, real_repository) = if let Ok(below) = repository.strip_prefix(store) {
+        let store = looked_at(store)?;
+        let repository = store.join(below);
+        (store, repository)
+    } else {
+        // A repository elsewhere may still have to be made; the directory that it will be in may not.
+        let missing = fs::symlink_metadata(repository).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        let place = if missing { repository.parent().unwrap_or(repository) } else { repository };
+        // A store that is not there holds nothing, this repository neither.
+        (real(store).unwrap_or_else(|_| store.to_path_buf()), looked_at(place)?)
+    };
+    let points = points().map_err(|error| trouble("reading", Path::new(MOUNTINFO), &error))?;
+    if mounts::satisfied(&real_store, &real_repository, &points) {
+        return Ok(());
+    }
+    let shown = |path: &Path| printable(path.as_os_str().as_encoded_bytes());
+    let what = if real_repository.starts_with(&real_store) {
+        format!("the store `{}` is not a mount point", shown(store))
+    } else {
+        format!("neither `{}` nor a directory above it is a mount point", shown(repository))
+    };
+    Err(unusable(format!("{what}, and `require_mount` is set"), "mount it, or remove `require_mount:`"))
+}
+
+/// The directory without symbolic links. Looking at what is inside wakes an automounter.
+fn real(directory: &Path) -> io::Result<PathBuf> {
+    fs::metadata(directory.join("."))?;
+    fs::canonicalize(directory)
+}
+
+fn points() -> io::Result<Vec<PathBuf>> {
+    let mut text = Vec::new();
+    File::open(MOUNTINFO)?.take(MAX_MOUNTINFO + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_MOUNTINFO {
+        return Err(io::Error::other(format!("more than {MAX_MOUNTINFO} bytes of mounts")));
+    }
+    Ok(mounts::points(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terms::reason::Code;
+
+    #[test]
+    fn the_kernel_is_asked_about_mounts_and_what_is_not_there_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = dir.path();
+        let detail = is_mounted(store, &store.join("web1")).unwrap_err().detail;
+        assert!(detail.contains("is not a mount point") && detail.contains("require_mount"), "{detail}");
+        let missing = is_mounted(&store.join("gone"), &store.join("gone/web1")).unwrap_err();
+        assert_eq!((missing.code, missing.detail.contains("looking at")), (Code::Store, true));
+        is_mounted(Path::new("/proc"), Path::new("/proc/web1")).unwrap();
+        is_mounted(store, Path::new("/proc/self/nothing-yet")).unwrap();
+        // A link to a mounted place is one.
+        std::os::unix::fs::symlink("/proc", store.join("link")).unwrap();
+        is_mounted(&store.join("link"), &store.join("link/web1")).unwrap();
+    }
+}

@@ -1,0 +1,83 @@
+//! What `require_mount: true` asks, against the kernel's list of mounts. Reading the list is `act::store`'s.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
+
+/// The mount points in the text of `/proc/self/mountinfo` (proc_pid_mountinfo(5)): the fifth field of each line.
+///
+/// An automounter's own entry says only that something may be mounted there one day, so it does not count. Neither does
+/// `/`: something is always mounted there.
+#[must_use]
+pub fn points(mountinfo: &[u8]) -> Vec<PathBuf> {
+    let lines = mountinfo.split(|byte| *byte == b'\n');
+    let found = lines.filter_map(|line| {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let point = unescaped(fields.nth(4)?);
+        // Optional fields end with a lone hyphen; the type of the file system follows.
+        let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
+        (kind != b"autofs" && point != Path::new("/")).then_some(point)
+    });
+    found.collect()
+}
+
+/// The kernel writes a space, a tab, a line break and a backslash as `\040` and so on, three octal digits.
+fn unescaped(field: &[u8]) -> PathBuf {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((byte, after)) = rest.split_first() {
+        let escaped = after.get(..3).filter(|_| *byte == b'\\').and_then(octal);
+        out.push(escaped.unwrap_or(*byte));
+        rest = if escaped.is_some() { after.get(3..).unwrap_or_default() } else { after };
+    }
+    PathBuf::from(OsString::from_vec(out))
+}
+
+fn octal(digits: &[u8]) -> Option<u8> {
+    let digits = digits.iter().all(|digit| (b'0'..=b'7').contains(digit)).then_some(digits)?;
+    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()
+}
+
+/// Whether what has to be mounted is: the store itself for a repository in it, and for one elsewhere its directory or
+/// one above. Both paths as the kernel knows them, without symbolic links.
+#[must_use]
+pub fn satisfied(store: &Path, repository: &Path, points: &[PathBuf]) -> bool {
+    let listed = |path: &Path| points.iter().any(|point| point == path);
+    if repository.starts_with(store) { listed(store) } else { repository.ancestors().any(listed) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &[u8] = b"22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n\
+        35 22 8:17 / /srv/backups rw shared:7 master:2 - ext4 /dev/sdb1 rw\n\
+        36 22 8:33 / /mnt/my\\040disk\\134x rw - vfat /dev/sdc1 rw\n\
+        37 22 0:40 / /mnt/auto rw - autofs systemd-1 rw\n\
+        38 22 8:1 /elsewhere /bound rw - ext4 /dev/sda1 rw\n\
+        cut short\n";
+
+    fn ok(store: &str, repository: &str) -> bool {
+        satisfied(Path::new(store), Path::new(repository), &points(MOUNTS))
+    }
+
+    #[test]
+    fn mount_points_are_read_with_their_escapes_and_a_root_or_an_automounter_is_none() {
+        let names: Vec<_> = points(MOUNTS).iter().map(|path| path.display().to_string()).collect();
+        assert_eq!(names, ["/srv/backups", "/mnt/my disk\\x", "/bound"]);
+        assert_eq!(unescaped(b"a\\04"), Path::new("a\\04"), "not an escape");
+        assert_eq!(unescaped(b"a\\777"), Path::new("a\\777"), "no byte");
+    }
+
+    #[test]
+    fn in_the_store_the_store_is_asked_and_elsewhere_any_directory_above() {
+        assert!(ok("/srv/backups", "/srv/backups/web1"));
+        assert!(!ok("/srv", "/srv/backups/web1"), "the store is what the administrator named");
+        assert!(!ok("/srv/backups/inner", "/srv/backups/inner/web1"));
+        assert!(ok("/srv/other", "/mnt/my disk\\x/backups/rt-1080") && ok("/srv/other", "/bound"));
+        assert!(!ok("/srv/other", "/mnt/usb/backups/rt-1080"));
+        assert!(!ok("/srv/other", "/mnt/auto/web1"), "nothing is plugged in");
+        assert!(!ok("/srv/backups", "/srv/backups2/web1"), "a longer name is another directory");
+        assert!(!ok("/", "/web1"));
+    }
+}

@@ -1,0 +1,163 @@
+//! What the program says to those who start it without sshd: administrators, cron, and a gate by hand.
+#![expect(clippy::unwrap_used, reason = "a test says no by panicking, its helpers too")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+const PUSH: &str = "rsync --server -ltpre.iLsfxCIvu . .";
+
+/// A configuration whose only client `c` is the account that runs this.
+struct World {
+    dir: TempDir,
+}
+
+impl World {
+    fn new(policy: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().display().to_string();
+        for name in ["etc", "etc/policies", "spool", "mail", "store", "store/c"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            fs::set_permissions(dir.path().join(name), fs::Permissions::from_mode(0o700)).unwrap();
+        }
+        let site =
+            format!("store: {at}/store\nrsync: /bin/true\nspool: {at}/spool\nsyslog: off\nmail: {{ transport: \"file:{at}/mail\" }}\n");
+        let this = Self { dir };
+        this.put("snapgate.yaml", &site);
+        this.policy(policy);
+        this
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        fs::write(self.path("etc").join(name), text).unwrap();
+    }
+
+    fn policy(&self, text: &str) {
+        let account = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name;
+        let user = if text.contains("user:") { String::new() } else { format!("user: {account}\n") };
+        self.put("policies/c.yaml", &(text.to_owned() + &user));
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The exit status, and everything that was said.
+    fn says(&self, words: &[&str], command: &str) -> (i32, String) {
+        let mut snapgate = Command::new(env!("CARGO_BIN_EXE_snapgate"));
+        snapgate.arg("--config").arg(self.path("etc")).args(words).env("SSH_ORIGINAL_COMMAND", command);
+        let output = snapgate.env("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22").stdin(Stdio::null()).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    }
+
+    fn serve(&self, command: &str) -> (i32, String) {
+        self.says(&["serve", "--client", "c"], command)
+    }
+
+    fn explain(&self, words: &[&str]) -> (i32, String) {
+        self.says(&[&["explain", "--client"], words].concat(), "")
+    }
+}
+
+#[test]
+fn a_watch_with_nothing_to_do_prints_nothing_so_that_cron_mails_nothing() {
+    let world = World::new("");
+    assert_eq!(world.says(&["watch"], ""), (0, String::new()));
+    assert_eq!(world.serve("sh").0, 77);
+    // The gate starts a watch of its own; with one more pass the mail is out, whoever sends it.
+    world.says(&["watch", "--flush"], "");
+    assert!(fs::read_dir(world.path("mail")).unwrap().count() > 0);
+    // The gate's own pass may begin only now, and is told of while it runs.
+    let silent = (0..100).any(|_| world.says(&["watch"], "") == (0, String::new()));
+    assert!(silent, "{:?}", world.says(&["watch"], ""));
+    world.put("snapgate.yaml", &format!("store: /s\nspool: {}\n", world.path("gone").display()));
+    assert_ne!(world.says(&["watch"], "").1, "", "what is wrong is said");
+}
+
+#[test]
+fn check_ends_with_a_count_and_says_whose_lines_are_the_jail_s() {
+    let world = World::new("");
+    let (status, text) = world.says(&["check"], "");
+    assert!(text.ends_with("1 policy, nothing wrong\n") || text.contains("the required rights: NOT enforced"), "{status} {text}");
+    assert!(text.contains("jail, truncate: "), "{text}");
+    world.put("policies/d.yaml", "usr: x\n");
+    let (status, text) = world.says(&["check"], "");
+    assert!(status == 1 && text.ends_with("1 policy can be read, 1 problem\n"), "{text}");
+}
+
+#[test]
+fn explain_without_an_address_does_not_judge_it() {
+    let world = World::new("from: [203.0.113.0/24]\n");
+    let (_, text) = world.explain(&["c", PUSH]);
+    assert!(text.contains("no --from given: address not judged") && !text.contains("any address"), "{text}");
+    let (status, text) = world.explain(&["c", "--from", "192.0.2.1", PUSH]);
+    assert!(status == 77 && text.contains("and: ask the administrator of the server"), "{text}");
+    assert!(text.contains("to allow: if the client may come from there, add `192.0.2.1` to `from:`"), "{text}");
+    world.policy("");
+    assert!(world.explain(&["c", PUSH]).1.contains("any address"));
+}
+
+#[test]
+fn explain_answers_where_serve_would_refuse_for_want_of_a_policy_and_a_bad_question_is_a_usage_error() {
+    let world = World::new("colour: blue\n");
+    let (status, text) = world.explain(&["c", PUSH]);
+    assert!(status == 77 && text.starts_with("c: refused\n") && text.contains("c.yaml:1") && text.contains("(code config)"), "{text}");
+    let (status, text) = world.explain(&["nobody", PUSH]);
+    assert!(status == 77 && text.starts_with("nobody: refused\n") && text.contains("(code no-policy)"), "{text}");
+    world.policy("");
+    for words in [["c", "--at", "tomorrow", PUSH].as_slice(), &["c", "--from", "here", PUSH], &["../c", PUSH], &["c", "--key", "x", PUSH]] {
+        assert_eq!(world.explain(words).0, 64, "{words:?}");
+    }
+    world.put("snapgate.yaml", "stor: /s\n");
+    assert_eq!(world.explain(&["c", PUSH]).0, 78);
+}
+
+#[test]
+fn a_client_is_told_the_same_whichever_file_of_the_server_is_broken() {
+    let world = World::new("colour: blue\n");
+    let policy = world.serve(PUSH);
+    world.policy("timezone: Europe/Atlantis\n");
+    let zone = world.serve(PUSH);
+    assert_eq!(policy, zone);
+    assert_eq!((policy.0, policy.1.lines().count()), (78, 2), "{}", policy.1);
+}
+
+#[test]
+fn every_refusal_tells_the_client_on_its_next_line_what_to_do() {
+    let world = World::new("");
+    let refused = |code: &str, hint: &str, serve: (i32, String)| {
+        let lines: Vec<_> = serve.1.lines().collect();
+        assert!(
+            lines.len() == 2 && lines[0].starts_with("snapgate: refused: ") && lines[0].ends_with(&format!("(code {code})")),
+            "{serve:?}"
+        );
+        assert!(lines[1].starts_with("snapgate: ") && lines[1].contains(hint), "{serve:?}");
+    };
+    let ask = "ask the administrator of the server";
+    refused("no-policy", ask, world.says(&["serve", "--client", "nobody"], PUSH));
+    for (policy, code) in [
+        ("from: [203.0.113.1]\n", "address"),
+        ("keys: [SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk]\n", "key"),
+        ("user: somebody\n", "account"),
+    ] {
+        world.policy(policy);
+        refused(code, ask, world.serve(PUSH));
+    }
+    // Open for one minute a week, which is not this one unless a test takes days.
+    let tomorrow = (chrono::Utc::now() + chrono::TimeDelta::days(2)).format("%a").to_string().to_lowercase();
+    world.policy(&format!("when: [{{ days: \"{tomorrow}\", hours: \"12:00-12:01\" }}]\n"));
+    refused("window", ask, world.serve(PUSH));
+    world.policy("verbs: [prepare, rsync, complete, abort]\n");
+    refused("verb", "allowed: ", world.serve("status"));
+    for command in ["complete 0", "abort"] {
+        let (status, _) = world.serve(command);
+        assert_eq!(status, 64);
+        refused("transaction", "say `prepare`", world.serve(command));
+    }
+    for (command, code) in [("sh", "program"), ("scp -t /", "scp"), ("complete x", "command"), ("rsync --server . ../x", "path")] {
+        refused(code, "", world.serve(command));
+    }
+}
