@@ -38,13 +38,16 @@ pub enum Audience {
     Reports,
 }
 
+/// The last second of the year 9999, in seconds since 1970.
+const LAST_SECOND: i64 = 253_402_300_799;
+
 impl ComposedMail {
     /// The mail with nothing in it but printable text within its limits.
     #[must_use]
     pub fn checked(mut self, uid: u32) -> Self {
         self.uid = uid;
-        // Far from today a time has no form that a mail can carry.
-        self.created = self.created.clamp(DateTime::UNIX_EPOCH, Utc::now());
+        // A year before 1970 or of five digits has no form that a mail can carry (RFC 5322, 3.3).
+        self.created = self.created.clamp(DateTime::UNIX_EPOCH, DateTime::from_timestamp(LAST_SECOND, 0).unwrap_or_default());
         self.subject = still_printable(&self.subject, MAX_SUBJECT);
         self.body = printable_lines(&self.body);
         self

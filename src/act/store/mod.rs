@@ -6,6 +6,7 @@
 mod mounts;
 mod publish;
 mod stage;
+mod survey;
 mod transaction;
 mod tree;
 mod untold;
@@ -30,7 +31,7 @@ use crate::terms::text::printable;
 
 pub use mounts::mounted;
 pub use publish::{Published, Staging};
-pub use tree::Survey;
+pub use survey::Survey;
 
 /// One client's repository, known to be a directory of the running account that nobody else can write to.
 #[derive(Debug)]
@@ -218,7 +219,7 @@ impl Repository {
     /// When it cannot be read.
     pub fn survey(&self, published: &Published, before: Option<&SnapshotName>, bytes: Option<u64>) -> Result<Survey, Reason> {
         let before = before.map(|before| before.below(&self.snapshots()));
-        tree::survey(published.path(), before.as_deref(), bytes).map_err(|error| trouble("counting", published.path(), &error))
+        survey::survey(published.path(), before.as_deref(), bytes).map_err(|error| trouble("counting", published.path(), &error))
     }
 
     /// The log of the run with this id.

@@ -5,9 +5,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::*;
-use crate::act::process;
 use crate::terms::path::SubPath;
 
 struct Store {
@@ -259,7 +259,8 @@ fn the_deepest_tree_that_rsync_can_make_is_walked_and_removed() {
     let walk = || {
         let store = store();
         let held = store.repository.hold().unwrap();
-        process::limit();
+        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
         let staging = held.stage(&SubPath::default()).unwrap();
         let mut here = tree::open(staging.path()).unwrap();
         for _ in 0..2048 + 64 {

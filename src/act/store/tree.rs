@@ -2,7 +2,6 @@
 //!
 //! Every walk runs while the repository is held and no rsync is left, so nothing changes underfoot.
 
-use std::collections::HashMap;
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,23 +17,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::terms::limits::MAX_TREE_DEPTH;
 
-/// What stands in a tree.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Survey {
-    /// Everything that is not a directory.
-    pub files: u64,
-    /// Of these, what was already on the server: it shares its inode with the tree compared with, or with another
-    /// name that came from there.
-    pub linked: u64,
-    /// Sum of all sizes, in bytes.
-    pub bytes: u64,
-    /// Sum of the sizes of what was not linked, in bytes.
-    pub received_bytes: u64,
-    /// Regular files that look the same as in the tree compared with and were stored again all the same.
-    pub copied: u64,
-}
-
-const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_RDONLY);
+pub(super) const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_RDONLY);
 
 /// Opens a directory by the gate's own path.
 pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
@@ -148,61 +131,6 @@ fn split(path: &Path) -> io::Result<(OwnedFd, CString)> {
     Ok((open(parent)?, c_string(name)?))
 }
 
-/// Counts a tree, comparing with the tree it was linked from. Where the sum of all sizes is known already, files that
-/// are links are only counted, from the listings: nobody waits for a look at each.
-pub(super) fn survey(path: &Path, compare: Option<&Path>, bytes: Option<u64>) -> io::Result<Survey> {
-    let mut survey = Survey::default();
-    count(open(path)?, compare.and_then(|path| open(path).ok()), bytes.is_some(), &mut survey, 0)?;
-    Ok(Survey { bytes: bytes.unwrap_or(survey.bytes), ..survey })
-}
-
-fn count(directory: OwnedFd, compare: Option<OwnedFd>, sized: bool, survey: &mut Survey, depth: usize) -> io::Result<()> {
-    let mut directory = Dir::from_fd(directory)?;
-    let mut compare = compare.map(Dir::from_fd).transpose()?;
-    // A directory's listing has the numbers of its inodes in it, so a link is told without asking for the old file.
-    let old = compare.as_mut().map(entries).transpose()?.unwrap_or_default();
-    let old: HashMap<CString, u64> = old.into_iter().map(|entry| (entry.name, entry.inode)).collect();
-    for Listed { name, inode, is_file } in entries(&mut directory)? {
-        if sized && is_file && old.get(&name) == Some(&inode) {
-            survey.files += 1;
-            survey.linked += 1;
-            continue;
-        }
-        let found = stat(directory.as_fd(), &name)?;
-        if kind(&found) == SFlag::S_IFDIR {
-            let next = match openat(&directory, name.as_c_str(), DIRECTORY, Mode::empty()) {
-                Ok(next) => next,
-                // The client made it unreadable; its files are there and stay uncounted.
-                Err(Errno::EACCES) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let next_compare = compare.as_ref().and_then(|old| openat(old, name.as_c_str(), DIRECTORY, Mode::empty()).ok());
-            count(next, next_compare, sized, survey, deeper(depth)?)?;
-            continue;
-        }
-        let size = u64::try_from(found.st_size).unwrap_or(0);
-        survey.files += 1;
-        survey.bytes = survey.bytes.saturating_add(size);
-        let old_inode = old.get(&name);
-        if old_inode == Some(&inode) {
-            survey.linked += 1;
-            continue;
-        }
-        survey.received_bytes = survey.received_bytes.saturating_add(size);
-        let was = compare.as_ref().filter(|_| old_inode.is_some()).and_then(|old| stat(old.as_fd(), &name).ok());
-        if was.is_some_and(|was| looks_alike(&was, &found)) {
-            survey.copied += 1;
-        }
-    }
-    Ok(())
-}
-
-/// What rsync's quick check and its attributes would call unchanged.
-fn looks_alike(a: &FileStat, b: &FileStat) -> bool {
-    let facts = |stat: &FileStat| (stat.st_mode, stat.st_uid, stat.st_gid, stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
-    kind(a) == SFlag::S_IFREG && facts(a) == facts(b)
-}
-
 /// Removes a tree, whatever modes its directories have. Missing is fine.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
@@ -299,14 +227,14 @@ fn names(directory: &mut Dir) -> io::Result<Vec<CString>> {
 }
 
 /// What a directory's listing tells of an entry.
-struct Listed {
-    name: CString,
-    inode: u64,
+pub(super) struct Listed {
+    pub(super) name: CString,
+    pub(super) inode: u64,
     /// Whether it surely is a regular file; not every file system says.
-    is_file: bool,
+    pub(super) is_file: bool,
 }
 
-fn entries(directory: &mut Dir) -> io::Result<Vec<Listed>> {
+pub(super) fn entries(directory: &mut Dir) -> io::Result<Vec<Listed>> {
     let mut found = Vec::new();
     for entry in directory.iter() {
         let entry = entry?;
@@ -318,11 +246,11 @@ fn entries(directory: &mut Dir) -> io::Result<Vec<Listed>> {
     Ok(found)
 }
 
-fn stat(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<FileStat> {
+pub(super) fn stat(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<FileStat> {
     Ok(fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW)?)
 }
 
-fn kind(stat: &FileStat) -> SFlag {
+pub(super) fn kind(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
 }
 
@@ -330,7 +258,7 @@ fn c_string(name: &OsStr) -> io::Result<CString> {
     CString::new(name.as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
-fn deeper(depth: usize) -> io::Result<usize> {
+pub(super) fn deeper(depth: usize) -> io::Result<usize> {
     if depth >= MAX_TREE_DEPTH {
         return Err(io::Error::other("the tree is deeper than any path can be"));
     }
@@ -382,26 +310,6 @@ mod tests {
         symlink("real", root.path().join("planted")).unwrap();
         assert!(open_below(root.path(), ["real", "etc"].into_iter()).is_ok());
         assert!(open_below(root.path(), ["planted", "etc"].into_iter()).is_err());
-    }
-
-    #[test]
-    fn the_survey_tells_links_from_copies_and_from_hard_links_of_the_push_itself() {
-        let root = tempfile::tempdir().unwrap();
-        let (old, new) = (root.path().join("old"), root.path().join("new"));
-        for tree in [&old, &new] {
-            fs::create_dir(tree).unwrap();
-        }
-        fs::write(old.join("same"), "12345").unwrap();
-        fs::hard_link(old.join("same"), new.join("same")).unwrap();
-        fs::write(old.join("stored-again"), "123").unwrap();
-        fs::write(new.join("stored-again"), "123").unwrap();
-        let time = fs::metadata(old.join("stored-again")).unwrap().modified().unwrap();
-        fs::File::options().write(true).open(new.join("stored-again")).unwrap().set_modified(time).unwrap();
-        fs::write(new.join("one"), "1").unwrap();
-        fs::hard_link(new.join("one"), new.join("two")).unwrap();
-        let expected = Survey { files: 4, linked: 1, bytes: 10, received_bytes: 5, copied: 1 };
-        assert_eq!(survey(&new, Some(&old), None).unwrap(), expected);
-        assert_eq!(survey(&new, Some(&old), Some(10)).unwrap(), expected, "the same without a look at each link");
     }
 
     #[test]
