@@ -133,7 +133,7 @@ fn opens_what_it_has_to(repository: &Repository, opened: &[String]) {
 
 #[test]
 fn explain_does_nothing_for_anybody_and_says_how_it_would_end() {
-    let server = Setup::new().client("web1", ALL_VERBS).client("db1", "verbs: [status]\nfrom: [192.0.2.1]\n").start();
+    let server = Setup::new().client("web1", ALL_VERBS).client("db1", "user: daemon\nverbs: [status]\nfrom: [192.0.2.1]\n").start();
     let source = server.source("data");
     tree::small(&source);
     // There is something that could be changed: a snapshot, an open transaction with a part, records and mails.
