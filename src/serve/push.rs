@@ -173,7 +173,8 @@ impl Session<'_> {
             Err(reason) => settling.warnings.push(reason.detail),
         }
         if settling.facts.partial {
-            settling.warnings.push("rsync could not read or store everything: the snapshot is partial".to_owned());
+            let status = if settling.facts.rsync_exit == Some(outcome::PARTIAL) { " (its status 23)" } else { "" };
+            settling.warnings.push(format!("rsync could not read or store everything{status}: the snapshot is partial"));
         }
         // What a place received that the snapshot does not have is still good for the next try.
         if let Some(Err(reason)) = place.map(|place| settling.held.forget_interrupted(place)) {

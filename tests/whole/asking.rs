@@ -94,7 +94,11 @@ fn explain_and_serve_run_the_same_argv() {
         // The log is named after the connection, which is not there yet.
         let log = argv.iter().find_map(|word| word.strip_prefix("--log-file=")).unwrap();
         let id = log.rsplit_once('/').unwrap().1.strip_suffix(".log").unwrap();
-        let run: Vec<_> = argv[1..].iter().map(|word| word.replace(id, "ID")).collect();
+        // Unfinished files go to a directory named by the inode of a stage that is not there yet either.
+        let unfinished = argv.iter().find_map(|word| word.strip_prefix("--partial-dir=.~snapgate-")?.strip_suffix('~')).unwrap();
+        assert!(unfinished.parse::<u64>().is_ok(), "{unfinished}");
+        let placed = |word: &String| word.replace(id, "ID").replace(&format!(".~snapgate-{unfinished}~"), ".~snapgate-N~");
+        let run: Vec<_> = argv[1..].iter().map(placed).collect();
         let told = below(&explained, "would run, in ");
         assert_eq!((told[0].as_str(), &told[1..]), ("/usr/bin/rsync", run.as_slice()), "{explained}");
         for word in ["--server", "--delete", "--bwlimit=100", "--timeout=50", "--link-dest=", "--drop-D"] {
@@ -157,9 +161,9 @@ fn explain_does_nothing_for_anybody_and_says_how_it_would_end() {
     ] {
         quiet(&server, &["explain", "--client", words[0], "--from", words[1], words[2]]).exits(exit);
     }
-    // Whoever is not known cannot be judged, which is neither yes nor no.
-    let unknown = quiet(&server, &["explain", "--client", "nobody", PUSH]);
-    assert!(![0, 77].contains(&unknown.status) && unknown.stderr.contains("nobody.yaml"), "{unknown:?}");
+    // Whoever is not known is refused, as a connection would be.
+    let unknown = quiet(&server, &["explain", "--client", "nobody", PUSH]).exits(77);
+    assert!(unknown.stdout.contains("nobody.yaml"), "{unknown:?}");
     server.syslog();
     quiet(&server, &["explain", "--client", "web1", PUSH]).exits(0);
     assert!(server.syslog().is_empty(), "no connection, no line");
