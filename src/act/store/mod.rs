@@ -3,6 +3,7 @@
 //! Paths here are made by the gate alone. Trees that a client filled are walked by descriptor and never through a
 //! symbolic link (`tree`). Nothing here ever removes or changes anything beneath `snapshots/`.
 
+mod disk;
 mod mounts;
 mod publish;
 mod stage;

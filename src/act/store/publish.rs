@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::stage::{make_movable, partial_dir, rename_new, sync_directory, sync_file_system};
+use super::disk::{make_movable, partial_dir, rename_new, sync_directory, sync_file_system};
 use super::{Held, make_directory, tree, trouble};
 use crate::terms::reason::Reason;
 use crate::terms::snapshot::SnapshotName;

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
+use super::disk::{make_movable, number, numbered, rename_new, sync_directory, sync_file_system};
 use super::publish::Staging;
-use super::stage::{make_movable, number, numbered, rename_new, sync_directory, sync_file_system};
 use super::{Held, Repository, make_directory, tree, trouble};
 use crate::terms::reason::{Code, Reason};
 use crate::terms::shelf::{Shelf, Transaction};

@@ -1,0 +1,55 @@
+//! The few steps on the disk that staging, transactions and publishing share: moving a tree without ever replacing
+//! anything, bringing things to the disk, and directories that are numbered.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
+use super::tree;
+
+/// The name of the directory in which rsync leaves unfinished files of the push that lands in `path`. It is as unique as
+/// an inode's number and no client can know it beforehand, so nothing that a client sends is taken for one.
+pub(super) fn partial_dir(path: &Path) -> io::Result<String> {
+    Ok(format!(".~snapgate-{}~", fs::symlink_metadata(path)?.ino()))
+}
+
+/// Directories whose names are numbers, in order. Unreadable or missing counts as none.
+pub(super) fn numbered(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut found: Vec<_> = entries.map(|entry| entry.path()).filter(|path| number(path).is_some()).collect();
+    found.sort_by_key(|path| number(path));
+    found
+}
+
+pub(super) fn number(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.parse().ok()
+}
+
+/// Renames without ever replacing anything (renameat2(2), `RENAME_NOREPLACE`).
+pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    Ok(renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE)?)
+}
+
+/// A directory can only move to another parent if its owner may write to it, since its `..` changes. Gives that right
+/// and returns the mode from before, if it had to.
+pub(super) fn make_movable(path: &Path) -> io::Result<Option<fs::Permissions>> {
+    let before = fs::symlink_metadata(path)?.permissions();
+    if before.mode() & 0o700 == 0o700 {
+        return Ok(None);
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(before.mode() | 0o700))?;
+    Ok(Some(before))
+}
+
+/// Brings everything written so far to the disk (syncfs(2)).
+pub(super) fn sync_file_system(path: &Path) -> io::Result<()> {
+    Ok(nix::unistd::syncfs(tree::open(path)?)?)
+}
+
+/// Brings a directory's entries to the disk.
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    fs::File::open(path)?.sync_all()
+}
