@@ -5,6 +5,7 @@
 
 mod bytes;
 mod push;
+mod reading;
 
 pub use push::Push;
 

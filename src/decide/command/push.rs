@@ -1,6 +1,7 @@
 //! rsync's words, read against the option table. What comes out can be printed again; what went in is gone.
 
-use crate::decide::options::{self, Check, Row, Rule, Side, Value, shown};
+use super::reading::{Found, Reading, SPACE};
+use crate::decide::options::{self, Rule, Side, shown};
 use crate::terms::path::{NotInside, SubPath};
 use crate::terms::reason::{Code, Reason};
 
@@ -144,131 +145,6 @@ fn shape(says: &str) -> Reason {
     Reason::new(Code::Command, says).only_client(hint)
 }
 
-/// An option as it was found, however often.
-struct Found {
-    row: &'static Row,
-    /// As the client spelled it the first time, without a value.
-    spelled: String,
-    count: usize,
-    /// The last value, as rsync itself would have it.
-    value: Option<String>,
-}
-
-/// What reading has gathered.
-#[derive(Default)]
-struct Reading {
-    found: Vec<Found>,
-    reasons: Vec<Reason>,
-    /// The words behind `.`; `None` while there was none.
-    destinations: Option<Vec<String>>,
-    strays: usize,
-}
-
-impl Reading {
-    fn has(&self, long: &str) -> bool {
-        self.found.iter().any(|found| found.row.long.contains(&long))
-    }
-
-    fn options<'a>(&mut self, words: impl Iterator<Item = &'a String>) {
-        let mut words = words;
-        while let Some(word) = words.next() {
-            if word == "." {
-                self.destinations = Some(words.cloned().collect());
-                return;
-            }
-            if word.starts_with("--") {
-                self.long(word, &mut words);
-            } else if word.len() > 1
-                && let Some(letters) = word.strip_prefix('-')
-            {
-                self.cluster(letters, &mut words);
-            } else {
-                self.stray(word);
-            }
-        }
-    }
-
-    fn long<'a>(&mut self, word: &str, next: &mut impl Iterator<Item = &'a String>) {
-        let (name, attached) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
-        match options::by_long(name) {
-            Some(row) => self.option(row, name, attached, next),
-            None => self.unlisted(name),
-        }
-    }
-
-    fn cluster<'a>(&mut self, letters: &str, next: &mut impl Iterator<Item = &'a String>) {
-        let mut letters = letters.chars();
-        while let Some(letter) = letters.next() {
-            let name = format!("-{letter}");
-            match options::by_letter(letter) {
-                Some(row) if matches!(row.value, Value::None) => self.option(row, &name, None, next),
-                // The rest of the word is the value, as for getopt and popt.
-                Some(row) => {
-                    let rest = letters.as_str();
-                    return self.option(row, &name, (!rest.is_empty()).then_some(rest), next);
-                }
-                None => self.unlisted(&name),
-            }
-        }
-    }
-
-    fn option<'a>(&mut self, row: &'static Row, name: &str, attached: Option<&str>, next: &mut impl Iterator<Item = &'a String>) {
-        let (check, value) = match (row.value, attached) {
-            (Value::None, None) => (Check::Anything, None),
-            (Value::None, Some(_)) => return self.bad_value(row, name, "it takes no value", "leave the value out"),
-            (Value::Attached(check) | Value::Either(check), Some(value)) => (check, Some(value.to_owned())),
-            (Value::Either(check), None) => match next.next() {
-                Some(value) => (check, Some(value.clone())),
-                None => return self.bad_value(row, name, "its value is missing", "give it a value"),
-            },
-            (Value::Attached(check), None) => return self.bad_value(row, name, "its value is missing", &check.expected()),
-        };
-        if let Some(value) = &value
-            && !check.allows(value)
-        {
-            return self.bad_value(row, &format!("{name}={value}"), "its value is not one that is taken here", &check.expected());
-        }
-        self.add(row, name, value);
-    }
-
-    fn add(&mut self, row: &'static Row, name: &str, value: Option<String>) {
-        match self.found.iter_mut().find(|found| std::ptr::eq(found.row, row)) {
-            Some(found) => {
-                found.count += 1;
-                found.value = value;
-            }
-            None => self.found.push(Found { row, spelled: name.to_owned(), count: 1, value }),
-        }
-    }
-
-    /// A refused option with a strange value is refused for what it is; every other for its value.
-    fn bad_value(&mut self, row: &'static Row, spelled: &str, why: &str, instead: &str) {
-        if let Rule::Refuse(_) = row.rule {
-            let name = spelled.split_once('=').map_or(spelled, |(name, _)| name);
-            return self.add(row, name, None);
-        }
-        self.reasons.push(Reason::new(Code::Option, format!("rsync's `{}` is not allowed: {why}", shown(spelled))).only_client(instead));
-    }
-
-    fn unlisted(&mut self, name: &str) {
-        let says = format!("rsync's `{}` is not allowed: it is not an option that is known here", shown(name));
-        if self.reasons.iter().all(|reason| reason.says != says) {
-            self.reasons.push(Reason::new(Code::Option, says).only_client("leave it out, also of -M (--remote-option) and --rsync-path"));
-        }
-    }
-
-    /// A word where an option should be; one reason for the first is enough, since the others follow from it.
-    fn stray(&mut self, word: &str) {
-        self.strays += 1;
-        if self.strays == 1 {
-            let says = format!("`{}` stands where an option should be", shown(word));
-            self.reasons.push(Reason::new(Code::Command, says).only_client(SPACE));
-        }
-    }
-}
-
-const SPACE: &str = "if a path has a space in it, put a backslash before it, or use rsync 3.2.4 or newer, which does";
-
 fn destination(words: &[String]) -> Result<SubPath, Vec<Reason>> {
     let word = match words {
         [] => "",
@@ -333,16 +209,6 @@ fn judge(found: &[Found], place: SubPath, pull: bool) -> (Push, Vec<Reason>) {
         }
     }
     (push, reasons)
-}
-
-impl Found {
-    /// Its name and value for people.
-    fn shown(&self) -> String {
-        match &self.value {
-            Some(value) => shown(&format!("{} {value}", self.spelled)),
-            None => shown(&self.spelled),
-        }
-    }
 }
 
 impl Push {

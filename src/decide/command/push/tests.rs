@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::decide::command::{Command, parse as command};
+use crate::decide::options::{Check, Row, Value};
 use crate::terms::limits::MAX_REASONS;
 use crate::terms::request::Said;
 
