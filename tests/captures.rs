@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use snapgate::decide::argv::{Setup, Version, for_push};
 use snapgate::decide::command::{Command, parse};
+use snapgate::decide::plan::Confinement;
 use snapgate::terms::request::Said;
 
 /// The captures write a byte that is not UTF-8 as a lone surrogate, which JSON readers refuse; this stands for it meanwhile.
@@ -49,7 +50,7 @@ fn bytes(capture: &Capture) -> Vec<u8> {
 fn verdict(capture: &Capture) -> String {
     let setup = Setup {
         version: Version(3, 5, 0),
-        jailed: true,
+        confinement: Confinement::View,
         root: PathBuf::from("/r"),
         idle: Duration::from_secs(600),
         link_dests: vec![PathBuf::from("/r/b")],
