@@ -1,11 +1,11 @@
-//! This process itself: what it inherited from sshd is closed, and what its children may use is bounded.
+//! This process itself: what it inherited from sshd is closed, and what it needs for itself is taken.
 
 use std::fs;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 
-use crate::terms::limits::{CHILD_FILES, CHILD_MEMORY};
+use crate::terms::limits::GATE_FILES;
 
 /// Closes every descriptor but the three standard ones, before anything else is opened. A descriptor that leaked from
 /// sshd or its hooks would be a hole in the jail: Landlock asks when a file is opened, not when it is used.
@@ -22,18 +22,14 @@ pub fn close_inherited() {
     }
 }
 
-/// Sets the mask for new files and the limits that every child inherits.
-pub fn limit() {
+/// Sets the mask for new files, turns core files off for this process and whatever it starts, and gives it descriptors enough for
+/// its walks. Returns how many files a program could open before, for those that are not the gate.
+pub fn limit() -> u64 {
     umask(Mode::from_bits_truncate(0o022));
-    // rsync holds the client's data in memory; it must not end up in a core file.
-    lower(Resource::RLIMIT_CORE, 0);
-    lower(Resource::RLIMIT_AS, CHILD_MEMORY);
-    lower(Resource::RLIMIT_NOFILE, CHILD_FILES);
-}
-
-/// Lowers a limit, or leaves it where it is lower already.
-fn lower(resource: Resource, to: u64) {
-    let hard = getrlimit(resource).map_or(to, |(_, hard)| hard.min(to));
-    // Lowering a limit needs no right, so this cannot fail for a limit that exists.
-    let _ = setrlimit(resource, hard, hard);
+    // rsync holds the client's data in memory; it must not end up in a core file. Lowering a limit needs no right.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((GATE_FILES, GATE_FILES));
+    // A lower hard limit stands, and the deepest trees cannot be walked then.
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, GATE_FILES.min(hard), hard);
+    soft
 }

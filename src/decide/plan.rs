@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use crate::decide::argv::{self, Setup, Version};
 use crate::decide::command::Push;
-use crate::decide::policy::Policy;
+use crate::decide::policy::{Limits, Policy};
 use crate::terms::limits::{MAX_NAME_LEAD, MAX_PARTS};
 use crate::terms::path::SubPath;
 use crate::terms::reason::{Code, Reason};
@@ -24,6 +24,7 @@ pub struct PushPlan {
     joins: bool,
     deadline: Duration,
     idle: Duration,
+    limits: Limits,
 }
 
 /// One rsync to run: the only thing that `act` executes for a client.
@@ -35,6 +36,18 @@ pub struct Run {
     grants: Vec<Grant>,
     deadline: Duration,
     idle: Duration,
+    limits: ChildLimits,
+}
+
+/// What the kernel lets rsync use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChildLimits {
+    /// Address space of each of its processes, in bytes.
+    pub memory: u64,
+    /// Processes besides those that the account has when it starts.
+    pub processes: u64,
+    /// Bytes of a file that it writes; `None`: any number.
+    pub file_size: Option<u64>,
 }
 
 /// A part of the file system that the jail opens.
@@ -114,7 +127,7 @@ pub fn push(push: &Push, policy: &Policy, shelf: &Shelf, at: DateTime<Utc>) -> R
     }
     let began = joined.map_or(at, |transaction| transaction.began);
     let name = name(&policy.names, began, at, shelf.newest.as_ref())?;
-    Ok(PushPlan { push: push.clone(), name, joins: joined.is_some(), deadline: policy.deadline, idle: policy.idle })
+    Ok(PushPlan { push: push.clone(), name, joins: joined.is_some(), deadline: policy.deadline, idle: policy.idle, limits: policy.limits })
 }
 
 /// Chooses the name of a snapshot whose push began at `began`: that time, or just after the newest one.
@@ -207,7 +220,8 @@ impl PushPlan {
             log: places.log,
         };
         let argv = argv::for_push(&self.push, &setup);
-        Run { program: places.program, argv, directory, grants, deadline: self.deadline, idle: self.idle }
+        let limits = ChildLimits { memory: self.limits.memory, processes: self.limits.processes, file_size: self.limits.bytes };
+        Run { program: places.program, argv, directory, grants, deadline: self.deadline, idle: self.idle, limits }
     }
 }
 
@@ -240,6 +254,12 @@ impl Run {
     #[must_use]
     pub fn deadline(&self) -> Duration {
         self.deadline
+    }
+
+    /// What the kernel lets it use.
+    #[must_use]
+    pub fn limits(&self) -> &ChildLimits {
+        &self.limits
     }
 
     /// When it is ended because nothing moves.

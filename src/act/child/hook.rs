@@ -6,6 +6,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::resource::Resource;
+
+use super::limits::with_soft;
 use super::{Patience, wait_within};
 use crate::decide::outcome::Ended;
 use crate::terms::client::ClientName;
@@ -23,6 +26,8 @@ pub struct Setting<'a> {
     pub inprogress: &'a Path,
     /// `SNAPGATE_SNAPSHOT`: the snapshot, once it is published; empty before.
     pub snapshot: Option<&'a Path>,
+    /// How many files it may open, as for whatever else sshd starts.
+    pub open_files: u64,
 }
 
 /// How a hook ended.
@@ -49,11 +54,14 @@ pub fn hook(argv: &[String], setting: Setting<'_>, limit: Duration, log: &File) 
     command.env("SNAPGATE_REPOSITORY", setting.repository).env("SNAPGATE_INPROGRESS", setting.inprogress);
     command.env("SNAPGATE_SNAPSHOT", setting.snapshot.unwrap_or(Path::new("")));
     command.current_dir("/").process_group(0).stdin(Stdio::null()).stdout(output).stderr(errors);
-    let ended = command.spawn().and_then(|mut child| wait_within(&mut child, Patience { limit, idle: None }));
+    // The gate raised it for its own walks.
+    let started = with_soft(&[(Resource::RLIMIT_NOFILE, setting.open_files)], || command.spawn());
+    let ended = started.and_then(|mut child| wait_within(&mut child, Patience { limit, idle: None }, None));
     match ended {
         Ok(Ended::Exit(0)) => HookEnd::Done,
         Ok(Ended::Exit(status)) => HookEnd::Failed(format!("it ended with status {status}")),
         Ok(Ended::Signal(signal)) => HookEnd::Failed(format!("signal {signal} ended it")),
+        Ok(Ended::TooMuch(_)) => HookEnd::Failed("it was ended".to_owned()),
         Ok(Ended::Deadline) => HookEnd::Failed(format!("it was ended after {}", humantime::format_duration(limit))),
         Err(error) => HookEnd::Failed(format!("it did not start: {error}")),
     }

@@ -1,13 +1,14 @@
 //! The jailed rsync.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
-use super::{Patience, wait_within};
+use super::{Meter, Patience, limits, wait_within};
 use crate::decide::outcome::Ended;
 use crate::decide::plan::Run;
 use crate::terms::reason::{Code, Reason};
@@ -17,11 +18,16 @@ use crate::terms::reason::{Code, Reason};
 const ENVIRONMENT: [(&str, &str); 2] = [("LC_ALL", "C"), ("TZ", "UTC")];
 
 /// Runs rsync to its end, its standard streams being the client's. `enter_jail` is called on the thread that starts
-/// it, just before.
+/// it, just before. `meter` watches what it stores.
 ///
 /// # Errors
 /// When the jail does not hold or rsync does not start; rsync has not run then.
-pub fn rsync(run: &Run, lock: File, enter_jail: impl FnOnce() -> Result<(), Reason> + Send) -> Result<Ended, Reason> {
+pub fn rsync(
+    run: &Run,
+    lock: File,
+    enter_jail: impl FnOnce() -> Result<(), Reason> + Send,
+    meter: Option<Meter<'_>>,
+) -> Result<Ended, Reason> {
     let mut child = std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             enter_jail()?;
@@ -32,7 +38,7 @@ pub fn rsync(run: &Run, lock: File, enter_jail: impl FnOnce() -> Result<(), Reas
     // From here on the lock is rsync's alone: it is free when the last of its processes is gone, whatever becomes of us.
     drop(lock);
     let patience = Patience { limit: run.deadline(), idle: Some(run.idle()) };
-    wait_within(&mut child, patience).map_err(|error| broken(&error.to_string()))
+    wait_within(&mut child, patience, meter).map_err(|error| broken(&error.to_string()))
 }
 
 fn start(run: &Run, lock: &File) -> Result<Child, Reason> {
@@ -42,7 +48,13 @@ fn start(run: &Run, lock: &File) -> Result<Child, Reason> {
     command.arg0("rsync").args(run.argv()).env_clear().envs(ENVIRONMENT).current_dir(run.directory());
     // A group of its own, so that at the deadline its receiver is reached too.
     command.process_group(0);
-    command.spawn().map_err(|error| broken(&error.to_string()))
+    limits::under(run.limits(), || command.spawn()).map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::OutOfMemory => Reason {
+            remedy: Some("the kernel has no process or memory for it: see what else runs, and `limits:` of the policy".to_owned()),
+            ..broken(&error.to_string())
+        },
+        _ => broken(&error.to_string()),
+    })
 }
 
 fn broken(what: &str) -> Reason {

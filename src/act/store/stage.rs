@@ -27,7 +27,7 @@ struct RunMark {
 }
 
 impl Repository {
-    fn interrupted(&self) -> PathBuf {
+    pub(super) fn interrupted(&self) -> PathBuf {
         self.state().join("interrupted")
     }
 
