@@ -15,8 +15,8 @@ use nix::unistd::getuid;
 use crate::decide::plan::ChildLimits;
 use crate::terms::limits::CHILD_FILES;
 
-/// Does something that starts rsync, under rsync's limits.
-pub(super) fn under<T>(limits: &ChildLimits, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+/// The limits of an rsync that is about to start. Asked before the jail is entered, which hides `/proc`.
+pub(super) fn of_rsync(limits: &ChildLimits) -> Vec<(Resource, u64)> {
     let mut wanted = vec![(Resource::RLIMIT_AS, limits.memory), (Resource::RLIMIT_NOFILE, CHILD_FILES)];
     wanted.extend(limits.file_size.map(|bytes| (Resource::RLIMIT_FSIZE, bytes)));
     wanted.extend(processes(limits.processes).map(|processes| (Resource::RLIMIT_NPROC, processes)));
@@ -24,7 +24,7 @@ pub(super) fn under<T>(limits: &ChildLimits, start: impl FnOnce() -> io::Result<
         // What somebody has set lower for the account stays.
         *value = getrlimit(*resource).map_or(*value, |(soft, _)| soft.min(*value));
     }
-    with_soft(&wanted, start)
+    wanted
 }
 
 /// Does something under soft limits, and gives back those from before.

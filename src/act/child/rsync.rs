@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::resource::Resource;
 
 use super::{Meter, Patience, limits, wait_within};
 use crate::decide::outcome::Ended;
@@ -28,10 +29,11 @@ pub fn rsync(
     enter_jail: impl FnOnce() -> Result<(), Reason> + Send,
     meter: Option<Meter<'_>>,
 ) -> Result<Ended, Reason> {
+    let limits = limits::of_rsync(run.limits());
     let mut child = std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             enter_jail()?;
-            start(run, &lock)
+            start(run, &lock, &limits)
         });
         thread.join().unwrap_or_else(|_| Err(broken("the thread that starts it ended early")))
     })?;
@@ -41,14 +43,14 @@ pub fn rsync(
     wait_within(&mut child, patience, meter).map_err(|error| broken(&error.to_string()))
 }
 
-fn start(run: &Run, lock: &File) -> Result<Child, Reason> {
+fn start(run: &Run, lock: &File, limits: &[(Resource, u64)]) -> Result<Child, Reason> {
     // The lock is the one descriptor besides the standard three that rsync gets.
     fcntl(lock.as_fd(), FcntlArg::F_SETFD(FdFlag::empty())).map_err(|error| broken(&error.to_string()))?;
     let mut command = Command::new(run.program());
     command.arg0("rsync").args(run.argv()).env_clear().envs(ENVIRONMENT).current_dir(run.directory());
     // A group of its own, so that at the deadline its receiver is reached too.
     command.process_group(0);
-    limits::under(run.limits(), || command.spawn()).map_err(|error| match error.kind() {
+    limits::with_soft(limits, || command.spawn()).map_err(|error| match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::OutOfMemory => Reason {
             remedy: Some("the kernel has no process or memory for it: see what else runs, and `limits:` of the policy".to_owned()),
             ..broken(&error.to_string())
