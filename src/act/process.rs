@@ -5,7 +5,7 @@ use std::fs;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 
-use crate::terms::limits::GATE_FILES;
+use crate::terms::limits::{GATE_FILES, WATCH_MEMORY};
 
 /// Closes every descriptor but the three standard ones, before anything else is opened. A descriptor that leaked from
 /// sshd or its hooks would be a hole in the jail: Landlock asks when a file is opened, not when it is used.
@@ -32,4 +32,11 @@ pub fn limit() -> u64 {
     // A lower hard limit stands, and the deepest trees cannot be walked then.
     let _ = setrlimit(Resource::RLIMIT_NOFILE, GATE_FILES.min(hard), hard);
     soft
+}
+
+/// Bounds this process's own memory, for a `watch`, which reads what a mail server sends: the library reads a line to its end
+/// before it asks how long it is. A pass that is ended by it loses nothing; what it was at waits for the next.
+pub fn bound_memory() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_AS).unwrap_or((WATCH_MEMORY, WATCH_MEMORY));
+    let _ = setrlimit(Resource::RLIMIT_AS, WATCH_MEMORY.min(hard), hard);
 }

@@ -7,33 +7,41 @@ use crate::decide::pace::Allowance;
 use crate::decide::words::Words;
 use crate::terms::reason::Reason;
 use crate::terms::shelf::Shelf;
-use crate::terms::usage::{Excess, Usage};
+use crate::terms::usage::{Count, Excess, Usage};
 
 /// The last look at a push.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Measure {
     /// What it stored; nothing where there is no limit.
     pub(super) stored: Usage,
+    /// Whether a part of it could not be counted.
+    blind: bool,
     allowance: Option<Allowance>,
     excess: Option<Excess>,
 }
 
 impl Measure {
     /// Takes it. A push may have ended between two looks, or the kernel may have stopped a file of it.
-    pub(super) fn take(allowance: Option<Allowance>, ended: Ended, said: &Words, count: impl FnOnce() -> Usage) -> Self {
+    pub(super) fn take(allowance: Option<Allowance>, ended: Ended, said: &Words, count: impl FnOnce() -> Count) -> Self {
         let Some(limits) = allowance else { return Self::default() };
-        let stored = count();
+        let Count { usage: stored, blind } = count();
         let excess = match ended {
             Ended::TooMuch(excess) => Some(excess),
             Ended::Exit(FILE_IO) if said.file_too_large => limits.file_too_large(),
             _ => limits.excess(stored),
         };
-        Self { stored, allowance, excess }
+        Self { stored, blind, allowance, excess }
     }
 
     /// How the push ended, in the light of it.
     pub(super) fn ended(&self, ended: Ended) -> Ended {
         self.excess.map_or(ended, Ended::TooMuch)
+    }
+
+    /// What the administrator should know of the look itself.
+    pub(super) fn warning(&self) -> Option<String> {
+        self.blind
+            .then(|| "a part of what arrived could not be counted against `limits:`: the tree is too deep, or cannot be read".to_owned())
     }
 
     /// Whether the push is over its limit, and what earlier ones left has reached it already.

@@ -90,7 +90,7 @@ impl Session<'_> {
         held.wait_for_rsync()?;
 
         let said = words::read(&log.tail());
-        let measure = Measure::take(allowance, ended, &said, || staging.count(&shelf, true).usage);
+        let measure = Measure::take(allowance, ended, &said, || staging.count(&shelf, true));
         let facts = PushFacts {
             place: (!plan.place().is_whole()).then(|| printable(place.as_bytes())),
             seconds: started.elapsed().as_secs_f64(),
@@ -100,6 +100,7 @@ impl Session<'_> {
         };
         let bytes = said.total_bytes.filter(|_| ended == Ended::Exit(0));
         let mut warnings = plan.warnings().to_vec();
+        warnings.extend(measure.warning());
         warnings.extend(said.complaints.iter().map(|line| format!("rsync: {line}")));
         let ended = measure.ended(ended);
         self.settle(staging, plan, ended, Settling { held, shelf: &shelf, log, facts, bytes, warnings, measure })

@@ -180,6 +180,9 @@ pub const MAX_MAIL_FILE: u64 = 1024 * 1024;
 /// A pass over the spool ends after this long, whatever hangs; what is left waits for the next.
 pub const WATCH_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
+/// Address space of a `watch` and the mailer that it starts: a few threads, of which the C library reserves 64 MiB for each.
+pub const WATCH_MEMORY: u64 = 512 * 1024 * 1024;
+
 /// Times that a pass looks again whether something came while it held the lock.
 pub const MAX_ROUNDS: usize = 100;
 
