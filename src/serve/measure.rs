@@ -5,6 +5,7 @@ use crate::act::store::Held;
 use crate::decide::outcome::{Ended, FILE_IO};
 use crate::decide::pace::Allowance;
 use crate::decide::words::Words;
+use crate::terms::path::SubPath;
 use crate::terms::reason::Reason;
 use crate::terms::shelf::Shelf;
 use crate::terms::usage::{Count, Excess, Usage};
@@ -45,8 +46,8 @@ impl Measure {
     }
 
     /// Whether the push is over its limit, and what earlier ones left has reached it already.
-    pub(super) fn is_kept_already(&self, held: &Held<'_>, shelf: &Shelf) -> bool {
-        self.excess.is_some() && self.allowance.is_some_and(|allowance| held.kept_reaches(&allowance, shelf))
+    pub(super) fn is_kept_already(&self, held: &Held<'_>, place: &SubPath, shelf: &Shelf) -> bool {
+        self.excess.is_some() && self.allowance.is_some_and(|allowance| held.kept_reaches(&allowance, place, shelf))
     }
 }
 

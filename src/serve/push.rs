@@ -141,7 +141,7 @@ impl Session<'_> {
                 if reason.code == Code::Store {
                     staging.discard()?;
                     settling.held.forget_interrupted(&SubPath::default())?;
-                } else if settling.measure.is_kept_already(settling.held, settling.shelf) {
+                } else if settling.measure.is_kept_already(settling.held, plan.place(), settling.shelf) {
                     staging.discard()?;
                     return Ok(end(Outcome::Failed, exit, vec![measure::again(reason)], settling));
                 } else {

@@ -113,3 +113,38 @@ fn the_account_s_processes_are_bounded_while_rsync_runs() {
     }
     push.kill();
 }
+
+#[test]
+fn a_push_of_an_ordinary_account_is_stopped_while_it_runs() {
+    let server = Setup::new().client("web1", "limits: { bytes: 10MB }\n").start();
+    let source = server.source("much");
+    for number in 0..40 {
+        tree::write(&source.join(number.to_string()), tree::noise(number, 4_000_000));
+    }
+    let ran = server.client("web1").push(&source, &[]);
+    assert_ne!(ran.status, 0);
+    until("a record", || server.records().len() == 1);
+    let record = server.record();
+    assert_eq!((record.exit, record.reasons[0].code), (77, Code::Limit), "{record:?}");
+    let kept = server.store().join("web1/.snapgate/interrupted/1");
+    let stored: u64 = tree::files(&kept).iter().map(|file| fs::metadata(kept.join(file)).unwrap().len()).sum();
+    assert!((10_000_000..100_000_000).contains(&stored), "{stored} of 160 MB");
+    eprintln!("10 MB allowed: stopped at {stored} bytes");
+    assert!(server.mail("(code limit)").body.contains("10 MB"));
+}
+
+#[test]
+fn check_and_explain_show_the_limits() {
+    let limits = "limits: { sessions: 2, bytes: 500G }\n";
+    let server = Setup::new().client("web1", limits).client("db1", "").client("db2", "").site("sessions: 7\n").start();
+    let said = server.snapgate(&["check"]).exits(0).stdout;
+    for line in [
+        "limits of the server: 7 sessions at once",
+        "limits of web1: 2 sessions at once, rsync with 8 GiB and 64 processes, at most 500 GiB new in a push",
+        "limits of db1, db2: 8 sessions at once, rsync with 8 GiB and 64 processes, pushes of any size",
+    ] {
+        assert!(said.lines().any(|found| found == line), "`{line}` in {said}");
+    }
+    let said = server.snapgate(&["explain", "--client", "web1", "rsync --server -logDtpre.iLsfxCIvu . ."]).exits(0).stdout;
+    assert!(said.contains("within the limits: 2 sessions at once") && said.contains("web1.yaml:1)"), "{said}");
+}

@@ -18,10 +18,11 @@ use nix::fcntl::openat;
 use nix::sys::stat::{FileStat, Mode, SFlag};
 
 use super::disk::numbered;
-use super::tree::{DIRECTORY, Listed, deeper, entries, kind, lent, open, split, stat};
+use super::tree::{DIRECTORY, Listed, deeper, entries, kind, lent, open, open_below, split, stat};
 use super::{Held, Repository, Staging};
 use crate::decide::pace::Allowance;
 use crate::terms::limits::MAX_BASIS_DIRS;
+use crate::terms::path::SubPath;
 use crate::terms::shelf::Shelf;
 use crate::terms::usage::{Count, Usage};
 
@@ -54,11 +55,13 @@ impl Staging<'_> {
 }
 
 impl Held<'_> {
-    /// Whether one of the pushes that were set aside has reached the limit by itself.
+    /// Whether one of the pushes into `place` that were set aside has reached the limit by itself.
     #[must_use]
-    pub fn kept_reaches(&self, allowance: &Allowance, shelf: &Shelf) -> bool {
+    pub fn kept_reaches(&self, allowance: &Allowance, place: &SubPath, shelf: &Shelf) -> bool {
         let compared = self.repository.compared(shelf, false);
-        numbered(&self.repository.interrupted()).iter().any(|kept| allowance.is_reached_by(count(kept, &compared, true).usage))
+        let mut kept = numbered(&self.repository.interrupted());
+        kept.retain(|kept| open_below(kept, place.components()).is_ok());
+        kept.iter().any(|kept| allowance.is_reached_by(count(kept, &compared, true).usage))
     }
 }
 
