@@ -44,7 +44,7 @@ pub struct Run {
 pub struct ChildLimits {
     /// Address space of each of its processes, in bytes.
     pub memory: u64,
-    /// Processes besides those that the account has when it starts.
+    /// Processes of the account besides as many as the machine runs when it starts.
     pub processes: u64,
     /// Bytes of a file that it writes; `None`: any number.
     pub file_size: Option<u64>,

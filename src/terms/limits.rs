@@ -270,7 +270,7 @@ pub const DEFAULT_ALL_SESSIONS: u64 = 100;
 /// C library reserves 64 MiB for each thread; with more the kernel's own killer decides.
 pub const MEMORY_LIMIT: std::ops::RangeInclusive<u64> = 128 * 1024 * 1024..=1024 * 1024 * 1024 * 1024;
 
-/// `limits: {processes: …}`. rsync is two; the account's own sessions may begin some between the count and the start.
+/// `limits: {processes: …}`. rsync is two.
 pub const PROCESSES_LIMIT: std::ops::RangeInclusive<u64> = 4..=10_000;
 
 /// `processes` where no policy says it: far below what a fork bomb needs to be felt.
