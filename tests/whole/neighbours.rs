@@ -176,30 +176,30 @@ fn a_key_of_nobody_s_learns_no_name() {
     }
 }
 
-/// Forty refusals of each kind, in turns, so that whatever else the machine does falls on both; the medians are compared. A
-/// difference that is there shows each time; one that the machine made does not come twice.
+/// Forty refusals of each kind, in turns, so that whatever else the machine does falls on both. What it does is only ever added to a
+/// time, and on a busy machine the medians differ by it; so the fastest quarters are compared, and a difference that is there shows
+/// in each of three tries.
 #[test]
 fn a_refusal_takes_as_long_whether_the_neighbour_exists_or_not() {
     let server = nameable();
-    let median = |mut times: Vec<Duration>| {
+    let fastest = |mut times: Vec<Duration>| {
         times.sort();
-        times[times.len() / 2]
+        times.iter().take(10).sum::<Duration>() / 10
     };
-    let medians = |said: &str, unsaid: &str| {
+    let measured = |said: &str, unsaid: &str| {
         let (mut with, mut without) = (Vec::new(), Vec::new());
         for _ in 0..40 {
             with.push(say(&server, said).1);
             without.push(say(&server, unsaid).1);
         }
-        (median(with), median(without))
+        (fastest(with), fastest(without))
     };
     let asked = ["rsync --server --sender -logDtpre.iLsfxCIvu . DIR/NAME/snapshots/", "status NAME"];
     for (pattern, (there, not_there)) in asked.into_iter().zip(THERE.into_iter().zip(NOT_THERE)) {
         let (said, unsaid) = (spoken(&server, pattern, there), spoken(&server, pattern, not_there));
-        let mut tries = (0..3).map(|_| medians(&said, &unsaid));
-        let equal = tries.find(|(with, without)| with.abs_diff(*without) < Duration::from_millis(5));
-        assert!(equal.is_some(), "`{pattern}` takes another time for {there} than for nobody");
-        eprintln!("`{pattern}`: {equal:?} with {there} and with nobody");
+        let mut tries = (0..3).map(|_| measured(&said, &unsaid)).inspect(|found| eprintln!("`{pattern}`: {found:?}, {there} and nobody"));
+        let equal = tries.any(|(with, without)| with.abs_diff(without) < Duration::from_millis(5));
+        assert!(equal, "`{pattern}` takes another time for {there} than for nobody");
     }
     until("every watch has ended", || processes::of(server.path(), "snapgate").is_empty());
 }
