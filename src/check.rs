@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::act::inspect::{Kind, Look, look, may_read, running_uid, uid_of};
+use crate::act::spool::SESSIONS;
 use crate::act::store::mounted;
 use crate::act::{config, zones};
 use crate::decide::lint::{self, Finding};
 use crate::decide::policy::{Policy, Site, Tls, Transport};
 use crate::terms::reason::Origin;
 use crate::terms::text::printable;
+
+/// Clients with the same limits that are named.
+const NAMED: usize = 5;
 
 /// What was found. Each entry is one or more lines: what, and what to do.
 #[derive(Debug, Default)]
@@ -77,6 +81,7 @@ pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[&str]) -> Vec<(bool, String)>)
         lint::one(policy).iter().chain(&on_disk(policy, &site)).for_each(|finding| report.add(finding));
     }
     lint::together(&policies).iter().chain(&time_zones(&policies)).for_each(|finding| report.add(finding));
+    report.notes.extend(limits(&site, &policies));
     report.policies = policies.len();
     let accounts: Vec<_> = policies.iter().map(|policy| policy.user.as_str()).collect();
     for (number, (enforced, what)) in jail(&site, &accounts).into_iter().enumerate() {
@@ -146,6 +151,7 @@ fn site_itself(site: &Site) -> Vec<Finding> {
             found.push(Finding::wrong(at("spool"), message, "install -d -o root -g snapgate -m 1730 it"));
         }
     }
+    found.extend(sessions(site));
     if let Some(socket) = &site.syslog
         && look(socket).is_none_or(|look| look.kind != Kind::Socket)
     {
@@ -160,6 +166,23 @@ fn site_itself(site: &Site) -> Vec<Finding> {
         ));
     }
     found
+}
+
+/// The file that lets the sessions of all clients be counted. Where it is missing the gate makes it if the spool is its own.
+fn sessions(site: &Site) -> Option<Finding> {
+    let path = site.spool.join(SESSIONS);
+    let spool = look(&site.spool)?;
+    let found = look(&path);
+    let message = match found {
+        // A spool of one account's own: its gate makes the file.
+        None if spool.owner == running_uid() && !spool.group_writes() => return None,
+        None => format!("{} is not there: the sessions of all clients cannot be counted", shown(&path)),
+        Some(file) if file.kind != Kind::File || file.owner != spool.owner || (spool.group_writes() && !file.group_writes()) => {
+            format!("{} has mode {:04o} and owner {}: the sessions of all clients cannot be counted", shown(&path), file.mode, file.owner)
+        }
+        Some(_) => return None,
+    };
+    Some(Finding::wrong(site.origin_of("spool"), message, "install -o root -g snapgate -m 0660 /dev/null it"))
 }
 
 /// What the way of the mail needs.
@@ -278,6 +301,21 @@ fn readable(policy: &Policy, site: &Site) -> Vec<Finding> {
         Finding::wrong(policy.origins.of("user"), message, help)
     });
     found.collect()
+}
+
+/// What clients may use of the server: a line for each kind of limits, with the clients that have it.
+fn limits(site: &Site, policies: &[Policy]) -> Vec<String> {
+    let mut kinds: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for policy in policies {
+        kinds.entry(policy.limits.to_string()).or_default().push(policy.client.as_str());
+    }
+    let kind = |(limits, clients): (String, Vec<&str>)| {
+        let named = clients.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        let more = clients.len().checked_sub(NAMED).filter(|more| *more > 0).map(|more| format!(" and {more} more")).unwrap_or_default();
+        format!("limits of {named}{more}: {limits}")
+    };
+    let all = format!("limits of the server: {} sessions at once", site.sessions);
+    std::iter::once(all).chain(kinds.into_iter().map(kind)).collect()
 }
 
 /// Zones that the system does not know, each told once.

@@ -20,6 +20,11 @@ pub fn enclose(words: &[OsString]) {
 /// Comes back only with what went wrong.
 fn close_in(words: &[OsString], teller: &Teller) -> String {
     let Some(cell) = Cell::read(words) else { return "its own words cannot be read".to_owned() };
+    if let Some(limits) = &cell.limits
+        && let Err(what) = process::bound(limits)
+    {
+        return what;
+    }
     if let Some(view) = &cell.view
         && let Err(what) = view::enter(view)
     {

@@ -169,6 +169,7 @@ fn describe_push(text: &mut String, question: &Question, site: &Site, policy: &P
         let _ = writeln!(text, "    {}", printable(word.as_encoded_bytes()));
     }
     describe_cell(text, run.cell());
+    let _ = writeln!(text, "within the limits: {}  ({})", policy.limits, policy.origins.of("limits"));
     let _ = match (plan.is_dry(), plan.joins()) {
         (true, _) => writeln!(text, "and publish nothing: it is a dry run"),
         (false, true) => writeln!(text, "and wait for `complete`, to be published as {}", plan.name()),

@@ -311,7 +311,9 @@ fn check_finds_what_is_wrong_on_the_disk_and_nothing_on_a_clean_one() {
         || snapgate::check::run(settings.path(), |_: &_, _: &_| vec![(true, "the required rights".to_owned()), (false, "TCP".to_owned())]);
     let report = run();
     assert!(report.is_clean(), "{report:?}");
-    assert_eq!(report.notes, ["jail, the required rights: enforced", "jail, TCP: NOT enforced"]);
+    let limits = "limits of a: 8 sessions at once, rsync with 8 GiB and 64 processes, pushes of any size";
+    let jail = ["jail, the required rights: enforced", "jail, TCP: NOT enforced"];
+    assert_eq!(report.notes, ["limits of the server: 100 sessions at once", limits, jail[0], jail[1]]);
     assert_eq!(report.summary(), "1 policy, nothing wrong");
     let unheld = snapgate::check::run(settings.path(), |_, _| vec![(false, "the required rights".to_owned())]);
     assert!(unheld.problems.concat().contains("no push can run"), "{unheld:?}");

@@ -47,6 +47,7 @@ impl Place {
             rsync: PathBuf::from("/usr/bin/rsync"),
             spool: dir.path().join("spool"),
             syslog: None,
+            sessions: 100,
             jail: true,
             mail,
             defaults: Defaults::default(),

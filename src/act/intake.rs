@@ -15,7 +15,7 @@ use nix::unistd::{User, geteuid, getuid};
 use crate::decide::authinfo;
 use crate::terms::client::ClientName;
 use crate::terms::key::Fingerprint;
-use crate::terms::limits::MAX_AUTH_FILE;
+use crate::terms::limits::{MAX_AUTH_FILE, MAX_CONNECTION};
 use crate::terms::request::{Account, Request, Said};
 
 /// Where sshd puts its file about a login, up to the random part (`session.c`, `auth_info_file`).
@@ -60,7 +60,7 @@ pub fn named(name: &str) -> Option<Account> {
 
 /// The first word of `SSH_CONNECTION`, without a zone, an IPv4-mapped address as IPv4.
 fn peer(connection: &OsStr) -> Option<IpAddr> {
-    let address = connection.to_str()?.split(' ').next()?;
+    let address = connection.to_str().filter(|text| text.len() <= MAX_CONNECTION)?.split(' ').next()?;
     let address = address.split('%').next()?;
     Some(address.parse::<IpAddr>().ok()?.to_canonical())
 }
@@ -140,6 +140,8 @@ mod tests {
             assert_eq!(request.address, address.map(|text| text.parse().unwrap()), "{connection}");
         }
         assert_eq!(gathered(false, &[("SSH_CONNECTION", b"\xff\xfe")]).address, None);
+        let long = format!("192.0.2.7 {}", "1".repeat(MAX_CONNECTION));
+        assert_eq!(gathered(false, &[("SSH_CONNECTION", long.as_bytes())]).address, None);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! The ledger: one JSON line for each connection, only ever appended to.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 
+use crate::terms::limits::MAX_LEDGER_TAIL;
 use crate::terms::record::Record;
 
 /// How long a line waits for its turn. A gate's own takes less than a millisecond.
@@ -67,12 +68,22 @@ fn ends_with_newline(file: &File) -> io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-/// The records of the ledger at `path`, oldest first. Lines that cannot be read are left out: a line may have been cut
-/// by a crash, and the rest still tells.
+/// The records at the end of the ledger at `path`, oldest first; of a ledger longer than [`MAX_LEDGER_TAIL`] the older ones are
+/// not read. Lines that cannot be read are left out: a line may have been cut by a crash, and the rest still tells.
 #[must_use]
 pub fn read(path: &Path) -> Vec<Record> {
-    let text = std::fs::read(path).unwrap_or_default();
+    let text = tail(path, MAX_LEDGER_TAIL).unwrap_or_default();
     text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+}
+
+/// The last bytes of a file.
+fn tail(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -95,6 +106,17 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         let torn = text.lines().filter(|line| serde_json::from_str::<Record>(line).is_err()).count();
         assert_eq!(torn, 1);
+    }
+
+    #[test]
+    fn of_a_ledger_without_end_only_the_end_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ledger.jsonl");
+        let file = File::create(&path).unwrap();
+        file.set_len(1 << 40).unwrap();
+        append(&path, &samples::refusal()).unwrap();
+        assert_eq!(tail(&path, 100).unwrap().len(), 100);
+        assert_eq!(read(&path).len(), 1);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! This process itself: what it inherited from sshd is closed, and what its children may use is bounded.
+//! This process itself: what it inherited from sshd is closed, and what it needs for itself is taken.
 
 use std::fs;
 
@@ -6,7 +6,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 
-use crate::terms::limits::{CHILD_FILES, CHILD_MEMORY};
+use crate::decide::cell::Limits;
+use crate::terms::limits::{CHILD_FILES, GATE_FILES, WATCH_MEMORY};
 
 /// Closes every descriptor but the three standard ones, before anything else is opened. A descriptor that leaked from
 /// sshd or its hooks would be a hole in the jail: Landlock asks when a file is opened, not when it is used.
@@ -23,20 +24,51 @@ pub fn close_inherited() {
     }
 }
 
-/// Sets the mask for new files and the limits that every child inherits.
-pub fn limit() {
+/// Sets the mask for new files, turns core files off for this process and whatever it starts, and gives it descriptors enough for
+/// its walks. Returns how many files a program could open before, for those that are not the gate.
+pub fn limit() -> u64 {
     umask(Mode::from_bits_truncate(0o022));
-    // rsync holds the client's data in memory; it must not end up in a core file.
-    lower(Resource::RLIMIT_CORE, 0);
-    lower(Resource::RLIMIT_AS, CHILD_MEMORY);
-    lower(Resource::RLIMIT_NOFILE, CHILD_FILES);
+    // rsync holds the client's data in memory; it must not end up in a core file. Lowering a limit needs no right.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((GATE_FILES, GATE_FILES));
+    // A lower hard limit stands, and the deepest trees cannot be walked then.
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, GATE_FILES.min(hard), hard);
+    soft
 }
 
-/// Lowers a limit, or leaves it where it is lower already.
-fn lower(resource: Resource, to: u64) {
-    let hard = getrlimit(resource).map_or(to, |(_, hard)| hard.min(to));
-    // Lowering a limit needs no right, so this cannot fail for a limit that exists.
-    let _ = setrlimit(resource, hard, hard);
+/// Bounds this process's own memory, for a `watch`, which reads what a mail server sends: the library reads a line to its end
+/// before it asks how long it is. A pass that is ended by it loses nothing; what it was at waits for the next.
+pub fn bound_memory() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_AS).unwrap_or((WATCH_MEMORY, WATCH_MEMORY));
+    let _ = setrlimit(Resource::RLIMIT_AS, WATCH_MEMORY.min(hard), hard);
+}
+
+/// Bounds what this process and whatever it becomes or starts may use, for good. Asked before the view, which has no `/proc`.
+///
+/// # Errors
+/// When the kernel does not do that.
+pub fn bound(limits: &Limits) -> Result<(), String> {
+    let mut wanted = vec![(Resource::RLIMIT_AS, limits.memory), (Resource::RLIMIT_NOFILE, CHILD_FILES)];
+    wanted.extend(limits.file_size.map(|bytes| (Resource::RLIMIT_FSIZE, bytes)));
+    wanted.extend(processes(limits.processes).map(|processes| (Resource::RLIMIT_NPROC, processes)));
+    wanted.into_iter().try_for_each(|(resource, value)| {
+        // What somebody has set lower for the account stays.
+        let value = getrlimit(resource).map_or(value, |(soft, hard)| value.min(soft).min(hard));
+        setrlimit(resource, value, value).map_err(|error| format!("a limit of the kernel's: {}", error.desc()))
+    })
+}
+
+/// The limit on processes: so many besides as many as the whole machine runs now. The kernel counts all of an account's processes
+/// and threads against it, wherever they were started, and tells nobody how many that are but by a look at every process there is,
+/// which takes longer than all the rest before a push. For root the limit does not hold at all (setrlimit(2), `RLIMIT_NPROC`).
+fn processes(more: u64) -> Option<u64> {
+    if nix::unistd::getuid().is_root() { None } else { Some(running()?.saturating_add(more)) }
+}
+
+/// Processes and threads of the machine (proc(5), `/proc/loadavg`, the fourth field).
+fn running() -> Option<u64> {
+    let load = fs::read_to_string("/proc/loadavg").ok()?;
+    load.split(' ').nth(3)?.split_once('/')?.1.parse().ok()
 }
 
 /// Ends this process politely when the one that started it is gone, and whatever it becomes (`PR_SET_PDEATHSIG`, prctl(2)).
@@ -45,4 +77,17 @@ fn lower(resource: Resource, to: u64) {
 /// When the kernel does not do that.
 pub fn end_with_parent() -> Result<(), String> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_says_how_many_processes_there_are() {
+        let listed = fs::read_dir("/proc").unwrap().flatten().filter(|entry| entry.file_name().as_encoded_bytes()[0].is_ascii_digit());
+        let listed = u64::try_from(listed.count()).unwrap();
+        // Threads count too, and others come and go meanwhile.
+        assert!(running().unwrap() * 2 >= listed, "{listed}");
+    }
 }

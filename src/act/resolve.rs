@@ -1,12 +1,13 @@
 //! Names of hosts to addresses, all at once and within a time limit. A name that fails or is late gives nothing, so that
 //! whoever compares with it does not match.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::terms::limits::MAX_HOSTS;
+use crate::terms::limits::{MAX_ADDRESSES, MAX_HOSTS};
 
 /// Looks the names up in parallel, for at most `limit` together. Names without an answer are left out.
 ///
@@ -25,7 +26,7 @@ pub fn names(names: &[&str], limit: Duration) -> Vec<(String, Vec<IpAddr>)> {
         // A thread that is late is left behind: the resolver cannot be interrupted, and it ends with the process.
         let started = std::thread::Builder::new().name("resolve".to_owned()).spawn(move || {
             let found = (name.as_str(), 0).to_socket_addrs();
-            let addresses = found.map(|all| all.map(|address| address.ip().to_canonical()).collect::<Vec<_>>());
+            let addresses = found.map(|all| canonical(all.map(|address| address.ip())));
             // Nobody listens any more when the time is up.
             let _late = answer.send((name, addresses.unwrap_or_default()));
         });
@@ -33,17 +34,21 @@ pub fn names(names: &[&str], limit: Duration) -> Vec<(String, Vec<IpAddr>)> {
     }
     let mut resolved = Vec::new();
     while waiting > 0 {
-        let Ok((name, mut addresses)) = answers.recv_timeout(until.saturating_duration_since(Instant::now())) else {
+        let Ok((name, addresses)) = answers.recv_timeout(until.saturating_duration_since(Instant::now())) else {
             break;
         };
         waiting -= 1;
-        addresses.sort();
-        addresses.dedup();
         if !addresses.is_empty() {
             resolved.push((name, addresses));
         }
     }
     resolved
+}
+
+/// An answer's addresses in one form, once each, at most [`MAX_ADDRESSES`] of them.
+fn canonical(answer: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let all: BTreeSet<_> = answer.take(MAX_ADDRESSES).map(|address| address.to_canonical()).collect();
+    all.into_iter().collect()
 }
 
 fn bends_resolver(name: &OsStr) -> bool {
@@ -86,6 +91,14 @@ mod tests {
         let many: Vec<_> = many.iter().map(String::as_str).collect();
         let found: std::collections::BTreeSet<_> = names(&many, Duration::from_secs(3)).into_iter().map(|(name, _)| name).collect();
         assert_eq!(found, many[..MAX_HOSTS].iter().map(|name| (*name).to_owned()).collect());
+    }
+
+    #[test]
+    fn an_answer_of_any_length_has_no_more_addresses_than_count() {
+        let endless = (0_u32..).map(|number| IpAddr::from(number.to_be_bytes()));
+        assert_eq!(canonical(endless).len(), MAX_ADDRESSES);
+        let twice = ["::ffff:192.0.2.1", "192.0.2.1", "2001:db8::1"].map(|text| text.parse().unwrap());
+        assert_eq!(canonical(twice.into_iter()), ["192.0.2.1", "2001:db8::1"].map(|text| text.parse::<IpAddr>().unwrap()));
     }
 
     #[test]

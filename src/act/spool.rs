@@ -8,6 +8,7 @@
 //! An event never appears half: it is written beside, made durable, and renamed to its name.
 
 mod inside;
+mod sessions;
 mod tray;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Uid;
 
 use self::inside::Inside;
+pub use self::sessions::{Full, SESSIONS, Slots, take_slots};
 pub use self::tray::{Account, Lock, Tray, accounts};
 use crate::terms::record::Record;
 use crate::terms::text::printable;

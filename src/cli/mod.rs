@@ -78,6 +78,7 @@ fn serve_order(words: &[OsString]) -> Option<(PathBuf, Option<ClientName>)> {
 
 fn watch(directory: &Path, flush: bool, detached: bool) -> ExitCode {
     watch::watchdog();
+    process::bound_memory();
     if detached {
         detach::leave_session();
         process::close_inherited();

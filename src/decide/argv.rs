@@ -141,7 +141,9 @@ mod tests {
     #[test]
     fn flags_follow_the_version_and_what_holds_rsync() {
         let line = |version, confinement| printed("-logDtpre.iLsfxCIvu", &setup(version, confinement));
-        let all = |flags: &str| format!("--server -logDtpre.iLsfxCvu --partial-dir=.~snapgate-1~ --timeout=600 --open-noatime {flags}{BASES} {LOG}");
+        let all = |flags: &str| {
+            format!("--server -logDtpre.iLsfxCvu --partial-dir=.~snapgate-1~ --timeout=600 --open-noatime {flags}{BASES} {LOG}")
+        };
         for confinement in [Confinement::View, Confinement::Jail, Confinement::None] {
             assert_eq!(line(Version(3, 2, 7), confinement), all(""));
             assert_eq!(line(Version(3, 4, 99), confinement), all(""));

@@ -12,6 +12,8 @@ pub const WORD: &str = "enclose";
 /// One rsync and everything that closes it in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
+    /// What it may use; `None`: as much as the gate.
+    pub limits: Option<Limits>,
     /// What it sees of the file system; `None`: all of it.
     pub view: Option<View>,
     /// What the kernel lets it do there; `None`: whatever its account may.
@@ -24,6 +26,17 @@ pub struct Cell {
     pub program: PathBuf,
     /// Its arguments, without its name.
     pub argv: Vec<OsString>,
+}
+
+/// What the kernel lets rsync use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Address space of each of its processes, in bytes.
+    pub memory: u64,
+    /// Processes of the account besides as many as the machine runs when it starts.
+    pub processes: u64,
+    /// Bytes of a file that it writes; `None`: any number.
+    pub file_size: Option<u64>,
 }
 
 /// A file system of its own, made of binds; there is nothing else in it.
@@ -121,11 +134,14 @@ impl Kind {
 }
 
 /// Words that begin an entry of a printed cell.
+const LIMITS: &str = "limits";
 const BIND: &str = "bind";
 const GRANT: &str = "grant";
 const JAIL: &str = "jail";
 const SUPERVISED: &str = "supervised";
 const RUN: &str = "run";
+/// In the place of a limit that there is none of.
+const NO_LIMIT: &str = "none";
 /// Whether an entry may be missing.
 const OPTIONAL: &str = "optional";
 const NEEDED: &str = "needed";
@@ -135,6 +151,10 @@ impl Cell {
     #[must_use]
     pub fn words(&self) -> Vec<OsString> {
         let mut words: Vec<OsString> = Vec::new();
+        if let Some(Limits { memory, processes, file_size }) = self.limits {
+            let file_size = file_size.map_or_else(|| NO_LIMIT.to_owned(), |bytes| bytes.to_string());
+            words.extend([LIMITS.to_owned(), memory.to_string(), processes.to_string(), file_size].map(OsString::from));
+        }
         for bind in self.view.iter().flat_map(|view| &view.binds) {
             words.extend([BIND, bind.kind.as_str(), needed(bind.optional)].map(OsString::from));
             words.extend([bind.from.clone().into(), bind.to.clone().into()]);
@@ -157,6 +177,7 @@ impl Cell {
     /// Reads what [`Cell::words`] printed; `None` for anything else.
     #[must_use]
     pub fn read(words: &[OsString]) -> Option<Self> {
+        let mut limits = None;
         let mut binds = Vec::new();
         let mut grants = None::<Vec<Grant>>;
         let mut supervised = false;
@@ -164,6 +185,11 @@ impl Cell {
         loop {
             let (first, behind) = rest.split_first()?;
             rest = match (first.to_str()?, behind) {
+                (LIMITS, [memory, processes, file_size, behind @ ..]) => {
+                    let file_size = if file_size == NO_LIMIT { None } else { Some(number(file_size)?) };
+                    limits = Some(Limits { memory: number(memory)?, processes: number(processes)?, file_size });
+                    behind
+                }
                 (BIND, [kind, optional, from, to, behind @ ..]) => {
                     let kind = *Kind::ALL.iter().find(|known| OsStr::new(known.as_str()) == kind)?;
                     binds.push(Bind { from: from.into(), to: to.into(), kind, optional: is_optional(optional)? });
@@ -185,12 +211,16 @@ impl Cell {
                 (RUN, [directory, program, argv @ ..]) => {
                     let view = (!binds.is_empty()).then_some(View { binds });
                     let (directory, program) = (directory.into(), program.into());
-                    return Some(Self { view, grants, supervised, directory, program, argv: argv.to_vec() });
+                    return Some(Self { limits, view, grants, supervised, directory, program, argv: argv.to_vec() });
                 }
                 _ => return None,
             };
         }
     }
+}
+
+fn number(word: &OsStr) -> Option<u64> {
+    word.to_str()?.parse().ok()
 }
 
 fn needed(optional: bool) -> &'static str {
@@ -239,6 +269,7 @@ mod tests {
     fn cell(view: bool, grants: bool) -> Cell {
         let program = Path::new("/usr/bin/rsync");
         Cell {
+            limits: view.then_some(Limits { memory: 1, processes: 2, file_size: grants.then_some(3) }),
             view: view.then(|| View { binds: system_binds(program) }),
             grants: grants.then(|| system(program)),
             supervised: view,

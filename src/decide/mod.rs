@@ -15,6 +15,7 @@ pub mod mounts;
 pub mod notice;
 pub mod options;
 pub mod outcome;
+pub mod pace;
 pub mod plan;
 pub mod policy;
 pub mod supervision;

@@ -1,6 +1,7 @@
 //! What a push that has ended amounts to. rsync's exit status is not proof of a backup, so the tree is asked too.
 
 use crate::terms::reason::{Code, Reason};
+use crate::terms::usage::{Bytes, Excess, Resource};
 
 /// How rsync ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub enum Ended {
     Signal(i32),
     /// By the gate, at the deadline.
     Deadline,
+    /// By the gate, or by itself, having brought more than it may.
+    TooMuch(Excess),
 }
 
 /// rsync's exit status when files could not be read or written, and the rest was done.
@@ -19,8 +22,12 @@ pub const PARTIAL: i32 = 23;
 pub const VANISHED: i32 = 24;
 /// rsync's exit status when nothing moved for too long; also the gate's word for it.
 pub const IDLE: i32 = 30;
+/// rsync's exit status when it gets no more memory (`RERR_MALLOC` in its `errcode.h`).
+const MEMORY: i32 = 22;
+/// rsync's exit status when it cannot start its second process (`RERR_IPC`).
+const PROCESSES: i32 = 14;
 /// rsync's exit status when it cannot write.
-const FILE_IO: i32 = 11;
+pub const FILE_IO: i32 = 11;
 /// rsync's exit status when a signal ended it.
 const SIGNALLED: u8 = 20;
 
@@ -60,7 +67,18 @@ pub fn of_push(ended: Ended, dry: bool, trees: Trees) -> Disposal {
                 .hint("push again: what was received is kept")
                 .remedy("raise `time_limits: {push: …}` if such pushes are expected"),
         ),
+        Ended::TooMuch(excess) => Disposal::SetAside(too_much(excess)),
         Ended::Exit(0 | PARTIAL | VANISHED) if dry => Disposal::Discard,
+        Ended::Exit(MEMORY) => Disposal::SetAside(
+            Reason::new(Code::Limit, "the list of files needs more memory than the server gives it")
+                .hint("push fewer files at a time, or ask the administrator of the server")
+                .detail("rsync could not get the memory for its list of files (its status 22)")
+                .remedy("raise `limits: {memory: …}`: rsync needs about 100 bytes for each file"),
+        ),
+        Ended::Exit(PROCESSES) => Disposal::SetAside(
+            interrupted("rsync could not start its second process, or talk to it (its status 14)".to_owned())
+                .remedy("see what else the account runs, and `limits: {processes: …}`"),
+        ),
         // Without a free inode rsync leaves files out and calls it partial.
         Ended::Exit(FILE_IO | PARTIAL) if trees.store_full => Disposal::SetAside(
             Reason::new(Code::Store, "the server cannot store anything right now")
@@ -96,7 +114,34 @@ pub fn exit_code(ended: Ended) -> u8 {
         Ended::Exit(status) => u8::try_from(status).unwrap_or(SIGNALLED),
         Ended::Signal(_) => SIGNALLED,
         Ended::Deadline => Code::Deadline.exit(),
+        Ended::TooMuch(_) => Code::Limit.exit(),
     }
+}
+
+/// The reason of a push that brought too much. Whether trying again helps is for whoever knows what is kept.
+fn too_much(excess: Excess) -> Reason {
+    let Excess { resource, limit, found } = excess;
+    let (key, says, detail) = match resource {
+        Resource::Bytes => (
+            "bytes",
+            format!("the push brought more than the {} that it may", Bytes(limit)),
+            format!("{found} bytes new on the disk, {} ({limit}) allowed", Bytes(limit)),
+        ),
+        Resource::Inodes => (
+            "inodes",
+            format!("the push brought more than the {limit} files and directories that it may"),
+            format!("{found} new files and directories, {limit} allowed"),
+        ),
+        Resource::FileSize => (
+            "bytes",
+            format!("the push brought a file of more than the {} that it may", Bytes(limit)),
+            format!("a single file of more than the {} ({limit} bytes) allowed, holes counted", Bytes(limit)),
+        ),
+    };
+    Reason::new(Code::Limit, says)
+        .hint("what was received is kept: leave something out, or ask the administrator of the server, and push again")
+        .detail(detail)
+        .remedy(format!("raise `limits: {{{key}: …}}`; the client's next push goes on from what is kept"))
 }
 
 fn nothing_arrived() -> Reason {
@@ -162,6 +207,17 @@ mod tests {
             assert!(matches!(of_push(Ended::Exit(status), false, no_room), Disposal::SetAside(reason) if reason.code == Code::Store));
         }
         assert_eq!(of_push(Ended::Exit(0), false, no_room), publish(false), "all of it fitted");
+    }
+
+    #[test]
+    fn a_push_over_its_limit_is_kept_and_says_which_limit_it_was() {
+        for (resource, key) in [(Resource::Bytes, "bytes:"), (Resource::Inodes, "inodes:"), (Resource::FileSize, "bytes:")] {
+            let ended = Ended::TooMuch(Excess { resource, limit: 1 << 30, found: 3 << 30 });
+            let Disposal::SetAside(reason) = of_push(ended, true, EMPTY) else { panic!("{resource:?}") };
+            assert_eq!((reason.code, exit_code(ended)), (Code::Limit, 77));
+            assert!(reason.remedy.is_some_and(|remedy| remedy.contains(key)));
+        }
+        assert!(matches!(of_push(Ended::Exit(MEMORY), false, FULL), Disposal::SetAside(reason) if reason.code == Code::Limit));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use crate::decide::argv::{self, Setup, Version};
 use crate::decide::cell::{self, Access, Bind, Cell, Grant, Kind, View};
 use crate::decide::command::Push;
-use crate::decide::policy::Policy;
+use crate::decide::policy::{Limits, Policy};
 use crate::decide::supervision::Bounds;
 use crate::terms::limits::{MAX_NAME_LEAD, MAX_PARTS};
 use crate::terms::path::SubPath;
@@ -25,6 +25,7 @@ pub struct PushPlan {
     joins: bool,
     deadline: Duration,
     idle: Duration,
+    limits: Limits,
 }
 
 /// One rsync to run: the only thing that `act` executes for a client.
@@ -82,7 +83,7 @@ pub fn push(push: &Push, policy: &Policy, shelf: &Shelf, at: DateTime<Utc>) -> R
     }
     let began = joined.map_or(at, |transaction| transaction.began);
     let name = name(&policy.names, began, at, shelf.newest.as_ref())?;
-    Ok(PushPlan { push: push.clone(), name, joins: joined.is_some(), deadline: policy.deadline, idle: policy.idle })
+    Ok(PushPlan { push: push.clone(), name, joins: joined.is_some(), deadline: policy.deadline, idle: policy.idle, limits: policy.limits })
 }
 
 /// Chooses the name of a snapshot whose push began at `began`: that time, or just after the newest one.
@@ -190,7 +191,8 @@ impl PushPlan {
         };
         let argv = argv::for_push(&self.push, &setup);
         let supervised = confinement != Confinement::None;
-        let cell = Cell { view, grants, supervised, directory, program: places.program, argv };
+        let limits = cell::Limits { memory: self.limits.memory, processes: self.limits.processes, file_size: self.limits.bytes };
+        let cell = Cell { limits: Some(limits), view, grants, supervised, directory, program: places.program, argv };
         let bounds = Bounds { stage: places.stage, since: places.since };
         Run { cell, bounds, deadline: self.deadline, idle: self.idle }
     }

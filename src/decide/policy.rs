@@ -14,11 +14,13 @@ use crate::terms::zone::ZoneName;
 
 use super::window::Window;
 
+mod limits;
 mod origins;
 mod read;
 mod site;
 mod values;
 
+pub use limits::Limits;
 pub use read::{Defaults, read_policy};
 pub use site::read_site;
 
@@ -57,6 +59,8 @@ pub struct Policy {
     pub idle: Duration,
     /// `time_limits: {push: …}` rsync is ended after this long, and what was received is kept.
     pub deadline: Duration,
+    /// `limits:` How much of the server it may use.
+    pub limits: Limits,
     /// `require_mount:` Refuse while the store, or a repository's disk elsewhere, is not mounted (`decide::mounts`).
     pub require_mount: bool,
     /// `options: {allow: […]}` Options of rsync that need the administrator's word.
@@ -127,6 +131,8 @@ pub struct Site {
     pub spool: PathBuf,
     /// `syslog:` The daemon's socket; `None`: `off`.
     pub syslog: Option<PathBuf>,
+    /// `sessions:` How many connections of all clients are served at once.
+    pub sessions: u64,
     /// `jail:` Whether rsync is jailed; only `off` turns it off.
     pub jail: bool,
     /// `mail:` How mail leaves.

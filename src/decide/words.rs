@@ -12,6 +12,8 @@ pub struct Words {
     pub wire_bytes: Option<u64>,
     /// Sum of the sizes of all files that it was told of, in bytes.
     pub total_bytes: Option<u64>,
+    /// Whether the kernel stopped it at the largest size that it may give a file (`EFBIG`, in the words of the C library).
+    pub file_too_large: bool,
 }
 
 /// Reads the end of a run's log. The lines come from rsync, so names in them come from the client: they are only quoted.
@@ -23,6 +25,7 @@ pub fn read(log: &[u8]) -> Words {
         if let Some((wire, total)) = summary(said) {
             (words.wire_bytes, words.total_bytes) = (Some(wire), Some(total));
         } else if said != b"receiving file list" && !said.is_empty() {
+            words.file_too_large |= said.ends_with(b": File too large (27)");
             words.complaints.push(printable(said));
         }
     }
@@ -64,6 +67,15 @@ mod tests {
         let words = read(log);
         assert_eq!(words.complaints, ["skipping non-regular file \"ff\""]);
         assert_eq!((words.wire_bytes, words.total_bytes), (Some(1191), Some(10)));
+    }
+
+    #[test]
+    fn a_file_that_the_kernel_would_not_let_grow_is_known_whatever_its_name() {
+        let said = |name: &str| format!("2026/11/21 09:12:02 [1] rsync: [receiver] write failed on \"{name}\": File too large (27)\n");
+        for name in ["/r/x", "/r/\u{1b}", &"deep/".repeat(900)] {
+            assert!(read(said(name).as_bytes()).file_too_large);
+        }
+        assert!(!read(b"2026/11/21 09:12:02 [1] rsync: [receiver] write failed on \"/r\": No space left on device (28)\n").file_too_large);
     }
 
     #[test]

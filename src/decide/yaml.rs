@@ -9,7 +9,7 @@ mod shape;
 mod table;
 
 pub use fault::{Fault, Wrong};
-pub use shape::{List, Nothing, OneOrMany, Text, TextOrList, Truth, Word, wrong};
+pub use shape::{Figure, List, Nothing, OneOrMany, Text, TextOrList, Truth, Word, wrong};
 pub use table::{Table, TableOf};
 
 use std::path::Path;

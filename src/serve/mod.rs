@@ -3,6 +3,7 @@
 //! Nothing here writes to standard output: it belongs to rsync's protocol. What the client is told comes back as an
 //! [`Answer`], after everything that has to be remembered is on the disk.
 
+mod measure;
 mod push;
 mod tell;
 mod transaction;
@@ -11,6 +12,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use crate::act::config::{self, Identity};
+use crate::act::spool::{self, Full, Slots};
 use crate::act::store::{Repository, mounted};
 use crate::act::{intake, process, resolve, zones};
 use crate::decide::answer;
@@ -84,13 +86,15 @@ struct Session<'a> {
     policy: &'a Policy,
     request: &'a Request,
     id: &'a str,
+    /// How many files a hook may open: as many as the gate itself could when sshd started it.
+    open_files: u64,
 }
 
 /// Serves the connection that sshd started this process for. `named` is the client of a `command="…"` line.
 #[must_use]
 pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
     process::close_inherited();
-    process::limit();
+    let open_files = process::limit();
     let request = intake::request(named);
     let id = tell::record_id(&request);
     let command = command::parse(&request.said);
@@ -103,18 +107,44 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
             return tell::without_site(directory, &request, &id, verb, end);
         }
     };
-    let (policy, end) = match config::identify(directory, &site, &request) {
-        Identity::Unknown(reason) | Identity::Broken(reason) => (None, End::refused(Denial::unidentified(reason, command))),
-        Identity::Known(policy) => {
-            let end = judged(&site, &policy, &request, &id, &command);
-            (Some(policy), end)
-        }
+    let (policy, _slots, end) = match config::identify(directory, &site, &request) {
+        Identity::Unknown(reason) | Identity::Broken(reason) => (None, None, End::refused(Denial::unidentified(reason, command))),
+        Identity::Known(policy) => match slots(&site, &policy, &request) {
+            Err(reason) => (Some(policy), None, End::stopped(reason)),
+            Ok((slots, notes)) => {
+                let end = judged(Session { site: &site, policy: &policy, request: &request, id: &id, open_files }, &command).noting(notes);
+                (Some(policy), Some(slots), end)
+            }
+        },
     };
     tell::tell(directory, &site, policy.as_deref(), &request, &id, verb, end)
 }
 
+/// Takes a place among the client's sessions and among all, before anything that costs more. What stands in the way of
+/// counting is no reason to turn a client away; it is said.
+fn slots(site: &Site, policy: &Policy, request: &Request) -> Result<(Slots, Vec<String>), Reason> {
+    spool::take_slots(&site.spool, request.account.uid, &policy.client, policy.limits.sessions, site.sessions).map_err(|full| {
+        let (says, detail, remedy, rule) = match full {
+            Full::Client => (
+                "too many connections of this client at once",
+                format!("{} connections of the client are open, as many as it may have", policy.limits.sessions),
+                "if it needs more at once, raise `limits: {sessions: …}`",
+                policy.origins.of("limits"),
+            ),
+            Full::All => (
+                "the server has too many connections at once",
+                format!("{} connections are open, as many as the server takes", site.sessions),
+                "if the server can bear more, raise `sessions:` in the site file; `fuser -v` on the spool's `sessions` shows who has them",
+                site.origin_of("sessions"),
+            ),
+        };
+        Reason::new(Code::Busy, says).hint("try again in a moment").detail(detail).remedy(remedy).rule(rule)
+    })
+}
+
 /// Decides, and does what was allowed.
-fn judged(site: &Site, policy: &Policy, request: &Request, id: &str, command: &Result<Command, Vec<Reason>>) -> End {
+fn judged(session: Session<'_>, command: &Result<Command, Vec<Reason>>) -> End {
+    let Session { policy, request, .. } = session;
     let zone = match zones::load(&policy.timezone) {
         Ok(zone) => zone,
         Err(what) => return End::refused(Denial::because(config::unusable(what).rule(policy.origins.of("timezone")))),
@@ -123,7 +153,7 @@ fn judged(site: &Site, policy: &Policy, request: &Request, id: &str, command: &R
     let case = Case { request, policy, zone: &zone, resolved: &resolved, command };
     match verdict::judge(case).verdict {
         Verdict::Deny(denial) => End::refused(denial),
-        Verdict::Allow(permit) => End::of(Session { site, policy, request, id }.perform(&permit)),
+        Verdict::Allow(permit) => End::of(session.perform(&permit)),
     }
 }
 

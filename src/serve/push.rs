@@ -4,14 +4,16 @@ use std::time::Instant;
 
 use chrono::Utc;
 
+use super::measure::{self, Measure};
 use super::{End, Session};
-use crate::act::child::{self, HookEnd, NotStarted, Setting};
+use crate::act::child::{self, HookEnd, Meter, NotStarted, Setting};
 use crate::act::filter;
 use crate::act::runlog::RunLog;
 use crate::act::store::{Held, Published, Repository, Staging, trouble};
 use crate::decide::argv::Version;
 use crate::decide::command::Push;
 use crate::decide::outcome::{self, Disposal, Ended, Trees};
+use crate::decide::pace::{Allowance, Pace};
 use crate::decide::plan::{self, Confinement, Places, PushPlan};
 use crate::decide::words;
 use crate::terms::path::SubPath;
@@ -30,6 +32,7 @@ struct Settling<'a> {
     /// The sum of all sizes, where rsync said it and left nothing out.
     bytes: Option<u64>,
     warnings: Vec<String>,
+    measure: Measure,
 }
 
 impl Session<'_> {
@@ -73,7 +76,11 @@ impl Session<'_> {
             log: log.path().to_path_buf(),
             confinement: plan.confinement(self.site.jail, self.request.account.is_root()),
         };
-        let ended = match self.run_rsync(plan, places, held, log) {
+        let used = shelf.transaction.as_ref().filter(|_| plan.joins()).map(|transaction| transaction.used);
+        let allowance = Allowance::new(&self.policy.limits, used.unwrap_or_default());
+        let mut count = || staging.count(&shelf, false);
+        let meter = allowance.map(|allowance| Meter::new(Pace::new(allowance), &mut count));
+        let ended = match self.run_rsync(plan, places, held, log, meter) {
             Ok(ended) => ended,
             Err(reason) => {
                 staging.discard()?;
@@ -83,6 +90,7 @@ impl Session<'_> {
         held.wait_for_rsync()?;
 
         let said = words::read(&log.tail());
+        let measure = Measure::take(allowance, ended, &said, || staging.count(&shelf, true));
         let facts = PushFacts {
             place: (!plan.place().is_whole()).then(|| printable(place.as_bytes())),
             seconds: started.elapsed().as_secs_f64(),
@@ -92,16 +100,26 @@ impl Session<'_> {
         };
         let bytes = said.total_bytes.filter(|_| ended == Ended::Exit(0));
         let mut warnings = plan.warnings().to_vec();
+        warnings.extend(measure.warning());
         warnings.extend(said.complaints.iter().map(|line| format!("rsync: {line}")));
-        self.settle(staging, plan, ended, Settling { held, shelf: &shelf, log, facts, bytes, warnings })
+        let ended = measure.ended(ended);
+        self.settle(staging, plan, ended, Settling { held, shelf: &shelf, log, facts, bytes, warnings, measure })
     }
 
     /// Runs rsync where the plan wants it. An account that gets no namespaces from the kernel gets the jail alone, and an
     /// rsync that walks more slowly; `check` says so too.
-    fn run_rsync(&self, plan: &PushPlan, mut places: Places, held: &Held<'_>, log: &RunLog) -> Result<Ended, Reason> {
+    fn run_rsync(
+        &self,
+        plan: &PushPlan,
+        mut places: Places,
+        held: &Held<'_>,
+        log: &RunLog,
+        mut meter: Option<Meter<'_>>,
+    ) -> Result<Ended, Reason> {
         loop {
             let run = plan.run(places.clone());
-            match child::rsync(&run, held.rsync_lock()?, |listener, pid| filter::supervise(listener, pid, run.bounds().clone())) {
+            let supervise = |listener, pid| filter::supervise(listener, pid, run.bounds().clone());
+            match child::rsync(&run, held.rsync_lock()?, supervise, &mut meter) {
                 Ok(ended) => return Ok(ended),
                 Err(NotStarted::NoView(why)) if places.confinement == Confinement::View => {
                     log.note(Utc::now(), &format!("rsync has no file system of its own ({why}); it has the jail, and takes longer"));
@@ -133,7 +151,9 @@ impl Session<'_> {
                 }
                 if let Some(transaction) = settling.shelf.transaction.as_ref().filter(|_| plan.joins()) {
                     staging.join()?;
-                    settling.held.write_transaction(&transaction.clone().adding(&plan.place().to_string(), partial))?;
+                    settling.held.write_transaction(
+                        &transaction.clone().adding(&plan.place().to_string(), partial).using(settling.measure.stored),
+                    )?;
                     return Ok(end(Outcome::Added, exit, Vec::new(), settling));
                 }
                 let published = staging.publish(plan.name().clone(), self.id)?;
@@ -146,6 +166,9 @@ impl Session<'_> {
                 if reason.code == Code::Store {
                     staging.discard()?;
                     settling.held.forget_interrupted(&SubPath::default())?;
+                } else if settling.measure.is_kept_already(settling.held, plan.place(), settling.shelf) {
+                    staging.discard()?;
+                    return Ok(end(Outcome::Failed, exit, vec![measure::again(reason)], settling));
                 } else {
                     settling.facts.kept = staging.set_aside()?;
                 }
@@ -220,7 +243,8 @@ impl Session<'_> {
         let trees = trees(&staging, repository, shelf, false)?;
         let seconds = (self.request.at - transaction.began).as_seconds_f64();
         let facts = PushFacts { seconds, ..PushFacts::default() };
-        let mut settling = Settling { held, shelf, log: &log, facts, bytes: None, warnings: Vec::new() };
+        let measure = Measure::default();
+        let mut settling = Settling { held, shelf, log: &log, facts, bytes: None, warnings: Vec::new(), measure };
         let (outcome, reasons) = match outcome::of_transaction(status, transaction.is_partial(), trees) {
             Disposal::Publish { partial } => {
                 settling.facts.partial = partial;
@@ -291,7 +315,8 @@ impl Session<'_> {
         log.note(Utc::now(), &format!("{hook} hook `{}`", argv.join(" ")));
         let inprogress = repository.inprogress();
         let snapshot = published.map(Published::path);
-        let setting = Setting { hook, client: &self.policy.client, repository: repository.root(), inprogress: &inprogress, snapshot };
+        let (client, open_files) = (&self.policy.client, self.open_files);
+        let setting = Setting { hook, client, repository: repository.root(), inprogress: &inprogress, snapshot, open_files };
         let end = child::hook(argv, setting, self.policy.hooks.time_limit, log.file());
         if let HookEnd::Failed(how) = &end {
             log.note(Utc::now(), &format!("the hook failed: {how}"));

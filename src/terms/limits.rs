@@ -69,11 +69,11 @@ pub const MAX_INTERRUPTED: usize = 8;
 /// below a place as deep as it may be. A limit that a push could pass would keep every later one out.
 pub const MAX_TREE_DEPTH: usize = 2048 + MAX_SUBPATH_DEPTH + 64;
 
-/// Address space of rsync. It holds about 100 bytes for each file in the list: enough for tens of millions.
+/// Address space of rsync where no policy says `limits: {memory: …}`. It holds about 100 bytes for each file in the list:
+/// enough for tens of millions.
 pub const CHILD_MEMORY: u64 = 8 * 1024 * 1024 * 1024;
 
-/// Descriptors of the gate and rsync. rsync needs a dozen; the gate's walks hold one or two for each level of a tree, and
-/// [`MAX_TREE_DEPTH`] levels may be there.
+/// Descriptors of rsync, which needs a dozen and, when it walks carefully, one for each level of a path.
 pub const CHILD_FILES: u64 = 8192;
 
 /// `rsync --version` may take this long before it counts as broken.
@@ -180,6 +180,9 @@ pub const MAX_MAIL_FILE: u64 = 1024 * 1024;
 /// A pass over the spool ends after this long, whatever hangs; what is left waits for the next.
 pub const WATCH_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
+/// Address space of a `watch` and the mailer that it starts: a few threads, of which the C library reserves 64 MiB for each.
+pub const WATCH_MEMORY: u64 = 512 * 1024 * 1024;
+
 /// Times that a pass looks again whether something came while it held the lock.
 pub const MAX_ROUNDS: usize = 100;
 
@@ -259,3 +262,70 @@ pub const MAX_ATTRIBUTE_NAME: usize = 256;
 
 /// Bytes of the value of an extended attribute (`XATTR_SIZE_MAX`).
 pub const MAX_ATTRIBUTE: usize = 64 * 1024;
+/// `limits: {sessions: …}`. Each is a process of about 4 MB with an sshd of its own beside it.
+pub const SESSIONS_LIMIT: std::ops::RangeInclusive<u64> = 1..=1000;
+
+/// `sessions` where no policy says it: a push, its transaction's questions, and a few impatient ones besides.
+pub const DEFAULT_SESSIONS: u64 = 8;
+
+/// `sessions:` of the site file, all clients together.
+pub const ALL_SESSIONS_LIMIT: std::ops::RangeInclusive<u64> = 1..=10_000;
+
+/// `sessions:` where the site file does not say it: with rsync at a few MB each this fits a machine of 2 GB.
+pub const DEFAULT_ALL_SESSIONS: u64 = 100;
+
+/// `limits: {memory: …}`. With less than this rsync could not even start; with more the kernel's own killer decides.
+pub const MEMORY_LIMIT: std::ops::RangeInclusive<u64> = 128 * 1024 * 1024..=1024 * 1024 * 1024 * 1024;
+
+/// `limits: {processes: …}`. rsync is two.
+pub const PROCESSES_LIMIT: std::ops::RangeInclusive<u64> = 4..=10_000;
+
+/// `processes` where no policy says it: far below what a fork bomb needs to be felt.
+pub const DEFAULT_PROCESSES: u64 = 64;
+
+/// `limits: {bytes: …}`. Below a few blocks every push is too much.
+pub const BYTES_LIMIT: std::ops::RangeInclusive<u64> = 1024 * 1024..=1 << 60;
+
+/// `limits: {inodes: …}`.
+pub const INODES_LIMIT: std::ops::RangeInclusive<u64> = 10..=1 << 40;
+
+/// Bytes that no disk takes in a second. A push is looked at before it could have gone past its limit at this speed.
+pub const FASTEST_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
+/// Files that no file system makes in a second; see [`FASTEST_BYTES`].
+pub const FASTEST_INODES: u64 = 100_000;
+
+/// Bytes that the smallest file takes on common file systems.
+pub const BLOCK: u64 = 4096;
+
+/// Between two looks at how much a push has stored, at the least: it bounds what a look costs.
+pub const SHORTEST_LOOK: Duration = Duration::from_millis(50);
+
+/// Between two looks at how much a push has stored, at the most: where the counters of the kernel do not tell, this does.
+pub const LONGEST_LOOK: Duration = Duration::from_secs(10);
+
+/// A count of a tree is followed by so many times its own time without one: it takes a twentieth of the processor.
+pub const COUNT_SHARE: u32 = 20;
+
+/// The same while rsync may have reached its limit: then a count takes at most half of the processor.
+pub const URGENT_SHARE: u32 = 1;
+
+/// Descriptors of the gate itself. Its walks hold one or two for each level of a tree, and one for each tree that they compare
+/// with: [`MAX_TREE_DEPTH`] levels and [`MAX_BASIS_DIRS`] trees may be there.
+pub const GATE_FILES: u64 = 65_536;
+
+/// Bytes of `SSH_CONNECTION`: two addresses and two ports are under 110.
+pub const MAX_CONNECTION: usize = 256;
+
+/// Addresses of one `host:` name that count. A name with more stands for a whole network, which `from:` can say.
+pub const MAX_ADDRESSES: usize = 64;
+
+/// Bytes of a small file of the gate's own in a repository: `run.json`, `rsync.json`, a note in `untold/`.
+pub const MAX_NOTE: u64 = 4096;
+
+/// Bytes of `transaction.json`: as many unfinished places as it may have parts, each as long as a place may be, with every
+/// byte escaped.
+pub const MAX_TRANSACTION: u64 = 16 * 1024 * 1024;
+
+/// Bytes at the end of a ledger that are read for `snapgate list`: about a hundred thousand connections.
+pub const MAX_LEDGER_TAIL: u64 = 64 * 1024 * 1024;

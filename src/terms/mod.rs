@@ -13,5 +13,6 @@ pub mod request;
 pub mod shelf;
 pub mod snapshot;
 pub mod text;
+pub mod usage;
 pub mod verb;
 pub mod zone;

@@ -47,7 +47,7 @@ pub enum Code {
     Destinations,
     /// `complete` or `abort` without `prepare`.
     Transaction,
-    /// Another push of this client is running.
+    /// Another push of this client is running, or there are too many connections.
     Busy,
     /// The server's clock is before the newest snapshot.
     Clock,
@@ -65,6 +65,8 @@ pub enum Code {
     Unpublished,
     /// The push took too long.
     Deadline,
+    /// The push brought more than it may, or needed more memory.
+    Limit,
     /// The push did not finish.
     Interrupted,
     /// Something that should not happen.
@@ -89,7 +91,7 @@ pub mod exit {
 
 impl Code {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::NoPolicy,
         Self::Config,
         Self::Account,
@@ -118,6 +120,7 @@ impl Code {
         Self::Hook,
         Self::Unpublished,
         Self::Deadline,
+        Self::Limit,
         Self::Interrupted,
         Self::Internal,
     ];
@@ -154,6 +157,7 @@ impl Code {
             Self::Hook => "hook",
             Self::Unpublished => "unpublished",
             Self::Deadline => "deadline",
+            Self::Limit => "limit",
             Self::Interrupted => "interrupted",
             Self::Internal => "internal",
         }

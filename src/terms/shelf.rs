@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::TRANSACTION_LIFETIME;
 use super::snapshot::SnapshotName;
+use super::usage::Usage;
 
 /// The gate's own directory in a repository.
 pub const STATE: &str = ".snapgate";
@@ -32,6 +33,9 @@ pub struct Transaction {
     pub partial: bool,
     /// Places that a push into did not end well, or has not ended yet.
     pub unfinished: Vec<String>,
+    /// What its pushes have stored so far, where a limit had it counted.
+    #[serde(default)]
+    pub used: Usage,
     /// Whether its parts are being put together, so that what stands in progress is their sum.
     pub merging: bool,
 }
@@ -40,7 +44,7 @@ impl Transaction {
     /// One that begins now.
     #[must_use]
     pub fn new(began: DateTime<Utc>) -> Self {
-        Self { began, parts: 0, partial: false, unfinished: Vec::new(), merging: false }
+        Self { began, parts: 0, partial: false, unfinished: Vec::new(), used: Usage::default(), merging: false }
     }
 
     /// Whether it should have been completed long ago; `push_limit` is how long a push may take.
@@ -55,6 +59,13 @@ impl Transaction {
         if !self.unfinished.iter().any(|unfinished| unfinished == place) {
             self.unfinished.push(place.to_owned());
         }
+        self
+    }
+
+    /// With what a push stored added.
+    #[must_use]
+    pub fn using(mut self, used: Usage) -> Self {
+        self.used = self.used.and(used);
         self
     }
 

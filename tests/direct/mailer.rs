@@ -4,11 +4,14 @@
 //! the place of another mailer: `apt-get download dma && dpkg -x dma_*.deb target/dma` is enough.
 
 use std::fs;
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
+use crate::processes::of;
 use crate::smtp::Server;
-use crate::support::{Gate, POLICY, is_root, must, run, skip};
+use crate::support::{Gate, POLICY, SNAPGATE, is_root, must, run, skip};
 
 #[test]
 fn a_real_local_mailer_takes_the_mails_and_they_arrive() {
@@ -57,4 +60,23 @@ fn a_real_local_mailer_takes_the_mails_and_they_arrive() {
     assert!(to("alerts@").data.contains("evil@example.com"), "what was tried is told: {}", to("alerts@").data);
     gate.until("the mailer's queue is empty", || fs::read_dir(&queue).unwrap().flatten().all(|entry| entry.file_name() == "flush"));
     gate.until("nothing waits in the spool", || fs::read_dir(gate.spool().join("out")).unwrap().count() == 0);
+}
+
+#[test]
+fn a_mail_server_that_sends_a_line_without_end_fills_no_memory() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || while stream.write_all(&[b'2'; 65536]).is_ok() {});
+        }
+    });
+    let mail = format!("mail: {{ from: gate@example.org, to: [alerts@example.org], transport: \"smtp://127.0.0.1:{port}\" }}\n");
+    let gate = Gate::with(&mail, POLICY);
+    run(&mut gate.say_command("cat /etc/passwd", "")).exits(77);
+    gate.until("the pass that the gate started is over", || of(gate.path(), "snapgate").is_empty());
+    let pass = run(Command::new(SNAPGATE).arg("--config").arg(gate.path().join("config")).args(["watch", "--flush"]));
+    assert!(pass.stderr.contains("memory allocation of"), "{pass:?}");
+    let waiting = ["new", "out"].iter().map(|name| fs::read_dir(gate.spool().join(name)).unwrap().count()).sum::<usize>();
+    assert!(waiting > 0, "the mail is not lost");
 }

@@ -57,9 +57,13 @@ pub(crate) fn give(path: &Path, account: &Account) {
 pub(crate) fn give_to_gates(dir: &Path) {
     let group = is_root().then(|| Group::from_name(GROUP).unwrap().expect("the group is made with the accounts").gid.as_raw());
     let config = dir.join("config");
+    let sessions = dir.join("spool/sessions");
+    if !sessions.exists() {
+        fs::write(&sessions, "").unwrap();
+    }
     let mut paths = vec![(config.clone(), 0o750), (config.join("policies"), 0o750), (config.join("snapgate.yaml"), 0o640)];
     paths.extend(fs::read_dir(config.join("policies")).unwrap().map(|entry| (entry.unwrap().path(), 0o640)));
-    paths.extend([(dir.join("spool"), 0o1730), (dir.join("mail"), 0o1770)]);
+    paths.extend([(dir.join("spool"), 0o1730), (sessions, 0o660), (dir.join("mail"), 0o1770)]);
     for (path, bits) in paths {
         if is_root() {
             chown(&path, Some(0), group).unwrap();

@@ -67,8 +67,13 @@ impl Setup {
     }
 
     /// Somebody whom sshd lets in and no policy knows.
-    pub(crate) fn stranger(mut self, name: &str) -> Self {
+    pub(crate) fn stranger(self, name: &str) -> Self {
         let account = self.logins.len();
+        self.stranger_on(account, name)
+    }
+
+    /// One on the account of that number.
+    pub(crate) fn stranger_on(mut self, account: usize, name: &str) -> Self {
         self.logins.push((name.to_owned(), account));
         self
     }

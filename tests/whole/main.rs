@@ -8,11 +8,13 @@ mod dropbear;
 mod hooks;
 mod identity;
 mod jail;
+mod neighbours;
 mod odd_trees;
 mod push;
 mod refused;
 mod reports;
 mod resume;
+mod sessions;
 mod sshd_config;
 mod store;
 #[path = "../support/mod.rs"]

@@ -1,10 +1,14 @@
 //! The administrator's own commands, before and after a push. They run as the account, outside the jail.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::{Patience, wait_within};
 use crate::decide::outcome::Ended;
@@ -23,6 +27,8 @@ pub struct Setting<'a> {
     pub inprogress: &'a Path,
     /// `SNAPGATE_SNAPSHOT`: the snapshot, once it is published; empty before.
     pub snapshot: Option<&'a Path>,
+    /// How many files it may open, as for whatever else sshd starts.
+    pub open_files: u64,
 }
 
 /// How a hook ended.
@@ -49,12 +55,51 @@ pub fn hook(argv: &[String], setting: Setting<'_>, limit: Duration, log: &File) 
     command.env("SNAPGATE_REPOSITORY", setting.repository).env("SNAPGATE_INPROGRESS", setting.inprogress);
     command.env("SNAPGATE_SNAPSHOT", setting.snapshot.unwrap_or(Path::new("")));
     command.current_dir("/").process_group(0).stdin(Stdio::null()).stdout(output).stderr(errors);
-    let ended = command.spawn().and_then(|mut child| wait_within(&mut child, Patience { limit, idle: None }));
+    // The gate raised it for its own walks.
+    let started = with_soft(&[(Resource::RLIMIT_NOFILE, setting.open_files)], || command.spawn());
+    let ended = started.and_then(|mut child| wait_within(&mut child, Patience { limit, idle: None }, None));
     match ended {
         Ok(Ended::Exit(0)) => HookEnd::Done,
         Ok(Ended::Exit(status)) => HookEnd::Failed(format!("it ended with status {status}")),
         Ok(Ended::Signal(signal)) => HookEnd::Failed(format!("signal {signal} ended it")),
+        Ok(Ended::TooMuch(_)) => HookEnd::Failed("it was ended".to_owned()),
         Ok(Ended::Deadline) => HookEnd::Failed(format!("it was ended after {}", humantime::format_duration(limit))),
         Err(error) => HookEnd::Failed(format!("it did not start: {error}")),
+    }
+}
+
+/// Does something under soft limits, and gives back those from before.
+fn with_soft<T>(wanted: &[(Resource, u64)], start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let mut before = Vec::new();
+    let set = wanted.iter().try_for_each(|(resource, value)| {
+        let (soft, hard) = getrlimit(*resource)?;
+        setrlimit(*resource, (*value).min(hard), hard)?;
+        before.push((*resource, soft, hard));
+        Ok::<_, Errno>(())
+    });
+    let started = set.map_err(io::Error::from).and_then(|()| start());
+    for (resource, soft, hard) in before {
+        // Back to what it was a moment ago, which needs no right.
+        let _ = setrlimit(resource, soft, hard);
+    }
+    started
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_hold_for_what_is_started_and_not_for_the_gate() {
+        let before = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+        let output = with_soft(&[(Resource::RLIMIT_FSIZE, 1 << 20)], || {
+            std::process::Command::new("sh").args(["-c", "ulimit -S -f; ulimit -H -f"]).output()
+        });
+        let said = String::from_utf8(output.unwrap().stdout).unwrap();
+        assert_eq!(said.lines().next(), Some("2048"), "in blocks of 512 bytes");
+        assert_ne!(said.lines().nth(1), Some("2048"), "the hard one stays");
+        assert_eq!(getrlimit(Resource::RLIMIT_FSIZE).unwrap(), before);
+        assert!(with_soft(&[(Resource::RLIMIT_FSIZE, 1 << 20)], || Err::<(), _>(io::Error::other("x"))).is_err());
+        assert_eq!(getrlimit(Resource::RLIMIT_FSIZE).unwrap(), before, "after a failure too");
     }
 }

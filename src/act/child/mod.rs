@@ -4,6 +4,7 @@
 
 mod activity;
 mod hook;
+mod meter;
 mod probe;
 mod rsync;
 mod version;
@@ -23,6 +24,7 @@ use crate::terms::limits::TERM_GRACE;
 
 use activity::Activity;
 pub use hook::{HookEnd, Setting, hook};
+pub use meter::Meter;
 pub use probe::can_have_a_view;
 pub use rsync::{NotStarted, Teller, become_rsync, no_jail, no_view, rsync};
 pub use version::version;
@@ -36,9 +38,9 @@ struct Patience {
     idle: Option<Duration>,
 }
 
-/// Waits for a child that leads its own process group. Where its time is up the group is asked to end, and after
-/// [`TERM_GRACE`] it is made to.
-fn wait_within(child: &mut Child, patience: Patience) -> std::io::Result<Ended> {
+/// Waits for a child that leads its own process group. Where its time is up, or `meter` says that it has brought too much, the
+/// group is asked to end, and after [`TERM_GRACE`] it is made to.
+fn wait_within(child: &mut Child, patience: Patience, mut meter: Option<Meter<'_>>) -> std::io::Result<Ended> {
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
     let (tell, told) = mpsc::channel();
     // The thread only learns that the child ended; reaping it is left to this one, so its number stays its own and
@@ -48,17 +50,29 @@ fn wait_within(child: &mut Child, patience: Patience) -> std::io::Result<Ended> 
     });
     let begun = Instant::now();
     let mut activity = patience.idle.map(|idle| Activity::new(pid, idle));
+    let mut look_at_idle = activity.as_ref().map(Activity::pause);
+    let mut look_at_meter = meter.as_ref().map(|meter| meter.pause(Duration::ZERO));
     let ends_as = loop {
-        let left = patience.limit.saturating_sub(begun.elapsed());
-        let pause = activity.as_ref().map_or(left, |activity| activity.pause().min(left));
-        if told.recv_timeout(pause).is_ok() {
+        let next = [Some(patience.limit), look_at_idle, look_at_meter].into_iter().flatten().min().unwrap_or_default();
+        if told.recv_timeout(next.saturating_sub(begun.elapsed())).is_ok() {
             return Ok(ended(child.wait()?));
         }
-        if begun.elapsed() >= patience.limit {
+        let now = begun.elapsed();
+        if now >= patience.limit {
             break Ended::Deadline;
         }
-        if activity.as_mut().is_some_and(Activity::is_idle) {
-            break Ended::Exit(IDLE);
+        if let Some(activity) = activity.as_mut().filter(|_| look_at_idle.is_some_and(|at| now >= at)) {
+            if activity.is_idle() {
+                break Ended::Exit(IDLE);
+            }
+            look_at_idle = Some(now + activity.pause());
+        }
+        if let Some(meter) = meter.as_mut().filter(|_| look_at_meter.is_some_and(|at| now >= at)) {
+            if let Some(excess) = meter.look(pid, begun) {
+                break Ended::TooMuch(excess);
+            }
+            let now = begun.elapsed();
+            look_at_meter = Some(now + meter.pause(now));
         }
     };
     let _ = killpg(pid, Signal::SIGTERM);

@@ -15,6 +15,7 @@ use crate::terms::limits::VERSION_TIMEOUT;
 /// With what the kernel said, for the administrator.
 pub fn can_have_a_view(program: &Path, account: Option<(u32, u32)>) -> Result<(), String> {
     let cell = Cell {
+        limits: None,
         view: Some(View { binds: cell::system_binds(program) }),
         grants: None,
         supervised: false,
@@ -41,6 +42,6 @@ pub fn can_have_a_view(program: &Path, account: Option<(u32, u32)>) -> Result<()
 }
 
 fn ends(child: &mut Child) -> Result<(), String> {
-    let ended = super::wait_within(child, Patience { limit: VERSION_TIMEOUT, idle: None });
+    let ended = super::wait_within(child, Patience { limit: VERSION_TIMEOUT, idle: None }, None);
     ended.map(drop).map_err(|error| error.to_string())
 }

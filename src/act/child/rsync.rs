@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -12,7 +12,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use nix::unistd::Pid;
 
-use super::{Patience, wait_within};
+use super::{Meter, Patience, wait_within};
 use crate::decide::cell::{Cell, WORD};
 use crate::decide::outcome::Ended;
 use crate::decide::plan::Run;
@@ -35,16 +35,21 @@ pub enum NotStarted {
 }
 
 /// Runs rsync to its end, its standard streams being the client's. `supervise` is given what the calls that are taken from
-/// rsync come in on, before there is one.
+/// rsync come in on, before there is one; `meter` watches what it stores, and is taken once it runs.
 ///
 /// # Errors
 /// When what holds rsync does not hold, or rsync does not start.
-pub fn rsync(run: &Run, lock: File, supervise: impl FnOnce(RawFd, Pid) -> Result<(), String>) -> Result<Ended, NotStarted> {
+pub fn rsync(
+    run: &Run,
+    lock: File,
+    supervise: impl FnOnce(RawFd, Pid) -> Result<(), String>,
+    meter: &mut Option<Meter<'_>>,
+) -> Result<Ended, NotStarted> {
     let mut child = enclosed(run.cell(), Some(&lock), supervise, |_| ())?;
     // From here on the lock is rsync's alone: it is free when the last of its processes is gone, whatever becomes of us.
     drop(lock);
     let patience = Patience { limit: run.deadline(), idle: Some(run.idle()) };
-    wait_within(&mut child, patience).map_err(|error| failed(&error))
+    wait_within(&mut child, patience, meter.take()).map_err(|error| failed(&error))
 }
 
 /// Starts what is in a cell and waits until it runs there.
@@ -65,7 +70,13 @@ pub(super) fn enclosed(
     // A group of its own, so that at the deadline its receiver is reached too.
     command.process_group(0);
     also(&mut command);
-    let mut child = command.spawn().map_err(|error| failed(&error))?;
+    let mut child = command.spawn().map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::OutOfMemory => NotStarted::Because(Reason {
+            remedy: Some("the kernel has no process or memory for it: see what else runs, and `limits:` of the policy".to_owned()),
+            ..broken(&error.to_string())
+        }),
+        _ => failed(&error),
+    })?;
     drop((told, theirs));
     let wait = || {
         if let Some(listener) = listener(&ours).map_err(|error| failed(&error))? {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Patience, wait_within};
 use crate::decide::argv::Version;
 use crate::decide::outcome::Ended;
-use crate::terms::limits::VERSION_TIMEOUT;
+use crate::terms::limits::{MAX_NOTE, VERSION_TIMEOUT};
 use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable;
 
@@ -43,7 +43,7 @@ pub fn version(program: &Path, cache: Option<&Path>) -> Result<Version, Reason> 
         changed: (found.ctime(), found.ctime_nsec()),
         version: (version.0, version.1, version.2),
     };
-    let remembered = cache.and_then(|cache| serde_json::from_slice::<Remembered>(&fs::read(cache).ok()?).ok());
+    let remembered = cache.and_then(remembered);
     if let Some(remembered) = remembered {
         let version = Version(remembered.version.0, remembered.version.1, remembered.version.2);
         if now(&version) == remembered {
@@ -58,13 +58,20 @@ pub fn version(program: &Path, cache: Option<&Path>) -> Result<Version, Reason> 
     Ok(version)
 }
 
+/// The cache's content; one that is too long was not written here, and counts as none.
+fn remembered(cache: &Path) -> Option<Remembered> {
+    let mut bytes = Vec::new();
+    fs::File::open(cache).ok()?.take(MAX_NOTE).read_to_end(&mut bytes).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
 fn ask(program: &Path) -> Result<Version, Reason> {
     let mut command = Command::new(program);
     command.arg("--version").env_clear().process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| broken(program, &error.to_string()))?;
     let output = child.stdout.take();
-    let ended =
-        wait_within(&mut child, Patience { limit: VERSION_TIMEOUT, idle: None }).map_err(|error| broken(program, &error.to_string()))?;
+    let ended = wait_within(&mut child, Patience { limit: VERSION_TIMEOUT, idle: None }, None)
+        .map_err(|error| broken(program, &error.to_string()))?;
     if ended != Ended::Exit(0) {
         return Err(broken(program, "`rsync --version` failed"));
     }
@@ -81,4 +88,20 @@ fn broken(program: &Path, what: &str) -> Reason {
         .hint("the administrator has been told")
         .detail(format!("rsync at `{}`: {what}", printable(program.as_os_str().as_encoded_bytes())))
         .remedy("install rsync, or set `rsync:` in the site file to its path")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_that_is_longer_than_any_that_was_written_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("rsync.json");
+        fs::write(&cache, r#"{"device":1,"inode":2,"size":3,"changed":[4,5],"version":[3,5,0]}"#).unwrap();
+        assert_eq!(remembered(&cache).map(|found| found.version), Some((3, 5, 0)));
+        let padded = format!("{}{}", fs::read_to_string(&cache).unwrap(), " ".repeat(5000));
+        fs::write(&cache, padded.replace("\"version\"", &format!("{}\"version\"", " ".repeat(5000)))).unwrap();
+        assert!(remembered(&cache).is_none());
+    }
 }

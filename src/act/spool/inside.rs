@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
-use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, fstatat, mkdirat, utimensat};
+use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fchmod, fstat, fstatat, mkdirat, utimensat};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{Uid, UnlinkatFlags, fchown, fsync, geteuid, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, geteuid, unlinkat};
 
 use super::SpoolError;
 use crate::terms::limits::MAX_SPOOL_NAME;
@@ -189,6 +189,36 @@ impl Inside {
             fchown(&fd, Some(self.owner), None).map_err(|error| SpoolError::io("give away", &path, error))?;
         } else {
             self.trust(&stat, &path)?;
+        }
+        Ok(File::from(fd))
+    }
+
+    /// Opens the file that every account locks a byte of. Where this process owns the directory it makes it, for whoever may
+    /// write the directory; elsewhere somebody else has to.
+    pub(super) fn shared_file(&self, name: &str) -> Result<File, SpoolError> {
+        let path = self.path.join(name);
+        let fail = |what| move |error| SpoolError::io(what, &path, error);
+        let here = fstat(&self.fd).map_err(fail.clone()("look at"))?;
+        let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let fd = match openat(&self.fd, name, flags, Mode::empty()) {
+            Err(Errno::ENOENT) if here.st_uid == geteuid().as_raw() => {
+                let fd = openat(&self.fd, name, flags | OFlag::O_CREAT, Mode::S_IRUSR | Mode::S_IWUSR).map_err(fail.clone()("make"))?;
+                // With two at it, each does the same.
+                fchown(&fd, None, Some(Gid::from_raw(here.st_gid))).map_err(fail.clone()("give away"))?;
+                let group = Mode::from_bits_truncate(here.st_mode & 0o020) | Mode::from_bits_truncate((here.st_mode & 0o020) << 1);
+                fchmod(&fd, Mode::S_IRUSR | Mode::S_IWUSR | group).map_err(fail.clone()("open up"))?;
+                fd
+            }
+            other => other.map_err(fail.clone()("open"))?,
+        };
+        let stat = fstat(&fd).map_err(fail("look at"))?;
+        let path = self.path.join(name);
+        if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
+            return Err(untrusted(&path, "is not a regular file"));
+        }
+        // Whoever owns it could take it away and put another in its place.
+        if stat.st_uid != here.st_uid {
+            return Err(untrusted(&path, "belongs to somebody else than the spool"));
         }
         Ok(File::from(fd))
     }

@@ -41,6 +41,7 @@ pub fn accounts(dir: &Path) -> Result<Vec<Account>, SpoolError> {
     for name in names {
         match name.parse::<u32>() {
             Ok(uid) if uid.to_string() == name => found.push(Tray::open(&site, Uid::from_raw(uid))),
+            _ if name == super::SESSIONS => {}
             _ => found.push(Err(SpoolError::Untrusted { path: site.path.join(name).display().to_string(), why: "is no account's" })),
         }
     }

@@ -2,7 +2,7 @@
 //! anything, bringing things to the disk, and directories that are numbered.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,16 @@ use super::tree;
 /// an inode's number and no client can know it beforehand, so nothing that a client sends is taken for one.
 pub(super) fn partial_dir(path: &Path) -> io::Result<String> {
     Ok(format!(".~snapgate-{}~", fs::symlink_metadata(path)?.ino()))
+}
+
+/// A file of the gate's own, which is never longer than `limit` unless somebody else wrote it.
+pub(super) fn read_note(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {limit} bytes")));
+    }
+    Ok(bytes)
 }
 
 /// Directories whose names are numbers, in order. Unreadable or missing counts as none.

@@ -11,6 +11,7 @@ mod survey;
 mod transaction;
 mod tree;
 mod untold;
+mod usage;
 
 #[cfg(test)]
 mod tests;

@@ -55,6 +55,10 @@ impl<'a> Staging<'a> {
         Ok(Self { held, partial_dir: partial_dir(&path)?, path })
     }
 
+    pub(super) fn held(&self) -> &Held<'a> {
+        self.held
+    }
+
     /// The directory that rsync is to put unfinished files into.
     #[must_use]
     pub fn partial_dir(&self) -> &str {

@@ -11,10 +11,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::disk::{make_movable, number, numbered, partial_dir, rename_new, sync_file_system};
+use super::disk::{make_movable, number, numbered, partial_dir, read_note, rename_new, sync_file_system};
 use super::publish::Staging;
 use super::{Held, Repository, make_directory, tree, trouble};
-use crate::terms::limits::{MAX_INTERRUPTED, MAX_PART_BASES};
+use crate::terms::limits::{MAX_INTERRUPTED, MAX_NOTE, MAX_PART_BASES};
 use crate::terms::path::SubPath;
 use crate::terms::reason::Reason;
 use crate::terms::shelf::Shelf;
@@ -27,7 +27,7 @@ struct RunMark {
 }
 
 impl Repository {
-    fn interrupted(&self) -> PathBuf {
+    pub(super) fn interrupted(&self) -> PathBuf {
         self.state().join("interrupted")
     }
 
@@ -211,7 +211,7 @@ impl<'a> Held<'a> {
     }
 
     fn is_of_this_boot(&self) -> bool {
-        let mark = fs::read(self.repository.run_mark()).ok().and_then(|bytes| serde_json::from_slice::<RunMark>(&bytes).ok());
+        let mark = read_note(&self.repository.run_mark(), MAX_NOTE).ok().and_then(|bytes| serde_json::from_slice::<RunMark>(&bytes).ok());
         mark.is_some_and(|mark| !mark.boot.is_empty() && mark.boot == boot_id())
     }
 }

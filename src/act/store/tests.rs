@@ -352,3 +352,32 @@ fn somebody_elses_directory_is_no_repository() {
     assert_eq!(Repository::open(&link, uid()).unwrap_err().code, Code::Store);
     assert!(Repository::existing(&root.path().join("missing"), uid()).is_none());
 }
+
+#[test]
+fn notes_of_the_gate_s_own_that_are_too_long_are_no_notes() {
+    let store = store();
+    let state = store.repository.state();
+    let spaces = |length: u64| " ".repeat(usize::try_from(length).unwrap());
+    // A stage of "this boot", and a transaction: each well written but for its length.
+    let held = store.repository.hold().unwrap();
+    let staging = held.stage(&SubPath::default()).unwrap();
+    fs::write(staging.path().join("f"), "x").unwrap();
+    let mark = fs::read_to_string(state.join("run.json")).unwrap();
+    fs::write(state.join("run.json"), mark + &spaces(crate::terms::limits::MAX_NOTE)).unwrap();
+    drop(held);
+    store.recover();
+    assert!(!state.join("interrupted").exists(), "nothing tells that it is of this boot, so it is not kept");
+
+    fs::create_dir_all(state.join("untold")).unwrap();
+    fs::write(state.join("untold/x-0"), spaces(crate::terms::limits::MAX_NOTE + 1)).unwrap();
+    assert_eq!(store.recover(), Vec::<String>::new());
+    assert!(!state.join("untold/x-0").exists());
+
+    let held = store.repository.hold().unwrap();
+    held.open_transaction(at(NOON)).unwrap();
+    drop(held);
+    let open = fs::read_to_string(state.join("transaction.json")).unwrap();
+    fs::write(state.join("transaction.json"), open + &spaces(crate::terms::limits::MAX_TRANSACTION)).unwrap();
+    let reason = store.repository.look(&store.names).unwrap_err();
+    assert!(reason.code == Code::Store && reason.detail.contains("more than"), "{}", reason.detail);
+}

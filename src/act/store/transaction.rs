@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::disk::{make_movable, number, numbered, rename_new, sync_directory, sync_file_system};
+use super::disk::{make_movable, number, numbered, read_note, rename_new, sync_directory, sync_file_system};
 use super::publish::Staging;
 use super::{Held, Repository, make_directory, tree, trouble};
+use crate::terms::limits::MAX_TRANSACTION;
 use crate::terms::reason::{Code, Reason};
 use crate::terms::shelf::{Shelf, Transaction};
 
@@ -26,7 +27,7 @@ impl Repository {
 
     pub(super) fn transaction(&self) -> Result<Option<Transaction>, Reason> {
         let path = self.transaction_file();
-        let bytes = match fs::read(&path) {
+        let bytes = match read_note(&path, MAX_TRANSACTION) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(trouble("reading", &path, &error)),

@@ -114,7 +114,7 @@ fn take_out_of(directory: OwnedFd, wanted: &CStr, keep: bool, depth: usize) -> i
 }
 
 /// Opens a directory whatever its mode, and gives its mode back afterwards.
-fn lent<T>(parent: BorrowedFd<'_>, name: &CStr, look: impl FnOnce(OwnedFd) -> io::Result<T>) -> io::Result<T> {
+pub(super) fn lent<T>(parent: BorrowedFd<'_>, name: &CStr, look: impl FnOnce(OwnedFd) -> io::Result<T>) -> io::Result<T> {
     let mode = stat(parent, name)?.st_mode;
     let looked = open_forcibly(parent, name).and_then(look);
     if mode & 0o700 != 0o700 {
@@ -124,7 +124,7 @@ fn lent<T>(parent: BorrowedFd<'_>, name: &CStr, look: impl FnOnce(OwnedFd) -> io
 }
 
 /// A path's directory, opened, and its last part.
-fn split(path: &Path) -> io::Result<(OwnedFd, CString)> {
+pub(super) fn split(path: &Path) -> io::Result<(OwnedFd, CString)> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };

@@ -5,7 +5,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::disk::read_note;
 use super::{Held, Repository, make_directory};
+use crate::terms::limits::MAX_NOTE;
 use crate::terms::snapshot::SnapshotName;
 
 impl Repository {
@@ -31,8 +33,9 @@ impl Held<'_> {
     pub(super) fn tell_of_untold(&self) -> Vec<String> {
         let entries = fs::read_dir(self.repository.untold()).into_iter().flatten().flatten();
         let left = entries.map(|entry| entry.path()).filter(|path| !is_at_work(path)).filter_map(|path| {
-            let name = fs::read_to_string(&path).ok()?;
+            let name = read_note(&path, MAX_NOTE).ok().and_then(|name| String::from_utf8(name).ok());
             let _ = fs::remove_file(&path);
+            let name = name?;
             let published = !name.is_empty() && self.repository.snapshots().join(&name).is_dir();
             published.then(|| format!("the session that published `{name}` was ended before it had told of it"))
         });

@@ -15,6 +15,7 @@ use crate::terms::snapshot::NamePattern;
 use crate::terms::verb::Verb;
 use crate::terms::zone::ZoneName;
 
+use super::limits::ShareKeys;
 use super::values::{Absolute, AccountName, HookTime, Idle, OptionName, Push};
 use super::{Hooks, Origins, Policy, Report, Site, Source, origins};
 
@@ -53,6 +54,7 @@ pub(super) struct PolicyKeys {
     report: Option<Report>,
     hooks: Option<HookKeys>,
     time_limits: Option<LimitKeys>,
+    limits: Option<ShareKeys>,
     require_mount: Option<bool>,
     options: Option<OptionKeys>,
 }
@@ -75,6 +77,7 @@ impl Table for PolicyKeys {
         "report",
         "hooks",
         "time_limits",
+        "limits",
         "require_mount",
         "options",
     ];
@@ -95,6 +98,7 @@ impl Table for PolicyKeys {
             "report" => self.report = Some(map.next_value::<Text<_>>()?.0),
             "hooks" => self.hooks = Some(map.next_value::<TableOf<_>>()?.0),
             "time_limits" => self.time_limits = Some(map.next_value::<TableOf<_>>()?.0),
+            "limits" => self.limits = Some(map.next_value::<TableOf<_>>()?.0),
             "require_mount" => self.require_mount = Some(map.next_value::<yaml::Truth>()?.0),
             _ => self.options = Some(map.next_value::<TableOf<_>>()?.0),
         }
@@ -291,6 +295,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         },
         idle: limits.idle.map_or(DEFAULT_IDLE, |Idle(time)| time),
         deadline: limits.push.map_or(DEFAULT_PUSH, |Push(time)| time),
+        limits: own.limits.or(usual.limits).unwrap_or_default().limits(),
         require_mount: own.require_mount.or(usual.require_mount).unwrap_or(false),
         allowed_options: own.options.or(usual.options).map(|options| options.allow).unwrap_or_default(),
         origins: Origins { file: file.to_path_buf(), keys: places },

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde::de::MapAccess;
 
-use crate::decide::yaml::{self, Fault, Table, TableOf, Text, Wrong};
+use crate::decide::yaml::{self, Fault, Figure, Table, TableOf, Text, Wrong};
+use crate::terms::limits::DEFAULT_ALL_SESSIONS;
 
+use super::limits::AllSessions;
 use super::read::{Defaults, PolicyKeys, texts};
 use super::values::{Absolute, AbsoluteOrOff, MailAddress, Switch};
 use super::{DEFAULT_SPOOL, DEFAULT_SYSLOG, MailSettings, Origins, Site, Transport, origins};
@@ -70,13 +72,14 @@ struct SiteKeys {
     spool: Option<Absolute>,
     syslog: Option<AbsoluteOrOff>,
     jail: Option<Switch>,
+    sessions: Option<AllSessions>,
     mail: MailKeys,
     defaults: PolicyKeys,
 }
 
 impl Table for SiteKeys {
     const WHAT: &'static str = "the site file";
-    const KEYS: &'static [&'static str] = &["store", "rsync", "spool", "syslog", "jail", "mail", "defaults"];
+    const KEYS: &'static [&'static str] = &["store", "rsync", "spool", "syslog", "jail", "sessions", "mail", "defaults"];
 
     fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
@@ -85,6 +88,7 @@ impl Table for SiteKeys {
             "spool" => self.spool = Some(map.next_value::<Text<_>>()?.0),
             "syslog" => self.syslog = Some(map.next_value::<Text<_>>()?.0),
             "jail" => self.jail = Some(map.next_value::<Text<_>>()?.0),
+            "sessions" => self.sessions = Some(map.next_value::<Figure<_>>()?.0),
             "mail" => self.mail = map.next_value::<TableOf<_>>()?.0,
             _ => self.defaults = map.next_value::<TableOf<_>>()?.0,
         }
@@ -110,6 +114,7 @@ pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
         spool: or(keys.spool, DEFAULT_SPOOL),
         syslog: keys.syslog.map_or_else(|| Some(PathBuf::from(DEFAULT_SYSLOG)), |AbsoluteOrOff(path)| path),
         jail: keys.jail.is_none_or(|Switch(on)| on),
+        sessions: keys.sessions.map_or(DEFAULT_ALL_SESSIONS, |AllSessions(sessions)| sessions),
         mail: keys.mail.settings(),
         origins: Origins { file: file.to_path_buf(), keys: origins::keys(file, text, None) },
         defaults: Defaults { keys: keys.defaults, origins: origins::keys(file, text, Some("defaults")) },

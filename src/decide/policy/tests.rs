@@ -238,3 +238,52 @@ fn a_policy_s_key_replaces_the_default_whole() {
     let escaped = read_policy(Path::new("p"), b"user: \"\\x77eb1\"\n", &"c".parse().unwrap(), &site).unwrap_err();
     assert!(escaped.message.contains("written with escapes"), "{escaped}");
 }
+
+#[test]
+fn limits_are_numbers_and_sizes_and_replace_the_default_ones_whole() {
+    let read = |text| policy(text).unwrap().limits;
+    assert_eq!(read("report: problems\n"), Limits::default());
+    let limits = read("limits: { sessions: 2, memory: 2GiB, processes: \"16\", bytes: 500G, inodes: 1000000 }\n");
+    let expected = Limits { sessions: 2, memory: 2 << 30, processes: 16, bytes: Some(500 << 30), inodes: Some(1_000_000) };
+    assert_eq!(limits, expected);
+    assert_eq!(read("limits: { bytes: 1048576 }\n").bytes, Some(1 << 20), "a number of bytes");
+    refused(
+        "limits",
+        &[
+            "8",
+            "[8]",
+            "{}",
+            "~",
+            "{ session: 8 }",
+            "{ sessions: 8, sessions: 9 }",
+            "{ sessions: 0 }",
+            "{ sessions: -1 }",
+            "{ sessions: 1.5 }",
+            "{ sessions: many }",
+            "{ sessions: 8k }",
+            "{ sessions: true }",
+            "{ sessions: ~ }",
+            "{ memory: 1M }",
+            "{ memory: 2 GiB }",
+            "{ processes: 1 }",
+            "{ bytes: unlimited }",
+            "{ bytes: 500g }",
+            "{ bytes: [500G] }",
+            "{ inodes: 1 }",
+            "{ inodes: 99999999999999999999 }",
+        ],
+    );
+    let fault = policy("user: web1\nlimits:\n  bytes: 500g\n").unwrap_err();
+    assert_eq!((fault.line, fault.column), (3, 10), "{fault}");
+    assert!(fault.to_string().contains("`500g` is not a size like 500G"), "{fault}");
+
+    let usual = site("store: /s\nsessions: 20\ndefaults:\n  limits: { sessions: 3, bytes: 1T }\n").unwrap();
+    assert_eq!(usual.sessions, 20);
+    let read = |text: &str| read_policy(Path::new("/p/web1.yaml"), text.as_bytes(), &"web1".parse().unwrap(), &usual).unwrap().limits;
+    assert_eq!((read("report: problems\n").sessions, read("report: problems\n").bytes), (3, Some(1 << 40)));
+    assert_eq!((read("limits: { sessions: 5 }\n").sessions, read("limits: { sessions: 5 }\n").bytes), (5, None));
+    assert_eq!(site("store: /s\n").unwrap().sessions, 100);
+    for text in ["sessions: 0", "sessions: 100000", "sessions: lots", "sessions: [1]"] {
+        assert!(site(&format!("store: /s\n{text}\n")).is_err(), "{text}");
+    }
+}

@@ -143,6 +143,36 @@ impl<'de, T: Word> Deserialize<'de> for Text<T> {
     }
 }
 
+/// A [`Word`] that may also be written as a whole number.
+#[derive(Debug, Clone)]
+pub struct Figure<T>(pub T);
+
+impl<'de, T: Word> Deserialize<'de> for Figure<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader<T>(PhantomData<T>);
+        impl<'de, T: Word> Visitor<'de> for Reader<T> {
+            type Value = Figure<T>;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(T::WHAT)
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                plain_text(text).and_then(T::read).map(Figure).map_err(|problem| wrong(&problem))
+            }
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
+                self.visit_str(&value.to_string())
+            }
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
+                self.visit_str(&value.to_string())
+            }
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
+                refused(&self, &format!("the number {value}"), "write a whole number")
+            }
+            refuse!(truth nothing list map);
+        }
+        from.deserialize_any(Reader(PhantomData))
+    }
+}
+
 /// A list that is not empty.
 #[derive(Debug, Clone)]
 pub struct List<T>(pub Vec<T>);

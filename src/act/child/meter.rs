@@ -1,0 +1,78 @@
+//! The watch over what a push stores while it runs. When to count is [`Pace`]'s to say; here it is asked, and the clock and
+//! the kernel's counters are read.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::unistd::Pid;
+
+use crate::decide::pace::Pace;
+use crate::terms::usage::{Count, Excess};
+
+/// A push that is counted while it runs.
+pub struct Meter<'a> {
+    pace: Pace,
+    count: &'a mut dyn FnMut() -> Count,
+    /// The most that was seen; a process that ends takes its figure with it.
+    written: Option<u64>,
+}
+
+impl std::fmt::Debug for Meter<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Meter").field("pace", &self.pace).field("written", &self.written).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Meter<'a> {
+    /// One that asks `count` for what stands in the tree.
+    pub fn new(pace: Pace, count: &'a mut dyn FnMut() -> Count) -> Self {
+        Self { pace, count, written: None }
+    }
+
+    /// The time until the next look.
+    pub(super) fn pause(&self, now: Duration) -> Duration {
+        self.pace.pause(now, self.written)
+    }
+
+    /// Looks, and counts where that is due.
+    pub(super) fn look(&mut self, pid: Pid, begun: Instant) -> Option<Excess> {
+        self.written = self.written.max(written(pid));
+        if !self.pace.is_due(begun.elapsed(), self.written) {
+            return None;
+        }
+        let started = Instant::now();
+        let Count { usage, blind } = (self.count)();
+        self.pace.counted(begun.elapsed(), started.elapsed(), self.written, usage, blind)
+    }
+}
+
+/// The bytes that a process and its children have written so far, to whatever it may be (proc(5), `/proc/pid/io`, `wchar`).
+fn written(pid: Pid) -> Option<u64> {
+    let of = |pid: &str| {
+        let io = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+        io.lines().find_map(|line| line.strip_prefix("wchar: ")?.parse::<u64>().ok())
+    };
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    let sum = of(&pid.to_string())?;
+    Some(children.split_whitespace().filter_map(of).fold(sum, u64::saturating_add))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_child_has_written_is_known() {
+        use std::io::Read as _;
+        let script = "i=0; while [ $i -lt 100 ]; do echo 123456789 >/dev/null; i=$((i+1)); done; echo done; read line";
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", script]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdout.take().unwrap().read_exact(&mut [0; 5]).unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        assert_eq!(written(pid), Some(1005));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(written(Pid::from_raw(i32::MAX)), None);
+    }
+}

@@ -1,0 +1,193 @@
+//! `limits:` of a policy and `sessions:` of the site: how much of the server may be used. What no file says has a default with
+//! a name.
+
+use std::fmt;
+
+use serde::de::MapAccess;
+
+use crate::decide::yaml::{Figure, Table, Word, Wrong};
+use crate::terms::limits::{
+    ALL_SESSIONS_LIMIT, BYTES_LIMIT, CHILD_MEMORY, DEFAULT_PROCESSES, DEFAULT_SESSIONS, INODES_LIMIT, MEMORY_LIMIT, PROCESSES_LIMIT,
+    SESSIONS_LIMIT,
+};
+use crate::terms::text::printable;
+use crate::terms::usage::Bytes;
+
+/// How much of the server a client may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// `sessions` Connections at once.
+    pub sessions: u64,
+    /// `memory` Address space of each process of rsync, in bytes.
+    pub memory: u64,
+    /// `processes` Processes of the account besides as many as the whole machine runs when rsync starts.
+    pub processes: u64,
+    /// `bytes` New bytes on the disk in one push or transaction; `None`: as many as there is room for.
+    pub bytes: Option<u64>,
+    /// `inodes` New files and directories in one push or transaction; `None`: as many as there is room for.
+    pub inodes: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { sessions: DEFAULT_SESSIONS, memory: CHILD_MEMORY, processes: DEFAULT_PROCESSES, bytes: None, inodes: None }
+    }
+}
+
+impl fmt::Display for Limits {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} at once, rsync with {} and {} processes, ", counted(self.sessions), Bytes(self.memory), self.processes)?;
+        match (self.bytes, self.inodes) {
+            (None, None) => write!(out, "pushes of any size"),
+            (Some(bytes), None) => write!(out, "at most {} new in a push", Bytes(bytes)),
+            (None, Some(inodes)) => write!(out, "at most {inodes} new files in a push"),
+            (Some(bytes), Some(inodes)) => write!(out, "at most {} and {inodes} files new in a push", Bytes(bytes)),
+        }
+    }
+}
+
+fn counted(sessions: u64) -> String {
+    if sessions == 1 { "1 session".to_owned() } else { format!("{sessions} sessions") }
+}
+
+/// `limits:`, as far as a file says it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ShareKeys {
+    sessions: Option<Sessions>,
+    memory: Option<Memory>,
+    processes: Option<Processes>,
+    bytes: Option<PushBytes>,
+    inodes: Option<Inodes>,
+}
+
+impl Table for ShareKeys {
+    const WHAT: &'static str = "`limits`";
+    const KEYS: &'static [&'static str] = &["sessions", "memory", "processes", "bytes", "inodes"];
+
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "sessions" => self.sessions = Some(map.next_value::<Figure<_>>()?.0),
+            "memory" => self.memory = Some(map.next_value::<Figure<_>>()?.0),
+            "processes" => self.processes = Some(map.next_value::<Figure<_>>()?.0),
+            "bytes" => self.bytes = Some(map.next_value::<Figure<_>>()?.0),
+            _ => self.inodes = Some(map.next_value::<Figure<_>>()?.0),
+        }
+        Ok(())
+    }
+}
+
+impl ShareKeys {
+    pub(super) fn limits(self) -> Limits {
+        let usual = Limits::default();
+        Limits {
+            sessions: self.sessions.map_or(usual.sessions, |Sessions(sessions)| sessions),
+            memory: self.memory.map_or(usual.memory, |Memory(bytes)| bytes),
+            processes: self.processes.map_or(usual.processes, |Processes(processes)| processes),
+            bytes: self.bytes.map(|PushBytes(bytes)| bytes),
+            inodes: self.inodes.map(|Inodes(inodes)| inodes),
+        }
+    }
+}
+
+/// A number or a size, each with its range.
+macro_rules! figure {
+    ($name:ident, $read:ident, $what:literal, $range:ident) => {
+        #[derive(Debug, Clone, Copy)]
+        pub(super) struct $name(pub u64);
+
+        impl Word for $name {
+            const WHAT: &'static str = $what;
+
+            fn read(text: &str) -> Result<Self, Wrong> {
+                $read(text, $what, &$range).map(Self)
+            }
+        }
+    };
+}
+
+figure!(Sessions, number, "a whole number like 8", SESSIONS_LIMIT);
+figure!(AllSessions, number, "a whole number like 100", ALL_SESSIONS_LIMIT);
+figure!(Processes, number, "a whole number like 64", PROCESSES_LIMIT);
+figure!(Inodes, number, "a whole number like 1000000", INODES_LIMIT);
+figure!(Memory, size, "a size like 2GiB", MEMORY_LIMIT);
+figure!(PushBytes, size, "a size like 500G", BYTES_LIMIT);
+
+type Range = std::ops::RangeInclusive<u64>;
+
+fn number(text: &str, what: &str, range: &Range) -> Result<u64, Wrong> {
+    let number = whole(text).ok_or_else(|| no(text, what))?;
+    let (least, most) = (range.start(), range.end());
+    if range.contains(&number) { Ok(number) } else { Err(Wrong::new(out_of_range(text), format!("use {least} to {most}"))) }
+}
+
+/// Sizes are spelled as rsync spells them: `G` and `GiB` are 1024 to the third, `GB` is 1000 to the third (rsync(1), `--max-size`).
+fn size(text: &str, what: &str, range: &Range) -> Result<u64, Wrong> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (figure, unit) = text.split_at_checked(digits).unwrap_or((text, ""));
+    let unit = match unit {
+        "" => Some(1_u64),
+        unit => ["K", "M", "G", "T", "P"].iter().zip(1_u32..).find_map(|(letter, power)| match unit.strip_prefix(letter)? {
+            "" | "iB" => 1024_u64.checked_pow(power),
+            "B" => 1000_u64.checked_pow(power),
+            _ => None,
+        }),
+    };
+    let (Some(figure), Some(unit)) = (whole(figure), unit) else { return Err(no(text, what)) };
+    let (least, most) = (Bytes(*range.start()), Bytes(*range.end()));
+    match figure.checked_mul(unit).filter(|bytes| range.contains(bytes)) {
+        Some(bytes) => Ok(bytes),
+        None => Err(Wrong::new(out_of_range(text), format!("use {least} to {most}"))),
+    }
+}
+
+/// Digits alone, and no leading zero that somebody could take for octal.
+fn whole(text: &str) -> Option<u64> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    if plain { text.parse().ok() } else { None }
+}
+
+fn no(text: &str, what: &str) -> Wrong {
+    Wrong::new(format!("`{}` is not {what}", printable(text.as_bytes())), format!("write {what}"))
+}
+
+fn out_of_range(text: &str) -> String {
+    format!("`{}` is out of range", printable(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_rsync_reads_them_and_nothing_is_guessed() {
+        let read = |text| PushBytes::read(text).map(|PushBytes(bytes)| bytes);
+        for (text, bytes) in [
+            ("500G", 500 << 30),
+            ("2GiB", 2 << 30),
+            ("2GB", 2_000_000_000),
+            ("1048576", 1 << 20),
+            ("1024K", 1 << 20),
+            ("3T", 3 << 40),
+            ("1PB", 1_000_000_000_000_000),
+        ] {
+            assert_eq!(read(text).unwrap(), bytes, "{text}");
+        }
+        for text in
+            ["", "G", "5 G", "5g", "5Gb", "1.5G", "-5G", "+5G", "05G", "5GG", "5GiBB", "0x10", "1e9", "five", "99999999999999999999G", "1E"]
+        {
+            assert!(read(text).is_err(), "{text}");
+        }
+        for text in ["0", "1", "10K", "2000000000T", "5000P"] {
+            assert!(read(text).unwrap_err().message.contains("out of range"), "{text}");
+        }
+        assert!(Memory::read("127M").is_err() && Memory::read("128M").is_ok());
+        assert!(Sessions::read("0").is_err() && Sessions::read("1").is_ok() && Sessions::read("1001").is_err());
+    }
+
+    #[test]
+    fn limits_are_shown_in_words() {
+        assert_eq!(Limits::default().to_string(), "8 sessions at once, rsync with 8 GiB and 64 processes, pushes of any size");
+        let some = Limits { bytes: Some(500 << 30), inodes: Some(1000), sessions: 1, ..Limits::default() };
+        assert_eq!(some.to_string(), "1 session at once, rsync with 8 GiB and 64 processes, at most 500 GiB and 1000 files new in a push");
+    }
+}
