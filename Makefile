@@ -9,7 +9,7 @@ PACKAGES_FOR_ROOT = dropbear-bin strace util-linux mount e2fsprogs
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
-.PHONY: build build-needs demo test test-needs bench check fmt install clean-accounts
+.PHONY: build build-needs demo test hostile test-needs bench check fmt install clean-accounts
 
 build: build-needs
 	$(CARGO) build --release --locked
@@ -32,6 +32,10 @@ demo: build-needs
 # it computes: more tests at once than there are processors.
 test: build-needs test-needs
 	$(CARGO) test --locked --no-fail-fast -- --test-threads $${TEST_THREADS:-4}
+
+# Every attack on history in a table, how it is expected to end and how it ended; then thousands of changed sessions.
+hostile: build-needs test-needs
+	HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-5000} $(CARGO) test --locked --no-fail-fast --test hostile -- --nocapture --test-threads $${TEST_THREADS:-4}
 
 # Root installs all of it. An ordinary user cannot, and is asked only for what the tests that will run need.
 test-needs:

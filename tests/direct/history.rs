@@ -2,103 +2,21 @@
 //! owner, times, extended attributes, ACLs, targets of links and inodes are written down after each push and compared after
 //! every later one.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use ring::digest::{SHA256, digest};
-
+use crate::facts::{History, Reads};
 use crate::support::{Gate, Ran, can_trace, is_root, must, run, skip};
 
-/// Everything that can be known of a tree, by path.
-type Facts = BTreeMap<PathBuf, String>;
-
-/// What a reader may change: reading a file for a checksum or a delta moves its time of access, on any file system that
-/// keeps one. That is compared only where the push had nothing to read.
-#[derive(Clone, Copy, PartialEq)]
-enum Reads {
-    Nothing,
-    Files,
-}
-
-fn facts(root: &Path) -> Facts {
-    fn walk(root: &Path, path: &Path, found: &mut Facts) {
-        let meta = fs::symlink_metadata(path).unwrap();
-        let accessed = if meta.is_file() { format!("{}.{:09}", meta.atime(), meta.atime_nsec()) } else { String::new() };
-        let content = match () {
-            () if meta.is_symlink() => format!("-> {}", fs::read_link(path).unwrap().display()),
-            () if meta.is_file() => digest(&SHA256, &without_a_trace(path)).as_ref().escape_ascii().to_string(),
-            () => String::new(),
-        };
-        let line = format!(
-            "{content} {:o} {}:{} {} {}.{:09} {}|{accessed}",
-            meta.mode(),
-            meta.uid(),
-            meta.gid(),
-            if meta.is_dir() { 0 } else { meta.size() },
-            meta.mtime(),
-            meta.mtime_nsec(),
-            meta.ino()
-        );
-        found.insert(path.strip_prefix(root).unwrap().to_owned(), line);
-        if meta.is_dir() {
-            for entry in fs::read_dir(path).unwrap() {
-                walk(root, &entry.unwrap().path(), found);
-            }
-        }
-    }
-    let mut found = Facts::new();
-    walk(root, root, &mut found);
-    // Both tools print in the order of the directory, which stays while nothing changes.
-    let attributes = must(Command::new("getfattr").args(["-R", "-h", "-d", "-m", "-", "--absolute-names"]).arg(root));
-    let lists = must(Command::new("getfacl").args(["-R", "-P", "-p", "-n"]).arg(root));
-    found.insert(PathBuf::from("(attributes)"), attributes);
-    found.insert(PathBuf::from("(access lists)"), lists);
-    found
-}
-
-/// Reads a file and leaves its time of access alone.
-fn without_a_trace(path: &Path) -> Vec<u8> {
-    use std::io::Read as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut bytes = Vec::new();
-    let mut file = fs::OpenOptions::new().read(true).custom_flags(nix::libc::O_NOATIME).open(path).unwrap();
-    file.read_to_end(&mut bytes).unwrap();
-    bytes
-}
-
-/// Every snapshot as it was when it was new.
-#[derive(Default)]
-struct History {
-    known: BTreeMap<String, Facts>,
-}
-
-impl History {
-    /// Compares every known snapshot, and writes down the new ones.
-    #[track_caller]
-    fn check(&mut self, gate: &Gate, what: &str, reads: Reads) {
-        for (name, old) in &mut self.known {
-            let now = facts(&gate.inside("snapshots").join(name));
-            let keep = |line: &str| match reads {
-                Reads::Nothing => line.to_owned(),
-                Reads::Files => line.split('|').next().unwrap().to_owned(),
-            };
-            for (path, line) in &now {
-                let before = old.get(path).map(|line| keep(line));
-                assert_eq!(Some(keep(line)), before, "after {what}, `{}` in {name} is another one", path.display());
-            }
-            assert_eq!(now.len(), old.len(), "after {what}, something is gone from {name}");
-            *old = now;
-        }
-        for name in gate.snapshots() {
-            let root = gate.inside("snapshots").join(&name);
-            self.known.entry(name).or_insert_with(|| facts(&root));
-        }
-        let newest = gate.inside("current").canonicalize().unwrap();
-        assert_eq!(newest, gate.newest().canonicalize().unwrap());
-    }
+/// Compares every known snapshot, and writes down the new ones.
+#[track_caller]
+fn check(history: &mut History, gate: &Gate, what: &str, reads: Reads) {
+    let changes = history.changes(gate, reads);
+    assert!(changes.is_empty(), "after {what}: {changes:#?}");
+    let newest = gate.inside("current").canonicalize().unwrap();
+    assert_eq!(newest, gate.newest().canonicalize().unwrap());
 }
 
 fn write(path: &Path, text: &str) {
@@ -244,10 +162,10 @@ fn no_push_changes_an_older_snapshot() {
     let mut history = History::default();
     gate.push(&source, &["-X", "-H"]).exits(0);
     for attack in &ATTACKS {
-        history.check(&gate, "the last push", attack.reads);
+        check(&mut history, &gate, "the last push", attack.reads);
         (attack.change)(&source);
         push(&gate, &source, attack);
-        history.check(&gate, attack.name, attack.reads);
+        check(&mut history, &gate, attack.name, attack.reads);
         arrived(&gate, &source, attack);
         let linked = fs::symlink_metadata(gate.newest().join("kept")).unwrap();
         let unchanged = !["-H with a change to both names", "-X", "-A", "the names of the repository's own"].contains(&attack.name);
@@ -263,17 +181,17 @@ fn no_push_of_a_transaction_changes_an_older_snapshot() {
     make_source(&source);
     let mut history = History::default();
     gate.push(&source, &["-X", "-H"]).exits(0);
-    history.check(&gate, "the first push", Reads::Nothing);
+    check(&mut history, &gate, "the first push", Reads::Nothing);
     gate.say("prepare").exits(0);
     for attack in &ATTACKS {
         // Twice: a part that was linked from the snapshot, and one that was linked from that part.
         push(&gate, &source, attack);
         (attack.change)(&source);
         push(&gate, &source, attack);
-        history.check(&gate, attack.name, Reads::Files);
+        check(&mut history, &gate, attack.name, Reads::Files);
     }
     gate.say("complete").exits(0);
-    history.check(&gate, "complete", Reads::Files);
+    check(&mut history, &gate, "complete", Reads::Files);
     assert_eq!(gate.snapshots().len(), 2);
     assert_eq!(fs::read_to_string(gate.newest().join("inplace")).unwrap(), "overwritten\n");
 }
@@ -288,7 +206,7 @@ fn no_push_that_was_cut_off_and_begun_again_changes_an_older_snapshot() {
     make_source(&source);
     let mut history = History::default();
     gate.push(&source, &["-X", "-H"]).exits(0);
-    history.check(&gate, "the first push", Reads::Nothing);
+    check(&mut history, &gate, "the first push", Reads::Nothing);
     let cut = "strace -qq -o /dev/null -e trace=renameat2 -e inject=renameat2:signal=SIGKILL:when=1";
     for attack in &ATTACKS {
         // `inprogress/` is left full of links into the newest snapshot, killed just before it would be published.
@@ -297,7 +215,7 @@ fn no_push_that_was_cut_off_and_begun_again_changes_an_older_snapshot() {
         assert!(gate.inside("inprogress/kept").exists(), "the push was not cut off");
         (attack.change)(&source);
         push(&gate, &source, attack);
-        history.check(&gate, attack.name, Reads::Files);
+        check(&mut history, &gate, attack.name, Reads::Files);
         arrived(&gate, &source, attack);
     }
 }
@@ -310,7 +228,7 @@ fn a_planted_link_never_leads_a_push_into_history() {
     gate.push(&planted, &[]).exits(0);
     let victim = gate.snapshots()[0].clone();
     let mut history = History::default();
-    history.check(&gate, "the first push", Reads::Nothing);
+    check(&mut history, &gate, "the first push", Reads::Nothing);
     for target in [
         format!("../snapshots/{victim}"),
         format!("../../snapshots/{victim}"),
@@ -338,21 +256,21 @@ fn a_planted_link_never_leads_a_push_into_history() {
     gate.push(&planted, &[]).exits(0);
     for to in ["backup:d/", "backup:d", "backup:e/f/"] {
         aim(to, &[]).exits(0);
-        history.check(&gate, to, Reads::Files);
+        check(&mut history, &gate, to, Reads::Files);
     }
     for keep in [&[][..], &["-K"], &["--inplace"], &["--delete", "--force"]] {
         gate.say("prepare").exits(0);
         gate.push(&planted, &[]).exits(0);
         let ran = aim("backup:d/", keep);
-        history.check(&gate, "a part behind a link", Reads::Files);
+        check(&mut history, &gate, "a part behind a link", Reads::Files);
         gate.say("complete").exits(0);
-        history.check(&gate, "complete", Reads::Files);
+        check(&mut history, &gate, "complete", Reads::Files);
         let kept = gate.newest().join("d");
         assert!(ran.status != 0 || fs::symlink_metadata(&kept).unwrap().is_dir(), "the push to `d/` is lost: {ran:?}");
     }
     for name in ["current", ".snapgate", "snapshots", "inprogress"] {
         aim(&format!("backup:{name}/"), &[]).exits(0);
-        history.check(&gate, name, Reads::Files);
+        check(&mut history, &gate, name, Reads::Files);
         assert!(gate.newest().join(name).join("new").exists());
     }
     assert!(gate.ledger().len() > 10, "the ledger is whole");

@@ -4,6 +4,8 @@
 
 mod crash;
 mod current;
+#[path = "../support/history.rs"]
+mod facts;
 mod history;
 mod jail;
 mod limits;
