@@ -180,10 +180,10 @@ impl PushPlan {
         self.push.trusts_size()
     }
 
-    /// What was accepted and not passed on, for the run's log.
+    /// What was accepted and not passed on, and what only the policy let in, for the run's log.
     #[must_use]
-    pub fn notes(&self) -> &[String] {
-        self.push.notes()
+    pub fn notes(&self) -> Vec<String> {
+        [self.push.notes(), &self.push.widened()].concat()
     }
 
     /// What the administrator should know of although it is allowed.
