@@ -79,6 +79,12 @@ impl Push {
         widened.map(|Used { row, spelled }| format!("`{spelled}` was passed on because the policy allows it: {}", row.why)).collect()
     }
 
+    /// Whether the client says what its rsync can do, as every rsync since 3.0 does (protocol 30).
+    #[must_use]
+    pub fn tells_capabilities(&self) -> bool {
+        self.capabilities.is_some()
+    }
+
     /// Whether files of the same size count as the same file.
     #[must_use]
     pub fn trusts_size(&self) -> bool {
@@ -229,6 +235,9 @@ impl Push {
                 // `I` would let the sender have files written in place that snapshots share.
                 self.capabilities = Some(capabilities.replace('I', ""));
             }
+            // Twice, it looks in the directories that files are linked from, too. The client asks for that only where it names
+            // such a directory itself; here the gate does, and the one that the push lands in is empty.
+            (Some('y'), None) => self.letters.push_str("yy"),
             (Some(letter), None) => {
                 let count = found.count.min(found.row.repeats);
                 if found.count > count && found.row.repeats > 1 {

@@ -48,7 +48,7 @@ pub(super) static ROWS: &[Row] = &[
     letter('m', &["--prune-empty-dirs"], "which directories are made"),
     letter('O', &["--omit-dir-times"], "which times are stored"),
     letter('J', &["--omit-link-times"], "which times are stored"),
-    letter('y', &["--fuzzy"], "where a similar file is looked for").up_to(2),
+    letter('y', &["--fuzzy"], "a similar file is looked for, in the newest snapshot too").up_to(2),
     letter('W', &["--whole-file"], "how content travels"),
     letter('H', &["--hard-links"], "hard links among the files of this push").up_to(2),
     letter('o', &["--owner"], "the client may not choose owners here").rule(NeedsWordAsRoot).instead(OWNER_INSTEAD),

@@ -33,7 +33,7 @@ fn options_are_printed_in_one_order_and_without_the_in_place_capability() {
     assert_eq!(printed("-g -l -o -p -D -r -t -z --delete-before"), "-logDtprz --delete-before");
     assert_eq!(printed("-e31.14iLsfI"), "-e31.14iLsf");
     assert_eq!(printed("-rr -ll -HHH -xx"), "-lHHrxx");
-    assert_eq!(printed("--relative --recursive --fuzzy --links"), "-lyrR");
+    assert_eq!(printed("--relative --recursive --fuzzy --links"), "-lyyrR");
     assert_eq!(printed(""), "");
 }
 
