@@ -249,7 +249,9 @@ pub(super) static ROWS: &[Row] = &[
         .cause(Differs)
         .takes(Either(Charset(CHARSETS)))
         .side(Both),
-    refuse(&["--fake-super"], "how owners are kept on the server is not the client's choice", NO_M).cause(Differs).side(Process),
+    refuse(&["--fake-super"], "owners would be kept in extended attributes, which is the server's choice", NO_M)
+        .cause(Differs)
+        .side(Process),
     // What costs the server more than it gives the client.
     refuse(&["--preallocate"], "it reserves as much of the disk as the client claims", LEAVE_OUT).cause(Costs),
     refuse(&["--max-alloc"], "the server has its own limit of memory", "leave it out, or unset RSYNC_MAX_ALLOC")
