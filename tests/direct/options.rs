@@ -14,7 +14,7 @@ use snapgate::decide::options::{Row, Rule, Value, by_letter, by_long, rows};
 use snapgate::terms::record::{Outcome, Record};
 
 use self::cases::{CASES, Case, DIRECT, End};
-use crate::support::{Gate, POLICY, Ran, is_root, must};
+use crate::support::{Gate, POLICY, Ran, is_root, must, run};
 
 /// A gate with a source of everything, and what came of a push.
 pub(super) struct Seen {
@@ -59,7 +59,8 @@ impl Seen {
         words.extend(&self.words);
         words.extend(more);
         words.extend([from.as_str(), "backup:"]);
-        self.gate.rsync(&words)
+        // A client that writes a batch writes it where it stands.
+        run(self.gate.rsync_command(&words, "").current_dir(self.gate.path()))
     }
 
     /// A path in the newest snapshot.
