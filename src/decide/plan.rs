@@ -321,3 +321,6 @@ mod tests {
         assert_eq!(refused.hint.unwrap(), "try again after 2026-11-22 00:00:00 UTC");
     }
 }
+
+#[cfg(test)]
+mod basis_tests;
