@@ -9,17 +9,28 @@ PACKAGES_FOR_ROOT = dropbear-bin strace util-linux mount e2fsprogs
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
-.PHONY: build demo test test-needs bench check fmt install clean-accounts
+.PHONY: build build-needs demo test test-needs bench check fmt install clean-accounts
 
-build:
+build: build-needs
 	$(CARGO) build --release --locked
 
-demo:
+# A linker, and the library that filters system calls; its archive is linked in where there is one.
+build-needs:
+	@if ! echo 'int main(void) { return 0; }' | cc -x c -o /dev/null - -lseccomp 2>/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "the build needs libseccomp: installing (apt-get): libseccomp-dev gcc libc6-dev"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libseccomp-dev gcc libc6-dev >/dev/null; \
+		else \
+			echo "the build needs libseccomp and a C linker: install them as root, for example: apt-get install libseccomp-dev gcc"; exit 1; \
+		fi; \
+	fi
+
+demo: build-needs
 	@packaging/demo
 
 # Tests that need root, or a tool that is missing, say `skipped:` and why. The suite waits more than
 # it computes: more tests at once than there are processors.
-test: test-needs
+test: build-needs test-needs
 	$(CARGO) test --locked --no-fail-fast -- --test-threads $${TEST_THREADS:-4}
 
 # Root installs all of it. An ordinary user cannot, and is asked only for what the tests that will run need.
@@ -42,7 +53,7 @@ test-needs:
 		{ (cd target/dma && apt-get download -qq dma 2>/dev/null && dpkg -x dma_*.deb .); } || echo "no dma to be had: its test is skipped"; \
 	fi
 
-bench:
+bench: build-needs
 	$(CARGO) bench --locked
 
 check:

@@ -1,9 +1,12 @@
-//! Links the unwinder's few functions into the program instead of loading `libgcc_s.so` at every start.
+//! Links two libraries into the program instead of loading them at every start: each would be mapped and set up for every
+//! connection.
 //!
-//! The release build aborts on a panic, so nothing ever unwinds, and yet the loader would map and set up that library for
-//! each connection: about a fifth of the gate's own processor time up to there.
+//! The unwinder (`libgcc_s.so`): the release build aborts on a panic, so nothing ever unwinds, and yet it would cost about a
+//! fifth of the gate's own processor time. And libseccomp, which only the process needs that becomes rsync; where there is no
+//! archive of it, the shared one is taken.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
@@ -13,7 +16,17 @@ fn main() -> io::Result<()> {
         // The linker takes a text file for a library: a list of what to link in its place (ld(1), "implicit linker scripts").
         let directory = variable("OUT_DIR");
         fs::write(Path::new(&directory).join("libgcc_s.so"), "INPUT(-lgcc_eh -lgcc)\n")?;
+        if let Some(archive) = archive("libseccomp.a") {
+            fs::write(Path::new(&directory).join("libseccomp.so"), format!("INPUT({})\n", archive.display()))?;
+        }
         println!("cargo:rustc-link-search=native={directory}");
     }
     Ok(())
+}
+
+/// Where the compiler that links finds an archive; it prints the bare name where it finds none.
+fn archive(name: &str) -> Option<PathBuf> {
+    let output = Command::new("cc").arg(format!("-print-file-name={name}")).output().ok()?;
+    let path = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim_end());
+    path.is_absolute().then_some(path)
 }

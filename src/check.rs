@@ -46,10 +46,10 @@ impl CheckReport {
     }
 }
 
-/// Checks the site file, every policy, and what they name on this machine. `jail` tells which parts of the jail are active,
-/// the one without which it does not hold first.
+/// Checks the site file, every policy, and what they name on this machine. `jail` tells which parts of the jail are active
+/// for such accounts, the one without which it does not hold first.
 #[must_use]
-pub fn run(dir: &Path, jail: impl FnOnce() -> Vec<(bool, &'static str)>) -> CheckReport {
+pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[&str]) -> Vec<(bool, String)>) -> CheckReport {
     let mut report = CheckReport::default();
     let site = match config::load_site(dir) {
         Ok(site) => site,
@@ -78,7 +78,8 @@ pub fn run(dir: &Path, jail: impl FnOnce() -> Vec<(bool, &'static str)>) -> Chec
     }
     lint::together(&policies).iter().chain(&time_zones(&policies)).for_each(|finding| report.add(finding));
     report.policies = policies.len();
-    for (number, (enforced, what)) in jail().into_iter().enumerate() {
+    let accounts: Vec<_> = policies.iter().map(|policy| policy.user.as_str()).collect();
+    for (number, (enforced, what)) in jail(&site, &accounts).into_iter().enumerate() {
         let line = format!("jail, {what}: {}", if enforced { "enforced" } else { "NOT enforced" });
         if !enforced && number == 0 && site.jail {
             let help = "no push can run: boot a kernel with Landlock (5.19 or later), or write `jail: off` and know what that means";

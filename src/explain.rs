@@ -8,6 +8,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 
 use crate::act::store::{Repository, mounted};
 use crate::act::{child, config, intake, zones};
+use crate::decide::cell::{Cell, Kind};
 use crate::decide::command::{self, Command, Push};
 use crate::decide::plan::{self, Places};
 use crate::decide::policy::{Policy, Site};
@@ -156,30 +157,47 @@ fn describe_push(text: &mut String, question: &Question, site: &Site, policy: &P
         program: site.rsync.clone(),
         version,
         stage: repository.inprogress(),
+        since: None,
         bases: repository.bases(plan.place(), &shelf, plan.trusts_size()),
         partial_dir: ".~snapgate-N~".to_owned(),
         log: repository.log("ID"),
-        jailed: site.jail,
+        confinement: plan.confinement(site.jail, request.account.is_root()),
     });
-    let _ = writeln!(text, "would run, in {}:", run.directory().display());
-    let _ = writeln!(text, "  {}", printable(run.program().as_os_str().as_encoded_bytes()));
-    for word in run.argv() {
+    let _ = writeln!(text, "would run, in {}:", run.cell().directory.display());
+    let _ = writeln!(text, "  {}", printable(run.cell().program.as_os_str().as_encoded_bytes()));
+    for word in &run.cell().argv {
         let _ = writeln!(text, "    {}", printable(word.as_encoded_bytes()));
     }
-    if site.jail {
-        let _ = writeln!(text, "in a jail that opens:");
-        for grant in run.grants() {
-            let _ = writeln!(text, "  {}  ({})", grant.path.display(), grant.access.as_str());
-        }
-    } else {
-        let _ = writeln!(text, "without a jail, since the site file says `jail: off`");
-    }
+    describe_cell(text, run.cell());
     let _ = match (plan.is_dry(), plan.joins()) {
         (true, _) => writeln!(text, "and publish nothing: it is a dry run"),
         (false, true) => writeln!(text, "and wait for `complete`, to be published as {}", plan.name()),
         (false, false) => writeln!(text, "and publish it as {}", plan.name()),
     };
     0
+}
+
+/// Adds what holds rsync.
+fn describe_cell(text: &mut String, cell: &Cell) {
+    if let Some(view) = &cell.view {
+        let _ = writeln!(text, "seeing nothing but:");
+        for bind in &view.binds {
+            let (from, to) = (bind.from.display(), bind.to.display());
+            let shown = if bind.kind == Kind::Hidden { String::new() } else { format!(" shows {from}") };
+            let _ = writeln!(text, "  {to}{shown}  ({})", bind.kind.as_str());
+        }
+    }
+    match &cell.grants {
+        Some(grants) => {
+            let _ = writeln!(text, "in a jail that opens:");
+            for grant in grants {
+                let _ = writeln!(text, "  {}  ({})", grant.path.display(), grant.access.as_str());
+            }
+        }
+        None => {
+            let _ = writeln!(text, "without a jail, since the site file says `jail: off`");
+        }
+    }
 }
 
 fn imagine(question: &Question, policy: &Policy, zone: &Zone) -> Result<Request, String> {

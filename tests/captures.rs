@@ -11,6 +11,7 @@ use std::time::Duration;
 use snapgate::decide::argv::{Setup, Version, for_push};
 use snapgate::decide::command::{Command, parse};
 use snapgate::decide::options::Choice;
+use snapgate::decide::plan::Confinement;
 use snapgate::terms::reason::Reason;
 use snapgate::terms::request::Said;
 
@@ -51,7 +52,7 @@ fn bytes(capture: &Capture) -> Vec<u8> {
 fn verdict(capture: &Capture) -> String {
     let setup = Setup {
         version: Version(3, 5, 0),
-        jailed: true,
+        confinement: Confinement::View,
         root: PathBuf::from("/r"),
         idle: Duration::from_secs(600),
         link_dests: vec![PathBuf::from("/r/b")],

@@ -307,12 +307,13 @@ fn check_finds_what_is_wrong_on_the_disk_and_nothing_on_a_clean_one() {
     };
     let settings = Settings::new(&site(""));
     settings.policy("a", &format!("user: {account}\nhooks: {{ prepare: [{}] }}\n", here("hook")));
-    let run = || snapgate::check::run(settings.path(), || vec![(true, "the required rights"), (false, "TCP")]);
+    let run =
+        || snapgate::check::run(settings.path(), |_: &_, _: &_| vec![(true, "the required rights".to_owned()), (false, "TCP".to_owned())]);
     let report = run();
     assert!(report.is_clean(), "{report:?}");
     assert_eq!(report.notes, ["jail, the required rights: enforced", "jail, TCP: NOT enforced"]);
     assert_eq!(report.summary(), "1 policy, nothing wrong");
-    let unheld = snapgate::check::run(settings.path(), || vec![(false, "the required rights")]);
+    let unheld = snapgate::check::run(settings.path(), |_, _| vec![(false, "the required rights".to_owned())]);
     assert!(unheld.problems.concat().contains("no push can run"), "{unheld:?}");
 
     let finds = |words: &str| {

@@ -63,6 +63,13 @@ pub fn look(path: &Path) -> Option<Look> {
     Some(Look { kind, owner: metadata.uid(), mode: metadata.mode() & 0o7777 })
 }
 
+/// The numbers of an account and its group.
+#[must_use]
+pub fn ids_of(account: &str) -> Option<(u32, u32)> {
+    let user = User::from_name(account).ok().flatten()?;
+    Some((user.uid.as_raw(), user.gid.as_raw()))
+}
+
 /// The number of an account; `None` when the user database does not know it.
 #[must_use]
 pub fn uid_of(account: &str) -> Option<u32> {

@@ -11,7 +11,7 @@ use landlock::{
     RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
 };
 
-use crate::decide::plan::{Access, Grant};
+use crate::decide::cell::{Access, Grant};
 use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable;
 

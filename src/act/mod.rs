@@ -3,6 +3,7 @@
 pub mod child;
 pub mod config;
 pub mod detach;
+pub mod filter;
 pub mod inspect;
 pub mod intake;
 pub mod jail;
@@ -14,4 +15,5 @@ pub mod runlog;
 pub mod spool;
 pub mod store;
 pub mod syslog;
+pub mod view;
 pub mod zones;

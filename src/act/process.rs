@@ -3,6 +3,7 @@
 use std::fs;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 
 use crate::terms::limits::{CHILD_FILES, CHILD_MEMORY};
@@ -36,4 +37,12 @@ fn lower(resource: Resource, to: u64) {
     let hard = getrlimit(resource).map_or(to, |(_, hard)| hard.min(to));
     // Lowering a limit needs no right, so this cannot fail for a limit that exists.
     let _ = setrlimit(resource, hard, hard);
+}
+
+/// Ends this process politely when the one that started it is gone, and whatever it becomes (`PR_SET_PDEATHSIG`, prctl(2)).
+///
+/// # Errors
+/// When the kernel does not do that.
+pub fn end_with_parent() -> Result<(), String> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).map_err(|error| error.to_string())
 }

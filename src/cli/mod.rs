@@ -10,12 +10,14 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::act::{config, detach, jail, process};
+use crate::act::{child, config, detach, inspect, jail, process};
+use crate::decide::cell;
+use crate::decide::policy::Site;
 use crate::explain::{NoAnswer, Question};
 use crate::serve::Answer;
 use crate::terms::client::ClientName;
 use crate::terms::reason::exit;
-use crate::{check, explain, list, serve, watch};
+use crate::{check, enclose, explain, list, serve, watch};
 
 use args::{Arguments, DEFAULT_CONFIG, Order};
 
@@ -23,6 +25,12 @@ use args::{Arguments, DEFAULT_CONFIG, Order};
 #[must_use]
 pub fn run() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
+    if let [_, word, rest @ ..] = words.as_slice()
+        && word == cell::WORD
+    {
+        enclose::enclose(rest);
+        return ExitCode::from(exit::INTERNAL);
+    }
     // Every connection pays for its start, and building clap's parser would be the larger part of it.
     if let Some((directory, client)) = serve_order(words.get(1..).unwrap_or_default()) {
         return show(serve::serve(&directory, client));
@@ -89,9 +97,22 @@ fn watch(directory: &Path, flush: bool, detached: bool) -> ExitCode {
 }
 
 fn check(directory: &Path) -> ExitCode {
-    let report = check::run(directory, jail::describe);
+    let report = check::run(directory, enforced);
     let lines: Vec<_> = report.problems.iter().chain(&report.notes).chain([&report.summary()]).map(|line| format!("{line}\n")).collect();
     said(Ok((lines.concat(), u8::from(!report.is_clean()))))
+}
+
+/// What holds rsync on this machine. Namespaces are given by account; root asks for one of the clients' accounts.
+fn enforced(site: &Site, accounts: &[&str]) -> Vec<(bool, String)> {
+    let mut parts: Vec<_> = jail::describe().into_iter().map(|(holds, what)| (holds, what.to_owned())).collect();
+    let client = accounts.iter().find_map(|account| Some((*account, inspect::ids_of(account).filter(|ids| ids.0 != 0)?)));
+    let client = client.filter(|_| inspect::running_uid() == 0);
+    let whose = client.map(|(account, _)| format!(" (asked for `{account}`)")).unwrap_or_default();
+    match child::can_have_a_view(&site.rsync, client.map(|(_, ids)| ids)) {
+        Ok(()) => parts.push((true, format!("a file system of its own{whose}"))),
+        Err(why) => parts.push((false, format!("a file system of its own, so that pushes take longer{whose}: {why}"))),
+    }
+    parts
 }
 
 /// Prints what a connection is answered. The client may be gone, and that is nobody's error.

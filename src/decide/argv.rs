@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::terms::limits::{MAX_BASIS_DIRS, MAX_CLIENT_TIMEOUT};
 
 use super::command::Push;
+use super::plan::Confinement;
 
 /// A release of rsync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,9 +48,9 @@ impl std::fmt::Display for Version {
 pub struct Setup {
     /// The server's rsync.
     pub version: Version,
-    /// Whether the kernel holds rsync in its jail.
-    pub jailed: bool,
-    /// The repository, absolute: everything that rsync may name is below it. Only used where there is no jail.
+    /// What holds rsync.
+    pub confinement: Confinement,
+    /// The repository, absolute: everything that rsync may name is below it. Only used where rsync has no view of its own.
     pub root: PathBuf,
     /// rsync ends when nothing moves for this long.
     pub idle: Duration,
@@ -73,10 +74,9 @@ pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
     if setup.version >= DEFENCES {
         // Works on one side alone, unlike --no-D (rsync(1)).
         words.push("--drop-D".into());
-        if setup.jailed {
-            // The walk that it turns off costs 13 to 16 openat(2) for each file, and guards what is opened, which the jail
-            // does too. What neither guards is stat(2): Landlock does not mediate it, and rsync follows a link of the
-            // client's own in the basis where the push has a directory.
+        if setup.confinement == Confinement::View {
+            // rsync's own walk costs 13 to 16 openat(2) for each file, and guards against symlinks of the client's. In the view
+            // the kernel follows none. The jail alone would not do: it does not mediate stat(2), chmod(2) and their like.
             words.push("--insecure-links".into());
         } else {
             words.push(joined("--confine-root=", &setup.root));
@@ -108,10 +108,10 @@ mod tests {
     use crate::decide::command::{Command, parse};
     use crate::terms::request::Said;
 
-    fn setup(version: Version, jailed: bool) -> Setup {
+    fn setup(version: Version, confinement: Confinement) -> Setup {
         Setup {
             version,
-            jailed,
+            confinement,
             root: PathBuf::from("/r"),
             idle: Duration::from_secs(600),
             link_dests: vec![PathBuf::from("/r/snapshots/a"), PathBuf::from("/r/.snapgate/interrupted/1")],
@@ -132,31 +132,33 @@ mod tests {
     const LOG: &str = "--log-file=/r/.snapgate/logs/x.log --log-file-format= . .";
 
     #[test]
-    fn flags_follow_the_version_and_the_jail() {
-        let line = |version, jailed| printed("-logDtpre.iLsfxCIvu", &setup(version, jailed));
-        let old = format!("--server -logDtpre.iLsfxCvu --partial-dir=.~snapgate-1~ --timeout=600 {BASES} {LOG}");
-        assert_eq!(line(Version(3, 2, 7), true), old);
-        assert_eq!(line(Version(3, 4, 99), false), old);
-        let jailed =
-            format!("--server -logDtpre.iLsfxCvu --partial-dir=.~snapgate-1~ --timeout=600 --drop-D --insecure-links {BASES} {LOG}");
-        assert_eq!(line(Version(3, 5, 0), true), jailed);
-        assert_eq!(line(Version(4, 0, 0), true), jailed);
-        let open =
-            format!("--server -logDtpre.iLsfxCvu --partial-dir=.~snapgate-1~ --timeout=600 --drop-D --confine-root=/r {BASES} {LOG}");
-        assert_eq!(line(Version(3, 5, 0), false), open);
+    fn flags_follow_the_version_and_what_holds_rsync() {
+        let line = |version, confinement| printed("-logDtpre.iLsfxCIvu", &setup(version, confinement));
+        let all = |flags: &str| format!("--server -logDtpre.iLsfxCvu --partial-dir=.~snapgate-1~ --timeout=600 {flags}{BASES} {LOG}");
+        for confinement in [Confinement::View, Confinement::Jail, Confinement::None] {
+            assert_eq!(line(Version(3, 2, 7), confinement), all(""));
+            assert_eq!(line(Version(3, 4, 99), confinement), all(""));
+        }
+        for version in [Version(3, 5, 0), Version(4, 0, 0)] {
+            assert_eq!(line(version, Confinement::View), all("--drop-D --insecure-links "));
+            assert_eq!(line(version, Confinement::Jail), all("--drop-D --confine-root=/r "));
+            assert_eq!(line(version, Confinement::None), all("--drop-D --confine-root=/r "));
+        }
     }
 
     #[test]
     fn no_capabilities_are_made_up_for_a_client_without_them() {
-        let line = printed("-g -l -o -p -D -r -t", &setup(Version(3, 2, 7), true));
+        let line = printed("-g -l -o -p -D -r -t", &setup(Version(3, 2, 7), Confinement::View));
         assert!(line.starts_with("--server -logDtpr --partial-dir="), "{line}");
-        let bare = printed("", &setup(Version(3, 2, 7), true));
+        let bare = printed("", &setup(Version(3, 2, 7), Confinement::View));
         assert!(bare.starts_with("--server --partial-dir="), "{bare}");
     }
 
     #[test]
     fn the_smaller_limit_of_idle_time_is_printed_once_and_never_as_none() {
-        let line = |options: &str, idle| printed(options, &Setup { idle: Duration::from_millis(idle), ..setup(Version(3, 5, 0), true) });
+        let line = |options: &str, idle| {
+            printed(options, &Setup { idle: Duration::from_millis(idle), ..setup(Version(3, 5, 0), Confinement::View) })
+        };
         for (options, idle, expected) in [
             ("-r --timeout=60", 600_000, "--timeout=60"),
             ("-r --timeout=3600", 600_000, "--timeout=600"),
@@ -171,7 +173,7 @@ mod tests {
 
     #[test]
     fn partial_is_printed_once_and_bases_stay_within_rsyncs_limit() {
-        let many = Setup { link_dests: vec![PathBuf::from("/r/b"); 30], ..setup(Version(3, 5, 0), true) };
+        let many = Setup { link_dests: vec![PathBuf::from("/r/b"); 30], ..setup(Version(3, 5, 0), Confinement::View) };
         let line = printed("-r --partial --partial-dir .p", &many);
         assert_eq!(line.matches("--partial").count(), 1, "{line}");
         assert_eq!(line.matches("--link-dest=").count(), MAX_BASIS_DIRS, "{line}");
@@ -179,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_destination_is_always_the_directory_that_rsync_stands_in() {
-        let line = printed("-r --link-dest /etc", &setup(Version(3, 5, 0), true));
+        let line = printed("-r --link-dest /etc", &setup(Version(3, 5, 0), Confinement::View));
         assert!(line.ends_with(" . .") && !line.contains("dst") && !line.contains("/etc"), "{line}");
     }
 

@@ -1,19 +1,20 @@
 //! What will be done, once a permit is there and the disk has been looked at. A [`Run`] can be made here only, and
 //! nothing else is ever executed for a client.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 
 use crate::decide::argv::{self, Setup, Version};
+use crate::decide::cell::{self, Access, Bind, Cell, Grant, Kind, View};
 use crate::decide::command::Push;
 use crate::decide::policy::Policy;
+use crate::decide::supervision::Bounds;
 use crate::terms::limits::{MAX_NAME_LEAD, MAX_PARTS};
 use crate::terms::path::SubPath;
 use crate::terms::reason::{Code, Reason};
-use crate::terms::shelf::Shelf;
+use crate::terms::shelf::{STATE, Shelf};
 use crate::terms::snapshot::{NamePattern, SnapshotName};
 
 /// A push, decided: what it is called, where it lands, what happens when it succeeds.
@@ -30,56 +31,21 @@ pub struct PushPlan {
 /// One rsync to run: the only thing that `act` executes for a client.
 #[derive(Debug, Clone)]
 pub struct Run {
-    program: PathBuf,
-    argv: Vec<OsString>,
-    directory: PathBuf,
-    grants: Vec<Grant>,
+    cell: Cell,
+    bounds: Bounds,
     deadline: Duration,
     idle: Duration,
 }
 
-/// A part of the file system that the jail opens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grant {
-    /// The path, and everything beneath it.
-    pub path: PathBuf,
-    /// What may be done there.
-    pub access: Access,
-    /// Whether the jail may stand without it, because not every system has the path.
-    pub optional: bool,
-}
-
-/// What may be done beneath a path.
+/// What holds rsync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Read and execute: rsync and its libraries.
-    Execute,
-    /// Read one file or directory.
-    Read,
-    /// Read, and write without creating: `/dev/null`, the run's log.
-    ReadWrite,
-    /// Read, and link from. The kernel also wants the right to write here, or links fail and rsync copies in silence
-    /// (Documentation/userspace-api/landlock.rst, "File hierarchy").
-    Link,
-    /// Everything but execute and making devices: where the push lands.
-    Stage,
-    /// As `Stage`, and FIFOs and sockets: an rsync too old for `--drop-D` ends with 23 without them.
-    StageSpecials,
-}
-
-impl Access {
-    /// The words in `explain`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Execute => "read, execute",
-            Self::Read => "read",
-            Self::ReadWrite => "read, write",
-            Self::Link => "read, link from",
-            Self::Stage => "read, write, create, remove",
-            Self::StageSpecials => "read, write, create (FIFOs too), remove",
-        }
-    }
+pub enum Confinement {
+    /// A file system of its own, and the jail in it.
+    View,
+    /// The jail alone: where the kernel gives an account no namespaces.
+    Jail,
+    /// Nothing: the site file says `jail: off`.
+    None,
 }
 
 /// Where things stand on the server, for a push that is about to run.
@@ -91,8 +57,10 @@ pub struct Places {
     pub program: PathBuf,
     /// Its version.
     pub version: Version,
-    /// The fresh, empty directory.
+    /// The fresh, empty directory, without a symlink on the way to it.
     pub stage: PathBuf,
+    /// When it was made, where the file system remembers that.
+    pub since: Option<SystemTime>,
     /// Trees that unchanged files are linked from: each the root that is opened in the jail and the directory in it
     /// that the push corresponds to, the most promising first and the newest snapshot last.
     pub bases: Vec<(PathBuf, PathBuf)>,
@@ -100,8 +68,8 @@ pub struct Places {
     pub partial_dir: String,
     /// The run's log.
     pub log: PathBuf,
-    /// Whether rsync is jailed.
-    pub jailed: bool,
+    /// What holds rsync.
+    pub confinement: Confinement,
 }
 
 /// Plans a push, by what is on the shelf.
@@ -194,6 +162,17 @@ impl PushPlan {
         self.push.warnings()
     }
 
+    /// What is to hold rsync, as far as the kernel can. In a user namespace an account can name nobody but itself: access
+    /// lists that name others could not be stored there (user_namespaces(7)).
+    #[must_use]
+    pub fn confinement(&self, jail: bool, is_root: bool) -> Confinement {
+        match jail {
+            false => Confinement::None,
+            true if self.push.stores_access_lists() && !is_root => Confinement::Jail,
+            true => Confinement::View,
+        }
+    }
+
     /// The rsync to run.
     #[must_use]
     pub fn run(&self, mut places: Places) -> Run {
@@ -203,11 +182,14 @@ impl PushPlan {
             let kept = if self.has_newest { places.bases.len() - 1 } else { 0 };
             places.bases = places.bases.drain(kept..=kept).collect();
         }
+        let confinement = places.confinement;
+        let view = (confinement == Confinement::View).then(|| view(&places));
+        let places = if view.is_some() { places.seen_from_within() } else { places };
+        let grants = (confinement != Confinement::None).then(|| grants(&places));
         let directory = self.place().below(&places.stage);
-        let grants = grants(&places);
         let setup = Setup {
             version: places.version,
-            jailed: places.jailed,
+            confinement,
             root: places.root,
             idle: self.idle,
             link_dests: places.bases.iter().map(|(_, place)| place.clone()).collect(),
@@ -215,33 +197,24 @@ impl PushPlan {
             log: places.log,
         };
         let argv = argv::for_push(&self.push, &setup);
-        Run { program: places.program, argv, directory, grants, deadline: self.deadline, idle: self.idle }
+        let supervised = confinement != Confinement::None;
+        let cell = Cell { view, grants, supervised, directory, program: places.program, argv };
+        let bounds = Bounds { stage: places.stage, since: places.since };
+        Run { cell, bounds, deadline: self.deadline, idle: self.idle }
     }
 }
 
 impl Run {
-    /// The program, absolute.
+    /// The rsync, and what closes it in.
     #[must_use]
-    pub fn program(&self) -> &Path {
-        &self.program
+    pub fn cell(&self) -> &Cell {
+        &self.cell
     }
 
-    /// Its arguments, without its name.
+    /// What it may change.
     #[must_use]
-    pub fn argv(&self) -> &[OsString] {
-        &self.argv
-    }
-
-    /// Where it starts.
-    #[must_use]
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    /// What the jail opens.
-    #[must_use]
-    pub fn grants(&self) -> &[Grant] {
-        &self.grants
+    pub fn bounds(&self) -> &Bounds {
+        &self.bounds
     }
 
     /// When it is ended.
@@ -257,24 +230,56 @@ impl Run {
     }
 }
 
-/// What a jailed rsync needs, and nothing else. It needs neither `/etc/passwd` nor `/proc` (measured on Linux 6.18).
+/// Where the repository is seen in a view: rsync's messages show this path, and so nothing about the server.
+const REPOSITORY: &str = "/repository";
+/// Where the run's log is seen.
+const LOG: &str = "/rsync.log";
+
+impl Places {
+    /// The same places as they are seen in the view.
+    fn seen_from_within(self) -> Self {
+        let root = self.root.clone();
+        let seen = |path: &Path| path.strip_prefix(&root).map_or_else(|_| path.to_path_buf(), |below| Path::new(REPOSITORY).join(below));
+        Self {
+            stage: seen(&self.stage),
+            bases: self.bases.iter().map(|(tree, place)| (seen(tree), seen(place))).collect(),
+            log: PathBuf::from(LOG),
+            root: PathBuf::from(REPOSITORY),
+            ..self
+        }
+    }
+
+    /// Where the gate keeps its own things.
+    fn state(&self) -> PathBuf {
+        self.root.join(STATE)
+    }
+}
+
+/// The system's libraries, and of the server's data as little as can be. A link needs both of its ends in one mount (EXDEV,
+/// link(2)), so where there is something to link from, the repository is seen, and else only the stage.
+fn view(places: &Places) -> View {
+    let bind = |from: &Path, to: &Path, kind| Bind { from: from.to_path_buf(), to: to.to_path_buf(), kind, optional: false };
+    let within = places.clone().seen_from_within();
+    let mut binds = cell::system_binds(&places.program);
+    if places.bases.is_empty() {
+        binds.push(bind(&places.stage, &within.stage, Kind::Backup));
+    } else {
+        binds.push(bind(&places.root, &within.root, Kind::Backup));
+        if places.bases.iter().all(|(tree, _)| !tree.starts_with(places.state())) {
+            binds.push(bind(Path::new(""), &within.state(), Kind::Hidden));
+        }
+    }
+    binds.push(bind(&places.log, &within.log, Kind::Writable));
+    View { binds }
+}
+
+/// What a jailed rsync may touch, and nothing else.
 fn grants(places: &Places) -> Vec<Grant> {
-    let grant = |path: &Path, access, optional| Grant { path: path.to_path_buf(), access, optional };
+    let grant = |path: &Path, access| Grant { path: path.to_path_buf(), access, optional: false };
     let stage = if places.version >= argv::DEFENCES { Access::Stage } else { Access::StageSpecials };
-    let mut grants = vec![
-        grant(&places.program, Access::Execute, false),
-        grant(Path::new("/usr/lib"), Access::Execute, true),
-        grant(Path::new("/usr/lib64"), Access::Execute, true),
-        grant(Path::new("/usr/local/lib"), Access::Execute, true),
-        grant(Path::new("/lib"), Access::Execute, true),
-        grant(Path::new("/lib64"), Access::Execute, true),
-        grant(Path::new("/etc/ld.so.cache"), Access::Read, true),
-        grant(Path::new("/dev/null"), Access::ReadWrite, false),
-        grant(Path::new("/dev/urandom"), Access::Read, true),
-        grant(&places.log, Access::ReadWrite, false),
-        grant(&places.stage, stage, false),
-    ];
-    grants.extend(places.bases.iter().map(|(root, _)| grant(root, Access::Link, false)));
+    let mut grants = cell::system(&places.program);
+    grants.extend([grant(&places.log, Access::ReadWrite), grant(&places.stage, stage)]);
+    grants.extend(places.bases.iter().map(|(root, _)| grant(root, Access::Link)));
     grants
 }
 

@@ -5,14 +5,14 @@ use std::time::Instant;
 use chrono::Utc;
 
 use super::{End, Session};
-use crate::act::child::{self, HookEnd, Setting};
-use crate::act::jail;
+use crate::act::child::{self, HookEnd, NotStarted, Setting};
+use crate::act::filter;
 use crate::act::runlog::RunLog;
 use crate::act::store::{Held, Published, Repository, Staging, trouble};
 use crate::decide::argv::Version;
 use crate::decide::command::Push;
 use crate::decide::outcome::{self, Disposal, Ended, Trees};
-use crate::decide::plan::{self, Places, PushPlan};
+use crate::decide::plan::{self, Confinement, Places, PushPlan};
 use crate::decide::words;
 use crate::terms::path::SubPath;
 use crate::terms::reason::{Code, Reason};
@@ -62,18 +62,18 @@ impl Session<'_> {
             shelf.transaction = Some(transaction);
         }
         let staging = held.stage(plan.place())?;
-        let run = plan.run(Places {
+        let places = Places {
             root: repository.root().to_path_buf(),
             program: self.site.rsync.clone(),
             version,
             stage: staging.path().to_path_buf(),
+            since: staging.born(),
             bases: repository.bases(plan.place(), &shelf, plan.trusts_size()),
             partial_dir: staging.partial_dir().to_owned(),
             log: log.path().to_path_buf(),
-            jailed: self.site.jail,
-        });
-        let enter_jail = || if self.site.jail { jail::enter(run.grants()) } else { Ok(()) };
-        let ended = match child::rsync(&run, held.rsync_lock()?, enter_jail) {
+            confinement: plan.confinement(self.site.jail, self.request.account.is_root()),
+        };
+        let ended = match self.run_rsync(plan, places, held, log) {
             Ok(ended) => ended,
             Err(reason) => {
                 staging.discard()?;
@@ -94,6 +94,23 @@ impl Session<'_> {
         let mut warnings = plan.warnings().to_vec();
         warnings.extend(said.complaints.iter().map(|line| format!("rsync: {line}")));
         self.settle(staging, plan, ended, Settling { held, shelf: &shelf, log, facts, bytes, warnings })
+    }
+
+    /// Runs rsync where the plan wants it. An account that gets no namespaces from the kernel gets the jail alone, and an
+    /// rsync that walks more slowly; `check` says so too.
+    fn run_rsync(&self, plan: &PushPlan, mut places: Places, held: &Held<'_>, log: &RunLog) -> Result<Ended, Reason> {
+        loop {
+            let run = plan.run(places.clone());
+            match child::rsync(&run, held.rsync_lock()?, |listener, pid| filter::supervise(listener, pid, run.bounds().clone())) {
+                Ok(ended) => return Ok(ended),
+                Err(NotStarted::NoView(why)) if places.confinement == Confinement::View => {
+                    log.note(Utc::now(), &format!("rsync has no file system of its own ({why}); it has the jail, and takes longer"));
+                    places.confinement = Confinement::Jail;
+                }
+                Err(NotStarted::NoView(why)) => return Err(Reason::new(Code::Internal, "the server failed").detail(why)),
+                Err(NotStarted::Because(reason)) => return Err(reason),
+            }
+        }
     }
 
     /// Does with the tree what its push amounts to.

@@ -250,3 +250,12 @@ pub const MAX_LOG_LINES: usize = 12;
 
 /// Bytes of `/proc/self/mountinfo`. A line is about 150 bytes: enough for ten thousands of mounts.
 pub const MAX_MOUNTINFO: u64 = 4 * 1024 * 1024;
+
+/// Bytes of a path that rsync hands to the kernel, its zero included (`PATH_MAX`).
+pub const MAX_PATH: usize = 4096;
+
+/// Bytes of the name of an extended attribute, its zero included (`XATTR_NAME_MAX`).
+pub const MAX_ATTRIBUTE_NAME: usize = 256;
+
+/// Bytes of the value of an extended attribute (`XATTR_SIZE_MAX`).
+pub const MAX_ATTRIBUTE: usize = 64 * 1024;

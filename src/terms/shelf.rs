@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::limits::TRANSACTION_LIFETIME;
 use super::snapshot::SnapshotName;
 
+/// The gate's own directory in a repository.
+pub const STATE: &str = ".snapgate";
+
 /// The repository as a value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shelf {

@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::{Mail, Outcome, Record};
 use snapgate::terms::verb::Verb;
@@ -446,7 +445,7 @@ stories! {
 }
 
 #[test]
-fn rsync_goes_on_without_its_gate_and_keeps_the_lock_and_nothing_it_received_comes_again() {
+fn rsync_ends_with_its_gate_and_until_then_keeps_the_lock_and_nothing_it_received_comes_again() {
     let gate = Gate::new();
     let source = gate.source("data");
     for number in 0..8 {
@@ -457,22 +456,25 @@ fn rsync_goes_on_without_its_gate_and_keeps_the_lock_and_nothing_it_received_com
     gate.until("something has arrived", || gate.inside("inprogress/file1").exists());
     let gates = crate::processes::of(gate.path(), "snapgate");
     assert_eq!(gates.len(), 1, "{gates:?}");
-    kill(Pid::from_raw(i32::try_from(gates[0]).unwrap()), Signal::SIGKILL).unwrap();
+    // An rsync that cannot end at once: it waits for a disk, say.
+    let rsyncs = gate.rsyncs();
+    crate::processes::signal(&rsyncs, Signal::SIGSTOP);
+    crate::processes::signal(&gates, Signal::SIGKILL);
     gate.until("the gate is gone", || !crate::processes::is_alive(gates[0]));
-    assert!(gate.rsync_runs() && gate.inside("inprogress").exists(), "rsync went with its gate");
+    assert!(gate.rsync_runs() && gate.inside("inprogress").exists(), "the lock went with the gate");
 
     let second = gate.push(&source, &[]).exits(75);
     assert_eq!(second.code(), Some("busy"));
     assert_eq!(gate.record().exit, 75);
     assert_eq!(gate.say("status").exits(0).stderr, "");
-    assert!(gate.rsync_runs(), "the push was too quick for this test");
+    assert!(gate.rsync_runs());
 
+    crate::processes::signal(&rsyncs, Signal::SIGCONT);
+    gate.until("rsync has ended too", || !gate.rsync_runs());
     slow.wait();
     settle(&gate);
     assert!(gate.snapshots().is_empty(), "published without a gate");
-    let arrived = fs::read_dir(gate.inside("inprogress")).unwrap().count();
-    assert_eq!(arrived, 8, "rsync stopped when its gate did");
     let third = gate.push(&source, &[]).exits(0);
-    assert_eq!(third.figure("Literal data"), 0);
+    assert!(third.figure("Literal data") <= 6 * 400_000, "{}", third.stdout);
     assert_eq!(tree(&gate.newest()), tree(&source));
 }

@@ -2,7 +2,11 @@
 
 use std::fs;
 
-use landlock::{Access as _, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+use landlock::{
+    Access as _, AccessFs, PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError,
+};
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::{Mail, Outcome};
 
@@ -11,19 +15,19 @@ use crate::support::{Gate, POLICY, Ran, run};
 /// Jails the calling thread, in ways that hinder nobody, until the kernel takes no further layer (sixteen,
 /// `LANDLOCK_MAX_NUM_LAYERS`): whatever it starts can have no jail of its own. Says how many there were.
 fn use_up_all_layers() -> usize {
-    let layer = || {
-        // Moving between directories is what every layer takes away, so every layer has to give it back (landlock(7)).
-        let ruleset = Ruleset::default().handle_access(AccessFs::Refer)?.create()?;
-        ruleset
-            .add_rule(PathBeneath::new(PathFd::new("/").unwrap(), AccessFs::from_all(landlock::ABI::V2) & AccessFs::Refer))?
-            .restrict_self()
-    };
     let mut count = 0;
     while layer().is_ok() {
         count += 1;
         assert!(count < 1000, "the kernel takes layers without end");
     }
     count
+}
+
+/// One of them.
+fn layer() -> Result<RestrictionStatus, RulesetError> {
+    // Moving between directories is what every layer takes away, so every layer has to give it back (landlock(7)).
+    let ruleset = Ruleset::default().handle_access(AccessFs::Refer)?.create()?;
+    ruleset.add_rule(PathBeneath::new(PathFd::new("/").unwrap(), AccessFs::from_all(landlock::ABI::V2) & AccessFs::Refer))?.restrict_self()
 }
 
 /// Runs something where no jail is to be had.
@@ -35,6 +39,44 @@ fn where_no_jail_holds(act: impl FnOnce() -> Ran + Send) -> Ran {
         });
         thread.join().unwrap()
     })
+}
+
+/// Runs something where the kernel takes a jail and gives no view: who is jailed may not mount (landlock(7)).
+fn where_there_is_no_view(act: impl FnOnce() + Send) {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            assert!(layer().is_ok());
+            act();
+        });
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn where_there_is_no_view_the_jail_and_rsync_s_own_walk_hold() {
+    // By a way with a symlink in it, as repositories are often named.
+    let gate = Gate::with("", &format!("{POLICY}path: $DIR/link/web1\n"));
+    std::os::unix::fs::symlink(gate.path().join("store"), gate.path().join("link")).unwrap();
+    let source = gate.source("data");
+    for name in ["same", "changed", "mode"] {
+        fs::write(source.join(name), name).unwrap();
+    }
+    where_there_is_no_view(|| {
+        gate.push(&source, &[]).exits(0);
+        let first = gate.newest().canonicalize().unwrap();
+        fs::write(source.join("changed"), "anew").unwrap();
+        fs::set_permissions(source.join("mode"), fs::Permissions::from_mode(0o700)).unwrap();
+        gate.push(&source, &[]).exits(0);
+        let second = gate.newest().canonicalize().unwrap();
+        let inode = |path: &std::path::Path, name: &str| fs::metadata(path.join(name)).unwrap().ino();
+        assert_eq!(inode(&first, "same"), inode(&second, "same"), "linked");
+        assert_ne!(inode(&first, "mode"), inode(&second, "mode"), "another mode is another inode");
+        assert_eq!(fs::read_to_string(second.join("changed")).unwrap(), "anew");
+        assert_eq!(fs::metadata(second.join("mode")).unwrap().mode() & 0o777, 0o700);
+        let id = gate.record().id;
+        let log = fs::read_to_string(gate.inside(&format!(".snapgate/logs/{id}.log"))).unwrap();
+        assert!(log.contains("no file system of its own"), "{log}");
+    });
 }
 
 #[test]

@@ -143,7 +143,7 @@ fn rsync_inherits_a_fixed_environment_four_descriptors_and_low_limits() {
         for entry in fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
             let Ok(target) = fs::read_link(entry.unwrap().path()) else { continue };
             let shown = target.to_string_lossy();
-            let own = [".snapgate/logs", "inprogress", "snapshots"].iter().any(|name| target.starts_with(gate.inside(name)));
+            let own = ["/rsync.log", "/repository/inprogress"].iter().any(|name| target.starts_with(name));
             let lock = target == gate.inside(".snapgate/rsync.lock");
             held += usize::from(lock);
             let unnamed = shown.starts_with("pipe:") || shown.starts_with("socket:");
@@ -159,7 +159,11 @@ fn rsync_inherits_a_fixed_environment_four_descriptors_and_low_limits() {
         assert_eq!(limit(pid, "Max core file size"), both("0"));
         assert_eq!(limit(pid, "Max address space"), both(&(8_u64 << 30).to_string()));
         assert_eq!(limit(pid, "Max open files"), both("8192"));
-        assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), gate.inside("inprogress"));
+        assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), Path::new("/repository/inprogress"));
+        let seen: BTreeSet<_> = fs::read_dir(format!("/proc/{pid}/root")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let known = ["dev", "etc", "lib", "lib64", "repository", "rsync.log", "usr"].map(std::ffi::OsString::from);
+        assert!(seen.iter().all(|name| known.contains(name)), "rsync sees {seen:?}");
+        assert!(fs::read_dir(format!("/proc/{pid}/root/etc")).unwrap().count() <= 1, "more than the linker's list");
     }
     stop(push.child.id(), Signal::SIGKILL);
     push.child.wait().unwrap();

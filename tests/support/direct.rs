@@ -321,10 +321,9 @@ impl Gate {
 
     /// The running processes of the rsync that the gate started: those that stand in the repository.
     pub(crate) fn rsyncs(&self) -> Vec<u32> {
-        let all = processes::of(&self.repository(), "rsync");
-        all.into_iter()
-            .filter(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(self.repository())))
-            .collect()
+        // Its own, not the client's.
+        let is_server = |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"rsync\0--server"));
+        processes::of(&self.repository(), "rsync").into_iter().filter(is_server).collect()
     }
 }
 

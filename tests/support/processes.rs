@@ -1,5 +1,5 @@
 //! Processes of one server, found in `/proc`: those below its sshd, and those that have detached themselves but stand
-//! in its directory or name it. Nothing is ever found by a program's name alone.
+//! in its directory, name it, or hold something in it open. Nothing is ever found by a program's name alone.
 
 use std::collections::HashMap;
 use std::fs;
@@ -36,7 +36,7 @@ pub(crate) fn descendants(roots: &[u32]) -> Vec<u32> {
     found
 }
 
-/// Processes of that program whose working directory is in `dir` or whose command line names it.
+/// Processes of that program that stand in `dir`, name it, or hold something in it open.
 pub(crate) fn of(dir: &Path, program: &str) -> Vec<u32> {
     let named = |pid: &u32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -88,5 +88,10 @@ fn belongs(pid: u32, dir: &Path) -> bool {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         line.windows(needle.len()).any(|window| window == needle)
     };
-    inside("cwd") || inside("exe") || names()
+    // rsync has a file system of its own and stands in a directory of another name, but it holds its lock.
+    let holds = || {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        open.into_iter().any(|entry| fs::read_link(entry.path()).is_ok_and(|path| path.starts_with(dir)))
+    };
+    inside("cwd") || inside("exe") || names() || holds()
 }

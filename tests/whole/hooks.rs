@@ -1,6 +1,7 @@
 //! The administrator's own commands, before and after a push.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use crate::support::{Server, Setup, tree, until};
@@ -76,7 +77,10 @@ fn the_complete_hook_finds_the_snapshot_published_and_inprogress_is_where_rsync_
     let inprogress = fs::read_to_string(&noted).unwrap().trim_end().to_owned();
     until("rsync stands there", || {
         let all = crate::support::processes::of(&repository.path, "rsync");
-        all.iter().any(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.to_str() == Some(&inprogress)))
+        // Under the name that it has for rsync.
+        let stands =
+            |pid: &u32| fs::metadata(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.ino() == fs::metadata(&inprogress).unwrap().ino());
+        all.iter().any(stands)
     });
     push.kill();
     until("the push is over", || crate::support::processes::of(server.path(), "snapgate").is_empty());

@@ -4,6 +4,7 @@
 
 mod activity;
 mod hook;
+mod probe;
 mod rsync;
 mod version;
 
@@ -22,7 +23,8 @@ use crate::terms::limits::TERM_GRACE;
 
 use activity::Activity;
 pub use hook::{HookEnd, Setting, hook};
-pub use rsync::rsync;
+pub use probe::can_have_a_view;
+pub use rsync::{NotStarted, Teller, become_rsync, no_jail, no_view, rsync};
 pub use version::version;
 
 /// How long a child may take.

@@ -26,7 +26,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::terms::limits::{LOCK_PATIENCE, LOCK_POLL, MIN_FREE_BYTES, RSYNC_GONE};
 use crate::terms::reason::{Code, Reason};
-use crate::terms::shelf::Shelf;
+use crate::terms::shelf::{STATE, Shelf};
 use crate::terms::snapshot::{NamePattern, SnapshotName};
 use crate::terms::text::printable;
 
@@ -96,7 +96,9 @@ impl Repository {
         }
         make_directory(path, 0o700).map_err(|error| trouble("creating", path, &error))?;
         belongs_to(path, uid)?;
-        let this = Self { root: path.to_path_buf() };
+        // The kernel names files without the symlinks on the way to them, and rsync's own walk follows none.
+        let root = fs::canonicalize(path).map_err(|error| trouble("looking at", path, &error))?;
+        let this = Self { root };
         for directory in [this.state(), this.logs(), this.snapshots()] {
             let mode = if directory == this.snapshots() { 0o755 } else { 0o700 };
             make_directory(&directory, mode).map_err(|error| trouble("creating", &directory, &error))?;
@@ -242,7 +244,7 @@ impl Repository {
     }
 
     pub(crate) fn state(&self) -> PathBuf {
-        self.root.join(".snapgate")
+        self.root.join(STATE)
     }
 
     fn logs(&self) -> PathBuf {

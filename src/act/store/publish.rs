@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::disk::{make_movable, partial_dir, rename_new, sync_directory, sync_file_system};
 use super::{Held, make_directory, tree, trouble};
@@ -72,6 +73,12 @@ impl<'a> Staging<'a> {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// When it was made, where the file system remembers that.
+    #[must_use]
+    pub fn born(&self) -> Option<SystemTime> {
+        fs::metadata(&self.path).and_then(|found| found.created()).ok()
     }
 
     /// Whether a file arrived.

@@ -91,6 +91,12 @@ impl Push {
         self.words().iter().any(|word| word == "--size-only")
     }
 
+    /// Whether access lists are stored.
+    #[must_use]
+    pub fn stores_access_lists(&self) -> bool {
+        self.letters.contains('A')
+    }
+
     /// The client's options as they are passed on: one word of letters with the capabilities last, then the long ones, all
     /// in the table's order. Its timeout is not among them, since ours may be smaller.
     #[must_use]

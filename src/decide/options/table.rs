@@ -249,9 +249,6 @@ pub(super) static ROWS: &[Row] = &[
         .cause(Differs)
         .takes(Either(Charset(CHARSETS)))
         .side(Both),
-    refuse(&["--fake-super"], "owners would be kept in extended attributes, which is the server's choice", NO_M)
-        .cause(Differs)
-        .side(Process),
     // What costs the server more than it gives the client.
     refuse(&["--preallocate"], "it reserves as much of the disk as the client claims", LEAVE_OUT).cause(Costs),
     refuse(&["--max-alloc"], "the server has its own limit of memory", "leave it out, or unset RSYNC_MAX_ALLOC")
@@ -262,6 +259,10 @@ pub(super) static ROWS: &[Row] = &[
         .cause(Costs)
         .takes(Either(Number(0, 4))),
     // Powers, and what the server protects itself with.
+    // It keeps symlinks as files, which it opens in a way that the jail cannot tell from writing into old ones.
+    refuse(&["--fake-super"], "owners would be kept in extended attributes and symlinks in files, which is the server's choice", NO_M)
+        .cause(Powers)
+        .side(Process),
     refuse(&["--super"], "powers on the server are not the client's choice", LEAVE_OUT).cause(Powers),
     refuse(&["--copy-as"], "powers on the server are not the client's choice", NO_M).cause(Powers).takes(Either(Anything)),
     refuse(&["--no-munge-links"], "symlinks would be stored changed back", NO_M).cause(Defences).side(Process),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::decide::cell::Access;
 use crate::decide::command::{Command, parse};
 use crate::decide::policy::{read_policy, read_site};
 use crate::terms::request::Said;
@@ -21,11 +22,13 @@ fn links(letters: &str, newest: bool) -> Vec<String> {
         bases,
         partial_dir: ".p".to_owned(),
         log: PathBuf::from("/r/log"),
-        jailed: true,
+        confinement: Confinement::Jail,
+        since: None,
     };
     let run = push(&pushed, &policy, &shelf, "2026-11-21T02:00:00Z".parse().unwrap()).unwrap().run(places);
-    let granted: Vec<_> = run.grants().iter().filter(|grant| grant.access == Access::Link).map(|grant| grant.path.clone()).collect();
-    let words = run.argv().iter().filter_map(|word| word.to_str()?.strip_prefix("--link-dest=").map(str::to_owned));
+    let granted: Vec<_> =
+        run.cell().grants.iter().flatten().filter(|grant| grant.access == Access::Link).map(|grant| grant.path.clone()).collect();
+    let words = run.cell().argv.iter().filter_map(|word| word.to_str()?.strip_prefix("--link-dest=").map(str::to_owned));
     let linked: Vec<_> = words.collect();
     assert_eq!(granted, linked.iter().map(PathBuf::from).collect::<Vec<_>>(), "the jail opens what rsync is told of");
     linked

@@ -243,9 +243,9 @@ fn a_policy_s_key_replaces_the_default_whole() {
 #[test]
 fn options_are_named_as_the_table_names_them_and_only_where_that_changes_something() {
     let said = |text: &str| policy(&format!("report: never\n{text}\n")).expect_err(text).to_string();
-    let named = policy("options: { refuse: [acls, xattrs, D, zc], allow: [iconv, fake-super] }\n").unwrap();
+    let named = policy("options: { refuse: [acls, xattrs, D, zc], allow: [iconv, safe-links] }\n").unwrap();
     assert_eq!(named.options.refuse, ["acls", "xattrs", "D", "compress-choice"]);
-    assert_eq!(named.options.allow, ["iconv", "fake-super"]);
+    assert_eq!(named.options.allow, ["iconv", "safe-links"]);
 
     let never = said("options:\n  allow: [iconv, append]");
     assert!(never.contains("web1.yaml:3:18: `append` can never be allowed: a store of hard links shares the inodes"), "{never}");

@@ -149,7 +149,6 @@ pub(super) const CASES: &[Case] = &[
     stored("--ignore-errors", &["-a", "--delete", "--ignore-errors"], looks::gone_from_the_newest_only),
     stored("--delete-missing-args", &["-a", "--delete-missing-args", "/tmp/snapgate-no-such-source"], whole),
     stored("--iconv", &["-a", "--iconv=utf-8,iso-8859-1"], looks::names_are_latin1),
-    stored("--fake-super", &["-a", "-M--fake-super"], looks::owners_in_attributes),
     stored("--preallocate", &["-a", "--preallocate"], whole),
     stored("--max-alloc", &["-a", "--max-alloc=2G"], whole),
     stored("--compress-threads", &["-az", "-M--compress-threads=2"], whole),

@@ -244,13 +244,6 @@ pub(super) fn attributes(seen: &Seen) {
     assert_eq!(attribute(&seen.stored("plain"), "user.note"), "kept");
 }
 
-pub(super) fn owners_in_attributes(seen: &Seen) {
-    let kept = attribute(&seen.stored("run"), "user.rsync.%stat");
-    let (own, stored) = (fs::metadata(seen.own("run")).unwrap(), fs::metadata(seen.stored("run")).unwrap());
-    assert_eq!(kept, format!("100751 0,0 {}:{}", own.uid(), own.gid()));
-    assert_eq!(stored.uid(), nix::unistd::Uid::effective().as_raw(), "the file itself is the gate's");
-}
-
 pub(super) fn relative(seen: &Seen) {
     let inside = seen.source.strip_prefix("/").unwrap();
     assert_eq!(fs::read(seen.gate.newest().join(inside).join("plain")).unwrap(), content("plain"));

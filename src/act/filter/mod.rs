@@ -1,0 +1,336 @@
+//! The system calls that rsync has no use for are taken away, and those that could change history are handed to the gate
+//! (seccomp(2), seccomp_unotify(2)). The other half of the jail: Landlock guards what a path leads to, this guards what is
+//! done with it.
+//!
+//! What is denied is a list, because a C library that finds another way to do what rsync needs must not break backups. What
+//! could change a file that exists is not a list of wishes: every way of the kernel to do it has to be in here.
+
+mod supervise;
+
+use std::os::fd::RawFd;
+
+use libseccomp::error::SeccompError;
+use libseccomp::{ScmpAction, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
+use nix::libc;
+
+use crate::decide::supervision::Call;
+
+pub use supervise::supervise;
+
+/// A descriptor on which the gate is asked.
+pub type Listener = RawFd;
+
+/// A filter that holds. What the calls come in on is closed with it, so it has to be kept until that is handed over.
+#[must_use]
+pub struct Installed {
+    filter: ScmpFilterContext,
+}
+
+/// Calls that are denied whatever their arguments are. A kernel or a processor without one of them has nothing to deny.
+const DENIED: &[&str] = &[
+    // Files are opened for writing by calls whose flags can be seen; these would hide them or need no opening.
+    "truncate",
+    "truncate64",
+    "creat",
+    "open_by_handle_at",
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    // Other machines, other processes, other file systems, another view of this one.
+    "socket",
+    "connect",
+    "bind",
+    "listen",
+    "ptrace",
+    "process_vm_readv",
+    "process_vm_writev",
+    "pidfd_getfd",
+    "mount",
+    "umount",
+    "umount2",
+    "pivot_root",
+    "chroot",
+    "move_mount",
+    "open_tree",
+    "fsopen",
+    "fsmount",
+    "fspick",
+    "mount_setattr",
+    "unshare",
+    "setns",
+    // Another filter could hand calls to somebody else.
+    "seccomp",
+    // Parts of the kernel that attackers like and rsync does not know.
+    "bpf",
+    "perf_event_open",
+    "userfaultfd",
+    "keyctl",
+    "add_key",
+    "request_key",
+    "kexec_load",
+    "kexec_file_load",
+    "init_module",
+    "finit_module",
+    "delete_module",
+    "reboot",
+    "swapon",
+    "swapoff",
+    "acct",
+    "quotactl",
+    "settimeofday",
+    "clock_settime",
+    "personality",
+    "fanotify_init",
+    "fanotify_mark",
+];
+
+/// Calls that answer as if the kernel did not know them, so that the C library takes the way that can be seen. The numbers
+/// are newer than the tables of libseccomp 2.5 and the same on every processor: `clone3`, `openat2`, `setxattrat`,
+/// `removexattrat`, `file_setattr`.
+const UNKNOWN: &[i32] = &[435, 437, 463, 466, 469];
+
+/// Flags of clone(2) that make namespaces.
+const NAMESPACES: [libc::c_int; 7] = [
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWNET,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWCGROUP,
+];
+
+/// Requests of ioctl(2) that change a file's flags (ioctl_iflags(2)) or its content (ioctl_ficlone(2)).
+const REQUESTS: [u64; 5] = [0x4008_6602, 0x4004_6602, 0x401c_5820, 0x4004_9409, 0x4020_940d];
+
+/// Filters the calls of this thread and whatever it starts or becomes.
+///
+/// # Errors
+/// With what did not work, for the administrator.
+pub fn install() -> Result<Installed, String> {
+    build().and_then(|filter| filter.load().map(|()| Installed { filter })).map_err(|error| failed(&error))
+}
+
+impl Installed {
+    /// What the supervised calls come in on.
+    ///
+    /// # Errors
+    /// When the kernel gave none.
+    pub fn listener(&self) -> Result<Listener, String> {
+        self.filter.get_notify_fd().map_err(|error| failed(&error))
+    }
+}
+
+fn failed(error: &SeccompError) -> String {
+    format!("the filter of system calls: {error}")
+}
+
+fn build() -> Result<ScmpFilterContext, SeccompError> {
+    let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
+    let denied = ScmpAction::Errno(libc::EPERM);
+    for call in DENIED.iter().filter_map(|name| ScmpSyscall::from_name(name).ok()) {
+        filter.add_rule(denied, call)?;
+    }
+    for number in UNKNOWN {
+        filter.add_rule(ScmpAction::Errno(libc::ENOSYS), ScmpSyscall::from(*number))?;
+    }
+    for (call, _) in supervised() {
+        filter.add_rule(ScmpAction::Notify, call)?;
+    }
+    for flag in NAMESPACES {
+        filter.add_rule_conditional(denied, syscall("clone")?, &[masked(0, flag, flag)])?;
+    }
+    for request in REQUESTS {
+        // An int for the kernel, whatever the upper half of the argument holds.
+        let is = ScmpArgCompare::new(1, ScmpCompareOp::MaskedEqual(u64::from(u32::MAX)), request);
+        filter.add_rule_conditional(denied, syscall("ioctl")?, &[is])?;
+    }
+    for (name, flags) in [("openat", 2), ("open", 1)] {
+        if let Ok(call) = ScmpSyscall::from_name(name) {
+            opening(&mut filter, call, flags)?;
+        }
+    }
+    Ok(filter)
+}
+
+/// The supervised calls that this processor has, with their numbers.
+fn supervised() -> impl Iterator<Item = (ScmpSyscall, Call)> {
+    Call::ALL.into_iter().filter_map(|call| Some((number_of(call)?, call)))
+}
+
+fn number_of(call: Call) -> Option<ScmpSyscall> {
+    match ScmpSyscall::from_name(call.name()) {
+        Ok(number) => Some(number),
+        // Newer than the tables of libseccomp 2.5, and the same on every processor.
+        Err(_) if call == Call::Fchmodat2 => Some(ScmpSyscall::from(452)),
+        Err(_) => None,
+    }
+}
+
+/// A file is opened for writing only where it is made new: what stands there already may share its inode with history.
+/// The gate is asked where something is appended to, because rsync opens its log so. `flags` is the number of the argument.
+fn opening(filter: &mut ScmpFilterContext, call: ScmpSyscall, flags: u32) -> Result<(), SeccompError> {
+    let (mode, write, both) = (libc::O_ACCMODE, libc::O_WRONLY, libc::O_RDWR);
+    let (create, new, append, truncate) = (libc::O_CREAT, libc::O_EXCL, libc::O_APPEND, libc::O_TRUNC);
+    for (mask, value) in [
+        (mode | create, write),
+        (mode | new | append, write),
+        (mode | create, both),
+        (mode | new, both),
+        // The fourth mode is for ioctl(2) alone (open(2)).
+        (mode, mode),
+        // This truncates whatever the mode is.
+        (truncate | create, truncate),
+        (truncate | new, truncate),
+    ] {
+        filter.add_rule_conditional(ScmpAction::Errno(libc::EPERM), call, &[masked(flags, mask, value)])?;
+    }
+    let appends = masked(flags, mode | create | new | append | truncate, write | create | append);
+    filter.add_rule_conditional(ScmpAction::Notify, call, &[appends]).map(drop)
+}
+
+fn syscall(name: &str) -> Result<ScmpSyscall, SeccompError> {
+    ScmpSyscall::from_name(name)
+}
+
+fn masked(argument: u32, mask: libc::c_int, value: libc::c_int) -> ScmpArgCompare {
+    let [mask, value] = [mask, value].map(|number| u64::from(number.cast_unsigned()));
+    ScmpArgCompare::new(argument, ScmpCompareOp::MaskedEqual(mask), value)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File, OpenOptions};
+    use std::net::{TcpListener, UdpSocket};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::net::UnixStream;
+    use std::path::Path;
+    use std::sync::mpsc;
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::decide::supervision::Bounds;
+
+    /// Runs `probe` on a thread that has the filter, and answers it from another. Once in a process: libseccomp 2.5 keeps one
+    /// listener for all of its filters.
+    fn filtered<T: Send>(stage: &Path, since: SystemTime, probe: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| {
+            let (send, receive) = mpsc::channel();
+            let bounds = Bounds { stage: stage.to_path_buf(), since: Some(since) };
+            // Before there is a filter: a thread has the filter of the one that starts it.
+            scope.spawn(move || supervise(receive.recv().unwrap(), nix::unistd::getpid(), bounds).unwrap());
+            let thread = scope.spawn(move || {
+                let installed = install().unwrap();
+                send.send(installed.listener().unwrap()).unwrap();
+                probe()
+            });
+            thread.join().unwrap()
+        })
+    }
+
+    /// A tick of the clock that inodes are dated with, and some.
+    const TICK: Duration = Duration::from_millis(20);
+
+    /// What a push may look like: files of history, one of them shared, and files of its own.
+    fn lay_out(history: &Path, stage: &Path) {
+        fs::create_dir(history).unwrap();
+        for name in ["old", "alone"] {
+            fs::write(history.join(name), "history").unwrap();
+            fs::set_permissions(history.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        std::thread::sleep(TICK);
+        fs::create_dir(stage).unwrap();
+        std::thread::sleep(TICK);
+        fs::hard_link(history.join("old"), stage.join("shared")).unwrap();
+        fs::write(stage.join("new"), "x").unwrap();
+        fs::hard_link(stage.join("new"), stage.join("twin")).unwrap();
+        std::os::unix::fs::symlink("new", stage.join("link")).unwrap();
+        std::os::unix::fs::symlink(history.join("alone"), stage.join("out")).unwrap();
+    }
+
+    fn refused<T: std::fmt::Debug>(attempts: impl IntoIterator<Item = std::io::Result<T>>) {
+        for (number, attempt) in attempts.into_iter().enumerate() {
+            assert_eq!(attempt.unwrap_err().raw_os_error(), Some(libc::EPERM), "attempt {number}");
+        }
+    }
+
+    fn writing_reaches_only_new_files(stage: &Path) {
+        let (log, old) = (stage.join("log"), stage.join("shared"));
+        // As rsync opens its log, which is the first time that something is appended to.
+        OpenOptions::new().append(true).create(true).open(log).unwrap();
+        refused([
+            OpenOptions::new().write(true).open(&old),
+            OpenOptions::new().read(true).write(true).open(&old),
+            OpenOptions::new().write(true).create(true).truncate(false).open(&old),
+            OpenOptions::new().write(true).truncate(true).open(&old),
+            OpenOptions::new().append(true).open(&old),
+            OpenOptions::new().append(true).create(true).open(&old),
+            OpenOptions::new().read(true).append(true).create(true).open(&old),
+            File::create(&old),
+        ]);
+        refused([nix::unistd::truncate(&old, 0).map_err(std::io::Error::from)]);
+        // As it makes its files.
+        File::create_new(stage.join("file")).unwrap();
+    }
+
+    fn changing_reaches_only_what_is_of_the_push(history: &Path, stage: &Path, time: SystemTime) {
+        let chmod = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o755));
+        let attribute = |path: &Path| xattr::set(path, "user.note", &[7; 3000]);
+        let own = nix::unistd::getuid().as_raw();
+        for name in ["new", "twin", "."] {
+            chmod(&stage.join(name)).unwrap();
+            attribute(&stage.join(name)).unwrap();
+        }
+        File::open(stage.join("new")).unwrap().set_modified(time).unwrap();
+        std::os::unix::fs::lchown(stage.join("link"), Some(own), None).unwrap();
+        xattr::set(stage.join("twin"), "user.gone", b"x").unwrap();
+        xattr::remove(stage.join("twin"), "user.gone").unwrap();
+        let old = File::open(stage.join("shared")).unwrap();
+        refused([
+            chmod(&stage.join("shared")),
+            chmod(&history.join("old")),
+            chmod(&history.join("alone")),
+            chmod(&stage.join("out")),
+            chmod(history),
+            chmod(stage.parent().unwrap()),
+            attribute(&stage.join("shared")),
+            xattr::remove(stage.join("shared"), "user.note"),
+            old.set_modified(time),
+            old.set_permissions(fs::Permissions::from_mode(0o777)),
+            std::os::unix::fs::chown(stage.join("shared"), Some(own), None),
+        ]);
+    }
+
+    fn there_is_no_network_and_nobody_else() {
+        refused([UnixStream::connect("/dev/log").map(drop), UdpSocket::bind("127.0.0.1:0").map(drop)]);
+        refused([TcpListener::bind("127.0.0.1:0").map(drop)]);
+        refused([nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER).map_err(std::io::Error::from)]);
+        // rsync's own two processes talk over a pair of these.
+        UnixStream::pair().unwrap();
+    }
+
+    #[test]
+    fn a_filtered_process_makes_files_and_changes_only_those() {
+        let root = tempfile::tempdir().unwrap();
+        let (history, stage) = (root.path().join("history"), root.path().join("stage"));
+        lay_out(&history, &stage);
+        let since = fs::metadata(&stage).unwrap().created().unwrap();
+        let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_000_000_000_123_456_789);
+        filtered(&stage, since, || {
+            writing_reaches_only_new_files(&stage);
+            changing_reaches_only_what_is_of_the_push(&history, &stage, time);
+            there_is_no_network_and_nobody_else();
+        });
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!((mode(&stage.join("twin")), mode(&stage)), (0o755, 0o755));
+        assert_eq!(fs::metadata(stage.join("twin")).unwrap().modified().unwrap(), time);
+        assert_eq!(xattr::get(stage.join("new"), "user.note").unwrap().unwrap(), vec![7; 3000]);
+        assert_eq!(xattr::list(stage.join("new")).unwrap().count(), 1);
+        for name in ["old", "alone"] {
+            assert_eq!(mode(&history.join(name)), 0o600);
+            assert_eq!(fs::read_to_string(history.join(name)).unwrap(), "history");
+            assert_eq!(xattr::list(history.join(name)).unwrap().count(), 0);
+            assert_ne!(fs::metadata(history.join(name)).unwrap().modified().unwrap(), time);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The gate's side of the filter: it makes the changes of metadata that rsync asks for, where rsync may.
+//!
+//! Nothing that the calling process could change meanwhile may count: every argument is copied once, what it leads to is held
+//! open, and what is held is looked at and changed. No call is ever sent on to be made by rsync itself but the opening of its
+//! log, which comes before it reads a byte of the client's.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use libseccomp::{ScmpNotifReq, ScmpNotifResp, ScmpNotifRespFlags, notify_id_valid};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::libc;
+use nix::sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmodat, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+use nix::unistd::{Gid, Pid, Uid, chown};
+
+use super::{Listener, supervised};
+use crate::decide::supervision::{AT_EMPTY_PATH, Asked, Base, Bounds, Call, Change, Found, Target, Unit};
+use crate::terms::limits::{MAX_ATTRIBUTE, MAX_ATTRIBUTE_NAME, MAX_PATH};
+
+/// Pause after the kernel had nothing to say: rsync has ended, or one that asked was killed.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Begins to answer the process with this number and those that it starts, on a thread of its own that ends with the gate.
+///
+/// # Errors
+/// With what the administrator can do, where this machine does not let a process look into one that it started.
+pub fn supervise(listener: Listener, pid: Pid, bounds: Bounds) -> Result<(), String> {
+    // There is nothing at this address, which is another answer than that it may not be looked at.
+    let looked = process_vm_readv(pid, &mut [IoSliceMut::new(&mut [0])], &[RemoteIoVec { base: 0, len: 1 }]);
+    if looked == Err(Errno::EPERM) {
+        return Err("the gate may not look into its own rsync: set kernel.yama.ptrace_scope to 0 or 1".to_owned());
+    }
+    thread::spawn(move || {
+        let calls: BTreeMap<i32, Call> = supervised().map(|(number, call)| (number.into(), call)).collect();
+        let mut log_is_open = false;
+        loop {
+            let Ok(request) = ScmpNotifReq::receive(listener) else {
+                thread::sleep(PAUSE);
+                continue;
+            };
+            let answer = match calls.get(&request.data.syscall.into()) {
+                Some(call) => answer(&request, perform(listener, &request, call.asks(request.data.args), &bounds)),
+                // rsync opens its log before it reads what the client sends; nothing else is ever appended to.
+                None if !log_is_open => {
+                    log_is_open = true;
+                    ScmpNotifResp::new_continue(request.id, ScmpNotifRespFlags::empty())
+                }
+                None => answer(&request, Err(Errno::EPERM)),
+            };
+            // Fails where the one that asked is gone.
+            let _ = answer.respond(listener);
+        }
+    });
+    Ok(())
+}
+
+fn answer(request: &ScmpNotifReq, done: Result<(), Errno>) -> ScmpNotifResp {
+    match done {
+        Ok(()) => ScmpNotifResp::new_val(request.id, 0, ScmpNotifRespFlags::empty()),
+        Err(error) => ScmpNotifResp::new_error(request.id, -(error as i32), ScmpNotifRespFlags::empty()),
+    }
+}
+
+/// Makes a change, or says why not.
+fn perform(listener: Listener, request: &ScmpNotifReq, asked: Asked, bounds: &Bounds) -> Result<(), Errno> {
+    let caller = Caller { pid: Pid::from_raw(request.pid.cast_signed()) };
+    let change = caller.read(asked.change)?;
+    let held = caller.open(asked.target)?;
+    // While the call waits its process cannot end and its number is nobody else's (seccomp_unotify(2)).
+    notify_id_valid(listener, request.id).map_err(|_| Errno::ESRCH)?;
+    let metadata = held.metadata().map_err(|error| errno(&error))?;
+    let place = format!("/proc/self/fd/{}", held.as_raw_fd());
+    let path = std::fs::read_link(&place).map_err(|error| errno(&error))?;
+    let found = Found { path: &path, is_directory: metadata.is_dir(), links: metadata.nlink(), born: metadata.created().ok() };
+    if !bounds.may_change(found) {
+        return Err(Errno::EPERM);
+    }
+    change.make(Path::new(&place), metadata.is_symlink())
+}
+
+fn errno(error: &io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
+/// A change with everything that it needs, copied from the caller.
+enum Copied {
+    Mode(u32),
+    Owner(Option<u32>, Option<u32>),
+    Times(TimeSpec, TimeSpec),
+    Set(OsString, Vec<u8>),
+    Remove(OsString),
+}
+
+impl Copied {
+    /// Makes it. `place` leads to what is held and nowhere else, whatever happens to its names.
+    fn make(&self, place: &Path, is_symlink: bool) -> Result<(), Errno> {
+        match self {
+            // As the kernel itself answers (fchmodat(2)).
+            Self::Mode(_) if is_symlink => Err(Errno::EOPNOTSUPP),
+            Self::Mode(mode) => fchmodat(AT_FDCWD, place, Mode::from_bits_truncate(*mode), FchmodatFlags::FollowSymlink),
+            Self::Owner(user, group) => chown(place, user.map(Uid::from_raw), group.map(Gid::from_raw)),
+            Self::Times(accessed, modified) => utimensat(AT_FDCWD, place, accessed, modified, UtimensatFlags::FollowSymlink),
+            Self::Set(name, value) => xattr::set_deref(place, name, value).map_err(|error| errno(&error)),
+            Self::Remove(name) => xattr::remove_deref(place, name).map_err(|error| errno(&error)),
+        }
+    }
+}
+
+/// The process that asks.
+struct Caller {
+    pid: Pid,
+}
+
+impl Caller {
+    /// Holds what a call names, without opening it for anything.
+    fn open(&self, target: Target) -> Result<File, Errno> {
+        let path = target.path.map(|at| self.text(at, MAX_PATH)).transpose()?;
+        let from = |base: Base| match base {
+            Base::Here => self.directory("cwd"),
+            Base::Descriptor(number) => self.directory(&format!("fd/{number}")),
+        };
+        let Some(path) = path else { return from(target.from) };
+        if path.is_empty() {
+            return if target.flags & AT_EMPTY_PATH != 0 { from(target.from) } else { Err(Errno::ENOENT) };
+        }
+        // rsync and the C library name descriptors of their own so; here `self` would be the gate.
+        if let Some(number) = own_descriptor(&path) {
+            return self.directory(&format!("fd/{number}"));
+        }
+        let flags = OFlag::O_PATH | OFlag::O_CLOEXEC | if target.follow { OFlag::empty() } else { OFlag::O_NOFOLLOW };
+        let how = OpenHow::new().flags(flags);
+        let opened = if path.as_bytes().first() == Some(&b'/') {
+            openat2(
+                self.directory("root")?,
+                path.as_os_str(),
+                how.resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS),
+            )
+        } else {
+            openat2(from(target.from)?, path.as_os_str(), how.resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS))
+        };
+        opened.map(File::from)
+    }
+
+    /// Something of the caller's own in `/proc`.
+    fn directory(&self, name: &str) -> Result<File, Errno> {
+        let path = format!("/proc/{}/{name}", self.pid);
+        nix::fcntl::open(path.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map(File::from)
+    }
+
+    /// Copies what a change needs.
+    fn read(&self, change: Change) -> Result<Copied, Errno> {
+        Ok(match change {
+            Change::Mode(mode) => Copied::Mode(mode),
+            Change::Owner { user, group } => {
+                let given = |number: u32| (number != u32::MAX).then_some(number);
+                Copied::Owner(given(user), given(group))
+            }
+            Change::Times { at: 0, .. } => Copied::Times(TimeSpec::UTIME_NOW, TimeSpec::UTIME_NOW),
+            Change::Times { at, unit } => self.times(at, unit)?,
+            Change::SetAttribute { name, value, size, flags: 0 } => {
+                let size = usize::try_from(size).ok().filter(|size| *size <= MAX_ATTRIBUTE).ok_or(Errno::E2BIG)?;
+                Copied::Set(self.text(name, MAX_ATTRIBUTE_NAME)?, self.bytes(value, size)?)
+            }
+            // Whether it is there already is not asked of anybody here; rsync does not ask either.
+            Change::SetAttribute { .. } => return Err(Errno::EOPNOTSUPP),
+            Change::RemoveAttribute { name } => Copied::Remove(self.text(name, MAX_ATTRIBUTE_NAME)?),
+        })
+    }
+
+    fn times(&self, at: u64, unit: Unit) -> Result<Copied, Errno> {
+        let words = if unit == Unit::Seconds { 2 } else { 4 };
+        let bytes = self.bytes(at, words * size_of::<libc::c_long>())?;
+        let mut words =
+            bytes.chunks_exact(size_of::<libc::c_long>()).map(|word| word.try_into().map(libc::c_long::from_ne_bytes).unwrap_or(0));
+        let mut next = || words.next().unwrap_or(0);
+        let mut time = || match unit {
+            Unit::Seconds => TimeSpec::new(next(), 0),
+            Unit::Micros => TimeSpec::new(next(), next().saturating_mul(1000)),
+            Unit::Nanos => TimeSpec::new(next(), next()),
+        };
+        Ok(Copied::Times(time(), time()))
+    }
+
+    /// Copies a text up to its zero.
+    fn text(&self, at: u64, limit: usize) -> Result<OsString, Errno> {
+        let mut bytes = self.copy(at, limit)?;
+        let end = bytes.iter().position(|byte| *byte == 0).ok_or(Errno::ENAMETOOLONG)?;
+        bytes.truncate(end);
+        Ok(OsString::from_vec(bytes))
+    }
+
+    fn bytes(&self, at: u64, length: usize) -> Result<Vec<u8>, Errno> {
+        let bytes = if length == 0 { Vec::new() } else { self.copy(at, length)? };
+        if bytes.len() == length { Ok(bytes) } else { Err(Errno::EFAULT) }
+    }
+
+    /// Copies up to `length` bytes of the caller's memory; fewer where the memory ends sooner.
+    fn copy(&self, at: u64, length: usize) -> Result<Vec<u8>, Errno> {
+        const PAGE: usize = 4096;
+        let at = usize::try_from(at).map_err(|_| Errno::EFAULT)?;
+        let mut bytes = vec![0; length];
+        // A part that is not there fails as a whole (process_vm_readv(2)), so that each page is a part.
+        let (mut parts, mut done) = (Vec::new(), 0);
+        while done < length {
+            let base = at.checked_add(done).ok_or(Errno::EFAULT)?;
+            let len = (PAGE - base % PAGE).min(length - done);
+            parts.push(RemoteIoVec { base, len });
+            done += len;
+        }
+        let copied = process_vm_readv(self.pid, &mut [IoSliceMut::new(&mut bytes)], &parts)?;
+        bytes.truncate(copied);
+        Ok(bytes)
+    }
+}
+
+fn own_descriptor(path: &OsStr) -> Option<i32> {
+    path.to_str()?.strip_prefix("/proc/self/fd/")?.parse().ok()
+}

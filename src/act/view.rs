@@ -1,0 +1,129 @@
+//! A file system of its own for rsync: namespaces of users and mounts, as a recital. It binds the whole process and whatever
+//! it becomes, so only a process that exists for this may enter one.
+//!
+//! Nothing of the server may be in it that its list does not name, and nothing may be writable that is not meant to be: a
+//! step that fails is an error, never left out.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{getegid, geteuid, pivot_root};
+
+use crate::decide::cell::{Bind, Kind, View};
+use crate::terms::text::printable;
+
+/// Where the new root is put together: a directory that every system has and that holds nothing that is shown.
+const WORKSHOP: &str = "/proc";
+
+/// `MS_NOSYMFOLLOW` (mount(2), Linux 5.10): no symlink is followed, by anybody. Not among nix's names.
+const NO_SYMLINKS: MsFlags = MsFlags::from_bits_retain(256);
+
+/// Turns the view into all that this process can see. Only for a process with a single thread.
+///
+/// # Errors
+/// With what did not work, for the administrator. The process must then end: it may be anywhere in between.
+pub fn enter(view: &View) -> Result<(), String> {
+    own_namespaces()?;
+    // What happens here stays here, and mounts of the server do not come in later.
+    step("keeping mounts apart", mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING))?;
+    empty_directory(Path::new(WORKSHOP), "size=64k,nr_inodes=256,mode=755")?;
+    for bind in &view.binds {
+        show(bind)?;
+    }
+    step("changing to the new root", nix::unistd::chdir(WORKSHOP))?;
+    // The old root ends up over the new one and is taken away from there (pivot_root(2), "pivot_root(".", ".")").
+    step("making it the root", pivot_root(".", "."))?;
+    step("leaving the old root", umount2(".", MntFlags::MNT_DETACH))?;
+    step("closing the new root", mount(NOTHING, "/", NOTHING, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | closed(MsFlags::MS_RDONLY), NOTHING))
+}
+
+const NOTHING: Option<&str> = None;
+
+/// Root needs no user namespace, and in one it could no longer give files to others.
+fn own_namespaces() -> Result<(), String> {
+    let (user, group) = (geteuid(), getegid());
+    if user.is_root() {
+        return step("a namespace of mounts", unshare(CloneFlags::CLONE_NEWNS));
+    }
+    step("namespaces of users and mounts", unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS))?;
+    // The account stays itself, and there is nobody else (user_namespaces(7)).
+    for (file, text) in
+        [("setgroups", "deny".to_owned()), ("uid_map", format!("{user} {user} 1")), ("gid_map", format!("{group} {group} 1"))]
+    {
+        let path = format!("/proc/self/{file}");
+        fs::write(&path, text).map_err(|error| format!("{path}: {error}"))?;
+    }
+    Ok(())
+}
+
+fn show(bind: &Bind) -> Result<(), String> {
+    let to = within(&bind.to);
+    let what = || printable(bind.to.as_os_str().as_encoded_bytes());
+    if bind.kind == Kind::Hidden {
+        return empty_directory(&to, "size=0,nr_inodes=1,mode=555");
+    }
+    let found = match fs::metadata(&bind.from) {
+        Err(error) if bind.optional && error.kind() == ErrorKind::NotFound => return Ok(()),
+        found => found.map_err(|error| format!("`{}`: {error}", what()))?,
+    };
+    make_place(&to, found.is_dir()).map_err(|error| format!("a place for `{}`: {error}", what()))?;
+    let bound = mount(Some(&bind.from), &to, NOTHING, MsFlags::MS_BIND | MsFlags::MS_REC, NOTHING);
+    step(&format!("showing `{}`", what()), bound)?;
+    // A bind takes its flags in a second step, and in a user namespace it must keep those that it had (mount_namespaces(7)).
+    let had = statvfs(&to).map_err(|error| format!("`{}`: {error}", what()))?.flags();
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | kept(had) | flags(bind.kind);
+    step(&format!("closing `{}`", what()), mount(NOTHING, &to, NOTHING, flags, NOTHING))
+}
+
+fn flags(kind: Kind) -> MsFlags {
+    match kind {
+        Kind::ReadOnly | Kind::Hidden => MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_RDONLY,
+        Kind::Writable => MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC,
+        Kind::Backup => closed(NO_SYMLINKS),
+    }
+}
+
+fn closed(also: MsFlags) -> MsFlags {
+    MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | also
+}
+
+fn kept(had: FsFlags) -> MsFlags {
+    let pairs = [
+        (FsFlags::ST_RDONLY, MsFlags::MS_RDONLY),
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+    ];
+    pairs.into_iter().filter(|(flag, _)| had.contains(*flag)).map(|(_, flag)| flag).collect()
+}
+
+fn empty_directory(at: &Path, options: &str) -> Result<(), String> {
+    let flags = if at == Path::new(WORKSHOP) { MsFlags::MS_NOSUID | MsFlags::MS_NODEV } else { closed(MsFlags::MS_RDONLY) };
+    let what = printable(at.as_os_str().as_encoded_bytes());
+    step(&format!("an empty directory at `{what}`"), mount(Some("none"), at, Some("tmpfs"), flags, Some(options)))
+}
+
+fn within(path: &Path) -> PathBuf {
+    Path::new(WORKSHOP).join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// Makes what a bind is put over, where an earlier bind does not hold it.
+fn make_place(at: &Path, directory: bool) -> io::Result<()> {
+    let above = if directory { Some(at) } else { at.parent() };
+    if let Some(above) = above {
+        DirBuilder::new().recursive(true).mode(0o755).create(above)?;
+    }
+    if !directory && fs::symlink_metadata(at).is_err() {
+        File::create_new(at)?;
+    }
+    Ok(())
+}
+
+fn step(what: &str, done: nix::Result<()>) -> Result<(), String> {
+    done.map_err(|error| format!("{what}: {}", error.desc()))
+}
