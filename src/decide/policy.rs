@@ -12,9 +12,11 @@ use crate::terms::snapshot::NamePattern;
 use crate::terms::verb::Verb;
 use crate::terms::zone::ZoneName;
 
+use super::options::Choice;
 use super::window::Window;
 
 mod limits;
+mod options;
 mod origins;
 mod read;
 mod site;
@@ -63,8 +65,8 @@ pub struct Policy {
     pub limits: Limits,
     /// `require_mount:` Refuse while the store, or a repository's disk elsewhere, is not mounted (`decide::mounts`).
     pub require_mount: bool,
-    /// `options: {allow: […]}` Options of rsync that need the administrator's word.
-    pub allowed_options: Vec<String>,
+    /// `options: {refuse: […], allow: […]}` What it says of rsync's options, over the table.
+    pub options: Choice,
     /// Where each key stands.
     pub origins: Origins,
 }

@@ -11,6 +11,7 @@ mod jail;
 mod limits;
 mod mailer;
 mod names;
+mod options;
 #[path = "../support/processes.rs"]
 mod processes;
 mod shares;
