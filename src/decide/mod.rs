@@ -17,6 +17,7 @@ pub mod options;
 pub mod outcome;
 pub mod plan;
 pub mod policy;
+pub mod secluded;
 pub mod supervision;
 pub mod verdict;
 pub mod window;

@@ -37,6 +37,8 @@ pub enum Code {
     Command,
     /// The command is too long.
     TooLong,
+    /// The words that `-s` was to send on standard input did not come.
+    Secluded,
     /// An option of rsync that is not allowed.
     Option,
     /// A pull.
@@ -89,7 +91,7 @@ pub mod exit {
 
 impl Code {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::NoPolicy,
         Self::Config,
         Self::Account,
@@ -104,6 +106,7 @@ impl Code {
         Self::Daemon,
         Self::Command,
         Self::TooLong,
+        Self::Secluded,
         Self::Option,
         Self::Pull,
         Self::Path,
@@ -140,6 +143,7 @@ impl Code {
             Self::Daemon => "daemon",
             Self::Command => "command",
             Self::TooLong => "too-long",
+            Self::Secluded => "secluded",
             Self::Option => "option",
             Self::Pull => "pull",
             Self::Path => "path",

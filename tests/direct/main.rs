@@ -11,6 +11,7 @@ mod mailer;
 mod names;
 #[path = "../support/processes.rs"]
 mod processes;
+mod secluded;
 mod site_file;
 #[path = "../support/smtp.rs"]
 mod smtp;

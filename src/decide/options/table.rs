@@ -157,6 +157,9 @@ pub(super) static ROWS: &[Row] = &[
     pass(&["--qsort"], "how lists are sorted").side(Both),
     pass(&["--timeout"], "the smaller limit counts").rule(Smaller).takes(Attached(Number(1, MAX_CLIENT_TIMEOUT as i64))).side(Both),
     // Accepted, and something else or nothing is passed on. Each was tried on one side alone, with old and new clients.
+    drop(&["--secluded-args", "--protect-args"], "the words that it sends on standard input are judged like all others")
+        .letter('s')
+        .side(Process),
     drop(&["--partial"], "a push that is cut off is kept and goes on next time without being asked"),
     drop(&["--partial-dir"], "a push that is cut off is kept and goes on next time without being asked").takes(Either(Anything)),
     drop(&["--inplace"], "files are always written anew, since an old one may share its inode with a snapshot"),
@@ -180,13 +183,6 @@ pub(super) static ROWS: &[Row] = &[
         .instead(ONE_COLON),
     row(None, &["--detach", "--no-detach"], Process, Refuse(Code::Daemon), "an rsync daemon is not offered over this key")
         .instead(ONE_COLON),
-    refuse(
-        &["--secluded-args", "--protect-args"],
-        "options that travel hidden from the command line are not read yet",
-        "add --no-secluded-args (or --old-args with an old rsync), or unset RSYNC_PROTECT_ARGS",
-    )
-    .letter('s')
-    .side(Process),
     // What would change files that snapshots share, or leave the fresh directory.
     refuse(
         &["--append", "--append-verify"],
