@@ -10,7 +10,7 @@ PACKAGES_FOR_ROOT = dropbear-bin strace util-linux mount e2fsprogs
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
-.PHONY: build build-needs demo test test-needs fuzz bench check fmt install clean-accounts
+.PHONY: build build-needs demo test test-needs fuzz hostile-commands bench check fmt install clean-accounts
 
 build: build-needs
 	$(CARGO) build --release --locked
@@ -79,6 +79,10 @@ fuzz: build-needs
 			-artifact_prefix=target/fuzz/artifacts/$$target/ -max_total_time=$(FUZZ_SECONDS) -runs=$(FUZZ_RUNS) \
 			-timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 || exit 1; \
 	done
+
+# A thousand of them are in the suite.
+hostile-commands: test-needs
+	HOSTILE_COMMANDS=$${HOSTILE_COMMANDS:-10000} $(CARGO) test --locked --test direct hostile_commands -- --nocapture
 
 bench: build-needs
 	$(CARGO) bench --locked

@@ -5,9 +5,12 @@
 mod crash;
 mod current;
 mod history;
+mod hostile_commands;
 mod jail;
 mod limits;
 mod mailer;
+#[path = "../support/mutate.rs"]
+mod mutate;
 mod names;
 #[path = "../support/processes.rs"]
 mod processes;
@@ -17,3 +20,6 @@ mod site_file;
 mod smtp;
 #[path = "../support/direct.rs"]
 mod support;
+#[path = "../support/tree.rs"]
+#[expect(dead_code, reason = "the tests with sshd use all of it")]
+mod tree;
