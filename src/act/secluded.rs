@@ -2,10 +2,11 @@
 //! because whatever was read beyond the block would be missing to rsync. Nobody waits longer for it than the deadline,
 //! however the bytes drip in.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::read;
 
@@ -23,8 +24,12 @@ pub fn from_stdin() -> Result<Words, (Fault, String)> {
 
 fn from(line: &impl AsFd, deadline: Instant) -> Result<Words, (Fault, String)> {
     let mut block = Block::default();
+    let restless = match Restless::make(line.as_fd()) {
+        Ok(restless) => restless,
+        Err(_) => return Err((Fault::Unreadable, block.shown())),
+    };
     loop {
-        let fed = next(line, deadline).and_then(|byte| block.feed(byte));
+        let fed = restless.next(deadline).and_then(|byte| block.feed(byte));
         match fed {
             Ok(Fed::More) => {}
             Ok(Fed::Whole(words)) => return Ok(words),
@@ -33,28 +38,53 @@ fn from(line: &impl AsFd, deadline: Instant) -> Result<Words, (Fault, String)> {
     }
 }
 
-/// The next byte. A line that can be read is not asked for more than that one.
-fn next(line: &impl AsFd, deadline: Instant) -> Result<u8, Fault> {
-    let mut byte = [0];
-    loop {
+/// A line that does not wait when it is read: one system call for a byte that is there, where asking before each would be
+/// two. It is as it was once this is dropped, for rsync.
+struct Restless<'a> {
+    line: BorrowedFd<'a>,
+    before: OFlag,
+}
+
+impl<'a> Restless<'a> {
+    fn make(line: BorrowedFd<'a>) -> Result<Self, Errno> {
+        let before = OFlag::from_bits_retain(fcntl(line, FcntlArg::F_GETFL)?);
+        fcntl(line, FcntlArg::F_SETFL(before | OFlag::O_NONBLOCK))?;
+        Ok(Self { line, before })
+    }
+
+    /// The next byte, waited for until the deadline. Nothing but it is taken from the line.
+    fn next(&self, deadline: Instant) -> Result<u8, Fault> {
+        let mut byte = [0];
+        loop {
+            match read(self.line, &mut byte) {
+                Ok(0) => return Err(Fault::Ended),
+                Ok(_) => return Ok(byte[0]),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => self.wait(deadline)?,
+                Err(_) => return Err(Fault::Unreadable),
+            }
+        }
+    }
+
+    /// Waits until there is something to read, or the line is closed.
+    fn wait(&self, deadline: Instant) -> Result<(), Fault> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(Fault::Silence);
         }
         // A part of a millisecond is waited for as a whole one, and the clock asked again.
         let wait = PollTimeout::try_from(left.as_millis().saturating_add(1)).unwrap_or(PollTimeout::ZERO);
-        match poll(&mut [PollFd::new(line.as_fd(), PollFlags::POLLIN)], wait) {
-            Ok(0) | Err(Errno::EINTR) => continue,
-            Ok(_) => {}
-            Err(_) => return Err(Fault::Unreadable),
+        match poll(&mut [PollFd::new(self.line, PollFlags::POLLIN)], wait) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(_) => Err(Fault::Unreadable),
         }
-        match read(line, &mut byte) {
-            Ok(0) => return Err(Fault::Ended),
-            Ok(_) => return Ok(byte[0]),
-            // Somebody else took the byte, or the line was made not to wait: it is asked again until the deadline.
-            Err(Errno::EINTR | Errno::EAGAIN) => {}
-            Err(_) => return Err(Fault::Unreadable),
-        }
+    }
+}
+
+impl Drop for Restless<'_> {
+    fn drop(&mut self) {
+        // What could be set can be set back.
+        let _ = fcntl(self.line, FcntlArg::F_SETFL(self.before));
     }
 }
 
@@ -83,7 +113,9 @@ mod tests {
         let (mut reader, mut writer) = std::io::pipe().unwrap();
         writer.write_all(b"rsync\0-r\0.\0d\xff\n/\0\0\x20\0\0\0rest").unwrap();
         drop(writer);
+        let before = fcntl(&reader, FcntlArg::F_GETFL).unwrap();
         assert_eq!(from(&reader, soon()).unwrap().as_slice(), [&b"-r"[..], b".", b"d\xff\n/"]);
+        assert_eq!(fcntl(&reader, FcntlArg::F_GETFL).unwrap(), before, "rsync finds the line as it was");
         let mut rest = Vec::new();
         reader.read_to_end(&mut rest).unwrap();
         assert_eq!(rest, b"\x20\0\0\0rest");

@@ -13,7 +13,7 @@ pub const MAX_COMMAND: usize = 16 * 1024;
 pub const MAX_WORDS: usize = 256;
 
 /// Bytes of the block that `-s` (`--secluded-args`) sends on standard input, name and ends included. It holds what
-/// [`MAX_COMMAND`] holds without it, and each byte costs two system calls.
+/// [`MAX_COMMAND`] holds without it, and each byte costs a system call.
 pub const MAX_SECLUDED: usize = 8 * 1024;
 
 /// Words of that block behind the name; see [`MAX_WORDS`].
