@@ -75,6 +75,16 @@ const SPITE: &[&str] = &[
     "-M--sender",
 ];
 
+/// Parts of a destination, so that many of them would lead to the decoy, to the neighbour or into history.
+const STEPS: &[&str] =
+    &["..", "..", "..", "neighbour", "decoy", "file", "tree", "snapshots", "current", ".snapgate", "store", "", ".", "~", "etc", "a b"];
+
+/// A destination of a few of them.
+fn place(random: &mut Random) -> Vec<u8> {
+    let count = 1 + random.below(5);
+    (0..count).map(|_| random.pick(STEPS).as_bytes()).collect::<Vec<_>>().join(&b'/')
+}
+
 fn dictionary() -> Vec<Vec<u8>> {
     let spellings =
         options::rows().iter().flat_map(|row| row.long.iter().map(|long| (*long).to_owned()).chain(row.letter.map(|l| format!("-{l}"))));
@@ -98,8 +108,14 @@ fn attempt(random: &mut Random, corpus: &[Vec<u8>], dictionary: &[Vec<u8>]) -> (
     let words = |random: &mut Random, count: usize| -> Vec<u8> {
         (0..count).map(|_| random.pick(dictionary).clone()).collect::<Vec<_>>().join(&b' ')
     };
-    let (both, sure_stdin) = match random.below(8) {
-        0..=2 => (random.mutant(corpus, dictionary), None),
+    let (both, sure_stdin) = match random.below(9) {
+        0 | 1 => (random.mutant(corpus, dictionary), None),
+        // Nothing is wrong with these but, mostly, where they go.
+        2 => ([b"rsync --server -logDtpre.iLsfxCIvu --delete . '".to_vec(), place(random), b"'".to_vec()].concat(), None),
+        8 => {
+            let block = [b"rsync\0--delete\0.\0".to_vec(), place(random), b"/\0\0\x20\0\0\0".to_vec()].concat();
+            (b"rsync --server -slogDtpre.iLsfxCIvu".to_vec(), Some(block))
+        }
         3 => {
             let count = 1 + random.below(12);
             let options = words(random, count);
@@ -108,9 +124,8 @@ fn attempt(random: &mut Random, corpus: &[Vec<u8>], dictionary: &[Vec<u8>]) -> (
         4 => {
             let count = random.below(8);
             let line = [b"rsync --server -slogDtpre.iLsfxCIvu ".to_vec(), words(random, count / 4)].concat();
-            let mut block =
-                [b"rsync\0".to_vec(), (0..count).flat_map(|_| [random.pick(dictionary).clone(), vec![0]].concat()).collect()].concat();
-            block.extend_from_slice(b".\0place\0\0\x20\0\0\0");
+            let hidden = (0..count).flat_map(|_| [random.pick(dictionary).clone(), vec![0]].concat()).collect();
+            let block = [b"rsync\0".to_vec(), hidden, b".\0place\0\0\x20\0\0\0".to_vec()].concat();
             let block = if random.below(2) == 0 { block } else { random.mutant(&[block], dictionary) };
             (line, Some(block))
         }
@@ -221,7 +236,7 @@ fn random_hostile_commands_change_nothing_outside_hang_nowhere_and_are_all_remem
     gate.until("no rsync is left", || gate.rsyncs().is_empty());
     assert_eq!(gate.ledger().len() - remembered, count, "every one is in the ledger");
     assert!(fs::read_dir(gate.path().join("store")).unwrap().count() == 2, "something was made beside the repositories");
-    assert!(refused * 10 > count * 6 && refused < count, "{refused} of {count} were refused");
+    assert!(refused * 10 > count * 6 && refused * 100 < count * 99, "{refused} of {count} were refused");
     if count > IN_THE_SUITE {
         let mut out = std::io::stderr();
         let _ = writeln!(out, "{count} hostile commands in {took:.0?}: {refused} refused, none changed anything outside, hung or panicked");
