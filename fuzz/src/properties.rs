@@ -5,13 +5,13 @@
 
 use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use snapgate::decide::argv::{Setup, Version, for_push};
+use snapgate::decide::argv::Version;
+use snapgate::decide::cell::Cell;
 use snapgate::decide::command::{Command, Push, Secluded, parse};
 use snapgate::decide::options::{self, Check, Row, Rule, Value};
-use snapgate::decide::plan::{self, Places};
+use snapgate::decide::plan::{self, Confinement, Places};
 use snapgate::decide::policy::{Policy, Site, read_policy, read_site};
 use snapgate::decide::secluded::{Block, Fed, Words};
 use snapgate::decide::yaml::Fault;
@@ -187,62 +187,59 @@ fn is_passed_on(row: &Row) -> bool {
     !matches!(row.rule, Rule::Refuse(_) | Rule::Drop)
 }
 
-fn setup() -> Setup {
-    Setup {
-        version: Version(3, 5, 0),
-        jailed: true,
+/// What would run of a push, held by this.
+fn cell(push: &Push, confinement: Confinement) -> Cell {
+    let now = DateTime::<Utc>::default();
+    let plan = plan::push(push, &policy_of_nothing().1, &Shelf::default(), now).expect("an empty shelf stops nothing");
+    let base = PathBuf::from("/r/snapshots/1");
+    let places = Places {
         root: PathBuf::from("/r"),
-        idle: Duration::from_secs(600),
-        link_dests: vec![PathBuf::from("/r/b")],
+        program: PathBuf::from("/usr/bin/rsync"),
+        version: Version(3, 5, 0),
+        stage: PathBuf::from("/r/inprogress"),
+        since: None,
+        bases: vec![(base.clone(), push.place().below(&base))],
         partial_dir: ".~snapgate-1~".to_owned(),
-        log: PathBuf::from("/r/l"),
-    }
+        log: PathBuf::from("/r/log"),
+        confinement,
+    };
+    plan.run(places).cell().clone()
 }
 
-/// The words that the server adds by itself: those of a push that asks for nothing.
-fn servers_own() -> &'static [std::ffi::OsString] {
-    static OWN: OnceLock<Vec<std::ffi::OsString>> = OnceLock::new();
+/// What would run of a push that asks for nothing: all of it is the server's.
+fn servers_own() -> &'static [(Confinement, Cell)] {
+    static OWN: OnceLock<Vec<(Confinement, Cell)>> = OnceLock::new();
     OWN.get_or_init(|| match parse(&Said::Command(b"rsync --server . .".to_vec())) {
-        Ok(Command::Push(push)) => for_push(&push, &setup()),
+        Ok(Command::Push(push)) => [Confinement::View, Confinement::Jail, Confinement::None].map(|one| (one, cell(&push, one))).into(),
         other => panic!("{other:?}"),
     })
 }
 
 /// Wherever the push goes, rsync starts below the directory that the gate made and is given `.`; every word is the push's
-/// own, which are the table's, or the server's.
+/// own, which are the table's, or the server's; and no word of the client's decides what the cell opens.
 fn stays_inside(push: &Push) {
-    let stage = Path::new("/r/inprogress");
-    let place = push.place().below(stage);
-    let inside: Vec<_> = place.strip_prefix(stage).expect("below the stage").components().collect();
-    assert!(inside.iter().all(|part| matches!(part, Component::Normal(name) if !name.as_encoded_bytes().contains(&0))), "{place:?}");
-    assert_eq!(inside.len(), push.place().components().count(), "{place:?}");
+    let place = push.place().below(Path::new(""));
+    assert!(place.components().all(|part| matches!(part, Component::Normal(name) if !name.as_encoded_bytes().contains(&0))), "{place:?}");
+    assert_eq!(place.components().count(), push.place().components().count(), "{place:?}");
     one_line(&push.place().to_string());
-
-    let now = DateTime::<Utc>::default();
-    let plan = plan::push(push, &policy_of_nothing().1, &Shelf::default(), now).expect("an empty shelf stops nothing");
-    let places = Places {
-        root: PathBuf::from("/r"),
-        program: PathBuf::from("/usr/bin/rsync"),
-        version: setup().version,
-        stage: stage.to_path_buf(),
-        bases: vec![(PathBuf::from("/r/b"), PathBuf::from("/r/b"))],
-        partial_dir: setup().partial_dir,
-        log: setup().log,
-        jailed: true,
-    };
-    let run = plan.run(places);
-    assert_eq!(run.directory(), place);
-    assert!(run.argv().ends_with(&[".".into(), ".".into()]) && run.argv()[0] == "--server", "{:?}", run.argv());
-    let own = push.words();
-    let mut bare = 0;
-    for word in run.argv() {
-        let text = word.to_str().expect("only the directory may be no UTF-8");
-        bare += usize::from(!text.starts_with('-'));
-        let timeout =
-            || text.strip_prefix("--timeout=").and_then(|seconds| seconds.parse().ok()).is_some_and(|s: u32| (1..=600).contains(&s));
-        assert!(own.iter().any(|own| own == text) || servers_own().contains(word) || timeout(), "{text}");
+    let words = push.words();
+    for (confinement, own) in servers_own() {
+        let cell = cell(push, *confinement);
+        assert_eq!(Cell::read(&cell.words()).as_ref(), Some(&cell), "a cell is read as it was printed");
+        assert_eq!((&cell.view, &cell.grants, &cell.program), (&own.view, &own.grants, &own.program));
+        assert_eq!(cell.directory, push.place().below(&own.directory));
+        let argv: Vec<_> = cell.argv.iter().map(|word| word.as_encoded_bytes()).collect();
+        assert!(argv.first() == Some(&&b"--server"[..]) && argv.ends_with(&[b".", b"."]), "{argv:?}");
+        assert_eq!(argv.iter().filter(|word| !word.starts_with(b"-")).count(), 2, "{argv:?}");
+        for word in &cell.argv {
+            let text = word.to_str().unwrap_or_default();
+            let timeout =
+                text.strip_prefix("--timeout=").and_then(|seconds| seconds.parse().ok()).is_some_and(|s: u32| (1..=600).contains(&s));
+            let base = || own.argv.iter().filter(|own| own.as_encoded_bytes().starts_with(b"--link-dest="));
+            let linked = || base().any(|own| push.place().below(Path::new(own)).as_os_str() == word);
+            assert!(words.iter().any(|own| own == text) || own.argv.contains(word) || timeout || linked(), "{text}");
+        }
     }
-    assert_eq!(bare, 2, "{:?}", run.argv());
 }
 
 /// A push, printed and read again, is the same push: on the command line where its place can stand there, and on standard input.
