@@ -1,4 +1,5 @@
-# `make demo` shows it at work, `make test` runs every test. Both install what is missing first and say so.
+# `make demo` shows it at work, `make test` runs every test, `make fuzz` looks for what no test thought of. They install what is
+# missing first and say so.
 
 CARGO ?= cargo
 # What every run of the tests needs, and what only root's does: an ordinary user's run skips those tests and says so.
@@ -9,7 +10,7 @@ PACKAGES_FOR_ROOT = dropbear-bin strace util-linux mount e2fsprogs
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
-.PHONY: build build-needs demo test hostile test-needs bench check fmt install clean-accounts
+.PHONY: build build-needs demo test hostile test-needs fuzz hostile-commands bench check fmt install clean-accounts
 
 build: build-needs
 	$(CARGO) build --release --locked
@@ -56,6 +57,36 @@ test-needs:
 		echo "unpacking dma, a small mailer, into target/dma"; mkdir -p target/dma; \
 		{ (cd target/dma && apt-get download -qq dma 2>/dev/null && dpkg -x dma_*.deb .); } || echo "no dma to be had: its test is skipped"; \
 	fi
+
+# Each target for FUZZ_SECONDS, or until FUZZ_RUNS executions: make fuzz FUZZ_TARGETS=command FUZZ_SECONDS=0 FUZZ_RUNS=10000000
+# What is found stays in target/fuzz/artifacts; what covers more, in target/fuzz/corpus.
+FUZZ_TARGETS ?= command secluded policy auth ledger
+FUZZ_SECONDS ?= 60
+FUZZ_RUNS ?= -1
+CARGO_FUZZ_VERSION = 0.13.2
+CARGO_FUZZ = $(CURDIR)/target/tools/bin/cargo-fuzz
+# The sanitizers' flags are unstable: with a nightly they may be used, and a stable compiler is told to take them.
+FUZZ_WITH = $$(if rustup run nightly rustc --version >/dev/null 2>&1; then echo RUSTUP_TOOLCHAIN=nightly; else echo RUSTC_BOOTSTRAP=1; fi)
+
+fuzz: build-needs
+	@if [ "$$($(CARGO_FUZZ) --version 2>/dev/null)" != "cargo-fuzz $(CARGO_FUZZ_VERSION)" ]; then \
+		echo "installing cargo-fuzz $(CARGO_FUZZ_VERSION) into target/tools (a minute or two)"; \
+		$(CARGO) install --quiet --locked --root target/tools --target-dir target/tools/build \
+			--version "=$(CARGO_FUZZ_VERSION)" cargo-fuzz || exit 1; \
+	fi
+	@mkdir -p target/fuzz
+	@FUZZ_DICTIONARY=$(CURDIR)/target/fuzz/dictionary $(CARGO) test --quiet --locked --test fuzz_replay dictionary >/dev/null
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p target/fuzz/corpus/$$target target/fuzz/artifacts/$$target; \
+		env $(FUZZ_WITH) $(CARGO_FUZZ) run --sanitizer none --target-dir target/fuzz/build $$target \
+			target/fuzz/corpus/$$target fuzz/corpus/$$target -- -dict=target/fuzz/dictionary -max_len=32768 \
+			-artifact_prefix=target/fuzz/artifacts/$$target/ -max_total_time=$(FUZZ_SECONDS) -runs=$(FUZZ_RUNS) \
+			-timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 || exit 1; \
+	done
+
+# A thousand of them are in the suite.
+hostile-commands: test-needs
+	HOSTILE_COMMANDS=$${HOSTILE_COMMANDS:-10000} $(CARGO) test --locked --test direct hostile_commands -- --nocapture
 
 bench: build-needs
 	$(CARGO) bench --locked

@@ -34,6 +34,10 @@ fn main() {
     fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("mode");
     println!("snapgate {}: whole processes, medians; every ratio is of one interleaved run\n", env!("CARGO_PKG_VERSION"));
     binary();
+    refusals(root.path());
+    if words.iter().any(|word| word == "--refusals") {
+        return;
+    }
     start_up(root.path());
     throughput(root.path(), files);
     publishing(root.path(), files);
@@ -207,6 +211,51 @@ fn start_up(root: &Path) {
         None => println!("  rrsync is not installed: no ratio"),
     }
     println!("  gate's peak memory           {:8.2} MiB  (limit 4)\n", peak as f64 / 1024.0);
+}
+
+/// What turning somebody away costs: the processor's time of the gate itself, and with the `watch` that it starts to mail.
+fn refusals(root: &Path) {
+    let set = set(root, "refusals", None, 0);
+    nix::sys::prctl::set_child_subreaper(true).expect("the watches as children");
+    let options = "rsync --server -logDtpre.iLsfxCIvu --write-devices . ../x".to_owned();
+    let longest = format!("rsync --server {}. x", "-K ".repeat(5000));
+    let hidden = "rsync --server -slogDtpre.iLsfxCIvu".to_owned();
+    let block = [b"rsync\0".to_vec(), vec![b'x'; 16_384]].concat();
+    println!("processor time of a refusal, ms (mean of {ROUNDS})           the gate   and the watch that it starts");
+    for (name, command, stdin) in [
+        ("an option", &options, &b""[..]),
+        ("scp", &"scp -t x".to_owned(), b""),
+        ("the longest command", &longest, b""),
+        ("the longest block of -s", &hidden, &block),
+    ] {
+        let (mut gate, mut both) = (0.0, 0.0);
+        for _ in 0..ROUNDS {
+            let mut input = tempfile::tempfile().expect("a file");
+            input.write_all(stdin).expect("bytes");
+            std::io::Seek::rewind(&mut input).expect("its beginning");
+            let mut command = {
+                let mut serve = serve(&set, None, None);
+                serve.env("SSH_ORIGINAL_COMMAND", command).stdin(input).stdout(Stdio::null()).stderr(Stdio::null());
+                serve
+            };
+            let before = children();
+            let status = command.spawn().expect("a start").wait().expect("an end");
+            assert_eq!(status.code(), Some(77), "{name}");
+            gate += children() - before;
+            // The watch has become a child of ours.
+            while nix::sys::wait::wait().is_ok() {}
+            both += children() - before;
+        }
+        println!("  {name:<42} {:14.2}  {:14.2}  (limit 3)", gate / ROUNDS as f64, both / ROUNDS as f64);
+    }
+    println!();
+}
+
+/// Milliseconds of the processor that ended children have used.
+fn children() -> f64 {
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).expect("a figure");
+    let milliseconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 * 1e3 + time.tv_usec() as f64 / 1e3;
+    milliseconds(usage.user_time()) + milliseconds(usage.system_time())
 }
 
 /// rrsync with the probe in rsync's place: the script names its rsync in a line of its own.

@@ -80,8 +80,12 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, NoA
     let judgement = verdict::judge(case);
 
     let mut text = String::new();
-    let allowed = matches!(judgement.verdict, Verdict::Allow(_));
-    let _ = writeln!(text, "{}: {}", policy.client, if allowed { "allowed" } else { "refused" });
+    let verdict = match judgement.verdict {
+        Verdict::Allow(_) => "allowed",
+        Verdict::Hear(_) => "allowed as far as it can be seen",
+        Verdict::Deny(_) => "refused",
+    };
+    let _ = writeln!(text, "{}: {verdict}", policy.client);
     // The rule about addresses was left out of the judgement, so its answer is not one.
     let unasked = policy.from.as_ref().filter(|_| question.from.is_none()).map(|_| policy.origins.of("from"));
     for finding in &judgement.findings {
@@ -98,6 +102,11 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, NoA
     }
     match &judgement.verdict {
         Verdict::Deny(_) => Ok(Explanation { text, exit: exit::REFUSED }),
+        Verdict::Hear(_) => {
+            let _ =
+                writeln!(text, "the destination and the long options travel on standard input (`-s`): they are read now, and judged too");
+            Ok(Explanation { text, exit: 0 })
+        }
         Verdict::Allow(permit) => {
             let mut code = 0;
             if let Command::Push(push) = permit.command() {

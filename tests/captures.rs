@@ -12,6 +12,7 @@ use snapgate::decide::argv::{Setup, Version, for_push};
 use snapgate::decide::command::{Command, parse};
 use snapgate::decide::options::Choice;
 use snapgate::decide::plan::Confinement;
+use snapgate::decide::secluded::{Block, Fed};
 use snapgate::terms::reason::Reason;
 use snapgate::terms::request::Said;
 
@@ -23,6 +24,9 @@ struct Capture {
     client: String,
     case: String,
     command: String,
+    /// The first bytes that the client wrote.
+    #[serde(default)]
+    stdin_hex: String,
 }
 
 fn captures() -> Vec<Capture> {
@@ -48,6 +52,24 @@ fn bytes(capture: &Capture) -> Vec<u8> {
     bytes
 }
 
+/// What came of a line; where `-s` sent the rest of it on standard input, of both.
+fn parsed(capture: &Capture) -> Result<Command, Vec<Reason>> {
+    match parse(&Said::Command(bytes(capture)))? {
+        Command::Secluded(begun) => {
+            let mut block = Block::default();
+            let hex = capture.stdin_hex.as_bytes().chunks(2);
+            let mut bytes = hex.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap());
+            let words = bytes.by_ref().find_map(|byte| match block.feed(byte).unwrap() {
+                Fed::More => None,
+                Fed::Whole(words) => Some(words),
+            });
+            assert_eq!(bytes.count(), 4, "the protocol's number comes behind the block");
+            begun.with(&words.unwrap()).map(Command::Push)
+        }
+        whole => Ok(whole),
+    }
+}
+
 /// The verdict on one line: the codes, or the place and the words that run.
 fn verdict(capture: &Capture) -> String {
     let setup = Setup {
@@ -63,7 +85,7 @@ fn verdict(capture: &Capture) -> String {
         let told: Vec<_> = reasons.iter().map(|reason| format!("{} ({})", reason.code, reason.says)).collect();
         format!("refuse {}", told.join("; "))
     };
-    match parse(&Said::Command(bytes(capture))) {
+    match parsed(capture) {
         Err(reasons) => refuse(reasons),
         // By a policy that says nothing of options, for an ordinary account.
         Ok(Command::Push(push)) if !push.refused_by(&Choice::default(), false).is_empty() => {
@@ -102,9 +124,9 @@ fn every_captured_line_has_the_verdict_that_it_had() {
 }
 
 #[test]
-fn the_plainest_pushes_of_every_client_are_allowed_and_nothing_that_reads_or_hides_is() {
+fn the_plainest_pushes_of_every_client_are_allowed_and_what_s_hides_too_and_nothing_that_reads_is() {
     for capture in captures() {
-        let parsed = parse(&Said::Command(bytes(&capture)));
+        let parsed = parsed(&capture);
         let name = format!("{} | {} | {}", capture.client, capture.case, capture.command);
         if ["push -a", "push -az --delete", "push -aHAX --numeric-ids --delete", "-a h:dst/"].contains(&capture.case.as_str())
             && !capture.command.contains("--temp-dir")
@@ -114,5 +136,7 @@ fn the_plainest_pushes_of_every_client_are_allowed_and_nothing_that_reads_or_hid
         if capture.command.contains("--sender") || capture.command.contains("--daemon") {
             assert!(parsed.is_err(), "{name}");
         }
+        let hides = capture.command.contains(" -s") && !["--sender", "--iconv"].iter().any(|refused| capture.command.contains(refused));
+        assert!(!hides || matches!(parsed, Ok(Command::Push(_))), "{name}");
     }
 }

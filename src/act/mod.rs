@@ -12,6 +12,7 @@ pub mod mail;
 pub mod process;
 pub mod resolve;
 pub mod runlog;
+pub mod secluded;
 pub mod spool;
 pub mod store;
 pub mod syslog;

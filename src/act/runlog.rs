@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use crate::terms::limits::MAX_LOG_TAIL;
-use crate::terms::text::printable;
+use crate::terms::limits::{MAX_LOG_TAIL, MAX_QUOTED};
+use crate::terms::text::still_printable;
 
 /// A run's log, open for appending; hooks and rsync append to the same file.
 #[derive(Debug)]
@@ -27,9 +27,9 @@ impl RunLog {
         Ok(Self { file, path })
     }
 
-    /// Adds a line of the gate's own, in the form of rsync's.
+    /// Adds a line of the gate's own, in the form of rsync's. What it quotes has been made printable where it was quoted.
     pub fn note(&self, at: DateTime<Utc>, text: &str) {
-        let line = format!("{} [snapgate] {}\n", at.format("%Y/%m/%d %H:%M:%S"), printable(text.as_bytes()));
+        let line = format!("{} [snapgate] {}\n", at.format("%Y/%m/%d %H:%M:%S"), still_printable(text, MAX_QUOTED));
         // A log that cannot be written never fails a push: its end is what the ledger says.
         let _ = (&self.file).write_all(line.as_bytes());
     }

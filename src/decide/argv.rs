@@ -13,6 +13,9 @@ use super::plan::Confinement;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u32, pub u32, pub u32);
 
+/// The release that has `--open-noatime`.
+pub const OPEN_NOATIME: Version = Version(3, 2, 0);
+
 /// The release that has `--drop-D`, `--confine-root` and `--insecure-links`.
 pub const DEFENCES: Version = Version(3, 5, 0);
 
@@ -71,6 +74,10 @@ pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
     // name: after a read error on the client rsync leaves a file of the right size there that is not the file.
     words.push(format!("--partial-dir={}", setup.partial_dir).into());
     words.push(format!("--timeout={}", seconds(setup.idle, push.timeout())).into());
+    if setup.version >= OPEN_NOATIME && !push.words().iter().any(|word| word == "--open-noatime") {
+        // What is compared with or copied from history is read there, and its time of access would tell.
+        words.push("--open-noatime".into());
+    }
     if setup.version >= DEFENCES {
         // Works on one side alone, unlike --no-D (rsync(1)).
         words.push("--drop-D".into());

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use crate::decide::address;
-use crate::decide::command::{Command, Push};
+use crate::decide::command::{Command, Push, Secluded};
 use crate::decide::policy::{Policy, Source};
 use crate::terms::reason::{Code, Origin, Reason};
 use crate::terms::request::Request;
@@ -47,11 +47,14 @@ pub struct Finding {
     pub refusal: Option<Reason>,
 }
 
-/// Yes or no.
+/// Yes, no, or not before the rest is known.
 #[derive(Debug, Clone)]
 pub enum Verdict {
     /// Every rule said yes.
     Allow(Permit),
+    /// Every rule said yes to what is visible, and the rest of the command is on standard input (`-s`). It may be read now,
+    /// and what comes of it is judged again. Nobody's input is read before this.
+    Hear(Secluded),
     /// At least one said no.
     Deny(Denial),
 }
@@ -125,6 +128,7 @@ pub fn judge(case: Case<'_>) -> Judgement {
     let mut reasons = findings.iter().filter_map(|finding| finding.refusal.clone());
     let verdict = match (reasons.next(), case.command) {
         (Some(first), _) => Verdict::Deny(Denial { first, others: reasons.collect() }),
+        (None, Ok(Command::Secluded(secluded))) => Verdict::Hear(secluded.clone()),
         (None, Ok(command)) => Verdict::Allow(Permit { command: command.clone() }),
         // `asked` has a refusal for every command that could not be read, so this arm only guards that promise.
         (None, Err(_)) => Verdict::Deny(Denial::because(Reason::new(Code::Internal, "the command could not be judged").hint(ASK))),
@@ -224,7 +228,12 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
         Ok(command) => command,
     };
     let mut findings = vec![verb(case, command.verb())];
-    if let Command::Push(push) = command {
+    let push = match command {
+        Command::Push(push) => Some(push),
+        Command::Secluded(secluded) => Some(secluded.visible()),
+        _ => None,
+    };
+    if let Some(push) = push {
         let options = &case.policy.options;
         let refused = push.refused_by(options, case.request.account.is_root());
         let rule = case.policy.origins.of("options");

@@ -14,7 +14,7 @@ use std::path::Path;
 use crate::act::config::{self, Identity};
 use crate::act::spool::{self, Full, Slots};
 use crate::act::store::{Repository, mounted};
-use crate::act::{intake, process, resolve, zones};
+use crate::act::{intake, process, resolve, secluded, zones};
 use crate::decide::answer;
 use crate::decide::command::{self, Command};
 use crate::decide::policy::{Policy, Site, Source};
@@ -46,11 +46,13 @@ struct End {
     warnings: Vec<String>,
     push: Option<PushFacts>,
     text: String,
+    /// What came on standard input because of `-s`, printable; empty where nothing was read.
+    heard: String,
 }
 
 impl End {
     fn answered(text: String) -> Self {
-        Self { outcome: Outcome::Answered, exit: 0, reasons: Vec::new(), warnings: Vec::new(), push: None, text }
+        Self { outcome: Outcome::Answered, exit: 0, reasons: Vec::new(), warnings: Vec::new(), push: None, text, heard: String::new() }
     }
 
     fn refused(denial: Denial) -> Self {
@@ -60,6 +62,11 @@ impl End {
 
     fn of(result: Result<Self, Reason>) -> Self {
         result.unwrap_or_else(Self::stopped)
+    }
+
+    /// With what was read from standard input.
+    fn having_heard(self, heard: String) -> Self {
+        Self { heard, ..self }
     }
 
     /// With what was found on the way, first. It stands in the record however the connection ended.
@@ -151,16 +158,32 @@ fn judged(session: Session<'_>, command: &Result<Command, Vec<Reason>>) -> End {
     };
     let resolved = resolve_hosts(policy, request.address);
     let case = Case { request, policy, zone: &zone, resolved: &resolved, command };
-    match verdict::judge(case).verdict {
-        Verdict::Deny(denial) => End::refused(denial),
-        Verdict::Allow(permit) => End::of(session.perform(&permit)),
-    }
+    let begun = match verdict::judge(case).verdict {
+        Verdict::Hear(begun) => begun,
+        judged => return session.act_on(judged),
+    };
+    // Nothing is wrong with what is visible: the rest is read, and the whole judged anew.
+    let words = match secluded::from_stdin() {
+        Ok(words) => words,
+        Err((fault, heard)) => return End::refused(Denial::because(fault.reason())).having_heard(heard),
+    };
+    let command = begun.with(&words).map(Command::Push);
+    session.act_on(verdict::judge(Case { command: &command, ..case }).verdict).having_heard(words.shown())
 }
 
 impl Session<'_> {
+    fn act_on(&self, verdict: Verdict) -> End {
+        match verdict {
+            Verdict::Allow(permit) => End::of(self.perform(&permit)),
+            Verdict::Deny(denial) => End::refused(denial),
+            Verdict::Hear(_) => End::refused(Denial::because(unheard())),
+        }
+    }
+
     fn perform(&self, permit: &Permit) -> Result<End, Reason> {
         match permit.command() {
             Command::Push(push) => self.push(push),
+            Command::Secluded(_) => Err(unheard()),
             Command::Prepare => self.prepare(),
             Command::Complete { status } => self.complete(*status),
             Command::Abort => self.abort(),
@@ -186,6 +209,11 @@ impl Session<'_> {
         mounted(self.policy, self.site)?;
         Repository::open(&self.policy.path, self.request.account.uid)
     }
+}
+
+/// Half a command is never done. No verdict allows it, so this is only for a mistake in one.
+fn unheard() -> Reason {
+    Reason::new(Code::Internal, "the command is not whole").hint("ask the administrator of the server")
 }
 
 /// Looks up the policy's `host:` names, unless the address is fine without them.

@@ -16,12 +16,13 @@ use crate::decide::outcome::{self, Disposal, Ended, Trees};
 use crate::decide::pace::{Allowance, Pace};
 use crate::decide::plan::{self, Confinement, Places, PushPlan};
 use crate::decide::words;
+use crate::terms::limits::MAX_QUOTED;
 use crate::terms::path::SubPath;
 use crate::terms::reason::{Code, Reason};
 use crate::terms::record::{Outcome, PushFacts};
 use crate::terms::shelf::{Shelf, Transaction};
 use crate::terms::snapshot::SnapshotName;
-use crate::terms::text::printable;
+use crate::terms::text::still_printable;
 
 /// What is at hand while a push is settled.
 struct Settling<'a> {
@@ -92,7 +93,7 @@ impl Session<'_> {
         let said = words::read(&log.tail());
         let measure = Measure::take(allowance, ended, &said, || staging.count(&shelf, true));
         let facts = PushFacts {
-            place: (!plan.place().is_whole()).then(|| printable(place.as_bytes())),
+            place: (!plan.place().is_whole()).then(|| still_printable(&place, MAX_QUOTED)),
             seconds: started.elapsed().as_secs_f64(),
             rsync_exit: if let Ended::Exit(status) = ended { Some(status) } else { None },
             wire_bytes: said.wire_bytes,
@@ -142,6 +143,7 @@ impl Session<'_> {
             warnings: settling.warnings,
             push: Some(settling.facts),
             text: String::new(),
+            heard: String::new(),
         };
         match outcome::of_push(ended, plan.is_dry(), trees) {
             Disposal::Publish { partial } => {
@@ -249,7 +251,7 @@ impl Session<'_> {
             Disposal::Publish { partial } => {
                 settling.facts.partial = partial;
                 let published = staging.publish(name, self.id)?;
-                let missing = transaction.unfinished.iter().map(|place| printable(place.as_bytes()));
+                let missing = transaction.unfinished.iter().map(|place| still_printable(place, MAX_QUOTED));
                 settling.warnings.extend(missing.map(|place| format!("a push into `{place}` did not end well, and none after it did")));
                 let whole = SubPath::default();
                 self.after_publishing(&published, Some(&whole).filter(|_| transaction.unfinished.is_empty()), &mut settling);
@@ -271,7 +273,7 @@ impl Session<'_> {
         held.close_transaction()?;
         let exit = reasons.first().map_or(0, |reason| reason.code.exit());
         let text = settling.facts.snapshot.as_ref().map(|name| format!("published {name}\n")).unwrap_or_default();
-        Ok(End { outcome, exit, reasons, warnings: settling.warnings, push: Some(settling.facts), text })
+        Ok(End { outcome, exit, reasons, warnings: settling.warnings, push: Some(settling.facts), text, heard: String::new() })
     }
 
     pub(super) fn log(&self, repository: &Repository) -> Result<RunLog, Reason> {

@@ -10,10 +10,11 @@ use crate::act::store::{Repository, mounted};
 use crate::act::{detach, ledger, syslog};
 use crate::decide::line;
 use crate::decide::policy::{self, Policy, Report, Site};
+use crate::terms::limits::MAX_QUOTED;
 use crate::terms::reason::Reason;
 use crate::terms::record::{Mail, Outcome, Record};
 use crate::terms::request::{Request, Said};
-use crate::terms::text::printable;
+use crate::terms::text::{printable, still_printable};
 use crate::terms::verb::Verb;
 
 /// An id for a connection: unique on this machine, and in order of time.
@@ -90,7 +91,10 @@ pub(super) fn without_site(directory: &Path, request: &Request, id: &str, verb: 
 
 fn record(policy: Option<&Policy>, request: &Request, id: &str, verb: Option<Verb>, end: &End, unjailed: bool) -> Record {
     let command = match &request.said {
-        Said::Command(bytes) => printable(bytes),
+        Said::Command(bytes) if end.heard.is_empty() => printable(bytes),
+        Said::Command(bytes) => {
+            format!("{} and on standard input {}", printable(bytes), still_printable(&end.heard, MAX_QUOTED))
+        }
         Said::Nothing | Said::Login => String::new(),
     };
     Record {

@@ -12,6 +12,16 @@ pub const MAX_COMMAND: usize = 16 * 1024;
 /// Words of a command. Every option of rsync at once stays under this.
 pub const MAX_WORDS: usize = 256;
 
+/// Bytes of the block that `-s` (`--secluded-args`) sends on standard input, name and ends included. It holds what
+/// [`MAX_COMMAND`] holds without it, and each byte costs a system call.
+pub const MAX_SECLUDED: usize = 8 * 1024;
+
+/// Words of that block behind the name; see [`MAX_WORDS`].
+pub const MAX_SECLUDED_WORDS: usize = 256;
+
+/// Time for the whole block. A client writes it in one go, before it waits for anything: this is for its line.
+pub const SECLUDED_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Bytes of foreign text quoted in one line of a log, mail or answer.
 pub const MAX_QUOTED: usize = 512;
 

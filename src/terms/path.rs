@@ -1,14 +1,18 @@
 //! Where inside the snapshot a push goes. Made from a client's word once, by rules of text alone: what exists on the
 //! disk is never asked, so nothing that a client planted there can bend it.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use super::limits::{MAX_SUBPATH, MAX_SUBPATH_DEPTH};
+use super::text::printable_within;
 
-/// A place inside the snapshot: zero or more plain components, never `..`, never absolute. Empty is the whole.
+/// A place inside the snapshot: zero or more plain components, never `..`, never absolute. Empty is the whole. Its names
+/// are names of files, any bytes but `/` and NUL; its text ([`fmt::Display`]) is printable, and another one for each place.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SubPath(Vec<String>);
+pub struct SubPath(Vec<OsString>);
 
 /// Why a client's word is no place inside the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +26,9 @@ pub enum NotInside {
     /// Longer or deeper than anything real.
     #[error("the destination is too long")]
     TooLong,
+    /// It holds the one byte that no name of a file can.
+    #[error("the destination has a NUL byte in it")]
+    Nul,
 }
 
 impl SubPath {
@@ -30,23 +37,28 @@ impl SubPath {
     ///
     /// # Errors
     /// When it leaves the snapshot or is longer than anything real.
-    pub fn parse(word: &str) -> Result<Self, NotInside> {
+    pub fn parse(word: impl AsRef<[u8]>) -> Result<Self, NotInside> {
+        let word = word.as_ref();
         if word.len() > MAX_SUBPATH {
             return Err(NotInside::TooLong);
         }
-        let word = match word.strip_prefix('~') {
-            Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
-            Some(_) => return Err(NotInside::Home),
-            None => word,
+        if word.contains(&0) {
+            return Err(NotInside::Nul);
+        }
+        let word = match word {
+            [b'~'] => &[],
+            [b'~', rest @ ..] if rest.starts_with(b"/") => rest,
+            [b'~', ..] => return Err(NotInside::Home),
+            word => word,
         };
-        let components: Vec<_> = word.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-        if components.contains(&"..") {
+        let components: Vec<_> = word.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
+        if components.contains(&b"..".as_slice()) {
             return Err(NotInside::Parent);
         }
         if components.len() > MAX_SUBPATH_DEPTH || components.iter().any(|part| part.len() > 255) {
             return Err(NotInside::TooLong);
         }
-        Ok(Self(components.into_iter().map(str::to_owned).collect()))
+        Ok(Self(components.into_iter().map(|part| OsString::from_vec(part.to_vec())).collect()))
     }
 
     /// Whether it is the whole snapshot.
@@ -56,8 +68,8 @@ impl SubPath {
     }
 
     /// The components, outermost first.
-    pub fn components(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+    pub fn components(&self) -> impl Iterator<Item = &OsStr> {
+        self.0.iter().map(OsString::as_os_str)
     }
 
     /// The place below `root`.
@@ -71,7 +83,11 @@ impl SubPath {
 
 impl fmt::Display for SubPath {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_whole() { out.write_str(".") } else { out.write_str(&self.0.join("/")) }
+        if self.is_whole() {
+            return out.write_str(".");
+        }
+        let joined = self.0.join(OsStr::new("/"));
+        out.write_str(&printable_within(joined.as_encoded_bytes(), usize::MAX))
     }
 }
 
@@ -90,12 +106,29 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_any_bytes_and_its_text_is_printable_and_its_own() {
+        for (word, text) in [
+            (&b"a\nb/\xe9/"[..], "a\\nb/\\xe9"),
+            (b"a\\nb/", "a\\\\nb"),
+            (b" '\"*?$(x);&", " '\"*?$(x);&"),
+            ("\u{202e}".as_bytes(), "\\u{202e}"),
+        ] {
+            let place = SubPath::parse(word).unwrap();
+            assert_eq!(place.to_string(), text);
+            assert_eq!(place.below(Path::new("")).as_os_str().as_encoded_bytes(), word.strip_suffix(b"/").unwrap_or(word));
+        }
+        let long = SubPath::parse(vec![0xff; 200]).unwrap();
+        assert_eq!(long.to_string().len(), 800, "its text is whole, or two places could have the same");
+        assert_eq!(SubPath::parse(b"a\0b"), Err(NotInside::Nul));
+    }
+
+    #[test]
     fn nothing_leaves_the_snapshot() {
         assert_eq!(SubPath::parse("../../etc/"), Err(NotInside::Parent));
         assert_eq!(SubPath::parse("a/../b"), Err(NotInside::Parent));
         assert_eq!(SubPath::parse("~root/x"), Err(NotInside::Home));
-        assert_eq!(SubPath::parse(&"a/".repeat(65)), Err(NotInside::TooLong));
-        assert_eq!(SubPath::parse(&"a".repeat(256)), Err(NotInside::TooLong));
+        assert_eq!(SubPath::parse("a/".repeat(65)), Err(NotInside::TooLong));
+        assert_eq!(SubPath::parse("a".repeat(256)), Err(NotInside::TooLong));
         let below = SubPath::parse("/etc/x").unwrap().below(Path::new("/r"));
         assert_eq!(below, Path::new("/r/etc/x"));
     }

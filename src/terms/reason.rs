@@ -37,6 +37,8 @@ pub enum Code {
     Command,
     /// The command is too long.
     TooLong,
+    /// The words that `-s` was to send on standard input did not come.
+    Secluded,
     /// An option of rsync that is not allowed.
     Option,
     /// A pull.
@@ -91,7 +93,7 @@ pub mod exit {
 
 impl Code {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::NoPolicy,
         Self::Config,
         Self::Account,
@@ -106,6 +108,7 @@ impl Code {
         Self::Daemon,
         Self::Command,
         Self::TooLong,
+        Self::Secluded,
         Self::Option,
         Self::Pull,
         Self::Path,
@@ -143,6 +146,7 @@ impl Code {
             Self::Daemon => "daemon",
             Self::Command => "command",
             Self::TooLong => "too-long",
+            Self::Secluded => "secluded",
             Self::Option => "option",
             Self::Pull => "pull",
             Self::Path => "path",

@@ -7,16 +7,23 @@ mod current;
 #[path = "../support/history.rs"]
 mod facts;
 mod history;
+mod hostile_commands;
 mod jail;
 mod limits;
 mod mailer;
+#[path = "../support/mutate.rs"]
+mod mutate;
 mod names;
 mod options;
 #[path = "../support/processes.rs"]
 mod processes;
+mod secluded;
 mod shares;
 mod site_file;
 #[path = "../support/smtp.rs"]
 mod smtp;
 #[path = "../support/direct.rs"]
 mod support;
+#[path = "../support/tree.rs"]
+#[expect(dead_code, reason = "the tests with sshd use all of it")]
+mod tree;

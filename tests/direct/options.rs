@@ -273,7 +273,7 @@ fn what_is_refused_for_good_is_refused_as_real_clients_send_it() {
 fn what_is_refused_for_good_is_refused_in_every_spelling() {
     let seen = Seen::after_a_push(&["-a"]);
     let kept = picture(&seen.gate.inside("snapshots"));
-    for row in rows().iter().filter(|row| is_refused_by_default(row) && !row.may_be_allowed() && !row.long.contains(&"--secluded-args")) {
+    for row in rows().iter().filter(|row| is_refused_by_default(row) && !row.may_be_allowed()) {
         for long in row.long {
             match row.value {
                 Value::None => drop(is_refused(&seen, row, &[&format!("-M{long}")], row.why)),

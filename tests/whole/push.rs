@@ -46,6 +46,26 @@ fn two_pushes_are_two_snapshots_that_share_what_did_not_change() {
 }
 
 #[test]
+fn words_that_travel_on_standard_input_come_through_sshd_as_they_are() {
+    let server = Server::start();
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
+    tree::small(&source);
+    let from = format!("{}/", source.display());
+    for link in 0..2 {
+        web1.rsync(&["-azs", "--delete", &from, "backup:it's\n\\ \"a* b\"/"]).exits(0);
+        let place = repository.snapshot(-1).join("it's\n\\ \"a* b\"");
+        assert_eq!(tree::files(&place), tree::files(&source));
+        assert_eq!(server.record().push.unwrap().linked, 4 * link);
+    }
+    assert!(
+        server.record().command.ends_with("and on standard input `rsync` `--delete` `.` `it's\\n\\\\ \"a* b\"/`"),
+        "{}",
+        server.record().command
+    );
+    web1.rsync(&["-as", &from, "backup:../x/"]).refused("path", 77);
+}
+
+#[test]
 fn current_is_a_relative_link_to_the_newest_snapshot() {
     let server = Server::start();
     let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));

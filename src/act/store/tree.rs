@@ -25,7 +25,7 @@ pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
 }
 
 /// Opens the directory `place` below `root` component by component, so that no link a client planted is followed.
-pub(super) fn open_below<'a>(root: &Path, place: impl Iterator<Item = &'a str>) -> io::Result<OwnedFd> {
+pub(super) fn open_below<'a>(root: &Path, place: impl Iterator<Item = &'a OsStr>) -> io::Result<OwnedFd> {
     let mut here = open(root)?;
     for part in place {
         here = openat(&here, part, DIRECTORY, Mode::empty())?;
@@ -308,8 +308,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("real/etc")).unwrap();
         symlink("real", root.path().join("planted")).unwrap();
-        assert!(open_below(root.path(), ["real", "etc"].into_iter()).is_ok());
-        assert!(open_below(root.path(), ["planted", "etc"].into_iter()).is_err());
+        assert!(open_below(root.path(), ["real", "etc"].into_iter().map(OsStr::new)).is_ok());
+        assert!(open_below(root.path(), ["planted", "etc"].into_iter().map(OsStr::new)).is_err());
     }
 
     #[test]

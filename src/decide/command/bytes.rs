@@ -23,7 +23,7 @@ pub(super) fn words(bytes: &[u8]) -> Result<Vec<String>, (Option<String>, Vec<Re
         reasons.push(reason);
     }
     let Ok(text) = std::str::from_utf8(bytes) else {
-        let hint = "use names in UTF-8 for the destination";
+        let hint = "add -s (--secluded-args) to rsync, or use names in UTF-8 for the destination";
         reasons.push(Reason::new(Code::Command, "the command is not UTF-8").only_client(hint));
         return Err((None, reasons));
     };
@@ -57,7 +57,7 @@ fn control(bytes: &[u8]) -> Option<Reason> {
     let found = bytes.iter().any(u8::is_ascii_control) || second_block;
     found.then(|| {
         Reason::new(Code::Command, "the command has control characters in it (a tab, a line break or the like)")
-            .only_client("rename the destination: no path here may hold them")
+            .only_client("add -s (--secluded-args) to rsync if the destination holds them, or rename it")
     })
 }
 

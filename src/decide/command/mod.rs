@@ -6,8 +6,10 @@
 mod bytes;
 mod push;
 mod reading;
+mod secluded;
 
 pub use push::Push;
+pub use secluded::Secluded;
 
 use crate::terms::limits::MAX_REASONS;
 use crate::terms::reason::{Code, Reason};
@@ -36,6 +38,8 @@ pub enum Command {
     Abort,
     /// A push.
     Push(Push),
+    /// A push of which the rest is still to be read from standard input. It can be judged, and never done.
+    Secluded(Secluded),
 }
 
 /// Where clients say that rsync is. The word only has to be one of these; the site's own rsync is what runs.
@@ -51,7 +55,7 @@ impl Command {
             Self::Prepare => Verb::Prepare,
             Self::Complete { .. } => Verb::Complete,
             Self::Abort => Verb::Abort,
-            Self::Push(_) => Verb::Rsync,
+            Self::Push(_) | Self::Secluded(_) => Verb::Rsync,
         }
     }
 }
@@ -86,7 +90,7 @@ fn from_words(words: &[String]) -> Result<Command, Vec<Reason>> {
         return Err(vec![usage("the command is empty", "use ssh without a command to see what may be done")]);
     };
     if RSYNC.contains(&first.as_str()) {
-        return push::parse(rest).map(Command::Push);
+        return push::parse(rest);
     }
     let verb: Result<Verb, _> = first.parse();
     match (verb, rest) {

@@ -1,9 +1,12 @@
 //! rsync's words, read against the option table. What comes out can be printed again; what went in is gone.
 
 use super::reading::{Found, Reading, SPACE};
-use crate::decide::options::{self, Cause, Choice, Row, Rule, Side, shown};
+use super::{Command, Secluded};
+use crate::decide::options::{self, Cause, Choice, Row, Rule, Side};
+use crate::terms::limits::MAX_SHOWN_WORD;
 use crate::terms::path::{NotInside, SubPath};
 use crate::terms::reason::{Code, Reason};
+use crate::terms::text::printable_within;
 
 /// A push whose every option has passed the table. Only this module makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,16 +115,22 @@ impl Push {
 }
 
 /// Reads the words behind `rsync`.
-pub(super) fn parse(words: &[String]) -> Result<Push, Vec<Reason>> {
+pub(super) fn parse(words: &[String]) -> Result<Command, Vec<Reason>> {
     let rest = match words.split_first() {
         Some((first, rest)) if first == "--server" => rest,
         _ => return Err(not_a_server(words)),
     };
     let mut reading = Reading::default();
     reading.options(rest.iter());
-    let pull = reading.has("--sender");
-    let hidden = reading.has("--secluded-args");
-    let other_session = pull || hidden || reading.has("--daemon");
+    if reading.has("--secluded-args") {
+        return Secluded::begin(rest, reading).map(Command::Secluded);
+    }
+    finish(reading).map(Command::Push)
+}
+
+/// The push that was read, once all of it was.
+pub(super) fn finish(mut reading: Reading) -> Result<Push, Vec<Reason>> {
+    let other_session = reading.has("--sender") || reading.has("--daemon");
     let place = match (&reading.destinations, other_session) {
         (_, true) => SubPath::default(),
         (Some(words), false) => destination(words).unwrap_or_else(|reasons| {
@@ -133,6 +142,12 @@ pub(super) fn parse(words: &[String]) -> Result<Push, Vec<Reason>> {
             SubPath::default()
         }
     };
+    options(reading, place)
+}
+
+/// The options that were read, judged.
+pub(super) fn options(reading: Reading, place: SubPath) -> Result<Push, Vec<Reason>> {
+    let pull = reading.has("--sender");
     let Reading { found, reasons, .. } = reading;
     let (push, mut refusals) = judge(&found, place, pull);
     // What kind of session was tried is told before what else was wrong with it.
@@ -163,22 +178,23 @@ fn not_a_server(words: &[String]) -> Vec<Reason> {
     reasons
 }
 
-fn shape(says: &str) -> Reason {
+pub(super) fn shape(says: &str) -> Reason {
     let hint = "use plain rsync -a /data host: without options in --rsync-path";
     Reason::new(Code::Command, says).only_client(hint)
 }
 
-fn destination(words: &[String]) -> Result<SubPath, Vec<Reason>> {
+fn destination(words: &[Vec<u8>]) -> Result<SubPath, Vec<Reason>> {
+    let shown = |word: &[u8]| printable_within(word, MAX_SHOWN_WORD);
     let word = match words {
-        [] => "",
-        [word] => word.as_str(),
+        [] => &[],
+        [word] => word.as_slice(),
         _ => {
             let shown: Vec<_> = words.iter().take(3).map(|word| format!("`{}`", shown(word))).collect();
             let says = format!("there are {} destinations where there can be one: {}", words.len(), shown.join(" "));
             return Err(vec![Reason::new(Code::Destinations, says).only_client(SPACE)]);
         }
     };
-    if word.starts_with('-') {
+    if word.starts_with(b"-") {
         let hint = "write ./ before it";
         return Err(vec![Reason::new(Code::Path, "the destination begins with `-`").only_client(hint)]);
     }
@@ -187,6 +203,7 @@ fn destination(words: &[String]) -> Result<SubPath, Vec<Reason>> {
             NotInside::Parent => "name a place inside the snapshot: host: is the whole, host:etc/ is etc inside it",
             NotInside::Home => "name a place inside the snapshot, without another account's name",
             NotInside::TooLong => "use a shorter path",
+            NotInside::Nul => "use a name without it",
         };
         let reason = Reason::new(Code::Path, problem.to_string()).only_client(hint).detail(format!("{problem}: `{}`", shown(word)));
         vec![reason]

@@ -2,10 +2,16 @@
 //! spelling is guessed or completed.
 
 use crate::decide::options::{self, Check, Row, Rule, Value, shown};
+use crate::terms::limits::MAX_SHOWN_WORD;
 use crate::terms::reason::{Code, Reason};
+use crate::terms::text::printable_within;
+
+/// The words that are still to be read: an option may take the next one as its value.
+type Words<'w, 'a> = &'w mut dyn Iterator<Item = &'a [u8]>;
 
 /// What a client can do about a path that fell apart.
-pub(super) const SPACE: &str = "if a path has a space in it, put a backslash before it, or use rsync 3.2.4 or newer, which does";
+pub(super) const SPACE: &str =
+    "if a path has a space in it, add -s (--secluded-args), or put a backslash before it, or use rsync 3.2.4 or newer, which does";
 
 /// An option as it was found, however often.
 pub(super) struct Found {
@@ -22,8 +28,8 @@ pub(super) struct Found {
 pub(super) struct Reading {
     pub(super) found: Vec<Found>,
     pub(super) reasons: Vec<Reason>,
-    /// The words behind `.`; `None` while there was none.
-    pub(super) destinations: Option<Vec<String>>,
+    /// The words behind `.`, which are names of files; `None` while there was none.
+    pub(super) destinations: Option<Vec<Vec<u8>>>,
     strays: usize,
 }
 
@@ -32,34 +38,42 @@ impl Reading {
         self.found.iter().any(|found| found.row.long.contains(&long))
     }
 
-    pub(super) fn options<'a>(&mut self, words: impl Iterator<Item = &'a String>) {
-        let mut words = words;
+    /// Reads words as options up to a `.`, and takes what is behind it as it is.
+    pub(super) fn options<'a, W: AsRef<[u8]> + 'a>(&mut self, words: impl Iterator<Item = &'a W>) {
+        self.read(&mut words.map(AsRef::as_ref));
+    }
+
+    fn read<'a>(&mut self, words: Words<'_, 'a>) {
         while let Some(word) = words.next() {
-            if word == "." {
-                self.destinations = Some(words.cloned().collect());
+            if word == b"." {
+                self.destinations = Some(words.map(<[u8]>::to_vec).collect());
                 return;
             }
-            if word.starts_with("--") {
-                self.long(word, &mut words);
-            } else if word.len() > 1
-                && let Some(letters) = word.strip_prefix('-')
+            let Ok(text) = std::str::from_utf8(word) else {
+                self.unlisted(word);
+                continue;
+            };
+            if text.starts_with("--") {
+                self.long(text, words);
+            } else if text.len() > 1
+                && let Some(letters) = text.strip_prefix('-')
             {
-                self.cluster(letters, &mut words);
+                self.cluster(letters, words);
             } else {
-                self.stray(word);
+                self.stray(text);
             }
         }
     }
 
-    fn long<'a>(&mut self, word: &str, next: &mut impl Iterator<Item = &'a String>) {
+    fn long(&mut self, word: &str, next: Words<'_, '_>) {
         let (name, attached) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
         match options::by_long(name) {
             Some(row) => self.option(row, name, attached, next),
-            None => self.unlisted(name),
+            None => self.unlisted(name.as_bytes()),
         }
     }
 
-    fn cluster<'a>(&mut self, letters: &str, next: &mut impl Iterator<Item = &'a String>) {
+    fn cluster(&mut self, letters: &str, next: Words<'_, '_>) {
         let mut letters = letters.chars();
         while let Some(letter) = letters.next() {
             let name = format!("-{letter}");
@@ -70,18 +84,19 @@ impl Reading {
                     let rest = letters.as_str();
                     return self.option(row, &name, (!rest.is_empty()).then_some(rest), next);
                 }
-                None => self.unlisted(&name),
+                None => self.unlisted(name.as_bytes()),
             }
         }
     }
 
-    fn option<'a>(&mut self, row: &'static Row, name: &str, attached: Option<&str>, next: &mut impl Iterator<Item = &'a String>) {
+    fn option(&mut self, row: &'static Row, name: &str, attached: Option<&str>, next: Words<'_, '_>) {
         let (check, value) = match (row.value, attached) {
             (Value::None, None) => (Check::Anything, None),
             (Value::None, Some(_)) => return self.bad_value(row, name, "it takes no value", "leave the value out"),
             (Value::Attached(check) | Value::Either(check), Some(value)) => (check, Some(value.to_owned())),
-            (Value::Either(check), None) => match next.next() {
-                Some(value) => (check, Some(value.clone())),
+            (Value::Either(check), None) => match next.next().map(std::str::from_utf8) {
+                Some(Ok(value)) => (check, Some(value.to_owned())),
+                Some(Err(_)) => return self.bad_value(row, name, "its value is not UTF-8", "use a value in UTF-8"),
                 None => return self.bad_value(row, name, "its value is missing", "give it a value"),
             },
             (Value::Attached(check), None) => return self.bad_value(row, name, "its value is missing", &check.expected()),
@@ -117,8 +132,9 @@ impl Reading {
         self.reasons.push(Reason::new(Code::Option, format!("rsync's `{}` is not allowed: {why}", shown(spelled))).only_client(instead));
     }
 
-    fn unlisted(&mut self, name: &str) {
-        let says = format!("rsync's `{}` is not allowed: it is not an option that is known here", shown(name));
+    fn unlisted(&mut self, name: &[u8]) {
+        let name = printable_within(name, MAX_SHOWN_WORD);
+        let says = format!("rsync's `{name}` is not allowed: it is not an option that is known here");
         if self.reasons.iter().all(|reason| reason.says != says) {
             self.reasons.push(Reason::new(Code::Option, says).only_client("leave it out, also of -M (--remote-option) and --rsync-path"));
         }

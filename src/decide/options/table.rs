@@ -121,6 +121,9 @@ pub(super) static ROWS: &[Row] = &[
     pass(&["--qsort", "--use-qsort"], "how lists are sorted").side(Both),
     pass(&["--timeout"], "the smaller limit counts").rule(Smaller).takes(Attached(Number(1, MAX_CLIENT_TIMEOUT as i64))).side(Both),
     // Accepted, and something else or nothing is passed on. Each was tried on one side alone, with old and new clients.
+    drop(&["--secluded-args", "--protect-args"], "the words that it sends on standard input are judged like all others")
+        .letter('s')
+        .side(Process),
     drop(&["--partial"], "a push that is cut off is kept and goes on next time without being asked"),
     drop(&["--partial-dir"], "a push that is cut off is kept and goes on next time without being asked").takes(Either(Anything)),
     drop(&["--inplace"], "files are always written anew, since an old one may share its inode with a snapshot"),
@@ -147,13 +150,6 @@ pub(super) static ROWS: &[Row] = &[
     refuse(&["--config"], NO_DAEMON, ONE_COLON).cause(Daemon).takes(Either(Anything)).side(Process),
     refuse(&["--dparam"], NO_DAEMON, ONE_COLON).cause(Daemon).takes(Either(Anything)).side(Process),
     refuse(&["--detach", "--no-detach"], NO_DAEMON, ONE_COLON).cause(Daemon).side(Process),
-    refuse(
-        &["--secluded-args", "--protect-args"],
-        "options that travel hidden from the command line are not read yet",
-        "add --no-secluded-args (or --old-args with an old rsync), or unset RSYNC_PROTECT_ARGS",
-    )
-    .letter('s')
-    .side(Process),
     // What would change files that snapshots share.
     refuse(&["--append"], "it writes into files that are there already", "leave it out: a push that was cut off goes on by itself")
         .cause(SharedInodes),

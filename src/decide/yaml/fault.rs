@@ -49,10 +49,16 @@ impl Fault {
         Self { file: file.to_path_buf(), line: 0, column: 0, line_text: String::new(), message: wrong.message, help: wrong.help }
     }
 
-    /// A fault at a line and column of `text`.
+    /// A fault at a line and column of `text`. A place that the text does not have is its end, or its line's: the YAML parser
+    /// counts further line breaks than editors do, and a line behind a last one that has none.
     #[must_use]
     pub fn at(file: &Path, text: &str, line: usize, column: usize, wrong: Wrong) -> Self {
-        let line_text = text.lines().nth(line.saturating_sub(1)).unwrap_or_default().to_owned();
+        let found = text.split('\n').nth(line.saturating_sub(1));
+        let line = if found.is_some() { line.max(1) } else { text.split('\n').count() };
+        let line_text = found.or_else(|| text.rsplit('\n').next()).unwrap_or_default();
+        let line_text = line_text.strip_suffix('\r').unwrap_or(line_text).to_owned();
+        let end = line_text.chars().count() + 1;
+        let column = if found.is_some() { column.clamp(1, end) } else { end };
         Self { file: file.to_path_buf(), line, column, line_text, message: wrong.message, help: wrong.help }
     }
 

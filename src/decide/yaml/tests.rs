@@ -194,3 +194,14 @@ proptest! {
         let _ = site(&format!("store: /s\n{text}"));
     }
 }
+
+#[test]
+fn a_fault_is_within_its_file_even_where_the_parser_counts_more_lines() {
+    // libyaml puts the end of a file without a last line break on a line of its own.
+    at("user:\tx\n--human-readable ", 2, 18, "not YAML");
+    for text in ["a\rb\r]", "user: [\r\n", "\u{85}\u{85}]", "x: \"\\"] {
+        let (line, column, message) = fault(text);
+        let found = text.split('\n').nth(line - 1).unwrap_or_else(|| panic!("{text:?}: line {line}: {message}"));
+        assert!((1..=found.chars().count() + 1).contains(&column), "{text:?}: {line}:{column}: {message}");
+    }
+}

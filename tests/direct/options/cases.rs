@@ -123,6 +123,7 @@ pub(super) const CASES: &[Case] = &[
     stored("--qsort", &["-a", "--qsort"], whole),
     stored("--timeout", &["-a", "--timeout=60"], whole),
     // What is dropped.
+    stored("-s", &["-as"], whole),
     stored("--partial", &["-a", "--partial"], looks::change_arrives),
     stored("--partial-dir", &["-a", "--partial-dir=.partial"], looks::change_arrives),
     stored("--inplace", &["-a", "--inplace"], looks::change_arrives),

@@ -79,6 +79,10 @@ fn every_row_of_the_table_becomes_what_its_rule_says() {
         let long = row.long.iter().map(|long| value.map_or_else(|| (*long).to_owned(), |value| format!("{long}={value}")));
         let letter = row.letter.map(|letter| format!("-{letter}{}", value.unwrap_or_default()));
         for spelled in long.chain(letter) {
+            if row.long.contains(&"--secluded-args") {
+                assert_eq!(with(&spelled).unwrap_err()[0].code, Code::Command, "a destination is there already");
+                continue;
+            }
             let result = with(&spelled);
             match row.rule {
                 Rule::Refuse(cause) if !row.may_be_allowed() => {
@@ -193,7 +197,6 @@ fn other_sessions_are_told_apart() {
     assert_eq!(codes("rsync --server --daemon ."), [Code::Daemon]);
     assert_eq!(codes("rsync --daemon --config=/x"), [Code::Daemon, Code::Command]);
     assert_eq!(codes("rsync --server --config=/x ."), [Code::Daemon]);
-    assert_eq!(codes("rsync --server -slogDtpre.iLsfxCIvu"), [Code::Option]);
     assert_eq!(codes("rsync --fake-super --server -r . x"), [Code::Option, Code::Command]);
     assert_eq!(codes("rsync -av /etc host:"), [Code::Command]);
     assert_eq!(codes("rsync"), [Code::Command]);
@@ -299,7 +302,7 @@ proptest! {
             for word in push.words() {
                 prop_assert!(is_from_the_table(&word), "{}", word);
             }
-            prop_assert!(push.place().components().all(|part| part != ".." && part != "." && !part.is_empty() && !part.contains('/')));
+            prop_assert!(push.place().components().all(|part| part != ".." && part != "." && !part.is_empty() && !part.as_encoded_bytes().contains(&b'/')));
         }
     }
 

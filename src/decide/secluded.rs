@@ -1,0 +1,203 @@
+//! The block with which an rsync that was told `-s` (`--secluded-args`) begins: its words, each ended by a NUL, then an
+//! empty one. It is fed here byte by byte and never asked for more than it holds, so that what follows it, rsync's own
+//! protocol, is left for rsync. Pure and total; no word is judged here, and none is unquoted, since nobody quoted it.
+//!
+//! `send_protected_args()` in rsync's `rsync.c` writes it and `read_args()` in its `io.c` reads it; 3.0.0 to 3.5.0 alike.
+
+use crate::terms::limits::{MAX_SECLUDED, MAX_SECLUDED_WORDS, SECLUDED_TIMEOUT};
+use crate::terms::reason::{Code, Reason};
+use crate::terms::text::printable_within;
+
+/// What every block begins with: the name of the program, for its `argv[0]`.
+const NAME: &[u8] = b"rsync";
+
+/// A block on its way in.
+#[derive(Debug, Default)]
+pub struct Block {
+    words: Vec<Vec<u8>>,
+    word: Vec<u8>,
+    bytes: usize,
+}
+
+/// The words of a whole block, without the name in front. Made by [`Block`] alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words(Vec<Vec<u8>>);
+
+/// What a block is after one more byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fed {
+    /// Not whole yet: there is at least one more byte.
+    More,
+    /// Whole. The next byte on the line is not of it.
+    Whole(Words),
+}
+
+/// Why there is no block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It begins with something else than the name.
+    NotABlock,
+    /// More bytes, or more words, than any client sends.
+    TooLong,
+    /// It was not whole in time, however many bytes had come.
+    Silence,
+    /// The line was closed before its end.
+    Ended,
+    /// The line could not be read.
+    Unreadable,
+}
+
+impl Block {
+    /// Takes the next byte.
+    ///
+    /// # Errors
+    /// As soon as no byte to come could make a block of it. Nothing may be fed after that, nor after [`Fed::Whole`].
+    pub fn feed(&mut self, byte: u8) -> Result<Fed, Fault> {
+        self.bytes += 1;
+        if self.bytes > MAX_SECLUDED {
+            return Err(Fault::TooLong);
+        }
+        if byte != 0 {
+            self.word.push(byte);
+            // What is no block is refused at its first wrong byte: who sends it may wait for an answer instead of going on.
+            let named = !self.words.is_empty() || NAME.starts_with(&self.word);
+            return if named { Ok(Fed::More) } else { Err(Fault::NotABlock) };
+        }
+        let word = std::mem::take(&mut self.word);
+        if self.words.is_empty() && word != NAME {
+            return Err(Fault::NotABlock);
+        }
+        if word.is_empty() {
+            let words = std::mem::take(&mut self.words);
+            return Ok(Fed::Whole(Words(words.into_iter().skip(1).collect())));
+        }
+        // The name in front is no word of the client's.
+        if self.words.len() > MAX_SECLUDED_WORDS {
+            return Err(Fault::TooLong);
+        }
+        self.words.push(word);
+        Ok(Fed::More)
+    }
+
+    /// What has come so far, for the record of a block that never became whole. Printable.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let words = self.words.iter().chain(Some(&self.word).filter(|word| !word.is_empty()));
+        shown(words)
+    }
+}
+
+impl Words {
+    /// The words, as they came: any bytes but NUL, none of them empty.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Vec<u8>] {
+        &self.0
+    }
+
+    /// The block for the record, printable.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        shown([NAME.to_vec()].iter().chain(&self.0))
+    }
+}
+
+fn shown<'a>(words: impl Iterator<Item = &'a Vec<u8>>) -> String {
+    words.map(|word| format!("`{}`", printable_within(word, MAX_SECLUDED))).collect::<Vec<_>>().join(" ")
+}
+
+impl Fault {
+    /// The refusal.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        let (code, says, hint) = match self {
+            Self::NotABlock => (
+                Code::Command,
+                "`-s` (--secluded-args) says that words come on standard input, and something else came".to_owned(),
+                "use plain rsync -s -a /data host:",
+            ),
+            Self::TooLong => (
+                Code::TooLong,
+                format!("there are more than {MAX_SECLUDED_WORDS} words or {MAX_SECLUDED} bytes on standard input (`-s`)"),
+                "see what calls it: no rsync sends as much",
+            ),
+            Self::Silence => (
+                Code::Secluded,
+                format!("the words on standard input (`-s`) were not all there after {} seconds", SECLUDED_TIMEOUT.as_secs()),
+                "leave -s (--secluded-args) out, or unset RSYNC_PROTECT_ARGS",
+            ),
+            Self::Ended => (
+                Code::Secluded,
+                "standard input was closed before the words on it (`-s`) had ended".to_owned(),
+                "try again; if it stays so, leave -s (--secluded-args) out, or unset RSYNC_PROTECT_ARGS",
+            ),
+            Self::Unreadable => (
+                Code::Secluded,
+                "the words on standard input (`-s`) could not be read".to_owned(),
+                "leave -s (--secluded-args) out, or unset RSYNC_PROTECT_ARGS",
+            ),
+        };
+        Reason::new(code, says).only_client(hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds bytes up to an end of either kind; says how many it took.
+    fn fed(bytes: &[u8]) -> (Result<Fed, Fault>, usize) {
+        let mut block = Block::default();
+        for (at, byte) in bytes.iter().enumerate() {
+            match block.feed(*byte) {
+                Ok(Fed::More) => {}
+                end => return (end, at + 1),
+            }
+        }
+        (Ok(Fed::More), bytes.len())
+    }
+
+    fn words(words: &[&[u8]]) -> Result<Fed, Fault> {
+        Ok(Fed::Whole(Words(words.iter().map(|word| word.to_vec()).collect())))
+    }
+
+    #[test]
+    fn a_block_ends_where_it_ends_and_its_words_are_as_they_came() {
+        let block = b"rsync\0--delete\0.\0a b\n\\'\"*\xff/\0\0";
+        let mut line = block.to_vec();
+        line.extend([0x20, 0, 0, 0]);
+        assert_eq!(fed(&line), (words(&[b"--delete", b".", b"a b\n\\'\"*\xff/"]), block.len()), "not a byte beyond it");
+        assert_eq!(fed(b"rsync\0\0"), (words(&[]), 7));
+        for cut in 0..block.len() {
+            assert_eq!(fed(&block[..cut]), (Ok(Fed::More), cut));
+        }
+    }
+
+    #[test]
+    fn what_is_no_block_is_known_at_its_first_wrong_byte() {
+        for (bytes, at) in [(&b"\x20\0\0\0"[..], 1), (b"\0", 1), (b"rsyncs\0", 6), (b"rsy\0", 4), (b"RSYNC\0", 1), (b"@RSYNCD: 31.0\n", 1)]
+        {
+            assert_eq!(fed(bytes), (Err(Fault::NotABlock), at), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_block_has_a_longest_word_and_a_largest_number_of_words() {
+        let endless = [b"rsync\0".to_vec(), vec![b'x'; MAX_SECLUDED]].concat();
+        assert_eq!(fed(&endless), (Err(Fault::TooLong), MAX_SECLUDED + 1));
+        let many = [b"rsync\0".to_vec(), b"x\0".repeat(MAX_SECLUDED_WORDS + 1)].concat();
+        assert_eq!(fed(&many), (Err(Fault::TooLong), many.len()));
+        let most = [b"rsync\0".to_vec(), b"x\0".repeat(MAX_SECLUDED_WORDS), vec![0]].concat();
+        assert!(matches!(fed(&most).0, Ok(Fed::Whole(all)) if all.as_slice().len() == MAX_SECLUDED_WORDS));
+    }
+
+    #[test]
+    fn the_record_shows_what_came_and_nothing_that_moves_a_cursor() {
+        let mut block = Block::default();
+        for byte in b"rsync\0.\0a\n\x1b" {
+            block.feed(*byte).unwrap();
+        }
+        assert_eq!(block.shown(), "`rsync` `.` `a\\n\\u{1b}`");
+        let Ok(Fed::Whole(words)) = fed(b"rsync\0.\0\xff\0\0").0 else { panic!("it is whole") };
+        assert_eq!(words.shown(), "`rsync` `.` `\\xff`");
+    }
+}
