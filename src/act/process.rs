@@ -25,6 +25,11 @@ pub fn close_inherited() {
 /// Sets the mask for new files and the limits that every child inherits.
 pub fn limit() {
     umask(Mode::from_bits_truncate(0o022));
+    bound();
+}
+
+/// Sets the limits that every child inherits. The mask for new files stays the account's.
+pub fn bound() {
     // rsync holds the client's data in memory; it must not end up in a core file.
     lower(Resource::RLIMIT_CORE, 0);
     lower(Resource::RLIMIT_AS, CHILD_MEMORY);

@@ -16,6 +16,7 @@ pub mod options;
 pub mod outcome;
 pub mod plan;
 pub mod policy;
+pub mod rrsync;
 pub mod verdict;
 pub mod window;
 pub mod words;

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use crate::decide::argv::{self, Setup, Version};
 use crate::decide::command::Push;
 use crate::decide::policy::Policy;
+use crate::decide::rrsync::{self, Aim, Direction, Transfer};
 use crate::terms::limits::{MAX_NAME_LEAD, MAX_PARTS};
 use crate::terms::path::SubPath;
 use crate::terms::reason::{Code, Reason};
@@ -34,7 +35,7 @@ pub struct Run {
     directory: PathBuf,
     grants: Vec<Grant>,
     deadline: Duration,
-    idle: Duration,
+    idle: Option<Duration>,
 }
 
 /// A part of the file system that the jail opens.
@@ -55,6 +56,8 @@ pub enum Access {
     Execute,
     /// Read one file or directory.
     Read,
+    /// Read, and remove files: a pull that takes away what it has sent.
+    Take,
     /// Read, and write without creating: `/dev/null`, the run's log.
     ReadWrite,
     /// Read, and link from. The kernel also wants the right to write here, or links fail and rsync copies in silence
@@ -73,6 +76,7 @@ impl Access {
         match self {
             Self::Execute => "read, execute",
             Self::Read => "read",
+            Self::Take => "read, remove files",
             Self::ReadWrite => "read, write",
             Self::Link => "read, link from",
             Self::Stage => "read, write, create, remove",
@@ -207,7 +211,7 @@ impl PushPlan {
             log: places.log,
         };
         let argv = argv::for_push(&self.push, &setup);
-        Run { program: places.program, argv, directory, grants, deadline: self.deadline, idle: self.idle }
+        Run { program: places.program, argv, directory, grants, deadline: self.deadline, idle: Some(self.idle) }
     }
 }
 
@@ -242,19 +246,51 @@ impl Run {
         self.deadline
     }
 
-    /// When it is ended because nothing moves.
+    /// When it is ended because nothing moves; `None`: never.
     #[must_use]
-    pub fn idle(&self) -> Duration {
+    pub fn idle(&self) -> Option<Duration> {
         self.idle
     }
 }
 
+/// A run of `snapgate rrsync`, which has no limit of time unless the client asked for one. `start` is the directory that rsync is
+/// started in; the jail opens DIR, for writing where files go there.
+#[must_use]
+pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, start: PathBuf) -> Run {
+    let dir = match transfer.direction() {
+        Direction::Push if setup.version >= argv::DEFENCES => Access::Stage,
+        Direction::Push => Access::StageSpecials,
+        Direction::Pull if transfer.removes() => Access::Take,
+        Direction::Pull => Access::Read,
+    };
+    let mut grants = system(program);
+    // Owners and groups travel by name here, as they do for rrsync.
+    for path in ["/etc/passwd", "/etc/group", "/etc/nsswitch.conf"] {
+        grants.push(Grant { path: path.into(), access: Access::Read, optional: true });
+    }
+    grants.push(Grant { path: setup.root.to_path_buf(), access: dir, optional: false });
+    let logs = transfer.options().zip(&setup.options).filter(|((aim, _), _)| *aim == Aim::Log);
+    let logs = logs.filter_map(|(_, spot)| spot.as_ref());
+    grants.extend(logs.map(|log| Grant { path: log.path().into(), access: Access::ReadWrite, optional: false }));
+    let argv = rrsync::printed(transfer, setup);
+    Run { program: program.to_path_buf(), argv, directory: start, grants, deadline: Duration::MAX, idle: None }
+}
+
 /// What a jailed rsync needs, and nothing else. It needs neither `/etc/passwd` nor `/proc` (measured on Linux 6.18).
 fn grants(places: &Places) -> Vec<Grant> {
-    let grant = |path: &Path, access, optional| Grant { path: path.to_path_buf(), access, optional };
     let stage = if places.version >= argv::DEFENCES { Access::Stage } else { Access::StageSpecials };
-    let mut grants = vec![
-        grant(&places.program, Access::Execute, false),
+    let mut grants = system(&places.program);
+    grants.push(Grant { path: places.log.clone(), access: Access::ReadWrite, optional: false });
+    grants.push(Grant { path: places.stage.clone(), access: stage, optional: false });
+    grants.extend(places.bases.iter().map(|(root, _)| Grant { path: root.clone(), access: Access::Link, optional: false }));
+    grants
+}
+
+/// rsync itself and what every program needs.
+fn system(program: &Path) -> Vec<Grant> {
+    let grant = |path: &Path, access, optional| Grant { path: path.to_path_buf(), access, optional };
+    vec![
+        grant(program, Access::Execute, false),
         grant(Path::new("/usr/lib"), Access::Execute, true),
         grant(Path::new("/usr/lib64"), Access::Execute, true),
         grant(Path::new("/usr/local/lib"), Access::Execute, true),
@@ -263,11 +299,7 @@ fn grants(places: &Places) -> Vec<Grant> {
         grant(Path::new("/etc/ld.so.cache"), Access::Read, true),
         grant(Path::new("/dev/null"), Access::ReadWrite, false),
         grant(Path::new("/dev/urandom"), Access::Read, true),
-        grant(&places.log, Access::ReadWrite, false),
-        grant(&places.stage, stage, false),
-    ];
-    grants.extend(places.bases.iter().map(|(root, _)| grant(root, Access::Link, false)));
-    grants
+    ]
 }
 
 #[cfg(test)]

@@ -22,6 +22,9 @@ mod values;
 pub use read::{Defaults, read_policy};
 pub use site::read_site;
 
+/// `rsync:` where the site file does not say it.
+pub const DEFAULT_RSYNC: &str = "/usr/bin/rsync";
+
 /// `spool:` where no site file says it.
 pub const DEFAULT_SPOOL: &str = "/var/spool/snapgate";
 

@@ -250,3 +250,31 @@ pub const MAX_LOG_LINES: usize = 12;
 
 /// Bytes of `/proc/self/mountinfo`. A line is about 150 bytes: enough for ten thousands of mounts.
 pub const MAX_MOUNTINFO: u64 = 4 * 1024 * 1024;
+
+/// Bytes of a path that a client names (`PATH_MAX` of Linux, less its end).
+pub const MAX_PATH: usize = 4095;
+
+/// Bytes of one name in it (`NAME_MAX`).
+pub const MAX_NAME: usize = 255;
+
+/// Names of a path that a client names. Each may be a symlink and is looked at.
+pub const MAX_PATH_DEPTH: usize = 512;
+
+/// Files that a client's patterns may stand for. Their names make rsync's command line, which the kernel bounds at 2 MiB.
+pub const MAX_MATCHES: usize = 16 * 1024;
+
+/// Bytes of those names together: half of what the kernel takes (`ARG_MAX`).
+pub const MAX_MATCHED: usize = 1024 * 1024;
+
+/// Threads that a client may ask the server's compression to use. 3.5.0 takes any number and starts as many.
+pub const MAX_COMPRESS_THREADS: i64 = 4;
+
+/// Bytes of a value of an option that is a word and no path: a suffix, a list of endings.
+pub const MAX_OPTION_VALUE: usize = 1024;
+
+/// Bytes of a command in `snapgate rrsync`, where a pull may name many files: what the kernel lets sshd hand over
+/// (`MAX_ARG_STRLEN`).
+pub const MAX_PULL_COMMAND: usize = 128 * 1024;
+
+/// Words of such a command.
+pub const MAX_PULL_WORDS: usize = 8192;

@@ -41,6 +41,8 @@ pub enum Code {
     Option,
     /// A pull.
     Pull,
+    /// A push where there is only reading.
+    ReadOnly,
     /// The destination leaves the snapshot.
     Path,
     /// More than one destination.
@@ -89,7 +91,7 @@ pub mod exit {
 
 impl Code {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::NoPolicy,
         Self::Config,
         Self::Account,
@@ -106,6 +108,7 @@ impl Code {
         Self::TooLong,
         Self::Option,
         Self::Pull,
+        Self::ReadOnly,
         Self::Path,
         Self::Destinations,
         Self::Transaction,
@@ -142,6 +145,7 @@ impl Code {
             Self::TooLong => "too-long",
             Self::Option => "option",
             Self::Pull => "pull",
+            Self::ReadOnly => "read-only",
             Self::Path => "path",
             Self::Destinations => "destinations",
             Self::Transaction => "transaction",

@@ -31,7 +31,7 @@ pub fn rsync(run: &Run, lock: File, enter_jail: impl FnOnce() -> Result<(), Reas
     })?;
     // From here on the lock is rsync's alone: it is free when the last of its processes is gone, whatever becomes of us.
     drop(lock);
-    let patience = Patience { limit: run.deadline(), idle: Some(run.idle()) };
+    let patience = Patience { limit: run.deadline(), idle: run.idle() };
     wait_within(&mut child, patience).map_err(|error| broken(&error.to_string()))
 }
 

@@ -2,6 +2,7 @@
 //! the answers and the tests all read it. What does not stand in it is refused; no spelling is ever guessed or completed.
 
 mod check;
+pub(in crate::decide) mod rrsync;
 mod table;
 
 pub use check::Check;
