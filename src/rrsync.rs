@@ -124,10 +124,10 @@ impl Session {
         answer(&reasons)
     }
 
-    /// Says it to the system's log, and to the directory's own where somebody made one. Neither can fail a transfer.
+    /// Says it to the system's log, and to a log of its own where somebody made one. Neither can fail a transfer.
     fn tell(&self, event: Event<'_>) {
         tell_syslog(&self.site, &line::syslog(&self.request, self.root.path().as_os_str().as_bytes(), event));
-        if let Some(mut log) = self.root.log() {
+        for mut log in self.root.logs() {
             let _ = log.write_all(line::logfile(Utc::now(), std::process::id(), &self.request, event).as_bytes());
         }
     }

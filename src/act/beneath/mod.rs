@@ -7,10 +7,11 @@
 mod glob;
 
 use std::ffi::OsStr;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
@@ -20,7 +21,7 @@ use crate::decide::rrsync::{Aim, Place, Spot, Tail, Transfer};
 use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable;
 
-/// The file in the directory that gets a line for each connection, if it is there.
+/// The file that gets a line for each connection, if it is there.
 const LOG_FILE: &str = "rrsync.log";
 
 /// The directory, open, and what is held beneath it.
@@ -88,12 +89,21 @@ impl Root {
         self.handle.try_clone().map_err(|error| self.trouble("opening", Path::new("."), &error))
     }
 
-    /// The log, if somebody made one: a regular file of that name, and no link.
+    /// The logs that somebody made: regular files of that name, and no links, where rrsync looks for one. 3.5.0 looks where it is started,
+    /// which is the account's home; older ones looked in the directory.
     #[must_use]
-    pub fn log(&self) -> Option<File> {
+    pub fn logs(&self) -> Vec<File> {
         let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let file = File::from(self.open_at(Path::new(LOG_FILE), flags, Mode::empty()).ok()?);
-        file.metadata().is_ok_and(|found| found.is_file()).then_some(file)
+        let here = nix::fcntl::open(LOG_FILE, flags, Mode::empty()).map_err(io::Error::from);
+        let beneath = self.open_at(Path::new(LOG_FILE), flags, Mode::empty());
+        let mut logs: Vec<File> = Vec::new();
+        for file in [here, beneath].into_iter().flatten().map(File::from) {
+            let identity = |file: &File| file.metadata().ok().filter(Metadata::is_file).map(|found| (found.dev(), found.ino()));
+            if identity(&file).is_some() && logs.iter().all(|log| identity(log) != identity(&file)) {
+                logs.push(file);
+            }
+        }
+        logs
     }
 
     /// Looks up the values of a transfer's options, one for each.

@@ -249,7 +249,7 @@ impl<'a> Judging<'a> {
         let flags = self.flags;
         let (flag, why) = if flags.no_del && deletes(found.row) {
             ("-no-del", "nothing may be deleted over this key")
-        } else if flags.no_overwrite && (deletes(found.row) || overwrites(found.row, &found.spelled)) {
+        } else if flags.no_overwrite && (self.deletes_here(found) || overwrites(found.row, &found.spelled)) {
             ("-no-overwrite", "what is there may not be changed over this key")
         } else if flags.read_only && found.spelled == "--log-file" {
             ("-ro", "nothing may be written over this key")
@@ -261,6 +261,12 @@ impl<'a> Judging<'a> {
         };
         let says = format!("rsync's `{}` is not allowed: {why}", shown(&found.spelled));
         Some(Reason::new(Code::Option, says).hint("leave it out").remedy(format!("leave `{flag}` out of the key's command")))
+    }
+
+    /// Whether an option deletes on this side: what a push takes away once it is sent is the client's own.
+    fn deletes_here(&self, found: &Found) -> bool {
+        let pushed = self.transfer.direction == Direction::Push && found.row.long.contains(&"--remove-source-files");
+        deletes(found.row) && !pushed
     }
 
     fn drop(&mut self, found: &Found, why: &str) {
