@@ -52,7 +52,10 @@ pub fn rrsync(config: &Path, words: &[OsString]) -> Answer {
             return answer(&reasons);
         }
     };
-    let asked = judge(&session.flags, session.root.path().as_os_str().as_bytes(), &session.request.said);
+    // Where `decide::rrsync::hides` says so, the block on standard input is read here; until it is, such a command is refused.
+    let hidden: Option<Vec<Vec<u8>>> = None;
+    let dir = session.root.path().as_os_str().as_bytes();
+    let asked = judge(&session.flags, dir, &session.request.said, hidden.as_deref());
     match asked {
         Ok(Asked::Probe) => {
             session.tell(Event::Probed);

@@ -25,10 +25,14 @@ pub(crate) enum Program {
 /// Where distributions put rrsync. Debian 12 and later have it on the path, older ones among the documentation.
 const PLACES: [&str; 2] = ["/usr/bin/rrsync", "/usr/share/doc/rsync/scripts/rrsync"];
 
-/// rsync's rrsync, if it is one that can be compared with: 3.5.0 in Python.
+/// rsync's rrsync, if it is one that can be compared with: that of 3.5.0, which is in Python, and runs.
 pub(crate) fn theirs() -> Option<&'static str> {
-    let is_it = |path: &&&str| fs::read_to_string(path).is_ok_and(|text| text.contains("--confine-root") && text.starts_with("#!"));
-    PLACES.iter().find(is_it).copied()
+    static FOUND: std::sync::OnceLock<Option<&str>> = std::sync::OnceLock::new();
+    *FOUND.get_or_init(|| {
+        let is_it = |path: &&&str| fs::read_to_string(path).is_ok_and(|text| text.contains("--confine-root"));
+        let runs = |path: &&str| Command::new(path).arg("-h").output().is_ok_and(|output| output.status.success());
+        PLACES.iter().find(is_it).copied().filter(runs)
+    })
 }
 
 /// [`theirs`], or says why the test does nothing. Written past the test runner, which would swallow it.

@@ -83,6 +83,35 @@ fn no_flip_lets_a_push_write_or_change_what_is_outside() {
     }
 }
 
+/// A name that is not there yet is rsync's to make, as a file or as a directory. A link that takes the name first is followed by rsync's
+/// chdir(2), which no jail of Landlock's stops; that nothing is written there is the kernel's doing. rrsync 3.5.0 writes.
+#[test]
+fn a_link_that_takes_a_new_name_first_gets_no_file_written() {
+    let tree = Tree::aged();
+    let contents = |tree: &Tree| {
+        let listing = tree.listing("outside").into_iter();
+        listing.map(|(name, what)| (name, what.split_once(' ').map(|(_, what)| what.to_owned()))).collect::<Vec<_>>()
+    };
+    let (before, leaf) = (contents(&tree), tree.at("dir/leaf"));
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let _ = symlink("../outside", &leaf);
+                std::thread::yield_now();
+                if fs::remove_file(&leaf).is_err() {
+                    let _ = fs::remove_dir_all(&leaf);
+                }
+            }
+        });
+        for _ in 0..ROUNDS {
+            let _ = tree.rsync(Program::Ours, "-no-lock", "-a|local/|h:leaf").output().unwrap();
+            assert_eq!(contents(&tree), before);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
 /// All that is outside, with the directory itself: modes, times and links to the nanosecond.
 fn everything(tree: &Tree) -> Vec<String> {
     use std::os::unix::fs::MetadataExt as _;

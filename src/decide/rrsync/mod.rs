@@ -29,11 +29,12 @@ pub enum Asked {
     Transfer(Box<Transfer>),
 }
 
-/// Reads what a client said, for the directory `dir` (real and absolute).
+/// Reads what a client said, for the directory `dir` (real and absolute). `hidden` is the block of words that came on standard input,
+/// its first word, which stands for rsync, included; `None` where nobody has read one.
 ///
 /// # Errors
 /// With every reason, found in the text alone, for which it is refused.
-pub fn judge(flags: &Flags, dir: &[u8], said: &Said) -> Result<Asked, Vec<Reason>> {
+pub fn judge(flags: &Flags, dir: &[u8], said: &Said, hidden: Option<&[Vec<u8>]>) -> Result<Asked, Vec<Reason>> {
     match said {
         Said::Nothing | Said::Login => {
             let hint = "use rsync: there is nothing else to talk to over this key";
@@ -41,10 +42,18 @@ pub fn judge(flags: &Flags, dir: &[u8], said: &Said) -> Result<Asked, Vec<Reason
         }
         Said::Command(bytes) if bytes == b"true" => Ok(Asked::Probe),
         Said::Command(bytes) => {
-            let words = words::split(bytes)?;
-            transfer::parse(flags, dir, &words).map(|transfer| Asked::Transfer(Box::new(transfer)))
+            let mut words = words::split(bytes)?;
+            words.extend(hidden.unwrap_or_default().iter().skip(1).map(|word| words::hidden(word)));
+            transfer::parse(flags, dir, &words, hidden.is_some()).map(|transfer| Asked::Transfer(Box::new(transfer)))
         }
     }
+}
+
+/// Whether the rest of a command travels on standard input (`-s`), so that it has to be read there before it can be judged.
+#[must_use]
+pub fn hides(said: &Said) -> bool {
+    let Said::Command(bytes) = said else { return false };
+    words::split(bytes).is_ok_and(|words| transfer::hides(&words))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ fn flags(words: &str) -> Flags {
 }
 
 fn judged(flag_words: &str, command: &str) -> Result<Transfer, Vec<Reason>> {
-    match judge(&flags(flag_words), DIR, &Said::Command(command.as_bytes().to_vec()))? {
+    match judge(&flags(flag_words), DIR, &Said::Command(command.as_bytes().to_vec()), None)? {
         Asked::Transfer(transfer) => Ok(*transfer),
         Asked::Probe => panic!("a probe"),
     }
@@ -76,7 +76,7 @@ fn nothing_that_the_client_wrote_as_a_path_reaches_rsync() {
 
 #[test]
 fn the_probe_and_nothing_else_is_answered() {
-    let say = |said: &Said| judge(&flags("-ro"), DIR, said);
+    let say = |said: &Said| judge(&flags("-ro"), DIR, said, None);
     assert_eq!(say(&Said::Command(b"true".to_vec())), Ok(Asked::Probe));
     assert_eq!(say(&Said::Nothing).unwrap_err()[0].code, Code::Login);
     for (command, expected) in [
@@ -133,12 +133,28 @@ fn places_of_options_are_found_where_people_mean_them() {
 
 #[test]
 fn beneath_the_root_of_everything_nothing_leads_out() {
-    let judged = |command: &str| judge(&flags(""), b"/", &Said::Command(command.as_bytes().to_vec()));
+    let judged = |command: &str| judge(&flags(""), b"/", &Said::Command(command.as_bytes().to_vec()), None);
     for command in ["rsync --server -Kr . x", "rsync --server --sender -Lr . a/../b", "rsync --server --sender -r --copy-unsafe-links . x"]
     {
         assert!(judged(command).is_ok(), "{command}");
-        assert!(judge(&flags(""), DIR, &Said::Command(command.as_bytes().to_vec())).is_err(), "{command}");
+        assert!(judge(&flags(""), DIR, &Said::Command(command.as_bytes().to_vec()), None).is_err(), "{command}");
     }
+}
+
+#[test]
+fn hidden_words_are_judged_like_any_others_once_they_have_been_read() {
+    let said = Said::Command(b"rsync --server --sender -slogDtpre.iLsfxCIvu".to_vec());
+    assert!(hides(&said) && !hides(&Said::Command(b"rsync --server -re.iLsfxC . s".to_vec())));
+    assert_eq!(judge(&flags(""), DIR, &said, None).unwrap_err().last().unwrap().code.as_str(), "option");
+    let block = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
+    let judged = |words: &[&str]| judge(&flags(""), DIR, &said, Some(&block(words)));
+    let Ok(Asked::Transfer(transfer)) = judged(&["rsync", "--timeout=9", ".", "a b", "c\nd", "e*"]) else { panic!("refused") };
+    let names: Vec<_> = transfer.paths().iter().map(|place| place.names()[0].bytes()).collect();
+    assert_eq!(names, [&b"a b"[..], b"c\nd", b"e*"]);
+    assert!(transfer.paths()[2].names()[0].is_pattern());
+    assert!(judged(&["rsync", "--insecure-links", ".", "a"]).is_err());
+    assert!(judged(&["rsync", ".", "../a"]).is_err());
+    assert!(judged(&["rsync", "--timeout=9"]).is_err());
 }
 
 mod random {
@@ -153,7 +169,7 @@ mod random {
                 Just("--link-dest".to_owned()), Just("--delete".to_owned()), Just("../x".to_owned()), "[ -~]{0,12}", "--[a-z-]{1,14}(=[ -~]{0,8})?",
             ], 0..12)) {
             let command = format!("rsync --server {}", words.join(" "));
-            if let Ok(Asked::Transfer(transfer)) = judge(&flags(""), DIR, &Said::Command(command.into_bytes())) {
+            if let Ok(Asked::Transfer(transfer)) = judge(&flags(""), DIR, &Said::Command(command.into_bytes()), None) {
                 let options = transfer.options().map(|_| Some(Spot::held(9))).collect();
                 let flags = flags("");
                 let setup = Setup { version: NEW, flags: &flags, root: Path::new("/srv/d"), options, paths: vec![Spot::held(9)] };

@@ -106,7 +106,7 @@ impl Transfer {
 const SPACE: &str = "if a path has a space in it, put a backslash before it, or use rsync 3.2.4 or newer, which does";
 
 /// Reads the words of a command.
-pub(super) fn parse(flags: &Flags, dir: &[u8], words: &[Word]) -> Result<Transfer, Vec<Reason>> {
+pub(super) fn parse(flags: &Flags, dir: &[u8], words: &[Word], unhidden: bool) -> Result<Transfer, Vec<Reason>> {
     let (direction, rest) = session(flags, words)?;
     let mut reading = Reading::default();
     reading.options(rest);
@@ -117,12 +117,26 @@ pub(super) fn parse(flags: &Flags, dir: &[u8], words: &[Word]) -> Result<Transfe
         None => judging.reasons.push(shape("the command ends before the word `.` that comes before the paths")),
     }
     for found in found {
-        judging.option(found);
+        // The block that it announces has been read, and rsync is not to wait for another.
+        if !(unhidden && is_hiding(&found)) {
+            judging.option(found);
+        }
     }
     judging.flush();
     judging.reasons.append(&mut reasons);
     judging.reasons.truncate(MAX_REASONS);
     if judging.reasons.is_empty() { Ok(judging.transfer) } else { Err(judging.reasons) }
+}
+
+/// Whether a command's options say that there are more on standard input.
+pub(super) fn hides(words: &[Word]) -> bool {
+    let mut reading = Reading::default();
+    reading.options(words.get(1..).unwrap_or_default());
+    reading.found.iter().any(is_hiding)
+}
+
+fn is_hiding(found: &Found) -> bool {
+    found.row.letter == Some('s')
 }
 
 /// Which way, and the words behind; or why it is no session of rsync that may be here.

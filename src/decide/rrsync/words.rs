@@ -47,6 +47,25 @@ pub(super) fn plain(word: &[Quoted]) -> Vec<u8> {
     word.iter().map(|(byte, _)| *byte).collect()
 }
 
+/// A word of a block on standard input, which nothing is quoted in but the pattern that it may be.
+pub(super) fn hidden(bytes: &[u8]) -> Word {
+    if !bytes.iter().any(|byte| b"*?[".contains(byte)) {
+        return bytes.iter().map(|byte| (*byte, true)).collect();
+    }
+    let mut word = Word::new();
+    let mut rest = bytes.iter();
+    while let Some(byte) = rest.next() {
+        match (byte, rest.as_slice().first()) {
+            (b'\\', Some(next)) => {
+                word.push((*next, true));
+                rest.next();
+            }
+            _ => word.push((*byte, false)),
+        }
+    }
+    word
+}
+
 fn too_long(says: String) -> Reason {
     Reason::new(Code::TooLong, says).only_client("name fewer files, or a directory, or use --files-from")
 }
@@ -64,6 +83,12 @@ mod tests {
         assert_eq!(said(b"rsync . a\\ b\tc\nd\xa0\xff'\""), [&b"rsync"[..], b".", b"a b\tc\nd\xa0\xff'\""]);
         assert_eq!(said(b"a\\\nb \\\\"), [&b"a\nb"[..], b"\\"]);
         assert_eq!(said(b"a  b "), [&b"a"[..], b"", b"b", b""]);
+    }
+
+    #[test]
+    fn a_hidden_word_is_as_it_is_unless_it_is_a_pattern() {
+        assert_eq!(plain(&hidden(b"a b\\c")), b"a b\\c");
+        assert_eq!(hidden(b"\\**"), [(b'*', true), (b'*', false)]);
     }
 
     #[test]
