@@ -157,6 +157,29 @@ fn hidden_words_are_judged_like_any_others_once_they_have_been_read() {
     assert!(judged(&["rsync", "--timeout=9"]).is_err());
 }
 
+#[test]
+fn the_jail_opens_the_directory_for_what_is_asked_and_no_more() {
+    use crate::decide::plan::{self, Access};
+    let opened = |command: &str| {
+        let transfer = judged("", command).unwrap();
+        let flags = flags("");
+        let options = transfer.options().map(|_| Some(Spot::held(8))).collect();
+        let setup = Setup { version: NEW, flags: &flags, root: Path::new("/srv/d"), options, paths: vec![Spot::held(9)] };
+        let run = plan::transfer(&transfer, &setup, Path::new("/usr/bin/rsync"), "/srv/d".into());
+        assert_eq!(run.idle(), None);
+        let grants = run.grants().iter().filter(|grant| !grant.path.starts_with("/usr") && !grant.path.starts_with("/lib"));
+        let grants =
+            grants.filter(|grant| !grant.path.starts_with("/etc") && !grant.path.starts_with("/dev") && !grant.path.starts_with("/lib64"));
+        grants.map(|grant| (grant.path.display().to_string(), grant.access)).collect::<Vec<_>>()
+    };
+    let dir = || "/srv/d".to_owned();
+    assert_eq!(opened("rsync --server -r . x"), [(dir(), Access::Stage)]);
+    assert_eq!(opened("rsync --server --sender -r . x"), [(dir(), Access::Read)]);
+    assert_eq!(opened("rsync --server --sender -r --remove-source-files . x"), [(dir(), Access::Take)]);
+    let logged = opened("rsync --server --sender -r --log-file=l . x");
+    assert_eq!(logged, [(dir(), Access::Read), ("/proc/self/fd/8".to_owned(), Access::ReadWrite)]);
+}
+
 mod random {
     use super::*;
     use proptest::prelude::*;

@@ -6,7 +6,7 @@ use super::place::{Name, NotBeneath, Place, Tail};
 use super::reading::{Found, Reading, quoted};
 use super::words::{Quoted, Word, plain};
 use crate::decide::command::{is_rsync, stranger};
-use crate::decide::options::rrsync::{Verdict, deletes, overwrites};
+use crate::decide::options::rrsync::{Verdict, deletes, overwrites, printed};
 use crate::decide::options::{Value, shown};
 use crate::terms::limits::MAX_REASONS;
 use crate::terms::reason::{Code, Reason};
@@ -279,8 +279,7 @@ impl<'a> Judging<'a> {
 
     /// Whether an option deletes on this side: what a push takes away once it is sent is the client's own.
     fn deletes_here(&self, found: &Found) -> bool {
-        let pushed = self.transfer.direction == Direction::Push && found.row.long.contains(&"--remove-source-files");
-        deletes(found.row) && !pushed
+        deletes(found.row) && !(self.transfer.direction == Direction::Push && removes_sent(found))
     }
 
     fn drop(&mut self, found: &Found, why: &str) {
@@ -311,7 +310,7 @@ impl<'a> Judging<'a> {
         };
         self.flush();
         let places = places.into_iter().map(Place::taken_literally).collect();
-        self.transfer.pieces.push(Piece::Path { option: found.spelled.clone(), aim, places });
+        self.transfer.pieces.push(Piece::Path { option: printed(found.row, &found.spelled).to_owned(), aim, places });
     }
 
     /// A relative path with `..` in it counts from the destination, as for rsync; it has to stay beneath DIR.
@@ -334,7 +333,6 @@ impl<'a> Judging<'a> {
     /// Adds an option to what is passed on.
     fn print(&mut self, found: &Found) {
         let value = found.value.as_deref().map(|value| String::from_utf8_lossy(&plain(value)).into_owned());
-        let spelled = found.spelled.as_str();
         match (found.row.letter, &value) {
             (Some('e'), Some(capabilities)) => {
                 // `I` lets the sender have an unfinished file written to in place, whatever else it is linked with.
@@ -350,7 +348,7 @@ impl<'a> Judging<'a> {
             }
             (_, value) => {
                 self.flush();
-                let option = if spelled.starts_with("--") { spelled } else { found.row.long.first().copied().unwrap_or(spelled) };
+                let option = printed(found.row, &found.spelled);
                 let word = value.as_ref().map_or_else(|| option.to_owned(), |value| format!("{option}={value}"));
                 self.transfer.pieces.push(Piece::Word(word));
             }
@@ -367,7 +365,7 @@ impl<'a> Judging<'a> {
         }
         transfer.dry |= has("--dry-run") || has("--list-only") || has("--only-write-batch");
         transfer.makes_path |= has("--mkpath");
-        transfer.removes |= has("--remove-source-files");
+        transfer.removes |= removes_sent(found);
     }
 
     /// Ends the word of letters.
@@ -377,6 +375,11 @@ impl<'a> Judging<'a> {
             self.transfer.pieces.push(Piece::Word(word));
         }
     }
+}
+
+/// Whether the sender removes what it has sent.
+fn removes_sent(found: &Found) -> bool {
+    ["--remove-source-files", "--remove-sent-files"].iter().any(|name| found.row.long.contains(name))
 }
 
 fn refused(found: &Found, why: &str) -> Reason {
