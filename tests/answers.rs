@@ -101,6 +101,28 @@ fn explain_without_an_address_does_not_judge_it() {
 }
 
 #[test]
+fn explain_and_check_show_what_a_policy_says_of_options() {
+    let world = World::new("options:\n  refuse: [xattrs]\n  allow: [fake-super]\n");
+    let (status, text) = world.explain(&["c", "rsync --server -ltXpre.iLsfxCIvu . ."]);
+    assert!(status == 77 && text.contains("no   the client's rsync sent `-X`: the policy refuses it  ("), "{text}");
+    assert!(text.contains("c.yaml:1)") && text.contains("to allow: remove `xattrs` from `options: {refuse: […]}`"), "{text}");
+    let (_, text) = world.explain(&["c", "rsync --server -ltpre.iLsfxCIvu --fake-super --inplace . ."]);
+    assert!(text.starts_with("c: allowed") && text.contains("yes  `--fake-super` was passed on because the policy allows it"), "{text}");
+    assert!(text.contains("yes  `--inplace` was not passed on"), "{text}");
+    let (status, text) = world.explain(&["c", "rsync --server -ltpre.iLsfxCIvu --safe-links . ."]);
+    assert!(status == 77 && text.contains("to allow: add `safe-links` to `options: {allow: […]}`"), "{text}");
+
+    let (_, text) = world.says(&["check"], "");
+    assert!(text.contains("c.yaml:1: `fake-super` is allowed: owners would be kept in extended attributes"), "{text}");
+    world.policy("options: { allow: [append] }\n");
+    let (status, text) = world.says(&["check"], "");
+    assert!(status == 1 && text.contains("c.yaml:1:20: `append` can never be allowed: a store of hard links"), "{text}");
+    assert!(text.contains("\n 1 | options: { allow: [append] }\n   |                    ^\n"), "{text}");
+    let (status, text) = world.serve(PUSH);
+    assert!(status == 78 && !text.contains("append"), "a broken policy lets nobody in, and the client is not to blame: {text}");
+}
+
+#[test]
 fn explain_answers_where_serve_would_refuse_for_want_of_a_policy_and_a_bad_question_is_a_usage_error() {
     let world = World::new("colour: blue\n");
     let (status, text) = world.explain(&["c", PUSH]);

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use snapgate::decide::argv::{Setup, Version, for_push};
 use snapgate::decide::command::{Command, parse};
+use snapgate::decide::options::Choice;
+use snapgate::terms::reason::Reason;
 use snapgate::terms::request::Said;
 
 /// The captures write a byte that is not UTF-8 as a lone surrogate, which JSON readers refuse; this stands for it meanwhile.
@@ -56,10 +58,15 @@ fn verdict(capture: &Capture) -> String {
         partial_dir: ".~snapgate-1~".to_owned(),
         log: PathBuf::from("/r/l"),
     };
+    let refuse = |reasons: Vec<Reason>| {
+        let told: Vec<_> = reasons.iter().map(|reason| format!("{} ({})", reason.code, reason.says)).collect();
+        format!("refuse {}", told.join("; "))
+    };
     match parse(&Said::Command(bytes(capture))) {
-        Err(reasons) => {
-            let told: Vec<_> = reasons.iter().map(|reason| format!("{} ({})", reason.code, reason.says)).collect();
-            format!("refuse {}", told.join("; "))
+        Err(reasons) => refuse(reasons),
+        // By a policy that says nothing of options, for an ordinary account.
+        Ok(Command::Push(push)) if !push.refused_by(&Choice::default(), false).is_empty() => {
+            refuse(push.refused_by(&Choice::default(), false))
         }
         Ok(Command::Push(push)) => {
             let words: Vec<_> = for_push(&push, &setup).into_iter().map(|word| word.into_string().unwrap()).collect();

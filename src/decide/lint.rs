@@ -6,6 +6,7 @@ use crate::terms::reason::Origin;
 use crate::terms::text::printable;
 use crate::terms::verb::Verb;
 
+use super::options::{self, Row, Rule};
 use super::policy::{Policy, Source};
 
 /// Something that `check` tells the administrator.
@@ -58,6 +59,7 @@ pub fn one(policy: &Policy) -> Vec<Finding> {
     if !has(Verb::Rsync) {
         found.push(Finding::note(policy.origins.of("verbs"), "`rsync` is not among the verbs: nothing can be pushed", "add rsync"));
     }
+    found.extend(options(policy));
     let keys = policy.keys.as_deref().unwrap_or_default();
     for (position, key) in keys.iter().enumerate() {
         if keys.iter().take(position).any(|earlier| earlier == key) {
@@ -65,6 +67,26 @@ pub fn one(policy: &Policy) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// What its words about rsync's options mean: the table's reason for what they let in, and whom they turn away.
+fn options(policy: &Policy) -> Vec<Finding> {
+    let note = |message, help| Finding::note(policy.origins.of("options"), message, help);
+    let named = |word: &&str| options::rows().iter().find(|row| row.word() == *word);
+    let widened = policy.options.allow.iter().filter_map(named).filter_map(|row| match row.rule {
+        Rule::NeedsWordAsRoot if policy.user == "root" => None,
+        Rule::NeedsWordAsRoot => {
+            let message = format!("`{}` is allowed, which changes nothing: only a gate that runs as root refuses it", row.word());
+            Some(note(message, "remove it from `allow:`".to_owned()))
+        }
+        _ => Some(note(format!("`{}` is allowed: {}", row.word(), row.why), "if that is not meant, remove it from `allow:`".to_owned())),
+    });
+    let archive = |row: &&Row| row.letter.is_some_and(|letter| "rlptgoD".contains(letter));
+    let narrowed = policy.options.refuse.iter().filter_map(named).filter(archive).map(|row| {
+        let message = format!("`{}` is refused, and `rsync -a` sends it: plain pushes are turned away", row.word());
+        note(message, format!("tell the client to add --no-{}, or remove it from `refuse:`", row.word()))
+    });
+    widened.chain(narrowed).collect()
 }
 
 /// Windows that never open, and windows that open only when others are open.
@@ -196,13 +218,15 @@ mod tests {
             ("from: [host:a.example, host:A.example]\n", "`host:a.example` changes nothing"),
             ("verbs: [rsync, complete]\n", "`complete` without `prepare`"),
             ("verbs: [status]\n", "nothing can be pushed"),
+            ("options: { allow: [safe-links] }\n", "c:1: `safe-links` is allowed: the snapshot would silently lack symlinks"),
+            ("options: { allow: [owner] }\n", "c:1: `owner` is allowed, which changes nothing"),
+            ("options: { refuse: [perms, acls] }\n", "c:1: `perms` is refused, and `rsync -a` sends it"),
         ] {
             let found = one(&policy("c", text));
             assert_eq!(found.len(), 1, "{text}: {}", said(&found));
             assert!(said(&found).contains(words), "{}", said(&found));
         }
-        let clean =
-            "when: [{days: mon-fri, hours: \"22:00-06:00\"}, {days: sat,sun}]\nfrom: [192.0.2.0/24, 198.51.100.0/24, \"2001:db8::/32\"]\n";
+        let clean = "when: [{days: mon-fri, hours: \"22:00-06:00\"}, {days: sat,sun}]\nfrom: [192.0.2.0/24, 198.51.100.0/24, \"2001:db8::/32\"]\nuser: root\noptions: { allow: [owner], refuse: [acls] }\n";
         assert_eq!(one(&policy("c", clean)), []);
     }
 

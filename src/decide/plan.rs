@@ -23,6 +23,7 @@ pub struct PushPlan {
     push: Push,
     name: SnapshotName,
     joins: bool,
+    has_newest: bool,
     deadline: Duration,
     idle: Duration,
 }
@@ -97,7 +98,7 @@ pub struct Places {
     /// The fresh, empty directory.
     pub stage: PathBuf,
     /// Trees that unchanged files are linked from: each the root that is opened in the jail and the directory in it
-    /// that the push corresponds to, the most promising first.
+    /// that the push corresponds to, the most promising first and the newest snapshot last.
     pub bases: Vec<(PathBuf, PathBuf)>,
     /// The directory that rsync puts unfinished files into, by a name that no client can know.
     pub partial_dir: String,
@@ -118,7 +119,8 @@ pub fn push(push: &Push, policy: &Policy, shelf: &Shelf, at: DateTime<Utc>) -> R
     }
     let began = joined.map_or(at, |transaction| transaction.began);
     let name = name(&policy.names, began, at, shelf.newest.as_ref())?;
-    Ok(PushPlan { push: push.clone(), name, joins: joined.is_some(), deadline: policy.deadline, idle: policy.idle })
+    let has_newest = shelf.newest.is_some();
+    Ok(PushPlan { push: push.clone(), name, joins: joined.is_some(), has_newest, deadline: policy.deadline, idle: policy.idle })
 }
 
 /// Chooses the name of a snapshot whose push began at `began`: that time, or just after the newest one.
@@ -184,10 +186,10 @@ impl PushPlan {
         self.push.trusts_size()
     }
 
-    /// What was accepted and not passed on, for the run's log.
+    /// What was accepted and not passed on, and what only the policy let in, for the run's log.
     #[must_use]
-    pub fn notes(&self) -> &[String] {
-        self.push.notes()
+    pub fn notes(&self) -> Vec<String> {
+        [self.push.notes(), &self.push.widened()].concat()
     }
 
     /// What the administrator should know of although it is allowed.
@@ -198,7 +200,13 @@ impl PushPlan {
 
     /// The rsync to run.
     #[must_use]
-    pub fn run(&self, places: Places) -> Run {
+    pub fn run(&self, mut places: Places) -> Run {
+        if !self.push.tells_capabilities() && places.bases.len() > 1 {
+            // It may speak a protocol before 29, as openrsync does (27), and then rsync ends over a second `--link-dest`
+            // (compat.c). Without the newest snapshot nothing would be shared; before there is one, an unfinished push is all.
+            let kept = if self.has_newest { places.bases.len() - 1 } else { 0 };
+            places.bases = places.bases.drain(kept..=kept).collect();
+        }
         let directory = self.place().below(&places.stage);
         let grants = grants(&places);
         let setup = Setup {
@@ -345,3 +353,6 @@ mod tests {
         assert_eq!(refused.hint.unwrap(), "try again after 2026-11-22 00:00:00 UTC");
     }
 }
+
+#[cfg(test)]
+mod basis_tests;

@@ -12,8 +12,10 @@ use crate::terms::snapshot::NamePattern;
 use crate::terms::verb::Verb;
 use crate::terms::zone::ZoneName;
 
+use super::options::Choice;
 use super::window::Window;
 
+mod options;
 mod origins;
 mod read;
 mod site;
@@ -62,8 +64,8 @@ pub struct Policy {
     pub deadline: Duration,
     /// `require_mount:` Refuse while the store, or a repository's disk elsewhere, is not mounted (`decide::mounts`).
     pub require_mount: bool,
-    /// `options: {allow: […]}` Options of rsync that need the administrator's word.
-    pub allowed_options: Vec<String>,
+    /// `options: {refuse: […], allow: […]}` What it says of rsync's options, over the table.
+    pub options: Choice,
     /// Where each key stands.
     pub origins: Origins,
 }

@@ -225,9 +225,15 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
     };
     let mut findings = vec![verb(case, command.verb())];
     if let Command::Push(push) = command {
-        let words = push.needs_word(case.request.account.is_root(), &case.policy.allowed_options);
+        let options = &case.policy.options;
+        let refused = push.refused_by(options, case.request.account.is_root());
         let rule = case.policy.origins.of("options");
-        findings.extend(words.into_iter().map(|reason| no(reason.rule(rule.clone()))));
+        if !refused.is_empty() {
+            // What would be noted is beside the point of a push that is refused for its options.
+            findings.extend(refused.into_iter().map(|reason| no(reason.rule(rule.clone()))));
+            return findings;
+        }
+        findings.extend(push.widened().into_iter().map(|note| yes(note, Some(rule.clone()))));
         findings.extend(push.notes().iter().map(|note| yes(note.clone(), None)));
         findings.extend(push.warnings().iter().map(|warning| yes(warning.clone(), None)));
     }

@@ -10,7 +10,7 @@ mod table;
 
 pub use fault::{Fault, Wrong};
 pub use shape::{List, Nothing, OneOrMany, Text, TextOrList, Truth, Word, wrong};
-pub use table::{Table, TableOf};
+pub use table::{Table, TableOf, nearest};
 
 use std::path::Path;
 

@@ -247,7 +247,7 @@ impl Session<'_> {
         let at = self.request.at;
         let peer = self.request.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
         log.note(at, &format!("push of `{}` from {peer} into `{}`", self.policy.client, plan.place()));
-        for note in notes.iter().chain(plan.notes()).chain(plan.warnings()) {
+        for note in notes.iter().chain(&plan.notes()).chain(plan.warnings()) {
             log.note(at, note);
         }
         Ok(log)

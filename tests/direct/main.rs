@@ -9,6 +9,7 @@ mod jail;
 mod limits;
 mod mailer;
 mod names;
+mod options;
 #[path = "../support/processes.rs"]
 mod processes;
 mod site_file;

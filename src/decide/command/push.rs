@@ -1,7 +1,7 @@
 //! rsync's words, read against the option table. What comes out can be printed again; what went in is gone.
 
 use super::reading::{Found, Reading, SPACE};
-use crate::decide::options::{self, Rule, Side, shown};
+use crate::decide::options::{self, Cause, Choice, Row, Rule, Side, shown};
 use crate::terms::path::{NotInside, SubPath};
 use crate::terms::reason::{Code, Reason};
 
@@ -16,14 +16,15 @@ pub struct Push {
     dry: bool,
     notes: Vec<String>,
     warnings: Vec<String>,
-    needs: Vec<Need>,
+    used: Vec<Used>,
 }
 
-/// An option that as root needs the policy's word.
+/// An option that the client sent, and that the policy has a say in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Need {
-    word: &'static str,
-    reason: Reason,
+struct Used {
+    row: &'static Row,
+    /// As the client spelled it.
+    spelled: String,
 }
 
 impl Push {
@@ -57,15 +58,31 @@ impl Push {
         self.timeout
     }
 
-    /// The reasons for which it is refused by the powers of the account: where the gate is root, an option that lets the
-    /// client choose owners needs its word in the policy's `options: {allow: […]}`.
+    /// The reasons for which the policy's `options:` refuse it: an option that they name; one that the table leaves to them
+    /// and that they do not allow; where the gate is root, one that lets the client choose owners. Only a push without any
+    /// may run.
     #[must_use]
-    pub fn needs_word(&self, is_root: bool, allowed: &[String]) -> Vec<Reason> {
-        if !is_root {
-            return Vec::new();
-        }
-        let missing = self.needs.iter().filter(|need| !allowed.iter().any(|word| word == need.word));
-        missing.map(|need| need.reason.clone()).collect()
+    pub fn refused_by(&self, choice: &Choice, is_root: bool) -> Vec<Reason> {
+        let refused = |Used { row, spelled }: &Used| match (choice.refuses(row), row.rule) {
+            (Some(word), _) => Some(row.refused_by_policy(word, spelled)),
+            (None, Rule::Refuse(cause)) if !choice.allows(row) => Some(row.refusal(cause, spelled)),
+            (None, Rule::NeedsWordAsRoot) if is_root && !choice.allows(row) => Some(row.word_missing(spelled)),
+            _ => None,
+        };
+        self.used.iter().filter_map(refused).collect()
+    }
+
+    /// What only a policy's `options: {allow: […]}` lets in, and why it is not allowed by itself, for the run's log.
+    #[must_use]
+    pub fn widened(&self) -> Vec<String> {
+        let widened = self.used.iter().filter(|used| matches!(used.row.rule, Rule::Refuse(_)));
+        widened.map(|Used { row, spelled }| format!("`{spelled}` was passed on because the policy allows it: {}", row.why)).collect()
+    }
+
+    /// Whether the client says what its rsync can do, as every rsync since 3.0 does (protocol 30).
+    #[must_use]
+    pub fn tells_capabilities(&self) -> bool {
+        self.capabilities.is_some()
     }
 
     /// Whether files of the same size count as the same file.
@@ -123,7 +140,7 @@ fn not_a_server(words: &[String]) -> Vec<Reason> {
     let mut reasons = Vec::new();
     if !words.iter().any(|word| word == "--server") {
         let daemon = words.iter().any(|word| word == "--daemon");
-        reasons.extend(options::by_long("--daemon").filter(|_| daemon).map(|row| row.refusal(Code::Daemon, "--daemon")));
+        reasons.extend(options::by_long("--daemon").filter(|_| daemon).map(|row| row.refusal(Cause::Daemon, "--daemon")));
         reasons.push(shape("rsync was not asked to be the other side of an rsync: `--server` is missing"));
         return reasons;
     }
@@ -131,8 +148,8 @@ fn not_a_server(words: &[String]) -> Vec<Reason> {
     reading.options(words.iter().take_while(|word| *word != "--server"));
     let early = reading.found.iter().map(|found| (found.row, found.spelled.as_str()));
     for (row, spelled) in early {
-        if let Rule::Refuse(code) = row.rule {
-            reasons.push(row.refusal(code, spelled));
+        if let Rule::Refuse(cause) = row.rule {
+            reasons.push(row.refusal(cause, spelled));
         }
     }
     reasons.extend(reading.reasons);
@@ -181,14 +198,14 @@ fn judge(found: &[Found], place: SubPath, pull: bool) -> (Push, Vec<Reason>) {
         dry: false,
         notes: Vec::new(),
         warnings: Vec::new(),
-        needs: Vec::new(),
+        used: Vec::new(),
     };
     let mut reasons = Vec::new();
     for row in options::rows() {
         let Some(found) = found.iter().find(|found| std::ptr::eq(found.row, row)) else { continue };
         let whole = found.shown();
         match row.rule {
-            Rule::Pass => push.print(found),
+            Rule::Pass | Rule::NeedsWordAsRoot => push.print(found),
             Rule::Drop => push.notes.push(format!("`{whole}` was not passed on: {}", row.why)),
             Rule::Warn => {
                 push.warnings.push(format!("`{whole}` was used: {}", row.why));
@@ -199,14 +216,13 @@ fn judge(found: &[Found], place: SubPath, pull: bool) -> (Push, Vec<Reason>) {
                 push.print(found);
             }
             Rule::Smaller => push.timeout = found.value.as_ref().and_then(|value| value.parse().ok()),
-            Rule::NeedsWordAsRoot(word) => {
-                push.needs.push(Need { word, reason: row.word_missing(word, &found.spelled) });
-                push.print(found);
-            }
             // What only a sender does is what a pull asks for; the pull itself is refused already.
             Rule::Refuse(_) if pull && row.side == Side::Sender => {}
-            Rule::Refuse(code) => reasons.push(row.refusal(code, &found.spelled)),
+            // The policy has the last word, in `refused_by`.
+            Rule::Refuse(_) if row.may_be_allowed() => push.print(found),
+            Rule::Refuse(cause) => reasons.push(row.refusal(cause, &found.spelled)),
         }
+        push.used.push(Used { row, spelled: found.spelled.clone() });
     }
     (push, reasons)
 }
@@ -219,6 +235,9 @@ impl Push {
                 // `I` would let the sender have files written in place that snapshots share.
                 self.capabilities = Some(capabilities.replace('I', ""));
             }
+            // Twice, it looks in the directories that files are linked from, too. The client asks for that only where it names
+            // such a directory itself; here the gate does, and the one that the push lands in is empty.
+            (Some('y'), None) => self.letters.push_str("yy"),
             (Some(letter), None) => {
                 let count = found.count.min(found.row.repeats);
                 if found.count > count && found.row.repeats > 1 {

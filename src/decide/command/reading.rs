@@ -104,11 +104,15 @@ impl Reading {
         }
     }
 
-    /// A refused option with a strange value is refused for what it is; every other for its value.
+    /// An option that nobody can allow is refused for what it is, also with a strange value; every other for its value.
     fn bad_value(&mut self, row: &'static Row, spelled: &str, why: &str, instead: &str) {
+        let mut instead = instead.to_owned();
         if let Rule::Refuse(_) = row.rule {
-            let name = spelled.split_once('=').map_or(spelled, |(name, _)| name);
-            return self.add(row, name, None);
+            if !row.may_be_allowed() {
+                let name = spelled.split_once('=').map_or(spelled, |(name, _)| name);
+                return self.add(row, name, None);
+            }
+            instead = format!("{}; where the policy allows it, {instead}", row.instead);
         }
         self.reasons.push(Reason::new(Code::Option, format!("rsync's `{}` is not allowed: {why}", shown(spelled))).only_client(instead));
     }

@@ -11,6 +11,8 @@ pub enum Check {
     OneOf(&'static [&'static str]),
     /// One or two of these words with a comma between (`--checksum-choice=TRANSFER,FILES`).
     OneOrTwoOf(&'static [&'static str]),
+    /// One of these character sets, in either case, with or without dashes and underscores: people write `UTF-8` and `utf8`.
+    Charset(&'static [&'static str]),
     /// Some of these words in either case, with commas, each with a level of 0 to 3 behind it or none.
     Levels(&'static [&'static str]),
     /// A size as rsync writes it: `100`, `1.5G`, `10MB`, `4KiB-1`.
@@ -40,6 +42,7 @@ impl Check {
             Self::Number(least, most) => number(value).is_some_and(|number| (least..=most).contains(&number)),
             Self::OneOf(words) => words.contains(&value),
             Self::OneOrTwoOf(words) => value.split(',').count() <= 2 && value.split(',').all(|part| words.contains(&part)),
+            Self::Charset(words) => words.contains(&bare(value).as_str()),
             Self::Levels(words) => value.split(',').all(|part| is_level(part, words)),
             Self::Size => is_size(value),
             Self::Mapping => is_mapping(value),
@@ -53,7 +56,7 @@ impl Check {
         match self {
             Self::Anything => "use any value".to_owned(),
             Self::Number(least, most) => format!("use a whole number from {least} to {most}"),
-            Self::OneOf(words) => format!("use one of {}", words.join(" ")),
+            Self::OneOf(words) | Self::Charset(words) => format!("use one of {}", words.join(" ")),
             Self::OneOrTwoOf(words) => format!("use one or two of {}", words.join(" ")),
             Self::Levels(words) => format!("use some of {}, each with a level of 0 to 3", words.join(" ")),
             Self::Size => "use a size like 500M or 1.5G".to_owned(),
@@ -68,6 +71,11 @@ fn number(value: &str) -> Option<i64> {
     let digits = value.strip_prefix('-').unwrap_or(value);
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
     if plain { value.parse().ok() } else { None }
+}
+
+/// A character set's name without what people leave out of it. Nothing but letters and digits can be one of a list then.
+fn bare(value: &str) -> String {
+    value.chars().filter(|character| !matches!(character, '-' | '_')).map(|character| character.to_ascii_lowercase()).collect()
 }
 
 fn is_level(part: &str, words: &[&str]) -> bool {
@@ -132,6 +140,11 @@ mod tests {
     fn words_come_from_their_list() {
         every(Check::OneOf(&["zstd", "lz4"]), &["zstd"], &["", "ZSTD", "zst", "zstd,lz4"]);
         every(Check::OneOrTwoOf(&["md5", "xxh3"]), &["md5", "md5,xxh3"], &["", "md5,", "md5,md5,md5", ",md5"]);
+        every(
+            Check::Charset(&["utf8", "latin1"]),
+            &["utf8", "UTF-8", "Latin-1"],
+            &["", ".", "-", "utf", "utf-8,latin1", "utf8//IGNORE", "ＵTF8"],
+        );
         every(Check::Levels(&["ALL", "NAME"]), &["ALL2", "name", "NAME0,all"], &["", "NAME4", "HELP", "NAME22", "NAME,", "2"]);
     }
 

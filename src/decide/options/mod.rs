@@ -2,78 +2,18 @@
 //! the answers and the tests all read it. What does not stand in it is refused; no spelling is ever guessed or completed.
 
 mod check;
+mod choice;
+mod row;
 pub(in crate::decide) mod rrsync;
 mod table;
 
 pub use check::Check;
+pub use choice::{Choice, Unfit, to_allow, to_refuse};
+pub use row::{Cause, Row, Rule, Side, Value};
 
 use crate::terms::limits::MAX_SHOWN_WORD;
 use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable_within;
-
-/// One option.
-#[derive(Debug)]
-pub struct Row {
-    /// Its letter, which is also how it is printed unless it takes a value.
-    pub letter: Option<char>,
-    /// Its long spellings with their dashes, exact; the first is how it is printed where there is no letter.
-    pub long: &'static [&'static str],
-    /// Whether it takes a value.
-    pub value: Value,
-    /// Whose work it changes.
-    pub side: Side,
-    /// What becomes of it.
-    pub rule: Rule,
-    /// How often its letter means more than once (`-vv`, `-HH`); further ones add nothing and are not printed.
-    pub repeats: usize,
-    /// Why, in words that may stand after a colon and be read by the client.
-    pub why: &'static str,
-    /// What the client can do instead, as advice. Every refused option has one.
-    pub instead: &'static str,
-}
-
-/// Whether an option takes a value, and which values it takes.
-#[derive(Debug, Clone, Copy)]
-pub enum Value {
-    /// It takes none.
-    None,
-    /// `--long=value`, or right behind the letter.
-    Attached(Check),
-    /// The same, or the next word.
-    Either(Check),
-}
-
-/// Whose work an option changes (rsync(1) and `server_options()` in rsync's `options.c`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// Both ends must know of it.
-    Both,
-    /// The one that receives: on a push, the server.
-    Receiver,
-    /// The one that sends: on a push, the client, so that it means nothing here.
-    Sender,
-    /// The process that is started, whatever it does then.
-    Process,
-}
-
-/// What becomes of an option.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
-    /// It is passed on.
-    Pass,
-    /// It is accepted and not passed on; noted in the run's log.
-    Drop,
-    /// It is passed on, with a warning in the record.
-    Warn,
-    /// It is passed on, and what arrives is never published.
-    NotABackup,
-    /// The smaller of the client's number and ours is passed on, once.
-    Smaller,
-    /// It is passed on for an ordinary account; for root only where the policy allows this word.
-    NeedsWordAsRoot(&'static str),
-    /// It is refused with this code.
-    Refuse(Code),
-}
 
 /// The row whose long spelling is exactly `name` (with its dashes, without a value).
 #[must_use]
@@ -93,51 +33,51 @@ pub fn rows() -> &'static [Row] {
     table::ROWS
 }
 
-/// The words that a policy may write in `options: {allow: […]}`, each once, in the table's order.
-#[must_use]
-pub fn words_a_policy_may_allow() -> Vec<&'static str> {
-    let mut words = Vec::new();
-    for row in rows() {
-        if let Rule::NeedsWordAsRoot(word) = row.rule
-            && !words.contains(&word)
-        {
-            words.push(word);
-        }
-    }
-    words
-}
-
 /// A client's word, made printable and short enough to quote.
 pub(super) fn shown(word: &str) -> String {
     printable_within(word.as_bytes(), MAX_SHOWN_WORD)
 }
 
 impl Row {
-    /// The option's name for people: its first long spelling, else its letter with a dash.
-    #[must_use]
-    pub fn name(&self) -> String {
-        match (self.long.first(), self.letter) {
-            (Some(long), _) => (*long).to_owned(),
-            (None, Some(letter)) => format!("-{letter}"),
-            (None, None) => String::new(),
-        }
-    }
-
     /// The reason for refusing the option as the client spelled it.
-    pub(super) fn refusal(&self, code: Code, spelled: &str) -> Reason {
+    pub(super) fn refusal(&self, cause: Cause, spelled: &str) -> Reason {
+        let code = cause.code();
         let says = match code {
             Code::Option => format!("rsync's `{}` is not allowed: {}", shown(spelled), self.why),
             _ => self.why.to_owned(),
         };
-        Reason::new(code, says).only_client(self.instead).detail(format!("the client's rsync sent `{}`: {}", shown(spelled), self.why))
+        let reason = Reason::new(code, says).detail(format!("the client's rsync sent `{}`: {}", shown(spelled), self.why));
+        match cause.never() {
+            Some(_) => reason.only_client(self.instead),
+            None => reason.hint(self.instead).remedy(self.how_to_allow()),
+        }
     }
 
     /// The reason for asking for this option's word.
-    pub(super) fn word_missing(&self, word: &str, spelled: &str) -> Reason {
+    pub(super) fn word_missing(&self, spelled: &str) -> Reason {
         Reason::new(Code::Option, format!("rsync's `{}` is not allowed: {}", shown(spelled), self.why))
             .hint(self.instead)
             .detail(format!("the gate runs as root and the client sent `{}`, so it would choose who owns files here", shown(spelled)))
-            .remedy(format!("add `{word}` to `options: {{allow: […]}}` in the policy, or give the client an account of its own"))
+            .remedy(format!("{}, or give the client an account of its own", self.how_to_allow()))
+    }
+
+    /// The reason where the policy itself says no.
+    pub(super) fn refused_by_policy(&self, word: &str, spelled: &str) -> Reason {
+        let shown = shown(spelled);
+        // What `-a` stands for is left out one by one.
+        let hint = match self.letter {
+            Some(letter) if "rlptgoD".contains(letter) => format!("leave it out: `-a` brings it, and --no-{letter} takes it back"),
+            _ => format!("leave `{shown}` out"),
+        };
+        Reason::new(Code::Option, format!("rsync's `{shown}` is not allowed: the policy refuses it"))
+            .hint(hint)
+            .detail(format!("the client's rsync sent `{shown}`: the policy refuses it"))
+            .remedy(format!("remove `{word}` from `options: {{refuse: […]}}` in the policy"))
+    }
+
+    fn how_to_allow(&self) -> String {
+        let word = if self.kin.is_empty() { self.word() } else { self.kin };
+        format!("add `{word}` to `options: {{allow: […]}}` in the policy")
     }
 }
 
@@ -164,7 +104,7 @@ mod tests {
             assert!(row.long.iter().all(|long| std::ptr::eq(by_long(long).unwrap(), row)), "{row:?}");
             assert!(row.long.iter().all(|long| long.starts_with("--") && !long.contains('=')), "{row:?}");
             assert!(!row.why.is_empty() && !row.why.ends_with('.'), "{row:?}");
-            if matches!(row.rule, Rule::Refuse(_) | Rule::NeedsWordAsRoot(_)) {
+            if matches!(row.rule, Rule::Refuse(_) | Rule::NeedsWordAsRoot) {
                 assert!(!row.instead.is_empty() && !row.instead.ends_with('.'), "{row:?}");
             }
             assert!(row.repeats >= 1 && (row.repeats == 1 || row.letter.is_some()), "{row:?}");
@@ -175,7 +115,7 @@ mod tests {
     fn a_value_that_reaches_rsync_is_always_checked() {
         for row in rows() {
             let unchecked = matches!(row.value, Value::Attached(Check::Anything) | Value::Either(Check::Anything));
-            let stays_here = matches!(row.rule, Rule::Drop | Rule::Refuse(_));
+            let stays_here = matches!(row.rule, Rule::Drop | Rule::Refuse(_)) && !row.may_be_allowed();
             assert!(!unchecked || stays_here, "{row:?}");
         }
     }
@@ -185,10 +125,5 @@ mod tests {
         for row in rows().iter().filter(|row| row.side == Side::Sender) {
             assert!(matches!(row.rule, Rule::Refuse(_) | Rule::Drop), "{row:?}");
         }
-    }
-
-    #[test]
-    fn a_policy_may_allow_owner_and_group() {
-        assert_eq!(words_a_policy_may_allow(), ["owner", "group"]);
     }
 }

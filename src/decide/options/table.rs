@@ -1,14 +1,15 @@
 //! The rows. What is passed comes first, in the order in which it is printed; then what is accepted and not passed on; then
 //! what is refused. A push always goes into a fresh, empty directory, and unchanged files come as hard links from the newest
-//! snapshot: most of the reasons below follow from these two.
+//! snapshot: most of the reasons below follow from these two. No value that reaches rsync may go unchecked.
 
-use super::Check::{Anything, Capabilities, Levels, Mapping, Number, OneOf, OneOrTwoOf, Size};
-use super::Rule::{Drop, NeedsWordAsRoot, NotABackup, Pass, Refuse, Smaller, Warn};
+use super::Cause::{Costs, Daemon, Defences, Differs, NotABackup as Nothing, Outside, Powers, Pull, SharedInodes};
+use super::Check::{Anything, Capabilities, Charset, Levels, Mapping, Number, OneOf, OneOrTwoOf, Size};
+use super::Row;
+use super::Rule::{Drop, NeedsWordAsRoot, NotABackup, Smaller, Warn};
 use super::Side::{Both, Process, Receiver, Sender};
 use super::Value::{Attached, Either};
-use super::{Row, Rule, Side, Value};
+use super::row::{drop, letter, pass, refuse, row};
 use crate::terms::limits::MAX_CLIENT_TIMEOUT;
-use crate::terms::reason::Code;
 
 /// The largest number that rsync's own parser takes (`POPT_ARG_INT`).
 const INT: i64 = i32::MAX as i64;
@@ -18,63 +19,23 @@ const INFO: &[&str] =
 const CHECKSUMS: &[&str] = &["auto", "xxh128", "xxh3", "xxh64", "xxhash", "md5", "md4", "sha1", "none"];
 const COMPRESSIONS: &[&str] = &["zstd", "lz4", "zlibx", "zlib", "none"];
 
-const fn row(letter: Option<char>, long: &'static [&'static str], side: Side, rule: Rule, why: &'static str) -> Row {
-    Row { letter, long, value: Value::None, side, rule, repeats: 1, why, instead: "" }
-}
+/// How names may be written on the server. Each is a table lookup in glibc or less; the stateful converters, in which
+/// CVE-2024-2961 was, are not among them, and neither is `.`, which is the locale that the gate does not have.
+const CHARSETS: &[&str] = &["utf8", "iso88591", "latin1", "iso885915", "latin9"];
 
-const fn letter(letter: char, long: &'static [&'static str], why: &'static str) -> Row {
-    row(Some(letter), long, Both, Pass, why)
-}
+/// Within what the kernel lets rsync have (`CHILD_MEMORY`); 0 would be no limit.
+const ALLOCATIONS: &[&str] = &["256M", "512M", "1G", "2G", "4G"];
 
-const fn pass(long: &'static [&'static str], why: &'static str) -> Row {
-    row(None, long, Receiver, Pass, why)
-}
-
-const fn drop(long: &'static [&'static str], why: &'static str) -> Row {
-    row(None, long, Receiver, Drop, why)
-}
-
-const fn refuse(long: &'static [&'static str], why: &'static str, instead: &'static str) -> Row {
-    row(None, long, Receiver, Refuse(Code::Option), why).instead(instead)
-}
-
-impl Row {
-    const fn letter(mut self, letter: char) -> Self {
-        self.letter = Some(letter);
-        self
-    }
-
-    const fn takes(mut self, value: Value) -> Self {
-        self.value = value;
-        self
-    }
-
-    const fn side(mut self, side: Side) -> Self {
-        self.side = side;
-        self
-    }
-
-    const fn rule(mut self, rule: Rule) -> Self {
-        self.rule = rule;
-        self
-    }
-
-    const fn up_to(mut self, repeats: usize) -> Self {
-        self.repeats = repeats;
-        self
-    }
-
-    const fn instead(mut self, instead: &'static str) -> Self {
-        self.instead = instead;
-        self
-    }
-}
-
+const EMPTY: &str = "there is nothing to delete: the directory starts empty";
 const OWNER_INSTEAD: &str = "leave owners and groups out: add --no-owner --no-group, and no --chown, --usermap or --groupmap";
 const LEAVE_OUT: &str = "leave it out";
 const NO_M: &str = "leave it out of -M (--remote-option) and --rsync-path";
+const YOUR_OWN: &str = "give it to your own rsync, without -M";
 const FILTERS: &str = "give it to your own rsync, without -M: filters travel inside the protocol";
 const ONE_COLON: &str = "write one colon, host:path, not host::path or rsync://";
+const NO_DAEMON: &str = "an rsync daemon is not offered over this key";
+const FOR_DAEMONS: &str = "it is for rsync daemons";
+const PROTECTION: &str = "how the server protects itself is not the client's choice";
 
 pub(super) static ROWS: &[Row] = &[
     // Letters, in the order in which they are printed.
@@ -87,11 +48,11 @@ pub(super) static ROWS: &[Row] = &[
     letter('m', &["--prune-empty-dirs"], "which directories are made"),
     letter('O', &["--omit-dir-times"], "which times are stored"),
     letter('J', &["--omit-link-times"], "which times are stored"),
-    letter('y', &["--fuzzy"], "where a similar file is looked for").up_to(2),
+    letter('y', &["--fuzzy"], "a similar file is looked for, in the newest snapshot too").up_to(2),
     letter('W', &["--whole-file"], "how content travels"),
     letter('H', &["--hard-links"], "hard links among the files of this push").up_to(2),
-    letter('o', &["--owner"], "the client may not choose owners here").rule(NeedsWordAsRoot("owner")).instead(OWNER_INSTEAD),
-    letter('g', &["--group"], "the client may not choose groups here").rule(NeedsWordAsRoot("group")).instead(OWNER_INSTEAD),
+    letter('o', &["--owner"], "the client may not choose owners here").rule(NeedsWordAsRoot).instead(OWNER_INSTEAD),
+    letter('g', &["--group"], "the client may not choose groups here").rule(NeedsWordAsRoot).instead(OWNER_INSTEAD),
     letter('D', &[], "both ends must agree on it; device files are not made"),
     letter('t', &["--times"], "modification times"),
     letter('p', &["--perms"], "permissions"),
@@ -112,10 +73,11 @@ pub(super) static ROWS: &[Row] = &[
     pass(&["--no-r", "--no-recursive"], "sent with -d so that deleting works").side(Both),
     pass(&["--no-relative", "--no-R"], "sent with --files-from where the paths of the list are cut").side(Both),
     pass(&["--no-dirs", "--no-d"], "which directories travel").side(Both),
+    pass(&["--no-relative", "--no-R"], "paths below the destination").side(Both),
     pass(&["--no-W", "--no-whole-file"], "how content travels"),
-    pass(&["--devices"], "both ends must agree on it; device files are not made").side(Both),
+    pass(&["--devices"], "both ends must agree on it; device files are not made").kin("D").side(Both),
     pass(&["--no-devices"], "both ends must agree on it").side(Both),
-    pass(&["--specials"], "both ends must agree on it; special files are not made").side(Both),
+    pass(&["--specials"], "both ends must agree on it; special files are not made").kin("D").side(Both),
     pass(&["--no-specials"], "both ends must agree on it").side(Both),
     pass(&["--no-super"], "only gives up powers"),
     pass(&["--log-format"], "what the client wants to see of each file").takes(Attached(OneOf(&["%i", "%i%I", "%o", "X"]))),
@@ -127,19 +89,19 @@ pub(super) static ROWS: &[Row] = &[
     pass(&["--bwlimit"], "slower only").takes(Attached(Number(0, INT))),
     pass(&["--checksum-choice", "--cc"], "how changes are found").takes(Attached(OneOrTwoOf(CHECKSUMS))).side(Both),
     pass(&["--checksum-seed"], "how changes are found").takes(Attached(Number(-INT, INT))).side(Both),
-    pass(&["--compress-choice", "--zc"], "how content travels").takes(Attached(OneOf(COMPRESSIONS))).side(Both),
-    pass(&["--compress-level", "--zl"], "how content travels").takes(Attached(Number(-131_072, 22))).side(Both),
-    pass(&["--new-compress"], "how content travels").side(Both),
-    pass(&["--old-compress"], "how content travels").side(Both),
-    pass(&["--delete"], "there is nothing to delete: the directory starts empty"),
-    pass(&["--del"], "there is nothing to delete: the directory starts empty"),
-    pass(&["--delete-before"], "there is nothing to delete: the directory starts empty"),
-    pass(&["--delete-during"], "there is nothing to delete: the directory starts empty"),
-    pass(&["--delete-delay"], "there is nothing to delete: the directory starts empty"),
-    pass(&["--delete-after"], "there is nothing to delete: the directory starts empty"),
-    pass(&["--delete-excluded"], "there is nothing to delete: the directory starts empty"),
-    pass(&["--max-delete"], "there is nothing to delete: the directory starts empty").takes(Attached(Number(-1, INT))),
-    pass(&["--force"], "there is nothing to delete: the directory starts empty"),
+    pass(&["--compress-choice", "--zc"], "how content travels").kin("compress").takes(Attached(OneOf(COMPRESSIONS))).side(Both),
+    pass(&["--compress-level", "--zl"], "how content travels").kin("compress").takes(Attached(Number(-131_072, 22))).side(Both),
+    pass(&["--new-compress"], "how content travels").kin("compress").side(Both),
+    pass(&["--old-compress"], "how content travels").kin("compress").side(Both),
+    pass(&["--delete"], EMPTY),
+    pass(&["--del"], EMPTY).kin("delete"),
+    pass(&["--delete-before"], EMPTY).kin("delete"),
+    pass(&["--delete-during"], EMPTY).kin("delete"),
+    pass(&["--delete-delay"], EMPTY).kin("delete"),
+    pass(&["--delete-after"], EMPTY).kin("delete"),
+    pass(&["--delete-excluded"], EMPTY).kin("delete"),
+    pass(&["--max-delete"], EMPTY).takes(Attached(Number(-1, INT))),
+    pass(&["--force"], EMPTY),
     pass(&["--max-size"], "the snapshot leaves larger files out").rule(Warn).takes(Either(Size)),
     pass(&["--min-size"], "the snapshot leaves smaller files out").rule(Warn).takes(Either(Size)),
     pass(&["--size-only"], "how changes are found"),
@@ -147,15 +109,17 @@ pub(super) static ROWS: &[Row] = &[
     pass(&["--modify-window"], "how changes are found").letter('@').takes(Attached(Number(-1, 86_400))),
     pass(&["--numeric-ids"], "both ends must agree on it").side(Both),
     pass(&["--usermap"], "the client may not choose owners here")
-        .rule(NeedsWordAsRoot("owner"))
+        .rule(NeedsWordAsRoot)
+        .kin("owner")
         .takes(Attached(Mapping))
         .instead(OWNER_INSTEAD),
     pass(&["--groupmap"], "the client may not choose groups here")
-        .rule(NeedsWordAsRoot("group"))
+        .rule(NeedsWordAsRoot)
+        .kin("group")
         .takes(Attached(Mapping))
         .instead(OWNER_INSTEAD),
     pass(&["--open-noatime"], "reading leaves no trace").side(Both),
-    pass(&["--qsort"], "how lists are sorted").side(Both),
+    pass(&["--qsort", "--use-qsort"], "how lists are sorted").side(Both),
     pass(&["--timeout"], "the smaller limit counts").rule(Smaller).takes(Attached(Number(1, MAX_CLIENT_TIMEOUT as i64))).side(Both),
     // Accepted, and something else or nothing is passed on. Each was tried on one side alone, with old and new clients.
     drop(&["--partial"], "a push that is cut off is kept and goes on next time without being asked"),
@@ -166,21 +130,24 @@ pub(super) static ROWS: &[Row] = &[
     drop(&["--mkpath"], "the directories of the destination are always made"),
     drop(&["--fsync"], "everything is on the disk before the snapshot is published"),
     drop(&["--skip-compress"], "the sender alone compresses").takes(Either(Anything)).side(Sender),
+    drop(&["--copy-unsafe-links"], "the sender alone follows symlinks").side(Sender),
     drop(&["--ignore-missing-args"], "the sender alone looks for its arguments").side(Sender),
     drop(&["--progress"], "the client shows it"),
+    drop(&["--itemize-changes"], "the client shows files in its own way").letter('i'),
+    row(Some('P'), &[], Receiver, Drop, "the client shows its progress, and a push that is cut off goes on next time without being asked"),
+    drop(&["--implied-dirs", "--i-d"], "they are always sent").side(Both),
     drop(&["--human-readable"], "the client shows figures in its own way").letter('h'),
     drop(&["--8-bit-output"], "foreign bytes stay escaped in logs").letter('8'),
     drop(&["--out-format"], "the client shows files in its own way").takes(Either(Anything)),
     drop(&["--cache", "--no-cache"], "macOS's rsync alone has it").side(Both),
     // Refused. First what is another kind of session.
-    row(None, &["--sender"], Process, Refuse(Code::Pull), "this server takes pushes; reading back is not offered over this key")
-        .instead("ask the administrator for a restore"),
-    row(None, &["--daemon"], Process, Refuse(Code::Daemon), "an rsync daemon is not offered over this key").instead(ONE_COLON),
-    row(None, &["--config", "--dparam"], Process, Refuse(Code::Daemon), "an rsync daemon is not offered over this key")
-        .takes(Either(Anything))
-        .instead(ONE_COLON),
-    row(None, &["--detach", "--no-detach"], Process, Refuse(Code::Daemon), "an rsync daemon is not offered over this key")
-        .instead(ONE_COLON),
+    refuse(&["--sender"], "this server takes pushes; reading back is not offered over this key", "ask the administrator for a restore")
+        .cause(Pull)
+        .side(Process),
+    refuse(&["--daemon"], NO_DAEMON, ONE_COLON).cause(Daemon).side(Process),
+    refuse(&["--config"], NO_DAEMON, ONE_COLON).cause(Daemon).takes(Either(Anything)).side(Process),
+    refuse(&["--dparam"], NO_DAEMON, ONE_COLON).cause(Daemon).takes(Either(Anything)).side(Process),
+    refuse(&["--detach", "--no-detach"], NO_DAEMON, ONE_COLON).cause(Daemon).side(Process),
     refuse(
         &["--secluded-args", "--protect-args"],
         "options that travel hidden from the command line are not read yet",
@@ -188,109 +155,245 @@ pub(super) static ROWS: &[Row] = &[
     )
     .letter('s')
     .side(Process),
-    // What would change files that snapshots share, or leave the fresh directory.
-    refuse(
-        &["--append", "--append-verify"],
-        "it writes into files that are there already",
-        "leave it out: a push that was cut off goes on by itself",
-    ),
-    refuse(&["--write-devices"], "it writes into device files", LEAVE_OUT),
-    refuse(&["--copy-devices"], "it reads device files as if they were files", LEAVE_OUT).side(Sender),
-    refuse(&["--atimes"], "it rewrites access times of files that snapshots share", "leave -U (--atimes) out").letter('U'),
-    refuse(&["--crtimes"], "times of creation cannot be set on Linux", "leave -N (--crtimes) out").letter('N'),
+    // What would change files that snapshots share.
+    refuse(&["--append"], "it writes into files that are there already", "leave it out: a push that was cut off goes on by itself")
+        .cause(SharedInodes),
+    refuse(&["--append-verify"], "it writes into files that are there already", "leave it out: a push that was cut off goes on by itself")
+        .cause(SharedInodes),
+    refuse(&["--write-devices"], "it writes into what is there already, device files too", LEAVE_OUT).cause(SharedInodes),
+    refuse(&["--atimes"], "it rewrites access times of files that snapshots share", "leave -U (--atimes) out")
+        .cause(SharedInodes)
+        .letter('U'),
+    // What would reach outside the push's own directory.
     refuse(&["--backup"], "snapshots keep the old version", "leave -b (--backup) out").letter('b'),
-    refuse(&["--backup-dir", "--suffix"], "snapshots keep the old version", "leave --backup, --backup-dir and --suffix out")
+    refuse(&["--backup-dir"], "snapshots keep the old version", "leave --backup and --backup-dir out")
+        .cause(Outside)
         .takes(Either(Anything)),
-    refuse(&["--temp-dir"], "temporary files have their own place", "leave -T (--temp-dir) out").letter('T').takes(Either(Anything)),
+    refuse(&["--temp-dir"], "temporary files have their own place", "leave -T (--temp-dir) out")
+        .cause(Outside)
+        .letter('T')
+        .takes(Either(Anything)),
     refuse(
-        &["--copy-dest", "--compare-dest"],
-        "it names a directory of the server, and the snapshot would not be whole",
+        &["--copy-dest"],
+        "it names a directory of the server",
         "leave it out: unchanged files are linked with the newest snapshot without being asked",
     )
+    .cause(Outside)
     .takes(Either(Anything)),
-    refuse(&["--keep-dirlinks"], "it follows symlinks that a push planted", "leave -K (--keep-dirlinks) out").letter('K'),
-    refuse(&["--copy-links"], "the sender alone follows symlinks", "leave -L out").letter('L').side(Sender),
-    refuse(&["--copy-dirlinks"], "the sender alone follows symlinks", "leave -k out").letter('k').side(Sender),
-    refuse(&["--copy-unsafe-links"], "the sender alone follows symlinks", LEAVE_OUT).side(Sender),
+    refuse(
+        &["--compare-dest"],
+        "it names a directory of the server, and the snapshot would lack what that has",
+        "leave it out: unchanged files are linked with the newest snapshot without being asked",
+    )
+    .cause(Outside)
+    .takes(Either(Anything)),
+    refuse(&["--keep-dirlinks"], "it follows symlinks that a push planted", "leave -K (--keep-dirlinks) out").cause(Outside).letter('K'),
     refuse(
         &["--no-implied-dirs", "--no-i-d"],
         "paths would run through directories that the push does not hold",
         "leave it out, and keep -R",
-    ),
-    // What would store something else than what the client has, and call it a backup.
-    refuse(&["--safe-links"], "the snapshot would silently lack symlinks", "leave it out: symlinks are stored and never followed")
+    )
+    .cause(Outside),
+    refuse(&["--files-from"], "the list would be read on the server", "keep the list on your side: --files-from=FILE without a colon")
+        .cause(Outside)
+        .takes(Either(Anything))
         .side(Both),
-    refuse(&["--munge-links", "--no-munge-links"], "symlinks would be stored changed, or changed back", LEAVE_OUT).side(Process),
+    refuse(&["--exclude-from"], "filters do not belong on the server's command line", FILTERS).cause(Outside).takes(Either(Anything)),
+    refuse(&["--include-from"], "filters do not belong on the server's command line", FILTERS).cause(Outside).takes(Either(Anything)),
+    refuse(&["--filter"], "filters do not belong on the server's command line", FILTERS).cause(Outside).letter('f').takes(Either(Anything)),
+    row(Some('F'), &[], Receiver, super::Rule::Refuse(Outside), "filters do not belong on the server's command line").instead(FILTERS),
+    refuse(&["--log-file"], "logs of the server are not the client's", NO_M).cause(Outside).takes(Either(Anything)).side(Process),
+    refuse(&["--write-batch"], "a batch file would be written on the server", "use it without -M").cause(Outside).takes(Either(Anything)),
+    refuse(&["--read-batch"], "a batch file would be read on the server", "use it without -M").cause(Outside).takes(Either(Anything)),
+    // What would leave no backup, or another one than the client thinks.
+    refuse(&["--only-write-batch"], "it stores nothing on the server and ends as if it had", "use --write-batch, or leave it out")
+        .cause(Nothing)
+        .takes(Either(Anything)),
     refuse(
         &["--existing", "--ignore-non-existing"],
         "every push starts in an empty directory, so it would store nothing",
         "leave it out: unchanged files do not travel again",
-    ),
+    )
+    .cause(Nothing),
     refuse(
-        &["--remove-source-files", "--remove-sent-files"],
-        "your files would be deleted before the snapshot that holds them is published",
+        &["--remove-source-files"],
+        "your files would be deleted before the snapshot that holds them is published, and one that is cut off would lose them",
         "delete them yourself once the push has ended well",
     )
+    .cause(Differs)
     .side(Both),
-    refuse(&["--only-write-batch", "--write-batch", "--read-batch"], "a batch file stores no backup here", "leave it out")
-        .takes(Either(Anything)),
-    refuse(&["--ignore-errors"], "deleting although reading failed loses files", LEAVE_OUT),
+    refuse(
+        &["--remove-sent-files"],
+        "your files would be deleted before the snapshot that holds them is published, and one that is cut off would lose them",
+        "delete them yourself once the push has ended well",
+    )
+    .cause(Differs)
+    .side(Both),
+    refuse(&["--safe-links"], "the snapshot would silently lack symlinks", "leave it out: symlinks are stored and never followed")
+        .cause(Differs)
+        .side(Both),
+    refuse(&["--munge-links"], "symlinks would be stored changed", LEAVE_OUT).cause(Differs).side(Process),
+    refuse(
+        &["--ignore-errors"],
+        "it deletes although reading failed, which elsewhere loses files",
+        "leave it out: there is nothing to delete",
+    )
+    .cause(Differs),
     refuse(
         &["--delete-missing-args"],
-        "a source that is missing would count as one to delete",
+        "a source that is missing would be no error but one to delete",
         "leave it out: what you do not send is not in the new snapshot",
     )
+    .cause(Differs)
     .side(Both),
-    // What reads or writes other files of the server, or turns its defences off.
-    refuse(&["--files-from"], "the list would be read on the server", "keep the list on your side: --files-from=FILE without a colon")
-        .takes(Either(Anything))
+    refuse(&["--iconv"], "names would be stored in another encoding than yours", "leave --iconv out, or add --no-iconv")
+        .cause(Differs)
+        .takes(Either(Charset(CHARSETS)))
         .side(Both),
-    refuse(&["--from0"], "it goes with --files-from, which is read on your side", "leave it out of -M").letter('0').side(Both),
-    refuse(&["--log-file", "--log-file-format"], "logs of the server are not the client's", NO_M).takes(Either(Anything)).side(Process),
-    refuse(&["--debug"], "traces would show paths of the server", "leave --debug out, or use --info").takes(Either(Anything)).side(Process),
-    refuse(&["--exclude", "--include", "--exclude-from", "--include-from"], "filters do not belong on the server's command line", FILTERS)
-        .takes(Either(Anything)),
-    refuse(&["--filter"], "filters do not belong on the server's command line", FILTERS).letter('f').takes(Either(Anything)),
-    row(Some('F'), &[], Receiver, Refuse(Code::Option), "filters do not belong on the server's command line").instead(FILTERS),
-    refuse(&["--super"], "powers on the server are not the client's choice", NO_M),
-    refuse(&["--fake-super"], "how owners are kept on the server is not the client's choice", NO_M).side(Process),
-    refuse(
-        &["--copy-as", "--chmod", "--chown"],
-        "powers on the server are not the client's choice",
-        "leave it out of -M: --chmod and --chown work on your side",
-    )
-    .takes(Either(Anything)),
-    refuse(
-        &["--insecure-links", "--drop-D", "--no-drop-D", "--trust-sender"],
-        "how the server protects itself is not the client's choice",
-        NO_M,
-    )
-    .side(Process),
-    refuse(&["--confine-root"], "how the server protects itself is not the client's choice", NO_M).takes(Either(Anything)).side(Process),
+    refuse(&["--fake-super"], "owners would be kept in extended attributes, which is the server's choice", NO_M)
+        .cause(Differs)
+        .side(Process),
     // What costs the server more than it gives the client.
-    refuse(&["--preallocate"], "it reserves as much of the disk as the client claims", LEAVE_OUT),
+    refuse(&["--preallocate"], "it reserves as much of the disk as the client claims", LEAVE_OUT).cause(Costs),
     refuse(&["--max-alloc"], "the server has its own limit of memory", "leave it out, or unset RSYNC_MAX_ALLOC")
-        .takes(Either(Anything))
+        .cause(Costs)
+        .takes(Either(OneOf(ALLOCATIONS)))
         .side(Both),
-    refuse(&["--compress-threads", "--zt"], "how many threads run on the server is not the client's choice", NO_M).takes(Either(Anything)),
-    refuse(&["--iconv"], "names are stored byte by byte", "leave --iconv out, or add --no-iconv").takes(Either(Anything)).side(Both),
-    refuse(&["--stop-after", "--time-limit", "--stop-at"], "a push has its own limit of time", "use it without -M").takes(Either(Anything)),
-    refuse(&["--stderr", "--outbuf"], "how the server writes its messages is not the client's choice", NO_M)
+    refuse(&["--compress-threads", "--zt"], "how many threads run on the server is not the client's choice", NO_M)
+        .cause(Costs)
+        .takes(Either(Number(0, 4))),
+    // Powers, and what the server protects itself with.
+    refuse(&["--super"], "powers on the server are not the client's choice", LEAVE_OUT).cause(Powers),
+    refuse(&["--copy-as"], "powers on the server are not the client's choice", NO_M).cause(Powers).takes(Either(Anything)),
+    refuse(&["--no-munge-links"], "symlinks would be stored changed back", NO_M).cause(Defences).side(Process),
+    refuse(&["--insecure-links", "--no-insecure-links"], PROTECTION, NO_M).cause(Defences).side(Process),
+    refuse(&["--drop-D", "--no-drop-D"], PROTECTION, NO_M).cause(Defences).side(Process),
+    refuse(&["--trust-sender"], PROTECTION, NO_M).cause(Defences).side(Process),
+    refuse(&["--confine-root"], PROTECTION, NO_M).cause(Defences).takes(Either(Anything)).side(Process),
+    refuse(&["--debug"], "traces would show paths of the server", "leave --debug out of -M, or use --info")
+        .cause(Defences)
         .takes(Either(Anything))
         .side(Process),
-    // What starts or reaches other programs; real clients keep these to themselves.
-    refuse(&["--rsh", "--rsync-path"], "the server starts no other program", NO_M).takes(Either(Anything)).side(Process),
-    refuse(&["--remote-option"], "there is no third side", NO_M).letter('M').takes(Either(Anything)).side(Process),
-    refuse(&["--address", "--port", "--sockopts", "--contimeout", "--password-file", "--early-input"], "it is for rsync daemons", NO_M)
-        .takes(Either(Anything))
-        .side(Process),
-    refuse(&["--protocol"], "the two sides agree on a protocol by themselves", "use --protocol without -M")
-        .takes(Either(Anything))
-        .side(Process),
+    // What means nothing here. Real clients keep most of it to themselves; it comes by -M alone.
+    refuse(&["--server"], "it is said once, as the first word", NO_M).side(Process),
+    refuse(&["--archive"], "the client's rsync spells out what it stands for", YOUR_OWN).letter('a').side(Both),
+    refuse(&["--suffix"], "snapshots keep the old version", "leave --backup and --suffix out").takes(Either(Anything)),
+    refuse(&["--crtimes"], "times of creation cannot be set on Linux", "leave -N (--crtimes) out").letter('N').side(Both),
     refuse(
         &["--extended-attributes"],
         "only macOS's rsync understands it",
         "leave -E (--extended-attributes) out on macOS, or use rsync from rsync.samba.org",
     )
     .side(Both),
+    refuse(&["--copy-devices"], "the sender alone reads devices", YOUR_OWN).side(Sender),
+    refuse(&["--copy-links"], "the sender alone follows symlinks", "use -L without -M").letter('L').side(Sender),
+    refuse(&["--copy-dirlinks"], "the sender alone follows symlinks", "use -k without -M").letter('k').side(Sender),
+    refuse(&["--chmod"], "your own rsync changes modes before it sends them", YOUR_OWN).takes(Either(Anything)),
+    refuse(&["--chown"], "your own rsync turns it into --usermap and --groupmap", YOUR_OWN).takes(Either(Anything)),
+    refuse(&["--from0"], "it goes with --files-from, which is read on your side", YOUR_OWN).letter('0').side(Both),
+    refuse(&["--exclude"], "filters do not belong on the server's command line", FILTERS).takes(Either(Anything)),
+    refuse(&["--include"], "filters do not belong on the server's command line", FILTERS).takes(Either(Anything)),
+    refuse(&["--log-file-format"], "logs of the server are not the client's", NO_M).takes(Either(Anything)).side(Process),
+    refuse(&["--stop-after", "--time-limit"], "a push has its own limit of time", YOUR_OWN).takes(Either(Anything)).side(Process),
+    refuse(&["--stop-at"], "a push has its own limit of time", YOUR_OWN).takes(Either(Anything)).side(Process),
+    refuse(&["--stderr"], "how the server writes its messages is not the client's choice", YOUR_OWN).takes(Either(Anything)).side(Process),
+    refuse(&["--outbuf"], "how the server writes its messages is not the client's choice", YOUR_OWN).takes(Either(Anything)).side(Process),
+    refuse(&["--rsh"], "the server starts no other program", NO_M).takes(Either(Anything)).side(Process),
+    refuse(&["--rsync-path"], "the server starts no other program", NO_M).takes(Either(Anything)).side(Process),
+    refuse(&["--remote-option"], "there is no third side", NO_M).letter('M').takes(Either(Anything)).side(Process),
+    refuse(&["--protocol"], "the two sides agree on a protocol by themselves", YOUR_OWN).takes(Either(Anything)).side(Process),
+    refuse(&["--old-args", "--no-old-args"], "it is about the client's own command line", YOUR_OWN).side(Process),
+    refuse(&["--no-secluded-args", "--no-protect-args", "--no-s"], "it is about the client's own command line", YOUR_OWN).side(Process),
+    refuse(
+        &["--inc-recursive", "--i-r", "--no-inc-recursive", "--no-i-r"],
+        "the client's rsync says behind `-e` whether it does it",
+        YOUR_OWN,
+    )
+    .side(Both),
+    refuse(&["--old-dirs", "--old-d"], "it is for servers of long ago", "leave it out").side(Both),
+    refuse(&["--version"], "it asks the server's rsync about itself", NO_M).letter('V').side(Process),
+    refuse(&["--help"], "it asks the server's rsync about itself", NO_M).side(Process),
+    refuse(&["--ipv4"], "ssh makes the connection", "use ssh's -4").letter('4').side(Process),
+    refuse(&["--ipv6"], "ssh makes the connection", "use ssh's -6").letter('6').side(Process),
+    refuse(&["--blocking-io", "--no-blocking-io"], "ssh makes the connection", YOUR_OWN).side(Process),
+    refuse(&["--address"], FOR_DAEMONS, NO_M).takes(Either(Anything)).side(Process),
+    refuse(&["--port"], FOR_DAEMONS, NO_M).takes(Either(Anything)).side(Process),
+    refuse(&["--sockopts"], FOR_DAEMONS, NO_M).takes(Either(Anything)).side(Process),
+    refuse(&["--contimeout"], FOR_DAEMONS, NO_M).takes(Either(Anything)).side(Process),
+    refuse(&["--password-file"], FOR_DAEMONS, NO_M).takes(Either(Anything)).side(Process),
+    refuse(&["--early-input"], FOR_DAEMONS, NO_M).takes(Either(Anything)).side(Process),
+    refuse(&["--motd", "--no-motd"], FOR_DAEMONS, NO_M).side(Process),
+    // `--no-OPTION`: what real clients send of it stands above.
+    refuse(TAKEN_BACK, "it only takes back what was asked for before it", YOUR_OWN),
+    refuse(AGREED_ON, "both ends must agree on it", YOUR_OWN).side(Both),
+];
+
+/// What a client takes back on its own side, and then does not ask for.
+const TAKEN_BACK: &[&str] = &[
+    "--no-verbose",
+    "--no-v",
+    "--no-omit-dir-times",
+    "--no-O",
+    "--no-omit-link-times",
+    "--no-J",
+    "--no-one-file-system",
+    "--no-x",
+    "--no-sparse",
+    "--no-S",
+    "--no-inplace",
+    "--no-append",
+    "--no-fuzzy",
+    "--no-y",
+    "--no-prune-empty-dirs",
+    "--no-m",
+    "--no-itemize-changes",
+    "--no-i",
+    "--no-human-readable",
+    "--no-h",
+    "--no-progress",
+    "--no-partial",
+    "--no-delay-updates",
+    "--no-backup",
+    "--no-from0",
+    "--no-force",
+    "--no-ignore-errors",
+    "--no-write-devices",
+    "--no-open-noatime",
+    "--no-mkpath",
+    "--no-8-bit-output",
+    "--no-8",
+    "--no-bwlimit",
+    "--no-timeout",
+    "--no-contimeout",
+];
+
+/// The same of what is on both command lines or on neither.
+const AGREED_ON: &[&str] = &[
+    "--no-links",
+    "--no-l",
+    "--no-hard-links",
+    "--no-H",
+    "--no-perms",
+    "--no-p",
+    "--no-times",
+    "--no-t",
+    "--no-owner",
+    "--no-o",
+    "--no-group",
+    "--no-g",
+    "--no-D",
+    "--no-acls",
+    "--no-A",
+    "--no-xattrs",
+    "--no-X",
+    "--no-atimes",
+    "--no-U",
+    "--no-crtimes",
+    "--no-N",
+    "--no-numeric-ids",
+    "--no-checksum",
+    "--no-c",
+    "--no-compress",
+    "--no-z",
+    "--no-iconv",
 ];

@@ -15,7 +15,8 @@ use crate::terms::snapshot::NamePattern;
 use crate::terms::verb::Verb;
 use crate::terms::zone::ZoneName;
 
-use super::values::{Absolute, AccountName, HookTime, Idle, OptionName, Push};
+use super::options::OptionKeys;
+use super::values::{Absolute, AccountName, HookTime, Idle, Push};
 use super::{Hooks, Origins, Policy, Report, Site, Source, origins};
 
 /// What the site's `defaults:` say.
@@ -242,21 +243,6 @@ impl Table for LimitKeys {
     }
 }
 
-#[derive(Debug, Clone, Default)]
-struct OptionKeys {
-    allow: Vec<String>,
-}
-
-impl Table for OptionKeys {
-    const WHAT: &'static str = "`options`";
-    const KEYS: &'static [&'static str] = &["allow"];
-
-    fn take<'de, A: MapAccess<'de>>(&mut self, _: &str, map: &mut A) -> Result<(), A::Error> {
-        self.allow = texts::<OptionName>(map.next_value()?).into_iter().map(|OptionName(name)| name).collect();
-        Ok(())
-    }
-}
-
 /// Reads a client's policy over the site's defaults.
 ///
 /// # Errors
@@ -292,7 +278,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         idle: limits.idle.map_or(DEFAULT_IDLE, |Idle(time)| time),
         deadline: limits.push.map_or(DEFAULT_PUSH, |Push(time)| time),
         require_mount: own.require_mount.or(usual.require_mount).unwrap_or(false),
-        allowed_options: own.options.or(usual.options).map(|options| options.allow).unwrap_or_default(),
+        options: own.options.or(usual.options).map(|OptionKeys(choice)| choice).unwrap_or_default(),
         origins: Origins { file: file.to_path_buf(), keys: places },
     })
 }

@@ -65,7 +65,8 @@ fn every_key_is_read() {
     assert_eq!(policy.hooks.complete, [vec!["/usr/bin/true"], vec!["/bin/x", ""]]);
     assert_eq!((policy.idle, policy.deadline), (Duration::from_secs(30), Duration::from_secs(172_800)));
     assert!(policy.require_mount);
-    assert_eq!(policy.allowed_options, ["owner", "group"]);
+    assert_eq!(policy.options.allow, ["owner", "group"]);
+    assert!(policy.options.refuse.is_empty());
     assert_eq!(policy.origins.of("timezone").line, 8);
 }
 
@@ -237,4 +238,49 @@ fn a_policy_s_key_replaces_the_default_whole() {
     assert!(read("from: [192.0.2.2]\n").origins.of("from").file.ends_with("p"));
     let escaped = read_policy(Path::new("p"), b"user: \"\\x77eb1\"\n", &"c".parse().unwrap(), &site).unwrap_err();
     assert!(escaped.message.contains("written with escapes"), "{escaped}");
+}
+
+#[test]
+fn options_are_named_as_the_table_names_them_and_only_where_that_changes_something() {
+    let said = |text: &str| policy(&format!("report: never\n{text}\n")).expect_err(text).to_string();
+    let named = policy("options: { refuse: [acls, xattrs, D, zc], allow: [iconv, fake-super] }\n").unwrap();
+    assert_eq!(named.options.refuse, ["acls", "xattrs", "D", "compress-choice"]);
+    assert_eq!(named.options.allow, ["iconv", "fake-super"]);
+
+    let never = said("options:\n  allow: [iconv, append]");
+    assert!(never.contains("web1.yaml:3:18: `append` can never be allowed: a store of hard links shares the inodes"), "{never}");
+    assert!(never.contains("\n 3 |   allow: [iconv, append]\n   |                  ^\n"), "{never}");
+    for (text, words) in [
+        ("options: { allow: [temp-dir] }", "2:20: `temp-dir` can never be allowed: it reaches outside"),
+        ("options: { allow: [sender] }", "`sender` can never be allowed: it is another kind of session"),
+        ("options: { allow: [xattr] }", "`xattr` is not the name of an option"),
+        ("options: { allow: [xattrs] }", "`xattrs` is allowed anyway"),
+        ("options: { allow: [inplace] }", "`inplace` is accepted anyway, and never passed on"),
+        ("options: { allow: [usermap] }", "for a gate that is root, write owner"),
+        ("options: { allow: [nonsense] }", "these can stand here: owner, group, remove-source-files"),
+        ("options: { refuse: [xattr] }", "did you mean `xattrs`?"),
+        ("options: { refuse: [--xattrs] }", "did you mean `xattrs`?"),
+        ("options: { refuse: [X] }", "did you mean `xattrs`?"),
+        ("options: { refuse: [e] }", "is not the name of an option"),
+        ("options: { refuse: [append] }", "`append` is refused anyway: it writes into files"),
+        ("options: { refuse: [owner], allow: [group, owner] }", "`owner` stands in both lists"),
+        ("options: { refuse: [] }", "an empty list means nothing"),
+        ("options: {}", "an empty table means nothing"),
+        ("options: { deny: [xattrs] }", "`deny` is not a key of `options`"),
+    ] {
+        let fault = said(text);
+        assert!(fault.contains(words) && fault.contains("web1.yaml:2:") && fault.contains('^'), "{text}: {fault}");
+    }
+}
+
+#[test]
+fn the_sites_options_are_every_policys_that_says_none() {
+    let text = "store: /s\ndefaults:\n  options: { refuse: [acls] }\n";
+    let site = site(text).unwrap();
+    let read = |text: &str| read_policy(Path::new("p"), text.as_bytes(), &"web1".parse().unwrap(), &site).unwrap();
+    let inherited = read("report: never\n");
+    assert_eq!((inherited.options.refuse, inherited.origins.of("options").line), (vec!["acls"], 3));
+    let own = read("options: { allow: [owner] }\n");
+    assert!(own.options.refuse.is_empty(), "a key replaces the site's whole");
+    assert_eq!(own.options.allow, ["owner"]);
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::decide::options::words_a_policy_may_allow;
 use crate::decide::window::{Days, Hours};
 use crate::decide::yaml::{Word, Wrong};
 use crate::terms::key::Fingerprint;
@@ -195,22 +194,6 @@ macro_rules! limit {
 limit!(Idle, IDLE_LIMIT);
 limit!(Push, PUSH_LIMIT);
 limit!(HookTime, HOOK_LIMIT);
-
-/// A word of one's own in a command.
-#[derive(Debug, Clone)]
-pub(super) struct OptionName(pub String);
-
-impl Word for OptionName {
-    const WHAT: &'static str = "an option that a policy may allow";
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        let words = words_a_policy_may_allow();
-        if words.contains(&text) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(Wrong::new(format!("{} is not an option that a policy may allow", quoted(text)), format!("these are: {}", words.join(", "))))
-    }
-}
 
 impl Word for Source {
     const WHAT: &'static str = "a network, an address or host:NAME";

@@ -96,11 +96,9 @@ impl<'de> Visitor<'de> for Key<'_> {
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
         let shown = printable(text.as_bytes());
         if !self.known.contains(&text) && !(self.takes)(text) {
-            let near = self.known.iter().map(|key| (distance(key, text), key)).min();
-            let keys = self.known.join(", ");
-            let help = match near {
-                Some((changes, key)) if changes <= 2 => format!("did you mean `{key}`?"),
-                _ => format!("the keys are {keys}"),
+            let help = match nearest(text, self.known) {
+                Some(key) => format!("did you mean `{key}`?"),
+                None => format!("the keys are {}", self.known.join(", ")),
             };
             return Err(wrong(&Wrong::new(format!("`{shown}` is not a key of {}", self.what), help)));
         }
@@ -111,6 +109,13 @@ impl<'de> Visitor<'de> for Key<'_> {
     }
 
     refuse!(scalars list map);
+}
+
+/// The one of `known` that `text` could be a slip of the pen for: at most two letters away.
+#[must_use]
+pub fn nearest<'a>(text: &str, known: &[&'a str]) -> Option<&'a str> {
+    let near = known.iter().map(|key| (distance(key, text), *key)).min();
+    near.filter(|(changes, _)| *changes <= 2).map(|(_, key)| key)
 }
 
 /// How many letters to change, add or remove to make one word of the other (Levenshtein). Long words are far from all.

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::decide::command::{Command, parse as command};
-use crate::decide::options::{Check, Row, Value};
+use crate::decide::options::{Check, Choice, Row, Value};
 use crate::terms::limits::MAX_REASONS;
 use crate::terms::request::Said;
 
@@ -33,7 +33,7 @@ fn options_are_printed_in_one_order_and_without_the_in_place_capability() {
     assert_eq!(printed("-g -l -o -p -D -r -t -z --delete-before"), "-logDtprz --delete-before");
     assert_eq!(printed("-e31.14iLsfI"), "-e31.14iLsf");
     assert_eq!(printed("-rr -ll -HHH -xx"), "-lHHrxx");
-    assert_eq!(printed("--relative --recursive --fuzzy --links"), "-lyrR");
+    assert_eq!(printed("--relative --recursive --fuzzy --links"), "-lyyrR");
     assert_eq!(printed(""), "");
 }
 
@@ -63,9 +63,11 @@ fn only_exact_spellings_are_known() {
 
 /// A value that the row takes.
 fn sample(row: &Row) -> Option<&'static str> {
-    let samples = ["1", "x", "%i", "md5", "zstd", "NAME1", "a:b", ".iLs"];
+    let samples = ["1", "x", "%i", "md5", "zstd", "NAME1", "a:b", ".iLs", "utf-8", "2G"];
     match row.value {
         Value::None => None,
+        // One that fits no check of an option that is passed on.
+        Value::Either(Check::Anything) => Some("x"),
         Value::Attached(check) | Value::Either(check) => Some(samples.into_iter().find(|value| check.allows(value)).unwrap()),
     }
 }
@@ -79,9 +81,9 @@ fn every_row_of_the_table_becomes_what_its_rule_says() {
         for spelled in long.chain(letter) {
             let result = with(&spelled);
             match row.rule {
-                Rule::Refuse(code) => {
+                Rule::Refuse(cause) if !row.may_be_allowed() => {
                     let reasons = result.unwrap_err();
-                    assert!(reasons.iter().all(|reason| reason.code == code), "{spelled}: {reasons:?}");
+                    assert!(reasons.iter().all(|reason| reason.code == cause.code()), "{spelled}: {reasons:?}");
                     assert!(reasons[0].hint.is_some() && reasons[0].remedy.is_some(), "{spelled}");
                 }
                 rule => {
@@ -90,15 +92,54 @@ fn every_row_of_the_table_becomes_what_its_rule_says() {
                     let expected = usize::from(!matches!(rule, Rule::Drop | Rule::Smaller));
                     assert_eq!(words.len(), expected, "{spelled}: {words:?}");
                     assert_eq!(push.notes().len(), usize::from(rule == Rule::Drop), "{spelled}");
+                    assert_eq!(push.widened().len(), usize::from(row.may_be_allowed() && rule != Rule::NeedsWordAsRoot), "{spelled}");
                     assert_eq!(push.warnings().len(), usize::from(rule == Rule::Warn), "{spelled}");
                     assert_eq!(push.is_dry(), rule == Rule::NotABackup, "{spelled}");
                     assert_eq!(push.timeout().is_some(), rule == Rule::Smaller, "{spelled}");
-                    let needs = push.needs_word(true, &[]).len();
-                    assert_eq!(needs, usize::from(matches!(rule, Rule::NeedsWordAsRoot(_))), "{spelled}");
+                    let refused = |choice: &Choice, is_root| push.refused_by(choice, is_root).len();
+                    let by_default = usize::from(matches!(rule, Rule::Refuse(_)));
+                    assert_eq!(refused(&Choice::default(), false), by_default, "{spelled}");
+                    let as_root = by_default + usize::from(rule == Rule::NeedsWordAsRoot);
+                    assert_eq!(refused(&Choice::default(), true), as_root, "{spelled}");
+                    let word = if row.kin.is_empty() { row.word() } else { row.kin };
+                    assert_eq!(refused(&Choice { allow: vec![word], refuse: vec![] }, true), 0, "{spelled}");
+                    let named = refused(&Choice { refuse: vec![row.word()], allow: vec![] }, false);
+                    assert_eq!(named, usize::from(row.letter != Some('e')), "{spelled}");
                 }
             }
         }
     }
+}
+
+#[test]
+fn an_option_that_a_policy_may_allow_is_still_held_to_its_values() {
+    assert_eq!(printed("-r --iconv=utf-8 --compress-threads 2 --max-alloc 2G"), "-r --iconv=utf-8 --max-alloc=2G --compress-threads=2");
+    for wrong in ["--iconv=ISO-2022-CN-EXT", "--iconv=.", "--iconv", "--max-alloc=0", "--max-alloc=99T", "--zt=121", "--preallocate=1"] {
+        let reasons = with(&format!("-r {wrong}")).unwrap_err();
+        let hint = reasons[0].hint.as_deref().unwrap();
+        assert!(reasons[0].says.contains("its value is") || reasons[0].says.contains("it takes no value"), "{wrong}: {reasons:?}");
+        assert!(hint.contains("leave") && hint.contains("where the policy allows it"), "{wrong}: {hint}");
+    }
+}
+
+#[test]
+fn a_policy_narrows_and_widens() {
+    let push = with("-aXe.iLs").unwrap_err();
+    assert!(push[0].says.contains("spells out"), "{push:?}");
+    let push = with("-rXAle.iLs --delete-during --safe-links").unwrap();
+    let said = |refuse: &[&'static str], allow: &[&'static str]| {
+        let choice = Choice { refuse: refuse.to_vec(), allow: allow.to_vec() };
+        push.refused_by(&choice, false).into_iter().map(|reason| reason.says).collect::<Vec<_>>().join("; ")
+    };
+    assert!(said(&[], &[]).contains("`--safe-links` is not allowed: the snapshot would silently lack symlinks"));
+    assert_eq!(said(&[], &["safe-links"]), "");
+    let narrowed = said(&["xattrs", "acls", "delete", "links"], &["safe-links"]);
+    for word in ["`-X`", "`-A`", "`--delete-during`", "`-l`"] {
+        assert!(narrowed.contains(&format!("rsync's {word} is not allowed: the policy refuses it")), "{narrowed}");
+    }
+    let reasons = push.refused_by(&Choice { refuse: vec!["delete", "links"], allow: vec!["safe-links"] }, false);
+    assert_eq!(reasons[0].hint.as_deref(), Some("leave it out: `-a` brings it, and --no-l takes it back"));
+    assert!(reasons[1].remedy.as_deref().unwrap().contains("remove `delete`"), "its kin is what stands in the policy: {reasons:?}");
 }
 
 #[test]
@@ -148,7 +189,7 @@ fn there_is_one_destination_inside_the_snapshot() {
 fn other_sessions_are_told_apart() {
     let codes = |text: &str| said(text).unwrap_err().iter().map(|reason| reason.code).collect::<Vec<_>>();
     assert_eq!(codes("rsync --server --sender -lLkre.iLsfxCIvu --skip-compress=gz . a b"), [Code::Pull]);
-    assert_eq!(codes("rsync --server -r --remove-source-files --sender . x"), [Code::Pull, Code::Option], "the pull comes first");
+    assert_eq!(codes("rsync --server -r --append --sender . x"), [Code::Pull, Code::Option], "the pull comes first");
     assert_eq!(codes("rsync --server --daemon ."), [Code::Daemon]);
     assert_eq!(codes("rsync --daemon --config=/x"), [Code::Daemon, Code::Command]);
     assert_eq!(codes("rsync --server --config=/x ."), [Code::Daemon]);
@@ -168,13 +209,14 @@ fn every_reason_is_told_up_to_a_limit() {
 #[test]
 fn as_root_an_owner_needs_the_policys_word() {
     let push = with(r"-logDtpre.iLsfxCIvu --usermap=\*:root").unwrap();
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    assert!(push.needs_word(false, &[]).is_empty());
-    assert_eq!(push.needs_word(true, &[]).len(), 3);
-    assert_eq!(push.needs_word(true, &words(&["owner"])).len(), 1);
-    assert!(push.needs_word(true, &words(&["group", "owner"])).is_empty());
-    let reasons = push.needs_word(true, &[]);
+    let needed = |is_root, allow: &[&'static str]| push.refused_by(&Choice { allow: allow.to_vec(), refuse: vec![] }, is_root);
+    assert!(needed(false, &[]).is_empty());
+    assert_eq!(needed(true, &[]).len(), 3);
+    assert_eq!(needed(true, &["owner"]).len(), 1);
+    assert!(needed(true, &["group", "owner"]).is_empty());
+    let reasons = needed(true, &[]);
     assert!(reasons.iter().any(|reason| reason.remedy.as_deref().unwrap().contains("`group`")), "{reasons:?}");
+    assert!(reasons.iter().all(|reason| reason.remedy.as_deref().unwrap().starts_with("add `")), "{reasons:?}");
     assert!(reasons.iter().all(|reason| !reason.says.contains("root")), "the client learns nothing about the account");
 }
 
@@ -217,7 +259,7 @@ fn quoted(words: &[String]) -> String {
 
 /// Whether the word is one that the table prints.
 fn is_from_the_table(word: &str) -> bool {
-    let passes = |row: &Row| !matches!(row.rule, Rule::Refuse(_) | Rule::Drop);
+    let passes = |row: &Row| row.may_be_allowed() || !matches!(row.rule, Rule::Refuse(_) | Rule::Drop);
     if word.starts_with("--") {
         let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
         let row = options::by_long(name).unwrap();
@@ -280,7 +322,8 @@ proptest! {
         prop_assert_eq!(again.is_dry(), push.is_dry());
         prop_assert_eq!(again.warnings(), push.warnings());
         prop_assert!(again.notes().is_empty(), "what was dropped is gone: {:?}", again.notes());
-        let needs = |push: &Push| push.needs.iter().map(|need| need.word).collect::<Vec<_>>();
-        prop_assert_eq!(needs(&again), needs(&push));
+        prop_assert_eq!(again.widened().len(), push.widened().len());
+        let left = |push: &Push| push.refused_by(&Choice::default(), true).len();
+        prop_assert_eq!(left(&again), left(&push));
     }
 }

@@ -1,0 +1,258 @@
+//! What can be said of one option. Nothing here decides about a connection: a row is a constant, and what a policy may say
+//! over it follows from its rule alone.
+
+use super::Check;
+use crate::terms::reason::Code;
+
+/// One option.
+#[derive(Debug)]
+pub struct Row {
+    /// Its letter, which is also how it is printed unless it takes a value.
+    pub letter: Option<char>,
+    /// Its long spellings with their dashes, exact; the first is how it is printed where there is no letter.
+    pub long: &'static [&'static str],
+    /// Whether it takes a value.
+    pub value: Value,
+    /// Whose work it changes.
+    pub side: Side,
+    /// What becomes of it.
+    pub rule: Rule,
+    /// The policy's word for a more general option that this one is a form of, which covers it too; empty for none.
+    pub kin: &'static str,
+    /// How often its letter means more than once (`-vv`, `-HH`); further ones add nothing and are not printed.
+    pub repeats: usize,
+    /// Why, in words that may stand after a colon and be read by the client.
+    pub why: &'static str,
+    /// What the client can do instead, as advice. Every refused option has one.
+    pub instead: &'static str,
+}
+
+/// Two rows are the same when they are one: no spelling stands twice in the table.
+impl PartialEq for Row {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for Row {}
+
+/// Whether an option takes a value, and which values it takes.
+#[derive(Debug, Clone, Copy)]
+pub enum Value {
+    /// It takes none.
+    None,
+    /// `--long=value`, or right behind the letter.
+    Attached(Check),
+    /// The same, or the next word.
+    Either(Check),
+}
+
+/// Whose work an option changes (rsync(1) and `server_options()` in rsync's `options.c`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Both ends must know of it.
+    Both,
+    /// The one that receives: on a push, the server.
+    Receiver,
+    /// The one that sends: on a push, the client, so that it means nothing here.
+    Sender,
+    /// The process that is started, whatever it does then.
+    Process,
+}
+
+/// What becomes of an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// It is passed on.
+    Pass,
+    /// It is accepted and not passed on; noted in the run's log.
+    Drop,
+    /// It is passed on, with a warning in the record.
+    Warn,
+    /// It is passed on, and what arrives is never published.
+    NotABackup,
+    /// The smaller of the client's number and ours is passed on, once.
+    Smaller,
+    /// It is passed on for an ordinary account; for root only where the policy allows its word (that of its kin, where it
+    /// has one).
+    NeedsWordAsRoot,
+    /// It is refused; where the cause permits it, a policy may allow it by name.
+    Refuse(Cause),
+}
+
+/// What an option is refused for. Whether a policy may allow it follows from this and from the kind of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Another session than a push: reading back.
+    Pull,
+    /// Another session than a push: rsync's own daemon.
+    Daemon,
+    /// It changes files where they are, and in a store of hard links they are the files of published snapshots.
+    SharedInodes,
+    /// It names or reaches a place outside the directory that the push was given.
+    Outside,
+    /// Nothing of what it leaves on the server is a backup.
+    NotABackup,
+    /// It takes powers on the server that are not the client's to take.
+    Powers,
+    /// It turns off what the server protects itself with, or shows its inside.
+    Defences,
+    /// On the server of a push it means nothing, or something else than the client thinks.
+    Misplaced,
+    /// It costs the server more than it gives the client; whoever owns the server may pay.
+    Costs,
+    /// What is stored, or what is left at the client, is another thing than a faithful copy; whoever owns both may want that.
+    Differs,
+}
+
+impl Cause {
+    /// Every cause, for tests and documentation.
+    pub const ALL: [Self; 10] = [
+        Self::Pull,
+        Self::Daemon,
+        Self::SharedInodes,
+        Self::Outside,
+        Self::NotABackup,
+        Self::Powers,
+        Self::Defences,
+        Self::Misplaced,
+        Self::Costs,
+        Self::Differs,
+    ];
+
+    /// Why no policy can allow it, in words that may stand after a colon; `None` where one can.
+    ///
+    /// This is where the kind of the store decides. There is one kind: hard links, so that a file which did not change is the
+    /// same inode in every snapshot. Where each snapshot had inodes of its own, [`Cause::SharedInodes`] would be no cause.
+    #[must_use]
+    pub fn never(self) -> Option<&'static str> {
+        match self {
+            Self::Pull | Self::Daemon => Some("it is another kind of session than a push"),
+            Self::SharedInodes => {
+                Some("a store of hard links shares the inodes of unchanged files, so it would change published snapshots")
+            }
+            Self::Outside => Some("it reaches outside the directory that the push was given"),
+            Self::NotABackup => Some("what it leaves on the server is no backup"),
+            Self::Powers => Some("it takes powers on the server that are not the client's"),
+            Self::Defences => Some("it turns off what the server protects itself with, or shows its inside"),
+            Self::Misplaced => Some("it means nothing on the server of a push"),
+            Self::Costs | Self::Differs => None,
+        }
+    }
+
+    /// The code of a refusal.
+    #[must_use]
+    pub fn code(self) -> Code {
+        match self {
+            Self::Pull => Code::Pull,
+            Self::Daemon => Code::Daemon,
+            _ => Code::Option,
+        }
+    }
+}
+
+impl Row {
+    /// The option's name for people: its first long spelling, else its letter with a dash.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match (self.long.first(), self.letter) {
+            (Some(long), _) => (*long).to_owned(),
+            (None, Some(letter)) => format!("-{letter}"),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// The policy's word for it: the name without its dashes. Empty for `-e`, which every client of today sends and which
+    /// is nobody's choice.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match (self.long.first(), self.letter) {
+            (Some(long), _) => long.strip_prefix("--").unwrap_or(long),
+            (None, Some('D')) => "D",
+            (None, Some('P')) => "P",
+            _ => "",
+        }
+    }
+
+    /// Whether a policy's `allow` changes what becomes of it.
+    #[must_use]
+    pub fn may_be_allowed(&self) -> bool {
+        match self.rule {
+            Rule::Refuse(cause) => cause.never().is_none(),
+            // The word of its kin is the one to write.
+            Rule::NeedsWordAsRoot => self.kin.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Whether a policy's `refuse` changes what becomes of it.
+    #[must_use]
+    pub fn may_be_refused(&self) -> bool {
+        !matches!(self.rule, Rule::Refuse(_)) && !self.word().is_empty()
+    }
+}
+
+// The words that the table is written in.
+
+pub(super) const fn row(letter: Option<char>, long: &'static [&'static str], side: Side, rule: Rule, why: &'static str) -> Row {
+    Row { letter, long, value: Value::None, side, rule, kin: "", repeats: 1, why, instead: "" }
+}
+
+pub(super) const fn letter(letter: char, long: &'static [&'static str], why: &'static str) -> Row {
+    row(Some(letter), long, Side::Both, Rule::Pass, why)
+}
+
+pub(super) const fn pass(long: &'static [&'static str], why: &'static str) -> Row {
+    row(None, long, Side::Receiver, Rule::Pass, why)
+}
+
+pub(super) const fn drop(long: &'static [&'static str], why: &'static str) -> Row {
+    row(None, long, Side::Receiver, Rule::Drop, why)
+}
+
+/// Refused; for a reason that no policy can set aside unless the row says another.
+pub(super) const fn refuse(long: &'static [&'static str], why: &'static str, instead: &'static str) -> Row {
+    row(None, long, Side::Receiver, Rule::Refuse(Cause::Misplaced), why).instead(instead)
+}
+
+impl Row {
+    pub(super) const fn letter(mut self, letter: char) -> Self {
+        self.letter = Some(letter);
+        self
+    }
+
+    pub(super) const fn takes(mut self, value: Value) -> Self {
+        self.value = value;
+        self
+    }
+
+    pub(super) const fn side(mut self, side: Side) -> Self {
+        self.side = side;
+        self
+    }
+
+    pub(super) const fn rule(mut self, rule: Rule) -> Self {
+        self.rule = rule;
+        self
+    }
+
+    pub(super) const fn cause(mut self, cause: Cause) -> Self {
+        self.rule = Rule::Refuse(cause);
+        self
+    }
+
+    pub(super) const fn kin(mut self, kin: &'static str) -> Self {
+        self.kin = kin;
+        self
+    }
+
+    pub(super) const fn up_to(mut self, repeats: usize) -> Self {
+        self.repeats = repeats;
+        self
+    }
+
+    pub(super) const fn instead(mut self, instead: &'static str) -> Self {
+        self.instead = instead;
+        self
+    }
+}

@@ -1,0 +1,40 @@
+use super::*;
+use crate::decide::command::{Command, parse};
+use crate::decide::policy::{read_policy, read_site};
+use crate::terms::request::Said;
+
+/// Where a push of these letters links from, of an unfinished push, an earlier one and the newest snapshot.
+fn links(letters: &str, newest: bool) -> Vec<String> {
+    let said = Said::Command(format!("rsync --server {letters} . .").into_bytes());
+    let Ok(Command::Push(pushed)) = parse(&said) else { panic!("{letters}") };
+    let site = read_site(Path::new("site"), b"store: /s\n").unwrap();
+    let policy = read_policy(Path::new("p"), b"report: never\n", &"c".parse().unwrap(), &site).unwrap();
+    let newest = newest.then(|| NamePattern::default().name_at("2026-11-20T00:00:00Z".parse().unwrap()));
+    let bases = ["2", "1"].into_iter().chain(newest.as_ref().map(|_| "newest"));
+    let bases = bases.map(|name| (PathBuf::from("/r").join(name), PathBuf::from("/r").join(name))).collect();
+    let shelf = Shelf { newest, ..Shelf::default() };
+    let places = Places {
+        root: PathBuf::from("/r"),
+        program: PathBuf::from("/usr/bin/rsync"),
+        version: Version(3, 5, 0),
+        stage: PathBuf::from("/r/inprogress"),
+        bases,
+        partial_dir: ".p".to_owned(),
+        log: PathBuf::from("/r/log"),
+        jailed: true,
+    };
+    let run = push(&pushed, &policy, &shelf, "2026-11-21T02:00:00Z".parse().unwrap()).unwrap().run(places);
+    let granted: Vec<_> = run.grants().iter().filter(|grant| grant.access == Access::Link).map(|grant| grant.path.clone()).collect();
+    let words = run.argv().iter().filter_map(|word| word.to_str()?.strip_prefix("--link-dest=").map(str::to_owned));
+    let linked: Vec<_> = words.collect();
+    assert_eq!(granted, linked.iter().map(PathBuf::from).collect::<Vec<_>>(), "the jail opens what rsync is told of");
+    linked
+}
+
+#[test]
+fn a_client_that_may_speak_a_protocol_before_29_gets_one_place_to_link_from() {
+    assert_eq!(links("-re.iLsfxCIvu", true), ["/r/2", "/r/1", "/r/newest"]);
+    assert_eq!(links("-r", true), ["/r/newest"]);
+    assert_eq!(links("-g -l -r", false), ["/r/2"], "before there is a snapshot, the latest try");
+    assert_eq!(links("-re.i", false), ["/r/2", "/r/1"]);
+}
