@@ -99,6 +99,7 @@ const NOT_THE_CLIENTS: &str = "how the server protects itself is not the client'
 const PROCESS: &str = "how rsync runs on the server is not the client's choice";
 const FILTER: &str = "filters do not belong on the server's command line";
 const DAEMON: &str = "an rsync daemon is not offered over this key";
+const FREE: &str = "no client sends it";
 const DEVICES: &str = "device files are neither read nor written";
 
 /// The verdicts: for a row by its name, and for a spelling of a row that differs from the others.
@@ -223,6 +224,39 @@ static VERDICTS: &[(&str, Verdict)] = {
         ("--copy-links", Follows),
         ("--copy-dirlinks", Follows),
         ("--copy-unsafe-links", Follows),
+        ("--itemize-changes", Drop),
+        ("-P", Drop),
+        ("--implied-dirs", Drop),
+        ("--remove-sent-files", Pass),
+        ("--no-verbose", Refuse(FREE)),
+        ("--no-links", Refuse(FREE)),
+        ("--no-secluded-args", Drop),
+        ("--old-args", Drop),
+        ("--archive", Refuse(FREE)),
+        ("--inc-recursive", Refuse("the client's rsync says behind `-e` whether it does it")),
+        ("--old-dirs", Refuse(FREE)),
+        ("--server", Refuse("it stands right behind `rsync` or nowhere")),
+        ("--dparam", Refuse(DAEMON)),
+        ("--drop-D", Refuse(NOT_THE_CLIENTS)),
+        ("--trust-sender", Refuse(NOT_THE_CLIENTS)),
+        ("--chmod", Refuse("it works on the client's side")),
+        ("--chown", Refuse("it works on the client's side")),
+        ("--exclude-from", Refuse(FILTER)),
+        ("--include", Refuse(FILTER)),
+        ("--include-from", Refuse(FILTER)),
+        ("--stop-at", Refuse(PROCESS)),
+        ("--rsync-path", Refuse("the server starts no other program")),
+        ("--version", Refuse(PROCESS)),
+        ("--help", Refuse(PROCESS)),
+        ("--ipv4", Refuse("ssh makes the connection")),
+        ("--ipv6", Refuse("ssh makes the connection")),
+        ("--blocking-io", Refuse("ssh makes the connection")),
+        ("--port", Refuse("it is for rsync daemons")),
+        ("--sockopts", Refuse("it is for rsync daemons")),
+        ("--contimeout", Refuse("it is for rsync daemons")),
+        ("--password-file", Refuse("it is for rsync daemons")),
+        ("--early-input", Refuse("it is for rsync daemons")),
+        ("--motd", Refuse("it is for rsync daemons")),
         ("--sender", Refuse("it stands right behind `--server` or nowhere")),
         ("--daemon", Refuse(DAEMON)),
         ("--config", Refuse(DAEMON)),
