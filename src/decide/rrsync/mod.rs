@@ -30,7 +30,7 @@ pub enum Asked {
 }
 
 /// Reads what a client said, for the directory `dir` (real and absolute). `hidden` is the block of words that came on standard input,
-/// its first word, which stands for rsync, included; `None` where nobody has read one.
+/// without the name in front; `None` where nobody has read one.
 ///
 /// # Errors
 /// With every reason, found in the text alone, for which it is refused.
@@ -43,7 +43,7 @@ pub fn judge(flags: &Flags, dir: &[u8], said: &Said, hidden: Option<&[Vec<u8>]>)
         Said::Command(bytes) if bytes == b"true" => Ok(Asked::Probe),
         Said::Command(bytes) => {
             let mut words = words::split(bytes)?;
-            words.extend(hidden.unwrap_or_default().iter().skip(1).map(|word| words::hidden(word)));
+            words.extend(hidden.unwrap_or_default().iter().map(|word| words::hidden(word)));
             transfer::parse(flags, dir, &words, hidden.is_some()).map(|transfer| Asked::Transfer(Box::new(transfer)))
         }
     }
