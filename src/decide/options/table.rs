@@ -155,7 +155,7 @@ pub(super) static ROWS: &[Row] = &[
         .takes(Attached(Mapping))
         .instead(OWNER_INSTEAD),
     pass(&["--open-noatime"], "reading leaves no trace").side(Both),
-    pass(&["--qsort"], "how lists are sorted").side(Both),
+    pass(&["--qsort", "--use-qsort"], "how lists are sorted").side(Both),
     pass(&["--timeout"], "the smaller limit counts").rule(Smaller).takes(Attached(Number(1, MAX_CLIENT_TIMEOUT as i64))).side(Both),
     // Accepted, and something else or nothing is passed on. Each was tried on one side alone, with old and new clients.
     drop(&["--partial"], "a push that is cut off is kept and goes on next time without being asked"),
