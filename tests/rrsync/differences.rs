@@ -114,8 +114,13 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         transfers: &[],
     },
     Difference {
-        text: "`--use-qsort`, which no rsync knows, and values that rsync cannot read are refused with words; rrsync hands them on, and rsync fails.",
-        lines: (DID_NOT, REFUSED, &["--use-qsort", "--info=help", "--stderr=nonsense"]),
+        text: "`--use-qsort`, as rsync's clients call it, reaches rsync as `--qsort`, which is what its server knows; rrsync hands it on, and rsync fails.",
+        lines: (DID_NOT, BEGAN, &["--use-qsort"]),
+        transfers: &[],
+    },
+    Difference {
+        text: "Values that rsync cannot read are refused with words; rrsync hands them on, and rsync fails.",
+        lines: (DID_NOT, REFUSED, &["--info=help", "--stderr=nonsense"]),
         transfers: &[],
     },
     Difference {
