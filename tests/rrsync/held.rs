@@ -57,8 +57,13 @@ fn the_kernel_holds_rsync_and_its_descriptors_are_few() {
     gate.env("SSH_ORIGINAL_COMMAND", "rsync --server -re.iLsfxCIvu --backup-dir=bak/deep -b . dst/");
     let mut gate = gate.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     gate.stdout.as_mut().unwrap().read_exact(&mut [0; 4]).unwrap();
-    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", gate.id())).unwrap();
-    let rsync = children.split_whitespace().next().unwrap().to_owned();
+    // The thread that started it may be ending just now, and its child be nobody's in the listing.
+    let child = || {
+        let children = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        let mut tasks = fs::read_dir(format!("/proc/{}/task", gate.id())).unwrap().flatten();
+        tasks.find_map(|task| children(task).split_whitespace().next().map(str::to_owned))
+    };
+    let rsync = std::iter::repeat_with(child).take(1000).flatten().next().unwrap();
     let status = fs::read_to_string(format!("/proc/{rsync}/status")).unwrap();
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
     assert_eq!(fs::read_link(format!("/proc/{rsync}/cwd")).unwrap(), tree.at("dir/dst"));

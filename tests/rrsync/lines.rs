@@ -112,6 +112,7 @@ const MORE: &[(&str, &str)] = &[
     ("", "rsync --server -r --dele . dst"),
     ("", "rsync --server -rZ . dst"),
     ("", "rsync --server -r -e/bin/sh . dst"),
+    ("", "rsync --server -logDtpre.iLsfxCIvuZ . dst"),
     ("", "rsync --server -r --rsh=/bin/sh . dst"),
     ("", "rsync --server -r --exclude-from=/etc/passwd . dst"),
     ("", "rsync --server -r -f+_x . dst"),

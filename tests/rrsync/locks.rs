@@ -83,13 +83,13 @@ fn rrsync_and_this_keep_each_other_out() {
 fn the_lock_outlives_a_killed_gate_for_as_long_as_rsync_runs() {
     let tree = Tree::new();
     let mut gate = waiting(&tree, Program::Ours, "", PUSH);
+    // Its rsync waits for the client, who is still there; `wait` would hang up.
+    let client = (gate.stdin.take(), gate.stdout.take());
     gate.kill().unwrap();
     gate.wait().unwrap();
-    // Its rsync waits for the client, who is still there.
     is_busy(&tree, "", PUSH);
     assert!(is_locked(&tree));
-    drop(gate.stdin.take());
-    drop(gate.stdout.take());
+    drop(client);
     until("the lock is free", || !is_locked(&tree));
     assert!(tree.say(Program::Ours, "", PUSH.as_bytes()).spoke);
 }

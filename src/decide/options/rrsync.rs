@@ -46,6 +46,8 @@ pub(in crate::decide) enum Bound {
     Table(Check),
     /// A size, no larger than what the process gets at all.
     Memory,
+    /// What a client of any age can do, letters that this program does not know yet included.
+    Capabilities,
     /// A suffix: no path.
     Suffix,
     /// Endings of file names (`--skip-compress`).
@@ -62,6 +64,9 @@ impl Bound {
         match self {
             Self::Table(check) => check.allows(value),
             Self::Memory => Check::Size.allows(value) && bytes(value).is_some_and(|bytes| bytes > 0 && bytes <= CHILD_MEMORY),
+            Self::Capabilities => {
+                within(b".") && value.matches('.').count() == 1 && value.starts_with(|c: char| c == '.' || c.is_ascii_digit())
+            }
             Self::Suffix => !value.is_empty() && value.len() <= MAX_NAME && !value.contains('/'),
             Self::Endings => within(b"/[].-_*?+~#@,"),
             // CVE-2024-2961 was in one of the ISO-2022 converters; nobody's file names are written in them.
@@ -73,6 +78,7 @@ impl Bound {
         match self {
             Self::Table(check) => check.expected(),
             Self::Memory => format!("use a size of up to {}G", CHILD_MEMORY >> 30),
+            Self::Capabilities => "leave `-e` to rsync itself".to_owned(),
             Self::Suffix => "use a suffix without a slash".to_owned(),
             Self::Endings => "use endings with slashes between, like gz/zip".to_owned(),
             Self::Charset => "use the name of a character set, like UTF-8".to_owned(),
@@ -134,7 +140,7 @@ static VERDICTS: &[(&str, Verdict)] = {
         ("--one-file-system", Pass),
         ("--sparse", Pass),
         ("--compress", Pass),
-        ("-e", Pass),
+        ("-e", If(Bound::Capabilities)),
         ("--list-only", Pass),
         ("--no-r", Pass),
         ("--no-relative", Pass),
@@ -368,6 +374,8 @@ mod tests {
             assert!(!Bound::Memory.allows(bad), "{bad}");
         }
         assert!(Bound::Charset.allows("UTF-8") && !Bound::Charset.allows("ISO-2022-CN-EXT") && !Bound::Charset.allows("UTF-8//TRANSLIT"));
+        assert!(Bound::Capabilities.allows("31.14iLsf") && Bound::Capabilities.allows(".iLsfxCIvuZ9"));
+        assert!(!["", "ssh", "/bin/sh", ".a.b", "x.i", ".i;"].iter().any(|value| Bound::Capabilities.allows(value)));
         assert!(Bound::Suffix.allows("~") && !Bound::Suffix.allows("a/b") && !Bound::Suffix.allows(""));
         assert!(Bound::Endings.allows("gz/jpg/mp[34]/7z") && !Bound::Endings.allows("a b"));
     }
