@@ -71,7 +71,6 @@ pub(super) static ROWS: &[Row] = &[
     // Long options, in the order in which they are printed.
     pass(&["--list-only"], "a listing stores nothing").rule(NotABackup),
     pass(&["--no-r", "--no-recursive"], "sent with -d so that deleting works").side(Both),
-    pass(&["--no-relative", "--no-R"], "sent with --files-from where the paths of the list are cut").side(Both),
     pass(&["--no-dirs", "--no-d"], "which directories travel").side(Both),
     pass(&["--no-relative", "--no-R"], "paths below the destination").side(Both),
     pass(&["--no-W", "--no-whole-file"], "how content travels"),
