@@ -2,11 +2,12 @@
 # missing first and say so.
 
 CARGO ?= cargo
-# What every run of the tests needs, and what only root's does: an ordinary user's run skips those tests and says so.
+# What every run of the tests needs, and what only root's does: an ordinary user's run skips those tests and says so. python3 is for
+# rsync's rrsync, which snapgate's is compared with.
 NEEDED = rsync ssh ssh-keygen sshd setfacl getfattr setfattr
-NEEDED_BY_ROOT = dropbear strace unshare setpriv mount mkfs.ext4 chattr
+NEEDED_BY_ROOT = dropbear strace unshare setpriv mount mkfs.ext4 chattr python3
 PACKAGES = rsync openssh-server openssh-client acl attr
-PACKAGES_FOR_ROOT = dropbear-bin strace util-linux mount e2fsprogs
+PACKAGES_FOR_ROOT = dropbear-bin strace util-linux mount e2fsprogs python3
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
@@ -111,7 +112,7 @@ install: build
 		$(PLACED) packaging/snapgate-watch.$$unit | \
 			install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/snapgate-watch.$$unit || exit 1; \
 	done
-	for text in README.md docs/codes.md docs/architecture.md; do \
+	for text in README.md docs/codes.md docs/architecture.md docs/from-rrsync.md; do \
 		install -D -m 0644 $$text $(DESTDIR)$(PREFIX)/share/doc/snapgate/$$text || exit 1; \
 	done
 	$(PLACED) sshd_config.d/50-snapgate.conf | \

@@ -37,7 +37,9 @@ fn close_in(words: &[OsString], teller: &Teller) -> String {
     }
     // An rsync whose gate is gone could store nothing whole: nobody would make its changes of metadata. After the view, since
     // a new user namespace forgets it; before the hand-over, which fails if the gate is gone already.
-    if let Err(what) = process::end_with_parent() {
+    if cell.supervised
+        && let Err(what) = process::end_with_parent()
+    {
         return what;
     }
     // From here on a change of metadata waits for the gate.

@@ -66,6 +66,7 @@ fn rights(access: Access, is_directory: bool) -> BitFlags<AccessFs> {
     let all = match access {
         Access::Execute => read | AccessFs::Execute,
         Access::Read => read,
+        Access::Take => read | AccessFs::RemoveFile,
         Access::ReadWrite => AccessFs::ReadFile | AccessFs::WriteFile,
         // A link may not give its new place rights over the file that its old place did not give.
         Access::Link => read | write | AccessFs::Refer,

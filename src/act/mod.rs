@@ -1,5 +1,6 @@
 //! Effects: one facility a file. Siblings never import each other; what two of them need is a term or a decision.
 
+pub mod beneath;
 pub mod child;
 pub mod config;
 pub mod detach;

@@ -28,12 +28,17 @@ pub fn close_inherited() {
 /// its walks. Returns how many files a program could open before, for those that are not the gate.
 pub fn limit() -> u64 {
     umask(Mode::from_bits_truncate(0o022));
-    // rsync holds the client's data in memory; it must not end up in a core file. Lowering a limit needs no right.
-    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    no_core();
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((GATE_FILES, GATE_FILES));
     // A lower hard limit stands, and the deepest trees cannot be walked then.
     let _ = setrlimit(Resource::RLIMIT_NOFILE, GATE_FILES.min(hard), hard);
     soft
+}
+
+/// Turns core files off for this process and whatever it starts: rsync holds the client's data in memory.
+pub fn no_core() {
+    // Lowering a limit needs no right.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
 }
 
 /// Bounds this process's own memory, for a `watch`, which reads what a mail server sends: the library reads a line to its end

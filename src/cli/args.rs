@@ -1,4 +1,5 @@
-//! The administrator's command line. `serve` stands here for its help; it is dispatched before this is built.
+//! The administrator's command line. `serve` and `rrsync` stand here for their help; they are dispatched before this is
+//! built.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -32,6 +33,13 @@ pub(super) enum Order {
         /// The client that this connection speaks for, in a `command="…"` line
         #[arg(long, value_name = "NAME")]
         client: Option<ClientName>,
+    },
+    /// Serve one connection in place of rsync's rrsync: plain files beneath DIR, no snapshots
+    #[command(disable_help_flag = true, override_usage = crate::decide::rrsync::flags::USAGE)]
+    Rrsync {
+        /// -ro, -wo, -munge, -absolute, -no-del, -no-lock, -no-overwrite, -help, and DIR
+        #[arg(value_name = "WORDS", trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
     },
     /// Send the mail that waits in the spool; a timer or cron runs this
     Watch {

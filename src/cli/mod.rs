@@ -17,7 +17,7 @@ use crate::explain::{NoAnswer, Question};
 use crate::serve::Answer;
 use crate::terms::client::ClientName;
 use crate::terms::reason::exit;
-use crate::{check, enclose, explain, list, serve, watch};
+use crate::{check, enclose, explain, list, rrsync, serve, watch};
 
 use args::{Arguments, DEFAULT_CONFIG, Order};
 
@@ -35,6 +35,9 @@ pub fn run() -> ExitCode {
     if let Some((directory, client)) = serve_order(words.get(1..).unwrap_or_default()) {
         return show(serve::serve(&directory, client));
     }
+    if let Some((directory, rest)) = rrsync_order(&words) {
+        return show(rrsync::rrsync(&directory, rest));
+    }
     let arguments = match Arguments::try_parse_from(words) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -45,6 +48,7 @@ pub fn run() -> ExitCode {
     let directory = arguments.config;
     match arguments.order {
         Order::Serve { client } => show(serve::serve(&directory, client)),
+        Order::Rrsync { words } => show(rrsync::rrsync(&directory, &words)),
         Order::Watch { flush, detached } => watch(&directory, flush, detached),
         Order::Check => check(&directory),
         Order::Explain { client, from, at, key, command } => {
@@ -72,6 +76,19 @@ fn serve_order(words: &[OsString]) -> Option<(PathBuf, Option<ClientName>)> {
     match rest {
         [serve] if serve == "serve" => Some((directory, None)),
         [serve, option, name] if serve == "serve" && option == "--client" => Some((directory, Some(name.to_str()?.parse().ok()?))),
+        _ => None,
+    }
+}
+
+/// Reads `[--config DIR] rrsync WORDS…`, or any words where the program is called `rrsync`.
+fn rrsync_order(words: &[OsString]) -> Option<(PathBuf, &[OsString])> {
+    let (name, rest) = words.split_first()?;
+    if Path::new(name).file_name().is_some_and(|name| name == "rrsync") {
+        return Some((PathBuf::from(DEFAULT_CONFIG), rest));
+    }
+    match rest {
+        [option, directory, order, rest @ ..] if option == "--config" && order == "rrsync" => Some((PathBuf::from(directory), rest)),
+        [order, rest @ ..] if order == "rrsync" => Some((PathBuf::from(DEFAULT_CONFIG), rest)),
         _ => None,
     }
 }
@@ -155,6 +172,17 @@ mod tests {
         for other in [&["check"][..], &["serve", "--client", "../x"], &["serve", "x"], &["--config"], &[]] {
             assert_eq!(order(other), None, "{other:?}");
         }
+    }
+
+    #[test]
+    fn rrsync_is_known_by_its_word_and_by_its_name() {
+        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        let order = |text: &[&str]| rrsync_order(&words(text)).map(|(directory, rest)| (directory, rest.to_vec()));
+        let usual = PathBuf::from("/etc/snapgate");
+        assert_eq!(order(&["snapgate", "rrsync", "-ro", "d"]), Some((usual.clone(), words(&["-ro", "d"]))));
+        assert_eq!(order(&["/usr/local/bin/rrsync", "d"]), Some((usual, words(&["d"]))));
+        assert_eq!(order(&["snapgate", "--config", "/c", "rrsync"]), Some((PathBuf::from("/c"), vec![])));
+        assert_eq!(order(&["snapgate", "serve", "rrsync"]), None);
     }
 
     #[test]

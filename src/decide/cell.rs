@@ -90,6 +90,8 @@ pub enum Access {
     Execute,
     /// Read one file or directory.
     Read,
+    /// Read, and remove files: a pull that takes away what it has sent.
+    Take,
     /// Read, and write without creating: `/dev/null`, the run's log.
     ReadWrite,
     /// Read, and link from. The kernel also wants the right to write here, or links fail and rsync copies in silence
@@ -102,7 +104,7 @@ pub enum Access {
 }
 
 impl Access {
-    const ALL: [Self; 6] = [Self::Execute, Self::Read, Self::ReadWrite, Self::Link, Self::Stage, Self::StageSpecials];
+    const ALL: [Self; 7] = [Self::Execute, Self::Read, Self::Take, Self::ReadWrite, Self::Link, Self::Stage, Self::StageSpecials];
 
     /// The words in `explain`.
     #[must_use]
@@ -110,6 +112,7 @@ impl Access {
         match self {
             Self::Execute => "read, execute",
             Self::Read => "read",
+            Self::Take => "read, remove files",
             Self::ReadWrite => "read, write",
             Self::Link => "read, link from",
             Self::Stage => "read, write, create, remove",

@@ -73,7 +73,7 @@ fn push_fields(line: &mut String, record: &Record) {
 }
 
 /// Adds ` name=value`, the value in quotes where it would not stand alone, as far as the line has room.
-fn field(line: &mut String, name: &str, value: &str) {
+pub(in crate::decide) fn field(line: &mut String, name: &str, value: &str) {
     // The ellipsis and the quotes of the last value must still fit.
     let room = MAX_SYSLOG_LINE.saturating_sub(line.len() + name.len() + 8);
     if room < 8 {

@@ -18,6 +18,7 @@ pub mod outcome;
 pub mod pace;
 pub mod plan;
 pub mod policy;
+pub mod rrsync;
 pub mod secluded;
 pub mod supervision;
 pub mod verdict;

@@ -10,8 +10,9 @@ use crate::decide::argv::{self, Setup, Version};
 use crate::decide::cell::{self, Access, Bind, Cell, Grant, Kind, View};
 use crate::decide::command::Push;
 use crate::decide::policy::{Limits, Policy};
+use crate::decide::rrsync::{self, Aim, Direction, Transfer};
 use crate::decide::supervision::Bounds;
-use crate::terms::limits::{MAX_NAME_LEAD, MAX_PARTS};
+use crate::terms::limits::{CHILD_MEMORY, DEFAULT_PROCESSES, MAX_NAME_LEAD, MAX_PARTS};
 use crate::terms::path::SubPath;
 use crate::terms::reason::{Code, Reason};
 use crate::terms::shelf::{STATE, Shelf};
@@ -35,7 +36,7 @@ pub struct Run {
     cell: Cell,
     bounds: Bounds,
     deadline: Duration,
-    idle: Duration,
+    idle: Option<Duration>,
 }
 
 /// What holds rsync.
@@ -203,7 +204,7 @@ impl PushPlan {
         let limits = cell::Limits { memory: self.limits.memory, processes: self.limits.processes, file_size: self.limits.bytes };
         let cell = Cell { limits: Some(limits), view, grants, supervised, directory, program: places.program, argv };
         let bounds = Bounds { stage: places.stage, since: places.since };
-        Run { cell, bounds, deadline: self.deadline, idle: self.idle }
+        Run { cell, bounds, deadline: self.deadline, idle: Some(self.idle) }
     }
 }
 
@@ -226,11 +227,46 @@ impl Run {
         self.deadline
     }
 
-    /// When it is ended because nothing moves.
+    /// When it is ended because nothing moves; `None`: never.
     #[must_use]
-    pub fn idle(&self) -> Duration {
+    pub fn idle(&self) -> Option<Duration> {
         self.idle
     }
+}
+
+/// A run of `snapgate rrsync`, which has no limit of time unless the client asked for one. `start` is the directory that rsync is
+/// started in; where it is `jailed` the kernel opens DIR, for writing where files go there.
+#[must_use]
+pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, start: PathBuf, jailed: bool) -> Run {
+    let dir = match transfer.direction() {
+        Direction::Push if setup.version >= argv::DEFENCES => Access::Stage,
+        Direction::Push => Access::StageSpecials,
+        Direction::Pull if transfer.removes() => Access::Take,
+        Direction::Pull => Access::Read,
+    };
+    let mut grants = cell::system(program);
+    // Owners and groups travel by name here, as they do for rrsync.
+    for path in ["/etc/passwd", "/etc/group", "/etc/nsswitch.conf"] {
+        grants.push(Grant { path: path.into(), access: Access::Read, optional: true });
+    }
+    grants.push(Grant { path: setup.root.to_path_buf(), access: dir, optional: false });
+    let logs = transfer.options().zip(&setup.options).filter(|((aim, _), _)| *aim == Aim::Log);
+    let logs = logs.filter_map(|(_, spot)| spot.as_ref());
+    grants.extend(logs.map(|log| Grant { path: log.path().into(), access: Access::ReadWrite, optional: false }));
+    let argv = rrsync::printed(transfer, setup);
+    let limits = cell::Limits { memory: CHILD_MEMORY, processes: DEFAULT_PROCESSES, file_size: None };
+    let cell = Cell {
+        limits: Some(limits),
+        view: None,
+        grants: jailed.then_some(grants),
+        // There is no history here: files that exist are the client's to write to.
+        supervised: false,
+        directory: start,
+        program: program.to_path_buf(),
+        argv,
+    };
+    let bounds = Bounds { stage: setup.root.to_path_buf(), since: None };
+    Run { cell, bounds, deadline: Duration::MAX, idle: None }
 }
 
 /// Where the repository is seen in a view: rsync's messages show this path, and so nothing about the server.

@@ -26,6 +26,9 @@ pub use limits::Limits;
 pub use read::{Defaults, read_policy};
 pub use site::read_site;
 
+/// `rsync:` where the site file does not say it.
+pub const DEFAULT_RSYNC: &str = "/usr/bin/rsync";
+
 /// `spool:` where no site file says it.
 pub const DEFAULT_SPOOL: &str = "/var/spool/snapgate";
 

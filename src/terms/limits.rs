@@ -265,13 +265,14 @@ pub const MAX_LOG_LINES: usize = 12;
 pub const MAX_MOUNTINFO: u64 = 4 * 1024 * 1024;
 
 /// Bytes of a path that rsync hands to the kernel, its zero included (`PATH_MAX`).
-pub const MAX_PATH: usize = 4096;
+pub const MAX_CALL_PATH: usize = 4096;
 
 /// Bytes of the name of an extended attribute, its zero included (`XATTR_NAME_MAX`).
 pub const MAX_ATTRIBUTE_NAME: usize = 256;
 
 /// Bytes of the value of an extended attribute (`XATTR_SIZE_MAX`).
 pub const MAX_ATTRIBUTE: usize = 64 * 1024;
+
 /// `limits: {sessions: …}`. Each is a process of about 4 MB with an sshd of its own beside it.
 pub const SESSIONS_LIMIT: std::ops::RangeInclusive<u64> = 1..=1000;
 
@@ -339,3 +340,31 @@ pub const MAX_TRANSACTION: u64 = 16 * 1024 * 1024;
 
 /// Bytes at the end of a ledger that are read for `snapgate list`: about a hundred thousand connections.
 pub const MAX_LEDGER_TAIL: u64 = 64 * 1024 * 1024;
+
+/// Bytes of a path that a client names (`PATH_MAX` of Linux, less its end).
+pub const MAX_PATH: usize = 4095;
+
+/// Bytes of one name in it (`NAME_MAX`).
+pub const MAX_NAME: usize = 255;
+
+/// Names of a path that a client names. Each may be a symlink and is looked at.
+pub const MAX_PATH_DEPTH: usize = 512;
+
+/// Files that a client's patterns may stand for. Their names make rsync's command line, which the kernel bounds at 2 MiB.
+pub const MAX_MATCHES: usize = 16 * 1024;
+
+/// Bytes of those names together: half of what the kernel takes (`ARG_MAX`).
+pub const MAX_MATCHED: usize = 1024 * 1024;
+
+/// Threads that a client may ask the server's compression to use. 3.5.0 takes any number and starts as many.
+pub const MAX_COMPRESS_THREADS: i64 = 4;
+
+/// Bytes of a value of an option that is a word and no path: a suffix, a list of endings.
+pub const MAX_OPTION_VALUE: usize = 1024;
+
+/// Bytes of a command in `snapgate rrsync`, where a pull may name many files: what the kernel lets sshd hand over
+/// (`MAX_ARG_STRLEN`).
+pub const MAX_PULL_COMMAND: usize = 128 * 1024;
+
+/// Words of such a command.
+pub const MAX_PULL_WORDS: usize = 8192;

@@ -43,6 +43,8 @@ pub enum Code {
     Option,
     /// A pull.
     Pull,
+    /// A push where there is only reading.
+    ReadOnly,
     /// The destination leaves the snapshot.
     Path,
     /// More than one destination.
@@ -93,7 +95,7 @@ pub mod exit {
 
 impl Code {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::NoPolicy,
         Self::Config,
         Self::Account,
@@ -111,6 +113,7 @@ impl Code {
         Self::Secluded,
         Self::Option,
         Self::Pull,
+        Self::ReadOnly,
         Self::Path,
         Self::Destinations,
         Self::Transaction,
@@ -149,6 +152,7 @@ impl Code {
             Self::Secluded => "secluded",
             Self::Option => "option",
             Self::Pull => "pull",
+            Self::ReadOnly => "read-only",
             Self::Path => "path",
             Self::Destinations => "destinations",
             Self::Transaction => "transaction",

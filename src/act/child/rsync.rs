@@ -34,6 +34,17 @@ pub enum NotStarted {
     Because(Reason),
 }
 
+impl NotStarted {
+    /// Why, for those who want nothing else to be tried.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::NoView(what) | Self::Because(Reason { detail: what, code: Code::Internal, .. }) => broken(&what),
+            Self::Because(reason) => reason,
+        }
+    }
+}
+
 /// Runs rsync to its end, its standard streams being the client's. `supervise` is given what the calls that are taken from
 /// rsync come in on, before there is one; `meter` watches what it stores, and is taken once it runs.
 ///
@@ -48,7 +59,7 @@ pub fn rsync(
     let mut child = enclosed(run.cell(), Some(&lock), supervise, |_| ())?;
     // From here on the lock is rsync's alone: it is free when the last of its processes is gone, whatever becomes of us.
     drop(lock);
-    let patience = Patience { limit: run.deadline(), idle: Some(run.idle()) };
+    let patience = Patience { limit: run.deadline(), idle: run.idle() };
     wait_within(&mut child, patience, meter.take()).map_err(|error| failed(&error))
 }
 

@@ -26,7 +26,7 @@ use nix::unistd::{Gid, Pid, Uid, chown};
 
 use super::{Listener, supervised};
 use crate::decide::supervision::{AT_EMPTY_PATH, Asked, Base, Bounds, Call, Change, Found, Target, Unit};
-use crate::terms::limits::{MAX_ATTRIBUTE, MAX_ATTRIBUTE_NAME, MAX_PATH};
+use crate::terms::limits::{MAX_ATTRIBUTE, MAX_ATTRIBUTE_NAME, MAX_CALL_PATH};
 
 /// Pause after the kernel had nothing to say: rsync has ended, or one that asked was killed.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -125,7 +125,7 @@ struct Caller {
 impl Caller {
     /// Holds what a call names, without opening it for anything.
     fn open(&self, target: Target) -> Result<File, Errno> {
-        let path = target.path.map(|at| self.text(at, MAX_PATH)).transpose()?;
+        let path = target.path.map(|at| self.text(at, MAX_CALL_PATH)).transpose()?;
         let from = |base: Base| match base {
             Base::Here => self.directory("cwd"),
             Base::Descriptor(number) => self.directory(&format!("fd/{number}")),

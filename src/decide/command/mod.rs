@@ -121,8 +121,13 @@ fn usage(says: impl Into<String>, hint: &str) -> Reason {
     Reason::new(Code::Command, says).only_client(hint)
 }
 
+/// Whether a command's first word stands for rsync.
+pub(in crate::decide) fn is_rsync(first: &str) -> bool {
+    RSYNC.contains(&first)
+}
+
 /// The reason for a first word that is neither rsync nor a verb; `None` when it is one of them.
-fn stranger(first: &str) -> Option<Reason> {
+pub(in crate::decide) fn stranger(first: &str) -> Option<Reason> {
     if RSYNC.contains(&first) || first.parse::<Verb>().is_ok() {
         return None;
     }

@@ -4,6 +4,7 @@
 mod check;
 mod choice;
 mod row;
+pub(in crate::decide) mod rrsync;
 mod table;
 
 pub use check::Check;

@@ -10,7 +10,7 @@ use crate::terms::limits::DEFAULT_ALL_SESSIONS;
 use super::limits::AllSessions;
 use super::read::{Defaults, PolicyKeys, texts};
 use super::values::{Absolute, AbsoluteOrOff, MailAddress, Switch};
-use super::{DEFAULT_SPOOL, DEFAULT_SYSLOG, MailSettings, Origins, Site, Transport, origins};
+use super::{DEFAULT_RSYNC, DEFAULT_SPOOL, DEFAULT_SYSLOG, MailSettings, Origins, Site, Transport, origins};
 
 #[derive(Debug, Clone, Default)]
 struct MailKeys {
@@ -110,7 +110,7 @@ pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
     Ok(Site {
         file: file.to_path_buf(),
         store,
-        rsync: or(keys.rsync, "/usr/bin/rsync"),
+        rsync: or(keys.rsync, DEFAULT_RSYNC),
         spool: or(keys.spool, DEFAULT_SPOOL),
         syslog: keys.syslog.map_or_else(|| Some(PathBuf::from(DEFAULT_SYSLOG)), |AbsoluteOrOff(path)| path),
         jail: keys.jail.is_none_or(|Switch(on)| on),

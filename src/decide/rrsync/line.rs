@@ -1,0 +1,95 @@
+//! A connection on one line: for syslog, and for `rrsync.log` where an administrator made one.
+
+use chrono::{DateTime, Utc};
+
+use crate::decide::line::field;
+use crate::terms::limits::MAX_SYSLOG_LINE;
+use crate::terms::reason::Reason;
+use crate::terms::request::{Request, Said};
+use crate::terms::text::{printable, printable_within, still_printable};
+
+/// What there is to say.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// rsync is about to run with these words.
+    Begins(&'a [String]),
+    /// It ended with this status, after so many seconds.
+    Ended {
+        /// The exit code that the client sees.
+        exit: u8,
+        /// How long it took.
+        seconds: f64,
+        /// Why, where it was not rsync's own end.
+        reason: Option<&'a Reason>,
+    },
+    /// It was refused, or did not start.
+    Refused(&'a [Reason]),
+    /// The probe was answered.
+    Probed,
+}
+
+/// The line as `key=value`, for syslog. `heard` is what came on standard input besides the command.
+#[must_use]
+pub fn syslog(request: &Request, heard: &str, dir: &[u8], event: Event<'_>) -> String {
+    let mut line = String::from("mode=rrsync");
+    let (result, exit) = match event {
+        Event::Begins(_) => ("begins", None),
+        Event::Ended { exit: 0, .. } => ("done", Some(0)),
+        Event::Ended { exit, .. } => ("failed", Some(exit)),
+        Event::Refused(reasons) => ("refused", reasons.first().map(|reason| reason.code.exit())),
+        Event::Probed => ("answered", Some(0)),
+    };
+    field(&mut line, "result", result);
+    let reasons = match event {
+        Event::Refused(reasons) => reasons,
+        Event::Ended { reason, .. } => reason.map_or(&[][..], std::slice::from_ref),
+        _ => &[],
+    };
+    if let Some(reason) = reasons.first() {
+        field(&mut line, "code", reason.code.as_str());
+    }
+    field(&mut line, "account", &printable(request.account.name.as_bytes()));
+    if let Some(address) = request.address {
+        field(&mut line, "from", &address.to_string());
+    }
+    if let Some(exit) = exit {
+        field(&mut line, "exit", &exit.to_string());
+    }
+    if let Event::Ended { seconds, .. } = event {
+        field(&mut line, "seconds", &format!("{seconds:.1}"));
+    }
+    field(&mut line, "dir", &printable(dir));
+    for reason in reasons.iter().take(3) {
+        field(&mut line, "reason", &reason.detail);
+    }
+    field(&mut line, "command", &command(request, heard));
+    still_printable(&line, MAX_SYSLOG_LINE)
+}
+
+/// The line for people, with its time and the number of the process, by which lines belong together.
+#[must_use]
+pub fn logfile(at: DateTime<Utc>, process: u32, request: &Request, heard: &str, event: Event<'_>) -> String {
+    let peer = request.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+    let text = match event {
+        Event::Begins(words) => format!("asked: {}; runs: rsync {}", command(request, heard), words.join(" ")),
+        Event::Ended { exit, seconds, reason } => {
+            let why = reason.map(|reason| format!(": {} (code {})", reason.detail, reason.code)).unwrap_or_default();
+            format!("ended with {exit} after {seconds:.1} s{why}")
+        }
+        Event::Refused(reasons) => {
+            let told: Vec<_> = reasons.iter().map(|reason| format!("{} (code {})", reason.detail, reason.code)).collect();
+            format!("refused: {}; command: {}", told.join("; "), command(request, heard))
+        }
+        Event::Probed => "probed with `true`".to_owned(),
+    };
+    format!("{} {peer:<16} [{process}] {text}\n", at.format("%Y-%m-%dT%H:%M:%SZ"))
+}
+
+/// What was asked for, with what came on standard input behind it, which is printable already.
+fn command(request: &Request, heard: &str) -> String {
+    let said = match &request.said {
+        Said::Command(bytes) => printable_within(bytes, MAX_SYSLOG_LINE / 2),
+        Said::Nothing | Said::Login => String::new(),
+    };
+    if heard.is_empty() { said } else { still_printable(&format!("{said} {heard}"), MAX_SYSLOG_LINE / 2) }
+}

@@ -1,0 +1,60 @@
+//! What `snapgate rrsync` decides: the mode that stands in for rsync's own rrsync. A command becomes a [`Transfer`] whose every
+//! option has its verdict in `options::rrsync` and whose every path is a [`Place`] beneath one directory; the client's text ends here.
+//!
+//! Pure and total: whether a place exists, and where its links lead, is `act::beneath`'s to find out.
+
+mod argv;
+pub mod flags;
+pub mod line;
+mod pattern;
+mod place;
+mod reading;
+mod transfer;
+mod words;
+
+pub use argv::{Setup, Spot, words as printed};
+pub use flags::Flags;
+pub use place::{Name, Place, Tail};
+pub use transfer::{Aim, Direction, Transfer};
+
+use crate::terms::reason::{Code, Reason};
+use crate::terms::request::Said;
+
+/// What a connection asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// `true`: whether the line works.
+    Probe,
+    /// An rsync.
+    Transfer(Box<Transfer>),
+}
+
+/// Reads what a client said, for the directory `dir` (real and absolute). `hidden` is the block of words that came on standard input,
+/// without the name in front; `None` where nobody has read one.
+///
+/// # Errors
+/// With every reason, found in the text alone, for which it is refused.
+pub fn judge(flags: &Flags, dir: &[u8], said: &Said, hidden: Option<&[Vec<u8>]>) -> Result<Asked, Vec<Reason>> {
+    match said {
+        Said::Nothing | Said::Login => {
+            let hint = "use rsync: there is nothing else to talk to over this key";
+            Err(vec![Reason::new(Code::Login, "no command was given").only_client(hint)])
+        }
+        Said::Command(bytes) if bytes == b"true" => Ok(Asked::Probe),
+        Said::Command(bytes) => {
+            let mut words = words::split(bytes)?;
+            words.extend(hidden.unwrap_or_default().iter().map(|word| words::hidden(word)));
+            transfer::parse(flags, dir, &words, hidden.is_some()).map(|transfer| Asked::Transfer(Box::new(transfer)))
+        }
+    }
+}
+
+/// Whether the rest of a command travels on standard input (`-s`), so that it has to be read there before it can be judged.
+#[must_use]
+pub fn hides(said: &Said) -> bool {
+    let Said::Command(bytes) = said else { return false };
+    words::split(bytes).is_ok_and(|words| transfer::hides(&words))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! A path of the client's, as a place beneath DIR. By rules of text alone: a leading slash means DIR, as for rrsync, and no name in
+//! it is `..`. Where links lead is another's question.
+
+use super::words::{Quoted, plain};
+use crate::terms::limits::{MAX_NAME, MAX_PATH, MAX_PATH_DEPTH};
+
+/// One name in a path. Characters that stand for others do so only where no backslash stood before them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name(Vec<Quoted>);
+
+/// What stands behind the last name. To rsync both mean the directory's content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tail {
+    /// Nothing.
+    #[default]
+    None,
+    /// `/`.
+    Slash,
+    /// `/.`.
+    Dot,
+}
+
+/// A place beneath DIR, or the files that a pattern stands for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    names: Vec<Name>,
+    tail: Tail,
+    marker: Option<usize>,
+}
+
+/// Why a word is no place beneath DIR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotBeneath {
+    /// A name is `..`.
+    #[error("a path has `..` in it")]
+    Parent,
+    /// Longer or deeper than the kernel takes.
+    #[error("a path is too long")]
+    TooLong,
+}
+
+impl Name {
+    /// A name that stands for itself.
+    #[must_use]
+    pub fn literal(bytes: &[u8]) -> Self {
+        Self(bytes.iter().map(|byte| (*byte, true)).collect())
+    }
+
+    /// Its bytes, taken as they are.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        plain(&self.0)
+    }
+
+    /// Whether it stands for names rather than for itself.
+    #[must_use]
+    pub fn is_pattern(&self) -> bool {
+        self.0.iter().any(|(byte, quoted)| !quoted && b"*?[".contains(byte))
+    }
+
+    /// Each byte, and whether it stands for itself whatever it is.
+    #[must_use]
+    pub fn quoted(&self) -> &[(u8, bool)] {
+        &self.0
+    }
+}
+
+impl Place {
+    /// Reads a client's word. With `whole`, DIR is `/`, beneath which everything is.
+    pub(super) fn read(word: &[Quoted], whole: bool) -> Result<Self, NotBeneath> {
+        if word.len() > MAX_PATH {
+            return Err(NotBeneath::TooLong);
+        }
+        let mut place = Self::default();
+        let parts: Vec<&[Quoted]> = word.split(|(byte, _)| *byte == b'/').collect();
+        for (index, part) in parts.iter().enumerate() {
+            let is_last = index + 1 == parts.len();
+            match plain(part).as_slice() {
+                b"" if is_last && !place.is_root() => place.tail = Tail::Slash,
+                b"" => {}
+                b"." if place.is_root() => {}
+                b"." if is_last => place.tail = Tail::Dot,
+                // rsync honours the first `/./` only.
+                b"." => place.marker = place.marker.or(Some(place.names.len())),
+                b".." if !whole => return Err(NotBeneath::Parent),
+                name if name.len() > MAX_NAME => return Err(NotBeneath::TooLong),
+                _ => place.names.push(Name(part.to_vec())),
+            }
+        }
+        if place.names.len() > MAX_PATH_DEPTH { Err(NotBeneath::TooLong) } else { Ok(place) }
+    }
+
+    /// The same place with nothing in it standing for anything else.
+    pub(super) fn taken_literally(mut self) -> Self {
+        for name in &mut self.names {
+            name.0.iter_mut().for_each(|(_, quoted)| *quoted = true);
+        }
+        self
+    }
+
+    /// The place without the first `count` names.
+    pub(super) fn without(&self, count: usize) -> Self {
+        Self { names: self.names.iter().skip(count).cloned().collect(), tail: self.tail, marker: None }
+    }
+
+    /// Whether it is DIR itself.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// The names, outermost first.
+    #[must_use]
+    pub fn names(&self) -> &[Name] {
+        &self.names
+    }
+
+    /// What stands behind the last name.
+    #[must_use]
+    pub fn tail(&self) -> Tail {
+        self.tail
+    }
+
+    /// How many names stand before `/./`, from which on `--relative` keeps them.
+    #[must_use]
+    pub fn marker(&self) -> Option<usize> {
+        self.marker
+    }
+}
+
+impl Tail {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Slash => "/",
+            Self::Dot => "/.",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::rrsync::words::split;
+
+    fn read(word: &str) -> Result<Place, NotBeneath> {
+        Place::read(&split(word.as_bytes()).unwrap()[0], false)
+    }
+
+    fn names(place: &Place) -> String {
+        let names: Vec<_> = place.names().iter().map(|name| String::from_utf8(name.bytes()).unwrap()).collect();
+        format!("{}{}", names.join("|"), place.tail().as_str())
+    }
+
+    #[test]
+    fn a_slash_at_the_beginning_means_the_directory() {
+        for (word, expected) in [
+            ("", ""),
+            (".", ""),
+            ("/", ""),
+            ("./", ""),
+            ("//", ""),
+            ("/./.", ""),
+            ("a", "a"),
+            ("/a/b", "a|b"),
+            ("./a//b/", "a|b/"),
+            ("a/.", "a/."),
+            ("a/./b", "a|b"),
+            ("~/a", "~|a"),
+            ("-a", "-a"),
+        ] {
+            assert_eq!(names(&read(word).unwrap()), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn nothing_leads_out() {
+        for word in ["..", "../x", "a/..", "a/../b", "/..", "a/\\../b"] {
+            assert_eq!(read(word), Err(NotBeneath::Parent), "{word}");
+        }
+        assert_eq!(read("...").unwrap().names().len(), 1);
+        assert_eq!(read(&"a".repeat(256)), Err(NotBeneath::TooLong));
+        assert_eq!(read(&"a/".repeat(600)), Err(NotBeneath::TooLong));
+        assert_eq!(read(&"/".repeat(5000)), Err(NotBeneath::TooLong));
+        assert!(Place::read(&[(b'.', false), (b'.', false)], true).is_ok(), "beneath `/` is everything");
+    }
+
+    #[test]
+    fn the_first_marker_counts_and_a_backslash_takes_the_meaning_of_a_star() {
+        assert_eq!(read("a/./b/./c").unwrap().marker(), Some(1));
+        assert_eq!(read("sub/./").unwrap().marker(), Some(1));
+        assert_eq!(read("./a/b").unwrap().marker(), None);
+        assert!(read("a*").unwrap().names()[0].is_pattern());
+        assert!(!read("a\\*").unwrap().names()[0].is_pattern());
+        assert!(!read("a*").unwrap().taken_literally().names()[0].is_pattern());
+    }
+}

@@ -1,0 +1,390 @@
+//! rsync's words behind rrsync's flags: what is asked for, in values of our own. Every option has its verdict, every path is
+//! beneath DIR as far as its text goes.
+
+use super::flags::Flags;
+use super::place::{Name, NotBeneath, Place, Tail};
+use super::reading::{Found, Reading, quoted};
+use super::words::{Quoted, Word, plain};
+use crate::decide::command::{is_rsync, stranger};
+use crate::decide::options::rrsync::{Verdict, deletes, overwrites, printed};
+use crate::decide::options::{Value, shown};
+use crate::terms::limits::MAX_REASONS;
+use crate::terms::reason::{Code, Reason};
+
+pub use crate::decide::options::rrsync::Use as Aim;
+
+/// Which way the files go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Here.
+    Push,
+    /// To the client.
+    Pull,
+}
+
+/// What is passed on, in the client's order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// A word.
+    Word(String),
+    /// An option whose value is a path: the first of these places that is there, else the first.
+    Path { option: String, aim: Aim, places: Vec<Place> },
+}
+
+/// An rsync that may run, once its paths have been looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    pub(super) direction: Direction,
+    pub(super) pieces: Vec<Piece>,
+    paths: Vec<Place>,
+    relative: bool,
+    dry: bool,
+    makes_path: bool,
+    removes: bool,
+    notes: Vec<String>,
+}
+
+impl Transfer {
+    /// Which way the files go.
+    #[must_use]
+    pub fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// What is sent, or the one place that is sent to. Never empty.
+    #[must_use]
+    pub fn paths(&self) -> &[Place] {
+        &self.paths
+    }
+
+    /// The paths of options, in the order in which [`super::Setup`] wants their values: what each is for, and the places that it may
+    /// mean, the first that is there before the others.
+    pub fn options(&self) -> impl Iterator<Item = (Aim, &[Place])> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Word(_) => None,
+            Piece::Path { aim, places, .. } => Some((*aim, places.as_slice())),
+        })
+    }
+
+    /// Whether names are kept with the directories before them (`--relative`).
+    #[must_use]
+    pub fn is_relative(&self) -> bool {
+        self.relative
+    }
+
+    /// Whether nothing may be changed (`--dry-run`, `--list-only`).
+    #[must_use]
+    pub fn is_dry(&self) -> bool {
+        self.dry
+    }
+
+    /// Whether the destination's directories are made (`--mkpath`).
+    #[must_use]
+    pub fn makes_path(&self) -> bool {
+        self.makes_path
+    }
+
+    /// Whether what was sent is removed here (a pull with `--remove-source-files`).
+    #[must_use]
+    pub fn removes(&self) -> bool {
+        self.removes && self.direction == Direction::Pull
+    }
+
+    /// Whether the destination is a directory by its very name.
+    #[must_use]
+    pub fn wants_directory(&self) -> bool {
+        self.paths.first().is_some_and(|place| place.is_root() || place.tail() != Tail::None)
+    }
+
+    /// What was accepted and not passed on, and why.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+}
+
+const SPACE: &str = "if a path has a space in it, put a backslash before it, or use rsync 3.2.4 or newer, which does";
+
+/// Reads the words of a command.
+pub(super) fn parse(flags: &Flags, dir: &[u8], words: &[Word], unhidden: bool) -> Result<Transfer, Vec<Reason>> {
+    let (direction, rest) = session(flags, words)?;
+    let mut reading = Reading::default();
+    reading.options(rest);
+    let mut judging = Judging::new(flags, dir, direction);
+    let Reading { found, mut reasons, paths } = reading;
+    match paths {
+        Some(paths) => judging.paths(paths),
+        None => judging.reasons.push(shape("the command ends before the word `.` that comes before the paths")),
+    }
+    for found in found {
+        // The block that it announces has been read, and rsync is not to wait for another.
+        if !(unhidden && is_hiding(&found)) {
+            judging.option(found);
+        }
+    }
+    judging.flush();
+    judging.reasons.append(&mut reasons);
+    judging.reasons.truncate(MAX_REASONS);
+    if judging.reasons.is_empty() { Ok(judging.transfer) } else { Err(judging.reasons) }
+}
+
+/// Whether a command's options say that there are more on standard input.
+pub(super) fn hides(words: &[Word]) -> bool {
+    let mut reading = Reading::default();
+    reading.options(words.get(1..).unwrap_or_default());
+    reading.found.iter().any(is_hiding)
+}
+
+fn is_hiding(found: &Found) -> bool {
+    found.row.letter == Some('s')
+}
+
+/// Which way, and the words behind; or why it is no session of rsync that may be here.
+fn session<'a>(flags: &Flags, words: &'a [Word]) -> Result<(Direction, &'a [Word]), Vec<Reason>> {
+    let is = |word: Option<&Word>, text: &str| word.is_some_and(|word| plain(word) == text.as_bytes());
+    let (first, rest) = words.split_first().map_or((Vec::new(), words), |(first, rest)| (plain(first), rest));
+    let first = String::from_utf8_lossy(&first).into_owned();
+    if !is_rsync(&first) {
+        return Err(vec![stranger(&first).unwrap_or_else(|| shape("the command is not rsync"))]);
+    }
+    if !is(rest.first(), "--server") {
+        return Err(vec![shape("`--server` is not the first word behind rsync")]);
+    }
+    let rest = rest.get(1..).unwrap_or_default();
+    let pull = is(rest.first(), "--sender");
+    if pull && flags.write_only {
+        let reason = Reason::new(Code::Pull, "only pushes are allowed over this key");
+        return Err(vec![reason.hint("ask the administrator for a restore").remedy("leave `-wo` out of the key's command")]);
+    }
+    if !pull && flags.read_only {
+        let reason = Reason::new(Code::ReadOnly, "only pulls are allowed over this key");
+        return Err(vec![reason.hint("use another key to send files").remedy("leave `-ro` out of the key's command")]);
+    }
+    Ok(if pull { (Direction::Pull, rest.get(1..).unwrap_or_default()) } else { (Direction::Push, rest) })
+}
+
+fn shape(says: &str) -> Reason {
+    Reason::new(Code::Command, says).only_client("use plain rsync, without options in --rsync-path")
+}
+
+/// The words that are being judged.
+struct Judging<'a> {
+    flags: &'a Flags,
+    dir: Vec<&'a [u8]>,
+    transfer: Transfer,
+    cluster: String,
+    reasons: Vec<Reason>,
+}
+
+impl<'a> Judging<'a> {
+    fn new(flags: &'a Flags, dir: &'a [u8], direction: Direction) -> Self {
+        let transfer = Transfer {
+            direction,
+            pieces: Vec::new(),
+            paths: Vec::new(),
+            relative: false,
+            dry: false,
+            makes_path: false,
+            removes: false,
+            notes: Vec::new(),
+        };
+        let dir = dir.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();
+        Self { flags, dir, transfer, cluster: String::new(), reasons: Vec::new() }
+    }
+
+    /// Whether DIR is `/`.
+    fn is_whole(&self) -> bool {
+        self.dir.is_empty()
+    }
+
+    fn paths(&mut self, words: &[Word]) {
+        // rsync 3.0 has an empty last word where others have `.`.
+        let words: Vec<&Word> = words.iter().filter(|word| !word.is_empty()).collect();
+        if self.transfer.direction == Direction::Push && words.len() > 1 {
+            let shown: Vec<_> = words.iter().take(3).map(|word| format!("`{}`", quoted(&plain(word)))).collect();
+            let says = format!("there are {} destinations where there can be one: {}", words.len(), shown.join(" "));
+            self.reasons.push(Reason::new(Code::Destinations, says).only_client(SPACE));
+            return;
+        }
+        for word in words {
+            match self.place(word) {
+                Ok(place) => {
+                    let within = self.flags.absolute && self.is_within(word, &place);
+                    self.transfer.paths.push(if within { place.without(self.dir.len()) } else { place });
+                }
+                Err(problem) => self.unsafe_path(problem, word),
+            }
+        }
+        if self.transfer.paths.is_empty() {
+            self.transfer.paths.push(Place::default());
+        }
+    }
+
+    fn place(&self, word: &[Quoted]) -> Result<Place, NotBeneath> {
+        Place::read(word, self.is_whole())
+    }
+
+    /// Whether a word names DIR itself, or something beneath it, as a path of the server.
+    fn is_within(&self, word: &[Quoted], place: &Place) -> bool {
+        let absolute = word.first().is_some_and(|(byte, _)| *byte == b'/');
+        let names = place.names();
+        absolute
+            && !self.is_whole()
+            && names.len() >= self.dir.len()
+            && names.iter().zip(&self.dir).all(|(name, part)| name.bytes() == *part)
+    }
+
+    fn unsafe_path(&mut self, problem: NotBeneath, word: &[Quoted]) {
+        let hint = match problem {
+            NotBeneath::Parent => "begin at the directory that this key is for: host:/ is that directory",
+            NotBeneath::TooLong => "use a shorter path",
+        };
+        let detail = format!("{problem}: `{}`", quoted(&plain(word)));
+        self.reasons.push(Reason::new(Code::Path, problem.to_string()).only_client(hint).detail(detail));
+    }
+
+    fn option(&mut self, found: Found) {
+        if let Some(reason) = self.forbidden(&found) {
+            self.reasons.push(reason);
+            return;
+        }
+        match found.verdict {
+            Verdict::Follows if self.is_whole() => self.print(&found),
+            Verdict::Follows => self.reasons.push(refused(&found, "it follows symlinks, which may lead out of the directory")),
+            Verdict::Refuse(why) => self.reasons.push(refused(&found, why)),
+            Verdict::Drop => self.drop(&found, "it means nothing on the server"),
+            Verdict::Path(aim) => self.path_option(aim, &found),
+            Verdict::Pass | Verdict::If(_) => self.print(&found),
+        }
+    }
+
+    /// The reason for which the flags forbid an option that is allowed without them.
+    fn forbidden(&self, found: &Found) -> Option<Reason> {
+        let flags = self.flags;
+        let (flag, why) = if flags.no_del && deletes(found.row) {
+            ("-no-del", "nothing may be deleted over this key")
+        } else if flags.no_overwrite && (self.deletes_here(found) || overwrites(found.row, &found.spelled)) {
+            ("-no-overwrite", "what is there may not be changed over this key")
+        } else if flags.read_only && found.spelled == "--log-file" {
+            ("-ro", "nothing may be written over this key")
+        } else if flags.write_only && found.spelled == "--files-from" && found.value.as_deref().map(plain).is_some_and(|list| list != b"-")
+        {
+            ("-wo", "nothing may be read over this key")
+        } else {
+            return None;
+        };
+        let says = format!("rsync's `{}` is not allowed: {why}", shown(&found.spelled));
+        Some(Reason::new(Code::Option, says).hint("leave it out").remedy(format!("leave `{flag}` out of the key's command")))
+    }
+
+    /// Whether an option deletes on this side: what a push takes away once it is sent is the client's own.
+    fn deletes_here(&self, found: &Found) -> bool {
+        deletes(found.row) && !(self.transfer.direction == Direction::Push && removes_sent(found))
+    }
+
+    fn drop(&mut self, found: &Found, why: &str) {
+        self.transfer.notes.push(format!("`{}` was not passed on: {why}", shown(&found.spelled)));
+    }
+
+    fn path_option(&mut self, aim: Aim, found: &Found) {
+        let Some(word) = &found.value else { return };
+        let sender = self.transfer.direction == Direction::Pull;
+        match aim {
+            Aim::List if plain(word) == b"-" => {
+                self.flush();
+                self.transfer.pieces.push(Piece::Word("--files-from=-".to_owned()));
+                return;
+            }
+            Aim::Backup | Aim::Partial | Aim::Temporary | Aim::Basis if sender => return self.drop(found, "it is the receiver's"),
+            _ => {}
+        }
+        let places = match self.place(word) {
+            // A path of the server's, as people write them, where it is not one that begins at DIR.
+            Ok(place) if self.is_within(word, &place) => vec![place.clone(), place.without(self.dir.len())],
+            Ok(place) => vec![place],
+            Err(NotBeneath::Parent) => match self.beside_destination(word) {
+                Some(place) => vec![place],
+                None => return self.unsafe_path(NotBeneath::Parent, word),
+            },
+            Err(problem) => return self.unsafe_path(problem, word),
+        };
+        self.flush();
+        let places = places.into_iter().map(Place::taken_literally).collect();
+        self.transfer.pieces.push(Piece::Path { option: printed(found.row, &found.spelled).to_owned(), aim, places });
+    }
+
+    /// A relative path with `..` in it counts from the destination, as for rsync; it has to stay beneath DIR.
+    fn beside_destination(&self, word: &[Quoted]) -> Option<Place> {
+        if word.first()?.0 == b'/' {
+            return None;
+        }
+        let mut names: Vec<Vec<u8>> = self.transfer.paths.first()?.names().iter().map(Name::bytes).collect();
+        for part in word.split(|(byte, _)| *byte == b'/') {
+            match plain(part) {
+                part if part == b".." => drop(names.pop()?),
+                part if part.is_empty() || part == b"." => {}
+                part => names.push(part),
+            }
+        }
+        let joined = names.join(&b'/');
+        Place::read(&joined.into_iter().map(|byte| (byte, true)).collect::<Vec<_>>(), false).ok()
+    }
+
+    /// Adds an option to what is passed on.
+    fn print(&mut self, found: &Found) {
+        let value = found.value.as_deref().map(|value| String::from_utf8_lossy(&plain(value)).into_owned());
+        match (found.row.letter, &value) {
+            (Some('e'), Some(capabilities)) => {
+                // `I` lets the sender have an unfinished file written to in place, whatever else it is linked with.
+                self.cluster.push_str(&format!("e{}", capabilities.replace('I', "")));
+                self.flush();
+            }
+            (Some(letter), None) if matches!(found.row.value, Value::None) => {
+                let so_far = self.cluster.matches(letter).count();
+                if found.row.repeats > 1 && so_far >= found.row.repeats {
+                    return self.drop(found, found.row.why);
+                }
+                self.cluster.push(letter);
+            }
+            (_, value) => {
+                self.flush();
+                let option = printed(found.row, &found.spelled);
+                let word = value.as_ref().map_or_else(|| option.to_owned(), |value| format!("{option}={value}"));
+                self.transfer.pieces.push(Piece::Word(word));
+            }
+        }
+        self.learn(found);
+    }
+
+    /// What the rest of the gate has to know of an option that is passed on.
+    fn learn(&mut self, found: &Found) {
+        let has = |name| found.row.long.contains(&name);
+        let transfer = &mut self.transfer;
+        if has("--relative") || has("--no-relative") {
+            transfer.relative = has("--relative");
+        }
+        transfer.dry |= has("--dry-run") || has("--list-only") || has("--only-write-batch");
+        transfer.makes_path |= has("--mkpath");
+        transfer.removes |= removes_sent(found);
+    }
+
+    /// Ends the word of letters.
+    fn flush(&mut self) {
+        if !self.cluster.is_empty() {
+            let word = format!("-{}", std::mem::take(&mut self.cluster));
+            self.transfer.pieces.push(Piece::Word(word));
+        }
+    }
+}
+
+/// Whether the sender removes what it has sent.
+fn removes_sent(found: &Found) -> bool {
+    ["--remove-source-files", "--remove-sent-files"].iter().any(|name| found.row.long.contains(name))
+}
+
+fn refused(found: &Found, why: &str) -> Reason {
+    let code = if why.contains("daemon") { Code::Daemon } else { Code::Option };
+    let says = format!("rsync's `{}` is not allowed: {why}", shown(&found.spelled));
+    let instead = if found.row.instead.is_empty() { "leave it out" } else { found.row.instead };
+    Reason::new(code, says).only_client(instead)
+}
