@@ -6,7 +6,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -33,7 +33,10 @@ pub fn enter(view: &View) -> Result<(), String> {
     step("keeping mounts apart", mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING))?;
     empty_directory(Path::new(WORKSHOP), "size=64k,nr_inodes=256,mode=755")?;
     for bind in &view.binds {
-        show(bind)?;
+        match alias(bind, view) {
+            Some(target) => link(&within(&bind.to), &target)?,
+            None => show(bind)?,
+        }
     }
     step("changing to the new root", nix::unistd::chdir(WORKSHOP))?;
     // The old root ends up over the new one and is taken away from there (pivot_root(2), "pivot_root(".", ".")").
@@ -59,6 +62,18 @@ fn own_namespaces() -> Result<(), String> {
         fs::write(&path, text).map_err(|error| format!("{path}: {error}"))?;
     }
     Ok(())
+}
+
+/// Where a system's own symlink leads, if that is shown anyway: `/lib` is mostly a link to `usr/lib`, and a mount costs more.
+fn alias(bind: &Bind, view: &View) -> Option<PathBuf> {
+    let target = fs::read_link(&bind.from).ok().filter(|_| bind.kind == Kind::ReadOnly)?;
+    let leads_to = bind.from.parent()?.join(&target);
+    view.binds.iter().any(|other| other.kind == Kind::ReadOnly && other.from == other.to && other.from == leads_to).then_some(target)
+}
+
+fn link(at: &Path, target: &Path) -> Result<(), String> {
+    let made = make_place(at.parent().unwrap_or(at), true).and_then(|()| symlink(target, at));
+    made.map_err(|error| format!("a link for `{}`: {error}", printable(at.as_os_str().as_encoded_bytes())))
 }
 
 fn show(bind: &Bind) -> Result<(), String> {

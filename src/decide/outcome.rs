@@ -72,7 +72,7 @@ pub fn of_push(ended: Ended, dry: bool, trees: Trees) -> Disposal {
         Ended::Exit(MEMORY) => Disposal::SetAside(
             Reason::new(Code::Limit, "the list of files needs more memory than the server gives it")
                 .hint("push fewer files at a time, or ask the administrator of the server")
-                .detail("rsync could not get the memory for its list of files (its status 22)")
+                .detail("rsync could not get the memory for its list of files, or was sent a length that cannot be (its status 22)")
                 .remedy("raise `limits: {memory: …}`: rsync needs about 100 bytes for each file"),
         ),
         Ended::Exit(PROCESSES) => Disposal::SetAside(

@@ -62,12 +62,12 @@ fn names_lead_nowhere_else() {
         ),
         case("a name of 256 bytes", 31, "-ltpr", "rsync 23 unpublished", one(Entry::file(&format!("{long}n"), "x"))),
         case("a path of 4095 bytes", 31, "-ltpr", "rsync 2", one(Entry::file(&"d/".repeat(2047).as_str()[..4093], "x"))),
-        case("a path of 5000 bytes", 31, "-ltpr", "rsync 22", one(Entry::file(&"n".repeat(5000), "x"))),
+        case("a path of 5000 bytes", 31, "-ltpr", "rsync 22 limit", one(Entry::file(&"n".repeat(5000), "x"))),
         case(
             "a path of two gigabytes",
             31,
             "-ltpr",
-            "rsync 22",
+            "rsync 22 limit",
             broken(|session| {
                 session.out.byte(0x44).byte(0).varint30(i32::MAX);
             }),
@@ -76,7 +76,7 @@ fn names_lead_nowhere_else() {
             "a path of less than nothing",
             29,
             "-ltpr",
-            "rsync 22",
+            "rsync 22 limit",
             broken(|session| {
                 session.out.byte(0x40).int(-5);
             }),
@@ -263,7 +263,7 @@ fn kinds_and_figures_that_cannot_be() {
         case("a link to itself", 31, "-ltpr", "published: new@", one(Entry::link("new", "new"))),
         case("a link to everything", 31, "-ltpr", "published: new@", one(Entry::link("new", "/"))),
         case("a link of 4095 bytes", 31, "-ltpr", "published: new@", one(Entry::link("new", &"n".repeat(4095)))),
-        case("a link of 4096 bytes", 31, "-ltpr", "rsync 22", one(Entry::link("new", &"n".repeat(4096)))),
+        case("a link of 4096 bytes", 31, "-ltpr", "rsync 22 limit", one(Entry::link("new", &"n".repeat(4096)))),
         case("a link with a null byte", 31, "-ltpr", "published: new@", one(Entry::link("new", "a\0b"))),
         case("reading failed, says the list", 29, "-ltpr --delete", "rsync 23 unpublished", |session, _| {
             Entry::top().put(&mut session.out, &session.asked);
