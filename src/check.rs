@@ -274,6 +274,14 @@ fn on_disk(policy: &Policy, site: &Site) -> Vec<Finding> {
                 found.push(Finding::wrong(at("path"), message, format!("chown {} it", policy.user)));
             }
             found.extend(writable(&look, at("path"), &policy.path, &[look.owner]));
+            if look.others_read() {
+                let message = format!("others can look into the repository {}", shown(&policy.path));
+                found.push(Finding::wrong(
+                    at("path"),
+                    message,
+                    "chmod 0700 it: files in snapshots have the modes that they have on the client",
+                ));
+            }
         }
     }
     if let Err(reason) = mounted(policy, site) {

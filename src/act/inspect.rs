@@ -31,6 +31,12 @@ pub enum Kind {
 }
 
 impl Look {
+    /// Whether anybody but the owner and the group may read, or pass through.
+    #[must_use]
+    pub fn others_read(self) -> bool {
+        self.mode & 0o005 != 0
+    }
+
     /// Whether anybody but the owner and the group may write it.
     #[must_use]
     pub fn others_write(self) -> bool {

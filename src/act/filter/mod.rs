@@ -60,6 +60,9 @@ const DENIED: &[&str] = &[
     "setns",
     // Another filter could hand calls to somebody else.
     "seccomp",
+    // What left its session or group would outlive the deadline.
+    "setsid",
+    "setpgid",
     // Parts of the kernel that attackers like and rsync does not know.
     "bpf",
     "perf_event_open",

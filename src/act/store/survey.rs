@@ -8,10 +8,9 @@ use std::path::Path;
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::openat;
-use nix::sys::stat::{FileStat, Mode, SFlag};
+use nix::sys::stat::{FileStat, SFlag};
 
-use super::tree::{DIRECTORY, Listed, deeper, entries, kind, open, stat};
+use super::tree::{Listed, deeper, entries, kind, open, open_at, stat};
 
 /// What stands in a tree.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,13 +50,13 @@ fn count(directory: OwnedFd, compare: Option<OwnedFd>, sized: bool, survey: &mut
         }
         let found = stat(directory.as_fd(), &name)?;
         if kind(&found) == SFlag::S_IFDIR {
-            let next = match openat(&directory, name.as_c_str(), DIRECTORY, Mode::empty()) {
+            let next = match open_at(&directory, name.as_c_str()) {
                 Ok(next) => next,
                 // The client made it unreadable; its files are there and stay uncounted.
                 Err(Errno::EACCES) => continue,
                 Err(error) => return Err(error.into()),
             };
-            let next_compare = compare.as_ref().and_then(|old| openat(old, name.as_c_str(), DIRECTORY, Mode::empty()).ok());
+            let next_compare = compare.as_ref().and_then(|old| open_at(old, name.as_c_str()).ok());
             count(next, next_compare, sized, survey, deeper(depth)?)?;
             continue;
         }

@@ -8,27 +8,37 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use nix::NixPath;
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmodat, fstat, fstatat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::terms::limits::MAX_TREE_DEPTH;
 
-pub(super) const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_RDONLY);
+const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_RDONLY);
+
+/// Opens a directory, never through a link, and without a trace: a look at a snapshot must not move its times of access. Only
+/// its owner may look so (open(2), `O_NOATIME`); anybody else leaves a trace, as ever.
+pub(super) fn open_at(parent: impl AsFd + Copy, name: &(impl NixPath + ?Sized)) -> nix::Result<OwnedFd> {
+    match openat(parent, name, DIRECTORY.union(OFlag::O_NOATIME), Mode::empty()) {
+        Err(Errno::EPERM) => openat(parent, name, DIRECTORY, Mode::empty()),
+        opened => opened,
+    }
+}
 
 /// Opens a directory by the gate's own path.
 pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
-    Ok(nix::fcntl::open(path, DIRECTORY, Mode::empty())?)
+    Ok(open_at(AT_FDCWD, path)?)
 }
 
 /// Opens the directory `place` below `root` component by component, so that no link a client planted is followed.
 pub(super) fn open_below<'a>(root: &Path, place: impl Iterator<Item = &'a OsStr>) -> io::Result<OwnedFd> {
     let mut here = open(root)?;
     for part in place {
-        here = openat(&here, part, DIRECTORY, Mode::empty())?;
+        here = open_at(&here, part)?;
     }
     Ok(here)
 }
@@ -64,7 +74,7 @@ fn holds_file(directory: OwnedFd, forcibly: bool, depth: usize) -> io::Result<bo
         let holds = if forcibly {
             lent(directory.as_fd(), &name, |next| holds_file(next, true, deeper))?
         } else {
-            match openat(&directory, name.as_c_str(), DIRECTORY, Mode::empty()) {
+            match open_at(&directory, name.as_c_str()) {
                 Ok(next) => holds_file(next, false, deeper)?,
                 Err(Errno::EACCES) => true,
                 Err(error) => return Err(error.into()),
@@ -214,7 +224,7 @@ fn open_forcibly(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
     if mode & 0o700 != 0o700 {
         set_mode(parent, name, mode | 0o700)?;
     }
-    Ok(openat(parent, name, DIRECTORY, Mode::empty())?)
+    Ok(open_at(parent, name)?)
 }
 
 fn set_mode(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> io::Result<()> {

@@ -14,11 +14,10 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::openat;
-use nix::sys::stat::{FileStat, Mode, SFlag};
+use nix::sys::stat::{FileStat, SFlag};
 
 use super::disk::numbered;
-use super::tree::{DIRECTORY, Listed, deeper, entries, kind, lent, open, open_below, split, stat};
+use super::tree::{Listed, deeper, entries, kind, lent, open, open_at, open_below, split, stat};
 use super::{Held, Repository, Staging};
 use crate::decide::pace::Allowance;
 use crate::terms::limits::MAX_BASIS_DIRS;
@@ -110,7 +109,7 @@ impl Tally {
         if self.forcibly {
             return lent(parent, name, |directory| self.directory(directory, bases, depth));
         }
-        match openat(parent, name, DIRECTORY, Mode::empty()) {
+        match open_at(parent, name) {
             Ok(directory) => self.directory(directory, bases, depth),
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(()),
             Err(error) => Err(error.into()),
@@ -145,7 +144,7 @@ impl Tally {
                 continue;
             }
             self.add(&found);
-            let here = |old: &Old| Some((openat(&old.directory, name.as_c_str(), DIRECTORY, Mode::empty()).ok()?, old.basis));
+            let here = |old: &Old| Some((open_at(&old.directory, name.as_c_str()).ok()?, old.basis));
             let next = olds.iter().filter(|old| old.inodes.contains_key(&name)).filter_map(here).collect();
             // What is below a directory that cannot be opened stays unseen; the rest of the tree does not.
             self.blind |= self.below(directory.as_fd(), &name, next, depth).is_err();
