@@ -10,9 +10,10 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::act::{child, config, detach, inspect, jail, process};
+use crate::act::{child, config, detach, filter, inspect, jail, process};
 use crate::decide::cell;
 use crate::decide::policy::Site;
+use crate::decide::supervision::Bounds;
 use crate::explain::{NoAnswer, Question};
 use crate::serve::Answer;
 use crate::terms::client::ClientName;
@@ -129,6 +130,11 @@ fn enforced(site: &Site, accounts: &[&str]) -> Vec<(bool, String)> {
     match child::can_have_a_view(&site.rsync, client.map(|(_, ids)| ids)) {
         Ok(()) => parts.push((true, format!("a file system of its own{whose}"))),
         Err(why) => parts.push((false, format!("a file system of its own, so that pushes take longer{whose}: {why}"))),
+    }
+    let supervise = |listener, pid| filter::supervise(listener, pid, Bounds { stage: PathBuf::from("/"), since: None });
+    match child::can_be_supervised(&site.rsync, client.map(|(_, ids)| ids), supervise) {
+        Ok(()) => parts.push((true, format!("changes of metadata by the gate alone{whose}"))),
+        Err(why) => parts.push((false, format!("changes of metadata by the gate alone{whose}, and no push can run: {why}"))),
     }
     parts
 }

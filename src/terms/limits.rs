@@ -12,9 +12,9 @@ pub const MAX_COMMAND: usize = 16 * 1024;
 /// Words of a command. Every option of rsync at once stays under this.
 pub const MAX_WORDS: usize = 256;
 
-/// Bytes of the block that `-s` (`--secluded-args`) sends on standard input, name and ends included. It holds what
-/// [`MAX_COMMAND`] holds without it, and each byte costs a system call.
-pub const MAX_SECLUDED: usize = 8 * 1024;
+/// Bytes of the block that `-s` (`--secluded-args`) sends on standard input, name and ends included. Every option of
+/// rsync and the longest place fit; each byte costs a system call, and a refusal should cost little.
+pub const MAX_SECLUDED: usize = 4 * 1024;
 
 /// Words of that block behind the name; see [`MAX_WORDS`].
 pub const MAX_SECLUDED_WORDS: usize = 256;

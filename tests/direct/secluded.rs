@@ -141,8 +141,8 @@ fn whatever_is_no_block_is_refused_and_remembered() {
     for (input, code, told) in [
         (b"\x20\0\0\0".to_vec(), Code::Command, "something else came"),
         (b"GET / HTTP/1.1\r\n".to_vec(), Code::Command, "something else came"),
-        ([b"rsync\0--".to_vec(), vec![b'x'; 1 << 16]].concat(), Code::TooLong, "256 words or 8192 bytes"),
-        ([b"rsync\0".to_vec(), b"-r\0".repeat(300)].concat(), Code::TooLong, "256 words or 8192 bytes"),
+        ([b"rsync\0--".to_vec(), vec![b'x'; 1 << 16]].concat(), Code::TooLong, "256 words or 4096 bytes"),
+        ([b"rsync\0".to_vec(), b"-r\0".repeat(300)].concat(), Code::TooLong, "256 words or 4096 bytes"),
         (block(&[b"--write-devices", b".", b"x"]), Code::Option, "`--write-devices`"),
         (block(&[b"--link-dest=/etc", b"-K", b".", b"../x"]), Code::Option, "`-K`"),
         (block(&[b"--sender", b".", b"/etc"]), Code::Pull, "this server takes pushes"),

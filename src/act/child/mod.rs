@@ -25,7 +25,7 @@ use crate::terms::limits::TERM_GRACE;
 use activity::Activity;
 pub use hook::{HookEnd, Setting, hook};
 pub use meter::Meter;
-pub use probe::can_have_a_view;
+pub use probe::{can_be_supervised, can_have_a_view};
 pub use rsync::{NotStarted, Teller, become_rsync, no_jail, no_view, rsync};
 pub use version::version;
 

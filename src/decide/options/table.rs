@@ -103,7 +103,7 @@ pub(super) static ROWS: &[Row] = &[
     pass(&["--force"], EMPTY),
     pass(&["--max-size"], "the snapshot leaves larger files out").rule(Warn).takes(Either(Size)),
     pass(&["--min-size"], "the snapshot leaves smaller files out").rule(Warn).takes(Either(Size)),
-    pass(&["--size-only"], "how changes are found"),
+    pass(&["--size-only"], "a file that changed and kept its size is taken from the newest snapshot").rule(Warn),
     pass(&["--ignore-existing"], "nothing exists: the directory starts empty"),
     pass(&["--modify-window"], "how changes are found").letter('@').takes(Attached(Number(-1, 86_400))),
     pass(&["--numeric-ids"], "both ends must agree on it").side(Both),
