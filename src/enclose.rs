@@ -43,7 +43,12 @@ fn close_in(words: &[OsString], teller: &Teller) -> String {
         return what;
     }
     // From here on a change of metadata waits for the gate.
-    let handed = if cell.supervised { hand_over(teller) } else { teller.hand_over(None) };
+    let handed = match (cell.supervised, &cell.grants) {
+        (true, _) => hand_over(teller),
+        // Where files that exist are the client's to change, the rest of the filter still holds.
+        (false, Some(_)) => filter::install(false).and_then(|_| teller.hand_over(None)),
+        (false, None) => teller.hand_over(None),
+    };
     match handed {
         Ok(()) => child::become_rsync(&cell).to_string(),
         Err(what) => child::no_jail(&what),
@@ -51,6 +56,6 @@ fn close_in(words: &[OsString], teller: &Teller) -> String {
 }
 
 fn hand_over(teller: &Teller) -> Result<(), String> {
-    let installed = filter::install()?;
+    let installed = filter::install(true)?;
     teller.hand_over(Some(installed.listener()?))
 }

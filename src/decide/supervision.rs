@@ -220,7 +220,7 @@ pub enum Unit {
 /// What a change would be made to.
 #[derive(Debug, Clone, Copy)]
 pub struct Found<'a> {
-    /// Where it is, as rsync sees it.
+    /// Where it is, as rsync sees it, looked up after its names were counted.
     pub path: &'a Path,
     /// Whether it is a directory.
     pub is_directory: bool,
@@ -235,17 +235,22 @@ pub struct Found<'a> {
 pub struct Bounds {
     /// The directory that it fills, as rsync sees it.
     pub stage: std::path::PathBuf,
-    /// When that was made; everything of the push's own is younger.
+    /// When that was made, or what it links from was last changed, whichever is later by a clock that may have been set back.
+    /// Everything that is older than this is not the push's own.
     pub since: Option<SystemTime>,
 }
 
 impl Bounds {
     /// Whether a change may be made: only in the stage, and there only to what is of this push alone. A directory is never
-    /// shared. A file with one name is not; one with several is if it is older than the push.
+    /// shared. A file is not if it is younger than the push; nor if it has one name and that is the one in the stage. The second
+    /// does not hold for a file whose name has just been removed: the one name that is left may be history's.
     #[must_use]
     pub fn may_change(&self, found: Found<'_>) -> bool {
         let is_young = matches!((found.born, self.since), (Some(born), Some(since)) if born > since);
-        found.path.starts_with(&self.stage) && (found.is_directory || found.links == 1 || is_young)
+        // What the kernel shows of a name that is gone (proc(5)). A file that is really called so is young, or out of luck.
+        let is_gone = found.path.as_os_str().as_encoded_bytes().ends_with(b" (deleted)");
+        let is_alone = found.links == 1 && !is_gone;
+        found.path.starts_with(&self.stage) && (found.is_directory || is_young || is_alone)
     }
 }
 
@@ -269,6 +274,9 @@ mod tests {
         assert!(found("/repository/inprogress/f", false, 2, Some(1001)), "linked within the push");
         assert!(!found("/repository/inprogress/f", false, 2, Some(1000)), "shared with history");
         assert!(!found("/repository/inprogress/f", false, 2, None), "in doubt");
+        assert!(!found("/repository/inprogress/f (deleted)", false, 1, Some(1000)), "the one name that is left is history's");
+        assert!(!found("/repository/inprogress/f (deleted)", false, 1, None), "in doubt");
+        assert!(found("/repository/inprogress/f (deleted)", false, 1, Some(1001)), "a temporary file");
         for outside in ["/repository/snapshots/x/f", "/repository/inprogress2/f", "/repository", "/", "/usr/lib/x"] {
             assert!(!found(outside, true, 2, Some(2000)) && !found(outside, false, 1, Some(2000)), "{outside}");
         }

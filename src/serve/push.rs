@@ -66,13 +66,14 @@ impl Session<'_> {
             shelf.transaction = Some(transaction);
         }
         let staging = held.stage(plan.place())?;
+        let bases = repository.bases(plan.place(), &shelf, plan.trusts_size());
         let places = Places {
             root: repository.root().to_path_buf(),
             program: self.site.rsync.clone(),
             version,
             stage: staging.path().to_path_buf(),
-            since: staging.born(),
-            bases: repository.bases(plan.place(), &shelf, plan.trusts_size()),
+            since: staging.born_after(&bases),
+            bases,
             partial_dir: staging.partial_dir().to_owned(),
             log: log.path().to_path_buf(),
             confinement: plan.confinement(self.site.jail, self.request.account.is_root()),

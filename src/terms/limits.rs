@@ -92,6 +92,15 @@ pub const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 /// After the deadline rsync gets this long between the polite signal and the other one.
 pub const TERM_GRACE: Duration = Duration::from_secs(10);
 
+/// What a child has started gets this long to end by itself when the child has.
+pub const GROUP_GRACE: Duration = Duration::from_secs(2);
+
+/// When something of it is still there after this, although it was killed, it hangs in the kernel, and nothing is published.
+pub const GROUP_GONE: Duration = Duration::from_secs(20);
+
+/// Between two looks at whether it has ended.
+pub const GROUP_POLL: Duration = Duration::from_millis(1);
+
 /// Commands in one list of hooks.
 pub const MAX_HOOKS: usize = 16;
 

@@ -57,7 +57,7 @@ pub fn hook(argv: &[String], setting: Setting<'_>, limit: Duration, log: &File) 
     command.current_dir("/").process_group(0).stdin(Stdio::null()).stdout(output).stderr(errors);
     // The gate raised it for its own walks.
     let started = with_soft(&[(Resource::RLIMIT_NOFILE, setting.open_files)], || command.spawn());
-    let ended = started.and_then(|mut child| wait_within(&mut child, Patience { limit, idle: None }, None));
+    let ended = started.and_then(|mut child| wait_within(&mut child, Patience { limit, idle: None, whole: false }, None));
     match ended {
         Ok(Ended::Exit(0)) => HookEnd::Done,
         Ok(Ended::Exit(status)) => HookEnd::Failed(format!("it ended with status {status}")),

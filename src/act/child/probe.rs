@@ -61,6 +61,6 @@ fn try_out(
 }
 
 fn ends(child: &mut Child) -> Result<(), String> {
-    let ended = super::wait_within(child, Patience { limit: VERSION_TIMEOUT, idle: None }, None);
+    let ended = super::wait_within(child, Patience { limit: VERSION_TIMEOUT, idle: None, whole: false }, None);
     ended.map(drop).map_err(|error| error.to_string())
 }

@@ -56,10 +56,12 @@ pub fn rsync(
     supervise: impl FnOnce(RawFd, Pid) -> Result<(), String>,
     meter: &mut Option<Meter<'_>>,
 ) -> Result<Ended, NotStarted> {
+    // What rsync's processes leave behind becomes this process's child (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
+    nix::sys::prctl::set_child_subreaper(true).map_err(|error| failed(&error.into()))?;
     let mut child = enclosed(run.cell(), Some(&lock), supervise, |_| ())?;
     // From here on the lock is rsync's alone: it is free when the last of its processes is gone, whatever becomes of us.
     drop(lock);
-    let patience = Patience { limit: run.deadline(), idle: run.idle() };
+    let patience = Patience { limit: run.deadline(), idle: run.idle(), whole: true };
     wait_within(&mut child, patience, meter.take()).map_err(|error| failed(&error))
 }
 

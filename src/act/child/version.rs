@@ -70,7 +70,7 @@ fn ask(program: &Path) -> Result<Version, Reason> {
     command.arg("--version").env_clear().process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| broken(program, &error.to_string()))?;
     let output = child.stdout.take();
-    let ended = wait_within(&mut child, Patience { limit: VERSION_TIMEOUT, idle: None }, None)
+    let ended = wait_within(&mut child, Patience { limit: VERSION_TIMEOUT, idle: None, whole: false }, None)
         .map_err(|error| broken(program, &error.to_string()))?;
     if ended != Ended::Exit(0) {
         return Err(broken(program, "`rsync --version` failed"));

@@ -26,66 +26,32 @@ pub struct Installed {
     filter: ScmpFilterContext,
 }
 
-/// Calls that are denied whatever their arguments are. A kernel or a processor without one of them has nothing to deny.
+/// Calls that are denied to every rsync. A kernel or a processor without one of them has nothing to deny.
+#[rustfmt::skip]
 const DENIED: &[&str] = &[
-    // Files are opened for writing by calls whose flags can be seen; these would hide them or need no opening.
-    "truncate",
-    "truncate64",
-    "creat",
-    "open_by_handle_at",
-    "io_uring_setup",
-    "io_uring_enter",
-    "io_uring_register",
-    // Other machines, other processes, other file systems, another view of this one.
-    "socket",
-    "connect",
-    "bind",
-    "listen",
-    "ptrace",
-    "process_vm_readv",
-    "process_vm_writev",
-    "pidfd_getfd",
-    "mount",
-    "umount",
-    "umount2",
-    "pivot_root",
-    "chroot",
-    "move_mount",
-    "open_tree",
-    "fsopen",
-    "fsmount",
-    "fspick",
-    "mount_setattr",
-    "unshare",
-    "setns",
+    // Other processes, other file systems, another view of this one.
+    "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "pidfd_send_signal", "process_madvise", "process_mrelease",
+    "mount", "umount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "fspick",
+    "mount_setattr", "unshare", "setns", "setpriority", "ioprio_set", "sched_setparam", "sched_setscheduler", "sched_setattr",
+    // What left its session or group would outlive the deadline.
+    "setsid", "setpgid",
     // Another filter could hand calls to somebody else.
     "seccomp",
-    // What left its session or group would outlive the deadline.
-    "setsid",
-    "setpgid",
+    // Ways to a file that say nothing of how it is opened.
+    "open_by_handle_at", "io_uring_setup", "io_uring_enter", "io_uring_register",
     // Parts of the kernel that attackers like and rsync does not know.
-    "bpf",
-    "perf_event_open",
-    "userfaultfd",
-    "keyctl",
-    "add_key",
-    "request_key",
-    "kexec_load",
-    "kexec_file_load",
-    "init_module",
-    "finit_module",
-    "delete_module",
-    "reboot",
-    "swapon",
-    "swapoff",
-    "acct",
-    "quotactl",
-    "settimeofday",
-    "clock_settime",
-    "personality",
-    "fanotify_init",
-    "fanotify_mark",
+    "bpf", "perf_event_open", "userfaultfd", "keyctl", "add_key", "request_key", "kexec_load", "kexec_file_load", "init_module",
+    "finit_module", "delete_module", "reboot", "swapon", "swapoff", "acct", "quotactl", "settimeofday", "clock_settime", "adjtimex",
+    "clock_adjtime", "iopl", "ioperm", "personality", "fanotify_init", "fanotify_mark",
 ];
+
+/// Calls that are denied as well where there is history: they change a file that exists, or reach other machines and the
+/// services of this one. Names of owners, which may have to be asked of a service, do not matter there.
+const DENIED_WITH_HISTORY: &[&str] = &["truncate", "truncate64", "creat", "socket", "connect", "bind", "listen"];
+
+/// The same by number, newer than the tables of libseccomp 2.5 and the same on every processor: `process_madvise`,
+/// `process_mrelease`, `quotactl_fd`, `open_tree_attr`.
+const DENIED_NUMBERS: &[i32] = &[440, 448, 443, 467];
 
 /// Calls that answer as if the kernel did not know them, so that the C library takes the way that can be seen. The numbers
 /// are newer than the tables of libseccomp 2.5 and the same on every processor: `clone3`, `openat2`, `setxattrat`,
@@ -103,15 +69,19 @@ const NAMESPACES: [libc::c_int; 7] = [
     libc::CLONE_NEWCGROUP,
 ];
 
-/// Requests of ioctl(2) that change a file's flags (ioctl_iflags(2)) or its content (ioctl_ficlone(2)).
-const REQUESTS: [u64; 5] = [0x4008_6602, 0x4004_6602, 0x401c_5820, 0x4004_9409, 0x4020_940d];
+/// Kinds of requests of ioctl(2), the second byte of their number: flags, versions, verity and encryption of files, exchange of
+/// content, freezing, copies and subvolumes, block devices, networks.
+const REQUESTS: [u64; 6] = [0x66, 0x76, 0x58, 0x94, 0x12, 0x89];
 
-/// Filters the calls of this thread and whatever it starts or becomes.
+/// Types of socketpair(2) that could send to a socket with a name; rsync's own are streams.
+const DATAGRAMS: [libc::c_int; 3] = [libc::SOCK_DGRAM, libc::SOCK_SEQPACKET, libc::SOCK_RAW];
+
+/// Filters the calls of this thread and whatever it starts or becomes; with `history` the gate is asked for changes.
 ///
 /// # Errors
 /// With what did not work, for the administrator.
-pub fn install() -> Result<Installed, String> {
-    build().and_then(|filter| filter.load().map(|()| Installed { filter })).map_err(|error| failed(&error))
+pub fn install(history: bool) -> Result<Installed, String> {
+    build(history).and_then(|filter| filter.load().map(|()| Installed { filter })).map_err(|error| failed(&error))
 }
 
 impl Installed {
@@ -128,25 +98,37 @@ fn failed(error: &SeccompError) -> String {
     format!("the filter of system calls: {error}")
 }
 
-fn build() -> Result<ScmpFilterContext, SeccompError> {
+fn build(history: bool) -> Result<ScmpFilterContext, SeccompError> {
     let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
     let denied = ScmpAction::Errno(libc::EPERM);
-    for call in DENIED.iter().filter_map(|name| ScmpSyscall::from_name(name).ok()) {
+    let also = if history { DENIED_WITH_HISTORY } else { &[] };
+    for call in DENIED.iter().chain(also).filter_map(|name| ScmpSyscall::from_name(name).ok()) {
         filter.add_rule(denied, call)?;
+    }
+    for number in DENIED_NUMBERS {
+        filter.add_rule(denied, ScmpSyscall::from(*number))?;
     }
     for number in UNKNOWN {
         filter.add_rule(ScmpAction::Errno(libc::ENOSYS), ScmpSyscall::from(*number))?;
     }
-    for (call, _) in supervised() {
-        filter.add_rule(ScmpAction::Notify, call)?;
-    }
     for flag in NAMESPACES {
         filter.add_rule_conditional(denied, syscall("clone")?, &[masked(0, flag, flag)])?;
     }
-    for request in REQUESTS {
-        // An int for the kernel, whatever the upper half of the argument holds.
-        let is = ScmpArgCompare::new(1, ScmpCompareOp::MaskedEqual(u64::from(u32::MAX)), request);
+    for kind in REQUESTS {
+        let is = ScmpArgCompare::new(1, ScmpCompareOp::MaskedEqual(0xff00), kind << 8);
         filter.add_rule_conditional(denied, syscall("ioctl")?, &[is])?;
+    }
+    // Its own limits it may lower; the gate's it may not.
+    let other = ScmpArgCompare::new(0, ScmpCompareOp::NotEqual, 0);
+    filter.add_rule_conditional(denied, syscall("prlimit64")?, &[other])?;
+    for datagram in DATAGRAMS {
+        filter.add_rule_conditional(denied, syscall("socketpair")?, &[masked(1, 0xf, datagram)])?;
+    }
+    if !history {
+        return Ok(filter);
+    }
+    for (call, _) in supervised() {
+        filter.add_rule(ScmpAction::Notify, call)?;
     }
     for (name, flags) in [("openat", 2), ("open", 1)] {
         if let Ok(call) = ScmpSyscall::from_name(name) {
@@ -223,7 +205,7 @@ mod tests {
             // Before there is a filter: a thread has the filter of the one that starts it.
             scope.spawn(move || supervise(receive.recv().unwrap(), nix::unistd::getpid(), bounds).unwrap());
             let thread = scope.spawn(move || {
-                let installed = install().unwrap();
+                let installed = install(true).unwrap();
                 send.send(installed.listener().unwrap()).unwrap();
                 probe()
             });
@@ -288,6 +270,11 @@ mod tests {
         std::os::unix::fs::lchown(stage.join("link"), Some(own), None).unwrap();
         xattr::set(stage.join("twin"), "user.gone", b"x").unwrap();
         xattr::remove(stage.join("twin"), "user.gone").unwrap();
+        // A file of history that has one name there, held open while its name in the stage is taken away again.
+        fs::hard_link(history.join("alone"), stage.join("brief")).unwrap();
+        let brief = File::open(stage.join("brief")).unwrap();
+        fs::remove_file(stage.join("brief")).unwrap();
+        refused([brief.set_permissions(fs::Permissions::from_mode(0o777)), brief.set_modified(time)]);
         let old = File::open(stage.join("shared")).unwrap();
         refused([
             chmod(&stage.join("shared")),

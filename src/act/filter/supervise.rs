@@ -79,6 +79,7 @@ fn perform(listener: Listener, request: &ScmpNotifReq, asked: Asked, bounds: &Bo
     let held = caller.open(asked.target)?;
     // While the call waits its process cannot end and its number is nobody else's (seccomp_unotify(2)).
     notify_id_valid(listener, request.id).map_err(|_| Errno::ESRCH)?;
+    // The names are counted first and looked up then: who removes one in between is seen to have.
     let metadata = held.metadata().map_err(|error| errno(&error))?;
     let place = format!("/proc/self/fd/{}", held.as_raw_fd());
     let path = std::fs::read_link(&place).map_err(|error| errno(&error))?;

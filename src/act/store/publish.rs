@@ -3,8 +3,9 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::disk::{make_movable, partial_dir, rename_new, sync_directory, sync_file_system};
 use super::{Held, make_directory, tree, trouble};
@@ -79,10 +80,17 @@ impl<'a> Staging<'a> {
         &self.path
     }
 
-    /// When it was made, where the file system remembers that.
+    /// When it was made, where the file system remembers that, or when a tree that it links from was last changed, if that is later
+    /// by a clock that was set back: whatever is younger than this belongs to no other tree.
     #[must_use]
-    pub fn born(&self) -> Option<SystemTime> {
-        fs::metadata(&self.path).and_then(|found| found.created()).ok()
+    pub fn born_after(&self, bases: &[(PathBuf, PathBuf)]) -> Option<SystemTime> {
+        let born = fs::metadata(&self.path).and_then(|found| found.created()).ok()?;
+        let changed = |root: &PathBuf| {
+            let found = fs::symlink_metadata(root).ok()?;
+            let since = Duration::new(u64::try_from(found.ctime()).ok()?, u32::try_from(found.ctime_nsec()).ok()?);
+            SystemTime::UNIX_EPOCH.checked_add(since)
+        };
+        Some(bases.iter().filter_map(|(root, _)| changed(root)).fold(born, SystemTime::max))
     }
 
     /// Whether a file arrived.
