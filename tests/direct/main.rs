@@ -24,6 +24,7 @@ mod site_file;
 mod smtp;
 #[path = "../support/direct.rs"]
 mod support;
+mod taken_over;
 #[path = "../support/tree.rs"]
 #[expect(dead_code, reason = "the tests with sshd use all of it")]
 mod tree;
