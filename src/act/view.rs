@@ -100,7 +100,8 @@ fn flags(kind: Kind) -> MsFlags {
         Kind::ReadOnly | Kind::Hidden => MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_RDONLY,
         Kind::Writable => MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC,
         // Reading leaves no trace in history where the kernel lets this process say so, which in a user namespace it does not
-        // (mount_namespaces(7)); rsync opens files without one by itself, and only the times of symlinks are left.
+        // (mount_namespaces(7)); rsync opens files without one by itself; left are the
+        // times of symlinks, and of a file that it copies whole (`copy_file` in its util1.c).
         Kind::Backup if geteuid().is_root() => closed(NO_SYMLINKS | MsFlags::MS_NOATIME),
         Kind::Backup => closed(NO_SYMLINKS),
     }

@@ -4,12 +4,10 @@ use std::fs;
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-use landlock::{
-    Access as _, AccessFs, PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError,
-};
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::{Mail, Outcome};
 
+use crate::layer::layer;
 use crate::support::{Gate, POLICY, Ran, run};
 
 /// Jails the calling thread, in ways that hinder nobody, until the kernel takes no further layer (sixteen,
@@ -21,13 +19,6 @@ fn use_up_all_layers() -> usize {
         assert!(count < 1000, "the kernel takes layers without end");
     }
     count
-}
-
-/// One of them.
-fn layer() -> Result<RestrictionStatus, RulesetError> {
-    // Moving between directories is what every layer takes away, so every layer has to give it back (landlock(7)).
-    let ruleset = Ruleset::default().handle_access(AccessFs::Refer)?.create()?;
-    ruleset.add_rule(PathBeneath::new(PathFd::new("/").unwrap(), AccessFs::from_all(landlock::ABI::V2) & AccessFs::Refer))?.restrict_self()
 }
 
 /// Runs something where no jail is to be had.

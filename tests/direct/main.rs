@@ -9,6 +9,8 @@ mod facts;
 mod history;
 mod hostile_commands;
 mod jail;
+#[path = "../support/layer.rs"]
+mod layer;
 mod limits;
 mod mailer;
 #[path = "../support/mutate.rs"]

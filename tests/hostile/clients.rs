@@ -6,8 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::facts::Reads;
-use crate::lab::{Lab, Row, table};
+use crate::lab::{Lab, Row, copies, table};
 use crate::support::{Ran, Running, is_root, must};
 
 /// A change of the client's data, the options it is pushed with, and how that ends.
@@ -131,7 +130,7 @@ fn ending(way: &str, lab: &Lab, source: &Path, ran: &Ran, attack: &Attack) -> St
     if ran.status == 12 || ran.status >= 64 {
         return format!("refused:{}", ran.code().map(|code| format!(" {code}")).unwrap_or_default());
     }
-    let compare = ["-rlcn", "--delete", "-i"];
+    let compare = ["-rlcn", "--delete", "-i", "--open-noatime"];
     let differs = must(Command::new("rsync").args(compare).arg(format!("{}/", source.display())).arg(lab.gate.newest()));
     // Attributes alone were compared already, and a transaction deletes nothing. An option that names a directory of
     // unfinished files leaves it out; that is what it is for.
@@ -161,15 +160,14 @@ fn cut_off(lab: &Lab, source: &Path, options: &[&str]) {
 /// Every attack, one after another, in one of four ways; the changes pile up, and each is compared with all of history.
 fn all(way: &str, push: impl Fn(&Lab, &Path, &Attack) -> Ran) -> Vec<Row> {
     let mut lab = Lab::new();
-    lab.reads = Reads::Files;
     let source = source(&lab);
     lab.gate.push(&source, &["-X", "-H"]).exits(0);
-    assert_eq!(lab.changes(Reads::Files), [""; 0]);
+    assert_eq!(lab.changes(copies()), [""; 0]);
     let mut rows = Vec::new();
     for attack in &ATTACKS {
         let ran = push(&lab, &source, attack);
         let found = ending(way, &lab, &source, &ran, attack);
-        rows.push(Row::new(format!("{}, {way}", attack.name), attack.expected, found, lab.changes(Reads::Files)));
+        rows.push(Row::new(format!("{}, {way}", attack.name), attack.expected, found, lab.changes(copies())));
     }
     rows
 }

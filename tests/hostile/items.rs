@@ -7,7 +7,7 @@ use crate::sums::md5;
 use crate::wire::say;
 
 /// A file of the list is told with a forged basis, and its content as blocks of that.
-fn from(
+pub(crate) fn from(
     file: &'static str,
     basis: u8,
     xname: Option<&'static str>,
@@ -61,26 +61,20 @@ fn no_forged_basis_reads_what_the_push_may_not_see() {
     const SYSTEM: &str = "/usr/share/common-licenses/GPL-3";
     let system: &'static str = Box::leak(std::fs::read_to_string(SYSTEM).unwrap_or_default()[..100].to_owned().into_boxed_str());
     cases.push(case("a file of the system", 31, "-ltpry", NEITHER, from("new", 0x83, Some(SYSTEM), system)));
-    cases.push(
-        case(
-            "a similar file of the snapshot, truly",
-            29,
-            "-ltpry",
-            "published: d/ new=644",
-            from("new", 0x84, Some("a"), "content of a\n"),
-        )
-        .reading(),
-    );
-    cases.push(
-        case(
-            "a similar file of the snapshot, truly",
-            31,
-            "-ltpry",
-            "published: d/ d/new=644",
-            from("d/new", 0x84, Some("b"), "content of b\n"),
-        )
-        .reading(),
-    );
+    cases.push(case(
+        "a similar file of the snapshot, truly",
+        29,
+        "-ltpry",
+        "published: d/ new=644",
+        from("new", 0x84, Some("a"), "content of a\n"),
+    ));
+    cases.push(case(
+        "a similar file of the snapshot, truly",
+        31,
+        "-ltpry",
+        "published: d/ d/new=644",
+        from("d/new", 0x84, Some("b"), "content of b\n"),
+    ));
     cases.push(case("a device", 31, "-ltpry", NEITHER, from("new", 0x83, Some("/dev/zero"), "\0\0\0\0")));
     cases.push(case("a name that is too long", 31, "-ltpry", "rsync 2", |session, _| {
         session.list(&[Entry::top(), Entry::file("new", CANARY)])?;
@@ -95,7 +89,10 @@ fn no_forged_basis_reads_what_the_push_may_not_see() {
 
 /// A file that was linked is sent unasked with another sum than its content's, so that the generator looks at it once more:
 /// it is there now, and what differs by less than the client's window is made the same.
-fn again(list: impl Fn() -> Vec<Entry> + 'static, name: &'static str) -> impl Fn(&mut Session, &Lab) -> Result<(), End> + 'static {
+pub(crate) fn again(
+    list: impl Fn() -> Vec<Entry> + 'static,
+    name: &'static str,
+) -> impl Fn(&mut Session, &Lab) -> Result<(), End> + 'static {
     move |session, _| {
         session.list(&list())?;
         let mut told = false;
@@ -116,12 +113,12 @@ fn files_that_are_looked_at_again_are_not_made_the_same() {
     let moved = || vec![Entry::top(), Entry::file("a", "content of a\n").mtime(MOVED + 3600)];
     let mode = || vec![Entry::top(), Entry::file("a", "content of a\n").mode(0o777)];
     let cases = [
-        case("a time within the window", 29, "-ltprc --modify-window=86400", "published: a=644", again(moved, "a")).reading(),
-        case("a time within the window", 31, "-ltprc --modify-window=86400", "published: a=644", again(moved, "a")).reading(),
-        case("the same by size alone", 31, "-ltpr --size-only --modify-window=86400", "published: a=644", again(moved, "a")).reading(),
-        case("the same by time", 31, "-ltpr --modify-window=86400", "published: a=644", again(moved, "a")).reading(),
-        case("a mode that the client does not keep", 31, "-ltrc", "published: a=644", again(mode, "a")).reading(),
-        case("a mode that the client does not keep, but for executing", 31, "-ltrcE", "published: a=755", again(mode, "a")).reading(),
+        case("a time within the window", 29, "-ltprc --modify-window=86400", "published: a=644", again(moved, "a")),
+        case("a time within the window", 31, "-ltprc --modify-window=86400", "published: a=644", again(moved, "a")),
+        case("the same by size alone", 31, "-ltpr --size-only --modify-window=86400", "published: a=644", again(moved, "a")),
+        case("the same by time", 31, "-ltpr --modify-window=86400", "published: a=644", again(moved, "a")),
+        case("a mode that the client does not keep", 31, "-ltrc", "published: a=644", again(mode, "a")),
+        case("a mode that the client does not keep, but for executing", 31, "-ltrcE", "published: a=755", again(mode, "a")).copying(),
     ];
     run("looked at again", &cases);
 }
@@ -172,7 +169,7 @@ fn groups_of_hard_links_that_do_not_fit_share_nothing_with_history() {
                 ]
             }),
         )
-        .reading(),
+        .copying(),
         case(
             "a group over two unchanged files",
             29,
@@ -247,7 +244,7 @@ fn groups_of_hard_links_that_do_not_fit_share_nothing_with_history() {
 }
 
 /// One item of a base that is all unchanged, told in the middle of the answers.
-fn told(say: impl Fn(&mut Session) + 'static) -> impl Fn(&mut Session, &Lab) -> Result<(), End> + 'static {
+pub(crate) fn told(say: impl Fn(&mut Session) + 'static) -> impl Fn(&mut Session, &Lab) -> Result<(), End> + 'static {
     move |session, _| {
         session.list(&base())?;
         let mut said = false;

@@ -1,6 +1,7 @@
 //! Where attacks are tried: a server with history, a neighbour and an outside, all of it written down before an attack and
 //! compared after it; and the table that says how each one ended.
 
+use std::cell::Cell;
 use std::fs::{self, File, FileTimes};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, symlink};
@@ -11,8 +12,10 @@ use std::time::{Duration, SystemTime};
 
 use crate::entry::{Entry, OLD};
 use crate::facts::{Facts, History, Reads, differences, facts};
+use crate::layer::layer;
+use crate::midway;
 use crate::sender::{self, End, Session};
-use crate::support::{Gate, POLICY, Ran, must};
+use crate::support::{Gate, POLICY, Ran, is_root, must, skip};
 
 /// What stands in the file outside. A client never hears it.
 pub(crate) const CANARY: &str = "canary-f3b1c0de: the outside's own words\n";
@@ -24,7 +27,7 @@ pub(crate) struct Lab {
     history: History,
     around: Facts,
     known: Vec<String>,
-    /// Whether what the newest snapshot holds may be read, for a delta.
+    /// Whether reading what the newest snapshot holds may leave a trace.
     pub(crate) reads: Reads,
 }
 
@@ -57,6 +60,10 @@ fn template() -> &'static Gate {
         for list in [first(), base()] {
             assert_eq!(sender::push(&gate, 31, "-logDtprX", &list).status, 0);
         }
+        if without_view() {
+            let log = fs::read_to_string(gate.inside(&format!(".snapgate/logs/{}.log", gate.record().id))).unwrap();
+            assert!(log.contains("no file system of its own"), "the gate still has a view to give: {log}");
+        }
         // The neighbour has what the client has, in a repository of its own under the same account.
         must(Command::new("cp").arg("-a").arg(gate.inside("")).arg(gate.path().join("store/web2")));
         let outside = gate.path().join("outside");
@@ -70,6 +77,28 @@ fn template() -> &'static Gate {
     })
 }
 
+/// Whether the gate is to be started where it may not mount.
+pub(crate) fn without_view() -> bool {
+    std::env::var_os("HOSTILE_WITHOUT_VIEW").is_some_and(|value| value == "1")
+}
+
+/// What is compared where rsync copies a file of history, as it does where that differs only in what a link would share.
+/// This reading is the one that `--open-noatime` does not cover (`copy_file` in util1.c opens its source without it). Root's
+/// view keeps it from leaving a trace; of an ordinary account's the kernel does not take that (mount_namespaces(7)).
+pub(crate) fn copies() -> Reads {
+    if without_view() || !is_root() { Reads::Files } else { Reads::Nothing }
+}
+
+/// Takes the view away from everything that this thread starts, once.
+fn take_the_view_away() {
+    thread_local! {
+        static TAKEN: Cell<bool> = const { Cell::new(false) };
+    }
+    if without_view() && !TAKEN.replace(true) {
+        assert!(layer().is_ok(), "this kernel has no Landlock: nothing here would run");
+    }
+}
+
 impl Lab {
     /// A server with two snapshots.
     pub(crate) fn new() -> Self {
@@ -78,6 +107,7 @@ impl Lab {
 
     /// The same, with these lines in the site file and this policy.
     pub(crate) fn with(site: &str, policy: &str) -> Self {
+        take_the_view_away();
         let gate = Gate::with(site, policy);
         let from = ["store", "outside"].map(|name| template().path().join(name));
         must(Command::new("cp").arg("-a").args(from).arg(gate.path()));
@@ -120,13 +150,24 @@ impl Lab {
 
     /// Ends a session. How it ended, and all that has changed and must not have.
     pub(crate) fn end(&mut self, session: Session) -> (String, Vec<String>) {
+        self.end_and_say(session, None)
+    }
+
+    /// The same, and what comes of a verb that is said after it.
+    fn end_and_say(&mut self, session: Session, verb: Option<&str>) -> (String, Vec<String>) {
         let hung = session.hung;
         let (ran, received) = session.end();
-        let found = if hung { format!("it hangs; {}", self.ending(&ran)) } else { self.ending(&ran) };
+        let mut found = if hung { format!("it hangs; {}", self.ending(&ran)) } else { self.ending(&ran) };
         let mut changed = self.changes(self.reads);
+        if let Some(verb) = verb {
+            let said = self.gate.say(verb);
+            found += &format!("; {verb}: {}", self.ending(&said));
+            changed.extend(self.changes(self.reads));
+        }
         if contains(&received, b"canary-f3b1c0de") || contains(ran.stderr.as_bytes(), b"canary-f3b1c0de") {
             changed.push("the client hears the outside's words".to_owned());
         }
+        // Last, since it reads everything.
         if holds_canary(&self.gate.inside("")) {
             changed.push("the outside's words are in the repository".to_owned());
         }
@@ -242,7 +283,20 @@ pub(crate) struct Case {
     options: String,
     expected: String,
     reads: Reads,
+    before: Before,
+    for_root: bool,
     lie: Lie,
+}
+
+/// What the server has besides history when a case begins.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Before {
+    /// Nothing.
+    Nothing,
+    /// A transaction with one part; it is completed after the case.
+    Transaction,
+    /// What an interrupted push has left, which is a basis too.
+    Interrupted,
 }
 
 /// A case: its name, the protocol, the options, how it has to end, what the sender does.
@@ -254,25 +308,67 @@ pub(crate) fn case(
     lie: impl Fn(&mut Session, &Lab) -> Result<(), End> + 'static,
 ) -> Case {
     let name = format!("{name} [{protocol}]");
-    Case { name, protocol, options: options.to_owned(), expected: expected.to_owned(), reads: Reads::Nothing, lie: Box::new(lie) }
+    Case {
+        name,
+        protocol,
+        options: options.to_owned(),
+        expected: expected.to_owned(),
+        reads: Reads::Nothing,
+        before: Before::Nothing,
+        for_root: false,
+        lie: Box::new(lie),
+    }
 }
 
 impl Case {
-    /// What the newest snapshot holds may be read, for a delta.
-    pub(crate) fn reading(mut self) -> Self {
-        self.reads = Reads::Files;
+    /// rsync copies a file of the newest snapshot: see [`copies`].
+    pub(crate) fn copying(mut self) -> Self {
+        self.reads = copies();
+        self
+    }
+
+    /// How it ends where there is no view, if that is another way.
+    pub(crate) fn without_view(mut self, expected: &str) -> Self {
+        if without_view() {
+            expected.clone_into(&mut self.expected);
+        }
+        self
+    }
+
+    /// How it ends where no root runs rsync, if that is another way.
+    pub(crate) fn without_root(mut self, expected: &str) -> Self {
+        if !is_root() {
+            expected.clone_into(&mut self.expected);
+        }
+        self
+    }
+
+    /// Only root can compare what it leaves, being closed to everybody else.
+    pub(crate) fn for_root(mut self) -> Self {
+        self.for_root = true;
+        self
+    }
+
+    /// It begins when the server has that besides history.
+    pub(crate) fn after(mut self, before: Before) -> Self {
+        self.before = before;
         self
     }
 
     fn run(&self) -> Row {
         let mut lab = Lab::new();
         lab.reads = self.reads;
+        match self.before {
+            Before::Nothing => (),
+            Before::Transaction => midway::a_part(&lab),
+            Before::Interrupted => midway::an_interrupted_push(&lab),
+        }
         let mut session = match Session::open(&lab.gate, self.protocol, &self.options) {
             Ok(session) => session,
             Err(end) => panic!("{}: no session: {end:?}", self.name),
         };
         let _ = (self.lie)(&mut session, &lab);
-        let (found, changed) = lab.end(session);
+        let (found, changed) = lab.end_and_say(session, (self.before == Before::Transaction).then_some("complete"));
         Row::new(&self.name, &self.expected, found, changed)
     }
 }
@@ -280,7 +376,11 @@ impl Case {
 /// Runs the cases one after another and prints their table.
 #[track_caller]
 pub(crate) fn run(what: &str, cases: &[Case]) {
-    let rows: Vec<_> = cases.iter().map(Case::run).collect();
+    let (run, left): (Vec<_>, Vec<_>) = cases.iter().partition(|case| is_root() || !case.for_root);
+    for case in left {
+        skip(&case.name, "only root can look at what it leaves");
+    }
+    let rows: Vec<_> = run.into_iter().map(Case::run).collect();
     table(what, &rows);
 }
 

@@ -87,6 +87,7 @@ fn a_changed_session_never_changes_history() {
     let began = Instant::now();
     let mut endings: BTreeMap<i32, usize> = BTreeMap::new();
     let (mut count, mut lab) = (0_usize, Lab::new());
+    // A mutant may make rsync copy a file of history, and that may leave a trace (`copies`).
     lab.reads = Reads::Files;
     let recorded: Vec<_> = sessions()
         .into_iter()

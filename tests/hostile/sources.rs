@@ -47,7 +47,7 @@ fn aim(lab: &Lab, from: &Path, to: &str, options: &[&str]) -> Ran {
 fn plant(lab: &mut Lab, dir: &Path, target: &str) {
     symlink(target, dir.join("e")).unwrap();
     lab.gate.push(dir, &[]).exits(0);
-    assert_eq!(lab.changes(Reads::Files), [""; 0]);
+    assert_eq!(lab.changes(Reads::Nothing), [""; 0]);
     fs::remove_file(dir.join("e")).unwrap();
 }
 
@@ -227,7 +227,7 @@ fn odd_sources_change_nothing_in_history() {
             make(&dir);
             let ran = (source.push)(&mut lab, &dir);
             let found = lab.ending(&ran);
-            Row::new(source.name, source.expected, found, lab.changes(Reads::Files))
+            Row::new(source.name, source.expected, found, lab.changes(Reads::Nothing))
         })
         .collect();
     table("odd sources", &rows);

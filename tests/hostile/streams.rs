@@ -342,8 +342,7 @@ fn blocks_and_lengths_that_cannot_be_end_the_push() {
             file(|session| {
                 session.out.sum_head([1, 700, 16, 13]).block(1).int(0).raw(&[0; 16]);
             }),
-        )
-        .reading(),
+        ),
         case(
             "the last block there can be",
             29,
@@ -352,8 +351,7 @@ fn blocks_and_lengths_that_cannot_be_end_the_push() {
             file(|session| {
                 session.out.sum_head([1, 700, 16, 13]).int(i32::MIN).int(0).raw(&[0; 16]);
             }),
-        )
-        .reading(),
+        ),
         case(
             "blocks of two gigabytes",
             31,
@@ -362,8 +360,7 @@ fn blocks_and_lengths_that_cannot_be_end_the_push() {
             file(|session| {
                 session.out.sum_head([i32::MAX, i32::MAX, 16, 0]).block(0).int(0).raw(&[0; 16]);
             }),
-        )
-        .reading(),
+        ),
         case(
             "fewer blocks than none",
             31,
@@ -372,8 +369,7 @@ fn blocks_and_lengths_that_cannot_be_end_the_push() {
             file(|session| {
                 session.out.sum_head([-1, 700, 16, 0]);
             }),
-        )
-        .reading(),
+        ),
         case(
             "blocks shorter than nothing",
             31,
@@ -382,8 +378,7 @@ fn blocks_and_lengths_that_cannot_be_end_the_push() {
             file(|session| {
                 session.out.sum_head([1, -700, 16, 0]);
             }),
-        )
-        .reading(),
+        ),
         case(
             "sums longer than any",
             31,
@@ -392,8 +387,7 @@ fn blocks_and_lengths_that_cannot_be_end_the_push() {
             file(|session| {
                 session.out.sum_head([1, 700, 1000, 0]);
             }),
-        )
-        .reading(),
+        ),
         case(
             "a last block that is the longest",
             31,
@@ -402,8 +396,7 @@ fn blocks_and_lengths_that_cannot_be_end_the_push() {
             file(|session| {
                 session.out.sum_head([1, 700, 16, 7000]);
             }),
-        )
-        .reading(),
+        ),
         case(
             "a run of two gigabytes",
             31,
@@ -412,8 +405,7 @@ fn blocks_and_lengths_that_cannot_be_end_the_push() {
             file(|session| {
                 session.out.sum_head([0; 4]).int(i32::MAX).raw(&[0; 100]);
             }),
-        )
-        .reading(),
+        ),
         case(
             "packed content that is none",
             31,
@@ -422,8 +414,7 @@ fn blocks_and_lengths_that_cannot_be_end_the_push() {
             file(|session| {
                 session.out.sum_head([0; 4]).raw(&[0x41, 0x00, 0xde, 0xad, 0xbe, 0xef]).raw(&[0xff; 300]);
             }),
-        )
-        .reading(),
+        ),
         case(
             "a short file that packs to nothing",
             29,
@@ -432,8 +423,7 @@ fn blocks_and_lengths_that_cannot_be_end_the_push() {
             file(|session| {
                 session.out.sum_head([0; 4]).byte(0).raw(&[0; 16]);
             }),
-        )
-        .reading(),
+        ),
     ];
     run("blocks", &cases);
 }

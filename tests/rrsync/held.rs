@@ -94,3 +94,41 @@ fn every_place_that_may_be_missing_is_treated_as_it_should_be() {
     assert_eq!(run("-an|--backup-dir=never|--partial-dir=nor|-b|local/|h:neither/"), Some(0));
     assert!(!["never", "nor", "neither"].iter().any(|name| tree.at("dir").join(name).exists()), "a trial run makes nothing");
 }
+
+/// With `-s` the names go past the shell, and past whoever reads the command: as bytes on standard input.
+#[test]
+fn pulls_and_pushes_with_secluded_names_get_what_was_named() {
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    let tree = Tree::aged();
+    let names: [&[u8]; 9] = [
+        b"with space",
+        b" at both ends ",
+        b"line\nbreak",
+        b"it's \"quoted\"",
+        b"back\\slash",
+        b"$HOME `id` ;|&",
+        b"star*",
+        b"-dash",
+        b"\xff\xfe\x80",
+    ];
+    for name in names {
+        let content = [b"content of ", name].concat();
+        let on_disk = std::ffi::OsStr::from_bytes(name);
+        fs::write(tree.at("dir").join(on_disk), &content).unwrap();
+        let remote = std::ffi::OsString::from_vec([b"h:", name].concat());
+        let ran = tree.rsync(Program::Ours, "", "-as").arg(&remote).arg("got/").output().unwrap();
+        assert!(ran.status.success(), "{}: {ran:?}", name.escape_ascii());
+        assert_eq!(fs::read(tree.at("got").join(on_disk)).unwrap(), content, "{}", name.escape_ascii());
+        assert_eq!(fs::read_dir(tree.at("got")).unwrap().count(), 1, "{}: and nothing else", name.escape_ascii());
+        // Back, under a directory of that name.
+        let place = std::ffi::OsString::from_vec([b"h:dst/", name, b"/"].concat());
+        let ran = tree.rsync(Program::Ours, "", "-as|got/").arg(&place).output().unwrap();
+        assert!(ran.status.success(), "{}: {ran:?}", name.escape_ascii());
+        assert_eq!(fs::read(tree.at("dir/dst").join(on_disk).join(on_disk)).unwrap(), content);
+        fs::remove_file(tree.at("got").join(on_disk)).unwrap();
+    }
+    // A star is still rsync's, and stands for more than itself.
+    fs::write(tree.at("dir/starfish"), "x").unwrap();
+    assert!(tree.rsync(Program::Ours, "", "-as|h:star*|got/").status().unwrap().success());
+    assert_eq!(tree.listing("got").into_keys().collect::<Vec<_>>(), ["star*", "starfish"]);
+}

@@ -175,6 +175,9 @@ fn see(program: Program, flags: &str, words: &str) -> (Seen, String) {
     let outside = tree.listing("outside");
     let output = tree.rsync(program, flags, words).output().unwrap();
     assert_eq!(tree.listing("outside"), outside, "{program:?} changed something outside: {words}");
+    // A fault of its own is no refusal (sysexits.h: `EX_SOFTWARE`, `EX_CONFIG`).
+    let fault = program == Program::Ours && matches!(output.status.code(), Some(70 | 78));
+    assert!(!fault, "{words}: {output:?}");
     let exit = match output.status.code() {
         // The client has its ssh's status, or says that the line broke, whichever came first.
         Some(1 | 12 | 64..=78) => "refused".to_owned(),
