@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use snapgate::decide::argv::{Setup, Version, for_push};
+use snapgate::decide::cell::Confinement;
 use snapgate::decide::command::{Command, parse};
 use snapgate::decide::options::Choice;
-use snapgate::decide::plan::Confinement;
 use snapgate::decide::secluded::{Block, Fed};
 use snapgate::terms::reason::Reason;
 use snapgate::terms::request::Said;

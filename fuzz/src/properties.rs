@@ -8,10 +8,10 @@ use std::sync::OnceLock;
 
 use chrono::{DateTime, Utc};
 use snapgate::decide::argv::Version;
-use snapgate::decide::cell::Cell;
+use snapgate::decide::cell::{Cell, Confinement};
 use snapgate::decide::command::{Command, Push, Secluded, parse};
 use snapgate::decide::options::{self, Check, Choice, Row, Rule, Value};
-use snapgate::decide::plan::{self, Confinement, Places};
+use snapgate::decide::plan::{self, Places};
 use snapgate::decide::policy::{Policy, Site, read_policy, read_site};
 use snapgate::decide::secluded::{Block, Fed, Words};
 use snapgate::decide::yaml::Fault;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::terms::limits::{MAX_BASIS_DIRS, MAX_CLIENT_TIMEOUT};
 
+use super::cell::Confinement;
 use super::command::Push;
-use super::plan::Confinement;
 
 /// A release of rsync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

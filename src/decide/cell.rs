@@ -9,6 +9,17 @@ use std::path::{Path, PathBuf};
 /// The word that makes this program close itself in and become rsync.
 pub const WORD: &str = "enclose";
 
+/// What holds rsync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confinement {
+    /// A file system of its own, and the jail in it.
+    View,
+    /// The jail alone: where the kernel gives an account no namespaces.
+    Jail,
+    /// Nothing: the site file says `jail: off`.
+    None,
+}
+
 /// One rsync and everything that closes it in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use chrono::{DateTime, Utc};
 
 use crate::decide::argv::{self, Setup, Version};
-use crate::decide::cell::{self, Access, Bind, Cell, Grant, Kind, View};
+use crate::decide::cell::{self, Access, Bind, Cell, Confinement, Grant, Kind, View};
 use crate::decide::command::Push;
 use crate::decide::policy::{Limits, Policy};
 use crate::decide::rrsync::{self, Aim, Direction, Transfer};
@@ -37,17 +37,6 @@ pub struct Run {
     bounds: Bounds,
     deadline: Duration,
     idle: Option<Duration>,
-}
-
-/// What holds rsync.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Confinement {
-    /// A file system of its own, and the jail in it.
-    View,
-    /// The jail alone: where the kernel gives an account no namespaces.
-    Jail,
-    /// Nothing: the site file says `jail: off`.
-    None,
 }
 
 /// Where things stand on the server, for a push that is about to run.

@@ -7,7 +7,7 @@ use crate::decide::options::{self, Choice, Row, Rule, Unfit};
 use crate::decide::yaml::{Table, Word, Wrong, nearest};
 use crate::terms::text::printable;
 
-use super::read::texts;
+use super::values::texts;
 
 /// The table below `options:`.
 #[derive(Debug, Clone, Default)]

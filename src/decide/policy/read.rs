@@ -17,7 +17,7 @@ use crate::terms::zone::ZoneName;
 
 use super::limits::ShareKeys;
 use super::options::OptionKeys;
-use super::values::{Absolute, AccountName, HookTime, Idle, Push};
+use super::values::{Absolute, AccountName, HookTime, Idle, Push, texts};
 use super::{Hooks, Origins, Policy, Report, Site, Source, origins};
 
 /// What the site's `defaults:` say.
@@ -58,10 +58,6 @@ pub(super) struct PolicyKeys {
     limits: Option<ShareKeys>,
     require_mount: Option<bool>,
     options: Option<OptionKeys>,
-}
-
-pub(super) fn texts<T>(list: List<Text<T>>) -> Vec<T> {
-    list.0.into_iter().map(|Text(one)| one).collect()
 }
 
 impl Table for PolicyKeys {

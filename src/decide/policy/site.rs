@@ -8,8 +8,8 @@ use crate::decide::yaml::{self, Fault, Figure, Table, TableOf, Text, Wrong};
 use crate::terms::limits::DEFAULT_ALL_SESSIONS;
 
 use super::limits::AllSessions;
-use super::read::{Defaults, PolicyKeys, texts};
-use super::values::{Absolute, AbsoluteOrOff, MailAddress, Switch};
+use super::read::{Defaults, PolicyKeys};
+use super::values::{Absolute, AbsoluteOrOff, MailAddress, Switch, texts};
 use super::{DEFAULT_RSYNC, DEFAULT_SPOOL, DEFAULT_SYSLOG, MailSettings, Origins, Site, Transport, origins};
 
 #[derive(Debug, Clone, Default)]

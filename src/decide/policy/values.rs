@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::decide::window::{Days, Hours};
-use crate::decide::yaml::{Word, Wrong};
+use crate::decide::yaml::{List, Text, Word, Wrong};
 use crate::terms::key::Fingerprint;
 use crate::terms::limits::{HOOK_LIMIT, IDLE_LIMIT, MAX_ACCOUNT_NAME, MAX_MAIL_ADDRESS, PUSH_LIMIT};
 use crate::terms::snapshot::NamePattern;
@@ -340,4 +340,8 @@ fn smtp(text: &str, rest: &str, tls: Tls, port: u16) -> Result<Transport, Wrong>
         Err(_) => host(name).map_err(|_| bad("after `//` and an optional `user@` stands the server's name or address"))?,
     };
     Ok(Transport::Smtp { host, port, tls, user: user.map(str::to_owned) })
+}
+
+pub(super) fn texts<T>(list: List<Text<T>>) -> Vec<T> {
+    list.0.into_iter().map(|Text(one)| one).collect()
 }
