@@ -9,6 +9,7 @@ use std::process::Command;
 
 use super::Seen;
 use crate::support::{is_root, must};
+use crate::tree::noise;
 
 /// The files of the source whose content is compared.
 pub(super) const FILES: &[&str] = &["plain", "run", "large", "sparse", "left.o", "sub/inner"];
@@ -16,7 +17,7 @@ pub(super) const FILES: &[&str] = &["plain", "run", "large", "sparse", "left.o",
 /// What a file of the source holds.
 pub(super) fn content(name: &str) -> Vec<u8> {
     match name {
-        "large" => noise(200_000),
+        "large" => noise(1, 200_000),
         "sparse" => {
             let mut bytes = vec![0; 1 << 20];
             bytes.extend(b"end");
@@ -24,20 +25,6 @@ pub(super) fn content(name: &str) -> Vec<u8> {
         }
         _ => format!("what {name} holds\n").into_bytes(),
     }
-}
-
-/// Bytes that neither compress nor repeat.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 88_172_645_463_325_252_u64;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend(state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
 }
 
 /// A tree with one of everything that an option can mean; all times are old.

@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::{Gate, POLICY, Ran, Running, must};
+use crate::tree::noise;
 
 /// The protocols of rsync 2.6.0 (28), 2.6.4 (29), 3.0 (30), 3.1 (31) and 3.4 (32).
 const PROTOCOLS: [&str; 5] = ["--protocol=28", "--protocol=29", "--protocol=30", "--protocol=31", "--protocol=32"];
@@ -23,20 +24,6 @@ struct Client {
     source: PathBuf,
     options: Vec<&'static str>,
     pushes: u64,
-}
-
-/// Bytes that neither compress nor repeat, others for each seed.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend(state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
 }
 
 impl Client {
