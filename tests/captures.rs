@@ -80,6 +80,7 @@ fn verdict(capture: &Capture) -> String {
         link_dests: vec![PathBuf::from("/r/b")],
         partial_dir: ".~snapgate-1~".to_owned(),
         log: PathBuf::from("/r/l"),
+        forced: Vec::new(),
     };
     let refuse = |reasons: Vec<Reason>| {
         let told: Vec<_> = reasons.iter().map(|reason| format!("{} ({})", reason.code, reason.says)).collect();

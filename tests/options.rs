@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use snapgate::decide::options::{Cause, Check, Row, Rule, Value, by_letter, by_long, rows};
+use snapgate::decide::options::{Cause, Check, Force, Row, Rule, Value, by_letter, by_long, rows};
 
 const ABOVE: &str = "\
 # Every option of rsync
@@ -42,6 +42,8 @@ A policy narrows and widens this by name, the long name without dashes:
 `refuse` takes what is accepted here, `allow` what is refused here \"by policy\"; anything else is an error of the policy's file. A name
 covers the forms of its option too (`delete` all that begin with `--delete`, `compress` all ways to compress, `D` devices and specials). What is refused
 is never stripped from a command: both ends of a push must agree on most options, and a stream that one end reads in another way is broken.
+
+What the server's rsync can do alone a policy may force on every push, whether or not its client would be allowed to ask for it:
 
 ";
 
@@ -83,6 +85,9 @@ fn word(row: &Row) -> String {
     if row.may_be_allowed() {
         words.push(format!("allow `{}`", row.word()));
     }
+    if row.may_be_forced() {
+        words.push(format!("force `{}`", row.word()));
+    }
     words.join(", ")
 }
 
@@ -95,9 +100,30 @@ fn table(found: impl Iterator<Item = &'static Row>) -> String {
     text
 }
 
+/// What can be forced, and what an administrator may miss there.
+fn forced() -> String {
+    let mut text = String::new();
+    for row in rows() {
+        if let Force::May(what) = row.force {
+            writeln!(text, "    options: {{ force: [{}] }}\n\n- `{}`: {what}.", row.word(), row.word()).unwrap();
+        }
+    }
+    let usual = by_long("--xattrs").unwrap().force;
+    for row in rows().iter().filter(|row| row.force != usual) {
+        if let Force::Never(why) = row.force {
+            writeln!(text, "- `{}` can never be forced: {why}.", row.word()).unwrap();
+        }
+    }
+    if let Force::Never(why) = usual {
+        writeln!(text, "- Any other can never be forced: {why}.\n").unwrap();
+    }
+    text
+}
+
 fn document() -> String {
     let refused = |row: &&Row| matches!(row.rule, Rule::Refuse(_));
     let mut text = ABOVE.to_owned();
+    text.push_str(&forced());
     text.push_str("## Accepted\n\n");
     text.push_str(&table(rows().iter().filter(|row| !refused(row))));
     text.push_str("\n## Refused, unless the policy allows it\n\n");

@@ -63,18 +63,22 @@ pub struct Setup {
     pub partial_dir: String,
     /// The run's log.
     pub log: PathBuf,
+    /// What the policy has the server's rsync do, whatever the client asks for.
+    pub forced: Vec<&'static str>,
 }
 
 /// The words behind `rsync` for a push. The destination is always `.`, the directory that rsync is started in.
 #[must_use]
 pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["--server".into()];
-    words.extend(push.words().into_iter().map(OsString::from));
+    let asked = push.words();
+    let unasked = setup.forced.iter().filter(|forced| !asked.iter().any(|word| word == *forced)).map(OsString::from);
+    words.extend(asked.iter().map(OsString::from).chain(unasked));
     // What was received of a file that was cut off is a basis for the next try. It must not stand under the file's own
     // name: after a read error on the client rsync leaves a file of the right size there that is not the file.
     words.push(format!("--partial-dir={}", setup.partial_dir).into());
     words.push(format!("--timeout={}", seconds(setup.idle, push.timeout())).into());
-    if setup.version >= OPEN_NOATIME && !push.words().iter().any(|word| word == "--open-noatime") {
+    if setup.version >= OPEN_NOATIME && !asked.iter().any(|word| word == "--open-noatime") {
         // What is compared with or copied from history is read there, and its time of access would tell.
         words.push("--open-noatime".into());
     }
@@ -124,6 +128,7 @@ mod tests {
             link_dests: vec![PathBuf::from("/r/snapshots/a"), PathBuf::from("/r/.snapgate/interrupted/1")],
             partial_dir: ".~snapgate-1~".to_owned(),
             log: PathBuf::from("/r/.snapgate/logs/x.log"),
+            forced: Vec::new(),
         }
     }
 
@@ -178,6 +183,17 @@ mod tests {
             assert_eq!(line.matches("--timeout").count(), 1, "{line}");
             assert!(line.contains(&format!(" {expected} ")), "{line}");
         }
+    }
+
+    #[test]
+    fn what_is_forced_is_printed_once_whoever_asks_for_it() {
+        let forced = Setup { forced: vec!["--munge-links"], ..setup(Version(3, 5, 0), Confinement::View) };
+        for options in ["-r", "-rl", "-rl --munge-links"] {
+            let line = printed(options, &forced);
+            assert_eq!(line.matches("--munge-links ").count(), 1, "{line}");
+            assert!(line.find("--munge-links") < line.find("--partial-dir"), "{line}");
+        }
+        assert!(!printed("-rl", &setup(Version(3, 5, 0), Confinement::View)).contains("munge"));
     }
 
     #[test]

@@ -86,7 +86,8 @@ fn options(policy: &Policy) -> Vec<Finding> {
         let message = format!("`{}` is refused, and `rsync -a` sends it: plain pushes are turned away", row.word());
         note(message, format!("tell the client to add --no-{}, or remove it from `refuse:`", row.word()))
     });
-    widened.chain(narrowed).collect()
+    let forced = policy.options.forces().into_iter().map(|what| note(what, "if that is not meant, remove it from `force:`".to_owned()));
+    widened.chain(narrowed).chain(forced).collect()
 }
 
 /// Windows that never open, and windows that open only when others are open.

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use crate::decide::argv::{self, Setup, Version};
 use crate::decide::cell::{self, Access, Bind, Cell, Confinement, Grant, Kind, View};
 use crate::decide::command::Push;
+use crate::decide::options::Choice;
 use crate::decide::policy::{Limits, Policy};
 use crate::decide::rrsync::{self, Aim, Direction, Transfer};
 use crate::decide::supervision::Bounds;
@@ -28,6 +29,7 @@ pub struct PushPlan {
     deadline: Duration,
     idle: Duration,
     limits: Limits,
+    options: Choice,
 }
 
 /// One rsync to run: the only thing that `act` executes for a client.
@@ -76,7 +78,8 @@ pub fn push(push: &Push, policy: &Policy, shelf: &Shelf, at: DateTime<Utc>) -> R
     let name = name(&policy.names, began, at, shelf.newest.as_ref())?;
     let has_newest = shelf.newest.is_some();
     let limits = policy.limits;
-    Ok(PushPlan { push: push.clone(), name, joins: joined.is_some(), has_newest, deadline: policy.deadline, idle: policy.idle, limits })
+    let (deadline, idle, options) = (policy.deadline, policy.idle, policy.options.clone());
+    Ok(PushPlan { push: push.clone(), name, joins: joined.is_some(), has_newest, deadline, idle, limits, options })
 }
 
 /// Chooses the name of a snapshot whose push began at `began`: that time, or just after the newest one.
@@ -142,10 +145,10 @@ impl PushPlan {
         self.push.trusts_size()
     }
 
-    /// What was accepted and not passed on, and what only the policy let in, for the run's log.
+    /// What was accepted and not passed on, what only the policy let in, and what it forces, for the run's log.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        [self.push.notes(), &self.push.widened()].concat()
+        [self.push.notes(), &self.push.widened(), &self.options.forces()].concat()
     }
 
     /// What the administrator should know of although it is allowed.
@@ -187,6 +190,7 @@ impl PushPlan {
             link_dests: places.bases.iter().map(|(_, place)| place.clone()).collect(),
             partial_dir: places.partial_dir,
             log: places.log,
+            forced: self.options.forced().filter_map(|row| row.long.first().copied()).collect(),
         };
         let argv = argv::for_push(&self.push, &setup);
         let supervised = confinement != Confinement::None;

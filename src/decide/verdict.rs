@@ -242,6 +242,7 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
             findings.extend(refused.into_iter().map(|reason| no(reason.rule(rule.clone()))));
             return findings;
         }
+        findings.extend(options.forces().into_iter().map(|note| yes(note, Some(rule.clone()))));
         findings.extend(push.widened().into_iter().map(|note| yes(note, Some(rule.clone()))));
         findings.extend(push.notes().iter().map(|note| yes(note.clone(), None)));
         findings.extend(push.warnings().iter().map(|warning| yes(warning.clone(), None)));

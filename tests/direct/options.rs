@@ -3,6 +3,7 @@
 //! says so. A row without a case fails.
 
 mod cases;
+mod forced;
 mod looks;
 mod neutral;
 

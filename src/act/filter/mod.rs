@@ -252,6 +252,8 @@ mod tests {
             OpenOptions::new().append(true).create(true).open(&old),
             OpenOptions::new().read(true).append(true).create(true).open(&old),
             File::create(&old),
+            // As rsync would keep a symlink with `--fake-super`: whether there is a file by then nobody can tell before.
+            File::create(stage.join("kept-as-a-file")),
         ]);
         refused([nix::unistd::truncate(&old, 0).map_err(std::io::Error::from)]);
         // As it makes its files.

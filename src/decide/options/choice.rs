@@ -1,7 +1,7 @@
 //! What a policy says of options, over the table: names, and what they cover. A name never widens what the table says can
 //! never be; it is an error of the policy instead.
 
-use super::{Row, Rule, rows};
+use super::{Force, Row, Rule, rows};
 
 /// A policy's `options:`. Every name in it is the word of a row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub struct Choice {
     pub refuse: Vec<&'static str>,
     /// `allow:` Refused by the table (or to root alone), accepted here.
     pub allow: Vec<&'static str>,
+    /// `force:` Done by the server's rsync, whether the client asks for it or not.
+    pub force: Vec<&'static str>,
 }
 
 impl Choice {
@@ -23,6 +25,17 @@ impl Choice {
     #[must_use]
     pub fn allows(&self, row: &Row) -> bool {
         self.allow.iter().any(|name| covers(name, row))
+    }
+
+    /// The options that the server's rsync is given unasked, in the table's order.
+    pub fn forced(&self) -> impl Iterator<Item = &'static Row> {
+        rows().iter().filter(|row| row.may_be_forced() && self.force.contains(&row.word()))
+    }
+
+    /// What comes of them, for the run's log and for `explain`.
+    #[must_use]
+    pub fn forces(&self) -> Vec<String> {
+        self.forced().map(Row::forced).collect()
     }
 }
 
@@ -68,6 +81,18 @@ pub fn to_allow(name: &str) -> Result<&'static str, Unfit> {
     }
 }
 
+/// The word of an option that a policy forces by this name.
+///
+/// # Errors
+/// Where there is none, or none that the server's rsync can do without the client's.
+pub fn to_force(name: &str) -> Result<&'static str, Unfit> {
+    let row = named(name)?;
+    match row.force {
+        Force::May(_) => Ok(row.word()),
+        Force::Never(why) => Err(Unfit::Never(row, why)),
+    }
+}
+
 /// The row with a long spelling of this name, or without any and with this word.
 fn named(name: &str) -> Result<&'static Row, Unfit> {
     let is_named =
@@ -78,7 +103,7 @@ fn named(name: &str) -> Result<&'static Row, Unfit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::options::by_long;
+    use crate::decide::options::{Value, by_long};
 
     #[test]
     fn a_policy_may_name_what_the_table_leaves_to_it() {
@@ -110,8 +135,22 @@ mod tests {
     }
 
     #[test]
+    fn only_what_the_servers_side_can_do_alone_is_forced() {
+        let can: Vec<_> = rows().iter().filter(|row| row.may_be_forced()).map(Row::word).collect();
+        assert_eq!(can, ["munge-links"]);
+        assert!(matches!(to_force("fake-super"), Err(Unfit::Never(_, why)) if why.contains("every symlink would be missing")));
+        assert_eq!((to_force("--munge-links"), to_force("")), (Err(Unfit::Unknown), Err(Unfit::Unknown)));
+        for row in rows().iter().filter(|row| row.may_be_forced()) {
+            // What is printed is the long spelling, without a value; and who forces it has to know that clients may not ask.
+            assert!(!row.word().is_empty() && matches!(row.value, Value::None) && matches!(row.rule, Rule::Refuse(_)), "{row:?}");
+            let choice = Choice { force: vec![row.word()], ..Choice::default() };
+            assert!(choice.forced().eq([row]) && !choice.allows(row) && choice.refuses(row).is_none(), "{row:?}");
+        }
+    }
+
+    #[test]
     fn a_name_covers_the_forms_of_its_option() {
-        let choice = Choice { refuse: vec!["delete", "compress"], allow: vec!["owner"] };
+        let choice = Choice { refuse: vec!["delete", "compress"], allow: vec!["owner"], ..Choice::default() };
         for long in ["--delete", "--delete-during", "--delete-excluded", "--del"] {
             assert_eq!(choice.refuses(by_long(long).unwrap()), Some("delete"), "{long}");
         }

@@ -8,8 +8,8 @@ pub(in crate::decide) mod rrsync;
 mod table;
 
 pub use check::Check;
-pub use choice::{Choice, Unfit, to_allow, to_refuse};
-pub use row::{Cause, Row, Rule, Side, Value};
+pub use choice::{Choice, Unfit, to_allow, to_force, to_refuse};
+pub use row::{Cause, Force, Row, Rule, Side, Value};
 
 use crate::terms::limits::MAX_SHOWN_WORD;
 use crate::terms::reason::{Code, Reason};
@@ -73,6 +73,14 @@ impl Row {
             .hint(hint)
             .detail(format!("the client's rsync sent `{shown}`: the policy refuses it"))
             .remedy(format!("remove `{word}` from `options: {{refuse: […]}}` in the policy"))
+    }
+
+    /// What is said where the policy forces it.
+    pub(super) fn forced(&self) -> String {
+        match self.force {
+            Force::May(what) => format!("the policy forces `{}`: {what}", self.name()),
+            Force::Never(_) => String::new(),
+        }
     }
 
     fn how_to_allow(&self) -> String {

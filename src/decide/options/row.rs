@@ -25,6 +25,17 @@ pub struct Row {
     pub why: &'static str,
     /// What the client can do instead, as advice. Every refused option has one.
     pub instead: &'static str,
+    /// Whether a policy may have the server's rsync do it unasked.
+    pub force: Force,
+}
+
+/// Whether a policy may have the server's rsync do something that no client asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Force {
+    /// It may: the server's rsync does it alone, and the client's need not know. This comes of it.
+    May(&'static str),
+    /// It may not, for this reason, which may stand after a colon.
+    Never(&'static str),
 }
 
 /// Two rows are the same when they are one: no spelling stands twice in the table.
@@ -190,12 +201,21 @@ impl Row {
     pub fn may_be_refused(&self) -> bool {
         !matches!(self.rule, Rule::Refuse(_)) && !self.word().is_empty()
     }
+
+    /// Whether a policy's `force` can name it.
+    #[must_use]
+    pub fn may_be_forced(&self) -> bool {
+        matches!(self.force, Force::May(_))
+    }
 }
+
+/// Why most options cannot be forced.
+const FOR_THE_CLIENT: Force = Force::Never("it is the client's to ask for, and both ends have to know of it");
 
 // The words that the table is written in.
 
 pub(super) const fn row(letter: Option<char>, long: &'static [&'static str], side: Side, rule: Rule, why: &'static str) -> Row {
-    Row { letter, long, value: Value::None, side, rule, kin: "", repeats: 1, why, instead: "" }
+    Row { letter, long, value: Value::None, side, rule, kin: "", repeats: 1, why, instead: "", force: FOR_THE_CLIENT }
 }
 
 pub(super) const fn letter(letter: char, long: &'static [&'static str], why: &'static str) -> Row {
@@ -248,6 +268,11 @@ impl Row {
 
     pub(super) const fn up_to(mut self, repeats: usize) -> Self {
         self.repeats = repeats;
+        self
+    }
+
+    pub(super) const fn force(mut self, force: Force) -> Self {
+        self.force = force;
         self
     }
 

@@ -4,11 +4,11 @@
 
 use super::Cause::{Costs, Daemon, Defences, Differs, NotABackup as Nothing, Outside, Powers, Pull, SharedInodes};
 use super::Check::{Anything, Capabilities, Charset, Levels, Mapping, Number, OneOf, OneOrTwoOf, Size};
-use super::Row;
 use super::Rule::{Drop, NeedsWordAsRoot, NotABackup, Smaller, Warn};
 use super::Side::{Both, Process, Receiver, Sender};
 use super::Value::{Attached, Either};
 use super::row::{drop, letter, pass, refuse, row};
+use super::{Force, Row};
 use crate::terms::limits::MAX_CLIENT_TIMEOUT;
 
 /// The largest number that rsync's own parser takes (`POPT_ARG_INT`).
@@ -36,6 +36,13 @@ const ONE_COLON: &str = "write one colon, host:path, not host::path or rsync://"
 const NO_DAEMON: &str = "an rsync daemon is not offered over this key";
 const FOR_DAEMONS: &str = "it is for rsync daemons";
 const PROTECTION: &str = "how the server protects itself is not the client's choice";
+
+const MUNGED: Force = Force::May("symlinks are stored with `/rsyncd-munged/` before what they lead to, and lead nowhere");
+/// `do_symlink` in rsync's syscall.c, measured with 3.5.0.
+const UNMADE_LINKS: Force = Force::Never(
+    "rsync then keeps a symlink as a file, which it opens in a way (O_TRUNC without O_EXCL) that a file of history could be written \
+     through; the jail denies that, so every symlink would be missing from its snapshot and every push that has one end with status 23",
+);
 
 pub(super) static ROWS: &[Row] = &[
     // Letters, in the order in which they are printed.
@@ -227,7 +234,7 @@ pub(super) static ROWS: &[Row] = &[
     refuse(&["--safe-links"], "the snapshot would silently lack symlinks", "leave it out: symlinks are stored and never followed")
         .cause(Differs)
         .side(Both),
-    refuse(&["--munge-links"], "symlinks would be stored changed", LEAVE_OUT).cause(Differs).side(Process),
+    refuse(&["--munge-links"], "symlinks would be stored changed", LEAVE_OUT).cause(Differs).side(Process).force(MUNGED),
     refuse(
         &["--ignore-errors"],
         "it deletes although reading failed, which elsewhere loses files",
@@ -255,10 +262,10 @@ pub(super) static ROWS: &[Row] = &[
         .cause(Costs)
         .takes(Either(Number(0, 4))),
     // Powers, and what the server protects itself with.
-    // It keeps symlinks as files, which it opens in a way that the jail cannot tell from writing into old ones.
     refuse(&["--fake-super"], "owners would be kept in extended attributes and symlinks in files, which is the server's choice", NO_M)
         .cause(Powers)
-        .side(Process),
+        .side(Process)
+        .force(UNMADE_LINKS),
     refuse(&["--super"], "powers on the server are not the client's choice", LEAVE_OUT).cause(Powers),
     refuse(&["--copy-as"], "powers on the server are not the client's choice", NO_M).cause(Powers).takes(Either(Anything)),
     refuse(&["--no-munge-links"], "symlinks would be stored changed back", NO_M).cause(Defences).side(Process),

@@ -15,11 +15,12 @@ pub(super) struct OptionKeys(pub(super) Choice);
 
 impl Table for OptionKeys {
     const WHAT: &'static str = "`options`";
-    const KEYS: &'static [&'static str] = &["refuse", "allow"];
+    const KEYS: &'static [&'static str] = &["refuse", "allow", "force"];
 
     fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
             "refuse" => self.0.refuse = texts::<Refused>(map.next_value()?).into_iter().map(|Refused(word)| word).collect(),
+            "force" => self.0.force = texts::<Forced>(map.next_value()?).into_iter().map(|Forced(word)| word).collect(),
             _ => self.0.allow = texts::<Allowed>(map.next_value()?).into_iter().map(|Allowed(word)| word).collect(),
         }
         Ok(())
@@ -66,6 +67,21 @@ impl Word for Allowed {
                 Wrong::new(format!("`{text}` is allowed anyway, unless the gate is root"), format!("for a gate that is root, write {word}"))
             }
             Unfit::Unknown => unknown(text, Row::may_be_allowed),
+        })
+    }
+}
+
+/// A name in `force:`.
+#[derive(Debug, Clone)]
+struct Forced(&'static str);
+
+impl Word for Forced {
+    const WHAT: &'static str = "an option that a policy may force";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        options::to_force(text).map(Self).map_err(|unfit| match unfit {
+            Unfit::Never(_, why) => Wrong::new(format!("`{text}` can never be forced: {why}"), "remove it from the list"),
+            _ => unknown(text, Row::may_be_forced),
         })
     }
 }

@@ -295,6 +295,8 @@ fn options_are_named_as_the_table_names_them_and_only_where_that_changes_somethi
     let named = policy("options: { refuse: [acls, xattrs, D, zc], allow: [iconv, safe-links] }\n").unwrap();
     assert_eq!(named.options.refuse, ["acls", "xattrs", "D", "compress-choice"]);
     assert_eq!(named.options.allow, ["iconv", "safe-links"]);
+    let forced = policy("options: { allow: [munge-links], force: [munge-links] }\n").unwrap();
+    assert_eq!((forced.options.allow, forced.options.force), (vec!["munge-links"], vec!["munge-links"]), "a client may ask for it, too");
 
     let never = said("options:\n  allow: [iconv, append]");
     assert!(never.contains("web1.yaml:3:18: `append` can never be allowed: a store of hard links shares the inodes"), "{never}");
@@ -315,6 +317,13 @@ fn options_are_named_as_the_table_names_them_and_only_where_that_changes_somethi
         ("options: { refuse: [owner], allow: [group, owner] }", "`owner` stands in both lists"),
         ("options: { refuse: [] }", "an empty list means nothing"),
         ("options: {}", "an empty table means nothing"),
+        ("options: { force: [fake-super] }", "2:20: `fake-super` can never be forced: rsync then keeps a symlink as a file"),
+        ("options: { force: [xattrs] }", "`xattrs` can never be forced: it is the client's to ask for"),
+        ("options: { force: [munge-link] }", "did you mean `munge-links`?"),
+        ("options: { force: [--munge-links] }", "did you mean `munge-links`?"),
+        ("options: { force: [nonsense] }", "these can stand here: munge-links"),
+        ("options: { force: munge-links }", "`munge-links` is not a list"),
+        ("options: { force: [] }", "an empty list means nothing"),
         ("options: { deny: [xattrs] }", "`deny` is not a key of `options`"),
     ] {
         let fault = said(text);

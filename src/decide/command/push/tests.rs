@@ -106,8 +106,8 @@ fn every_row_of_the_table_becomes_what_its_rule_says() {
                     let as_root = by_default + usize::from(rule == Rule::NeedsWordAsRoot);
                     assert_eq!(refused(&Choice::default(), true), as_root, "{spelled}");
                     let word = if row.kin.is_empty() { row.word() } else { row.kin };
-                    assert_eq!(refused(&Choice { allow: vec![word], refuse: vec![] }, true), 0, "{spelled}");
-                    let named = refused(&Choice { refuse: vec![row.word()], allow: vec![] }, false);
+                    assert_eq!(refused(&Choice { allow: vec![word], refuse: vec![], ..Choice::default() }, true), 0, "{spelled}");
+                    let named = refused(&Choice { refuse: vec![row.word()], allow: vec![], ..Choice::default() }, false);
                     assert_eq!(named, usize::from(row.letter != Some('e')), "{spelled}");
                 }
             }
@@ -132,7 +132,7 @@ fn a_policy_narrows_and_widens() {
     assert!(push[0].says.contains("spells out"), "{push:?}");
     let push = with("-rXAle.iLs --delete-during --safe-links").unwrap();
     let said = |refuse: &[&'static str], allow: &[&'static str]| {
-        let choice = Choice { refuse: refuse.to_vec(), allow: allow.to_vec() };
+        let choice = Choice { refuse: refuse.to_vec(), allow: allow.to_vec(), ..Choice::default() };
         push.refused_by(&choice, false).into_iter().map(|reason| reason.says).collect::<Vec<_>>().join("; ")
     };
     assert!(said(&[], &[]).contains("`--safe-links` is not allowed: the snapshot would silently lack symlinks"));
@@ -141,7 +141,7 @@ fn a_policy_narrows_and_widens() {
     for word in ["`-X`", "`-A`", "`--delete-during`", "`-l`"] {
         assert!(narrowed.contains(&format!("rsync's {word} is not allowed: the policy refuses it")), "{narrowed}");
     }
-    let reasons = push.refused_by(&Choice { refuse: vec!["delete", "links"], allow: vec!["safe-links"] }, false);
+    let reasons = push.refused_by(&Choice { refuse: vec!["delete", "links"], allow: vec!["safe-links"], ..Choice::default() }, false);
     assert_eq!(reasons[0].hint.as_deref(), Some("leave it out: `-a` brings it, and --no-l takes it back"));
     assert!(reasons[1].remedy.as_deref().unwrap().contains("remove `delete`"), "its kin is what stands in the policy: {reasons:?}");
 }
@@ -212,7 +212,8 @@ fn every_reason_is_told_up_to_a_limit() {
 #[test]
 fn as_root_an_owner_needs_the_policys_word() {
     let push = with(r"-logDtpre.iLsfxCIvu --usermap=\*:root").unwrap();
-    let needed = |is_root, allow: &[&'static str]| push.refused_by(&Choice { allow: allow.to_vec(), refuse: vec![] }, is_root);
+    let needed =
+        |is_root, allow: &[&'static str]| push.refused_by(&Choice { allow: allow.to_vec(), refuse: vec![], ..Choice::default() }, is_root);
     assert!(needed(false, &[]).is_empty());
     assert_eq!(needed(true, &[]).len(), 3);
     assert_eq!(needed(true, &["owner"]).len(), 1);
