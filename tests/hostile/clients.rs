@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::lab::{Lab, Row, copies, table};
+use crate::lab::{Lab, Row, Way, copies, table};
 use crate::support::{Ran, Running, is_root, must};
 
 /// A change of the client's data, the options it is pushed with, and how that ends.
@@ -39,6 +39,12 @@ fn rewrite(source: &Path) {
     fs::write(source.join("a"), "CONTENT of a\n").unwrap();
 }
 
+/// Longer each time, so that it is never the same as before.
+fn rewrite_in_time(source: &Path) {
+    let was = fs::read(source.join("a")).unwrap();
+    fs::write(source.join("a"), [b"CONTENT of a\n", &was[..]].concat()).unwrap();
+}
+
 fn grow(source: &Path) {
     fs::write(source.join("a"), "content of a\nand more\n").unwrap();
 }
@@ -47,7 +53,7 @@ const PUSHED: &str = "published";
 const REFUSED: &str = "refused: option";
 
 /// What changes published snapshots wherever inodes are shared with a directory that rsync writes to.
-const ATTACKS: [Attack; 27] = [
+const ATTACKS: [Attack; 29] = [
     attack("nothing", nothing, &[], PUSHED),
     attack("chmod", |s| chmod(&s.join("a"), 0o4751), &[], PUSHED),
     attack("touch", |s| touch(&s.join("a")), &[], PUSHED),
@@ -69,7 +75,9 @@ const ATTACKS: [Attack; 27] = [
     attack("--write-devices", rewrite, &["--write-devices"], REFUSED),
     attack("--partial-dir", rewrite, &["--partial-dir=.p"], PUSHED),
     attack("--partial-dir of the tree's own", rewrite, &["--partial-dir=d"], PUSHED),
+    attack("--partial-dir where history has the file", rewrite_in_time, &["--partial-dir=part"], PUSHED),
     attack("--delay-updates", rewrite, &["--delay-updates"], PUSHED),
+    attack("--delay-updates where history has the file", rewrite_in_time, &["--delay-updates"], PUSHED),
     attack("--size-only", |s| touch(&s.join("a")), &["--size-only"], PUSHED),
     attack("-c", |s| touch(&s.join("a")), &["-c"], PUSHED),
     attack("-I", |s| touch(&s.join("a")), &["-I"], PUSHED),
@@ -105,13 +113,18 @@ const ATTACKS: [Attack; 27] = [
 /// A tree as history knows it, and two names of one file; all times are old.
 fn source(lab: &Lab) -> PathBuf {
     let source = lab.gate.source("data");
-    fs::create_dir_all(source.join("d")).unwrap();
+    for name in ["d", "part", ".~tmp~"] {
+        fs::create_dir_all(source.join(name)).unwrap();
+    }
     for (name, content) in [
         ("a", "content of a\n"),
         ("ro", "only to be read\n"),
         ("ro-too", "only to be read\n"),
         ("d/b", "content of b\n"),
         ("kept", "kept\n"),
+        // Where rsync would look for an unfinished `a`, and write it in place.
+        ("part/a", "content of a\n"),
+        (".~tmp~/a", "content of a\n"),
     ] {
         fs::write(source.join(name), content).unwrap();
     }
@@ -126,7 +139,7 @@ fn source(lab: &Lab) -> PathBuf {
 }
 
 /// How a push ended, without what it stored: that is compared with the source.
-fn ending(way: &str, lab: &Lab, source: &Path, ran: &Ran, attack: &Attack) -> String {
+fn ending(way: Way, lab: &Lab, source: &Path, ran: &Ran, attack: &Attack) -> String {
     if ran.status == 12 || ran.status >= 64 {
         return format!("refused:{}", ran.code().map(|code| format!(" {code}")).unwrap_or_default());
     }
@@ -134,20 +147,23 @@ fn ending(way: &str, lab: &Lab, source: &Path, ran: &Ran, attack: &Attack) -> St
     let differs = must(Command::new("rsync").args(compare).arg(format!("{}/", source.display())).arg(lab.gate.newest()));
     // Attributes alone were compared already, and a transaction deletes nothing. An option that names a directory of
     // unfinished files leaves it out; that is what it is for.
-    let same = |line: &&str| line.starts_with('.') || line.starts_with("*deleting") && way == "in a transaction";
-    let left = if attack.name == "--partial-dir of the tree's own" { 0 } else { differs.lines().filter(|line| !same(line)).count() };
+    let beside = attack.options.iter().find_map(|option| option.strip_prefix("--partial-dir=")).unwrap_or(".~tmp~");
+    let is_beside = |line: &str| line.get(12..).is_some_and(|name| name.starts_with(&format!("{beside}/")));
+    let same = |line: &&str| line.starts_with('.') || is_beside(line) || line.starts_with("*deleting") && way == Way::Transaction;
+    let left = differs.lines().filter(|line| !same(line)).count();
     if ran.status == 0 && left == 0 { PUSHED.to_owned() } else { format!("rsync {}, {differs}", ran.status) }
 }
 
 /// A push that the client's end leaves while it still runs: everything but a slow file has been received.
-fn cut_off(lab: &Lab, source: &Path, options: &[&str]) {
+pub(crate) fn cut_off(lab: &Lab, source: &Path, options: &[&str], place: &str) {
     let slow = source.join("slow");
     let noise: Vec<u8> = (0..400_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
     fs::write(&slow, noise).unwrap();
-    let options = [options, &["--bwlimit=40"]].concat();
-    let mut running = Running::start(&mut lab.gate.push_command(source, &options, ""));
+    let (from, to) = (format!("{}/", source.display()), format!("backup:{place}"));
+    let words = [&["-a", "--delete", "--bwlimit=40"], options, &[&from, &to]].concat();
+    let mut running = Running::start(&mut lab.gate.rsync_command(&words, ""));
     lab.gate.until("the slow file is under way, or nothing is", || {
-        let stage = fs::read_dir(lab.gate.inside("inprogress"));
+        let stage = fs::read_dir(lab.gate.inside("inprogress").join(place));
         let under_way = stage.into_iter().flatten().flatten().any(|entry| entry.file_name().as_encoded_bytes().starts_with(b".slow."));
         under_way || running.child.try_wait().unwrap().is_some()
     });
@@ -158,7 +174,7 @@ fn cut_off(lab: &Lab, source: &Path, options: &[&str]) {
 }
 
 /// Every attack, one after another, in one of four ways; the changes pile up, and each is compared with all of history.
-fn all(way: &str, push: impl Fn(&Lab, &Path, &Attack) -> Ran) -> Vec<Row> {
+fn all(way: Way, push: impl Fn(&Lab, &Path, &Attack) -> Ran) -> Vec<Row> {
     let mut lab = Lab::new();
     let source = source(&lab);
     lab.gate.push(&source, &["-X", "-H"]).exits(0);
@@ -167,14 +183,14 @@ fn all(way: &str, push: impl Fn(&Lab, &Path, &Attack) -> Ran) -> Vec<Row> {
     for attack in &ATTACKS {
         let ran = push(&lab, &source, attack);
         let found = ending(way, &lab, &source, &ran, attack);
-        rows.push(Row::new(format!("{}, {way}", attack.name), attack.expected, found, lab.changes(copies())));
+        rows.push(Row::new(attack.name, attack.expected, found, lab.changes(copies())).by(way));
     }
     rows
 }
 
 #[test]
 fn one_push_changes_nothing_in_history() {
-    let rows = all("one push", |lab, source, attack| {
+    let rows = all(Way::OnePush, |lab, source, attack| {
         (attack.change)(source);
         lab.gate.push(source, attack.options)
     });
@@ -183,7 +199,7 @@ fn one_push_changes_nothing_in_history() {
 
 #[test]
 fn two_pushes_change_nothing_in_history() {
-    let rows = all("two pushes", |lab, source, attack| {
+    let rows = all(Way::TwoPushes, |lab, source, attack| {
         let first = lab.gate.push(source, attack.options);
         assert_eq!(first.status == 0, attack.expected == PUSHED, "{}: {first:?}", attack.name);
         (attack.change)(source);
@@ -194,8 +210,8 @@ fn two_pushes_change_nothing_in_history() {
 
 #[test]
 fn a_push_that_is_cut_off_and_resumed_changes_nothing_in_history() {
-    let rows = all("cut off and resumed", |lab, source, attack| {
-        cut_off(lab, source, attack.options);
+    let rows = all(Way::CutOff, |lab, source, attack| {
+        cut_off(lab, source, attack.options, "");
         let kept = ["inprogress", ".snapgate/interrupted"]
             .iter()
             .any(|place| fs::read_dir(lab.gate.inside(place)).is_ok_and(|mut entries| entries.next().is_some()));
@@ -208,7 +224,7 @@ fn a_push_that_is_cut_off_and_resumed_changes_nothing_in_history() {
 
 #[test]
 fn pushes_of_one_transaction_change_nothing_in_history() {
-    let rows = all("in a transaction", |lab, source, attack| {
+    let rows = all(Way::Transaction, |lab, source, attack| {
         lab.gate.say("prepare").exits(0);
         lab.gate.push(source, attack.options);
         (attack.change)(source);

@@ -150,7 +150,14 @@ impl Lab {
 
     /// Ends a session. How it ended, and all that has changed and must not have.
     pub(crate) fn end(&mut self, session: Session) -> (String, Vec<String>) {
-        self.end_and_say(session, None)
+        let (found, mut changed) = self.end_and_say(session, None);
+        changed.extend(self.leaked());
+        (found, changed)
+    }
+
+    /// What of the outside is in the repository. Last, since it reads everything.
+    fn leaked(&self) -> Option<String> {
+        holds_canary(&self.gate.inside("")).then(|| "the outside's words are in the repository".to_owned())
     }
 
     /// The same, and what comes of a verb that is said after it.
@@ -166,10 +173,6 @@ impl Lab {
         }
         if contains(&received, b"canary-f3b1c0de") || contains(ran.stderr.as_bytes(), b"canary-f3b1c0de") {
             changed.push("the client hears the outside's words".to_owned());
-        }
-        // Last, since it reads everything.
-        if holds_canary(&self.gate.inside("")) {
-            changed.push("the outside's words are in the repository".to_owned());
         }
         (found, changed)
     }
@@ -237,6 +240,7 @@ pub(crate) fn tree(root: &Path) -> String {
 /// One row of the table.
 pub(crate) struct Row {
     case: String,
+    way: &'static str,
     expected: String,
     found: String,
     changed: Vec<String>,
@@ -246,7 +250,13 @@ impl Row {
     /// How a case ended, against what is expected: that, or one of several ways with ` | ` between them, where a race of
     /// rsync's processes decides. ` …` at the end leaves open what of a changing source is caught.
     pub(crate) fn new(case: impl Into<String>, expected: &str, found: String, changed: Vec<String>) -> Self {
-        Self { case: case.into(), expected: expected.to_owned(), found, changed }
+        Self { case: case.into(), way: Way::OnePush.name(), expected: expected.to_owned(), found, changed }
+    }
+
+    /// Done in another way than by one push.
+    pub(crate) fn by(mut self, way: Way) -> Self {
+        self.way = way.name();
+        self
     }
 
     fn holds(&self) -> bool {
@@ -263,13 +273,13 @@ pub(crate) fn table(what: &str, rows: &[Row]) {
     for row in rows {
         let found = if row.expected == row.found { "as expected".to_owned() } else { row.found.clone() };
         let verdict = if row.holds() { "held  " } else { "BROKEN" };
-        text += &format!("{verdict} {:width$}  expected: {}  found: {found}\n", row.case, row.expected);
+        text += &format!("{verdict} {:width$}  {:18}  expected: {}  found: {found}\n", row.case, row.way, row.expected);
         for change in &row.changed {
             text += &format!("       {change}\n");
         }
     }
     println!("{text}");
-    let broken: Vec<_> = rows.iter().filter(|row| !row.holds()).map(|row| &row.case).collect();
+    let broken: Vec<_> = rows.iter().filter(|row| !row.holds()).map(|row| format!("{}, {}", row.case, row.way)).collect();
     assert!(broken.is_empty(), "{} of {} cases do not hold: {broken:#?}", broken.len(), rows.len());
 }
 
@@ -283,20 +293,37 @@ pub(crate) struct Case {
     options: String,
     expected: String,
     reads: Reads,
-    before: Before,
+    way: Way,
     for_root: bool,
     lie: Lie,
 }
 
-/// What the server has besides history when a case begins.
+/// How an attack is brought.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Before {
-    /// Nothing.
-    Nothing,
-    /// A transaction with one part; it is completed after the case.
+pub(crate) enum Way {
+    /// By itself, over history.
+    OnePush,
+    /// Twice, the second over what the first has left.
+    TwoPushes,
+    /// Over what a push has left that was cut off, and that is a basis too.
+    CutOff,
+    /// As the second part of a transaction, which is completed after it.
     Transaction,
-    /// What an interrupted push has left, which is a basis too.
-    Interrupted,
+}
+
+impl Way {
+    /// Every one.
+    pub(crate) const ALL: [Self; 4] = [Self::OnePush, Self::TwoPushes, Self::CutOff, Self::Transaction];
+
+    /// As it stands in the table.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::OnePush => "one push",
+            Self::TwoPushes => "two pushes",
+            Self::CutOff => "cut off, resumed",
+            Self::Transaction => "in a transaction",
+        }
+    }
 }
 
 /// A case: its name, the protocol, the options, how it has to end, what the sender does.
@@ -314,7 +341,7 @@ pub(crate) fn case(
         options: options.to_owned(),
         expected: expected.to_owned(),
         reads: Reads::Nothing,
-        before: Before::Nothing,
+        way: Way::OnePush,
         for_root: false,
         lie: Box::new(lie),
     }
@@ -349,27 +376,32 @@ impl Case {
         self
     }
 
-    /// It begins when the server has that besides history.
-    pub(crate) fn after(mut self, before: Before) -> Self {
-        self.before = before;
+    /// It is brought in that way.
+    pub(crate) fn by(mut self, way: Way) -> Self {
+        self.way = way;
         self
     }
 
     fn run(&self) -> Row {
         let mut lab = Lab::new();
         lab.reads = self.reads;
-        match self.before {
-            Before::Nothing => (),
-            Before::Transaction => midway::a_part(&lab),
-            Before::Interrupted => midway::an_interrupted_push(&lab),
+        match self.way {
+            Way::OnePush | Way::TwoPushes => (),
+            Way::CutOff => midway::an_interrupted_push(&lab),
+            Way::Transaction => midway::a_part(&lab),
         }
-        let mut session = match Session::open(&lab.gate, self.protocol, &self.options) {
-            Ok(session) => session,
-            Err(end) => panic!("{}: no session: {end:?}", self.name),
+        let mut tell = |verb| {
+            let mut session = match Session::open(&lab.gate, self.protocol, &self.options) {
+                Ok(session) => session,
+                Err(end) => panic!("{}: no session: {end:?}", self.name),
+            };
+            let _ = (self.lie)(&mut session, &lab);
+            lab.end_and_say(session, verb)
         };
-        let _ = (self.lie)(&mut session, &lab);
-        let (found, changed) = lab.end_and_say(session, (self.before == Before::Transaction).then_some("complete"));
-        Row::new(&self.name, &self.expected, found, changed)
+        let first = if self.way == Way::TwoPushes { tell(None).1 } else { Vec::new() };
+        let (found, changed) = tell((self.way == Way::Transaction).then_some("complete"));
+        let changed = first.into_iter().chain(changed).chain(lab.leaked()).collect();
+        Row::new(&self.name, &self.expected, found, changed).by(self.way)
     }
 }
 

@@ -26,4 +26,5 @@ mod sums;
 #[path = "../support/direct.rs"]
 #[expect(dead_code, reason = "shared with tests/direct, which needs more of it")]
 mod support;
+mod ways;
 mod wire;

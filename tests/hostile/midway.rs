@@ -1,9 +1,9 @@
-//! The sender's lies where more than history is at hand: in the middle of a transaction, whose parts are linked into the
-//! snapshot that it ends in, and after an interrupted push, what it left being one more basis.
+//! The sender's lies in each of four ways: by themselves, twice, in the middle of a transaction, whose parts are linked into
+//! the snapshot that it ends in, and after an interrupted push, what it left being one more basis.
 
 use crate::entry::Entry;
 use crate::items::{again, from, told};
-use crate::lab::{Before, CANARY, Case, Lab, MOVED, b, case, run, tell};
+use crate::lab::{CANARY, Case, Lab, MOVED, Way, b, case, run, tell};
 use crate::reports::{VALUE, another_value, behind_a_link, list_and_report, report, stands};
 use crate::sender::{self, Session};
 use crate::wire::say;
@@ -48,7 +48,7 @@ pub(crate) fn an_interrupted_push(lab: &Lab) {
 }
 
 /// The lies, and how each has to end.
-fn cases(before: Before, expected: [&str; 16]) -> Vec<Case> {
+fn cases(way: Way, expected: [&str; 16]) -> Vec<Case> {
     let group = |first: Entry, second: Entry| move || vec![Entry::top(), first.clone().linked(1, true), second.clone().linked(1, false)];
     let unchanged =
         || vec![Entry::top(), Entry::file("a", "content of a\n"), Entry::dir("d"), Entry::file("d/b", "content of b\n").mode(0o777)];
@@ -90,8 +90,70 @@ fn cases(before: Before, expected: [&str; 16]) -> Vec<Case> {
         case("a file sent into the place of another", 31, "-ltpr", next(), told(transfer(3))),
     ]
     .into_iter()
-    .map(|case| case.copying().after(before))
+    .map(|case| case.copying().by(way))
     .collect()
+}
+
+/// How the lies end that are told by themselves, or where no more is left of an earlier try than one more basis.
+fn by_themselves(way: Way) -> Vec<Case> {
+    const GROUP: &str = "published: a=644*3 aa=644*3 | published (rsync 23): a=644*3 aa=644*3";
+    let unasked = |a: &str, ro: &str| format!("published: {a} d/ d/b=600*3 d/x=644*3 l@ {ro}");
+    let same = unasked("a=644*2", "ro=444*3");
+    cases(
+        way,
+        [
+            "published: a=644*2 d/ d/b=600*3 | published (rsync 23): a=644*2 d/ d/b=600*3 | published: a=644*2 d/ d/b=777",
+            GROUP,
+            GROUP,
+            // As without it: see the cases of reports.
+            VALUE,
+            "rsync 2 | rsync 12",
+            "rsync 2",
+            "rsync 2",
+            "rsync 2",
+            "rsync 2",
+            "published: a=644",
+            "published: Z=777*2 a=777*2",
+            "published: a=644*3 sent=644*3",
+            "rsync 2",
+            "rsync 4",
+            &format!("{} | {same}", unasked("a=644", "ro=444*3")),
+            &format!("{} | {same}", unasked("a=644*2", "ro=444")),
+        ],
+    )
+}
+
+#[test]
+fn lies_told_by_themselves_change_nothing_in_history() {
+    run("by themselves", &by_themselves(Way::OnePush));
+}
+
+#[test]
+fn lies_told_twice_change_nothing_in_history() {
+    // What the first one stored decides whether the second links it.
+    const GROUP: &str = "published: a=644*5 aa=644*5 | published (rsync 23): a=644*5 aa=644*5";
+    const MODE: &str = "published: a=644*3 d/ d/b=600*4 | published (rsync 23): a=644*3 d/ d/b=600*4 | published: a=644*3 d/ d/b=777 …";
+    const VALUE: &str = "published: a=644*3 d/ d/b=600*4 … | published (rsync 23): a=644*3 d/ d/b=600*4 … | rsync 2";
+    const SENT: &str = "published: a=644 d/ … | published: a=644*2 d/ … | published: a=644*3 d/ …";
+    let expected = [
+        MODE,
+        GROUP,
+        GROUP,
+        VALUE,
+        "rsync 2 | rsync 12",
+        "rsync 2",
+        "rsync 2",
+        "rsync 2",
+        "rsync 2",
+        "published: a=644",
+        "published: Z=777*4 a=777*4",
+        "published: a=644*5 sent=644*5",
+        "rsync 2",
+        "rsync 4",
+        SENT,
+        SENT,
+    ];
+    run("twice", &cases(Way::TwoPushes, expected));
 }
 
 #[test]
@@ -114,7 +176,7 @@ fn lies_in_the_middle_of_a_transaction_change_nothing_in_history() {
     run(
         "in a transaction",
         &cases(
-            Before::Transaction,
+            Way::Transaction,
             [
                 &mode,
                 &group,
@@ -139,32 +201,5 @@ fn lies_in_the_middle_of_a_transaction_change_nothing_in_history() {
 
 #[test]
 fn lies_after_an_interrupted_push_change_nothing_in_history() {
-    const GROUP: &str = "published: a=644*3 aa=644*3 | published (rsync 23): a=644*3 aa=644*3";
-    let unasked = |a: &str, ro: &str| format!("published: {a} d/ d/b=600*3 d/x=644*3 l@ {ro}");
-    let same = unasked("a=644*2", "ro=444*3");
-    run(
-        "after an interrupted push",
-        &cases(
-            Before::Interrupted,
-            [
-                "published: a=644*2 d/ d/b=600*3 | published (rsync 23): a=644*2 d/ d/b=600*3",
-                GROUP,
-                GROUP,
-                // As without it: see the cases of reports.
-                VALUE,
-                "rsync 2 | rsync 12",
-                "rsync 2",
-                "rsync 2",
-                "rsync 2",
-                "rsync 2",
-                "published: a=644",
-                "published: Z=777*2 a=777*2",
-                "published: a=644*3 sent=644*3",
-                "rsync 2",
-                "rsync 4",
-                &format!("{} | {same}", unasked("a=644", "ro=444*3")),
-                &format!("{} | {same}", unasked("a=644*2", "ro=444")),
-            ],
-        ),
-    );
+    run("after an interrupted push", &by_themselves(Way::CutOff));
 }
