@@ -50,7 +50,7 @@ pub(crate) fn of(dir: &Path, program: &str) -> Vec<u32> {
 pub(crate) fn end_all(roots: &[u32], dir: &Path) {
     for _ in 0..100 {
         let mut pids = descendants(roots);
-        pids.extend(all().filter(|pid| belongs(*pid, dir) && *pid != std::process::id()));
+        pids.extend(all().filter(|pid| !is_of_this_program(*pid) && belongs(*pid, dir)));
         pids.retain(|pid| is_alive(*pid));
         if pids.is_empty() {
             return;
@@ -79,6 +79,13 @@ fn parent(pid: u32) -> Option<u32> {
 /// Whether it has not ended; one that only waits to be collected has.
 pub(crate) fn is_alive(pid: u32) -> bool {
     stat(pid).is_some_and(|(state, _)| state != 'Z')
+}
+
+/// This process, or a child of another of its threads that has not become its program yet: until then it has copies of
+/// everything that is open here, whatever that belongs to.
+fn is_of_this_program(pid: u32) -> bool {
+    let program = |pid: &str| fs::read_link(format!("/proc/{pid}/exe")).ok();
+    pid == std::process::id() || program("self").is_some_and(|own| program(&pid.to_string()) == Some(own))
 }
 
 fn belongs(pid: u32, dir: &Path) -> bool {
