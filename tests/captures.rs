@@ -95,7 +95,9 @@ fn verdict(capture: &Capture) -> String {
         Ok(Command::Push(push)) => {
             let words: Vec<_> = for_push(&push, &setup).into_iter().map(|word| word.into_string().unwrap()).collect();
             let dry = if push.is_dry() { " dry" } else { "" };
-            let said = push.notes().iter().chain(push.warnings()).fold(String::new(), |mut all, one| {
+            // What every plain push of a client of today says is left out.
+            let notes = push.notes().iter().filter(|note| !note.contains(" was passed on in part: "));
+            let said = notes.chain(push.warnings()).fold(String::new(), |mut all, one| {
                 write!(all, " [{one}]").unwrap();
                 all
             });

@@ -27,6 +27,7 @@ Filters and excludes are not on the command line: they travel inside the protoco
 | verdict | what it means |
 | --- | --- |
 | passed | it reaches rsync |
+| in part | it reaches rsync, and not all of it is done here, which the run's log notes |
 | dropped | accepted and not passed on, which the run's log notes; each was tried on one side alone, with old and new protocols |
 | warned | it reaches rsync, and the record of the push has a warning |
 | trial | it reaches rsync, and nothing is published |
@@ -64,7 +65,8 @@ fn value(row: &Row) -> String {
 
 fn verdict(row: &Row) -> &'static str {
     match row.rule {
-        Rule::Pass => "passed",
+        Rule::Pass if row.but.is_empty() => "passed",
+        Rule::Pass => "in part",
         Rule::Drop => "dropped",
         Rule::Warn => "warned",
         Rule::NotABackup => "trial",
@@ -94,7 +96,8 @@ fn word(row: &Row) -> String {
 fn table(found: impl Iterator<Item = &'static Row>) -> String {
     let mut text = "| option | value | verdict | why | instead | policy |\n| --- | --- | --- | --- | --- | --- |\n".to_owned();
     for row in found {
-        let cells = [spelled(row), value(row), verdict(row).to_owned(), row.why.to_owned(), row.instead.to_owned(), word(row)];
+        let why = if row.but.is_empty() { row.why.to_owned() } else { format!("{}; {}", row.why, row.but) };
+        let cells = [spelled(row), value(row), verdict(row).to_owned(), why, row.instead.to_owned(), word(row)];
         writeln!(text, "| {} |", cells.join(" | ")).unwrap();
     }
     text

@@ -148,7 +148,8 @@ impl PushPlan {
     /// What was accepted and not passed on, what only the policy let in, and what it forces, for the run's log.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        [self.push.notes(), &self.push.widened(), &self.options.forces()].concat()
+        let outlasted = self.push.outlasted(self.idle);
+        self.push.notes().iter().cloned().chain(outlasted).chain(self.push.widened()).chain(self.options.forces()).collect()
     }
 
     /// What the administrator should know of although it is allowed.

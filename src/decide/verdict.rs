@@ -245,6 +245,7 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
         findings.extend(options.forces().into_iter().map(|note| yes(note, Some(rule.clone()))));
         findings.extend(push.widened().into_iter().map(|note| yes(note, Some(rule.clone()))));
         findings.extend(push.notes().iter().map(|note| yes(note.clone(), None)));
+        findings.extend(push.outlasted(case.policy.idle).map(|note| yes(note, Some(case.policy.origins.of("time_limits")))));
         findings.extend(push.warnings().iter().map(|warning| yes(warning.clone(), None)));
     }
     findings

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use snapgate::decide::options::{Row, Rule, Value, by_letter, by_long, rows};
+use snapgate::terms::limits::DEFAULT_IDLE;
 use snapgate::terms::record::{Outcome, Record};
 
 use self::cases::{CASES, Case, DIRECT, End};
@@ -105,9 +106,44 @@ fn picture(root: &Path) -> String {
 }
 
 /// What a run's log says.
-fn log(gate: &Gate) -> String {
-    let logs = fs::read_dir(gate.inside(".snapgate/logs")).unwrap();
-    logs.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect()
+fn log_of(gate: &Gate, record: &Record) -> String {
+    fs::read_to_string(gate.inside(&format!(".snapgate/logs/{}.log", record.id))).unwrap()
+}
+
+/// Whether the server's rsync is given this option of a command's in another way than it was sent, in part, or not at all.
+fn is_neutralised(row: &Row, command: &str) -> bool {
+    let word = |begin: &str| command.split(' ').find_map(|word| word.strip_prefix(begin));
+    match (row.letter, row.rule) {
+        (Some('e'), _) => command.split(' ').any(|word| word.split_once("e.").is_some_and(|(_, capabilities)| capabilities.contains('I'))),
+        (Some('y'), _) => !command.contains("yy"),
+        (_, Rule::Smaller) => word("--timeout=").is_some_and(|seconds| seconds.parse::<u64>().unwrap() > DEFAULT_IDLE.as_secs()),
+        (_, rule) => rule == Rule::Drop || !row.but.is_empty(),
+    }
+}
+
+/// Each option of a command that was neutralised has a line in its run's log, and no other has.
+#[track_caller]
+fn is_noted(command: &str, log: &str) {
+    let spelled = |row: &Row| row.long.iter().map(|long| (*long).to_owned()).chain(row.letter.map(|letter| format!("-{letter}"))).collect();
+    let says = |row: &Row| match row.rule {
+        Rule::Drop => format!(" was not passed on: {}", row.why),
+        Rule::Smaller => " was not passed on: the server's limit".to_owned(),
+        _ if row.letter == Some('y') => " was passed on as `-yy`".to_owned(),
+        _ => format!(" was passed on in part: {}", row.but),
+    };
+    let has_line = |row: &Row| {
+        let spelled: Vec<String> = spelled(row);
+        let names = |line: &str| spelled.iter().any(|one| line.contains(&format!("`{one}`")) || line.contains(&format!("`{one} ")));
+        log.lines().any(|line| names(line) && line.contains(&says(row)))
+    };
+    let sent: Vec<_> = rows().iter().filter(|row| holds(command, row)).collect();
+    for row in &sent {
+        assert_eq!(has_line(row), is_neutralised(row, command), "{} in {command}: {log}", row.name());
+    }
+    let noted = sent.into_iter().filter(|row| has_line(row)).count();
+    let lines = log.lines().filter(|line| line.contains(" was not passed on: ") || line.contains(" was passed on in part: ")).count();
+    // Those that `-s` hides are not in the command.
+    assert!(lines <= noted || command.contains(" -s"), "a line about what was not sent: {log}");
 }
 
 /// A push that goes through: what it means is on the disk, the log says what was dropped, and when it is done once more
@@ -120,16 +156,16 @@ fn goes_through(case: &Case, policy: &str) {
     assert_eq!(ran.status, 0, "{name}: {}{}", ran.stdout, ran.stderr);
     let record = seen.gate.record();
     assert!(holds(&record.command, row), "{name}: the client sent another thing: {}", record.command);
+    let log = log_of(&seen.gate, &record);
+    is_noted(&record.command, &log);
     if let End::Nothing = case.end {
         assert_eq!((record.result, seen.gate.snapshots().len()), (Outcome::Answered, 1), "{name}: {}", ran.stderr);
         return;
     }
     assert_eq!(record.result, Outcome::Published, "{name}: {}", ran.stderr);
-    let noted = log(&seen.gate).contains("was not passed on");
-    assert_eq!(noted, row.rule == Rule::Drop || case.words.contains(&"--inplace"), "{name}: {}", log(&seen.gate));
     assert_eq!(record.warnings.iter().any(|warning| warning.contains("was used")), row.rule == Rule::Warn, "{name}: {record:?}");
     let widened = row.may_be_allowed() && row.rule != Rule::NeedsWordAsRoot;
-    assert_eq!(log(&seen.gate).contains("because the policy allows it"), widened, "{name}");
+    assert_eq!(log.contains("because the policy allows it"), widened, "{name}");
 
     let End::Stored { but, look } = case.end else { return };
     for file in looks::FILES.iter().filter(|file| !but.contains(file) && !but.contains(&"*")) {

@@ -1,5 +1,7 @@
 //! rsync's words, read against the option table. What comes out can be printed again; what went in is gone.
 
+use std::time::Duration;
+
 use super::reading::{Found, Reading, SPACE};
 use super::{Command, Secluded};
 use crate::decide::options::{self, Cause, Choice, Row, Rule, Side};
@@ -53,6 +55,13 @@ impl Push {
     #[must_use]
     pub fn is_dry(&self) -> bool {
         self.dry
+    }
+
+    /// What becomes of the client's limit of idle time where the server's is smaller, for the run's log.
+    #[must_use]
+    pub fn outlasted(&self, idle: Duration) -> Option<String> {
+        let theirs = self.timeout.filter(|theirs| u64::from(*theirs) > idle.as_secs())?;
+        Some(format!("`--timeout {theirs}` was not passed on: the server's limit is {} seconds", idle.as_secs().max(1)))
     }
 
     /// The limit of idle time that the client asked for, in seconds; at least 1.
@@ -251,16 +260,26 @@ fn judge(found: &[Found], place: SubPath, pull: bool) -> (Push, Vec<Reason>) {
 }
 
 impl Push {
-    /// Adds an option to what is passed on, in our spelling.
+    /// Adds an option to what is passed on, in our spelling. What is printed in another way than it was sent is noted.
     fn print(&mut self, found: &Found) {
+        let whole = match (found.row.letter, &found.value) {
+            // `I` would let the sender have files written in place that snapshots share.
+            (Some('e'), Some(capabilities)) => !capabilities.contains('I'),
+            _ => found.row.but.is_empty(),
+        };
+        if !whole {
+            self.notes.push(format!("`{}` was passed on in part: {}", found.shown(), found.row.but));
+        }
         match (found.row.letter, &found.value) {
-            (Some('e'), Some(capabilities)) => {
-                // `I` would let the sender have files written in place that snapshots share.
-                self.capabilities = Some(capabilities.replace('I', ""));
-            }
+            (Some('e'), Some(capabilities)) => self.capabilities = Some(capabilities.replace('I', "")),
             // Twice, it looks in the directories that files are linked from, too. The client asks for that only where it names
             // such a directory itself; here the gate does, and the one that the push lands in is empty.
-            (Some('y'), None) => self.letters.push_str("yy"),
+            (Some('y'), None) => {
+                self.letters.push_str("yy");
+                if found.count < 2 {
+                    self.notes.push(format!("`{}` was passed on as `-yy`: {}", found.shown(), found.row.why));
+                }
+            }
             (Some(letter), None) => {
                 let count = found.count.min(found.row.repeats);
                 if found.count > count && found.row.repeats > 1 {

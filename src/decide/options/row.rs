@@ -27,6 +27,8 @@ pub struct Row {
     pub instead: &'static str,
     /// Whether a policy may have the server's rsync do it unasked.
     pub force: Force,
+    /// What of it is not done here although it is passed on; empty where all of it is.
+    pub but: &'static str,
 }
 
 /// Whether a policy may have the server's rsync do something that no client asks for.
@@ -215,7 +217,7 @@ const FOR_THE_CLIENT: Force = Force::Never("it is the client's to ask for, and b
 // The words that the table is written in.
 
 pub(super) const fn row(letter: Option<char>, long: &'static [&'static str], side: Side, rule: Rule, why: &'static str) -> Row {
-    Row { letter, long, value: Value::None, side, rule, kin: "", repeats: 1, why, instead: "", force: FOR_THE_CLIENT }
+    Row { letter, long, value: Value::None, side, rule, kin: "", repeats: 1, why, instead: "", force: FOR_THE_CLIENT, but: "" }
 }
 
 pub(super) const fn letter(letter: char, long: &'static [&'static str], why: &'static str) -> Row {
@@ -268,6 +270,11 @@ impl Row {
 
     pub(super) const fn up_to(mut self, repeats: usize) -> Self {
         self.repeats = repeats;
+        self
+    }
+
+    pub(super) const fn but(mut self, but: &'static str) -> Self {
+        self.but = but;
         self
     }
 

@@ -37,6 +37,8 @@ const NO_DAEMON: &str = "an rsync daemon is not offered over this key";
 const FOR_DAEMONS: &str = "it is for rsync daemons";
 const PROTECTION: &str = "how the server protects itself is not the client's choice";
 
+/// What `--drop-D` leaves out.
+const NO_SPECIALS: &str = "device files, FIFOs and sockets are left out of snapshots";
 const MUNGED: Force = Force::May("symlinks are stored with `/rsyncd-munged/` before what they lead to, and lead nowhere");
 /// `do_symlink` in rsync's syscall.c, measured with 3.5.0.
 const UNMADE_LINKS: Force = Force::Never(
@@ -60,7 +62,7 @@ pub(super) static ROWS: &[Row] = &[
     letter('H', &["--hard-links"], "hard links among the files of this push").up_to(2),
     letter('o', &["--owner"], "the client may not choose owners here").rule(NeedsWordAsRoot).instead(OWNER_INSTEAD),
     letter('g', &["--group"], "the client may not choose groups here").rule(NeedsWordAsRoot).instead(OWNER_INSTEAD),
-    letter('D', &[], "both ends must agree on it; device files are not made"),
+    letter('D', &[], "both ends must agree on it").but(NO_SPECIALS),
     letter('t', &["--times"], "modification times"),
     letter('p', &["--perms"], "permissions"),
     letter('E', &["--executability"], "permissions"),
@@ -74,16 +76,18 @@ pub(super) static ROWS: &[Row] = &[
     letter('x', &["--one-file-system"], "what travels").up_to(2),
     letter('S', &["--sparse"], "how files with holes are written"),
     letter('z', &["--compress"], "how content travels").up_to(2),
-    letter('e', &[], "what the client's rsync can do").takes(Attached(Capabilities)),
+    letter('e', &[], "what the client's rsync can do")
+        .but("without the letter `I`, by which unfinished files would be written in place")
+        .takes(Attached(Capabilities)),
     // Long options, in the order in which they are printed.
     pass(&["--list-only"], "a listing stores nothing").rule(NotABackup),
     pass(&["--no-r", "--no-recursive"], "sent with -d so that deleting works").side(Both),
     pass(&["--no-dirs", "--no-d"], "which directories travel").side(Both),
     pass(&["--no-relative", "--no-R"], "paths below the destination").side(Both),
     pass(&["--no-W", "--no-whole-file"], "how content travels"),
-    pass(&["--devices"], "both ends must agree on it; device files are not made").kin("D").side(Both),
+    pass(&["--devices"], "both ends must agree on it").but(NO_SPECIALS).kin("D").side(Both),
     pass(&["--no-devices"], "both ends must agree on it").side(Both),
-    pass(&["--specials"], "both ends must agree on it; special files are not made").kin("D").side(Both),
+    pass(&["--specials"], "both ends must agree on it").but(NO_SPECIALS).kin("D").side(Both),
     pass(&["--no-specials"], "both ends must agree on it").side(Both),
     pass(&["--no-super"], "only gives up powers"),
     pass(&["--log-format"], "what the client wants to see of each file").takes(Attached(OneOf(&["%i", "%i%I", "%o", "X"]))),

@@ -122,6 +122,9 @@ pub(super) const CASES: &[Case] = &[
     stored("--open-noatime", &["-a", "--open-noatime"], whole),
     stored("--qsort", &["-a", "--qsort"], whole),
     stored("--timeout", &["-a", "--timeout=60"], whole),
+    stored("--timeout", &["-a", "--timeout=3600"], whole),
+    stored("-y", &["-ayy"], looks::similar_is_found),
+    stored("--link-dest", &["-ay", "--link-dest=../yesterday"], looks::change_arrives),
     // What is dropped.
     stored("-s", &["-as"], whole),
     stored("--partial", &["-a", "--partial"], looks::change_arrives),

@@ -72,6 +72,24 @@ fn sample(row: &Row) -> Option<&'static str> {
     }
 }
 
+/// Nothing that a client sends is passed on in another way, in part or not at all, without a line about it.
+fn is_printed_as_it_was_sent_or_noted(row: &Row, spelled: &str, push: &Push) {
+    let words = push.words();
+    let as_sent = match (row.letter, &row.long) {
+        (Some('e'), _) => words == [spelled],
+        (Some(letter), _) if matches!(row.value, Value::None) => words == [format!("-{letter}")],
+        (_, long) => {
+            let value = sample(row).map(|value| format!("={value}")).unwrap_or_default();
+            words == [format!("{}{value}", long[0])] || push.timeout().is_some()
+        }
+    };
+    let notes: Vec<_> = push.notes().iter().filter(|note| note.starts_with(&format!("`{}", spelled.split('=').next().unwrap()))).collect();
+    let is_whole = as_sent && (row.but.is_empty() || row.letter == Some('e'));
+    assert_eq!(notes.len(), usize::from(!is_whole), "{spelled}: {words:?}, {:?}", push.notes());
+    assert_eq!(notes.len(), push.notes().len(), "{spelled}: {:?}", push.notes());
+    assert!(row.rule != Rule::Drop || notes[0].ends_with(&format!(" was not passed on: {}", row.why)), "{spelled}: {notes:?}");
+}
+
 #[test]
 fn every_row_of_the_table_becomes_what_its_rule_says() {
     for row in options::rows() {
@@ -95,7 +113,7 @@ fn every_row_of_the_table_becomes_what_its_rule_says() {
                     let words = push.words();
                     let expected = usize::from(!matches!(rule, Rule::Drop | Rule::Smaller));
                     assert_eq!(words.len(), expected, "{spelled}: {words:?}");
-                    assert_eq!(push.notes().len(), usize::from(rule == Rule::Drop), "{spelled}");
+                    is_printed_as_it_was_sent_or_noted(row, &spelled, &push);
                     assert_eq!(push.widened().len(), usize::from(row.may_be_allowed() && rule != Rule::NeedsWordAsRoot), "{spelled}");
                     assert_eq!(push.warnings().len(), usize::from(rule == Rule::Warn), "{spelled}");
                     assert_eq!(push.is_dry(), rule == Rule::NotABackup, "{spelled}");
@@ -151,9 +169,15 @@ fn what_is_not_passed_on_is_noted() {
     let push = with("-vvvre.I --inplace --partial-dir .p --link-dest ../a --link-dest /b --timeout=60").unwrap();
     assert_eq!(push.words(), ["-vvre."]);
     assert_eq!(push.timeout(), Some(60));
-    assert_eq!(push.notes().len(), 4, "{:?}", push.notes());
+    assert_eq!(push.notes().len(), 5, "{:?}", push.notes());
+    assert!(push.notes().iter().any(|note| note.starts_with("`-e .I` was passed on in part: without the letter `I`")));
     assert!(push.notes().iter().any(|note| note.starts_with("`--partial-dir .p` was not passed on:")));
     assert_eq!(with("-r --partial --partial-dir=x").unwrap().words(), ["-r"]);
+    let minute = |seconds| with(&format!("-r --timeout={seconds}")).unwrap().outlasted(Duration::from_secs(60));
+    assert_eq!((minute(59), minute(60)), (None, None));
+    assert_eq!(minute(61).unwrap(), "`--timeout 61` was not passed on: the server's limit is 60 seconds");
+    assert_eq!(with("-yr").unwrap().notes()[0], "`-y` was passed on as `-yy`: a similar file is looked for, in the newest snapshot too");
+    assert!(with("-yyre.iLs").unwrap().notes().is_empty());
     for wrong in ["--timeout=0", "--timeout=86401", "--timeout=-1"] {
         assert!(refused(wrong)[0].starts_with("option: "), "{wrong}");
     }
@@ -325,7 +349,8 @@ proptest! {
         prop_assert_eq!(again.timeout(), push.timeout());
         prop_assert_eq!(again.is_dry(), push.is_dry());
         prop_assert_eq!(again.warnings(), push.warnings());
-        prop_assert!(again.notes().is_empty(), "what was dropped is gone: {:?}", again.notes());
+        let dropped = again.notes().iter().filter(|note| !note.contains(" was passed on in part: ")).count();
+        prop_assert_eq!(dropped, 0, "what was dropped is gone: {:?}", again.notes());
         prop_assert_eq!(again.widened().len(), push.widened().len());
         let left = |push: &Push| push.refused_by(&Choice::default(), true).len();
         prop_assert_eq!(left(&again), left(&push));
