@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::both::{Program, Tree, compared, each};
+use crate::both::{Program, Said, Tree, compared, each};
 use crate::differences::{self, Line};
 
 /// The captures write a byte that is not UTF-8 as a lone surrogate, which JSON readers refuse; this stands for it meanwhile.
@@ -196,6 +196,42 @@ fn bytes(command: &str) -> Vec<u8> {
     bytes
 }
 
+/// Without the numbers of descriptors, and the places in an order that no directory decides.
+fn unnumbered(what: &str) -> String {
+    let mut words = what.split(' ').map(|word| match word.split_once("/proc/self/fd/") {
+        Some((before, after)) => format!("{before}/proc/self/fd/N{}", after.trim_start_matches(|digit: char| digit.is_ascii_digit())),
+        None => word.to_owned(),
+    });
+    let mut text: Vec<_> = words.by_ref().take_while(|word| word != "--").collect();
+    let mut places: Vec<_> = words.collect();
+    places.sort();
+    if !places.is_empty() {
+        text.push("--".to_owned());
+    }
+    text.extend(places);
+    text.join(" ")
+}
+
+/// What came of a line: the words that rsync is started with, or why it is not, and the status.
+fn how(tree: &Tree, said: &Said) -> String {
+    let log = tree.log();
+    let line = log.lines().next().unwrap_or_default();
+    let what = if let Some((_, words)) = line.split_once(" runs: ") {
+        format!("runs {words}")
+    } else if said.ran {
+        // Theirs writes them as Python does.
+        let words = line.split_once('(').map_or("", |(_, words)| words.trim_end_matches(')'));
+        let words: Vec<_> = words.split(", ").map(|word| word.trim_matches(['\'', ','])).skip(1).collect();
+        format!("runs rsync {}", words.join(" "))
+    } else {
+        // Without the program's own name, which is a path.
+        let first = said.stderr.lines().next().unwrap_or_default();
+        first.split_once(": ").map_or(first, |(_, words)| words).to_owned()
+    };
+    let what = unnumbered(&what.replace(tree.path().to_str().unwrap(), "$TREE"));
+    format!("{}, {what} (status {})", said.verdict(), said.status)
+}
+
 #[test]
 fn every_line_is_taken_or_refused_as_by_rrsync_or_the_difference_is_listed() {
     if !compared("lines through both programs") {
@@ -209,7 +245,7 @@ fn every_line_is_taken_or_refused_as_by_rrsync_or_the_difference_is_listed() {
             let said = tree.say(program, flags, command);
             assert_eq!(tree.listing("outside"), outside, "{program:?} changed something outside: {}", String::from_utf8_lossy(command));
             assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
-            (said.verdict(), said.stderr)
+            (said.verdict(), how(&tree, &said))
         };
         (verdict(Program::Theirs), verdict(Program::Ours))
     });
@@ -218,7 +254,7 @@ fn every_line_is_taken_or_refused_as_by_rrsync_or_the_difference_is_listed() {
         if theirs.0 != ours.0 {
             let flags = if flags.is_empty() { String::new() } else { format!("[{flags}] ") };
             let name = format!("{flags}{}", snapgate::terms::text::printable_within(command, 200));
-            different.push(Line { name, verdicts: (theirs.0, ours.0), words: ours.1.lines().next().unwrap_or_default().to_owned() });
+            different.push(Line { name, verdicts: (theirs.0, ours.0), how: (theirs.1, ours.1) });
         }
     }
     differences::lines_are_listed(&different);
