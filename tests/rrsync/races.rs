@@ -115,7 +115,15 @@ fn turning<T>(tree: &Tree, turn: Turn, work: impl FnOnce() -> T) -> T {
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 match turn {
-                    Turn::Swap => renameat2(AT_FDCWD, &flip, AT_FDCWD, &flop, RenameFlags::RENAME_EXCHANGE).unwrap(),
+                    Turn::Swap => {
+                        let swapped = renameat2(AT_FDCWD, &flip, AT_FDCWD, &flop, RenameFlags::RENAME_EXCHANGE).is_ok();
+                        // A push may replace the link by a directory of its own.
+                        if !swapped || !flip.is_symlink() && !flop.is_symlink() {
+                            let _ = fs::remove_dir_all(&flop);
+                            let _ = symlink("../outside", &flop);
+                            let _ = fs::create_dir(&flip);
+                        }
+                    }
                     Turn::Take => {
                         let _ = symlink("../outside", &leaf);
                     }
