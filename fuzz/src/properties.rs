@@ -23,7 +23,7 @@ use snapgate::terms::reason::{Code, Origin, Reason};
 use snapgate::terms::record::{Mail, Record};
 use snapgate::terms::request::Said;
 use snapgate::terms::shelf::Shelf;
-use snapgate::terms::text::printable;
+use snapgate::terms::text::{ELLIPSIS, printable};
 
 pub(crate) use self::rrsync::rrsync;
 
@@ -392,7 +392,7 @@ fn remembered(record: &Record) {
         let (_, drafts) = notice::step(notice::State::starting_at(1), vec![("1".to_owned(), again)], record.at, notice::Alerts::Due);
         for draft in drafts {
             let mail = letter::compose(&draft, 1000, record.at);
-            assert!(mail.subject.len() <= limits::MAX_SUBJECT + 4, "{}", mail.subject);
+            assert!(mail.subject.len() <= limits::MAX_SUBJECT + ELLIPSIS.len(), "{}", mail.subject);
             one_line(&mail.subject);
         }
     }
