@@ -171,8 +171,12 @@ mod tests {
         symlink(&good.0, &link.0).unwrap();
         assert_eq!(keys_of(&link.0), []);
         let long = AuthFile::new("long");
-        fs::write(&long.0, LINE.repeat(1000)).unwrap();
-        assert_eq!(keys_of(&long.0), []);
+        let most = usize::try_from(MAX_AUTH_FILE).unwrap();
+        let padded = LINE.to_owned() + &" ".repeat(most - LINE.len());
+        fs::write(&long.0, &padded).unwrap();
+        assert_eq!(keys_of(&long.0).len(), 1);
+        fs::write(&long.0, padded + " ").unwrap();
+        assert_eq!(keys_of(&long.0), [], "one byte longer than any of sshd's");
         if geteuid().is_root() {
             let foreign = AuthFile::new("foreign");
             std::os::unix::fs::chown(&foreign.0, Some(1234), None).unwrap();

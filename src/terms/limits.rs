@@ -89,6 +89,9 @@ pub const CHILD_FILES: u64 = 8192;
 /// `rsync --version` may take this long before it counts as broken.
 pub const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Bytes of the answer to `rsync --version` that are read: the version is on the first line.
+pub const MAX_VERSION_ANSWER: u64 = 4096;
+
 /// After the deadline rsync gets this long between the polite signal and the other one.
 pub const TERM_GRACE: Duration = Duration::from_secs(10);
 

@@ -129,6 +129,11 @@ mod tests {
         assert_eq!(SubPath::parse("~root/x"), Err(NotInside::Home));
         assert_eq!(SubPath::parse("a/".repeat(65)), Err(NotInside::TooLong));
         assert_eq!(SubPath::parse("a".repeat(256)), Err(NotInside::TooLong));
+        // Long as a whole, although each part of it is not.
+        let long = format!("{}/", "a".repeat(127)).repeat(MAX_SUBPATH / 128);
+        assert_eq!(long.len(), MAX_SUBPATH);
+        assert!(SubPath::parse(long.as_bytes()).is_ok());
+        assert_eq!(SubPath::parse(long + "b"), Err(NotInside::TooLong));
         let below = SubPath::parse("/etc/x").unwrap().below(Path::new("/r"));
         assert_eq!(below, Path::new("/r/etc/x"));
     }
