@@ -383,10 +383,10 @@ fn is_bounded(name: &str) -> bool {
 
 /// Bounds that the table has for pushes of snapshots only in other words, or not at all.
 fn bounded(name: &str, value: &str) -> bool {
-    let short = !value.is_empty() && value.len() <= limits::MAX_OPTION_VALUE;
-    short
+    value.len() <= limits::MAX_OPTION_VALUE
         && match name {
-            "--suffix" => !value.contains('/') && value.len() <= limits::MAX_NAME,
+            "--suffix" => !value.is_empty() && !value.contains('/') && value.len() <= limits::MAX_NAME,
+            // Nothing at all is a list of no endings, and the usual character set (rsync(1); `setup_iconv` in its rsync.c).
             "--skip-compress" => value.bytes().all(|byte| byte.is_ascii_graphic()),
             "--iconv" => value.is_ascii() && !value.contains("2022") && !value.contains('/'),
             "--max-alloc" => value.starts_with(|first: char| first.is_ascii_digit() || first == '.') && Check::Size.allows(value),

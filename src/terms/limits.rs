@@ -43,14 +43,23 @@ pub const MAX_POLICIES: usize = 20_000;
 /// Bytes of the file that `SSH_USER_AUTH` names. An RSA-16384 certificate is about 6 KiB.
 pub const MAX_AUTH_FILE: u64 = 64 * 1024;
 
+/// Bytes of the random part of that file's name: sshd's has ten, of letters and digits.
+pub const MAX_AUTH_NAME: usize = 64;
+
 /// Keys read from that file: sshd writes one line for each method that a login needed.
 pub const MAX_AUTH_KEYS: usize = 8;
 
 /// Bytes of a time zone file; the largest in tzdata is under 4 KiB.
 pub const MAX_ZONE_FILE: u64 = 64 * 1024;
 
+/// Bytes of a time zone's name; the longest in tzdata has 32.
+pub const MAX_ZONE_NAME: usize = 64;
+
 /// Time for all of a policy's `host:` names together. A name that has not answered by then does not match.
 pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Bytes of a host's name (RFC 1035, 2.3.4, as text).
+pub const MAX_HOST_NAME: usize = 253;
 
 /// `host:` names in one policy; each costs a thread while it is resolved.
 pub const MAX_HOSTS: usize = 16;
@@ -211,6 +220,9 @@ pub const MAX_ROUNDS: usize = 100;
 /// How long `watch --flush` waits for another pass to let go of an account.
 pub const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Problems that a pass reports. A hostile account could make any number.
+pub const MAX_PROBLEMS: usize = 100;
+
 /// A half-written file in the spool is thrown away after this long: its writer is gone.
 pub const STALE_TMP: Duration = Duration::from_secs(3600);
 
@@ -367,6 +379,15 @@ pub const MAX_MATCHES: usize = 16 * 1024;
 
 /// Bytes of those names together: half of what the kernel takes (`ARG_MAX`).
 pub const MAX_MATCHED: usize = 1024 * 1024;
+
+/// Bytes of a mapping of users or groups (`--usermap`, `--groupmap`, what `--chown` becomes): some dozens of names.
+pub const MAX_MAPPING: usize = 1024;
+
+/// Characters of the number in a size (`--max-size`, `--bwlimit`): nine petabytes in bytes have as many.
+pub const MAX_SIZE_FIGURE: usize = 16;
+
+/// Digits behind `-e`: of a protocol's number, and of the release under way behind the dot. There have been four at most.
+pub const MAX_PROTOCOL_DIGITS: usize = 8;
 
 /// Threads that a client may ask the server's compression to use. 3.5.0 takes any number and starts as many.
 pub const MAX_COMPRESS_THREADS: i64 = 4;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
-use super::limits::{MAX_SUBPATH, MAX_SUBPATH_DEPTH};
+use super::limits::{MAX_NAME, MAX_SUBPATH, MAX_SUBPATH_DEPTH};
 use super::text::printable_within;
 
 /// A place inside the snapshot: zero or more plain components, never `..`, never absolute. Empty is the whole. Its names
@@ -55,7 +55,7 @@ impl SubPath {
         if components.contains(&b"..".as_slice()) {
             return Err(NotInside::Parent);
         }
-        if components.len() > MAX_SUBPATH_DEPTH || components.iter().any(|part| part.len() > 255) {
+        if components.len() > MAX_SUBPATH_DEPTH || components.iter().any(|part| part.len() > MAX_NAME) {
             return Err(NotInside::TooLong);
         }
         Ok(Self(components.into_iter().map(|part| OsString::from_vec(part.to_vec())).collect()))
