@@ -324,6 +324,28 @@ fn what_can_be_neither_kept_nor_removed_does_not_keep_later_pushes_out() {
 }
 
 #[test]
+fn of_pushes_that_were_cut_off_the_latest_are_kept_and_as_many_linked_from_as_rsync_takes() {
+    use crate::terms::limits::{MAX_BASIS_DIRS, MAX_INTERRUPTED, MAX_PART_BASES};
+    let store = store();
+    store.publish(NOON, "f");
+    for number in 0..MAX_INTERRUPTED + 3 {
+        let held = store.repository.hold().unwrap();
+        let staging = held.stage(&SubPath::default()).unwrap();
+        fs::write(staging.path().join(number.to_string()), "").unwrap();
+        assert!(staging.set_aside().unwrap());
+    }
+    let kept = fs::read_dir(store.repository.state().join("interrupted")).unwrap().map(|entry| entry.unwrap().path());
+    let names: std::collections::BTreeSet<_> =
+        kept.flat_map(|tree| fs::read_dir(tree).unwrap()).map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), MAX_INTERRUPTED);
+    assert!(!names.contains(std::ffi::OsStr::new("2")) && names.contains(std::ffi::OsStr::new("3")), "{names:?}");
+    for number in 0..MAX_PART_BASES + 5 {
+        fs::create_dir_all(store.repository.state().join(format!("parts/{number}"))).unwrap();
+    }
+    assert_eq!(store.repository.bases(&SubPath::default(), &store.look(), false).len(), MAX_BASIS_DIRS);
+}
+
+#[test]
 fn an_unfinished_file_never_stands_under_its_name_in_a_snapshot() {
     let store = store();
     let held = store.repository.hold().unwrap();
