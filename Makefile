@@ -63,7 +63,7 @@ test-needs:
 
 # Each target for FUZZ_SECONDS, or until FUZZ_RUNS executions: make fuzz FUZZ_TARGETS=command FUZZ_SECONDS=0 FUZZ_RUNS=10000000
 # What is found stays in target/fuzz/artifacts; what covers more, in target/fuzz/corpus.
-FUZZ_TARGETS ?= command secluded policy auth ledger
+FUZZ_TARGETS ?= command secluded policy auth ledger rrsync
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS ?= -1
 CARGO_FUZZ_VERSION = 0.13.2

@@ -19,7 +19,8 @@ use crate::decide::letter;
 use crate::decide::notice::{self, Alerts, State};
 use crate::decide::policy::{Site, Transport};
 use crate::terms::limits::{
-    FLUSH_PATIENCE, MAIL_LIFETIME, MAX_BATCH, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_UNREACHABLE, MAX_WAITING, WATCH_TIMEOUT,
+    FLUSH_PATIENCE, MAIL_LIFETIME, MAX_BATCH, MAX_PROBLEMS, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_TOLD_TEXT, MAX_UNREACHABLE, MAX_WAITING,
+    WATCH_TIMEOUT,
 };
 use crate::terms::mail::{Audience, ComposedMail};
 use crate::terms::record::{Mail, Record};
@@ -343,9 +344,8 @@ impl Pass<'_> {
 
     /// Keeps a problem for the report, as long as there are not too many: a hostile account could make any number.
     fn problem(&mut self, words: &str) {
-        const MOST: usize = 100;
-        if self.report.problems.len() < MOST {
-            let lines: Vec<_> = words.lines().map(|line| crate::terms::text::still_printable(line, 1024)).collect();
+        if self.report.problems.len() < MAX_PROBLEMS {
+            let lines: Vec<_> = words.lines().map(|line| crate::terms::text::still_printable(line, MAX_TOLD_TEXT)).collect();
             self.report.problems.push(lines.join("\n"));
         }
     }

@@ -11,6 +11,7 @@ use snapgate::act::config::{Identity, all_policies, identify, list, load_policy,
 use snapgate::decide::policy::Site;
 use snapgate::terms::client::ClientName;
 use snapgate::terms::key::Fingerprint;
+use snapgate::terms::limits::MAX_POLICIES;
 use snapgate::terms::reason::Code;
 use snapgate::terms::request::{Account, Request, Said};
 use tempfile::TempDir;
@@ -265,6 +266,22 @@ fn a_thousand_policies_are_searched_quickly() {
     assert_eq!(known(settings.who("backup", &[wanted])), "c777");
     // The benchmark measures; this only catches parsing all of them, which takes a debug build seconds.
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn more_policies_than_are_searched_are_a_fault_and_a_named_client_is_found_all_the_same() {
+    let settings = Settings::new("store: /srv/backups\n");
+    settings.policy("c0", "user: backup\n");
+    let first = settings.path().join("policies/c0.yaml");
+    for number in 1..MAX_POLICIES {
+        fs::hard_link(&first, settings.path().join(format!("policies/c{number}.yaml"))).unwrap();
+    }
+    let listed = || settings.who("nobody", &[key(1)]);
+    assert!(matches!(listed(), Identity::Unknown(_)));
+    fs::hard_link(&first, settings.path().join("policies/one-more.yaml")).unwrap();
+    let detail = broken(listed());
+    assert!(detail.contains("more than 20000 policies"), "{detail}");
+    assert_eq!(known(settings.ask("backup", &[], Some("c7"))), "c7");
 }
 
 #[test]

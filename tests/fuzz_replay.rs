@@ -68,6 +68,11 @@ fn a_record_comes_back_from_the_ledger_as_it_was() {
 }
 
 #[test]
+fn a_command_behind_rrsyncs_flags_keeps_to_them_and_stays_beneath() {
+    run("rrsync", 20_000);
+}
+
+#[test]
 fn every_property_has_its_target_and_its_corpus() {
     let names = |directory: &str| {
         let mut names: Vec<_> = fs::read_dir(fuzz().join(directory)).unwrap().map(|entry| entry.unwrap().path()).collect();

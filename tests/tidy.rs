@@ -257,6 +257,20 @@ fn every_test_that_the_documents_name_is_there() {
 }
 
 #[test]
+fn every_limit_is_in_the_table_of_lengths_and_every_name_there_is_a_limit() {
+    let text = fs::read_to_string(root().join("src/terms/limits.rs")).unwrap();
+    let known: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix("pub const ")?.split(':').next()).collect();
+    let document = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let (_, section) = document.split_once("## What is read, and how much of it").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let is_name = |word: &&str| word.contains('_') && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let told: BTreeSet<&str> = section.split('`').filter(is_name).filter(|name| !name.starts_with("SSH_")).collect();
+    assert!(told.is_subset(&known), "no limits: {:?}", told.difference(&known));
+    let lengths: BTreeSet<&str> = known.into_iter().filter(|name| name.starts_with("MAX_")).collect();
+    assert!(lengths.len() > 60 && lengths.is_subset(&told), "not in the table: {:?}", lengths.difference(&told));
+}
+
+#[test]
 fn the_table_of_codes_has_every_code_with_its_exit_code() {
     let text = fs::read_to_string(root().join("docs/codes.md")).unwrap();
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));

@@ -3,6 +3,8 @@
 //!
 //! What is allowed is checked here against the option table and a list of its own, never with the code that prints.
 
+mod rrsync;
+
 use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -21,14 +23,16 @@ use snapgate::terms::reason::{Code, Origin, Reason};
 use snapgate::terms::record::{Mail, Record};
 use snapgate::terms::request::Said;
 use snapgate::terms::shelf::Shelf;
-use snapgate::terms::text::printable;
+use snapgate::terms::text::{ELLIPSIS, printable};
+
+pub(crate) use self::rrsync::rrsync;
 
 /// Something that holds for any bytes, or panics.
 pub(crate) type Property = fn(&[u8]);
 
 /// Every property by its name, which is also the name of its fuzz target and of its corpus.
-pub(crate) const TARGETS: [(&str, Property); 5] =
-    [("command", command), ("secluded", secluded), ("policy", policy), ("auth", auth), ("ledger", ledger)];
+pub(crate) const TARGETS: [(&str, Property); 6] =
+    [("command", command), ("secluded", secluded), ("policy", policy), ("auth", auth), ("ledger", ledger), ("rrsync", rrsync)];
 
 /// Options that no push may ever hand to rsync, whatever a table or a policy says.
 const NEVER: [&str; 30] = [
@@ -388,7 +392,7 @@ fn remembered(record: &Record) {
         let (_, drafts) = notice::step(notice::State::starting_at(1), vec![("1".to_owned(), again)], record.at, notice::Alerts::Due);
         for draft in drafts {
             let mail = letter::compose(&draft, 1000, record.at);
-            assert!(mail.subject.len() <= limits::MAX_SUBJECT + 4, "{}", mail.subject);
+            assert!(mail.subject.len() <= limits::MAX_SUBJECT + ELLIPSIS.len(), "{}", mail.subject);
             one_line(&mail.subject);
         }
     }
@@ -397,7 +401,8 @@ fn remembered(record: &Record) {
 /// Words that a fuzzer should know: every spelling of the option table and the marks of rsync's command line.
 pub(crate) fn dictionary() -> Vec<Vec<u8>> {
     let marks = ["rsync", "--server", " . ", " -", "e.iLsfxCIvu", "..", "/", "~/", "\\ ", "'", "\"", "=", "prepare", "complete 0"];
-    let mut words: Vec<Vec<u8>> = marks.iter().map(|mark| mark.as_bytes().to_vec()).collect();
+    let flags = ["-ro", "-wo", "-munge", "-absolute", "-no-del", "-no-lock", "-no-overwrite", "d\n", "/\n", "/srv/d", "--sender"];
+    let mut words: Vec<Vec<u8>> = marks.iter().chain(&flags).map(|mark| mark.as_bytes().to_vec()).collect();
     words.extend([b"rsync\0".to_vec(), b".\0".to_vec(), b"\0\0".to_vec(), b"rsync --server -slogDtpr\0rsync\0".to_vec()]);
     for row in options::rows() {
         words.extend(row.long.iter().map(|long| long.as_bytes().to_vec()));

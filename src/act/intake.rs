@@ -15,7 +15,7 @@ use nix::unistd::{User, geteuid, getuid};
 use crate::decide::authinfo;
 use crate::terms::client::ClientName;
 use crate::terms::key::Fingerprint;
-use crate::terms::limits::{MAX_AUTH_FILE, MAX_CONNECTION};
+use crate::terms::limits::{MAX_AUTH_FILE, MAX_AUTH_NAME, MAX_CONNECTION};
 use crate::terms::request::{Account, Request, Said};
 
 /// Where sshd puts its file about a login, up to the random part (`session.c`, `auth_info_file`).
@@ -72,7 +72,7 @@ fn keys(path: &OsStr) -> Vec<Fingerprint> {
 
 fn read_auth_file(path: &OsStr) -> Option<Vec<u8>> {
     let random = path.to_str()?.strip_prefix(AUTH_FILE)?;
-    if random.is_empty() || random.len() > 64 || !random.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+    if random.is_empty() || random.len() > MAX_AUTH_NAME || !random.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return None;
     }
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
@@ -159,6 +159,14 @@ mod tests {
         let keys_of = |path: &Path| gathered(false, &[("SSH_USER_AUTH", path.as_os_str().as_bytes())]).keys;
         let good = AuthFile::new("good");
         assert_eq!(keys_of(&good.0).len(), 1);
+        // A name as long as it may be, and longer.
+        let of_length = |length: usize| {
+            let file = AuthFile(PathBuf::from(format!("{AUTH_FILE}{:0>length$}", std::process::id())));
+            fs::copy(&good.0, &file.0).unwrap();
+            file
+        };
+        assert_eq!(keys_of(&of_length(MAX_AUTH_NAME).0).len(), 1);
+        assert_eq!(keys_of(&of_length(MAX_AUTH_NAME + 1).0), []);
 
         let open = AuthFile::new("open");
         fs::set_permissions(&open.0, fs::Permissions::from_mode(0o644)).unwrap();
@@ -171,8 +179,12 @@ mod tests {
         symlink(&good.0, &link.0).unwrap();
         assert_eq!(keys_of(&link.0), []);
         let long = AuthFile::new("long");
-        fs::write(&long.0, LINE.repeat(1000)).unwrap();
-        assert_eq!(keys_of(&long.0), []);
+        let most = usize::try_from(MAX_AUTH_FILE).unwrap();
+        let padded = LINE.to_owned() + &" ".repeat(most - LINE.len());
+        fs::write(&long.0, &padded).unwrap();
+        assert_eq!(keys_of(&long.0).len(), 1);
+        fs::write(&long.0, padded + " ").unwrap();
+        assert_eq!(keys_of(&long.0), [], "one byte longer than any of sshd's");
         if geteuid().is_root() {
             let foreign = AuthFile::new("foreign");
             std::os::unix::fs::chown(&foreign.0, Some(1234), None).unwrap();

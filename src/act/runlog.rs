@@ -60,3 +60,23 @@ impl RunLog {
         bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_log_without_end_the_end_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = RunLog::begin(dir.path().join("log")).unwrap();
+        let most = usize::try_from(MAX_LOG_TAIL).unwrap();
+        log.file().write_all(&vec![b'a'; most - 1]).unwrap();
+        assert_eq!(log.tail().len(), most - 1);
+        log.file().write_all(b"bc").unwrap();
+        let tail = log.tail();
+        assert!(tail.len() == most && tail.first() == Some(&b'a') && tail.ends_with(b"abc"), "{} bytes", tail.len());
+        log.file().set_len(1 << 40).unwrap();
+        log.file().write_all(b"the end").unwrap();
+        assert!(log.tail().len() == most && log.tail().ends_with(b"\0the end"));
+    }
+}

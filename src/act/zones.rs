@@ -27,17 +27,18 @@ pub fn load(name: &ZoneName) -> Result<Zone, String> {
     if name.as_str().starts_with("right/") {
         return Err(unknown("it counts leap seconds"));
     }
-    let open = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(&path);
-    let file = open.map_err(|_| unknown("this system has no such zone"))?;
+    read(&path).and_then(|bytes| Zone::from_tzif(name.clone(), &bytes).ok_or("its file holds no complete zone")).map_err(unknown)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, &'static str> {
+    let open = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(path);
+    let file = open.map_err(|_| "this system has no such zone")?;
     if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        return Err(unknown("it names no zone"));
+        return Err("it names no zone");
     }
     let mut bytes = Vec::new();
-    file.take(MAX_ZONE_FILE + 1).read_to_end(&mut bytes).map_err(|_| unknown("its file cannot be read"))?;
-    if bytes.len() as u64 > MAX_ZONE_FILE {
-        return Err(unknown("its file is too long"));
-    }
-    Zone::from_tzif(name.clone(), &bytes).ok_or_else(|| unknown("its file holds no complete zone"))
+    file.take(MAX_ZONE_FILE + 1).read_to_end(&mut bytes).map_err(|_| "its file cannot be read")?;
+    if bytes.len() as u64 > MAX_ZONE_FILE { Err("its file is too long") } else { Ok(bytes) }
 }
 
 #[cfg(test)]
@@ -52,6 +53,19 @@ mod tests {
         for bad in ["Europe", "Europe/Atlantis", "tzdata/zi", "right/Europe/Madrid"] {
             let error = load(&ZoneName::new(bad).unwrap()).unwrap_err();
             assert!(error.contains(bad) && error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_longer_than_any_zone_is_not_read_to_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("zone");
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_len(MAX_ZONE_FILE).unwrap();
+        assert_eq!(read(&path).unwrap().len() as u64, MAX_ZONE_FILE);
+        for length in [MAX_ZONE_FILE + 1, 1 << 40] {
+            file.set_len(length).unwrap();
+            assert_eq!(read(&path), Err("its file is too long"));
         }
     }
 }

@@ -162,6 +162,19 @@ mod tests {
         assert_eq!(fingerprints(format!("publickey ssh-ed25519 {good}\n").repeat(100).as_bytes()).len(), 1);
     }
 
+    #[test]
+    fn of_more_keys_than_a_login_can_need_the_first_ones_count() {
+        let line = |number: usize| {
+            let mut blob = Vec::new();
+            push(&mut blob, b"ssh-ed25519").unwrap();
+            push(&mut blob, &[u8::try_from(number).unwrap(); 32]).unwrap();
+            format!("publickey ssh-ed25519 {}\n", base64::engine::general_purpose::STANDARD.encode(&blob))
+        };
+        let of = |count: usize| fingerprints((0..count).map(line).collect::<String>().as_bytes());
+        assert_eq!(of(MAX_AUTH_KEYS).len(), MAX_AUTH_KEYS);
+        assert_eq!(of(MAX_AUTH_KEYS + 5), of(MAX_AUTH_KEYS));
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {

@@ -85,10 +85,7 @@ pub(in crate::decide) fn field(line: &mut String, name: &str, value: &str) {
         return;
     }
     // A quote inside is written as an apostrophe: a reader that splits at quotes is then never misled.
-    let mut text = still_printable(&value.replace('"', "'"), room);
-    while text.len() > room {
-        text.pop();
-    }
+    let text = still_printable(&value.replace('"', "'"), room);
     let _ = write!(line, " {name}=\"{text}\"");
 }
 

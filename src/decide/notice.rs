@@ -22,7 +22,7 @@ use crate::terms::limits::{
 };
 use crate::terms::reason::{Code, Reason};
 use crate::terms::record::{Mail, Outcome, Record};
-use crate::terms::text::still_printable;
+use crate::terms::text::{ELLIPSIS, still_printable};
 
 /// What is remembered between passes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -316,7 +316,7 @@ fn trimmed(mut record: Record) -> Record {
     let cut = |text: &mut String| {
         // Nearly always it is fine as it is, or was cut here before; and this is done to every sample at every step.
         let plain = |byte: u8| (b' '..=b'~').contains(&byte);
-        if text.len() > MAX_TOLD_TEXT + 1 + '…'.len_utf8() || !text.trim_end_matches('…').bytes().all(plain) {
+        if text.len() > MAX_TOLD_TEXT + ELLIPSIS.len() || !text.trim_end_matches(ELLIPSIS).bytes().all(plain) {
             *text = still_printable(text, MAX_TOLD_TEXT);
         }
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A client's name is a file name and stands in a mail's subject.
+/// Bytes of a client's name: it is a file name and stands in a mail's subject.
 pub const MAX_CLIENT_NAME: usize = 64;
 
 /// Bytes of `SSH_ORIGINAL_COMMAND` that are looked at. The longest real rsync command in the captures is under 300
@@ -22,26 +22,29 @@ pub const MAX_SECLUDED_WORDS: usize = 256;
 /// Time for the whole block. A client writes it in one go, before it waits for anything: this is for its line.
 pub const SECLUDED_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of foreign text quoted in one line of a log, mail or answer.
+/// Bytes of foreign text quoted in one line of a log, mail or answer: as much of it as anybody reads.
 pub const MAX_QUOTED: usize = 512;
 
 /// Bytes of a destination inside the snapshot (`PATH_MAX` less room for the repository's own path).
 pub const MAX_SUBPATH: usize = 2048;
 
-/// Components of a destination inside the snapshot.
+/// Names of a destination inside the snapshot. Each is a directory that the gate makes and looks up; people use a handful.
 pub const MAX_SUBPATH_DEPTH: usize = 64;
 
 /// Bytes of a site or policy file. A policy of a thousand networks is about 20 KiB.
 pub const MAX_CONFIG_FILE: u64 = 64 * 1024;
 
-/// Elements of any one list in a site or policy file.
+/// Elements of any one list in a site or policy file: more networks than such a file holds, were each ten bytes long.
 pub const MAX_LIST: usize = 4096;
 
-/// Policies in one directory that are searched for a key. Past it, identify by account or `--client`.
+/// Policies in one directory that are searched for a key, each of them a file to open. Past it, identify by account or `--client`.
 pub const MAX_POLICIES: usize = 20_000;
 
 /// Bytes of the file that `SSH_USER_AUTH` names. An RSA-16384 certificate is about 6 KiB.
 pub const MAX_AUTH_FILE: u64 = 64 * 1024;
+
+/// Bytes of the random part of that file's name: sshd's has ten, of letters and digits.
+pub const MAX_AUTH_NAME: usize = 64;
 
 /// Keys read from that file: sshd writes one line for each method that a login needed.
 pub const MAX_AUTH_KEYS: usize = 8;
@@ -49,8 +52,14 @@ pub const MAX_AUTH_KEYS: usize = 8;
 /// Bytes of a time zone file; the largest in tzdata is under 4 KiB.
 pub const MAX_ZONE_FILE: u64 = 64 * 1024;
 
+/// Bytes of a time zone's name; the longest in tzdata has 32.
+pub const MAX_ZONE_NAME: usize = 64;
+
 /// Time for all of a policy's `host:` names together. A name that has not answered by then does not match.
 pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Bytes of a host's name (RFC 1035, 2.3.4, as text).
+pub const MAX_HOST_NAME: usize = 253;
 
 /// `host:` names in one policy; each costs a thread while it is resolved.
 pub const MAX_HOSTS: usize = 16;
@@ -59,7 +68,7 @@ pub const MAX_HOSTS: usize = 16;
 /// one second, or in one minute where the pattern has no seconds.
 pub const MAX_NAME_LEAD: Duration = Duration::from_secs(60);
 
-/// Bytes of a snapshot's name.
+/// Bytes of a snapshot's name: half of what one file name may have, so that with any pattern there is room around it.
 pub const MAX_SNAPSHOT_NAME: usize = 128;
 
 /// Levels of directories in a snapshot's name (`%Y/%m%d/%H%M` has three).
@@ -86,8 +95,11 @@ pub const CHILD_MEMORY: u64 = 8 * 1024 * 1024 * 1024;
 /// Descriptors of rsync, which needs a dozen and, when it walks carefully, one for each level of a path.
 pub const CHILD_FILES: u64 = 8192;
 
-/// `rsync --version` may take this long before it counts as broken.
+/// `rsync --version` may take this long before it counts as broken: a disk that has to wake up first is slower than most.
 pub const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of the answer to `rsync --version` that are read: the version is on the first line.
+pub const MAX_VERSION_ANSWER: u64 = 4096;
 
 /// After the deadline rsync gets this long between the polite signal and the other one.
 pub const TERM_GRACE: Duration = Duration::from_secs(10);
@@ -98,16 +110,16 @@ pub const GROUP_GRACE: Duration = Duration::from_secs(2);
 /// When something of it is still there after this, although it was killed, it hangs in the kernel, and nothing is published.
 pub const GROUP_GONE: Duration = Duration::from_secs(20);
 
-/// Between two looks at whether it has ended.
+/// Between two looks at whether it has ended: a push must not be longer for it.
 pub const GROUP_POLL: Duration = Duration::from_millis(1);
 
-/// Commands in one list of hooks.
+/// Commands in one list of hooks. The client waits for each; more of them belong into a script.
 pub const MAX_HOOKS: usize = 16;
 
-/// Bytes of the end of a run's log in which rsync's own words are looked for.
+/// Bytes of the end of a run's log in which rsync's own words are looked for: hundreds of lines, of which [`MAX_LOG_LINES`] are quoted.
 pub const MAX_LOG_TAIL: u64 = 64 * 1024;
 
-/// Time to hand one line to the syslog daemon. A stuck daemon never holds up a push.
+/// Time to hand one line to the syslog daemon, hundreds of times what it takes. A stuck daemon never holds up a push.
 pub const SYSLOG_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Bytes of one event in the spool; a larger file was not written by a gate.
@@ -134,10 +146,10 @@ pub const MAX_GROUPS: usize = 64;
 /// Events of a group that are told in full in a mail; of the others there is the count.
 pub const MAX_SAMPLES: usize = 3;
 
-/// Reasons and warnings of one event that a mail holds.
+/// Reasons, warnings and keys of one event that a mail holds; the ledger has them all.
 pub const MAX_TOLD: usize = 20;
 
-/// Bytes of one reason or warning in a mail.
+/// Bytes of one reason or warning in a mail: two or three times the longest of the gate's own sentences.
 pub const MAX_TOLD_TEXT: usize = 1024;
 
 /// Bytes of a mail's body. A digest of every group stays under it; what does not fit is cut, never the counts.
@@ -181,7 +193,7 @@ pub const MAX_REFUSED_MAILS: usize = 4;
 /// Servers not reached, over all accounts, after which a pass only counts and no longer tries.
 pub const MAX_UNREACHABLE: usize = 2;
 
-/// One step of SMTP: a connection, an answer.
+/// One step of SMTP: a connection, an answer. RFC 5321 (4.5.3.2) would have minutes; whoever is slower is tried again.
 pub const SMTP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// One mail from beginning to end, whatever the server does in between.
@@ -190,7 +202,7 @@ pub const MAIL_TIMEOUT: Duration = Duration::from_secs(120);
 /// `sendmail` may take this long to take a mail into its queue.
 pub const SENDMAIL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Bytes of what `sendmail` says that are read.
+/// Bytes of what `sendmail` says that are read: the first lines say what is wrong.
 pub const MAX_SENDMAIL_WORDS: u64 = 4096;
 
 /// Bytes of a file with a password or with certificates; Debian's whole bundle is about 220 KiB.
@@ -202,17 +214,21 @@ pub const WATCH_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// Address space of a `watch` and the mailer that it starts: a few threads, of which the C library reserves 64 MiB for each.
 pub const WATCH_MEMORY: u64 = 512 * 1024 * 1024;
 
-/// Times that a pass looks again whether something came while it held the lock.
+/// Times that a pass looks again whether something came while it held the lock: a busy gate must not keep it for ever.
 pub const MAX_ROUNDS: usize = 100;
 
-/// How long `watch --flush` waits for another pass to let go of an account.
+/// How long `watch --flush` waits for another pass to let go of an account. Somebody sits in front of it.
 pub const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Problems that a pass reports. A hostile account could make any number.
+pub const MAX_PROBLEMS: usize = 100;
 
 /// A half-written file in the spool is thrown away after this long: its writer is gone.
 pub const STALE_TMP: Duration = Duration::from_secs(3600);
 
 /// Bytes of one line to syslog (RFC 3164 asks for 1 KiB, every daemon of today takes more).
 pub const MAX_SYSLOG_LINE: usize = 2048;
+
 /// Levels of nesting in a site or policy file; the deepest real value has four.
 pub const MAX_CONFIG_DEPTH: usize = 16;
 
@@ -240,10 +256,11 @@ pub const MAX_ACCOUNT_NAME: usize = 32;
 
 /// Bytes of a mail address (RFC 5321, 4.5.3.1.3).
 pub const MAX_MAIL_ADDRESS: usize = 254;
+
 /// Reasons in one answer. A command can be made to break hundreds of rules; the first few tell the story.
 pub const MAX_REASONS: usize = 16;
 
-/// Bytes of one option or word quoted in an answer.
+/// Bytes of one option or word quoted in an answer: it has to stay one line of a terminal.
 pub const MAX_SHOWN_WORD: usize = 80;
 
 /// Seconds that a client may ask for with `--timeout`: a day, like the longest sensible push.
@@ -264,10 +281,10 @@ pub const MAX_PART_BASES: usize = 11;
 /// How long a lock that is taken is waited for: long enough for a question about it, or a last step, to pass.
 pub const LOCK_PATIENCE: Duration = Duration::from_millis(300);
 
-/// Pause between two tries at a lock.
+/// Pause between two tries at a lock, short beside [`LOCK_PATIENCE`].
 pub const LOCK_POLL: Duration = Duration::from_millis(10);
 
-/// Lines of rsync's own words that are quoted in a record.
+/// Lines of rsync's own words that are quoted in a record. The last ones say how it ended; the run's log has them all.
 pub const MAX_LOG_LINES: usize = 12;
 
 /// Bytes of `/proc/self/mountinfo`. A line is about 150 bytes: enough for ten thousands of mounts.
@@ -306,7 +323,7 @@ pub const DEFAULT_PROCESSES: u64 = 64;
 /// `limits: {bytes: …}`. Below a few blocks every push is too much.
 pub const BYTES_LIMIT: std::ops::RangeInclusive<u64> = 1024 * 1024..=1 << 60;
 
-/// `limits: {inodes: …}`.
+/// `limits: {inodes: …}`. Fewer files are no backup, more no file system holds.
 pub const INODES_LIMIT: std::ops::RangeInclusive<u64> = 10..=1 << 40;
 
 /// Bytes that no disk takes in a second. A push is looked at before it could have gone past its limit at this speed.
@@ -340,7 +357,7 @@ pub const MAX_CONNECTION: usize = 256;
 /// Addresses of one `host:` name that count. A name with more stands for a whole network, which `from:` can say.
 pub const MAX_ADDRESSES: usize = 64;
 
-/// Bytes of a small file of the gate's own in a repository: `run.json`, `rsync.json`, a note in `untold/`.
+/// Bytes of a small file of the gate's own in a repository: `run.json`, `rsync.json`, a note in `untold/`. Each has under 300.
 pub const MAX_NOTE: u64 = 4096;
 
 /// Bytes of `transaction.json`: as many unfinished places as it may have parts, each as long as a place may be, with every
@@ -365,15 +382,24 @@ pub const MAX_MATCHES: usize = 16 * 1024;
 /// Bytes of those names together: half of what the kernel takes (`ARG_MAX`).
 pub const MAX_MATCHED: usize = 1024 * 1024;
 
+/// Bytes of a mapping of users or groups (`--usermap`, `--groupmap`, what `--chown` becomes): some dozens of names.
+pub const MAX_MAPPING: usize = 1024;
+
+/// Characters of the number in a size (`--max-size`, `--bwlimit`): nine petabytes in bytes have as many.
+pub const MAX_SIZE_FIGURE: usize = 16;
+
+/// Digits behind `-e`: of a protocol's number, and of the release under way behind the dot. There have been four at most.
+pub const MAX_PROTOCOL_DIGITS: usize = 8;
+
 /// Threads that a client may ask the server's compression to use. 3.5.0 takes any number and starts as many.
 pub const MAX_COMPRESS_THREADS: i64 = 4;
 
-/// Bytes of a value of an option that is a word and no path: a suffix, a list of endings.
+/// Bytes of a value of an option that is a word and no path: a list of endings. rsync's own list of those has 600.
 pub const MAX_OPTION_VALUE: usize = 1024;
 
 /// Bytes of a command in `snapgate rrsync`, where a pull may name many files: what the kernel lets sshd hand over
 /// (`MAX_ARG_STRLEN`).
 pub const MAX_PULL_COMMAND: usize = 128 * 1024;
 
-/// Words of such a command.
+/// Words of such a command: of names of fifteen bytes, as many as its bytes hold.
 pub const MAX_PULL_WORDS: usize = 8192;

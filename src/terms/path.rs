@@ -6,7 +6,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
-use super::limits::{MAX_SUBPATH, MAX_SUBPATH_DEPTH};
+use super::limits::{MAX_NAME, MAX_SUBPATH, MAX_SUBPATH_DEPTH};
 use super::text::printable_within;
 
 /// A place inside the snapshot: zero or more plain components, never `..`, never absolute. Empty is the whole. Its names
@@ -55,7 +55,7 @@ impl SubPath {
         if components.contains(&b"..".as_slice()) {
             return Err(NotInside::Parent);
         }
-        if components.len() > MAX_SUBPATH_DEPTH || components.iter().any(|part| part.len() > 255) {
+        if components.len() > MAX_SUBPATH_DEPTH || components.iter().any(|part| part.len() > MAX_NAME) {
             return Err(NotInside::TooLong);
         }
         Ok(Self(components.into_iter().map(|part| OsString::from_vec(part.to_vec())).collect()))
@@ -129,6 +129,11 @@ mod tests {
         assert_eq!(SubPath::parse("~root/x"), Err(NotInside::Home));
         assert_eq!(SubPath::parse("a/".repeat(65)), Err(NotInside::TooLong));
         assert_eq!(SubPath::parse("a".repeat(256)), Err(NotInside::TooLong));
+        // Long as a whole, although each part of it is not.
+        let long = format!("{}/", "a".repeat(127)).repeat(MAX_SUBPATH / 128);
+        assert_eq!(long.len(), MAX_SUBPATH);
+        assert!(SubPath::parse(long.as_bytes()).is_ok());
+        assert_eq!(SubPath::parse(long + "b"), Err(NotInside::TooLong));
         let below = SubPath::parse("/etc/x").unwrap().below(Path::new("/r"));
         assert_eq!(below, Path::new("/r/etc/x"));
     }

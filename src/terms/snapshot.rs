@@ -254,6 +254,20 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_is_too_long_or_too_deep_is_none() {
+        let fill = |length: usize| format!("%Y-%m-%d{}", "x".repeat(length - "2026-11-21".len()));
+        let longest = NamePattern::new(&fill(MAX_SNAPSHOT_NAME)).unwrap();
+        let name = longest.name_at(at("2026-11-21T00:00:00Z"));
+        assert_eq!(name.as_str().len(), MAX_SNAPSHOT_NAME);
+        assert_eq!(longest.read(name.as_str()), Some(name.clone()));
+        assert_eq!(NamePattern::new(&fill(MAX_SNAPSHOT_NAME + 1)), Err(NotAPattern::Path));
+        assert_eq!(longest.read(&format!("{name}x")), None);
+        let deep = |levels: usize| format!("%Y-%m-%d{}", "/d".repeat(levels - 1));
+        assert_eq!(NamePattern::new(&deep(MAX_SNAPSHOT_DEPTH)).unwrap().levels(), MAX_SNAPSHOT_DEPTH);
+        assert_eq!(NamePattern::new(&deep(MAX_SNAPSHOT_DEPTH + 1)), Err(NotAPattern::Path));
+    }
+
+    #[test]
     fn names_of_an_older_pattern_are_still_read() {
         let now = NamePattern::new("%Y/%m%d/%H%M").unwrap();
         assert_eq!(now.read("2012_03_19_00_18_54").unwrap().at(), at("2012-03-19T00:18:54Z"));

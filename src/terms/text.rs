@@ -2,30 +2,33 @@
 
 use super::limits::MAX_QUOTED;
 
+/// What stands behind a text that was cut.
+pub const ELLIPSIS: &str = "…";
+
 /// The text with every control byte, every byte that is not UTF-8, every backslash and every character that would
 /// change how its surroundings are read (line separators, bidirectional and zero-width marks) written as an escape,
-/// cut to about [`MAX_QUOTED`] bytes.
+/// cut to [`MAX_QUOTED`] bytes.
 #[must_use]
 pub fn printable(bytes: &[u8]) -> String {
     printable_within(bytes, MAX_QUOTED)
 }
 
-/// [`printable`] with a limit of one's own, in bytes of the result (an ellipsis may follow).
+/// [`printable`] with a limit of one's own, in bytes of the result. Where more would follow, an ellipsis does ([`ELLIPSIS`]).
 #[must_use]
 pub fn printable_within(bytes: &[u8], limit: usize) -> String {
     let mut out = String::new();
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
+            let whole = out.len();
             push(&mut out, character);
-            if out.len() > limit {
-                out.push('…');
+            if is_cut(&mut out, whole, limit) {
                 return out;
             }
         }
         for byte in chunk.invalid() {
+            let whole = out.len();
             out.push_str(&format!("\\x{byte:02x}"));
-            if out.len() > limit {
-                out.push('…');
+            if is_cut(&mut out, whole, limit) {
                 return out;
             }
         }
@@ -39,17 +42,27 @@ pub fn printable_within(bytes: &[u8], limit: usize) -> String {
 pub fn still_printable(text: &str, limit: usize) -> String {
     let mut out = String::new();
     for character in text.chars() {
+        let whole = out.len();
         if character == '\\' {
             out.push(character);
         } else {
             push(&mut out, character);
         }
-        if out.len() > limit {
-            out.push('…');
+        if is_cut(&mut out, whole, limit) {
             break;
         }
     }
     out
+}
+
+/// Ends a text with an ellipsis where its last piece, from `whole` on, goes past the limit.
+fn is_cut(out: &mut String, whole: usize, limit: usize) -> bool {
+    let cut = out.len() > limit;
+    if cut {
+        out.truncate(whole);
+        out.push_str(ELLIPSIS);
+    }
+    cut
 }
 
 fn push(out: &mut String, character: char) {
@@ -86,12 +99,21 @@ mod tests {
         let once = printable(b"a\n\\b\x1b");
         assert_eq!(still_printable(&once, 512), once);
         assert_eq!(still_printable("a\nb\u{202e}", 512), "a\\nb\\u{202e}");
-        assert!(still_printable(&"x".repeat(1 << 20), 512).len() < 520);
     }
 
     #[test]
-    fn a_megabyte_is_cut() {
-        assert!(printable(&[b'x'; 1 << 20]).len() < MAX_QUOTED + 16);
-        assert!(printable(&[0xff; 1 << 20]).len() < MAX_QUOTED + 16);
+    fn what_is_too_long_is_cut_where_the_limit_is_however_long_an_escape_would_be() {
+        for long in ["x".repeat(1 << 20), "\u{e0001}".repeat(1 << 18), "é".repeat(1 << 19)] {
+            for limit in [0, 1, 119, 120, 121, MAX_QUOTED] {
+                for cut in [still_printable(&long, limit), printable_within(long.as_bytes(), limit)] {
+                    assert!(cut.len() <= limit + ELLIPSIS.len() && cut.ends_with(ELLIPSIS), "{limit}: {cut}");
+                    assert_eq!(still_printable(&cut, limit), cut, "once is enough");
+                }
+            }
+        }
+        let bytes = printable(&[0xff; 1 << 20]);
+        assert_eq!(bytes.len(), MAX_QUOTED + ELLIPSIS.len());
+        let whole = "x".repeat(MAX_QUOTED);
+        assert_eq!((printable(whole.as_bytes()), still_printable(&whole, MAX_QUOTED)), (whole.clone(), whole));
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use chrono::{DateTime, Duration, NaiveDateTime, Utc};
 
+use super::limits::MAX_ZONE_NAME;
+
 /// An IANA time zone's name, safe as a path below the system's zoneinfo directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneName(String);
@@ -23,7 +25,7 @@ impl ZoneName {
             part.starts_with(|first: char| first.is_ascii_alphabetic())
                 && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte))
         };
-        if text.len() <= 64 && text.split('/').count() <= 3 && text.split('/').all(part_ok) {
+        if text.len() <= MAX_ZONE_NAME && text.split('/').count() <= 3 && text.split('/').all(part_ok) {
             Ok(Self(text.to_owned()))
         } else {
             Err(NotAZone(super::text::printable(text.as_bytes())))

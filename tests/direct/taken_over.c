@@ -66,6 +66,27 @@ int main(int count, char **words) {
     tried("socket", socket(AF_UNIX, SOCK_STREAM, 0));
     tried("setsid", setsid());
     tried("setpgid", setpgid(0, 0));
+    /* What is copied from here to the gate: as long as it may be, and longer. The file is this push's own. */
+    static char much[70000];
+    memset(much, 'x', sizeof much);
+    close(open("own", O_WRONLY | O_CREAT | O_EXCL, 0644));
+    memset(path, '/', sizeof path);
+    path[0] = '.';
+    strcpy(path + 4092, "own");
+    tried("own-path-4095", chmod(path, 0600));
+    much[4096] = 0;
+    tried("long-path-4096", chmod(much, 0600));
+    much[4096] = 'x', much[69999] = 0;
+    tried("long-path-69999", chmod(much, 0600));
+    memcpy(much, "user.", 5), much[255] = 0;
+    tried("own-name-255", setxattr("own", much, "1", 1, 0));
+    tried("own-name-255-removed", removexattr("own", much));
+    much[255] = 'x', much[256] = 0;
+    tried("long-name-256", setxattr("own", much, "1", 1, 0));
+    tried("long-name-256-removed", removexattr("own", much));
+    tried("own-value-3000", setxattr("own", "user.x", much, 3000, 0));
+    tried("long-value-65537", setxattr("own", "user.y", much, 65537, 0));
+    tried("long-value-endless", setxattr("own", "user.y", much, (size_t)-1, 0));
     int kept = open("kept", O_RDWR | O_CREAT | O_EXCL, 0644);
     if (write(kept, "innocent", 8) == 8 && fork() == 0) {
         prctl(PR_SET_PDEATHSIG, 0);

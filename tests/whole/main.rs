@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod asking;
+mod crowd;
 mod demo;
 mod dropbear;
 mod hooks;

@@ -55,10 +55,14 @@ fn entries(directory: std::os::fd::OwnedFd) -> Vec<Vec<u8>> {
 }
 
 fn bounded(found: &[Vec<Vec<u8>>]) -> Result<(), Reason> {
-    let too_many = found.len() > MAX_MATCHES
-        || (found.len().is_multiple_of(256) && found.iter().flatten().map(|name| name.len() + 1).sum::<usize>() > MAX_MATCHED);
-    if too_many {
-        let says = "the pattern stands for too many files";
+    let bytes = || if found.len().is_multiple_of(256) { found.iter().flatten().map(|name| name.len() + 1).sum() } else { 0 };
+    fits(found.len(), bytes())
+}
+
+/// Whether so many files, with names of so many bytes, are few enough for a command line.
+pub(super) fn fits(files: usize, bytes: usize) -> Result<(), Reason> {
+    if files > MAX_MATCHES || bytes > MAX_MATCHED {
+        let says = "the patterns stand for too many files";
         return Err(Reason::new(Code::TooLong, says).only_client("name the directory, and choose with --include and --exclude"));
     }
     Ok(())

@@ -189,10 +189,15 @@ impl Root {
     /// # Errors
     /// When something leads out, or patterns stand for too much.
     pub fn sources(&mut self, transfer: &Transfer) -> Result<Vec<Spot>, Reason> {
-        let mut spots = Vec::new();
+        let mut spots: Vec<Spot> = Vec::new();
+        let mut bytes = 0;
         for place in transfer.paths() {
+            // Each pattern is bounded by itself; a command may hold thousands of them.
             for names in self.expand(place)? {
-                spots.push(self.source(place, names, transfer.is_relative())?);
+                let spot = self.source(place, names, transfer.is_relative())?;
+                bytes += spot.rest.len() + 1;
+                spots.push(spot);
+                glob::fits(spots.len(), bytes)?;
             }
         }
         Ok(spots)

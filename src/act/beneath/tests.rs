@@ -3,6 +3,7 @@ use std::os::unix::fs::symlink;
 use super::*;
 use crate::decide::rrsync::flags::{self, Order};
 use crate::decide::rrsync::{Asked, Transfer, judge};
+use crate::terms::limits::MAX_MATCHES;
 use crate::terms::request::Said;
 
 struct Tree(tempfile::TempDir);
@@ -96,6 +97,32 @@ fn patterns_stand_for_what_is_there_in_order() {
     assert_eq!(found(". a/*/"), "a/b:/");
     assert_eq!(found(". a/\\*.c no*"), "a:/*.c :/no*");
     assert_eq!(sources(&tree, ". */"), Err("path"), "one of them leads out");
+}
+
+#[test]
+fn patterns_stand_for_no_more_than_one_command_line_holds() {
+    let tree = Tree::new();
+    let fill = |directory: &str, files: usize, links: usize, length: usize| {
+        fs::create_dir_all(tree.at(directory).join("in")).unwrap();
+        for number in 0..files {
+            fs::write(tree.at(directory).join(format!("in/{number:0length$}")), "").unwrap();
+        }
+        for number in 0..links {
+            symlink("in", tree.at(directory).join(format!("link{number}"))).unwrap();
+        }
+    };
+    fill("dir/many", 128, MAX_MATCHES / 128 + 1, 3);
+    assert_eq!(sources(&tree, ". many/link1*/*").map(|found| found.len()), Ok(40 * 128));
+    assert_eq!(sources(&tree, ". many/l*/*").err(), Some("too-long"), "one pattern");
+    let times = |pattern: &str, count: usize| sources(&tree, &format!(".{}", pattern.repeat(count))).map(|found| found.len());
+    assert_eq!(times(" many/in/*", MAX_MATCHES / 128), Ok(MAX_MATCHES));
+    assert_eq!(times(" many/in/*", MAX_MATCHES / 128 + 1), Err("too-long"), "many of them");
+    fill("dir/long", 70, 70, 250);
+    assert_eq!(sources(&tree, ". long/link1*/*").map(|found| found.len()), Ok(11 * 70));
+    assert_eq!(sources(&tree, ". long/l*/*").err(), Some("too-long"), "few files with long names");
+    let times = |pattern: &str, count: usize| sources(&tree, &format!(".{}", pattern.repeat(count))).map(|found| found.len());
+    assert_eq!(times(" long/in/*", 50), Ok(50 * 70));
+    assert_eq!(times(" long/in/*", 70), Err("too-long"), "many of them");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Patience, wait_within};
 use crate::decide::argv::Version;
 use crate::decide::outcome::Ended;
-use crate::terms::limits::{MAX_NOTE, VERSION_TIMEOUT};
+use crate::terms::limits::{MAX_NOTE, MAX_VERSION_ANSWER, VERSION_TIMEOUT};
 use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable;
 
@@ -26,9 +26,6 @@ struct Remembered {
     changed: (i64, i64),
     version: (u32, u32, u32),
 }
-
-/// Bytes of `rsync --version` that are read; the version is on the first line.
-const MAX_ANSWER: u64 = 4096;
 
 /// The version of the rsync at `program`; `cache` is read, and written if the answer was not there.
 ///
@@ -78,7 +75,7 @@ fn ask(program: &Path) -> Result<Version, Reason> {
     let mut text = String::new();
     if let Some(output) = output {
         // Shorter than a pipe's buffer, so it is all there although the program has ended.
-        let _ = output.take(MAX_ANSWER).read_to_string(&mut text);
+        let _ = output.take(MAX_VERSION_ANSWER).read_to_string(&mut text);
     }
     Version::parse(&text).ok_or_else(|| broken(program, "it does not answer `--version` as rsync does"))
 }
@@ -92,6 +89,8 @@ fn broken(program: &Path, what: &str) -> Reason {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -103,5 +102,20 @@ mod tests {
         let padded = format!("{}{}", fs::read_to_string(&cache).unwrap(), " ".repeat(5000));
         fs::write(&cache, padded.replace("\"version\"", &format!("{}\"version\"", " ".repeat(5000)))).unwrap();
         assert!(remembered(&cache).is_none());
+    }
+
+    #[test]
+    fn of_a_long_answer_the_beginning_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("rsync");
+        // A byte that is not UTF-8: with it the answer would be no text.
+        let answers = |before: u64| {
+            let script = format!("#!/bin/sh\nprintf 'rsync  version 3.5.0 '; head -c {before} /dev/zero; printf '\\377'\n");
+            fs::write(&program, script).unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+            ask(&program).ok()
+        };
+        assert_eq!(answers(100), None);
+        assert_eq!(answers(MAX_VERSION_ANSWER), Some(Version(3, 5, 0)));
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::*;
+use crate::terms::limits::{MAX_MAIL_FILE, MAX_SENDMAIL_WORDS};
 
 #[path = "../../../tests/support/smtp.rs"]
 mod smtp;
@@ -120,7 +121,14 @@ fn the_password_comes_from_a_closed_file_and_a_wrong_one_is_not_the_mails_fault(
     std::fs::write(&file, "wrong\n").unwrap();
     let wrong = send(&settings, &mail());
     assert!(matches!(&wrong, Err(NotSent::Unreachable(words)) if !words.contains("wrong\n")), "{wrong:?}");
-    assert_eq!(server.taken().len(), 1);
+    let padded =
+        |length: u64| std::fs::write(&file, format!("secret word\n{}", " ".repeat(usize::try_from(length).unwrap() - 12))).unwrap();
+    padded(MAX_MAIL_FILE);
+    send(&settings, &mail()).unwrap();
+    padded(MAX_MAIL_FILE + 1);
+    let long = send(&settings, &mail());
+    assert!(matches!(&long, Err(NotSent::Unreachable(words)) if words.contains("it is too large")), "{long:?}");
+    assert_eq!(server.taken().len(), 2);
 }
 
 #[test]
@@ -220,6 +228,15 @@ fn sendmail_that_fails_says_why_and_whose_fault_it_is() {
     assert_eq!(later, Err(NotSent::Later("sendmail ended with 75".to_owned())));
     let missing = send(&settings(Transport::Sendmail(dir.path().join("missing"))), &mail());
     assert!(matches!(missing, Err(NotSent::Unreachable(_))), "{missing:?}");
+    // Blanks at the beginning are not told, and what is read ends somewhere.
+    let after = |blanks: u64| {
+        let says = format!("cat >/dev/null; head -c {blanks} /dev/zero | tr '\\0' ' ' >&2; echo 'no such user' >&2; exit 67");
+        send(&settings(Transport::Sendmail(script(dir.path(), &says))), &mail())
+    };
+    assert_eq!(after(MAX_SENDMAIL_WORDS - 12), Err(NotSent::Refused("sendmail ended with 67: no such user".to_owned())));
+    for blanks in [MAX_SENDMAIL_WORDS, 10 << 20] {
+        assert_eq!(after(blanks), Err(NotSent::Refused("sendmail ended with 67".to_owned())), "{blanks}");
+    }
 }
 
 #[test]

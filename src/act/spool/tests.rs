@@ -6,6 +6,7 @@ use nix::unistd::geteuid;
 
 use super::*;
 use crate::decide::letter::samples;
+use crate::terms::limits::{MAX_ACCOUNTS, MAX_EVENT, MAX_SPOOL_NAMES, MAX_STATE, MAX_WAITING_MAIL};
 
 fn spool(dir: &Path) -> Result<Spool, SpoolError> {
     Spool::open(dir, geteuid().as_raw())
@@ -73,4 +74,51 @@ fn an_event_wakes_who_watches_the_directory_above() {
     spool.add(&samples::refusal()).unwrap();
     let events = watch.read_events().unwrap();
     assert!(events.iter().any(|event| event.mask.contains(AddWatchFlags::IN_ATTRIB)));
+}
+
+fn sparse(path: &Path, length: u64) {
+    std::fs::File::create(path).unwrap().set_len(length).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn a_file_that_is_longer_than_its_kind_can_be_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    spool(dir.path()).unwrap().add(&samples::refusal()).unwrap();
+    let tray = accounts(dir.path()).unwrap().remove(0).unwrap();
+    let too_large = |error: SpoolError| matches!(error, SpoolError::Untrusted { why: "is too large", .. });
+    for (name, most) in [("new/1.json", MAX_EVENT), ("state.json", MAX_STATE), ("out/000000000007.json", MAX_WAITING_MAIL)] {
+        let read = || match name {
+            "new/1.json" => tray.event("1").map(drop),
+            "state.json" => tray.state().map(drop),
+            _ => tray.mail(7).map(drop),
+        };
+        sparse(&own(dir.path()).join(name), most);
+        assert!(read().err().is_none_or(|error| !too_large(error)), "{name}");
+        for length in [most + 1, 1 << 40] {
+            sparse(&own(dir.path()).join(name), length);
+            assert!(too_large(read().unwrap_err()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn of_a_directory_without_end_so_many_names_are_looked_at_and_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    spool(dir.path()).unwrap().add(&samples::refusal()).unwrap();
+    let tray = accounts(dir.path()).unwrap().remove(0).unwrap();
+    let new = own(dir.path()).join("new");
+    let first = new.join(format!("{}.json", samples::refusal().id));
+    // Names of one file, which is all that a list looks at.
+    for number in 0..MAX_SPOOL_NAMES + 10 {
+        std::fs::hard_link(&first, new.join(format!("{number}.json"))).unwrap();
+    }
+    assert_eq!(tray.news().unwrap().len(), MAX_SPOOL_NAMES);
+    if geteuid().is_root() {
+        for number in 0..MAX_ACCOUNTS {
+            std::fs::hard_link(&first, dir.path().join(format!("{}", 1_000_000 + number))).unwrap();
+        }
+        let all = accounts(dir.path()).unwrap();
+        assert_eq!(all.len(), MAX_ACCOUNTS + 1, "and one for what is left out");
+    }
 }

@@ -39,7 +39,7 @@ fn is_mounted(store: &Path, repository: &Path) -> Result<(), Reason> {
         // A store that is not there holds nothing, this repository neither.
         (real(store).unwrap_or_else(|_| store.to_path_buf()), looked_at(place)?)
     };
-    let points = points().map_err(|error| trouble("reading", Path::new(MOUNTINFO), &error))?;
+    let points = points(Path::new(MOUNTINFO)).map_err(|error| trouble("reading", Path::new(MOUNTINFO), &error))?;
     if mounts::satisfied(&real_store, &real_repository, &points) {
         return Ok(());
     }
@@ -58,9 +58,9 @@ fn real(directory: &Path) -> io::Result<PathBuf> {
     fs::canonicalize(directory)
 }
 
-fn points() -> io::Result<Vec<PathBuf>> {
+fn points(list: &Path) -> io::Result<Vec<PathBuf>> {
     let mut text = Vec::new();
-    File::open(MOUNTINFO)?.take(MAX_MOUNTINFO + 1).read_to_end(&mut text)?;
+    File::open(list)?.take(MAX_MOUNTINFO + 1).read_to_end(&mut text)?;
     if text.len() as u64 > MAX_MOUNTINFO {
         return Err(io::Error::other(format!("more than {MAX_MOUNTINFO} bytes of mounts")));
     }
@@ -85,5 +85,19 @@ mod tests {
         // A link to a mounted place is one.
         std::os::unix::fs::symlink("/proc", store.join("link")).unwrap();
         is_mounted(&store.join("link"), &store.join("link/web1")).unwrap();
+    }
+
+    #[test]
+    fn a_list_of_mounts_without_end_is_an_error_and_no_list() {
+        let dir = tempfile::tempdir().unwrap();
+        let list = dir.path().join("mountinfo");
+        let line = "22 1 254:1 / /srv rw,relatime shared:1 - ext4 /dev/vda1 rw\n";
+        let most = usize::try_from(MAX_MOUNTINFO).unwrap();
+        fs::write(&list, line.to_owned() + &" ".repeat(most - line.len())).unwrap();
+        assert_eq!(points(&list).unwrap(), [Path::new("/srv")]);
+        File::options().write(true).open(&list).unwrap().set_len(MAX_MOUNTINFO + 1).unwrap();
+        assert!(points(&list).unwrap_err().to_string().contains("bytes of mounts"));
+        File::options().write(true).open(&list).unwrap().set_len(1 << 40).unwrap();
+        assert!(points(&list).is_err());
     }
 }

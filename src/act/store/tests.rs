@@ -262,19 +262,48 @@ fn the_deepest_tree_that_rsync_can_make_is_walked_and_removed() {
         let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
         let staging = held.stage(&SubPath::default()).unwrap();
-        let mut here = tree::open(staging.path()).unwrap();
-        for _ in 0..2048 + 64 {
-            nix::sys::stat::mkdirat(&here, "d", nix::sys::stat::Mode::from_bits_truncate(0o755)).unwrap();
-            here = nix::fcntl::openat(&here, "d", nix::fcntl::OFlag::O_DIRECTORY, nix::sys::stat::Mode::empty()).unwrap();
-        }
-        let flags = nix::fcntl::OFlag::O_CREAT | nix::fcntl::OFlag::O_WRONLY;
-        nix::fcntl::openat(&here, "f", flags, nix::sys::stat::Mode::from_bits_truncate(0o644)).unwrap();
-        drop(here);
+        deep(staging.path(), 2048 + 64);
         assert!(staging.has_file().unwrap());
         staging.drop_unfinished().unwrap();
         assert!(staging.set_aside().unwrap());
         held.forget_interrupted(&SubPath::default()).unwrap();
         assert!(store.repository.bases(&SubPath::default(), &store.look(), false).is_empty());
+    };
+    std::thread::Builder::new().stack_size(8 << 20).spawn(walk).unwrap().join().unwrap();
+}
+
+/// Makes directories in one another, and a file in the innermost.
+fn deep(top: &Path, levels: usize) {
+    use nix::fcntl::{OFlag, openat};
+    use nix::sys::stat::{Mode, mkdirat};
+    let mut here = tree::open(top).unwrap();
+    for _ in 0..levels {
+        mkdirat(&here, "d", Mode::from_bits_truncate(0o755)).unwrap();
+        here = openat(&here, "d", OFlag::O_DIRECTORY, Mode::empty()).unwrap();
+    }
+    openat(&here, "f", OFlag::O_CREAT | OFlag::O_WRONLY, Mode::from_bits_truncate(0o644)).unwrap();
+}
+
+#[test]
+fn a_tree_that_is_deeper_than_any_path_ends_the_walk_and_keeps_nobody_out() {
+    let walk = || {
+        let store = store();
+        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+        let top = {
+            let held = store.repository.hold().unwrap();
+            let staging = held.stage(&SubPath::default()).unwrap();
+            deep(staging.path(), crate::terms::limits::MAX_TREE_DEPTH + 1);
+            let error = staging.has_file().unwrap_err();
+            assert!(error.detail.contains("deeper than any path"), "{error:?}");
+            store.repository.root().to_path_buf()
+        };
+        let said = store.recover();
+        assert_eq!(said.len(), 1, "{said:?}");
+        store.publish(NOON, "f");
+        assert_eq!(store.look().newest.unwrap().as_str(), "2026-11-21T12-00-00Z");
+        // Deeper than this program would remove it, too.
+        assert!(std::process::Command::new("rm").arg("-rf").arg(top).status().unwrap().success());
     };
     std::thread::Builder::new().stack_size(8 << 20).spawn(walk).unwrap().join().unwrap();
 }
@@ -292,6 +321,28 @@ fn what_can_be_neither_kept_nor_removed_does_not_keep_later_pushes_out() {
     assert!(!store.repository.inprogress().exists());
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(store.repository.state().join("broken/1/f").exists());
+}
+
+#[test]
+fn of_pushes_that_were_cut_off_the_latest_are_kept_and_as_many_linked_from_as_rsync_takes() {
+    use crate::terms::limits::{MAX_BASIS_DIRS, MAX_INTERRUPTED, MAX_PART_BASES};
+    let store = store();
+    store.publish(NOON, "f");
+    for number in 0..MAX_INTERRUPTED + 3 {
+        let held = store.repository.hold().unwrap();
+        let staging = held.stage(&SubPath::default()).unwrap();
+        fs::write(staging.path().join(number.to_string()), "").unwrap();
+        assert!(staging.set_aside().unwrap());
+    }
+    let kept = fs::read_dir(store.repository.state().join("interrupted")).unwrap().map(|entry| entry.unwrap().path());
+    let names: std::collections::BTreeSet<_> =
+        kept.flat_map(|tree| fs::read_dir(tree).unwrap()).map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), MAX_INTERRUPTED);
+    assert!(!names.contains(std::ffi::OsStr::new("2")) && names.contains(std::ffi::OsStr::new("3")), "{names:?}");
+    for number in 0..MAX_PART_BASES + 5 {
+        fs::create_dir_all(store.repository.state().join(format!("parts/{number}"))).unwrap();
+    }
+    assert_eq!(store.repository.bases(&SubPath::default(), &store.look(), false).len(), MAX_BASIS_DIRS);
 }
 
 #[test]

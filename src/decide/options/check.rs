@@ -1,5 +1,7 @@
 //! Which values an option takes. A value that passes reaches rsync, so each check says what is in, never what is out.
 
+use crate::terms::limits::{MAX_MAPPING, MAX_PROTOCOL_DIGITS, MAX_SIZE_FIGURE};
+
 /// What a value must be.
 #[derive(Debug, Clone, Copy)]
 pub enum Check {
@@ -26,12 +28,6 @@ pub enum Check {
 
 /// Letters of capabilities up to rsync 3.5.0.
 const CAPABILITIES: &str = "iLsfxCIvu";
-
-/// Digits of a protocol's number, with that of a release under way behind the dot.
-const MAX_PROTOCOL_DIGITS: usize = 8;
-
-/// Bytes of a mapping of owners.
-const MAX_MAPPING: usize = 1024;
 
 impl Check {
     /// Whether `value` passes.
@@ -83,12 +79,12 @@ fn is_level(part: &str, words: &[&str]) -> bool {
     words.iter().any(|word| word.eq_ignore_ascii_case(name))
 }
 
-/// `parse_size_arg()` in rsync's `options.c`, without its exotic corners: an atof() number of at most 16 characters.
+/// `parse_size_arg()` in rsync's `options.c`, without its exotic corners: an atof() number.
 fn is_size(value: &str) -> bool {
     let without_step = value.strip_suffix("+1").or_else(|| value.strip_suffix("-1")).unwrap_or(value);
     let end = without_step.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(without_step.len());
     let Some((figure, unit)) = without_step.split_at_checked(end) else { return false };
-    let figure_ok = figure.len() <= 16
+    let figure_ok = figure.len() <= MAX_SIZE_FIGURE
         && figure.matches('.').count() <= 1
         && figure.starts_with(|first: char| first.is_ascii_digit())
         && figure.ends_with(|last: char| last.is_ascii_digit());
@@ -158,6 +154,8 @@ mod tests {
     fn mappings_hold_names_only() {
         let good = ["*:root", "0-99:nogroup", "a:b,c:d", ":nobody", "www-data:33"];
         every(Check::Mapping, &good, &["", "root", "a:b,", "a:b c", "a:/etc", "a:-1", "a:\\b", "a:"]);
+        let long = |length: usize| format!("*:{}", "a".repeat(length - 2));
+        every(Check::Mapping, &[&long(MAX_MAPPING)], &[&long(MAX_MAPPING + 1)]);
     }
 
     #[test]

@@ -378,5 +378,14 @@ mod tests {
         assert!(!["", "ssh", "/bin/sh", ".a.b", "x.i", ".i;"].iter().any(|value| Bound::Capabilities.allows(value)));
         assert!(Bound::Suffix.allows("~") && !Bound::Suffix.allows("a/b") && !Bound::Suffix.allows(""));
         assert!(Bound::Endings.allows("gz/jpg/mp[34]/7z") && !Bound::Endings.allows("a b"));
+        let of = |length: usize| "a".repeat(length);
+        for bound in [Bound::Endings, Bound::Charset] {
+            assert!(bound.allows(&of(MAX_OPTION_VALUE)) && !bound.allows(&of(MAX_OPTION_VALUE + 1)), "{bound:?}");
+        }
+        assert!(Bound::Capabilities.allows(&format!(".{}", of(MAX_OPTION_VALUE - 1))));
+        assert!(!Bound::Capabilities.allows(&format!(".{}", of(MAX_OPTION_VALUE))));
+        assert!(Bound::Suffix.allows(&of(MAX_NAME)) && !Bound::Suffix.allows(&of(MAX_NAME + 1)));
+        let threads = |count: i64| Bound::Table(Check::Number(0, MAX_COMPRESS_THREADS)).allows(&count.to_string());
+        assert!(threads(MAX_COMPRESS_THREADS) && !threads(MAX_COMPRESS_THREADS + 1));
     }
 }

@@ -3,6 +3,7 @@ use crate::decide::cell::Access;
 use crate::decide::command::{Command, parse};
 use crate::decide::policy::{read_policy, read_site};
 use crate::terms::request::Said;
+use crate::terms::shelf::Transaction;
 
 /// Where a push of these letters links from, of an unfinished push, an earlier one and the newest snapshot.
 fn links(letters: &str, newest: bool) -> Vec<String> {
@@ -40,4 +41,20 @@ fn a_client_that_may_speak_a_protocol_before_29_gets_one_place_to_link_from() {
     assert_eq!(links("-r", true), ["/r/newest"]);
     assert_eq!(links("-g -l -r", false), ["/r/2"], "before there is a snapshot, the latest try");
     assert_eq!(links("-re.i", false), ["/r/2", "/r/1"]);
+}
+
+#[test]
+fn a_transaction_takes_no_more_pushes_than_can_be_merged() {
+    let Ok(Command::Push(pushed)) = parse(&Said::Command(b"rsync --server -r . .".to_vec())) else { panic!() };
+    let site = read_site(Path::new("site"), b"store: /s\n").unwrap();
+    let policy = read_policy(Path::new("p"), b"report: never\n", &"c".parse().unwrap(), &site).unwrap();
+    let now = "2026-11-21T02:00:00Z".parse().unwrap();
+    let planned = |parts: usize, unfinished: usize| {
+        let unfinished = (0..unfinished).map(|number| number.to_string()).collect();
+        let transaction = Transaction { parts, unfinished, ..Transaction::new(now) };
+        push(&pushed, &policy, &Shelf { transaction: Some(transaction), ..Shelf::default() }, now).map_err(|reason| reason.code)
+    };
+    assert!(planned(MAX_PARTS - 6, 5).is_ok());
+    assert_eq!(planned(MAX_PARTS - 5, 5).unwrap_err(), Code::Transaction, "a push that did not end well has left a part, too");
+    assert_eq!(planned(MAX_PARTS, 0).unwrap_err(), Code::Transaction);
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::decide::yaml::Fault;
+use crate::terms::limits::{MAX_HOST_NAME, MAX_MAIL_ADDRESS};
 
 use super::*;
 
@@ -106,6 +107,10 @@ fn a_source_is_a_network_in_its_one_form_or_a_name() {
     assert!(policy(&format!("from: [{}]\n", many.join(", "))).unwrap_err().message.contains("17 `host:` names"));
     let networks: Vec<_> = (0..4097).map(|_| "1.2.3.4".to_owned()).collect();
     assert!(policy(&format!("from: [{}]\n", networks.join(","))).unwrap_err().message.contains("more than 4096"));
+    let name = |length: usize| format!("{}a", "a.".repeat(length / 2));
+    assert_eq!(name(MAX_HOST_NAME).len(), MAX_HOST_NAME);
+    assert!(policy(&format!("from: [host:{}]\n", name(MAX_HOST_NAME))).is_ok());
+    refused("from", &[&format!("[host:{}]", name(MAX_HOST_NAME + 2))]);
 }
 
 #[test]
@@ -223,6 +228,8 @@ fn a_transport_is_one_of_a_few_forms() {
     {
         assert!(site(&format!("store: /s\nmail: {{ to: [{bad}] }}\n")).is_err(), "{bad}");
     }
+    let to = |length: usize| site(&format!("store: /s\nmail: {{ to: [{}@b.example] }}\n", "a".repeat(length - "@b.example".len())));
+    assert!(to(MAX_MAIL_ADDRESS).is_ok() && to(MAX_MAIL_ADDRESS + 1).is_err());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use crate::decide::window::{Days, Hours};
 use crate::decide::yaml::{List, Text, Word, Wrong};
 use crate::terms::key::Fingerprint;
-use crate::terms::limits::{HOOK_LIMIT, IDLE_LIMIT, MAX_ACCOUNT_NAME, MAX_MAIL_ADDRESS, PUSH_LIMIT};
+use crate::terms::limits::{HOOK_LIMIT, IDLE_LIMIT, MAX_ACCOUNT_NAME, MAX_HOST_NAME, MAX_MAIL_ADDRESS, PUSH_LIMIT};
 use crate::terms::snapshot::NamePattern;
 use crate::terms::text::printable;
 use crate::terms::verb::Verb;
@@ -259,7 +259,7 @@ fn host(name: &str) -> Result<String, Wrong> {
             && !label.ends_with('-')
     };
     let numeric = name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
-    if name.len() <= 253 && name.split('.').all(label_ok) && !numeric {
+    if name.len() <= MAX_HOST_NAME && name.split('.').all(label_ok) && !numeric {
         return Ok(name.to_ascii_lowercase());
     }
     Err(Wrong::new(

@@ -100,7 +100,10 @@ impl Place {
 
     /// The place without the first `count` names.
     pub(super) fn without(&self, count: usize) -> Self {
-        Self { names: self.names.iter().skip(count).cloned().collect(), tail: self.tail, marker: None }
+        let names: Vec<_> = self.names.iter().skip(count).cloned().collect();
+        // DIR is DIR, whatever stands behind it.
+        let tail = if names.is_empty() { Tail::None } else { self.tail };
+        Self { names, tail, marker: None }
     }
 
     /// Whether it is DIR itself.
@@ -181,6 +184,7 @@ mod tests {
             assert_eq!(read(word), Err(NotBeneath::Parent), "{word}");
         }
         assert_eq!(read("...").unwrap().names().len(), 1);
+        assert_eq!(read("/srv/d/./").unwrap().without(2), Place::default());
         assert_eq!(read(&"a".repeat(256)), Err(NotBeneath::TooLong));
         assert_eq!(read(&"a/".repeat(600)), Err(NotBeneath::TooLong));
         assert_eq!(read(&"/".repeat(5000)), Err(NotBeneath::TooLong));

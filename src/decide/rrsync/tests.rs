@@ -49,6 +49,11 @@ fn options_keep_their_order_and_their_number() {
     );
     assert_eq!(printed("", "rsync --server -g -l -o -v -v -v -v -p . x", NEW), "--server -glovvp --drop-D --confine-root=/srv/d -- . .");
     assert_eq!(
+        printed("", "rsync --server -vv --stats -vv -r -v . x", NEW),
+        "--server -vv --stats -r --drop-D --confine-root=/srv/d -- . .",
+        "what may stand twice may not stand twice in each word"
+    );
+    assert_eq!(
         printed("", "rsync --server -r -B1024 -@-1 . x", Version(3, 2, 7)),
         "--server -r --block-size=1024 --modify-window=-1 -- . ."
     );

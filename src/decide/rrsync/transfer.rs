@@ -173,6 +173,8 @@ struct Judging<'a> {
     dir: Vec<&'a [u8]>,
     transfer: Transfer,
     cluster: String,
+    /// Every letter that is passed on, in whichever word.
+    letters: String,
     reasons: Vec<Reason>,
 }
 
@@ -189,7 +191,7 @@ impl<'a> Judging<'a> {
             notes: Vec::new(),
         };
         let dir = dir.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();
-        Self { flags, dir, transfer, cluster: String::new(), reasons: Vec::new() }
+        Self { flags, dir, transfer, cluster: String::new(), letters: String::new(), reasons: Vec::new() }
     }
 
     /// Whether DIR is `/`.
@@ -340,11 +342,12 @@ impl<'a> Judging<'a> {
                 self.flush();
             }
             (Some(letter), None) if matches!(found.row.value, Value::None) => {
-                let so_far = self.cluster.matches(letter).count();
+                let so_far = self.letters.matches(letter).count();
                 if found.row.repeats > 1 && so_far >= found.row.repeats {
                     return self.drop(found, found.row.why);
                 }
                 self.cluster.push(letter);
+                self.letters.push(letter);
             }
             (_, value) => {
                 self.flush();

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::decide::command::{Command, parse as command};
 use crate::decide::options::{Check, Choice, Row, Value};
-use crate::terms::limits::MAX_REASONS;
+use crate::terms::limits::{MAX_REASONS, MAX_SHOWN_WORD};
 use crate::terms::request::Said;
 
 fn said(text: &str) -> Result<Push, Vec<Reason>> {
@@ -231,6 +231,11 @@ fn every_reason_is_told_up_to_a_limit() {
     assert_eq!(refused("-KLZr --append --nonsense dst").len(), 6);
     let many: String = ('\u{4e00}'..'\u{4f00}').collect();
     assert_eq!(refused(&format!("-{many}")).len(), MAX_REASONS);
+    for word in ["--x", "--info=", "--delete=", "../", "x "].map(|begin| begin.to_owned() + &"y".repeat(5000)) {
+        for reason in refused(&format!("-r {word}")) {
+            assert!(reason.len() < 2 * MAX_SHOWN_WORD + 200, "{} bytes: {reason}", reason.len());
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,90 @@
+//! `limits: {processes: …}`, where nothing is left for rsync's second process.
+
+use std::fs;
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use nix::libc::EAGAIN;
+use snapgate::terms::reason::Code;
+use snapgate::terms::record::{Mail, Outcome, Record};
+
+use crate::support::{Server, Setup, mode, must, processes, tree, until};
+
+/// The kernel counts all that an account runs: one at a time.
+static CROWD: Mutex<()> = Mutex::new(());
+
+/// Processes and threads of the machine (proc(5), `/proc/loadavg`).
+fn running() -> u64 {
+    let load = fs::read_to_string("/proc/loadavg").unwrap();
+    load.split(' ').nth(3).unwrap().split_once('/').unwrap().1.parse().unwrap()
+}
+
+/// A push that finds no room for rsync's second process; how many others there were.
+fn crowded(server: &Server, client: &str) -> u64 {
+    let (repository, source) = (server.repository(client), server.source("data"));
+    let began = Instant::now();
+    let ran = server.client(client).push(&source, &[]);
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    let known = |record: &Record| record.client.as_ref().is_some_and(|known| known.as_str() == client);
+    until("it is in the ledger", || server.records().iter().any(known));
+    assert_eq!(processes::of(server.path(), "crowd"), [0; 0], "nothing of it is left");
+    // Its own rsync hears of the end of the line first (12), or of the server's status (14), and then may hear no words any more: a
+    // client that knows how it ended does not wait for what comes over another way (`MSG_ERROR_EXIT` in rsync's io.c).
+    let told = ran.stderr.contains("push again: what was received is kept") && ran.stderr.contains("(code interrupted)");
+    assert!(ran.status == 14 || (ran.status == 12 && told), "{ran:?}");
+
+    let record = server.record();
+    let (reason, push) = (&record.reasons[0], record.push.as_ref().unwrap());
+    assert_eq!((record.result, record.exit, record.mail, reason.code), (Outcome::Failed, 14, Mail::Alert, Code::Interrupted));
+    assert_eq!((reason.says.as_str(), reason.hint.as_deref()), ("the push did not finish", Some("push again: what was received is kept")));
+    assert!(reason.detail.contains("could not start its second process"), "{reason:?}");
+    assert!(reason.remedy.as_ref().unwrap().contains("`limits: {processes: …}`"), "{reason:?}");
+    assert!(push.kept && push.rsync_exit == Some(14) && repository.snapshots().is_empty(), "{push:?}");
+
+    let said = fs::read_to_string(repository.path.join(".snapgate/interrupted/1/crowd")).unwrap();
+    let (started, error) = said.trim().split_once(' ').unwrap();
+    assert_eq!(error, EAGAIN.to_string(), "there was no end of processes");
+    started.parse().unwrap()
+}
+
+/// A server whose rsync is that program.
+fn server(site: &str, policies: [&str; 2]) -> Server {
+    let server = Setup::new()
+        .client_on(2, "few", &format!("limits: {{ processes: {} }}\n", policies[0]))
+        .client_on(3, "many", &format!("limits: {{ processes: {} }}\n", policies[1]))
+        .site(&format!("rsync: $DIR/bin/crowd\n{site}"))
+        .start();
+    let program = server.path().join("bin/crowd");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/whole/crowd.c");
+    must(Command::new("cc").args(["-O1", "-w", "-o"]).arg(&program).arg(source));
+    mode(&program, 0o755);
+    tree::small(&server.source("data"));
+    server
+}
+
+#[test]
+fn what_runs_in_rsync_s_place_can_start_so_many_processes_and_no_more() {
+    let _alone = CROWD.lock();
+    let server = server("", ["4", "1004"]);
+    let before = running();
+    let few = crowded(&server, "few");
+    let many = crowded(&server, "many");
+    // Besides its own a limit lets in as many as the machine runs, of which other tests start and end some.
+    eprintln!("{before} on the machine; with 4 more allowed {few} were started, with 1004 more {many}");
+    assert!((700..1300).contains(&many.saturating_sub(few)), "{few} and {many}");
+    assert!(few < 2 * before + 300, "{few} where {before} ran");
+}
+
+#[test]
+fn rsync_itself_says_that_it_could_not_start_its_second_process_and_the_next_push_goes_on() {
+    let _alone = CROWD.lock();
+    let server = server("jail: off\n", ["4", "64"]);
+    crowded(&server, "few");
+    let record = server.record();
+    assert!(record.warnings.iter().any(|line| line.contains("fork failed")), "{:?}", record.warnings);
+    let (repository, source) = (server.repository("few"), server.source("data"));
+    server.client("few").push(&source, &[]).exits(0);
+    assert_eq!(tree::files(&repository.snapshot(-1)), tree::files(&source));
+    assert!(!repository.path.join(".snapgate/interrupted").exists());
+}
