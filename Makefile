@@ -11,7 +11,7 @@ PACKAGES_FOR_ROOT = dropbear-bin strace util-linux mount e2fsprogs python3
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
-.PHONY: build build-needs demo test hostile test-needs fuzz hostile-commands bench check fmt install clean-accounts
+.PHONY: build build-needs demo test hostile older test-needs fuzz hostile-commands bench check fmt install clean-accounts
 
 build: build-needs
 	$(CARGO) build --release --locked
@@ -36,10 +36,30 @@ test: build-needs test-needs
 	$(CARGO) test --locked --no-fail-fast -- --test-threads $${TEST_THREADS:-4}
 
 # Every attack on history in a table, how it is expected to end and how it ended; then thousands of changed sessions. The
-# second time without the view that rsync is given of the file system: the rest of the jail has to hold alone.
+# second time without the view that rsync is given of the file system: the rest of the jail has to hold alone. `make older` is
+# as much with other rsyncs.
 hostile: build-needs test-needs
 	HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-5000} $(CARGO) test --locked --no-fail-fast --test hostile -- --nocapture --test-threads $${TEST_THREADS:-4}
 	HOSTILE_WITHOUT_VIEW=1 $(CARGO) test --locked --no-fail-fast --test hostile -- --nocapture --test-threads $${TEST_THREADS:-4} --skip mutants
+
+# Servers and clients of other releases: every attack, with and without the view, and the stories of a push. 3.2.7 on either side has
+# its short form in the suite.
+older: build-needs test-needs
+	tests/support/older.sh all
+	$(CARGO) test --locked --test direct older
+	@for rsync in $(CURDIR)/target/rsync/*/usr/bin/rsync; do \
+		[ -x $$rsync ] || continue; \
+		for without in 0 1; do \
+			echo "== the server's rsync is $$rsync, without a view: $$without"; \
+			SERVER_RSYNC=$$rsync HOSTILE_WITHOUT_VIEW=$$without HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-500} $(CARGO) test --locked --no-fail-fast \
+				--test hostile -- --nocapture --test-threads $${TEST_THREADS:-4} || exit 1; \
+		done; \
+		SERVER_RSYNC=$$rsync $(CARGO) test --locked --no-fail-fast --test direct --test whole -- --test-threads $${TEST_THREADS:-4} \
+			crash history jail neutral secluded push resume transaction || exit 1; \
+		echo "== the client's is"; \
+		CLIENT_RSYNC=$$rsync $(CARGO) test --locked --no-fail-fast --test direct --test hostile --test whole -- \
+			--test-threads $${TEST_THREADS:-4} clients sources history neutral older a_real_client push resume transaction || exit 1; \
+	done
 
 # Root installs all of it. An ordinary user cannot, and is asked only for what the tests that will run need.
 test-needs:
@@ -60,6 +80,8 @@ test-needs:
 		echo "unpacking dma, a small mailer, into target/dma"; mkdir -p target/dma; \
 		{ (cd target/dma && apt-get download -qq dma 2>/dev/null && dpkg -x dma_*.deb .); } || echo "no dma to be had: its test is skipped"; \
 	fi
+	@# rsync 3.2.7, for the tests of servers and clients that have it.
+	@tests/support/older.sh
 
 # Each target for FUZZ_SECONDS, or until FUZZ_RUNS executions: make fuzz FUZZ_TARGETS=command FUZZ_SECONDS=0 FUZZ_RUNS=10000000
 # What is found stays in target/fuzz/artifacts; what covers more, in target/fuzz/corpus.

@@ -16,6 +16,7 @@ mod mailer;
 #[path = "../support/mutate.rs"]
 mod mutate;
 mod names;
+mod older;
 mod options;
 #[path = "../support/processes.rs"]
 mod processes;
@@ -30,3 +31,5 @@ mod taken_over;
 #[path = "../support/tree.rs"]
 #[expect(dead_code, reason = "the tests with sshd use all of it")]
 mod tree;
+#[path = "../support/older.rs"]
+mod versions;

@@ -11,10 +11,12 @@ use std::process::{Child, Stdio};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
+use snapgate::decide::argv::Version;
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::Outcome;
 
 use crate::support::{Gate, POLICY, SNAPGATE, must, run};
+use crate::versions::older_client;
 
 const LINE: &str = "rsync --server -slogDtpre.iLsfxCIvu";
 
@@ -45,6 +47,7 @@ fn a_real_client_reaches_a_place_of_any_name_and_finds_its_files_linked_the_next
         match at % 3 {
             0 => command.arg("-s"),
             1 => command.args(["--protect-args", "-z", "--partial-dir", ".", "--info=stats2"]),
+            _ if older_client(Version(3, 2, 6)) => command.arg("-s"),
             _ => command.arg("--secluded-args"),
         };
         command.arg(&from).arg(OsStr::from_bytes(&[b"backup:", *typed].concat()));

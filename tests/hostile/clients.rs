@@ -194,7 +194,7 @@ fn one_push_changes_nothing_in_history() {
         (attack.change)(source);
         lab.gate.push(source, attack.options)
     });
-    table("one push", &rows);
+    table("one push", rows);
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn two_pushes_change_nothing_in_history() {
         (attack.change)(source);
         lab.gate.push(source, attack.options)
     });
-    table("two pushes", &rows);
+    table("two pushes", rows);
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_push_that_is_cut_off_and_resumed_changes_nothing_in_history() {
         (attack.change)(source);
         lab.gate.push(source, attack.options)
     });
-    table("cut off and resumed", &rows);
+    table("cut off and resumed", rows);
 }
 
 #[test]
@@ -233,5 +233,5 @@ fn pushes_of_one_transaction_change_nothing_in_history() {
         assert_eq!(ended.status, 0, "{}: {ended:?}", attack.name);
         ran
     });
-    table("in a transaction", &rows);
+    table("in a transaction", rows);
 }

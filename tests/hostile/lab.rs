@@ -14,8 +14,10 @@ use crate::entry::{Entry, OLD};
 use crate::facts::{Facts, History, Reads, differences, facts};
 use crate::layer::layer;
 use crate::midway;
+use crate::older::with_the_server_s;
 use crate::sender::{self, End, Session};
 use crate::support::{Gate, POLICY, Ran, is_root, must, skip};
+use crate::versions::{USUAL, old_server};
 
 /// What stands in the file outside. A client never hears it.
 pub(crate) const CANARY: &str = "canary-f3b1c0de: the outside's own words\n";
@@ -89,6 +91,12 @@ pub(crate) fn copies() -> Reads {
     if without_view() || !is_root() { Reads::Files } else { Reads::Nothing }
 }
 
+/// Whether the server's rsync leaves a trace at every file that a delta is made of: from the fix of its walk until 3.5.0 it opens
+/// them without `O_NOATIME` (`secure_relative_open` in receiver.c, in Debian's 3.2.7 too). Root's view is mounted without times.
+fn leaves_a_trace() -> bool {
+    (without_view() || !is_root()) && old_server().is_some_and(|version| version >= USUAL)
+}
+
 /// Takes the view away from everything that this thread starts, once.
 fn take_the_view_away() {
     thread_local! {
@@ -134,7 +142,7 @@ impl Lab {
 
     /// Everything that has changed and must not, since the last time.
     pub(crate) fn changes(&mut self, reads: Reads) -> Vec<String> {
-        let mut found = self.history.changes(&self.gate, reads);
+        let mut found = self.history.changes(&self.gate, if leaves_a_trace() { Reads::Files } else { reads });
         let now = facts(&["outside", "store/web2"].map(|name| self.gate.path().join(name)), false);
         if !self.around.is_empty() {
             found.extend(differences(&self.around, &now, Reads::Nothing));
@@ -182,7 +190,10 @@ impl Lab {
         let new: Vec<_> = self.gate.snapshots().into_iter().filter(|name| !self.known.contains(name)).collect();
         let code = ran.code().map(|code| format!(" {code}")).unwrap_or_default();
         match new.as_slice() {
-            [] if ran.status >= 64 => format!("refused:{code}"),
+            // A client's rsync may say 12 where it was turned away: see `Ran::exits`.
+            [] if ran.status >= 64 || ran.status == 12 && ran.stderr.contains("closed (0 bytes received") && code != " interrupted" => {
+                format!("refused:{code}")
+            }
             [] => format!("rsync {}{}", ran.status, if code == " interrupted" { "" } else { &code }),
             [name] => {
                 let partly = if ran.status == 0 { String::new() } else { format!(" (rsync {})", ran.status) };
@@ -239,10 +250,10 @@ pub(crate) fn tree(root: &Path) -> String {
 
 /// One row of the table.
 pub(crate) struct Row {
-    case: String,
-    way: &'static str,
-    expected: String,
-    found: String,
+    pub(crate) case: String,
+    pub(crate) way: &'static str,
+    pub(crate) expected: String,
+    pub(crate) found: String,
     changed: Vec<String>,
 }
 
@@ -267,10 +278,11 @@ impl Row {
 
 /// Prints the rows, and fails if one does not hold.
 #[track_caller]
-pub(crate) fn table(what: &str, rows: &[Row]) {
+pub(crate) fn table(what: &str, mut rows: Vec<Row>) {
+    rows.iter_mut().for_each(|row| with_the_server_s(what, row));
     let width = rows.iter().map(|row| row.case.chars().count()).max().unwrap_or_default();
     let mut text = format!("\n{what}\n");
-    for row in rows {
+    for row in &rows {
         let found = if row.expected == row.found { "as expected".to_owned() } else { row.found.clone() };
         let verdict = if row.holds() { "held  " } else { "BROKEN" };
         text += &format!("{verdict} {:width$}  {:18}  expected: {}  found: {found}\n", row.case, row.way, row.expected);
@@ -413,7 +425,7 @@ pub(crate) fn run(what: &str, cases: &[Case]) {
         skip(&case.name, "only root can look at what it leaves");
     }
     let rows: Vec<_> = run.into_iter().map(Case::run).collect();
-    table(what, &rows);
+    table(what, rows);
 }
 
 fn contains(bytes: &[u8], needle: &[u8]) -> bool {

@@ -230,5 +230,5 @@ fn odd_sources_change_nothing_in_history() {
             Row::new(source.name, source.expected, found, lab.changes(Reads::Nothing))
         })
         .collect();
-    table("odd sources", &rows);
+    table("odd sources", rows);
 }

@@ -101,13 +101,13 @@ fn wait(session: &mut Session) {
 
 #[test]
 fn a_line_that_is_cut_leaves_history_alone() {
-    table("a cut line", &at_every_phase("cut", 31, "-ltpr", ["rsync 12"; 7], |_| ()));
+    table("a cut line", at_every_phase("cut", 31, "-ltpr", ["rsync 12"; 7], |_| ()));
 }
 
 #[test]
 fn silence_ends_by_itself() {
-    table("silence", &at_every_phase("silence", 30, "-ltpr --timeout=1", ["rsync 30"; 7], wait));
-    table("silence under the gate's own limit", &at_every_phase("silence", 29, "-ltpr", ["rsync 30"; 7], wait));
+    table("silence", at_every_phase("silence", 30, "-ltpr --timeout=1", ["rsync 30"; 7], wait));
+    table("silence under the gate's own limit", at_every_phase("silence", 29, "-ltpr", ["rsync 30"; 7], wait));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn garbage_ends_the_push() {
             wait(session);
         }));
     }
-    table("garbage", &rows);
+    table("garbage", rows);
 }
 
 /// A message of a kind, in the middle of an honest push of what is unchanged.
@@ -239,7 +239,7 @@ fn versions_and_capabilities_that_are_none_end_the_push() {
         let (found, changed) = lab.end(session);
         rows.push(Row::new(what, expected, found, changed));
     }
-    table("versions and capabilities", &rows);
+    table("versions and capabilities", rows);
 }
 
 type Endless = fn(&mut Session) -> Result<(), End>;
@@ -315,7 +315,7 @@ fn data_without_end_is_ended_by_the_deadline() {
             .collect();
         running.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    table("data without end", &rows);
+    table("data without end", rows);
 }
 
 #[test]

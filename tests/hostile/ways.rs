@@ -174,7 +174,7 @@ fn walk(case: &Planted, way: Way) -> Row {
 #[test]
 fn a_planted_link_leads_no_push_into_history() {
     let rows: Vec<_> = PLANTED.iter().flat_map(|case| Way::ALL.map(|way| walk(case, way))).collect();
-    table("a planted link", &rows);
+    table("a planted link", rows);
 }
 
 /// Of a list that is all unchanged, so that its files share their inodes with history, one is told as longer by now, on the

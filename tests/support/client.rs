@@ -237,7 +237,7 @@ impl Client {
 
     /// An rsync with its ssh, not yet started.
     pub(crate) fn rsync_command<S: AsRef<std::ffi::OsStr>>(&self, words: &[S]) -> Command {
-        let mut command = self.command("rsync");
+        let mut command = self.command(super::versions::client().to_str().unwrap());
         command.arg("-e").arg(self.ssh_words().join(" ")).args(words);
         command
     }

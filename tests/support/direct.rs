@@ -15,7 +15,7 @@ use snapgate::act::ledger;
 use snapgate::terms::record::Record;
 use tempfile::TempDir;
 
-use super::processes;
+use super::{processes, versions};
 
 /// The program under test, as cargo built it for this run.
 pub(crate) const SNAPGATE: &str = env!("CARGO_BIN_EXE_snapgate");
@@ -172,7 +172,9 @@ impl Gate {
             "mail: { from: gate@example.org, to: [alerts@example.org], reports_to: [reports@example.org], transport: \"file:$DIR/mail\" }\n"
                 .to_owned()
         };
-        let site = format!("store: $DIR/store\nspool: $DIR/spool\nsyslog: off\n{mail}{site}");
+        let server = versions::server().filter(|_| !site.contains("rsync:"));
+        let server = server.map(|program| format!("rsync: {}\n", program.display())).unwrap_or_default();
+        let site = format!("store: $DIR/store\nspool: $DIR/spool\nsyslog: off\n{mail}{server}{site}");
         this.write("config/snapgate.yaml", &site);
         let user = nix::unistd::User::from_uid(nix::unistd::Uid::current()).unwrap().unwrap().name;
         this.write("config/policies/web1.yaml", &format!("user: {user}\n{policy}"));
@@ -217,7 +219,7 @@ impl Gate {
 
     /// A client's rsync with these words, the gate being started by `wrap` (words before it).
     pub(crate) fn rsync_command(&self, words: &[&str], wrap: &str) -> Command {
-        let mut command = Command::new("rsync");
+        let mut command = Command::new(versions::client());
         command.arg("-e").arg(format!("/usr/bin/env WRAP='{wrap}' /bin/sh {}/ssh", self.path().display())).args(words);
         command
     }

@@ -10,6 +10,9 @@ pub(crate) mod mail;
 pub(crate) mod processes;
 pub(crate) mod repository;
 pub(crate) mod tree;
+#[path = "older.rs"]
+#[expect(dead_code, reason = "shared with tests/direct, which needs more of it")]
+pub(crate) mod versions;
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -247,13 +250,21 @@ impl Server {
         lines
     }
 
+    /// The server's rsync. One that is not the machine's is copied to where every account can run it.
+    fn rsync(&self) -> PathBuf {
+        let Some(named) = versions::server() else { return client::which("rsync") };
+        let copy = self.path().join("bin/rsync");
+        must(Command::new("install").args(["-m", "0755"]).arg(named).arg(&copy));
+        copy
+    }
+
     fn configure(&self, setup: &Setup) {
         let dir = self.path().display().to_string();
         let mut site = setup.site.replace("$DIR", &dir);
         let own = [
             ("store", self.store.display().to_string()),
             ("spool", format!("{dir}/spool")),
-            ("rsync", client::which("rsync").display().to_string()),
+            ("rsync", self.rsync().display().to_string()),
             ("syslog", format!("{dir}/syslog")),
             ("mail", format!("{{from: snapgate@test.example, to: [root@test.example], transport: \"file:{dir}/mail\"}}")),
         ];

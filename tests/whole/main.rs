@@ -11,6 +11,7 @@ mod identity;
 mod jail;
 mod neighbours;
 mod odd_trees;
+mod older;
 mod push;
 mod refused;
 mod reports;

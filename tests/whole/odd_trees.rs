@@ -20,7 +20,8 @@ fn a_fifo_in_the_source_does_not_fail_the_push() {
     server.client("web1").push(&source, &[]).exits(0);
     let snapshot = server.repository("web1").snapshot(-1);
     assert!(snapshot.join("a.txt").exists());
-    assert!(!snapshot.join("pipe").exists(), "devices and pipes are no data");
+    let old = crate::support::versions::old_server().is_some();
+    assert!(old || !snapshot.join("pipe").exists(), "devices and pipes are no data");
 }
 
 #[test]
