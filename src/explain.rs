@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 
 use crate::act::store::{Repository, mounted};
 use crate::act::{child, config, intake, zones};
-use crate::decide::cell::{Cell, Kind};
+use crate::decide::cell::{self, Cell, Kind};
 use crate::decide::command::{self, Command, Push};
 use crate::decide::plan::{self, Places};
 use crate::decide::policy::{Policy, Site};
@@ -170,7 +170,8 @@ fn describe_push(text: &mut String, question: &Question, site: &Site, policy: &P
         bases: repository.bases(plan.place(), &shelf, plan.trusts_size()),
         partial_dir: ".~snapgate-N~".to_owned(),
         log: repository.log("ID"),
-        confinement: plan.confinement(site.jail, request.account.is_root()),
+        confinement: plan::confinement(push, site.jail, request.account.is_root()),
+        running: None,
     });
     let _ = writeln!(text, "would run, in {}:", run.cell().directory.display());
     let _ = writeln!(text, "  {}", printable(run.cell().program.as_os_str().as_encoded_bytes()));
@@ -189,9 +190,9 @@ fn describe_push(text: &mut String, question: &Question, site: &Site, policy: &P
 
 /// Adds what holds rsync.
 fn describe_cell(text: &mut String, cell: &Cell) {
-    if let Some(view) = &cell.view {
+    if cell.ground.view {
         let _ = writeln!(text, "seeing nothing but:");
-        for bind in &view.binds {
+        for bind in cell::libraries_shown().iter().chain(&cell.binds) {
             let (from, to) = (bind.from.display(), bind.to.display());
             let shown = if bind.kind == Kind::Hidden { String::new() } else { format!(" shows {from}") };
             let _ = writeln!(text, "  {to}{shown}  ({})", bind.kind.as_str());

@@ -22,6 +22,7 @@ use crate::decide::rrsync::flags::{self, HELP, Order};
 use crate::decide::rrsync::line::{self, Event};
 use crate::decide::rrsync::{Asked, Direction, Flags, Setup, Spot, Transfer, hides, judge};
 use crate::decide::secluded::Words;
+use crate::enclose;
 use crate::serve::Answer;
 use crate::terms::reason::{Code, Reason, exit};
 use crate::terms::request::Request;
@@ -40,7 +41,7 @@ pub fn rrsync(config: &Path, words: &[OsString]) -> Answer {
     process::close_inherited();
     process::no_core();
     let site = site(config);
-    let request = intake::request(None);
+    let request = intake::request(None, intake::said());
     let flags = match flags::parse(words) {
         Ok(Order::Help) => return Answer { text: HELP.to_owned(), ..Answer::default() },
         Ok(Order::Serve(flags)) => flags,
@@ -92,7 +93,9 @@ impl Session {
         let shown: Vec<_> = run.cell().argv.iter().map(|word| printable(word.as_bytes())).collect();
         self.tell(Event::Begins(&shown));
         let began = Instant::now();
-        let ended = child::rsync(&run, self.root.carried()?, |_, _| Ok(()), &mut None).map_err(NotStarted::reason)?;
+        let lock = self.root.carried()?;
+        let ended = enclose::stand_by(run.cell().ground).and_then(|standby| standby.rsync(&run, lock, |_, _| Ok(()), &mut None));
+        let ended = ended.map_err(NotStarted::reason)?;
         Ok(self.ended(ended, began))
     }
 
@@ -118,7 +121,7 @@ impl Session {
         let setup = Setup { version, flags: &self.flags, root: self.root.path(), options, paths };
         // Beneath `/` there is nothing that the kernel could keep out.
         let jailed = self.site.jail && self.root.path() != Path::new("/");
-        Ok(plan::transfer(transfer, &setup, &self.site.rsync, start, jailed))
+        Ok(plan::transfer(transfer, &setup, &self.site.rsync, start, jailed, process::running()))
     }
 
     fn ended(&self, ended: Ended, began: Instant) -> Answer {

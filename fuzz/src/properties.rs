@@ -215,6 +215,7 @@ fn cell(push: &Push, confinement: Confinement) -> Cell {
         partial_dir: ".~snapgate-1~".to_owned(),
         log: PathBuf::from("/r/log"),
         confinement,
+        running: Some(100),
     };
     plan.run(places).cell().clone()
 }
@@ -238,8 +239,9 @@ fn stays_inside(push: &Push) {
     let words = push.words();
     for (confinement, own) in servers_own() {
         let cell = cell(push, *confinement);
-        assert_eq!(Cell::read(&cell.words()).as_ref(), Some(&cell), "a cell is read as it was printed");
-        assert_eq!((&cell.view, &cell.grants, &cell.program), (&own.view, &own.grants, &own.program));
+        assert_eq!(Cell::read(cell.ground, &cell.words()).as_ref(), Some(&cell), "a cell is read as it was printed");
+        assert_eq!((&cell.ground, &cell.limits, &cell.binds), (&own.ground, &own.limits, &own.binds));
+        assert_eq!((&cell.grants, &cell.program), (&own.grants, &own.program));
         assert_eq!(cell.directory, push.place().below(&own.directory));
         let argv: Vec<_> = cell.argv.iter().map(|word| word.as_encoded_bytes()).collect();
         assert!(argv.first() == Some(&&b"--server"[..]) && argv.ends_with(&[b".", b"."]), "{argv:?}");

@@ -301,9 +301,9 @@ impl Key {
     /// The jail opens the directory, by what is asked for and what the key is for, and the log, and nothing else of the client's.
     fn opens_its_directory(&self, transfer: &Transfer) {
         let setup = self.setup(transfer, Version(3, 5, 0));
-        let run = plan::transfer(transfer, &setup, Path::new("/usr/bin/rsync"), self.dir.to_path_buf(), true);
+        let run = plan::transfer(transfer, &setup, Path::new("/usr/bin/rsync"), self.dir.to_path_buf(), true, Some(100));
         let cell = run.cell();
-        assert_eq!(Cell::read(&cell.words()).as_ref(), Some(cell), "a cell is read as it was printed");
+        assert_eq!(Cell::read(cell.ground, &cell.words()).as_ref(), Some(cell), "a cell is read as it was printed");
         for grant in cell.grants.iter().flatten() {
             let expected = match (transfer.direction(), transfer.removes()) {
                 (Direction::Push, _) => Access::Stage,

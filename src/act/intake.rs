@@ -21,18 +21,27 @@ use crate::terms::request::{Account, Request, Said};
 /// Where sshd puts its file about a login, up to the random part (`session.c`, `auth_info_file`).
 const AUTH_FILE: &str = "/tmp/sshauth.";
 
-/// The connection that this process was started for. `named` is the client of `--client`.
+/// What the client said, by the connection that this process was started for.
 #[must_use]
-pub fn request(named: Option<ClientName>) -> Request {
-    gather(named, std::io::stdin().is_terminal(), |name| std::env::var_os(name))
+pub fn said() -> Said {
+    heard(std::io::stdin().is_terminal(), std::env::var_os("SSH_ORIGINAL_COMMAND"))
 }
 
-fn gather(named: Option<ClientName>, terminal: bool, variable: impl Fn(&str) -> Option<OsString>) -> Request {
-    let said = match variable("SSH_ORIGINAL_COMMAND") {
+fn heard(terminal: bool, command: Option<OsString>) -> Said {
+    match command {
         Some(command) if !command.is_empty() => Said::Command(command.into_vec()),
         _ if terminal => Said::Login,
         _ => Said::Nothing,
-    };
+    }
+}
+
+/// The connection that this process was started for. `named` is the client of `--client`.
+#[must_use]
+pub fn request(named: Option<ClientName>, said: Said) -> Request {
+    gather(named, said, |name| std::env::var_os(name))
+}
+
+fn gather(named: Option<ClientName>, said: Said, variable: impl Fn(&str) -> Option<OsString>) -> Request {
     Request {
         at: Utc::now(),
         account: account(),
@@ -103,7 +112,7 @@ mod tests {
 
     fn gathered(terminal: bool, variables: &[(&str, &[u8])]) -> Request {
         let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsStr::from_bytes(value).to_owned());
-        gather(None, terminal, find)
+        gather(None, heard(terminal, find("SSH_ORIGINAL_COMMAND")), find)
     }
 
     struct AuthFile(PathBuf);

@@ -1,5 +1,5 @@
 //! The jail: Landlock, as a recital. It binds the calling thread and whatever that thread starts, and can never be
-//! taken off again, so it is entered on a thread of its own and only there.
+//! taken off again, so only a process enters it that is about to become rsync.
 //!
 //! Nothing here may be best effort that has to hold: a right that the kernel does not know is an error, a path that
 //! cannot be opened is an error (unless it is marked optional), and the kernel's answer is looked at.

@@ -5,6 +5,11 @@ use std::fs;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, geteuid, getuid, setgid, setgroups, setuid};
+use rustix::thread::{
+    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, configure_capability_in_ambient_set,
+    set_capabilities, set_capabilities_secure_bits,
+};
 
 use crate::decide::cell::Limits;
 use crate::terms::limits::{CHILD_FILES, GATE_FILES, WATCH_MEMORY};
@@ -12,6 +17,11 @@ use crate::terms::limits::{CHILD_FILES, GATE_FILES, WATCH_MEMORY};
 /// Closes every descriptor but the three standard ones, before anything else is opened. A descriptor that leaked from
 /// sshd or its hooks would be a hole in the jail: Landlock asks when a file is opened, not when it is used.
 pub fn close_inherited() {
+    // Their number is the size of this directory from Linux 6.2 on (Documentation/filesystems/proc.rst, "/proc/<pid>/fd"), and
+    // the standard ones are open: what starts a Rust program sees to it.
+    if fs::metadata("/proc/self/fd").is_ok_and(|directory| directory.len() == 3) {
+        return;
+    }
     let listed = fs::read_dir("/proc/self/fd").map(|entries| {
         let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         numbers.collect::<Vec<_>>()
@@ -48,14 +58,14 @@ pub fn bound_memory() {
     let _ = setrlimit(Resource::RLIMIT_AS, WATCH_MEMORY.min(hard), hard);
 }
 
-/// Bounds what this process and whatever it becomes or starts may use, for good. Asked before the view, which has no `/proc`.
+/// Bounds what this process and whatever it becomes or starts may use, for good.
 ///
 /// # Errors
 /// When the kernel does not do that.
 pub fn bound(limits: &Limits) -> Result<(), String> {
     let mut wanted = vec![(Resource::RLIMIT_AS, limits.memory), (Resource::RLIMIT_NOFILE, CHILD_FILES)];
     wanted.extend(limits.file_size.map(|bytes| (Resource::RLIMIT_FSIZE, bytes)));
-    wanted.extend(processes(limits.processes).map(|processes| (Resource::RLIMIT_NPROC, processes)));
+    wanted.extend(limits.processes.map(|processes| (Resource::RLIMIT_NPROC, processes)));
     wanted.into_iter().try_for_each(|(resource, value)| {
         // What somebody has set lower for the account stays.
         let value = getrlimit(resource).map_or(value, |(soft, hard)| value.min(soft).min(hard));
@@ -63,17 +73,44 @@ pub fn bound(limits: &Limits) -> Result<(), String> {
     })
 }
 
-/// The limit on processes: so many besides as many as the whole machine runs now. The kernel counts all of an account's processes
-/// and threads against it, wherever they were started, and tells nobody how many that are but by a look at every process there is,
-/// which takes longer than all the rest before a push. For root the limit does not hold at all (setrlimit(2), `RLIMIT_NPROC`).
-fn processes(more: u64) -> Option<u64> {
-    if nix::unistd::getuid().is_root() { None } else { Some(running()?.saturating_add(more)) }
+/// Processes and threads of the machine (proc(5), `/proc/loadavg`, the fourth field), where a limit on them holds: for root
+/// there is none (setrlimit(2), `RLIMIT_NPROC`).
+#[must_use]
+pub fn running() -> Option<u64> {
+    if getuid().is_root() { None } else { all_running() }
 }
 
-/// Processes and threads of the machine (proc(5), `/proc/loadavg`, the fourth field).
-fn running() -> Option<u64> {
+fn all_running() -> Option<u64> {
     let load = fs::read_to_string("/proc/loadavg").ok()?;
     load.split(' ').nth(3)?.split_once('/')?.1.parse().ok()
+}
+
+/// Capabilities of root that rsync needs under its filter: to read whatever it finds and write among files of others, and to link
+/// files of others (proc(5), `protected_hardlinks`). What else root may change, the gate changes.
+const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::FOWNER);
+
+const NONE: CapabilitySet = CapabilitySet::empty();
+
+/// Takes from this process, and whatever it becomes, all power over the system, for good (capabilities(7)): of root's what
+/// [`KEPT`] does not name, of anybody else's whatever it may have been given.
+///
+/// # Errors
+/// When the kernel does not do that.
+pub fn give_up_power() -> Result<(), String> {
+    let give_up = || {
+        if !geteuid().is_root() {
+            clear_ambient_capability_set()?;
+            return set_capabilities(None, CapabilitySets { effective: NONE, permitted: NONE, inheritable: NONE });
+        }
+        // A program that root starts gets nothing for being root's, only what is in the ambient set.
+        let bits = CapabilitiesSecureBits::NO_ROOT | CapabilitiesSecureBits::NO_ROOT_LOCKED;
+        set_capabilities_secure_bits(bits)?;
+        // Root of a container may have fewer.
+        let kept = KEPT & capabilities(None)?.permitted;
+        set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable: kept })?;
+        kept.iter().try_for_each(|kept| configure_capability_in_ambient_set(kept, true))
+    };
+    give_up().map_err(|error: rustix::io::Errno| format!("giving up capabilities: {error}"))
 }
 
 /// Ends this process politely when the one that started it is gone, and whatever it becomes (`PR_SET_PDEATHSIG`, prctl(2)).
@@ -82,6 +119,24 @@ fn running() -> Option<u64> {
 /// When the kernel does not do that.
 pub fn end_with_parent() -> Result<(), String> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).map_err(|error| error.to_string())
+}
+
+/// Takes the standard streams away.
+///
+/// # Errors
+/// When there is no `/dev/null`.
+pub fn silence() -> Result<(), String> {
+    let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").map_err(|error| format!("/dev/null: {error}"))?;
+    dup2_stdin(&null).and_then(|()| dup2_stdout(&null)).and_then(|()| dup2_stderr(&null)).map_err(|error| error.to_string())
+}
+
+/// Makes root's process one of the account with these numbers, for good.
+///
+/// # Errors
+/// When the kernel does not do that.
+pub fn become_account((user, group): (u32, u32)) -> Result<(), String> {
+    let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
+    setgroups(&[]).and_then(|()| setgid(group)).and_then(|()| setuid(user)).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -93,6 +148,6 @@ mod tests {
         let listed = fs::read_dir("/proc").unwrap().flatten().filter(|entry| entry.file_name().as_encoded_bytes()[0].is_ascii_digit());
         let listed = u64::try_from(listed.count()).unwrap();
         // Threads count too, and others come and go meanwhile.
-        assert!(running().unwrap() * 2 >= listed, "{listed}");
+        assert!(all_running().unwrap() * 2 >= listed, "{listed}");
     }
 }

@@ -14,7 +14,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{getegid, geteuid, pivot_root};
 
-use crate::decide::cell::{Bind, Kind, View};
+use crate::decide::cell::{Bind, Kind};
 use crate::terms::text::printable;
 
 /// Where the new root is put together: a directory that every system has and that holds nothing that is shown.
@@ -23,26 +23,46 @@ const WORKSHOP: &str = "/proc";
 /// `MS_NOSYMFOLLOW` (mount(2), Linux 5.10): no symlink is followed, by anybody. Not among nix's names.
 const NO_SYMLINKS: MsFlags = MsFlags::from_bits_retain(256);
 
-/// Turns the view into all that this process can see. Only for a process with a single thread.
+/// A view that is being put together: this process still sees the server, and `/proc` no more.
+#[derive(Debug)]
+#[must_use]
+pub struct Begun(());
+
+/// Begins a view with these parts of the system in it. Only for a process with a single thread.
 ///
 /// # Errors
 /// With what did not work, for the administrator. The process must then end: it may be anywhere in between.
-pub fn enter(view: &View) -> Result<(), String> {
+pub fn begin(system: &[Bind]) -> Result<Begun, String> {
     own_namespaces()?;
-    // What happens here stays here, and mounts of the server do not come in later.
-    step("keeping mounts apart", mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING))?;
+    // What happens here stays here. What the server mounts meanwhile does come in, where its mounts are shared (as systemd has
+    // them): the gate's first look at a store may be what has it mounted. Where it does not, the run's log is not found.
+    step("keeping mounts apart", mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_SLAVE, NOTHING))?;
     empty_directory(Path::new(WORKSHOP), "size=64k,nr_inodes=256,mode=755")?;
-    for bind in &view.binds {
-        match alias(bind, view) {
+    for bind in system {
+        match alias(bind, system) {
             Some(target) => link(&within(&bind.to), &target)?,
             None => show(bind)?,
         }
     }
-    step("changing to the new root", nix::unistd::chdir(WORKSHOP))?;
-    // The old root ends up over the new one and is taken away from there (pivot_root(2), "pivot_root(".", ".")").
-    step("making it the root", pivot_root(".", "."))?;
-    step("leaving the old root", umount2(".", MntFlags::MNT_DETACH))?;
-    step("closing the new root", mount(NOTHING, "/", NOTHING, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | closed(MsFlags::MS_RDONLY), NOTHING))
+    Ok(Begun(()))
+}
+
+impl Begun {
+    /// Turns the view, with these parts besides, into all that this process can see.
+    ///
+    /// # Errors
+    /// As [`begin`].
+    pub fn finish(self, binds: &[Bind]) -> Result<(), String> {
+        // From here on nothing of the server's comes in any more.
+        step("keeping mounts out", mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING))?;
+        binds.iter().try_for_each(show)?;
+        step("changing to the new root", nix::unistd::chdir(WORKSHOP))?;
+        // The old root ends up over the new one and is taken away from there (pivot_root(2), "pivot_root(".", ".")").
+        step("making it the root", pivot_root(".", "."))?;
+        step("leaving the old root", umount2(".", MntFlags::MNT_DETACH))?;
+        let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | closed(MsFlags::MS_RDONLY);
+        step("closing the new root", mount(NOTHING, "/", NOTHING, flags, NOTHING))
+    }
 }
 
 const NOTHING: Option<&str> = None;
@@ -65,10 +85,10 @@ fn own_namespaces() -> Result<(), String> {
 }
 
 /// Where a system's own symlink leads, if that is shown anyway: `/lib` is mostly a link to `usr/lib`, and a mount costs more.
-fn alias(bind: &Bind, view: &View) -> Option<PathBuf> {
+fn alias(bind: &Bind, system: &[Bind]) -> Option<PathBuf> {
     let target = fs::read_link(&bind.from).ok().filter(|_| bind.kind == Kind::ReadOnly)?;
     let leads_to = bind.from.parent()?.join(&target);
-    view.binds.iter().any(|other| other.kind == Kind::ReadOnly && other.from == other.to && other.from == leads_to).then_some(target)
+    system.iter().any(|other| other.kind == Kind::ReadOnly && other.from == other.to && other.from == leads_to).then_some(target)
 }
 
 fn link(at: &Path, target: &Path) -> Result<(), String> {

@@ -10,10 +10,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::act::{child, config, detach, filter, inspect, jail, process};
-use crate::decide::cell;
+use crate::act::{config, detach, inspect, jail, process};
 use crate::decide::policy::Site;
-use crate::decide::supervision::Bounds;
 use crate::explain::{NoAnswer, Question};
 use crate::serve::Answer;
 use crate::terms::client::ClientName;
@@ -26,12 +24,6 @@ use args::{Arguments, DEFAULT_CONFIG, Order};
 #[must_use]
 pub fn run() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    if let [_, word, rest @ ..] = words.as_slice()
-        && word == cell::WORD
-    {
-        enclose::enclose(rest);
-        return ExitCode::from(exit::INTERNAL);
-    }
     // Every connection pays for its start, and building clap's parser would be the larger part of it.
     if let Some((directory, client)) = serve_order(words.get(1..).unwrap_or_default()) {
         return show(serve::serve(&directory, client));
@@ -121,20 +113,28 @@ fn check(directory: &Path) -> ExitCode {
     said(Ok((lines.concat(), u8::from(!report.is_clean()))))
 }
 
-/// What holds rsync on this machine. Namespaces are given by account; root asks for one of the clients' accounts.
+/// What holds rsync on this machine. Namespaces and capabilities are had by account.
 fn enforced(site: &Site, accounts: &[&str]) -> Vec<(bool, String)> {
     let mut parts: Vec<_> = jail::describe().into_iter().map(|(holds, what)| (holds, what.to_owned())).collect();
-    let client = accounts.iter().find_map(|account| Some((*account, inspect::ids_of(account).filter(|ids| ids.0 != 0)?)));
-    let client = client.filter(|_| inspect::running_uid() == 0);
-    let whose = client.map(|(account, _)| format!(" (asked for `{account}`)")).unwrap_or_default();
-    match child::can_have_a_view(&site.rsync, client.map(|(_, ids)| ids)) {
-        Ok(()) => parts.push((true, format!("a file system of its own{whose}"))),
-        Err(why) => parts.push((false, format!("a file system of its own, so that pushes take longer{whose}: {why}"))),
-    }
-    let supervise = |listener, pid| filter::supervise(listener, pid, Bounds { stage: PathBuf::from("/"), since: None });
-    match child::can_be_supervised(&site.rsync, client.map(|(_, ids)| ids), supervise) {
-        Ok(()) => parts.push((true, format!("changes of metadata by the gate alone{whose}"))),
-        Err(why) => parts.push((false, format!("changes of metadata by the gate alone{whose}, and no push can run: {why}"))),
+    let ids = |account: &&str| inspect::ids_of(account).map(|ids| ((*account).to_owned(), ids));
+    // Root asks for one of the clients' accounts, and for itself where it is one of them.
+    let asked = if inspect::running_uid() == 0 {
+        let all: Vec<_> = accounts.iter().filter_map(ids).collect();
+        let of = |root: bool| all.iter().find(|(_, ids)| (ids.0 == 0) == root);
+        of(false).into_iter().chain(of(true)).map(|(account, ids)| (format!(" (asked for `{account}`)"), Some(*ids))).collect()
+    } else {
+        Vec::new()
+    };
+    let asked = if asked.is_empty() { vec![(String::new(), None)] } else { asked };
+    for (whose, ids) in asked {
+        parts.push(match enclose::can_have_a_view(&site.rsync, ids) {
+            Ok(()) => (true, format!("a file system of its own{whose}")),
+            Err(why) => (false, format!("a file system of its own, so that pushes take longer{whose}: {why}")),
+        });
+        parts.push(match enclose::can_be_supervised(&site.rsync, ids) {
+            Ok(()) => (true, format!("changes of metadata by the gate alone{whose}")),
+            Err(why) => (false, format!("changes of metadata by the gate alone{whose}, and no push can run: {why}")),
+        });
     }
     parts
 }

@@ -1,13 +1,10 @@
-//! The cell that rsync runs in: what it sees, what it may do there, and what it is started with. Decided here, printed as
-//! words for the process that closes itself in and then becomes rsync, and read back by it.
+//! The cell that rsync runs in: what it sees, what it may do there, and what it is started with. Decided here. The process that
+//! closes itself in and becomes rsync begins with the ground of it, and is sent the rest as words.
 //!
 //! No word of a client's may ever decide what a cell opens.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-
-/// The word that makes this program close itself in and become rsync.
-pub const WORD: &str = "enclose";
 
 /// What holds rsync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,17 +17,33 @@ pub enum Confinement {
     None,
 }
 
+/// What of a cell is the same for every client, so that a process can begin to close itself in before anybody knows whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ground {
+    /// Whether rsync sees a file system of its own and not the server's.
+    pub view: bool,
+    /// What is taken from it of the kernel's calls; `None`: nothing.
+    pub filter: Option<Filter>,
+}
+
+impl From<Confinement> for Ground {
+    fn from(confinement: Confinement) -> Self {
+        let filter = (confinement != Confinement::None).then_some(Filter::History);
+        Self { view: confinement == Confinement::View, filter }
+    }
+}
+
 /// One rsync and everything that closes it in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
+    /// What it stands on.
+    pub ground: Ground,
     /// What it may use; `None`: as much as the gate.
     pub limits: Option<Limits>,
-    /// What it sees of the file system; `None`: all of it.
-    pub view: Option<View>,
+    /// What it sees besides the system's libraries, where it has a file system of its own.
+    pub binds: Vec<Bind>,
     /// What the kernel lets it do there; `None`: whatever its account may.
     pub grants: Option<Vec<Grant>>,
-    /// Whether files that exist are out of its reach: it makes new ones, and the gate makes every change of metadata for it.
-    pub supervised: bool,
     /// Where it starts.
     pub directory: PathBuf,
     /// The program, absolute.
@@ -39,25 +52,27 @@ pub struct Cell {
     pub argv: Vec<OsString>,
 }
 
+/// Which of the kernel's calls are taken from rsync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    /// Those that it has no use for: files that exist are the client's to change.
+    Plain,
+    /// Those too that change a file that exists: it makes new ones, and the gate makes every change of metadata for it.
+    History,
+}
+
 /// What the kernel lets rsync use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Address space of each of its processes, in bytes.
     pub memory: u64,
-    /// Processes of the account besides as many as the machine runs when it starts.
-    pub processes: u64,
+    /// Processes and threads of the account, wherever they were started; `None`: any number.
+    pub processes: Option<u64>,
     /// Bytes of a file that it writes; `None`: any number.
     pub file_size: Option<u64>,
 }
 
-/// A file system of its own, made of binds; there is nothing else in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct View {
-    /// In the order in which they are made: a later one may lie in an earlier one.
-    pub binds: Vec<Bind>,
-}
-
-/// A part of the server's file system that can be seen in a view.
+/// A part of the server's file system that rsync can see, where it has one of its own. There is nothing else in that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bind {
     /// What is shown.
@@ -152,7 +167,6 @@ const LIMITS: &str = "limits";
 const BIND: &str = "bind";
 const GRANT: &str = "grant";
 const JAIL: &str = "jail";
-const SUPERVISED: &str = "supervised";
 const RUN: &str = "run";
 /// In the place of a limit that there is none of.
 const NO_LIMIT: &str = "none";
@@ -161,15 +175,14 @@ const OPTIONAL: &str = "optional";
 const NEEDED: &str = "needed";
 
 impl Cell {
-    /// The cell as words; [`Cell::read`] makes the same cell of them.
+    /// Everything but the ground as words; [`Cell::read`] makes the same cell of them.
     #[must_use]
     pub fn words(&self) -> Vec<OsString> {
         let mut words: Vec<OsString> = Vec::new();
         if let Some(Limits { memory, processes, file_size }) = self.limits {
-            let file_size = file_size.map_or_else(|| NO_LIMIT.to_owned(), |bytes| bytes.to_string());
-            words.extend([LIMITS.to_owned(), memory.to_string(), processes.to_string(), file_size].map(OsString::from));
+            words.extend([LIMITS.to_owned(), memory.to_string(), printed(processes), printed(file_size)].map(OsString::from));
         }
-        for bind in self.view.iter().flat_map(|view| &view.binds) {
+        for bind in &self.binds {
             words.extend([BIND, bind.kind.as_str(), needed(bind.optional)].map(OsString::from));
             words.extend([bind.from.clone().into(), bind.to.clone().into()]);
         }
@@ -180,9 +193,6 @@ impl Cell {
                 words.push(grant.path.clone().into());
             }
         }
-        if self.supervised {
-            words.push(SUPERVISED.into());
-        }
         words.extend([RUN.into(), self.directory.clone().into(), self.program.clone().into()]);
         words.extend(self.argv.iter().cloned());
         words
@@ -190,18 +200,16 @@ impl Cell {
 
     /// Reads what [`Cell::words`] printed; `None` for anything else.
     #[must_use]
-    pub fn read(words: &[OsString]) -> Option<Self> {
+    pub fn read(ground: Ground, words: &[OsString]) -> Option<Self> {
         let mut limits = None;
         let mut binds = Vec::new();
         let mut grants = None::<Vec<Grant>>;
-        let mut supervised = false;
         let mut rest = words;
         loop {
             let (first, behind) = rest.split_first()?;
             rest = match (first.to_str()?, behind) {
                 (LIMITS, [memory, processes, file_size, behind @ ..]) => {
-                    let file_size = if file_size == NO_LIMIT { None } else { Some(number(file_size)?) };
-                    limits = Some(Limits { memory: number(memory)?, processes: number(processes)?, file_size });
+                    limits = Some(Limits { memory: number(memory)?, processes: limit(processes)?, file_size: limit(file_size)? });
                     behind
                 }
                 (BIND, [kind, optional, from, to, behind @ ..]) => {
@@ -218,19 +226,22 @@ impl Cell {
                     grants.as_mut()?.push(Grant { path: path.into(), access, optional: is_optional(optional)? });
                     behind
                 }
-                (SUPERVISED, behind) => {
-                    supervised = true;
-                    behind
-                }
                 (RUN, [directory, program, argv @ ..]) => {
-                    let view = (!binds.is_empty()).then_some(View { binds });
                     let (directory, program) = (directory.into(), program.into());
-                    return Some(Self { limits, view, grants, supervised, directory, program, argv: argv.to_vec() });
+                    return Some(Self { ground, limits, binds, grants, directory, program, argv: argv.to_vec() });
                 }
                 _ => return None,
             };
         }
     }
+}
+
+fn printed(limit: Option<u64>) -> String {
+    limit.map_or_else(|| NO_LIMIT.to_owned(), |number| number.to_string())
+}
+
+fn limit(word: &OsStr) -> Option<Option<u64>> {
+    if word == NO_LIMIT { Some(None) } else { number(word).map(Some) }
 }
 
 fn number(word: &OsStr) -> Option<u64> {
@@ -252,41 +263,55 @@ fn is_optional(word: &OsStr) -> Option<bool> {
 /// What every rsync needs besides its own data. It needs neither `/etc/passwd` nor `/proc` (measured on Linux 6.18).
 #[must_use]
 pub fn system(program: &Path) -> Vec<Grant> {
-    let grant = |path: &Path, access, optional| Grant { path: path.to_path_buf(), access, optional };
-    vec![
-        grant(program, Access::Execute, false),
-        grant(Path::new("/usr/lib"), Access::Execute, true),
-        grant(Path::new("/usr/lib64"), Access::Execute, true),
-        grant(Path::new("/usr/local/lib"), Access::Execute, true),
-        grant(Path::new("/lib"), Access::Execute, true),
-        grant(Path::new("/lib64"), Access::Execute, true),
-        grant(Path::new("/etc/ld.so.cache"), Access::Read, true),
-        grant(Path::new("/dev/null"), Access::ReadWrite, false),
-        grant(Path::new("/dev/urandom"), Access::Read, true),
+    let own = Grant { path: program.to_path_buf(), access: Access::Execute, optional: false };
+    [own].into_iter().chain(libraries()).collect()
+}
+
+/// What every program of the system needs.
+fn libraries() -> impl Iterator<Item = Grant> {
+    [
+        ("/usr/lib", Access::Execute, true),
+        ("/usr/lib64", Access::Execute, true),
+        ("/usr/local/lib", Access::Execute, true),
+        ("/lib", Access::Execute, true),
+        ("/lib64", Access::Execute, true),
+        ("/etc/ld.so.cache", Access::Read, true),
+        ("/dev/null", Access::ReadWrite, false),
+        ("/dev/urandom", Access::Read, true),
     ]
+    .into_iter()
+    .map(|(path, access, optional)| Grant { path: path.into(), access, optional })
 }
 
 /// The same as binds, each seen where it is.
 #[must_use]
-pub fn system_binds(program: &Path) -> Vec<Bind> {
-    let bind = |grant: Grant| {
-        let kind = if grant.path.starts_with("/dev") { Kind::Writable } else { Kind::ReadOnly };
-        Bind { from: grant.path.clone(), to: grant.path, kind, optional: grant.optional }
-    };
-    system(program).into_iter().map(bind).collect()
+pub fn libraries_shown() -> Vec<Bind> {
+    libraries().map(|grant| shown(grant.path, grant.optional)).collect()
+}
+
+/// A program as a bind.
+#[must_use]
+pub fn program_shown(program: &Path) -> Bind {
+    shown(program.to_path_buf(), false)
+}
+
+/// A part of the system, seen where it is.
+fn shown(path: PathBuf, optional: bool) -> Bind {
+    let kind = if path.starts_with("/dev") { Kind::Writable } else { Kind::ReadOnly };
+    Bind { from: path.clone(), to: path, kind, optional }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn cell(view: bool, grants: bool) -> Cell {
+    fn cell(binds: bool, grants: bool) -> Cell {
         let program = Path::new("/usr/bin/rsync");
         Cell {
-            limits: view.then_some(Limits { memory: 1, processes: 2, file_size: grants.then_some(3) }),
-            view: view.then(|| View { binds: system_binds(program) }),
+            ground: Confinement::View.into(),
+            limits: binds.then_some(Limits { memory: 1, processes: grants.then_some(2), file_size: (!grants).then_some(3) }),
+            binds: if binds { libraries_shown() } else { Vec::new() },
             grants: grants.then(|| system(program)),
-            supervised: view,
             directory: PathBuf::from("/repository/inprogress/run"),
             program: program.to_path_buf(),
             argv: ["--server", "run", "grant", "."].map(OsString::from).to_vec(),
@@ -296,21 +321,23 @@ mod tests {
     #[test]
     fn what_is_printed_is_read_as_the_same_cell() {
         for cell in [cell(true, true), cell(false, true), cell(true, false), cell(false, false)] {
-            assert_eq!(Cell::read(&cell.words()), Some(cell));
+            assert_eq!(Cell::read(cell.ground, &cell.words()), Some(cell));
         }
         let jailed_in_nothing = Cell { grants: Some(Vec::new()), ..cell(false, false) };
-        assert_eq!(Cell::read(&jailed_in_nothing.words()), Some(jailed_in_nothing));
+        assert_eq!(Cell::read(jailed_in_nothing.ground, &jailed_in_nothing.words()), Some(jailed_in_nothing));
     }
 
     #[test]
     fn whatever_is_not_a_whole_cell_is_none() {
-        let words = cell(true, true).words();
+        let whole = cell(true, true);
+        let read = |words: &[OsString]| Cell::read(whole.ground, words);
+        let words = whole.words();
         for end in 0..words.len() - 5 {
-            assert_eq!(Cell::read(&words[..end]), None, "{end}");
+            assert_eq!(read(&words[..end]), None, "{end}");
         }
         for words in [&["run"][..], &["run", "/"], &["grant", "read", "needed", "/", "run", "/", "/x"], &["bind", "x", "y", "/", "/"], &[]]
         {
-            assert_eq!(Cell::read(&words.iter().map(OsString::from).collect::<Vec<_>>()), None, "{words:?}");
+            assert_eq!(read(&words.iter().map(OsString::from).collect::<Vec<_>>()), None, "{words:?}");
         }
     }
 }

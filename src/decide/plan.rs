@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use chrono::{DateTime, Utc};
 
 use crate::decide::argv::{self, Setup, Version};
-use crate::decide::cell::{self, Access, Bind, Cell, Confinement, Grant, Kind, View};
+use crate::decide::cell::{self, Access, Bind, Cell, Confinement, Filter, Grant, Ground, Kind};
 use crate::decide::command::Push;
 use crate::decide::options::Choice;
 use crate::decide::policy::{Limits, Policy};
@@ -63,6 +63,8 @@ pub struct Places {
     pub log: PathBuf,
     /// What holds rsync.
     pub confinement: Confinement,
+    /// How many processes and threads the machine runs, where a limit on them holds.
+    pub running: Option<u64>,
 }
 
 /// Plans a push, by what is on the shelf.
@@ -114,6 +116,17 @@ pub fn name(
     Ok(next)
 }
 
+/// What is to hold the rsync of a push, as far as the kernel can. In a user namespace an account can name nobody but itself:
+/// access lists that name others could not be stored there (user_namespaces(7)).
+#[must_use]
+pub fn confinement(push: &Push, jail: bool, is_root: bool) -> Confinement {
+    match jail {
+        false => Confinement::None,
+        true if push.stores_access_lists() && !is_root => Confinement::Jail,
+        true => Confinement::View,
+    }
+}
+
 impl PushPlan {
     /// Where inside the snapshot.
     #[must_use]
@@ -158,17 +171,6 @@ impl PushPlan {
         self.push.warnings()
     }
 
-    /// What is to hold rsync, as far as the kernel can. In a user namespace an account can name nobody but itself: access
-    /// lists that name others could not be stored there (user_namespaces(7)).
-    #[must_use]
-    pub fn confinement(&self, jail: bool, is_root: bool) -> Confinement {
-        match jail {
-            false => Confinement::None,
-            true if self.push.stores_access_lists() && !is_root => Confinement::Jail,
-            true => Confinement::View,
-        }
-    }
-
     /// The rsync to run.
     #[must_use]
     pub fn run(&self, mut places: Places) -> Run {
@@ -179,8 +181,9 @@ impl PushPlan {
             places.bases = places.bases.drain(kept..=kept).collect();
         }
         let confinement = places.confinement;
-        let view = (confinement == Confinement::View).then(|| view(&places));
-        let places = if view.is_some() { places.seen_from_within() } else { places };
+        let ground = Ground::from(confinement);
+        let binds = if ground.view { binds(&places) } else { Vec::new() };
+        let places = if ground.view { places.seen_from_within() } else { places };
         let grants = (confinement != Confinement::None).then(|| grants(&places));
         let directory = self.place().below(&places.stage);
         let setup = Setup {
@@ -194,9 +197,10 @@ impl PushPlan {
             forced: self.options.forced().filter_map(|row| row.long.first().copied()).collect(),
         };
         let argv = argv::for_push(&self.push, &setup);
-        let supervised = confinement != Confinement::None;
-        let limits = cell::Limits { memory: self.limits.memory, processes: self.limits.processes, file_size: self.limits.bytes };
-        let cell = Cell { limits: Some(limits), view, grants, supervised, directory, program: places.program, argv };
+        // In a namespace of users the kernel counts anew (user_namespaces(7), `RLIMIT_NPROC`).
+        let running = places.running.map(|running| if ground.view { 0 } else { running });
+        let limits = Some(limits(self.limits.memory, self.limits.processes, self.limits.bytes, running));
+        let cell = Cell { ground, limits, binds, grants, directory, program: places.program, argv };
         let bounds = Bounds { stage: places.stage, since: places.since };
         Run { cell, bounds, deadline: self.deadline, idle: Some(self.idle) }
     }
@@ -231,7 +235,7 @@ impl Run {
 /// A run of `snapgate rrsync`, which has no limit of time unless the client asked for one. `start` is the directory that rsync is
 /// started in; where it is `jailed` the kernel opens DIR, for writing where files go there.
 #[must_use]
-pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, start: PathBuf, jailed: bool) -> Run {
+pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, start: PathBuf, jailed: bool, running: Option<u64>) -> Run {
     let dir = match transfer.direction() {
         Direction::Push if setup.version >= argv::DEFENCES => Access::Stage,
         Direction::Push => Access::StageSpecials,
@@ -248,17 +252,11 @@ pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, 
     let logs = logs.filter_map(|(_, spot)| spot.as_ref());
     grants.extend(logs.map(|log| Grant { path: log.path().into(), access: Access::ReadWrite, optional: false }));
     let argv = rrsync::printed(transfer, setup);
-    let limits = cell::Limits { memory: CHILD_MEMORY, processes: DEFAULT_PROCESSES, file_size: None };
-    let cell = Cell {
-        limits: Some(limits),
-        view: None,
-        grants: jailed.then_some(grants),
-        // There is no history here: files that exist are the client's to write to.
-        supervised: false,
-        directory: start,
-        program: program.to_path_buf(),
-        argv,
-    };
+    // There is no history here: files that exist are the client's to write to.
+    let ground = Ground { view: false, filter: jailed.then_some(Filter::Plain) };
+    let limits = Some(limits(CHILD_MEMORY, DEFAULT_PROCESSES, None, running));
+    let (program, grants) = (program.to_path_buf(), jailed.then_some(grants));
+    let cell = Cell { ground, limits, binds: Vec::new(), grants, directory: start, program, argv };
     let bounds = Bounds { stage: setup.root.to_path_buf(), since: None };
     Run { cell, bounds, deadline: Duration::MAX, idle: None }
 }
@@ -288,12 +286,19 @@ impl Places {
     }
 }
 
-/// The system's libraries, and of the server's data as little as can be. A link needs both of its ends in one mount (EXDEV,
-/// link(2)), so where there is something to link from, the repository is seen, and else only the stage.
-fn view(places: &Places) -> View {
+/// What rsync may use, where `running` processes of its account may be there that are not its own. The kernel counts all of them,
+/// wherever they were started, and tells nobody how many those are but by a look at every process there is, which takes longer than
+/// all the rest before a push; so that `processes` are had besides as many as the machine runs. `None`: no number holds.
+fn limits(memory: u64, processes: u64, file_size: Option<u64>, running: Option<u64>) -> cell::Limits {
+    cell::Limits { memory, processes: running.map(|running| running.saturating_add(processes)), file_size }
+}
+
+/// What is seen of the server's data, as little as can be. A link needs both of its ends in one mount (EXDEV, link(2)), so where
+/// there is something to link from, the repository is seen, and else only the stage.
+fn binds(places: &Places) -> Vec<Bind> {
     let bind = |from: &Path, to: &Path, kind| Bind { from: from.to_path_buf(), to: to.to_path_buf(), kind, optional: false };
     let within = places.clone().seen_from_within();
-    let mut binds = cell::system_binds(&places.program);
+    let mut binds = vec![cell::program_shown(&places.program)];
     if places.bases.is_empty() {
         binds.push(bind(&places.stage, &within.stage, Kind::Backup));
     } else {
@@ -303,7 +308,7 @@ fn view(places: &Places) -> View {
         }
     }
     binds.push(bind(&places.log, &within.log, Kind::Writable));
-    View { binds }
+    binds
 }
 
 /// What a jailed rsync may touch, and nothing else.

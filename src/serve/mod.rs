@@ -11,16 +11,19 @@ mod transaction;
 use std::net::IpAddr;
 use std::path::Path;
 
+use crate::act::child::{self, Standby};
 use crate::act::config::{self, Identity};
 use crate::act::spool::{self, Full, Slots};
 use crate::act::store::{Repository, mounted};
 use crate::act::{intake, process, resolve, secluded, zones};
 use crate::decide::answer;
+use crate::decide::cell::Confinement;
 use crate::decide::command::{self, Command};
 use crate::decide::policy::{Policy, Site, Source};
 use crate::decide::verdict::{self, Case, Denial, Permit, Verdict};
+use crate::enclose;
 use crate::terms::client::ClientName;
-use crate::terms::limits::RESOLVE_TIMEOUT;
+use crate::terms::limits::{MAX_RESOLVED, RESOLVE_TIMEOUT};
 use crate::terms::reason::{Code, Reason};
 use crate::terms::record::{Outcome, PushFacts};
 use crate::terms::request::Request;
@@ -97,14 +100,22 @@ struct Session<'a> {
     open_files: u64,
 }
 
+/// What holds an rsync, unless the policy, the site file, the command or the kernel has it otherwise.
+const USUAL: Confinement = Confinement::View;
+
 /// Serves the connection that sshd started this process for. `named` is the client of a `command="…"` line.
 #[must_use]
 pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
     process::close_inherited();
     let open_files = process::limit();
-    let request = intake::request(named);
+    let said = intake::said();
+    let command = command::parse(&said);
+    // Ahead of everything that it does not have to know: the other processor closes it in meanwhile. It has heard nothing of the
+    // client's, and ends with this connection if nothing comes of the push.
+    let standby =
+        command.as_ref().ok().filter(|command| matches!(command, Command::Push(_))).and_then(|_| enclose::stand_by(USUAL.into()).ok());
+    let request = intake::request(named, said);
     let id = tell::record_id(&request);
-    let command = command::parse(&request.said);
     let verb = command.as_ref().ok().map(Command::verb);
 
     let site = match config::load_site(directory) {
@@ -119,7 +130,8 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
         Identity::Known(policy) => match slots(&site, &policy, &request) {
             Err(reason) => (Some(policy), None, End::stopped(reason)),
             Ok((slots, notes)) => {
-                let end = judged(Session { site: &site, policy: &policy, request: &request, id: &id, open_files }, &command).noting(notes);
+                let session = Session { site: &site, policy: &policy, request: &request, id: &id, open_files };
+                let end = judged(session, &command, standby).noting(notes);
                 (Some(policy), Some(slots), end)
             }
         },
@@ -150,7 +162,7 @@ fn slots(site: &Site, policy: &Policy, request: &Request) -> Result<(Slots, Vec<
 }
 
 /// Decides, and does what was allowed.
-fn judged(session: Session<'_>, command: &Result<Command, Vec<Reason>>) -> End {
+fn judged(session: Session<'_>, command: &Result<Command, Vec<Reason>>, standby: Option<Standby>) -> End {
     let Session { policy, request, .. } = session;
     let zone = match zones::load(&policy.timezone) {
         Ok(zone) => zone,
@@ -160,7 +172,7 @@ fn judged(session: Session<'_>, command: &Result<Command, Vec<Reason>>) -> End {
     let case = Case { request, policy, zone: &zone, resolved: &resolved, command };
     let begun = match verdict::judge(case).verdict {
         Verdict::Hear(begun) => begun,
-        judged => return session.act_on(judged),
+        judged => return session.act_on(judged, standby),
     };
     // Nothing is wrong with what is visible: the rest is read, and the whole judged anew.
     let words = match secluded::from_stdin() {
@@ -168,21 +180,21 @@ fn judged(session: Session<'_>, command: &Result<Command, Vec<Reason>>) -> End {
         Err((fault, heard)) => return End::refused(Denial::because(fault.reason())).having_heard(heard),
     };
     let command = begun.with(&words).map(Command::Push);
-    session.act_on(verdict::judge(Case { command: &command, ..case }).verdict).having_heard(words.shown())
+    session.act_on(verdict::judge(Case { command: &command, ..case }).verdict, standby).having_heard(words.shown())
 }
 
 impl Session<'_> {
-    fn act_on(&self, verdict: Verdict) -> End {
+    fn act_on(&self, verdict: Verdict, standby: Option<Standby>) -> End {
         match verdict {
-            Verdict::Allow(permit) => End::of(self.perform(&permit)),
+            Verdict::Allow(permit) => End::of(self.perform(&permit, standby)),
             Verdict::Deny(denial) => End::refused(denial),
             Verdict::Hear(_) => End::refused(Denial::because(unheard())),
         }
     }
 
-    fn perform(&self, permit: &Permit) -> Result<End, Reason> {
+    fn perform(&self, permit: &Permit, standby: Option<Standby>) -> Result<End, Reason> {
         match permit.command() {
-            Command::Push(push) => self.push(push),
+            Command::Push(push) => self.push(push, standby),
             Command::Secluded(_) => Err(unheard()),
             Command::Prepare => self.prepare(),
             Command::Complete { status } => self.complete(*status),
@@ -226,5 +238,10 @@ pub(crate) fn resolve_hosts(policy: &Policy, address: Option<IpAddr>) -> Vec<(St
         Source::Host(host) => Some(host.as_str()),
         Source::Network(_) => None,
     });
-    resolve::names(&hosts.collect::<Vec<_>>(), RESOLVE_TIMEOUT)
+    let hosts: Vec<_> = hosts.collect();
+    if hosts.is_empty() {
+        return Vec::new();
+    }
+    // Apart, because a lookup cannot be interrupted, and beside a thread that hangs no process could be made.
+    resolve::read(&child::apart(RESOLVE_TIMEOUT, MAX_RESOLVED, |out| resolve::names(&hosts, RESOLVE_TIMEOUT, out)))
 }

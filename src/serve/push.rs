@@ -5,11 +5,11 @@ use std::time::Instant;
 use chrono::Utc;
 
 use super::measure::{self, Measure};
-use super::{End, Session};
-use crate::act::child::{self, HookEnd, Meter, NotStarted, Setting};
-use crate::act::filter;
+use super::{End, Session, USUAL};
+use crate::act::child::{self, HookEnd, Meter, NotStarted, Setting, Standby};
 use crate::act::runlog::RunLog;
 use crate::act::store::{Held, Published, Repository, Staging, trouble};
+use crate::act::{filter, process};
 use crate::decide::argv::Version;
 use crate::decide::cell::Confinement;
 use crate::decide::command::Push;
@@ -17,6 +17,7 @@ use crate::decide::outcome::{self, Disposal, Ended, Trees};
 use crate::decide::pace::{Allowance, Pace};
 use crate::decide::plan::{self, Places, PushPlan};
 use crate::decide::words;
+use crate::enclose;
 use crate::terms::limits::MAX_QUOTED;
 use crate::terms::path::SubPath;
 use crate::terms::reason::{Code, Reason};
@@ -37,9 +38,21 @@ struct Settling<'a> {
     measure: Measure,
 }
 
+/// A process that waits to become the push's rsync.
+struct Waiting {
+    /// What is to hold it.
+    confinement: Confinement,
+    standby: Standby,
+}
+
 impl Session<'_> {
-    pub(super) fn push(&self, push: &Push) -> Result<End, Reason> {
+    pub(super) fn push(&self, push: &Push, standby: Option<Standby>) -> Result<End, Reason> {
         let repository = self.open()?;
+        let confinement = plan::confinement(push, self.site.jail, self.request.account.is_root());
+        let waiting = match standby.filter(|_| confinement == USUAL) {
+            Some(standby) => Waiting { confinement, standby },
+            None => self.stand_by(confinement)?,
+        };
         let held = repository.hold()?;
         held.make_room()?;
         let mut shelf = repository.look(&self.policy.names)?;
@@ -48,13 +61,27 @@ impl Session<'_> {
         let version = child::version(&self.site.rsync, Some(&repository.version_cache()))?;
         let notes = held.recover(&mut shelf, self.request.at, self.policy.deadline)?;
         let log = self.begin_log(&repository, &plan, &notes)?;
-        let end = End::of(self.run(&plan, version, &held, shelf, &log)).noting(notes);
+        let end = End::of(self.run(&plan, version, &held, shelf, &log, waiting)).noting(notes);
         log.note(Utc::now(), &format!("{}, exit {}", end.outcome.as_str(), end.exit));
         Ok(end)
     }
 
+    /// Starts the process that becomes rsync.
+    fn stand_by(&self, confinement: Confinement) -> Result<Waiting, Reason> {
+        let standby = enclose::stand_by(confinement.into()).map_err(NotStarted::reason)?;
+        Ok(Waiting { confinement, standby })
+    }
+
     /// Runs rsync into a fresh directory, and does with the tree what its end amounts to.
-    fn run(&self, plan: &PushPlan, version: Version, held: &Held<'_>, mut shelf: Shelf, log: &RunLog) -> Result<End, Reason> {
+    fn run(
+        &self,
+        plan: &PushPlan,
+        version: Version,
+        held: &Held<'_>,
+        mut shelf: Shelf,
+        log: &RunLog,
+        waiting: Waiting,
+    ) -> Result<End, Reason> {
         let started = Instant::now();
         let repository = held.repository();
         if !plan.joins() {
@@ -77,13 +104,14 @@ impl Session<'_> {
             bases,
             partial_dir: staging.partial_dir().to_owned(),
             log: log.path().to_path_buf(),
-            confinement: plan.confinement(self.site.jail, self.request.account.is_root()),
+            confinement: waiting.confinement,
+            running: process::running(),
         };
         let used = shelf.transaction.as_ref().filter(|_| plan.joins()).map(|transaction| transaction.used);
         let allowance = Allowance::new(&self.policy.limits, used.unwrap_or_default());
         let mut count = || staging.count(&shelf, false);
         let meter = allowance.map(|allowance| Meter::new(Pace::new(allowance), &mut count));
-        let ended = match self.run_rsync(plan, places, held, log, meter) {
+        let ended = match self.run_rsync(plan, places, waiting, held, log, meter) {
             Ok(ended) => ended,
             Err(reason) => {
                 staging.discard()?;
@@ -115,6 +143,7 @@ impl Session<'_> {
         &self,
         plan: &PushPlan,
         mut places: Places,
+        mut waiting: Waiting,
         held: &Held<'_>,
         log: &RunLog,
         mut meter: Option<Meter<'_>>,
@@ -122,14 +151,14 @@ impl Session<'_> {
         loop {
             let run = plan.run(places.clone());
             let supervise = |listener, pid| filter::supervise(listener, pid, run.bounds().clone());
-            match child::rsync(&run, held.rsync_lock()?, supervise, &mut meter) {
+            match waiting.standby.rsync(&run, held.rsync_lock()?, supervise, &mut meter) {
                 Ok(ended) => return Ok(ended),
                 Err(NotStarted::NoView(why)) if places.confinement == Confinement::View => {
                     log.note(Utc::now(), &format!("rsync has no file system of its own ({why}); it has the jail, and takes longer"));
-                    places.confinement = Confinement::Jail;
+                    waiting = self.stand_by(Confinement::Jail)?;
+                    places.confinement = waiting.confinement;
                 }
-                Err(NotStarted::NoView(why)) => return Err(Reason::new(Code::Internal, "the server failed").detail(why)),
-                Err(NotStarted::Because(reason)) => return Err(reason),
+                Err(other) => return Err(other.reason()),
             }
         }
     }
@@ -209,7 +238,8 @@ impl Session<'_> {
                 if survey.copied > 0 {
                     settling.warnings.push(format!(
                         "{} files are the same as in the last snapshot and were stored again instead of linked: \
-                         their links may be used up (EMLINK), or the client uses --ignore-times",
+                         their links may be used up (EMLINK), the client uses --ignore-times, or root's gate stores attributes of `trusted.`, \
+                         which rsync may not compare",
                         survey.copied
                     ));
                 }

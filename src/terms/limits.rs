@@ -354,6 +354,12 @@ pub const GATE_FILES: u64 = 65_536;
 /// Bytes of `SSH_CONNECTION`: two addresses and two ports are under 110.
 pub const MAX_CONNECTION: usize = 256;
 
+/// Bytes of all answers to a policy's `host:` names together.
+pub const MAX_RESOLVED: usize = MAX_HOSTS * (256 + MAX_ADDRESSES * 40);
+
+/// Bytes of what is told of a part of the jail that was tried and does not hold.
+pub const MAX_TRIED: usize = 4096;
+
 /// Addresses of one `host:` name that count. A name with more stands for a whole network, which `from:` can say.
 pub const MAX_ADDRESSES: usize = 64;
 

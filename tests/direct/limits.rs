@@ -15,7 +15,7 @@ use snapgate::terms::reason::Code;
 use snapgate::terms::record::Outcome;
 
 use crate::processes::{is_alive, of};
-use crate::support::{Gate, POLICY, Running};
+use crate::support::{Gate, POLICY, Running, can_trace};
 
 /// A tree that takes long: one small file first, one large one after it.
 fn slow_source(gate: &Gate) -> PathBuf {
@@ -155,6 +155,11 @@ fn rsync_inherits_a_fixed_environment_four_descriptors_and_low_limits() {
 
         let status = lines(pid, "status");
         assert!(status.contains(&"NoNewPrivs:\t1".to_owned()), "{status:?}");
+        // Root's rsync reads, links and writes whatever it finds, and has no other power; anybody else's has none.
+        let power = if nix::unistd::getuid().is_root() { 0b1010 } else { 0 };
+        for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+            assert!(status.contains(&format!("{set}:\t{power:016x}")), "{set}: {status:?}");
+        }
         let both = |text: &str| (text.to_owned(), text.to_owned());
         assert_eq!(limit(pid, "Max core file size"), both("0"));
         assert_eq!(limit(pid, "Max address space"), both(&(8_u64 << 30).to_string()));
@@ -236,4 +241,30 @@ fn a_mail_server_that_never_answers_holds_up_nobody() {
     let waiting = ["new", "out"].iter().map(|name| fs::read_dir(gate.spool().join(name)).unwrap().count()).sum::<usize>();
     let state = fs::read_to_string(gate.spool().join("state.json")).unwrap_or_default();
     assert!(waiting > 0 || state.contains("refused"), "the events are gone");
+}
+
+#[test]
+fn an_rsync_that_cannot_be_waited_for_is_ended_with_all_that_it_has_started() {
+    if !can_trace("an rsync that cannot be waited for is ended") {
+        return;
+    }
+    let gate = Gate::with("rsync: $DIR/stubborn\njail: off\n", POLICY);
+    // Tame at first, so that its version is known afterwards.
+    let stubborn = "#!/bin/sh\n[ ! -e $DIR/tame ] || exec /usr/bin/rsync \"$@\"\ntrap '' TERM\n(trap '' TERM; sleep 61) &\nsleep 61\n";
+    gate.write("stubborn", stubborn);
+    crate::support::must(std::process::Command::new("chmod").arg("700").arg(gate.path().join("stubborn")));
+    gate.write("tame", "");
+    gate.push(&gate.source("data"), &[]).exits(0);
+    fs::remove_file(gate.path().join("tame")).unwrap();
+    let push = "rsync --server -logDtpre.iLsfxCIvu . .";
+    // The first one is the start of every program written in Rust.
+    let wrap = "strace -qq -o /dev/null -e trace=poll -e inject=poll:error=EINVAL:when=2+";
+    let began = Instant::now();
+    let ran = crate::support::run(&mut gate.say_command(push, wrap));
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert_ne!(ran.status, 0);
+    gate.until("nothing of it is left", || of(gate.path(), "stubborn").is_empty());
+    assert!(gate.snapshots().len() == 1 && !gate.inside("inprogress").exists());
+    let record = gate.record();
+    assert!(record.reasons[0].detail.contains("could not wait for it"), "{record:?}");
 }

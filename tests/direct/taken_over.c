@@ -3,13 +3,16 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -66,6 +69,21 @@ int main(int count, char **words) {
     tried("socket", socket(AF_UNIX, SOCK_STREAM, 0));
     tried("setsid", setsid());
     tried("setpgid", setpgid(0, 0));
+    /* What takes power over the system: root's rsync has none either. */
+    struct rlimit more = {1 << 20, 1 << 20};
+    mkdir("there", 0755);
+    tried("mount", mount("none", "there", "tmpfs", 0, NULL));
+    tried("remount", mount(NULL, "/usr/lib", NULL, MS_REMOUNT | MS_BIND, NULL));
+    tried("umount", umount2("/usr/lib", MNT_DETACH));
+    tried("pivot-root", syscall(SYS_pivot_root, ".", "there"));
+    tried("chroot", chroot("there"));
+    tried("fsopen", syscall(SYS_fsopen, "tmpfs", 0));
+    tried("users", unshare(CLONE_NEWUSER));
+    tried("mounts", unshare(CLONE_NEWNS));
+    tried("device", mknod("device", S_IFCHR | 0600, 0x103));
+    tried("host-name", sethostname("taken", 5));
+    tried("more-files", setrlimit(RLIMIT_NOFILE, &more));
+    tried("handle", syscall(SYS_open_by_handle_at, AT_FDCWD, room, O_RDONLY));
     /* What is copied from here to the gate: as long as it may be, and longer. The file is this push's own. */
     static char much[70000];
     memset(much, 'x', sizeof much);

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use nix::libc::{E2BIG, EACCES, ENAMETOOLONG, EPERM, EXDEV};
 
 use crate::facts::{History, Reads};
-use crate::support::{Gate, POLICY, must};
+use crate::support::{Gate, POLICY, is_root, must, run, skip};
 
 const PUSH: &str = "rsync --server -logDtpre.iLsfxCIvu . .";
 
@@ -18,6 +20,28 @@ fn taken_over() -> Gate {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/direct/taken_over.c");
     must(Command::new("cc").args(["-O1", "-w", "-o"]).arg(gate.path().join("taken")).arg(source));
     gate
+}
+
+/// Each attempt ended as it must.
+fn all_were_refused(attempts: &Path) {
+    let text = fs::read_to_string(attempts).unwrap();
+    let attempts: BTreeMap<&str, i32> =
+        text.lines().map(|line| line.split_once(' ').unwrap()).map(|(what, error)| (what, error.parse().unwrap())).collect();
+    for (what, error) in &attempts {
+        let expected = match *what {
+            // What the cell is for lets these happen; they are the push's own.
+            "link" | "unlink" => &[0][..],
+            _ if what.starts_with("own-") => &[0],
+            // The gate's, which has copied no more than may be.
+            _ if what.starts_with("long-value") => &[E2BIG],
+            _ if what.starts_with("long-") => &[ENAMETOOLONG],
+            // Landlock's answers.
+            "unlink-basis" | "rename-basis" | "device" => &[EACCES, EXDEV],
+            _ => &[EPERM],
+        };
+        assert!(expected.contains(error), "{what} ended with {error}\n{text}");
+    }
+    assert_eq!(attempts.len(), 48, "{text}");
 }
 
 #[test]
@@ -31,28 +55,44 @@ fn code_that_has_taken_rsync_over_changes_nothing_in_history_and_does_not_stay()
 
     gate.say(PUSH).exits(0);
     assert_ne!(gate.newest(), first);
-    let text = fs::read_to_string(gate.newest().join("attempts")).unwrap();
-    let attempts: BTreeMap<&str, i32> =
-        text.lines().map(|line| line.split_once(' ').unwrap()).map(|(what, error)| (what, error.parse().unwrap())).collect();
-    for (what, error) in &attempts {
-        let expected = match *what {
-            // What the cell is for lets these happen; they are the push's own.
-            "link" | "unlink" => &[0][..],
-            _ if what.starts_with("own-") => &[0],
-            // The gate's, which has copied no more than may be.
-            _ if what.starts_with("long-value") => &[E2BIG],
-            _ if what.starts_with("long-") => &[ENAMETOOLONG],
-            // Landlock's answers.
-            "unlink-basis" | "rename-basis" => &[EACCES, EXDEV],
-            _ => &[EPERM],
-        };
-        assert!(expected.contains(error), "{what} ended with {error}\n{text}");
-    }
-    assert_eq!(attempts.len(), 36, "{text}");
+    all_were_refused(&gate.newest().join("attempts"));
     assert_eq!(history.changes(&gate, Reads::Files), [""; 0]);
 
     // Longer than what it left behind would have slept.
     std::thread::sleep(Duration::from_secs(5));
     assert_eq!(fs::read_to_string(gate.newest().join("kept")).unwrap(), "innocent");
     assert_eq!(history.changes(&gate, Reads::Files), [""; 0]);
+}
+
+/// As pam_cap or a unit's `AmbientCapabilities=` would: what an account was given beyond its own goes no further than the gate, with
+/// a view and (because of `A`) without.
+#[test]
+fn capabilities_that_an_account_was_given_do_not_reach_rsync() {
+    if !is_root() {
+        return skip("capabilities that an account was given do not reach rsync", "only root gives capabilities away");
+    }
+    const NOBODY: u32 = 65534;
+    for push in [PUSH, "rsync --server -logDtpAre.iLsfxCIvu . ."] {
+        let gate = taken_over();
+        gate.write("config/policies/nobody.yaml", &format!("user: nobody\n{POLICY}"));
+        fs::copy(env!("CARGO_BIN_EXE_snapgate"), gate.path().join("snapgate")).unwrap();
+        for (name, mode) in
+            [("", 0o755), ("config", 0o755), ("config/policies", 0o755), ("store", 0o1777), ("spool", 0o1777), ("mail", 0o1777)]
+                .into_iter()
+                .chain([("config/snapgate.yaml", 0o644), ("config/policies/nobody.yaml", 0o644), ("taken", 0o755), ("snapgate", 0o755)])
+        {
+            fs::set_permissions(gate.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let given = "+sys_admin,+sys_chroot,+dac_override,+mknod";
+        for _ in 0..2 {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid", &NOBODY.to_string(), "--regid", &NOBODY.to_string(), "--clear-groups"]);
+            command.arg(format!("--inh-caps={given}")).arg(format!("--ambient-caps={given}")).args(["/usr/bin/env", "-i"]);
+            command.arg("SSH_CONNECTION=192.0.2.7 50000 192.0.2.1 22").arg(format!("SSH_ORIGINAL_COMMAND={push}"));
+            command.arg(gate.path().join("snapgate")).arg("--config").arg(gate.path().join("config")).args(["serve", "--client", "nobody"]);
+            run(&mut command).exits(0);
+            std::thread::sleep(Duration::from_millis(1100));
+        }
+        all_were_refused(&gate.path().join("store/nobody/current/attempts"));
+    }
 }

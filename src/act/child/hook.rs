@@ -10,7 +10,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::{Patience, wait_within};
+use super::Patience;
+use super::leader::Leader;
 use crate::decide::outcome::Ended;
 use crate::terms::client::ClientName;
 
@@ -57,7 +58,7 @@ pub fn hook(argv: &[String], setting: Setting<'_>, limit: Duration, log: &File) 
     command.current_dir("/").process_group(0).stdin(Stdio::null()).stdout(output).stderr(errors);
     // The gate raised it for its own walks.
     let started = with_soft(&[(Resource::RLIMIT_NOFILE, setting.open_files)], || command.spawn());
-    let ended = started.and_then(|mut child| wait_within(&mut child, Patience { limit, idle: None, whole: false }, None));
+    let ended = started.and_then(|child| Leader::of_child(&child)?.wait_within(Patience { limit, idle: None, whole: false }, None));
     match ended {
         Ok(Ended::Exit(0)) => HookEnd::Done,
         Ok(Ended::Exit(status)) => HookEnd::Failed(format!("it ended with status {status}")),

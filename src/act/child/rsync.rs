@@ -1,29 +1,32 @@
-//! The enclosed rsync: a process of the gate's own program that closes itself in and becomes rsync.
+//! The enclosed rsync: a process of the gate's own that closes itself in and becomes rsync.
+//!
+//! It must never run for anybody who is gone: until it is rsync it ends when nobody is at the other end of its channel.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read as _, Write as _};
-use std::os::fd::{AsFd, AsRawFd as _, RawFd};
+use std::net::Shutdown;
+use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command};
+use std::process::Command;
 
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, setpgid};
 
-use super::{Meter, Patience, wait_within};
-use crate::decide::cell::{Cell, WORD};
+use super::fork::forked;
+use super::leader::Leader;
+use super::{Meter, Patience};
+use crate::decide::cell::{Cell, Ground};
 use crate::decide::outcome::Ended;
 use crate::decide::plan::Run;
+use crate::terms::limits::VERSION_TIMEOUT;
 use crate::terms::reason::{Code, Reason};
 
 /// Everything that rsync finds in its environment. It would read `RSYNC_*`, `CVSIGNORE`, `HOME` and more from a
 /// client's (facts measured with 3.5.0); the zone is for the times in the run's log.
 const ENVIRONMENT: [(&str, &str); 2] = [("LC_ALL", "C"), ("TZ", "UTC")];
-
-/// This very program, even where another has been put in its place since.
-const MYSELF: &str = "/proc/self/exe";
 
 /// Why rsync did not start. It has not run, and the client has not been spoken to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +38,14 @@ pub enum NotStarted {
 }
 
 impl NotStarted {
+    /// What stood in the way, for the administrator.
+    #[must_use]
+    pub fn what(self) -> String {
+        match self {
+            Self::NoView(what) | Self::Because(Reason { detail: what, .. }) => what,
+        }
+    }
+
     /// Why, for those who want nothing else to be tried.
     #[must_use]
     pub fn reason(self) -> Reason {
@@ -45,84 +56,156 @@ impl NotStarted {
     }
 }
 
-/// Runs rsync to its end, its standard streams being the client's. `supervise` is given what the calls that are taken from
-/// rsync come in on, before there is one; `meter` watches what it stores, and is taken once it runs.
-///
-/// # Errors
-/// When what holds rsync does not hold, or rsync does not start.
-pub fn rsync(
-    run: &Run,
-    lock: File,
-    supervise: impl FnOnce(RawFd, Pid) -> Result<(), String>,
-    meter: &mut Option<Meter<'_>>,
-) -> Result<Ended, NotStarted> {
-    // What rsync's processes leave behind becomes this process's child (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
-    nix::sys::prctl::set_child_subreaper(true).map_err(|error| failed(&error.into()))?;
-    let mut child = enclosed(run.cell(), Some(&lock), supervise, |_| ())?;
-    // From here on the lock is rsync's alone: it is free when the last of its processes is gone, whatever becomes of us.
-    drop(lock);
-    let patience = Patience { limit: run.deadline(), idle: run.idle(), whole: true };
-    wait_within(&mut child, patience, meter.take()).map_err(|error| failed(&error))
+/// A process that is to become rsync and waits to be told which one. Dropped, it is ended.
+#[derive(Debug)]
+pub struct Standby {
+    leader: Leader,
+    channel: UnixStream,
 }
 
-/// Starts what is in a cell and waits until it runs there.
-pub(super) fn enclosed(
-    cell: &Cell,
-    lock: Option<&File>,
-    supervise: impl FnOnce(RawFd, Pid) -> Result<(), String>,
-    also: impl FnOnce(&mut Command),
-) -> Result<Child, NotStarted> {
-    let (mut heard, told) = io::pipe().map_err(|error| failed(&error))?;
+/// Starts a process that does `story`, which comes back only with what went wrong, or with nothing where no rsync is wanted
+/// after all. Only before there is a second thread.
+///
+/// # Errors
+/// When there is no process to be had.
+pub fn stand_by(story: impl FnOnce(&mut Orders) -> Option<String>) -> Result<Standby, NotStarted> {
     let (ours, theirs) = UnixStream::pair().map_err(|error| failed(&error))?;
-    // The lock is the one descriptor besides the standard three that rsync gets; the others end where it begins.
-    lock.map_or(Ok(()), inherit)?;
-    inherit(&told)?;
-    inherit(&theirs)?;
-    let mut command = Command::new(MYSELF);
-    command.arg(WORD).args([told.as_raw_fd(), theirs.as_raw_fd()].map(|number| number.to_string())).args(cell.words()).env_clear();
-    // A group of its own, so that at the deadline its receiver is reached too.
-    command.process_group(0);
-    also(&mut command);
-    let mut child = command.spawn().map_err(|error| match error.kind() {
+    let (mut ours, orders) = (Some(ours), Orders { channel: theirs });
+    let pid = forked(|| {
+        // With both ends of the channel it would never see that the gate is gone.
+        ours = None;
+        let mut orders = orders;
+        // A group of its own, so that at the deadline its receiver is reached too.
+        let grouped = setpgid(Pid::from_raw(0), Pid::from_raw(0));
+        let what = grouped.map_or_else(|error| Some(error.to_string()), |()| story(&mut orders));
+        // Nobody may be listening any more.
+        let _ = what.map(|what| orders.channel.write_all(what.as_bytes()));
+    });
+    let pid = pid.map_err(|error| match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::OutOfMemory => NotStarted::Because(Reason {
             remedy: Some("the kernel has no process or memory for it: see what else runs, and `limits:` of the policy".to_owned()),
             ..broken(&error.to_string())
         }),
         _ => failed(&error),
     })?;
-    drop((told, theirs));
-    let wait = || {
-        if let Some(listener) = listener(&ours).map_err(|error| failed(&error))? {
-            let pid = Pid::from_raw(child.id().cast_signed());
-            supervise(listener, pid).map_err(|what| read_failure(&no_jail(&what)))?;
-        }
-        let mut why = Vec::new();
-        heard.read_to_end(&mut why).map_err(|error| failed(&error))?;
-        if why.is_empty() { Ok(()) } else { Err(read_failure(&String::from_utf8_lossy(&why))) }
-    };
-    if let Err(failure) = wait() {
-        let _ = child.kill();
-        let _ = child.wait();
-        return Err(failure);
-    }
-    Ok(child)
+    let leader = Leader::of(pid).map_err(|error| failed(&error))?;
+    ours.map(|channel| Standby { leader, channel }).ok_or_else(|| NotStarted::Because(broken("there is no way to it")))
 }
 
-/// The descriptor that the started process hands over; `None` where it ends or goes on without.
-fn listener(channel: &UnixStream) -> io::Result<Option<RawFd>> {
-    let mut byte = [0];
-    let mut room = nix::cmsg_space!(RawFd);
-    let mut parts = [IoSliceMut::new(&mut byte)];
-    let message = recvmsg::<()>(channel.as_raw_fd(), &mut parts, Some(&mut room), MsgFlags::MSG_CMSG_CLOEXEC)?;
-    let handed = message.cmsgs()?.find_map(|part| match part {
+impl Standby {
+    /// Runs rsync to its end, its standard streams being the client's. `supervise` is given what the calls that are taken from
+    /// rsync come in on, before there is one; `meter` watches what it stores, and is taken once it runs.
+    ///
+    /// # Errors
+    /// When what holds rsync does not hold, or rsync does not start.
+    pub fn rsync(
+        mut self,
+        run: &Run,
+        lock: File,
+        supervise: impl FnOnce(RawFd, Pid) -> Result<(), String>,
+        meter: &mut Option<Meter<'_>>,
+    ) -> Result<Ended, NotStarted> {
+        // What rsync's processes leave behind becomes this process's child (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
+        nix::sys::prctl::set_child_subreaper(true).map_err(|error| failed(&error.into()))?;
+        self.start(run.cell(), Some(&lock), supervise)?;
+        // From here on the lock is rsync's alone: it is free when the last of its processes is gone, whatever becomes of us.
+        drop(lock);
+        let patience = Patience { limit: run.deadline(), idle: run.idle(), whole: true };
+        self.leader.wait_within(patience, meter.take()).map_err(|error| lost(&error))
+    }
+
+    /// Runs a cell's rsync that only says something about itself.
+    ///
+    /// # Errors
+    /// As [`Standby::rsync`].
+    pub fn to_its_end(mut self, cell: &Cell, supervise: impl FnOnce(RawFd, Pid) -> Result<(), String>) -> Result<(), NotStarted> {
+        self.start(cell, None, supervise)?;
+        let patience = Patience { limit: VERSION_TIMEOUT, idle: None, whole: false };
+        self.leader.wait_within(patience, None).map(drop).map_err(|error| lost(&error))
+    }
+
+    /// Tells the process what it is to become, and waits until it is that.
+    fn start(
+        &mut self,
+        cell: &Cell,
+        lock: Option<&File>,
+        supervise: impl FnOnce(RawFd, Pid) -> Result<(), String>,
+    ) -> Result<(), NotStarted> {
+        let ended = || NotStarted::Because(broken("the process that was to become it has ended"));
+        // If this fails, the process has ended over something that it tells.
+        let sent = self.send(cell, lock);
+        let mut why = Vec::new();
+        match self.answer().map_err(|error| failed(&error))? {
+            Some(Answer::Ready(Some(listener))) => supervise(listener, self.leader.pid()).map_err(|what| read_failure(&no_jail(&what)))?,
+            Some(Answer::Ready(None)) => {}
+            Some(Answer::Telling(first)) => why.push(first),
+            None => return Err(sent.map_or_else(|error| failed(&error), |()| ended())),
+        }
+        match self.channel.read_to_end(&mut why) {
+            // What it was sent and did not read any more.
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => Err(failed(&error)),
+            _ if !why.is_empty() => Err(read_failure(&String::from_utf8_lossy(&why))),
+            _ => Ok(()),
+        }
+    }
+
+    fn send(&mut self, cell: &Cell, lock: Option<&File>) -> io::Result<()> {
+        let words = cell.words();
+        if words.iter().any(|word| word.as_bytes().contains(&0)) {
+            return Err(io::Error::from(ErrorKind::InvalidInput));
+        }
+        let lock = lock.map(|lock| [lock.as_raw_fd()]);
+        let first = if lock.is_some() { LOCKED } else { UNLOCKED };
+        let rights = lock.as_ref().map(|lock| [ControlMessage::ScmRights(lock)]);
+        let rights = rights.as_ref().map_or(&[][..], |rights| rights);
+        sendmsg::<()>(self.channel.as_raw_fd(), &[IoSlice::new(&[first])], rights, MsgFlags::MSG_NOSIGNAL, None)?;
+        // How many there are comes first, so that a part of them is never taken for the whole.
+        let count = OsString::from(words.len().to_string());
+        let bytes: Vec<u8> = [&count].into_iter().chain(&words).flat_map(|word| [word.as_bytes(), &[0]].concat()).collect();
+        self.channel.write_all(&bytes)?;
+        self.channel.shutdown(Shutdown::Write)
+    }
+
+    /// The first thing that the process says; `None`: it has ended without a word.
+    fn answer(&self) -> io::Result<Option<Answer>> {
+        let mut byte = [0];
+        let mut room = nix::cmsg_space!(RawFd);
+        let mut parts = [IoSliceMut::new(&mut byte)];
+        let message = match recvmsg::<()>(self.channel.as_raw_fd(), &mut parts, Some(&mut room), MsgFlags::MSG_CMSG_CLOEXEC) {
+            Err(nix::errno::Errno::ECONNRESET) => return Ok(None),
+            message => message?,
+        };
+        if message.bytes == 0 {
+            return Ok(None);
+        }
+        let handed = message.cmsgs()?.find_map(descriptor);
+        Ok(Some(match byte {
+            [READY] => Answer::Ready(handed),
+            [first] => Answer::Telling(first),
+        }))
+    }
+}
+
+/// The first byte of what is sent: whether a lock comes with it.
+const LOCKED: u8 = 1;
+const UNLOCKED: u8 = 0;
+
+/// The byte that says that everything holds; no text begins with it.
+const READY: u8 = 0;
+
+/// What the process says first.
+enum Answer {
+    /// Everything holds, and on this descriptor the gate is asked from now on.
+    Ready(Option<RawFd>),
+    /// Something went wrong, of which this is the first byte.
+    Telling(u8),
+}
+
+fn descriptor(part: ControlMessageOwned) -> Option<RawFd> {
+    match part {
         ControlMessageOwned::ScmRights(descriptors) => descriptors.first().copied(),
         _ => None,
-    });
-    Ok(handed)
-}
-
-fn inherit(descriptor: &impl AsFd) -> Result<(), NotStarted> {
-    fcntl(descriptor.as_fd(), FcntlArg::F_SETFD(FdFlag::empty())).map(drop).map_err(|error| failed(&error.into()))
+    }
 }
 
 /// What begins the message of a process that could not close itself in: which part failed.
@@ -149,47 +232,55 @@ fn read_failure(message: &str) -> NotStarted {
         Some(what) => Reason::new(Code::Jail, "the server cannot store anything right now")
             .hint("the administrator has been told")
             .detail(what)
-            .remedy("run a kernel with Landlock (5.19 or later, `lsm=` with landlock), or set `jail: off` in the site file and know what that means"),
+            .remedy("run a kernel with Landlock (5.19 or later, `lsm=` with landlock), leave a gate of root's CAP_SETPCAP, or set `jail: off` in the site file and know what that means"),
         None => broken(message),
     })
 }
 
-/// In the started process: the way back to the gate.
+/// In the process that waits: the way to the gate. It closes by itself when rsync starts.
 #[derive(Debug)]
-pub struct Teller {
-    words: File,
-    channel: RawFd,
+pub struct Orders {
+    channel: UnixStream,
 }
 
-impl Teller {
-    /// The way back, and the words behind its numbers. What is returned closes by itself when rsync starts.
+impl Orders {
+    /// Waits for the rest of a cell. A lock may come with it, which from then on stays open in this process and whatever it
+    /// becomes. `None` where nobody wants an rsync any more.
     ///
-    /// Nothing can be told where there is nobody to tell it to: `None`.
-    #[must_use]
-    pub fn read(words: &[OsString]) -> Option<(Self, &[OsString])> {
-        let [told, channel, rest @ ..] = words else { return None };
-        let number = |word: &OsString| word.to_str()?.parse().ok().filter(|number: &RawFd| *number > 2);
-        let (told, channel) = (number(told)?, number(channel)?);
-        let words = OpenOptions::new().write(true).open(format!("/proc/self/fd/{told}")).ok()?;
-        nix::unistd::close(told).ok()?;
-        Some((Self { words, channel }, rest))
+    /// # Errors
+    /// When something else was sent.
+    pub fn receive(&mut self, ground: Ground) -> Result<Option<Cell>, String> {
+        let mut room = nix::cmsg_space!(RawFd);
+        // Without `MSG_CMSG_CLOEXEC`: the lock is the one descriptor besides the standard three that rsync gets.
+        let mut byte = [0];
+        let mut parts = [IoSliceMut::new(&mut byte)];
+        let message = recvmsg::<()>(self.channel.as_raw_fd(), &mut parts, Some(&mut room), MsgFlags::empty());
+        let message = message.map_err(|error| error.to_string())?;
+        if message.bytes == 0 {
+            return Ok(None);
+        }
+        let handed = message.cmsgs().map_err(|error| error.to_string())?.find_map(descriptor);
+        if handed.is_some() != (byte == [LOCKED]) {
+            return Err("the lock did not come".to_owned());
+        }
+        let mut bytes = Vec::new();
+        self.channel.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        let words = bytes.strip_suffix(&[0]).map(|bytes| bytes.split(|byte| *byte == 0));
+        let words: Vec<_> = words.into_iter().flatten().map(|word| OsString::from_vec(word.to_vec())).collect();
+        let whole = words.split_first().filter(|(count, words)| count.to_str().and_then(|count| count.parse().ok()) == Some(words.len()));
+        whole.and_then(|(_, words)| Cell::read(ground, words)).map(Some).ok_or_else(|| "its own words cannot be read".to_owned())
     }
 
-    /// Hands over a descriptor on which the gate is asked from now on, or says that there is none.
+    /// Says that everything holds, and hands over a descriptor on which the gate is asked from now on.
     ///
     /// # Errors
     /// When the gate is gone.
-    pub fn hand_over(&self, listener: Option<RawFd>) -> Result<(), String> {
+    pub fn ready(&self, listener: Option<RawFd>) -> Result<(), String> {
         let handed: Vec<RawFd> = listener.into_iter().collect();
         let parts = [ControlMessage::ScmRights(&handed)];
         let parts = if handed.is_empty() { &[][..] } else { &parts };
-        sendmsg::<()>(self.channel, &[IoSlice::new(&[0])], parts, MsgFlags::MSG_NOSIGNAL, None).map_err(|error| error.to_string())?;
-        nix::unistd::close(self.channel).map_err(|error| error.to_string())
-    }
-
-    /// Says what went wrong.
-    pub fn tell(&mut self, what: &str) {
-        let _ = self.words.write_all(what.as_bytes());
+        let sent = sendmsg::<()>(self.channel.as_raw_fd(), &[IoSlice::new(&[READY])], parts, MsgFlags::MSG_NOSIGNAL, None);
+        sent.map(drop).map_err(|error| error.to_string())
     }
 }
 
@@ -198,6 +289,12 @@ impl Teller {
 pub fn become_rsync(cell: &Cell) -> io::Error {
     let mut command = Command::new(&cell.program);
     command.arg0("rsync").args(&cell.argv).env_clear().envs(ENVIRONMENT).current_dir(&cell.directory).exec()
+}
+
+/// Why there is no telling how rsync ended: it ran, and was killed when it could not be waited for.
+fn lost(error: &io::Error) -> NotStarted {
+    let what = format!("rsync was ended, because the gate could not wait for it: {error}");
+    NotStarted::Because(Reason::new(Code::Interrupted, "the server failed").hint("push again").detail(what))
 }
 
 fn failed(error: &io::Error) -> NotStarted {

@@ -10,7 +10,8 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Patience, wait_within};
+use super::Patience;
+use super::leader::Leader;
 use crate::decide::argv::Version;
 use crate::decide::outcome::Ended;
 use crate::terms::limits::{MAX_NOTE, MAX_VERSION_ANSWER, VERSION_TIMEOUT};
@@ -67,7 +68,9 @@ fn ask(program: &Path) -> Result<Version, Reason> {
     command.arg("--version").env_clear().process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| broken(program, &error.to_string()))?;
     let output = child.stdout.take();
-    let ended = wait_within(&mut child, Patience { limit: VERSION_TIMEOUT, idle: None, whole: false }, None)
+    let patience = Patience { limit: VERSION_TIMEOUT, idle: None, whole: false };
+    let ended = Leader::of_child(&child)
+        .and_then(|child| child.wait_within(patience, None))
         .map_err(|error| broken(program, &error.to_string()))?;
     if ended != Ended::Exit(0) {
         return Err(broken(program, "`rsync --version` failed"));

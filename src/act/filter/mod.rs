@@ -13,6 +13,7 @@ use libseccomp::error::SeccompError;
 use libseccomp::{ScmpAction, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 use nix::libc;
 
+use crate::decide::cell::Filter;
 use crate::decide::supervision::Call;
 
 pub use supervise::supervise;
@@ -29,10 +30,9 @@ pub struct Installed {
 /// Calls that are denied to every rsync. A kernel or a processor without one of them has nothing to deny.
 #[rustfmt::skip]
 const DENIED: &[&str] = &[
-    // Other processes, other file systems, another view of this one.
-    "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "pidfd_send_signal", "process_madvise", "process_mrelease",
-    "mount", "umount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "fspick",
-    "mount_setattr", "unshare", "setns", "setpriority", "ioprio_set", "sched_setparam", "sched_setscheduler", "sched_setattr",
+    // Other processes, and namespaces, in which a process may do what it may not outside.
+    "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "pidfd_send_signal", "unshare", "setns",
+    "setpriority", "ioprio_set", "sched_setparam", "sched_setscheduler", "sched_setattr",
     // What left its session or group would outlive the deadline.
     "setsid", "setpgid",
     // Another filter could hand calls to somebody else.
@@ -40,28 +40,38 @@ const DENIED: &[&str] = &[
     // Ways to a file that say nothing of how it is opened.
     "open_by_handle_at", "io_uring_setup", "io_uring_enter", "io_uring_register",
     // Parts of the kernel that attackers like and rsync does not know.
-    "bpf", "perf_event_open", "userfaultfd", "keyctl", "add_key", "request_key", "kexec_load", "kexec_file_load", "init_module",
-    "finit_module", "delete_module", "reboot", "swapon", "swapoff", "acct", "quotactl", "settimeofday", "clock_settime", "adjtimex",
-    "clock_adjtime", "iopl", "ioperm", "personality", "fanotify_init", "fanotify_mark",
+    "bpf", "perf_event_open", "userfaultfd", "keyctl", "add_key", "request_key", "personality", "fanotify_init", "fanotify_mark",
+];
+
+/// Calls that are denied as well where there is no history and capabilities are kept. Where there is, the kernel denies them all
+/// to an rsync that has none (`process::give_up_power`), and its file system is still to be put together by some.
+#[rustfmt::skip]
+const DENIED_TO_POWER: &[&str] = &[
+    "mount", "umount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "fspick",
+    "mount_setattr", "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "reboot", "swapon", "swapoff",
+    "acct", "quotactl", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime", "iopl", "ioperm",
 ];
 
 /// Calls that are denied as well where there is history: they change a file that exists, or reach other machines and the
 /// services of this one. Names of owners, which may have to be asked of a service, do not matter there.
 const DENIED_WITH_HISTORY: &[&str] = &["truncate", "truncate64", "creat", "socket", "connect", "bind", "listen"];
 
-/// The same by number, newer than the tables of libseccomp 2.5 and the same on every processor: `process_madvise`,
-/// `process_mrelease`, `quotactl_fd`, `open_tree_attr`.
-const DENIED_NUMBERS: &[i32] = &[440, 448, 443, 467];
+/// Calls that are denied to every rsync, by number: newer than the tables of libseccomp 2.5 and the same on every processor.
+/// `process_madvise`, `process_mrelease`.
+const DENIED_NUMBERS: &[i32] = &[440, 448];
+
+/// Such that are denied as [`DENIED_TO_POWER`]: `quotactl_fd`, `open_tree_attr`.
+const DENIED_TO_POWER_NUMBERS: &[i32] = &[443, 467];
 
 /// Calls that answer as if the kernel did not know them, so that the C library takes the way that can be seen. The numbers
 /// are newer than the tables of libseccomp 2.5 and the same on every processor: `clone3`, `openat2`, `setxattrat`,
 /// `removexattrat`, `file_setattr`.
 const UNKNOWN: &[i32] = &[435, 437, 463, 466, 469];
 
-/// Flags of clone(2) that make namespaces.
+/// Flags of clone(2) that make namespaces. Without capabilities the first is the way to all others (user_namespaces(7)).
 const NAMESPACES: [libc::c_int; 7] = [
-    libc::CLONE_NEWNS,
     libc::CLONE_NEWUSER,
+    libc::CLONE_NEWNS,
     libc::CLONE_NEWPID,
     libc::CLONE_NEWNET,
     libc::CLONE_NEWIPC,
@@ -76,16 +86,16 @@ const REQUESTS: [u64; 6] = [0x66, 0x76, 0x58, 0x94, 0x12, 0x89];
 /// Types of socketpair(2) that could send to a socket with a name; rsync's own are streams.
 const DATAGRAMS: [libc::c_int; 3] = [libc::SOCK_DGRAM, libc::SOCK_SEQPACKET, libc::SOCK_RAW];
 
-/// Filters the calls of this thread and whatever it starts or becomes; with `history` the gate is asked for changes.
+/// Filters the calls of this thread and whatever it starts or becomes.
 ///
 /// # Errors
 /// With what did not work, for the administrator.
-pub fn install(history: bool) -> Result<Installed, String> {
-    build(history).and_then(|filter| filter.load().map(|()| Installed { filter })).map_err(|error| failed(&error))
+pub fn install(filter: Filter) -> Result<Installed, String> {
+    rules(filter).and_then(|filter| filter.load().map(|()| Installed { filter })).map_err(|error| failed(&error))
 }
 
 impl Installed {
-    /// What the supervised calls come in on.
+    /// What the supervised calls come in on, where there is history.
     ///
     /// # Errors
     /// When the kernel gave none.
@@ -98,21 +108,24 @@ fn failed(error: &SeccompError) -> String {
     format!("the filter of system calls: {error}")
 }
 
-fn build(history: bool) -> Result<ScmpFilterContext, SeccompError> {
+fn rules(which: Filter) -> Result<ScmpFilterContext, SeccompError> {
+    let history = which == Filter::History;
     let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
+    // A tree and not a list: the kernel runs it for every call there is when it is loaded.
+    filter.set_ctl_optimize(2)?;
     let denied = ScmpAction::Errno(libc::EPERM);
-    let also = if history { DENIED_WITH_HISTORY } else { &[] };
-    for call in DENIED.iter().chain(also).filter_map(|name| ScmpSyscall::from_name(name).ok()) {
+    let (names, numbers) = if history { (DENIED_WITH_HISTORY, &[][..]) } else { (DENIED_TO_POWER, DENIED_TO_POWER_NUMBERS) };
+    for call in DENIED.iter().chain(names).filter_map(|name| ScmpSyscall::from_name(name).ok()) {
         filter.add_rule(denied, call)?;
     }
-    for number in DENIED_NUMBERS {
+    for number in DENIED_NUMBERS.iter().chain(numbers) {
         filter.add_rule(denied, ScmpSyscall::from(*number))?;
     }
     for number in UNKNOWN {
         filter.add_rule(ScmpAction::Errno(libc::ENOSYS), ScmpSyscall::from(*number))?;
     }
-    for flag in NAMESPACES {
-        filter.add_rule_conditional(denied, syscall("clone")?, &[masked(0, flag, flag)])?;
+    for flag in NAMESPACES.iter().take(if history { 1 } else { NAMESPACES.len() }) {
+        filter.add_rule_conditional(denied, syscall("clone")?, &[masked(0, *flag, *flag)])?;
     }
     for kind in REQUESTS {
         let is = ScmpArgCompare::new(1, ScmpCompareOp::MaskedEqual(0xff00), kind << 8);
@@ -155,22 +168,21 @@ fn number_of(call: Call) -> Option<ScmpSyscall> {
 /// A file is opened for writing only where it is made new: what stands there already may share its inode with history.
 /// The gate is asked where something is appended to, because rsync opens its log so. `flags` is the number of the argument.
 fn opening(filter: &mut ScmpFilterContext, call: ScmpSyscall, flags: u32) -> Result<(), SeccompError> {
-    let (mode, write, both) = (libc::O_ACCMODE, libc::O_WRONLY, libc::O_RDWR);
+    // The mode is a number, and yet each of its bits means writing: the third number is both, and for ioctl(2) alone (open(2)).
+    let (write, both) = (libc::O_WRONLY, libc::O_RDWR);
     let (create, new, append, truncate) = (libc::O_CREAT, libc::O_EXCL, libc::O_APPEND, libc::O_TRUNC);
     for (mask, value) in [
-        (mode | create, write),
-        (mode | new | append, write),
-        (mode | create, both),
-        (mode | new, both),
-        // The fourth mode is for ioctl(2) alone (open(2)).
-        (mode, mode),
+        (write | create, write),
+        (write | new | append, write),
+        (both | create, both),
+        (both | new, both),
         // This truncates whatever the mode is.
         (truncate | create, truncate),
         (truncate | new, truncate),
     ] {
         filter.add_rule_conditional(ScmpAction::Errno(libc::EPERM), call, &[masked(flags, mask, value)])?;
     }
-    let appends = masked(flags, mode | create | new | append | truncate, write | create | append);
+    let appends = masked(flags, libc::O_ACCMODE | create | new | append | truncate, write | create | append);
     filter.add_rule_conditional(ScmpAction::Notify, call, &[appends]).map(drop)
 }
 
@@ -205,7 +217,7 @@ mod tests {
             // Before there is a filter: a thread has the filter of the one that starts it.
             scope.spawn(move || supervise(receive.recv().unwrap(), nix::unistd::getpid(), bounds).unwrap());
             let thread = scope.spawn(move || {
-                let installed = install(true).unwrap();
+                let installed = install(Filter::History).unwrap();
                 send.send(installed.listener().unwrap()).unwrap();
                 probe()
             });
@@ -304,8 +316,12 @@ mod tests {
     /// Further calls, by their numbers on x86-64, each with arguments that would reach the kernel's own checks, and the error
     /// it has to end with: `P` is not permitted, `N` is not known.
     const CALLS: &str = r#"
-import ctypes, errno, sys
+import ctypes, errno, struct, sys
 call = ctypes.CDLL(None, use_errno=True).syscall
+# Without capabilities, as rsync is: the filter leaves to the kernel what takes one.
+if call(126, struct.pack('Ii', 0x20080522, 0), bytes(24)) != 0:
+    print('capset failed')
+    sys.exit(1)
 old, buffer = sys.argv[1].encode(), ctypes.create_string_buffer(4096)
 AT = ctypes.c_long(-100)
 P, N = errno.EPERM, errno.ENOSYS
@@ -334,6 +350,8 @@ for name, expected, *words in [
     ('open to write', P, 2, old, 1, 0),
     ('open to truncate', P, 2, old, 0o1000, 0),
     ('openat with mode 3', P, 257, AT, old, 3, 0),
+    ('the same, to append', P, 257, AT, old, 0o2103, 0),
+    ('openat to truncate a new one', P, 257, AT, old, 0o1200, 0),
     ('ioctl FS_IOC_SETFLAGS', P, 16, 0, ctypes.c_ulong(0x40086602), buffer),
     ('the same in 64 bits', P, 16, 0, ctypes.c_ulong(0xdead000040086602), buffer),
     ('ioctl FICLONE', P, 16, 1, ctypes.c_ulong(0x40049409), 0),

@@ -20,7 +20,7 @@ pub struct Limits {
     pub sessions: u64,
     /// `memory` Address space of each process of rsync, in bytes.
     pub memory: u64,
-    /// `processes` Processes of the account besides as many as the whole machine runs when rsync starts.
+    /// `processes` Processes of rsync; without a file system of its own, besides as many as the whole machine runs when it starts.
     pub processes: u64,
     /// `bytes` New bytes on the disk in one push or transaction; `None`: as many as there is room for.
     pub bytes: Option<u64>,

@@ -171,7 +171,7 @@ fn the_jail_opens_the_directory_for_what_is_asked_and_no_more() {
         let flags = flags("");
         let options = transfer.options().map(|_| Some(Spot::held(8))).collect();
         let setup = Setup { version: NEW, flags: &flags, root: Path::new("/srv/d"), options, paths: vec![Spot::held(9)] };
-        let run = plan::transfer(&transfer, &setup, Path::new("/usr/bin/rsync"), "/srv/d".into(), true);
+        let run = plan::transfer(&transfer, &setup, Path::new("/usr/bin/rsync"), "/srv/d".into(), true, None);
         assert_eq!(run.idle(), None);
         let grants = run.cell().grants.iter().flatten().filter(|grant| !grant.path.starts_with("/usr") && !grant.path.starts_with("/lib"));
         let grants =

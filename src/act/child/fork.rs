@@ -1,0 +1,102 @@
+//! A second process of this program that goes on from here, without the cost of starting it anew.
+//!
+//! It must never be made beside a thread: that one would be gone in it, and whatever it held would stay locked for ever.
+
+use std::fs;
+use std::io::{self, PipeReader, Read as _, Write};
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+use fork::{Fork, fork};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getpid, getppid};
+
+use super::leader::Leader;
+use super::milliseconds;
+use crate::terms::reason::exit;
+
+/// Starts a process that does `story` and nothing else.
+///
+/// # Errors
+/// When there is a second thread, or the kernel has no process for it.
+pub(super) fn forked(story: impl FnOnce()) -> io::Result<Pid> {
+    let threads = fs::read_dir("/proc/self/task")?.take(2).count();
+    if threads != 1 {
+        return Err(io::Error::other("there is a second thread"));
+    }
+    match fork()? {
+        Fork::Parent(pid) => Ok(Pid::from_raw(pid)),
+        Fork::Child => {
+            story();
+            std::process::exit(exit::INTERNAL.into());
+        }
+    }
+}
+
+/// What `story` writes in a process of its own, up to `most` bytes and for so long. Then the process is ended, wherever it hangs.
+#[must_use]
+pub fn apart(limit: Duration, most: usize, story: impl FnOnce(&mut dyn Write)) -> Vec<u8> {
+    let Ok((heard, told)) = io::pipe() else { return Vec::new() };
+    let gate = getpid();
+    // Only the process has it, so that its end is seen.
+    let forked = forked(move || {
+        // It holds what the gate holds: the session's place, its streams. Nobody waits for the answer of a gate that is gone.
+        if set_pdeathsig(Signal::SIGKILL).is_ok() && getppid() == gate {
+            story(&mut { told });
+        }
+    });
+    let Ok(resolver) = forked.and_then(Leader::of) else { return Vec::new() };
+    let said = listen(heard, limit, most);
+    drop(resolver);
+    said
+}
+
+/// What comes in, until its end or for so long, and no more than `most` bytes of it.
+fn listen(mut heard: PipeReader, limit: Duration, most: usize) -> Vec<u8> {
+    let begun = Instant::now();
+    let mut said = Vec::new();
+    let mut room = [0; 4096];
+    while said.len() < most {
+        let timeout = milliseconds(limit.saturating_sub(begun.elapsed()));
+        match poll(&mut [PollFd::new(heard.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(1) => {}
+            Err(Errno::EINTR) => continue,
+            _ => break,
+        }
+        match heard.read(&mut room) {
+            Ok(length @ 1..) => said.extend(room.iter().take(length.min(most - said.len()))),
+            _ => break,
+        }
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_heard_than_may_be_said_and_nobody_is_waited_for() {
+        const LONG: Duration = Duration::from_secs(30);
+        let (heard, mut told) = io::pipe().unwrap();
+        told.write_all(&[b'x'; 10_000]).unwrap();
+        assert_eq!(listen(heard, LONG, 5000), [b'x'; 5000], "although there is more, and no end of it");
+        let (heard, mut told) = io::pipe().unwrap();
+        told.write_all(b"half").unwrap();
+        let begun = Instant::now();
+        assert_eq!(listen(heard.try_clone().unwrap(), Duration::from_millis(50), 5000), b"half");
+        assert!(begun.elapsed() < LONG);
+        told.write_all(b" and all").unwrap();
+        drop(told);
+        assert_eq!(listen(heard, LONG, 5000), b" and all");
+    }
+
+    #[test]
+    fn beside_a_thread_no_process_is_made() {
+        // Tests are run by threads of their own.
+        assert_eq!(forked(|| ()).unwrap_err().to_string(), "there is a second thread");
+    }
+}

@@ -1,0 +1,209 @@
+//! A child that leads a process group of its own: waited for, within limits, and never left behind.
+//!
+//! Nothing that it has started may go on when the gate no longer waits for it, for whatever reason that is.
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::process::Child;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, pidfd_open};
+
+use super::activity::Activity;
+use super::{Meter, Patience, milliseconds};
+use crate::decide::outcome::{Ended, IDLE};
+use crate::terms::limits::{GROUP_GONE, GROUP_GRACE, GROUP_POLL, TERM_GRACE};
+
+/// A child that nobody else waits for. Dropped before it was waited for, it is killed, with its group.
+#[derive(Debug)]
+pub(super) struct Leader {
+    pid: Pid,
+    /// Readable when the child has ended (pidfd_open(2)).
+    end: OwnedFd,
+    /// Until then its number is its own, and a signal cannot hit a stranger.
+    collected: bool,
+}
+
+impl Leader {
+    /// Takes over the child with this number.
+    ///
+    /// # Errors
+    /// When the kernel does not say when it ends; it is dead then.
+    pub(super) fn of(pid: Pid) -> std::io::Result<Self> {
+        let opened = rustix::process::Pid::from_raw(pid.as_raw()).ok_or(rustix::io::Errno::SRCH);
+        match opened.and_then(|pid| pidfd_open(pid, PidfdFlags::empty())) {
+            Ok(end) => Ok(Self { pid, end, collected: false }),
+            Err(error) => {
+                put_an_end_to(pid);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The same for one that the standard library has started.
+    pub(super) fn of_child(child: &Child) -> std::io::Result<Self> {
+        Self::of(Pid::from_raw(child.id().cast_signed()))
+    }
+
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Waits for it. Where its time is up, or `meter` says that it has brought too much, the group is asked to end, and after
+    /// [`TERM_GRACE`] it is made to.
+    ///
+    /// # Errors
+    /// When it cannot be waited for; it has been killed then.
+    pub(super) fn wait_within(mut self, patience: Patience, mut meter: Option<Meter<'_>>) -> std::io::Result<Ended> {
+        let begun = Instant::now();
+        let mut activity = patience.idle.map(|idle| Activity::new(self.pid, idle));
+        let mut look_at_idle = activity.as_ref().map(Activity::pause);
+        let mut look_at_meter = meter.as_ref().map(|meter| meter.pause(Duration::ZERO));
+        let ends_as = loop {
+            let next = [Some(patience.limit), look_at_idle, look_at_meter].into_iter().flatten().min().unwrap_or_default();
+            if has_ended(self.end.as_fd(), next.saturating_sub(begun.elapsed()))? {
+                let ended = self.collect()?;
+                return end_group_of(self.pid, patience).map(|()| ended);
+            }
+            let now = begun.elapsed();
+            if now >= patience.limit {
+                break Ended::Deadline;
+            }
+            if let Some(activity) = activity.as_mut().filter(|_| look_at_idle.is_some_and(|at| now >= at)) {
+                if activity.is_idle() {
+                    break Ended::Exit(IDLE);
+                }
+                look_at_idle = Some(now + activity.pause());
+            }
+            if let Some(meter) = meter.as_mut().filter(|_| look_at_meter.is_some_and(|at| now >= at)) {
+                if let Some(excess) = meter.look(self.pid, begun) {
+                    break Ended::TooMuch(excess);
+                }
+                let now = begun.elapsed();
+                look_at_meter = Some(now + meter.pause(now));
+            }
+        };
+        let _ = killpg(self.pid, Signal::SIGTERM);
+        if !has_ended(self.end.as_fd(), TERM_GRACE)? {
+            let _ = killpg(self.pid, Signal::SIGKILL);
+        }
+        self.collect()?;
+        end_group_of(self.pid, patience).map(|()| ends_as)
+    }
+
+    fn collect(&mut self) -> std::io::Result<Ended> {
+        let ended = collect(self.pid)?;
+        self.collected = true;
+        Ok(ended)
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        if !self.collected {
+            put_an_end_to(self.pid);
+        }
+    }
+}
+
+/// Kills a child that was not waited for yet, and all of its group.
+fn put_an_end_to(pid: Pid) {
+    let _ = killpg(pid, Signal::SIGKILL);
+    // It may not have come so far as to lead one.
+    let _ = kill(pid, Signal::SIGKILL);
+    let _ = waitpid(pid, None);
+    let _ = end_group(pid);
+}
+
+fn end_group_of(group: Pid, patience: Patience) -> std::io::Result<()> {
+    if patience.whole { end_group(group) } else { Ok(()) }
+}
+
+/// Sees to it that nothing of a group is left when its leader has ended: a process that stayed behind could go on writing to
+/// files that it holds open, whatever becomes of their names. What only needs a moment to put its things away gets it.
+fn end_group(group: Pid) -> std::io::Result<()> {
+    let begun = Instant::now();
+    let mut killed = false;
+    // The number stays the group's for as long as one process is in it.
+    while killpg(group, None) != Err(Errno::ESRCH) {
+        if begun.elapsed() >= GROUP_GONE {
+            return Err(std::io::Error::other("a process that it started does not end"));
+        }
+        if !killed && begun.elapsed() >= GROUP_GRACE {
+            let _ = killpg(group, Signal::SIGKILL);
+            killed = true;
+        }
+        // Orphans are the gate's to collect (see `rsync`), not those of an init that may not do it.
+        let _ = waitpid(Pid::from_raw(-group.as_raw()), Some(WaitPidFlag::WNOHANG));
+        thread::sleep(GROUP_POLL);
+    }
+    Ok(())
+}
+
+/// Waits until a process has ended, for so long.
+fn has_ended(process: BorrowedFd<'_>, within: Duration) -> std::io::Result<bool> {
+    let begun = Instant::now();
+    loop {
+        let timeout = milliseconds(within.saturating_sub(begun.elapsed()));
+        match poll(&mut [PollFd::new(process, PollFlags::POLLIN)], timeout) {
+            Ok(0) if begun.elapsed() >= within => return Ok(false),
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => return Ok(true),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Waits for a process that has ended or is about to.
+fn collect(pid: Pid) -> std::io::Result<Ended> {
+    loop {
+        match waitpid(pid, None) {
+            Ok(WaitStatus::Exited(_, status)) => return Ok(Ended::Exit(status)),
+            Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(Ended::Signal(signal as i32)),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt as _;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_child_has_started_outlives_it_where_that_is_asked_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let written = directory.path().join("written");
+        let script = format!("exec 9>{}; (while :; do echo x >&9; sleep 0.05; done) & exit 3", written.display());
+        #[expect(clippy::zombie_processes, reason = "it is waited for by its number, which is what is tested")]
+        let child = Command::new("sh").args(["-c", &script]).process_group(0).spawn().unwrap();
+        let leader = Leader::of_child(&child).unwrap();
+        let group = leader.pid();
+        let patience = Patience { limit: Duration::from_secs(30), idle: None, whole: true };
+        assert_eq!(leader.wait_within(patience, None).unwrap(), Ended::Exit(3));
+        assert_eq!(killpg(group, None), Err(Errno::ESRCH));
+        let length = std::fs::metadata(&written).unwrap().len();
+        thread::sleep(Duration::from_millis(200));
+        assert_eq!(std::fs::metadata(&written).unwrap().len(), length);
+    }
+
+    #[test]
+    fn whoever_is_no_longer_waited_for_is_gone_with_all_that_it_has_started() {
+        #[expect(clippy::zombie_processes, reason = "it is waited for by its number, which is what is tested")]
+        let child = Command::new("sh").args(["-c", "trap '' TERM; (trap '' TERM; sleep 60) & sleep 60"]).process_group(0).spawn().unwrap();
+        let leader = Leader::of_child(&child).unwrap();
+        let group = leader.pid();
+        let begun = Instant::now();
+        drop(leader);
+        assert_eq!(killpg(group, None), Err(Errno::ESRCH));
+        assert!(begun.elapsed() < Duration::from_secs(30));
+    }
+}
