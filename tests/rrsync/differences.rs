@@ -197,6 +197,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
             "-a|local/|h:flip/in/",
             "-aR|local/./sub/|h:flip/",
             "-a|-M--log-file=flip/log|local/|h:dst/",
+            "-a|--temp-dir=flip|local/|h:dst/",
         ],
     },
     Difference {

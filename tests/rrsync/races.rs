@@ -80,7 +80,7 @@ pub(crate) const RACES: &[Race] = &[
     swap("-a|local/|h:flip/in/", Harm::Written),
     swap("-ab|--backup-dir=flip/b|local/|h:dst/", Harm::None),
     swap("-a|--partial-dir=flip/p|local/|h:dst/", Harm::None),
-    swap("-a|--temp-dir=flip|local/|h:dst/", Harm::None),
+    swap("-a|--temp-dir=flip|local/|h:dst/", Harm::Written),
     swap("-a|--link-dest=flip|local/|h:dst/", Harm::None),
     swap("-a|--copy-dest=flip|local/|h:dst/", Harm::None),
     swap("-a|--mkpath|local/|h:flip/a/b/", Harm::None),
