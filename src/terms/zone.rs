@@ -103,3 +103,17 @@ impl Zone {
         candidates.filter(|at| self.local(*at) == local).min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_as_long_as_it_may_be_and_leads_nowhere_else() {
+        assert!(ZoneName::new(&"a".repeat(MAX_ZONE_NAME)).is_ok());
+        assert!(ZoneName::new("America/Argentina/Ushuaia").is_ok());
+        for wrong in [&"a".repeat(MAX_ZONE_NAME + 1), "", "/etc/passwd", "../UTC", "a//b", "a/b/c/d", "Europe/Ma drid", ".hidden"] {
+            assert!(ZoneName::new(wrong).is_err(), "{wrong}");
+        }
+    }
+}
