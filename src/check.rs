@@ -50,10 +50,21 @@ impl CheckReport {
     }
 }
 
-/// Checks the site file, every policy, and what they name on this machine. `jail` tells which parts of the jail are active
-/// for such accounts, the one without which it does not hold first.
+/// A part of what holds rsync, as it was found on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// What it is, and for whom.
+    pub what: String,
+    /// Why it does not hold; `None`: it does.
+    pub missing: Option<String>,
+    /// Whether no push can run without it.
+    pub needed: bool,
+}
+
+/// Checks the site file, every policy, and what they name on this machine. `jail` tells which parts of the jail hold for such
+/// accounts.
 #[must_use]
-pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[&str]) -> Vec<(bool, String)>) -> CheckReport {
+pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[&str]) -> Vec<Part>) -> CheckReport {
     let mut report = CheckReport::default();
     let site = match config::load_site(dir) {
         Ok(site) => site,
@@ -84,10 +95,11 @@ pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[&str]) -> Vec<(bool, String)>)
     report.notes.extend(limits(&site, &policies));
     report.policies = policies.len();
     let accounts: Vec<_> = policies.iter().map(|policy| policy.user.as_str()).collect();
-    for (number, (enforced, what)) in jail(&site, &accounts).into_iter().enumerate() {
-        let line = format!("jail, {what}: {}", if enforced { "enforced" } else { "NOT enforced" });
-        if !enforced && number == 0 && site.jail {
-            let help = "no push can run: boot a kernel with Landlock (5.19 or later), or write `jail: off` and know what that means";
+    for Part { what, missing, needed } in jail(&site, &accounts) {
+        let enforced = missing.map_or_else(|| "enforced".to_owned(), |why| format!("NOT enforced, {why}"));
+        let line = format!("jail, {what}: {enforced}");
+        if needed && site.jail && enforced != "enforced" {
+            let help = "no push can run: mend what is said there, or write `jail: off` and know what that means";
             report.problems.push(format!("{line}\n{help}"));
         } else {
             report.notes.push(line);

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::act::{config, detach, inspect, jail, process};
+use crate::check::Part;
 use crate::decide::policy::Site;
 use crate::explain::{NoAnswer, Question};
 use crate::serve::Answer;
@@ -114,8 +115,13 @@ fn check(directory: &Path) -> ExitCode {
 }
 
 /// What holds rsync on this machine. Namespaces and capabilities are had by account.
-fn enforced(site: &Site, accounts: &[&str]) -> Vec<(bool, String)> {
-    let mut parts: Vec<_> = jail::describe().into_iter().map(|(holds, what)| (holds, what.to_owned())).collect();
+fn enforced(site: &Site, accounts: &[&str]) -> Vec<Part> {
+    let part = |(number, (holds, what)): (usize, (bool, &str))| {
+        // The first says whether the jail holds at all.
+        let why = if number == 0 { "the kernel has no Landlock, or one before 5.19" } else { "the kernel does not know it" };
+        Part { what: what.to_owned(), missing: (!holds).then(|| why.to_owned()), needed: number == 0 }
+    };
+    let mut parts: Vec<_> = jail::describe().into_iter().enumerate().map(part).collect();
     let ids = |account: &&str| inspect::ids_of(account).map(|ids| ((*account).to_owned(), ids));
     // Root asks for one of the clients' accounts, and for itself where it is one of them.
     let asked = if inspect::running_uid() == 0 {
@@ -127,14 +133,10 @@ fn enforced(site: &Site, accounts: &[&str]) -> Vec<(bool, String)> {
     };
     let asked = if asked.is_empty() { vec![(String::new(), None)] } else { asked };
     for (whose, ids) in asked {
-        parts.push(match enclose::can_have_a_view(&site.rsync, ids) {
-            Ok(()) => (true, format!("a file system of its own{whose}")),
-            Err(why) => (false, format!("a file system of its own, so that pushes take longer{whose}: {why}")),
-        });
-        parts.push(match enclose::can_be_supervised(&site.rsync, ids) {
-            Ok(()) => (true, format!("changes of metadata by the gate alone{whose}")),
-            Err(why) => (false, format!("changes of metadata by the gate alone{whose}, and no push can run: {why}")),
-        });
+        let view = enclose::can_have_a_view(&site.rsync, ids).err().map(|why| format!("so that pushes take longer: {why}"));
+        parts.push(Part { what: format!("a file system of its own{whose}"), missing: view, needed: false });
+        let missing = enclose::can_be_supervised(&site.rsync, ids).err();
+        parts.push(Part { what: format!("changes of metadata by the gate alone{whose}"), missing, needed: true });
     }
     parts
 }
