@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::act::inspect::{Kind, Look, look, may_read, running_uid, uid_of};
+use crate::act::inspect::{Kind, Look, look, may_read, running_uid};
 use crate::act::spool::SESSIONS;
 use crate::act::store::mounted;
 use crate::act::{config, zones};
 use crate::decide::lint::{self, Finding};
+use crate::decide::names::User;
 use crate::decide::policy::{Policy, Site, Tls, Transport};
+use crate::names;
 use crate::terms::reason::Origin;
 use crate::terms::text::printable;
 
@@ -260,12 +262,13 @@ fn writable(look: &Look, origin: Origin, path: &Path, owners: &[u32]) -> Vec<Fin
 fn on_disk(policy: &Policy, site: &Site) -> Vec<Finding> {
     let at = |key: &str| policy.origins.of(key);
     let mut found = Vec::new();
-    let uid = uid_of(&policy.user);
+    let user = names::named(&policy.user);
+    let uid = user.as_ref().map(|user| user.account.uid);
     if uid.is_none() {
         let message = format!("this machine has no account `{}`", policy.user);
         found.push(Finding::note(at("user"), message, "create it, or write user: and the account that the client logs in as"));
     }
-    found.extend(readable(policy, site));
+    found.extend(user.iter().flat_map(|user| readable(policy, site, user)));
     let owners: Vec<u32> = uid.into_iter().collect();
     match look(&policy.path) {
         None => {
@@ -308,12 +311,12 @@ fn on_disk(policy: &Policy, site: &Site) -> Vec<Finding> {
 }
 
 /// The gate runs as the client's account: it has to reach and read both files.
-fn readable(policy: &Policy, site: &Site) -> Vec<Finding> {
+fn readable(policy: &Policy, site: &Site, user: &User) -> Vec<Finding> {
     let files = [&site.file, &policy.origins.file];
     let directories = files.iter().filter_map(|file| file.parent());
     let all: Vec<&Path> = directories.chain(files.iter().map(|file| file.as_path())).collect();
     let barred = all.iter().enumerate().filter(|(position, path)| {
-        !all.iter().take(*position).any(|earlier| earlier == *path) && may_read(path, &policy.user) == Some(false)
+        !all.iter().take(*position).any(|earlier| earlier == *path) && may_read(path, user, || names::groups(user)) == Some(false)
     });
     let found = barred.map(|(_, path)| {
         let message = format!("the account `{}` may not read {}", policy.user, shown(path));

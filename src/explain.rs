@@ -7,12 +7,13 @@ use std::path::Path;
 use chrono::{DateTime, NaiveDateTime, Utc};
 
 use crate::act::store::{Repository, mounted};
-use crate::act::{child, config, intake, zones};
+use crate::act::{child, config, zones};
 use crate::decide::cell::{self, Cell, Kind};
 use crate::decide::command::{self, Command, Push};
 use crate::decide::plan::{self, Places};
 use crate::decide::policy::{Policy, Site};
 use crate::decide::verdict::{self, Case, Verdict};
+use crate::names;
 use crate::serve::resolve_hosts;
 use crate::terms::client::ClientName;
 use crate::terms::key::Fingerprint;
@@ -213,7 +214,7 @@ fn describe_cell(text: &mut String, cell: &Cell) {
 
 fn imagine(question: &Question, policy: &Policy, zone: &Zone) -> Result<Request, String> {
     let keys = question.key.clone().or_else(|| policy.keys.as_ref()?.first().cloned());
-    let account = intake::named(&policy.user).unwrap_or(Account { name: policy.user.clone(), uid: u32::MAX });
+    let account = names::named(&policy.user).map_or_else(|| Account { name: policy.user.clone(), uid: u32::MAX }, |user| user.account);
     let said = if question.command.is_empty() { Said::Nothing } else { Said::Command(question.command.clone()) };
     Ok(Request {
         at: moment(question.at.as_deref(), zone)?,

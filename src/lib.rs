@@ -2,7 +2,7 @@
 //!
 //! Four layers; arrows point down only, and `tests/tidy.rs` fails on one that does not:
 //! [`cli`] → stories ([`serve`], [`watch`], [`check`], [`explain`], [`list`], [`rrsync`],
-//! [`enclose`]) → [`act`] (effects) → [`decide`] (pure) →
+//! [`names`], [`enclose`]) → [`act`] (effects) → [`decide`] (pure) →
 //! [`terms`] (nouns). The shape and its invariants are in `docs/architecture.md`.
 
 pub mod act;
@@ -12,6 +12,7 @@ pub mod decide;
 pub mod enclose;
 pub mod explain;
 pub mod list;
+pub mod names;
 pub mod rrsync;
 pub mod serve;
 pub mod terms;

@@ -22,11 +22,11 @@ use crate::decide::rrsync::flags::{self, HELP, Order};
 use crate::decide::rrsync::line::{self, Event};
 use crate::decide::rrsync::{Asked, Direction, Flags, Setup, Spot, Transfer, hides, judge};
 use crate::decide::secluded::Words;
-use crate::enclose;
 use crate::serve::Answer;
 use crate::terms::reason::{Code, Reason, exit};
 use crate::terms::request::Request;
 use crate::terms::text::printable;
+use crate::{enclose, names};
 
 /// What the site file says, where there is one that can be read, and what is usual where there is none.
 struct Site {
@@ -41,7 +41,7 @@ pub fn rrsync(config: &Path, words: &[OsString]) -> Answer {
     process::close_inherited();
     process::no_core();
     let site = site(config);
-    let request = intake::request(None, intake::said());
+    let request = intake::request(names::running(), None, intake::said());
     let flags = match flags::parse(words) {
         Ok(Order::Help) => return Answer { text: HELP.to_owned(), ..Answer::default() },
         Ok(Order::Serve(flags)) => flags,

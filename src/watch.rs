@@ -18,6 +18,7 @@ use crate::act::spool::{self, Lock, SpoolError, Tray};
 use crate::decide::letter;
 use crate::decide::notice::{self, Alerts, State};
 use crate::decide::policy::{Site, Transport};
+use crate::names;
 use crate::terms::limits::{
     FLUSH_PATIENCE, MAIL_LIFETIME, MAX_BATCH, MAX_PROBLEMS, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_TOLD_TEXT, MAX_UNREACHABLE, MAX_WAITING,
     WATCH_TIMEOUT,
@@ -309,7 +310,9 @@ impl Pass<'_> {
     /// Tries one mail, and says whether it is out of the way now.
     fn try_one(&mut self, tray: &Tray, mail: &ComposedMail, delivery: &mut Delivery) -> Result<bool, Ended> {
         self.step()?;
-        match mail::send(&self.site.mail, mail) {
+        match mail::send(&self.site.mail, mail, &|host, limit| {
+            names::addresses(&[host], limit).into_iter().flat_map(|(_, found)| found).collect()
+        }) {
             Ok(sent) => {
                 self.report.sent += 1;
                 for recipient in sent.left_out {

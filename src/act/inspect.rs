@@ -1,10 +1,9 @@
-//! Looks at what settings name: files, directories, accounts. It changes nothing and runs nothing.
+//! Looks at what settings name: files and directories. It changes nothing and runs nothing.
 
-use std::ffi::CString;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
-use nix::unistd::{User, getgrouplist};
+use crate::decide::names::User;
 
 /// What a path leads to, links followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,35 +68,24 @@ pub fn look(path: &Path) -> Option<Look> {
     Some(Look { kind, owner: metadata.uid(), mode: metadata.mode() & 0o7777 })
 }
 
-/// The numbers of an account and its group.
+/// Whether an account may read a file, or enter and read through a directory, by the permission bits of that one path. `groups`
+/// are all groups of the account's, asked for where it depends on them. `None` when they or the path are not known. Access control
+/// lists are not looked at.
 #[must_use]
-pub fn ids_of(account: &str) -> Option<(u32, u32)> {
-    let user = User::from_name(account).ok().flatten()?;
-    Some((user.uid.as_raw(), user.gid.as_raw()))
-}
-
-/// The number of an account; `None` when the user database does not know it.
-#[must_use]
-pub fn uid_of(account: &str) -> Option<u32> {
-    User::from_name(account).ok().flatten().map(|user| user.uid.as_raw())
-}
-
-/// Whether an account may read a file, or enter and read through a directory, by the permission bits of that one path.
-/// `None` when the account or the path is not known. Access control lists are not looked at.
-#[must_use]
-pub fn may_read(path: &Path, account: &str) -> Option<bool> {
-    let user = User::from_name(account).ok().flatten()?;
+pub fn may_read(path: &Path, user: &User, groups: impl FnOnce() -> Option<Vec<u32>>) -> Option<bool> {
     let metadata = std::fs::metadata(path).ok()?;
-    let groups = getgrouplist(&CString::new(account).ok()?, user.gid).ok()?;
     let wanted = if metadata.is_dir() { 0o1 } else { 0o4 };
-    let shift = if metadata.uid() == user.uid.as_raw() {
-        6
-    } else if groups.iter().any(|group| group.as_raw() == metadata.gid()) {
-        3
-    } else {
-        0
-    };
-    Some(user.uid.is_root() || (metadata.mode() >> shift) & wanted != 0)
+    let [owner, group, other] = [6, 3, 0].map(|shift| (metadata.mode() >> shift) & wanted != 0);
+    if user.account.is_root() {
+        return Some(true);
+    }
+    if metadata.uid() == user.account.uid {
+        return Some(owner);
+    }
+    if group == other || metadata.gid() == user.group {
+        return Some(group);
+    }
+    Some(if groups()?.contains(&metadata.gid()) { group } else { other })
 }
 
 /// The user that this process acts as.
@@ -109,6 +97,7 @@ pub fn running_uid() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terms::request::Account;
 
     #[test]
     fn what_is_there_is_seen_as_it_is() {
@@ -117,14 +106,38 @@ mod tests {
         assert!(look(&dir.path().join("missing")).is_none());
         assert!(look(Path::new("/bin/sh")).unwrap().is_program());
         assert_eq!(look(Path::new("/dev/null")).unwrap().kind, Kind::Other);
-        assert_eq!((uid_of("root"), uid_of("no-such-account")), (Some(0), None));
+    }
+
+    #[test]
+    fn whether_an_account_may_read_is_told_by_its_class() {
+        let dir = tempfile::tempdir().unwrap();
         let settings = dir.path().join("settings");
         std::fs::write(&settings, "x").unwrap();
-        let may = |mode: u32| {
+        let found = std::fs::metadata(&settings).unwrap();
+        let user = |uid: u32, group: u32| User { account: Account { name: "web1".to_owned(), uid }, group };
+        let (own, near, far) = (user(found.uid().max(1), 7), user(4242, found.gid()), user(4242, 4242));
+        let may = |mode: u32, user: &User, groups: Option<&[u32]>| {
             std::fs::set_permissions(&settings, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
-            may_read(&settings, "daemon").unwrap()
+            may_read(&settings, user, || groups.map(<[u32]>::to_vec))
         };
-        assert!(may(0o644) && may(0o604) && !may(0o640) && !may(0o600));
-        assert_eq!((may_read(&settings, "root"), may_read(&settings, "no-such-account")), (Some(true), None));
+        let in_group: &[u32] = &[1, found.gid()];
+        for (mode, user, groups, expected) in [
+            (0o644, &far, None, Some(true)),
+            (0o600, &far, None, Some(false)),
+            (0o604, &far, Some(&[1, 2][..]), Some(true)),
+            (0o640, &far, Some(&[1, 2]), Some(false)),
+            (0o640, &far, Some(in_group), Some(true)),
+            (0o604, &far, Some(in_group), Some(false)),
+            (0o640, &far, None, None),
+            (0o640, &near, None, Some(true)),
+            (0o604, &near, None, Some(false)),
+            (0o000, &user(0, 0), None, Some(true)),
+        ] {
+            assert_eq!(may(mode, user, groups), expected, "{mode:o} {user:?} {groups:?}");
+        }
+        if found.uid() != 0 {
+            assert_eq!((may(0o044, &own, None), may(0o400, &own, None)), (Some(false), Some(true)));
+        }
+        assert_eq!(may_read(&dir.path().join("missing"), &far, || None), None);
     }
 }

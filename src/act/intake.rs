@@ -1,5 +1,5 @@
-//! Who is there and what they said: sshd's variables, the user database and the keys that sshd reports. What is absent or
-//! garbled is nothing; nothing here decides, and no other variable is ever read.
+//! Where a connection comes from and what it says: sshd's variables, and the keys that sshd reports. What is absent or garbled is
+//! nothing; nothing here decides, and no other variable is ever read.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal as _, Read as _};
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use chrono::Utc;
 use nix::libc;
-use nix::unistd::{User, geteuid, getuid};
+use nix::unistd::geteuid;
 
 use crate::decide::authinfo;
 use crate::terms::client::ClientName;
@@ -35,36 +35,21 @@ fn heard(terminal: bool, command: Option<OsString>) -> Said {
     }
 }
 
-/// The connection that this process was started for. `named` is the client of `--client`.
+/// The connection that this process was started for, as `account`. `named` is the client of `--client`.
 #[must_use]
-pub fn request(named: Option<ClientName>, said: Said) -> Request {
-    gather(named, said, |name| std::env::var_os(name))
+pub fn request(account: Account, named: Option<ClientName>, said: Said) -> Request {
+    gather(account, named, said, |name| std::env::var_os(name))
 }
 
-fn gather(named: Option<ClientName>, said: Said, variable: impl Fn(&str) -> Option<OsString>) -> Request {
+fn gather(account: Account, named: Option<ClientName>, said: Said, variable: impl Fn(&str) -> Option<OsString>) -> Request {
     Request {
         at: Utc::now(),
-        account: account(),
+        account,
         address: variable("SSH_CONNECTION").and_then(|connection| peer(&connection)),
         keys: variable("SSH_USER_AUTH").map(|path| keys(&path)).unwrap_or_default(),
         named,
         said,
     }
-}
-
-/// The account that this process runs as, by the kernel's word.
-#[must_use]
-pub fn account() -> Account {
-    let uid = getuid();
-    let name = User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
-    Account { name, uid: uid.as_raw() }
-}
-
-/// The unix account with this name, as the system's user database has it.
-#[must_use]
-pub fn named(name: &str) -> Option<Account> {
-    let user = User::from_name(name).ok().flatten()?;
-    Some(Account { name: user.name, uid: user.uid.as_raw() })
 }
 
 /// The first word of `SSH_CONNECTION`, without a zone, an IPv4-mapped address as IPv4.
@@ -112,7 +97,8 @@ mod tests {
 
     fn gathered(terminal: bool, variables: &[(&str, &[u8])]) -> Request {
         let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsStr::from_bytes(value).to_owned());
-        gather(None, heard(terminal, find("SSH_ORIGINAL_COMMAND")), find)
+        let account = Account { name: "web1".to_owned(), uid: 1000 };
+        gather(account, None, heard(terminal, find("SSH_ORIGINAL_COMMAND")), find)
     }
 
     struct AuthFile(PathBuf);
@@ -160,7 +146,6 @@ mod tests {
         assert_eq!(gathered(true, &[]).said, Said::Login);
         assert_eq!(gathered(false, &[]).said, Said::Nothing);
         assert_eq!(gathered(false, &[("SSH_ORIGINAL_COMMAND", b"")]).said, Said::Nothing);
-        assert_eq!(gathered(false, &[]).account.uid, getuid().as_raw());
     }
 
     #[test]

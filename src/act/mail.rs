@@ -6,18 +6,19 @@
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::mpsc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use lettre::address::Envelope;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MessageBuilder};
-use lettre::transport::smtp::SmtpTransportBuilder;
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls as Protection, TlsParameters};
-use lettre::{Address, Message, SmtpTransport, Transport as _};
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{Certificate, SmtpConnection, Tls as Protection, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::{Address, Message};
 
 use crate::decide::policy::{MailSettings, Tls, Transport};
 use crate::terms::limits::{MAIL_TIMEOUT, MAX_MAIL_FILE, SENDMAIL_TIMEOUT, SMTP_TIMEOUT};
@@ -47,12 +48,15 @@ pub struct Sent {
     pub left_out: Vec<String>,
 }
 
+/// The addresses of a host, in the order in which they are to be tried, asked for no longer than so.
+pub type Addresses<'a> = &'a dyn Fn(&str, Duration) -> Vec<IpAddr>;
+
 /// Hands the mail to the site's mailer. When this returns without an error, the mailer has it for at least one recipient.
 ///
 /// # Errors
 /// See [`NotSent`].
-pub fn send(settings: &MailSettings, mail: &ComposedMail) -> Result<Sent, NotSent> {
-    send_within(settings, mail, &Limits { smtp_step: SMTP_TIMEOUT, smtp: MAIL_TIMEOUT, sendmail: SENDMAIL_TIMEOUT })
+pub fn send(settings: &MailSettings, mail: &ComposedMail, addresses: Addresses<'_>) -> Result<Sent, NotSent> {
+    send_within(settings, mail, addresses, &Limits { smtp_step: SMTP_TIMEOUT, smtp: MAIL_TIMEOUT, sendmail: SENDMAIL_TIMEOUT })
 }
 
 /// How long a try may take.
@@ -62,7 +66,8 @@ struct Limits {
     sendmail: Duration,
 }
 
-fn send_within(settings: &MailSettings, mail: &ComposedMail, limits: &Limits) -> Result<Sent, NotSent> {
+fn send_within(settings: &MailSettings, mail: &ComposedMail, addresses: Addresses<'_>, limits: &Limits) -> Result<Sent, NotSent> {
+    let begun = Instant::now();
     let route = Route::of(settings, mail.audience)?;
     let message = write(&route, mail)?;
     match &settings.transport {
@@ -73,9 +78,15 @@ fn send_within(settings: &MailSettings, mail: &ComposedMail, limits: &Limits) ->
             sendmail::send(program, &route.from_word, &route.to_words, &message, limits.sendmail).map(|()| Sent::default())
         }
         Transport::Smtp { host, port, tls, user } => {
-            let builder = smtp(settings, host, *port, *tls, user.as_deref())?;
-            let transport = builder.timeout(Some(limits.smtp_step)).build();
-            within(limits.smtp, move || submit(&transport, &message))
+            let protection = protection(settings, host, *tls)?;
+            let login = user.as_deref().map(|user| Ok(Credentials::new(user.to_owned(), password(settings)?))).transpose()?;
+            let found = addresses(host, limits.smtp_step);
+            if found.is_empty() {
+                return Err(NotSent::Unreachable(format!("no address was found for `{host}`")));
+            }
+            let addresses = found.into_iter().map(|address| SocketAddr::new(address, *port)).collect();
+            let server = Server { addresses, protection, login, step: limits.smtp_step };
+            within(limits.smtp, begun, move || submit(&server, &message))
         }
     }
 }
@@ -171,34 +182,56 @@ impl Header for Events {
 
 // ---- SMTP
 
-fn smtp(settings: &MailSettings, host: &str, port: u16, tls: Tls, user: Option<&str>) -> Result<SmtpTransportBuilder, NotSent> {
-    let protection = match tls {
+fn protection(settings: &MailSettings, host: &str, tls: Tls) -> Result<Protection, NotSent> {
+    Ok(match tls {
         Tls::None => Protection::None,
         // Required: without the server's word for STARTTLS no mail and no password leaves.
         Tls::Starttls => Protection::Required(tls_parameters(settings, host)?),
         Tls::Implicit => Protection::Wrapper(tls_parameters(settings, host)?),
-    };
-    // One connection for each mail (lettre's pool is not built in): a kept one would not outlive the server's restart.
-    let mut builder = SmtpTransport::builder_dangerous(host).port(port).tls(protection);
-    if let Some(user) = user {
-        builder = builder.credentials(Credentials::new(user.to_owned(), password(settings)?));
+    })
+}
+
+/// A mail server, by its addresses: lettre is given no name, since it would have the C library look for it. Its certificate
+/// is for the name, which `protection` has.
+struct Server {
+    addresses: Vec<SocketAddr>,
+    protection: Protection,
+    login: Option<Credentials>,
+    step: Duration,
+}
+
+impl Server {
+    /// Hands over a message on a connection of its own, since a kept one would not outlive the server's restart. The next address is
+    /// tried where there is no connection, not after somebody has spoken.
+    fn take(&self, envelope: &Envelope, message: &[u8]) -> Result<(), lettre::transport::smtp::Error> {
+        let hello = ClientId::default();
+        let wrapped = if let Protection::Wrapper(parameters) = &self.protection { Some(parameters) } else { None };
+        let mut connection = SmtpConnection::connect(self.addresses.as_slice(), Some(self.step), &hello, wrapped, None)?;
+        if let Protection::Required(parameters) = &self.protection {
+            connection.starttls(parameters, &hello)?;
+        }
+        if let Some(login) = &self.login {
+            connection.auth(DEFAULT_MECHANISMS, login)?;
+        }
+        connection.send(envelope, message)?;
+        connection.abort();
+        Ok(())
     }
-    Ok(builder)
 }
 
 /// Hands the message to the server, to all recipients at once. A server refuses the whole when it does not know one of
 /// them; then each is tried alone, so that one stale address does not silence the gate for everybody.
-fn submit(transport: &SmtpTransport, message: &Message) -> Result<Sent, NotSent> {
-    let refused = match transport.send(message).map_err(|error| judge(&error)) {
-        Ok(_) => return Ok(Sent::default()),
+fn submit(server: &Server, message: &Message) -> Result<Sent, NotSent> {
+    let bytes = message.formatted();
+    let refused = match server.take(message.envelope(), &bytes).map_err(|error| judge(&error)) {
+        Ok(()) => return Ok(Sent::default()),
         Err(NotSent::Refused(words)) if message.envelope().to().len() > 1 => NotSent::Refused(words),
         Err(error) => return Err(error),
     };
-    let bytes = message.formatted();
     let mut left_out = Vec::new();
     for to in message.envelope().to() {
         let Ok(envelope) = Envelope::new(message.envelope().from().cloned(), vec![to.clone()]) else { continue };
-        if let Err(error) = transport.send_raw(&envelope, &bytes) {
+        if let Err(error) = server.take(&envelope, &bytes) {
             left_out.push(format!("{to}: {}", judge(&error)));
         }
     }
@@ -276,7 +309,11 @@ fn whole(error: &dyn std::error::Error) -> String {
 
 /// Runs a try that has limits for its steps but none for the whole: a server that sends one byte at a time could make
 /// it last for ever. The thread that is given up ends with the process, which the pass's own limit sees to.
-fn within<T: Send + 'static>(limit: Duration, run: impl FnOnce() -> Result<T, NotSent> + Send + 'static) -> Result<T, NotSent> {
+fn within<T: Send + 'static>(
+    limit: Duration,
+    begun: Instant,
+    run: impl FnOnce() -> Result<T, NotSent> + Send + 'static,
+) -> Result<T, NotSent> {
     let (done, result) = mpsc::channel();
     let spawned = std::thread::Builder::new().spawn(move || {
         // Nobody listens any more when it took too long.
@@ -284,7 +321,7 @@ fn within<T: Send + 'static>(limit: Duration, run: impl FnOnce() -> Result<T, No
     });
     spawned.map_err(|error| NotSent::Later(error.to_string()))?;
     let too_long = || NotSent::Unreachable(format!("it took longer than {} s", limit.as_secs()));
-    result.recv_timeout(limit).unwrap_or_else(|_| Err(too_long()))
+    result.recv_timeout(limit.saturating_sub(begun.elapsed())).unwrap_or_else(|_| Err(too_long()))
 }
 
 // ---- a directory

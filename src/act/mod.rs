@@ -1,5 +1,6 @@
 //! Effects: one facility a file. Siblings never import each other; what two of them need is a term or a decision.
 
+pub mod accounts;
 pub mod beneath;
 pub mod child;
 pub mod config;
@@ -11,7 +12,6 @@ pub mod jail;
 pub mod ledger;
 pub mod mail;
 pub mod process;
-pub mod resolve;
 pub mod runlog;
 pub mod secluded;
 pub mod spool;

@@ -17,7 +17,7 @@ use crate::explain::{NoAnswer, Question};
 use crate::serve::Answer;
 use crate::terms::client::ClientName;
 use crate::terms::reason::exit;
-use crate::{check, enclose, explain, list, rrsync, serve, watch};
+use crate::{check, enclose, explain, list, names, rrsync, serve, watch};
 
 use args::{Arguments, DEFAULT_CONFIG, Order};
 
@@ -122,7 +122,7 @@ fn enforced(site: &Site, accounts: &[&str]) -> Vec<Part> {
         Part { what: what.to_owned(), missing: (!holds).then(|| why.to_owned()), needed: number == 0 }
     };
     let mut parts: Vec<_> = jail::describe().into_iter().enumerate().map(part).collect();
-    let ids = |account: &&str| inspect::ids_of(account).map(|ids| ((*account).to_owned(), ids));
+    let ids = |account: &&str| names::named(account).map(|user| ((*account).to_owned(), (user.account.uid, user.group)));
     // Root asks for one of the clients' accounts, and for itself where it is one of them.
     let asked = if inspect::running_uid() == 0 {
         let all: Vec<_> = accounts.iter().filter_map(ids).collect();

@@ -1,4 +1,4 @@
-//! Whether a connection comes from where a policy says. Pure: names have been looked up by `act::resolve`.
+//! Whether a connection comes from where a policy says. Pure: names have been looked up by the story `names`.
 
 use std::net::IpAddr;
 

@@ -12,6 +12,7 @@ pub mod letter;
 pub mod line;
 pub mod lint;
 pub mod mounts;
+pub mod names;
 pub mod notice;
 pub mod options;
 pub mod outcome;

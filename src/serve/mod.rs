@@ -11,23 +11,23 @@ mod transaction;
 use std::net::IpAddr;
 use std::path::Path;
 
-use crate::act::child::{self, Standby};
+use crate::act::child::Standby;
 use crate::act::config::{self, Identity};
 use crate::act::spool::{self, Full, Slots};
 use crate::act::store::{Repository, mounted};
-use crate::act::{intake, process, resolve, secluded, zones};
+use crate::act::{intake, process, secluded, zones};
 use crate::decide::answer;
 use crate::decide::cell::Confinement;
 use crate::decide::command::{self, Command};
 use crate::decide::policy::{Policy, Site, Source};
 use crate::decide::verdict::{self, Case, Denial, Permit, Verdict};
-use crate::enclose;
 use crate::terms::client::ClientName;
-use crate::terms::limits::{MAX_RESOLVED, RESOLVE_TIMEOUT};
+use crate::terms::limits::RESOLVE_TIMEOUT;
 use crate::terms::reason::{Code, Reason};
 use crate::terms::record::{Outcome, PushFacts};
 use crate::terms::request::Request;
 use crate::terms::shelf::Shelf;
+use crate::{enclose, names};
 
 /// What the client is told, in the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -114,7 +114,7 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
     // client's, and ends with this connection if nothing comes of the push.
     let standby =
         command.as_ref().ok().filter(|command| matches!(command, Command::Push(_))).and_then(|_| enclose::stand_by(USUAL.into()).ok());
-    let request = intake::request(named, said);
+    let request = intake::request(names::running(), named, said);
     let id = tell::record_id(&request);
     let verb = command.as_ref().ok().map(Command::verb);
 
@@ -239,9 +239,5 @@ pub(crate) fn resolve_hosts(policy: &Policy, address: Option<IpAddr>) -> Vec<(St
         Source::Network(_) => None,
     });
     let hosts: Vec<_> = hosts.collect();
-    if hosts.is_empty() {
-        return Vec::new();
-    }
-    // Apart, because a lookup cannot be interrupted, and beside a thread that hangs no process could be made.
-    resolve::read(&child::apart(RESOLVE_TIMEOUT, MAX_RESOLVED, |out| resolve::names(&hosts, RESOLVE_TIMEOUT, out)))
+    names::addresses(&hosts, RESOLVE_TIMEOUT)
 }

@@ -61,7 +61,7 @@ pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes of a host's name (RFC 1035, 2.3.4, as text).
 pub const MAX_HOST_NAME: usize = 253;
 
-/// `host:` names in one policy; each costs a thread while it is resolved.
+/// `host:` names in one policy; each costs a process while it is looked up.
 pub const MAX_HOSTS: usize = 16;
 
 /// How far a snapshot's name may run ahead of the clock so that it stays later than the newest one: two pushes in
@@ -354,8 +354,17 @@ pub const GATE_FILES: u64 = 65_536;
 /// Bytes of `SSH_CONNECTION`: two addresses and two ports are under 110.
 pub const MAX_CONNECTION: usize = 256;
 
-/// Bytes of all answers to a policy's `host:` names together.
-pub const MAX_RESOLVED: usize = MAX_HOSTS * (256 + MAX_ADDRESSES * 40);
+/// Bytes of `/etc/passwd` that are read. A line is about 60 bytes: enough for a quarter of a million accounts.
+pub const MAX_PASSWD: u64 = 16 * 1024 * 1024;
+
+/// Bytes of a line of it. The C library begins with room for 1024 (`NSS_BUFLEN_PASSWD`).
+pub const MAX_PASSWD_LINE: usize = 4096;
+
+/// Time to ask the name services about an account that is not in `/etc/passwd`. sshd has just asked them the same.
+pub const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of one answer of the name services: [`MAX_ADDRESSES`] addresses, three times each, or some ten thousand groups.
+pub const MAX_ANSWER: usize = 64 * 1024;
 
 /// Bytes of what is told of a part of the jail that was tried and does not hold.
 pub const MAX_TRIED: usize = 4096;

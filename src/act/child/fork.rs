@@ -18,13 +18,17 @@ use super::leader::Leader;
 use super::milliseconds;
 use crate::terms::reason::exit;
 
+/// Whether this process has no second thread.
+pub(super) fn is_alone() -> bool {
+    fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.take(2).count() == 1)
+}
+
 /// Starts a process that does `story` and nothing else.
 ///
 /// # Errors
 /// When there is a second thread, or the kernel has no process for it.
 pub(super) fn forked(story: impl FnOnce()) -> io::Result<Pid> {
-    let threads = fs::read_dir("/proc/self/task")?.take(2).count();
-    if threads != 1 {
+    if !is_alone() {
         return Err(io::Error::other("there is a second thread"));
     }
     match fork()? {
@@ -48,9 +52,9 @@ pub fn apart(limit: Duration, most: usize, story: impl FnOnce(&mut dyn Write)) -
             story(&mut { told });
         }
     });
-    let Ok(resolver) = forked.and_then(Leader::of) else { return Vec::new() };
+    let Ok(process) = forked.and_then(Leader::of) else { return Vec::new() };
     let said = listen(heard, limit, most);
-    drop(resolver);
+    drop(process);
     said
 }
 

@@ -1,10 +1,11 @@
-//! Child processes: the jailed rsync, the administrator's hooks, `rsync --version`, and what looks up names of hosts.
+//! Child processes: the jailed rsync, the administrator's hooks, `rsync --version`, and what is asked about names.
 //!
 //! No shell, no word of a client's that is not in a [`Run`](crate::decide::plan::Run), and no program with an environment that it
 //! inherits.
 
 mod activity;
 mod fork;
+mod getent;
 mod hook;
 mod leader;
 mod meter;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use nix::poll::PollTimeout;
 
 pub use fork::apart;
+pub use getent::getent;
 pub use hook::{HookEnd, Setting, hook};
 pub use meter::Meter;
 pub use rsync::{NotStarted, Orders, Standby, become_rsync, no_jail, no_view, stand_by};

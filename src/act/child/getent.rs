@@ -1,0 +1,149 @@
+//! What the name services of the machine know, asked of its own program for that, getent(1): accounts that are not in
+//! `/etc/passwd`, and addresses of hosts.
+//!
+//! The gate must not ask by itself: the C library would load the modules that nsswitch.conf(5) names. And it must not wait for ever:
+//! a service may hang, so every question is a process that is ended when its time is over. Nothing that a client can set reaches
+//! it, neither a variable of the environment, which resolv.conf(5) and others obey, nor a descriptor.
+
+use std::io::{self, PipeReader, Read as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::{getpid, getppid};
+
+use super::fork::{forked, is_alone};
+use super::leader::Leader;
+use super::milliseconds;
+use crate::terms::limits::MAX_ANSWER;
+
+const GETENT: &str = "/usr/bin/getent";
+
+/// Asks all at once, each of a database of getent(1) and for one word in it, and returns what was answered in so much time, in the
+/// order of the questions. No answer is empty, and one that is late or longer than [`MAX_ANSWER`] may be half.
+#[must_use]
+pub fn getent(questions: &[(&str, &str)], limit: Duration) -> Vec<Vec<u8>> {
+    let begun = Instant::now();
+    let mut asked: Vec<_> = questions.iter().map(|(database, word)| Question::ask(database, word)).collect();
+    loop {
+        let mut waiting: Vec<_> = asked.iter_mut().filter(|question| question.answering.is_some()).collect();
+        let mut polled: Vec<_> = waiting
+            .iter()
+            .filter_map(|question| Some(PollFd::new(question.answering.as_ref()?.heard.as_fd(), PollFlags::POLLIN)))
+            .collect();
+        if polled.is_empty() {
+            break;
+        }
+        match poll(&mut polled, milliseconds(limit.saturating_sub(begun.elapsed()))) {
+            Err(Errno::EINTR) => continue,
+            Ok(1..) => {}
+            _ => break,
+        }
+        let ready: Vec<bool> = polled.iter().map(|one| one.any().unwrap_or(true)).collect();
+        waiting.iter_mut().zip(ready).filter(|(_, ready)| *ready).for_each(|(question, _)| question.hear());
+    }
+    asked.into_iter().map(|question| question.said).collect()
+}
+
+struct Question {
+    said: Vec<u8>,
+    /// Until all is said.
+    answering: Option<Answering>,
+}
+
+struct Answering {
+    heard: PipeReader,
+    /// It is ended when it has said all, or too much, and at the latest when nobody waits any more.
+    _process: Leader,
+}
+
+impl Question {
+    fn ask(database: &str, word: &str) -> Self {
+        let answering = io::pipe().and_then(|(heard, told)| {
+            let mut command = Command::new(GETENT);
+            // As the library's own functions would answer, addresses of a kind that this machine has none of included.
+            command.args((database == "ahosts").then_some("--no-addrconfig"));
+            // `--`: no word is taken for an option.
+            command.args(["--", database, word]).env_clear().current_dir("/").process_group(0);
+            command.stdin(Stdio::null()).stdout(told).stderr(Stdio::null());
+            Ok(Answering { heard, _process: start(command)? })
+        });
+        Self { said: Vec::new(), answering: answering.ok() }
+    }
+
+    fn hear(&mut self) {
+        let Some(answering) = &mut self.answering else { return };
+        let mut room = [0; 4096];
+        match answering.heard.read(&mut room) {
+            Ok(length @ 1..) => self.said.extend(room.iter().take(length.min(MAX_ANSWER - self.said.len()))),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            _ => self.answering = None,
+        }
+        if self.said.len() == MAX_ANSWER {
+            self.answering = None;
+        }
+    }
+}
+
+/// Starts it, so that it ends when the gate is killed. Beside a thread, in a `watch`, that cannot be had: then it has its answer,
+/// or the library's own patience, as its end, and holds nothing meanwhile.
+fn start(mut command: Command) -> io::Result<Leader> {
+    if !is_alone() {
+        return Leader::of_child(&command.spawn()?);
+    }
+    let gate = getpid();
+    let process = forked(move || {
+        // It outlives exec(2), and whoever was killed sooner is no longer the parent.
+        if set_pdeathsig(Signal::SIGKILL).is_ok() && getppid() == gate {
+            let _not_there = command.exec();
+        }
+    })?;
+    Leader::of(process)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn every_question_has_its_own_answer() {
+        let answers = getent(&[("passwd", "0"), ("passwd", "no-such-account"), ("passwd", "root"), ("ahosts", "127.0.0.2")], LONG);
+        let [number, nobody, name, address] = answers.as_slice() else { panic!("{answers:?}") };
+        assert!(number.starts_with(b"root:") && number == name, "{answers:?}");
+        assert!(nobody.is_empty() && address.starts_with(b"127.0.0.2 "), "{answers:?}");
+        assert!(getent(&[], LONG).is_empty());
+    }
+
+    #[test]
+    fn no_word_is_an_option_and_none_does_harm() {
+        let words = ["--help", "--service=files", "-s", "", "a\0b", "a b", "$(id)", "\n"];
+        let questions = words.map(|word| ("passwd", word));
+        assert_eq!(getent(&questions, LONG), words.map(|_| Vec::<u8>::new()));
+    }
+
+    #[test]
+    fn nobody_is_waited_for_longer_than_is_said() {
+        let begun = Instant::now();
+        assert_eq!(getent(&[("passwd", "0"); 3], Duration::ZERO).len(), 3);
+        assert!(begun.elapsed() < LONG);
+    }
+
+    #[test]
+    fn an_answer_has_an_end() {
+        let (heard, told) = io::pipe().unwrap();
+        let mut command = Command::new("yes");
+        command.process_group(0).stdout(told);
+        let mut question = Question { said: Vec::new(), answering: Some(Answering { heard, _process: start(command).unwrap() }) };
+        while question.answering.is_some() {
+            question.hear();
+        }
+        assert_eq!(question.said.len(), MAX_ANSWER);
+    }
+}

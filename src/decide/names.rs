@@ -1,0 +1,168 @@
+//! What the user database and the name services of the machine say, as text: lines of passwd(5), answers of getent(1).
+//!
+//! What has another form is passed over. An answer may have been cut off, so half a line is none.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use crate::terms::limits::MAX_ADDRESSES;
+use crate::terms::request::Account;
+
+/// A unix account that somebody asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted<'a> {
+    /// By its number.
+    Number(u32),
+    /// By its name.
+    Name(&'a str),
+}
+
+impl Wanted<'_> {
+    /// As a word for getent(1), which takes a word of digits for a number. The answer to it has to be looked at.
+    #[must_use]
+    pub fn word(&self) -> Cow<'_, str> {
+        match self {
+            Self::Number(number) => Cow::Owned(number.to_string()),
+            Self::Name(name) => Cow::Borrowed(name),
+        }
+    }
+}
+
+/// A unix account with its group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its name and number.
+    pub account: Account,
+    /// The number of its group.
+    pub group: u32,
+}
+
+/// Reads a line of passwd(5) without its end, if it is about the account that is wanted.
+///
+/// As the C library reads them, lines that begin with `+` or `-` (nsswitch.conf(5), "compat mode") or with `#` are nobody's. The
+/// number of nobody at all, which setuid(2) takes for "as it is", is none.
+#[must_use]
+pub fn user(line: &[u8], wanted: Wanted<'_>) -> Option<User> {
+    let mut fields = line.trim_ascii_start().split(|byte| *byte == b':');
+    let (name, _password, uid, group) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    if matches!(name.first(), None | Some(b'+' | b'-' | b'#')) || name.contains(&0) {
+        return None;
+    }
+    let (uid, group) = (number(uid)?, number(group)?);
+    let meant = match wanted {
+        Wanted::Number(wanted) => wanted == uid,
+        Wanted::Name(wanted) => wanted.as_bytes() == name,
+    };
+    meant.then(|| User { account: Account { name: String::from_utf8_lossy(name).into_owned(), uid }, group })
+}
+
+/// Reads the answer to `getent passwd`, if it is about the account that is wanted.
+#[must_use]
+pub fn answered_user(answer: &[u8], wanted: Wanted<'_>) -> Option<User> {
+    user(lines(answer).next()?, wanted)
+}
+
+/// Reads the answer to `getent initgroups`: the numbers of groups that the account with this name is in besides its own.
+#[must_use]
+pub fn answered_groups(answer: &[u8], name: &str) -> Option<Vec<u32>> {
+    let mut words = lines(answer).next()?.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    if words.next()? != name.as_bytes() {
+        return None;
+    }
+    words.map(number).collect()
+}
+
+/// Reads the answer to `getent ahosts`: a line for each address and kind of socket. Each address once, in the order of the
+/// answer, without a zone, an IPv4-mapped one as IPv4; at most [`MAX_ADDRESSES`].
+#[must_use]
+pub fn answered_addresses(answer: &[u8]) -> Vec<IpAddr> {
+    let mut found: Vec<IpAddr> = Vec::new();
+    for line in lines(answer) {
+        if found.len() == MAX_ADDRESSES {
+            break;
+        }
+        let word = line.split(|byte| byte.is_ascii_whitespace() || *byte == b'%').next().and_then(|word| str::from_utf8(word).ok());
+        let address = word.and_then(|word| word.parse::<IpAddr>().ok()).map(|address| address.to_canonical());
+        found.extend(address.filter(|address| !found.contains(address)));
+    }
+    found
+}
+
+fn lines(answer: &[u8]) -> impl Iterator<Item = &[u8]> {
+    answer.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"))
+}
+
+fn number(field: &[u8]) -> Option<u32> {
+    let digits = str::from_utf8(field).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse().ok().filter(|number| *number != u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(name: &str, uid: u32, group: u32) -> Option<User> {
+        Some(User { account: Account { name: name.to_owned(), uid }, group })
+    }
+
+    #[test]
+    fn a_line_is_about_one_account_or_about_none() {
+        for (line, found) in [
+            (&b"web1:x:1000:1001:Web,,,:/home/web1:/bin/sh"[..], known("web1", 1000, 1001)),
+            (b"web1:x:1000:1001:Web:/home/web1:/bin/sh\r", known("web1", 1000, 1001)),
+            (b"web1::1000:1001", known("web1", 1000, 1001)),
+            (b" \tweb1:x:1000:1001:::", known("web1", 1000, 1001)),
+            (b"web1:x:0001000:1001:::", known("web1", 1000, 1001)),
+            (b"w\xffb:x:1000:1001:::", known("w\u{fffd}b", 1000, 1001)),
+            (b"web1:x:1000", None),
+            (b"web1:x:1000:1001\r", None),
+            (b":x:1000:1001:::", None),
+            (b"+web1:x:1000:1001:::", None),
+            (b"-web1:x:1000:1001:::", None),
+            (b"+::::::", None),
+            (b"#web1:x:1000:1001:::", None),
+            (b"we\0b1:x:1000:1001:::", None),
+            (b"web1:x:+1000:1001:::", None),
+            (b"web1:x:-1000:1001:::", None),
+            (b"web1:x: 1000:1001:::", None),
+            (b"web1:x:1000:x:::", None),
+            (b"web1:x:1000::::", None),
+            (b"web1:x:4294968296:1001:::", None),
+            (b"1000", None),
+            (b"", None),
+        ] {
+            assert_eq!(user(line, Wanted::Number(1000)), found, "{}", line.escape_ascii());
+        }
+        assert_eq!(user(b"all:x:4294967295:1:::", Wanted::Number(u32::MAX)), None);
+        assert_eq!(user(b"last:x:4294967294:1:::", Wanted::Number(u32::MAX - 1)), known("last", u32::MAX - 1, 1));
+        assert_eq!(user(b"web1:x:1000:1001:::", Wanted::Name("web1")), known("web1", 1000, 1001));
+        assert_eq!(user(b"web1:x:1000:1001:::", Wanted::Name("web")), None);
+        assert_eq!(user(b"web1:x:1000:1001:::", Wanted::Name("1000")), None);
+    }
+
+    #[test]
+    fn an_answer_is_about_what_was_asked_and_whole() {
+        let answer = b"web1:x:1000:1001:::\nweb2:x:1002:1001:::\n";
+        assert_eq!(answered_user(answer, Wanted::Number(1000)), known("web1", 1000, 1001));
+        assert_eq!(answered_user(answer, Wanted::Name("web2")), None, "one question has one answer");
+        assert_eq!(answered_user(b"web1:x:1000:100", Wanted::Number(1000)), None);
+        assert_eq!(answered_user(b"", Wanted::Number(1000)), None);
+        assert_eq!(answered_groups(b"web1                  4 27 1000\n", "web1"), Some(vec![4, 27, 1000]));
+        assert_eq!(answered_groups(b"web1                 \n", "web1"), Some(Vec::new()));
+        assert_eq!(answered_groups(b"a-name-of-more-than-21-bytes 4\n", "a-name-of-more-than-21-bytes"), Some(vec![4]));
+        for wrong in [&b"web2 4\n"[..], b"web1 4 2", b"web1 4 x\n", b"\n", b""] {
+            assert_eq!(answered_groups(wrong, "web1"), None, "{}", wrong.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn addresses_are_first_words_once_each_in_their_order() {
+        let answer = b"2001:db8::1     STREAM mail.example.net\n2001:db8::1     DGRAM  \n192.0.2.1       STREAM \n\
+            ::ffff:192.0.2.1 STREAM \nfe80::1%eth0    STREAM \nname STREAM 192.0.2.9\n 192.0.2.9 STREAM\n\xff STREAM\n192.0.2.2\n192.0.2.3";
+        let expected = ["2001:db8::1", "192.0.2.1", "fe80::1", "192.0.2.2"].map(|text| text.parse::<IpAddr>().unwrap());
+        assert_eq!(answered_addresses(answer), expected);
+        assert!(answered_addresses(b"").is_empty());
+        let many: String = (0..MAX_ADDRESSES * 2).map(|number| format!("192.0.2.{number} STREAM\n")).collect();
+        assert_eq!(answered_addresses(many.as_bytes()).len(), MAX_ADDRESSES);
+    }
+}

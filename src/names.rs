@@ -1,0 +1,99 @@
+//! Who and what is behind a name or a number: accounts, their groups, addresses of hosts. For other stories, which ask.
+//!
+//! The program's own C library must never be asked, see [`accounts`]: there is the file, and behind it the machine's program.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::act::{accounts, child};
+use crate::decide::names::{User, Wanted, answered_addresses, answered_groups, answered_user};
+use crate::terms::limits::{ACCOUNT_TIMEOUT, MAX_HOSTS};
+use crate::terms::request::Account;
+
+/// The account that this process runs as. One that has no name has its number for it.
+#[must_use]
+pub fn running() -> Account {
+    let uid = accounts::running();
+    user(Wanted::Number(uid)).map_or_else(|| Account { name: uid.to_string(), uid }, |user| user.account)
+}
+
+/// The unix account with this name; `None` where nobody knows it.
+#[must_use]
+pub fn named(name: &str) -> Option<User> {
+    user(Wanted::Name(name))
+}
+
+fn user(wanted: Wanted<'_>) -> Option<User> {
+    accounts::in_file(wanted).or_else(|| answered_user(child::getent(&[("passwd", &wanted.word())], ACCOUNT_TIMEOUT).first()?, wanted))
+}
+
+/// The groups of an account; `None` where nobody can say.
+#[must_use]
+pub fn groups(user: &User) -> Option<Vec<u32>> {
+    let name = &user.account.name;
+    let others = answered_groups(child::getent(&[("initgroups", name)], ACCOUNT_TIMEOUT).first()?, name)?;
+    Some(others.into_iter().chain([user.group]).collect())
+}
+
+/// The addresses of hosts, all asked for at once, for at most `limit` together; each that has an answer with its addresses. A name
+/// that fails or is late has none, so that whoever compares with it does not match. An address is its own.
+#[must_use]
+pub fn addresses(hosts: &[&str], limit: Duration) -> Vec<(String, Vec<IpAddr>)> {
+    let hosts = hosts.get(..MAX_HOSTS).unwrap_or(hosts);
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        hosts.iter().map(|host| (*host, host.parse::<IpAddr>().ok())).partition(|(_, own)| own.is_some());
+    let questions: Vec<_> = unknown.iter().map(|(host, _)| ("ahosts", *host)).collect();
+    let answers = child::getent(&questions, limit);
+    let found = unknown.iter().zip(answers).map(|((host, _), answer)| (*host, answered_addresses(&answer)));
+    let own = known.into_iter().map(|(host, own)| (host, own.iter().map(IpAddr::to_canonical).collect()));
+    own.chain(found).filter(|(_, addresses): &(_, Vec<_>)| !addresses.is_empty()).map(|(host, all)| (host.to_owned(), all)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn accounts_are_known_by_name_and_number() {
+        assert_eq!(running().uid, accounts::running());
+        assert_eq!((named("root").unwrap().account.uid, named("no-such-account")), (0, None));
+        let root = named("root").unwrap();
+        assert!(groups(&root).unwrap().contains(&0));
+        let nobody = User { account: Account { name: "--help".to_owned(), uid: 4242 }, group: 7 };
+        assert!(groups(&nobody).is_none_or(|groups| groups == [7]));
+    }
+
+    #[test]
+    fn a_name_resolves_and_one_that_does_not_is_left_out() {
+        let begun = Instant::now();
+        let found = addresses(&["localhost", "nothing.invalid"], Duration::from_secs(3));
+        assert!(begun.elapsed() < Duration::from_secs(4));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, "localhost");
+        assert!(found[0].1.iter().all(IpAddr::is_loopback));
+        assert!(addresses(&[], Duration::from_secs(3)).is_empty());
+    }
+
+    #[test]
+    fn every_name_has_its_own_addresses_once_each() {
+        let mut found = addresses(&["127.0.0.2", "localhost", "::ffff:192.0.2.1", "127.3"], Duration::from_secs(3));
+        found.sort();
+        let numbers: Vec<_> = found.iter().filter(|(name, _)| name != "localhost").cloned().collect();
+        let expected = [("127.0.0.2", "127.0.0.2"), ("127.3", "127.0.0.3"), ("::ffff:192.0.2.1", "192.0.2.1")];
+        let expected = expected.map(|(name, address)| (name.to_owned(), vec![address.parse::<IpAddr>().unwrap()]));
+        assert_eq!(numbers, expected, "an IPv4 address in IPv6's clothes is the IPv4 address");
+        let local = found.iter().find(|(name, _)| name == "localhost").unwrap();
+        assert_eq!(local.1.iter().collect::<BTreeSet<_>>().len(), local.1.len(), "{local:?}");
+    }
+
+    #[test]
+    fn no_more_names_than_the_limit_are_looked_up() {
+        let many: Vec<_> = (1..MAX_HOSTS + 5).map(|number| format!("127.1.{number}")).collect();
+        let many: Vec<_> = many.iter().map(String::as_str).collect();
+        let found: BTreeSet<_> = addresses(&many, Duration::from_secs(10)).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(found, many[..MAX_HOSTS].iter().map(|name| (*name).to_owned()).collect());
+    }
+}
