@@ -19,7 +19,7 @@ use snapgate::watch::{Means, WatchReport, run, run_with};
 #[path = "support/smtp.rs"]
 mod smtp;
 
-use smtp::{Manner, Server, header};
+use smtp::{Manner, Protection, Server, header};
 
 /// A spool, a place for mails, and the site that joins them.
 struct Place {
@@ -142,6 +142,29 @@ fn an_alert_and_a_report_reach_their_own_people() {
     assert_eq!(taken[1].to, ["RCPT TO:<root@example.org>"]);
     assert!(taken[1].data.contains("to allow: change the policy"), "{}", taken[1].data);
     assert_eq!((place.count("new"), place.count("out"), place.count("tmp")), (0, 0, 0));
+}
+
+#[test]
+fn the_mail_server_is_found_by_its_name_and_that_is_whom_the_certificate_is_for() {
+    let (config, pem) = smtp::private_authority_for(&["localhost"]);
+    let server = Server::start(Protection::Starttls(config), None);
+    let through = |host: &str| Transport::Smtp { host: host.to_owned(), port: server.port, tls: Tls::Starttls, user: None };
+    let mut place = Place::new(|_| through("localhost"));
+    let ca = place.dir.path().join("ca.pem");
+    fs::write(&ca, pem).unwrap();
+    place.site.mail.ca_file = Some(ca);
+    for (host, why) in [("127.0.0.1", "certificate"), ("nothing.invalid", "cannot be reached: no address was found for `nothing.invalid`")]
+    {
+        place.site.mail.transport = through(host);
+        place.add(&refusal("web1", "window"));
+        let failed = run(&place.site, true);
+        assert_eq!((failed.sent, failed.waiting), (0, 1), "{host}: {failed:?}");
+        assert!(failed.problems[0].contains(why), "{host}: {failed:?}");
+    }
+    place.site.mail.transport = through("localhost");
+    let done = run(&place.site, true);
+    assert!(done.sent > 0 && done.waiting == 0 && done.problems.is_empty(), "{done:?}");
+    assert!(server.taken().iter().all(|mail| mail.encrypted));
 }
 
 #[test]

@@ -288,3 +288,40 @@ fn what_a_stranger_looks_for_first_is_there() {
         assert!(!line.contains("git = \""), "dependencies come from the registry: {line}");
     }
 }
+
+#[test]
+fn nothing_asks_the_c_library_about_names() {
+    // Each loads modules of the machine's into the process, or is given a name and does (docs/architecture.md, "Names").
+    let forbidden = [
+        "getpw",
+        "getgr",
+        "getaddrinfo",
+        "gethostby",
+        "getservby",
+        "initgroups",
+        "User::from_",
+        "Group::from_",
+        "to_socket_addrs",
+        "ToSocketAddrs",
+        "TcpStream::connect",
+        "UdpSocket",
+        "home_dir",
+        // lettre's own ways to a server take its name.
+        "SmtpTransport",
+    ];
+    let mut all = Vec::new();
+    for path in sources("src").into_iter().filter(|path| !is_test(path)) {
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (number, line) in code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            // The word for a database of getent(1).
+            let line = line.replace("(\"initgroups\", ", "");
+            all.extend(forbidden.iter().filter(|word| line.contains(**word)).map(|word| format!("{}:{}: {word}", name(&path), number + 1)));
+        }
+    }
+    assert!(all.is_empty(), "{all:#?}");
+    // What the library is asked to connect to is addresses, by their type.
+    let mail = fs::read_to_string(root().join("src/act/mail.rs")).unwrap();
+    assert!(mail.contains("addresses: Vec<SocketAddr>") && mail.contains("SmtpConnection::connect(self.addresses.as_slice(),"));
+    assert_eq!(mail.matches("SmtpConnection::connect").count(), 1);
+}

@@ -80,7 +80,7 @@ fn send_within(settings: &MailSettings, mail: &ComposedMail, addresses: Addresse
         Transport::Smtp { host, port, tls, user } => {
             let protection = protection(settings, host, *tls)?;
             let login = user.as_deref().map(|user| Ok(Credentials::new(user.to_owned(), password(settings)?))).transpose()?;
-            let found = addresses(host, limits.smtp_step);
+            let found = addresses(host, limits.smtp_step.min(limits.smtp));
             if found.is_empty() {
                 return Err(NotSent::Unreachable(format!("no address was found for `{host}`")));
             }

@@ -129,13 +129,18 @@ impl Server {
 
 /// A certificate for `localhost` and 127.0.0.1 from a private authority: the server's side, and the authority as PEM.
 pub fn private_authority() -> (Arc<rustls::ServerConfig>, String) {
+    private_authority_for(&["localhost", "127.0.0.1"])
+}
+
+/// The same with a certificate for these names.
+pub fn private_authority_for(names: &[&str]) -> (Arc<rustls::ServerConfig>, String) {
     let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let key = rcgen::KeyPair::generate().unwrap();
     let authority = params.self_signed(&key).unwrap();
     let issuer = rcgen::Issuer::new(params, key);
     let key = rcgen::KeyPair::generate().unwrap();
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
     let certificate = rcgen::CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)

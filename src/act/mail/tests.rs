@@ -40,7 +40,11 @@ fn mail() -> ComposedMail {
 
 /// What is known of names here: one, with an address first at which nobody listens.
 fn addresses(host: &str, _: Duration) -> Vec<IpAddr> {
-    let known: &[&str] = if host == "localhost" { &["::1", "127.0.0.1"] } else { &[host] };
+    let known: &[&str] = match host {
+        "localhost" => &["::1", "127.0.0.1"],
+        "twice" => &["127.0.0.1", "127.0.0.2"],
+        address => &[address],
+    };
     known.iter().filter_map(|address| address.parse().ok()).collect()
 }
 
@@ -173,6 +177,39 @@ fn a_server_that_refuses_stalls_or_hangs_up_is_told_apart() {
     let nobody =
         MailSettings { transport: Transport::Smtp { host: "127.0.0.1".to_owned(), port: 1, tls: Tls::None, user: None }, ..settings };
     assert!(matches!(send(&nobody, &mail()), Err(NotSent::Unreachable(_))));
+}
+
+#[test]
+fn the_next_address_is_tried_where_nobody_is_and_not_where_somebody_has_spoken() {
+    let server = Server::plain();
+    let next = std::net::TcpListener::bind(("127.0.0.2", server.port)).unwrap();
+    next.set_nonblocking(true).unwrap();
+    let settings = over(&server, "twice", Tls::None);
+    for manner in [Manner::Answer("MAIL", "451 try again"), Manner::HangUp("220"), Manner::Stall("220")] {
+        server.behave(manner.clone());
+        send_within(&settings, &mail(), &quick()).unwrap_err();
+        assert_eq!(next.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "{manner:?}");
+    }
+    server.behave(Manner::Accept);
+    send(&over(&server, "localhost", Tls::None), &mail()).unwrap();
+    assert_eq!(server.taken().len(), 1, "nobody listens at its first address");
+    let nowhere = send(&over(&server, "nowhere", Tls::None), &mail());
+    assert_eq!(nowhere, Err(NotSent::Unreachable("no address was found for `nowhere`".to_owned())));
+}
+
+#[test]
+fn a_name_that_takes_long_takes_its_time_from_the_whole() {
+    let server = Server::plain();
+    server.behave(Manner::Stall("220"));
+    let limits = Limits { smtp_step: Duration::from_secs(20), smtp: Duration::from_secs(2), sendmail: Duration::from_secs(1) };
+    let slow = |host: &str, limit: Duration| {
+        assert!(limit <= limits.smtp, "{limit:?}");
+        std::thread::sleep(Duration::from_millis(1500));
+        addresses(host, limit)
+    };
+    let begun = Instant::now();
+    super::send_within(&over(&server, "127.0.0.1", Tls::None), &mail(), &slow, &limits).unwrap_err();
+    assert!(begun.elapsed() < Duration::from_millis(3300), "{:?}", begun.elapsed());
 }
 
 #[test]
