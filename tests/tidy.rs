@@ -324,4 +324,9 @@ fn nothing_asks_the_c_library_about_names() {
     let mail = fs::read_to_string(root().join("src/act/mail.rs")).unwrap();
     assert!(mail.contains("addresses: Vec<SocketAddr>") && mail.contains("SmtpConnection::connect(self.addresses.as_slice(),"));
     assert_eq!(mail.matches("SmtpConnection::connect").count(), 1);
+    // Nor does anything else that is in the program.
+    let program = fs::read(env!("CARGO_BIN_EXE_snapgate")).unwrap();
+    let symbols = ["getaddrinfo", "getpwuid_r", "getpwnam_r", "getgrnam_r", "getgrgid_r", "gethostbyname_r", "getservbyname_r"];
+    let linked = program.split(|byte| *byte == 0).find(|text| symbols.iter().any(|symbol| symbol.as_bytes() == *text));
+    assert_eq!(linked.map(|text| text.escape_ascii().to_string()), None);
 }
