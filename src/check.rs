@@ -1,8 +1,10 @@
 //! `snapgate check`: everything that can be wrong with the settings, before a client finds out. It changes nothing.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::act::child::GETENT;
 use crate::act::inspect::{Kind, Look, look, may_read, running_uid};
 use crate::act::spool::SESSIONS;
 use crate::act::store::mounted;
@@ -172,6 +174,10 @@ fn site_itself(site: &Site) -> Vec<Finding> {
         let message = format!("the syslog socket {} is not there: lines for syslog are lost", shown(socket));
         found.push(Finding::note(at("syslog"), message, "start a syslog daemon, or write syslog: off"));
     }
+    if look(Path::new(GETENT)).is_none_or(|look| !look.is_program()) {
+        let message = format!("`{GETENT}` is missing: no name of a host has an address, and accounts have names only in /etc/passwd");
+        found.push(Finding::note(Origin { file: site.file.clone(), line: 0 }, message, "install it; on Debian it is in libc-bin"));
+    }
     if !site.jail {
         found.push(Finding::note(
             at("jail"),
@@ -315,8 +321,11 @@ fn readable(policy: &Policy, site: &Site, user: &User) -> Vec<Finding> {
     let files = [&site.file, &policy.origins.file];
     let directories = files.iter().filter_map(|file| file.parent());
     let all: Vec<&Path> = directories.chain(files.iter().map(|file| file.as_path())).collect();
+    // Asked for once, if at all.
+    let groups = OnceCell::new();
     let barred = all.iter().enumerate().filter(|(position, path)| {
-        !all.iter().take(*position).any(|earlier| earlier == *path) && may_read(path, user, || names::groups(user)) == Some(false)
+        !all.iter().take(*position).any(|earlier| earlier == *path)
+            && may_read(path, user, || groups.get_or_init(|| names::groups(user)).clone()) == Some(false)
     });
     let found = barred.map(|(_, path)| {
         let message = format!("the account `{}` may not read {}", policy.user, shown(path));

@@ -3,9 +3,10 @@
 //! The program's own C library must never be asked, see [`accounts`]: there is the file, and behind it the machine's program.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::act::{accounts, child};
+use crate::act::accounts;
+use crate::act::child::{self, Ask};
 use crate::decide::names::{User, Wanted, answered_addresses, answered_groups, answered_user};
 use crate::terms::limits::{ACCOUNT_TIMEOUT, MAX_HOSTS};
 use crate::terms::request::Account;
@@ -24,14 +25,14 @@ pub fn named(name: &str) -> Option<User> {
 }
 
 fn user(wanted: Wanted<'_>) -> Option<User> {
-    accounts::in_file(wanted).or_else(|| answered_user(child::getent(&[("passwd", &wanted.word())], ACCOUNT_TIMEOUT).first()?, wanted))
+    accounts::in_file(wanted).or_else(|| answered_user(child::getent(&[(Ask::Account, &wanted.word())], ACCOUNT_TIMEOUT).first()?, wanted))
 }
 
 /// The groups of an account; `None` where nobody can say.
 #[must_use]
 pub fn groups(user: &User) -> Option<Vec<u32>> {
     let name = &user.account.name;
-    let others = answered_groups(child::getent(&[("initgroups", name)], ACCOUNT_TIMEOUT).first()?, name)?;
+    let others = answered_groups(child::getent(&[(Ask::Groups, name)], ACCOUNT_TIMEOUT).first()?, name)?;
     Some(others.into_iter().chain([user.group]).collect())
 }
 
@@ -40,19 +41,24 @@ pub fn groups(user: &User) -> Option<Vec<u32>> {
 #[must_use]
 pub fn addresses(hosts: &[&str], limit: Duration) -> Vec<(String, Vec<IpAddr>)> {
     let hosts = hosts.get(..MAX_HOSTS).unwrap_or(hosts);
-    let (known, unknown): (Vec<_>, Vec<_>) =
-        hosts.iter().map(|host| (*host, host.parse::<IpAddr>().ok())).partition(|(_, own)| own.is_some());
-    let questions: Vec<_> = unknown.iter().map(|(host, _)| ("ahosts", *host)).collect();
-    let answers = child::getent(&questions, limit);
-    let found = unknown.iter().zip(answers).map(|((host, _), answer)| (*host, answered_addresses(&answer)));
-    let own = known.into_iter().map(|(host, own)| (host, own.iter().map(IpAddr::to_canonical).collect()));
-    own.chain(found).filter(|(_, addresses): &(_, Vec<_>)| !addresses.is_empty()).map(|(host, all)| (host.to_owned(), all)).collect()
+    let begun = Instant::now();
+    let mut found: Vec<(String, Vec<IpAddr>)> = Vec::new();
+    for host in hosts {
+        found.extend(host.parse::<IpAddr>().map(|address| ((*host).to_owned(), vec![address.to_canonical()])));
+    }
+    // A getent before glibc 2.37 does not know the first way, and says so at once.
+    for ask in [Ask::Addresses, Ask::OurAddresses] {
+        let left: Vec<_> = hosts.iter().filter(|host| !found.iter().any(|(known, _)| known == *host)).map(|host| (ask, *host)).collect();
+        let answers = child::getent(&left, limit.saturating_sub(begun.elapsed()));
+        let answers = left.iter().zip(answers).map(|((_, host), answer)| ((*host).to_owned(), answered_addresses(&answer)));
+        found.extend(answers.filter(|(_, addresses)| !addresses.is_empty()));
+    }
+    found
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::time::Instant;
 
     use super::*;
 

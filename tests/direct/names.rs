@@ -82,6 +82,19 @@ fn a_name_in_the_hosts_file_matches_and_another_address_does_not() {
 }
 
 #[test]
+fn a_getent_of_an_older_c_library_is_asked_in_its_own_words() {
+    let policy = from("[host:router.example.net]");
+    let Some((gate, wrap)) = gate("names from an older getent", NAME_SERVER, &policy, &[]) else { return };
+    fs::copy("/usr/bin/getent", gate.path().join("newer")).unwrap();
+    // As one before glibc 2.37, which has no such option, and where no word behind `--` is one.
+    gate.write("older", "#!/bin/sh\n[ \"$1\" = -- ] || exit 64\nexec $DIR/newer \"$@\"\n");
+    must(Command::new("chmod").arg("755").arg(gate.path().join("older")));
+    gate.write("elsewhere", "mount --bind $DIR/etc /etc && mount --bind $DIR/older /usr/bin/getent && exec \"$@\"\n");
+    ask(&gate, &wrap, "203.0.113.9").exits(0);
+    assert_eq!(ask(&gate, &wrap, "203.0.113.10").exits(77).code(), Some("address"));
+}
+
+#[test]
 fn a_name_that_is_never_answered_does_not_match_and_costs_three_seconds_at_most() {
     let policy = from("[host:silent.example.net, host:router.example.net]");
     let Some((gate, wrap)) = gate("names that are never answered", NAME_SERVER, &policy, &[]) else { return };
@@ -213,6 +226,8 @@ fn an_account_of_another_source_has_its_name_and_one_that_nobody_knows_its_numbe
     assert!(!checked.contains("has no account"), "{checked}");
     fs::remove_file(gate.path().join(format!("etc/userdb/{account}.user"))).unwrap();
     assert!(order(&["check"]).contains(&format!("this machine has no account `{account}`")));
+    gate.write("elsewhere", "mount --bind $DIR/etc /etc && mount --bind /dev/null /usr/bin/getent && exec \"$@\"\n");
+    assert!(order(&["check"]).contains("`/usr/bin/getent` is missing"));
 }
 
 #[test]

@@ -22,21 +22,50 @@ use super::leader::Leader;
 use super::milliseconds;
 use crate::terms::limits::MAX_ANSWER;
 
-const GETENT: &str = "/usr/bin/getent";
+/// Where it is, wherever there is a C library like the one that it belongs to.
+pub const GETENT: &str = "/usr/bin/getent";
 
-/// Asks all at once, each of a database of getent(1) and for one word in it, and returns what was answered in so much time, in the
-/// order of the questions. No answer is empty, and one that is late or longer than [`MAX_ANSWER`] may be half.
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// An account, by its name or number.
+    Account,
+    /// The groups of an account besides its own, by its name.
+    Groups,
+    /// The addresses of a host, also of a kind that this machine has none of: as the C library's functions answer.
+    Addresses,
+    /// The same without the latter. A getent(1) before glibc 2.37 can do no more.
+    OurAddresses,
+}
+
+impl Ask {
+    fn words(self) -> &'static [&'static str] {
+        // `--`: no word is taken for an option.
+        match self {
+            Self::Account => &["--", "passwd"],
+            Self::Groups => &["--", "initgroups"],
+            Self::Addresses => &["--no-addrconfig", "--", "ahosts"],
+            Self::OurAddresses => &["--", "ahosts"],
+        }
+    }
+}
+
+/// Asks all at once, each for one word, and returns what was answered in so much time, in the
+/// order of the questions. Where nothing was, it is empty; an answer that is late, or longer than [`MAX_ANSWER`], is cut off.
 #[must_use]
-pub fn getent(questions: &[(&str, &str)], limit: Duration) -> Vec<Vec<u8>> {
+pub fn getent(questions: &[(Ask, &str)], limit: Duration) -> Vec<Vec<u8>> {
     let begun = Instant::now();
-    let mut asked: Vec<_> = questions.iter().map(|(database, word)| Question::ask(database, word)).collect();
+    if limit.is_zero() {
+        return questions.iter().map(|_| Vec::new()).collect();
+    }
+    let mut asked: Vec<_> = questions.iter().map(|(ask, word)| Question::ask(*ask, word)).collect();
     loop {
         let mut waiting: Vec<_> = asked.iter_mut().filter(|question| question.answering.is_some()).collect();
         let mut polled: Vec<_> = waiting
             .iter()
             .filter_map(|question| Some(PollFd::new(question.answering.as_ref()?.heard.as_fd(), PollFlags::POLLIN)))
             .collect();
-        if polled.is_empty() {
+        if polled.is_empty() || begun.elapsed() > limit {
             break;
         }
         match poll(&mut polled, milliseconds(limit.saturating_sub(begun.elapsed()))) {
@@ -63,13 +92,10 @@ struct Answering {
 }
 
 impl Question {
-    fn ask(database: &str, word: &str) -> Self {
+    fn ask(ask: Ask, word: &str) -> Self {
         let answering = io::pipe().and_then(|(heard, told)| {
             let mut command = Command::new(GETENT);
-            // As the library's own functions would answer, addresses of a kind that this machine has none of included.
-            command.args((database == "ahosts").then_some("--no-addrconfig"));
-            // `--`: no word is taken for an option.
-            command.args(["--", database, word]).env_clear().current_dir("/").process_group(0);
+            command.args(ask.words()).arg(word).env_clear().current_dir("/").process_group(0);
             command.stdin(Stdio::null()).stdout(told).stderr(Stdio::null());
             Ok(Answering { heard, _process: start(command)? })
         });
@@ -114,24 +140,35 @@ mod tests {
 
     #[test]
     fn every_question_has_its_own_answer() {
-        let answers = getent(&[("passwd", "0"), ("passwd", "no-such-account"), ("passwd", "root"), ("ahosts", "127.0.0.2")], LONG);
-        let [number, nobody, name, address] = answers.as_slice() else { panic!("{answers:?}") };
+        let answers = getent(
+            &[
+                (Ask::Account, "0"),
+                (Ask::Account, "no-such-account"),
+                (Ask::Account, "root"),
+                (Ask::Addresses, "127.0.0.2"),
+                (Ask::OurAddresses, "127.0.0.2"),
+                (Ask::Groups, "root"),
+            ],
+            LONG,
+        );
+        let [number, nobody, name, address, ours, groups] = answers.as_slice() else { panic!("{answers:?}") };
         assert!(number.starts_with(b"root:") && number == name, "{answers:?}");
-        assert!(nobody.is_empty() && address.starts_with(b"127.0.0.2 "), "{answers:?}");
+        assert!(nobody.is_empty() && groups.starts_with(b"root "), "{answers:?}");
+        assert!(ours.starts_with(b"127.0.0.2 ") && (address == ours || address.is_empty()), "{answers:?}");
         assert!(getent(&[], LONG).is_empty());
     }
 
     #[test]
     fn no_word_is_an_option_and_none_does_harm() {
         let words = ["--help", "--service=files", "-s", "", "a\0b", "a b", "$(id)", "\n"];
-        let questions = words.map(|word| ("passwd", word));
+        let questions = words.map(|word| (Ask::Account, word));
         assert_eq!(getent(&questions, LONG), words.map(|_| Vec::<u8>::new()));
     }
 
     #[test]
     fn nobody_is_waited_for_longer_than_is_said() {
         let begun = Instant::now();
-        assert_eq!(getent(&[("passwd", "0"); 3], Duration::ZERO).len(), 3);
+        assert_eq!(getent(&[(Ask::Account, "0"); 3], Duration::from_nanos(1)).len(), 3);
         assert!(begun.elapsed() < LONG);
     }
 

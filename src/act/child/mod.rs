@@ -17,7 +17,7 @@ use std::time::Duration;
 use nix::poll::PollTimeout;
 
 pub use fork::apart;
-pub use getent::getent;
+pub use getent::{Ask, GETENT, getent};
 pub use hook::{HookEnd, Setting, hook};
 pub use meter::Meter;
 pub use rsync::{NotStarted, Orders, Standby, become_rsync, no_jail, no_view, stand_by};
