@@ -4,6 +4,8 @@
 //! open, and what is held is looked at and changed. No call is ever sent on to be made by rsync itself but the opening of its
 //! log, which comes before it reads a byte of the client's.
 
+mod beside;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -27,6 +29,7 @@ use nix::unistd::{Gid, Pid, Uid, chown};
 use super::{Listener, supervised};
 use crate::decide::supervision::{AT_EMPTY_PATH, Asked, Base, Bounds, Call, Change, Found, Target, Unit};
 use crate::terms::limits::{MAX_ATTRIBUTE, MAX_ATTRIBUTE_NAME, MAX_CALL_PATH};
+use beside::Beside;
 
 /// Pause after the kernel had nothing to say: rsync has ended, or one that asked was killed.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -44,7 +47,9 @@ pub fn supervise(listener: Listener, pid: Pid, bounds: Bounds) -> Result<(), Str
     thread::spawn(move || {
         let calls: BTreeMap<i32, Call> = supervised().map(|(number, call)| (number.into(), call)).collect();
         let mut log_is_open = false;
+        let mut beside = Beside::new(pid, listener);
         loop {
+            beside.wait();
             let Ok(request) = ScmpNotifReq::receive(listener) else {
                 thread::sleep(PAUSE);
                 continue;
@@ -58,6 +63,7 @@ pub fn supervise(listener: Listener, pid: Pid, bounds: Bounds) -> Result<(), Str
                 }
                 None => answer(&request, Err(Errno::EPERM)),
             };
+            beside.asked(Pid::from_raw(request.pid.cast_signed()));
             // Fails where the one that asked is gone.
             let _ = answer.respond(listener);
         }

@@ -1,0 +1,186 @@
+//! Keeps a process that asks again and again beside the thread that answers it: on one processor.
+//!
+//! Most of what a question and its answer cost is that each side wakes the other on another processor. The kernel's own remedy
+//! (`SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP`, Linux 6.6) cannot be asked for without unsafe. It must never outlast the questions:
+//! whoever is bound to a processor that somebody else uses has to wait for it.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use nix::unistd::{Pid, getpgid};
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+
+use super::Listener;
+
+/// So many questions of one process in a row, and within [`DENSE`], are taken for the first of many: three small new files.
+const MANY: u32 = 8;
+/// Far longer than they take on a slow disk.
+const DENSE: Duration = Duration::from_millis(4);
+/// Milliseconds without a question after which each may run where it likes again.
+const SILENCE: u8 = 4;
+/// After so long the kernel may choose other processors, for as long as the next [`MANY`] take.
+const AT_MOST: Duration = Duration::from_millis(100);
+
+/// The thread that calls (sched_setaffinity(2)).
+const MYSELF: Pid = Pid::from_raw(0);
+
+/// How the two stand to each other.
+pub(super) struct Beside {
+    /// Only processes of this group are bound: a number may have become a stranger's.
+    group: Pid,
+    /// What the questions come in on, and again, to be waited for: only that is had without unsafe.
+    listener: (Listener, Option<OwnedFd>),
+    state: State,
+}
+
+enum State {
+    /// Each is where the kernel puts it. So many questions came from this process since then.
+    Apart { asked: u32, by: Pid, since: Instant },
+    /// Both are on one processor since then.
+    Together { since: Instant, bound: Box<Bound> },
+    /// It cannot be done here.
+    Never,
+}
+
+/// A process, and where it and this thread could run before.
+#[derive(Clone, Copy)]
+struct Bound {
+    asking: Pid,
+    its: CpuSet,
+    ours: CpuSet,
+}
+
+impl Beside {
+    /// For questions of processes of this group, by the thread that calls.
+    pub(super) fn new(group: Pid, listener: Listener) -> Self {
+        Self { group, listener: (listener, None), state: apart() }
+    }
+
+    /// Waits for the next question, unless silence would change nothing.
+    pub(super) fn wait(&mut self) {
+        if let (State::Together { bound, .. }, Some(listener)) = (&self.state, &self.listener.1) {
+            let asked = poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], PollTimeout::from(SILENCE));
+            if asked == Ok(0) {
+                let bound = **bound;
+                self.part(bound);
+            }
+        }
+    }
+
+    /// Takes note of a question. Whoever asked still waits for the answer.
+    pub(super) fn asked(&mut self, asking: Pid) {
+        let now = Instant::now();
+        match &mut self.state {
+            State::Apart { asked, by, since } if *by == asking && now.duration_since(*since) < DENSE => {
+                *asked += 1;
+                if *asked == MANY {
+                    self.state = self.bind(asking).map_or(State::Never, |bound| State::Together { since: now, bound: Box::new(bound) });
+                }
+            }
+            State::Apart { .. } => self.state = State::Apart { asked: 1, by: asking, since: now },
+            State::Together { since, bound } if now.duration_since(*since) >= AT_MOST => {
+                let bound = **bound;
+                self.part(bound);
+            }
+            State::Together { .. } | State::Never => {}
+        }
+    }
+
+    /// Binds both to the processor that this thread is on.
+    fn bind(&mut self, asking: Pid) -> Option<Bound> {
+        if self.listener.1.is_none() {
+            let myself = pidfd_open(getpid(), PidfdFlags::empty()).ok()?;
+            self.listener.1 = pidfd_getfd(myself, self.listener.0, PidfdGetfdFlags::empty()).ok();
+        }
+        self.listener.1.as_ref()?;
+        let bound = Bound { asking, its: sched_getaffinity(asking).ok()?, ours: sched_getaffinity(MYSELF).ok()? };
+        let mut here = CpuSet::new();
+        here.set(sched_getcpu().ok()?).ok()?;
+        if !self.is_ours(asking) || bound.ours == here || sched_setaffinity(MYSELF, &here).is_err() {
+            return None;
+        }
+        if sched_setaffinity(asking, &here).is_err() {
+            let _ = sched_setaffinity(MYSELF, &bound.ours);
+            return None;
+        }
+        Some(bound)
+    }
+
+    fn part(&mut self, bound: Bound) {
+        let _ = sched_setaffinity(MYSELF, &bound.ours);
+        if self.is_ours(bound.asking) {
+            let _ = sched_setaffinity(bound.asking, &bound.its);
+        }
+        self.state = apart();
+    }
+
+    fn is_ours(&self, pid: Pid) -> bool {
+        getpgid(Some(pid)) == Ok(self.group)
+    }
+}
+
+fn apart() -> State {
+    State::Apart { asked: 0, by: MYSELF, since: Instant::now() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::fd::AsRawFd as _;
+    use std::os::unix::process::CommandExt as _;
+    use std::process::{Child, Command};
+
+    use super::*;
+
+    fn processors(pid: Pid) -> usize {
+        let set = sched_getaffinity(pid).unwrap();
+        (0..CpuSet::count()).filter(|number| set.is_set(*number) == Ok(true)).count()
+    }
+
+    fn sleeper() -> (Child, Pid) {
+        let child = Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
+        let pid = Pid::from_raw(child.id().cast_signed());
+        (child, pid)
+    }
+
+    #[test]
+    fn one_that_asks_a_lot_is_bound_until_it_is_silent_and_a_stranger_never() {
+        let all = processors(MYSELF);
+        if all == 1 {
+            let _ = writeln!(std::io::stderr(), "skipped: processes on one processor: there is no other");
+            return;
+        }
+        // Nothing is ever said here.
+        let (silence, _say) = std::io::pipe().unwrap();
+        let ((mut child, pid), (mut other, stranger)) = (sleeper(), sleeper());
+        let mut beside = Beside::new(pid, silence.as_raw_fd());
+        for _ in 1..MANY {
+            beside.asked(pid);
+        }
+        assert_eq!((processors(pid), processors(MYSELF)), (all, all));
+        beside.asked(pid);
+        assert_eq!((processors(pid), processors(MYSELF)), (1, 1));
+        beside.wait();
+        assert_eq!((processors(pid), processors(MYSELF)), (all, all));
+
+        for _ in 0..MANY {
+            beside.asked(pid);
+        }
+        assert_eq!((processors(pid), processors(MYSELF)), (1, 1));
+        std::thread::sleep(AT_MOST);
+        beside.asked(pid);
+        assert_eq!((processors(pid), processors(MYSELF)), (all, all), "not for good");
+
+        let mut beside = Beside::new(pid, silence.as_raw_fd());
+        for _ in 0..2 * MANY {
+            beside.asked(stranger);
+        }
+        assert_eq!((processors(stranger), processors(MYSELF)), (all, all));
+        for child in [&mut child, &mut other] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
