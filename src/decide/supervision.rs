@@ -137,6 +137,18 @@ pub struct Asked {
     pub change: Change,
 }
 
+impl Asked {
+    /// The descriptor and the permissions, where it asks for no more than these. Bits beyond them may be taken away by asking for
+    /// them anew (chmod(2)).
+    #[must_use]
+    pub fn permissions_by_descriptor(self) -> Option<(i32, u32)> {
+        match (self.target, self.change) {
+            (Target { from: Base::Descriptor(number), path: None, .. }, Change::Mode(mode @ 0..=0o777)) => Some((number, mode)),
+            _ => None,
+        }
+    }
+}
+
 /// What a call names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
@@ -296,6 +308,9 @@ mod tests {
         let target = Target { from: Base::Descriptor(5), path: None, follow: true, flags: 0 };
         assert_eq!(asked(Call::Utimensat, [5, 0, 8, 0, 0, 0]), Asked { target, change });
         assert_eq!(asked(Call::Lchown, [7, 1, 2, 0, 0, 0]).target, here(7, false));
+        assert_eq!(asked(Call::Fchmod, [5, 0o600, 0, 0, 0, 0]).permissions_by_descriptor(), Some((5, 0o600)));
+        assert_eq!(asked(Call::Fchmod, [5, 0o4600, 0, 0, 0, 0]).permissions_by_descriptor(), None);
+        assert_eq!(asked(Call::Chmod, [5, 0o600, 0, 0, 0, 0]).permissions_by_descriptor(), None);
         assert_eq!(asked(Call::Fremovexattr, [5, 6, 0, 0, 0, 0]).change, Change::RemoveAttribute { name: 6 });
     }
 }

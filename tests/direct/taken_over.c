@@ -52,6 +52,8 @@ int main(int count, char **words) {
     tried("chmod", chmod("name", 0777));
     tried("chmod-basis", chmod(path, 0777));
     tried("fchmod", fchmod(held, 0777));
+    tried("fchmod-set-user", fchmod(held, 04600));
+    tried("own-mode-again", fchmod(held, 0600)); /* as it is, which changes nothing */
     tried("utimes", utimensat(AT_FDCWD, "name", times, 0));
     tried("setxattr", setxattr("name", "user.evil", "1", 1, 0));
     tried("unlink", unlink("name"));

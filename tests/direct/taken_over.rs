@@ -41,7 +41,7 @@ fn all_were_refused(attempts: &Path) {
         };
         assert!(expected.contains(error), "{what} ended with {error}\n{text}");
     }
-    assert_eq!(attempts.len(), 48, "{text}");
+    assert_eq!(attempts.len(), 50, "{text}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, IoSliceMut};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -19,12 +19,12 @@ use std::time::Duration;
 
 use libseccomp::{ScmpNotifReq, ScmpNotifResp, ScmpNotifRespFlags, notify_id_valid};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};
 use nix::libc;
-use nix::sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmodat, utimensat};
+use nix::sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmodat, fstatat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
-use nix::unistd::{Gid, Pid, Uid, chown};
+use nix::unistd::{Gid, Pid, Uid, fchownat};
 
 use super::{Listener, supervised};
 use crate::decide::supervision::{AT_EMPTY_PATH, Asked, Base, Bounds, Call, Change, Found, Target, Unit};
@@ -48,6 +48,7 @@ pub fn supervise(listener: Listener, pid: Pid, bounds: Bounds) -> Result<(), Str
         let calls: BTreeMap<i32, Call> = supervised().map(|(number, call)| (number.into(), call)).collect();
         let mut log_is_open = false;
         let mut beside = Beside::new(pid, listener);
+        let mut proc = Proc::default();
         loop {
             beside.wait();
             let Ok(request) = ScmpNotifReq::receive(listener) else {
@@ -55,7 +56,7 @@ pub fn supervise(listener: Listener, pid: Pid, bounds: Bounds) -> Result<(), Str
                 continue;
             };
             let answer = match calls.get(&request.data.syscall.into()) {
-                Some(call) => answer(&request, perform(listener, &request, call.asks(request.data.args), &bounds)),
+                Some(call) => answer(&request, perform(listener, &request, call.asks(request.data.args), &bounds, &mut proc)),
                 // rsync opens its log before it reads what the client sends; nothing else is ever appended to.
                 None if !log_is_open => {
                     log_is_open = true;
@@ -79,21 +80,49 @@ fn answer(request: &ScmpNotifReq, done: Result<(), Errno>) -> ScmpNotifResp {
 }
 
 /// Makes a change, or says why not.
-fn perform(listener: Listener, request: &ScmpNotifReq, asked: Asked, bounds: &Bounds) -> Result<(), Errno> {
-    let caller = Caller { pid: Pid::from_raw(request.pid.cast_signed()) };
+fn perform(listener: Listener, request: &ScmpNotifReq, asked: Asked, bounds: &Bounds, proc: &mut Proc) -> Result<(), Errno> {
+    let mut caller = Caller { pid: Pid::from_raw(request.pid.cast_signed()), proc };
+    if caller.has_it_so(asked) {
+        return Ok(());
+    }
     let change = caller.read(asked.change)?;
     let held = caller.open(asked.target)?;
     // While the call waits its process cannot end and its number is nobody else's (seccomp_unotify(2)).
     notify_id_valid(listener, request.id).map_err(|_| Errno::ESRCH)?;
     // The names are counted first and looked up then: who removes one in between is seen to have.
     let metadata = held.metadata().map_err(|error| errno(&error))?;
-    let place = format!("/proc/self/fd/{}", held.as_raw_fd());
-    let path = std::fs::read_link(&place).map_err(|error| errno(&error))?;
-    let found = Found { path: &path, is_directory: metadata.is_dir(), links: metadata.nlink(), born: metadata.created().ok() };
+    let own = proc.own()?;
+    let name = held.as_raw_fd().to_string();
+    let path = readlinkat(own, name.as_str())?;
+    let found = Found { path: Path::new(&path), is_directory: metadata.is_dir(), links: metadata.nlink(), born: metadata.created().ok() };
     if !bounds.may_change(found) {
         return Err(Errno::EPERM);
     }
-    change.make(Path::new(&place), metadata.is_symlink())
+    change.make(own, &name, metadata.is_symlink())
+}
+
+/// Directories of `/proc` that are looked into again and again.
+#[derive(Default)]
+struct Proc {
+    /// The descriptors of this process.
+    own: Option<OwnedFd>,
+    /// The process that asked last. Once it has ended nothing can be looked up here, whoever has its number then.
+    caller: Option<(Pid, OwnedFd)>,
+}
+
+impl Proc {
+    /// The directory in which each descriptor that is held here leads to what it holds and nowhere else, whatever happens to that
+    /// one's names.
+    fn own(&mut self) -> Result<&OwnedFd, Errno> {
+        if self.own.is_none() {
+            self.own = Some(directory("/proc/self/fd")?);
+        }
+        self.own.as_ref().ok_or(Errno::EBADF)
+    }
+}
+
+fn directory(path: &str) -> Result<OwnedFd, Errno> {
+    open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 fn errno(error: &io::Error) -> Errno {
@@ -110,32 +139,43 @@ enum Copied {
 }
 
 impl Copied {
-    /// Makes it. `place` leads to what is held and nowhere else, whatever happens to its names.
-    fn make(&self, place: &Path, is_symlink: bool) -> Result<(), Errno> {
+    /// Makes it to what is held under this name of [`Proc::own`].
+    fn make(&self, own: &OwnedFd, name: &str, is_symlink: bool) -> Result<(), Errno> {
+        let place = || format!("/proc/self/fd/{name}");
         match self {
             // As the kernel itself answers (fchmodat(2)).
             Self::Mode(_) if is_symlink => Err(Errno::EOPNOTSUPP),
-            Self::Mode(mode) => fchmodat(AT_FDCWD, place, Mode::from_bits_truncate(*mode), FchmodatFlags::FollowSymlink),
-            Self::Owner(user, group) => chown(place, user.map(Uid::from_raw), group.map(Gid::from_raw)),
-            Self::Times(accessed, modified) => utimensat(AT_FDCWD, place, accessed, modified, UtimensatFlags::FollowSymlink),
-            Self::Set(name, value) => xattr::set_deref(place, name, value).map_err(|error| errno(&error)),
-            Self::Remove(name) => xattr::remove_deref(place, name).map_err(|error| errno(&error)),
+            Self::Mode(mode) => fchmodat(own, name, Mode::from_bits_truncate(*mode), FchmodatFlags::FollowSymlink),
+            Self::Owner(user, group) => fchownat(own, name, user.map(Uid::from_raw), group.map(Gid::from_raw), AtFlags::empty()),
+            Self::Times(accessed, modified) => utimensat(own, name, accessed, modified, UtimensatFlags::FollowSymlink),
+            Self::Set(name, value) => xattr::set_deref(place(), name, value).map_err(|error| errno(&error)),
+            Self::Remove(name) => xattr::remove_deref(place(), name).map_err(|error| errno(&error)),
         }
     }
 }
 
 /// The process that asks.
-struct Caller {
+struct Caller<'a> {
     pid: Pid,
+    proc: &'a mut Proc,
 }
 
-impl Caller {
+impl Caller<'_> {
+    /// Whether a call asks for permissions that are so already, of a file that its process holds open and may look at itself. rsync
+    /// does for each new one. Nothing is changed then, and so nothing is judged.
+    fn has_it_so(&mut self, asked: Asked) -> bool {
+        asked.permissions_by_descriptor().is_some_and(|(number, permissions)| {
+            let found = self.directory().and_then(|at| fstatat(at, format!("fd/{number}").as_str(), AtFlags::empty()));
+            found.is_ok_and(|found| found.st_mode == libc::S_IFREG | permissions)
+        })
+    }
+
     /// Holds what a call names, without opening it for anything.
-    fn open(&self, target: Target) -> Result<File, Errno> {
+    fn open(&mut self, target: Target) -> Result<File, Errno> {
         let path = target.path.map(|at| self.text(at, MAX_CALL_PATH)).transpose()?;
-        let from = |base: Base| match base {
-            Base::Here => self.directory("cwd"),
-            Base::Descriptor(number) => self.directory(&format!("fd/{number}")),
+        let mut from = |base: Base| match base {
+            Base::Here => self.held("cwd"),
+            Base::Descriptor(number) => self.held(&format!("fd/{number}")),
         };
         let Some(path) = path else { return from(target.from) };
         if path.is_empty() {
@@ -143,16 +183,12 @@ impl Caller {
         }
         // rsync and the C library name descriptors of their own so; here `self` would be the gate.
         if let Some(number) = own_descriptor(&path) {
-            return self.directory(&format!("fd/{number}"));
+            return self.held(&format!("fd/{number}"));
         }
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC | if target.follow { OFlag::empty() } else { OFlag::O_NOFOLLOW };
         let how = OpenHow::new().flags(flags);
         let opened = if path.as_bytes().first() == Some(&b'/') {
-            openat2(
-                self.directory("root")?,
-                path.as_os_str(),
-                how.resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS),
-            )
+            openat2(self.held("root")?, path.as_os_str(), how.resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS))
         } else {
             openat2(from(target.from)?, path.as_os_str(), how.resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS))
         };
@@ -160,9 +196,24 @@ impl Caller {
     }
 
     /// Something of the caller's own in `/proc`.
-    fn directory(&self, name: &str) -> Result<File, Errno> {
-        let path = format!("/proc/{}/{name}", self.pid);
-        nix::fcntl::open(path.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map(File::from)
+    fn held(&mut self, name: &str) -> Result<File, Errno> {
+        let of = |at: &OwnedFd| openat(at, name, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map(File::from);
+        match of(self.directory()?) {
+            // It may be another process's, which has ended and had this number.
+            Err(Errno::ENOENT | Errno::ESRCH) => {
+                self.proc.caller = None;
+                of(self.directory()?)
+            }
+            held => held,
+        }
+    }
+
+    /// Its directory in `/proc`.
+    fn directory(&mut self) -> Result<&OwnedFd, Errno> {
+        if self.proc.caller.as_ref().is_none_or(|(pid, _)| *pid != self.pid) {
+            self.proc.caller = Some((self.pid, directory(&format!("/proc/{}", self.pid))?));
+        }
+        self.proc.caller.as_ref().map(|(_, directory)| directory).ok_or(Errno::ESRCH)
     }
 
     /// Copies what a change needs.
@@ -201,7 +252,12 @@ impl Caller {
 
     /// Copies a text up to its zero.
     fn text(&self, at: u64, limit: usize) -> Result<OsString, Errno> {
-        let mut bytes = self.copy(at, limit)?;
+        // Most end within the page that they begin in.
+        let first = usize::try_from(at).map_or(limit, |at| (PAGE - at % PAGE).min(limit));
+        let mut bytes = self.copy(at, first)?;
+        if first < limit && !bytes.contains(&0) {
+            bytes = self.copy(at, limit)?;
+        }
         let end = bytes.iter().position(|byte| *byte == 0).ok_or(Errno::ENAMETOOLONG)?;
         bytes.truncate(end);
         Ok(OsString::from_vec(bytes))
@@ -214,7 +270,6 @@ impl Caller {
 
     /// Copies up to `length` bytes of the caller's memory; fewer where the memory ends sooner.
     fn copy(&self, at: u64, length: usize) -> Result<Vec<u8>, Errno> {
-        const PAGE: usize = 4096;
         let at = usize::try_from(at).map_err(|_| Errno::EFAULT)?;
         let mut bytes = vec![0; length];
         // A part that is not there fails as a whole (process_vm_readv(2)), so that each page is a part.
@@ -230,6 +285,9 @@ impl Caller {
         Ok(bytes)
     }
 }
+
+/// No page is smaller.
+const PAGE: usize = 4096;
 
 fn own_descriptor(path: &OsStr) -> Option<i32> {
     path.to_str()?.strip_prefix("/proc/self/fd/")?.parse().ok()
