@@ -47,8 +47,8 @@ fn close_in(orders: &mut Orders, ground: Ground) -> Result<Infallible, Stop> {
         process::end_with_parent()?;
     }
     // From here on a change of metadata waits for the gate.
-    let listener = installed.as_ref().filter(|_| supervised).map(filter::Installed::listener).transpose().map_err(no_jail)?;
-    orders.ready(listener).map_err(no_jail)?;
+    let listener = installed.as_ref().map(filter::Installed::listener).transpose().map_err(no_jail)?;
+    orders.ready(listener.flatten()).map_err(no_jail)?;
     Err(Some(child::become_rsync(&cell).to_string()))
 }
 

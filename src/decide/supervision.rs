@@ -32,53 +32,6 @@ pub enum Call {
 }
 
 impl Call {
-    /// Every one.
-    pub const ALL: [Self; 18] = [
-        Self::Chmod,
-        Self::Fchmod,
-        Self::Fchmodat,
-        Self::Fchmodat2,
-        Self::Chown,
-        Self::Lchown,
-        Self::Fchown,
-        Self::Fchownat,
-        Self::Utime,
-        Self::Utimes,
-        Self::Futimesat,
-        Self::Utimensat,
-        Self::Setxattr,
-        Self::Lsetxattr,
-        Self::Fsetxattr,
-        Self::Removexattr,
-        Self::Lremovexattr,
-        Self::Fremovexattr,
-    ];
-
-    /// Its name in the kernel's tables.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Chmod => "chmod",
-            Self::Fchmod => "fchmod",
-            Self::Fchmodat => "fchmodat",
-            Self::Fchmodat2 => "fchmodat2",
-            Self::Chown => "chown",
-            Self::Lchown => "lchown",
-            Self::Fchown => "fchown",
-            Self::Fchownat => "fchownat",
-            Self::Utime => "utime",
-            Self::Utimes => "utimes",
-            Self::Futimesat => "futimesat",
-            Self::Utimensat => "utimensat",
-            Self::Setxattr => "setxattr",
-            Self::Lsetxattr => "lsetxattr",
-            Self::Fsetxattr => "fsetxattr",
-            Self::Removexattr => "removexattr",
-            Self::Lremovexattr => "lremovexattr",
-            Self::Fremovexattr => "fremovexattr",
-        }
-    }
-
     /// What the call with these arguments asks for. Addresses are in the memory of the process that calls.
     #[must_use]
     #[rustfmt::skip]

@@ -2,20 +2,24 @@
 //! (seccomp(2), seccomp_unotify(2)). The other half of the jail: Landlock guards what a path leads to, this guards what is
 //! done with it.
 //!
-//! What is denied is a list, because a C library that finds another way to do what rsync needs must not break backups. What
-//! could change a file that exists is not a list of wishes: every way of the kernel to do it has to be in here.
+//! No way of the kernel to change a file that exists may be left out: each is denied, or asked of the gate.
 
+mod denied;
+mod program;
 mod supervise;
 
+use std::fmt::Display;
 use std::os::fd::RawFd;
 
 use libseccomp::error::SeccompError;
 use libseccomp::{ScmpAction, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
-use nix::libc;
+use nix::libc::{self, c_long};
 
 use crate::decide::cell::Filter;
 use crate::decide::supervision::Call;
 
+use denied::denied;
+use program::{MACHINE, program};
 pub use supervise::supervise;
 
 /// A descriptor on which the gate is asked.
@@ -24,176 +28,86 @@ pub type Listener = RawFd;
 /// A filter that holds. What the calls come in on is closed with it, so it has to be kept until that is handed over.
 #[must_use]
 pub struct Installed {
-    filter: ScmpFilterContext,
+    asking: Option<ScmpFilterContext>,
 }
-
-/// Calls that are denied to every rsync. A kernel or a processor without one of them has nothing to deny.
-#[rustfmt::skip]
-const DENIED: &[&str] = &[
-    // Other processes, and namespaces, in which a process may do what it may not outside.
-    "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "pidfd_send_signal", "unshare", "setns",
-    "setpriority", "ioprio_set", "sched_setparam", "sched_setscheduler", "sched_setattr",
-    // What left its session or group would outlive the deadline.
-    "setsid", "setpgid",
-    // Another filter could hand calls to somebody else.
-    "seccomp",
-    // Ways to a file that say nothing of how it is opened.
-    "open_by_handle_at", "io_uring_setup", "io_uring_enter", "io_uring_register",
-    // Parts of the kernel that attackers like and rsync does not know.
-    "bpf", "perf_event_open", "userfaultfd", "keyctl", "add_key", "request_key", "personality", "fanotify_init", "fanotify_mark",
-];
-
-/// Calls that are denied as well where there is no history and capabilities are kept. Where there is, the kernel denies them all
-/// to an rsync that has none (`process::give_up_power`), and its file system is still to be put together by some.
-#[rustfmt::skip]
-const DENIED_TO_POWER: &[&str] = &[
-    "mount", "umount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "fspick",
-    "mount_setattr", "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "reboot", "swapon", "swapoff",
-    "acct", "quotactl", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime", "iopl", "ioperm",
-];
-
-/// Calls that are denied as well where there is history: they change a file that exists, or reach other machines and the
-/// services of this one. Names of owners, which may have to be asked of a service, do not matter there.
-const DENIED_WITH_HISTORY: &[&str] = &["truncate", "truncate64", "creat", "socket", "connect", "bind", "listen"];
-
-/// Calls that are denied to every rsync, by number: newer than the tables of libseccomp 2.5 and the same on every processor.
-/// `process_madvise`, `process_mrelease`.
-const DENIED_NUMBERS: &[i32] = &[440, 448];
-
-/// Such that are denied as [`DENIED_TO_POWER`]: `quotactl_fd`, `open_tree_attr`.
-const DENIED_TO_POWER_NUMBERS: &[i32] = &[443, 467];
-
-/// Calls that answer as if the kernel did not know them, so that the C library takes the way that can be seen. The numbers
-/// are newer than the tables of libseccomp 2.5 and the same on every processor: `clone3`, `openat2`, `setxattrat`,
-/// `removexattrat`, `file_setattr`.
-const UNKNOWN: &[i32] = &[435, 437, 463, 466, 469];
-
-/// Flags of clone(2) that make namespaces. Without capabilities the first is the way to all others (user_namespaces(7)).
-const NAMESPACES: [libc::c_int; 7] = [
-    libc::CLONE_NEWUSER,
-    libc::CLONE_NEWNS,
-    libc::CLONE_NEWPID,
-    libc::CLONE_NEWNET,
-    libc::CLONE_NEWIPC,
-    libc::CLONE_NEWUTS,
-    libc::CLONE_NEWCGROUP,
-];
-
-/// Kinds of requests of ioctl(2), the second byte of their number: flags, versions, verity and encryption of files, exchange of
-/// content, freezing, copies and subvolumes, block devices, networks.
-const REQUESTS: [u64; 6] = [0x66, 0x76, 0x58, 0x94, 0x12, 0x89];
-
-/// Types of socketpair(2) that could send to a socket with a name; rsync's own are streams.
-const DATAGRAMS: [libc::c_int; 3] = [libc::SOCK_DGRAM, libc::SOCK_SEQPACKET, libc::SOCK_RAW];
 
 /// Filters the calls of this thread and whatever it starts or becomes.
 ///
 /// # Errors
 /// With what did not work, for the administrator.
 pub fn install(filter: Filter) -> Result<Installed, String> {
-    rules(filter).and_then(|filter| filter.load().map(|()| Installed { filter })).map_err(|error| failed(&error))
+    let machine = MACHINE.ok_or_else(|| failed(&"this kind of processor is not known to it"))?;
+    let program = program(machine, &denied(filter)).ok_or_else(|| failed(&"it is too long"))?;
+    // The one that asks comes first: after the other no filter is added any more. Of two answers the kernel takes the stricter, and
+    // a denial is stricter than a question.
+    let asking = (filter == Filter::History).then(asking).transpose().map_err(|error| failed(&error))?;
+    seccompiler::apply_filter(&program).map_err(|error| failed(&error))?;
+    Ok(Installed { asking })
 }
 
 impl Installed {
-    /// What the supervised calls come in on, where there is history.
+    /// What the supervised calls come in on; `None` where there is no history.
     ///
     /// # Errors
     /// When the kernel gave none.
-    pub fn listener(&self) -> Result<Listener, String> {
-        self.filter.get_notify_fd().map_err(|error| failed(&error))
+    pub fn listener(&self) -> Result<Option<Listener>, String> {
+        self.asking.as_ref().map(ScmpFilterContext::get_notify_fd).transpose().map_err(|error| failed(&error))
     }
 }
 
-fn failed(error: &SeccompError) -> String {
+fn failed(error: &dyn Display) -> String {
     format!("the filter of system calls: {error}")
 }
 
-fn rules(which: Filter) -> Result<ScmpFilterContext, SeccompError> {
-    let history = which == Filter::History;
+/// The calls that the gate is asked about: changes of metadata, and where something is appended to, because rsync opens its log
+/// so. The library is here for the descriptor that they come in on.
+fn asking() -> Result<ScmpFilterContext, SeccompError> {
+    let number = |call: c_long| ScmpSyscall::from(i32::try_from(call).unwrap_or(NO_CALL));
     let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
     // A tree and not a list: the kernel runs it for every call there is when it is loaded.
     filter.set_ctl_optimize(2)?;
-    let denied = ScmpAction::Errno(libc::EPERM);
-    let (names, numbers) = if history { (DENIED_WITH_HISTORY, &[][..]) } else { (DENIED_TO_POWER, DENIED_TO_POWER_NUMBERS) };
-    for call in DENIED.iter().chain(names).filter_map(|name| ScmpSyscall::from_name(name).ok()) {
-        filter.add_rule(denied, call)?;
+    for (call, _) in SUPERVISED {
+        filter.add_rule(ScmpAction::Notify, number(*call))?;
     }
-    for number in DENIED_NUMBERS.iter().chain(numbers) {
-        filter.add_rule(denied, ScmpSyscall::from(*number))?;
+    for (call, flags) in OPENING {
+        let [mask, value] = [APPENDING_LOOKS_AT, APPENDING].map(|bits| u64::from(bits.cast_unsigned()));
+        let appends = ScmpArgCompare::new(*flags, ScmpCompareOp::MaskedEqual(mask), value);
+        filter.add_rule_conditional(ScmpAction::Notify, number(*call), &[appends])?;
     }
-    for number in UNKNOWN {
-        filter.add_rule(ScmpAction::Errno(libc::ENOSYS), ScmpSyscall::from(*number))?;
-    }
-    for flag in NAMESPACES.iter().take(if history { 1 } else { NAMESPACES.len() }) {
-        filter.add_rule_conditional(denied, syscall("clone")?, &[masked(0, *flag, *flag)])?;
-    }
-    for kind in REQUESTS {
-        let is = ScmpArgCompare::new(1, ScmpCompareOp::MaskedEqual(0xff00), kind << 8);
-        filter.add_rule_conditional(denied, syscall("ioctl")?, &[is])?;
-    }
-    // Its own limits it may lower; the gate's it may not.
-    let other = ScmpArgCompare::new(0, ScmpCompareOp::NotEqual, 0);
-    filter.add_rule_conditional(denied, syscall("prlimit64")?, &[other])?;
-    for datagram in DATAGRAMS {
-        filter.add_rule_conditional(denied, syscall("socketpair")?, &[masked(1, 0xf, datagram)])?;
-    }
-    if !history {
-        return Ok(filter);
-    }
-    for (call, _) in supervised() {
-        filter.add_rule(ScmpAction::Notify, call)?;
-    }
-    for (name, flags) in [("openat", 2), ("open", 1)] {
-        if let Ok(call) = ScmpSyscall::from_name(name) {
-            opening(&mut filter, call, flags)?;
-        }
-    }
+    filter.load()?;
     Ok(filter)
 }
 
-/// The supervised calls that this processor has, with their numbers.
-fn supervised() -> impl Iterator<Item = (ScmpSyscall, Call)> {
-    Call::ALL.into_iter().filter_map(|call| Some((number_of(call)?, call)))
-}
+/// What libseccomp takes no rule for (`__NR_SCMP_ERROR`, seccomp.h).
+const NO_CALL: i32 = -1;
 
-fn number_of(call: Call) -> Option<ScmpSyscall> {
-    match ScmpSyscall::from_name(call.name()) {
-        Ok(number) => Some(number),
-        // Newer than the tables of libseccomp 2.5, and the same on every processor.
-        Err(_) if call == Call::Fchmodat2 => Some(ScmpSyscall::from(452)),
-        Err(_) => None,
-    }
-}
+/// The supervised calls with their numbers on this processor. The kernel's newest one is not in libc yet.
+#[rustfmt::skip]
+const SUPERVISED: &[(c_long, Call)] = &[
+    (libc::SYS_fchmod, Call::Fchmod), (libc::SYS_fchmodat, Call::Fchmodat), (FCHMODAT2, Call::Fchmodat2),
+    (libc::SYS_fchown, Call::Fchown), (libc::SYS_fchownat, Call::Fchownat), (libc::SYS_utimensat, Call::Utimensat),
+    (libc::SYS_setxattr, Call::Setxattr), (libc::SYS_lsetxattr, Call::Lsetxattr), (libc::SYS_fsetxattr, Call::Fsetxattr),
+    (libc::SYS_removexattr, Call::Removexattr), (libc::SYS_lremovexattr, Call::Lremovexattr),
+    (libc::SYS_fremovexattr, Call::Fremovexattr),
+    #[cfg(target_arch = "x86_64")] (libc::SYS_chmod, Call::Chmod),
+    #[cfg(target_arch = "x86_64")] (libc::SYS_chown, Call::Chown),
+    #[cfg(target_arch = "x86_64")] (libc::SYS_lchown, Call::Lchown),
+    #[cfg(target_arch = "x86_64")] (libc::SYS_utime, Call::Utime),
+    #[cfg(target_arch = "x86_64")] (libc::SYS_utimes, Call::Utimes),
+    #[cfg(target_arch = "x86_64")] (libc::SYS_futimesat, Call::Futimesat),
+];
+const FCHMODAT2: c_long = 452;
 
-/// A file is opened for writing only where it is made new: what stands there already may share its inode with history.
-/// The gate is asked where something is appended to, because rsync opens its log so. `flags` is the number of the argument.
-fn opening(filter: &mut ScmpFilterContext, call: ScmpSyscall, flags: u32) -> Result<(), SeccompError> {
-    // The mode is a number, and yet each of its bits means writing: the third number is both, and for ioctl(2) alone (open(2)).
-    let (write, both) = (libc::O_WRONLY, libc::O_RDWR);
-    let (create, new, append, truncate) = (libc::O_CREAT, libc::O_EXCL, libc::O_APPEND, libc::O_TRUNC);
-    for (mask, value) in [
-        (write | create, write),
-        (write | new | append, write),
-        (both | create, both),
-        (both | new, both),
-        // This truncates whatever the mode is.
-        (truncate | create, truncate),
-        (truncate | new, truncate),
-    ] {
-        filter.add_rule_conditional(ScmpAction::Errno(libc::EPERM), call, &[masked(flags, mask, value)])?;
-    }
-    let appends = masked(flags, libc::O_ACCMODE | create | new | append | truncate, write | create | append);
-    filter.add_rule_conditional(ScmpAction::Notify, call, &[appends]).map(drop)
-}
+/// The calls that open a file, each with the number of the argument that says how.
+const OPENING: &[(c_long, u32)] = &[
+    (libc::SYS_openat, 2),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, 1),
+];
 
-fn syscall(name: &str) -> Result<ScmpSyscall, SeccompError> {
-    ScmpSyscall::from_name(name)
-}
-
-fn masked(argument: u32, mask: libc::c_int, value: libc::c_int) -> ScmpArgCompare {
-    let [mask, value] = [mask, value].map(|number| u64::from(number.cast_unsigned()));
-    ScmpArgCompare::new(argument, ScmpCompareOp::MaskedEqual(mask), value)
-}
+/// How rsync opens its log, and the bits that tell. Everything else that writes to a file that exists is denied.
+const APPENDING: libc::c_int = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND;
+const APPENDING_LOOKS_AT: libc::c_int = libc::O_ACCMODE | libc::O_CREAT | libc::O_EXCL | libc::O_APPEND | libc::O_TRUNC;
 
 #[cfg(test)]
 mod tests {
@@ -218,7 +132,7 @@ mod tests {
             scope.spawn(move || supervise(receive.recv().unwrap(), nix::unistd::getpid(), bounds).unwrap());
             let thread = scope.spawn(move || {
                 let installed = install(Filter::History).unwrap();
-                send.send(installed.listener().unwrap()).unwrap();
+                send.send(installed.listener().unwrap().unwrap()).unwrap();
                 probe()
             });
             thread.join().unwrap()

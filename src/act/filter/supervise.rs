@@ -6,7 +6,6 @@
 
 mod beside;
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -20,14 +19,14 @@ use std::time::Duration;
 use libseccomp::{ScmpNotifReq, ScmpNotifResp, ScmpNotifRespFlags, notify_id_valid};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};
-use nix::libc;
+use nix::libc::{self, c_long};
 use nix::sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmodat, fstatat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::{Gid, Pid, Uid, fchownat};
 
-use super::{Listener, supervised};
-use crate::decide::supervision::{AT_EMPTY_PATH, Asked, Base, Bounds, Call, Change, Found, Target, Unit};
+use super::{Listener, SUPERVISED};
+use crate::decide::supervision::{AT_EMPTY_PATH, Asked, Base, Bounds, Change, Found, Target, Unit};
 use crate::terms::limits::{MAX_ATTRIBUTE, MAX_ATTRIBUTE_NAME, MAX_CALL_PATH};
 use beside::Beside;
 
@@ -45,7 +44,6 @@ pub fn supervise(listener: Listener, pid: Pid, bounds: Bounds) -> Result<(), Str
         return Err("the gate may not look into its own rsync: set kernel.yama.ptrace_scope to 0 or 1".to_owned());
     }
     thread::spawn(move || {
-        let calls: BTreeMap<i32, Call> = supervised().map(|(number, call)| (number.into(), call)).collect();
         let mut log_is_open = false;
         let mut beside = Beside::new(pid, listener);
         let mut proc = Proc::default();
@@ -55,8 +53,9 @@ pub fn supervise(listener: Listener, pid: Pid, bounds: Bounds) -> Result<(), Str
                 thread::sleep(PAUSE);
                 continue;
             };
-            let answer = match calls.get(&request.data.syscall.into()) {
-                Some(call) => answer(&request, perform(listener, &request, call.asks(request.data.args), &bounds, &mut proc)),
+            let number: i32 = request.data.syscall.into();
+            let answer = match SUPERVISED.iter().find(|(supervised, _)| *supervised == c_long::from(number)) {
+                Some((_, call)) => answer(&request, perform(listener, &request, call.asks(request.data.args), &bounds, &mut proc)),
                 // rsync opens its log before it reads what the client sends; nothing else is ever appended to.
                 None if !log_is_open => {
                     log_is_open = true;
