@@ -4,12 +4,15 @@
 //! Nothing here may be best effort that has to hold: a right that the kernel does not know is an error, a path that
 //! cannot be opened is an error (unless it is marked optional), and the kernel's answer is looked at.
 
-use std::fs;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd, RestrictionStatus, Ruleset,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, PathBeneath, RestrictionStatus, Ruleset,
     RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
 };
+use nix::libc;
 
 use crate::decide::cell::{Access, Grant};
 use crate::terms::reason::{Code, Reason};
@@ -48,12 +51,16 @@ fn ruleset() -> Result<RulesetCreated, RulesetError> {
 }
 
 fn allow(ruleset: RulesetCreated, grant: &Grant) -> Result<RulesetCreated, Reason> {
-    let is_directory = match fs::metadata(&grant.path) {
-        Ok(found) => found.is_dir(),
-        Err(_) if grant.optional => return Ok(ruleset),
-        Err(error) => return Err(missing(grant, &error.to_string())),
+    let open = || {
+        let path = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(&grant.path)?;
+        let is_directory = path.metadata()?.is_dir();
+        Ok((path, is_directory))
     };
-    let path = PathFd::new(&grant.path).map_err(|error| missing(grant, &error.to_string()))?;
+    let (path, is_directory) = match open() {
+        Ok(opened) => opened,
+        Err(_) if grant.optional => return Ok(ruleset),
+        Err(error) => return Err(missing(grant, &io::Error::to_string(&error))),
+    };
     let rule = PathBeneath::new(path, rights(grant.access, is_directory));
     ruleset.add_rule(rule).map_err(|error| missing(grant, &error.to_string()))
 }
@@ -116,6 +123,7 @@ pub fn describe() -> Vec<(bool, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::path::Path;
 
     fn grant(path: &Path, access: Access) -> Grant {

@@ -29,9 +29,16 @@ impl RunLog {
 
     /// Adds a line of the gate's own, in the form of rsync's. What it quotes has been made printable where it was quoted.
     pub fn note(&self, at: DateTime<Utc>, text: &str) {
-        let line = format!("{} [snapgate] {}\n", at.format("%Y/%m/%d %H:%M:%S"), still_printable(text, MAX_QUOTED));
+        self.notes(at, [text]);
+    }
+
+    /// The same with a line for each of these, at once.
+    pub fn notes<'a>(&self, at: DateTime<Utc>, texts: impl IntoIterator<Item = &'a str>) {
+        let at = at.format("%Y/%m/%d %H:%M:%S").to_string();
+        let line = |text| format!("{at} [snapgate] {}\n", still_printable(text, MAX_QUOTED));
+        let lines: String = texts.into_iter().map(line).collect();
         // A log that cannot be written never fails a push: its end is what the ledger says.
-        let _ = (&self.file).write_all(line.as_bytes());
+        let _ = (&self.file).write_all(lines.as_bytes());
     }
 
     /// The file, for a hook's output.

@@ -277,7 +277,6 @@ fn libraries() -> impl Iterator<Item = Grant> {
         ("/lib64", Access::Execute, true),
         ("/etc/ld.so.cache", Access::Read, true),
         ("/dev/null", Access::ReadWrite, false),
-        ("/dev/urandom", Access::Read, true),
     ]
     .into_iter()
     .map(|(path, access, optional)| Grant { path: path.into(), access, optional })

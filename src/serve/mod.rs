@@ -109,11 +109,11 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
     process::close_inherited();
     let open_files = process::limit();
     let said = intake::said();
-    let command = command::parse(&said);
     // Ahead of everything that it does not have to know: the other processor closes it in meanwhile. It has heard nothing of the
     // client's, and ends with this connection if nothing comes of the push.
-    let standby =
-        command.as_ref().ok().filter(|command| matches!(command, Command::Push(_))).and_then(|_| enclose::stand_by(USUAL.into()).ok());
+    let standby = if command::begins_as_push(&said) { enclose::stand_by(USUAL.into()).ok() } else { None };
+    let command = command::parse(&said);
+    let standby = standby.filter(|_| matches!(command, Ok(Command::Push(_))));
     let request = intake::request(names::running(), named, said);
     let id = tell::record_id(&request);
     let verb = command.as_ref().ok().map(Command::verb);

@@ -321,10 +321,9 @@ impl Session<'_> {
         let log = self.log(repository)?;
         let at = self.request.at;
         let peer = self.request.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
-        log.note(at, &format!("push of `{}` from {peer} into `{}`", self.policy.client, plan.place()));
-        for note in notes.iter().chain(&plan.notes()).chain(plan.warnings()) {
-            log.note(at, note);
-        }
+        let first = format!("push of `{}` from {peer} into `{}`", self.policy.client, plan.place());
+        let planned = plan.notes();
+        log.notes(at, [&first].into_iter().chain(notes).chain(&planned).chain(plan.warnings()).map(String::as_str));
         Ok(log)
     }
 

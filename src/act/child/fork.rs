@@ -5,6 +5,7 @@
 use std::fs;
 use std::io::{self, PipeReader, Read as _, Write};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use fork::{Fork, fork};
@@ -19,8 +20,12 @@ use super::milliseconds;
 use crate::terms::reason::exit;
 
 /// Whether this process has no second thread.
-pub(super) fn is_alone() -> bool {
-    fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.take(2).count() == 1)
+///
+/// # Errors
+/// When nobody can say, because there is no `/proc`.
+pub(super) fn is_alone() -> io::Result<bool> {
+    // A directory has a link for each one in it, and two of its own (proc(5), "/proc/pid/task").
+    Ok(fs::metadata("/proc/self/task")?.nlink() == 3)
 }
 
 /// Starts a process that does `story` and nothing else.
@@ -28,7 +33,7 @@ pub(super) fn is_alone() -> bool {
 /// # Errors
 /// When there is a second thread, or the kernel has no process for it.
 pub(super) fn forked(story: impl FnOnce()) -> io::Result<Pid> {
-    if !is_alone() {
+    if !is_alone()? {
         return Err(io::Error::other("there is a second thread"));
     }
     match fork()? {

@@ -119,7 +119,7 @@ impl Question {
 /// Starts it, so that it ends when the gate is killed. Beside a thread, in a `watch`, that cannot be had: then it has its answer,
 /// or the library's own patience, as its end, and holds nothing meanwhile.
 fn start(mut command: Command) -> io::Result<Leader> {
-    if !is_alone() {
+    if !is_alone().unwrap_or(false) {
         return Leader::of_child(&command.spawn()?);
     }
     let gate = getpid();

@@ -263,7 +263,8 @@ impl Orders {
         if handed.is_some() != (byte == [LOCKED]) {
             return Err("the lock did not come".to_owned());
         }
-        let mut bytes = Vec::new();
+        // Most cells come in one piece.
+        let mut bytes = Vec::with_capacity(4096);
         self.channel.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
         let words = bytes.strip_suffix(&[0]).map(|bytes| bytes.split(|byte| *byte == 0));
         let words: Vec<_> = words.into_iter().flatten().map(|word| OsString::from_vec(word.to_vec())).collect();

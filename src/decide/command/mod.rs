@@ -85,6 +85,15 @@ pub fn parse(said: &Said) -> Result<Command, Vec<Reason>> {
     })
 }
 
+/// Whether this may turn out to be a push, by a look at its beginning: for those who cannot wait until it has been read.
+#[must_use]
+pub fn begins_as_push(said: &Said) -> bool {
+    let Said::Command(bytes) = said else { return false };
+    let mut words = bytes.splitn(4, |byte| *byte == b' ');
+    let program = words.next().is_some_and(|word| RSYNC.iter().any(|name| name.as_bytes() == word));
+    program && words.next() == Some(b"--server") && words.next().is_some_and(|word| word != b"--sender")
+}
+
 fn from_words(words: &[String]) -> Result<Command, Vec<Reason>> {
     let Some((first, rest)) = words.split_first() else {
         return Err(vec![usage("the command is empty", "use ssh without a command to see what may be done")]);
@@ -186,6 +195,26 @@ mod tests {
             assert_eq!(said(verb.as_str()).unwrap().verb(), verb);
         }
         assert_eq!(said("rsync --server -r . x").unwrap().verb(), Verb::Rsync);
+    }
+
+    #[test]
+    fn a_push_is_seen_by_its_beginning_and_nothing_else_is() {
+        let begins = |text: &str| begins_as_push(&Said::Command(text.as_bytes().to_vec()));
+        for text in ["rsync --server -logDtpre.iLsfxCIvu . .", "/usr/local/bin/rsync --server -r . x", "rsync --server -v --bad . x"] {
+            assert!(begins(text), "{text}");
+        }
+        for text in [
+            "rsync --server --sender -r . x",
+            "rsync --server",
+            "rsync --serverx -r . x",
+            "xrsync --server -r",
+            "rsync --daemon",
+            "status",
+            "",
+        ] {
+            assert!(!begins(text), "{text}");
+        }
+        assert!(!begins_as_push(&Said::Nothing) && !begins_as_push(&Said::Login));
     }
 
     #[test]
