@@ -16,6 +16,8 @@ use snapgate::decide::policy::{Defaults, MailSettings, Origins, Site, Tls, Trans
 use snapgate::terms::record::Record;
 use snapgate::watch::{Means, WatchReport, run, run_with};
 
+#[path = "mail/bounds.rs"]
+mod bounds;
 #[path = "support/smtp.rs"]
 mod smtp;
 
