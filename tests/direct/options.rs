@@ -11,12 +11,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use snapgate::decide::argv::Version;
 use snapgate::decide::options::{Row, Rule, Value, by_letter, by_long, rows};
 use snapgate::terms::limits::DEFAULT_IDLE;
 use snapgate::terms::record::{Outcome, Record};
 
 use self::cases::{CASES, Case, DIRECT, End};
 use crate::support::{Gate, POLICY, Ran, is_root, must, run};
+use crate::versions::older_client;
 
 /// A gate with a source of everything, and what came of a push.
 pub(super) struct Seen {
@@ -245,7 +247,9 @@ fn a_word_that_is_accepted_does_what_it_means() {
 
 #[test]
 fn what_is_dropped_is_noted_and_the_push_is_whole() {
-    for case in of_rule(|row| row.rule == Rule::Drop && row.letter.is_none()) {
+    // If this is run with another client, it may not have them all.
+    let unknown = if older_client(Version(3, 2, 4)) { "--fsync" } else { "" };
+    for case in of_rule(|row| row.rule == Rule::Drop && row.letter.is_none()).filter(|case| case.row != unknown) {
         goes_through(case, POLICY);
     }
 }

@@ -9,7 +9,10 @@ use crate::versions::{USUAL, again, old_server};
 /// A table, an ending, and the cases that end so with 3.2.7. A case without its protocol means all of that name.
 type Ending = (&'static str, &'static str, &'static [&'static str]);
 
-const ENDINGS: [Ending; 17] = [
+const BY_A_PATH_UP: [&str; 3] =
+    ["a basis by a path up", "a basis by a path up from the snapshot", "the first basis, which has no such file"];
+
+const ENDINGS: [Ending; 19] = [
     // It takes a basis by whatever name it is told, as 3.5.0 does not. What that names is not to be seen, so the file is not what
     // the sender said, and is left out.
     (
@@ -31,16 +34,10 @@ const ENDINGS: [Ending; 17] = [
             "a device",
         ],
     ),
-    (
-        "after an interrupted push",
-        "published (rsync 23): d/",
-        &["a basis by a path up", "a basis by a path up from the snapshot", "the first basis, which has no such file"],
-    ),
-    (
-        "in a transaction",
-        "rsync 23; complete: published: a=644 d/ d/b=640 d/z=644 sent=644",
-        &["a basis by a path up", "a basis by a path up from the snapshot", "the first basis, which has no such file"],
-    ),
+    ("after an interrupted push", "published (rsync 23): d/", &BY_A_PATH_UP),
+    ("by themselves", "published (rsync 23): d/", &BY_A_PATH_UP),
+    ("twice", "published (rsync 23): d/", &BY_A_PATH_UP),
+    ("in a transaction", "rsync 23; complete: published: a=644 d/ d/b=640 d/z=644 sent=644", &BY_A_PATH_UP),
     // Without `--drop-D` it makes FIFOs and sockets, and fails at devices, for which the jail has no right.
     ("kinds and figures", "published: new!", &["a FIFO", "a socket"]),
     ("kinds and figures", "rsync 23 unpublished", &["a character device [29]", "a block device"]),
