@@ -37,7 +37,7 @@ fn close_in(orders: &mut Orders, ground: Ground) -> Result<Infallible, Stop> {
     let installed = ground.filter.map(filter::install).transpose().map_err(no_jail)?;
     let cell: Cell = orders.receive(ground)?.ok_or(None)?;
     cell.limits.as_ref().map_or(Ok(()), process::bound)?;
-    begun.map_or(Ok(()), |begun| begun.finish(&cell.binds)).map_err(no_view)?;
+    begun.map_or(Ok(()), |begun| begun.finish(&cell.binds)).map_err(|what| child::unseen(&what))?;
     cell.grants.as_deref().map_or(Ok(()), jail::enter).map_err(|reason| no_jail(reason.detail))?;
     let supervised = ground.filter == Some(Filter::History);
     if supervised {

@@ -35,7 +35,7 @@ pub struct Begun(());
 pub fn begin(system: &[Bind]) -> Result<Begun, String> {
     own_namespaces()?;
     // What happens here stays here. What the server mounts meanwhile does come in, where its mounts are shared (as systemd has
-    // them): the gate's first look at a store may be what has it mounted. Where it does not, the run's log is not found.
+    // them): the gate's first look at a store may be what has it mounted. Where it does not, the run's log is not found, and a new process begins.
     step("keeping mounts apart", mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_SLAVE, NOTHING))?;
     empty_directory(Path::new(WORKSHOP), "size=64k,nr_inodes=256,mode=755")?;
     for bind in system {

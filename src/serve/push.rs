@@ -148,12 +148,19 @@ impl Session<'_> {
         log: &RunLog,
         mut meter: Option<Meter<'_>>,
     ) -> Result<Ended, Reason> {
+        let mut looked_again = false;
         loop {
             let run = plan.run(places.clone());
             let supervise = |listener, pid| filter::supervise(listener, pid, run.bounds().clone());
             match waiting.standby.rsync(&run, held.rsync_lock()?, supervise, &mut meter) {
                 Ok(ended) => return Ok(ended),
-                Err(NotStarted::NoView(why)) if places.confinement == Confinement::View => {
+                // What was mounted after it began, the store itself perhaps, it sees only where mounts are shared. A new one sees it.
+                Err(NotStarted::Unseen(why)) if places.confinement == Confinement::View && !looked_again => {
+                    log.note(Utc::now(), &format!("rsync's own file system is put together once more ({why})"));
+                    looked_again = true;
+                    waiting = self.stand_by(Confinement::View)?;
+                }
+                Err(NotStarted::NoView(why) | NotStarted::Unseen(why)) if places.confinement == Confinement::View => {
                     log.note(Utc::now(), &format!("rsync has no file system of its own ({why}); it has the jail, and takes longer"));
                     waiting = self.stand_by(Confinement::Jail)?;
                     places.confinement = waiting.confinement;

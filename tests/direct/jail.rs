@@ -1,14 +1,14 @@
 //! The jail is complete, or there is no session.
 
 use std::fs;
-
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::process::Command;
 
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::{Mail, Outcome};
 
 use crate::layer::layer;
-use crate::support::{Gate, POLICY, Ran, run};
+use crate::support::{Gate, POLICY, Ran, is_root, run, skip};
 
 /// Jails the calling thread, in ways that hinder nobody, until the kernel takes no further layer (sixteen,
 /// `LANDLOCK_MAX_NUM_LAYERS`): whatever it starts can have no jail of its own. Says how many there were.
@@ -121,4 +121,37 @@ fn the_administrator_s_word_alone_lets_rsync_run_without_it() {
     where_no_jail_holds(|| run(&mut gate.push_command(&source, &[], ""))).exits(0);
     assert_eq!(gate.snapshots().len(), 1);
     assert!(gate.record().unjailed);
+}
+
+/// As where a store is mounted when it is first looked at, by automount(8), and mounts are not shared with what began before.
+#[test]
+fn a_store_that_is_mounted_after_the_view_was_begun_is_in_it() {
+    let test = "a store that is mounted meanwhile";
+    if !is_root() {
+        return skip(test, "it takes root to mount");
+    }
+    if run(Command::new("unshare").args(["-m", "true"])).status != 0 {
+        return skip(test, "this machine gives no mount namespace");
+    }
+    // The gate asks for a name between the two, and what answers mounts the store.
+    let gate = Gate::with("", &format!("{POLICY}from: [host:router.example.net]\nrequire_mount: true\n"));
+    gate.write("getent", "#!/bin/sh\nmount --bind $DIR/disk $DIR/store && echo 192.0.2.7 STREAM router.example.net\n");
+    fs::set_permissions(gate.path().join("getent"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(gate.path().join("disk")).unwrap();
+    gate.write("elsewhere", "mount --make-rprivate / && mount --bind $DIR/getent /usr/bin/getent && exec \"$@\"\n");
+    let wrap = format!("unshare -m /bin/sh {}/elsewhere", gate.path().display());
+    let source = gate.source("data");
+    fs::write(source.join("file"), "the same in every push\n").unwrap();
+    for links in 1..=2 {
+        run(&mut gate.push_command(&source, &[], &wrap)).exits(0);
+        assert_eq!(fs::read_dir(gate.path().join("store")).unwrap().count(), 0, "nothing is written beneath the mount");
+        let disk = gate.path().join("disk/web1");
+        assert_eq!(fs::metadata(disk.join("current/file")).unwrap().nlink(), links);
+        let logs = fs::read_dir(disk.join(".snapgate/logs")).unwrap().flatten();
+        let logs: Vec<_> = logs.map(|log| fs::read_to_string(log.path()).unwrap()).collect();
+        assert_eq!(logs.len() as u64, links);
+        for log in logs {
+            assert!(log.contains("is put together once more (`/repository") && !log.contains("no file system of its own"), "{log}");
+        }
+    }
 }

@@ -20,7 +20,7 @@ pub use fork::apart;
 pub use getent::{Ask, GETENT, getent};
 pub use hook::{HookEnd, Setting, hook};
 pub use meter::Meter;
-pub use rsync::{NotStarted, Orders, Standby, become_rsync, no_jail, no_view, stand_by};
+pub use rsync::{NotStarted, Orders, Standby, become_rsync, no_jail, no_view, stand_by, unseen};
 pub use version::version;
 
 /// How long a child may take.

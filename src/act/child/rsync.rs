@@ -33,6 +33,8 @@ const ENVIRONMENT: [(&str, &str); 2] = [("LC_ALL", "C"), ("TZ", "UTC")];
 pub enum NotStarted {
     /// The kernel gives this account no file system of its own; why, for the administrator.
     NoView(String),
+    /// It gives one, and what was to be seen in it could not be shown; why, for the administrator.
+    Unseen(String),
     /// Something else.
     Because(Reason),
 }
@@ -42,7 +44,7 @@ impl NotStarted {
     #[must_use]
     pub fn what(self) -> String {
         match self {
-            Self::NoView(what) | Self::Because(Reason { detail: what, .. }) => what,
+            Self::NoView(what) | Self::Unseen(what) | Self::Because(Reason { detail: what, .. }) => what,
         }
     }
 
@@ -50,7 +52,7 @@ impl NotStarted {
     #[must_use]
     pub fn reason(self) -> Reason {
         match self {
-            Self::NoView(what) | Self::Because(Reason { detail: what, code: Code::Internal, .. }) => broken(&what),
+            Self::NoView(what) | Self::Unseen(what) | Self::Because(Reason { detail: what, code: Code::Internal, .. }) => broken(&what),
             Self::Because(reason) => reason,
         }
     }
@@ -210,12 +212,19 @@ fn descriptor(part: ControlMessageOwned) -> Option<RawFd> {
 
 /// What begins the message of a process that could not close itself in: which part failed.
 const NO_VIEW: &str = "view: ";
+const UNSEEN: &str = "unseen: ";
 const NO_JAIL: &str = "jail: ";
 
 /// The message that there can be no view.
 #[must_use]
 pub fn no_view(what: &str) -> String {
     format!("{NO_VIEW}{what}")
+}
+
+/// The message that something cannot be shown in the view.
+#[must_use]
+pub fn unseen(what: &str) -> String {
+    format!("{UNSEEN}{what}")
 }
 
 /// The message that the jail does not hold.
@@ -227,6 +236,9 @@ pub fn no_jail(what: &str) -> String {
 fn read_failure(message: &str) -> NotStarted {
     if let Some(what) = message.strip_prefix(NO_VIEW) {
         return NotStarted::NoView(what.to_owned());
+    }
+    if let Some(what) = message.strip_prefix(UNSEEN) {
+        return NotStarted::Unseen(what.to_owned());
     }
     NotStarted::Because(match message.strip_prefix(NO_JAIL) {
         Some(what) => Reason::new(Code::Jail, "the server cannot store anything right now")
