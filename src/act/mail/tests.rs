@@ -198,6 +198,24 @@ fn the_next_address_is_tried_where_nobody_is_and_not_where_somebody_has_spoken()
 }
 
 #[test]
+fn a_server_that_is_quick_at_each_step_and_never_done_is_left() {
+    use std::io::Write as _;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let drip = |mut stream: std::net::TcpStream| {
+        while stream.write_all(b"220-wait\r\n").is_ok() {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    };
+    std::thread::spawn(move || listener.incoming().flatten().for_each(drip));
+    let begun = Instant::now();
+    let to = settings(Transport::Smtp { host: "127.0.0.1".to_owned(), port, tls: Tls::None, user: None });
+    assert!(!matches!(send_within(&to, &mail(), &quick()).unwrap_err(), NotSent::Refused(_)));
+    let took = begun.elapsed();
+    assert!(took > Duration::from_millis(2500) && took < Duration::from_secs(4), "{took:?}");
+}
+
+#[test]
 fn a_name_that_takes_long_takes_its_time_from_the_whole() {
     let server = Server::plain();
     server.behave(Manner::Stall("220"));
