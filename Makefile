@@ -16,14 +16,15 @@ export PATH
 build: build-needs
 	$(CARGO) build --release --locked
 
-# A linker, and the library that filters system calls; its archive is linked in where there is one.
+# A linker, and the archives of the C library and of the one that filters system calls: both are linked in.
 build-needs:
-	@if ! echo 'int main(void) { return 0; }' | cc -x c -o /dev/null - -lseccomp 2>/dev/null; then \
+	@if ! echo 'int main(void) { return 0; }' | cc -x c -static-pie -o /dev/null - -lseccomp 2>/dev/null; then \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			echo "the build needs libseccomp: installing (apt-get): libseccomp-dev gcc libc6-dev"; \
 			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libseccomp-dev gcc libc6-dev >/dev/null; \
 		else \
-			echo "the build needs libseccomp and a C linker: install them as root, for example: apt-get install libseccomp-dev gcc"; exit 1; \
+			echo "the build needs a C linker and the archives (.a) of libseccomp and the C library: install them as root, for example:"; \
+			echo "apt-get install libseccomp-dev gcc libc6-dev"; exit 1; \
 		fi; \
 	fi
 
@@ -128,9 +129,12 @@ PREFIX ?= /usr
 # Files that name the program's place are written with the real one.
 PLACED = sed 's|/usr/bin/snapgate|$(PREFIX)/bin/snapgate|g; s|/usr/share/doc/snapgate|$(PREFIX)/share/doc/snapgate|g'
 
+# Where cargo puts the program, whatever variables or files of the user's say of that.
+BUILT = $$($(CARGO) build --release --locked --quiet --bin snapgate --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
+
 # What a package would do; sshd's file and the policies are the administrator's to put in place (README).
 install: build
-	install -D -m 0755 target/release/snapgate $(DESTDIR)$(PREFIX)/bin/snapgate
+	built=$(BUILT) && install -D -m 0755 "$$built" $(DESTDIR)$(PREFIX)/bin/snapgate
 	install -D -m 0644 packaging/tmpfiles.d/snapgate.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/snapgate.conf
 	for unit in service timer path; do \
 		$(PLACED) packaging/snapgate-watch.$$unit | \

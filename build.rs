@@ -1,9 +1,4 @@
-//! Links two libraries into the program instead of loading them at every start: each would be mapped and set up for every
-//! connection.
-//!
-//! The unwinder (`libgcc_s.so`): the release build aborts on a panic, so nothing ever unwinds, and yet it would cost about a
-//! fifth of the gate's own processor time. And libseccomp, which only the process needs that becomes rsync; where there is no
-//! archive of it, the shared one is taken.
+//! How the program is linked, beyond what `.cargo/config.toml` says.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,17 +7,27 @@ use std::{env, fs, io};
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
     let variable = |name| env::var(name).unwrap_or_default();
-    if variable("CARGO_CFG_TARGET_OS") == "linux" && variable("CARGO_CFG_TARGET_ENV") == "gnu" {
-        // The linker takes a text file for a library: a list of what to link in its place (ld(1), "implicit linker scripts").
+    if variable("CARGO_CFG_TARGET_OS") != "linux" || variable("CARGO_CFG_TARGET_ENV") != "gnu" {
+        return Ok(());
+    }
+    if variable("CARGO_CFG_TARGET_FEATURE").split(',').any(|feature| feature == "crt-static") {
+        let Some(archive) = archive("libseccomp.a") else {
+            println!("cargo::error=there is no libseccomp.a here: install libseccomp-dev (libseccomp-static on Fedora)");
+            return Ok(());
+        };
+        // The crate asks for the shared library. The linker takes a text file for one: what to link in its place (ld(1), "implicit
+        // linker scripts").
         let directory = variable("OUT_DIR");
-        fs::write(Path::new(&directory).join("libgcc_s.so"), "INPUT(-lgcc_eh -lgcc)\n")?;
-        if let Some(archive) = archive("libseccomp.a") {
-            fs::write(Path::new(&directory).join("libseccomp.so"), format!("INPUT({})\n", archive.display()))?;
-        }
+        fs::write(Path::new(&directory).join("libseccomp.so"), format!("INPUT({})\n", archive.display()))?;
         println!("cargo:rustc-link-search=native={directory}");
-        if glibc().is_some_and(|version| version >= PACKED) {
-            println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
-        }
+    } else if env::var_os("CARGO_CFG_FUZZING").is_none() {
+        println!(
+            "cargo::warning=linked with shared libraries, so every connection starts slower and in more memory: \
+             RUSTFLAGS of the environment take the place of those in .cargo/config.toml"
+        );
+    }
+    if glibc().is_some_and(|version| version >= PACKED) {
+        println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
     Ok(())
 }
