@@ -2,6 +2,7 @@
 //! means, a policy that refuses it turns it away, and of what is refused nothing is staged, nothing published, and the ledger
 //! says so. A row without a case fails.
 
+mod attributes;
 mod cases;
 mod forced;
 mod looks;

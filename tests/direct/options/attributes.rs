@@ -1,0 +1,51 @@
+//! Attributes that only root can have: all of them are kept, and what rsync may not compare is stored anew and said to be.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Gate, is_root, must, run, skip};
+
+use super::picture;
+
+fn set(file: &Path, name: &str) -> bool {
+    run(Command::new("setfattr").args(["-n", name, "-v", "kept"]).arg(file)).status == 0
+}
+
+/// The attributes of a file, by name and in order.
+fn names(file: &Path) -> Vec<String> {
+    let said = must(Command::new("getfattr").args(["-h", "-m", "-", "--absolute-names"]).arg(file));
+    let mut names: Vec<_> = said.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn root_s_gate_keeps_attributes_that_its_rsync_may_not_see_and_says_what_that_costs() {
+    const HAD: [&str; 3] = ["security.snapgate", "trusted.snapgate", "user.snapgate"];
+    if !is_root() {
+        return skip("attributes of `trusted.`", "only root can set them");
+    }
+    let gate = Gate::new();
+    let source = gate.source("data");
+    for (name, attributes) in [("file", &HAD[..]), ("other", &["security.snapgate", "user.snapgate"])] {
+        fs::write(source.join(name), "the same in every push\n").unwrap();
+        if !attributes.iter().all(|attribute| set(&source.join(name), attribute)) {
+            return skip("attributes of `trusted.`", "the file system of the tests does not take them");
+        }
+    }
+    gate.push(&source, &["-X"]).exits(0);
+    let first = gate.newest();
+    let before = picture(&first);
+    assert_eq!(names(&first.join("file")), HAD);
+    gate.push(&source, &["-X"]).exits(0);
+    let second = gate.newest();
+    assert_ne!(first, second);
+    assert_eq!(names(&second.join("file")), HAD);
+    let links = |name: &str| fs::metadata(second.join(name)).unwrap().nlink();
+    assert_eq!((links("file"), links("other")), (1, 2));
+    let warnings = gate.record().warnings;
+    assert!(warnings.len() == 1 && warnings[0].starts_with("1 files are the same") && warnings[0].contains("`trusted.`"), "{warnings:?}");
+    assert_eq!(picture(&first), before, "history changed");
+}
