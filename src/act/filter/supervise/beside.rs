@@ -1,6 +1,6 @@
 //! Keeps a process that asks again and again beside the thread that answers it: on one processor.
 //!
-//! Most of what a question and its answer cost is that each side wakes the other on another processor. The kernel's own remedy
+//! About half of what a question and its answer cost is that each side wakes the other on another processor. The kernel's own remedy
 //! (`SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP`, Linux 6.6) cannot be asked for without unsafe. It must never outlast the questions:
 //! whoever is bound to a processor that somebody else uses has to wait for it.
 
