@@ -11,7 +11,7 @@ PACKAGES_FOR_ROOT = dropbear-bin strace util-linux mount e2fsprogs python3
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
-.PHONY: build build-needs demo test hostile older test-needs fuzz hostile-commands bench check fmt install clean-accounts
+.PHONY: build build-needs demo test hostile older fresh test-needs fuzz hostile-commands bench check fmt install clean-accounts
 
 build: build-needs
 	$(CARGO) build --release --locked
@@ -61,6 +61,11 @@ older: build-needs test-needs
 		CLIENT_RSYNC=$$rsync $(CARGO) test --locked --no-fail-fast --test direct --test hostile --test whole -- \
 			--test-threads $${TEST_THREADS:-4} clients sources history neutral older a_real_client push resume transaction || exit 1; \
 	done
+
+# `make demo` and `make test` on a machine that has never seen them: a bare Debian, as root and as an ordinary user. RELEASE=trixie for
+# another release than this machine's.
+fresh:
+	@tests/support/fresh.sh
 
 # Root installs all of it. An ordinary user cannot, and is asked only for what the tests that will run need.
 test-needs:
