@@ -1,5 +1,8 @@
 //! What the program says to those who start it without sshd: administrators, cron, and a gate by hand.
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking, its helpers too")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says no by panicking, its helpers too")]
+
+#[path = "support/getent.rs"]
+mod getent;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -36,7 +39,7 @@ impl World {
     }
 
     fn policy(&self, text: &str) {
-        let account = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name;
+        let account = getent::my_name();
         let user = if text.contains("user:") { String::new() } else { format!("user: {account}\n") };
         self.put("policies/c.yaml", &(text.to_owned() + &user));
     }

@@ -1,5 +1,8 @@
 //! Site and policy files on a real disk: whose they are, what they say, and for whom they speak.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking, its helpers too")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says no by panicking, its helpers too")]
+
+#[path = "support/getent.rs"]
+mod getent;
 
 use std::fs;
 use std::io::Write as _;
@@ -314,7 +317,7 @@ fn check_finds_what_is_wrong_on_the_disk_and_nothing_on_a_clean_one() {
     }
     fs::write(world.path().join("hook"), "#!/bin/sh\n").unwrap();
     mode(&world.path().join("hook"), 0o755);
-    let account = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name;
+    let account = getent::my_name();
     let site = |rest: &str| {
         format!(
             "store: {}\nrsync: /bin/true\nspool: {}\nsyslog: off\nmail: {{ transport: \"file:{}\" }}\n{rest}",

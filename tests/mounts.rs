@@ -1,5 +1,8 @@
 //! `require_mount: true`: every sample that says it, and that `serve` and `check` give one answer, with a bind mount.
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking, its helpers too")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says no by panicking, its helpers too")]
+
+#[path = "support/getent.rs"]
+mod getent;
 
 use std::fs;
 use std::io::Write as _;
@@ -70,7 +73,7 @@ impl World {
             fs::create_dir(dir.path().join(name)).unwrap();
             fs::set_permissions(dir.path().join(name), fs::Permissions::from_mode(0o700)).unwrap();
         }
-        let account = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name;
+        let account = getent::my_name();
         let site = format!(
             "store: \"{at}/the store\"\nrsync: /bin/true\nspool: {at}/spool\nsyslog: off\nmail: {{ transport: \"file:{at}/mail\" }}\n"
         );

@@ -12,6 +12,8 @@
     reason = "a benchmark prints, and fails loudly"
 )]
 
+#[path = "../../tests/support/getent.rs"]
+mod getent;
 mod pushes;
 
 use std::fs;
@@ -137,7 +139,7 @@ fn set(root: &Path, name: &str, rsync: Option<&Path>, others: usize) -> Set {
 }
 
 fn user() -> String {
-    nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().expect("an account").name
+    getent::my_name()
 }
 
 const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";

@@ -46,7 +46,7 @@ impl Seen {
 
     /// Gives the gate another policy.
     fn policy(&self, text: &str) {
-        let user = nix::unistd::User::from_uid(nix::unistd::Uid::current()).unwrap().unwrap().name;
+        let user = crate::support::getent::my_name();
         self.gate.write("config/policies/web1.yaml", &format!("user: {user}\n{text}"));
     }
 

@@ -166,7 +166,7 @@ fn a_push_that_goes_on_counts_what_was_kept_once_and_does_not_grow_for_ever() {
         assert!(again < first + 500_000, "{first} bytes, then {again}");
     }
     // The administrator raises it: nothing that is there is sent again.
-    let user = nix::unistd::User::from_uid(nix::unistd::Uid::current()).unwrap().unwrap().name;
+    let user = crate::support::getent::my_name();
     gate.write("config/policies/web1.yaml", &format!("user: {user}\n{POLICY}limits: {{ bytes: 11M }}\n"));
     let ran = gate.push(&source, &[]).exits(0);
     assert!(ran.figure("Literal data") < 7_000_000, "{}", ran.stdout);

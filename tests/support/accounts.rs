@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use nix::unistd::{Gid, Group, Uid, User};
+use nix::unistd::Uid;
 
-use super::{mode, must};
+use super::{getent, mode, must};
 
 /// A unix account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub(crate) fn is_root() -> bool {
 /// The account of that number. An ordinary user only ever has one.
 pub(crate) fn account(number: usize) -> Account {
     static ALL: OnceLock<Vec<Account>> = OnceLock::new();
-    let all = ALL.get_or_init(|| if is_root() { (1..=COUNT).map(make).collect() } else { vec![of(&myself())] });
+    let all = ALL.get_or_init(|| if is_root() { (1..=COUNT).map(make).collect() } else { vec![of(&getent::my_name()).unwrap()] });
     all[number % all.len()].clone()
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn give(path: &Path, account: &Account) {
 /// Owners and modes as in production: the configuration is root's and readable by the accounts' group, the spool lets
 /// every account make its own directory and read no other's.
 pub(crate) fn give_to_gates(dir: &Path) {
-    let group = is_root().then(|| Group::from_name(GROUP).unwrap().expect("the group is made with the accounts").gid.as_raw());
+    let group = is_root().then(|| group().expect("the group is made with the accounts"));
     let config = dir.join("config");
     let sessions = dir.join("spool/sessions");
     if !sessions.exists() {
@@ -75,12 +75,16 @@ pub(crate) fn give_to_gates(dir: &Path) {
     }
 }
 
-fn myself() -> User {
-    User::from_uid(Uid::current()).unwrap().expect("whoever runs the tests has a name")
+/// The number of that group, if it is there.
+fn group() -> Option<u32> {
+    Some(getent::entry("group", GROUP)?.get(2)?.parse().unwrap())
 }
 
-fn of(user: &User) -> Account {
-    Account { name: user.name.clone(), uid: user.uid.as_raw(), gid: user.gid.as_raw(), home: user.dir.clone() }
+/// The account of that name, if it is there.
+fn of(name: &str) -> Option<Account> {
+    let fields = getent::entry("passwd", name)?;
+    let [name, _, uid, gid, _, home, ..] = fields.as_slice() else { panic!("an odd line of passwd: {fields:?}") };
+    Some(Account { name: name.clone(), uid: uid.parse().unwrap(), gid: gid.parse().unwrap(), home: home.into() })
 }
 
 fn make(number: usize) -> Account {
@@ -88,16 +92,16 @@ fn make(number: usize) -> Account {
     let lock = fs::File::create("/run/snapgate-test.lock").unwrap();
     lock.lock().unwrap();
     let name = format!("sgtest{number}");
-    if Group::from_name(GROUP).unwrap().is_none() {
+    if group().is_none() {
         must(Command::new("groupadd").args(["--system", GROUP]));
     }
-    if User::from_name(&name).unwrap().is_none() {
+    if of(&name).is_none() {
         fs::create_dir_all(HOMES).unwrap();
         let home = format!("{HOMES}/{name}");
         // `*` is no password but, unlike `!`, not a locked account, which sshd without PAM would turn away.
         must(Command::new("useradd").args(["-p", "*", "-s", "/bin/sh", "-m", "-k", "/dev/null", "-d", &home, "-G", GROUP, &name]));
     }
-    let user = User::from_name(&name).unwrap().expect("just made");
-    assert_ne!(user.gid, Gid::from_raw(0), "{name} is an ordinary account");
-    of(&user)
+    let account = of(&name).expect("just made");
+    assert_ne!(account.gid, 0, "{name} is an ordinary account");
+    account
 }

@@ -2,6 +2,9 @@
 //! hold of the gate's own process, which sshd would stand in front of. Everything is in one directory that goes away, and
 //! whatever still runs in it or names it is ended with it.
 
+#[path = "getent.rs"]
+pub(crate) mod getent;
+
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::PermissionsExt as _;
@@ -176,7 +179,7 @@ impl Gate {
         let server = server.map(|program| format!("rsync: {}\n", program.display())).unwrap_or_default();
         let site = format!("store: $DIR/store\nspool: $DIR/spool\nsyslog: off\n{mail}{server}{site}");
         this.write("config/snapgate.yaml", &site);
-        let user = nix::unistd::User::from_uid(nix::unistd::Uid::current()).unwrap().unwrap().name;
+        let user = getent::my_name();
         this.write("config/policies/web1.yaml", &format!("user: {user}\n{policy}"));
         // What sshd does: the words joined with single spaces, and two variables. The gate is not the client's own child, as
         // it is not behind sshd: a client that fails kills its child.
