@@ -150,6 +150,8 @@ install: build
 	done
 	$(PLACED) sshd_config.d/50-snapgate.conf | \
 		install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/share/doc/snapgate/50-snapgate.conf
+	$(PLACED) packaging/apparmor.d/snapgate | \
+		install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/share/doc/snapgate/apparmor.d/snapgate
 	for policy in policies/*; do \
 		install -D -m 0644 $$policy $(DESTDIR)$(PREFIX)/share/doc/snapgate/$$policy || exit 1; \
 	done
