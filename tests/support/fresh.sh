@@ -136,8 +136,8 @@ esac
     if [ -z "$(sources)" ]; then cannot "apt has no sources of ${NAME:-this distribution} $here"; fi
 
     work=$PWD/target/fresh
-    mkdir -p "$work"
-    exec 9>"$work/lock"
+    # One at a time in a checkout. The lock is on this file, since nothing in that directory stays.
+    exec 9<"$self"
     flock -n 9 || { echo "another run is using $work" >&2; exit 1; }
     child=''
     clean() {
@@ -157,7 +157,8 @@ esac
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
     # A run that was killed outright left it; its processes and mounts went with it.
-    find "$work" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf --one-file-system {} +
+    rm -rf --one-file-system "$work"
+    mkdir -p "$work"
 
     # Root may try what is somebody else's, which git only does when it is told to.
     commit() { git -c safe.directory="$PWD" "$@"; }
