@@ -83,14 +83,15 @@ mod tests {
 
     #[test]
     fn one_that_waits_is_idle_and_one_that_works_is_not() {
-        let limit = Duration::from_millis(400);
+        // On a busy machine one that works may get no time of a processor for half a second.
+        let limit = Duration::from_secs(1);
         let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();
         let mut worker = Command::new("sh").args(["-c", "while :; do :; done"]).stdin(Stdio::null()).spawn().unwrap();
         let watch = |pid: u32| Activity::new(Pid::from_raw(i32::try_from(pid).unwrap()), limit);
         let (mut still, mut busy) = (watch(sleeper.id()), watch(worker.id()));
         let mut found = (false, false);
         for _ in 0..8 {
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(limit / 4);
             found = (found.0 || still.is_idle(), found.1 || busy.is_idle());
         }
         for child in [&mut sleeper, &mut worker] {
