@@ -55,7 +55,9 @@ pub(crate) fn give(path: &Path, account: &Account) {
 /// Owners and modes as in production: the configuration is root's and readable by the accounts' group, the spool lets
 /// every account make its own directory and read no other's.
 pub(crate) fn give_to_gates(dir: &Path) {
-    let group = is_root().then(|| group().expect("the group is made with the accounts"));
+    // A server without clients has asked for no account yet, and the group is made with them.
+    account(0);
+    let group = is_root().then(|| group().expect("just made"));
     let config = dir.join("config");
     let sessions = dir.join("spool/sessions");
     if !sessions.exists() {
