@@ -53,17 +53,17 @@ make)
             apt-get update -qq
             DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
                 gcc libc6-dev libseccomp-dev rsync openssh-server openssh-client acl attr >/dev/null
-            useradd --create-home --shell /bin/bash somebody
+            useradd --create-home --shell /bin/bash visitor
             # What root has built is built; what else it has put there an ordinary user has not.
             rm -rf target/dma target/rsync
-            chown -R somebody: /src /cargo'
-        if ! enter "$work/ordinary" "$sysroot" somebody unshare --user true 2>/dev/null; then
+            chown -R visitor: /src /cargo'
+        if ! enter "$work/ordinary" "$sysroot" visitor unshare --user true 2>/dev/null; then
             echo "this kernel gives an ordinary user no user namespace: the run is one without"
         fi
         say "make demo, as an ordinary user"
-        enter "$work/ordinary" "$sysroot" somebody make demo
+        enter "$work/ordinary" "$sysroot" visitor make demo
         say "make test, as an ordinary user"
-        enter "$work/ordinary" "$sysroot" somebody make test
+        enter "$work/ordinary" "$sysroot" visitor make test
     fi
     say "demo and tests work in a bare $release"
     exit 0
