@@ -193,7 +193,13 @@ fn run(program: Program, race: &Race, enough: Harm, rounds: usize) -> (Harm, usi
 #[test]
 fn no_race_lets_anything_outside_be_read_or_written() {
     for race in RACES {
-        let (worst, well) = run(Program::Ours, race, Harm::Written, rounds(ROUNDS));
+        let (mut worst, mut well) = run(Program::Ours, race, Harm::Written, rounds(ROUNDS));
+        // On a busy machine few go through.
+        let began = Instant::now();
+        while well == 0 && !race.may_fail && began.elapsed() < PATIENCE {
+            let more = run(Program::Ours, race, Harm::Written, ROUNDS);
+            (worst, well) = (worst.max(more.0), more.1);
+        }
         println!("snapgate  {:50}  expected: {:?}  found: {worst:?}, {well} of {} went through", race.words, race.ours, rounds(ROUNDS));
         assert!(worst <= race.ours, "{}: {worst:?}", race.words);
         assert!(well > 0 || race.may_fail, "{}: nothing ever went through", race.words);

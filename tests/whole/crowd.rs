@@ -42,11 +42,11 @@ fn crowded(server: &Server, client: &str) -> u64 {
     started.parse().unwrap()
 }
 
-/// A server whose rsync is that program.
+/// A server whose rsync is that program. An ordinary user has one account for both clients, and their keys tell them apart.
 fn server(site: &str, policies: [&str; 2]) -> Server {
     let server = Setup::new()
-        .client_on(2, "few", &format!("limits: {{ processes: {} }}\n", policies[0]))
-        .client_on(3, "many", &format!("limits: {{ processes: {} }}\n", policies[1]))
+        .client_on(2, "few", &format!("keys: [$KEY]\nlimits: {{ processes: {} }}\n", policies[0]))
+        .client_on(3, "many", &format!("keys: [$KEY]\nlimits: {{ processes: {} }}\n", policies[1]))
         .site(&format!("rsync: $DIR/bin/crowd\n{site}"))
         .start();
     let program = server.path().join("bin/crowd");

@@ -10,6 +10,9 @@ use snapgate::terms::record::{Mail, Outcome};
 use crate::support::client::Running;
 use crate::support::{Server, Setup, processes, tree, until};
 
+/// Clients of one account are told apart by these: an ordinary user has no more than one.
+const KEYS: &str = "keys: [$KEY]\n";
+
 fn large(server: &Server) -> PathBuf {
     let source = server.source("large");
     tree::write(&source.join("noise"), tree::noise(5, 6_000_000));
@@ -45,7 +48,7 @@ fn a_client_has_as_many_sessions_as_it_may_and_the_rest_try_again() {
 
 #[test]
 fn all_clients_together_have_as_many_as_the_site_says() {
-    let server = Setup::new().client("web1", "").client("db1", "").site("sessions: 1\n").start();
+    let server = Setup::new().client("web1", KEYS).client("db1", KEYS).site("sessions: 1\n").start();
     let push = begun(&server, "web1");
     let ran = server.client("db1").ssh(&["status"]).refused("busy", 75);
     assert!(!ran.stderr.contains("web1"), "{}", ran.stderr);
@@ -70,7 +73,8 @@ fn a_killed_gate_leaves_no_place_taken() {
 
 #[test]
 fn a_flood_of_one_client_leaves_room_for_another() {
-    let server = Setup::new().client("web1", "limits: { sessions: 2 }\n").client("db1", "").site("sessions: 4\n").start();
+    let server =
+        Setup::new().client("web1", &format!("limits: {{ sessions: 2 }}\n{KEYS}")).client("db1", KEYS).site("sessions: 4\n").start();
     std::thread::scope(|scope| {
         let flood = || scope.spawn(|| (0..6).map(|_| server.client("web1").ssh(&["status"]).status).collect::<Vec<_>>());
         let floods: Vec<_> = (0..12).map(|_| flood()).collect();
@@ -137,8 +141,8 @@ fn a_push_of_an_ordinary_account_is_stopped_while_it_runs() {
 
 #[test]
 fn check_and_explain_show_the_limits() {
-    let limits = "limits: { sessions: 2, bytes: 500G }\n";
-    let server = Setup::new().client("web1", limits).client("db1", "").client("db2", "").site("sessions: 7\n").start();
+    let limits = format!("limits: {{ sessions: 2, bytes: 500G }}\n{KEYS}");
+    let server = Setup::new().client("web1", &limits).client("db1", KEYS).client("db2", KEYS).site("sessions: 7\n").start();
     let said = server.snapgate(&["check"]).exits(0).stdout;
     for line in [
         "limits of the server: 7 sessions at once",
