@@ -12,7 +12,7 @@ use crate::decide::line;
 use crate::decide::policy::{self, Policy, Report, Site};
 use crate::terms::limits::MAX_QUOTED;
 use crate::terms::reason::Reason;
-use crate::terms::record::{Mail, Outcome, Record};
+use crate::terms::record::{Jail, Mail, Outcome, Record};
 use crate::terms::request::{Request, Said};
 use crate::terms::text::{printable, still_printable};
 use crate::terms::verb::Verb;
@@ -30,9 +30,10 @@ pub(super) fn tell(
     request: &Request,
     id: &str,
     verb: Option<Verb>,
+    jail: Jail,
     end: End,
 ) -> Answer {
-    let record = record(policy, request, id, verb, &end, !site.jail);
+    let record = record(policy, request, id, verb, &end, jail);
     let mut lost = Vec::new();
     let spool = Spool::open(&site.spool, request.account.uid);
     // The mail comes first: a kill between the two may leave a mail that the ledger does not know, never the other way round.
@@ -78,7 +79,7 @@ pub(super) fn tell(
 
 /// Remembers a connection whose site file cannot be used, by what is usual.
 pub(super) fn without_site(directory: &Path, request: &Request, id: &str, verb: Option<Verb>, end: End) -> Answer {
-    let record = record(None, request, id, verb, &end, false);
+    let record = record(None, request, id, verb, &end, Jail::Whole);
     let spool = Spool::open(Path::new(policy::DEFAULT_SPOOL), request.account.uid);
     if let Ok(spool) = &spool {
         let _ = spool.add(&record);
@@ -89,7 +90,7 @@ pub(super) fn without_site(directory: &Path, request: &Request, id: &str, verb: 
     answer(end)
 }
 
-fn record(policy: Option<&Policy>, request: &Request, id: &str, verb: Option<Verb>, end: &End, unjailed: bool) -> Record {
+fn record(policy: Option<&Policy>, request: &Request, id: &str, verb: Option<Verb>, end: &End, jail: Jail) -> Record {
     let command = match &request.said {
         Said::Command(bytes) if end.heard.is_empty() => printable(bytes),
         Said::Command(bytes) => {
@@ -111,7 +112,7 @@ fn record(policy: Option<&Policy>, request: &Request, id: &str, verb: Option<Ver
         reasons: end.reasons.clone(),
         push: end.push.clone(),
         warnings: end.warnings.clone(),
-        unjailed,
+        jail,
         mail: mail(policy.map_or(Report::Problems, |policy| policy.report), end),
     }
 }
