@@ -12,6 +12,7 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::path::Path;
 
+use self::tell::Connection;
 use crate::act::child::Standby;
 use crate::act::config::{self, Identity};
 use crate::act::spool::{self, Full, Slots};
@@ -125,7 +126,7 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
         Ok(site) => site,
         Err(fault) => {
             let end = End::refused(Denial::unidentified(config::misconfigured(&fault), command));
-            return tell::without_site(directory, &request, &id, verb, end);
+            return tell::without_site(directory, Connection { request: &request, id: &id, verb, jail: Jail::Whole }, end);
         }
     };
     let jail = Cell::new(if site.jail { Jail::Whole } else { Jail::Off });
@@ -140,7 +141,8 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
             }
         },
     };
-    tell::tell(directory, &site, policy.as_deref(), &request, &id, verb, jail.get(), end)
+    let connection = Connection { request: &request, id: &id, verb, jail: jail.get() };
+    tell::tell(directory, &site, policy.as_deref(), connection, end)
 }
 
 /// Takes a place among the client's sessions and among all, before anything that costs more. What stands in the way of

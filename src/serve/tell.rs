@@ -22,18 +22,20 @@ pub(super) fn record_id(request: &Request) -> String {
     format!("{}-{}", request.at.format("%Y%m%dT%H%M%S%6fZ"), std::process::id())
 }
 
+/// What is known of a connection besides whose it is and how it ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Connection<'a> {
+    pub(super) request: &'a Request,
+    pub(super) id: &'a str,
+    pub(super) verb: Option<Verb>,
+    /// What held rsync.
+    pub(super) jail: Jail,
+}
+
 /// Remembers a connection and makes the client's answer.
-pub(super) fn tell(
-    directory: &Path,
-    site: &Site,
-    policy: Option<&Policy>,
-    request: &Request,
-    id: &str,
-    verb: Option<Verb>,
-    jail: Jail,
-    end: End,
-) -> Answer {
-    let record = record(policy, request, id, verb, &end, jail);
+pub(super) fn tell(directory: &Path, site: &Site, policy: Option<&Policy>, connection: Connection<'_>, end: End) -> Answer {
+    let record = record(policy, connection, &end);
+    let Connection { request, id, .. } = connection;
     let mut lost = Vec::new();
     let spool = Spool::open(&site.spool, request.account.uid);
     // The mail comes first: a kill between the two may leave a mail that the ledger does not know, never the other way round.
@@ -78,9 +80,9 @@ pub(super) fn tell(
 }
 
 /// Remembers a connection whose site file cannot be used, by what is usual.
-pub(super) fn without_site(directory: &Path, request: &Request, id: &str, verb: Option<Verb>, end: End) -> Answer {
-    let record = record(None, request, id, verb, &end, Jail::Whole);
-    let spool = Spool::open(Path::new(policy::DEFAULT_SPOOL), request.account.uid);
+pub(super) fn without_site(directory: &Path, connection: Connection<'_>, end: End) -> Answer {
+    let record = record(None, connection, &end);
+    let spool = Spool::open(Path::new(policy::DEFAULT_SPOOL), connection.request.account.uid);
     if let Ok(spool) = &spool {
         let _ = spool.add(&record);
         let _ = ledger::append(&spool.ledger(), &record);
@@ -90,7 +92,8 @@ pub(super) fn without_site(directory: &Path, request: &Request, id: &str, verb: 
     answer(end)
 }
 
-fn record(policy: Option<&Policy>, request: &Request, id: &str, verb: Option<Verb>, end: &End, jail: Jail) -> Record {
+fn record(policy: Option<&Policy>, connection: Connection<'_>, end: &End) -> Record {
+    let Connection { request, id, verb, jail } = connection;
     let command = match &request.said {
         Said::Command(bytes) if end.heard.is_empty() => printable(bytes),
         Said::Command(bytes) => {
