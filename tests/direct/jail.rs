@@ -160,6 +160,7 @@ fn access_lists_take_a_weaker_jail_where_the_policy_says_so_and_root_s_gate_is_a
         assert!(gate.record().jail == Jail::Whole && !log().contains("no file system of its own"), "{}", log());
         return;
     }
+    gate.push(&source, &[]).exits(0);
     let ran = gate.push(&source, &["-A"]).exits(77);
     assert!(ran.code() == Some("option") && ran.stderr.contains("leave -A (--acls) out"), "{}", ran.stderr);
     assert!(gate.record().reasons[0].remedy.as_ref().unwrap().contains("add `acls` to `options: {allow: […]}`"));
