@@ -11,7 +11,7 @@ use crate::act::store::mounted;
 use crate::act::{config, zones};
 use crate::decide::lint::{self, Finding};
 use crate::decide::names::User;
-use crate::decide::policy::{Policy, Site, Tls, Transport};
+use crate::decide::policy::{Namespaces, Policy, Site, Tls, Transport};
 use crate::names;
 use crate::terms::reason::Origin;
 use crate::terms::text::printable;
@@ -61,8 +61,8 @@ pub struct Part {
     pub what: String,
     /// Why it does not hold; `None`: it does.
     pub missing: Option<String>,
-    /// Whether no push can run without it.
-    pub needed: bool,
+    /// What to do where it does not hold and no push can run without it; `None`: pushes run all the same.
+    pub help: Option<String>,
 }
 
 /// Checks the site file, every policy, and what they name on this machine. `jail` tells which parts of the jail hold for such
@@ -99,14 +99,12 @@ pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[&str]) -> Vec<Part>) -> CheckR
     report.notes.extend(limits(&site, &policies));
     report.policies = policies.len();
     let accounts: Vec<_> = policies.iter().map(|policy| policy.user.as_str()).collect();
-    for Part { what, missing, needed } in jail(&site, &accounts) {
+    for Part { what, missing, help } in jail(&site, &accounts) {
         let enforced = missing.map_or_else(|| "enforced".to_owned(), |why| format!("NOT enforced, {why}"));
         let line = format!("jail, {what}: {enforced}");
-        if needed && site.jail && enforced != "enforced" {
-            let help = "no push can run: mend what is said there, or write `jail: off` and know what that means";
-            report.problems.push(format!("{line}\n{help}"));
-        } else {
-            report.notes.push(line);
+        match help {
+            Some(help) if site.jail && enforced != "enforced" => report.problems.push(format!("{line}\nno push can run: {help}")),
+            _ => report.notes.push(line),
         }
     }
     report
@@ -183,6 +181,12 @@ fn site_itself(site: &Site) -> Vec<Finding> {
             at("jail"),
             "the jail is off: rsync may touch whatever its account may",
             "remove jail: off once the kernel has Landlock",
+        ));
+    } else if site.namespaces == Namespaces::Optional {
+        found.push(Finding::note(
+            at("namespaces"),
+            "namespaces are optional: where an account gets none its pushes run in a weaker jail",
+            "remove namespaces: optional once every account gets them",
         ));
     }
     found

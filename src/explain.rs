@@ -11,7 +11,7 @@ use crate::act::{child, config, zones};
 use crate::decide::cell::{self, Cell, Kind};
 use crate::decide::command::{self, Command, Push};
 use crate::decide::plan::{self, Places};
-use crate::decide::policy::{Policy, Site};
+use crate::decide::policy::{Namespaces, Policy, Site};
 use crate::decide::verdict::{self, Case, Verdict};
 use crate::names;
 use crate::serve::resolve_hosts;
@@ -179,7 +179,7 @@ fn describe_push(text: &mut String, question: &Question, site: &Site, policy: &P
     for word in &run.cell().argv {
         let _ = writeln!(text, "    {}", printable(word.as_encoded_bytes()));
     }
-    describe_cell(text, run.cell());
+    describe_cell(text, run.cell(), site);
     let _ = writeln!(text, "within the limits: {}  ({})", policy.limits, policy.origins.of("limits"));
     let _ = match (plan.is_dry(), plan.joins()) {
         (true, _) => writeln!(text, "and publish nothing: it is a dry run"),
@@ -190,7 +190,7 @@ fn describe_push(text: &mut String, question: &Question, site: &Site, policy: &P
 }
 
 /// Adds what holds rsync.
-fn describe_cell(text: &mut String, cell: &Cell) {
+fn describe_cell(text: &mut String, cell: &Cell, site: &Site) {
     if cell.ground.view {
         let _ = writeln!(text, "seeing nothing but:");
         for bind in cell::libraries_shown().iter().chain(&cell.binds) {
@@ -198,6 +198,14 @@ fn describe_cell(text: &mut String, cell: &Cell) {
             let shown = if bind.kind == Kind::Hidden { String::new() } else { format!(" shows {from}") };
             let _ = writeln!(text, "  {to}{shown}  ({})", bind.kind.as_str());
         }
+        if site.namespaces == Namespaces::Optional {
+            let _ = writeln!(
+                text,
+                "or, where the kernel gives no namespaces, the server's files, since the site file says `namespaces: optional`"
+            );
+        }
+    } else if cell.grants.is_some() {
+        let _ = writeln!(text, "seeing the server's files, without namespaces");
     }
     match &cell.grants {
         Some(grants) => {

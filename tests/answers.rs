@@ -126,6 +126,32 @@ fn explain_and_check_show_what_a_policy_says_of_options() {
 }
 
 #[test]
+fn explain_and_check_show_where_a_push_may_run_without_namespaces() {
+    const ACLS: &str = "rsync --server -ltpAre.iLsfxCIvu . .";
+    let seeing = "seeing the server's files, without namespaces";
+    let world = World::new("user: daemon\n");
+    let site = fs::read_to_string(world.path("etc/snapgate.yaml")).unwrap().replace("/bin/true", "/usr/bin/rsync");
+    world.put("snapgate.yaml", &site);
+    let (status, text) = world.explain(&["c", ACLS]);
+    assert!(status == 77 && text.contains("to allow: add `acls` to `options: {allow: […]}` in the policy, and know that"), "{text}");
+    assert!(text.contains("and: leave -A (--acls) out"), "{text}");
+    world.policy("user: daemon\noptions: { allow: [acls] }\n");
+    let (status, text) = world.explain(&["c", ACLS]);
+    assert!(status == 0 && text.contains("yes  access lists (`-A`) are allowed: rsync runs in a weaker jail"), "{text}");
+    assert!(text.contains(seeing), "{text}");
+    let (_, text) = world.explain(&["c", PUSH]);
+    assert!(text.contains("seeing nothing but:") && !text.contains(seeing) && !text.contains("gives no namespaces"), "{text}");
+    assert!(world.says(&["check"], "").1.contains("c.yaml:2: `acls` is allowed: access lists name other accounts"));
+    world.policy("user: root\n");
+    let (status, text) = world.explain(&["c", ACLS]);
+    assert!(status == 0 && text.contains("seeing nothing but:") && !text.contains("weaker"), "{text}");
+    world.put("snapgate.yaml", &format!("{site}namespaces: optional\n"));
+    assert!(world.explain(&["c", PUSH]).1.contains("or, where the kernel gives no namespaces, the server's files"));
+    let (_, text) = world.says(&["check"], "");
+    assert!(text.contains("snapgate.yaml:6: namespaces are optional: where an account gets none"), "{text}");
+}
+
+#[test]
 fn explain_answers_where_serve_would_refuse_for_want_of_a_policy_and_a_bad_question_is_a_usage_error() {
     let world = World::new("colour: blue\n");
     let (status, text) = world.explain(&["c", PUSH]);

@@ -328,19 +328,26 @@ fn check_finds_what_is_wrong_on_the_disk_and_nothing_on_a_clean_one() {
     };
     let settings = Settings::new(&site(""));
     settings.policy("a", &format!("user: {account}\nhooks: {{ prepare: [{}] }}\n", here("hook")));
-    let part = |what: &str, missing: Option<&str>, needed| Part { what: what.to_owned(), missing: missing.map(str::to_owned), needed };
-    let run =
-        || snapgate::check::run(settings.path(), |_: &_, _: &_| vec![part("rights", None, true), part("TCP", Some("too old"), false)]);
+    let part = |what: &str, missing: Option<&str>, help: Option<&str>| {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Part { what: what.to_owned(), missing: owned(missing), help: owned(help) }
+    };
+    let run = || {
+        snapgate::check::run(settings.path(), |_: &_, _: &_| {
+            vec![part("rights", None, Some("mend it")), part("TCP", Some("too old"), None)]
+        })
+    };
     let report = run();
     assert!(report.is_clean(), "{report:?}");
     let limits = "limits of a: 8 sessions at once, rsync with 8 GiB and 64 processes, pushes of any size";
     let jail = ["jail, rights: enforced", "jail, TCP: NOT enforced, too old"];
     assert_eq!(report.notes, ["limits of the server: 100 sessions at once", limits, jail[0], jail[1]]);
     assert_eq!(report.summary(), "1 policy, nothing wrong");
-    let unheld =
-        snapgate::check::run(settings.path(), |_, _| vec![part("rights", None, true), part("changes", Some("no such right"), true)]);
+    let unheld = snapgate::check::run(settings.path(), |_, _| {
+        vec![part("rights", None, Some("mend it")), part("changes", Some("no such right"), Some("allow it"))]
+    });
     assert!(unheld.problems.concat().contains("changes: NOT enforced, no such right"), "{unheld:?}");
-    assert!(unheld.problems.concat().contains("no push can run"), "{unheld:?}");
+    assert!(unheld.problems.concat().contains("no push can run: allow it"), "{unheld:?}");
 
     let finds = |words: &str| {
         let report = run();

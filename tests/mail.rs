@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use chrono::{TimeDelta, Utc};
 use nix::unistd::{Gid, Uid, chown, geteuid};
 use snapgate::act::spool::Spool;
-use snapgate::decide::policy::{Defaults, MailSettings, Origins, Site, Tls, Transport};
+use snapgate::decide::policy::{Defaults, MailSettings, Namespaces, Origins, Site, Tls, Transport};
 use snapgate::terms::record::Record;
 use snapgate::watch::{Means, WatchReport, run, run_with};
 
@@ -51,6 +51,7 @@ impl Place {
             syslog: None,
             sessions: 100,
             jail: true,
+            namespaces: Namespaces::Required,
             mail,
             defaults: Defaults::default(),
             origins: Origins::default(),

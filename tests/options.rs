@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use snapgate::decide::options::{Cause, Check, Force, Row, Rule, Value, by_letter, by_long, rows};
+use snapgate::decide::options::{Cause, Check, Force, Row, Rule, Runs, Value, by_letter, by_long, rows};
 
 const ABOVE: &str = "\
 # Every option of rsync
@@ -33,14 +33,15 @@ Filters and excludes are not on the command line: they travel inside the protoco
 | trial | it reaches rsync, and nothing is published |
 | smaller | the smaller of the client's number and the server's counts |
 | as root by policy | it reaches rsync; where the gate runs as root, only if the policy allows it |
+| as an account by policy | it reaches rsync; where the gate does not run as root, only if the policy allows it |
 | by policy | refused, unless the policy allows it by this word |
 | never | refused, and no policy can allow it |
 
 A policy narrows and widens this by name, the long name without dashes:
 
-    options: { refuse: [acls, xattrs], allow: [iconv] }
+    options: { refuse: [xattrs], allow: [iconv] }
 
-`refuse` takes what is accepted here, `allow` what is refused here \"by policy\"; anything else is an error of the policy's file. A name
+`refuse` takes what is accepted here, `allow` what is refused here \"by policy\", always or to some gates; anything else is an error of the policy's file. A name
 covers the forms of its option too (`delete` all that begin with `--delete`, `compress` all ways to compress, `D` devices and specials). What is refused
 is never stripped from a command: both ends of a push must agree on most options, and a stream that one end reads in another way is broken.
 
@@ -71,7 +72,8 @@ fn verdict(row: &Row) -> &'static str {
         Rule::Warn => "warned",
         Rule::NotABackup => "trial",
         Rule::Smaller => "smaller",
-        Rule::NeedsWordAsRoot => "as root by policy",
+        Rule::NeedsWord(Runs::AsRoot) => "as root by policy",
+        Rule::NeedsWord(Runs::AsAccount) => "as an account by policy",
         Rule::Refuse(cause) if cause.never().is_none() => "by policy",
         Rule::Refuse(_) => "never",
     }

@@ -12,6 +12,7 @@ use clap::Parser as _;
 
 use crate::act::{config, detach, inspect, jail, process};
 use crate::check::Part;
+use crate::decide::namespaces::{self, Lack};
 use crate::decide::policy::Site;
 use crate::explain::{NoAnswer, Question};
 use crate::serve::Answer;
@@ -116,10 +117,11 @@ fn check(directory: &Path) -> ExitCode {
 
 /// What holds rsync on this machine. Namespaces and capabilities are had by account.
 fn enforced(site: &Site, accounts: &[&str]) -> Vec<Part> {
+    let or_off = || "mend what is said there, or write `jail: off` and know what that means".to_owned();
     let part = |(number, (holds, what)): (usize, (bool, &str))| {
         // The first says whether the jail holds at all.
         let why = if number == 0 { "the kernel has no Landlock, or one before 5.19" } else { "the kernel does not know it" };
-        Part { what: what.to_owned(), missing: (!holds).then(|| why.to_owned()), needed: number == 0 }
+        Part { what: what.to_owned(), missing: (!holds).then(|| why.to_owned()), help: (number == 0).then(or_off) }
     };
     let mut parts: Vec<_> = jail::describe().into_iter().enumerate().map(part).collect();
     let ids = |account: &&str| names::named(account).map(|user| ((*account).to_owned(), (user.account.uid, user.group)));
@@ -133,10 +135,11 @@ fn enforced(site: &Site, accounts: &[&str]) -> Vec<Part> {
     };
     let asked = if asked.is_empty() { vec![(String::new(), None)] } else { asked };
     for (whose, ids) in asked {
-        let view = enclose::can_have_a_view(&site.rsync, ids).err().map(|why| format!("so that pushes take longer: {why}"));
-        parts.push(Part { what: format!("a file system of its own{whose}"), missing: view, needed: false });
+        let lack = enclose::can_have_a_view(&site.rsync, ids).err().map(Lack::Kept);
+        let help = lack.as_ref().and_then(|lack| namespaces::without(lack, site).err()?.remedy);
+        parts.push(Part { what: format!("a file system of its own{whose}"), missing: lack.map(|lack| lack.to_string()), help });
         let missing = enclose::can_be_supervised(&site.rsync, ids).err();
-        parts.push(Part { what: format!("changes of metadata by the gate alone{whose}"), missing, needed: true });
+        parts.push(Part { what: format!("changes of metadata by the gate alone{whose}"), missing, help: Some(or_off()) });
     }
     parts
 }

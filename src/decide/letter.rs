@@ -119,8 +119,8 @@ fn facts(out: &mut String, section: &Section, sample: &Record) {
     row(out, "Key:", &keys(sample));
     row(out, "Tried:", &tried(sample));
     row(out, "Exit:", &sample.exit.to_string());
-    if sample.unjailed {
-        row(out, "Jail:", "off, by the site file");
+    if let Some(says) = sample.jail.says() {
+        row(out, "Jail:", says);
     }
 }
 
@@ -250,8 +250,8 @@ fn report(record: &Record) -> String {
     wide(&mut out, "Client:", &format!("{} (unix account {})", who(record), record.account));
     wide(&mut out, "From:", &origin(record));
     wide(&mut out, "Key:", &keys(record));
-    if record.unjailed {
-        wide(&mut out, "Jail:", "off, by the site file");
+    if let Some(says) = record.jail.says() {
+        wide(&mut out, "Jail:", says);
     }
     reasons(&mut out, &record.reasons);
     warnings(&mut out, &record.warnings);

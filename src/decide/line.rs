@@ -15,8 +15,8 @@ pub fn record_line(record: &Record) -> String {
         field(&mut line, "code", reason.code.as_str());
     }
     // Before anything a client has a say in, so that it stands on every line and cannot be cut off.
-    if record.unjailed {
-        field(&mut line, "jail", "off");
+    if let Some(word) = record.jail.word() {
+        field(&mut line, "jail", word);
     }
     if let Some(client) = &record.client {
         field(&mut line, "client", client.as_str());
@@ -93,6 +93,7 @@ pub(in crate::decide) fn field(line: &mut String, name: &str, value: &str) {
 mod tests {
     use super::*;
     use crate::decide::letter::samples;
+    use crate::terms::record::Jail;
 
     #[test]
     fn a_refusal_is_one_line_with_its_code_and_its_rule() {
@@ -108,16 +109,18 @@ mod tests {
     #[test]
     fn a_push_says_what_it_did_and_that_there_was_no_jail() {
         let mut record = samples::published();
-        record.unjailed = true;
+        record.jail = Jail::Off;
         let line = record_line(&record);
         assert!(line.starts_with("result=published jail=off client=web1 "), "{line}");
+        record.jail = Jail::WithoutNamespaces;
+        assert!(record_line(&record).starts_with("result=published jail=without-namespaces client=web1 "));
         assert!(line.contains(" snapshot=2026-11-21T02-00-00Z files=5120 received=12 linked=5108 "), "{line}");
     }
 
     #[test]
     fn no_client_can_end_the_line_or_forge_a_field() {
         let mut record = samples::refusal();
-        record.unjailed = true;
+        record.jail = Jail::Off;
         record.account = "x\nresult=published".to_owned();
         record.command = format!("a\" result=published x=\"\n\u{1b}[2J{}", "z".repeat(1 << 20));
         record.warnings = vec!["w".repeat(4096); 100];

@@ -6,7 +6,7 @@ use crate::terms::reason::Origin;
 use crate::terms::text::printable;
 use crate::terms::verb::Verb;
 
-use super::options::{self, Row, Rule};
+use super::options::{self, Row, Rule, Runs};
 use super::policy::{Policy, Source};
 
 /// Something that `check` tells the administrator.
@@ -74,11 +74,12 @@ fn options(policy: &Policy) -> Vec<Finding> {
     let note = |message, help| Finding::note(policy.origins.of("options"), message, help);
     let named = |word: &&str| options::rows().iter().find(|row| row.word() == *word);
     let widened = policy.options.allow.iter().filter_map(named).filter_map(|row| match row.rule {
-        Rule::NeedsWordAsRoot if policy.user == "root" => None,
-        Rule::NeedsWordAsRoot => {
-            let message = format!("`{}` is allowed, which changes nothing: only a gate that runs as root refuses it", row.word());
+        Rule::NeedsWord(runs) if !runs.holds(policy.user == "root") => {
+            let whose = if runs == Runs::AsRoot { "runs as root" } else { "does not run as root" };
+            let message = format!("`{}` is allowed, which changes nothing: only a gate that {whose} refuses it", row.word());
             Some(note(message, "remove it from `allow:`".to_owned()))
         }
+        Rule::NeedsWord(Runs::AsRoot) => None,
         _ => Some(note(format!("`{}` is allowed: {}", row.word(), row.why), "if that is not meant, remove it from `allow:`".to_owned())),
     });
     let archive = |row: &&Row| row.letter.is_some_and(|letter| "rlptgoD".contains(letter));
@@ -221,6 +222,7 @@ mod tests {
             ("verbs: [status]\n", "nothing can be pushed"),
             ("options: { allow: [safe-links] }\n", "c:1: `safe-links` is allowed: the snapshot would silently lack symlinks"),
             ("options: { allow: [owner] }\n", "c:1: `owner` is allowed, which changes nothing"),
+            ("options: { allow: [acls] }\n", "c:1: `acls` is allowed: access lists name other accounts, which takes a weaker jail"),
             ("options: { refuse: [perms, acls] }\n", "c:1: `perms` is refused, and `rsync -a` sends it"),
         ] {
             let found = one(&policy("c", text));

@@ -13,6 +13,7 @@ pub mod line;
 pub mod lint;
 pub mod mounts;
 pub mod names;
+pub mod namespaces;
 pub mod notice;
 pub mod options;
 pub mod outcome;

@@ -116,13 +116,12 @@ pub fn name(
     Ok(next)
 }
 
-/// What is to hold the rsync of a push, as far as the kernel can. In a user namespace an account can name nobody but itself:
-/// access lists that name others could not be stored there (user_namespaces(7)).
+/// What is to hold the rsync of a push, as far as the kernel can.
 #[must_use]
 pub fn confinement(push: &Push, jail: bool, is_root: bool) -> Confinement {
     match jail {
         false => Confinement::None,
-        true if push.stores_access_lists() && !is_root => Confinement::Jail,
+        true if push.does_without_namespaces(is_root) => Confinement::Jail,
         true => Confinement::View,
     }
 }

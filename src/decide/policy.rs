@@ -94,6 +94,15 @@ pub enum Report {
     Never,
 }
 
+/// What becomes of a push where the kernel gives its account no namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Namespaces {
+    /// It is refused; the default.
+    Required,
+    /// It runs in a weaker jail, which every line of log says.
+    Optional,
+}
+
 /// Commands of the administrator, run as the account, without a shell. Each is an absolute path and its arguments.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hooks {
@@ -140,6 +149,8 @@ pub struct Site {
     pub sessions: u64,
     /// `jail:` Whether rsync is jailed; only `off` turns it off.
     pub jail: bool,
+    /// `namespaces:` Whether a push may run without.
+    pub namespaces: Namespaces,
     /// `mail:` How mail leaves.
     pub mail: MailSettings,
     /// `defaults:` What policies say where they say nothing themselves.

@@ -235,7 +235,8 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
     };
     if let Some(push) = push {
         let options = &case.policy.options;
-        let refused = push.refused_by(options, case.request.account.is_root());
+        let is_root = case.request.account.is_root();
+        let refused = push.refused_by(options, is_root);
         let rule = case.policy.origins.of("options");
         if !refused.is_empty() {
             // What would be noted is beside the point of a push that is refused for its options.
@@ -244,6 +245,8 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
         }
         findings.extend(options.forces().into_iter().map(|note| yes(note, Some(rule.clone()))));
         findings.extend(push.widened().into_iter().map(|note| yes(note, Some(rule.clone()))));
+        let weaker = "access lists (`-A`) are allowed: rsync runs in a weaker jail, without namespaces";
+        findings.extend(push.does_without_namespaces(is_root).then(|| yes(weaker, Some(rule.clone()))));
         findings.extend(push.notes().iter().map(|note| yes(note.clone(), None)));
         findings.extend(push.outlasted(case.policy.idle).map(|note| yes(note, Some(case.policy.origins.of("time_limits")))));
         findings.extend(push.warnings().iter().map(|warning| yes(warning.clone(), None)));

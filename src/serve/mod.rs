@@ -8,9 +8,11 @@ mod push;
 mod tell;
 mod transaction;
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::path::Path;
 
+use self::tell::Connection;
 use crate::act::child::Standby;
 use crate::act::config::{self, Identity};
 use crate::act::spool::{self, Full, Slots};
@@ -24,7 +26,7 @@ use crate::decide::verdict::{self, Case, Denial, Permit, Verdict};
 use crate::terms::client::ClientName;
 use crate::terms::limits::RESOLVE_TIMEOUT;
 use crate::terms::reason::{Code, Reason};
-use crate::terms::record::{Outcome, PushFacts};
+use crate::terms::record::{Jail, Outcome, PushFacts};
 use crate::terms::request::Request;
 use crate::terms::shelf::Shelf;
 use crate::{enclose, names};
@@ -96,6 +98,8 @@ struct Session<'a> {
     policy: &'a Policy,
     request: &'a Request,
     id: &'a str,
+    /// What holds rsync, as far as it is known by now.
+    jail: &'a Cell<Jail>,
     /// How many files a hook may open: as many as the gate itself could when sshd started it.
     open_files: u64,
 }
@@ -122,21 +126,23 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
         Ok(site) => site,
         Err(fault) => {
             let end = End::refused(Denial::unidentified(config::misconfigured(&fault), command));
-            return tell::without_site(directory, &request, &id, verb, end);
+            return tell::without_site(directory, Connection { request: &request, id: &id, verb, jail: Jail::Whole }, end);
         }
     };
+    let jail = Cell::new(if site.jail { Jail::Whole } else { Jail::Off });
     let (policy, _slots, end) = match config::identify(directory, &site, &request) {
         Identity::Unknown(reason) | Identity::Broken(reason) => (None, None, End::refused(Denial::unidentified(reason, command))),
         Identity::Known(policy) => match slots(&site, &policy, &request) {
             Err(reason) => (Some(policy), None, End::stopped(reason)),
             Ok((slots, notes)) => {
-                let session = Session { site: &site, policy: &policy, request: &request, id: &id, open_files };
+                let session = Session { site: &site, policy: &policy, request: &request, id: &id, jail: &jail, open_files };
                 let end = judged(session, &command, standby).noting(notes);
                 (Some(policy), Some(slots), end)
             }
         },
     };
-    tell::tell(directory, &site, policy.as_deref(), &request, &id, verb, end)
+    let connection = Connection { request: &request, id: &id, verb, jail: jail.get() };
+    tell::tell(directory, &site, policy.as_deref(), connection, end)
 }
 
 /// Takes a place among the client's sessions and among all, before anything that costs more. What stands in the way of

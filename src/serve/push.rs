@@ -13,6 +13,7 @@ use crate::act::{filter, process};
 use crate::decide::argv::Version;
 use crate::decide::cell::Confinement;
 use crate::decide::command::Push;
+use crate::decide::namespaces::{self, Lack};
 use crate::decide::outcome::{self, Disposal, Ended, Trees};
 use crate::decide::pace::{Allowance, Pace};
 use crate::decide::plan::{self, Places, PushPlan};
@@ -21,7 +22,7 @@ use crate::enclose;
 use crate::terms::limits::MAX_QUOTED;
 use crate::terms::path::SubPath;
 use crate::terms::reason::{Code, Reason};
-use crate::terms::record::{Outcome, PushFacts};
+use crate::terms::record::{Jail, Outcome, PushFacts};
 use crate::terms::shelf::{Shelf, Transaction};
 use crate::terms::snapshot::SnapshotName;
 use crate::terms::text::still_printable;
@@ -61,6 +62,9 @@ impl Session<'_> {
         let version = child::version(&self.site.rsync, Some(&repository.version_cache()))?;
         let notes = held.recover(&mut shelf, self.request.at, self.policy.deadline)?;
         let log = self.begin_log(&repository, &plan, &notes)?;
+        if confinement == Confinement::Jail {
+            self.weaken(&log, "it stores access lists, which the policy allows");
+        }
         let end = End::of(self.run(&plan, version, &held, shelf, &log, waiting)).noting(notes);
         log.note(Utc::now(), &format!("{}, exit {}", end.outcome.as_str(), end.exit));
         Ok(end)
@@ -70,6 +74,20 @@ impl Session<'_> {
     fn stand_by(&self, confinement: Confinement) -> Result<Waiting, Reason> {
         let standby = enclose::stand_by(confinement.into()).map_err(NotStarted::reason)?;
         Ok(Waiting { confinement, standby })
+    }
+
+    /// The same where there is no file system of rsync's own, if the site file lets it run so.
+    fn stand_by_without(&self, lack: &Lack, log: &RunLog) -> Result<Waiting, Reason> {
+        let confinement = namespaces::without(lack, self.site)?;
+        self.weaken(log, &lack.to_string());
+        self.stand_by(confinement)
+    }
+
+    /// From here on every line says that the jail is not whole.
+    fn weaken(&self, log: &RunLog, why: &str) {
+        self.jail.set(Jail::WithoutNamespaces);
+        let jail = Jail::WithoutNamespaces.says().unwrap_or_default();
+        log.note(Utc::now(), &format!("rsync has no file system of its own ({why}): the jail is {jail}"));
     }
 
     /// Runs rsync into a fresh directory, and does with the tree what its end amounts to.
@@ -137,8 +155,8 @@ impl Session<'_> {
         self.settle(staging, plan, ended, Settling { held, shelf: &shelf, log, facts, bytes, warnings, measure })
     }
 
-    /// Runs rsync where the plan wants it. An account that gets no namespaces from the kernel gets the jail alone, and an
-    /// rsync that walks more slowly; `check` says so too.
+    /// Runs rsync where the plan wants it. Where the kernel gives the account no namespaces, the site file decides whether it
+    /// runs at all; `check` says so too.
     fn run_rsync(
         &self,
         plan: &PushPlan,
@@ -150,6 +168,7 @@ impl Session<'_> {
     ) -> Result<Ended, Reason> {
         let mut looked_again = false;
         loop {
+            places.confinement = waiting.confinement;
             let run = plan.run(places.clone());
             let supervise = |listener, pid| filter::supervise(listener, pid, run.bounds().clone());
             match waiting.standby.rsync(&run, held.rsync_lock()?, supervise, &mut meter) {
@@ -160,10 +179,11 @@ impl Session<'_> {
                     looked_again = true;
                     waiting = self.stand_by(Confinement::View)?;
                 }
-                Err(NotStarted::NoView(why) | NotStarted::Unseen(why)) if places.confinement == Confinement::View => {
-                    log.note(Utc::now(), &format!("rsync has no file system of its own ({why}); it has the jail, and takes longer"));
-                    waiting = self.stand_by(Confinement::Jail)?;
-                    places.confinement = waiting.confinement;
+                Err(NotStarted::NoView(why)) if places.confinement == Confinement::View => {
+                    waiting = self.stand_by_without(&Lack::Kept(why), log)?;
+                }
+                Err(NotStarted::Unseen(why)) if places.confinement == Confinement::View => {
+                    waiting = self.stand_by_without(&Lack::Unshown(why), log)?;
                 }
                 Err(other) => return Err(other.reason()),
             }
@@ -318,8 +338,8 @@ impl Session<'_> {
     pub(super) fn log(&self, repository: &Repository) -> Result<RunLog, Reason> {
         let path = repository.log(self.id);
         let log = RunLog::begin(path.clone()).map_err(|error| trouble("creating", &path, &error))?;
-        if !self.site.jail {
-            log.note(self.request.at, "the jail is off");
+        if let Some(says) = self.jail.get().says() {
+            log.note(self.request.at, &format!("the jail is {says}"));
         }
         Ok(log)
     }

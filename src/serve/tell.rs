@@ -12,7 +12,7 @@ use crate::decide::line;
 use crate::decide::policy::{self, Policy, Report, Site};
 use crate::terms::limits::MAX_QUOTED;
 use crate::terms::reason::Reason;
-use crate::terms::record::{Mail, Outcome, Record};
+use crate::terms::record::{Jail, Mail, Outcome, Record};
 use crate::terms::request::{Request, Said};
 use crate::terms::text::{printable, still_printable};
 use crate::terms::verb::Verb;
@@ -22,17 +22,20 @@ pub(super) fn record_id(request: &Request) -> String {
     format!("{}-{}", request.at.format("%Y%m%dT%H%M%S%6fZ"), std::process::id())
 }
 
+/// What is known of a connection besides whose it is and how it ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Connection<'a> {
+    pub(super) request: &'a Request,
+    pub(super) id: &'a str,
+    pub(super) verb: Option<Verb>,
+    /// What held rsync.
+    pub(super) jail: Jail,
+}
+
 /// Remembers a connection and makes the client's answer.
-pub(super) fn tell(
-    directory: &Path,
-    site: &Site,
-    policy: Option<&Policy>,
-    request: &Request,
-    id: &str,
-    verb: Option<Verb>,
-    end: End,
-) -> Answer {
-    let record = record(policy, request, id, verb, &end, !site.jail);
+pub(super) fn tell(directory: &Path, site: &Site, policy: Option<&Policy>, connection: Connection<'_>, end: End) -> Answer {
+    let record = record(policy, connection, &end);
+    let Connection { request, id, .. } = connection;
     let mut lost = Vec::new();
     let spool = Spool::open(&site.spool, request.account.uid);
     // The mail comes first: a kill between the two may leave a mail that the ledger does not know, never the other way round.
@@ -77,9 +80,9 @@ pub(super) fn tell(
 }
 
 /// Remembers a connection whose site file cannot be used, by what is usual.
-pub(super) fn without_site(directory: &Path, request: &Request, id: &str, verb: Option<Verb>, end: End) -> Answer {
-    let record = record(None, request, id, verb, &end, false);
-    let spool = Spool::open(Path::new(policy::DEFAULT_SPOOL), request.account.uid);
+pub(super) fn without_site(directory: &Path, connection: Connection<'_>, end: End) -> Answer {
+    let record = record(None, connection, &end);
+    let spool = Spool::open(Path::new(policy::DEFAULT_SPOOL), connection.request.account.uid);
     if let Ok(spool) = &spool {
         let _ = spool.add(&record);
         let _ = ledger::append(&spool.ledger(), &record);
@@ -89,7 +92,8 @@ pub(super) fn without_site(directory: &Path, request: &Request, id: &str, verb: 
     answer(end)
 }
 
-fn record(policy: Option<&Policy>, request: &Request, id: &str, verb: Option<Verb>, end: &End, unjailed: bool) -> Record {
+fn record(policy: Option<&Policy>, connection: Connection<'_>, end: &End) -> Record {
+    let Connection { request, id, verb, jail } = connection;
     let command = match &request.said {
         Said::Command(bytes) if end.heard.is_empty() => printable(bytes),
         Said::Command(bytes) => {
@@ -111,7 +115,7 @@ fn record(policy: Option<&Policy>, request: &Request, id: &str, verb: Option<Ver
         reasons: end.reasons.clone(),
         push: end.push.clone(),
         warnings: end.warnings.clone(),
-        unjailed,
+        jail,
         mail: mail(policy.map_or(Report::Problems, |policy| policy.report), end),
     }
 }

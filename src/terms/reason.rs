@@ -61,7 +61,7 @@ pub enum Code {
     Store,
     /// rsync is missing or does not start.
     Rsync,
-    /// The kernel cannot hold the jail.
+    /// The kernel cannot hold the jail, or gives the account no namespaces.
     Jail,
     /// A prepare hook said no.
     Hook,

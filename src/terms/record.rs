@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::client::ClientName;
 use super::key::Fingerprint;
@@ -47,11 +48,82 @@ pub struct Record {
     /// What somebody should look at although the connection did what it was for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// Whether the jail was off by the site's word.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unjailed: bool,
+    /// What held rsync. Lines of earlier releases say `"unjailed":true` where nothing did.
+    #[serde(default, skip_serializing_if = "Jail::is_whole", alias = "unjailed")]
+    pub jail: Jail,
     /// The mail that the record asks for.
     pub mail: Mail,
+}
+
+/// What held the rsync of a connection, or would have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Jail {
+    /// All that there is.
+    #[default]
+    Whole,
+    /// All but namespaces, so that rsync saw the server's own files.
+    WithoutNamespaces,
+    /// Nothing: the site file says `jail: off`.
+    Off,
+}
+
+impl Jail {
+    const LESS: [Self; 2] = [Self::WithoutNamespaces, Self::Off];
+
+    /// The word in ledgers and logs; `None` where there is nothing to say.
+    #[must_use]
+    pub fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Whole => None,
+            Self::WithoutNamespaces => Some("without-namespaces"),
+            Self::Off => Some("off"),
+        }
+    }
+
+    /// The words in mails and in a run's log; `None` where there is nothing to say.
+    #[must_use]
+    pub fn says(self) -> Option<&'static str> {
+        match self {
+            Self::Whole => None,
+            Self::WithoutNamespaces => Some("a weaker one, without namespaces"),
+            Self::Off => Some("off, by the site file"),
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a field over by reference")]
+    fn is_whole(&self) -> bool {
+        *self == Self::Whole
+    }
+}
+
+impl Serialize for Jail {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.word().serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Jail {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Unjailed(bool),
+            Word(String),
+        }
+        Ok(match Written::deserialize(from)? {
+            Written::Unjailed(unjailed) => {
+                if unjailed {
+                    Self::Off
+                } else {
+                    Self::Whole
+                }
+            }
+            Written::Word(word) => {
+                let found = Self::LESS.into_iter().find(|jail| jail.word() == Some(word.as_str()));
+                found.ok_or_else(|| D::Error::custom(format!("`{word}` is no jail")))?
+            }
+        })
+    }
 }
 
 /// How a connection ended.
@@ -138,4 +210,27 @@ pub struct PushFacts {
     /// Whether rsync left something out (its 23).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_held_rsync_and_one_of_an_earlier_release_is_read() {
+        let line = |jail: &str| {
+            format!(r#"{{"id":"1","at":"2026-11-21T02:00:00Z","result":"answered","exit":0,"account":"web1"{jail},"mail":"none"}}"#)
+        };
+        let read = |jail: &str| serde_json::from_str::<Record>(&line(jail));
+        for (written, jail) in
+            [("", Jail::Whole), (r#","jail":"without-namespaces""#, Jail::WithoutNamespaces), (r#","jail":"off""#, Jail::Off)]
+        {
+            let record = read(written).unwrap();
+            assert_eq!(record.jail, jail);
+            assert_eq!(serde_json::to_string(&record).unwrap(), line(written));
+        }
+        assert_eq!(read(r#","unjailed":true"#).unwrap().jail, Jail::Off);
+        assert_eq!(read(r#","unjailed":false"#).unwrap().jail, Jail::Whole);
+        assert!(read(r#","jail":"some""#).is_err() && read(r#","jail":null"#).is_err());
+    }
 }

@@ -7,6 +7,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
+use snapgate::terms::record::Jail;
+
 use crate::facts::{History, Reads};
 use crate::support::{Gate, Ran, can_trace, is_root, must, run, skip};
 
@@ -290,7 +292,7 @@ fn unchanged_files_are_linked_in_the_jail_and_it_is_told_when_they_are_not() {
             assert_eq!(fs::metadata(gate.newest().join(name)).unwrap().nlink(), links, "{name}");
         }
         let record = gate.record();
-        assert!(!record.unjailed && record.warnings.is_empty(), "{record:?}");
+        assert!(record.jail == Jail::Whole && record.warnings.is_empty(), "{record:?}");
         let facts = record.push.unwrap();
         assert_eq!((facts.files, facts.linked), (3, if links == 1 { 0 } else { 3 }));
     }

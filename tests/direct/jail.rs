@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
 use std::process::Command;
 
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::{Mail, Outcome};
+use snapgate::terms::record::{Jail, Mail, Outcome, Record};
 
 use crate::layer::layer;
 use crate::support::{Gate, POLICY, Ran, is_root, run, skip};
@@ -46,7 +47,7 @@ fn where_there_is_no_view(act: impl FnOnce() + Send) {
 #[test]
 fn where_there_is_no_view_the_jail_and_rsync_s_own_walk_hold() {
     // By a way with a symlink in it, as repositories are often named.
-    let gate = Gate::with("", &format!("{POLICY}path: $DIR/link/web1\n"));
+    let gate = Gate::with("namespaces: optional\n", &format!("{POLICY}path: $DIR/link/web1\n"));
     std::os::unix::fs::symlink(gate.path().join("store"), gate.path().join("link")).unwrap();
     let source = gate.source("data");
     for name in ["same", "changed", "mode"] {
@@ -66,22 +67,70 @@ fn where_there_is_no_view_the_jail_and_rsync_s_own_walk_hold() {
         assert_eq!(fs::metadata(second.join("mode")).unwrap().mode() & 0o777, 0o700);
         let id = gate.record().id;
         let log = fs::read_to_string(gate.inside(&format!(".snapgate/logs/{id}.log"))).unwrap();
-        assert!(log.contains("no file system of its own"), "{log}");
+        assert!(log.contains("no file system of its own (the kernel gives this account no namespaces: "), "{log}");
+        assert!(log.contains("the jail is a weaker one, without namespaces"), "{log}");
+        assert!(gate.ledger().iter().all(|record| record.jail == Jail::WithoutNamespaces), "{:?}", gate.ledger());
+        gate.flush();
+        let reports = gate.mails();
+        let said = reports.iter().filter(|mail| mail.contains("Jail:       a weaker one, without namespaces")).count();
+        assert_eq!((reports.len(), said), (2, 2), "{reports:?}");
     });
+    // Where there is a view after all, nothing is said.
+    gate.push(&source, &[]).exits(0);
+    assert_eq!(gate.record().jail, Jail::Whole);
+}
+
+#[test]
+fn where_namespaces_are_required_and_not_to_be_had_rsync_never_starts() {
+    for required in ["", "namespaces: required\n"] {
+        let push = |gate: &Gate, source: &Path| {
+            let mut ran = None;
+            where_there_is_no_view(|| ran = Some(gate.push(source, &[])));
+            ran.unwrap()
+        };
+        let record = rsync_never_starts(required, push, &["namespaces: optional", "apparmor_parser"]);
+        assert_eq!(record.jail, Jail::Whole, "nothing ran in a weaker one");
+        assert!(record.reasons[0].detail.starts_with("the kernel gives this account no namespaces: "), "{record:?}");
+        assert!(record.reasons[0].rule.as_ref().is_some_and(|rule| rule.file.ends_with("snapgate.yaml")), "{record:?}");
+    }
+}
+
+/// What is gone, twice looked for, is not the kernel's doing, and has words of its own.
+#[test]
+fn what_cannot_be_shown_is_refused_with_words_of_its_own() {
+    let gate = Gate::with("rsync: $DIR/rsync\n", &format!("{POLICY}hooks: {{ prepare: [/bin/mv, $DIR/rsync, $DIR/away] }}\n"));
+    fs::copy("/usr/bin/rsync", gate.path().join("rsync")).unwrap();
+    let source = gate.source("data");
+    fs::write(source.join("file"), "x").unwrap();
+    let ran = gate.push(&source, &[]).exits(78);
+    assert_eq!(ran.code(), Some("jail"), "{}", ran.stderr);
+    let record = gate.record();
+    assert_eq!((record.result, record.jail), (Outcome::Failed, Jail::Whole));
+    let reason = &record.reasons[0];
+    assert!(reason.detail.starts_with("what rsync is to see could not be put together: "), "{reason:?}");
+    assert!(!reason.remedy.as_ref().unwrap().contains("apparmor"), "{reason:?}");
+    assert!(gate.snapshots().is_empty() && !gate.inside("inprogress").exists());
 }
 
 #[test]
 fn where_the_jail_does_not_hold_rsync_never_starts() {
-    let gate = Gate::with("rsync: $DIR/spy\n", POLICY);
+    let push = |gate: &Gate, source: &Path| where_no_jail_holds(|| gate.push(source, &[]));
+    rsync_never_starts("namespaces: optional\n", push, &["jail: off"]);
+}
+
+/// A push that is turned away over its jail. Says what is remembered of it.
+fn rsync_never_starts(site: &str, push: impl Fn(&Gate, &Path) -> Ran, remedies: &[&str]) -> Record {
+    let gate = Gate::with(&format!("rsync: $DIR/spy\n{site}"), POLICY);
     // It is asked for its version, before the jail and with words of the gate's own; nothing else may be asked of it.
     gate.write("spy", "#!/bin/sh\necho \"$@\" >>$DIR/asked\nexec /usr/bin/rsync \"$@\"\n");
     crate::support::must(std::process::Command::new("chmod").arg("700").arg(gate.path().join("spy")));
     let source = gate.source("data");
     fs::write(source.join("file"), "x").unwrap();
 
-    let ran = where_no_jail_holds(|| gate.push(&source, &[])).exits(78);
+    let ran = push(&gate, &source).exits(78);
     assert_eq!(ran.code(), Some("jail"), "{}", ran.stderr);
-    assert!(!ran.stderr.to_lowercase().contains("landlock"), "the client learns nothing about the server: {}", ran.stderr);
+    let told = ["landlock", "namespace"].iter().any(|word| ran.stderr.to_lowercase().contains(word));
+    assert!(!told, "the client learns nothing about the server: {}", ran.stderr);
     assert_eq!(fs::read_to_string(gate.path().join("asked")).unwrap(), "--version\n");
     assert!(gate.snapshots().is_empty() && !gate.inside("current").exists());
     assert!(!gate.inside("inprogress").exists(), "the stage is still there");
@@ -89,12 +138,38 @@ fn where_the_jail_does_not_hold_rsync_never_starts() {
 
     let record = gate.record();
     assert_eq!((record.result, record.exit, record.reasons[0].code), (Outcome::Failed, 78, Code::Jail));
-    assert_eq!((record.mail, record.unjailed), (Mail::Alert, false));
-    assert!(record.reasons[0].remedy.as_ref().is_some_and(|remedy| remedy.contains("jail: off")), "{record:?}");
+    assert_eq!(record.mail, Mail::Alert);
+    let remedy = record.reasons[0].remedy.as_ref().unwrap();
+    assert!(remedies.iter().all(|words| remedy.contains(words)), "{record:?}");
     gate.flush();
     let mails = gate.mails();
     assert!(mails.iter().any(|mail| mail.contains("To: alerts@") && mail.contains("jail")), "{mails:?}");
     assert_eq!(gate.ledger().len(), 1);
+    record
+}
+
+/// Access lists name others, whom a namespace of users does not know; root needs none.
+#[test]
+fn access_lists_take_a_weaker_jail_where_the_policy_says_so_and_root_s_gate_is_as_ever() {
+    let gate = Gate::with("", &POLICY.replace("acls, ", ""));
+    let source = gate.source("data");
+    fs::write(source.join("file"), "x").unwrap();
+    let log = || fs::read_to_string(gate.inside(&format!(".snapgate/logs/{}.log", gate.record().id))).unwrap();
+    if is_root() {
+        gate.push(&source, &["-A"]).exits(0);
+        assert!(gate.record().jail == Jail::Whole && !log().contains("no file system of its own"), "{}", log());
+        return;
+    }
+    gate.push(&source, &[]).exits(0);
+    let ran = gate.push(&source, &["-A"]).exits(77);
+    assert!(ran.code() == Some("option") && ran.stderr.contains("leave -A (--acls) out"), "{}", ran.stderr);
+    assert!(gate.record().reasons[0].remedy.as_ref().unwrap().contains("add `acls` to `options: {allow: […]}`"));
+    gate.write("config/policies/web1.yaml", &format!("user: {}\n{POLICY}", gate.record().account));
+    gate.push(&source, &["-A"]).exits(0);
+    assert_eq!(gate.record().jail, Jail::WithoutNamespaces);
+    assert!(log().contains("no file system of its own (it stores access lists, which the policy allows)"), "{}", log());
+    gate.push(&source, &[]).exits(0);
+    assert_eq!(gate.record().jail, Jail::Whole);
 }
 
 #[test]
@@ -120,7 +195,7 @@ fn the_administrator_s_word_alone_lets_rsync_run_without_it() {
     fs::write(source.join("file"), "x").unwrap();
     where_no_jail_holds(|| run(&mut gate.push_command(&source, &[], ""))).exits(0);
     assert_eq!(gate.snapshots().len(), 1);
-    assert!(gate.record().unjailed);
+    assert_eq!(gate.record().jail, Jail::Off);
 }
 
 /// As where a store is mounted when it is first looked at, by automount(8), and mounts are not shared with what began before.

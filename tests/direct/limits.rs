@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::Outcome;
+use snapgate::terms::record::{Jail, Outcome};
 
 use crate::processes::{is_alive, of};
 use crate::support::{Gate, POLICY, Running, can_trace};
@@ -195,7 +195,7 @@ fn a_program_in_rsync_s_place_is_started_with_nothing_of_the_gate_s() {
     assert!(besides.len() <= 2, "{fds:?}");
     let environment: BTreeSet<_> = fs::read_to_string(gate.path().join("environ")).unwrap().lines().map(str::to_owned).collect();
     assert_eq!(environment, BTreeSet::from(["LC_ALL=C".to_owned(), "TZ=UTC".to_owned()]));
-    assert!(gate.record().unjailed);
+    assert_eq!(gate.record().jail, Jail::Off);
 }
 
 #[test]

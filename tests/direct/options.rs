@@ -167,7 +167,7 @@ fn goes_through(case: &Case, policy: &str) {
     }
     assert_eq!(record.result, Outcome::Published, "{name}: {}", ran.stderr);
     assert_eq!(record.warnings.iter().any(|warning| warning.contains("was used")), row.rule == Rule::Warn, "{name}: {record:?}");
-    let widened = row.may_be_allowed() && row.rule != Rule::NeedsWordAsRoot;
+    let widened = row.may_be_allowed() && is_refused_by_default(row);
     assert_eq!(log.contains("because the policy allows it"), widened, "{name}");
 
     let End::Stored { but, look } = case.end else { return };
@@ -270,7 +270,7 @@ fn what_a_policy_can_allow_is_refused_and_goes_through_where_it_does() {
 
 #[test]
 fn what_a_policy_refuses_is_refused_and_never_stripped() {
-    let elsewhere = POLICY.replace("options: { allow: [owner, group] }\n", "");
+    let elsewhere = POLICY.replace("options: { allow: [acls, owner, group] }\n", "");
     let mut seen = Seen::after_a_push(&[]);
     let kept = picture(&seen.gate.inside("snapshots"));
     for case in of_rule(|row| row.may_be_refused()) {

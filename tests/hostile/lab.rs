@@ -58,7 +58,7 @@ pub(crate) fn base() -> Vec<Entry> {
 fn template() -> &'static Gate {
     static MADE: OnceLock<Gate> = OnceLock::new();
     MADE.get_or_init(|| {
-        let gate = Gate::new();
+        let gate = Gate::with(&namespaces(), POLICY);
         for list in [first(), base()] {
             assert_eq!(sender::push(&gate, 31, "-logDtprX", &list).status, 0);
         }
@@ -82,6 +82,11 @@ fn template() -> &'static Gate {
 /// Whether the gate is to be started where it may not mount.
 pub(crate) fn without_view() -> bool {
     std::env::var_os("HOSTILE_WITHOUT_VIEW").is_some_and(|value| value == "1")
+}
+
+/// What the site file says of it.
+fn namespaces() -> String {
+    if without_view() { "namespaces: optional\n".to_owned() } else { String::new() }
 }
 
 /// What is compared where rsync copies a file of history, as it does where that differs only in what a link would share.
@@ -116,7 +121,7 @@ impl Lab {
     /// The same, with these lines in the site file and this policy.
     pub(crate) fn with(site: &str, policy: &str) -> Self {
         take_the_view_away();
-        let gate = Gate::with(site, policy);
+        let gate = Gate::with(&format!("{}{site}", namespaces()), policy);
         let from = ["store", "outside"].map(|name| template().path().join(name));
         must(Command::new("cp").arg("-a").args(from).arg(gate.path()));
         age(gate.path());

@@ -8,5 +8,6 @@ mod held;
 mod lines;
 mod locks;
 mod logs;
+mod outside;
 mod races;
 mod transfers;

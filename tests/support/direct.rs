@@ -26,8 +26,9 @@ pub(crate) const SNAPGATE: &str = env!("CARGO_BIN_EXE_snapgate");
 /// Nothing here takes longer unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A policy that lets its client do everything, root's `-o` and `-g` too, every push with its report.
-pub(crate) const POLICY: &str = "verbs: [prepare, rsync, complete, abort, status]\nreport: always\noptions: { allow: [owner, group] }\n";
+/// A policy that lets its client do everything, root's `-o` and `-g` and an account's `-A` too, every push with its report.
+pub(crate) const POLICY: &str =
+    "verbs: [prepare, rsync, complete, abort, status]\nreport: always\noptions: { allow: [acls, owner, group] }\n";
 
 /// A gate with one client, `web1`.
 pub(crate) struct Gate {

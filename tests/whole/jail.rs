@@ -1,5 +1,7 @@
 //! `jail: off`: it works, and no line that is left behind is silent about it.
 
+use snapgate::terms::record::Jail;
+
 use crate::support::{ALL_VERBS, Setup, tree, until};
 
 #[test]
@@ -18,7 +20,7 @@ fn without_the_jail_every_line_and_record_says_so() {
         assert!(lines.len() == 1 && lines[0].contains(" jail=off "), "{what}: {lines:?}");
         let records = server.records();
         assert_eq!(records.len(), count, "{what}");
-        assert!(records.iter().all(|record| record.unjailed), "{what}: {records:?}");
+        assert!(records.iter().all(|record| record.jail == Jail::Off), "{what}: {records:?}");
     };
     let logs = || std::fs::read_dir(repository.path.join(".snapgate/logs")).unwrap().count();
     // A push, and one that resumes from a snapshot; what has no run of rsync; what is refused, known or not.
@@ -61,5 +63,35 @@ fn with_the_jail_no_line_speaks_of_it() {
         !lines.is_empty()
     });
     assert!(!lines[0].contains("jail="), "{lines:?}");
-    assert!(!server.record().unjailed && !server.repository("web1").log().contains("jail is off"));
+    assert!(server.record().jail == Jail::Whole && !server.repository("web1").log().contains("jail is off"));
+}
+
+/// What an ordinary account's access lists take, as every line has it; and that it is the policy's to say.
+#[test]
+fn access_lists_of_an_account_need_the_policy_s_word_and_every_line_says_what_they_took() {
+    let allowing = format!("{ALL_VERBS}options: {{ allow: [acls] }}\n");
+    let server = Setup::new().client("web1", ALL_VERBS).client("web2", &allowing).start();
+    let source = server.source("data");
+    tree::small(&source);
+    let line = |what: &str| {
+        let mut lines = Vec::new();
+        until("a line of syslog", || {
+            lines.extend(server.syslog());
+            !lines.is_empty()
+        });
+        assert_eq!(lines.len(), 1, "{what}: {lines:?}");
+        lines.remove(0)
+    };
+    let refused = server.client("web1").push(&source, &["-A"]);
+    let refused = refused.refused("option", 77);
+    assert!(refused.stderr.contains("leave -A (--acls) out"), "{}", refused.stderr);
+    assert!(!line("a refusal").contains("jail="));
+    let (web2, repository) = (server.client("web2"), server.repository("web2"));
+    web2.push(&source, &["-A"]).exits(0);
+    assert!(line("access lists").contains(" jail=without-namespaces "));
+    assert_eq!(server.record().jail, Jail::WithoutNamespaces);
+    assert!(repository.log().contains("the jail is a weaker one, without namespaces"), "{}", repository.log());
+    web2.push(&source, &[]).exits(0);
+    assert!(!line("none").contains("jail="));
+    assert!(server.record().jail == Jail::Whole && !repository.log().contains("the jail is"), "{}", repository.log());
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use crate::support::{Server, accounts, mode, skip, tree};
+use crate::support::{ALL_VERBS, Server, Setup, accounts, mode, skip, tree};
 
 #[test]
 fn a_fifo_in_the_source_does_not_fail_the_push() {
@@ -141,7 +141,8 @@ fn a_deep_tree_and_many_files_are_pushed() {
 
 #[test]
 fn extended_attributes_and_acls_of_a_later_push_do_not_reach_history() {
-    let server = Server::start();
+    let policy = format!("{ALL_VERBS}options: {{ allow: [acls] }}\n");
+    let server = Setup::new().client("web1", &policy).start();
     let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
     tree::small(&source);
     web1.push(&source, &["-AX"]).exits(0);

@@ -5,6 +5,7 @@
 //! in which the kernel may find no link.
 
 mod glob;
+mod walk;
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, TryLockError};
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{Mode, fstatat, mkdirat};
 
+use self::walk::Leads;
 use crate::decide::rrsync::{Aim, Place, Spot, Tail, Transfer};
 use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable;
@@ -28,6 +30,8 @@ const LOG_FILE: &str = "rrsync.log";
 #[derive(Debug)]
 pub struct Root {
     path: PathBuf,
+    /// As the administrator wrote it, if that begins at `/`: links of the account's may name it so.
+    written: Option<PathBuf>,
     handle: File,
     held: Vec<(PathBuf, OwnedFd)>,
 }
@@ -57,13 +61,19 @@ impl Root {
         if !handle.metadata().map_err(broken)?.is_dir() {
             return Err(broken(ErrorKind::NotADirectory.into()));
         }
-        Ok(Self { path, handle, held: Vec::new() })
+        let written = Some(PathBuf::from(dir)).filter(|dir| dir.is_absolute());
+        Ok(Self { path, written, handle, held: Vec::new() })
     }
 
     /// The directory, real and absolute.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The names by which links may lead back to it.
+    fn places(&self) -> impl Iterator<Item = &Path> {
+        [Some(self.path.as_path()), self.written.as_deref()].into_iter().flatten()
     }
 
     /// Locks the directory as rrsync does, so that one excludes the other; with `shared`, only against those who do not share.
@@ -221,34 +231,27 @@ impl Root {
         Ok(Spot { rest: rest.join(&b'/'), tail, ..Spot::held(self.hold(&way.directory)?) })
     }
 
-    /// Finds out how far a path goes. With `leaf`, a link at its end that leads nowhere stays a name, to be replaced.
+    /// Finds out how far a path goes. With `leaf`, a link at its end that leads nowhere beneath the directory stays a name, to be
+    /// replaced.
     fn way(&self, names: &[Vec<u8>], leaf: bool) -> Result<Way, Reason> {
-        for depth in (0..=names.len()).rev() {
-            let (front, rest) = names.split_at_checked(depth).unwrap_or((names, &[]));
-            let path = front.iter().fold(self.path.clone(), |path, name| path.join(OsStr::from_bytes(name)));
-            match fs::canonicalize(&path) {
-                Ok(real) => {
-                    let Ok(directory) = real.strip_prefix(&self.path) else { return Err(leads_out(names)) };
-                    if fs::metadata(&real).is_ok_and(|found| found.is_dir()) {
-                        return Ok(Way { directory: directory.to_path_buf(), rest: rest.to_vec() });
-                    }
-                }
-                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                    let dangles = fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink());
-                    if dangles && !(leaf && rest.is_empty()) {
-                        return Err(leads_out(names));
-                    }
-                }
-                Err(error) => return Err(self.not_usable(&path, &error)),
+        let mut directory = PathBuf::new();
+        for (depth, name) in names.iter().enumerate() {
+            let rest = names.get(depth..).unwrap_or_default();
+            match self.follow(&directory, name) {
+                Ok(Leads::Directory(next)) => directory = next,
+                Ok(Leads::Out) => return Err(leads_out(names)),
+                Ok(Leads::Nowhere { linked: true }) if !(leaf && rest.len() == 1) => return Err(leads_out(names)),
+                Ok(Leads::Other | Leads::Nowhere { .. }) => return Ok(Way { directory, rest: rest.to_vec() }),
+                Err(error) => return Err(self.not_usable(&directory.join(OsStr::from_bytes(name)), &error)),
             }
         }
-        Err(not_there(names))
+        Ok(Way { directory, rest: Vec::new() })
     }
 
     /// Whether the one name behind a way's directory is there, whatever it is.
     fn is_there(&self, way: &Way) -> bool {
-        let path = self.path.join(&way.directory).join(OsStr::from_bytes(&way.rest.join(&b'/')));
-        fs::symlink_metadata(path).is_ok()
+        let directory = self.open_at(&way.directory, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
+        directory.is_ok_and(|directory| exists(&directory, &way.rest.join(&b'/')))
     }
 
     /// Holds a directory, once, for rsync to inherit.

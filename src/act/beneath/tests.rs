@@ -85,6 +85,67 @@ fn nothing_that_leads_out_is_found() {
     assert_eq!(fs::read_dir(tree.at("outside")).unwrap().count(), 1);
 }
 
+/// Whether what a link names outside is a directory, a file, nothing, or not to be entered, cannot be told from any answer.
+#[test]
+fn what_is_outside_changes_no_answer() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let answers = |target: &str, form: &str| {
+        let tree = Tree::new();
+        fs::create_dir_all(tree.at("outside/in")).unwrap();
+        fs::create_dir_all(tree.at("closed/in")).unwrap();
+        fs::set_permissions(tree.at("closed"), fs::Permissions::from_mode(0o000)).unwrap();
+        symlink(form.replace('@', target).replace("$TREE", tree.0.path().to_str().unwrap()), tree.at("dir/l")).unwrap();
+        let mut told = Vec::new();
+        for words in [". l", ". l/", ". l/.", ". l/x", ". l/x/", ". l*", ". l*/", ". l/*", ". */x", "-R . l", "-R . l/x", "-R . l/./x"] {
+            told.push(format!("{:?}", sources(&tree, words)));
+        }
+        let mut root = tree.root();
+        let said = |reason: Reason| {
+            let plain = |text: &str| text.replace(tree.0.path().to_str().unwrap(), "$TREE");
+            format!("{} {} {}", reason.code, plain(&reason.says), plain(&reason.detail))
+        };
+        for words in ["l", "l/", "l/.", "l/x", "l/x/", "l/x/y/", "l*", "l*/", "*/x"] {
+            for options in ["-r", "-rn", "-r --mkpath"] {
+                let found = root.destination(&transfer(&format!("{options} . {words}")));
+                told.push(format!("{:?}", found.map(|spot| (spot.rest, spot.tail)).map_err(said)));
+            }
+        }
+        for option in ["backup-dir", "partial-dir", "temp-dir", "link-dest", "copy-dest", "compare-dest", "log-file", "files-from"] {
+            for place in ["l", "l/", "l/x", "l/x/y", "../l", "../l/x"] {
+                let found = root.options(&transfer(&format!("-r --{option}={place} . a")));
+                told.push(format!("{:?}", found.map(|found| found.len()).map_err(said)));
+            }
+        }
+        fs::set_permissions(tree.at("closed"), fs::Permissions::from_mode(0o700)).unwrap();
+        told
+    };
+    for form in ["../@", "$TREE/@", "a/../../@", "../@/../../dir/a", "$TREE/@/../../dir/a"] {
+        let there = answers("outside/in", form);
+        for target in ["outside/secret", "outside/none", "none/at/all", "closed/in"] {
+            assert_eq!(answers(target, form), there, "{form} {target}");
+        }
+    }
+}
+
+#[test]
+fn a_link_that_leads_back_in_is_followed_by_whichever_way_that_is_known() {
+    let tree = Tree::new();
+    symlink("dir", tree.at("alias")).unwrap();
+    for (name, target) in [("up", "../dir/a".to_owned()), ("far", "../../../../../../../../../../../../nowhere".to_owned())] {
+        symlink(target, tree.at("dir").join(name)).unwrap();
+    }
+    symlink(tree.at("alias/a"), tree.at("dir/written")).unwrap();
+    symlink("up", tree.at("dir/twice")).unwrap();
+    symlink("round", tree.at("dir/round")).unwrap();
+    assert_eq!(sources(&tree, ". up/x.c twice/x.c").unwrap().join(" "), "a:/x.c a:/x.c");
+    assert_eq!(
+        (sources(&tree, ". far/"), sources(&tree, ". written/"), sources(&tree, ". round/")),
+        (Err("path"), Err("path"), Err("path"))
+    );
+    let mut root = Root::open(tree.at("alias").as_os_str()).unwrap();
+    assert!(root.sources(&transfer("--sender -r . written/ absolute/")).is_ok(), "as the administrator wrote it");
+}
+
 #[test]
 fn patterns_stand_for_what_is_there_in_order() {
     let tree = Tree::new();

@@ -71,14 +71,14 @@ impl Push {
     }
 
     /// The reasons for which the policy's `options:` refuse it: an option that they name; one that the table leaves to them
-    /// and that they do not allow; where the gate is root, one that lets the client choose owners. Only a push without any
-    /// may run.
+    /// and that they do not allow; one that the table leaves to them for a gate that runs as this one does. Only a push without
+    /// any may run.
     #[must_use]
     pub fn refused_by(&self, choice: &Choice, is_root: bool) -> Vec<Reason> {
         let refused = |Used { row, spelled }: &Used| match (choice.refuses(row), row.rule) {
             (Some(word), _) => Some(row.refused_by_policy(word, spelled)),
             (None, Rule::Refuse(cause)) if !choice.allows(row) => Some(row.refusal(cause, spelled)),
-            (None, Rule::NeedsWordAsRoot) if is_root && !choice.allows(row) => Some(row.word_missing(spelled)),
+            (None, Rule::NeedsWord(runs)) if runs.holds(is_root) && !choice.allows(row) => Some(row.word_missing(runs, spelled)),
             _ => None,
         };
         self.used.iter().filter_map(refused).collect()
@@ -103,10 +103,11 @@ impl Push {
         self.words().iter().any(|word| word == "--size-only")
     }
 
-    /// Whether access lists are stored.
+    /// Whether its rsync can have no user namespace: in one an account can name nobody but itself, and access lists that name
+    /// others could not be stored (user_namespaces(7)). Root needs none.
     #[must_use]
-    pub fn stores_access_lists(&self) -> bool {
-        self.letters.contains('A')
+    pub fn does_without_namespaces(&self, is_root: bool) -> bool {
+        self.letters.contains('A') && !is_root
     }
 
     /// The client's options as they are passed on: one word of letters with the capabilities last, then the long ones, all
@@ -237,7 +238,7 @@ fn judge(found: &[Found], place: SubPath, pull: bool) -> (Push, Vec<Reason>) {
         let Some(found) = found.iter().find(|found| std::ptr::eq(found.row, row)) else { continue };
         let whole = found.shown();
         match row.rule {
-            Rule::Pass | Rule::NeedsWordAsRoot => push.print(found),
+            Rule::Pass | Rule::NeedsWord(_) => push.print(found),
             Rule::Drop => push.notes.push(format!("`{whole}` was not passed on: {}", row.why)),
             Rule::Warn => {
                 push.warnings.push(format!("`{whole}` was used: {}", row.why));

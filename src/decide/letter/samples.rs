@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::terms::reason::{Code, Origin, Reason};
-use crate::terms::record::{Mail, Outcome, PushFacts, Record};
+use crate::terms::record::{Jail, Mail, Outcome, PushFacts, Record};
 use crate::terms::verb::Verb;
 
 /// A push outside its hours.
@@ -26,7 +26,7 @@ pub(crate) fn refusal() -> Record {
         ],
         push: None,
         warnings: Vec::new(),
-        unjailed: false,
+        jail: Jail::Whole,
         mail: Mail::Alert,
     }
 }

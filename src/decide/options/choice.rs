@@ -76,7 +76,7 @@ pub fn to_allow(name: &str) -> Result<&'static str, Unfit> {
     }
     match row.rule {
         Rule::Refuse(cause) => Err(cause.never().map_or(Unfit::Unknown, |why| Unfit::Never(row, why))),
-        Rule::NeedsWordAsRoot => Err(Unfit::GoesBy(row.kin)),
+        Rule::NeedsWord(_) => Err(Unfit::GoesBy(row.kin)),
         _ => Err(Unfit::Already(row)),
     }
 }
@@ -110,6 +110,7 @@ mod tests {
         assert_eq!(to_allow("iconv"), Ok("iconv"));
         assert_eq!(to_allow("zt"), Ok("compress-threads"), "another name for it");
         assert_eq!(to_allow("owner"), Ok("owner"));
+        assert_eq!(to_allow("acls"), Ok("acls"));
         assert_eq!(to_allow("usermap"), Err(Unfit::GoesBy("owner")));
         assert!(matches!(to_allow("append"), Err(Unfit::Never(_, why)) if why.contains("hard links")));
         assert!(matches!(to_allow("xattrs"), Err(Unfit::Already(_))));
@@ -127,7 +128,7 @@ mod tests {
             let (allow, refuse) = (to_allow(row.word()), to_refuse(row.word()));
             let refused = matches!(row.rule, Rule::Refuse(_));
             assert_eq!(refuse.is_ok(), !refused, "{row:?}");
-            assert!(allow.is_err() || refused || row.rule == Rule::NeedsWordAsRoot, "{row:?}");
+            assert!(allow.is_err() || refused || matches!(row.rule, Rule::NeedsWord(_)), "{row:?}");
             if let Rule::Refuse(cause) = row.rule {
                 assert_eq!(allow.is_err(), cause.never().is_some(), "{row:?}");
             }

@@ -9,7 +9,7 @@ mod table;
 
 pub use check::Check;
 pub use choice::{Choice, Unfit, to_allow, to_force, to_refuse};
-pub use row::{Cause, Force, Row, Rule, Side, Value};
+pub use row::{Cause, Force, Row, Rule, Runs, Side, Value};
 
 use crate::terms::limits::MAX_SHOWN_WORD;
 use crate::terms::reason::{Code, Reason};
@@ -53,12 +53,23 @@ impl Row {
         }
     }
 
-    /// The reason for asking for this option's word.
-    pub(super) fn word_missing(&self, spelled: &str) -> Reason {
-        Reason::new(Code::Option, format!("rsync's `{}` is not allowed: {}", shown(spelled), self.why))
+    /// The reason for asking for this option's word, where the gate runs so.
+    pub(super) fn word_missing(&self, runs: Runs, spelled: &str) -> Reason {
+        let spelled = shown(spelled);
+        let (detail, remedy) = match runs {
+            Runs::AsRoot => (
+                format!("the gate runs as root and the client sent `{spelled}`, so it would choose who owns files here"),
+                "or give the client an account of its own",
+            ),
+            Runs::AsAccount => (
+                format!("the client's rsync sent `{spelled}`: {}", self.why),
+                "and know that such a push runs without namespaces (docs/threat-model.md, \"What gives some of it up\")",
+            ),
+        };
+        Reason::new(Code::Option, format!("rsync's `{spelled}` is not allowed: {}", self.why))
             .hint(self.instead)
-            .detail(format!("the gate runs as root and the client sent `{}`, so it would choose who owns files here", shown(spelled)))
-            .remedy(format!("{}, or give the client an account of its own", self.how_to_allow()))
+            .detail(detail)
+            .remedy(format!("{}, {remedy}", self.how_to_allow()))
     }
 
     /// The reason where the policy itself says no.
@@ -112,7 +123,7 @@ mod tests {
             assert!(row.long.iter().all(|long| std::ptr::eq(by_long(long).unwrap(), row)), "{row:?}");
             assert!(row.long.iter().all(|long| long.starts_with("--") && !long.contains('=')), "{row:?}");
             assert!(!row.why.is_empty() && !row.why.ends_with('.'), "{row:?}");
-            if matches!(row.rule, Rule::Refuse(_) | Rule::NeedsWordAsRoot) {
+            if matches!(row.rule, Rule::Refuse(_) | Rule::NeedsWord(_)) {
                 assert!(!row.instead.is_empty() && !row.instead.ends_with('.'), "{row:?}");
             }
             assert!(row.repeats >= 1 && (row.repeats == 1 || row.letter.is_some()), "{row:?}");

@@ -86,11 +86,27 @@ pub enum Rule {
     NotABackup,
     /// The smaller of the client's number and ours is passed on, once.
     Smaller,
-    /// It is passed on for an ordinary account; for root only where the policy allows its word (that of its kin, where it
-    /// has one).
-    NeedsWordAsRoot,
+    /// It is passed on; where the gate runs so, only if the policy allows its word (that of its kin, where it has one).
+    NeedsWord(Runs),
     /// It is refused; where the cause permits it, a policy may allow it by name.
     Refuse(Cause),
+}
+
+/// As whom the gate runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runs {
+    /// As root.
+    AsRoot,
+    /// As an ordinary account.
+    AsAccount,
+}
+
+impl Runs {
+    /// Whether it does.
+    #[must_use]
+    pub fn holds(self, is_root: bool) -> bool {
+        is_root == (self == Self::AsRoot)
+    }
 }
 
 /// What an option is refused for. Whether a policy may allow it follows from this and from the kind of the store.
@@ -193,7 +209,7 @@ impl Row {
         match self.rule {
             Rule::Refuse(cause) => cause.never().is_none(),
             // The word of its kin is the one to write.
-            Rule::NeedsWordAsRoot => self.kin.is_empty(),
+            Rule::NeedsWord(_) => self.kin.is_empty(),
             _ => false,
         }
     }

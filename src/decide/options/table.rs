@@ -4,7 +4,8 @@
 
 use super::Cause::{Costs, Daemon, Defences, Differs, NotABackup as Nothing, Outside, Powers, Pull, SharedInodes};
 use super::Check::{Anything, Capabilities, Charset, Levels, Mapping, Number, OneOf, OneOrTwoOf, Size};
-use super::Rule::{Drop, NeedsWordAsRoot, NotABackup, Smaller, Warn};
+use super::Rule::{Drop, NeedsWord, NotABackup, Smaller, Warn};
+use super::Runs::{AsAccount, AsRoot};
 use super::Side::{Both, Process, Receiver, Sender};
 use super::Value::{Attached, Either};
 use super::row::{drop, letter, pass, refuse, row};
@@ -60,13 +61,15 @@ pub(super) static ROWS: &[Row] = &[
     letter('y', &["--fuzzy"], "a similar file is looked for, in the newest snapshot too").up_to(2),
     letter('W', &["--whole-file"], "how content travels"),
     letter('H', &["--hard-links"], "hard links among the files of this push").up_to(2),
-    letter('o', &["--owner"], "the client may not choose owners here").rule(NeedsWordAsRoot).instead(OWNER_INSTEAD),
-    letter('g', &["--group"], "the client may not choose groups here").rule(NeedsWordAsRoot).instead(OWNER_INSTEAD),
+    letter('o', &["--owner"], "the client may not choose owners here").rule(NeedsWord(AsRoot)).instead(OWNER_INSTEAD),
+    letter('g', &["--group"], "the client may not choose groups here").rule(NeedsWord(AsRoot)).instead(OWNER_INSTEAD),
     letter('D', &[], "both ends must agree on it").but(NO_SPECIALS),
     letter('t', &["--times"], "modification times"),
     letter('p', &["--perms"], "permissions"),
     letter('E', &["--executability"], "permissions"),
-    letter('A', &["--acls"], "access lists"),
+    letter('A', &["--acls"], "access lists name other accounts, which takes a weaker jail, without namespaces")
+        .rule(NeedsWord(AsAccount))
+        .instead("leave -A (--acls) out: permissions are stored without it"),
     letter('X', &["--xattrs"], "extended attributes").up_to(2),
     letter('r', &["--recursive"], "what travels"),
     letter('c', &["--checksum"], "how changes are found"),
@@ -119,12 +122,12 @@ pub(super) static ROWS: &[Row] = &[
     pass(&["--modify-window"], "how changes are found").letter('@').takes(Attached(Number(-1, 86_400))),
     pass(&["--numeric-ids"], "both ends must agree on it").side(Both),
     pass(&["--usermap"], "the client may not choose owners here")
-        .rule(NeedsWordAsRoot)
+        .rule(NeedsWord(AsRoot))
         .kin("owner")
         .takes(Attached(Mapping))
         .instead(OWNER_INSTEAD),
     pass(&["--groupmap"], "the client may not choose groups here")
-        .rule(NeedsWordAsRoot)
+        .rule(NeedsWord(AsRoot))
         .kin("group")
         .takes(Attached(Mapping))
         .instead(OWNER_INSTEAD),

@@ -10,7 +10,7 @@ use crate::terms::limits::DEFAULT_ALL_SESSIONS;
 use super::limits::AllSessions;
 use super::read::{Defaults, PolicyKeys};
 use super::values::{Absolute, AbsoluteOrOff, MailAddress, Switch, texts};
-use super::{DEFAULT_RSYNC, DEFAULT_SPOOL, DEFAULT_SYSLOG, MailSettings, Origins, Site, Transport, origins};
+use super::{DEFAULT_RSYNC, DEFAULT_SPOOL, DEFAULT_SYSLOG, MailSettings, Namespaces, Origins, Site, Transport, origins};
 
 #[derive(Debug, Clone, Default)]
 struct MailKeys {
@@ -72,6 +72,7 @@ struct SiteKeys {
     spool: Option<Absolute>,
     syslog: Option<AbsoluteOrOff>,
     jail: Option<Switch>,
+    namespaces: Option<Namespaces>,
     sessions: Option<AllSessions>,
     mail: MailKeys,
     defaults: PolicyKeys,
@@ -79,7 +80,7 @@ struct SiteKeys {
 
 impl Table for SiteKeys {
     const WHAT: &'static str = "the site file";
-    const KEYS: &'static [&'static str] = &["store", "rsync", "spool", "syslog", "jail", "sessions", "mail", "defaults"];
+    const KEYS: &'static [&'static str] = &["store", "rsync", "spool", "syslog", "jail", "namespaces", "sessions", "mail", "defaults"];
 
     fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
@@ -88,6 +89,7 @@ impl Table for SiteKeys {
             "spool" => self.spool = Some(map.next_value::<Text<_>>()?.0),
             "syslog" => self.syslog = Some(map.next_value::<Text<_>>()?.0),
             "jail" => self.jail = Some(map.next_value::<Text<_>>()?.0),
+            "namespaces" => self.namespaces = Some(map.next_value::<Text<_>>()?.0),
             "sessions" => self.sessions = Some(map.next_value::<Figure<_>>()?.0),
             "mail" => self.mail = map.next_value::<TableOf<_>>()?.0,
             _ => self.defaults = map.next_value::<TableOf<_>>()?.0,
@@ -114,6 +116,7 @@ pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
         spool: or(keys.spool, DEFAULT_SPOOL),
         syslog: keys.syslog.map_or_else(|| Some(PathBuf::from(DEFAULT_SYSLOG)), |AbsoluteOrOff(path)| path),
         jail: keys.jail.is_none_or(|Switch(on)| on),
+        namespaces: keys.namespaces.unwrap_or(Namespaces::Required),
         sessions: keys.sessions.map_or(DEFAULT_ALL_SESSIONS, |AllSessions(sessions)| sessions),
         mail: keys.mail.settings(),
         origins: Origins { file: file.to_path_buf(), keys: origins::keys(file, text, None) },

@@ -171,15 +171,15 @@ fn values_that_mean_nothing_are_refused() {
 fn the_site_is_read_and_has_the_usual_values() {
     let little = site("store: /srv/backups\n").unwrap();
     assert_eq!((little.rsync, little.spool), (PathBuf::from("/usr/bin/rsync"), PathBuf::from("/var/spool/snapgate")));
-    assert_eq!((little.syslog, little.jail), (Some(PathBuf::from("/dev/log")), true));
+    assert_eq!((little.syslog, little.jail, little.namespaces), (Some(PathBuf::from("/dev/log")), true, Namespaces::Required));
     assert_eq!((little.mail.to.as_slice(), little.mail.reports_to.as_slice()), (&["root".to_owned()][..], &["root".to_owned()][..]));
     assert_eq!(little.mail.transport, Transport::Sendmail(PathBuf::from("/usr/sbin/sendmail")));
     let full = site(
-        "store: /s\nrsync: /opt/rsync\nspool: /spool\nsyslog: off\njail: off\nmail:\n  from: snapgate@backup.example.org\n  to: [root, ops@example.org]\n  \
+        "store: /s\nrsync: /opt/rsync\nspool: /spool\nsyslog: off\njail: off\nnamespaces: optional\nmail:\n  from: snapgate@backup.example.org\n  to: [root, ops@example.org]\n  \
          reports_to: [reports@example.org]\n  transport: smtps://gate@example.org@mail.example.org\n  password_file: /etc/snapgate/password\n  ca_file: /etc/ca.pem\n",
     )
     .unwrap();
-    assert!(full.syslog.is_none() && !full.jail);
+    assert!(full.syslog.is_none() && !full.jail && full.namespaces == Namespaces::Optional);
     let expected =
         Transport::Smtp { host: "mail.example.org".to_owned(), port: 465, tls: Tls::Implicit, user: Some("gate@example.org".to_owned()) };
     assert_eq!(full.mail.transport, expected);
@@ -315,7 +315,7 @@ fn options_are_named_as_the_table_names_them_and_only_where_that_changes_somethi
         ("options: { allow: [xattrs] }", "`xattrs` is allowed anyway"),
         ("options: { allow: [inplace] }", "`inplace` is accepted anyway, and never passed on"),
         ("options: { allow: [usermap] }", "for a gate that is root, write owner"),
-        ("options: { allow: [nonsense] }", "these can stand here: owner, group, remove-source-files"),
+        ("options: { allow: [nonsense] }", "these can stand here: owner, group, acls, remove-source-files"),
         ("options: { refuse: [xattr] }", "did you mean `xattrs`?"),
         ("options: { refuse: [--xattrs] }", "did you mean `xattrs`?"),
         ("options: { refuse: [X] }", "did you mean `xattrs`?"),

@@ -15,7 +15,7 @@ use crate::terms::text::printable;
 use crate::terms::verb::Verb;
 use crate::terms::zone::ZoneName;
 
-use super::{Report, Source, Tls, Transport};
+use super::{Namespaces, Report, Source, Tls, Transport};
 
 /// The text, quoted for a message.
 fn quoted(text: &str) -> String {
@@ -113,6 +113,18 @@ impl Word for Hours {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         Self::parse(text).map_err(|words| split(&words))
+    }
+}
+
+impl Word for Namespaces {
+    const WHAT: &'static str = "required or optional";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        match text {
+            "required" => Ok(Self::Required),
+            "optional" => Ok(Self::Optional),
+            _ => Err(Wrong::new(format!("{} is neither required nor optional", quoted(text)), "write required or optional")),
+        }
     }
 }
 

@@ -114,18 +114,19 @@ fn every_row_of_the_table_becomes_what_its_rule_says() {
                     let expected = usize::from(!matches!(rule, Rule::Drop | Rule::Smaller));
                     assert_eq!(words.len(), expected, "{spelled}: {words:?}");
                     is_printed_as_it_was_sent_or_noted(row, &spelled, &push);
-                    assert_eq!(push.widened().len(), usize::from(row.may_be_allowed() && rule != Rule::NeedsWordAsRoot), "{spelled}");
+                    assert_eq!(push.widened().len(), usize::from(row.may_be_allowed() && matches!(rule, Rule::Refuse(_))), "{spelled}");
                     assert_eq!(push.warnings().len(), usize::from(rule == Rule::Warn), "{spelled}");
                     assert_eq!(push.is_dry(), rule == Rule::NotABackup, "{spelled}");
                     assert_eq!(push.timeout().is_some(), rule == Rule::Smaller, "{spelled}");
                     let refused = |choice: &Choice, is_root| push.refused_by(choice, is_root).len();
                     let by_default = usize::from(matches!(rule, Rule::Refuse(_)));
-                    assert_eq!(refused(&Choice::default(), false), by_default, "{spelled}");
-                    let as_root = by_default + usize::from(rule == Rule::NeedsWordAsRoot);
-                    assert_eq!(refused(&Choice::default(), true), as_root, "{spelled}");
+                    for is_root in [false, true] {
+                        let expected = by_default + usize::from(matches!(rule, Rule::NeedsWord(runs) if runs.holds(is_root)));
+                        assert_eq!(refused(&Choice::default(), is_root), expected, "{spelled}");
+                    }
                     let word = if row.kin.is_empty() { row.word() } else { row.kin };
                     assert_eq!(refused(&Choice { allow: vec![word], refuse: vec![], ..Choice::default() }, true), 0, "{spelled}");
-                    let named = refused(&Choice { refuse: vec![row.word()], allow: vec![], ..Choice::default() }, false);
+                    let named = refused(&Choice { refuse: vec![row.word()], allow: vec![], ..Choice::default() }, true);
                     assert_eq!(named, usize::from(row.letter != Some('e')), "{spelled}");
                 }
             }
@@ -154,12 +155,13 @@ fn a_policy_narrows_and_widens() {
         push.refused_by(&choice, false).into_iter().map(|reason| reason.says).collect::<Vec<_>>().join("; ")
     };
     assert!(said(&[], &[]).contains("`--safe-links` is not allowed: the snapshot would silently lack symlinks"));
-    assert_eq!(said(&[], &["safe-links"]), "");
+    assert_eq!(said(&[], &["safe-links", "acls"]), "");
     let narrowed = said(&["xattrs", "acls", "delete", "links"], &["safe-links"]);
     for word in ["`-X`", "`-A`", "`--delete-during`", "`-l`"] {
         assert!(narrowed.contains(&format!("rsync's {word} is not allowed: the policy refuses it")), "{narrowed}");
     }
-    let reasons = push.refused_by(&Choice { refuse: vec!["delete", "links"], allow: vec!["safe-links"], ..Choice::default() }, false);
+    let reasons =
+        push.refused_by(&Choice { refuse: vec!["delete", "links"], allow: vec!["safe-links", "acls"], ..Choice::default() }, false);
     assert_eq!(reasons[0].hint.as_deref(), Some("leave it out: `-a` brings it, and --no-l takes it back"));
     assert!(reasons[1].remedy.as_deref().unwrap().contains("remove `delete`"), "its kin is what stands in the policy: {reasons:?}");
 }
@@ -251,6 +253,18 @@ fn as_root_an_owner_needs_the_policys_word() {
     assert!(reasons.iter().any(|reason| reason.remedy.as_deref().unwrap().contains("`group`")), "{reasons:?}");
     assert!(reasons.iter().all(|reason| reason.remedy.as_deref().unwrap().starts_with("add `")), "{reasons:?}");
     assert!(reasons.iter().all(|reason| !reason.says.contains("root")), "the client learns nothing about the account");
+}
+
+#[test]
+fn as_an_account_access_lists_need_the_policys_word() {
+    let push = with("-logDtpAre.iLsfxCIvu").unwrap();
+    let needed = |is_root, allow: &[&'static str]| push.refused_by(&Choice { allow: allow.to_vec(), ..Choice::default() }, is_root);
+    let reasons = needed(false, &[]);
+    assert_eq!(reasons.len(), 1, "{reasons:?}");
+    assert!(reasons[0].hint.as_deref().unwrap().contains("leave -A"), "{reasons:?}");
+    assert!(reasons[0].remedy.as_deref().unwrap().starts_with("add `acls` to `options: {allow: […]}`"), "{reasons:?}");
+    assert!(needed(false, &["acls"]).is_empty() && push.does_without_namespaces(false));
+    assert!(needed(true, &["owner", "group"]).is_empty() && !push.does_without_namespaces(true));
 }
 
 /// Every spelling of the table, with a value where it takes one.
