@@ -43,18 +43,16 @@ hostile: build-needs test-needs
 	HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-5000} $(CARGO) test --locked --no-fail-fast --test hostile -- --nocapture --test-threads $${TEST_THREADS:-4}
 	HOSTILE_WITHOUT_VIEW=1 $(CARGO) test --locked --no-fail-fast --test hostile -- --nocapture --test-threads $${TEST_THREADS:-4} --skip mutants
 
-# Servers and clients of other releases: every attack, with and without the view, and the stories of a push. 3.2.7 on either side has
-# its short form in the suite.
+# Servers and clients of other releases: every attack, and the stories of a push. 3.2.7 on either side has its short form in the suite.
+# None of them runs without a view.
 older: build-needs test-needs
 	tests/support/older.sh all
 	$(CARGO) test --locked --test direct older
 	@for rsync in $(CURDIR)/target/rsync/*/usr/bin/rsync; do \
 		[ -x $$rsync ] || continue; \
-		for without in 0 1; do \
-			echo "== the server's rsync is $$rsync, without a view: $$without"; \
-			SERVER_RSYNC=$$rsync HOSTILE_WITHOUT_VIEW=$$without HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-500} $(CARGO) test --locked --no-fail-fast \
-				--test hostile -- --nocapture --test-threads $${TEST_THREADS:-4} || exit 1; \
-		done; \
+		echo "== the server's rsync is $$rsync"; \
+		SERVER_RSYNC=$$rsync HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-500} $(CARGO) test --locked --no-fail-fast \
+			--test hostile -- --nocapture --test-threads $${TEST_THREADS:-4} || exit 1; \
 		SERVER_RSYNC=$$rsync $(CARGO) test --locked --no-fail-fast --test direct --test whole -- --test-threads $${TEST_THREADS:-4} \
 			crash history jail neutral secluded push resume transaction || exit 1; \
 		echo "== the client's is"; \
@@ -119,6 +117,7 @@ fuzz: build-needs
 hostile-commands: test-needs
 	HOSTILE_COMMANDS=$${HOSTILE_COMMANDS:-10000} $(CARGO) test --locked --test direct hostile_commands -- --nocapture
 
+# Beside plain rsync and rrsync; with BASE_GATE=/path/to/an/older/build beside that one, too. `cargo bench -- --starts` is one part of it.
 bench: build-needs
 	$(CARGO) bench --locked
 

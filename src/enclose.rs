@@ -4,20 +4,33 @@
 //! It must never go on as anything but rsync: after the first step it can neither see nor do what a gate has to.
 
 use std::convert::Infallible;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::act::child::{self, NotStarted, Orders, Standby};
-use crate::act::{filter, jail, process, view};
+use nix::unistd::{Pid, getppid};
+
+use crate::act::child::{self, Attend, NotStarted, Orders, Standby};
+use crate::act::filter::{self, Answering};
+use crate::act::process::Inherited;
+use crate::act::{jail, process, view};
 use crate::decide::cell::{self, Cell, Filter, Ground};
-use crate::decide::supervision::Bounds;
+use crate::decide::links::{Answer, Links};
 use crate::terms::limits::{MAX_TRIED, VERSION_TIMEOUT};
+use crate::terms::usage::Excess;
 
-/// Starts the process, on its ground. Only before there is a second thread.
+/// Starts the process, on its ground. Only before there is a second thread. Where the gate has set its own limits, it gets those back
+/// that were `inherited`.
 ///
 /// # Errors
 /// When there is no process to be had.
-pub fn stand_by(ground: Ground) -> Result<Standby, NotStarted> {
-    child::stand_by(|orders| stopped(close_in(orders, ground)))
+pub fn stand_by(ground: Ground, inherited: Option<Inherited>) -> Result<Standby, NotStarted> {
+    child::stand_by(|orders| {
+        if let Some(inherited) = inherited {
+            process::unlimit(inherited);
+        }
+        stopped(close_in(orders, ground))
+    })
 }
 
 /// Why a process went no further; `None`: nobody wants it to.
@@ -33,22 +46,25 @@ fn close_in(orders: &mut Orders, ground: Ground) -> Result<Infallible, Stop> {
     let no_view = |what: String| child::no_view(&what);
     let no_jail = |what: String| child::no_jail(&what);
     let begun = if ground.view { Some(view::begin(&cell::libraries_shown()).map_err(no_view)?) } else { None };
-    // Before the rest is known: of all the steps it takes longest, and nothing that is still to do is denied by it.
-    let installed = ground.filter.map(filter::install).transpose().map_err(no_jail)?;
+    // Before the rest is known: of all the steps it takes longest, and nothing that is still to do is denied yet.
+    let prepared = filter::prepare(ground, getppid()).map_err(no_jail)?;
     let cell: Cell = orders.receive(ground)?.ok_or(None)?;
     cell.limits.as_ref().map_or(Ok(()), process::bound)?;
     begun.map_or(Ok(()), |begun| begun.finish(&cell.binds)).map_err(|what| child::unseen(&what))?;
     cell.grants.as_deref().map_or(Ok(()), jail::enter).map_err(|reason| no_jail(reason.detail))?;
-    let supervised = ground.filter == Some(Filter::History);
-    if supervised {
+    if ground.filter == Some(Filter::History) {
         process::give_up_power().map_err(no_jail)?;
-        // An rsync whose gate is gone could store nothing whole: nobody would make its changes of metadata. After the view, since
-        // a new user namespace forgets it; before the gate is told, which fails if the gate is gone already.
+    }
+    if ground.asks {
+        // An rsync whose gate is gone could store nothing whole: nobody would make its links. After the view, since a new user
+        // namespace forgets it; before the gate is told, which fails if the gate is gone already.
         process::end_with_parent()?;
     }
-    // From here on a change of metadata waits for the gate.
-    let listener = installed.as_ref().map(filter::Installed::listener).transpose().map_err(no_jail)?;
-    orders.ready(listener.flatten()).map_err(no_jail)?;
+    // From here on a link waits for the gate.
+    let listener = prepared.listener().map_err(no_jail)?;
+    orders.ready(listener).map_err(no_jail)?;
+    // What rsync does not use, every step before this one may.
+    prepared.hold().map_err(no_jail)?;
     Err(Some(child::become_rsync(&cell).to_string()))
 }
 
@@ -58,18 +74,18 @@ fn close_in(orders: &mut Orders, ground: Ground) -> Result<Infallible, Stop> {
 /// # Errors
 /// With what the kernel said, for the administrator.
 pub fn can_have_a_view(program: &Path, account: Option<(u32, u32)>) -> Result<(), String> {
-    try_out(program, account, Ground { view: true, filter: None })
+    try_out(program, account, Ground { view: true, asks: false, filter: None })
 }
 
-/// Whether the kernel hands the calls of such an rsync to this process, and lets it look into that.
+/// Whether the kernel puts the links of such an rsync before this process, and lets it look into that.
 ///
 /// # Errors
 /// With what the kernel said, for the administrator.
-pub fn can_be_supervised(program: &Path, account: Option<(u32, u32)>) -> Result<(), String> {
-    try_out(program, account, Ground { view: false, filter: Some(Filter::History) })
+pub fn can_be_asked(program: &Path, account: Option<(u32, u32)>) -> Result<(), String> {
+    try_out(program, account, Ground { view: false, asks: true, filter: Some(Filter::History) })
 }
 
-/// In a process of its own, since what supervises goes on as long as the process that it is in, and nothing can be tried after it.
+/// In a process of its own, which may hang without holding up whoever asks.
 fn try_out(program: &Path, account: Option<(u32, u32)>, ground: Ground) -> Result<(), String> {
     const HOLDS: &str = "holds";
     let said = child::apart(VERSION_TIMEOUT, MAX_TRIED, |out| {
@@ -98,6 +114,39 @@ fn tried_out(program: &Path, account: Option<(u32, u32)>, ground: Ground) -> Res
         program: program.to_path_buf(),
         argv: vec!["--version".into()],
     };
-    let supervise = |listener, pid| filter::supervise(listener, pid, Bounds { stage: PathBuf::from("/"), since: None });
-    standby.and_then(|standby| standby.to_its_end(&cell, supervise)).map_err(NotStarted::what)
+    let mut nobody = Nobody;
+    standby.and_then(|standby| standby.to_its_end(&cell, |listener, pid| attend(listener, pid, &mut nobody))).map_err(NotStarted::what)
+}
+
+/// An rsync that only says something about itself links nothing.
+struct Nobody;
+
+impl Links for Nobody {
+    fn asked(&mut self, _: &[u8], _: &[u8]) -> Answer {
+        Answer::Let
+    }
+
+    fn unheard(&mut self) {}
+}
+
+/// Has the questions of the rsync with this number, which come in on `listener`, answered by `links`.
+///
+/// # Errors
+/// With what the administrator can do, where the gate may not look into rsync.
+pub fn attend(listener: OwnedFd, pid: Pid, links: &mut dyn Links) -> Result<Box<dyn Attend + '_>, String> {
+    Ok(Box::new(Answering::new(listener, pid, links)?))
+}
+
+impl Attend for Answering<'_> {
+    fn answer(&mut self) -> Option<Excess> {
+        Answering::answer(self)
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        Answering::patience(self)
+    }
+
+    fn silence(&mut self) {
+        Answering::silence(self);
+    }
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 
 use crate::act::store::{Repository, mounted};
 use crate::act::{child, config, zones};
-use crate::decide::cell::{self, Cell, Kind};
+use crate::decide::cell::{self, Cell};
 use crate::decide::command::{self, Command, Push};
 use crate::decide::plan::{self, Places};
 use crate::decide::policy::{Namespaces, Policy, Site};
@@ -167,10 +167,9 @@ fn describe_push(text: &mut String, question: &Question, site: &Site, policy: &P
         program: site.rsync.clone(),
         version,
         stage: repository.inprogress(),
-        since: None,
         bases: repository.bases(plan.place(), &shelf, plan.trusts_size()),
-        partial_dir: ".~snapgate-N~".to_owned(),
-        log: repository.log("ID"),
+        partial_dir: ".~snapgate-RANDOM~".to_owned(),
+        log: repository.rsync_log("ID"),
         confinement: plan::confinement(push, site.jail, request.account.is_root()),
         running: None,
     });
@@ -194,9 +193,7 @@ fn describe_cell(text: &mut String, cell: &Cell, site: &Site) {
     if cell.ground.view {
         let _ = writeln!(text, "seeing nothing but:");
         for bind in cell::libraries_shown().iter().chain(&cell.binds) {
-            let (from, to) = (bind.from.display(), bind.to.display());
-            let shown = if bind.kind == Kind::Hidden { String::new() } else { format!(" shows {from}") };
-            let _ = writeln!(text, "  {to}{shown}  ({})", bind.kind.as_str());
+            let _ = writeln!(text, "  {} shows {}  ({})", bind.to.display(), bind.from.display(), bind.kind.as_str());
         }
         if site.namespaces == Namespaces::Optional {
             let _ = writeln!(

@@ -311,8 +311,8 @@ const WITH_A_NAME: [&str; 3] = ["TcpListener::bind(", "TcpStream::connect(", "Ud
 fn asks_about_names(code: &str, words: &[&str]) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (number, line) in code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
-        // The word for a database of getent(1).
-        let line = line.replace("&[\"--\", \"initgroups\"]", "");
+        // The word for a database of getent(1), and the number of a call that asks the kernel.
+        let line = line.replace("&[\"--\", \"initgroups\"]", "").replace("libc::SYS_getgroups", "");
         let is_name = |rest: &str| rest.trim_start_matches('(').strip_prefix('"').is_some_and(|text| !text.starts_with(char::is_numeric));
         let named = WITH_A_NAME.iter().filter(|call| line.split(**call).skip(1).any(is_name));
         let said = ABOUT_NAMES.iter().chain(words).filter(|word| line.contains(**word));

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use snapgate::decide::argv::Version;
 use snapgate::decide::cell::{Cell, Confinement};
 use snapgate::decide::command::{Command, Push, Secluded, parse};
+use snapgate::decide::links::BasisOf;
 use snapgate::decide::options::{self, Check, Choice, Row, Rule, Value};
 use snapgate::decide::plan::{self, Places};
 use snapgate::decide::policy::{Policy, Site, read_policy, read_site};
@@ -204,14 +205,12 @@ fn is_passed_on(row: &Row) -> bool {
 fn cell(push: &Push, confinement: Confinement) -> Cell {
     let now = DateTime::<Utc>::default();
     let plan = plan::push(push, &policy_of_nothing().1, &Shelf::default(), now).expect("an empty shelf stops nothing");
-    let base = PathBuf::from("/r/snapshots/1");
     let places = Places {
         root: PathBuf::from("/r"),
         program: PathBuf::from("/usr/bin/rsync"),
         version: Version(3, 5, 0),
         stage: PathBuf::from("/r/inprogress"),
-        since: None,
-        bases: vec![(base.clone(), push.place().below(&base))],
+        bases: vec![(PathBuf::from("/r/snapshots/1"), BasisOf::Published)],
         partial_dir: ".~snapgate-1~".to_owned(),
         log: PathBuf::from("/r/log"),
         confinement,

@@ -75,8 +75,6 @@ fn rights(access: Access, is_directory: bool) -> BitFlags<AccessFs> {
         Access::Read => read,
         Access::Take => read | AccessFs::RemoveFile,
         Access::ReadWrite => AccessFs::ReadFile | AccessFs::WriteFile,
-        // A link may not give its new place rights over the file that its old place did not give.
-        Access::Link => read | write | AccessFs::Refer,
         Access::Stage => read | write | make,
         Access::StageSpecials => read | write | make | AccessFs::MakeFifo | AccessFs::MakeSock,
     };
@@ -142,21 +140,24 @@ mod tests {
     }
 
     #[test]
-    fn only_the_stage_can_be_written_to_and_the_basis_only_linked_from() {
+    fn only_the_stage_can_be_written_to_and_the_basis_only_read() {
         let root = tempfile::tempdir().unwrap();
         let (stage, basis, other) = (root.path().join("stage"), root.path().join("basis"), root.path().join("other"));
         for directory in [&stage, &basis, &other] {
             fs::create_dir(directory).unwrap();
             fs::write(directory.join("f"), "x").unwrap();
         }
-        jailed(&[grant(&stage, Access::Stage), grant(&basis, Access::Link)], || {
+        jailed(&[grant(&stage, Access::Stage), grant(&basis, Access::Read)], || {
             fs::write(stage.join("new"), "x").unwrap();
-            fs::hard_link(basis.join("f"), stage.join("linked")).unwrap();
+            fs::hard_link(stage.join("f"), stage.join("linked")).unwrap();
+            fs::read(basis.join("f")).unwrap();
             fs::remove_file(stage.join("new")).unwrap();
             for denied in [
                 fs::write(basis.join("new"), "x"),
                 fs::remove_file(basis.join("f")),
                 fs::rename(basis.join("f"), stage.join("moved")),
+                fs::hard_link(basis.join("f"), stage.join("shared")),
+                fs::OpenOptions::new().write(true).open(basis.join("f")).map(drop),
                 fs::hard_link(stage.join("f"), basis.join("planted")),
                 fs::read(other.join("f")).map(drop),
                 fs::hard_link(other.join("f"), stage.join("stolen")),

@@ -12,7 +12,7 @@ use rustix::thread::{
 };
 
 use crate::decide::cell::Limits;
-use crate::terms::limits::{CHILD_FILES, GATE_FILES, WATCH_MEMORY};
+use crate::terms::limits::{CHILD_FILES, GATE_FILES, GATE_MEMORY, WATCH_MEMORY};
 
 /// Closes every descriptor but the three standard ones, before anything else is opened. A descriptor that leaked from
 /// sshd or its hooks would be a hole in the jail: Landlock asks when a file is opened, not when it is used.
@@ -34,15 +34,38 @@ pub fn close_inherited() {
     }
 }
 
-/// Sets the mask for new files, turns core files off for this process and whatever it starts, and gives it descriptors enough for
-/// its walks. Returns how many files a program could open before, for those that are not the gate.
-pub fn limit() -> u64 {
+/// What a program could use before the gate set its own limits, for those that are not the gate.
+#[derive(Debug, Clone, Copy)]
+pub struct Inherited {
+    /// Files that it may open.
+    pub files: u64,
+    /// Address space, in bytes.
+    pub memory: u64,
+}
+
+/// Sets the mask for new files of this process and whatever it starts.
+pub fn mask() {
     umask(Mode::from_bits_truncate(0o022));
-    no_core();
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((GATE_FILES, GATE_FILES));
-    // A lower hard limit stands, and the deepest trees cannot be walked then.
-    let _ = setrlimit(Resource::RLIMIT_NOFILE, GATE_FILES.min(hard), hard);
-    soft
+}
+
+/// Gives this process descriptors enough for its walks, and bounds its memory: whatever a client's push is like, nothing of it has to
+/// be held as a whole.
+pub fn limit() -> Inherited {
+    let set = |resource, ours: u64| {
+        let (soft, hard) = getrlimit(resource).unwrap_or((ours, ours));
+        // A lower hard limit stands. With fewer files the deepest trees cannot be walked.
+        let _ = setrlimit(resource, ours.min(hard), hard);
+        soft
+    };
+    Inherited { files: set(Resource::RLIMIT_NOFILE, GATE_FILES), memory: set(Resource::RLIMIT_AS, GATE_MEMORY) }
+}
+
+/// Gives this process, which is not to be the gate, what it could use before.
+pub fn unlimit(inherited: Inherited) {
+    for (resource, soft) in [(Resource::RLIMIT_NOFILE, inherited.files), (Resource::RLIMIT_AS, inherited.memory)] {
+        // Up to the hard limit anybody may.
+        let _ = getrlimit(resource).and_then(|(_, hard)| setrlimit(resource, soft.min(hard), hard));
+    }
 }
 
 /// Turns core files off for this process and whatever it starts: rsync holds the client's data in memory.
@@ -85,9 +108,15 @@ fn all_running() -> Option<u64> {
     load.split(' ').nth(3)?.split_once('/')?.1.parse().ok()
 }
 
-/// Capabilities of root that rsync needs under its filter: to read whatever it finds and write among files of others, and to link
-/// files of others (proc(5), `protected_hardlinks`). What else root may change, the gate changes.
-const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::FOWNER);
+/// Capabilities of root that rsync needs for what root's files have: any owner, modes that keep others out, set-user-ID bits, and
+/// attributes that only root may look at (`security.capability`, `trusted.*`: xattr(7)). The last of them, `CAP_SYS_ADMIN`, could do far
+/// more, but not here: the filter has no call for it, and who is jailed may not mount (landlock(7)).
+const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::CHOWN)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::SETFCAP)
+    .union(CapabilitySet::SYS_ADMIN);
 
 const NONE: CapabilitySet = CapabilitySet::empty();
 
@@ -136,7 +165,9 @@ pub fn silence() -> Result<(), String> {
 /// When the kernel does not do that.
 pub fn become_account((user, group): (u32, u32)) -> Result<(), String> {
     let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
-    setgroups(&[]).and_then(|()| setgid(group)).and_then(|()| setuid(user)).map_err(|error| error.to_string())
+    let becomes = setgroups(&[]).and_then(|()| setgid(group)).and_then(|()| setuid(user));
+    // Until a program is started what it has in /proc would stay root's, and a fresh login's is its own (proc(5), `PR_SET_DUMPABLE`).
+    becomes.and_then(|()| nix::sys::prctl::set_dumpable(true)).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

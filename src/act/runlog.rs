@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -45,6 +45,18 @@ impl RunLog {
     #[must_use]
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Bytes that it takes on the disk.
+    #[must_use]
+    pub fn allocated(&self) -> u64 {
+        self.file.metadata().map_or(0, |found| found.blocks().saturating_mul(512))
+    }
+
+    /// Gives back what is beyond `most` bytes, and whatever was reserved behind its end.
+    pub fn shorten(&self, most: u64) {
+        // What stays too long only takes room.
+        let _ = self.file.metadata().and_then(|found| self.file.set_len(found.len().min(most)));
     }
 
     /// Where it stands.

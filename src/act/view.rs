@@ -1,4 +1,4 @@
-//! A file system of its own for rsync: namespaces of users and mounts, as a recital. It binds the whole process and whatever
+//! A file system of its own for rsync: namespaces of users, mounts and System V IPC, as a recital. It binds the whole process and whatever
 //! it becomes, so only a process that exists for this may enter one.
 //!
 //! Nothing of the server may be in it that its list does not name, and nothing may be writable that is not meant to be: a
@@ -37,7 +37,8 @@ pub fn begin(system: &[Bind]) -> Result<Begun, String> {
     // What happens here stays here. What the server mounts meanwhile does come in, where its mounts are shared (as systemd has
     // them): the gate's first look at a store may be what has it mounted. Where it does not, the run's log is not found, and a new process begins.
     step("keeping mounts apart", mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_SLAVE, NOTHING))?;
-    empty_directory(Path::new(WORKSHOP), "size=64k,nr_inodes=256,mode=755")?;
+    let room = Some("size=64k,nr_inodes=256,mode=755");
+    step("an empty directory", mount(Some("none"), WORKSHOP, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, room))?;
     for bind in system {
         match alias(bind, system) {
             Some(target) => link(&within(&bind.to), &target)?,
@@ -67,13 +68,15 @@ impl Begun {
 
 const NOTHING: Option<&str> = None;
 
-/// Root needs no user namespace, and in one it could no longer give files to others.
+/// Root needs no user namespace, and in one it could no longer give files to others. Memory, semaphores and queues of System V have
+/// no path that a mount could hide (ipc_namespaces(7)); what is left of them goes with the namespace.
 fn own_namespaces() -> Result<(), String> {
     let (user, group) = (geteuid(), getegid());
+    let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC;
     if user.is_root() {
-        return step("a namespace of mounts", unshare(CloneFlags::CLONE_NEWNS));
+        return step("namespaces of mounts and System V IPC", unshare(own));
     }
-    step("namespaces of users and mounts", unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS))?;
+    step("namespaces of users, mounts and System V IPC", unshare(CloneFlags::CLONE_NEWUSER | own))?;
     // The account stays itself, and there is nobody else (user_namespaces(7)).
     for (file, text) in
         [("setgroups", "deny".to_owned()), ("uid_map", format!("{user} {user} 1")), ("gid_map", format!("{group} {group} 1"))]
@@ -99,15 +102,14 @@ fn link(at: &Path, target: &Path) -> Result<(), String> {
 fn show(bind: &Bind) -> Result<(), String> {
     let to = within(&bind.to);
     let what = || printable(bind.to.as_os_str().as_encoded_bytes());
-    if bind.kind == Kind::Hidden {
-        return empty_directory(&to, "size=0,nr_inodes=1,mode=555");
-    }
     let found = match fs::metadata(&bind.from) {
         Err(error) if bind.optional && error.kind() == ErrorKind::NotFound => return Ok(()),
         found => found.map_err(|error| format!("`{}`: {error}", what()))?,
     };
     make_place(&to, found.is_dir()).map_err(|error| format!("a place for `{}`: {error}", what()))?;
-    let bound = mount(Some(&bind.from), &to, NOTHING, MsFlags::MS_BIND | MsFlags::MS_REC, NOTHING);
+    // What is mounted within a backup would keep the flags that it has, and could be written to.
+    let deep = if matches!(bind.kind, Kind::Stage | Kind::History) { MsFlags::empty() } else { MsFlags::MS_REC };
+    let bound = mount(Some(&bind.from), &to, NOTHING, MsFlags::MS_BIND | deep, NOTHING);
     step(&format!("showing `{}`", what()), bound)?;
     // A bind takes its flags in a second step, and in a user namespace it must keep those that it had (mount_namespaces(7)).
     let had = statvfs(&to).map_err(|error| format!("`{}`: {error}", what()))?.flags();
@@ -117,13 +119,13 @@ fn show(bind: &Bind) -> Result<(), String> {
 
 fn flags(kind: Kind) -> MsFlags {
     match kind {
-        Kind::ReadOnly | Kind::Hidden => MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_RDONLY,
-        Kind::Writable => MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC,
-        // Reading leaves no trace in history where the kernel lets this process say so, which in a user namespace it does not
-        // (mount_namespaces(7)); rsync opens files without one by itself; left are the
-        // times of symlinks, and of a file that it copies whole (`copy_file` in its util1.c).
-        Kind::Backup if geteuid().is_root() => closed(NO_SYMLINKS | MsFlags::MS_NOATIME),
-        Kind::Backup => closed(NO_SYMLINKS),
+        Kind::ReadOnly => MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_RDONLY,
+        // A device is written to all the same: it is not the file system's to forbid.
+        Kind::Device => MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC | MsFlags::MS_RDONLY,
+        Kind::Writable => closed(MsFlags::empty()),
+        Kind::Stage => closed(NO_SYMLINKS),
+        // Nothing is changed by reading either: a mount that is read-only keeps no times of access.
+        Kind::History => closed(NO_SYMLINKS | MsFlags::MS_RDONLY),
     }
 }
 
@@ -139,12 +141,6 @@ fn kept(had: FsFlags) -> MsFlags {
         (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
     ];
     pairs.into_iter().filter(|(flag, _)| had.contains(*flag)).map(|(_, flag)| flag).collect()
-}
-
-fn empty_directory(at: &Path, options: &str) -> Result<(), String> {
-    let flags = if at == Path::new(WORKSHOP) { MsFlags::MS_NOSUID | MsFlags::MS_NODEV } else { closed(MsFlags::MS_RDONLY) };
-    let what = printable(at.as_os_str().as_encoded_bytes());
-    step(&format!("an empty directory at `{what}`"), mount(Some("none"), at, Some("tmpfs"), flags, Some(options)))
 }
 
 fn within(path: &Path) -> PathBuf {

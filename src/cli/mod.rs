@@ -138,8 +138,8 @@ fn enforced(site: &Site, accounts: &[&str]) -> Vec<Part> {
         let lack = enclose::can_have_a_view(&site.rsync, ids).err().map(Lack::Kept);
         let help = lack.as_ref().and_then(|lack| namespaces::without(lack, site).err()?.remedy);
         parts.push(Part { what: format!("a file system of its own{whose}"), missing: lack.map(|lack| lack.to_string()), help });
-        let missing = enclose::can_be_supervised(&site.rsync, ids).err();
-        parts.push(Part { what: format!("changes of metadata by the gate alone{whose}"), missing, help: Some(or_off()) });
+        let missing = enclose::can_be_asked(&site.rsync, ids).err();
+        parts.push(Part { what: format!("links made by the gate alone{whose}"), missing, help: Some(or_off()) });
     }
     parts
 }

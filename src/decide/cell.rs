@@ -22,6 +22,8 @@ pub enum Confinement {
 pub struct Ground {
     /// Whether rsync sees a file system of its own and not the server's.
     pub view: bool,
+    /// Whether the gate is asked about links, and makes them when rsync is gone.
+    pub asks: bool,
     /// What is taken from it of the kernel's calls; `None`: nothing.
     pub filter: Option<Filter>,
 }
@@ -29,7 +31,7 @@ pub struct Ground {
 impl From<Confinement> for Ground {
     fn from(confinement: Confinement) -> Self {
         let filter = (confinement != Confinement::None).then_some(Filter::History);
-        Self { view: confinement == Confinement::View, filter }
+        Self { view: confinement == Confinement::View, asks: true, filter }
     }
 }
 
@@ -55,9 +57,9 @@ pub struct Cell {
 /// Which of the kernel's calls are taken from rsync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
-    /// Those that it has no use for: files that exist are the client's to change.
+    /// All that rsync has no use for where it may ask the machine about names of accounts.
     Plain,
-    /// Those too that change a file that exists: it makes new ones, and the gate makes every change of metadata for it.
+    /// All that it has no use for where it may not.
     History,
 }
 
@@ -90,12 +92,14 @@ pub struct Bind {
 pub enum Kind {
     /// Nothing there can change in any way, times and modes included.
     ReadOnly,
-    /// A device, or a file to write to.
+    /// A device: it takes what is written to it, and nothing about it changes.
+    Device,
+    /// A file to write to.
     Writable,
-    /// A tree that a client fills. No program is run from it and no symlink is followed in it (mount(2), `MS_NOSYMFOLLOW`).
-    Backup,
-    /// Nothing: an empty directory stands over what is there. `from` means nothing.
-    Hidden,
+    /// The tree that a push fills. No program is run from it and no symlink is followed in it (mount(2), `MS_NOSYMFOLLOW`).
+    Stage,
+    /// A tree that it is compared with: the same, and nothing there can change in any way.
+    History,
 }
 
 /// A part of the file system that the jail opens.
@@ -120,9 +124,6 @@ pub enum Access {
     Take,
     /// Read, and write without creating: `/dev/null`, the run's log.
     ReadWrite,
-    /// Read, and link from. The kernel also wants the right to write here, or links fail and rsync copies in silence
-    /// (Documentation/userspace-api/landlock.rst, "File hierarchy").
-    Link,
     /// Everything but execute and making devices: where the push lands.
     Stage,
     /// As `Stage`, and FIFOs and sockets: an rsync too old for `--drop-D` ends with 23 without them.
@@ -130,7 +131,7 @@ pub enum Access {
 }
 
 impl Access {
-    const ALL: [Self; 7] = [Self::Execute, Self::Read, Self::Take, Self::ReadWrite, Self::Link, Self::Stage, Self::StageSpecials];
+    const ALL: [Self; 6] = [Self::Execute, Self::Read, Self::Take, Self::ReadWrite, Self::Stage, Self::StageSpecials];
 
     /// The words in `explain`.
     #[must_use]
@@ -140,7 +141,6 @@ impl Access {
             Self::Read => "read",
             Self::Take => "read, remove files",
             Self::ReadWrite => "read, write",
-            Self::Link => "read, link from",
             Self::Stage => "read, write, create, remove",
             Self::StageSpecials => "read, write, create (FIFOs too), remove",
         }
@@ -148,16 +148,17 @@ impl Access {
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::ReadOnly, Self::Writable, Self::Backup, Self::Hidden];
+    const ALL: [Self; 5] = [Self::ReadOnly, Self::Device, Self::Writable, Self::Stage, Self::History];
 
     /// The words in `explain`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ReadOnly => "read-only",
+            Self::Device => "device",
             Self::Writable => "writable",
-            Self::Backup => "writable, symlinks lead nowhere",
-            Self::Hidden => "hidden",
+            Self::Stage => "writable, symlinks lead nowhere",
+            Self::History => "read-only, symlinks lead nowhere",
         }
     }
 }
@@ -296,7 +297,7 @@ pub fn program_shown(program: &Path) -> Bind {
 
 /// A part of the system, seen where it is.
 fn shown(path: PathBuf, optional: bool) -> Bind {
-    let kind = if path.starts_with("/dev") { Kind::Writable } else { Kind::ReadOnly };
+    let kind = if path.starts_with("/dev") { Kind::Device } else { Kind::ReadOnly };
     Bind { from: path.clone(), to: path, kind, optional }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::decide::argv::{DEFENCES, Version};
 use crate::decide::cell::Confinement;
 use crate::decide::policy::{Namespaces, Site};
 use crate::terms::reason::{Code, Reason};
@@ -55,6 +56,23 @@ pub fn without(lack: &Lack, site: &Site) -> Result<Confinement, Reason> {
         .rule(site.origin_of("namespaces")))
 }
 
+/// Whether an rsync may run without them at all. Then nothing but its own walk keeps symlinks of a client's from leading it to modes
+/// and times of history, and only from 3.5.0 on does it follow none.
+///
+/// # Errors
+/// Where it is older.
+pub fn walks_by_itself(version: Version) -> Result<(), Reason> {
+    if version >= DEFENCES {
+        return Ok(());
+    }
+    Err(Reason::new(Code::Jail, "the server cannot store anything right now")
+        .hint("the administrator has been told")
+        .detail(format!(
+            "without namespaces rsync has to see to symlinks by itself, and {version} follows them: a client could change history"
+        ))
+        .remedy(format!("{HOW_TO_GET}; or install rsync 3.5.0 or later")))
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -65,6 +83,13 @@ mod tests {
 
     fn site(more: &str) -> Site {
         read_site(Path::new("/etc/snapgate/snapgate.yaml"), format!("store: /s\n{more}").as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn an_rsync_that_follows_links_never_runs_without() {
+        assert!(walks_by_itself(DEFENCES).is_ok());
+        let reason = walks_by_itself(Version(3, 4, 1)).unwrap_err();
+        assert!(reason.code == Code::Jail && reason.remedy.is_some_and(|remedy| remedy.len() <= MAX_TOLD_TEXT));
     }
 
     #[test]

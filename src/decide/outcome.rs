@@ -137,14 +137,27 @@ fn too_much(excess: Excess) -> Reason {
             format!("the push brought a file of more than the {} that it may", Bytes(limit)),
             format!("a single file of more than the {} ({limit} bytes) allowed, holes counted", Bytes(limit)),
         ),
+        Resource::Links => (
+            "links",
+            "the push has more unchanged files than the server can keep track of".to_owned(),
+            format!("more than {limit} links to unchanged files, or names of theirs too long to be remembered"),
+        ),
     };
+    if resource == Resource::Links {
+        return Reason::new(Code::Limit, says)
+            .hint("push a part at a time, into places of their own, or ask the administrator of the server")
+            .detail(detail)
+            .remedy("look at the client: its rsync has asked for more links than it can know files");
+    }
     Reason::new(Code::Limit, says)
         .hint("what was received is kept: leave something out, or ask the administrator of the server, and push again")
         .detail(detail)
         .remedy(format!("raise `limits: {{{key}: …}}`; the client's next push goes on from what is kept"))
 }
 
-fn nothing_arrived() -> Reason {
+/// The reason of a push that has no file, where the last snapshot had some.
+#[must_use]
+pub fn nothing_arrived() -> Reason {
     Reason::new(Code::Unpublished, "not published: no file arrived, and the last snapshot had some")
         .hint("is the source mounted, and does the path exist?")
         .remedy("if the client's data is really gone, there is nothing to do: the last snapshot stays the newest")

@@ -35,6 +35,12 @@ impl Allowance {
         over(Resource::Bytes, self.bytes, sum.bytes).or_else(|| over(Resource::Inodes, self.inodes, sum.inodes))
     }
 
+    /// Bytes that may still come when this much is stored.
+    #[must_use]
+    pub fn room(&self, stored: Usage) -> u64 {
+        self.bytes.map_or(u64::MAX, |limit| limit.saturating_sub(self.before.and(stored).bytes))
+    }
+
     /// Whether what earlier pushes left is as much as may come: then keeping more serves nobody.
     #[must_use]
     pub fn is_reached_by(&self, kept: Usage) -> bool {

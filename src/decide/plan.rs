@@ -2,21 +2,21 @@
 //! nothing else is ever executed for a client.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use crate::decide::argv::{self, Setup, Version};
 use crate::decide::cell::{self, Access, Bind, Cell, Confinement, Filter, Grant, Ground, Kind};
 use crate::decide::command::Push;
+use crate::decide::links::{Basis, BasisOf, Layout};
 use crate::decide::options::Choice;
 use crate::decide::policy::{Limits, Policy};
 use crate::decide::rrsync::{self, Aim, Direction, Transfer};
-use crate::decide::supervision::Bounds;
 use crate::terms::limits::{CHILD_MEMORY, DEFAULT_PROCESSES, MAX_NAME_LEAD, MAX_PARTS};
 use crate::terms::path::SubPath;
 use crate::terms::reason::{Code, Reason};
-use crate::terms::shelf::{STATE, Shelf};
+use crate::terms::shelf::Shelf;
 use crate::terms::snapshot::{NamePattern, SnapshotName};
 
 /// A push, decided: what it is called, where it lands, what happens when it succeeds.
@@ -36,7 +36,7 @@ pub struct PushPlan {
 #[derive(Debug, Clone)]
 pub struct Run {
     cell: Cell,
-    bounds: Bounds,
+    layout: Layout,
     deadline: Duration,
     idle: Option<Duration>,
 }
@@ -52,11 +52,8 @@ pub struct Places {
     pub version: Version,
     /// The fresh, empty directory, without a symlink on the way to it.
     pub stage: PathBuf,
-    /// When it was made, where the file system remembers that.
-    pub since: Option<SystemTime>,
-    /// Trees that unchanged files are linked from: each the root that is opened in the jail and the directory in it
-    /// that the push corresponds to, the most promising first and the newest snapshot last.
-    pub bases: Vec<(PathBuf, PathBuf)>,
+    /// What unchanged files are linked from: trees that have the push's place, the most promising first and the newest snapshot last.
+    pub bases: Vec<(PathBuf, BasisOf)>,
     /// The directory that rsync puts unfinished files into, by a name that no client can know.
     pub partial_dir: String,
     /// The run's log.
@@ -157,6 +154,12 @@ impl PushPlan {
         self.push.trusts_size()
     }
 
+    /// Whether hard links among the client's files are kept, so that rsync looks at a name again that it has linked.
+    #[must_use]
+    pub fn keeps_hard_links(&self) -> bool {
+        self.push.keeps_hard_links()
+    }
+
     /// What was accepted and not passed on, what only the policy let in, and what it forces, for the run's log.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
@@ -181,27 +184,27 @@ impl PushPlan {
         }
         let confinement = places.confinement;
         let ground = Ground::from(confinement);
-        let binds = if ground.view { binds(&places) } else { Vec::new() };
-        let places = if ground.view { places.seen_from_within() } else { places };
-        let grants = (confinement != Confinement::None).then(|| grants(&places));
-        let directory = self.place().below(&places.stage);
+        let seen = Seen::of(&places, self.place(), ground.view);
+        let binds = if ground.view { binds(&places, &seen) } else { Vec::new() };
+        let grants = (confinement != Confinement::None).then(|| grants(&places, &seen));
+        let directory = self.place().below(&seen.stage);
         let setup = Setup {
             version: places.version,
             confinement,
             root: places.root,
             idle: self.idle,
-            link_dests: places.bases.iter().map(|(_, place)| place.clone()).collect(),
-            partial_dir: places.partial_dir,
-            log: places.log,
+            link_dests: seen.bases.iter().map(|basis| basis.seen.clone()).collect(),
+            partial_dir: places.partial_dir.clone(),
+            log: seen.log,
             forced: self.options.forced().filter_map(|row| row.long.first().copied()).collect(),
         };
         let argv = argv::for_push(&self.push, &setup);
         // In a namespace of users the kernel counts anew (user_namespaces(7), `RLIMIT_NPROC`).
         let running = places.running.map(|running| if ground.view { 0 } else { running });
         let limits = Some(limits(self.limits.memory, self.limits.processes, self.limits.bytes, running));
+        let layout = Layout { start: directory.clone(), bases: seen.bases, partial_dir: places.partial_dir };
         let cell = Cell { ground, limits, binds, grants, directory, program: places.program, argv };
-        let bounds = Bounds { stage: places.stage, since: places.since };
-        Run { cell, bounds, deadline: self.deadline, idle: Some(self.idle) }
+        Run { cell, layout, deadline: self.deadline, idle: Some(self.idle) }
     }
 }
 
@@ -212,10 +215,10 @@ impl Run {
         &self.cell
     }
 
-    /// What it may change.
+    /// The directories that its links are between.
     #[must_use]
-    pub fn bounds(&self) -> &Bounds {
-        &self.bounds
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// When it is ended.
@@ -251,37 +254,44 @@ pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, 
     let logs = logs.filter_map(|(_, spot)| spot.as_ref());
     grants.extend(logs.map(|log| Grant { path: log.path().into(), access: Access::ReadWrite, optional: false }));
     let argv = rrsync::printed(transfer, setup);
-    // There is no history here: files that exist are the client's to write to.
-    let ground = Ground { view: false, filter: jailed.then_some(Filter::Plain) };
+    // There is no history here, and so no link to it.
+    let ground = Ground { view: false, asks: false, filter: jailed.then_some(Filter::Plain) };
     let limits = Some(limits(CHILD_MEMORY, DEFAULT_PROCESSES, None, running));
     let (program, grants) = (program.to_path_buf(), jailed.then_some(grants));
+    let layout = Layout { start: start.clone(), bases: Vec::new(), partial_dir: String::new() };
     let cell = Cell { ground, limits, binds: Vec::new(), grants, directory: start, program, argv };
-    let bounds = Bounds { stage: setup.root.to_path_buf(), since: None };
-    Run { cell, bounds, deadline: Duration::MAX, idle: None }
+    Run { cell, layout, deadline: Duration::MAX, idle: None }
 }
 
-/// Where the repository is seen in a view: rsync's messages show this path, and so nothing about the server.
-const REPOSITORY: &str = "/repository";
-/// Where the run's log is seen.
+/// Where the stage is seen in a view: rsync's messages show this path, and so nothing about the server.
+const STAGE: &str = "/stage";
+/// Where what it is compared with is seen: a directory for each, with a number.
+const BASIS: &str = "/basis";
+/// Where rsync's log is seen.
 const LOG: &str = "/rsync.log";
 
-impl Places {
-    /// The same places as they are seen in the view.
-    fn seen_from_within(self) -> Self {
-        let root = self.root.clone();
-        let seen = |path: &Path| path.strip_prefix(&root).map_or_else(|_| path.to_path_buf(), |below| Path::new(REPOSITORY).join(below));
-        Self {
-            stage: seen(&self.stage),
-            bases: self.bases.iter().map(|(tree, place)| (seen(tree), seen(place))).collect(),
-            log: PathBuf::from(LOG),
-            root: PathBuf::from(REPOSITORY),
-            ..self
-        }
-    }
+/// Places as rsync sees them.
+struct Seen {
+    stage: PathBuf,
+    /// The trees themselves, as the jail opens them.
+    trees: Vec<PathBuf>,
+    bases: Vec<Basis>,
+    log: PathBuf,
+}
 
-    /// Where the gate keeps its own things.
-    fn state(&self) -> PathBuf {
-        self.root.join(STATE)
+impl Seen {
+    fn of(places: &Places, place: &SubPath, view: bool) -> Self {
+        let numbered = places.bases.iter().enumerate();
+        let tree =
+            |(number, (root, _)): (usize, &(PathBuf, _))| if view { Path::new(BASIS).join(number.to_string()) } else { root.clone() };
+        let trees: Vec<_> = numbered.map(tree).collect();
+        let basis = |((root, of), tree): (&(PathBuf, BasisOf), &PathBuf)| Basis { root: root.clone(), seen: place.below(tree), of: *of };
+        let bases = places.bases.iter().zip(&trees).map(basis).collect();
+        if view {
+            Self { stage: STAGE.into(), trees, bases, log: LOG.into() }
+        } else {
+            Self { stage: places.stage.clone(), trees, bases, log: places.log.clone() }
+        }
     }
 }
 
@@ -292,31 +302,23 @@ fn limits(memory: u64, processes: u64, file_size: Option<u64>, running: Option<u
     cell::Limits { memory, processes: running.map(|running| running.saturating_add(processes)), file_size }
 }
 
-/// What is seen of the server's data, as little as can be. A link needs both of its ends in one mount (EXDEV, link(2)), so where
-/// there is something to link from, the repository is seen, and else only the stage.
-fn binds(places: &Places) -> Vec<Bind> {
+/// What is seen of the server's data: the stage to write to, and what it is compared with, each a mount of its own that nothing can
+/// be changed in. A link never leads from one mount into another (EXDEV, link(2)), whatever asks for it.
+fn binds(places: &Places, seen: &Seen) -> Vec<Bind> {
     let bind = |from: &Path, to: &Path, kind| Bind { from: from.to_path_buf(), to: to.to_path_buf(), kind, optional: false };
-    let within = places.clone().seen_from_within();
-    let mut binds = vec![cell::program_shown(&places.program)];
-    if places.bases.is_empty() {
-        binds.push(bind(&places.stage, &within.stage, Kind::Backup));
-    } else {
-        binds.push(bind(&places.root, &within.root, Kind::Backup));
-        if places.bases.iter().all(|(tree, _)| !tree.starts_with(places.state())) {
-            binds.push(bind(Path::new(""), &within.state(), Kind::Hidden));
-        }
-    }
-    binds.push(bind(&places.log, &within.log, Kind::Writable));
+    let mut binds = vec![cell::program_shown(&places.program), bind(&places.stage, &seen.stage, Kind::Stage)];
+    binds.extend(places.bases.iter().zip(&seen.trees).map(|((root, _), seen)| bind(root, seen, Kind::History)));
+    binds.push(bind(&places.log, &seen.log, Kind::Writable));
     binds
 }
 
 /// What a jailed rsync may touch, and nothing else.
-fn grants(places: &Places) -> Vec<Grant> {
+fn grants(places: &Places, seen: &Seen) -> Vec<Grant> {
     let grant = |path: &Path, access| Grant { path: path.to_path_buf(), access, optional: false };
     let stage = if places.version >= argv::DEFENCES { Access::Stage } else { Access::StageSpecials };
     let mut grants = cell::system(&places.program);
-    grants.extend([grant(&places.log, Access::ReadWrite), grant(&places.stage, stage)]);
-    grants.extend(places.bases.iter().map(|(root, _)| grant(root, Access::Link)));
+    grants.extend([grant(&seen.log, Access::ReadWrite), grant(&seen.stage, stage)]);
+    grants.extend(seen.trees.iter().map(|tree| grant(tree, Access::Read)));
     grants
 }
 

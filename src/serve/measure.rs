@@ -7,7 +7,7 @@ use crate::decide::pace::Allowance;
 use crate::decide::words::Words;
 use crate::terms::path::SubPath;
 use crate::terms::reason::Reason;
-use crate::terms::shelf::Shelf;
+use crate::terms::snapshot::SnapshotName;
 use crate::terms::usage::{Count, Excess, Usage};
 
 /// The last look at a push.
@@ -34,6 +34,11 @@ impl Measure {
         Self { stored, blind, allowance, excess }
     }
 
+    /// Bytes that it may still bring.
+    pub(super) fn room(&self) -> u64 {
+        self.allowance.map_or(u64::MAX, |allowance| allowance.room(self.stored))
+    }
+
     /// How the push ended, in the light of it.
     pub(super) fn ended(&self, ended: Ended) -> Ended {
         self.excess.map_or(ended, Ended::TooMuch)
@@ -46,8 +51,8 @@ impl Measure {
     }
 
     /// Whether the push is over its limit, and what earlier ones left has reached it already.
-    pub(super) fn is_kept_already(&self, held: &Held<'_>, place: &SubPath, shelf: &Shelf) -> bool {
-        self.excess.is_some() && self.allowance.is_some_and(|allowance| held.kept_reaches(&allowance, place, shelf))
+    pub(super) fn is_kept_already(&self, held: &Held<'_>, place: &SubPath, newest: Option<&SnapshotName>) -> bool {
+        self.excess.is_some() && self.allowance.is_some_and(|allowance| held.kept_reaches(&allowance, place, newest))
     }
 }
 

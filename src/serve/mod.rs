@@ -5,6 +5,7 @@
 
 mod measure;
 mod push;
+mod settle;
 mod tell;
 mod transaction;
 
@@ -15,6 +16,7 @@ use std::path::Path;
 use self::tell::Connection;
 use crate::act::child::Standby;
 use crate::act::config::{self, Identity};
+use crate::act::process::Inherited;
 use crate::act::spool::{self, Full, Slots};
 use crate::act::store::{Repository, mounted};
 use crate::act::{intake, process, secluded, zones};
@@ -100,8 +102,8 @@ struct Session<'a> {
     id: &'a str,
     /// What holds rsync, as far as it is known by now.
     jail: &'a Cell<Jail>,
-    /// How many files a hook may open: as many as the gate itself could when sshd started it.
-    open_files: u64,
+    /// What whatever is not the gate may use: as much as the gate itself could when sshd started it.
+    inherited: Inherited,
 }
 
 /// What holds an rsync, unless the policy, the site file, the command or the kernel has it otherwise.
@@ -111,11 +113,14 @@ const USUAL: Confinement = Confinement::View;
 #[must_use]
 pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
     process::close_inherited();
-    let open_files = process::limit();
+    process::mask();
+    process::no_core();
     let said = intake::said();
     // Ahead of everything that it does not have to know: the other processor closes it in meanwhile. It has heard nothing of the
     // client's, and ends with this connection if nothing comes of the push.
-    let standby = if command::begins_as_push(&said) { enclose::stand_by(USUAL.into()).ok() } else { None };
+    let standby = if command::begins_as_push(&said) { enclose::stand_by(USUAL.into(), None).ok() } else { None };
+    // The gate's own, which rsync does not get.
+    let inherited = process::limit();
     let command = command::parse(&said);
     let standby = standby.filter(|_| matches!(command, Ok(Command::Push(_))));
     let request = intake::request(names::running(), named, said);
@@ -135,7 +140,7 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
         Identity::Known(policy) => match slots(&site, &policy, &request) {
             Err(reason) => (Some(policy), None, End::stopped(reason)),
             Ok((slots, notes)) => {
-                let session = Session { site: &site, policy: &policy, request: &request, id: &id, jail: &jail, open_files };
+                let session = Session { site: &site, policy: &policy, request: &request, id: &id, jail: &jail, inherited };
                 let end = judged(session, &command, standby).noting(notes);
                 (Some(policy), Some(slots), end)
             }

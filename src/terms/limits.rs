@@ -193,11 +193,44 @@ pub const MAX_MOUNTINFO: u64 = 4 * 1024 * 1024;
 /// Bytes of a path that rsync hands to the kernel, its zero included (`PATH_MAX`).
 pub const MAX_CALL_PATH: usize = 4096;
 
-/// Bytes of the name of an extended attribute, its zero included (`XATTR_NAME_MAX`).
-pub const MAX_ATTRIBUTE_NAME: usize = 256;
+/// Links that one push may have recorded: as many as rsync's own list of files holds in [`CHILD_MEMORY`]. One that asks for more is ended.
+pub const MAX_LINKS: u64 = 100_000_000;
 
-/// Bytes of the value of an extended attribute (`XATTR_SIZE_MAX`).
-pub const MAX_ATTRIBUTE: usize = 64 * 1024;
+/// Bytes that they may take on the disk while rsync runs: about 20 for each.
+pub const MAX_LINK_LOG: u64 = 1024 * 1024 * 1024;
+
+/// Bytes of them that stand in memory before they go to a file: those of a push of a hundred thousand files.
+pub const LINK_LOG_MEMORY: usize = 1024 * 1024;
+
+/// Bytes that a name takes in a directory besides its own (ext4, `struct ext4_dir_entry_2`, and some for its index).
+pub const DIRECTORY_ENTRY: u64 = 16;
+
+/// Threads that make recorded links. Each link is a handful of system calls, which two processors share well.
+pub const LINK_THREADS: usize = 2;
+
+/// A push whose time is over when its rsync has ended still gets this long to have its links made: a hundred thousand in a second, mostly.
+pub const LEAST_LINK_TIME: Duration = Duration::from_secs(600);
+
+/// Links between two looks at the clock while they are made.
+pub const LINKS_BETWEEN_LOOKS: u64 = 1024;
+
+/// Links that are made by one thread: starting a second one would take longer.
+pub const FEW_LINKS: u64 = 2000;
+
+/// Names of lost links that are quoted in a warning.
+pub const MAX_LOST: usize = 5;
+
+/// Bytes of what one rsync has said that are kept when it has ended: far more than anybody reads.
+pub const MAX_RSYNC_LOG: u64 = 4 * 1024 * 1024;
+
+/// Processes of one rsync that are looked at while it is counted. `limits: {processes: …}` is mostly far below.
+pub const MAX_FAMILY: usize = 10_000;
+
+/// Bytes of `/proc/pid/maps` that are looked at for each of them: ten times what an rsync has.
+pub const MAX_MAPS: u64 = 256 * 1024;
+
+/// Address space of the gate itself. It reads directories, links and logs in pieces, whatever their number.
+pub const GATE_MEMORY: u64 = 256 * 1024 * 1024;
 
 /// `limits: {sessions: …}`. Each is a process of about 4 MB with an sshd of its own beside it.
 pub const SESSIONS_LIMIT: std::ops::RangeInclusive<u64> = 1..=1000;

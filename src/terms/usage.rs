@@ -30,6 +30,14 @@ pub struct Count {
     pub blind: bool,
 }
 
+impl Count {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { usage: self.usage.and(other.usage), blind: self.blind || other.blind }
+    }
+}
+
 /// What a push can bring too much of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resource {
@@ -39,6 +47,8 @@ pub enum Resource {
     Inodes,
     /// Bytes of a single file, by the kernel's word (`RLIMIT_FSIZE`).
     FileSize,
+    /// Links to unchanged files.
+    Links,
 }
 
 /// That a push went past a limit.
@@ -48,7 +58,7 @@ pub struct Excess {
     pub resource: Resource,
     /// The limit.
     pub limit: u64,
-    /// How much was found; for [`Resource::FileSize`] the limit again.
+    /// How much was found; for [`Resource::FileSize`] and [`Resource::Links`] the limit again.
     pub found: u64,
 }
 

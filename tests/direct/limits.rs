@@ -143,7 +143,7 @@ fn rsync_inherits_a_fixed_environment_four_descriptors_and_low_limits() {
         for entry in fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
             let Ok(target) = fs::read_link(entry.unwrap().path()) else { continue };
             let shown = target.to_string_lossy();
-            let own = ["/rsync.log", "/repository/inprogress"].iter().any(|name| target.starts_with(name));
+            let own = ["/rsync.log", "/stage"].iter().any(|name| target.starts_with(name));
             let lock = target == gate.inside(".snapgate/rsync.lock");
             held += usize::from(lock);
             let unnamed = shown.starts_with("pipe:") || shown.starts_with("socket:");
@@ -155,8 +155,9 @@ fn rsync_inherits_a_fixed_environment_four_descriptors_and_low_limits() {
 
         let status = lines(pid, "status");
         assert!(status.contains(&"NoNewPrivs:\t1".to_owned()), "{status:?}");
-        // Root's rsync reads, links and writes whatever it finds, and has no other power; anybody else's has none.
-        let power = if nix::unistd::getuid().is_root() { 0b1010 } else { 0 };
+        // Root's rsync gives files what root's may have: owners, modes, attributes. Anybody else's has no power.
+        let kept = [0, 1, 3, 4, 21, 31].iter().fold(0_u64, |all, number| all | 1 << number);
+        let power = if nix::unistd::getuid().is_root() { kept } else { 0 };
         for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
             assert!(status.contains(&format!("{set}:\t{power:016x}")), "{set}: {status:?}");
         }
@@ -164,9 +165,9 @@ fn rsync_inherits_a_fixed_environment_four_descriptors_and_low_limits() {
         assert_eq!(limit(pid, "Max core file size"), both("0"));
         assert_eq!(limit(pid, "Max address space"), both(&(8_u64 << 30).to_string()));
         assert_eq!(limit(pid, "Max open files"), both("8192"));
-        assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), Path::new("/repository/inprogress"));
+        assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), Path::new("/stage"));
         let seen: BTreeSet<_> = fs::read_dir(format!("/proc/{pid}/root")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        let known = ["dev", "etc", "lib", "lib64", "repository", "rsync.log", "usr"].map(std::ffi::OsString::from);
+        let known = ["dev", "etc", "lib", "lib64", "rsync.log", "stage", "usr"].map(std::ffi::OsString::from);
         assert!(seen.iter().all(|name| known.contains(name)), "rsync sees {seen:?}");
         assert!(fs::read_dir(format!("/proc/{pid}/root/etc")).unwrap().count() <= 1, "more than the linker's list");
     }

@@ -19,7 +19,6 @@ fn pushes_and_history_are_the_same_on_a_server_with_rsync_3_2_7() {
         "history::no_push_of_a_transaction_changes_an_older_snapshot",
         "history::no_push_that_was_cut_off_and_begun_again_changes_an_older_snapshot",
         "history::unchanged_files_are_linked_in_the_jail_and_it_is_told_when_they_are_not",
-        "jail::where_there_is_no_view_the_jail_and_rsync_s_own_walk_hold",
         "older::the_server_s_rsync_is_the_one_that_is_named",
         "options::a_letter_that_is_accepted_does_what_it_means",
         "options::neutral::all_of_them_at_once_are_neutral",

@@ -116,10 +116,11 @@ fn too_many_files_are_stopped_while_they_arrive() {
 
 #[test]
 fn a_push_that_is_over_before_anybody_looked_is_not_published_either() {
-    let gate = gate("inodes: 20");
+    // Twenty, and the directory that they are in.
+    let gate = gate("inodes: 21");
     let source = gate.source("data");
     files(&source, 21);
-    stopped(&gate, &gate.push(&source, &[]), "20 files");
+    stopped(&gate, &gate.push(&source, &[]), "21 files");
     assert!(gate.snapshots().is_empty());
     assert!([Some(0), None].contains(&gate.record().push.unwrap().rsync_exit), "rsync itself was content, or was still there");
     fs::remove_file(source.join("00020")).unwrap();
@@ -127,23 +128,34 @@ fn a_push_that_is_over_before_anybody_looked_is_not_published_either() {
 }
 
 #[test]
-fn unchanged_files_and_hard_links_count_nothing_again() {
+fn unchanged_files_count_nothing_again_and_every_further_name_does() {
     let gate = gate("inodes: 40");
     let source = gate.source("data");
     files(&source, 30);
     gate.push(&source, &["-H"]).exits(0);
     gate.push(&source, &["-H"]).exits(0);
-    // Sixty more names, and not one more file.
+    let name = |number: usize| source.join(format!("{number:05}"));
+    // Thirty more names, and not one more file.
     for number in 0..30 {
-        for other in ["x", "y"] {
-            fs::hard_link(source.join(format!("{number:05}")), source.join(format!("{other}{number}"))).unwrap();
-        }
+        fs::hard_link(name(number), source.join(format!("x{number}"))).unwrap();
     }
     gate.push(&source, &["-H"]).exits(0);
     assert_eq!(gate.snapshots().len(), 3);
-    // And names alone hide nothing: 45 new files, each under two names.
-    files(&source.join("more"), 45);
-    for number in 0..45 {
+    // Sixty more are too many, although each takes no more than its name: enough of them fill a disk.
+    for number in 0..30 {
+        for other in ["y", "z"] {
+            fs::hard_link(name(number), source.join(format!("{other}{number}"))).unwrap();
+        }
+    }
+    stopped(&gate, &gate.push(&source, &["-H"]), "40 files");
+    // And of new files every name counts: 25 of them, each under two.
+    for number in 0..30 {
+        for other in ["y", "z"] {
+            fs::remove_file(source.join(format!("{other}{number}"))).unwrap();
+        }
+    }
+    files(&source.join("more"), 25);
+    for number in 0..25 {
         fs::hard_link(source.join(format!("more/{number:05}")), source.join(format!("more/x{number}"))).unwrap();
     }
     stopped(&gate, &gate.push(&source, &["-H"]), "40 files");

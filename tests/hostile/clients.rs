@@ -164,7 +164,10 @@ pub(crate) fn cut_off(lab: &Lab, source: &Path, options: &[&str], place: &str) {
     let mut running = Running::start(&mut lab.gate.rsync_command(&words, ""));
     lab.gate.until("the slow file is under way, or nothing is", || {
         let stage = fs::read_dir(lab.gate.inside("inprogress").join(place));
-        let under_way = stage.into_iter().flatten().flatten().any(|entry| entry.file_name().as_encoded_bytes().starts_with(b".slow."));
+        // Until something of it is there, there is nothing to keep.
+        let has_begun = |entry: &fs::DirEntry| entry.metadata().is_ok_and(|found| found.len() > 0);
+        let mut slow = stage.into_iter().flatten().flatten().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b".slow."));
+        let under_way = slow.any(|entry| has_begun(&entry));
         under_way || running.child.try_wait().unwrap().is_some()
     });
     let _ = running.child.kill();

@@ -17,7 +17,6 @@ use crate::midway;
 use crate::older::with_the_server_s;
 use crate::sender::{self, End, Session};
 use crate::support::{Gate, POLICY, Ran, is_root, must, skip};
-use crate::versions::{USUAL, old_server};
 
 /// What stands in the file outside. A client never hears it.
 pub(crate) const CANARY: &str = "canary-f3b1c0de: the outside's own words\n";
@@ -89,17 +88,11 @@ fn namespaces() -> String {
     if without_view() { "namespaces: optional\n".to_owned() } else { String::new() }
 }
 
-/// What is compared where rsync copies a file of history, as it does where that differs only in what a link would share.
-/// This reading is the one that `--open-noatime` does not cover (`copy_file` in util1.c opens its source without it). Root's
-/// view keeps it from leaving a trace; of an ordinary account's the kernel does not take that (mount_namespaces(7)).
+/// What is compared where rsync copies a file of history, as it does where that differs only in what a link would share. This reading
+/// is one that `--open-noatime` does not cover (`copy_file` in util1.c opens its source without it): the view's mounts are read-only, and
+/// keep no times of access.
 pub(crate) fn copies() -> Reads {
-    if without_view() || !is_root() { Reads::Files } else { Reads::Nothing }
-}
-
-/// Whether the server's rsync leaves a trace at every file that a delta is made of: from the fix of its walk until 3.5.0 it opens
-/// them without `O_NOATIME` (`secure_relative_open` in receiver.c, in Debian's 3.2.7 too). Root's view is mounted without times.
-fn leaves_a_trace() -> bool {
-    (without_view() || !is_root()) && old_server().is_some_and(|version| version >= USUAL)
+    if without_view() { Reads::Files } else { Reads::Nothing }
 }
 
 /// Takes the view away from everything that this thread starts, once.
@@ -147,7 +140,7 @@ impl Lab {
 
     /// Everything that has changed and must not, since the last time.
     pub(crate) fn changes(&mut self, reads: Reads) -> Vec<String> {
-        let mut found = self.history.changes(&self.gate, if leaves_a_trace() { Reads::Files } else { reads });
+        let mut found = self.history.changes(&self.gate, reads);
         let now = facts(&["outside", "store/web2"].map(|name| self.gate.path().join(name)), false);
         if !self.around.is_empty() {
             found.extend(differences(&self.around, &now, Reads::Nothing));
@@ -368,14 +361,6 @@ impl Case {
     /// rsync copies a file of the newest snapshot: see [`copies`].
     pub(crate) fn copying(mut self) -> Self {
         self.reads = copies();
-        self
-    }
-
-    /// How it ends where there is no view, if that is another way.
-    pub(crate) fn without_view(mut self, expected: &str) -> Self {
-        if without_view() {
-            expected.clone_into(&mut self.expected);
-        }
         self
     }
 

@@ -1,7 +1,7 @@
 //! Attacks on history, through the real gate: what clients do with options, odd sources and odd names, and what a sender
 //! can do that speaks rsync's protocol and lies. `cargo test --test hostile -- --nocapture` shows every case in a table:
 //! how it is expected to end, and how it ended. With `HOSTILE_WITHOUT_VIEW=1` the gate is started where it may not mount, so
-//! that rsync has no view of its own and the jail, the filter and the supervisor have to hold alone; `SERVER_RSYNC` names an rsync
+//! that rsync has no view of its own and the jail and the filter have to hold alone; `SERVER_RSYNC` names an rsync
 //! for the server.
 #![cfg(test)]
 

@@ -17,7 +17,7 @@ const ENDINGS: [Ending; 19] = [
     // the sender said, and is left out.
     (
         "forged bases",
-        "published (rsync 23): d/",
+        "rsync 23 unpublished",
         &[
             "the file itself, which is not there",
             "the partial file, which is not there",
@@ -34,9 +34,9 @@ const ENDINGS: [Ending; 19] = [
             "a device",
         ],
     ),
-    ("after an interrupted push", "published (rsync 23): d/", &BY_A_PATH_UP),
-    ("by themselves", "published (rsync 23): d/", &BY_A_PATH_UP),
-    ("twice", "published (rsync 23): d/", &BY_A_PATH_UP),
+    ("after an interrupted push", "rsync 23 unpublished", &BY_A_PATH_UP),
+    ("by themselves", "rsync 23 unpublished", &BY_A_PATH_UP),
+    ("twice", "rsync 23 unpublished", &BY_A_PATH_UP),
     ("in a transaction", "rsync 23; complete: published: a=644 d/ d/b=640 d/z=644 sent=644", &BY_A_PATH_UP),
     // Without `--drop-D` it makes FIFOs and sockets, and fails at devices, for which the jail has no right.
     ("kinds and figures", "published: new!", &["a FIFO", "a socket"]),

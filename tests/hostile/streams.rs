@@ -419,7 +419,7 @@ fn blocks_and_lengths_that_cannot_be_end_the_push() {
             "a short file that packs to nothing",
             29,
             "-ltprz --timeout=1",
-            "published (rsync 23): ",
+            "rsync 23 unpublished",
             file(|session| {
                 session.out.sum_head([0; 4]).byte(0).raw(&[0; 16]);
             }),

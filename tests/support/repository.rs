@@ -35,9 +35,15 @@ impl Repository {
 
     /// The text of the newest run's log.
     pub(crate) fn log(&self) -> String {
-        let mut logs: Vec<_> = fs::read_dir(self.path.join(".snapgate/logs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        fs::read_to_string(self.logs().last().expect("a run's log")).unwrap()
+    }
+
+    /// The logs of all runs, the oldest first; without what their rsyncs said.
+    pub(crate) fn logs(&self) -> Vec<PathBuf> {
+        let logs = fs::read_dir(self.path.join(".snapgate/logs")).unwrap().map(|entry| entry.unwrap().path());
+        let mut logs: Vec<_> = logs.filter(|log| !log.display().to_string().ends_with(".rsync.log")).collect();
         logs.sort();
-        fs::read_to_string(logs.last().expect("a run's log")).unwrap()
+        logs
     }
 }
 

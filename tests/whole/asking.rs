@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::repository::Repository;
 use crate::support::{ALL_VERBS, Server, Setup, processes, tree, until};
 
 const PUSH: &str = "rsync --server -logDtpre.iLsfxCIvu --delete . .";
@@ -94,22 +93,27 @@ fn explain_and_serve_run_the_same_argv() {
         // The log is named after the connection, which is not there yet.
         let log = argv.iter().find_map(|word| word.strip_prefix("--log-file=")).unwrap();
         let id = log.rsplit_once('/').unwrap().1.strip_suffix(".log").unwrap();
+        let id = id.strip_suffix(".rsync").unwrap_or(id);
         let id = if log == "/rsync.log" { "(not in a view)" } else { id };
-        // Unfinished files go to a directory named by the inode of a stage that is not there yet either.
+        // Unfinished files go to a directory with a random name.
         let unfinished = argv.iter().find_map(|word| word.strip_prefix("--partial-dir=.~snapgate-")?.strip_suffix('~')).unwrap();
-        assert!(unfinished.parse::<u64>().is_ok(), "{unfinished}");
-        let placed = |word: &String| word.replace(id, "ID").replace(&format!(".~snapgate-{unfinished}~"), ".~snapgate-N~");
+        assert!(unfinished.len() == 16 && u64::from_str_radix(unfinished, 16).is_ok(), "{unfinished}");
+        let placed = |word: &String| word.replace(id, "ID").replace(&format!(".~snapgate-{unfinished}~"), ".~snapgate-RANDOM~");
         let run: Vec<_> = argv[1..].iter().map(placed).collect();
         let told = below(&explained, "would run, in ");
         assert_eq!((told[0].as_str(), &told[1..]), ("/usr/bin/rsync", run.as_slice()), "{explained}");
         for word in ["--server", "--delete", "--bwlimit=100", "--timeout=50", "--link-dest=", "--drop-D"] {
             assert!(run.iter().any(|found| found.starts_with(word)), "`{word}` in {run:?}");
         }
-        let place = if jail == "on" { "/repository".to_owned() } else { repository.path.display().to_string() };
-        assert!(explained.contains(&format!("would run, in {place}/inprogress:")), "{explained}");
+        let stage = if jail == "on" { "/stage".to_owned() } else { repository.path.join("inprogress").display().to_string() };
+        assert!(explained.contains(&format!("would run, in {stage}:")), "{explained}");
         let opened = below(&explained, "in a jail that opens:");
         if jail == "on" {
-            opens_what_it_has_to(&repository, &opened);
+            opens_what_it_has_to(&opened);
+            let newest = repository.snapshots().pop().unwrap();
+            let shown =
+                format!("/basis/0 shows {}  (read-only, symlinks lead nowhere)", repository.path.join("snapshots").join(newest).display());
+            assert!(explained.contains(&shown), "`{shown}` in {explained}");
         } else {
             assert!(explained.contains("without a jail") && opened.is_empty(), "{explained}");
         }
@@ -118,14 +122,13 @@ fn explain_and_serve_run_the_same_argv() {
 
 /// The jail's grants as they are printed: each that is needed, and none besides but the system's libraries.
 #[track_caller]
-fn opens_what_it_has_to(repository: &Repository, opened: &[String]) {
-    let newest = repository.snapshots().pop().unwrap();
+fn opens_what_it_has_to(opened: &[String]) {
     let needed = [
         "/usr/bin/rsync  (read, execute)".to_owned(),
         "/dev/null  (read, write)".to_owned(),
         "/rsync.log  (read, write)".to_owned(),
-        "/repository/inprogress  (read, write, create, remove)".to_owned(),
-        format!("/repository/snapshots/{newest}  (read, link from)"),
+        "/stage  (read, write, create, remove)".to_owned(),
+        "/basis/0  (read)".to_owned(),
     ];
     for line in &needed {
         assert!(opened.contains(line), "`{line}` in {opened:#?}");

@@ -6,7 +6,6 @@ use crate::support::versions::{SERVER, again};
 fn pushes_through_sshd_are_the_same_on_a_server_with_rsync_3_2_7() {
     let tests = [
         "odd_trees::directories_that_nobody_may_write_or_enter_are_pushed_twice_and_again",
-        "odd_trees::extended_attributes_and_acls_of_a_later_push_do_not_reach_history",
         "odd_trees::hard_links_of_the_client_stay_hard_links_and_share_with_history",
         "push::a_dry_run_and_a_listing_publish_nothing",
         "push::a_symlink_that_a_client_planted_leads_nowhere",

@@ -29,7 +29,9 @@ pub struct Setting<'a> {
     /// `SNAPGATE_SNAPSHOT`: the snapshot, once it is published; empty before.
     pub snapshot: Option<&'a Path>,
     /// How many files it may open, as for whatever else sshd starts.
-    pub open_files: u64,
+    pub files: u64,
+    /// How much address space it may have, likewise.
+    pub memory: u64,
 }
 
 /// How a hook ended.
@@ -56,9 +58,10 @@ pub fn hook(argv: &[String], setting: Setting<'_>, limit: Duration, log: &File) 
     command.env("SNAPGATE_REPOSITORY", setting.repository).env("SNAPGATE_INPROGRESS", setting.inprogress);
     command.env("SNAPGATE_SNAPSHOT", setting.snapshot.unwrap_or(Path::new("")));
     command.current_dir("/").process_group(0).stdin(Stdio::null()).stdout(output).stderr(errors);
-    // The gate raised it for its own walks.
-    let started = with_soft(&[(Resource::RLIMIT_NOFILE, setting.open_files)], || command.spawn());
-    let ended = started.and_then(|child| Leader::of_child(&child)?.wait_within(Patience { limit, idle: None, whole: false }, None));
+    // The gate has limits of its own.
+    let wanted = [(Resource::RLIMIT_NOFILE, setting.files), (Resource::RLIMIT_AS, setting.memory)];
+    let started = with_soft(&wanted, || command.spawn());
+    let ended = started.and_then(|child| Leader::of_child(&child)?.wait_within(Patience { limit, idle: None, whole: false }, None, None));
     match ended {
         Ok(Ended::Exit(0)) => HookEnd::Done,
         Ok(Ended::Exit(status)) => HookEnd::Failed(format!("it ended with status {status}")),

@@ -8,16 +8,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, poll};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::activity::Activity;
-use super::{Meter, Patience, milliseconds};
+use super::{Attend, Meter, Patience, milliseconds};
 use crate::decide::outcome::{Ended, IDLE};
 use crate::terms::limits::{GROUP_GONE, GROUP_GRACE, GROUP_POLL, TERM_GRACE};
+use crate::terms::usage::Excess;
 
 /// A child that nobody else waits for. Dropped before it was waited for, it is killed, with its group.
 #[derive(Debug)]
@@ -54,21 +55,30 @@ impl Leader {
         self.pid
     }
 
-    /// Waits for it. Where its time is up, or `meter` says that it has brought too much, the group is asked to end, and after
-    /// [`TERM_GRACE`] it is made to.
+    /// Waits for it, and lets `attend` answer what it asks. Where its time is up, or `meter` says that it has brought too much, the
+    /// group is asked to end, and after [`TERM_GRACE`] it is made to.
     ///
     /// # Errors
     /// When it cannot be waited for; it has been killed then.
-    pub(super) fn wait_within(mut self, patience: Patience, mut meter: Option<Meter<'_>>) -> std::io::Result<Ended> {
+    pub(super) fn wait_within(
+        mut self,
+        patience: Patience,
+        mut meter: Option<Meter<'_>>,
+        mut attend: Option<Box<dyn Attend + '_>>,
+    ) -> std::io::Result<Ended> {
         let begun = Instant::now();
         let mut activity = patience.idle.map(|idle| Activity::new(self.pid, idle));
         let mut look_at_idle = activity.as_ref().map(Activity::pause);
         let mut look_at_meter = meter.as_ref().map(|meter| meter.pause(Duration::ZERO));
         let ends_as = loop {
             let next = [Some(patience.limit), look_at_idle, look_at_meter].into_iter().flatten().min().unwrap_or_default();
-            if has_ended(self.end.as_fd(), next.saturating_sub(begun.elapsed()))? {
-                let ended = self.collect()?;
-                return end_group_of(self.pid, patience).map(|()| ended);
+            match has_ended(self.end.as_fd(), next.saturating_sub(begun.elapsed()), &mut attend)? {
+                Waited::Ended => {
+                    let ended = self.collect()?;
+                    return end_group_of(self.pid, patience).map(|()| ended);
+                }
+                Waited::TooMuch(excess) => break Ended::TooMuch(excess),
+                Waited::InVain => {}
             }
             let now = begun.elapsed();
             if now >= patience.limit {
@@ -89,7 +99,7 @@ impl Leader {
             }
         };
         let _ = killpg(self.pid, Signal::SIGTERM);
-        if !has_ended(self.end.as_fd(), TERM_GRACE)? {
+        if !matches!(has_ended(self.end.as_fd(), TERM_GRACE, &mut attend)?, Waited::Ended) {
             let _ = killpg(self.pid, Signal::SIGKILL);
         }
         self.collect()?;
@@ -145,18 +155,64 @@ fn end_group(group: Pid) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Waits until a process has ended, for so long.
-fn has_ended(process: BorrowedFd<'_>, within: Duration) -> std::io::Result<bool> {
+/// What came of waiting for a process.
+enum Waited {
+    Ended,
+    TooMuch(Excess),
+    InVain,
+}
+
+/// Waits until a process has ended, for so long, and has its questions answered.
+fn has_ended(process: BorrowedFd<'_>, within: Duration, attend: &mut Option<Box<dyn Attend + '_>>) -> std::io::Result<Waited> {
     let begun = Instant::now();
     loop {
-        let timeout = milliseconds(within.saturating_sub(begun.elapsed()));
-        match poll(&mut [PollFd::new(process, PollFlags::POLLIN)], timeout) {
-            Ok(0) if begun.elapsed() >= within => return Ok(false),
-            Ok(0) | Err(Errno::EINTR) => {}
-            Ok(_) => return Ok(true),
+        let left = within.saturating_sub(begun.elapsed());
+        let silence = attend.as_ref().and_then(|attend| attend.patience());
+        let timeout = milliseconds(silence.map_or(left, |silence| silence.min(left)));
+        match look(process, attend.as_deref(), timeout) {
+            Ok((true, _)) => return Ok(Waited::Ended),
+            Ok((false, Asked::Question)) => {
+                if let Some(excess) = attend.as_mut().and_then(|attend| attend.answer()) {
+                    return Ok(Waited::TooMuch(excess));
+                }
+            }
+            // Nobody is left who could ask.
+            Ok((false, Asked::Gone)) => *attend = None,
+            Ok((false, Asked::Nothing)) => attend.as_mut().filter(|_| silence.is_some()).map_or((), |attend| attend.silence()),
+            Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
+        if begun.elapsed() >= within {
+            return Ok(Waited::InVain);
+        }
     }
+}
+
+/// What came of listening for a question.
+enum Asked {
+    Nothing,
+    Question,
+    Gone,
+}
+
+/// Waits for the end of a process or a question, for so long. Whether it has ended, and what was asked.
+fn look(process: BorrowedFd<'_>, attend: Option<&(dyn Attend + '_)>, timeout: PollTimeout) -> nix::Result<(bool, Asked)> {
+    let end = PollFd::new(process, PollFlags::POLLIN);
+    let woken = |found: &PollFd<'_>, flags: PollFlags| found.revents().is_some_and(|events| events.intersects(flags));
+    let Some(attend) = attend else {
+        let mut waited = [end];
+        poll(&mut waited, timeout)?;
+        return Ok((waited.iter().any(|found| woken(found, PollFlags::all())), Asked::Nothing));
+    };
+    let mut waited = [end, PollFd::new(attend.as_fd(), PollFlags::POLLIN)];
+    poll(&mut waited, timeout)?;
+    let [end, question] = &waited;
+    let asked = match () {
+        () if woken(question, PollFlags::POLLIN) => Asked::Question,
+        () if woken(question, PollFlags::all()) => Asked::Gone,
+        () => Asked::Nothing,
+    };
+    Ok((woken(end, PollFlags::all()), asked))
 }
 
 /// Waits for a process that has ended or is about to.
@@ -188,7 +244,7 @@ mod tests {
         let leader = Leader::of_child(&child).unwrap();
         let group = leader.pid();
         let patience = Patience { limit: Duration::from_secs(30), idle: None, whole: true };
-        assert_eq!(leader.wait_within(patience, None).unwrap(), Ended::Exit(3));
+        assert_eq!(leader.wait_within(patience, None, None).unwrap(), Ended::Exit(3));
         assert_eq!(killpg(group, None), Err(Errno::ESRCH));
         let length = std::fs::metadata(&written).unwrap().len();
         thread::sleep(Duration::from_millis(200));

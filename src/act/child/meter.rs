@@ -1,13 +1,16 @@
 //! The watch over what a push stores while it runs. When to count is [`Pace`]'s to say; here it is asked, and the clock and
 //! the kernel's counters are read.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
 use crate::decide::pace::Pace;
-use crate::terms::usage::{Count, Excess};
+use crate::terms::limits::{MAX_FAMILY, MAX_MAPS};
+use crate::terms::usage::{Count, Excess, Usage};
 
 /// A push that is counted while it runs.
 pub struct Meter<'a> {
@@ -41,20 +44,48 @@ impl<'a> Meter<'a> {
             return None;
         }
         let started = Instant::now();
-        let Count { usage, blind } = (self.count)();
+        let Count { usage, blind } = (self.count)().and(unnamed(pid));
         self.pace.counted(begun.elapsed(), started.elapsed(), self.written, usage, blind)
     }
 }
 
-/// The bytes that a process and its children have written so far, to whatever it may be (proc(5), `/proc/pid/io`, `wchar`).
+/// The bytes that a process and its descendants have written so far, to whatever it may be (proc(5), `/proc/pid/io`, `wchar`).
 fn written(pid: Pid) -> Option<u64> {
-    let of = |pid: &str| {
+    let of = |pid: &Pid| {
         let io = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
         io.lines().find_map(|line| line.strip_prefix("wchar: ")?.parse::<u64>().ok())
     };
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-    let sum = of(&pid.to_string())?;
-    Some(children.split_whitespace().filter_map(of).fold(sum, u64::saturating_add))
+    let (first, others) = (of(&pid)?, family(pid));
+    Some(others.iter().skip(1).filter_map(of).fold(first, u64::saturating_add))
+}
+
+/// A process and its descendants, by the kernel's word (proc(5), `/proc/pid/task/tid/children`).
+fn family(pid: Pid) -> Vec<Pid> {
+    let mut all = vec![pid];
+    let mut next = 0;
+    while let Some(parent) = all.get(next).filter(|_| all.len() < MAX_FAMILY).copied() {
+        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+        all.extend(children.split_whitespace().filter_map(|child| child.parse().ok()).map(Pid::from_raw));
+        next += 1;
+    }
+    all
+}
+
+/// What they hold open that has no name any more: it takes room, and no walk over the tree finds it. Each file counts for as many
+/// as hold it, which no rsync does. What is only mapped is seen as such, and then everything that was written counts.
+fn unnamed(pid: Pid) -> Count {
+    let mut found = Count::default();
+    for pid in family(pid) {
+        let held = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        for file in
+            held.filter_map(|entry| fs::metadata(entry.path()).ok()).filter(|file| (file.is_file() || file.is_dir()) && file.nlink() == 0)
+        {
+            found.usage = found.usage.and(Usage { bytes: file.blocks().saturating_mul(512), inodes: 1 });
+        }
+        let maps = File::open(format!("/proc/{pid}/maps")).map(|maps| BufReader::new(maps.take(MAX_MAPS)).split(b'\n').flatten());
+        found.blind |= maps.is_ok_and(|mut maps| maps.any(|line| line.ends_with(b" (deleted)") && line.contains(&b'/')));
+    }
+    found
 }
 
 #[cfg(test)]

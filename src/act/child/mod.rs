@@ -12,9 +12,12 @@ mod meter;
 mod rsync;
 mod version;
 
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::poll::PollTimeout;
+
+use crate::terms::usage::Excess;
 
 pub use fork::apart;
 pub use getent::{Ask, GETENT, getent};
@@ -22,6 +25,18 @@ pub use hook::{HookEnd, Setting, hook};
 pub use meter::Meter;
 pub use rsync::{NotStarted, Orders, Standby, become_rsync, no_jail, no_view, stand_by, unseen};
 pub use version::version;
+
+/// Somebody who answers a child while it is waited for. Readable where there is a question.
+pub trait Attend: AsFd {
+    /// Answers one. Says so where the child has asked for too much, and is to be ended.
+    fn answer(&mut self) -> Option<Excess>;
+
+    /// For how long silence changes nothing; `None`: for ever.
+    fn patience(&self) -> Option<Duration>;
+
+    /// Takes note of such a silence.
+    fn silence(&mut self);
+}
 
 /// How long a child may take.
 #[derive(Debug, Clone, Copy)]

@@ -5,8 +5,9 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read as _, Write as _};
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -14,10 +15,11 @@ use std::process::Command;
 
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use nix::unistd::{Pid, setpgid};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 
 use super::fork::forked;
 use super::leader::Leader;
-use super::{Meter, Patience};
+use super::{Attend, Meter, Patience};
 use crate::decide::cell::{Cell, Ground};
 use crate::decide::outcome::Ended;
 use crate::decide::plan::Run;
@@ -80,8 +82,8 @@ pub fn stand_by(story: impl FnOnce(&mut Orders) -> Option<String>) -> Result<Sta
         // A group of its own, so that at the deadline its receiver is reached too.
         let grouped = setpgid(Pid::from_raw(0), Pid::from_raw(0));
         let what = grouped.map_or_else(|error| Some(error.to_string()), |()| story(&mut orders));
-        // Nobody may be listening any more.
-        let _ = what.map(|what| orders.channel.write_all(what.as_bytes()));
+        // As to a file: to a socket the library would send, which the filter may not let through any more. Nobody may be listening.
+        let _ = what.map(|what| File::from(OwnedFd::from(orders.channel)).write_all(what.as_bytes()));
     });
     let pid = pid.map_err(|error| match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::OutOfMemory => NotStarted::Because(Reason {
@@ -95,59 +97,68 @@ pub fn stand_by(story: impl FnOnce(&mut Orders) -> Option<String>) -> Result<Sta
 }
 
 impl Standby {
-    /// Runs rsync to its end, its standard streams being the client's. `supervise` is given what the calls that are taken from
-    /// rsync come in on, before there is one; `meter` watches what it stores, and is taken once it runs.
+    /// Runs rsync to its end, its standard streams being the client's. `attend` is given what its questions come in on, before there
+    /// is one, and makes whoever answers them; `meter` watches what it stores, and is taken once it runs.
     ///
     /// # Errors
     /// When what holds rsync does not hold, or rsync does not start.
-    pub fn rsync(
+    pub fn rsync<'a>(
         mut self,
         run: &Run,
         lock: File,
-        supervise: impl FnOnce(RawFd, Pid) -> Result<(), String>,
+        attend: impl FnOnce(OwnedFd, Pid) -> Result<Box<dyn Attend + 'a>, String>,
         meter: &mut Option<Meter<'_>>,
     ) -> Result<Ended, NotStarted> {
         // What rsync's processes leave behind becomes this process's child (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
         nix::sys::prctl::set_child_subreaper(true).map_err(|error| failed(&error.into()))?;
-        self.start(run.cell(), Some(&lock), supervise)?;
+        let attend = self.start(run.cell(), Some(&lock), attend)?;
         // From here on the lock is rsync's alone: it is free when the last of its processes is gone, whatever becomes of us.
         drop(lock);
         let patience = Patience { limit: run.deadline(), idle: run.idle(), whole: true };
-        self.leader.wait_within(patience, meter.take()).map_err(|error| lost(&error))
+        self.leader.wait_within(patience, meter.take(), attend).map_err(|error| lost(&error))
     }
 
     /// Runs a cell's rsync that only says something about itself.
     ///
     /// # Errors
     /// As [`Standby::rsync`].
-    pub fn to_its_end(mut self, cell: &Cell, supervise: impl FnOnce(RawFd, Pid) -> Result<(), String>) -> Result<(), NotStarted> {
-        self.start(cell, None, supervise)?;
+    pub fn to_its_end<'a>(
+        mut self,
+        cell: &Cell,
+        attend: impl FnOnce(OwnedFd, Pid) -> Result<Box<dyn Attend + 'a>, String>,
+    ) -> Result<(), NotStarted> {
+        let attend = self.start(cell, None, attend)?;
         let patience = Patience { limit: VERSION_TIMEOUT, idle: None, whole: false };
-        self.leader.wait_within(patience, None).map(drop).map_err(|error| lost(&error))
+        self.leader.wait_within(patience, None, attend).map(drop).map_err(|error| lost(&error))
     }
 
     /// Tells the process what it is to become, and waits until it is that.
-    fn start(
+    fn start<'a>(
         &mut self,
         cell: &Cell,
         lock: Option<&File>,
-        supervise: impl FnOnce(RawFd, Pid) -> Result<(), String>,
-    ) -> Result<(), NotStarted> {
+        attend: impl FnOnce(OwnedFd, Pid) -> Result<Box<dyn Attend + 'a>, String>,
+    ) -> Result<Option<Box<dyn Attend + 'a>>, NotStarted> {
         let ended = || NotStarted::Because(broken("the process that was to become it has ended"));
         // If this fails, the process has ended over something that it tells.
         let sent = self.send(cell, lock);
         let mut why = Vec::new();
-        match self.answer().map_err(|error| failed(&error))? {
-            Some(Answer::Ready(Some(listener))) => supervise(listener, self.leader.pid()).map_err(|what| read_failure(&no_jail(&what)))?,
-            Some(Answer::Ready(None)) => {}
-            Some(Answer::Telling(first)) => why.push(first),
+        let attending = match self.answer().map_err(|error| failed(&error))? {
+            Some(Answer::Ready(listener)) => {
+                let made = listener.map(|listener| attend(listener, self.leader.pid())).transpose();
+                made.map_err(|what| read_failure(&no_jail(&what)))?
+            }
+            Some(Answer::Telling(first)) => {
+                why.push(first);
+                None
+            }
             None => return Err(sent.map_or_else(|error| failed(&error), |()| ended())),
-        }
+        };
         match self.channel.read_to_end(&mut why) {
             // What it was sent and did not read any more.
             Err(error) if error.kind() != ErrorKind::ConnectionReset => Err(failed(&error)),
             _ if !why.is_empty() => Err(read_failure(&String::from_utf8_lossy(&why))),
-            _ => Ok(()),
+            _ => Ok(attending),
         }
     }
 
@@ -171,16 +182,20 @@ impl Standby {
     /// The first thing that the process says; `None`: it has ended without a word.
     fn answer(&self) -> io::Result<Option<Answer>> {
         let mut byte = [0];
-        let mut room = nix::cmsg_space!(RawFd);
+        let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut room = RecvAncillaryBuffer::new(&mut room);
         let mut parts = [IoSliceMut::new(&mut byte)];
-        let message = match recvmsg::<()>(self.channel.as_raw_fd(), &mut parts, Some(&mut room), MsgFlags::MSG_CMSG_CLOEXEC) {
-            Err(nix::errno::Errno::ECONNRESET) => return Ok(None),
-            message => message?,
+        let bytes = match rustix::net::recvmsg(&self.channel, &mut parts, &mut room, RecvFlags::CMSG_CLOEXEC) {
+            Err(rustix::io::Errno::CONNRESET) => 0,
+            message => message?.bytes,
         };
-        if message.bytes == 0 {
+        if bytes == 0 {
             return Ok(None);
         }
-        let handed = message.cmsgs()?.find_map(descriptor);
+        let handed = room.drain().find_map(|part| match part {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        });
         Ok(Some(match byte {
             [READY] => Answer::Ready(handed),
             [first] => Answer::Telling(first),
@@ -198,7 +213,7 @@ const READY: u8 = 0;
 /// What the process says first.
 enum Answer {
     /// Everything holds, and on this descriptor the gate is asked from now on.
-    Ready(Option<RawFd>),
+    Ready(Option<OwnedFd>),
     /// Something went wrong, of which this is the first byte.
     Telling(u8),
 }

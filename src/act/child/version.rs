@@ -70,7 +70,7 @@ fn ask(program: &Path) -> Result<Version, Reason> {
     let output = child.stdout.take();
     let patience = Patience { limit: VERSION_TIMEOUT, idle: None, whole: false };
     let ended = Leader::of_child(&child)
-        .and_then(|child| child.wait_within(patience, None))
+        .and_then(|child| child.wait_within(patience, None, None))
         .map_err(|error| broken(program, &error.to_string()))?;
     if ended != Ended::Exit(0) {
         return Err(broken(program, "`rsync --version` failed"));

@@ -1,21 +1,41 @@
 //! The part of the filter that needs nobody's judgement, as a program for the kernel's classic BPF (seccomp(2); the kernel's
-//! Documentation/networking/filter.rst): calls that are denied, by their number and by flags among their arguments.
+//! Documentation/networking/filter.rst): which calls are allowed, by their number and by flags among their arguments.
 //!
-//! The kernel's answer to a call may never hang on more than what the kernel itself reads of an argument: an `int` is its
-//! lower 32 bits, whatever a caller leaves in the others.
+//! A call that no rule names may never be allowed. And the kernel's answer to a call may never hang on more than what the kernel
+//! itself reads of an argument: an `int` is its lower 32 bits, whatever a caller leaves in the others.
 
 use nix::libc::{self, c_int, c_long};
 use seccompiler::sock_filter;
 
-/// What a call is denied with, and when.
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The kernel does it.
+    Allow,
+    /// The caller is told that it may not (`EPERM`).
+    NotPermitted,
+    /// The caller is told that the kernel does not know it (`ENOSYS`), and does without.
+    NotKnown,
+    /// The process ends.
+    End,
+}
+
+/// What becomes of a call, and on what that hangs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rule<'a> {
-    /// The call's number.
-    pub number: c_long,
-    /// What the caller is told (`EPERM`), or that the kernel does not know the call (`ENOSYS`).
-    pub errno: c_int,
-    /// Only where one of these holds; empty: always.
-    pub only: &'a [Test],
+    /// Mostly this…
+    pub answer: Answer,
+    /// …but where one of these holds…
+    pub where_one_holds: &'a [Test],
+    /// …this.
+    pub then: Answer,
+}
+
+impl Rule<'_> {
+    /// The same, whatever the arguments are.
+    pub(super) const fn always(answer: Answer) -> Self {
+        Self { answer, where_one_holds: &[], then: answer }
+    }
 }
 
 /// A look at the lower 32 bits of an argument.
@@ -66,69 +86,99 @@ pub(super) const MACHINE: Option<u32> = {
 /// On x86-64, calls from here on are those of another table (x32), which no system uses.
 const OTHER_TABLE: Option<u32> = if cfg!(target_arch = "x86_64") { Some(0x4000_0000) } else { None };
 
-/// A list of up to so many rules is looked through; a longer one is halved.
-const FEW: usize = 3;
+/// From here on (Linux 5.1) each call is younger than the C libraries that are in use, has the same number on every processor, and
+/// is one that a library knows to do without: that it may not is something that some take for an error of the file.
+pub(super) const RECENT: u32 = 424;
 
-/// The whole program for these rules, in the order of their numbers; `machine` is the kind of processor that the numbers are
-/// of, and a call of any other kind ends the process. Every call that no rule names is allowed.
+/// The whole program for these rules, each with the number of its call and in the order of those; `machine` is the kind of processor
+/// that the numbers are of, and a call of any other kind ends the process. A call that no rule names is not permitted, or, from
+/// [`RECENT`] on, not known.
 ///
-/// `None` where a rule is too long for a jump over it, or a number none that the kernel has room for.
-pub(super) fn program(machine: u32, rules: &[Rule<'_>]) -> Option<Vec<sock_filter>> {
+/// `None` where the numbers are in no order, or none that the kernel has room for.
+pub(super) fn program(machine: u32, rules: &[(c_long, Rule<'_>)]) -> Option<Vec<sock_filter>> {
     let mut program = Vec::with_capacity(rules.len() * 4);
-    program.extend([plain(LOAD, KIND), jump(EQUAL, machine, 1, 0), plain(ANSWER, libc::SECCOMP_RET_KILL_PROCESS), plain(LOAD, NUMBER)]);
+    program.extend([plain(LOAD, KIND), jump(EQUAL, machine, 1, 0), say(Answer::End), plain(LOAD, NUMBER)]);
     if let Some(first) = OTHER_TABLE {
-        program.extend([jump(AT_LEAST, first, 0, 1), plain(ANSWER, libc::SECCOMP_RET_KILL_PROCESS)]);
+        program.extend([jump(AT_LEAST, first, 0, 1), say(Answer::End)]);
     }
-    search(&mut program, rules)?;
+    search(&mut program, &stretches(rules)?)?;
     Some(program)
+}
+
+/// The same rules for all numbers there are: each holds from its number up to the next one.
+fn stretches<'a>(rules: &[(c_long, Rule<'a>)]) -> Option<Vec<(u32, Rule<'a>)>> {
+    let mut stretches: Vec<(u32, Rule<'a>)> = Vec::with_capacity(rules.len() * 2);
+    let mut put = |from, rule| {
+        if stretches.last().is_none_or(|(_, last)| *last != rule) {
+            stretches.push((from, rule));
+        }
+    };
+    let mut next = 0;
+    let numbered = rules.iter().map(|(number, rule)| Some((u32::try_from(*number).ok()?, Some(*rule))));
+    for named in numbered.chain([Some((u32::MAX, None))]) {
+        let (number, rule) = named?;
+        // What lies between has no rule.
+        if next < number.min(RECENT) {
+            put(next, Rule::always(Answer::NotPermitted));
+        }
+        if next.max(RECENT) < number {
+            put(next.max(RECENT), Rule::always(Answer::NotKnown));
+        }
+        if let Some(rule) = rule {
+            put(number, rule);
+            next = (number >= next).then(|| number.checked_add(1))??;
+        }
+    }
+    Some(stretches)
 }
 
 /// Finds the rule of the number that is loaded: by halves, because the kernel tries every number there is when the program is
 /// loaded, and runs it for every call whose arguments count.
-fn search(program: &mut Vec<sock_filter>, rules: &[Rule<'_>]) -> Option<()> {
-    let (lower, upper) = rules.split_at(rules.len() / 2);
-    match upper.first() {
-        Some(middle) if rules.len() > FEW => {
-            program.push(jump(AT_LEAST, u32::try_from(middle.number).ok()?, 0, 1));
-            let over = program.len();
-            program.push(plain(SKIP, 0));
-            search(program, lower)?;
-            let length = u32::try_from(program.len() - over - 1).ok()?;
-            program.get_mut(over)?.k = length;
-            search(program, upper)
-        }
-        _ => {
-            for rule in rules {
-                let answer = program.len();
-                program.push(jump(EQUAL, u32::try_from(rule.number).ok()?, 0, 0));
-                judge(program, rule)?;
-                let length = u8::try_from(program.len() - answer - 1).ok()?;
-                program.get_mut(answer)?.jf = length;
-            }
-            program.push(plain(ANSWER, libc::SECCOMP_RET_ALLOW));
-            Some(())
+fn search(program: &mut Vec<sock_filter>, stretches: &[(u32, Rule<'_>)]) -> Option<()> {
+    let (lower, upper) = stretches.split_at(stretches.len() / 2);
+    let (middle, rule) = upper.first()?;
+    if lower.is_empty() {
+        judge(program, rule);
+        return Some(());
+    }
+    let here = program.len();
+    program.push(jump(AT_LEAST, *middle, 0, 0));
+    search(program, lower)?;
+    let length = program.len() - here - 1;
+    match u8::try_from(length) {
+        Ok(length) => program.get_mut(here)?.jt = length,
+        // Too far for a comparison: it leads to a jump that has more room, or past it.
+        Err(_) => {
+            program.get_mut(here)?.jf = 1;
+            program.insert(here + 1, plain(SKIP, u32::try_from(length).ok()?));
         }
     }
+    search(program, upper)
 }
 
 /// Answers a call that the rule is about.
-fn judge(program: &mut Vec<sock_filter>, rule: &Rule<'_>) -> Option<()> {
-    let denied = plain(ANSWER, libc::SECCOMP_RET_ERRNO | u32::from(u16::try_from(rule.errno).ok()?));
-    if rule.only.is_empty() {
-        program.push(denied);
-        return Some(());
-    }
-    for test in rule.only {
+fn judge(program: &mut Vec<sock_filter>, rule: &Rule<'_>) {
+    for test in rule.where_one_holds {
         let (holds, fails) = if test.not { (1, 0) } else { (0, 1) };
         program.extend([
             plain(LOAD, ARGUMENTS + ARGUMENT * u32::from(test.argument)),
             plain(AND, test.mask),
             jump(EQUAL, test.value, holds, fails),
-            denied.clone(),
+            say(rule.then),
         ]);
     }
-    program.push(plain(ANSWER, libc::SECCOMP_RET_ALLOW));
-    Some(())
+    program.push(say(rule.answer));
+}
+
+fn say(answer: Answer) -> sock_filter {
+    let failed = |errno: c_int| libc::SECCOMP_RET_ERRNO | errno.cast_unsigned();
+    let answer = match answer {
+        Answer::Allow => libc::SECCOMP_RET_ALLOW,
+        Answer::NotPermitted => failed(libc::EPERM),
+        Answer::NotKnown => failed(libc::ENOSYS),
+        Answer::End => libc::SECCOMP_RET_KILL_PROCESS,
+    };
+    plain(ANSWER, answer)
 }
 
 fn plain(code: u32, k: u32) -> sock_filter {
@@ -179,13 +229,21 @@ mod tests {
     }
 
     /// What the rules mean, said without a program.
-    fn meant(rules: &[Rule<'_>], number: u32, arguments: [u64; 6]) -> u32 {
+    fn meant(rules: &[(c_long, Rule<'_>)], number: u32, arguments: [u64; 6]) -> Answer {
         let holds = |test: &Test| {
             let low = arguments[usize::from(test.argument)] as u32;
             (low & test.mask == test.value) != test.not
         };
-        let denied = |rule: &&Rule<'_>| rule.number == c_long::from(number) && (rule.only.is_empty() || rule.only.iter().any(holds));
-        rules.iter().find(denied).map_or(ALLOWED, |rule| libc::SECCOMP_RET_ERRNO | rule.errno.cast_unsigned())
+        let other = if number < 424 { Answer::NotPermitted } else { Answer::NotKnown };
+        match rules.binary_search_by_key(&c_long::from(number), |(named, _)| *named) {
+            Ok(at) if rules[at].1.where_one_holds.iter().any(holds) => rules[at].1.then,
+            Ok(at) => rules[at].1.answer,
+            Err(_) => other,
+        }
+    }
+
+    fn answers() -> impl Strategy<Value = Answer> {
+        prop_oneof![Just(Answer::Allow), Just(Answer::NotPermitted), Just(Answer::NotKnown), Just(Answer::End)]
     }
 
     fn test() -> impl Strategy<Value = Test> {
@@ -198,25 +256,29 @@ mod tests {
         })
     }
 
-    fn rules() -> impl Strategy<Value = BTreeMap<u16, (c_int, Vec<Test>)>> {
-        prop::collection::btree_map(
-            0..500_u16,
-            (prop_oneof![Just(libc::EPERM), Just(libc::ENOSYS)], prop::collection::vec(test(), 0..5)),
-            0..120,
-        )
+    fn rules() -> impl Strategy<Value = BTreeMap<u16, (Answer, Answer, Vec<Test>)>> {
+        // Few numbers lie beside each other, or many.
+        (1..3_u16).prop_flat_map(|apart| {
+            let rule = (answers(), answers(), prop::collection::vec(test(), 0..5));
+            prop::collection::btree_map((0..500 / apart).prop_map(move |number| number * apart), rule, 0..150)
+        })
     }
 
     proptest! {
         #[test]
         fn the_program_answers_what_the_rules_mean(rules in rules(), arguments in any::<[u64; 6]>(), few in any::<[u8; 6]>()) {
-            let rules: Vec<_> =
-                rules.iter().map(|(number, (errno, only))| Rule { number: (*number).into(), errno: *errno, only }).collect();
+            let rules: Vec<_> = rules
+                .iter()
+                .map(|(number, (answer, then, tests))| {
+                    ((*number).into(), Rule { answer: *answer, where_one_holds: tests, then: *then })
+                })
+                .collect();
             let program = program(MINE, &rules).unwrap();
             // The kernel's limit for a program (`BPF_MAXINSNS`).
             prop_assert!(program.len() <= 4096);
             for arguments in [arguments, few.map(u64::from)] {
                 for number in (0..520).chain([u32::MAX >> 2]) {
-                    prop_assert_eq!(run(&program, MINE, number, arguments).0, meant(&rules, number, arguments), "{}", number);
+                    prop_assert_eq!(run(&program, MINE, number, arguments).0, say(meant(&rules, number, arguments)).k, "{}", number);
                 }
             }
         }
@@ -232,15 +294,16 @@ mod tests {
             assert_eq!(run(&program, MINE, first, [0; 6]).0, KILLED);
             assert_eq!(run(&program, MINE, u32::MAX, [0; 6]).0, KILLED);
         }
-        assert_eq!(run(&program, MINE, 1, [0; 6]).0, ALLOWED);
+        assert_eq!(run(&program, MINE, 1, [0; 6]).0, say(Answer::NotPermitted).k);
     }
 
     #[test]
     fn what_a_caller_leaves_in_the_upper_half_of_an_argument_changes_nothing() {
         let (one, two) =
             (Test { argument: 1, mask: 0xff00, value: 0x6600, not: false }, Test { argument: 1, mask: u32::MAX, value: 0, not: true });
-        let rules = [Rule { number: 1, errno: 1, only: &[one] }, Rule { number: 2, errno: 1, only: &[two] }];
-        let program = program(MINE, &rules).unwrap();
+        let rule = |number, tests| (number, Rule { answer: Answer::Allow, where_one_holds: tests, then: Answer::NotPermitted });
+        let (one, two) = ([one], [two]);
+        let program = program(MINE, &[rule(1, &one), rule(2, &two)]).unwrap();
         let answer = |number, argument| run(&program, MINE, number, [0, argument, 0, 0, 0, 0]).0;
         assert_eq!(answer(1, 0x6605), answer(1, 0xffff_ffff_0000_6605));
         assert_ne!(answer(1, 0x6605), ALLOWED);
@@ -248,19 +311,20 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_found_by_halves() {
-        let rules: Vec<_> = (0..100).map(|number| Rule { number: number * 3, errno: 1, only: &[] }).collect();
-        let program = program(MINE, &rules).unwrap();
-        let longest = (0..300).map(|number| run(&program, MINE, number, [0; 6]).1).max();
-        assert!(longest.unwrap() < 30, "{longest:?}");
+    fn a_call_is_found_by_halves_and_its_neighbours_share_an_answer() {
+        let allowed = |number| (number, Rule::always(Answer::Allow));
+        let apart = program(MINE, &(0..160).map(|number| allowed(number * 3)).collect::<Vec<_>>()).unwrap();
+        let longest = (0..480).map(|number| run(&apart, MINE, number, [0; 6]).1).max();
+        assert!(longest.unwrap() < 20, "{longest:?}");
+        let together = program(MINE, &(0..160).map(allowed).collect::<Vec<_>>()).unwrap();
+        assert!(together.len() < 15, "{together:?}");
     }
 
     #[test]
-    fn a_rule_that_cannot_be_said_makes_no_program() {
-        let only = [Test { argument: 0, mask: 1, value: 1, not: false }; 64];
-        assert_eq!(program(MINE, &[Rule { number: 1, errno: 1, only: &only }]), None);
-        for (number, errno) in [(-1, 1), (1 << 32, 1), (1, -1), (1, 1 << 16)] {
-            assert_eq!(program(MINE, &[Rule { number, errno, only: &[] }]), None, "{number} {errno}");
+    fn numbers_that_cannot_be_looked_for_make_no_program() {
+        for numbers in [&[-1][..], &[1 << 32], &[u32::MAX.into()], &[2, 1], &[1, 1]] {
+            let rules: Vec<_> = numbers.iter().map(|number| (*number, Rule::always(Answer::Allow))).collect();
+            assert_eq!(program(MINE, &rules), None, "{numbers:?}");
         }
     }
 }

@@ -3,17 +3,25 @@
 
 use std::fs;
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::tree;
 
-/// The name of the directory in which rsync leaves unfinished files of the push that lands in `path`. It is as unique as
-/// an inode's number and no client can know it beforehand, so nothing that a client sends is taken for one.
-pub(super) fn partial_dir(path: &Path) -> io::Result<String> {
-    Ok(format!(".~snapgate-{}~", fs::symlink_metadata(path)?.ino()))
+/// A number that nobody can know.
+pub(super) fn random() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    // So few come at once (getrandom(2), "up to 256 bytes").
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+/// A name for the directory in which the rsync of one push leaves unfinished files. No client can know it beforehand, so nothing
+/// that one sends is taken for such a directory.
+pub(super) fn new_partial_dir() -> io::Result<String> {
+    Ok(format!(".~snapgate-{:016x}~", random()?))
 }
 
 /// A file of the gate's own, which is never longer than `limit` unless somebody else wrote it.

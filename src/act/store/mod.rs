@@ -4,7 +4,9 @@
 //! symbolic link (`tree`). Nothing here ever removes or changes anything beneath `snapshots/`.
 
 mod disk;
+mod links;
 mod mounts;
+mod overlay;
 mod publish;
 mod stage;
 mod survey;
@@ -31,6 +33,7 @@ use crate::terms::shelf::{STATE, Shelf};
 use crate::terms::snapshot::{NamePattern, SnapshotName};
 use crate::terms::text::printable;
 
+pub use links::{Bounds, Deferred, Made, Taken, Which};
 pub use mounts::mounted;
 pub use publish::{Published, Staging};
 pub use survey::Survey;
@@ -217,19 +220,16 @@ impl Repository {
         self.root.join("inprogress")
     }
 
-    /// Counts a snapshot against the one before it; `bytes` is the sum of all sizes, where it is known already.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn survey(&self, published: &Published, before: Option<&SnapshotName>, bytes: Option<u64>) -> Result<Survey, Reason> {
-        let before = before.map(|before| before.below(&self.snapshots()));
-        survey::survey(published.path(), before.as_deref(), bytes).map_err(|error| trouble("counting", published.path(), &error))
-    }
-
     /// The log of the run with this id.
     #[must_use]
     pub fn log(&self, id: &str) -> PathBuf {
         self.logs().join(format!("{id}.log"))
+    }
+
+    /// What the rsync of the run with this id says. It has a file of its own: rsync can do with it what it likes.
+    #[must_use]
+    pub fn rsync_log(&self, id: &str) -> PathBuf {
+        self.logs().join(format!("{id}.rsync.log"))
     }
 
     /// Where the version of rsync is remembered.

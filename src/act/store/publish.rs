@@ -3,11 +3,11 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
-use super::disk::{make_movable, partial_dir, rename_new, sync_directory, sync_file_system};
+use super::disk::{make_movable, rename_new, sync_directory, sync_file_system};
+use super::links::{Bounds, Deferred, Made, Which};
+use super::survey::{Survey, survey};
 use super::{Held, make_directory, tree, trouble};
 use crate::terms::reason::Reason;
 use crate::terms::snapshot::SnapshotName;
@@ -19,7 +19,8 @@ use crate::terms::snapshot::SnapshotName;
 pub struct Staging<'a> {
     held: &'a Held<'a>,
     path: PathBuf,
-    partial_dir: String,
+    /// Where its rsync leaves unfinished files; `None` where none has run.
+    partial_dir: Option<String>,
 }
 
 /// A snapshot that cannot be taken back.
@@ -51,19 +52,18 @@ impl Published {
 }
 
 impl<'a> Staging<'a> {
-    pub(super) fn new(held: &'a Held<'a>) -> io::Result<Self> {
-        let path = held.repository.inprogress();
-        Ok(Self { held, partial_dir: partial_dir(&path)?, path })
+    pub(super) fn new(held: &'a Held<'a>, partial_dir: Option<String>) -> Self {
+        Self { held, path: held.repository.inprogress(), partial_dir }
     }
 
-    pub(super) fn held(&self) -> &Held<'a> {
+    pub(super) fn held(&self) -> &'a Held<'a> {
         self.held
     }
 
     /// The directory that rsync is to put unfinished files into.
     #[must_use]
     pub fn partial_dir(&self) -> &str {
-        &self.partial_dir
+        self.partial_dir.as_deref().unwrap_or_default()
     }
 
     /// Removes what rsync left unfinished, before the rest is published without it.
@@ -71,26 +71,23 @@ impl<'a> Staging<'a> {
     /// # Errors
     /// When the disk does not let it.
     pub fn drop_unfinished(&self) -> Result<(), Reason> {
-        tree::take_out(&self.path, &self.partial_dir, false).map_err(|error| trouble("clearing", &self.path, &error))
+        let Some(name) = &self.partial_dir else { return Ok(()) };
+        tree::take_out(&self.path, name, false).map_err(|error| trouble("clearing", &self.path, &error))
+    }
+
+    /// Counts what stands in it, against the newest snapshot.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn survey(&self, newest: Option<&SnapshotName>) -> Result<Survey, Reason> {
+        let newest = newest.map(|newest| newest.below(&self.held.repository.snapshots()));
+        survey(&self.path, newest.as_deref()).map_err(|error| trouble("counting", &self.path, &error))
     }
 
     /// Where it stands.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// When it was made, where the file system remembers that, or when a tree that it links from was last changed, if that is later
-    /// by a clock that was set back: whatever is younger than this belongs to no other tree.
-    #[must_use]
-    pub fn born_after(&self, bases: &[(PathBuf, PathBuf)]) -> Option<SystemTime> {
-        let born = fs::metadata(&self.path).and_then(|found| found.created()).ok()?;
-        let changed = |root: &PathBuf| {
-            let found = fs::symlink_metadata(root).ok()?;
-            let since = Duration::new(u64::try_from(found.ctime()).ok()?, u32::try_from(found.ctime_nsec()).ok()?);
-            SystemTime::UNIX_EPOCH.checked_add(since)
-        };
-        Some(bases.iter().filter_map(|(root, _)| changed(root)).fold(born, SystemTime::max))
     }
 
     /// Whether a file arrived.
@@ -101,11 +98,16 @@ impl<'a> Staging<'a> {
         tree::has_file_anywhere(&self.path).map_err(|error| trouble("reading", &self.path, &error))
     }
 
-    /// Keeps it for the next try; says whether there was anything to keep.
+    /// Keeps it for the next try; says whether there was anything to keep. What earlier tries had received and this one has used is
+    /// linked into it, so that the latest has all of it.
     ///
     /// # Errors
     /// When the disk does not let it.
-    pub fn set_aside(self) -> Result<bool, Reason> {
+    pub fn set_aside(self, links: Option<&Deferred<'_>>) -> Result<bool, Reason> {
+        // Before anything is linked into it: what is marked as unfinished has to be this push's own.
+        self.held.take_out_unfinished(self.partial_dir.as_deref())?;
+        links.map_or(Ok(Made::default()), |links| links.make(Which::SetAside, Bounds::NONE, false))?;
+        self.held.clear_placeholders().map_err(|error| trouble("clearing", &self.path, &error))?;
         self.held.set_aside(&self.path)
     }
 
@@ -114,7 +116,8 @@ impl<'a> Staging<'a> {
     /// # Errors
     /// When the disk does not let it.
     pub fn discard(self) -> Result<(), Reason> {
-        tree::remove(&self.path).map_err(|error| trouble("removing", &self.path, &error))
+        let removed = tree::remove(&self.path).and_then(|()| self.held.clear_placeholders());
+        removed.map(drop).map_err(|error| trouble("removing", &self.path, &error))
     }
 
     /// Moves it among the parts of the open transaction.

@@ -11,19 +11,31 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::disk::{make_movable, number, numbered, partial_dir, read_note, rename_new, sync_file_system};
+use super::disk::{make_movable, new_partial_dir, number, numbered, read_note, rename_new, sync_file_system};
+use super::overlay::overlay;
 use super::publish::Staging;
 use super::{Held, Repository, make_directory, tree, trouble};
+use crate::decide::links::BasisOf;
 use crate::terms::limits::{MAX_INTERRUPTED, MAX_NOTE, MAX_PART_BASES};
 use crate::terms::path::SubPath;
 use crate::terms::reason::Reason;
 use crate::terms::shelf::Shelf;
 
-/// Which boot a staging directory was filled in. After a crash of the machine its files may be shorter or emptier
-/// than rsync left them, with the right size and time on them; they are not linked from again.
-#[derive(Debug, Serialize, Deserialize)]
+/// What has to be known of a staging directory whose gate is gone.
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct RunMark {
+    /// Which boot it was filled in. After a crash of the machine its files may be shorter or emptier than rsync left them, with the
+    /// right size and time on them; they are not linked from again.
     boot: String,
+    /// Where rsync left unfinished files.
+    #[serde(default)]
+    partial_dir: String,
+}
+
+impl RunMark {
+    fn is_of_this_boot(&self) -> bool {
+        !self.boot.is_empty() && self.boot == boot_id()
+    }
 }
 
 impl Repository {
@@ -35,22 +47,17 @@ impl Repository {
         self.state().join("run.json")
     }
 
-    /// Trees that unchanged files can be linked from, for a push to `place`: set-aside pushes, earlier parts of the
-    /// open transaction, the newest snapshot. Each with the directory in it that corresponds to `place`.
+    /// Trees that unchanged files can be linked from, for a push to `place`: those of set-aside pushes, of earlier parts of the open
+    /// transaction, and the newest snapshot, where they have that place.
     ///
     /// With `whole_files_only` no set-aside push is among them: a file in it may be unfinished and of the right size.
     #[must_use]
-    pub fn bases(&self, place: &SubPath, shelf: &Shelf, whole_files_only: bool) -> Vec<(PathBuf, PathBuf)> {
-        let mut roots: Vec<_> = numbered(&self.interrupted()).into_iter().rev().take(MAX_INTERRUPTED).collect();
-        roots.retain(|_| !whole_files_only);
-        roots.extend(numbered(&self.parts()).into_iter().rev().take(MAX_PART_BASES));
-        roots.extend(shelf.newest.iter().map(|newest| newest.below(&self.snapshots())));
-        let corresponds = |root: PathBuf| {
-            tree::open_below(&root, place.components()).ok()?;
-            let place = place.below(&root);
-            Some((root, place))
-        };
-        roots.into_iter().filter_map(corresponds).collect()
+    pub fn bases(&self, place: &SubPath, shelf: &Shelf, whole_files_only: bool) -> Vec<(PathBuf, BasisOf)> {
+        let set_aside = numbered(&self.interrupted()).into_iter().rev().take(MAX_INTERRUPTED).filter(|_| !whole_files_only);
+        let parts = numbered(&self.parts()).into_iter().rev().take(MAX_PART_BASES);
+        let published = parts.chain(shelf.newest.iter().map(|newest| newest.below(&self.snapshots())));
+        let roots = set_aside.map(|root| (root, BasisOf::SetAside)).chain(published.map(|root| (root, BasisOf::Published)));
+        roots.filter(|(root, _)| tree::open_below(root, place.components()).is_ok()).collect()
     }
 
     /// Whether the newest snapshot holds a file.
@@ -80,7 +87,10 @@ impl<'a> Held<'a> {
         self.go_back_from_merging(shelf)?;
         let inprogress = self.repository.inprogress();
         if fs::symlink_metadata(&inprogress).is_ok() {
-            notes.extend(self.clear_away(&inprogress, self.is_of_this_boot())?);
+            let mark = self.run_mark();
+            let trusted = mark.is_of_this_boot() && self.clear_placeholders().is_ok();
+            let partial_dir = Some(mark.partial_dir).filter(|name| !name.is_empty());
+            notes.extend(self.clear_away(&inprogress, trusted, partial_dir.as_deref())?);
         }
         if let Some(transaction) = shelf.transaction.take_if(|transaction| transaction.is_stale(now, push_limit)) {
             self.close_transaction()?;
@@ -88,7 +98,7 @@ impl<'a> Held<'a> {
         }
         if shelf.transaction.is_none() {
             for part in numbered(&self.repository.parts()) {
-                notes.extend(self.clear_away(&part, true)?);
+                notes.extend(self.clear_away(&part, true, None)?);
             }
         }
         Ok(notes)
@@ -96,9 +106,9 @@ impl<'a> Held<'a> {
 
     /// Sets a tree aside, or removes it where it cannot be trusted. Whatever a client made of it, it is out of the way
     /// afterwards: a tree that can be neither kept nor removed is laid in `broken/`, and that is said.
-    fn clear_away(&self, path: &Path, trusted: bool) -> Result<Option<String>, Reason> {
+    fn clear_away(&self, path: &Path, trusted: bool, partial_dir: Option<&str>) -> Result<Option<String>, Reason> {
         let cleared = if trusted {
-            self.set_aside(path)
+            self.take_out_unfinished(partial_dir).and_then(|()| self.set_aside(path))
         } else {
             tree::remove(path).map(|()| false).map_err(|error| trouble("removing", path, &error))
         };
@@ -128,26 +138,40 @@ impl<'a> Held<'a> {
     /// # Errors
     /// When the disk does not let it, or something is in the way.
     pub fn stage(&self, place: &SubPath) -> Result<Staging<'_>, Reason> {
-        // Mostly the mark is there already, and truncating a file costs more than all the reading before a push.
-        if !self.is_of_this_boot() {
-            let mark = serde_json::to_vec(&RunMark { boot: boot_id() }).unwrap_or_default();
-            let path = self.repository.run_mark();
-            fs::write(&path, mark).map_err(|error| trouble("writing", &path, &error))?;
-        }
+        // Of a gate that was killed while it tidied up.
+        self.clear_placeholders().map_err(|error| trouble("clearing", &self.repository.state(), &error))?;
+        let partial_dir = self.mark_run().map_err(|error| trouble("writing", &self.repository.run_mark(), &error))?;
         let mut directory = self.repository.inprogress();
         fs::create_dir(&directory).map_err(|error| trouble("creating", &directory, &error))?;
         for part in place.components() {
             directory.push(part);
             fs::create_dir(&directory).map_err(|error| trouble("creating", &directory, &error))?;
         }
-        Staging::new(self).map_err(|error| trouble("looking at", &self.repository.inprogress(), &error))
+        Ok(Staging::new(self, Some(partial_dir)))
+    }
+
+    /// Writes down what has to be known of the run that begins. Its directory for unfinished files gets a name.
+    fn mark_run(&self) -> io::Result<String> {
+        let mark = RunMark { boot: boot_id(), partial_dir: new_partial_dir()? };
+        let path = self.repository.run_mark();
+        // A file system brings the old text to the disk where a file is truncated, which takes longer than all the rest before a push.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs::write(&path, serde_json::to_vec(&mark)?)?;
+        Ok(mark.partial_dir)
+    }
+
+    /// What rsync had of a file when it was cut off goes where the next push looks for something to build on.
+    pub(super) fn take_out_unfinished(&self, partial_dir: Option<&str>) -> Result<(), Reason> {
+        let inprogress = self.repository.inprogress();
+        let Some(name) = partial_dir else { return Ok(()) };
+        tree::take_out(&inprogress, name, true).map_err(|error| trouble("reading", &inprogress, &error))
     }
 
     /// Keeps a tree as one more link-dest for the next push. One without a file is not kept; says whether it was.
     pub(super) fn set_aside(&self, path: &Path) -> Result<bool, Reason> {
-        // What rsync had of a file when it was cut off goes where the next push looks for something to build on.
-        let unfinished = partial_dir(path).and_then(|name| tree::take_out(path, &name, true));
-        unfinished.map_err(|error| trouble("reading", path, &error))?;
         if !tree::has_file_anywhere(path).map_err(|error| trouble("reading", path, &error))? {
             tree::remove(path).map_err(|error| trouble("removing", path, &error))?;
             return Ok(false);
@@ -156,9 +180,10 @@ impl<'a> Held<'a> {
         sync_file_system(self.repository.root()).map_err(|error| trouble("syncing", path, &error))?;
         let interrupted = self.repository.interrupted();
         self.lay_aside(path, &interrupted).map_err(|error| trouble("setting aside", path, &error))?;
+        // What only the oldest has moves into the one after it: nothing that was received is sent again.
         let all = numbered(&interrupted);
-        for oldest in all.iter().take(all.len().saturating_sub(MAX_INTERRUPTED)) {
-            tree::remove(oldest).map_err(|error| trouble("removing", oldest, &error))?;
+        for (oldest, next) in all.iter().zip(all.iter().skip(1)).take(all.len().saturating_sub(MAX_INTERRUPTED)) {
+            overlay(next, oldest).map_err(|error| trouble("merging", oldest, &error))?;
         }
         Ok(true)
     }
@@ -210,9 +235,9 @@ impl<'a> Held<'a> {
         }
     }
 
-    fn is_of_this_boot(&self) -> bool {
-        let mark = read_note(&self.repository.run_mark(), MAX_NOTE).ok().and_then(|bytes| serde_json::from_slice::<RunMark>(&bytes).ok());
-        mark.is_some_and(|mark| !mark.boot.is_empty() && mark.boot == boot_id())
+    fn run_mark(&self) -> RunMark {
+        let mark = read_note(&self.repository.run_mark(), MAX_NOTE).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        mark.unwrap_or_default()
     }
 }
 

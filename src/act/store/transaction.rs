@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use super::disk::{make_movable, number, numbered, read_note, rename_new, sync_directory, sync_file_system};
+use super::overlay::overlay;
 use super::publish::Staging;
 use super::{Held, Repository, make_directory, tree, trouble};
 use crate::terms::limits::MAX_TRANSACTION;
@@ -102,12 +103,12 @@ impl Held<'_> {
             return Err(Reason::new(Code::Unpublished, "not published: nothing was pushed since `prepare`"));
         };
         for earlier in parts.iter().rev() {
-            tree::overlay(&sum, earlier).map_err(|error| trouble("merging", earlier, &error))?;
+            overlay(&sum, earlier).map_err(|error| trouble("merging", earlier, &error))?;
         }
         // Written before the move, so that nobody takes the sum for a push that was cut off, nor such a push for the sum.
         self.write_transaction(&Transaction { merging: true, ..transaction.clone() })?;
         let inprogress = self.repository.inprogress();
-        let moved = self.move_sum(&sum, &inprogress).and_then(|()| Staging::new(self));
+        let moved = self.move_sum(&sum, &inprogress).map(|()| Staging::new(self, None));
         moved.map_err(|error| trouble("moving", &sum, &error))
     }
 

@@ -103,6 +103,12 @@ impl Push {
         self.words().iter().any(|word| word == "--size-only")
     }
 
+    /// Whether hard links among the client's files are kept.
+    #[must_use]
+    pub fn keeps_hard_links(&self) -> bool {
+        self.letters.contains('H')
+    }
+
     /// Whether its rsync can have no user namespace: in one an account can name nobody but itself, and access lists that name
     /// others could not be stored (user_namespaces(7)). Root needs none.
     #[must_use]

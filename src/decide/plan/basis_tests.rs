@@ -13,7 +13,7 @@ fn links(letters: &str, newest: bool) -> Vec<String> {
     let policy = read_policy(Path::new("p"), b"report: never\n", &"c".parse().unwrap(), &site).unwrap();
     let newest = newest.then(|| NamePattern::default().name_at("2026-11-20T00:00:00Z".parse().unwrap()));
     let bases = ["2", "1"].into_iter().chain(newest.as_ref().map(|_| "newest"));
-    let bases = bases.map(|name| (PathBuf::from("/r").join(name), PathBuf::from("/r").join(name))).collect();
+    let bases = bases.map(|name| (PathBuf::from("/r").join(name), BasisOf::Published)).collect();
     let shelf = Shelf { newest, ..Shelf::default() };
     let places = Places {
         root: PathBuf::from("/r"),
@@ -24,12 +24,17 @@ fn links(letters: &str, newest: bool) -> Vec<String> {
         partial_dir: ".p".to_owned(),
         log: PathBuf::from("/r/log"),
         confinement: Confinement::Jail,
-        since: None,
         running: None,
     };
     let run = push(&pushed, &policy, &shelf, "2026-11-21T02:00:00Z".parse().unwrap()).unwrap().run(places);
-    let granted: Vec<_> =
-        run.cell().grants.iter().flatten().filter(|grant| grant.access == Access::Link).map(|grant| grant.path.clone()).collect();
+    let granted: Vec<_> = run
+        .cell()
+        .grants
+        .iter()
+        .flatten()
+        .filter(|grant| grant.access == Access::Read && grant.path.starts_with("/r"))
+        .map(|grant| grant.path.clone())
+        .collect();
     let words = run.cell().argv.iter().filter_map(|word| word.to_str()?.strip_prefix("--link-dest=").map(str::to_owned));
     let linked: Vec<_> = words.collect();
     assert_eq!(granted, linked.iter().map(PathBuf::from).collect::<Vec<_>>(), "the jail opens what rsync is told of");

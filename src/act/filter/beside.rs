@@ -4,34 +4,27 @@
 //! (`SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP`, Linux 6.6) cannot be asked for without unsafe. It must never outlast the questions:
 //! whoever is bound to a processor that somebody else uses has to wait for it.
 
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::unistd::{Pid, getpgid};
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
-use super::Listener;
-
-/// So many questions of one process in a row, and within [`DENSE`], are taken for the first of many: three small new files.
+/// So many questions of one process in a row, and within [`DENSE`], are taken for the first of many.
 const MANY: u32 = 8;
 /// Far longer than they take on a slow disk.
 const DENSE: Duration = Duration::from_millis(4);
-/// Milliseconds without a question after which each may run where it likes again.
-const SILENCE: u8 = 4;
+/// So long without a question, and each may run where it likes again.
+const SILENCE: Duration = Duration::from_millis(4);
 /// After so long the kernel may choose other processors, for as long as the next [`MANY`] take.
 const AT_MOST: Duration = Duration::from_millis(100);
 
 /// The thread that calls (sched_setaffinity(2)).
 const MYSELF: Pid = Pid::from_raw(0);
 
-/// How the two stand to each other.
+/// How the two stand to each other. Dropped, both may run where they like.
 pub(super) struct Beside {
     /// Only processes of this group are bound: a number may have become a stranger's.
     group: Pid,
-    /// What the questions come in on, and again, to be waited for: only that is had without unsafe.
-    listener: (Listener, Option<OwnedFd>),
     state: State,
 }
 
@@ -53,19 +46,21 @@ struct Bound {
 }
 
 impl Beside {
-    /// For questions of processes of this group, by the thread that calls.
-    pub(super) fn new(group: Pid, listener: Listener) -> Self {
-        Self { group, listener: (listener, None), state: apart() }
+    /// For questions of processes of this group, answered by the thread that calls.
+    pub(super) fn new(group: Pid) -> Self {
+        Self { group, state: apart() }
     }
 
-    /// Waits for the next question, unless silence would change nothing.
-    pub(super) fn wait(&mut self) {
-        if let (State::Together { bound, .. }, Some(listener)) = (&self.state, &self.listener.1) {
-            let asked = poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], PollTimeout::from(SILENCE));
-            if asked == Ok(0) {
-                let bound = **bound;
-                self.part(bound);
-            }
+    /// For how long no question changes nothing; `None`: for ever.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        matches!(self.state, State::Together { .. }).then_some(SILENCE)
+    }
+
+    /// Takes note that nothing was asked for so long.
+    pub(super) fn silence(&mut self) {
+        if let State::Together { bound, .. } = &self.state {
+            let bound = **bound;
+            self.part(bound);
         }
     }
 
@@ -89,12 +84,7 @@ impl Beside {
     }
 
     /// Binds both to the processor that this thread is on.
-    fn bind(&mut self, asking: Pid) -> Option<Bound> {
-        if self.listener.1.is_none() {
-            let myself = pidfd_open(getpid(), PidfdFlags::empty()).ok()?;
-            self.listener.1 = pidfd_getfd(myself, self.listener.0, PidfdGetfdFlags::empty()).ok();
-        }
-        self.listener.1.as_ref()?;
+    fn bind(&self, asking: Pid) -> Option<Bound> {
         let bound = Bound { asking, its: sched_getaffinity(asking).ok()?, ours: sched_getaffinity(MYSELF).ok()? };
         let mut here = CpuSet::new();
         here.set(sched_getcpu().ok()?).ok()?;
@@ -121,6 +111,12 @@ impl Beside {
     }
 }
 
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.silence();
+    }
+}
+
 fn apart() -> State {
     State::Apart { asked: 0, by: MYSELF, since: Instant::now() }
 }
@@ -128,7 +124,6 @@ fn apart() -> State {
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
-    use std::os::fd::AsRawFd as _;
     use std::os::unix::process::CommandExt as _;
     use std::process::{Child, Command};
 
@@ -152,17 +147,15 @@ mod tests {
             let _ = writeln!(std::io::stderr(), "skipped: processes on one processor: there is no other");
             return;
         }
-        // Nothing is ever said here.
-        let (silence, _say) = std::io::pipe().unwrap();
         let ((mut child, pid), (mut other, stranger)) = (sleeper(), sleeper());
-        let mut beside = Beside::new(pid, silence.as_raw_fd());
+        let mut beside = Beside::new(pid);
         for _ in 1..MANY {
             beside.asked(pid);
         }
         assert_eq!((processors(pid), processors(MYSELF)), (all, all));
         beside.asked(pid);
         assert_eq!((processors(pid), processors(MYSELF)), (1, 1));
-        beside.wait();
+        beside.silence();
         assert_eq!((processors(pid), processors(MYSELF)), (all, all));
 
         for _ in 0..MANY {
@@ -172,8 +165,13 @@ mod tests {
         std::thread::sleep(AT_MOST);
         beside.asked(pid);
         assert_eq!((processors(pid), processors(MYSELF)), (all, all), "not for good");
+        for _ in 0..MANY {
+            beside.asked(pid);
+        }
+        drop(beside);
+        assert_eq!((processors(pid), processors(MYSELF)), (all, all), "nor for what comes after");
 
-        let mut beside = Beside::new(pid, silence.as_raw_fd());
+        let mut beside = Beside::new(pid);
         for _ in 0..2 * MANY {
             beside.asked(stranger);
         }

@@ -1,0 +1,240 @@
+//! The list as it stands, and as a process lives with it.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::net::UdpSocket;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::Command;
+
+use super::super::program::{MACHINE, program};
+use super::*;
+
+#[test]
+fn no_call_has_two_rules() {
+    for filter in [Filter::Plain, Filter::History] {
+        let numbers: Vec<_> = rules(filter, &spared(1)).iter().map(|(number, _)| *number).collect();
+        assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+        assert!(numbers.len() > 100, "{numbers:?}");
+    }
+}
+
+/// Runs `probe` on a thread with the filter.
+fn filtered(filter: Filter, probe: impl FnOnce() + Send) {
+    let program = program(MACHINE.unwrap(), &rules(filter, &spared(std::os::unix::process::parent_id()))).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            seccompiler::apply_filter(&program).unwrap();
+            probe();
+        });
+    });
+}
+
+fn refused<T: std::fmt::Debug>(attempts: impl IntoIterator<Item = io::Result<T>>) {
+    for (number, attempt) in attempts.into_iter().enumerate() {
+        assert_eq!(attempt.unwrap_err().raw_os_error(), Some(libc::EPERM), "attempt {number}");
+    }
+}
+
+#[test]
+fn files_are_made_and_threads_and_pairs_but_nobody_is_spoken_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name| directory.path().join(name);
+    let _service = UnixListener::bind(path("service")).unwrap();
+    filtered(Filter::History, || {
+        fs::write(path("file"), "x").unwrap();
+        fs::rename(path("file"), path("moved")).unwrap();
+        fs::hard_link(path("moved"), path("twin")).unwrap();
+        assert_eq!(std::thread::spawn(|| 7).join().unwrap(), 7);
+        UnixStream::pair().unwrap();
+        refused([UnixStream::connect(path("service")).map(drop), UdpSocket::bind("127.0.0.1:0").map(drop)]);
+        refused([File::open(path("moved")).unwrap().lock()]);
+    });
+    // Names may have to be asked for, of what listens on this machine.
+    filtered(Filter::Plain, || {
+        UnixStream::connect(path("service")).unwrap();
+        refused([UdpSocket::bind("127.0.0.1:0")]);
+    });
+}
+
+/// Calls by their numbers on x86-64, with arguments that would reach the kernel's own checks, and how each has to end: `P` is
+/// not permitted, `N` is not known, `K` ends the process; anything else is what the kernel says.
+const CALLS: &str = r#"
+import ctypes, errno, os, signal, sys
+call = ctypes.CDLL(None, use_errno=True).syscall
+history = sys.argv[1] == 'history'
+os.chdir(sys.argv[2])
+old, buffer = b'old', ctypes.create_string_buffer(4096)
+long = ctypes.c_ulong
+AT, FULL = ctypes.c_long(-100), long(0xffffffff)
+P, N, K = errno.EPERM, errno.ENOSYS, 'end'
+both = [
+    ('ptrace TRACEME', K, 101, 0, 0, 0, 0),
+    ('process_vm_writev', K, 311, 1, buffer, 1, buffer, 1, 0),
+    ('open_by_handle_at', K, 304, AT, buffer, 1),
+    ('bpf', K, 321, 0, buffer, 128),
+    ('perf_event_open', K, 298, buffer, 0, -1, -1, 0),
+    ('userfaultfd', K, 323, 0),
+    ('keyctl', K, 250, 0, -3, 0),
+    ('add_key', K, 248, b'user', b'x', b'x', 1, -3),
+    ('request_key', K, 249, b'user', b'x', 0, -3),
+    ('io_uring_setup', K, 425, 1, buffer),
+    ('io_uring_enter', K, 426, -1, 0, 0, 0, 0),
+    ('io_uring_register', K, 427, -1, 0, 0, 0),
+    ('mount', K, 165, b'none', b'/', b'tmpfs', 0, 0),
+    ('umount2', K, 166, b'/nothing', 0),
+    ('pivot_root', K, 155, b'.', b'.'),
+    ('open_tree', K, 428, AT, b'/', 1),
+    ('move_mount', K, 429, AT, b'/', AT, b'/', 0),
+    ('fsopen', K, 430, b'tmpfs', 0),
+    ('fsconfig', K, 431, -1, 0, 0, 0, 0),
+    ('fsmount', K, 432, -1, 0, 0),
+    ('fspick', K, 433, AT, b'/', 0),
+    ('mount_setattr', K, 442, AT, b'/', 0, buffer, 32),
+    ('open_tree_attr', K, 467, AT, b'/', 0, buffer, 32),
+    ('init_module', K, 175, buffer, 1, b''),
+    ('finit_module', K, 313, -1, b'', 0),
+    ('delete_module', K, 176, b'nothing', 0),
+    ('kexec_load', K, 246, 0, 0, 0, 0),
+    ('kexec_file_load', K, 320, -1, -1, 0, 0, 0),
+    ('unshare of nothing', P, 272, 0),
+    ('unshare NEWNS', P, 272, 0x20000),
+    ('setns', P, 308, 0, 0),
+    ('chroot', P, 161, b'/'),
+    ('clone NEWNS', P, 56, 0x20011, 0, 0, 0, 0),
+    ('clone NEWUSER', P, 56, 0x10000011, 0, 0, 0, 0),
+    ('clone PARENT', P, 56, 0x8011, 0, 0, 0, 0),
+    ('clone PTRACE', P, 56, 0x2011, 0, 0, 0, 0),
+    ('clone3', N, 435, buffer, 88),
+    ('execveat', P, 322, AT, b'nothing', 0, 0, 0),
+    ('process_vm_readv', P, 310, 1, buffer, 1, buffer, 1, 0),
+    ('pidfd_open', N, 434, 1, 0),
+    ('pidfd_getfd', N, 438, 0, 0, 0),
+    ('pidfd_send_signal', N, 424, 0, 0, 0, 0),
+    ('process_madvise', N, 440, 0, 0, 0, 0, 0),
+    ('kill everybody', P, 62, ctypes.c_long(-1), 0),
+    ('the same with the upper half empty', P, 62, FULL, 0),
+    ('kill a group', P, 62, ctypes.c_long(-os.getpid()), 0),
+    ('kill itself', 0, 62, os.getpid(), 0),
+    ('rt_sigqueueinfo', P, 129, os.getpid(), 0, buffer),
+    ('setsid', P, 112),
+    ('setpgid', P, 109, 0, 0),
+    ('setuid', P, 105, 0),
+    ('setpriority', P, 141, 0, 0, 0),
+    ('ioprio_set', P, 251, 1, 0, 0),
+    ('sched_setaffinity of another', P, 203, 1, 8, buffer),
+    ('sched_setscheduler', P, 144, 0, 0, buffer),
+    ('prlimit64 of another', P, 302, 1, 7, 0, buffer),
+    ('prlimit64', 0, 302, 0, 7, 0, buffer),
+    ('prctl PDEATHSIG', P, 157, 1, 0, 0, 0, 0),
+    ('prctl DUMPABLE', P, 157, 4, 1, 0, 0, 0),
+    ('seccomp', P, 317, 2, 0, buffer),
+    ('landlock_create_ruleset', N, 444, 0, 0, 1),
+    ('personality', P, 135, FULL),
+    ('modify_ldt', P, 154, 0, buffer, 16),
+    ('iopl', P, 172, 0),
+    ('capset', P, 126, buffer, buffer),
+    ('reboot', P, 169, 0, 0, 0, 0),
+    ('quotactl', P, 179, 0, b'/', 0, 0),
+    ('clock_settime', P, 227, 0, buffer),
+    ('shmget', P, 29, 0, 4096, 0o1600),
+    ('shmat', P, 30, 0, 0, 0),
+    ('semget', P, 64, 0, 1, 0o1600),
+    ('msgget', P, 68, 0, 0o1600),
+    ('mq_open', P, 240, b'queue', 0o102, 0o600, 0),
+    ('memfd_create', P, 319, b'x', 0),
+    ('memfd_secret', N, 447, 0),
+    ('mmap SHARED', P, 9, 0, long(4096), 3, 0x21, -1, long(0)),
+    ('mmap SHARED_VALIDATE', P, 9, 0, long(4096), 3, 0x23, -1, long(0)),
+    ('remap_file_pages', P, 216, 0, 4096, 0, 0, 0),
+    ('io_setup', P, 206, 1, buffer),
+    ('epoll_create1', P, 291, 0),
+    ('inotify_init1', P, 294, 0),
+    ('fanotify_init', P, 300, 0, 0),
+    ('timer_create', P, 222, 0, 0, buffer),
+    ('eventfd2', P, 290, 0, 0),
+    ('splice', P, 275, 0, 0, 0, 0, 0, 0),
+    ('sendfile', P, 40, 1, 0, 0, 0),
+    ('openat2', N, 437, AT, old, buffer, 24),
+    ('setxattrat', N, 463, AT, old, 0, b'user.x', buffer, 16),
+    ('removexattrat', N, 466, AT, old, 0, b'user.x'),
+    ('file_setattr', N, 469, AT, old, buffer, 24, 0),
+    ('a call of the future', N, 511),
+    ('another', N, 100000),
+    ('name_to_handle_at', P, 303, AT, old, buffer, buffer, 0),
+    ('truncate', P, 76, old, 0),
+    ('creat', P, 85, old, 0o600),
+    ('flock', P, 73, 0, 8),
+    ('open TMPFILE', P, 2, b'.', 0o20200002, 0o600),
+    ('openat TMPFILE', P, 257, AT, b'.', 0o20200002, 0o600),
+    ('open with mode 3', P, 2, b'.', 3),
+    ('openat with mode 3', P, 257, AT, b'.', 0o2003, 0),
+    ('renameat2 EXCHANGE', P, 316, AT, old, AT, b'.', 2),
+    ('renameat2 WHITEOUT', P, 316, AT, old, AT, b'x', 4),
+    ('renameat2 NOREPLACE', errno.EEXIST, 316, AT, old, AT, b'.', 1),
+    ('ioctl FS_IOC_SETFLAGS', P, 16, 0, long(0x40086602), buffer),
+    ('the same in 64 bits', P, 16, 0, long(0xdead000040086602), buffer),
+    ('ioctl FICLONE', P, 16, 1, long(0x40049409), 0),
+    ('ioctl TIOCSTI', P, 16, 0, long(0x5412), b'x'),
+    ('ioctl TCGETS', errno.EBADF, 16, 1000, long(0x5401), buffer),
+    ('fcntl SETOWN', P, 72, 0, 8, os.getpid()),
+    ('fcntl SETSIG', P, 72, 0, 10, 0),
+    ('fcntl SETLK', P, 72, 0, 6, buffer),
+    ('fcntl SETLEASE', P, 72, 0, 1024, 2),
+    ('fcntl NOTIFY', P, 72, 0, 1026, 2),
+    ('fcntl SETPIPE_SZ', P, 72, 0, 1031, 4096),
+    ('socketpair DGRAM', P, 53, 1, 2, 0, buffer),
+    ('socketpair SEQPACKET', P, 53, 1, 5, 0, buffer),
+    ('socket INET', P, 41, 2, 1, 0),
+    ('socket NETLINK', P, 41, 16, 3, 0),
+    ('bind', P, 49, -1, buffer, 8),
+    ('listen', P, 50, -1, 1),
+]
+of_history = [
+    ('socket UNIX', P, 41, 1, 1, 0),
+    ('connect', P, 42, -1, buffer, 8),
+    ('sendto', P, 44, -1, buffer, 1, 0, 0, 0),
+    ('sendmsg', P, 46, -1, buffer, 0),
+    ('recvmsg', P, 47, -1, buffer, 0),
+]
+def tried(words):
+    ctypes.set_errno(0)
+    result = call(*words)
+    return ctypes.get_errno() if result == -1 else 0
+for name, expected, *words in both + (of_history if history else []):
+    if expected == K:
+        child = os.fork()
+        if child == 0:
+            tried(words)
+            os._exit(0)
+        status = os.waitpid(child, 0)[1]
+        found = K if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGSYS else 'no end'
+    else:
+        found = tried(words)
+    if found != expected:
+        print(name, 'ended with', errno.errorcode.get(found, found))
+"#;
+
+/// The system's own: another one may be a script with a shell of its own.
+const PYTHON: &str = "/usr/bin/python3";
+
+#[test]
+fn what_cannot_be_said_in_rust_is_refused_too() {
+    let mut python = Command::new(PYTHON);
+    let there = cfg!(target_arch = "x86_64") && python.args(["-c", "import ctypes"]).status().is_ok_and(|status| status.success());
+    if !there {
+        let _ = writeln!(io::stderr(), "skipped: calls by their numbers: needs {PYTHON} on x86-64");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("old"), "x").unwrap();
+    for (filter, name) in [(Filter::History, "history"), (Filter::Plain, "plain")] {
+        // Into a file: from a pipe std reads in a way of its own.
+        let said = directory.path().join(name);
+        let out = File::create(&said).unwrap();
+        filtered(filter, || {
+            let status = Command::new(PYTHON).args(["-c", CALLS, name]).arg(directory.path()).stdout(out).status().unwrap();
+            assert!(status.success(), "{name}: {status:?}");
+        });
+        assert_eq!(fs::read_to_string(said).unwrap(), "", "{name}");
+    }
+}

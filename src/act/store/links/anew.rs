@@ -1,0 +1,91 @@
+//! A file that can have no further link is stored anew, with everything that it has: later pushes link to the new one.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::BorrowedFd;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
+use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fchmod, futimens, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, symlinkat, unlinkat};
+use rustix::fs::{SeekFrom, seek};
+use xattr::FileExt as _;
+
+use super::super::tree::{kind, stat};
+
+/// Stores the file `from` of one directory as `to` in another, where nothing stands. Regular files that can be read and symlinks alone:
+/// `None` for anything else.
+pub(super) fn store(there: BorrowedFd<'_>, from: &CStr, here: BorrowedFd<'_>, to: &CStr) -> io::Result<Option<()>> {
+    let found = stat(there, from)?;
+    let stored = match kind(&found) {
+        SFlag::S_IFREG => file(there, from, here, to, &found),
+        SFlag::S_IFLNK => symlink(there, from, here, to, &found),
+        _ => return Ok(None),
+    };
+    if stored.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+        return Ok(None);
+    }
+    if stored.is_err() {
+        // Half of it must not stand under its name.
+        let _ = unlinkat(here, to, UnlinkatFlags::NoRemoveDir);
+    }
+    stored.map(Some)
+}
+
+fn file(there: BorrowedFd<'_>, from: &CStr, here: BorrowedFd<'_>, to: &CStr, found: &FileStat) -> io::Result<()> {
+    let reading = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let old = match openat(there, from, reading | OFlag::O_NOATIME, Mode::empty()) {
+        Err(Errno::EPERM) => openat(there, from, reading, Mode::empty()),
+        old => old,
+    };
+    let old = File::from(old?);
+    let new = openat(here, to, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC, Mode::from_bits_truncate(0o600))?;
+    let new = File::from(new);
+    copy(&old, &new)?;
+    own(found, |user, group| fchown(&new, user, group))?;
+    for name in old.list_xattr()? {
+        let value = old.get_xattr(&name)?.unwrap_or_default();
+        match new.set_xattr(&name, &value) {
+            // Those are the machine's own words on a file (xattr(7), "Extended security attributes"), and not everybody's to set.
+            Err(_) if name.as_encoded_bytes().starts_with(b"security.") => {}
+            other => other?,
+        }
+    }
+    fchmod(&new, Mode::from_bits_truncate(found.st_mode & 0o7777))?;
+    let (accessed, modified) = times(found);
+    Ok(futimens(&new, &accessed, &modified)?)
+}
+
+/// Copies what is in a file, and leaves its holes what they are.
+fn copy(mut old: &File, mut new: &File) -> io::Result<()> {
+    let length = old.metadata()?.len();
+    new.set_len(length)?;
+    let mut at = 0;
+    // There are no data any more where this is no place (lseek(2), ENXIO).
+    while let Ok(begin) = seek(old, SeekFrom::Data(at)) {
+        let end = seek(old, SeekFrom::Hole(begin))?;
+        seek(old, SeekFrom::Start(begin))?;
+        seek(new, SeekFrom::Start(begin))?;
+        io::copy(&mut (&mut old).take(end - begin), &mut new)?;
+        at = end;
+    }
+    Ok(())
+}
+
+fn symlink(there: BorrowedFd<'_>, from: &CStr, here: BorrowedFd<'_>, to: &CStr, found: &FileStat) -> io::Result<()> {
+    symlinkat(readlinkat(there, from)?.as_os_str(), here, to)?;
+    own(found, |user, group| fchownat(here, to, user, group, AtFlags::AT_SYMLINK_NOFOLLOW))?;
+    let (accessed, modified) = times(found);
+    Ok(utimensat(here, to, &accessed, &modified, UtimensatFlags::NoFollowSymlink)?)
+}
+
+/// Root's files have the owners that they were sent with, and anybody else's their own.
+fn own(found: &FileStat, give: impl FnOnce(Option<Uid>, Option<Gid>) -> nix::Result<()>) -> nix::Result<()> {
+    if Uid::effective().is_root() { give(Some(Uid::from_raw(found.st_uid)), Some(Gid::from_raw(found.st_gid))) } else { Ok(()) }
+}
+
+fn times(found: &FileStat) -> (TimeSpec, TimeSpec) {
+    (TimeSpec::new(found.st_atime, found.st_atime_nsec), TimeSpec::new(found.st_mtime, found.st_mtime_nsec))
+}

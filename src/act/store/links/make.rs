@@ -1,0 +1,371 @@
+//! Making the links that were recorded: directory by directory, by two threads where there are many, when every process of rsync is
+//! gone.
+//!
+//! No name that exists may be replaced, but for a placeholder, and nothing be changed but directories of the stage, which get their
+//! times and modes back.
+
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
+use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+
+use super::super::tree::{self, restore_times, stat};
+use super::super::trouble;
+use super::super::usage::allocated;
+use super::log::Log;
+use super::{Deferred, Recorded, anew, beneath, split};
+use crate::decide::links::{BasisOf, Source};
+use crate::terms::limits::{FEW_LINKS, LINK_THREADS, LINKS_BETWEEN_LOOKS, MAX_LOST};
+use crate::terms::reason::{Code, Reason};
+use crate::terms::text::printable;
+
+/// Which links to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// All of them: the push is a backup.
+    All,
+    /// Those to what earlier pushes received, so that the tree that is set aside has all of it.
+    SetAside,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Made {
+    /// Files that are links now.
+    pub linked: u64,
+    /// Files that were stored anew, because theirs can have no more links.
+    pub anew: u64,
+    /// Names that could not be made: what they link to, or their directory, is not there.
+    pub lost: u64,
+    /// The first of these, printable.
+    pub examples: Vec<String>,
+    /// Sum of the sizes of all that was made, in bytes, where that was wanted.
+    pub bytes: u64,
+}
+
+impl Made {
+    fn and(mut self, other: Self) -> Self {
+        self.examples.extend(other.examples);
+        self.examples.truncate(MAX_LOST);
+        Self {
+            linked: self.linked + other.linked,
+            anew: self.anew + other.anew,
+            lost: self.lost + other.lost,
+            examples: self.examples,
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
+    }
+
+    fn lose(&mut self, path: &[u8]) {
+        self.lost += 1;
+        if self.examples.len() < MAX_LOST {
+            self.examples.push(printable(path));
+        }
+    }
+}
+
+impl Deferred<'_> {
+    /// Makes the links within these bounds, and sums up their sizes where it is `sized`. No placeholder is left.
+    ///
+    /// # Errors
+    /// When the disk does not let it, or a bound is reached. Then the tree is no backup.
+    pub fn make(&self, which: Which, bounds: Bounds, sized: bool) -> Result<Made, Reason> {
+        let making = Making {
+            of: &self.recorded,
+            which,
+            sized,
+            until: Instant::now().checked_add(bounds.time),
+            room: AtomicU64::new(bounds.room),
+            anew: Mutex::new(HashMap::new()),
+            lending: Mutex::new(()),
+        };
+        let stage = self.held.repository.inprogress();
+        let make = || -> io::Result<Made> {
+            let mut made = making.all()?;
+            // What rsync has put elsewhere, and what has nothing to stand for.
+            made.lost = made.lost.max(if which == Which::All { self.held.clear_placeholders()? } else { 0 });
+            Ok(made)
+        };
+        make().map_err(|error| match error.kind() {
+            ErrorKind::TimedOut => Reason::new(Code::Deadline, "the push took longer than it may")
+                .hint("push again, or push a part at a time")
+                .detail("its time was over while its links were made"),
+            ErrorKind::QuotaExceeded => Reason::new(Code::Limit, "the push brought more than it may")
+                .hint("push again: leave something out, or ask the administrator of the server")
+                .detail("files that can have no more links would have to be stored anew, and `limits: {bytes: …}` has no room for them"),
+            _ => trouble("linking in", &stage, &error),
+        })
+    }
+}
+
+/// What making links may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Time.
+    pub time: Duration,
+    /// Bytes of files that have to be stored anew.
+    pub room: u64,
+}
+
+impl Bounds {
+    /// As much as it takes.
+    pub const NONE: Self = Self { time: Duration::MAX, room: u64::MAX };
+}
+
+struct Making<'a> {
+    of: &'a Recorded,
+    which: Which,
+    sized: bool,
+    /// When the push has to have ended.
+    until: Option<Instant>,
+    /// Bytes that may still be stored anew.
+    room: AtomicU64,
+    /// What was stored anew, by the inode of what it was made from: the first name of each. Further names link to that.
+    anew: Mutex<HashMap<u64, Vec<u8>>>,
+    /// Held while a mode is lent or given back along a path that the other thread may be on.
+    lending: Mutex<()>,
+}
+
+/// A directory of the stage in which links are made.
+struct Here {
+    path: Vec<u8>,
+    directory: OwnedFd,
+    before: FileStat,
+    lent: bool,
+}
+
+/// A directory that they lead to.
+struct There {
+    source: Source,
+    path: Vec<u8>,
+    directory: OwnedFd,
+}
+
+/// Whether an error says that a name leads nowhere.
+fn leads_nowhere(error: Errno) -> bool {
+    matches!(error, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG)
+}
+
+impl Making<'_> {
+    fn all(&self) -> io::Result<Made> {
+        let log = &self.of.log;
+        let threads = if log.count() > FEW_LINKS { LINK_THREADS } else { 1 };
+        let made = thread::scope(|scope| {
+            // Its own share is this thread's.
+            let start = |share| thread::Builder::new().spawn_scoped(scope, move || self.share(log, false, share, threads));
+            let others: Vec<_> = (1..threads).map(|share| (share, start(share))).collect();
+            let mut made = self.share(log, false, 0, threads);
+            for (share, other) in others {
+                let other = match other {
+                    Ok(other) => other.join().unwrap_or_else(|_| Err(io::Error::other("a thread has failed"))),
+                    // There was no thread to be had.
+                    Err(_) => self.share(log, false, share, threads),
+                };
+                made = made.and_then(|made| Ok(made.and(other?)));
+            }
+            made
+        })?;
+        // Further names of files of this push, in their order: each may link to the one before.
+        Ok(made.and(if self.of.placeholders.is_some() { self.share(log, true, 0, 1)? } else { Made::default() }))
+    }
+
+    /// One thread's part: all of a directory's links are made by the same, so that its times are put back once.
+    fn share(&self, log: &Log, twins: bool, share: usize, of: usize) -> io::Result<Made> {
+        let mut made = Made::default();
+        let (mut here, mut there) = (None::<Here>, None::<There>);
+        let mut records = log.records();
+        let mut seen = 0_u64;
+        while let Some(record) = records.next()? {
+            seen += 1;
+            if seen.is_multiple_of(LINKS_BETWEEN_LOOKS) && self.until.is_some_and(|until| Instant::now() >= until) {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            if (record.source == Source::Stage) != twins || !self.is_wanted(record.source) {
+                continue;
+            }
+            let (directory, name) = split(record.to);
+            if of > 1 && hash(directory) % of != share {
+                continue;
+            }
+            if here.as_ref().is_none_or(|here| here.path != directory) {
+                here.take().map_or(Ok(()), |here| self.leave(&here))?;
+                here = self.enter(directory)?;
+            }
+            let (from, old) = split(record.from);
+            if there.as_ref().is_none_or(|there| there.source != record.source || there.path != from) {
+                there = self.look(record.source, from)?;
+            }
+            match (&mut here, &there) {
+                (Some(here), Some(there)) => self.one(there, &old, here, &name, record.to, &mut made)?,
+                _ => made.lose(record.to),
+            }
+        }
+        here.map_or(Ok(()), |here| self.leave(&here))?;
+        Ok(made)
+    }
+
+    fn is_wanted(&self, source: Source) -> bool {
+        match (self.which, source) {
+            (Which::All, _) | (Which::SetAside, Source::Stage) => true,
+            (Which::SetAside, Source::Basis(number)) => {
+                self.of.layout.bases.get(usize::from(number)).is_some_and(|basis| basis.of == BasisOf::SetAside)
+            }
+        }
+    }
+
+    /// Opens a directory of the stage; `None` where there is none.
+    fn enter(&self, path: &[u8]) -> io::Result<Option<Here>> {
+        let stage = self.of.stage.as_fd();
+        // What is seen of its mode must not be what the other thread has lent it on its way.
+        let _lending = self.lending();
+        let opened = match beneath(stage, path, OFlag::O_RDONLY | OFlag::O_NOATIME) {
+            Err(Errno::EACCES) => enter_forcibly(stage, path),
+            Err(Errno::EPERM) => beneath(stage, path, OFlag::O_RDONLY),
+            opened => opened,
+        };
+        match opened {
+            Ok(directory) => {
+                let before = fstat(&directory)?;
+                Ok(Some(Here { path: path.to_vec(), directory, before, lent: false }))
+            }
+            Err(error) if leads_nowhere(error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn lending(&self) -> MutexGuard<'_, ()> {
+        self.lending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leave(&self, here: &Here) -> io::Result<()> {
+        // Where nothing may be looked up in it, its times cannot be set either.
+        restore_times(here.directory.as_fd(), &here.before)?;
+        if here.lent {
+            let _lending = self.lending();
+            fchmod(&here.directory, Mode::from_bits_truncate(here.before.st_mode & 0o7777))?;
+        }
+        Ok(())
+    }
+
+    fn lend(&self, here: &mut Here) -> io::Result<()> {
+        let _lending = self.lending();
+        fchmod(&here.directory, Mode::from_bits_truncate(here.before.st_mode & 0o7777) | Mode::S_IRWXU)?;
+        here.lent = true;
+        Ok(())
+    }
+
+    fn look(&self, source: Source, path: &[u8]) -> io::Result<Option<There>> {
+        let root = match source {
+            Source::Stage => Some(&self.of.stage),
+            Source::Basis(number) => self.of.bases.get(usize::from(number)),
+        };
+        match root.ok_or(Errno::ENOENT).and_then(|root| beneath(root.as_fd(), path, OFlag::O_PATH)) {
+            Ok(directory) => Ok(Some(There { source, path: path.to_vec(), directory })),
+            // What its owner may not look into, rsync could not either.
+            Err(error) if leads_nowhere(error) || error == Errno::EACCES => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes one link.
+    fn one(&self, there: &There, old: &CStr, here: &mut Here, name: &CStr, path: &[u8], made: &mut Made) -> io::Result<()> {
+        if there.source == Source::Stage && stat(there.directory.as_fd(), old).is_ok_and(|old| self.is_placeholder(&old)) {
+            // Nothing has come to stand where it links to.
+            made.lose(path);
+            return Ok(());
+        }
+        loop {
+            match linkat(&there.directory, old, &here.directory, name, AtFlags::empty()) {
+                Ok(()) => made.linked += 1,
+                Err(Errno::EACCES) if !here.lent => {
+                    self.lend(here)?;
+                    continue;
+                }
+                // As many as the file system has; or an administrator has made it immutable, or counts it for another project.
+                Err(Errno::EMLINK | Errno::EPERM | Errno::EXDEV) if self.which == Which::All => {
+                    if !self.keep_anew(there, old, here, name, path, made)? {
+                        made.lose(path);
+                        return Ok(());
+                    }
+                }
+                Err(Errno::EEXIST) => {
+                    let stands = stat(here.directory.as_fd(), name)?;
+                    if self.is_placeholder(&stands) {
+                        match unlinkat(&here.directory, name, UnlinkatFlags::NoRemoveDir) {
+                            // That something stands there is said before that nothing may be made.
+                            Err(Errno::EACCES) if !here.lent => self.lend(here)?,
+                            other => other?,
+                        }
+                        continue;
+                    }
+                    // Recorded twice; or rsync has made a file there since, and that is what the client has.
+                    let same = stat(there.directory.as_fd(), old).is_ok_and(|old| old.st_ino == stands.st_ino);
+                    made.linked += u64::from(same);
+                }
+                // What rsync could not look into either.
+                Err(error) if leads_nowhere(error) || error == Errno::EACCES || self.which == Which::SetAside => {
+                    made.lose(path);
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
+            }
+            if self.sized {
+                let size = stat(here.directory.as_fd(), name)?.st_size;
+                made.bytes = made.bytes.saturating_add(u64::try_from(size).unwrap_or(0));
+            }
+            return Ok(());
+        }
+    }
+
+    /// Keeps a file that can have no further link: by a link to the copy that was made of it, or by a new one. Whether it could.
+    fn keep_anew(&self, there: &There, old: &CStr, here: &Here, name: &CStr, path: &[u8], made: &mut Made) -> io::Result<bool> {
+        let found = stat(there.directory.as_fd(), old)?;
+        let mut anew = self.anew.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(copy) = anew.get(&found.st_ino) {
+            let (directory, copy) = split(copy);
+            let directory = beneath(self.of.stage.as_fd(), directory, OFlag::O_PATH);
+            if directory.and_then(|directory| linkat(&directory, copy.as_c_str(), &here.directory, name, AtFlags::empty())).is_ok() {
+                made.linked += 1;
+                return Ok(true);
+            }
+        }
+        let size = allocated(&found);
+        let enough = |room: u64| room.checked_sub(size);
+        self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, enough).map_err(|_| ErrorKind::QuotaExceeded)?;
+        if anew::store(there.directory.as_fd(), old, here.directory.as_fd(), name)?.is_none() {
+            return Ok(false);
+        }
+        anew.insert(found.st_ino, path.to_vec());
+        made.anew += 1;
+        Ok(true)
+    }
+
+    fn is_placeholder(&self, found: &FileStat) -> bool {
+        self.of.placeholders.as_ref().is_some_and(|placeholders| placeholders.is_one(found.st_ino))
+    }
+}
+
+/// Opens a directory along a way that its owner may not go. Every mode is as it was when it is open.
+fn enter_forcibly(stage: BorrowedFd<'_>, path: &[u8]) -> nix::Result<OwnedFd> {
+    let mode = Mode::from_bits_truncate(fstat(stage)?.st_mode & 0o7777);
+    fchmod(stage, mode | Mode::S_IRWXU)?;
+    let opened = tree::open_lent(stage, path);
+    fchmod(stage, mode)?;
+    opened.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))
+}
+
+fn hash(path: &[u8]) -> usize {
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    usize::try_from(hasher.finish() % 1024).unwrap_or_default()
+}

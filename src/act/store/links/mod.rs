@@ -1,0 +1,205 @@
+//! Links to unchanged files. While rsync runs each one that it asks for is recorded and nothing more, so that no inode of history is
+//! ever within its reach; when it is gone they are made.
+//!
+//! Nothing may be made here, placeholders included, along a path that leads through a symlink, or outside the stage.
+
+mod anew;
+mod log;
+mod make;
+mod placeholders;
+
+use std::cell::{Cell, RefCell};
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::libc;
+use nix::sys::stat::FileStat;
+
+use super::tree::{open_below, stat};
+use super::usage::allocated;
+use super::{Held, Staging, trouble};
+use crate::decide::links::{Answer, BasisOf, Layout, Link, Links, Source};
+use crate::terms::limits::{DIRECTORY_ENTRY, MAX_LINKS};
+use crate::terms::path::SubPath;
+use crate::terms::reason::Reason;
+use crate::terms::usage::{Excess, Resource, Usage};
+use log::Log;
+use placeholders::Placeholders;
+
+pub use make::{Bounds, Made, Which};
+
+/// What the links of a push add to it, known while they are recorded.
+#[derive(Debug, Default)]
+pub struct Taken {
+    usage: Cell<Usage>,
+    /// Inodes of placeholders, whose names are none of the push's.
+    placeholders: RefCell<Vec<u64>>,
+}
+
+impl Taken {
+    pub(super) fn usage(&self) -> Usage {
+        self.usage.get()
+    }
+
+    pub(super) fn is_placeholder(&self, inode: u64) -> bool {
+        self.placeholders.borrow().contains(&inode)
+    }
+}
+
+/// The links of one push: recorded while its rsync runs, made afterwards.
+#[derive(Debug)]
+pub struct Deferred<'a> {
+    held: &'a Held<'a>,
+    recorded: Recorded,
+    /// Whether somebody asks what they take.
+    counting: bool,
+    taken: &'a Taken,
+    before: Usage,
+}
+
+/// What is recorded, and what the names in it mean.
+#[derive(Debug)]
+struct Recorded {
+    layout: Layout,
+    /// The directory that the names begin in.
+    stage: OwnedFd,
+    /// Those of the bases, in their order.
+    bases: Vec<OwnedFd>,
+    log: Log,
+    /// What stands for links that are recorded, where rsync looks at them again.
+    placeholders: Option<Placeholders>,
+}
+
+impl<'a> Staging<'a> {
+    /// Begins to record the links of a push into `place`. With `hard_links` rsync looks at names again that it has linked
+    /// (`hard_link_check` in its hlink.c), so that a placeholder stands for each. What the links add to the push is summed up in `taken`,
+    /// where it is `counting`.
+    ///
+    /// # Errors
+    /// When a directory cannot be opened.
+    pub fn defer(
+        &self,
+        layout: &Layout,
+        place: &SubPath,
+        hard_links: bool,
+        counting: bool,
+        taken: &'a Taken,
+    ) -> Result<Deferred<'a>, Reason> {
+        let held = self.held();
+        let state = held.repository.state();
+        let defer = || -> io::Result<Deferred<'a>> {
+            taken.usage.set(Usage::default());
+            let recorded = Recorded {
+                layout: layout.clone(),
+                stage: open_below(self.path(), place.components())?,
+                bases: layout.bases.iter().map(|basis| open_below(&basis.root, place.components())).collect::<io::Result<_>>()?,
+                log: Log::new(log::path(&state)),
+                placeholders: hard_links.then(|| Placeholders::new(&state)),
+            };
+            Ok(Deferred { held, recorded, counting, taken, before: Usage::default() })
+        };
+        defer().map_err(|error| trouble("looking at", self.path(), &error))
+    }
+}
+
+impl Links for Deferred<'_> {
+    fn asked(&mut self, from: &[u8], to: &[u8]) -> Answer {
+        let recorded = &mut self.recorded;
+        let Some(link) = recorded.layout.read(from, to) else { return Answer::Let };
+        let stage = recorded.stage.as_fd();
+        if let Some(placeholders) = &mut recorded.placeholders {
+            if link.source == Source::Stage && !placeholders.one_at(stage, &link.from) {
+                return Answer::Let;
+            }
+            if let Err(error) = placeholders.put(stage, &link.to) {
+                return Answer::Failed(error as i32);
+            }
+            self.taken.placeholders.borrow_mut().clone_from(placeholders.inodes());
+        } else if link.source == Source::Stage {
+            return Answer::Let;
+        }
+        match recorded.log.push(&link) {
+            Ok(true) => {}
+            Ok(false) => return Answer::TooMany(Excess { resource: Resource::Links, limit: MAX_LINKS, found: MAX_LINKS }),
+            Err(error) => {
+                // rsync stores the file anew. What stands for it must not be in the way.
+                if let Some(placeholders) = &mut recorded.placeholders {
+                    placeholders.take_away(stage, &link.to);
+                }
+                return Answer::Failed(error.raw_os_error().unwrap_or(libc::EIO));
+            }
+        }
+        let takes = if self.counting { recorded.takes(&link) } else { Usage::default() };
+        self.before = self.taken.usage();
+        self.taken.usage.set(self.before.and(takes));
+        Answer::Recorded
+    }
+
+    fn unheard(&mut self) {
+        self.recorded.log.undo();
+        self.taken.usage.set(self.before);
+    }
+}
+
+impl Deferred<'_> {
+    /// Whether nothing was recorded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.recorded.log.count() == 0
+    }
+}
+
+impl Recorded {
+    /// What a link adds to the push. Nothing where a file only stands where it stood: the snapshot before took as much.
+    fn takes(&self, link: &Link) -> Usage {
+        let name = Usage { bytes: link.to.len() as u64 + DIRECTORY_ENTRY, inodes: 1 };
+        let Source::Basis(number) = link.source else { return name };
+        let number = usize::from(number);
+        match self.layout.bases.get(number).map(|basis| basis.of) {
+            Some(BasisOf::Published) if link.from == link.to => Usage::default(),
+            // Nor what a tree that was set aside has from there.
+            Some(BasisOf::SetAside) => match self.at(number, &link.from) {
+                Some(found) if link.from == link.to && self.is_published(&link.from, found.st_ino) => Usage::default(),
+                found => name.and(Usage { bytes: found.map_or(0, |found| allocated(&found)), inodes: 0 }),
+            },
+            _ => name,
+        }
+    }
+}
+
+impl Recorded {
+    /// What stands at a path in a basis.
+    fn at(&self, number: usize, path: &[u8]) -> Option<FileStat> {
+        let (directory, file) = split(path);
+        let directory = beneath(self.bases.get(number)?.as_fd(), directory, OFlag::O_PATH).ok()?;
+        stat(directory.as_fd(), &file).ok()
+    }
+
+    fn is_published(&self, path: &[u8], inode: u64) -> bool {
+        let published = self.layout.bases.iter().enumerate().filter(|(_, basis)| basis.of == BasisOf::Published);
+        published.filter_map(|(number, _)| self.at(number, path)).any(|found| found.st_ino == inode)
+    }
+}
+
+/// A path's directory and its last name.
+fn split(path: &[u8]) -> (&[u8], CString) {
+    let (directory, name) = match path.iter().rposition(|byte| *byte == b'/') {
+        Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
+        None => (&[][..], path),
+    };
+    // Paths came up to their first zero.
+    (directory, CString::new(name).unwrap_or_default())
+}
+
+/// Opens a directory below another, through no symlink and into no other mount.
+fn beneath(root: BorrowedFd<'_>, path: &[u8], how: OFlag) -> nix::Result<OwnedFd> {
+    let path = if path.is_empty() { b"." } else { path };
+    let resolve =
+        ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV;
+    openat2(root, path, OpenHow::new().flags(how | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).resolve(resolve))
+}
+
+#[cfg(test)]
+mod tests;

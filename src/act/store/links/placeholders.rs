@@ -1,0 +1,141 @@
+//! Names that stand for recorded links while rsync runs with `-H`, all of them of one empty inode: rsync only looks whether they are
+//! there, and links further names of a group to them.
+//!
+//! None may outlive its push. Their inodes have a name each in a directory of the gate's own for as long as they are in use, so that
+//! whoever comes after a gate that was killed finds them.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+
+use super::super::tree::{self, stat};
+use super::super::{Held, make_directory};
+use super::{beneath, split};
+use crate::terms::usage::Usage;
+
+/// Those of one push.
+#[derive(Debug)]
+pub(super) struct Placeholders {
+    directory: PathBuf,
+    /// The inodes, the one in use last. A further one is made when a file system gives one no more links.
+    inodes: Vec<u64>,
+    /// The directory of the stage that was looked into last.
+    parent: Option<(Vec<u8>, OwnedFd)>,
+}
+
+fn directory(state: &Path) -> PathBuf {
+    state.join("placeholders")
+}
+
+impl Placeholders {
+    pub(super) fn new(state: &Path) -> Self {
+        Self { directory: directory(state), inodes: Vec::new(), parent: None }
+    }
+
+    /// Whether a file is one.
+    pub(super) fn is_one(&self, inode: u64) -> bool {
+        self.inodes.contains(&inode)
+    }
+
+    /// The inodes of all of them.
+    pub(super) fn inodes(&self) -> &Vec<u64> {
+        &self.inodes
+    }
+
+    /// Whether one stands at this path.
+    pub(super) fn one_at(&mut self, stage: BorrowedFd<'_>, path: &[u8]) -> bool {
+        let (directory, name) = split(path);
+        let found = self.parent(stage, directory).ok().and_then(|parent| stat(parent, &name).ok());
+        found.is_some_and(|found| self.is_one(found.st_ino))
+    }
+
+    /// Puts one at this path, where nothing else stands.
+    pub(super) fn put(&mut self, stage: BorrowedFd<'_>, path: &[u8]) -> nix::Result<()> {
+        let (directory, name) = split(path);
+        let mut fresh = false;
+        loop {
+            let Some(current) = self.inodes.len().checked_sub(1).map(|last| self.directory.join(last.to_string())) else {
+                self.make()?;
+                continue;
+            };
+            match linkat(AT_FDCWD, &current, self.parent(stage, directory)?, name.as_c_str(), AtFlags::empty()) {
+                // A call that was interrupted is made again.
+                Err(Errno::EEXIST) if self.one_at(stage, path) => return Ok(()),
+                Err(Errno::EMLINK) => self.make()?,
+                // The directory may be another one by now.
+                Err(Errno::ENOENT) if !fresh => (self.parent, fresh) = (None, true),
+                other => return other,
+            }
+        }
+    }
+
+    /// Takes one away again.
+    pub(super) fn take_away(&mut self, stage: BorrowedFd<'_>, path: &[u8]) {
+        if self.one_at(stage, path) {
+            let (directory, name) = split(path);
+            let _ = self.parent(stage, directory).and_then(|parent| unlinkat(parent, name.as_c_str(), UnlinkatFlags::NoRemoveDir));
+        }
+    }
+
+    fn make(&mut self) -> nix::Result<()> {
+        let make = || -> io::Result<u64> {
+            make_directory(&self.directory, 0o700)?;
+            let path = self.directory.join(self.inodes.len().to_string());
+            Ok(OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.metadata()?.ino())
+        };
+        let inode = make().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))?;
+        self.inodes.push(inode);
+        Ok(())
+    }
+
+    fn parent(&mut self, stage: BorrowedFd<'_>, directory: &[u8]) -> nix::Result<BorrowedFd<'_>> {
+        if self.parent.as_ref().is_none_or(|(path, _)| path != directory) {
+            self.parent = Some((directory.to_vec(), beneath(stage, directory, OFlag::O_PATH)?));
+        }
+        self.parent.as_ref().map(|(_, parent)| parent.as_fd()).ok_or(Errno::EBADF)
+    }
+}
+
+impl Held<'_> {
+    /// Bytes that somebody has written into placeholders, which are empty otherwise. Their names are none of the push's.
+    pub(in super::super) fn placeholders(&self) -> Usage {
+        let all = fs::read_dir(directory(&self.repository.state())).into_iter().flatten().flatten();
+        let bytes = all.filter_map(|entry| entry.metadata().ok()).map(|found| found.blocks().saturating_mul(512)).sum();
+        Usage { bytes, inodes: 0 }
+    }
+
+    /// Removes whatever placeholders there are, from the stage too, wherever rsync has put them. Says how many names they still had there.
+    pub(in super::super) fn clear_placeholders(&self) -> io::Result<u64> {
+        let directory = directory(&self.repository.state());
+        let entries = match fs::read_dir(&directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+            entries => entries?,
+        };
+        let all: Vec<_> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?;
+        let stage = self.repository.inprogress();
+        let mut removed = 0;
+        while fs::symlink_metadata(&stage).is_ok() {
+            let mut inodes = Vec::new();
+            for placeholder in &all {
+                let found = fs::symlink_metadata(placeholder)?;
+                // Nobody else removes names of it, so the number is right.
+                inodes.extend((found.nlink() > 1).then(|| found.ino()));
+            }
+            if inodes.is_empty() {
+                break;
+            }
+            match tree::remove_names(&stage, &inodes)? {
+                0 => return Err(io::Error::other("a placeholder has a name that cannot be found")),
+                some => removed += some,
+            }
+        }
+        tree::remove(&directory)?;
+        Ok(removed)
+    }
+}

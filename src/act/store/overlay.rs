@@ -1,0 +1,106 @@
+//! Laying one tree over another: the parts of a transaction, and pushes that were cut off.
+//!
+//! Nothing that only the tree beneath has may be lost, whatever happens in between.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::fcntl::renameat;
+use nix::sys::stat::{SFlag, fstat};
+use rustix::fs::{SeekFrom, seek};
+
+use super::tree::{c_string, deeper, each, kind, open, open_forcibly, remove, restore_times, set_mode, stat};
+
+/// Lays `later` over `earlier`: what only `earlier` has moves into `later`, and `earlier` is gone. Where both have a
+/// directory they are merged and keep `later`'s attributes; of anything else `later`'s stays. Begun again after a
+/// crash, it goes on where it was.
+pub(super) fn overlay(later: &Path, earlier: &Path) -> io::Result<()> {
+    let Some(parent) = later.parent() else { return Err(io::ErrorKind::InvalidInput.into()) };
+    let parent = open(parent)?;
+    let name = |path: &Path| c_string(path.file_name().unwrap_or_default());
+    let forced = |path: &Path| open_forcibly(parent.as_fd(), &name(path)?);
+    let mode = stat(parent.as_fd(), &name(later)?)?.st_mode;
+    merge(forced(later)?, forced(earlier)?, 0)?;
+    set_mode(parent.as_fd(), &name(later)?, mode)?;
+    remove(earlier)
+}
+
+fn merge(later: OwnedFd, earlier: OwnedFd, depth: usize) -> io::Result<()> {
+    let before = fstat(&later)?;
+    let (later, earlier) = (later.as_fd(), earlier.as_fd());
+    // A listing may pass over an entry when the one before it is moved away; what is left then would be removed.
+    while move_missing(later, earlier)? {}
+    seek(earlier, SeekFrom::Start(0))?;
+    each(earlier, |entry| {
+        let new = stat(later, entry.name)?;
+        if kind(&new) == SFlag::S_IFDIR && entry.is_directory(earlier)? {
+            merge(open_forcibly(later, entry.name)?, open_forcibly(earlier, entry.name)?, deeper(depth)?)?;
+            set_mode(later, entry.name, new.st_mode)?;
+        }
+        Ok(())
+    })?;
+    restore_times(later, &before)
+}
+
+/// Moves what only `earlier` has. Says whether there was anything.
+fn move_missing(later: BorrowedFd<'_>, earlier: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut moved = false;
+    seek(earlier, SeekFrom::Start(0))?;
+    each(earlier, |entry| {
+        match stat(later, entry.name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => return other.map(drop),
+        }
+        // Moving a directory to another parent needs the right to write to it, since its `..` changes.
+        let mode = stat(earlier, entry.name)?.st_mode;
+        let is_directory = entry.is_directory(earlier)?;
+        if is_directory {
+            open_forcibly(earlier, entry.name)?;
+        }
+        renameat(earlier, entry.name, later, entry.name)?;
+        if is_directory {
+            set_mode(later, entry.name, mode)?;
+        }
+        moved = true;
+        Ok(())
+    })?;
+    Ok(moved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    fn chmod(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn laying_over_keeps_what_is_later_and_adds_what_is_missing() {
+        let root = tempfile::tempdir().unwrap();
+        let (later, earlier) = (root.path().join("2"), root.path().join("1"));
+        fs::create_dir_all(later.join("etc")).unwrap();
+        fs::create_dir_all(earlier.join("etc/deep")).unwrap();
+        fs::write(later.join("etc/both"), "later").unwrap();
+        fs::write(earlier.join("etc/both"), "earlier").unwrap();
+        fs::write(earlier.join("etc/deep/only"), "earlier").unwrap();
+        fs::write(earlier.join("etc/clash"), "file").unwrap();
+        fs::create_dir(later.join("etc/clash")).unwrap();
+        chmod(&later.join("etc"), 0o555);
+        chmod(&later, 0o555);
+        chmod(&earlier.join("etc/deep"), 0o500);
+        let before = fs::metadata(later.join("etc")).unwrap();
+        overlay(&later, &earlier).unwrap();
+        assert!(!earlier.exists());
+        assert_eq!(fs::read_to_string(later.join("etc/both")).unwrap(), "later");
+        assert_eq!(fs::read_to_string(later.join("etc/deep/only")).unwrap(), "earlier");
+        assert!(later.join("etc/clash").is_dir());
+        let after = fs::metadata(later.join("etc")).unwrap();
+        assert_eq!((after.mode(), after.mtime(), after.mtime_nsec()), (before.mode(), before.mtime(), before.mtime_nsec()));
+        assert_eq!(fs::metadata(later.join("etc/deep")).unwrap().mode() & 0o777, 0o500);
+        assert_eq!(fs::metadata(&later).unwrap().mode() & 0o777, 0o555);
+    }
+}

@@ -1,0 +1,231 @@
+//! What becomes of a tree that rsync has filled, or of a transaction: it is linked and published, kept for the next try, or thrown away.
+
+use std::time::Duration;
+
+use super::measure::{self, Measure};
+use super::{End, Session};
+use crate::act::child::HookEnd;
+use crate::act::runlog::RunLog;
+use crate::act::store::{Bounds, Deferred, Held, Made, Published, Repository, Staging, Survey, Which};
+use crate::decide::outcome::{self, Disposal, Ended, Trees};
+use crate::decide::plan::PushPlan;
+use crate::terms::limits::{LEAST_LINK_TIME, MAX_QUOTED};
+use crate::terms::path::SubPath;
+use crate::terms::reason::{Code, Reason};
+use crate::terms::record::{Outcome, PushFacts};
+use crate::terms::shelf::{Shelf, Transaction};
+use crate::terms::snapshot::SnapshotName;
+use crate::terms::text::still_printable;
+
+/// What is at hand while a push is settled.
+pub(super) struct Settling<'a> {
+    pub(super) held: &'a Held<'a>,
+    pub(super) shelf: &'a Shelf,
+    pub(super) log: &'a RunLog,
+    /// The links that its rsync has asked for; a transaction's parts have theirs already.
+    pub(super) links: Option<&'a Deferred<'a>>,
+    pub(super) facts: PushFacts,
+    /// The sum of all sizes, where rsync said it and left nothing out.
+    pub(super) bytes: Option<u64>,
+    /// Time that is left for it.
+    pub(super) time: Duration,
+    pub(super) warnings: Vec<String>,
+    pub(super) measure: Measure,
+}
+
+impl Session<'_> {
+    /// Does with the tree what its push amounts to.
+    pub(super) fn settle(&self, staging: Staging<'_>, plan: &PushPlan, ended: Ended, mut settling: Settling<'_>) -> Result<End, Reason> {
+        let trees = trees(&staging, settling.links, settling.held.repository(), settling.shelf, plan.joins())?;
+        let exit = outcome::exit_code(ended);
+        let end = |outcome, exit, reasons, settling: Settling<'_>| End {
+            outcome,
+            exit,
+            reasons,
+            warnings: settling.warnings,
+            push: Some(settling.facts),
+            text: String::new(),
+            heard: String::new(),
+        };
+        match outcome::of_push(ended, plan.is_dry(), trees) {
+            Disposal::Publish { partial } => {
+                settling.facts.partial = partial;
+                let (survey, made) = match self.link(&staging, &mut settling) {
+                    Ok(linked) => linked,
+                    Err(reason) => {
+                        // What did not fit is not kept, as above.
+                        if settling.held.repository().is_full() {
+                            staging.discard()?;
+                        }
+                        return Err(reason);
+                    }
+                };
+                let partial = settling.facts.partial;
+                // Links to nothing are no files.
+                let newest_has_files = || settling.held.repository().newest_has_files(settling.shelf);
+                if !plan.joins() && survey.files + made.linked + made.anew == 0 && newest_has_files()? {
+                    staging.discard()?;
+                    let exit = if exit == 0 { Code::Unpublished.exit() } else { exit };
+                    return Ok(end(Outcome::Unpublished, exit, vec![outcome::nothing_arrived()], settling));
+                }
+                if let Some(transaction) = settling.shelf.transaction.as_ref().filter(|_| plan.joins()) {
+                    staging.join()?;
+                    settling.held.write_transaction(
+                        &transaction.clone().adding(&plan.place().to_string(), partial).using(settling.measure.stored),
+                    )?;
+                    return Ok(end(Outcome::Added, exit, Vec::new(), settling));
+                }
+                let published = staging.publish(plan.name().clone(), self.id)?;
+                count(&mut settling, survey, &made);
+                self.after_publishing(&published, Some(plan.place()), &mut settling);
+                Ok(end(Outcome::Published, exit, Vec::new(), settling))
+            }
+            Disposal::SetAside(reason) => {
+                // What did not fit is not kept, nor what earlier tries left: it would keep the store full, and every later
+                // push out.
+                if reason.code == Code::Store {
+                    staging.discard()?;
+                    settling.held.forget_interrupted(&SubPath::default())?;
+                } else if settling.measure.is_kept_already(settling.held, plan.place(), settling.shelf.newest.as_ref()) {
+                    staging.discard()?;
+                    return Ok(end(Outcome::Failed, exit, vec![measure::again(reason)], settling));
+                } else {
+                    settling.facts.kept = staging.set_aside(settling.links)?;
+                }
+                let promises = reason.code != Code::Store && !settling.facts.kept;
+                let reason = if promises { Reason { hint: None, ..reason } } else { reason };
+                let exit = if matches!(reason.code, Code::Store) { reason.code.exit() } else { exit };
+                Ok(end(Outcome::Failed, exit, vec![reason], settling))
+            }
+            Disposal::Discard => {
+                staging.discard()?;
+                Ok(end(Outcome::Answered, exit, Vec::new(), settling))
+            }
+            Disposal::Reject(reason) => {
+                staging.discard()?;
+                let exit = if exit == 0 { reason.code.exit() } else { exit };
+                Ok(end(Outcome::Unpublished, exit, vec![reason], settling))
+            }
+        }
+    }
+
+    /// Makes the links of a tree that is a backup, so that nothing but its name is missing. What could not be kept in it makes it
+    /// partial. Says what stood in it before, and what was made.
+    fn link(&self, staging: &Staging<'_>, settling: &mut Settling<'_>) -> Result<(Survey, Made), Reason> {
+        // Before there is a link in the tree: files in there are to be removed.
+        staging.drop_unfinished()?;
+        let survey = staging.survey(settling.shelf.newest.as_ref())?;
+        let bounds = Bounds { time: settling.time, room: settling.measure.room() };
+        let made = settling.links.map_or(Ok(Made::default()), |links| links.make(Which::All, bounds, settling.bytes.is_none()))?;
+        if made.lost > 0 {
+            settling.facts.partial = true;
+            settling.warnings.push(format!(
+                "{} unchanged files could not be linked, because they or their directories had gone: {}",
+                made.lost,
+                made.examples.iter().map(|path| format!("`{}`", still_printable(path, MAX_QUOTED))).collect::<Vec<_>>().join(", ")
+            ));
+        }
+        Ok((survey, made))
+    }
+
+    /// What follows a snapshot: counting it, forgetting interrupted tries, the administrator's hooks. None of it can
+    /// take the snapshot back, so what goes wrong here is a warning.
+    fn after_publishing(&self, published: &Published, place: Option<&SubPath>, settling: &mut Settling<'_>) {
+        let repository = settling.held.repository();
+        settling.facts.snapshot = Some(published.name().to_string());
+        settling.warnings.extend(published.trouble().map(|reason| reason.detail.clone()));
+        if settling.facts.partial {
+            let status = if settling.facts.rsync_exit == Some(outcome::PARTIAL) { " (its status 23)" } else { "" };
+            settling.warnings.push(format!("rsync could not read or store everything{status}: the snapshot is partial"));
+        }
+        // What a place received that the snapshot does not have is still good for the next try.
+        if let Some(Err(reason)) = place.map(|place| settling.held.forget_interrupted(place)) {
+            settling.warnings.push(reason.detail);
+        }
+        settling.facts.free_bytes = repository.free_bytes();
+        for argv in &self.policy.hooks.complete {
+            if let HookEnd::Failed(how) = self.hook("complete", argv, repository, Some(published), settling.log) {
+                settling.warnings.push(format!("the complete hook `{}` failed: {how}", argv.join(" ")));
+            }
+        }
+    }
+
+    /// Publishes a completed transaction, or keeps it.
+    pub(super) fn settle_transaction(
+        &self,
+        status: Option<u8>,
+        transaction: &Transaction,
+        name: SnapshotName,
+        held: &Held<'_>,
+        shelf: &Shelf,
+    ) -> Result<End, Reason> {
+        let repository = held.repository();
+        let log = self.log(repository)?;
+        let staging = held.merge_transaction(transaction)?;
+        let trees = trees(&staging, None, repository, shelf, false)?;
+        let seconds = (self.request.at - transaction.began).as_seconds_f64();
+        let facts = PushFacts { seconds, ..PushFacts::default() };
+        let measure = Measure::default();
+        let mut settling =
+            Settling { held, shelf, log: &log, links: None, facts, time: LEAST_LINK_TIME, bytes: None, warnings: Vec::new(), measure };
+        let (outcome, reasons) = match outcome::of_transaction(status, transaction.is_partial(), trees) {
+            Disposal::Publish { partial } => {
+                settling.facts.partial = partial;
+                let (survey, made) = self.link(&staging, &mut settling)?;
+                let published = staging.publish(name, self.id)?;
+                count(&mut settling, survey, &made);
+                let missing = transaction.unfinished.iter().map(|place| still_printable(place, MAX_QUOTED));
+                settling.warnings.extend(missing.map(|place| format!("a push into `{place}` did not end well, and none after it did")));
+                let whole = SubPath::default();
+                self.after_publishing(&published, Some(&whole).filter(|_| transaction.unfinished.is_empty()), &mut settling);
+                (Outcome::Published, Vec::new())
+            }
+            Disposal::SetAside(reason) => {
+                settling.facts.kept = staging.set_aside(None)?;
+                (Outcome::Unpublished, vec![reason])
+            }
+            Disposal::Reject(reason) => {
+                staging.discard()?;
+                (Outcome::Unpublished, vec![reason])
+            }
+            Disposal::Discard => {
+                staging.discard()?;
+                (Outcome::Answered, Vec::new())
+            }
+        };
+        held.close_transaction()?;
+        let exit = reasons.first().map_or(0, |reason| reason.code.exit());
+        let text = settling.facts.snapshot.as_ref().map(|name| format!("published {name}\n")).unwrap_or_default();
+        Ok(End { outcome, exit, reasons, warnings: settling.warnings, push: Some(settling.facts), text, heard: String::new() })
+    }
+}
+
+/// Enters what a snapshot holds: what had arrived by itself, and what was linked.
+fn count(settling: &mut Settling<'_>, survey: Survey, made: &Made) {
+    let facts = &mut settling.facts;
+    facts.linked = survey.linked + made.linked;
+    facts.received = survey.files - survey.linked;
+    facts.files = facts.linked + facts.received + made.anew;
+    facts.bytes = settling.bytes.unwrap_or(survey.bytes.saturating_add(made.bytes));
+    facts.received_bytes = survey.received_bytes;
+    if survey.copied > 0 {
+        settling.warnings.push(format!(
+            "{} files are the same as in the last snapshot and were stored again instead of linked, as with --ignore-times",
+            survey.copied
+        ));
+    }
+    if made.anew > 0 {
+        settling.warnings.push(format!(
+            "{} unchanged files could be given no further link and were stored again: they have as many as the file system gives (EMLINK), \
+             or were made immutable; later pushes link to the new ones",
+            made.anew
+        ));
+    }
+}
+
+/// Asks the trees. A part of a transaction may be empty; the sum is asked at `complete`.
+fn trees(staging: &Staging<'_>, links: Option<&Deferred<'_>>, repository: &Repository, shelf: &Shelf, part: bool) -> Result<Trees, Reason> {
+    let arrived_empty = links.is_none_or(Deferred::is_empty) && !staging.has_file()?;
+    let newest_has_files = arrived_empty && !part && repository.newest_has_files(shelf)?;
+    Ok(Trees { arrived_empty, newest_has_files, store_full: repository.is_full() })
+}
