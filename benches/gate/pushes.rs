@@ -1,15 +1,21 @@
-//! Whole pushes, with rsync's own and through the gate, and publishing alone.
+//! Whole pushes: rsync's own, through the gate, and through yesterday's where there is one.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::{gate, median, met, set, user};
+use crate::site::{Gate, Set, user};
+use crate::{median, met};
+
+/// Each way is in each place of the order as often as in any other, with two of them and with three.
+const ROUNDS: usize = 6;
+
+pub(crate) const RSYNC: &str = "/usr/bin/rsync";
 
 /// A shell of one's own for `rsync -e`: the client's words become SSH_ORIGINAL_COMMAND, as sshd would hand them over.
-fn remote_shell(path: &Path, run: &str) {
+pub(crate) fn remote_shell(path: &Path, run: &str) {
     let text = format!(
         "#!/bin/sh\nshift\nSSH_ORIGINAL_COMMAND=\"$*\" SSH_CONNECTION='192.0.2.7 50000 192.0.2.1 22'\nexport SSH_ORIGINAL_COMMAND SSH_CONNECTION\n{run}\n"
     );
@@ -17,123 +23,184 @@ fn remote_shell(path: &Path, run: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("mode");
 }
 
+/// What such a shell runs for the gate.
+pub(crate) fn run(gate: &Gate, set: &Set) -> String {
+    format!("exec {} --config {} serve --client {}", gate.program.display(), set.config.display(), user())
+}
+
 /// A hundred files in a directory, and directories three deep, as in somebody's home.
-fn small_files(directory: &Path, files: usize) {
+pub(crate) fn small_file(number: usize) -> PathBuf {
+    PathBuf::from(format!("d{}/d{}/d{}/f{number}", number / 10_000, number / 1000 % 10, number / 100 % 10))
+}
+
+pub(crate) fn small_files(directory: &Path, files: usize) {
     for number in 0..files {
-        let parent = directory.join(format!("d{}/d{}/d{}", number / 10_000, number / 1000 % 10, number / 100 % 10));
+        let path = directory.join(small_file(number));
         if number % 100 == 0 {
-            fs::create_dir_all(&parent).expect("a directory");
+            fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
         }
-        fs::write(parent.join(format!("f{number}")), format!("{number}")).expect("a file");
+        fs::write(path, format!("{number}")).expect("a file");
     }
 }
 
-fn rsync(arguments: &[&str]) -> f64 {
-    let begin = Instant::now();
-    let status = Command::new("/usr/bin/rsync").args(arguments).stdin(Stdio::null()).status().expect("rsync");
-    assert!(status.success(), "rsync {arguments:?}: {status}");
-    begin.elapsed().as_secs_f64()
+/// One way to push.
+struct Way {
+    name: &'static str,
+    /// Where it keeps everything.
+    home: PathBuf,
+    shell: PathBuf,
+    /// How often it was used, where it is plain rsync: a gate knows its newest snapshot itself.
+    plain: Option<usize>,
 }
 
-pub(crate) fn throughput(root: &Path, files: usize) {
+impl Way {
+    /// Plain rsync first, this gate second. Each begins with nothing, in directories of its own.
+    fn all(root: &Path, name: &str) -> Vec<Self> {
+        let way = |number: usize, gate: Option<&Gate>| {
+            let home = root.join(format!("{name}-{number}"));
+            let way = Self {
+                name: gate.map_or("plain rsync", |gate| gate.name),
+                shell: home.join("shell"),
+                plain: gate.is_none().then_some(0),
+                home,
+            };
+            if let Some(gate) = gate {
+                let set = Set::new(root, &format!("{name}-{number}"), Some(Path::new(RSYNC)), 0);
+                remote_shell(&way.shell, &run(gate, &set));
+            } else {
+                fs::create_dir_all(way.snapshots()).expect("directories");
+                remote_shell(&way.shell, "cd / && exec $SSH_ORIGINAL_COMMAND");
+            }
+            way
+        };
+        let gates = Gate::all();
+        std::iter::once(None).chain(gates.iter().map(Some)).enumerate().map(|(number, gate)| way(number, gate)).collect()
+    }
+
+    /// Plain rsync's: as deep as the gate's own, since each level costs rsync 3.5.0 some system calls for each file.
+    fn snapshots(&self) -> PathBuf {
+        self.home.join("store/plain/snapshots")
+    }
+
+    /// Seconds until rsync ends, and until all of it is on the disk.
+    fn push(&mut self, options: &str, source: &Path) -> Times {
+        let mut command = Command::new(RSYNC);
+        command.args([options, "--delete", "-e"]).arg(&self.shell);
+        let mut target = "backup:".to_owned();
+        if let Some(number) = self.plain {
+            let snapshot = |number: usize| self.snapshots().join(number.to_string()).display().to_string();
+            if number > 0 {
+                command.arg(format!("--link-dest={}", snapshot(number - 1)));
+            }
+            target += &format!("{}/", snapshot(number));
+            self.plain = Some(number + 1);
+        }
+        command.arg(format!("{}/", source.display())).arg(target).stdin(Stdio::null());
+        // What others have left to write is not this one's to wait for: the gate has all of it written before it publishes.
+        self.sync();
+        let begin = Instant::now();
+        let status = command.status().expect("rsync");
+        let push = begin.elapsed().as_secs_f64();
+        assert!(status.success(), "{} {options}: {status}", self.name);
+        self.sync();
+        Times { push, both: begin.elapsed().as_secs_f64() }
+    }
+
+    fn sync(&self) {
+        nix::unistd::syncfs(fs::File::open(&self.home).expect("its directory")).expect("a sync");
+    }
+}
+
+struct Times {
+    push: f64,
+    both: f64,
+}
+
+/// The order of a round.
+fn order(count: usize, round: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order.rotate_left(round / 2 % count);
+    order
+}
+
+/// Prints the medians, and gives those of the pushes alone and of the whole, in the order of the ways.
+fn table(what: &str, names: &[&str], taken: &[Vec<Times>]) -> Vec<Times> {
+    println!("{what}, s (median of {ROUNDS})");
+    println!("{:31}the push   until all is on the disk", "");
+    let of = |taken: &Vec<Times>, part: fn(&Times) -> f64| median(&mut taken.iter().map(part).collect::<Vec<_>>());
+    let medians = taken.iter().map(|taken| Times { push: of(taken, |times| times.push), both: of(taken, |times| times.both) });
+    let medians: Vec<Times> = medians.collect();
+    for (name, Times { push, both }) in names.iter().zip(&medians) {
+        println!("  {name:<28} {push:8.2}   {both:8.2}");
+    }
+    medians
+}
+
+/// The version of the machine's rsync, which much depends on.
+fn version() -> String {
+    let output = Command::new(RSYNC).arg("--version").output().expect("rsync");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.split_whitespace().skip_while(|word| *word != "version").nth(1).unwrap_or("of no version").to_owned()
+}
+
+/// The kinds of further pushes, and how many times as long plain rsync has to take at least.
+const KINDS: [(&str, f64); 2] = [("-a", 2.5), ("-aH", 2.0)];
+
+/// Files that are as they were.
+pub(crate) fn unchanged(root: &Path, files: usize) {
     let source = root.join("source");
     fs::create_dir(&source).expect("a directory");
     small_files(&source, files);
-    let set = set(root, "real", Some(Path::new("/usr/bin/rsync")), 0);
-    let (gated, plain) = (root.join("gated.sh"), root.join("plain.sh"));
-    remote_shell(&gated, &format!("exec {} --config {} serve --client {}", gate(), set.config.display(), user()));
-    remote_shell(&plain, "cd / && exec $SSH_ORIGINAL_COMMAND");
-    let from = format!("{}/", source.display());
-    let gate = || rsync(&["-a", "--delete", "-e", &gated.display().to_string(), &from, "backup:"]);
-    // As deep as the gate's own snapshots: each level costs rsync 3.5.0 some system calls for each file.
-    let plain_store = root.join("real/store/plain/snapshots");
-    fs::create_dir_all(&plain_store).expect("directories");
-    let target = |number: usize| plain_store.join(number.to_string()).display().to_string();
-    let push = |number: usize, link: &str| {
-        rsync(&[
-            "-a",
-            "--delete",
-            "-e",
-            &plain.display().to_string(),
-            &format!("--link-dest={link}"),
-            &from,
-            &format!("backup:{}/", target(number)),
-        ])
-    };
-    fs::create_dir(target(9)).expect("a directory");
-    push(0, &target(9));
-    gate();
-    let (mut gates, mut plains) = (Vec::new(), Vec::new());
-    for number in 1..=3 {
-        plains.push(push(number, &target(number - 1)));
-        gates.push(gate());
+    let mut ways = Way::all(root, "unchanged");
+    for way in &mut ways {
+        way.push("-a", &source);
     }
-    let (gate, plain) = (median(&mut gates), median(&mut plains));
-    println!("{files} small unchanged files, a further push, s (median of 3)");
-    println!("  plain rsync --link-dest      {plain:8.2}");
-    println!("  through the gate             {gate:8.2}");
-    println!("  plain / gate                 {:8.2}  (limit 2.5 with rsync 3.5.0: {})\n", plain / gate, met(plain / gate >= 2.5));
-    first_pushes(root, files / 5, &plain_store);
+    let names: Vec<&str> = ways.iter().map(|way| way.name).collect();
+    let mut taken: Vec<Vec<Vec<Times>>> = KINDS.iter().map(|_| names.iter().map(|_| Vec::new()).collect()).collect();
+    for round in 0..ROUNDS {
+        for ((options, _), taken) in KINDS.iter().zip(&mut taken) {
+            for index in order(ways.len(), round) {
+                taken[index].push(ways[index].push(options, &source));
+            }
+        }
+    }
+    for ((options, limit), taken) in KINDS.iter().zip(&taken) {
+        let medians = table(&format!("{files} small unchanged files, a further push, {options}, rsync {}", version()), &names, taken);
+        let plain = &medians[0];
+        for (index, (name, times)) in names.iter().zip(&medians).enumerate().skip(1) {
+            let ratio = plain.push / times.push;
+            let met = if index == 1 { format!("  (limit {limit} with rsync 3.5.0: {})", met(ratio >= *limit)) } else { String::new() };
+            println!("  {:<28} {ratio:8.2}   {:8.2}{met}", format!("plain / {name}"), plain.both / times.both);
+        }
+        println!();
+    }
 }
 
-/// New files, each of which has its mode and times changed by the gate in rsync's stead.
-fn first_pushes(root: &Path, files: usize, plain_store: &Path) {
+/// New files, into a new repository each time.
+pub(crate) fn first(root: &Path, files: usize) {
+    const LIMIT: f64 = 1.1;
     let source = root.join("new");
     fs::create_dir(&source).expect("a directory");
     small_files(&source, files);
-    let from = format!("{}/", source.display());
-    let (mut gates, mut plains) = (Vec::new(), Vec::new());
-    for round in 0..3 {
-        let target = plain_store.join(format!("new{round}"));
-        let plain = root.join("plain.sh").display().to_string();
-        plains.push(rsync(&["-a", "--delete", "-e", &plain, &from, &format!("backup:{}/", target.display())]));
-        let set = set(root, &format!("new{round}"), Some(Path::new("/usr/bin/rsync")), 0);
-        let gated = root.join(format!("new{round}.sh"));
-        remote_shell(&gated, &format!("exec {} --config {} serve --client {}", gate(), set.config.display(), user()));
-        gates.push(rsync(&["-a", "--delete", "-e", &gated.display().to_string(), &from, "backup:"]));
-    }
-    let (gate, plain) = (median(&mut gates), median(&mut plains));
-    println!("{files} small new files, a first push, s (median of 3)");
-    println!("  plain rsync                  {plain:8.2}");
-    println!("  through the gate             {gate:8.2}");
-    println!("  more for each file, us       {:8.1}  (no limit)\n", (gate - plain) * 1e6 / files as f64);
-}
-
-/// Publishing alone, through the library: what stands between the end of rsync and the snapshot's name.
-pub(crate) fn publishing(root: &Path, files: usize) {
-    use snapgate::act::store::Repository;
-    use snapgate::terms::path::SubPath;
-    use snapgate::terms::snapshot::NamePattern;
-
-    let names = NamePattern::default();
-    let uid = nix::unistd::getuid().as_raw();
-    let tree = |name: &str, files: usize| {
-        let path = root.join(name);
-        fs::create_dir(&path).expect("a directory");
-        small_files(&path, files);
-        path
-    };
-    let trees = [tree("ten", 10), tree("many-files", files)];
-    let path = root.join("publishing");
-    let repository = Repository::open(&path, uid).expect("a repository");
-    let mut times = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
-    for round in 0..20 {
-        let which = round % 4;
-        let held = repository.hold().expect("the lock");
-        let staging = held.stage(&SubPath::default()).expect("a directory");
-        // Hard links, as an unchanged push leaves them.
-        let status = Command::new("cp").arg("-al").arg(format!("{}/.", trees[which % 2].display())).arg(staging.path()).status();
-        assert!(status.expect("cp").success());
-        if which < 2 {
-            nix::unistd::syncfs(fs::File::open(&path).expect("the store")).expect("a sync");
+    let mut names = Vec::new();
+    let mut taken: Vec<Vec<Times>> = Vec::new();
+    for round in 0..ROUNDS {
+        let mut ways = Way::all(root, &format!("new{round}"));
+        names = ways.iter().map(|way| way.name).collect();
+        taken.resize_with(ways.len(), Vec::new);
+        for index in order(ways.len(), round) {
+            taken[index].push(ways[index].push("-a", &source));
         }
-        let at = chrono::DateTime::from_timestamp(1_800_000_000 + round as i64, 0).expect("a time");
-        let begin = Instant::now();
-        staging.publish(names.name_at(at), "bench").expect("a snapshot");
-        times[which].push(begin.elapsed().as_secs_f64() * 1e3);
     }
-    let [mut ten, mut many, mut fresh_ten, mut fresh_many] = times;
-    println!("publishing, ms (median of 5)            on the disk already   just linked, the sync included");
-    println!("  10 files                     {:12.2}          {:12.2}", median(&mut ten), median(&mut fresh_ten));
-    println!("  {files} files                 {:12.2}          {:12.2}", median(&mut many), median(&mut fresh_many));
+    let medians = table(&format!("{files} small new files, a first push, rsync {}", version()), &names, &taken);
+    let plain = &medians[0];
+    for (index, (name, times)) in names.iter().zip(&medians).enumerate().skip(1) {
+        let ratio = times.push / plain.push;
+        let met = if index == 1 { format!("  (limit {LIMIT} for the push: {})", met(ratio <= LIMIT)) } else { String::new() };
+        println!("  {:<28} {ratio:8.2}   {:8.2}{met}", format!("{name} / plain"), times.both / plain.both);
+    }
+    println!();
 }
