@@ -47,7 +47,8 @@ mod tests {
 
     #[test]
     fn a_zone_is_read_and_what_is_none_is_refused_with_words() {
-        for good in ["UTC", "Europe/Madrid", "Australia/Lord_Howe", "America/Argentina/Buenos_Aires", "Etc/GMT+5", "Cuba"] {
+        // No name of old: since Debian 13 those are in a package of their own, `tzdata-legacy`.
+        for good in ["UTC", "Europe/Madrid", "Australia/Lord_Howe", "America/Argentina/Buenos_Aires", "Etc/GMT+5"] {
             assert!(load(&ZoneName::new(good).unwrap()).is_ok(), "{good}");
         }
         for bad in ["Europe", "Europe/Atlantis", "tzdata/zi", "right/Europe/Madrid"] {

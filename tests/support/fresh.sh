@@ -93,8 +93,11 @@ enter)
     for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY TEST_THREADS; do
         if [ -n "${!name:-}" ]; then kept+=("$name=${!name}"); fi
     done
-    exec setpriv --reuid "$account" --regid "$account" --init-groups env -i "${kept[@]}" \
-        PATH="/rust/bin:$path" HOME="$home" USER="$account" LOGNAME="$account" CARGO_HOME=/cargo TERM=dumb "$@"
+    # This shell stays. It is the first process here and the parent of every orphan, which make would choke on in that place.
+    status=0
+    setpriv --reuid "$account" --regid "$account" --init-groups env -i "${kept[@]}" \
+        PATH="/rust/bin:$path" HOME="$home" USER="$account" LOGNAME="$account" CARGO_HOME=/cargo TERM=dumb "$@" || status=$?
+    exit "$status"
     ;;
 esac
 
