@@ -89,10 +89,10 @@ fn namespaces() -> String {
 }
 
 /// What is compared where rsync copies a file of history, as it does where that differs only in what a link would share. This reading
-/// is one that `--open-noatime` does not cover (`copy_file` in util1.c opens its source without it): the view's mounts are read-only, and
-/// keep no times of access.
+/// is one that `--open-noatime` does not cover (`copy_file` in util1.c opens its source without it). The view's mounts are read-only, and
+/// keep no times of access; an ordinary account's pushes with `-A` have no view.
 pub(crate) fn copies() -> Reads {
-    if without_view() { Reads::Files } else { Reads::Nothing }
+    if without_view() || !is_root() { Reads::Files } else { Reads::Nothing }
 }
 
 /// Takes the view away from everything that this thread starts, once.
