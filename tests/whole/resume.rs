@@ -1,6 +1,8 @@
 //! A push that was cut off goes on where it stopped, and two pushes never meet.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -8,10 +10,15 @@ use snapgate::terms::record::{Mail, Outcome};
 
 use crate::support::{Server, Setup, processes, tree, until};
 
-/// How many files of a running push have arrived whole.
-fn arrived(server: &Server, source: &std::path::Path) -> usize {
-    let inprogress = server.repository("web1").path.join("inprogress");
-    tree::files(&inprogress).iter().filter(|file| source.join(file).exists()).count()
+/// How many files have arrived whole, with a running push or with those before it. What those before it brought is linked only
+/// when rsync is gone, so that it stands in their trees until then.
+fn arrived(server: &Server, source: &Path) -> usize {
+    let repository = server.repository("web1").path;
+    let set_aside = repository.join(".snapgate/interrupted");
+    let tries = fs::read_dir(set_aside).into_iter().flatten().flatten().map(|entry| entry.path());
+    let trees = tries.chain([repository.join("inprogress")]);
+    let names = trees.flat_map(|tree| tree::files(&tree)).filter(|file| source.join(file).exists());
+    names.collect::<BTreeSet<_>>().len()
 }
 
 /// Waits until no rsync and no gate of this server runs.
