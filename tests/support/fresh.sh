@@ -40,11 +40,13 @@ make)
     cp -a "$work/root" "$work/ordinary"
     mv "$work/src" "$work/root/src"
 
+    # What the one finds does not keep the other from looking.
+    failed=0
     if [[ $runs = *root* ]]; then
         say "make demo, as root"
-        enter "$work/root" "$sysroot" root make demo
+        enter "$work/root" "$sysroot" root make demo || failed=1
         say "make test, as root"
-        enter "$work/root" "$sysroot" root make test
+        enter "$work/root" "$sysroot" root make test || failed=1
     fi
     if [[ $runs = *ordinary* ]]; then
         say "what the README has root install for an ordinary user"
@@ -62,9 +64,13 @@ make)
             echo "this kernel gives an ordinary user no user namespace: the run is one without"
         fi
         say "make demo, as an ordinary user"
-        enter "$work/ordinary" "$sysroot" visitor make demo
+        enter "$work/ordinary" "$sysroot" visitor make demo || failed=1
         say "make test, as an ordinary user"
-        enter "$work/ordinary" "$sysroot" visitor make test
+        enter "$work/ordinary" "$sysroot" visitor make test || failed=1
+    fi
+    if [ "$failed" != 0 ]; then
+        say "something failed in a bare $release; the lines above say what"
+        exit 1
     fi
     say "demo and tests work in a bare $release"
     exit 0
