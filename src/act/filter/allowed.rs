@@ -98,13 +98,13 @@ const SIGNALS: &[c_long] = &[libc::SYS_kill, libc::SYS_tkill, libc::SYS_tgkill];
 
 /// Whom no signal may reach: other groups and everybody; and the gate, which nobody outlives who is still looked after.
 pub(super) fn spared(gate: u32) -> [Test; 2] {
-    [any(0, c_int::MIN), Test { argument: 0, mask: u32::MAX, value: gate, not: false }]
+    [any(0, c_int::MIN), Test { value: gate, ..equal(0, -1, 0) }]
 }
 
 /// Calls that are allowed but for some arguments.
 #[rustfmt::skip]
 const ALLOWED_BUT: &[(c_long, &[Test])] = &[
-    (libc::SYS_openat, &[any(2, NAMELESS), equal(2, libc::O_ACCMODE, libc::O_ACCMODE), equal(2, EMPTYING, libc::O_TRUNC)]),
+    (libc::SYS_openat, &[any(2, NAMELESS), equal(2, libc::O_ACCMODE, libc::O_ACCMODE), equal(2, EMPTYING, libc::O_TRUNC), IN_VAIN]),
     #[cfg(target_arch = "x86_64")] (libc::SYS_open, &[any(1, NAMELESS), equal(1, libc::O_ACCMODE, libc::O_ACCMODE), equal(1, EMPTYING, libc::O_TRUNC)]),
     // rsync's own two processes talk over a pair of streams. Another type could send to a socket with a name, and for another family the
     // kernel would load a module.
@@ -122,13 +122,13 @@ const ALLOWED_BUT: &[(c_long, &[Test])] = &[
 /// Calls that are allowed only with these arguments.
 const ALLOWED_WITH: &[(c_long, &[Test])] = &[
     // Whether it is a terminal, how wide that is, how much there is to read. Many another changes a file, or what it is on.
-    (libc::SYS_ioctl, &[equal(1, -1, TCGETS), equal(1, -1, TCGETS2), equal(1, -1, TIOCGWINSZ), equal(1, -1, FIONREAD)]),
+    (libc::SYS_ioctl, &[only(1, -1, TCGETS), only(1, -1, TCGETS2), only(1, -1, TIOCGWINSZ), only(1, -1, FIONREAD)]),
     // The first four: copies of descriptors and flags. No leases, notices or signals, which would come from others' files.
-    (libc::SYS_fcntl, &[equal(1, !3, 0), equal(1, -1, libc::F_SETFL), equal(1, -1, libc::F_DUPFD_CLOEXEC)]),
+    (libc::SYS_fcntl, &[only(1, !3, 0), only(1, -1, libc::F_SETFL), only(1, -1, libc::F_DUPFD_CLOEXEC)]),
 ];
 
 /// Sockets of this machine, and none of the network: to TCP alone Landlock would see.
-const SOCKETS: (c_long, &[Test]) = (libc::SYS_socket, &[equal(0, -1, libc::AF_UNIX)]);
+const SOCKETS: (c_long, &[Test]) = (libc::SYS_socket, &[only(0, -1, libc::AF_UNIX)]);
 
 /// Calls that end the process: other processes' memory, files by their number, mounts, and the parts of the kernel that attackers
 /// like. Whoever tries one is not rsync any more.
@@ -165,6 +165,11 @@ const FIONREAD: c_int = 0x541b;
 /// a flag of its own. The third mode of opening is for ioctl(2) alone, and is granted on what may not be written to.
 const NAMELESS: c_int = libc::O_TMPFILE & !libc::O_DIRECTORY;
 
+/// How glibc before 2.39 begins to set a mode that no symlink may be followed to (`fchmodat`): it goes on by /proc, which is not in the
+/// view, so that rsync does without in the end, for each file again. Told that the kernel does not know it, rsync does so from the
+/// first file on (`do_chmod` in its syscall.c).
+const IN_VAIN: Test = Test { then: Answer::NotKnown, ..equal(2, -1, libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC) };
+
 /// Opening for reading that empties the file all the same: before Linux 6.2 Landlock has no word against it.
 const EMPTYING: c_int = libc::O_ACCMODE | libc::O_TRUNC;
 
@@ -186,33 +191,39 @@ const USUAL_CHILD: c_int = 0xff
 /// The rules for such a filter, each with the number of its call and in the order of those.
 pub(super) fn rules(which: Filter, spared: &[Test; 2]) -> Vec<(c_long, Rule<'_>)> {
     let always = |answer| move |number: &c_long| (*number, Rule::always(answer));
-    let but = |answer, then| move |(number, tests): &(c_long, &'static [Test])| (*number, Rule { answer, where_one_holds: tests, then });
+    let but = |answer| move |(number, unless): &(c_long, &'static [Test])| (*number, Rule { answer, unless });
     let mut rules: Vec<(c_long, Rule<'_>)> = ALLOWED.iter().map(always(Answer::Allow)).collect();
-    let signal = Rule { answer: Answer::Allow, where_one_holds: spared, then: Answer::NotPermitted };
+    let signal = Rule { answer: Answer::Allow, unless: spared };
     rules.extend(SIGNALS.iter().map(|number| (*number, signal)));
-    rules.extend(ALLOWED_BUT.iter().map(but(Answer::Allow, Answer::NotPermitted)));
-    rules.extend(ALLOWED_WITH.iter().map(but(Answer::NotPermitted, Answer::Allow)));
+    rules.extend(ALLOWED_BUT.iter().map(but(Answer::Allow)));
+    rules.extend(ALLOWED_WITH.iter().map(but(Answer::NotPermitted)));
     if which == Filter::Plain {
         rules.extend(TO_ASK_FOR_NAMES.iter().map(always(Answer::Allow)));
-        rules.push(but(Answer::NotPermitted, Answer::Allow)(&SOCKETS));
+        rules.push(but(Answer::NotPermitted)(&SOCKETS));
     }
     rules.extend(DEADLY.iter().map(always(Answer::End)));
     rules.sort_by_key(|(number, _)| *number);
     rules
 }
 
+/// Not this.
 const fn equal(argument: u8, mask: c_int, value: c_int) -> Test {
-    Test { argument, mask: mask.cast_unsigned(), value: value.cast_unsigned(), not: false }
+    Test { argument, mask: mask.cast_unsigned(), value: value.cast_unsigned(), not: false, then: Answer::NotPermitted }
 }
 
-/// Anything but this.
+/// This.
+const fn only(argument: u8, mask: c_int, value: c_int) -> Test {
+    Test { then: Answer::Allow, ..equal(argument, mask, value) }
+}
+
+/// Not anything but this.
 const fn other(argument: u8, mask: c_int, value: c_int) -> Test {
-    Test { argument, mask: mask.cast_unsigned(), value: value.cast_unsigned(), not: true }
+    Test { not: true, ..equal(argument, mask, value) }
 }
 
-/// Any of these bits.
+/// Not any of these bits.
 const fn any(argument: u8, bits: c_int) -> Test {
-    Test { argument, mask: bits.cast_unsigned(), value: 0, not: true }
+    other(argument, bits, 0)
 }
 
 #[cfg(test)]

@@ -25,16 +25,14 @@ pub(super) enum Answer {
 pub(super) struct Rule<'a> {
     /// Mostly this…
     pub answer: Answer,
-    /// …but where one of these holds…
-    pub where_one_holds: &'a [Test],
-    /// …this.
-    pub then: Answer,
+    /// …but where one of these holds, what the first of them says.
+    pub unless: &'a [Test],
 }
 
 impl Rule<'_> {
     /// The same, whatever the arguments are.
     pub(super) const fn always(answer: Answer) -> Self {
-        Self { answer, where_one_holds: &[], then: answer }
+        Self { answer, unless: &[] }
     }
 }
 
@@ -49,6 +47,8 @@ pub(super) struct Test {
     pub value: u32,
     /// …or, where this is set, have to be anything but.
     pub not: bool,
+    /// What becomes of the call then.
+    pub then: Answer,
 }
 
 /// Instructions: load a word of the call's description, keep some bits, jump, answer.
@@ -158,13 +158,13 @@ fn search(program: &mut Vec<sock_filter>, stretches: &[(u32, Rule<'_>)]) -> Opti
 
 /// Answers a call that the rule is about.
 fn judge(program: &mut Vec<sock_filter>, rule: &Rule<'_>) {
-    for test in rule.where_one_holds {
+    for test in rule.unless {
         let (holds, fails) = if test.not { (1, 0) } else { (0, 1) };
         program.extend([
             plain(LOAD, ARGUMENTS + ARGUMENT * u32::from(test.argument)),
             plain(AND, test.mask),
             jump(EQUAL, test.value, holds, fails),
-            say(rule.then),
+            say(test.then),
         ]);
     }
     program.push(say(rule.answer));
@@ -236,8 +236,7 @@ mod tests {
         };
         let other = if number < 424 { Answer::NotPermitted } else { Answer::NotKnown };
         match rules.binary_search_by_key(&c_long::from(number), |(named, _)| *named) {
-            Ok(at) if rules[at].1.where_one_holds.iter().any(holds) => rules[at].1.then,
-            Ok(at) => rules[at].1.answer,
+            Ok(at) => rules[at].1.unless.iter().find(|test| holds(test)).map_or(rules[at].1.answer, |test| test.then),
             Err(_) => other,
         }
     }
@@ -248,18 +247,20 @@ mod tests {
 
     fn test() -> impl Strategy<Value = Test> {
         // Values that the mask can leave, and some that it cannot.
-        (0..6u8, any::<u32>(), any::<u32>(), any::<bool>(), any::<bool>()).prop_map(|(argument, mask, value, fits, not)| Test {
+        let test = (0..6u8, any::<u32>(), any::<u32>(), any::<bool>(), any::<bool>(), answers());
+        test.prop_map(|(argument, mask, value, fits, not, then)| Test {
             argument,
             mask,
             value: if fits { value & mask } else { value },
             not,
+            then,
         })
     }
 
-    fn rules() -> impl Strategy<Value = BTreeMap<u16, (Answer, Answer, Vec<Test>)>> {
+    fn rules() -> impl Strategy<Value = BTreeMap<u16, (Answer, Vec<Test>)>> {
         // Few numbers lie beside each other, or many.
         (1..3_u16).prop_flat_map(|apart| {
-            let rule = (answers(), answers(), prop::collection::vec(test(), 0..5));
+            let rule = (answers(), prop::collection::vec(test(), 0..5));
             prop::collection::btree_map((0..500 / apart).prop_map(move |number| number * apart), rule, 0..150)
         })
     }
@@ -269,9 +270,7 @@ mod tests {
         fn the_program_answers_what_the_rules_mean(rules in rules(), arguments in any::<[u64; 6]>(), few in any::<[u8; 6]>()) {
             let rules: Vec<_> = rules
                 .iter()
-                .map(|(number, (answer, then, tests))| {
-                    ((*number).into(), Rule { answer: *answer, where_one_holds: tests, then: *then })
-                })
+                .map(|(number, (answer, unless))| ((*number).into(), Rule { answer: *answer, unless }))
                 .collect();
             let program = program(MINE, &rules).unwrap();
             // The kernel's limit for a program (`BPF_MAXINSNS`).
@@ -299,9 +298,9 @@ mod tests {
 
     #[test]
     fn what_a_caller_leaves_in_the_upper_half_of_an_argument_changes_nothing() {
-        let (one, two) =
-            (Test { argument: 1, mask: 0xff00, value: 0x6600, not: false }, Test { argument: 1, mask: u32::MAX, value: 0, not: true });
-        let rule = |number, tests| (number, Rule { answer: Answer::Allow, where_one_holds: tests, then: Answer::NotPermitted });
+        let test = |mask, value, not| Test { argument: 1, mask, value, not, then: Answer::NotPermitted };
+        let (one, two) = (test(0xff00, 0x6600, false), test(u32::MAX, 0, true));
+        let rule = |number, unless| (number, Rule { answer: Answer::Allow, unless });
         let (one, two) = ([one], [two]);
         let program = program(MINE, &[rule(1, &one), rule(2, &two)]).unwrap();
         let answer = |number, argument| run(&program, MINE, number, [0, argument, 0, 0, 0, 0]).0;
