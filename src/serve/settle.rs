@@ -114,7 +114,7 @@ impl Session<'_> {
     fn link(&self, staging: &Staging<'_>, settling: &mut Settling<'_>) -> Result<(Survey, Made), Reason> {
         // Before there is a link in the tree: files in there are to be removed.
         staging.drop_unfinished()?;
-        let survey = staging.survey(settling.shelf.newest.as_ref())?;
+        let survey = staging.survey(settling.shelf.newest.as_ref(), settling.links)?;
         let bounds = Bounds { time: settling.time, room: settling.measure.room() };
         let made = settling.links.map_or(Ok(Made::default()), |links| links.make(Which::All, bounds, settling.bytes.is_none()))?;
         if made.lost > 0 {

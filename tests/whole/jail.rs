@@ -69,8 +69,10 @@ fn with_the_jail_no_line_speaks_of_it() {
 /// What an ordinary account's access lists take, as every line has it; and that it is the policy's to say.
 #[test]
 fn access_lists_of_an_account_need_the_policy_s_word_and_every_line_says_what_they_took() {
-    let allowing = format!("{ALL_VERBS}options: {{ allow: [acls] }}\n");
-    let server = Setup::new().client("web1", ALL_VERBS).client("web2", &allowing).start();
+    // An ordinary user has one account for both, and their keys tell them apart.
+    let plain = format!("keys: [$KEY]\n{ALL_VERBS}");
+    let allowing = format!("{plain}options: {{ allow: [acls] }}\n");
+    let server = Setup::new().client("web1", &plain).client("web2", &allowing).start();
     let source = server.source("data");
     tree::small(&source);
     let line = |what: &str| {

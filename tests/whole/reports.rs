@@ -122,15 +122,18 @@ fn the_figures_of_a_report_are_what_stands_on_the_disk() {
     let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
     tree::small(&source);
     std::os::unix::fs::symlink("a.txt", source.join("link")).unwrap();
+    fs::hard_link(source.join("photo.raw"), source.join("etc/same.raw")).unwrap();
     let mut before: Option<PathBuf> = None;
-    for turn in 0..3_u64 {
+    // With -H something stands in the stage for what is yet to be linked.
+    for (turn, options) in [&["--stats"][..], &["--stats"], &["--stats"], &["--stats", "-H"], &["--stats", "-H"]].into_iter().enumerate() {
+        let turn = turn as u64;
         tree::write(&source.join("etc/hosts"), "x".repeat(1000 + usize::try_from(turn).unwrap()));
         tree::write(&source.join(format!("new/{turn}")), tree::noise(turn, 300_000));
         if turn == 2 {
             fs::remove_file(source.join("a.txt")).unwrap();
         }
         let count = server.mails().len();
-        let ran = web1.push(&source, &["--stats"]).exits(0);
+        let ran = web1.push(&source, options).exits(0);
         let snapshot = repository.snapshot(-1);
         let real = counted(&snapshot, before.as_deref());
         let facts = server.record().push.unwrap();

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::disk::{make_movable, rename_new, sync_directory, sync_file_system};
-use super::links::{Bounds, Deferred, Made, Which};
+use super::links::{Bounds, Deferred, Made, Taken, Which};
 use super::survey::{Survey, survey};
 use super::{Held, make_directory, tree, trouble};
 use crate::terms::reason::Reason;
@@ -75,13 +75,15 @@ impl<'a> Staging<'a> {
         tree::take_out(&self.path, name, false).map_err(|error| trouble("clearing", &self.path, &error))
     }
 
-    /// Counts what stands in it, against the newest snapshot.
+    /// Counts what stands in it, against the newest snapshot, before the `links` of its push are made.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn survey(&self, newest: Option<&SnapshotName>) -> Result<Survey, Reason> {
+    pub fn survey(&self, newest: Option<&SnapshotName>, links: Option<&Deferred<'_>>) -> Result<Survey, Reason> {
         let newest = newest.map(|newest| newest.below(&self.held.repository.snapshots()));
-        survey(&self.path, newest.as_deref()).map_err(|error| trouble("counting", &self.path, &error))
+        let nothing = Taken::default();
+        let taken = links.map_or(&nothing, Deferred::taken);
+        survey(&self.path, newest.as_deref(), taken).map_err(|error| trouble("counting", &self.path, &error))
     }
 
     /// Where it stands.

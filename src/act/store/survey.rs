@@ -1,4 +1,5 @@
-//! Counting a tree: what is in it, and how much of it was on the server already. Nothing is changed by it.
+//! Counting a tree: what is in it, and how much of it was on the server already. Nothing is changed by it, and what only stands for a
+//! link that is yet to be made is no file.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -7,6 +8,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, SFlag};
 
+use super::links::Taken;
 use super::tree::{deeper, each, kind, open, open_at, stat};
 
 /// What stands in a tree.
@@ -25,16 +27,16 @@ pub struct Survey {
 }
 
 /// Counts a tree, comparing with the one before it.
-pub(super) fn survey(path: &Path, compare: Option<&Path>) -> io::Result<Survey> {
+pub(super) fn survey(path: &Path, compare: Option<&Path>, taken: &Taken) -> io::Result<Survey> {
     let mut survey = Survey::default();
-    count(open(path)?, compare.and_then(|path| open(path).ok()), &mut survey, 0)?;
+    count(open(path)?, compare.and_then(|path| open(path).ok()), taken, &mut survey, 0)?;
     Ok(survey)
 }
 
-fn count(directory: OwnedFd, compare: Option<OwnedFd>, survey: &mut Survey, depth: usize) -> io::Result<()> {
+fn count(directory: OwnedFd, compare: Option<OwnedFd>, taken: &Taken, survey: &mut Survey, depth: usize) -> io::Result<()> {
     let here = directory.as_fd();
     each(here, |entry| {
-        let found = stat(here, entry.name)?;
+        let Some(found) = taken.not_a_placeholder(here, entry)? else { return Ok(()) };
         if kind(&found) != SFlag::S_IFDIR {
             file(&found, compare.as_ref().and_then(|old| stat(old.as_fd(), entry.name).ok()), survey);
             return Ok(());
@@ -46,7 +48,7 @@ fn count(directory: OwnedFd, compare: Option<OwnedFd>, survey: &mut Survey, dept
             Err(error) => return Err(error.into()),
         };
         let below = |old: BorrowedFd<'_>| open_at(old, entry.name).ok();
-        count(next, compare.as_ref().and_then(|old| below(old.as_fd())), survey, deeper(depth)?)
+        count(next, compare.as_ref().and_then(|old| below(old.as_fd())), taken, survey, deeper(depth)?)
     })
 }
 
@@ -90,7 +92,7 @@ mod tests {
         fs::write(new.join("one"), "1").unwrap();
         fs::hard_link(new.join("one"), new.join("two")).unwrap();
         let expected = Survey { files: 4, linked: 1, bytes: 10, received_bytes: 5, copied: 1 };
-        assert_eq!(survey(&new, Some(&old)).unwrap(), expected);
-        assert_eq!(survey(&new, None).unwrap(), Survey { linked: 0, received_bytes: 10, copied: 0, ..expected });
+        assert_eq!(survey(&new, Some(&old), &Taken::default()).unwrap(), expected);
+        assert_eq!(survey(&new, None, &Taken::default()).unwrap(), Survey { linked: 0, received_bytes: 10, copied: 0, ..expected });
     }
 }

@@ -80,17 +80,15 @@ impl Tally<'_> {
         let depth = deeper(depth)?;
         let here = directory.as_fd();
         each(here, |entry| {
-            if self.taken.is_placeholder(entry.inode) {
-                return Ok(());
-            }
-            match stat(here, entry.name) {
-                Ok(found) if kind(&found) == SFlag::S_IFDIR => {
+            match self.taken.not_a_placeholder(here, entry) {
+                Ok(None) => {}
+                Ok(Some(found)) if kind(&found) == SFlag::S_IFDIR => {
                     self.add(&found);
                     let newest = newest.as_ref().and_then(|newest| open_at(newest.as_fd(), entry.name).ok());
                     // What is below a directory that cannot be opened stays unseen; the rest of the tree does not.
                     self.count.blind |= self.below(here, entry.name, newest, depth).is_err();
                 }
-                Ok(found) => {
+                Ok(Some(found)) => {
                     let old = newest.as_ref().and_then(|newest| stat(newest.as_fd(), entry.name).ok());
                     if old.is_none_or(|old| old.st_ino != found.st_ino) {
                         self.add(&found);

@@ -92,8 +92,8 @@ impl Deferred<'_> {
         let stage = self.held.repository.inprogress();
         let make = || -> io::Result<Made> {
             let mut made = making.all()?;
-            // What rsync has put elsewhere, and what has nothing to stand for.
-            made.lost = made.lost.max(if which == Which::All { self.held.clear_placeholders()? } else { 0 });
+            // What rsync has put elsewhere.
+            made.lost += if which == Which::All { self.held.clear_placeholders()? } else { 0 };
             Ok(made)
         };
         make().map_err(|error| match error.kind() {
@@ -205,6 +205,9 @@ impl Making<'_> {
             if there.as_ref().is_none_or(|there| there.source != record.source || there.path != from) {
                 there = self.look(record.source, from)?;
             }
+            if let Some(here) = here.as_mut().filter(|_| self.of.placeholders.is_some()) {
+                self.clear(here, &name)?;
+            }
             match (&mut here, &there) {
                 (Some(here), Some(there)) => self.one(there, &old, here, &name, record.to, &mut made)?,
                 _ => made.lose(record.to),
@@ -299,16 +302,8 @@ impl Making<'_> {
                     }
                 }
                 Err(Errno::EEXIST) => {
-                    let stands = stat(here.directory.as_fd(), name)?;
-                    if self.is_placeholder(&stands) {
-                        match unlinkat(&here.directory, name, UnlinkatFlags::NoRemoveDir) {
-                            // That something stands there is said before that nothing may be made.
-                            Err(Errno::EACCES) if !here.lent => self.lend(here)?,
-                            other => other?,
-                        }
-                        continue;
-                    }
                     // Recorded twice; or rsync has made a file there since, and that is what the client has.
+                    let stands = stat(here.directory.as_fd(), name)?;
                     let same = stat(there.directory.as_fd(), old).is_ok_and(|old| old.st_ino == stands.st_ino);
                     made.linked += u64::from(same);
                 }
@@ -324,6 +319,22 @@ impl Making<'_> {
                 made.bytes = made.bytes.saturating_add(u64::try_from(size).unwrap_or(0));
             }
             return Ok(());
+        }
+    }
+
+    /// Takes away the placeholder, where one stands there.
+    fn clear(&self, here: &mut Here, name: &CStr) -> io::Result<()> {
+        loop {
+            let found = stat(here.directory.as_fd(), name);
+            let removed = match found {
+                Ok(found) if self.is_placeholder(&found) => unlinkat(&here.directory, name, UnlinkatFlags::NoRemoveDir),
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(Errno::EACCES),
+                _ => Ok(()),
+            };
+            match removed {
+                Err(Errno::EACCES) if !here.lent => self.lend(here)?,
+                removed => return Ok(removed?),
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::libc;
 use nix::sys::stat::FileStat;
 
-use super::tree::{open_below, stat};
+use super::tree::{Listed, open_below, stat};
 use super::usage::allocated;
 use super::{Held, Staging, trouble};
 use crate::decide::links::{Answer, BasisOf, Layout, Link, Links, Source};
@@ -43,8 +43,15 @@ impl Taken {
         self.usage.get()
     }
 
-    pub(super) fn is_placeholder(&self, inode: u64) -> bool {
-        self.placeholders.borrow().contains(&inode)
+    /// What stands at an entry of a directory, but for a placeholder.
+    pub(super) fn not_a_placeholder(&self, directory: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Option<FileStat>> {
+        let is_one = |inode| self.placeholders.borrow().contains(&inode);
+        // A listing tells the inode in most file systems, and spares a call.
+        if is_one(entry.inode) {
+            Ok(None)
+        } else {
+            stat(directory, entry.name).map(|found| Some(found).filter(|found| !is_one(found.st_ino)))
+        }
     }
 }
 
@@ -91,6 +98,7 @@ impl<'a> Staging<'a> {
         let state = held.repository.state();
         let defer = || -> io::Result<Deferred<'a>> {
             taken.usage.set(Usage::default());
+            taken.placeholders.borrow_mut().clear();
             let recorded = Recorded {
                 layout: layout.clone(),
                 stage: open_below(self.path(), place.components())?,
@@ -116,7 +124,8 @@ impl Links for Deferred<'_> {
             if let Err(error) = placeholders.put(stage, &link.to) {
                 return Answer::Failed(error as i32);
             }
-            self.taken.placeholders.borrow_mut().clone_from(placeholders.inodes());
+            let known = &mut *self.taken.placeholders.borrow_mut();
+            known.extend(placeholders.inodes().iter().skip(known.len()));
         } else if link.source == Source::Stage {
             return Answer::Let;
         }
@@ -144,6 +153,11 @@ impl Links for Deferred<'_> {
 }
 
 impl Deferred<'_> {
+    /// What its links add to the push.
+    pub(super) fn taken(&self) -> &Taken {
+        self.taken
+    }
+
     /// Whether nothing was recorded.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+use nix::fcntl::{AtFlags, OFlag};
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 use super::super::tree::{self, stat};
@@ -22,12 +22,16 @@ use crate::terms::usage::Usage;
 /// Those of one push.
 #[derive(Debug)]
 pub(super) struct Placeholders {
-    directory: PathBuf,
+    path: PathBuf,
+    directory: Option<OwnedFd>,
     /// The inodes, the one in use last. A further one is made when a file system gives one no more links.
     inodes: Vec<u64>,
     /// The directory of the stage that was looked into last.
-    parent: Option<(Vec<u8>, OwnedFd)>,
+    parent: Parent,
 }
+
+/// A directory, and its path.
+type Parent = Option<(Vec<u8>, OwnedFd)>;
 
 fn directory(state: &Path) -> PathBuf {
     state.join("placeholders")
@@ -35,7 +39,7 @@ fn directory(state: &Path) -> PathBuf {
 
 impl Placeholders {
     pub(super) fn new(state: &Path) -> Self {
-        Self { directory: directory(state), inodes: Vec::new(), parent: None }
+        Self { path: directory(state), directory: None, inodes: Vec::new(), parent: None }
     }
 
     /// Whether a file is one.
@@ -51,7 +55,7 @@ impl Placeholders {
     /// Whether one stands at this path.
     pub(super) fn one_at(&mut self, stage: BorrowedFd<'_>, path: &[u8]) -> bool {
         let (directory, name) = split(path);
-        let found = self.parent(stage, directory).ok().and_then(|parent| stat(parent, &name).ok());
+        let found = parent(&mut self.parent, stage, directory).ok().and_then(|parent| stat(parent, &name).ok());
         found.is_some_and(|found| self.is_one(found.st_ino))
     }
 
@@ -60,11 +64,12 @@ impl Placeholders {
         let (directory, name) = split(path);
         let mut fresh = false;
         loop {
-            let Some(current) = self.inodes.len().checked_sub(1).map(|last| self.directory.join(last.to_string())) else {
+            let (Some(all), Some(last)) = (&self.directory, self.inodes.len().checked_sub(1)) else {
                 self.make()?;
                 continue;
             };
-            match linkat(AT_FDCWD, &current, self.parent(stage, directory)?, name.as_c_str(), AtFlags::empty()) {
+            let current = last.to_string();
+            match linkat(all, current.as_str(), parent(&mut self.parent, stage, directory)?, name.as_c_str(), AtFlags::empty()) {
                 // A call that was interrupted is made again.
                 Err(Errno::EEXIST) if self.one_at(stage, path) => return Ok(()),
                 Err(Errno::EMLINK) => self.make()?,
@@ -79,27 +84,31 @@ impl Placeholders {
     pub(super) fn take_away(&mut self, stage: BorrowedFd<'_>, path: &[u8]) {
         if self.one_at(stage, path) {
             let (directory, name) = split(path);
-            let _ = self.parent(stage, directory).and_then(|parent| unlinkat(parent, name.as_c_str(), UnlinkatFlags::NoRemoveDir));
+            let _ =
+                parent(&mut self.parent, stage, directory).and_then(|parent| unlinkat(parent, name.as_c_str(), UnlinkatFlags::NoRemoveDir));
         }
     }
 
     fn make(&mut self) -> nix::Result<()> {
-        let make = || -> io::Result<u64> {
-            make_directory(&self.directory, 0o700)?;
-            let path = self.directory.join(self.inodes.len().to_string());
-            Ok(OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.metadata()?.ino())
+        let make = || -> io::Result<(OwnedFd, u64)> {
+            make_directory(&self.path, 0o700)?;
+            let path = self.path.join(self.inodes.len().to_string());
+            let inode = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.metadata()?.ino();
+            Ok((tree::open(&self.path)?, inode))
         };
-        let inode = make().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))?;
+        let (directory, inode) = make().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))?;
+        self.directory = Some(directory);
         self.inodes.push(inode);
         Ok(())
     }
+}
 
-    fn parent(&mut self, stage: BorrowedFd<'_>, directory: &[u8]) -> nix::Result<BorrowedFd<'_>> {
-        if self.parent.as_ref().is_none_or(|(path, _)| path != directory) {
-            self.parent = Some((directory.to_vec(), beneath(stage, directory, OFlag::O_PATH)?));
-        }
-        self.parent.as_ref().map(|(_, parent)| parent.as_fd()).ok_or(Errno::EBADF)
+/// Opens a directory of the stage, unless it is the one that is open.
+fn parent<'a>(open: &'a mut Parent, stage: BorrowedFd<'_>, directory: &[u8]) -> nix::Result<BorrowedFd<'a>> {
+    if open.as_ref().is_none_or(|(path, _)| path != directory) {
+        *open = Some((directory.to_vec(), beneath(stage, directory, OFlag::O_PATH)?));
     }
+    open.as_ref().map(|(_, parent)| parent.as_fd()).ok_or(Errno::EBADF)
 }
 
 impl Held<'_> {
