@@ -9,7 +9,7 @@ use crate::act::runlog::RunLog;
 use crate::act::store::{Bounds, Deferred, Held, Made, Published, Repository, Staging, Survey, Which};
 use crate::decide::outcome::{self, Disposal, Ended, Trees};
 use crate::decide::plan::PushPlan;
-use crate::terms::limits::{LEAST_LINK_TIME, MAX_QUOTED};
+use crate::terms::limits::{LEAST_LINK_TIME, MAX_QUOTED, WORTH_SYNCING_AHEAD};
 use crate::terms::path::SubPath;
 use crate::terms::reason::{Code, Reason};
 use crate::terms::record::{Outcome, PushFacts};
@@ -50,7 +50,10 @@ impl Session<'_> {
         match outcome::of_push(ended, plan.is_dry(), trees) {
             Disposal::Publish { partial } => {
                 settling.facts.partial = partial;
-                let (survey, made) = match self.link(&staging, &mut settling) {
+                let ahead = settling.facts.seconds > WORTH_SYNCING_AHEAD.as_secs_f64();
+                let mut link = || self.link(&staging, &mut settling);
+                let linked = if ahead { staging.while_syncing(link) } else { link() };
+                let (survey, made) = match linked {
                     Ok(linked) => linked,
                     Err(reason) => {
                         // What did not fit is not kept, as above.

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use super::disk::{make_movable, rename_new, sync_directory, sync_file_system};
 use super::links::{Bounds, Deferred, Made, Taken, Which};
@@ -84,6 +85,16 @@ impl<'a> Staging<'a> {
         let nothing = Taken::default();
         let taken = links.map_or(&nothing, Deferred::taken);
         survey(&self.path, newest.as_deref(), taken).map_err(|error| trouble("counting", &self.path, &error))
+    }
+
+    /// Does some work on it while the disk takes what has arrived, which leaves less to wait for when it is published.
+    pub fn while_syncing<T>(&self, work: impl FnOnce() -> T) -> T {
+        let path = &self.path;
+        thread::scope(|scope| {
+            // An error is met again when it is published; without a thread nothing is gained and nothing lost.
+            let _ = thread::Builder::new().spawn_scoped(scope, || sync_file_system(path));
+            work()
+        })
     }
 
     /// Where it stands.
