@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use snapgate::terms::limits::MIN_FREE_BYTES;
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::{Mail, Outcome};
 
@@ -130,6 +131,36 @@ fn a_store_without_a_free_byte_is_reported_all_the_same() {
     let ran = server.client("web1").push(&source, &[]).refused("store", 75);
     told_of_the_store(&server, &ran);
     tree::same(&tree::listing(&server.repository("web1").path.join("snapshots")), &before);
+    drop(server);
+}
+
+#[test]
+fn a_store_that_fills_up_while_links_are_made_keeps_history() {
+    let Some(mount) = Mount::new(28) else { return };
+    let server = Setup::new().client("web1", "").store(&mount.store()).start();
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), data(&server));
+    // Names so long that their directory alone takes more than there will be.
+    for number in 0..6000 {
+        tree::write(&source.join(format!("many/{number:0250}")), "");
+    }
+    web1.push(&source, &[]).exits(0);
+    let before = tree::listing(&repository.path.join("snapshots"));
+    let filler = mount.store().join("filler");
+    let stat = nix::sys::statvfs::statvfs(&mount.store()).unwrap();
+    let free = stat.blocks_available() * stat.fragment_size();
+    tree::write(&filler, tree::noise(3, usize::try_from(free - MIN_FREE_BYTES).unwrap() - 200_000));
+    for options in [&[][..], &["-H"]] {
+        let ran = web1.push(&source, options).refused("store", 75);
+        told_of_the_store(&server, &ran);
+        tree::same(&tree::listing(&repository.path.join("snapshots")), &before);
+        let detail = &server.record().reasons[0].detail;
+        assert_eq!(detail.starts_with("linking in"), options.is_empty(), "placeholders do not fit either: {detail}");
+        assert!(!repository.path.join("inprogress").exists() && !repository.path.join(".snapgate/placeholders").exists());
+    }
+    fs::remove_file(filler).unwrap();
+    web1.push(&source, &[]).exits(0);
+    assert_eq!(server.record().push.map(|push| (push.linked >= 6000, push.received)), Some((true, 0)));
+    assert_eq!(repository.snapshots().len(), 2);
     drop(server);
 }
 
