@@ -295,17 +295,8 @@ static VERDICTS: &[(&str, Verdict)] = {
 /// What deletes something: refused with `-no-del` and `-no-overwrite`. `--force` alone removes a directory that is not empty to
 /// make way for a file.
 const DELETING: &[&str] = &[
-    "--delete",
-    "--del",
-    "--delete-before",
-    "--delete-during",
-    "--delete-delay",
-    "--delete-after",
-    "--delete-excluded",
-    "--delete-missing-args",
-    "--remove-source-files",
-    "--remove-sent-files",
-    "--force",
+    "--delete", "--del", "--delete-before", "--delete-during", "--delete-delay", "--delete-after", "--delete-excluded",
+    "--delete-missing-args", "--remove-source-files", "--remove-sent-files", "--force",
 ];
 
 /// What else changes or replaces something that is there, although existing files are left out: refused with `-no-overwrite`.

@@ -63,20 +63,8 @@ pub(super) struct PolicyKeys {
 impl Table for PolicyKeys {
     const WHAT: &'static str = "a policy";
     const KEYS: &'static [&'static str] = &[
-        "user",
-        "keys",
-        "from",
-        "when",
-        "timezone",
-        "verbs",
-        "path",
-        "snapshots",
-        "report",
-        "hooks",
-        "time_limits",
-        "limits",
-        "require_mount",
-        "options",
+        "user", "keys", "from", "when", "timezone", "verbs", "path", "snapshots", "report", "hooks", "time_limits", "limits",
+        "require_mount", "options",
     ];
 
     fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
