@@ -3,9 +3,7 @@
 
 use std::fmt;
 
-use serde::de::MapAccess;
-
-use crate::decide::yaml::{Figure, Table, Word, Wrong};
+use crate::decide::yaml::{Figure, Word, Wrong, keys};
 use crate::terms::limits::{
     ALL_SESSIONS_LIMIT, BYTES_LIMIT, CHILD_MEMORY, DEFAULT_PROCESSES, DEFAULT_SESSIONS, INODES_LIMIT, MEMORY_LIMIT, PROCESSES_LIMIT,
     SESSIONS_LIMIT,
@@ -50,29 +48,14 @@ fn counted(sessions: u64) -> String {
     if sessions == 1 { "1 session".to_owned() } else { format!("{sessions} sessions") }
 }
 
-/// `limits:`, as far as a file says it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct ShareKeys {
-    sessions: Option<Sessions>,
-    memory: Option<Memory>,
-    processes: Option<Processes>,
-    bytes: Option<PushBytes>,
-    inodes: Option<Inodes>,
-}
-
-impl Table for ShareKeys {
-    const WHAT: &'static str = "`limits`";
-    const KEYS: &'static [&'static str] = &["sessions", "memory", "processes", "bytes", "inodes"];
-
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        match key {
-            "sessions" => self.sessions = Some(map.next_value::<Figure<_>>()?.0),
-            "memory" => self.memory = Some(map.next_value::<Figure<_>>()?.0),
-            "processes" => self.processes = Some(map.next_value::<Figure<_>>()?.0),
-            "bytes" => self.bytes = Some(map.next_value::<Figure<_>>()?.0),
-            _ => self.inodes = Some(map.next_value::<Figure<_>>()?.0),
-        }
-        Ok(())
+keys! {
+    /// `limits:`, as far as a file says it.
+    pub(super) struct ShareKeys, "`limits`" {
+        sessions: Sessions as Figure<_>,
+        memory: Memory as Figure<_>,
+        processes: Processes as Figure<_>,
+        bytes: PushBytes as Figure<_>,
+        inodes: Inodes as Figure<_>,
     }
 }
 
