@@ -77,7 +77,6 @@ pub(crate) fn rrsync(data: &[u8]) {
             key.stays_beneath(&transfer, &said, hidden.as_deref().unwrap_or_default());
             key.opens_its_directory(&transfer);
             key.prints_itself(&transfer);
-            transfer.notes().iter().for_each(|note| one_line(note));
         }
     }
 }

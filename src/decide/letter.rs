@@ -15,7 +15,6 @@ use crate::terms::text::still_printable;
 use crate::terms::verb::Verb;
 
 /// Words the mail: `uid` is the account in whose spool it is, `now` stands in it as its date.
-#[must_use]
 pub fn compose(draft: &Draft, uid: u32, now: DateTime<Utc>) -> ComposedMail {
     let (audience, subject, body) = match &draft.about {
         About::Alert(sections) => match sections.as_slice() {

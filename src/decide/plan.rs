@@ -34,6 +34,7 @@ pub struct PushPlan {
 
 /// One rsync to run: the only thing that `act` executes for a client.
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct Run {
     cell: Cell,
     layout: Layout,
@@ -174,7 +175,6 @@ impl PushPlan {
     }
 
     /// The rsync to run.
-    #[must_use]
     pub fn run(&self, mut places: Places) -> Run {
         if !self.push.tells_capabilities() && places.bases.len() > 1 {
             // It may speak a protocol before 29, as openrsync does (27), and then rsync ends over a second `--link-dest`
@@ -236,7 +236,6 @@ impl Run {
 
 /// A run of `snapgate rrsync`, which has no limit of time unless the client asked for one. `start` is the directory that rsync is
 /// started in; where it is `jailed` the kernel opens DIR, for writing where files go there.
-#[must_use]
 pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, start: PathBuf, jailed: bool, running: Option<u64>) -> Run {
     let dir = match transfer.direction() {
         Direction::Push if setup.version >= argv::DEFENCES => Access::Stage,

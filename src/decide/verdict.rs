@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use crate::decide::address;
-use crate::decide::command::{Command, Push, Secluded};
+use crate::decide::command::{Command, Secluded};
 use crate::decide::policy::{Policy, Source};
 use crate::terms::reason::{Code, Origin, Reason};
 use crate::terms::request::Request;
@@ -71,19 +71,11 @@ impl Permit {
     pub fn command(&self) -> &Command {
         &self.command
     }
-
-    /// The push, where that is what may be done.
-    #[must_use]
-    pub fn push(&self) -> Option<&Push> {
-        match &self.command {
-            Command::Push(push) => Some(push),
-            _ => None,
-        }
-    }
 }
 
 /// Why not: at least one reason.
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct Denial {
     first: Reason,
     others: Vec<Reason>,
@@ -91,19 +83,16 @@ pub struct Denial {
 
 impl Denial {
     /// A denial for one reason.
-    #[must_use]
     pub fn because(reason: Reason) -> Self {
         Self { first: reason, others: Vec::new() }
     }
 
     /// A denial for `reason` and whatever is wrong with the command besides.
-    #[must_use]
     pub fn unidentified(reason: Reason, command: Result<Command, Vec<Reason>>) -> Self {
         Self { first: reason, others: command.err().unwrap_or_default() }
     }
 
     /// The reason that the client is told.
-    #[must_use]
     pub fn first(&self) -> &Reason {
         &self.first
     }

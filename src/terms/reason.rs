@@ -120,6 +120,7 @@ impl Code {
 
 /// Where a rule stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use]
 pub struct Origin {
     /// The file.
     pub file: PathBuf,
@@ -137,6 +138,7 @@ impl fmt::Display for Origin {
 /// One reason. `says` and `hint` go to the client and must tell nothing about the server; the rest is for the
 /// administrator. Foreign bytes in any of them have been made printable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use]
 pub struct Reason {
     /// Its stable code.
     pub code: Code,
@@ -157,42 +159,41 @@ pub struct Reason {
 
 impl Reason {
     /// A reason that says the same to both.
-    #[must_use]
     pub fn new(code: Code, says: impl Into<String>) -> Self {
         let says = says.into();
         Self { code, detail: says.clone(), says, hint: None, rule: None, remedy: None }
     }
 
+    /// A fault of the server's: the client learns that it is not to blame, and that somebody knows; the administrator is told this.
+    pub fn of_the_server(code: Code, detail: impl Into<String>) -> Self {
+        Self::new(code, "the server cannot store anything right now").hint("the administrator has been told").detail(detail)
+    }
+
     /// With a hint for the client.
-    #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// For what no policy can allow: the client is told what it can do, the administrator that nobody else can.
-    #[must_use]
     pub fn only_client(self, can: impl Into<String>) -> Self {
         let can = can.into();
         self.remedy(format!("not possible; the client can: {can}")).hint(can)
     }
 
     /// With other words for the administrator.
-    #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = detail.into();
         self
     }
 
     /// With the rule that said no.
-    #[must_use]
     pub fn rule(mut self, rule: Origin) -> Self {
         self.rule = Some(rule);
         self
     }
 
     /// With what the administrator can do.
-    #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
         self

@@ -51,7 +51,6 @@ impl NotStarted {
     }
 
     /// Why, for those who want nothing else to be tried.
-    #[must_use]
     pub fn reason(self) -> Reason {
         match self {
             Self::NoView(what) | Self::Unseen(what) | Self::Because(Reason { detail: what, code: Code::Internal, .. }) => broken(&what),
@@ -256,9 +255,7 @@ fn read_failure(message: &str) -> NotStarted {
         return NotStarted::Unseen(what.to_owned());
     }
     NotStarted::Because(match message.strip_prefix(NO_JAIL) {
-        Some(what) => Reason::new(Code::Jail, "the server cannot store anything right now")
-            .hint("the administrator has been told")
-            .detail(what)
+        Some(what) => Reason::of_the_server(Code::Jail, what)
             .remedy("run a kernel with Landlock (5.19 or later, `lsm=` with landlock), leave a gate of root's CAP_SETPCAP, or set `jail: off` in the site file and know what that means"),
         None => broken(message),
     })
@@ -330,8 +327,6 @@ fn failed(error: &io::Error) -> NotStarted {
 }
 
 fn broken(what: &str) -> Reason {
-    Reason::new(Code::Rsync, "the server cannot store anything right now")
-        .hint("the administrator has been told")
-        .detail(format!("rsync did not start: {what}"))
+    Reason::of_the_server(Code::Rsync, format!("rsync did not start: {what}"))
         .remedy("install rsync, or set `rsync:` in the site file to its path")
 }

@@ -84,9 +84,7 @@ fn ask(program: &Path) -> Result<Version, Reason> {
 }
 
 fn broken(program: &Path, what: &str) -> Reason {
-    Reason::new(Code::Rsync, "the server cannot store anything right now")
-        .hint("the administrator has been told")
-        .detail(format!("rsync at `{}`: {what}", printable(program.as_os_str().as_encoded_bytes())))
+    Reason::of_the_server(Code::Rsync, format!("rsync at `{}`: {what}", printable(program.as_os_str().as_encoded_bytes())))
         .remedy("install rsync, or set `rsync:` in the site file to its path")
 }
 

@@ -40,12 +40,6 @@ pub(super) enum NotBeneath {
 }
 
 impl Name {
-    /// A name that stands for itself.
-    #[must_use]
-    pub fn literal(bytes: &[u8]) -> Self {
-        Self(bytes.iter().map(|byte| (*byte, true)).collect())
-    }
-
     /// Its bytes, taken as they are.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
