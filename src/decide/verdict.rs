@@ -148,9 +148,7 @@ fn account(case: Case<'_>) -> Finding {
 
 fn key(case: Case<'_>) -> Finding {
     let rule = case.policy.origins.of("keys");
-    let Some(keys) = &case.policy.keys else {
-        return yes("any key that sshd lets in", Some(rule));
-    };
+    let Some(keys) = &case.policy.keys else { return yes("any key that sshd lets in", Some(rule)) };
     if let Some(key) = case.request.keys.iter().find(|key| keys.contains(key)) {
         return yes(format!("key {key} is listed"), Some(rule));
     }
@@ -167,9 +165,7 @@ fn key(case: Case<'_>) -> Finding {
 
 fn origin_address(case: Case<'_>) -> Finding {
     let rule = case.policy.origins.of("from");
-    let Some(from) = &case.policy.from else {
-        return yes("any address", Some(rule));
-    };
+    let Some(from) = &case.policy.from else { return yes("any address", Some(rule)) };
     let reason = Reason::new(Code::Address, "connections from this address are not allowed").hint(ASK).rule(rule.clone());
     let Some(peer) = case.request.address else {
         return no(reason.detail("the address of the client is not known").remedy("sshd sets SSH_CONNECTION; run the gate from sshd"));
@@ -194,9 +190,7 @@ fn unresolved_host<'a>(source: &'a Source, resolved: &[(String, Vec<IpAddr>)]) -
 
 fn window(case: Case<'_>) -> Finding {
     let rule = case.policy.origins.of("when");
-    let Some(windows) = &case.policy.when else {
-        return yes("at any time", Some(rule));
-    };
+    let Some(windows) = &case.policy.when else { return yes("at any time", Some(rule)) };
     let local = case.zone.local(case.request.at);
     let words = windows.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let clock = format!("{} {}", local.format("%a %Y-%m-%d %H:%M"), case.zone.name());

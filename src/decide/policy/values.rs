@@ -15,6 +15,7 @@ use crate::terms::text::printable;
 use crate::terms::verb::Verb;
 use crate::terms::zone::ZoneName;
 
+use super::limits::whole;
 use super::{Namespaces, Report, Source, Tls, Transport};
 
 /// The text, quoted for a message.
@@ -219,18 +220,14 @@ impl Word for Source {
         let most = if address.is_ipv4() { 32 } else { 128 };
         let length = match length {
             None => most,
-            Some(digits) => prefix_length(digits, most).ok_or_else(|| {
-                Wrong::new(format!("{} has no prefix length after `/`", quoted(text)), format!("write a number from 0 to {most}"))
-            })?,
+            Some(digits) => {
+                whole(digits).and_then(|length| u8::try_from(length).ok()).filter(|length| *length <= most).ok_or_else(|| {
+                    Wrong::new(format!("{} has no prefix length after `/`", quoted(text)), format!("write a number from 0 to {most}"))
+                })?
+            }
         };
         network(text, address, length).map(Self::Network)
     }
-}
-
-fn prefix_length(digits: &str, most: u8) -> Option<u8> {
-    let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
-    let length = if plain { digits.parse::<u8>().ok() } else { None };
-    length.filter(|length| *length <= most)
 }
 
 /// The network, an IPv4-mapped one as IPv4: connections are compared in that form.
