@@ -120,11 +120,8 @@ fn strays(dir: &Path, report: &mut CheckReport) {
     let Ok(listing) = config::list(dir) else { return };
     if listing.clients.is_empty() {
         let origin = Origin { file: dir.join(config::POLICIES), line: 0 };
-        report.add(&Finding::note(
-            origin,
-            "there are no policies: nobody is let in",
-            "create one, named after the client, ending in .yaml",
-        ));
+        let help = "create one, named after the client, ending in .yaml";
+        report.add(&Finding::note(origin, "there are no policies: nobody is let in", help));
     }
     for stray in listing.strays {
         let hidden = stray.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
@@ -138,13 +135,13 @@ fn strays(dir: &Path, report: &mut CheckReport) {
 /// What the site file names.
 fn site_itself(site: &Site) -> Vec<Finding> {
     let at = |key: &str| site.origin_of(key);
+    let wrong = |key: &str, message: String, help: &str| Finding::wrong(at(key), message, help);
+    let note = |key: &str, message: &str, help: &str| Finding::note(at(key), message, help);
     let mut found = Vec::new();
     match look(&site.store) {
         Some(store) if store.kind == Kind::Directory => found.extend(writable(&store, at("store"), &site.store, &[])),
-        Some(_) => {
-            found.push(Finding::wrong(at("store"), format!("the store {} is not a directory", shown(&site.store)), "name a directory"))
-        }
-        None => found.push(Finding::wrong(at("store"), format!("the store {} is not there", shown(&site.store)), "create or mount it")),
+        Some(_) => found.push(wrong("store", format!("the store {} is not a directory", shown(&site.store)), "name a directory")),
+        None => found.push(wrong("store", format!("the store {} is not there", shown(&site.store)), "create or mount it")),
     }
     found.extend(program(&site.rsync, at("rsync"), "rsync", &[]));
     match look(&site.spool) {
@@ -153,16 +150,12 @@ fn site_itself(site: &Site) -> Vec<Finding> {
             let trusted = spool.owner == 0 || spool.owner == running_uid();
             if !private || !trusted {
                 let message = format!("the spool {} has mode {:04o} and owner {}", shown(&site.spool), spool.mode, spool.owner);
-                found.push(Finding::wrong(
-                    at("spool"),
-                    message,
-                    "chown root:snapgate it and chmod 1730 it: accounts add, none reads another's",
-                ));
+                found.push(wrong("spool", message, "chown root:snapgate it and chmod 1730 it: accounts add, none reads another's"));
             }
         }
         _ => {
             let message = format!("the spool {} is not there", shown(&site.spool));
-            found.push(Finding::wrong(at("spool"), message, "install -d -o root -g snapgate -m 1730 it"));
+            found.push(wrong("spool", message, "install -d -o root -g snapgate -m 1730 it"));
         }
     }
     found.extend(sessions(site));
@@ -170,24 +163,18 @@ fn site_itself(site: &Site) -> Vec<Finding> {
         && look(socket).is_none_or(|look| look.kind != Kind::Socket)
     {
         let message = format!("the syslog socket {} is not there: lines for syslog are lost", shown(socket));
-        found.push(Finding::note(at("syslog"), message, "start a syslog daemon, or write syslog: off"));
+        found.push(note("syslog", &message, "start a syslog daemon, or write syslog: off"));
     }
     if look(Path::new(GETENT)).is_none_or(|look| !look.is_program()) {
         let message = format!("`{GETENT}` is missing: no name of a host has an address, and accounts have names only in /etc/passwd");
         found.push(Finding::note(Origin { file: site.file.clone(), line: 0 }, message, "install it; on Debian it is in libc-bin"));
     }
     if !site.jail {
-        found.push(Finding::note(
-            at("jail"),
-            "the jail is off: rsync may touch whatever its account may",
-            "remove jail: off once the kernel has Landlock",
-        ));
+        let message = "the jail is off: rsync may touch whatever its account may";
+        found.push(note("jail", message, "remove jail: off once the kernel has Landlock"));
     } else if site.namespaces == Namespaces::Optional {
-        found.push(Finding::note(
-            at("namespaces"),
-            "namespaces are optional: where an account gets none its pushes run in a weaker jail",
-            "remove namespaces: optional once every account gets them",
-        ));
+        let message = "namespaces are optional: where an account gets none its pushes run in a weaker jail";
+        found.push(note("namespaces", message, "remove namespaces: optional once every account gets them"));
     }
     found
 }
@@ -211,25 +198,25 @@ fn sessions(site: &Site) -> Option<Finding> {
 
 /// What the way of the mail needs.
 fn mail(site: &Site) -> Vec<Finding> {
-    let at = site.origin_of("mail");
+    let at = || site.origin_of("mail");
     let mut found = Vec::new();
     match &site.mail.transport {
-        Transport::Sendmail(path) => found.extend(program(path, at.clone(), "the mailer", &[])),
+        Transport::Sendmail(path) => found.extend(program(path, at(), "the mailer", &[])),
         Transport::Directory(path) if look(path).is_none_or(|look| look.kind != Kind::Directory) => {
-            found.push(Finding::wrong(at.clone(), format!("the directory for mails {} is not there", shown(path)), "create it"));
+            found.push(Finding::wrong(at(), format!("the directory for mails {} is not there", shown(path)), "create it"));
         }
         Transport::Smtp { tls: Tls::None, user: Some(_), host, .. } if !["localhost", "127.0.0.1", "::1"].contains(&host.as_str()) => {
-            found.push(Finding::wrong(at.clone(), "the mail server's password would travel in clear text", "use smtps:// or starttls://"));
+            found.push(Finding::wrong(at(), "the mail server's password would travel in clear text", "use smtps:// or starttls://"));
         }
-        Transport::Off => found.push(Finding::note(at.clone(), "mail is off: nobody is told of refusals", "name a transport")),
+        Transport::Off => found.push(Finding::note(at(), "mail is off: nobody is told of refusals", "name a transport")),
         Transport::Smtp { .. } | Transport::Directory(_) => {}
     }
     if let Some(path) = &site.mail.password_file {
         match look(path) {
-            None => found.push(Finding::wrong(at.clone(), format!("the password file {} is not there", shown(path)), "create it")),
+            None => found.push(Finding::wrong(at(), format!("the password file {} is not there", shown(path)), "create it")),
             Some(look) if look.kind != Kind::File || look.mode & 0o027 != 0 => {
                 let message = format!("the password file {} has mode {:04o}: others may read or write it", shown(path), look.mode);
-                found.push(Finding::wrong(at.clone(), message, "chmod 0640 it, with the group of the gate's accounts"));
+                found.push(Finding::wrong(at(), message, "chmod 0640 it, with the group of the gate's accounts"));
             }
             Some(_) => {}
         }
@@ -237,7 +224,7 @@ fn mail(site: &Site) -> Vec<Finding> {
     if let Some(path) = &site.mail.ca_file
         && look(path).is_none_or(|look| look.kind != Kind::File)
     {
-        found.push(Finding::wrong(at, format!("the file of certificates {} is not there", shown(path)), "create it, or remove ca_file:"));
+        found.push(Finding::wrong(at(), format!("the file of certificates {} is not there", shown(path)), "create it, or remove ca_file:"));
     }
     found
 }
@@ -287,11 +274,8 @@ fn on_disk(policy: &Policy, site: &Site) -> Vec<Finding> {
             found.push(Finding::note(at("path"), message, help));
         }
         Some(look) if look.kind != Kind::Directory => {
-            found.push(Finding::wrong(
-                at("path"),
-                format!("the repository {} is not a directory", shown(&policy.path)),
-                "name a directory",
-            ));
+            let message = format!("the repository {} is not a directory", shown(&policy.path));
+            found.push(Finding::wrong(at("path"), message, "name a directory"));
         }
         Some(look) => {
             if uid.is_some_and(|uid| uid != look.owner) {
@@ -301,11 +285,8 @@ fn on_disk(policy: &Policy, site: &Site) -> Vec<Finding> {
             found.extend(writable(&look, at("path"), &policy.path, &[look.owner]));
             if look.others_read() {
                 let message = format!("others can look into the repository {}", shown(&policy.path));
-                found.push(Finding::wrong(
-                    at("path"),
-                    message,
-                    "chmod 0700 it: files in snapshots have the modes that they have on the client",
-                ));
+                let help = "chmod 0700 it: files in snapshots have the modes that they have on the client";
+                found.push(Finding::wrong(at("path"), message, help));
             }
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::unistd::{Pid, getppid};
 
-use crate::act::child::{self, Attend, NotStarted, Orders, Standby};
+use crate::act::child::{self, Attend, NotStarted, Orders, Part, Standby};
 use crate::act::filter::{self, Answering};
 use crate::act::process::Inherited;
 use crate::act::{jail, process, view};
@@ -43,14 +43,14 @@ fn stopped(by: Result<Infallible, Stop>) -> Stop {
 }
 
 fn close_in(orders: &mut Orders, ground: Ground) -> Result<Infallible, Stop> {
-    let no_view = |what: String| child::no_view(&what);
-    let no_jail = |what: String| child::no_jail(&what);
+    let without = |part: Part| move |what: String| format!("{part}{what}");
+    let (no_view, no_jail) = (without(Part::View), without(Part::Jail));
     let begun = if ground.view { Some(view::begin(&cell::libraries_shown()).map_err(no_view)?) } else { None };
     // Before the rest is known: of all the steps it takes longest, and nothing that is still to do is denied yet.
     let prepared = filter::prepare(ground, getppid()).map_err(no_jail)?;
     let cell: Cell = orders.receive(ground)?.ok_or(None)?;
     cell.limits.as_ref().map_or(Ok(()), process::bound)?;
-    begun.map_or(Ok(()), |begun| begun.finish(&cell.binds)).map_err(|what| child::unseen(&what))?;
+    begun.map_or(Ok(()), |begun| begun.finish(&cell.binds)).map_err(without(Part::Unseen))?;
     cell.grants.as_deref().map_or(Ok(()), jail::enter).map_err(|reason| no_jail(reason.detail))?;
     if ground.filter == Some(Filter::History) {
         process::give_up_power().map_err(no_jail)?;

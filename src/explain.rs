@@ -93,11 +93,9 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, NoA
         let rule = finding.rule.as_ref().map(|rule| format!("  ({rule})")).unwrap_or_default();
         match &finding.refusal {
             None if finding.rule.is_some() && finding.rule == unasked => {
-                let _ = writeln!(text, "  --   no --from given: address not judged{rule}");
+                text.push_str(&format!("  --   no --from given: address not judged{rule}\n"))
             }
-            None => {
-                let _ = writeln!(text, "  yes  {}{rule}", finding.text);
-            }
+            None => text.push_str(&format!("  yes  {}{rule}\n", finding.text)),
             Some(reason) => refusal(&mut text, reason),
         }
     }
@@ -211,9 +209,7 @@ fn describe_cell(text: &mut String, cell: &Cell, site: &Site) {
                 let _ = writeln!(text, "  {}  ({})", grant.path.display(), grant.access.as_str());
             }
         }
-        None => {
-            let _ = writeln!(text, "without a jail, since the site file says `jail: off`");
-        }
+        None => text.push_str("without a jail, since the site file says `jail: off`\n"),
     }
 }
 

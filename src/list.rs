@@ -26,9 +26,7 @@ pub fn list(directory: &Path, client: Option<&ClientName>) -> Result<String, Str
             for (client, policy) in config::all_policies(directory, &site).map_err(|fault| fault.to_string())? {
                 match policy {
                     Ok(policy) => snapshots(&mut text, &policy)?,
-                    Err(fault) => {
-                        let _ = writeln!(text, "{client}: {fault}");
-                    }
+                    Err(fault) => text.push_str(&format!("{client}: {fault}\n")),
                 }
             }
         }

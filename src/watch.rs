@@ -28,6 +28,7 @@ use crate::terms::record::{Mail, Record};
 
 /// What a pass did, for whoever asked for it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[must_use]
 pub struct WatchReport {
     /// Events counted.
     pub counted: u64,
@@ -73,7 +74,6 @@ impl From<SpoolError> for Ended {
 
 /// One pass over the spool: every account's as root, otherwise one's own. With `flush`, everything that is counted is told
 /// now, however quiet it should be.
-#[must_use]
 pub fn run(site: &Site, flush: bool) -> WatchReport {
     run_with(site, flush, &Means { now: &Utc::now, go_on: &|| true })
 }
@@ -89,7 +89,6 @@ pub fn watchdog() {
 }
 
 /// [`run`] with a clock and a stop of one's own.
-#[must_use]
 pub fn run_with(site: &Site, flush: bool, means: &Means<'_>) -> WatchReport {
     let mut pass = Pass { site, means, report: WatchReport::default(), unreachable: 0 };
     match spool::accounts(&site.spool) {

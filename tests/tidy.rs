@@ -171,17 +171,8 @@ fn the_reader_of_imports_sees_every_way_of_writing_one() {
 #[test]
 fn what_decides_touches_nothing() {
     let effects = [
-        "std::fs",
-        "std::env",
-        "std::process",
-        "std::net::Tcp",
-        "std::net::Udp",
-        "std::os::unix::net",
-        "std::io::std",
-        "Utc::now",
-        "SystemTime::now",
-        "Instant::now",
-        "nix::",
+        "std::fs", "std::env", "std::process", "std::net::Tcp", "std::net::Udp", "std::os::unix::net", "std::io::std", "Utc::now",
+        "SystemTime::now", "Instant::now", "nix::",
     ];
     let mut all = Vec::new();
     for path in sources("src/decide").into_iter().chain(sources("src/terms")).filter(|path| !is_test(path)) {
@@ -291,17 +282,8 @@ fn what_a_stranger_looks_for_first_is_there() {
 
 /// Calls that load modules of the machine's into the process, or are given a name and do (docs/architecture.md, "Names").
 const ABOUT_NAMES: [&str; 11] = [
-    "getpw",
-    "getgr",
-    "getaddrinfo",
-    "gethostby",
-    "getservby",
-    "initgroups",
-    "User::from_",
-    "Group::from_",
-    "to_socket_addrs",
-    "ToSocketAddrs",
-    "home_dir",
+    "getpw", "getgr", "getaddrinfo", "gethostby", "getservby", "initgroups", "User::from_", "Group::from_", "to_socket_addrs",
+    "ToSocketAddrs", "home_dir",
 ];
 
 /// The same, where a text that does not begin with a digit is what they are given.

@@ -22,52 +22,12 @@ const LETTERS: &str = "0vqunldmOJyWHogDtpEAXrcCIRxSzUNb|KLk";
 
 /// Options that rsync is never given, whatever the table says.
 const NEVER: [&str; 46] = [
-    "--address",
-    "--append-verify",
-    "--archive",
-    "--blocking-io",
-    "--chmod",
-    "--chown",
-    "--config",
-    "--contimeout",
-    "--copy-as",
-    "--copy-devices",
-    "--daemon",
-    "--debug",
-    "--detach",
-    "--dparam",
-    "--early-input",
-    "--exclude",
-    "--exclude-from",
-    "--extended-attributes",
-    "--filter",
-    "--help",
-    "--include",
-    "--include-from",
-    "--insecure-links",
-    "--ipv4",
-    "--ipv6",
-    "--log-file-format",
-    "--motd",
-    "--no-drop-D",
-    "--no-munge-links",
-    "--old-args",
-    "--outbuf",
-    "--password-file",
-    "--port",
-    "--protect-args",
-    "--protocol",
-    "--read-batch",
-    "--remote-option",
-    "--rsh",
-    "--rsync-path",
-    "--secluded-args",
-    "--sockopts",
-    "--stop-after",
-    "--stop-at",
-    "--trust-sender",
-    "--version",
-    "--write-batch",
+    "--address", "--append-verify", "--archive", "--blocking-io", "--chmod", "--chown", "--config", "--contimeout", "--copy-as",
+    "--copy-devices", "--daemon", "--debug", "--detach", "--dparam", "--early-input", "--exclude", "--exclude-from",
+    "--extended-attributes", "--filter", "--help", "--include", "--include-from", "--insecure-links", "--ipv4", "--ipv6",
+    "--log-file-format", "--motd", "--no-drop-D", "--no-munge-links", "--old-args", "--outbuf", "--password-file", "--port",
+    "--protect-args", "--protocol", "--read-batch", "--remote-option", "--rsh", "--rsync-path", "--secluded-args", "--sockopts",
+    "--stop-after", "--stop-at", "--trust-sender", "--version", "--write-batch",
 ];
 
 /// What follows links out of every directory but `/`.
@@ -117,7 +77,6 @@ pub(crate) fn rrsync(data: &[u8]) {
             key.stays_beneath(&transfer, &said, hidden.as_deref().unwrap_or_default());
             key.opens_its_directory(&transfer);
             key.prints_itself(&transfer);
-            transfer.notes().iter().for_each(|note| one_line(note));
         }
     }
 }

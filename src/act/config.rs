@@ -15,7 +15,7 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 
 use crate::decide::policy::{Policy, Site, read_policy, read_site};
-use crate::decide::yaml::{Fault, Wrong};
+use crate::decide::yaml::Fault;
 use crate::terms::client::ClientName;
 use crate::terms::limits::{MAX_CONFIG_FILE, MAX_POLICIES};
 use crate::terms::reason::{Code, Reason};
@@ -41,7 +41,7 @@ pub fn load_site(dir: &Path) -> Result<Site, Fault> {
     let opened = open_directory(dir)?;
     let file = dir.join(SITE_FILE);
     let found = open_file(&opened, &file, OsStr::new(SITE_FILE))?;
-    let handle = found.ok_or_else(|| Fault::whole(&file, Wrong::new("there is no site file", "create it, with at least store:")))?;
+    let handle = found.ok_or_else(|| Fault::whole(&file, "there is no site file", "create it, with at least store:"))?;
     read_site(&file, &contents(&handle, &file)?)
 }
 
@@ -116,10 +116,7 @@ impl Policies {
 
     fn list(&self) -> Result<Listing, Fault> {
         let failed = |error: std::io::Error| {
-            Fault::whole(
-                &self.dir,
-                Wrong::new(format!("the policies cannot be listed: {}", said(&error)), "let the account read this directory"),
-            )
+            Fault::whole(&self.dir, format!("the policies cannot be listed: {}", said(&error)), "let the account read this directory")
         };
         let mut listing = Listing::default();
         for entry in std::fs::read_dir(&self.dir).map_err(failed)? {
@@ -133,7 +130,8 @@ impl Policies {
             if listing.clients.len() > MAX_POLICIES {
                 return Err(Fault::whole(
                     &self.dir,
-                    Wrong::new(format!("more than {MAX_POLICIES} policies to search"), "say `--client NAME` in each key's command="),
+                    format!("more than {MAX_POLICIES} policies to search"),
+                    "say `--client NAME` in each key's command=",
                 ));
             }
         }
@@ -158,17 +156,14 @@ fn open_directory(path: &Path) -> Result<OwnedFd, Fault> {
     };
     let handle = handle.map_err(|errno| {
         let words = said(&errno.into());
-        Fault::whole(
-            path,
-            Wrong::new(format!("the directory of settings cannot be opened: {words}"), "create it, or name another by --config"),
-        )
+        Fault::whole(path, format!("the directory of settings cannot be opened: {words}"), "create it, or name another by --config")
     })?;
     vet(path, &File::from(handle.try_clone().map_err(|error| broken_handle(path, &error))?), true)?;
     Ok(handle)
 }
 
 fn broken_handle(path: &Path, error: &std::io::Error) -> Fault {
-    Fault::whole(path, Wrong::new(format!("it cannot be examined: {}", said(error)), "try again"))
+    Fault::whole(path, format!("it cannot be examined: {}", said(error)), "try again")
 }
 
 /// Opens a file below a checked directory; `None` when there is none.
@@ -179,10 +174,10 @@ fn open_file(dir: &OwnedFd, path: &Path, name: &OsStr) -> Result<Option<File>, F
             Ok(Some(handle))
         }
         Err(Errno::ENOENT) => Ok(None),
-        Err(Errno::ELOOP) => Err(Fault::whole(path, Wrong::new("a symbolic link", "put the file itself here"))),
+        Err(Errno::ELOOP) => Err(Fault::whole(path, "a symbolic link", "put the file itself here")),
         Err(errno) => {
             let words = said(&errno.into());
-            Err(Fault::whole(path, Wrong::new(format!("it cannot be opened: {words}"), "let root or the account own it and read it")))
+            Err(Fault::whole(path, format!("it cannot be opened: {words}"), "let root or the account own it and read it"))
         }
     }
 }
@@ -196,7 +191,7 @@ fn raw_open(dir: &OwnedFd, name: &OsStr) -> Result<File, Errno> {
 /// Nobody but root and the running user may have had a hand in it.
 fn vet(path: &Path, handle: &File, directory: bool) -> Result<(), Fault> {
     let metadata = handle.metadata().map_err(|error| broken_handle(path, &error))?;
-    let fault = |message: String, help: &str| Err(Fault::whole(path, Wrong::new(message, help)));
+    let fault = |message: String, help: &str| Err(Fault::whole(path, message, help));
     if !directory && !metadata.is_file() {
         return fault("not a regular file".to_owned(), "put the file itself here");
     }
@@ -218,19 +213,17 @@ fn contents(handle: &File, path: &Path) -> Result<Vec<u8>, Fault> {
     let mut bytes = Vec::new();
     handle.take(MAX_CONFIG_FILE + 1).read_to_end(&mut bytes).map_err(|error| broken_handle(path, &error))?;
     if bytes.len() as u64 > MAX_CONFIG_FILE {
-        return Err(Fault::whole(path, Wrong::new(format!("more than {MAX_CONFIG_FILE} bytes long"), "shorten it")));
+        return Err(Fault::whole(path, format!("more than {MAX_CONFIG_FILE} bytes long"), "shorten it"));
     }
     Ok(bytes)
 }
 
 /// The reason of a file that cannot be used: the client learns that it is not to blame, the administrator everything.
-#[must_use]
 pub fn misconfigured(fault: &Fault) -> Reason {
     unusable(fault.to_string()).rule(fault.origin())
 }
 
 /// The same for settings that are well written and cannot be used, in these words.
-#[must_use]
 pub fn unusable(detail: impl Into<String>) -> Reason {
     Reason::new(Code::Config, "the server's settings cannot be used")
         .hint("tell the administrator of the server; nothing is wrong at this end")

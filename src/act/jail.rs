@@ -88,10 +88,9 @@ fn held(status: &RestrictionStatus) -> Result<(), Reason> {
 }
 
 fn unheld(what: &str) -> Reason {
-    Reason::new(Code::Jail, "the server cannot store anything right now")
-        .hint("the administrator has been told")
-        .detail(format!("the jail does not hold: {what}"))
-        .remedy("run a kernel with Landlock (5.19 or later, `lsm=` with landlock), or set `jail: off` in the site file and know what that means")
+    Reason::of_the_server(Code::Jail, format!("the jail does not hold: {what}")).remedy(
+        "run a kernel with Landlock (5.19 or later, `lsm=` with landlock), or set `jail: off` in the site file and know what that means",
+    )
 }
 
 fn missing(grant: &Grant, what: &str) -> Reason {

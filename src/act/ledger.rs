@@ -91,10 +91,15 @@ mod tests {
     use super::*;
     use crate::decide::letter::samples;
 
-    #[test]
-    fn lines_of_many_processes_stay_whole_even_after_a_torn_one() {
+    fn place() -> (tempfile::TempDir, std::path::PathBuf) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ledger.jsonl");
+        (directory, path)
+    }
+
+    #[test]
+    fn lines_of_many_processes_stay_whole_even_after_a_torn_one() {
+        let (_directory, path) = place();
         append(&path, &samples::refusal()).unwrap();
         std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + "{\"id\":\"torn").unwrap();
         std::thread::scope(|scope| {
@@ -110,8 +115,7 @@ mod tests {
 
     #[test]
     fn of_a_ledger_without_end_only_the_end_is_read() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("ledger.jsonl");
+        let (_directory, path) = place();
         let file = File::create(&path).unwrap();
         file.set_len(1 << 40).unwrap();
         append(&path, &samples::refusal()).unwrap();
@@ -121,8 +125,7 @@ mod tests {
 
     #[test]
     fn somebody_who_holds_the_file_holds_up_no_record() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("ledger.jsonl");
+        let (_directory, path) = place();
         append(&path, &samples::refusal()).unwrap();
         let holder = File::open(&path).unwrap();
         holder.lock().unwrap();

@@ -51,21 +51,21 @@ pub fn mask() {
 /// Gives this process descriptors enough for its walks, and bounds its memory: whatever a client's push is like, nothing of it has to
 /// be held as a whole.
 pub fn limit() -> Inherited {
-    let set = |resource, ours: u64| {
-        let (soft, hard) = getrlimit(resource).unwrap_or((ours, ours));
-        // A lower hard limit stands. With fewer files the deepest trees cannot be walked.
-        let _ = setrlimit(resource, ours.min(hard), hard);
-        soft
-    };
-    Inherited { files: set(Resource::RLIMIT_NOFILE, GATE_FILES), memory: set(Resource::RLIMIT_AS, GATE_MEMORY) }
+    // With fewer files the deepest trees cannot be walked.
+    Inherited { files: soft(Resource::RLIMIT_NOFILE, GATE_FILES), memory: soft(Resource::RLIMIT_AS, GATE_MEMORY) }
+}
+
+/// Sets a soft limit, and says what it was. A lower hard limit stands: up to that anybody may.
+fn soft(resource: Resource, ours: u64) -> u64 {
+    let (before, hard) = getrlimit(resource).unwrap_or((ours, ours));
+    let _ = setrlimit(resource, ours.min(hard), hard);
+    before
 }
 
 /// Gives this process, which is not to be the gate, what it could use before.
 pub fn unlimit(inherited: Inherited) {
-    for (resource, soft) in [(Resource::RLIMIT_NOFILE, inherited.files), (Resource::RLIMIT_AS, inherited.memory)] {
-        // Up to the hard limit anybody may.
-        let _ = getrlimit(resource).and_then(|(_, hard)| setrlimit(resource, soft.min(hard), hard));
-    }
+    soft(Resource::RLIMIT_NOFILE, inherited.files);
+    soft(Resource::RLIMIT_AS, inherited.memory);
 }
 
 /// Turns core files off for this process and whatever it starts: rsync holds the client's data in memory.
@@ -77,8 +77,7 @@ pub fn no_core() {
 /// Bounds this process's own memory, for a `watch`, which reads what a mail server sends: the library reads a line to its end
 /// before it asks how long it is. A pass that is ended by it loses nothing; what it was at waits for the next.
 pub fn bound_memory() {
-    let (_, hard) = getrlimit(Resource::RLIMIT_AS).unwrap_or((WATCH_MEMORY, WATCH_MEMORY));
-    let _ = setrlimit(Resource::RLIMIT_AS, WATCH_MEMORY.min(hard), hard);
+    soft(Resource::RLIMIT_AS, WATCH_MEMORY);
 }
 
 /// Bounds what this process and whatever it becomes or starts may use, for good.

@@ -108,12 +108,6 @@ impl Spool {
     pub fn ledger(&self) -> PathBuf {
         self.home.path.join("ledger.jsonl")
     }
-
-    /// Where the events are, for messages.
-    #[must_use]
-    pub fn path(&self) -> PathBuf {
-        self.home.path.clone()
-    }
 }
 
 /// The name of an event's file.

@@ -4,13 +4,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::terms::limits::{MAX_BASIS_DIRS, MAX_CLIENT_TIMEOUT};
 
 use super::cell::Confinement;
 use super::command::Push;
 
 /// A release of rsync.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Version(pub u32, pub u32, pub u32);
 
 /// The release that has `--open-noatime`.

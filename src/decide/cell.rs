@@ -6,6 +6,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use crate::terms::word::words;
+
 /// What holds rsync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confinement {
@@ -87,19 +89,21 @@ pub struct Bind {
     pub optional: bool,
 }
 
-/// In which way something is seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Nothing there can change in any way, times and modes included.
-    ReadOnly,
-    /// A device: it takes what is written to it, and nothing about it changes.
-    Device,
-    /// A file to write to.
-    Writable,
-    /// The tree that a push fills. No program is run from it and no symlink is followed in it (mount(2), `MS_NOSYMFOLLOW`).
-    Stage,
-    /// A tree that it is compared with: the same, and nothing there can change in any way.
-    History,
+words! {
+    /// In which way something is seen; the text stands in `explain`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Kind {
+        /// Nothing there can change in any way, times and modes included.
+        ReadOnly = "read-only",
+        /// A device: it takes what is written to it, and nothing about it changes.
+        Device = "device",
+        /// A file to write to.
+        Writable = "writable",
+        /// The tree that a push fills. No program is run from it and no symlink is followed in it (mount(2), `MS_NOSYMFOLLOW`).
+        Stage = "writable, symlinks lead nowhere",
+        /// A tree that it is compared with: the same, and nothing there can change in any way.
+        History = "read-only, symlinks lead nowhere",
+    }
 }
 
 /// A part of the file system that the jail opens.
@@ -113,53 +117,22 @@ pub struct Grant {
     pub optional: bool,
 }
 
-/// What may be done beneath a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Read and execute: rsync and its libraries.
-    Execute,
-    /// Read one file or directory.
-    Read,
-    /// Read, and remove files: a pull that takes away what it has sent.
-    Take,
-    /// Read, and write without creating: `/dev/null`, the run's log.
-    ReadWrite,
-    /// Everything but execute and making devices: where the push lands.
-    Stage,
-    /// As `Stage`, and FIFOs and sockets: an rsync too old for `--drop-D` ends with 23 without them.
-    StageSpecials,
-}
-
-impl Access {
-    const ALL: [Self; 6] = [Self::Execute, Self::Read, Self::Take, Self::ReadWrite, Self::Stage, Self::StageSpecials];
-
-    /// The words in `explain`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Execute => "read, execute",
-            Self::Read => "read",
-            Self::Take => "read, remove files",
-            Self::ReadWrite => "read, write",
-            Self::Stage => "read, write, create, remove",
-            Self::StageSpecials => "read, write, create (FIFOs too), remove",
-        }
-    }
-}
-
-impl Kind {
-    const ALL: [Self; 5] = [Self::ReadOnly, Self::Device, Self::Writable, Self::Stage, Self::History];
-
-    /// The words in `explain`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ReadOnly => "read-only",
-            Self::Device => "device",
-            Self::Writable => "writable",
-            Self::Stage => "writable, symlinks lead nowhere",
-            Self::History => "read-only, symlinks lead nowhere",
-        }
+words! {
+    /// What may be done beneath a path; the text stands in `explain`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Access {
+        /// Read and execute: rsync and its libraries.
+        Execute = "read, execute",
+        /// Read one file or directory.
+        Read = "read",
+        /// Read, and remove files: a pull that takes away what it has sent.
+        Take = "read, remove files",
+        /// Read, and write without creating: `/dev/null`, the run's log.
+        ReadWrite = "read, write",
+        /// Everything but execute and making devices: where the push lands.
+        Stage = "read, write, create, remove",
+        /// As `Stage`, and FIFOs and sockets: an rsync too old for `--drop-D` ends with 23 without them.
+        StageSpecials = "read, write, create (FIFOs too), remove",
     }
 }
 

@@ -2,11 +2,12 @@
 //!
 //! A subject holds only words of ours and names that were checked where they were made.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use chrono::{DateTime, Utc};
 
 use super::notice::{About, Draft, Section};
+use crate::terms::client::ClientName;
 use crate::terms::limits::MAX_SUBJECT;
 use crate::terms::mail::{Audience, ComposedMail, printable_lines};
 use crate::terms::reason::{Code, Reason};
@@ -15,7 +16,6 @@ use crate::terms::text::still_printable;
 use crate::terms::verb::Verb;
 
 /// Words the mail: `uid` is the account in whose spool it is, `now` stands in it as its date.
-#[must_use]
 pub fn compose(draft: &Draft, uid: u32, now: DateTime<Utc>) -> ComposedMail {
     let (audience, subject, body) = match &draft.about {
         About::Alert(sections) => match sections.as_slice() {
@@ -57,9 +57,7 @@ fn who(record: &Record) -> String {
 
 fn alert(section: &Section) -> String {
     let mut out = String::new();
-    let Some(sample) = section.samples.first() else {
-        return format!("{} of which no details were kept.\n", events(section.count));
-    };
+    let Some(sample) = section.samples.first() else { return format!("{} of which no details were kept.\n", events(section.count)) };
     if section.key.is_none() {
         let _ = writeln!(out, "{} from more clients, addresses and reasons than can be told apart. Examples:\n", events(section.count));
     }
@@ -111,21 +109,24 @@ fn first_line(record: &Record) -> String {
 
 fn facts(out: &mut String, section: &Section, sample: &Record) {
     let _ = writeln!(out, "When:    {}", how_often(section));
-    match &sample.client {
-        Some(client) => row(out, "Client:", &format!("{client} (unix account {})", sample.account)),
-        None => row(out, "Client:", &format!("not recognised (unix account {})", sample.account)),
-    }
-    row(out, "From:", &origin(sample));
-    row(out, "Key:", &keys(sample));
-    row(out, "Tried:", &tried(sample));
-    row(out, "Exit:", &sample.exit.to_string());
-    if let Some(says) = sample.jail.says() {
-        row(out, "Jail:", says);
-    }
+    let client = sample.client.as_ref().map_or("not recognised", ClientName::as_str);
+    row(out, "Client:", [format!("{client} (unix account {})", sample.account)]);
+    row(out, "From:", [origin(sample)]);
+    row(out, "Key:", [keys(sample)]);
+    row(out, "Tried:", [tried(sample)]);
+    row(out, "Exit:", [sample.exit]);
+    row(out, "Jail:", sample.jail.says());
 }
 
-fn row(out: &mut String, name: &str, value: &str) {
-    let _ = writeln!(out, "{name:<8} {value}");
+/// A line for each value: mostly there is one, or none.
+fn row(out: &mut String, name: &str, values: impl IntoIterator<Item: Display>) {
+    lines(out, 8, name, values);
+}
+
+fn lines(out: &mut String, width: usize, name: &str, values: impl IntoIterator<Item: Display>) {
+    for value in values {
+        let _ = writeln!(out, "{name:<width$} {value}");
+    }
 }
 
 fn how_often(section: &Section) -> String {
@@ -186,10 +187,8 @@ fn kept(out: &mut String, record: &Record) {
     } else {
         let _ = writeln!(out, "\nNothing of it is kept. Earlier snapshots are as they were.");
     }
-    match push.rsync_exit {
-        Some(exit) => row(out, "rsync:", &format!("exit {exit} after {}", duration(push.seconds))),
-        None => row(out, "rsync:", &format!("ended by a signal after {}", duration(push.seconds))),
-    }
+    let ended = push.rsync_exit.map_or_else(|| "ended by a signal".to_owned(), |exit| format!("exit {exit}"));
+    row(out, "rsync:", [format!("{ended} after {}", duration(push.seconds))]);
 }
 
 fn warnings(out: &mut String, warnings: &[String]) {
@@ -237,22 +236,16 @@ fn report(record: &Record) -> String {
     let mut out = String::new();
     let facts = record.push.clone().unwrap_or_default();
     let _ = writeln!(out, "{}\n", report_line(record, &facts));
-    if let Some(snapshot) = &facts.snapshot {
-        wide(&mut out, "Snapshot:", snapshot);
-    }
-    if let Some(place) = &facts.place {
-        wide(&mut out, "Place:", &format!("{place} inside the snapshot"));
-    }
+    wide(&mut out, "Snapshot:", &facts.snapshot);
+    wide(&mut out, "Place:", facts.place.iter().map(|place| format!("{place} inside the snapshot")));
     if record.push.is_some() {
         figures(&mut out, &facts);
     }
-    wide(&mut out, "Began:", &moment(record.at));
-    wide(&mut out, "Client:", &format!("{} (unix account {})", who(record), record.account));
-    wide(&mut out, "From:", &origin(record));
-    wide(&mut out, "Key:", &keys(record));
-    if let Some(says) = record.jail.says() {
-        wide(&mut out, "Jail:", says);
-    }
+    wide(&mut out, "Began:", [moment(record.at)]);
+    wide(&mut out, "Client:", [format!("{} (unix account {})", who(record), record.account)]);
+    wide(&mut out, "From:", [origin(record)]);
+    wide(&mut out, "Key:", [keys(record)]);
+    wide(&mut out, "Jail:", record.jail.says());
     reasons(&mut out, &record.reasons);
     warnings(&mut out, &record.warnings);
     out
@@ -271,20 +264,16 @@ fn report_line(record: &Record, push: &PushFacts) -> String {
 }
 
 fn figures(out: &mut String, push: &PushFacts) {
-    wide(out, "Received:", &format!("{}, {}", files(push.received), size(push.received_bytes)));
-    wide(out, "Linked:", &format!("{}, unchanged since the snapshot before", files(push.linked)));
-    wide(out, "Total:", &format!("{}, {}", files(push.files), size(push.bytes)));
-    if let Some(wire) = push.wire_bytes {
-        wide(out, "Network:", &size(wire));
-    }
-    wide(out, "Duration:", &duration(push.seconds));
-    if let Some(free) = push.free_bytes {
-        wide(out, "Free space:", &size(free));
-    }
+    wide(out, "Received:", [format!("{}, {}", files(push.received), size(push.received_bytes))]);
+    wide(out, "Linked:", [format!("{}, unchanged since the snapshot before", files(push.linked))]);
+    wide(out, "Total:", [format!("{}, {}", files(push.files), size(push.bytes))]);
+    wide(out, "Network:", push.wire_bytes.map(size));
+    wide(out, "Duration:", [duration(push.seconds)]);
+    wide(out, "Free space:", push.free_bytes.map(size));
 }
 
-fn wide(out: &mut String, name: &str, value: &str) {
-    let _ = writeln!(out, "{name:<11} {value}");
+fn wide(out: &mut String, name: &str, values: impl IntoIterator<Item: Display>) {
+    lines(out, 11, name, values);
 }
 
 // ---- numbers

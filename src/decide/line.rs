@@ -1,92 +1,69 @@
 //! A record as one line of `key=value`, for syslog. Everything in it is printable, so no line can be forged inside another.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use crate::terms::limits::MAX_SYSLOG_LINE;
-use crate::terms::record::Record;
+use crate::terms::record::{PushFacts, Record};
 use crate::terms::text::still_printable;
 
 /// The line, without an end of line, at most [`MAX_SYSLOG_LINE`] bytes. What identifies the connection comes first; what is
 /// long comes last and is what is cut.
 #[must_use]
 pub fn record_line(record: &Record) -> String {
-    let mut line = format!("result={}", record.result.as_str());
-    if let Some(reason) = record.reasons.first() {
-        field(&mut line, "code", reason.code.as_str());
-    }
+    let mut line = format!("result={}", record.result);
+    let reason = record.reasons.first();
+    field(&mut line, "code", reason.map(|reason| reason.code));
     // Before anything a client has a say in, so that it stands on every line and cannot be cut off.
-    if let Some(word) = record.jail.word() {
-        field(&mut line, "jail", word);
+    field(&mut line, "jail", record.jail.word());
+    field(&mut line, "client", &record.client);
+    field(&mut line, "account", [&record.account]);
+    field(&mut line, "from", record.address);
+    field(&mut line, "key", &record.keys);
+    field(&mut line, "verb", record.verb);
+    field(&mut line, "exit", [record.exit]);
+    field(&mut line, "id", [&record.id]);
+    if let Some(push) = &record.push {
+        push_fields(&mut line, push);
     }
-    if let Some(client) = &record.client {
-        field(&mut line, "client", client.as_str());
-    }
-    field(&mut line, "account", &record.account);
-    if let Some(address) = record.address {
-        field(&mut line, "from", &address.to_string());
-    }
-    for key in &record.keys {
-        field(&mut line, "key", key.as_str());
-    }
-    if let Some(verb) = record.verb {
-        field(&mut line, "verb", verb.as_str());
-    }
-    field(&mut line, "exit", &record.exit.to_string());
-    field(&mut line, "id", &record.id);
-    push_fields(&mut line, record);
-    if record.reasons.len() > 1 {
-        let codes: Vec<_> = record.reasons.iter().map(|reason| reason.code.as_str()).collect();
-        field(&mut line, "codes", &codes.join(","));
-    }
-    if let Some(reason) = record.reasons.first() {
-        field(&mut line, "reason", &reason.detail);
-        if let Some(rule) = &reason.rule {
-            field(&mut line, "rule", &rule.to_string());
-        }
-    }
-    if !record.warnings.is_empty() {
-        field(&mut line, "warnings", &record.warnings.len().to_string());
-    }
-    if !record.command.is_empty() {
-        field(&mut line, "command", &record.command);
-    }
+    let codes: Vec<_> = record.reasons.iter().map(|reason| reason.code.as_str()).collect();
+    field(&mut line, "codes", Some(codes.join(",")).filter(|_| codes.len() > 1));
+    field(&mut line, "reason", reason.map(|reason| &reason.detail));
+    field(&mut line, "rule", reason.and_then(|reason| reason.rule.as_ref()));
+    field(&mut line, "warnings", Some(record.warnings.len()).filter(|count| *count > 0));
+    field(&mut line, "command", Some(&record.command).filter(|command| !command.is_empty()));
     line
 }
 
-fn push_fields(line: &mut String, record: &Record) {
-    let Some(push) = &record.push else { return };
-    if let Some(snapshot) = &push.snapshot {
-        field(line, "snapshot", snapshot);
-    }
-    field(line, "files", &push.files.to_string());
-    field(line, "received", &push.received.to_string());
-    field(line, "linked", &push.linked.to_string());
-    field(line, "bytes", &push.bytes.to_string());
-    field(line, "received_bytes", &push.received_bytes.to_string());
-    field(line, "seconds", &format!("{:.1}", push.seconds));
-    if let Some(exit) = push.rsync_exit {
-        field(line, "rsync", &exit.to_string());
-    }
-    if push.partial {
-        field(line, "partial", "yes");
-    }
+fn push_fields(line: &mut String, push: &PushFacts) {
+    field(line, "snapshot", &push.snapshot);
+    field(line, "files", [push.files]);
+    field(line, "received", [push.received]);
+    field(line, "linked", [push.linked]);
+    field(line, "bytes", [push.bytes]);
+    field(line, "received_bytes", [push.received_bytes]);
+    field(line, "seconds", [format_args!("{:.1}", push.seconds)]);
+    field(line, "rsync", push.rsync_exit);
+    field(line, "partial", push.partial.then_some("yes"));
 }
 
-/// Adds ` name=value`, the value in quotes where it would not stand alone, as far as the line has room.
-pub(in crate::decide) fn field(line: &mut String, name: &str, value: &str) {
-    // The ellipsis and the quotes of the last value must still fit.
-    let room = MAX_SYSLOG_LINE.saturating_sub(line.len() + name.len() + 8);
-    if room < 8 {
-        return;
+/// Adds ` name=value` for each value, in quotes where it would not stand alone, as far as the line has room.
+pub(in crate::decide) fn field(line: &mut String, name: &str, values: impl IntoIterator<Item: Display>) {
+    for value in values {
+        // The ellipsis and the quotes of the last value must still fit.
+        let room = MAX_SYSLOG_LINE.saturating_sub(line.len() + name.len() + 8);
+        if room < 8 {
+            return;
+        }
+        let value = value.to_string();
+        let bare = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"=\\".contains(&byte));
+        if bare && value.len() <= room {
+            let _ = write!(line, " {name}={value}");
+            continue;
+        }
+        // A quote inside is written as an apostrophe: a reader that splits at quotes is then never misled.
+        let text = still_printable(&value.replace('"', "'"), room);
+        let _ = write!(line, " {name}=\"{text}\"");
     }
-    let bare = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"=\\".contains(&byte));
-    if bare && value.len() <= room {
-        let _ = write!(line, " {name}={value}");
-        return;
-    }
-    // A quote inside is written as an apostrophe: a reader that splits at quotes is then never misled.
-    let text = still_printable(&value.replace('"', "'"), room);
-    let _ = write!(line, " {name}=\"{text}\"");
 }
 
 #[cfg(test)]

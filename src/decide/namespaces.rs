@@ -49,11 +49,7 @@ pub fn without(lack: &Lack, site: &Site) -> Result<Confinement, Reason> {
             "see that the repository, the way to it and rsync are where the account can reach them, and mounted before it comes"
         }
     };
-    Err(Reason::new(Code::Jail, "the server cannot store anything right now")
-        .hint("the administrator has been told")
-        .detail(lack.to_string())
-        .remedy(format!("{first}; {GIVEN_UP}"))
-        .rule(site.origin_of("namespaces")))
+    Err(Reason::of_the_server(Code::Jail, lack.to_string()).remedy(format!("{first}; {GIVEN_UP}")).rule(site.origin_of("namespaces")))
 }
 
 /// Whether an rsync may run without them at all. Then nothing but its own walk keeps symlinks of a client's from leading it to modes
@@ -65,12 +61,11 @@ pub fn walks_by_itself(version: Version) -> Result<(), Reason> {
     if version >= DEFENCES {
         return Ok(());
     }
-    Err(Reason::new(Code::Jail, "the server cannot store anything right now")
-        .hint("the administrator has been told")
-        .detail(format!(
-            "without namespaces rsync has to see to symlinks by itself, and {version} follows them: a client could change history"
-        ))
-        .remedy(format!("{HOW_TO_GET}; or install rsync 3.5.0 or later")))
+    Err(Reason::of_the_server(
+        Code::Jail,
+        format!("without namespaces rsync has to see to symlinks by itself, and {version} follows them: a client could change history"),
+    )
+    .remedy(format!("{HOW_TO_GET}; or install rsync 3.5.0 or later")))
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ use crate::terms::text::{ELLIPSIS, still_printable};
 /// What is remembered between passes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[must_use]
 pub struct State {
     /// The number of the next mail. A waiting mail with this number or a higher one never happened.
     pub next: u64,
@@ -130,13 +131,11 @@ pub enum Alerts {
 
 impl State {
     /// An empty memory whose first mail has this number.
-    #[must_use]
     pub fn starting_at(next: u64) -> Self {
         Self { next, ..Self::default() }
     }
 
     /// The memory within its bounds and without a future, whoever wrote it and whatever the clock did.
-    #[must_use]
     pub fn bounded(mut self, now: DateTime<Utc>) -> Self {
         self.absorbed.truncate(MAX_BATCH);
         self.absorbed.retain(|id| id.len() <= MAX_SPOOL_NAME);
@@ -168,18 +167,11 @@ impl State {
     pub fn has_absorbed(&self, id: &str) -> bool {
         self.absorbed.iter().any(|known| known == id)
     }
-
-    /// Whether something is counted that no mail has told of.
-    #[must_use]
-    pub fn is_pending(&self) -> bool {
-        self.groups.iter().any(|group| group.pending > 0)
-    }
 }
 
 /// Takes events in, each with its name in the spool, and says which mails are due.
 ///
 /// The caller writes the mails first, then the state, then deletes the events: what comes between is then harmless.
-#[must_use]
 pub fn step(state: State, news: Vec<(String, Record)>, now: DateTime<Utc>, alerts: Alerts) -> (State, Vec<Draft>) {
     let mut state = state.bounded(now);
     if !news.is_empty() {

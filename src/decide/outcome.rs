@@ -44,6 +44,7 @@ pub struct Trees {
 
 /// What to do with the staging directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
 pub enum Disposal {
     /// It is a backup.
     Publish {
@@ -59,7 +60,6 @@ pub enum Disposal {
 }
 
 /// Judges a push by rsync's end and by the tree.
-#[must_use]
 pub fn of_push(ended: Ended, dry: bool, trees: Trees) -> Disposal {
     match ended {
         Ended::Deadline => Disposal::SetAside(
@@ -94,7 +94,6 @@ pub fn of_push(ended: Ended, dry: bool, trees: Trees) -> Disposal {
 }
 
 /// Judges a transaction at `complete`, where the client says with which status its own rsync ended.
-#[must_use]
 pub fn of_transaction(status: Option<u8>, partial: bool, trees: Trees) -> Disposal {
     match status.map_or(0, i32::from) {
         0 | PARTIAL | VANISHED if trees.arrived_empty && trees.newest_has_files => Disposal::Reject(nothing_arrived()),
@@ -156,7 +155,6 @@ fn too_much(excess: Excess) -> Reason {
 }
 
 /// The reason of a push that has no file, where the last snapshot had some.
-#[must_use]
 pub fn nothing_arrived() -> Reason {
     Reason::new(Code::Unpublished, "not published: no file arrived, and the last snapshot had some")
         .hint("is the source mounted, and does the path exist?")

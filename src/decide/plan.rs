@@ -34,6 +34,7 @@ pub struct PushPlan {
 
 /// One rsync to run: the only thing that `act` executes for a client.
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct Run {
     cell: Cell,
     layout: Layout,
@@ -174,7 +175,6 @@ impl PushPlan {
     }
 
     /// The rsync to run.
-    #[must_use]
     pub fn run(&self, mut places: Places) -> Run {
         if !self.push.tells_capabilities() && places.bases.len() > 1 {
             // It may speak a protocol before 29, as openrsync does (27), and then rsync ends over a second `--link-dest`
@@ -236,7 +236,6 @@ impl Run {
 
 /// A run of `snapgate rrsync`, which has no limit of time unless the client asked for one. `start` is the directory that rsync is
 /// started in; where it is `jailed` the kernel opens DIR, for writing where files go there.
-#[must_use]
 pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, start: PathBuf, jailed: bool, running: Option<u64>) -> Run {
     let dir = match transfer.direction() {
         Direction::Push if setup.version >= argv::DEFENCES => Access::Stage,
@@ -330,39 +329,29 @@ mod tests {
         text.parse().unwrap()
     }
 
-    #[test]
-    fn a_name_is_the_time_the_push_began() {
-        let pattern = NamePattern::default();
-        let began = at("2026-11-21T02:00:00Z");
-        let chosen = name(&pattern, began, at("2026-11-21T02:10:00Z"), None).unwrap();
-        assert_eq!(chosen.as_str(), "2026-11-21T02-00-00Z");
+    /// The name of a push at two o'clock, when the newest snapshot is of this time.
+    fn named(pattern: &str, newest: Option<&str>) -> Result<SnapshotName, Reason> {
+        let pattern = NamePattern::new(pattern).unwrap();
+        let newest = newest.map(|newest| pattern.name_at(at(newest)));
+        name(&pattern, at("2026-11-21T02:00:00Z"), at("2026-11-21T02:00:10Z"), newest.as_ref())
     }
 
     #[test]
-    fn two_pushes_in_one_second_get_two_names_in_order() {
-        let pattern = NamePattern::default();
-        let now = at("2026-11-21T02:00:00Z");
-        let newest = pattern.name_at(now);
-        let chosen = name(&pattern, now, now, Some(&newest)).unwrap();
-        assert_eq!(chosen.as_str(), "2026-11-21T02-00-01Z");
+    fn a_name_is_the_time_the_push_began_or_the_next_one() {
+        for (newest, expected) in [(None, "2026-11-21T02-00-00Z"), (Some("2026-11-21T02:00:00Z"), "2026-11-21T02-00-01Z")] {
+            assert_eq!(named(NamePattern::DEFAULT, newest).unwrap().as_str(), expected);
+        }
     }
 
     #[test]
     fn a_clock_before_the_newest_snapshot_is_refused() {
-        let pattern = NamePattern::default();
-        let newest = pattern.name_at(at("2099-01-01T00:00:00Z"));
-        let now = at("2026-11-21T02:00:00Z");
-        assert_eq!(name(&pattern, now, now, Some(&newest)).unwrap_err().code, Code::Clock);
+        assert_eq!(named(NamePattern::DEFAULT, Some("2099-01-01T00:00:00Z")).unwrap_err().code, Code::Clock);
     }
 
     #[test]
     fn a_day_that_is_taken_says_when_the_next_one_is() {
-        let pattern = NamePattern::new("%Y-%m-%d").unwrap();
-        let now = at("2026-11-21T02:00:00Z");
-        let newest = pattern.name_at(now);
-        let refused = name(&pattern, now, now, Some(&newest)).unwrap_err();
-        assert_eq!(refused.code, Code::TooSoon);
-        assert_eq!(refused.hint.unwrap(), "try again after 2026-11-22 00:00:00 UTC");
+        let refused = named("%Y-%m-%d", Some("2026-11-21T02:00:00Z")).unwrap_err();
+        assert_eq!((refused.code, refused.hint.as_deref()), (Code::TooSoon, Some("try again after 2026-11-22 00:00:00 UTC")));
     }
 }
 

@@ -125,7 +125,6 @@ pub struct Origins {
 
 impl Origins {
     /// Where `key` stands; line 0 of the policy's file when it is a default.
-    #[must_use]
     pub fn of(&self, key: &str) -> Origin {
         let found = self.keys.iter().find(|(name, _)| name == key);
         found.map_or_else(|| Origin { file: self.file.clone(), line: 0 }, |(_, origin)| origin.clone())
@@ -161,7 +160,6 @@ pub struct Site {
 
 impl Site {
     /// Where `key` stands; line 0 of the file when it is a default.
-    #[must_use]
     pub fn origin_of(&self, key: &str) -> Origin {
         self.origins.of(key)
     }

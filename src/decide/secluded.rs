@@ -107,7 +107,6 @@ fn shown<'a>(words: impl Iterator<Item = &'a Vec<u8>>) -> String {
 
 impl Fault {
     /// The refusal.
-    #[must_use]
     pub fn reason(self) -> Reason {
         let (code, says, hint) = match self {
             Self::NotABlock => (

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use crate::decide::address;
-use crate::decide::command::{Command, Push, Secluded};
+use crate::decide::command::{Command, Secluded};
 use crate::decide::policy::{Policy, Source};
 use crate::terms::reason::{Code, Origin, Reason};
 use crate::terms::request::Request;
@@ -71,19 +71,11 @@ impl Permit {
     pub fn command(&self) -> &Command {
         &self.command
     }
-
-    /// The push, where that is what may be done.
-    #[must_use]
-    pub fn push(&self) -> Option<&Push> {
-        match &self.command {
-            Command::Push(push) => Some(push),
-            _ => None,
-        }
-    }
 }
 
 /// Why not: at least one reason.
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct Denial {
     first: Reason,
     others: Vec<Reason>,
@@ -91,19 +83,16 @@ pub struct Denial {
 
 impl Denial {
     /// A denial for one reason.
-    #[must_use]
     pub fn because(reason: Reason) -> Self {
         Self { first: reason, others: Vec::new() }
     }
 
     /// A denial for `reason` and whatever is wrong with the command besides.
-    #[must_use]
     pub fn unidentified(reason: Reason, command: Result<Command, Vec<Reason>>) -> Self {
         Self { first: reason, others: command.err().unwrap_or_default() }
     }
 
     /// The reason that the client is told.
-    #[must_use]
     pub fn first(&self) -> &Reason {
         &self.first
     }
@@ -159,9 +148,7 @@ fn account(case: Case<'_>) -> Finding {
 
 fn key(case: Case<'_>) -> Finding {
     let rule = case.policy.origins.of("keys");
-    let Some(keys) = &case.policy.keys else {
-        return yes("any key that sshd lets in", Some(rule));
-    };
+    let Some(keys) = &case.policy.keys else { return yes("any key that sshd lets in", Some(rule)) };
     if let Some(key) = case.request.keys.iter().find(|key| keys.contains(key)) {
         return yes(format!("key {key} is listed"), Some(rule));
     }
@@ -178,9 +165,7 @@ fn key(case: Case<'_>) -> Finding {
 
 fn origin_address(case: Case<'_>) -> Finding {
     let rule = case.policy.origins.of("from");
-    let Some(from) = &case.policy.from else {
-        return yes("any address", Some(rule));
-    };
+    let Some(from) = &case.policy.from else { return yes("any address", Some(rule)) };
     let reason = Reason::new(Code::Address, "connections from this address are not allowed").hint(ASK).rule(rule.clone());
     let Some(peer) = case.request.address else {
         return no(reason.detail("the address of the client is not known").remedy("sshd sets SSH_CONNECTION; run the gate from sshd"));
@@ -205,9 +190,7 @@ fn unresolved_host<'a>(source: &'a Source, resolved: &[(String, Vec<IpAddr>)]) -
 
 fn window(case: Case<'_>) -> Finding {
     let rule = case.policy.origins.of("when");
-    let Some(windows) = &case.policy.when else {
-        return yes("at any time", Some(rule));
-    };
+    let Some(windows) = &case.policy.when else { return yes("at any time", Some(rule)) };
     let local = case.zone.local(case.request.at);
     let words = windows.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let clock = format!("{} {}", local.format("%a %Y-%m-%d %H:%M"), case.zone.name());

@@ -9,7 +9,8 @@ mod shape;
 mod table;
 
 pub use fault::{Fault, Wrong};
-pub use shape::{Figure, List, Nothing, OneOrMany, Text, TextOrList, Truth, Word, wrong};
+pub use shape::{Figure, List, Nothing, OneOrMany, Text, Texts, Truth, Word, wrong};
+pub(in crate::decide) use table::keys;
 pub use table::{Table, TableOf, nearest};
 
 use std::path::Path;

@@ -20,11 +20,11 @@ use crate::act::process::Inherited;
 use crate::act::spool::{self, Full, Slots};
 use crate::act::store::{Repository, mounted};
 use crate::act::{intake, process, secluded, zones};
-use crate::decide::answer;
 use crate::decide::cell::Confinement;
 use crate::decide::command::{self, Command};
-use crate::decide::policy::{Policy, Site, Source};
+use crate::decide::policy::{Policy, Site};
 use crate::decide::verdict::{self, Case, Denial, Permit, Verdict};
+use crate::decide::{address, answer};
 use crate::terms::client::ClientName;
 use crate::terms::limits::RESOLVE_TIMEOUT;
 use crate::terms::reason::{Code, Reason};
@@ -240,15 +240,10 @@ fn unheard() -> Reason {
 }
 
 /// Looks up the policy's `host:` names, unless the address is fine without them.
-pub(crate) fn resolve_hosts(policy: &Policy, address: Option<IpAddr>) -> Vec<(String, Vec<IpAddr>)> {
+pub(crate) fn resolve_hosts(policy: &Policy, peer: Option<IpAddr>) -> Vec<(String, Vec<IpAddr>)> {
     let from = policy.from.as_deref().unwrap_or_default();
-    if address.is_none_or(|address| crate::decide::address::matches(from, address, &[])) {
+    if peer.is_none_or(|peer| address::matches(from, peer, &[])) {
         return Vec::new();
     }
-    let hosts = from.iter().filter_map(|source| match source {
-        Source::Host(host) => Some(host.as_str()),
-        Source::Network(_) => None,
-    });
-    let hosts: Vec<_> = hosts.collect();
-    names::addresses(&hosts, RESOLVE_TIMEOUT)
+    names::addresses(&address::hosts(from).collect::<Vec<_>>(), RESOLVE_TIMEOUT)
 }

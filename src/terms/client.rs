@@ -1,11 +1,11 @@
 //! The name of a client. It becomes a file name and a word in mails, so it is checked here and nowhere else.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::limits::MAX_CLIENT_NAME;
+use super::word::text;
 
 /// A client's name: letters, digits, `.`, `_` and `-`, beginning with a letter or digit, at most
 /// [`MAX_CLIENT_NAME`] bytes. It is safe as a single path component and in a mail header.
@@ -17,14 +17,6 @@ pub struct ClientName(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a client's name: use letters, digits, `.`, `_` and `-`, beginning with a letter or digit")]
 pub struct NotAClientName(pub String);
-
-impl ClientName {
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 impl FromStr for ClientName {
     type Err = NotAClientName;
@@ -40,25 +32,7 @@ impl FromStr for ClientName {
     }
 }
 
-impl TryFrom<String> for ClientName {
-    type Error = NotAClientName;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<ClientName> for String {
-    fn from(name: ClientName) -> Self {
-        name.0
-    }
-}
-
-impl fmt::Display for ClientName {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
+text!(ClientName, NotAClientName);
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,10 @@
 //! A public key's fingerprint, the way `ssh-keygen -l` prints it.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use super::word::text;
 
 /// `SHA256:` and 43 characters of base64 without padding (OpenSSH's `sshkey_fingerprint`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -25,12 +26,6 @@ impl Fingerprint {
         use base64::Engine as _;
         Self(format!("SHA256:{}", base64::engine::general_purpose::STANDARD_NO_PAD.encode(digest)))
     }
-
-    /// The fingerprint as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl FromStr for Fingerprint {
@@ -45,25 +40,7 @@ impl FromStr for Fingerprint {
     }
 }
 
-impl TryFrom<String> for Fingerprint {
-    type Error = NotAFingerprint;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Fingerprint> for String {
-    fn from(fingerprint: Fingerprint) -> Self {
-        fingerprint.0
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
+text!(Fingerprint, NotAFingerprint);
 
 #[cfg(test)]
 mod tests {

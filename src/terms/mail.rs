@@ -10,6 +10,7 @@ use super::text::still_printable;
 /// One mail: its words and whom it is for. Addresses are not in it; the site's settings say where the audience is when it leaves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[must_use]
 pub struct ComposedMail {
     /// Its number in the account's spool. With `created` it makes the Message-ID, so a mail sent twice can be told.
     pub seq: u64,
@@ -43,7 +44,6 @@ const LAST_SECOND: i64 = 253_402_300_799;
 
 impl ComposedMail {
     /// The mail with nothing in it but printable text within its limits.
-    #[must_use]
     pub fn checked(mut self, uid: u32) -> Self {
         self.uid = uid;
         // A year before 1970 or of five digits has no form that a mail can carry (RFC 5322, 3.3).

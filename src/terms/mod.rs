@@ -15,4 +15,5 @@ pub mod snapshot;
 pub mod text;
 pub mod usage;
 pub mod verb;
+pub(crate) mod word;
 pub mod zone;

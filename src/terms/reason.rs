@@ -5,76 +5,80 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// A stable name for a reason. It stands in answers, logs and mails, and scripts match on it: never renamed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Code {
-    /// No policy is for this account and key.
-    NoPolicy,
-    /// The site or policy file cannot be used.
-    Config,
-    /// The policy is for another unix account.
-    Account,
-    /// The key is not one of the policy's.
-    Key,
-    /// The address is not one of the policy's.
-    Address,
-    /// Outside the policy's hours.
-    Window,
-    /// The policy does not allow this verb.
-    Verb,
-    /// A terminal was asked for.
-    Login,
-    /// sftp.
-    Sftp,
-    /// scp.
-    Scp,
-    /// Some other program.
-    Program,
-    /// `rsync --daemon`.
-    Daemon,
-    /// The command cannot be read: control bytes, no UTF-8, shell characters, wrong shape.
-    Command,
-    /// The command is too long.
-    TooLong,
-    /// The words that `-s` was to send on standard input did not come.
-    Secluded,
-    /// An option of rsync that is not allowed.
-    Option,
-    /// A pull.
-    Pull,
-    /// A push where there is only reading.
-    ReadOnly,
-    /// The destination leaves the snapshot.
-    Path,
-    /// More than one destination.
-    Destinations,
-    /// `complete` or `abort` without `prepare`.
-    Transaction,
-    /// Another push of this client is running, or there are too many connections.
-    Busy,
-    /// The server's clock is before the newest snapshot.
-    Clock,
-    /// There is a snapshot of this very minute (or whatever the pattern's unit is).
-    TooSoon,
-    /// The store is not there, not ours, full or read-only.
-    Store,
-    /// rsync is missing or does not start.
-    Rsync,
-    /// The kernel cannot hold the jail, or gives the account no namespaces.
-    Jail,
-    /// A prepare hook said no.
-    Hook,
-    /// What arrived is no backup.
-    Unpublished,
-    /// The push took too long.
-    Deadline,
-    /// The push brought more than it may, or needed more memory.
-    Limit,
-    /// The push did not finish.
-    Interrupted,
-    /// Something that should not happen.
-    Internal,
+use super::word::words;
+
+words! {
+    /// A stable name for a reason. It stands in answers, logs and mails, and scripts match on it: never renamed.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum Code {
+        /// No policy is for this account and key.
+        NoPolicy = "no-policy",
+        /// The site or policy file cannot be used.
+        Config = "config",
+        /// The policy is for another unix account.
+        Account = "account",
+        /// The key is not one of the policy's.
+        Key = "key",
+        /// The address is not one of the policy's.
+        Address = "address",
+        /// Outside the policy's hours.
+        Window = "window",
+        /// The policy does not allow this verb.
+        Verb = "verb",
+        /// A terminal was asked for.
+        Login = "login",
+        /// sftp.
+        Sftp = "sftp",
+        /// scp.
+        Scp = "scp",
+        /// Some other program.
+        Program = "program",
+        /// `rsync --daemon`.
+        Daemon = "daemon",
+        /// The command cannot be read: control bytes, no UTF-8, shell characters, wrong shape.
+        Command = "command",
+        /// The command is too long.
+        TooLong = "too-long",
+        /// The words that `-s` was to send on standard input did not come.
+        Secluded = "secluded",
+        /// An option of rsync that is not allowed.
+        Option = "option",
+        /// A pull.
+        Pull = "pull",
+        /// A push where there is only reading.
+        ReadOnly = "read-only",
+        /// The destination leaves the snapshot.
+        Path = "path",
+        /// More than one destination.
+        Destinations = "destinations",
+        /// `complete` or `abort` without `prepare`.
+        Transaction = "transaction",
+        /// Another push of this client is running, or there are too many connections.
+        Busy = "busy",
+        /// The server's clock is before the newest snapshot.
+        Clock = "clock",
+        /// There is a snapshot of this very minute (or whatever the pattern's unit is).
+        TooSoon = "too-soon",
+        /// The store is not there, not ours, full or read-only.
+        Store = "store",
+        /// rsync is missing or does not start.
+        Rsync = "rsync",
+        /// The kernel cannot hold the jail, or gives the account no namespaces.
+        Jail = "jail",
+        /// A prepare hook said no.
+        Hook = "hook",
+        /// What arrived is no backup.
+        Unpublished = "unpublished",
+        /// The push took too long.
+        Deadline = "deadline",
+        /// The push brought more than it may, or needed more memory.
+        Limit = "limit",
+        /// The push did not finish.
+        Interrupted = "interrupted",
+        /// Something that should not happen.
+        Internal = "internal",
+    }
 }
 
 /// The exit codes of snapgate's own; rsync's are 0 to 35 and passed through (`sysexits.h`).
@@ -94,83 +98,6 @@ pub mod exit {
 }
 
 impl Code {
-    /// Every code, for tests and documentation.
-    pub const ALL: [Self; 33] = [
-        Self::NoPolicy,
-        Self::Config,
-        Self::Account,
-        Self::Key,
-        Self::Address,
-        Self::Window,
-        Self::Verb,
-        Self::Login,
-        Self::Sftp,
-        Self::Scp,
-        Self::Program,
-        Self::Daemon,
-        Self::Command,
-        Self::TooLong,
-        Self::Secluded,
-        Self::Option,
-        Self::Pull,
-        Self::ReadOnly,
-        Self::Path,
-        Self::Destinations,
-        Self::Transaction,
-        Self::Busy,
-        Self::Clock,
-        Self::TooSoon,
-        Self::Store,
-        Self::Rsync,
-        Self::Jail,
-        Self::Hook,
-        Self::Unpublished,
-        Self::Deadline,
-        Self::Limit,
-        Self::Interrupted,
-        Self::Internal,
-    ];
-
-    /// The code as it is written.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NoPolicy => "no-policy",
-            Self::Config => "config",
-            Self::Account => "account",
-            Self::Key => "key",
-            Self::Address => "address",
-            Self::Window => "window",
-            Self::Verb => "verb",
-            Self::Login => "login",
-            Self::Sftp => "sftp",
-            Self::Scp => "scp",
-            Self::Program => "program",
-            Self::Daemon => "daemon",
-            Self::Command => "command",
-            Self::TooLong => "too-long",
-            Self::Secluded => "secluded",
-            Self::Option => "option",
-            Self::Pull => "pull",
-            Self::ReadOnly => "read-only",
-            Self::Path => "path",
-            Self::Destinations => "destinations",
-            Self::Transaction => "transaction",
-            Self::Busy => "busy",
-            Self::Clock => "clock",
-            Self::TooSoon => "too-soon",
-            Self::Store => "store",
-            Self::Rsync => "rsync",
-            Self::Jail => "jail",
-            Self::Hook => "hook",
-            Self::Unpublished => "unpublished",
-            Self::Deadline => "deadline",
-            Self::Limit => "limit",
-            Self::Interrupted => "interrupted",
-            Self::Internal => "internal",
-        }
-    }
-
     /// What a remedy is for: what was refused can be allowed, what is broken can be mended.
     #[must_use]
     pub fn remedied(self) -> &'static str {
@@ -191,14 +118,9 @@ impl Code {
     }
 }
 
-impl fmt::Display for Code {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.as_str())
-    }
-}
-
 /// Where a rule stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use]
 pub struct Origin {
     /// The file.
     pub file: PathBuf,
@@ -216,6 +138,7 @@ impl fmt::Display for Origin {
 /// One reason. `says` and `hint` go to the client and must tell nothing about the server; the rest is for the
 /// administrator. Foreign bytes in any of them have been made printable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use]
 pub struct Reason {
     /// Its stable code.
     pub code: Code,
@@ -236,42 +159,41 @@ pub struct Reason {
 
 impl Reason {
     /// A reason that says the same to both.
-    #[must_use]
     pub fn new(code: Code, says: impl Into<String>) -> Self {
         let says = says.into();
         Self { code, detail: says.clone(), says, hint: None, rule: None, remedy: None }
     }
 
+    /// A fault of the server's: the client learns that it is not to blame, and that somebody knows; the administrator is told this.
+    pub fn of_the_server(code: Code, detail: impl Into<String>) -> Self {
+        Self::new(code, "the server cannot store anything right now").hint("the administrator has been told").detail(detail)
+    }
+
     /// With a hint for the client.
-    #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// For what no policy can allow: the client is told what it can do, the administrator that nobody else can.
-    #[must_use]
     pub fn only_client(self, can: impl Into<String>) -> Self {
         let can = can.into();
         self.remedy(format!("not possible; the client can: {can}")).hint(can)
     }
 
     /// With other words for the administrator.
-    #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = detail.into();
         self
     }
 
     /// With the rule that said no.
-    #[must_use]
     pub fn rule(mut self, rule: Origin) -> Self {
         self.rule = Some(rule);
         self
     }
 
     /// With what the administrator can do.
-    #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
         self

@@ -10,6 +10,7 @@ use super::client::ClientName;
 use super::key::Fingerprint;
 use super::reason::Reason;
 use super::verb::Verb;
+use super::word::words;
 
 /// One connection, ended. Every text in it that came from a client has been made printable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -126,39 +127,25 @@ impl<'de> Deserialize<'de> for Jail {
     }
 }
 
-/// How a connection ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// Refused before anything was done.
-    Refused,
-    /// Not now: another push is running.
-    Busy,
-    /// Something on the server was in the way, or rsync failed.
-    Failed,
-    /// The push is a snapshot now.
-    Published,
-    /// The push waits in its transaction.
-    Added,
-    /// What arrived was kept for the next try, or was nothing to publish.
-    Unpublished,
-    /// A question was answered or a transaction opened or discarded.
-    Answered,
-}
-
-impl Outcome {
-    /// The word in logs and mails.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::Busy => "busy",
-            Self::Failed => "failed",
-            Self::Published => "published",
-            Self::Added => "added",
-            Self::Unpublished => "unpublished",
-            Self::Answered => "answered",
-        }
+words! {
+    /// How a connection ended.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Outcome {
+        /// Refused before anything was done.
+        Refused = "refused",
+        /// Not now: another push is running.
+        Busy = "busy",
+        /// Something on the server was in the way, or rsync failed.
+        Failed = "failed",
+        /// The push is a snapshot now.
+        Published = "published",
+        /// The push waits in its transaction.
+        Added = "added",
+        /// What arrived was kept for the next try, or was nothing to publish.
+        Unpublished = "unpublished",
+        /// A question was answered or a transaction opened or discarded.
+        Answered = "answered",
     }
 }
 

@@ -24,6 +24,7 @@ pub struct Shelf {
 /// A prepared transaction: pushes add up in it until `complete`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[must_use]
 pub struct Transaction {
     /// When `prepare` came; the snapshot gets this name.
     pub began: DateTime<Utc>,
@@ -42,7 +43,6 @@ pub struct Transaction {
 
 impl Transaction {
     /// One that begins now.
-    #[must_use]
     pub fn new(began: DateTime<Utc>) -> Self {
         Self { began, parts: 0, partial: false, unfinished: Vec::new(), used: Usage::default(), merging: false }
     }
@@ -54,7 +54,6 @@ impl Transaction {
     }
 
     /// With a push into `place` under way.
-    #[must_use]
     pub fn beginning(mut self, place: &str) -> Self {
         if !self.unfinished.iter().any(|unfinished| unfinished == place) {
             self.unfinished.push(place.to_owned());
@@ -63,14 +62,12 @@ impl Transaction {
     }
 
     /// With what a push stored added.
-    #[must_use]
     pub fn using(mut self, used: Usage) -> Self {
         self.used = self.used.and(used);
         self
     }
 
     /// With the push into `place` added.
-    #[must_use]
     pub fn adding(mut self, place: &str, partial: bool) -> Self {
         self.unfinished.retain(|unfinished| unfinished != place);
         self.parts += 1;

@@ -9,6 +9,7 @@ use chrono::format::{Item, Parsed, StrftimeItems};
 use chrono::{DateTime, Duration, NaiveTime, TimeZone as _, Utc};
 
 use super::limits::{MAX_SNAPSHOT_DEPTH, MAX_SNAPSHOT_NAME};
+use super::word::text;
 
 /// The name of a snapshot together with the time it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,12 +101,6 @@ impl NamePattern {
         Ok(this)
     }
 
-    /// The pattern as it was written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// How many directories deep a name is.
     #[must_use]
     pub fn levels(&self) -> usize {
@@ -168,11 +163,7 @@ impl Default for NamePattern {
     }
 }
 
-impl fmt::Display for NamePattern {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
+text!(NamePattern);
 
 fn write(pattern: &str, at: DateTime<Utc>) -> String {
     let mut text = String::new();

@@ -1,10 +1,9 @@
 //! A time zone: its name, and its rules once its file has been read.
 
-use std::fmt;
-
 use chrono::{DateTime, Duration, NaiveDateTime, Utc};
 
 use super::limits::MAX_ZONE_NAME;
+use super::word::text;
 
 /// An IANA time zone's name, safe as a path below the system's zoneinfo directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,19 +36,9 @@ impl ZoneName {
     pub fn utc() -> Self {
         Self("UTC".to_owned())
     }
-
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-impl fmt::Display for ZoneName {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
+text!(ZoneName);
 
 /// A time zone's rules.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -359,22 +359,9 @@ fn what_is_no_spelling_of_the_table_is_refused_by_name() {
 fn numbers_out_of_range_are_refused() {
     let seen = Seen::after_a_push(&["-a"]);
     for spelled in [
-        "--timeout=0",
-        "--timeout=86401",
-        "--bwlimit=-1",
-        "-B0",
-        "-B131073",
-        "-@-2",
-        "--modify-window=86401",
-        "--compress-level=23",
-        "--max-delete=-2",
-        "--checksum-seed=2147483648",
-        "--max-size=1e9",
-        "--info=NAME9",
-        "--compress-choice=xz",
-        "--checksum-choice=crc32",
-        "--log-format=%n",
-        "--usermap=*:/etc/passwd",
+        "--timeout=0", "--timeout=86401", "--bwlimit=-1", "-B0", "-B131073", "-@-2", "--modify-window=86401", "--compress-level=23",
+        "--max-delete=-2", "--checksum-seed=2147483648", "--max-size=1e9", "--info=NAME9", "--compress-choice=xz",
+        "--checksum-choice=crc32", "--log-format=%n", "--usermap=*:/etc/passwd",
     ] {
         let ran = seen.push_with(&[&format!("-M{spelled}")]);
         assert_eq!(ran.code(), Some("option"), "{spelled}: {}", ran.stderr);

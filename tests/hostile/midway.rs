@@ -136,22 +136,8 @@ fn lies_told_twice_change_nothing_in_history() {
     const VALUE: &str = "published: a=644*3 d/ d/b=600*4 … | published (rsync 23): a=644*3 d/ d/b=600*4 … | rsync 2";
     const SENT: &str = "published: a=644 d/ … | published: a=644*2 d/ … | published: a=644*3 d/ …";
     let expected = [
-        MODE,
-        GROUP,
-        GROUP,
-        VALUE,
-        "rsync 2 | rsync 12",
-        "rsync 2",
-        "rsync 2",
-        "rsync 2",
-        "rsync 2",
-        "published: a=644",
-        "published: Z=777*4 a=777*4",
-        "published: a=644*5 sent=644*5",
-        "rsync 2",
-        "rsync 4",
-        SENT,
-        SENT,
+        MODE, GROUP, GROUP, VALUE, "rsync 2 | rsync 12", "rsync 2", "rsync 2", "rsync 2", "rsync 2", "published: a=644",
+        "published: Z=777*4 a=777*4", "published: a=644*5 sent=644*5", "rsync 2", "rsync 4", SENT, SENT,
     ];
     run("twice", &cases(Way::TwoPushes, expected));
 }

@@ -101,14 +101,7 @@ fn pulls_and_pushes_with_secluded_names_get_what_was_named() {
     use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
     let tree = Tree::aged();
     let names: [&[u8]; 9] = [
-        b"with space",
-        b" at both ends ",
-        b"line\nbreak",
-        b"it's \"quoted\"",
-        b"back\\slash",
-        b"$HOME `id` ;|&",
-        b"star*",
-        b"-dash",
+        b"with space", b" at both ends ", b"line\nbreak", b"it's \"quoted\"", b"back\\slash", b"$HOME `id` ;|&", b"star*", b"-dash",
         b"\xff\xfe\x80",
     ];
     for name in names {

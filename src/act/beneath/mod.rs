@@ -51,9 +51,7 @@ impl Root {
     /// When it is not there.
     pub fn open(dir: &OsStr) -> Result<Self, Reason> {
         let broken = |error: io::Error| {
-            Reason::new(Code::Store, "the server cannot store anything right now")
-                .hint("the administrator has been told")
-                .detail(format!("`{}`: {error}", printable(dir.as_bytes())))
+            Reason::of_the_server(Code::Store, format!("`{}`: {error}", printable(dir.as_bytes())))
                 .remedy("make the directory that the key's command names, or name another")
         };
         let path = fs::canonicalize(dir).map_err(broken)?;
@@ -296,9 +294,7 @@ impl Root {
 
     fn trouble(&self, doing: &str, path: &Path, error: &io::Error) -> Reason {
         let path = printable(self.path.join(path).as_os_str().as_bytes());
-        Reason::new(Code::Store, "the server cannot store anything right now")
-            .hint("the administrator has been told")
-            .detail(format!("{doing} `{path}`: {error}"))
+        Reason::of_the_server(Code::Store, format!("{doing} `{path}`: {error}"))
     }
 
     fn not_usable(&self, path: &Path, error: &io::Error) -> Reason {

@@ -45,18 +45,23 @@ pub(super) fn forked(story: impl FnOnce()) -> io::Result<Pid> {
     }
 }
 
+/// The same for a story that ends when the gate is killed, whatever the process becomes: the signal outlives exec(2), and for one whose
+/// gate was killed sooner it is nobody's child.
+pub(super) fn forked_with_gate(story: impl FnOnce()) -> io::Result<Pid> {
+    let gate = getpid();
+    forked(move || {
+        if set_pdeathsig(Signal::SIGKILL).is_ok() && getppid() == gate {
+            story();
+        }
+    })
+}
+
 /// What `story` writes in a process of its own, up to `most` bytes and for so long. Then the process is ended, wherever it hangs.
 #[must_use]
 pub fn apart(limit: Duration, most: usize, story: impl FnOnce(&mut dyn Write)) -> Vec<u8> {
     let Ok((heard, told)) = io::pipe() else { return Vec::new() };
-    let gate = getpid();
-    // Only the process has it, so that its end is seen.
-    let forked = forked(move || {
-        // It holds what the gate holds: the session's place, its streams. Nobody waits for the answer of a gate that is gone.
-        if set_pdeathsig(Signal::SIGKILL).is_ok() && getppid() == gate {
-            story(&mut { told });
-        }
-    });
+    // Only the process has `told`, so that its end is seen. And it holds what the gate holds: the session's place, its streams.
+    let forked = forked_with_gate(move || story(&mut { told }));
     let Ok(process) = forked.and_then(Leader::of) else { return Vec::new() };
     let said = listen(heard, limit, most);
     drop(process);

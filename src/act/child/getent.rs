@@ -13,11 +13,8 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
-use nix::unistd::{getpid, getppid};
 
-use super::fork::{forked, is_alone};
+use super::fork::{forked_with_gate, is_alone};
 use super::leader::Leader;
 use super::milliseconds;
 use crate::terms::limits::MAX_ANSWER;
@@ -122,14 +119,7 @@ fn start(mut command: Command) -> io::Result<Leader> {
     if !is_alone().unwrap_or(false) {
         return Leader::of_child(&command.spawn()?);
     }
-    let gate = getpid();
-    let process = forked(move || {
-        // It outlives exec(2), and whoever was killed sooner is no longer the parent.
-        if set_pdeathsig(Signal::SIGKILL).is_ok() && getppid() == gate {
-            let _not_there = command.exec();
-        }
-    })?;
-    Leader::of(process)
+    Leader::of(forked_with_gate(move || drop(command.exec()))?)
 }
 
 #[cfg(test)]

@@ -46,9 +46,7 @@ pub enum HookEnd {
 /// Runs one command, its output going into `log`.
 #[must_use]
 pub fn hook(argv: &[String], setting: Setting<'_>, limit: Duration, log: &File) -> HookEnd {
-    let Some((program, arguments)) = argv.split_first() else {
-        return HookEnd::Failed("it is empty".to_owned());
-    };
+    let Some((program, arguments)) = argv.split_first() else { return HookEnd::Failed("it is empty".to_owned()) };
     let (Ok(output), Ok(errors)) = (log.try_clone(), log.try_clone()) else {
         return HookEnd::Failed("the run's log cannot be handed to it".to_owned());
     };

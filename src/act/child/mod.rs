@@ -23,7 +23,7 @@ pub use fork::apart;
 pub use getent::{Ask, GETENT, getent};
 pub use hook::{HookEnd, Setting, hook};
 pub use meter::Meter;
-pub use rsync::{NotStarted, Orders, Standby, become_rsync, no_jail, no_view, stand_by, unseen};
+pub use rsync::{NotStarted, Orders, Part, Standby, become_rsync, stand_by};
 pub use version::version;
 
 /// Somebody who answers a child while it is waited for. Readable where there is a question.

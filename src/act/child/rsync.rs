@@ -25,6 +25,7 @@ use crate::decide::outcome::Ended;
 use crate::decide::plan::Run;
 use crate::terms::limits::VERSION_TIMEOUT;
 use crate::terms::reason::{Code, Reason};
+use crate::terms::word::words;
 
 /// Everything that rsync finds in its environment. It would read `RSYNC_*`, `CVSIGNORE`, `HOME` and more from a
 /// client's (facts measured with 3.5.0); the zone is for the times in the run's log.
@@ -51,7 +52,6 @@ impl NotStarted {
     }
 
     /// Why, for those who want nothing else to be tried.
-    #[must_use]
     pub fn reason(self) -> Reason {
         match self {
             Self::NoView(what) | Self::Unseen(what) | Self::Because(Reason { detail: what, code: Code::Internal, .. }) => broken(&what),
@@ -146,7 +146,7 @@ impl Standby {
         let attending = match self.answer().map_err(|error| failed(&error))? {
             Some(Answer::Ready(listener)) => {
                 let made = listener.map(|listener| attend(listener, self.leader.pid())).transpose();
-                made.map_err(|what| read_failure(&no_jail(&what)))?
+                made.map_err(|what| read_failure(&format!("{}{what}", Part::Jail)))?
             }
             Some(Answer::Telling(first)) => {
                 why.push(first);
@@ -225,40 +225,28 @@ fn descriptor(part: ControlMessageOwned) -> Option<RawFd> {
     }
 }
 
-/// What begins the message of a process that could not close itself in: which part failed.
-const NO_VIEW: &str = "view: ";
-const UNSEEN: &str = "unseen: ";
-const NO_JAIL: &str = "jail: ";
-
-/// The message that there can be no view.
-#[must_use]
-pub fn no_view(what: &str) -> String {
-    format!("{NO_VIEW}{what}")
-}
-
-/// The message that something cannot be shown in the view.
-#[must_use]
-pub fn unseen(what: &str) -> String {
-    format!("{UNSEEN}{what}")
-}
-
-/// The message that the jail does not hold.
-#[must_use]
-pub fn no_jail(what: &str) -> String {
-    format!("{NO_JAIL}{what}")
+words! {
+    /// Which part a process could not close itself in with; it begins the message about that.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Part {
+        /// There can be no view.
+        View = "view: ",
+        /// Something cannot be shown in the view.
+        Unseen = "unseen: ",
+        /// The jail does not hold.
+        Jail = "jail: ",
+    }
 }
 
 fn read_failure(message: &str) -> NotStarted {
-    if let Some(what) = message.strip_prefix(NO_VIEW) {
+    if let Some(what) = message.strip_prefix(Part::View.as_str()) {
         return NotStarted::NoView(what.to_owned());
     }
-    if let Some(what) = message.strip_prefix(UNSEEN) {
+    if let Some(what) = message.strip_prefix(Part::Unseen.as_str()) {
         return NotStarted::Unseen(what.to_owned());
     }
-    NotStarted::Because(match message.strip_prefix(NO_JAIL) {
-        Some(what) => Reason::new(Code::Jail, "the server cannot store anything right now")
-            .hint("the administrator has been told")
-            .detail(what)
+    NotStarted::Because(match message.strip_prefix(Part::Jail.as_str()) {
+        Some(what) => Reason::of_the_server(Code::Jail, what)
             .remedy("run a kernel with Landlock (5.19 or later, `lsm=` with landlock), leave a gate of root's CAP_SETPCAP, or set `jail: off` in the site file and know what that means"),
         None => broken(message),
     })
@@ -330,8 +318,6 @@ fn failed(error: &io::Error) -> NotStarted {
 }
 
 fn broken(what: &str) -> Reason {
-    Reason::new(Code::Rsync, "the server cannot store anything right now")
-        .hint("the administrator has been told")
-        .detail(format!("rsync did not start: {what}"))
+    Reason::of_the_server(Code::Rsync, format!("rsync did not start: {what}"))
         .remedy("install rsync, or set `rsync:` in the site file to its path")
 }

@@ -25,7 +25,7 @@ struct Remembered {
     inode: u64,
     size: u64,
     changed: (i64, i64),
-    version: (u32, u32, u32),
+    version: Version,
 }
 
 /// The version of the rsync at `program`; `cache` is read, and written if the answer was not there.
@@ -34,22 +34,18 @@ struct Remembered {
 /// With [`Code::Rsync`] when there is no such program or it does not answer like rsync.
 pub fn version(program: &Path, cache: Option<&Path>) -> Result<Version, Reason> {
     let found = fs::metadata(program).map_err(|error| broken(program, &error.to_string()))?;
-    let now = |version: &Version| Remembered {
+    let now = |version: Version| Remembered {
         device: found.dev(),
         inode: found.ino(),
         size: found.size(),
         changed: (found.ctime(), found.ctime_nsec()),
-        version: (version.0, version.1, version.2),
+        version,
     };
-    let remembered = cache.and_then(remembered);
-    if let Some(remembered) = remembered {
-        let version = Version(remembered.version.0, remembered.version.1, remembered.version.2);
-        if now(&version) == remembered {
-            return Ok(version);
-        }
+    if let Some(remembered) = cache.and_then(remembered).filter(|remembered| now(remembered.version) == *remembered) {
+        return Ok(remembered.version);
     }
     let version = ask(program)?;
-    if let (Some(cache), Ok(json)) = (cache, serde_json::to_vec(&now(&version))) {
+    if let (Some(cache), Ok(json)) = (cache, serde_json::to_vec(&now(version))) {
         // A cache that cannot be written only costs the next connection a question.
         let _ = fs::write(cache, json);
     }
@@ -84,9 +80,7 @@ fn ask(program: &Path) -> Result<Version, Reason> {
 }
 
 fn broken(program: &Path, what: &str) -> Reason {
-    Reason::new(Code::Rsync, "the server cannot store anything right now")
-        .hint("the administrator has been told")
-        .detail(format!("rsync at `{}`: {what}", printable(program.as_os_str().as_encoded_bytes())))
+    Reason::of_the_server(Code::Rsync, format!("rsync at `{}`: {what}", printable(program.as_os_str().as_encoded_bytes())))
         .remedy("install rsync, or set `rsync:` in the site file to its path")
 }
 
@@ -101,7 +95,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cache = dir.path().join("rsync.json");
         fs::write(&cache, r#"{"device":1,"inode":2,"size":3,"changed":[4,5],"version":[3,5,0]}"#).unwrap();
-        assert_eq!(remembered(&cache).map(|found| found.version), Some((3, 5, 0)));
+        assert_eq!(remembered(&cache).map(|found| found.version), Some(Version(3, 5, 0)));
         let padded = format!("{}{}", fs::read_to_string(&cache).unwrap(), " ".repeat(5000));
         fs::write(&cache, padded.replace("\"version\"", &format!("{}\"version\"", " ".repeat(5000)))).unwrap();
         assert!(remembered(&cache).is_none());

@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::errno::Errno;
 
 use crate::decide::policy::{Policy, Site, read_policy};
-use crate::decide::yaml::{Fault, Wrong};
+use crate::decide::yaml::Fault;
 use crate::terms::client::ClientName;
 use crate::terms::key::Fingerprint;
 use crate::terms::limits::MAX_CONFIG_FILE;
@@ -58,7 +58,6 @@ fn no_policy(dir: &Path, detail: String) -> Reason {
 }
 
 /// The reason where `--client` names a client that has no policy.
-#[must_use]
 pub fn unnamed(dir: &Path, named: &ClientName) -> Reason {
     no_policy(dir, missing(&dir.join(super::POLICIES).join(format!("{named}{ENDING}")), named))
 }
@@ -143,7 +142,7 @@ fn only_one(found: Vec<Policy>, what: &str) -> Result<Option<Policy>, Fault> {
     match (first, found.next()) {
         (Some(policy), Some(_)) => {
             let message = format!("the policies of {clients} {what}: which is meant cannot be told");
-            Err(Fault::whole(&policy.origins.file, Wrong::new(message, "give each its own keys or account, or say --client")))
+            Err(Fault::whole(&policy.origins.file, message, "give each its own keys or account, or say --client"))
         }
         (policy, _) => Ok(policy),
     }

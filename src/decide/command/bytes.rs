@@ -32,9 +32,7 @@ pub(super) fn words(bytes: &[u8]) -> Result<Vec<String>, (Option<String>, Vec<Re
         reasons.truncate(MAX_REASONS);
         return Err((first_word(text), reasons));
     }
-    let Ok(words) = shell_words::split(text) else {
-        return Err((first_word(text), vec![unbalanced()]));
-    };
+    let Ok(words) = shell_words::split(text) else { return Err((first_word(text), vec![unbalanced()])) };
     if words.len() > MAX_WORDS {
         return Err((first_word(text), vec![too_long(format!("the command has more than {MAX_WORDS} words"))]));
     }

@@ -204,12 +204,7 @@ mod tests {
             assert!(begins(text), "{text}");
         }
         for text in [
-            "rsync --server --sender -r . x",
-            "rsync --server",
-            "rsync --serverx -r . x",
-            "xrsync --server -r",
-            "rsync --daemon",
-            "status",
+            "rsync --server --sender -r . x", "rsync --server", "rsync --serverx -r . x", "xrsync --server -r", "rsync --daemon", "status",
             "",
         ] {
             assert!(!begins(text), "{text}");

@@ -253,54 +253,36 @@ pub(super) const fn refuse(long: &'static [&'static str], why: &'static str, ins
     row(None, long, Side::Receiver, Rule::Refuse(Cause::Misplaced), why).instead(instead)
 }
 
+/// What a row says besides: each word sets one thing.
+macro_rules! sets {
+    ($($word:ident: $field:ident: $kind:ty,)+) => {
+        impl Row {
+            $(pub(super) const fn $word(mut self, $field: $kind) -> Self {
+                self.$field = $field;
+                self
+            })+
+        }
+    };
+}
+
+sets! {
+    takes: value: Value,
+    side: side: Side,
+    rule: rule: Rule,
+    kin: kin: &'static str,
+    up_to: repeats: usize,
+    but: but: &'static str,
+    force: force: Force,
+    instead: instead: &'static str,
+}
+
 impl Row {
     pub(super) const fn letter(mut self, letter: char) -> Self {
         self.letter = Some(letter);
         self
     }
 
-    pub(super) const fn takes(mut self, value: Value) -> Self {
-        self.value = value;
-        self
-    }
-
-    pub(super) const fn side(mut self, side: Side) -> Self {
-        self.side = side;
-        self
-    }
-
-    pub(super) const fn rule(mut self, rule: Rule) -> Self {
-        self.rule = rule;
-        self
-    }
-
-    pub(super) const fn cause(mut self, cause: Cause) -> Self {
-        self.rule = Rule::Refuse(cause);
-        self
-    }
-
-    pub(super) const fn kin(mut self, kin: &'static str) -> Self {
-        self.kin = kin;
-        self
-    }
-
-    pub(super) const fn up_to(mut self, repeats: usize) -> Self {
-        self.repeats = repeats;
-        self
-    }
-
-    pub(super) const fn but(mut self, but: &'static str) -> Self {
-        self.but = but;
-        self
-    }
-
-    pub(super) const fn force(mut self, force: Force) -> Self {
-        self.force = force;
-        self
-    }
-
-    pub(super) const fn instead(mut self, instead: &'static str) -> Self {
-        self.instead = instead;
-        self
+    pub(super) const fn cause(self, cause: Cause) -> Self {
+        self.rule(Rule::Refuse(cause))
     }
 }

@@ -101,211 +101,98 @@ fn bytes(value: &str) -> Option<u64> {
     (size.is_finite() && size < 1e19).then_some(size as u64)
 }
 
-const NOT_THE_CLIENTS: &str = "how the server protects itself is not the client's choice";
-const PROCESS: &str = "how rsync runs on the server is not the client's choice";
-const FILTER: &str = "filters do not belong on the server's command line";
-const DAEMON: &str = "an rsync daemon is not offered over this key";
-const FREE: &str = "no client sends it";
-const DEVICES: &str = "device files are neither read nor written";
-
-/// The verdicts: for a row by its name, and for a spelling of a row that differs from the others.
-static VERDICTS: &[(&str, Verdict)] = {
+/// The verdicts, each with what it is for: a row by its name, and a spelling of a row that differs from the others.
+static VERDICTS: &[(Verdict, &[&str])] = {
     use Verdict::{Drop, Follows, If, Pass, Path, Refuse};
     &[
-        ("--verbose", Pass),
-        ("--quiet", Pass),
-        ("--update", Pass),
-        ("--dry-run", Pass),
-        ("--links", Pass),
-        ("--dirs", Pass),
-        ("--prune-empty-dirs", Pass),
-        ("--omit-dir-times", Pass),
-        ("--omit-link-times", Pass),
-        ("--fuzzy", Pass),
-        ("--whole-file", Pass),
-        ("--hard-links", Pass),
-        ("--owner", Pass),
-        ("--group", Pass),
-        ("-D", Pass),
-        ("--times", Pass),
-        ("--perms", Pass),
-        ("--executability", Pass),
-        ("--acls", Pass),
-        ("--xattrs", Pass),
-        ("--recursive", Pass),
-        ("--checksum", Pass),
-        ("--cvs-exclude", Pass),
-        ("--ignore-times", Pass),
-        ("--relative", Pass),
-        ("--one-file-system", Pass),
-        ("--sparse", Pass),
-        ("--compress", Pass),
-        ("-e", If(Bound::Capabilities)),
-        ("--list-only", Pass),
-        ("--no-r", Pass),
-        ("--no-relative", Pass),
-        ("--no-dirs", Pass),
-        ("--no-W", Pass),
-        ("--devices", Pass),
-        ("--no-devices", Pass),
-        ("--specials", Pass),
-        ("--no-specials", Pass),
-        ("--no-super", Pass),
-        ("--log-format", Pass),
-        ("--info", Pass),
-        ("--msgs2stderr", Pass),
-        ("--no-msgs2stderr", Pass),
-        ("--stats", Pass),
-        ("--block-size", Pass),
-        ("--bwlimit", Pass),
-        ("--checksum-choice", Pass),
-        ("--checksum-seed", Pass),
-        ("--compress-choice", Pass),
-        ("--compress-level", Pass),
-        ("--new-compress", Pass),
-        ("--old-compress", Pass),
-        ("--delete", Pass),
-        ("--del", Pass),
-        ("--delete-before", Pass),
-        ("--delete-during", Pass),
-        ("--delete-delay", Pass),
-        ("--delete-after", Pass),
-        ("--delete-excluded", Pass),
-        ("--max-delete", Pass),
-        ("--force", Pass),
-        ("--max-size", Pass),
-        ("--min-size", Pass),
-        ("--size-only", Pass),
-        ("--ignore-existing", Pass),
-        ("--modify-window", Pass),
-        ("--numeric-ids", Pass),
-        ("--usermap", Pass),
-        ("--groupmap", Pass),
-        ("--open-noatime", Pass),
-        ("--qsort", Pass),
-        ("--timeout", Pass),
-        ("--partial", Pass),
-        ("--inplace", Pass),
-        ("--delay-updates", Pass),
-        ("--mkpath", Pass),
-        ("--fsync", Pass),
-        ("--ignore-missing-args", Pass),
-        ("--append", Pass),
-        ("--atimes", Pass),
-        ("--crtimes", Pass),
-        ("--backup", Pass),
-        ("--no-implied-dirs", Pass),
-        ("--safe-links", Pass),
-        ("--munge-links", Pass),
-        ("--existing", Pass),
-        ("--remove-source-files", Pass),
-        ("--ignore-errors", Pass),
-        ("--delete-missing-args", Pass),
-        ("--from0", Pass),
-        ("--super", Pass),
-        ("--fake-super", Pass),
-        ("--preallocate", Pass),
-        ("--suffix", If(Bound::Suffix)),
-        ("--skip-compress", If(Bound::Endings)),
-        ("--iconv", If(Bound::Charset)),
-        ("--max-alloc", If(Bound::Memory)),
-        ("--compress-threads", If(Bound::Table(Check::Number(0, MAX_COMPRESS_THREADS)))),
-        ("--stderr", If(Bound::Table(Check::OneOf(&["errors", "all", "client", "e", "a", "c"])))),
+        (
+            Pass,
+            &[
+                "--verbose", "--quiet", "--update", "--dry-run", "--links", "--dirs", "--prune-empty-dirs", "--omit-dir-times",
+                "--omit-link-times", "--fuzzy", "--whole-file", "--hard-links", "--owner", "--group", "-D", "--times", "--perms",
+                "--executability", "--acls", "--xattrs", "--recursive", "--checksum", "--cvs-exclude", "--ignore-times", "--relative",
+                "--one-file-system", "--sparse", "--compress", "--list-only", "--no-r", "--no-relative", "--no-dirs", "--no-W",
+                "--devices", "--no-devices", "--specials", "--no-specials", "--no-super", "--log-format", "--info", "--msgs2stderr",
+                "--no-msgs2stderr", "--stats", "--block-size", "--bwlimit", "--checksum-choice", "--checksum-seed", "--compress-choice",
+                "--compress-level", "--new-compress", "--old-compress", "--delete", "--del", "--delete-before", "--delete-during",
+                "--delete-delay", "--delete-after", "--delete-excluded", "--max-delete", "--force", "--max-size", "--min-size",
+                "--size-only", "--ignore-existing", "--modify-window", "--numeric-ids", "--usermap", "--groupmap", "--open-noatime",
+                "--qsort", "--timeout", "--partial", "--inplace", "--delay-updates", "--mkpath", "--fsync", "--ignore-missing-args",
+                "--append", "--atimes", "--crtimes", "--backup", "--no-implied-dirs", "--safe-links", "--munge-links", "--existing",
+                "--remove-source-files", "--ignore-errors", "--delete-missing-args", "--from0", "--super", "--fake-super", "--preallocate",
+                "--remove-sent-files",
+            ],
+        ),
+        (If(Bound::Capabilities), &["-e"]),
+        (If(Bound::Suffix), &["--suffix"]),
+        (If(Bound::Endings), &["--skip-compress"]),
+        (If(Bound::Charset), &["--iconv"]),
+        (If(Bound::Memory), &["--max-alloc"]),
+        (If(Bound::Table(Check::Number(0, MAX_COMPRESS_THREADS))), &["--compress-threads"]),
+        (If(Bound::Table(Check::OneOf(&["errors", "all", "client", "e", "a", "c"]))), &["--stderr"]),
         // What a client sends is always this one; the server makes a trial run of it.
-        ("--only-write-batch", If(Bound::Table(Check::OneOf(&["X"])))),
-        ("--backup-dir", Path(Use::Backup)),
-        ("--partial-dir", Path(Use::Partial)),
-        ("--temp-dir", Path(Use::Temporary)),
-        ("--link-dest", Path(Use::Basis)),
-        ("--copy-dest", Path(Use::Basis)),
-        ("--compare-dest", Path(Use::Basis)),
-        ("--files-from", Path(Use::List)),
-        ("--log-file", Path(Use::Log)),
-        ("--progress", Drop),
-        ("--human-readable", Drop),
-        ("--8-bit-output", Drop),
-        ("--out-format", Drop),
-        ("--cache", Drop),
-        ("--keep-dirlinks", Follows),
-        ("--copy-links", Follows),
-        ("--copy-dirlinks", Follows),
-        ("--copy-unsafe-links", Follows),
-        ("--itemize-changes", Drop),
-        ("-P", Drop),
-        ("--implied-dirs", Drop),
-        ("--remove-sent-files", Pass),
-        ("--no-verbose", Refuse(FREE)),
-        ("--no-links", Refuse(FREE)),
-        ("--no-secluded-args", Drop),
-        ("--old-args", Drop),
-        ("--archive", Refuse(FREE)),
-        ("--inc-recursive", Refuse("the client's rsync says behind `-e` whether it does it")),
-        ("--old-dirs", Refuse(FREE)),
-        ("--server", Refuse("it stands right behind `rsync` or nowhere")),
-        ("--dparam", Refuse(DAEMON)),
-        ("--drop-D", Refuse(NOT_THE_CLIENTS)),
-        ("--trust-sender", Refuse(NOT_THE_CLIENTS)),
-        ("--chmod", Refuse("it works on the client's side")),
-        ("--chown", Refuse("it works on the client's side")),
-        ("--exclude-from", Refuse(FILTER)),
-        ("--include", Refuse(FILTER)),
-        ("--include-from", Refuse(FILTER)),
-        ("--stop-at", Refuse(PROCESS)),
-        ("--rsync-path", Refuse("the server starts no other program")),
-        ("--version", Refuse(PROCESS)),
-        ("--help", Refuse(PROCESS)),
-        ("--ipv4", Refuse("ssh makes the connection")),
-        ("--ipv6", Refuse("ssh makes the connection")),
-        ("--blocking-io", Refuse("ssh makes the connection")),
-        ("--port", Refuse("it is for rsync daemons")),
-        ("--sockopts", Refuse("it is for rsync daemons")),
-        ("--contimeout", Refuse("it is for rsync daemons")),
-        ("--password-file", Refuse("it is for rsync daemons")),
-        ("--early-input", Refuse("it is for rsync daemons")),
-        ("--motd", Refuse("it is for rsync daemons")),
-        ("--sender", Refuse("it stands right behind `--server` or nowhere")),
-        ("--daemon", Refuse(DAEMON)),
-        ("--config", Refuse(DAEMON)),
-        ("--detach", Refuse(DAEMON)),
-        ("--secluded-args", Refuse("options that travel hidden from the command line are not read yet")),
-        ("--append-verify", Refuse("clients send `--append` twice instead")),
-        ("--write-devices", Refuse(DEVICES)),
-        ("--copy-devices", Refuse(DEVICES)),
-        ("--no-munge-links", Refuse(NOT_THE_CLIENTS)),
-        ("--insecure-links", Refuse(NOT_THE_CLIENTS)),
-        ("--confine-root", Refuse(NOT_THE_CLIENTS)),
-        ("--copy-as", Refuse("powers on the server are not the client's choice")),
-        ("--write-batch", Refuse("a batch is written on the client's side")),
-        ("--read-batch", Refuse("a batch is read on the client's side")),
-        ("--log-file-format", Refuse(PROCESS)),
-        ("--debug", Refuse("traces would show paths of the server")),
-        ("--exclude", Refuse(FILTER)),
-        ("--filter", Refuse(FILTER)),
-        ("-F", Refuse(FILTER)),
-        ("--stop-after", Refuse(PROCESS)),
-        ("--outbuf", Refuse(PROCESS)),
-        ("--rsh", Refuse("the server starts no other program")),
-        ("--remote-option", Refuse("there is no third side")),
-        ("--address", Refuse("it is for rsync daemons")),
-        ("--protocol", Refuse("the two sides agree on a protocol by themselves")),
-        ("--extended-attributes", Refuse("only macOS's rsync understands it")),
+        (If(Bound::Table(Check::OneOf(&["X"]))), &["--only-write-batch"]),
+        (Path(Use::Backup), &["--backup-dir"]),
+        (Path(Use::Partial), &["--partial-dir"]),
+        (Path(Use::Temporary), &["--temp-dir"]),
+        (Path(Use::Basis), &["--link-dest", "--copy-dest", "--compare-dest"]),
+        (Path(Use::List), &["--files-from"]),
+        (Path(Use::Log), &["--log-file"]),
+        (
+            Drop,
+            &[
+                "--progress", "--human-readable", "--8-bit-output", "--out-format", "--cache", "--itemize-changes", "-P", "--implied-dirs",
+                "--no-secluded-args", "--old-args",
+            ],
+        ),
+        (Follows, &["--keep-dirlinks", "--copy-links", "--copy-dirlinks", "--copy-unsafe-links"]),
+        (Refuse("no client sends it"), &["--no-verbose", "--no-links", "--archive", "--old-dirs"]),
+        (Refuse("the client's rsync says behind `-e` whether it does it"), &["--inc-recursive"]),
+        (Refuse("it stands right behind `rsync` or nowhere"), &["--server"]),
+        (Refuse("an rsync daemon is not offered over this key"), &["--dparam", "--daemon", "--config", "--detach"]),
+        (
+            Refuse("how the server protects itself is not the client's choice"),
+            &["--drop-D", "--trust-sender", "--no-munge-links", "--insecure-links", "--confine-root"],
+        ),
+        (Refuse("it works on the client's side"), &["--chmod", "--chown"]),
+        (
+            Refuse("filters do not belong on the server's command line"),
+            &["--exclude-from", "--include", "--include-from", "--exclude", "--filter", "-F"],
+        ),
+        (
+            Refuse("how rsync runs on the server is not the client's choice"),
+            &["--stop-at", "--version", "--help", "--log-file-format", "--stop-after", "--outbuf"],
+        ),
+        (Refuse("the server starts no other program"), &["--rsync-path", "--rsh"]),
+        (Refuse("ssh makes the connection"), &["--ipv4", "--ipv6", "--blocking-io"]),
+        (
+            Refuse("it is for rsync daemons"),
+            &["--port", "--sockopts", "--contimeout", "--password-file", "--early-input", "--motd", "--address"],
+        ),
+        (Refuse("it stands right behind `--server` or nowhere"), &["--sender"]),
+        (Refuse("options that travel hidden from the command line are not read yet"), &["--secluded-args"]),
+        (Refuse("clients send `--append` twice instead"), &["--append-verify"]),
+        (Refuse("device files are neither read nor written"), &["--write-devices", "--copy-devices"]),
+        (Refuse("powers on the server are not the client's choice"), &["--copy-as"]),
+        (Refuse("a batch is written on the client's side"), &["--write-batch"]),
+        (Refuse("a batch is read on the client's side"), &["--read-batch"]),
+        (Refuse("traces would show paths of the server"), &["--debug"]),
+        (Refuse("there is no third side"), &["--remote-option"]),
+        (Refuse("the two sides agree on a protocol by themselves"), &["--protocol"]),
+        (Refuse("only macOS's rsync understands it"), &["--extended-attributes"]),
     ]
 };
+
+/// The verdict for this very name.
+fn of(name: &str) -> Option<Verdict> {
+    VERDICTS.iter().find(|(_, names)| names.contains(&name)).map(|(verdict, _)| *verdict)
+}
 
 /// What deletes something: refused with `-no-del` and `-no-overwrite`. `--force` alone removes a directory that is not empty to
 /// make way for a file.
 const DELETING: &[&str] = &[
-    "--delete",
-    "--del",
-    "--delete-before",
-    "--delete-during",
-    "--delete-delay",
-    "--delete-after",
-    "--delete-excluded",
-    "--delete-missing-args",
-    "--remove-source-files",
-    "--remove-sent-files",
-    "--force",
+    "--delete", "--del", "--delete-before", "--delete-during", "--delete-delay", "--delete-after", "--delete-excluded",
+    "--delete-missing-args", "--remove-source-files", "--remove-sent-files", "--force",
 ];
 
 /// What else changes or replaces something that is there, although existing files are left out: refused with `-no-overwrite`.
@@ -313,15 +200,13 @@ const OVERWRITING: &[&str] = &["--log-file", "--partial-dir", "--delay-updates",
 
 /// The verdict for an option as it was spelled.
 pub(in crate::decide) fn verdict(row: &Row, spelled: &str) -> Option<Verdict> {
-    let of = |name: &str| VERDICTS.iter().find(|(known, _)| *known == name).map(|(_, verdict)| *verdict);
     of(spelled).or_else(|| of(&row.name()))
 }
 
 /// How an option is written for rsync: by its row's first name, unless its spelling is an option of its own. rsync 3.5.0 does not know
 /// all that its clients send.
 pub(in crate::decide) fn printed<'a>(row: &'a Row, spelled: &'a str) -> &'a str {
-    let own = VERDICTS.iter().any(|(known, _)| *known == spelled);
-    if own { spelled } else { row.long.first().copied().unwrap_or(spelled) }
+    if of(spelled).is_some() { spelled } else { row.long.first().copied().unwrap_or(spelled) }
 }
 
 /// Whether it deletes.
@@ -341,10 +226,11 @@ mod tests {
 
     #[test]
     fn every_row_has_exactly_one_verdict_and_every_verdict_a_row() {
-        let count = |name: &str| VERDICTS.iter().filter(|(known, _)| *known == name).count();
+        let names = || VERDICTS.iter().flat_map(|(_, names)| *names);
+        let count = |name: &str| names().filter(|known| **known == name).count();
         let wrong: Vec<_> = rows().iter().map(Row::name).filter(|name| count(name) != 1).collect();
         assert!(wrong.is_empty(), "these rows have no verdict here, or several: {wrong:?}");
-        for (name, _) in VERDICTS {
+        for name in names() {
             let letter = name.strip_prefix('-').filter(|rest| rest.len() == 1).and_then(|rest| rest.chars().next());
             let known = letter.map_or_else(|| by_long(name).is_some(), |letter| rows().iter().any(|row| row.letter == Some(letter)));
             assert!(known, "{name} is in no row");

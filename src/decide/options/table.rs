@@ -9,8 +9,11 @@ use super::Runs::{AsAccount, AsRoot};
 use super::Side::{Both, Process, Receiver, Sender};
 use super::Value::{Attached, Either};
 use super::row::{drop, letter, pass, refuse, row};
-use super::{Force, Row};
+use super::{Force, Row, Value};
 use crate::terms::limits::MAX_CLIENT_TIMEOUT;
+
+/// A value that never reaches rsync.
+const ANY: Value = Either(Anything);
 
 /// The largest number that rsync's own parser takes (`POPT_ARG_INT`).
 const INT: i64 = i32::MAX as i64;
@@ -27,6 +30,11 @@ const CHARSETS: &[&str] = &["utf8", "iso88591", "latin1", "iso885915", "latin9"]
 /// Within what the kernel lets rsync have (`CHILD_MEMORY`); 0 would be no limit.
 const ALLOCATIONS: &[&str] = &["256M", "512M", "1G", "2G", "4G"];
 
+const GOES_ON: &str = "leave it out: a push that was cut off goes on by itself";
+const LINKED: &str = "leave it out: unchanged files are linked with the newest snapshot without being asked";
+const LOST: &str = "your files would be deleted before the snapshot that holds them is published, and one that is cut off would lose them";
+const NO_OWNERS: &str = "the client may not choose owners here";
+const NO_GROUPS: &str = "the client may not choose groups here";
 const EMPTY: &str = "there is nothing to delete: the directory starts empty";
 const OWNER_INSTEAD: &str = "leave owners and groups out: add --no-owner --no-group, and no --chown, --usermap or --groupmap";
 const LEAVE_OUT: &str = "leave it out";
@@ -61,8 +69,8 @@ pub(super) static ROWS: &[Row] = &[
     letter('y', &["--fuzzy"], "a similar file is looked for, in the newest snapshot too").up_to(2),
     letter('W', &["--whole-file"], "how content travels"),
     letter('H', &["--hard-links"], "hard links among the files of this push").up_to(2),
-    letter('o', &["--owner"], "the client may not choose owners here").rule(NeedsWord(AsRoot)).instead(OWNER_INSTEAD),
-    letter('g', &["--group"], "the client may not choose groups here").rule(NeedsWord(AsRoot)).instead(OWNER_INSTEAD),
+    letter('o', &["--owner"], NO_OWNERS).rule(NeedsWord(AsRoot)).instead(OWNER_INSTEAD),
+    letter('g', &["--group"], NO_GROUPS).rule(NeedsWord(AsRoot)).instead(OWNER_INSTEAD),
     letter('D', &[], "both ends must agree on it").but(NO_SPECIALS),
     letter('t', &["--times"], "modification times"),
     letter('p', &["--perms"], "permissions"),
@@ -121,16 +129,8 @@ pub(super) static ROWS: &[Row] = &[
     pass(&["--ignore-existing"], "nothing exists: the directory starts empty"),
     pass(&["--modify-window"], "how changes are found").letter('@').takes(Attached(Number(-1, 86_400))),
     pass(&["--numeric-ids"], "both ends must agree on it").side(Both),
-    pass(&["--usermap"], "the client may not choose owners here")
-        .rule(NeedsWord(AsRoot))
-        .kin("owner")
-        .takes(Attached(Mapping))
-        .instead(OWNER_INSTEAD),
-    pass(&["--groupmap"], "the client may not choose groups here")
-        .rule(NeedsWord(AsRoot))
-        .kin("group")
-        .takes(Attached(Mapping))
-        .instead(OWNER_INSTEAD),
+    pass(&["--usermap"], NO_OWNERS).rule(NeedsWord(AsRoot)).kin("owner").takes(Attached(Mapping)).instead(OWNER_INSTEAD),
+    pass(&["--groupmap"], NO_GROUPS).rule(NeedsWord(AsRoot)).kin("group").takes(Attached(Mapping)).instead(OWNER_INSTEAD),
     pass(&["--open-noatime"], "reading leaves no trace").side(Both),
     pass(&["--qsort", "--use-qsort"], "how lists are sorted").side(Both),
     pass(&["--timeout"], "the smaller limit counts").rule(Smaller).takes(Attached(Number(1, MAX_CLIENT_TIMEOUT as i64))).side(Both),
@@ -139,13 +139,13 @@ pub(super) static ROWS: &[Row] = &[
         .letter('s')
         .side(Process),
     drop(&["--partial"], "a push that is cut off is kept and goes on next time without being asked"),
-    drop(&["--partial-dir"], "a push that is cut off is kept and goes on next time without being asked").takes(Either(Anything)),
+    drop(&["--partial-dir"], "a push that is cut off is kept and goes on next time without being asked").takes(ANY),
     drop(&["--inplace"], "files are always written anew, since an old one may share its inode with a snapshot"),
     drop(&["--delay-updates"], "nothing shows before the whole push is published"),
-    drop(&["--link-dest"], "unchanged files are linked with the newest snapshot without being asked").takes(Either(Anything)),
+    drop(&["--link-dest"], "unchanged files are linked with the newest snapshot without being asked").takes(ANY),
     drop(&["--mkpath"], "the directories of the destination are always made"),
     drop(&["--fsync"], "everything is on the disk before the snapshot is published"),
-    drop(&["--skip-compress"], "the sender alone compresses").takes(Either(Anything)).side(Sender),
+    drop(&["--skip-compress"], "the sender alone compresses").takes(ANY).side(Sender),
     drop(&["--copy-unsafe-links"], "the sender alone follows symlinks").side(Sender),
     drop(&["--ignore-missing-args"], "the sender alone looks for its arguments").side(Sender),
     drop(&["--progress"], "the client shows it"),
@@ -154,48 +154,31 @@ pub(super) static ROWS: &[Row] = &[
     drop(&["--implied-dirs", "--i-d"], "they are always sent").side(Both),
     drop(&["--human-readable"], "the client shows figures in its own way").letter('h'),
     drop(&["--8-bit-output"], "foreign bytes stay escaped in logs").letter('8'),
-    drop(&["--out-format"], "the client shows files in its own way").takes(Either(Anything)),
+    drop(&["--out-format"], "the client shows files in its own way").takes(ANY),
     drop(&["--cache", "--no-cache"], "macOS's rsync alone has it").side(Both),
     // Refused. First what is another kind of session.
     refuse(&["--sender"], "this server takes pushes; reading back is not offered over this key", "ask the administrator for a restore")
         .cause(Pull)
         .side(Process),
     refuse(&["--daemon"], NO_DAEMON, ONE_COLON).cause(Daemon).side(Process),
-    refuse(&["--config"], NO_DAEMON, ONE_COLON).cause(Daemon).takes(Either(Anything)).side(Process),
-    refuse(&["--dparam"], NO_DAEMON, ONE_COLON).cause(Daemon).takes(Either(Anything)).side(Process),
+    refuse(&["--config"], NO_DAEMON, ONE_COLON).cause(Daemon).takes(ANY).side(Process),
+    refuse(&["--dparam"], NO_DAEMON, ONE_COLON).cause(Daemon).takes(ANY).side(Process),
     refuse(&["--detach", "--no-detach"], NO_DAEMON, ONE_COLON).cause(Daemon).side(Process),
     // What would change files that snapshots share.
-    refuse(&["--append"], "it writes into files that are there already", "leave it out: a push that was cut off goes on by itself")
-        .cause(SharedInodes),
-    refuse(&["--append-verify"], "it writes into files that are there already", "leave it out: a push that was cut off goes on by itself")
-        .cause(SharedInodes),
+    refuse(&["--append"], "it writes into files that are there already", GOES_ON).cause(SharedInodes),
+    refuse(&["--append-verify"], "it writes into files that are there already", GOES_ON).cause(SharedInodes),
     refuse(&["--write-devices"], "it writes into what is there already, device files too", LEAVE_OUT).cause(SharedInodes),
     refuse(&["--atimes"], "it rewrites access times of files that snapshots share", "leave -U (--atimes) out")
         .cause(SharedInodes)
         .letter('U'),
     // What would reach outside the push's own directory.
     refuse(&["--backup"], "snapshots keep the old version", "leave -b (--backup) out").letter('b'),
-    refuse(&["--backup-dir"], "snapshots keep the old version", "leave --backup and --backup-dir out")
+    refuse(&["--backup-dir"], "snapshots keep the old version", "leave --backup and --backup-dir out").cause(Outside).takes(ANY),
+    refuse(&["--temp-dir"], "temporary files have their own place", "leave -T (--temp-dir) out").cause(Outside).letter('T').takes(ANY),
+    refuse(&["--copy-dest"], "it names a directory of the server", LINKED).cause(Outside).takes(ANY),
+    refuse(&["--compare-dest"], "it names a directory of the server, and the snapshot would lack what that has", LINKED)
         .cause(Outside)
-        .takes(Either(Anything)),
-    refuse(&["--temp-dir"], "temporary files have their own place", "leave -T (--temp-dir) out")
-        .cause(Outside)
-        .letter('T')
-        .takes(Either(Anything)),
-    refuse(
-        &["--copy-dest"],
-        "it names a directory of the server",
-        "leave it out: unchanged files are linked with the newest snapshot without being asked",
-    )
-    .cause(Outside)
-    .takes(Either(Anything)),
-    refuse(
-        &["--compare-dest"],
-        "it names a directory of the server, and the snapshot would lack what that has",
-        "leave it out: unchanged files are linked with the newest snapshot without being asked",
-    )
-    .cause(Outside)
-    .takes(Either(Anything)),
+        .takes(ANY),
     refuse(&["--keep-dirlinks"], "it follows symlinks that a push planted", "leave -K (--keep-dirlinks) out").cause(Outside).letter('K'),
     refuse(
         &["--no-implied-dirs", "--no-i-d"],
@@ -205,39 +188,27 @@ pub(super) static ROWS: &[Row] = &[
     .cause(Outside),
     refuse(&["--files-from"], "the list would be read on the server", "keep the list on your side: --files-from=FILE without a colon")
         .cause(Outside)
-        .takes(Either(Anything))
+        .takes(ANY)
         .side(Both),
-    refuse(&["--exclude-from"], "filters do not belong on the server's command line", FILTERS).cause(Outside).takes(Either(Anything)),
-    refuse(&["--include-from"], "filters do not belong on the server's command line", FILTERS).cause(Outside).takes(Either(Anything)),
-    refuse(&["--filter"], "filters do not belong on the server's command line", FILTERS).cause(Outside).letter('f').takes(Either(Anything)),
+    refuse(&["--exclude-from"], "filters do not belong on the server's command line", FILTERS).cause(Outside).takes(ANY),
+    refuse(&["--include-from"], "filters do not belong on the server's command line", FILTERS).cause(Outside).takes(ANY),
+    refuse(&["--filter"], "filters do not belong on the server's command line", FILTERS).cause(Outside).letter('f').takes(ANY),
     row(Some('F'), &[], Receiver, super::Rule::Refuse(Outside), "filters do not belong on the server's command line").instead(FILTERS),
-    refuse(&["--log-file"], "logs of the server are not the client's", NO_M).cause(Outside).takes(Either(Anything)).side(Process),
-    refuse(&["--write-batch"], "a batch file would be written on the server", "use it without -M").cause(Outside).takes(Either(Anything)),
-    refuse(&["--read-batch"], "a batch file would be read on the server", "use it without -M").cause(Outside).takes(Either(Anything)),
+    refuse(&["--log-file"], "logs of the server are not the client's", NO_M).cause(Outside).takes(ANY).side(Process),
+    refuse(&["--write-batch"], "a batch file would be written on the server", "use it without -M").cause(Outside).takes(ANY),
+    refuse(&["--read-batch"], "a batch file would be read on the server", "use it without -M").cause(Outside).takes(ANY),
     // What would leave no backup, or another one than the client thinks.
     refuse(&["--only-write-batch"], "it stores nothing on the server and ends as if it had", "use --write-batch, or leave it out")
         .cause(Nothing)
-        .takes(Either(Anything)),
+        .takes(ANY),
     refuse(
         &["--existing", "--ignore-non-existing"],
         "every push starts in an empty directory, so it would store nothing",
         "leave it out: unchanged files do not travel again",
     )
     .cause(Nothing),
-    refuse(
-        &["--remove-source-files"],
-        "your files would be deleted before the snapshot that holds them is published, and one that is cut off would lose them",
-        "delete them yourself once the push has ended well",
-    )
-    .cause(Differs)
-    .side(Both),
-    refuse(
-        &["--remove-sent-files"],
-        "your files would be deleted before the snapshot that holds them is published, and one that is cut off would lose them",
-        "delete them yourself once the push has ended well",
-    )
-    .cause(Differs)
-    .side(Both),
+    refuse(&["--remove-source-files"], LOST, "delete them yourself once the push has ended well").cause(Differs).side(Both),
+    refuse(&["--remove-sent-files"], LOST, "delete them yourself once the push has ended well").cause(Differs).side(Both),
     refuse(&["--safe-links"], "the snapshot would silently lack symlinks", "leave it out: symlinks are stored and never followed")
         .cause(Differs)
         .side(Both),
@@ -274,20 +245,20 @@ pub(super) static ROWS: &[Row] = &[
         .side(Process)
         .force(UNMADE_LINKS),
     refuse(&["--super"], "powers on the server are not the client's choice", LEAVE_OUT).cause(Powers),
-    refuse(&["--copy-as"], "powers on the server are not the client's choice", NO_M).cause(Powers).takes(Either(Anything)),
+    refuse(&["--copy-as"], "powers on the server are not the client's choice", NO_M).cause(Powers).takes(ANY),
     refuse(&["--no-munge-links"], "symlinks would be stored changed back", NO_M).cause(Defences).side(Process),
     refuse(&["--insecure-links", "--no-insecure-links"], PROTECTION, NO_M).cause(Defences).side(Process),
     refuse(&["--drop-D", "--no-drop-D"], PROTECTION, NO_M).cause(Defences).side(Process),
     refuse(&["--trust-sender"], PROTECTION, NO_M).cause(Defences).side(Process),
-    refuse(&["--confine-root"], PROTECTION, NO_M).cause(Defences).takes(Either(Anything)).side(Process),
+    refuse(&["--confine-root"], PROTECTION, NO_M).cause(Defences).takes(ANY).side(Process),
     refuse(&["--debug"], "traces would show paths of the server", "leave --debug out of -M, or use --info")
         .cause(Defences)
-        .takes(Either(Anything))
+        .takes(ANY)
         .side(Process),
     // What means nothing here. Real clients keep most of it to themselves; it comes by -M alone.
     refuse(&["--server"], "it is said once, as the first word", NO_M).side(Process),
     refuse(&["--archive"], "the client's rsync spells out what it stands for", YOUR_OWN).letter('a').side(Both),
-    refuse(&["--suffix"], "snapshots keep the old version", "leave --backup and --suffix out").takes(Either(Anything)),
+    refuse(&["--suffix"], "snapshots keep the old version", "leave --backup and --suffix out").takes(ANY),
     refuse(&["--crtimes"], "times of creation cannot be set on Linux", "leave -N (--crtimes) out").letter('N').side(Both),
     refuse(
         &["--extended-attributes"],
@@ -298,20 +269,20 @@ pub(super) static ROWS: &[Row] = &[
     refuse(&["--copy-devices"], "the sender alone reads devices", YOUR_OWN).side(Sender),
     refuse(&["--copy-links"], "the sender alone follows symlinks", "use -L without -M").letter('L').side(Sender),
     refuse(&["--copy-dirlinks"], "the sender alone follows symlinks", "use -k without -M").letter('k').side(Sender),
-    refuse(&["--chmod"], "your own rsync changes modes before it sends them", YOUR_OWN).takes(Either(Anything)),
-    refuse(&["--chown"], "your own rsync turns it into --usermap and --groupmap", YOUR_OWN).takes(Either(Anything)),
+    refuse(&["--chmod"], "your own rsync changes modes before it sends them", YOUR_OWN).takes(ANY),
+    refuse(&["--chown"], "your own rsync turns it into --usermap and --groupmap", YOUR_OWN).takes(ANY),
     refuse(&["--from0"], "it goes with --files-from, which is read on your side", YOUR_OWN).letter('0').side(Both),
-    refuse(&["--exclude"], "filters do not belong on the server's command line", FILTERS).takes(Either(Anything)),
-    refuse(&["--include"], "filters do not belong on the server's command line", FILTERS).takes(Either(Anything)),
-    refuse(&["--log-file-format"], "logs of the server are not the client's", NO_M).takes(Either(Anything)).side(Process),
-    refuse(&["--stop-after", "--time-limit"], "a push has its own limit of time", YOUR_OWN).takes(Either(Anything)).side(Process),
-    refuse(&["--stop-at"], "a push has its own limit of time", YOUR_OWN).takes(Either(Anything)).side(Process),
-    refuse(&["--stderr"], "how the server writes its messages is not the client's choice", YOUR_OWN).takes(Either(Anything)).side(Process),
-    refuse(&["--outbuf"], "how the server writes its messages is not the client's choice", YOUR_OWN).takes(Either(Anything)).side(Process),
-    refuse(&["--rsh"], "the server starts no other program", NO_M).takes(Either(Anything)).side(Process),
-    refuse(&["--rsync-path"], "the server starts no other program", NO_M).takes(Either(Anything)).side(Process),
-    refuse(&["--remote-option"], "there is no third side", NO_M).letter('M').takes(Either(Anything)).side(Process),
-    refuse(&["--protocol"], "the two sides agree on a protocol by themselves", YOUR_OWN).takes(Either(Anything)).side(Process),
+    refuse(&["--exclude"], "filters do not belong on the server's command line", FILTERS).takes(ANY),
+    refuse(&["--include"], "filters do not belong on the server's command line", FILTERS).takes(ANY),
+    refuse(&["--log-file-format"], "logs of the server are not the client's", NO_M).takes(ANY).side(Process),
+    refuse(&["--stop-after", "--time-limit"], "a push has its own limit of time", YOUR_OWN).takes(ANY).side(Process),
+    refuse(&["--stop-at"], "a push has its own limit of time", YOUR_OWN).takes(ANY).side(Process),
+    refuse(&["--stderr"], "how the server writes its messages is not the client's choice", YOUR_OWN).takes(ANY).side(Process),
+    refuse(&["--outbuf"], "how the server writes its messages is not the client's choice", YOUR_OWN).takes(ANY).side(Process),
+    refuse(&["--rsh"], "the server starts no other program", NO_M).takes(ANY).side(Process),
+    refuse(&["--rsync-path"], "the server starts no other program", NO_M).takes(ANY).side(Process),
+    refuse(&["--remote-option"], "there is no third side", NO_M).letter('M').takes(ANY).side(Process),
+    refuse(&["--protocol"], "the two sides agree on a protocol by themselves", YOUR_OWN).takes(ANY).side(Process),
     refuse(&["--old-args", "--no-old-args"], "it is about the client's own command line", YOUR_OWN).side(Process),
     refuse(&["--no-secluded-args", "--no-protect-args", "--no-s"], "it is about the client's own command line", YOUR_OWN).side(Process),
     refuse(
@@ -320,18 +291,18 @@ pub(super) static ROWS: &[Row] = &[
         YOUR_OWN,
     )
     .side(Both),
-    refuse(&["--old-dirs", "--old-d"], "it is for servers of long ago", "leave it out").side(Both),
+    refuse(&["--old-dirs", "--old-d"], "it is for servers of long ago", LEAVE_OUT).side(Both),
     refuse(&["--version"], "it asks the server's rsync about itself", NO_M).letter('V').side(Process),
     refuse(&["--help"], "it asks the server's rsync about itself", NO_M).side(Process),
     refuse(&["--ipv4"], "ssh makes the connection", "use ssh's -4").letter('4').side(Process),
     refuse(&["--ipv6"], "ssh makes the connection", "use ssh's -6").letter('6').side(Process),
     refuse(&["--blocking-io", "--no-blocking-io"], "ssh makes the connection", YOUR_OWN).side(Process),
-    refuse(&["--address"], FOR_DAEMONS, NO_M).takes(Either(Anything)).side(Process),
-    refuse(&["--port"], FOR_DAEMONS, NO_M).takes(Either(Anything)).side(Process),
-    refuse(&["--sockopts"], FOR_DAEMONS, NO_M).takes(Either(Anything)).side(Process),
-    refuse(&["--contimeout"], FOR_DAEMONS, NO_M).takes(Either(Anything)).side(Process),
-    refuse(&["--password-file"], FOR_DAEMONS, NO_M).takes(Either(Anything)).side(Process),
-    refuse(&["--early-input"], FOR_DAEMONS, NO_M).takes(Either(Anything)).side(Process),
+    refuse(&["--address"], FOR_DAEMONS, NO_M).takes(ANY).side(Process),
+    refuse(&["--port"], FOR_DAEMONS, NO_M).takes(ANY).side(Process),
+    refuse(&["--sockopts"], FOR_DAEMONS, NO_M).takes(ANY).side(Process),
+    refuse(&["--contimeout"], FOR_DAEMONS, NO_M).takes(ANY).side(Process),
+    refuse(&["--password-file"], FOR_DAEMONS, NO_M).takes(ANY).side(Process),
+    refuse(&["--early-input"], FOR_DAEMONS, NO_M).takes(ANY).side(Process),
     refuse(&["--motd", "--no-motd"], FOR_DAEMONS, NO_M).side(Process),
     // `--no-OPTION`: what real clients send of it stands above.
     refuse(TAKEN_BACK, "it only takes back what was asked for before it", YOUR_OWN),
@@ -340,70 +311,16 @@ pub(super) static ROWS: &[Row] = &[
 
 /// What a client takes back on its own side, and then does not ask for.
 const TAKEN_BACK: &[&str] = &[
-    "--no-verbose",
-    "--no-v",
-    "--no-omit-dir-times",
-    "--no-O",
-    "--no-omit-link-times",
-    "--no-J",
-    "--no-one-file-system",
-    "--no-x",
-    "--no-sparse",
-    "--no-S",
-    "--no-inplace",
-    "--no-append",
-    "--no-fuzzy",
-    "--no-y",
-    "--no-prune-empty-dirs",
-    "--no-m",
-    "--no-itemize-changes",
-    "--no-i",
-    "--no-human-readable",
-    "--no-h",
-    "--no-progress",
-    "--no-partial",
-    "--no-delay-updates",
-    "--no-backup",
-    "--no-from0",
-    "--no-force",
-    "--no-ignore-errors",
-    "--no-write-devices",
-    "--no-open-noatime",
-    "--no-mkpath",
-    "--no-8-bit-output",
-    "--no-8",
-    "--no-bwlimit",
-    "--no-timeout",
-    "--no-contimeout",
+    "--no-verbose", "--no-v", "--no-omit-dir-times", "--no-O", "--no-omit-link-times", "--no-J", "--no-one-file-system", "--no-x",
+    "--no-sparse", "--no-S", "--no-inplace", "--no-append", "--no-fuzzy", "--no-y", "--no-prune-empty-dirs", "--no-m",
+    "--no-itemize-changes", "--no-i", "--no-human-readable", "--no-h", "--no-progress", "--no-partial", "--no-delay-updates",
+    "--no-backup", "--no-from0", "--no-force", "--no-ignore-errors", "--no-write-devices", "--no-open-noatime", "--no-mkpath",
+    "--no-8-bit-output", "--no-8", "--no-bwlimit", "--no-timeout", "--no-contimeout",
 ];
 
 /// The same of what is on both command lines or on neither.
 const AGREED_ON: &[&str] = &[
-    "--no-links",
-    "--no-l",
-    "--no-hard-links",
-    "--no-H",
-    "--no-perms",
-    "--no-p",
-    "--no-times",
-    "--no-t",
-    "--no-owner",
-    "--no-o",
-    "--no-group",
-    "--no-g",
-    "--no-D",
-    "--no-acls",
-    "--no-A",
-    "--no-xattrs",
-    "--no-X",
-    "--no-atimes",
-    "--no-U",
-    "--no-crtimes",
-    "--no-N",
-    "--no-numeric-ids",
-    "--no-checksum",
-    "--no-c",
-    "--no-compress",
-    "--no-z",
-    "--no-iconv",
+    "--no-links", "--no-l", "--no-hard-links", "--no-H", "--no-perms", "--no-p", "--no-times", "--no-t", "--no-owner", "--no-o",
+    "--no-group", "--no-g", "--no-D", "--no-acls", "--no-A", "--no-xattrs", "--no-X", "--no-atimes", "--no-U", "--no-crtimes", "--no-N",
+    "--no-numeric-ids", "--no-checksum", "--no-c", "--no-compress", "--no-z", "--no-iconv",
 ];

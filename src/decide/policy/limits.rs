@@ -3,9 +3,7 @@
 
 use std::fmt;
 
-use serde::de::MapAccess;
-
-use crate::decide::yaml::{Figure, Table, Word, Wrong};
+use crate::decide::yaml::{Figure, Word, Wrong, keys};
 use crate::terms::limits::{
     ALL_SESSIONS_LIMIT, BYTES_LIMIT, CHILD_MEMORY, DEFAULT_PROCESSES, DEFAULT_SESSIONS, INODES_LIMIT, MEMORY_LIMIT, PROCESSES_LIMIT,
     SESSIONS_LIMIT,
@@ -50,29 +48,14 @@ fn counted(sessions: u64) -> String {
     if sessions == 1 { "1 session".to_owned() } else { format!("{sessions} sessions") }
 }
 
-/// `limits:`, as far as a file says it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct ShareKeys {
-    sessions: Option<Sessions>,
-    memory: Option<Memory>,
-    processes: Option<Processes>,
-    bytes: Option<PushBytes>,
-    inodes: Option<Inodes>,
-}
-
-impl Table for ShareKeys {
-    const WHAT: &'static str = "`limits`";
-    const KEYS: &'static [&'static str] = &["sessions", "memory", "processes", "bytes", "inodes"];
-
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        match key {
-            "sessions" => self.sessions = Some(map.next_value::<Figure<_>>()?.0),
-            "memory" => self.memory = Some(map.next_value::<Figure<_>>()?.0),
-            "processes" => self.processes = Some(map.next_value::<Figure<_>>()?.0),
-            "bytes" => self.bytes = Some(map.next_value::<Figure<_>>()?.0),
-            _ => self.inodes = Some(map.next_value::<Figure<_>>()?.0),
-        }
-        Ok(())
+keys! {
+    /// `limits:`, as far as a file says it.
+    pub(super) struct ShareKeys, "`limits`" {
+        sessions: Sessions as Figure<_>,
+        memory: Memory as Figure<_>,
+        processes: Processes as Figure<_>,
+        bytes: PushBytes as Figure<_>,
+        inodes: Inodes as Figure<_>,
     }
 }
 
@@ -115,9 +98,7 @@ figure!(PushBytes, size, "a size like 500G", BYTES_LIMIT);
 type Range = std::ops::RangeInclusive<u64>;
 
 fn number(text: &str, what: &str, range: &Range) -> Result<u64, Wrong> {
-    let number = whole(text).ok_or_else(|| no(text, what))?;
-    let (least, most) = (range.start(), range.end());
-    if range.contains(&number) { Ok(number) } else { Err(Wrong::new(out_of_range(text), format!("use {least} to {most}"))) }
+    within(text, what, whole(text), range, u64::to_string)
 }
 
 /// Sizes are spelled as rsync spells them: `G` and `GiB` are 1024 to the third, `GB` is 1000 to the third (rsync(1), `--max-size`).
@@ -132,26 +113,25 @@ fn size(text: &str, what: &str, range: &Range) -> Result<u64, Wrong> {
             _ => None,
         }),
     };
-    let (Some(figure), Some(unit)) = (whole(figure), unit) else { return Err(no(text, what)) };
-    let (least, most) = (Bytes(*range.start()), Bytes(*range.end()));
-    match figure.checked_mul(unit).filter(|bytes| range.contains(bytes)) {
-        Some(bytes) => Ok(bytes),
-        None => Err(Wrong::new(out_of_range(text), format!("use {least} to {most}"))),
+    // More than can be counted is more than any range has.
+    let bytes = whole(figure).zip(unit).map(|(figure, unit)| figure.saturating_mul(unit));
+    within(text, what, bytes, range, |bytes| Bytes(*bytes).to_string())
+}
+
+/// What was read, if it was anything and lies in its range, which is shown as such values are.
+fn within(text: &str, what: &str, read: Option<u64>, range: &Range, show: fn(&u64) -> String) -> Result<u64, Wrong> {
+    let quoted = printable(text.as_bytes());
+    let found = read.ok_or_else(|| Wrong::new(format!("`{quoted}` is not {what}"), format!("write {what}")))?;
+    if range.contains(&found) {
+        return Ok(found);
     }
+    Err(Wrong::new(format!("`{quoted}` is out of range"), format!("use {} to {}", show(range.start()), show(range.end()))))
 }
 
 /// Digits alone, and no leading zero that somebody could take for octal.
-fn whole(text: &str) -> Option<u64> {
+pub(super) fn whole(text: &str) -> Option<u64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     if plain { text.parse().ok() } else { None }
-}
-
-fn no(text: &str, what: &str) -> Wrong {
-    Wrong::new(format!("`{}` is not {what}", printable(text.as_bytes())), format!("write {what}"))
-}
-
-fn out_of_range(text: &str) -> String {
-    format!("`{}` is out of range", printable(text.as_bytes()))
 }
 
 #[cfg(test)]

@@ -4,10 +4,8 @@
 use serde::de::MapAccess;
 
 use crate::decide::options::{self, Choice, Row, Rule, Unfit};
-use crate::decide::yaml::{Table, Word, Wrong, nearest};
+use crate::decide::yaml::{Table, Texts, Word, Wrong, nearest};
 use crate::terms::text::printable;
-
-use super::values::texts;
 
 /// The table below `options:`.
 #[derive(Debug, Clone, Default)]
@@ -19,9 +17,9 @@ impl Table for OptionKeys {
 
     fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
-            "refuse" => self.0.refuse = texts::<Refused>(map.next_value()?).into_iter().map(|Refused(word)| word).collect(),
-            "force" => self.0.force = texts::<Forced>(map.next_value()?).into_iter().map(|Forced(word)| word).collect(),
-            _ => self.0.allow = texts::<Allowed>(map.next_value()?).into_iter().map(|Allowed(word)| word).collect(),
+            "refuse" => self.0.refuse = map.next_value::<Texts<Refused>>()?.0.into_iter().map(|Refused(word)| word).collect(),
+            "force" => self.0.force = map.next_value::<Texts<Forced>>()?.0.into_iter().map(|Forced(word)| word).collect(),
+            _ => self.0.allow = map.next_value::<Texts<Allowed>>()?.0.into_iter().map(|Allowed(word)| word).collect(),
         }
         Ok(())
     }

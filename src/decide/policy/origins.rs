@@ -9,9 +9,7 @@ use crate::terms::reason::Origin;
 pub(super) fn keys(file: &Path, text: &str, parent: Option<&str>) -> Vec<(String, Origin)> {
     let numbered = text.lines().enumerate().map(|(number, line)| (number + 1, line));
     let lines: Vec<_> = numbered.filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#')).collect();
-    let Some(parent) = parent else {
-        return at_indent(file, &lines, 0);
-    };
+    let Some(parent) = parent else { return at_indent(file, &lines, 0) };
     let below = lines.iter().position(|(_, line)| key(line, 0).is_some_and(|name| name == parent));
     let block: Vec<_> =
         lines.into_iter().skip(below.map_or(usize::MAX, |at| at.saturating_add(1))).take_while(|(_, line)| line.starts_with(' ')).collect();

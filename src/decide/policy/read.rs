@@ -1,12 +1,12 @@
 //! A policy's file from bytes to [`Policy`]. A policy's key replaces the same key of the site's
 //! `defaults:` whole; it is never merged with it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, MapAccess};
 
 use crate::decide::window::{Days, Hours, Window};
-use crate::decide::yaml::{self, Fault, List, OneOrMany, Table, TableOf, Text, TextOrList, Word as _, Wrong, wrong};
+use crate::decide::yaml::{self, Fault, List, Nothing, OneOrMany, Table, TableOf, Text, Texts, Truth, Word as _, Wrong, keys, wrong};
 use crate::terms::client::ClientName;
 use crate::terms::key::Fingerprint;
 use crate::terms::limits::{DEFAULT_HOOK, DEFAULT_IDLE, DEFAULT_PUSH, MAX_HOOKS, MAX_HOSTS};
@@ -17,7 +17,7 @@ use crate::terms::zone::ZoneName;
 
 use super::limits::ShareKeys;
 use super::options::OptionKeys;
-use super::values::{Absolute, AccountName, HookTime, Idle, Push, texts};
+use super::values::{Absolute, AccountName, HookTime, Idle, Push};
 use super::{Hooks, Origins, Policy, Report, Site, Source, origins};
 
 /// What the site's `defaults:` say.
@@ -37,69 +37,27 @@ impl Defaults {
     /// The `user:` of every policy that names none of its own.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
-        self.keys.user.as_deref()
+        self.keys.user.as_ref().map(|AccountName(name)| name.as_str())
     }
 }
 
-/// Every key of a policy, as far as a file says it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct PolicyKeys {
-    user: Option<String>,
-    keys: Option<Vec<Fingerprint>>,
-    from: Option<Vec<Source>>,
-    when: Option<Vec<Window>>,
-    timezone: Option<ZoneName>,
-    verbs: Option<Vec<Verb>>,
-    path: Option<PathBuf>,
-    snapshots: Option<SnapshotKeys>,
-    report: Option<Report>,
-    hooks: Option<HookKeys>,
-    time_limits: Option<LimitKeys>,
-    limits: Option<ShareKeys>,
-    require_mount: Option<bool>,
-    options: Option<OptionKeys>,
-}
-
-impl Table for PolicyKeys {
-    const WHAT: &'static str = "a policy";
-    const KEYS: &'static [&'static str] = &[
-        "user",
-        "keys",
-        "from",
-        "when",
-        "timezone",
-        "verbs",
-        "path",
-        "snapshots",
-        "report",
-        "hooks",
-        "time_limits",
-        "limits",
-        "require_mount",
-        "options",
-    ];
-
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        match key {
-            "user" => self.user = Some(map.next_value::<Text<AccountName>>()?.0.0),
-            "keys" => self.keys = Some(texts(map.next_value()?)),
-            "from" => self.from = Some(map.next_value::<Sources>()?.0),
-            "when" => {
-                let entries: List<TableOf<WhenKeys>> = map.next_value()?;
-                self.when = Some(entries.0.into_iter().flat_map(|TableOf(entry)| entry.windows()).collect());
-            }
-            "timezone" => self.timezone = Some(map.next_value::<Text<_>>()?.0),
-            "verbs" => self.verbs = Some(texts(map.next_value()?)),
-            "path" => self.path = Some(map.next_value::<Text<Absolute>>()?.0.0),
-            "snapshots" => self.snapshots = Some(map.next_value::<TableOf<_>>()?.0),
-            "report" => self.report = Some(map.next_value::<Text<_>>()?.0),
-            "hooks" => self.hooks = Some(map.next_value::<TableOf<_>>()?.0),
-            "time_limits" => self.time_limits = Some(map.next_value::<TableOf<_>>()?.0),
-            "limits" => self.limits = Some(map.next_value::<TableOf<_>>()?.0),
-            "require_mount" => self.require_mount = Some(map.next_value::<yaml::Truth>()?.0),
-            _ => self.options = Some(map.next_value::<TableOf<_>>()?.0),
-        }
-        Ok(())
+keys! {
+    /// Every key of a policy, as far as a file says it.
+    pub(super) struct PolicyKeys, "a policy" {
+        user: AccountName as Text<_>,
+        keys: Vec<Fingerprint> as Texts<_>,
+        from: Vec<Source> as Sources,
+        when: Vec<TableOf<WhenKeys>> as List<_>,
+        timezone: ZoneName as Text<_>,
+        verbs: Vec<Verb> as Texts<_>,
+        path: Absolute as Text<_>,
+        snapshots: SnapshotKeys as TableOf<_>,
+        report: Report as Text<_>,
+        hooks: HookKeys as TableOf<_>,
+        time_limits: LimitKeys as TableOf<_>,
+        limits: ShareKeys as TableOf<_>,
+        require_mount: bool as Truth,
+        options: OptionKeys as TableOf<_>,
     }
 }
 
@@ -108,7 +66,7 @@ struct Sources(Vec<Source>);
 
 impl<'de> Deserialize<'de> for Sources {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let all = texts(List::deserialize(from)?);
+        let Texts(all) = Texts::deserialize(from)?;
         let hosts = all.iter().filter(|source| matches!(source, Source::Host(_))).count();
         if hosts > MAX_HOSTS {
             let message = format!("{hosts} `host:` names in one policy");
@@ -121,7 +79,7 @@ impl<'de> Deserialize<'de> for Sources {
 #[derive(Debug, Clone, Default)]
 struct WhenKeys {
     days: Option<Days>,
-    hours: Option<Vec<Hours>>,
+    hours: Option<OneOrMany<Hours>>,
 }
 
 impl Table for WhenKeys {
@@ -137,10 +95,10 @@ impl Table for WhenKeys {
         match (key, self.days.zip(Days::parse(key).ok())) {
             ("days", _) => self.days = Some(map.next_value::<Text<_>>()?.0),
             (_, Some((days, more))) => {
-                let yaml::Nothing = map.next_value()?;
+                let Nothing = map.next_value()?;
                 self.days = Some(days.and(more));
             }
-            ("hours", _) => self.hours = Some(map.next_value::<OneOrMany<_>>()?.0),
+            ("hours", _) => self.hours = Some(map.next_value()?),
             _ => return Err(wrong(&Wrong::new(format!("`{key}` stands here without `days:`"), "write days: and the days"))),
         }
         Ok(())
@@ -150,44 +108,21 @@ impl Table for WhenKeys {
 impl WhenKeys {
     fn windows(self) -> impl Iterator<Item = Window> {
         let days = self.days.unwrap_or(Days::ALL);
-        let hours = self.hours.unwrap_or_else(|| vec![Hours::ALL]);
+        let hours = match self.hours {
+            Some(OneOrMany::Many(hours)) => hours,
+            Some(OneOrMany::One(hours)) => vec![hours],
+            None => vec![Hours::ALL],
+        };
         hours.into_iter().map(move |hours| Window::new(days, hours))
     }
 }
 
-#[derive(Debug, Clone, Default)]
-struct SnapshotKeys {
-    name: Option<NamePattern>,
+keys! {
+    struct SnapshotKeys, "`snapshots`" { name: NamePattern as Text<_>, }
 }
 
-impl Table for SnapshotKeys {
-    const WHAT: &'static str = "`snapshots`";
-    const KEYS: &'static [&'static str] = &["name"];
-
-    fn take<'de, A: MapAccess<'de>>(&mut self, _: &str, map: &mut A) -> Result<(), A::Error> {
-        self.name = Some(map.next_value::<Text<_>>()?.0);
-        Ok(())
-    }
-}
-
-#[derive(Debug, Clone, Default)]
-struct HookKeys {
-    prepare: Vec<Vec<String>>,
-    complete: Vec<Vec<String>>,
-}
-
-impl Table for HookKeys {
-    const WHAT: &'static str = "`hooks`";
-    const KEYS: &'static [&'static str] = &["prepare", "complete"];
-
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        let Commands(commands) = map.next_value()?;
-        match key {
-            "prepare" => self.prepare = commands,
-            _ => self.complete = commands,
-        }
-        Ok(())
-    }
+keys! {
+    struct HookKeys, "`hooks`" { prepare: Vec<Vec<String>> as Commands, complete: Vec<Vec<String>> as Commands, }
 }
 
 /// One command or several: `[/usr/bin/df, /srv]` or `[[/usr/bin/df, /srv], [/usr/bin/true]]`.
@@ -195,15 +130,15 @@ struct Commands(Vec<Vec<String>>);
 
 impl<'de> Deserialize<'de> for Commands {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let List(parts) = List::<TextOrList>::deserialize(from)?;
-        let lists = parts.iter().filter(|part| matches!(part, TextOrList::List(_))).count();
+        let List(parts) = List::<OneOrMany<String>>::deserialize(from)?;
+        let lists = parts.iter().filter(|part| matches!(part, OneOrMany::Many(_))).count();
         let mixed = lists != 0 && lists != parts.len();
         let mut commands = Vec::new();
         let mut words = Vec::new();
         for part in parts {
             match part {
-                TextOrList::Text(word) => words.push(word),
-                TextOrList::List(command) => commands.push(command),
+                OneOrMany::One(word) => words.push(word),
+                OneOrMany::Many(command) => commands.push(command),
             }
         }
         let problem = if mixed {
@@ -222,25 +157,8 @@ impl<'de> Deserialize<'de> for Commands {
     }
 }
 
-#[derive(Debug, Clone, Default)]
-struct LimitKeys {
-    idle: Option<Idle>,
-    push: Option<Push>,
-    hook: Option<HookTime>,
-}
-
-impl Table for LimitKeys {
-    const WHAT: &'static str = "`time_limits`";
-    const KEYS: &'static [&'static str] = &["idle", "push", "hook"];
-
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        match key {
-            "idle" => self.idle = Some(map.next_value::<Text<_>>()?.0),
-            "push" => self.push = Some(map.next_value::<Text<_>>()?.0),
-            _ => self.hook = Some(map.next_value::<Text<_>>()?.0),
-        }
-        Ok(())
-    }
+keys! {
+    struct LimitKeys, "`time_limits`" { idle: Idle as Text<_>, push: Push as Text<_>, hook: HookTime as Text<_>, }
 }
 
 /// Reads a client's policy over the site's defaults.
@@ -261,18 +179,18 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
     let limits = own.time_limits.or(usual.time_limits).unwrap_or_default();
     Ok(Policy {
         client: client.clone(),
-        user: own.user.or(usual.user).unwrap_or_else(|| client.as_str().to_owned()),
+        user: own.user.or(usual.user).map_or_else(|| client.as_str().to_owned(), |AccountName(name)| name),
         keys: own.keys.or(usual.keys),
         from: own.from.or(usual.from),
-        when: own.when.or(usual.when),
+        when: own.when.or(usual.when).map(|all| all.into_iter().flat_map(|TableOf(entry)| entry.windows()).collect()),
         timezone: own.timezone.or(usual.timezone).unwrap_or_else(ZoneName::utc),
         verbs: own.verbs.or(usual.verbs).unwrap_or_else(|| Verb::DEFAULT.to_vec()),
-        path: own.path.or(usual.path).unwrap_or_else(|| site.store.join(client.as_str())),
+        path: own.path.or(usual.path).map_or_else(|| site.store.join(client.as_str()), |Absolute(path)| path),
         names: own.snapshots.or(usual.snapshots).and_then(|snapshots| snapshots.name).unwrap_or_default(),
         report: own.report.or(usual.report).unwrap_or(Report::Problems),
         hooks: Hooks {
-            prepare: hooks.prepare,
-            complete: hooks.complete,
+            prepare: hooks.prepare.unwrap_or_default(),
+            complete: hooks.complete.unwrap_or_default(),
             time_limit: limits.hook.map_or(DEFAULT_HOOK, |HookTime(time)| time),
         },
         idle: limits.idle.map_or(DEFAULT_IDLE, |Idle(time)| time),
@@ -288,9 +206,10 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
 /// file as they are, not in YAML's escapes.
 fn spelled(file: &Path, text: &str, own: &PolicyKeys) -> Result<(), Fault> {
     let keys = own.keys.iter().flatten().map(Fingerprint::as_str);
-    let hidden = keys.chain(own.user.as_deref()).find(|value| !text.contains(value));
+    let user = own.user.iter().map(|AccountName(name)| name.as_str());
+    let hidden = keys.chain(user).find(|value| !text.contains(value));
     match hidden {
         None => Ok(()),
-        Some(value) => Err(Fault::whole(file, Wrong::new(format!("`{value}` is written with escapes"), "write it as it is"))),
+        Some(value) => Err(Fault::whole(file, format!("`{value}` is written with escapes"), "write it as it is")),
     }
 }

@@ -2,40 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::de::MapAccess;
-
-use crate::decide::yaml::{self, Fault, Figure, Table, TableOf, Text, Wrong};
+use crate::decide::yaml::{self, Fault, Figure, TableOf, Text, Texts, Wrong, keys};
 use crate::terms::limits::DEFAULT_ALL_SESSIONS;
 
 use super::limits::AllSessions;
 use super::read::{Defaults, PolicyKeys};
-use super::values::{Absolute, AbsoluteOrOff, MailAddress, Switch, texts};
+use super::values::{Absolute, AbsoluteOrOff, MailAddress, Switch};
 use super::{DEFAULT_RSYNC, DEFAULT_SPOOL, DEFAULT_SYSLOG, MailSettings, Namespaces, Origins, Site, Transport, origins};
 
-#[derive(Debug, Clone, Default)]
-struct MailKeys {
-    from: Option<MailAddress>,
-    to: Option<Vec<MailAddress>>,
-    reports_to: Option<Vec<MailAddress>>,
-    transport: Option<Transport>,
-    password_file: Option<Absolute>,
-    ca_file: Option<Absolute>,
-}
-
-impl Table for MailKeys {
-    const WHAT: &'static str = "`mail`";
-    const KEYS: &'static [&'static str] = &["from", "to", "reports_to", "transport", "password_file", "ca_file"];
-
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        match key {
-            "from" => self.from = Some(map.next_value::<Text<_>>()?.0),
-            "to" => self.to = Some(texts(map.next_value()?)),
-            "reports_to" => self.reports_to = Some(texts(map.next_value()?)),
-            "transport" => self.transport = Some(map.next_value::<Text<_>>()?.0),
-            "password_file" => self.password_file = Some(map.next_value::<Text<_>>()?.0),
-            _ => self.ca_file = Some(map.next_value::<Text<_>>()?.0),
-        }
-        Ok(())
+keys! {
+    struct MailKeys, "`mail`" {
+        from: MailAddress as Text<_>,
+        to: Vec<MailAddress> as Texts<_>,
+        reports_to: Vec<MailAddress> as Texts<_>,
+        transport: Transport as Text<_>,
+        password_file: Absolute as Text<_>,
+        ca_file: Absolute as Text<_>,
     }
 
     fn whole(&self) -> Result<(), Wrong> {
@@ -65,36 +47,17 @@ impl MailKeys {
     }
 }
 
-#[derive(Debug, Clone, Default)]
-struct SiteKeys {
-    store: Option<Absolute>,
-    rsync: Option<Absolute>,
-    spool: Option<Absolute>,
-    syslog: Option<AbsoluteOrOff>,
-    jail: Option<Switch>,
-    namespaces: Option<Namespaces>,
-    sessions: Option<AllSessions>,
-    mail: MailKeys,
-    defaults: PolicyKeys,
-}
-
-impl Table for SiteKeys {
-    const WHAT: &'static str = "the site file";
-    const KEYS: &'static [&'static str] = &["store", "rsync", "spool", "syslog", "jail", "namespaces", "sessions", "mail", "defaults"];
-
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        match key {
-            "store" => self.store = Some(map.next_value::<Text<_>>()?.0),
-            "rsync" => self.rsync = Some(map.next_value::<Text<_>>()?.0),
-            "spool" => self.spool = Some(map.next_value::<Text<_>>()?.0),
-            "syslog" => self.syslog = Some(map.next_value::<Text<_>>()?.0),
-            "jail" => self.jail = Some(map.next_value::<Text<_>>()?.0),
-            "namespaces" => self.namespaces = Some(map.next_value::<Text<_>>()?.0),
-            "sessions" => self.sessions = Some(map.next_value::<Figure<_>>()?.0),
-            "mail" => self.mail = map.next_value::<TableOf<_>>()?.0,
-            _ => self.defaults = map.next_value::<TableOf<_>>()?.0,
-        }
-        Ok(())
+keys! {
+    struct SiteKeys, "the site file" {
+        store: Absolute as Text<_>,
+        rsync: Absolute as Text<_>,
+        spool: Absolute as Text<_>,
+        syslog: AbsoluteOrOff as Text<_>,
+        jail: Switch as Text<_>,
+        namespaces: Namespaces as Text<_>,
+        sessions: AllSessions as Figure<_>,
+        mail: MailKeys as TableOf<_>,
+        defaults: PolicyKeys as TableOf<_>,
     }
 }
 
@@ -106,7 +69,7 @@ pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
     let TableOf(keys): TableOf<SiteKeys> = yaml::read(file, bytes)?;
     let text = yaml::text_of(file, bytes)?;
     let Some(Absolute(store)) = keys.store else {
-        return Err(Fault::whole(file, Wrong::new("the key `store` is missing", "add store: and the directory of the repositories")));
+        return Err(Fault::whole(file, "the key `store` is missing", "add store: and the directory of the repositories"));
     };
     let or = |given: Option<Absolute>, usual: &str| given.map_or_else(|| PathBuf::from(usual), |Absolute(path)| path);
     Ok(Site {
@@ -118,8 +81,8 @@ pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
         jail: keys.jail.is_none_or(|Switch(on)| on),
         namespaces: keys.namespaces.unwrap_or(Namespaces::Required),
         sessions: keys.sessions.map_or(DEFAULT_ALL_SESSIONS, |AllSessions(sessions)| sessions),
-        mail: keys.mail.settings(),
+        mail: keys.mail.unwrap_or_default().settings(),
         origins: Origins { file: file.to_path_buf(), keys: origins::keys(file, text, None) },
-        defaults: Defaults { keys: keys.defaults, origins: origins::keys(file, text, Some("defaults")) },
+        defaults: Defaults { keys: keys.defaults.unwrap_or_default(), origins: origins::keys(file, text, Some("defaults")) },
     })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::decide::window::{Days, Hours};
-use crate::decide::yaml::{List, Text, Word, Wrong};
+use crate::decide::yaml::{Word, Wrong};
 use crate::terms::key::Fingerprint;
 use crate::terms::limits::{HOOK_LIMIT, IDLE_LIMIT, MAX_ACCOUNT_NAME, MAX_HOST_NAME, MAX_MAIL_ADDRESS, PUSH_LIMIT};
 use crate::terms::snapshot::NamePattern;
@@ -15,6 +15,7 @@ use crate::terms::text::printable;
 use crate::terms::verb::Verb;
 use crate::terms::zone::ZoneName;
 
+use super::limits::whole;
 use super::{Namespaces, Report, Source, Tls, Transport};
 
 /// The text, quoted for a message.
@@ -26,6 +27,12 @@ fn quoted(text: &str) -> String {
 fn split(words: &str) -> Wrong {
     let (message, help) = words.rsplit_once(": ").unwrap_or((words, "see the manual"));
     Wrong::new(message, help)
+}
+
+/// One of these words; else what the text is, and what to write.
+fn choice<T, const N: usize>(text: &str, choices: [(&str, T); N], is: &str, what: &str) -> Result<T, Wrong> {
+    let found = choices.into_iter().find(|(word, _)| *word == text).map(|(_, value)| value);
+    found.ok_or_else(|| Wrong::new(format!("{} is {is}", quoted(text)), format!("write {what}")))
 }
 
 /// A unix account's name.
@@ -91,12 +98,7 @@ impl Word for Report {
     const WHAT: &'static str = "always, problems or never";
 
     fn read(text: &str) -> Result<Self, Wrong> {
-        match text {
-            "always" => Ok(Self::Always),
-            "problems" => Ok(Self::Problems),
-            "never" => Ok(Self::Never),
-            _ => Err(Wrong::new(format!("{} is not a choice of report", quoted(text)), "write always, problems or never")),
-        }
+        choice(text, [("always", Self::Always), ("problems", Self::Problems), ("never", Self::Never)], "not a choice of report", Self::WHAT)
     }
 }
 
@@ -120,11 +122,7 @@ impl Word for Namespaces {
     const WHAT: &'static str = "required or optional";
 
     fn read(text: &str) -> Result<Self, Wrong> {
-        match text {
-            "required" => Ok(Self::Required),
-            "optional" => Ok(Self::Optional),
-            _ => Err(Wrong::new(format!("{} is neither required nor optional", quoted(text)), "write required or optional")),
-        }
+        choice(text, [("required", Self::Required), ("optional", Self::Optional)], "neither required nor optional", Self::WHAT)
     }
 }
 
@@ -136,11 +134,7 @@ impl Word for Switch {
     const WHAT: &'static str = "on or off";
 
     fn read(text: &str) -> Result<Self, Wrong> {
-        match text {
-            "on" => Ok(Self(true)),
-            "off" => Ok(Self(false)),
-            _ => Err(Wrong::new(format!("{} is neither on nor off", quoted(text)), "write on or off")),
-        }
+        choice(text, [("on", Self(true)), ("off", Self(false))], "neither on nor off", Self::WHAT)
     }
 }
 
@@ -226,18 +220,14 @@ impl Word for Source {
         let most = if address.is_ipv4() { 32 } else { 128 };
         let length = match length {
             None => most,
-            Some(digits) => prefix_length(digits, most).ok_or_else(|| {
-                Wrong::new(format!("{} has no prefix length after `/`", quoted(text)), format!("write a number from 0 to {most}"))
-            })?,
+            Some(digits) => {
+                whole(digits).and_then(|length| u8::try_from(length).ok()).filter(|length| *length <= most).ok_or_else(|| {
+                    Wrong::new(format!("{} has no prefix length after `/`", quoted(text)), format!("write a number from 0 to {most}"))
+                })?
+            }
         };
         network(text, address, length).map(Self::Network)
     }
-}
-
-fn prefix_length(digits: &str, most: u8) -> Option<u8> {
-    let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
-    let length = if plain { digits.parse::<u8>().ok() } else { None };
-    length.filter(|length| *length <= most)
 }
 
 /// The network, an IPv4-mapped one as IPv4: connections are compared in that form.
@@ -352,8 +342,4 @@ fn smtp(text: &str, rest: &str, tls: Tls, port: u16) -> Result<Transport, Wrong>
         Err(_) => host(name).map_err(|_| bad("after `//` and an optional `user@` stands the server's name or address"))?,
     };
     Ok(Transport::Smtp { host, port, tls, user: user.map(str::to_owned) })
-}
-
-pub(super) fn texts<T>(list: List<Text<T>>) -> Vec<T> {
-    list.0.into_iter().map(|Text(one)| one).collect()
 }

@@ -39,30 +39,20 @@ pub fn syslog(request: &Request, heard: &str, dir: &[u8], event: Event<'_>) -> S
         Event::Refused(reasons) => ("refused", reasons.first().map(|reason| reason.code.exit())),
         Event::Probed => ("answered", Some(0)),
     };
-    field(&mut line, "result", result);
+    field(&mut line, "result", [result]);
     let reasons = match event {
         Event::Refused(reasons) => reasons,
         Event::Ended { reason, .. } => reason.map_or(&[][..], std::slice::from_ref),
         _ => &[],
     };
-    if let Some(reason) = reasons.first() {
-        field(&mut line, "code", reason.code.as_str());
-    }
-    field(&mut line, "account", &printable(request.account.name.as_bytes()));
-    if let Some(address) = request.address {
-        field(&mut line, "from", &address.to_string());
-    }
-    if let Some(exit) = exit {
-        field(&mut line, "exit", &exit.to_string());
-    }
-    if let Event::Ended { seconds, .. } = event {
-        field(&mut line, "seconds", &format!("{seconds:.1}"));
-    }
-    field(&mut line, "dir", &printable(dir));
-    for reason in reasons.iter().take(3) {
-        field(&mut line, "reason", &reason.detail);
-    }
-    field(&mut line, "command", &command(request, heard));
+    field(&mut line, "code", reasons.first().map(|reason| reason.code));
+    field(&mut line, "account", [printable(request.account.name.as_bytes())]);
+    field(&mut line, "from", request.address);
+    field(&mut line, "exit", exit);
+    field(&mut line, "seconds", if let Event::Ended { seconds, .. } = event { Some(format!("{seconds:.1}")) } else { None });
+    field(&mut line, "dir", [printable(dir)]);
+    field(&mut line, "reason", reasons.iter().take(3).map(|reason| &reason.detail));
+    field(&mut line, "command", [command(request, heard)]);
     still_printable(&line, MAX_SYSLOG_LINE)
 }
 

@@ -3,21 +3,24 @@
 
 use super::words::{Quoted, plain};
 use crate::terms::limits::{MAX_NAME, MAX_PATH, MAX_PATH_DEPTH};
+use crate::terms::word::words;
 
 /// One name in a path. Characters that stand for others do so only where no backslash stood before them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(Vec<Quoted>);
 
-/// What stands behind the last name. To rsync both mean the directory's content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Tail {
-    /// Nothing.
-    #[default]
-    None,
-    /// `/`.
-    Slash,
-    /// `/.`.
-    Dot,
+words! {
+    /// What stands behind the last name. To rsync both mean the directory's content.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum Tail {
+        /// Nothing.
+        #[default]
+        None = "",
+        /// `/`.
+        Slash = "/",
+        /// `/.`.
+        Dot = "/.",
+    }
 }
 
 /// A place beneath DIR, or the files that a pattern stands for.
@@ -40,12 +43,6 @@ pub(super) enum NotBeneath {
 }
 
 impl Name {
-    /// A name that stands for itself.
-    #[must_use]
-    pub fn literal(bytes: &[u8]) -> Self {
-        Self(bytes.iter().map(|byte| (*byte, true)).collect())
-    }
-
     /// Its bytes, taken as they are.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
@@ -128,18 +125,6 @@ impl Place {
     #[must_use]
     pub fn marker(&self) -> Option<usize> {
         self.marker
-    }
-}
-
-impl Tail {
-    /// As it is written.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::Slash => "/",
-            Self::Dot => "/.",
-        }
     }
 }
 

@@ -41,7 +41,6 @@ pub struct Transfer {
     dry: bool,
     makes_path: bool,
     removes: bool,
-    notes: Vec<String>,
 }
 
 impl Transfer {
@@ -94,12 +93,6 @@ impl Transfer {
     #[must_use]
     pub fn wants_directory(&self) -> bool {
         self.paths.first().is_some_and(|place| place.is_root() || place.tail() != Tail::None)
-    }
-
-    /// What was accepted and not passed on, and why.
-    #[must_use]
-    pub fn notes(&self) -> &[String] {
-        &self.notes
     }
 }
 
@@ -180,16 +173,8 @@ struct Judging<'a> {
 
 impl<'a> Judging<'a> {
     fn new(flags: &'a Flags, dir: &'a [u8], direction: Direction) -> Self {
-        let transfer = Transfer {
-            direction,
-            pieces: Vec::new(),
-            paths: Vec::new(),
-            relative: false,
-            dry: false,
-            makes_path: false,
-            removes: false,
-            notes: Vec::new(),
-        };
+        let transfer =
+            Transfer { direction, pieces: Vec::new(), paths: Vec::new(), relative: false, dry: false, makes_path: false, removes: false };
         let dir = dir.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();
         Self { flags, dir, transfer, cluster: String::new(), letters: String::new(), reasons: Vec::new() }
     }
@@ -254,7 +239,8 @@ impl<'a> Judging<'a> {
             Verdict::Follows if self.is_whole() => self.print(&found),
             Verdict::Follows => self.reasons.push(refused(&found, "it follows symlinks, which may lead out of the directory")),
             Verdict::Refuse(why) => self.reasons.push(refused(&found, why)),
-            Verdict::Drop => self.drop(&found, "it means nothing on the server"),
+            // It means nothing on the server.
+            Verdict::Drop => {}
             Verdict::Path(aim) => self.path_option(aim, &found),
             Verdict::Pass | Verdict::If(_) => self.print(&found),
         }
@@ -284,10 +270,6 @@ impl<'a> Judging<'a> {
         deletes(found.row) && !(self.transfer.direction == Direction::Push && removes_sent(found))
     }
 
-    fn drop(&mut self, found: &Found, why: &str) {
-        self.transfer.notes.push(format!("`{}` was not passed on: {why}", shown(&found.spelled)));
-    }
-
     fn path_option(&mut self, aim: Aim, found: &Found) {
         let Some(word) = &found.value else { return };
         let sender = self.transfer.direction == Direction::Pull;
@@ -297,7 +279,8 @@ impl<'a> Judging<'a> {
                 self.transfer.pieces.push(Piece::Word("--files-from=-".to_owned()));
                 return;
             }
-            Aim::Backup | Aim::Partial | Aim::Temporary | Aim::Basis if sender => return self.drop(found, "it is the receiver's"),
+            // It is the receiver's.
+            Aim::Backup | Aim::Partial | Aim::Temporary | Aim::Basis if sender => return,
             _ => {}
         }
         let places = match self.place(word) {
@@ -344,7 +327,7 @@ impl<'a> Judging<'a> {
             (Some(letter), None) if matches!(found.row.value, Value::None) => {
                 let so_far = self.letters.matches(letter).count();
                 if found.row.repeats > 1 && so_far >= found.row.repeats {
-                    return self.drop(found, found.row.why);
+                    return;
                 }
                 self.cluster.push(letter);
                 self.letters.push(letter);

@@ -27,6 +27,7 @@ impl Wrong {
 
 /// A fault in a file: `file:line:column: what`, the line itself with a caret, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[must_use]
 pub struct Fault {
     /// The file.
     pub file: PathBuf,
@@ -44,14 +45,13 @@ pub struct Fault {
 
 impl Fault {
     /// A fault of the file as a whole: missing, of the wrong owner, too long.
-    #[must_use]
-    pub fn whole(file: &Path, wrong: Wrong) -> Self {
-        Self { file: file.to_path_buf(), line: 0, column: 0, line_text: String::new(), message: wrong.message, help: wrong.help }
+    pub fn whole(file: &Path, message: impl Into<String>, help: impl Into<String>) -> Self {
+        let (message, help) = (message.into(), help.into());
+        Self { file: file.to_path_buf(), line: 0, column: 0, line_text: String::new(), message, help }
     }
 
     /// A fault at a line and column of `text`. A place that the text does not have is its end, or its line's: the YAML parser
     /// counts further line breaks than editors do, and a line behind a last one that has none.
-    #[must_use]
     pub fn at(file: &Path, text: &str, line: usize, column: usize, wrong: Wrong) -> Self {
         let found = text.split('\n').nth(line.saturating_sub(1));
         let line = if found.is_some() { line.max(1) } else { text.split('\n').count() };
@@ -63,7 +63,6 @@ impl Fault {
     }
 
     /// A fault at a byte of `text`.
-    #[must_use]
     pub fn at_offset(file: &Path, text: &str, offset: usize, wrong: Wrong) -> Self {
         let before = text.get(..offset).unwrap_or(text);
         let line = before.matches('\n').count() + 1;
@@ -73,7 +72,6 @@ impl Fault {
     }
 
     /// The place, for a reason.
-    #[must_use]
     pub fn origin(&self) -> Origin {
         Origin { file: self.file.clone(), line: self.line }
     }

@@ -38,16 +38,14 @@ pub trait Word: Sized {
     fn read(text: &str) -> Result<Self, Wrong>;
 }
 
-/// Refuses a text that holds a control character by an escape of YAML.
-///
-/// # Errors
-/// When it does.
-fn plain_text(text: &str) -> Result<&str, Wrong> {
-    if text.chars().any(char::is_control) {
+/// Reads a text, unless it holds a control character by an escape of YAML.
+fn read<T: Word, E: Error>(text: &str) -> Result<T, E> {
+    let plain = || {
         let shown = printable(text.as_bytes());
-        return Err(Wrong::new(format!("`{shown}` has a control character in it"), "remove it"));
-    }
-    Ok(text)
+        let control = text.chars().any(char::is_control);
+        if control { Err(Wrong::new(format!("`{shown}` has a control character in it"), "remove it")) } else { T::read(text) }
+    };
+    plain().map_err(|problem| wrong(&problem))
 }
 
 /// The visits that a shape does not accept, each with words.
@@ -106,7 +104,27 @@ macro_rules! refuse {
     };
 }
 
-pub(super) use refuse;
+/// Has a shape read: what is expected, which visits are refused, and those that are accepted.
+macro_rules! shape {
+    ($shape:ident $([$kind:ident: $($bound:tt)+])?, $expected:expr, refuse $($refused:ident)+; $($accepted:tt)+) => {
+        impl<'de, $($kind: $($bound)+)?> Deserialize<'de> for $shape<$($kind)?> {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                struct Reader<$($kind)?>(PhantomData<($($kind,)?)>);
+                impl<'de, $($kind: $($bound)+)?> Visitor<'de> for Reader<$($kind)?> {
+                    type Value = $shape<$($kind)?>;
+                    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        write!(out, "{}", $expected)
+                    }
+                    $($accepted)+
+                    refuse!($($refused)+);
+                }
+                from.deserialize_any(Reader(PhantomData))
+            }
+        }
+    };
+}
+
+pub(super) use {refuse, shape};
 
 pub(super) const NUMBER: &str = "if it is a text, put it in quotes";
 
@@ -126,20 +144,10 @@ pub(super) fn refused<'de, V: Visitor<'de>, T, E: Error>(visitor: &V, found: &st
 #[derive(Debug, Clone)]
 pub struct Text<T>(pub T);
 
-impl<'de, T: Word> Deserialize<'de> for Text<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Reader<T>(PhantomData<T>);
-        impl<'de, T: Word> Visitor<'de> for Reader<T> {
-            type Value = Text<T>;
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str(T::WHAT)
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                plain_text(text).and_then(T::read).map(Text).map_err(|problem| wrong(&problem))
-            }
-            refuse!(scalars list map);
-        }
-        from.deserialize_any(Reader(PhantomData))
+shape! {
+    Text[T: Word], T::WHAT, refuse scalars list map;
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        read(text).map(Text)
     }
 }
 
@@ -147,29 +155,19 @@ impl<'de, T: Word> Deserialize<'de> for Text<T> {
 #[derive(Debug, Clone)]
 pub struct Figure<T>(pub T);
 
-impl<'de, T: Word> Deserialize<'de> for Figure<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Reader<T>(PhantomData<T>);
-        impl<'de, T: Word> Visitor<'de> for Reader<T> {
-            type Value = Figure<T>;
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str(T::WHAT)
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                plain_text(text).and_then(T::read).map(Figure).map_err(|problem| wrong(&problem))
-            }
-            fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
-                self.visit_str(&value.to_string())
-            }
-            fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
-                self.visit_str(&value.to_string())
-            }
-            fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
-                refused(&self, &format!("the number {value}"), "write a whole number")
-            }
-            refuse!(truth nothing list map);
-        }
-        from.deserialize_any(Reader(PhantomData))
+shape! {
+    Figure[T: Word], T::WHAT, refuse truth nothing list map;
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        read(text).map(Figure)
+    }
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
+        self.visit_str(&value.to_string())
+    }
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
+        self.visit_str(&value.to_string())
+    }
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
+        refused(&self, &format!("the number {value}"), "write a whole number")
     }
 }
 
@@ -191,81 +189,44 @@ fn elements<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(mut list: A) -> Result<
     Ok(all)
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+shape! {
+    List[T: Deserialize<'de>], "a list", refuse scalars map;
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        let shown = printable(text.as_bytes());
+        refused(&self, &format!("`{shown}`"), &format!("write it in brackets: [\"{shown}\"]"))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+        elements(list).map(List)
+    }
+}
+
+/// A list of words that is not empty.
+#[derive(Debug, Clone)]
+pub struct Texts<T>(pub Vec<T>);
+
+impl<'de, T: Word> Deserialize<'de> for Texts<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Reader<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Reader<T> {
-            type Value = List<T>;
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a list")
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                let shown = printable(text.as_bytes());
-                refused(&self, &format!("`{shown}`"), &format!("write it in brackets: [\"{shown}\"]"))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
-                elements(list).map(List)
-            }
-            refuse!(scalars map);
-        }
-        from.deserialize_any(Reader(PhantomData))
+        List::deserialize(from).map(|List(all)| Self(all.into_iter().map(|Text(one)| one).collect()))
     }
 }
 
 /// One word, or a list of them.
 #[derive(Debug, Clone)]
-pub struct OneOrMany<T>(pub Vec<T>);
+pub enum OneOrMany<T> {
+    /// One.
+    One(T),
+    /// A list.
+    Many(Vec<T>),
+}
 
-impl<'de, T: Word> Deserialize<'de> for OneOrMany<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Reader<T>(PhantomData<T>);
-        impl<'de, T: Word> Visitor<'de> for Reader<T> {
-            type Value = OneOrMany<T>;
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(out, "{}, or a list of such", T::WHAT)
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                let one = plain_text(text).and_then(T::read).map_err(|problem| wrong(&problem))?;
-                Ok(OneOrMany(vec![one]))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
-                let all: Vec<Text<T>> = elements(list)?;
-                Ok(OneOrMany(all.into_iter().map(|Text(one)| one).collect()))
-            }
-            refuse!(scalars map);
-        }
-        from.deserialize_any(Reader(PhantomData))
+shape! {
+    OneOrMany[T: Word], format_args!("{}, or a list of such", T::WHAT), refuse scalars map;
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        read(text).map(OneOrMany::One)
     }
-}
-
-/// A text as it is, or a list of such.
-#[derive(Debug, Clone)]
-pub enum TextOrList {
-    /// One text.
-    Text(String),
-    /// A list of them.
-    List(Vec<String>),
-}
-
-impl<'de> Deserialize<'de> for TextOrList {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = TextOrList;
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a text or a list of texts")
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                let text = plain_text(text).map_err(|problem| wrong(&problem))?;
-                Ok(TextOrList::Text(text.to_owned()))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
-                let all: Vec<Text<String>> = elements(list)?;
-                Ok(TextOrList::List(all.into_iter().map(|Text(one)| one).collect()))
-            }
-            refuse!(scalars map);
-        }
-        from.deserialize_any(Reader)
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+        let all: Vec<Text<T>> = elements(list)?;
+        Ok(OneOrMany::Many(all.into_iter().map(|Text(one)| one).collect()))
     }
 }
 
@@ -281,20 +242,10 @@ impl Word for String {
 #[derive(Debug, Clone, Copy)]
 pub struct Truth(pub bool);
 
-impl<'de> Deserialize<'de> for Truth {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Truth;
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("true or false")
-            }
-            fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
-                Ok(Truth(value))
-            }
-            refuse!(text numbers nothing list map);
-        }
-        from.deserialize_any(Reader)
+shape! {
+    Truth, "true or false", refuse text numbers nothing list map;
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Truth(value))
     }
 }
 
@@ -302,19 +253,9 @@ impl<'de> Deserialize<'de> for Truth {
 #[derive(Debug, Clone, Copy)]
 pub struct Nothing;
 
-impl<'de> Deserialize<'de> for Nothing {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Nothing;
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("nothing")
-            }
-            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-                Ok(Nothing)
-            }
-            refuse!(text truth numbers list map);
-        }
-        from.deserialize_any(Reader)
+shape! {
+    Nothing, "nothing", refuse text truth numbers list map;
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Nothing)
     }
 }

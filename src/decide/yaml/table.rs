@@ -9,7 +9,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, M
 use crate::terms::text::printable;
 
 use super::Wrong;
-use super::shape::{NUMBER, refuse, refused, wrong};
+use super::shape::{NUMBER, refuse, refused, shape, wrong};
 
 /// A map with known keys.
 pub trait Table: Default {
@@ -42,33 +42,52 @@ pub trait Table: Default {
 #[derive(Debug, Clone, Default)]
 pub struct TableOf<T>(pub T);
 
-impl<'de, T: Table> Deserialize<'de> for TableOf<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Reader<T>(PhantomData<T>);
-        impl<'de, T: Table> Visitor<'de> for Reader<T> {
-            type Value = TableOf<T>;
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(out, "{} (keys: {})", T::WHAT, T::KEYS.join(", "))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut table = T::default();
-                let mut seen = BTreeSet::new();
-                while let Some(key) = map.next_key_seed(Key { known: T::KEYS, takes: T::takes, what: T::WHAT, seen: &seen })? {
-                    table.take(&key, &mut map)?;
-                    seen.insert(key);
-                }
-                if seen.is_empty() {
-                    let keys = T::KEYS.join(", ");
-                    return Err(wrong(&Wrong::new("an empty table means nothing", format!("fill it with some of {keys}, or remove it"))));
-                }
-                table.whole().map_err(|problem| wrong(&problem))?;
-                Ok(TableOf(table))
-            }
-            refuse!(text scalars list);
+shape! {
+    TableOf[T: Table], format_args!("{} (keys: {})", T::WHAT, T::KEYS.join(", ")), refuse text scalars list;
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut table = T::default();
+        let mut seen = BTreeSet::new();
+        while let Some(key) = map.next_key_seed(Key { known: T::KEYS, takes: T::takes, what: T::WHAT, seen: &seen })? {
+            table.take(&key, &mut map)?;
+            seen.insert(key);
         }
-        from.deserialize_any(Reader(PhantomData))
+        if seen.is_empty() {
+            let keys = T::KEYS.join(", ");
+            return Err(wrong(&Wrong::new("an empty table means nothing", format!("fill it with some of {keys}, or remove it"))));
+        }
+        table.whole().map_err(|problem| wrong(&problem))?;
+        Ok(TableOf(table))
     }
 }
+
+/// A [`Table`] whose keys may all be missing: for each its value, and the shape in which it is written.
+macro_rules! keys {
+    ($(#[$of_all:meta])* $visible:vis struct $name:ident, $what:literal { $($key:ident: $value:ty as $shape:ty,)+ } $($more:tt)*) => {
+        $(#[$of_all])*
+        #[derive(Debug, Clone, Default)]
+        $visible struct $name {
+            $($key: Option<$value>,)+
+        }
+
+        impl $crate::decide::yaml::Table for $name {
+            const WHAT: &'static str = $what;
+            const KEYS: &'static [&'static str] = &[$(stringify!($key)),+];
+
+            fn take<'de, A: serde::de::MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+                match key {
+                    $(stringify!($key) => self.$key = Some(map.next_value::<$shape>()?.0),)+
+                    // Every other was refused when it was read.
+                    _ => {}
+                }
+                Ok(())
+            }
+
+            $($more)*
+        }
+    };
+}
+
+pub(in crate::decide) use keys;
 
 /// A key, read with the others in sight: so a fault stands at the key itself.
 struct Key<'a> {
