@@ -10,20 +10,6 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::tree;
 
-/// A number that nobody can know.
-pub(super) fn random() -> io::Result<u64> {
-    let mut bytes = [0; 8];
-    // So few come at once (getrandom(2), "up to 256 bytes").
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    Ok(u64::from_ne_bytes(bytes))
-}
-
-/// A name for the directory in which the rsync of one push leaves unfinished files. No client can know it beforehand, so nothing
-/// that one sends is taken for such a directory.
-pub(super) fn new_partial_dir() -> io::Result<String> {
-    Ok(format!(".~snapgate-{:016x}~", random()?))
-}
-
 /// A file of the gate's own, which is never longer than `limit` unless somebody else wrote it.
 pub(super) fn read_note(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();

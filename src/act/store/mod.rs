@@ -12,6 +12,7 @@ mod stage;
 mod survey;
 mod transaction;
 mod tree;
+mod unfinished;
 mod untold;
 mod usage;
 

@@ -9,7 +9,7 @@ use std::thread;
 use super::disk::{make_movable, rename_new, sync_directory, sync_file_system};
 use super::links::{Bounds, Deferred, Made, Taken, Which};
 use super::survey::{Survey, survey};
-use super::{Held, make_directory, tree, trouble};
+use super::{Held, make_directory, tree, trouble, unfinished};
 use crate::terms::reason::Reason;
 use crate::terms::snapshot::SnapshotName;
 
@@ -73,7 +73,7 @@ impl<'a> Staging<'a> {
     /// When the disk does not let it.
     pub fn drop_unfinished(&self) -> Result<(), Reason> {
         let Some(name) = &self.partial_dir else { return Ok(()) };
-        tree::take_out(&self.path, name, false).map_err(|error| trouble("clearing", &self.path, &error))
+        unfinished::take_out(&self.path, name, false).map_err(|error| trouble("clearing", &self.path, &error))
     }
 
     /// Counts what stands in it, against the newest snapshot, before the `links` of its push are made.

@@ -11,10 +11,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::disk::{make_movable, new_partial_dir, number, numbered, read_note, rename_new, sync_file_system};
+use super::disk::{make_movable, number, numbered, read_note, rename_new, sync_file_system};
 use super::overlay::overlay;
 use super::publish::Staging;
-use super::{Held, Repository, make_directory, tree, trouble};
+use super::{Held, Repository, make_directory, tree, trouble, unfinished};
 use crate::decide::links::BasisOf;
 use crate::terms::limits::{MAX_INTERRUPTED, MAX_NOTE, MAX_PART_BASES};
 use crate::terms::path::SubPath;
@@ -152,7 +152,7 @@ impl<'a> Held<'a> {
 
     /// Writes down what has to be known of the run that begins. Its directory for unfinished files gets a name.
     fn mark_run(&self) -> io::Result<String> {
-        let mark = RunMark { boot: boot_id(), partial_dir: new_partial_dir()? };
+        let mark = RunMark { boot: boot_id(), partial_dir: unfinished::new_partial_dir()? };
         let path = self.repository.run_mark();
         // A file system brings the old text to the disk where a file is truncated, which takes longer than all the rest before a push.
         match fs::remove_file(&path) {
@@ -167,7 +167,7 @@ impl<'a> Held<'a> {
     pub(super) fn take_out_unfinished(&self, partial_dir: Option<&str>) -> Result<(), Reason> {
         let inprogress = self.repository.inprogress();
         let Some(name) = partial_dir else { return Ok(()) };
-        tree::take_out(&inprogress, name, true).map_err(|error| trouble("reading", &inprogress, &error))
+        unfinished::take_out(&inprogress, name, true).map_err(|error| trouble("reading", &inprogress, &error))
     }
 
     /// Keeps a tree as one more link-dest for the next push. One without a file is not kept; says whether it was.

@@ -11,13 +11,12 @@ use std::path::Path;
 
 use nix::NixPath;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmodat, fstat, fstatat, futimens, utimensat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstat, fstatat, futimens};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use rustix::fs::{FileType, RawDir};
 
-use super::disk::random;
 use crate::terms::limits::MAX_TREE_DEPTH;
 
 const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_RDONLY);
@@ -128,57 +127,6 @@ fn holds_file(directory: OwnedFd, forcibly: bool, depth: usize) -> io::Result<bo
     Ok(found?.is_some())
 }
 
-/// Takes every directory called `name` out of a tree that is not published. With `keep`, its files go to where they
-/// were meant to stand, unless something stands there, marked as unfinished.
-pub(super) fn take_out(path: &Path, name: &str, keep: bool) -> io::Result<()> {
-    let (parent, top) = split(path)?;
-    let name = CString::new(name)?;
-    lent(parent.as_fd(), &top, |directory| take_out_of(directory, &name, keep, 0))
-}
-
-fn take_out_of(directory: OwnedFd, wanted: &CStr, keep: bool, depth: usize) -> io::Result<()> {
-    // A listing may pass over an entry when the one before it is removed.
-    while take_out_once(directory.as_fd(), wanted, keep, depth)? {}
-    Ok(())
-}
-
-fn take_out_once(here: BorrowedFd<'_>, wanted: &CStr, keep: bool, depth: usize) -> io::Result<bool> {
-    let before = fstat(here)?;
-    let mut found = false;
-    rustix::fs::seek(here, rustix::fs::SeekFrom::Start(0))?;
-    each(here, |entry| {
-        if !entry.is_directory(here)? {
-            return Ok(());
-        }
-        let deeper = deeper(depth)?;
-        if entry.name != wanted {
-            return lent(here, entry.name, |next| take_out_of(next, wanted, keep, deeper));
-        }
-        if keep {
-            let unfinished = open_forcibly(here, entry.name)?;
-            each(unfinished.as_fd(), |file| {
-                if stat(here, file.name).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-                    renameat(&unfinished, file.name, here, file.name)?;
-                    mark_unfinished(here, file.name)?;
-                }
-                Ok(())
-            })?;
-        }
-        found = true;
-        remove_at(here, entry.name, deeper)?;
-        restore_times(here, &before)
-    })?;
-    Ok(found)
-}
-
-/// Gives a file a time that says that it is none of a client's: rsync must build on it and never take it for the whole. Which one,
-/// nobody can know, so no file of a client's has it but by chance: some second before 1970, which every file system can write down.
-fn mark_unfinished(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
-    let ago = i64::try_from(random()? % (1 << 31)).unwrap_or_default();
-    let time = TimeSpec::new(-1 - ago, 0);
-    Ok(utimensat(directory, name, &time, &time, UtimensatFlags::NoFollowSymlink)?)
-}
-
 /// Removes names of these inodes from a tree that is not published. Says how many there were. A listing may pass over some.
 pub(super) fn remove_names(path: &Path, inodes: &[u64]) -> io::Result<u64> {
     let (parent, top) = split(path)?;
@@ -242,7 +190,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-fn remove_at(parent: BorrowedFd<'_>, name: &CStr, depth: usize) -> io::Result<()> {
+pub(super) fn remove_at(parent: BorrowedFd<'_>, name: &CStr, depth: usize) -> io::Result<()> {
     if kind(&stat(parent, name)?) != SFlag::S_IFDIR {
         return Ok(unlinkat(parent, name, UnlinkatFlags::NoRemoveDir)?);
     }
@@ -297,6 +245,11 @@ pub(super) fn stat(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<FileSta
 
 pub(super) fn kind(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
+}
+
+/// Bytes on the disk, what is still to be written there included (stat(2), `st_blocks`).
+pub(super) fn allocated(found: &FileStat) -> u64 {
+    u64::try_from(found.st_blocks).unwrap_or(0).saturating_mul(512)
 }
 
 pub(super) fn c_string(name: &OsStr) -> io::Result<CString> {

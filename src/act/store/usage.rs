@@ -14,7 +14,7 @@ use nix::sys::stat::{FileStat, SFlag};
 
 use super::disk::numbered;
 use super::links::Taken;
-use super::tree::{deeper, each, kind, lent, open, open_at, open_below, split, stat};
+use super::tree::{allocated, deeper, each, kind, lent, open, open_at, open_below, split, stat};
 use super::{Held, Staging};
 use crate::decide::pace::Allowance;
 use crate::terms::path::SubPath;
@@ -106,11 +106,6 @@ impl Tally<'_> {
         let names = if kind(found) == SFlag::S_IFDIR { 1 } else { u32::try_from(found.st_nlink).unwrap_or(u32::MAX).max(1) };
         self.count.usage = self.count.usage.and(Usage { bytes: allocated(found).div_ceil(names.into()), inodes: 1 });
     }
-}
-
-/// Bytes on the disk, what is still to be written there included (stat(2), `st_blocks`).
-pub(super) fn allocated(found: &FileStat) -> u64 {
-    u64::try_from(found.st_blocks).unwrap_or(0).saturating_mul(512)
 }
 
 #[cfg(test)]

@@ -19,9 +19,8 @@ use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
-use super::super::tree::{self, restore_times, stat};
+use super::super::tree::{self, allocated, restore_times, stat};
 use super::super::trouble;
-use super::super::usage::allocated;
 use super::log::Log;
 use super::{Deferred, Recorded, anew, beneath, split};
 use crate::decide::links::{BasisOf, Source};

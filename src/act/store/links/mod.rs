@@ -17,8 +17,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::libc;
 use nix::sys::stat::FileStat;
 
-use super::tree::{Listed, open_below, stat};
-use super::usage::allocated;
+use super::tree::{Listed, allocated, open_below, stat};
 use super::{Held, Staging, trouble};
 use crate::decide::links::{Answer, BasisOf, Layout, Link, Links, Source};
 use crate::terms::limits::{DIRECTORY_ENTRY, MAX_LINKS};
