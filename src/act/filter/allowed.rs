@@ -104,7 +104,6 @@ pub(super) fn spared(gate: u32) -> [Test; 2] {
 /// Calls that are allowed but for some arguments.
 #[rustfmt::skip]
 const ALLOWED_BUT: &[(c_long, &[Test])] = &[
-    (libc::SYS_openat, &[any(2, NAMELESS), equal(2, libc::O_ACCMODE, libc::O_ACCMODE), equal(2, EMPTYING, libc::O_TRUNC), IN_VAIN]),
     #[cfg(target_arch = "x86_64")] (libc::SYS_open, &[any(1, NAMELESS), equal(1, libc::O_ACCMODE, libc::O_ACCMODE), equal(1, EMPTYING, libc::O_TRUNC)]),
     // rsync's own two processes talk over a pair of streams. Another type could send to a socket with a name, and for another family the
     // kernel would load a module.
@@ -165,10 +164,16 @@ const FIONREAD: c_int = 0x541b;
 /// a flag of its own. The third mode of opening is for ioctl(2) alone, and is granted on what may not be written to.
 const NAMELESS: c_int = libc::O_TMPFILE & !libc::O_DIRECTORY;
 
-/// How glibc before 2.39 begins to set a mode that no symlink may be followed to (`fchmodat`): it goes on by /proc, which is not in the
-/// view, so that rsync does without in the end, for each file again. Told that the kernel does not know it, rsync does so from the
-/// first file on (`do_chmod` in its syscall.c).
-const IN_VAIN: Test = Test { then: Answer::NotKnown, ..equal(2, -1, libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC) };
+/// How a file is not opened.
+const OPENING: [Test; 3] = [any(2, NAMELESS), equal(2, libc::O_ACCMODE, libc::O_ACCMODE), equal(2, EMPTYING, libc::O_TRUNC)];
+
+/// The same in a view, where the last one is in vain. It is how glibc before 2.39 begins to set a mode that no symlink may be followed to
+/// (`fchmodat`): it goes on by /proc, which is not there, so that rsync does without in the end, for each file again. Told that the
+/// kernel does not know it, rsync does so from the first file on (`do_chmod` in its syscall.c).
+const OPENING_IN_VIEW: [Test; 4] = {
+    let [nameless, neither, emptying] = OPENING;
+    [nameless, neither, emptying, Test { then: Answer::NotKnown, ..equal(2, -1, libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC) }]
+};
 
 /// Opening for reading that empties the file all the same: before Linux 6.2 Landlock has no word against it.
 const EMPTYING: c_int = libc::O_ACCMODE | libc::O_TRUNC;
@@ -188,13 +193,14 @@ const USUAL_CHILD: c_int = 0xff
     | libc::CLONE_CHILD_CLEARTID
     | libc::CLONE_DETACHED;
 
-/// The rules for such a filter, each with the number of its call and in the order of those.
-pub(super) fn rules(which: Filter, spared: &[Test; 2]) -> Vec<(c_long, Rule<'_>)> {
+/// The rules for such a filter, in a view or not, each with the number of its call and in the order of those.
+pub(super) fn rules(which: Filter, view: bool, spared: &[Test; 2]) -> Vec<(c_long, Rule<'_>)> {
     let always = |answer| move |number: &c_long| (*number, Rule::always(answer));
     let but = |answer| move |(number, unless): &(c_long, &'static [Test])| (*number, Rule { answer, unless });
     let mut rules: Vec<(c_long, Rule<'_>)> = ALLOWED.iter().map(always(Answer::Allow)).collect();
     let signal = Rule { answer: Answer::Allow, unless: spared };
     rules.extend(SIGNALS.iter().map(|number| (*number, signal)));
+    rules.push((libc::SYS_openat, Rule { answer: Answer::Allow, unless: if view { &OPENING_IN_VIEW } else { &OPENING } }));
     rules.extend(ALLOWED_BUT.iter().map(but(Answer::Allow)));
     rules.extend(ALLOWED_WITH.iter().map(but(Answer::NotPermitted)));
     if which == Filter::Plain {

@@ -41,7 +41,7 @@ pub fn prepare(ground: Ground, gate: Pid) -> Result<Prepared, String> {
     let gate = gate.as_raw().cast_unsigned();
     let program = |filter| {
         let machine = MACHINE.ok_or_else(|| failed(&"this kind of processor is not known to it"))?;
-        program(machine, &rules(filter, &spared(gate))).ok_or_else(|| failed(&"it is too long"))
+        program(machine, &rules(filter, ground.view, &spared(gate))).ok_or_else(|| failed(&"it is too long"))
     };
     let program = ground.filter.map(program).transpose()?;
     // The one that asks comes first: the other allows no filter any more. Of two answers the kernel takes the stricter, and a denial

@@ -11,16 +11,16 @@ use super::*;
 
 #[test]
 fn no_call_has_two_rules() {
-    for filter in [Filter::Plain, Filter::History] {
-        let numbers: Vec<_> = rules(filter, &spared(1)).iter().map(|(number, _)| *number).collect();
+    for (filter, view) in [(Filter::Plain, false), (Filter::History, false), (Filter::History, true)] {
+        let numbers: Vec<_> = rules(filter, view, &spared(1)).iter().map(|(number, _)| *number).collect();
         assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
         assert!(numbers.len() > 100, "{numbers:?}");
     }
 }
 
 /// Runs `probe` on a thread with the filter.
-fn filtered(filter: Filter, probe: impl FnOnce() + Send) {
-    let program = program(MACHINE.unwrap(), &rules(filter, &spared(std::os::unix::process::parent_id()))).unwrap();
+fn filtered(filter: Filter, view: bool, probe: impl FnOnce() + Send) {
+    let program = program(MACHINE.unwrap(), &rules(filter, view, &spared(std::os::unix::process::parent_id()))).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             seccompiler::apply_filter(&program).unwrap();
@@ -40,7 +40,7 @@ fn files_are_made_and_threads_and_pairs_but_nobody_is_spoken_to() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name| directory.path().join(name);
     let _service = UnixListener::bind(path("service")).unwrap();
-    filtered(Filter::History, || {
+    filtered(Filter::History, true, || {
         fs::write(path("file"), "x").unwrap();
         fs::rename(path("file"), path("moved")).unwrap();
         fs::hard_link(path("moved"), path("twin")).unwrap();
@@ -50,10 +50,22 @@ fn files_are_made_and_threads_and_pairs_but_nobody_is_spoken_to() {
         refused([File::open(path("moved")).unwrap().lock()]);
     });
     // Names may have to be asked for, of what listens on this machine.
-    filtered(Filter::Plain, || {
+    filtered(Filter::Plain, false, || {
         UnixStream::connect(path("service")).unwrap();
         refused([UdpSocket::bind("127.0.0.1:0")]);
     });
+}
+
+#[test]
+fn what_leads_to_proc_is_not_known_where_there_is_none_and_else_is_as_ever() {
+    use nix::fcntl::{OFlag, open};
+    use nix::sys::stat::Mode;
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = |flags| open(directory.path(), OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | flags, Mode::empty()).map(drop);
+    for (view, answer) in [(true, Err(nix::Error::ENOSYS)), (false, Ok(()))] {
+        filtered(Filter::History, view, || assert_eq!((path(OFlag::empty()), path(OFlag::O_DIRECTORY)), (answer, Ok(()))));
+    }
 }
 
 /// Calls by their numbers on x86-64, with arguments that would reach the kernel's own checks, and how each has to end: `P` is
@@ -231,7 +243,7 @@ fn what_cannot_be_said_in_rust_is_refused_too() {
         // Into a file: from a pipe std reads in a way of its own.
         let said = directory.path().join(name);
         let out = File::create(&said).unwrap();
-        filtered(filter, || {
+        filtered(filter, false, || {
             let status = Command::new(PYTHON).args(["-c", CALLS, name]).arg(directory.path()).stdout(out).status().unwrap();
             assert!(status.success(), "{name}: {status:?}");
         });
