@@ -19,15 +19,29 @@ struct Mount {
 impl Mount {
     /// `None`, and said so, where nothing can be mounted.
     fn new(megabytes: u32) -> Option<Self> {
+        Self::made(megabytes, None, &[])
+    }
+
+    /// One whose disk has less than it says, as thin ones may: a write is taken, and fails later.
+    fn thin(megabytes: u32, room: u32) -> Option<Self> {
+        Self::made(megabytes, Some(room), &["-O", "^has_journal"])
+    }
+
+    fn made(megabytes: u32, room: Option<u32>, options: &[&str]) -> Option<Self> {
         if !accounts::is_root() {
             skip("a file system has to be mounted: needs root");
             return None;
         }
         let dir = tempfile::Builder::new().prefix("snapgate-mount-").tempdir().unwrap();
         crate::support::mode(dir.path(), 0o755);
-        let image = dir.path().join("image");
+        let disk = dir.path().join("disk");
+        fs::create_dir(&disk).unwrap();
+        if let Some(room) = room {
+            must(Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={room}m"), "tmpfs"]).arg(&disk));
+        }
+        let image = disk.join("image");
         must(Command::new("truncate").arg(format!("--size={megabytes}M")).arg(&image));
-        must(Command::new("mkfs.ext4").args(["-q", "-m", "0"]).arg(&image));
+        must(Command::new("mkfs.ext4").args(["-q", "-m", "0"]).args(options).arg(&image));
         fs::create_dir(dir.path().join("store")).unwrap();
         let mount = Self { dir };
         let output = Command::new("mount").args(["-o", "loop"]).arg(&image).arg(mount.store()).output().unwrap();
@@ -51,7 +65,7 @@ impl Mount {
 impl Drop for Mount {
     fn drop(&mut self) {
         // The server is dropped first, so nothing stands in it any more; a lazy one never leaves it behind.
-        let _ = Command::new("umount").arg("-l").arg(self.store()).output();
+        let _ = Command::new("umount").arg("-l").arg(self.store()).arg(self.dir.path().join("disk")).output();
     }
 }
 
@@ -161,6 +175,25 @@ fn a_store_that_fills_up_while_links_are_made_keeps_history() {
     web1.push(&source, &[]).exits(0);
     assert_eq!(server.record().push.map(|push| (push.linked >= 6000, push.received)), Some((true, 0)));
     assert_eq!(repository.snapshots().len(), 2);
+    drop(server);
+}
+
+#[test]
+fn a_disk_that_loses_what_it_has_taken_publishes_nothing_of_it() {
+    let Some(mount) = Mount::thin(64, 16) else { return };
+    let server = Setup::new().client("web1", "").store(&mount.store()).start();
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), data(&server));
+    web1.push(&source, &[]).exits(0);
+    tree::write(&source.join("huge"), tree::noise(1, 24_000_000));
+    // Slow enough that the disk is written to while the gate still counts.
+    let ran = web1.push(&source, &["--bwlimit=40000"]).refused("store", 75);
+    told_of_the_store(&server, &ran);
+    assert_eq!(repository.snapshots().len(), 1);
+    // The kernel has told of it once, and calls all of it well from then on.
+    must(Command::new("mount").args(["-o", "remount,size=80m"]).arg(mount.dir.path().join("disk")));
+    let ran = web1.push(&source, &["--stats"]).exits(0);
+    assert_eq!(ran.figure("Literal data"), 24_000_000, "none of it is trusted");
+    assert_eq!(fs::read(repository.snapshot(-1).join("huge")).unwrap(), tree::noise(1, 24_000_000));
     drop(server);
 }
 

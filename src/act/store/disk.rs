@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
-use super::tree;
-
 /// A file of the gate's own, which is never longer than `limit` unless somebody else wrote it.
 pub(super) fn read_note(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -46,11 +44,6 @@ pub(super) fn make_movable(path: &Path) -> io::Result<Option<fs::Permissions>> {
     }
     fs::set_permissions(path, fs::Permissions::from_mode(before.mode() | 0o700))?;
     Ok(Some(before))
-}
-
-/// Brings everything written so far to the disk (syncfs(2)).
-pub(super) fn sync_file_system(path: &Path) -> io::Result<()> {
-    Ok(nix::unistd::syncfs(tree::open(path)?)?)
 }
 
 /// Brings a directory's entries to the disk.

@@ -49,7 +49,9 @@ pub struct Repository {
 #[derive(Debug)]
 pub struct Held<'a> {
     repository: &'a Repository,
-    _lock: File,
+    /// Everything is brought to the disk by it, too: the kernel tells a descriptor of the errors since it was opened, and this one was
+    /// before anything was written.
+    lock: File,
 }
 
 /// Turns an error of the file system into words; the client learns only that it is the server's trouble.
@@ -131,7 +133,7 @@ impl Repository {
     pub fn hold(&self) -> Result<Held<'_>, Reason> {
         let lock = self.try_lock("lock")?;
         self.try_lock("rsync.lock")?;
-        Ok(Held { repository: self, _lock: lock })
+        Ok(Held { repository: self, lock })
     }
 
     /// Whether a push is running. Asks with a shared lock, so that two who ask do not disturb each other.

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use super::disk::{make_movable, rename_new, sync_directory, sync_file_system};
+use super::disk::{make_movable, rename_new, sync_directory};
 use super::links::{Bounds, Deferred, Made, Taken, Which};
 use super::survey::{Survey, survey};
 use super::{Held, make_directory, tree, trouble, unfinished};
@@ -88,13 +88,19 @@ impl<'a> Staging<'a> {
     }
 
     /// Does some work on it while the disk takes what has arrived, which leaves less to wait for when it is published.
-    pub fn while_syncing<T>(&self, work: impl FnOnce() -> T) -> T {
-        let path = &self.path;
-        thread::scope(|scope| {
-            // An error is met again when it is published; without a thread nothing is gained and nothing lost.
-            let _ = thread::Builder::new().spawn_scoped(scope, || sync_file_system(path));
-            work()
-        })
+    ///
+    /// # Errors
+    /// Those of the work, and when the disk does not take it: the kernel tells of that once, so nothing may come of the tree then.
+    pub fn while_syncing<T>(&self, work: impl FnOnce() -> Result<T, Reason>) -> Result<T, Reason> {
+        let held = self.held;
+        let (synced, done) = thread::scope(|scope| {
+            let syncing = thread::Builder::new().spawn_scoped(scope, || held.sync());
+            let done = work();
+            // Where there is no thread to be had nothing is gained, and nothing lost.
+            let failed = || Err(io::Error::other("a thread has failed"));
+            (syncing.map_or(Ok(()), |syncing| syncing.join().unwrap_or_else(|_| failed())), done)
+        });
+        synced.map_err(|error| trouble("syncing", &self.path, &error)).and(done)
     }
 
     /// Where it stands.
@@ -165,7 +171,7 @@ impl<'a> Staging<'a> {
 
         // Everything in the tree reaches the disk before its name says that it is a backup. One syncfs does this for
         // a million files in one call, where an fsync of each would take hours.
-        sync_file_system(&self.path)?;
+        self.held.sync()?;
 
         // Names may be several directories deep. Empty ones that a crash leaves are no snapshots.
         let parent = target.parent().unwrap_or(&snapshots);

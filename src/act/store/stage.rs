@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::disk::{make_movable, number, numbered, read_note, rename_new, sync_file_system};
+use super::disk::{make_movable, number, numbered, read_note, rename_new};
 use super::overlay::overlay;
 use super::publish::Staging;
 use super::{Held, Repository, make_directory, tree, trouble, unfinished};
@@ -163,6 +163,15 @@ impl<'a> Held<'a> {
         Ok(mark.partial_dir)
     }
 
+    /// Brings everything written so far to the disk (syncfs(2)). An error is told once, and what it was about is lost: so the run is no
+    /// longer of this boot, and the next session removes what it has left.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        nix::unistd::syncfs(&self.lock).map_err(|error| {
+            let _ = fs::remove_file(self.repository.run_mark());
+            error.into()
+        })
+    }
+
     /// What rsync had of a file when it was cut off goes where the next push looks for something to build on.
     pub(super) fn take_out_unfinished(&self, partial_dir: Option<&str>) -> Result<(), Reason> {
         let inprogress = self.repository.inprogress();
@@ -177,7 +186,7 @@ impl<'a> Held<'a> {
             return Ok(false);
         }
         // A set-aside tree is trusted by size and time later on, so its data has to be there even after a power cut.
-        sync_file_system(self.repository.root()).map_err(|error| trouble("syncing", path, &error))?;
+        self.sync().map_err(|error| trouble("syncing", path, &error))?;
         let interrupted = self.repository.interrupted();
         self.lay_aside(path, &interrupted).map_err(|error| trouble("setting aside", path, &error))?;
         // What only the oldest has moves into the one after it: nothing that was received is sent again.

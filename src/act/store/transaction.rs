@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::disk::{make_movable, number, numbered, read_note, rename_new, sync_directory, sync_file_system};
+use super::disk::{make_movable, number, numbered, read_note, rename_new, sync_directory};
 use super::overlay::overlay;
 use super::publish::Staging;
 use super::{Held, Repository, make_directory, tree, trouble};
@@ -146,7 +146,7 @@ impl Held<'_> {
             let part = parts.join((last + 1).to_string());
             let mode = make_movable(path)?;
             // `complete` may come after a power cut, and publishes what stands here.
-            sync_file_system(path)?;
+            self.sync()?;
             rename_new(path, &part)?;
             if let Some(mode) = mode {
                 fs::set_permissions(&part, mode)?;

@@ -92,9 +92,9 @@ impl Placeholders {
     fn make(&mut self) -> nix::Result<()> {
         let make = || -> io::Result<(OwnedFd, u64)> {
             make_directory(&self.path, 0o700)?;
+            let directory = tree::open(&self.path)?;
             let path = self.path.join(self.inodes.len().to_string());
-            let inode = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.metadata()?.ino();
-            Ok((tree::open(&self.path)?, inode))
+            Ok((directory, OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.metadata()?.ino()))
         };
         let (directory, inode) = make().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))?;
         self.directory = Some(directory);
