@@ -211,8 +211,8 @@ pub const LINK_THREADS: usize = 2;
 /// A push whose time is over when its rsync has ended still gets this long to have its links made: a hundred thousand in a second, mostly.
 pub const LEAST_LINK_TIME: Duration = Duration::from_secs(600);
 
-/// After a push of so long the disk is sent what has arrived while the gate still counts and links: a further trip to it takes a
-/// hundredth of that.
+/// After a push of so long the disk is sent what has arrived while the gate still counts and links. A shorter one would only wait for a
+/// second trip to it.
 pub const WORTH_SYNCING_AHEAD: Duration = Duration::from_millis(250);
 
 /// Links between two looks at the clock while they are made.
