@@ -4,11 +4,13 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::super::Repository;
 use super::*;
 use crate::decide::links::Basis;
+use crate::terms::limits::LINKS_BETWEEN_LOOKS;
+use crate::terms::reason::Code;
 
 /// A repository with history to link from, and one set-aside push.
 struct Store {
@@ -68,7 +70,7 @@ fn inode(path: &Path) -> u64 {
 
 /// A time that no test has by chance.
 fn date(path: &Path) {
-    let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_nanos(1_000_000_000_123_456_789);
+    let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_000_000_000_123_456_789);
     fs::File::open(path).unwrap().set_times(fs::FileTimes::new().set_accessed(time).set_modified(time)).unwrap();
 }
 
@@ -138,6 +140,21 @@ fn many_links_are_shared_among_threads_and_every_one_is_made() {
         assert!(is_dated(&directory) && mode(&directory) == if d % 3 == 0 { 0o555 } else { 0o755 });
         chmod(&directory, 0o755);
     }
+}
+
+#[test]
+fn links_that_take_longer_than_the_push_may_are_no_backup() {
+    let store = store();
+    let held = store.repository.hold().unwrap();
+    let staging = held.stage(&SubPath::default()).unwrap();
+    let taken = Taken::default();
+    let mut links = staging.defer(&store.layout(), &SubPath::default(), false, false, &taken).unwrap();
+    let ask = |number: u64, links: &mut Deferred<'_>| links.asked(b"/basis/history/a", number.to_string().as_bytes());
+    assert!((0..LINKS_BETWEEN_LOOKS).all(|number| ask(number, &mut links) == Answer::Recorded));
+    let at_once = Bounds { time: Duration::ZERO, ..Bounds::NONE };
+    let reason = links.make(Which::All, at_once, false).unwrap_err();
+    assert_eq!(reason.code, Code::Deadline);
+    assert!(fs::read_dir(staging.path()).unwrap().count() < 1024);
 }
 
 #[test]
