@@ -206,7 +206,7 @@ pub const LINK_LOG_MEMORY: usize = 1024 * 1024;
 pub const DIRECTORY_ENTRY: u64 = 16;
 
 /// Threads that make recorded links. Each link is a handful of system calls, which two processors share well.
-pub const LINK_THREADS: usize = 2;
+pub const LINK_THREADS: u8 = 2;
 
 /// A push whose time is over when its rsync has ended still gets this long to have its links made: a hundred thousand in a second, mostly.
 pub const LEAST_LINK_TIME: Duration = Duration::from_secs(600);

@@ -6,10 +6,9 @@
 
 use std::collections::HashMap;
 use std::ffi::CStr;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,8 +20,7 @@ use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 use super::super::tree::{self, allocated, restore_times, stat};
 use super::super::trouble;
-use super::log::Log;
-use super::{Deferred, Recorded, anew, beneath, split};
+use super::{Deferred, Recorded, anew, beneath, number, split};
 use crate::decide::links::{BasisOf, Source};
 use crate::terms::limits::{FEW_LINKS, LINK_THREADS, LINKS_BETWEEN_LOOKS, MAX_LOST};
 use crate::terms::reason::{Code, Reason};
@@ -87,6 +85,7 @@ impl Deferred<'_> {
             room: AtomicU64::new(bounds.room),
             anew: Mutex::new(HashMap::new()),
             lending: Mutex::new(()),
+            owners: [const { AtomicU8::new(NOBODY) }; NUMBERS],
         };
         let stage = self.held.repository.inprogress();
         let make = || -> io::Result<Made> {
@@ -133,11 +132,28 @@ struct Making<'a> {
     anew: Mutex<HashMap<u64, Vec<u8>>>,
     /// Held while a mode is lent or given back along a path that the other thread may be on.
     lending: Mutex<()>,
+    /// Which thread has the directories of each [`number`].
+    owners: [AtomicU8; NUMBERS],
+}
+
+/// Numbers that directories are told apart by: enough for an even share.
+const NUMBERS: usize = 1024;
+
+/// No thread.
+const NOBODY: u8 = u8::MAX;
+
+/// What is done in one go through the records.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Share {
+    /// One thread's part of the links to what rsync compares with: all of a directory's are made by the same, so that its times are
+    /// put back once.
+    Of(u8),
+    /// Further names of files of this push, in their order.
+    Twins,
 }
 
 /// A directory of the stage in which links are made.
 struct Here {
-    path: Vec<u8>,
     directory: OwnedFd,
     before: FileStat,
     lent: bool,
@@ -157,48 +173,45 @@ fn leads_nowhere(error: Errno) -> bool {
 
 impl Making<'_> {
     fn all(&self) -> io::Result<Made> {
-        let log = &self.of.log;
-        let threads = if log.count() > FEW_LINKS { LINK_THREADS } else { 1 };
+        let threads = if self.of.log.count() > FEW_LINKS { LINK_THREADS } else { 1 };
         let made = thread::scope(|scope| {
-            // Its own share is this thread's.
-            let start = |share| thread::Builder::new().spawn_scoped(scope, move || self.share(log, false, share, threads));
-            let others: Vec<_> = (1..threads).map(|share| (share, start(share))).collect();
-            let mut made = self.share(log, false, 0, threads);
-            for (share, other) in others {
-                let other = match other {
-                    Ok(other) => other.join().unwrap_or_else(|_| Err(io::Error::other("a thread has failed"))),
-                    // There was no thread to be had.
-                    Err(_) => self.share(log, false, share, threads),
-                };
+            let start = |thread| thread::Builder::new().spawn_scoped(scope, move || self.share(Share::Of(thread)));
+            // Where there is no further thread to be had, the others do its part.
+            let others: Vec<_> = (1..threads).map_while(|thread| start(thread).ok()).collect();
+            let mut made = self.share(Share::Of(0));
+            for other in others {
+                let other = other.join().unwrap_or_else(|_| Err(io::Error::other("a thread has failed")));
                 made = made.and_then(|made| Ok(made.and(other?)));
             }
             made
         })?;
-        // Further names of files of this push, in their order: each may link to the one before.
-        Ok(made.and(if self.of.placeholders.is_some() { self.share(log, true, 0, 1)? } else { Made::default() }))
+        // Each of these may link to the one before.
+        Ok(made.and(if self.of.has_twins { self.share(Share::Twins)? } else { Made::default() }))
     }
 
-    /// One thread's part: all of a directory's links are made by the same, so that its times are put back once.
-    fn share(&self, log: &Log, twins: bool, share: usize, of: usize) -> io::Result<Made> {
+    fn share(&self, share: Share) -> io::Result<Made> {
         let mut made = Made::default();
         let (mut here, mut there) = (None::<Here>, None::<There>);
-        let mut records = log.records();
+        let (mut last, mut is_ours) = (None::<Vec<u8>>, false);
+        let mut records = self.of.log.records();
         let mut seen = 0_u64;
         while let Some(record) = records.next()? {
             seen += 1;
             if seen.is_multiple_of(LINKS_BETWEEN_LOOKS) && self.until.is_some_and(|until| Instant::now() >= until) {
                 return Err(ErrorKind::TimedOut.into());
             }
-            if (record.source == Source::Stage) != twins || !self.is_wanted(record.source) {
+            if (record.source == Source::Stage) != (share == Share::Twins) || !self.is_wanted(record.source) {
                 continue;
             }
             let (directory, name) = split(record.to);
-            if of > 1 && hash(directory) % of != share {
-                continue;
-            }
-            if here.as_ref().is_none_or(|here| here.path != directory) {
+            if last.as_deref() != Some(directory) {
+                last = Some(directory.to_vec());
+                is_ours = self.is_ours(share, directory);
                 here.take().map_or(Ok(()), |here| self.leave(&here))?;
-                here = self.enter(directory)?;
+                here = if is_ours { self.enter(directory)? } else { None };
+            }
+            if !is_ours {
+                continue;
             }
             let (from, old) = split(record.from);
             if there.as_ref().is_none_or(|there| there.source != record.source || there.path != from) {
@@ -214,6 +227,13 @@ impl Making<'_> {
         }
         here.map_or(Ok(()), |here| self.leave(&here))?;
         Ok(made)
+    }
+
+    /// The thread that comes to a directory first has it, with all others of its number.
+    fn is_ours(&self, share: Share, directory: &[u8]) -> bool {
+        let (Share::Of(thread), Some(owner)) = (share, self.owners.get(number(directory) % NUMBERS)) else { return true };
+        let before = owner.compare_exchange(NOBODY, thread, Ordering::Relaxed, Ordering::Relaxed);
+        before.is_ok() || before == Err(thread)
     }
 
     fn is_wanted(&self, source: Source) -> bool {
@@ -238,7 +258,7 @@ impl Making<'_> {
         match opened {
             Ok(directory) => {
                 let before = fstat(&directory)?;
-                Ok(Some(Here { path: path.to_vec(), directory, before, lent: false }))
+                Ok(Some(Here { directory, before, lent: false }))
             }
             Err(error) if leads_nowhere(error) => Ok(None),
             Err(error) => Err(error.into()),
@@ -372,10 +392,4 @@ fn enter_forcibly(stage: BorrowedFd<'_>, path: &[u8]) -> nix::Result<OwnedFd> {
     let opened = tree::open_lent(stage, path);
     fchmod(stage, mode)?;
     opened.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))
-}
-
-fn hash(path: &[u8]) -> usize {
-    let mut hasher = DefaultHasher::new();
-    path.hash(&mut hasher);
-    usize::try_from(hasher.finish() % 1024).unwrap_or_default()
 }

@@ -10,6 +10,7 @@ mod placeholders;
 
 use std::cell::{Cell, RefCell};
 use std::ffi::CString;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
@@ -76,6 +77,8 @@ struct Recorded {
     log: Log,
     /// What stands for links that are recorded, where rsync looks at them again.
     placeholders: Option<Placeholders>,
+    /// Whether one of them is to a placeholder.
+    has_twins: bool,
 }
 
 impl<'a> Staging<'a> {
@@ -104,6 +107,7 @@ impl<'a> Staging<'a> {
                 bases: layout.bases.iter().map(|basis| open_below(&basis.root, place.components())).collect::<io::Result<_>>()?,
                 log: Log::new(log::path(&state)),
                 placeholders: hard_links.then(|| Placeholders::new(&state)),
+                has_twins: false,
             };
             Ok(Deferred { held, recorded, counting, taken, before: Usage::default() })
         };
@@ -128,6 +132,7 @@ impl Links for Deferred<'_> {
         } else if link.source == Source::Stage {
             return Answer::Let;
         }
+        recorded.has_twins |= link.source == Source::Stage;
         match recorded.log.push(&link) {
             Ok(true) => {}
             Ok(false) => return Answer::TooMany(Excess { resource: Resource::Links, limit: MAX_LINKS, found: MAX_LINKS }),
@@ -204,6 +209,13 @@ fn split(path: &[u8]) -> (&[u8], CString) {
     };
     // Paths came up to their first zero.
     (directory, CString::new(name).unwrap_or_default())
+}
+
+/// A number of a directory, the same for as long as this process runs.
+fn number(directory: &[u8]) -> usize {
+    let mut hasher = DefaultHasher::new();
+    directory.hash(&mut hasher);
+    usize::try_from(hasher.finish() >> 32).unwrap_or_default()
 }
 
 /// Opens a directory below another, through no symlink and into no other mount.

@@ -16,7 +16,7 @@ use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 use super::super::tree::{self, stat};
 use super::super::{Held, make_directory};
-use super::{beneath, split};
+use super::{beneath, number, split};
 use crate::terms::usage::Usage;
 
 /// Those of one push.
@@ -24,11 +24,17 @@ use crate::terms::usage::Usage;
 pub(super) struct Placeholders {
     path: PathBuf,
     directory: Option<OwnedFd>,
-    /// The inodes, the one in use last. A further one is made when a file system gives one no more links.
+    /// The inodes. A further one is made when a file system gives one no more links.
     inodes: Vec<u64>,
+    /// Which of them the directories of each [`number`] use.
+    in_use: [Option<usize>; NUMBERS],
     /// The directory of the stage that was looked into last.
     parent: Parent,
 }
+
+/// Numbers that directories are told apart by. Names of one inode are removed one at a time, whoever does it, and two threads seldom
+/// meet at one of so many.
+const NUMBERS: usize = 16;
 
 /// A directory, and its path.
 type Parent = Option<(Vec<u8>, OwnedFd)>;
@@ -39,7 +45,7 @@ fn directory(state: &Path) -> PathBuf {
 
 impl Placeholders {
     pub(super) fn new(state: &Path) -> Self {
-        Self { path: directory(state), directory: None, inodes: Vec::new(), parent: None }
+        Self { path: directory(state), directory: None, inodes: Vec::new(), in_use: [None; NUMBERS], parent: None }
     }
 
     /// Whether a file is one.
@@ -62,17 +68,18 @@ impl Placeholders {
     /// Puts one at this path, where nothing else stands.
     pub(super) fn put(&mut self, stage: BorrowedFd<'_>, path: &[u8]) -> nix::Result<()> {
         let (directory, name) = split(path);
+        let number = number(directory) % NUMBERS;
         let mut fresh = false;
         loop {
-            let (Some(all), Some(last)) = (&self.directory, self.inodes.len().checked_sub(1)) else {
-                self.make()?;
+            let (Some(all), Some(Some(current))) = (&self.directory, self.in_use.get(number)) else {
+                self.make(number)?;
                 continue;
             };
-            let current = last.to_string();
+            let current = current.to_string();
             match linkat(all, current.as_str(), parent(&mut self.parent, stage, directory)?, name.as_c_str(), AtFlags::empty()) {
                 // A call that was interrupted is made again.
                 Err(Errno::EEXIST) if self.one_at(stage, path) => return Ok(()),
-                Err(Errno::EMLINK) => self.make()?,
+                Err(Errno::EMLINK) => self.make(number)?,
                 // The directory may be another one by now.
                 Err(Errno::ENOENT) if !fresh => (self.parent, fresh) = (None, true),
                 other => return other,
@@ -89,7 +96,8 @@ impl Placeholders {
         }
     }
 
-    fn make(&mut self) -> nix::Result<()> {
+    /// Makes one for the directories of this number.
+    fn make(&mut self, number: usize) -> nix::Result<()> {
         let make = || -> io::Result<(OwnedFd, u64)> {
             make_directory(&self.path, 0o700)?;
             let directory = tree::open(&self.path)?;
@@ -98,6 +106,9 @@ impl Placeholders {
         };
         let (directory, inode) = make().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))?;
         self.directory = Some(directory);
+        if let Some(in_use) = self.in_use.get_mut(number) {
+            *in_use = Some(self.inodes.len());
+        }
         self.inodes.push(inode);
         Ok(())
     }
