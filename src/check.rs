@@ -32,13 +32,11 @@ pub struct CheckReport {
 
 impl CheckReport {
     /// Whether nothing is wrong.
-    #[must_use]
     pub fn is_clean(&self) -> bool {
         self.problems.is_empty()
     }
 
     /// The last line: how many policies there are, and whether all is well.
-    #[must_use]
     pub fn summary(&self) -> String {
         let policies = if self.policies == 1 { "1 policy".to_owned() } else { format!("{} policies", self.policies) };
         match self.problems.len() {

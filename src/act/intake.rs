@@ -22,7 +22,6 @@ use crate::terms::request::{Account, Request, Said};
 const AUTH_FILE: &str = "/tmp/sshauth.";
 
 /// What the client said, by the connection that this process was started for.
-#[must_use]
 pub fn said() -> Said {
     heard(std::io::stdin().is_terminal(), std::env::var_os("SSH_ORIGINAL_COMMAND"))
 }
@@ -36,7 +35,6 @@ fn heard(terminal: bool, command: Option<OsString>) -> Said {
 }
 
 /// The connection that this process was started for, as `account`. `named` is the client of `--client`.
-#[must_use]
 pub fn request(account: Account, named: Option<ClientName>, said: Said) -> Request {
     gather(account, named, said, |name| std::env::var_os(name))
 }

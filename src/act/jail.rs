@@ -100,7 +100,6 @@ fn missing(grant: &Grant, what: &str) -> Reason {
 
 /// What this kernel enforces, a line each, for `check`. The first one says whether the jail holds at all: reading,
 /// writing, creating, removing, linking and moving.
-#[must_use]
 pub fn describe() -> Vec<(bool, &'static str)> {
     let knows = |abi| {
         let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(AccessFs::from_all(abi));

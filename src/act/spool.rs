@@ -104,7 +104,6 @@ impl Spool {
     }
 
     /// The account's own ledger, for a record that has no repository to stand in.
-    #[must_use]
     pub fn ledger(&self) -> PathBuf {
         self.home.path.join("ledger.jsonl")
     }

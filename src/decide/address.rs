@@ -6,7 +6,6 @@ use super::policy::Source;
 
 /// Whether `address` is in one of the networks, or is an address of one of the names. `resolved` holds, for each name,
 /// what it resolved to; a name that is not there does not match. IPv4-mapped addresses count as IPv4 everywhere.
-#[must_use]
 pub fn matches(from: &[Source], address: IpAddr, resolved: &[(String, Vec<IpAddr>)]) -> bool {
     let address = address.to_canonical();
     from.iter().any(|source| match source {

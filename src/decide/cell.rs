@@ -150,7 +150,6 @@ const NEEDED: &str = "needed";
 
 impl Cell {
     /// Everything but the ground as words; [`Cell::read`] makes the same cell of them.
-    #[must_use]
     pub fn words(&self) -> Vec<OsString> {
         let mut words: Vec<OsString> = Vec::new();
         if let Some(Limits { memory, processes, file_size }) = self.limits {
@@ -173,7 +172,6 @@ impl Cell {
     }
 
     /// Reads what [`Cell::words`] printed; `None` for anything else.
-    #[must_use]
     pub fn read(ground: Ground, words: &[OsString]) -> Option<Self> {
         let mut limits = None;
         let mut binds = Vec::new();
@@ -235,7 +233,6 @@ fn is_optional(word: &OsStr) -> Option<bool> {
 }
 
 /// What every rsync needs besides its own data. It needs neither `/etc/passwd` nor `/proc` (measured on Linux 6.18).
-#[must_use]
 pub fn system(program: &Path) -> Vec<Grant> {
     let own = Grant { path: program.to_path_buf(), access: Access::Execute, optional: false };
     [own].into_iter().chain(libraries()).collect()
@@ -257,13 +254,11 @@ fn libraries() -> impl Iterator<Item = Grant> {
 }
 
 /// The same as binds, each seen where it is.
-#[must_use]
 pub fn libraries_shown() -> Vec<Bind> {
     libraries().map(|grant| shown(grant.path, grant.optional)).collect()
 }
 
 /// A program as a bind.
-#[must_use]
 pub fn program_shown(program: &Path) -> Bind {
     shown(program.to_path_buf(), false)
 }

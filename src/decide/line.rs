@@ -8,7 +8,6 @@ use crate::terms::text::still_printable;
 
 /// The line, without an end of line, at most [`MAX_SYSLOG_LINE`] bytes. What identifies the connection comes first; what is
 /// long comes last and is what is cut.
-#[must_use]
 pub fn record_line(record: &Record) -> String {
     let mut line = format!("result={}", record.result);
     let reason = record.reasons.first();

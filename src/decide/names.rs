@@ -19,7 +19,6 @@ pub enum Wanted<'a> {
 
 impl Wanted<'_> {
     /// As a word for getent(1), which takes a word of digits for a number. The answer to it has to be looked at.
-    #[must_use]
     pub fn word(&self) -> Cow<'_, str> {
         match self {
             Self::Number(number) => Cow::Owned(number.to_string()),
@@ -41,7 +40,6 @@ pub struct User {
 ///
 /// As the C library reads them, lines that begin with `+` or `-` (nsswitch.conf(5), "compat mode") or with `#` are nobody's. The
 /// number of nobody at all, which setuid(2) takes for "as it is", is none.
-#[must_use]
 pub fn user(line: &[u8], wanted: Wanted<'_>) -> Option<User> {
     let mut fields = line.trim_ascii_start().split(|byte| *byte == b':');
     let (name, _password, uid, group) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
@@ -57,13 +55,11 @@ pub fn user(line: &[u8], wanted: Wanted<'_>) -> Option<User> {
 }
 
 /// Reads the answer to `getent passwd`, if it is about the account that is wanted.
-#[must_use]
 pub fn answered_user(answer: &[u8], wanted: Wanted<'_>) -> Option<User> {
     user(lines(answer).next()?, wanted)
 }
 
 /// Reads the answer to `getent initgroups`: the numbers of groups that the account with this name is in besides its own.
-#[must_use]
 pub fn answered_groups(answer: &[u8], name: &str) -> Option<Vec<u32>> {
     let mut words = lines(answer).next()?.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     if words.next()? != name.as_bytes() {
@@ -74,7 +70,6 @@ pub fn answered_groups(answer: &[u8], name: &str) -> Option<Vec<u32>> {
 
 /// Reads the answer to `getent ahosts`: a line for each address and kind of socket. Each address once, in the order of the
 /// answer, without a zone, an IPv4-mapped one as IPv4; at most [`MAX_ADDRESSES`].
-#[must_use]
 pub fn answered_addresses(answer: &[u8]) -> Vec<IpAddr> {
     let mut found: Vec<IpAddr> = Vec::new();
     for line in lines(answer) {

@@ -109,7 +109,6 @@ pub enum About {
 
 impl Draft {
     /// The events that it tells of.
-    #[must_use]
     pub fn events(&self) -> u64 {
         match &self.about {
             About::Alert(sections) => sections.iter().fold(0, |sum, section| sum.saturating_add(section.count)),
@@ -163,7 +162,6 @@ impl State {
     }
 
     /// Whether the event was counted already.
-    #[must_use]
     pub fn has_absorbed(&self, id: &str) -> bool {
         self.absorbed.iter().any(|known| known == id)
     }

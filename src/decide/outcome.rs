@@ -107,7 +107,6 @@ pub fn of_transaction(status: Option<u8>, partial: bool, trees: Trees) -> Dispos
 }
 
 /// The exit code that the client sees after a push that rsync ended.
-#[must_use]
 pub fn exit_code(ended: Ended) -> u8 {
     match ended {
         Ended::Exit(status) => u8::try_from(status).unwrap_or(SIGNALLED),

@@ -115,7 +115,6 @@ pub fn name(
 }
 
 /// What is to hold the rsync of a push, as far as the kernel can.
-#[must_use]
 pub fn confinement(push: &Push, jail: bool, is_root: bool) -> Confinement {
     match jail {
         false => Confinement::None,
@@ -126,50 +125,42 @@ pub fn confinement(push: &Push, jail: bool, is_root: bool) -> Confinement {
 
 impl PushPlan {
     /// Where inside the snapshot.
-    #[must_use]
     pub fn place(&self) -> &SubPath {
         self.push.place()
     }
 
     /// What the snapshot will be called.
-    #[must_use]
     pub fn name(&self) -> &SnapshotName {
         &self.name
     }
 
     /// Whether the push waits for `complete` instead of being published by itself.
-    #[must_use]
     pub fn joins(&self) -> bool {
         self.joins
     }
 
     /// Whether rsync was asked to change nothing, so that nothing may be published.
-    #[must_use]
     pub fn is_dry(&self) -> bool {
         self.push.is_dry()
     }
 
     /// Whether rsync compares files by size alone, so that only whole files may be linked from.
-    #[must_use]
     pub fn trusts_size(&self) -> bool {
         self.push.trusts_size()
     }
 
     /// Whether hard links among the client's files are kept, so that rsync looks at a name again that it has linked.
-    #[must_use]
     pub fn keeps_hard_links(&self) -> bool {
         self.push.keeps_hard_links()
     }
 
     /// What was accepted and not passed on, what only the policy let in, and what it forces, for the run's log.
-    #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let outlasted = self.push.outlasted(self.idle);
         self.push.notes().iter().cloned().chain(outlasted).chain(self.push.widened()).chain(self.options.forces()).collect()
     }
 
     /// What the administrator should know of although it is allowed.
-    #[must_use]
     pub fn warnings(&self) -> &[String] {
         self.push.warnings()
     }
@@ -210,25 +201,21 @@ impl PushPlan {
 
 impl Run {
     /// The rsync, and what closes it in.
-    #[must_use]
     pub fn cell(&self) -> &Cell {
         &self.cell
     }
 
     /// The directories that its links are between.
-    #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
     /// When it is ended.
-    #[must_use]
     pub fn deadline(&self) -> Duration {
         self.deadline
     }
 
     /// When it is ended because nothing moves; `None`: never.
-    #[must_use]
     pub fn idle(&self) -> Option<Duration> {
         self.idle
     }

@@ -80,7 +80,6 @@ impl Block {
     }
 
     /// What has come so far, for the record of a block that never became whole. Printable.
-    #[must_use]
     pub fn shown(&self) -> String {
         let words = self.words.iter().chain(Some(&self.word).filter(|word| !word.is_empty()));
         shown(words)
@@ -89,13 +88,11 @@ impl Block {
 
 impl Words {
     /// The words, as they came: any bytes but NUL, none of them empty.
-    #[must_use]
     pub fn as_slice(&self) -> &[Vec<u8>] {
         &self.0
     }
 
     /// The block for the record, printable.
-    #[must_use]
     pub fn shown(&self) -> String {
         shown([NAME.to_vec()].iter().chain(&self.0))
     }

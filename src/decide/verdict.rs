@@ -67,7 +67,6 @@ pub struct Permit {
 
 impl Permit {
     /// What may be done.
-    #[must_use]
     pub fn command(&self) -> &Command {
         &self.command
     }
@@ -98,7 +97,6 @@ impl Denial {
     }
 
     /// Every reason, the first one first.
-    #[must_use]
     pub fn into_reasons(self) -> Vec<Reason> {
         let mut reasons = vec![self.first];
         reasons.extend(self.others);

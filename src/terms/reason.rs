@@ -99,13 +99,11 @@ pub mod exit {
 
 impl Code {
     /// What a remedy is for: what was refused can be allowed, what is broken can be mended.
-    #[must_use]
     pub fn remedied(self) -> &'static str {
         if self.exit() == exit::REFUSED { "to allow:" } else { "to mend:" }
     }
 
     /// The exit code that goes with it.
-    #[must_use]
     pub fn exit(self) -> u8 {
         match self {
             Self::Transaction => exit::USAGE,

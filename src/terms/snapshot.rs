@@ -20,19 +20,16 @@ pub struct SnapshotName {
 
 impl SnapshotName {
     /// The name below `snapshots/`; may have `/` in it.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
     /// The time that the name stands for, as exactly as the pattern tells.
-    #[must_use]
     pub fn at(&self) -> DateTime<Utc> {
         self.at
     }
 
     /// The snapshot's directory below `snapshots`.
-    #[must_use]
     pub fn below(&self, snapshots: &Path) -> PathBuf {
         snapshots.join(&self.text)
     }
@@ -102,13 +99,11 @@ impl NamePattern {
     }
 
     /// How many directories deep a name is.
-    #[must_use]
     pub fn levels(&self) -> usize {
         self.0.matches('/').count() + 1
     }
 
     /// The name of a push that began at `at`.
-    #[must_use]
     pub fn name_at(&self, at: DateTime<Utc>) -> SnapshotName {
         let text = self.format(at);
         let at = parse(&self.0, &text).unwrap_or(at);
@@ -116,7 +111,6 @@ impl NamePattern {
     }
 
     /// Reads a name back, whether this pattern wrote it or one of the usual ones did, before the policy's changed.
-    #[must_use]
     pub fn read(&self, text: &str) -> Option<SnapshotName> {
         if text.len() > MAX_SNAPSHOT_NAME {
             return None;
@@ -129,13 +123,11 @@ impl NamePattern {
     }
 
     /// The deepest that a name of this repository can be, whichever pattern wrote it.
-    #[must_use]
     pub fn deepest(&self) -> usize {
         KNOWN.iter().map(|known| known.matches('/').count() + 1).fold(self.levels(), usize::max)
     }
 
     /// The earliest name of this pattern that is later than `newest`.
-    #[must_use]
     pub fn after(&self, newest: &SnapshotName) -> SnapshotName {
         let from = newest.at;
         let units = [Duration::seconds(1), Duration::minutes(1), Duration::hours(1), Duration::days(1)];

@@ -13,7 +13,6 @@ macro_rules! words {
             pub const ALL: [Self; [$($text),+].len()] = [$(Self::$value),+];
 
             /// It as it is written.
-            #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$value => $text,)+
@@ -35,7 +34,6 @@ macro_rules! text {
     ($name:ident) => {
         impl $name {
             /// It as text.
-            #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }

@@ -64,7 +64,6 @@ impl Root {
     }
 
     /// The directory, real and absolute.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -99,7 +98,6 @@ impl Root {
 
     /// The logs that somebody made: regular files of that name, and no links, where rrsync looks for one. 3.5.0 looks where it is started,
     /// which is the account's home; older ones looked in the directory.
-    #[must_use]
     pub fn logs(&self) -> Vec<File> {
         let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let here = nix::fcntl::open(LOG_FILE, flags, Mode::empty()).map_err(io::Error::from);

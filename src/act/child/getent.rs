@@ -49,7 +49,6 @@ impl Ask {
 
 /// Asks all at once, each for one word, and returns what was answered in so much time, in the
 /// order of the questions. Where nothing was, it is empty; an answer that is late, or longer than [`MAX_ANSWER`], is cut off.
-#[must_use]
 pub fn getent(questions: &[(Ask, &str)], limit: Duration) -> Vec<Vec<u8>> {
     let begun = Instant::now();
     if limit.is_zero() {

@@ -44,7 +44,6 @@ pub enum NotStarted {
 
 impl NotStarted {
     /// What stood in the way, for the administrator.
-    #[must_use]
     pub fn what(self) -> String {
         match self {
             Self::NoView(what) | Self::Unseen(what) | Self::Because(Reason { detail: what, .. }) => what,

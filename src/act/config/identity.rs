@@ -40,7 +40,6 @@ impl From<Fault> for Miss {
 }
 
 /// Finds the policy of a connection.
-#[must_use]
 pub fn identify(dir: &Path, site: &Site, request: &Request) -> Identity {
     match find(dir, site, request) {
         Ok(policy) => Identity::Known(Box::new(policy)),

@@ -70,7 +70,6 @@ impl Tray {
     }
 
     /// The account.
-    #[must_use]
     pub fn uid(&self) -> u32 {
         self.home.owner().as_raw()
     }

@@ -78,14 +78,12 @@ fn unusable(detail: String, remedy: &str) -> Reason {
 
 impl Repository {
     /// The repository at `path` if it is there and fit to be written to by `uid`; nothing is created.
-    #[must_use]
     pub fn existing(path: &Path, uid: u32) -> Option<Self> {
         belongs_to(path, uid).ok()?;
         Some(Self { root: path.to_path_buf() })
     }
 
     /// The repository at `path`, there or not, for looking only.
-    #[must_use]
     pub fn at(path: &Path) -> Self {
         Self { root: path.to_path_buf() }
     }
@@ -114,13 +112,11 @@ impl Repository {
     }
 
     /// Whether the store has no room left.
-    #[must_use]
     pub fn is_full(&self) -> bool {
         has_room(&self.root).is_err()
     }
 
     /// Bytes that the account can still write.
-    #[must_use]
     pub fn free_bytes(&self) -> Option<u64> {
         let stat = statvfs(&self.root).ok()?;
         Some(stat.blocks_available().saturating_mul(stat.fragment_size()))
@@ -137,7 +133,6 @@ impl Repository {
     }
 
     /// Whether a push is running. Asks with a shared lock, so that two who ask do not disturb each other.
-    #[must_use]
     pub fn is_busy(&self) -> bool {
         ["lock", "rsync.lock"].iter().any(|name| {
             let file = File::open(self.state().join(name));
@@ -200,49 +195,41 @@ impl Repository {
     }
 
     /// The repository's directory.
-    #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
     /// Where published snapshots stand.
-    #[must_use]
     pub fn snapshots(&self) -> PathBuf {
         self.root.join("snapshots")
     }
 
     /// The link to the newest one.
-    #[must_use]
     pub fn current(&self) -> PathBuf {
         self.root.join("current")
     }
 
     /// Where rsync writes.
-    #[must_use]
     pub fn inprogress(&self) -> PathBuf {
         self.root.join("inprogress")
     }
 
     /// The log of the run with this id.
-    #[must_use]
     pub fn log(&self, id: &str) -> PathBuf {
         self.logs().join(format!("{id}.log"))
     }
 
     /// What the rsync of the run with this id says. It has a file of its own: rsync can do with it what it likes.
-    #[must_use]
     pub fn rsync_log(&self, id: &str) -> PathBuf {
         self.logs().join(format!("{id}.rsync.log"))
     }
 
     /// Where the version of rsync is remembered.
-    #[must_use]
     pub fn version_cache(&self) -> PathBuf {
         self.state().join("rsync.json")
     }
 
     /// The ledger.
-    #[must_use]
     pub fn ledger(&self) -> PathBuf {
         self.state().join("ledger.jsonl")
     }
@@ -258,7 +245,6 @@ impl Repository {
 
 impl Held<'_> {
     /// The repository.
-    #[must_use]
     pub fn repository(&self) -> &Repository {
         self.repository
     }

@@ -34,13 +34,11 @@ pub struct Published {
 
 impl Published {
     /// Its name.
-    #[must_use]
     pub fn name(&self) -> &SnapshotName {
         &self.name
     }
 
     /// Where it stands.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -62,7 +60,6 @@ impl<'a> Staging<'a> {
     }
 
     /// The directory that rsync is to put unfinished files into.
-    #[must_use]
     pub fn partial_dir(&self) -> &str {
         self.partial_dir.as_deref().unwrap_or_default()
     }
@@ -104,7 +101,6 @@ impl<'a> Staging<'a> {
     }
 
     /// Where it stands.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -51,7 +51,6 @@ impl Repository {
     /// transaction, and the newest snapshot, where they have that place.
     ///
     /// With `whole_files_only` no set-aside push is among them: a file in it may be unfinished and of the right size.
-    #[must_use]
     pub fn bases(&self, place: &SubPath, shelf: &Shelf, whole_files_only: bool) -> Vec<(PathBuf, BasisOf)> {
         let set_aside = numbered(&self.interrupted()).into_iter().rev().take(MAX_INTERRUPTED).filter(|_| !whole_files_only);
         let parts = numbered(&self.parts()).into_iter().rev().take(MAX_PART_BASES);

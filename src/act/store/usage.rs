@@ -24,7 +24,6 @@ use crate::terms::usage::{Count, Usage};
 impl Staging<'_> {
     /// Counts what the push has stored so far, with what its links add. Once rsync is gone (`ended`) a directory that its owner may
     /// not read is made readable for the look.
-    #[must_use]
     pub fn count(&self, taken: &Taken, ended: bool) -> Count {
         count(self.path(), None, taken, ended).and(Count { usage: taken.usage().and(self.held().placeholders()), blind: false })
     }

@@ -47,7 +47,6 @@ const RSYNC: [&str; 6] = ["rsync", "/usr/bin/rsync", "/bin/rsync", "/usr/local/b
 
 impl Command {
     /// The verb that a policy must allow for it. The greeting is help without having asked.
-    #[must_use]
     pub fn verb(&self) -> Verb {
         match self {
             Self::Greeting | Self::Help => Verb::Help,
@@ -86,7 +85,6 @@ pub fn parse(said: &Said) -> Result<Command, Vec<Reason>> {
 }
 
 /// Whether this may turn out to be a push, by a look at its beginning: for those who cannot wait until it has been read.
-#[must_use]
 pub fn begins_as_push(said: &Said) -> bool {
     let Said::Command(bytes) = said else { return false };
     let mut words = bytes.splitn(4, |byte| *byte == b' ');

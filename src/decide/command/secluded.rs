@@ -30,7 +30,6 @@ impl Secluded {
     }
 
     /// What can be seen of the push. Its place is not known yet.
-    #[must_use]
     pub fn visible(&self) -> &Push {
         &self.push
     }

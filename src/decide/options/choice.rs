@@ -16,13 +16,11 @@ pub struct Choice {
 
 impl Choice {
     /// The name by which the policy refuses an option: its own, or that of the option that it is a form of.
-    #[must_use]
     pub fn refuses(&self, row: &Row) -> Option<&'static str> {
         self.refuse.iter().copied().find(|name| covers(name, row))
     }
 
     /// Whether the policy allows an option.
-    #[must_use]
     pub fn allows(&self, row: &Row) -> bool {
         self.allow.iter().any(|name| covers(name, row))
     }
@@ -33,7 +31,6 @@ impl Choice {
     }
 
     /// What comes of them, for the run's log and for `explain`.
-    #[must_use]
     pub fn forces(&self) -> Vec<String> {
         self.forced().map(Row::forced).collect()
     }

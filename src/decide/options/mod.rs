@@ -16,19 +16,16 @@ use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable_within;
 
 /// The row whose long spelling is exactly `name` (with its dashes, without a value).
-#[must_use]
 pub fn by_long(name: &str) -> Option<&'static Row> {
     rows().iter().find(|row| row.long.contains(&name))
 }
 
 /// The row whose letter is `letter`.
-#[must_use]
 pub fn by_letter(letter: char) -> Option<&'static Row> {
     rows().iter().find(|row| row.letter == Some(letter))
 }
 
 /// Every row, in the order in which options are printed.
-#[must_use]
 pub fn rows() -> &'static [Row] {
     table::ROWS
 }

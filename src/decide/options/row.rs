@@ -103,7 +103,6 @@ pub enum Runs {
 
 impl Runs {
     /// Whether it does.
-    #[must_use]
     pub fn holds(self, is_root: bool) -> bool {
         is_root == (self == Self::AsRoot)
     }
@@ -153,7 +152,6 @@ impl Cause {
     ///
     /// This is where the kind of the store decides. There is one kind: hard links, so that a file which did not change is the
     /// same inode in every snapshot. Where each snapshot had inodes of its own, [`Cause::SharedInodes`] would be no cause.
-    #[must_use]
     pub fn never(self) -> Option<&'static str> {
         match self {
             Self::Pull | Self::Daemon => Some("it is another kind of session than a push"),
@@ -170,7 +168,6 @@ impl Cause {
     }
 
     /// The code of a refusal.
-    #[must_use]
     pub fn code(self) -> Code {
         match self {
             Self::Pull => Code::Pull,
@@ -182,7 +179,6 @@ impl Cause {
 
 impl Row {
     /// The option's name for people: its first long spelling, else its letter with a dash.
-    #[must_use]
     pub fn name(&self) -> String {
         match (self.long.first(), self.letter) {
             (Some(long), _) => (*long).to_owned(),
@@ -193,7 +189,6 @@ impl Row {
 
     /// The policy's word for it: the name without its dashes. Empty for `-e`, which every client of today sends and which
     /// is nobody's choice.
-    #[must_use]
     pub fn word(&self) -> &'static str {
         match (self.long.first(), self.letter) {
             (Some(long), _) => long.strip_prefix("--").unwrap_or(long),
@@ -204,7 +199,6 @@ impl Row {
     }
 
     /// Whether a policy's `allow` changes what becomes of it.
-    #[must_use]
     pub fn may_be_allowed(&self) -> bool {
         match self.rule {
             Rule::Refuse(cause) => cause.never().is_none(),
@@ -215,13 +209,11 @@ impl Row {
     }
 
     /// Whether a policy's `refuse` changes what becomes of it.
-    #[must_use]
     pub fn may_be_refused(&self) -> bool {
         !matches!(self.rule, Rule::Refuse(_)) && !self.word().is_empty()
     }
 
     /// Whether a policy's `force` can name it.
-    #[must_use]
     pub fn may_be_forced(&self) -> bool {
         matches!(self.force, Force::May(_))
     }

@@ -29,13 +29,11 @@ pub struct Defaults {
 
 impl Defaults {
     /// The `keys:` that every policy has which names none of its own.
-    #[must_use]
     pub fn keys(&self) -> &[Fingerprint] {
         self.keys.keys.as_deref().unwrap_or_default()
     }
 
     /// The `user:` of every policy that names none of its own.
-    #[must_use]
     pub fn user(&self) -> Option<&str> {
         self.keys.user.as_ref().map(|AccountName(name)| name.as_str())
     }

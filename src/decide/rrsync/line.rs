@@ -29,7 +29,6 @@ pub enum Event<'a> {
 }
 
 /// The line as `key=value`, for syslog. `heard` is what came on standard input besides the command.
-#[must_use]
 pub fn syslog(request: &Request, heard: &str, dir: &[u8], event: Event<'_>) -> String {
     let mut line = String::from("mode=rrsync");
     let (result, exit) = match event {
@@ -57,7 +56,6 @@ pub fn syslog(request: &Request, heard: &str, dir: &[u8], event: Event<'_>) -> S
 }
 
 /// The line for people, with its time and the number of the process, by which lines belong together.
-#[must_use]
 pub fn logfile(at: DateTime<Utc>, process: u32, request: &Request, heard: &str, event: Event<'_>) -> String {
     let peer = request.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
     let text = match event {

@@ -50,7 +50,6 @@ pub fn judge(flags: &Flags, dir: &[u8], said: &Said, hidden: Option<&[Vec<u8>]>)
 }
 
 /// Whether the rest of a command travels on standard input (`-s`), so that it has to be read there before it can be judged.
-#[must_use]
 pub fn hides(said: &Said) -> bool {
     let Said::Command(bytes) = said else { return false };
     words::split(bytes).is_ok_and(|words| transfer::hides(&words))

@@ -44,19 +44,16 @@ pub(super) enum NotBeneath {
 
 impl Name {
     /// Its bytes, taken as they are.
-    #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         plain(&self.0)
     }
 
     /// Whether it stands for names rather than for itself.
-    #[must_use]
     pub fn is_pattern(&self) -> bool {
         self.0.iter().any(|(byte, quoted)| !quoted && b"*?[".contains(byte))
     }
 
     /// Each byte, and whether it stands for itself whatever it is.
-    #[must_use]
     pub fn quoted(&self) -> &[(u8, bool)] {
         &self.0
     }
@@ -104,25 +101,21 @@ impl Place {
     }
 
     /// Whether it is DIR itself.
-    #[must_use]
     pub fn is_root(&self) -> bool {
         self.names.is_empty()
     }
 
     /// The names, outermost first.
-    #[must_use]
     pub fn names(&self) -> &[Name] {
         &self.names
     }
 
     /// What stands behind the last name.
-    #[must_use]
     pub fn tail(&self) -> Tail {
         self.tail
     }
 
     /// How many names stand before `/./`, from which on `--relative` keeps them.
-    #[must_use]
     pub fn marker(&self) -> Option<usize> {
         self.marker
     }

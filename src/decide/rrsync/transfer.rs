@@ -45,13 +45,11 @@ pub struct Transfer {
 
 impl Transfer {
     /// Which way the files go.
-    #[must_use]
     pub fn direction(&self) -> Direction {
         self.direction
     }
 
     /// What is sent, or the one place that is sent to. Never empty.
-    #[must_use]
     pub fn paths(&self) -> &[Place] {
         &self.paths
     }
@@ -66,31 +64,26 @@ impl Transfer {
     }
 
     /// Whether names are kept with the directories before them (`--relative`).
-    #[must_use]
     pub fn is_relative(&self) -> bool {
         self.relative
     }
 
     /// Whether nothing may be changed (`--dry-run`, `--list-only`).
-    #[must_use]
     pub fn is_dry(&self) -> bool {
         self.dry
     }
 
     /// Whether the destination's directories are made (`--mkpath`).
-    #[must_use]
     pub fn makes_path(&self) -> bool {
         self.makes_path
     }
 
     /// Whether what was sent is removed here (a pull with `--remove-source-files`).
-    #[must_use]
     pub fn removes(&self) -> bool {
         self.removes && self.direction == Direction::Pull
     }
 
     /// Whether the destination is a directory by its very name.
-    #[must_use]
     pub fn wants_directory(&self) -> bool {
         self.paths.first().is_some_and(|place| place.is_root() || place.tail() != Tail::None)
     }
