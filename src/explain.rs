@@ -147,7 +147,7 @@ fn describe_push(text: &mut String, question: &Question, site: &Site, policy: &P
     if let Some(moment) = question.at.as_ref().map(|_| request.at) {
         // What stands there today was not there at the time that is asked about, or will not be the newest.
         let names = repository.names(&policy.names).unwrap_or_default();
-        shelf.newest = names.into_iter().filter(|name| name.at() <= moment).max_by_key(|name| name.at());
+        shelf.newest = names.into_iter().filter(|name| name.at <= moment).max_by_key(|name| name.at);
     }
     let planned = mounted(policy, site)
         .and_then(|()| plan::push(push, policy, &shelf, request.at))
@@ -234,5 +234,5 @@ fn moment(at: Option<&str>, zone: &Zone) -> Result<DateTime<Utc>, String> {
     let shown = printable(text.as_bytes());
     let local = local.ok_or_else(|| format!("`{shown}` is not a time\nwrite it like 2026-11-21T03:00"))?;
     zone.moment(local)
-        .ok_or_else(|| format!("`{shown}` does not exist in {}: clocks go forward over it\nuse a time an hour later", zone.name()))
+        .ok_or_else(|| format!("`{shown}` does not exist in {}: clocks go forward over it\nuse a time an hour later", zone.name))
 }

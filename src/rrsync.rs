@@ -105,14 +105,14 @@ impl Session {
         if self.flags.no_lock {
             return Ok(());
         }
-        self.root.lock(transfer.direction() == Direction::Pull && !transfer.removes())
+        self.root.lock(transfer.direction == Direction::Pull && !transfer.removes())
     }
 
     /// Looks up every path, and holds what it finds.
     fn plan(&mut self, transfer: &Transfer, version: Version) -> Result<Run, Reason> {
         // Before the destination, which may be made: a refusal should leave nothing behind.
         let options: Vec<Option<Spot>> = self.root.options(transfer)?;
-        let (start, paths) = match transfer.direction() {
+        let (start, paths) = match transfer.direction {
             Direction::Push => {
                 let destination = self.root.destination(transfer)?;
                 (destination.directory(), vec![destination])

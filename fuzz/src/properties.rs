@@ -57,11 +57,11 @@ pub(crate) fn command(data: &[u8]) {
         Ok(Command::Push(push)) => allowed(&push),
         Ok(Command::Secluded(begun)) => {
             // Nothing is read behind what the policy has still to allow.
-            let left_to_the_policy = begun.visible().refused_by(&Choice::default(), false);
+            let left_to_the_policy = begun.visible.refused_by(&Choice::default(), false);
             if !left_to_the_policy.is_empty() {
                 return refused(&left_to_the_policy);
             }
-            words_of_the_table(begun.visible());
+            words_of_the_table(&begun.visible);
             if let Some((words, _)) = block(stdin) {
                 whole(&begun, &words);
             }

@@ -94,20 +94,20 @@ pub fn name(
 ) -> Result<SnapshotName, Reason> {
     let name = pattern.name_at(began);
     let Some(newest) = newest else { return Ok(name) };
-    if name.at() > newest.at() {
+    if name.at > newest.at {
         return Ok(name);
     }
     let lead = chrono::Duration::from_std(MAX_NAME_LEAD).unwrap_or_default();
-    if newest.at() > now + lead {
+    if newest.at > now + lead {
         return Err(Reason::new(Code::Clock, "the server cannot store anything right now")
             .hint("try again later; the administrator has been told")
             .detail(format!("the clock shows {}, before the newest snapshot `{newest}`", now.format("%Y-%m-%dT%H:%M:%SZ")))
             .remedy("set the clock, or move the snapshot away if its name is wrong"));
     }
     let next = pattern.after(newest);
-    if next.at() > now + lead {
+    if next.at > now + lead {
         return Err(Reason::new(Code::TooSoon, "there is a snapshot of this time already")
-            .hint(format!("try again after {}", next.at().format("%Y-%m-%d %H:%M:%S UTC")))
+            .hint(format!("try again after {}", next.at.format("%Y-%m-%d %H:%M:%S UTC")))
             .detail(format!("`{newest}` exists and the next name that `{pattern}` gives is `{next}`"))
             .remedy("use a finer pattern in `snapshots: {name: …}` if the client may push this often"));
     }
@@ -224,7 +224,7 @@ impl Run {
 /// A run of `snapgate rrsync`, which has no limit of time unless the client asked for one. `start` is the directory that rsync is
 /// started in; where it is `jailed` the kernel opens DIR, for writing where files go there.
 pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, start: PathBuf, jailed: bool, running: Option<u64>) -> Run {
-    let dir = match transfer.direction() {
+    let dir = match transfer.direction {
         Direction::Push if setup.version >= argv::DEFENCES => Access::Stage,
         Direction::Push => Access::StageSpecials,
         Direction::Pull if transfer.removes() => Access::Take,

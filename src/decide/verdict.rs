@@ -191,11 +191,11 @@ fn window(case: Case<'_>) -> Finding {
     let Some(windows) = &case.policy.when else { return yes("at any time", Some(rule)) };
     let local = case.zone.local(case.request.at);
     let words = windows.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let clock = format!("{} {}", local.format("%a %Y-%m-%d %H:%M"), case.zone.name());
+    let clock = format!("{} {}", local.format("%a %Y-%m-%d %H:%M"), case.zone.name);
     if windows.iter().any(|window| window.is_open(local)) {
         return yes(format!("{clock} is within {words}"), Some(rule));
     }
-    no(Reason::new(Code::Window, format!("this client is allowed {words} {}", case.zone.name()))
+    no(Reason::new(Code::Window, format!("this client is allowed {words} {}", case.zone.name))
         .hint("come back then, or ask the administrator of the server")
         .detail(format!("{clock} is outside {words}"))
         .remedy("if the time was right, widen `when:`")
@@ -211,7 +211,7 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
     let mut findings = vec![verb(case, command.verb())];
     let push = match command {
         Command::Push(push) => Some(push),
-        Command::Secluded(secluded) => Some(secluded.visible()),
+        Command::Secluded(secluded) => Some(&secluded.visible),
         _ => None,
     };
     if let Some(push) = push {

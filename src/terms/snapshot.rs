@@ -15,18 +15,14 @@ use super::word::text;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotName {
     text: String,
-    at: DateTime<Utc>,
+    /// The time that the name stands for, as exactly as the pattern tells.
+    pub at: DateTime<Utc>,
 }
 
 impl SnapshotName {
     /// The name below `snapshots/`; may have `/` in it.
     pub fn as_str(&self) -> &str {
         &self.text
-    }
-
-    /// The time that the name stands for, as exactly as the pattern tells.
-    pub fn at(&self) -> DateTime<Utc> {
-        self.at
     }
 
     /// The snapshot's directory below `snapshots`.
@@ -253,8 +249,8 @@ mod tests {
     #[test]
     fn names_of_an_older_pattern_are_still_read() {
         let now = NamePattern::new("%Y/%m%d/%H%M").unwrap();
-        assert_eq!(now.read("2012_03_19_00_18_54").unwrap().at(), at("2012-03-19T00:18:54Z"));
-        assert_eq!(now.read("2012/0319/0018").unwrap().at(), at("2012-03-19T00:18:00Z"));
+        assert_eq!(now.read("2012_03_19_00_18_54").unwrap().at, at("2012-03-19T00:18:54Z"));
+        assert_eq!(now.read("2012/0319/0018").unwrap().at, at("2012-03-19T00:18:00Z"));
         for foreign in ["lost+found", "2012", "2012/0319", "2012_03_19", "2012-13-01T00-00-00Z"] {
             assert!(now.read(foreign).is_none(), "{foreign}");
         }
@@ -268,7 +264,7 @@ mod tests {
             let name = pattern.name_at(Utc.timestamp_opt(seconds, 0).unwrap());
             prop_assert_eq!(pattern.read(name.as_str()).unwrap(), name.clone());
             let next = pattern.after(&name);
-            prop_assert!(next.at() > name.at());
+            prop_assert!(next.at > name.at);
             prop_assert!(next.as_str() > name.as_str());
         }
     }

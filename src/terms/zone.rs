@@ -42,7 +42,8 @@ text!(ZoneName);
 /// A time zone's rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zone {
-    name: ZoneName,
+    /// The zone's name.
+    pub name: ZoneName,
     rules: tz::TimeZone,
 }
 
@@ -61,11 +62,6 @@ impl Zone {
             return None;
         }
         Some(Self { name, rules })
-    }
-
-    /// The zone's name.
-    pub fn name(&self) -> &ZoneName {
-        &self.name
     }
 
     /// What clocks in the zone show at `at`.

@@ -159,7 +159,7 @@ impl Repository {
     /// # Errors
     /// When a directory or the transaction cannot be read.
     pub fn look(&self, names: &NamePattern) -> Result<Shelf, Reason> {
-        let newest = self.names(names)?.into_iter().max_by(|a, b| (a.at(), a.as_str()).cmp(&(b.at(), b.as_str())));
+        let newest = self.names(names)?.into_iter().max_by(|a, b| (a.at, a.as_str()).cmp(&(b.at, b.as_str())));
         Ok(Shelf { newest, transaction: self.transaction()? })
     }
 

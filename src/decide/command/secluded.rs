@@ -13,7 +13,8 @@ use crate::terms::reason::{Code, Reason};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secluded {
     words: Vec<String>,
-    push: Push,
+    /// What can be seen of the push. Its place is not known yet.
+    pub visible: Push,
 }
 
 impl Secluded {
@@ -25,13 +26,8 @@ impl Secluded {
                 .push(shape("`-s` (--secluded-args) says that the destination comes on standard input, and there is one already"));
         }
         iconv(&mut reading);
-        let push = push::options(reading, SubPath::default())?;
-        Ok(Self { words: words.to_vec(), push })
-    }
-
-    /// What can be seen of the push. Its place is not known yet.
-    pub fn visible(&self) -> &Push {
-        &self.push
+        let visible = push::options(reading, SubPath::default())?;
+        Ok(Self { words: words.to_vec(), visible })
     }
 
     /// The whole push, now that the rest has been read.
@@ -161,6 +157,6 @@ mod tests {
         }
         let iconv = parse(&Said::Command(b"rsync --server -sr --iconv=utf-8".to_vec())).unwrap_err();
         assert!(iconv.iter().any(|reason| reason.says.contains("together with `-s`")), "{iconv:?}");
-        assert_eq!(begun("rsync --server -slogDtpr").unwrap().visible().words(), ["-logDtpr"]);
+        assert_eq!(begun("rsync --server -slogDtpr").unwrap().visible.words(), ["-logDtpr"]);
     }
 }

@@ -130,7 +130,7 @@ mod tests {
     use crate::decide::rrsync::words::split;
 
     fn matches(pattern: &[u8], name: &[u8]) -> bool {
-        Place::read(&split(pattern).unwrap()[0], false).unwrap().names()[0].matches(name)
+        Place::read(&split(pattern).unwrap()[0], false).unwrap().names[0].matches(name)
     }
 
     #[test]

@@ -127,7 +127,7 @@ fn places_of_options_are_found_where_people_mean_them() {
     let places = |command: &str| {
         let transfer = judged("", command).unwrap();
         let (_, places) = transfer.options().next().unwrap();
-        let shown = |place: &Place| place.names().iter().map(|name| String::from_utf8(name.bytes()).unwrap()).collect::<Vec<_>>().join("/");
+        let shown = |place: &Place| place.names.iter().map(|name| String::from_utf8(name.bytes()).unwrap()).collect::<Vec<_>>().join("/");
         places.iter().map(shown).collect::<Vec<_>>()
     };
     assert_eq!(places("rsync --server -r --link-dest=a/b . x/y"), ["a/b"], "from the directory, as for rrsync");
@@ -154,9 +154,9 @@ fn hidden_words_are_judged_like_any_others_once_they_have_been_read() {
     let block = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
     let judged = |words: &[&str]| judge(&flags(""), DIR, &said, Some(&block(words)));
     let Ok(Asked::Transfer(transfer)) = judged(&["--timeout=9", ".", "a b", "c\nd", "e*"]) else { panic!("refused") };
-    let names: Vec<_> = transfer.paths().iter().map(|place| place.names()[0].bytes()).collect();
+    let names: Vec<_> = transfer.paths.iter().map(|place| place.names[0].bytes()).collect();
     assert_eq!(names, [&b"a b"[..], b"c\nd", b"e*"]);
-    assert!(transfer.paths()[2].names()[0].is_pattern());
+    assert!(transfer.paths[2].names[0].is_pattern());
     assert!(judged(&["--insecure-links", ".", "a"]).is_err());
     assert!(judged(&[".", "../a"]).is_err());
     assert!(judged(&["--timeout=9"]).is_err());
