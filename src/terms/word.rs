@@ -18,6 +18,11 @@ macro_rules! words {
                     $(Self::$value => $text,)+
                 }
             }
+
+            /// The one that is written so.
+            pub fn read(text: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|one| one.as_str() == text)
+            }
         }
 
         impl std::fmt::Display for $name {
