@@ -20,12 +20,6 @@ pub struct Meter<'a> {
     written: Option<u64>,
 }
 
-impl std::fmt::Debug for Meter<'_> {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Meter").field("pace", &self.pace).field("written", &self.written).finish_non_exhaustive()
-    }
-}
-
 impl<'a> Meter<'a> {
     /// One that asks `count` for what stands in the tree.
     pub fn new(pace: Pace, count: &'a mut dyn FnMut() -> Count) -> Self {
