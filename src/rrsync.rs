@@ -170,11 +170,9 @@ fn tell_syslog(site: &Site, line: &str) {
     }
 }
 
-/// The client's lines: the first reason, its stable code, and what to do.
+/// What the client is told: the first reason.
 fn answer(reasons: &[Reason]) -> Answer {
-    let Some(Reason { code, says, hint, .. }) = reasons.first() else { return Answer { exit: exit::INTERNAL, ..Answer::default() } };
-    let refused = if code.exit() == exit::REFUSED { "refused: " } else { "" };
-    let mut lines = vec![format!("snapgate: {refused}{says} (code {code})")];
-    lines.extend(hint.iter().map(|hint| format!("snapgate: {hint}")));
-    Answer { exit: code.exit(), lines, ..Answer::default() }
+    let Some(reason) = reasons.first() else { return Answer { exit: exit::INTERNAL, ..Answer::default() } };
+    let code = reason.code.exit();
+    Answer { exit: code, lines: reason.lines(code == exit::REFUSED), ..Answer::default() }
 }

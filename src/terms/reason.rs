@@ -167,6 +167,13 @@ impl Reason {
         Self::new(code, "the server cannot store anything right now").hint("the administrator has been told").detail(detail)
     }
 
+    /// The lines for the client: what it is, its stable code, and what to do.
+    pub fn lines(&self, refused: bool) -> Vec<String> {
+        let what = if refused { "refused: " } else { "" };
+        let first = format!("snapgate: {what}{} (code {})", self.says, self.code);
+        std::iter::once(first).chain(self.hint.iter().map(|hint| format!("snapgate: {hint}"))).collect()
+    }
+
     /// With a hint for the client.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
