@@ -193,16 +193,12 @@ pub fn step(state: State, news: Vec<(String, Record)>, now: DateTime<Utc>, alert
     (state, drafts)
 }
 
-/// Whether the alert is about a push that was allowed and came to nothing.
-fn is_failure(record: &Record) -> bool {
-    matches!(record.result, Outcome::Failed | Outcome::Unpublished)
-}
-
 /// Counts one alert into its group, or into the common one of its kind when there are too many.
 fn count(groups: &mut Vec<Group>, record: Record, now: DateTime<Utc>) {
     let key = Key { client: record.client.clone(), address: record.address, code: record.reasons.first().map(|reason| reason.code) };
     let at = record.at.min(now);
-    let failed = is_failure(&record);
+    // A push that was allowed and came to nothing.
+    let failed = matches!(record.result, Outcome::Failed | Outcome::Unpublished);
     let most = if failed { MAX_FAILURE_GROUPS } else { MAX_GROUPS };
     let find = |groups: &[Group], key: Option<&Key>| groups.iter().position(|group| group.failed == failed && group.key.as_ref() == key);
     let known = find(groups, Some(&key));
