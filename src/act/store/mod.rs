@@ -2,6 +2,9 @@
 //!
 //! Paths here are made by the gate alone. Trees that a client filled are walked by descriptor and never through a
 //! symbolic link (`tree`). Nothing here ever removes or changes anything beneath `snapshots/`.
+//!
+//! What the disk does not let a step do or read is its error, with words for the administrator. Where a step says nothing of errors,
+//! there are no others.
 
 mod disk;
 mod links;
@@ -164,9 +167,6 @@ impl Repository {
     }
 
     /// The names of all snapshots, in no order.
-    ///
-    /// # Errors
-    /// When a directory cannot be read.
     pub fn names(&self, names: &NamePattern) -> Result<Vec<SnapshotName>, Reason> {
         let mut found = Vec::new();
         let mut below = vec![(String::new(), 1)];

@@ -65,18 +65,12 @@ impl<'a> Staging<'a> {
     }
 
     /// Removes what rsync left unfinished, before the rest is published without it.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn drop_unfinished(&self) -> Result<(), Reason> {
         let Some(name) = &self.partial_dir else { return Ok(()) };
         unfinished::take_out(&self.path, name, false).map_err(|error| trouble("clearing", &self.path, &error))
     }
 
     /// Counts what stands in it, against the newest snapshot, before the `links` of its push are made.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub fn survey(&self, newest: Option<&SnapshotName>, links: Option<&Deferred<'_>>) -> Result<Survey, Reason> {
         let newest = newest.map(|newest| newest.below(&self.held.repository.snapshots()));
         let nothing = Taken::default();
@@ -106,18 +100,12 @@ impl<'a> Staging<'a> {
     }
 
     /// Whether a file arrived.
-    ///
-    /// # Errors
-    /// When the tree cannot be read.
     pub fn has_file(&self) -> Result<bool, Reason> {
         tree::has_file_anywhere(&self.path).map_err(|error| trouble("reading", &self.path, &error))
     }
 
     /// Keeps it for the next try; says whether there was anything to keep. What earlier tries had received and this one has used is
     /// linked into it, so that the latest has all of it.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn set_aside(self, links: Option<&Deferred<'_>>) -> Result<bool, Reason> {
         // Before anything is linked into it: what is marked as unfinished has to be this push's own.
         self.held.take_out_unfinished(self.partial_dir.as_deref())?;
@@ -127,18 +115,12 @@ impl<'a> Staging<'a> {
     }
 
     /// Removes it.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn discard(self) -> Result<(), Reason> {
         let removed = tree::remove(&self.path).and_then(|()| self.held.clear_placeholders());
         removed.map(drop).map_err(|error| trouble("removing", &self.path, &error))
     }
 
     /// Moves it among the parts of the open transaction.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn join(self) -> Result<(), Reason> {
         self.held.add_part(&self.path)
     }

@@ -54,9 +54,6 @@ impl Repository {
     }
 
     /// Whether the newest snapshot holds a file.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub fn newest_has_files(&self, shelf: &Shelf) -> Result<bool, Reason> {
         let Some(newest) = &shelf.newest else { return Ok(false) };
         let path = newest.below(&self.snapshots());
@@ -68,9 +65,6 @@ impl<'a> Held<'a> {
     /// Brings the repository from whatever a crash left to the state before or after it: `current` is made to name the
     /// newest snapshot, what was in progress is set aside, a transaction that nobody completed is closed.
     /// Says what was done.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn recover(&self, shelf: &mut Shelf, now: DateTime<Utc>, push_limit: Duration) -> Result<Vec<String>, Reason> {
         let mut notes = Vec::new();
         if self.heal_current(shelf)? {

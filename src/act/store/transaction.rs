@@ -40,9 +40,6 @@ impl Repository {
 
 impl Held<'_> {
     /// Opens a transaction. What an older one held is kept for linking.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn open_transaction(&self, began: DateTime<Utc>) -> Result<(), Reason> {
         self.close_transaction()?;
         for part in numbered(&self.repository.parts()) {
@@ -52,9 +49,6 @@ impl Held<'_> {
     }
 
     /// Records that the client was here, and whether a part was added.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn write_transaction(&self, transaction: &Transaction) -> Result<(), Reason> {
         let path = self.repository.transaction_file();
         let write = || -> std::io::Result<()> {
@@ -69,18 +63,12 @@ impl Held<'_> {
     }
 
     /// Closes the transaction; its parts stay where they are.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn close_transaction(&self) -> Result<(), Reason> {
         let path = self.repository.transaction_file();
         remove_file(&path).map_err(|error| trouble("removing", &path, &error))
     }
 
     /// Closes the transaction and removes its parts.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn abort_transaction(&self) -> Result<(), Reason> {
         self.close_transaction()?;
         let parts = self.repository.parts();
