@@ -3,6 +3,7 @@
 
 use super::Check;
 use crate::terms::reason::Code;
+use crate::terms::word::words;
 
 /// One option.
 #[derive(Debug)]
@@ -108,63 +109,40 @@ impl Runs {
     }
 }
 
-/// What an option is refused for. Whether a policy may allow it follows from this and from the kind of the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// Another session than a push: reading back.
-    Pull,
-    /// Another session than a push: rsync's own daemon.
-    Daemon,
-    /// It changes files where they are, and in a store of hard links they are the files of published snapshots.
-    SharedInodes,
-    /// It names or reaches a place outside the directory that the push was given.
-    Outside,
-    /// Nothing of what it leaves on the server is a backup.
-    NotABackup,
-    /// It takes powers on the server that are not the client's to take.
-    Powers,
-    /// It turns off what the server protects itself with, or shows its inside.
-    Defences,
-    /// On the server of a push it means nothing, or something else than the client thinks.
-    Misplaced,
-    /// It costs the server more than it gives the client; whoever owns the server may pay.
-    Costs,
-    /// What is stored, or what is left at the client, is another thing than a faithful copy; whoever owns both may want that.
-    Differs,
-}
-
-impl Cause {
-    /// Every cause, for tests and documentation.
-    pub const ALL: [Self; 10] = [
-        Self::Pull,
-        Self::Daemon,
-        Self::SharedInodes,
-        Self::Outside,
-        Self::NotABackup,
-        Self::Powers,
-        Self::Defences,
-        Self::Misplaced,
-        Self::Costs,
-        Self::Differs,
-    ];
-
-    /// Why no policy can allow it, in words that may stand after a colon; `None` where one can.
+words! {
+    /// What an option is refused for, with why no policy can allow it, in words that may stand after a colon; none where one can.
     ///
     /// This is where the kind of the store decides. There is one kind: hard links, so that a file which did not change is the
     /// same inode in every snapshot. Where each snapshot had inodes of its own, [`Cause::SharedInodes`] would be no cause.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Cause {
+        /// Another session than a push: reading back.
+        Pull = "it is another kind of session than a push",
+        /// Another session than a push: rsync's own daemon.
+        Daemon = "it is another kind of session than a push",
+        /// It changes files where they are, and in a store of hard links they are the files of published snapshots.
+        SharedInodes = "a store of hard links shares the inodes of unchanged files, so it would change published snapshots",
+        /// It names or reaches a place outside the directory that the push was given.
+        Outside = "it reaches outside the directory that the push was given",
+        /// Nothing of what it leaves on the server is a backup.
+        NotABackup = "what it leaves on the server is no backup",
+        /// It takes powers on the server that are not the client's to take.
+        Powers = "it takes powers on the server that are not the client's",
+        /// It turns off what the server protects itself with, or shows its inside.
+        Defences = "it turns off what the server protects itself with, or shows its inside",
+        /// On the server of a push it means nothing, or something else than the client thinks.
+        Misplaced = "it means nothing on the server of a push",
+        /// It costs the server more than it gives the client; whoever owns the server may pay.
+        Costs = "",
+        /// What is stored, or what is left at the client, is another thing than a faithful copy; whoever owns both may want that.
+        Differs = "",
+    }
+}
+
+impl Cause {
+    /// Why no policy can allow it; `None` where one can.
     pub fn never(self) -> Option<&'static str> {
-        match self {
-            Self::Pull | Self::Daemon => Some("it is another kind of session than a push"),
-            Self::SharedInodes => {
-                Some("a store of hard links shares the inodes of unchanged files, so it would change published snapshots")
-            }
-            Self::Outside => Some("it reaches outside the directory that the push was given"),
-            Self::NotABackup => Some("what it leaves on the server is no backup"),
-            Self::Powers => Some("it takes powers on the server that are not the client's"),
-            Self::Defences => Some("it turns off what the server protects itself with, or shows its inside"),
-            Self::Misplaced => Some("it means nothing on the server of a push"),
-            Self::Costs | Self::Differs => None,
-        }
+        Some(self.as_str()).filter(|why| !why.is_empty())
     }
 
     /// The code of a refusal.
