@@ -13,7 +13,7 @@ use crate::decide::lint::{self, Finding};
 use crate::decide::names::User;
 use crate::decide::policy::{Namespaces, Policy, Site, Tls, Transport};
 use crate::names;
-use crate::terms::reason::Origin;
+use crate::terms::Origin;
 use crate::terms::text::printable;
 
 /// Clients with the same limits that are named.

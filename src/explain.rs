@@ -15,13 +15,8 @@ use crate::decide::policy::{Namespaces, Policy, Site};
 use crate::decide::verdict::{self, Case, Verdict};
 use crate::names;
 use crate::serve::resolve_hosts;
-use crate::terms::client::ClientName;
-use crate::terms::key::Fingerprint;
-use crate::terms::reason::{Reason, exit};
-use crate::terms::request::{Account, Request, Said};
-use crate::terms::shelf::Shelf;
 use crate::terms::text::printable;
-use crate::terms::zone::Zone;
+use crate::terms::{Account, ClientName, Fingerprint, Reason, Request, Said, Shelf, Zone, exit};
 
 /// The connection to imagine.
 #[derive(Debug, Clone)]

@@ -6,8 +6,7 @@ use std::path::Path;
 use crate::act::store::Repository;
 use crate::act::{config, ledger};
 use crate::decide::policy::Policy;
-use crate::terms::client::ClientName;
-use crate::terms::record::{PushFacts, Record};
+use crate::terms::{ClientName, PushFacts, Record};
 
 /// The text.
 ///

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use crate::act::accounts;
 use crate::act::child::{self, Ask};
 use crate::decide::names::{User, Wanted, answered_addresses, answered_groups, answered_user};
+use crate::terms::Account;
 use crate::terms::limits::{ACCOUNT_TIMEOUT, MAX_HOSTS};
-use crate::terms::request::Account;
 
 /// The account that this process runs as. One that has no name has its number for it.
 pub fn running() -> Account {

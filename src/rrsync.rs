@@ -23,9 +23,8 @@ use crate::decide::rrsync::line::{self, Event};
 use crate::decide::rrsync::{Asked, Direction, Flags, Setup, Spot, Transfer, hides, judge};
 use crate::decide::secluded::Words;
 use crate::serve::Answer;
-use crate::terms::reason::{Code, Reason, exit};
-use crate::terms::request::Request;
 use crate::terms::text::printable;
+use crate::terms::{Code, Reason, Request, exit};
 use crate::{enclose, names};
 
 /// What the site file says, where there is one that can be read, and what is usual where there is none.

@@ -16,9 +16,8 @@ use nix::sys::stat::Mode;
 
 use crate::decide::policy::{Policy, Site, read_policy, read_site};
 use crate::decide::yaml::Fault;
-use crate::terms::client::ClientName;
 use crate::terms::limits::{MAX_CONFIG_FILE, MAX_POLICIES};
-use crate::terms::reason::{Code, Reason};
+use crate::terms::{ClientName, Code, Reason};
 
 pub mod identity;
 

@@ -13,10 +13,8 @@ use nix::libc;
 use nix::unistd::geteuid;
 
 use crate::decide::authinfo;
-use crate::terms::client::ClientName;
-use crate::terms::key::Fingerprint;
 use crate::terms::limits::{MAX_AUTH_FILE, MAX_AUTH_NAME, MAX_CONNECTION};
-use crate::terms::request::{Account, Request, Said};
+use crate::terms::{Account, ClientName, Fingerprint, Request, Said};
 
 /// Where sshd puts its file about a login, up to the random part (`session.c`, `auth_info_file`).
 const AUTH_FILE: &str = "/tmp/sshauth.";

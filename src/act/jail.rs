@@ -15,8 +15,8 @@ use landlock::{
 use nix::libc;
 
 use crate::decide::cell::{Access, Grant};
-use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable;
+use crate::terms::{Code, Reason};
 
 /// What has to hold: every right up to moving and linking between directories (Linux 5.19).
 const REQUIRED: ABI = ABI::V2;

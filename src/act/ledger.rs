@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 
+use crate::terms::Record;
 use crate::terms::limits::MAX_LEDGER_TAIL;
-use crate::terms::record::Record;
 
 /// How long a line waits for its turn. A gate's own takes less than a millisecond.
 const PATIENCE: Duration = Duration::from_millis(500);

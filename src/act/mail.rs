@@ -22,8 +22,8 @@ use lettre::{Address, Message};
 
 use crate::decide::policy::{MailSettings, Tls, Transport};
 use crate::terms::limits::{MAIL_TIMEOUT, MAX_MAIL_FILE, SENDMAIL_TIMEOUT, SMTP_TIMEOUT};
-use crate::terms::mail::{Audience, ComposedMail};
 use crate::terms::text::printable;
+use crate::terms::{Audience, ComposedMail};
 
 mod sendmail;
 

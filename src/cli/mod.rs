@@ -16,8 +16,7 @@ use crate::decide::namespaces::{self, Lack};
 use crate::decide::policy::Site;
 use crate::explain::Question;
 use crate::serve::Answer;
-use crate::terms::client::ClientName;
-use crate::terms::reason::exit;
+use crate::terms::{ClientName, exit};
 use crate::{check, enclose, explain, list, names, rrsync, serve, watch};
 
 use args::{Arguments, DEFAULT_CONFIG, Order};

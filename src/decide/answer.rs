@@ -4,8 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::decide::policy::Policy;
-use crate::terms::shelf::Shelf;
-use crate::terms::verb::Verb;
+use crate::terms::{Shelf, Verb};
 
 /// The answer to a bare connection and to `help`.
 pub fn greeting(policy: &Policy, shelf: &Shelf) -> String {

@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 
-use crate::terms::key::Fingerprint;
+use crate::terms::Fingerprint;
 use crate::terms::limits::MAX_AUTH_KEYS;
 
 /// Certificate types, the plain type of the key inside, and how many fields make that key (OpenSSH, PROTOCOL.certkeys and

@@ -7,13 +7,9 @@ use std::fmt::{Display, Write as _};
 use chrono::{DateTime, Utc};
 
 use super::notice::{About, Draft, Section};
-use crate::terms::client::ClientName;
 use crate::terms::limits::MAX_SUBJECT;
-use crate::terms::mail::{Audience, ComposedMail, printable_lines};
-use crate::terms::reason::{Code, Reason};
-use crate::terms::record::{Outcome, PushFacts, Record};
 use crate::terms::text::still_printable;
-use crate::terms::verb::Verb;
+use crate::terms::{Audience, ClientName, Code, ComposedMail, Outcome, PushFacts, Reason, Record, Verb, printable_lines};
 
 /// Words the mail: `uid` is the account in whose spool it is, `now` stands in it as its date.
 pub fn compose(draft: &Draft, uid: u32, now: DateTime<Utc>) -> ComposedMail {

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::terms::reason::Origin;
 use crate::terms::text::printable;
-use crate::terms::verb::Verb;
+use crate::terms::{Origin, Verb};
 
 use super::options::{self, Row, Rule, Runs};
 use super::policy::{Policy, Source};

@@ -5,8 +5,8 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use crate::terms::Account;
 use crate::terms::limits::MAX_ADDRESSES;
-use crate::terms::request::Account;
 
 /// A unix account that somebody asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::decide::argv::{DEFENCES, Version};
 use crate::decide::cell::Confinement;
 use crate::decide::policy::{Namespaces, Site};
-use crate::terms::reason::{Code, Reason};
+use crate::terms::{Code, Reason};
 
 /// Why rsync has no file system of its own; each in words for the administrator.
 #[derive(Debug, Clone, PartialEq, Eq)]

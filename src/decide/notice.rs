@@ -15,14 +15,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::terms::client::ClientName;
 use crate::terms::limits::{
     ALERT_SPAN, ALERTS_IN_SPAN, FAILURES_IN_SPAN, FIRST_QUIET, LATER_QUIET, MAX_BATCH, MAX_FAILURE_GROUPS, MAX_GROUPS, MAX_SAMPLES,
     MAX_SPOOL_NAME, MAX_TOLD, MAX_TOLD_TEXT,
 };
-use crate::terms::reason::{Code, Reason};
-use crate::terms::record::{Mail, Outcome, Record};
 use crate::terms::text::{ELLIPSIS, still_printable};
+use crate::terms::{ClientName, Code, Mail, Outcome, Reason, Record};
 
 /// What is remembered between passes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

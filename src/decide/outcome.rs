@@ -1,7 +1,6 @@
 //! What a push that has ended amounts to. rsync's exit status is not proof of a backup, so the tree is asked too.
 
-use crate::terms::reason::{Code, Reason};
-use crate::terms::usage::{Bytes, Excess, Resource};
+use crate::terms::{Bytes, Code, Excess, Reason, Resource};
 
 /// How rsync ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::decide::policy::Limits;
 use crate::terms::limits::{BLOCK, COUNT_SHARE, FASTEST_BYTES, FASTEST_INODES, LONGEST_LOOK, SHORTEST_LOOK, URGENT_SHARE};
-use crate::terms::usage::{Excess, Resource, Usage};
+use crate::terms::{Excess, Resource, Usage};
 
 /// What a push may bring, together with what came before it in its transaction.
 #[derive(Debug, Clone, Copy)]

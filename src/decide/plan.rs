@@ -14,10 +14,7 @@ use crate::decide::options::Choice;
 use crate::decide::policy::{Limits, Policy};
 use crate::decide::rrsync::{self, Aim, Direction, Transfer};
 use crate::terms::limits::{CHILD_MEMORY, DEFAULT_PROCESSES, MAX_NAME_LEAD, MAX_PARTS};
-use crate::terms::path::SubPath;
-use crate::terms::reason::{Code, Reason};
-use crate::terms::shelf::Shelf;
-use crate::terms::snapshot::{NamePattern, SnapshotName};
+use crate::terms::{Code, NamePattern, Reason, Shelf, SnapshotName, SubPath};
 
 /// A push, decided: what it is called, where it lands, what happens when it succeeds.
 #[derive(Debug, Clone)]

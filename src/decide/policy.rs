@@ -5,12 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::terms::client::ClientName;
-use crate::terms::key::Fingerprint;
-use crate::terms::reason::Origin;
-use crate::terms::snapshot::NamePattern;
-use crate::terms::verb::Verb;
-use crate::terms::zone::ZoneName;
+use crate::terms::{ClientName, Fingerprint, NamePattern, Origin, Verb, ZoneName};
 
 use super::options::Choice;
 use super::window::Window;

@@ -5,8 +5,8 @@
 //! `send_protected_args()` in rsync's `rsync.c` writes it and `read_args()` in its `io.c` reads it; 3.0.0 to 3.5.0 alike.
 
 use crate::terms::limits::{MAX_SECLUDED, MAX_SECLUDED_WORDS, SECLUDED_TIMEOUT};
-use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable_within;
+use crate::terms::{Code, Reason};
 
 /// What every block begins with: the name of the program, for its `argv[0]`.
 const NAME: &[u8] = b"rsync";

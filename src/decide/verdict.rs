@@ -7,10 +7,7 @@ use std::net::IpAddr;
 use crate::decide::address;
 use crate::decide::command::{Command, Secluded};
 use crate::decide::policy::{Policy, Source};
-use crate::terms::reason::{Code, Origin, Reason};
-use crate::terms::request::Request;
-use crate::terms::verb::Verb;
-use crate::terms::zone::Zone;
+use crate::terms::{Code, Origin, Reason, Request, Verb, Zone};
 
 /// Everything that the decision rests on.
 #[derive(Debug, Clone, Copy)]

@@ -25,12 +25,8 @@ use crate::decide::command::{self, Command};
 use crate::decide::policy::{Policy, Site};
 use crate::decide::verdict::{self, Case, Denial, Permit, Verdict};
 use crate::decide::{address, answer};
-use crate::terms::client::ClientName;
 use crate::terms::limits::RESOLVE_TIMEOUT;
-use crate::terms::reason::{Code, Reason};
-use crate::terms::record::{Jail, Outcome, PushFacts};
-use crate::terms::request::Request;
-use crate::terms::shelf::Shelf;
+use crate::terms::{ClientName, Code, Jail, Outcome, PushFacts, Reason, Request, Shelf};
 use crate::{enclose, names};
 
 /// What the client is told, in the end.

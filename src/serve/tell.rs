@@ -11,10 +11,8 @@ use crate::act::{detach, ledger, syslog};
 use crate::decide::line;
 use crate::decide::policy::{self, Policy, Report, Site};
 use crate::terms::limits::MAX_QUOTED;
-use crate::terms::record::{Jail, Mail, Outcome, Record};
-use crate::terms::request::{Request, Said};
 use crate::terms::text::{printable, still_printable};
-use crate::terms::verb::Verb;
+use crate::terms::{Jail, Mail, Outcome, Record, Request, Said, Verb};
 
 /// An id for a connection: unique on this machine, and in order of time.
 pub(super) fn record_id(request: &Request) -> String {

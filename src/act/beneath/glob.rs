@@ -7,7 +7,7 @@ use nix::sys::stat::Mode;
 use super::{Root, exists, literal};
 use crate::decide::rrsync::{Place, Tail};
 use crate::terms::limits::{MAX_MATCHED, MAX_MATCHES};
-use crate::terms::reason::{Code, Reason};
+use crate::terms::{Code, Reason};
 
 impl Root {
     /// What a place stands for: itself, unless it is a pattern that finds something.

@@ -20,8 +20,8 @@ use nix::sys::stat::{Mode, fstatat, mkdirat};
 
 use self::walk::Leads;
 use crate::decide::rrsync::{Aim, Place, Spot, Tail, Transfer};
-use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable;
+use crate::terms::{Code, Reason};
 
 /// The file that gets a line for each connection, if it is there.
 const LOG_FILE: &str = "rrsync.log";

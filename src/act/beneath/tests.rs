@@ -3,8 +3,8 @@ use std::os::unix::fs::symlink;
 use super::*;
 use crate::decide::rrsync::flags::{self, Order};
 use crate::decide::rrsync::{Asked, Transfer, judge};
+use crate::terms::Said;
 use crate::terms::limits::MAX_MATCHES;
-use crate::terms::request::Said;
 
 struct Tree(tempfile::TempDir);
 

@@ -17,7 +17,7 @@ use nix::unistd::{Pid, getpid, getppid};
 
 use super::leader::Leader;
 use super::milliseconds;
-use crate::terms::reason::exit;
+use crate::terms::exit;
 
 /// Whether this process has no second thread.
 ///

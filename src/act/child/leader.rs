@@ -17,8 +17,8 @@ use rustix::process::{PidfdFlags, pidfd_open};
 use super::activity::Activity;
 use super::{Attend, Meter, Patience, milliseconds};
 use crate::decide::outcome::{Ended, IDLE};
+use crate::terms::Excess;
 use crate::terms::limits::{GROUP_GONE, GROUP_GRACE, GROUP_POLL, TERM_GRACE};
-use crate::terms::usage::Excess;
 
 /// A child that nobody else waits for. Dropped before it was waited for, it is killed, with its group.
 #[derive(Debug)]

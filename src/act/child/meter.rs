@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use crate::decide::pace::Pace;
 use crate::terms::limits::{MAX_FAMILY, MAX_MAPS};
-use crate::terms::usage::{Count, Excess, Usage};
+use crate::terms::{Count, Excess, Usage};
 
 /// A push that is counted while it runs.
 pub struct Meter<'a> {

@@ -24,8 +24,8 @@ use crate::decide::cell::{Cell, Ground};
 use crate::decide::outcome::Ended;
 use crate::decide::plan::Run;
 use crate::terms::limits::VERSION_TIMEOUT;
-use crate::terms::reason::{Code, Reason};
 use crate::terms::word::words;
+use crate::terms::{Code, Reason};
 
 /// Everything that rsync finds in its environment. It would read `RSYNC_*`, `CVSIGNORE`, `HOME` and more from a
 /// client's (facts measured with 3.5.0); the zone is for the times in the run's log.

@@ -7,12 +7,9 @@ use nix::errno::Errno;
 
 use crate::decide::policy::{Policy, Site, read_policy};
 use crate::decide::yaml::Fault;
-use crate::terms::client::ClientName;
-use crate::terms::key::Fingerprint;
 use crate::terms::limits::MAX_CONFIG_FILE;
-use crate::terms::reason::{Code, Reason};
-use crate::terms::request::Request;
 use crate::terms::text::printable;
+use crate::terms::{ClientName, Code, Fingerprint, Reason, Request};
 
 use super::{ENDING, Policies, fill, misconfigured, raw_open, vet};
 

@@ -12,8 +12,7 @@ use nix::unistd::{Uid, geteuid};
 use super::inside::Inside;
 use super::{SpoolError, event_name};
 use crate::terms::limits::{MAX_ACCOUNTS, MAX_EVENT, MAX_SPOOL_NAMES, MAX_STATE, MAX_WAITING_MAIL, STALE_TMP};
-use crate::terms::mail::ComposedMail;
-use crate::terms::record::Record;
+use crate::terms::{ComposedMail, Record};
 
 /// The file of counts.
 const STATE: &str = "state.json";

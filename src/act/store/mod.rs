@@ -32,10 +32,8 @@ use std::time::Instant;
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::terms::limits::{LOCK_PATIENCE, LOCK_POLL, MIN_FREE_BYTES, RSYNC_GONE};
-use crate::terms::reason::{Code, Reason};
-use crate::terms::shelf::{STATE, Shelf};
-use crate::terms::snapshot::{NamePattern, SnapshotName};
 use crate::terms::text::printable;
+use crate::terms::{Code, NamePattern, Reason, STATE, Shelf, SnapshotName};
 
 pub use links::{Bounds, Deferred, Made, Taken, Which};
 pub use mounts::mounted;

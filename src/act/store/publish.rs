@@ -10,8 +10,7 @@ use super::disk::{make_movable, rename_new, sync_directory};
 use super::links::{Bounds, Deferred, Made, Taken, Which};
 use super::survey::{Survey, survey};
 use super::{Held, make_directory, tree, trouble, unfinished};
-use crate::terms::reason::Reason;
-use crate::terms::snapshot::SnapshotName;
+use crate::terms::{Reason, SnapshotName};
 
 /// The tree in `inprogress/`, in the hands of the process that holds the repository. It is consumed by what becomes
 /// of it; left alone, the next session sets it aside.

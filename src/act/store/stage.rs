@@ -17,9 +17,7 @@ use super::publish::Staging;
 use super::{Held, Repository, tree, trouble, unfinished};
 use crate::decide::links::BasisOf;
 use crate::terms::limits::{MAX_INTERRUPTED, MAX_NOTE, MAX_PART_BASES};
-use crate::terms::path::SubPath;
-use crate::terms::reason::Reason;
-use crate::terms::shelf::Shelf;
+use crate::terms::{Reason, Shelf, SubPath};
 
 /// What has to be known of a staging directory whose gate is gone.
 #[derive(Debug, Default, Serialize, Deserialize)]

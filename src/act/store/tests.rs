@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::*;
-use crate::terms::path::SubPath;
+use crate::terms::SubPath;
 
 struct Store {
     _root: tempfile::TempDir,

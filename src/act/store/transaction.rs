@@ -14,8 +14,7 @@ use super::overlay::overlay;
 use super::publish::Staging;
 use super::{Held, Repository, tree, trouble};
 use crate::terms::limits::MAX_TRANSACTION;
-use crate::terms::reason::{Code, Reason};
-use crate::terms::shelf::{Shelf, Transaction};
+use crate::terms::{Code, Reason, Shelf, Transaction};
 
 impl Repository {
     pub(super) fn parts(&self) -> PathBuf {

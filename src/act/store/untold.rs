@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::disk::read_note;
 use super::{Held, Repository, make_directory};
+use crate::terms::SnapshotName;
 use crate::terms::limits::MAX_NOTE;
-use crate::terms::snapshot::SnapshotName;
 
 impl Repository {
     fn untold(&self) -> PathBuf {

@@ -17,9 +17,7 @@ use super::links::Taken;
 use super::tree::{allocated, deeper, each, kind, lent, open, open_at, open_below, split, stat};
 use super::{Held, Staging};
 use crate::decide::pace::Allowance;
-use crate::terms::path::SubPath;
-use crate::terms::snapshot::SnapshotName;
-use crate::terms::usage::{Count, Usage};
+use crate::terms::{Count, SnapshotName, SubPath, Usage};
 
 impl Staging<'_> {
     /// Counts what the push has stored so far, with what its links add. Once rsync is gone (`ended`) a directory that its owner may

@@ -12,9 +12,7 @@ pub use push::Push;
 pub use secluded::Secluded;
 
 use crate::terms::limits::MAX_REASONS;
-use crate::terms::reason::{Code, Reason};
-use crate::terms::request::Said;
-use crate::terms::verb::Verb;
+use crate::terms::{Code, Reason, Said, Verb};
 
 use super::options::shown;
 

@@ -6,9 +6,8 @@ use super::reading::{Found, Reading, SPACE};
 use super::{Command, Secluded};
 use crate::decide::options::{self, Cause, Choice, Row, Rule, Side};
 use crate::terms::limits::MAX_SHOWN_WORD;
-use crate::terms::path::{NotInside, SubPath};
-use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable_within;
+use crate::terms::{Code, NotInside, Reason, SubPath};
 
 /// A push whose every option has passed the table. Only this module makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,8 +6,7 @@ use super::push::{self, Push, shape};
 use super::reading::Reading;
 use crate::decide::secluded::Words;
 use crate::terms::limits::MAX_REASONS;
-use crate::terms::path::SubPath;
-use crate::terms::reason::{Code, Reason};
+use crate::terms::{Code, Reason, SubPath};
 
 /// The visible half of a push, with nothing wrong with it so far.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,8 +12,8 @@ pub use choice::Choice;
 pub use row::{Cause, Force, Row, Rule, Runs, Side, Value};
 
 use crate::terms::limits::MAX_SHOWN_WORD;
-use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable_within;
+use crate::terms::{Code, Reason};
 
 /// The row whose long spelling is exactly `name` (with its dashes, without a value).
 pub fn by_long(name: &str) -> Option<&'static Row> {

@@ -2,7 +2,7 @@
 //! over it follows from its rule alone.
 
 use super::Check;
-use crate::terms::reason::Code;
+use crate::terms::Code;
 use crate::terms::word::words;
 
 /// One option.

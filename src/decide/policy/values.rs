@@ -8,12 +8,9 @@ use ipnet::IpNet;
 
 use crate::decide::window::{Days, Hours};
 use crate::decide::yaml::{Word, Wrong};
-use crate::terms::key::Fingerprint;
 use crate::terms::limits::{HOOK_LIMIT, IDLE_LIMIT, MAX_ACCOUNT_NAME, MAX_HOST_NAME, MAX_MAIL_ADDRESS, PUSH_LIMIT};
-use crate::terms::snapshot::NamePattern;
 use crate::terms::text::printable;
-use crate::terms::verb::Verb;
-use crate::terms::zone::ZoneName;
+use crate::terms::{Fingerprint, NamePattern, Verb, ZoneName};
 
 use super::limits::whole;
 use super::{Namespaces, Report, Source, Tls, Transport};

@@ -4,9 +4,8 @@ use chrono::{DateTime, Utc};
 
 use crate::decide::line::field;
 use crate::terms::limits::MAX_SYSLOG_LINE;
-use crate::terms::reason::Reason;
-use crate::terms::request::{Request, Said};
 use crate::terms::text::{printable, printable_within, still_printable};
+use crate::terms::{Reason, Request, Said};
 
 /// What there is to say.
 #[derive(Debug, Clone, Copy)]

@@ -17,8 +17,7 @@ pub use flags::Flags;
 pub use place::{Name, Place, Tail};
 pub use transfer::{Aim, Direction, Transfer};
 
-use crate::terms::reason::{Code, Reason};
-use crate::terms::request::Said;
+use crate::terms::{Code, Reason, Said};
 
 /// What a connection asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use crate::decide::command::{is_rsync, stranger};
 use crate::decide::options::rrsync::{Verdict, deletes, overwrites, printed};
 use crate::decide::options::{Value, shown};
 use crate::terms::limits::MAX_REASONS;
-use crate::terms::reason::{Code, Reason};
+use crate::terms::{Code, Reason};
 
 pub use crate::decide::options::rrsync::Use as Aim;
 

@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::decide::command::{Command, parse as command};
 use crate::decide::options::{Check, Choice, Row, Value};
+use crate::terms::Said;
 use crate::terms::limits::{MAX_REASONS, MAX_SHOWN_WORD};
-use crate::terms::request::Said;
 
 fn said(text: &str) -> Result<Push, Vec<Reason>> {
     match command(&Said::Command(text.as_bytes().to_vec()))? {
