@@ -185,31 +185,3 @@ fn the_jail_opens_the_directory_for_what_is_asked_and_no_more() {
     let logged = opened("rsync --server --sender -r --log-file=l . x");
     assert_eq!(logged, [(dir(), Access::Read), ("/proc/self/fd/8".to_owned(), Access::ReadWrite)]);
 }
-
-mod random {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn no_command_panics_or_smuggles_a_word(words in proptest::collection::vec(
-            prop_oneof![
-                Just("--server".to_owned()), Just("--sender".to_owned()), Just(".".to_owned()), Just("-logDtpre.iLsfxCIvu".to_owned()),
-                Just("--link-dest".to_owned()), Just("--delete".to_owned()), Just("../x".to_owned()), "[ -~]{0,12}", "--[a-z-]{1,14}(=[ -~]{0,8})?",
-            ], 0..12)) {
-            let command = format!("rsync --server {}", words.join(" "));
-            if let Ok(Asked::Transfer(transfer)) = judge(&flags(""), DIR, &Said::Command(command.into_bytes()), None) {
-                let options = transfer.options().map(|_| Some(Spot::held(9))).collect();
-                let flags = flags("");
-                let setup = Setup { version: NEW, flags: &flags, root: Path::new("/srv/d"), options, paths: vec![Spot::held(9)] };
-                let words: Vec<_> = super::super::printed(&transfer, &setup).into_iter().map(|word| word.into_string().unwrap()).collect();
-                for word in words.iter().take_while(|word| *word != "--") {
-                    prop_assert!(word.starts_with('-') && word.len() > 1, "{words:?}");
-                    let name = word.split('=').next().unwrap();
-                    let known = !name.starts_with("--") || crate::decide::options::by_long(name).is_some() || name == "--server";
-                    prop_assert!(known, "{name}");
-                }
-            }
-        }
-    }
-}

@@ -328,16 +328,6 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let _ = command(&Said::Command(bytes));
-    }
-
-    #[test]
-    fn no_text_behind_server_makes_it_panic(text in "rsync --server [ -~]{0,200}") {
-        let _ = command(&Said::Command(text.into_bytes()));
-    }
-
-    #[test]
     fn whatever_is_allowed_prints_the_table_and_nothing_else(
         words in proptest::collection::vec(any_word(), 0..6),
         place in "[a-z./~-]{0,12}",
