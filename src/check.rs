@@ -132,7 +132,7 @@ fn strays(dir: &Path, report: &mut CheckReport) {
 
 /// What the site file names.
 fn site_itself(site: &Site) -> Vec<Finding> {
-    let at = |key: &str| site.origin_of(key);
+    let at = |key: &str| site.origins.of(key);
     let wrong = |key: &str, message: String, help: &str| Finding::wrong(at(key), message, help);
     let note = |key: &str, message: &str, help: &str| Finding::note(at(key), message, help);
     let mut found = Vec::new();
@@ -191,12 +191,12 @@ fn sessions(site: &Site) -> Option<Finding> {
         }
         Some(_) => return None,
     };
-    Some(Finding::wrong(site.origin_of("spool"), message, "install -o root -g snapgate -m 0660 /dev/null it"))
+    Some(Finding::wrong(site.origins.of("spool"), message, "install -o root -g snapgate -m 0660 /dev/null it"))
 }
 
 /// What the way of the mail needs.
 fn mail(site: &Site) -> Vec<Finding> {
-    let at = || site.origin_of("mail");
+    let at = || site.origins.of("mail");
     let mut found = Vec::new();
     match &site.mail.transport {
         Transport::Sendmail(path) => found.extend(program(path, at(), "the mailer", &[])),

@@ -153,13 +153,6 @@ pub struct Site {
     pub origins: Origins,
 }
 
-impl Site {
-    /// Where `key` stands; line 0 of the file when it is a default.
-    pub fn origin_of(&self, key: &str) -> Origin {
-        self.origins.of(key)
-    }
-}
-
 /// How mail leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailSettings {

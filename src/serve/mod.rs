@@ -161,7 +161,7 @@ fn slots(site: &Site, policy: &Policy, request: &Request) -> Result<(Slots, Vec<
                 "the server has too many connections at once",
                 format!("{} connections are open, as many as the server takes", site.sessions),
                 "if the server can bear more, raise `sessions:` in the site file; `fuser -v` on the spool's `sessions` shows who has them",
-                site.origin_of("sessions"),
+                site.origins.of("sessions"),
             ),
         };
         Reason::new(Code::Busy, says).hint("try again in a moment").detail(detail).remedy(remedy).rule(rule)

@@ -76,7 +76,7 @@ impl NamePattern {
         let this = Self(pattern.to_owned());
         let mut last: Option<(String, DateTime<Utc>)> = None;
         for at in probes() {
-            let text = this.format(at);
+            let text = write(&this.0, at);
             if !is_plain(&text) {
                 return Err(NotAPattern::Path);
             }
@@ -101,7 +101,7 @@ impl NamePattern {
 
     /// The name of a push that began at `at`.
     pub fn name_at(&self, at: DateTime<Utc>) -> SnapshotName {
-        let text = self.format(at);
+        let text = write(&self.0, at);
         let at = parse(&self.0, &text).unwrap_or(at);
         SnapshotName { text, at }
     }
@@ -138,10 +138,6 @@ impl NamePattern {
             }
         }
         self.name_at(from + Duration::days(2))
-    }
-
-    fn format(&self, at: DateTime<Utc>) -> String {
-        write(&self.0, at)
     }
 }
 

@@ -135,17 +135,15 @@ pub(super) fn parse(words: &[String]) -> Result<Command, Vec<Reason>> {
 /// The push that was read, once all of it was.
 pub(super) fn finish(mut reading: Reading) -> Result<Push, Vec<Reason>> {
     let other_session = reading.has("--sender") || reading.has("--daemon");
-    let place = match (&reading.destinations, other_session) {
-        (_, true) => SubPath::default(),
-        (Some(words), false) => destination(words).unwrap_or_else(|reasons| {
-            reading.reasons.extend(reasons);
-            SubPath::default()
-        }),
-        (None, false) => {
-            reading.reasons.push(shape("the command ends before the word `.` that comes before the destination"));
-            SubPath::default()
-        }
+    let place = match &reading.destinations {
+        _ if other_session => Ok(SubPath::default()),
+        Some(words) => destination(words),
+        None => Err(vec![shape("the command ends before the word `.` that comes before the destination")]),
     };
+    let place = place.unwrap_or_else(|reasons| {
+        reading.reasons.extend(reasons);
+        SubPath::default()
+    });
     options(reading, place)
 }
 
