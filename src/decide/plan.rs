@@ -96,10 +96,8 @@ pub fn name(
     }
     let lead = chrono::Duration::from_std(MAX_NAME_LEAD).unwrap_or_default();
     if newest.at > now + lead {
-        return Err(Reason::new(Code::Clock, "the server cannot store anything right now")
-            .hint("try again later; the administrator has been told")
-            .detail(format!("the clock shows {}, before the newest snapshot `{newest}`", now.format("%Y-%m-%dT%H:%M:%SZ")))
-            .remedy("set the clock, or move the snapshot away if its name is wrong"));
+        let detail = format!("the clock shows {}, before the newest snapshot `{newest}`", now.format("%Y-%m-%dT%H:%M:%SZ"));
+        return Err(Reason::for_now(Code::Clock, detail).remedy("set the clock, or move the snapshot away if its name is wrong"));
     }
     let next = pattern.after(newest);
     if next.at > now + lead {

@@ -167,6 +167,11 @@ impl Reason {
         Self::new(code, "the server cannot store anything right now").hint("the administrator has been told").detail(detail)
     }
 
+    /// The same for one that may be over when the client tries again.
+    pub fn for_now(code: Code, detail: impl Into<String>) -> Self {
+        Self::of_the_server(code, detail).hint("try again later; the administrator has been told")
+    }
+
     /// The lines for the client: what it is, its stable code, and what to do.
     pub fn lines(&self, refused: bool) -> Vec<String> {
         let what = if refused { "refused: " } else { "" };

@@ -64,17 +64,11 @@ pub(crate) fn trouble(doing: &str, path: &Path, error: &io::Error) -> Reason {
         ErrorKind::NotFound => "create the directory, or mount the store",
         _ => "look at the store and the kernel's log",
     };
-    Reason::new(Code::Store, "the server cannot store anything right now")
-        .hint("try again later; the administrator has been told")
-        .detail(format!("{doing} `{}`: {error}", printable(path.as_os_str().as_encoded_bytes())))
-        .remedy(remedy)
+    unusable(format!("{doing} `{}`: {error}", printable(path.as_os_str().as_encoded_bytes())), remedy)
 }
 
 fn unusable(detail: String, remedy: &str) -> Reason {
-    Reason::new(Code::Store, "the server cannot store anything right now")
-        .hint("try again later; the administrator has been told")
-        .detail(detail)
-        .remedy(remedy)
+    Reason::for_now(Code::Store, detail).remedy(remedy)
 }
 
 impl Repository {
@@ -148,9 +142,15 @@ impl Repository {
         let patience = Instant::now() + LOCK_PATIENCE;
         loop {
             match file.try_lock() {
+                Ok(()) => return Ok(file),
                 // Somebody may only be asking whether a push runs, or a push may be on its last step.
                 Err(fs::TryLockError::WouldBlock) if Instant::now() < patience => thread::sleep(LOCK_POLL),
-                other => return taken(other, file, &path),
+                Err(fs::TryLockError::WouldBlock) => {
+                    return Err(Reason::new(Code::Busy, "another push of this client is running")
+                        .hint("try again when it has ended")
+                        .detail("the client's repository is locked by a push that is running"));
+                }
+                Err(fs::TryLockError::Error(error)) => return Err(trouble("locking", &path, &error)),
             }
         }
     }
@@ -278,16 +278,6 @@ impl Held<'_> {
             }
         }
         Ok(())
-    }
-}
-
-fn taken(answer: Result<(), fs::TryLockError>, file: File, path: &Path) -> Result<File, Reason> {
-    match answer {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(Reason::new(Code::Busy, "another push of this client is running")
-            .hint("try again when it has ended")
-            .detail("the client's repository is locked by a push that is running")),
-        Err(fs::TryLockError::Error(error)) => Err(trouble("locking", path, &error)),
     }
 }
 
