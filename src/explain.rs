@@ -45,7 +45,7 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Exp
     let policy = match config::load_policy(directory, &site, &question.client) {
         Ok(Some(policy)) => policy,
         Ok(None) => return Ok(nobody(question, &config::identity::unnamed(directory, &question.client))),
-        Err(fault) => return Ok(nobody(question, &config::misconfigured(&fault))),
+        Err(fault) => return Ok(nobody(question, &fault.into())),
     };
     let zone = match zones::load(&policy.timezone) {
         Ok(zone) => zone,

@@ -21,7 +21,7 @@ use crate::terms::{ClientName, Code, Reason};
 
 pub mod identity;
 
-pub use identity::{Identity, identify};
+pub use identity::identify;
 
 /// The site file's name.
 pub const SITE_FILE: &str = "snapgate.yaml";
@@ -218,8 +218,10 @@ fn contents(handle: &File, path: &Path) -> Result<Vec<u8>, Fault> {
 }
 
 /// The reason of a file that cannot be used: the client learns that it is not to blame, the administrator everything.
-pub fn misconfigured(fault: &Fault) -> Reason {
-    unusable(fault.to_string()).rule(fault.origin())
+impl From<Fault> for Reason {
+    fn from(fault: Fault) -> Self {
+        unusable(fault.to_string()).rule(fault.origin())
+    }
 }
 
 /// The same for settings that are well written and cannot be used, in these words.

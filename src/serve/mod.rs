@@ -15,11 +15,10 @@ use std::path::Path;
 
 use self::tell::Connection;
 use crate::act::child::Standby;
-use crate::act::config::{self, Identity};
 use crate::act::process::Inherited;
 use crate::act::spool::{self, Full, Slots};
 use crate::act::store::{Repository, mounted};
-use crate::act::{intake, process, secluded, zones};
+use crate::act::{config, intake, process, secluded, zones};
 use crate::decide::cell::Confinement;
 use crate::decide::command::{self, Command};
 use crate::decide::policy::{Policy, Site};
@@ -126,14 +125,14 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
     let site = match config::load_site(directory) {
         Ok(site) => site,
         Err(fault) => {
-            let end = End::refused(Denial::unidentified(config::misconfigured(&fault), command));
+            let end = End::refused(Denial::unidentified(fault.into(), command));
             return tell::without_site(directory, Connection { request: &request, id: &id, verb, jail: Jail::Whole }, end);
         }
     };
     let jail = Cell::new(if site.jail { Jail::Whole } else { Jail::Off });
     let (policy, _slots, end) = match config::identify(directory, &site, &request) {
-        Identity::Unknown(reason) | Identity::Broken(reason) => (None, None, End::refused(Denial::unidentified(reason, command))),
-        Identity::Known(policy) => match slots(&site, &policy, &request) {
+        Err(reason) => (None, None, End::refused(Denial::unidentified(reason, command))),
+        Ok(policy) => match slots(&site, &policy, &request) {
             Err(reason) => (Some(policy), None, End::stopped(reason)),
             Ok((slots, notes)) => {
                 let session = Session { site: &site, policy: &policy, request: &request, id: &id, jail: &jail, inherited };
@@ -143,7 +142,7 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
         },
     };
     let connection = Connection { request: &request, id: &id, verb, jail: jail.get() };
-    tell::tell(directory, &site, policy.as_deref(), connection, end)
+    tell::tell(directory, &site, policy.as_ref(), connection, end)
 }
 
 /// Takes a place among the client's sessions and among all, before anything that costs more. What stands in the way of
