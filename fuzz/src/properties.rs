@@ -16,7 +16,7 @@ use snapgate::decide::links::BasisOf;
 use snapgate::decide::options::{self, Check, Choice, Row, Rule, Value};
 use snapgate::decide::plan::{self, Places};
 use snapgate::decide::policy::{Policy, Site, read_policy, read_site};
-use snapgate::decide::secluded::{Block, Fed, Words};
+use snapgate::decide::secluded::{Block, Words};
 use snapgate::decide::yaml::Fault;
 use snapgate::decide::{authinfo, letter, line, lint, notice};
 use snapgate::terms::limits;
@@ -90,8 +90,8 @@ fn block(stdin: &[u8]) -> Option<(Words, usize)> {
     for (at, byte) in stdin.iter().enumerate() {
         assert!(at <= limits::MAX_SECLUDED, "more is read than may be");
         match block.feed(*byte) {
-            Ok(Fed::More) => {}
-            Ok(Fed::Whole(words)) => {
+            Ok(None) => {}
+            Ok(Some(words)) => {
                 assert!(words.as_slice().len() <= limits::MAX_SECLUDED_WORDS);
                 assert!(words.as_slice().iter().all(|word| !word.is_empty() && !word.contains(&0)));
                 one_line(&words.shown());

@@ -23,15 +23,6 @@ pub struct Block {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Words(Vec<Vec<u8>>);
 
-/// What a block is after one more byte.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fed {
-    /// Not whole yet: there is at least one more byte.
-    More,
-    /// Whole. The next byte on the line is not of it.
-    Whole(Words),
-}
-
 /// Why there is no block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -48,11 +39,11 @@ pub enum Fault {
 }
 
 impl Block {
-    /// Takes the next byte.
+    /// Takes the next byte. With the last one come the words: the next byte on the line is not of the block.
     ///
     /// # Errors
-    /// As soon as no byte to come could make a block of it. Nothing may be fed after that, nor after [`Fed::Whole`].
-    pub fn feed(&mut self, byte: u8) -> Result<Fed, Fault> {
+    /// As soon as no byte to come could make a block of it. Nothing may be fed after that, nor after the last byte.
+    pub fn feed(&mut self, byte: u8) -> Result<Option<Words>, Fault> {
         self.bytes += 1;
         if self.bytes > MAX_SECLUDED {
             return Err(Fault::TooLong);
@@ -61,7 +52,7 @@ impl Block {
             self.word.push(byte);
             // What is no block is refused at its first wrong byte: who sends it may wait for an answer instead of going on.
             let named = !self.words.is_empty() || NAME.starts_with(&self.word);
-            return if named { Ok(Fed::More) } else { Err(Fault::NotABlock) };
+            return if named { Ok(None) } else { Err(Fault::NotABlock) };
         }
         let word = std::mem::take(&mut self.word);
         if self.words.is_empty() && word != NAME {
@@ -69,14 +60,14 @@ impl Block {
         }
         if word.is_empty() {
             let words = std::mem::take(&mut self.words);
-            return Ok(Fed::Whole(Words(words.into_iter().skip(1).collect())));
+            return Ok(Some(Words(words.into_iter().skip(1).collect())));
         }
         // The name in front is no word of the client's.
         if self.words.len() > MAX_SECLUDED_WORDS {
             return Err(Fault::TooLong);
         }
         self.words.push(word);
-        Ok(Fed::More)
+        Ok(None)
     }
 
     /// What has come so far, for the record of a block that never became whole. Printable.
@@ -141,19 +132,19 @@ mod tests {
     use super::*;
 
     /// Feeds bytes up to an end of either kind; says how many it took.
-    fn fed(bytes: &[u8]) -> (Result<Fed, Fault>, usize) {
+    fn fed(bytes: &[u8]) -> (Result<Option<Words>, Fault>, usize) {
         let mut block = Block::default();
         for (at, byte) in bytes.iter().enumerate() {
             match block.feed(*byte) {
-                Ok(Fed::More) => {}
+                Ok(None) => {}
                 end => return (end, at + 1),
             }
         }
-        (Ok(Fed::More), bytes.len())
+        (Ok(None), bytes.len())
     }
 
-    fn words(words: &[&[u8]]) -> Result<Fed, Fault> {
-        Ok(Fed::Whole(Words(words.iter().map(|word| word.to_vec()).collect())))
+    fn words(words: &[&[u8]]) -> Result<Option<Words>, Fault> {
+        Ok(Some(Words(words.iter().map(|word| word.to_vec()).collect())))
     }
 
     #[test]
@@ -164,7 +155,7 @@ mod tests {
         assert_eq!(fed(&line), (words(&[b"--delete", b".", b"a b\n\\'\"*\xff/"]), block.len()), "not a byte beyond it");
         assert_eq!(fed(b"rsync\0\0"), (words(&[]), 7));
         for cut in 0..block.len() {
-            assert_eq!(fed(&block[..cut]), (Ok(Fed::More), cut));
+            assert_eq!(fed(&block[..cut]), (Ok(None), cut));
         }
     }
 
@@ -183,7 +174,7 @@ mod tests {
         let many = [b"rsync\0".to_vec(), b"x\0".repeat(MAX_SECLUDED_WORDS + 1)].concat();
         assert_eq!(fed(&many), (Err(Fault::TooLong), many.len()));
         let most = [b"rsync\0".to_vec(), b"x\0".repeat(MAX_SECLUDED_WORDS), vec![0]].concat();
-        assert!(matches!(fed(&most).0, Ok(Fed::Whole(all)) if all.as_slice().len() == MAX_SECLUDED_WORDS));
+        assert!(matches!(fed(&most).0, Ok(Some(all)) if all.as_slice().len() == MAX_SECLUDED_WORDS));
     }
 
     #[test]
@@ -193,7 +184,7 @@ mod tests {
             block.feed(*byte).unwrap();
         }
         assert_eq!(block.shown(), "`rsync` `.` `a\\n\\u{1b}`");
-        let Ok(Fed::Whole(words)) = fed(b"rsync\0.\0\xff\0\0").0 else { panic!("it is whole") };
+        let Ok(Some(words)) = fed(b"rsync\0.\0\xff\0\0").0 else { panic!("it is whole") };
         assert_eq!(words.shown(), "`rsync` `.` `\\xff`");
     }
 }

@@ -66,7 +66,7 @@ fn iconv(reading: &mut Reading) {
 mod tests {
     use super::*;
     use crate::decide::command::{Command, parse};
-    use crate::decide::secluded::{Block, Fed};
+    use crate::decide::secluded::Block;
     use crate::terms::request::Said;
 
     fn begun(command: &str) -> Result<Secluded, Vec<Code>> {
@@ -81,8 +81,7 @@ mod tests {
     fn words(words: &[&[u8]]) -> Words {
         let mut block = Block::default();
         let bytes = [b"rsync\0".to_vec(), words.join(&0), if words.is_empty() { vec![0] } else { vec![0, 0] }].concat();
-        let mut ends = bytes.into_iter().map(|byte| block.feed(byte).unwrap());
-        ends.find_map(|fed| if let Fed::Whole(words) = fed { Some(words) } else { None }).unwrap()
+        bytes.into_iter().find_map(|byte| block.feed(byte).unwrap()).unwrap()
     }
 
     fn with(command: &str, hidden: &[&[u8]]) -> Result<Push, Vec<Code>> {
