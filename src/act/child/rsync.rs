@@ -144,7 +144,7 @@ impl Standby {
         let mut why = Vec::new();
         let attending = match heard(&self.channel, RecvFlags::CMSG_CLOEXEC).map_err(|error| failed(&error))? {
             Some((READY, listener)) => {
-                let made = listener.map(|listener| attend(listener, self.leader.pid())).transpose();
+                let made = listener.map(|listener| attend(listener, self.leader.pid)).transpose();
                 made.map_err(|what| read_failure(&format!("{}{what}", Part::Jail)))?
             }
             Some((first, _)) => {

@@ -72,7 +72,7 @@ impl Tray {
 
     /// The account.
     pub fn uid(&self) -> u32 {
-        self.home.owner().as_raw()
+        self.home.owner.as_raw()
     }
 
     /// Takes the account's lock; `None` while another pass has it.
