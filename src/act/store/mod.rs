@@ -16,7 +16,6 @@ mod survey;
 mod transaction;
 mod tree;
 mod unfinished;
-mod untold;
 mod usage;
 
 #[cfg(test)]
