@@ -62,7 +62,7 @@ pub fn rrsync(config: &Path, words: &[OsString]) -> Answer {
         }
     };
     session.heard = hidden.as_ref().map(Words::shown).unwrap_or_default();
-    let dir = session.root.path().as_os_str().as_bytes();
+    let dir = session.root.path.as_os_str().as_bytes();
     let asked = judge(&session.flags, dir, &session.request.said, hidden.as_ref().map(Words::as_slice));
     match asked {
         Ok(Asked::Probe) => {
@@ -116,11 +116,11 @@ impl Session {
                 let destination = self.root.destination(transfer)?;
                 (destination.directory(), vec![destination])
             }
-            Direction::Pull => (self.root.path().to_path_buf(), self.root.sources(transfer)?),
+            Direction::Pull => (self.root.path.clone(), self.root.sources(transfer)?),
         };
-        let setup = Setup { version, flags: &self.flags, root: self.root.path(), options, paths };
+        let setup = Setup { version, flags: &self.flags, root: &self.root.path, options, paths };
         // Beneath `/` there is nothing that the kernel could keep out.
-        let jailed = self.site.jail && self.root.path() != Path::new("/");
+        let jailed = self.site.jail && self.root.path != Path::new("/");
         Ok(plan::transfer(transfer, &setup, &self.site.rsync, start, jailed, process::running()))
     }
 
@@ -141,7 +141,7 @@ impl Session {
 
     /// Says it to the system's log, and to a log of its own where somebody made one. Neither can fail a transfer.
     fn tell(&self, event: Event<'_>) {
-        tell_syslog(&self.site, &line::syslog(&self.request, &self.heard, self.root.path().as_os_str().as_bytes(), event));
+        tell_syslog(&self.site, &line::syslog(&self.request, &self.heard, self.root.path.as_os_str().as_bytes(), event));
         for mut log in self.root.logs() {
             let _ = log.write_all(line::logfile(Utc::now(), std::process::id(), &self.request, &self.heard, event).as_bytes());
         }

@@ -29,7 +29,8 @@ const LOG_FILE: &str = "rrsync.log";
 /// The directory, open, and what is held beneath it.
 #[derive(Debug)]
 pub struct Root {
-    path: PathBuf,
+    /// It, real and absolute.
+    pub path: PathBuf,
     /// As the administrator wrote it, if that begins at `/`: links of the account's may name it so.
     written: Option<PathBuf>,
     handle: File,
@@ -61,11 +62,6 @@ impl Root {
         }
         let written = Some(PathBuf::from(dir)).filter(|dir| dir.is_absolute());
         Ok(Self { path, written, handle, held: Vec::new() })
-    }
-
-    /// The directory, real and absolute.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// The names by which links may lead back to it.
