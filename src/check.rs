@@ -13,7 +13,7 @@ use crate::decide::lint::{self, Finding};
 use crate::decide::names::User;
 use crate::decide::policy::{Namespaces, Policy, Site, Tls, Transport};
 use crate::names;
-use crate::terms::reason::Origin;
+use crate::terms::Origin;
 use crate::terms::text::printable;
 
 /// Clients with the same limits that are named.
@@ -32,13 +32,11 @@ pub struct CheckReport {
 
 impl CheckReport {
     /// Whether nothing is wrong.
-    #[must_use]
     pub fn is_clean(&self) -> bool {
         self.problems.is_empty()
     }
 
     /// The last line: how many policies there are, and whether all is well.
-    #[must_use]
     pub fn summary(&self) -> String {
         let policies = if self.policies == 1 { "1 policy".to_owned() } else { format!("{} policies", self.policies) };
         match self.problems.len() {
@@ -134,7 +132,7 @@ fn strays(dir: &Path, report: &mut CheckReport) {
 
 /// What the site file names.
 fn site_itself(site: &Site) -> Vec<Finding> {
-    let at = |key: &str| site.origin_of(key);
+    let at = |key: &str| site.origins.of(key);
     let wrong = |key: &str, message: String, help: &str| Finding::wrong(at(key), message, help);
     let note = |key: &str, message: &str, help: &str| Finding::note(at(key), message, help);
     let mut found = Vec::new();
@@ -193,12 +191,12 @@ fn sessions(site: &Site) -> Option<Finding> {
         }
         Some(_) => return None,
     };
-    Some(Finding::wrong(site.origin_of("spool"), message, "install -o root -g snapgate -m 0660 /dev/null it"))
+    Some(Finding::wrong(site.origins.of("spool"), message, "install -o root -g snapgate -m 0660 /dev/null it"))
 }
 
 /// What the way of the mail needs.
 fn mail(site: &Site) -> Vec<Finding> {
-    let at = || site.origin_of("mail");
+    let at = || site.origins.of("mail");
     let mut found = Vec::new();
     match &site.mail.transport {
         Transport::Sendmail(path) => found.extend(program(path, at(), "the mailer", &[])),

@@ -16,8 +16,8 @@ use crate::act::process::Inherited;
 use crate::act::{jail, process, view};
 use crate::decide::cell::{self, Cell, Filter, Ground};
 use crate::decide::links::{Answer, Links};
+use crate::terms::Excess;
 use crate::terms::limits::{MAX_TRIED, VERSION_TIMEOUT};
-use crate::terms::usage::Excess;
 
 /// Starts the process, on its ground. Only before there is a second thread. Where the gate has set its own limits, it gets those back
 /// that were `inherited`.

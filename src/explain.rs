@@ -15,13 +15,8 @@ use crate::decide::policy::{Namespaces, Policy, Site};
 use crate::decide::verdict::{self, Case, Verdict};
 use crate::names;
 use crate::serve::resolve_hosts;
-use crate::terms::client::ClientName;
-use crate::terms::key::Fingerprint;
-use crate::terms::reason::{Reason, exit};
-use crate::terms::request::{Account, Request, Said};
-use crate::terms::shelf::Shelf;
 use crate::terms::text::printable;
-use crate::terms::zone::Zone;
+use crate::terms::{Account, ClientName, Fingerprint, Reason, Request, Said, Shelf, Zone, exit};
 
 /// The connection to imagine.
 #[derive(Debug, Clone)]
@@ -38,40 +33,25 @@ pub struct Question {
     pub command: Vec<u8>,
 }
 
-/// The answer: text, and the exit code (0 allowed, 77 refused, others when the question cannot be answered).
-#[derive(Debug)]
-pub struct Explanation {
-    /// The whole text.
-    pub text: String,
-    /// The exit code.
-    pub exit: u8,
-}
+/// What is printed, and the exit code.
+pub type Explanation = (String, u8);
 
-/// Why there is no explanation, in words, with the exit code that goes with it.
-#[derive(Debug)]
-pub enum NoAnswer {
-    /// The site file cannot be used.
-    Site(String),
-    /// The question makes no sense.
-    Question(String),
-}
-
-/// Explains.
+/// Explains; the exit code is 0 for what is allowed and 77 for what is refused.
 ///
 /// # Errors
-/// When the site file or the question cannot be read.
-pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, NoAnswer> {
-    let site = config::load_site(directory).map_err(|fault| NoAnswer::Site(fault.to_string()))?;
+/// When the site file or the question cannot be read: why, with the exit code that goes with it.
+pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Explanation> {
+    let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
     let policy = match config::load_policy(directory, &site, &question.client) {
         Ok(Some(policy)) => policy,
         Ok(None) => return Ok(nobody(question, &config::identity::unnamed(directory, &question.client))),
-        Err(fault) => return Ok(nobody(question, &config::misconfigured(&fault))),
+        Err(fault) => return Ok(nobody(question, &fault.into())),
     };
     let zone = match zones::load(&policy.timezone) {
         Ok(zone) => zone,
         Err(what) => return Ok(nobody(question, &config::unusable(what).rule(policy.origins.of("timezone")))),
     };
-    let request = imagine(question, &policy, &zone).map_err(NoAnswer::Question)?;
+    let request = imagine(question, &policy, &zone).map_err(|what| (what, exit::USAGE))?;
     let command = command::parse(&request.said);
     let resolved = if question.from.is_some() { resolve_hosts(&policy, request.address) } else { Vec::new() };
     let case = Case { request: &request, policy: &policy, zone: &zone, resolved: &resolved, command: &command };
@@ -99,28 +79,26 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, NoA
             Some(reason) => refusal(&mut text, reason),
         }
     }
-    match &judgement.verdict {
-        Verdict::Deny(_) => Ok(Explanation { text, exit: exit::REFUSED }),
+    let exit = match &judgement.verdict {
+        Verdict::Deny(_) => exit::REFUSED,
         Verdict::Hear(_) => {
             let _ =
                 writeln!(text, "the destination and the long options travel on standard input (`-s`): they are read now, and judged too");
-            Ok(Explanation { text, exit: 0 })
+            0
         }
-        Verdict::Allow(permit) => {
-            let mut code = 0;
-            if let Command::Push(push) = permit.command() {
-                code = describe_push(&mut text, question, &site, &policy, &request, push);
-            }
-            Ok(Explanation { text, exit: code })
-        }
-    }
+        Verdict::Allow(permit) => match permit.command() {
+            Command::Push(push) => describe_push(&mut text, question, &site, &policy, &request, push),
+            _ => 0,
+        },
+    };
+    Ok((text, exit))
 }
 
 /// The answer where no policy can be asked: `serve` would refuse.
 fn nobody(question: &Question, reason: &Reason) -> Explanation {
     let mut text = format!("{}: refused\n", question.client);
     refusal(&mut text, reason);
-    Explanation { text, exit: exit::REFUSED }
+    (text, exit::REFUSED)
 }
 
 /// Adds a reason: what the administrator would read in the mail, and the client's lines.
@@ -147,7 +125,7 @@ fn describe_push(text: &mut String, question: &Question, site: &Site, policy: &P
     if let Some(moment) = question.at.as_ref().map(|_| request.at) {
         // What stands there today was not there at the time that is asked about, or will not be the newest.
         let names = repository.names(&policy.names).unwrap_or_default();
-        shelf.newest = names.into_iter().filter(|name| name.at() <= moment).max_by_key(|name| name.at());
+        shelf.newest = names.into_iter().filter(|name| name.at <= moment).max_by_key(|name| name.at);
     }
     let planned = mounted(policy, site)
         .and_then(|()| plan::push(push, policy, &shelf, request.at))
@@ -234,5 +212,5 @@ fn moment(at: Option<&str>, zone: &Zone) -> Result<DateTime<Utc>, String> {
     let shown = printable(text.as_bytes());
     let local = local.ok_or_else(|| format!("`{shown}` is not a time\nwrite it like 2026-11-21T03:00"))?;
     zone.moment(local)
-        .ok_or_else(|| format!("`{shown}` does not exist in {}: clocks go forward over it\nuse a time an hour later", zone.name()))
+        .ok_or_else(|| format!("`{shown}` does not exist in {}: clocks go forward over it\nuse a time an hour later", zone.name))
 }

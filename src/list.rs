@@ -6,8 +6,7 @@ use std::path::Path;
 use crate::act::store::Repository;
 use crate::act::{config, ledger};
 use crate::decide::policy::Policy;
-use crate::terms::client::ClientName;
-use crate::terms::record::{PushFacts, Record};
+use crate::terms::{ClientName, PushFacts, Record};
 
 /// The text.
 ///
@@ -37,7 +36,7 @@ pub fn list(directory: &Path, client: Option<&ClientName>) -> Result<String, Str
 fn snapshots(text: &mut String, policy: &Policy) -> Result<(), String> {
     let repository = Repository::at(&policy.path);
     let mut names = repository.names(&policy.names).map_err(|reason| reason.detail)?;
-    names.sort_by_key(|name| name.at());
+    names.sort_by_key(|name| name.at);
     let _ = writeln!(text, "{}: {} in {}", policy.client, counted(names.len(), "snapshot"), policy.path.display());
     let records = ledger::read(&repository.ledger());
     let current = std::fs::read_link(repository.current()).unwrap_or_default();

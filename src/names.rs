@@ -8,18 +8,16 @@ use std::time::{Duration, Instant};
 use crate::act::accounts;
 use crate::act::child::{self, Ask};
 use crate::decide::names::{User, Wanted, answered_addresses, answered_groups, answered_user};
+use crate::terms::Account;
 use crate::terms::limits::{ACCOUNT_TIMEOUT, MAX_HOSTS};
-use crate::terms::request::Account;
 
 /// The account that this process runs as. One that has no name has its number for it.
-#[must_use]
 pub fn running() -> Account {
     let uid = accounts::running();
     user(Wanted::Number(uid)).map_or_else(|| Account { name: uid.to_string(), uid }, |user| user.account)
 }
 
 /// The unix account with this name; `None` where nobody knows it.
-#[must_use]
 pub fn named(name: &str) -> Option<User> {
     user(Wanted::Name(name))
 }
@@ -29,7 +27,6 @@ fn user(wanted: Wanted<'_>) -> Option<User> {
 }
 
 /// The groups of an account; `None` where nobody can say.
-#[must_use]
 pub fn groups(user: &User) -> Option<Vec<u32>> {
     let name = &user.account.name;
     let others = answered_groups(child::getent(&[(Ask::Groups, name)], ACCOUNT_TIMEOUT).first()?, name)?;
@@ -38,7 +35,6 @@ pub fn groups(user: &User) -> Option<Vec<u32>> {
 
 /// The addresses of hosts, all asked for at once, for at most `limit` together; each that has an answer with its addresses. A name
 /// that fails or is late has none, so that whoever compares with it does not match. An address is its own.
-#[must_use]
 pub fn addresses(hosts: &[&str], limit: Duration) -> Vec<(String, Vec<IpAddr>)> {
     let hosts = hosts.get(..MAX_HOSTS).unwrap_or(hosts);
     let begun = Instant::now();

@@ -23,9 +23,8 @@ use crate::decide::rrsync::line::{self, Event};
 use crate::decide::rrsync::{Asked, Direction, Flags, Setup, Spot, Transfer, hides, judge};
 use crate::decide::secluded::Words;
 use crate::serve::Answer;
-use crate::terms::reason::{Code, Reason, exit};
-use crate::terms::request::Request;
 use crate::terms::text::printable;
+use crate::terms::{Code, Reason, Request, exit};
 use crate::{enclose, names};
 
 /// What the site file says, where there is one that can be read, and what is usual where there is none.
@@ -63,7 +62,7 @@ pub fn rrsync(config: &Path, words: &[OsString]) -> Answer {
         }
     };
     session.heard = hidden.as_ref().map(Words::shown).unwrap_or_default();
-    let dir = session.root.path().as_os_str().as_bytes();
+    let dir = session.root.path.as_os_str().as_bytes();
     let asked = judge(&session.flags, dir, &session.request.said, hidden.as_ref().map(Words::as_slice));
     match asked {
         Ok(Asked::Probe) => {
@@ -105,23 +104,23 @@ impl Session {
         if self.flags.no_lock {
             return Ok(());
         }
-        self.root.lock(transfer.direction() == Direction::Pull && !transfer.removes())
+        self.root.lock(transfer.direction == Direction::Pull && !transfer.removes())
     }
 
     /// Looks up every path, and holds what it finds.
     fn plan(&mut self, transfer: &Transfer, version: Version) -> Result<Run, Reason> {
         // Before the destination, which may be made: a refusal should leave nothing behind.
         let options: Vec<Option<Spot>> = self.root.options(transfer)?;
-        let (start, paths) = match transfer.direction() {
+        let (start, paths) = match transfer.direction {
             Direction::Push => {
                 let destination = self.root.destination(transfer)?;
                 (destination.directory(), vec![destination])
             }
-            Direction::Pull => (self.root.path().to_path_buf(), self.root.sources(transfer)?),
+            Direction::Pull => (self.root.path.clone(), self.root.sources(transfer)?),
         };
-        let setup = Setup { version, flags: &self.flags, root: self.root.path(), options, paths };
+        let setup = Setup { version, flags: &self.flags, root: &self.root.path, options, paths };
         // Beneath `/` there is nothing that the kernel could keep out.
-        let jailed = self.site.jail && self.root.path() != Path::new("/");
+        let jailed = self.site.jail && self.root.path != Path::new("/");
         Ok(plan::transfer(transfer, &setup, &self.site.rsync, start, jailed, process::running()))
     }
 
@@ -142,7 +141,7 @@ impl Session {
 
     /// Says it to the system's log, and to a log of its own where somebody made one. Neither can fail a transfer.
     fn tell(&self, event: Event<'_>) {
-        tell_syslog(&self.site, &line::syslog(&self.request, &self.heard, self.root.path().as_os_str().as_bytes(), event));
+        tell_syslog(&self.site, &line::syslog(&self.request, &self.heard, self.root.path.as_os_str().as_bytes(), event));
         for mut log in self.root.logs() {
             let _ = log.write_all(line::logfile(Utc::now(), std::process::id(), &self.request, &self.heard, event).as_bytes());
         }
@@ -170,11 +169,9 @@ fn tell_syslog(site: &Site, line: &str) {
     }
 }
 
-/// The client's lines: the first reason, its stable code, and what to do.
+/// What the client is told: the first reason.
 fn answer(reasons: &[Reason]) -> Answer {
-    let Some(Reason { code, says, hint, .. }) = reasons.first() else { return Answer { exit: exit::INTERNAL, ..Answer::default() } };
-    let refused = if code.exit() == exit::REFUSED { "refused: " } else { "" };
-    let mut lines = vec![format!("snapgate: {refused}{says} (code {code})")];
-    lines.extend(hint.iter().map(|hint| format!("snapgate: {hint}")));
-    Answer { exit: code.exit(), lines, ..Answer::default() }
+    let Some(reason) = reasons.first() else { return Answer { exit: exit::INTERNAL, ..Answer::default() } };
+    let code = reason.code.exit();
+    Answer { exit: code, lines: reason.lines(code == exit::REFUSED), ..Answer::default() }
 }

@@ -23,8 +23,7 @@ use crate::terms::limits::{
     FLUSH_PATIENCE, MAIL_LIFETIME, MAX_BATCH, MAX_PROBLEMS, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_TOLD_TEXT, MAX_UNREACHABLE, MAX_WAITING,
     WATCH_TIMEOUT,
 };
-use crate::terms::mail::{Audience, ComposedMail};
-use crate::terms::record::{Mail, Record};
+use crate::terms::{Audience, ComposedMail, Mail, Record};
 
 /// What a pass did, for whoever asked for it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

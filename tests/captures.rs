@@ -12,7 +12,7 @@ use snapgate::decide::argv::{Setup, Version, for_push};
 use snapgate::decide::cell::Confinement;
 use snapgate::decide::command::{Command, parse};
 use snapgate::decide::options::Choice;
-use snapgate::decide::secluded::{Block, Fed};
+use snapgate::decide::secluded::Block;
 use snapgate::terms::reason::Reason;
 use snapgate::terms::request::Said;
 
@@ -59,10 +59,7 @@ fn parsed(capture: &Capture) -> Result<Command, Vec<Reason>> {
             let mut block = Block::default();
             let hex = capture.stdin_hex.as_bytes().chunks(2);
             let mut bytes = hex.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap());
-            let words = bytes.by_ref().find_map(|byte| match block.feed(byte).unwrap() {
-                Fed::More => None,
-                Fed::Whole(words) => Some(words),
-            });
+            let words = bytes.by_ref().find_map(|byte| block.feed(byte).unwrap());
             assert_eq!(bytes.count(), 4, "the protocol's number comes behind the block");
             begun.with(&words.unwrap()).map(Command::Push)
         }

@@ -10,13 +10,13 @@ use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use snapgate::act::config::{Identity, all_policies, identify, list, load_policy, load_site};
+use snapgate::act::config::{all_policies, identify, list, load_policy, load_site};
 use snapgate::check::Part;
-use snapgate::decide::policy::Site;
+use snapgate::decide::policy::{Policy, Site};
 use snapgate::terms::client::ClientName;
 use snapgate::terms::key::Fingerprint;
 use snapgate::terms::limits::MAX_POLICIES;
-use snapgate::terms::reason::Code;
+use snapgate::terms::reason::{Code, Reason};
 use snapgate::terms::request::{Account, Request, Said};
 use tempfile::TempDir;
 
@@ -51,11 +51,11 @@ impl Settings {
         load_site(self.path()).unwrap()
     }
 
-    fn who(&self, account: &str, keys: &[Fingerprint]) -> Identity {
+    fn who(&self, account: &str, keys: &[Fingerprint]) -> Result<Policy, Reason> {
         self.ask(account, keys, None)
     }
 
-    fn ask(&self, account: &str, keys: &[Fingerprint], named: Option<&str>) -> Identity {
+    fn ask(&self, account: &str, keys: &[Fingerprint], named: Option<&str>) -> Result<Policy, Reason> {
         let request = Request {
             at: "2026-11-21T02:00:00Z".parse().unwrap(),
             account: Account { name: account.to_owned(), uid: 1000 },
@@ -80,33 +80,22 @@ fn key(seed: u8) -> Fingerprint {
     Fingerprint::of_digest(&[seed; 32])
 }
 
-fn known(identity: Identity) -> String {
-    match identity {
-        Identity::Known(policy) => policy.client.to_string(),
-        Identity::Unknown(reason) | Identity::Broken(reason) => panic!("{}: {}", reason.code, reason.detail),
-    }
+fn known(found: Result<Policy, Reason>) -> String {
+    found.unwrap_or_else(|reason| panic!("{}: {}", reason.code, reason.detail)).client.to_string()
 }
 
-fn broken(identity: Identity) -> String {
-    match identity {
-        Identity::Broken(reason) => {
-            assert_eq!(reason.code, Code::Config);
-            let client = format!("{} {}", reason.says, reason.hint.unwrap());
-            assert!(!client.contains('/') && !client.contains("yaml"), "the client learns nothing of files: {client}");
-            reason.detail
-        }
-        other => panic!("{other:?}"),
-    }
+fn broken(found: Result<Policy, Reason>) -> String {
+    let reason = found.unwrap_err();
+    assert_eq!(reason.code, Code::Config);
+    let client = format!("{} {}", reason.says, reason.hint.unwrap());
+    assert!(!client.contains('/') && !client.contains("yaml"), "the client learns nothing of files: {client}");
+    reason.detail
 }
 
-fn unknown(identity: Identity) -> String {
-    match identity {
-        Identity::Unknown(reason) => {
-            assert_eq!(reason.code, Code::NoPolicy);
-            reason.detail
-        }
-        other => panic!("{other:?}"),
-    }
+fn unknown(found: Result<Policy, Reason>) -> String {
+    let reason = found.unwrap_err();
+    assert_eq!(reason.code, Code::NoPolicy);
+    reason.detail
 }
 
 #[test]
@@ -281,7 +270,7 @@ fn more_policies_than_are_searched_are_a_fault_and_a_named_client_is_found_all_t
         fs::hard_link(&first, settings.path().join(format!("policies/c{number}.yaml"))).unwrap();
     }
     let listed = || settings.who("nobody", &[key(1)]);
-    assert!(matches!(listed(), Identity::Unknown(_)));
+    unknown(listed());
     fs::hard_link(&first, settings.path().join("policies/one-more.yaml")).unwrap();
     let detail = broken(listed());
     assert!(detail.contains("more than 20000 policies"), "{detail}");

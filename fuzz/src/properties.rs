@@ -16,7 +16,7 @@ use snapgate::decide::links::BasisOf;
 use snapgate::decide::options::{self, Check, Choice, Row, Rule, Value};
 use snapgate::decide::plan::{self, Places};
 use snapgate::decide::policy::{Policy, Site, read_policy, read_site};
-use snapgate::decide::secluded::{Block, Fed, Words};
+use snapgate::decide::secluded::{Block, Words};
 use snapgate::decide::yaml::Fault;
 use snapgate::decide::{authinfo, letter, line, lint, notice};
 use snapgate::terms::limits;
@@ -57,11 +57,11 @@ pub(crate) fn command(data: &[u8]) {
         Ok(Command::Push(push)) => allowed(&push),
         Ok(Command::Secluded(begun)) => {
             // Nothing is read behind what the policy has still to allow.
-            let left_to_the_policy = begun.visible().refused_by(&Choice::default(), false);
+            let left_to_the_policy = begun.visible.refused_by(&Choice::default(), false);
             if !left_to_the_policy.is_empty() {
                 return refused(&left_to_the_policy);
             }
-            words_of_the_table(begun.visible());
+            words_of_the_table(&begun.visible);
             if let Some((words, _)) = block(stdin) {
                 whole(&begun, &words);
             }
@@ -90,8 +90,8 @@ fn block(stdin: &[u8]) -> Option<(Words, usize)> {
     for (at, byte) in stdin.iter().enumerate() {
         assert!(at <= limits::MAX_SECLUDED, "more is read than may be");
         match block.feed(*byte) {
-            Ok(Fed::More) => {}
-            Ok(Fed::Whole(words)) => {
+            Ok(None) => {}
+            Ok(Some(words)) => {
                 assert!(words.as_slice().len() <= limits::MAX_SECLUDED_WORDS);
                 assert!(words.as_slice().iter().all(|word| !word.is_empty() && !word.contains(&0)));
                 one_line(&words.shown());

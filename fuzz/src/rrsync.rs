@@ -99,13 +99,13 @@ impl Key {
     /// What rsync would be given if every place were there.
     fn setup(&self, transfer: &Transfer, version: Version) -> Setup<'_> {
         let spot = |anchor: i32, place: &Place| Spot {
-            marked: place.marker().is_some() && transfer.is_relative(),
+            marked: place.marker.is_some() && transfer.relative,
             rest: names(place).join(&b'/'),
-            tail: place.tail(),
+            tail: place.tail,
             ..Spot::held(anchor)
         };
         let options = (1..).zip(transfer.options()).map(|(number, _)| Some(Spot::held(HELD + number))).collect();
-        let paths = transfer.paths().iter().map(|place| spot(HELD, place)).collect();
+        let paths = transfer.paths.iter().map(|place| spot(HELD, place)).collect();
         Setup { version, flags: &self.flags, root: self.dir, options, paths }
     }
 
@@ -122,14 +122,14 @@ impl Key {
     fn clients(&self, transfer: &Transfer) -> Vec<String> {
         let plain = Key { flags: Flags { munge: false, no_overwrite: false, ..self.flags.clone() }, dir: self.dir };
         let (options, _) = plain.given(transfer, Version(3, 1, 0));
-        let own = if transfer.direction() == Direction::Pull { &["--server", "--sender"][..] } else { &["--server"] };
+        let own = if transfer.direction == Direction::Pull { &["--server", "--sender"][..] } else { &["--server"] };
         assert!(options.iter().zip(own).all(|(word, own)| word == own), "{options:?}");
         let clients = options[own.len()..].to_vec();
         // What a newer server is given besides is the gate's.
         let (newer, _) = self.given(transfer, Version(3, 5, 0));
         let mut expected = options;
         if !self.is_whole() {
-            expected.extend((transfer.direction() == Direction::Push).then(|| "--drop-D".to_owned()));
+            expected.extend((transfer.direction == Direction::Push).then(|| "--drop-D".to_owned()));
             expected.push(format!("--confine-root={}", self.dir.display()));
         }
         expected.extend(self.flags.munge.then(|| "--munge-links".to_owned()));
@@ -141,7 +141,7 @@ impl Key {
     /// What the administrator wrote holds, whatever the client did.
     fn keeps_to_the_flags(&self, transfer: &Transfer) {
         let flags = &self.flags;
-        let pull = transfer.direction() == Direction::Pull;
+        let pull = transfer.direction == Direction::Pull;
         assert!(if pull { !flags.write_only } else { !flags.read_only }, "{transfer:?}");
         let words = self.clients(transfer);
         let names: Vec<&str> = words.iter().map(|word| word.split('=').next().unwrap_or(word)).collect();
@@ -209,8 +209,8 @@ impl Key {
             }
         }
         assert!(verbose <= 2, "what rsync says from there on shows paths of the server: {words:?}");
-        assert_eq!((dry, relative), (transfer.is_dry(), transfer.is_relative()), "{words:?}");
-        assert_eq!(words.iter().any(|word| word == "--mkpath"), transfer.makes_path(), "{words:?}");
+        assert_eq!((dry, relative), (transfer.dry, transfer.relative), "{words:?}");
+        assert_eq!(words.iter().any(|word| word == "--mkpath"), transfer.makes_path, "{words:?}");
     }
 
     /// Each place is names alone, which the client wrote one behind the other, and is given to rsync by a directory that is held.
@@ -219,7 +219,7 @@ impl Key {
         written.extend(hidden.iter().map(|word| bare(word)));
         let written: BTreeSet<Vec<Vec<u8>>> = written.iter().map(|word| split(word)).collect();
         let dir = split(self.dir.as_os_str().as_bytes());
-        for place in transfer.paths() {
+        for place in &transfer.paths {
             self.is_names(place);
             let shortened = || self.flags.absolute && written.contains(&[dir.clone(), names(place)].concat());
             assert!(place.is_root() || written.contains(&names(place)) || shortened(), "{place:?}");
@@ -228,15 +228,15 @@ impl Key {
             assert!(matches!(places.len(), 1 | 2), "{places:?}");
             for place in places {
                 self.is_names(place);
-                assert!(place.names().iter().all(|name| !name.is_pattern()), "{place:?}");
+                assert!(place.names.iter().all(|name| !name.is_pattern()), "{place:?}");
             }
             if let [long, short] = places {
                 assert_eq!(names(long), [dir.clone(), names(short)].concat());
             }
         }
-        let push = transfer.direction() == Direction::Push;
+        let push = transfer.direction == Direction::Push;
         let (_, paths) = self.given(transfer, Version(3, 5, 0));
-        assert!(if push { paths.len() == 1 } else { paths.len() == transfer.paths().len() && !paths.is_empty() }, "{paths:?}");
+        assert!(if push { paths.len() == 1 } else { paths.len() == transfer.paths.len() && !paths.is_empty() }, "{paths:?}");
         for path in &paths {
             let below = if push { path.as_bytes().strip_prefix(b".") } else { path.as_bytes().strip_prefix(b"/proc/self/fd/1000") };
             let below = below.unwrap_or_else(|| panic!("{path:?}"));
@@ -253,8 +253,8 @@ impl Key {
             assert!(name.len() <= limits::MAX_NAME, "{place:?}");
             length += name.len() + 1;
         }
-        assert!(place.names().len() <= limits::MAX_PATH_DEPTH && length <= limits::MAX_PATH + 1, "{place:?}");
-        assert!(place.marker().is_none_or(|at| (1..=place.names().len()).contains(&at)), "{place:?}");
+        assert!(place.names.len() <= limits::MAX_PATH_DEPTH && length <= limits::MAX_PATH + 1, "{place:?}");
+        assert!(place.marker.is_none_or(|at| (1..=place.names.len()).contains(&at)), "{place:?}");
     }
 
     /// The jail opens the directory, by what is asked for and what the key is for, and the log, and nothing else of the client's.
@@ -264,7 +264,7 @@ impl Key {
         let cell = run.cell();
         assert_eq!(Cell::read(cell.ground, &cell.words()).as_ref(), Some(cell), "a cell is read as it was printed");
         for grant in cell.grants.iter().flatten() {
-            let expected = match (transfer.direction(), transfer.removes()) {
+            let expected = match (transfer.direction, transfer.removes()) {
                 (Direction::Push, _) => Access::Stage,
                 (Direction::Pull, true) => Access::Take,
                 (Direction::Pull, false) => Access::Read,
@@ -281,7 +281,7 @@ impl Key {
 
     /// What was accepted, written as a client would and judged again, is the same: on the command line, and on standard input.
     fn prints_itself(&self, transfer: &Transfer) {
-        let pull = transfer.direction() == Direction::Pull;
+        let pull = transfer.direction == Direction::Pull;
         let own = if pull { &["rsync", "--server", "--sender"][..] } else { &["rsync", "--server"] };
         let mut places = transfer.options();
         let mut words: Vec<Vec<(u8, bool)>> = Vec::new();
@@ -300,7 +300,7 @@ impl Key {
         }
         assert!(places.next().is_none());
         words.push(literal(b".").collect());
-        words.extend(transfer.paths().iter().map(|place| literal(b"./").chain(written(place)).collect()));
+        words.extend(transfer.paths.iter().map(|place| literal(b"./").chain(written(place)).collect()));
         let quoted = words
             .iter()
             .map(|word| word.iter().flat_map(|(byte, literal)| quoted(*byte, *literal || b" \\".contains(byte))).collect::<Vec<u8>>());
@@ -322,12 +322,12 @@ impl Key {
 
     fn same(&self, one: &Transfer, other: &Transfer) {
         let facts = |transfer: &Transfer| {
-            let is = (transfer.is_relative(), transfer.is_dry(), transfer.makes_path(), transfer.removes(), transfer.wants_directory());
-            (transfer.direction(), is, self.clients(transfer))
+            let is = (transfer.relative, transfer.dry, transfer.makes_path, transfer.removes(), transfer.wants_directory());
+            (transfer.direction, is, self.clients(transfer))
         };
         assert_eq!(facts(one), facts(other));
-        let shape = |place: &Place| (meant(place), place.tail(), place.marker());
-        let paths = |transfer: &Transfer| transfer.paths().iter().map(shape).collect::<Vec<_>>();
+        let shape = |place: &Place| (meant(place), place.tail, place.marker);
+        let paths = |transfer: &Transfer| transfer.paths.iter().map(shape).collect::<Vec<_>>();
         assert_eq!(paths(one), paths(other));
         let options = |transfer: &Transfer| {
             transfer.options().map(|(aim, places)| (aim, places.iter().map(shape).collect::<Vec<_>>())).collect::<Vec<_>>()
@@ -357,7 +357,7 @@ fn bounded(name: &str, value: &str) -> bool {
 }
 
 fn names(place: &Place) -> Vec<Vec<u8>> {
-    place.names().iter().map(Name::bytes).collect()
+    place.names.iter().map(Name::bytes).collect()
 }
 
 /// The words of a command, without backslashes.
@@ -406,11 +406,11 @@ fn literal(bytes: &[u8]) -> impl Iterator<Item = (u8, bool)> {
 
 /// A place as a path from `./`.
 fn written(place: &Place) -> Vec<(u8, bool)> {
-    let mut parts: Vec<Vec<(u8, bool)>> = place.names().iter().map(|name| name.quoted().to_vec()).collect();
-    if let Some(at) = place.marker() {
+    let mut parts: Vec<Vec<(u8, bool)>> = place.names.iter().map(|name| name.quoted().to_vec()).collect();
+    if let Some(at) = place.marker {
         parts.insert(at, vec![(b'.', true)]);
     }
-    match place.tail() {
+    match place.tail {
         Tail::None => {}
         Tail::Slash => parts.push(Vec::new()),
         Tail::Dot => parts.push(vec![(b'.', true)]),
@@ -437,5 +437,5 @@ fn meant(place: &Place) -> Vec<Vec<(u8, bool)>> {
         let literal = |byte: u8| !name.is_pattern() || !b"*?[]!^".contains(&byte);
         name.quoted().iter().map(|(byte, quoted)| (*byte, *quoted || literal(*byte))).collect()
     };
-    place.names().iter().map(meant).collect()
+    place.names.iter().map(meant).collect()
 }

@@ -17,13 +17,11 @@ use crate::terms::limits::{MAX_PASSWD, MAX_PASSWD_LINE};
 const PASSWD: &str = "/etc/passwd";
 
 /// The number of the account that this process runs as, by the kernel's word.
-#[must_use]
 pub fn running() -> u32 {
     nix::unistd::getuid().as_raw()
 }
 
 /// The account, if it is in the file; of several lines the first counts, as it does for everybody else.
-#[must_use]
 pub fn in_file(wanted: Wanted<'_>) -> Option<User> {
     find(Path::new(PASSWD), wanted).ok().flatten()
 }

@@ -16,13 +16,12 @@ use nix::sys::stat::Mode;
 
 use crate::decide::policy::{Policy, Site, read_policy, read_site};
 use crate::decide::yaml::Fault;
-use crate::terms::client::ClientName;
 use crate::terms::limits::{MAX_CONFIG_FILE, MAX_POLICIES};
-use crate::terms::reason::{Code, Reason};
+use crate::terms::{ClientName, Code, Reason};
 
 pub mod identity;
 
-pub use identity::{Identity, identify};
+pub use identity::identify;
 
 /// The site file's name.
 pub const SITE_FILE: &str = "snapgate.yaml";
@@ -219,8 +218,10 @@ fn contents(handle: &File, path: &Path) -> Result<Vec<u8>, Fault> {
 }
 
 /// The reason of a file that cannot be used: the client learns that it is not to blame, the administrator everything.
-pub fn misconfigured(fault: &Fault) -> Reason {
-    unusable(fault.to_string()).rule(fault.origin())
+impl From<Fault> for Reason {
+    fn from(fault: Fault) -> Self {
+        unusable(fault.to_string()).rule(fault.origin())
+    }
 }
 
 /// The same for settings that are well written and cannot be used, in these words.

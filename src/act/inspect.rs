@@ -31,32 +31,27 @@ pub enum Kind {
 
 impl Look {
     /// Whether anybody but the owner and the group may read, or pass through.
-    #[must_use]
     pub fn others_read(self) -> bool {
         self.mode & 0o005 != 0
     }
 
     /// Whether anybody but the owner and the group may write it.
-    #[must_use]
     pub fn others_write(self) -> bool {
         self.mode & 0o002 != 0
     }
 
     /// Whether the group may write it.
-    #[must_use]
     pub fn group_writes(self) -> bool {
         self.mode & 0o020 != 0
     }
 
     /// Whether it is a program.
-    #[must_use]
     pub fn is_program(self) -> bool {
         self.kind == Kind::File && self.mode & 0o111 != 0
     }
 }
 
 /// Looks at a path; `None` when nothing can be seen there.
-#[must_use]
 pub fn look(path: &Path) -> Option<Look> {
     let metadata = std::fs::metadata(path).ok()?;
     let kind = match metadata.file_type() {
@@ -71,7 +66,6 @@ pub fn look(path: &Path) -> Option<Look> {
 /// Whether an account may read a file, or enter and read through a directory, by the permission bits of that one path. `groups`
 /// are all groups of the account's, asked for where it depends on them. `None` when they or the path are not known. Access control
 /// lists are not looked at.
-#[must_use]
 pub fn may_read(path: &Path, user: &User, groups: impl FnOnce() -> Option<Vec<u32>>) -> Option<bool> {
     let metadata = std::fs::metadata(path).ok()?;
     let wanted = if metadata.is_dir() { 0o1 } else { 0o4 };
@@ -89,7 +83,6 @@ pub fn may_read(path: &Path, user: &User, groups: impl FnOnce() -> Option<Vec<u3
 }
 
 /// The user that this process acts as.
-#[must_use]
 pub fn running_uid() -> u32 {
     nix::unistd::geteuid().as_raw()
 }

@@ -13,16 +13,13 @@ use nix::libc;
 use nix::unistd::geteuid;
 
 use crate::decide::authinfo;
-use crate::terms::client::ClientName;
-use crate::terms::key::Fingerprint;
 use crate::terms::limits::{MAX_AUTH_FILE, MAX_AUTH_NAME, MAX_CONNECTION};
-use crate::terms::request::{Account, Request, Said};
+use crate::terms::{Account, ClientName, Fingerprint, Request, Said};
 
 /// Where sshd puts its file about a login, up to the random part (`session.c`, `auth_info_file`).
 const AUTH_FILE: &str = "/tmp/sshauth.";
 
 /// What the client said, by the connection that this process was started for.
-#[must_use]
 pub fn said() -> Said {
     heard(std::io::stdin().is_terminal(), std::env::var_os("SSH_ORIGINAL_COMMAND"))
 }
@@ -36,7 +33,6 @@ fn heard(terminal: bool, command: Option<OsString>) -> Said {
 }
 
 /// The connection that this process was started for, as `account`. `named` is the client of `--client`.
-#[must_use]
 pub fn request(account: Account, named: Option<ClientName>, said: Said) -> Request {
     gather(account, named, said, |name| std::env::var_os(name))
 }

@@ -15,8 +15,8 @@ use landlock::{
 use nix::libc;
 
 use crate::decide::cell::{Access, Grant};
-use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable;
+use crate::terms::{Code, Reason};
 
 /// What has to hold: every right up to moving and linking between directories (Linux 5.19).
 const REQUIRED: ABI = ABI::V2;
@@ -100,7 +100,6 @@ fn missing(grant: &Grant, what: &str) -> Reason {
 
 /// What this kernel enforces, a line each, for `check`. The first one says whether the jail holds at all: reading,
 /// writing, creating, removing, linking and moving.
-#[must_use]
 pub fn describe() -> Vec<(bool, &'static str)> {
     let knows = |abi| {
         let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(AccessFs::from_all(abi));

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 
+use crate::terms::Record;
 use crate::terms::limits::MAX_LEDGER_TAIL;
-use crate::terms::record::Record;
 
 /// How long a line waits for its turn. A gate's own takes less than a millisecond.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -70,7 +70,6 @@ fn ends_with_newline(file: &File) -> io::Result<bool> {
 
 /// The records at the end of the ledger at `path`, oldest first; of a ledger longer than [`MAX_LEDGER_TAIL`] the older ones are
 /// not read. Lines that cannot be read are left out: a line may have been cut by a crash, and the rest still tells.
-#[must_use]
 pub fn read(path: &Path) -> Vec<Record> {
     let text = tail(path, MAX_LEDGER_TAIL).unwrap_or_default();
     text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()

@@ -13,7 +13,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime};
 
 use lettre::address::Envelope;
-use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MessageBuilder};
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{Certificate, SmtpConnection, Tls as Protection, TlsParameters};
@@ -22,8 +22,8 @@ use lettre::{Address, Message};
 
 use crate::decide::policy::{MailSettings, Tls, Transport};
 use crate::terms::limits::{MAIL_TIMEOUT, MAX_MAIL_FILE, SENDMAIL_TIMEOUT, SMTP_TIMEOUT};
-use crate::terms::mail::{Audience, ComposedMail};
 use crate::terms::text::printable;
+use crate::terms::{Audience, ComposedMail};
 
 mod sendmail;
 
@@ -132,52 +132,23 @@ fn host_name() -> String {
 
 fn write(route: &Route, mail: &ComposedMail) -> Result<Message, NotSent> {
     let refuse = |error: &dyn Display| NotSent::Refused(format!("it cannot be written: {error}"));
+    let header = |name, value| HeaderValue::new(HeaderName::new_from_ascii_str(name), value);
     let envelope = Envelope::new(Some(route.from.clone()), route.to.clone()).map_err(|error| refuse(&error))?;
     let mut message: MessageBuilder = Message::builder()
         .from(Mailbox::new(Some("snapgate".to_owned()), route.from.clone()))
         .date(SystemTime::from(mail.created))
         .message_id(Some(mail.message_id(&route.host)))
         .subject(mail.subject.as_str())
-        .header(AutoSubmitted)
-        .header(Events(mail.events))
+        // RFC 3834: nobody's holiday notice answers it.
+        .raw_header(header("Auto-Submitted", "auto-generated".to_owned()))
+        // For filters and for adding up.
+        .raw_header(header("X-Snapgate-Events", mail.events.to_string()))
         .header(ContentType::TEXT_PLAIN)
         .envelope(envelope);
     for to in &route.to {
         message = message.to(Mailbox::new(None, to.clone()));
     }
     message.body(mail.body.clone()).map_err(|error| refuse(&error))
-}
-
-/// RFC 3834: nobody's holiday notice answers it.
-#[derive(Clone)]
-struct AutoSubmitted;
-
-impl Header for AutoSubmitted {
-    fn name() -> HeaderName {
-        HeaderName::new_from_ascii_str("Auto-Submitted")
-    }
-    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(Self)
-    }
-    fn display(&self) -> HeaderValue {
-        HeaderValue::new(Self::name(), "auto-generated".to_owned())
-    }
-}
-
-/// How many events the mail tells of, for filters and for adding up.
-#[derive(Clone)]
-struct Events(u64);
-
-impl Header for Events {
-    fn name() -> HeaderName {
-        HeaderName::new_from_ascii_str("X-Snapgate-Events")
-    }
-    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(Self(text.parse()?))
-    }
-    fn display(&self) -> HeaderValue {
-        HeaderValue::new(Self::name(), self.0.to_string())
-    }
 }
 
 // ---- SMTP

@@ -97,7 +97,6 @@ pub fn bound(limits: &Limits) -> Result<(), String> {
 
 /// Processes and threads of the machine (proc(5), `/proc/loadavg`, the fourth field), where a limit on them holds: for root
 /// there is none (setrlimit(2), `RLIMIT_NPROC`).
-#[must_use]
 pub fn running() -> Option<u64> {
     if getuid().is_root() { None } else { all_running() }
 }

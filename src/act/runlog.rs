@@ -42,13 +42,11 @@ impl RunLog {
     }
 
     /// The file, for a hook's output.
-    #[must_use]
     pub fn file(&self) -> &File {
         &self.file
     }
 
     /// Bytes that it takes on the disk.
-    #[must_use]
     pub fn allocated(&self) -> u64 {
         self.file.metadata().map_or(0, |found| found.blocks().saturating_mul(512))
     }
@@ -60,13 +58,11 @@ impl RunLog {
     }
 
     /// Where it stands.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// The last part of what was written, at most [`MAX_LOG_TAIL`] bytes.
-    #[must_use]
     pub fn tail(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut read = || -> io::Result<()> {

@@ -10,7 +10,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::read;
 
-use crate::decide::secluded::{Block, Fault, Fed, Words};
+use crate::decide::secluded::{Block, Fault, Words};
 use crate::terms::limits::SECLUDED_TIMEOUT;
 
 /// The block on standard input.
@@ -31,8 +31,8 @@ fn from(line: &impl AsFd, deadline: Instant) -> Result<Words, (Fault, String)> {
     loop {
         let fed = restless.next(deadline).and_then(|byte| block.feed(byte));
         match fed {
-            Ok(Fed::More) => {}
-            Ok(Fed::Whole(words)) => return Ok(words),
+            Ok(None) => {}
+            Ok(Some(words)) => return Ok(words),
             Err(fault) => return Err((fault, block.shown())),
         }
     }

@@ -18,7 +18,7 @@ use nix::unistd::Uid;
 use self::inside::Inside;
 pub use self::sessions::{Full, SESSIONS, Slots, take_slots};
 pub use self::tray::{Account, Lock, Tray, accounts};
-use crate::terms::record::Record;
+use crate::terms::Record;
 use crate::terms::text::printable;
 
 /// Directories inside an account's own, each made by its gate, so that root never has to make one there.
@@ -104,7 +104,6 @@ impl Spool {
     }
 
     /// The account's own ledger, for a record that has no repository to stand in.
-    #[must_use]
     pub fn ledger(&self) -> PathBuf {
         self.home.path.join("ledger.jsonl")
     }

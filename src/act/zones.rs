@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::libc;
 
 use crate::terms::limits::MAX_ZONE_FILE;
-use crate::terms::zone::{Zone, ZoneName};
+use crate::terms::{Zone, ZoneName};
 
 /// Where the system keeps its zones (hier(7), tzfile(5)).
 const ZONEINFO: &str = "/usr/share/zoneinfo";

@@ -7,8 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::terms::client::ClientName;
-use crate::terms::key::Fingerprint;
+use crate::terms::{ClientName, Fingerprint};
 
 /// Where the site file and the policies are, unless `--config` says otherwise. Never from the environment, which a
 /// client may be able to set.

@@ -14,10 +14,9 @@ use crate::act::{config, detach, inspect, jail, process};
 use crate::check::Part;
 use crate::decide::namespaces::{self, Lack};
 use crate::decide::policy::Site;
-use crate::explain::{NoAnswer, Question};
+use crate::explain::Question;
 use crate::serve::Answer;
-use crate::terms::client::ClientName;
-use crate::terms::reason::exit;
+use crate::terms::{ClientName, exit};
 use crate::{check, enclose, explain, list, names, rrsync, serve, watch};
 
 use args::{Arguments, DEFAULT_CONFIG, Order};
@@ -48,17 +47,9 @@ pub fn run() -> ExitCode {
         Order::Check => check(&directory),
         Order::Explain { client, from, at, key, command } => {
             let command = command.map(OsString::into_vec).unwrap_or_default();
-            let explanation = explain::explain(&directory, &Question { client, from, at, key, command });
-            match explanation {
-                Ok(explanation) => said(Ok((explanation.text, explanation.exit))),
-                Err(NoAnswer::Site(what)) => said(Err(what)),
-                Err(NoAnswer::Question(what)) => {
-                    said(Err(what));
-                    ExitCode::from(exit::USAGE)
-                }
-            }
+            said(explain::explain(&directory, &Question { client, from, at, key, command }))
         }
-        Order::List { client } => said(list::list(&directory, client.as_ref()).map(|text| (text, 0))),
+        Order::List { client } => said(list::list(&directory, client.as_ref()).map(|text| (text, 0)).map_err(|what| (what, exit::CONFIG))),
     }
 }
 
@@ -97,7 +88,7 @@ fn watch(directory: &Path, flush: bool, detached: bool) -> ExitCode {
     }
     let site = match config::load_site(directory) {
         Ok(site) => site,
-        Err(fault) => return said(Err(fault.to_string())),
+        Err(fault) => return said(Err((fault.to_string(), exit::CONFIG))),
     };
     let report = watch::run(&site, flush);
     for problem in &report.problems {
@@ -153,16 +144,16 @@ fn show(answer: Answer) -> ExitCode {
     ExitCode::from(answer.exit)
 }
 
-/// Prints what an administrator asked for.
-fn said(answer: Result<(String, u8), String>) -> ExitCode {
+/// Prints what an administrator asked for, or why there is no answer; each with its exit code.
+fn said(answer: Result<(String, u8), (String, u8)>) -> ExitCode {
     match answer {
         Ok((text, code)) => {
             let written = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
             ExitCode::from(if written.is_ok() { code } else { exit::INTERNAL })
         }
-        Err(text) => {
+        Err((text, code)) => {
             let _ = writeln!(io::stderr(), "snapgate: {text}");
-            ExitCode::from(exit::CONFIG)
+            ExitCode::from(code)
         }
     }
 }

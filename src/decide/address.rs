@@ -6,7 +6,6 @@ use super::policy::Source;
 
 /// Whether `address` is in one of the networks, or is an address of one of the names. `resolved` holds, for each name,
 /// what it resolved to; a name that is not there does not match. IPv4-mapped addresses count as IPv4 everywhere.
-#[must_use]
 pub fn matches(from: &[Source], address: IpAddr, resolved: &[(String, Vec<IpAddr>)]) -> bool {
     let address = address.to_canonical();
     from.iter().any(|source| match source {
@@ -43,17 +42,11 @@ mod tests {
         ];
         let resolved =
             [("rt.example.net".to_owned(), vec![ip("::ffff:198.51.100.7")]), ("other.example.net".to_owned(), vec![ip("203.0.113.1")])];
-        for (address, matched) in [
-            ("192.0.2.255", true),
-            ("::ffff:192.0.2.1", true),
-            ("192.0.3.0", false),
-            ("2001:db8::1", true),
-            ("2001:db8:1::1", false),
-            ("198.51.100.7", true),
-            ("203.0.113.1", false),
-            ("::c000:201", false),
-        ] {
-            assert_eq!(matches(&from, ip(address), &resolved), matched, "{address}");
+        for address in ["192.0.2.255", "::ffff:192.0.2.1", "2001:db8::1", "198.51.100.7"] {
+            assert!(matches(&from, ip(address), &resolved), "{address}");
+        }
+        for address in ["192.0.3.0", "2001:db8:1::1", "203.0.113.1", "::c000:201"] {
+            assert!(!matches(&from, ip(address), &resolved), "{address}");
         }
         assert!(!matches(&from, ip("198.51.100.7"), &[]), "a name that did not resolve does not match");
         assert!(!matches(&[], ip("192.0.2.1"), &resolved), "no source is no place");

@@ -4,11 +4,9 @@
 use std::fmt::Write as _;
 
 use crate::decide::policy::Policy;
-use crate::terms::shelf::Shelf;
-use crate::terms::verb::Verb;
+use crate::terms::{Shelf, Verb};
 
 /// The answer to a bare connection and to `help`.
-#[must_use]
 pub fn greeting(policy: &Policy, shelf: &Shelf) -> String {
     let mut text = format!("snapgate: you are `{}`\n", policy.client);
     let _ = writeln!(text, "  newest snapshot: {}", newest(shelf));
@@ -21,7 +19,6 @@ pub fn greeting(policy: &Policy, shelf: &Shelf) -> String {
 }
 
 /// The answer to `status`.
-#[must_use]
 pub fn status(policy: &Policy, shelf: &Shelf, busy: bool) -> String {
     let mut text = format!("client:          {}\n", policy.client);
     let _ = writeln!(text, "newest snapshot: {}", newest(shelf));

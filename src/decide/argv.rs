@@ -24,7 +24,6 @@ pub const DEFENCES: Version = Version(3, 5, 0);
 impl Version {
     /// Reads the first line of `rsync --version`: `rsync  version 3.5.0  protocol version 32`. `None` for another program
     /// and for openrsync, which does not have what a server needs.
-    #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace();
         if (words.next(), words.next()) != (Some("rsync"), Some("version")) {
@@ -70,7 +69,6 @@ pub struct Setup {
 }
 
 /// The words behind `rsync` for a push. The destination is always `.`, the directory that rsync is started in.
-#[must_use]
 pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["--server".into()];
     let asked = push.words();

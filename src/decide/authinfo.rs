@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 
-use crate::terms::key::Fingerprint;
+use crate::terms::Fingerprint;
 use crate::terms::limits::MAX_AUTH_KEYS;
 
 /// Certificate types, the plain type of the key inside, and how many fields make that key (OpenSSH, PROTOCOL.certkeys and
@@ -21,7 +21,6 @@ const CERTIFICATES: [(&str, &str, usize); 8] = [
 
 /// The fingerprints of the keys in the file's bytes, without repetition, at most [`MAX_AUTH_KEYS`] of them. For a
 /// certificate it is that of the key it certifies, as `ssh-keygen -l` prints it.
-#[must_use]
 pub fn fingerprints(bytes: &[u8]) -> Vec<Fingerprint> {
     let mut found = Vec::new();
     for fingerprint in bytes.split(|byte| *byte == b'\n').filter_map(of_line) {

@@ -5,6 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use crate::terms::word::words;
 
@@ -144,26 +145,22 @@ const JAIL: &str = "jail";
 const RUN: &str = "run";
 /// In the place of a limit that there is none of.
 const NO_LIMIT: &str = "none";
-/// Whether an entry may be missing.
-const OPTIONAL: &str = "optional";
-const NEEDED: &str = "needed";
 
 impl Cell {
     /// Everything but the ground as words; [`Cell::read`] makes the same cell of them.
-    #[must_use]
     pub fn words(&self) -> Vec<OsString> {
         let mut words: Vec<OsString> = Vec::new();
         if let Some(Limits { memory, processes, file_size }) = self.limits {
             words.extend([LIMITS.to_owned(), memory.to_string(), printed(processes), printed(file_size)].map(OsString::from));
         }
         for bind in &self.binds {
-            words.extend([BIND, bind.kind.as_str(), needed(bind.optional)].map(OsString::from));
+            words.extend([BIND.to_owned(), bind.kind.to_string(), bind.optional.to_string()].map(OsString::from));
             words.extend([bind.from.clone().into(), bind.to.clone().into()]);
         }
         if let Some(grants) = &self.grants {
             words.push(JAIL.into());
             for grant in grants {
-                words.extend([GRANT, grant.access.as_str(), needed(grant.optional)].map(OsString::from));
+                words.extend([GRANT.to_owned(), grant.access.to_string(), grant.optional.to_string()].map(OsString::from));
                 words.push(grant.path.clone().into());
             }
         }
@@ -173,7 +170,6 @@ impl Cell {
     }
 
     /// Reads what [`Cell::words`] printed; `None` for anything else.
-    #[must_use]
     pub fn read(ground: Ground, words: &[OsString]) -> Option<Self> {
         let mut limits = None;
         let mut binds = Vec::new();
@@ -183,12 +179,12 @@ impl Cell {
             let (first, behind) = rest.split_first()?;
             rest = match (first.to_str()?, behind) {
                 (LIMITS, [memory, processes, file_size, behind @ ..]) => {
-                    limits = Some(Limits { memory: number(memory)?, processes: limit(processes)?, file_size: limit(file_size)? });
+                    limits = Some(Limits { memory: parsed(memory)?, processes: limit(processes)?, file_size: limit(file_size)? });
                     behind
                 }
                 (BIND, [kind, optional, from, to, behind @ ..]) => {
-                    let kind = *Kind::ALL.iter().find(|known| OsStr::new(known.as_str()) == kind)?;
-                    binds.push(Bind { from: from.into(), to: to.into(), kind, optional: is_optional(optional)? });
+                    let kind = Kind::read(kind.to_str()?)?;
+                    binds.push(Bind { from: from.into(), to: to.into(), kind, optional: parsed(optional)? });
                     behind
                 }
                 (JAIL, behind) => {
@@ -196,8 +192,8 @@ impl Cell {
                     behind
                 }
                 (GRANT, [access, optional, path, behind @ ..]) => {
-                    let access = *Access::ALL.iter().find(|known| OsStr::new(known.as_str()) == access)?;
-                    grants.as_mut()?.push(Grant { path: path.into(), access, optional: is_optional(optional)? });
+                    let access = Access::read(access.to_str()?)?;
+                    grants.as_mut()?.push(Grant { path: path.into(), access, optional: parsed(optional)? });
                     behind
                 }
                 (RUN, [directory, program, argv @ ..]) => {
@@ -215,27 +211,14 @@ fn printed(limit: Option<u64>) -> String {
 }
 
 fn limit(word: &OsStr) -> Option<Option<u64>> {
-    if word == NO_LIMIT { Some(None) } else { number(word).map(Some) }
+    if word == NO_LIMIT { Some(None) } else { parsed(word).map(Some) }
 }
 
-fn number(word: &OsStr) -> Option<u64> {
+fn parsed<T: FromStr>(word: &OsStr) -> Option<T> {
     word.to_str()?.parse().ok()
 }
 
-fn needed(optional: bool) -> &'static str {
-    if optional { OPTIONAL } else { NEEDED }
-}
-
-fn is_optional(word: &OsStr) -> Option<bool> {
-    match word.to_str()? {
-        OPTIONAL => Some(true),
-        NEEDED => Some(false),
-        _ => None,
-    }
-}
-
 /// What every rsync needs besides its own data. It needs neither `/etc/passwd` nor `/proc` (measured on Linux 6.18).
-#[must_use]
 pub fn system(program: &Path) -> Vec<Grant> {
     let own = Grant { path: program.to_path_buf(), access: Access::Execute, optional: false };
     [own].into_iter().chain(libraries()).collect()
@@ -257,13 +240,11 @@ fn libraries() -> impl Iterator<Item = Grant> {
 }
 
 /// The same as binds, each seen where it is.
-#[must_use]
 pub fn libraries_shown() -> Vec<Bind> {
     libraries().map(|grant| shown(grant.path, grant.optional)).collect()
 }
 
 /// A program as a bind.
-#[must_use]
 pub fn program_shown(program: &Path) -> Bind {
     shown(program.to_path_buf(), false)
 }
@@ -308,8 +289,7 @@ mod tests {
         for end in 0..words.len() - 5 {
             assert_eq!(read(&words[..end]), None, "{end}");
         }
-        for words in [&["run"][..], &["run", "/"], &["grant", "read", "needed", "/", "run", "/", "/x"], &["bind", "x", "y", "/", "/"], &[]]
-        {
+        for words in [&["run"][..], &["run", "/"], &["grant", "read", "false", "/", "run", "/", "/x"], &["bind", "x", "y", "/", "/"], &[]] {
             assert_eq!(read(&words.iter().map(OsString::from).collect::<Vec<_>>()), None, "{words:?}");
         }
     }

@@ -6,14 +6,10 @@ use std::fmt::{Display, Write as _};
 
 use chrono::{DateTime, Utc};
 
-use super::notice::{About, Draft, Section};
-use crate::terms::client::ClientName;
+use super::notice::{About, Draft, Group};
 use crate::terms::limits::MAX_SUBJECT;
-use crate::terms::mail::{Audience, ComposedMail, printable_lines};
-use crate::terms::reason::{Code, Reason};
-use crate::terms::record::{Outcome, PushFacts, Record};
 use crate::terms::text::still_printable;
-use crate::terms::verb::Verb;
+use crate::terms::{Audience, ClientName, Code, ComposedMail, Outcome, PushFacts, Reason, Record, Verb, printable_lines};
 
 /// Words the mail: `uid` is the account in whose spool it is, `now` stands in it as its date.
 pub fn compose(draft: &Draft, uid: u32, now: DateTime<Utc>) -> ComposedMail {
@@ -32,7 +28,7 @@ pub fn compose(draft: &Draft, uid: u32, now: DateTime<Utc>) -> ComposedMail {
 
 // ---- subjects
 
-fn alert_subject(section: &Section) -> String {
+fn alert_subject(section: &Group) -> String {
     let Some((_, sample)) = section.key.as_ref().zip(section.samples.first()) else {
         return "[snapgate] many clients: refusals and failures".to_owned();
     };
@@ -55,11 +51,11 @@ fn who(record: &Record) -> String {
 
 // ---- alerts
 
-fn alert(section: &Section) -> String {
+fn alert(section: &Group) -> String {
     let mut out = String::new();
-    let Some(sample) = section.samples.first() else { return format!("{} of which no details were kept.\n", events(section.count)) };
+    let Some(sample) = section.samples.first() else { return format!("{} of which no details were kept.\n", events(section.pending)) };
     if section.key.is_none() {
-        let _ = writeln!(out, "{} from more clients, addresses and reasons than can be told apart. Examples:\n", events(section.count));
+        let _ = writeln!(out, "{} from more clients, addresses and reasons than can be told apart. Examples:\n", events(section.pending));
     }
     let _ = writeln!(out, "{}\n", first_line(sample));
     facts(&mut out, section, sample);
@@ -107,7 +103,7 @@ fn first_line(record: &Record) -> String {
     }
 }
 
-fn facts(out: &mut String, section: &Section, sample: &Record) {
+fn facts(out: &mut String, section: &Group, sample: &Record) {
     let _ = writeln!(out, "When:    {}", how_often(section));
     let client = sample.client.as_ref().map_or("not recognised", ClientName::as_str);
     row(out, "Client:", [format!("{client} (unix account {})", sample.account)]);
@@ -129,12 +125,12 @@ fn lines(out: &mut String, width: usize, name: &str, values: impl IntoIterator<I
     }
 }
 
-fn how_often(section: &Section) -> String {
+fn how_often(section: &Group) -> String {
     let earlier = if section.told > 0 { format!(", besides {} told of before", number(section.told)) } else { String::new() };
-    if section.count == 1 {
+    if section.pending == 1 {
         format!("once, {}{earlier}", moment(section.last))
     } else {
-        format!("{} times, {} to {}{earlier}", number(section.count), moment(section.first), moment(section.last))
+        format!("{} times, {} to {}{earlier}", number(section.pending), moment(section.first), moment(section.last))
     }
 }
 
@@ -202,13 +198,13 @@ fn warnings(out: &mut String, warnings: &[String]) {
 }
 
 /// One mail for many groups: the list first, then each in full as far as a mail goes.
-fn digest(sections: &[Section], total: u64) -> String {
+fn digest(sections: &[Group], total: u64) -> String {
     let mut out = String::new();
     let act = sections.iter().filter_map(|section| section.samples.first()).any(|sample| first_line(sample).starts_with("Act:"));
     let advice = if act { "Act: at least one is a fault of this server." } else { "No need to act unless one of them was legitimate." };
     let _ = writeln!(out, "{} of {} kinds in one mail. {advice}\n", events(total), sections.len());
     for (index, section) in sections.iter().enumerate() {
-        let _ = writeln!(out, "{:>3}. {:>6} x {}", index + 1, number(section.count), kind(section));
+        let _ = writeln!(out, "{:>3}. {:>6} x {}", index + 1, number(section.pending), kind(section));
     }
     for (index, section) in sections.iter().enumerate() {
         let _ = writeln!(out, "\n{}\n{}. {}\n", "-".repeat(72), index + 1, kind(section));
@@ -217,7 +213,7 @@ fn digest(sections: &[Section], total: u64) -> String {
     out
 }
 
-fn kind(section: &Section) -> String {
+fn kind(section: &Group) -> String {
     let Some(sample) = section.samples.first() else { return "no details".to_owned() };
     if section.key.is_none() {
         return "from more clients, addresses and reasons than can be told apart; examples below".to_owned();

@@ -1,15 +1,15 @@
 //! Each kind of mail, whole, as the administrator reads it.
 
 use super::*;
+use crate::decide::notice;
 
-fn section(record: Record, count: u64) -> Section {
-    let key = super::super::notice::Key {
-        client: record.client.clone(),
-        address: record.address,
-        code: record.reasons.first().map(|reason| reason.code),
-    };
+fn section(record: Record, count: u64) -> Group {
+    let mut groups = Vec::new();
+    notice::count(&mut groups, record.clone(), DateTime::<Utc>::MAX_UTC);
     let last = record.at + chrono::TimeDelta::seconds(i64::try_from(count).unwrap() - 1);
-    Section { key: Some(key), count, told: 0, first: record.at, last, samples: vec![record] }
+    let mut group = groups.remove(0);
+    (group.pending, group.last, group.samples) = (count, last, vec![record]);
+    group
 }
 
 fn mail(about: About) -> ComposedMail {

@@ -3,12 +3,11 @@
 use std::fmt::{Display, Write as _};
 
 use crate::terms::limits::MAX_SYSLOG_LINE;
-use crate::terms::record::{PushFacts, Record};
 use crate::terms::text::still_printable;
+use crate::terms::{PushFacts, Record};
 
 /// The line, without an end of line, at most [`MAX_SYSLOG_LINE`] bytes. What identifies the connection comes first; what is
 /// long comes last and is what is cut.
-#[must_use]
 pub fn record_line(record: &Record) -> String {
     let mut line = format!("result={}", record.result);
     let reason = record.reasons.first();

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::terms::usage::Excess;
+use crate::terms::Excess;
 
 /// One tree that rsync compares with.
 #[derive(Debug, Clone, PartialEq, Eq)]

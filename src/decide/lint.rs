@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::terms::reason::Origin;
 use crate::terms::text::printable;
-use crate::terms::verb::Verb;
+use crate::terms::{Origin, Verb};
 
 use super::options::{self, Row, Rule, Runs};
 use super::policy::{Policy, Source};
@@ -46,7 +45,6 @@ impl std::fmt::Display for Finding {
 }
 
 /// Everything about one policy.
-#[must_use]
 pub fn one(policy: &Policy) -> Vec<Finding> {
     let mut found = windows(policy);
     found.extend(sources(policy));
@@ -133,7 +131,6 @@ fn sources(policy: &Policy) -> Vec<Finding> {
 }
 
 /// Everything about policies side by side.
-#[must_use]
 pub fn together(policies: &[Policy]) -> Vec<Finding> {
     let mut found = paths(policies);
     let mut by_key: BTreeMap<(&str, &str), Vec<&Policy>> = BTreeMap::new();

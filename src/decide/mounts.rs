@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 ///
 /// An automounter's own entry says only that something may be mounted there one day, so it does not count. Neither does
 /// `/`: something is always mounted there.
-#[must_use]
 pub fn points(mountinfo: &[u8]) -> Vec<PathBuf> {
     let lines = mountinfo.split(|byte| *byte == b'\n');
     let found = lines.filter_map(|line| {

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::decide::argv::{DEFENCES, Version};
 use crate::decide::cell::Confinement;
 use crate::decide::policy::{Namespaces, Site};
-use crate::terms::reason::{Code, Reason};
+use crate::terms::{Code, Reason};
 
 /// Why rsync has no file system of its own; each in words for the administrator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub fn without(lack: &Lack, site: &Site) -> Result<Confinement, Reason> {
             "see that the repository, the way to it and rsync are where the account can reach them, and mounted before it comes"
         }
     };
-    Err(Reason::of_the_server(Code::Jail, lack.to_string()).remedy(format!("{first}; {GIVEN_UP}")).rule(site.origin_of("namespaces")))
+    Err(Reason::of_the_server(Code::Jail, lack.to_string()).remedy(format!("{first}; {GIVEN_UP}")).rule(site.origins.of("namespaces")))
 }
 
 /// Whether an rsync may run without them at all. Then nothing but its own walk keeps symlinks of a client's from leading it to modes

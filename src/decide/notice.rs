@@ -15,14 +15,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::terms::client::ClientName;
 use crate::terms::limits::{
     ALERT_SPAN, ALERTS_IN_SPAN, FAILURES_IN_SPAN, FIRST_QUIET, LATER_QUIET, MAX_BATCH, MAX_FAILURE_GROUPS, MAX_GROUPS, MAX_SAMPLES,
     MAX_SPOOL_NAME, MAX_TOLD, MAX_TOLD_TEXT,
 };
-use crate::terms::reason::{Code, Reason};
-use crate::terms::record::{Mail, Outcome, Record};
 use crate::terms::text::{ELLIPSIS, still_printable};
+use crate::terms::{ClientName, Code, Mail, Outcome, Reason, Record};
 
 /// What is remembered between passes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -52,39 +50,25 @@ pub struct Key {
     pub code: Option<Code>,
 }
 
+/// Events of one kind, and what has been told of them. In a mail it stands as it was when that was written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Group {
+pub struct Group {
     /// Failures, not refusals.
     failed: bool,
     /// `None`: everything of that kind that found no group of its own.
-    key: Option<Key>,
-    /// Events that no mail has told of yet.
-    pending: u64,
-    /// Events told of in earlier mails.
-    told: u64,
-    /// The first and the last of the pending ones.
-    first: DateTime<Utc>,
-    last: DateTime<Utc>,
-    /// The last mail, and how many there were.
-    mailed: Option<DateTime<Utc>>,
-    mails: u32,
-    samples: Vec<Record>,
-}
-
-/// What one group has to say in a mail.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Section {
-    /// The group; `None` is the common one.
     pub key: Option<Key>,
-    /// Events that this mail tells of for the first time.
-    pub count: u64,
-    /// Events of the group in earlier mails.
+    /// Events that no mail before has told of.
+    pub pending: u64,
+    /// Events told of in earlier mails.
     pub told: u64,
-    /// The first of them.
+    /// The first of the pending ones.
     pub first: DateTime<Utc>,
     /// The last of them.
     pub last: DateTime<Utc>,
+    /// The last mail, and how many there were.
+    mailed: Option<DateTime<Utc>>,
+    mails: u32,
     /// Some of them in full: the first ones, with different commands where there are.
     pub samples: Vec<Record>,
 }
@@ -102,17 +86,16 @@ pub struct Draft {
 #[derive(Debug, Clone, PartialEq)]
 pub enum About {
     /// Refusals and failures: one group, or several in a digest. Never empty.
-    Alert(Vec<Section>),
+    Alert(Vec<Group>),
     /// One push.
     Report(Box<Record>),
 }
 
 impl Draft {
     /// The events that it tells of.
-    #[must_use]
     pub fn events(&self) -> u64 {
         match &self.about {
-            About::Alert(sections) => sections.iter().fold(0, |sum, section| sum.saturating_add(section.count)),
+            About::Alert(sections) => sections.iter().fold(0, |sum, section| sum.saturating_add(section.pending)),
             About::Report(_) => 1,
         }
     }
@@ -163,7 +146,6 @@ impl State {
     }
 
     /// Whether the event was counted already.
-    #[must_use]
     pub fn has_absorbed(&self, id: &str) -> bool {
         self.absorbed.iter().any(|known| known == id)
     }
@@ -195,16 +177,12 @@ pub fn step(state: State, news: Vec<(String, Record)>, now: DateTime<Utc>, alert
     (state, drafts)
 }
 
-/// Whether the alert is about a push that was allowed and came to nothing.
-fn is_failure(record: &Record) -> bool {
-    matches!(record.result, Outcome::Failed | Outcome::Unpublished)
-}
-
 /// Counts one alert into its group, or into the common one of its kind when there are too many.
-fn count(groups: &mut Vec<Group>, record: Record, now: DateTime<Utc>) {
+pub(super) fn count(groups: &mut Vec<Group>, record: Record, now: DateTime<Utc>) {
     let key = Key { client: record.client.clone(), address: record.address, code: record.reasons.first().map(|reason| reason.code) };
     let at = record.at.min(now);
-    let failed = is_failure(&record);
+    // A push that was allowed and came to nothing.
+    let failed = matches!(record.result, Outcome::Failed | Outcome::Unpublished);
     let most = if failed { MAX_FAILURE_GROUPS } else { MAX_GROUPS };
     let find = |groups: &[Group], key: Option<&Key>| groups.iter().position(|group| group.failed == failed && group.key.as_ref() == key);
     let known = find(groups, Some(&key));
@@ -262,12 +240,12 @@ fn due(state: &mut State, now: DateTime<Utc>, alerts: Alerts) -> Vec<About> {
 }
 
 /// What these groups have to say.
-fn told(groups: &mut [Group], now: DateTime<Utc>, which: impl Fn(&Group) -> bool) -> Vec<Section> {
+fn told(groups: &mut [Group], now: DateTime<Utc>, which: impl Fn(&Group) -> bool) -> Vec<Group> {
     groups.iter_mut().filter(|group| group.pending > 0 && which(group)).map(|group| group.tell(now)).collect()
 }
 
 /// A mail for each, or one for all where there is not room for each.
-fn shared(sections: Vec<Section>, room: usize) -> Vec<About> {
+fn shared(sections: Vec<Group>, room: usize) -> Vec<About> {
     if sections.len() <= room {
         sections.into_iter().map(|section| About::Alert(vec![section])).collect()
     } else {
@@ -281,15 +259,9 @@ impl Group {
         self.mailed.is_none_or(|at| !is_within(at, now, quiet))
     }
 
-    fn tell(&mut self, now: DateTime<Utc>) -> Section {
-        let section = Section {
-            key: self.key.clone(),
-            count: self.pending,
-            told: self.told,
-            first: self.first,
-            last: self.last,
-            samples: std::mem::take(&mut self.samples),
-        };
+    fn tell(&mut self, now: DateTime<Utc>) -> Self {
+        let samples = std::mem::take(&mut self.samples);
+        let section = Self { samples, ..self.clone() };
         self.told = self.told.saturating_add(self.pending);
         self.pending = 0;
         self.mailed = Some(now);

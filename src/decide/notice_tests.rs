@@ -133,7 +133,7 @@ fn a_pass_without_events_tells_what_was_counted_once_the_quiet_is_over() {
     assert_eq!(story.pass(299, Vec::new(), Alerts::Due), 0);
     assert_eq!(story.pass(300, Vec::new(), Alerts::Due), 1);
     let About::Alert(sections) = &story.mails[1].about else { panic!("an alert") };
-    assert_eq!((sections[0].count, sections[0].told, sections[0].first, sections[0].last), (3, 1, at(1), at(1)));
+    assert_eq!((sections[0].pending, sections[0].told, sections[0].first, sections[0].last), (3, 1, at(1), at(1)));
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! What a push that has ended amounts to. rsync's exit status is not proof of a backup, so the tree is asked too.
 
-use crate::terms::reason::{Code, Reason};
-use crate::terms::usage::{Bytes, Excess, Resource};
+use crate::terms::{Bytes, Code, Excess, Reason, Resource};
 
 /// How rsync ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,12 +79,9 @@ pub fn of_push(ended: Ended, dry: bool, trees: Trees) -> Disposal {
                 .remedy("see what else the account runs, and `limits: {processes: …}`"),
         ),
         // Without a free inode rsync leaves files out and calls it partial.
-        Ended::Exit(FILE_IO | PARTIAL) if trees.store_full => Disposal::SetAside(
-            Reason::new(Code::Store, "the server cannot store anything right now")
-                .hint("try again later; the administrator has been told")
-                .detail("the store ran full during the push")
-                .remedy("make room on the store"),
-        ),
+        Ended::Exit(FILE_IO | PARTIAL) if trees.store_full => {
+            Disposal::SetAside(Reason::for_now(Code::Store, "the store ran full during the push").remedy("make room on the store"))
+        }
         Ended::Exit(0 | PARTIAL | VANISHED) if trees.arrived_empty && trees.newest_has_files => Disposal::Reject(nothing_arrived()),
         Ended::Exit(status @ (0 | PARTIAL | VANISHED)) => Disposal::Publish { partial: status == PARTIAL },
         Ended::Exit(status) => Disposal::SetAside(interrupted(format!("rsync ended with status {status} ({})", meaning(status)))),
@@ -107,7 +103,6 @@ pub fn of_transaction(status: Option<u8>, partial: bool, trees: Trees) -> Dispos
 }
 
 /// The exit code that the client sees after a push that rsync ended.
-#[must_use]
 pub fn exit_code(ended: Ended) -> u8 {
     match ended {
         Ended::Exit(status) => u8::try_from(status).unwrap_or(SIGNALLED),

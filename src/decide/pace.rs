@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::decide::policy::Limits;
 use crate::terms::limits::{BLOCK, COUNT_SHARE, FASTEST_BYTES, FASTEST_INODES, LONGEST_LOOK, SHORTEST_LOOK, URGENT_SHARE};
-use crate::terms::usage::{Excess, Resource, Usage};
+use crate::terms::{Excess, Resource, Usage};
 
 /// What a push may bring, together with what came before it in its transaction.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +20,6 @@ pub struct Allowance {
 
 impl Allowance {
     /// The policy's, less what the transaction has already; `None` where there is no limit.
-    #[must_use]
     pub fn new(limits: &Limits, before: Usage) -> Option<Self> {
         let any = limits.bytes.is_some() || limits.inodes.is_some();
         any.then_some(Self { bytes: limits.bytes, inodes: limits.inodes, before })
@@ -36,7 +35,6 @@ impl Allowance {
     }
 
     /// Bytes that may still come when this much is stored.
-    #[must_use]
     pub fn room(&self, stored: Usage) -> u64 {
         self.bytes.map_or(u64::MAX, |limit| limit.saturating_sub(self.before.and(stored).bytes))
     }
@@ -48,7 +46,6 @@ impl Allowance {
     }
 
     /// That the kernel stopped a single file (`RLIMIT_FSIZE`), where that is this limit's doing.
-    #[must_use]
     pub fn file_too_large(&self) -> Option<Excess> {
         self.bytes.map(|limit| Excess { resource: Resource::FileSize, limit, found: limit })
     }
@@ -67,13 +64,11 @@ pub struct Pace {
 
 impl Pace {
     /// The beginning.
-    #[must_use]
     pub fn new(allowance: Allowance) -> Self {
         Self { allowance, stored: Usage::default(), written: 0, counted_at: Duration::ZERO, cost: Duration::ZERO }
     }
 
     /// The time until the next look at what has been written; `written` in bytes, `None` where the kernel does not tell.
-    #[must_use]
     pub fn pause(&self, now: Duration, written: Option<u64>) -> Duration {
         let unseen = written.map_or(0, |written| written.saturating_sub(self.written));
         let bytes = self.room_bytes().map(|room| per_second(room.saturating_sub(unseen), FASTEST_BYTES));
@@ -84,7 +79,6 @@ impl Pace {
     }
 
     /// Whether the tree has to be counted now.
-    #[must_use]
     pub fn is_due(&self, now: Duration, written: Option<u64>) -> bool {
         let unseen = written.unwrap_or(0).saturating_sub(self.written);
         let full = self.room_bytes().is_some_and(|room| unseen > room) && now >= self.counted_at + self.cost * URGENT_SHARE;

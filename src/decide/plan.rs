@@ -14,10 +14,7 @@ use crate::decide::options::Choice;
 use crate::decide::policy::{Limits, Policy};
 use crate::decide::rrsync::{self, Aim, Direction, Transfer};
 use crate::terms::limits::{CHILD_MEMORY, DEFAULT_PROCESSES, MAX_NAME_LEAD, MAX_PARTS};
-use crate::terms::path::SubPath;
-use crate::terms::reason::{Code, Reason};
-use crate::terms::shelf::Shelf;
-use crate::terms::snapshot::{NamePattern, SnapshotName};
+use crate::terms::{Code, NamePattern, Reason, Shelf, SnapshotName, SubPath};
 
 /// A push, decided: what it is called, where it lands, what happens when it succeeds.
 #[derive(Debug, Clone)]
@@ -94,20 +91,18 @@ pub fn name(
 ) -> Result<SnapshotName, Reason> {
     let name = pattern.name_at(began);
     let Some(newest) = newest else { return Ok(name) };
-    if name.at() > newest.at() {
+    if name.at > newest.at {
         return Ok(name);
     }
     let lead = chrono::Duration::from_std(MAX_NAME_LEAD).unwrap_or_default();
-    if newest.at() > now + lead {
-        return Err(Reason::new(Code::Clock, "the server cannot store anything right now")
-            .hint("try again later; the administrator has been told")
-            .detail(format!("the clock shows {}, before the newest snapshot `{newest}`", now.format("%Y-%m-%dT%H:%M:%SZ")))
-            .remedy("set the clock, or move the snapshot away if its name is wrong"));
+    if newest.at > now + lead {
+        let detail = format!("the clock shows {}, before the newest snapshot `{newest}`", now.format("%Y-%m-%dT%H:%M:%SZ"));
+        return Err(Reason::for_now(Code::Clock, detail).remedy("set the clock, or move the snapshot away if its name is wrong"));
     }
     let next = pattern.after(newest);
-    if next.at() > now + lead {
+    if next.at > now + lead {
         return Err(Reason::new(Code::TooSoon, "there is a snapshot of this time already")
-            .hint(format!("try again after {}", next.at().format("%Y-%m-%d %H:%M:%S UTC")))
+            .hint(format!("try again after {}", next.at.format("%Y-%m-%d %H:%M:%S UTC")))
             .detail(format!("`{newest}` exists and the next name that `{pattern}` gives is `{next}`"))
             .remedy("use a finer pattern in `snapshots: {name: …}` if the client may push this often"));
     }
@@ -115,7 +110,6 @@ pub fn name(
 }
 
 /// What is to hold the rsync of a push, as far as the kernel can.
-#[must_use]
 pub fn confinement(push: &Push, jail: bool, is_root: bool) -> Confinement {
     match jail {
         false => Confinement::None,
@@ -126,50 +120,42 @@ pub fn confinement(push: &Push, jail: bool, is_root: bool) -> Confinement {
 
 impl PushPlan {
     /// Where inside the snapshot.
-    #[must_use]
     pub fn place(&self) -> &SubPath {
         self.push.place()
     }
 
     /// What the snapshot will be called.
-    #[must_use]
     pub fn name(&self) -> &SnapshotName {
         &self.name
     }
 
     /// Whether the push waits for `complete` instead of being published by itself.
-    #[must_use]
     pub fn joins(&self) -> bool {
         self.joins
     }
 
     /// Whether rsync was asked to change nothing, so that nothing may be published.
-    #[must_use]
     pub fn is_dry(&self) -> bool {
         self.push.is_dry()
     }
 
     /// Whether rsync compares files by size alone, so that only whole files may be linked from.
-    #[must_use]
     pub fn trusts_size(&self) -> bool {
         self.push.trusts_size()
     }
 
     /// Whether hard links among the client's files are kept, so that rsync looks at a name again that it has linked.
-    #[must_use]
     pub fn keeps_hard_links(&self) -> bool {
         self.push.keeps_hard_links()
     }
 
     /// What was accepted and not passed on, what only the policy let in, and what it forces, for the run's log.
-    #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let outlasted = self.push.outlasted(self.idle);
         self.push.notes().iter().cloned().chain(outlasted).chain(self.push.widened()).chain(self.options.forces()).collect()
     }
 
     /// What the administrator should know of although it is allowed.
-    #[must_use]
     pub fn warnings(&self) -> &[String] {
         self.push.warnings()
     }
@@ -210,25 +196,21 @@ impl PushPlan {
 
 impl Run {
     /// The rsync, and what closes it in.
-    #[must_use]
     pub fn cell(&self) -> &Cell {
         &self.cell
     }
 
     /// The directories that its links are between.
-    #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
     /// When it is ended.
-    #[must_use]
     pub fn deadline(&self) -> Duration {
         self.deadline
     }
 
     /// When it is ended because nothing moves; `None`: never.
-    #[must_use]
     pub fn idle(&self) -> Option<Duration> {
         self.idle
     }
@@ -237,7 +219,7 @@ impl Run {
 /// A run of `snapgate rrsync`, which has no limit of time unless the client asked for one. `start` is the directory that rsync is
 /// started in; where it is `jailed` the kernel opens DIR, for writing where files go there.
 pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, start: PathBuf, jailed: bool, running: Option<u64>) -> Run {
-    let dir = match transfer.direction() {
+    let dir = match transfer.direction {
         Direction::Push if setup.version >= argv::DEFENCES => Access::Stage,
         Direction::Push => Access::StageSpecials,
         Direction::Pull if transfer.removes() => Access::Take,

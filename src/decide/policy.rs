@@ -5,12 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::terms::client::ClientName;
-use crate::terms::key::Fingerprint;
-use crate::terms::reason::Origin;
-use crate::terms::snapshot::NamePattern;
-use crate::terms::verb::Verb;
-use crate::terms::zone::ZoneName;
+use crate::terms::{ClientName, Fingerprint, NamePattern, Origin, Verb, ZoneName};
 
 use super::options::Choice;
 use super::window::Window;
@@ -156,13 +151,6 @@ pub struct Site {
     pub defaults: Defaults,
     /// Where each key stands.
     pub origins: Origins,
-}
-
-impl Site {
-    /// Where `key` stands; line 0 of the file when it is a default.
-    pub fn origin_of(&self, key: &str) -> Origin {
-        self.origins.of(key)
-    }
 }
 
 /// How mail leaves.

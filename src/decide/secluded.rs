@@ -5,8 +5,8 @@
 //! `send_protected_args()` in rsync's `rsync.c` writes it and `read_args()` in its `io.c` reads it; 3.0.0 to 3.5.0 alike.
 
 use crate::terms::limits::{MAX_SECLUDED, MAX_SECLUDED_WORDS, SECLUDED_TIMEOUT};
-use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable_within;
+use crate::terms::{Code, Reason};
 
 /// What every block begins with: the name of the program, for its `argv[0]`.
 const NAME: &[u8] = b"rsync";
@@ -22,15 +22,6 @@ pub struct Block {
 /// The words of a whole block, without the name in front. Made by [`Block`] alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Words(Vec<Vec<u8>>);
-
-/// What a block is after one more byte.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fed {
-    /// Not whole yet: there is at least one more byte.
-    More,
-    /// Whole. The next byte on the line is not of it.
-    Whole(Words),
-}
 
 /// Why there is no block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +39,11 @@ pub enum Fault {
 }
 
 impl Block {
-    /// Takes the next byte.
+    /// Takes the next byte. With the last one come the words: the next byte on the line is not of the block.
     ///
     /// # Errors
-    /// As soon as no byte to come could make a block of it. Nothing may be fed after that, nor after [`Fed::Whole`].
-    pub fn feed(&mut self, byte: u8) -> Result<Fed, Fault> {
+    /// As soon as no byte to come could make a block of it. Nothing may be fed after that, nor after the last byte.
+    pub fn feed(&mut self, byte: u8) -> Result<Option<Words>, Fault> {
         self.bytes += 1;
         if self.bytes > MAX_SECLUDED {
             return Err(Fault::TooLong);
@@ -61,7 +52,7 @@ impl Block {
             self.word.push(byte);
             // What is no block is refused at its first wrong byte: who sends it may wait for an answer instead of going on.
             let named = !self.words.is_empty() || NAME.starts_with(&self.word);
-            return if named { Ok(Fed::More) } else { Err(Fault::NotABlock) };
+            return if named { Ok(None) } else { Err(Fault::NotABlock) };
         }
         let word = std::mem::take(&mut self.word);
         if self.words.is_empty() && word != NAME {
@@ -69,18 +60,17 @@ impl Block {
         }
         if word.is_empty() {
             let words = std::mem::take(&mut self.words);
-            return Ok(Fed::Whole(Words(words.into_iter().skip(1).collect())));
+            return Ok(Some(Words(words.into_iter().skip(1).collect())));
         }
         // The name in front is no word of the client's.
         if self.words.len() > MAX_SECLUDED_WORDS {
             return Err(Fault::TooLong);
         }
         self.words.push(word);
-        Ok(Fed::More)
+        Ok(None)
     }
 
     /// What has come so far, for the record of a block that never became whole. Printable.
-    #[must_use]
     pub fn shown(&self) -> String {
         let words = self.words.iter().chain(Some(&self.word).filter(|word| !word.is_empty()));
         shown(words)
@@ -89,13 +79,11 @@ impl Block {
 
 impl Words {
     /// The words, as they came: any bytes but NUL, none of them empty.
-    #[must_use]
     pub fn as_slice(&self) -> &[Vec<u8>] {
         &self.0
     }
 
     /// The block for the record, printable.
-    #[must_use]
     pub fn shown(&self) -> String {
         shown([NAME.to_vec()].iter().chain(&self.0))
     }
@@ -144,19 +132,19 @@ mod tests {
     use super::*;
 
     /// Feeds bytes up to an end of either kind; says how many it took.
-    fn fed(bytes: &[u8]) -> (Result<Fed, Fault>, usize) {
+    fn fed(bytes: &[u8]) -> (Result<Option<Words>, Fault>, usize) {
         let mut block = Block::default();
         for (at, byte) in bytes.iter().enumerate() {
             match block.feed(*byte) {
-                Ok(Fed::More) => {}
+                Ok(None) => {}
                 end => return (end, at + 1),
             }
         }
-        (Ok(Fed::More), bytes.len())
+        (Ok(None), bytes.len())
     }
 
-    fn words(words: &[&[u8]]) -> Result<Fed, Fault> {
-        Ok(Fed::Whole(Words(words.iter().map(|word| word.to_vec()).collect())))
+    fn words(words: &[&[u8]]) -> Result<Option<Words>, Fault> {
+        Ok(Some(Words(words.iter().map(|word| word.to_vec()).collect())))
     }
 
     #[test]
@@ -167,7 +155,7 @@ mod tests {
         assert_eq!(fed(&line), (words(&[b"--delete", b".", b"a b\n\\'\"*\xff/"]), block.len()), "not a byte beyond it");
         assert_eq!(fed(b"rsync\0\0"), (words(&[]), 7));
         for cut in 0..block.len() {
-            assert_eq!(fed(&block[..cut]), (Ok(Fed::More), cut));
+            assert_eq!(fed(&block[..cut]), (Ok(None), cut));
         }
     }
 
@@ -186,7 +174,7 @@ mod tests {
         let many = [b"rsync\0".to_vec(), b"x\0".repeat(MAX_SECLUDED_WORDS + 1)].concat();
         assert_eq!(fed(&many), (Err(Fault::TooLong), many.len()));
         let most = [b"rsync\0".to_vec(), b"x\0".repeat(MAX_SECLUDED_WORDS), vec![0]].concat();
-        assert!(matches!(fed(&most).0, Ok(Fed::Whole(all)) if all.as_slice().len() == MAX_SECLUDED_WORDS));
+        assert!(matches!(fed(&most).0, Ok(Some(all)) if all.as_slice().len() == MAX_SECLUDED_WORDS));
     }
 
     #[test]
@@ -196,7 +184,7 @@ mod tests {
             block.feed(*byte).unwrap();
         }
         assert_eq!(block.shown(), "`rsync` `.` `a\\n\\u{1b}`");
-        let Ok(Fed::Whole(words)) = fed(b"rsync\0.\0\xff\0\0").0 else { panic!("it is whole") };
+        let Ok(Some(words)) = fed(b"rsync\0.\0\xff\0\0").0 else { panic!("it is whole") };
         assert_eq!(words.shown(), "`rsync` `.` `\\xff`");
     }
 }

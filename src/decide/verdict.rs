@@ -7,10 +7,7 @@ use std::net::IpAddr;
 use crate::decide::address;
 use crate::decide::command::{Command, Secluded};
 use crate::decide::policy::{Policy, Source};
-use crate::terms::reason::{Code, Origin, Reason};
-use crate::terms::request::Request;
-use crate::terms::verb::Verb;
-use crate::terms::zone::Zone;
+use crate::terms::{Code, Origin, Reason, Request, Verb, Zone};
 
 /// Everything that the decision rests on.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +64,6 @@ pub struct Permit {
 
 impl Permit {
     /// What may be done.
-    #[must_use]
     pub fn command(&self) -> &Command {
         &self.command
     }
@@ -98,7 +94,6 @@ impl Denial {
     }
 
     /// Every reason, the first one first.
-    #[must_use]
     pub fn into_reasons(self) -> Vec<Reason> {
         let mut reasons = vec![self.first];
         reasons.extend(self.others);
@@ -193,11 +188,11 @@ fn window(case: Case<'_>) -> Finding {
     let Some(windows) = &case.policy.when else { return yes("at any time", Some(rule)) };
     let local = case.zone.local(case.request.at);
     let words = windows.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let clock = format!("{} {}", local.format("%a %Y-%m-%d %H:%M"), case.zone.name());
+    let clock = format!("{} {}", local.format("%a %Y-%m-%d %H:%M"), case.zone.name);
     if windows.iter().any(|window| window.is_open(local)) {
         return yes(format!("{clock} is within {words}"), Some(rule));
     }
-    no(Reason::new(Code::Window, format!("this client is allowed {words} {}", case.zone.name()))
+    no(Reason::new(Code::Window, format!("this client is allowed {words} {}", case.zone.name))
         .hint("come back then, or ask the administrator of the server")
         .detail(format!("{clock} is outside {words}"))
         .remedy("if the time was right, widen `when:`")
@@ -213,7 +208,7 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
     let mut findings = vec![verb(case, command.verb())];
     let push = match command {
         Command::Push(push) => Some(push),
-        Command::Secluded(secluded) => Some(secluded.visible()),
+        Command::Secluded(secluded) => Some(&secluded.visible),
         _ => None,
     };
     if let Some(push) = push {

@@ -33,13 +33,11 @@ pub struct Hours {
 
 impl Window {
     /// A window on these days at these hours.
-    #[must_use]
     pub fn new(days: Days, hours: Hours) -> Self {
         Self { days, hours }
     }
 
     /// Whether the window is open when clocks in its zone show `local`.
-    #[must_use]
     pub fn is_open(&self, local: NaiveDateTime) -> bool {
         // An hour is below 24 and a minute below 60, also in a leap second.
         let minute = u16::try_from(local.hour() * 60 + local.minute()).unwrap_or(0);
@@ -55,13 +53,11 @@ impl Window {
     }
 
     /// Whether there is any minute of a week in which it is open.
-    #[must_use]
     pub fn opens_ever(&self) -> bool {
         self.days.0.contains(&true) && self.hours.from != self.hours.until
     }
 
     /// Whether it is open only when one of `others` is.
-    #[must_use]
     pub fn is_within(&self, others: &[Self]) -> bool {
         (0..7).all(|day| (0..DAY).all(|minute| !self.is_open_at(day, minute) || others.iter().any(|other| other.is_open_at(day, minute))))
     }

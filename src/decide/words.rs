@@ -17,7 +17,6 @@ pub struct Words {
 }
 
 /// Reads the end of a run's log. The lines come from rsync, so names in them come from the client: they are only quoted.
-#[must_use]
 pub fn read(log: &[u8]) -> Words {
     let mut words = Words::default();
     for line in log.split(|byte| *byte == b'\n') {

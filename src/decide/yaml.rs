@@ -34,19 +34,9 @@ pub fn read<T: DeserializeOwned>(file: &Path, bytes: &[u8]) -> Result<T, Fault> 
 pub fn text_of<'a>(file: &Path, bytes: &'a [u8]) -> Result<&'a str, Fault> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
-        let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
-        let line_start = good.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        let rest = bytes.get(line_start..).unwrap_or_default();
-        let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let before = String::from_utf8_lossy(good.get(line_start..).unwrap_or_default());
-        Fault {
-            file: file.to_path_buf(),
-            line: good.iter().filter(|byte| **byte == b'\n').count() + 1,
-            column: before.chars().count() + 1,
-            line_text: String::from_utf8_lossy(line).into_owned(),
-            message: "the file is not UTF-8 here".to_owned(),
-            help: "save it as UTF-8".to_owned(),
-        }
+        // As far as it is UTF-8 it stays what it is.
+        let text = String::from_utf8_lossy(bytes);
+        Fault::at_offset(file, &text, error.valid_up_to(), Wrong::new("the file is not UTF-8 here", "save it as UTF-8"))
     })
 }
 

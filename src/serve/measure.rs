@@ -5,10 +5,7 @@ use crate::act::store::Held;
 use crate::decide::outcome::{Ended, FILE_IO};
 use crate::decide::pace::Allowance;
 use crate::decide::words::Words;
-use crate::terms::path::SubPath;
-use crate::terms::reason::Reason;
-use crate::terms::snapshot::SnapshotName;
-use crate::terms::usage::{Count, Excess, Usage};
+use crate::terms::{Count, Excess, Reason, SnapshotName, SubPath, Usage};
 
 /// The last look at a push.
 #[derive(Debug, Clone, Copy, Default)]

@@ -15,22 +15,17 @@ use std::path::Path;
 
 use self::tell::Connection;
 use crate::act::child::Standby;
-use crate::act::config::{self, Identity};
 use crate::act::process::Inherited;
 use crate::act::spool::{self, Full, Slots};
 use crate::act::store::{Repository, mounted};
-use crate::act::{intake, process, secluded, zones};
+use crate::act::{config, intake, process, secluded, zones};
 use crate::decide::cell::Confinement;
 use crate::decide::command::{self, Command};
 use crate::decide::policy::{Policy, Site};
 use crate::decide::verdict::{self, Case, Denial, Permit, Verdict};
 use crate::decide::{address, answer};
-use crate::terms::client::ClientName;
 use crate::terms::limits::RESOLVE_TIMEOUT;
-use crate::terms::reason::{Code, Reason};
-use crate::terms::record::{Jail, Outcome, PushFacts};
-use crate::terms::request::Request;
-use crate::terms::shelf::Shelf;
+use crate::terms::{ClientName, Code, Jail, Outcome, PushFacts, Reason, Request, Shelf};
 use crate::{enclose, names};
 
 /// What the client is told, in the end.
@@ -130,14 +125,14 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
     let site = match config::load_site(directory) {
         Ok(site) => site,
         Err(fault) => {
-            let end = End::refused(Denial::unidentified(config::misconfigured(&fault), command));
+            let end = End::refused(Denial::unidentified(fault.into(), command));
             return tell::without_site(directory, Connection { request: &request, id: &id, verb, jail: Jail::Whole }, end);
         }
     };
     let jail = Cell::new(if site.jail { Jail::Whole } else { Jail::Off });
     let (policy, _slots, end) = match config::identify(directory, &site, &request) {
-        Identity::Unknown(reason) | Identity::Broken(reason) => (None, None, End::refused(Denial::unidentified(reason, command))),
-        Identity::Known(policy) => match slots(&site, &policy, &request) {
+        Err(reason) => (None, None, End::refused(Denial::unidentified(reason, command))),
+        Ok(policy) => match slots(&site, &policy, &request) {
             Err(reason) => (Some(policy), None, End::stopped(reason)),
             Ok((slots, notes)) => {
                 let session = Session { site: &site, policy: &policy, request: &request, id: &id, jail: &jail, inherited };
@@ -147,7 +142,7 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
         },
     };
     let connection = Connection { request: &request, id: &id, verb, jail: jail.get() };
-    tell::tell(directory, &site, policy.as_deref(), connection, end)
+    tell::tell(directory, &site, policy.as_ref(), connection, end)
 }
 
 /// Takes a place among the client's sessions and among all, before anything that costs more. What stands in the way of
@@ -165,7 +160,7 @@ fn slots(site: &Site, policy: &Policy, request: &Request) -> Result<(Slots, Vec<
                 "the server has too many connections at once",
                 format!("{} connections are open, as many as the server takes", site.sessions),
                 "if the server can bear more, raise `sessions:` in the site file; `fuser -v` on the spool's `sessions` shows who has them",
-                site.origin_of("sessions"),
+                site.origins.of("sessions"),
             ),
         };
         Reason::new(Code::Busy, says).hint("try again in a moment").detail(detail).remedy(remedy).rule(rule)

@@ -11,11 +11,8 @@ use crate::act::{detach, ledger, syslog};
 use crate::decide::line;
 use crate::decide::policy::{self, Policy, Report, Site};
 use crate::terms::limits::MAX_QUOTED;
-use crate::terms::reason::Reason;
-use crate::terms::record::{Jail, Mail, Outcome, Record};
-use crate::terms::request::{Request, Said};
 use crate::terms::text::{printable, still_printable};
-use crate::terms::verb::Verb;
+use crate::terms::{Jail, Mail, Outcome, Record, Request, Said, Verb};
 
 /// An id for a connection: unique on this machine, and in order of time.
 pub(super) fn record_id(request: &Request) -> String {
@@ -133,15 +130,9 @@ fn mail(report: Report, end: &End) -> Mail {
     }
 }
 
-/// The client's lines: the first reason, its stable code, and what to do.
+/// What the client is told: the first reason, if there is one.
 fn answer(end: End) -> Answer {
-    let mut lines = Vec::new();
-    if let Some(reason) = end.reasons.first() {
-        let Reason { code, says, hint, .. } = reason;
-        let what = if end.outcome == Outcome::Refused { "refused: " } else { "" };
-        lines.push(format!("snapgate: {what}{says} (code {code})"));
-        lines.extend(hint.iter().map(|hint| format!("snapgate: {hint}")));
-    }
+    let mut lines = end.reasons.first().map(|reason| reason.lines(end.outcome == Outcome::Refused)).unwrap_or_default();
     if end.outcome == Outcome::Added {
         lines.push("snapgate: received; say `complete` to publish it".to_owned());
     }

@@ -3,8 +3,7 @@
 use super::{End, Session};
 use crate::act::store::{Held, Repository, mounted};
 use crate::decide::plan;
-use crate::terms::reason::{Code, Reason};
-use crate::terms::shelf::{Shelf, Transaction};
+use crate::terms::{Code, Reason, Shelf, Transaction};
 
 impl Session<'_> {
     pub(super) fn prepare(&self) -> Result<End, Reason> {

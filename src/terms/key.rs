@@ -21,7 +21,6 @@ const DIGEST_LENGTH: usize = 43;
 
 impl Fingerprint {
     /// The fingerprint of a digest.
-    #[must_use]
     pub fn of_digest(digest: &[u8; 32]) -> Self {
         use base64::Engine as _;
         Self(format!("SHA256:{}", base64::engine::general_purpose::STANDARD_NO_PAD.encode(digest)))

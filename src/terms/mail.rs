@@ -54,14 +54,12 @@ impl ComposedMail {
     }
 
     /// The Message-ID: the same for the same mail, however often it is sent.
-    #[must_use]
     pub fn message_id(&self, host: &str) -> String {
         format!("<snapgate.{}.{}.{}@{host}>", self.created.timestamp_micros(), self.uid, self.seq)
     }
 }
 
 /// Lines of printable text, together within [`MAX_MAIL_BODY`].
-#[must_use]
 pub fn printable_lines(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {

@@ -1,6 +1,8 @@
 //! The nouns. Each is checked once, where it is made, and trusted from then on.
 //!
 //! Nothing here reads a file, a clock or the environment.
+//!
+//! They are called by their own names, whichever file they stand in: `terms::Reason`.
 
 pub mod client;
 pub mod key;
@@ -17,3 +19,16 @@ pub mod usage;
 pub mod verb;
 pub(crate) mod word;
 pub mod zone;
+
+pub use client::ClientName;
+pub use key::Fingerprint;
+pub use mail::{Audience, ComposedMail, printable_lines};
+pub use path::{NotInside, SubPath};
+pub use reason::{Code, Origin, Reason, exit};
+pub use record::{Jail, Mail, Outcome, PushFacts, Record};
+pub use request::{Account, Request, Said};
+pub use shelf::{STATE, Shelf, Transaction};
+pub use snapshot::{NamePattern, SnapshotName};
+pub use usage::{Bytes, Count, Excess, Resource, Usage};
+pub use verb::Verb;
+pub use zone::{Zone, ZoneName};

@@ -62,7 +62,6 @@ impl SubPath {
     }
 
     /// Whether it is the whole snapshot.
-    #[must_use]
     pub fn is_whole(&self) -> bool {
         self.0.is_empty()
     }
@@ -73,7 +72,6 @@ impl SubPath {
     }
 
     /// The place below `root`.
-    #[must_use]
     pub fn below(&self, root: &Path) -> PathBuf {
         let mut path = root.to_path_buf();
         path.extend(&self.0);

@@ -99,13 +99,11 @@ pub mod exit {
 
 impl Code {
     /// What a remedy is for: what was refused can be allowed, what is broken can be mended.
-    #[must_use]
     pub fn remedied(self) -> &'static str {
         if self.exit() == exit::REFUSED { "to allow:" } else { "to mend:" }
     }
 
     /// The exit code that goes with it.
-    #[must_use]
     pub fn exit(self) -> u8 {
         match self {
             Self::Transaction => exit::USAGE,
@@ -167,6 +165,18 @@ impl Reason {
     /// A fault of the server's: the client learns that it is not to blame, and that somebody knows; the administrator is told this.
     pub fn of_the_server(code: Code, detail: impl Into<String>) -> Self {
         Self::new(code, "the server cannot store anything right now").hint("the administrator has been told").detail(detail)
+    }
+
+    /// The same for one that may be over when the client tries again.
+    pub fn for_now(code: Code, detail: impl Into<String>) -> Self {
+        Self::of_the_server(code, detail).hint("try again later; the administrator has been told")
+    }
+
+    /// The lines for the client: what it is, its stable code, and what to do.
+    pub fn lines(&self, refused: bool) -> Vec<String> {
+        let what = if refused { "refused: " } else { "" };
+        let first = format!("snapgate: {what}{} (code {})", self.says, self.code);
+        std::iter::once(first).chain(self.hint.iter().map(|hint| format!("snapgate: {hint}"))).collect()
     }
 
     /// With a hint for the client.

@@ -72,7 +72,6 @@ impl Jail {
     const LESS: [Self; 2] = [Self::WithoutNamespaces, Self::Off];
 
     /// The word in ledgers and logs; `None` where there is nothing to say.
-    #[must_use]
     pub fn word(self) -> Option<&'static str> {
         match self {
             Self::Whole => None,
@@ -82,7 +81,6 @@ impl Jail {
     }
 
     /// The words in mails and in a run's log; `None` where there is nothing to say.
-    #[must_use]
     pub fn says(self) -> Option<&'static str> {
         match self {
             Self::Whole => None,

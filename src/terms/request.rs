@@ -35,7 +35,6 @@ pub struct Account {
 
 impl Account {
     /// Whether the gate, and so rsync, has root's powers.
-    #[must_use]
     pub fn is_root(&self) -> bool {
         self.uid == 0
     }

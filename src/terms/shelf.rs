@@ -48,7 +48,6 @@ impl Transaction {
     }
 
     /// Whether it should have been completed long ago; `push_limit` is how long a push may take.
-    #[must_use]
     pub fn is_stale(&self, now: DateTime<Utc>, push_limit: Duration) -> bool {
         (now - self.began).to_std().is_ok_and(|age| age > TRANSACTION_LIFETIME + push_limit)
     }
@@ -76,7 +75,6 @@ impl Transaction {
     }
 
     /// Whether its sum leaves something out.
-    #[must_use]
     pub fn is_partial(&self) -> bool {
         self.partial || !self.unfinished.is_empty()
     }

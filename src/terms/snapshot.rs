@@ -15,24 +15,17 @@ use super::word::text;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotName {
     text: String,
-    at: DateTime<Utc>,
+    /// The time that the name stands for, as exactly as the pattern tells.
+    pub at: DateTime<Utc>,
 }
 
 impl SnapshotName {
     /// The name below `snapshots/`; may have `/` in it.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The time that the name stands for, as exactly as the pattern tells.
-    #[must_use]
-    pub fn at(&self) -> DateTime<Utc> {
-        self.at
-    }
-
     /// The snapshot's directory below `snapshots`.
-    #[must_use]
     pub fn below(&self, snapshots: &Path) -> PathBuf {
         snapshots.join(&self.text)
     }
@@ -83,7 +76,7 @@ impl NamePattern {
         let this = Self(pattern.to_owned());
         let mut last: Option<(String, DateTime<Utc>)> = None;
         for at in probes() {
-            let text = this.format(at);
+            let text = write(&this.0, at);
             if !is_plain(&text) {
                 return Err(NotAPattern::Path);
             }
@@ -102,21 +95,18 @@ impl NamePattern {
     }
 
     /// How many directories deep a name is.
-    #[must_use]
     pub fn levels(&self) -> usize {
         self.0.matches('/').count() + 1
     }
 
     /// The name of a push that began at `at`.
-    #[must_use]
     pub fn name_at(&self, at: DateTime<Utc>) -> SnapshotName {
-        let text = self.format(at);
+        let text = write(&self.0, at);
         let at = parse(&self.0, &text).unwrap_or(at);
         SnapshotName { text, at }
     }
 
     /// Reads a name back, whether this pattern wrote it or one of the usual ones did, before the policy's changed.
-    #[must_use]
     pub fn read(&self, text: &str) -> Option<SnapshotName> {
         if text.len() > MAX_SNAPSHOT_NAME {
             return None;
@@ -129,13 +119,11 @@ impl NamePattern {
     }
 
     /// The deepest that a name of this repository can be, whichever pattern wrote it.
-    #[must_use]
     pub fn deepest(&self) -> usize {
         KNOWN.iter().map(|known| known.matches('/').count() + 1).fold(self.levels(), usize::max)
     }
 
     /// The earliest name of this pattern that is later than `newest`.
-    #[must_use]
     pub fn after(&self, newest: &SnapshotName) -> SnapshotName {
         let from = newest.at;
         let units = [Duration::seconds(1), Duration::minutes(1), Duration::hours(1), Duration::days(1)];
@@ -150,10 +138,6 @@ impl NamePattern {
             }
         }
         self.name_at(from + Duration::days(2))
-    }
-
-    fn format(&self, at: DateTime<Utc>) -> String {
-        write(&self.0, at)
     }
 }
 
@@ -261,8 +245,8 @@ mod tests {
     #[test]
     fn names_of_an_older_pattern_are_still_read() {
         let now = NamePattern::new("%Y/%m%d/%H%M").unwrap();
-        assert_eq!(now.read("2012_03_19_00_18_54").unwrap().at(), at("2012-03-19T00:18:54Z"));
-        assert_eq!(now.read("2012/0319/0018").unwrap().at(), at("2012-03-19T00:18:00Z"));
+        assert_eq!(now.read("2012_03_19_00_18_54").unwrap().at, at("2012-03-19T00:18:54Z"));
+        assert_eq!(now.read("2012/0319/0018").unwrap().at, at("2012-03-19T00:18:00Z"));
         for foreign in ["lost+found", "2012", "2012/0319", "2012_03_19", "2012-13-01T00-00-00Z"] {
             assert!(now.read(foreign).is_none(), "{foreign}");
         }
@@ -276,7 +260,7 @@ mod tests {
             let name = pattern.name_at(Utc.timestamp_opt(seconds, 0).unwrap());
             prop_assert_eq!(pattern.read(name.as_str()).unwrap(), name.clone());
             let next = pattern.after(&name);
-            prop_assert!(next.at() > name.at());
+            prop_assert!(next.at > name.at);
             prop_assert!(next.as_str() > name.as_str());
         }
     }

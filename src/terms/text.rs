@@ -8,13 +8,11 @@ pub const ELLIPSIS: &str = "…";
 /// The text with every control byte, every byte that is not UTF-8, every backslash and every character that would
 /// change how its surroundings are read (line separators, bidirectional and zero-width marks) written as an escape,
 /// cut to [`MAX_QUOTED`] bytes.
-#[must_use]
 pub fn printable(bytes: &[u8]) -> String {
     printable_within(bytes, MAX_QUOTED)
 }
 
 /// [`printable`] with a limit of one's own, in bytes of the result. Where more would follow, an ellipsis does ([`ELLIPSIS`]).
-#[must_use]
 pub fn printable_within(bytes: &[u8], limit: usize) -> String {
     let mut out = String::new();
     for chunk in bytes.utf8_chunks() {
@@ -38,7 +36,6 @@ pub fn printable_within(bytes: &[u8], limit: usize) -> String {
 
 /// Text that should be printable already, from somebody who may not have seen to it: like [`printable_within`], but
 /// backslashes stay as they are, so what was escaped before is not escaped twice.
-#[must_use]
 pub fn still_printable(text: &str, limit: usize) -> String {
     let mut out = String::new();
     for character in text.chars() {

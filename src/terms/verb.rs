@@ -40,7 +40,6 @@ impl FromStr for Verb {
     type Err = NotAVerb;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.into_iter().find(|verb| verb.as_str() == text);
-        found.ok_or_else(|| NotAVerb(super::text::printable(text.as_bytes())))
+        Self::read(text).ok_or_else(|| NotAVerb(super::text::printable(text.as_bytes())))
     }
 }

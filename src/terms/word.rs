@@ -13,11 +13,15 @@ macro_rules! words {
             pub const ALL: [Self; [$($text),+].len()] = [$(Self::$value),+];
 
             /// It as it is written.
-            #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$value => $text,)+
                 }
+            }
+
+            /// The one that is written so.
+            pub fn read(text: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|one| one.as_str() == text)
             }
         }
 
@@ -35,7 +39,6 @@ macro_rules! text {
     ($name:ident) => {
         impl $name {
             /// It as text.
-            #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }

@@ -32,7 +32,6 @@ impl ZoneName {
     }
 
     /// UTC, the zone of a policy that names none.
-    #[must_use]
     pub fn utc() -> Self {
         Self("UTC".to_owned())
     }
@@ -43,20 +42,19 @@ text!(ZoneName);
 /// A time zone's rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zone {
-    name: ZoneName,
+    /// The zone's name.
+    pub name: ZoneName,
     rules: tz::TimeZone,
 }
 
 impl Zone {
     /// UTC, which needs no file.
-    #[must_use]
     pub fn utc() -> Self {
         Self { name: ZoneName::utc(), rules: tz::TimeZone::utc() }
     }
 
     /// The zone whose file (RFC 9636, TZif) holds `bytes`; `None` when it is no such file, or one that does not tell the
     /// time of every year of this century (a file cut down to the past would silently become UTC).
-    #[must_use]
     pub fn from_tzif(name: ZoneName, bytes: &[u8]) -> Option<Self> {
         let rules = tz::TimeZone::from_tz_data(bytes).ok()?;
         let complete = (2000..=2100i64).all(|year| rules.find_local_time_type((year - 1970) * 31_556_952).is_ok());
@@ -66,21 +64,13 @@ impl Zone {
         Some(Self { name, rules })
     }
 
-    /// The zone's name.
-    #[must_use]
-    pub fn name(&self) -> &ZoneName {
-        &self.name
-    }
-
     /// What clocks in the zone show at `at`.
-    #[must_use]
     pub fn local(&self, at: DateTime<Utc>) -> NaiveDateTime {
         let offset = self.rules.find_local_time_type(at.timestamp()).map_or(0, |kind| kind.ut_offset());
         (at + Duration::seconds(i64::from(offset))).naive_utc()
     }
 
     /// The first moment at which clocks in the zone show `local`; `None` in the hour that a change to summer time skips.
-    #[must_use]
     pub fn moment(&self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
         // A zone's offset is less than a day and a half; the moment is where applying the offset gives the time back.
         let around = [-36, -24, -12, -6, 0, 6, 12, 24, 36];

@@ -7,15 +7,15 @@ use nix::sys::stat::Mode;
 use super::{Root, exists, literal};
 use crate::decide::rrsync::{Place, Tail};
 use crate::terms::limits::{MAX_MATCHED, MAX_MATCHES};
-use crate::terms::reason::{Code, Reason};
+use crate::terms::{Code, Reason};
 
 impl Root {
     /// What a place stands for: itself, unless it is a pattern that finds something.
     pub(super) fn expand(&self, place: &Place) -> Result<Vec<Vec<Vec<u8>>>, Reason> {
         let itself = literal(place);
-        let Some(first) = place.names().iter().position(|name| name.is_pattern()) else { return Ok(vec![itself]) };
+        let Some(first) = place.names.iter().position(|name| name.is_pattern()) else { return Ok(vec![itself]) };
         let mut found = vec![itself.iter().take(first).cloned().collect::<Vec<_>>()];
-        for name in place.names().iter().skip(first) {
+        for name in place.names.iter().skip(first) {
             let mut next = Vec::new();
             for front in found {
                 // What leads out is not looked at, and what is no directory holds nothing.
@@ -34,7 +34,7 @@ impl Root {
             }
             found = next;
         }
-        if place.tail() != Tail::None {
+        if place.tail != Tail::None {
             found.retain(|names| self.way(names, false).map_or(true, |way| way.rest.is_empty()));
         }
         found.sort();

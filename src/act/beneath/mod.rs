@@ -20,8 +20,8 @@ use nix::sys::stat::{Mode, fstatat, mkdirat};
 
 use self::walk::Leads;
 use crate::decide::rrsync::{Aim, Place, Spot, Tail, Transfer};
-use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable;
+use crate::terms::{Code, Reason};
 
 /// The file that gets a line for each connection, if it is there.
 const LOG_FILE: &str = "rrsync.log";
@@ -29,7 +29,8 @@ const LOG_FILE: &str = "rrsync.log";
 /// The directory, open, and what is held beneath it.
 #[derive(Debug)]
 pub struct Root {
-    path: PathBuf,
+    /// It, real and absolute.
+    pub path: PathBuf,
     /// As the administrator wrote it, if that begins at `/`: links of the account's may name it so.
     written: Option<PathBuf>,
     handle: File,
@@ -63,12 +64,6 @@ impl Root {
         Ok(Self { path, written, handle, held: Vec::new() })
     }
 
-    /// The directory, real and absolute.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The names by which links may lead back to it.
     fn places(&self) -> impl Iterator<Item = &Path> {
         [Some(self.path.as_path()), self.written.as_deref()].into_iter().flatten()
@@ -99,7 +94,6 @@ impl Root {
 
     /// The logs that somebody made: regular files of that name, and no links, where rrsync looks for one. 3.5.0 looks where it is started,
     /// which is the account's home; older ones looked in the directory.
-    #[must_use]
     pub fn logs(&self) -> Vec<File> {
         let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let here = nix::fcntl::open(LOG_FILE, flags, Mode::empty()).map_err(io::Error::from);
@@ -119,7 +113,7 @@ impl Root {
     /// # Errors
     /// When one leads out, or is not what it has to be.
     pub fn options(&mut self, transfer: &Transfer) -> Result<Vec<Option<Spot>>, Reason> {
-        transfer.options().map(|(aim, places)| self.option(aim, places, transfer.is_dry())).collect()
+        transfer.options().map(|(aim, places)| self.option(aim, places, transfer.dry)).collect()
     }
 
     fn option(&mut self, aim: Aim, places: &[Place], dry: bool) -> Result<Option<Spot>, Reason> {
@@ -168,22 +162,22 @@ impl Root {
     /// # Errors
     /// When it leads out, or a pattern stands for several.
     pub fn destination(&mut self, transfer: &Transfer) -> Result<Spot, Reason> {
-        let place = transfer.paths().first().cloned().unwrap_or_default();
+        let place = transfer.paths.first().cloned().unwrap_or_default();
         let found = self.expand(&place)?;
         let [names] = found.as_slice() else {
             let says = format!("there are {} destinations where there can be one", found.len());
             return Err(Reason::new(Code::Destinations, says).only_client("put a backslash before `*`, `?` and `[`, or name one place"));
         };
-        let way = self.way(names, place.tail() == Tail::None)?;
-        let makes = !transfer.is_dry()
+        let way = self.way(names, place.tail == Tail::None)?;
+        let makes = !transfer.dry
             && match way.rest.len() {
                 0 => false,
                 1 => transfer.wants_directory() && !self.is_there(&way),
-                _ => transfer.makes_path(),
+                _ => transfer.makes_path,
             };
         if !makes {
             let rest = way.rest.join(&b'/');
-            return Ok(Spot { rest, tail: place.tail(), ..Spot::held(self.hold(&way.directory)?) });
+            return Ok(Spot { rest, tail: place.tail, ..Spot::held(self.hold(&way.directory)?) });
         }
         // The last name of `dir/new` may become a file; rsync alone knows.
         let leaf = if transfer.wants_directory() { None } else { way.rest.last().cloned() };
@@ -199,10 +193,10 @@ impl Root {
     pub fn sources(&mut self, transfer: &Transfer) -> Result<Vec<Spot>, Reason> {
         let mut spots: Vec<Spot> = Vec::new();
         let mut bytes = 0;
-        for place in transfer.paths() {
+        for place in &transfer.paths {
             // Each pattern is bounded by itself; a command may hold thousands of them.
             for names in self.expand(place)? {
-                let spot = self.source(place, names, transfer.is_relative())?;
+                let spot = self.source(place, names, transfer.relative)?;
                 bytes += spot.rest.len() + 1;
                 spots.push(spot);
                 glob::fits(spots.len(), bytes)?;
@@ -212,7 +206,7 @@ impl Root {
     }
 
     fn source(&mut self, place: &Place, names: Vec<Vec<u8>>, relative: bool) -> Result<Spot, Reason> {
-        let tail = place.tail();
+        let tail = place.tail;
         // rsync follows a link at the end only where something stands behind it; else the link itself is sent.
         let (followed, leaf) = match names.split_last() {
             Some((leaf, before)) if tail == Tail::None => (before, Some(leaf)),
@@ -220,7 +214,7 @@ impl Root {
         };
         let way = self.way(followed, false)?;
         if relative {
-            let (before, kept) = names.split_at_checked(place.marker().unwrap_or_default()).unwrap_or((&names, &[]));
+            let (before, kept) = names.split_at_checked(place.marker.unwrap_or_default()).unwrap_or((&names, &[]));
             let before = self.way(before, false).ok().filter(|before| before.rest.is_empty()).ok_or_else(|| not_there(&names))?;
             return Ok(Spot { anchor: self.hold(&before.directory)?, marked: true, rest: kept.join(&b'/'), tail });
         }
@@ -307,7 +301,7 @@ impl Root {
 
 /// The names of a place as they are.
 fn literal(place: &Place) -> Vec<Vec<u8>> {
-    place.names().iter().map(crate::decide::rrsync::Name::bytes).collect()
+    place.names.iter().map(crate::decide::rrsync::Name::bytes).collect()
 }
 
 fn leads_out(names: &[Vec<u8>]) -> Reason {

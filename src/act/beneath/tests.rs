@@ -3,8 +3,8 @@ use std::os::unix::fs::symlink;
 use super::*;
 use crate::decide::rrsync::flags::{self, Order};
 use crate::decide::rrsync::{Asked, Transfer, judge};
+use crate::terms::Said;
 use crate::terms::limits::MAX_MATCHES;
-use crate::terms::request::Said;
 
 struct Tree(tempfile::TempDir);
 
@@ -47,7 +47,7 @@ fn sources(tree: &Tree, words: &str) -> Result<Vec<String>, &'static str> {
     let spots = root.sources(&transfer(&format!("--sender -r {words}"))).map_err(|reason| reason.code.as_str())?;
     let shown = |spot: &Spot| {
         let held = fs::read_link(spot.directory()).unwrap();
-        let held = held.strip_prefix(root.path()).unwrap().display().to_string();
+        let held = held.strip_prefix(&root.path).unwrap().display().to_string();
         let path = spot.path().into_string().unwrap();
         format!("{held}:{}", path.strip_prefix(spot.directory().to_str().unwrap()).unwrap())
     };
@@ -194,7 +194,7 @@ fn a_destination_is_made_where_its_name_says_that_it_is_a_directory() {
         let spot = root.destination(&transfer(words)).unwrap();
         let held = fs::read_link(spot.directory()).unwrap();
         let tail = spot.tail.as_str();
-        format!("{}:{}{tail}", held.strip_prefix(root.path()).unwrap().display(), String::from_utf8(spot.rest).unwrap())
+        format!("{}:{}{tail}", held.strip_prefix(&root.path).unwrap().display(), String::from_utf8(spot.rest).unwrap())
     };
     assert_eq!(place("-r . a"), "a:");
     assert_eq!(place("-r . in/"), "a:/");

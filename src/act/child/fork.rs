@@ -17,7 +17,7 @@ use nix::unistd::{Pid, getpid, getppid};
 
 use super::leader::Leader;
 use super::milliseconds;
-use crate::terms::reason::exit;
+use crate::terms::exit;
 
 /// Whether this process has no second thread.
 ///
@@ -57,7 +57,6 @@ pub(super) fn forked_with_gate(story: impl FnOnce()) -> io::Result<Pid> {
 }
 
 /// What `story` writes in a process of its own, up to `most` bytes and for so long. Then the process is ended, wherever it hangs.
-#[must_use]
 pub fn apart(limit: Duration, most: usize, story: impl FnOnce(&mut dyn Write)) -> Vec<u8> {
     let Ok((heard, told)) = io::pipe() else { return Vec::new() };
     // Only the process has `told`, so that its end is seen. And it holds what the gate holds: the session's place, its streams.

@@ -49,7 +49,6 @@ impl Ask {
 
 /// Asks all at once, each for one word, and returns what was answered in so much time, in the
 /// order of the questions. Where nothing was, it is empty; an answer that is late, or longer than [`MAX_ANSWER`], is cut off.
-#[must_use]
 pub fn getent(questions: &[(Ask, &str)], limit: Duration) -> Vec<Vec<u8>> {
     let begun = Instant::now();
     if limit.is_zero() {
@@ -58,10 +57,8 @@ pub fn getent(questions: &[(Ask, &str)], limit: Duration) -> Vec<Vec<u8>> {
     let mut asked: Vec<_> = questions.iter().map(|(ask, word)| Question::ask(*ask, word)).collect();
     loop {
         let mut waiting: Vec<_> = asked.iter_mut().filter(|question| question.answering.is_some()).collect();
-        let mut polled: Vec<_> = waiting
-            .iter()
-            .filter_map(|question| Some(PollFd::new(question.answering.as_ref()?.heard.as_fd(), PollFlags::POLLIN)))
-            .collect();
+        let mut polled: Vec<_> =
+            waiting.iter().filter_map(|question| Some(PollFd::new(question.answering.as_ref()?.0.as_fd(), PollFlags::POLLIN))).collect();
         if polled.is_empty() || begun.elapsed() > limit {
             break;
         }
@@ -78,14 +75,9 @@ pub fn getent(questions: &[(Ask, &str)], limit: Duration) -> Vec<Vec<u8>> {
 
 struct Question {
     said: Vec<u8>,
-    /// Until all is said.
-    answering: Option<Answering>,
-}
-
-struct Answering {
-    heard: PipeReader,
-    /// It is ended when it has said all, or too much, and at the latest when nobody waits any more.
-    _process: Leader,
+    /// Until all is said: where it is heard, and who says it, who is ended when that is all, or too much, and at the latest when nobody
+    /// waits any more.
+    answering: Option<(PipeReader, Leader)>,
 }
 
 impl Question {
@@ -94,15 +86,15 @@ impl Question {
             let mut command = Command::new(GETENT);
             command.args(ask.words()).arg(word).env_clear().current_dir("/").process_group(0);
             command.stdin(Stdio::null()).stdout(told).stderr(Stdio::null());
-            Ok(Answering { heard, _process: start(command)? })
+            Ok((heard, start(command)?))
         });
         Self { said: Vec::new(), answering: answering.ok() }
     }
 
     fn hear(&mut self) {
-        let Some(answering) = &mut self.answering else { return };
+        let Some((heard, _)) = &mut self.answering else { return };
         let mut room = [0; 4096];
-        match answering.heard.read(&mut room) {
+        match heard.read(&mut room) {
             Ok(length @ 1..) => self.said.extend(room.iter().take(length.min(MAX_ANSWER - self.said.len()))),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             _ => self.answering = None,
@@ -167,7 +159,7 @@ mod tests {
         let (heard, told) = io::pipe().unwrap();
         let mut command = Command::new("yes");
         command.process_group(0).stdout(told);
-        let mut question = Question { said: Vec::new(), answering: Some(Answering { heard, _process: start(command).unwrap() }) };
+        let mut question = Question { said: Vec::new(), answering: Some((heard, start(command).unwrap())) };
         while question.answering.is_some() {
             question.hear();
         }

@@ -13,7 +13,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use super::Patience;
 use super::leader::Leader;
 use crate::decide::outcome::Ended;
-use crate::terms::client::ClientName;
+use crate::terms::ClientName;
 
 /// What a hook is told, in variables.
 #[derive(Debug, Clone, Copy)]

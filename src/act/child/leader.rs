@@ -17,13 +17,13 @@ use rustix::process::{PidfdFlags, pidfd_open};
 use super::activity::Activity;
 use super::{Attend, Meter, Patience, milliseconds};
 use crate::decide::outcome::{Ended, IDLE};
+use crate::terms::Excess;
 use crate::terms::limits::{GROUP_GONE, GROUP_GRACE, GROUP_POLL, TERM_GRACE};
-use crate::terms::usage::Excess;
 
 /// A child that nobody else waits for. Dropped before it was waited for, it is killed, with its group.
 #[derive(Debug)]
 pub(super) struct Leader {
-    pid: Pid,
+    pub(super) pid: Pid,
     /// Readable when the child has ended (pidfd_open(2)).
     end: OwnedFd,
     /// Until then its number is its own, and a signal cannot hit a stranger.
@@ -49,10 +49,6 @@ impl Leader {
     /// The same for one that the standard library has started.
     pub(super) fn of_child(child: &Child) -> std::io::Result<Self> {
         Self::of(Pid::from_raw(child.id().cast_signed()))
-    }
-
-    pub(super) fn pid(&self) -> Pid {
-        self.pid
     }
 
     /// Waits for it, and lets `attend` answer what it asks. Where its time is up, or `meter` says that it has brought too much, the
@@ -242,7 +238,7 @@ mod tests {
         #[expect(clippy::zombie_processes, reason = "it is waited for by its number, which is what is tested")]
         let child = Command::new("sh").args(["-c", &script]).process_group(0).spawn().unwrap();
         let leader = Leader::of_child(&child).unwrap();
-        let group = leader.pid();
+        let group = leader.pid;
         let patience = Patience { limit: Duration::from_secs(30), idle: None, whole: true };
         assert_eq!(leader.wait_within(patience, None, None).unwrap(), Ended::Exit(3));
         assert_eq!(killpg(group, None), Err(Errno::ESRCH));
@@ -256,7 +252,7 @@ mod tests {
         #[expect(clippy::zombie_processes, reason = "it is waited for by its number, which is what is tested")]
         let child = Command::new("sh").args(["-c", "trap '' TERM; (trap '' TERM; sleep 60) & sleep 60"]).process_group(0).spawn().unwrap();
         let leader = Leader::of_child(&child).unwrap();
-        let group = leader.pid();
+        let group = leader.pid;
         let begun = Instant::now();
         drop(leader);
         assert_eq!(killpg(group, None), Err(Errno::ESRCH));

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use crate::decide::pace::Pace;
 use crate::terms::limits::{MAX_FAMILY, MAX_MAPS};
-use crate::terms::usage::{Count, Excess, Usage};
+use crate::terms::{Count, Excess, Usage};
 
 /// A push that is counted while it runs.
 pub struct Meter<'a> {
@@ -18,12 +18,6 @@ pub struct Meter<'a> {
     count: &'a mut dyn FnMut() -> Count,
     /// The most that was seen; a process that ends takes its figure with it.
     written: Option<u64>,
-}
-
-impl std::fmt::Debug for Meter<'_> {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Meter").field("pace", &self.pace).field("written", &self.written).finish_non_exhaustive()
-    }
 }
 
 impl<'a> Meter<'a> {

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use nix::poll::PollTimeout;
 
-use crate::terms::usage::Excess;
+use crate::terms::Excess;
 
 pub use fork::apart;
 pub use getent::{Ask, GETENT, getent};

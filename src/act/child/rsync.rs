@@ -7,13 +7,13 @@ use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::unistd::{Pid, setpgid};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 
@@ -24,8 +24,8 @@ use crate::decide::cell::{Cell, Ground};
 use crate::decide::outcome::Ended;
 use crate::decide::plan::Run;
 use crate::terms::limits::VERSION_TIMEOUT;
-use crate::terms::reason::{Code, Reason};
 use crate::terms::word::words;
+use crate::terms::{Code, Reason};
 
 /// Everything that rsync finds in its environment. It would read `RSYNC_*`, `CVSIGNORE`, `HOME` and more from a
 /// client's (facts measured with 3.5.0); the zone is for the times in the run's log.
@@ -44,7 +44,6 @@ pub enum NotStarted {
 
 impl NotStarted {
     /// What stood in the way, for the administrator.
-    #[must_use]
     pub fn what(self) -> String {
         match self {
             Self::NoView(what) | Self::Unseen(what) | Self::Because(Reason { detail: what, .. }) => what,
@@ -143,12 +142,12 @@ impl Standby {
         // If this fails, the process has ended over something that it tells.
         let sent = self.send(cell, lock);
         let mut why = Vec::new();
-        let attending = match self.answer().map_err(|error| failed(&error))? {
-            Some(Answer::Ready(listener)) => {
-                let made = listener.map(|listener| attend(listener, self.leader.pid())).transpose();
+        let attending = match heard(&self.channel, RecvFlags::CMSG_CLOEXEC).map_err(|error| failed(&error))? {
+            Some((READY, listener)) => {
+                let made = listener.map(|listener| attend(listener, self.leader.pid)).transpose();
                 made.map_err(|what| read_failure(&format!("{}{what}", Part::Jail)))?
             }
-            Some(Answer::Telling(first)) => {
+            Some((first, _)) => {
                 why.push(first);
                 None
             }
@@ -167,39 +166,12 @@ impl Standby {
         if words.iter().any(|word| word.as_bytes().contains(&0)) {
             return Err(io::Error::from(ErrorKind::InvalidInput));
         }
-        let lock = lock.map(|lock| [lock.as_raw_fd()]);
-        let first = if lock.is_some() { LOCKED } else { UNLOCKED };
-        let rights = lock.as_ref().map(|lock| [ControlMessage::ScmRights(lock)]);
-        let rights = rights.as_ref().map_or(&[][..], |rights| rights);
-        sendmsg::<()>(self.channel.as_raw_fd(), &[IoSlice::new(&[first])], rights, MsgFlags::MSG_NOSIGNAL, None)?;
+        say(&self.channel, if lock.is_some() { LOCKED } else { UNLOCKED }, lock.map(File::as_raw_fd))?;
         // How many there are comes first, so that a part of them is never taken for the whole.
         let count = OsString::from(words.len().to_string());
         let bytes: Vec<u8> = [&count].into_iter().chain(&words).flat_map(|word| [word.as_bytes(), &[0]].concat()).collect();
         self.channel.write_all(&bytes)?;
         self.channel.shutdown(Shutdown::Write)
-    }
-
-    /// The first thing that the process says; `None`: it has ended without a word.
-    fn answer(&self) -> io::Result<Option<Answer>> {
-        let mut byte = [0];
-        let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut room = RecvAncillaryBuffer::new(&mut room);
-        let mut parts = [IoSliceMut::new(&mut byte)];
-        let bytes = match rustix::net::recvmsg(&self.channel, &mut parts, &mut room, RecvFlags::CMSG_CLOEXEC) {
-            Err(rustix::io::Errno::CONNRESET) => 0,
-            message => message?.bytes,
-        };
-        if bytes == 0 {
-            return Ok(None);
-        }
-        let handed = room.drain().find_map(|part| match part {
-            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-            _ => None,
-        });
-        Ok(Some(match byte {
-            [READY] => Answer::Ready(handed),
-            [first] => Answer::Telling(first),
-        }))
     }
 }
 
@@ -210,19 +182,28 @@ const UNLOCKED: u8 = 0;
 /// The byte that says that everything holds; no text begins with it.
 const READY: u8 = 0;
 
-/// What the process says first.
-enum Answer {
-    /// Everything holds, and on this descriptor the gate is asked from now on.
-    Ready(Option<OwnedFd>),
-    /// Something went wrong, of which this is the first byte.
-    Telling(u8),
+/// Says a byte, and hands over a descriptor with it.
+fn say(channel: &UnixStream, byte: u8, handed: Option<RawFd>) -> nix::Result<()> {
+    let handed: Vec<RawFd> = handed.into_iter().collect();
+    let parts = [ControlMessage::ScmRights(&handed)];
+    let parts = if handed.is_empty() { &[][..] } else { &parts };
+    sendmsg::<()>(channel.as_raw_fd(), &[IoSlice::new(&[byte])], parts, MsgFlags::MSG_NOSIGNAL, None).map(drop)
 }
 
-fn descriptor(part: ControlMessageOwned) -> Option<RawFd> {
-    match part {
-        ControlMessageOwned::ScmRights(descriptors) => descriptors.first().copied(),
+/// The first byte of what is said, and what was handed over with it; `None`: the other end is gone without a word.
+fn heard(channel: &UnixStream, flags: RecvFlags) -> io::Result<Option<(u8, Option<OwnedFd>)>> {
+    let mut byte = [0];
+    let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut room = RecvAncillaryBuffer::new(&mut room);
+    let bytes = match rustix::net::recvmsg(channel, &mut [IoSliceMut::new(&mut byte)], &mut room, flags) {
+        Err(rustix::io::Errno::CONNRESET) => 0,
+        message => message?.bytes,
+    };
+    let handed = room.drain().find_map(|part| match part {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
         _ => None,
-    }
+    });
+    Ok((bytes > 0).then_some((byte[0], handed)))
 }
 
 words! {
@@ -265,17 +246,9 @@ impl Orders {
     /// # Errors
     /// When something else was sent.
     pub fn receive(&mut self, ground: Ground) -> Result<Option<Cell>, String> {
-        let mut room = nix::cmsg_space!(RawFd);
-        // Without `MSG_CMSG_CLOEXEC`: the lock is the one descriptor besides the standard three that rsync gets.
-        let mut byte = [0];
-        let mut parts = [IoSliceMut::new(&mut byte)];
-        let message = recvmsg::<()>(self.channel.as_raw_fd(), &mut parts, Some(&mut room), MsgFlags::empty());
-        let message = message.map_err(|error| error.to_string())?;
-        if message.bytes == 0 {
-            return Ok(None);
-        }
-        let handed = message.cmsgs().map_err(|error| error.to_string())?.find_map(descriptor);
-        if handed.is_some() != (byte == [LOCKED]) {
+        // Without `CMSG_CLOEXEC`: the lock is the one descriptor besides the standard three that rsync gets.
+        let Some((first, lock)) = heard(&self.channel, RecvFlags::empty()).map_err(|error| error.to_string())? else { return Ok(None) };
+        if lock.map(OwnedFd::into_raw_fd).is_some() != (first == LOCKED) {
             return Err("the lock did not come".to_owned());
         }
         // Most cells come in one piece.
@@ -292,11 +265,7 @@ impl Orders {
     /// # Errors
     /// When the gate is gone.
     pub fn ready(&self, listener: Option<RawFd>) -> Result<(), String> {
-        let handed: Vec<RawFd> = listener.into_iter().collect();
-        let parts = [ControlMessage::ScmRights(&handed)];
-        let parts = if handed.is_empty() { &[][..] } else { &parts };
-        let sent = sendmsg::<()>(self.channel.as_raw_fd(), &[IoSlice::new(&[READY])], parts, MsgFlags::MSG_NOSIGNAL, None);
-        sent.map(drop).map_err(|error| error.to_string())
+        say(&self.channel, READY, listener).map_err(|error| error.to_string())
     }
 }
 

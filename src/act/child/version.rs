@@ -15,8 +15,8 @@ use super::leader::Leader;
 use crate::decide::argv::Version;
 use crate::decide::outcome::Ended;
 use crate::terms::limits::{MAX_NOTE, MAX_VERSION_ANSWER, VERSION_TIMEOUT};
-use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable;
+use crate::terms::{Code, Reason};
 
 /// What is remembered. All but the version says which file it was.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]

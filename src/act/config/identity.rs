@@ -7,59 +7,24 @@ use nix::errno::Errno;
 
 use crate::decide::policy::{Policy, Site, read_policy};
 use crate::decide::yaml::Fault;
-use crate::terms::client::ClientName;
-use crate::terms::key::Fingerprint;
 use crate::terms::limits::MAX_CONFIG_FILE;
-use crate::terms::reason::{Code, Reason};
-use crate::terms::request::Request;
 use crate::terms::text::printable;
+use crate::terms::{ClientName, Code, Fingerprint, Reason, Request};
 
-use super::{ENDING, Policies, fill, misconfigured, raw_open, vet};
+use super::{ENDING, Policies, fill, raw_open, vet};
 
-/// Whose policy a connection has.
-#[derive(Debug, Clone)]
-pub enum Identity {
-    /// This one's. Whether it allows anything is not decided here.
-    Known(Box<Policy>),
-    /// Nobody's.
-    Unknown(Reason),
-    /// A policy that could be meant cannot be used, or two are meant equally.
-    Broken(Reason),
-}
-
-/// Why no policy was found.
-enum Miss {
-    Nobody(String),
-    Fault(Box<Fault>),
-}
-
-impl From<Fault> for Miss {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(Box::new(fault))
-    }
-}
-
-/// Finds the policy of a connection.
-#[must_use]
-pub fn identify(dir: &Path, site: &Site, request: &Request) -> Identity {
-    match find(dir, site, request) {
-        Ok(policy) => Identity::Known(Box::new(policy)),
-        Err(Miss::Fault(fault)) => Identity::Broken(misconfigured(&fault)),
-        Err(Miss::Nobody(detail)) => Identity::Unknown(no_policy(dir, detail)),
-    }
-}
-
-/// The reason where no policy speaks for a connection.
-fn no_policy(dir: &Path, detail: String) -> Reason {
+/// The reason where no policy in the directory speaks for a connection.
+fn no_policy(policies: &Path, detail: String) -> Reason {
     Reason::new(Code::NoPolicy, "nothing here is set up for this account and key")
         .hint("ask the administrator of the server")
         .detail(detail)
-        .remedy(format!("create a file in {} with `user:` and, if several share the account, `keys:`", shown(&dir.join(super::POLICIES))))
+        .remedy(format!("create a file in {} with `user:` and, if several share the account, `keys:`", shown(policies)))
 }
 
 /// The reason where `--client` names a client that has no policy.
 pub fn unnamed(dir: &Path, named: &ClientName) -> Reason {
-    no_policy(dir, missing(&dir.join(super::POLICIES).join(format!("{named}{ENDING}")), named))
+    let policies = dir.join(super::POLICIES);
+    no_policy(&policies, missing(&policies.join(format!("{named}{ENDING}")), named))
 }
 
 fn missing(path: &Path, named: &ClientName) -> String {
@@ -70,10 +35,15 @@ fn shown(path: &Path) -> String {
     printable(path.as_os_str().as_encoded_bytes())
 }
 
-fn find(dir: &Path, site: &Site, request: &Request) -> Result<Policy, Miss> {
+/// Finds the policy of a connection. Whether it allows anything is not decided here.
+///
+/// # Errors
+/// With [`Code::NoPolicy`] where there is none; with [`Code::Config`] where one that could be meant cannot be used, or two are meant
+/// equally.
+pub fn identify(dir: &Path, site: &Site, request: &Request) -> Result<Policy, Reason> {
     let policies = Policies::open(dir)?;
     if let Some(named) = &request.named {
-        return policies.load(site, named)?.ok_or_else(|| Miss::Nobody(missing(&policies.path(named), named)));
+        return policies.load(site, named)?.ok_or_else(|| no_policy(&policies.dir, missing(&policies.path(named), named)));
     }
     let account = request.account.name.as_str();
     // A fault of the account's own file counts only when the key does not lead elsewhere.
@@ -114,7 +84,7 @@ fn by_key(policies: &Policies, site: &Site, request: &Request) -> Result<Option<
 
 /// The policy that names the account and no keys; failing that, the only one that names the account at all, so that
 /// what is refused is the key and not the account.
-fn by_account(policies: &Policies, site: &Site, request: &Request) -> Result<Policy, Miss> {
+fn by_account(policies: &Policies, site: &Site, request: &Request) -> Result<Policy, Reason> {
     let account = request.account.name.as_str();
     let all = site.defaults.user() == Some(account);
     let mut found = policies.search(site, |bytes| all || names(bytes, account.as_bytes()))?;
@@ -128,11 +98,12 @@ fn by_account(policies: &Policies, site: &Site, request: &Request) -> Result<Pol
     let account = printable(account.as_bytes());
     let several = keyed.iter().map(|policy| policy.client.as_str()).collect::<Vec<_>>().join(", ");
     let mut keyed = keyed.into_iter();
-    match (keyed.next(), keyed.next()) {
-        (Some(policy), None) => Ok(policy),
-        (None, _) => Err(Miss::Nobody(format!("no policy is for account `{account}`; {keys}"))),
-        _ => Err(Miss::Nobody(format!("the policies for account `{account}` ({several}) list other keys; {keys}"))),
-    }
+    let detail = match (keyed.next(), keyed.next()) {
+        (Some(policy), None) => return Ok(policy),
+        (None, _) => format!("no policy is for account `{account}`; {keys}"),
+        _ => format!("the policies for account `{account}` ({several}) list other keys; {keys}"),
+    };
+    Err(no_policy(&policies.dir, detail))
 }
 
 fn only_one(found: Vec<Policy>, what: &str) -> Result<Option<Policy>, Fault> {

@@ -80,7 +80,6 @@ impl<'a> Answering<'a> {
     }
 
     /// For how long silence changes nothing; `None`: for ever.
-    #[must_use]
     pub fn patience(&self) -> Option<Duration> {
         self.beside.patience()
     }

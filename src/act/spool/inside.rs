@@ -20,7 +20,7 @@ use crate::terms::limits::MAX_SPOOL_NAME;
 #[derive(Debug)]
 pub(super) struct Inside {
     fd: OwnedFd,
-    owner: Uid,
+    pub(super) owner: Uid,
     /// Where it was reached, for messages only.
     pub(super) path: PathBuf,
 }
@@ -246,10 +246,6 @@ impl Inside {
     /// Makes renames and removals in it durable.
     pub(super) fn sync(&self) -> Result<(), SpoolError> {
         fsync(self.fd.as_fd()).map_err(|error| SpoolError::io("sync", &self.path, error))
-    }
-
-    pub(super) fn owner(&self) -> Uid {
-        self.owner
     }
 }
 

@@ -18,7 +18,7 @@ use nix::unistd::Uid;
 
 use super::SpoolError;
 use super::inside::Inside;
-use crate::terms::client::ClientName;
+use crate::terms::ClientName;
 use crate::terms::limits::{LOCK_PATIENCE, LOCK_POLL};
 
 /// The file of all sessions, in the spool.

@@ -1,4 +1,6 @@
 //! The other end of the spool: one account's events, counts and waiting mails, as a pass of `watch` works them off.
+//!
+//! What cannot be listed, or not be done whole and for good, is an error; so is a file that neither a gate nor a pass has written.
 
 use std::fs::File;
 use std::path::Path;
@@ -10,8 +12,7 @@ use nix::unistd::{Uid, geteuid};
 use super::inside::Inside;
 use super::{SpoolError, event_name};
 use crate::terms::limits::{MAX_ACCOUNTS, MAX_EVENT, MAX_SPOOL_NAMES, MAX_STATE, MAX_WAITING_MAIL, STALE_TMP};
-use crate::terms::mail::ComposedMail;
-use crate::terms::record::Record;
+use crate::terms::{ComposedMail, Record};
 
 /// The file of counts.
 const STATE: &str = "state.json";
@@ -70,9 +71,8 @@ impl Tray {
     }
 
     /// The account.
-    #[must_use]
     pub fn uid(&self) -> u32 {
-        self.home.owner().as_raw()
+        self.home.owner.as_raw()
     }
 
     /// Takes the account's lock; `None` while another pass has it.
@@ -88,18 +88,12 @@ impl Tray {
     }
 
     /// The ids of the events that wait, in order of time.
-    ///
-    /// # Errors
-    /// When the directory cannot be listed.
     pub fn news(&self) -> Result<Vec<String>, SpoolError> {
         let (names, _) = self.new.names(MAX_SPOOL_NAMES)?;
         Ok(names.iter().filter_map(|name| name.strip_suffix(".json")).map(str::to_owned).collect())
     }
 
     /// One event; `None` if it is gone.
-    ///
-    /// # Errors
-    /// When it is not what a gate writes.
     pub fn event(&self, id: &str) -> Result<Option<Record>, SpoolError> {
         let name = event_name(id)?;
         let Some(bytes) = self.new.read(&name, MAX_EVENT)? else { return Ok(None) };
@@ -107,9 +101,6 @@ impl Tray {
     }
 
     /// Deletes events for good: durable when this returns.
-    ///
-    /// # Errors
-    /// When one cannot be deleted or the deletion is not durable.
     pub fn forget(&self, ids: &[String]) -> Result<(), SpoolError> {
         for id in ids {
             self.new.remove(&event_name(id)?)?;
@@ -134,33 +125,21 @@ impl Tray {
     }
 
     /// Lays a file of counts that cannot be read aside, so that somebody can look at it.
-    ///
-    /// # Errors
-    /// When it cannot be moved.
     pub fn lay_state_aside(&self) -> Result<(), SpoolError> {
         self.home.move_to(STATE, &self.dead)
     }
 
     /// The numbers of the mails that wait, in order, and of those laid aside.
-    ///
-    /// # Errors
-    /// When a directory cannot be listed.
     pub fn waiting(&self) -> Result<Vec<u64>, SpoolError> {
         numbers(&self.out)
     }
 
     /// The numbers of the mails that were laid aside.
-    ///
-    /// # Errors
-    /// When the directory cannot be listed.
     pub fn dead(&self) -> Result<Vec<u64>, SpoolError> {
         numbers(&self.dead)
     }
 
     /// A mail that waits, with nothing but printable text in it; `None` if it is gone.
-    ///
-    /// # Errors
-    /// When it is not what a pass writes.
     pub fn mail(&self, seq: u64) -> Result<Option<ComposedMail>, SpoolError> {
         let Some(bytes) = self.out.read(&mail_name(seq), MAX_WAITING_MAIL)? else { return Ok(None) };
         let mail = serde_json::from_slice::<ComposedMail>(&bytes).map_err(|error| SpoolError::Record(format!("mail {seq}: {error}")))?;
@@ -168,27 +147,18 @@ impl Tray {
     }
 
     /// Puts a mail among those that wait.
-    ///
-    /// # Errors
-    /// When it cannot be written whole.
     pub fn post(&self, mail: &ComposedMail) -> Result<(), SpoolError> {
         let json = serde_json::to_vec(mail).map_err(|error| SpoolError::Record(error.to_string()))?;
         self.out.replace(&self.tmp, &mail_name(mail.seq), &json)
     }
 
     /// Takes a mail away: it was sent, or never happened.
-    ///
-    /// # Errors
-    /// When it cannot be removed for good.
     pub fn take_away(&self, seq: u64) -> Result<(), SpoolError> {
         self.out.remove(&mail_name(seq))?;
         self.out.sync()
     }
 
     /// Lays a mail aside that nobody takes, with a note beside it that says why.
-    ///
-    /// # Errors
-    /// When it cannot be moved.
     pub fn bury(&self, seq: u64, why: &str) -> Result<(), SpoolError> {
         self.dead.replace(&self.tmp, &format!("{seq:012}.why"), why.as_bytes())?;
         self.out.move_to(&mail_name(seq), &self.dead)

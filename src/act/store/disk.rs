@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
+use super::make_directory;
+
 /// A file of the gate's own, which is never longer than `limit` unless somebody else wrote it.
 pub(super) fn read_note(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -26,8 +28,23 @@ pub(super) fn numbered(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-pub(super) fn number(path: &Path) -> Option<u64> {
+fn number(path: &Path) -> Option<u64> {
     path.file_name()?.to_str()?.parse().ok()
+}
+
+/// The next free number in a directory, which is made where it is missing.
+pub(super) fn next_number(directory: &Path) -> io::Result<PathBuf> {
+    make_directory(directory, 0o700)?;
+    let last = numbered(directory).last().and_then(|path| number(path)).unwrap_or(0);
+    Ok(directory.join((last + 1).to_string()))
+}
+
+/// Removes a file. One that is gone already is as good.
+pub(super) fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Renames without ever replacing anything (renameat2(2), `RENAME_NOREPLACE`).
@@ -44,6 +61,13 @@ pub(super) fn make_movable(path: &Path) -> io::Result<Option<fs::Permissions>> {
     }
     fs::set_permissions(path, fs::Permissions::from_mode(before.mode() | 0o700))?;
     Ok(Some(before))
+}
+
+/// Moves a directory, whatever mode it has, and gives it that again.
+pub(super) fn move_whole(from: &Path, to: &Path) -> io::Result<()> {
+    let mode = make_movable(from)?;
+    rename_new(from, to)?;
+    mode.map_or(Ok(()), |mode| fs::set_permissions(to, mode))
 }
 
 /// Brings a directory's entries to the disk.

@@ -2,6 +2,9 @@
 //!
 //! Paths here are made by the gate alone. Trees that a client filled are walked by descriptor and never through a
 //! symbolic link (`tree`). Nothing here ever removes or changes anything beneath `snapshots/`.
+//!
+//! What the disk does not let a step do or read is its error, with words for the administrator. Where a step says nothing of errors,
+//! there are no others.
 
 mod disk;
 mod links;
@@ -13,7 +16,6 @@ mod survey;
 mod transaction;
 mod tree;
 mod unfinished;
-mod untold;
 mod usage;
 
 #[cfg(test)]
@@ -29,10 +31,8 @@ use std::time::Instant;
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::terms::limits::{LOCK_PATIENCE, LOCK_POLL, MIN_FREE_BYTES, RSYNC_GONE};
-use crate::terms::reason::{Code, Reason};
-use crate::terms::shelf::{STATE, Shelf};
-use crate::terms::snapshot::{NamePattern, SnapshotName};
 use crate::terms::text::printable;
+use crate::terms::{Code, NamePattern, Reason, STATE, Shelf, SnapshotName};
 
 pub use links::{Bounds, Deferred, Made, Taken, Which};
 pub use mounts::mounted;
@@ -63,29 +63,21 @@ pub(crate) fn trouble(doing: &str, path: &Path, error: &io::Error) -> Reason {
         ErrorKind::NotFound => "create the directory, or mount the store",
         _ => "look at the store and the kernel's log",
     };
-    Reason::new(Code::Store, "the server cannot store anything right now")
-        .hint("try again later; the administrator has been told")
-        .detail(format!("{doing} `{}`: {error}", printable(path.as_os_str().as_encoded_bytes())))
-        .remedy(remedy)
+    unusable(format!("{doing} `{}`: {error}", printable(path.as_os_str().as_encoded_bytes())), remedy)
 }
 
 fn unusable(detail: String, remedy: &str) -> Reason {
-    Reason::new(Code::Store, "the server cannot store anything right now")
-        .hint("try again later; the administrator has been told")
-        .detail(detail)
-        .remedy(remedy)
+    Reason::for_now(Code::Store, detail).remedy(remedy)
 }
 
 impl Repository {
     /// The repository at `path` if it is there and fit to be written to by `uid`; nothing is created.
-    #[must_use]
     pub fn existing(path: &Path, uid: u32) -> Option<Self> {
         belongs_to(path, uid).ok()?;
         Some(Self { root: path.to_path_buf() })
     }
 
     /// The repository at `path`, there or not, for looking only.
-    #[must_use]
     pub fn at(path: &Path) -> Self {
         Self { root: path.to_path_buf() }
     }
@@ -114,13 +106,11 @@ impl Repository {
     }
 
     /// Whether the store has no room left.
-    #[must_use]
     pub fn is_full(&self) -> bool {
         has_room(&self.root).is_err()
     }
 
     /// Bytes that the account can still write.
-    #[must_use]
     pub fn free_bytes(&self) -> Option<u64> {
         let stat = statvfs(&self.root).ok()?;
         Some(stat.blocks_available().saturating_mul(stat.fragment_size()))
@@ -137,7 +127,6 @@ impl Repository {
     }
 
     /// Whether a push is running. Asks with a shared lock, so that two who ask do not disturb each other.
-    #[must_use]
     pub fn is_busy(&self) -> bool {
         ["lock", "rsync.lock"].iter().any(|name| {
             let file = File::open(self.state().join(name));
@@ -152,9 +141,15 @@ impl Repository {
         let patience = Instant::now() + LOCK_PATIENCE;
         loop {
             match file.try_lock() {
+                Ok(()) => return Ok(file),
                 // Somebody may only be asking whether a push runs, or a push may be on its last step.
                 Err(fs::TryLockError::WouldBlock) if Instant::now() < patience => thread::sleep(LOCK_POLL),
-                other => return taken(other, file, &path),
+                Err(fs::TryLockError::WouldBlock) => {
+                    return Err(Reason::new(Code::Busy, "another push of this client is running")
+                        .hint("try again when it has ended")
+                        .detail("the client's repository is locked by a push that is running"));
+                }
+                Err(fs::TryLockError::Error(error)) => return Err(trouble("locking", &path, &error)),
             }
         }
     }
@@ -164,14 +159,11 @@ impl Repository {
     /// # Errors
     /// When a directory or the transaction cannot be read.
     pub fn look(&self, names: &NamePattern) -> Result<Shelf, Reason> {
-        let newest = self.names(names)?.into_iter().max_by(|a, b| (a.at(), a.as_str()).cmp(&(b.at(), b.as_str())));
+        let newest = self.names(names)?.into_iter().max_by(|a, b| (a.at, a.as_str()).cmp(&(b.at, b.as_str())));
         Ok(Shelf { newest, transaction: self.transaction()? })
     }
 
     /// The names of all snapshots, in no order.
-    ///
-    /// # Errors
-    /// When a directory cannot be read.
     pub fn names(&self, names: &NamePattern) -> Result<Vec<SnapshotName>, Reason> {
         let mut found = Vec::new();
         let mut below = vec![(String::new(), 1)];
@@ -200,49 +192,41 @@ impl Repository {
     }
 
     /// The repository's directory.
-    #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
     /// Where published snapshots stand.
-    #[must_use]
     pub fn snapshots(&self) -> PathBuf {
         self.root.join("snapshots")
     }
 
     /// The link to the newest one.
-    #[must_use]
     pub fn current(&self) -> PathBuf {
         self.root.join("current")
     }
 
     /// Where rsync writes.
-    #[must_use]
     pub fn inprogress(&self) -> PathBuf {
         self.root.join("inprogress")
     }
 
     /// The log of the run with this id.
-    #[must_use]
     pub fn log(&self, id: &str) -> PathBuf {
         self.logs().join(format!("{id}.log"))
     }
 
     /// What the rsync of the run with this id says. It has a file of its own: rsync can do with it what it likes.
-    #[must_use]
     pub fn rsync_log(&self, id: &str) -> PathBuf {
         self.logs().join(format!("{id}.rsync.log"))
     }
 
     /// Where the version of rsync is remembered.
-    #[must_use]
     pub fn version_cache(&self) -> PathBuf {
         self.state().join("rsync.json")
     }
 
     /// The ledger.
-    #[must_use]
     pub fn ledger(&self) -> PathBuf {
         self.state().join("ledger.jsonl")
     }
@@ -258,7 +242,6 @@ impl Repository {
 
 impl Held<'_> {
     /// The repository.
-    #[must_use]
     pub fn repository(&self) -> &Repository {
         self.repository
     }
@@ -294,16 +277,6 @@ impl Held<'_> {
             }
         }
         Ok(())
-    }
-}
-
-fn taken(answer: Result<(), fs::TryLockError>, file: File, path: &Path) -> Result<File, Reason> {
-    match answer {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(Reason::new(Code::Busy, "another push of this client is running")
-            .hint("try again when it has ended")
-            .detail("the client's repository is locked by a push that is running")),
-        Err(fs::TryLockError::Error(error)) => Err(trouble("locking", path, &error)),
     }
 }
 

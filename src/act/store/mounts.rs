@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::{trouble, unusable};
 use crate::decide::mounts;
 use crate::decide::policy::{Policy, Site};
+use crate::terms::Reason;
 use crate::terms::limits::MAX_MOUNTINFO;
-use crate::terms::reason::Reason;
 use crate::terms::text::printable;
 
 /// The kernel's list of what is mounted in this process's view.

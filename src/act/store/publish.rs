@@ -1,17 +1,20 @@
 //! Publishing, as a recital: each step with its reason. After a kill between any two of them the next session finds
 //! the old state or the new one.
+//!
+//! A snapshot that nobody has been told of yet has a note, `untold/<id>`: from just before it is published until its connection is in the
+//! ledger and the spool. A gate that is killed in between leaves it, and the next session tells.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use super::disk::{make_movable, rename_new, sync_directory};
+use super::disk::{make_movable, read_note, rename_new, sync_directory};
 use super::links::{Bounds, Deferred, Made, Taken, Which};
 use super::survey::{Survey, survey};
-use super::{Held, make_directory, tree, trouble, unfinished};
-use crate::terms::reason::Reason;
-use crate::terms::snapshot::SnapshotName;
+use super::{Held, Repository, make_directory, tree, trouble, unfinished};
+use crate::terms::limits::MAX_NOTE;
+use crate::terms::{Reason, SnapshotName};
 
 /// The tree in `inprogress/`, in the hands of the process that holds the repository. It is consumed by what becomes
 /// of it; left alone, the next session sets it aside.
@@ -34,13 +37,11 @@ pub struct Published {
 
 impl Published {
     /// Its name.
-    #[must_use]
     pub fn name(&self) -> &SnapshotName {
         &self.name
     }
 
     /// Where it stands.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -62,24 +63,17 @@ impl<'a> Staging<'a> {
     }
 
     /// The directory that rsync is to put unfinished files into.
-    #[must_use]
     pub fn partial_dir(&self) -> &str {
         self.partial_dir.as_deref().unwrap_or_default()
     }
 
     /// Removes what rsync left unfinished, before the rest is published without it.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn drop_unfinished(&self) -> Result<(), Reason> {
         let Some(name) = &self.partial_dir else { return Ok(()) };
         unfinished::take_out(&self.path, name, false).map_err(|error| trouble("clearing", &self.path, &error))
     }
 
     /// Counts what stands in it, against the newest snapshot, before the `links` of its push are made.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub fn survey(&self, newest: Option<&SnapshotName>, links: Option<&Deferred<'_>>) -> Result<Survey, Reason> {
         let newest = newest.map(|newest| newest.below(&self.held.repository.snapshots()));
         let nothing = Taken::default();
@@ -104,24 +98,17 @@ impl<'a> Staging<'a> {
     }
 
     /// Where it stands.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Whether a file arrived.
-    ///
-    /// # Errors
-    /// When the tree cannot be read.
     pub fn has_file(&self) -> Result<bool, Reason> {
         tree::has_file_anywhere(&self.path).map_err(|error| trouble("reading", &self.path, &error))
     }
 
     /// Keeps it for the next try; says whether there was anything to keep. What earlier tries had received and this one has used is
     /// linked into it, so that the latest has all of it.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn set_aside(self, links: Option<&Deferred<'_>>) -> Result<bool, Reason> {
         // Before anything is linked into it: what is marked as unfinished has to be this push's own.
         self.held.take_out_unfinished(self.partial_dir.as_deref())?;
@@ -131,24 +118,18 @@ impl<'a> Staging<'a> {
     }
 
     /// Removes it.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn discard(self) -> Result<(), Reason> {
         let removed = tree::remove(&self.path).and_then(|()| self.held.clear_placeholders());
         removed.map(drop).map_err(|error| trouble("removing", &self.path, &error))
     }
 
     /// Moves it among the parts of the open transaction.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn join(self) -> Result<(), Reason> {
         self.held.add_part(&self.path)
     }
 
     /// Makes it the newest snapshot. Whoever does has to say so when the connection `id` has been recorded
-    /// ([`Repository::told`](super::Repository::told)).
+    /// ([`Repository::told`]).
     ///
     /// # Errors
     /// When the disk does not let it; then it is not published, and the next session sets it aside.
@@ -210,4 +191,43 @@ impl<'a> Staging<'a> {
         }
         Ok(())
     }
+}
+
+impl Repository {
+    fn untold(&self) -> PathBuf {
+        self.state().join("untold")
+    }
+
+    /// Notes that the connection `id` is about to publish.
+    pub(super) fn owe(&self, id: &str, name: &SnapshotName) -> io::Result<()> {
+        make_directory(&self.untold(), 0o700)?;
+        fs::write(self.untold().join(id), name.as_str())
+    }
+
+    /// Strikes the note, once the connection is in the ledger and in the spool.
+    pub fn told(&self, id: &str) {
+        // One that stays makes the next session say something twice.
+        let _ = fs::remove_file(self.untold().join(id));
+    }
+}
+
+impl Held<'_> {
+    /// Says which snapshots nobody has been told of, and strikes the notes of sessions that are gone.
+    pub(super) fn tell_of_untold(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.repository.untold()).into_iter().flatten().flatten();
+        let left = entries.map(|entry| entry.path()).filter(|path| !is_at_work(path)).filter_map(|path| {
+            let name = read_note(&path, MAX_NOTE).ok().and_then(|name| String::from_utf8(name).ok());
+            let _ = fs::remove_file(&path);
+            let name = name?;
+            let published = !name.is_empty() && self.repository.snapshots().join(&name).is_dir();
+            published.then(|| format!("the session that published `{name}` was ended before it had told of it"))
+        });
+        left.collect()
+    }
+}
+
+/// Whether the session lives on: it lets go of the repository before it writes the ledger. Its id ends in its process.
+fn is_at_work(note: &Path) -> bool {
+    let process = note.file_name().and_then(|id| id.to_str()?.rsplit('-').next()?.parse::<u32>().ok());
+    process.is_some_and(|process| Path::new("/proc").join(process.to_string()).exists())
 }

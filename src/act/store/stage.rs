@@ -11,15 +11,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::disk::{make_movable, number, numbered, read_note, rename_new};
+use super::disk::{make_movable, next_number, numbered, read_note, remove_file, rename_new};
 use super::overlay::overlay;
 use super::publish::Staging;
-use super::{Held, Repository, make_directory, tree, trouble, unfinished};
+use super::{Held, Repository, tree, trouble, unfinished};
 use crate::decide::links::BasisOf;
 use crate::terms::limits::{MAX_INTERRUPTED, MAX_NOTE, MAX_PART_BASES};
-use crate::terms::path::SubPath;
-use crate::terms::reason::Reason;
-use crate::terms::shelf::Shelf;
+use crate::terms::{Reason, Shelf, SubPath};
 
 /// What has to be known of a staging directory whose gate is gone.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -30,12 +28,6 @@ struct RunMark {
     /// Where rsync left unfinished files.
     #[serde(default)]
     partial_dir: String,
-}
-
-impl RunMark {
-    fn is_of_this_boot(&self) -> bool {
-        !self.boot.is_empty() && self.boot == boot_id()
-    }
 }
 
 impl Repository {
@@ -51,7 +43,6 @@ impl Repository {
     /// transaction, and the newest snapshot, where they have that place.
     ///
     /// With `whole_files_only` no set-aside push is among them: a file in it may be unfinished and of the right size.
-    #[must_use]
     pub fn bases(&self, place: &SubPath, shelf: &Shelf, whole_files_only: bool) -> Vec<(PathBuf, BasisOf)> {
         let set_aside = numbered(&self.interrupted()).into_iter().rev().take(MAX_INTERRUPTED).filter(|_| !whole_files_only);
         let parts = numbered(&self.parts()).into_iter().rev().take(MAX_PART_BASES);
@@ -61,9 +52,6 @@ impl Repository {
     }
 
     /// Whether the newest snapshot holds a file.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub fn newest_has_files(&self, shelf: &Shelf) -> Result<bool, Reason> {
         let Some(newest) = &shelf.newest else { return Ok(false) };
         let path = newest.below(&self.snapshots());
@@ -75,9 +63,6 @@ impl<'a> Held<'a> {
     /// Brings the repository from whatever a crash left to the state before or after it: `current` is made to name the
     /// newest snapshot, what was in progress is set aside, a transaction that nobody completed is closed.
     /// Says what was done.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn recover(&self, shelf: &mut Shelf, now: DateTime<Utc>, push_limit: Duration) -> Result<Vec<String>, Reason> {
         let mut notes = Vec::new();
         if self.heal_current(shelf)? {
@@ -88,7 +73,7 @@ impl<'a> Held<'a> {
         let inprogress = self.repository.inprogress();
         if fs::symlink_metadata(&inprogress).is_ok() {
             let mark = self.run_mark();
-            let trusted = mark.is_of_this_boot() && self.clear_placeholders().is_ok();
+            let trusted = !mark.boot.is_empty() && mark.boot == boot_id() && self.clear_placeholders().is_ok();
             let partial_dir = Some(mark.partial_dir).filter(|name| !name.is_empty());
             notes.extend(self.clear_away(&inprogress, trusted, partial_dir.as_deref())?);
         }
@@ -125,9 +110,7 @@ impl<'a> Held<'a> {
 
     /// Moves a tree under the next free number below `directory`.
     fn lay_aside(&self, path: &Path, directory: &Path) -> io::Result<PathBuf> {
-        make_directory(directory, 0o700)?;
-        let last = numbered(directory).last().and_then(|path| number(path)).unwrap_or(0);
-        let target = directory.join((last + 1).to_string());
+        let target = next_number(directory)?;
         make_movable(path)?;
         rename_new(path, &target)?;
         Ok(target)
@@ -155,10 +138,7 @@ impl<'a> Held<'a> {
         let mark = RunMark { boot: boot_id(), partial_dir: unfinished::new_partial_dir()? };
         let path = self.repository.run_mark();
         // A file system brings the old text to the disk where a file is truncated, which takes longer than all the rest before a push.
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove_file(&path)?;
         fs::write(&path, serde_json::to_vec(&mark)?)?;
         Ok(mark.partial_dir)
     }
@@ -232,7 +212,8 @@ impl<'a> Held<'a> {
         };
         match wanted {
             Some(wanted) if found.as_ref() != Some(&wanted) => {
-                self.repository.point_current(&wanted).map_err(|error| trouble("replacing", &current, &error))?;
+                let replaced = self.repository.prepare_current(&wanted).and_then(|()| self.repository.replace_current());
+                replaced.map_err(|error| trouble("replacing", &current, &error))?;
                 Ok(true)
             }
             // Somebody removed the last snapshot: a link to nothing is worse than no link.
@@ -251,23 +232,14 @@ impl<'a> Held<'a> {
 }
 
 impl Repository {
-    /// Replaces `current` in one step: never missing, never half.
-    pub(super) fn point_current(&self, target: &Path) -> io::Result<()> {
-        self.prepare_current(target)?;
-        self.replace_current()
-    }
-
     /// Makes the link that will be `current`, so that nothing but a rename is left to do.
     pub(super) fn prepare_current(&self, target: &Path) -> io::Result<()> {
         let new = self.next_current();
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove_file(&new)?;
         symlink(target, &new)
     }
 
-    /// Puts the prepared link in `current`'s place.
+    /// Puts the prepared link in `current`'s place, in one step: it is never missing, never half.
     pub(super) fn replace_current(&self) -> io::Result<()> {
         fs::rename(self.next_current(), self.current())
     }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::*;
-use crate::terms::path::SubPath;
+use crate::terms::SubPath;
 
 struct Store {
     _root: tempfile::TempDir,
@@ -47,6 +47,11 @@ impl Store {
         self.repository.told("test");
     }
 
+    /// A push that was cut off when this file had arrived.
+    fn cut_off(&self, file: &str) {
+        drop(stage_with(&self.repository.hold().unwrap(), file));
+    }
+
     fn recover(&self) -> Vec<String> {
         self.repository.hold().unwrap().recover(&mut self.look(), at(NOON), DAY).unwrap()
     }
@@ -54,6 +59,13 @@ impl Store {
     fn current(&self) -> String {
         fs::read_link(self.repository.current()).unwrap().display().to_string()
     }
+}
+
+/// A stage with an empty file of this name.
+fn stage_with<'a>(held: &'a Held<'a>, file: &str) -> Staging<'a> {
+    let staging = held.stage(&SubPath::default()).unwrap();
+    fs::write(staging.path().join(file), "").unwrap();
+    staging
 }
 
 #[test]
@@ -71,8 +83,7 @@ fn a_name_that_exists_is_never_replaced() {
     let store = store();
     store.publish(NOON, "first");
     let held = store.repository.hold().unwrap();
-    let staging = held.stage(&SubPath::default()).unwrap();
-    fs::write(staging.path().join("second"), "").unwrap();
+    let staging = stage_with(&held, "second");
     assert!(staging.publish(store.names.name_at(at(NOON)), "test").is_err());
     assert!(store.repository.current().join("first").exists());
 }
@@ -82,9 +93,7 @@ fn a_snapshot_that_nobody_was_told_of_is_told_of_once_and_not_while_its_session_
     let store = store();
     let publish = |time: &str, id: &str| {
         let held = store.repository.hold().unwrap();
-        let staging = held.stage(&SubPath::default()).unwrap();
-        fs::write(staging.path().join("f"), "").unwrap();
-        staging.publish(store.names.name_at(at(time)), id).unwrap();
+        stage_with(&held, "f").publish(store.names.name_at(at(time)), id).unwrap();
     };
     // No process has this number (pid_max is at most 4194304), and the test's own lives.
     publish("2026-11-21T01:00:00Z", "x-4194305");
@@ -99,8 +108,7 @@ fn a_snapshot_that_nobody_was_told_of_is_told_of_once_and_not_while_its_session_
 fn a_directory_that_forbids_writing_is_published_with_its_mode_and_time() {
     let store = store();
     let held = store.repository.hold().unwrap();
-    let staging = held.stage(&SubPath::default()).unwrap();
-    fs::write(staging.path().join("f"), "").unwrap();
+    let staging = stage_with(&held, "f");
     fs::set_permissions(staging.path(), fs::Permissions::from_mode(0o555)).unwrap();
     let before = fs::metadata(staging.path()).unwrap();
     let published = staging.publish(store.names.name_at(at(NOON)), "test").unwrap();
@@ -112,11 +120,7 @@ fn a_directory_that_forbids_writing_is_published_with_its_mode_and_time() {
 fn what_a_crash_leaves_is_set_aside_and_linked_from() {
     let store = store();
     store.publish("2026-11-21T01:00:00Z", "a");
-    {
-        let held = store.repository.hold().unwrap();
-        let staging = held.stage(&SubPath::default()).unwrap();
-        fs::write(staging.path().join("half"), "").unwrap();
-    }
+    store.cut_off("half");
     assert_eq!(store.recover().len(), 1);
     let bases = store.repository.bases(&SubPath::default(), &store.look(), false);
     assert_eq!(bases.len(), 2);
@@ -127,11 +131,7 @@ fn what_a_crash_leaves_is_set_aside_and_linked_from() {
 #[test]
 fn what_another_boot_left_is_not_trusted() {
     let store = store();
-    {
-        let held = store.repository.hold().unwrap();
-        let staging = held.stage(&SubPath::default()).unwrap();
-        fs::write(staging.path().join("half"), "").unwrap();
-    }
+    store.cut_off("half");
     fs::write(store.repository.state().join("run.json"), r#"{"boot":"another"}"#).unwrap();
     assert!(store.recover().is_empty());
     assert!(store.repository.bases(&SubPath::default(), &store.look(), false).is_empty());
@@ -209,9 +209,7 @@ fn a_complete_that_was_cut_short_can_be_said_again_even_after_a_reboot() {
     {
         let held = store.repository.hold().unwrap();
         held.open_transaction(at(NOON)).unwrap();
-        let staging = held.stage(&SubPath::default()).unwrap();
-        fs::write(staging.path().join("f"), "").unwrap();
-        staging.join().unwrap();
+        stage_with(&held, "f").join().unwrap();
         held.write_transaction(&store.look().transaction.unwrap().adding(".", false)).unwrap();
         // The kill comes when the sum stands in progress, and the machine starts again.
         let _ = held.merge_transaction(&store.look().transaction.unwrap()).unwrap();
@@ -232,8 +230,7 @@ fn a_push_that_was_cut_off_is_never_taken_for_the_sum_of_a_transaction() {
         let held = store.repository.hold().unwrap();
         held.open_transaction(at(NOON)).unwrap();
         held.write_transaction(&store.look().transaction.unwrap().adding(".", false)).unwrap();
-        let staging = held.stage(&SubPath::default()).unwrap();
-        fs::write(staging.path().join("half"), "").unwrap();
+        drop(stage_with(&held, "half"));
     }
     let held = store.repository.hold().unwrap();
     let mut shelf = store.look();
@@ -247,9 +244,7 @@ fn a_complete_that_had_published_is_over() {
     {
         let held = store.repository.hold().unwrap();
         held.open_transaction(at(NOON)).unwrap();
-        let staging = held.stage(&SubPath::default()).unwrap();
-        fs::write(staging.path().join("f"), "").unwrap();
-        staging.join().unwrap();
+        stage_with(&held, "f").join().unwrap();
         let staging = held.merge_transaction(&store.look().transaction.unwrap().adding(".", false)).unwrap();
         staging.publish(store.names.name_at(at(NOON)), "id").unwrap();
     }
@@ -316,11 +311,7 @@ fn a_tree_that_is_deeper_than_any_path_ends_the_walk_and_keeps_nobody_out() {
 #[test]
 fn what_can_be_neither_kept_nor_removed_does_not_keep_later_pushes_out() {
     let store = store();
-    {
-        let held = store.repository.hold().unwrap();
-        let staging = held.stage(&SubPath::default()).unwrap();
-        fs::write(staging.path().join("f"), "").unwrap();
-    }
+    store.cut_off("f");
     fs::write(store.repository.state().join("interrupted"), "in the way").unwrap();
     let said = store.recover();
     assert!(!store.repository.inprogress().exists());
@@ -335,8 +326,7 @@ fn of_pushes_that_were_cut_off_as_many_are_kept_as_rsync_takes_and_nothing_of_ol
     store.publish(NOON, "f");
     for number in 0..MAX_INTERRUPTED + 3 {
         let held = store.repository.hold().unwrap();
-        let staging = held.stage(&SubPath::default()).unwrap();
-        fs::write(staging.path().join(number.to_string()), "").unwrap();
+        let staging = stage_with(&held, &number.to_string());
         assert!(staging.set_aside(None).unwrap());
     }
     let kept: Vec<_> = fs::read_dir(store.repository.state().join("interrupted")).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -387,9 +377,7 @@ fn a_transaction_that_nobody_completes_does_not_swallow_later_pushes() {
     let store = store();
     let held = store.repository.hold().unwrap();
     held.open_transaction(at("2026-11-19T11:59:59Z")).unwrap();
-    let staging = held.stage(&SubPath::default()).unwrap();
-    fs::write(staging.path().join("f"), "").unwrap();
-    staging.join().unwrap();
+    stage_with(&held, "f").join().unwrap();
     let mut shelf = store.look();
     assert_eq!(held.recover(&mut shelf, at(NOON), DAY).unwrap().len(), 2);
     assert!(shelf.transaction.is_none());

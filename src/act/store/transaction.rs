@@ -9,13 +9,12 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::disk::{make_movable, number, numbered, read_note, rename_new, sync_directory};
+use super::disk::{move_whole, next_number, numbered, read_note, remove_file, sync_directory};
 use super::overlay::overlay;
 use super::publish::Staging;
-use super::{Held, Repository, make_directory, tree, trouble};
+use super::{Held, Repository, tree, trouble};
 use crate::terms::limits::MAX_TRANSACTION;
-use crate::terms::reason::{Code, Reason};
-use crate::terms::shelf::{Shelf, Transaction};
+use crate::terms::{Code, Reason, Shelf, Transaction};
 
 impl Repository {
     pub(super) fn parts(&self) -> PathBuf {
@@ -40,9 +39,6 @@ impl Repository {
 
 impl Held<'_> {
     /// Opens a transaction. What an older one held is kept for linking.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn open_transaction(&self, began: DateTime<Utc>) -> Result<(), Reason> {
         self.close_transaction()?;
         for part in numbered(&self.repository.parts()) {
@@ -52,9 +48,6 @@ impl Held<'_> {
     }
 
     /// Records that the client was here, and whether a part was added.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn write_transaction(&self, transaction: &Transaction) -> Result<(), Reason> {
         let path = self.repository.transaction_file();
         let write = || -> std::io::Result<()> {
@@ -69,21 +62,12 @@ impl Held<'_> {
     }
 
     /// Closes the transaction; its parts stay where they are.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn close_transaction(&self) -> Result<(), Reason> {
         let path = self.repository.transaction_file();
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(trouble("removing", &path, &error)),
-            _ => Ok(()),
-        }
+        remove_file(&path).map_err(|error| trouble("removing", &path, &error))
     }
 
     /// Closes the transaction and removes its parts.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn abort_transaction(&self) -> Result<(), Reason> {
         self.close_transaction()?;
         let parts = self.repository.parts();
@@ -108,7 +92,8 @@ impl Held<'_> {
         // Written before the move, so that nobody takes the sum for a push that was cut off, nor such a push for the sum.
         self.write_transaction(&Transaction { merging: true, ..transaction.clone() })?;
         let inprogress = self.repository.inprogress();
-        let moved = self.move_sum(&sum, &inprogress).map(|()| Staging::new(self, None));
+        // Its new place is its last one before `snapshots/`, so it has its own mode there.
+        let moved = move_whole(&sum, &inprogress).map(|()| Staging::new(self, None));
         moved.map_err(|error| trouble("moving", &sum, &error))
     }
 
@@ -128,29 +113,13 @@ impl Held<'_> {
         Ok(())
     }
 
-    fn move_sum(&self, sum: &Path, inprogress: &Path) -> std::io::Result<()> {
-        // The directory's own mode comes back below: its new place is its last one before `snapshots/`.
-        let mode = make_movable(sum)?;
-        rename_new(sum, inprogress)?;
-        if let Some(mode) = mode {
-            fs::set_permissions(inprogress, mode)?;
-        }
-        Ok(())
-    }
-
     pub(super) fn add_part(&self, path: &Path) -> Result<(), Reason> {
         let parts = self.repository.parts();
         let add = || -> std::io::Result<()> {
-            make_directory(&parts, 0o700)?;
-            let last = numbered(&parts).last().and_then(|path| number(path)).unwrap_or(0);
-            let part = parts.join((last + 1).to_string());
-            let mode = make_movable(path)?;
+            let part = next_number(&parts)?;
             // `complete` may come after a power cut, and publishes what stands here.
             self.sync()?;
-            rename_new(path, &part)?;
-            if let Some(mode) = mode {
-                fs::set_permissions(&part, mode)?;
-            }
+            move_whole(path, &part)?;
             sync_directory(&parts)
         };
         add().map_err(|error| trouble("keeping", path, &error))

@@ -17,14 +17,11 @@ use super::links::Taken;
 use super::tree::{allocated, deeper, each, kind, lent, open, open_at, open_below, split, stat};
 use super::{Held, Staging};
 use crate::decide::pace::Allowance;
-use crate::terms::path::SubPath;
-use crate::terms::snapshot::SnapshotName;
-use crate::terms::usage::{Count, Usage};
+use crate::terms::{Count, SnapshotName, SubPath, Usage};
 
 impl Staging<'_> {
     /// Counts what the push has stored so far, with what its links add. Once rsync is gone (`ended`) a directory that its owner may
     /// not read is made readable for the look.
-    #[must_use]
     pub fn count(&self, taken: &Taken, ended: bool) -> Count {
         count(self.path(), None, taken, ended).and(Count { usage: taken.usage().and(self.held().placeholders()), blind: false })
     }

@@ -4,7 +4,7 @@
 //! a backslash before one. No shell ever runs here, so whatever only a shell would act upon is refused before it is split.
 
 use crate::terms::limits::{MAX_COMMAND, MAX_REASONS, MAX_WORDS};
-use crate::terms::reason::{Code, Reason};
+use crate::terms::{Code, Reason};
 
 /// What only a shell acts upon. `* ? [ ] ~` are not here: real clients send them as they are.
 const SHELL: &str = ";&|<>$`(){}!#";

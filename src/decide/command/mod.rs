@@ -12,9 +12,7 @@ pub use push::Push;
 pub use secluded::Secluded;
 
 use crate::terms::limits::MAX_REASONS;
-use crate::terms::reason::{Code, Reason};
-use crate::terms::request::Said;
-use crate::terms::verb::Verb;
+use crate::terms::{Code, Reason, Said, Verb};
 
 use super::options::shown;
 
@@ -47,7 +45,6 @@ const RSYNC: [&str; 6] = ["rsync", "/usr/bin/rsync", "/bin/rsync", "/usr/local/b
 
 impl Command {
     /// The verb that a policy must allow for it. The greeting is help without having asked.
-    #[must_use]
     pub fn verb(&self) -> Verb {
         match self {
             Self::Greeting | Self::Help => Verb::Help,
@@ -86,7 +83,6 @@ pub fn parse(said: &Said) -> Result<Command, Vec<Reason>> {
 }
 
 /// Whether this may turn out to be a push, by a look at its beginning: for those who cannot wait until it has been read.
-#[must_use]
 pub fn begins_as_push(said: &Said) -> bool {
     let Said::Command(bytes) = said else { return false };
     let mut words = bytes.splitn(4, |byte| *byte == b' ');

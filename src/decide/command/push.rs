@@ -6,9 +6,8 @@ use super::reading::{Found, Reading, SPACE};
 use super::{Command, Secluded};
 use crate::decide::options::{self, Cause, Choice, Row, Rule, Side};
 use crate::terms::limits::MAX_SHOWN_WORD;
-use crate::terms::path::{NotInside, SubPath};
-use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable_within;
+use crate::terms::{Code, NotInside, Reason, SubPath};
 
 /// A push whose every option has passed the table. Only this module makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,25 +33,21 @@ struct Used {
 
 impl Push {
     /// Where inside the snapshot it goes.
-    #[must_use]
     pub fn place(&self) -> &SubPath {
         &self.place
     }
 
     /// What was accepted and not passed on, and why, for the run's log.
-    #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
     /// What somebody should know of the snapshot that comes of it.
-    #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
     /// Whether it asks for a trial run or a listing, so that nothing of it may be published.
-    #[must_use]
     pub fn is_dry(&self) -> bool {
         self.dry
     }
@@ -65,7 +60,6 @@ impl Push {
     }
 
     /// The limit of idle time that the client asked for, in seconds; at least 1.
-    #[must_use]
     pub fn timeout(&self) -> Option<u32> {
         self.timeout
     }
@@ -85,40 +79,34 @@ impl Push {
     }
 
     /// What only a policy's `options: {allow: […]}` lets in, and why it is not allowed by itself, for the run's log.
-    #[must_use]
     pub fn widened(&self) -> Vec<String> {
         let widened = self.used.iter().filter(|used| matches!(used.row.rule, Rule::Refuse(_)));
         widened.map(|Used { row, spelled }| format!("`{spelled}` was passed on because the policy allows it: {}", row.why)).collect()
     }
 
     /// Whether the client says what its rsync can do, as every rsync since 3.0 does (protocol 30).
-    #[must_use]
     pub fn tells_capabilities(&self) -> bool {
         self.capabilities.is_some()
     }
 
     /// Whether files of the same size count as the same file.
-    #[must_use]
     pub fn trusts_size(&self) -> bool {
         self.words().iter().any(|word| word == "--size-only")
     }
 
     /// Whether hard links among the client's files are kept.
-    #[must_use]
     pub fn keeps_hard_links(&self) -> bool {
         self.letters.contains('H')
     }
 
     /// Whether its rsync can have no user namespace: in one an account can name nobody but itself, and access lists that name
     /// others could not be stored (user_namespaces(7)). Root needs none.
-    #[must_use]
     pub fn does_without_namespaces(&self, is_root: bool) -> bool {
         self.letters.contains('A') && !is_root
     }
 
     /// The client's options as they are passed on: one word of letters with the capabilities last, then the long ones, all
     /// in the table's order. Its timeout is not among them, since ours may be smaller.
-    #[must_use]
     pub fn words(&self) -> Vec<String> {
         let capabilities = self.capabilities.as_ref().map(|capabilities| format!("e{capabilities}")).unwrap_or_default();
         let mut words = Vec::new();
@@ -147,17 +135,15 @@ pub(super) fn parse(words: &[String]) -> Result<Command, Vec<Reason>> {
 /// The push that was read, once all of it was.
 pub(super) fn finish(mut reading: Reading) -> Result<Push, Vec<Reason>> {
     let other_session = reading.has("--sender") || reading.has("--daemon");
-    let place = match (&reading.destinations, other_session) {
-        (_, true) => SubPath::default(),
-        (Some(words), false) => destination(words).unwrap_or_else(|reasons| {
-            reading.reasons.extend(reasons);
-            SubPath::default()
-        }),
-        (None, false) => {
-            reading.reasons.push(shape("the command ends before the word `.` that comes before the destination"));
-            SubPath::default()
-        }
+    let place = match &reading.destinations {
+        _ if other_session => Ok(SubPath::default()),
+        Some(words) => destination(words),
+        None => Err(vec![shape("the command ends before the word `.` that comes before the destination")]),
     };
+    let place = place.unwrap_or_else(|reasons| {
+        reading.reasons.extend(reasons);
+        SubPath::default()
+    });
     options(reading, place)
 }
 

@@ -3,8 +3,8 @@
 
 use crate::decide::options::{self, Check, Row, Rule, Value, shown};
 use crate::terms::limits::MAX_SHOWN_WORD;
-use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable_within;
+use crate::terms::{Code, Reason};
 
 /// The words that are still to be read: an option may take the next one as its value.
 type Words<'w, 'a> = &'w mut dyn Iterator<Item = &'a [u8]>;

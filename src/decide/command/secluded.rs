@@ -6,14 +6,14 @@ use super::push::{self, Push, shape};
 use super::reading::Reading;
 use crate::decide::secluded::Words;
 use crate::terms::limits::MAX_REASONS;
-use crate::terms::path::SubPath;
-use crate::terms::reason::{Code, Reason};
+use crate::terms::{Code, Reason, SubPath};
 
 /// The visible half of a push, with nothing wrong with it so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secluded {
     words: Vec<String>,
-    push: Push,
+    /// What can be seen of the push. Its place is not known yet.
+    pub visible: Push,
 }
 
 impl Secluded {
@@ -25,14 +25,8 @@ impl Secluded {
                 .push(shape("`-s` (--secluded-args) says that the destination comes on standard input, and there is one already"));
         }
         iconv(&mut reading);
-        let push = push::options(reading, SubPath::default())?;
-        Ok(Self { words: words.to_vec(), push })
-    }
-
-    /// What can be seen of the push. Its place is not known yet.
-    #[must_use]
-    pub fn visible(&self) -> &Push {
-        &self.push
+        let visible = push::options(reading, SubPath::default())?;
+        Ok(Self { words: words.to_vec(), visible })
     }
 
     /// The whole push, now that the rest has been read.
@@ -72,7 +66,7 @@ fn iconv(reading: &mut Reading) {
 mod tests {
     use super::*;
     use crate::decide::command::{Command, parse};
-    use crate::decide::secluded::{Block, Fed};
+    use crate::decide::secluded::Block;
     use crate::terms::request::Said;
 
     fn begun(command: &str) -> Result<Secluded, Vec<Code>> {
@@ -87,8 +81,7 @@ mod tests {
     fn words(words: &[&[u8]]) -> Words {
         let mut block = Block::default();
         let bytes = [b"rsync\0".to_vec(), words.join(&0), if words.is_empty() { vec![0] } else { vec![0, 0] }].concat();
-        let mut ends = bytes.into_iter().map(|byte| block.feed(byte).unwrap());
-        ends.find_map(|fed| if let Fed::Whole(words) = fed { Some(words) } else { None }).unwrap()
+        bytes.into_iter().find_map(|byte| block.feed(byte).unwrap()).unwrap()
     }
 
     fn with(command: &str, hidden: &[&[u8]]) -> Result<Push, Vec<Code>> {
@@ -162,6 +155,6 @@ mod tests {
         }
         let iconv = parse(&Said::Command(b"rsync --server -sr --iconv=utf-8".to_vec())).unwrap_err();
         assert!(iconv.iter().any(|reason| reason.says.contains("together with `-s`")), "{iconv:?}");
-        assert_eq!(begun("rsync --server -slogDtpr").unwrap().visible().words(), ["-logDtpr"]);
+        assert_eq!(begun("rsync --server -slogDtpr").unwrap().visible.words(), ["-logDtpr"]);
     }
 }

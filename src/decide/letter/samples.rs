@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::terms::reason::{Code, Origin, Reason};
-use crate::terms::record::{Jail, Mail, Outcome, PushFacts, Record};
-use crate::terms::verb::Verb;
+use crate::terms::{Code, Jail, Mail, Origin, Outcome, PushFacts, Reason, Record, Verb};
 
 /// A push outside its hours.
 pub(crate) fn refusal() -> Record {

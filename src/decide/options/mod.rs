@@ -8,27 +8,31 @@ pub(in crate::decide) mod rrsync;
 mod table;
 
 pub use check::Check;
-pub use choice::{Choice, Unfit, to_allow, to_force, to_refuse};
+pub use choice::Choice;
 pub use row::{Cause, Force, Row, Rule, Runs, Side, Value};
 
 use crate::terms::limits::MAX_SHOWN_WORD;
-use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable_within;
+use crate::terms::{Code, Reason};
 
 /// The row whose long spelling is exactly `name` (with its dashes, without a value).
-#[must_use]
 pub fn by_long(name: &str) -> Option<&'static Row> {
     rows().iter().find(|row| row.long.contains(&name))
 }
 
 /// The row whose letter is `letter`.
-#[must_use]
 pub fn by_letter(letter: char) -> Option<&'static Row> {
     rows().iter().find(|row| row.letter == Some(letter))
 }
 
+/// The row that a policy calls so: by a long spelling without its dashes, or, where it has none, by its word.
+pub fn by_name(name: &str) -> Option<&'static Row> {
+    let is_named =
+        |row: &&Row| row.long.iter().any(|long| long.strip_prefix("--") == Some(name)) || (row.word() == name && !name.is_empty());
+    rows().iter().find(is_named)
+}
+
 /// Every row, in the order in which options are printed.
-#[must_use]
 pub fn rows() -> &'static [Row] {
     table::ROWS
 }

@@ -2,7 +2,8 @@
 //! over it follows from its rule alone.
 
 use super::Check;
-use crate::terms::reason::Code;
+use crate::terms::Code;
+use crate::terms::word::words;
 
 /// One option.
 #[derive(Debug)]
@@ -103,74 +104,48 @@ pub enum Runs {
 
 impl Runs {
     /// Whether it does.
-    #[must_use]
     pub fn holds(self, is_root: bool) -> bool {
         is_root == (self == Self::AsRoot)
     }
 }
 
-/// What an option is refused for. Whether a policy may allow it follows from this and from the kind of the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// Another session than a push: reading back.
-    Pull,
-    /// Another session than a push: rsync's own daemon.
-    Daemon,
-    /// It changes files where they are, and in a store of hard links they are the files of published snapshots.
-    SharedInodes,
-    /// It names or reaches a place outside the directory that the push was given.
-    Outside,
-    /// Nothing of what it leaves on the server is a backup.
-    NotABackup,
-    /// It takes powers on the server that are not the client's to take.
-    Powers,
-    /// It turns off what the server protects itself with, or shows its inside.
-    Defences,
-    /// On the server of a push it means nothing, or something else than the client thinks.
-    Misplaced,
-    /// It costs the server more than it gives the client; whoever owns the server may pay.
-    Costs,
-    /// What is stored, or what is left at the client, is another thing than a faithful copy; whoever owns both may want that.
-    Differs,
-}
-
-impl Cause {
-    /// Every cause, for tests and documentation.
-    pub const ALL: [Self; 10] = [
-        Self::Pull,
-        Self::Daemon,
-        Self::SharedInodes,
-        Self::Outside,
-        Self::NotABackup,
-        Self::Powers,
-        Self::Defences,
-        Self::Misplaced,
-        Self::Costs,
-        Self::Differs,
-    ];
-
-    /// Why no policy can allow it, in words that may stand after a colon; `None` where one can.
+words! {
+    /// What an option is refused for, with why no policy can allow it, in words that may stand after a colon; none where one can.
     ///
     /// This is where the kind of the store decides. There is one kind: hard links, so that a file which did not change is the
     /// same inode in every snapshot. Where each snapshot had inodes of its own, [`Cause::SharedInodes`] would be no cause.
-    #[must_use]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Cause {
+        /// Another session than a push: reading back.
+        Pull = "it is another kind of session than a push",
+        /// Another session than a push: rsync's own daemon.
+        Daemon = "it is another kind of session than a push",
+        /// It changes files where they are, and in a store of hard links they are the files of published snapshots.
+        SharedInodes = "a store of hard links shares the inodes of unchanged files, so it would change published snapshots",
+        /// It names or reaches a place outside the directory that the push was given.
+        Outside = "it reaches outside the directory that the push was given",
+        /// Nothing of what it leaves on the server is a backup.
+        NotABackup = "what it leaves on the server is no backup",
+        /// It takes powers on the server that are not the client's to take.
+        Powers = "it takes powers on the server that are not the client's",
+        /// It turns off what the server protects itself with, or shows its inside.
+        Defences = "it turns off what the server protects itself with, or shows its inside",
+        /// On the server of a push it means nothing, or something else than the client thinks.
+        Misplaced = "it means nothing on the server of a push",
+        /// It costs the server more than it gives the client; whoever owns the server may pay.
+        Costs = "",
+        /// What is stored, or what is left at the client, is another thing than a faithful copy; whoever owns both may want that.
+        Differs = "",
+    }
+}
+
+impl Cause {
+    /// Why no policy can allow it; `None` where one can.
     pub fn never(self) -> Option<&'static str> {
-        match self {
-            Self::Pull | Self::Daemon => Some("it is another kind of session than a push"),
-            Self::SharedInodes => {
-                Some("a store of hard links shares the inodes of unchanged files, so it would change published snapshots")
-            }
-            Self::Outside => Some("it reaches outside the directory that the push was given"),
-            Self::NotABackup => Some("what it leaves on the server is no backup"),
-            Self::Powers => Some("it takes powers on the server that are not the client's"),
-            Self::Defences => Some("it turns off what the server protects itself with, or shows its inside"),
-            Self::Misplaced => Some("it means nothing on the server of a push"),
-            Self::Costs | Self::Differs => None,
-        }
+        Some(self.as_str()).filter(|why| !why.is_empty())
     }
 
     /// The code of a refusal.
-    #[must_use]
     pub fn code(self) -> Code {
         match self {
             Self::Pull => Code::Pull,
@@ -182,7 +157,6 @@ impl Cause {
 
 impl Row {
     /// The option's name for people: its first long spelling, else its letter with a dash.
-    #[must_use]
     pub fn name(&self) -> String {
         match (self.long.first(), self.letter) {
             (Some(long), _) => (*long).to_owned(),
@@ -193,7 +167,6 @@ impl Row {
 
     /// The policy's word for it: the name without its dashes. Empty for `-e`, which every client of today sends and which
     /// is nobody's choice.
-    #[must_use]
     pub fn word(&self) -> &'static str {
         match (self.long.first(), self.letter) {
             (Some(long), _) => long.strip_prefix("--").unwrap_or(long),
@@ -204,7 +177,6 @@ impl Row {
     }
 
     /// Whether a policy's `allow` changes what becomes of it.
-    #[must_use]
     pub fn may_be_allowed(&self) -> bool {
         match self.rule {
             Rule::Refuse(cause) => cause.never().is_none(),
@@ -215,13 +187,11 @@ impl Row {
     }
 
     /// Whether a policy's `refuse` changes what becomes of it.
-    #[must_use]
     pub fn may_be_refused(&self) -> bool {
         !matches!(self.rule, Rule::Refuse(_)) && !self.word().is_empty()
     }
 
     /// Whether a policy's `force` can name it.
-    #[must_use]
     pub fn may_be_forced(&self) -> bool {
         matches!(self.force, Force::May(_))
     }

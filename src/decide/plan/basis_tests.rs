@@ -2,8 +2,7 @@ use super::*;
 use crate::decide::cell::Access;
 use crate::decide::command::{Command, parse};
 use crate::decide::policy::{read_policy, read_site};
-use crate::terms::request::Said;
-use crate::terms::shelf::Transaction;
+use crate::terms::{Said, Transaction};
 
 /// Where a push of these letters links from, of an unfinished push, an earlier one and the newest snapshot.
 fn links(letters: &str, newest: bool) -> Vec<String> {

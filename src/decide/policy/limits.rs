@@ -4,12 +4,12 @@
 use std::fmt;
 
 use crate::decide::yaml::{Figure, Word, Wrong, keys};
+use crate::terms::Bytes;
 use crate::terms::limits::{
     ALL_SESSIONS_LIMIT, BYTES_LIMIT, CHILD_MEMORY, DEFAULT_PROCESSES, DEFAULT_SESSIONS, INODES_LIMIT, MEMORY_LIMIT, PROCESSES_LIMIT,
     SESSIONS_LIMIT,
 };
 use crate::terms::text::printable;
-use crate::terms::usage::Bytes;
 
 /// How much of the server a client may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 
 use serde::de::MapAccess;
 
-use crate::decide::options::{self, Choice, Row, Rule, Unfit};
+use crate::decide::options::{self, Choice, Force, Row, Rule};
 use crate::decide::yaml::{Table, Texts, Word, Wrong, nearest};
 use crate::terms::text::printable;
 
@@ -32,56 +32,63 @@ impl Table for OptionKeys {
     }
 }
 
-/// A name in `refuse:`.
-#[derive(Debug, Clone)]
-struct Refused(&'static str);
+/// The names in each list, and how one is read.
+macro_rules! names {
+    ($($list:ident, $what:literal, $read:ident;)+) => {$(
+        #[derive(Debug, Clone)]
+        struct $list(&'static str);
 
-impl Word for Refused {
-    const WHAT: &'static str = "an option that a policy may refuse";
+        impl Word for $list {
+            const WHAT: &'static str = $what;
 
-    fn read(text: &str) -> Result<Self, Wrong> {
-        options::to_refuse(text).map(Self).map_err(|unfit| match unfit {
-            Unfit::Already(row) => Wrong::new(format!("`{text}` is refused anyway: {}", row.why), "remove it from the list"),
-            _ => unknown(text, Row::may_be_refused),
-        })
+            fn read(text: &str) -> Result<Self, Wrong> {
+                $read(text).map(Self)
+            }
+        }
+    )+};
+}
+
+names! {
+    Refused, "an option that a policy may refuse", refused;
+    Allowed, "an option that a policy may allow", allowed;
+    Forced, "an option that a policy may force", forced;
+}
+
+/// The word of an option that is accepted unless the policy refuses it.
+fn refused(text: &str) -> Result<&'static str, Wrong> {
+    match options::by_name(text) {
+        Some(row) if row.may_be_refused() => Ok(row.word()),
+        Some(row) => Err(superfluous(format!("`{text}` is refused anyway: {}", row.why))),
+        None => Err(unknown(text, Row::may_be_refused)),
     }
 }
 
-/// A name in `allow:`.
-#[derive(Debug, Clone)]
-struct Allowed(&'static str);
-
-impl Word for Allowed {
-    const WHAT: &'static str = "an option that a policy may allow";
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        options::to_allow(text).map(Self).map_err(|unfit| match unfit {
-            Unfit::Never(_, why) => Wrong::new(format!("`{text}` can never be allowed: {why}"), "remove it from the list"),
-            Unfit::Already(row) if row.rule == Rule::Drop => {
-                Wrong::new(format!("`{text}` is accepted anyway, and never passed on: {}", row.why), "remove it from the list")
-            }
-            Unfit::Already(_) => Wrong::new(format!("`{text}` is allowed anyway"), "remove it from the list"),
-            Unfit::GoesBy(word) => {
-                Wrong::new(format!("`{text}` is allowed anyway, unless the gate is root"), format!("for a gate that is root, write {word}"))
-            }
-            Unfit::Unknown => unknown(text, Row::may_be_allowed),
-        })
+/// The word of an option that is refused unless the policy allows it.
+fn allowed(text: &str) -> Result<&'static str, Wrong> {
+    let row = options::by_name(text).ok_or_else(|| unknown(text, Row::may_be_allowed))?;
+    match row.rule {
+        _ if row.may_be_allowed() => Ok(row.word()),
+        Rule::Refuse(cause) => Err(superfluous(format!("`{text}` can never be allowed: {}", cause.never().unwrap_or_default()))),
+        Rule::NeedsWord(_) => Err(Wrong::new(
+            format!("`{text}` is allowed anyway, unless the gate is root"),
+            format!("for a gate that is root, write {}", row.kin),
+        )),
+        Rule::Drop => Err(superfluous(format!("`{text}` is accepted anyway, and never passed on: {}", row.why))),
+        _ => Err(superfluous(format!("`{text}` is allowed anyway"))),
     }
 }
 
-/// A name in `force:`.
-#[derive(Debug, Clone)]
-struct Forced(&'static str);
-
-impl Word for Forced {
-    const WHAT: &'static str = "an option that a policy may force";
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        options::to_force(text).map(Self).map_err(|unfit| match unfit {
-            Unfit::Never(_, why) => Wrong::new(format!("`{text}` can never be forced: {why}"), "remove it from the list"),
-            _ => unknown(text, Row::may_be_forced),
-        })
+/// The word of an option that the server's rsync can do without the client's.
+fn forced(text: &str) -> Result<&'static str, Wrong> {
+    let row = options::by_name(text).ok_or_else(|| unknown(text, Row::may_be_forced))?;
+    match row.force {
+        Force::May(_) => Ok(row.word()),
+        Force::Never(why) => Err(superfluous(format!("`{text}` can never be forced: {why}"))),
     }
+}
+
+fn superfluous(message: String) -> Wrong {
+    Wrong::new(message, "remove it from the list")
 }
 
 /// What could have been meant by a name that is none.
@@ -104,3 +111,42 @@ fn unknown(text: &str, fits: fn(&Row) -> bool) -> Wrong {
 
 /// A list that is short enough to be shown whole.
 const SHORT_LIST: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(read: Result<&'static str, Wrong>, words: &str) -> bool {
+        read.is_err_and(|wrong| wrong.message.contains(words))
+    }
+
+    #[test]
+    fn a_policy_may_name_what_the_table_leaves_to_it() {
+        assert_eq!(allowed("iconv"), Ok("iconv"));
+        assert_eq!(allowed("zt"), Ok("compress-threads"), "another name for it");
+        assert_eq!(allowed("owner"), Ok("owner"));
+        assert_eq!(allowed("acls"), Ok("acls"));
+        assert_eq!(allowed("usermap").unwrap_err().help, "for a gate that is root, write owner");
+        assert!(says(allowed("append"), "hard links") && says(allowed("xattrs"), "is allowed anyway"));
+        assert!(says(refused("append"), "is refused anyway") && says(forced("fake-super"), "every symlink would be missing"));
+        assert_eq!(refused("xattrs"), Ok("xattrs"));
+        assert_eq!(refused("D"), Ok("D"));
+        for name in ["", "-", "--xattrs", "X", "xattr", "e", "rsync", "--munge-links"] {
+            let all = [allowed(name), refused(name), forced(name)];
+            assert!(all.into_iter().all(|read| says(read, "is not the name of an option")), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_row_can_be_widened_or_narrowed_as_its_rule_says_and_no_further() {
+        for row in options::rows().iter().filter(|row| !row.word().is_empty()) {
+            let (allow, refuse) = (allowed(row.word()), refused(row.word()));
+            let is_refused = matches!(row.rule, Rule::Refuse(_));
+            assert_eq!(refuse.is_ok(), !is_refused, "{row:?}");
+            assert!(allow.is_err() || is_refused || matches!(row.rule, Rule::NeedsWord(_)), "{row:?}");
+            if let Rule::Refuse(cause) = row.rule {
+                assert_eq!(allow.is_err(), cause.never().is_some(), "{row:?}");
+            }
+        }
+    }
+}

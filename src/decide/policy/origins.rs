@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::terms::reason::Origin;
+use crate::terms::Origin;
 
 /// The lines of the top-level keys, or of the keys below `parent`.
 pub(super) fn keys(file: &Path, text: &str, parent: Option<&str>) -> Vec<(String, Origin)> {

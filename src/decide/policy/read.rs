@@ -7,13 +7,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess};
 
 use crate::decide::window::{Days, Hours, Window};
 use crate::decide::yaml::{self, Fault, List, Nothing, OneOrMany, Table, TableOf, Text, Texts, Truth, Word as _, Wrong, keys, wrong};
-use crate::terms::client::ClientName;
-use crate::terms::key::Fingerprint;
 use crate::terms::limits::{DEFAULT_HOOK, DEFAULT_IDLE, DEFAULT_PUSH, MAX_HOOKS, MAX_HOSTS};
-use crate::terms::reason::Origin;
-use crate::terms::snapshot::NamePattern;
-use crate::terms::verb::Verb;
-use crate::terms::zone::ZoneName;
+use crate::terms::{ClientName, Fingerprint, NamePattern, Origin, Verb, ZoneName};
 
 use super::limits::ShareKeys;
 use super::options::OptionKeys;
@@ -29,13 +24,11 @@ pub struct Defaults {
 
 impl Defaults {
     /// The `keys:` that every policy has which names none of its own.
-    #[must_use]
     pub fn keys(&self) -> &[Fingerprint] {
         self.keys.keys.as_deref().unwrap_or_default()
     }
 
     /// The `user:` of every policy that names none of its own.
-    #[must_use]
     pub fn user(&self) -> Option<&str> {
         self.keys.user.as_ref().map(|AccountName(name)| name.as_str())
     }

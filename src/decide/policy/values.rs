@@ -8,12 +8,9 @@ use ipnet::IpNet;
 
 use crate::decide::window::{Days, Hours};
 use crate::decide::yaml::{Word, Wrong};
-use crate::terms::key::Fingerprint;
 use crate::terms::limits::{HOOK_LIMIT, IDLE_LIMIT, MAX_ACCOUNT_NAME, MAX_HOST_NAME, MAX_MAIL_ADDRESS, PUSH_LIMIT};
-use crate::terms::snapshot::NamePattern;
 use crate::terms::text::printable;
-use crate::terms::verb::Verb;
-use crate::terms::zone::ZoneName;
+use crate::terms::{Fingerprint, NamePattern, Verb, ZoneName};
 
 use super::limits::whole;
 use super::{Namespaces, Report, Source, Tls, Transport};
@@ -68,20 +65,24 @@ impl Word for Fingerprint {
     }
 }
 
-impl Word for Verb {
-    const WHAT: &'static str = "a verb";
+/// Values that say themselves what is wrong with a text.
+macro_rules! outspoken {
+    ($($name:ident, $what:literal, $read:expr;)+) => {$(
+        impl Word for $name {
+            const WHAT: &'static str = $what;
 
-    fn read(text: &str) -> Result<Self, Wrong> {
-        text.parse().map_err(|error: crate::terms::verb::NotAVerb| split(&error.to_string()))
-    }
+            fn read(text: &str) -> Result<Self, Wrong> {
+                $read(text).map_err(|error| split(&error.to_string()))
+            }
+        }
+    )+};
 }
 
-impl Word for ZoneName {
-    const WHAT: &'static str = "the name of a time zone";
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        Self::new(text).map_err(|error| split(&error.to_string()))
-    }
+outspoken! {
+    Verb, "a verb", str::parse::<Verb>;
+    ZoneName, "the name of a time zone", ZoneName::new;
+    Days, "days like mon-fri or sat,sun", Days::parse;
+    Hours, "hours like \"22:00-06:00\"", Hours::parse;
 }
 
 impl Word for NamePattern {
@@ -99,22 +100,6 @@ impl Word for Report {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         choice(text, [("always", Self::Always), ("problems", Self::Problems), ("never", Self::Never)], "not a choice of report", Self::WHAT)
-    }
-}
-
-impl Word for Days {
-    const WHAT: &'static str = "days like mon-fri or sat,sun";
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        Self::parse(text).map_err(|words| split(&words))
-    }
-}
-
-impl Word for Hours {
-    const WHAT: &'static str = "hours like \"22:00-06:00\"";
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        Self::parse(text).map_err(|words| split(&words))
     }
 }
 

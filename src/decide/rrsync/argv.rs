@@ -40,20 +40,17 @@ pub struct Setup<'a> {
 
 impl Spot {
     /// A directory that is held.
-    #[must_use]
     pub fn held(anchor: i32) -> Self {
         Self { anchor, marked: false, rest: Vec::new(), tail: Tail::None }
     }
 
     /// The directory that is held, as a path. The kernel goes from it to the directory itself, wherever that has been moved to
     /// and whatever stands in its place since (proc(5), `/proc/pid/fd`).
-    #[must_use]
     pub fn directory(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.anchor))
     }
 
     /// The place as a path from anywhere.
-    #[must_use]
     pub fn path(&self) -> OsString {
         let mut path = self.directory().into_os_string();
         if self.marked {
@@ -80,7 +77,6 @@ impl Spot {
 }
 
 /// The words behind `rsync`.
-#[must_use]
 pub fn words(transfer: &Transfer, setup: &Setup<'_>) -> Vec<OsString> {
     let push = transfer.direction == Direction::Push;
     let whole = setup.root == Path::new("/");

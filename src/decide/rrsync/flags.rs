@@ -1,6 +1,8 @@
 //! The words of `snapgate rrsync` itself, which an administrator writes into `command="…"`: those of rrsync 3.5.0.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
+
+use crate::decide::options::shown;
 
 /// What rsync may do, and where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,7 +72,7 @@ pub fn parse(words: &[OsString]) -> Result<Order, String> {
             b"-no-del" => flags.no_del = true,
             b"-no-lock" => flags.no_lock = true,
             b"-no-overwrite" => flags.no_overwrite = true,
-            [b'-', ..] => return Err(format!("`{}` is no option of rrsync; usage: {USAGE}", shown(word))),
+            [b'-', ..] => return Err(format!("`{}` is no option of rrsync; usage: {USAGE}", shown(&word.to_string_lossy()))),
             _ => dirs.push(word),
         }
     }
@@ -85,10 +87,6 @@ pub fn parse(words: &[OsString]) -> Result<Order, String> {
     flags.no_del |= flags.read_only;
     flags.no_lock |= flags.read_only;
     Ok(Order::Serve(flags))
-}
-
-fn shown(word: &OsStr) -> String {
-    crate::decide::options::shown(&word.to_string_lossy())
 }
 
 #[cfg(test)]

@@ -4,9 +4,8 @@ use chrono::{DateTime, Utc};
 
 use crate::decide::line::field;
 use crate::terms::limits::MAX_SYSLOG_LINE;
-use crate::terms::reason::Reason;
-use crate::terms::request::{Request, Said};
 use crate::terms::text::{printable, printable_within, still_printable};
+use crate::terms::{Reason, Request, Said};
 
 /// What there is to say.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +28,6 @@ pub enum Event<'a> {
 }
 
 /// The line as `key=value`, for syslog. `heard` is what came on standard input besides the command.
-#[must_use]
 pub fn syslog(request: &Request, heard: &str, dir: &[u8], event: Event<'_>) -> String {
     let mut line = String::from("mode=rrsync");
     let (result, exit) = match event {
@@ -57,7 +55,6 @@ pub fn syslog(request: &Request, heard: &str, dir: &[u8], event: Event<'_>) -> S
 }
 
 /// The line for people, with its time and the number of the process, by which lines belong together.
-#[must_use]
 pub fn logfile(at: DateTime<Utc>, process: u32, request: &Request, heard: &str, event: Event<'_>) -> String {
     let peer = request.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
     let text = match event {

@@ -17,8 +17,7 @@ pub use flags::Flags;
 pub use place::{Name, Place, Tail};
 pub use transfer::{Aim, Direction, Transfer};
 
-use crate::terms::reason::{Code, Reason};
-use crate::terms::request::Said;
+use crate::terms::{Code, Reason, Said};
 
 /// What a connection asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +49,6 @@ pub fn judge(flags: &Flags, dir: &[u8], said: &Said, hidden: Option<&[Vec<u8>]>)
 }
 
 /// Whether the rest of a command travels on standard input (`-s`), so that it has to be read there before it can be judged.
-#[must_use]
 pub fn hides(said: &Said) -> bool {
     let Said::Command(bytes) = said else { return false };
     words::split(bytes).is_ok_and(|words| transfer::hides(&words))

@@ -13,7 +13,6 @@ enum Step {
 
 impl Name {
     /// Whether `candidate` is one of the names that this one stands for. A name that begins with a dot is only if the pattern does.
-    #[must_use]
     pub fn matches(&self, candidate: &[u8]) -> bool {
         let hidden = |bytes: Option<&u8>| bytes == Some(&b'.');
         if hidden(candidate.first()) && !hidden(self.quoted().first().map(|(byte, _)| byte)) {
@@ -131,7 +130,7 @@ mod tests {
     use crate::decide::rrsync::words::split;
 
     fn matches(pattern: &[u8], name: &[u8]) -> bool {
-        Place::read(&split(pattern).unwrap()[0], false).unwrap().names()[0].matches(name)
+        Place::read(&split(pattern).unwrap()[0], false).unwrap().names[0].matches(name)
     }
 
     #[test]

@@ -26,9 +26,12 @@ words! {
 /// A place beneath DIR, or the files that a pattern stands for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
-    names: Vec<Name>,
-    tail: Tail,
-    marker: Option<usize>,
+    /// The names, outermost first.
+    pub names: Vec<Name>,
+    /// What stands behind the last name.
+    pub tail: Tail,
+    /// How many names stand before `/./`, from which on `--relative` keeps them.
+    pub marker: Option<usize>,
 }
 
 /// Why a word is no place beneath DIR.
@@ -44,21 +47,18 @@ pub(super) enum NotBeneath {
 
 impl Name {
     /// Its bytes, taken as they are.
-    #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         plain(&self.0)
     }
 
-    /// Whether it stands for names rather than for itself.
-    #[must_use]
-    pub fn is_pattern(&self) -> bool {
-        self.0.iter().any(|(byte, quoted)| !quoted && b"*?[".contains(byte))
-    }
-
     /// Each byte, and whether it stands for itself whatever it is.
-    #[must_use]
     pub fn quoted(&self) -> &[(u8, bool)] {
         &self.0
+    }
+
+    /// Whether it stands for names rather than for itself.
+    pub fn is_pattern(&self) -> bool {
+        self.0.iter().any(|(byte, quoted)| !quoted && b"*?[".contains(byte))
     }
 }
 
@@ -104,27 +104,8 @@ impl Place {
     }
 
     /// Whether it is DIR itself.
-    #[must_use]
     pub fn is_root(&self) -> bool {
         self.names.is_empty()
-    }
-
-    /// The names, outermost first.
-    #[must_use]
-    pub fn names(&self) -> &[Name] {
-        &self.names
-    }
-
-    /// What stands behind the last name.
-    #[must_use]
-    pub fn tail(&self) -> Tail {
-        self.tail
-    }
-
-    /// How many names stand before `/./`, from which on `--relative` keeps them.
-    #[must_use]
-    pub fn marker(&self) -> Option<usize> {
-        self.marker
     }
 }
 
@@ -138,8 +119,8 @@ mod tests {
     }
 
     fn names(place: &Place) -> String {
-        let names: Vec<_> = place.names().iter().map(|name| String::from_utf8(name.bytes()).unwrap()).collect();
-        format!("{}{}", names.join("|"), place.tail().as_str())
+        let names: Vec<_> = place.names.iter().map(|name| String::from_utf8(name.bytes()).unwrap()).collect();
+        format!("{}{}", names.join("|"), place.tail.as_str())
     }
 
     #[test]
@@ -168,7 +149,7 @@ mod tests {
         for word in ["..", "../x", "a/..", "a/../b", "/..", "a/\\../b"] {
             assert_eq!(read(word), Err(NotBeneath::Parent), "{word}");
         }
-        assert_eq!(read("...").unwrap().names().len(), 1);
+        assert_eq!(read("...").unwrap().names.len(), 1);
         assert_eq!(read("/srv/d/./").unwrap().without(2), Place::default());
         assert_eq!(read(&"a".repeat(256)), Err(NotBeneath::TooLong));
         assert_eq!(read(&"a/".repeat(600)), Err(NotBeneath::TooLong));
@@ -178,11 +159,11 @@ mod tests {
 
     #[test]
     fn the_first_marker_counts_and_a_backslash_takes_the_meaning_of_a_star() {
-        assert_eq!(read("a/./b/./c").unwrap().marker(), Some(1));
-        assert_eq!(read("sub/./").unwrap().marker(), Some(1));
-        assert_eq!(read("./a/b").unwrap().marker(), None);
-        assert!(read("a*").unwrap().names()[0].is_pattern());
-        assert!(!read("a\\*").unwrap().names()[0].is_pattern());
-        assert!(!read("a*").unwrap().taken_literally().names()[0].is_pattern());
+        assert_eq!(read("a/./b/./c").unwrap().marker, Some(1));
+        assert_eq!(read("sub/./").unwrap().marker, Some(1));
+        assert_eq!(read("./a/b").unwrap().marker, None);
+        assert!(read("a*").unwrap().names[0].is_pattern());
+        assert!(!read("a\\*").unwrap().names[0].is_pattern());
+        assert!(!read("a*").unwrap().taken_literally().names[0].is_pattern());
     }
 }

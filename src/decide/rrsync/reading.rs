@@ -4,8 +4,8 @@
 use super::words::{Word, plain};
 use crate::decide::options::rrsync::{self, Bound, Verdict};
 use crate::decide::options::{self, Row, Value, shown};
-use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable_within;
+use crate::terms::{Code, Reason};
 
 /// An option as it was found.
 pub(super) struct Found {

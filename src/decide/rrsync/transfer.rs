@@ -9,7 +9,7 @@ use crate::decide::command::{is_rsync, stranger};
 use crate::decide::options::rrsync::{Verdict, deletes, overwrites, printed};
 use crate::decide::options::{Value, shown};
 use crate::terms::limits::MAX_REASONS;
-use crate::terms::reason::{Code, Reason};
+use crate::terms::{Code, Reason};
 
 pub use crate::decide::options::rrsync::Use as Aim;
 
@@ -34,28 +34,21 @@ pub(super) enum Piece {
 /// An rsync that may run, once its paths have been looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transfer {
-    pub(super) direction: Direction,
+    /// Which way the files go.
+    pub direction: Direction,
+    /// What is sent, or the one place that is sent to. Never empty.
+    pub paths: Vec<Place>,
+    /// Whether names are kept with the directories before them (`--relative`).
+    pub relative: bool,
+    /// Whether nothing may be changed (`--dry-run`, `--list-only`).
+    pub dry: bool,
+    /// Whether the destination's directories are made (`--mkpath`).
+    pub makes_path: bool,
     pub(super) pieces: Vec<Piece>,
-    paths: Vec<Place>,
-    relative: bool,
-    dry: bool,
-    makes_path: bool,
     removes: bool,
 }
 
 impl Transfer {
-    /// Which way the files go.
-    #[must_use]
-    pub fn direction(&self) -> Direction {
-        self.direction
-    }
-
-    /// What is sent, or the one place that is sent to. Never empty.
-    #[must_use]
-    pub fn paths(&self) -> &[Place] {
-        &self.paths
-    }
-
     /// The paths of options, in the order in which [`super::Setup`] wants their values: what each is for, and the places that it may
     /// mean, the first that is there before the others.
     pub fn options(&self) -> impl Iterator<Item = (Aim, &[Place])> {
@@ -65,34 +58,14 @@ impl Transfer {
         })
     }
 
-    /// Whether names are kept with the directories before them (`--relative`).
-    #[must_use]
-    pub fn is_relative(&self) -> bool {
-        self.relative
-    }
-
-    /// Whether nothing may be changed (`--dry-run`, `--list-only`).
-    #[must_use]
-    pub fn is_dry(&self) -> bool {
-        self.dry
-    }
-
-    /// Whether the destination's directories are made (`--mkpath`).
-    #[must_use]
-    pub fn makes_path(&self) -> bool {
-        self.makes_path
-    }
-
     /// Whether what was sent is removed here (a pull with `--remove-source-files`).
-    #[must_use]
     pub fn removes(&self) -> bool {
         self.removes && self.direction == Direction::Pull
     }
 
     /// Whether the destination is a directory by its very name.
-    #[must_use]
     pub fn wants_directory(&self) -> bool {
-        self.paths.first().is_some_and(|place| place.is_root() || place.tail() != Tail::None)
+        self.paths.first().is_some_and(|place| place.is_root() || place.tail != Tail::None)
     }
 }
 
@@ -214,7 +187,7 @@ impl<'a> Judging<'a> {
     /// Whether a word names DIR itself, or something beneath it, as a path of the server.
     fn is_within(&self, word: &[Quoted], place: &Place) -> bool {
         let absolute = word.first().is_some_and(|(byte, _)| *byte == b'/');
-        let names = place.names();
+        let names = &place.names;
         absolute
             && !self.is_whole()
             && names.len() >= self.dir.len()
@@ -303,7 +276,7 @@ impl<'a> Judging<'a> {
         if word.first()?.0 == b'/' {
             return None;
         }
-        let mut names: Vec<Vec<u8>> = self.transfer.paths.first()?.names().iter().map(Name::bytes).collect();
+        let mut names: Vec<Vec<u8>> = self.transfer.paths.first()?.names.iter().map(Name::bytes).collect();
         for part in word.split(|(byte, _)| *byte == b'/') {
             match plain(part) {
                 part if part == b".." => drop(names.pop()?),

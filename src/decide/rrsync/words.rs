@@ -2,7 +2,7 @@
 //! nothing else means anything here, least of all a quotation mark, a line break or a byte that is not UTF-8.
 
 use crate::terms::limits::{MAX_PULL_COMMAND, MAX_PULL_WORDS};
-use crate::terms::reason::{Code, Reason};
+use crate::terms::{Code, Reason};
 
 /// A byte, and whether a backslash stood before it.
 pub(super) type Quoted = (u8, bool);

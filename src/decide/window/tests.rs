@@ -16,16 +16,11 @@ fn at(text: &str) -> NaiveDateTime {
 fn a_window_past_midnight_belongs_to_the_day_on_which_it_begins() {
     let nights = window("mon-fri", "22:00-06:00");
     // 2026-11-20 is a Friday.
-    for (time, open) in [
-        ("2026-11-20T21:59:59", false),
-        ("2026-11-20T22:00:00", true),
-        ("2026-11-21T05:59:59", true),
-        ("2026-11-21T06:00:00", false),
-        ("2026-11-21T23:00:00", false),
-        ("2026-11-23T03:00:00", false),
-        ("2026-11-24T03:00:00", true),
-    ] {
-        assert_eq!(nights.is_open(at(time)), open, "{time}");
+    for open in ["2026-11-20T22:00:00", "2026-11-21T05:59:59", "2026-11-24T03:00:00"] {
+        assert!(nights.is_open(at(open)), "{open}");
+    }
+    for closed in ["2026-11-20T21:59:59", "2026-11-21T06:00:00", "2026-11-21T23:00:00", "2026-11-23T03:00:00"] {
+        assert!(!nights.is_open(at(closed)), "{closed}");
     }
     assert!(window("sun", "22:00-06:00").is_open(at("2026-11-23T03:00:00")), "sunday's night reaches into monday");
 }

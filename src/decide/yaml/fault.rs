@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::terms::reason::Origin;
+use crate::terms::Origin;
 use crate::terms::text::{printable, printable_within};
 
 /// Characters of a line that are shown on either side of the place.

@@ -65,21 +65,12 @@ macro_rules! refuse {
         }
     };
     (@numbers) => {
-        fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
+        refuse!(@each visit_i64 i64, visit_u64 u64, visit_i128 i128, visit_u128 u128, visit_f64 f64);
+    };
+    (@each $($visit:ident $number:ty),+) => {
+        $(fn $visit<E: Error>(self, value: $number) -> Result<Self::Value, E> {
             refused(&self, &format!("the number {value}"), NUMBER)
-        }
-        fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
-            refused(&self, &format!("the number {value}"), NUMBER)
-        }
-        fn visit_i128<E: Error>(self, value: i128) -> Result<Self::Value, E> {
-            refused(&self, &format!("the number {value}"), NUMBER)
-        }
-        fn visit_u128<E: Error>(self, value: u128) -> Result<Self::Value, E> {
-            refused(&self, &format!("the number {value}"), NUMBER)
-        }
-        fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
-            refused(&self, &format!("the number {value}"), NUMBER)
-        }
+        })+
     };
     (@nothing) => {
         fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {

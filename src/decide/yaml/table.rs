@@ -131,7 +131,6 @@ impl<'de> Visitor<'de> for Key<'_> {
 }
 
 /// The one of `known` that `text` could be a slip of the pen for: at most two letters away.
-#[must_use]
 pub fn nearest<'a>(text: &str, known: &[&'a str]) -> Option<&'a str> {
     let near = known.iter().map(|key| (distance(key, text), *key)).min();
     near.filter(|(changes, _)| *changes <= 2).map(|(_, key)| key)

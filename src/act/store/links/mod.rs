@@ -163,7 +163,6 @@ impl Deferred<'_> {
     }
 
     /// Whether nothing was recorded.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.recorded.log.count() == 0
     }
