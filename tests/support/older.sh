@@ -65,6 +65,11 @@ build() {
                 --with-included-popt=no --with-included-zlib=no &&
             make -j2 rsync && cp rsync ../usr/bin/rsync
     ) >"$home/$1/log" 2>&1 || none "rsync $1 ($home/$1/log)"
+    # A suite moves on.
+    "$home/$1/usr/bin/rsync" --version 2>/dev/null | grep -q "version $1 " || {
+        none "rsync $1, since $2 has another by now"
+        rm -rf "${home:?}/$1"
+    }
 }
 
 build 3.2.3 bullseye

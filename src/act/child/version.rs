@@ -55,8 +55,8 @@ pub fn version(program: &Path, cache: Option<&Path>) -> Result<Version, Reason> 
 /// The cache's content; one that is too long was not written here, and counts as none.
 fn remembered(cache: &Path) -> Option<Remembered> {
     let mut bytes = Vec::new();
-    fs::File::open(cache).ok()?.take(MAX_NOTE).read_to_end(&mut bytes).ok()?;
-    serde_json::from_slice(&bytes).ok()
+    let read = fs::File::open(cache).ok()?.take(MAX_NOTE + 1).read_to_end(&mut bytes).ok()?;
+    serde_json::from_slice(&bytes).ok().filter(|_| read as u64 <= MAX_NOTE)
 }
 
 fn ask(program: &Path) -> Result<Version, Reason> {
@@ -96,9 +96,12 @@ mod tests {
         let cache = dir.path().join("rsync.json");
         fs::write(&cache, r#"{"device":1,"inode":2,"size":3,"changed":[4,5],"version":[3,5,0]}"#).unwrap();
         assert_eq!(remembered(&cache).map(|found| found.version), Some(Version(3, 5, 0)));
-        let padded = format!("{}{}", fs::read_to_string(&cache).unwrap(), " ".repeat(5000));
-        fs::write(&cache, padded.replace("\"version\"", &format!("{}\"version\"", " ".repeat(5000)))).unwrap();
-        assert!(remembered(&cache).is_none());
+        let written = fs::read_to_string(&cache).unwrap();
+        let padding = " ".repeat(5000);
+        for longer in [written.replace("\"version\"", &format!("{padding}\"version\"")), format!("{written}{padding}")] {
+            fs::write(&cache, longer).unwrap();
+            assert!(remembered(&cache).is_none());
+        }
     }
 
     #[test]
