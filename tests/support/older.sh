@@ -64,7 +64,10 @@ build() {
             ./configure --disable-debug --disable-openssl --disable-xxhash --disable-zstd --disable-lz4 --disable-md2man \
                 --with-included-popt=no --with-included-zlib=no &&
             make -j2 rsync && cp rsync ../usr/bin/rsync
-    ) >"$home/$1/log" 2>&1 || none "rsync $1 ($home/$1/log)"
+    ) >"$home/$1/log" 2>&1 || {
+        none "rsync $1 ($home/$1/log)"
+        return
+    }
     # A suite moves on.
     "$home/$1/usr/bin/rsync" --version 2>/dev/null | grep -q "version $1 " || {
         none "rsync $1, since $2 has another by now"

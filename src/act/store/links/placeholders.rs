@@ -1,4 +1,4 @@
-//! Names that stand for recorded links while rsync runs with `-H`, all of them of one empty inode: rsync only looks whether they are
+//! Names that stand for recorded links while rsync runs with `-H`, all of them of a few empty inodes: rsync only looks whether they are
 //! there, and links further names of a group to them.
 //!
 //! None may outlive its push. Their inodes have a name each in a directory of the gate's own for as long as they are in use, so that
@@ -72,7 +72,7 @@ impl Placeholders {
         let mut fresh = false;
         loop {
             let (Some(all), Some(Some(current))) = (&self.directory, self.in_use.get(number)) else {
-                self.make(number)?;
+                self.begin(number)?;
                 continue;
             };
             let current = current.to_string();
@@ -94,6 +94,17 @@ impl Placeholders {
             let _ =
                 parent(&mut self.parent, stage, directory).and_then(|parent| unlinkat(parent, name.as_c_str(), UnlinkatFlags::NoRemoveDir));
         }
+    }
+
+    /// Gives the directories of this number one: a new one, or where the disk has no more inodes another's.
+    fn begin(&mut self, number: usize) -> nix::Result<()> {
+        let made = self.make(number);
+        let last = self.inodes.len().checked_sub(1);
+        match self.in_use.get_mut(number) {
+            Some(in_use) if made.is_err() && last.is_some() => *in_use = last,
+            _ => return made,
+        }
+        Ok(())
     }
 
     /// Makes one for the directories of this number.

@@ -119,7 +119,8 @@ fn links_are_made_when_rsync_is_gone_and_directories_keep_their_times_and_modes(
 #[test]
 fn many_links_are_shared_among_threads_and_every_one_is_made() {
     let store = store();
-    let names: Vec<_> = (0..60).flat_map(|d| (0..100).map(move |f| format!("many{d}/file{f}"))).collect();
+    // Each directory comes up again and again.
+    let names: Vec<_> = (0..100).flat_map(|f| (0..60).map(move |d| format!("many{d}/file{f}"))).collect();
     for name in &names {
         fs::create_dir_all(store.history(name).parent().unwrap()).unwrap();
         fs::write(store.history(name), name).unwrap();
@@ -242,6 +243,24 @@ fn with_hard_links_a_placeholder_stands_for_each_and_none_is_left() {
     assert_eq!(fs::read_dir(store.stage("hidden")).unwrap().count(), 0);
     assert!(!store.stage("gone").exists() && !store.stage("d/gone-too").exists());
     assert!(!store.state_names().contains(&"placeholders".to_owned()));
+}
+
+#[test]
+fn where_there_can_be_no_further_inode_all_placeholders_are_of_the_first() {
+    let store = store();
+    let made = store.push(true, |stage, ask| {
+        assert_eq!(ask("/basis/history/a", "a"), Answer::Recorded);
+        // In the place of the second.
+        fs::write(store.repository.state().join("placeholders/1"), "").unwrap();
+        for d in 0..40 {
+            fs::create_dir(stage.join(format!("d{d}"))).unwrap();
+            assert_eq!(ask("/basis/history/a", &format!("d{d}/a")), Answer::Recorded);
+            assert_eq!(inode(&stage.join(format!("d{d}/a"))), inode(&stage.join("a")));
+        }
+        fs::remove_file(store.repository.state().join("placeholders/1")).unwrap();
+    });
+    assert_eq!((made.linked, made.lost), (41, 0));
+    assert_eq!(inode(&store.stage("d39/a")), inode(&store.history("a")));
 }
 
 #[test]
