@@ -110,7 +110,8 @@ fn too_many_files_are_stopped_while_they_arrive() {
     let ran = gate.push(&source, &[]);
     stopped(&gate, &ran, "more than the 500 files and directories");
     let (_, inodes) = stored(&kept(&gate).join("1"));
-    assert!((500..20_000).contains(&inodes), "{inodes}");
+    // Each file that came during the count may have been seen under two names.
+    assert!((250..20_000).contains(&inodes), "{inodes}");
     eprintln!("500 inodes allowed: stopped at {inodes}");
 }
 

@@ -37,6 +37,11 @@ impl<'a> Meter<'a> {
         if !self.pace.is_due(begun.elapsed(), self.written) {
             return None;
         }
+        // A file that gets its name meanwhile may be counted under both (readdir(3)), and no push is stopped for that.
+        self.count(pid, begun).and_then(|_| self.count(pid, begun))
+    }
+
+    fn count(&mut self, pid: Pid, begun: Instant) -> Option<Excess> {
         let started = Instant::now();
         let Count { usage, blind } = (self.count)().and(unnamed(pid));
         self.pace.counted(begun.elapsed(), started.elapsed(), self.written, usage, blind)
@@ -85,6 +90,28 @@ fn unnamed(pid: Pid) -> Count {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::pace::Allowance;
+    use crate::decide::policy::Limits;
+
+    #[test]
+    fn a_push_is_stopped_for_nothing_that_a_second_count_does_not_find() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let limits = Limits { inodes: Some(500), ..Limits::default() };
+        let look = |counts: &[u64]| {
+            let mut left = counts.iter();
+            let mut count = || Count { usage: Usage { bytes: 0, inodes: *left.next().unwrap() }, blind: false };
+            let mut meter = Meter::new(Pace::new(Allowance::new(&limits, Usage::default()).unwrap()), &mut count);
+            let found = meter.look(pid, Instant::now() - Duration::from_secs(3600)).map(|excess| excess.found);
+            assert!(left.next().is_none(), "and nothing is counted for nothing");
+            found
+        };
+        assert_eq!(look(&[500]), None);
+        assert_eq!(look(&[501, 500]), None);
+        assert_eq!(look(&[501, 502]), Some(502));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 
     #[test]
     fn what_a_child_has_written_is_known() {
