@@ -9,17 +9,22 @@ use nix::libc::EAGAIN;
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::{Mail, Outcome, Record};
 
+use crate::support::accounts::is_root;
 use crate::support::{Server, Setup, mode, must, processes, tree, until};
 
 /// The kernel counts all that an account runs: one at a time.
 static CROWD: Mutex<()> = Mutex::new(());
 
-/// A push that finds no room for rsync's second process; how many others there were.
-fn crowded(server: &Server, client: &str) -> u64 {
+/// A push that finds no room for rsync's second process; how many others there were. `None` where there was room all the same: an
+/// ordinary user's account has the other tests in it, and one of them ended in the very moment.
+fn crowded(server: &Server, client: &str) -> Option<u64> {
     let (repository, source) = (server.repository(client), server.source("data"));
     let began = Instant::now();
     let ran = server.client(client).push(&source, &[]);
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    if ran.status == 0 && !is_root() {
+        return None;
+    }
     let known = |record: &Record| record.client.as_ref().is_some_and(|known| known.as_str() == client);
     until("it is in the ledger", || server.records().iter().any(known));
     assert_eq!(processes::of(server.path(), "crowd"), [0; 0], "nothing of it is left");
@@ -39,7 +44,7 @@ fn crowded(server: &Server, client: &str) -> u64 {
     let said = fs::read_to_string(repository.path.join(".snapgate/interrupted/1/crowd")).unwrap();
     let (started, error) = said.trim().split_once(' ').unwrap();
     assert_eq!(error, EAGAIN.to_string(), "there was no end of processes");
-    started.parse().unwrap()
+    Some(started.parse().unwrap())
 }
 
 /// A server whose rsync is that program. An ordinary user has one account for both clients, and their keys tell them apart.
@@ -62,15 +67,18 @@ fn what_runs_in_rsync_s_place_can_start_so_many_processes_and_no_more() {
     let _alone = CROWD.lock();
     let server = server("", ["4", "1004"]);
     // In a namespace of its own the kernel counts from nothing, and the program itself is one.
-    assert_eq!(crowded(&server, "few"), 3);
-    assert_eq!(crowded(&server, "many"), 1003);
+    assert_eq!(crowded(&server, "few"), Some(3));
+    assert_eq!(crowded(&server, "many"), Some(1003));
 }
 
 #[test]
 fn rsync_itself_says_that_it_could_not_start_its_second_process_and_the_next_push_goes_on() {
     let _alone = CROWD.lock();
-    let server = server("jail: off\n", ["4", "64"]);
-    crowded(&server, "few");
+    let crowded = || {
+        let server = server("jail: off\n", ["4", "64"]);
+        crowded(&server, "few").map(|_| server)
+    };
+    let server = (0..20).find_map(|_| crowded()).expect("no room at least once");
     let record = server.record();
     assert!(record.warnings.iter().any(|line| line.contains("fork failed")), "{:?}", record.warnings);
     let (repository, source) = (server.repository("few"), server.source("data"));
