@@ -236,7 +236,7 @@ fn a_file_that_is_made_to_cost_much_costs_little() {
         settings.policy("deep", &deep);
         let begun = Instant::now();
         assert!(load_policy(settings.path(), &settings.site(), &name("deep")).is_err());
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     }
 }
 

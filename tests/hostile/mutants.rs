@@ -102,7 +102,7 @@ fn a_changed_session_never_changes_history() {
         .collect();
     assert_eq!(lab.changes(Reads::Files), [""; 0]);
     for (options, sent) in &recorded {
-        assert_eq!(send(&lab, options, sent, Duration::from_secs(5)).0, 0, "the recording is no whole session: {options}");
+        assert_eq!(send(&lab, options, sent, Duration::from_secs(20)).0, 0, "the recording is no whole session: {options}");
     }
     while long.map_or(began.elapsed() < SHORT || count < LEAST, |long| count < long) {
         let mut random = Random(0x9E37_79B9_7F4A_7C15 ^ (u64::try_from(count).unwrap() + 1));

@@ -109,7 +109,7 @@ fn addresses_are_single_ones_networks_and_names() {
         let server = Setup::new().client("web1", &format!("from: [{from}]\n")).start();
         let ran = server.client("web1").from("127.0.0.2").ssh(&["status"]);
         assert_eq!(ran.status == 0, allowed, "{from}: {ran:?}");
-        assert!(ran.took.as_secs() < 5, "{from}: {:?}", ran.took);
+        assert!(ran.took.as_secs() < 10, "{from}: {:?}", ran.took);
     }
     let server = Setup::new().client("web1", "from: [\"host:localhost\"]\n").start();
     server.client("web1").ssh(&["status"]).exits(0);

@@ -124,7 +124,7 @@ fn a_second_push_while_one_runs_is_told_to_come_later() {
     let push = web1.start_push(&source, &["--bwlimit=100"]);
     until("the push has begun", || !tree::files(&repository.path.join("inprogress")).is_empty());
     let ran = web1.push(&source, &[]).refused("busy", 75);
-    assert!(ran.took < Duration::from_secs(5), "{:?}", ran.took);
+    assert!(ran.took < Duration::from_secs(10), "{:?}", ran.took);
     let record = server.record();
     assert_eq!((record.result, record.mail, record.exit), (Outcome::Busy, Mail::None, 75), "a plain busy is not mailed");
     web1.ssh(&["status"]).exits(0);
