@@ -3,6 +3,8 @@
 //!
 //! The calls are those that a first run makes, seen by strace, which is also who kills.
 
+mod stories;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -11,11 +13,11 @@ use std::process::Command;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
-use snapgate::terms::reason::Code;
 use snapgate::terms::record::{Mail, Outcome, Record};
 use snapgate::terms::verb::Verb;
 
-use crate::support::{Gate, POLICY, Ran, Running, can_trace, must, run};
+use crate::support::{Gate, POLICY, Ran, Running, can_trace, must};
+use stories::STORIES;
 
 /// Every call that can change what stands on the disk, what is locked, or what runs. A `?` where not every machine has it.
 const CALLS: &str = "?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlinkat,?rmdir,?symlink,?symlinkat,?link,?linkat,?write,\
@@ -276,174 +278,6 @@ fn check_after_retry(gate: &Gate, before: &Before, asked: bool) {
         assert!(counted == asked || counted == asked + 1, "{counted} {to} mailed, {asked} in the ledger");
     }
 }
-
-fn push_new(gate: &Gate, wrap: &str) -> Ran {
-    run(&mut gate.push_command(&data(gate, "new"), &[], wrap))
-}
-
-fn push_old(gate: &Gate) {
-    gate.push(&data(gate, "old"), &[]).exits(0);
-}
-
-/// The next push succeeds, and sends nothing that is there already.
-fn push_again(gate: &Gate) {
-    let there = [gate.inside("inprogress"), gate.inside("current/.")].iter().any(|path| path.join("etc/deep/new").exists());
-    let there = there
-        || fs::read_dir(gate.inside(".snapgate/interrupted"))
-            .is_ok_and(|mut all| all.any(|entry| entry.unwrap().path().join("etc/deep/new").exists()));
-    let ran = push_new(gate, "").exits(0);
-    assert!(!there || ran.figure("Literal data") == 0, "what had arrived came again: {}", ran.stdout);
-}
-
-/// With several unchanged files in one directory, two of them in a group of hard links.
-fn push_old_and_many(gate: &Gate) {
-    for name in ["old", "new"] {
-        let many = data(gate, name).join("etc/many");
-        (0..4).for_each(|number| write(&many.join(number.to_string()), b"same"));
-        fs::hard_link(many.join("0"), many.join("twin")).unwrap();
-        must(Command::new("find").arg(&many).args(["-exec", "touch", "-d", "2025-01-01", "{}", "+"]));
-        must(Command::new("touch").args(["-d", "2025-01-01"]).arg(many.parent().unwrap()));
-    }
-    push_old(gate);
-}
-
-fn push_new_with_hard_links(gate: &Gate, wrap: &str) -> Ran {
-    run(&mut gate.push_command(&data(gate, "new"), &["-H"], wrap))
-}
-
-/// Leaves a whole push in `inprogress/`, its gate killed just before the rename that publishes.
-fn leave_in_progress(gate: &Gate) {
-    let wrap = "strace -qq -o /dev/null -e trace=renameat2 -e inject=renameat2:signal=SIGKILL:when=1";
-    run(&mut gate.push_command(&data(gate, "new"), &[], wrap));
-    settle(gate);
-    assert!(gate.inside("inprogress/same").exists());
-}
-
-/// Two pushes of a transaction that overlap; together they are the new data.
-fn push_parts(gate: &Gate) {
-    let new = data(gate, "new");
-    let part = |options: &[&str], from: String, to: &str| {
-        let mut words = vec!["-a", "--stats"];
-        words.extend(options);
-        words.extend([from.as_str(), to]);
-        assert_eq!(gate.rsync(&words).exits(0).stderr, "snapgate: received; say `complete` to publish it\n");
-    };
-    part(&["--exclude=/etc/deep"], format!("{}/", new.display()), "backup:");
-    part(&["--exclude=/same"], format!("{}/", new.display()), "backup:");
-}
-
-fn whole_transaction(gate: &Gate) {
-    gate.say("prepare").exits(0);
-    push_parts(gate);
-    gate.say("complete").exits(0);
-}
-
-const STORIES: [Story; 11] = [
-    Story { name: "the first push", publishes: true, before: |_| {}, act: push_new, retry: push_again },
-    Story { name: "a push", publishes: true, before: push_old, act: push_new, retry: push_again },
-    Story {
-        name: "a push after one that was cut off",
-        publishes: true,
-        before: |gate| {
-            push_old(gate);
-            leave_in_progress(gate);
-        },
-        act: push_new,
-        retry: push_again,
-    },
-    Story {
-        name: "prepare, where an old transaction is open",
-        publishes: false,
-        before: |gate| {
-            push_old(gate);
-            gate.say("prepare").exits(0);
-            push_parts(gate);
-        },
-        act: |gate, wrap| run(&mut gate.say_command("prepare", wrap)),
-        retry: whole_transaction,
-    },
-    Story {
-        name: "a push in a transaction",
-        publishes: false,
-        before: |gate| {
-            push_old(gate);
-            gate.say("prepare").exits(0);
-        },
-        act: push_new,
-        retry: |gate| {
-            push_again(gate);
-            gate.say("complete").exits(0);
-        },
-    },
-    Story {
-        name: "complete",
-        publishes: true,
-        before: |gate| {
-            push_old(gate);
-            gate.say("prepare").exits(0);
-            push_parts(gate);
-        },
-        act: |gate, wrap| run(&mut gate.say_command("complete", wrap)),
-        retry: |gate| {
-            let published = gate.snapshots().len() == 2;
-            if gate.say("complete").status == 0 {
-                return;
-            }
-            // The transaction was closed: either it is published, or the client begins again, which costs it nothing.
-            if published { push_again(gate) } else { whole_transaction(gate) }
-        },
-    },
-    Story {
-        name: "complete, where the client's rsync failed",
-        publishes: false,
-        before: |gate| {
-            push_old(gate);
-            gate.say("prepare").exits(0);
-            push_parts(gate);
-        },
-        act: |gate, wrap| run(&mut gate.say_command("complete 12", wrap)),
-        retry: whole_transaction,
-    },
-    Story {
-        name: "abort",
-        publishes: false,
-        before: |gate| {
-            push_old(gate);
-            gate.say("prepare").exits(0);
-            gate.push(&data(gate, "old"), &[]).exits(0);
-        },
-        act: |gate, wrap| run(&mut gate.say_command("abort", wrap)),
-        retry: |gate| {
-            // A second abort is either the one that works or finds nothing to do.
-            let status = gate.say("abort").status;
-            assert!(status == 0 || status == i32::from(Code::Transaction.exit()), "{status}");
-            push_again(gate);
-        },
-    },
-    Story {
-        name: "a refusal",
-        publishes: false,
-        before: push_old,
-        act: |gate, wrap| run(&mut gate.say_command("rm -rf /", wrap)),
-        retry: push_again,
-    },
-    Story {
-        name: "a dry run",
-        publishes: false,
-        before: push_old,
-        act: |gate, wrap| run(&mut gate.push_command(&data(gate, "new"), &["--dry-run"], wrap)),
-        retry: push_again,
-    },
-    Story {
-        name: "a push with hard links",
-        publishes: true,
-        before: push_old_and_many,
-        act: push_new_with_hard_links,
-        retry: |gate| {
-            push_new_with_hard_links(gate, "").exits(0);
-        },
-    },
-];
 
 /// One test for each story, so that they run beside one another.
 macro_rules! stories {
