@@ -141,6 +141,10 @@ fn a_deep_tree_and_many_files_are_pushed() {
 
 #[test]
 fn extended_attributes_and_acls_of_a_later_push_do_not_reach_history() {
+    // An account's push with access lists has no view, and without one no such rsync may run.
+    if crate::support::versions::old_server().is_some() {
+        return;
+    }
     let policy = format!("{ALL_VERBS}options: {{ allow: [acls] }}\n");
     let server = Setup::new().client("web1", &policy).start();
     let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
