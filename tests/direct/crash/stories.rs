@@ -30,8 +30,8 @@ fn push_again(gate: &Gate) {
 fn push_old_and_many(gate: &Gate) {
     for name in ["old", "new"] {
         let many = data(gate, name).join("etc/many");
-        (0..4).for_each(|number| write(&many.join(number.to_string()), b"same"));
-        fs::hard_link(many.join("0"), many.join("twin")).unwrap();
+        ["a", "b", "c", "d"].iter().for_each(|name| write(&many.join(name), b"same"));
+        fs::hard_link(many.join("a"), many.join("twin")).unwrap();
         must(Command::new("find").arg(&many).args(["-exec", "touch", "-d", "2025-01-01", "{}", "+"]));
         must(Command::new("touch").args(["-d", "2025-01-01"]).arg(many.parent().unwrap()));
     }
