@@ -55,7 +55,7 @@ pub(crate) fn where_there_is_no_view(act: impl FnOnce() + Send) {
 #[test]
 fn where_there_is_no_view_the_jail_and_rsync_s_own_walk_hold() {
     if old_server().is_some() {
-        return;
+        return skip("where there is no view", "no rsync before 3.5.0 may run there");
     }
     // By a way with a symlink in it, as repositories are often named.
     let gate = Gate::with("namespaces: optional\n", &format!("{POLICY}path: $DIR/link/web1\n"));
