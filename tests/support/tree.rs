@@ -77,6 +77,13 @@ pub(crate) fn files(root: &Path) -> Vec<PathBuf> {
     paths
 }
 
+/// How many directories a tree has, its root among them.
+pub(crate) fn directories(root: &Path) -> u64 {
+    let mut count = 0;
+    walk(root, &mut |_, meta| count += u64::from(meta.is_dir()));
+    count
+}
+
 /// Gives an owner the use of every directory in a tree again, so that it can be removed.
 pub(crate) fn open_up(root: &Path) {
     let Ok(meta) = fs::symlink_metadata(root) else { return };
