@@ -172,7 +172,7 @@ pub(crate) fn cut_off(lab: &Lab, source: &Path, options: &[&str], place: &str) {
     });
     let _ = running.child.kill();
     running.wait();
-    lab.gate.until("its rsync is gone", || !lab.gate.rsync_runs());
+    lab.gate.until("its push has ended", || !lab.gate.is_at_work());
     fs::remove_file(slow).unwrap();
 }
 

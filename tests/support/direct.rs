@@ -299,7 +299,16 @@ impl Gate {
 
     /// Whether some rsync carries the lock.
     pub(crate) fn rsync_runs(&self) -> bool {
-        let lock = File::open(self.inside(".snapgate/rsync.lock"));
+        self.is_held("rsync.lock")
+    }
+
+    /// Whether a push is still at work: its rsync, or the gate, which tidies up when that is gone.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.is_held("lock") || self.rsync_runs()
+    }
+
+    fn is_held(&self, lock: &str) -> bool {
+        let lock = File::open(self.inside(".snapgate").join(lock));
         lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
     }
 

@@ -93,7 +93,7 @@ impl Client {
         });
         kill(Pid::from_raw(i32::try_from(running.child.id()).unwrap()), Signal::SIGKILL).unwrap();
         running.wait();
-        self.gate.until("the gate has put the tree aside", || !self.gate.rsync_runs() && !inprogress.exists());
+        self.gate.until("the gate has put the tree aside", || !self.gate.is_at_work() && !inprogress.exists());
     }
 }
 
