@@ -23,6 +23,7 @@ pub mod plan;
 pub mod policy;
 pub mod rrsync;
 pub mod secluded;
+pub mod subids;
 pub mod verdict;
 pub mod window;
 pub mod words;

@@ -297,6 +297,9 @@ pub const MAX_PASSWD: u64 = 16 * 1024 * 1024;
 /// Bytes of a line of it. The C library begins with room for 1024 (`NSS_BUFLEN_PASSWD`).
 pub const MAX_PASSWD_LINE: usize = 4096;
 
+/// Ranges of subordinate ids of one account. The kernel takes 340 lines of a map (user_namespaces(7)), five before Linux 4.15.
+pub const MAX_ID_RANGES: usize = 64;
+
 /// Time to ask the name services about an account that is not in `/etc/passwd`. sshd has just asked them the same.
 pub const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -5,6 +5,7 @@
 //! They are called by their own names, whichever file they stand in: `terms::Reason`.
 
 pub mod client;
+pub mod ids;
 pub mod key;
 pub mod limits;
 pub mod mail;
@@ -21,6 +22,7 @@ pub(crate) mod word;
 pub mod zone;
 
 pub use client::ClientName;
+pub use ids::{IdMap, IdRange};
 pub use key::Fingerprint;
 pub use mail::{Audience, ComposedMail, printable_lines};
 pub use path::{NotInside, SubPath};

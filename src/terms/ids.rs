@@ -1,0 +1,135 @@
+//! Ids of users and of groups as clients have them, and as they stand on the disk of an account that keeps owners.
+//!
+//! A client's id is never used on this machine as it is: it goes through an [`IdMap`] or nowhere.
+
+use serde::{Deserialize, Serialize};
+
+/// A range of ids of this machine that an account may use for others (subuid(5), subgid(5)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct IdRange {
+    first: u32,
+    count: u32,
+}
+
+/// The number that no user or group has (setuid(2), chown(2): "as it is").
+const NOBODY_AT_ALL: u32 = u32::MAX;
+
+impl IdRange {
+    /// So many ids from the first on; `None` where there is none among them, or root's, or one that is no id.
+    pub fn new(first: u32, count: u32) -> Option<Self> {
+        let end = first.checked_add(count)?;
+        (first > 0 && count > 0 && end <= NOBODY_AT_ALL).then_some(Self { first, count })
+    }
+
+    /// The first.
+    pub fn first(self) -> u32 {
+        self.first
+    }
+
+    /// How many there are.
+    pub fn count(self) -> u32 {
+        self.count
+    }
+
+    /// Whether an id is among them.
+    pub fn contains(self, id: u32) -> bool {
+        id.checked_sub(self.first).is_some_and(|offset| offset < self.count)
+    }
+
+    /// Whether an id is in both.
+    pub fn overlaps(self, other: Self) -> bool {
+        self.contains(other.first) || other.contains(self.first)
+    }
+}
+
+/// Where the ids of a client stand: its id 0 is the first of the first range, and so on through all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdMap(Vec<IdRange>);
+
+impl IdMap {
+    /// A map onto these ranges, in their order; `None` where there is none, or an id is in two of them.
+    pub fn new(ranges: Vec<IdRange>) -> Option<Self> {
+        let twice = |(at, range): (usize, &IdRange)| ranges.iter().take(at).any(|before| before.overlaps(*range));
+        (!ranges.is_empty() && !ranges.iter().enumerate().any(twice)).then_some(Self(ranges))
+    }
+
+    /// The ranges.
+    pub fn ranges(&self) -> &[IdRange] {
+        &self.0
+    }
+
+    /// How many ids a client may have: those from 0 up to this one.
+    pub fn count(&self) -> u32 {
+        self.0.iter().fold(0, |sum, range| sum.saturating_add(range.count))
+    }
+
+    /// Where a client's id stands on the disk.
+    pub fn stored(&self, id: u32) -> Option<u32> {
+        let mut left = id;
+        for range in &self.0 {
+            match left.checked_sub(range.count) {
+                None => return range.first.checked_add(left),
+                Some(beyond) => left = beyond,
+            }
+        }
+        None
+    }
+
+    /// The client's id that stands on the disk as this one.
+    pub fn client(&self, stored: u32) -> Option<u32> {
+        let mut before = 0_u32;
+        for range in &self.0 {
+            if range.contains(stored) {
+                return before.checked_add(stored - range.first);
+            }
+            before = before.checked_add(range.count)?;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_range_is_none() {
+        for (first, count) in [(0, 1), (1, 0), (u32::MAX, 1), (u32::MAX - 1, 2), (5, u32::MAX)] {
+            assert_eq!(IdRange::new(first, count), None, "{first} {count}");
+        }
+        assert!(IdRange::new(u32::MAX - 1, 1).is_some_and(|last| last.contains(u32::MAX - 1)));
+    }
+
+    #[test]
+    fn a_map_has_ranges_and_no_id_twice() {
+        let range = |first, count| IdRange::new(first, count).unwrap();
+        assert_eq!(IdMap::new(Vec::new()), None);
+        assert_eq!(IdMap::new(vec![range(100, 10), range(109, 5)]), None);
+        assert_eq!(IdMap::new(vec![range(100, 10), range(50, 60)]), None);
+        let map = IdMap::new(vec![range(200_000, 10), range(100_000, 65_536)]).unwrap();
+        assert_eq!((map.count(), map.stored(0), map.stored(10), map.stored(65_545)), (65_546, Some(200_000), Some(100_000), Some(165_535)));
+        assert_eq!((map.stored(65_546), map.client(165_536), map.client(0)), (None, None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn every_id_comes_back_and_no_other_does(
+            ranges in prop::collection::vec((1..1_000_u32, 1..50_u32), 1..6),
+            id in 0..400_u32,
+            stored in 0..2_000_u32,
+        ) {
+            let ranges = ranges.into_iter().filter_map(|(first, count)| IdRange::new(first, count)).collect();
+            if let Some(map) = IdMap::new(ranges) {
+                prop_assert_eq!(map.stored(id).is_some(), id < map.count());
+                if let Some(stored) = map.stored(id) {
+                    prop_assert_eq!(map.client(stored), Some(id));
+                }
+                if let Some(id) = map.client(stored) {
+                    prop_assert_eq!(map.stored(id), Some(stored));
+                }
+            }
+        }
+    }
+}
