@@ -25,7 +25,7 @@ use crate::terms::limits::{MAX_TRIED, VERSION_TIMEOUT};
 /// # Errors
 /// When there is no process to be had.
 pub fn stand_by(ground: Ground, inherited: Option<Inherited>) -> Result<Standby, NotStarted> {
-    child::stand_by(|orders| {
+    child::stand_by(ground, |orders| {
         if let Some(inherited) = inherited {
             process::unlimit(inherited);
         }
@@ -45,15 +45,21 @@ fn stopped(by: Result<Infallible, Stop>) -> Stop {
 fn close_in(orders: &mut Orders, ground: Ground) -> Result<Infallible, Stop> {
     let without = |part: Part| move |what: String| format!("{part}{what}");
     let (no_view, no_jail) = (without(Part::View), without(Part::Jail));
-    let begun = if ground.view { Some(view::begin(&cell::libraries_shown()).map_err(no_view)?) } else { None };
+    let begun = if ground.view { Some(view::begin(&cell::libraries_shown(), ground.ids.is_some()).map_err(no_view)?) } else { None };
     // Before the rest is known: of all the steps it takes longest, and nothing that is still to do is denied yet.
     let prepared = filter::prepare(ground, getppid()).map_err(no_jail)?;
     let cell: Cell = orders.receive(ground)?.ok_or(None)?;
-    cell.limits.as_ref().map_or(Ok(()), process::bound)?;
     begun.map_or(Ok(()), |begun| begun.finish(&cell.binds)).map_err(without(Part::Unseen))?;
+    if ground.ids.is_some() {
+        // The last step that needs any power of the account's: from here on nothing of its own is within reach.
+        view::leave_powers().map_err(without(Part::View))?;
+        orders.be_mapped()?;
+        process::become_root()?;
+    }
+    cell.limits.as_ref().map_or(Ok(()), process::bound)?;
     cell.grants.as_deref().map_or(Ok(()), jail::enter).map_err(|reason| no_jail(reason.detail))?;
     if ground.filter == Some(Filter::History) {
-        process::give_up_power().map_err(no_jail)?;
+        process::give_up_power(ground.ids.is_some()).map_err(no_jail)?;
     }
     if ground.asks {
         // An rsync whose gate is gone could store nothing whole: nobody would make its links. After the view, since a new user
@@ -74,7 +80,7 @@ fn close_in(orders: &mut Orders, ground: Ground) -> Result<Infallible, Stop> {
 /// # Errors
 /// With what the kernel said, for the administrator.
 pub fn can_have_a_view(program: &Path, account: Option<(u32, u32)>) -> Result<(), String> {
-    try_out(program, account, Ground { view: true, asks: false, filter: None })
+    try_out(program, account, Ground { view: true, asks: false, filter: None, ids: None })
 }
 
 /// Whether the kernel puts the links of such an rsync before this process, and lets it look into that.
@@ -82,7 +88,7 @@ pub fn can_have_a_view(program: &Path, account: Option<(u32, u32)>) -> Result<()
 /// # Errors
 /// With what the kernel said, for the administrator.
 pub fn can_be_asked(program: &Path, account: Option<(u32, u32)>) -> Result<(), String> {
-    try_out(program, account, Ground { view: false, asks: true, filter: Some(Filter::History) })
+    try_out(program, account, Ground { view: false, asks: true, filter: Some(Filter::History), ids: None })
 }
 
 /// In a process of its own, which may hang without holding up whoever asks.
@@ -101,7 +107,7 @@ fn try_out(program: &Path, account: Option<(u32, u32)>, ground: Ground) -> Resul
 }
 
 fn tried_out(program: &Path, account: Option<(u32, u32)>, ground: Ground) -> Result<(), String> {
-    let standby = child::stand_by(|orders| {
+    let standby = child::stand_by(ground, |orders| {
         let ready = process::silence().and_then(|()| account.map_or(Ok(()), process::become_account));
         ready.map_or_else(Some, |()| stopped(close_in(orders, ground)))
     });

@@ -14,9 +14,9 @@ use crate::decide::plan::{self, Places};
 use crate::decide::policy::{Namespaces, Policy, Site};
 use crate::decide::verdict::{self, Case, Verdict};
 use crate::names;
-use crate::serve::resolve_hosts;
+use crate::serve::{owners, resolve_hosts};
 use crate::terms::text::printable;
-use crate::terms::{Account, ClientName, Fingerprint, Reason, Request, Said, Shelf, Zone, exit};
+use crate::terms::{Account, ClientName, Fingerprint, Owners, Reason, Request, Said, Shelf, Zone, exit};
 
 /// The connection to imagine.
 #[derive(Debug, Clone)]
@@ -54,7 +54,9 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Exp
     let request = imagine(question, &policy, &zone).map_err(|what| (what, exit::USAGE))?;
     let command = command::parse(&request.said);
     let resolved = if question.from.is_some() { resolve_hosts(&policy, request.address) } else { Vec::new() };
-    let case = Case { request: &request, policy: &policy, zone: &zone, resolved: &resolved, command: &command };
+    let owned = owners(&site, &policy, &request.account);
+    let owners = owned.as_ref().unwrap_or(&Owners::Account);
+    let case = Case { request: &request, policy: &policy, zone: &zone, resolved: &resolved, owners, command: &command };
     // Without an address the question is not about addresses.
     let anywhere = Policy { from: None, ..policy.clone() };
     let case = if question.from.is_some() { case } else { Case { policy: &anywhere, ..case } };
@@ -87,7 +89,10 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Exp
             0
         }
         Verdict::Allow(permit) => match permit.command() {
-            Command::Push(push) => describe_push(&mut text, question, &site, &policy, &request, push),
+            Command::Push(push) => match &owned {
+                Ok(owners) => describe_push(&mut text, question, &site, &policy, &request, owners, push),
+                Err(reason) => not_now(&mut text, reason),
+            },
             _ => 0,
         },
     };
@@ -118,8 +123,23 @@ fn refusal(text: &mut String, reason: &Reason) {
     }
 }
 
+/// Adds what stands in the way of what is allowed.
+fn not_now(text: &mut String, reason: &Reason) -> u8 {
+    let _ = writeln!(text, "it could not be done now:");
+    refusal(text, reason);
+    reason.code.exit()
+}
+
 /// Adds what a push would do; the exit code says whether it could.
-fn describe_push(text: &mut String, question: &Question, site: &Site, policy: &Policy, request: &Request, push: &Push) -> u8 {
+fn describe_push(
+    text: &mut String,
+    question: &Question,
+    site: &Site,
+    policy: &Policy,
+    request: &Request,
+    owners: &Owners,
+    push: &Push,
+) -> u8 {
     let repository = Repository::at(&policy.path);
     let mut shelf = repository.look(&policy.names).unwrap_or_else(|_| Shelf::default());
     if let Some(moment) = question.at.as_ref().map(|_| request.at) {
@@ -132,11 +152,7 @@ fn describe_push(text: &mut String, question: &Question, site: &Site, policy: &P
         .and_then(|plan| Ok((plan, child::version(&site.rsync, None)?)));
     let (plan, version) = match planned {
         Ok(planned) => planned,
-        Err(reason) => {
-            let _ = writeln!(text, "it could not be done now:");
-            refusal(text, &reason);
-            return reason.code.exit();
-        }
+        Err(reason) => return not_now(text, &reason),
     };
     let run = plan.run(Places {
         root: repository.root().to_path_buf(),
@@ -146,7 +162,8 @@ fn describe_push(text: &mut String, question: &Question, site: &Site, policy: &P
         bases: repository.bases(plan.place(), &shelf, plan.trusts_size()),
         partial_dir: ".~snapgate-RANDOM~".to_owned(),
         log: repository.rsync_log("ID"),
-        confinement: plan::confinement(push, site.jail, request.account.is_root()),
+        confinement: plan::confinement(push, site.jail, owners),
+        mapping: owners.mapping().cloned(),
         running: None,
     });
     let _ = writeln!(text, "would run, in {}:", run.cell().directory.display());

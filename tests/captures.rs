@@ -13,6 +13,7 @@ use snapgate::decide::cell::Confinement;
 use snapgate::decide::command::{Command, parse};
 use snapgate::decide::options::Choice;
 use snapgate::decide::secluded::Block;
+use snapgate::terms::ids::Owners;
 use snapgate::terms::reason::Reason;
 use snapgate::terms::request::Said;
 
@@ -78,6 +79,7 @@ fn verdict(capture: &Capture) -> String {
         partial_dir: ".~snapgate-1~".to_owned(),
         log: PathBuf::from("/r/l"),
         forced: Vec::new(),
+        ids: None,
     };
     let refuse = |reasons: Vec<Reason>| {
         let told: Vec<_> = reasons.iter().map(|reason| format!("{} ({})", reason.code, reason.says)).collect();
@@ -86,8 +88,8 @@ fn verdict(capture: &Capture) -> String {
     match parsed(capture) {
         Err(reasons) => refuse(reasons),
         // By a policy that says nothing of options, for an ordinary account.
-        Ok(Command::Push(push)) if !push.refused_by(&Choice::default(), false).is_empty() => {
-            refuse(push.refused_by(&Choice::default(), false))
+        Ok(Command::Push(push)) if !push.refused_by(&Choice::default(), &Owners::Account).is_empty() => {
+            refuse(push.refused_by(&Choice::default(), &Owners::Account))
         }
         Ok(Command::Push(push)) => {
             let words: Vec<_> = for_push(&push, &setup).into_iter().map(|word| word.into_string().unwrap()).collect();

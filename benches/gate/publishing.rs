@@ -23,7 +23,7 @@ pub(crate) fn publishing(root: &Path, files: usize) {
     };
     let trees = [tree("ten", 10), tree("many-files", files)];
     let path = root.join("publishing");
-    let repository = Repository::open(&path, uid).expect("a repository");
+    let repository = Repository::open(&path, uid, None).expect("a repository");
     let mut times = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
     for round in 0..20 {
         let which = round % 4;

@@ -19,6 +19,7 @@ use snapgate::decide::policy::{Policy, Site, read_policy, read_site};
 use snapgate::decide::secluded::{Block, Words};
 use snapgate::decide::yaml::Fault;
 use snapgate::decide::{authinfo, letter, line, lint, notice};
+use snapgate::terms::ids::Owners;
 use snapgate::terms::limits;
 use snapgate::terms::reason::{Code, Origin, Reason};
 use snapgate::terms::record::{Mail, Record};
@@ -57,7 +58,7 @@ pub(crate) fn command(data: &[u8]) {
         Ok(Command::Push(push)) => allowed(&push),
         Ok(Command::Secluded(begun)) => {
             // Nothing is read behind what the policy has still to allow.
-            let left_to_the_policy = begun.visible.refused_by(&Choice::default(), false);
+            let left_to_the_policy = begun.visible.refused_by(&Choice::default(), &Owners::Account);
             if !left_to_the_policy.is_empty() {
                 return refused(&left_to_the_policy);
             }
@@ -132,7 +133,7 @@ fn one_line(text: &str) {
 
 /// A push that is allowed, if a policy that says nothing of options allows it.
 fn allowed(push: &Push) {
-    let left_to_the_policy = push.refused_by(&Choice::default(), false);
+    let left_to_the_policy = push.refused_by(&Choice::default(), &Owners::Account);
     if !left_to_the_policy.is_empty() {
         return refused(&left_to_the_policy);
     }
@@ -188,6 +189,7 @@ fn cell(push: &Push, confinement: Confinement) -> Cell {
         partial_dir: ".~snapgate-1~".to_owned(),
         log: PathBuf::from("/r/log"),
         confinement,
+        mapping: None,
         running: Some(100),
     };
     plan.run(places).cell().clone()
@@ -266,7 +268,8 @@ fn same(one: &Push, other: &Push) {
     assert_eq!(one.timeout(), other.timeout());
     assert_eq!(one.is_dry(), other.is_dry());
     assert_eq!(one.warnings(), other.warnings());
-    let needs = |push: &Push| push.refused_by(&Choice::default(), true).into_iter().map(|reason| reason.remedy).collect::<Vec<_>>();
+    let needs =
+        |push: &Push| push.refused_by(&Choice::default(), &Owners::Real).into_iter().map(|reason| reason.remedy).collect::<Vec<_>>();
     assert_eq!(needs(one), needs(other));
 }
 

@@ -16,6 +16,7 @@ pub mod runlog;
 pub mod secluded;
 pub mod spool;
 pub mod store;
+pub mod subids;
 pub mod syslog;
 pub mod view;
 pub mod zones;

@@ -5,7 +5,7 @@ use std::fs;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Gid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, geteuid, getuid, setgid, setgroups, setuid};
+use nix::unistd::{Gid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, geteuid, getuid, setgid, setgroups, setresgid, setresuid, setuid};
 use rustix::thread::{
     CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, configure_capability_in_ambient_set,
     set_capabilities, set_capabilities_secure_bits,
@@ -106,24 +106,26 @@ fn all_running() -> Option<u64> {
     load.split(' ').nth(3)?.split_once('/')?.1.parse().ok()
 }
 
-/// Capabilities of root that rsync needs for what root's files have: any owner, modes that keep others out, set-user-ID bits, and
-/// attributes that only root may look at (`security.capability`, `trusted.*`: xattr(7)). The last of them, `CAP_SYS_ADMIN`, could do far
-/// more, but not here: the filter has no call for it, and who is jailed may not mount (landlock(7)).
+/// Capabilities of root that rsync needs for what files may have: any owner, modes that keep others out, set-user-ID bits, and
+/// `security.capability` (xattr(7)).
 const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE
     .union(CapabilitySet::FOWNER)
     .union(CapabilitySet::CHOWN)
     .union(CapabilitySet::FSETID)
-    .union(CapabilitySet::SETFCAP)
-    .union(CapabilitySet::SYS_ADMIN);
+    .union(CapabilitySet::SETFCAP);
+
+/// What the machine's root needs besides, for attributes that it alone may look at (`trusted.*`: xattr(7)). It could do far
+/// more, but not here: the filter has no call for it, and who is jailed may not mount (landlock(7)).
+const KEPT_OF_THE_MACHINES: CapabilitySet = KEPT.union(CapabilitySet::SYS_ADMIN);
 
 const NONE: CapabilitySet = CapabilitySet::empty();
 
 /// Takes from this process, and whatever it becomes, all power over the system, for good (capabilities(7)): of root's what
-/// [`KEPT`] does not name, of anybody else's whatever it may have been given.
+/// files do not need, be it the machine's root or a client's, who is `mapped`; of anybody else's whatever it may have been given.
 ///
 /// # Errors
 /// When the kernel does not do that.
-pub fn give_up_power() -> Result<(), String> {
+pub fn give_up_power(mapped: bool) -> Result<(), String> {
     let give_up = || {
         if !geteuid().is_root() {
             clear_ambient_capability_set()?;
@@ -133,11 +135,23 @@ pub fn give_up_power() -> Result<(), String> {
         let bits = CapabilitiesSecureBits::NO_ROOT | CapabilitiesSecureBits::NO_ROOT_LOCKED;
         set_capabilities_secure_bits(bits)?;
         // Root of a container may have fewer.
-        let kept = KEPT & capabilities(None)?.permitted;
+        let kept = if mapped { KEPT } else { KEPT_OF_THE_MACHINES } & capabilities(None)?.permitted;
         set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable: kept })?;
         kept.iter().try_for_each(|kept| configure_capability_in_ambient_set(kept, true))
     };
     give_up().map_err(|error: rustix::io::Errno| format!("giving up capabilities: {error}"))
+}
+
+/// Makes this process the root of the user namespace that it is in, which is a client's.
+///
+/// # Errors
+/// When the kernel does not do that.
+pub fn become_root() -> Result<(), String> {
+    let (user, group) = (Uid::from_raw(0), Gid::from_raw(0));
+    let becomes = setgroups(&[]).and_then(|()| setresgid(group, group, group)).and_then(|()| setresuid(user, user, user));
+    // The gate has to look into it before it is a program of that namespace's.
+    let settled = becomes.and_then(|()| nix::sys::prctl::set_dumpable(true));
+    settled.map_err(|error| format!("becoming root of the client's ids: {}", error.desc()))
 }
 
 /// Ends this process politely when the one that started it is gone, and whatever it becomes (`PR_SET_PDEATHSIG`, prctl(2)).

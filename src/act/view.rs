@@ -28,12 +28,13 @@ const NO_SYMLINKS: MsFlags = MsFlags::from_bits_retain(256);
 #[must_use]
 pub struct Begun(());
 
-/// Begins a view with these parts of the system in it. Only for a process with a single thread.
+/// Begins a view with these parts of the system in it, where this process is `mapped` by a user namespace already: one in which it may
+/// mount. Only for a process with a single thread.
 ///
 /// # Errors
 /// With what did not work, for the administrator. The process must then end: it may be anywhere in between.
-pub fn begin(system: &[Bind]) -> Result<Begun, String> {
-    own_namespaces()?;
+pub fn begin(system: &[Bind], mapped: bool) -> Result<Begun, String> {
+    own_namespaces(mapped)?;
     // What happens here stays here. What the server mounts meanwhile does come in, where its mounts are shared (as systemd has
     // them): the gate's first look at a store may be what has it mounted. Where it does not, the run's log is not found, and a new process begins.
     step("keeping mounts apart", mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_SLAVE, NOTHING))?;
@@ -70,10 +71,10 @@ const NOTHING: Option<&str> = None;
 
 /// Root needs no user namespace, and in one it could no longer give files to others. Memory, semaphores and queues of System V have
 /// no path that a mount could hide (ipc_namespaces(7)); what is left of them goes with the namespace.
-fn own_namespaces() -> Result<(), String> {
+fn own_namespaces(mapped: bool) -> Result<(), String> {
     let (user, group) = (geteuid(), getegid());
     let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC;
-    if user.is_root() {
+    if user.is_root() || mapped {
         return step("namespaces of mounts and System V IPC", unshare(own));
     }
     step("namespaces of users, mounts and System V IPC", unshare(CloneFlags::CLONE_NEWUSER | own))?;
@@ -85,6 +86,17 @@ fn own_namespaces() -> Result<(), String> {
         fs::write(&path, text).map_err(|error| format!("{path}: {error}"))?;
     }
     Ok(())
+}
+
+/// Leaves for a user namespace below this one, which has nobody yet. What this process could do in the one that it leaves is gone:
+/// the mounts of its view are not its own to change any more.
+///
+/// # Errors
+/// As [`begin`].
+pub fn leave_powers() -> Result<(), String> {
+    // Whoever is to map it has to be able to look into it.
+    let left = nix::sys::prctl::set_dumpable(true).and_then(|()| unshare(CloneFlags::CLONE_NEWUSER));
+    step("a user namespace for the client's ids", left)
 }
 
 /// Where a system's own symlink leads, if that is shown anyway: `/lib` is mostly a link to `usr/lib`, and a mount costs more.

@@ -16,7 +16,7 @@ use crate::decide::namespaces::{self, Lack};
 use crate::decide::policy::Site;
 use crate::explain::Question;
 use crate::serve::Answer;
-use crate::terms::{ClientName, exit};
+use crate::terms::{ClientName, Owners, exit};
 use crate::{check, enclose, explain, list, names, rrsync, serve, watch};
 
 use args::{Arguments, DEFAULT_CONFIG, Order};
@@ -127,7 +127,7 @@ fn enforced(site: &Site, accounts: &[&str]) -> Vec<Part> {
     let asked = if asked.is_empty() { vec![(String::new(), None)] } else { asked };
     for (whose, ids) in asked {
         let lack = enclose::can_have_a_view(&site.rsync, ids).err().map(Lack::Kept);
-        let help = lack.as_ref().and_then(|lack| namespaces::without(lack, site).err()?.remedy);
+        let help = lack.as_ref().and_then(|lack| namespaces::without(lack, site, &Owners::Account).err()?.remedy);
         parts.push(Part { what: format!("a file system of its own{whose}"), missing: lack.map(|lack| lack.to_string()), help });
         let missing = enclose::can_be_asked(&site.rsync, ids).err();
         parts.push(Part { what: format!("links made by the gate alone{whose}"), missing, help: Some(or_off()) });

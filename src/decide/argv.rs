@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::terms::limits::{MAX_BASIS_DIRS, MAX_CLIENT_TIMEOUT};
 
-use super::cell::Confinement;
+use super::cell::{Confinement, Ids};
 use super::command::Push;
 
 /// A release of rsync.
@@ -66,6 +66,8 @@ pub struct Setup {
     pub log: PathBuf,
     /// What the policy has the server's rsync do, whatever the client asks for.
     pub forced: Vec<&'static str>,
+    /// How many ids of the client's can be kept; `None`: all or none of them.
+    pub ids: Option<Ids>,
 }
 
 /// The words behind `rsync` for a push. The destination is always `.`, the directory that rsync is started in.
@@ -74,6 +76,10 @@ pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
     let asked = push.words();
     let unasked = setup.forced.iter().filter(|forced| !asked.iter().any(|word| word == *forced)).map(OsString::from);
     words.extend(asked.iter().map(OsString::from).chain(unasked));
+    if let Some(Ids { users, groups }) = setup.ids {
+        with_ids_beyond(&mut words, "--usermap=", users, push.keeps_users());
+        with_ids_beyond(&mut words, "--groupmap=", groups, push.keeps_groups());
+    }
     // What was received of a file that was cut off is a basis for the next try. It must not stand under the file's own
     // name: after a read error on the client rsync leaves a file of the right size there that is not the file.
     words.push(format!("--partial-dir={}", setup.partial_dir).into());
@@ -100,6 +106,19 @@ pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
     words.extend([OsString::from("."), OsString::from(".")]);
     words
 }
+
+/// Has rsync store every id that the mapping has none for as the last one of it. The first rule of a map that fits an id counts, so that
+/// the client's own come first (rsync(1), `--usermap`).
+fn with_ids_beyond(words: &mut Vec<OsString>, option: &str, count: u32, kept: bool) {
+    let rule = format!("{count}-{LAST_ID}:{}", count.saturating_sub(1));
+    match words.iter_mut().find(|word| word.to_str().is_some_and(|word| word.starts_with(option))) {
+        Some(word) => word.push(format!(",{rule}")),
+        None => words.extend(kept.then(|| format!("{option}{rule}").into())),
+    }
+}
+
+/// The last id that somebody can have: the one behind it stands for none at all (chown(2)).
+const LAST_ID: u32 = u32::MAX - 1;
 
 /// rsync takes 0 for no limit, so it is never printed.
 fn seconds(ours: Duration, theirs: Option<u32>) -> u64 {
@@ -129,6 +148,7 @@ mod tests {
             partial_dir: ".~snapgate-1~".to_owned(),
             log: PathBuf::from("/r/.snapgate/logs/x.log"),
             forced: Vec::new(),
+            ids: None,
         }
     }
 
@@ -158,6 +178,19 @@ mod tests {
             assert_eq!(line(version, Confinement::Jail), all("--drop-D --confine-root=/r "));
             assert_eq!(line(version, Confinement::None), all("--drop-D --confine-root=/r "));
         }
+    }
+
+    #[test]
+    fn an_id_that_cannot_be_kept_is_stored_as_the_last_that_can() {
+        let setup = Setup { ids: Some(Ids { users: 65_536, groups: 1000 }), ..setup(DEFENCES, Confinement::View) };
+        let line = |options: &str| printed(options, &setup);
+        let (users, groups) = ("65536-4294967294:65535", "1000-4294967294:999");
+        let plain = line("-logDtpre.iLsfxCIvu");
+        assert!(plain.contains(&format!(" --usermap={users} --groupmap={groups} ")), "{plain}");
+        let own = line("-logDtpre.iLsfxCIvu --usermap=7:8 --numeric-ids");
+        assert!(own.contains(&format!(" --usermap=7:8,{users} ")) && own.contains(&format!(" --groupmap={groups} ")), "{own}");
+        let none = line("-lDtpre.iLsfxCIvu");
+        assert!(!none.contains("map="), "{none}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::terms::Mapping;
 use crate::terms::word::words;
 
 /// What holds rsync.
@@ -29,12 +30,25 @@ pub struct Ground {
     pub asks: bool,
     /// What is taken from it of the kernel's calls; `None`: nothing.
     pub filter: Option<Filter>,
+    /// How many ids of a client's it knows, as the first of which it runs; `None`: it runs as its account.
+    pub ids: Option<Ids>,
 }
 
-impl From<Confinement> for Ground {
-    fn from(confinement: Confinement) -> Self {
+/// How many users and groups there are in a namespace, from 0 on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ids {
+    /// Users.
+    pub users: u32,
+    /// Groups.
+    pub groups: u32,
+}
+
+impl Ground {
+    /// That of a push.
+    pub fn new(confinement: Confinement, mapping: Option<&Mapping>) -> Self {
         let filter = (confinement != Confinement::None).then_some(Filter::History);
-        Self { view: confinement == Confinement::View, asks: true, filter }
+        let ids = mapping.map(|mapping| Ids { users: mapping.users.count(), groups: mapping.groups.count() });
+        Self { view: confinement == Confinement::View, asks: true, filter, ids }
     }
 }
 
@@ -262,7 +276,7 @@ mod tests {
     fn cell(binds: bool, grants: bool) -> Cell {
         let program = Path::new("/usr/bin/rsync");
         Cell {
-            ground: Confinement::View.into(),
+            ground: Ground::new(Confinement::View, None),
             limits: binds.then_some(Limits { memory: 1, processes: grants.then_some(2), file_size: (!grants).then_some(3) }),
             binds: if binds { libraries_shown() } else { Vec::new() },
             grants: grants.then(|| system(program)),

@@ -6,7 +6,7 @@ use crate::terms::text::printable;
 use crate::terms::{Origin, Verb};
 
 use super::options::{self, Row, Rule, Runs};
-use super::policy::{Policy, Source};
+use super::policy::{KeepOwners, Policy, Source};
 
 /// Something that `check` tells the administrator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,10 +70,15 @@ pub fn one(policy: &Policy) -> Vec<Finding> {
 /// What its words about rsync's options mean: the table's reason for what they let in, and whom they turn away.
 fn options(policy: &Policy) -> Vec<Finding> {
     let note = |message, help| Finding::note(policy.origins.of("options"), message, help);
+    let runs_as = match policy.owners {
+        _ if policy.user == "root" => Some(Runs::AsRoot),
+        Some(KeepOwners::Keep) => None,
+        _ => Some(Runs::AsAccount),
+    };
     let named = |word: &&str| options::rows().iter().find(|row| row.word() == *word);
     let widened = policy.options.allow.iter().filter_map(named).filter_map(|row| match row.rule {
-        Rule::NeedsWord(runs) if !runs.holds(policy.user == "root") => {
-            let whose = if runs == Runs::AsRoot { "runs as root" } else { "does not run as root" };
+        Rule::NeedsWord(runs) if runs_as != Some(runs) => {
+            let whose = if runs == Runs::AsRoot { "runs as root" } else { "is an account's and keeps no owners" };
             let message = format!("`{}` is allowed, which changes nothing: only a gate that {whose} refuses it", row.word());
             Some(note(message, "remove it from `allow:`".to_owned()))
         }

@@ -18,6 +18,7 @@ pub mod namespaces;
 pub mod notice;
 pub mod options;
 pub mod outcome;
+pub mod owners;
 pub mod pace;
 pub mod plan;
 pub mod policy;

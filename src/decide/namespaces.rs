@@ -4,8 +4,9 @@ use std::fmt;
 
 use crate::decide::argv::{DEFENCES, Version};
 use crate::decide::cell::Confinement;
+use crate::decide::owners;
 use crate::decide::policy::{Namespaces, Site};
-use crate::terms::{Code, Reason};
+use crate::terms::{Code, Owners, Reason};
 
 /// Why rsync has no file system of its own; each in words for the administrator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,9 +39,10 @@ pub const GIVEN_UP: &str = "or write `namespaces: optional` in the site file: hi
 /// What is to hold rsync instead.
 ///
 /// # Errors
-/// Where the site file wants namespaces.
-pub fn without(lack: &Lack, site: &Site) -> Result<Confinement, Reason> {
-    if site.namespaces == Namespaces::Optional {
+/// Where the site file wants namespaces, or owners are kept, which takes them.
+pub fn without(lack: &Lack, site: &Site, owners: &Owners) -> Result<Confinement, Reason> {
+    let maps = owners.mapping().is_some();
+    if site.namespaces == Namespaces::Optional && !maps {
         return Ok(Confinement::Jail);
     }
     let first = match lack {
@@ -49,6 +51,9 @@ pub fn without(lack: &Lack, site: &Site) -> Result<Confinement, Reason> {
             "see that the repository, the way to it and rsync are where the account can reach them, and mounted before it comes"
         }
     };
+    if maps {
+        return Err(owners::unusable(&lack.to_string()).remedy(first));
+    }
     Err(Reason::of_the_server(Code::Jail, lack.to_string()).remedy(format!("{first}; {GIVEN_UP}")).rule(site.origins.of("namespaces")))
 }
 
@@ -90,9 +95,9 @@ mod tests {
     #[test]
     fn the_site_file_decides_whether_a_push_runs_without() {
         for lack in [Lack::Kept("EPERM".to_owned()), Lack::Unshown("`/srv`".to_owned())] {
-            assert_eq!(without(&lack, &site("namespaces: optional\n")), Ok(Confinement::Jail));
+            assert_eq!(without(&lack, &site("namespaces: optional\n"), &Owners::Account), Ok(Confinement::Jail));
             for required in ["", "namespaces: required\n"] {
-                let reason = without(&lack, &site(required)).unwrap_err();
+                let reason = without(&lack, &site(required), &Owners::Account).unwrap_err();
                 assert_eq!((reason.code, reason.rule.unwrap().line), (Code::Jail, if required.is_empty() { 0 } else { 2 }));
                 assert!(!format!("{} {}", reason.says, reason.hint.unwrap()).contains("namespace"), "the client learns nothing");
                 let remedy = reason.remedy.unwrap();

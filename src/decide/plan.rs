@@ -14,7 +14,7 @@ use crate::decide::options::Choice;
 use crate::decide::policy::{Limits, Policy};
 use crate::decide::rrsync::{self, Aim, Direction, Transfer};
 use crate::terms::limits::{CHILD_MEMORY, DEFAULT_PROCESSES, MAX_NAME_LEAD, MAX_PARTS};
-use crate::terms::{Code, NamePattern, Reason, Shelf, SnapshotName, SubPath};
+use crate::terms::{Code, Mapping, NamePattern, Owners, Reason, Shelf, SnapshotName, SubPath};
 
 /// A push, decided: what it is called, where it lands, what happens when it succeeds.
 #[derive(Debug, Clone)]
@@ -58,6 +58,8 @@ pub struct Places {
     pub log: PathBuf,
     /// What holds rsync.
     pub confinement: Confinement,
+    /// Where the client's ids stand, where they are kept.
+    pub mapping: Option<Mapping>,
     /// How many processes and threads the machine runs, where a limit on them holds.
     pub running: Option<u64>,
 }
@@ -110,10 +112,10 @@ pub fn name(
 }
 
 /// What is to hold the rsync of a push, as far as the kernel can.
-pub fn confinement(push: &Push, jail: bool, is_root: bool) -> Confinement {
+pub fn confinement(push: &Push, jail: bool, owners: &Owners) -> Confinement {
     match jail {
         false => Confinement::None,
-        true if push.does_without_namespaces(is_root) => Confinement::Jail,
+        true if push.does_without_namespaces(owners) => Confinement::Jail,
         true => Confinement::View,
     }
 }
@@ -169,7 +171,7 @@ impl PushPlan {
             places.bases = places.bases.drain(kept..=kept).collect();
         }
         let confinement = places.confinement;
-        let ground = Ground::from(confinement);
+        let ground = Ground::new(confinement, places.mapping.as_ref());
         let seen = Seen::of(&places, self.place(), ground.view);
         let binds = if ground.view { binds(&places, &seen) } else { Vec::new() };
         let grants = (confinement != Confinement::None).then(|| grants(&places, &seen));
@@ -182,6 +184,7 @@ impl PushPlan {
             link_dests: seen.bases.iter().map(|basis| basis.seen.clone()).collect(),
             partial_dir: places.partial_dir.clone(),
             log: seen.log,
+            ids: ground.ids,
             forced: self.options.forced().filter_map(|row| row.long.first().copied()).collect(),
         };
         let argv = argv::for_push(&self.push, &setup);
@@ -236,7 +239,7 @@ pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, 
     grants.extend(logs.map(|log| Grant { path: log.path().into(), access: Access::ReadWrite, optional: false }));
     let argv = rrsync::printed(transfer, setup);
     // There is no history here, and so no link to it.
-    let ground = Ground { view: false, asks: false, filter: jailed.then_some(Filter::Plain) };
+    let ground = Ground { view: false, asks: false, filter: jailed.then_some(Filter::Plain), ids: None };
     let limits = Some(limits(CHILD_MEMORY, DEFAULT_PROCESSES, None, running));
     let (program, grants) = (program.to_path_buf(), jailed.then_some(grants));
     let layout = Layout { start: start.clone(), bases: Vec::new(), partial_dir: String::new() };

@@ -53,6 +53,8 @@ pub struct Policy {
     pub names: NamePattern,
     /// `report:` Which pushes ask for a job report.
     pub report: Report,
+    /// `owners:` Whether owners and groups are kept by an account that is not root.
+    pub owners: Option<KeepOwners>,
     /// `hooks:` What runs before and after a push.
     pub hooks: Hooks,
     /// `time_limits: {idle: …}` rsync ends when nothing moves for this long.
@@ -87,6 +89,15 @@ pub enum Report {
     Problems,
     /// None; what went wrong is still an alert.
     Never,
+}
+
+/// What becomes of the owners and groups of a client's files, where the account is not root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeepOwners {
+    /// They are kept, as ids of the account's ranges.
+    Keep,
+    /// Everything is the account's.
+    Drop,
 }
 
 /// What becomes of a push where the kernel gives its account no namespaces.

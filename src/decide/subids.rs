@@ -5,6 +5,13 @@
 use crate::terms::limits::MAX_ID_RANGES;
 use crate::terms::{Account, IdRange};
 
+/// Ids of users (subuid(5)).
+pub const USERS: &str = "/etc/subuid";
+/// Ids of groups (subgid(5)).
+pub const GROUPS: &str = "/etc/subgid";
+/// Who maps them: newuidmap(1) and newgidmap(1), of the package uidmap.
+pub const HELPERS: [&str; 2] = ["/usr/bin/newuidmap", "/usr/bin/newgidmap"];
+
 /// The ranges of an account, in the order of its lines, under its name or under its number. Of lines that give an id twice the first
 /// counts; at most [`MAX_ID_RANGES`].
 pub fn ranges(text: &[u8], account: &Account) -> Vec<IdRange> {

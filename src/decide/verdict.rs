@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use crate::decide::address;
 use crate::decide::command::{Command, Secluded};
 use crate::decide::policy::{Policy, Source};
-use crate::terms::{Code, Origin, Reason, Request, Verb, Zone};
+use crate::terms::{Code, Origin, Owners, Reason, Request, Verb, Zone};
 
 /// Everything that the decision rests on.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +20,8 @@ pub struct Case<'a> {
     pub zone: &'a Zone,
     /// What the policy's `host:` names resolve to now.
     pub resolved: &'a [(String, Vec<IpAddr>)],
+    /// Whose its files are here.
+    pub owners: &'a Owners,
     /// What was asked for, or why it could not be read.
     pub command: &'a Result<Command, Vec<Reason>>,
 }
@@ -213,8 +215,7 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
     };
     if let Some(push) = push {
         let options = &case.policy.options;
-        let is_root = case.request.account.is_root();
-        let refused = push.refused_by(options, is_root);
+        let refused = push.refused_by(options, case.owners);
         let rule = case.policy.origins.of("options");
         if !refused.is_empty() {
             // What would be noted is beside the point of a push that is refused for its options.
@@ -224,7 +225,7 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
         findings.extend(options.forces().into_iter().map(|note| yes(note, Some(rule.clone()))));
         findings.extend(push.widened().into_iter().map(|note| yes(note, Some(rule.clone()))));
         let weaker = "access lists (`-A`) are allowed: rsync runs in a weaker jail, without namespaces";
-        findings.extend(push.does_without_namespaces(is_root).then(|| yes(weaker, Some(rule.clone()))));
+        findings.extend(push.does_without_namespaces(case.owners).then(|| yes(weaker, Some(rule.clone()))));
         findings.extend(push.notes().iter().map(|note| yes(note.clone(), None)));
         findings.extend(push.outlasted(case.policy.idle).map(|note| yes(note, Some(case.policy.origins.of("time_limits")))));
         findings.extend(push.warnings().iter().map(|warning| yes(warning.clone(), None)));

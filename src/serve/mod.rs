@@ -12,20 +12,23 @@ mod transaction;
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use self::tell::Connection;
-use crate::act::child::Standby;
+use crate::act::child::{self, NamespaceBegun, Standby};
 use crate::act::process::Inherited;
 use crate::act::spool::{self, Full, Slots};
-use crate::act::store::{Repository, mounted};
-use crate::act::{config, intake, process, secluded, zones};
-use crate::decide::cell::Confinement;
+use crate::act::store::{Repository, mounted, remembered};
+use crate::act::{accounts, config, intake, process, secluded, subids, zones};
+use crate::decide::cell::{Confinement, Ground};
 use crate::decide::command::{self, Command};
 use crate::decide::policy::{Policy, Site};
 use crate::decide::verdict::{self, Case, Denial, Permit, Verdict};
-use crate::decide::{address, answer};
-use crate::terms::limits::RESOLVE_TIMEOUT;
-use crate::terms::{ClientName, Code, Jail, Outcome, PushFacts, Reason, Request, Shelf};
+use crate::decide::{address, answer, owners};
+use crate::terms::limits::{MAX_END, RESOLVE_TIMEOUT};
+use crate::terms::{Account, ClientName, Code, Jail, Outcome, Owners, PushFacts, Reason, Request, Shelf};
 use crate::{enclose, names};
 
 /// What the client is told, in the end.
@@ -39,8 +42,16 @@ pub struct Answer {
     pub lines: Vec<String>,
 }
 
+/// What a process tells of a client's work that it has done.
+#[derive(Debug, Serialize, Deserialize)]
+struct Told {
+    end: End,
+    #[serde(default, skip_serializing_if = "Jail::is_whole")]
+    jail: Jail,
+}
+
 /// How a connection ended, for the record and for the client.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct End {
     outcome: Outcome,
     exit: u8,
@@ -97,8 +108,20 @@ struct Session<'a> {
     id: &'a str,
     /// What holds rsync, as far as it is known by now.
     jail: &'a Cell<Jail>,
+    /// Whose the client's files are here.
+    owners: &'a Owners,
     /// What whatever is not the gate may use: as much as the gate itself could when sshd started it.
     inherited: Inherited,
+}
+
+/// Where what was allowed is done.
+enum Place {
+    /// In this process. One may wait that becomes rsync.
+    Here(Option<Standby>),
+    /// In one of its own, in the user namespace that is being made for the client's ids.
+    Mapped(NamespaceBegun),
+    /// Nowhere.
+    Nowhere(Reason),
 }
 
 /// What holds an rsync, unless the policy, the site file, the command or the kernel has it otherwise.
@@ -113,7 +136,7 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
     let said = intake::said();
     // Ahead of everything that it does not have to know: the other processor closes it in meanwhile. It has heard nothing of the
     // client's, and ends with this connection if nothing comes of the push.
-    let standby = if command::begins_as_push(&said) { enclose::stand_by(USUAL.into(), None).ok() } else { None };
+    let standby = if command::begins_as_push(&said) { enclose::stand_by(Ground::new(USUAL, None), None).ok() } else { None };
     // The gate's own, which rsync does not get.
     let inherited = process::limit();
     let command = command::parse(&said);
@@ -135,8 +158,9 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
         Ok(policy) => match slots(&site, &policy, &request) {
             Err(reason) => (Some(policy), None, End::stopped(reason)),
             Ok((slots, notes)) => {
-                let session = Session { site: &site, policy: &policy, request: &request, id: &id, jail: &jail, inherited };
-                let end = judged(session, &command, standby).noting(notes);
+                let (owners, place) = place(&site, &policy, &request, &command, standby);
+                let session = Session { site: &site, policy: &policy, request: &request, id: &id, jail: &jail, owners: &owners, inherited };
+                let end = judged(session, &command, place).noting(notes);
                 (Some(policy), Some(slots), end)
             }
         },
@@ -167,18 +191,46 @@ fn slots(site: &Site, policy: &Policy, request: &Request) -> Result<(Slots, Vec<
     })
 }
 
+/// Whose the client's files are, and where what touches them is done. The namespace is being made from here on, beside whatever comes next.
+fn place(
+    site: &Site,
+    policy: &Policy,
+    request: &Request,
+    command: &Result<Command, Vec<Reason>>,
+    standby: Option<Standby>,
+) -> (Owners, Place) {
+    if !command.as_ref().is_ok_and(Command::touches_trees) {
+        return (Owners::Account, Place::Here(standby));
+    }
+    let owners = match owners(site, policy, &request.account) {
+        Ok(owners) => owners,
+        Err(reason) => return (Owners::Account, Place::Nowhere(reason)),
+    };
+    let place = match owners.mapping().map(child::begin_namespace) {
+        None => Place::Here(standby),
+        Some(Ok(begun)) => Place::Mapped(begun),
+        Some(Err(what)) => Place::Nowhere(owners::unusable(&what)),
+    };
+    (owners, place)
+}
+
+/// Whose the client's files are: what its repository, its policy and the account's ids amount to.
+pub(crate) fn owners(site: &Site, policy: &Policy, account: &Account) -> Result<Owners, Reason> {
+    owners::decide(policy, account.is_root(), site.jail, remembered(&policy.path)?, || subids::available(account))
+}
+
 /// Decides, and does what was allowed.
-fn judged(session: Session<'_>, command: &Result<Command, Vec<Reason>>, standby: Option<Standby>) -> End {
-    let Session { policy, request, .. } = session;
+fn judged(session: Session<'_>, command: &Result<Command, Vec<Reason>>, place: Place) -> End {
+    let Session { policy, request, owners, .. } = session;
     let zone = match zones::load(&policy.timezone) {
         Ok(zone) => zone,
         Err(what) => return End::refused(Denial::because(config::unusable(what).rule(policy.origins.of("timezone")))),
     };
     let resolved = resolve_hosts(policy, request.address);
-    let case = Case { request, policy, zone: &zone, resolved: &resolved, command };
+    let case = Case { request, policy, zone: &zone, resolved: &resolved, owners, command };
     let begun = match verdict::judge(case).verdict {
         Verdict::Hear(begun) => begun,
-        judged => return session.act_on(judged, standby),
+        judged => return session.act_on(judged, place),
     };
     // Nothing is wrong with what is visible: the rest is read, and the whole judged anew.
     let words = match secluded::from_stdin() {
@@ -186,15 +238,43 @@ fn judged(session: Session<'_>, command: &Result<Command, Vec<Reason>>, standby:
         Err((fault, heard)) => return End::refused(Denial::because(fault.reason())).having_heard(heard),
     };
     let command = begun.with(&words).map(Command::Push);
-    session.act_on(verdict::judge(Case { command: &command, ..case }).verdict, standby).having_heard(words.shown())
+    session.act_on(verdict::judge(Case { command: &command, ..case }).verdict, place).having_heard(words.shown())
 }
 
 impl Session<'_> {
-    fn act_on(&self, verdict: Verdict, standby: Option<Standby>) -> End {
-        match verdict {
-            Verdict::Allow(permit) => End::of(self.perform(&permit, standby)),
-            Verdict::Deny(denial) => End::refused(denial),
-            Verdict::Hear(_) => End::refused(Denial::because(unheard())),
+    fn act_on(&self, verdict: Verdict, place: Place) -> End {
+        match (verdict, place) {
+            (Verdict::Allow(permit), Place::Here(standby)) => End::of(self.perform(&permit, standby)),
+            (Verdict::Allow(permit), Place::Mapped(begun)) => self.perform_mapped(&permit, begun),
+            (Verdict::Allow(_), Place::Nowhere(reason)) => End::stopped(reason),
+            (Verdict::Deny(denial), _) => End::refused(denial),
+            (Verdict::Hear(_), _) => End::refused(Denial::because(unheard())),
+        }
+    }
+
+    /// The same in a process that enters the namespace of the client's ids. What has to be remembered of the connection is left to this
+    /// one: there, whatever is neither the client's nor the account's seems to be nobody's.
+    fn perform_mapped(&self, permit: &Permit, begun: NamespaceBegun) -> End {
+        let namespace = match begun.finish() {
+            Ok(namespace) => namespace,
+            Err(what) => return End::stopped(owners::unusable(&what)),
+        };
+        let said = child::apart(Duration::MAX, MAX_END, |out| {
+            let entered = namespace.enter().map_err(|what| owners::unusable(&what));
+            let end = End::of(entered.and_then(|()| self.perform(permit, None)));
+            // Nobody who would read it, nobody who would miss it.
+            let _ = serde_json::to_writer(out, &Told { end, jail: self.jail.get() });
+        });
+        match serde_json::from_slice(&said) {
+            Ok(Told { end, jail }) => {
+                self.jail.set(jail);
+                end
+            }
+            Err(error) => End::stopped(
+                Reason::new(Code::Interrupted, "the server failed")
+                    .hint("push again")
+                    .detail(format!("the process that did the client's work has not said how it ended: {error}")),
+            ),
         }
     }
 
@@ -217,7 +297,7 @@ impl Session<'_> {
 
     /// The shelf and whether a push is running, without making or changing anything.
     fn glance(&self) -> Result<(Shelf, bool), Reason> {
-        match Repository::existing(&self.policy.path, self.request.account.uid) {
+        match Repository::existing(&self.policy.path, accounts::running()) {
             Some(repository) => Ok((repository.look(&self.policy.names)?, repository.is_busy())),
             None => Ok((Shelf::default(), false)),
         }
@@ -225,7 +305,7 @@ impl Session<'_> {
 
     fn open(&self) -> Result<Repository, Reason> {
         mounted(self.policy, self.site)?;
-        Repository::open(&self.policy.path, self.request.account.uid)
+        Repository::open(&self.policy.path, accounts::running(), self.owners.mapping())
     }
 }
 

@@ -12,7 +12,7 @@ use crate::act::process::{self, Inherited};
 use crate::act::runlog::RunLog;
 use crate::act::store::{Deferred, Held, Published, Repository, Taken, trouble};
 use crate::decide::argv::Version;
-use crate::decide::cell::Confinement;
+use crate::decide::cell::{Confinement, Ground};
 use crate::decide::command::Push;
 use crate::decide::links::Layout;
 use crate::decide::namespaces::{self, Lack};
@@ -38,7 +38,7 @@ struct Waiting {
 impl Session<'_> {
     pub(super) fn push(&self, push: &Push, standby: Option<Standby>) -> Result<End, Reason> {
         let repository = self.open()?;
-        let confinement = plan::confinement(push, self.site.jail, self.request.account.is_root());
+        let confinement = plan::confinement(push, self.site.jail, self.owners);
         let waiting = match standby.filter(|_| confinement == USUAL) {
             Some(standby) => Waiting { confinement, standby },
             None => self.stand_by(confinement)?,
@@ -64,13 +64,14 @@ impl Session<'_> {
 
     /// Starts the process that becomes rsync.
     fn stand_by(&self, confinement: Confinement) -> Result<Waiting, Reason> {
-        let standby = enclose::stand_by(confinement.into(), Some(self.inherited)).map_err(NotStarted::reason)?;
+        let standby =
+            enclose::stand_by(Ground::new(confinement, self.owners.mapping()), Some(self.inherited)).map_err(NotStarted::reason)?;
         Ok(Waiting { confinement, standby })
     }
 
     /// The same where there is no file system of rsync's own, if the site file lets it run so.
     fn stand_by_without(&self, lack: &Lack, version: Version, log: &RunLog) -> Result<Waiting, Reason> {
-        let confinement = namespaces::without(lack, self.site)?;
+        let confinement = namespaces::without(lack, self.site, self.owners)?;
         namespaces::walks_by_itself(version)?;
         self.weaken(log, &lack.to_string());
         self.stand_by(confinement)
@@ -117,6 +118,7 @@ impl Session<'_> {
             partial_dir: staging.partial_dir().to_owned(),
             log: said.path().to_path_buf(),
             confinement: waiting.confinement,
+            mapping: self.owners.mapping().cloned(),
             running: process::running(),
         };
         let used = shelf.transaction.as_ref().filter(|_| plan.joins()).map(|transaction| transaction.used);
@@ -205,7 +207,7 @@ impl Session<'_> {
 
     fn rsync_log(&self, repository: &Repository) -> Result<RunLog, Reason> {
         let path = repository.rsync_log(self.id);
-        RunLog::begin(path.clone()).map_err(|error| trouble("creating", &path, &error))
+        RunLog::begin(path.clone()).and_then(|log| repository.give(&path).map(|()| log)).map_err(|error| trouble("creating", &path, &error))
     }
 
     fn begin_log(&self, repository: &Repository, plan: &PushPlan, notes: &[String]) -> Result<RunLog, Reason> {

@@ -1,6 +1,7 @@
 //! `prepare`, `complete`, `abort`: several pushes, one snapshot.
 
 use super::{End, Session};
+use crate::act::accounts;
 use crate::act::store::{Held, Repository, mounted};
 use crate::decide::plan;
 use crate::terms::{Code, Reason, Shelf, Transaction};
@@ -47,7 +48,7 @@ impl Session<'_> {
                 .remedy("see what the client runs: `prepare` comes first, and is closed by `complete`, `abort` or a day of silence")
         };
         mounted(self.policy, self.site)?;
-        Repository::existing(&self.policy.path, self.request.account.uid).ok_or_else(none)?;
+        Repository::existing(&self.policy.path, accounts::running()).ok_or_else(none)?;
         let repository = self.open()?;
         if repository.look(&self.policy.names)?.transaction.is_none() {
             return Err(none());

@@ -11,14 +11,12 @@ pub struct IdRange {
     count: u32,
 }
 
-/// The number that no user or group has (setuid(2), chown(2): "as it is").
-const NOBODY_AT_ALL: u32 = u32::MAX;
-
 impl IdRange {
     /// So many ids from the first on; `None` where there is none among them, or root's, or one that is no id.
     pub fn new(first: u32, count: u32) -> Option<Self> {
-        let end = first.checked_add(count)?;
-        (first > 0 && count > 0 && end <= NOBODY_AT_ALL).then_some(Self { first, count })
+        // The greatest number there is stands for nobody at all (chown(2)), and is never reached.
+        first.checked_add(count)?;
+        (first > 0 && count > 0).then_some(Self { first, count })
     }
 
     /// The first.
@@ -85,6 +83,40 @@ impl IdMap {
             before = before.checked_add(range.count)?;
         }
         None
+    }
+}
+
+/// Where the ids of a client stand: those of its users, and those of its groups.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mapping {
+    /// Of users.
+    pub users: IdMap,
+    /// Of groups.
+    pub groups: IdMap,
+}
+
+impl Mapping {
+    /// Whether everything that was stored by `before` means the same in this one, which may have more ranges.
+    pub fn extends(&self, before: &Self) -> bool {
+        self.users.0.starts_with(&before.users.0) && self.groups.0.starts_with(&before.groups.0)
+    }
+}
+
+/// Whose a client's files are on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owners {
+    /// Root's gate: those of the client, by the same number.
+    Real,
+    /// An account's gate: those of the client, by a number of the account's ranges.
+    Mapped(Mapping),
+    /// An account's gate: the account, whoever had them at the client.
+    Account,
+}
+
+impl Owners {
+    /// The mapping, where there is one.
+    pub fn mapping(&self) -> Option<&Mapping> {
+        if let Self::Mapped(mapping) = self { Some(mapping) } else { None }
     }
 }
 

@@ -297,11 +297,20 @@ pub const MAX_PASSWD: u64 = 16 * 1024 * 1024;
 /// Bytes of a line of it. The C library begins with room for 1024 (`NSS_BUFLEN_PASSWD`).
 pub const MAX_PASSWD_LINE: usize = 4096;
 
+/// Bytes of `/etc/subuid` and of `/etc/subgid`: some thirty thousand accounts.
+pub const MAX_SUBIDS: u64 = 1024 * 1024;
+
 /// Ranges of subordinate ids of one account. The kernel takes 340 lines of a map (user_namespaces(7)), five before Linux 4.15.
 pub const MAX_ID_RANGES: usize = 64;
 
 /// Time to ask the name services about an account that is not in `/etc/passwd`. sshd has just asked them the same.
 pub const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time for both maps of a user namespace to be written. The helpers read two files of the machine.
+pub const MAPPING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of what the process that did a client's work in a mapping says about how it ended: its reasons, warnings and figures.
+pub const MAX_END: usize = 1024 * 1024;
 
 /// Bytes of one answer of the name services: [`MAX_ADDRESSES`] addresses, three times each, or some ten thousand groups.
 pub const MAX_ANSWER: usize = 64 * 1024;

@@ -22,7 +22,7 @@ pub(crate) mod word;
 pub mod zone;
 
 pub use client::ClientName;
-pub use ids::{IdMap, IdRange};
+pub use ids::{IdMap, IdRange, Mapping, Owners};
 pub use key::Fingerprint;
 pub use mail::{Audience, ComposedMail, printable_lines};
 pub use path::{NotInside, SubPath};

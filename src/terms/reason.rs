@@ -66,6 +66,8 @@ words! {
         Rsync = "rsync",
         /// The kernel cannot hold the jail, or gives the account no namespaces.
         Jail = "jail",
+        /// Owners are to be kept and cannot be.
+        Owners = "owners",
         /// A prepare hook said no.
         Hook = "hook",
         /// What arrived is no backup.
@@ -109,7 +111,7 @@ impl Code {
             Self::Transaction => exit::USAGE,
             Self::Unpublished => exit::DATA,
             Self::Busy | Self::TooSoon | Self::Clock | Self::Store | Self::Hook | Self::Deadline | Self::Interrupted => exit::BUSY,
-            Self::Config | Self::Rsync | Self::Jail => exit::CONFIG,
+            Self::Config | Self::Rsync | Self::Jail | Self::Owners => exit::CONFIG,
             Self::Internal => exit::INTERNAL,
             _ => exit::REFUSED,
         }

@@ -90,7 +90,7 @@ impl Jail {
     }
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a field over by reference")]
-    fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         *self == Self::Whole
     }
 }

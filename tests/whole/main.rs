@@ -12,6 +12,7 @@ mod jail;
 mod neighbours;
 mod odd_trees;
 mod older;
+mod owners;
 mod push;
 mod refused;
 mod reports;

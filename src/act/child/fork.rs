@@ -68,7 +68,7 @@ pub fn apart(limit: Duration, most: usize, story: impl FnOnce(&mut dyn Write)) -
 }
 
 /// What comes in, until its end or for so long, and no more than `most` bytes of it.
-fn listen(mut heard: PipeReader, limit: Duration, most: usize) -> Vec<u8> {
+pub(super) fn listen(mut heard: PipeReader, limit: Duration, most: usize) -> Vec<u8> {
     let begun = Instant::now();
     let mut said = Vec::new();
     let mut room = [0; 4096];

@@ -3,14 +3,14 @@
 //! It must never run for anybody who is gone: until it is rsync it ends when nobody is at the other end of its channel.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::mem::MaybeUninit;
-use std::net::Shutdown;
 use std::os::fd::{AsRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
@@ -20,7 +20,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use super::fork::forked;
 use super::leader::Leader;
 use super::{Attend, Meter, Patience};
-use crate::decide::cell::{Cell, Ground};
+use crate::decide::cell::{Cell, Ground, Ids};
 use crate::decide::outcome::Ended;
 use crate::decide::plan::Run;
 use crate::terms::limits::VERSION_TIMEOUT;
@@ -64,14 +64,16 @@ impl NotStarted {
 pub struct Standby {
     leader: Leader,
     channel: UnixStream,
+    /// What it is given where it asks for a client's ids.
+    ids: Option<Ids>,
 }
 
-/// Starts a process that does `story`, which comes back only with what went wrong, or with nothing where no rsync is wanted
-/// after all. Only before there is a second thread.
+/// Starts a process that does `story` on this ground, which comes back only with what went wrong, or with nothing where no rsync is
+/// wanted after all. Only before there is a second thread.
 ///
 /// # Errors
 /// When there is no process to be had.
-pub fn stand_by(story: impl FnOnce(&mut Orders) -> Option<String>) -> Result<Standby, NotStarted> {
+pub fn stand_by(ground: Ground, story: impl FnOnce(&mut Orders) -> Option<String>) -> Result<Standby, NotStarted> {
     let (ours, theirs) = UnixStream::pair().map_err(|error| failed(&error))?;
     let (mut ours, orders) = (Some(ours), Orders { channel: theirs });
     let pid = forked(|| {
@@ -92,7 +94,7 @@ pub fn stand_by(story: impl FnOnce(&mut Orders) -> Option<String>) -> Result<Sta
         _ => failed(&error),
     })?;
     let leader = Leader::of(pid).map_err(|error| failed(&error))?;
-    ours.map(|channel| Standby { leader, channel }).ok_or_else(|| NotStarted::Because(broken("there is no way to it")))
+    ours.map(|channel| Standby { leader, channel, ids: ground.ids }).ok_or_else(|| NotStarted::Because(broken("there is no way to it")))
 }
 
 impl Standby {
@@ -142,7 +144,12 @@ impl Standby {
         // If this fails, the process has ended over something that it tells.
         let sent = self.send(cell, lock);
         let mut why = Vec::new();
-        let attending = match heard(&self.channel, RecvFlags::CMSG_CLOEXEC).map_err(|error| failed(&error))? {
+        let mut first = self.hear()?;
+        if let (Some((MAP, _)), Some(ids)) = (&first, self.ids) {
+            self.map(ids).map_err(|error| NotStarted::Because(broken(&format!("its ids: {error}"))))?;
+            first = self.hear()?;
+        }
+        let attending = match first {
             Some((READY, listener)) => {
                 let made = listener.map(|listener| attend(listener, self.leader.pid)).transpose();
                 made.map_err(|what| read_failure(&format!("{}{what}", Part::Jail)))?
@@ -161,17 +168,29 @@ impl Standby {
         }
     }
 
+    fn hear(&self) -> Result<Option<(u8, Option<OwnedFd>)>, NotStarted> {
+        heard(&self.channel, RecvFlags::CMSG_CLOEXEC).map_err(|error| failed(&error))
+    }
+
+    /// Gives the process, which is in a user namespace below this one, the client's ids and none besides. It cannot do so itself: only
+    /// who has power over these may (user_namespaces(7), "Defining user and group ID mappings").
+    fn map(&mut self, ids: Ids) -> io::Result<()> {
+        let process = Path::new("/proc").join(self.leader.pid.to_string());
+        for (file, count) in [("uid_map", ids.users), ("gid_map", ids.groups)] {
+            fs::write(process.join(file), format!("0 0 {count}"))?;
+        }
+        self.channel.write_all(&[MAP])
+    }
+
     fn send(&mut self, cell: &Cell, lock: Option<&File>) -> io::Result<()> {
         let words = cell.words();
         if words.iter().any(|word| word.as_bytes().contains(&0)) {
             return Err(io::Error::from(ErrorKind::InvalidInput));
         }
         say(&self.channel, if lock.is_some() { LOCKED } else { UNLOCKED }, lock.map(File::as_raw_fd))?;
+        let bytes: Vec<u8> = words.iter().flat_map(|word| [word.as_bytes(), &[0]].concat()).collect();
         // How many there are comes first, so that a part of them is never taken for the whole.
-        let count = OsString::from(words.len().to_string());
-        let bytes: Vec<u8> = [&count].into_iter().chain(&words).flat_map(|word| [word.as_bytes(), &[0]].concat()).collect();
-        self.channel.write_all(&bytes)?;
-        self.channel.shutdown(Shutdown::Write)
+        self.channel.write_all(&[&bytes.len().to_le_bytes()[..], &bytes].concat())
     }
 }
 
@@ -181,6 +200,9 @@ const UNLOCKED: u8 = 0;
 
 /// The byte that says that everything holds; no text begins with it.
 const READY: u8 = 0;
+
+/// The one that asks for the client's ids, and says that they are there.
+const MAP: u8 = 1;
 
 /// Says a byte, and hands over a descriptor with it.
 fn say(channel: &UnixStream, byte: u8, handed: Option<RawFd>) -> nix::Result<()> {
@@ -251,13 +273,22 @@ impl Orders {
         if lock.map(OwnedFd::into_raw_fd).is_some() != (first == LOCKED) {
             return Err("the lock did not come".to_owned());
         }
-        // Most cells come in one piece.
-        let mut bytes = Vec::with_capacity(4096);
-        self.channel.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        let mut length = [0; size_of::<usize>()];
+        self.channel.read_exact(&mut length).map_err(|error| error.to_string())?;
+        let mut bytes = vec![0; usize::from_le_bytes(length)];
+        self.channel.read_exact(&mut bytes).map_err(|error| error.to_string())?;
         let words = bytes.strip_suffix(&[0]).map(|bytes| bytes.split(|byte| *byte == 0));
         let words: Vec<_> = words.into_iter().flatten().map(|word| OsString::from_vec(word.to_vec())).collect();
-        let whole = words.split_first().filter(|(count, words)| count.to_str().and_then(|count| count.parse().ok()) == Some(words.len()));
-        whole.and_then(|(_, words)| Cell::read(ground, words)).map(Some).ok_or_else(|| "its own words cannot be read".to_owned())
+        Cell::read(ground, &words).map(Some).ok_or_else(|| "its own words cannot be read".to_owned())
+    }
+
+    /// Has the gate give this process, which is in a user namespace of its own, the client's ids.
+    ///
+    /// # Errors
+    /// When the gate is gone, or could not.
+    pub fn be_mapped(&mut self) -> Result<(), String> {
+        let asked = say(&self.channel, MAP, None).map_err(io::Error::from);
+        asked.and_then(|()| self.channel.read_exact(&mut [0])).map_err(|error| error.to_string())
     }
 
     /// Says that everything holds, and hands over a descriptor on which the gate is asked from now on.

@@ -2,8 +2,8 @@
 //! anything, bringing things to the disk, and directories that are numbered.
 
 use std::fs;
-use std::io::{self, Read as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
@@ -18,6 +18,16 @@ pub(super) fn read_note(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {limit} bytes")));
     }
     Ok(bytes)
+}
+
+/// Writes such a file. It is there whole or not at all, and stays.
+pub(super) fn write_note(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    sync_directory(path.parent().unwrap_or(path))
 }
 
 /// Directories whose names are numbers, in order. Unreadable or missing counts as none.

@@ -10,6 +10,7 @@ mod disk;
 mod links;
 mod mounts;
 mod overlay;
+mod owners;
 mod publish;
 mod stage;
 mod survey;
@@ -32,10 +33,11 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::terms::limits::{LOCK_PATIENCE, LOCK_POLL, MIN_FREE_BYTES, RSYNC_GONE};
 use crate::terms::text::printable;
-use crate::terms::{Code, NamePattern, Reason, STATE, Shelf, SnapshotName};
+use crate::terms::{Code, Mapping, NamePattern, Reason, STATE, Shelf, SnapshotName};
 
 pub use links::{Bounds, Deferred, Made, Taken, Which};
 pub use mounts::mounted;
+pub use owners::remembered;
 pub use publish::{Published, Staging};
 pub use survey::Survey;
 
@@ -43,6 +45,8 @@ pub use survey::Survey;
 #[derive(Debug)]
 pub struct Repository {
     root: PathBuf,
+    /// Whether this process is in the user namespace of the client's ids.
+    mapped: bool,
 }
 
 /// A repository that this process alone may change, until this is dropped or the process ends.
@@ -74,19 +78,20 @@ impl Repository {
     /// The repository at `path` if it is there and fit to be written to by `uid`; nothing is created.
     pub fn existing(path: &Path, uid: u32) -> Option<Self> {
         belongs_to(path, uid).ok()?;
-        Some(Self { root: path.to_path_buf() })
+        Some(Self::at(path))
     }
 
     /// The repository at `path`, there or not, for looking only.
     pub fn at(path: &Path) -> Self {
-        Self { root: path.to_path_buf() }
+        Self { root: path.to_path_buf(), mapped: false }
     }
 
-    /// Opens the repository, making it on first use, after asking whether the store can take anything at all.
+    /// Opens the repository, making it on first use, after asking whether the store can take anything at all. With a `mapping` this
+    /// process is in its namespace.
     ///
     /// # Errors
     /// When the store is full or read-only, or belongs to somebody else.
-    pub fn open(path: &Path, uid: u32) -> Result<Self, Reason> {
+    pub fn open(path: &Path, uid: u32, mapping: Option<&Mapping>) -> Result<Self, Reason> {
         let parent = path.parent().unwrap_or(path);
         match fs::symlink_metadata(path) {
             Ok(_) => read_write(path)?,
@@ -97,11 +102,12 @@ impl Repository {
         belongs_to(path, uid)?;
         // The kernel names files without the symlinks on the way to them, and rsync's own walk follows none.
         let root = fs::canonicalize(path).map_err(|error| trouble("looking at", path, &error))?;
-        let this = Self { root };
+        let this = Self { root, mapped: mapping.is_some() };
         for directory in [this.state(), this.logs(), this.snapshots()] {
             let mode = if directory == this.snapshots() { 0o755 } else { 0o700 };
             make_directory(&directory, mode).map_err(|error| trouble("creating", &directory, &error))?;
         }
+        mapping.map_or(Ok(()), |mapping| this.remember(mapping))?;
         Ok(this)
     }
 

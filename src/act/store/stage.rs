@@ -124,11 +124,15 @@ impl<'a> Held<'a> {
         // Of a gate that was killed while it tidied up.
         self.clear_placeholders().map_err(|error| trouble("clearing", &self.repository.state(), &error))?;
         let partial_dir = self.mark_run().map_err(|error| trouble("writing", &self.repository.run_mark(), &error))?;
+        let make = |directory: &Path| {
+            let made = fs::create_dir(directory).and_then(|()| self.repository.give(directory));
+            made.map_err(|error| trouble("creating", directory, &error))
+        };
         let mut directory = self.repository.inprogress();
-        fs::create_dir(&directory).map_err(|error| trouble("creating", &directory, &error))?;
+        make(&directory)?;
         for part in place.components() {
             directory.push(part);
-            fs::create_dir(&directory).map_err(|error| trouble("creating", &directory, &error))?;
+            make(&directory)?;
         }
         Ok(Staging::new(self, Some(partial_dir)))
     }

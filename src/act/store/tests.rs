@@ -18,7 +18,7 @@ struct Store {
 
 fn store() -> Store {
     let root = tempfile::tempdir().unwrap();
-    let repository = Repository::open(&root.path().join("web1"), uid()).unwrap();
+    let repository = Repository::open(&root.path().join("web1"), uid(), None).unwrap();
     Store { _root: root, repository, names: NamePattern::default() }
 }
 
@@ -388,12 +388,12 @@ fn a_transaction_that_nobody_completes_does_not_swallow_later_pushes() {
 fn somebody_elses_directory_is_no_repository() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("web1");
-    assert_eq!(Repository::open(&path, uid() + 1).unwrap_err().code, Code::Store);
+    assert_eq!(Repository::open(&path, uid() + 1, None).unwrap_err().code, Code::Store);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
-    assert_eq!(Repository::open(&path, uid()).unwrap_err().code, Code::Store);
+    assert_eq!(Repository::open(&path, uid(), None).unwrap_err().code, Code::Store);
     let link = root.path().join("link");
     std::os::unix::fs::symlink("/", &link).unwrap();
-    assert_eq!(Repository::open(&link, uid()).unwrap_err().code, Code::Store);
+    assert_eq!(Repository::open(&link, uid(), None).unwrap_err().code, Code::Store);
     assert!(Repository::existing(&root.path().join("missing"), uid()).is_none());
 }
 

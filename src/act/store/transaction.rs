@@ -3,13 +3,12 @@
 //! Each push landed in an empty directory of its own; they are laid over one another only at `complete`.
 
 use std::fs;
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::disk::{move_whole, next_number, numbered, read_note, remove_file, sync_directory};
+use super::disk::{move_whole, next_number, numbered, read_note, remove_file, sync_directory, write_note};
 use super::overlay::overlay;
 use super::publish::Staging;
 use super::{Held, Repository, tree, trouble};
@@ -50,15 +49,8 @@ impl Held<'_> {
     /// Records that the client was here, and whether a part was added.
     pub fn write_transaction(&self, transaction: &Transaction) -> Result<(), Reason> {
         let path = self.repository.transaction_file();
-        let write = || -> std::io::Result<()> {
-            let new = path.with_extension("new");
-            let mut file = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
-            file.write_all(&serde_json::to_vec(transaction)?)?;
-            file.sync_all()?;
-            fs::rename(&new, &path)?;
-            sync_directory(&self.repository.state())
-        };
-        write().map_err(|error| trouble("writing", &path, &error))
+        let written = serde_json::to_vec(transaction).map_err(std::io::Error::from).and_then(|bytes| write_note(&path, &bytes));
+        written.map_err(|error| trouble("writing", &path, &error))
     }
 
     /// Closes the transaction; its parts stay where they are.

@@ -55,6 +55,11 @@ impl Command {
             Self::Push(_) | Self::Secluded(_) => Verb::Rsync,
         }
     }
+
+    /// Whether it may do something with the files of snapshots or of what is to be one.
+    pub fn touches_trees(&self) -> bool {
+        !matches!(self.verb(), Verb::Help | Verb::Status)
+    }
 }
 
 /// Reads what a client said.

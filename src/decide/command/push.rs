@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::reading::{Found, Reading, SPACE};
 use super::{Command, Secluded};
-use crate::decide::options::{self, Cause, Choice, Row, Rule, Side};
+use crate::decide::options::{self, Cause, Choice, Row, Rule, Runs, Side};
 use crate::terms::limits::MAX_SHOWN_WORD;
 use crate::terms::text::printable_within;
-use crate::terms::{Code, NotInside, Reason, SubPath};
+use crate::terms::{Code, NotInside, Owners, Reason, SubPath};
 
 /// A push whose every option has passed the table. Only this module makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,11 +68,13 @@ impl Push {
     /// and that they do not allow; one that the table leaves to them for a gate that runs as this one does. Only a push without
     /// any may run.
     #[must_use]
-    pub fn refused_by(&self, choice: &Choice, is_root: bool) -> Vec<Reason> {
+    pub fn refused_by(&self, choice: &Choice, owners: &Owners) -> Vec<Reason> {
         let refused = |Used { row, spelled }: &Used| match (choice.refuses(row), row.rule) {
             (Some(word), _) => Some(row.refused_by_policy(word, spelled)),
             (None, Rule::Refuse(cause)) if !choice.allows(row) => Some(row.refusal(cause, spelled)),
-            (None, Rule::NeedsWord(runs)) if runs.holds(is_root) && !choice.allows(row) => Some(row.word_missing(runs, spelled)),
+            (None, Rule::NeedsWord(runs)) if Runs::with(owners) == Some(runs) && !choice.allows(row) => {
+                Some(row.word_missing(runs, spelled))
+            }
             _ => None,
         };
         self.used.iter().filter_map(refused).collect()
@@ -99,10 +101,20 @@ impl Push {
         self.letters.contains('H')
     }
 
+    /// Whether owners are asked for.
+    pub fn keeps_users(&self) -> bool {
+        self.letters.contains('o')
+    }
+
+    /// Whether groups are.
+    pub fn keeps_groups(&self) -> bool {
+        self.letters.contains('g')
+    }
+
     /// Whether its rsync can have no user namespace: in one an account can name nobody but itself, and access lists that name
-    /// others could not be stored (user_namespaces(7)). Root needs none.
-    pub fn does_without_namespaces(&self, is_root: bool) -> bool {
-        self.letters.contains('A') && !is_root
+    /// others could not be stored (user_namespaces(7)). Root needs none, and a mapping has names for all.
+    pub fn does_without_namespaces(&self, owners: &Owners) -> bool {
+        self.letters.contains('A') && *owners == Owners::Account
     }
 
     /// The client's options as they are passed on: one word of letters with the capabilities last, then the long ones, all

@@ -2,8 +2,8 @@
 //! over it follows from its rule alone.
 
 use super::Check;
-use crate::terms::Code;
 use crate::terms::word::words;
+use crate::terms::{Code, Owners};
 
 /// One option.
 #[derive(Debug)]
@@ -98,14 +98,18 @@ pub enum Rule {
 pub enum Runs {
     /// As root.
     AsRoot,
-    /// As an ordinary account.
+    /// As an ordinary account that keeps no owners.
     AsAccount,
 }
 
 impl Runs {
-    /// Whether it does.
-    pub fn holds(self, is_root: bool) -> bool {
-        is_root == (self == Self::AsRoot)
+    /// As whom one runs that has such files; `None`: as an account that keeps owners.
+    pub fn with(owners: &Owners) -> Option<Self> {
+        match owners {
+            Owners::Real => Some(Self::AsRoot),
+            Owners::Account => Some(Self::AsAccount),
+            Owners::Mapped(_) => None,
+        }
     }
 }
 

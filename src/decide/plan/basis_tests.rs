@@ -23,6 +23,7 @@ fn links(letters: &str, newest: bool) -> Vec<String> {
         partial_dir: ".p".to_owned(),
         log: PathBuf::from("/r/log"),
         confinement: Confinement::Jail,
+        mapping: None,
         running: None,
     };
     let run = push(&pushed, &policy, &shelf, "2026-11-21T02:00:00Z".parse().unwrap()).unwrap().run(places);

@@ -13,7 +13,7 @@ use crate::terms::text::printable;
 use crate::terms::{Fingerprint, NamePattern, Verb, ZoneName};
 
 use super::limits::whole;
-use super::{Namespaces, Report, Source, Tls, Transport};
+use super::{KeepOwners, Namespaces, Report, Source, Tls, Transport};
 
 /// The text, quoted for a message.
 fn quoted(text: &str) -> String {
@@ -100,6 +100,14 @@ impl Word for Report {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         choice(text, [("always", Self::Always), ("problems", Self::Problems), ("never", Self::Never)], "not a choice of report", Self::WHAT)
+    }
+}
+
+impl Word for KeepOwners {
+    const WHAT: &'static str = "keep or drop";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        choice(text, [("keep", Self::Keep), ("drop", Self::Drop)], "not a choice about owners", Self::WHAT)
     }
 }
 

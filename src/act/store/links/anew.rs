@@ -81,9 +81,14 @@ fn symlink(there: BorrowedFd<'_>, from: &CStr, here: BorrowedFd<'_>, to: &CStr, 
     Ok(utimensat(here, to, &accessed, &modified, UtimensatFlags::NoFollowSymlink)?)
 }
 
-/// Root's files have the owners that they were sent with, and anybody else's their own.
+/// Files have the owners that they had. Those of an account that keeps none are its own anyway, and it might not be in their group any more.
 fn own(found: &FileStat, give: impl FnOnce(Option<Uid>, Option<Gid>) -> nix::Result<()>) -> nix::Result<()> {
-    if Uid::effective().is_root() { give(Some(Uid::from_raw(found.st_uid)), Some(Gid::from_raw(found.st_gid))) } else { Ok(()) }
+    let user = Uid::effective();
+    if user.is_root() || found.st_uid != user.as_raw() {
+        give(Some(Uid::from_raw(found.st_uid)), Some(Gid::from_raw(found.st_gid)))
+    } else {
+        Ok(())
+    }
 }
 
 fn times(found: &FileStat) -> (TimeSpec, TimeSpec) {

@@ -121,7 +121,7 @@ impl Bounds {
 }
 
 struct Making<'a> {
-    of: &'a Recorded,
+    of: &'a Recorded<'a>,
     which: Which,
     sized: bool,
     /// When the push has to have ended.

@@ -59,7 +59,7 @@ impl Taken {
 #[derive(Debug)]
 pub struct Deferred<'a> {
     held: &'a Held<'a>,
-    recorded: Recorded,
+    recorded: Recorded<'a>,
     /// Whether somebody asks what they take.
     counting: bool,
     taken: &'a Taken,
@@ -68,7 +68,7 @@ pub struct Deferred<'a> {
 
 /// What is recorded, and what the names in it mean.
 #[derive(Debug)]
-struct Recorded {
+struct Recorded<'a> {
     layout: Layout,
     /// The directory that the names begin in.
     stage: OwnedFd,
@@ -76,7 +76,7 @@ struct Recorded {
     bases: Vec<OwnedFd>,
     log: Log,
     /// What stands for links that are recorded, where rsync looks at them again.
-    placeholders: Option<Placeholders>,
+    placeholders: Option<Placeholders<'a>>,
     /// Whether one of them is to a placeholder.
     has_twins: bool,
 }
@@ -106,7 +106,7 @@ impl<'a> Staging<'a> {
                 stage: open_below(self.path(), place.components())?,
                 bases: layout.bases.iter().map(|basis| open_below(&basis.root, place.components())).collect::<io::Result<_>>()?,
                 log: Log::new(log::path(&state)),
-                placeholders: hard_links.then(|| Placeholders::new(&state)),
+                placeholders: hard_links.then(|| Placeholders::new(held.repository)),
                 has_twins: false,
             };
             Ok(Deferred { held, recorded, counting, taken, before: Usage::default() })
@@ -168,7 +168,7 @@ impl Deferred<'_> {
     }
 }
 
-impl Recorded {
+impl Recorded<'_> {
     /// What a link adds to the push. Nothing where a file only stands where it stood: the snapshot before took as much.
     fn takes(&self, link: &Link) -> Usage {
         let name = Usage { bytes: link.to.len() as u64 + DIRECTORY_ENTRY, inodes: 1 };
@@ -186,7 +186,7 @@ impl Recorded {
     }
 }
 
-impl Recorded {
+impl Recorded<'_> {
     /// What stands at a path in a basis.
     fn at(&self, number: usize, path: &[u8]) -> Option<FileStat> {
         let (directory, file) = split(path);

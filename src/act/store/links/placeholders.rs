@@ -15,13 +15,14 @@ use nix::fcntl::{AtFlags, OFlag};
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 use super::super::tree::{self, stat};
-use super::super::{Held, make_directory};
+use super::super::{Held, Repository, make_directory};
 use super::{beneath, number, split};
 use crate::terms::usage::Usage;
 
 /// Those of one push.
 #[derive(Debug)]
-pub(super) struct Placeholders {
+pub(super) struct Placeholders<'a> {
+    repository: &'a Repository,
     path: PathBuf,
     directory: Option<OwnedFd>,
     /// The inodes. A further one is made when a file system gives one no more links.
@@ -43,9 +44,16 @@ fn directory(state: &Path) -> PathBuf {
     state.join("placeholders")
 }
 
-impl Placeholders {
-    pub(super) fn new(state: &Path) -> Self {
-        Self { path: directory(state), directory: None, inodes: Vec::new(), in_use: [None; NUMBERS], parent: None }
+impl<'a> Placeholders<'a> {
+    pub(super) fn new(repository: &'a Repository) -> Self {
+        Self {
+            repository,
+            path: directory(&repository.state()),
+            directory: None,
+            inodes: Vec::new(),
+            in_use: [None; NUMBERS],
+            parent: None,
+        }
     }
 
     /// Whether a file is one.
@@ -113,7 +121,9 @@ impl Placeholders {
             make_directory(&self.path, 0o700)?;
             let directory = tree::open(&self.path)?;
             let path = self.path.join(self.inodes.len().to_string());
-            Ok((directory, OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.metadata()?.ino()))
+            let inode = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?.metadata()?.ino();
+            self.repository.give(&path)?;
+            Ok((directory, inode))
         };
         let (directory, inode) = make().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))?;
         self.directory = Some(directory);

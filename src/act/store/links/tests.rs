@@ -20,7 +20,7 @@ struct Store {
 
 fn store() -> Store {
     let root = tempfile::tempdir().unwrap();
-    let repository = Repository::open(&root.path().join("web1"), nix::unistd::getuid().as_raw()).unwrap();
+    let repository = Repository::open(&root.path().join("web1"), nix::unistd::getuid().as_raw(), None).unwrap();
     for tree in ["history", "kept"] {
         fs::create_dir_all(root.path().join(tree).join("d/deep")).unwrap();
         for name in ["a", "d/b", "d/deep/c"] {

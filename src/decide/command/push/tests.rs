@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::decide::command::{Command, parse as command};
-use crate::decide::options::{Check, Choice, Row, Value};
+use crate::decide::options::{Check, Choice, Row, Runs, Value};
 use crate::terms::Said;
 use crate::terms::limits::{MAX_REASONS, MAX_SHOWN_WORD};
 
@@ -118,15 +118,15 @@ fn every_row_of_the_table_becomes_what_its_rule_says() {
                     assert_eq!(push.warnings().len(), usize::from(rule == Rule::Warn), "{spelled}");
                     assert_eq!(push.is_dry(), rule == Rule::NotABackup, "{spelled}");
                     assert_eq!(push.timeout().is_some(), rule == Rule::Smaller, "{spelled}");
-                    let refused = |choice: &Choice, is_root| push.refused_by(choice, is_root).len();
+                    let refused = |choice: &Choice, owners| push.refused_by(choice, owners).len();
                     let by_default = usize::from(matches!(rule, Rule::Refuse(_)));
-                    for is_root in [false, true] {
-                        let expected = by_default + usize::from(matches!(rule, Rule::NeedsWord(runs) if runs.holds(is_root)));
-                        assert_eq!(refused(&Choice::default(), is_root), expected, "{spelled}");
+                    for owners in [&Owners::Account, &Owners::Real] {
+                        let expected = by_default + usize::from(matches!(rule, Rule::NeedsWord(runs) if Runs::with(owners) == Some(runs)));
+                        assert_eq!(refused(&Choice::default(), owners), expected, "{spelled}");
                     }
                     let word = if row.kin.is_empty() { row.word() } else { row.kin };
-                    assert_eq!(refused(&Choice { allow: vec![word], refuse: vec![], ..Choice::default() }, true), 0, "{spelled}");
-                    let named = refused(&Choice { refuse: vec![row.word()], allow: vec![], ..Choice::default() }, true);
+                    assert_eq!(refused(&Choice { allow: vec![word], refuse: vec![], ..Choice::default() }, &Owners::Real), 0, "{spelled}");
+                    let named = refused(&Choice { refuse: vec![row.word()], allow: vec![], ..Choice::default() }, &Owners::Real);
                     assert_eq!(named, usize::from(row.letter != Some('e')), "{spelled}");
                 }
             }
@@ -152,7 +152,7 @@ fn a_policy_narrows_and_widens() {
     let push = with("-rXAle.iLs --delete-during --safe-links").unwrap();
     let said = |refuse: &[&'static str], allow: &[&'static str]| {
         let choice = Choice { refuse: refuse.to_vec(), allow: allow.to_vec(), ..Choice::default() };
-        push.refused_by(&choice, false).into_iter().map(|reason| reason.says).collect::<Vec<_>>().join("; ")
+        push.refused_by(&choice, &Owners::Account).into_iter().map(|reason| reason.says).collect::<Vec<_>>().join("; ")
     };
     assert!(said(&[], &[]).contains("`--safe-links` is not allowed: the snapshot would silently lack symlinks"));
     assert_eq!(said(&[], &["safe-links", "acls"]), "");
@@ -160,8 +160,8 @@ fn a_policy_narrows_and_widens() {
     for word in ["`-X`", "`-A`", "`--delete-during`", "`-l`"] {
         assert!(narrowed.contains(&format!("rsync's {word} is not allowed: the policy refuses it")), "{narrowed}");
     }
-    let reasons =
-        push.refused_by(&Choice { refuse: vec!["delete", "links"], allow: vec!["safe-links", "acls"], ..Choice::default() }, false);
+    let reasons = push
+        .refused_by(&Choice { refuse: vec!["delete", "links"], allow: vec!["safe-links", "acls"], ..Choice::default() }, &Owners::Account);
     assert_eq!(reasons[0].hint.as_deref(), Some("leave it out: `-a` brings it, and --no-l takes it back"));
     assert!(reasons[1].remedy.as_deref().unwrap().contains("remove `delete`"), "its kin is what stands in the policy: {reasons:?}");
 }
@@ -243,13 +243,14 @@ fn every_reason_is_told_up_to_a_limit() {
 #[test]
 fn as_root_an_owner_needs_the_policys_word() {
     let push = with(r"-logDtpre.iLsfxCIvu --usermap=\*:root").unwrap();
-    let needed =
-        |is_root, allow: &[&'static str]| push.refused_by(&Choice { allow: allow.to_vec(), refuse: vec![], ..Choice::default() }, is_root);
-    assert!(needed(false, &[]).is_empty());
-    assert_eq!(needed(true, &[]).len(), 3);
-    assert_eq!(needed(true, &["owner"]).len(), 1);
-    assert!(needed(true, &["group", "owner"]).is_empty());
-    let reasons = needed(true, &[]);
+    let needed = |owners: &Owners, allow: &[&'static str]| {
+        push.refused_by(&Choice { allow: allow.to_vec(), refuse: vec![], ..Choice::default() }, owners)
+    };
+    assert!(needed(&Owners::Account, &[]).is_empty());
+    assert_eq!(needed(&Owners::Real, &[]).len(), 3);
+    assert_eq!(needed(&Owners::Real, &["owner"]).len(), 1);
+    assert!(needed(&Owners::Real, &["group", "owner"]).is_empty());
+    let reasons = needed(&Owners::Real, &[]);
     assert!(reasons.iter().any(|reason| reason.remedy.as_deref().unwrap().contains("`group`")), "{reasons:?}");
     assert!(reasons.iter().all(|reason| reason.remedy.as_deref().unwrap().starts_with("add `")), "{reasons:?}");
     assert!(reasons.iter().all(|reason| !reason.says.contains("root")), "the client learns nothing about the account");
@@ -258,13 +259,13 @@ fn as_root_an_owner_needs_the_policys_word() {
 #[test]
 fn as_an_account_access_lists_need_the_policys_word() {
     let push = with("-logDtpAre.iLsfxCIvu").unwrap();
-    let needed = |is_root, allow: &[&'static str]| push.refused_by(&Choice { allow: allow.to_vec(), ..Choice::default() }, is_root);
-    let reasons = needed(false, &[]);
+    let needed = |owners: &Owners, allow: &[&'static str]| push.refused_by(&Choice { allow: allow.to_vec(), ..Choice::default() }, owners);
+    let reasons = needed(&Owners::Account, &[]);
     assert_eq!(reasons.len(), 1, "{reasons:?}");
     assert!(reasons[0].hint.as_deref().unwrap().contains("leave -A"), "{reasons:?}");
     assert!(reasons[0].remedy.as_deref().unwrap().starts_with("add `acls` to `options: {allow: […]}`"), "{reasons:?}");
-    assert!(needed(false, &["acls"]).is_empty() && push.does_without_namespaces(false));
-    assert!(needed(true, &["owner", "group"]).is_empty() && !push.does_without_namespaces(true));
+    assert!(needed(&Owners::Account, &["acls"]).is_empty() && push.does_without_namespaces(&Owners::Account));
+    assert!(needed(&Owners::Real, &["owner", "group"]).is_empty() && !push.does_without_namespaces(&Owners::Real));
 }
 
 /// Every spelling of the table, with a value where it takes one.
@@ -361,7 +362,7 @@ proptest! {
         let dropped = again.notes().iter().filter(|note| !note.contains(" was passed on in part: ")).count();
         prop_assert_eq!(dropped, 0, "what was dropped is gone: {:?}", again.notes());
         prop_assert_eq!(again.widened().len(), push.widened().len());
-        let left = |push: &Push| push.refused_by(&Choice::default(), true).len();
+        let left = |push: &Push| push.refused_by(&Choice::default(), &Owners::Real).len();
         prop_assert_eq!(left(&again), left(&push));
     }
 }

@@ -1,0 +1,171 @@
+//! Whose a client's files are on this machine: decided by its policy, by what its repository holds already, and by the ids that the
+//! account may use for others.
+//!
+//! A repository never holds snapshots of two kinds: what one id means in it is the same for all of them.
+
+use std::fmt;
+
+use crate::decide::policy::{KeepOwners, Policy};
+use crate::terms::{Code, Mapping, Owners, Reason};
+
+/// What a repository says of the owners in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remembered {
+    /// Nothing: there is no repository yet.
+    Nothing,
+    /// All that it holds is the account's.
+    Account,
+    /// It holds ids of these ranges.
+    Mapped(Mapping),
+}
+
+/// Why an account can keep no owners.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lack {
+    /// It has no range in this file.
+    Ranges(&'static str),
+    /// This program is not there.
+    Program(&'static str),
+}
+
+impl Lack {
+    /// What the administrator can do.
+    pub fn help(&self, account: &str) -> String {
+        match self {
+            Self::Ranges(_) => {
+                format!(
+                    "give it ranges: usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST {account} (65,536 ids of each are usual)"
+                )
+            }
+            Self::Program(_) => "install the package uidmap".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ranges(file) => write!(out, "the account has no ids for others in {file}"),
+            Self::Program(path) => write!(out, "there is no {path}"),
+        }
+    }
+}
+
+/// Decides. `available` says which ids the account may use, and is asked only where that matters; `jail` is the site's.
+///
+/// # Errors
+/// Where owners are to be kept and cannot be, or the repository holds the other kind of snapshots.
+pub fn decide(
+    policy: &Policy,
+    is_root: bool,
+    jail: bool,
+    remembered: Remembered,
+    available: impl FnOnce() -> Result<Mapping, Lack>,
+) -> Result<Owners, Reason> {
+    let refusal = |detail: &str, remedy: String| Err(unusable(detail).remedy(remedy).rule(policy.origins.of("owners")));
+    let another_place = "give the client a new repository by `path:`";
+    let keeps = match (&remembered, policy.owners) {
+        (Remembered::Mapped(_), _) if is_root => {
+            let detail = "the repository holds owners in the ids of an account, and the gate runs as root";
+            return refusal(detail, format!("set `user:` to the account that it belongs to, or {another_place}"));
+        }
+        _ if is_root => return Ok(Owners::Real),
+        (Remembered::Mapped(_), Some(KeepOwners::Drop)) => {
+            let detail = "the policy says `owners: drop`, and the repository holds snapshots with owners";
+            return refusal(detail, format!("say `owners: keep`, or {another_place}"));
+        }
+        (Remembered::Account, Some(KeepOwners::Keep)) => {
+            let detail = "the policy says `owners: keep`, and the repository holds snapshots without owners";
+            return refusal(detail, format!("say `owners: drop`, or {another_place}"));
+        }
+        (Remembered::Mapped(_), _) | (_, Some(KeepOwners::Keep)) => true,
+        _ => false,
+    };
+    if !keeps {
+        return Ok(Owners::Account);
+    }
+    if !jail {
+        return refusal("owners are kept in a sandbox alone, and the site file says `jail: off`", "turn the jail on".to_owned());
+    }
+    let mapping = match available() {
+        Ok(mapping) => mapping,
+        Err(lack) => return refusal(&format!("owners cannot be kept: {lack}"), lack.help(&policy.user)),
+    };
+    match remembered {
+        Remembered::Mapped(before) if !mapping.extends(&before) => {
+            let detail = format!("the ids in the repository are those of {}, and the account has {}", shown(&before), shown(&mapping));
+            refusal(&detail, "give the account back the ranges that it had, first and in their order".to_owned())
+        }
+        _ => Ok(Owners::Mapped(mapping)),
+    }
+}
+
+/// A reason for which owners cannot be kept.
+pub fn unusable(detail: &str) -> Reason {
+    Reason::of_the_server(Code::Owners, detail)
+}
+
+fn shown(mapping: &Mapping) -> String {
+    let ranges = |map: &crate::terms::IdMap| {
+        let ranges = map.ranges().iter().map(|range| format!("{}-{}", range.first(), range.first() + (range.count() - 1)));
+        ranges.collect::<Vec<_>>().join(",")
+    };
+    format!("users {} and groups {}", ranges(&mapping.users), ranges(&mapping.groups))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::decide::policy::{read_policy, read_site};
+    use crate::terms::{IdMap, IdRange};
+
+    fn mapping(ranges: &[(u32, u32)]) -> Mapping {
+        let map = IdMap::new(ranges.iter().map(|(first, count)| IdRange::new(*first, *count).unwrap()).collect()).unwrap();
+        Mapping { users: map.clone(), groups: map }
+    }
+
+    fn policy(text: &str) -> Policy {
+        let site = read_site(Path::new("/s.yaml"), b"store: /s\n").unwrap();
+        read_policy(Path::new("/c.yaml"), format!("report: never\n{text}").as_bytes(), &"c".parse().unwrap(), &site).unwrap()
+    }
+
+    #[test]
+    fn what_a_repository_holds_and_the_policy_says_decide_together() {
+        let (one, more, other) =
+            (mapping(&[(100_000, 65_536)]), mapping(&[(100_000, 65_536), (900_000, 10)]), mapping(&[(300_000, 65_536)]));
+        let decided = |text: &str, remembered: &Remembered| decide(&policy(text), false, true, remembered.clone(), || Ok(one.clone()));
+        let (held, grown, strange) = (Remembered::Mapped(one.clone()), Remembered::Mapped(more.clone()), Remembered::Mapped(other.clone()));
+        let kept = Owners::Mapped(one.clone());
+        for (text, remembered, expected) in [
+            ("", &Remembered::Nothing, Some(&Owners::Account)),
+            ("", &Remembered::Account, Some(&Owners::Account)),
+            ("", &held, Some(&kept)),
+            ("owners: keep", &Remembered::Nothing, Some(&kept)),
+            ("owners: keep", &Remembered::Account, None),
+            ("owners: keep", &held, Some(&kept)),
+            ("owners: keep", &grown, None),
+            ("owners: keep", &strange, None),
+            ("owners: drop", &Remembered::Nothing, Some(&Owners::Account)),
+            ("owners: drop", &Remembered::Account, Some(&Owners::Account)),
+            ("owners: drop", &held, None),
+        ] {
+            let found = decided(text, remembered);
+            assert_eq!(found.as_ref().ok(), expected, "{text} {remembered:?} {found:?}");
+            if let Err(reason) = found {
+                assert!(reason.code == Code::Owners && reason.remedy.is_some() && reason.rule.is_some(), "{reason:?}");
+                assert!(!reason.says.contains("owner"), "the client learns nothing: {reason:?}");
+            }
+        }
+        let more_ids = decide(&policy("owners: keep"), false, true, held.clone(), || Ok(more.clone()));
+        assert_eq!(more_ids, Ok(Owners::Mapped(more)), "what was stored means the same");
+        for jail_or_lack in [true, false] {
+            let lack = || if jail_or_lack { Err(Lack::Ranges("/etc/subuid")) } else { Ok(other.clone()) };
+            assert!(decide(&policy("owners: keep"), false, jail_or_lack, Remembered::Nothing, lack).is_err());
+            assert_eq!(decide(&policy(""), false, jail_or_lack, Remembered::Nothing, || panic!("nobody asks")), Ok(Owners::Account));
+        }
+        assert_eq!(decide(&policy("owners: keep"), true, true, Remembered::Nothing, || panic!("nobody asks")), Ok(Owners::Real));
+        assert!(decide(&policy(""), true, true, held, || panic!("nobody asks")).is_err());
+    }
+}

@@ -1,0 +1,210 @@
+//! `owners: keep`: an ordinary account stores what the client's root sends, in the ids that it has for others.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use snapgate::terms::reason::Code;
+use snapgate::terms::record::{Jail, Outcome};
+
+use crate::support::accounts::{self, Account, is_root};
+use crate::support::{ALL_VERBS, Server, Setup, must, tree};
+
+/// The first of an account's ids for others.
+fn first(account: &Account) -> u32 {
+    let text = fs::read_to_string("/etc/subuid").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{}:", account.name))).expect("useradd gave it some");
+    line.split(':').next().unwrap().parse().unwrap()
+}
+
+/// Only root can make what belongs to others, and can give an account ids.
+fn skipped(test: &str) -> bool {
+    let why = match () {
+        () if !is_root() => "files of several owners have to be made: needs root",
+        () if !Path::new("/usr/bin/newuidmap").exists() => "no newuidmap (package uidmap)",
+        () => return false,
+    };
+    println!("skipped: owners::{test}: {why}");
+    true
+}
+
+fn keeping() -> Server {
+    Setup::new().client("web1", &format!("{ALL_VERBS}owners: keep\n")).start()
+}
+
+fn run(program: &str, words: &[&str], path: &Path) {
+    must(Command::new(program).args(words).arg(path));
+}
+
+/// A tree as the root of a machine has it.
+fn machine(root: &Path) {
+    for (name, user, group, bits) in [
+        ("etc/shadow", 0, 42, 0o640),
+        ("etc/sudoers", 0, 0, 0o440),
+        ("usr/bin/su", 0, 0, 0o4755),
+        ("usr/bin/crontab", 0, 101, 0o2755),
+        ("var/www/index.html", 33, 8, 0o644),
+        ("var/secret", 1234, 5678, 0o000),
+        ("home/last", 65_535, 65_535, 0o600),
+        ("closed/inside", 7, 7, 0o600),
+        ("walked/inside", 0, 7, 0o604),
+        ("tmp/of-somebody", 1000, 1000, 0o644),
+        ("opt/listed", 2, 3, 0o640),
+        ("opt/capable", 0, 0, 0o755),
+    ] {
+        let path = root.join(name);
+        tree::write(&path, name);
+        chown(&path, Some(user), Some(group)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(bits)).unwrap();
+    }
+    symlink("index.html", root.join("var/www/link")).unwrap();
+    lchown(root.join("var/www/link"), Some(33), Some(33)).unwrap();
+    fs::hard_link(root.join("var/www/index.html"), root.join("opt/same.html")).unwrap();
+    run("setfacl", &["-m", "u:1:r,g:65535:rw"], &root.join("opt/listed"));
+    run("setfacl", &["-d", "-m", "u:33:rwx"], &root.join("opt"));
+    run("setcap", &["cap_net_raw+ep"], &root.join("opt/capable"));
+    run("setfattr", &["-n", "user.note", "-v", "kept"], &root.join("opt/listed"));
+    for (name, user, group, bits) in
+        [("closed", 7, 7, 0o000), ("walked", 5, 5, 0o111), ("tmp", 0, 0, 0o1777), ("var/www", 33, 33, 0o2775), ("", 0, 0, 0o755)]
+    {
+        let path = root.join(name);
+        chown(&path, Some(user), Some(group)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(bits)).unwrap();
+    }
+}
+
+/// What stands in a tree, its ids counted from `first`: path, mode, owner, group, size, time, content and attributes of each thing.
+fn attributes(root: &Path, first: u32) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut open = vec![PathBuf::new()];
+    while let Some(name) = open.pop() {
+        let path = root.join(&name);
+        let meta = fs::symlink_metadata(&path).unwrap();
+        let (user, group) = (i64::from(meta.uid()) - i64::from(first), i64::from(meta.gid()) - i64::from(first));
+        let size = if meta.is_dir() { 0 } else { meta.size() };
+        let content = if meta.is_file() { fs::read_to_string(&path).unwrap_or_else(|error| error.to_string()) } else { String::new() };
+        let more = if meta.is_symlink() { fs::read_link(&path).unwrap().display().to_string() } else { listed(&path, first) };
+        lines.push(format!("{} {:o} {user}:{group} {size} {} {content} {more}", name.display(), meta.mode(), meta.mtime()));
+        if meta.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|entry| name.join(entry.unwrap().file_name())));
+        }
+    }
+    lines.sort();
+    lines
+}
+
+/// Access list, capability and attributes of a file.
+fn listed(path: &Path, first: u32) -> String {
+    let said = |program: &str, words: &[&str]| {
+        let output = Command::new(program).args(words).arg(path).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let list = said("getfacl", &["-pcn"]);
+    let list = list.lines().map(|line| match line.rsplit(':').nth(1).and_then(|id| id.parse::<u32>().ok()) {
+        Some(id) => line.replace(&id.to_string(), &(i64::from(id) - i64::from(first)).to_string()),
+        None => line.to_owned(),
+    });
+    let capable = said("getcap", &[]).replace(path.to_str().unwrap(), "");
+    let capable = capable.split('[').next().unwrap().trim().to_owned();
+    format!("{} {capable} {}", list.collect::<Vec<_>>().join(","), said("getfattr", &["--only-values", "-n", "user.note"]))
+}
+
+/// How many files of a tree are in the one before, too.
+fn linked(tree: &Path, before: &Path) -> usize {
+    let same = |file: &PathBuf| tree::inode(&tree.join(file)) == tree::inode(&before.join(file));
+    let files = tree::files(tree);
+    files.iter().filter(|file| before.join(file).symlink_metadata().is_ok()).filter(|file| same(file)).count()
+}
+
+#[test]
+fn everything_that_a_client_s_root_sends_is_kept_and_nothing_of_it_is_the_account_s() {
+    if skipped("everything_that_a_client_s_root_sends_is_kept_and_nothing_of_it_is_the_account_s") {
+        return;
+    }
+    let server = keeping();
+    let account = accounts::account(0);
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("machine"));
+    machine(&source);
+    let first = first(&account);
+    web1.push(&source, &["-AXH", "--numeric-ids"]).exits(0);
+    let snapshot = repository.snapshot(-1);
+    tree::same(&attributes(&snapshot, first), &attributes(&source, 0));
+    let record = server.record();
+    assert_eq!((record.result, record.jail, record.warnings.as_slice()), (Outcome::Published, Jail::Whole, &[][..]), "{record:?}");
+
+    // Nothing has changed: every file is linked.
+    let before = tree::listing(&snapshot);
+    web1.push(&source, &["-AXH", "--numeric-ids"]).exits(0);
+    let second = repository.snapshot(-1);
+    assert_eq!(linked(&second, &snapshot), tree::files(&second).len());
+    assert_eq!(server.record().push.unwrap().received, 0);
+    tree::same(&attributes(&second, first), &attributes(&source, 0));
+
+    // Owners alone have changed.
+    chown(source.join("etc/sudoers"), Some(12), Some(13)).unwrap();
+    web1.push(&source, &["-AXH"]).exits(0);
+    let third = repository.snapshot(-1);
+    tree::same(&attributes(&third, first), &attributes(&source, 0));
+    assert_eq!(linked(&third, &second), tree::files(&third).len() - 1);
+    tree::same(&tree::listing(&snapshot), &before);
+}
+
+#[test]
+fn an_id_beyond_the_account_s_is_nobody_s_and_the_push_is_whole() {
+    if skipped("an_id_beyond_the_account_s_is_nobody_s_and_the_push_is_whole") {
+        return;
+    }
+    let server = keeping();
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
+    let first = first(&accounts::account(0));
+    tree::small(&source);
+    chown(source.join("a.txt"), Some(65_536), Some(1)).unwrap();
+    chown(source.join("photo.raw"), Some(4_000_000_000), Some(4_000_000_000)).unwrap();
+    web1.push(&source, &[]).exits(0);
+    let owner = |name: &str| {
+        fs::symlink_metadata(repository.snapshot(-1).join(name)).map(|found| (found.uid() - first, found.gid() - first)).unwrap()
+    };
+    assert_eq!((owner("a.txt"), owner("photo.raw")), ((65_535, 1), (65_535, 65_535)));
+    web1.push(&source, &[]).exits(0);
+    assert_eq!(server.record().push.unwrap().received, 0, "it is the same again");
+}
+
+#[test]
+fn a_push_that_was_cut_off_and_a_transaction_keep_owners_too() {
+    if skipped("a_push_that_was_cut_off_and_a_transaction_keep_owners_too") {
+        return;
+    }
+    let server = keeping();
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
+    let first = first(&accounts::account(0));
+    machine(&source);
+    web1.ssh(&["prepare"]).exits(0);
+    web1.push(&source, &["-AXH"]).exits(0);
+    web1.push(&source, &["-AXH"]).exits(0);
+    web1.ssh(&["complete"]).exits(0);
+    let snapshot = repository.snapshot(-1);
+    tree::same(&attributes(&snapshot, first), &attributes(&source, 0));
+    web1.ssh(&["prepare"]).exits(0);
+    web1.push(&source, &["-AXH"]).exits(0);
+    web1.ssh(&["abort"]).exits(0);
+    assert_eq!(repository.snapshots().len(), 1);
+}
+
+#[test]
+fn a_repository_is_of_one_kind() {
+    if skipped("a_repository_is_of_one_kind") {
+        return;
+    }
+    let server = keeping();
+    let (web1, source) = (server.client("web1"), server.source("data"));
+    tree::small(&source);
+    web1.push(&source, &[]).exits(0);
+    server.policy("web1", &format!("{ALL_VERBS}owners: drop\n"));
+    let ran = web1.push(&source, &[]);
+    assert!(ran.stderr.contains("code owners"), "{}", ran.stderr);
+    assert_eq!(server.record().reasons[0].code, Code::Owners);
+    server.policy("web1", ALL_VERBS);
+    web1.push(&source, &[]).exits(0);
+    assert_eq!(fs::symlink_metadata(server.repository("web1").snapshot(-1).join("a.txt")).unwrap().uid(), first(&accounts::account(0)));
+}
