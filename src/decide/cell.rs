@@ -47,8 +47,14 @@ impl Ground {
     /// That of a push.
     pub fn new(confinement: Confinement, mapping: Option<&Mapping>) -> Self {
         let filter = (confinement != Confinement::None).then_some(Filter::History);
-        let ids = mapping.map(|mapping| Ids { users: mapping.users.count(), groups: mapping.groups.count() });
-        Self { view: confinement == Confinement::View, asks: true, filter, ids }
+        Self { view: confinement == Confinement::View, asks: true, filter, ids: mapping.map(Ids::of) }
+    }
+}
+
+impl Ids {
+    /// Those of a mapping.
+    pub fn of(mapping: &Mapping) -> Self {
+        Self { users: mapping.users.count(), groups: mapping.groups.count() }
     }
 }
 

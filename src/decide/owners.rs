@@ -105,6 +105,17 @@ pub fn unusable(detail: &str) -> Reason {
     Reason::of_the_server(Code::Owners, detail)
 }
 
+/// What is said of so many files whose owner or group is beyond the ids that the account has.
+pub fn beyond(files: u64, mapping: &Mapping) -> String {
+    let last = |map: &crate::terms::IdMap| map.count().saturating_sub(1);
+    format!(
+        "{files} files and directories have an owner or group beyond the ids that the account can keep, and are stored as those of the last \
+         (user {}, group {}): give the account more ranges if they are wanted (usermod --add-subuids, --add-subgids)",
+        last(&mapping.users),
+        last(&mapping.groups)
+    )
+}
+
 fn shown(mapping: &Mapping) -> String {
     let ranges = |map: &crate::terms::IdMap| {
         let ranges = map.ranges().iter().map(|range| format!("{}-{}", range.first(), range.first() + (range.count() - 1)));

@@ -249,8 +249,8 @@ impl Session<'_> {
         let inprogress = repository.inprogress();
         let snapshot = published.map(Published::path);
         let Inherited { files, memory } = self.inherited;
-        let client = &self.policy.client;
-        let setting = Setting { hook, client, repository: repository.root(), inprogress: &inprogress, snapshot, files, memory };
+        let (client, mapped) = (&self.policy.client, self.owners.mapping().is_some());
+        let setting = Setting { hook, client, repository: repository.root(), inprogress: &inprogress, snapshot, mapped, files, memory };
         let end = child::hook(argv, setting, self.policy.hooks.time_limit, log.file());
         if let HookEnd::Failed(how) = &end {
             log.note(Utc::now(), &format!("the hook failed: {how}"));

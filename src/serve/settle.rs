@@ -8,7 +8,9 @@ use crate::act::child::HookEnd;
 use crate::act::runlog::RunLog;
 use crate::act::store::{Bounds, Deferred, Held, Made, Published, Repository, Staging, Survey, Which};
 use crate::decide::outcome::{self, Disposal, Ended, Trees};
+use crate::decide::owners;
 use crate::decide::plan::PushPlan;
+use crate::terms::ids::Mapping;
 use crate::terms::limits::{LEAST_LINK_TIME, MAX_QUOTED, WORTH_SYNCING_AHEAD};
 use crate::terms::path::SubPath;
 use crate::terms::reason::{Code, Reason};
@@ -79,7 +81,7 @@ impl Session<'_> {
                     return Ok(end(Outcome::Added, exit, Vec::new(), settling));
                 }
                 let published = staging.publish(plan.name().clone(), self.id)?;
-                count(&mut settling, survey, &made);
+                count(&mut settling, survey, &made, self.owners.mapping());
                 self.after_publishing(&published, Some(plan.place()), &mut settling);
                 Ok(end(Outcome::Published, exit, Vec::new(), settling))
             }
@@ -176,7 +178,7 @@ impl Session<'_> {
                 settling.facts.partial = partial;
                 let (survey, made) = self.link(&staging, &mut settling)?;
                 let published = staging.publish(name, self.id)?;
-                count(&mut settling, survey, &made);
+                count(&mut settling, survey, &made, self.owners.mapping());
                 let missing = transaction.unfinished.iter().map(|place| still_printable(place, MAX_QUOTED));
                 settling.warnings.extend(missing.map(|place| format!("a push into `{place}` did not end well, and none after it did")));
                 let whole = SubPath::default();
@@ -204,13 +206,17 @@ impl Session<'_> {
 }
 
 /// Enters what a snapshot holds: what had arrived by itself, and what was linked.
-fn count(settling: &mut Settling<'_>, survey: Survey, made: &Made) {
+fn count(settling: &mut Settling<'_>, survey: Survey, made: &Made, mapping: Option<&Mapping>) {
     let facts = &mut settling.facts;
     facts.linked = survey.linked + made.linked;
     facts.received = survey.files - survey.linked;
     facts.files = facts.linked + facts.received + made.anew;
     facts.bytes = settling.bytes.unwrap_or(survey.bytes.saturating_add(made.bytes));
     facts.received_bytes = survey.received_bytes;
+    facts.beyond = survey.beyond;
+    if let (1.., Some(mapping)) = (survey.beyond, mapping) {
+        settling.warnings.push(owners::beyond(survey.beyond, mapping));
+    }
     if survey.copied > 0 {
         settling.warnings.push(format!(
             "{} files are the same as in the last snapshot and were stored again instead of linked, as with --ignore-times",

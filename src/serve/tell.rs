@@ -136,5 +136,9 @@ fn answer(end: End) -> Answer {
     if end.outcome == Outcome::Added {
         lines.push("snapgate: received; say `complete` to publish it".to_owned());
     }
+    let beyond = end.push.as_ref().map_or(0, |facts| facts.beyond);
+    if beyond > 0 {
+        lines.push(format!("snapgate: {beyond} files have owners that the server cannot keep: they are stored as nobody's"));
+    }
     Answer { exit: end.exit, text: end.text, lines }
 }

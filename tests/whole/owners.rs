@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::{Jail, Outcome};
+use snapgate::terms::record::{Jail, Mail, Outcome};
 
 use crate::support::accounts::{self, Account, is_root};
 use crate::support::{ALL_VERBS, Server, Setup, must, tree};
@@ -131,7 +131,9 @@ fn everything_that_a_client_s_root_sends_is_kept_and_nothing_of_it_is_the_accoun
     let snapshot = repository.snapshot(-1);
     tree::same(&attributes(&snapshot, first), &attributes(&source, 0));
     let record = server.record();
-    assert_eq!((record.result, record.jail, record.warnings.as_slice()), (Outcome::Published, Jail::Whole, &[][..]), "{record:?}");
+    assert_eq!((record.result, record.jail), (Outcome::Published, Jail::Whole), "{record:?}");
+    // The last id that there is stands for all beyond it, too.
+    assert_eq!((record.warnings.len(), record.push.unwrap().beyond), (1, 1), "{:?}", record.warnings);
 
     // Nothing has changed: every file is linked.
     let before = tree::listing(&snapshot);
@@ -161,7 +163,11 @@ fn an_id_beyond_the_account_s_is_nobody_s_and_the_push_is_whole() {
     tree::small(&source);
     chown(source.join("a.txt"), Some(65_536), Some(1)).unwrap();
     chown(source.join("photo.raw"), Some(4_000_000_000), Some(4_000_000_000)).unwrap();
-    web1.push(&source, &[]).exits(0);
+    let ran = web1.push(&source, &[]).exits(0);
+    assert!(ran.stderr.contains("snapgate: 2 files have owners that the server cannot keep"), "{}", ran.stderr);
+    let record = server.record();
+    assert_eq!((record.push.unwrap().beyond, record.mail), (2, Mail::Report));
+    assert!(record.warnings[0].contains("2 files and directories") && record.warnings[0].contains("user 65535"), "{:?}", record.warnings);
     let owner = |name: &str| {
         fs::symlink_metadata(repository.snapshot(-1).join(name)).map(|found| (found.uid() - first, found.gid() - first)).unwrap()
     };
@@ -207,4 +213,25 @@ fn a_repository_is_of_one_kind() {
     server.policy("web1", ALL_VERBS);
     web1.push(&source, &[]).exits(0);
     assert_eq!(fs::symlink_metadata(server.repository("web1").snapshot(-1).join("a.txt")).unwrap().uid(), first(&accounts::account(0)));
+}
+
+#[test]
+fn hooks_may_read_whatever_they_are_told_about() {
+    if skipped("hooks_may_read_whatever_they_are_told_about") {
+        return;
+    }
+    let server = keeping();
+    let text = "stat -c '%u:%g %a' \"$SNAPGATE_SNAPSHOT/secret\" && cat \"$SNAPGATE_SNAPSHOT/secret\" && touch \"$SNAPGATE_REPOSITORY/was-here\"\n";
+    let hook = server.script("mirror", text);
+    server.policy("web1", &format!("{ALL_VERBS}owners: keep\nhooks: {{ complete: [[{}]] }}\n", hook.display()));
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
+    tree::write(&source.join("secret"), "of user 7\n");
+    chown(source.join("secret"), Some(7), Some(8)).unwrap();
+    fs::set_permissions(source.join("secret"), fs::Permissions::from_mode(0o600)).unwrap();
+    web1.push(&source, &[]).exits(0);
+    let record = server.record();
+    assert_eq!(record.warnings, [""; 0], "{record:?}");
+    let log = fs::read_to_string(repository.path.join(format!(".snapgate/logs/{}.log", record.id))).unwrap();
+    assert!(log.contains("7:8 600\nof user 7\n"), "{log}");
+    assert_eq!(fs::metadata(repository.path.join("was-here")).unwrap().uid(), first(&accounts::account(0)));
 }

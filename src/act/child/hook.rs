@@ -1,4 +1,5 @@
-//! The administrator's own commands, before and after a push. They run as the account, outside the jail.
+//! The administrator's own commands, before and after a push. They run as the account, outside the jail; where it keeps owners, as root of
+//! the namespace in which the client's files are the client's, since nobody else may read all of them.
 
 use std::fs::File;
 use std::io;
@@ -28,6 +29,8 @@ pub struct Setting<'a> {
     pub inprogress: &'a Path,
     /// `SNAPGATE_SNAPSHOT`: the snapshot, once it is published; empty before.
     pub snapshot: Option<&'a Path>,
+    /// Whether this process is in that namespace.
+    pub mapped: bool,
     /// How many files it may open, as for whatever else sshd starts.
     pub files: u64,
     /// How much address space it may have, likewise.
@@ -56,6 +59,9 @@ pub fn hook(argv: &[String], setting: Setting<'_>, limit: Duration, log: &File) 
     command.env("SNAPGATE_REPOSITORY", setting.repository).env("SNAPGATE_INPROGRESS", setting.inprogress);
     command.env("SNAPGATE_SNAPSHOT", setting.snapshot.unwrap_or(Path::new("")));
     command.current_dir("/").process_group(0).stdin(Stdio::null()).stdout(output).stderr(errors);
+    if setting.mapped {
+        command.uid(0).gid(0);
+    }
     // The gate has limits of its own.
     let wanted = [(Resource::RLIMIT_NOFILE, setting.files), (Resource::RLIMIT_AS, setting.memory)];
     let started = with_soft(&wanted, || command.spawn());

@@ -31,6 +31,7 @@ use std::time::Instant;
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 
+use crate::decide::cell::Ids;
 use crate::terms::limits::{LOCK_PATIENCE, LOCK_POLL, MIN_FREE_BYTES, RSYNC_GONE};
 use crate::terms::text::printable;
 use crate::terms::{Code, Mapping, NamePattern, Reason, STATE, Shelf, SnapshotName};
@@ -45,8 +46,8 @@ pub use survey::Survey;
 #[derive(Debug)]
 pub struct Repository {
     root: PathBuf,
-    /// Whether this process is in the user namespace of the client's ids.
-    mapped: bool,
+    /// The client's ids, where this process is in the user namespace of them.
+    ids: Option<Ids>,
 }
 
 /// A repository that this process alone may change, until this is dropped or the process ends.
@@ -83,7 +84,7 @@ impl Repository {
 
     /// The repository at `path`, there or not, for looking only.
     pub fn at(path: &Path) -> Self {
-        Self { root: path.to_path_buf(), mapped: false }
+        Self { root: path.to_path_buf(), ids: None }
     }
 
     /// Opens the repository, making it on first use, after asking whether the store can take anything at all. With a `mapping` this
@@ -102,7 +103,7 @@ impl Repository {
         belongs_to(path, uid)?;
         // The kernel names files without the symlinks on the way to them, and rsync's own walk follows none.
         let root = fs::canonicalize(path).map_err(|error| trouble("looking at", path, &error))?;
-        let this = Self { root, mapped: mapping.is_some() };
+        let this = Self { root, ids: mapping.map(Ids::of) };
         for directory in [this.state(), this.logs(), this.snapshots()] {
             let mode = if directory == this.snapshots() { 0o755 } else { 0o700 };
             make_directory(&directory, mode).map_err(|error| trouble("creating", &directory, &error))?;

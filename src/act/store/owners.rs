@@ -55,6 +55,6 @@ impl Repository {
     /// # Errors
     /// When the disk does not let it.
     pub fn give(&self, path: &Path) -> io::Result<()> {
-        if self.mapped { lchown(path, Some(0), Some(0)) } else { Ok(()) }
+        if self.ids.is_some() { lchown(path, Some(0), Some(0)) } else { Ok(()) }
     }
 }

@@ -10,6 +10,7 @@ use nix::sys::stat::{FileStat, SFlag};
 
 use super::links::Taken;
 use super::tree::{deeper, each, kind, open, open_at, stat};
+use crate::decide::cell::Ids;
 
 /// What stands in a tree.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,19 +25,36 @@ pub struct Survey {
     pub received_bytes: u64,
     /// Regular files that look the same as in the tree compared with and were stored again all the same.
     pub copied: u64,
+    /// Files and directories, not linked, whose owner or group is the last id that is kept: it stands for every one beyond.
+    pub beyond: u64,
 }
 
-/// Counts a tree, comparing with the one before it.
-pub(super) fn survey(path: &Path, compare: Option<&Path>, taken: &Taken) -> io::Result<Survey> {
+/// Counts a tree, comparing with the one before it. `ids` are those that are kept, where owners are.
+pub(super) fn survey(path: &Path, compare: Option<&Path>, taken: &Taken, ids: Option<Ids>) -> io::Result<Survey> {
     let mut survey = Survey::default();
-    count(open(path)?, compare.and_then(|path| open(path).ok()), taken, &mut survey, 0)?;
+    let last = ids.map(|Ids { users, groups }| (users.saturating_sub(1), groups.saturating_sub(1)));
+    let counting = Counting { taken, last };
+    count(open(path)?, compare.and_then(|path| open(path).ok()), &counting, &mut survey, 0)?;
     Ok(survey)
 }
 
-fn count(directory: OwnedFd, compare: Option<OwnedFd>, taken: &Taken, survey: &mut Survey, depth: usize) -> io::Result<()> {
+struct Counting<'a> {
+    taken: &'a Taken,
+    /// The last user and the last group that are kept.
+    last: Option<(u32, u32)>,
+}
+
+impl Counting<'_> {
+    fn is_beyond(&self, found: &FileStat) -> bool {
+        self.last.is_some_and(|(user, group)| found.st_uid == user || found.st_gid == group)
+    }
+}
+
+fn count(directory: OwnedFd, compare: Option<OwnedFd>, counting: &Counting<'_>, survey: &mut Survey, depth: usize) -> io::Result<()> {
     let here = directory.as_fd();
     each(here, |entry| {
-        let Some(found) = taken.not_a_placeholder(here, entry)? else { return Ok(()) };
+        let Some(found) = counting.taken.not_a_placeholder(here, entry)? else { return Ok(()) };
+        survey.beyond += u64::from(counting.is_beyond(&found));
         if kind(&found) != SFlag::S_IFDIR {
             file(&found, compare.as_ref().and_then(|old| stat(old.as_fd(), entry.name).ok()), survey);
             return Ok(());
@@ -48,7 +66,7 @@ fn count(directory: OwnedFd, compare: Option<OwnedFd>, taken: &Taken, survey: &m
             Err(error) => return Err(error.into()),
         };
         let below = |old: BorrowedFd<'_>| open_at(old, entry.name).ok();
-        count(next, compare.as_ref().and_then(|old| below(old.as_fd())), taken, survey, deeper(depth)?)
+        count(next, compare.as_ref().and_then(|old| below(old.as_fd())), counting, survey, deeper(depth)?)
     })
 }
 
@@ -75,6 +93,7 @@ fn looks_alike(a: &FileStat, b: &FileStat) -> bool {
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::fs::MetadataExt as _;
 
     #[test]
     fn the_survey_tells_links_from_copies_and_from_hard_links_of_the_push_itself() {
@@ -91,8 +110,12 @@ mod tests {
         fs::File::options().write(true).open(new.join("stored-again")).unwrap().set_modified(time).unwrap();
         fs::write(new.join("one"), "1").unwrap();
         fs::hard_link(new.join("one"), new.join("two")).unwrap();
-        let expected = Survey { files: 4, linked: 1, bytes: 10, received_bytes: 5, copied: 1 };
-        assert_eq!(survey(&new, Some(&old), &Taken::default()).unwrap(), expected);
-        assert_eq!(survey(&new, None, &Taken::default()).unwrap(), Survey { linked: 0, received_bytes: 10, copied: 0, ..expected });
+        let expected = Survey { files: 4, linked: 1, bytes: 10, received_bytes: 5, copied: 1, beyond: 0 };
+        assert_eq!(survey(&new, Some(&old), &Taken::default(), None).unwrap(), expected);
+        let own = |number: u32| Some(Ids { users: number + 1, groups: u32::MAX });
+        let user = fs::metadata(&new).unwrap().uid();
+        let beyond = |ids| survey(&new, None, &Taken::default(), ids).unwrap().beyond;
+        assert_eq!((beyond(own(user)), beyond(own(user + 1))), (4, 0));
+        assert_eq!(survey(&new, None, &Taken::default(), None).unwrap(), Survey { linked: 0, received_bytes: 10, copied: 0, ..expected });
     }
 }
