@@ -8,13 +8,14 @@ use crate::act::child::GETENT;
 use crate::act::inspect::{Kind, Look, look, may_read, running_uid};
 use crate::act::spool::SESSIONS;
 use crate::act::store::mounted;
-use crate::act::{config, zones};
+use crate::act::{config, subids, zones};
 use crate::decide::lint::{self, Finding};
 use crate::decide::names::User;
+use crate::decide::owners;
 use crate::decide::policy::{Namespaces, Policy, Site, Tls, Transport};
-use crate::names;
-use crate::terms::Origin;
 use crate::terms::text::printable;
+use crate::terms::{Code, Origin, Reason};
+use crate::{names, serve};
 
 /// Clients with the same limits that are named.
 const NAMED: usize = 5;
@@ -95,6 +96,7 @@ pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[&str]) -> Vec<Part>) -> CheckR
     }
     lint::together(&policies).iter().chain(&time_zones(&policies)).for_each(|finding| report.add(finding));
     report.notes.extend(limits(&site, &policies));
+    owners(&site, &policies, &mut report);
     report.policies = policies.len();
     let accounts: Vec<_> = policies.iter().map(|policy| policy.user.as_str()).collect();
     for Part { what, missing, help } in jail(&site, &accounts) {
@@ -320,17 +322,37 @@ fn readable(policy: &Policy, site: &Site, user: &User) -> Vec<Finding> {
 
 /// What clients may use of the server: a line for each kind of limits, with the clients that have it.
 fn limits(site: &Site, policies: &[Policy]) -> Vec<String> {
+    let all = format!("limits of the server: {} sessions at once", site.sessions);
+    let kinds = together(policies.iter().map(|policy| (policy.limits.to_string(), policy)));
+    std::iter::once(all).chain(kinds.map(|(limits, clients)| format!("limits of {clients}: {limits}"))).collect()
+}
+
+/// What is the same for several clients, with their names.
+fn together<'a>(said: impl Iterator<Item = (String, &'a Policy)>) -> impl Iterator<Item = (String, String)> {
     let mut kinds: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for policy in policies {
-        kinds.entry(policy.limits.to_string()).or_default().push(policy.client.as_str());
+    for (what, policy) in said {
+        kinds.entry(what).or_default().push(policy.client.as_str());
     }
-    let kind = |(limits, clients): (String, Vec<&str>)| {
+    kinds.into_iter().map(|(what, clients)| {
         let named = clients.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
         let more = clients.len().checked_sub(NAMED).filter(|more| *more > 0).map(|more| format!(" and {more} more")).unwrap_or_default();
-        format!("limits of {named}{more}: {limits}")
-    };
-    let all = format!("limits of the server: {} sessions at once", site.sessions);
-    std::iter::once(all).chain(kinds.into_iter().map(kind)).collect()
+        (what, format!("{named}{more}"))
+    })
+}
+
+/// Whose the files of each client are, and how owners could be kept that are not.
+fn owners(site: &Site, policies: &[Policy], report: &mut CheckReport) {
+    let mut said = Vec::new();
+    for policy in policies {
+        // An account or a repository that cannot be looked at is told of elsewhere.
+        let Some(user) = names::named(&policy.user) else { continue };
+        match serve::owners(site, policy, &user.account) {
+            Ok(owners) => said.push((owners::told(&owners, policy, || subids::available(&user.account)), policy)),
+            Err(Reason { code: Code::Store, .. }) => {}
+            Err(reason) => report.add(&Finding::wrong(policy.origins.of("owners"), reason.detail, reason.remedy.unwrap_or_default())),
+        }
+    }
+    report.notes.extend(together(said.into_iter()).map(|(what, clients)| format!("owners of {clients}: {what}")));
 }
 
 /// Zones that the system does not know, each told once.

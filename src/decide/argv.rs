@@ -10,6 +10,7 @@ use crate::terms::limits::{MAX_BASIS_DIRS, MAX_CLIENT_TIMEOUT};
 
 use super::cell::{Confinement, Ids};
 use super::command::Push;
+use super::idpairs;
 
 /// A release of rsync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -79,6 +80,7 @@ pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
     if let Some(Ids { users, groups }) = setup.ids {
         with_ids_beyond(&mut words, "--usermap=", users, push.keeps_users());
         with_ids_beyond(&mut words, "--groupmap=", groups, push.keeps_groups());
+        words.extend(KEPT_ATTRIBUTES.iter().filter(|_| push.keeps_attributes()).map(OsString::from));
     }
     // What was received of a file that was cut off is a basis for the next try. It must not stand under the file's own
     // name: after a read error on the client rsync leaves a file of the right size there that is not the file.
@@ -110,12 +112,21 @@ pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
 /// Has rsync store every id that the mapping has none for as the last one of it. The first rule of a map that fits an id counts, so that
 /// the client's own come first (rsync(1), `--usermap`).
 fn with_ids_beyond(words: &mut Vec<OsString>, option: &str, count: u32, kept: bool) {
-    let rule = format!("{count}-{LAST_ID}:{}", count.saturating_sub(1));
-    match words.iter_mut().find(|word| word.to_str().is_some_and(|word| word.starts_with(option))) {
-        Some(word) => word.push(format!(",{rule}")),
+    let last = count.saturating_sub(1);
+    let rule = format!("{count}-{LAST_ID}:{last}");
+    let own = words.iter_mut().find_map(|word| {
+        let pairs = idpairs::up_to(word.to_str()?.strip_prefix(option)?, last);
+        Some((word, pairs))
+    });
+    match own {
+        Some((word, pairs)) => *word = format!("{option}{pairs},{rule}").into(),
         None => words.extend(kept.then(|| format!("{option}{rule}").into())),
     }
 }
+
+/// In a user namespace its root may set these, and no others: they would be errors, and status 23 (xattr(7); filters on names of attributes:
+/// rsync(1), "FILTER RULES", `x`).
+const KEPT_ATTRIBUTES: [&str; 3] = ["--filter=+x user.*", "--filter=+x security.capability", "--filter=-x *"];
 
 /// The last id that somebody can have: the one behind it stands for none at all (chown(2)).
 const LAST_ID: u32 = u32::MAX - 1;
@@ -187,8 +198,8 @@ mod tests {
         let (users, groups) = ("65536-4294967294:65535", "1000-4294967294:999");
         let plain = line("-logDtpre.iLsfxCIvu");
         assert!(plain.contains(&format!(" --usermap={users} --groupmap={groups} ")), "{plain}");
-        let own = line("-logDtpre.iLsfxCIvu --usermap=7:8 --numeric-ids");
-        assert!(own.contains(&format!(" --usermap=7:8,{users} ")) && own.contains(&format!(" --groupmap={groups} ")), "{own}");
+        let own = line("-logDtpre.iLsfxCIvu --usermap=7:8,9:70000 --numeric-ids");
+        assert!(own.contains(&format!(" --usermap=7:8,9:65535,{users} ")) && own.contains(&format!(" --groupmap={groups} ")), "{own}");
         let none = line("-lDtpre.iLsfxCIvu");
         assert!(!none.contains("map="), "{none}");
     }

@@ -105,6 +105,20 @@ pub fn unusable(detail: &str) -> Reason {
     Reason::of_the_server(Code::Owners, detail)
 }
 
+/// What an administrator is told of a client's owners; `available` as for [`decide`].
+pub fn told(owners: &Owners, policy: &Policy, available: impl FnOnce() -> Result<Mapping, Lack>) -> String {
+    let lost = || format!("not kept, its files are all `{}`'s", policy.user);
+    match (owners, policy.owners) {
+        (Owners::Real, _) => "kept as they are, since the gate runs as root".to_owned(),
+        (Owners::Mapped(mapping), _) => format!("kept, as {} of this machine", shown(mapping)),
+        (Owners::Account, Some(KeepOwners::Drop)) => format!("{}, as the policy says", lost()),
+        (Owners::Account, _) => match available() {
+            Ok(_) => format!("{}; `owners: keep` in the policy of a client without snapshots keeps them", lost()),
+            Err(lack) => format!("{}: {lack}; to keep them, {}, and write `owners: keep`", lost(), lack.help(&policy.user)),
+        },
+    }
+}
+
 /// What is said of so many files whose owner or group is beyond the ids that the account has.
 pub fn beyond(files: u64, mapping: &Mapping) -> String {
     let last = |map: &crate::terms::IdMap| map.count().saturating_sub(1);

@@ -9,7 +9,7 @@ use snapgate::terms::reason::Code;
 use snapgate::terms::record::{Jail, Mail, Outcome};
 
 use crate::support::accounts::{self, Account, is_root};
-use crate::support::{ALL_VERBS, Server, Setup, must, tree};
+use crate::support::{ALL_VERBS, Server, Setup, must, tree, versions};
 
 /// The first of an account's ids for others.
 fn first(account: &Account) -> u32 {
@@ -206,7 +206,12 @@ fn a_repository_is_of_one_kind() {
     let (web1, source) = (server.client("web1"), server.source("data"));
     tree::small(&source);
     web1.push(&source, &[]).exits(0);
+    let kept =
+        format!("owners of web1: kept, as users {0}-{1} and groups ", first(&accounts::account(0)), first(&accounts::account(0)) + 65_535);
+    assert!(server.snapgate(&["check"]).stdout.contains(&kept), "{}", server.snapgate(&["check"]).stdout);
     server.policy("web1", &format!("{ALL_VERBS}owners: drop\n"));
+    let said = server.snapgate(&["check"]).exits(1).stdout;
+    assert!(said.contains("the policy says `owners: drop`, and the repository holds snapshots with owners"), "{said}");
     let ran = web1.push(&source, &[]);
     assert!(ran.stderr.contains("code owners"), "{}", ran.stderr);
     assert_eq!(server.record().reasons[0].code, Code::Owners);
@@ -234,4 +239,59 @@ fn hooks_may_read_whatever_they_are_told_about() {
     let log = fs::read_to_string(repository.path.join(format!(".snapgate/logs/{}.log", record.id))).unwrap();
     assert!(log.contains("7:8 600\nof user 7\n"), "{log}");
     assert_eq!(fs::metadata(repository.path.join("was-here")).unwrap().uid(), first(&accounts::account(0)));
+}
+
+#[test]
+fn what_only_the_machines_root_may_store_is_left_out_and_said() {
+    if skipped("what_only_the_machines_root_may_store_is_left_out_and_said") {
+        return;
+    }
+    let server = keeping();
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
+    tree::small(&source);
+    run("setfattr", &["-n", "trusted.note", "-v", "root's"], &source.join("a.txt"));
+    run("setfattr", &["-n", "security.note", "-v", "root's"], &source.join("a.txt"));
+    run("setfattr", &["-n", "user.note", "-v", "kept"], &source.join("a.txt"));
+    must(Command::new("mknod").arg(source.join("null")).args(["c", "1", "3"]));
+    must(Command::new("mknod").arg(source.join("fifo")).arg("p"));
+    run("chattr", &["+i"], &source.join("photo.raw"));
+    let ran = web1.push(&source, &["-AXH"]);
+    run("chattr", &["-i"], &source.join("photo.raw"));
+    // One before 3.5.0 tries to make the device, and makes the FIFO.
+    let old = versions::old_server().is_some();
+    assert_eq!(ran.status, if old { 23 } else { 0 }, "{ran:?}");
+    let snapshot = repository.snapshot(-1);
+    let files = ["a.txt", "etc/deep/er/file", "etc/hosts", "fifo", "photo.raw"].into_iter().filter(|name| old || *name != "fifo");
+    assert_eq!(tree::files(&snapshot), files.map(PathBuf::from).collect::<Vec<_>>());
+    let names = Command::new("getfattr").args(["-m", "-", "--absolute-names"]).arg(snapshot.join("a.txt")).output().unwrap();
+    let names = String::from_utf8(names.stdout).unwrap();
+    assert_eq!(names.lines().skip(1).collect::<Vec<_>>(), ["user.note", ""]);
+    web1.push(&source, &["-AXH"]);
+    assert_eq!(server.record().push.unwrap().received, 0, "it is the same again");
+}
+
+#[test]
+fn ids_are_those_of_the_client_whatever_they_are_called_here() {
+    if skipped("ids_are_those_of_the_client_whatever_they_are_called_here") {
+        return;
+    }
+    let server = keeping();
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
+    let first = first(&accounts::account(0));
+    tree::write(&source.join("file"), "x");
+    chown(source.join("file"), Some(33), Some(5)).unwrap();
+    let owner =
+        || fs::symlink_metadata(repository.snapshot(-1).join("file")).map(|found| (found.uid() - first, found.gid() - first)).unwrap();
+    for (options, expected) in [
+        (&[][..], (33, 5)),
+        (&["--numeric-ids"], (33, 5)),
+        (&["--chown=root:root"], (0, 0)),
+        (&["--chown=7:70000"], (7, 65_535)),
+        (&["--usermap=www-data:12,*:13", "--groupmap=0-9:14"], (12, 14)),
+    ] {
+        web1.push(&source, options).exits(0);
+        assert_eq!(owner(), expected, "{options:?}");
+    }
+    let ran = web1.push(&source, &["--chown=sgtest1"]);
+    assert!(ran.stderr.contains("code option") && ran.stderr.contains("no other name is looked up on the server"), "{}", ran.stderr);
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::reading::{Found, Reading, SPACE};
 use super::{Command, Secluded};
-use crate::decide::options::{self, Cause, Choice, Row, Rule, Runs, Side};
+use crate::decide::idpairs;
+use crate::decide::options::{self, Cause, Check, Choice, Row, Rule, Runs, Side, Value};
 use crate::terms::limits::MAX_SHOWN_WORD;
 use crate::terms::text::printable_within;
 use crate::terms::{Code, NotInside, Owners, Reason, SubPath};
@@ -109,6 +110,11 @@ impl Push {
     /// Whether groups are.
     pub fn keeps_groups(&self) -> bool {
         self.letters.contains('g')
+    }
+
+    /// Whether extended attributes are.
+    pub fn keeps_attributes(&self) -> bool {
+        self.letters.contains('X')
     }
 
     /// Whether its rsync can have no user namespace: in one an account can name nobody but itself, and access lists that name
@@ -294,7 +300,15 @@ impl Push {
             }
             (_, value) => {
                 let Some(long) = found.row.long.first() else { return };
-                self.long.push(value.as_ref().map_or_else(|| (*long).to_owned(), |value| format!("{long}={value}")));
+                let passed = value.as_ref().map(|value| match found.row.value {
+                    Value::Attached(Check::NumberMapping) => idpairs::in_numbers(value),
+                    _ => value.clone(),
+                });
+                if passed != *value {
+                    self.notes.push(format!("`{}` was passed on in numbers: no name is looked up on the server", found.shown()));
+                }
+                let value = passed;
+                self.long.push(value.map_or_else(|| (*long).to_owned(), |value| format!("{long}={value}")));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Which values an option takes. A value that passes reaches rsync, so each check says what is in, never what is out.
 
+use crate::decide::idpairs;
 use crate::terms::limits::{MAX_MAPPING, MAX_PROTOCOL_DIGITS, MAX_SIZE_FIGURE};
 
 /// What a value must be.
@@ -21,6 +22,8 @@ pub enum Check {
     Size,
     /// `FROM:TO` pairs of user or group names and numbers, with commas; `*` and `?` in FROM, numbers as ranges.
     Mapping,
+    /// The same with numbers alone on the right, or root.
+    NumberMapping,
     /// What a client writes behind `-e`: its protocol where that is not a released one, a dot, and one letter for each
     /// thing that it can do (`maybe_add_e_option()` in rsync's `options.c`).
     Capabilities,
@@ -41,6 +44,7 @@ impl Check {
             Self::Levels(words) => value.split(',').all(|part| is_level(part, words)),
             Self::Size => is_size(value),
             Self::Mapping => is_mapping(value),
+            Self::NumberMapping => is_mapping(value) && idpairs::names_nobody(value),
             Self::Capabilities => is_capabilities(value),
         }
     }
@@ -55,6 +59,9 @@ impl Check {
             Self::Levels(words) => format!("use some of {}, each with a level of 0 to 3", words.join(" ")),
             Self::Size => "use a size like 500M or 1.5G".to_owned(),
             Self::Mapping => "use pairs like *:backup or 0-99:nobody, with commas".to_owned(),
+            Self::NumberMapping => {
+                "use pairs like *:34 or 0-99:root, with commas: numbers, since no other name is looked up on the server".to_owned()
+            }
             Self::Capabilities => "leave `-e` to rsync itself".to_owned(),
         }
     }

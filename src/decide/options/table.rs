@@ -3,7 +3,7 @@
 //! snapshot: most of the reasons below follow from these two. No value that reaches rsync may go unchecked.
 
 use super::Cause::{Costs, Daemon, Defences, Differs, NotABackup as Nothing, Outside, Powers, Pull, SharedInodes};
-use super::Check::{Anything, Capabilities, Charset, Levels, Mapping, Number, OneOf, OneOrTwoOf, Size};
+use super::Check::{Anything, Capabilities, Charset, Levels, Number, NumberMapping, OneOf, OneOrTwoOf, Size};
 use super::Rule::{Drop, NeedsWord, NotABackup, Smaller, Warn};
 use super::Runs::{AsAccount, AsRoot};
 use super::Side::{Both, Process, Receiver, Sender};
@@ -129,8 +129,8 @@ pub(super) static ROWS: &[Row] = &[
     pass(&["--ignore-existing"], "nothing exists: the directory starts empty"),
     pass(&["--modify-window"], "how changes are found").letter('@').takes(Attached(Number(-1, 86_400))),
     pass(&["--numeric-ids"], "both ends must agree on it").side(Both),
-    pass(&["--usermap"], NO_OWNERS).rule(NeedsWord(AsRoot)).kin("owner").takes(Attached(Mapping)).instead(OWNER_INSTEAD),
-    pass(&["--groupmap"], NO_GROUPS).rule(NeedsWord(AsRoot)).kin("group").takes(Attached(Mapping)).instead(OWNER_INSTEAD),
+    pass(&["--usermap"], NO_OWNERS).rule(NeedsWord(AsRoot)).kin("owner").takes(Attached(NumberMapping)).instead(OWNER_INSTEAD),
+    pass(&["--groupmap"], NO_GROUPS).rule(NeedsWord(AsRoot)).kin("group").takes(Attached(NumberMapping)).instead(OWNER_INSTEAD),
     pass(&["--open-noatime"], "reading leaves no trace").side(Both),
     pass(&["--qsort", "--use-qsort"], "how lists are sorted").side(Both),
     pass(&["--timeout"], "the smaller limit counts").rule(Smaller).takes(Attached(Number(1, MAX_CLIENT_TIMEOUT as i64))).side(Both),

@@ -43,7 +43,8 @@ fn values_are_read_in_each_way_that_clients_write_them_and_printed_in_one() {
     assert_eq!(printed("-r --min-size=1"), "-r --min-size=1");
     assert_eq!(printed("-r -B1024 -@-1"), "-r --block-size=1024 --modify-window=-1");
     assert_eq!(printed("-r --bwlimit=5 --bwlimit=7"), "-r --bwlimit=7", "the last one counts, as for rsync");
-    assert_eq!(printed(r"-r --usermap=\*:root"), "-r --usermap=*:root");
+    assert_eq!(printed(r"-r --usermap=\*:root"), "-r --usermap=*:0", "nobody is looked up");
+    assert!(with(r"-r --usermap=\*:backup").unwrap_err()[0].hint.as_ref().unwrap().contains("numbers"));
     for wrong in ["--bwlimit 5", "--bwlimit", "--bwlimit=", "--bwlimit=x", "--delete=1", "-B", "-B0", "--max-size", "-e", "-essh"] {
         let reasons = with(&format!("-r {wrong}")).unwrap_err();
         assert_eq!(reasons[0].code, Code::Option, "{wrong}: {reasons:?}");
@@ -63,7 +64,7 @@ fn only_exact_spellings_are_known() {
 
 /// A value that the row takes.
 fn sample(row: &Row) -> Option<&'static str> {
-    let samples = ["1", "x", "%i", "md5", "zstd", "NAME1", "a:b", ".iLs", "utf-8", "2G"];
+    let samples = ["1", "x", "%i", "md5", "zstd", "NAME1", "a:7", ".iLs", "utf-8", "2G"];
     match row.value {
         Value::None => None,
         // One that fits no check of an option that is passed on.
@@ -243,6 +244,7 @@ fn every_reason_is_told_up_to_a_limit() {
 #[test]
 fn as_root_an_owner_needs_the_policys_word() {
     let push = with(r"-logDtpre.iLsfxCIvu --usermap=\*:root").unwrap();
+    assert_eq!(push.words(), ["-logDtpre.iLsfxCvu", "--usermap=*:0"], "no name is looked up");
     let needed = |owners: &Owners, allow: &[&'static str]| {
         push.refused_by(&Choice { allow: allow.to_vec(), refuse: vec![], ..Choice::default() }, owners)
     };

@@ -1,0 +1,52 @@
+//! Pairs of ids in `--usermap` and `--groupmap` (rsync(1)): whose files become whose.
+//!
+//! The right side of a pair is somebody of the server's. No name of a client's is ever looked up there: whether it is known would tell
+//! about its accounts, and what number it has would be chance. A number means what it means at the client.
+
+/// Who has 0 everywhere.
+const ROOT: (&str, &str) = ("root", "0");
+
+/// Whether nobody in such a text has to be looked up.
+pub fn names_nobody(text: &str) -> bool {
+    pairs(text).all(|(_, to)| to == ROOT.0 || is_number(to))
+}
+
+/// The text with numbers on the right side alone.
+pub fn in_numbers(text: &str) -> String {
+    joined(pairs(text).map(|(from, to)| format!("{from}:{}", if to == ROOT.0 { ROOT.1 } else { to })))
+}
+
+/// The same with no number on the right side above this one, which stands in their place.
+pub fn up_to(text: &str, last: u32) -> String {
+    let fits = |to: &str| to.parse::<u32>().is_ok_and(|number| number <= last);
+    joined(pairs(text).map(|(from, to)| if fits(to) { format!("{from}:{to}") } else { format!("{from}:{last}") }))
+}
+
+fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split(',').filter_map(|pair| pair.split_once(':'))
+}
+
+fn joined(pairs: impl Iterator<Item = String>) -> String {
+    pairs.collect::<Vec<_>>().join(",")
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u32>().is_ok_and(|number| number < u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_right_side_is_a_number_or_root() {
+        for good in ["*:root", "*:0", "0-99:33,alice:root", "[ab]*:4294967294"] {
+            assert!(names_nobody(good), "{good}");
+        }
+        for bad in ["*:backup", "1:2,3:nobody", "*:4294967295", "*:-1", "*:0x1", "*:"] {
+            assert!(!names_nobody(bad), "{bad}");
+        }
+        assert_eq!(in_numbers("*:root,root:7,bob:root"), "*:0,root:7,bob:0");
+        assert_eq!(up_to("*:65536,root:65535,bob:7", 65_535), "*:65535,root:65535,bob:7");
+    }
+}
