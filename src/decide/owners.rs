@@ -64,7 +64,7 @@ pub fn decide(
 ) -> Result<Owners, Reason> {
     let refusal = |detail: &str, remedy: String| Err(unusable(detail).remedy(remedy).rule(policy.origins.of("owners")));
     let another_place = "give the client a new repository by `path:`";
-    let keeps = match (&remembered, policy.owners) {
+    match (&remembered, policy.owners) {
         (Remembered::Mapped(_), _) if is_root => {
             let detail = "the repository holds owners in the ids of an account, and the gate runs as root";
             return refusal(detail, format!("set `user:` to the account that it belongs to, or {another_place}"));
@@ -78,11 +78,10 @@ pub fn decide(
             let detail = "the policy says `owners: keep`, and the repository holds snapshots without owners";
             return refusal(detail, format!("say `owners: drop`, or {another_place}"));
         }
-        (Remembered::Mapped(_), _) | (_, Some(KeepOwners::Keep)) => true,
-        _ => false,
-    };
-    if !keeps {
-        return Ok(Owners::Account);
+        (Remembered::Mapped(_), _) | (_, Some(KeepOwners::Keep)) => {}
+        // Nobody has said anything: what can be kept is.
+        (Remembered::Nothing, None) if jail => return Ok(available().map_or(Owners::Account, Owners::Mapped)),
+        _ => return Ok(Owners::Account),
     }
     if !jail {
         return refusal("owners are kept in a sandbox alone, and the site file says `jail: off`", "turn the jail on".to_owned());
@@ -113,8 +112,8 @@ pub fn told(owners: &Owners, policy: &Policy, available: impl FnOnce() -> Result
         (Owners::Mapped(mapping), _) => format!("kept, as {} of this machine", shown(mapping)),
         (Owners::Account, Some(KeepOwners::Drop)) => format!("{}, as the policy says", lost()),
         (Owners::Account, _) => match available() {
-            Ok(_) => format!("{}; `owners: keep` in the policy of a client without snapshots keeps them", lost()),
-            Err(lack) => format!("{}: {lack}; to keep them, {}, and write `owners: keep`", lost(), lack.help(&policy.user)),
+            Ok(_) => format!("{}, since its snapshots began so", lost()),
+            Err(lack) => format!("{}: {lack}; before its first push, {}", lost(), lack.help(&policy.user)),
         },
     }
 }
@@ -164,7 +163,7 @@ mod tests {
         let (held, grown, strange) = (Remembered::Mapped(one.clone()), Remembered::Mapped(more.clone()), Remembered::Mapped(other.clone()));
         let kept = Owners::Mapped(one.clone());
         for (text, remembered, expected) in [
-            ("", &Remembered::Nothing, Some(&Owners::Account)),
+            ("", &Remembered::Nothing, Some(&kept)),
             ("", &Remembered::Account, Some(&Owners::Account)),
             ("", &held, Some(&kept)),
             ("owners: keep", &Remembered::Nothing, Some(&kept)),
@@ -185,11 +184,12 @@ mod tests {
         }
         let more_ids = decide(&policy("owners: keep"), false, true, held.clone(), || Ok(more.clone()));
         assert_eq!(more_ids, Ok(Owners::Mapped(more)), "what was stored means the same");
-        for jail_or_lack in [true, false] {
-            let lack = || if jail_or_lack { Err(Lack::Ranges("/etc/subuid")) } else { Ok(other.clone()) };
-            assert!(decide(&policy("owners: keep"), false, jail_or_lack, Remembered::Nothing, lack).is_err());
-            assert_eq!(decide(&policy(""), false, jail_or_lack, Remembered::Nothing, || panic!("nobody asks")), Ok(Owners::Account));
+        for jail in [true, false] {
+            let lack = || if jail { Err(Lack::Ranges("/etc/subuid")) } else { Ok(other.clone()) };
+            assert!(decide(&policy("owners: keep"), false, jail, Remembered::Nothing, lack).is_err());
+            assert_eq!(decide(&policy(""), false, jail, Remembered::Nothing, lack), Ok(Owners::Account));
         }
+        assert_eq!(decide(&policy(""), false, true, Remembered::Account, || panic!("nobody asks")), Ok(Owners::Account));
         assert_eq!(decide(&policy("owners: keep"), true, true, Remembered::Nothing, || panic!("nobody asks")), Ok(Owners::Real));
         assert!(decide(&policy(""), true, true, held, || panic!("nobody asks")).is_err());
     }

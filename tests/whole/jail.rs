@@ -73,7 +73,7 @@ fn access_lists_of_an_account_need_the_policy_s_word_and_every_line_says_what_th
         return crate::support::skip("an account's push with access lists has no view, and without one no rsync before 3.5.0 may run");
     }
     // An ordinary user has one account for both, and their keys tell them apart.
-    let plain = format!("keys: [$KEY]\n{ALL_VERBS}");
+    let plain = format!("keys: [$KEY]\nowners: drop\n{ALL_VERBS}");
     let allowing = format!("{plain}options: {{ allow: [acls] }}\n");
     let server = Setup::new().client("web1", &plain).client("web2", &allowing).start();
     let source = server.source("data");
