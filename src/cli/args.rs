@@ -68,6 +68,35 @@ pub(super) enum Order {
         /// The command as one argument, exactly as SSH_ORIGINAL_COMMAND holds it
         command: Option<OsString>,
     },
+    /// Copy what is in a snapshot into an empty directory, with the client's owners; for root
+    Export {
+        /// The client
+        #[arg(long, value_name = "NAME")]
+        client: ClientName,
+        /// The snapshot's name, as `snapgate list` shows it, or `latest`
+        snapshot: String,
+        /// A file or directory in it; the whole by default
+        path: Option<OsString>,
+        /// Where it is copied to; made if it is missing
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Read what is exported; the rsync of `export` runs this
+    #[command(name = crate::export::SEND, hide = true)]
+    ExportSender {
+        /// The client
+        #[arg(long)]
+        client: ClientName,
+        /// The snapshot
+        #[arg(long)]
+        snapshot: String,
+        /// What of it
+        #[arg(long)]
+        path: OsString,
+        /// What rsync would have run; it is told something else
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        ignored: Vec<OsString>,
+    },
     /// Show snapshots
     List {
         /// The client; all of them by default

@@ -15,9 +15,10 @@ use crate::check::Part;
 use crate::decide::namespaces::{self, Lack};
 use crate::decide::policy::Site;
 use crate::explain::Question;
+use crate::export::Wanted;
 use crate::serve::Answer;
 use crate::terms::{ClientName, Owners, exit};
-use crate::{check, enclose, explain, list, names, rrsync, serve, watch};
+use crate::{check, enclose, explain, export, list, names, rrsync, serve, watch};
 
 use args::{Arguments, DEFAULT_CONFIG, Order};
 
@@ -48,6 +49,15 @@ pub fn run() -> ExitCode {
         Order::Explain { client, from, at, key, command } => {
             let command = command.map(OsString::into_vec).unwrap_or_default();
             said(explain::explain(&directory, &Question { client, from, at, key, command }))
+        }
+        Order::Export { client, snapshot, path, to } => {
+            let wanted = Wanted { client, snapshot, path: path.unwrap_or_default() };
+            said(export::export(&directory, &wanted, &to).map(|text| (text, 0)))
+        }
+        // Standard output is rsync's.
+        Order::ExportSender { client, snapshot, path, ignored: _ } => {
+            let sent = export::send(&directory, &Wanted { client, snapshot, path });
+            sent.map_or_else(|what| said(Err(what)), ExitCode::from)
         }
         Order::List { client } => said(list::list(&directory, client.as_ref()).map(|text| (text, 0)).map_err(|what| (what, exit::CONFIG))),
     }

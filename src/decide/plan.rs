@@ -1,6 +1,8 @@
 //! What will be done, once a permit is there and the disk has been looked at. A [`Run`] can be made here only, and
 //! nothing else is ever executed for a client.
 
+pub mod export;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

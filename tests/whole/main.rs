@@ -6,6 +6,7 @@ mod asking;
 mod crowd;
 mod demo;
 mod dropbear;
+mod export;
 mod hooks;
 mod identity;
 mod jail;

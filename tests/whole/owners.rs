@@ -12,7 +12,7 @@ use crate::support::accounts::{self, Account, is_root};
 use crate::support::{ALL_VERBS, Server, Setup, must, tree, versions};
 
 /// The first of an account's ids for others.
-fn first(account: &Account) -> u32 {
+pub(crate) fn first(account: &Account) -> u32 {
     let text = fs::read_to_string("/etc/subuid").unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(&format!("{}:", account.name))).expect("useradd gave it some");
     line.split(':').next().unwrap().parse().unwrap()
@@ -29,7 +29,7 @@ fn skipped(test: &str) -> bool {
     true
 }
 
-fn keeping() -> Server {
+pub(crate) fn keeping() -> Server {
     Setup::new().client("web1", &format!("{ALL_VERBS}owners: keep\n")).start()
 }
 
@@ -38,7 +38,7 @@ fn run(program: &str, words: &[&str], path: &Path) {
 }
 
 /// A tree as the root of a machine has it.
-fn machine(root: &Path) {
+pub(crate) fn machine(root: &Path) {
     for (name, user, group, bits) in [
         ("etc/shadow", 0, 42, 0o640),
         ("etc/sudoers", 0, 0, 0o440),
@@ -75,7 +75,7 @@ fn machine(root: &Path) {
 }
 
 /// What stands in a tree, its ids counted from `first`: path, mode, owner, group, size, time, content and attributes of each thing.
-fn attributes(root: &Path, first: u32) -> Vec<String> {
+pub(crate) fn attributes(root: &Path, first: u32) -> Vec<String> {
     let mut lines = Vec::new();
     let mut open = vec![PathBuf::new()];
     while let Some(name) = open.pop() {

@@ -10,6 +10,7 @@ mod hook;
 mod leader;
 mod mapping;
 mod meter;
+mod receiver;
 mod rsync;
 mod version;
 
@@ -25,6 +26,7 @@ pub use getent::{Ask, GETENT, getent};
 pub use hook::{HookEnd, Setting, hook};
 pub use mapping::{Namespace, NamespaceBegun, begin_namespace};
 pub use meter::Meter;
+pub use receiver::receive;
 pub use rsync::{NotStarted, Orders, Part, Standby, become_rsync, stand_by};
 pub use version::version;
 

@@ -29,7 +29,7 @@ use crate::terms::{Code, Reason};
 
 /// Everything that rsync finds in its environment. It would read `RSYNC_*`, `CVSIGNORE`, `HOME` and more from a
 /// client's (facts measured with 3.5.0); the zone is for the times in the run's log.
-const ENVIRONMENT: [(&str, &str); 2] = [("LC_ALL", "C"), ("TZ", "UTC")];
+pub(super) const ENVIRONMENT: [(&str, &str); 2] = [("LC_ALL", "C"), ("TZ", "UTC")];
 
 /// Why rsync did not start. It has not run, and the client has not been spoken to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,15 +104,33 @@ impl Standby {
     /// # Errors
     /// When what holds rsync does not hold, or rsync does not start.
     pub fn rsync<'a>(
-        mut self,
+        self,
         run: &Run,
         lock: File,
         attend: impl FnOnce(OwnedFd, Pid) -> Result<Box<dyn Attend + 'a>, String>,
         meter: &mut Option<Meter<'_>>,
     ) -> Result<Ended, NotStarted> {
+        self.run(run, Some(lock), attend, meter)
+    }
+
+    /// The same for one that changes nothing, and so keeps nobody out and is asked nothing.
+    ///
+    /// # Errors
+    /// As [`Standby::rsync`].
+    pub fn unlocked(self, run: &Run) -> Result<Ended, NotStarted> {
+        self.run(run, None, |_, _| Err("nobody is asked anything".to_owned()), &mut None)
+    }
+
+    fn run<'a>(
+        mut self,
+        run: &Run,
+        lock: Option<File>,
+        attend: impl FnOnce(OwnedFd, Pid) -> Result<Box<dyn Attend + 'a>, String>,
+        meter: &mut Option<Meter<'_>>,
+    ) -> Result<Ended, NotStarted> {
         // What rsync's processes leave behind becomes this process's child (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
         nix::sys::prctl::set_child_subreaper(true).map_err(|error| failed(&error.into()))?;
-        let attend = self.start(run.cell(), Some(&lock), attend)?;
+        let attend = self.start(run.cell(), lock.as_ref(), attend)?;
         // From here on the lock is rsync's alone: it is free when the last of its processes is gone, whatever becomes of us.
         drop(lock);
         let patience = Patience { limit: run.deadline(), idle: run.idle(), whole: true };

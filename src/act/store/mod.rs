@@ -7,6 +7,7 @@
 //! there are no others.
 
 mod disk;
+mod find;
 mod links;
 mod mounts;
 mod overlay;
@@ -36,6 +37,7 @@ use crate::terms::limits::{LOCK_PATIENCE, LOCK_POLL, MIN_FREE_BYTES, RSYNC_GONE}
 use crate::terms::text::printable;
 use crate::terms::{Code, Mapping, NamePattern, Reason, STATE, Shelf, SnapshotName};
 
+pub use find::Found;
 pub use links::{Bounds, Deferred, Made, Taken, Which};
 pub use mounts::mounted;
 pub use owners::remembered;
@@ -78,8 +80,16 @@ fn unusable(detail: String, remedy: &str) -> Reason {
 impl Repository {
     /// The repository at `path` if it is there and fit to be written to by `uid`; nothing is created.
     pub fn existing(path: &Path, uid: u32) -> Option<Self> {
-        belongs_to(path, uid).ok()?;
-        Some(Self::at(path))
+        Self::checked(path, uid).ok()
+    }
+
+    /// The same, with what is wrong with it.
+    ///
+    /// # Errors
+    /// When it is not there, or not the account's alone.
+    pub fn checked(path: &Path, uid: u32) -> Result<Self, Reason> {
+        belongs_to(path, uid)?;
+        Ok(Self::at(path))
     }
 
     /// The repository at `path`, there or not, for looking only.

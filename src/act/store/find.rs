@@ -1,0 +1,115 @@
+//! A place in a snapshot, for whoever copies from there.
+//!
+//! It must never be reached through a symbolic link: every name behind the repository's own is a client's or an account's, and who asks is
+//! root. So it is opened once, and used by its descriptor.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{SFlag, fstatat};
+use nix::unistd::fchdir;
+
+use super::Repository;
+use super::tree::kind;
+use crate::terms::text::printable;
+use crate::terms::{SnapshotName, SubPath};
+
+/// A place that is there.
+#[derive(Debug)]
+pub struct Found {
+    directory: OwnedFd,
+    name: Option<OsString>,
+}
+
+impl Repository {
+    /// Finds a place in a snapshot.
+    ///
+    /// # Errors
+    /// In words, when it is not there or cannot be reached.
+    pub fn find(&self, snapshot: &SnapshotName, place: &SubPath) -> Result<Found, String> {
+        let path = snapshot.below(Path::new("snapshots"));
+        let say = |error: Errno| match error {
+            Errno::ENOENT | Errno::ENOTDIR => format!("there is no `{place}` in {snapshot}\nlook at the spelling"),
+            Errno::ELOOP => format!("`{place}` runs through a symlink in {snapshot}\nname the place that the symlink leads to"),
+            error => format!("looking at `{place}` in {snapshot}: {}", error.desc()),
+        };
+        let root = File::open(self.root())
+            .map_err(|error| format!("opening `{}`: {error}", printable(self.root().as_os_str().as_encoded_bytes())))?;
+        let find = || {
+            let whole = place.below(&path);
+            let last = if place.is_whole() { None } else { whole.file_name() };
+            let Some(last) = last else { return Ok(Found { directory: directory(&root, &whole)?, name: None }) };
+            let above = directory(&root, whole.parent().unwrap_or(&path))?;
+            let found = fstatat(&above, last, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+            if kind(&found) == SFlag::S_IFDIR {
+                return Ok(Found { directory: directory(&above, Path::new(last))?, name: None });
+            }
+            Ok(Found { directory: above, name: Some(last.to_owned()) })
+        };
+        find().map_err(say)
+    }
+}
+
+impl Found {
+    /// What it is called in its directory; `None` where it is a directory, and that itself.
+    pub fn name(&self) -> Option<&OsStr> {
+        self.name.as_deref()
+    }
+
+    /// Has this process, and whatever it becomes or starts, stand in the place's directory.
+    ///
+    /// # Errors
+    /// When the kernel does not do that.
+    pub fn stand_in(&self) -> io::Result<()> {
+        Ok(fchdir(&self.directory)?)
+    }
+}
+
+/// Opens a directory beneath another, for what is done by its descriptor: it need not be readable.
+fn directory(beneath: &impl AsFd, path: &Path) -> nix::Result<OwnedFd> {
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
+    let how = how.resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    openat2(beneath.as_fd(), path, how)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::terms::NamePattern;
+
+    #[test]
+    fn a_place_is_found_and_no_symlink_is_a_way_to_it() {
+        let root = tempfile::tempdir().unwrap();
+        let name = NamePattern::default().read("2026-11-21T02-00-00Z").unwrap();
+        let snapshot = name.below(&root.path().join("snapshots"));
+        fs::create_dir_all(snapshot.join("etc/deep")).unwrap();
+        fs::write(snapshot.join("etc/hosts"), "x").unwrap();
+        symlink("etc", snapshot.join("link")).unwrap();
+        symlink("/etc", snapshot.join("out")).unwrap();
+        let repository = Repository::at(root.path());
+        let found = |place: &str| repository.find(&name, &SubPath::parse(place).unwrap());
+        for (place, file) in [("", None), ("etc", None), ("etc/deep", None), ("etc/hosts", Some("hosts")), ("link", Some("link"))] {
+            assert_eq!(found(place).unwrap().name(), file.map(OsStr::new), "{place}");
+        }
+        for (place, why) in [
+            ("link/hosts", "runs through a symlink"),
+            ("out/passwd", "runs through a symlink"),
+            ("etc/missing", "there is no"),
+            ("etc/hosts/x", "there is no"),
+        ] {
+            assert!(found(place).unwrap_err().contains(why), "{place}");
+        }
+        // Nor is one that stands for the snapshot, or for all of them.
+        fs::rename(root.path().join("snapshots"), root.path().join("elsewhere")).unwrap();
+        symlink("elsewhere", root.path().join("snapshots")).unwrap();
+        assert!(found("etc").is_err());
+    }
+}
