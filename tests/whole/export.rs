@@ -120,7 +120,8 @@ fn a_repository_without_owners_is_copied_as_it_is() {
     }
     let account = accounts::account(0);
     for site in ["", "jail: off\n"] {
-        let server = Setup::new().site(site).client("web1", ALL_VERBS).start();
+        let policy = format!("{ALL_VERBS}owners: drop\n");
+        let server = Setup::new().site(site).client("web1", &policy).start();
         let (web1, source) = (server.client("web1"), server.source("data"));
         tree::small(&source);
         tree::write(&source.join("locked/file"), "x");
