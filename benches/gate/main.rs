@@ -1,6 +1,6 @@
 //! The figures that every connection and every push pay for, measured as whole processes and printed as ratios of one run.
 //!
-//! `make bench` runs it with the release build. It needs root for nothing; it needs rsync, rrsync and about two gigabytes
+//! `make bench` runs it with the release build. It needs root for one part alone, which says so; it needs rsync, rrsync and about two gigabytes
 //! of room in the system's temporary directory. Start-up is timed up to the first instruction of what is started in
 //! rsync's place: a probe (this program again, under another name) that says what the clock shows.
 //!
@@ -19,6 +19,7 @@
 #[path = "../../tests/support/getent.rs"]
 mod getent;
 mod memory;
+mod owners;
 mod publishing;
 mod pushes;
 mod refusals;
@@ -34,7 +35,7 @@ use nix::time::{ClockId, clock_gettime};
 use site::Gate;
 
 /// What may be asked for alone.
-const PARTS: [&str; 6] = ["--refusals", "--starts", "--first-pushes", "--pushes", "--publishing", "--memory"];
+const PARTS: [&str; 7] = ["--refusals", "--starts", "--first-pushes", "--pushes", "--publishing", "--memory", "--owners"];
 
 fn main() {
     let words: Vec<String> = std::env::args().collect();
@@ -64,6 +65,9 @@ fn main() {
     }
     if only("--memory") {
         memory::memory(root.path(), files * 10);
+    }
+    if only("--owners") {
+        owners::owners(root.path(), files);
     }
 }
 

@@ -25,7 +25,7 @@ const BASE: &str = "yesterday's, by account";
 const RRSYNC: &str = "rrsync";
 
 /// One start: milliseconds to the probe.
-fn start(command: &mut Command) -> f64 {
+pub(crate) fn start(command: &mut Command) -> f64 {
     let before = now();
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("a start");
     let mut line = String::new();
