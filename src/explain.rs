@@ -55,7 +55,7 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Exp
     let command = command::parse(&request.said);
     let resolved = if question.from.is_some() { resolve_hosts(&policy, request.address) } else { Vec::new() };
     let owned = owners(&site, &policy, &request.account);
-    let owners = owned.as_ref().unwrap_or(&Owners::Account);
+    let owners = owned.as_ref().unwrap_or(&Owners::Undecided);
     let case = Case { request: &request, policy: &policy, zone: &zone, resolved: &resolved, owners, command: &command };
     // Without an address the question is not about addresses.
     let anywhere = Policy { from: None, ..policy.clone() };

@@ -152,7 +152,7 @@ impl Source {
 fn owners(site: &Site, policy: &Policy, user: &User) -> Result<Owners, Reason> {
     let policy = Policy { owners: None, ..policy.clone() };
     let account = &user.account;
-    owners::decide(&policy, account.is_root(), site.jail, remembered(&policy.path)?, || subids::available(account))
+    owners::decide(site, &policy, account.is_root(), remembered(&policy.path)?, || subids::available(account))
 }
 
 fn snapshot(repository: &Repository, policy: &Policy, wanted: &str) -> Result<SnapshotName, Failure> {

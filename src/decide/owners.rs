@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::decide::policy::{KeepOwners, Policy};
+use crate::decide::policy::{KeepOwners, Namespaces, Policy, Site};
 use crate::terms::{Code, Mapping, Owners, Reason};
 
 /// What a repository says of the owners in it.
@@ -51,14 +51,14 @@ impl fmt::Display for Lack {
     }
 }
 
-/// Decides. `available` says which ids the account may use, and is asked only where that matters; `jail` is the site's.
+/// Decides. `available` says which ids the account may use, and is asked only where that matters.
 ///
 /// # Errors
 /// Where owners are to be kept and cannot be, or the repository holds the other kind of snapshots.
 pub fn decide(
+    site: &Site,
     policy: &Policy,
     is_root: bool,
-    jail: bool,
     remembered: Remembered,
     available: impl FnOnce() -> Result<Mapping, Lack>,
 ) -> Result<Owners, Reason> {
@@ -79,11 +79,13 @@ pub fn decide(
             return refusal(detail, format!("say `owners: drop`, or {another_place}"));
         }
         (Remembered::Mapped(_), _) | (_, Some(KeepOwners::Keep)) => {}
-        // Nobody has said anything: what can be kept is.
-        (Remembered::Nothing, None) if jail => return Ok(available().map_or(Owners::Account, Owners::Mapped)),
+        // Nobody has said anything: what can be kept is. A site that does without namespaces may have none.
+        (Remembered::Nothing, None) if site.jail && site.namespaces == Namespaces::Required => {
+            return Ok(available().map_or(Owners::Account, Owners::Mapped));
+        }
         _ => return Ok(Owners::Account),
     }
-    if !jail {
+    if !site.jail {
         return refusal("owners are kept in a sandbox alone, and the site file says `jail: off`", "turn the jail on".to_owned());
     }
     let mapping = match available() {
@@ -111,7 +113,7 @@ pub fn told(owners: &Owners, policy: &Policy, available: impl FnOnce() -> Result
         (Owners::Real, _) => "kept as they are, since the gate runs as root".to_owned(),
         (Owners::Mapped(mapping), _) => format!("kept, as {} of this machine", shown(mapping)),
         (Owners::Account, Some(KeepOwners::Drop)) => format!("{}, as the policy says", lost()),
-        (Owners::Account, _) => match available() {
+        (Owners::Account | Owners::Undecided, _) => match available() {
             Ok(_) => format!("{}, since its snapshots began so", lost()),
             Err(lack) => format!("{}: {lack}; before its first push, {}", lost(), lack.help(&policy.user)),
         },
@@ -150,8 +152,12 @@ mod tests {
         Mapping { users: map.clone(), groups: map }
     }
 
+    fn site(text: &str) -> Site {
+        read_site(Path::new("/s.yaml"), format!("store: /s\n{text}").as_bytes()).unwrap()
+    }
+
     fn policy(text: &str) -> Policy {
-        let site = read_site(Path::new("/s.yaml"), b"store: /s\n").unwrap();
+        let site = site("");
         read_policy(Path::new("/c.yaml"), format!("report: never\n{text}").as_bytes(), &"c".parse().unwrap(), &site).unwrap()
     }
 
@@ -159,7 +165,7 @@ mod tests {
     fn what_a_repository_holds_and_the_policy_says_decide_together() {
         let (one, more, other) =
             (mapping(&[(100_000, 65_536)]), mapping(&[(100_000, 65_536), (900_000, 10)]), mapping(&[(300_000, 65_536)]));
-        let decided = |text: &str, remembered: &Remembered| decide(&policy(text), false, true, remembered.clone(), || Ok(one.clone()));
+        let decided = |text: &str, remembered: &Remembered| decide(&site(""), &policy(text), false, remembered.clone(), || Ok(one.clone()));
         let (held, grown, strange) = (Remembered::Mapped(one.clone()), Remembered::Mapped(more.clone()), Remembered::Mapped(other.clone()));
         let kept = Owners::Mapped(one.clone());
         for (text, remembered, expected) in [
@@ -182,15 +188,17 @@ mod tests {
                 assert!(!reason.says.contains("owner"), "the client learns nothing: {reason:?}");
             }
         }
-        let more_ids = decide(&policy("owners: keep"), false, true, held.clone(), || Ok(more.clone()));
+        let more_ids = decide(&site(""), &policy("owners: keep"), false, held.clone(), || Ok(more.clone()));
         assert_eq!(more_ids, Ok(Owners::Mapped(more)), "what was stored means the same");
-        for jail in [true, false] {
-            let lack = || if jail { Err(Lack::Ranges("/etc/subuid")) } else { Ok(other.clone()) };
-            assert!(decide(&policy("owners: keep"), false, jail, Remembered::Nothing, lack).is_err());
-            assert_eq!(decide(&policy(""), false, jail, Remembered::Nothing, lack), Ok(Owners::Account));
+        for (text, lacks) in [("", true), ("jail: off\n", false)] {
+            let lack = || if lacks { Err(Lack::Ranges("/etc/subuid")) } else { Ok(other.clone()) };
+            assert!(decide(&site(text), &policy("owners: keep"), false, Remembered::Nothing, lack).is_err());
+            assert_eq!(decide(&site(text), &policy(""), false, Remembered::Nothing, lack), Ok(Owners::Account));
         }
-        assert_eq!(decide(&policy(""), false, true, Remembered::Account, || panic!("nobody asks")), Ok(Owners::Account));
-        assert_eq!(decide(&policy("owners: keep"), true, true, Remembered::Nothing, || panic!("nobody asks")), Ok(Owners::Real));
-        assert!(decide(&policy(""), true, true, held, || panic!("nobody asks")).is_err());
+        let unasked = |text: &str, said: &str, remembered| decide(&site(text), &policy(said), false, remembered, || Ok(one.clone()));
+        assert_eq!(unasked("namespaces: optional\n", "", Remembered::Nothing), Ok(Owners::Account));
+        assert_eq!(unasked("namespaces: optional\n", "owners: keep", Remembered::Nothing), Ok(kept.clone()));
+        assert_eq!(decide(&site(""), &policy("owners: keep"), true, Remembered::Nothing, || panic!("nobody asks")), Ok(Owners::Real));
+        assert!(decide(&site(""), &policy(""), true, held, || panic!("nobody asks")).is_err());
     }
 }

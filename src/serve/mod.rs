@@ -59,13 +59,25 @@ struct End {
     warnings: Vec<String>,
     push: Option<PushFacts>,
     text: String,
+    /// Whether the process that did the work was lost before it had told its end, so that nobody knows what it has done.
+    #[serde(skip)]
+    unheard: bool,
     /// What came on standard input because of `-s`, printable; empty where nothing was read.
     heard: String,
 }
 
 impl End {
     fn answered(text: String) -> Self {
-        Self { outcome: Outcome::Answered, exit: 0, reasons: Vec::new(), warnings: Vec::new(), push: None, text, heard: String::new() }
+        Self {
+            outcome: Outcome::Answered,
+            exit: 0,
+            reasons: Vec::new(),
+            warnings: Vec::new(),
+            push: None,
+            text,
+            unheard: false,
+            heard: String::new(),
+        }
     }
 
     fn refused(denial: Denial) -> Self {
@@ -204,7 +216,7 @@ fn place(
     }
     let owners = match owners(site, policy, &request.account) {
         Ok(owners) => owners,
-        Err(reason) => return (Owners::Account, Place::Nowhere(reason)),
+        Err(reason) => return (Owners::Undecided, Place::Nowhere(reason)),
     };
     let place = match owners.mapping().map(child::begin_namespace) {
         None => Place::Here(standby),
@@ -216,7 +228,7 @@ fn place(
 
 /// Whose the client's files are: what its repository, its policy and the account's ids amount to.
 pub(crate) fn owners(site: &Site, policy: &Policy, account: &Account) -> Result<Owners, Reason> {
-    owners::decide(policy, account.is_root(), site.jail, remembered(&policy.path)?, || subids::available(account))
+    owners::decide(site, policy, account.is_root(), remembered(&policy.path)?, || subids::available(account))
 }
 
 /// Decides, and does what was allowed.
@@ -270,11 +282,11 @@ impl Session<'_> {
                 self.jail.set(jail);
                 end
             }
-            Err(error) => End::stopped(
-                Reason::new(Code::Interrupted, "the server failed")
-                    .hint("push again")
-                    .detail(format!("the process that did the client's work has not said how it ended: {error}")),
-            ),
+            Err(error) => {
+                let detail = format!("the process that did the client's work has not said how it ended: {error}");
+                let reason = Reason::new(Code::Interrupted, "the server failed").hint("push again").detail(detail);
+                End { unheard: true, ..End::stopped(reason) }
+            }
         }
     }
 

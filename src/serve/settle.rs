@@ -47,6 +47,7 @@ impl Session<'_> {
             warnings: settling.warnings,
             push: Some(settling.facts),
             text: String::new(),
+            unheard: false,
             heard: String::new(),
         };
         match outcome::of_push(ended, plan.is_dry(), trees) {
@@ -201,7 +202,16 @@ impl Session<'_> {
         held.close_transaction()?;
         let exit = reasons.first().map_or(0, |reason| reason.code.exit());
         let text = settling.facts.snapshot.as_ref().map(|name| format!("published {name}\n")).unwrap_or_default();
-        Ok(End { outcome, exit, reasons, warnings: settling.warnings, push: Some(settling.facts), text, heard: String::new() })
+        Ok(End {
+            outcome,
+            exit,
+            reasons,
+            warnings: settling.warnings,
+            push: Some(settling.facts),
+            text,
+            unheard: false,
+            heard: String::new(),
+        })
     }
 }
 

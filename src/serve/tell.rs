@@ -60,6 +60,7 @@ pub(super) fn tell(directory: &Path, site: &Site, policy: Option<&Policy>, conne
     }
     if let Some(repository) = &repository
         && lost.is_empty()
+        && !end.unheard
     {
         repository.told(id);
     }

@@ -111,6 +111,8 @@ pub enum Owners {
     Mapped(Mapping),
     /// An account's gate: the account, whoever had them at the client.
     Account,
+    /// Nobody can say, since something stands in the way. Nothing is stored then.
+    Undecided,
 }
 
 impl Owners {

@@ -309,8 +309,9 @@ pub const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for both maps of a user namespace to be written. The helpers read two files of the machine.
 pub const MAPPING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of what the process that did a client's work in a mapping says about how it ended: its reasons, warnings and figures.
-pub const MAX_END: usize = 1024 * 1024;
+/// Bytes of what the process that did a client's work in a mapping says about how it ended: a warning for each unfinished place of a
+/// transaction, every byte escaped, and a mebibyte of other words.
+pub const MAX_END: usize = MAX_PARTS * (MAX_QUOTED + 128) * 2 + 1024 * 1024;
 
 /// Bytes of one answer of the name services: [`MAX_ADDRESSES`] addresses, three times each, or some ten thousand groups.
 pub const MAX_ANSWER: usize = 64 * 1024;
@@ -323,6 +324,9 @@ pub const MAX_ADDRESSES: usize = 64;
 
 /// Bytes of a small file of the gate's own in a repository: `run.json`, `rsync.json`, a note in `untold/`. Each has under 300.
 pub const MAX_NOTE: u64 = 4096;
+
+/// Bytes of `owners.json`: two maps of [`MAX_ID_RANGES`].
+pub const MAX_OWNERS_NOTE: u64 = 16 * 1024;
 
 /// Bytes of `transaction.json`: as many unfinished places as it may have parts, each as long as a place may be, with every
 /// byte escaped.

@@ -295,3 +295,89 @@ fn ids_are_those_of_the_client_whatever_they_are_called_here() {
     let ran = web1.push(&source, &["--chown=sgtest1"]);
     assert!(ran.stderr.contains("code option") && ran.stderr.contains("no other name is looked up on the server"), "{}", ran.stderr);
 }
+
+/// Two ranges more for an account, for as long as this lives.
+struct Ranges<'a>(&'a Account);
+
+const FURTHER: &str = "2000000-2000099";
+
+impl<'a> Ranges<'a> {
+    fn further(account: &'a Account) -> Self {
+        must(Command::new("usermod").args(["--add-subuids", FURTHER, "--add-subgids", FURTHER, &account.name]));
+        Self(account)
+    }
+}
+
+impl Drop for Ranges<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("usermod").args(["--del-subuids", FURTHER, "--del-subgids", FURTHER, &self.0.name]).status();
+    }
+}
+
+#[test]
+fn more_ranges_keep_more_ids_and_what_is_there_stays_as_it_is() {
+    if skipped("more_ranges_keep_more_ids_and_what_is_there_stays_as_it_is") {
+        return;
+    }
+    // An account that no other test of owners uses: its ranges are the machine's.
+    let account = accounts::account(2);
+    let server = Setup::new().client_on(2, "web1", &format!("{ALL_VERBS}owners: keep\n")).start();
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
+    let first = first(&account);
+    tree::small(&source);
+    chown(source.join("a.txt"), Some(65_540), Some(65_541)).unwrap();
+    web1.push(&source, &[]).exits(0);
+    let owner = || fs::symlink_metadata(repository.snapshot(-1).join("a.txt")).map(|found| (found.uid(), found.gid())).unwrap();
+    assert_eq!(owner(), (first + 65_535, first + 65_535));
+    {
+        let _further = Ranges::further(&account);
+        web1.push(&source, &["-A"]).exits(0);
+        assert_eq!((owner(), server.record().push.unwrap().received), ((2_000_004, 2_000_005), 1), "the rest is linked");
+    }
+    let ran = web1.push(&source, &[]);
+    assert!(ran.stderr.contains("code owners"), "{}", ran.stderr);
+    let reason = &server.record().reasons[0];
+    assert!(reason.detail.contains("2000000-2000099") && reason.remedy.as_ref().unwrap().contains("give the account back"), "{reason:?}");
+}
+
+#[test]
+fn a_snapshot_whose_maker_was_lost_is_told_of_by_the_next_session() {
+    if skipped("a_snapshot_whose_maker_was_lost_is_told_of_by_the_next_session") {
+        return;
+    }
+    let server = keeping();
+    let hook = server.script("killer", "kill -KILL $PPID\n");
+    let killing = format!("{ALL_VERBS}owners: keep\nhooks: {{ complete: [[{}]] }}\n", hook.display());
+    server.policy("web1", &killing);
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
+    tree::small(&source);
+    web1.push(&source, &[]);
+    let record = server.record();
+    assert_eq!((record.result, record.reasons[0].code), (Outcome::Failed, Code::Interrupted), "{record:?}");
+    assert_eq!(repository.snapshots().len(), 1);
+    server.policy("web1", &format!("{ALL_VERBS}owners: keep\n"));
+    web1.push(&source, &[]).exits(0);
+    let warnings = server.record().warnings;
+    assert!(warnings.iter().any(|warning| warning.contains("was ended before it had told of it")), "{warnings:?}");
+}
+
+#[test]
+fn a_repository_that_could_not_be_begun_is_begun_by_the_next_push() {
+    if skipped("a_repository_that_could_not_be_begun_is_begun_by_the_next_push") {
+        return;
+    }
+    let server = keeping();
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
+    tree::small(&source);
+    // As a push leaves it that found no room for the note, in a directory that gives its group to what is made in it.
+    let account = accounts::account(0);
+    chown(&repository.path, Some(account.uid), Some(4)).unwrap();
+    fs::set_permissions(&repository.path, fs::Permissions::from_mode(0o2700)).unwrap();
+    fs::create_dir(repository.path.join(".snapgate")).unwrap();
+    accounts::give(&repository.path.join(".snapgate"), &account);
+    web1.push(&source, &[]).exits(0);
+    let first = first(&account);
+    let found = fs::symlink_metadata(repository.snapshot(-1)).unwrap();
+    assert_eq!((found.uid(), found.gid()), (first, first));
+    tree::same(&attributes(&repository.snapshot(-1), first), &attributes(&source, 0));
+}

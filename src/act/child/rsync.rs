@@ -195,7 +195,8 @@ impl Standby {
     fn map(&mut self, ids: Ids) -> io::Result<()> {
         let process = Path::new("/proc").join(self.leader.pid.to_string());
         for (file, count) in [("uid_map", ids.users), ("gid_map", ids.groups)] {
-            fs::write(process.join(file), format!("0 0 {count}"))?;
+            let own = fs::read_to_string(Path::new("/proc/self").join(file))?;
+            fs::write(process.join(file), below(&own, count))?;
         }
         self.channel.write_all(&[MAP])
     }
@@ -210,6 +211,16 @@ impl Standby {
         // How many there are comes first, so that a part of them is never taken for the whole.
         self.channel.write_all(&[&bytes.len().to_le_bytes()[..], &bytes].concat())
     }
+}
+
+/// The map of a namespace below one with this map that has the ids before `count`, and each the same. The kernel takes a line only where
+/// a single one of the upper map holds all of it.
+fn below(own: &str, count: u32) -> String {
+    let extents = own.lines().filter_map(|line| {
+        let mut numbers = line.split_ascii_whitespace().map(str::parse::<u32>);
+        Some((numbers.next()?.ok()?, numbers.nth(1)?.ok()?))
+    });
+    extents.filter(|(first, _)| *first < count).map(|(first, length)| format!("{first} {first} {length}\n")).collect()
 }
 
 /// The first byte of what is sent: whether a lock comes with it.
@@ -338,4 +349,16 @@ fn failed(error: &io::Error) -> NotStarted {
 fn broken(what: &str) -> Reason {
     Reason::of_the_server(Code::Rsync, format!("rsync did not start: {what}"))
         .remedy("install rsync, or set `rsync:` in the site file to its path")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_below_has_a_line_for_each_one_above_and_not_the_account() {
+        let own = "         0     100000      65536\n     65536     900000         10\n     65546       1001          1\n";
+        assert_eq!(below(own, 65_546), "0 0 65536\n65536 65536 10\n");
+        assert_eq!(below(own, 65_536), "0 0 65536\n");
+    }
 }

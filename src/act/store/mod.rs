@@ -114,11 +114,12 @@ impl Repository {
         // The kernel names files without the symlinks on the way to them, and rsync's own walk follows none.
         let root = fs::canonicalize(path).map_err(|error| trouble("looking at", path, &error))?;
         let this = Self { root, ids: mapping.map(Ids::of) };
-        for directory in [this.state(), this.logs(), this.snapshots()] {
-            let mode = if directory == this.snapshots() { 0o755 } else { 0o700 };
-            make_directory(&directory, mode).map_err(|error| trouble("creating", &directory, &error))?;
-        }
+        let make = |directory: &Path, mode: u32| make_directory(directory, mode).map_err(|error| trouble("creating", directory, &error));
+        make(&this.state(), 0o700)?;
+        make(&this.logs(), 0o700)?;
         mapping.map_or(Ok(()), |mapping| this.remember(mapping))?;
+        // Last: whoever finds it knows that what stands in it is settled.
+        make(&this.snapshots(), 0o755)?;
         Ok(this)
     }
 

@@ -103,12 +103,12 @@ pub enum Runs {
 }
 
 impl Runs {
-    /// As whom one runs that has such files; `None`: as an account that keeps owners.
+    /// As whom one runs that has such files; `None`: as an account that keeps owners, or nobody knows.
     pub fn with(owners: &Owners) -> Option<Self> {
         match owners {
             Owners::Real => Some(Self::AsRoot),
             Owners::Account => Some(Self::AsAccount),
-            Owners::Mapped(_) => None,
+            Owners::Mapped(_) | Owners::Undecided => None,
         }
     }
 }

@@ -17,24 +17,25 @@ use super::super::tree::{kind, stat};
 
 /// Stores the file `from` of one directory as `to` in another, where nothing stands. Regular files that can be read and symlinks alone:
 /// `None` for anything else.
-pub(super) fn store(there: BorrowedFd<'_>, from: &CStr, here: BorrowedFd<'_>, to: &CStr) -> io::Result<Option<()>> {
+/// Its owner and group are kept where that is asked for; else it is the account's own.
+pub(super) fn store(there: BorrowedFd<'_>, from: &CStr, here: BorrowedFd<'_>, to: &CStr, owners: bool) -> io::Result<Option<()>> {
     let found = stat(there, from)?;
     let stored = match kind(&found) {
-        SFlag::S_IFREG => file(there, from, here, to, &found),
-        SFlag::S_IFLNK => symlink(there, from, here, to, &found),
+        SFlag::S_IFREG => file(there, from, here, to, &found, owners),
+        SFlag::S_IFLNK => symlink(there, from, here, to, &found, owners),
         _ => return Ok(None),
     };
-    if stored.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
-        return Ok(None);
+    match stored {
+        Ok(()) => Ok(Some(())),
+        Err(error) => {
+            // Half of it must not stand under its name.
+            let _ = unlinkat(here, to, UnlinkatFlags::NoRemoveDir);
+            if error.kind() == io::ErrorKind::PermissionDenied { Ok(None) } else { Err(error) }
+        }
     }
-    if stored.is_err() {
-        // Half of it must not stand under its name.
-        let _ = unlinkat(here, to, UnlinkatFlags::NoRemoveDir);
-    }
-    stored.map(Some)
 }
 
-fn file(there: BorrowedFd<'_>, from: &CStr, here: BorrowedFd<'_>, to: &CStr, found: &FileStat) -> io::Result<()> {
+fn file(there: BorrowedFd<'_>, from: &CStr, here: BorrowedFd<'_>, to: &CStr, found: &FileStat, owners: bool) -> io::Result<()> {
     let reading = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let old = match openat(there, from, reading | OFlag::O_NOATIME, Mode::empty()) {
         Err(Errno::EPERM) => openat(there, from, reading, Mode::empty()),
@@ -44,7 +45,7 @@ fn file(there: BorrowedFd<'_>, from: &CStr, here: BorrowedFd<'_>, to: &CStr, fou
     let new = openat(here, to, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC, Mode::from_bits_truncate(0o600))?;
     let new = File::from(new);
     copy(&old, &new)?;
-    own(found, |user, group| fchown(&new, user, group))?;
+    own(found, owners, |user, group| fchown(&new, user, group))?;
     for name in old.list_xattr()? {
         let value = old.get_xattr(&name)?.unwrap_or_default();
         match new.set_xattr(&name, &value) {
@@ -74,21 +75,15 @@ fn copy(mut old: &File, mut new: &File) -> io::Result<()> {
     Ok(())
 }
 
-fn symlink(there: BorrowedFd<'_>, from: &CStr, here: BorrowedFd<'_>, to: &CStr, found: &FileStat) -> io::Result<()> {
+fn symlink(there: BorrowedFd<'_>, from: &CStr, here: BorrowedFd<'_>, to: &CStr, found: &FileStat, owners: bool) -> io::Result<()> {
     symlinkat(readlinkat(there, from)?.as_os_str(), here, to)?;
-    own(found, |user, group| fchownat(here, to, user, group, AtFlags::AT_SYMLINK_NOFOLLOW))?;
+    own(found, owners, |user, group| fchownat(here, to, user, group, AtFlags::AT_SYMLINK_NOFOLLOW))?;
     let (accessed, modified) = times(found);
     Ok(utimensat(here, to, &accessed, &modified, UtimensatFlags::NoFollowSymlink)?)
 }
 
-/// Files have the owners that they had. Those of an account that keeps none are its own anyway, and it might not be in their group any more.
-fn own(found: &FileStat, give: impl FnOnce(Option<Uid>, Option<Gid>) -> nix::Result<()>) -> nix::Result<()> {
-    let user = Uid::effective();
-    if user.is_root() || found.st_uid != user.as_raw() {
-        give(Some(Uid::from_raw(found.st_uid)), Some(Gid::from_raw(found.st_gid)))
-    } else {
-        Ok(())
-    }
+fn own(found: &FileStat, owners: bool, give: impl FnOnce(Option<Uid>, Option<Gid>) -> nix::Result<()>) -> nix::Result<()> {
+    if owners { give(Some(Uid::from_raw(found.st_uid)), Some(Gid::from_raw(found.st_gid))) } else { Ok(()) }
 }
 
 fn times(found: &FileStat) -> (TimeSpec, TimeSpec) {

@@ -81,6 +81,7 @@ impl Deferred<'_> {
             of: &self.recorded,
             which,
             sized,
+            keeps_owners: self.held.repository.keeps_owners(),
             until: Instant::now().checked_add(bounds.time),
             room: AtomicU64::new(bounds.room),
             anew: Mutex::new(HashMap::new()),
@@ -124,6 +125,7 @@ struct Making<'a> {
     of: &'a Recorded<'a>,
     which: Which,
     sized: bool,
+    keeps_owners: bool,
     /// When the push has to have ended.
     until: Option<Instant>,
     /// Bytes that may still be stored anew.
@@ -372,7 +374,7 @@ impl Making<'_> {
         let size = allocated(&found);
         let enough = |room: u64| room.checked_sub(size);
         self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, enough).map_err(|_| ErrorKind::QuotaExceeded)?;
-        if anew::store(there.directory.as_fd(), old, here.directory.as_fd(), name)?.is_none() {
+        if anew::store(there.directory.as_fd(), old, here.directory.as_fd(), name, self.keeps_owners)?.is_none() {
             return Ok(false);
         }
         anew.insert(found.st_ino, path.to_vec());
