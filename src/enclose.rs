@@ -16,16 +16,16 @@ use crate::act::process::Inherited;
 use crate::act::{jail, process, view};
 use crate::decide::cell::{self, Cell, Filter, Ground};
 use crate::decide::links::{Answer, Links};
-use crate::terms::Excess;
 use crate::terms::limits::{MAX_TRIED, VERSION_TIMEOUT};
+use crate::terms::{Excess, Mapping};
 
-/// Starts the process, on its ground. Only before there is a second thread. Where the gate has set its own limits, it gets those back
-/// that were `inherited`.
+/// Starts the process, on its ground, which has this `mapping`. Only before there is a second thread. Where the gate has set its own
+/// limits, it gets those back that were `inherited`.
 ///
 /// # Errors
 /// When there is no process to be had.
-pub fn stand_by(ground: Ground, inherited: Option<Inherited>) -> Result<Standby, NotStarted> {
-    child::stand_by(ground, |orders| {
+pub fn stand_by(ground: Ground, mapping: Option<&Mapping>, inherited: Option<Inherited>) -> Result<Standby, NotStarted> {
+    child::stand_by(mapping, |orders| {
         if let Some(inherited) = inherited {
             process::unlimit(inherited);
         }
@@ -107,7 +107,7 @@ fn try_out(program: &Path, account: Option<(u32, u32)>, ground: Ground) -> Resul
 }
 
 fn tried_out(program: &Path, account: Option<(u32, u32)>, ground: Ground) -> Result<(), String> {
-    let standby = child::stand_by(ground, |orders| {
+    let standby = child::stand_by(None, |orders| {
         let ready = process::silence().and_then(|()| account.map_or(Ok(()), process::become_account));
         ready.map_or_else(Some, |()| stopped(close_in(orders, ground)))
     });

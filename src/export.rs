@@ -1,7 +1,8 @@
 //! `snapgate export`: what stands in a snapshot, copied out of it with the client's own owners. For root alone, who may give files to others.
 //!
-//! Two processes do it. One of the account's reads, where its ids are the client's and closed in as for a push; one of root's writes, which has
-//! the machine's ids. What the first says is believed as far as rsync believes any sender: it must never decide where anything is written.
+//! Two processes do it. One reads, closed in as for a push, in a namespace that has the client's ids alone; one of root's writes, which has
+//! the machine's. What the first says is believed as far as rsync believes any sender: it must never decide where anything is written.
+//! Nothing of it may ever be the account's own: it has root's terminal and keys, and an account may look into what is its own (ptrace(2)).
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
@@ -10,6 +11,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::act::inspect::Look;
 use crate::act::store::{Found, Repository, mounted, remembered};
 use crate::act::{child, config, inspect, process, subids};
 use crate::decide::names::User;
@@ -47,7 +49,7 @@ pub fn export(directory: &Path, wanted: &Wanted, to: &Path) -> Result<String, Fa
     let source = Source::find(directory, wanted)?;
     // It stands elsewhere than this process.
     let directory = fs::canonicalize(directory).map_err(|error| (failed(directory, "looking at", &error), exit::CONFIG))?;
-    let to = empty(to)?;
+    let workshop = Workshop::beside(to)?;
     // The same program, even where another has been installed meanwhile.
     let mut shell = vec![format!("/proc/{}/exe", std::process::id()).into(), "--config".into(), directory.into_os_string(), SEND.into()];
     let place = source.place.below(Path::new("."));
@@ -62,17 +64,18 @@ pub fn export(directory: &Path, wanted: &Wanted, to: &Path) -> Result<String, Fa
     }
     let Source { site, version, snapshot, place, .. } = source;
     let shown = printable(to.as_os_str().as_bytes());
-    match child::receive(&site.rsync, &export::receiver(version, &shell, &to), &to) {
-        Ok(Ended::Exit(0)) => Ok(format!("{}: `{place}` of {snapshot} is in `{shown}`\n", wanted.client)),
+    let tree = workshop.tree();
+    match child::receive(&site.rsync, &export::receiver(version, &shell, &tree), &tree) {
+        Ok(Ended::Exit(0)) => match workshop.finish() {
+            Ok(()) => Ok(format!("{}: `{place}` of {snapshot} is in `{shown}`\n", wanted.client)),
+            Err(error) => Err((format!("{}\ngive a directory that is to be made", failed(to, "naming", &error)), exit::USAGE)),
+        },
         Ok(ended) => {
             let how = match ended {
                 Ended::Signal(signal) => format!("signal {signal} ended rsync"),
                 ended => format!("rsync ended with status {}", outcome::exit_code(ended)),
             };
-            Err((
-                format!("{how}: what is in `{shown}` is not whole\nrsync has said why; empty the directory and try again"),
-                outcome::exit_code(ended),
-            ))
+            Err((format!("{how}: nothing is in `{shown}`\nrsync has said why; mend that and try again"), outcome::exit_code(ended)))
         }
         Err(error) => {
             Err((format!("{}\ninstall rsync, or set `rsync:` in the site file", failed(&site.rsync, "starting", &error)), exit::CONFIG))
@@ -92,18 +95,12 @@ pub fn send(directory: &Path, wanted: &Wanted) -> Result<u8, Failure> {
     process::no_core();
     let source = Source::find(directory, wanted)?;
     let Source { site, version, owners, found, .. } = &source;
-    // As root still: the account itself may need one of its groups to come here.
     found.stand_in().map_err(|error| (format!("entering the snapshot: {error}"), exit::INTERNAL))?;
-    if let Some(mapping) = owners.mapping() {
-        let user = &source.user;
-        let internal = |what: String| (what, exit::INTERNAL);
-        process::become_account((user.account.uid, user.group)).map_err(internal)?;
-        let namespace = child::begin_namespace(mapping).and_then(child::NamespaceBegun::finish);
-        namespace.and_then(child::Namespace::enter).map_err(|what| told(owners::unusable(&what)))?;
-    }
     let source = export::Source { program: &site.rsync, version: *version, name: found.name(), mapping: owners.mapping(), jail: site.jail };
     let run = export::sender(source);
-    let ended = enclose::stand_by(run.cell().ground, None).and_then(|standby| standby.unlocked(&run));
+    let read = || enclose::stand_by(run.cell().ground, owners.mapping(), None).and_then(|standby| standby.unlocked(&run));
+    // What it has to say it says to the one that writes, which prints nothing that moves a cursor.
+    let ended = process::without_errors(read).map_err(|error| (format!("/dev/null: {error}"), exit::INTERNAL))?;
     ended.map(outcome::exit_code).map_err(|not| told(not.reason()))
 }
 
@@ -111,7 +108,6 @@ pub fn send(directory: &Path, wanted: &Wanted) -> Result<u8, Failure> {
 struct Source {
     site: Site,
     version: argv::Version,
-    user: User,
     owners: Owners,
     snapshot: SnapshotName,
     place: SubPath,
@@ -144,7 +140,7 @@ impl Source {
         let found = repository.find(&snapshot, &place).map_err(misused)?;
         let owners = owners(&site, &policy, &user).map_err(told)?;
         let version = child::version(&site.rsync, None).map_err(told)?;
-        Ok(Self { site, version, user, owners, snapshot, place, found })
+        Ok(Self { site, version, owners, snapshot, place, found })
     }
 }
 
@@ -168,26 +164,61 @@ fn snapshot(repository: &Repository, policy: &Policy, wanted: &str) -> Result<Sn
     })
 }
 
-/// The directory that is copied to, with nothing in it: made where it is missing, and everybody but root kept out until rsync gives it
-/// the mode that it had.
-fn empty(to: &Path) -> Result<PathBuf, Failure> {
-    let shown = printable(to.as_os_str().as_bytes());
-    let misused = |text: String| (text, exit::USAGE);
-    match fs::read_dir(to).map(|mut entries| entries.next().is_none()) {
-        Ok(true) => {}
-        Ok(false) => return Err(misused(format!("`{shown}` is not empty\ngive an empty directory, or one that is to be made"))),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            DirBuilder::new()
-                .mode(0o700)
-                .create(to)
-                .map_err(|error| misused(format!("{}\nmake the directory above it first", failed(to, "making", &error))))?;
-        }
-        Err(error) => {
-            return Err(misused(format!("{}\ngive an empty directory, or one that is to be made", failed(to, "opening", &error))));
-        }
-    }
-    fs::canonicalize(to).map_err(|error| misused(failed(to, "looking at", &error)))
+/// Where the copy is put together: a directory that nobody but root may enter, beside the one that it becomes. What is half done never
+/// stands under that name, and no owner of a client's choosing gets hold of it before it is whole.
+struct Workshop {
+    path: PathBuf,
+    to: PathBuf,
 }
+
+impl Workshop {
+    fn beside(to: &Path) -> Result<Self, Failure> {
+        let shown = printable(to.as_os_str().as_bytes());
+        let misused = |text: String| (text, exit::USAGE);
+        match fs::read_dir(to).map(|mut entries| entries.next().is_none()) {
+            Ok(true) => {}
+            Ok(false) => return Err(misused(format!("`{shown}` is not empty\ngive an empty directory, or one that is to be made"))),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(misused(format!("{}\ngive an empty directory, or one that is to be made", failed(to, "opening", &error))));
+            }
+        }
+        let name = to.file_name().ok_or_else(|| misused(format!("`{shown}` has no name\ngive a directory that is to be made")))?;
+        let above = to.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let above = fs::canonicalize(above)
+            .map_err(|error| misused(format!("{}\nmake the directory above it first", failed(to, "making", &error))))?;
+        if !inspect::look(&above).is_some_and(Look::is_roots_alone) {
+            let above = printable(above.as_os_str().as_bytes());
+            return Err(misused(format!("others can change what is in `{above}`\ngive a place where root alone writes, as beneath /root")));
+        }
+        // The copy is renamed to where it is to stand, which it cannot be over a mount.
+        if inspect::is_mount(&above.join(name)) {
+            return Err(misused(format!("`{shown}` is where something is mounted\ngive a directory in it")));
+        }
+        let path = above.join(format!(".snapgate-export-{}", std::process::id()));
+        let tree = path.join(TREE);
+        let made = DirBuilder::new().mode(0o700).create(&path).and_then(|()| DirBuilder::new().mode(0o700).create(&tree));
+        made.map_err(|error| misused(failed(&path, "making", &error)))?;
+        Ok(Self { path, to: above.join(name) })
+    }
+
+    fn tree(&self) -> PathBuf {
+        self.path.join(TREE)
+    }
+
+    /// Gives the copy its name; what stood there is an empty directory, or nothing.
+    fn finish(&self) -> std::io::Result<()> {
+        fs::rename(self.tree(), &self.to)
+    }
+}
+
+impl Drop for Workshop {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+const TREE: &str = "tree";
 
 fn failed(path: &Path, doing: &str, error: &std::io::Error) -> String {
     format!("{doing} `{}`: {error}", printable(path.as_os_str().as_bytes()))

@@ -1,8 +1,8 @@
 //! snapgate, the gate between sshd and rsync on a backup server.
 //!
 //! Four layers; arrows point down only, and `tests/tidy.rs` fails on one that does not:
-//! [`cli`] → stories ([`serve`], [`watch`], [`check`], [`explain`], [`list`], [`export`],
-//! [`rrsync`], [`names`], [`enclose`]) → [`act`] (effects) → [`decide`] (pure) →
+//! [`cli`] → stories ([`serve`], [`watch`], [`check`], [`explain`], [`list`], [`export`], [`rrsync`],
+//! [`names`], [`enclose`]) → [`act`] (effects) → [`decide`] (pure) →
 //! [`terms`] (nouns). The shape and its invariants are in `docs/architecture.md`.
 
 pub mod act;

@@ -93,7 +93,7 @@ impl Session {
         self.tell(Event::Begins(&shown));
         let began = Instant::now();
         let lock = self.root.carried()?;
-        let ended = enclose::stand_by(run.cell().ground, None)
+        let ended = enclose::stand_by(run.cell().ground, None, None)
             .and_then(|standby| standby.rsync(&run, lock, |_, _| Err("nobody is asked anything".to_owned()), &mut None));
         let ended = ended.map_err(NotStarted::reason)?;
         Ok(self.ended(ended, began))

@@ -45,6 +45,12 @@ impl Look {
         self.mode & 0o020 != 0
     }
 
+    /// Whether it is a directory in which root alone makes, removes and renames root's things: others either write nothing there, or only
+    /// what is their own (sticky, chmod(2)).
+    pub fn is_roots_alone(self) -> bool {
+        self.kind == Kind::Directory && self.owner == 0 && (self.mode & 0o022 == 0 || self.mode & 0o1000 != 0)
+    }
+
     /// Whether it is a program.
     pub fn is_program(self) -> bool {
         self.kind == Kind::File && self.mode & 0o111 != 0
@@ -61,6 +67,12 @@ pub fn look(path: &Path) -> Option<Look> {
         _ => Kind::Other,
     };
     Some(Look { kind, owner: metadata.uid(), mode: metadata.mode() & 0o7777 })
+}
+
+/// Whether a directory is where another file system begins.
+pub fn is_mount(path: &Path) -> bool {
+    let device = |path: &Path| std::fs::symlink_metadata(path).ok().map(|found| found.dev());
+    device(path).is_some_and(|own| path.parent().and_then(device).is_some_and(|above| above != own))
 }
 
 /// Whether an account may read a file, or enter and read through a directory, by the permission bits of that one path. `groups`

@@ -1,6 +1,8 @@
 //! This process itself: what it inherited from sshd is closed, and what it needs for itself is taken.
 
 use std::fs;
+use std::io;
+use std::os::fd::AsFd as _;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
@@ -160,6 +162,19 @@ pub fn become_root() -> Result<(), String> {
 /// When the kernel does not do that.
 pub fn end_with_parent() -> Result<(), String> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).map_err(|error| error.to_string())
+}
+
+/// Does something while nobody hears what this process and what it starts say on standard error.
+///
+/// # Errors
+/// When there is no `/dev/null`.
+pub fn without_errors<T>(quietly: impl FnOnce() -> T) -> io::Result<T> {
+    let null = fs::OpenOptions::new().write(true).open("/dev/null")?;
+    let kept = io::stderr().as_fd().try_clone_to_owned()?;
+    dup2_stderr(&null)?;
+    let done = quietly();
+    dup2_stderr(&kept)?;
+    Ok(done)
 }
 
 /// Takes the standard streams away.

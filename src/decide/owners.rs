@@ -106,6 +106,12 @@ pub fn unusable(detail: &str) -> Reason {
     Reason::of_the_server(Code::Owners, detail)
 }
 
+/// The reason where the kernel or the two programs do not do what they should.
+pub fn unmapped(detail: &str) -> Reason {
+    let remedy = "see that newuidmap and newgidmap may do it (package uidmap; in a container they often may not), or say `owners: drop` in the policy";
+    unusable(detail).remedy(remedy)
+}
+
 /// What an administrator is told of a client's owners; `available` as for [`decide`].
 pub fn told(owners: &Owners, policy: &Policy, available: impl FnOnce() -> Result<Mapping, Lack>) -> String {
     let lost = || format!("not kept, its files are all `{}`'s", policy.user);
@@ -131,12 +137,9 @@ pub fn beyond(files: u64, mapping: &Mapping) -> String {
     )
 }
 
-fn shown(mapping: &Mapping) -> String {
-    let ranges = |map: &crate::terms::IdMap| {
-        let ranges = map.ranges().iter().map(|range| format!("{}-{}", range.first(), range.first() + (range.count() - 1)));
-        ranges.collect::<Vec<_>>().join(",")
-    };
-    format!("users {} and groups {}", ranges(&mapping.users), ranges(&mapping.groups))
+/// A mapping, for people.
+pub fn shown(mapping: &Mapping) -> String {
+    format!("users {} and groups {}", mapping.users, mapping.groups)
 }
 
 #[cfg(test)]

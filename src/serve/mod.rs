@@ -148,7 +148,7 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
     let said = intake::said();
     // Ahead of everything that it does not have to know: the other processor closes it in meanwhile. It has heard nothing of the
     // client's, and ends with this connection if nothing comes of the push.
-    let standby = if command::begins_as_push(&said) { enclose::stand_by(Ground::new(USUAL, None), None).ok() } else { None };
+    let standby = if command::begins_as_push(&said) { enclose::stand_by(Ground::new(USUAL, None), None, None).ok() } else { None };
     // The gate's own, which rsync does not get.
     let inherited = process::limit();
     let command = command::parse(&said);
@@ -221,7 +221,7 @@ fn place(
     let place = match owners.mapping().map(child::begin_namespace) {
         None => Place::Here(standby),
         Some(Ok(begun)) => Place::Mapped(begun),
-        Some(Err(what)) => Place::Nowhere(owners::unusable(&what)),
+        Some(Err(what)) => Place::Nowhere(owners::unmapped(&what)),
     };
     (owners, place)
 }
@@ -269,10 +269,10 @@ impl Session<'_> {
     fn perform_mapped(&self, permit: &Permit, begun: NamespaceBegun) -> End {
         let namespace = match begun.finish() {
             Ok(namespace) => namespace,
-            Err(what) => return End::stopped(owners::unusable(&what)),
+            Err(what) => return End::stopped(owners::unmapped(&what)),
         };
         let said = child::apart(Duration::MAX, MAX_END, |out| {
-            let entered = namespace.enter().map_err(|what| owners::unusable(&what));
+            let entered = namespace.enter().map_err(|what| owners::unmapped(&what));
             let end = End::of(entered.and_then(|()| self.perform(permit, None)));
             // Nobody who would read it, nobody who would miss it.
             let _ = serde_json::to_writer(out, &Told { end, jail: self.jail.get() });

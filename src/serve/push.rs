@@ -64,8 +64,8 @@ impl Session<'_> {
 
     /// Starts the process that becomes rsync.
     fn stand_by(&self, confinement: Confinement) -> Result<Waiting, Reason> {
-        let standby =
-            enclose::stand_by(Ground::new(confinement, self.owners.mapping()), Some(self.inherited)).map_err(NotStarted::reason)?;
+        let mapping = self.owners.mapping();
+        let standby = enclose::stand_by(Ground::new(confinement, mapping), mapping, Some(self.inherited)).map_err(NotStarted::reason)?;
         Ok(Waiting { confinement, standby })
     }
 

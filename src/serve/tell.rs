@@ -58,6 +58,7 @@ pub(super) fn tell(directory: &Path, site: &Site, policy: Option<&Policy>, conne
     {
         lost.push(format!("no ledger could be written: {error}"));
     }
+    // A process that did the work and was lost may have published before: its note is then for the next session to tell of.
     if let Some(repository) = &repository
         && lost.is_empty()
         && !end.unheard

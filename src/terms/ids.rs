@@ -2,6 +2,8 @@
 //!
 //! A client's id is never used on this machine as it is: it goes through an [`IdMap`] or nowhere.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// A range of ids of this machine that an account may use for others (subuid(5), subgid(5)).
@@ -56,6 +58,11 @@ impl IdMap {
         &self.0
     }
 
+    /// Whether every id of `before` stands where it stood; there may be more.
+    pub fn extends(&self, before: &Self) -> bool {
+        self.0.starts_with(&before.0)
+    }
+
     /// How many ids a client may have: those from 0 up to this one.
     pub fn count(&self) -> u32 {
         self.0.iter().fold(0, |sum, range| sum.saturating_add(range.count))
@@ -86,6 +93,17 @@ impl IdMap {
     }
 }
 
+/// As `first-last` of each range.
+impl fmt::Display for IdMap {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, range) in self.0.iter().enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            write!(out, "{comma}{}-{}", range.first, range.first.saturating_add(range.count.saturating_sub(1)))?;
+        }
+        Ok(())
+    }
+}
+
 /// Where the ids of a client stand: those of its users, and those of its groups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mapping {
@@ -98,7 +116,7 @@ pub struct Mapping {
 impl Mapping {
     /// Whether everything that was stored by `before` means the same in this one, which may have more ranges.
     pub fn extends(&self, before: &Self) -> bool {
-        self.users.0.starts_with(&before.users.0) && self.groups.0.starts_with(&before.groups.0)
+        self.users.extends(&before.users) && self.groups.extends(&before.groups)
     }
 }
 

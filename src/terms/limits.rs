@@ -325,8 +325,8 @@ pub const MAX_ADDRESSES: usize = 64;
 /// Bytes of a small file of the gate's own in a repository: `run.json`, `rsync.json`, a note in `untold/`. Each has under 300.
 pub const MAX_NOTE: u64 = 4096;
 
-/// Bytes of `owners.json`: two maps of [`MAX_ID_RANGES`].
-pub const MAX_OWNERS_NOTE: u64 = 16 * 1024;
+/// Bytes of `owners.json`: twice [`MAX_ID_RANGES`] ranges, each with under fifty.
+pub const MAX_MAPPING_NOTE: u64 = 16 * 1024;
 
 /// Bytes of `transaction.json`: as many unfinished places as it may have parts, each as long as a place may be, with every
 /// byte escaped.

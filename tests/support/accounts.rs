@@ -1,4 +1,4 @@
-//! The unix accounts that clients log in as. As root four of them are made once and stay (`make clean-accounts` removes
+//! The unix accounts that clients log in as. As root five of them are made once and stay (`make clean-accounts` removes
 //! them); as an ordinary user there is one, oneself.
 
 use std::fs;
@@ -31,7 +31,10 @@ const HOMES: &str = "/var/lib/snapgate-test";
 const GROUP: &str = "snapgate";
 
 /// How many accounts root gets.
-pub(crate) const COUNT: usize = 4;
+pub(crate) const COUNT: usize = 5;
+
+/// The one whose ids for others a test changes. No other test is on it.
+pub(crate) const CHANGING: usize = 4;
 
 /// Whether root runs the tests.
 pub(crate) fn is_root() -> bool {
@@ -43,6 +46,13 @@ pub(crate) fn account(number: usize) -> Account {
     static ALL: OnceLock<Vec<Account>> = OnceLock::new();
     let all = ALL.get_or_init(|| if is_root() { (1..=COUNT).map(make).collect() } else { vec![of(&getent::my_name()).unwrap()] });
     all[number % all.len()].clone()
+}
+
+/// The first range of ids that such a file (subuid(5), subgid(5)) gives an account, and how many they are.
+pub(crate) fn range(account: &Account, file: &str) -> Option<(u32, u32)> {
+    let text = fs::read_to_string(file).ok()?;
+    let (first, count) = text.lines().find_map(|line| line.strip_prefix(&format!("{}:", account.name)))?.split_once(':')?;
+    Some((first.parse().unwrap(), count.parse().unwrap()))
 }
 
 /// Gives a file or directory to an account, where that is possible.

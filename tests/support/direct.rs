@@ -2,8 +2,15 @@
 //! hold of the gate's own process, which sshd would stand in front of. Everything is in one directory that goes away, and
 //! whatever still runs in it or names it is ended with it.
 
+#[path = "accounts.rs"]
+#[expect(dead_code, reason = "the tests with sshd use all of it")]
+mod accounts;
 #[path = "getent.rs"]
 pub(crate) mod getent;
+#[path = "ids.rs"]
+mod ids;
+#[path = "kept.rs"]
+pub(crate) mod kept;
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -146,6 +153,11 @@ pub(crate) fn skip(test: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
 }
 
+/// Sets a mode.
+pub(crate) fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
 /// Whether strace can kill the gate here. Root has to have it, since `make test` installs it then; for anybody else a test
 /// without it is left out, and says so.
 pub(crate) fn can_trace(test: &str) -> bool {
@@ -182,23 +194,33 @@ impl Gate {
         let drop = if nix::unistd::Uid::effective().is_root() { "" } else { "defaults: { owners: drop }\n" };
         let site = format!("{drop}store: $DIR/store\nspool: $DIR/spool\nsyslog: off\n{mail}{server}{site}");
         this.write("config/snapgate.yaml", &site);
-        let user = getent::my_name();
-        this.write("config/policies/web1.yaml", &format!("user: {user}\n{policy}"));
+        let user = kept::keeper().map_or_else(getent::my_name, |keeper| keeper.account.name.clone());
+        this.write("config/policies/web1.yaml", &format!("user: {user}\n{policy}{}", kept::policy()));
+        if let Some(keeper) = kept::keeper() {
+            kept::move_in(keeper, this.path());
+        }
+        let gate = this.program().join(" ");
         // What sshd does: the words joined with single spaces, and two variables. The gate is not the client's own child, as
         // it is not behind sshd: a client that fails kills its child.
         let script = format!(
             "shift\n/usr/bin/env -i SSH_CONNECTION=\"${{FROM:-192.0.2.7}} 50000 192.0.2.1 22\" \
-             SSH_ORIGINAL_COMMAND=\"$*\" $WRAP {SNAPGATE} --config $DIR/config serve\nexit $?\n"
+             SSH_ORIGINAL_COMMAND=\"$*\" $WRAP {gate} --config $DIR/config serve\nexit $?\n"
         );
         this.write("ssh", &script);
         this
+    }
+
+    /// The words that start it.
+    pub(crate) fn program(&self) -> Vec<String> {
+        kept::keeper().map_or_else(|| vec![SNAPGATE.to_owned()], |keeper| kept::words(keeper, self.path()))
     }
 
     /// Writes a file of the gate's directory.
     pub(crate) fn write(&self, name: &str, text: &str) {
         let text = text.replace("$DIR", self.path().to_str().unwrap());
         fs::write(self.path().join(name), text).unwrap();
-        fs::set_permissions(self.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
+        // Nothing is secret where the gate is somebody else's.
+        mode(&self.path().join(name), if kept::keeper().is_some() { 0o644 } else { 0o600 });
     }
 
     /// Its directory.
@@ -296,7 +318,8 @@ impl Gate {
 
     /// This account's part of the spool.
     pub(crate) fn spool(&self) -> PathBuf {
-        self.path().join("spool").join(nix::unistd::Uid::current().to_string())
+        let uid = kept::keeper().map_or_else(|| nix::unistd::Uid::current().as_raw(), |keeper| keeper.account.uid);
+        self.path().join("spool").join(uid.to_string())
     }
 
     /// Whether some rsync carries the lock.
@@ -347,6 +370,9 @@ impl Gate {
 impl Drop for Gate {
     fn drop(&mut self) {
         processes::end_all(&[], self.path());
+        if !std::thread::panicking() {
+            kept::no_strangers(self.path());
+        }
         // Tests leave directories that their owner may not write to, and one a file that not even root can remove.
         if is_root() {
             let _ = Command::new("chattr").args(["-R", "-f", "-i"]).arg(self.path()).stderr(Stdio::null()).status();

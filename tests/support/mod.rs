@@ -7,6 +7,7 @@
 pub(crate) mod accounts;
 pub(crate) mod client;
 pub(crate) mod getent;
+pub(crate) mod ids;
 pub(crate) mod mail;
 pub(crate) mod processes;
 pub(crate) mod repository;

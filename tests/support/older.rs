@@ -3,6 +3,7 @@
 //! `SERVER_RSYNC=/a/path cargo test --test hostile` has every gate run that rsync, where a test's site file names no other, and
 //! `CLIENT_RSYNC` every client. The suite itself runs some of its tests a second time so, with 3.2.7.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -69,8 +70,14 @@ pub(crate) fn again(name: &str, variable: &str, tests: &[&str]) {
         );
         return;
     };
+    rerun(variable, program, tests);
+}
+
+/// Runs tests of this program once more, in a process of their own, with this variable. Each has to be there and to pass.
+#[track_caller]
+pub(crate) fn rerun(variable: &str, value: impl AsRef<OsStr>, tests: &[&str]) {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--test-threads", "4", "--exact"]).args(tests).env(variable, program);
+    command.args(["--test-threads", "4", "--exact"]).args(tests).env(variable, value);
     let ran = command.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&ran.stdout);
     let all = format!("test result: ok. {} passed", tests.len());

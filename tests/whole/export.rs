@@ -11,7 +11,7 @@ use crate::owners::{attributes, first, keeping, machine};
 use crate::support::accounts::{self, is_root};
 use crate::support::client::{self, Ran};
 use crate::support::processes;
-use crate::support::{ALL_VERBS, Server, Setup, must, skip, tree, until};
+use crate::support::{ALL_VERBS, Server, Setup, mode, must, skip, tree, until};
 
 /// Only root exports, and only an account that may map ids keeps owners.
 fn skipped() -> bool {
@@ -192,13 +192,22 @@ fn who_reads_is_the_client_s_root_and_nobody_else_s() {
     // The system, and where the suite keeps an rsync that is not the machine's.
     seen.retain(|name| !["usr", "lib", "lib64", "etc", "dev", "tmp"].contains(&name.to_str().unwrap()));
     assert_eq!(seen, ["snapshot"], "nothing else of the server");
+    // Whoever has root's terminal and keys is root: an account may look into what is its own, and type what it likes there.
+    let account = accounts::account(0);
+    let owners: Vec<u32> = all_processes()
+        .filter(|process| fs::read(process.join("cmdline")).is_ok_and(|said| said.windows(13).any(|part| part == b"export-sender")))
+        .filter_map(|process| fs::metadata(process).ok().map(|found| std::os::unix::fs::MetadataExt::uid(&found)))
+        .collect();
+    assert!(!owners.is_empty() && !owners.contains(&account.uid), "{owners:?}");
     // It goes when nobody is left who would write what it sends.
-    let writers: Vec<u32> =
-        all_processes().filter(|process| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == to)).map(number).collect();
+    let writers: Vec<u32> = all_processes()
+        .filter(|process| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(server.path()) && cwd.ends_with("tree")))
+        .map(number)
+        .collect();
     assert!(!writers.is_empty());
     processes::signal(&writers, Signal::SIGKILL);
     let ran = running.wait();
-    assert!(ran.status != 0 && ran.stderr.contains("is not whole\n"), "{} {}", ran.status, ran.stderr);
+    assert!(ran.status != 0 && ran.stderr.contains("nothing is in `") && !to.exists(), "{} {}", ran.status, ran.stderr);
     until("its end", || readers(&name).is_empty());
 }
 
@@ -315,14 +324,23 @@ fn an_account_without_its_ids_is_told_and_rsync_s_own_failure_too() {
         return;
     }
     let (server, _) = backed_up();
-    let to = server.path().join("restored");
+    let disk = server.path().join("disk");
     // Its place has no room: the kernel lets root write everywhere else.
-    fs::create_dir(&to).unwrap();
-    must(Command::new("mount").args(["-t", "tmpfs", "-o", "size=4k,nr_inodes=4", "none"]).arg(&to));
-    let ran = export(&server, "latest", "", &to);
-    must(Command::new("umount").arg(&to));
+    fs::create_dir(&disk).unwrap();
+    must(Command::new("mount").args(["-t", "tmpfs", "-o", "size=4k,nr_inodes=5,mode=755", "none"]).arg(&disk));
+    let ran = export(&server, "latest", "", &disk.join("copy"));
+    let onto = export(&server, "latest", "", &disk);
+    let left = fs::read_dir(&disk).unwrap().count();
+    must(Command::new("umount").arg(&disk));
     assert!(ran.status == 11 || ran.status == 23, "{} {}", ran.status, ran.stderr);
-    assert!(ran.stderr.contains("rsync: ") && ran.stderr.contains("is not whole\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("rsync: ") && ran.stderr.contains("nothing is in `"), "{}", ran.stderr);
+    assert_eq!(left, 0, "nor is there anything else");
+    assert!(onto.exits(64).stderr.contains("give a directory in it"));
+    let to = server.path().join("restored");
+    mode(server.path(), 0o777);
+    let ran = export(&server, "latest", "", &to).exits(64);
+    mode(server.path(), 0o755);
+    assert!(ran.stderr.contains("others can change what is in"), "{}", ran.stderr);
     // Other ids than those that the repository remembers.
     let note = server.repository("web1").path.join(".snapgate/owners.json");
     let other = fs::read_to_string(&note).unwrap().replace("\"count\":65536", "\"count\":70000");

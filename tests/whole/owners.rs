@@ -9,23 +9,21 @@ use snapgate::terms::reason::Code;
 use snapgate::terms::record::{Jail, Mail, Outcome};
 
 use crate::support::accounts::{self, Account, is_root};
-use crate::support::{ALL_VERBS, Server, Setup, must, tree, versions};
+use crate::support::{ALL_VERBS, Server, Setup, ids, must, processes, tree, until, versions};
 
 /// The first of an account's ids for others.
 pub(crate) fn first(account: &Account) -> u32 {
-    let text = fs::read_to_string("/etc/subuid").unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{}:", account.name))).expect("useradd gave it some");
-    line.split(':').next().unwrap().parse().unwrap()
+    accounts::range(account, "/etc/subuid").expect("useradd gave it some").0
 }
 
 /// Only root can make what belongs to others, and can give an account ids.
-fn skipped(test: &str) -> bool {
+pub(crate) fn skipped(test: &str) -> bool {
     let why = match () {
         () if !is_root() => "files of several owners have to be made: needs root",
         () if !Path::new("/usr/bin/newuidmap").exists() => "no newuidmap (package uidmap)",
         () => return false,
     };
-    println!("skipped: owners::{test}: {why}");
+    println!("skipped: {test}: {why}");
     true
 }
 
@@ -33,7 +31,7 @@ pub(crate) fn keeping() -> Server {
     Setup::new().client("web1", &format!("{ALL_VERBS}owners: keep\n")).start()
 }
 
-fn run(program: &str, words: &[&str], path: &Path) {
+pub(crate) fn run(program: &str, words: &[&str], path: &Path) {
     must(Command::new(program).args(words).arg(path));
 }
 
@@ -111,7 +109,7 @@ fn listed(path: &Path, first: u32) -> String {
 }
 
 /// How many files of a tree are in the one before, too.
-fn linked(tree: &Path, before: &Path) -> usize {
+pub(crate) fn linked(tree: &Path, before: &Path) -> usize {
     let same = |file: &PathBuf| tree::inode(&tree.join(file)) == tree::inode(&before.join(file));
     let files = tree::files(tree);
     files.iter().filter(|file| before.join(file).symlink_metadata().is_ok()).filter(|file| same(file)).count()
@@ -168,6 +166,8 @@ fn an_id_beyond_the_account_s_is_nobody_s_and_the_push_is_whole() {
     let record = server.record();
     assert_eq!((record.push.unwrap().beyond, record.mail), (2, Mail::Report));
     assert!(record.warnings[0].contains("2 files and directories") && record.warnings[0].contains("user 65535"), "{:?}", record.warnings);
+    let listed = server.snapgate(&["list", "web1"]).exits(0).stdout;
+    assert!(listed.contains("  2 stored as nobody's  current"), "{listed}");
     let owner = |name: &str| {
         fs::symlink_metadata(repository.snapshot(-1).join(name)).map(|found| (found.uid() - first, found.gid() - first)).unwrap()
     };
@@ -195,6 +195,52 @@ fn a_push_that_was_cut_off_and_a_transaction_keep_owners_too() {
     web1.push(&source, &["-AXH"]).exits(0);
     web1.ssh(&["abort"]).exits(0);
     assert_eq!(repository.snapshots().len(), 1);
+}
+
+#[test]
+fn what_had_arrived_of_several_owners_when_the_client_died_is_linked_and_theirs() {
+    if skipped("what_had_arrived_of_several_owners_when_the_client_died_is_linked_and_theirs") {
+        return;
+    }
+    let server = keeping();
+    let keeper = ids::able(0).unwrap();
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
+    for number in 0..30 {
+        let file = source.join(format!("d{}/file{number:02}", number % 3));
+        tree::write(&file, tree::noise(number.into(), 50_000));
+        chown(&file, Some(number), Some(number + 100)).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(if number % 2 == 0 { 0o600 } else { 0o4711 })).unwrap();
+    }
+    chown(source.join("d1"), Some(65_000), Some(1)).unwrap();
+    fs::set_permissions(source.join("d1"), fs::Permissions::from_mode(0o700)).unwrap();
+    let state = repository.path.join(".snapgate");
+    let arrived = |tree: &Path| {
+        let files = tree::files(tree).into_iter().filter(|file| source.join(file).exists());
+        files.map(|file| (tree::inode(&tree.join(&file)), file)).collect::<Vec<_>>()
+    };
+    let push = web1.start_push(&source, &["--bwlimit=600"]);
+    until("some files are there", || arrived(&repository.path.join("inprogress")).len() >= 8);
+    push.kill();
+    until("the push has ended on the server", || processes::of(server.path(), "bin/snapgate").is_empty());
+    assert_eq!(keeper.strangers(std::slice::from_ref(&repository.path)), [""; 0]);
+    let kept = [repository.path.join("inprogress"), state.join("interrupted/1")].map(|tree| arrived(&tree)).concat();
+    assert!(kept.len() >= 8 && kept.len() < 30, "{kept:?}");
+
+    let ran = web1.push(&source, &["--stats"]).exits(0);
+    assert!(ran.figure("Literal data") <= (30 - u64::try_from(kept.len()).unwrap()) * 50_000, "{}", ran.stdout);
+    let snapshot = repository.snapshot(-1);
+    let owned = |root: &Path, first: u32| {
+        let line = |file: &PathBuf| {
+            let meta = fs::symlink_metadata(root.join(file)).unwrap();
+            format!("{} {}:{} {:o}", file.display(), meta.uid() - first, meta.gid() - first, meta.mode())
+        };
+        tree::files(root).iter().chain(&["", "d0", "d1", "d2"].map(PathBuf::from)).map(line).collect::<Vec<_>>()
+    };
+    tree::same(&owned(&snapshot, keeper.ranges[0].0), &owned(&source, 0));
+    for (inode, file) in kept {
+        assert_eq!(tree::inode(&snapshot.join(&file)), inode, "{} was stored again", file.display());
+    }
+    assert_eq!(keeper.strangers(std::slice::from_ref(&repository.path)), [""; 0]);
 }
 
 #[test]
@@ -310,7 +356,9 @@ impl<'a> Ranges<'a> {
 
 impl Drop for Ranges<'_> {
     fn drop(&mut self) {
-        let _ = Command::new("usermod").args(["--del-subuids", FURTHER, "--del-subgids", FURTHER, &self.0.name]).status();
+        // Not while a session of the account's has not quite ended.
+        let removed = || Command::new("usermod").args(["--del-subuids", FURTHER, "--del-subgids", FURTHER, &self.0.name]).status();
+        until("the ranges are gone again", || removed().unwrap().success());
     }
 }
 
@@ -319,9 +367,8 @@ fn more_ranges_keep_more_ids_and_what_is_there_stays_as_it_is() {
     if skipped("more_ranges_keep_more_ids_and_what_is_there_stays_as_it_is") {
         return;
     }
-    // An account that no other test of owners uses: its ranges are the machine's.
-    let account = accounts::account(2);
-    let server = Setup::new().client_on(2, "web1", &format!("{ALL_VERBS}owners: keep\n")).start();
+    let account = accounts::account(accounts::CHANGING);
+    let server = Setup::new().client_on(accounts::CHANGING, "web1", &format!("{ALL_VERBS}owners: keep\n")).start();
     let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
     let first = first(&account);
     tree::small(&source);
@@ -334,6 +381,8 @@ fn more_ranges_keep_more_ids_and_what_is_there_stays_as_it_is() {
         web1.push(&source, &["-A"]).exits(0);
         assert_eq!((owner(), server.record().push.unwrap().received), ((2_000_004, 2_000_005), 1), "the rest is linked");
     }
+    let said = server.snapgate(&["check"]).exits(1).stdout;
+    assert!(said.contains("2000000-2000099 and the account has") || said.contains("2000000-2000099, and the account has"), "{said}");
     let ran = web1.push(&source, &[]);
     assert!(ran.stderr.contains("code owners"), "{}", ran.stderr);
     let reason = &server.record().reasons[0];

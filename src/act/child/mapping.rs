@@ -4,6 +4,7 @@
 //! what `/etc/subuid` and `/etc/subgid` allow. They need a process that is in the namespace already, so one is made for them, and ends.
 //! It may see nothing of the client's, and nobody may wait for a helper for ever.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, PipeReader, Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl::{set_dumpable, set_pdeathsig};
 use nix::sys::signal::Signal;
-use nix::unistd::{Pid, getgid, getuid};
+use nix::unistd::{Pid, geteuid, getgid, getuid};
 
 use super::Patience;
 use super::fork::{forked_with_gate, listen};
@@ -144,4 +145,36 @@ fn lines(map: &IdMap, own: u32) -> Vec<[u32; 3]> {
     }
     lines.push([inside, own, 1]);
     lines
+}
+
+/// The map of a namespace that has a client's ids and no other, by whoever is in the one of [`begin_namespace`], where they have the same
+/// numbers, or is the machine's root. The kernel takes a line only where one of the upper map holds all of it.
+pub(super) fn map_of_clients(map: &IdMap) -> String {
+    below(map, geteuid().is_root())
+}
+
+fn below(map: &IdMap, as_root: bool) -> String {
+    let mut inside = 0;
+    let mut text = String::new();
+    for range in map.ranges() {
+        let outside = if as_root { range.first() } else { inside };
+        let _ = writeln!(text, "{inside} {outside} {}", range.count());
+        inside += range.count();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terms::IdRange;
+
+    #[test]
+    fn the_account_is_behind_its_client_s_ids_and_not_below() {
+        let map =
+            IdMap::new([(100_000, 65_536), (900_000, 10)].map(|(first, count)| IdRange::new(first, count).unwrap()).to_vec()).unwrap();
+        assert_eq!(lines(&map, 1001), [[0, 100_000, 65_536], [65_536, 900_000, 10], [65_546, 1001, 1]]);
+        assert_eq!(below(&map, false), "0 0 65536\n65536 65536 10\n");
+        assert_eq!(below(&map, true), "0 100000 65536\n65536 900000 10\n");
+    }
 }

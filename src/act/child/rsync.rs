@@ -19,13 +19,14 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 
 use super::fork::forked;
 use super::leader::Leader;
+use super::mapping::map_of_clients;
 use super::{Attend, Meter, Patience};
-use crate::decide::cell::{Cell, Ground, Ids};
+use crate::decide::cell::{Cell, Ground};
 use crate::decide::outcome::Ended;
 use crate::decide::plan::Run;
 use crate::terms::limits::VERSION_TIMEOUT;
 use crate::terms::word::words;
-use crate::terms::{Code, Reason};
+use crate::terms::{Code, Mapping, Reason};
 
 /// Everything that rsync finds in its environment. It would read `RSYNC_*`, `CVSIGNORE`, `HOME` and more from a
 /// client's (facts measured with 3.5.0); the zone is for the times in the run's log.
@@ -64,16 +65,16 @@ impl NotStarted {
 pub struct Standby {
     leader: Leader,
     channel: UnixStream,
-    /// What it is given where it asks for a client's ids.
-    ids: Option<Ids>,
+    /// What it is given where it asks for a client's ids: the maps of users and of groups.
+    maps: Option<[String; 2]>,
 }
 
-/// Starts a process that does `story` on this ground, which comes back only with what went wrong, or with nothing where no rsync is
-/// wanted after all. Only before there is a second thread.
+/// Starts a process that does `story`, which comes back only with what went wrong, or with nothing where no rsync is wanted
+/// after all. With a `mapping` it can ask for the client's ids. Only before there is a second thread.
 ///
 /// # Errors
 /// When there is no process to be had.
-pub fn stand_by(ground: Ground, story: impl FnOnce(&mut Orders) -> Option<String>) -> Result<Standby, NotStarted> {
+pub fn stand_by(mapping: Option<&Mapping>, story: impl FnOnce(&mut Orders) -> Option<String>) -> Result<Standby, NotStarted> {
     let (ours, theirs) = UnixStream::pair().map_err(|error| failed(&error))?;
     let (mut ours, orders) = (Some(ours), Orders { channel: theirs });
     let pid = forked(|| {
@@ -94,7 +95,8 @@ pub fn stand_by(ground: Ground, story: impl FnOnce(&mut Orders) -> Option<String
         _ => failed(&error),
     })?;
     let leader = Leader::of(pid).map_err(|error| failed(&error))?;
-    ours.map(|channel| Standby { leader, channel, ids: ground.ids }).ok_or_else(|| NotStarted::Because(broken("there is no way to it")))
+    let maps = mapping.map(|mapping| [&mapping.users, &mapping.groups].map(map_of_clients));
+    ours.map(|channel| Standby { leader, channel, maps }).ok_or_else(|| NotStarted::Because(broken("there is no way to it")))
 }
 
 impl Standby {
@@ -163,8 +165,8 @@ impl Standby {
         let sent = self.send(cell, lock);
         let mut why = Vec::new();
         let mut first = self.hear()?;
-        if let (Some((MAP, _)), Some(ids)) = (&first, self.ids) {
-            self.map(ids).map_err(|error| NotStarted::Because(broken(&format!("its ids: {error}"))))?;
+        if let (Some((MAP, _)), Some(maps)) = (&first, self.maps.take()) {
+            self.map(&maps).map_err(|error| NotStarted::Because(broken(&format!("its ids: {error}"))))?;
             first = self.hear()?;
         }
         let attending = match first {
@@ -192,11 +194,10 @@ impl Standby {
 
     /// Gives the process, which is in a user namespace below this one, the client's ids and none besides. It cannot do so itself: only
     /// who has power over these may (user_namespaces(7), "Defining user and group ID mappings").
-    fn map(&mut self, ids: Ids) -> io::Result<()> {
+    fn map(&mut self, maps: &[String; 2]) -> io::Result<()> {
         let process = Path::new("/proc").join(self.leader.pid.to_string());
-        for (file, count) in [("uid_map", ids.users), ("gid_map", ids.groups)] {
-            let own = fs::read_to_string(Path::new("/proc/self").join(file))?;
-            fs::write(process.join(file), below(&own, count))?;
+        for (file, map) in ["uid_map", "gid_map"].iter().zip(maps) {
+            fs::write(process.join(file), map)?;
         }
         self.channel.write_all(&[MAP])
     }
@@ -211,16 +212,6 @@ impl Standby {
         // How many there are comes first, so that a part of them is never taken for the whole.
         self.channel.write_all(&[&bytes.len().to_le_bytes()[..], &bytes].concat())
     }
-}
-
-/// The map of a namespace below one with this map that has the ids before `count`, and each the same. The kernel takes a line only where
-/// a single one of the upper map holds all of it.
-fn below(own: &str, count: u32) -> String {
-    let extents = own.lines().filter_map(|line| {
-        let mut numbers = line.split_ascii_whitespace().map(str::parse::<u32>);
-        Some((numbers.next()?.ok()?, numbers.nth(1)?.ok()?))
-    });
-    extents.filter(|(first, _)| *first < count).map(|(first, length)| format!("{first} {first} {length}\n")).collect()
 }
 
 /// The first byte of what is sent: whether a lock comes with it.
@@ -349,16 +340,4 @@ fn failed(error: &io::Error) -> NotStarted {
 fn broken(what: &str) -> Reason {
     Reason::of_the_server(Code::Rsync, format!("rsync did not start: {what}"))
         .remedy("install rsync, or set `rsync:` in the site file to its path")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_map_below_has_a_line_for_each_one_above_and_not_the_account() {
-        let own = "         0     100000      65536\n     65536     900000         10\n     65546       1001          1\n";
-        assert_eq!(below(own, 65_546), "0 0 65536\n65536 65536 10\n");
-        assert_eq!(below(own, 65_536), "0 0 65536\n");
-    }
 }

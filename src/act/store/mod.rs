@@ -32,7 +32,6 @@ use std::time::Instant;
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 
-use crate::decide::cell::Ids;
 use crate::terms::limits::{LOCK_PATIENCE, LOCK_POLL, MIN_FREE_BYTES, RSYNC_GONE};
 use crate::terms::text::printable;
 use crate::terms::{Code, Mapping, NamePattern, Reason, STATE, Shelf, SnapshotName};
@@ -48,8 +47,8 @@ pub use survey::Survey;
 #[derive(Debug)]
 pub struct Repository {
     root: PathBuf,
-    /// The client's ids, where this process is in the user namespace of them.
-    ids: Option<Ids>,
+    /// Where the client's ids stand; this process is in their user namespace.
+    mapping: Option<Mapping>,
 }
 
 /// A repository that this process alone may change, until this is dropped or the process ends.
@@ -94,7 +93,7 @@ impl Repository {
 
     /// The repository at `path`, there or not, for looking only.
     pub fn at(path: &Path) -> Self {
-        Self { root: path.to_path_buf(), ids: None }
+        Self { root: path.to_path_buf(), mapping: None }
     }
 
     /// Opens the repository, making it on first use, after asking whether the store can take anything at all. With a `mapping` this
@@ -113,13 +112,11 @@ impl Repository {
         belongs_to(path, uid)?;
         // The kernel names files without the symlinks on the way to them, and rsync's own walk follows none.
         let root = fs::canonicalize(path).map_err(|error| trouble("looking at", path, &error))?;
-        let this = Self { root, ids: mapping.map(Ids::of) };
-        let make = |directory: &Path, mode: u32| make_directory(directory, mode).map_err(|error| trouble("creating", directory, &error));
-        make(&this.state(), 0o700)?;
-        make(&this.logs(), 0o700)?;
-        mapping.map_or(Ok(()), |mapping| this.remember(mapping))?;
-        // Last: whoever finds it knows that what stands in it is settled.
-        make(&this.snapshots(), 0o755)?;
+        let this = Self { root, mapping: mapping.cloned() };
+        for directory in [this.state(), this.logs(), this.snapshots()] {
+            let mode = if directory == this.snapshots() { 0o755 } else { 0o700 };
+            make_directory(&directory, mode).map_err(|error| trouble("creating", &directory, &error))?;
+        }
         Ok(this)
     }
 
@@ -137,10 +134,12 @@ impl Repository {
     /// Takes the repository for this process.
     ///
     /// # Errors
-    /// With [`Code::Busy`] when another push holds it, be it the gate or an rsync whose gate is gone.
+    /// With [`Code::Busy`] when another push holds it, be it the gate or an rsync whose gate is gone; with [`Code::Owners`] when its ids
+    /// do not mean any more what they meant when they were looked at.
     pub fn hold(&self) -> Result<Held<'_>, Reason> {
         let lock = self.try_lock("lock")?;
         self.try_lock("rsync.lock")?;
+        self.remember()?;
         Ok(Held { repository: self, lock })
     }
 
@@ -156,20 +155,7 @@ impl Repository {
         let path = self.state().join(name);
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
         let file = file.map_err(|error| trouble("opening", &path, &error))?;
-        let patience = Instant::now() + LOCK_PATIENCE;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                // Somebody may only be asking whether a push runs, or a push may be on its last step.
-                Err(fs::TryLockError::WouldBlock) if Instant::now() < patience => thread::sleep(LOCK_POLL),
-                Err(fs::TryLockError::WouldBlock) => {
-                    return Err(Reason::new(Code::Busy, "another push of this client is running")
-                        .hint("try again when it has ended")
-                        .detail("the client's repository is locked by a push that is running"));
-                }
-                Err(fs::TryLockError::Error(error)) => return Err(trouble("locking", &path, &error)),
-            }
-        }
+        locked(file, &path)
     }
 
     /// What stands in the repository. Reads the names of snapshots, not their contents.
@@ -295,6 +281,24 @@ impl Held<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Locks a file, which stands at `path`.
+fn locked(file: File, path: &Path) -> Result<File, Reason> {
+    let patience = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // Somebody may only be asking whether a push runs, or a push may be on its last step.
+            Err(fs::TryLockError::WouldBlock) if Instant::now() < patience => thread::sleep(LOCK_POLL),
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(Reason::new(Code::Busy, "another push of this client is running")
+                    .hint("try again when it has ended")
+                    .detail("the client's repository is locked by a push that is running"));
+            }
+            Err(fs::TryLockError::Error(error)) => return Err(trouble("locking", path, &error)),
+        }
     }
 }
 

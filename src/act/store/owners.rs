@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{getegid, geteuid};
 
 use super::disk::{read_note, write_note};
-use super::{Repository, trouble, unusable};
-use crate::decide::owners::Remembered;
-use crate::terms::limits::MAX_OWNERS_NOTE;
-use crate::terms::{Mapping, Reason, STATE};
+use super::{Repository, trouble};
+use crate::decide::cell::Ids;
+use crate::decide::owners::{Remembered, unusable};
+use crate::terms::limits::MAX_MAPPING_NOTE;
+use crate::terms::{Reason, STATE};
 
 /// What the repository at `path` says, if there is one. It is only looked at.
 ///
@@ -22,14 +23,16 @@ use crate::terms::{Mapping, Reason, STATE};
 pub fn remembered(path: &Path) -> Result<Remembered, Reason> {
     let state = path.join(STATE);
     let note = note(&state);
-    match read_note(&note, MAX_OWNERS_NOTE) {
+    match read_note(&note, MAX_MAPPING_NOTE) {
         Ok(bytes) => {
             let mapping = serde_json::from_slice(&bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error));
             mapping.map(Remembered::Mapped).map_err(|error| trouble("reading", &note, &error))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            // The directory of snapshots is made when it is settled what will stand in it (`Repository::open`).
-            let is_settled = fs::symlink_metadata(path.join("snapshots")).is_ok();
+            let holds = |place: PathBuf| fs::read_dir(place).is_ok_and(|mut entries| entries.next().is_some());
+            let places = ["snapshots", "inprogress"].map(|name| path.join(name));
+            let unfinished = ["interrupted", "parts"].map(|name| state.join(name));
+            let is_settled = places.into_iter().chain(unfinished).any(holds);
             Ok(if is_settled { Remembered::Account } else { Remembered::Nothing })
         }
         Err(error) => Err(trouble("reading", &note, &error)),
@@ -41,23 +44,39 @@ fn note(state: &Path) -> PathBuf {
 }
 
 impl Repository {
-    /// Writes down where the client's ids stand, unless that is there already.
-    pub(super) fn remember(&self, mapping: &Mapping) -> Result<(), Reason> {
+    /// Writes down where the client's ids stand, unless that is there already. For whoever holds the repository: what was decided by
+    /// the note may have changed until then.
+    pub(super) fn remember(&self) -> Result<(), Reason> {
         let note = note(&self.state());
-        match remembered(&self.root)? {
-            Remembered::Mapped(before) if before == *mapping => return Ok(()),
-            Remembered::Mapped(before) if mapping.extends(&before) => {}
-            Remembered::Nothing => {}
-            // Somebody else has begun it meanwhile.
-            _ => return Err(unusable("the repository holds owners of another kind".to_owned(), "push again")),
+        match (remembered(&self.root)?, &self.mapping) {
+            (Remembered::Mapped(before), Some(mapping)) if before == *mapping => {}
+            (Remembered::Mapped(before), mapping) if !mapping.as_ref().is_some_and(|mapping| mapping.extends(&before)) => {
+                return Err(
+                    unusable("the files in the repository were given other ids meanwhile").remedy("nothing to do: the next push has them")
+                );
+            }
+            (Remembered::Account, Some(_)) => {
+                return Err(
+                    unusable("the repository was begun without owners meanwhile").remedy("nothing to do: the next push does without")
+                );
+            }
+            (_, None) => {}
+            (_, Some(mapping)) => {
+                let written = serde_json::to_vec(mapping).map_err(io::Error::from).and_then(|bytes| write_note(&note, &bytes));
+                written.map_err(|error| trouble("writing", &note, &error))?;
+            }
         }
-        let written = serde_json::to_vec(mapping).map_err(io::Error::from).and_then(|bytes| write_note(&note, &bytes));
-        written.map_err(|error| trouble("writing", &note, &error))
+        Ok(())
+    }
+
+    /// The client's ids, where this process is in the user namespace of them.
+    pub(super) fn ids(&self) -> Option<Ids> {
+        self.mapping.as_ref().map(Ids::of)
     }
 
     /// Whether files have owners of their own: root's gate can give them any, and one in the namespace of the client's ids those.
     pub(super) fn keeps_owners(&self) -> bool {
-        self.ids.is_some() || geteuid().is_root()
+        self.mapping.is_some() || geteuid().is_root()
     }
 
     /// Makes something that is to be filled by the client's rsync its own. Where owners are kept, rsync runs as the client's root; else it
@@ -66,7 +85,7 @@ impl Repository {
     /// # Errors
     /// When the disk does not let it.
     pub fn give(&self, path: &Path) -> io::Result<()> {
-        if self.ids.is_none() {
+        if self.mapping.is_none() {
             return Ok(());
         }
         lchown(path, Some(0), Some(0)).or_else(|_| {
@@ -74,5 +93,37 @@ impl Repository {
             lchown(path, None, Some(getegid().as_raw()))?;
             lchown(path, Some(0), Some(0))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terms::{Code, IdMap, IdRange, Mapping};
+
+    #[test]
+    fn what_was_remembered_has_to_be_so_still_when_the_repository_is_held() {
+        let root = tempfile::tempdir().unwrap();
+        let [path, plain] = ["web1", "web2"].map(|name| root.path().join(name));
+        let mapping = |ranges: &[u32]| {
+            let map = IdMap::new(ranges.iter().map(|first| IdRange::new(*first, 10).unwrap()).collect()).unwrap();
+            Mapping { users: map.clone(), groups: map }
+        };
+        let held = |path: &Path, mapping: Option<&Mapping>| {
+            let repository = Repository::open(path, nix::unistd::getuid().as_raw(), mapping).unwrap();
+            repository.hold().map(drop)
+        };
+        assert_eq!(remembered(&plain).unwrap(), Remembered::Nothing);
+        held(&plain, None).unwrap();
+        assert_eq!(remembered(&plain).unwrap(), Remembered::Nothing, "nothing is settled before something is there");
+        fs::create_dir(plain.join("snapshots/2026")).unwrap();
+        assert_eq!(remembered(&plain).unwrap(), Remembered::Account);
+        assert_eq!(held(&plain, Some(&mapping(&[100]))).unwrap_err().code, Code::Owners);
+        held(&path, Some(&mapping(&[100]))).unwrap();
+        held(&path, Some(&mapping(&[100, 200]))).unwrap();
+        assert_eq!(remembered(&path).unwrap(), Remembered::Mapped(mapping(&[100, 200])));
+        for other in [None, Some(&mapping(&[100])), Some(&mapping(&[300]))] {
+            assert_eq!(held(&path, other).unwrap_err().code, Code::Owners);
+        }
     }
 }

@@ -78,7 +78,7 @@ impl<'a> Staging<'a> {
         let newest = newest.map(|newest| newest.below(&self.held.repository.snapshots()));
         let nothing = Taken::default();
         let taken = links.map_or(&nothing, Deferred::taken);
-        survey(&self.path, newest.as_deref(), taken, self.held.repository.ids).map_err(|error| trouble("counting", &self.path, &error))
+        survey(&self.path, newest.as_deref(), taken, self.held.repository.ids()).map_err(|error| trouble("counting", &self.path, &error))
     }
 
     /// Does some work on it while the disk takes what has arrived, which leaves less to wait for when it is published.
