@@ -11,7 +11,7 @@ PACKAGES_FOR_ROOT = uidmap libcap2-bin dropbear-bin strace util-linux mount e2fs
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
-.PHONY: build build-needs demo test hostile older fresh test-needs fuzz hostile-commands bench check fmt install clean-accounts
+.PHONY: build build-needs demo test hostile owners older fresh test-needs fuzz hostile-commands bench check fmt install clean-accounts
 
 build: build-needs
 	$(CARGO) build --release --locked
@@ -42,6 +42,14 @@ test: build-needs test-needs
 hostile: build-needs test-needs
 	HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-5000} $(CARGO) test --locked --no-fail-fast --test hostile -- --nocapture --test-threads $${TEST_THREADS:-4}
 	HOSTILE_WITHOUT_VIEW=1 $(CARGO) test --locked --no-fail-fast --test hostile -- --nocapture --test-threads $${TEST_THREADS:-4} --skip mutants
+
+# As root: the attacks and the kills once more, on gates of an ordinary account that keeps its clients' owners. Some of the attacks are in
+# the suite. OWNERS_KEPT=1 kills at every call, which takes long. None of them runs without a view.
+owners: build-needs test-needs
+	OWNERS_KEPT=$${OWNERS_KEPT:-short} HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-500} $(CARGO) test --locked --no-fail-fast --test hostile -- --nocapture \
+		--test-threads $${TEST_THREADS:-4}
+	OWNERS_KEPT=$${OWNERS_KEPT:-short} $(CARGO) test --locked --no-fail-fast --test direct -- --test-threads $${TEST_THREADS:-4} \
+		attacks crash history owners taken_over --skip where_there_is_no_view --skip nor_does_it_for_an_ordinary_account
 
 # Servers and clients of other releases: every attack, and the stories of a push. 3.2.7 on either side has its short form in the suite.
 # None of them runs without a view.
@@ -157,5 +165,5 @@ install: build
 
 # The accounts that root's test runs make (tests/support/accounts.rs) stay until this removes them.
 clean-accounts:
-	for number in 1 2 3 4; do userdel -r sgtest$$number 2>/dev/null || true; done
+	for number in 1 2 3 4 5; do userdel -r sgtest$$number 2>/dev/null || true; done
 	rm -rf /var/lib/snapgate-test

@@ -19,6 +19,7 @@ mod mutate;
 mod names;
 mod older;
 mod options;
+mod owners;
 #[path = "../support/processes.rs"]
 mod processes;
 mod secluded;

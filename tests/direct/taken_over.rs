@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::libc::{EACCES, ELOOP, ENOENT, EPERM, EROFS, EXDEV, SIGSYS};
 
 use crate::facts::{History, Reads};
+use crate::support::kept::{Keeper, keeper, policy};
 use crate::support::{Gate, POLICY, is_root, must, run, skip};
 
 const PUSH: &str = "rsync --server -logDtpre.iLsfxCIvu . .";
@@ -83,10 +84,10 @@ fn capabilities_that_an_account_was_given_do_not_reach_rsync() {
     if !is_root() {
         return skip("capabilities that an account was given do not reach rsync", "only root gives capabilities away");
     }
-    const NOBODY: u32 = 65534;
+    let (name, uid, gid) = keeper().map_or(("nobody", 65534, 65534), |Keeper { account, .. }| (&account.name, account.uid, account.gid));
     for push in [PUSH, "rsync --server -logDtpAre.iLsfxCIvu . ."] {
         let gate = taken_over();
-        gate.write("config/policies/nobody.yaml", &format!("user: nobody\n{POLICY}"));
+        gate.write("config/policies/nobody.yaml", &format!("user: {name}\n{POLICY}{}", policy()));
         fs::copy(env!("CARGO_BIN_EXE_snapgate"), gate.path().join("snapgate")).unwrap();
         for (name, mode) in
             [("", 0o755), ("config", 0o755), ("config/policies", 0o755), ("store", 0o1777), ("spool", 0o1777), ("mail", 0o1777)]
@@ -98,13 +99,16 @@ fn capabilities_that_an_account_was_given_do_not_reach_rsync() {
         let given = "+sys_admin,+sys_chroot,+dac_override,+mknod";
         for _ in 0..2 {
             let mut command = Command::new("setpriv");
-            command.args(["--reuid", &NOBODY.to_string(), "--regid", &NOBODY.to_string(), "--clear-groups"]);
+            command.args(["--reuid", &uid.to_string(), "--regid", &gid.to_string(), "--clear-groups"]);
             command.arg(format!("--inh-caps={given}")).arg(format!("--ambient-caps={given}")).args(["/usr/bin/env", "-i"]);
             command.arg("SSH_CONNECTION=192.0.2.7 50000 192.0.2.1 22").arg(format!("SSH_ORIGINAL_COMMAND={push}"));
             command.arg(gate.path().join("snapgate")).arg("--config").arg(gate.path().join("config")).args(["serve", "--client", "nobody"]);
             run(&mut command).exits(0);
             std::thread::sleep(Duration::from_millis(1100));
         }
-        all_were_refused(&gate.path().join("store/nobody/current/attempts"), push == PUSH);
+        all_were_refused(&gate.path().join("store/nobody/current/attempts"), push == PUSH || keeper().is_some());
+        if let Some(keeper) = keeper() {
+            assert_eq!(keeper.strangers(&[gate.path().join("store/nobody")]), [""; 0]);
+        }
     }
 }

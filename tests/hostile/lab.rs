@@ -16,6 +16,7 @@ use crate::layer::layer;
 use crate::midway;
 use crate::older::with_the_server_s;
 use crate::sender::{self, End, Session};
+use crate::support::kept::keeper;
 use crate::support::{Gate, POLICY, Ran, is_root, must, skip};
 
 /// What stands in the file outside. A client never hears it.
@@ -367,6 +368,14 @@ impl Case {
     /// How it ends where no root runs rsync, if that is another way.
     pub(crate) fn without_root(mut self, expected: &str) -> Self {
         if !is_root() {
+            expected.clone_into(&mut self.expected);
+        }
+        self
+    }
+
+    /// How it ends where an account keeps owners, if that is another way.
+    pub(crate) fn with_owners_kept(mut self, expected: &str) -> Self {
+        if keeper().is_some() {
             expected.clone_into(&mut self.expected);
         }
         self

@@ -18,6 +18,7 @@ mod lists;
 mod midway;
 mod mutants;
 mod older;
+mod owners;
 #[path = "../support/processes.rs"]
 mod processes;
 mod reports;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::entry::{Asked, Entry};
 use crate::sums;
-use crate::support::{Gate, Ran, SNAPGATE};
+use crate::support::{Gate, Ran};
 use crate::wire::{Out, say};
 
 /// Why no more is to be had.
@@ -83,8 +83,9 @@ impl Session {
             end.set_write_timeout(Some(PATIENCE)).unwrap();
         }
         let err = tempfile::tempfile().unwrap();
-        let mut program = Command::new(SNAPGATE);
-        program.arg("--config").arg(gate.path().join("config")).arg("serve").env_clear();
+        let words = gate.program();
+        let mut program = Command::new(&words[0]);
+        program.args(&words[1..]).arg("--config").arg(gate.path().join("config")).arg("serve").env_clear();
         program.env("SSH_CONNECTION", "192.0.2.7 50000 192.0.2.1 22").env("SSH_ORIGINAL_COMMAND", command);
         program.stdin(OwnedFd::from(stdin)).stdout(OwnedFd::from(stdout)).stderr(Stdio::from(err.try_clone().unwrap()));
         let child = program.spawn().unwrap();

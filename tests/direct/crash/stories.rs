@@ -6,6 +6,7 @@ use std::process::Command;
 use snapgate::terms::reason::Code;
 
 use super::{Story, data, settle, write};
+use crate::support::kept::strace;
 use crate::support::{Gate, Ran, must, run};
 
 fn push_new(gate: &Gate, wrap: &str) -> Ran {
@@ -44,8 +45,8 @@ fn push_new_with_hard_links(gate: &Gate, wrap: &str) -> Ran {
 
 /// Leaves a whole push in `inprogress/`, its gate killed just before the rename that publishes.
 fn leave_in_progress(gate: &Gate) {
-    let wrap = "strace -qq -o /dev/null -e trace=renameat2 -e inject=renameat2:signal=SIGKILL:when=1";
-    run(&mut gate.push_command(&data(gate, "new"), &[], wrap));
+    let wrap = format!("{} -o /dev/null -e trace=renameat2 -e inject=renameat2:signal=SIGKILL:when=1", strace());
+    run(&mut gate.push_command(&data(gate, "new"), &[], &wrap));
     settle(gate);
     assert!(gate.inside("inprogress/same").exists());
 }
