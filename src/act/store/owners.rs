@@ -52,7 +52,7 @@ impl Repository {
             (Remembered::Mapped(before), Some(mapping)) if before == *mapping => {}
             (Remembered::Mapped(before), mapping) if !mapping.as_ref().is_some_and(|mapping| mapping.extends(&before)) => {
                 return Err(
-                    unusable("the files in the repository were given other ids meanwhile").remedy("nothing to do: the next push has them")
+                    unusable("the repository remembers other ids than a moment ago").remedy("nothing to do: the next push goes by them")
                 );
             }
             (Remembered::Account, Some(_)) => {
