@@ -96,7 +96,7 @@ pub fn send(directory: &Path, wanted: &Wanted) -> Result<u8, Failure> {
     let source = Source::find(directory, wanted)?;
     let Source { site, version, owners, found, .. } = &source;
     found.stand_in().map_err(|error| (format!("entering the snapshot: {error}"), exit::INTERNAL))?;
-    let source = export::Source { program: &site.rsync, version: *version, name: found.name(), mapping: owners.mapping(), jail: site.jail };
+    let source = export::Source { program: &site.rsync, version: *version, name: found.name(), jail: site.jail };
     let run = export::sender(source);
     let read = || enclose::stand_by(run.cell().ground, owners.mapping(), None).and_then(|standby| standby.unlocked(&run));
     // What it has to say it says to the one that writes, which prints nothing that moves a cursor.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::decide::argv::{self, Setup, Version};
-use crate::decide::cell::{self, Access, Bind, Cell, Confinement, Filter, Grant, Ground, Kind};
+use crate::decide::cell::{self, Access, Bind, Cell, Confinement, Filter, Grant, Ground, Ids, Kind};
 use crate::decide::command::Push;
 use crate::decide::links::{Basis, BasisOf, Layout};
 use crate::decide::options::Choice;
@@ -173,7 +173,7 @@ impl PushPlan {
             places.bases = places.bases.drain(kept..=kept).collect();
         }
         let confinement = places.confinement;
-        let ground = Ground::new(confinement, places.mapping.as_ref());
+        let ground = Ground::new(confinement);
         let seen = Seen::of(&places, self.place(), ground.view);
         let binds = if ground.view { binds(&places, &seen) } else { Vec::new() };
         let grants = (confinement != Confinement::None).then(|| grants(&places, &seen));
@@ -186,7 +186,7 @@ impl PushPlan {
             link_dests: seen.bases.iter().map(|basis| basis.seen.clone()).collect(),
             partial_dir: places.partial_dir.clone(),
             log: seen.log,
-            ids: ground.ids,
+            ids: places.mapping.as_ref().map(Ids::of),
             forced: self.options.forced().filter_map(|row| row.long.first().copied()).collect(),
         };
         let argv = argv::for_push(&self.push, &setup);
@@ -241,7 +241,7 @@ pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, 
     grants.extend(logs.map(|log| Grant { path: log.path().into(), access: Access::ReadWrite, optional: false }));
     let argv = rrsync::printed(transfer, setup);
     // There is no history here, and so no link to it.
-    let ground = Ground { view: false, asks: false, filter: jailed.then_some(Filter::Plain), ids: None };
+    let ground = Ground { view: false, asks: false, filter: jailed.then_some(Filter::Plain) };
     let limits = Some(limits(CHILD_MEMORY, DEFAULT_PROCESSES, None, running));
     let (program, grants) = (program.to_path_buf(), jailed.then_some(grants));
     let layout = Layout { start: start.clone(), bases: Vec::new(), partial_dir: String::new() };

@@ -65,7 +65,7 @@ impl Session<'_> {
     /// Starts the process that becomes rsync.
     fn stand_by(&self, confinement: Confinement) -> Result<Waiting, Reason> {
         let mapping = self.owners.mapping();
-        let standby = enclose::stand_by(Ground::new(confinement, mapping), mapping, Some(self.inherited)).map_err(NotStarted::reason)?;
+        let standby = enclose::stand_by(Ground::new(confinement), mapping, Some(self.inherited)).map_err(NotStarted::reason)?;
         Ok(Waiting { confinement, standby })
     }
 

@@ -401,6 +401,8 @@ fn a_snapshot_whose_maker_was_lost_is_told_of_by_the_next_session() {
     let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
     tree::small(&source);
     web1.push(&source, &[]);
+    // By a process that nobody waits for any more.
+    until("the record of a gate that was killed", || !server.records().is_empty());
     let record = server.record();
     assert_eq!((record.result, record.reasons[0].code), (Outcome::Failed, Code::Interrupted), "{record:?}");
     assert_eq!(repository.snapshots().len(), 1);
