@@ -43,12 +43,15 @@ pub fn entry(line: &[u8]) -> Option<(&[u8], u32)> {
 /// Reads a line of passwd(5) without its end, if it is about the account that is wanted.
 pub fn user(line: &[u8], wanted: Wanted<'_>) -> Option<Account> {
     let (name, uid) = entry(line)?;
-    let group = number(line.split(|byte| *byte == b':').nth(3)?)?;
     let meant = match wanted {
         Wanted::Number(wanted) => wanted == uid,
         Wanted::Name(wanted) => wanted.as_bytes() == name,
     };
-    meant.then(|| Account { name: String::from_utf8_lossy(name).into_owned(), uid, group })
+    if !meant {
+        return None;
+    }
+    let group = number(line.split(|byte| *byte == b':').nth(3)?)?;
+    Some(Account { name: String::from_utf8_lossy(name).into_owned(), uid, group })
 }
 
 /// Reads the answer to `getent passwd`, if it is about the account that is wanted.

@@ -13,7 +13,7 @@ use crate::terms::{Account, IdMap, IdRange, Mapping, Origin};
 /// Who maps them: newuidmap(1) and newgidmap(1), of the package uidmap.
 pub const HELPERS: [&str; 2] = ["/usr/bin/newuidmap", "/usr/bin/newgidmap"];
 
-/// Others whose ids are in a range, as many as are named.
+/// How many are named of those that have ids of one range.
 const NAMED: usize = 3;
 
 /// What ids are of.
@@ -97,6 +97,11 @@ impl<'a> Line<'a> {
         IdRange::new(self.first, self.count).filter(|range| self.is_of(account) && !range.contains(ids.own(account)))
     }
 
+    /// The same where the account's map has it.
+    fn used_by(&self, ids: Ids, account: &Account, mapping: &Mapping) -> Option<IdRange> {
+        self.range_of(ids, account).filter(|range| ids.map(mapping).ranges().contains(range))
+    }
+
     /// Whether an id is in both. Others may have ids that no map would be given here: root's, and more than there are.
     fn meets(&self, range: IdRange) -> bool {
         let end = |first: u32, count: u32| u64::from(first) + u64::from(count);
@@ -115,39 +120,40 @@ pub fn shared(ids: Ids, text: &[u8], known: &[u8], accounts: &[(Account, Mapping
     let known: Vec<_> = lines(known).filter_map(names::entry).collect();
     let mut found = Vec::new();
     for (position, (account, mapping)) in accounts.iter().enumerate() {
-        let used = |line: &Line<'_>| line.range_of(ids, account).filter(|range| ids.map(mapping).ranges().contains(range));
-        for (range, at) in given.iter().filter_map(|(line, at)| Some((used(line)?, *at))) {
-            let mut others: Vec<_> = known.iter().filter(|(_, id)| range.contains(*id)).map(|(name, id)| held(ids, name, *id)).collect();
-            let told = accounts.get(..position).unwrap_or_default();
-            let is_others = |line: &Line<'_>| !line.is_of(account) && !told.iter().any(|(earlier, _)| line.is_of(earlier));
-            let overlapping = given.iter().filter(|(line, _)| is_others(line) && line.meets(range));
-            others.extend(overlapping.map(|(line, at)| format!("the range of `{}` in line {at}", printable(line.whose.as_bytes()))));
-            found.extend(finding(ids, range, account, at, &others));
+        // What an earlier one uses was held against all lines already.
+        let told = accounts.get(..position).unwrap_or_default();
+        let is_told = |line: &Line<'_>| told.iter().any(|(earlier, mapping)| line.used_by(ids, earlier, mapping).is_some());
+        let used = given.iter().filter_map(|(line, at)| Some((line.used_by(ids, account, mapping)?, *at)));
+        for (range, at) in used {
+            let somebody = known.iter().filter(|(_, id)| range.contains(*id));
+            let others = given.iter().filter(|(line, _)| !line.is_of(account) && line.meets(range) && !is_told(line));
+            let what = if ids == Ids::Users { "account" } else { "group" };
+            let somebody = somebody.map(|(name, id)| format!("{id} is the {what} `{}`", printable(name)));
+            let others = others.map(|(line, at)| format!("line {at} gives some to `{}`", printable(line.whose.as_bytes())));
+            let said: Vec<_> = somebody.chain(others).collect();
+            if !said.is_empty() {
+                found.push(finding(ids, range, account, at, &said));
+            }
         }
     }
     found
 }
 
-fn held(ids: Ids, name: &[u8], id: u32) -> String {
-    let what = if ids == Ids::Users { "the account" } else { "the group" };
-    format!("{what} `{}` ({id})", printable(name))
-}
-
-fn finding(ids: Ids, range: IdRange, account: &Account, line: usize, others: &[String]) -> Option<Finding> {
-    let (named, more) = others.split_at_checked(NAMED).unwrap_or((others, &[]));
+fn finding(ids: Ids, range: IdRange, account: &Account, line: usize, said: &[String]) -> Finding {
+    let (named, more) = said.split_at_checked(NAMED).unwrap_or((said, &[]));
     let mut said = named.join(", ");
     if !more.is_empty() {
         said.push_str(&format!(" and {} more", more.len()));
     }
     let last = range.first().saturating_add(range.count() - 1);
-    let message = format!("the ids {}-{last} of `{}` are not its alone: they hold {said}", range.first(), account.name);
+    let message = format!("the ids {}-{last} of `{}` are not its alone: {said}", range.first(), account.name);
     let option = if ids == Ids::Users { "subuids" } else { "subgids" };
     let help = format!(
         "give one of them others before it stores anything (usermod --del-{option} FIRST-LAST --add-{option} FIRST-LAST NAME); \
          a repository that has files in such ids needs them as they are"
     );
     let origin = Origin { file: Path::new(ids.file()).to_owned(), line };
-    (!others.is_empty()).then(|| Finding::wrong(origin, message, help))
+    Finding::wrong(origin, message, help)
 }
 
 #[cfg(test)]
@@ -188,7 +194,7 @@ mod tests {
         found.iter().map(|finding| format!("{}: {}", finding.origin.line, finding.message)).collect()
     }
 
-    const ALONE: &str = "are not its alone: they hold";
+    const ALONE: &str = "are not its alone:";
 
     #[test]
     fn ids_that_another_account_has_for_others_are_found_and_each_pair_once() {
@@ -209,13 +215,17 @@ mod tests {
             ("nothing:5", false),
         ] {
             let text = format!("# mine\nweb1:100000:65536\nlxd:{other}\n");
-            let expected = format!("2: the ids 100000-165535 of `web1` {ALONE} the range of `lxd` in line 3");
+            let expected = format!("2: the ids 100000-165535 of `web1` {ALONE} line 3 gives some to `lxd`");
             let expected = if is_shared { vec![expected] } else { Vec::new() };
             assert_eq!(said(Ids::Users, &text, "", std::slice::from_ref(&web1)), expected, "{other}");
         }
         let both = "web2:100000:65536\nweb1:100000:65536\n";
         let told = said(Ids::Groups, both, "", &[web1.clone(), web2]);
-        assert_eq!(told, [format!("2: the ids 100000-165535 of `web1` {ALONE} the range of `web2` in line 1")]);
+        assert_eq!(told, [format!("2: the ids 100000-165535 of `web1` {ALONE} line 1 gives some to `web2`")]);
+        // What the other may map and the gate would not is as good as any.
+        let unused = "web1:100000:10\nweb1:1000:10\nweb2:1005:10\n";
+        let told = said(Ids::Users, unused, "", &[web1.clone(), account("web2", 2, 2)]);
+        assert_eq!(told, [format!("3: the ids 1005-1014 of `web2` {ALONE} line 2 gives some to `web1`")]);
         // A range that is not used does no harm.
         assert_eq!(said(Ids::Users, "web1:100000:10\nweb1:100005:100\nlxd:100050:5\n", "", &[web1]), [""; 0]);
     }
@@ -225,9 +235,9 @@ mod tests {
         let web1 = account("web1", 1001, 1001);
         let known = "root:x:0:0::/:\nweb1:x:1001:\n+nis::2003:\nbob:x:2000:\nann:x:2009:\neve:x:2010:\n\x1b[2Jodd:x:2001:\nodder:x:2002:\n";
         let found = said(Ids::Users, "web1:2000:10\n", known, std::slice::from_ref(&web1));
-        let four = "the account `bob` (2000), the account `ann` (2009), the account `\\u{1b}[2Jodd` (2001) and 1 more";
+        let four = "2000 is the account `bob`, 2009 is the account `ann`, 2001 is the account `\\u{1b}[2Jodd` and 1 more";
         assert_eq!(found, [format!("1: the ids 2000-2009 of `web1` {ALONE} {four}")]);
         let found = said(Ids::Groups, "web1:2009:1\nlxd:2009:9\n", known, &[web1]);
-        assert_eq!(found, [format!("1: the ids 2009-2009 of `web1` {ALONE} the group `ann` (2009), the range of `lxd` in line 2")]);
+        assert_eq!(found, [format!("1: the ids 2009-2009 of `web1` {ALONE} 2009 is the group `ann`, line 2 gives some to `lxd`")]);
     }
 }

@@ -87,7 +87,7 @@ fn check_finds_ranges_that_are_not_the_account_s_alone() {
             };
             let (own, others) = (line(name, "3000000:100"), line(other, "3000099:102"));
             let told = format!(
-                "{file}:{own}: the ids 3000000-3000099 of `{name}` are not its alone: they hold the range of `{other}` in line {others}\n\
+                "{file}:{own}: the ids 3000000-3000099 of `{name}` are not its alone: line {others} gives some to `{other}`\n\
                  give one of them others before it stores anything (usermod --del-{option} "
             );
             assert!(said.contains(&told), "{told}\n{said}");
@@ -100,7 +100,7 @@ fn check_finds_ranges_that_are_not_the_account_s_alone() {
         let all = fs::read_to_string(file).unwrap();
         let mut names = all.lines().filter(|line| line.split(':').nth(2) == Some("5")).map(|line| line.split(':').next().unwrap());
         let whose = names.next().expect("Debian has them");
-        let told = format!("the ids 5-5 of `{name}` are not its alone: they hold the {what} `{whose}` (5)");
+        let told = format!("the ids 5-5 of `{name}` are not its alone: 5 is the {what} `{whose}`");
         assert!(said.contains(&told), "{told}\n{said}");
     }
     // Whoever keeps no owners uses no range.
