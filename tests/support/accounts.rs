@@ -33,7 +33,7 @@ const GROUP: &str = "snapgate";
 /// How many accounts root gets.
 pub(crate) const COUNT: usize = 5;
 
-/// The one whose ids for others a test changes. No other test is on it.
+/// The one whose ids for others change in `tests/whole/owners_ranges.rs`. No other test is on it.
 pub(crate) const CHANGING: usize = 4;
 
 /// Whether root runs the tests.
