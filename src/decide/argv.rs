@@ -10,7 +10,7 @@ use crate::terms::limits::{MAX_BASIS_DIRS, MAX_CLIENT_TIMEOUT};
 
 use super::cell::{Confinement, Ids};
 use super::command::Push;
-use super::idpairs;
+use super::{dropped, idpairs};
 
 /// A release of rsync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -69,6 +69,8 @@ pub struct Setup {
     pub forced: Vec<&'static str>,
     /// How many ids of the client's can be kept; `None`: all or none of them.
     pub ids: Option<Ids>,
+    /// Whether rsync logs the owner of each file that it receives.
+    pub tells_owners: bool,
 }
 
 /// The words behind `rsync` for a push. The destination is always `.`, the directory that rsync is started in.
@@ -103,8 +105,8 @@ pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
     }
     words.extend(setup.link_dests.iter().take(MAX_BASIS_DIRS).map(|basis| joined("--link-dest=", basis)));
     words.push(joined("--log-file=", &setup.log));
-    // Errors and the summary only: a line for each file would make the log as large as the list.
-    words.push("--log-file-format=".into());
+    // Errors and the summary only: a line for each file makes the log as large as the list.
+    words.push(format!("--log-file-format={}", if setup.tells_owners { dropped::OWNER_ALONE } else { "" }).into());
     words.extend([OsString::from("."), OsString::from(".")]);
     words
 }
@@ -160,6 +162,7 @@ mod tests {
             log: PathBuf::from("/r/.snapgate/logs/x.log"),
             forced: Vec::new(),
             ids: None,
+            tells_owners: false,
         }
     }
 
@@ -246,6 +249,13 @@ mod tests {
         let line = printed("-r --partial --partial-dir .p", &many);
         assert_eq!(line.matches("--partial").count(), 1, "{line}");
         assert_eq!(line.matches("--link-dest=").count(), MAX_BASIS_DIRS, "{line}");
+    }
+
+    #[test]
+    fn owners_are_logged_only_where_they_are_to_be_counted() {
+        let usual = setup(Version(3, 1, 3), Confinement::View);
+        assert!(printed("-logDtpr", &usual).contains(" --log-file-format= "));
+        assert!(printed("-logDtpr", &Setup { tells_owners: true, ..usual }).contains(" --log-file-format=%U "));
     }
 
     #[test]

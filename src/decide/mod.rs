@@ -8,6 +8,7 @@ pub mod argv;
 pub mod authinfo;
 pub mod cell;
 pub mod command;
+pub mod dropped;
 pub mod idpairs;
 pub mod letter;
 pub mod line;

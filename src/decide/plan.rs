@@ -64,6 +64,8 @@ pub struct Places {
     pub mapping: Option<Mapping>,
     /// How many processes and threads the machine runs, where a limit on them holds.
     pub running: Option<u64>,
+    /// Whether rsync is to log owners.
+    pub tells_owners: bool,
 }
 
 /// Plans a push, by what is on the shelf.
@@ -143,6 +145,11 @@ impl PushPlan {
         self.push.is_dry()
     }
 
+    /// Whether owners come with it that are not kept, so that the files of others are counted.
+    pub fn drops_owners(&self, owners: &Owners) -> bool {
+        *owners == Owners::Account && self.push.keeps_users() && !self.is_dry()
+    }
+
     /// Whether rsync compares files by size alone, so that only whole files may be linked from.
     pub fn trusts_size(&self) -> bool {
         self.push.trusts_size()
@@ -187,6 +194,7 @@ impl PushPlan {
             partial_dir: places.partial_dir.clone(),
             log: seen.log,
             ids: ground.ids,
+            tells_owners: places.tells_owners,
             forced: self.options.forced().filter_map(|row| row.long.first().copied()).collect(),
         };
         let argv = argv::for_push(&self.push, &setup);

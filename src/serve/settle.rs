@@ -76,9 +76,8 @@ impl Session<'_> {
                 }
                 if let Some(transaction) = settling.shelf.transaction.as_ref().filter(|_| plan.joins()) {
                     staging.join()?;
-                    settling.held.write_transaction(
-                        &transaction.clone().adding(&plan.place().to_string(), partial).using(settling.measure.stored),
-                    )?;
+                    let joined = transaction.clone().adding(&plan.place().to_string(), partial).using(settling.measure.stored);
+                    settling.held.write_transaction(&joined.dropping(settling.facts.dropped_owners))?;
                     return Ok(end(Outcome::Added, exit, Vec::new(), settling));
                 }
                 let published = staging.publish(plan.name().clone(), self.id)?;
@@ -170,7 +169,7 @@ impl Session<'_> {
         let staging = held.merge_transaction(transaction)?;
         let trees = trees(&staging, None, repository, shelf, false)?;
         let seconds = (self.request.at - transaction.began).as_seconds_f64();
-        let facts = PushFacts { seconds, ..PushFacts::default() };
+        let facts = PushFacts { seconds, dropped_owners: transaction.dropped_owners, ..PushFacts::default() };
         let measure = Measure::default();
         let mut settling =
             Settling { held, shelf, log: &log, links: None, facts, time: LEAST_LINK_TIME, bytes: None, warnings: Vec::new(), measure };

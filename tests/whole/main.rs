@@ -16,6 +16,7 @@ mod odd_trees;
 mod older;
 mod owners;
 mod owners_apart;
+mod owners_dropped;
 mod push;
 mod refused;
 mod reports;
