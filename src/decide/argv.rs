@@ -80,8 +80,12 @@ pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
     let unasked = setup.forced.iter().filter(|forced| !asked.iter().any(|word| word == *forced)).map(OsString::from);
     words.extend(asked.iter().map(OsString::from).chain(unasked));
     if let Some(Ids { users, groups }) = setup.ids {
-        with_ids_beyond(&mut words, "--usermap=", users, push.keeps_users());
-        with_ids_beyond(&mut words, "--groupmap=", groups, push.keeps_groups());
+        let lists = push.keeps_access_lists();
+        if push.unmaps_lists() {
+            words.retain(|word| word != "--numeric-ids");
+        }
+        with_ids_beyond(&mut words, ("--usermap=", "--no-owner"), users, push.keeps_users(), lists);
+        with_ids_beyond(&mut words, ("--groupmap=", "--no-group"), groups, push.keeps_groups(), lists);
         words.extend(KEPT_ATTRIBUTES.iter().filter(|_| push.keeps_attributes()).map(OsString::from));
     }
     // What was received of a file that was cut off is a basis for the next try. It must not stand under the file's own
@@ -112,8 +116,9 @@ pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
 }
 
 /// Has rsync store every id that the mapping has none for as the last one of it. The first rule of a map that fits an id counts, so that
-/// the client's own come first (rsync(1), `--usermap`).
-fn with_ids_beyond(words: &mut Vec<OsString>, option: &str, count: u32, kept: bool) {
+/// the client's own come first (rsync(1), `--usermap`). An access list may have such ids where owners are not asked for; a map asks for
+/// them too, unless the other option follows that takes this back.
+fn with_ids_beyond(words: &mut Vec<OsString>, (option, without): (&str, &str), count: u32, kept: bool, lists: bool) {
     let last = count.saturating_sub(1);
     let rule = format!("{count}-{LAST_ID}:{last}");
     let own = words.iter_mut().find_map(|word| {
@@ -122,7 +127,9 @@ fn with_ids_beyond(words: &mut Vec<OsString>, option: &str, count: u32, kept: bo
     });
     match own {
         Some((word, pairs)) => *word = format!("{option}{pairs},{rule}").into(),
-        None => words.extend(kept.then(|| format!("{option}{rule}").into())),
+        None if kept => words.push(format!("{option}{rule}").into()),
+        None if lists => words.extend([format!("{option}{rule}").into(), without.into()]),
+        None => {}
     }
 }
 
@@ -205,6 +212,34 @@ mod tests {
         assert!(own.contains(&format!(" --usermap=7:8,9:65535,{users} ")) && own.contains(&format!(" --groupmap={groups} ")), "{own}");
         let none = line("-lDtpre.iLsfxCIvu");
         assert!(!none.contains("map="), "{none}");
+    }
+
+    #[test]
+    fn nor_can_one_in_an_access_list_whether_owners_are_asked_for_or_not() {
+        let setup = Setup { ids: Some(Ids { users: 65_536, groups: 1000 }), ..setup(DEFENCES, Confinement::View) };
+        let line = |options: &str| printed(options, &setup);
+        let (users, groups) = ("--usermap=65536-4294967294:65535", "--groupmap=1000-4294967294:999");
+        let none = line("-lDtpAre.iLsfxCIvu");
+        assert!(none.contains(&format!(" {users} --no-owner {groups} --no-group ")), "{none}");
+        let group = line("-lgDtpAre.iLsfxCIvu");
+        assert!(group.contains(&format!(" {users} --no-owner {groups} --partial")), "{group}");
+        for (options, numeric) in [
+            ("-logDtpAre.iLsfxCIvu --numeric-ids", false),
+            ("-lDtpAre.iLsfxCIvu --numeric-ids", false),
+            ("-logDtpre.iLsfxCIvu --numeric-ids", true),
+            ("-logDtpAre.LsfxCIvu --numeric-ids", true),
+            ("-logDtpAr --numeric-ids", true),
+            ("-logDtpAe.iLsfxCIvu --numeric-ids", true),
+            ("-logDtpArme.iLsfxCIvu --numeric-ids", true),
+            ("-logDtpAre.iLsfxCIvu --numeric-ids --delete-before", true),
+            ("-logDtpAre.iLsfxCIvu --numeric-ids --delete-after", true),
+            ("-logDtpAre.iLsfxCIvu --numeric-ids --use-qsort", true),
+            ("-logDtpAre.iLsfxCIvu --numeric-ids --usermap=root:7", true),
+            ("-logDtpAre.iLsfxCIvu --numeric-ids --usermap=0:7 --groupmap=9-12:7,*:8", false),
+        ] {
+            let line = line(options);
+            assert_eq!(line.contains(" --numeric-ids "), numeric, "{options}: {line}");
+        }
     }
 
     #[test]

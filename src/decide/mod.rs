@@ -14,6 +14,7 @@ pub mod letter;
 pub mod line;
 pub mod links;
 pub mod lint;
+pub mod lists;
 pub mod mounts;
 pub mod names;
 pub mod namespaces;

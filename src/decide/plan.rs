@@ -155,15 +155,22 @@ impl PushPlan {
         self.push.trusts_size()
     }
 
+    /// Whether access lists come with it.
+    pub fn keeps_access_lists(&self) -> bool {
+        self.push.keeps_access_lists()
+    }
+
     /// Whether hard links among the client's files are kept, so that rsync looks at a name again that it has linked.
     pub fn keeps_hard_links(&self) -> bool {
         self.push.keeps_hard_links()
     }
 
     /// What was accepted and not passed on, what only the policy let in, and what it forces, for the run's log.
-    pub fn notes(&self) -> Vec<String> {
+    pub fn notes(&self, owners: &Owners) -> Vec<String> {
         let outlasted = self.push.outlasted(self.idle);
-        self.push.notes().iter().cloned().chain(outlasted).chain(self.push.widened()).chain(self.options.forces()).collect()
+        let unmaps = (owners.mapping().is_some() && self.push.unmaps_lists())
+            .then(|| "`--numeric-ids` was not passed on: ids in access lists that cannot be kept would be errors".to_owned());
+        self.push.notes().iter().cloned().chain(outlasted).chain(unmaps).chain(self.push.widened()).chain(self.options.forces()).collect()
     }
 
     /// What the administrator should know of although it is allowed.

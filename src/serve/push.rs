@@ -166,7 +166,23 @@ impl Session<'_> {
         warnings.extend(said.complaints.iter().map(|line| format!("rsync: {line}")));
         let ended = measure.ended(ended);
         let time = self.policy.deadline.saturating_sub(started.elapsed()).max(LEAST_LINK_TIME);
-        self.settle(staging, plan, ended, Settling { held, shelf: &shelf, log, links: Some(&links), facts, time, bytes, warnings, measure })
+        self.settle(
+            staging,
+            plan,
+            ended,
+            Settling {
+                held,
+                lists: plan.keeps_access_lists(),
+                shelf: &shelf,
+                log,
+                links: Some(&links),
+                facts,
+                time,
+                bytes,
+                warnings,
+                measure,
+            },
+        )
     }
 
     /// Runs rsync where the plan wants it, and records its links. Where the kernel gives the account no namespaces, the site file
@@ -226,7 +242,7 @@ impl Session<'_> {
         let at = self.request.at;
         let peer = self.request.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
         let first = format!("push of `{}` from {peer} into `{}`", self.policy.client, plan.place());
-        let planned = plan.notes();
+        let planned = plan.notes(self.owners);
         log.notes(at, [&first].into_iter().chain(notes).chain(&planned).chain(plan.warnings()).map(String::as_str));
         Ok(log)
     }

@@ -236,6 +236,12 @@ pub const MAX_OWNER_LINE: u64 = 1024;
 /// Owners of others' files that are told apart in a push: more than a machine has.
 pub const MAX_DROPPED_OWNERS: usize = 10_000;
 
+/// Bytes of a file's access list: no attribute has more (xattr(7)).
+pub const MAX_ACCESS_LIST: usize = 64 * 1024;
+
+/// Bytes of one that are asked for at first, since the kernel clears as many: some thirty entries.
+pub const USUAL_ACCESS_LIST: usize = 256;
+
 /// Processes of one rsync that are looked at while it is counted. `limits: {processes: …}` is mostly far below.
 pub const MAX_FAMILY: usize = 10_000;
 

@@ -195,7 +195,8 @@ pub struct PushFacts {
     /// Whether rsync left something out (its 23).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
-    /// Files and directories received whose owner or group is beyond the ids that are kept, and which have the last of these instead.
+    /// Files and directories received with an owner or group beyond the ids that are kept, or with one in an access list: they have the
+    /// last of these instead.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub beyond: u64,
     /// Files of others that became the account's, where no owners are kept.

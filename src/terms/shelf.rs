@@ -41,6 +41,9 @@ pub struct Transaction {
     /// Files of others that became the account's in them, where no owners are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped_owners: Option<DroppedOwners>,
+    /// Whether access lists came with one of them.
+    #[serde(default)]
+    pub lists: bool,
     /// Whether its parts are being put together, so that what stands in progress is their sum.
     pub merging: bool,
 }
@@ -48,7 +51,16 @@ pub struct Transaction {
 impl Transaction {
     /// One that begins now.
     pub fn new(began: DateTime<Utc>) -> Self {
-        Self { began, parts: 0, partial: false, unfinished: Vec::new(), used: Usage::default(), dropped_owners: None, merging: false }
+        Self {
+            began,
+            parts: 0,
+            partial: false,
+            unfinished: Vec::new(),
+            used: Usage::default(),
+            dropped_owners: None,
+            lists: false,
+            merging: false,
+        }
     }
 
     /// Whether it should have been completed long ago; `push_limit` is how long a push may take.
@@ -76,6 +88,12 @@ impl Transaction {
             (Some(before), Some(dropped)) => Some(before.and(dropped)),
             (before, dropped) => before.or(dropped),
         };
+        self
+    }
+
+    /// With whether access lists came with a push.
+    pub fn listing(mut self, lists: bool) -> Self {
+        self.lists |= lists;
         self
     }
 

@@ -17,6 +17,7 @@ mod older;
 mod owners;
 mod owners_apart;
 mod owners_dropped;
+mod owners_listed;
 mod push;
 mod refused;
 mod reports;
