@@ -109,7 +109,8 @@ pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
     }
     words.extend(setup.link_dests.iter().take(MAX_BASIS_DIRS).map(|basis| joined("--link-dest=", basis)));
     words.push(joined("--log-file=", &setup.log));
-    // Errors and the summary only: a line for each file makes the log as large as the list.
+    // Errors and the summary only, unless owners are counted, which are taken out again: a line for each file makes the log as large as the
+    // list.
     words.push(format!("--log-file-format={}", if setup.tells_owners { dropped::OWNER_ALONE } else { "" }).into());
     words.extend([OsString::from("."), OsString::from(".")]);
     words

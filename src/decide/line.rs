@@ -44,7 +44,7 @@ fn push_fields(line: &mut String, push: &PushFacts) {
     field(line, "rsync", push.rsync_exit);
     field(line, "partial", push.partial.then_some("yes"));
     field(line, "beyond", Some(push.beyond).filter(|beyond| *beyond > 0));
-    field(line, "dropped_owners", push.dropped_owners.map(|dropped| dropped.files));
+    field(line, "of_others", push.dropped_owners.map(|dropped| dropped.files));
 }
 
 /// Adds ` name=value` for each value, in quotes where it would not stand alone, as far as the line has room.
@@ -98,9 +98,9 @@ mod tests {
     #[test]
     fn a_push_whose_owners_were_dropped_says_how_many_files_were_others() {
         let mut record = samples::published();
-        assert!(!record_line(&record).contains("owners"));
+        assert!(!record_line(&record).contains("of_others"));
         record.push.as_mut().unwrap().dropped_owners = Some(DroppedOwners { files: 4, owners: 3, more: false });
-        assert!(record_line(&record).contains(" dropped_owners=4 "));
+        assert!(record_line(&record).contains(" of_others=4 "));
     }
 
     #[test]

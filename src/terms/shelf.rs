@@ -42,7 +42,7 @@ pub struct Transaction {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped_owners: Option<DroppedOwners>,
     /// Whether access lists came with one of them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lists: bool,
     /// Whether its parts are being put together, so that what stands in progress is their sum.
     pub merging: bool,

@@ -54,7 +54,7 @@ fn files_of_others_are_counted_when_they_become_the_account_s() {
     assert!(!said.lines().any(|line| line.ends_with("] 33")) && said.contains("total size"), "{said}");
     let listed = server.snapgate(&["list", "web1"]).exits(0).stdout;
     assert!(listed.contains("  4 stored as the account's  current"), "{listed}");
-    assert!(server.syslog().iter().any(|line| line.contains(" dropped_owners=4 ")), "{:?}", server.record());
+    assert!(server.syslog().iter().any(|line| line.contains(" of_others=4 ")), "{:?}", server.record());
 
     let ran = web1.push(&source, &[]).exits(0);
     assert_eq!((dropped(&server), ran.stderr.as_str()), (None, ""), "nothing arrived, and the client is told nothing");

@@ -71,6 +71,10 @@ fn an_id_beyond_in_an_access_list_is_nobody_s_however_it_is_sent() {
         assert_eq!(named(&snapshot.join("photo.raw"), first), ["user 6"], "{options:?}");
         assert_eq!(named(&snapshot.join("etc"), first), ["user 65535"], "{options:?}");
         assert_eq!(named(&snapshot.join("etc/hosts"), first).last().unwrap(), "group 65535", "{options:?}");
+        let log = fs::read_to_string(repository.path.join(format!(".snapgate/logs/{}.log", record.id))).unwrap();
+        let whole = ["--delete-before", "--delete-after", "--prune-empty-dirs", "--no-inc-recursive"];
+        let unmapped = options.contains(&"--numeric-ids") && !options.iter().any(|option| whole.contains(option));
+        assert_eq!(log.contains("`--numeric-ids` was not passed on: "), unmapped, "{options:?}: {log}");
         let owner = fs::metadata(snapshot.join("a.txt")).unwrap().uid() - first;
         assert_eq!(owner, 0, "{options:?}");
     }

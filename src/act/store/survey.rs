@@ -38,7 +38,7 @@ pub struct Survey {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kept {
     pub(super) ids: Ids,
-    /// Whether access lists may have come with it. To ask for one costs as much as all the rest that is looked at.
+    /// Whether access lists may have come with it: to ask for one is a call for each file.
     pub(super) lists: bool,
 }
 
@@ -75,7 +75,7 @@ fn lists_last(here: BorrowedFd<'_>, name: &CStr, found: &FileStat, ids: Ids) -> 
     kinds.iter().any(|kind| list(&path, kind).is_some_and(|list| lists::names_last(&list, ids)))
 }
 
-/// An access list, if there is one; most that there are fit into a few entries.
+/// An access list, if there is one.
 fn list(path: &[u8], kind: &CStr) -> Option<Vec<u8>> {
     let read = |most: usize| {
         let mut bytes = vec![0; most];
