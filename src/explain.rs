@@ -165,6 +165,7 @@ fn describe_push(
         confinement: plan::confinement(push, site.jail, owners),
         mapping: owners.mapping().cloned(),
         running: None,
+        tells_owners: plan.drops_owners(owners),
     });
     let _ = writeln!(text, "would run, in {}:", run.cell().directory.display());
     let _ = writeln!(text, "  {}", printable(run.cell().program.as_os_str().as_encoded_bytes()));

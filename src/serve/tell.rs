@@ -150,7 +150,7 @@ pub(super) fn answer(end: End) -> Answer {
     }
     let beyond = end.push.as_ref().map_or(0, |facts| facts.beyond);
     if beyond > 0 {
-        lines.push(format!("snapgate: {beyond} files have owners that the server cannot keep: they are stored as nobody's"));
+        lines.push(format!("snapgate: {beyond} files name users or groups that the server cannot keep: nobody stands in their place"));
     }
     Answer { exit: end.exit, text: end.text, lines }
 }

@@ -16,6 +16,8 @@ mod odd_trees;
 mod older;
 mod owners;
 mod owners_apart;
+mod owners_dropped;
+mod owners_listed;
 mod owners_ranges;
 mod push;
 mod refused;
