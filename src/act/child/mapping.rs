@@ -37,7 +37,11 @@ pub struct NamespaceBegun {
 
 /// A namespace with its maps.
 #[derive(Debug)]
-pub struct Namespace(File);
+pub struct Namespace {
+    file: File,
+    /// Who this process is in it, behind the client's ids.
+    own: (u32, u32),
+}
 
 /// Begins to map the one that the process is in. A client's ids are those from 0 on in it; the account itself has the first one behind them,
 /// so that no client can name it, and its own files stay its own to change.
@@ -65,8 +69,9 @@ impl NamespaceBegun {
         }
         // It leaves for the one of rsync when it has been sent its cell, and not before.
         let standby = process.for_clients_root(&mapping);
+        let own = (mapping.users.count(), mapping.groups.count());
         let namespace = File::open(Path::new("/proc").join(standby.pid().to_string()).join("ns/user"));
-        namespace.map(|namespace| (Namespace(namespace), standby)).map_err(|error| format!("the user namespace for owners: {error}"))
+        namespace.map(|file| (Namespace { file, own }, standby)).map_err(|error| format!("the user namespace for owners: {error}"))
     }
 }
 
@@ -74,12 +79,17 @@ impl Namespace {
     /// Takes this process into it, for good. There it may do with the client's files what root may with all, and is the account still.
     ///
     /// # Errors
-    /// With what the kernel said; then nothing has changed.
+    /// With what the kernel said, or where the maps are not what they should be.
     pub fn enter(self) -> Result<(), String> {
-        let entered = setns(self.0, CloneFlags::CLONE_NEWUSER);
+        let entered = setns(self.file, CloneFlags::CLONE_NEWUSER);
         // Whatever the kernel makes of the change of powers: it may be looked into by what it starts and maps.
         let settled = entered.and_then(|()| set_dumpable(true));
-        settled.map_err(|error| format!("entering the user namespace for owners: {}", error.desc()))
+        settled.map_err(|error| format!("entering the user namespace for owners: {}", error.desc()))?;
+        if (getuid().as_raw(), getgid().as_raw()) == self.own {
+            Ok(())
+        } else {
+            Err("newuidmap or newgidmap has not written its map".to_owned())
+        }
     }
 }
 
