@@ -1,4 +1,6 @@
 //! Access lists as the kernel hands them out (xattr(7); linux/posix_acl_xattr.h): a version, and an entry for each whom a list names.
+//!
+//! A list is a client's: whatever it is like, it must be no more than looked through.
 
 use super::cell::Ids;
 

@@ -166,23 +166,9 @@ impl Session<'_> {
         warnings.extend(said.complaints.iter().map(|line| format!("rsync: {line}")));
         let ended = measure.ended(ended);
         let time = self.policy.deadline.saturating_sub(started.elapsed()).max(LEAST_LINK_TIME);
-        self.settle(
-            staging,
-            plan,
-            ended,
-            Settling {
-                held,
-                lists: plan.keeps_access_lists(),
-                shelf: &shelf,
-                log,
-                links: Some(&links),
-                facts,
-                time,
-                bytes,
-                warnings,
-                measure,
-            },
-        )
+        let lists = plan.keeps_access_lists();
+        let settling = Settling { held, shelf: &shelf, log, links: Some(&links), lists, facts, time, bytes, warnings, measure };
+        self.settle(staging, plan, ended, settling)
     }
 
     /// Runs rsync where the plan wants it, and records its links. Where the kernel gives the account no namespaces, the site file

@@ -173,19 +173,8 @@ impl Session<'_> {
         let seconds = (self.request.at - transaction.began).as_seconds_f64();
         let facts = PushFacts { seconds, dropped_owners: transaction.dropped_owners, ..PushFacts::default() };
         let measure = Measure::default();
-        let lists = transaction.lists;
-        let mut settling = Settling {
-            lists,
-            held,
-            shelf,
-            log: &log,
-            links: None,
-            facts,
-            time: LEAST_LINK_TIME,
-            bytes: None,
-            warnings: Vec::new(),
-            measure,
-        };
+        let (time, lists, warnings) = (LEAST_LINK_TIME, transaction.lists, Vec::new());
+        let mut settling = Settling { held, shelf, log: &log, links: None, lists, facts, time, bytes: None, warnings, measure };
         let (outcome, reasons) = match outcome::of_transaction(status, transaction.is_partial(), trees) {
             Disposal::Publish { partial } => {
                 settling.facts.partial = partial;
