@@ -320,6 +320,8 @@ fn no_program_of_the_account_s_own_gets_the_power_of_somebody_else() {
         for path in [&repository.path, &repository.path.join(".snapgate")] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         }
+        run("setfacl", &["-m", &format!("u:{}:rwx", from().uid)], &repository.path);
+        run("setfacl", &["-m", &format!("u:{}:rwx,u:998:r", from().uid)], &repository.path.join(".snapgate/ledger.jsonl"));
         let account = moved(&server);
         remap(&server, &[]).exits(0);
         let bits = |path: &Path| fs::symlink_metadata(path).unwrap().mode() & 0o7777;
@@ -329,6 +331,10 @@ fn no_program_of_the_account_s_own_gets_the_power_of_somebody_else() {
         for path in [&repository.path, &repository.path.join(".snapgate")] {
             assert_eq!(bits(path), 0o700, "{owners}");
         }
+        let listed = |path: &Path| must(Command::new("getfacl").args(["-pcn"]).arg(path));
+        assert!(!listed(&repository.path).contains(&format!("{}:", from().uid)));
+        let ledger = listed(&repository.path.join(".snapgate/ledger.jsonl"));
+        assert!(!ledger.contains(&format!("{}:", from().uid)) && ledger.contains("user:998:r"), "{ledger}");
         nothing_is_strange(&repository.path, &account);
     }
 }

@@ -1,6 +1,7 @@
 //! A remap that is killed, wherever it was: no push is let in before another one has finished it, and that loses nothing.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -132,6 +133,10 @@ fn wherever_it_is_killed_nothing_is_lost() {
         assert!(killed.status != 0, "{call} {nth}: {killed:?}");
         let beside = private(&repository.path);
         let (half_done, closed) = (beside.join("remap.json").exists(), beside.exists());
+        if half_done {
+            let meta = fs::metadata(&repository.path).unwrap();
+            assert_eq!((meta.uid(), meta.mode() & 0o7777), (0, 0o700), "{call} {nth}: nobody else can reach it");
+        }
         if closed && at % 20 == 0 {
             push_refused(&server, &source);
         }

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, lchown, symlink};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 use crate::owners::{first, run, skipped};
 use crate::remap::{FULL, from, moved, nothing_is_strange, private, remap, remap_after, server, state, to, until_nobody_runs};
 use crate::support::accounts::is_root;
-use crate::support::{ALL_VERBS, client, tree};
+use crate::support::{ALL_VERBS, client, tree, until};
 
 #[test]
 fn what_cannot_be_changed_is_named_and_then_nothing_is() {
@@ -118,7 +118,7 @@ struct Idler(Child);
 impl Idler {
     fn new(words: &[String]) -> Self {
         let this = Self(Command::new("setpriv").args(words).args(["--clear-groups", "--", "sleep", "600"]).spawn().unwrap());
-        crate::support::until("it runs as whom it is to run", || {
+        until("it runs as whom it is to run", || {
             fs::read_to_string(format!("/proc/{}/comm", this.0.id())).is_ok_and(|name| name == "sleep\n")
         });
         this
@@ -186,8 +186,8 @@ fn who_begins_to_run_while_it_is_being_closed_has_it_given_up() {
     let mut strace = Command::new("strace");
     strace.args(["-qq", "-o", "/dev/null", "-etrace=mkdirat", "-einject=mkdirat:delay_exit=2000000:when=1"]);
     strace.arg(server.path().join("bin/snapgate")).arg("--config").arg(server.config()).args(["remap", "--client", "web1"]);
-    let running = strace.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    crate::support::until("it is being closed", || private(&repository.path).exists());
+    let running = strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("it is being closed", || private(&repository.path).exists());
     let idler = Idler::new(&[format!("--reuid={}", from().uid), format!("--regid={}", from().gid)]);
     let ran = running.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
@@ -273,8 +273,50 @@ fn nothing_that_is_mounted_in_a_repository_is_changed() {
         tree::same(&state(&repository.path), &before.0);
         tree::same(&tree::listing(&outside), &before.1);
     }
+    // Nor is anything of it reached by another way while it is closed.
+    let ran = remap_after(&server, &format!("mount --bind {} /mnt", snapshot.display())).exits(75);
+    assert!(ran.stderr.contains("is mounted at `/mnt`"), "{}", ran.stderr);
+    tree::same(&state(&repository.path), &before.0);
     remap(&server, &[]).exits(0);
     tree::same(&tree::listing(&outside), &before.1);
+}
+
+/// Nobody can, with the repository closed: here it is root.
+#[test]
+fn what_appears_while_it_is_being_changed_is_found_in_the_end() {
+    if skipped("remap_refused::what_appears_while_it_is_being_changed_is_found_in_the_end") {
+        return;
+    }
+    let server = server("owners: keep\n");
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
+    tree::small(&source);
+    web1.push(&source, &FULL).exits(0);
+    moved(&server);
+    until_nobody_runs();
+    let snapshot = repository.snapshot(-1);
+    // It waits where all of it has been changed, and brings it to the disk.
+    let mut strace = Command::new("strace");
+    strace.args(["-qq", "-o", "/dev/null", "-etrace=syncfs", "-einject=syncfs:delay_exit=3000000:when=3"]);
+    strace.arg(server.path().join("bin/snapgate")).arg("--config").arg(server.config()).args(["remap", "--client", "web1"]);
+    let running = strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let old = [from().uid, first(&from())];
+    let is_new = |line: &String| !old.iter().any(|id| line.contains(&format!(" {id}:")));
+    until("all of it is changed", || tree::listing(&repository.path).iter().all(is_new));
+    tree::write(&snapshot.join("planted"), "whoever's");
+    chown(snapshot.join("planted"), Some(old[1] + 3), Some(old[1] + 3)).unwrap();
+    run("setfacl", &["-m", &format!("u:{}:r", old[1] + 9)], &snapshot.join("a.txt"));
+    let ran = running.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.code() == Some(75) && said.contains("it is not done"), "{ran:?}");
+    for name in ["planted", "a.txt"] {
+        assert!(said.lines().any(|line| line.contains(name) && line.contains("is not as it should be")), "{said}");
+    }
+    assert!(private(&repository.path).join("remap.json").exists());
+    // The next run takes it along.
+    assert!(remap(&server, &[]).exits(0).stdout.ends_with("done\n"));
+    nothing_is_strange(&repository.path, &to());
+    let list = String::from_utf8(Command::new("getfacl").args(["-pcn"]).arg(snapshot.join("a.txt")).output().unwrap().stdout).unwrap();
+    assert!(list.contains(&format!("user:{}:r--", first(&to()) + 9)), "{list}");
 }
 
 #[test]

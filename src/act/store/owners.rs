@@ -28,15 +28,21 @@ pub(super) fn private(path: &Path) -> Option<PathBuf> {
     Some(path.with_file_name(name))
 }
 
+/// Makes sure that the repository's files are not being given other ids.
+pub(super) fn under_way(path: &Path) -> Result<(), Reason> {
+    if private(path).is_none_or(|private| fs::symlink_metadata(private).is_err()) {
+        return Ok(());
+    }
+    let remedy = "wait for the `snapgate remap` that runs; if none does, run it again for this client: it goes on where it stopped";
+    Err(unusable("the files in the repository are being given other ids").remedy(remedy))
+}
+
 /// What the repository at `path` says, if there is one. It is only looked at.
 ///
 /// # Errors
 /// When its note cannot be read, or its files are being given other ids.
 pub fn remembered(path: &Path) -> Result<Remembered, Reason> {
-    if private(path).is_some_and(|private| fs::symlink_metadata(private).is_ok()) {
-        let remedy = "wait for the `snapgate remap` that runs; if none does, run it again for this client: it goes on where it stopped";
-        return Err(unusable("the files in the repository are being given other ids").remedy(remedy));
-    }
+    under_way(path)?;
     let state = path.join(STATE);
     let note = note(&state);
     match read_note(&note, MAX_MAPPING_NOTE) {

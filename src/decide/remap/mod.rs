@@ -212,10 +212,13 @@ impl Remap {
     }
 
     /// What an id in an access list becomes, or the root that a capability is for. `None` as for [`Self::owner`].
-    pub fn listed(&self, kind: Kind, id: u32, untouched: bool) -> Option<u32> {
-        match self.meant {
-            Meaning::Mapped(_) => self.mapped(kind, id),
-            Meaning::Account | Meaning::Real => self.numbered(kind, id, untouched),
+    pub fn listed(&self, whose: Whose, kind: Kind, id: u32, untouched: bool) -> Option<u32> {
+        match (&self.meant, whose) {
+            (_, Whose::Accounts) if self.is_accounts(kind, id) => Some(of(self.to, kind)),
+            // Somebody of this machine whom the administrator has let in.
+            (_, Whose::Accounts) => self.mapped(kind, id).or(Some(id)),
+            (Meaning::Mapped(_), Whose::Clients) => self.mapped(kind, id),
+            (Meaning::Account | Meaning::Real, Whose::Clients) => self.numbered(kind, id, untouched),
         }
     }
 
@@ -224,7 +227,8 @@ impl Remap {
         self.mapping.users.stored(0)
     }
 
-    fn is_accounts(&self, kind: Kind, id: u32) -> bool {
+    /// Whether it is the account's, the old one or the new.
+    pub fn is_accounts(&self, kind: Kind, id: u32) -> bool {
         id == of(self.from, kind) || id == of(self.to, kind)
     }
 

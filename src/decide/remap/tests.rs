@@ -110,9 +110,14 @@ fn an_id_becomes_what_it_means() {
     ] {
         assert_eq!(remap.owner(whose, kind, id, true), expected, "{remap:?} {whose:?} {kind} {id}");
     }
-    assert_eq!((mapped.listed(u, 100_001, true), mapped.listed(u, 1001, true)), (Some(200_001), None));
-    assert_eq!((account.listed(g, 33, true), account.listed(g, 1000, true)), (Some(300_033), None));
-    assert_eq!((account.listed(u, 200_001, true), account.listed(u, 200_001, false)), (None, Some(200_001)));
+    assert_eq!((mapped.listed(Whose::Clients, u, 100_001, true), mapped.listed(Whose::Clients, u, 1001, true)), (Some(200_001), None));
+    assert_eq!((account.listed(Whose::Clients, g, 33, true), account.listed(Whose::Clients, g, 1000, true)), (Some(300_033), None));
+    assert_eq!(
+        (account.listed(Whose::Clients, u, 200_001, true), account.listed(Whose::Clients, u, 200_001, false)),
+        (None, Some(200_001))
+    );
+    let gates = [100_001, 1001, 1002, 998].map(|id| mapped.listed(Whose::Accounts, u, id, true));
+    assert_eq!(gates, [Some(200_001), Some(1002), Some(1002), Some(998)]);
     assert!(!mapped.is_done() && mapped.leads_to(&after, NEW) && !mapped.leads_to(&after, OLD));
     assert!(Remap::new(Meaning::Mapped(after.clone()), NEW, after.clone(), NEW).unwrap().is_done());
 }
@@ -145,8 +150,8 @@ proptest! {
                 if let Some(first) = remap.owner(whose, kind, id, true) {
                     prop_assert_eq!(remap.owner(whose, kind, first, false), Some(first));
                 }
-                if let Some(first) = remap.listed(kind, id, true) {
-                    prop_assert_eq!(remap.listed(kind, first, false), Some(first));
+                if let Some(first) = remap.listed(whose, kind, id, true) {
+                    prop_assert_eq!(remap.listed(whose, kind, first, false), Some(first));
                 }
             }
         }

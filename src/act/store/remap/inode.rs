@@ -90,6 +90,10 @@ impl Inode {
         self.kind() == FileType::Directory
     }
 
+    pub(super) fn user(&self) -> u32 {
+        self.found.stx_uid
+    }
+
     /// How many names it has.
     pub(super) fn names(&self) -> u64 {
         if self.is_directory() { 1 } else { u64::from(self.found.stx_nlink.max(1)) }
@@ -127,8 +131,7 @@ impl Inode {
         if is_plain && !is_owned && kept.is_none() {
             kept = self.to_keep(remap, lost, pass)?;
         }
-        // Its owner comes last, so whatever else names somebody is changed already, which is looked at once in the end.
-        let lists = if is_owned && pass != Pass::Verify { Vec::new() } else { self.lists(remap, pass)? };
+        let lists = self.lists(remap, whose, pass, is_owned)?;
         if is_owned && lists.is_empty() && kept.is_none() {
             return Ok(None);
         }
@@ -170,7 +173,8 @@ impl Inode {
         if lost & SET_USER == 0
             && let Some(value) = self.attribute(CAPABILITY)?
         {
-            let (root, becomes) = (remap.client_root().unwrap_or_default(), |kind, id| remap.listed(kind, id, pass.is_untouched()));
+            let (root, becomes) =
+                (remap.client_root().unwrap_or_default(), |kind, id| remap.listed(Whose::Clients, kind, id, pass.is_untouched()));
             kept.capability = capability(&value, root, becomes).map_err(|fault| format!("{CAPABILITY} {fault}"))?;
         }
         Ok((kept.mode & SET_ID != 0 || !kept.capability.is_empty()).then_some(kept))
@@ -182,21 +186,19 @@ impl Inode {
         self.mode() == kept.mode && capability == kept.capability
     }
 
-    /// What its access lists become, where they do not stay. In the end a capability of somebody else's is found here, too.
-    fn lists(&self, remap: &Remap, pass: Pass) -> Result<Vec<(&'static str, Vec<u8>)>, String> {
-        let becomes = |kind, id| remap.listed(kind, id, pass.is_untouched());
+    /// What its access lists become, where they do not stay; and its capability, where that is not cleared.
+    fn lists(&self, remap: &Remap, whose: Whose, pass: Pass, is_owned: bool) -> Result<Vec<(&'static str, Vec<u8>)>, String> {
+        let becomes = |kind, id| remap.listed(whose, kind, id, pass.is_untouched());
+        let names = [ACCESS_LIST, DEFAULT_LIST, CAPABILITY];
         let mut changed = Vec::new();
-        for name in [ACCESS_LIST, DEFAULT_LIST] {
+        for name in names.into_iter().filter(|name| *name != CAPABILITY || is_owned) {
             let Some(value) = self.attribute(name)? else { continue };
-            let list = access_list(&value, becomes).map_err(|fault| format!("{name} {fault}"))?;
-            changed.extend((list != value).then_some((name, list)));
-        }
-        if pass == Pass::Verify
-            && let Some(value) = self.attribute(CAPABILITY)?
-        {
-            let list =
-                capability(&value, remap.client_root().unwrap_or_default(), becomes).map_err(|fault| format!("{CAPABILITY} {fault}"))?;
-            changed.extend((list != value).then_some((CAPABILITY, list)));
+            let new = match name {
+                CAPABILITY => capability(&value, remap.client_root().unwrap_or_default(), becomes),
+                _ => access_list(&value, becomes),
+            };
+            let new = new.map_err(|fault| format!("{name} {fault}"))?;
+            changed.extend((new != value).then_some((name, new)));
         }
         Ok(changed)
     }

@@ -14,7 +14,7 @@ mod walk;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -26,7 +26,8 @@ use self::notes::Notes;
 use self::private::{Place, Private};
 use self::walk::{Pass, STATE_NAME, Walk};
 use super::owners::{NOTE, private};
-use super::{tree, trouble, unusable};
+use super::{mounts, tree, trouble, unusable};
+use crate::decide::remap::attributes::{ACCESS_LIST, DEFAULT_LIST};
 use crate::decide::remap::{Holder, Meaning, Remap};
 use crate::terms::text::printable;
 use crate::terms::{NamePattern, Reason, STATE};
@@ -83,6 +84,10 @@ impl Ownership {
             root => root.map_err(|error| looking(error.into()))?,
         };
         let private = Private::find(parent, beside)?;
+        if let Some(point) = mounts::ways_around(root.as_fd()).map_err(looking)? {
+            let point = printable(point.as_os_str().as_encoded_bytes());
+            return Err(unusable(format!("a part of the repository is mounted at `{point}`, too"), "unmount it there until this is done"));
+        }
         let state = match tree::open_at(root.as_fd(), STATE_NAME) {
             Err(Errno::ENOENT) => return Ok(None),
             state => state.map_err(|error| looking(error.into()))?,
@@ -215,6 +220,15 @@ impl Ownership {
     fn finish(&mut self, remap: &Remap) -> io::Result<()> {
         let note = serde_json::to_vec(remap.mapping())?;
         self.notes.write(NOTE, &note, remap.to())?;
+        // What they said of others was of the old account's making, and counts for nothing at mode 0700.
+        for list in [ACCESS_LIST, DEFAULT_LIST] {
+            match xattr::remove(format!("/proc/self/fd/{}/.", self.root.as_raw_fd()), list) {
+                Err(error) if !matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::ENODATA | Errno::EOPNOTSUPP)) => {
+                    return Err(error);
+                }
+                _ => {}
+            }
+        }
         self.notes.close()?;
         rustix::fs::syncfs(&self.root)?;
         self.private.end()?;

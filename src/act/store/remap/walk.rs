@@ -14,7 +14,7 @@ use super::Given;
 use super::inode::Inode;
 use super::notes::NEW;
 use super::private::Private;
-use crate::decide::remap::{Meaning, Remap, Whose};
+use crate::decide::remap::{Kind, Meaning, Remap, Whose};
 use crate::terms::NamePattern;
 use crate::terms::limits::MAX_NAMED_PROBLEMS;
 use crate::terms::text::printable;
@@ -131,12 +131,19 @@ impl<'a> Walk<'a> {
         self.inside(directory, |walk, entry| {
             let name = entry.to_str().map(|name| format!("{prefix}{name}")).unwrap_or_default();
             // Also one that was named by an earlier pattern.
-            if walk.names.read(&name).is_some() || level >= walk.names.deepest() {
+            if walk.names.read(&name).is_some() || level >= walk.names.deepest() || !walk.may_be_the_gates(directory, entry) {
                 walk.all(directory, entry, Whose::Clients, 0);
             } else {
                 walk.step(directory, entry, Whose::Accounts, |walk, below| walk.snapshots(below, &format!("{name}/"), level + 1));
             }
         });
+    }
+
+    /// Whether it may be a directory that is a part of the names of snapshots: where owners are kept, those alone are the account's.
+    fn may_be_the_gates(&self, directory: BorrowedFd<'_>, name: &CStr) -> bool {
+        let Ok(inode) = Inode::hold(directory, name) else { return false };
+        let is_mapped = matches!(self.remap.meant(), Meaning::Mapped(_));
+        inode.is_directory() && (!is_mapped || self.remap.is_accounts(Kind::User, inode.user()))
     }
 
     /// Something, with all that is in it.
