@@ -1,5 +1,6 @@
 //! A remap that is killed, wherever it was: no push is let in before another one has finished it, and that loses nothing.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -145,6 +146,47 @@ fn wherever_it_is_killed_nothing_is_lost() {
         tree::same(&attributes(&repository.snapshot(-1), first(&account)), &expected);
         nothing_is_strange(&repository.path, &account);
         assert!(!beside.exists() && !repository.path.join(".snapgate/remap.new").exists(), "{call} {nth}");
+    }
+    push_moved(&server, &source);
+}
+
+#[test]
+fn a_disk_that_is_full_or_broken_at_any_step_loses_nothing() {
+    if skipped("remap_killed::a_disk_that_is_full_or_broken_at_any_step_loses_nothing") {
+        return;
+    }
+    let server = server("owners: keep\n");
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("machine"));
+    machine(&source);
+    web1.push(&source, &FULL).exits(0);
+    let expected = attributes(&repository.snapshot(-1), first(&from()));
+    let account = moved(&server);
+    let saved = server.path().join("saved");
+    until_nobody_runs();
+    must(Command::new("cp").arg("-a").args([&repository.path, &saved]));
+    traced(&server, &[]).exits(0);
+    let trace = fs::read_to_string(server.path().join("trace")).unwrap();
+    let beside = private(&repository.path);
+    for call in CALLS.split(',').filter(|call| *call != "write") {
+        let times = trace.lines().filter(|line| line.starts_with(&format!("{call}("))).count();
+        for nth in BTreeSet::from([1, times.div_ceil(2), times]).into_iter().filter(|_| times > 0) {
+            fs::remove_dir_all(&repository.path).unwrap();
+            must(Command::new("cp").arg("-a").args([&saved, &repository.path]));
+            let before = tree::listing(&repository.path);
+            let failed = traced(&server, &[&format!("-einject={call}:error=ENOSPC:when={nth}")]);
+            assert!(failed.status != 0, "{call} {nth}: {failed:?}");
+            if !beside.exists() && fs::metadata(&repository.path).unwrap().uid() != account.uid {
+                let after = tree::listing(&repository.path);
+                assert_eq!(after, before, "{call} {nth}: nothing had been begun");
+            } else if !beside.join("remap.json").exists() {
+                // What could not be ended, or given up.
+                assert!(["unlinkat", "fsync", "fchown", "fchmod"].contains(&call), "{call} {nth}: {failed:?}");
+            }
+            remap(&server, &[]).exits(0);
+            tree::same(&attributes(&repository.snapshot(-1), first(&account)), &expected);
+            nothing_is_strange(&repository.path, &account);
+            assert!(!beside.exists(), "{call} {nth}");
+        }
     }
     push_moved(&server, &source);
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use crate::owners::{first, run, skipped};
 use crate::remap::{FULL, from, moved, nothing_is_strange, private, remap, remap_after, server, state, to, until_nobody_runs};
 use crate::support::accounts::is_root;
-use crate::support::{ALL_VERBS, client, tree, until};
+use crate::support::{ALL_VERBS, Server, client, tree, until};
 
 #[test]
 fn what_cannot_be_changed_is_named_and_then_nothing_is() {
@@ -182,11 +182,7 @@ fn who_begins_to_run_while_it_is_being_closed_has_it_given_up() {
     moved(&server);
     until_nobody_runs();
     let before = state(&repository.path);
-    // The directory beside is made after the first look: it waits for two seconds there.
-    let mut strace = Command::new("strace");
-    strace.args(["-qq", "-o", "/dev/null", "-etrace=mkdirat", "-einject=mkdirat:delay_exit=2000000:when=1"]);
-    strace.arg(server.path().join("bin/snapgate")).arg("--config").arg(server.config()).args(["remap", "--client", "web1"]);
-    let running = strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let running = slow(&server);
     until("it is being closed", || private(&repository.path).exists());
     let idler = Idler::new(&[format!("--reuid={}", from().uid), format!("--regid={}", from().gid)]);
     let ran = running.wait_with_output().unwrap();
@@ -195,7 +191,26 @@ fn who_begins_to_run_while_it_is_being_closed_has_it_given_up() {
     tree::same(&state(&repository.path), &before);
     assert!(!private(&repository.path).exists());
     drop(idler);
+
+    // The same with one that has ended by then: what it has changed is not gone by.
+    let note = repository.path.join(".snapgate/owners.json");
+    let said = fs::read_to_string(&note).unwrap();
+    let running = slow(&server);
+    until("it is being closed", || private(&repository.path).exists());
+    fs::write(&note, said.replace("65536", "65535")).unwrap();
+    let ran = running.wait_with_output().unwrap();
+    assert!(ran.status.code() == Some(75) && String::from_utf8_lossy(&ran.stderr).contains("while it was being closed"), "{ran:?}");
+    fs::write(&note, said).unwrap();
+    assert!(!private(&repository.path).exists());
     remap(&server, &[]).exits(0);
+}
+
+/// One that waits for two seconds when it has looked for processes, and made the directory beside.
+fn slow(server: &Server) -> Child {
+    let mut strace = Command::new("strace");
+    strace.args(["-qq", "-o", "/dev/null", "-etrace=mkdirat", "-einject=mkdirat:delay_exit=2000000:when=1"]);
+    strace.arg(server.path().join("bin/snapgate")).arg("--config").arg(server.config()).args(["remap", "--client", "web1"]);
+    strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 #[test]

@@ -107,12 +107,7 @@ impl Ownership {
                     let detail = format!("the repository belongs to uid {}, and `{STATE}` in it to uid {user}", found.st_uid);
                     return Err(unusable(detail, "give the directory to the account that what is in it belongs to: chown --reference"));
                 }
-                let meaning = match notes.mapping()? {
-                    Some(mapping) => Meaning::Mapped(mapping),
-                    None if holder.user == 0 => Meaning::Real,
-                    None => Meaning::Account,
-                };
-                (holder, meaning)
+                (holder, meaning(&notes, holder)?)
             }
         };
         let path = path.to_path_buf();
@@ -187,8 +182,20 @@ impl Ownership {
         if self.begun.is_some() {
             return Ok(self.walk(remap, names, Pass::LookAgain));
         }
+        self.is_so_still()?;
         self.private.forget_kept().map_err(|error| self.writing(&error))?;
         Ok(self.walk(remap, names, Pass::Keep))
+    }
+
+    /// What was read before it was closed, the account may have changed until then.
+    fn is_so_still(&self) -> Result<(), Reason> {
+        let path = self.path.join(STATE);
+        let state = tree::open_at(self.root.as_fd(), STATE_NAME).map_err(|error| trouble("looking at", &path, &error.into()))?;
+        let notes = Notes::new(state, path);
+        if notes.is(&self.notes)? && notes.holder()? == self.holder && meaning(&notes, self.holder)? == self.meaning {
+            return Ok(());
+        }
+        Err(unusable("the repository was changed while it was being closed".to_owned(), "run it again"))
     }
 
     /// Does it. What has problems stays as it is, and then so does the note: no push is let in, and a further run goes on.
@@ -199,11 +206,13 @@ impl Ownership {
         let syncing = |this: &Self| rustix::fs::syncfs(&this.root).map_err(|error| trouble("syncing", &this.path, &error.into()));
         if self.begun.is_none() {
             syncing(self)?;
-            let noted = self.private.begin(remap, &self.place);
-            // It may be there all the same.
-            self.begun = Some(remap.clone());
-            self.is_closed = false;
-            noted.map_err(|error| self.writing(&error))?;
+            let noted = self.private.begin(remap, &self.place).map_err(|error| self.writing(&error));
+            // It may be there all the same. Where it is not, nothing has been begun.
+            if noted.is_ok() || !matches!(self.private.begun(&self.place), Ok(None)) {
+                self.begun = Some(remap.clone());
+                self.is_closed = false;
+            }
+            noted?;
         }
         let mut given = self.walk(remap, names, Pass::Change);
         syncing(self)?;
@@ -268,6 +277,14 @@ impl Drop for Ownership {
     fn drop(&mut self) {
         let _ = self.give_up();
     }
+}
+
+fn meaning(notes: &Notes, holder: Holder) -> Result<Meaning, Reason> {
+    Ok(match notes.mapping()? {
+        Some(mapping) => Meaning::Mapped(mapping),
+        None if holder.user == 0 => Meaning::Real,
+        None => Meaning::Account,
+    })
 }
 
 /// The directory that a repository is in. A link on the way may only be one that root alone can have made: anybody else's would have root

@@ -43,6 +43,13 @@ impl Notes {
         Ok(Holder { user: found.st_uid, group: found.st_gid })
     }
 
+    /// Whether these stand in the same directory.
+    pub(super) fn is(&self, other: &Self) -> Result<bool, Reason> {
+        let place = |notes: &Self| fstat(&notes.directory).map(|found| (found.st_dev, found.st_ino));
+        let same = place(self).and_then(|own| Ok(own == place(other)?));
+        same.map_err(|error| trouble("looking at", &self.path, &error.into()))
+    }
+
     /// Closes the directory to everybody but its account.
     pub(super) fn close(&self) -> io::Result<()> {
         Ok(fchmod(&self.directory, Mode::S_IRWXU)?)
