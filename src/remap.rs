@@ -146,6 +146,9 @@ fn describe(text: &mut String, given: &Given, verb: &str) {
         parts.extend((count > 0).then(|| counted(count, one, many)));
     }
     let _ = writeln!(text, "  {verb}: {}", parts.join(", "));
+    if !given.others.is_empty() {
+        let _ = writeln!(text, "  not the gate's, and goes along: {}", given.others.join(", "));
+    }
     for problem in &given.problems {
         let _ = writeln!(text, "  problem: {problem}");
     }

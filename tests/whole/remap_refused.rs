@@ -65,10 +65,19 @@ fn a_link_that_is_planted_leads_nowhere() {
         std::os::unix::fs::symlink(&outside, repository.path.join(name)).unwrap();
         lchown(repository.path.join(name), Some(account.uid), Some(account.gid)).unwrap();
     }
+    // What is not the gate's goes along where it is the account's.
+    let (theirs, roots) = (repository.path.join("notes/of/theirs"), repository.path.join("lost+found"));
+    tree::write(&theirs, "theirs");
+    for path in theirs.ancestors().take(3) {
+        chown(path, Some(account.uid), Some(account.gid)).unwrap();
+    }
+    fs::create_dir(&roots).unwrap();
     moved(&server);
     let before = tree::listing(&outside);
-    remap(&server, &[]).exits(0);
+    let said = remap(&server, &[]).exits(0).stdout;
+    assert!(said.contains("not the gate's, and goes along: `notes`\n"), "{said}");
     tree::same(&tree::listing(&outside), &before);
+    fs::remove_dir(&roots).expect("root's still");
     nothing_is_strange(&repository.path, &to());
 }
 
@@ -87,6 +96,14 @@ fn who_is_not_root_is_refused_and_so_is_what_makes_no_sense() {
     let ran = client::run(as_account.arg("--config").arg(&config).args(["remap", "--client", "web1"]));
     assert!(ran.exits(77).stderr.contains("run it as root"));
     assert!(remap(&server, &[]).exits(78).stderr.contains("there is no repository"));
+    let repository = server.repository("web1").path;
+    fs::rename(&repository, server.path().join("aside")).unwrap();
+    assert!(remap(&server, &[]).exits(78).stderr.contains("there is no repository"));
+    fs::create_dir(private(&repository)).unwrap();
+    fs::set_permissions(private(&repository), fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(remap(&server, &[]).exits(75).stderr.contains("the repository is gone"));
+    fs::remove_dir(private(&repository)).unwrap();
+    fs::rename(server.path().join("aside"), &repository).unwrap();
     assert!(server.snapgate(&["remap", "--client", "nobody"]).exits(78).stderr.contains("no policy for `nobody`"));
     server.policy("web1", &format!("{ALL_VERBS}user: no-such-account\n"));
     assert_eq!(remap(&server, &[]).status, 78);

@@ -65,6 +65,8 @@ pub struct Given {
     pub problems: Vec<String>,
     /// How many there are in all, by name.
     pub in_all: u64,
+    /// What goes along in the repository's own directory though the gate did not put it there, printable; the first ones.
+    pub others: Vec<String>,
 }
 
 const ROOT: Holder = Holder { user: 0, group: 0 };
@@ -79,11 +81,17 @@ impl Ownership {
         let Some(beside) = private(path) else { return Ok(None) };
         let parent = parent(path)?;
         let name = tree::c_string(path.file_name().unwrap_or(OsStr::new("."))).map_err(looking)?;
-        let root = match tree::open_at(&parent, name.as_c_str()) {
+        let root = tree::open_at(&parent, name.as_c_str());
+        let private = Private::find(parent, beside)?;
+        let root = match root {
+            Err(Errno::ENOENT) if private.is_there() => {
+                let left = printable(private.path().as_os_str().as_encoded_bytes());
+                let detail = format!("`{left}` is left of a run that has not ended, and the repository is gone");
+                return Err(unusable(detail, "put the repository back; if it is gone for good, remove that directory, too"));
+            }
             Err(Errno::ENOENT) => return Ok(None),
             root => root.map_err(|error| looking(error.into()))?,
         };
-        let private = Private::find(parent, beside)?;
         if let Some(point) = mounts::ways_around(root.as_fd()).map_err(looking)? {
             let point = printable(point.as_os_str().as_encoded_bytes());
             return Err(unusable(format!("a part of the repository is mounted at `{point}`, too"), "unmount it there until this is done"));

@@ -99,6 +99,9 @@ impl<'a> Walk<'a> {
         }
         let is_concerned = |inode: &Inode| inode.needs(self.remap, Whose::Clients, self.pass, self.private).is_ok();
         if Inode::hold(root, name).is_ok_and(|inode| inode.device() == self.device && is_concerned(&inode)) {
+            if self.given.others.len() < MAX_NAMED_PROBLEMS {
+                self.given.others.push(format!("`{}`", printable(name.to_bytes())));
+            }
             self.all(root, name, Whose::Clients, 0);
         }
     }
