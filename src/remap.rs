@@ -4,6 +4,7 @@
 //! repository is closed to everybody but root and nobody runs who might have something in it open.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::path::Path;
 
 use crate::act::running::{self, running};
@@ -47,16 +48,16 @@ pub fn remap(directory: &Path, client: &ClientName, dry_run: bool) -> Result<Sai
     if dry_run {
         let found = owned.look(&remap, &policy.names);
         describe(&mut text, &found, "would change");
-        if let Err((what, _)) = nobody_runs(&remap) {
+        if let Err((what, _)) = nobody_runs(&remap, &policy.path) {
             let _ = writeln!(text, "  not now: {}", what.replace('\n', "; "));
         }
         text.push_str(if found.in_all > 0 { MEND } else { "nothing was changed: it was a dry run\n" });
         return Ok((text, u8::from(found.in_all > 0)));
     }
     // Before, so that an account that is at work is not disturbed, and after, when nobody else can come.
-    nobody_runs(&remap)?;
+    nobody_runs(&remap, &policy.path)?;
     owned.close().map_err(reason)?;
-    if let Err(said) = nobody_runs(&remap) {
+    if let Err(said) = nobody_runs(&remap, &policy.path) {
         owned.give_up().map_err(reason)?;
         return Err(said);
     }
@@ -123,12 +124,16 @@ fn wanted(policy: &Policy, owned: &Ownership) -> Result<Remap, Said> {
 }
 
 /// Whoever runs may have something of the repository open.
-fn nobody_runs(remap: &Remap) -> Result<(), Said> {
-    let found = running(|kind, id| remap.concerns(kind, id));
-    let found = found.map_err(|error| (format!("looking for processes: {error}\nrun it where /proc shows all of them"), exit::BUSY))?;
-    let Some(running::Found { process, name, kind, id }) = found else { return Ok(()) };
+fn nobody_runs(remap: &Remap, repository: &Path) -> Result<(), Said> {
+    let cannot = |error| (format!("looking for processes: {error}\nrun it where /proc shows all of them"), exit::BUSY);
+    let repository = fs::canonicalize(repository).map_err(cannot)?;
+    let found = running(|kind, id| remap.concerns(kind, id), &repository).map_err(cannot)?;
+    let Some(running::Found { process, name, whom }) = found else { return Ok(()) };
     let name = printable(name.as_bytes());
-    let what = format!("process {process} (`{name}`) runs as {kind} {id}, and may have something in the repository open");
+    let what = match whom {
+        Some((kind, id)) => format!("process {process} (`{name}`) runs as {kind} {id}, and may have something in the repository open"),
+        None => format!("process {process} (`{name}`) has something in the repository open"),
+    };
     Err((format!("{what}\nwait until it has ended, or end it, and run it again"), exit::BUSY))
 }
 

@@ -134,7 +134,14 @@ struct Idler(Child);
 
 impl Idler {
     fn new(words: &[String]) -> Self {
-        let this = Self(Command::new("setpriv").args(words).args(["--clear-groups", "--", "sleep", "600"]).spawn().unwrap());
+        Self::with(words, Stdio::null())
+    }
+
+    /// With something open.
+    fn with(words: &[String], open: Stdio) -> Self {
+        let mut command = Command::new("setpriv");
+        command.args(words).args(["--clear-groups", "--", "sleep", "600"]).stdin(open);
+        let this = Self(command.spawn().unwrap());
         until("it runs as whom it is to run", || {
             fs::read_to_string(format!("/proc/{}/comm", this.0.id())).is_ok_and(|name| name == "sleep\n")
         });
@@ -180,8 +187,14 @@ fn nothing_is_changed_while_anybody_runs_who_may_have_something_open() {
         tree::same(&state(&repository.path), &before);
         assert!(!private(&repository.path).exists());
     }
-    // One that has the accounts' group alone is nobody's that the repository was ever open to.
-    let _idler = Idler::new(&["--reuid=4242".to_owned(), "--regid=4242".to_owned()]);
+    // One of somebody else's only where it was given something of the repository.
+    let words = ["--reuid=4242".to_owned(), "--regid=4242".to_owned()];
+    let handed = fs::File::open(repository.snapshot(-1).join("a.txt")).unwrap();
+    let idler = Idler::with(&words, Stdio::from(handed));
+    assert!(remap(&server, &[]).exits(75).stderr.contains("(`sleep`) has something in the repository open"));
+    tree::same(&state(&repository.path), &before);
+    drop(idler);
+    let _idler = Idler::new(&words);
     remap(&server, &[]).exits(0);
 }
 
