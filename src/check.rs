@@ -10,11 +10,10 @@ use crate::act::spool::SESSIONS;
 use crate::act::store::mounted;
 use crate::act::{config, subids, zones};
 use crate::decide::lint::{self, Finding};
-use crate::decide::names::User;
 use crate::decide::owners;
 use crate::decide::policy::{Namespaces, Policy, Site, Tls, Transport};
 use crate::terms::text::printable;
-use crate::terms::{Code, Origin, Reason};
+use crate::terms::{Account, Code, Mapping, Origin, Reason};
 use crate::{names, serve};
 
 /// Clients with the same limits that are named.
@@ -259,13 +258,13 @@ fn writable(look: &Look, origin: Origin, path: &Path, owners: &[u32]) -> Vec<Fin
 fn on_disk(policy: &Policy, site: &Site) -> Vec<Finding> {
     let at = |key: &str| policy.origins.of(key);
     let mut found = Vec::new();
-    let user = names::named(&policy.user);
-    let uid = user.as_ref().map(|user| user.account.uid);
+    let account = names::named(&policy.user);
+    let uid = account.as_ref().map(|account| account.uid);
     if uid.is_none() {
         let message = format!("this machine has no account `{}`", policy.user);
         found.push(Finding::note(at("user"), message, "create it, or write user: and the account that the client logs in as"));
     }
-    found.extend(user.iter().flat_map(|user| readable(policy, site, user)));
+    found.extend(account.iter().flat_map(|account| readable(policy, site, account)));
     let owners: Vec<u32> = uid.into_iter().collect();
     match look(&policy.path) {
         None => {
@@ -302,7 +301,7 @@ fn on_disk(policy: &Policy, site: &Site) -> Vec<Finding> {
 }
 
 /// The gate runs as the client's account: it has to reach and read both files.
-fn readable(policy: &Policy, site: &Site, user: &User) -> Vec<Finding> {
+fn readable(policy: &Policy, site: &Site, account: &Account) -> Vec<Finding> {
     let files = [&site.file, &policy.origins.file];
     let directories = files.iter().filter_map(|file| file.parent());
     let all: Vec<&Path> = directories.chain(files.iter().map(|file| file.as_path())).collect();
@@ -310,7 +309,7 @@ fn readable(policy: &Policy, site: &Site, user: &User) -> Vec<Finding> {
     let groups = OnceCell::new();
     let barred = all.iter().enumerate().filter(|(position, path)| {
         !all.iter().take(*position).any(|earlier| earlier == *path)
-            && may_read(path, user, || groups.get_or_init(|| names::groups(user)).clone()) == Some(false)
+            && may_read(path, account, || groups.get_or_init(|| names::groups(account)).clone()) == Some(false)
     });
     let found = barred.map(|(_, path)| {
         let message = format!("the account `{}` may not read {}", policy.user, shown(path));
@@ -343,15 +342,21 @@ fn together<'a>(said: impl Iterator<Item = (String, &'a Policy)>) -> impl Iterat
 /// Whose the files of each client are, and how owners could be kept that are not.
 fn owners(site: &Site, policies: &[Policy], report: &mut CheckReport) {
     let mut said = Vec::new();
+    let mut mapped: Vec<(Account, Mapping)> = Vec::new();
     for policy in policies {
         // An account or a repository that cannot be looked at is told of elsewhere.
-        let Some(user) = names::named(&policy.user) else { continue };
-        match serve::owners(site, policy, &user.account) {
-            Ok(owners) => said.push((owners::told(&owners, policy, || subids::available(&user.account)), policy)),
+        let Some(account) = names::named(&policy.user) else { continue };
+        match serve::owners(site, policy, &account) {
+            Ok(owners) => {
+                said.push((owners::told(&owners, policy, || subids::available(&account)), policy));
+                let is_known = mapped.iter().any(|(known, _)| *known == account);
+                mapped.extend(owners.mapping().filter(|_| !is_known).map(|mapping| (account, mapping.clone())));
+            }
             Err(Reason { code: Code::Store, .. }) => {}
             Err(reason) => report.add(&Finding::wrong(policy.origins.of("owners"), reason.detail, reason.remedy.unwrap_or_default())),
         }
     }
+    subids::not_theirs_alone(&mapped).iter().for_each(|finding| report.add(finding));
     report.notes.extend(together(said.into_iter()).map(|(what, clients)| format!("owners of {clients}: {what}")));
 }
 

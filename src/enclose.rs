@@ -10,26 +10,35 @@ use std::time::Duration;
 
 use nix::unistd::{Pid, getppid};
 
-use crate::act::child::{self, Attend, NotStarted, Orders, Part, Standby};
+use crate::act::child::{self, Attend, NotStarted, Orders, Part, Standby, Undecided};
 use crate::act::filter::{self, Answering};
 use crate::act::process::Inherited;
 use crate::act::{jail, process, view};
-use crate::decide::cell::{self, Cell, Filter, Ground};
+use crate::decide::cell::{self, Cell, Filter, Ground, RunsAs};
 use crate::decide::links::{Answer, Links};
 use crate::terms::limits::{MAX_TRIED, VERSION_TIMEOUT};
 use crate::terms::{Excess, Mapping};
 
-/// Starts the process, on its ground, which has this `mapping`. Only before there is a second thread. Where the gate has set its own
+/// Starts the process before anybody knows whose ids it is to have. Only before there is a second thread.
+///
+/// # Errors
+/// When there is no process to be had.
+pub fn begin(ground: Ground) -> Result<Undecided, NotStarted> {
+    child::begin(|orders| stopped(close_in(orders, ground, None)))
+}
+
+/// Starts the process where that is known. With a `mapping` this one is in the namespace of it, or is root's. Where the gate has set its own
 /// limits, it gets those back that were `inherited`.
 ///
 /// # Errors
 /// When there is no process to be had.
 pub fn stand_by(ground: Ground, mapping: Option<&Mapping>, inherited: Option<Inherited>) -> Result<Standby, NotStarted> {
+    let runs_as = if mapping.is_some() { RunsAs::ClientsRoot } else { RunsAs::Account };
     child::stand_by(mapping, |orders| {
         if let Some(inherited) = inherited {
             process::unlimit(inherited);
         }
-        stopped(close_in(orders, ground))
+        stopped(close_in(orders, ground, Some(runs_as)))
     })
 }
 
@@ -42,15 +51,21 @@ fn stopped(by: Result<Infallible, Stop>) -> Stop {
     }
 }
 
-fn close_in(orders: &mut Orders, ground: Ground) -> Result<Infallible, Stop> {
+fn close_in(orders: &mut Orders, ground: Ground, known: Option<RunsAs>) -> Result<Infallible, Stop> {
     let without = |part: Part| move |what: String| format!("{part}{what}");
     let (no_view, no_jail) = (without(Part::View), without(Part::Jail));
-    let begun = if ground.view { Some(view::begin(&cell::libraries_shown(), ground.ids.is_some()).map_err(no_view)?) } else { None };
+    let apart = if ground.view { Some(view::leave(known == Some(RunsAs::ClientsRoot)).map_err(no_view)?) } else { None };
+    if known.is_none() {
+        orders.say_apart()?;
+    }
     // Before the rest is known: of all the steps it takes longest, and nothing that is still to do is denied yet.
     let prepared = filter::prepare(ground, getppid()).map_err(no_jail)?;
+    let runs_as = known.map_or_else(|| orders.learn_who(), |known| Ok(Some(known)))?.ok_or(None)?;
+    let begun = apart.map(|apart| apart.begin(&cell::libraries_shown(), runs_as)).transpose().map_err(no_view)?;
     let cell: Cell = orders.receive(ground)?.ok_or(None)?;
     begun.map_or(Ok(()), |begun| begun.finish(&cell.binds)).map_err(without(Part::Unseen))?;
-    if ground.ids.is_some() {
+    let mapped = runs_as == RunsAs::ClientsRoot;
+    if mapped {
         // The last step that needs any power of the account's: from here on nothing of its own is within reach.
         view::leave_powers().map_err(without(Part::View))?;
         orders.be_mapped()?;
@@ -59,7 +74,7 @@ fn close_in(orders: &mut Orders, ground: Ground) -> Result<Infallible, Stop> {
     cell.limits.as_ref().map_or(Ok(()), process::bound)?;
     cell.grants.as_deref().map_or(Ok(()), jail::enter).map_err(|reason| no_jail(reason.detail))?;
     if ground.filter == Some(Filter::History) {
-        process::give_up_power(ground.ids.is_some()).map_err(no_jail)?;
+        process::give_up_power(mapped).map_err(no_jail)?;
     }
     if ground.asks {
         // An rsync whose gate is gone could store nothing whole: nobody would make its links. After the view, since a new user
@@ -80,7 +95,7 @@ fn close_in(orders: &mut Orders, ground: Ground) -> Result<Infallible, Stop> {
 /// # Errors
 /// With what the kernel said, for the administrator.
 pub fn can_have_a_view(program: &Path, account: Option<(u32, u32)>) -> Result<(), String> {
-    try_out(program, account, Ground { view: true, asks: false, filter: None, ids: None })
+    try_out(program, account, Ground { view: true, asks: false, filter: None })
 }
 
 /// Whether the kernel puts the links of such an rsync before this process, and lets it look into that.
@@ -88,7 +103,7 @@ pub fn can_have_a_view(program: &Path, account: Option<(u32, u32)>) -> Result<()
 /// # Errors
 /// With what the kernel said, for the administrator.
 pub fn can_be_asked(program: &Path, account: Option<(u32, u32)>) -> Result<(), String> {
-    try_out(program, account, Ground { view: false, asks: true, filter: Some(Filter::History), ids: None })
+    try_out(program, account, Ground { view: false, asks: true, filter: Some(Filter::History) })
 }
 
 /// In a process of its own, which may hang without holding up whoever asks.
@@ -109,7 +124,7 @@ fn try_out(program: &Path, account: Option<(u32, u32)>, ground: Ground) -> Resul
 fn tried_out(program: &Path, account: Option<(u32, u32)>, ground: Ground) -> Result<(), String> {
     let standby = child::stand_by(None, |orders| {
         let ready = process::silence().and_then(|()| account.map_or(Ok(()), process::become_account));
-        ready.map_or_else(Some, |()| stopped(close_in(orders, ground)))
+        ready.map_or_else(Some, |()| stopped(close_in(orders, ground, Some(RunsAs::Account))))
     });
     let cell = Cell {
         ground,

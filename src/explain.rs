@@ -165,6 +165,7 @@ fn describe_push(
         confinement: plan::confinement(push, site.jail, owners),
         mapping: owners.mapping().cloned(),
         running: None,
+        tells_owners: plan.drops_owners(owners),
     });
     let _ = writeln!(text, "would run, in {}:", run.cell().directory.display());
     let _ = writeln!(text, "  {}", printable(run.cell().program.as_os_str().as_encoded_bytes()));
@@ -210,7 +211,8 @@ fn describe_cell(text: &mut String, cell: &Cell, site: &Site) {
 
 fn imagine(question: &Question, policy: &Policy, zone: &Zone) -> Result<Request, String> {
     let keys = question.key.clone().or_else(|| policy.keys.as_ref()?.first().cloned());
-    let account = names::named(&policy.user).map_or_else(|| Account { name: policy.user.clone(), uid: u32::MAX }, |user| user.account);
+    let unknown = || Account { name: policy.user.clone(), uid: u32::MAX, group: u32::MAX };
+    let account = names::named(&policy.user).unwrap_or_else(unknown);
     let said = if question.command.is_empty() { Said::Nothing } else { Said::Command(question.command.clone()) };
     Ok(Request {
         at: moment(question.at.as_deref(), zone)?,

@@ -14,13 +14,12 @@ use std::path::{Path, PathBuf};
 use crate::act::inspect::Look;
 use crate::act::store::{Found, Repository, mounted, remembered};
 use crate::act::{child, config, inspect, process, subids};
-use crate::decide::names::User;
 use crate::decide::outcome::{self, Ended};
 use crate::decide::plan::export;
 use crate::decide::policy::{Policy, Site};
 use crate::decide::{argv, owners};
 use crate::terms::text::printable;
-use crate::terms::{ClientName, Owners, Reason, SnapshotName, SubPath, exit};
+use crate::terms::{Account, ClientName, Owners, Reason, SnapshotName, SubPath, exit};
 use crate::{enclose, names};
 
 /// What is wanted.
@@ -96,7 +95,7 @@ pub fn send(directory: &Path, wanted: &Wanted) -> Result<u8, Failure> {
     let source = Source::find(directory, wanted)?;
     let Source { site, version, owners, found, .. } = &source;
     found.stand_in().map_err(|error| (format!("entering the snapshot: {error}"), exit::INTERNAL))?;
-    let source = export::Source { program: &site.rsync, version: *version, name: found.name(), mapping: owners.mapping(), jail: site.jail };
+    let source = export::Source { program: &site.rsync, version: *version, name: found.name(), jail: site.jail };
     let run = export::sender(source);
     let read = || enclose::stand_by(run.cell().ground, owners.mapping(), None).and_then(|standby| standby.unlocked(&run));
     // What it has to say it says to the one that writes, which prints nothing that moves a cursor.
@@ -127,9 +126,9 @@ impl Source {
         let policy = policy.ok_or_else(|| misused(format!("no policy for `{client}`\n`snapgate list` shows every client")))?;
         let unknown =
             || unfit(format!("there is no account `{}`, which the policy of `{client}` names\nmake it, or set `user:`", policy.user));
-        let user = names::named(&policy.user).ok_or_else(unknown)?;
+        let account = names::named(&policy.user).ok_or_else(unknown)?;
         mounted(&policy, &site).map_err(told)?;
-        let repository = Repository::checked(&policy.path, user.account.uid).map_err(told)?;
+        let repository = Repository::checked(&policy.path, account.uid).map_err(told)?;
         let snapshot = snapshot(&repository, &policy, &wanted.snapshot)?;
         let place = SubPath::parse(wanted.path.as_bytes()).map_err(|_| {
             misused(format!(
@@ -138,16 +137,15 @@ impl Source {
             ))
         })?;
         let found = repository.find(&snapshot, &place).map_err(misused)?;
-        let owners = owners(&site, &policy, &user).map_err(told)?;
+        let owners = owners(&site, &policy, &account).map_err(told)?;
         let version = child::version(&site.rsync, None).map_err(told)?;
         Ok(Self { site, version, owners, snapshot, place, found })
     }
 }
 
 /// Whose the files are. What the repository holds decides, whatever the policy says of pushes to come.
-fn owners(site: &Site, policy: &Policy, user: &User) -> Result<Owners, Reason> {
+fn owners(site: &Site, policy: &Policy, account: &Account) -> Result<Owners, Reason> {
     let policy = Policy { owners: None, ..policy.clone() };
-    let account = &user.account;
     owners::decide(site, &policy, account.is_root(), remembered(&policy.path)?, || subids::available(account))
 }
 

@@ -46,8 +46,10 @@ fn snapshots(text: &mut String, policy: &Policy) -> Result<(), String> {
         let partial = if facts.is_some_and(|facts| facts.partial) { "  partial" } else { "" };
         let beyond = facts.map(|facts| facts.beyond).filter(|beyond| *beyond > 0);
         let beyond = beyond.map(|beyond| format!("  {beyond} stored as nobody's")).unwrap_or_default();
+        let dropped = facts.and_then(|facts| facts.dropped_owners);
+        let dropped = dropped.map(|dropped| format!("  {} stored as the account's", dropped.files)).unwrap_or_default();
         let mark = if current.ends_with(name.as_str()) { "  current" } else { "" };
-        let _ = writeln!(text, "  {name}{size}{partial}{beyond}{mark}");
+        let _ = writeln!(text, "  {name}{size}{partial}{beyond}{dropped}{mark}");
     }
     Ok(())
 }

@@ -7,30 +7,31 @@ use std::time::{Duration, Instant};
 
 use crate::act::accounts;
 use crate::act::child::{self, Ask};
-use crate::decide::names::{User, Wanted, answered_addresses, answered_groups, answered_user};
+use crate::decide::names::{Wanted, answered_addresses, answered_groups, answered_user};
 use crate::terms::Account;
 use crate::terms::limits::{ACCOUNT_TIMEOUT, MAX_HOSTS};
 
-/// The account that this process runs as. One that has no name has its number for it.
+/// The account that this process runs as, its numbers by the kernel's word. One that has no name has its number for it.
 pub fn running() -> Account {
-    let uid = accounts::running();
-    user(Wanted::Number(uid)).map_or_else(|| Account { name: uid.to_string(), uid }, |user| user.account)
+    let (uid, group) = (accounts::running(), accounts::running_group());
+    let name = account(Wanted::Number(uid)).map_or_else(|| uid.to_string(), |account| account.name);
+    Account { name, uid, group }
 }
 
 /// The unix account with this name; `None` where nobody knows it.
-pub fn named(name: &str) -> Option<User> {
-    user(Wanted::Name(name))
+pub fn named(name: &str) -> Option<Account> {
+    account(Wanted::Name(name))
 }
 
-fn user(wanted: Wanted<'_>) -> Option<User> {
+fn account(wanted: Wanted<'_>) -> Option<Account> {
     accounts::in_file(wanted).or_else(|| answered_user(child::getent(&[(Ask::Account, &wanted.word())], ACCOUNT_TIMEOUT).first()?, wanted))
 }
 
 /// The groups of an account; `None` where nobody can say.
-pub fn groups(user: &User) -> Option<Vec<u32>> {
-    let name = &user.account.name;
+pub fn groups(account: &Account) -> Option<Vec<u32>> {
+    let name = &account.name;
     let others = answered_groups(child::getent(&[(Ask::Groups, name)], ACCOUNT_TIMEOUT).first()?, name)?;
-    Some(others.into_iter().chain([user.group]).collect())
+    Some(others.into_iter().chain([account.group]).collect())
 }
 
 /// The addresses of hosts, all asked for at once, for at most `limit` together; each that has an answer with its addresses. A name
@@ -61,10 +62,10 @@ mod tests {
     #[test]
     fn accounts_are_known_by_name_and_number() {
         assert_eq!(running().uid, accounts::running());
-        assert_eq!((named("root").unwrap().account.uid, named("no-such-account")), (0, None));
+        assert_eq!((named("root").unwrap().uid, named("no-such-account")), (0, None));
         let root = named("root").unwrap();
         assert!(groups(&root).unwrap().contains(&0));
-        let nobody = User { account: Account { name: "--help".to_owned(), uid: 4242 }, group: 7 };
+        let nobody = Account { name: "--help".to_owned(), uid: 4242, group: 7 };
         assert!(groups(&nobody).is_none_or(|groups| groups == [7]));
     }
 

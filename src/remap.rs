@@ -97,11 +97,11 @@ fn policy(directory: &Path, client: &ClientName) -> Result<Policy, Said> {
 /// From what to what.
 fn wanted(policy: &Policy, owned: &Ownership) -> Result<Remap, Said> {
     remap::wanted(policy, owned.meaning()).map_err(unfit)?;
-    let user = names::named(&policy.user)
+    let account = names::named(&policy.user)
         .ok_or_else(|| unfit(format!("there is no account `{}`\nmake it, or set `user:` in the policy", policy.user)))?;
-    let mapping = subids::available(&user.account)
-        .map_err(|lack| unfit(format!("owners cannot be kept: {lack}\n{}", lack.help(&user.account.name))))?;
-    let to = Holder { user: user.account.uid, group: user.group };
+    let mapping =
+        subids::available(&account).map_err(|lack| unfit(format!("owners cannot be kept: {lack}\n{}", lack.help(&account.name))))?;
+    let to = Holder { user: account.uid, group: account.group };
     let remap = match owned.begun() {
         Some(begun) if begun.leads_to(&mapping, to) => begun.clone(),
         Some(begun) => {

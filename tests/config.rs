@@ -58,7 +58,7 @@ impl Settings {
     fn ask(&self, account: &str, keys: &[Fingerprint], named: Option<&str>) -> Result<Policy, Reason> {
         let request = Request {
             at: "2026-11-21T02:00:00Z".parse().unwrap(),
-            account: Account { name: account.to_owned(), uid: 1000 },
+            account: Account { name: account.to_owned(), uid: 1000, group: 1000 },
             address: None,
             keys: keys.to_vec(),
             named: named.map(|name| name.parse().unwrap()),

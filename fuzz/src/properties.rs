@@ -191,6 +191,7 @@ fn cell(push: &Push, confinement: Confinement) -> Cell {
         confinement,
         mapping: None,
         running: Some(100),
+        tells_owners: true,
     };
     plan.run(places).cell().clone()
 }

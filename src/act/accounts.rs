@@ -11,8 +11,9 @@ use std::path::Path;
 
 use nix::libc;
 
-use crate::decide::names::{User, Wanted, name_and_number, user};
+use crate::decide::names::{Wanted, name_and_number, user};
 use crate::decide::remap::Kind;
+use crate::terms::Account;
 use crate::terms::limits::{MAX_PASSWD, MAX_PASSWD_LINE};
 
 const PASSWD: &str = "/etc/passwd";
@@ -24,8 +25,13 @@ pub fn running() -> u32 {
     nix::unistd::getuid().as_raw()
 }
 
+/// The number of its group.
+pub fn running_group() -> u32 {
+    nix::unistd::getgid().as_raw()
+}
+
 /// The account, if it is in the file; of several lines the first counts, as it does for everybody else.
-pub fn in_file(wanted: Wanted<'_>) -> Option<User> {
+pub fn in_file(wanted: Wanted<'_>) -> Option<Account> {
     find(Path::new(PASSWD), wanted).ok().flatten()
 }
 
@@ -43,7 +49,7 @@ pub fn numbered(kind: Kind, is_one: impl Fn(u32) -> bool) -> io::Result<Option<(
     Ok(text.split(|byte| *byte == b'\n').filter_map(name_and_number).find(|(_, number)| is_one(*number)))
 }
 
-fn find(path: &Path, wanted: Wanted<'_>) -> io::Result<Option<User>> {
+fn find(path: &Path, wanted: Wanted<'_>) -> io::Result<Option<Account>> {
     // Without waiting, should it be something else than a file.
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(path)?;
     if !file.metadata()?.is_file() {
@@ -53,7 +59,7 @@ fn find(path: &Path, wanted: Wanted<'_>) -> io::Result<Option<User>> {
 }
 
 /// Reads as far as the account's line. A line is looked at where it was read, and copied only where it came in two parts.
-fn search(mut file: impl BufRead, wanted: Wanted<'_>) -> io::Result<Option<User>> {
+fn search(mut file: impl BufRead, wanted: Wanted<'_>) -> io::Result<Option<Account>> {
     // The beginning of a line, and whether that line is too long to be one.
     let (mut begun, mut too_long) = (Vec::new(), false);
     loop {
@@ -96,7 +102,7 @@ mod tests {
         // However the parts come, the answer is the same.
         let all = [1, 7, 64, 8192].map(|size| search(BufReader::with_capacity(size, text), wanted).unwrap());
         assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
-        all[0].clone().map(|user| user.account.name)
+        all[0].clone().map(|account| account.name)
     }
 
     #[test]
@@ -150,8 +156,8 @@ mod tests {
 
     #[test]
     fn this_machine_s_root_is_found() {
-        assert_eq!(in_file(Wanted::Number(0)).unwrap().account.name, "root");
-        assert_eq!(in_file(Wanted::Name("root")).unwrap().account.uid, 0);
+        assert_eq!(in_file(Wanted::Number(0)).unwrap().name, "root");
+        assert_eq!(in_file(Wanted::Name("root")).unwrap().uid, 0);
         for kind in [Kind::User, Kind::Group] {
             assert_eq!(numbered(kind, |number| number == 0).unwrap(), Some(("root".to_owned(), 0)));
             assert_eq!(numbered(kind, |number| number == u32::MAX - 7).unwrap(), None);

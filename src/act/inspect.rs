@@ -3,7 +3,7 @@
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
-use crate::decide::names::User;
+use crate::terms::Account;
 
 /// What a path leads to, links followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,17 +78,17 @@ pub fn is_mount(path: &Path) -> bool {
 /// Whether an account may read a file, or enter and read through a directory, by the permission bits of that one path. `groups`
 /// are all groups of the account's, asked for where it depends on them. `None` when they or the path are not known. Access control
 /// lists are not looked at.
-pub fn may_read(path: &Path, user: &User, groups: impl FnOnce() -> Option<Vec<u32>>) -> Option<bool> {
+pub fn may_read(path: &Path, account: &Account, groups: impl FnOnce() -> Option<Vec<u32>>) -> Option<bool> {
     let metadata = std::fs::metadata(path).ok()?;
     let wanted = if metadata.is_dir() { 0o1 } else { 0o4 };
     let [owner, group, other] = [6, 3, 0].map(|shift| (metadata.mode() >> shift) & wanted != 0);
-    if user.account.is_root() {
+    if account.is_root() {
         return Some(true);
     }
-    if metadata.uid() == user.account.uid {
+    if metadata.uid() == account.uid {
         return Some(owner);
     }
-    if group == other || metadata.gid() == user.group {
+    if group == other || metadata.gid() == account.group {
         return Some(group);
     }
     Some(if groups()?.contains(&metadata.gid()) { group } else { other })
@@ -102,7 +102,6 @@ pub fn running_uid() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terms::request::Account;
 
     #[test]
     fn what_is_there_is_seen_as_it_is() {
@@ -119,11 +118,11 @@ mod tests {
         let settings = dir.path().join("settings");
         std::fs::write(&settings, "x").unwrap();
         let found = std::fs::metadata(&settings).unwrap();
-        let user = |uid: u32, group: u32| User { account: Account { name: "web1".to_owned(), uid }, group };
+        let user = |uid: u32, group: u32| Account { name: "web1".to_owned(), uid, group };
         let (own, near, far) = (user(found.uid().max(1), 7), user(4242, found.gid()), user(4242, 4242));
-        let may = |mode: u32, user: &User, groups: Option<&[u32]>| {
+        let may = |mode: u32, account: &Account, groups: Option<&[u32]>| {
             std::fs::set_permissions(&settings, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
-            may_read(&settings, user, || groups.map(<[u32]>::to_vec))
+            may_read(&settings, account, || groups.map(<[u32]>::to_vec))
         };
         let in_group: &[u32] = &[1, found.gid()];
         for (mode, user, groups, expected) in [

@@ -93,7 +93,7 @@ mod tests {
 
     fn gathered(terminal: bool, variables: &[(&str, &[u8])]) -> Request {
         let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsStr::from_bytes(value).to_owned());
-        let account = Account { name: "web1".to_owned(), uid: 1000 };
+        let account = Account { name: "web1".to_owned(), uid: 1000, group: 1000 };
         gather(account, None, heard(terminal, find("SSH_ORIGINAL_COMMAND")), find)
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, RawFd};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
@@ -19,9 +19,14 @@ use crate::terms::limits::{CHILD_FILES, GATE_FILES, GATE_MEMORY, WATCH_MEMORY};
 /// Closes every descriptor but the three standard ones, before anything else is opened. A descriptor that leaked from
 /// sshd or its hooks would be a hole in the jail: Landlock asks when a file is opened, not when it is used.
 pub fn close_inherited() {
+    close_all_but(&[]);
+}
+
+/// Closes every descriptor but the three standard ones and these.
+pub fn close_all_but(kept: &[RawFd]) {
     // Their number is the size of this directory from Linux 6.2 on (Documentation/filesystems/proc.rst, "/proc/<pid>/fd"), and
     // the standard ones are open: what starts a Rust program sees to it.
-    if fs::metadata("/proc/self/fd").is_ok_and(|directory| directory.len() == 3) {
+    if fs::metadata("/proc/self/fd").is_ok_and(|directory| directory.len() == 3 + kept.len() as u64) {
         return;
     }
     let listed = fs::read_dir("/proc/self/fd").map(|entries| {
@@ -30,7 +35,7 @@ pub fn close_inherited() {
     });
     // Without /proc every number up to the usual soft limit is tried.
     let numbers = listed.unwrap_or_else(|_| (3..1024).collect());
-    for number in numbers.into_iter().filter(|number| *number > 2) {
+    for number in numbers.into_iter().filter(|number| *number > 2 && !kept.contains(number)) {
         // The listing's own descriptor is in the list and already closed, which is the one error there can be.
         let _ = nix::unistd::close(number);
     }

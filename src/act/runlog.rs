@@ -1,13 +1,13 @@
 //! The log of one run: what the gate did, what hooks printed, what rsync complained about. For the administrator only.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use crate::terms::limits::{MAX_LOG_TAIL, MAX_QUOTED};
+use crate::terms::limits::{MAX_LOG_TAIL, MAX_OWNER_LINE, MAX_OWNERS_LOG, MAX_QUOTED, MAX_RSYNC_LOG};
 use crate::terms::text::still_printable;
 
 /// A run's log, open for appending; hooks and rsync append to the same file.
@@ -62,6 +62,31 @@ impl RunLog {
         &self.path
     }
 
+    /// Takes the lines out of it that `takes` says are its own, once nobody else writes to it any more; the rest stays as far as
+    /// [`MAX_RSYNC_LOG`]. Of a log that is too long to be read, the beginning and the end are read.
+    pub fn sift(&self, takes: impl FnMut(&[u8]) -> bool) -> Sifted {
+        let mut rest = Rest::default();
+        let read = self.read_through(&mut rest, takes);
+        if rest.taken && read.is_ok() {
+            // What cannot be written is lost, and nothing depends on it.
+            let _ = self.file.set_len(0).and_then(|()| (&self.file).write_all(&rest.kept));
+        }
+        Sifted { tail: rest.end(), whole: read.unwrap_or(false) }
+    }
+
+    /// Says whether that was all of it.
+    fn read_through(&self, rest: &mut Rest, mut takes: impl FnMut(&[u8]) -> bool) -> io::Result<bool> {
+        let mut file = &self.file;
+        let length = file.seek(SeekFrom::End(0))?;
+        file.rewind()?;
+        rest.read(BufReader::new(file.take(MAX_OWNERS_LOG)), &mut takes)?;
+        if length > MAX_OWNERS_LOG {
+            file.seek(SeekFrom::Start(MAX_OWNERS_LOG.max(length.saturating_sub(MAX_LOG_TAIL))))?;
+            rest.read(BufReader::new(file.take(MAX_LOG_TAIL)), &mut takes)?;
+        }
+        Ok(length <= MAX_OWNERS_LOG)
+    }
+
     /// The last part of what was written, at most [`MAX_LOG_TAIL`] bytes.
     pub fn tail(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -74,6 +99,66 @@ impl RunLog {
         let _ = read();
         bytes
     }
+}
+
+/// What is left of a log.
+#[derive(Debug)]
+pub struct Sifted {
+    /// Its last part, as [`RunLog::tail`] has it.
+    pub tail: Vec<u8>,
+    /// Whether every line was looked at.
+    pub whole: bool,
+}
+
+/// The lines that nobody took.
+#[derive(Debug, Default)]
+struct Rest {
+    kept: Vec<u8>,
+    tail: Vec<u8>,
+    taken: bool,
+}
+
+impl Rest {
+    fn read(&mut self, mut log: impl BufRead, takes: &mut impl FnMut(&[u8]) -> bool) -> io::Result<()> {
+        let mut piece = Vec::new();
+        let mut begins = true;
+        loop {
+            piece.clear();
+            if log.by_ref().take(MAX_OWNER_LINE).read_until(b'\n', &mut piece)? == 0 {
+                return Ok(());
+            }
+            let line = piece.strip_suffix(b"\n");
+            if line.is_some_and(|line| begins && takes(line)) {
+                self.taken = true;
+            } else {
+                self.keep(&piece);
+            }
+            begins = line.is_some();
+        }
+    }
+
+    fn keep(&mut self, piece: &[u8]) {
+        let room = length(MAX_RSYNC_LOG).saturating_sub(self.kept.len());
+        self.kept.extend_from_slice(piece.get(..room).unwrap_or(piece));
+        self.tail.extend_from_slice(piece);
+        if self.tail.len() >= 2 * length(MAX_LOG_TAIL) {
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
+        let surplus = self.tail.len().saturating_sub(length(MAX_LOG_TAIL));
+        self.tail.drain(..surplus);
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.forget();
+        self.tail
+    }
+}
+
+fn length(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -93,5 +178,64 @@ mod tests {
         log.file().set_len(1 << 40).unwrap();
         log.file().write_all(b"the end").unwrap();
         assert!(log.tail().len() == most && log.tail().ends_with(b"\0the end"));
+    }
+
+    fn is_number(line: &[u8]) -> bool {
+        !line.is_empty() && line.iter().all(u8::is_ascii_digit)
+    }
+
+    #[test]
+    fn what_was_said_before_a_hundred_thousand_numbers_is_found_and_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = RunLog::begin(dir.path().join("log")).unwrap();
+        let text = format!("first error\n{}second error\n33", "33\n".repeat(100_000));
+        log.file().write_all(text.as_bytes()).unwrap();
+        let mut numbers = 0;
+        let sifted = log.sift(|line| is_number(line).then(|| numbers += 1).is_some());
+        assert_eq!((numbers, sifted.whole), (100_000, true));
+        assert_eq!(sifted.tail, b"first error\nsecond error\n33", "what does not end is no line");
+        assert_eq!(std::fs::read(log.path()).unwrap(), sifted.tail);
+        log.note(DateTime::default(), "more");
+        assert!(log.tail().starts_with(&sifted.tail) && log.tail().ends_with(b" more\n"), "it is written to as before");
+    }
+
+    #[test]
+    fn a_log_without_numbers_is_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = RunLog::begin(dir.path().join("log")).unwrap();
+        let long = b"x".repeat(length(MAX_LOG_TAIL) * 3 / 2);
+        for text in [&b""[..], b"one\n", b"one\ntwo", b"\n\n", b"\xff\0\n", &long, b"\n1", &long] {
+            log.file().write_all(text).unwrap();
+            let before = std::fs::read(log.path()).unwrap();
+            let tail = log.tail();
+            let sifted = log.sift(is_number);
+            assert!(sifted.tail == tail && sifted.whole && std::fs::read(log.path()).unwrap() == before);
+        }
+    }
+
+    #[test]
+    fn no_piece_of_a_long_line_is_taken_for_a_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = RunLog::begin(dir.path().join("log")).unwrap();
+        let text = format!("{}33\n{}\n7\n", "x".repeat(length(MAX_OWNER_LINE)), "5".repeat(length(MAX_OWNER_LINE)));
+        log.file().write_all(text.as_bytes()).unwrap();
+        let mut taken = Vec::new();
+        log.sift(|line| is_number(line).then(|| taken.push(line.to_vec())).is_some());
+        assert_eq!(taken, [b"7"]);
+    }
+
+    #[test]
+    fn a_log_without_end_is_read_as_far_as_the_limit_and_at_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = RunLog::begin(dir.path().join("log")).unwrap();
+        log.file().write_all(b"1\nfirst\n2\n").unwrap();
+        log.file().set_len(1 << 40).unwrap();
+        log.file().write_all(b"\n3\nlast\n4\n").unwrap();
+        let mut taken = Vec::new();
+        let sifted = log.sift(|line| is_number(line).then(|| taken.push(line.to_vec())).is_some());
+        assert_eq!(taken, [b"1", b"2", b"3", b"4"]);
+        assert!(!sifted.whole && sifted.tail.len() == length(MAX_LOG_TAIL) && sifted.tail.ends_with(b"\0\nlast\n"));
+        let kept = std::fs::read(log.path()).unwrap();
+        assert!(kept.len() == length(MAX_RSYNC_LOG) && kept.starts_with(b"first\n\0"));
     }
 }

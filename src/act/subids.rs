@@ -6,9 +6,10 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use crate::decide::lint::Finding;
 use crate::decide::owners::Lack;
-use crate::decide::subids::{GROUPS, HELPERS, USERS, ranges};
-use crate::terms::limits::MAX_SUBIDS;
+use crate::decide::subids::{HELPERS, Ids, ranges, shared};
+use crate::terms::limits::{MAX_PASSWD, MAX_SUBIDS};
 use crate::terms::{Account, IdMap, Mapping};
 
 /// What an account may use.
@@ -16,17 +17,23 @@ use crate::terms::{Account, IdMap, Mapping};
 /// # Errors
 /// With what is missing.
 pub fn available(account: &Account) -> Result<Mapping, Lack> {
-    let map = |file: &'static str| IdMap::new(ranges(&read(Path::new(file)), account)).ok_or(Lack::Ranges(file));
-    let mapping = Mapping { users: map(USERS)?, groups: map(GROUPS)? };
+    let map = |ids: Ids| IdMap::new(ranges(&read(ids.file(), MAX_SUBIDS), ids, account)).ok_or(Lack::Ranges(ids.file()));
+    let mapping = Mapping { users: map(Ids::Users)?, groups: map(Ids::Groups)? };
     match HELPERS.into_iter().find(|helper| !Path::new(helper).is_file()) {
         Some(missing) => Err(Lack::Program(missing)),
         None => Ok(mapping),
     }
 }
 
+/// What of the ids that these accounts use somebody else has, too.
+pub fn not_theirs_alone(accounts: &[(Account, Mapping)]) -> Vec<Finding> {
+    let of = |ids: Ids| shared(ids, &read(ids.file(), MAX_SUBIDS), &read(ids.known(), MAX_PASSWD), accounts);
+    [Ids::Users, Ids::Groups].into_iter().flat_map(of).collect()
+}
+
 /// What stands in the file; nothing where it cannot be read.
-fn read(path: &Path) -> Vec<u8> {
+fn read(path: &str, most: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let _ = File::open(path).map(|file| file.take(MAX_SUBIDS).read_to_end(&mut bytes));
+    let _ = File::open(path).map(|file| file.take(most).read_to_end(&mut bytes));
     bytes
 }

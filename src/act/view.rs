@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_dumpable;
 use nix::sys::statvfs::{FsFlags, statvfs};
-use nix::unistd::{getegid, geteuid, pivot_root};
+use nix::unistd::{Gid, Uid, getegid, geteuid, pivot_root};
 
-use crate::decide::cell::{Bind, Kind};
+use crate::decide::cell::{Bind, Kind, RunsAs};
 use crate::terms::text::printable;
 
 /// Where the new root is put together: a directory that every system has and that holds nothing that is shown.
@@ -23,21 +24,67 @@ const WORKSHOP: &str = "/proc";
 /// `MS_NOSYMFOLLOW` (mount(2), Linux 5.10): no symlink is followed, by anybody. Not among nix's names.
 const NO_SYMLINKS: MsFlags = MsFlags::from_bits_retain(256);
 
+/// This process in namespaces of its own, where it sees all that it has seen.
+#[derive(Debug)]
+#[must_use]
+pub struct Apart {
+    /// Who it was, where one of users is among them: that knows nobody until it has its maps.
+    was: Option<(Uid, Gid)>,
+}
+
 /// A view that is being put together: this process still sees the server, and `/proc` no more.
 #[derive(Debug)]
 #[must_use]
 pub struct Begun(());
 
-/// Begins a view with these parts of the system in it, where this process is `mapped` by a user namespace already: one in which it may
-/// mount. Only for a process with a single thread.
+/// Takes this process into namespaces of its own. One of users is not among them where it is `mapped` by such a one already, in which it may
+/// mount, and for root, who could no longer give files to others there. Only for a process with a single thread.
 ///
 /// # Errors
 /// With what did not work, for the administrator. The process must then end: it may be anywhere in between.
-pub fn begin(system: &[Bind], mapped: bool) -> Result<Begun, String> {
-    own_namespaces(mapped)?;
+pub fn leave(mapped: bool) -> Result<Apart, String> {
+    // Memory, semaphores and queues of System V have no path that a mount could hide (ipc_namespaces(7)); what is left of them goes with
+    // the namespace.
+    let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC;
+    let was = (!mapped && !geteuid().is_root()).then(|| (geteuid(), getegid()));
+    if was.is_some() {
+        step("namespaces of users, mounts and System V IPC", unshare(CloneFlags::CLONE_NEWUSER | own))?;
+        // The helpers that map it serve only whoever may look into it (ptrace(2), "Ptrace access mode checking").
+        step("letting it be mapped", set_dumpable(true))?;
+    } else {
+        step("namespaces of mounts and System V IPC", unshare(own))?;
+    }
     // What happens here stays here. What the server mounts meanwhile does come in, where its mounts are shared (as systemd has
     // them): the gate's first look at a store may be what has it mounted. Where it does not, the run's log is not found, and a new process begins.
     step("keeping mounts apart", mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_SLAVE, NOTHING))?;
+    Ok(Apart { was })
+}
+
+impl Apart {
+    /// Begins a view with these parts of the system in it, for one that `runs_as` this. For a client's root the maps have been written.
+    ///
+    /// # Errors
+    /// As [`leave`].
+    pub fn begin(self, system: &[Bind], runs_as: RunsAs) -> Result<Begun, String> {
+        if let Some(account) = self.was.filter(|_| runs_as == RunsAs::Account) {
+            map_to_itself(account)?;
+        }
+        put_together(system)
+    }
+}
+
+/// In its user namespace the account stays itself, and there is nobody else (user_namespaces(7)). Before that no file can be made in it.
+fn map_to_itself((user, group): (Uid, Gid)) -> Result<(), String> {
+    for (file, text) in
+        [("setgroups", "deny".to_owned()), ("uid_map", format!("{user} {user} 1")), ("gid_map", format!("{group} {group} 1"))]
+    {
+        let path = format!("/proc/self/{file}");
+        fs::write(&path, text).map_err(|error| format!("{path}: {error}"))?;
+    }
+    Ok(())
+}
+
+fn put_together(system: &[Bind]) -> Result<Begun, String> {
     let room = Some("size=64k,nr_inodes=256,mode=755");
     step("an empty directory", mount(Some("none"), WORKSHOP, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, room))?;
     for bind in system {
@@ -69,25 +116,6 @@ impl Begun {
 
 const NOTHING: Option<&str> = None;
 
-/// Root needs no user namespace, and in one it could no longer give files to others. Memory, semaphores and queues of System V have
-/// no path that a mount could hide (ipc_namespaces(7)); what is left of them goes with the namespace.
-fn own_namespaces(mapped: bool) -> Result<(), String> {
-    let (user, group) = (geteuid(), getegid());
-    let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC;
-    if user.is_root() || mapped {
-        return step("namespaces of mounts and System V IPC", unshare(own));
-    }
-    step("namespaces of users, mounts and System V IPC", unshare(CloneFlags::CLONE_NEWUSER | own))?;
-    // The account stays itself, and there is nobody else (user_namespaces(7)).
-    for (file, text) in
-        [("setgroups", "deny".to_owned()), ("uid_map", format!("{user} {user} 1")), ("gid_map", format!("{group} {group} 1"))]
-    {
-        let path = format!("/proc/self/{file}");
-        fs::write(&path, text).map_err(|error| format!("{path}: {error}"))?;
-    }
-    Ok(())
-}
-
 /// Leaves for a user namespace below this one, which has nobody yet. What this process could do in the one that it leaves is gone:
 /// the mounts of its view are not its own to change any more.
 ///
@@ -95,7 +123,7 @@ fn own_namespaces(mapped: bool) -> Result<(), String> {
 /// As [`begin`].
 pub fn leave_powers() -> Result<(), String> {
     // Whoever is to map it has to be able to look into it.
-    let left = nix::sys::prctl::set_dumpable(true).and_then(|()| unshare(CloneFlags::CLONE_NEWUSER));
+    let left = set_dumpable(true).and_then(|()| unshare(CloneFlags::CLONE_NEWUSER));
     step("a user namespace for the client's ids", left)
 }
 

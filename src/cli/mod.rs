@@ -126,7 +126,7 @@ fn enforced(site: &Site, accounts: &[&str]) -> Vec<Part> {
         Part { what: what.to_owned(), missing: (!holds).then(|| why.to_owned()), help: (number == 0).then(or_off) }
     };
     let mut parts: Vec<_> = jail::describe().into_iter().enumerate().map(part).collect();
-    let ids = |account: &&str| names::named(account).map(|user| ((*account).to_owned(), (user.account.uid, user.group)));
+    let ids = |account: &&str| names::named(account).map(|found| (found.name, (found.uid, found.group)));
     // Root asks for one of the clients' accounts, and for itself where it is one of them.
     let asked = if inspect::running_uid() == 0 {
         let all: Vec<_> = accounts.iter().filter_map(ids).collect();

@@ -10,7 +10,7 @@ use crate::terms::limits::{MAX_BASIS_DIRS, MAX_CLIENT_TIMEOUT};
 
 use super::cell::{Confinement, Ids};
 use super::command::Push;
-use super::idpairs;
+use super::{dropped, idpairs};
 
 /// A release of rsync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -69,6 +69,8 @@ pub struct Setup {
     pub forced: Vec<&'static str>,
     /// How many ids of the client's can be kept; `None`: all or none of them.
     pub ids: Option<Ids>,
+    /// Whether rsync logs the owner of each file that it receives.
+    pub tells_owners: bool,
 }
 
 /// The words behind `rsync` for a push. The destination is always `.`, the directory that rsync is started in.
@@ -78,8 +80,12 @@ pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
     let unasked = setup.forced.iter().filter(|forced| !asked.iter().any(|word| word == *forced)).map(OsString::from);
     words.extend(asked.iter().map(OsString::from).chain(unasked));
     if let Some(Ids { users, groups }) = setup.ids {
-        with_ids_beyond(&mut words, "--usermap=", users, push.keeps_users());
-        with_ids_beyond(&mut words, "--groupmap=", groups, push.keeps_groups());
+        let lists = push.keeps_access_lists();
+        if push.unmaps_lists() {
+            words.retain(|word| word != "--numeric-ids");
+        }
+        with_ids_beyond(&mut words, ("--usermap=", "--no-owner"), users, push.keeps_users(), lists);
+        with_ids_beyond(&mut words, ("--groupmap=", "--no-group"), groups, push.keeps_groups(), lists);
         words.extend(KEPT_ATTRIBUTES.iter().filter(|_| push.keeps_attributes()).map(OsString::from));
     }
     // What was received of a file that was cut off is a basis for the next try. It must not stand under the file's own
@@ -103,15 +109,17 @@ pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
     }
     words.extend(setup.link_dests.iter().take(MAX_BASIS_DIRS).map(|basis| joined("--link-dest=", basis)));
     words.push(joined("--log-file=", &setup.log));
-    // Errors and the summary only: a line for each file would make the log as large as the list.
-    words.push("--log-file-format=".into());
+    // Errors and the summary only, unless owners are counted, which are taken out again: a line for each file makes the log as large as the
+    // list.
+    words.push(format!("--log-file-format={}", if setup.tells_owners { dropped::OWNER_ALONE } else { "" }).into());
     words.extend([OsString::from("."), OsString::from(".")]);
     words
 }
 
 /// Has rsync store every id that the mapping has none for as the last one of it. The first rule of a map that fits an id counts, so that
-/// the client's own come first (rsync(1), `--usermap`).
-fn with_ids_beyond(words: &mut Vec<OsString>, option: &str, count: u32, kept: bool) {
+/// the client's own come first (rsync(1), `--usermap`). An access list may have such ids where owners are not asked for; a map asks for
+/// them too, unless the other option follows that takes this back.
+fn with_ids_beyond(words: &mut Vec<OsString>, (option, without): (&str, &str), count: u32, kept: bool, lists: bool) {
     let last = count.saturating_sub(1);
     let rule = format!("{count}-{LAST_ID}:{last}");
     let own = words.iter_mut().find_map(|word| {
@@ -120,7 +128,9 @@ fn with_ids_beyond(words: &mut Vec<OsString>, option: &str, count: u32, kept: bo
     });
     match own {
         Some((word, pairs)) => *word = format!("{option}{pairs},{rule}").into(),
-        None => words.extend(kept.then(|| format!("{option}{rule}").into())),
+        None if kept => words.push(format!("{option}{rule}").into()),
+        None if lists => words.extend([format!("{option}{rule}").into(), without.into()]),
+        None => {}
     }
 }
 
@@ -160,6 +170,7 @@ mod tests {
             log: PathBuf::from("/r/.snapgate/logs/x.log"),
             forced: Vec::new(),
             ids: None,
+            tells_owners: false,
         }
     }
 
@@ -205,6 +216,34 @@ mod tests {
     }
 
     #[test]
+    fn nor_can_one_in_an_access_list_whether_owners_are_asked_for_or_not() {
+        let setup = Setup { ids: Some(Ids { users: 65_536, groups: 1000 }), ..setup(DEFENCES, Confinement::View) };
+        let line = |options: &str| printed(options, &setup);
+        let (users, groups) = ("--usermap=65536-4294967294:65535", "--groupmap=1000-4294967294:999");
+        let none = line("-lDtpAre.iLsfxCIvu");
+        assert!(none.contains(&format!(" {users} --no-owner {groups} --no-group ")), "{none}");
+        let group = line("-lgDtpAre.iLsfxCIvu");
+        assert!(group.contains(&format!(" {users} --no-owner {groups} --partial")), "{group}");
+        for (options, numeric) in [
+            ("-logDtpAre.iLsfxCIvu --numeric-ids", false),
+            ("-lDtpAre.iLsfxCIvu --numeric-ids", false),
+            ("-logDtpre.iLsfxCIvu --numeric-ids", true),
+            ("-logDtpAre.LsfxCIvu --numeric-ids", true),
+            ("-logDtpAr --numeric-ids", true),
+            ("-logDtpAe.iLsfxCIvu --numeric-ids", true),
+            ("-logDtpArme.iLsfxCIvu --numeric-ids", true),
+            ("-logDtpAre.iLsfxCIvu --numeric-ids --delete-before", true),
+            ("-logDtpAre.iLsfxCIvu --numeric-ids --delete-after", true),
+            ("-logDtpAre.iLsfxCIvu --numeric-ids --use-qsort", true),
+            ("-logDtpAre.iLsfxCIvu --numeric-ids --usermap=root:7", true),
+            ("-logDtpAre.iLsfxCIvu --numeric-ids --usermap=0:7 --groupmap=9-12:7,*:8", false),
+        ] {
+            let line = line(options);
+            assert_eq!(line.contains(" --numeric-ids "), numeric, "{options}: {line}");
+        }
+    }
+
+    #[test]
     fn no_capabilities_are_made_up_for_a_client_without_them() {
         let line = printed("-g -l -o -p -D -r -t", &setup(Version(3, 2, 7), Confinement::View));
         assert!(line.starts_with("--server -logDtpr --partial-dir="), "{line}");
@@ -246,6 +285,13 @@ mod tests {
         let line = printed("-r --partial --partial-dir .p", &many);
         assert_eq!(line.matches("--partial").count(), 1, "{line}");
         assert_eq!(line.matches("--link-dest=").count(), MAX_BASIS_DIRS, "{line}");
+    }
+
+    #[test]
+    fn owners_are_logged_only_where_they_are_to_be_counted() {
+        let usual = setup(Version(3, 1, 3), Confinement::View);
+        assert!(printed("-logDtpr", &usual).contains(" --log-file-format= "));
+        assert!(printed("-logDtpr", &Setup { tells_owners: true, ..usual }).contains(" --log-file-format=%U "));
     }
 
     #[test]

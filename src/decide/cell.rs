@@ -30,8 +30,15 @@ pub struct Ground {
     pub asks: bool,
     /// What is taken from it of the kernel's calls; `None`: nothing.
     pub filter: Option<Filter>,
-    /// How many ids of a client's it knows, as the first of which it runs; `None`: it runs as its account.
-    pub ids: Option<Ids>,
+}
+
+/// Who an rsync is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunsAs {
+    /// The account.
+    Account,
+    /// The first of a client's ids, in a namespace that has these alone.
+    ClientsRoot,
 }
 
 /// How many users and groups there are in a namespace, from 0 on.
@@ -45,9 +52,9 @@ pub struct Ids {
 
 impl Ground {
     /// That of a push.
-    pub fn new(confinement: Confinement, mapping: Option<&Mapping>) -> Self {
+    pub fn new(confinement: Confinement) -> Self {
         let filter = (confinement != Confinement::None).then_some(Filter::History);
-        Self { view: confinement == Confinement::View, asks: true, filter, ids: mapping.map(Ids::of) }
+        Self { view: confinement == Confinement::View, asks: true, filter }
     }
 }
 
@@ -282,7 +289,7 @@ mod tests {
     fn cell(binds: bool, grants: bool) -> Cell {
         let program = Path::new("/usr/bin/rsync");
         Cell {
-            ground: Ground::new(Confinement::View, None),
+            ground: Ground::new(Confinement::View),
             limits: binds.then_some(Limits { memory: 1, processes: grants.then_some(2), file_size: (!grants).then_some(3) }),
             binds: if binds { libraries_shown() } else { Vec::new() },
             grants: grants.then(|| system(program)),

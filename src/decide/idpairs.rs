@@ -22,6 +22,11 @@ pub fn up_to(text: &str, last: u32) -> String {
     joined(pairs(text).map(|(from, to)| if fits(to) { format!("{from}:{to}") } else { format!("{from}:{last}") }))
 }
 
+/// Whether whoever is on the left side is a number, or anybody.
+pub fn from_numbers(text: &str) -> bool {
+    pairs(text).all(|(from, _)| from == "*" || from.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'))
+}
+
 fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.split(',').filter_map(|pair| pair.split_once(':'))
 }
@@ -46,6 +51,7 @@ mod tests {
         for bad in ["*:backup", "1:2,3:nobody", "*:4294967295", "*:-1", "*:0x1", "*:"] {
             assert!(!names_nobody(bad), "{bad}");
         }
+        assert!(from_numbers("*:0,0-99:33,7:8") && !from_numbers("*:0,root:7") && !from_numbers("[0-9]*:7"));
         assert_eq!(in_numbers("*:root,root:7,bob:root"), "*:0,root:7,bob:0");
         assert_eq!(up_to("*:65536,root:65535,bob:7", 65_535), "*:65535,root:65535,bob:7");
     }

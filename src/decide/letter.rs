@@ -6,6 +6,7 @@ use std::fmt::{Display, Write as _};
 
 use chrono::{DateTime, Utc};
 
+use super::dropped;
 use super::notice::{About, Draft, Group};
 use crate::terms::limits::MAX_SUBJECT;
 use crate::terms::text::still_printable;
@@ -263,6 +264,7 @@ fn figures(out: &mut String, push: &PushFacts) {
     wide(out, "Received:", [format!("{}, {}", files(push.received), size(push.received_bytes))]);
     wide(out, "Linked:", [format!("{}, unchanged since the snapshot before", files(push.linked))]);
     wide(out, "Total:", [format!("{}, {}", files(push.files), size(push.bytes))]);
+    wide(out, "Owners:", push.dropped_owners.map(|dropped| format!("{} became the account's", dropped::told(dropped))));
     wide(out, "Network:", push.wire_bytes.map(size));
     wide(out, "Duration:", [duration(push.seconds)]);
     wide(out, "Free space:", push.free_bytes.map(size));

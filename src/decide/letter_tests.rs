@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::decide::notice;
+use crate::terms::DroppedOwners;
 
 fn section(record: Record, count: u64) -> Group {
     let mut groups = Vec::new();
@@ -100,6 +101,15 @@ Key:        SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk
 snapgate, from what the unix account with uid 1001 recorded.
 "
     );
+}
+
+#[test]
+fn a_report_says_whose_files_became_the_account_s_and_asks_nobody_to_act() {
+    let mut record = samples::published();
+    record.push.as_mut().unwrap().dropped_owners = Some(DroppedOwners { files: 4, owners: 3, more: false });
+    let body = mail(About::Report(Box::new(record))).body;
+    assert!(body.starts_with("web1 is backed up. Nothing to do.\n"), "{body}");
+    assert!(body.contains("\nOwners:     4 files of 3 other owners became the account's\nNetwork:"), "{body}");
 }
 
 #[test]

@@ -44,6 +44,7 @@ fn push_fields(line: &mut String, push: &PushFacts) {
     field(line, "rsync", push.rsync_exit);
     field(line, "partial", push.partial.then_some("yes"));
     field(line, "beyond", Some(push.beyond).filter(|beyond| *beyond > 0));
+    field(line, "of_others", push.dropped_owners.map(|dropped| dropped.files));
 }
 
 /// Adds ` name=value` for each value, in quotes where it would not stand alone, as far as the line has room.
@@ -70,7 +71,7 @@ pub(in crate::decide) fn field(line: &mut String, name: &str, values: impl IntoI
 mod tests {
     use super::*;
     use crate::decide::letter::samples;
-    use crate::terms::record::Jail;
+    use crate::terms::record::{DroppedOwners, Jail};
 
     #[test]
     fn a_refusal_is_one_line_with_its_code_and_its_rule() {
@@ -92,6 +93,14 @@ mod tests {
         record.jail = Jail::WithoutNamespaces;
         assert!(record_line(&record).starts_with("result=published jail=without-namespaces client=web1 "));
         assert!(line.contains(" snapshot=2026-11-21T02-00-00Z files=5120 received=12 linked=5108 "), "{line}");
+    }
+
+    #[test]
+    fn a_push_whose_owners_were_dropped_says_how_many_files_were_others() {
+        let mut record = samples::published();
+        assert!(!record_line(&record).contains("of_others"));
+        record.push.as_mut().unwrap().dropped_owners = Some(DroppedOwners { files: 4, owners: 3, more: false });
+        assert!(record_line(&record).contains(" of_others=4 "));
     }
 
     #[test]

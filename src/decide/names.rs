@@ -27,31 +27,31 @@ impl Wanted<'_> {
     }
 }
 
-/// A unix account with its group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    /// Its name and number.
-    pub account: Account,
-    /// The number of its group.
-    pub group: u32,
-}
-
-/// Reads a line of passwd(5) without its end, if it is about the account that is wanted.
+/// The name and the number in a line of passwd(5) or group(5) without its end.
 ///
 /// As the C library reads them, lines that begin with `+` or `-` (nsswitch.conf(5), "compat mode") or with `#` are nobody's. The
 /// number of nobody at all, which setuid(2) takes for "as it is", is none.
-pub fn user(line: &[u8], wanted: Wanted<'_>) -> Option<User> {
+pub fn entry(line: &[u8]) -> Option<(&[u8], u32)> {
     let mut fields = line.trim_ascii_start().split(|byte| *byte == b':');
-    let (name, _password, uid, group) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let (name, _password, id) = (fields.next()?, fields.next()?, fields.next()?);
     if matches!(name.first(), None | Some(b'+' | b'-' | b'#')) || name.contains(&0) {
         return None;
     }
-    let (uid, group) = (number(uid)?, number(group)?);
+    Some((name, number(id)?))
+}
+
+/// Reads a line of passwd(5) without its end, if it is about the account that is wanted.
+pub fn user(line: &[u8], wanted: Wanted<'_>) -> Option<Account> {
+    let (name, uid) = entry(line)?;
     let meant = match wanted {
         Wanted::Number(wanted) => wanted == uid,
         Wanted::Name(wanted) => wanted.as_bytes() == name,
     };
-    meant.then(|| User { account: Account { name: String::from_utf8_lossy(name).into_owned(), uid }, group })
+    if !meant {
+        return None;
+    }
+    let group = number(line.split(|byte| *byte == b':').nth(3)?)?;
+    Some(Account { name: String::from_utf8_lossy(name).into_owned(), uid, group })
 }
 
 /// The name and the number in a line of passwd(5) or of group(5).
@@ -62,7 +62,7 @@ pub fn name_and_number(line: &[u8]) -> Option<(String, u32)> {
 }
 
 /// Reads the answer to `getent passwd`, if it is about the account that is wanted.
-pub fn answered_user(answer: &[u8], wanted: Wanted<'_>) -> Option<User> {
+pub fn answered_user(answer: &[u8], wanted: Wanted<'_>) -> Option<Account> {
     user(lines(answer).next()?, wanted)
 }
 
@@ -103,8 +103,8 @@ fn number(field: &[u8]) -> Option<u32> {
 mod tests {
     use super::*;
 
-    fn known(name: &str, uid: u32, group: u32) -> Option<User> {
-        Some(User { account: Account { name: name.to_owned(), uid }, group })
+    fn known(name: &str, uid: u32, group: u32) -> Option<Account> {
+        Some(Account { name: name.to_owned(), uid, group })
     }
 
     #[test]

@@ -135,8 +135,8 @@ pub fn told(owners: &Owners, policy: &Policy, available: impl FnOnce() -> Result
 pub fn beyond(files: u64, mapping: &Mapping) -> String {
     let last = |map: &crate::terms::IdMap| map.count().saturating_sub(1);
     format!(
-        "{files} files and directories have an owner or group beyond the ids that the account can keep, and are stored as those of the last \
-         (user {}, group {}): give the account more ranges if they are wanted (usermod --add-subuids, --add-subgids)",
+        "{files} files and directories have an owner or group, or one in an access list, beyond the ids that the account can keep; the last \
+         stands in its place (user {}, group {}): give the account more ranges if they are wanted (usermod --add-subuids, --add-subgids)",
         last(&mapping.users),
         last(&mapping.groups)
     )

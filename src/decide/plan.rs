@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::decide::argv::{self, Setup, Version};
-use crate::decide::cell::{self, Access, Bind, Cell, Confinement, Filter, Grant, Ground, Kind};
+use crate::decide::cell::{self, Access, Bind, Cell, Confinement, Filter, Grant, Ground, Ids, Kind};
 use crate::decide::command::Push;
 use crate::decide::links::{Basis, BasisOf, Layout};
 use crate::decide::options::Choice;
@@ -64,6 +64,8 @@ pub struct Places {
     pub mapping: Option<Mapping>,
     /// How many processes and threads the machine runs, where a limit on them holds.
     pub running: Option<u64>,
+    /// Whether rsync is to log owners.
+    pub tells_owners: bool,
 }
 
 /// Plans a push, by what is on the shelf.
@@ -143,9 +145,19 @@ impl PushPlan {
         self.push.is_dry()
     }
 
+    /// Whether owners come with it that are not kept, so that the files of others are counted.
+    pub fn drops_owners(&self, owners: &Owners) -> bool {
+        *owners == Owners::Account && self.push.keeps_users() && !self.is_dry()
+    }
+
     /// Whether rsync compares files by size alone, so that only whole files may be linked from.
     pub fn trusts_size(&self) -> bool {
         self.push.trusts_size()
+    }
+
+    /// Whether access lists come with it.
+    pub fn keeps_access_lists(&self) -> bool {
+        self.push.keeps_access_lists()
     }
 
     /// Whether hard links among the client's files are kept, so that rsync looks at a name again that it has linked.
@@ -154,9 +166,11 @@ impl PushPlan {
     }
 
     /// What was accepted and not passed on, what only the policy let in, and what it forces, for the run's log.
-    pub fn notes(&self) -> Vec<String> {
+    pub fn notes(&self, owners: &Owners) -> Vec<String> {
         let outlasted = self.push.outlasted(self.idle);
-        self.push.notes().iter().cloned().chain(outlasted).chain(self.push.widened()).chain(self.options.forces()).collect()
+        let unmaps = (owners.mapping().is_some() && self.push.unmaps_lists())
+            .then(|| "`--numeric-ids` was not passed on: ids in access lists that cannot be kept would be errors".to_owned());
+        self.push.notes().iter().cloned().chain(outlasted).chain(unmaps).chain(self.push.widened()).chain(self.options.forces()).collect()
     }
 
     /// What the administrator should know of although it is allowed.
@@ -173,7 +187,7 @@ impl PushPlan {
             places.bases = places.bases.drain(kept..=kept).collect();
         }
         let confinement = places.confinement;
-        let ground = Ground::new(confinement, places.mapping.as_ref());
+        let ground = Ground::new(confinement);
         let seen = Seen::of(&places, self.place(), ground.view);
         let binds = if ground.view { binds(&places, &seen) } else { Vec::new() };
         let grants = (confinement != Confinement::None).then(|| grants(&places, &seen));
@@ -186,7 +200,8 @@ impl PushPlan {
             link_dests: seen.bases.iter().map(|basis| basis.seen.clone()).collect(),
             partial_dir: places.partial_dir.clone(),
             log: seen.log,
-            ids: ground.ids,
+            ids: places.mapping.as_ref().map(Ids::of),
+            tells_owners: places.tells_owners,
             forced: self.options.forced().filter_map(|row| row.long.first().copied()).collect(),
         };
         let argv = argv::for_push(&self.push, &setup);
@@ -241,7 +256,7 @@ pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, 
     grants.extend(logs.map(|log| Grant { path: log.path().into(), access: Access::ReadWrite, optional: false }));
     let argv = rrsync::printed(transfer, setup);
     // There is no history here, and so no link to it.
-    let ground = Ground { view: false, asks: false, filter: jailed.then_some(Filter::Plain), ids: None };
+    let ground = Ground { view: false, asks: false, filter: jailed.then_some(Filter::Plain) };
     let limits = Some(limits(CHILD_MEMORY, DEFAULT_PROCESSES, None, running));
     let (program, grants) = (program.to_path_buf(), jailed.then_some(grants));
     let layout = Layout { start: start.clone(), bases: Vec::new(), partial_dir: String::new() };

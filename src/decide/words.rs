@@ -34,7 +34,7 @@ pub fn read(log: &[u8]) -> Words {
 }
 
 /// The text of a line that rsync wrote: `2026/11/21 09:12:02 [2735] text`.
-fn by_rsync(line: &[u8]) -> Option<&[u8]> {
+pub(super) fn by_rsync(line: &[u8]) -> Option<&[u8]> {
     let bracket = line.iter().position(|byte| *byte == b'[')?;
     let (date, rest) = line.split_at_checked(bracket)?;
     let end = rest.iter().position(|byte| *byte == b']')?;

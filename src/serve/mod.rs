@@ -11,13 +11,13 @@ mod transaction;
 
 use std::cell::Cell;
 use std::net::IpAddr;
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use self::tell::Connection;
-use crate::act::child::{self, NamespaceBegun, Standby};
+use crate::act::child::{self, NamespaceBegun, NotStarted, Standby, Undecided};
 use crate::act::process::Inherited;
 use crate::act::spool::{self, Full, Slots};
 use crate::act::store::{Repository, mounted, remembered};
@@ -42,7 +42,7 @@ pub struct Answer {
     pub lines: Vec<String>,
 }
 
-/// What a process tells of a client's work that it has done.
+/// What is remembered of a client's work.
 #[derive(Debug, Serialize, Deserialize)]
 struct Told {
     end: End,
@@ -59,7 +59,7 @@ struct End {
     warnings: Vec<String>,
     push: Option<PushFacts>,
     text: String,
-    /// Whether the process that did the work was lost before it had told its end, so that nobody knows what it has done.
+    /// Whether the gate was lost before it had told this, so that nobody knows what it has done.
     #[serde(skip)]
     unheard: bool,
     /// What came on standard input because of `-s`, printable; empty where nothing was read.
@@ -89,6 +89,13 @@ impl End {
         result.unwrap_or_else(Self::stopped)
     }
 
+    /// Nobody knows which: the gate was gone before it had said.
+    fn lost() -> Self {
+        let reason = Reason::new(Code::Interrupted, "the server failed").hint("push again");
+        let reason = reason.detail("the gate was killed at its work").remedy("see in the kernel's log whether memory had run out");
+        Self { unheard: true, ..Self::stopped(reason) }
+    }
+
     /// With what was read from standard input.
     fn having_heard(self, heard: String) -> Self {
         Self { heard, ..self }
@@ -114,6 +121,7 @@ impl End {
 
 /// A connection that may go on: who it is and by which rules.
 struct Session<'a> {
+    connection: Connection<'a>,
     site: &'a Site,
     policy: &'a Policy,
     request: &'a Request,
@@ -124,13 +132,15 @@ struct Session<'a> {
     owners: &'a Owners,
     /// What whatever is not the gate may use: as much as the gate itself could when sshd started it.
     inherited: Inherited,
+    /// What was found on the way.
+    notes: Vec<String>,
 }
 
 /// Where what was allowed is done.
 enum Place {
-    /// In this process. One may wait that becomes rsync.
+    /// Where this process is. One may wait that becomes rsync.
     Here(Option<Standby>),
-    /// In one of its own, in the user namespace that is being made for the client's ids.
+    /// In the user namespace that is being made for the client's ids.
     Mapped(NamespaceBegun),
     /// Nowhere.
     Nowhere(Reason),
@@ -148,37 +158,39 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
     let said = intake::said();
     // Ahead of everything that it does not have to know: the other processor closes it in meanwhile. It has heard nothing of the
     // client's, and ends with this connection if nothing comes of the push.
-    let standby = if command::begins_as_push(&said) { enclose::stand_by(Ground::new(USUAL, None), None, None).ok() } else { None };
+    let waiting = if command::begins_as_push(&said) { begin().ok() } else { None };
     // The gate's own, which rsync does not get.
     let inherited = process::limit();
     let command = command::parse(&said);
-    let standby = standby.filter(|_| matches!(command, Ok(Command::Push(_))));
+    let waiting = waiting.filter(|_| matches!(command, Ok(Command::Push(_))));
     let request = intake::request(names::running(), named, said);
     let id = tell::record_id(&request);
-    let verb = command.as_ref().ok().map(Command::verb);
+    let connection = Connection { directory, request: &request, id: &id, verb: command.as_ref().ok().map(Command::verb) };
 
     let site = match config::load_site(directory) {
         Ok(site) => site,
-        Err(fault) => {
-            let end = End::refused(Denial::unidentified(fault.into(), command));
-            return tell::without_site(directory, Connection { request: &request, id: &id, verb, jail: Jail::Whole }, end);
-        }
+        Err(fault) => return connection.tell_without_site(End::refused(Denial::unidentified(fault.into(), command))),
     };
     let jail = Cell::new(if site.jail { Jail::Whole } else { Jail::Off });
-    let (policy, _slots, end) = match config::identify(directory, &site, &request) {
-        Err(reason) => (None, None, End::refused(Denial::unidentified(reason, command))),
-        Ok(policy) => match slots(&site, &policy, &request) {
-            Err(reason) => (Some(policy), None, End::stopped(reason)),
-            Ok((slots, notes)) => {
-                let (owners, place) = place(&site, &policy, &request, &command, standby);
-                let session = Session { site: &site, policy: &policy, request: &request, id: &id, jail: &jail, owners: &owners, inherited };
-                let end = judged(session, &command, place).noting(notes);
-                (Some(policy), Some(slots), end)
-            }
-        },
+    let ended = |end| Told { end, jail: jail.get() };
+    let policy = match config::identify(directory, &site, &request) {
+        Ok(policy) => policy,
+        Err(reason) => return connection.answer(&site, None, ended(End::refused(Denial::unidentified(reason, command)))),
     };
-    let connection = Connection { request: &request, id: &id, verb, jail: jail.get() };
-    tell::tell(directory, &site, policy.as_ref(), connection, end)
+    // Held until this process ends.
+    let (_slots, notes) = match slots(&site, &policy, &request) {
+        Ok(taken) => taken,
+        Err(reason) => return connection.answer(&site, Some(&policy), ended(End::stopped(reason))),
+    };
+    let (owners, place) = place(&site, &policy, &request, &command, waiting);
+    let (request, id) = (&request, id.as_str());
+    let session = Session { connection, site: &site, policy: &policy, request, id, jail: &jail, owners: &owners, inherited, notes };
+    session.go(&command, place)
+}
+
+/// Starts the process that becomes rsync, whoever the client is.
+fn begin() -> Result<Undecided, NotStarted> {
+    enclose::begin(Ground::new(USUAL))
 }
 
 /// Takes a place among the client's sessions and among all, before anything that costs more. What stands in the way of
@@ -209,19 +221,25 @@ fn place(
     policy: &Policy,
     request: &Request,
     command: &Result<Command, Vec<Reason>>,
-    standby: Option<Standby>,
+    waiting: Option<Undecided>,
 ) -> (Owners, Place) {
     if !command.as_ref().is_ok_and(Command::touches_trees) {
-        return (Owners::Account, Place::Here(standby));
+        return (Owners::Account, Place::Here(None));
     }
     let owners = match owners(site, policy, &request.account) {
         Ok(owners) => owners,
         Err(reason) => return (Owners::Undecided, Place::Nowhere(reason)),
     };
-    let place = match owners.mapping().map(child::begin_namespace) {
-        None => Place::Here(standby),
-        Some(Ok(begun)) => Place::Mapped(begun),
-        Some(Err(what)) => Place::Nowhere(owners::unmapped(&what)),
+    let place = match owners.mapping() {
+        None => Place::Here(waiting.map(Undecided::for_account)),
+        Some(mapping) => {
+            // The one that waits is in the namespace already. Where no rsync is wanted another one has to be there for a moment.
+            let process = waiting.map_or_else(begin, Ok).map_err(NotStarted::what);
+            match process.and_then(|process| child::begin_namespace(process, mapping)) {
+                Ok(begun) => Place::Mapped(begun),
+                Err(what) => Place::Nowhere(owners::unmapped(&what)),
+            }
+        }
     };
     (owners, place)
 }
@@ -231,63 +249,73 @@ pub(crate) fn owners(site: &Site, policy: &Policy, account: &Account) -> Result<
     owners::decide(site, policy, account.is_root(), remembered(&policy.path)?, || subids::available(account))
 }
 
-/// Decides, and does what was allowed.
-fn judged(session: Session<'_>, command: &Result<Command, Vec<Reason>>, place: Place) -> End {
-    let Session { policy, request, owners, .. } = session;
-    let zone = match zones::load(&policy.timezone) {
-        Ok(zone) => zone,
-        Err(what) => return End::refused(Denial::because(config::unusable(what).rule(policy.origins.of("timezone")))),
-    };
-    let resolved = resolve_hosts(policy, request.address);
-    let case = Case { request, policy, zone: &zone, resolved: &resolved, owners, command };
-    let begun = match verdict::judge(case).verdict {
-        Verdict::Hear(begun) => begun,
-        judged => return session.act_on(judged, place),
-    };
-    // Nothing is wrong with what is visible: the rest is read, and the whole judged anew.
-    let words = match secluded::from_stdin() {
-        Ok(words) => words,
-        Err((fault, heard)) => return End::refused(Denial::because(fault.reason())).having_heard(heard),
-    };
-    let command = begun.with(&words).map(Command::Push);
-    session.act_on(verdict::judge(Case { command: &command, ..case }).verdict, place).having_heard(words.shown())
-}
-
 impl Session<'_> {
-    fn act_on(&self, verdict: Verdict, place: Place) -> End {
-        match (verdict, place) {
+    /// Decides, does what was allowed, and remembers it.
+    fn go(self, command: &Result<Command, Vec<Reason>>, place: Place) -> Answer {
+        let (verdict, heard) = self.judge(command);
+        let end = match (verdict, place) {
+            (Verdict::Allow(permit), Place::Mapped(begun)) => return self.go_mapped(&permit, begun, &heard),
             (Verdict::Allow(permit), Place::Here(standby)) => End::of(self.perform(&permit, standby)),
-            (Verdict::Allow(permit), Place::Mapped(begun)) => self.perform_mapped(&permit, begun),
             (Verdict::Allow(_), Place::Nowhere(reason)) => End::stopped(reason),
             (Verdict::Deny(denial), _) => End::refused(denial),
             (Verdict::Hear(_), _) => End::refused(Denial::because(unheard())),
-        }
+        };
+        self.connection.answer(self.site, Some(self.policy), self.told(end, &heard))
     }
 
-    /// The same in a process that enters the namespace of the client's ids. What has to be remembered of the connection is left to this
-    /// one: there, whatever is neither the client's nor the account's seems to be nobody's.
-    fn perform_mapped(&self, permit: &Permit, begun: NamespaceBegun) -> End {
-        let namespace = match begun.finish() {
-            Ok(namespace) => namespace,
-            Err(what) => return End::stopped(owners::unmapped(&what)),
-        };
-        let said = child::apart(Duration::MAX, MAX_END, |out| {
-            let entered = namespace.enter().map_err(|what| owners::unmapped(&what));
-            let end = End::of(entered.and_then(|()| self.perform(permit, None)));
-            // Nobody who would read it, nobody who would miss it.
-            let _ = serde_json::to_writer(out, &Told { end, jail: self.jail.get() });
+    /// The same in the namespace of the client's ids. What has to be remembered of the connection is left to a process that stays outside:
+    /// inside, whatever is neither the client's nor the account's seems to be nobody's.
+    fn go_mapped(&self, permit: &Permit, begun: NamespaceBegun, heard: &str) -> Answer {
+        let successor = child::succeeded(MAX_END, |word| {
+            // Nobody who waits for the end of something that the gate holds waits for this one.
+            let _ = process::silence();
+            process::close_all_but(&[word.as_raw_fd()]);
+            let told = serde_json::from_slice(&word.wait()).unwrap_or_else(|_| self.told(End::lost(), heard));
+            self.connection.tell(self.site, Some(self.policy), &told);
         });
-        match serde_json::from_slice(&said) {
-            Ok(Told { end, jail }) => {
-                self.jail.set(jail);
-                end
-            }
+        let successor = match successor {
+            Ok(successor) => successor,
             Err(error) => {
-                let detail = format!("the process that did the client's work has not said how it ended: {error}");
-                let reason = Reason::new(Code::Interrupted, "the server failed").hint("push again").detail(detail);
-                End { unheard: true, ..End::stopped(reason) }
+                let end = End::stopped(owners::unmapped(&format!("a process that remembers the connection: {error}")));
+                return self.connection.answer(self.site, Some(self.policy), self.told(end, heard));
             }
-        }
+        };
+        let entered = begun.finish().and_then(|(namespace, standby)| namespace.enter().map(|()| standby));
+        let entered = entered.map_err(|what| owners::unmapped(&what));
+        let end = End::of(entered.and_then(|standby| self.perform(permit, Some(standby))));
+        let told = self.told(end, heard);
+        // Without a word it says that this process was lost.
+        successor.go_on(&serde_json::to_vec(&told).unwrap_or_default());
+        tell::answer(told.end)
+    }
+
+    /// An end with what was found and heard on the way.
+    fn told(&self, end: End, heard: &str) -> Told {
+        Told { end: end.having_heard(heard.to_owned()).noting(self.notes.clone()), jail: self.jail.get() }
+    }
+
+    /// What is to become of the command, and what came on standard input because of `-s`, printable.
+    fn judge(&self, command: &Result<Command, Vec<Reason>>) -> (Verdict, String) {
+        let Self { policy, request, owners, .. } = self;
+        let refused = |reason| Verdict::Deny(Denial::because(reason));
+        let nothing = String::new();
+        let zone = match zones::load(&policy.timezone) {
+            Ok(zone) => zone,
+            Err(what) => return (refused(config::unusable(what).rule(policy.origins.of("timezone"))), nothing),
+        };
+        let resolved = resolve_hosts(policy, request.address);
+        let case = Case { request, policy, zone: &zone, resolved: &resolved, owners, command };
+        let begun = match verdict::judge(case).verdict {
+            Verdict::Hear(begun) => begun,
+            judged => return (judged, nothing),
+        };
+        // Nothing is wrong with what is visible: the rest is read, and the whole judged anew.
+        let words = match secluded::from_stdin() {
+            Ok(words) => words,
+            Err((fault, heard)) => return (refused(fault.reason()), heard),
+        };
+        let command = begun.with(&words).map(Command::Push);
+        (verdict::judge(Case { command: &command, ..case }).verdict, words.shown())
     }
 
     fn perform(&self, permit: &Permit, standby: Option<Standby>) -> Result<End, Reason> {

@@ -9,11 +9,12 @@ use super::settle::Settling;
 use super::{End, Session, USUAL};
 use crate::act::child::{self, HookEnd, Meter, NotStarted, Setting, Standby};
 use crate::act::process::{self, Inherited};
-use crate::act::runlog::RunLog;
+use crate::act::runlog::{RunLog, Sifted};
 use crate::act::store::{Deferred, Held, Published, Repository, Taken, trouble};
 use crate::decide::argv::Version;
 use crate::decide::cell::{Confinement, Ground};
 use crate::decide::command::Push;
+use crate::decide::dropped::{self, Tally};
 use crate::decide::links::Layout;
 use crate::decide::namespaces::{self, Lack};
 use crate::decide::outcome::Ended;
@@ -23,7 +24,7 @@ use crate::decide::words;
 use crate::enclose;
 use crate::terms::limits::{LEAST_LINK_TIME, MAX_QUOTED, MAX_RSYNC_LOG};
 use crate::terms::reason::{Code, Reason};
-use crate::terms::record::{Jail, PushFacts};
+use crate::terms::record::{DroppedOwners, Jail, PushFacts};
 use crate::terms::shelf::Shelf;
 use crate::terms::text::still_printable;
 use crate::terms::usage::{Count, Usage};
@@ -65,7 +66,7 @@ impl Session<'_> {
     /// Starts the process that becomes rsync.
     fn stand_by(&self, confinement: Confinement) -> Result<Waiting, Reason> {
         let mapping = self.owners.mapping();
-        let standby = enclose::stand_by(Ground::new(confinement, mapping), mapping, Some(self.inherited)).map_err(NotStarted::reason)?;
+        let standby = enclose::stand_by(Ground::new(confinement), mapping, Some(self.inherited)).map_err(NotStarted::reason)?;
         Ok(Waiting { confinement, standby })
     }
 
@@ -120,13 +121,14 @@ impl Session<'_> {
             confinement: waiting.confinement,
             mapping: self.owners.mapping().cloned(),
             running: process::running(),
+            tells_owners: plan.drops_owners(self.owners),
         };
+        let tally = places.tells_owners.then(|| Tally::new(self.request.account.uid));
         let used = shelf.transaction.as_ref().filter(|_| plan.joins()).map(|transaction| transaction.used);
         let allowance = Allowance::new(&self.policy.limits, used.unwrap_or_default());
         let linked = Taken::default();
         let logged = || Count { usage: Usage { bytes: said.allocated(), inodes: 0 }, blind: false };
-        let count = |ended| staging.count(&linked, ended).and(logged());
-        let mut so_far = || count(false);
+        let mut so_far = || staging.count(&linked, false).and(logged());
         let meter = allowance.map(|allowance| Meter::new(Pace::new(allowance), &mut so_far));
         let defer = |layout: &Layout| staging.defer(layout, plan.place(), plan.keeps_hard_links(), allowance.is_some(), &linked);
         let (ended, links) = match self.run_rsync(plan, places, waiting, held, log, meter, defer) {
@@ -138,15 +140,24 @@ impl Session<'_> {
         };
         held.wait_for_rsync()?;
 
-        let words = words::read(&said.tail());
-        let measure = Measure::take(allowance, ended, &words, || count(true));
+        let taken_by_log = logged();
+        let (tail, dropped) = match tally {
+            Some(tally) => owners_in(&said, tally),
+            None => (said.tail(), None),
+        };
+        let words = words::read(&tail);
+        let measure = Measure::take(allowance, ended, &words, || staging.count(&linked, true).and(taken_by_log));
         said.shorten(MAX_RSYNC_LOG);
         let said = words;
+        if let Some(dropped) = dropped {
+            log.note(Utc::now(), &format!("{} became the account's: no owners are kept", dropped::told(dropped)));
+        }
         let facts = PushFacts {
             place: (!plan.place().is_whole()).then(|| still_printable(&place, MAX_QUOTED)),
             seconds: started.elapsed().as_secs_f64(),
             rsync_exit: if let Ended::Exit(status) = ended { Some(status) } else { None },
             wire_bytes: said.wire_bytes,
+            dropped_owners: dropped,
             ..PushFacts::default()
         };
         let bytes = said.total_bytes.filter(|_| ended == Ended::Exit(0));
@@ -155,7 +166,23 @@ impl Session<'_> {
         warnings.extend(said.complaints.iter().map(|line| format!("rsync: {line}")));
         let ended = measure.ended(ended);
         let time = self.policy.deadline.saturating_sub(started.elapsed()).max(LEAST_LINK_TIME);
-        self.settle(staging, plan, ended, Settling { held, shelf: &shelf, log, links: Some(&links), facts, time, bytes, warnings, measure })
+        self.settle(
+            staging,
+            plan,
+            ended,
+            Settling {
+                held,
+                lists: plan.keeps_access_lists(),
+                shelf: &shelf,
+                log,
+                links: Some(&links),
+                facts,
+                time,
+                bytes,
+                warnings,
+                measure,
+            },
+        )
     }
 
     /// Runs rsync where the plan wants it, and records its links. Where the kernel gives the account no namespaces, the site file
@@ -215,7 +242,7 @@ impl Session<'_> {
         let at = self.request.at;
         let peer = self.request.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
         let first = format!("push of `{}` from {peer} into `{}`", self.policy.client, plan.place());
-        let planned = plan.notes();
+        let planned = plan.notes(self.owners);
         log.notes(at, [&first].into_iter().chain(notes).chain(&planned).chain(plan.warnings()).map(String::as_str));
         Ok(log)
     }
@@ -257,4 +284,10 @@ impl Session<'_> {
         }
         end
     }
+}
+
+/// Reads what rsync has said where it told the owners of what it received: the end without these, and whose files became the account's.
+fn owners_in(said: &RunLog, mut tally: Tally) -> (Vec<u8>, Option<DroppedOwners>) {
+    let Sifted { tail, whole } = said.sift(|line| tally.takes(line));
+    (tail, tally.found(whole))
 }

@@ -26,6 +26,8 @@ pub(super) struct Settling<'a> {
     pub(super) log: &'a RunLog,
     /// The links that its rsync has asked for; a transaction's parts have theirs already.
     pub(super) links: Option<&'a Deferred<'a>>,
+    /// Whether access lists came with it.
+    pub(super) lists: bool,
     pub(super) facts: PushFacts,
     /// The sum of all sizes, where rsync said it and left nothing out.
     pub(super) bytes: Option<u64>,
@@ -76,9 +78,8 @@ impl Session<'_> {
                 }
                 if let Some(transaction) = settling.shelf.transaction.as_ref().filter(|_| plan.joins()) {
                     staging.join()?;
-                    settling.held.write_transaction(
-                        &transaction.clone().adding(&plan.place().to_string(), partial).using(settling.measure.stored),
-                    )?;
+                    let joined = transaction.clone().adding(&plan.place().to_string(), partial).using(settling.measure.stored);
+                    settling.held.write_transaction(&joined.dropping(settling.facts.dropped_owners).listing(settling.lists))?;
                     return Ok(end(Outcome::Added, exit, Vec::new(), settling));
                 }
                 let published = staging.publish(plan.name().clone(), self.id)?;
@@ -120,7 +121,7 @@ impl Session<'_> {
     fn link(&self, staging: &Staging<'_>, settling: &mut Settling<'_>) -> Result<(Survey, Made), Reason> {
         // Before there is a link in the tree: files in there are to be removed.
         staging.drop_unfinished()?;
-        let survey = staging.survey(settling.shelf.newest.as_ref(), settling.links)?;
+        let survey = staging.survey(settling.shelf.newest.as_ref(), settling.links, settling.lists)?;
         let bounds = Bounds { time: settling.time, room: settling.measure.room() };
         let made = settling.links.map_or(Ok(Made::default()), |links| links.make(Which::All, bounds, settling.bytes.is_none()))?;
         if made.lost > 0 {
@@ -170,10 +171,21 @@ impl Session<'_> {
         let staging = held.merge_transaction(transaction)?;
         let trees = trees(&staging, None, repository, shelf, false)?;
         let seconds = (self.request.at - transaction.began).as_seconds_f64();
-        let facts = PushFacts { seconds, ..PushFacts::default() };
+        let facts = PushFacts { seconds, dropped_owners: transaction.dropped_owners, ..PushFacts::default() };
         let measure = Measure::default();
-        let mut settling =
-            Settling { held, shelf, log: &log, links: None, facts, time: LEAST_LINK_TIME, bytes: None, warnings: Vec::new(), measure };
+        let lists = transaction.lists;
+        let mut settling = Settling {
+            lists,
+            held,
+            shelf,
+            log: &log,
+            links: None,
+            facts,
+            time: LEAST_LINK_TIME,
+            bytes: None,
+            warnings: Vec::new(),
+            measure,
+        };
         let (outcome, reasons) = match outcome::of_transaction(status, transaction.is_partial(), trees) {
             Disposal::Publish { partial } => {
                 settling.facts.partial = partial;

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use super::{Answer, End};
+use super::{Answer, End, Told};
 use crate::act::spool::Spool;
 use crate::act::store::{Repository, mounted};
 use crate::act::{detach, ledger, syslog};
@@ -22,77 +22,87 @@ pub(super) fn record_id(request: &Request) -> String {
 /// What is known of a connection besides whose it is and how it ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Connection<'a> {
+    /// Where the configuration is.
+    pub(super) directory: &'a Path,
     pub(super) request: &'a Request,
     pub(super) id: &'a str,
     pub(super) verb: Option<Verb>,
-    /// What held rsync.
-    pub(super) jail: Jail,
 }
 
-/// Remembers a connection and makes the client's answer.
-pub(super) fn tell(directory: &Path, site: &Site, policy: Option<&Policy>, connection: Connection<'_>, end: End) -> Answer {
-    let record = record(policy, connection, &end);
-    let Connection { request, id, .. } = connection;
-    let mut lost = Vec::new();
-    let spool = Spool::open(&site.spool, request.account.uid);
-    // The mail comes first: a kill between the two may leave a mail that the ledger does not know, never the other way round.
-    match &spool {
-        Err(error) => lost.push(format!("the spool cannot be used: {error}")),
-        Ok(spool) => {
-            if record.mail != Mail::None
-                && let Err(error) = spool.add(&record)
-            {
-                lost.push(format!("the mail could not be spooled: {error}"));
+impl Connection<'_> {
+    /// Remembers it, and makes the client's answer.
+    pub(super) fn answer(self, site: &Site, policy: Option<&Policy>, told: Told) -> Answer {
+        self.tell(site, policy, &told);
+        answer(told.end)
+    }
+
+    /// Remembers it.
+    pub(super) fn tell(self, site: &Site, policy: Option<&Policy>, told: &Told) {
+        let record = record(policy, self, told);
+        let Connection { directory, request, id, .. } = self;
+        let mut lost = Vec::new();
+        let spool = Spool::open(&site.spool, request.account.uid);
+        // The mail comes first: a kill between the two may leave a mail that the ledger does not know, never the other way round.
+        match &spool {
+            Err(error) => lost.push(format!("the spool cannot be used: {error}")),
+            Ok(spool) => {
+                if record.mail != Mail::None
+                    && let Err(error) = spool.add(&record)
+                {
+                    lost.push(format!("the mail could not be spooled: {error}"));
+                }
             }
         }
-    }
-    // A repository that cannot be written to must not lose the entry: the spool has a ledger of its own.
-    // Where a mount is missing, what stands at its place is not the repository.
-    let policy_on_disk = policy.filter(|policy| mounted(policy, site).is_ok());
-    let repository = policy_on_disk.and_then(|policy| Repository::existing(&policy.path, request.account.uid));
-    let repository = repository.filter(|repository| repository.ledger().parent().is_some_and(Path::is_dir));
-    let entered = repository.as_ref().is_some_and(|repository| ledger::append(&repository.ledger(), &record).is_ok());
-    if let Ok(spool) = &spool
-        && !entered
-        && let Err(error) = ledger::append(&spool.ledger(), &record)
-    {
-        lost.push(format!("no ledger could be written: {error}"));
-    }
-    // A process that did the work and was lost may have published before: its note is then for the next session to tell of.
-    if let Some(repository) = &repository
-        && lost.is_empty()
-        && !end.unheard
-    {
-        repository.told(id);
-    }
-    if let Some(socket) = &site.syslog {
-        let _ = syslog::send(socket, &line::record_line(&record));
-        for what in &lost {
-            let _ = syslog::send(socket, &format!("id={} problem=\"{}\"", record.id, printable(what.as_bytes())));
+        // A repository that cannot be written to must not lose the entry: the spool has a ledger of its own.
+        // Where a mount is missing, what stands at its place is not the repository.
+        let policy_on_disk = policy.filter(|policy| mounted(policy, site).is_ok());
+        let repository = policy_on_disk.and_then(|policy| Repository::existing(&policy.path, request.account.uid));
+        let repository = repository.filter(|repository| repository.ledger().parent().is_some_and(Path::is_dir));
+        let entered = repository.as_ref().is_some_and(|repository| ledger::append(&repository.ledger(), &record).is_ok());
+        if let Ok(spool) = &spool
+            && !entered
+            && let Err(error) = ledger::append(&spool.ledger(), &record)
+        {
+            lost.push(format!("no ledger could be written: {error}"));
+        }
+        // A process that did the work and was lost may have published before: its note is then for the next session to tell of.
+        if let Some(repository) = &repository
+            && lost.is_empty()
+            && !told.end.unheard
+        {
+            repository.told(id);
+        }
+        if let Some(socket) = &site.syslog {
+            let _ = syslog::send(socket, &line::record_line(&record));
+            for what in &lost {
+                let _ = syslog::send(socket, &format!("id={} problem=\"{}\"", record.id, printable(what.as_bytes())));
+            }
+        }
+        if record.mail != Mail::None && spool.is_ok() {
+            // The timer tries again whatever becomes of this.
+            let _ = detach::watch(directory);
         }
     }
-    if record.mail != Mail::None && spool.is_ok() {
-        // The timer tries again whatever becomes of this.
-        let _ = detach::watch(directory);
+
+    /// Remembers one whose site file cannot be used, by what is usual, and makes the client's answer.
+    pub(super) fn tell_without_site(self, end: End) -> Answer {
+        let Connection { directory, request, .. } = self;
+        let told = Told { end, jail: Jail::Whole };
+        let record = record(None, self, &told);
+        let spool = Spool::open(Path::new(policy::DEFAULT_SPOOL), request.account.uid);
+        if let Ok(spool) = &spool {
+            let _ = spool.add(&record);
+            let _ = ledger::append(&spool.ledger(), &record);
+            let _ = detach::watch(directory);
+        }
+        let _ = syslog::send(Path::new(policy::DEFAULT_SYSLOG), &line::record_line(&record));
+        answer(told.end)
     }
-    answer(end)
 }
 
-/// Remembers a connection whose site file cannot be used, by what is usual.
-pub(super) fn without_site(directory: &Path, connection: Connection<'_>, end: End) -> Answer {
-    let record = record(None, connection, &end);
-    let spool = Spool::open(Path::new(policy::DEFAULT_SPOOL), connection.request.account.uid);
-    if let Ok(spool) = &spool {
-        let _ = spool.add(&record);
-        let _ = ledger::append(&spool.ledger(), &record);
-        let _ = detach::watch(directory);
-    }
-    let _ = syslog::send(Path::new(policy::DEFAULT_SYSLOG), &line::record_line(&record));
-    answer(end)
-}
-
-fn record(policy: Option<&Policy>, connection: Connection<'_>, end: &End) -> Record {
-    let Connection { request, id, verb, jail } = connection;
+fn record(policy: Option<&Policy>, connection: Connection<'_>, told: &Told) -> Record {
+    let Connection { request, id, verb, .. } = connection;
+    let Told { end, jail } = told;
     let command = match &request.said {
         Said::Command(bytes) if end.heard.is_empty() => printable(bytes),
         Said::Command(bytes) => {
@@ -114,7 +124,7 @@ fn record(policy: Option<&Policy>, connection: Connection<'_>, end: &End) -> Rec
         reasons: end.reasons.clone(),
         push: end.push.clone(),
         warnings: end.warnings.clone(),
-        jail,
+        jail: *jail,
         mail: mail(policy.map_or(Report::Problems, |policy| policy.report), end),
     }
 }
@@ -133,14 +143,14 @@ fn mail(report: Report, end: &End) -> Mail {
 }
 
 /// What the client is told: the first reason, if there is one.
-fn answer(end: End) -> Answer {
+pub(super) fn answer(end: End) -> Answer {
     let mut lines = end.reasons.first().map(|reason| reason.lines(end.outcome == Outcome::Refused)).unwrap_or_default();
     if end.outcome == Outcome::Added {
         lines.push("snapgate: received; say `complete` to publish it".to_owned());
     }
     let beyond = end.push.as_ref().map_or(0, |facts| facts.beyond);
     if beyond > 0 {
-        lines.push(format!("snapgate: {beyond} files have owners that the server cannot keep: they are stored as nobody's"));
+        lines.push(format!("snapgate: {beyond} files name users or groups that the server cannot keep: nobody stands in their place"));
     }
     Answer { exit: end.exit, text: end.text, lines }
 }

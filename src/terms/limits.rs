@@ -227,6 +227,21 @@ pub const MAX_LOST: usize = 5;
 /// Bytes of what one rsync has said that are kept when it has ended: far more than anybody reads.
 pub const MAX_RSYNC_LOG: u64 = 4 * 1024 * 1024;
 
+/// Bytes of such a log that are read from its beginning for the owners in it: those of more than ten million files.
+pub const MAX_OWNERS_LOG: u64 = 512 * 1024 * 1024;
+
+/// Bytes of a line in which an owner is looked for, many times what one has. What is longer is read in pieces.
+pub const MAX_OWNER_LINE: u64 = 1024;
+
+/// Owners of others' files that are told apart in a push: more than a machine has.
+pub const MAX_DROPPED_OWNERS: usize = 10_000;
+
+/// Bytes of a file's access list: no attribute has more (xattr(7)).
+pub const MAX_ACCESS_LIST: usize = 64 * 1024;
+
+/// Bytes of one that are asked for at first, since the kernel clears as many: some thirty entries.
+pub const USUAL_ACCESS_LIST: usize = 256;
+
 /// Processes of one rsync that are looked at while it is counted. `limits: {processes: …}` is mostly far below.
 pub const MAX_FAMILY: usize = 10_000;
 

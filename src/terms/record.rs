@@ -195,9 +195,34 @@ pub struct PushFacts {
     /// Whether rsync left something out (its 23).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
-    /// Files and directories received whose owner or group is beyond the ids that are kept, and which have the last of these instead.
+    /// Files and directories received with an owner or group beyond the ids that are kept, or with one in an access list: they have the
+    /// last of these instead.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub beyond: u64,
+    /// Files of others that became the account's, where no owners are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped_owners: Option<DroppedOwners>,
+}
+
+/// Regular files that were received and are the account's, though they were not at the client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedOwners {
+    /// How many files.
+    pub files: u64,
+    /// How many owners they had at the client.
+    pub owners: u64,
+    /// Whether there may be more of either.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
+}
+
+impl DroppedOwners {
+    /// Those of two pushes. Some of their owners may be the same, and the greater number is a safe one.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let more = self.more || other.more || (self.owners > 0 && other.owners > 0);
+        Self { files: self.files.saturating_add(other.files), owners: self.owners.max(other.owners), more }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a field over by reference")]

@@ -31,6 +31,8 @@ pub struct Account {
     pub name: String,
     /// Its number; 0 is root.
     pub uid: u32,
+    /// The number of its group.
+    pub group: u32,
 }
 
 impl Account {

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::limits::TRANSACTION_LIFETIME;
+use super::record::DroppedOwners;
 use super::snapshot::SnapshotName;
 use super::usage::Usage;
 
@@ -37,6 +38,12 @@ pub struct Transaction {
     /// What its pushes have stored so far, where a limit had it counted.
     #[serde(default)]
     pub used: Usage,
+    /// Files of others that became the account's in them, where no owners are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped_owners: Option<DroppedOwners>,
+    /// Whether access lists came with one of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lists: bool,
     /// Whether its parts are being put together, so that what stands in progress is their sum.
     pub merging: bool,
 }
@@ -44,7 +51,16 @@ pub struct Transaction {
 impl Transaction {
     /// One that begins now.
     pub fn new(began: DateTime<Utc>) -> Self {
-        Self { began, parts: 0, partial: false, unfinished: Vec::new(), used: Usage::default(), merging: false }
+        Self {
+            began,
+            parts: 0,
+            partial: false,
+            unfinished: Vec::new(),
+            used: Usage::default(),
+            dropped_owners: None,
+            lists: false,
+            merging: false,
+        }
     }
 
     /// Whether it should have been completed long ago; `push_limit` is how long a push may take.
@@ -63,6 +79,21 @@ impl Transaction {
     /// With what a push stored added.
     pub fn using(mut self, used: Usage) -> Self {
         self.used = self.used.and(used);
+        self
+    }
+
+    /// With the files of others of a push added.
+    pub fn dropping(mut self, dropped: Option<DroppedOwners>) -> Self {
+        self.dropped_owners = match (self.dropped_owners, dropped) {
+            (Some(before), Some(dropped)) => Some(before.and(dropped)),
+            (before, dropped) => before.or(dropped),
+        };
+        self
+    }
+
+    /// With whether access lists came with a push.
+    pub fn listing(mut self, lists: bool) -> Self {
+        self.lists |= lists;
         self
     }
 
@@ -89,6 +120,14 @@ mod tests {
         let transaction = Transaction::new(DateTime::default()).beginning("etc").adding("etc", false).beginning("home").beginning("home");
         assert!(transaction.is_partial());
         assert!(!transaction.adding("home", false).is_partial());
+    }
+
+    #[test]
+    fn files_of_others_add_up_and_their_owners_may_be_the_same() {
+        let dropped = |files, owners, more| Some(DroppedOwners { files, owners, more });
+        let transaction = Transaction::new(DateTime::default()).dropping(None).dropping(dropped(2, 2, false)).dropping(None);
+        assert_eq!(transaction.dropped_owners, dropped(2, 2, false));
+        assert_eq!(transaction.dropping(dropped(5, 1, false)).dropped_owners, dropped(7, 2, true));
     }
 
     #[test]

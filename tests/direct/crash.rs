@@ -25,6 +25,9 @@ const CALLS: &str = "?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlin
 ?pwrite64,?writev,?ftruncate,?truncate,?fsync,?fdatasync,?syncfs,?chmod,?fchmod,?fchmodat,?fchmodat2,?utimensat,?flock,?clone,\
 ?clone3,?vfork,?open,?openat,?openat2,?copy_file_range,?sendfile";
 
+/// A story with fewer calls has not been seen as a whole.
+const FEW: usize = 6;
+
 /// One system call of the gate: its name, and the how manieth of that name it is.
 #[derive(Debug, Clone)]
 struct Point {
@@ -177,10 +180,12 @@ fn tell(story: &Story) {
     settle(&gate);
     let mut all = points(&log);
     if is_short() {
-        // What moves a name or says that the disk has it.
-        all.retain(|point| ["rename", "link", "symlink", "syncfs", "fsync"].iter().any(|step| point.call.starts_with(step)));
+        let moves = |point: &Point| ["rename", "link", "symlink", "syncfs", "fsync"].iter().any(|step| point.call.starts_with(step));
+        // What moves a name or says that the disk has it. A story that hardly does makes, removes and locks things all the same.
+        let is_quiet = all.iter().filter(|point| moves(point)).count() < FEW;
+        all.retain(|point| if is_quiet { point.call != "write" } else { moves(point) });
     }
-    assert!(all.len() > 5, "{}: strace saw too little: {all:?}; {first:?}", story.name);
+    assert!(all.len() >= FEW, "{}: strace saw too little: {all:?}; {first:?}", story.name);
     if story.publishes {
         assert_eq!(tree(&gate.newest()), tree(&data(&gate, "new")), "{}: not the client's data", story.name);
     }
@@ -363,12 +368,15 @@ fn rsync_ends_with_its_gate_and_until_then_keeps_the_lock_and_nothing_it_receive
     let slow = Running::start(&mut gate.push_command(&source, &["--bwlimit=1000", "--whole-file"], ""));
     gate.until("something has arrived", || gate.inside("inprogress/file1").exists());
     let gates = crate::processes::of(gate.path(), "snapgate");
-    assert_eq!(gates.len(), 1, "{gates:?}");
+    // The gate may have others of its program at work for it. They are below it, and end with it.
+    let is_first = |pid: &&u32| crate::processes::parent(**pid).is_none_or(|parent| !gates.contains(&parent));
+    let first: Vec<_> = gates.iter().filter(is_first).copied().collect();
+    assert_eq!(first.len(), 1, "{gates:?}");
     // An rsync that cannot end at once: it waits for a disk, say.
     let rsyncs = gate.rsyncs();
     crate::processes::signal(&rsyncs, Signal::SIGSTOP);
-    crate::processes::signal(&gates, Signal::SIGKILL);
-    gate.until("the gate is gone", || !crate::processes::is_alive(gates[0]));
+    crate::processes::signal(&first, Signal::SIGKILL);
+    gate.until("the gate is gone, and all that it had at work", || !gates.iter().any(|pid| crate::processes::is_alive(*pid)));
     assert!(gate.rsync_runs() && gate.inside("inprogress").exists(), "the lock went with the gate");
 
     let second = gate.push(&source, &[]).exits(75);

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod attacks;
+mod by_a_user;
 mod crash;
 mod current;
 #[path = "../support/history.rs"]

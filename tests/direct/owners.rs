@@ -1,12 +1,18 @@
 //! What others try, where an ordinary account keeps its clients' owners (`tests/support/kept.rs`); `make owners` runs more of them.
 
 use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
 
+use snapgate::act::ledger;
+use snapgate::terms::limits::{GROUP_GRACE, MAPPING_TIMEOUT, MAX_QUOTED, TERM_GRACE};
 use snapgate::terms::reason::Code;
+use snapgate::terms::record::Mail;
 
 use crate::layer::layer;
+use crate::processes;
 use crate::support::kept::{VARIABLE, again, keeper};
-use crate::support::{Gate, POLICY, skip};
+use crate::support::{Gate, POLICY, Ran, mode, run, skip};
 
 #[test]
 fn code_that_has_taken_rsync_over_changes_nothing_where_owners_are_kept() {
@@ -43,4 +49,159 @@ fn without_a_view_owners_are_not_kept_and_nothing_is_stored() {
         });
     });
     assert_eq!((gate.record().reasons[0].code, gate.snapshots().len()), (Code::Owners, 1));
+}
+
+#[test]
+fn whatever_the_programs_do_that_map_ids_no_push_goes_without_them() {
+    let tests = [
+        "owners::a_helper_that_fails_or_says_too_much_stops_the_push_and_leaves_nothing",
+        "owners::a_helper_that_hangs_stops_the_push_and_leaves_nothing",
+        "owners::a_helper_that_only_says_it_has_done_it_stops_the_push",
+        "owners::ids_that_the_helpers_do_not_grant_are_not_used",
+    ];
+    again("whatever_the_programs_do_that_map_ids_no_push_goes_without_them", &tests);
+}
+
+/// A gate with a client's data, on a machine of which one file is another one: there alone, and nowhere else on this machine.
+struct Changed {
+    gate: Gate,
+    source: PathBuf,
+}
+
+impl Changed {
+    fn new() -> Self {
+        let gate = Gate::new();
+        let source = gate.source("data");
+        fs::write(source.join("file"), "x").unwrap();
+        gate.write(
+            "changed",
+            "over=$1; shift\nexec unshare -m /bin/sh -c 'mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\"' sh $DIR/instead \"$over\" \"$@\"\n",
+        );
+        let pids = gate.path().join("pids");
+        fs::write(&pids, "").unwrap();
+        mode(&pids, 0o666);
+        Self { gate, source }
+    }
+
+    /// Pushes, with that text in the place of `over`.
+    fn push(&self, over: &str, text: &str) -> Ran {
+        let dir = self.gate.path().display().to_string();
+        self.gate.write("instead", text);
+        mode(&self.gate.path().join("instead"), 0o755);
+        run(&mut self.gate.push_command(&self.source, &[], &format!("/bin/sh {dir}/changed {over}")))
+    }
+
+    /// Such a push is refused; what the administrator reads of it. The client reads nothing of the server, nothing is stored and nobody
+    /// is left.
+    fn refused(&self, over: &str, text: &str) -> String {
+        let ran = self.push(over, text).exits(Code::Owners.exit().into());
+        assert_eq!(ran.code(), Some("owners"), "{text}");
+        let lines: Vec<_> = ran.stderr.lines().filter(|line| !line.starts_with("rsync")).collect();
+        let told = ["snapgate: the server cannot store anything right now (code owners)", "snapgate: the administrator has been told"];
+        assert_eq!(lines, told, "and nothing of the server");
+        let pids = fs::read_to_string(self.gate.path().join("pids")).unwrap();
+        for pid in pids.lines() {
+            self.gate.until("no helper is left", || !processes::is_alive(pid.parse().unwrap()));
+        }
+        self.gate.until("no process is left", || processes::of(self.gate.path(), "").is_empty());
+        // There may be no repository to remember it.
+        let records = ledger::read(&self.gate.spool().join("ledger.jsonl"));
+        let record = records.last().expect("a record");
+        let reason = &record.reasons[0];
+        assert_eq!((reason.code, record.reasons.len(), record.mail), (Code::Owners, 1, Mail::Alert), "{record:?}");
+        assert!(reason.remedy.as_ref().is_some_and(|remedy| remedy.contains("newuidmap")), "{reason:?}");
+        let stored: Vec<_> = ["snapshots", "current", "inprogress", ".snapgate/owners.json", ".snapgate/interrupted"]
+            .into_iter()
+            .filter(|name| self.gate.inside(name).symlink_metadata().is_ok())
+            .collect();
+        assert_eq!(stored, [""; 0], "{text}");
+        reason.detail.clone()
+    }
+
+    /// Once all is as it was the next push goes.
+    fn goes(&self) {
+        let before = self.gate.snapshots().len();
+        self.gate.push(&self.source, &[]).exits(0);
+        assert_eq!(self.gate.snapshots().len(), before + 1);
+    }
+}
+
+fn skipped(test: &str) -> bool {
+    if keeper().is_none() {
+        skip(test, &format!("another test runs it with {VARIABLE}"));
+    }
+    keeper().is_none()
+}
+
+#[test]
+fn a_helper_that_fails_or_says_too_much_stops_the_push_and_leaves_nothing() {
+    if skipped("a helper that fails stops the push") {
+        return;
+    }
+    let changed = Changed::new();
+    for helper in ["/usr/bin/newuidmap", "/usr/bin/newgidmap"] {
+        let said = changed.refused(helper, "#!/bin/sh\necho 'helper: no\tlines today' >&2\nexit 1\n");
+        assert_eq!(said, format!("{helper} failed: helper: no\\tlines today"));
+        let said = changed.refused(helper, "#!/bin/sh\nkill -KILL $$\n");
+        assert_eq!(said, format!("{helper} failed: "));
+        let said = changed.refused(helper, "#!/no/such/shell\n");
+        assert!(said.starts_with(&format!("{helper}: ")) && said.contains("No such file"), "{said}");
+        // More than a pipe takes.
+        let said = changed.refused(helper, "#!/bin/sh\nhead -c 1048576 /dev/zero | tr '\\0' x >&2\nexit 1\n");
+        assert!(said.starts_with(&format!("{helper} failed: xxx")) && said.len() < MAX_QUOTED + 100, "{said}");
+    }
+    changed.gate.flush();
+    let mails = changed.gate.mails();
+    assert!(mails.iter().any(|mail| mail.contains("no\\tlines today")), "{mails:?}");
+    changed.goes();
+}
+
+#[test]
+fn a_helper_that_only_says_it_has_done_it_stops_the_push() {
+    if skipped("a helper that lies stops the push") {
+        return;
+    }
+    let changed = Changed::new();
+    for helper in ["/usr/bin/newuidmap", "/usr/bin/newgidmap"] {
+        let ran = changed.push(helper, "#!/bin/sh\nexit 0\n");
+        assert!(matches!(ran.code(), Some("owners" | "store")), "{ran:?}");
+        changed.gate.until("no process is left", || processes::of(changed.gate.path(), "").is_empty());
+        let stored = ["current", "inprogress"].map(|name| changed.gate.inside(name).symlink_metadata().is_ok());
+        assert_eq!((stored, changed.gate.snapshots()), ([false; 2], Vec::new()));
+    }
+    changed.goes();
+}
+
+#[test]
+fn a_helper_that_hangs_stops_the_push_and_leaves_nothing() {
+    if skipped("a helper that hangs stops the push") {
+        return;
+    }
+    let changed = Changed::new();
+    let pids = changed.gate.path().join("pids");
+    let text = format!("#!/bin/sh\ntrap '' TERM HUP\nsleep 1000 &\necho $$ $! | tr ' ' '\\n' >>{}\nwait\n", pids.display());
+    let begun = std::time::Instant::now();
+    let said = changed.refused("/usr/bin/newgidmap", &text);
+    assert_eq!(said, "/usr/bin/newgidmap did not come to an end");
+    let most = MAPPING_TIMEOUT + TERM_GRACE + GROUP_GRACE + Duration::from_secs(5);
+    assert!(begun.elapsed() < most, "{:?}", begun.elapsed());
+    assert_eq!(fs::read_to_string(&pids).unwrap().lines().count(), 2, "it was there, and what it had started");
+    changed.goes();
+}
+
+/// newuidmap(1) takes a number with a leading zero for an octal one.
+#[test]
+fn ids_that_the_helpers_do_not_grant_are_not_used() {
+    if skipped("ids that the helpers do not grant") {
+        return;
+    }
+    let changed = Changed::new();
+    let name = &keeper().unwrap().account.name;
+    let said = changed.refused("/etc/subuid", &format!("{name}:0500000:65536\n"));
+    assert!(said.starts_with("/usr/bin/newuidmap failed: newuidmap: uid range [0-65536) -> [500000-565536) not allowed"), "{said}");
+    changed.goes();
+    // Where that is the truth now the next one is refused, too, and what is stored stays.
+    let ran = changed.push("/etc/subuid", &format!("{name}:500000:65536\n")).exits(Code::Owners.exit().into());
+    assert_eq!((ran.code(), changed.gate.snapshots().len()), (Some("owners"), 1));
+    changed.goes();
 }

@@ -4,7 +4,7 @@
 
 #[path = "accounts.rs"]
 #[expect(dead_code, reason = "the tests with sshd use all of it")]
-mod accounts;
+pub(crate) mod accounts;
 #[path = "getent.rs"]
 pub(crate) mod getent;
 #[path = "ids.rs"]

@@ -54,7 +54,7 @@ make)
         enter "$work/ordinary" "$sysroot" root sh -euc '
             apt-get update -qq
             DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-                gcc libc6-dev libseccomp-dev rsync openssh-server openssh-client acl attr >/dev/null
+                gcc libc6-dev libseccomp-dev rsync openssh-server openssh-client acl attr uidmap >/dev/null
             # The kernel counts processes by number, whatever root they are in: one that this machine has hardly given away.
             useradd --uid 58613 --create-home --shell /bin/bash visitor
             # What root has built is built; what else it has put there an ordinary user has not.

@@ -130,8 +130,8 @@ fn everything_that_a_client_s_root_sends_is_kept_and_nothing_of_it_is_the_accoun
     tree::same(&attributes(&snapshot, first), &attributes(&source, 0));
     let record = server.record();
     assert_eq!((record.result, record.jail), (Outcome::Published, Jail::Whole), "{record:?}");
-    // The last id that there is stands for all beyond it, too.
-    assert_eq!((record.warnings.len(), record.push.unwrap().beyond), (1, 1), "{:?}", record.warnings);
+    // The last id that there is stands for all beyond it, too, in an access list as well.
+    assert_eq!((record.warnings.len(), record.push.unwrap().beyond), (1, 2), "{:?}", record.warnings);
 
     // Nothing has changed: every file is linked.
     let before = tree::listing(&snapshot);
@@ -162,7 +162,7 @@ fn an_id_beyond_the_account_s_is_nobody_s_and_the_push_is_whole() {
     chown(source.join("a.txt"), Some(65_536), Some(1)).unwrap();
     chown(source.join("photo.raw"), Some(4_000_000_000), Some(4_000_000_000)).unwrap();
     let ran = web1.push(&source, &[]).exits(0);
-    assert!(ran.stderr.contains("snapgate: 2 files have owners that the server cannot keep"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("snapgate: 2 files name users or groups that the server cannot keep"), "{}", ran.stderr);
     let record = server.record();
     assert_eq!((record.push.unwrap().beyond, record.mail), (2, Mail::Report));
     assert!(record.warnings[0].contains("2 files and directories") && record.warnings[0].contains("user 65535"), "{:?}", record.warnings);
@@ -342,53 +342,6 @@ fn ids_are_those_of_the_client_whatever_they_are_called_here() {
     assert!(ran.stderr.contains("code option") && ran.stderr.contains("no other name is looked up on the server"), "{}", ran.stderr);
 }
 
-/// Two ranges more for an account, for as long as this lives.
-struct Ranges<'a>(&'a Account);
-
-const FURTHER: &str = "2000000-2000099";
-
-impl<'a> Ranges<'a> {
-    fn further(account: &'a Account) -> Self {
-        must(Command::new("usermod").args(["--add-subuids", FURTHER, "--add-subgids", FURTHER, &account.name]));
-        Self(account)
-    }
-}
-
-impl Drop for Ranges<'_> {
-    fn drop(&mut self) {
-        // Not while a session of the account's has not quite ended.
-        let removed = || Command::new("usermod").args(["--del-subuids", FURTHER, "--del-subgids", FURTHER, &self.0.name]).status();
-        until("the ranges are gone again", || removed().unwrap().success());
-    }
-}
-
-#[test]
-fn more_ranges_keep_more_ids_and_what_is_there_stays_as_it_is() {
-    if skipped("more_ranges_keep_more_ids_and_what_is_there_stays_as_it_is") {
-        return;
-    }
-    let account = accounts::account(accounts::CHANGING);
-    let server = Setup::new().client_on(accounts::CHANGING, "web1", &format!("{ALL_VERBS}owners: keep\n")).start();
-    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
-    let first = first(&account);
-    tree::small(&source);
-    chown(source.join("a.txt"), Some(65_540), Some(65_541)).unwrap();
-    web1.push(&source, &[]).exits(0);
-    let owner = || fs::symlink_metadata(repository.snapshot(-1).join("a.txt")).map(|found| (found.uid(), found.gid())).unwrap();
-    assert_eq!(owner(), (first + 65_535, first + 65_535));
-    {
-        let _further = Ranges::further(&account);
-        web1.push(&source, &["-A"]).exits(0);
-        assert_eq!((owner(), server.record().push.unwrap().received), ((2_000_004, 2_000_005), 1), "the rest is linked");
-    }
-    let said = server.snapgate(&["check"]).exits(1).stdout;
-    assert!(said.contains("2000000-2000099 and the account has") || said.contains("2000000-2000099, and the account has"), "{said}");
-    let ran = web1.push(&source, &[]);
-    assert!(ran.stderr.contains("code owners"), "{}", ran.stderr);
-    let reason = &server.record().reasons[0];
-    assert!(reason.detail.contains("2000000-2000099") && reason.remedy.as_ref().unwrap().contains("give the account back"), "{reason:?}");
-}
-
 #[test]
 fn a_snapshot_whose_maker_was_lost_is_told_of_by_the_next_session() {
     if skipped("a_snapshot_whose_maker_was_lost_is_told_of_by_the_next_session") {
@@ -401,6 +354,8 @@ fn a_snapshot_whose_maker_was_lost_is_told_of_by_the_next_session() {
     let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
     tree::small(&source);
     web1.push(&source, &[]);
+    // By a process that nobody waits for any more.
+    until("the record of a gate that was killed", || !server.records().is_empty());
     let record = server.record();
     assert_eq!((record.result, record.reasons[0].code), (Outcome::Failed, Code::Interrupted), "{record:?}");
     assert_eq!(repository.snapshots().len(), 1);

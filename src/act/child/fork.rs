@@ -3,8 +3,8 @@
 //! It must never be made beside a thread: that one would be gone in it, and whatever it held would stay locked for ever.
 
 use std::fs;
-use std::io::{self, PipeReader, Read as _, Write};
-use std::os::fd::AsFd as _;
+use std::io::{self, PipeReader, PipeWriter, Read as _, Write};
+use std::os::fd::{AsFd as _, AsRawFd, RawFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
+use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid, getppid};
 
 use super::leader::Leader;
@@ -65,6 +66,54 @@ pub fn apart(limit: Duration, most: usize, story: impl FnOnce(&mut dyn Write)) -
     let said = listen(heard, limit, most);
     drop(process);
     said
+}
+
+/// A process that goes on when this one has said its last word. Where this one is gone without any, it goes on all the same.
+#[derive(Debug)]
+pub struct Successor {
+    pid: Pid,
+    word: PipeWriter,
+}
+
+/// What it waits for.
+#[derive(Debug)]
+pub struct LastWord {
+    heard: PipeReader,
+    most: usize,
+}
+
+/// Starts one, which stays what this process is now, and does `story`. Of the last word it takes up to `most` bytes.
+///
+/// # Errors
+/// When there is a second thread, or the kernel has no process for it.
+pub fn succeeded(most: usize, story: impl FnOnce(LastWord)) -> io::Result<Successor> {
+    let (heard, word) = io::pipe()?;
+    let pid = forked(move || story(LastWord { heard, most }))?;
+    Ok(Successor { pid, word })
+}
+
+impl LastWord {
+    /// Waits for it. The way to it must have been closed in this process, which never sees else that the other is gone.
+    pub fn wait(self) -> Vec<u8> {
+        listen(self.heard, Duration::MAX, self.most)
+    }
+}
+
+impl AsRawFd for LastWord {
+    fn as_raw_fd(&self) -> RawFd {
+        self.heard.as_raw_fd()
+    }
+}
+
+impl Successor {
+    /// Says the last word, and waits until the other has done what it does with it.
+    pub fn go_on(self, last: &[u8]) {
+        let Self { pid, mut word } = self;
+        // If it is gone, there is nobody to be told.
+        let _ = word.write_all(last);
+        drop(word);
+        while waitpid(pid, None) == Err(Errno::EINTR) {}
+    }
 }
 
 /// What comes in, until its end or for so long, and no more than `most` bytes of it.

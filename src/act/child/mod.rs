@@ -10,6 +10,7 @@ mod hook;
 mod leader;
 mod mapping;
 mod meter;
+mod orders;
 mod receiver;
 mod rsync;
 mod version;
@@ -21,13 +22,14 @@ use nix::poll::PollTimeout;
 
 use crate::terms::Excess;
 
-pub use fork::apart;
+pub use fork::{LastWord, Successor, apart, succeeded};
 pub use getent::{Ask, GETENT, getent};
 pub use hook::{HookEnd, Setting, hook};
 pub use mapping::{Namespace, NamespaceBegun, begin_namespace};
 pub use meter::Meter;
+pub use orders::{Orders, Part};
 pub use receiver::receive;
-pub use rsync::{NotStarted, Orders, Part, Standby, become_rsync, stand_by};
+pub use rsync::{NotStarted, Standby, Undecided, become_rsync, begin, stand_by};
 pub use version::version;
 
 /// Somebody who answers a child while it is waited for. Readable where there is a question.

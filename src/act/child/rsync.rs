@@ -2,30 +2,27 @@
 //!
 //! It must never run for anybody who is gone: until it is rsync it ends when nobody is at the other end of its channel.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read as _, Write as _};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
-use nix::unistd::{Pid, setpgid};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+use nix::unistd::{Pid, geteuid, setpgid};
+use rustix::net::RecvFlags;
 
 use super::fork::forked;
 use super::leader::Leader;
-use super::mapping::map_of_clients;
+use super::orders::{ACCOUNT, APART, CLIENTS_ROOT, LOCKED, MAP, Orders, Part, READY, UNLOCKED, heard, say};
 use super::{Attend, Meter, Patience};
-use crate::decide::cell::{Cell, Ground};
+use crate::decide::cell::{Cell, RunsAs};
+use crate::decide::idmaps;
 use crate::decide::outcome::Ended;
 use crate::decide::plan::Run;
 use crate::terms::limits::VERSION_TIMEOUT;
-use crate::terms::word::words;
 use crate::terms::{Code, Mapping, Reason};
 
 /// Everything that rsync finds in its environment. It would read `RSYNC_*`, `CVSIGNORE`, `HOME` and more from a
@@ -69,12 +66,28 @@ pub struct Standby {
     maps: Option<[String; 2]>,
 }
 
+/// One of which nobody knows yet whose ids it is to have. It leaves for namespaces of its own, and waits there to be told.
+#[derive(Debug)]
+pub struct Undecided(Standby);
+
 /// Starts a process that does `story`, which comes back only with what went wrong, or with nothing where no rsync is wanted
 /// after all. With a `mapping` it can ask for the client's ids. Only before there is a second thread.
 ///
 /// # Errors
 /// When there is no process to be had.
 pub fn stand_by(mapping: Option<&Mapping>, story: impl FnOnce(&mut Orders) -> Option<String>) -> Result<Standby, NotStarted> {
+    Ok(Standby { maps: mapping.map(|mapping| idmaps::below(mapping, geteuid().is_root())), ..start(story)? })
+}
+
+/// The same where the `mapping` is not known yet.
+///
+/// # Errors
+/// As [`stand_by`].
+pub fn begin(story: impl FnOnce(&mut Orders) -> Option<String>) -> Result<Undecided, NotStarted> {
+    start(story).map(Undecided)
+}
+
+fn start(story: impl FnOnce(&mut Orders) -> Option<String>) -> Result<Standby, NotStarted> {
     let (ours, theirs) = UnixStream::pair().map_err(|error| failed(&error))?;
     let (mut ours, orders) = (Some(ours), Orders { channel: theirs });
     let pid = forked(|| {
@@ -95,11 +108,52 @@ pub fn stand_by(mapping: Option<&Mapping>, story: impl FnOnce(&mut Orders) -> Op
         _ => failed(&error),
     })?;
     let leader = Leader::of(pid).map_err(|error| failed(&error))?;
-    let maps = mapping.map(|mapping| [&mapping.users, &mapping.groups].map(map_of_clients));
-    ours.map(|channel| Standby { leader, channel, maps }).ok_or_else(|| NotStarted::Because(broken("there is no way to it")))
+    ours.map(|channel| Standby { leader, channel, maps: None }).ok_or_else(|| NotStarted::Because(broken("there is no way to it")))
+}
+
+impl Undecided {
+    /// Has it run as the account.
+    pub fn for_account(self) -> Standby {
+        let Self(standby) = self;
+        standby.say_who(RunsAs::Account);
+        standby
+    }
+
+    /// Waits until it is in a user namespace that has no maps yet, and says which process it is.
+    ///
+    /// # Errors
+    /// With what stood in the way, for the administrator.
+    pub(super) fn apart(&self) -> Result<Pid, String> {
+        let Self(standby) = self;
+        match standby.hear().map_err(NotStarted::what)? {
+            Some((APART, _)) => Ok(standby.pid()),
+            None => Err(ended().what()),
+            Some((first, _)) => Err(standby.last_words(Some(first)).map_or_else(NotStarted::what, |why| read_failure(&why).what())),
+        }
+    }
+
+    /// Has it run as the root of the client's ids, which the namespace has been given.
+    pub(super) fn for_clients_root(self, mapping: &Mapping) -> Standby {
+        let Self(standby) = self;
+        standby.say_who(RunsAs::ClientsRoot);
+        Standby { maps: Some(idmaps::below(mapping, geteuid().is_root())), ..standby }
+    }
 }
 
 impl Standby {
+    pub(super) fn pid(&self) -> Pid {
+        self.leader.pid
+    }
+
+    fn say_who(&self, runs_as: RunsAs) {
+        let word = match runs_as {
+            RunsAs::Account => ACCOUNT,
+            RunsAs::ClientsRoot => CLIENTS_ROOT,
+        };
+        // If this fails, the process has ended over something that it tells.
+        let _ = say(&self.channel, word, None);
+    }
+
     /// Runs rsync to its end, its standard streams being the client's. `attend` is given what its questions come in on, before there
     /// is one, and makes whoever answers them; `meter` watches what it stores, and is taken once it runs.
     ///
@@ -160,31 +214,35 @@ impl Standby {
         lock: Option<&File>,
         attend: impl FnOnce(OwnedFd, Pid) -> Result<Box<dyn Attend + 'a>, String>,
     ) -> Result<Option<Box<dyn Attend + 'a>>, NotStarted> {
-        let ended = || NotStarted::Because(broken("the process that was to become it has ended"));
         // If this fails, the process has ended over something that it tells.
         let sent = self.send(cell, lock);
-        let mut why = Vec::new();
         let mut first = self.hear()?;
+        if let Some((APART, _)) = &first {
+            first = self.hear()?;
+        }
         if let (Some((MAP, _)), Some(maps)) = (&first, self.maps.take()) {
             self.map(&maps).map_err(|error| NotStarted::Because(broken(&format!("its ids: {error}"))))?;
             first = self.hear()?;
         }
-        let attending = match first {
+        let (first, attending) = match first {
             Some((READY, listener)) => {
                 let made = listener.map(|listener| attend(listener, self.leader.pid)).transpose();
-                made.map_err(|what| read_failure(&format!("{}{what}", Part::Jail)))?
+                (None, made.map_err(|what| read_failure(&format!("{}{what}", Part::Jail)))?)
             }
-            Some((first, _)) => {
-                why.push(first);
-                None
-            }
+            Some((first, _)) => (Some(first), None),
             None => return Err(sent.map_or_else(|error| failed(&error), |()| ended())),
         };
-        match self.channel.read_to_end(&mut why) {
+        let why = self.last_words(first)?;
+        if why.is_empty() { Ok(attending) } else { Err(read_failure(&why)) }
+    }
+
+    /// What the process says from `first` on until it is rsync, or gone: nothing, or why it could not be what it should.
+    fn last_words(&self, first: Option<u8>) -> Result<String, NotStarted> {
+        let mut words = Vec::from_iter(first);
+        match (&self.channel).read_to_end(&mut words) {
             // What it was sent and did not read any more.
             Err(error) if error.kind() != ErrorKind::ConnectionReset => Err(failed(&error)),
-            _ if !why.is_empty() => Err(read_failure(&String::from_utf8_lossy(&why))),
-            _ => Ok(attending),
+            _ => Ok(String::from_utf8_lossy(&words).into_owned()),
         }
     }
 
@@ -214,51 +272,8 @@ impl Standby {
     }
 }
 
-/// The first byte of what is sent: whether a lock comes with it.
-const LOCKED: u8 = 1;
-const UNLOCKED: u8 = 0;
-
-/// The byte that says that everything holds; no text begins with it.
-const READY: u8 = 0;
-
-/// The one that asks for the client's ids, and says that they are there.
-const MAP: u8 = 1;
-
-/// Says a byte, and hands over a descriptor with it.
-fn say(channel: &UnixStream, byte: u8, handed: Option<RawFd>) -> nix::Result<()> {
-    let handed: Vec<RawFd> = handed.into_iter().collect();
-    let parts = [ControlMessage::ScmRights(&handed)];
-    let parts = if handed.is_empty() { &[][..] } else { &parts };
-    sendmsg::<()>(channel.as_raw_fd(), &[IoSlice::new(&[byte])], parts, MsgFlags::MSG_NOSIGNAL, None).map(drop)
-}
-
-/// The first byte of what is said, and what was handed over with it; `None`: the other end is gone without a word.
-fn heard(channel: &UnixStream, flags: RecvFlags) -> io::Result<Option<(u8, Option<OwnedFd>)>> {
-    let mut byte = [0];
-    let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut room = RecvAncillaryBuffer::new(&mut room);
-    let bytes = match rustix::net::recvmsg(channel, &mut [IoSliceMut::new(&mut byte)], &mut room, flags) {
-        Err(rustix::io::Errno::CONNRESET) => 0,
-        message => message?.bytes,
-    };
-    let handed = room.drain().find_map(|part| match part {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
-    });
-    Ok((bytes > 0).then_some((byte[0], handed)))
-}
-
-words! {
-    /// Which part a process could not close itself in with; it begins the message about that.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Part {
-        /// There can be no view.
-        View = "view: ",
-        /// Something cannot be shown in the view.
-        Unseen = "unseen: ",
-        /// The jail does not hold.
-        Jail = "jail: ",
-    }
+fn ended() -> NotStarted {
+    NotStarted::Because(broken("the process that was to become it has ended"))
 }
 
 fn read_failure(message: &str) -> NotStarted {
@@ -273,51 +288,6 @@ fn read_failure(message: &str) -> NotStarted {
             .remedy("run a kernel with Landlock (5.19 or later, `lsm=` with landlock), leave a gate of root's CAP_SETPCAP, or set `jail: off` in the site file and know what that means"),
         None => broken(message),
     })
-}
-
-/// In the process that waits: the way to the gate. It closes by itself when rsync starts.
-#[derive(Debug)]
-pub struct Orders {
-    channel: UnixStream,
-}
-
-impl Orders {
-    /// Waits for the rest of a cell. A lock may come with it, which from then on stays open in this process and whatever it
-    /// becomes. `None` where nobody wants an rsync any more.
-    ///
-    /// # Errors
-    /// When something else was sent.
-    pub fn receive(&mut self, ground: Ground) -> Result<Option<Cell>, String> {
-        // Without `CMSG_CLOEXEC`: the lock is the one descriptor besides the standard three that rsync gets.
-        let Some((first, lock)) = heard(&self.channel, RecvFlags::empty()).map_err(|error| error.to_string())? else { return Ok(None) };
-        if lock.map(OwnedFd::into_raw_fd).is_some() != (first == LOCKED) {
-            return Err("the lock did not come".to_owned());
-        }
-        let mut length = [0; size_of::<usize>()];
-        self.channel.read_exact(&mut length).map_err(|error| error.to_string())?;
-        let mut bytes = vec![0; usize::from_le_bytes(length)];
-        self.channel.read_exact(&mut bytes).map_err(|error| error.to_string())?;
-        let words = bytes.strip_suffix(&[0]).map(|bytes| bytes.split(|byte| *byte == 0));
-        let words: Vec<_> = words.into_iter().flatten().map(|word| OsString::from_vec(word.to_vec())).collect();
-        Cell::read(ground, &words).map(Some).ok_or_else(|| "its own words cannot be read".to_owned())
-    }
-
-    /// Has the gate give this process, which is in a user namespace of its own, the client's ids.
-    ///
-    /// # Errors
-    /// When the gate is gone, or could not.
-    pub fn be_mapped(&mut self) -> Result<(), String> {
-        let asked = say(&self.channel, MAP, None).map_err(io::Error::from);
-        asked.and_then(|()| self.channel.read_exact(&mut [0])).map_err(|error| error.to_string())
-    }
-
-    /// Says that everything holds, and hands over a descriptor on which the gate is asked from now on.
-    ///
-    /// # Errors
-    /// When the gate is gone.
-    pub fn ready(&self, listener: Option<RawFd>) -> Result<(), String> {
-        say(&self.channel, READY, listener).map_err(|error| error.to_string())
-    }
 }
 
 /// Makes this process the cell's rsync. Comes back only if it does not start.

@@ -11,7 +11,7 @@ use std::thread;
 
 use super::disk::{make_movable, read_note, rename_new, sync_directory};
 use super::links::{Bounds, Deferred, Made, Taken, Which};
-use super::survey::{Survey, survey};
+use super::survey::{Kept, Survey, survey};
 use super::{Held, Repository, make_directory, tree, trouble, unfinished};
 use crate::terms::limits::MAX_NOTE;
 use crate::terms::{Reason, SnapshotName};
@@ -73,12 +73,14 @@ impl<'a> Staging<'a> {
         unfinished::take_out(&self.path, name, false).map_err(|error| trouble("clearing", &self.path, &error))
     }
 
-    /// Counts what stands in it, against the newest snapshot, before the `links` of its push are made.
-    pub fn survey(&self, newest: Option<&SnapshotName>, links: Option<&Deferred<'_>>) -> Result<Survey, Reason> {
+    /// Counts what stands in it, against the newest snapshot, before the `links` of its push are made. `lists` is whether access lists
+    /// came with it.
+    pub fn survey(&self, newest: Option<&SnapshotName>, links: Option<&Deferred<'_>>, lists: bool) -> Result<Survey, Reason> {
         let newest = newest.map(|newest| newest.below(&self.held.repository.snapshots()));
         let nothing = Taken::default();
         let taken = links.map_or(&nothing, Deferred::taken);
-        survey(&self.path, newest.as_deref(), taken, self.held.repository.ids()).map_err(|error| trouble("counting", &self.path, &error))
+        let kept = self.held.repository.ids().map(|ids| Kept { ids, lists });
+        survey(&self.path, newest.as_deref(), taken, kept).map_err(|error| trouble("counting", &self.path, &error))
     }
 
     /// Does some work on it while the disk takes what has arrived, which leaves less to wait for when it is published.

@@ -3,12 +3,13 @@
 //! rsync never starts in a directory that has anything in it: a file there could share its inode with history.
 
 use std::fs;
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::symlink;
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use nix::libc;
 use serde::{Deserialize, Serialize};
 
 use super::disk::{make_movable, next_number, numbered, read_note, remove_file, rename_new};
@@ -141,9 +142,15 @@ impl<'a> Held<'a> {
     fn mark_run(&self) -> io::Result<String> {
         let mark = RunMark { boot: boot_id(), partial_dir: unfinished::new_partial_dir()? };
         let path = self.repository.run_mark();
-        // A file system brings the old text to the disk where a file is truncated, which takes longer than all the rest before a push.
-        remove_file(&path)?;
-        fs::write(&path, serde_json::to_vec(&mark)?)?;
+        let bytes = serde_json::to_vec(&mark)?;
+        // Over the old text, which is as long: to remove a file takes a quarter of all the rest before a push, and where one is truncated the
+        // file system brings its text to the disk. After a crash of the machine either text is of another boot.
+        let mut file =
+            fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&path)?;
+        file.write_all(&bytes)?;
+        if file.metadata()?.len() != bytes.len() as u64 {
+            file.set_len(bytes.len() as u64)?;
+        }
         Ok(mark.partial_dir)
     }
 

@@ -1,16 +1,20 @@
 //! Counting a tree: what is in it, and how much of it was on the server already. Nothing is changed by it, and what only stands for a
 //! link that is yet to be made is no file.
 
+use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, SFlag};
+use rustix::fs::lgetxattr;
 
 use super::links::Taken;
 use super::tree::{deeper, each, kind, open, open_at, stat};
 use crate::decide::cell::Ids;
+use crate::decide::lists;
+use crate::terms::limits::{MAX_ACCESS_LIST, USUAL_ACCESS_LIST};
 
 /// What stands in a tree.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,28 +29,63 @@ pub struct Survey {
     pub received_bytes: u64,
     /// Regular files that look the same as in the tree compared with and were stored again all the same.
     pub copied: u64,
-    /// Files and directories, not linked, whose owner or group is the last id that is kept: it stands for every one beyond.
+    /// Files and directories, not linked, with the last id that is kept as owner or group, or in an access list: it stands for every one
+    /// beyond.
     pub beyond: u64,
 }
 
-/// Counts a tree, comparing with the one before it. `ids` are those that are kept, where owners are.
-pub(super) fn survey(path: &Path, compare: Option<&Path>, taken: &Taken, ids: Option<Ids>) -> io::Result<Survey> {
+/// Which ids are looked for in a tree whose owners are kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kept {
+    pub(super) ids: Ids,
+    /// Whether access lists may have come with it: to ask for one is a call for each file.
+    pub(super) lists: bool,
+}
+
+/// Counts a tree, comparing with the one before it.
+pub(super) fn survey(path: &Path, compare: Option<&Path>, taken: &Taken, kept: Option<Kept>) -> io::Result<Survey> {
     let mut survey = Survey::default();
-    let last = ids.map(|Ids { users, groups }| (users.saturating_sub(1), groups.saturating_sub(1)));
-    let counting = Counting { taken, last };
-    count(open(path)?, compare.and_then(|path| open(path).ok()), &counting, &mut survey, 0)?;
+    count(open(path)?, compare.and_then(|path| open(path).ok()), &Counting { taken, kept }, &mut survey, 0)?;
     Ok(survey)
 }
 
 struct Counting<'a> {
     taken: &'a Taken,
-    /// The last user and the last group that are kept.
-    last: Option<(u32, u32)>,
+    kept: Option<Kept>,
 }
 
 impl Counting<'_> {
-    fn is_beyond(&self, found: &FileStat) -> bool {
-        self.last.is_some_and(|(user, group)| found.st_uid == user || found.st_gid == group)
+    fn is_beyond(&self, here: BorrowedFd<'_>, name: &CStr, found: &FileStat) -> bool {
+        self.kept.is_some_and(|Kept { ids, lists }| {
+            let is_last = |id: u32, count: u32| count.checked_sub(1) == Some(id);
+            is_last(found.st_uid, ids.users) || is_last(found.st_gid, ids.groups) || (lists && lists_last(here, name, found, ids))
+        })
+    }
+}
+
+/// Whether an access list of an entry names the last id.
+fn lists_last(here: BorrowedFd<'_>, name: &CStr, found: &FileStat, ids: Ids) -> bool {
+    let kinds = match kind(found) {
+        SFlag::S_IFDIR => &[c"system.posix_acl_access", c"system.posix_acl_default"][..],
+        SFlag::S_IFREG => &[c"system.posix_acl_access"],
+        _ => &[],
+    };
+    // There is no call for it that takes a descriptor and a name before Linux 6.13.
+    let path = [format!("/proc/self/fd/{}/", here.as_raw_fd()).as_bytes(), name.to_bytes()].concat();
+    kinds.iter().any(|kind| list(&path, kind).is_some_and(|list| lists::names_last(&list, ids)))
+}
+
+/// An access list, if there is one.
+fn list(path: &[u8], kind: &CStr) -> Option<Vec<u8>> {
+    let read = |most: usize| {
+        let mut bytes = vec![0; most];
+        let length = lgetxattr(path, kind, bytes.as_mut_slice())?;
+        bytes.truncate(length);
+        Ok(bytes)
+    };
+    match read(USUAL_ACCESS_LIST) {
+        Err(rustix::io::Errno::RANGE) => read(MAX_ACCESS_LIST).ok(),
+        read => read.ok(),
     }
 }
 
@@ -54,7 +93,7 @@ fn count(directory: OwnedFd, compare: Option<OwnedFd>, counting: &Counting<'_>, 
     let here = directory.as_fd();
     each(here, |entry| {
         let Some(found) = counting.taken.not_a_placeholder(here, entry)? else { return Ok(()) };
-        survey.beyond += u64::from(counting.is_beyond(&found));
+        survey.beyond += u64::from(counting.is_beyond(here, entry.name, &found));
         if kind(&found) != SFlag::S_IFDIR {
             file(&found, compare.as_ref().and_then(|old| stat(old.as_fd(), entry.name).ok()), survey);
             return Ok(());
@@ -112,7 +151,7 @@ mod tests {
         fs::hard_link(new.join("one"), new.join("two")).unwrap();
         let expected = Survey { files: 4, linked: 1, bytes: 10, received_bytes: 5, copied: 1, beyond: 0 };
         assert_eq!(survey(&new, Some(&old), &Taken::default(), None).unwrap(), expected);
-        let own = |number: u32| Some(Ids { users: number + 1, groups: u32::MAX });
+        let own = |number: u32| Some(Kept { ids: Ids { users: number + 1, groups: u32::MAX }, lists: true });
         let user = fs::metadata(&new).unwrap().uid();
         let beyond = |ids| survey(&new, None, &Taken::default(), ids).unwrap().beyond;
         assert_eq!((beyond(own(user)), beyond(own(user + 1))), (4, 0));

@@ -12,7 +12,6 @@ use super::Run;
 use crate::decide::argv::{self, Version};
 use crate::decide::cell::{self, Access, Bind, Cell, Confinement, Grant, Ground, Kind};
 use crate::decide::links::Layout;
-use crate::terms::Mapping;
 
 /// Where the one that reads sees what it sends.
 const SNAPSHOT: &str = "/snapshot";
@@ -32,17 +31,15 @@ pub struct Source<'a> {
     pub version: Version,
     /// What is sent of the directory that the process stands in; `None`: all of it, and itself.
     pub name: Option<&'a OsStr>,
-    /// Where the client's ids stand, where they are kept.
-    pub mapping: Option<&'a Mapping>,
     /// Whether the site has a jail.
     pub jail: bool,
 }
 
 /// The rsync that reads. It sees what it sends and nothing else of the server's data, and can change nothing.
 pub fn sender(source: Source<'_>) -> Run {
-    let Source { program, version, name, mapping, jail } = source;
+    let Source { program, version, name, jail } = source;
     // It makes no links.
-    let ground = Ground { asks: false, ..Ground::new(if jail { Confinement::View } else { Confinement::None }, mapping) };
+    let ground = Ground { asks: false, ..Ground::new(if jail { Confinement::View } else { Confinement::None }) };
     // The process stands in it already, by a way without a symlink: no path of it is looked up once more.
     let here = PathBuf::from(".");
     let shown = Bind { from: here.clone(), to: SNAPSHOT.into(), kind: Kind::History, optional: false };
@@ -98,24 +95,20 @@ fn quoted(words: &[OsString]) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terms::{IdMap, IdRange};
 
     fn printed(words: &[OsString]) -> String {
         words.join(OsStr::new(" ")).into_string().unwrap()
     }
 
     fn source(name: Option<&OsStr>) -> Source<'_> {
-        Source { program: Path::new("/usr/bin/rsync"), version: argv::DEFENCES, name, mapping: None, jail: true }
+        Source { program: Path::new("/usr/bin/rsync"), version: argv::DEFENCES, name, jail: true }
     }
 
     #[test]
     fn the_one_that_reads_sees_what_it_sends_read_only_and_nothing_else() {
-        let map = IdMap::new(vec![IdRange::new(100_000, 65_536).unwrap()]).unwrap();
-        let mapping = Mapping { users: map.clone(), groups: map };
-        let run = sender(Source { mapping: Some(&mapping), ..source(None) });
+        let run = sender(source(None));
         let cell = run.cell();
         assert!(cell.ground.view && !cell.ground.asks && cell.ground.filter.is_some());
-        assert_eq!(cell.ground.ids.map(|ids| ids.users), Some(65_536));
         let kinds: Vec<_> = cell.binds.iter().map(|bind| (bind.to.to_str().unwrap(), bind.kind)).collect();
         assert_eq!(kinds, [("/usr/bin/rsync", Kind::ReadOnly), (SNAPSHOT, Kind::History)]);
         let opened = cell.grants.iter().flatten().filter(|grant| grant.path == Path::new(SNAPSHOT));
