@@ -116,7 +116,8 @@ fn wanted(policy: &Policy, owned: &Ownership) -> Result<Remap, Said> {
         if let Some((name, id)) = known.map_err(|error| unfit(format!("looking for {kind}s of this machine: {error}\nmend the file")))? {
             let name = printable(name.as_bytes());
             return Err(unfit(format!(
-                "the {kind} {id} is `{name}` of this machine, and would stand for one of the client's\n                 give the account ranges that hold nobody's number; `.snapgate/owners.json` has those that the repository had"
+                "the {kind} {id} is `{name}` of this machine, and would stand for one of the client's\n\
+                 give the account ranges that hold nobody's number; `.snapgate/owners.json` has those that the repository had"
             )));
         }
     }

@@ -32,7 +32,7 @@ impl Deref for Lab {
 
 /// A client on the first account; another, `moved`, on the second, whose login stands for the client's own once it has moved there.
 pub(crate) fn server(owners: &str) -> Lab {
-    let alone = File::create(std::env::temp_dir().join("snapgate-test-remap.lock")).unwrap();
+    let alone = File::create(std::env::temp_dir().join(format!("snapgate-test-remap-{}.lock", from().uid))).unwrap();
     alone.lock().unwrap();
     let setup = Setup::new().client_on(HANDING[0], "web1", &format!("{ALL_VERBS}{owners}"));
     let server = setup.stranger_on(HANDING[1], "moved").start();

@@ -273,6 +273,7 @@ fn ids_of_this_machine_s_accounts_and_root_by_another_name_are_refused() {
     {
         let ran = remap_after(&server, &fake(name, format!("stranger:x:{id}:100::/:/bin/sh"))).exits(78);
         assert!(ran.stderr.contains(&format!("the {kind} {id} is `stranger`")), "{}", ran.stderr);
+        assert!(ran.stderr.contains("\ngive the account ranges"), "{}", ran.stderr);
     }
     for (user, group, said) in [(0, to().gid, "is root by its number"), (to().uid, 0, "group is root's")] {
         let ran = remap_after(&server, &toor(user, group)).exits(78);
