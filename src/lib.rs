@@ -1,7 +1,7 @@
 //! snapgate, the gate between sshd and rsync on a backup server.
 //!
 //! Four layers; arrows point down only, and `tests/tidy.rs` fails on one that does not:
-//! [`cli`] → stories ([`serve`], [`watch`], [`check`], [`explain`], [`list`], [`export`], [`rrsync`],
+//! [`cli`] → stories ([`serve`], [`watch`], [`check`], [`explain`], [`list`], [`export`], [`remap`], [`rrsync`],
 //! [`names`], [`enclose`]) → [`act`] (effects) → [`decide`] (pure) →
 //! [`terms`] (nouns). The shape and its invariants are in `docs/architecture.md`.
 
@@ -14,6 +14,7 @@ pub mod explain;
 pub mod export;
 pub mod list;
 pub mod names;
+pub mod remap;
 pub mod rrsync;
 pub mod serve;
 pub mod terms;

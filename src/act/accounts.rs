@@ -4,18 +4,21 @@
 //! names into the process, which were made for the machine's C library and not for the one in this program. Accounts of other
 //! sources are asked for in a process of their own.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use nix::libc;
 
-use crate::decide::names::{Wanted, user};
+use crate::decide::names::{Wanted, name_and_number, user};
+use crate::decide::remap::Kind;
 use crate::terms::Account;
 use crate::terms::limits::{MAX_PASSWD, MAX_PASSWD_LINE};
 
 const PASSWD: &str = "/etc/passwd";
+/// Groups, in the same form as far as their numbers (group(5)).
+const GROUP: &str = "/etc/group";
 
 /// The number of the account that this process runs as, by the kernel's word.
 pub fn running() -> u32 {
@@ -30,6 +33,20 @@ pub fn running_group() -> u32 {
 /// The account, if it is in the file; of several lines the first counts, as it does for everybody else.
 pub fn in_file(wanted: Wanted<'_>) -> Option<Account> {
     find(Path::new(PASSWD), wanted).ok().flatten()
+}
+
+/// The first account or group whose number is one of these: a name and the number.
+///
+/// # Errors
+/// When its file cannot be read, or not to its end.
+pub fn numbered(kind: Kind, is_one: impl Fn(u32) -> bool) -> io::Result<Option<(String, u32)>> {
+    let mut text = Vec::new();
+    let path = if kind == Kind::User { PASSWD } else { GROUP };
+    File::open(path)?.take(MAX_PASSWD + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_PASSWD {
+        return Err(io::Error::other(format!("{path} has more than {MAX_PASSWD} bytes")));
+    }
+    Ok(text.split(|byte| *byte == b'\n').filter_map(name_and_number).find(|(_, number)| is_one(*number)))
 }
 
 fn find(path: &Path, wanted: Wanted<'_>) -> io::Result<Option<Account>> {
@@ -141,5 +158,9 @@ mod tests {
     fn this_machine_s_root_is_found() {
         assert_eq!(in_file(Wanted::Number(0)).unwrap().name, "root");
         assert_eq!(in_file(Wanted::Name("root")).unwrap().uid, 0);
+        for kind in [Kind::User, Kind::Group] {
+            assert_eq!(numbered(kind, |number| number == 0).unwrap(), Some(("root".to_owned(), 0)));
+            assert_eq!(numbered(kind, |number| number == u32::MAX - 7).unwrap(), None);
+        }
     }
 }

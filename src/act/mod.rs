@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod mail;
 pub mod process;
 pub mod runlog;
+pub mod running;
 pub mod secluded;
 pub mod spool;
 pub mod store;

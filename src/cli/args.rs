@@ -97,6 +97,15 @@ pub(super) enum Order {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         ignored: Vec<OsString>,
     },
+    /// Give a client's repository the ids that its account has now in /etc/subuid and /etc/subgid; for root
+    Remap {
+        /// The client
+        #[arg(long, value_name = "NAME")]
+        client: ClientName,
+        /// Say what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Show snapshots
     List {
         /// The client; all of them by default

@@ -18,7 +18,7 @@ use crate::explain::Question;
 use crate::export::Wanted;
 use crate::serve::Answer;
 use crate::terms::{ClientName, Owners, exit};
-use crate::{check, enclose, explain, export, list, names, rrsync, serve, watch};
+use crate::{check, enclose, explain, export, list, names, remap, rrsync, serve, watch};
 
 use args::{Arguments, DEFAULT_CONFIG, Order};
 
@@ -59,6 +59,7 @@ pub fn run() -> ExitCode {
             let sent = export::send(&directory, &Wanted { client, snapshot, path });
             sent.map_or_else(|what| said(Err(what)), ExitCode::from)
         }
+        Order::Remap { client, dry_run } => said(remap::remap(&directory, &client, dry_run)),
         Order::List { client } => said(list::list(&directory, client.as_ref()).map(|text| (text, 0)).map_err(|what| (what, exit::CONFIG))),
     }
 }

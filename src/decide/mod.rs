@@ -26,6 +26,7 @@ pub mod owners;
 pub mod pace;
 pub mod plan;
 pub mod policy;
+pub mod remap;
 pub mod rrsync;
 pub mod secluded;
 pub mod subids;

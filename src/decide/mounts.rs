@@ -1,4 +1,4 @@
-//! What `require_mount: true` asks, against the kernel's list of mounts. Reading the list is `act::store`'s.
+//! What `require_mount: true` asks, and `snapgate remap`, against the kernel's list of mounts. Reading the list is `act::store`'s.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -18,6 +18,27 @@ pub fn points(mountinfo: &[u8]) -> Vec<PathBuf> {
         (kind != b"autofs" && point != Path::new("/")).then_some(point)
     });
     found.collect()
+}
+
+/// Where something beneath a directory is mounted besides, so that whoever may not enter the directory may still be let in there. The
+/// directory is at `path`, in the mount of this number.
+///
+/// # Errors
+/// When there is no such mount in the list.
+pub fn ways_around(mountinfo: &[u8], mount: u64, path: &Path) -> Result<Option<PathBuf>, &'static str> {
+    let lines = mountinfo.split(|byte| *byte == b'\n').filter_map(|line| {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let number = str::from_utf8(fields.next()?).ok()?.parse::<u64>().ok()?;
+        Some((number, fields.nth(1)?, unescaped(fields.next()?), unescaped(fields.next()?)))
+    });
+    let all: Vec<_> = lines.collect();
+    let own = all.iter().find(|(number, ..)| *number == mount);
+    let (_, device, root, point) = own.ok_or("it is in no mount that the kernel lists")?;
+    let inside = path.strip_prefix(point).map_err(|_| "it is not where the kernel lists its mount")?;
+    // As the file system itself names it, wherever that is mounted.
+    let directory = root.join(inside);
+    let around = all.iter().find(|(_, other, root, _)| other == device && *root != directory && root.starts_with(&directory));
+    Ok(around.map(|(.., point)| point.clone()))
 }
 
 /// The kernel writes a space, a tab, a line break and a backslash as `\040` and so on, three octal digits.
@@ -66,6 +87,29 @@ mod tests {
         assert_eq!(names, ["/srv/backups", "/mnt/my disk\\x", "/bound"]);
         assert_eq!(unescaped(b"a\\04"), Path::new("a\\04"), "not an escape");
         assert_eq!(unescaped(b"a\\777"), Path::new("a\\777"), "no byte");
+    }
+
+    #[test]
+    fn a_way_around_a_directory_leads_to_what_is_beneath_it() {
+        let around = |mounts: &str, mount, path: &str| {
+            let text = [MOUNTS, mounts.as_bytes()].concat();
+            ways_around(&text, mount, Path::new(path)).map(|found| found.map(|path| path.display().to_string()))
+        };
+        let line = |device: &str, root: &str| format!("\n50 22 {device} {root} /home/web1 ro - ext4 /dev/sdb1 rw\n");
+        for (device, root, found) in [
+            ("8:17", "/web1/snapshots", true),
+            ("8:17", "/web1/snapshots/a\\040b", true),
+            ("8:17", "/web1", false),
+            ("8:17", "/", false),
+            ("8:17", "/web10/snapshots", false),
+            ("8:1", "/web1/snapshots", false),
+        ] {
+            let expected = found.then(|| "/home/web1".to_owned());
+            assert_eq!(around(&line(device, root), 35, "/srv/backups/web1"), Ok(expected), "{device} {root}");
+        }
+        // What is mounted is itself a part of its disk.
+        assert_eq!(around(&line("8:1", "/elsewhere/web1/x"), 38, "/bound/web1"), Ok(Some("/home/web1".to_owned())));
+        assert!(around("", 99, "/srv/backups/web1").is_err() && around("", 35, "/srv/other").is_err());
     }
 
     #[test]

@@ -54,6 +54,13 @@ pub fn user(line: &[u8], wanted: Wanted<'_>) -> Option<Account> {
     Some(Account { name: String::from_utf8_lossy(name).into_owned(), uid, group })
 }
 
+/// The name and the number in a line of passwd(5) or of group(5).
+pub fn name_and_number(line: &[u8]) -> Option<(String, u32)> {
+    let mut fields = line.trim_ascii_start().split(|byte| *byte == b':');
+    let (name, number) = (fields.next()?, number(fields.nth(1)?)?);
+    Some((String::from_utf8_lossy(name).into_owned(), number))
+}
+
 /// Reads the answer to `getent passwd`, if it is about the account that is wanted.
 pub fn answered_user(answer: &[u8], wanted: Wanted<'_>) -> Option<Account> {
     user(lines(answer).next()?, wanted)

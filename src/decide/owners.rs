@@ -76,7 +76,8 @@ pub fn decide(
         }
         (Remembered::Account, Some(KeepOwners::Keep)) => {
             let detail = "the policy says `owners: keep`, and the repository holds snapshots without owners";
-            return refusal(detail, format!("say `owners: drop`, or {another_place}"));
+            let remap = format!("run `snapgate remap --client {}`", policy.client);
+            return refusal(detail, format!("{remap}, say `owners: drop`, or {another_place}"));
         }
         (Remembered::Mapped(_), _) | (_, Some(KeepOwners::Keep)) => {}
         // Nobody has said anything: what can be kept is. A site that does without namespaces may have none.
@@ -95,7 +96,8 @@ pub fn decide(
     match remembered {
         Remembered::Mapped(before) if !mapping.extends(&before) => {
             let detail = format!("the ids in the repository are those of {}, and the account has {}", shown(&before), shown(&mapping));
-            refusal(&detail, "give the account back the ranges that it had, first and in their order".to_owned())
+            let remap = format!("or run `snapgate remap --client {}`", policy.client);
+            refusal(&detail, format!("give the account back the ranges that it had, first and in their order, {remap}"))
         }
         _ => Ok(Owners::Mapped(mapping)),
     }
@@ -120,7 +122,10 @@ pub fn told(owners: &Owners, policy: &Policy, available: impl FnOnce() -> Result
         (Owners::Mapped(mapping), _) => format!("kept, as {} of this machine", shown(mapping)),
         (Owners::Account, Some(KeepOwners::Drop)) => format!("{}, as the policy says", lost()),
         (Owners::Account | Owners::Undecided, _) => match available() {
-            Ok(_) => format!("{}, since its snapshots began so", lost()),
+            Ok(_) => {
+                let remap = format!("`owners: keep` and `snapgate remap --client {}` change that", policy.client);
+                format!("{}, since its snapshots began so; {remap}", lost())
+            }
             Err(lack) => format!("{}: {lack}; before its first push, {}", lost(), lack.help(&policy.user)),
         },
     }

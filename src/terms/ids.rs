@@ -7,10 +7,28 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A range of ids of this machine that an account may use for others (subuid(5), subgid(5)).
+///
+/// It is read from a note as it is made, or not at all: an account could write one with root's id in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct IdRange {
     first: u32,
     count: u32,
+}
+
+/// A range as it stands in a note.
+#[derive(Deserialize)]
+struct Written {
+    first: u32,
+    count: u32,
+}
+
+impl TryFrom<Written> for IdRange {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        Self::new(written.first, written.count).ok_or("a range without ids, or with one that is root's or no id")
+    }
 }
 
 impl IdRange {
@@ -44,7 +62,16 @@ impl IdRange {
 
 /// Where the ids of a client stand: its id 0 is the first of the first range, and so on through all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<IdRange>")]
 pub struct IdMap(Vec<IdRange>);
+
+impl TryFrom<Vec<IdRange>> for IdMap {
+    type Error = &'static str;
+
+    fn try_from(ranges: Vec<IdRange>) -> Result<Self, Self::Error> {
+        Self::new(ranges).ok_or("no ranges, or an id in two of them")
+    }
+}
 
 impl IdMap {
     /// A map onto these ranges, in their order; `None` where there is none, or an id is in two of them.
@@ -163,6 +190,22 @@ mod tests {
         let map = IdMap::new(vec![range(200_000, 10), range(100_000, 65_536)]).unwrap();
         assert_eq!((map.count(), map.stored(0), map.stored(10), map.stored(65_545)), (65_546, Some(200_000), Some(100_000), Some(165_535)));
         assert_eq!((map.stored(65_546), map.client(165_536), map.client(0)), (None, None, None));
+    }
+
+    #[test]
+    fn a_note_says_nothing_that_could_not_be_made() {
+        let read = |text: &str| serde_json::from_str::<IdMap>(text).ok();
+        let map = IdMap::new(vec![IdRange::new(200_000, 10).unwrap(), IdRange::new(100_000, 65_536).unwrap()]).unwrap();
+        assert_eq!(read(&serde_json::to_string(&map).unwrap()), Some(map));
+        for text in [
+            "[]",
+            r#"[{"first":0,"count":10}]"#,
+            r#"[{"first":10,"count":0}]"#,
+            r#"[{"first":4294967290,"count":10}]"#,
+            r#"[{"first":100,"count":10},{"first":105,"count":1}]"#,
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
     }
 
     proptest! {

@@ -306,7 +306,7 @@ pub const GATE_FILES: u64 = 65_536;
 /// Bytes of `SSH_CONNECTION`: two addresses and two ports are under 110.
 pub const MAX_CONNECTION: usize = 256;
 
-/// Bytes of `/etc/passwd` that are read. A line is about 60 bytes: enough for a quarter of a million accounts.
+/// Bytes of `/etc/passwd`, or of `/etc/group`, that are read. A line is about 60 bytes: enough for a quarter of a million accounts.
 pub const MAX_PASSWD: u64 = 16 * 1024 * 1024;
 
 /// Bytes of a line of it. The C library begins with room for 1024 (`NSS_BUFLEN_PASSWD`).
@@ -340,8 +340,17 @@ pub const MAX_ADDRESSES: usize = 64;
 /// Bytes of a small file of the gate's own in a repository: `run.json`, `rsync.json`, a note in `untold/`. Each has under 300.
 pub const MAX_NOTE: u64 = 4096;
 
-/// Bytes of `owners.json`: twice [`MAX_ID_RANGES`] ranges, each with under fifty.
+/// Bytes of `owners.json` and of `remap.json`: four times [`MAX_ID_RANGES`] ranges, each with under fifty.
 pub const MAX_MAPPING_NOTE: u64 = 16 * 1024;
+
+/// Problems that `snapgate remap` names; all are counted.
+pub const MAX_NAMED_PROBLEMS: usize = 20;
+
+/// Bytes of `/proc/pid/status`, of which those that name a process's ids come in the first thousand; it may have 65,536 further groups.
+pub const MAX_STATUS: u64 = 1024 * 1024;
+
+/// Bytes of what `snapgate remap` keeps of a file whose mode or capability chown(2) clears: two numbers, a time, and a capability.
+pub const MAX_KEPT: usize = 256;
 
 /// Bytes of `transaction.json`: as many unfinished places as it may have parts, each as long as a place may be, with every
 /// byte escaped.

@@ -1,4 +1,4 @@
-//! The unix accounts that clients log in as. As root five of them are made once and stay (`make clean-accounts` removes
+//! The unix accounts that clients log in as. As root seven of them are made once and stay (`make clean-accounts` removes
 //! them); as an ordinary user there is one, oneself.
 
 use std::fs;
@@ -31,10 +31,13 @@ const HOMES: &str = "/var/lib/snapgate-test";
 const GROUP: &str = "snapgate";
 
 /// How many accounts root gets.
-pub(crate) const COUNT: usize = 5;
+pub(crate) const COUNT: usize = 7;
 
 /// The one whose ids for others change in `tests/whole/owners_ranges.rs`. No other test is on it.
 pub(crate) const CHANGING: usize = 4;
+
+/// Two whose repositories change hands, for which no process of theirs may run. No other test is on them.
+pub(crate) const HANDING: [usize; 2] = [5, 6];
 
 /// Whether root runs the tests.
 pub(crate) fn is_root() -> bool {

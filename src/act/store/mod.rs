@@ -1,7 +1,8 @@
 //! A client's repository on the disk: who may open it, who holds it, and what stands in it.
 //!
 //! Paths here are made by the gate alone. Trees that a client filled are walked by descriptor and never through a
-//! symbolic link (`tree`). Nothing here ever removes or changes anything beneath `snapshots/`.
+//! symbolic link (`tree`). Nothing here ever removes or changes anything beneath `snapshots/`, but that root's `snapgate remap` gives
+//! what stands there other owners (`remap`).
 //!
 //! What the disk does not let a step do or read is its error, with words for the administrator. Where a step says nothing of errors,
 //! there are no others.
@@ -13,6 +14,7 @@ mod mounts;
 mod overlay;
 mod owners;
 mod publish;
+mod remap;
 mod stage;
 mod survey;
 mod transaction;
@@ -41,6 +43,7 @@ pub use links::{Bounds, Deferred, Made, Taken, Which};
 pub use mounts::mounted;
 pub use owners::remembered;
 pub use publish::{Published, Staging};
+pub use remap::{Given, Ownership};
 pub use survey::Survey;
 
 /// One client's repository, known to be a directory of the running account that nobody else can write to.
@@ -318,6 +321,8 @@ fn belongs_to(path: &Path, uid: u32) -> Result<(), Reason> {
         return Err(unusable(format!("`{shown}` is no directory"), "give the client a directory of its own in `path:`"));
     }
     if found.uid() != uid {
+        // Root's for as long as that lasts: nobody should be told to give it away.
+        owners::under_way(path)?;
         return Err(unusable(
             format!("`{shown}` belongs to uid {}, and the gate runs as uid {uid}", found.uid()),
             "give the repository to the client's account, or set `user:`",

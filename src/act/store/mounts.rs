@@ -1,8 +1,11 @@
-//! Is the disk there? `require_mount: true`, asked of the kernel. In doubt it is not.
+//! Is the disk there? `require_mount: true`, asked of the kernel. In doubt it is not. And is a part of it mounted elsewhere, too?
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, StatxFlags, statx};
 
 use super::{trouble, unusable};
 use crate::decide::mounts;
@@ -59,12 +62,23 @@ fn real(directory: &Path) -> io::Result<PathBuf> {
 }
 
 fn points(list: &Path) -> io::Result<Vec<PathBuf>> {
+    read(list).map(|text| mounts::points(&text))
+}
+
+fn read(list: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     File::open(list)?.take(MAX_MOUNTINFO + 1).read_to_end(&mut text)?;
     if text.len() as u64 > MAX_MOUNTINFO {
         return Err(io::Error::other(format!("more than {MAX_MOUNTINFO} bytes of mounts")));
     }
-    Ok(mounts::points(&text))
+    Ok(text)
+}
+
+/// Where something beneath a directory is mounted besides. In another process's view there may be more.
+pub(super) fn ways_around(directory: BorrowedFd<'_>) -> io::Result<Option<PathBuf>> {
+    let mount = statx(directory, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?.stx_mnt_id;
+    let path = fs::read_link(format!("/proc/self/fd/{}", directory.as_raw_fd()))?;
+    mounts::ways_around(&read(Path::new(MOUNTINFO))?, mount, &path).map_err(io::Error::other)
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! What a repository says of the owners in it, in a note of its own: which ids of this machine stand for which of the client's.
 //!
-//! The note is written before the first file arrives, and means the same for as long as the repository is there.
+//! The note is written before the first file arrives, and means the same until `snapgate remap` gives every file its new ids. Nothing may
+//! be stored by it as long as that is under way.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::lchown;
@@ -16,11 +18,31 @@ use crate::decide::owners::{Remembered, unusable};
 use crate::terms::limits::MAX_MAPPING_NOTE;
 use crate::terms::{Reason, STATE};
 
+/// The note.
+pub(super) const NOTE: &str = "owners.json";
+
+/// Where root writes down what it is doing to the repository at `path`, as long as it does: beside it, since what is in it is the account's.
+pub(super) fn private(path: &Path) -> Option<PathBuf> {
+    let mut name = OsString::from(".snapgate-remap-");
+    name.push(path.file_name()?);
+    Some(path.with_file_name(name))
+}
+
+/// Makes sure that the repository's files are not being given other ids.
+pub(super) fn under_way(path: &Path) -> Result<(), Reason> {
+    if private(path).is_none_or(|private| fs::symlink_metadata(private).is_err()) {
+        return Ok(());
+    }
+    let remedy = "wait for the `snapgate remap` that runs; if none does, run it again for this client: it goes on where it stopped";
+    Err(unusable("the files in the repository are being given other ids").remedy(remedy))
+}
+
 /// What the repository at `path` says, if there is one. It is only looked at.
 ///
 /// # Errors
-/// When its note cannot be read.
+/// When its note cannot be read, or its files are being given other ids.
 pub fn remembered(path: &Path) -> Result<Remembered, Reason> {
+    under_way(path)?;
     let state = path.join(STATE);
     let note = note(&state);
     match read_note(&note, MAX_MAPPING_NOTE) {
@@ -40,7 +62,7 @@ pub fn remembered(path: &Path) -> Result<Remembered, Reason> {
 }
 
 fn note(state: &Path) -> PathBuf {
-    state.join("owners.json")
+    state.join(NOTE)
 }
 
 impl Repository {
@@ -125,5 +147,8 @@ mod tests {
         for other in [None, Some(&mapping(&[100])), Some(&mapping(&[300]))] {
             assert_eq!(held(&path, other).unwrap_err().code, Code::Owners);
         }
+        fs::create_dir(root.path().join(".snapgate-remap-web1")).unwrap();
+        assert_eq!(held(&path, Some(&mapping(&[100, 200]))).unwrap_err().code, Code::Owners);
+        assert_eq!(remembered(&path).unwrap_err().code, Code::Owners);
     }
 }

@@ -261,6 +261,6 @@ impl Repository {
 }
 
 /// Empty where the kernel does not say, and then nothing counts as of this boot.
-fn boot_id() -> String {
+pub(super) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }

@@ -1,0 +1,217 @@
+//! The directory beside a repository in which root writes down what it is doing to it, and which nobody but root may enter.
+//!
+//! A run that was killed is told by it where to go on, so nothing in it may come from anybody else: it is believed only as root's own
+//! directory, closed to all others, and never reached through a link. It must not go before all is on the disk.
+
+use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::stat::fstat;
+use rustix::fs::{AtFlags, Mode, OFlags, fsync, mkdirat, openat, readlinkat, renameat, symlinkat, syncfs, unlinkat};
+use serde::{Deserialize, Serialize};
+
+use super::super::tree::{c_string, open_at, remove_at};
+use super::super::{stage, trouble, unusable};
+use crate::decide::remap::Remap;
+use crate::decide::remap::kept::Kept;
+use crate::terms::Reason;
+use crate::terms::limits::MAX_MAPPING_NOTE;
+use crate::terms::text::printable;
+
+/// What is under way.
+const NOTE: &str = "remap.json";
+/// The same, not yet in its place.
+const NEW: &str = "remap.new";
+/// A link for each file whose mode or capability chown(2) clears: named by its inode, and leading to [`Kept`] instead of anywhere.
+const KEPT: &str = "kept";
+
+/// Where the repository stood when it was begun: another one of the same name is not meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place {
+    device: u64,
+    inode: u64,
+    /// Disks may have other numbers after a start of the machine.
+    boot: String,
+}
+
+impl Place {
+    pub(super) fn of(repository: BorrowedFd<'_>) -> io::Result<Self> {
+        let found = fstat(repository)?;
+        Ok(Self { device: found.st_dev, inode: found.st_ino, boot: stage::boot_id() })
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self.inode == other.inode && (self.device == other.device || self.boot != other.boot)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Note {
+    remap: Remap,
+    place: Place,
+}
+
+/// The directory, there or not.
+#[derive(Debug)]
+pub(super) struct Private {
+    parent: OwnedFd,
+    name: CString,
+    path: PathBuf,
+    directory: Option<OwnedFd>,
+    kept: Option<OwnedFd>,
+}
+
+impl Private {
+    /// The one at `path`, whose parent is held.
+    ///
+    /// # Errors
+    /// When somebody else's stands there.
+    pub(super) fn find(parent: OwnedFd, path: PathBuf) -> Result<Self, Reason> {
+        let name = c_string(path.file_name().unwrap_or(OsStr::new("."))).map_err(|error| trouble("looking at", &path, &error))?;
+        let mut this = Self { parent, name, path, directory: None, kept: None };
+        this.open()?;
+        Ok(this)
+    }
+
+    fn open(&mut self) -> Result<(), Reason> {
+        let path = &self.path;
+        let directory = match open_at(&self.parent, self.name.as_c_str()) {
+            Err(Errno::ENOENT) => return Ok(()),
+            opened => opened.map_err(|error| trouble("opening", path, &error.into()))?,
+        };
+        let found = fstat(&directory).map_err(|error| trouble("looking at", path, &error.into()))?;
+        if found.st_uid != 0 || found.st_mode & 0o077 != 0 {
+            let shown = printable(path.as_os_str().as_encoded_bytes());
+            return Err(unusable(format!("`{shown}` is not root's alone, and stands in the way"), "see what it is, and remove it"));
+        }
+        self.kept = open_at(&directory, KEPT).ok();
+        self.directory = Some(directory);
+        Ok(())
+    }
+
+    pub(super) fn is_there(&self) -> bool {
+        self.directory.is_some()
+    }
+
+    /// Makes it. From then on no push is let in.
+    pub(super) fn make(&mut self) -> Result<(), Reason> {
+        if self.is_there() {
+            return Ok(());
+        }
+        let made = mkdirat(&self.parent, self.name.as_c_str(), Mode::RWXU).and_then(|()| fsync(&self.parent));
+        made.map_err(|error| trouble("making", &self.path, &error.into()))?;
+        self.open()
+    }
+
+    fn directory(&self) -> io::Result<&OwnedFd> {
+        self.directory.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// What was begun and has not ended.
+    ///
+    /// # Errors
+    /// Also where it was begun with another directory than this `place`.
+    pub(super) fn begun(&self, place: &Place) -> Result<Option<Remap>, Reason> {
+        let path = self.path.join(NOTE);
+        let Some(note) = self.note().map_err(|error| trouble("reading", &path, &error))? else { return Ok(None) };
+        if note.place.is(place) {
+            return Ok(Some(note.remap));
+        }
+        let detail = format!("`{}` is about another directory than the repository", printable(path.as_os_str().as_encoded_bytes()));
+        Err(unusable(detail, "put back the repository that was there when it was begun, and run it again"))
+    }
+
+    fn note(&self) -> io::Result<Option<Note>> {
+        let Some(directory) = &self.directory else { return Ok(None) };
+        let file = match openat(directory, NOTE, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            file => File::from(file?),
+        };
+        let mut bytes = Vec::new();
+        file.take(MAX_MAPPING_NOTE + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_MAPPING_NOTE {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {MAX_MAPPING_NOTE} bytes")));
+        }
+        Ok(Some(serde_json::from_slice(&bytes)?))
+    }
+
+    /// Writes down what is about to be done; what is kept is on the disk before. It is there whole or not at all, and stays.
+    pub(super) fn begin(&self, remap: &Remap, place: &Place) -> io::Result<()> {
+        let directory = self.directory()?;
+        syncfs(directory)?;
+        let bytes = serde_json::to_vec(&Note { remap: remap.clone(), place: place.clone() })?;
+        let fresh = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = File::from(openat(directory, NEW, fresh, Mode::RUSR | Mode::WUSR)?);
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        renameat(directory, NEW, directory, NOTE)?;
+        Ok(fsync(directory)?)
+    }
+
+    /// Keeps what a file is to get back. Once for each file, whatever names it has.
+    pub(super) fn keep(&mut self, inode: u64, kept: &Kept) -> io::Result<()> {
+        if self.kept.is_none() {
+            let directory = self.directory()?;
+            mkdirat(directory, KEPT, Mode::RWXU)?;
+            self.kept = Some(open_at(directory, KEPT)?);
+        }
+        let directory = self.kept.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        match symlinkat(kept.to_string(), directory, inode.to_string()) {
+            Err(rustix::io::Errno::EXIST) => Ok(()),
+            made => Ok(made?),
+        }
+    }
+
+    /// What a file is to get back.
+    pub(super) fn kept(&self, inode: u64) -> io::Result<Option<Kept>> {
+        let Some(directory) = &self.kept else { return Ok(None) };
+        let text = match readlinkat(directory, inode.to_string(), Vec::new()) {
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            text => text?,
+        };
+        let kept = text.to_str().ok().and_then(|text| text.parse().ok());
+        kept.map(Some).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "what was kept of it cannot be read"))
+    }
+
+    /// Forgets what was kept: nothing has been changed yet, or everything is done.
+    pub(super) fn forget_kept(&mut self) -> io::Result<()> {
+        self.kept = None;
+        match &self.directory {
+            Some(directory) => absent(remove_at(directory.as_fd(), &c_string(OsStr::new(KEPT))?, 0)),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the note: all of it is done, and on the disk.
+    pub(super) fn end(&self) -> io::Result<()> {
+        let directory = self.directory()?;
+        absent(unlinkat(directory, NOTE, AtFlags::empty()).map_err(io::Error::from))?;
+        Ok(fsync(directory)?)
+    }
+
+    /// Removes it with all that is in it. Pushes are let in again.
+    pub(super) fn remove(&mut self) -> io::Result<()> {
+        if !self.is_there() {
+            return Ok(());
+        }
+        self.end()?;
+        (self.directory, self.kept) = (None, None);
+        remove_at(self.parent.as_fd(), &self.name, 0)?;
+        Ok(fsync(&self.parent)?)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn absent(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
