@@ -13,8 +13,8 @@ use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 use nix::unistd::{Gid, Uid, fchownat};
 use rustix::fs::{AtFlags as StatFlags, FileType, Statx, StatxAttributes, StatxFlags, statx};
 
+use super::pass::Pass;
 use super::private::Private;
-use super::walk::Pass;
 use crate::decide::remap::attributes::{ACCESS_LIST, CAPABILITY, DEFAULT_LIST, access_list, capability};
 use crate::decide::remap::kept::Kept;
 use crate::decide::remap::{Kind, Remap, Whose};

@@ -8,6 +8,7 @@
 
 mod inode;
 mod notes;
+mod pass;
 mod private;
 mod walk;
 
@@ -23,8 +24,9 @@ use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
 use nix::unistd::{Gid, Uid, fchown};
 
 use self::notes::Notes;
+use self::pass::Pass;
 use self::private::{Place, Private};
-use self::walk::{Pass, STATE_NAME, Walk};
+use self::walk::{STATE_NAME, Walk};
 use super::owners::{NOTE, private};
 use super::{mounts, tree, trouble, unusable};
 use crate::decide::remap::attributes::{ACCESS_LIST, DEFAULT_LIST};

@@ -13,35 +13,12 @@ use super::super::tree::{deeper, each, open_at};
 use super::Given;
 use super::inode::Inode;
 use super::notes::NEW;
+use super::pass::Pass;
 use super::private::Private;
 use crate::decide::remap::{Kind, Meaning, Remap, Whose};
 use crate::terms::NamePattern;
 use crate::terms::limits::MAX_NAMED_PROBLEMS;
 use crate::terms::text::printable;
-
-/// What a walk is for. `Again`: an earlier run was begun and has not ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pass {
-    Look,
-    LookAgain,
-    /// To look, and keep what will have to be given back.
-    Keep,
-    Change,
-    /// To find what is not as it should be.
-    Verify,
-}
-
-impl Pass {
-    /// Whether nothing has been changed yet.
-    pub(super) fn is_untouched(self) -> bool {
-        matches!(self, Self::Look | Self::Keep)
-    }
-
-    /// Whether what is to be given back is kept already.
-    pub(super) fn has_kept(self) -> bool {
-        !self.is_untouched()
-    }
-}
 
 /// The gate's own directory in a repository.
 pub(super) const STATE_NAME: &CStr = c".snapgate";
