@@ -44,13 +44,14 @@ fn snapshots(text: &mut String, policy: &Policy) -> Result<(), String> {
         let facts = records.iter().rev().find_map(|record| published_as(record, name.as_str()));
         let size = facts.map(|facts| format!("  {:>10} files  {:>10} new", facts.files, facts.received)).unwrap_or_default();
         let partial = if facts.is_some_and(|facts| facts.partial) { "  partial" } else { "" };
+        let shrunk = if facts.is_some_and(|facts| facts.lost.is_some()) { "  shrunk" } else { "" };
         let beyond = facts.map(|facts| facts.beyond).filter(|beyond| *beyond > 0);
         let beyond = beyond.map(|beyond| format!("  {beyond} stored as nobody's")).unwrap_or_default();
         // A person's own files have one owner, who is of no account here.
         let dropped = facts.and_then(|facts| facts.dropped_owners).filter(|dropped| dropped.owners > 1);
         let dropped = dropped.map(|dropped| format!("  {} stored as the account's", dropped.files)).unwrap_or_default();
         let mark = if current.ends_with(name.as_str()) { "  current" } else { "" };
-        let _ = writeln!(text, "  {name}{size}{partial}{beyond}{dropped}{mark}");
+        let _ = writeln!(text, "  {name}{size}{partial}{shrunk}{beyond}{dropped}{mark}");
     }
     Ok(())
 }

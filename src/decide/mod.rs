@@ -16,6 +16,7 @@ pub mod line;
 pub mod links;
 pub mod lint;
 pub mod lists;
+pub mod lost;
 pub mod mounts;
 pub mod names;
 pub mod namespaces;

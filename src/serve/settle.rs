@@ -8,8 +8,8 @@ use crate::act::child::HookEnd;
 use crate::act::runlog::RunLog;
 use crate::act::store::{Bounds, Deferred, Held, Made, Published, Repository, Staging, Survey, Which};
 use crate::decide::outcome::{self, Disposal, Ended, Trees};
-use crate::decide::owners;
 use crate::decide::plan::PushPlan;
+use crate::decide::{lost, owners};
 use crate::terms::ids::Mapping;
 use crate::terms::limits::{LEAST_LINK_TIME, MAX_QUOTED, WORTH_SYNCING_AHEAD};
 use crate::terms::path::SubPath;
@@ -82,8 +82,9 @@ impl Session<'_> {
                     settling.held.write_transaction(&joined.dropping(settling.facts.dropped_owners).listing(settling.lists))?;
                     return Ok(end(Outcome::Added, exit, Vec::new(), settling));
                 }
-                let published = staging.publish(plan.name().clone(), self.id)?;
                 count(&mut settling, survey, &made, self.owners.mapping());
+                compare(&staging, plan.place(), &mut settling);
+                let published = staging.publish(plan.name().clone(), self.id)?;
                 self.after_publishing(&published, Some(plan.place()), &mut settling);
                 Ok(end(Outcome::Published, exit, Vec::new(), settling))
             }
@@ -140,6 +141,7 @@ impl Session<'_> {
     fn after_publishing(&self, published: &Published, place: Option<&SubPath>, settling: &mut Settling<'_>) {
         let repository = settling.held.repository();
         settling.facts.snapshot = Some(published.name().to_string());
+        repository.note_files(published.name(), settling.facts.files);
         settling.warnings.extend(published.trouble().map(|reason| reason.detail.clone()));
         if settling.facts.partial {
             let status = if settling.facts.rsync_exit == Some(outcome::PARTIAL) { " (its status 23)" } else { "" };
@@ -179,8 +181,9 @@ impl Session<'_> {
             Disposal::Publish { partial } => {
                 settling.facts.partial = partial;
                 let (survey, made) = self.link(&staging, &mut settling)?;
-                let published = staging.publish(name, self.id)?;
                 count(&mut settling, survey, &made, self.owners.mapping());
+                compare(&staging, &SubPath::default(), &mut settling);
+                let published = staging.publish(name, self.id)?;
                 let missing = transaction.unfinished.iter().map(|place| still_printable(place, MAX_QUOTED));
                 settling.warnings.extend(missing.map(|place| format!("a push into `{place}` did not end well, and none after it did")));
                 let whole = SubPath::default();
@@ -240,6 +243,19 @@ fn count(settling: &mut Settling<'_>, survey: Survey, made: &Made, mapping: Opti
              or were made immutable; later pushes link to the new ones",
             made.anew
         ));
+    }
+}
+
+/// Enters what the newest snapshot has and the tree that is to be the next one has not. Only the client knows whether that is as it should be.
+fn compare(staging: &Staging<'_>, place: &SubPath, settling: &mut Settling<'_>) {
+    let Some(newest) = &settling.shelf.newest else { return };
+    match staging.lost(newest, place, settling.facts.files) {
+        Ok(None) => {}
+        Ok(Some(lost)) => {
+            settling.warnings.push(format!("{}: {}", lost::told(&lost), lost::ADVICE));
+            settling.facts.lost = Some(lost);
+        }
+        Err(reason) => settling.warnings.push(reason.detail),
     }
 }
 

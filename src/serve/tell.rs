@@ -8,8 +8,8 @@ use super::{Answer, End, Told};
 use crate::act::spool::Spool;
 use crate::act::store::{Repository, mounted};
 use crate::act::{detach, ledger, syslog};
-use crate::decide::line;
 use crate::decide::policy::{self, Policy, Report, Site};
+use crate::decide::{line, lost};
 use crate::terms::limits::MAX_QUOTED;
 use crate::terms::text::{printable, still_printable};
 use crate::terms::{Jail, Mail, Outcome, Record, Request, Said, Verb};
@@ -147,6 +147,9 @@ pub(super) fn answer(end: End) -> Answer {
     let mut lines = end.reasons.first().map(|reason| reason.lines(end.outcome == Outcome::Refused)).unwrap_or_default();
     if end.outcome == Outcome::Added {
         lines.push("snapgate: received; say `complete` to publish it".to_owned());
+    }
+    if let Some(lost) = end.push.as_ref().and_then(|facts| facts.lost.as_ref()) {
+        lines.push(format!("snapgate: {}: if you have not removed this, look at what your rsync said, and push again", lost::told(lost)));
     }
     let beyond = end.push.as_ref().map_or(0, |facts| facts.beyond);
     if beyond > 0 {

@@ -1,10 +1,12 @@
 //! Every bound on what comes from outside, each with its reason. A number that limits a stranger has its home here.
 
 mod mail;
+mod snapshots;
 
 use std::time::Duration;
 
 pub use mail::*;
+pub use snapshots::*;
 
 /// Bytes of a client's name: it is a file name and stands in a mail's subject.
 pub const MAX_CLIENT_NAME: usize = 64;

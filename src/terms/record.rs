@@ -202,6 +202,25 @@ pub struct PushFacts {
     /// Files of others that became the account's, where no owners are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped_owners: Option<DroppedOwners>,
+    /// What the snapshot before has and this one has not, where that is much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Lost>,
+}
+
+/// What one snapshot has and the next one has not.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// The first names at the top, printable; none where files are gone here and there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// How many names there are besides.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub others: u64,
+    /// Files.
+    pub files: u64,
+    /// Whether there may be more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
 }
 
 /// Regular files that were received and are the account's, though they were not at the client.

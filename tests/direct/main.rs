@@ -25,6 +25,7 @@ mod owners;
 mod processes;
 mod secluded;
 mod shares;
+mod shrunk;
 mod site_file;
 #[path = "../support/smtp.rs"]
 mod smtp;

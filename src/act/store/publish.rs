@@ -9,12 +9,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use super::disk::{make_movable, read_note, rename_new, sync_directory};
+use serde::{Deserialize, Serialize};
+
+use super::absent::absent;
+use super::disk::{make_movable, overwrite, read_note, rename_new, sync_directory};
 use super::links::{Bounds, Deferred, Made, Taken, Which};
 use super::survey::{Kept, Survey, survey};
 use super::{Held, Repository, make_directory, tree, trouble, unfinished};
+use crate::decide::lost;
 use crate::terms::limits::MAX_NOTE;
-use crate::terms::{Reason, SnapshotName};
+use crate::terms::record::Lost;
+use crate::terms::{Reason, SnapshotName, SubPath};
 
 /// The tree in `inprogress/`, in the hands of the process that holds the repository. It is consumed by what becomes
 /// of it; left alone, the next session sets it aside.
@@ -81,6 +86,17 @@ impl<'a> Staging<'a> {
         let taken = links.map_or(&nothing, Deferred::taken);
         let kept = self.held.repository.ids().map(|ids| Kept { ids, lists });
         survey(&self.path, newest.as_deref(), taken, kept).map_err(|error| trouble("counting", &self.path, &error))
+    }
+
+    /// What is in the newest snapshot and not in it: at the top, or else at `place`. For a tree whose links are made.
+    ///
+    /// # Errors
+    /// When one of the two cannot be read; nothing depends on it.
+    pub fn lost(&self, newest: &SnapshotName, place: &SubPath, files: u64) -> Result<Option<Lost>, Reason> {
+        let repository = self.held.repository;
+        let absent = absent(&newest.below(&repository.snapshots()), &self.path, place);
+        let absent = absent.map_err(|error| trouble("comparing", &self.path, &error))?;
+        Ok(lost::judge(absent, repository.files_of(newest), files))
     }
 
     /// Does some work on it while the disk takes what has arrived, which leaves less to wait for when it is published.
@@ -195,7 +211,29 @@ impl<'a> Staging<'a> {
     }
 }
 
+/// How many files a snapshot has, so that the next one can be held against it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Counted {
+    snapshot: String,
+    files: u64,
+}
+
 impl Repository {
+    fn counted(&self) -> PathBuf {
+        self.state().join("counted.json")
+    }
+
+    /// Notes how many files the newest snapshot has. Where that cannot be, or is lost, nobody is told of files that are gone.
+    pub fn note_files(&self, snapshot: &SnapshotName, files: u64) {
+        let counted = Counted { snapshot: snapshot.to_string(), files };
+        let _ = serde_json::to_vec(&counted).map(|bytes| overwrite(&self.counted(), &bytes));
+    }
+
+    fn files_of(&self, snapshot: &SnapshotName) -> Option<u64> {
+        let counted: Counted = serde_json::from_slice(&read_note(&self.counted(), MAX_NOTE).ok()?).ok()?;
+        (counted.snapshot == snapshot.as_str()).then_some(counted.files)
+    }
+
     fn untold(&self) -> PathBuf {
         self.state().join("untold")
     }

@@ -3,16 +3,15 @@
 //! rsync never starts in a directory that has anything in it: a file there could share its inode with history.
 
 use std::fs;
-use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, symlink};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use nix::libc;
 use serde::{Deserialize, Serialize};
 
-use super::disk::{make_movable, next_number, numbered, read_note, remove_file, rename_new};
+use super::disk::{make_movable, next_number, numbered, overwrite, read_note, remove_file, rename_new};
 use super::overlay::overlay;
 use super::publish::Staging;
 use super::{Held, Repository, tree, trouble, unfinished};
@@ -143,14 +142,8 @@ impl<'a> Held<'a> {
         let mark = RunMark { boot: boot_id(), partial_dir: unfinished::new_partial_dir()? };
         let path = self.repository.run_mark();
         let bytes = serde_json::to_vec(&mark)?;
-        // Over the old text, which is as long: to remove a file takes a quarter of all the rest before a push, and where one is truncated the
-        // file system brings its text to the disk. After a crash of the machine either text is of another boot.
-        let mut file =
-            fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&path)?;
-        file.write_all(&bytes)?;
-        if file.metadata()?.len() != bytes.len() as u64 {
-            file.set_len(bytes.len() as u64)?;
-        }
+        // Over the old text, which is as long. After a crash of the machine either text is of another boot.
+        overwrite(&path, &bytes)?;
         Ok(mark.partial_dir)
     }
 
