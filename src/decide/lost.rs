@@ -6,7 +6,7 @@
 use crate::terms::limits::{LEAST_FILES_LOST, MAX_NAMES_LOST};
 use crate::terms::record::Lost;
 
-/// What is not at the top of a new tree and was there in the last one.
+/// What directories are not at the top of a new tree and were there in the last one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Absent {
     /// The first names, printable.

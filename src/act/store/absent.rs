@@ -1,4 +1,4 @@
-//! Names at the top of the last snapshot that a new tree does not have.
+//! Directories at the top of the last snapshot that a new tree does not have. Single files come and go in the top of a home.
 //!
 //! Nothing is changed by the look, and no symbolic link is followed.
 
@@ -28,21 +28,18 @@ fn at(old: OwnedFd, new: &OwnedFd, before: &str) -> io::Result<Absent> {
     let mut absent = Absent::default();
     let here = old.as_fd();
     each(here, |entry| {
-        if !matches!(stat(new.as_fd(), entry.name), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+        let is_gone = || matches!(stat(new.as_fd(), entry.name), Err(error) if error.kind() == io::ErrorKind::NotFound);
+        if !entry.is_directory(here)? || !is_gone() {
             return Ok(());
         }
         absent.count += 1;
         if absent.names.len() < MAX_NAMES_LOST {
             absent.names.push(still_printable(&format!("{before}{}", entry.name.to_string_lossy()), MAX_QUOTED));
         }
-        if entry.is_directory(here)? {
-            // What cannot be read is not counted.
-            match open_at(here, entry.name) {
-                Ok(next) => count(next, &mut absent, 0)?,
-                Err(_) => absent.more = true,
-            }
-        } else {
-            absent.files += 1;
+        // What cannot be read is not counted.
+        match open_at(here, entry.name) {
+            Ok(next) => count(next, &mut absent, 0)?,
+            Err(_) => absent.more = true,
         }
         Ok(())
     })?;
@@ -74,14 +71,14 @@ mod tests {
     fn what_is_gone_at_the_top_is_found_and_otherwise_what_is_gone_at_the_place() {
         let root = tempfile::tempdir().unwrap();
         let (old, new) = (root.path().join("old"), root.path().join("new"));
-        for name in ["old/a/x", "old/a/y/z", "old/b", "new/a/x"] {
+        for name in ["old/a/x", "old/a/y/z", "old/b/1", "old/file", "new/a/x"] {
             let path = root.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
         }
         let found = |place: &str| absent(&old, &new, &SubPath::parse(place.as_bytes()).unwrap()).unwrap();
         assert_eq!(found(""), Absent { names: vec!["b".into()], count: 1, files: 1, more: false });
-        fs::write(new.join("b"), "").unwrap();
+        fs::create_dir(new.join("b")).unwrap();
         assert_eq!(found(""), Absent::default(), "further down it is the client's affair");
         assert_eq!(found("a"), Absent { names: vec!["a/y".into()], count: 1, files: 1, more: false });
         assert_eq!(found("c"), Absent::default());

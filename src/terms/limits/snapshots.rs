@@ -2,7 +2,7 @@
 //!
 //! None of them may bound what a snapshot can hold.
 
-/// Names of the last snapshot that a new one has not, which are said; all are counted.
+/// Directories of the last snapshot that a new one has not, which are said; all are counted.
 pub const MAX_NAMES_LOST: usize = 10;
 
 /// Files beneath such names that are counted: the look is to take a second, and the number is for a person.
