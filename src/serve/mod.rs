@@ -287,7 +287,9 @@ impl Session<'_> {
         let end = End::of(entered.and_then(|standby| self.perform(permit, Some(standby))));
         let told = self.told(end, heard);
         // Without a word it says that this process was lost.
-        successor.go_on(&serde_json::to_vec(&told).unwrap_or_default());
+        if !successor.go_on(&serde_json::to_vec(&told).unwrap_or_default()) {
+            self.connection.enter(self.site, self.policy, &told);
+        }
         tell::answer(told.end)
     }
 

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
 
 use super::leader::Leader;
@@ -110,13 +110,19 @@ impl AsRawFd for LastWord {
 }
 
 impl Successor {
-    /// Says the last word, and waits until the other has done what it does with it.
-    pub fn go_on(self, last: &[u8]) {
+    /// Says the last word, and waits until the other has done what it does with it. Says whether it has: somebody may have killed it.
+    #[must_use]
+    pub fn go_on(self, last: &[u8]) -> bool {
         let Self { pid, mut word } = self;
         // If it is gone, there is nobody to be told.
         let _ = word.write_all(last);
         drop(word);
-        while waitpid(pid, None) == Err(Errno::EINTR) {}
+        loop {
+            match waitpid(pid, None) {
+                Err(Errno::EINTR) => {}
+                ended => return matches!(ended, Ok(WaitStatus::Exited(..))),
+            }
+        }
     }
 }
 
