@@ -327,6 +327,15 @@ fn nothing_that_is_mounted_in_a_repository_is_changed() {
     tree::same(&tree::listing(&outside), &before.1);
 }
 
+/// A run that waits where all of it has been changed, and brings it to the disk.
+fn waiting_when_changed(server: &Server) -> Child {
+    until_nobody_runs();
+    let mut strace = Command::new("strace");
+    strace.args(["-qq", "-o", "/dev/null", "-etrace=syncfs", "-einject=syncfs:delay_exit=3000000:when=3"]);
+    strace.arg(server.path().join("bin/snapgate")).arg("--config").arg(server.config()).args(["remap", "--client", "web1"]);
+    strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
 /// Nobody can, with the repository closed: here it is root.
 #[test]
 fn what_appears_while_it_is_being_changed_is_found_in_the_end() {
@@ -338,13 +347,8 @@ fn what_appears_while_it_is_being_changed_is_found_in_the_end() {
     tree::small(&source);
     web1.push(&source, &FULL).exits(0);
     moved(&server);
-    until_nobody_runs();
     let snapshot = repository.snapshot(-1);
-    // It waits where all of it has been changed, and brings it to the disk.
-    let mut strace = Command::new("strace");
-    strace.args(["-qq", "-o", "/dev/null", "-etrace=syncfs", "-einject=syncfs:delay_exit=3000000:when=3"]);
-    strace.arg(server.path().join("bin/snapgate")).arg("--config").arg(server.config()).args(["remap", "--client", "web1"]);
-    let running = strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let running = waiting_when_changed(&server);
     let old = [from().uid, first(&from())];
     let is_new = |line: &String| !old.iter().any(|id| line.contains(&format!(" {id}:")));
     until("all of it is changed", || tree::listing(&repository.path).iter().all(is_new));
@@ -408,4 +412,27 @@ fn a_note_that_somebody_else_can_write_is_refused_and_so_is_a_way_that_somebody_
     fs::set_permissions(&accounts, fs::Permissions::from_mode(0o755)).unwrap();
     remap(&server, &[]).exits(0);
     nothing_is_strange(&repository.path, &to());
+}
+
+/// Whoever has the directory above could put another in the place of root's, and have root remove it.
+#[test]
+fn nothing_else_is_removed_in_the_place_of_root_s_directory() {
+    if skipped("remap_refused::nothing_else_is_removed_in_the_place_of_root_s_directory") {
+        return;
+    }
+    let server = server("owners: keep\n");
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
+    tree::small(&source);
+    web1.push(&source, &FULL).exits(0);
+    moved(&server);
+    let running = waiting_when_changed(&server);
+    let old = [from().uid, first(&from())];
+    until("all of it is changed", || {
+        tree::listing(&repository.path).iter().all(|line| !old.iter().any(|id| line.contains(&format!(" {id}:"))))
+    });
+    let beside = private(&repository.path);
+    fs::rename(&beside, server.path().join("aside")).unwrap();
+    tree::write(&beside.join("theirs"), "somebody else's");
+    let ran = running.wait_with_output().unwrap();
+    assert!(beside.join("theirs").exists() && ran.status.code() == Some(75), "{ran:?}");
 }

@@ -14,7 +14,7 @@ use nix::sys::stat::fstat;
 use rustix::fs::{AtFlags, Mode, OFlags, fsync, mkdirat, openat, readlinkat, renameat, symlinkat, syncfs, unlinkat};
 use serde::{Deserialize, Serialize};
 
-use super::super::tree::{c_string, open_at, remove_at};
+use super::super::tree::{c_string, each, open_at, remove_at};
 use super::super::{stage, trouble, unusable};
 use crate::decide::remap::Remap;
 use crate::decide::remap::kept::Kept;
@@ -199,8 +199,11 @@ impl Private {
             return Ok(());
         }
         self.end()?;
+        // Emptied as what is held: whoever has the directory above could have put another, full one in its place.
+        let listed = open_at(self.directory()?, c".")?;
+        each(listed.as_fd(), |entry| remove_at(listed.as_fd(), entry.name, 0))?;
         (self.directory, self.kept) = (None, None);
-        remove_at(self.parent.as_fd(), &self.name, 0)?;
+        unlinkat(&self.parent, &self.name, AtFlags::REMOVEDIR)?;
         Ok(fsync(&self.parent)?)
     }
 
