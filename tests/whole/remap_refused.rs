@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, lchown, symlink};
 use std::process::{Child, Command, Stdio};
 
-use crate::owners::{first, run, skipped};
+use crate::owners::{first, machine, run, skipped};
 use crate::remap::{FULL, from, moved, nothing_is_strange, private, remap, remap_after, server, state, to, until_nobody_runs};
 use crate::support::accounts::is_root;
 use crate::support::{ALL_VERBS, Server, client, tree, until};
@@ -410,6 +410,31 @@ fn a_note_that_somebody_else_can_write_is_refused_and_so_is_a_way_that_somebody_
     // Where root alone can have made it, it is as good as the way that it stands for.
     chown(&accounts, Some(0), None).unwrap();
     fs::set_permissions(&accounts, fs::Permissions::from_mode(0o755)).unwrap();
+    remap(&server, &[]).exits(0);
+    nothing_is_strange(&repository.path, &to());
+}
+
+/// A program of the client's, which would be the new account's, and run as one of its ids, wherever it has a name.
+#[test]
+fn a_program_that_has_a_name_elsewhere_gets_nobody_else_s_power() {
+    if skipped("remap_refused::a_program_that_has_a_name_elsewhere_gets_nobody_else_s_power") {
+        return;
+    }
+    let server = server("owners: keep\n");
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("machine"));
+    machine(&source);
+    web1.push(&source, &FULL).exits(0);
+    web1.push(&source, &FULL).exits(0);
+    moved(&server);
+    let (snapshot, other) = (repository.snapshot(-1), server.path().join("other-name"));
+    for name in ["usr/bin/su", "opt/capable"] {
+        fs::hard_link(snapshot.join(name), &other).unwrap();
+        let before = state(&repository.path);
+        let ran = remap(&server, &[]).exits(1);
+        assert!(ran.stdout.contains("1 name outside") && ran.stdout.contains("nothing was changed"), "{}", ran.stdout);
+        tree::same(&state(&repository.path), &before);
+        fs::remove_file(&other).unwrap();
+    }
     remap(&server, &[]).exits(0);
     nothing_is_strange(&repository.path, &to());
 }

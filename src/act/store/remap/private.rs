@@ -152,8 +152,8 @@ impl Private {
         Ok(fsync(directory)?)
     }
 
-    /// Keeps what a file is to get back. Once for each file, whatever names it has.
-    pub(super) fn keep(&mut self, inode: u64, kept: &Kept) -> io::Result<()> {
+    /// Keeps what a file is to get back. Once for each file, whatever names it has: says whether this is its first.
+    pub(super) fn keep(&mut self, inode: u64, kept: &Kept) -> io::Result<bool> {
         if self.kept.is_none() {
             let directory = self.directory()?;
             mkdirat(directory, KEPT, Mode::RWXU)?;
@@ -161,8 +161,8 @@ impl Private {
         }
         let directory = self.kept.as_ref().ok_or(io::ErrorKind::NotFound)?;
         match symlinkat(kept.to_string(), directory, inode.to_string()) {
-            Err(rustix::io::Errno::EXIST) => Ok(()),
-            made => Ok(made?),
+            Err(rustix::io::Errno::EXIST) => Ok(false),
+            made => Ok(made.map(|()| true)?),
         }
     }
 
