@@ -90,7 +90,7 @@ impl<'a> Walk<'a> {
             let names = if self.elsewhere == 1 { "1 name" } else { &format!("{} names", self.elsewhere) };
             self.problem(&format!(
                 "has set-ID programs, or ones with capabilities, that have {names} outside of it, where somebody else could run them \
-                 (find(1), -perm /6000 -links +1, getcap(8), and then -samefile)"
+                 (look for them on its disk: find(1) with -xdev -perm /6000 -links +1, or getcap(8) with -r)"
             ));
         }
         let Given { files, lists, capabilities, modes, .. } = &mut self.given;
