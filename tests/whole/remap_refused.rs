@@ -461,3 +461,25 @@ fn nothing_else_is_removed_in_the_place_of_root_s_directory() {
     let ran = running.wait_with_output().unwrap();
     assert!(beside.join("theirs").exists() && ran.status.code() == Some(75), "{ran:?}");
 }
+
+/// The account could give the repository to one of its ids for others, say in the note that these are fewer, and be looked for no more.
+#[test]
+fn an_account_that_hides_behind_one_of_its_ids_is_refused() {
+    if skipped("remap_refused::an_account_that_hides_behind_one_of_its_ids_is_refused") {
+        return;
+    }
+    let server = server("owners: keep\n");
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
+    tree::small(&source);
+    web1.push(&source, &FULL).exits(0);
+    moved(&server);
+    let hidden = first(&from()) + 60_000;
+    let (whose, to_whom) = (format!("--from={}", from().uid), format!("{hidden}:{hidden}"));
+    run("chown", &["-hR", &whose, &to_whom], &repository.path);
+    let range = format!(r#"[{{"first":{},"count":1000}}]"#, first(&from()));
+    tree::write(&repository.path.join(".snapgate/owners.json"), format!(r#"{{"users":{range},"groups":{range}}}"#));
+    let before = state(&repository.path);
+    let ran = remap(&server, &[]).exits(78);
+    assert!(ran.stderr.contains(&format!("uid {hidden}, which /etc/subuid gives to")), "{}", ran.stderr);
+    tree::same(&state(&repository.path), &before);
+}
