@@ -110,6 +110,17 @@ fn wanted(policy: &Policy, owned: &Ownership) -> Result<Remap, Said> {
         }
         None => Remap::new(owned.meaning().clone(), owned.holder(), mapping, to).map_err(unfit)?,
     };
+    // Whoever has such ranges could hide behind one of their ids, and would not be found among those who may have something open.
+    if owned.begun().is_none()
+        && let Some(name) = subids::given_to(remap.from().user)
+    {
+        return Err(unfit(format!(
+            "the repository belongs to uid {}, which /etc/subuid gives to `{}` for others\n\
+             an account has to have it: see who has changed that, and give it and `.snapgate` in it back",
+            remap.from().user,
+            printable(name.as_bytes())
+        )));
+    }
     // The note of a repository is its account's to write, and would have root give away what is somebody else's.
     for kind in [Kind::User, Kind::Group] {
         let known = accounts::numbered(kind, |id| remap.stands_for_a_client(kind, id));

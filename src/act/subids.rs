@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use crate::decide;
 use crate::decide::lint::Finding;
 use crate::decide::owners::Lack;
 use crate::decide::subids::{HELPERS, Ids, ranges, shared};
@@ -23,6 +24,11 @@ pub fn available(account: &Account) -> Result<Mapping, Lack> {
         Some(missing) => Err(Lack::Program(missing)),
         None => Ok(mapping),
     }
+}
+
+/// Whom a user's number is given to for others.
+pub fn given_to(user: u32) -> Option<String> {
+    decide::subids::given_to(&read(Ids::Users.file(), MAX_SUBIDS), user)
 }
 
 /// What of the ids that these accounts use somebody else has, too.
