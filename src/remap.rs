@@ -14,7 +14,7 @@ use crate::decide::policy::Policy;
 use crate::decide::remap::{self, Holder, Kind, Remap};
 use crate::names;
 use crate::terms::text::printable;
-use crate::terms::{ClientName, Reason, exit};
+use crate::terms::{Account, ClientName, Reason, exit};
 
 /// What is printed, and the exit code.
 pub type Said = (String, u8);
@@ -139,7 +139,13 @@ fn wanted(policy: &Policy, owned: &Ownership) -> Result<Remap, Said> {
 fn nobody_runs(remap: &Remap, repository: &Path) -> Result<(), Said> {
     let cannot = |error| (format!("looking for processes: {error}\nrun it where /proc shows all of them"), exit::BUSY);
     let repository = fs::canonicalize(repository).map_err(cannot)?;
-    let found = running(|kind, id| remap.concerns(kind, id), &repository).map_err(cannot)?;
+    // The repository's note of its ranges is the account's to write: whoever runs as any id of its is looked for, not as those alone.
+    let Holder { user, group } = remap.from();
+    let name = accounts::numbered(Kind::User, |id| id == user).map_err(cannot)?.map(|(name, _)| name);
+    let [users, groups] = subids::given_for_others(&Account { name: name.unwrap_or_default(), uid: user, group });
+    // Root's are those of containers, and a repository of root's has no such note.
+    let is_its = |kind, id| user != 0 && if kind == Kind::User { &users } else { &groups }.iter().any(|range| range.contains(id));
+    let found = running(|kind, id| remap.concerns(kind, id) || is_its(kind, id), &repository).map_err(cannot)?;
     let Some(running::Found { process, name, whom }) = found else { return Ok(()) };
     let name = printable(name.as_bytes());
     let what = match whom {

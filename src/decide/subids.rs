@@ -75,6 +75,12 @@ pub fn given_to(text: &[u8], id: u32) -> Option<String> {
     given.find_map(|line| IdRange::new(line.first, line.count).is_some_and(|range| range.contains(id)).then(|| line.whose.to_owned()))
 }
 
+/// Every id that an account is given for others, whether or not a map would have it.
+pub fn all_of(text: &[u8], account: &Account) -> Vec<IdRange> {
+    let given = lines(text).filter_map(Line::read).filter(|line| line.is_of(account));
+    given.filter_map(|line| IdRange::new(line.first, line.count)).collect()
+}
+
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == b'\n')
 }

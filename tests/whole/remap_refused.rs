@@ -481,5 +481,9 @@ fn an_account_that_hides_behind_one_of_its_ids_is_refused() {
     let before = state(&repository.path);
     let ran = remap(&server, &[]).exits(78);
     assert!(ran.stderr.contains(&format!("uid {hidden}, which /etc/subuid gives to")), "{}", ran.stderr);
-    tree::same(&state(&repository.path), &before);
+    tree::same(&state(&repository.path), &before); // Nor does one of its processes hide in what the note says nothing of.
+    run("chown", &["-hR", &format!("--from={hidden}"), &format!("{}:{}", from().uid, from().gid)], &repository.path);
+    let _idler = Idler::new(&[format!("--reuid={hidden}"), format!("--regid={hidden}")]);
+    let ran = server.snapgate(&["remap", "--client", "web1"]).exits(75);
+    assert!(ran.stderr.contains(&format!("runs as user {hidden}")), "{}", ran.stderr);
 }
