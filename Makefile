@@ -44,12 +44,13 @@ hostile: build-needs test-needs
 	HOSTILE_WITHOUT_VIEW=1 $(CARGO) test --locked --no-fail-fast --test hostile -- --nocapture --test-threads $${TEST_THREADS:-4} --skip mutants
 
 # As root: the attacks and the kills once more, on gates of an ordinary account that keeps its clients' owners. Some of the attacks are in
-# the suite. OWNERS_KEPT=1 kills at every call, which takes long. None of them runs without a view.
+# the suite. OWNERS_KEPT=1 kills at every call, which takes long. None of them runs without a view. At last `remap` is killed at every call.
 owners: build-needs test-needs
 	OWNERS_KEPT=$${OWNERS_KEPT:-short} HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-500} $(CARGO) test --locked --no-fail-fast --test hostile -- --nocapture \
 		--test-threads $${TEST_THREADS:-4}
 	OWNERS_KEPT=$${OWNERS_KEPT:-short} $(CARGO) test --locked --no-fail-fast --test direct -- --test-threads $${TEST_THREADS:-4} \
 		attacks:: history:: owners:: taken_over:: crash:: --skip where_there_is_no_view --skip nor_does_it_for_an_ordinary_account
+	REMAP_KILLS=all $(CARGO) test --locked --no-fail-fast --test whole -- --test-threads $${TEST_THREADS:-4} remap_killed
 
 # Servers and clients of other releases: every attack, and the stories of a push. 3.2.7 on either side has its short form in the suite.
 # None of them runs without a view.

@@ -19,27 +19,29 @@ use crate::decide::links::{Answer, Links};
 use crate::terms::limits::{MAX_TRIED, VERSION_TIMEOUT};
 use crate::terms::{Excess, Mapping};
 
-/// Starts the process before anybody knows whose ids it is to have. Only before there is a second thread.
+/// Starts the process before anybody knows whose ids it is to have. Only before there is a second thread. Where the gate has set its own
+/// limits, it gets those back that were `inherited`.
 ///
 /// # Errors
 /// When there is no process to be had.
-pub fn begin(ground: Ground) -> Result<Undecided, NotStarted> {
-    child::begin(|orders| stopped(close_in(orders, ground, None)))
+pub fn begin(ground: Ground, inherited: Option<Inherited>) -> Result<Undecided, NotStarted> {
+    child::begin(|orders| story(orders, ground, None, inherited))
 }
 
-/// Starts the process where that is known. With a `mapping` this one is in the namespace of it, or is root's. Where the gate has set its own
-/// limits, it gets those back that were `inherited`.
+/// Starts the process where that is known. With a `mapping` this one is in the namespace of it, or is root's. `inherited` as for [`begin`].
 ///
 /// # Errors
 /// When there is no process to be had.
 pub fn stand_by(ground: Ground, mapping: Option<&Mapping>, inherited: Option<Inherited>) -> Result<Standby, NotStarted> {
     let runs_as = if mapping.is_some() { RunsAs::ClientsRoot } else { RunsAs::Account };
-    child::stand_by(mapping, |orders| {
-        if let Some(inherited) = inherited {
-            process::unlimit(inherited);
-        }
-        stopped(close_in(orders, ground, Some(runs_as)))
-    })
+    child::stand_by(mapping, |orders| story(orders, ground, Some(runs_as), inherited))
+}
+
+fn story(orders: &mut Orders, ground: Ground, known: Option<RunsAs>, inherited: Option<Inherited>) -> Stop {
+    if let Some(inherited) = inherited {
+        process::unlimit(inherited);
+    }
+    stopped(close_in(orders, ground, known))
 }
 
 /// Why a process went no further; `None`: nobody wants it to.

@@ -14,7 +14,7 @@ use crate::decide::policy::Policy;
 use crate::decide::remap::{self, Holder, Kind, Remap};
 use crate::names;
 use crate::terms::text::printable;
-use crate::terms::{ClientName, Reason, exit};
+use crate::terms::{Account, ClientName, Reason, exit};
 
 /// What is printed, and the exit code.
 pub type Said = (String, u8);
@@ -110,6 +110,17 @@ fn wanted(policy: &Policy, owned: &Ownership) -> Result<Remap, Said> {
         }
         None => Remap::new(owned.meaning().clone(), owned.holder(), mapping, to).map_err(unfit)?,
     };
+    // Whoever has such ranges could hide behind one of their ids, and would not be found among those who may have something open.
+    if owned.begun().is_none()
+        && let Some(name) = subids::given_to(remap.from().user)
+    {
+        return Err(unfit(format!(
+            "the repository belongs to uid {}, which /etc/subuid gives to `{}` for others\n\
+             an account has to have it: see who has changed that, and give it and `.snapgate` in it back",
+            remap.from().user,
+            printable(name.as_bytes())
+        )));
+    }
     // The note of a repository is its account's to write, and would have root give away what is somebody else's.
     for kind in [Kind::User, Kind::Group] {
         let known = accounts::numbered(kind, |id| remap.stands_for_a_client(kind, id));
@@ -128,7 +139,13 @@ fn wanted(policy: &Policy, owned: &Ownership) -> Result<Remap, Said> {
 fn nobody_runs(remap: &Remap, repository: &Path) -> Result<(), Said> {
     let cannot = |error| (format!("looking for processes: {error}\nrun it where /proc shows all of them"), exit::BUSY);
     let repository = fs::canonicalize(repository).map_err(cannot)?;
-    let found = running(|kind, id| remap.concerns(kind, id), &repository).map_err(cannot)?;
+    // The repository's note of its ranges is the account's to write: whoever runs as any id of its is looked for, not as those alone.
+    let Holder { user, group } = remap.from();
+    let name = accounts::numbered(Kind::User, |id| id == user).map_err(cannot)?.map(|(name, _)| name);
+    let [users, groups] = subids::given_for_others(&Account { name: name.unwrap_or_default(), uid: user, group });
+    // Root's are those of containers, and a repository of root's has no such note.
+    let is_its = |kind, id| user != 0 && if kind == Kind::User { &users } else { &groups }.iter().any(|range| range.contains(id));
+    let found = running(|kind, id| remap.concerns(kind, id) || is_its(kind, id), &repository).map_err(cannot)?;
     let Some(running::Found { process, name, whom }) = found else { return Ok(()) };
     let name = printable(name.as_bytes());
     let what = match whom {

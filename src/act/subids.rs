@@ -6,11 +6,12 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use crate::decide;
 use crate::decide::lint::Finding;
 use crate::decide::owners::Lack;
 use crate::decide::subids::{HELPERS, Ids, ranges, shared};
 use crate::terms::limits::{MAX_PASSWD, MAX_SUBIDS};
-use crate::terms::{Account, IdMap, Mapping};
+use crate::terms::{Account, IdMap, IdRange, Mapping};
 
 /// What an account may use.
 ///
@@ -23,6 +24,16 @@ pub fn available(account: &Account) -> Result<Mapping, Lack> {
         Some(missing) => Err(Lack::Program(missing)),
         None => Ok(mapping),
     }
+}
+
+/// Whom a user's number is given to for others.
+pub fn given_to(user: u32) -> Option<String> {
+    decide::subids::given_to(&read(Ids::Users.file(), MAX_SUBIDS), user)
+}
+
+/// Every user and every group that an account may be besides itself.
+pub fn given_for_others(account: &Account) -> [Vec<IdRange>; 2] {
+    [Ids::Users, Ids::Groups].map(|ids| decide::subids::all_of(&read(ids.file(), MAX_SUBIDS), account))
 }
 
 /// What of the ids that these accounts use somebody else has, too.

@@ -69,6 +69,18 @@ pub fn ranges(text: &[u8], ids: Ids, account: &Account) -> Vec<IdRange> {
     found
 }
 
+/// Whom an id is given to for others; the first one counts.
+pub fn given_to(text: &[u8], id: u32) -> Option<String> {
+    let mut given = lines(text).filter_map(Line::read);
+    given.find_map(|line| IdRange::new(line.first, line.count).is_some_and(|range| range.contains(id)).then(|| line.whose.to_owned()))
+}
+
+/// Every id that an account is given for others, whether or not a map would have it.
+pub fn all_of(text: &[u8], account: &Account) -> Vec<IdRange> {
+    let given = lines(text).filter_map(Line::read).filter(|line| line.is_of(account));
+    given.filter_map(|line| IdRange::new(line.first, line.count)).collect()
+}
+
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == b'\n')
 }
@@ -162,6 +174,13 @@ mod tests {
 
     fn account(name: &str, uid: u32, group: u32) -> Account {
         Account { name: name.to_owned(), uid, group }
+    }
+
+    #[test]
+    fn an_id_is_found_with_whom_it_is_given_to() {
+        let text = b"web1:100000:10\nodd\n1002:100010:5\nweb3:100012:9\nweb4:0:5\n";
+        let given = [99_999, 100_009, 100_012, 100_015, 100_021, 0].map(|id| given_to(text, id));
+        assert_eq!(given.each_ref().map(Option::as_deref), [None, Some("web1"), Some("1002"), Some("web3"), None, None]);
     }
 
     #[test]

@@ -158,7 +158,7 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
     let said = intake::said();
     // Ahead of everything that it does not have to know: the other processor closes it in meanwhile. It has heard nothing of the
     // client's, and ends with this connection if nothing comes of the push.
-    let waiting = if command::begins_as_push(&said) { begin().ok() } else { None };
+    let waiting = if command::begins_as_push(&said) { begin(None).ok() } else { None };
     // The gate's own, which rsync does not get.
     let inherited = process::limit();
     let command = command::parse(&said);
@@ -182,15 +182,15 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
         Ok(taken) => taken,
         Err(reason) => return connection.answer(&site, Some(&policy), ended(End::stopped(reason))),
     };
-    let (owners, place) = place(&site, &policy, &request, &command, waiting);
+    let (owners, place) = place(&site, &policy, &request, &command, waiting, inherited);
     let (request, id) = (&request, id.as_str());
     let session = Session { connection, site: &site, policy: &policy, request, id, jail: &jail, owners: &owners, inherited, notes };
     session.go(&command, place)
 }
 
 /// Starts the process that becomes rsync, whoever the client is.
-fn begin() -> Result<Undecided, NotStarted> {
-    enclose::begin(Ground::new(USUAL))
+fn begin(inherited: Option<Inherited>) -> Result<Undecided, NotStarted> {
+    enclose::begin(Ground::new(USUAL), inherited)
 }
 
 /// Takes a place among the client's sessions and among all, before anything that costs more. What stands in the way of
@@ -222,6 +222,7 @@ fn place(
     request: &Request,
     command: &Result<Command, Vec<Reason>>,
     waiting: Option<Undecided>,
+    inherited: Inherited,
 ) -> (Owners, Place) {
     if !command.as_ref().is_ok_and(Command::touches_trees) {
         return (Owners::Account, Place::Here(None));
@@ -233,8 +234,9 @@ fn place(
     let place = match owners.mapping() {
         None => Place::Here(waiting.map(Undecided::for_account)),
         Some(mapping) => {
-            // The one that waits is in the namespace already. Where no rsync is wanted another one has to be there for a moment.
-            let process = waiting.map_or_else(begin, Ok).map_err(NotStarted::what);
+            // The one that waits is in the namespace already. Where no rsync is wanted another one has to be there for a moment, and with
+            // `-s` that one becomes rsync.
+            let process = waiting.map_or_else(|| begin(Some(inherited)), Ok).map_err(NotStarted::what);
             match process.and_then(|process| child::begin_namespace(process, mapping)) {
                 Ok(begun) => Place::Mapped(begun),
                 Err(what) => Place::Nowhere(owners::unmapped(&what)),
@@ -285,7 +287,9 @@ impl Session<'_> {
         let end = End::of(entered.and_then(|standby| self.perform(permit, Some(standby))));
         let told = self.told(end, heard);
         // Without a word it says that this process was lost.
-        successor.go_on(&serde_json::to_vec(&told).unwrap_or_default());
+        if !successor.go_on(&serde_json::to_vec(&told).unwrap_or_default()) {
+            self.connection.enter(self.site, self.policy, &told);
+        }
         tell::answer(told.end)
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{Answer, End, Told};
 use crate::act::spool::Spool;
 use crate::act::store::{Repository, mounted};
-use crate::act::{detach, ledger, syslog};
+use crate::act::{accounts, detach, ledger, syslog};
 use crate::decide::policy::{self, Policy, Report, Site};
 use crate::decide::{line, lost};
 use crate::terms::limits::MAX_QUOTED;
@@ -81,6 +81,21 @@ impl Connection<'_> {
         if record.mail != Mail::None && spool.is_ok() {
             // The timer tries again whatever becomes of this.
             let _ = detach::watch(directory);
+        }
+    }
+
+    /// Remembers it where whoever was to do that was killed. From the namespace of a client's ids the spool is out of reach: nobody is sent a
+    /// mail, and where a snapshot was published the next session tells.
+    pub(super) fn enter(self, site: &Site, policy: &Policy, told: &Told) {
+        let record = Record { mail: Mail::None, ..record(Some(policy), self, told) };
+        let path = Repository::existing(&policy.path, accounts::running()).map(|repository| repository.ledger());
+        // It may have come so far.
+        if let Some(path) = path.filter(|path| ledger::read(path).iter().all(|other| other.id != record.id)) {
+            let _ = ledger::append(&path, &record);
+        }
+        if let Some(socket) = &site.syslog {
+            let _ = syslog::send(socket, &line::record_line(&record));
+            let _ = syslog::send(socket, &format!("id={} problem=\"no mail: the process that tells was killed\"", record.id));
         }
     }
 

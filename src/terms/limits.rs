@@ -328,7 +328,7 @@ pub const MAPPING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of what the process that did a client's work in a mapping says about how it ended: a warning for each unfinished place of a
 /// transaction, every byte escaped, and a mebibyte of other words.
-pub const MAX_END: usize = MAX_PARTS * (MAX_QUOTED + 128) * 2 + 1024 * 1024;
+pub const MAX_END: u64 = (MAX_PARTS * (MAX_QUOTED + 128) * 2 + 1024 * 1024) as u64;
 
 /// Bytes of one answer of the name services: [`MAX_ADDRESSES`] addresses, three times each, or some ten thousand groups.
 pub const MAX_ANSWER: usize = 64 * 1024;

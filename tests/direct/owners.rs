@@ -4,15 +4,16 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use snapgate::act::ledger;
 use snapgate::terms::limits::{GROUP_GRACE, MAPPING_TIMEOUT, MAX_QUOTED, TERM_GRACE};
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::Mail;
+use snapgate::terms::record::{Mail, Outcome};
 
 use crate::layer::layer;
 use crate::processes;
 use crate::support::kept::{VARIABLE, again, keeper};
-use crate::support::{Gate, POLICY, Ran, mode, run, skip};
+use crate::support::{Gate, POLICY, Ran, Running, mode, run, skip};
 
 #[test]
 fn code_that_has_taken_rsync_over_changes_nothing_where_owners_are_kept() {
@@ -58,6 +59,8 @@ fn whatever_the_programs_do_that_map_ids_no_push_goes_without_them() {
         "owners::a_helper_that_hangs_stops_the_push_and_leaves_nothing",
         "owners::a_helper_that_only_says_it_has_done_it_stops_the_push",
         "owners::ids_that_the_helpers_do_not_grant_are_not_used",
+        "owners::an_rsync_whose_words_come_on_standard_input_has_its_own_limits_and_not_the_gate_s",
+        "owners::whoever_is_answered_is_remembered_although_the_process_that_does_it_was_killed",
     ];
     again("whatever_the_programs_do_that_map_ids_no_push_goes_without_them", &tests);
 }
@@ -184,6 +187,50 @@ fn a_helper_that_hangs_stops_the_push_and_leaves_nothing() {
     assert!(begun.elapsed() < most, "{:?}", begun.elapsed());
     assert_eq!(fs::read_to_string(&pids).unwrap().lines().count(), 2, "it was there, and what it had started");
     changed.goes();
+}
+
+/// Nobody knows from the command alone that it is a push: the process that becomes rsync is begun when the gate has limits of its own.
+#[test]
+fn an_rsync_whose_words_come_on_standard_input_has_its_own_limits_and_not_the_gate_s() {
+    if skipped("an rsync of `-s` has its own limits") {
+        return;
+    }
+    let gate = Gate::with("", &format!("{POLICY}limits: {{ memory: 1G }}\n"));
+    let source = gate.source("data");
+    fs::write(source.join("file"), vec![7; 3_000_000]).unwrap();
+    for option in ["--no-s", "-s"] {
+        let push = Running::start(&mut gate.push_command(&source, &["--bwlimit=1000", "--whole-file", "--ignore-times", option], ""));
+        gate.until("both processes of rsync run", || gate.rsyncs().len() == 2);
+        for pid in gate.rsyncs() {
+            let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+            let memory = limits.lines().find_map(|line| line.strip_prefix("Max address space")).unwrap();
+            assert_eq!(memory.split_whitespace().next(), Some("1073741824"), "{option}");
+        }
+        push.wait().exits(0);
+    }
+}
+
+#[test]
+fn whoever_is_answered_is_remembered_although_the_process_that_does_it_was_killed() {
+    if skipped("the process that remembers is killed") {
+        return;
+    }
+    let gate = Gate::new();
+    let source = gate.source("data");
+    fs::write(source.join("file"), vec![7; 3_000_000]).unwrap();
+    let push = Running::start(&mut gate.push_command(&source, &["--bwlimit=1000", "--whole-file"], ""));
+    gate.until("both processes of rsync run", || gate.rsyncs().len() == 2);
+    let gates = processes::of(gate.path(), "snapgate");
+    let others: Vec<_> =
+        gates.iter().filter(|pid| processes::parent(**pid).is_some_and(|parent| gates.contains(&parent))).copied().collect();
+    assert_eq!(others.len(), 1, "{gates:?}");
+    processes::signal(&others, Signal::SIGKILL);
+    push.wait().exits(0);
+    let first = gate.record();
+    assert_eq!((first.result, first.mail, gate.snapshots().len()), (Outcome::Published, Mail::None, 1));
+    gate.push(&source, &[]).exits(0);
+    let next = gate.record();
+    assert!(next.mail == Mail::Report && next.warnings.iter().any(|warning| warning.contains(&gate.snapshots()[0])), "{next:?}");
 }
 
 /// newuidmap(1) takes a number with a leading zero for an octal one.

@@ -101,6 +101,11 @@ fn push_refused(server: &Server, source: &Path) {
 /// Calls that change something on the disk.
 const CALLS: &str = "mkdirat,symlinkat,fchmod,fchown,fchownat,fchmodat,setxattr,renameat,renameat2,unlinkat,fsync,syncfs,write";
 
+/// The suite has no time for every call: it takes the first and the last of each, and some in between. `make owners` sets the variable.
+fn everywhere() -> bool {
+    std::env::var_os("REMAP_KILLS").is_some()
+}
+
 #[test]
 fn wherever_it_is_killed_nothing_is_lost() {
     if skipped("remap_killed::wherever_it_is_killed_nothing_is_lost") {
@@ -127,6 +132,10 @@ fn wherever_it_is_killed_nothing_is_lost() {
             continue;
         }
         let nth = calls[..=at].iter().filter(|made| *made == call).count();
+        let is_last = !calls[at + 1..].contains(call);
+        if !everywhere() && nth > 1 && !is_last && at % 5 > 0 {
+            continue;
+        }
         fs::remove_dir_all(&repository.path).unwrap();
         must(Command::new("cp").arg("-a").args([&saved, &repository.path]));
         let killed = killed_at(&server, call, nth);
@@ -169,7 +178,8 @@ fn a_disk_that_is_full_or_broken_at_any_step_loses_nothing() {
     let beside = private(&repository.path);
     for call in CALLS.split(',').filter(|call| *call != "write") {
         let times = trace.lines().filter(|line| line.starts_with(&format!("{call}("))).count();
-        for nth in BTreeSet::from([1, times.div_ceil(2), times]).into_iter().filter(|_| times > 0) {
+        let middle = if everywhere() { times.div_ceil(2) } else { times };
+        for nth in BTreeSet::from([1, middle, times]).into_iter().filter(|_| times > 0) {
             fs::remove_dir_all(&repository.path).unwrap();
             must(Command::new("cp").arg("-a").args([&saved, &repository.path]));
             let before = tree::listing(&repository.path);

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, lchown, symlink};
 use std::process::{Child, Command, Stdio};
 
-use crate::owners::{first, run, skipped};
+use crate::owners::{first, machine, run, skipped};
 use crate::remap::{FULL, from, moved, nothing_is_strange, private, remap, remap_after, server, state, to, until_nobody_runs};
 use crate::support::accounts::is_root;
 use crate::support::{ALL_VERBS, Server, client, tree, until};
@@ -327,6 +327,15 @@ fn nothing_that_is_mounted_in_a_repository_is_changed() {
     tree::same(&tree::listing(&outside), &before.1);
 }
 
+/// A run that waits where all of it has been changed, and brings it to the disk.
+fn waiting_when_changed(server: &Server) -> Child {
+    until_nobody_runs();
+    let mut strace = Command::new("strace");
+    strace.args(["-qq", "-o", "/dev/null", "-etrace=syncfs", "-einject=syncfs:delay_exit=3000000:when=3"]);
+    strace.arg(server.path().join("bin/snapgate")).arg("--config").arg(server.config()).args(["remap", "--client", "web1"]);
+    strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
 /// Nobody can, with the repository closed: here it is root.
 #[test]
 fn what_appears_while_it_is_being_changed_is_found_in_the_end() {
@@ -338,13 +347,8 @@ fn what_appears_while_it_is_being_changed_is_found_in_the_end() {
     tree::small(&source);
     web1.push(&source, &FULL).exits(0);
     moved(&server);
-    until_nobody_runs();
     let snapshot = repository.snapshot(-1);
-    // It waits where all of it has been changed, and brings it to the disk.
-    let mut strace = Command::new("strace");
-    strace.args(["-qq", "-o", "/dev/null", "-etrace=syncfs", "-einject=syncfs:delay_exit=3000000:when=3"]);
-    strace.arg(server.path().join("bin/snapgate")).arg("--config").arg(server.config()).args(["remap", "--client", "web1"]);
-    let running = strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let running = waiting_when_changed(&server);
     let old = [from().uid, first(&from())];
     let is_new = |line: &String| !old.iter().any(|id| line.contains(&format!(" {id}:")));
     until("all of it is changed", || tree::listing(&repository.path).iter().all(is_new));
@@ -408,4 +412,78 @@ fn a_note_that_somebody_else_can_write_is_refused_and_so_is_a_way_that_somebody_
     fs::set_permissions(&accounts, fs::Permissions::from_mode(0o755)).unwrap();
     remap(&server, &[]).exits(0);
     nothing_is_strange(&repository.path, &to());
+}
+
+/// A program of the client's, which would be the new account's, and run as one of its ids, wherever it has a name.
+#[test]
+fn a_program_that_has_a_name_elsewhere_gets_nobody_else_s_power() {
+    if skipped("remap_refused::a_program_that_has_a_name_elsewhere_gets_nobody_else_s_power") {
+        return;
+    }
+    let server = server("owners: keep\n");
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("machine"));
+    machine(&source);
+    web1.push(&source, &FULL).exits(0);
+    web1.push(&source, &FULL).exits(0);
+    moved(&server);
+    let (snapshot, other) = (repository.snapshot(-1), server.path().join("other-name"));
+    for name in ["usr/bin/su", "opt/capable"] {
+        fs::hard_link(snapshot.join(name), &other).unwrap();
+        let before = state(&repository.path);
+        let ran = remap(&server, &[]).exits(1);
+        assert!(ran.stdout.contains("1 name outside") && ran.stdout.contains("nothing was changed"), "{}", ran.stdout);
+        tree::same(&state(&repository.path), &before);
+        fs::remove_file(&other).unwrap();
+    }
+    remap(&server, &[]).exits(0);
+    nothing_is_strange(&repository.path, &to());
+}
+
+/// Whoever has the directory above could put another in the place of root's, and have root remove it.
+#[test]
+fn nothing_else_is_removed_in_the_place_of_root_s_directory() {
+    if skipped("remap_refused::nothing_else_is_removed_in_the_place_of_root_s_directory") {
+        return;
+    }
+    let server = server("owners: keep\n");
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
+    tree::small(&source);
+    web1.push(&source, &FULL).exits(0);
+    moved(&server);
+    let running = waiting_when_changed(&server);
+    let old = [from().uid, first(&from())];
+    until("all of it is changed", || {
+        tree::listing(&repository.path).iter().all(|line| !old.iter().any(|id| line.contains(&format!(" {id}:"))))
+    });
+    let beside = private(&repository.path);
+    fs::rename(&beside, server.path().join("aside")).unwrap();
+    tree::write(&beside.join("theirs"), "somebody else's");
+    let ran = running.wait_with_output().unwrap();
+    assert!(beside.join("theirs").exists() && ran.status.code() == Some(75), "{ran:?}");
+}
+
+/// The account could give the repository to one of its ids for others, say in the note that these are fewer, and be looked for no more.
+#[test]
+fn an_account_that_hides_behind_one_of_its_ids_is_refused() {
+    if skipped("remap_refused::an_account_that_hides_behind_one_of_its_ids_is_refused") {
+        return;
+    }
+    let server = server("owners: keep\n");
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
+    tree::small(&source);
+    web1.push(&source, &FULL).exits(0);
+    moved(&server);
+    let hidden = first(&from()) + 60_000;
+    let (whose, to_whom) = (format!("--from={}", from().uid), format!("{hidden}:{hidden}"));
+    run("chown", &["-hR", &whose, &to_whom], &repository.path);
+    let range = format!(r#"[{{"first":{},"count":1000}}]"#, first(&from()));
+    tree::write(&repository.path.join(".snapgate/owners.json"), format!(r#"{{"users":{range},"groups":{range}}}"#));
+    let before = state(&repository.path);
+    let ran = remap(&server, &[]).exits(78);
+    assert!(ran.stderr.contains(&format!("uid {hidden}, which /etc/subuid gives to")), "{}", ran.stderr);
+    tree::same(&state(&repository.path), &before); // Nor does one of its processes hide in what the note says nothing of.
+    run("chown", &["-hR", &format!("--from={hidden}"), &format!("{}:{}", from().uid, from().gid)], &repository.path);
+    let _idler = Idler::new(&[format!("--reuid={hidden}"), format!("--regid={hidden}")]);
+    let ran = server.snapgate(&["remap", "--client", "web1"]).exits(75);
+    assert!(ran.stderr.contains(&format!("runs as user {hidden}")), "{}", ran.stderr);
 }

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
 
 use super::leader::Leader;
@@ -79,14 +79,14 @@ pub struct Successor {
 #[derive(Debug)]
 pub struct LastWord {
     heard: PipeReader,
-    most: usize,
+    most: u64,
 }
 
 /// Starts one, which stays what this process is now, and does `story`. Of the last word it takes up to `most` bytes.
 ///
 /// # Errors
 /// When there is a second thread, or the kernel has no process for it.
-pub fn succeeded(most: usize, story: impl FnOnce(LastWord)) -> io::Result<Successor> {
+pub fn succeeded(most: u64, story: impl FnOnce(LastWord)) -> io::Result<Successor> {
     let (heard, word) = io::pipe()?;
     let pid = forked(move || story(LastWord { heard, most }))?;
     Ok(Successor { pid, word })
@@ -95,7 +95,11 @@ pub fn succeeded(most: usize, story: impl FnOnce(LastWord)) -> io::Result<Succes
 impl LastWord {
     /// Waits for it. The way to it must have been closed in this process, which never sees else that the other is gone.
     pub fn wait(self) -> Vec<u8> {
-        listen(self.heard, Duration::MAX, self.most)
+        let Self { heard, most } = self;
+        let mut said = Vec::new();
+        // By reading alone: poll(2) waits for 24 days at most, and a push may take longer. A part of it is no word, and read so.
+        let _ = heard.take(most).read_to_end(&mut said);
+        said
     }
 }
 
@@ -106,13 +110,19 @@ impl AsRawFd for LastWord {
 }
 
 impl Successor {
-    /// Says the last word, and waits until the other has done what it does with it.
-    pub fn go_on(self, last: &[u8]) {
+    /// Says the last word, and waits until the other has done what it does with it. Says whether it has: somebody may have killed it.
+    #[must_use]
+    pub fn go_on(self, last: &[u8]) -> bool {
         let Self { pid, mut word } = self;
         // If it is gone, there is nobody to be told.
         let _ = word.write_all(last);
         drop(word);
-        while waitpid(pid, None) == Err(Errno::EINTR) {}
+        loop {
+            match waitpid(pid, None) {
+                Err(Errno::EINTR) => {}
+                ended => return matches!(ended, Ok(WaitStatus::Exited(..))),
+            }
+        }
     }
 }
 

@@ -29,9 +29,10 @@ use crate::terms::{IdMap, Mapping};
 /// A namespace whose maps are being written, each by its helper.
 #[derive(Debug)]
 pub struct NamespaceBegun {
+    /// Dropped before the process: while that was not collected its number is no other's, and they map nobody else.
+    helpers: [Helper; 2],
     process: Undecided,
     mapping: Mapping,
-    helpers: [Helper; 2],
     begun: Instant,
 }
 

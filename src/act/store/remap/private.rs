@@ -14,7 +14,7 @@ use nix::sys::stat::fstat;
 use rustix::fs::{AtFlags, Mode, OFlags, fsync, mkdirat, openat, readlinkat, renameat, symlinkat, syncfs, unlinkat};
 use serde::{Deserialize, Serialize};
 
-use super::super::tree::{c_string, open_at, remove_at};
+use super::super::tree::{c_string, each, open_at, remove_at};
 use super::super::{stage, trouble, unusable};
 use crate::decide::remap::Remap;
 use crate::decide::remap::kept::Kept;
@@ -152,8 +152,8 @@ impl Private {
         Ok(fsync(directory)?)
     }
 
-    /// Keeps what a file is to get back. Once for each file, whatever names it has.
-    pub(super) fn keep(&mut self, inode: u64, kept: &Kept) -> io::Result<()> {
+    /// Keeps what a file is to get back. Once for each file, whatever names it has: says whether this is its first.
+    pub(super) fn keep(&mut self, inode: u64, kept: &Kept) -> io::Result<bool> {
         if self.kept.is_none() {
             let directory = self.directory()?;
             mkdirat(directory, KEPT, Mode::RWXU)?;
@@ -161,8 +161,8 @@ impl Private {
         }
         let directory = self.kept.as_ref().ok_or(io::ErrorKind::NotFound)?;
         match symlinkat(kept.to_string(), directory, inode.to_string()) {
-            Err(rustix::io::Errno::EXIST) => Ok(()),
-            made => Ok(made?),
+            Err(rustix::io::Errno::EXIST) => Ok(false),
+            made => Ok(made.map(|()| true)?),
         }
     }
 
@@ -199,8 +199,11 @@ impl Private {
             return Ok(());
         }
         self.end()?;
+        // Emptied as what is held: whoever has the directory above could have put another, full one in its place.
+        let listed = open_at(self.directory()?, c".")?;
+        each(listed.as_fd(), |entry| remove_at(listed.as_fd(), entry.name, 0))?;
         (self.directory, self.kept) = (None, None);
-        remove_at(self.parent.as_fd(), &self.name, 0)?;
+        unlinkat(&self.parent, &self.name, AtFlags::REMOVEDIR)?;
         Ok(fsync(&self.parent)?)
     }
 

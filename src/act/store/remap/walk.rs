@@ -35,12 +35,14 @@ pub(super) struct Walk<'a> {
     device: (u32, u32),
     /// Where the walk is, for people.
     at: PathBuf,
+    /// Names of files that are to get powers back: how many have not been seen.
+    elsewhere: u64,
     given: Given,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(remap: &'a Remap, names: &'a NamePattern, pass: Pass, private: &'a mut Private) -> Self {
-        Self { remap, names, pass, private, device: (0, 0), at: PathBuf::new(), given: Given::default() }
+        Self { remap, names, pass, private, device: (0, 0), at: PathBuf::new(), elsewhere: 0, given: Given::default() }
     }
 
     /// Walks through all of a repository but its own directory.
@@ -60,6 +62,13 @@ impl<'a> Walk<'a> {
                 _ => walk.others(root, entry),
             }),
             Err(error) => self.problem(&format!("cannot be read: {error}")),
+        }
+        if self.elsewhere > 0 {
+            let names = if self.elsewhere == 1 { "1 name" } else { &format!("{} names", self.elsewhere) };
+            self.problem(&format!(
+                "has set-ID programs, or ones with capabilities, that have {names} outside of it, where somebody else could run them \
+                 (look for them on its disk: find(1) with -xdev -perm /6000 -links +1, or getcap(8) with -r)"
+            ));
         }
         let Given { files, lists, capabilities, modes, .. } = &mut self.given;
         for sum in [files, lists, capabilities, modes] {
@@ -183,7 +192,9 @@ impl<'a> Walk<'a> {
         let mut part = WHOLE / inode.names();
         match (self.pass, change.kept()) {
             (Pass::Keep, Some(kept)) => {
-                self.private.keep(inode.number(), kept).map_err(|error| format!("cannot be noted: {error}"))?;
+                let is_first = self.private.keep(inode.number(), kept).map_err(|error| format!("cannot be noted: {error}"))?;
+                // What has a name elsewhere would run there as one of the new ids, for whoever can reach it: the old account, for one.
+                self.elsewhere = self.elsewhere.saturating_add(if is_first { inode.names() } else { 0 }).saturating_sub(1);
             }
             (Pass::Look | Pass::LookAgain | Pass::Keep, _) => {}
             (Pass::Change, _) => {
