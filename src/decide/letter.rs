@@ -264,6 +264,7 @@ fn figures(out: &mut String, push: &PushFacts) {
     wide(out, "Received:", [format!("{}, {}", files(push.received), size(push.received_bytes))]);
     wide(out, "Linked:", [format!("{}, unchanged since the snapshot before", files(push.linked))]);
     wide(out, "Total:", [format!("{}, {}", files(push.files), size(push.bytes))]);
+    wide(out, "Skipped:", (push.skipped > 0).then(|| format!("{}: sockets, FIFOs and devices are not stored", files(push.skipped))));
     wide(out, "Owners:", push.dropped_owners.map(|dropped| format!("{} became the account's", dropped::told(dropped))));
     wide(out, "Network:", push.wire_bytes.map(size));
     wide(out, "Duration:", [duration(push.seconds)]);

@@ -79,7 +79,8 @@ impl Session<'_> {
                 if let Some(transaction) = settling.shelf.transaction.as_ref().filter(|_| plan.joins()) {
                     staging.join()?;
                     let joined = transaction.clone().adding(&plan.place().to_string(), partial).using(settling.measure.stored);
-                    settling.held.write_transaction(&joined.dropping(settling.facts.dropped_owners).listing(settling.lists))?;
+                    let joined = joined.dropping(settling.facts.dropped_owners).skipping(settling.facts.skipped);
+                    settling.held.write_transaction(&joined.listing(settling.lists))?;
                     return Ok(end(Outcome::Added, exit, Vec::new(), settling));
                 }
                 let published = staging.publish(plan.name().clone(), self.id)?;
@@ -171,7 +172,7 @@ impl Session<'_> {
         let staging = held.merge_transaction(transaction)?;
         let trees = trees(&staging, None, repository, shelf, false)?;
         let seconds = (self.request.at - transaction.began).as_seconds_f64();
-        let facts = PushFacts { seconds, dropped_owners: transaction.dropped_owners, ..PushFacts::default() };
+        let facts = PushFacts { seconds, skipped: transaction.skipped, dropped_owners: transaction.dropped_owners, ..PushFacts::default() };
         let measure = Measure::default();
         let lists = transaction.lists;
         let mut settling = Settling {

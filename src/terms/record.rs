@@ -195,6 +195,9 @@ pub struct PushFacts {
     /// Whether rsync left something out (its 23).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
+    /// Sockets, FIFOs and devices of the client's that are not stored.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: u64,
     /// Files and directories received with an owner or group beyond the ids that are kept, or with one in an access list: they have the
     /// last of these instead.
     #[serde(default, skip_serializing_if = "is_zero")]

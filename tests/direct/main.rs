@@ -23,6 +23,7 @@ mod options;
 mod owners;
 #[path = "../support/processes.rs"]
 mod processes;
+mod said;
 mod secluded;
 mod shares;
 mod site_file;
