@@ -6,8 +6,8 @@ use std::fmt::{Display, Write as _};
 
 use chrono::{DateTime, Utc};
 
-use super::dropped;
 use super::notice::{About, Draft, Group};
+use super::{again, dropped};
 use crate::terms::limits::MAX_SUBJECT;
 use crate::terms::text::still_printable;
 use crate::terms::{Audience, ClientName, Code, ComposedMail, Outcome, PushFacts, Reason, Record, Verb, printable_lines};
@@ -265,6 +265,7 @@ fn figures(out: &mut String, push: &PushFacts) {
     wide(out, "Linked:", [format!("{}, unchanged since the snapshot before", files(push.linked))]);
     wide(out, "Total:", [format!("{}, {}", files(push.files), size(push.bytes))]);
     wide(out, "Skipped:", (push.skipped > 0).then(|| format!("{}: sockets, FIFOs and devices are not stored", files(push.skipped))));
+    wide(out, "Again:", push.stored_again.as_ref().and_then(again::told));
     wide(out, "Owners:", push.dropped_owners.map(|dropped| format!("{} became the account's", dropped::told(dropped))));
     wide(out, "Network:", push.wire_bytes.map(size));
     wide(out, "Duration:", [duration(push.seconds)]);

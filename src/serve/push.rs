@@ -170,6 +170,7 @@ impl Session<'_> {
             Settling {
                 held,
                 lists: plan.keeps_access_lists(),
+                ignores_times: plan.ignores_times(),
                 shelf: &shelf,
                 log,
                 links: Some(&links),

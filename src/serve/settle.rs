@@ -7,6 +7,7 @@ use super::{End, Session};
 use crate::act::child::HookEnd;
 use crate::act::runlog::RunLog;
 use crate::act::store::{Bounds, Deferred, Held, Made, Published, Repository, Staging, Survey, Which};
+use crate::decide::again;
 use crate::decide::outcome::{self, Disposal, Ended, Trees};
 use crate::decide::owners;
 use crate::decide::plan::PushPlan;
@@ -28,6 +29,8 @@ pub(super) struct Settling<'a> {
     pub(super) links: Option<&'a Deferred<'a>>,
     /// Whether access lists came with it.
     pub(super) lists: bool,
+    /// Whether the client had all its files sent again.
+    pub(super) ignores_times: bool,
     pub(super) facts: PushFacts,
     /// The sum of all sizes, where rsync said it and left nothing out.
     pub(super) bytes: Option<u64>,
@@ -177,6 +180,7 @@ impl Session<'_> {
         let lists = transaction.lists;
         let mut settling = Settling {
             lists,
+            ignores_times: false,
             held,
             shelf,
             log: &log,
@@ -240,19 +244,9 @@ fn count(settling: &mut Settling<'_>, survey: Survey, made: &Made, mapping: Opti
     if let (1.., Some(mapping)) = (survey.beyond, mapping) {
         settling.warnings.push(owners::beyond(survey.beyond, mapping));
     }
-    if survey.copied > 0 {
-        settling.warnings.push(format!(
-            "{} files are the same as in the last snapshot and were stored again instead of linked, as with --ignore-times",
-            survey.copied
-        ));
-    }
-    if made.anew > 0 {
-        settling.warnings.push(format!(
-            "{} unchanged files could be given no further link and were stored again: they have as many as the file system gives (EMLINK), \
-             or were made immutable; later pushes link to the new ones",
-            made.anew
-        ));
-    }
+    facts.stored_again = Some(survey.again).filter(|again| again.files > 0);
+    settling.warnings.extend(again::warning(&survey.again, settling.ignores_times));
+    settling.warnings.extend(again::unlinked(made.full, made.anew - made.full));
 }
 
 /// Asks the trees. A part of a transaction may be empty; the sum is asked at `complete`.

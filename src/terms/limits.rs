@@ -239,6 +239,9 @@ pub const MAX_OWNER_LINE: u64 = 1024;
 /// Owners of others' files that are told apart in a push: more than a machine has.
 pub const MAX_DROPPED_OWNERS: usize = 10_000;
 
+/// Bytes of files that are read in a push to see whether those that were stored again are the same as before: a second of a slow disk.
+pub const MAX_COMPARED: u64 = 64 * 1024 * 1024;
+
 /// Bytes of a file's access list: no attribute has more (xattr(7)).
 pub const MAX_ACCESS_LIST: usize = 64 * 1024;
 

@@ -2,6 +2,7 @@
 //! inside, limits of time, names of hosts. One program, because linking takes longer than running.
 #![cfg(test)]
 
+mod again;
 mod attacks;
 mod by_a_user;
 mod crash;

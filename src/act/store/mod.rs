@@ -6,6 +6,7 @@
 //! What the disk does not let a step do or read is its error, with words for the administrator. Where a step says nothing of errors,
 //! there are no others.
 
+mod compare;
 mod disk;
 mod find;
 mod links;
