@@ -18,7 +18,7 @@ pub fn told(again: &StoredAgain) -> Option<String> {
     let kinds: Vec<_> = all.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} with {what}")).collect();
     let least = if more { "at least " } else { "" };
     let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
-    (!kinds.is_empty()).then(|| format!("{least}{files} of the last snapshot stored again: {}", kinds.join(", ")))
+    (!kinds.is_empty()).then(|| format!("{least}{files} stored before: {}", kinds.join(", ")))
 }
 
 /// What is said of those that do not differ, where there are any. `ignores_times` is whether the client asked for it.
@@ -50,10 +50,10 @@ mod tests {
         let nothing = StoredAgain::default();
         assert_eq!((told(&nothing), warning(&nothing, true)), (None, None));
         let some = StoredAgain { files: 3, mode: 1, owner: 2, ..nothing };
-        let says = "3 files of the last snapshot stored again: 1 with another mode, 2 with another owner or group";
+        let says = "3 files stored before: 1 with another mode, 2 with another owner or group";
         assert_eq!((told(&some).as_deref(), warning(&some, true)), (Some(says), None));
         let list = StoredAgain { files: 1, access_list: 1, ..nothing };
-        assert_eq!(told(&list).as_deref(), Some("1 file of the last snapshot stored again: 1 with another access list"));
+        assert_eq!(told(&list).as_deref(), Some("1 file stored before: 1 with another access list"));
         assert_eq!(told(&StoredAgain { more: true, ..nothing }), None, "nothing is known");
     }
 

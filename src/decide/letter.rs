@@ -253,7 +253,10 @@ fn report_line(record: &Record, push: &PushFacts) -> String {
     let quiet = record.warnings.is_empty() && record.reasons.is_empty() && !push.partial;
     match record.result {
         Outcome::Published if quiet => format!("{who} is backed up. Nothing to do."),
-        Outcome::Published if push.partial => format!("Look into it: {who} is backed up, but not whole. rsync left something out."),
+        Outcome::Published if push.partial && record.reasons.is_empty() => {
+            format!("Look into it: {who} is backed up, but not whole. rsync left something out.")
+        }
+        Outcome::Published if push.partial => format!("Look into it: {who} is backed up, but not whole."),
         Outcome::Published => format!("{who} is backed up, with warnings. Please read them."),
         Outcome::Added if quiet => format!("A push of {who} arrived and waits for `complete`. Nothing to do."),
         other => format!("A push of {who} ended: {}. Please read on.", other.as_str()),

@@ -89,7 +89,9 @@ impl Session<'_> {
                 let published = staging.publish(plan.name().clone(), self.id)?;
                 count(&mut settling, survey, &made, self.owners.mapping());
                 self.after_publishing(&published, Some(plan.place()), &mut settling);
-                Ok(end(Outcome::Published, exit, Vec::new(), settling))
+                // Where rsync left something out its client knows.
+                let lost = (partial && i32::from(exit) != outcome::PARTIAL).then(outcome::links_lost);
+                Ok(end(Outcome::Published, lost.as_ref().map_or(exit, |lost| lost.code.exit()), lost.into_iter().collect(), settling))
             }
             Disposal::SetAside(reason) => {
                 // What did not fit is not kept, nor what earlier tries left: it would keep the store full, and every later
@@ -197,14 +199,17 @@ impl Session<'_> {
                 let (survey, made) = self.link(&staging, &mut settling)?;
                 let published = staging.publish(name, self.id)?;
                 count(&mut settling, survey, &made, self.owners.mapping());
-                let missing = transaction.unfinished.iter().map(|place| still_printable(place, MAX_QUOTED));
-                settling.warnings.extend(missing.map(|place| format!("a push into `{place}` did not end well, and none after it did")));
+                let missing: Vec<_> = transaction.unfinished.iter().map(|place| still_printable(place, MAX_QUOTED)).collect();
+                let told = |place| format!("a push into `{place}` did not end well, and none after it did");
+                settling.warnings.extend(missing.iter().map(told));
                 let whole = SubPath::default();
-                self.after_publishing(&published, Some(&whole).filter(|_| transaction.unfinished.is_empty()), &mut settling);
-                (Outcome::Published, Vec::new())
+                self.after_publishing(&published, Some(&whole).filter(|_| missing.is_empty()), &mut settling);
+                let reason = settling.facts.partial.then(|| outcome::not_whole(status, &missing)).flatten();
+                (Outcome::Published, reason.into_iter().collect())
             }
             Disposal::SetAside(reason) => {
                 settling.facts.kept = staging.set_aside(None)?;
+                let reason = if settling.facts.kept { reason } else { reason.hint(outcome::FROM_THE_BEGINNING) };
                 (Outcome::Unpublished, vec![reason])
             }
             Disposal::Reject(reason) => {

@@ -49,7 +49,7 @@ fn where_a_file_differs_in_one_thing_that_is_said_and_it_is_no_warning() {
         assert_eq!((facts.linked, facts.received, facts.stored_again), (2, 1, Some(*expected)), "{name}");
         gate.flush();
         let mails = gate.mails();
-        assert!(mails.iter().any(|mail| mail.contains(&format!("1 file of the last snapshot stored again: {says}\r\n"))), "{mails:#?}");
+        assert!(mails.iter().any(|mail| mail.contains(&format!("Again:      1 file stored before: {says}\r\n"))), "{mails:#?}");
         assert!(mails.iter().all(|mail| mail.contains("Nothing to do.")), "{name}: {mails:#?}");
     }
 }

@@ -5,6 +5,7 @@
 mod again;
 mod attacks;
 mod by_a_user;
+mod completes;
 mod crash;
 mod current;
 #[path = "../support/history.rs"]
