@@ -34,7 +34,7 @@ pub fn warning(again: &StoredAgain, ignores_times: bool) -> Option<String> {
 pub fn unlinked(full: u64, kept: u64) -> Vec<String> {
     let each = [
         (full, "they have as many links as the file system gives a file (EMLINK)"),
-        (kept, "the kernel lets nobody link them: they are immutable, or belong to another project"),
+        (kept, "the kernel does not let them be linked, as where a file is immutable or belongs to another project"),
     ];
     let says =
         |(count, why)| format!("{count} unchanged files were stored again instead of linked: {why}; later pushes link to the new ones");

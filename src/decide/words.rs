@@ -31,7 +31,7 @@ impl Words {
     /// What the administrator is told of its complaints.
     pub fn told(&self) -> impl Iterator<Item = String> {
         let (first, last) = self.complaints.split_at(self.complaints.len().min(MAX_LOG_LINES / 2));
-        let more = (self.more > 0).then(|| format!("rsync: {} more complaints, in the run's log", self.more));
+        let more = (self.more > 0).then(|| format!("rsync: {} more complaints", self.more));
         let quoted = |said: &String| if said.starts_with("rsync") { said.clone() } else { format!("rsync: {said}") };
         first.iter().map(quoted).chain(more).chain(last.iter().map(quoted))
     }
@@ -68,13 +68,18 @@ impl Reader {
         Self { well, rest: Vec::new(), judged: true, words: Words::default(), last: VecDeque::new() }
     }
 
-    /// Takes the next piece. A message ends where the next one begins, not with its line: rsync cuts long ones, their line's end too, and
-    /// before 3.5.0 a name may have lines of its own.
+    /// Takes the next piece. A message ends where the next one begins, not with its line: before 3.5.0 a name may have lines of its own, and
+    /// rsync cuts long messages, their line's end too.
     pub fn hear(&mut self, piece: &[u8]) {
         self.rest.extend_from_slice(piece);
         let mut rest = std::mem::take(&mut self.rest);
         let mut from = 0;
         for start in starts(&rest) {
+            let begins_line = start.checked_sub(1).is_none_or(|before| rest.get(before) == Some(&b'\n'));
+            // Where all went well, nothing is missed but what a name would have believed.
+            if self.well && !self.judged && !begins_line && start - from < CUT {
+                continue;
+            }
             self.judge(rest.get(from..start).unwrap_or_default());
             (from, self.judged) = (start, false);
         }
@@ -211,7 +216,10 @@ const DATE: usize = 20;
 /// Bytes of the longest beginning of a message.
 const BEGINNING: usize = DATE + "[4194304] ".len();
 
-/// Where messages begin.
+/// Bytes at which rsync cuts what it says (log.c, `rwrite`). The log may have more of them, since some are escaped.
+const CUT: usize = 2047;
+
+/// Where messages may begin.
 fn starts(log: &[u8]) -> Vec<usize> {
     let brackets = log.iter().enumerate().filter(|(_, byte)| **byte == b'[');
     let before = brackets.filter_map(|(at, _)| at.checked_sub(DATE));

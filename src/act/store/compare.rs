@@ -19,6 +19,9 @@ use crate::terms::record::StoredAgain;
 /// What access lists are stored as.
 const LISTS: &str = "system.posix_acl_";
 
+/// What it takes to look at a file at all, as so many bytes.
+const LOOK: u64 = 1024;
+
 /// Compares files, and reads no more of them than it may.
 #[derive(Debug)]
 pub(super) struct Comparison {
@@ -39,10 +42,15 @@ impl Comparison {
         if facts(&new) != facts(&old) || kind(&new.found) != SFlag::S_IFREG {
             return nothing;
         }
-        let differs = |fact: fn(&FileStat) -> (i64, i64)| fact(&new.found) != fact(&old.found);
-        let times = differs(|found| (found.st_mtime, found.st_mtime_nsec));
-        let mode = differs(|found| (i64::from(found.st_mode), 0));
-        let owner = differs(|found| (i64::from(found.st_uid), i64::from(found.st_gid)));
+        let (a, b) = (&new.found, &old.found);
+        let times = (a.st_mtime, a.st_mtime_nsec) != (b.st_mtime, b.st_mtime_nsec);
+        let (mode, owner) = (a.st_mode != b.st_mode, (a.st_uid, a.st_gid) != (b.st_uid, b.st_gid));
+        let count = u64::from;
+        if !self.may_read(LOOK) {
+            // What needs no look is counted all the same.
+            let known = !times && (mode || owner);
+            return StoredAgain { files: count(known), mode: count(known && mode), owner: count(known && owner), more: !times, ..nothing };
+        }
         let (Ok(new_file), Ok(old_file)) = (new.open(), old.open()) else { return nothing };
         let (Ok(new_has), Ok(old_has)) = (attributes(&new_file), attributes(&old_file)) else { return nothing };
         let part = |all: &Attributes, lists: bool| {
@@ -54,7 +62,6 @@ impl Comparison {
         let metadata = mode || owner || list || attributes;
         // What rsync takes for the same by size and time is that, unless nothing else says why it was stored.
         let content = if metadata && !times { Some(false) } else { self.content_differs(new_file, old_file, new.found.st_size) };
-        let count = u64::from;
         match content {
             Some(false) => StoredAgain {
                 files: 1,
@@ -72,10 +79,15 @@ impl Comparison {
         }
     }
 
+    fn may_read(&self, bytes: u64) -> bool {
+        self.room.get().checked_sub(bytes).map(|room| self.room.set(room)).is_some()
+    }
+
     /// Whether it does; `None` where that cannot be found out, or would take too long.
     fn content_differs(&self, mut new: File, mut old: File, size: i64) -> Option<bool> {
-        let room = self.room.get().checked_sub(u64::try_from(size).ok()?)?;
-        self.room.set(room);
+        if !self.may_read(u64::try_from(size).ok()?) {
+            return None;
+        }
         let (mut one, mut other) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
         loop {
             let (read, of_other) = (fill(&mut new, &mut one).ok()?, fill(&mut old, &mut other).ok()?);
@@ -192,6 +204,9 @@ mod tests {
         assert_eq!(compared(root.path(), &comparison).same, 1);
         let second = compared(root.path(), &comparison);
         assert_eq!(second, StoredAgain { more: true, ..StoredAgain::default() });
+        fs::set_permissions(root.path().join("new/file"), fs::Permissions::from_mode(0o640)).unwrap();
+        let third = compared(root.path(), &Comparison { room: Cell::new(0) });
+        assert_eq!((third.files, third.mode, third.more), (1, 1, true));
     }
 
     #[test]
