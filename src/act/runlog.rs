@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use crate::terms::limits::{MAX_LOG_TAIL, MAX_OWNER_LINE, MAX_OWNERS_LOG, MAX_QUOTED, MAX_RSYNC_LOG};
+use crate::terms::limits::{MAX_LOG_TAIL, MAX_OWNER_LINE, MAX_QUOTED, MAX_READ_LOG, MAX_RSYNC_LOG};
 use crate::terms::text::still_printable;
 
 /// A run's log, open for appending; hooks and rsync append to the same file.
@@ -62,63 +62,40 @@ impl RunLog {
         &self.path
     }
 
-    /// Takes the lines out of it that `takes` says are its own, once nobody else writes to it any more; the rest stays as far as
-    /// [`MAX_RSYNC_LOG`]. Of a log that is too long to be read, the beginning and the end are read.
-    pub fn sift(&self, takes: impl FnMut(&[u8]) -> bool) -> Sifted {
-        let mut rest = Rest::default();
+    /// Reads it, once nobody else writes to it any more: takes the lines out of it that `takes` says are its own, and lets `hears` have the
+    /// rest, in pieces, which stays as far as [`MAX_RSYNC_LOG`]. Of a log that is too long to be read, the beginning and the end are read.
+    /// Says whether that was all of it.
+    pub fn sift(&self, takes: impl FnMut(&[u8]) -> bool, hears: impl FnMut(&[u8])) -> bool {
+        let mut rest = Rest { kept: Vec::new(), taken: false, hears };
         let read = self.read_through(&mut rest, takes);
         if rest.taken && read.is_ok() {
             // What cannot be written is lost, and nothing depends on it.
             let _ = self.file.set_len(0).and_then(|()| (&self.file).write_all(&rest.kept));
         }
-        Sifted { tail: rest.end(), whole: read.unwrap_or(false) }
+        read.unwrap_or(false)
     }
 
-    /// Says whether that was all of it.
-    fn read_through(&self, rest: &mut Rest, mut takes: impl FnMut(&[u8]) -> bool) -> io::Result<bool> {
+    fn read_through(&self, rest: &mut Rest<impl FnMut(&[u8])>, mut takes: impl FnMut(&[u8]) -> bool) -> io::Result<bool> {
         let mut file = &self.file;
         let length = file.seek(SeekFrom::End(0))?;
         file.rewind()?;
-        rest.read(BufReader::new(file.take(MAX_OWNERS_LOG)), &mut takes)?;
-        if length > MAX_OWNERS_LOG {
-            file.seek(SeekFrom::Start(MAX_OWNERS_LOG.max(length.saturating_sub(MAX_LOG_TAIL))))?;
+        rest.read(BufReader::new(file.take(MAX_READ_LOG)), &mut takes)?;
+        if length > MAX_READ_LOG {
+            file.seek(SeekFrom::Start(MAX_READ_LOG.max(length.saturating_sub(MAX_LOG_TAIL))))?;
             rest.read(BufReader::new(file.take(MAX_LOG_TAIL)), &mut takes)?;
         }
-        Ok(length <= MAX_OWNERS_LOG)
+        Ok(length <= MAX_READ_LOG)
     }
-
-    /// The last part of what was written, at most [`MAX_LOG_TAIL`] bytes.
-    pub fn tail(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let mut read = || -> io::Result<()> {
-            let mut file = &self.file;
-            let length = file.seek(SeekFrom::End(0))?;
-            file.seek(SeekFrom::Start(length.saturating_sub(MAX_LOG_TAIL)))?;
-            file.take(MAX_LOG_TAIL).read_to_end(&mut bytes).map(drop)
-        };
-        let _ = read();
-        bytes
-    }
-}
-
-/// What is left of a log.
-#[derive(Debug)]
-pub struct Sifted {
-    /// Its last part, as [`RunLog::tail`] has it.
-    pub tail: Vec<u8>,
-    /// Whether every line was looked at.
-    pub whole: bool,
 }
 
 /// The lines that nobody took.
-#[derive(Debug, Default)]
-struct Rest {
+struct Rest<H> {
     kept: Vec<u8>,
-    tail: Vec<u8>,
     taken: bool,
+    hears: H,
 }
 
-impl Rest {
+impl<H: FnMut(&[u8])> Rest<H> {
     fn read(&mut self, mut log: impl BufRead, takes: &mut impl FnMut(&[u8]) -> bool) -> io::Result<()> {
         let mut piece = Vec::new();
         let mut begins = true;
@@ -131,29 +108,12 @@ impl Rest {
             if line.is_some_and(|line| begins && takes(line)) {
                 self.taken = true;
             } else {
-                self.keep(&piece);
+                let room = length(MAX_RSYNC_LOG).saturating_sub(self.kept.len());
+                self.kept.extend_from_slice(piece.get(..room).unwrap_or(&piece));
+                (self.hears)(&piece);
             }
             begins = line.is_some();
         }
-    }
-
-    fn keep(&mut self, piece: &[u8]) {
-        let room = length(MAX_RSYNC_LOG).saturating_sub(self.kept.len());
-        self.kept.extend_from_slice(piece.get(..room).unwrap_or(piece));
-        self.tail.extend_from_slice(piece);
-        if self.tail.len() >= 2 * length(MAX_LOG_TAIL) {
-            self.forget();
-        }
-    }
-
-    fn forget(&mut self) {
-        let surplus = self.tail.len().saturating_sub(length(MAX_LOG_TAIL));
-        self.tail.drain(..surplus);
-    }
-
-    fn end(mut self) -> Vec<u8> {
-        self.forget();
-        self.tail
     }
 }
 
@@ -165,19 +125,11 @@ fn length(limit: u64) -> usize {
 mod tests {
     use super::*;
 
-    #[test]
-    fn of_a_log_without_end_the_end_is_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let log = RunLog::begin(dir.path().join("log")).unwrap();
-        let most = usize::try_from(MAX_LOG_TAIL).unwrap();
-        log.file().write_all(&vec![b'a'; most - 1]).unwrap();
-        assert_eq!(log.tail().len(), most - 1);
-        log.file().write_all(b"bc").unwrap();
-        let tail = log.tail();
-        assert!(tail.len() == most && tail.first() == Some(&b'a') && tail.ends_with(b"abc"), "{} bytes", tail.len());
-        log.file().set_len(1 << 40).unwrap();
-        log.file().write_all(b"the end").unwrap();
-        assert!(log.tail().len() == most && log.tail().ends_with(b"\0the end"));
+    /// What is left of a log, and whether it was read to its end.
+    fn sift(log: &RunLog, takes: impl FnMut(&[u8]) -> bool) -> (Vec<u8>, bool) {
+        let mut heard = Vec::new();
+        let whole = log.sift(takes, |piece| heard.extend_from_slice(piece));
+        (heard, whole)
     }
 
     fn is_number(line: &[u8]) -> bool {
@@ -191,12 +143,13 @@ mod tests {
         let text = format!("first error\n{}second error\n33", "33\n".repeat(100_000));
         log.file().write_all(text.as_bytes()).unwrap();
         let mut numbers = 0;
-        let sifted = log.sift(|line| is_number(line).then(|| numbers += 1).is_some());
-        assert_eq!((numbers, sifted.whole), (100_000, true));
-        assert_eq!(sifted.tail, b"first error\nsecond error\n33", "what does not end is no line");
-        assert_eq!(std::fs::read(log.path()).unwrap(), sifted.tail);
+        let (rest, whole) = sift(&log, |line| is_number(line).then(|| numbers += 1).is_some());
+        assert_eq!((numbers, whole), (100_000, true));
+        assert_eq!(rest, b"first error\nsecond error\n33", "what does not end is no line");
+        assert_eq!(std::fs::read(log.path()).unwrap(), rest);
         log.note(DateTime::default(), "more");
-        assert!(log.tail().starts_with(&sifted.tail) && log.tail().ends_with(b" more\n"), "it is written to as before");
+        let after = std::fs::read(log.path()).unwrap();
+        assert!(after.starts_with(&rest) && after.ends_with(b" more\n"), "it is written to as before");
     }
 
     #[test]
@@ -207,9 +160,7 @@ mod tests {
         for text in [&b""[..], b"one\n", b"one\ntwo", b"\n\n", b"\xff\0\n", &long, b"\n1", &long] {
             log.file().write_all(text).unwrap();
             let before = std::fs::read(log.path()).unwrap();
-            let tail = log.tail();
-            let sifted = log.sift(is_number);
-            assert!(sifted.tail == tail && sifted.whole && std::fs::read(log.path()).unwrap() == before);
+            assert!(sift(&log, is_number) == (before.clone(), true) && std::fs::read(log.path()).unwrap() == before);
         }
     }
 
@@ -220,7 +171,7 @@ mod tests {
         let text = format!("{}33\n{}\n7\n", "x".repeat(length(MAX_OWNER_LINE)), "5".repeat(length(MAX_OWNER_LINE)));
         log.file().write_all(text.as_bytes()).unwrap();
         let mut taken = Vec::new();
-        log.sift(|line| is_number(line).then(|| taken.push(line.to_vec())).is_some());
+        sift(&log, |line| is_number(line).then(|| taken.push(line.to_vec())).is_some());
         assert_eq!(taken, [b"7"]);
     }
 
@@ -232,9 +183,16 @@ mod tests {
         log.file().set_len(1 << 40).unwrap();
         log.file().write_all(b"\n3\nlast\n4\n").unwrap();
         let mut taken = Vec::new();
-        let sifted = log.sift(|line| is_number(line).then(|| taken.push(line.to_vec())).is_some());
+        let (mut heard, mut end) = (0, Vec::new());
+        let whole = log.sift(
+            |line| is_number(line).then(|| taken.push(line.to_vec())).is_some(),
+            |piece| {
+                heard += piece.len();
+                end = [end.as_slice(), piece].concat().split_off(end.len().saturating_sub(length(MAX_OWNER_LINE)));
+            },
+        );
         assert_eq!(taken, [b"1", b"2", b"3", b"4"]);
-        assert!(!sifted.whole && sifted.tail.len() == length(MAX_LOG_TAIL) && sifted.tail.ends_with(b"\0\nlast\n"));
+        assert!(!whole && heard < length(MAX_READ_LOG + MAX_LOG_TAIL) && end.ends_with(b"\0\nlast\n"));
         let kept = std::fs::read(log.path()).unwrap();
         assert!(kept.len() == length(MAX_RSYNC_LOG) && kept.starts_with(b"first\n\0"));
     }

@@ -6,8 +6,8 @@ use std::fmt::{Display, Write as _};
 
 use chrono::{DateTime, Utc};
 
-use super::dropped;
 use super::notice::{About, Draft, Group};
+use super::{again, dropped};
 use crate::terms::limits::MAX_SUBJECT;
 use crate::terms::text::still_printable;
 use crate::terms::{Audience, ClientName, Code, ComposedMail, Outcome, PushFacts, Reason, Record, Verb, printable_lines};
@@ -253,7 +253,10 @@ fn report_line(record: &Record, push: &PushFacts) -> String {
     let quiet = record.warnings.is_empty() && record.reasons.is_empty() && !push.partial;
     match record.result {
         Outcome::Published if quiet => format!("{who} is backed up. Nothing to do."),
-        Outcome::Published if push.partial => format!("Look into it: {who} is backed up, but not whole. rsync left something out."),
+        Outcome::Published if push.partial && record.reasons.is_empty() => {
+            format!("Look into it: {who} is backed up, but not whole. rsync left something out.")
+        }
+        Outcome::Published if push.partial => format!("Look into it: {who} is backed up, but not whole."),
         Outcome::Published => format!("{who} is backed up, with warnings. Please read them."),
         Outcome::Added if quiet => format!("A push of {who} arrived and waits for `complete`. Nothing to do."),
         other => format!("A push of {who} ended: {}. Please read on.", other.as_str()),
@@ -264,6 +267,8 @@ fn figures(out: &mut String, push: &PushFacts) {
     wide(out, "Received:", [format!("{}, {}", files(push.received), size(push.received_bytes))]);
     wide(out, "Linked:", [format!("{}, unchanged since the snapshot before", files(push.linked))]);
     wide(out, "Total:", [format!("{}, {}", files(push.files), size(push.bytes))]);
+    wide(out, "Skipped:", (push.skipped > 0).then(|| format!("{}: sockets, FIFOs and devices are not stored", files(push.skipped))));
+    wide(out, "Again:", push.stored_again.as_ref().and_then(again::told));
     wide(out, "Owners:", push.dropped_owners.map(|dropped| format!("{} became the account's", dropped::told(dropped))));
     wide(out, "Network:", push.wire_bytes.map(size));
     wide(out, "Duration:", [duration(push.seconds)]);

@@ -43,6 +43,7 @@ fn push_fields(line: &mut String, push: &PushFacts) {
     field(line, "seconds", [format_args!("{:.1}", push.seconds)]);
     field(line, "rsync", push.rsync_exit);
     field(line, "partial", push.partial.then_some("yes"));
+    field(line, "skipped", Some(push.skipped).filter(|skipped| *skipped > 0));
     field(line, "lost", push.lost.as_ref().map(|lost| lost.files));
     field(line, "beyond", Some(push.beyond).filter(|beyond| *beyond > 0));
     field(line, "of_others", push.dropped_owners.map(|dropped| dropped.files));

@@ -3,6 +3,7 @@
 //! Nothing here touches a file, a clock, the environment or a process, and nothing panics.
 
 pub mod address;
+pub mod again;
 pub mod answer;
 pub mod argv;
 pub mod authinfo;

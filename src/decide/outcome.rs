@@ -92,15 +92,47 @@ pub fn of_push(ended: Ended, dry: bool, trees: Trees) -> Disposal {
 /// Judges a transaction at `complete`, where the client says with which status its own rsync ended.
 pub fn of_transaction(status: Option<u8>, partial: bool, trees: Trees) -> Disposal {
     match status.map_or(0, i32::from) {
-        0 | PARTIAL | VANISHED if trees.arrived_empty && trees.newest_has_files => Disposal::Reject(nothing_arrived()),
+        0 | PARTIAL | VANISHED if trees.arrived_empty && trees.newest_has_files => Disposal::Reject(nothing_in_transaction()),
         status @ (0 | PARTIAL | VANISHED) => Disposal::Publish { partial: partial || status == PARTIAL },
         status => Disposal::SetAside(
             Reason::new(Code::Unpublished, format!("not published: the client reported status {status} ({})", meaning(status)))
-                .hint("push again: what was received is kept")
+                .hint(format!("{FROM_THE_BEGINNING}; what was received is kept"))
                 .remedy("look at the client: its rsync failed there"),
         ),
     }
 }
+
+/// What a client has to do when its transaction is closed: the next push would be published by itself.
+pub const FROM_THE_BEGINNING: &str = "the transaction is closed: say `prepare`, push all of it again, then `complete`";
+
+/// The reason of a transaction that has no file, where the last snapshot had some.
+pub fn nothing_in_transaction() -> Reason {
+    nothing_arrived().hint(format!("is the source mounted, and does the path exist? {FROM_THE_BEGINNING}"))
+}
+
+/// What a client is told that says `complete` with this status, where the snapshot is not whole. One that says itself that it is not, is told
+/// nothing. `unfinished` are the places that no push into has ended well, printable.
+pub fn not_whole(status: Option<u8>, unfinished: &[String]) -> Option<Reason> {
+    let says = match unfinished {
+        [] => "published, but not whole: a push left something out".to_owned(),
+        [place] => format!("published, but not whole: a push into `{place}` did not end well, and none after it did"),
+        [place, others @ ..] => {
+            let others = others.len();
+            format!("published, but not whole: pushes into `{place}` and {others} more places did not end well, and none after them did")
+        }
+    };
+    let knows = status.map(i32::from) == Some(PARTIAL);
+    (!knows).then(|| Reason::new(Code::Partial, says).hint(FROM_THE_BEGINNING).remedy(ITS_NEXT))
+}
+
+/// The reason of a push whose rsync ended well, and that is not whole all the same.
+pub fn links_lost() -> Reason {
+    Reason::new(Code::Partial, "published, but not whole: some unchanged files could not be linked")
+        .hint("push again: what is missing is sent then")
+        .remedy(ITS_NEXT)
+}
+
+const ITS_NEXT: &str = "nothing, if the client pushes again; otherwise look at the client, and at the run's log";
 
 /// The exit code that the client sees after a push that rsync ended.
 pub fn exit_code(ended: Ended) -> u8 {
@@ -234,5 +266,27 @@ mod tests {
         assert_eq!(of_transaction(Some(24), false, FULL), Disposal::Publish { partial: false });
         assert!(matches!(of_transaction(Some(12), false, FULL), Disposal::SetAside(_)));
         assert!(matches!(of_transaction(None, false, EMPTY), Disposal::Reject(_)));
+    }
+
+    #[test]
+    fn whoever_says_complete_hears_that_all_has_to_be_done_again() {
+        for (status, trees) in [(Some(20), FULL), (None, EMPTY)] {
+            let (Disposal::SetAside(reason) | Disposal::Reject(reason)) = of_transaction(status, false, trees) else {
+                panic!("{status:?}")
+            };
+            assert!(reason.hint.as_ref().is_some_and(|hint| hint.contains(FROM_THE_BEGINNING)), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_is_not_whole_is_news_to_a_client_that_did_not_say_so() {
+        for status in [None, Some(0), Some(24)] {
+            let reason = not_whole(status, &["home".to_owned()]).unwrap();
+            assert_eq!((reason.code, reason.code.exit()), (Code::Partial, 65));
+            assert_eq!(reason.says, "published, but not whole: a push into `home` did not end well, and none after it did");
+        }
+        assert_eq!(not_whole(Some(23), &[]), None);
+        let two = ["etc", "home", "srv"].map(str::to_owned);
+        assert!(not_whole(None, &two).unwrap().says.contains("`etc` and 2 more places"));
     }
 }

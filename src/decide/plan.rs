@@ -155,6 +155,11 @@ impl PushPlan {
         self.push.trusts_size()
     }
 
+    /// Whether the client has all its files sent again.
+    pub fn ignores_times(&self) -> bool {
+        self.push.ignores_times()
+    }
+
     /// Whether access lists come with it.
     pub fn keeps_access_lists(&self) -> bool {
         self.push.keeps_access_lists()

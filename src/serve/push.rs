@@ -9,7 +9,7 @@ use super::settle::Settling;
 use super::{End, Session, USUAL};
 use crate::act::child::{self, HookEnd, Meter, NotStarted, Setting, Standby};
 use crate::act::process::{self, Inherited};
-use crate::act::runlog::{RunLog, Sifted};
+use crate::act::runlog::RunLog;
 use crate::act::store::{Deferred, Held, Published, Repository, Taken, trouble};
 use crate::decide::argv::Version;
 use crate::decide::cell::{Confinement, Ground};
@@ -20,7 +20,7 @@ use crate::decide::namespaces::{self, Lack};
 use crate::decide::outcome::Ended;
 use crate::decide::pace::{Allowance, Pace};
 use crate::decide::plan::{self, Places, PushPlan};
-use crate::decide::words;
+use crate::decide::words::{self, Words};
 use crate::enclose;
 use crate::terms::limits::{LEAST_LINK_TIME, MAX_QUOTED, MAX_RSYNC_LOG};
 use crate::terms::reason::{Code, Reason};
@@ -141,11 +141,7 @@ impl Session<'_> {
         held.wait_for_rsync()?;
 
         let taken_by_log = logged();
-        let (tail, dropped) = match tally {
-            Some(tally) => owners_in(&said, tally),
-            None => (said.tail(), None),
-        };
-        let words = words::read(&tail);
+        let (words, dropped) = read(&said, ended, tally);
         let measure = Measure::take(allowance, ended, &words, || staging.count(&linked, true).and(taken_by_log));
         said.shorten(MAX_RSYNC_LOG);
         let said = words;
@@ -157,17 +153,19 @@ impl Session<'_> {
             seconds: started.elapsed().as_secs_f64(),
             rsync_exit: if let Ended::Exit(status) = ended { Some(status) } else { None },
             wire_bytes: said.wire_bytes,
+            skipped: said.skipped,
             dropped_owners: dropped,
             ..PushFacts::default()
         };
         let bytes = said.total_bytes.filter(|_| ended == Ended::Exit(0));
         let mut warnings = plan.warnings().to_vec();
         warnings.extend(measure.warning());
-        warnings.extend(said.complaints.iter().map(|line| format!("rsync: {line}")));
+        warnings.extend(said.told());
         let ended = measure.ended(ended);
         let time = self.policy.deadline.saturating_sub(started.elapsed()).max(LEAST_LINK_TIME);
-        let lists = plan.keeps_access_lists();
-        let settling = Settling { held, shelf: &shelf, log, links: Some(&links), lists, facts, time, bytes, warnings, measure };
+        let (lists, ignores_times) = (plan.keeps_access_lists(), plan.ignores_times());
+        let links = Some(&links);
+        let settling = Settling { held, shelf: &shelf, log, links, lists, ignores_times, facts, time, bytes, warnings, measure };
         self.settle(staging, plan, ended, settling)
     }
 
@@ -272,8 +270,9 @@ impl Session<'_> {
     }
 }
 
-/// Reads what rsync has said where it told the owners of what it received: the end without these, and whose files became the account's.
-fn owners_in(said: &RunLog, mut tally: Tally) -> (Vec<u8>, Option<DroppedOwners>) {
-    let Sifted { tail, whole } = said.sift(|line| tally.takes(line));
-    (tail, tally.found(whole))
+/// Reads what rsync has said. Where it told the owners of what it received these are taken out, and whose files became the account's is known.
+fn read(said: &RunLog, ended: Ended, mut tally: Option<Tally>) -> (Words, Option<DroppedOwners>) {
+    let mut reader = words::Reader::new(ended);
+    let whole = said.sift(|line| tally.as_mut().is_some_and(|tally| tally.takes(line)), |piece| reader.hear(piece));
+    (reader.end(), tally.and_then(|tally| tally.found(whole)))
 }

@@ -7,6 +7,7 @@ use super::{End, Session};
 use crate::act::child::HookEnd;
 use crate::act::runlog::RunLog;
 use crate::act::store::{Bounds, Deferred, Held, Made, Published, Repository, Staging, Survey, Which};
+use crate::decide::again;
 use crate::decide::outcome::{self, Disposal, Ended, Trees};
 use crate::decide::plan::PushPlan;
 use crate::decide::{lost, owners};
@@ -28,6 +29,8 @@ pub(super) struct Settling<'a> {
     pub(super) links: Option<&'a Deferred<'a>>,
     /// Whether access lists came with it.
     pub(super) lists: bool,
+    /// Whether the client had all its files sent again.
+    pub(super) ignores_times: bool,
     pub(super) facts: PushFacts,
     /// The sum of all sizes, where rsync said it and left nothing out.
     pub(super) bytes: Option<u64>,
@@ -79,14 +82,17 @@ impl Session<'_> {
                 if let Some(transaction) = settling.shelf.transaction.as_ref().filter(|_| plan.joins()) {
                     staging.join()?;
                     let joined = transaction.clone().adding(&plan.place().to_string(), partial).using(settling.measure.stored);
-                    settling.held.write_transaction(&joined.dropping(settling.facts.dropped_owners).listing(settling.lists))?;
+                    let joined = joined.dropping(settling.facts.dropped_owners).skipping(settling.facts.skipped);
+                    settling.held.write_transaction(&joined.listing(settling.lists))?;
                     return Ok(end(Outcome::Added, exit, Vec::new(), settling));
                 }
                 count(&mut settling, survey, &made, self.owners.mapping());
                 compare(&staging, plan.place(), &mut settling);
                 let published = staging.publish(plan.name().clone(), self.id)?;
                 self.after_publishing(&published, Some(plan.place()), &mut settling);
-                Ok(end(Outcome::Published, exit, Vec::new(), settling))
+                // Where rsync left something out its client knows.
+                let lost = (partial && i32::from(exit) != outcome::PARTIAL).then(outcome::links_lost);
+                Ok(end(Outcome::Published, lost.as_ref().map_or(exit, |lost| lost.code.exit()), lost.into_iter().collect(), settling))
             }
             Disposal::SetAside(reason) => {
                 // What did not fit is not kept, nor what earlier tries left: it would keep the store full, and every later
@@ -173,10 +179,11 @@ impl Session<'_> {
         let staging = held.merge_transaction(transaction)?;
         let trees = trees(&staging, None, repository, shelf, false)?;
         let seconds = (self.request.at - transaction.began).as_seconds_f64();
-        let facts = PushFacts { seconds, dropped_owners: transaction.dropped_owners, ..PushFacts::default() };
+        let facts = PushFacts { seconds, skipped: transaction.skipped, dropped_owners: transaction.dropped_owners, ..PushFacts::default() };
         let measure = Measure::default();
         let (time, lists, warnings) = (LEAST_LINK_TIME, transaction.lists, Vec::new());
-        let mut settling = Settling { held, shelf, log: &log, links: None, lists, facts, time, bytes: None, warnings, measure };
+        let (links, ignores_times, bytes) = (None, false, None);
+        let mut settling = Settling { held, shelf, log: &log, links, lists, ignores_times, facts, time, bytes, warnings, measure };
         let (outcome, reasons) = match outcome::of_transaction(status, transaction.is_partial(), trees) {
             Disposal::Publish { partial } => {
                 settling.facts.partial = partial;
@@ -184,14 +191,17 @@ impl Session<'_> {
                 count(&mut settling, survey, &made, self.owners.mapping());
                 compare(&staging, &SubPath::default(), &mut settling);
                 let published = staging.publish(name, self.id)?;
-                let missing = transaction.unfinished.iter().map(|place| still_printable(place, MAX_QUOTED));
-                settling.warnings.extend(missing.map(|place| format!("a push into `{place}` did not end well, and none after it did")));
+                let missing: Vec<_> = transaction.unfinished.iter().map(|place| still_printable(place, MAX_QUOTED)).collect();
+                let told = |place| format!("a push into `{place}` did not end well, and none after it did");
+                settling.warnings.extend(missing.iter().map(told));
                 let whole = SubPath::default();
-                self.after_publishing(&published, Some(&whole).filter(|_| transaction.unfinished.is_empty()), &mut settling);
-                (Outcome::Published, Vec::new())
+                self.after_publishing(&published, Some(&whole).filter(|_| missing.is_empty()), &mut settling);
+                let reason = settling.facts.partial.then(|| outcome::not_whole(status, &missing)).flatten();
+                (Outcome::Published, reason.into_iter().collect())
             }
             Disposal::SetAside(reason) => {
                 settling.facts.kept = staging.set_aside(None)?;
+                let reason = if settling.facts.kept { reason } else { reason.hint(outcome::FROM_THE_BEGINNING) };
                 (Outcome::Unpublished, vec![reason])
             }
             Disposal::Reject(reason) => {
@@ -231,19 +241,9 @@ fn count(settling: &mut Settling<'_>, survey: Survey, made: &Made, mapping: Opti
     if let (1.., Some(mapping)) = (survey.beyond, mapping) {
         settling.warnings.push(owners::beyond(survey.beyond, mapping));
     }
-    if survey.copied > 0 {
-        settling.warnings.push(format!(
-            "{} files are the same as in the last snapshot and were stored again instead of linked, as with --ignore-times",
-            survey.copied
-        ));
-    }
-    if made.anew > 0 {
-        settling.warnings.push(format!(
-            "{} unchanged files could be given no further link and were stored again: they have as many as the file system gives (EMLINK), \
-             or were made immutable; later pushes link to the new ones",
-            made.anew
-        ));
-    }
+    facts.stored_again = Some(survey.again).filter(|again| again.files > 0);
+    settling.warnings.extend(again::warning(&survey.again, settling.ignores_times));
+    settling.warnings.extend(again::unlinked(made.full, made.anew - made.full));
 }
 
 /// Enters what the newest snapshot has and the tree that is to be the next one has not. Only the client knows whether that is as it should be.

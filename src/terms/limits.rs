@@ -122,7 +122,7 @@ pub const GROUP_POLL: Duration = Duration::from_millis(1);
 /// Commands in one list of hooks. The client waits for each; more of them belong into a script.
 pub const MAX_HOOKS: usize = 16;
 
-/// Bytes of the end of a run's log in which rsync's own words are looked for: hundreds of lines, of which [`MAX_LOG_LINES`] are quoted.
+/// Bytes of the end of a run's log that are read where it is longer than [`MAX_READ_LOG`]: hundreds of lines.
 pub const MAX_LOG_TAIL: u64 = 64 * 1024;
 
 /// Time to hand one line to the syslog daemon, hundreds of times what it takes. A stuck daemon never holds up a push.
@@ -186,7 +186,7 @@ pub const LOCK_PATIENCE: Duration = Duration::from_millis(300);
 /// Pause between two tries at a lock, short beside [`LOCK_PATIENCE`].
 pub const LOCK_POLL: Duration = Duration::from_millis(10);
 
-/// Lines of rsync's own words that are quoted in a record. The last ones say how it ended; the run's log has them all.
+/// Complaints of rsync's that are quoted in a record: the first say what began it, and the last how it ended. The run's log has them all.
 pub const MAX_LOG_LINES: usize = 12;
 
 /// Bytes of `/proc/self/mountinfo`. A line is about 150 bytes: enough for ten thousands of mounts.
@@ -229,14 +229,20 @@ pub const MAX_LOST: usize = 5;
 /// Bytes of what one rsync has said that are kept when it has ended: far more than anybody reads.
 pub const MAX_RSYNC_LOG: u64 = 4 * 1024 * 1024;
 
-/// Bytes of such a log that are read from its beginning for the owners in it: those of more than ten million files.
-pub const MAX_OWNERS_LOG: u64 = 512 * 1024 * 1024;
+/// Bytes of such a log that are read from its beginning: the owners of more than ten million files, or the names of some millions.
+pub const MAX_READ_LOG: u64 = 512 * 1024 * 1024;
+
+/// Bytes of one message of rsync's that are looked at. It cuts its own at 2 KiB, and writes some bytes as five.
+pub const MAX_MESSAGE: usize = 16 * 1024;
 
 /// Bytes of a line in which an owner is looked for, many times what one has. What is longer is read in pieces.
 pub const MAX_OWNER_LINE: u64 = 1024;
 
 /// Owners of others' files that are told apart in a push: more than a machine has.
 pub const MAX_DROPPED_OWNERS: usize = 10_000;
+
+/// Bytes of files that are read in a push to see whether those that were stored again are the same as before: a second of a slow disk.
+pub const MAX_COMPARED: u64 = 64 * 1024 * 1024;
 
 /// Bytes of a file's access list: no attribute has more (xattr(7)).
 pub const MAX_ACCESS_LIST: usize = 64 * 1024;

@@ -27,7 +27,7 @@ pub use key::Fingerprint;
 pub use mail::{Audience, ComposedMail, printable_lines};
 pub use path::{NotInside, SubPath};
 pub use reason::{Code, Origin, Reason, exit};
-pub use record::{DroppedOwners, Jail, Mail, Outcome, PushFacts, Record};
+pub use record::{DroppedOwners, Jail, Mail, Outcome, PushFacts, Record, StoredAgain};
 pub use request::{Account, Request, Said};
 pub use shelf::{STATE, Shelf, Transaction};
 pub use snapshot::{NamePattern, SnapshotName};

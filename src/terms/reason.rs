@@ -72,6 +72,8 @@ words! {
         Hook = "hook",
         /// What arrived is no backup.
         Unpublished = "unpublished",
+        /// What was published is not whole, and the client would not know.
+        Partial = "partial",
         /// The push took too long.
         Deadline = "deadline",
         /// The push brought more than it may, or needed more memory.
@@ -87,7 +89,7 @@ words! {
 pub mod exit {
     /// The command has no meaning here (`EX_USAGE`).
     pub const USAGE: u8 = 64;
-    /// What arrived is no backup (`EX_DATAERR`).
+    /// What arrived is no backup, or not a whole one (`EX_DATAERR`).
     pub const DATA: u8 = 65;
     /// A bug or a system call that should not fail (`EX_SOFTWARE`).
     pub const INTERNAL: u8 = 70;
@@ -109,7 +111,7 @@ impl Code {
     pub fn exit(self) -> u8 {
         match self {
             Self::Transaction => exit::USAGE,
-            Self::Unpublished => exit::DATA,
+            Self::Unpublished | Self::Partial => exit::DATA,
             Self::Busy | Self::TooSoon | Self::Clock | Self::Store | Self::Hook | Self::Deadline | Self::Interrupted => exit::BUSY,
             Self::Config | Self::Rsync | Self::Jail | Self::Owners => exit::CONFIG,
             Self::Internal => exit::INTERNAL,

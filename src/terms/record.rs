@@ -195,6 +195,12 @@ pub struct PushFacts {
     /// Whether rsync left something out (its 23).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
+    /// Sockets, FIFOs and devices of the client's that are not stored.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: u64,
+    /// Files that were stored again although they stand in the snapshot before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_again: Option<StoredAgain>,
     /// Files and directories received with an owner or group beyond the ids that are kept, or with one in an access list: they have the
     /// last of these instead.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -221,6 +227,49 @@ pub struct Lost {
     /// Whether there may be more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
+}
+
+/// Regular files that stand in the snapshot before as well, in the same place and with the same content, and have no link to it. Counted by what
+/// differs; a file may differ in several.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StoredAgain {
+    /// How many files.
+    pub files: u64,
+    /// Those that do not differ.
+    pub same: u64,
+    /// Those of the same size and time that have other content all the same.
+    pub content: u64,
+    /// Those with another mode.
+    pub mode: u64,
+    /// With another owner or group.
+    pub owner: u64,
+    /// With another time of modification.
+    pub times: u64,
+    /// With another access list.
+    pub access_list: u64,
+    /// With other extended attributes.
+    pub attributes: u64,
+    /// Whether there may be more.
+    pub more: bool,
+}
+
+impl StoredAgain {
+    /// Those of two.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            files: self.files + other.files,
+            same: self.same + other.same,
+            content: self.content + other.content,
+            mode: self.mode + other.mode,
+            owner: self.owner + other.owner,
+            times: self.times + other.times,
+            access_list: self.access_list + other.access_list,
+            attributes: self.attributes + other.attributes,
+            more: self.more || other.more,
+        }
+    }
 }
 
 /// Regular files that were received and are the account's, though they were not at the client.

@@ -41,6 +41,9 @@ pub struct Transaction {
     /// Files of others that became the account's in them, where no owners are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped_owners: Option<DroppedOwners>,
+    /// Sockets, FIFOs and devices that were not stored.
+    #[serde(default)]
+    pub skipped: u64,
     /// Whether access lists came with one of them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lists: bool,
@@ -58,6 +61,7 @@ impl Transaction {
             unfinished: Vec::new(),
             used: Usage::default(),
             dropped_owners: None,
+            skipped: 0,
             lists: false,
             merging: false,
         }
@@ -88,6 +92,12 @@ impl Transaction {
             (Some(before), Some(dropped)) => Some(before.and(dropped)),
             (before, dropped) => before.or(dropped),
         };
+        self
+    }
+
+    /// With what a push did not store added.
+    pub fn skipping(mut self, skipped: u64) -> Self {
+        self.skipped = self.skipped.saturating_add(skipped);
         self
     }
 

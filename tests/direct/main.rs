@@ -2,8 +2,10 @@
 //! inside, limits of time, names of hosts. One program, because linking takes longer than running.
 #![cfg(test)]
 
+mod again;
 mod attacks;
 mod by_a_user;
+mod completes;
 mod crash;
 mod current;
 #[path = "../support/history.rs"]
@@ -23,6 +25,7 @@ mod options;
 mod owners;
 #[path = "../support/processes.rs"]
 mod processes;
+mod said;
 mod secluded;
 mod shares;
 mod shrunk;

@@ -22,6 +22,8 @@ fn pushes_and_history_are_the_same_on_a_server_with_rsync_3_2_7() {
         "older::the_server_s_rsync_is_the_one_that_is_named",
         "options::a_letter_that_is_accepted_does_what_it_means",
         "options::neutral::all_of_them_at_once_are_neutral",
+        "said::a_push_that_went_well_is_nobody_s_trouble_however_much_rsync_says_of_it",
+        "said::a_real_complaint_is_told_among_thousands_of_names_that_look_like_one",
         "secluded::a_real_client_reaches_a_place_of_any_name_and_finds_its_files_linked_the_next_time",
     ];
     again("a server with rsync 3.2.7", SERVER, &tests);

@@ -147,13 +147,19 @@ fn lies_in_the_middle_of_a_transaction_change_nothing_in_history() {
     // The part that lies leaves what was received of it or nothing; what was sent before it is completed.
     const PART: &str = "complete: published: a=644 d/ d/b=640 d/z=644 sent=644";
     const GROUP: &str = "complete: published: a=644*3 aa=644*3 d/ d/b=640 d/z=644 sent=644";
-    let (two, four) = (format!("rsync 2; {PART}"), format!("rsync 4; {PART}"));
+    // Whoever says `complete` and nothing of a part that did not end well hears of it.
+    let not_whole = |whole: &str| whole.replacen("published:", "published (rsync 65):", 1);
+    let part = not_whole(PART);
+    let (two, four) = (format!("rsync 2; {part}"), format!("rsync 4; {part}"));
     let mode = "complete: published: a=644*2 d/ d/b=600*3 d/z=644 sent=644";
-    let mode = format!("rsync 0; {mode} | rsync 23; {mode}");
-    let group = format!("rsync 0; {GROUP} | rsync 23; {GROUP}");
+    let mode = format!("rsync 0; {mode} | rsync 23; {}", not_whole(mode));
+    let group = format!("rsync 0; {GROUP} | rsync 23; {}", not_whole(GROUP));
     let value = ["rsync 0", "rsync 23"].map(|end| {
         ["d/x=644*3", "d/x=644"]
-            .map(|x| format!("{end}; complete: published: a=644*2 d/ d/b=600*3 {x} d/z=644 l@ ro=444*3 sent=644"))
+            .map(|x| {
+                let whole = format!("complete: published: a=644*2 d/ d/b=600*3 {x} d/z=644 l@ ro=444*3 sent=644");
+                format!("{end}; {}", if end == "rsync 0" { whole } else { not_whole(&whole) })
+            })
             .join(" | ")
     });
     let value = format!("{} | {two}", value.join(" | "));
@@ -168,7 +174,7 @@ fn lies_in_the_middle_of_a_transaction_change_nothing_in_history() {
                 &group,
                 &group,
                 &value,
-                &format!("{two} | rsync 12; {PART}"),
+                &format!("{two} | rsync 12; {part}"),
                 &two,
                 &two,
                 &two,

@@ -37,7 +37,7 @@ const ENDINGS: [Ending; 19] = [
     ("after an interrupted push", "rsync 23 unpublished", &BY_A_PATH_UP),
     ("by themselves", "rsync 23 unpublished", &BY_A_PATH_UP),
     ("twice", "rsync 23 unpublished", &BY_A_PATH_UP),
-    ("in a transaction", "rsync 23; complete: published: a=644 d/ d/b=640 d/z=644 sent=644", &BY_A_PATH_UP),
+    ("in a transaction", "rsync 23; complete: published (rsync 65): a=644 d/ d/b=640 d/z=644 sent=644", &BY_A_PATH_UP),
     // Without `--drop-D` it makes FIFOs and sockets, and fails at devices, for which the jail has no right.
     ("kinds and figures", "published: new!", &["a FIFO", "a socket"]),
     ("kinds and figures", "rsync 23 unpublished", &["a character device [29]", "a block device"]),

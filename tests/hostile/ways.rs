@@ -242,14 +242,15 @@ impl Comes {
             Self::NewB => (format!("a=644*{}", names - 1), "d/b=600".to_owned()),
             Self::NoNew => (format!("a=644*{}", names - 1), format!("d/b=600*{names}")),
             Self::Nothing if way == Way::Transaction => {
-                return "rsync 2; complete: published: a=644 d/ d/b=640 d/z=644 sent=644".to_owned();
+                return "rsync 2; complete: published (rsync 65): a=644 d/ d/b=640 d/z=644 sent=644".to_owned();
             }
             Self::Nothing => return "rsync 2".to_owned(),
         };
         let (exit, partial) = if let Self::NoNew = self { (23, " (rsync 23)") } else { (0, "") };
         match way {
             Way::Transaction => {
-                format!("rsync {exit}; complete: published: {a} d/ {b} d/x=644*{names} d/z=644 l@ ro=444*{names} sent=644")
+                let told = if exit == 0 { "" } else { " (rsync 65)" };
+                format!("rsync {exit}; complete: published{told}: {a} d/ {b} d/x=644*{names} d/z=644 l@ ro=444*{names} sent=644")
             }
             _ => format!("published{partial}: {a} d/ {b} d/x=644*{names} l@ ro=444*{names}"),
         }

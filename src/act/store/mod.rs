@@ -8,6 +8,7 @@
 //! there are no others.
 
 mod absent;
+mod compare;
 mod disk;
 mod find;
 mod links;

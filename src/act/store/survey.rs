@@ -10,11 +10,13 @@ use nix::errno::Errno;
 use nix::sys::stat::{FileStat, SFlag};
 use rustix::fs::lgetxattr;
 
+use super::compare::{Comparison, Side};
 use super::links::Taken;
 use super::tree::{deeper, each, kind, open, open_at, stat};
 use crate::decide::cell::Ids;
 use crate::decide::lists;
 use crate::terms::limits::{MAX_ACCESS_LIST, USUAL_ACCESS_LIST};
+use crate::terms::record::StoredAgain;
 
 /// What stands in a tree.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,8 +29,8 @@ pub struct Survey {
     pub bytes: u64,
     /// Sum of the sizes of what was not linked, in bytes.
     pub received_bytes: u64,
-    /// Regular files that look the same as in the tree compared with and were stored again all the same.
-    pub copied: u64,
+    /// Regular files that stand in the tree compared with and were stored again all the same.
+    pub again: StoredAgain,
     /// Files and directories, not linked, with the last id that is kept as owner or group, or in an access list: it stands for every one
     /// beyond.
     pub beyond: u64,
@@ -45,16 +47,30 @@ pub(super) struct Kept {
 /// Counts a tree, comparing with the one before it.
 pub(super) fn survey(path: &Path, compare: Option<&Path>, taken: &Taken, kept: Option<Kept>) -> io::Result<Survey> {
     let mut survey = Survey::default();
-    count(open(path)?, compare.and_then(|path| open(path).ok()), &Counting { taken, kept }, &mut survey, 0)?;
+    count(open(path)?, compare.and_then(|path| open(path).ok()), &Counting { taken, kept, comparison: Comparison::new() }, &mut survey, 0)?;
     Ok(survey)
 }
 
 struct Counting<'a> {
     taken: &'a Taken,
     kept: Option<Kept>,
+    comparison: Comparison,
 }
 
 impl Counting<'_> {
+    fn file(&self, new: Side<'_>, old: Option<Side<'_>>, survey: &mut Survey) {
+        let size = u64::try_from(new.found.st_size).unwrap_or(0);
+        survey.files += 1;
+        survey.bytes = survey.bytes.saturating_add(size);
+        match old {
+            Some(old) if old.found.st_ino == new.found.st_ino => survey.linked += 1,
+            old => {
+                survey.received_bytes = survey.received_bytes.saturating_add(size);
+                survey.again = old.map_or(survey.again, |old| survey.again.and(self.comparison.of(new, old)));
+            }
+        }
+    }
+
     fn is_beyond(&self, here: BorrowedFd<'_>, name: &CStr, found: &FileStat) -> bool {
         self.kept.is_some_and(|Kept { ids, lists }| {
             let is_last = |id: u32, count: u32| count.checked_sub(1) == Some(id);
@@ -95,7 +111,9 @@ fn count(directory: OwnedFd, compare: Option<OwnedFd>, counting: &Counting<'_>, 
         let Some(found) = counting.taken.not_a_placeholder(here, entry)? else { return Ok(()) };
         survey.beyond += u64::from(counting.is_beyond(here, entry.name, &found));
         if kind(&found) != SFlag::S_IFDIR {
-            file(&found, compare.as_ref().and_then(|old| stat(old.as_fd(), entry.name).ok()), survey);
+            let side = |directory, found| Side { directory, name: entry.name, found };
+            let old = compare.as_ref().and_then(|old| Some(side(old.as_fd(), stat(old.as_fd(), entry.name).ok()?)));
+            counting.file(side(here, found), old, survey);
             return Ok(());
         }
         let next = match open_at(here, entry.name) {
@@ -107,25 +125,6 @@ fn count(directory: OwnedFd, compare: Option<OwnedFd>, counting: &Counting<'_>, 
         let below = |old: BorrowedFd<'_>| open_at(old, entry.name).ok();
         count(next, compare.as_ref().and_then(|old| below(old.as_fd())), counting, survey, deeper(depth)?)
     })
-}
-
-fn file(found: &FileStat, old: Option<FileStat>, survey: &mut Survey) {
-    let size = u64::try_from(found.st_size).unwrap_or(0);
-    survey.files += 1;
-    survey.bytes = survey.bytes.saturating_add(size);
-    match old {
-        Some(old) if old.st_ino == found.st_ino => survey.linked += 1,
-        old => {
-            survey.received_bytes = survey.received_bytes.saturating_add(size);
-            survey.copied += u64::from(old.is_some_and(|old| looks_alike(&old, found)));
-        }
-    }
-}
-
-/// What rsync's quick check and its attributes would call unchanged.
-fn looks_alike(a: &FileStat, b: &FileStat) -> bool {
-    let facts = |stat: &FileStat| (stat.st_mode, stat.st_uid, stat.st_gid, stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
-    kind(a) == SFlag::S_IFREG && facts(a) == facts(b)
 }
 
 #[cfg(test)]
@@ -149,12 +148,16 @@ mod tests {
         fs::File::options().write(true).open(new.join("stored-again")).unwrap().set_modified(time).unwrap();
         fs::write(new.join("one"), "1").unwrap();
         fs::hard_link(new.join("one"), new.join("two")).unwrap();
-        let expected = Survey { files: 4, linked: 1, bytes: 10, received_bytes: 5, copied: 1, beyond: 0 };
+        let again = StoredAgain { files: 1, same: 1, ..StoredAgain::default() };
+        let expected = Survey { files: 4, linked: 1, bytes: 10, received_bytes: 5, again, beyond: 0 };
         assert_eq!(survey(&new, Some(&old), &Taken::default(), None).unwrap(), expected);
         let own = |number: u32| Some(Kept { ids: Ids { users: number + 1, groups: u32::MAX }, lists: true });
         let user = fs::metadata(&new).unwrap().uid();
         let beyond = |ids| survey(&new, None, &Taken::default(), ids).unwrap().beyond;
         assert_eq!((beyond(own(user)), beyond(own(user + 1))), (4, 0));
-        assert_eq!(survey(&new, None, &Taken::default(), None).unwrap(), Survey { linked: 0, received_bytes: 10, copied: 0, ..expected });
+        assert_eq!(
+            survey(&new, None, &Taken::default(), None).unwrap(),
+            Survey { linked: 0, received_bytes: 10, again: StoredAgain::default(), ..expected }
+        );
     }
 }

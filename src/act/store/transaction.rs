@@ -12,6 +12,7 @@ use super::disk::{move_whole, next_number, numbered, read_note, remove_file, syn
 use super::overlay::overlay;
 use super::publish::Staging;
 use super::{Held, Repository, tree, trouble};
+use crate::decide::outcome::FROM_THE_BEGINNING;
 use crate::terms::limits::MAX_TRANSACTION;
 use crate::terms::{Code, Reason, Shelf, Transaction};
 
@@ -76,7 +77,7 @@ impl Held<'_> {
         let mut parts = numbered(&self.repository.parts());
         let Some(sum) = parts.pop() else {
             self.close_transaction()?;
-            return Err(Reason::new(Code::Unpublished, "not published: nothing was pushed since `prepare`"));
+            return Err(Reason::new(Code::Unpublished, "not published: nothing was pushed since `prepare`").hint(FROM_THE_BEGINNING));
         };
         for earlier in parts.iter().rev() {
             overlay(&sum, earlier).map_err(|error| trouble("merging", earlier, &error))?;

@@ -97,6 +97,11 @@ impl Push {
         self.words().iter().any(|word| word == "--size-only")
     }
 
+    /// Whether no file counts as the same file.
+    pub fn ignores_times(&self) -> bool {
+        self.letters.contains('I')
+    }
+
     /// Whether hard links among the client's files are kept.
     pub fn keeps_hard_links(&self) -> bool {
         self.letters.contains('H')

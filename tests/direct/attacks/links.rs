@@ -70,6 +70,9 @@ fn odd_records(site: &str, push: &str) {
         let ran = scene.say(push);
         let record = scene.gate.record();
         assert_eq!(record.result, Outcome::Published, "{record:?}{}", ran.stdout);
+        // Its rsync ended with 0, and no client would know.
+        assert!(record.push.as_ref().is_some_and(|push| push.partial && push.rsync_exit == Some(0)), "{record:?}");
+        assert_eq!((ran.code(), ran.status, record.exit), (Some("partial"), 65, 65), "{}", ran.stderr);
         scene.is_unharmed();
         let newest = scene.gate.newest();
         for (name, text) in [("taken", "of this push"), ("file", "no directory any more"), ("arrived", "whole")] {

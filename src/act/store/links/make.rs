@@ -42,6 +42,8 @@ pub struct Made {
     pub linked: u64,
     /// Files that were stored anew, because theirs can have no more links.
     pub anew: u64,
+    /// Of these, those of files that have as many links as the file system gives.
+    pub full: u64,
     /// Names that could not be made: what they link to, or their directory, is not there.
     pub lost: u64,
     /// The first of these, printable.
@@ -54,13 +56,11 @@ impl Made {
     fn and(mut self, other: Self) -> Self {
         self.examples.extend(other.examples);
         self.examples.truncate(MAX_LOST);
-        Self {
-            linked: self.linked + other.linked,
-            anew: self.anew + other.anew,
-            lost: self.lost + other.lost,
-            examples: self.examples,
-            bytes: self.bytes.saturating_add(other.bytes),
-        }
+        let sums =
+            [(&mut self.linked, other.linked), (&mut self.anew, other.anew), (&mut self.full, other.full), (&mut self.lost, other.lost)];
+        sums.into_iter().for_each(|(sum, more)| *sum += more);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self
     }
 
     fn lose(&mut self, path: &[u8]) {
@@ -316,11 +316,13 @@ impl Making<'_> {
                     continue;
                 }
                 // As many as the file system has; or an administrator has made it immutable, or counts it for another project.
-                Err(Errno::EMLINK | Errno::EPERM | Errno::EXDEV) if self.which == Which::All => {
+                Err(error @ (Errno::EMLINK | Errno::EPERM | Errno::EXDEV)) if self.which == Which::All => {
+                    let before = made.anew;
                     if !self.keep_anew(there, old, here, name, path, made)? {
                         made.lose(path);
                         return Ok(());
                     }
+                    made.full += if error == Errno::EMLINK { made.anew - before } else { 0 };
                 }
                 Err(Errno::EEXIST) => {
                     // Recorded twice; or rsync has made a file there since, and that is what the client has.

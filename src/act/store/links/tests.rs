@@ -374,7 +374,7 @@ fn a_file_that_has_no_more_links_is_stored_anew_with_all_that_it_has() {
             assert_eq!(ask("d/full", "twin"), twin);
             assert_eq!(ask("/basis/history/d/full", "again"), Answer::Recorded);
         });
-        assert_eq!((made.anew, made.linked, made.lost), (1, 1 + u64::from(hard_links), 0), "{made:?}");
+        assert_eq!((made.anew, made.full, made.linked, made.lost), (1, 1, 1 + u64::from(hard_links), 0), "{made:?}");
         assert_eq!(inode(&store.stage("again")), inode(&store.stage("d/full")), "there is one copy");
         let new = store.stage("d/full");
         assert_ne!(inode(&new), inode(&full));

@@ -1,0 +1,68 @@
+//! What is said of files that stood in the last snapshot as they are and were stored again. A change of its mode or its owner does that to a
+//! file, and is the client's affair; where nothing differs somebody should know.
+
+use crate::terms::StoredAgain;
+
+/// What is said of them in a report: what differs, and of how many.
+pub fn told(again: &StoredAgain) -> Option<String> {
+    let StoredAgain { files, same, content, mode, owner, times, access_list, attributes, more } = *again;
+    let all = [
+        (content, "other content of the same size and time"),
+        (mode, "another mode"),
+        (owner, "another owner or group"),
+        (times, "another time"),
+        (access_list, "another access list"),
+        (attributes, "other attributes"),
+        (same, "no difference"),
+    ];
+    let kinds: Vec<_> = all.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} with {what}")).collect();
+    let least = if more { "at least " } else { "" };
+    let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+    (!kinds.is_empty()).then(|| format!("{least}{files} stored before: {}", kinds.join(", ")))
+}
+
+/// What is said of those that do not differ, where there are any. `ignores_times` is whether the client asked for it.
+pub fn warning(again: &StoredAgain, ignores_times: bool) -> Option<String> {
+    let least = if again.more { "at least " } else { "" };
+    let files = if again.same == 1 { "1 file is".to_owned() } else { format!("{} files are", again.same) };
+    let why = if ignores_times { ": the client has its rsync ignore times (-I)" } else { "" };
+    let says = || format!("{least}{files} the same as in the last snapshot, content and all, and stored again instead of linked{why}");
+    (again.same > 0).then(says)
+}
+
+/// What is said of unchanged files that could be given no further link: those that have as many as the file system gives, and others.
+pub fn unlinked(full: u64, kept: u64) -> Vec<String> {
+    let each = [
+        (full, "they have as many links as the file system gives a file (EMLINK)"),
+        (kept, "the kernel does not let them be linked, as where a file is immutable or belongs to another project"),
+    ];
+    let says =
+        |(count, why)| format!("{count} unchanged files were stored again instead of linked: {why}; later pushes link to the new ones");
+    each.into_iter().filter(|(count, _)| *count > 0).map(says).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_is_said_and_only_that() {
+        let nothing = StoredAgain::default();
+        assert_eq!((told(&nothing), warning(&nothing, true)), (None, None));
+        let some = StoredAgain { files: 3, mode: 1, owner: 2, ..nothing };
+        let says = "3 files stored before: 1 with another mode, 2 with another owner or group";
+        assert_eq!((told(&some).as_deref(), warning(&some, true)), (Some(says), None));
+        let list = StoredAgain { files: 1, access_list: 1, ..nothing };
+        assert_eq!(told(&list).as_deref(), Some("1 file stored before: 1 with another access list"));
+        assert_eq!(told(&StoredAgain { more: true, ..nothing }), None, "nothing is known");
+    }
+
+    #[test]
+    fn a_cause_is_named_where_it_is_known_alone() {
+        let same = StoredAgain { files: 2, same: 2, ..StoredAgain::default() };
+        let says = "2 files are the same as in the last snapshot, content and all, and stored again instead of linked";
+        assert_eq!(warning(&same, false).as_deref(), Some(says));
+        assert_eq!(warning(&same, true), Some(format!("{says}: the client has its rsync ignore times (-I)")));
+        assert!(warning(&StoredAgain { more: true, ..same }, false).unwrap().starts_with("at least 2 files"));
+    }
+}
