@@ -331,6 +331,7 @@ impl Session<'_> {
                 let (shelf, busy) = self.glance()?;
                 Ok(End::answered(answer::status(self.policy, &shelf, busy)))
             }
+            Command::Probe(probe) => Ok(End::answered(answer::probe(*probe).to_owned())),
             Command::Greeting | Command::Help => Ok(End::answered(answer::greeting(self.policy, &self.glance()?.0))),
         }
     }

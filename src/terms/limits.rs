@@ -160,6 +160,9 @@ pub const MAX_MAIL_ADDRESS: usize = 254;
 /// Reasons in one answer. A command can be made to break hundreds of rules; the first few tell the story.
 pub const MAX_REASONS: usize = 16;
 
+/// Programs that one answer gives advice about, and names: it has to stay one line.
+pub const MAX_ADVICE: usize = 4;
+
 /// Bytes of one option or word quoted in an answer: it has to stay one line of a terminal.
 pub const MAX_SHOWN_WORD: usize = 80;
 
