@@ -215,7 +215,7 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
     };
     if let Some(push) = push {
         let options = &case.policy.options;
-        let refused = push.refused_by(options, case.owners);
+        let refused = push.refused_for(options, case.owners, &case.request.account);
         let rule = case.policy.origins.of("options");
         if !refused.is_empty() {
             // What would be noted is beside the point of a push that is refused for its options.
