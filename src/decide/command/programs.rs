@@ -37,7 +37,7 @@ const KINDS: &[Kind] = &[
     wrapper(
         &[
             "nohup", "nocache", "screen", "tmux", "setsid", "time", "stdbuf", "unbuffer", "script", "strace", "ltrace", "exec", "command",
-            "builtin", "busybox", "toybox", "chronic", "daemonize", "at", "batch", "tsp", "logger", "tee", "unshare", "nsenter", "chroot",
+            "builtin", "busybox", "toybox", "chronic", "daemonize", "at", "batch", "tsp", "logger", "unshare", "nsenter", "chroot",
             "proot", "docker", "podman", "ssh", "watch", "xargs", "parallel", "firejail", "bwrap", "caffeinate", "start-stop-daemon",
         ],
         "only rsync itself is started here",
@@ -66,10 +66,11 @@ const KINDS: &[Kind] = &[
     ),
     alone(&["chmod", "chown", "chgrp", "setfacl", "setfattr"], "use --chmod of your own rsync; a snapshot never changes again"),
     alone(&["umask"], "use --chmod of your own rsync, for instance --chmod=go="),
+    alone(&["head", "tail", "sort", "uniq", "wc", "cut", "tr", "tee", "column"], "it can run on your own side"),
     alone(&["echo", "printf"], "to see whether a connection works say `true`"),
     alone(&["which", "type", "hash", "whereis", "whence"], "to see whether rsync is there say `rsync --version`"),
     alone(
-        &["cat", "tac", "head", "tail", "less", "more", "grep", "zcat", "md5sum", "sha1sum", "sha256sum", "cksum", "b3sum", "diff", "cmp"],
+        &["cat", "tac", "less", "more", "grep", "zcat", "md5sum", "sha1sum", "sha256sum", "cksum", "b3sum", "diff", "cmp"],
         "nothing is read back over this key; to compare, push with -c",
     ),
     alone(
