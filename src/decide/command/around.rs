@@ -4,7 +4,7 @@
 //! A client's `--rsync-path` comes out as words before `--server`: `sudo rsync`, `mkdir -p x && rsync`. Its login shell was to have made
 //! something of it, and none runs.
 
-use super::{OTHER_ACCOUNT, Probe, is_rsync, programs, transfer, usage};
+use super::{OTHER_ACCOUNT, Probe, begins_with_server, is_rsync, programs, transfer, usage};
 use crate::decide::options::shown;
 use crate::terms::limits::{MAX_ADVICE, MAX_SHOWN_WORD};
 use crate::terms::text::printable_within;
@@ -166,6 +166,10 @@ impl Front {
 
 /// What stands before the words of an rsync, and is more than its name.
 pub(in crate::decide) fn front(bytes: &[u8]) -> Option<Front> {
+    // Nearly every command that comes, in the form in which every rsync says it.
+    if begins_with_server(bytes) {
+        return None;
+    }
     let commands = commands(bytes);
     let served = commands.iter().position(|words| words.iter().any(|word| word.text == "--server"))?;
     let (words, before) = (commands.get(served)?, commands.get(..served)?);

@@ -98,17 +98,12 @@ pub fn parse(said: &Said) -> Result<Command, Vec<Reason>> {
         Said::Login => return Err(vec![login()]),
         Said::Command(bytes) => bytes,
     };
-    let parsed = match (front(bytes).filter(|_| bytes.len() <= MAX_COMMAND), bytes::words(bytes)) {
+    // What is longer is not even looked at.
+    let looked_at = Some(bytes).filter(|bytes| bytes.len() <= MAX_COMMAND);
+    let parsed = match (looked_at.and_then(|bytes| front(bytes)), bytes::words(bytes)) {
         (Some(front), _) => Err(behind(&front, bytes)),
         (None, Ok(words)) => from_words(&words, bytes),
-        (None, Err((_, mut reasons))) => {
-            if bytes.len() <= MAX_COMMAND
-                && let Some(instead) = instead_of_rsync(bytes)
-            {
-                reasons.insert(0, instead);
-            }
-            Err(reasons)
-        }
+        (None, Err(reasons)) => Err(looked_at.and_then(|bytes| instead_of_rsync(bytes)).into_iter().chain(reasons).collect()),
     };
     parsed.map_err(|mut reasons| {
         reasons.truncate(MAX_REASONS);
@@ -121,7 +116,7 @@ fn behind(front: &Front, bytes: &[u8]) -> Vec<Reason> {
     let rest = [b"rsync", bytes.get(front.rest..).unwrap_or_default()].concat();
     let own = match bytes::words(&rest) {
         Ok(words) => from_words(&words, &rest).err().unwrap_or_default(),
-        Err((_, reasons)) => reasons,
+        Err(reasons) => reasons,
     };
     let mut reasons = vec![front.reason()];
     reasons.extend(own);
@@ -133,9 +128,14 @@ fn behind(front: &Front, bytes: &[u8]) -> Vec<Reason> {
 /// Whether this may turn out to be a push, by a look at its beginning: for those who cannot wait until it has been read.
 pub fn begins_as_push(said: &Said) -> bool {
     let Said::Command(bytes) = said else { return false };
-    let mut words = bytes.splitn(4, |byte| *byte == b' ');
+    begins_with_server(bytes) && bytes.split(|byte| *byte == b' ').nth(2).is_some_and(|word| word != b"--sender")
+}
+
+/// Whether the first two words are rsync and `--server`, without anything that would have to be unquoted.
+fn begins_with_server(bytes: &[u8]) -> bool {
+    let mut words = bytes.splitn(3, |byte| *byte == b' ');
     let program = words.next().is_some_and(|word| RSYNC.iter().any(|name| name.as_bytes() == word));
-    program && words.next() == Some(b"--server") && words.next().is_some_and(|word| word != b"--sender")
+    program && words.next() == Some(b"--server")
 }
 
 fn from_words(words: &[String], bytes: &[u8]) -> Result<Command, Vec<Reason>> {
