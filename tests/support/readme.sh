@@ -2,7 +2,7 @@
 # readme.sh: the README's "A working backup in five minutes", its commands as they stand there, server and client on one machine.
 #
 #   readme.sh apart WORK SNAPGATE   in a copy of this machine that nothing is written through to, with that program for what is built
-#   readme.sh here DIR              on this machine as it is, from the sources in DIR: for a bare one that goes away
+#   readme.sh bare DIR              on this machine, from the sources in DIR: for a bare Debian that goes away (`make fresh`)
 #
 # What takes its turn by whether systemd runs is taken as the README says.
 set -euo pipefail
@@ -20,10 +20,25 @@ block() {
 
 say() { printf '== %s\n' "$*"; }
 
+# Without a network of the machine's nothing here is in the way of another sshd. Every Debian has perl.
+loopback() { perl -e 'my $up = pack("a16s", "lo", 0x41); socket(S, 2, 2, 0) && ioctl(S, 0x8914, $up) or die "lo: $!"'; }
+
 case $1 in
+bare)
+    cd "$2"
+    say "1: what it needs"
+    echo 'APT::Get::Assume-Yes "true";' >/etc/apt/apt.conf.d/99yes
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    block 1 1 | grep '^apt-get' >/tmp/step
+    bash -eux /tmp/step >/tmp/apt 2>&1 || { tail -20 /tmp/apt; exit 1; }
+    # The rest of what the build fetches.
+    make build
+    exec unshare --net bash "$0" here "$2" </dev/null
+    ;;
 apart)
     work=$2 program=$3
-    for tool in ip sshd rsync su service setsid; do
+    for tool in perl sshd rsync su service setsid; do
         command -v "$tool" >/dev/null || { echo "this machine has no $tool"; exit 77; }
     done
     exec unshare --mount --net --pid --fork --kill-child --propagation private bash "$0" enter "$work" "$program" </dev/null
@@ -47,7 +62,6 @@ enter)
     mount -t tmpfs tmpfs "$root/run"
     # Whoever lists its content may have one of another machine.
     rm -rf "$root/etc/snapgate" "$root/var/spool/snapgate" "$root/srv/backups" "$root/etc/ssh/sshd_config.d/50-snapgate.conf"
-    ip link set lo up
     cd "$root"
     mkdir -p old
     pivot_root . old
@@ -58,8 +72,11 @@ enter)
     export CARGO=/built/cargo
     exec bash /src/readme.sh here /src
     ;;
-here) cd "$2" ;;
-*) echo "readme.sh: apart or here" >&2; exit 64 ;;
+here)
+    cd "$2"
+    loopback
+    ;;
+*) echo "readme.sh: apart or bare" >&2; exit 64 ;;
 esac
 
 systemd() { [ -d /run/systemd/system ]; }
@@ -71,7 +88,7 @@ chown me: ~me/file
 as_me() { su - me -c "$1"; }
 
 say "1: the program"
-if [ "${CARGO:-cargo}" = cargo ]; then block 1 1 >/tmp/step; else block 1 1 | grep -v '^apt-get' >/tmp/step; fi
+block 1 1 | grep -v '^apt-get' >/tmp/step
 if command -v systemd-tmpfiles >/dev/null; then
     bash -eux /tmp/step
 else

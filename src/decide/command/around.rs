@@ -42,9 +42,10 @@ fn commands(bytes: &[u8]) -> Vec<Vec<Word>> {
                 let descriptor = |word: &Vec<u8>| b"<>".contains(&byte) && word.iter().all(u8::is_ascii_digit);
                 word = word.filter(|word| !descriptor(word));
                 take(&mut commands, &mut word, at, &mut names_file);
-                if b"<>".contains(&byte) {
-                    names_file = true;
-                } else if !b" \t".contains(&byte) && !(names_file && byte == b'&') {
+                // In `2>&1` the `&` ends nothing.
+                let ends = !b" \t<>".contains(&byte) && (byte != b'&' || !names_file);
+                names_file |= b"<>".contains(&byte);
+                if ends {
                     commands.push(Vec::new());
                 }
             }
