@@ -312,7 +312,7 @@ mod tests {
             ("test -d x || mkdir x", "`test`, `mkdir` cannot be run here", "leave `mkdir` out: "),
             ("df -P /srv | tail -1", "`df`, `tail` cannot be run here", "leave `df` out: a push for which there is no room"),
             ("sudo rm -rf -- x", "`sudo`, `rm` cannot be run here", "leave `rm` out: each push becomes a snapshot by itself"),
-            ("command -v rsync", "`command` cannot be run here", "leave `command` out: "),
+            ("command -v rsync", "`command` cannot be run here", "to see whether it is there say `rsync --version`"),
             ("cd x && ln -nfs a b", "`cd`, `ln` cannot be run here", "leave `ln` out: each push"),
             ("/usr/bin/frobnicate", "`/usr/bin/frobnicate` cannot be run here", "only rsync and the verbs"),
             (
