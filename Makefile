@@ -153,7 +153,7 @@ install: build
 		$(PLACED) packaging/snapgate-watch.$$unit | \
 			install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/snapgate-watch.$$unit || exit 1; \
 	done
-	for text in README.md docs/codes.md docs/options.md docs/threat-model.md docs/from-rrsync.md docs/architecture.md; do \
+	for text in README.md docs/*.md; do \
 		install -D -m 0644 $$text $(DESTDIR)$(PREFIX)/share/doc/snapgate/$$text || exit 1; \
 	done
 	$(PLACED) sshd_config.d/50-snapgate.conf | \

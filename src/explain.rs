@@ -1,7 +1,6 @@
 //! `snapgate explain`: would this be allowed, and why? Decides with the code that serves, and does nothing.
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::path::Path;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
@@ -16,7 +15,7 @@ use crate::decide::verdict::{self, Case, Verdict};
 use crate::names;
 use crate::serve::{owners, resolve_hosts};
 use crate::terms::text::printable;
-use crate::terms::{Account, ClientName, Fingerprint, Owners, Reason, Request, Said, Shelf, Zone, exit};
+use crate::terms::{Account, ClientName, Fingerprint, Owners, Peer, Reason, Request, Said, Shelf, Zone, exit};
 
 /// The connection to imagine.
 #[derive(Debug, Clone)]
@@ -24,7 +23,7 @@ pub struct Question {
     /// The client.
     pub client: ClientName,
     /// Where it would come from; `None`: addresses are not judged.
-    pub from: Option<IpAddr>,
+    pub from: Option<Peer>,
     /// When, on clocks of the policy's zone; `None`: now.
     pub at: Option<String>,
     /// The key it would use; `None`: one that the policy allows.
@@ -53,7 +52,7 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Exp
     };
     let request = imagine(question, &policy, &zone).map_err(|what| (what, exit::USAGE))?;
     let command = command::parse(&request.said);
-    let resolved = if question.from.is_some() { resolve_hosts(&policy, request.address) } else { Vec::new() };
+    let resolved = if question.from.is_some() { resolve_hosts(&policy, request.address.as_ref()) } else { Vec::new() };
     let owned = owners(&site, &policy, &request.account);
     let owners = owned.as_ref().unwrap_or(&Owners::Undecided);
     let case = Case { request: &request, policy: &policy, zone: &zone, resolved: &resolved, owners, command: &command };
@@ -217,7 +216,7 @@ fn imagine(question: &Question, policy: &Policy, zone: &Zone) -> Result<Request,
     Ok(Request {
         at: moment(question.at.as_deref(), zone)?,
         account,
-        address: question.from.map(|address| address.to_canonical()),
+        address: question.from.clone(),
         keys: keys.into_iter().collect(),
         named: None,
         said,

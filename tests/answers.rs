@@ -212,3 +212,58 @@ fn every_refusal_tells_the_client_on_its_next_line_what_to_do() {
         refused(code, "", world.serve(command));
     }
 }
+
+#[test]
+fn what_scripts_ask_before_they_push_is_answered_as_the_policy_allows_and_nobody_is_mailed() {
+    let world = World::new("verbs: [rsync]\nreport: always\n");
+    assert_eq!(world.serve("true"), (0, String::new()));
+    let (status, text) = world.serve("rsync --version");
+    assert_eq!(status, 0, "{text}");
+    // As scripts read it.
+    let words: Vec<_> = text.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!((words[..2].join(" ").as_str(), words[3..5].join(" ").as_str()), ("rsync version", "protocol version"));
+    assert!(words[2].split('.').all(|part| part.parse::<u32>().is_ok()) && words[5].parse::<u32>().is_ok(), "{words:?}");
+    assert!(text.contains("snapgate answers in the place of rsync"), "it is not said to be rsync's own answer: {text}");
+    // The site's rsync is /bin/true: nothing of the server is in the answer.
+    world.says(&["watch", "--flush"], "");
+    assert_eq!(fs::read_dir(world.path("mail")).unwrap().count(), 0);
+    let ledger: String = walk(&world.path("spool")).into_iter().chain(walk(&world.path("store"))).map(|path| read(&path)).collect();
+    for command in ["true", "rsync --version"] {
+        assert!(ledger.contains(&format!("\"verb\":\"help\",\"command\":\"{command}\"")), "{ledger}");
+    }
+    world.policy("from: [203.0.113.0/24]\n");
+    for command in ["true", "rsync --version"] {
+        let (status, text) = world.serve(command);
+        assert!(status == 77 && text.contains("(code address)"), "{text}");
+    }
+}
+
+#[test]
+fn what_scripts_ask_besides_is_refused_with_what_to_do_instead() {
+    let world = World::new("");
+    for (command, hint) in [
+        ("echo connected", "to see whether a connection works say `true`"),
+        ("test -d /srv/backup", "the verb status tells which snapshot is the newest"),
+        ("mkdir -p /srv/backup/web1", "a push makes its place by itself"),
+        ("df -P /srv", "a push for which there is no room is told so"),
+        ("rsync --version 2>/dev/null | head -1", "say it without anything behind it"),
+        (
+            "ionice -c3 nice rsync --server -logDtpre.iLsfxCIvu . .",
+            "leave --rsync-path out, so that rsync asks for plain `rsync`; `ionice`, `nice`: ",
+        ),
+        ("umask 077; rsync --server -logDtpre.iLsfxCIvu . .", "`umask`: use --chmod of your own rsync"),
+    ] {
+        let (status, text) = world.serve(command);
+        let lines: Vec<_> = text.lines().collect();
+        assert!(status == 77 && lines.len() == 2 && lines[0].ends_with(')') && lines[1].contains(hint), "{command}: {text}");
+    }
+}
+
+fn read(path: &std::path::Path) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn walk(dir: &std::path::Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}

@@ -114,6 +114,30 @@ fn the_account_s_own_policy_speaks_for_it() {
 }
 
 #[test]
+fn accounts_of_domains_and_names_that_begin_with_a_digit_are_found() {
+    let settings = Settings::new("store: /srv/backups\n");
+    settings.policy("one", "user: DOM\\jane\n");
+    settings.policy("two", "user: \"DOM\\\\nina\"\n");
+    settings.policy("jane@example.org", "report: always\n");
+    settings.policy("four", "user: joe@example.org\n");
+    settings.policy("1und1", "verbs: [rsync]\n");
+    settings.policy("six", "user: 9pm\n");
+    for (account, client) in [
+        ("DOM\\jane", "one"),
+        ("DOM\\nina", "two"),
+        ("jane@example.org", "jane@example.org"),
+        ("joe@example.org", "four"),
+        ("1und1", "1und1"),
+        ("9pm", "six"),
+    ] {
+        assert_eq!(known(settings.who(account, &[])), client, "{account}");
+    }
+    for account in ["jane", "DOM", "nina", "DOM\\jan", "xDOM\\jane", "joe", "example.org", "und1", "dom\\jane", "DOM\\\\jane", "pm"] {
+        assert!(unknown(settings.who(account, &[])).contains(&format!("no policy is for account `{account}`;")), "{account}");
+    }
+}
+
+#[test]
 fn a_key_decides_before_the_account() {
     let settings = Settings::new("store: /srv/backups\n");
     settings.policy("laptop", &format!("user: backup\nkeys: [\"{}\"]\n", key(1)));

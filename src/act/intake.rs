@@ -14,7 +14,7 @@ use nix::unistd::geteuid;
 
 use crate::decide::authinfo;
 use crate::terms::limits::{MAX_AUTH_FILE, MAX_AUTH_NAME, MAX_CONNECTION};
-use crate::terms::{Account, ClientName, Fingerprint, Request, Said};
+use crate::terms::{Account, ClientName, Fingerprint, Peer, Request, Said};
 
 /// Where sshd puts its file about a login, up to the random part (`session.c`, `auth_info_file`).
 const AUTH_FILE: &str = "/tmp/sshauth.";
@@ -48,11 +48,11 @@ fn gather(account: Account, named: Option<ClientName>, said: Said, variable: imp
     }
 }
 
-/// The first word of `SSH_CONNECTION`, without a zone, an IPv4-mapped address as IPv4.
-fn peer(connection: &OsStr) -> Option<IpAddr> {
-    let address = connection.to_str().filter(|text| text.len() <= MAX_CONNECTION)?.split(' ').next()?;
-    let address = address.split('%').next()?;
-    Some(address.parse::<IpAddr>().ok()?.to_canonical())
+/// The first word of `SSH_CONNECTION`. A link that cannot be one's name is left out, so that it is none of those that a policy names.
+fn peer(connection: &OsStr) -> Option<Peer> {
+    let word = connection.to_str().filter(|text| text.len() <= MAX_CONNECTION)?.split(' ').next()?;
+    let address = word.split('%').next()?;
+    word.parse().ok().or_else(|| address.parse::<IpAddr>().ok().map(Peer::from))
 }
 
 /// The keys in sshd's file about the login. It has to look like sshd's own: made by `mkstemp` as the account, for it alone.
@@ -119,7 +119,9 @@ mod tests {
         for (connection, address) in [
             ("192.0.2.7 50000 192.0.2.1 22", Some("192.0.2.7")),
             ("::ffff:192.0.2.7 50000 ::1 22", Some("192.0.2.7")),
-            ("fe80::1%eth0 50000 fe80::2%eth0 22", Some("fe80::1")),
+            ("fe80::1%eth0 50000 fe80::2%eth0 22", Some("fe80::1%eth0")),
+            ("fe80::1%7 50000 fe80::2%7 22", Some("fe80::1")),
+            ("2001:db8::1%eth0 50000 ::1 22", Some("2001:db8::1")),
             ("2001:db8::1 1 ::1 22", Some("2001:db8::1")),
             ("UNKNOWN 65535 UNKNOWN 65535", None),
             ("", None),

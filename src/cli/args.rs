@@ -2,12 +2,11 @@
 //! built.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::terms::{ClientName, Fingerprint};
+use crate::terms::{ClientName, Fingerprint, Peer};
 
 /// Where the site file and the policies are, unless `--config` says otherwise. Never from the environment, which a
 /// client may be able to set.
@@ -58,7 +57,7 @@ pub(super) enum Order {
         client: ClientName,
         /// Where it would come from
         #[arg(long, value_name = "ADDRESS")]
-        from: Option<IpAddr>,
+        from: Option<Peer>,
         /// When, in the policy's time zone, like 2026-11-21T03:00; now by default
         #[arg(long, value_name = "TIME")]
         at: Option<String>,

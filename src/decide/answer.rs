@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use crate::decide::command::Probe;
 use crate::decide::policy::Policy;
 use crate::terms::{Shelf, Verb};
 
@@ -29,6 +30,20 @@ pub fn status(policy: &Policy, shelf: &Shelf, busy: bool) -> String {
     }
     text
 }
+
+/// The answer to what scripts ask before they push.
+pub fn probe(probe: Probe) -> &'static str {
+    match probe {
+        Probe::True => "",
+        Probe::Version => VERSION,
+    }
+}
+
+/// Not the server's own: which rsync that is nobody but the administrator needs to know, and the protocol itself tells no more than its number.
+/// The same on every server: the oldest rsync that the gate is tested with, in the words in which rsync says it (`print_rsync_version()` in its
+/// usage.c), so that a script which takes its numbers out of the first line finds them. What follows says so.
+const VERSION: &str = "rsync  version 3.2.3  protocol version 31\n\
+    snapgate answers in the place of rsync: the server's own is this version or a later one\n";
 
 fn newest(shelf: &Shelf) -> String {
     shelf.newest.as_ref().map_or_else(|| "none yet".to_owned(), ToString::to_string)

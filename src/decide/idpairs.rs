@@ -11,6 +11,11 @@ pub fn names_nobody(text: &str) -> bool {
     pairs(text).all(|(_, to)| to == ROOT.0 || is_number(to))
 }
 
+/// Whether nobody is on the right side but an account or group with this name and number.
+pub fn names_only(text: &str, name: &str, number: u32) -> bool {
+    pairs(text).all(|(_, to)| to == name || to.parse() == Ok(number))
+}
+
 /// The text with numbers on the right side alone.
 pub fn in_numbers(text: &str) -> String {
     joined(pairs(text).map(|(from, to)| format!("{from}:{}", if to == ROOT.0 { ROOT.1 } else { to })))

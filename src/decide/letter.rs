@@ -136,7 +136,7 @@ fn how_often(section: &Group) -> String {
 }
 
 fn origin(record: &Record) -> String {
-    record.address.map_or_else(|| "unknown: sshd did not say".to_owned(), |address| address.to_string())
+    record.address.as_ref().map_or_else(|| "unknown: sshd did not say".to_owned(), |address| address.to_string())
 }
 
 fn keys(record: &Record) -> String {

@@ -16,7 +16,7 @@ pub fn record_line(record: &Record) -> String {
     field(&mut line, "jail", record.jail.word());
     field(&mut line, "client", &record.client);
     field(&mut line, "account", [&record.account]);
-    field(&mut line, "from", record.address);
+    field(&mut line, "from", &record.address);
     field(&mut line, "key", &record.keys);
     field(&mut line, "verb", record.verb);
     field(&mut line, "exit", [record.exit]);

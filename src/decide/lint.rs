@@ -116,15 +116,18 @@ fn windows(policy: &Policy) -> Vec<Finding> {
 fn sources(policy: &Policy) -> Vec<Finding> {
     let all = policy.from.as_deref().unwrap_or_default();
     let covered = |position: usize, source: &Source| {
-        all.iter().enumerate().find(|(other, wider)| match (source, wider) {
-            (Source::Network(narrow), Source::Network(wide)) => {
-                *other != position && wide.contains(narrow) && (wide != narrow || *other < position)
-            }
-            (one, same) => one == *same && *other < position,
+        all.iter().enumerate().find(|(other, wider)| {
+            let within = match (source, wider) {
+                (Source::Network(narrow) | Source::OnLink(narrow, _), Source::Network(wide)) => wide.contains(narrow),
+                (Source::OnLink(narrow, link), Source::OnLink(wide, same)) => link == same && wide.contains(narrow),
+                (one, same) => one == *same,
+            };
+            within && *other != position && (source != *wider || *other < position)
         })
     };
     let shown = |source: &Source| match source {
         Source::Network(network) => network.to_string(),
+        Source::OnLink(network, link) => format!("{}%{link}/{}", network.addr(), network.prefix_len()),
         Source::Host(name) => format!("host:{name}"),
     };
     let found = all.iter().enumerate().filter_map(|(position, source)| {
@@ -217,6 +220,7 @@ mod tests {
                 "c:1: the window `tue 23:00-01:00` changes nothing",
             ),
             ("when: [{days: mon}, {days: mon}]\n", "the window `mon` changes nothing"),
+            ("from: [\"fe80::/10\", \"fe80::1%eth0\"]\n", "`fe80::1%eth0/128` changes nothing: `fe80::/10` covers it"),
             ("from: [192.0.2.0/24, 192.0.2.7]\n", "`192.0.2.7/32` changes nothing: `192.0.2.0/24` covers it"),
             ("from: [192.0.2.7, 192.0.2.7]\n", "`192.0.2.7/32` changes nothing"),
             ("from: [host:a.example, host:A.example]\n", "`host:a.example` changes nothing"),

@@ -9,7 +9,6 @@
 //!
 //! Nothing here may trust the memory that it is given: it stands in the account's own directory.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -20,7 +19,7 @@ use crate::terms::limits::{
     MAX_SPOOL_NAME, MAX_TOLD, MAX_TOLD_TEXT,
 };
 use crate::terms::text::{ELLIPSIS, still_printable};
-use crate::terms::{ClientName, Code, Mail, Outcome, Reason, Record};
+use crate::terms::{ClientName, Code, Mail, Outcome, Peer, Reason, Record};
 
 /// What is remembered between passes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -45,7 +44,7 @@ pub struct Key {
     /// The client, where one was recognised.
     pub client: Option<ClientName>,
     /// Where it came from.
-    pub address: Option<IpAddr>,
+    pub address: Option<Peer>,
     /// The first reason's code.
     pub code: Option<Code>,
 }
@@ -179,7 +178,8 @@ pub fn step(state: State, news: Vec<(String, Record)>, now: DateTime<Utc>, alert
 
 /// Counts one alert into its group, or into the common one of its kind when there are too many.
 pub(super) fn count(groups: &mut Vec<Group>, record: Record, now: DateTime<Utc>) {
-    let key = Key { client: record.client.clone(), address: record.address, code: record.reasons.first().map(|reason| reason.code) };
+    let key =
+        Key { client: record.client.clone(), address: record.address.clone(), code: record.reasons.first().map(|reason| reason.code) };
     let at = record.at.min(now);
     // A push that was allowed and came to nothing.
     let failed = matches!(record.result, Outcome::Failed | Outcome::Unpublished);

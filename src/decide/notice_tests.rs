@@ -12,7 +12,7 @@ fn at(seconds: i64) -> DateTime<Utc> {
 fn refusal(seconds: i64, address: u32, code: Code) -> Record {
     let mut record = samples::refusal();
     record.at = at(seconds);
-    record.address = Some(std::net::Ipv4Addr::from(address).into());
+    record.address = Some(Peer::from(std::net::IpAddr::from(std::net::Ipv4Addr::from(address))));
     record.reasons[0].code = code;
     record
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::terms::{ClientName, Fingerprint, NamePattern, Origin, Verb, ZoneName};
+use crate::terms::{ClientName, Fingerprint, Link, NamePattern, Origin, Verb, ZoneName};
 
 use super::options::Choice;
 use super::window::Window;
@@ -76,6 +76,8 @@ pub struct Policy {
 pub enum Source {
     /// A network or a single address.
     Network(IpNet),
+    /// The same among the neighbours on one link of this machine.
+    OnLink(IpNet, Link),
     /// A name, resolved when the client connects.
     Host(String),
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::lint::Finding;
 use super::names;
 use crate::terms::limits::MAX_ID_RANGES;
-use crate::terms::text::printable;
+use crate::terms::text::printable_name;
 use crate::terms::{Account, IdMap, IdRange, Mapping, Origin};
 
 /// Who maps them: newuidmap(1) and newgidmap(1), of the package uidmap.
@@ -140,8 +140,8 @@ pub fn shared(ids: Ids, text: &[u8], known: &[u8], accounts: &[(Account, Mapping
             let somebody = known.iter().filter(|(_, id)| range.contains(*id));
             let others = given.iter().filter(|(line, _)| !line.is_of(account) && line.meets(range) && !is_told(line));
             let what = if ids == Ids::Users { "account" } else { "group" };
-            let somebody = somebody.map(|(name, id)| format!("{id} is the {what} `{}`", printable(name)));
-            let others = others.map(|(line, at)| format!("line {at} gives some to `{}`", printable(line.whose.as_bytes())));
+            let somebody = somebody.map(|(name, id)| format!("{id} is the {what} `{}`", printable_name(name)));
+            let others = others.map(|(line, at)| format!("line {at} gives some to `{}`", printable_name(line.whose.as_bytes())));
             let said: Vec<_> = somebody.chain(others).collect();
             if !said.is_empty() {
                 found.push(finding(ids, range, account, at, &said));

@@ -164,7 +164,7 @@ fn origin_address(case: Case<'_>) -> Finding {
     let rule = case.policy.origins.of("from");
     let Some(from) = &case.policy.from else { return yes("any address", Some(rule)) };
     let reason = Reason::new(Code::Address, "connections from this address are not allowed").hint(ASK).rule(rule.clone());
-    let Some(peer) = case.request.address else {
+    let Some(peer) = &case.request.address else {
         return no(reason.detail("the address of the client is not known").remedy("sshd sets SSH_CONNECTION; run the gate from sshd"));
     };
     if address::matches(from, peer, case.resolved) {
@@ -215,7 +215,7 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
     };
     if let Some(push) = push {
         let options = &case.policy.options;
-        let refused = push.refused_by(options, case.owners);
+        let refused = push.refused_for(options, case.owners, &case.request.account);
         let rule = case.policy.origins.of("options");
         if !refused.is_empty() {
             // What would be noted is beside the point of a push that is refused for its options.

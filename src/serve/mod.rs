@@ -28,7 +28,7 @@ use crate::decide::policy::{Policy, Site};
 use crate::decide::verdict::{self, Case, Denial, Permit, Verdict};
 use crate::decide::{address, answer, owners};
 use crate::terms::limits::{MAX_END, RESOLVE_TIMEOUT};
-use crate::terms::{Account, ClientName, Code, Jail, Outcome, Owners, PushFacts, Reason, Request, Shelf};
+use crate::terms::{Account, ClientName, Code, Jail, Outcome, Owners, Peer, PushFacts, Reason, Request, Shelf};
 use crate::{enclose, names};
 
 /// What the client is told, in the end.
@@ -307,7 +307,7 @@ impl Session<'_> {
             Ok(zone) => zone,
             Err(what) => return (refused(config::unusable(what).rule(policy.origins.of("timezone"))), nothing),
         };
-        let resolved = resolve_hosts(policy, request.address);
+        let resolved = resolve_hosts(policy, request.address.as_ref());
         let case = Case { request, policy, zone: &zone, resolved: &resolved, owners, command };
         let begun = match verdict::judge(case).verdict {
             Verdict::Hear(begun) => begun,
@@ -335,6 +335,7 @@ impl Session<'_> {
                 let (shelf, busy) = self.glance()?;
                 Ok(End::answered(answer::status(self.policy, &shelf, busy)))
             }
+            Command::Probe(probe) => Ok(End::answered(answer::probe(*probe).to_owned())),
             Command::Greeting | Command::Help => Ok(End::answered(answer::greeting(self.policy, &self.glance()?.0))),
         }
     }
@@ -359,7 +360,7 @@ fn unheard() -> Reason {
 }
 
 /// Looks up the policy's `host:` names, unless the address is fine without them.
-pub(crate) fn resolve_hosts(policy: &Policy, peer: Option<IpAddr>) -> Vec<(String, Vec<IpAddr>)> {
+pub(crate) fn resolve_hosts(policy: &Policy, peer: Option<&Peer>) -> Vec<(String, Vec<IpAddr>)> {
     let from = policy.from.as_deref().unwrap_or_default();
     if peer.is_none_or(|peer| address::matches(from, peer, &[])) {
         return Vec::new();

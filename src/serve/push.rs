@@ -224,7 +224,7 @@ impl Session<'_> {
     fn begin_log(&self, repository: &Repository, plan: &PushPlan, notes: &[String]) -> Result<RunLog, Reason> {
         let log = self.log(repository)?;
         let at = self.request.at;
-        let peer = self.request.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+        let peer = self.request.address.as_ref().map_or_else(|| "unknown".to_owned(), |address| address.to_string());
         let first = format!("push of `{}` from {peer} into `{}`", self.policy.client, plan.place());
         let planned = plan.notes(self.owners);
         log.notes(at, [&first].into_iter().chain(notes).chain(&planned).chain(plan.warnings()).map(String::as_str));

@@ -11,7 +11,7 @@ use crate::act::{accounts, detach, ledger, syslog};
 use crate::decide::policy::{self, Policy, Report, Site};
 use crate::decide::{line, lost};
 use crate::terms::limits::MAX_QUOTED;
-use crate::terms::text::{printable, still_printable};
+use crate::terms::text::{printable, printable_name, still_printable};
 use crate::terms::{Jail, Mail, Outcome, Record, Request, Said, Verb};
 
 /// An id for a connection: unique on this machine, and in order of time.
@@ -130,9 +130,9 @@ fn record(policy: Option<&Policy>, connection: Connection<'_>, told: &Told) -> R
         at: request.at,
         result: end.outcome,
         exit: end.exit,
-        account: printable(request.account.name.as_bytes()),
+        account: printable_name(request.account.name.as_bytes()),
         client: policy.map(|policy| policy.client.clone()),
-        address: request.address,
+        address: request.address.clone(),
         keys: request.keys.clone(),
         verb,
         command,

@@ -7,15 +7,18 @@ use serde::{Deserialize, Serialize};
 use super::limits::MAX_CLIENT_NAME;
 use super::word::text;
 
-/// A client's name: letters, digits, `.`, `_` and `-`, beginning with a letter or digit, at most
-/// [`MAX_CLIENT_NAME`] bytes. It is safe as a single path component and in a mail header.
+/// A client's name: letters, digits, `.`, `_`, `-` and, as in accounts of domains, `@` and `+`, beginning with a letter or digit, at
+/// most [`MAX_CLIENT_NAME`] bytes. It is safe as a single path component, in a mail header and as a shell's word in a key's `command=`;
+/// an account that has a backslash in its name is named by `user:`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ClientName(String);
 
 /// The text is not a client's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a client's name: use letters, digits, `.`, `_` and `-`, beginning with a letter or digit")]
+#[error(
+    "`{0}` is not a client's name: use letters, digits and `._-@+`, beginning with a letter or digit; for an account with another name say `user:` in its policy"
+)]
 pub struct NotAClientName(pub String);
 
 impl FromStr for ClientName {
@@ -23,7 +26,7 @@ impl FromStr for ClientName {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-        let rest = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        let rest = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@+".contains(&byte));
         if first && rest && text.len() <= MAX_CLIENT_NAME {
             Ok(Self(text.to_owned()))
         } else {
@@ -40,10 +43,10 @@ mod tests {
 
     #[test]
     fn a_name_cannot_leave_its_directory_or_break_a_header() {
-        for good in ["web1", "rt-1080.example", "A", "9"] {
+        for good in ["web1", "rt-1080.example", "A", "9", "jane@example.org", "1und1", "DOM+jane"] {
             assert!(good.parse::<ClientName>().is_ok(), "{good}");
         }
-        for bad in ["", ".", "..", ".web", "a/b", "a b", "a\nb", "é", "-x", &"a".repeat(65)] {
+        for bad in ["", ".", "..", ".web", "a/b", "a b", "a\nb", "é", "-x", "@x", "DOM\\jane", "a$b", &"a".repeat(65)] {
             assert!(bad.parse::<ClientName>().is_err(), "{bad}");
         }
     }

@@ -153,14 +153,20 @@ pub const HOOK_LIMIT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1
 /// `hook` where no policy says it.
 pub const DEFAULT_HOOK: Duration = Duration::from_secs(300);
 
-/// Bytes of a unix account's name (`LOGIN_NAME_MAX` of useradd).
-pub const MAX_ACCOUNT_NAME: usize = 32;
+/// Bytes of a unix account's name (`LOGIN_NAME_MAX` of Linux without its last byte). useradd makes shorter ones; a domain's have its name in them.
+pub const MAX_ACCOUNT_NAME: usize = 255;
+
+/// Bytes of a network interface's name (`IFNAMSIZ` of Linux without its last byte).
+pub const MAX_LINK_NAME: usize = 15;
 
 /// Bytes of a mail address (RFC 5321, 4.5.3.1.3).
 pub const MAX_MAIL_ADDRESS: usize = 254;
 
 /// Reasons in one answer. A command can be made to break hundreds of rules; the first few tell the story.
 pub const MAX_REASONS: usize = 16;
+
+/// Programs that one answer gives advice about, and names: it has to stay one line.
+pub const MAX_ADVICE: usize = 4;
 
 /// Bytes of one option or word quoted in an answer: it has to stay one line of a terminal.
 pub const MAX_SHOWN_WORD: usize = 80;

@@ -1,13 +1,12 @@
 //! What is remembered of a connection. One value is the ledger's line, the log's line and the mail's source.
 
-use std::net::IpAddr;
-
 use chrono::{DateTime, Utc};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::client::ClientName;
 use super::key::Fingerprint;
+use super::peer::Peer;
 use super::reason::Reason;
 use super::verb::Verb;
 use super::word::words;
@@ -30,7 +29,7 @@ pub struct Record {
     pub client: Option<ClientName>,
     /// The peer's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<IpAddr>,
+    pub address: Option<Peer>,
     /// The keys that were used to log in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<Fingerprint>,

@@ -1,11 +1,10 @@
 //! What is known of a connection before anything is decided: who sshd says is there, and what they said.
 
-use std::net::IpAddr;
-
 use chrono::{DateTime, Utc};
 
 use super::client::ClientName;
 use super::key::Fingerprint;
+use super::peer::Peer;
 
 /// One connection. Only [`Request::said`] comes from the client; the rest is sshd's word or the kernel's.
 #[derive(Debug, Clone)]
@@ -14,8 +13,8 @@ pub struct Request {
     pub at: DateTime<Utc>,
     /// The unix account that the gate runs as.
     pub account: Account,
-    /// The peer, from `SSH_CONNECTION`; an IPv4-mapped address as IPv4. `None` where there is none to trust.
-    pub address: Option<IpAddr>,
+    /// The peer, from `SSH_CONNECTION`. `None` where there is none to trust.
+    pub address: Option<Peer>,
     /// The keys that sshd accepted, from the file that `SSH_USER_AUTH` names. Empty without `ExposeAuthInfo`.
     pub keys: Vec<Fingerprint>,
     /// The client that `--client` names in a `command="…"` line.

@@ -52,6 +52,11 @@ pub fn still_printable(text: &str, limit: usize) -> String {
     out
 }
 
+/// The name of an account or group, as this machine has it. A backslash is nothing but a part of it (`DOM\jane`).
+pub fn printable_name(name: &[u8]) -> String {
+    still_printable(&String::from_utf8_lossy(name), MAX_QUOTED)
+}
+
 /// Ends a text with an ellipsis where its last piece, from `whole` on, goes past the limit.
 fn is_cut(out: &mut String, whole: usize, limit: usize) -> bool {
     let cut = out.len() > limit;
@@ -89,6 +94,12 @@ mod tests {
         assert_eq!(printable(b"a\nb\r\tc\\"), "a\\nb\\r\\tc\\\\");
         assert_eq!(printable(b"\x1b[31m\xff\x00"), "\\u{1b}[31m\\xff\\u{0}");
         assert_eq!(printable("x\u{202e}y\u{2028}".as_bytes()), "x\\u{202e}y\\u{2028}");
+    }
+
+    #[test]
+    fn a_name_keeps_its_backslash_and_nothing_that_moves_a_cursor() {
+        assert_eq!(printable_name(br"DOM\jane"), r"DOM\jane");
+        assert_eq!(printable_name(b"a\x1b\xff\n"), "a\\u{1b}\u{fffd}\\n");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod again;
 mod attacks;
 mod by_a_user;
+mod coming_from;
 mod completes;
 mod crash;
 mod current;

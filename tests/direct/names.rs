@@ -162,6 +162,48 @@ fn no_variable_of_the_environment_bends_a_lookup() {
     assert!(!asked.iter().any(|name| name.contains("evil")), "{asked:?}");
 }
 
+#[test]
+fn an_account_of_a_domain_speaks_for_its_client_and_is_called_by_its_name_everywhere() {
+    for (account, written) in
+        [("DOM\\jane", "'DOM\\jane'"), ("DOM\\nina", "\"DOM\\\\nina\""), ("jane@example.org", "jane@example.org"), ("1und1", "1und1")]
+    {
+        let uid = nix::unistd::getuid();
+        let passwd = format!("{account}:x:{uid}:{uid}::/root:/bin/sh\n");
+        let Some((gate, wrap)) = gate("accounts of domains", NAME_SERVER, "", &[("passwd", &passwd)]) else { return };
+        gate.write(
+            "config/policies/web1.yaml",
+            &format!("user: {written}\nverbs: [rsync, status]\noptions: {{ allow: [owner, group] }}\n"),
+        );
+        let source = gate.source("data");
+        fs::write(source.join("a"), "a").unwrap();
+        run(&mut gate.push_command(&source, &[], &wrap)).exits(0);
+        assert_eq!(gate.record().account, account);
+        assert_eq!(run(&mut gate.say_command("complete", &wrap)).exits(77).code(), Some("verb"));
+        gate.write("config/policies/web1.yaml", "user: other\n");
+        assert_eq!(run(&mut gate.say_command("status", &wrap)).exits(77).code(), Some("no-policy"));
+        gate.flush();
+        let mails = gate.mails().join("\n");
+        assert!(mails.contains(account) && !mails.contains(&account.replace('\\', "\\\\")) || !account.contains('\\'), "{mails}");
+    }
+}
+
+#[test]
+fn a_neighbour_is_one_on_the_link_that_the_policy_names() {
+    let policy = from("[\"fe80::1%eth0\", \"fe80::aa00%br-lan/120\"]");
+    let Some((gate, wrap)) = gate("addresses of one link", NAME_SERVER, &policy, &[]) else { return };
+    for peer in ["fe80::1%eth0", "fe80::aa07%br-lan"] {
+        ask(&gate, &wrap, peer).exits(0);
+    }
+    for peer in ["fe80::1%eth1", "fe80::1", "fe80::aa07%eth0"] {
+        assert_eq!(ask(&gate, &wrap, peer).exits(77).code(), Some("address"), "{peer}");
+    }
+    let records = snapgate::act::ledger::read(&gate.spool().join("ledger.jsonl"));
+    let told: Vec<_> = records.iter().filter_map(|record| record.address.as_ref().map(ToString::to_string)).collect();
+    assert!(told.contains(&"fe80::1%eth0".to_owned()) && told.contains(&"fe80::1%eth1".to_owned()), "{told:?}");
+    let remedy = records.iter().flat_map(|record| &record.reasons).filter_map(|reason| reason.remedy.clone()).collect::<String>();
+    assert!(remedy.contains("add `fe80::1%eth1` to `from:`"), "{remedy}");
+}
+
 /// The account of the tests here, which only a further source knows, its number, and one that nobody knows.
 const ELSEWHERE: (&str, u32) = ("sgelsewhere", 61_234);
 const NOBODY: u32 = 61_236;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# fresh.sh: the README's `make demo` and `make test` on a machine that has never seen this project (`make fresh`). The machine is a
+# fresh.sh: the README's first steps, `make demo` and `make test` on a machine that has never seen this project (`make fresh`). The machine is a
 # minimal Debian, made with mmdebstrap from this one's own apt sources. Root tries it, and in another one an ordinary user.
 #
 #   RELEASE=trixie    another release than this machine's
@@ -38,11 +38,15 @@ make)
     done
     chown -R 0:0 "$work/root/cargo"
     cp -a "$work/root" "$work/ordinary"
+    cp -a "$work/root" "$work/readme"
+    cp -a "$work/src" "$work/readme/src"
     mv "$work/src" "$work/root/src"
 
     # What the one finds does not keep the other from looking.
     failed=0
     if [[ $runs = *root* ]]; then
+        say "the README's five minutes, as root"
+        enter "$work/readme" "$sysroot" root bash tests/support/readme.sh bare /src || failed=1
         say "make demo, as root"
         enter "$work/root" "$sysroot" root make demo || failed=1
         say "make test, as root"

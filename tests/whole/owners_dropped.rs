@@ -67,6 +67,29 @@ fn files_of_others_are_counted_when_they_become_the_account_s() {
 }
 
 #[test]
+fn an_account_that_keeps_no_owners_may_be_named_as_whom_it_is_and_nobody_else() {
+    let Some(server) = dropping("") else { return };
+    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
+    let account = accounts::account(0);
+    owned(&source.join("a"), 33);
+    for own in
+        [format!("--chown={0}:{0}", account.name), format!("--chown={}", account.name), format!("--chown={}:{}", account.uid, account.gid)]
+    {
+        web1.push(&source, &[&own]).exits(0);
+        let record = server.record();
+        assert_eq!((record.mail, record.warnings.len()), (Mail::None, 0), "{own}: {record:?}");
+        assert_eq!(fs::metadata(repository.snapshot(-1).join("a")).unwrap().uid(), account.uid);
+        let said = fs::read_to_string(repository.path.join(format!(".snapgate/logs/{}.log", record.id))).unwrap();
+        assert!(
+            own.contains(&account.uid.to_string()) || said.contains("was not passed on: whatever is stored belongs to this account"),
+            "{said}"
+        );
+    }
+    let ran = web1.push(&source, &["--chown=daemon:daemon"]).exits(77);
+    assert!(ran.stderr.contains("`--usermap=*:daemon` is not allowed"), "{}", ran.stderr);
+}
+
+#[test]
 fn what_rsync_says_is_heard_before_and_among_thousands_of_owners() {
     let Some(server) = dropping("") else { return };
     let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use crate::decide::policy::{Policy, Site, read_policy};
 use crate::decide::yaml::Fault;
 use crate::terms::limits::MAX_CONFIG_FILE;
-use crate::terms::text::printable;
+use crate::terms::text::{printable, printable_name};
 use crate::terms::{ClientName, Code, Fingerprint, Reason, Request};
 
 use super::{ENDING, Policies, fill, raw_open, vet};
@@ -95,7 +95,7 @@ fn by_account(policies: &Policies, site: &Site, request: &Request) -> Result<Pol
     }
     let keys = request.keys.iter().map(Fingerprint::as_str).collect::<Vec<_>>().join(", ");
     let keys = if keys.is_empty() { "sshd told no key (ExposeAuthInfo)".to_owned() } else { format!("key {keys}") };
-    let account = printable(account.as_bytes());
+    let account = printable_name(account.as_bytes());
     let several = keyed.iter().map(|policy| policy.client.as_str()).collect::<Vec<_>>().join(", ");
     let mut keyed = keyed.into_iter();
     let detail = match (keyed.next(), keyed.next()) {
@@ -121,10 +121,17 @@ fn only_one(found: Vec<Policy>, what: &str) -> Result<Option<Policy>, Fault> {
 
 /// Whether a file may say `user: account`: both words are in it, the account as a whole word.
 fn names(bytes: &[u8], account: &[u8]) -> bool {
-    let part_of_name = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte));
     if position(bytes, b"user", 0).is_none() {
         return false;
     }
+    // Between YAML's double quotes a backslash stands twice.
+    let doubled = account.iter().flat_map(|byte| std::iter::repeat_n(*byte, if *byte == b'\\' { 2 } else { 1 })).collect::<Vec<_>>();
+    stands_alone(bytes, account) || (doubled != account && stands_alone(bytes, &doubled))
+}
+
+/// Whether the name stands there and is not part of a longer one.
+fn stands_alone(bytes: &[u8], account: &[u8]) -> bool {
+    let part_of_name = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"._-@\\+$".contains(byte));
     let mut from = 0;
     while let Some(at) = position(bytes, account, from) {
         let before = at.checked_sub(1).and_then(|before| bytes.get(before));

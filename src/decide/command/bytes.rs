@@ -12,11 +12,10 @@ const SHELL: &str = ";&|<>$`(){}!#";
 /// The command's words.
 ///
 /// # Errors
-/// With every reason for which the bytes cannot be read. When only the rest of the line is at fault, the first word is
-/// still told, so that the answer can say what somebody tried to run.
-pub(super) fn words(bytes: &[u8]) -> Result<Vec<String>, (Option<String>, Vec<Reason>)> {
+/// With every reason for which the bytes cannot be read.
+pub(super) fn words(bytes: &[u8]) -> Result<Vec<String>, Vec<Reason>> {
     if bytes.len() > MAX_COMMAND {
-        return Err((None, vec![too_long(format!("the command is longer than {MAX_COMMAND} bytes"))]));
+        return Err(vec![too_long(format!("the command is longer than {MAX_COMMAND} bytes"))]);
     }
     let mut reasons = Vec::new();
     if let Some(reason) = control(bytes) {
@@ -25,16 +24,16 @@ pub(super) fn words(bytes: &[u8]) -> Result<Vec<String>, (Option<String>, Vec<Re
     let Ok(text) = std::str::from_utf8(bytes) else {
         let hint = "add -s (--secluded-args) to rsync, or use names in UTF-8 for the destination";
         reasons.push(Reason::new(Code::Command, "the command is not UTF-8").only_client(hint));
-        return Err((None, reasons));
+        return Err(reasons);
     };
     reasons.extend(Scan::of(text).reasons());
     if !reasons.is_empty() {
         reasons.truncate(MAX_REASONS);
-        return Err((first_word(text), reasons));
+        return Err(reasons);
     }
-    let Ok(words) = shell_words::split(text) else { return Err((first_word(text), vec![unbalanced()])) };
+    let Ok(words) = shell_words::split(text) else { return Err(vec![unbalanced()]) };
     if words.len() > MAX_WORDS {
-        return Err((first_word(text), vec![too_long(format!("the command has more than {MAX_WORDS} words"))]));
+        return Err(vec![too_long(format!("the command has more than {MAX_WORDS} words"))]);
     }
     Ok(words)
 }
@@ -57,13 +56,6 @@ fn control(bytes: &[u8]) -> Option<Reason> {
         Reason::new(Code::Command, "the command has control characters in it (a tab, a line break or the like)")
             .only_client("add -s (--secluded-args) to rsync if the destination holds them, or rename it")
     })
-}
-
-/// What stands up to the first space, if it is plain enough that quoting cannot have changed it.
-fn first_word(text: &str) -> Option<String> {
-    let word = text.split(' ').find(|word| !word.is_empty())?;
-    let plain = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte));
-    plain.then(|| word.to_owned())
 }
 
 /// Where quotes stand while the text is read, as `shell-words` reads them.
@@ -137,7 +129,7 @@ mod tests {
     use super::*;
 
     fn refused(bytes: &[u8]) -> Vec<String> {
-        words(bytes).unwrap_err().1.into_iter().map(|reason| format!("{}: {}", reason.code, reason.says)).collect()
+        words(bytes).unwrap_err().into_iter().map(|reason| format!("{}: {}", reason.code, reason.says)).collect()
     }
 
     #[test]
@@ -188,11 +180,5 @@ mod tests {
         assert!(refused(&vec![0; 1 << 20])[0].starts_with("too-long"));
         assert!(refused("a ".repeat(MAX_WORDS + 1).as_bytes())[0].starts_with("too-long"));
         assert!(words("a ".repeat(MAX_WORDS).as_bytes()).is_ok());
-    }
-
-    #[test]
-    fn the_first_word_is_told_where_it_is_certain() {
-        assert_eq!(words(b"sh -c 'x'; y").unwrap_err().0.as_deref(), Some("sh"));
-        assert_eq!(words(b"$(x) y").unwrap_err().0, None);
     }
 }

@@ -3,18 +3,23 @@
 //! Pure and total. The client's text ends here: nothing behind this module sees a byte of it that was not checked, and a
 //! path in its first word is never run.
 
+mod around;
 mod bytes;
+mod programs;
 mod push;
 mod reading;
 mod secluded;
 
+pub(in crate::decide) use around::front;
 pub use push::Push;
 pub use secluded::Secluded;
 
-use crate::terms::limits::MAX_REASONS;
+use crate::terms::limits::{MAX_COMMAND, MAX_REASONS};
 use crate::terms::{Code, Reason, Said, Verb};
 
 use super::options::shown;
+
+use around::{Front, instead_of_rsync};
 
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +28,8 @@ pub enum Command {
     Greeting,
     /// What may be done.
     Help,
+    /// What scripts say to see whether a connection works. Every client may, as it may ask for help.
+    Probe(Probe),
     /// The newest snapshot and what is going on.
     Status,
     /// Opens a transaction.
@@ -43,11 +50,30 @@ pub enum Command {
 /// Where clients say that rsync is. The word only has to be one of these; the site's own rsync is what runs.
 const RSYNC: [&str; 6] = ["rsync", "/usr/bin/rsync", "/bin/rsync", "/usr/local/bin/rsync", "/opt/bin/rsync", "/opt/homebrew/bin/rsync"];
 
+/// What scripts ask before they push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    /// Whether a command can be said at all: `true`.
+    True,
+    /// Whether there is an rsync: `rsync --version`.
+    Version,
+}
+
+impl Probe {
+    fn of(words: &[&str]) -> Option<Self> {
+        match words {
+            ["true" | "/bin/true" | "/usr/bin/true" | ":" | "exit"] | ["exit", "0"] => Some(Self::True),
+            [rsync, "--version" | "-V"] if is_rsync(rsync) => Some(Self::Version),
+            _ => None,
+        }
+    }
+}
+
 impl Command {
     /// The verb that a policy must allow for it. The greeting is help without having asked.
     pub fn verb(&self) -> Verb {
         match self {
-            Self::Greeting | Self::Help => Verb::Help,
+            Self::Greeting | Self::Help | Self::Probe(_) => Verb::Help,
             Self::Status => Verb::Status,
             Self::Prepare => Verb::Prepare,
             Self::Complete { .. } => Verb::Complete,
@@ -72,14 +98,12 @@ pub fn parse(said: &Said) -> Result<Command, Vec<Reason>> {
         Said::Login => return Err(vec![login()]),
         Said::Command(bytes) => bytes,
     };
-    let parsed = match bytes::words(bytes) {
-        Ok(words) => from_words(&words),
-        Err((first, mut reasons)) => {
-            if let Some(stranger) = first.as_deref().and_then(stranger) {
-                reasons.insert(0, stranger);
-            }
-            Err(reasons)
-        }
+    // What is longer is not even looked at.
+    let looked_at = Some(bytes).filter(|bytes| bytes.len() <= MAX_COMMAND);
+    let parsed = match (looked_at.and_then(|bytes| front(bytes)), bytes::words(bytes)) {
+        (Some(front), _) => Err(behind(&front, bytes)),
+        (None, Ok(words)) => from_words(&words, bytes),
+        (None, Err(reasons)) => Err(looked_at.and_then(|bytes| instead_of_rsync(bytes)).into_iter().chain(reasons).collect()),
     };
     parsed.map_err(|mut reasons| {
         reasons.truncate(MAX_REASONS);
@@ -87,18 +111,40 @@ pub fn parse(said: &Said) -> Result<Command, Vec<Reason>> {
     })
 }
 
+/// The reasons for an rsync with something before it: that, and whatever is wrong with its own words.
+fn behind(front: &Front, bytes: &[u8]) -> Vec<Reason> {
+    let rest = [b"rsync", bytes.get(front.rest..).unwrap_or_default()].concat();
+    let own = match bytes::words(&rest) {
+        Ok(words) => from_words(&words, &rest).err().unwrap_or_default(),
+        Err(reasons) => reasons,
+    };
+    let mut reasons = vec![front.reason()];
+    reasons.extend(own);
+    // What kind of session was tried is told before how.
+    reasons.sort_by_key(|reason| !matches!(reason.code, Code::Pull | Code::Daemon));
+    reasons
+}
+
 /// Whether this may turn out to be a push, by a look at its beginning: for those who cannot wait until it has been read.
 pub fn begins_as_push(said: &Said) -> bool {
     let Said::Command(bytes) = said else { return false };
-    let mut words = bytes.splitn(4, |byte| *byte == b' ');
-    let program = words.next().is_some_and(|word| RSYNC.iter().any(|name| name.as_bytes() == word));
-    program && words.next() == Some(b"--server") && words.next().is_some_and(|word| word != b"--sender")
+    begins_with_server(bytes) && bytes.split(|byte| *byte == b' ').nth(2).is_some_and(|word| word != b"--sender")
 }
 
-fn from_words(words: &[String]) -> Result<Command, Vec<Reason>> {
+/// Whether the first two words are rsync and `--server`, without anything that would have to be unquoted.
+fn begins_with_server(bytes: &[u8]) -> bool {
+    let mut words = bytes.splitn(3, |byte| *byte == b' ');
+    let program = words.next().is_some_and(|word| RSYNC.iter().any(|name| name.as_bytes() == word));
+    program && words.next() == Some(b"--server")
+}
+
+fn from_words(words: &[String], bytes: &[u8]) -> Result<Command, Vec<Reason>> {
     let Some((first, rest)) = words.split_first() else {
         return Err(vec![usage("the command is empty", "use ssh without a command to see what may be done")]);
     };
+    if let Some(probe) = Probe::of(&words.iter().map(String::as_str).collect::<Vec<_>>()) {
+        return Ok(Command::Probe(probe));
+    }
     if RSYNC.contains(&first.as_str()) {
         return push::parse(rest);
     }
@@ -117,7 +163,7 @@ fn from_words(words: &[String]) -> Result<Command, Vec<Reason>> {
             )]),
         },
         (Ok(verb), _) => Err(vec![usage(format!("there are too many words behind `{verb}`"), "use the verb alone")]),
-        (Err(_), _) => Err(vec![stranger(first).unwrap_or_else(|| program(first))]),
+        (Err(_), _) => Err(vec![instead_of_rsync(bytes).unwrap_or_else(|| stranger(first))]),
     }
 }
 
@@ -136,32 +182,25 @@ pub(in crate::decide) fn is_rsync(first: &str) -> bool {
     RSYNC.contains(&first)
 }
 
-/// The reason for a first word that is neither rsync nor a verb; `None` when it is one of them.
-pub(in crate::decide) fn stranger(first: &str) -> Option<Reason> {
-    if RSYNC.contains(&first) || first.parse::<Verb>().is_ok() {
-        return None;
-    }
-    let base = first.rsplit('/').next().unwrap_or(first);
-    let use_rsync = "use rsync, for instance rsync -a /data host:";
-    let other_account = "a key that needs it belongs to an account without the gate";
-    let transfer = |code, name| Reason::new(code, format!("{name} is not offered over this key")).hint(use_rsync).remedy(other_account);
-    Some(match base {
-        "sftp-server" | "internal-sftp" => transfer(Code::Sftp, "sftp"),
-        "scp" => transfer(Code::Scp, "scp"),
-        _ => program(first),
+/// The reason for a first word that is no rsync, where there are neither snapshots nor verbs.
+pub(in crate::decide) fn stranger(first: &str) -> Reason {
+    transfer(first).unwrap_or_else(|| {
+        Reason::new(Code::Program, format!("`{}` cannot be run here", shown(first))).hint("use rsync").remedy(OTHER_ACCOUNT)
     })
 }
 
-fn program(first: &str) -> Reason {
-    let base = first.rsplit('/').next().unwrap_or(first);
-    let hint = if base == "rsync" || ["sudo", "doas", "env", "nice", "ionice"].contains(&base) {
-        "leave --rsync-path out, so that rsync asks for plain `rsync`"
-    } else {
-        "use rsync, or the verb help to see what may be done"
+/// What to do for a client that needs more than this.
+const OTHER_ACCOUNT: &str = "a key that needs it belongs to an account without the gate";
+
+/// The reason for another way to transfer files that OpenSSH's clients take.
+fn transfer(first: &str) -> Option<Reason> {
+    let (code, name) = match first.rsplit('/').next().unwrap_or(first) {
+        "sftp-server" | "internal-sftp" => (Code::Sftp, "sftp"),
+        "scp" => (Code::Scp, "scp"),
+        _ => return None,
     };
-    Reason::new(Code::Program, format!("`{}` cannot be run here", shown(first)))
-        .hint(hint)
-        .remedy("a key that runs other programs belongs to an account without the gate")
+    let reason = Reason::new(code, format!("{name} is not offered over this key"));
+    Some(reason.hint("use rsync, for instance rsync -a /data host:").remedy(OTHER_ACCOUNT))
 }
 
 fn login() -> Reason {
@@ -199,6 +238,34 @@ mod tests {
     }
 
     #[test]
+    fn what_scripts_say_to_see_whether_all_is_well_is_answered_and_needs_no_verb() {
+        for text in ["true", " true ", "/bin/true", "/usr/bin/true", ":", "exit", "exit 0"] {
+            assert_eq!(said(text), Ok(Command::Probe(Probe::True)), "{text}");
+        }
+        for text in ["rsync --version", "rsync -V", "/usr/bin/rsync --version"] {
+            assert_eq!(said(text), Ok(Command::Probe(Probe::Version)), "{text}");
+        }
+        for text in
+            ["true x", "/tmp/true", "false", "exit 1", "rsync --version x", "rsync --version --server . x", "rsync -VV", "rsync --help"]
+        {
+            assert!(said(text).is_err(), "{text}");
+        }
+        let command = said("rsync --version").unwrap();
+        assert!(command.verb() == Verb::Help && !command.touches_trees());
+    }
+
+    #[test]
+    fn rsync_with_something_before_it_is_refused_for_that_and_for_what_is_wrong_besides() {
+        assert_eq!(codes("sudo rsync --server -r . x"), ["program"]);
+        assert_eq!(codes("sudo rsync --server -sr"), ["program"]);
+        assert_eq!(codes("umask 077; rsync --server -r . x"), ["program"], "what stands before it is no fault of its own");
+        assert_eq!(codes("umask 077; rsync --server -rK . ../x"), ["program", "option", "path"]);
+        assert_eq!(codes("mkdir x && rsync --server -r . a;b"), ["program", "command"]);
+        assert_eq!(codes("nice rsync --server --sender -r . x"), ["pull", "program"], "what was tried comes first");
+        assert!(codes("sudo rsync --fake-super --server -r . x").len() > 1);
+    }
+
+    #[test]
     fn a_push_is_seen_by_its_beginning_and_nothing_else_is() {
         let begins = |text: &str| begins_as_push(&Said::Command(text.as_bytes().to_vec()));
         for text in ["rsync --server -logDtpre.iLsfxCIvu . .", "/usr/local/bin/rsync --server -r . x", "rsync --server -v --bad . x"] {
@@ -231,8 +298,7 @@ mod tests {
         }
         assert_eq!(codes("scp -t x"), ["scp"]);
         assert_eq!(codes("/usr/bin/scp -f x"), ["scp"]);
-        for text in ["sudo rsync --server -r . x", "/tmp/rsync --server -r . x", "./rsync --server", "sh", "list", "''", "RSYNC", "rsync/"]
-        {
+        for text in ["sudo rsync --server -r . x", "/tmp/rsync --server -r . x", "./rsync", "sh", "list", "''", "RSYNC", "rsync/"] {
             assert_eq!(codes(text), ["program"], "{text}");
         }
         assert_eq!(codes("sh -c 'x'; y"), ["program", "command"], "what was tried comes first");

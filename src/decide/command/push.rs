@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::reading::{Found, Reading, SPACE};
+use super::reading::{Found, NOT_TAKEN, Reading, SPACE, bad_value, names_somebody};
 use super::{Command, Secluded};
 use crate::decide::idpairs;
 use crate::decide::options::{self, Cause, Check, Choice, Row, Rule, Runs, Side, Value};
 use crate::terms::limits::MAX_SHOWN_WORD;
 use crate::terms::text::printable_within;
-use crate::terms::{Code, NotInside, Owners, Reason, SubPath};
+use crate::terms::{Account, Code, NotInside, Owners, Reason, SubPath};
 
 /// A push whose every option has passed the table. Only this module makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,27 @@ pub struct Push {
     notes: Vec<String>,
     warnings: Vec<String>,
     used: Vec<Used>,
+    named: Vec<Named>,
+}
+
+/// A map of ids that names somebody of the server's. It is never passed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Named {
+    row: &'static Row,
+    value: String,
+}
+
+impl Named {
+    fn reason(&self, check: Check) -> Reason {
+        let Self { row, value } = self;
+        bad_value(&format!("{}={value}", row.name()), NOT_TAKEN, check.expected())
+    }
+
+    /// Whether it names the account itself, to which everything belongs anyway.
+    fn is_own(&self, account: &Account) -> bool {
+        let own = if self.row.kin == "group" { account.group } else { account.uid };
+        idpairs::names_only(&self.value, &account.name, own)
+    }
 }
 
 /// An option that the client sent, and that the policy has a say in.
@@ -70,6 +91,16 @@ impl Push {
     /// any may run.
     #[must_use]
     pub fn refused_by(&self, choice: &Choice, owners: &Owners) -> Vec<Reason> {
+        self.refused(choice, owners, None)
+    }
+
+    /// The same for an account, which may name itself where everything is its own.
+    #[must_use]
+    pub fn refused_for(&self, choice: &Choice, owners: &Owners, account: &Account) -> Vec<Reason> {
+        self.refused(choice, owners, Some(account).filter(|_| *owners == Owners::Account))
+    }
+
+    fn refused(&self, choice: &Choice, owners: &Owners, own: Option<&Account>) -> Vec<Reason> {
         let refused = |Used { row, spelled }: &Used| match (choice.refuses(row), row.rule) {
             (Some(word), _) => Some(row.refused_by_policy(word, spelled)),
             (None, Rule::Refuse(cause)) if !choice.allows(row) => Some(row.refusal(cause, spelled)),
@@ -78,7 +109,8 @@ impl Push {
             }
             _ => None,
         };
-        self.used.iter().filter_map(refused).collect()
+        let others = self.named.iter().filter(|named| !own.is_some_and(|account| named.is_own(account)));
+        self.used.iter().filter_map(refused).chain(others.map(|named| named.reason(Check::NumberMapping))).collect()
     }
 
     /// What only a policy's `options: {allow: […]}` lets in, and why it is not allowed by itself, for the run's log.
@@ -271,12 +303,17 @@ fn judge(found: &[Found], place: SubPath, pull: bool) -> (Push, Vec<Reason>) {
         notes: Vec::new(),
         warnings: Vec::new(),
         used: Vec::new(),
+        named: Vec::new(),
     };
     let mut reasons = Vec::new();
     for row in options::rows() {
         let Some(found) = found.iter().find(|found| std::ptr::eq(found.row, row)) else { continue };
         let whole = found.shown();
         match row.rule {
+            _ if let Some(named) = found.named() => {
+                push.notes.push(format!("`{whole}` was not passed on: whatever is stored belongs to this account"));
+                push.named.push(named);
+            }
             Rule::Pass | Rule::NeedsWord(_) => push.print(found),
             Rule::Drop => push.notes.push(format!("`{whole}` was not passed on: {}", row.why)),
             Rule::Warn => {
@@ -297,6 +334,14 @@ fn judge(found: &[Found], place: SubPath, pull: bool) -> (Push, Vec<Reason>) {
         push.used.push(Used { row, spelled: found.spelled.clone() });
     }
     (push, reasons)
+}
+
+impl Found {
+    fn named(&self) -> Option<Named> {
+        let Value::Attached(check) = self.row.value else { return None };
+        let value = self.value.as_ref().filter(|value| names_somebody(check, value))?;
+        Some(Named { row: self.row, value: value.clone() })
+    }
 }
 
 impl Push {
@@ -343,5 +388,7 @@ impl Push {
     }
 }
 
+#[cfg(test)]
+mod named_tests;
 #[cfg(test)]
 mod tests;

@@ -202,7 +202,9 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
 fn spelled(file: &Path, text: &str, own: &PolicyKeys) -> Result<(), Fault> {
     let keys = own.keys.iter().flatten().map(Fingerprint::as_str);
     let user = own.user.iter().map(|AccountName(name)| name.as_str());
-    let hidden = keys.chain(user).find(|value| !text.contains(value));
+    // Between double quotes a backslash is written twice.
+    let stands = |value: &str| text.contains(value) || (value.contains('\\') && text.contains(&value.replace('\\', r"\\")));
+    let hidden = keys.chain(user).find(|value| !stands(value));
     match hidden {
         None => Ok(()),
         Some(value) => Err(Fault::whole(file, format!("`{value}` is written with escapes"), "write it as it is")),

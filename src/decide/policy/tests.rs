@@ -73,8 +73,8 @@ fn a_source_is_a_network_in_its_one_form_or_a_name() {
         "from",
         &[
             "[010.0.0.1/8]", "[10.0.0.1/8]", "[192.0.2.1/33]", "[192.0.2.1/032]", "[192.0.2.0/+24]", "[192.0.2.0/]", "[192.0.2.0/24/24]",
-            "[192.0.2.0/255.255.255.0]", "[192.0.2]", "[\"fe80::1%eth0\"]", "[\"::ffff:0.0.0.0/95\"]", "[\"2001:db8::1/48\"]", "[any]",
-            "[\"*\"]", "[\" 192.0.2.1\"]", "[host:]", "[\"host:192.0.2.1\"]", "[\"host:a b\"]", "[host:-a.example]", "[host:a_b.example]",
+            "[192.0.2.0/255.255.255.0]", "[192.0.2]", "[\"::ffff:0.0.0.0/95\"]", "[\"2001:db8::1/48\"]", "[any]", "[\"*\"]",
+            "[\" 192.0.2.1\"]", "[host:]", "[\"host:192.0.2.1\"]", "[\"host:a b\"]", "[host:-a.example]", "[host:a_b.example]",
             "[host:a..example]", "[\"host:a.example/24\"]", "[\"host:*.example\"]", "[\"host:é.example\"]",
         ],
     );
@@ -90,8 +90,58 @@ fn a_source_is_a_network_in_its_one_form_or_a_name() {
 }
 
 #[test]
+fn an_address_of_one_link_may_say_which_and_no_other_can() {
+    for text in ["fe80::1%eth0", "fe80::%br-lan/64", "fe80::%enp0s31f6.2/10", "fe80::1"] {
+        let policy = policy(&format!("from: [\"{text}\"]\n")).unwrap_or_else(|fault| panic!("{text}: {fault}"));
+        assert_eq!(matches!(policy.from.unwrap()[0], Source::OnLink(..)), text.contains('%'), "{text}");
+    }
+    let wrong = [
+        "fe80::1%", "fe80::1%2", "fe80::1%eth0%eth1", "fe80::1%a b", "fe80::/64%eth0", "fe80::%eth0/9", "fe80::1%eth0/64",
+        "2001:db8::1%eth0", "192.0.2.7%eth0", "::ffff:192.0.2.7%eth0",
+    ];
+    for text in wrong {
+        let fault = policy(&format!("from: [\"{text}\"]\n")).unwrap_err();
+        assert!(!fault.help.is_empty() && fault.message.contains(text), "{text}: {fault}");
+    }
+}
+
+#[test]
 fn values_that_mean_nothing_are_refused() {
-    refused("user", &["\"\"", "\"1000\"", "\"a b\"", "-x", "../x", "a/b", "\"é\"", &"a".repeat(33)]);
+    refused(
+        "user",
+        &[
+            "\"\"",
+            "\"1000\"",
+            "\"a b\"",
+            "-x",
+            "../x",
+            "a/b",
+            "+x",
+            "\"#x\"",
+            "a:b",
+            "\"DOM\\\\\"",
+            "'DOM\\'",
+            "\"DOM\\Lars\"",
+            "\"DOM\\Nina\"",
+            &"a".repeat(256),
+        ],
+    );
+    for (written, name) in [
+        ("DOM\\jane", "DOM\\jane"),
+        ("'DOM\\nina'", "DOM\\nina"),
+        ("\"DOM\\\\jane\"", "DOM\\jane"),
+        ("jane@example.org", "jane@example.org"),
+        ("DOM+jane", "DOM+jane"),
+        ("\"DOM\\\\pc1$\"", "DOM\\pc1$"),
+        ("1und1", "1und1"),
+        ("9pm", "9pm"),
+        ("\"0x7e\"", "0x7e"),
+        ("jörg", "jörg"),
+        ("_apt", "_apt"),
+        ("DOM\\1st", "DOM\\1st"),
+    ] {
+        assert_eq!(policy(&format!("user: {written}\n")).unwrap_or_else(|fault| panic!("{written}: {fault}")).user, name);
+    }
     refused("keys", &["[web1]", "[SHA256:x]", "[\"MD5:aa:bb\"]"]);
     refused(
         "when",

@@ -8,9 +8,10 @@ use ipnet::IpNet;
 
 use crate::decide::window::{Days, Hours};
 use crate::decide::yaml::{Word, Wrong};
-use crate::terms::limits::{HOOK_LIMIT, IDLE_LIMIT, MAX_ACCOUNT_NAME, MAX_HOST_NAME, MAX_MAIL_ADDRESS, PUSH_LIMIT};
-use crate::terms::text::printable;
-use crate::terms::{Fingerprint, NamePattern, Verb, ZoneName};
+use crate::terms::limits::{HOOK_LIMIT, IDLE_LIMIT, MAX_ACCOUNT_NAME, MAX_HOST_NAME, MAX_MAIL_ADDRESS, MAX_QUOTED, PUSH_LIMIT};
+use crate::terms::peer::is_of_a_link;
+use crate::terms::text::{printable, still_printable};
+use crate::terms::{Fingerprint, Link, NamePattern, Verb, ZoneName};
 
 use super::limits::whole;
 use super::{KeepOwners, Namespaces, Report, Source, Tls, Transport};
@@ -40,15 +41,22 @@ impl Word for AccountName {
     const WHAT: &'static str = "the name of a unix account";
 
     fn read(text: &str) -> Result<Self, Wrong> {
-        let first = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-        let rest = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-        if first && rest && text.len() <= MAX_ACCOUNT_NAME {
-            return Ok(Self(text.to_owned()));
+        let first = text.starts_with(|first: char| first.is_alphanumeric() || first == '_');
+        // Domains stand before a backslash or plus sign, or behind `@`; a machine's own account there ends with `$`.
+        let rest = text.chars().all(|letter| letter.is_alphanumeric() || "._-@\\+$".contains(letter)) && !text.ends_with('\\');
+        if !first || !rest || text.len() > MAX_ACCOUNT_NAME {
+            return Err(Wrong::new(
+                format!("`{}` is not the name of a unix account", still_printable(text, MAX_QUOTED)),
+                format!("use letters, digits and `._-@\\+$`, beginning with a letter or digit, at most {MAX_ACCOUNT_NAME} bytes"),
+            ));
         }
-        Err(Wrong::new(
-            format!("{} is not the name of a unix account", quoted(text)),
-            format!("use letters, digits, `.`, `_` and `-`, beginning with a letter, at most {MAX_ACCOUNT_NAME}"),
-        ))
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Wrong::new(
+                format!("{} could be a name or a number", quoted(text)),
+                format!("leave `user:` out and call the policy's file {text}.yaml, which is for the account of that name"),
+            ));
+        }
+        Ok(Self(text.to_owned()))
     }
 }
 
@@ -202,6 +210,7 @@ impl Word for Source {
             return host(name).map(Self::Host);
         }
         let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+        let (address, link) = address.split_once('%').map_or((address, None), |(address, link)| (address, Some(link)));
         let Ok(address) = address.parse::<IpAddr>() else {
             let message = format!("{} is not a network, nor an address", quoted(text));
             let help = match host(text) {
@@ -219,8 +228,28 @@ impl Word for Source {
                 })?
             }
         };
-        network(text, address, length).map(Self::Network)
+        let network = network(text, address, length)?;
+        match link {
+            None => Ok(Self::Network(network)),
+            Some(link) => on_link(text, address, length, link).map(|link| Self::OnLink(network, link)),
+        }
     }
+}
+
+/// The link behind `%` (RFC 4007, 11).
+fn on_link(text: &str, address: IpAddr, length: u8, link: &str) -> Result<Link, Wrong> {
+    if !is_of_a_link(address) || length < 10 {
+        return Err(Wrong::new(
+            format!("{} says a link for addresses that are the same on every one", quoted(text)),
+            "leave out what stands behind `%`: only addresses in fe80::/10 are of one link",
+        ));
+    }
+    Link::new(link).ok_or_else(|| {
+        Wrong::new(
+            format!("{} has no name of a network interface behind `%`", quoted(text)),
+            "write it as `ip link` shows it, and a prefix behind it: \"fe80::1%eth0\" or \"fe80::%eth0/64\"",
+        )
+    })
 }
 
 /// The network, an IPv4-mapped one as IPv4: connections are compared in that form.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::decide::line::field;
 use crate::terms::limits::MAX_SYSLOG_LINE;
-use crate::terms::text::{printable, printable_within, still_printable};
+use crate::terms::text::{printable, printable_name, printable_within, still_printable};
 use crate::terms::{Reason, Request, Said};
 
 /// What there is to say.
@@ -44,8 +44,8 @@ pub fn syslog(request: &Request, heard: &str, dir: &[u8], event: Event<'_>) -> S
         _ => &[],
     };
     field(&mut line, "code", reasons.first().map(|reason| reason.code));
-    field(&mut line, "account", [printable(request.account.name.as_bytes())]);
-    field(&mut line, "from", request.address);
+    field(&mut line, "account", [printable_name(request.account.name.as_bytes())]);
+    field(&mut line, "from", &request.address);
     field(&mut line, "exit", exit);
     field(&mut line, "seconds", if let Event::Ended { seconds, .. } = event { Some(format!("{seconds:.1}")) } else { None });
     field(&mut line, "dir", [printable(dir)]);
@@ -56,7 +56,7 @@ pub fn syslog(request: &Request, heard: &str, dir: &[u8], event: Event<'_>) -> S
 
 /// The line for people, with its time and the number of the process, by which lines belong together.
 pub fn logfile(at: DateTime<Utc>, process: u32, request: &Request, heard: &str, event: Event<'_>) -> String {
-    let peer = request.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+    let peer = request.address.as_ref().map_or_else(|| "unknown".to_owned(), |address| address.to_string());
     let text = match event {
         Event::Begins(words) => format!("asked: {}; runs: rsync {}", command(request, heard), words.join(" ")),
         Event::Ended { exit, seconds, reason } => {

@@ -17,6 +17,7 @@ pub use flags::Flags;
 pub use place::{Name, Place, Tail};
 pub use transfer::{Aim, Direction, Transfer};
 
+use crate::decide::command::front;
 use crate::terms::{Code, Reason, Said};
 
 /// What a connection asks for.
@@ -43,9 +44,17 @@ pub fn judge(flags: &Flags, dir: &[u8], said: &Said, hidden: Option<&[Vec<u8>]>)
         Said::Command(bytes) => {
             let mut words = words::split(bytes)?;
             words.extend(hidden.unwrap_or_default().iter().map(|word| words::hidden(word)));
-            transfer::parse(flags, dir, &words, hidden.is_some()).map(|transfer| Asked::Transfer(Box::new(transfer)))
+            let transfer = transfer::parse(flags, dir, &words, hidden.is_some()).map_err(|reasons| with_advice(reasons, bytes));
+            transfer.map(|transfer| Asked::Transfer(Box::new(transfer)))
         }
     }
+}
+
+/// What fits better where another program was asked for because of what a client puts before rsync (`--rsync-path`).
+fn with_advice(reasons: Vec<Reason>, bytes: &[u8]) -> Vec<Reason> {
+    let is_program = reasons.iter().any(|reason| reason.code == Code::Program);
+    let front = front(bytes).filter(|_| is_program);
+    front.map_or(reasons, |front| vec![front.reason_without_gate()])
 }
 
 /// Whether the rest of a command travels on standard input (`-s`), so that it has to be read there before it can be judged.

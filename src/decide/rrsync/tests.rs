@@ -80,6 +80,17 @@ fn nothing_that_the_client_wrote_as_a_path_reaches_rsync() {
 }
 
 #[test]
+fn rsync_with_something_before_it_is_told_to_leave_that_out_and_nothing_of_snapshots() {
+    for front in ["sudo rsync", "mkdir -p a && rsync", "LC_ALL=C nice rsync", "rsync.exe", "umask 077; rsync"] {
+        let reason = judged("", &format!("{front} --server -r . a")).unwrap_err().remove(0);
+        assert_eq!((reason.code, reason.says), (Code::Program, format!("`{front}` stands where `rsync` has to stand alone")));
+        assert_eq!(reason.hint.as_deref(), Some("leave --rsync-path out, so that rsync asks for plain `rsync`"), "{front}");
+    }
+    let reason = judged("", "mkdir a").unwrap_err().remove(0);
+    assert_eq!((reason.says.as_str(), reason.hint.as_deref()), ("`mkdir` cannot be run here", Some("use rsync")));
+}
+
+#[test]
 fn the_probe_and_nothing_else_is_answered() {
     let say = |said: &Said| judge(&flags("-ro"), DIR, said, None);
     assert_eq!(say(&Said::Command(b"true".to_vec())), Ok(Asked::Probe));

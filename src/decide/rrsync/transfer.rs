@@ -111,7 +111,7 @@ fn session<'a>(flags: &Flags, words: &'a [Word]) -> Result<(Direction, &'a [Word
     let (first, rest) = words.split_first().map_or((Vec::new(), words), |(first, rest)| (plain(first), rest));
     let first = String::from_utf8_lossy(&first).into_owned();
     if !is_rsync(&first) {
-        return Err(vec![stranger(&first).unwrap_or_else(|| shape("the command is not rsync"))]);
+        return Err(vec![stranger(&first)]);
     }
     if !is(rest.first(), "--server") {
         return Err(vec![shape("`--server` is not the first word behind rsync")]);

@@ -1,0 +1,96 @@
+//! What `docs/coming-from.md` tells those who come from other scripts to run, with the programs themselves where they are installed.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::support::{Gate, Running, skip};
+
+fn document() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/coming-from.md")).unwrap()
+}
+
+#[test]
+fn lsyncd_pushes_the_whole_tree_after_changes_with_the_configuration_of_the_document() {
+    if Command::new("lsyncd").arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).status().is_err() {
+        return skip("lsyncd's snapshots", "lsyncd is not installed");
+    }
+    let gate = Gate::new();
+    let source = gate.source("data");
+    fs::write(source.join("first"), "first").unwrap();
+    let document = document();
+    let lua = document.split("```lua\n").nth(1).unwrap().split("```").next().unwrap();
+    let shell = format!("\"--delete\", \"-e\", \"/bin/sh {}/ssh\"", gate.path().display());
+    let mut changed = lua.to_owned();
+    for (there, here) in [
+        ("\"--delete\"", shell.as_str()),
+        ("delay = 900", "delay = 1"),
+        ("/home/me", source.to_str().unwrap()),
+        ("/var/log", gate.path().to_str().unwrap()),
+        ("/run/", &format!("{}/", gate.path().display())),
+    ] {
+        assert!(changed.contains(there), "{there}: {changed}");
+        changed = changed.replace(there, here);
+    }
+    gate.write("lsyncd.lua", &changed);
+    let mut lsyncd = Running::start(Command::new("lsyncd").arg("-nodaemon").arg(gate.path().join("lsyncd.lua")));
+    gate.until("lsyncd has pushed what is there", || !gate.snapshots().is_empty());
+    // It watches from then on.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    fs::write(source.join("second"), "second").unwrap();
+    gate.until("lsyncd has pushed a change", || gate.newest().join("second").exists() && !gate.is_at_work());
+    lsyncd.child.kill().unwrap();
+    lsyncd.wait();
+    let newest = gate.newest();
+    assert!(newest.join("first").exists(), "a snapshot is whole");
+    assert_eq!(fs::metadata(newest.join("first")).unwrap().nlink(), u64::try_from(gate.snapshots().len()).unwrap(), "and linked");
+}
+
+#[test]
+fn a_script_with_link_dest_loses_its_dates_and_links_and_nothing_else() {
+    let gate = Gate::new();
+    let source = gate.source("data");
+    fs::write(source.join("a"), "a").unwrap();
+    for _ in 0..2 {
+        gate.push(&source, &["--link-dest=../current"]).exits(0);
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+    }
+    assert_eq!(fs::metadata(gate.newest().join("a")).unwrap().nlink(), 2);
+    let ran = gate.say("cd /srv/backups/me && rm -f current && ln -s 2026-11-21 current").exits(77);
+    assert_eq!(ran.code(), Some("program"));
+    assert!(ran.stderr.contains("leave `rm`, `ln` out: each push becomes a snapshot by itself"), "{}", ran.stderr);
+}
+
+#[test]
+fn each_command_that_the_document_calls_refused_is_refused_with_advice_and_each_that_it_calls_answered_is_answered() {
+    let gate = Gate::new();
+    let document = document();
+    let line = document.lines().find(|line| line.starts_with("command (`echo`")).unwrap();
+    let refused: Vec<_> = line.split(')').next().unwrap().split('`').skip(1).step_by(2).collect();
+    assert!(refused.len() > 8, "{refused:?}");
+    for command in refused {
+        let ran = gate.say(command).exits(77);
+        assert!(
+            ran.stderr.lines().count() == 2 && ran.stderr.contains(&format!("leave `{}` out: ", command.split(' ').next().unwrap())),
+            "{ran:?}"
+        );
+    }
+    for command in ["true", "rsync --version"] {
+        assert!(document.contains(&format!("ssh backup {command}")));
+        assert_eq!(gate.say(command).exits(0).stderr, "");
+    }
+    let table: Vec<_> =
+        document.lines().filter(|line| line.starts_with("| `") && line.contains("rsync`") || line.contains("rsync.exe")).collect();
+    assert!(table.len() >= 7, "{table:?}");
+    let source = gate.source("data");
+    for row in table {
+        for front in row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2) {
+            let ran = gate.push(&source, &["--rsync-path", front]);
+            assert!(
+                ran.status != 0 && ran.stderr.contains("leave --rsync-path out, so that rsync asks for plain `rsync`; "),
+                "{front}: {ran:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The README's "A working backup in five minutes": its commands, as they stand there.
+#![expect(clippy::unwrap_used, reason = "a test says no by panicking, its helpers too")]
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The section, from its heading to the next.
+fn section() -> String {
+    let text = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, section) = text.split_once("## A working backup in five minutes\n").unwrap();
+    section.split("\n## ").next().unwrap().to_owned()
+}
+
+fn skip(why: &str) {
+    // Past the test runner, which would swallow it.
+    let _ = writeln!(std::io::stderr(), "skipped: the README's commands: {why}");
+}
+
+#[test]
+fn no_step_leaves_a_client_with_more_than_the_gate_and_none_needs_what_comes_later() {
+    let section = section();
+    let at = |text: &str| section.find(text).unwrap_or_else(|| panic!("`{text}` is not in the README's five minutes"));
+    assert!(at("50-snapgate.conf /etc/ssh") < at("useradd"), "an account without the sshd block has a shell");
+    assert!(at("reload ssh") < at("useradd"));
+    assert!(at("groupadd") < at("50-snapgate.conf /etc/ssh"));
+    assert!(at("ssh-keygen -q") < at("authorized_keys"), "the key is made before it is installed");
+    assert!(at("Connect once by hand") < at("0 2 * * *"), "cron cannot confirm the server's key");
+    assert!(at("Rust 1.91") < at("make install"), "what the build needs stands before it");
+    assert!(at("snapgate-watch.timer") < at("useradd"), "watch is part of it");
+    for without_systemd in ["install -d -m 1730", "service ssh reload", "*/5 * * * *"] {
+        at(without_systemd);
+    }
+    let version = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let needed = version.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"').to_owned();
+    assert!(section.contains(&format!("Rust {needed} or later")), "Cargo.toml says {needed}");
+}
+
+#[test]
+fn its_commands_work_word_for_word_in_a_copy_of_this_machine() {
+    if !nix::unistd::Uid::effective().is_root() {
+        return skip("it takes root to install something");
+    }
+    let work = tempfile::Builder::new().prefix("snapgate-readme-").tempdir().unwrap();
+    let mut script = Command::new("timeout");
+    script.args(["120", "bash"]).arg(root().join("tests/support/readme.sh")).arg("apart").arg(work.path());
+    let output = script.arg(env!("CARGO_BIN_EXE_snapgate")).current_dir(root()).stdin(Stdio::null()).output().expect("bash");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    if output.status.code() == Some(77) {
+        return skip(said.lines().last().unwrap_or("it cannot be tried here"));
+    }
+    assert!(output.status.success() && said.contains("== the README works word for word"), "{said}");
+}

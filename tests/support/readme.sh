@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# readme.sh: the README's "A working backup in five minutes", its commands as they stand there, server and client on one machine.
+#
+#   readme.sh apart WORK SNAPGATE   in a copy of this machine that nothing is written through to, with that program for what is built
+#   readme.sh bare DIR              on this machine, from the sources in DIR: for a bare Debian that goes away (`make fresh`)
+#
+# What takes its turn by whether systemd runs is taken as the README says.
+set -euo pipefail
+
+# The code of one step, its blocks counted from 1.
+block() {
+    awk -v step="$1" -v wanted="$2" '
+        /^## / { inside = /^## A working backup in five minutes/ }
+        !inside { next }
+        /^[0-9]+\. / { number = $0 + 0; blocks = 0; code = 0; next }
+        /^       / { if (!code) blocks++; code = 1; if (number == step && blocks == wanted) print substr($0, 8); next }
+        { code = 0 }
+    ' README.md | grep . || { echo "the README has no block $2 in step $1" >&2; exit 1; }
+}
+
+say() { printf '== %s\n' "$*"; }
+
+# Without a network of the machine's nothing here is in the way of another sshd. Every Debian has perl.
+loopback() { perl -e 'my $up = pack("a16s", "lo", 0x41); socket(S, 2, 2, 0) && ioctl(S, 0x8914, $up) or die "lo: $!"'; }
+
+case $1 in
+bare)
+    cd "$2"
+    say "1: what it needs"
+    echo 'APT::Get::Assume-Yes "true";' >/etc/apt/apt.conf.d/99yes
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    block 1 1 | grep '^apt-get' >/tmp/step
+    bash -eux /tmp/step >/tmp/apt 2>&1 || { tail -20 /tmp/apt; exit 1; }
+    # The rest of what the build fetches.
+    make build
+    exec unshare --net bash "$0" here "$2" </dev/null
+    ;;
+apart)
+    work=$2 program=$3
+    for tool in perl sshd rsync su service setsid; do
+        command -v "$tool" >/dev/null || { echo "this machine has no $tool"; exit 77; }
+    done
+    exec unshare --mount --net --pid --fork --kill-child --propagation private bash "$0" enter "$work" "$program" </dev/null
+    ;;
+enter)
+    work=$2 program=$3
+    mount -t tmpfs tmpfs "$work"
+    mkdir "$work/upper" "$work/work" "$work/root"
+    mount -t overlay overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/work" "$work/root" ||
+        { echo "this machine cannot lay a copy over itself"; exit 77; }
+    root=$work/root
+    mkdir -p "$root/src" "$root/built" "$root/proc" "$root/dev" "$root/tmp"
+    cp -a README.md Makefile docs packaging policies sshd_config.d tests/support/readme.sh "$root/src/"
+    cp "$program" "$root/built/snapgate"
+    # In the place of cargo: it has built already.
+    printf '#!/bin/sh\necho \x27"executable":"/built/snapgate"\x27\n' >"$root/built/cargo"
+    chmod 755 "$root/built" "$root/built/cargo" "$root/built/snapgate"
+    mount --rbind /dev "$root/dev"
+    mount -t proc proc "$root/proc"
+    mount -t tmpfs tmpfs "$root/tmp"
+    mount -t tmpfs tmpfs "$root/run"
+    # Whoever lists its content may have one of another machine.
+    rm -rf "$root/etc/snapgate" "$root/var/spool/snapgate" "$root/srv/backups" "$root/etc/ssh/sshd_config.d/50-snapgate.conf"
+    cd "$root"
+    mkdir -p old
+    pivot_root . old
+    cd /src
+    umount -l /old
+    for group in snapgate; do if getent group "$group" >/dev/null; then groupdel "$group"; fi; done
+    for account in laptop me; do if getent passwd "$account" >/dev/null; then userdel "$account"; fi; done
+    export CARGO=/built/cargo
+    exec bash /src/readme.sh here /src
+    ;;
+here)
+    cd "$2"
+    loopback
+    ;;
+*) echo "readme.sh: apart or bare" >&2; exit 64 ;;
+esac
+
+systemd() { [ -d /run/systemd/system ]; }
+# The machine of somebody who has an sshd already, and a client that knows it by name.
+grep -q backup.example.org /etc/hosts || echo '127.0.0.1 backup.example.org' >>/etc/hosts
+useradd --create-home --shell /bin/sh me
+echo precious >~me/file
+chown me: ~me/file
+as_me() { su - me -c "$1"; }
+
+say "1: the program"
+block 1 1 | grep -v '^apt-get' >/tmp/step
+if command -v systemd-tmpfiles >/dev/null; then
+    bash -eux /tmp/step
+else
+    sed -i '$d' /tmp/step
+    block 1 2 >>/tmp/step
+    bash -eux /tmp/step
+fi
+# Both ways make the same.
+stat -c '%n %U %G %a' /srv/backups /var/spool/snapgate /var/spool/snapgate/sessions /etc/snapgate /etc/snapgate/policies >/tmp/made
+block 1 2 >/tmp/step
+bash -eux /tmp/step
+stat -c '%n %U %G %a' /srv/backups /var/spool/snapgate /var/spool/snapgate/sessions /etc/snapgate /etc/snapgate/policies | diff /tmp/made -
+
+say "2: the site file"
+block 2 1 >/etc/snapgate/snapgate.yaml
+
+say "3: sshd"
+mkdir -p /run/sshd
+ssh-keygen -A >/dev/null
+systemd || /usr/sbin/sshd
+block 3 1 >/tmp/step
+systemd || sed -i 's/systemctl reload ssh *# without systemd: \(.*\)/\1/' /tmp/step
+bash -eux /tmp/step
+
+say "4: what sends the mail"
+if systemd; then
+    block 4 1 >/tmp/step
+else
+    block 4 2 | sed 's|^\*/5 \* \* \* \*  ||' >/tmp/step
+fi
+bash -eux /tmp/step
+
+say "5: the client's key"
+block 5 1 >/tmp/client
+as_me 'sh -eux /tmp/client'
+cp ~me/.ssh/id_backup.pub laptop.pub
+
+say "6: the client"
+block 6 1 >/tmp/step
+# It ends with 1 where it has found something, for instance that no mailer is there.
+sed -i 's/^snapgate check$/snapgate check || [ $? = 1 ]/' /tmp/step
+bash -eux /tmp/step
+
+say "7: the first push"
+block 7 1 >~me/.ssh/config
+block 7 2 >/tmp/greet
+block 7 3 | sed 's/^0 2 \* \* \*  //' >/tmp/cron
+grep -q '^rsync' /tmp/cron
+chown me: ~me/.ssh/config
+cron() { setsid -w su me -c 'cd; exec env -i HOME="$HOME" PATH=/usr/bin:/bin /bin/sh /tmp/cron' </dev/null; }
+if cron; then echo "cron pushes before anybody has confirmed the server's key"; exit 1; fi
+# Who is asked says yes, as somebody at a terminal would.
+printf '#!/bin/sh\necho yes\n' >/tmp/yes
+chmod 755 /tmp/yes /tmp/greet
+as_me 'SSH_ASKPASS_REQUIRE=force SSH_ASKPASS=/tmp/yes sh -eux /tmp/greet' </dev/null | tee /tmp/greeting
+grep -q 'you are `laptop`' /tmp/greeting
+cron
+cron || [ $? = 75 ]
+grep -q precious /srv/backups/laptop/current/file
+
+say "nothing but the gate"
+as_me 'ssh backup id' </dev/null && exit 1
+as_me 'ssh backup "rm -rf /srv/backups/laptop"' </dev/null && exit 1
+grep -q precious /srv/backups/laptop/current/file
+say "the README works word for word"
