@@ -237,8 +237,14 @@ fn who_begins_to_run_while_it_is_being_closed_has_it_given_up() {
 
 /// One that waits for two seconds when it has looked for processes, and made the directory beside.
 fn slow(server: &Server) -> Child {
+    held_up(server, "mkdirat:delay_exit=2000000:when=1")
+}
+
+/// One that strace(1) holds up at a call.
+fn held_up(server: &Server, inject: &str) -> Child {
+    let call = inject.split(':').next().unwrap();
     let mut strace = Command::new("strace");
-    strace.args(["-qq", "-o", "/dev/null", "-etrace=mkdirat", "-einject=mkdirat:delay_exit=2000000:when=1"]);
+    strace.args(["-qq", "-o", "/dev/null", &format!("-etrace={call}"), &format!("-einject={inject}")]);
     strace.arg(server.path().join("bin/snapgate")).arg("--config").arg(server.config()).args(["remap", "--client", "web1"]);
     strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -330,10 +336,7 @@ fn nothing_that_is_mounted_in_a_repository_is_changed() {
 /// A run that waits where all of it has been changed, and brings it to the disk.
 fn waiting_when_changed(server: &Server) -> Child {
     until_nobody_runs();
-    let mut strace = Command::new("strace");
-    strace.args(["-qq", "-o", "/dev/null", "-etrace=syncfs", "-einject=syncfs:delay_exit=3000000:when=3"]);
-    strace.arg(server.path().join("bin/snapgate")).arg("--config").arg(server.config()).args(["remap", "--client", "web1"]);
-    strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    held_up(server, "syncfs:delay_exit=3000000:when=3")
 }
 
 /// Nobody can, with the repository closed: here it is root.

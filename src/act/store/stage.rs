@@ -142,7 +142,8 @@ impl<'a> Held<'a> {
         let mark = RunMark { boot: boot_id(), partial_dir: unfinished::new_partial_dir()? };
         let path = self.repository.run_mark();
         let bytes = serde_json::to_vec(&mark)?;
-        // Over the old text, which is as long. After a crash of the machine either text is of another boot.
+        // Over the old text, which is as long: to remove a file costs more than any other call on the disk before a push (ext4), and where one
+        // is truncated the file system brings its text to the disk. After a crash of the machine either text is of another boot.
         overwrite(&path, &bytes)?;
         Ok(mark.partial_dir)
     }
