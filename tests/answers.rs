@@ -26,8 +26,9 @@ impl World {
             fs::create_dir(dir.path().join(name)).unwrap();
             fs::set_permissions(dir.path().join(name), fs::Permissions::from_mode(0o700)).unwrap();
         }
-        let site =
-            format!("store: {at}/store\nrsync: /bin/true\nspool: {at}/spool\nsyslog: off\nmail: {{ transport: \"file:{at}/mail\" }}\n");
+        let site = format!(
+            "store: {at}/store\nrsync: /bin/true\nspool: {at}/spool\nsyslog: off\nsshd: off\nmail: {{ transport: \"file:{at}/mail\" }}\n"
+        );
         let this = Self { dir };
         this.put("snapgate.yaml", &site);
         this.policy(policy);
@@ -148,7 +149,7 @@ fn explain_and_check_show_where_a_push_may_run_without_namespaces() {
     world.put("snapgate.yaml", &format!("{site}namespaces: optional\n"));
     assert!(world.explain(&["c", PUSH]).1.contains("or, where the kernel gives no namespaces, the server's files"));
     let (_, text) = world.says(&["check"], "");
-    assert!(text.contains("snapgate.yaml:6: namespaces are optional: where an account gets none"), "{text}");
+    assert!(text.contains("snapgate.yaml:7: namespaces are optional: where an account gets none"), "{text}");
 }
 
 #[test]

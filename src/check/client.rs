@@ -4,33 +4,37 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use chrono::Utc;
+
 use crate::act::inspect::{Kind, look, may_read};
-use crate::act::store::mounted;
-use crate::act::zones;
+use crate::act::store::{Repository, mounted};
+use crate::act::{spool, zones};
 use crate::decide::lint::Finding;
 use crate::decide::policy::{Policy, Site};
+use crate::decide::seen;
 use crate::names;
 use crate::terms::Account;
 
+use super::asked::Asked;
 use super::files::{program, shown, writable};
 
 /// What a policy names: its account, its repository, its hooks.
-pub(super) fn on_disk(policy: &Policy, site: &Site) -> Vec<Finding> {
+pub(super) fn on_disk(policy: &Policy, site: &Site, account: Option<&Account>, asked: Option<&Asked>) -> Vec<Finding> {
     let at = |key: &str| policy.origins.of(key);
     let mut found = Vec::new();
-    let account = names::named(&policy.user);
-    let uid = account.as_ref().map(|account| account.uid);
+    let uid = account.map(|account| account.uid);
     if uid.is_none() {
         let message = format!("this machine has no account `{}`", policy.user);
-        found.push(Finding::note(at("user"), message, "create it, or write user: and the account that the client logs in as"));
+        found.push(Finding::wrong(at("user"), message, "create it, or write user: and the account that the client logs in as"));
     }
     found.extend(account.iter().flat_map(|account| readable(policy, site, account)));
+    found.extend(asked.iter().flat_map(|asked| seen::barred(&policy.user, &at("user"), &asked.seen.barred)));
+    let was_here = uid.is_some_and(|uid| spool::was_published(&site.spool, uid, &policy.client));
     let owners: Vec<u32> = uid.into_iter().collect();
     match look(&policy.path) {
         None => {
-            let message = format!("the repository {} is not there yet", shown(&policy.path));
-            let help = format!("install -d -o {} -m 0700 it, unless the account may create it", policy.user);
-            found.push(Finding::note(at("path"), message, help));
+            let barred = asked.is_some_and(|asked| !asked.may_make);
+            found.push(seen::missing(&at("path"), &policy.path, &policy.user, &policy.client, was_here, barred));
         }
         Some(look) if look.kind != Kind::Directory => {
             let message = format!("the repository {} is not a directory", shown(&policy.path));
@@ -48,6 +52,9 @@ pub(super) fn on_disk(policy: &Policy, site: &Site) -> Vec<Finding> {
                 found.push(Finding::wrong(at("path"), message, help));
             }
         }
+    }
+    if let Some(stock) = asked.and_then(|asked| asked.seen.stock.as_ref()) {
+        found.extend(seen::stock(&at("path"), &Repository::at(&policy.path).snapshots(), stock, Utc::now()));
     }
     if let Err(reason) = mounted(policy, site) {
         found.push(Finding::wrong(at("require_mount"), reason.detail, reason.remedy.unwrap_or_default()));

@@ -1,16 +1,21 @@
 //! `snapgate check`: everything that can be wrong with the settings and with what they name, before a client finds out. It changes
 //! nothing. One file here for each kind of thing that is looked at.
 
+mod asked;
 mod client;
+mod disks;
+mod entry;
 mod files;
 mod kinds;
+mod post;
 mod site;
 
 use std::path::Path;
 
 use crate::act::config;
+use crate::act::inspect::running_uid;
 use crate::decide::lint::{self, Finding};
-use crate::decide::policy::Site;
+use crate::decide::policy::{Policy, Site};
 use crate::terms::Origin;
 
 /// What was found. Each entry is one or more lines: what, and what to do.
@@ -84,9 +89,9 @@ pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[&str]) -> Vec<Part>) -> CheckR
             }
         }
     }
-    for policy in &policies {
-        lint::one(policy).iter().chain(&client::on_disk(policy, &site)).for_each(|finding| report.add(finding));
-    }
+    post::waiting(&site).iter().for_each(|finding| report.add(finding));
+    disks::rooms(&site, &policies).iter().for_each(|finding| report.add(finding));
+    clients(&site, &policies, &mut report);
     lint::together(&policies).iter().chain(&client::time_zones(&policies)).for_each(|finding| report.add(finding));
     report.notes.extend(kinds::limits(&site, &policies));
     kinds::owners(&site, &policies, &mut report);
@@ -101,6 +106,30 @@ pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[&str]) -> Vec<Part>) -> CheckR
         }
     }
     report
+}
+
+/// What each policy says, and what it and its account find on this machine.
+fn clients(site: &Site, policies: &[Policy], report: &mut CheckReport) {
+    let (accounts, unasked) = entry::accounts(site, policies);
+    unasked.iter().for_each(|finding| report.add(finding));
+    let mut looked_at: Vec<&str> = Vec::new();
+    for policy in policies {
+        let known = accounts.get(policy.user.as_str());
+        let asked = known.and_then(|known| known.ask(policy, site));
+        let mut found = lint::one(policy);
+        found.extend(client::on_disk(policy, site, known.map(|known| &known.account), asked.as_ref()));
+        // How an account comes in is told with its first policy.
+        if let Some(known) = known.filter(|_| !looked_at.contains(&policy.user.as_str())) {
+            looked_at.push(&policy.user);
+            let its: Vec<_> = policies.iter().filter(|other| other.user == policy.user).collect();
+            found.extend(entry::findings(known, &its, asked.as_ref().map(|asked| asked.seen.keys.as_slice())));
+            if asked.is_none() && running_uid() == 0 {
+                let message = format!("the account `{}` has not come to an end of looking at what its gate needs", policy.user);
+                found.push(Finding::wrong(policy.origins.of("user"), message, "see whether a disk or the name services hang"));
+            }
+        }
+        found.iter().for_each(|finding| report.add(finding));
+    }
 }
 
 /// Files in the directory of policies that are not read.

@@ -59,7 +59,7 @@ pub fn run() -> ExitCode {
             let sent = export::send(&directory, &Wanted { client, snapshot, path });
             sent.map_or_else(|what| said(Err(what)), ExitCode::from)
         }
-        Order::List { client } => said(list::list(&directory, client.as_ref()).map(|text| (text, 0)).map_err(|what| (what, exit::CONFIG))),
+        Order::List { client } => said(list::list(&directory, client.as_ref()).map_err(|what| (what, exit::CONFIG))),
     }
 }
 

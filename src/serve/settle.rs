@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::measure::{self, Measure};
 use super::{End, Session};
+use chrono::Utc;
+
 use crate::act::child::HookEnd;
 use crate::act::runlog::RunLog;
 use crate::act::store::{Bounds, Deferred, Held, Made, Published, Repository, Staging, Survey, Which};
@@ -140,6 +142,7 @@ impl Session<'_> {
     fn after_publishing(&self, published: &Published, place: Option<&SubPath>, settling: &mut Settling<'_>) {
         let repository = settling.held.repository();
         settling.facts.snapshot = Some(published.name().to_string());
+        settling.facts.published = Some(Utc::now());
         settling.warnings.extend(published.trouble().map(|reason| reason.detail.clone()));
         if settling.facts.partial {
             let status = if settling.facts.rsync_exit == Some(outcome::PARTIAL) { " (its status 23)" } else { "" };

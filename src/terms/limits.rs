@@ -1,9 +1,11 @@
 //! Every bound on what comes from outside, each with its reason. A number that limits a stranger has its home here.
 
+mod check;
 mod mail;
 
 use std::time::Duration;
 
+pub use check::*;
 pub use mail::*;
 
 /// Bytes of a client's name: it is a file name and stands in a mail's subject.

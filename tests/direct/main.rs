@@ -4,6 +4,7 @@
 
 mod attacks;
 mod by_a_user;
+mod checked;
 mod crash;
 mod current;
 #[path = "../support/history.rs"]

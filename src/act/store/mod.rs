@@ -14,11 +14,13 @@ mod overlay;
 mod owners;
 mod publish;
 mod stage;
+mod stock;
 mod survey;
 mod transaction;
 mod tree;
 mod unfinished;
 mod usage;
+mod whole;
 
 #[cfg(test)]
 mod tests;
