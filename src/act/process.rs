@@ -194,17 +194,6 @@ pub fn silence() -> Result<(), String> {
     dup2_stdin(&null).and_then(|()| dup2_stdout(&null)).and_then(|()| dup2_stderr(&null)).map_err(|error| error.to_string())
 }
 
-/// Makes root's process one of the account with these numbers, for good.
-///
-/// # Errors
-/// When the kernel does not do that.
-pub fn become_account((user, group): (u32, u32)) -> Result<(), String> {
-    let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
-    let becomes = setgroups(&[]).and_then(|()| setgid(group)).and_then(|()| setuid(user));
-    // Until a program is started what it has in /proc would stay root's, and a fresh login's is its own (proc(5), `PR_SET_DUMPABLE`).
-    becomes.and_then(|()| nix::sys::prctl::set_dumpable(true)).map_err(|error| error.to_string())
-}
-
 /// Makes a process of root's, or of the account itself, one of the account's, with these groups, for good, in a session that has no terminal: whatever the account has made
 /// root start must not be able to type for root (`TIOCSTI`, ioctl_tty(2)). It stays out of the account's other processes' reach until it
 /// starts a program.
@@ -221,6 +210,16 @@ pub fn live_as(account: &Account, groups: &[u32]) -> Result<(), String> {
         setgroups(&groups).and_then(|()| setgid(Gid::from_raw(account.group))).and_then(|()| setuid(Uid::from_raw(account.uid)))
     });
     becomes.map_err(|error| error.desc().to_owned())
+}
+
+/// The same, as a fresh login of the account's is: what the process has in /proc is the account's own, and not root's, which it would be until
+/// a program is started (proc(5), `PR_SET_DUMPABLE`).
+///
+/// # Errors
+/// When the kernel does not do that.
+pub fn log_in(account: &Account, groups: &[u32]) -> Result<(), String> {
+    live_as(account, groups)?;
+    nix::sys::prctl::set_dumpable(true).map_err(|error| error.desc().to_owned())
 }
 
 #[cfg(test)]

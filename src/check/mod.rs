@@ -62,10 +62,10 @@ pub struct Part {
     pub help: Option<String>,
 }
 
-/// Checks the site file, every policy, and what they name on this machine. `jail` tells which parts of the jail hold for such
-/// accounts.
+/// Checks the site file, every policy, and what they name on this machine. `jail` tells which parts of the jail hold for the
+/// accounts of these.
 #[must_use]
-pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[&str]) -> Vec<Part>) -> CheckReport {
+pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[Policy]) -> Vec<Part>) -> CheckReport {
     let mut report = CheckReport::default();
     let site = match config::load_site(dir) {
         Ok(site) => site,
@@ -96,8 +96,7 @@ pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[&str]) -> Vec<Part>) -> CheckR
     report.notes.extend(kinds::limits(&site, &policies));
     kinds::owners(&site, &policies, &mut report);
     report.policies = policies.len();
-    let accounts: Vec<_> = policies.iter().map(|policy| policy.user.as_str()).collect();
-    for Part { what, missing, help } in jail(&site, &accounts) {
+    for Part { what, missing, help } in jail(&site, &policies) {
         let enforced = missing.map_or_else(|| "enforced".to_owned(), |why| format!("NOT enforced, {why}"));
         let line = format!("jail, {what}: {enforced}");
         match help {

@@ -110,8 +110,13 @@ impl World {
     }
 
     fn run(&self, words: &[&str]) -> Ran {
+        self.run_after("true", words)
+    }
+
+    /// The same after this was done in the mount namespace.
+    fn run_after(&self, done: &str, words: &[&str]) -> Ran {
         let dir = self.dir.path().display();
-        let script = format!("mount --bind {dir}/passwd /etc/passwd && exec {dir}/bin/snapgate --config {dir}/etc \"$@\"");
+        let script = format!("mount --bind {dir}/passwd /etc/passwd && {done} && exec {dir}/bin/snapgate --config {dir}/etc \"$@\"");
         run(Command::new("unshare").args(["-m", "/bin/sh", "-c", &script, "sh"]).args(words))
     }
 
@@ -141,6 +146,41 @@ fn check_finds_nothing_where_every_account_can_do_what_it_has_to_and_says_what_h
         assert!(said.lines().any(|found| found == line), "{line} in {said}");
     }
     assert!(!said.contains("NOT enforced, it") && !said.contains("setgroups"), "{said}");
+}
+
+#[test]
+fn check_finds_out_what_holds_as_a_connection_of_each_account_does() {
+    let Some(world) = World::new("what holds for each account", &["ck1", "ck2", "ck3"]) else { return };
+    let dir = world.dir.path().display().to_string();
+    // ck2 may run it by a group that is not its own, ck1 and ck3 may not.
+    must(Command::new("install").args(["-m", "0750", "-g", "77777", "/usr/bin/rsync"]).arg(world.path("bin/rsync")));
+    let group = fs::read_to_string("/etc/group").unwrap() + "ckgroup:x:77777:ck2\n";
+    world.put("group", &group, 0o644, 0);
+    let site = fs::read_to_string(world.path("etc/snapgate.yaml")).unwrap();
+    world.put("etc/snapgate.yaml", &site.replace("/usr/bin/rsync", &format!("{dir}/bin/rsync")), 0o644, 0);
+    let grouped = format!("mount --bind {dir}/group /etc/group");
+    let said = world.run_after(&grouped, &["check"]).exits(1).stdout;
+    let line = |start: &str| said.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start} in {said}"));
+    for what in ["a file system of its own", "links made by the gate alone"] {
+        assert!(line(&format!("jail, {what} (asked for `ck1`)")).contains("NOT enforced, "), "{said}");
+        assert!(line(&format!("jail, {what} (asked for `ck2`)")).ends_with(": enforced"), "{said}");
+    }
+    assert!(!said.contains("asked for `ck3`"), "as for ck1: {said}");
+    assert!(said.contains("the account `ck3` may not run") && !said.contains("the account `ck2` may not"), "{said}");
+
+    // Where owners are kept, the namespace of the client's ids is part of it.
+    world.put("etc/snapgate.yaml", &site.replace("owners: drop", "owners: keep"), 0o644, 0);
+    let ranges: String =
+        ["ck1", "ck2", "ck3"].iter().zip(1..).map(|(name, n)| format!("{name}:{}:65536\n", 1_900_000_000 + n * 70_000)).collect();
+    world.put("ranges", &ranges, 0o644, 0);
+    let mapped = format!("mount --bind {dir}/ranges /etc/subuid && mount --bind {dir}/ranges /etc/subgid");
+    let said = world.run_after(&mapped, &["check"]).exits(0).stdout;
+    assert!(said.contains("owners of ck1: kept"), "{said}");
+    assert!(said.contains("jail, a file system of its own (asked for `ck1`): enforced"), "{said}");
+    world.put("bin/broken.text", "#!/bin/sh\necho no more ranges >&2; exit 1\n", 0o755, 0);
+    let broken = format!("{mapped} && mount --bind {dir}/bin/broken.text $(command -v newuidmap)");
+    let said = world.run_after(&broken, &["check"]).exits(1).stdout;
+    assert!(said.contains("a file system of its own (asked for `ck1`): NOT enforced, ") && said.contains("no more ranges"), "{said}");
 }
 
 #[test]
@@ -325,7 +365,12 @@ fn check_finds_mail_that_was_refused() {
         world.uid("ck1")
     );
     run(Command::new("unshare").args(["-m", "/bin/sh", "-c", &script])).exits(77);
-    let _ = world.run(&["watch"]);
+    // The gate's own watch may be at it.
+    let waits = || fs::read_dir(world.path(&format!("spool/{}/out", world.uid("ck1")))).is_ok_and(|mut out| out.next().is_some());
+    assert!((0..200).any(|_| {
+        let _ = world.run(&["watch"]);
+        waits()
+    }));
     world.finds(1, &["snapgate.yaml:6: 1 mail waits in", "the mailer has refused them or cannot be reached", "run `snapgate watch`"]);
     // Something that is no spool's in the account's directory holds nobody up.
     let out = world.path(&format!("spool/{}/out", world.uid("ck1")));

@@ -41,3 +41,6 @@ pub const CHANGED_DEPTH: usize = 3;
 
 /// See [`CHANGED_DEPTH`].
 pub const MAX_CHANGED: usize = 2000;
+
+/// Accounts for which `check` tries out the jail: each takes two starts of rsync.
+pub const MAX_TRIED_ACCOUNTS: usize = 100;
