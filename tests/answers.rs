@@ -213,3 +213,57 @@ fn every_refusal_tells_the_client_on_its_next_line_what_to_do() {
         refused(code, "", world.serve(command));
     }
 }
+
+const KEYS: [&str; 2] = ["SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk", "SHA256:AAAAztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk"];
+
+#[test]
+fn explain_takes_a_connection_for_the_client_that_the_gate_takes_it_for() {
+    let world = World::new("");
+    let account = getent::my_name();
+    let [first, second] = KEYS;
+    // Alone it may come with any key; beside another of the account, not with that one's.
+    assert_eq!(world.explain(&["c", "--key", first, "status"]).0, 0);
+    world.put("policies/d.yaml", &format!("user: {account}\nkeys: [\"{first}\"]\nfrom: [203.0.113.1]\n"));
+    let (status, text) = world.explain(&["c", "--key", first, "status"]);
+    assert!(status == 77 && text.starts_with("c: refused\n"), "{text}");
+    assert!(text.contains(&format!("with key {first} speaks for d, not for c  (")) && text.contains("d.yaml:2)"), "{text}");
+    assert!(text.contains("\nwhere sshd starts `snapgate serve --client c`, it would be:\nc: allowed\n"), "{text}");
+    assert_eq!(world.explain(&["c", "--key", second, "status"]).0, 0);
+    let (status, text) = world.explain(&["c", "status"]);
+    assert!(status == 0 && text.contains("  --   a key that d lists speaks for that instead  (") && text.contains("d.yaml:2)"), "{text}");
+    assert!(world.says(&["check"], "").1.contains("keys that d lists speak for that, and every other key for c"));
+    // The account's own policy has keys: nobody else's key leads past it.
+    world.put(&format!("policies/{account}.yaml"), &format!("user: {account}\nkeys: [\"{second}\"]\n"));
+    let (status, text) = world.explain(&["c", "status"]);
+    assert!(status == 77 && text.contains(&format!("with a key that no policy lists speaks for {account}, not for c")), "{text}");
+    let (status, text) = world.says(&["check"], "");
+    assert!(
+        status == 1 && text.contains(&format!("c is never reached: of the account `{account}`, {account} is its own policy")),
+        "{text}"
+    );
+    // What cannot be told apart is refused, as by the gate.
+    fs::remove_file(world.path(&format!("etc/policies/{account}.yaml"))).unwrap();
+    world.put("policies/e.yaml", &format!("user: {account}\n"));
+    let (status, text) = world.explain(&["c", "status"]);
+    assert!(status == 77 && text.contains("the policies of c, e are for this account and tell no keys"), "{text}");
+    assert_eq!(world.says(&["serve"], "status").0, 78, "and so does the gate");
+}
+
+#[test]
+fn explain_says_what_a_line_that_a_person_types_would_send_and_do() {
+    let world = World::new("");
+    let site = fs::read_to_string(world.path("etc/snapgate.yaml")).unwrap().replace("/bin/true", "/usr/bin/rsync");
+    world.put("snapgate.yaml", &(site + "defaults: { owners: drop }\n"));
+    world.policy("options: { allow: [owner, group] }\n");
+    let (status, text) = world.explain(&["c", "rsync -az --delete -e 'ssh -p 2222' /home/me/ backup:"]);
+    let begins = "typed at a client, this sends about:\n  rsync --server -logDtprze.iLsfxCIvu --delete . .\nc: allowed\n";
+    assert!(status == 0 && text.starts_with(begins) && text.contains("would run, in "), "{status} {text}");
+    let (status, text) = world.explain(&["c", "rsync -a --append x backup:"]);
+    assert!(status == 77 && text.contains("the client's rsync sent `--append`"), "{text}");
+    let (status, text) = world.explain(&["c", "rsync -a backup:etc/ /tmp/etc"]);
+    assert!(status == 77 && text.contains("(code pull)"), "{text}");
+    let (status, text) = world.explain(&["c", "rsync -a x backup::module"]);
+    assert!(status == 77 && text.starts_with("nothing of this reaches the server: it speaks to an rsync daemon"), "{text}");
+    assert_eq!(world.explain(&["c", "ssh backup status"]).0, 0);
+    assert_eq!(fs::read_dir(world.path("store/c")).unwrap().count(), 0, "nothing was done");
+}

@@ -32,6 +32,7 @@ pub mod rrsync;
 pub mod secluded;
 pub mod seen;
 pub mod subids;
+pub mod typed;
 pub mod verdict;
 pub mod window;
 pub mod words;
