@@ -45,14 +45,17 @@ impl Known {
 
     /// Has the account look at what a policy of its needs; `None` where nobody can have it do so.
     pub(super) fn ask(&self, policy: &Policy, site: &Site) -> Option<Asked> {
-        let is_missing = look(&policy.path).is_none();
+        let repository = look(&policy.path);
+        let is_missing = repository.is_none();
+        // What is somebody else's may lead anywhere, and root, for one, could follow it.
+        let is_its_own = repository.is_some_and(|found| found.owner == self.account.uid);
         let above = policy.path.parent().unwrap_or(&policy.path);
         let mut wanted = self.wanted(policy, site);
         wanted.push(if is_missing { want(above, Need::Fill) } else { want(&policy.path, Need::Fill) });
         let looks = || {
             let barred = barred(&wanted);
             // What is out of reach is told once.
-            let may_look = !is_missing && !barred.iter().any(|barred| policy.path.starts_with(&barred.at));
+            let may_look = is_its_own && !barred.iter().any(|barred| policy.path.starts_with(&barred.at));
             let stock = may_look.then(|| Repository::at(&policy.path).stock(&policy.names));
             Seen { barred, stock, keys: self.keys() }
         };

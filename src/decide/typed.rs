@@ -131,10 +131,10 @@ impl Sent {
         }
         let value = value.unwrap_or_default();
         match name {
-            "--archive" => return self.letter('a'),
+            "--archive" => self.letter('a'),
             "--files-from" if !value.contains(':') => self.listed = true,
-            "--itemize-changes" => return self.letter('i'),
-            "--del" => return self.add("--delete-during"),
+            "--itemize-changes" => self.letter('i'),
+            "--del" => self.add("--delete-during"),
             "--rsync-path" => self.program = Some(value),
             "--remote-option" => self.extra.push(value),
             "--chown" => {

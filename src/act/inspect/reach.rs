@@ -75,7 +75,7 @@ mod tests {
         // Even root may not run what nobody may run.
         assert_eq!(wanted(&dir.path().join("text"), Need::Run), Some(dir.path().join("text")));
         if !nix::unistd::geteuid().is_root() {
-            std::fs::set_permissions(dir.path().join("a"), std::fs::Permissions::from_mode(0)).unwrap();
+            std::fs::set_permissions(dir.path().join("a"), std::fs::Permissions::from_mode(0o000)).unwrap();
             assert_eq!(wanted(&inner, Need::Enter), Some(dir.path().join("a")));
             std::fs::set_permissions(dir.path().join("a"), std::fs::Permissions::from_mode(0o700)).unwrap();
         }
