@@ -31,6 +31,8 @@ pub struct Settings {
     pub exposes: bool,
     /// `StrictModes`.
     pub strict: bool,
+    /// `PubkeyAuthentication no`.
+    takes_no_keys: bool,
     /// `AllowUsers` and `DenyUsers`.
     allowed: Vec<String>,
     denied: Vec<String>,
@@ -56,6 +58,7 @@ pub fn settings(answer: &[u8]) -> Option<Settings> {
             }
             "authorizedkeyscommand" | "trustedusercakeys" => found.keys_elsewhere |= value.trim() != "none",
             "exposeauthinfo" => found.exposes = value.trim() == "yes",
+            "pubkeyauthentication" => found.takes_no_keys = value.trim() == "no",
             "strictmodes" => found.strict = value.trim() == "yes",
             "allowusers" => found.allowed.extend(words()),
             "denyusers" => found.denied.extend(words()),
@@ -198,7 +201,10 @@ pub fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> Vec<Fin
         }
         all
     });
-    if held == Keys::default() && !settings.keys_elsewhere {
+    if settings.takes_no_keys {
+        let message = format!("sshd takes no key for `{account}`: `PubkeyAuthentication` is off");
+        found.push(Finding::wrong(user.clone(), message, format!("set `PubkeyAuthentication yes` for `{account}` in sshd's settings")));
+    } else if held == Keys::default() && !settings.keys_elsewhere {
         found.push(no_keys(entry, files));
     }
     match &settings.force {

@@ -59,15 +59,17 @@ fn an_account_that_reaches_the_gate_in_one_of_its_ways_is_fine_and_any_other_is_
     let hidden = Settings { exposes: false, ..forced.clone() };
     let kept_out = Settings { denied: vec!["web?".to_owned()], ..forced.clone() };
     let not_let_in = Settings { allowed: vec!["admin@192.0.2.*".to_owned()], ..forced.clone() };
+    let keyless = Settings { takes_no_keys: true, ..forced.clone() };
     let nowhere = Settings { key_files: Vec::new(), ..forced.clone() };
     let file = |state| vec![KeyFile { path: "/k".into(), state }];
-    let wrong: [(&Settings, bool, Vec<KeyFile>, bool, &str); 11] = [
+    let wrong: [(&Settings, bool, Vec<KeyFile>, bool, &str); 12] = [
         (&free, false, held(0, 1), true, "web1.yaml:2: no `ForceCommand` of sshd's reaches `web1`"),
         (&free, false, held(1, 1), true, "no `ForceCommand`"),
         (&other, false, held(0, 1), false, "sshd runs `/usr/local/bin/wrapper` for `web1`"),
         (&hidden, true, held(0, 1), true, "so `keys:` matches nobody\nset `ExposeAuthInfo yes`"),
         (&kept_out, false, held(0, 1), true, "keeps it out"),
         (&not_let_in, false, held(0, 1), true, "keeps it out"),
+        (&keyless, false, held(0, 1), true, "`PubkeyAuthentication` is off"),
         (&nowhere, false, vec![], true, "sshd looks for them nowhere"),
         (&forced, false, file(KeyState::Missing), true, "`/k` is not there\nmake it"),
         (&forced, false, held(0, 0), true, "holds none"),
