@@ -17,7 +17,7 @@ use crate::act::{jail, process, view};
 use crate::decide::cell::{self, Cell, Filter, Ground, RunsAs};
 use crate::decide::links::{Answer, Links};
 use crate::terms::limits::{MAX_TRIED, VERSION_TIMEOUT};
-use crate::terms::{Excess, Mapping};
+use crate::terms::{Account, Excess, Mapping};
 
 /// Starts the process before anybody knows whose ids it is to have. Only before there is a second thread. Where the gate has set its own
 /// limits, it gets those back that were `inherited`.
@@ -91,28 +91,37 @@ fn close_in(orders: &mut Orders, ground: Ground, known: Option<RunsAs>) -> Resul
     Err(Some(child::become_rsync(&cell).to_string()))
 }
 
-/// Whether the account with these numbers (this process's own by default) gets a file system of its own from the kernel. Tried
-/// with rsync's version, since nothing else tells for certain.
+/// Whom something is tried for. It is found out as a connection of theirs finds it out.
+#[derive(Debug, Clone, Default)]
+pub struct Whom {
+    /// The account, with its groups; `None`: whoever runs this.
+    pub account: Option<(Account, Vec<u32>)>,
+    /// Where it keeps its clients' owners.
+    pub mapping: Option<Mapping>,
+}
+
+/// Whether an account gets a file system of its own from the kernel. Tried with rsync's version, since nothing else tells for certain.
 ///
 /// # Errors
 /// With what the kernel said, for the administrator.
-pub fn can_have_a_view(program: &Path, account: Option<(u32, u32)>) -> Result<(), String> {
-    try_out(program, account, Ground { view: true, asks: false, filter: None })
+pub fn can_have_a_view(program: &Path, whom: &Whom) -> Result<(), String> {
+    try_out(program, whom, Ground { view: true, asks: false, filter: None })
 }
 
 /// Whether the kernel puts the links of such an rsync before this process, and lets it look into that.
 ///
 /// # Errors
 /// With what the kernel said, for the administrator.
-pub fn can_be_asked(program: &Path, account: Option<(u32, u32)>) -> Result<(), String> {
-    try_out(program, account, Ground { view: false, asks: true, filter: Some(Filter::History) })
+pub fn can_be_asked(program: &Path, whom: &Whom) -> Result<(), String> {
+    // Who is mapped is never without a view.
+    try_out(program, whom, Ground { view: whom.mapping.is_some(), asks: true, filter: Some(Filter::History) })
 }
 
 /// In a process of its own, which may hang without holding up whoever asks.
-fn try_out(program: &Path, account: Option<(u32, u32)>, ground: Ground) -> Result<(), String> {
+fn try_out(program: &Path, whom: &Whom, ground: Ground) -> Result<(), String> {
     const HOLDS: &str = "holds";
     let said = child::apart(VERSION_TIMEOUT, MAX_TRIED, |out| {
-        let what = tried_out(program, account, ground).err().unwrap_or_else(|| HOLDS.to_owned());
+        let what = tried_out(program, whom, ground).err().unwrap_or_else(|| HOLDS.to_owned());
         // Nobody who would read it, nobody who would miss it.
         let _ = out.write_all(what.as_bytes());
     });
@@ -123,11 +132,18 @@ fn try_out(program: &Path, account: Option<(u32, u32)>, ground: Ground) -> Resul
     }
 }
 
-fn tried_out(program: &Path, account: Option<(u32, u32)>, ground: Ground) -> Result<(), String> {
-    let standby = child::stand_by(None, |orders| {
-        let ready = process::silence().and_then(|()| account.map_or(Ok(()), process::become_account));
-        ready.map_or_else(Some, |()| stopped(close_in(orders, ground, Some(RunsAs::Account))))
-    });
+fn tried_out(program: &Path, whom: &Whom, ground: Ground) -> Result<(), String> {
+    process::silence()?;
+    whom.account.as_ref().map_or(Ok(()), |(account, groups)| process::log_in(account, groups))?;
+    let standby = match &whom.mapping {
+        None => stand_by(ground, None, None).map_err(NotStarted::what)?,
+        Some(mapping) => {
+            let begun = begin(ground, None).map_err(NotStarted::what)?;
+            let (namespace, standby) = child::begin_namespace(begun, mapping)?.finish()?;
+            namespace.enter()?;
+            standby
+        }
+    };
     let cell = Cell {
         ground,
         limits: None,
@@ -138,7 +154,7 @@ fn tried_out(program: &Path, account: Option<(u32, u32)>, ground: Ground) -> Res
         argv: vec!["--version".into()],
     };
     let mut nobody = Nobody;
-    standby.and_then(|standby| standby.to_its_end(&cell, |listener, pid| attend(listener, pid, &mut nobody))).map_err(NotStarted::what)
+    standby.to_its_end(&cell, |listener, pid| attend(listener, pid, &mut nobody)).map_err(NotStarted::what)
 }
 
 /// An rsync that only says something about itself links nothing.

@@ -11,11 +11,12 @@ use crate::decide::cell::{self, Cell};
 use crate::decide::command::{self, Command, Push};
 use crate::decide::plan::{self, Places};
 use crate::decide::policy::{Namespaces, Policy, Site};
+use crate::decide::typed::{self, Typed};
 use crate::decide::verdict::{self, Case, Verdict};
 use crate::names;
 use crate::serve::{owners, resolve_hosts};
 use crate::terms::text::printable;
-use crate::terms::{Account, ClientName, Fingerprint, Owners, Peer, Reason, Request, Said, Shelf, Zone, exit};
+use crate::terms::{Account, ClientName, Code, Fingerprint, Owners, Peer, Reason, Request, Said, Shelf, Zone, exit};
 
 /// The connection to imagine.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ pub struct Question {
     pub at: Option<String>,
     /// The key it would use; `None`: one that the policy allows.
     pub key: Option<Fingerprint>,
-    /// The command, exactly as `SSH_ORIGINAL_COMMAND` would hold it; empty: none.
+    /// The command, exactly as `SSH_ORIGINAL_COMMAND` would hold it, or as a person types it at the client; empty: none.
     pub command: Vec<u8>,
 }
 
@@ -41,21 +42,74 @@ pub type Explanation = (String, u8);
 /// When the site file or the question cannot be read: why, with the exit code that goes with it.
 pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Explanation> {
     let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+    let mut text = String::new();
+    let question = match str::from_utf8(&question.command).ok().and_then(typed::typed) {
+        None => question.clone(),
+        Some(Typed::Nothing(why)) => return Ok((format!("nothing of this reaches the server: {why}\n"), exit::REFUSED)),
+        Some(Typed::Sends(command)) => {
+            let _ = writeln!(text, "typed at a client, this sends about:");
+            let _ = writeln!(text, "  {}", if command.is_empty() { "(no command)".to_owned() } else { printable(command.as_bytes()) });
+            Question { command: command.into_bytes(), ..question.clone() }
+        }
+    };
     let policy = match config::load_policy(directory, &site, &question.client) {
         Ok(Some(policy)) => policy,
-        Ok(None) => return Ok(nobody(question, &config::identity::unnamed(directory, &question.client))),
-        Err(fault) => return Ok(nobody(question, &fault.into())),
+        Ok(None) => return Ok(nobody(text, &question, &config::identity::unnamed(directory, &question.client))),
+        Err(fault) => return Ok(nobody(text, &question, &fault.into())),
     };
     let zone = match zones::load(&policy.timezone) {
         Ok(zone) => zone,
-        Err(what) => return Ok(nobody(question, &config::unusable(what).rule(policy.origins.of("timezone")))),
+        Err(what) => return Ok(nobody(text, &question, &config::unusable(what).rule(policy.origins.of("timezone")))),
     };
-    let request = imagine(question, &policy, &zone).map_err(|what| (what, exit::USAGE))?;
+    let request = imagine(&question, &policy, &zone).map_err(|what| (what, exit::USAGE))?;
+    // Which policy speaks for the connection is found out as it is for a real one: policies of others may have a part in it.
+    match config::identify(directory, &site, &request) {
+        Ok(found) if found.client == policy.client => {
+            let (judged, exit) = judged(&question, &site, &policy, &zone, &request);
+            text.push_str(&judged);
+            text.push_str(&others(directory, &site, &policy, &question));
+            return Ok((text, exit));
+        }
+        Ok(found) => text = nobody(text, &question, &speaks_for(&policy, &found, &request)).0,
+        Err(reason) => text = nobody(text, &question, &reason).0,
+    }
+    let _ = writeln!(text, "where sshd starts `snapgate serve --client {}`, it would be:", policy.client);
+    text.push_str(&judged(&question, &site, &policy, &zone, &request).0);
+    Ok((text, exit::REFUSED))
+}
+
+/// The reason where the connection is taken for another client's.
+fn speaks_for(policy: &Policy, found: &Policy, request: &Request) -> Reason {
+    let key = request.keys.first().map_or_else(|| "a key that no policy lists".to_owned(), |key| format!("key {key}"));
+    let rule = if found.keys.is_some() { "keys" } else { "user" };
+    Reason::new(Code::NoPolicy, format!("the gate takes it for {}", found.client))
+        .detail(format!("a connection of account `{}` with {key} speaks for {}, not for {}", policy.user, found.client, policy.client))
+        .remedy(format!(
+            "list the client's key in `keys:` of {0}, or start `snapgate serve --client {0}` by the key's command=",
+            policy.client
+        ))
+        .rule(found.origins.of(rule))
+}
+
+/// What is said of other policies of the account, to whom some of the keys belong that this one lets in.
+fn others(directory: &Path, site: &Site, policy: &Policy, question: &Question) -> String {
+    if policy.keys.is_some() || question.key.is_some() {
+        return String::new();
+    }
+    let all = config::all_policies(directory, site).unwrap_or_default().into_iter().filter_map(|(_, policy)| policy.ok());
+    let keyed = all.filter(|other| other.user == policy.user && other.keys.is_some());
+    let lines =
+        keyed.map(|other| format!("  --   a key that {} lists speaks for that instead  ({})\n", other.client, other.origins.of("keys")));
+    lines.collect()
+}
+
+/// What a policy says to it, and would be done.
+fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, request: &Request) -> Explanation {
     let command = command::parse(&request.said);
-    let resolved = if question.from.is_some() { resolve_hosts(&policy, request.address.as_ref()) } else { Vec::new() };
-    let owned = owners(&site, &policy, &request.account);
+    let resolved = if question.from.is_some() { resolve_hosts(policy, request.address.as_ref()) } else { Vec::new() };
+    let owned = owners(site, policy, &request.account);
     let owners = owned.as_ref().unwrap_or(&Owners::Undecided);
-    let case = Case { request: &request, policy: &policy, zone: &zone, resolved: &resolved, owners, command: &command };
+    let case = Case { request, policy, zone, resolved: &resolved, owners, command: &command };
     // Without an address the question is not about addresses.
     let anywhere = Policy { from: None, ..policy.clone() };
     let case = if question.from.is_some() { case } else { Case { policy: &anywhere, ..case } };
@@ -68,6 +122,9 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Exp
         Verdict::Deny(_) => "refused",
     };
     let _ = writeln!(text, "{}: {verdict}", policy.client);
+    if request.account.uid == u32::MAX {
+        let _ = writeln!(text, "  --   this machine has no account `{}`: nobody can log in  ({})", policy.user, policy.origins.of("user"));
+    }
     // The rule about addresses was left out of the judgement, so its answer is not one.
     let unasked = policy.from.as_ref().filter(|_| question.from.is_none()).map(|_| policy.origins.of("from"));
     for finding in &judgement.findings {
@@ -89,18 +146,18 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Exp
         }
         Verdict::Allow(permit) => match permit.command() {
             Command::Push(push) => match &owned {
-                Ok(owners) => describe_push(&mut text, question, &site, &policy, &request, owners, push),
+                Ok(owners) => describe_push(&mut text, question, site, policy, request, owners, push),
                 Err(reason) => not_now(&mut text, reason),
             },
             _ => 0,
         },
     };
-    Ok((text, exit))
+    (text, exit)
 }
 
 /// The answer where no policy can be asked: `serve` would refuse.
-fn nobody(question: &Question, reason: &Reason) -> Explanation {
-    let mut text = format!("{}: refused\n", question.client);
+fn nobody(mut text: String, question: &Question, reason: &Reason) -> Explanation {
+    let _ = writeln!(text, "{}: refused", question.client);
     refusal(&mut text, reason);
     (text, exit::REFUSED)
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::act::accounts;
 use crate::act::child::{self, Ask};
-use crate::decide::names::{Wanted, answered_addresses, answered_groups, answered_user};
-use crate::terms::Account;
+use crate::decide::names::{Wanted, answered_addresses, answered_groups, answered_login, answered_user};
 use crate::terms::limits::{ACCOUNT_TIMEOUT, MAX_HOSTS};
+use crate::terms::{Account, Login};
 
 /// The account that this process runs as, its numbers by the kernel's word. One that has no name has its number for it.
 pub fn running() -> Account {
@@ -21,6 +21,13 @@ pub fn running() -> Account {
 /// The unix account with this name; `None` where nobody knows it.
 pub fn named(name: &str) -> Option<Account> {
     account(Wanted::Name(name))
+}
+
+/// Where the account with this name lives, and its shell.
+pub fn login(name: &str) -> Option<Login> {
+    let wanted = Wanted::Name(name);
+    let asked = || answered_login(child::getent(&[(Ask::Account, &wanted.word())], ACCOUNT_TIMEOUT).first()?, wanted);
+    accounts::login_in_file(wanted).or_else(asked)
 }
 
 fn account(wanted: Wanted<'_>) -> Option<Account> {

@@ -26,8 +26,9 @@ impl World {
             fs::create_dir(dir.path().join(name)).unwrap();
             fs::set_permissions(dir.path().join(name), fs::Permissions::from_mode(0o700)).unwrap();
         }
-        let site =
-            format!("store: {at}/store\nrsync: /bin/true\nspool: {at}/spool\nsyslog: off\nmail: {{ transport: \"file:{at}/mail\" }}\n");
+        let site = format!(
+            "store: {at}/store\nrsync: /bin/true\nspool: {at}/spool\nsyslog: off\nsshd: off\nmail: {{ transport: \"file:{at}/mail\" }}\n"
+        );
         let this = Self { dir };
         this.put("snapgate.yaml", &site);
         this.policy(policy);
@@ -148,7 +149,7 @@ fn explain_and_check_show_where_a_push_may_run_without_namespaces() {
     world.put("snapgate.yaml", &format!("{site}namespaces: optional\n"));
     assert!(world.explain(&["c", PUSH]).1.contains("or, where the kernel gives no namespaces, the server's files"));
     let (_, text) = world.says(&["check"], "");
-    assert!(text.contains("snapgate.yaml:6: namespaces are optional: where an account gets none"), "{text}");
+    assert!(text.contains("snapgate.yaml:7: namespaces are optional: where an account gets none"), "{text}");
 }
 
 #[test]
@@ -266,4 +267,58 @@ fn read(path: &std::path::Path) -> String {
 fn walk(dir: &std::path::Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+const KEYS: [&str; 2] = ["SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk", "SHA256:AAAAztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk"];
+
+#[test]
+fn explain_takes_a_connection_for_the_client_that_the_gate_takes_it_for() {
+    let world = World::new("");
+    let account = getent::my_name();
+    let [first, second] = KEYS;
+    // Alone it may come with any key; beside another of the account, not with that one's.
+    assert_eq!(world.explain(&["c", "--key", first, "status"]).0, 0);
+    world.put("policies/d.yaml", &format!("user: {account}\nkeys: [\"{first}\"]\nfrom: [203.0.113.1]\n"));
+    let (status, text) = world.explain(&["c", "--key", first, "status"]);
+    assert!(status == 77 && text.starts_with("c: refused\n"), "{text}");
+    assert!(text.contains(&format!("with key {first} speaks for d, not for c  (")) && text.contains("d.yaml:2)"), "{text}");
+    assert!(text.contains("\nwhere sshd starts `snapgate serve --client c`, it would be:\nc: allowed\n"), "{text}");
+    assert_eq!(world.explain(&["c", "--key", second, "status"]).0, 0);
+    let (status, text) = world.explain(&["c", "status"]);
+    assert!(status == 0 && text.contains("  --   a key that d lists speaks for that instead  (") && text.contains("d.yaml:2)"), "{text}");
+    assert!(world.says(&["check"], "").1.contains("keys that d lists speak for that, and every other key for c"));
+    // The account's own policy has keys: nobody else's key leads past it.
+    world.put(&format!("policies/{account}.yaml"), &format!("user: {account}\nkeys: [\"{second}\"]\n"));
+    let (status, text) = world.explain(&["c", "status"]);
+    assert!(status == 77 && text.contains(&format!("with a key that no policy lists speaks for {account}, not for c")), "{text}");
+    let (status, text) = world.says(&["check"], "");
+    assert!(
+        status == 1 && text.contains(&format!("c is never reached: of the account `{account}`, {account} is its own policy")),
+        "{text}"
+    );
+    // What cannot be told apart is refused, as by the gate.
+    fs::remove_file(world.path(&format!("etc/policies/{account}.yaml"))).unwrap();
+    world.put("policies/e.yaml", &format!("user: {account}\n"));
+    let (status, text) = world.explain(&["c", "status"]);
+    assert!(status == 77 && text.contains("the policies of c, e are for this account and tell no keys"), "{text}");
+    assert_eq!(world.says(&["serve"], "status").0, 78, "and so does the gate");
+}
+
+#[test]
+fn explain_says_what_a_line_that_a_person_types_would_send_and_do() {
+    let world = World::new("");
+    let site = fs::read_to_string(world.path("etc/snapgate.yaml")).unwrap().replace("/bin/true", "/usr/bin/rsync");
+    world.put("snapgate.yaml", &(site + "defaults: { owners: drop }\n"));
+    world.policy("options: { allow: [owner, group] }\n");
+    let (status, text) = world.explain(&["c", "rsync -az --delete -e 'ssh -p 2222' /home/me/ backup:"]);
+    let begins = "typed at a client, this sends about:\n  rsync --server -logDtprze.iLsfxCIvu --delete . .\nc: allowed\n";
+    assert!(status == 0 && text.starts_with(begins) && text.contains("would run, in "), "{status} {text}");
+    let (status, text) = world.explain(&["c", "rsync -a --append x backup:"]);
+    assert!(status == 77 && text.contains("the client's rsync sent `--append`"), "{text}");
+    let (status, text) = world.explain(&["c", "rsync -a backup:etc/ /tmp/etc"]);
+    assert!(status == 77 && text.contains("(code pull)"), "{text}");
+    let (status, text) = world.explain(&["c", "rsync -a x backup::module"]);
+    assert!(status == 77 && text.starts_with("nothing of this reaches the server: it speaks to an rsync daemon"), "{text}");
+    assert_eq!(world.explain(&["c", "ssh backup status"]).0, 0);
+    assert_eq!(fs::read_dir(world.path("store/c")).unwrap().count(), 0, "nothing was done");
 }

@@ -333,7 +333,7 @@ fn check_finds_what_is_wrong_on_the_disk_and_nothing_on_a_clean_one() {
     let account = getent::my_name();
     let site = |rest: &str| {
         format!(
-            "store: {}\nrsync: /bin/true\nspool: {}\nsyslog: off\nmail: {{ transport: \"file:{}\" }}\n{rest}",
+            "store: {}\nrsync: /bin/true\nspool: {}\nsyslog: off\nsshd: off\nmail: {{ transport: \"file:{}\" }}\n{rest}",
             here("store"),
             here("spool"),
             here("mails")

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use chrono::{TimeDelta, Utc};
 use nix::unistd::{Gid, Uid, chown, geteuid};
 use snapgate::act::spool::Spool;
-use snapgate::decide::policy::{Defaults, MailSettings, Namespaces, Origins, Site, Tls, Transport};
+use snapgate::decide::policy::{Defaults, MailSettings, Namespaces, Origins, Site, Sshd, Tls, Transport};
 use snapgate::terms::record::Record;
 use snapgate::watch::{Means, WatchReport, run, run_with};
 
@@ -49,6 +49,7 @@ impl Place {
             rsync: PathBuf::from("/usr/bin/rsync"),
             spool: dir.path().join("spool"),
             syslog: None,
+            sshd: Sshd::None,
             sessions: 100,
             jail: true,
             namespaces: Namespaces::Required,

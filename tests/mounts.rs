@@ -75,7 +75,7 @@ impl World {
         }
         let account = getent::my_name();
         let site = format!(
-            "store: \"{at}/the store\"\nrsync: /bin/true\nspool: {at}/spool\nsyslog: off\nmail: {{ transport: \"file:{at}/mail\" }}\n"
+            "store: \"{at}/the store\"\nrsync: /bin/true\nspool: {at}/spool\nsyslog: off\nsshd: off\nmail: {{ transport: \"file:{at}/mail\" }}\n"
         );
         fs::write(dir.path().join("etc/snapgate.yaml"), site).unwrap();
         let policy = format!(

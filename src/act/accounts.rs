@@ -11,10 +11,10 @@ use std::path::Path;
 
 use nix::libc;
 
-use crate::decide::names::{Wanted, name_and_number, user};
+use crate::decide::names::{Wanted, login, name_and_number, user};
 use crate::decide::remap::Kind;
-use crate::terms::Account;
 use crate::terms::limits::{MAX_PASSWD, MAX_PASSWD_LINE};
+use crate::terms::{Account, Login};
 
 const PASSWD: &str = "/etc/passwd";
 /// Groups, in the same form as far as their numbers (group(5)).
@@ -32,7 +32,7 @@ pub fn running_group() -> u32 {
 
 /// The account, if it is in the file; of several lines the first counts, as it does for everybody else.
 pub fn in_file(wanted: Wanted<'_>) -> Option<Account> {
-    find(Path::new(PASSWD), wanted).ok().flatten()
+    find(Path::new(PASSWD), |line| user(line, wanted)).ok().flatten()
 }
 
 /// The first account or group whose number is one of these: a name and the number.
@@ -49,23 +49,28 @@ pub fn numbered(kind: Kind, is_one: impl Fn(u32) -> bool) -> io::Result<Option<(
     Ok(text.split(|byte| *byte == b'\n').filter_map(name_and_number).find(|(_, number)| is_one(*number)))
 }
 
-fn find(path: &Path, wanted: Wanted<'_>) -> io::Result<Option<Account>> {
+/// Where the account that is in the file lives, and its shell.
+pub fn login_in_file(wanted: Wanted<'_>) -> Option<Login> {
+    find(Path::new(PASSWD), |line| login(line, wanted)).ok().flatten()
+}
+
+fn find<T>(path: &Path, read: impl Fn(&[u8]) -> Option<T>) -> io::Result<Option<T>> {
     // Without waiting, should it be something else than a file.
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(path)?;
     if !file.metadata()?.is_file() {
         return Ok(None);
     }
-    search(BufReader::new(file.take(MAX_PASSWD)), wanted)
+    search(BufReader::new(file.take(MAX_PASSWD)), read)
 }
 
 /// Reads as far as the account's line. A line is looked at where it was read, and copied only where it came in two parts.
-fn search(mut file: impl BufRead, wanted: Wanted<'_>) -> io::Result<Option<Account>> {
+fn search<T>(mut file: impl BufRead, read: impl Fn(&[u8]) -> Option<T>) -> io::Result<Option<T>> {
     // The beginning of a line, and whether that line is too long to be one.
     let (mut begun, mut too_long) = (Vec::new(), false);
     loop {
         let room = file.fill_buf()?;
         if room.is_empty() {
-            return Ok(user(&begun, wanted).filter(|_| !too_long));
+            return Ok(read(&begun).filter(|_| !too_long));
         }
         let end = room.iter().position(|byte| *byte == b'\n');
         let (part, _) = room.split_at(end.unwrap_or(room.len()));
@@ -73,10 +78,10 @@ fn search(mut file: impl BufRead, wanted: Wanted<'_>) -> io::Result<Option<Accou
         too_long |= begun.len() + part.len() > MAX_PASSWD_LINE;
         let found = match end {
             _ if too_long => None,
-            Some(_) if begun.is_empty() => user(part, wanted),
+            Some(_) if begun.is_empty() => read(part),
             _ => {
                 begun.extend_from_slice(part);
-                end.and_then(|_| user(&begun, wanted))
+                end.and_then(|_| read(&begun))
             }
         };
         if found.is_some() {
@@ -100,7 +105,7 @@ mod tests {
 
     fn found(text: &[u8], wanted: Wanted<'_>) -> Option<String> {
         // However the parts come, the answer is the same.
-        let all = [1, 7, 64, 8192].map(|size| search(BufReader::with_capacity(size, text), wanted).unwrap());
+        let all = [1, 7, 64, 8192].map(|size| search(BufReader::with_capacity(size, text), |line| user(line, wanted)).unwrap());
         assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
         all[0].clone().map(|account| account.name)
     }
@@ -138,6 +143,7 @@ mod tests {
     fn only_a_file_is_read_and_no_more_of_it_than_may_be() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("passwd");
+        let find = |path: &Path, wanted| find(path, |line| user(line, wanted));
         assert!(find(&path, Wanted::Number(0)).is_err());
         assert!(find(dir.path(), Wanted::Number(0)).unwrap_or_default().is_none());
         nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();

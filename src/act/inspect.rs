@@ -1,9 +1,15 @@
 //! Looks at what settings name: files and directories. It changes nothing and runs nothing.
 
+mod keys;
+mod reach;
+
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
 use crate::terms::Account;
+
+pub use keys::key_files;
+pub use reach::{barred, device, room};
 
 /// What a path leads to, links followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,13 +7,16 @@ use std::os::fd::{AsFd as _, RawFd};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Gid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, geteuid, getuid, setgid, setgroups, setresgid, setresuid, setuid};
+use nix::unistd::{
+    Gid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, geteuid, getuid, setgid, setgroups, setresgid, setresuid, setsid, setuid,
+};
 use rustix::thread::{
     CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, configure_capability_in_ambient_set,
     set_capabilities, set_capabilities_secure_bits,
 };
 
 use crate::decide::cell::Limits;
+use crate::terms::Account;
 use crate::terms::limits::{CHILD_FILES, GATE_FILES, GATE_MEMORY, WATCH_MEMORY};
 
 /// Closes every descriptor but the three standard ones, before anything else is opened. A descriptor that leaked from
@@ -191,15 +194,32 @@ pub fn silence() -> Result<(), String> {
     dup2_stdin(&null).and_then(|()| dup2_stdout(&null)).and_then(|()| dup2_stderr(&null)).map_err(|error| error.to_string())
 }
 
-/// Makes root's process one of the account with these numbers, for good.
+/// Makes a process of root's, or of the account itself, one of the account's, with these groups, for good, in a session that has no terminal: whatever the account has made
+/// root start must not be able to type for root (`TIOCSTI`, ioctl_tty(2)). It stays out of the account's other processes' reach until it
+/// starts a program.
 ///
 /// # Errors
 /// When the kernel does not do that.
-pub fn become_account((user, group): (u32, u32)) -> Result<(), String> {
-    let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
-    let becomes = setgroups(&[]).and_then(|()| setgid(group)).and_then(|()| setuid(user));
-    // Until a program is started what it has in /proc would stay root's, and a fresh login's is its own (proc(5), `PR_SET_DUMPABLE`).
-    becomes.and_then(|()| nix::sys::prctl::set_dumpable(true)).map_err(|error| error.to_string())
+pub fn live_as(account: &Account, groups: &[u32]) -> Result<(), String> {
+    let groups: Vec<_> = groups.iter().copied().map(Gid::from_raw).collect();
+    let becomes = setsid().and_then(|_| {
+        // Anybody else is the account already.
+        if !geteuid().is_root() {
+            return Ok(());
+        }
+        setgroups(&groups).and_then(|()| setgid(Gid::from_raw(account.group))).and_then(|()| setuid(Uid::from_raw(account.uid)))
+    });
+    becomes.map_err(|error| error.desc().to_owned())
+}
+
+/// The same, as a fresh login of the account's is: what the process has in /proc is the account's own, and not root's, which it would be until
+/// a program is started (proc(5), `PR_SET_DUMPABLE`).
+///
+/// # Errors
+/// When the kernel does not do that.
+pub fn log_in(account: &Account, groups: &[u32]) -> Result<(), String> {
+    live_as(account, groups)?;
+    nix::sys::prctl::set_dumpable(true).map_err(|error| error.desc().to_owned())
 }
 
 #[cfg(test)]

@@ -18,11 +18,14 @@ use nix::unistd::Uid;
 use self::inside::Inside;
 pub use self::sessions::{Full, SESSIONS, Slots, take_slots};
 pub use self::tray::{Account, Lock, Tray, accounts};
-use crate::terms::Record;
 use crate::terms::text::printable;
+use crate::terms::{ClientName, Record};
 
 /// Directories inside an account's own, each made by its gate, so that root never has to make one there.
 const INNER: [&str; 4] = ["tmp", "new", "out", "dead"];
+
+/// What the files are called that say that there was a snapshot, before the client's name.
+const PUBLISHED: &str = "published";
 
 /// Why the spool cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -103,10 +106,24 @@ impl Spool {
         Ok(())
     }
 
+    /// Remembers that the client has a snapshot, in a place that does not go away with its repository.
+    ///
+    /// # Errors
+    /// When the file that says so cannot be made.
+    pub fn has_published(&self, client: &ClientName) -> Result<(), SpoolError> {
+        self.home.lock_file(&format!("{PUBLISHED}-{client}")).map(drop)
+    }
+
     /// The account's own ledger, for a record that has no repository to stand in.
     pub fn ledger(&self) -> PathBuf {
         self.home.path.join("ledger.jsonl")
     }
+}
+
+/// Whether a client of the account's has had a snapshot.
+pub fn was_published(dir: &Path, uid: u32, client: &ClientName) -> bool {
+    let path = dir.join(uid.to_string()).join(format!("{PUBLISHED}-{client}"));
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
 }
 
 /// The name of an event's file.

@@ -64,7 +64,7 @@ pub(super) enum Order {
         /// The key it would use; by default one that the policy allows
         #[arg(long, value_name = "SHA256:…")]
         key: Option<Fingerprint>,
-        /// The command as one argument, exactly as SSH_ORIGINAL_COMMAND holds it
+        /// The command as one argument: what SSH_ORIGINAL_COMMAND holds, or what is typed at the client
         command: Option<OsString>,
     },
     /// Copy what is in a snapshot into an empty directory, with the client's owners; for root

@@ -13,10 +13,12 @@ use clap::Parser as _;
 use crate::act::{config, detach, inspect, jail, process};
 use crate::check::Part;
 use crate::decide::namespaces::{self, Lack};
-use crate::decide::policy::Site;
+use crate::decide::policy::{Policy, Site};
+use crate::enclose::Whom;
 use crate::explain::Question;
 use crate::export::Wanted;
 use crate::serve::Answer;
+use crate::terms::limits::MAX_TRIED_ACCOUNTS;
 use crate::terms::{ClientName, Owners, exit};
 use crate::{check, enclose, explain, export, list, names, remap, rrsync, serve, watch};
 
@@ -60,7 +62,7 @@ pub fn run() -> ExitCode {
             sent.map_or_else(|what| said(Err(what)), ExitCode::from)
         }
         Order::Remap { client, dry_run } => said(remap::remap(&directory, &client, dry_run)),
-        Order::List { client } => said(list::list(&directory, client.as_ref()).map(|text| (text, 0)).map_err(|what| (what, exit::CONFIG))),
+        Order::List { client } => said(list::list(&directory, client.as_ref()).map_err(|what| (what, exit::CONFIG))),
     }
 }
 
@@ -118,7 +120,7 @@ fn check(directory: &Path) -> ExitCode {
 }
 
 /// What holds rsync on this machine. Namespaces and capabilities are had by account.
-fn enforced(site: &Site, accounts: &[&str]) -> Vec<Part> {
+fn enforced(site: &Site, policies: &[Policy]) -> Vec<Part> {
     let or_off = || "mend what is said there, or write `jail: off` and know what that means".to_owned();
     let part = |(number, (holds, what)): (usize, (bool, &str))| {
         // The first says whether the jail holds at all.
@@ -126,24 +128,46 @@ fn enforced(site: &Site, accounts: &[&str]) -> Vec<Part> {
         Part { what: what.to_owned(), missing: (!holds).then(|| why.to_owned()), help: (number == 0).then(or_off) }
     };
     let mut parts: Vec<_> = jail::describe().into_iter().enumerate().map(part).collect();
-    let ids = |account: &&str| names::named(account).map(|found| (found.name, (found.uid, found.group)));
-    // Root asks for one of the clients' accounts, and for itself where it is one of them.
-    let asked = if inspect::running_uid() == 0 {
-        let all: Vec<_> = accounts.iter().filter_map(ids).collect();
-        let of = |root: bool| all.iter().find(|(_, ids)| (ids.0 == 0) == root);
-        of(false).into_iter().chain(of(true)).map(|(account, ids)| (format!(" (asked for `{account}`)"), Some(*ids))).collect()
-    } else {
-        Vec::new()
-    };
-    let asked = if asked.is_empty() { vec![(String::new(), None)] } else { asked };
-    for (whose, ids) in asked {
-        let lack = enclose::can_have_a_view(&site.rsync, ids).err().map(Lack::Kept);
-        let help = lack.as_ref().and_then(|lack| namespaces::without(lack, site, &Owners::Account).err()?.remedy);
-        parts.push(Part { what: format!("a file system of its own{whose}"), missing: lack.map(|lack| lack.to_string()), help });
-        let missing = enclose::can_be_asked(&site.rsync, ids).err();
-        parts.push(Part { what: format!("links made by the gate alone{whose}"), missing, help: Some(or_off()) });
+    let mut told = Vec::new();
+    for (whose, whom) in asked_for(site, policies) {
+        let lack = enclose::can_have_a_view(&site.rsync, &whom).err().map(Lack::Kept);
+        let unasked = enclose::can_be_asked(&site.rsync, &whom).err();
+        let found = [lack.as_ref().map(ToString::to_string), unasked.clone()];
+        // What is the same for several accounts is said of the first.
+        if whom.account.is_some() && told.contains(&found) {
+            continue;
+        }
+        told.push(found);
+        let owners = whom.mapping.map_or(Owners::Account, Owners::Mapped);
+        let help = lack.as_ref().and_then(|lack| namespaces::without(lack, site, &owners).err()?.remedy);
+        parts.push(Part { what: format!("{VIEW}{whose}"), missing: lack.map(|lack| lack.to_string()), help });
+        parts.push(Part { what: format!("links made by the gate alone{whose}"), missing: unasked, help: Some(or_off()) });
     }
     parts
+}
+
+/// The part of the jail that is had by account.
+const VIEW: &str = "a file system of its own";
+
+/// Whom root asks for: the accounts of the clients, each once in each of its ways, and root itself where it is one of them. Anybody else asks for
+/// themselves.
+fn asked_for(site: &Site, policies: &[Policy]) -> Vec<(String, Whom)> {
+    let mut asked: Vec<(String, Whom)> = Vec::new();
+    if inspect::running_uid() == 0 {
+        for policy in policies {
+            let Some(account) = names::named(&policy.user) else { continue };
+            let mapping = serve::owners(site, policy, &account).ok().and_then(|owners| owners.mapping().cloned());
+            let whose = format!(" (asked for `{}`)", account.name);
+            let is_known = asked.iter().any(|(known, whom)| *known == whose && whom.mapping == mapping);
+            if !is_known && asked.len() < MAX_TRIED_ACCOUNTS {
+                let groups = names::groups(&account).unwrap_or_else(|| vec![account.group]);
+                asked.push((whose, Whom { account: (!account.is_root()).then_some((account, groups)), mapping }));
+            }
+        }
+    }
+    // Root's own comes last.
+    asked.sort_by_key(|(_, whom)| whom.account.is_none());
+    if asked.is_empty() { vec![(String::new(), Whom::default())] } else { asked }
 }
 
 /// Prints what a connection is answered. The client may be gone, and that is nobody's error.

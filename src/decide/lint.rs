@@ -165,12 +165,34 @@ pub fn together(policies: &[Policy]) -> Vec<Finding> {
         }
     }
     for (user, claimants) in by_user {
+        if let [open] = claimants.as_slice() {
+            found.extend(beside_keys(user, open, policies));
+        }
         if let [_, .., last] = claimants.as_slice() {
             let message = format!("the account `{user}` has several policies without keys: {}", names(&claimants));
             found.push(Finding::wrong(last.origins.of("user"), message, "give them keys:, or accounts of their own"));
         }
     }
     found
+}
+
+/// What the keys of an account's other policies mean for its one that has none (`act::config::identify`).
+fn beside_keys(user: &str, open: &Policy, policies: &[Policy]) -> Option<Finding> {
+    let keyed: Vec<_> = policies.iter().filter(|policy| policy.user == user && policy.keys.is_some()).collect();
+    if let Some(own) = keyed.iter().find(|policy| policy.client.as_str() == user) {
+        let message = format!(
+            "{} is never reached: of the account `{user}`, {} is its own policy and has keys:, so a key that nobody lists is refused there",
+            open.client, own.client
+        );
+        let help = format!("give {0} keys:, too, or start `snapgate serve --client {0}` by the key's command=", open.client);
+        return Some(Finding::wrong(open.origins.of("user"), message, help));
+    }
+    if keyed.is_empty() {
+        return None;
+    }
+    let message =
+        format!("of the account `{user}`, keys that {} lists speak for that, and every other key for {}", names(&keyed), open.client);
+    Some(Finding::note(open.origins.of("user"), message, format!("if that is not meant, give {} keys:, too", open.client)))
 }
 
 fn names(policies: &[&Policy]) -> String {
@@ -248,6 +270,12 @@ mod tests {
         assert!(said(&found).contains("b:2: the key") && said(&found).contains("a, b"));
         let found = together(&[policy("a", "user: x\n"), policy("b", "user: x\n"), policy("c", &keyed("x"))]);
         assert!(found.len() == 1 && said(&found).contains("several policies without keys: a, b"), "{}", said(&found));
+        let found = together(&[policy("a", "user: x\n"), policy("b", &keyed("x"))]);
+        assert!(matches!(&found[..], [one] if !one.wrong), "{}", said(&found));
+        assert!(said(&found).contains("a:1: of the account `x`, keys that b lists speak for that, and every other key for a"));
+        let found = together(&[policy("a", "user: x\n"), policy("x", &keyed("x")), policy("c", &keyed("y"))]);
+        assert!(matches!(&found[..], [one] if one.wrong), "{}", said(&found));
+        assert!(said(&found).contains("a:1: a is never reached: of the account `x`, x is its own policy"));
         let found = together(&[
             policy("a", "path: /s/x\n"),
             policy("b", "path: /s/x/y\n"),

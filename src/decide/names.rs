@@ -3,10 +3,13 @@
 //! What has another form is passed over. An answer may have been cut off, so half a line is none.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
 
-use crate::terms::Account;
 use crate::terms::limits::MAX_ADDRESSES;
+use crate::terms::{Account, Login};
 
 /// A unix account that somebody asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +62,22 @@ pub fn name_and_number(line: &[u8]) -> Option<(String, u32)> {
     let mut fields = line.trim_ascii_start().split(|byte| *byte == b':');
     let (name, number) = (fields.next()?, number(fields.nth(1)?)?);
     Some((String::from_utf8_lossy(name).into_owned(), number))
+}
+
+/// What such a line says of the account's home and shell. An account without a shell has `/bin/sh` (passwd(5)).
+pub fn login(line: &[u8], wanted: Wanted<'_>) -> Option<Login> {
+    user(line, wanted)?;
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let mut fields = line.split(|byte| *byte == b':').skip(5);
+    let path = |field: &[u8]| PathBuf::from(OsString::from_vec(field.to_vec()));
+    let home = path(fields.next().unwrap_or_default());
+    let shell = fields.next().filter(|shell| !shell.is_empty()).unwrap_or(b"/bin/sh");
+    Some(Login { home, shell: path(shell) })
+}
+
+/// The same of such an answer.
+pub fn answered_login(answer: &[u8], wanted: Wanted<'_>) -> Option<Login> {
+    login(lines(answer).next()?, wanted)
 }
 
 /// Reads the answer to `getent passwd`, if it is about the account that is wanted.
@@ -132,6 +151,17 @@ mod tests {
         assert_eq!(user(b"web1:x:1000:1001:::", Wanted::Name("web1")), known("web1", 1000, 1001));
         assert_eq!(user(b"web1:x:1000:1001:::", Wanted::Name("web")), None);
         assert_eq!(user(b"web1:x:1000:1001:::", Wanted::Name("1000")), None);
+    }
+
+    #[test]
+    fn a_line_tells_home_and_shell_and_an_account_without_a_shell_has_the_usual_one() {
+        let told = |line: &[u8]| login(line, Wanted::Name("web1")).map(|login| (login.home, login.shell));
+        let is = |home: &str, shell: &str| Some((PathBuf::from(home), PathBuf::from(shell)));
+        assert_eq!(told(b"web1:x:1000:1001:Web,,,:/home/web1:/bin/bash"), is("/home/web1", "/bin/bash"));
+        assert_eq!(told(b"web1:x:1000:1001:Web:/home/web1:\r"), is("/home/web1", "/bin/sh"));
+        assert_eq!(told(b"web1:x:1000:1001"), is("", "/bin/sh"));
+        assert_eq!(told(b"web2:x:1000:1001::/home/web2:/bin/sh"), None);
+        assert_eq!(answered_login(b"web1:x:1000:1001::/h:/bin/false\n", Wanted::Name("web1")).map(|login| login.home), Some("/h".into()));
     }
 
     #[test]

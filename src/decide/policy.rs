@@ -152,6 +152,8 @@ pub struct Site {
     pub spool: PathBuf,
     /// `syslog:` The daemon's socket; `None`: `off`.
     pub syslog: Option<PathBuf>,
+    /// `sshd:` Which sshd clients reach, for `check` alone.
+    pub sshd: Sshd,
     /// `sessions:` How many connections of all clients are served at once.
     pub sessions: u64,
     /// `jail:` Whether rsync is jailed; only `off` turns it off.
@@ -164,6 +166,17 @@ pub struct Site {
     pub defaults: Defaults,
     /// Where each key stands.
     pub origins: Origins,
+}
+
+/// The sshd whose settings `check` asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sshd {
+    /// With the machine's own settings; the default.
+    OfTheMachine,
+    /// With this file of settings, as behind `sshd -f`.
+    With(PathBuf),
+    /// `off`: none, since clients come in another way.
+    None,
 }
 
 /// How mail leaves.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::measure::{self, Measure};
 use super::{End, Session};
+use chrono::Utc;
+
 use crate::act::child::HookEnd;
 use crate::act::runlog::RunLog;
 use crate::act::store::{Bounds, Deferred, Held, Made, Published, Repository, Staging, Survey, Which};
@@ -148,6 +150,7 @@ impl Session<'_> {
         let repository = settling.held.repository();
         settling.facts.snapshot = Some(published.name().to_string());
         repository.note_files(published.name(), settling.facts.files);
+        settling.facts.published = Some(Utc::now());
         settling.warnings.extend(published.trouble().map(|reason| reason.detail.clone()));
         if settling.facts.partial {
             let status = if settling.facts.rsync_exit == Some(outcome::PARTIAL) { " (its status 23)" } else { "" };

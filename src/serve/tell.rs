@@ -53,6 +53,12 @@ impl Connection<'_> {
                 }
             }
         }
+        if let (Ok(spool), Some(policy)) = (&spool, policy)
+            && record.result == Outcome::Published
+        {
+            // Only `check` wants to know, and it is one file for ever.
+            let _ = spool.has_published(&policy.client);
+        }
         // A repository that cannot be written to must not lose the entry: the spool has a ledger of its own.
         // Where a mount is missing, what stands at its place is not the repository.
         let policy_on_disk = policy.filter(|policy| mounted(policy, site).is_ok());

@@ -1,10 +1,12 @@
 //! Every bound on what comes from outside, each with its reason. A number that limits a stranger has its home here.
 
+mod check;
 mod mail;
 mod snapshots;
 
 use std::time::Duration;
 
+pub use check::*;
 pub use mail::*;
 pub use snapshots::*;
 

@@ -164,6 +164,9 @@ pub struct PushFacts {
     /// The snapshot's name, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<String>,
+    /// When it was published. What changes in it later is not the gate's work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<DateTime<Utc>>,
     /// Where inside the snapshot, when it was not the whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,

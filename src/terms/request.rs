@@ -1,5 +1,7 @@
 //! What is known of a connection before anything is decided: who sshd says is there, and what they said.
 
+use std::path::PathBuf;
+
 use chrono::{DateTime, Utc};
 
 use super::client::ClientName;
@@ -39,6 +41,15 @@ impl Account {
     pub fn is_root(&self) -> bool {
         self.uid == 0
     }
+}
+
+/// What the user database says of an account besides: what sshd starts, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// Its home directory.
+    pub home: PathBuf,
+    /// Its shell, through which sshd runs every command.
+    pub shell: PathBuf,
 }
 
 /// What the client asked for, not yet looked at.

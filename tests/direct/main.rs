@@ -5,6 +5,7 @@
 mod again;
 mod attacks;
 mod by_a_user;
+mod checked;
 mod coming_from;
 mod completes;
 mod crash;
@@ -39,5 +40,6 @@ mod taken_over;
 #[path = "../support/tree.rs"]
 #[expect(dead_code, reason = "the tests with sshd use all of it")]
 mod tree;
+mod typed;
 #[path = "../support/older.rs"]
 mod versions;

@@ -268,6 +268,7 @@ impl Server {
             ("spool", format!("{dir}/spool")),
             ("rsync", self.rsync().display().to_string()),
             ("syslog", format!("{dir}/syslog")),
+            ("sshd", format!("{dir}/sshd_config")),
             ("mail", format!("{{from: snapgate@test.example, to: [root@test.example], transport: \"file:{dir}/mail\"}}")),
         ];
         // An ordinary user could not look at what would not be its own, nor remove it. Tests about owners ask for them.

@@ -59,9 +59,14 @@ pub(super) fn forked_with_gate(story: impl FnOnce()) -> io::Result<Pid> {
 
 /// What `story` writes in a process of its own, up to `most` bytes and for so long. Then the process is ended, wherever it hangs.
 pub fn apart(limit: Duration, most: usize, story: impl FnOnce(&mut dyn Write)) -> Vec<u8> {
+    apart_for_good(limit, most, |told| story(&mut { told }))
+}
+
+/// The same for a process that may become another program: it is given the way out itself.
+pub fn apart_for_good(limit: Duration, most: usize, story: impl FnOnce(PipeWriter)) -> Vec<u8> {
     let Ok((heard, told)) = io::pipe() else { return Vec::new() };
     // Only the process has `told`, so that its end is seen. And it holds what the gate holds: the session's place, its streams.
-    let forked = forked_with_gate(move || story(&mut { told }));
+    let forked = forked_with_gate(move || story(told));
     let Ok(process) = forked.and_then(Leader::of) else { return Vec::new() };
     let said = listen(heard, limit, most);
     drop(process);

@@ -1,4 +1,5 @@
-//! Child processes: the jailed rsync, the administrator's hooks, `rsync --version`, and what is asked about names.
+//! Child processes: the jailed rsync, the administrator's hooks, `rsync --version`, and what is asked about names and
+//! of sshd.
 //!
 //! No shell, no word of a client's that is not in a [`Run`](crate::decide::plan::Run), and no program with an environment that it
 //! inherits.
@@ -13,6 +14,8 @@ mod meter;
 mod orders;
 mod receiver;
 mod rsync;
+mod shell;
+mod sshd;
 mod version;
 
 use std::os::fd::AsFd;
@@ -22,7 +25,7 @@ use nix::poll::PollTimeout;
 
 use crate::terms::Excess;
 
-pub use fork::{LastWord, Successor, apart, succeeded};
+pub use fork::{LastWord, Successor, apart, apart_for_good, succeeded};
 pub use getent::{Ask, GETENT, getent};
 pub use hook::{HookEnd, Setting, hook};
 pub use mapping::{Namespace, NamespaceBegun, begin_namespace};
@@ -30,6 +33,8 @@ pub use meter::Meter;
 pub use orders::{Orders, Part};
 pub use receiver::receive;
 pub use rsync::{NotStarted, Standby, Undecided, become_rsync, begin, stand_by};
+pub use shell::become_shell;
+pub use sshd::ask_sshd;
 pub use version::version;
 
 /// Somebody who answers a child while it is waited for. Readable where there is a question.

@@ -18,11 +18,13 @@ mod owners;
 mod publish;
 mod remap;
 mod stage;
+mod stock;
 mod survey;
 mod transaction;
 mod tree;
 mod unfinished;
 mod usage;
+mod whole;
 
 #[cfg(test)]
 mod tests;

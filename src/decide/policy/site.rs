@@ -8,7 +8,7 @@ use crate::terms::limits::DEFAULT_ALL_SESSIONS;
 use super::limits::AllSessions;
 use super::read::{Defaults, PolicyKeys};
 use super::values::{Absolute, AbsoluteOrOff, MailAddress, Switch};
-use super::{DEFAULT_RSYNC, DEFAULT_SPOOL, DEFAULT_SYSLOG, MailSettings, Namespaces, Origins, Site, Transport, origins};
+use super::{DEFAULT_RSYNC, DEFAULT_SPOOL, DEFAULT_SYSLOG, MailSettings, Namespaces, Origins, Site, Sshd, Transport, origins};
 
 keys! {
     struct MailKeys, "`mail`" {
@@ -53,6 +53,7 @@ keys! {
         rsync: Absolute as Text<_>,
         spool: Absolute as Text<_>,
         syslog: AbsoluteOrOff as Text<_>,
+        sshd: AbsoluteOrOff as Text<_>,
         jail: Switch as Text<_>,
         namespaces: Namespaces as Text<_>,
         sessions: AllSessions as Figure<_>,
@@ -78,6 +79,11 @@ pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
         rsync: or(keys.rsync, DEFAULT_RSYNC),
         spool: or(keys.spool, DEFAULT_SPOOL),
         syslog: keys.syslog.map_or_else(|| Some(PathBuf::from(DEFAULT_SYSLOG)), |AbsoluteOrOff(path)| path),
+        sshd: match keys.sshd {
+            None => Sshd::OfTheMachine,
+            Some(AbsoluteOrOff(None)) => Sshd::None,
+            Some(AbsoluteOrOff(Some(file))) => Sshd::With(file),
+        },
         jail: keys.jail.is_none_or(|Switch(on)| on),
         namespaces: keys.namespaces.unwrap_or(Namespaces::Required),
         sessions: keys.sessions.map_or(DEFAULT_ALL_SESSIONS, |AllSessions(sessions)| sessions),

@@ -186,6 +186,10 @@ fn the_site_is_read_and_has_the_usual_values() {
          reports_to: [reports@example.org]\n  transport: smtps://gate@example.org@mail.example.org\n  password_file: /etc/snapgate/password\n  ca_file: /etc/ca.pem\n",
     )
     .unwrap();
+    let sshd = |line: &str| site(&format!("store: /s\n{line}")).unwrap().sshd;
+    assert_eq!((sshd(""), sshd("sshd: off\n")), (Sshd::OfTheMachine, Sshd::None));
+    assert_eq!(sshd("sshd: /etc/ssh/backup_config\n"), Sshd::With(PathBuf::from("/etc/ssh/backup_config")));
+    assert!(site("store: /s\nsshd: sshd_config\n").is_err());
     assert!(full.syslog.is_none() && !full.jail && full.namespaces == Namespaces::Optional);
     let expected =
         Transport::Smtp { host: "mail.example.org".to_owned(), port: 465, tls: Tls::Implicit, user: Some("gate@example.org".to_owned()) };

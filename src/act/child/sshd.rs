@@ -1,0 +1,49 @@
+//! What sshd does with a connection, asked of its own program (`sshd -T`, sshd(8)). Its settings are nothing that the gate could read better.
+
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::Patience;
+use super::fork::listen;
+use super::leader::Leader;
+use crate::decide::outcome::Ended;
+use crate::terms::limits::{LOOK_TIMEOUT, MAX_SSHD_ANSWER};
+use crate::terms::text::printable_within;
+
+/// Where the program is on one system or another. It runs its own file again and wants the whole path.
+const PROGRAMS: [&str; 4] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd", "/opt/sbin/sshd"];
+
+/// Bytes of its complaint that are shown.
+const SHOWN: usize = 300;
+
+/// What it says of such a connection, with the machine's settings or those of a file; `None` where there is no sshd.
+///
+/// # Errors
+/// With its complaint, printable.
+pub fn ask_sshd(settings: Option<&Path>, connection: &str) -> Result<Option<Vec<u8>>, String> {
+    let Some(program) = PROGRAMS.into_iter().find(|program| Path::new(program).is_file()) else { return Ok(None) };
+    let mut command = Command::new(program);
+    command.args(["-T", "-C", connection]);
+    if let Some(file) = settings {
+        command.arg("-f").arg(file);
+    }
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir("/").process_group(0).stdin(Stdio::null());
+    answered(command).map_err(|error| error.to_string()).and_then(|(ended, said)| match ended {
+        Ended::Exit(0) => Ok(Some(said)),
+        _ => Err(printable_within(String::from_utf8_lossy(&said).trim().as_bytes(), SHOWN)),
+    })
+}
+
+fn answered(mut command: Command) -> io::Result<(Ended, Vec<u8>)> {
+    let (heard, told) = io::pipe()?;
+    // The answer and the complaint: there is one or the other.
+    command.stdout(told.try_clone()?).stderr(told);
+    let child = Leader::of_child(&command.spawn()?)?;
+    // What holds the way out here would be waited for.
+    drop(command);
+    let said = listen(heard, LOOK_TIMEOUT, MAX_SSHD_ANSWER);
+    let ended = child.wait_within(Patience { limit: LOOK_TIMEOUT, idle: None, whole: false }, None, None)?;
+    Ok((ended, said))
+}

@@ -1,0 +1,93 @@
+//! Files of keys, as this process, which runs as their account, finds them: sshd reads them as the account, too.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::libc;
+
+use crate::decide::login::{KeyFile, KeyState, keys};
+use crate::terms::limits::MAX_KEY_FILE;
+
+/// Looks at these files. With `strict`, what others could have written counts for nothing, up to the account's home (`safe_path` in
+/// OpenSSH's misc.c).
+pub fn key_files(paths: &[PathBuf], uid: u32, home: &Path, strict: bool) -> Vec<KeyFile> {
+    let look = |path: &PathBuf| KeyFile { path: path.clone(), state: state(path, strict.then_some((uid, home))) };
+    paths.iter().map(look).collect()
+}
+
+fn state(path: &Path, strict: Option<(u32, &Path)>) -> KeyState {
+    let text = match read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return KeyState::Missing,
+        Err(error) => return KeyState::Unreadable(error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()),
+    };
+    match strict.and_then(|(uid, home)| distrusted(path, uid, home)) {
+        Some(at) => KeyState::Distrusted(at),
+        None => KeyState::Holds(keys(&text)),
+    }
+}
+
+/// The beginning of the file. Whoever has it may have put anything there.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut text = Vec::new();
+    file.take(MAX_KEY_FILE).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// Where somebody else than root and the account could have had a hand in it.
+fn distrusted(path: &Path, uid: u32, home: &Path) -> Option<PathBuf> {
+    let real = fs::canonicalize(path).ok()?;
+    let home = fs::canonicalize(home).unwrap_or_default();
+    for at in real.ancestors() {
+        let found = fs::metadata(at).ok()?;
+        if (found.uid() != 0 && found.uid() != uid) || found.mode() & 0o022 != 0 {
+            return Some(at.to_path_buf());
+        }
+        if at == home {
+            return None;
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use nix::sys::stat::Mode;
+
+    use super::*;
+    use crate::decide::login::Keys;
+
+    #[test]
+    fn whatever_stands_in_the_place_of_a_file_of_keys_is_looked_at_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().canonicalize().unwrap();
+        let uid = nix::unistd::geteuid().as_raw();
+        let path = home.join("keys");
+        let look = |strict| key_files(std::slice::from_ref(&path), uid, &home, strict).remove(0).state;
+        assert_eq!(look(true), KeyState::Missing);
+        nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
+        assert_eq!(look(true), KeyState::Unreadable("it is no file".to_owned()));
+        fs::remove_file(&path).unwrap();
+        symlink("/dev/zero", &path).unwrap();
+        assert_eq!(look(true), KeyState::Unreadable("it is no file".to_owned()));
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "ssh-ed25519 AAAA x\n").unwrap();
+        assert_eq!(look(true), KeyState::Holds(Keys { gated: 0, others: 1 }));
+        File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
+        assert!(matches!(look(true), KeyState::Holds(_)), "of a file without end the beginning is read");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        assert_eq!(look(true), KeyState::Distrusted(path.clone()));
+        assert!(matches!(look(false), KeyState::Holds(_)));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(&home, fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(look(true), KeyState::Distrusted(home.clone()));
+    }
+}

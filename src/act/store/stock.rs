@@ -1,0 +1,118 @@
+//! What stands in `snapshots/`, for somebody who looks for what should not be there.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::Repository;
+use crate::decide::seen::Stock;
+use crate::terms::limits::{MAX_STOCK, MAX_STRANGE};
+use crate::terms::text::printable;
+use crate::terms::{NamePattern, SnapshotName};
+
+impl Repository {
+    /// Looks at the names in `snapshots/`, and at what is neither a snapshot nor a directory on the way to one. To be called by the
+    /// repository's own account, which may have put anything there.
+    pub fn stock(&self, names: &NamePattern) -> Stock {
+        let mut look = Look { names, seen: 0, newest: None, stock: Stock::default() };
+        match look.below(&self.snapshots(), "", 1) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                look.stock.unread = Some(error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase());
+            }
+        }
+        let device = |path: &Path| fs::metadata(path).ok().map(|found| found.dev());
+        let own = [self.root().to_path_buf(), self.inprogress()].map(|path| device(&path));
+        let apart = device(&self.snapshots()).is_some_and(|snapshots| own.iter().flatten().any(|device| *device != snapshots));
+        let newest = look.newest.map(|name| (name.as_str().to_owned(), name.at));
+        Stock { newest, apart, ..look.stock }
+    }
+}
+
+struct Look<'a> {
+    names: &'a NamePattern,
+    seen: u64,
+    newest: Option<SnapshotName>,
+    stock: Stock,
+}
+
+impl Look<'_> {
+    /// Looks at one directory, and says whether a snapshot is in it or below. What leads to none is strange as a whole.
+    fn below(&mut self, directory: &Path, prefix: &str, level: usize) -> io::Result<bool> {
+        let mut leads_on = false;
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            self.seen += 1;
+            if self.seen > MAX_STOCK {
+                return Ok(true);
+            }
+            // A link is never a snapshot, wherever it leads.
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let text = entry.file_name().to_str().map(|name| format!("{prefix}{name}"));
+            let name = text.as_deref().filter(|_| is_directory).and_then(|text| self.names.read(text));
+            if let Some(name) = name {
+                leads_on = true;
+                if self.newest.as_ref().is_none_or(|newest| newest.at < name.at) {
+                    self.newest = Some(name);
+                }
+                continue;
+            }
+            let (strange, strangers) = (self.stock.strange.len(), self.stock.strangers);
+            let leads = match text.filter(|_| is_directory && level < self.names.deepest()) {
+                Some(text) => self.below(&entry.path(), &format!("{text}/"), level + 1).unwrap_or(false),
+                None => false,
+            };
+            leads_on |= leads;
+            // What was on the way to snapshots that somebody has removed is no trouble.
+            let is_bare = is_directory && level < self.names.levels() && self.stock.strangers == strangers;
+            if !leads && !is_bare {
+                // What is in it is told with it.
+                self.stock.strange.truncate(strange);
+                self.stock.strangers = strangers + 1;
+                if strange < MAX_STRANGE {
+                    let shown = printable(entry.file_name().as_encoded_bytes());
+                    self.stock.strange.push(format!("{prefix}{shown}"));
+                }
+            }
+        }
+        Ok(leads_on)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_snapshot_and_leads_to_none_is_strange_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = Repository::at(dir.path());
+        let names = NamePattern::default();
+        assert_eq!(repository.stock(&names), Stock::default(), "nothing yet");
+        let below = |path: &str| dir.path().join("snapshots").join(path);
+        for path in ["2026-11-21T02-00-00Z/etc", "2026/1122/0300", "2026_11_23_01_02_03", "old/one/two", "2025/notes"] {
+            fs::create_dir_all(below(path)).unwrap();
+        }
+        fs::write(below("README"), "").unwrap();
+        symlink("/", below("2026-11-24T02-00-00Z")).unwrap();
+        let found = repository.stock(&names);
+        let mut strange = found.strange.clone();
+        strange.sort();
+        assert_eq!((found.strangers, strange.join(" ").as_str()), (4, "2025 2026-11-24T02-00-00Z README old"), "{found:?}");
+        assert_eq!(found.newest.as_ref().map(|(name, _)| name.as_str()), Some("2026_11_23_01_02_03"));
+        assert!(!found.apart);
+        let dated = NamePattern::new("%Y/%m%d/%H%M").unwrap();
+        fs::create_dir_all(below("2024/1121")).unwrap();
+        assert!(!repository.stock(&dated).strange.contains(&"2024".to_owned()), "whose snapshots were removed");
+        fs::remove_dir_all(below("2024")).unwrap();
+        for number in 0..2 * MAX_STRANGE {
+            fs::create_dir(below(&format!("x{number}"))).unwrap();
+        }
+        let found = repository.stock(&names);
+        assert_eq!((found.strange.len(), found.strangers), (MAX_STRANGE, 4 + 2 * MAX_STRANGE as u64));
+    }
+}

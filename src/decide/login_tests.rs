@@ -1,0 +1,107 @@
+use super::*;
+
+const ANSWER: &[u8] = b"port 22\nforcecommand /usr/bin/snapgate serve\nauthorizedkeysfile .ssh/authorized_keys %h/k/%u /etc/keys/%U%%\n\
+    authorizedkeyscommand none\ntrustedusercakeys none\nexposeauthinfo yes\nstrictmodes yes\n";
+
+fn login(shell: &str) -> Login {
+    Login { home: "/home/web1".into(), shell: shell.into() }
+}
+
+fn said(settings: &Settings, shell: &str, keyed: bool, files: &[KeyFile]) -> Vec<(bool, String)> {
+    let origin = Origin { file: "web1.yaml".into(), line: 2 };
+    let entry = Entry { account: "web1", user: &origin, keyed: keyed.then_some(&origin), shell: Path::new(shell), is_root: false };
+    sshd(entry, settings, files).iter().map(|found| (found.wrong, found.to_string())).collect()
+}
+
+fn held(gated: u64, others: u64) -> Vec<KeyFile> {
+    vec![KeyFile { path: "/home/web1/.ssh/authorized_keys".into(), state: KeyState::Holds(Keys { gated, others }) }]
+}
+
+#[test]
+fn what_sshd_does_for_an_account_is_read_as_it_prints_it() {
+    let found = settings(ANSWER).unwrap();
+    assert_eq!((found.force.as_deref(), found.exposes, found.strict), (Some("/usr/bin/snapgate serve"), true, true));
+    let files = key_files(&found, "web1", 1000, &login("/bin/sh"));
+    assert_eq!(files, ["/home/web1/.ssh/authorized_keys", "/home/web1/k/web1", "/etc/keys/1000%"].map(PathBuf::from));
+    assert_eq!(settings(b"forcecommand none\nauthorizedkeysfile none\n").unwrap(), Settings::default());
+    assert_eq!(settings(b"sshd: no hostkeys available -- exiting.\n"), None);
+    assert!(settings(b"authorizedkeysfile none\nauthorizedkeyscommand /bin/keys %u\n").unwrap().keys_elsewhere);
+}
+
+#[test]
+fn keys_are_counted_by_whether_they_lead_to_the_gate() {
+    let text = b"# a comment\n\nssh-ed25519 AAAA me@laptop command=\"snapgate serve\"\n\
+        restrict,command=\"/usr/bin/snapgate serve --client \\\"a b\\\"\" ssh-ed25519 AAAA x\n\
+        Command=\"snapgate rrsync -wo /srv\",from=\"192.0.2.1\" ssh-rsa AAAA\ncommand=\"/bin/sh\" ssh-rsa AAAA\n  command=\"open ssh-rsa AAAA\n";
+    assert_eq!(keys(text), Keys { gated: 2, others: 3 });
+    for (command, is) in [
+        ("/usr/bin/snapgate serve", true),
+        ("exec nice /opt/snapgate serve", true),
+        ("/usr/bin/rrsync -ro /srv", true),
+        ("/bin/sh -c '/usr/bin/snapgate serve'", true),
+        ("/usr/bin/validate-rsync", false),
+        ("internal-sftp", false),
+    ] {
+        assert_eq!(runs_the_gate(command), is, "{command}");
+    }
+}
+
+#[test]
+fn an_account_that_reaches_the_gate_in_one_of_its_ways_is_fine_and_any_other_is_told() {
+    let forced = settings(ANSWER).unwrap();
+    let free = Settings { force: None, ..forced.clone() };
+    let fine: [(&Settings, &str, Vec<KeyFile>); 3] =
+        [(&forced, "/bin/sh", held(0, 1)), (&free, "/usr/bin/snapgate-shell", held(0, 1)), (&free, "/bin/sh", held(2, 0))];
+    for (settings, shell, files) in fine {
+        assert_eq!(said(settings, shell, true, &files), [], "{shell} {files:?}");
+    }
+    let other = Settings { force: Some("/usr/local/bin/wrapper".to_owned()), ..forced.clone() };
+    let hidden = Settings { exposes: false, ..forced.clone() };
+    let kept_out = Settings { denied: vec!["web?".to_owned()], ..forced.clone() };
+    let not_let_in = Settings { allowed: vec!["admin@192.0.2.*".to_owned()], ..forced.clone() };
+    let keyless = Settings { takes_no_keys: true, ..forced.clone() };
+    let nowhere = Settings { key_files: Vec::new(), ..forced.clone() };
+    let file = |state| vec![KeyFile { path: "/k".into(), state }];
+    let wrong: [(&Settings, bool, Vec<KeyFile>, bool, &str); 12] = [
+        (&free, false, held(0, 1), true, "web1.yaml:2: no `ForceCommand` of sshd's reaches `web1`"),
+        (&free, false, held(1, 1), true, "no `ForceCommand`"),
+        (&other, false, held(0, 1), false, "sshd runs `/usr/local/bin/wrapper` for `web1`"),
+        (&hidden, true, held(0, 1), true, "so `keys:` matches nobody\nset `ExposeAuthInfo yes`"),
+        (&kept_out, false, held(0, 1), true, "keeps it out"),
+        (&not_let_in, false, held(0, 1), true, "keeps it out"),
+        (&keyless, false, held(0, 1), true, "`PubkeyAuthentication` is off"),
+        (&nowhere, false, vec![], true, "sshd looks for them nowhere"),
+        (&forced, false, file(KeyState::Missing), true, "`/k` is not there\nmake it"),
+        (&forced, false, held(0, 0), true, "holds none"),
+        (&forced, false, file(KeyState::Unreadable("permission denied".to_owned())), true, "cannot be read by it: permission denied"),
+        (&forced, false, file(KeyState::Distrusted("/home".into())), true, "by the owner or the mode of `/home`\nchown it"),
+    ];
+    for (settings, keyed, files, is_wrong, words) in wrong {
+        let found = said(settings, "/bin/sh", keyed, &files);
+        assert!(matches!(&found[..], [(wrong, text)] if *wrong == is_wrong && text.contains(words)), "{words}: {found:?}");
+    }
+    let elsewhere = Settings { keys_elsewhere: true, ..forced };
+    assert_eq!(said(&elsewhere, "/bin/sh", false, &file(KeyState::Missing)), []);
+}
+
+#[test]
+fn roots_own_keys_are_no_fault_beside_those_of_the_gate() {
+    let origin = Origin { file: "r.yaml".into(), line: 1 };
+    let entry = Entry { account: "root", user: &origin, keyed: None, shell: Path::new("/bin/sh"), is_root: true };
+    let free = Settings { force: None, ..settings(ANSWER).unwrap() };
+    assert!(sshd(entry, &free, &held(1, 1)).iter().all(|found| !found.wrong));
+    assert!(sshd(entry, &free, &held(0, 1)).iter().any(|found| found.wrong));
+}
+
+#[test]
+fn a_shell_that_prints_or_turns_away_is_told_with_its_words() {
+    let origin = Origin { file: "web1.yaml".into(), line: 0 };
+    let entry = Entry { account: "web1", user: &origin, keyed: None, shell: Path::new("/bin/odd"), is_root: false };
+    let said = |printed: &[u8]| shell(entry, printed).map(|found| found.to_string());
+    assert_eq!(said(b"snapgate-check\n"), None);
+    let welcome = said(b"\nWelcome \x1b[1m!\nto you\nsnapgate-check\n").unwrap();
+    assert!(welcome.contains("prints `Welcome ") && welcome.contains("!` of its own accord") && !welcome.contains('\x1b'), "{welcome}");
+    assert!(said(b"This account is currently not available.\n").unwrap().contains("it says `This account is currently not available.`"));
+    assert!(said(b"").unwrap().contains("does not run what sshd gives it\nchsh -s /bin/sh web1"));
+    assert!(turns_away(Path::new("/usr/sbin/nologin")) && turns_away(Path::new("/bin/false")) && !turns_away(Path::new("/bin/sh")));
+}

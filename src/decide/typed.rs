@@ -1,0 +1,286 @@
+//! What a person types at a client, and what of it reaches the server: the command that their rsync makes of it (`server_options()` in rsync's
+//! options.c), as far as that can be known. It is made to be explained, never to be run.
+
+use super::options::{self, Cause, Row, Rule};
+
+/// Letters, in the order in which rsync sends them.
+const ORDER: &str = "vqbunldKmOJyLkWHogDUNtpEAXrcCIRxSz";
+
+/// What the client's rsync can do, from 3.2.0 on; the first letter only where it lists directories while it sends.
+const CAPABILITIES: &str = "LsfxCIvu";
+
+/// What stays at the client besides what means nothing on a server, by name.
+const KEPT: &[&str] = &[
+    "--exclude-from", "--include-from", "--filter", "--log-file", "--write-batch", "--progress", "--human-readable", "--8-bit-output",
+    "--skip-compress", "--implied-dirs", "--i-d", "--cache", "--no-cache", "--debug", "--max-alloc", "--info", "--msgs2stderr",
+    "--no-msgs2stderr", "--fsync", "--super", "--copy-unsafe-links", "--secluded-args", "--protect-args", "--no-W", "--no-whole-file",
+    "--no-dirs", "--no-d", "--no-r", "--no-recursive", "--no-relative", "--no-R", "--no-devices", "--no-specials", "--no-super",
+    "--munge-links", "--devices", "--specials",
+];
+
+/// What is sent as two words.
+const APART: &[&str] =
+    &["--link-dest", "--copy-dest", "--compare-dest", "--backup-dir", "--partial-dir", "--temp-dir", "--only-write-batch"];
+
+/// Letters that take a value, with the option that they stand for.
+const VALUED: &[(char, &str)] =
+    &[('e', "--rsh"), ('f', "--filter"), ('B', "--block-size"), ('M', "--remote-option"), ('T', "--temp-dir"), ('@', "--modify-window")];
+
+/// What becomes of the words that somebody types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Typed {
+    /// This reaches the server; empty: no command.
+    Sends(String),
+    /// Nothing of it does, and why.
+    Nothing(&'static str),
+}
+
+/// Reads what a person types at a client; `None` where it is no such line, but what a server is sent.
+pub fn typed(line: &str) -> Option<Typed> {
+    let words = shell_words::split(line).ok()?;
+    let (first, rest) = words.split_first()?;
+    match first.rsplit('/').next()? {
+        "ssh" => {
+            let behind = rest.iter().skip_while(|word| word.starts_with('-')).skip(1).map(String::as_str).collect::<Vec<_>>().join(" ");
+            Some(Typed::Sends(behind))
+        }
+        "rsync" if rest.first().is_none_or(|word| word != "--server") => Some(rsync(rest)),
+        _ => None,
+    }
+}
+
+fn rsync(words: &[String]) -> Typed {
+    let mut sent = Sent::default();
+    let mut places: Vec<&str> = Vec::new();
+    let mut rest = words.iter();
+    let mut only_places = false;
+    while let Some(word) = rest.next() {
+        if only_places || word == "-" || !word.starts_with('-') {
+            places.push(word);
+        } else if word == "--" {
+            only_places = true;
+        } else if word.starts_with("--") {
+            let (name, value) = word.split_once('=').map_or((word.as_str(), None), |(name, value)| (name, Some(value.to_owned())));
+            let value = value.or_else(|| if takes_value(name) { rest.next().cloned() } else { None });
+            sent.long(name, value);
+        } else {
+            let mut letters = word.chars().skip(1);
+            while let Some(letter) = letters.next() {
+                match VALUED.iter().find(|(valued, _)| *valued == letter) {
+                    None => sent.letter(letter),
+                    Some((_, name)) => {
+                        let behind: String = letters.by_ref().collect();
+                        let behind = behind.strip_prefix('=').map(str::to_owned).unwrap_or(behind);
+                        sent.long(name, if behind.is_empty() { rest.next().cloned() } else { Some(behind) });
+                    }
+                }
+            }
+        }
+    }
+    let Some((to, from)) = places.split_last() else { return Typed::Nothing("it names nothing to push and no place to push to") };
+    if places.iter().any(|place| place.contains("::") || place.starts_with("rsync://")) {
+        return Typed::Nothing("it speaks to an rsync daemon and not by ssh: write one colon, host:path");
+    }
+    match (remote(to), from.first().and_then(|from| remote(from))) {
+        (Some(place), None) => Typed::Sends(sent.command(from.is_empty(), place)),
+        (_, Some(place)) => Typed::Sends(sent.command(true, place)),
+        _ => Typed::Nothing("it copies on the client alone: name the server with a colon behind it, as in `backup:`"),
+    }
+}
+
+/// What stands behind the host's colon.
+fn remote(place: &str) -> Option<&str> {
+    let (host, path) = place.split_once(':')?;
+    (!host.is_empty() && !host.contains('/')).then_some(path)
+}
+
+fn takes_value(name: &str) -> bool {
+    !matches!(options::by_long(name), None | Some(Row { value: options::Value::None, .. }))
+}
+
+/// What is sent.
+#[derive(Debug, Default)]
+struct Sent {
+    letters: Vec<char>,
+    long: Vec<String>,
+    /// What is said by -M, behind everything else.
+    extra: Vec<String>,
+    program: Option<String>,
+    /// Whether -a and --files-from were among it.
+    archive: bool,
+    listed: bool,
+}
+
+impl Sent {
+    fn letter(&mut self, letter: char) {
+        match letter {
+            'a' => {
+                self.archive = true;
+                self.letters.extend("rlptgoD".chars());
+            }
+            'P' => self.add("--partial"),
+            'i' => self.add("--log-format=%i"),
+            's' | 'h' | '8' | '4' | '6' | '0' | 'F' => {}
+            letter => self.letters.push(letter),
+        }
+    }
+
+    fn long(&mut self, name: &str, value: Option<String>) {
+        if let Some(taken_back) = name.strip_prefix("--no-") {
+            return self.take_back(name, taken_back);
+        }
+        let value = value.unwrap_or_default();
+        match name {
+            "--archive" => self.letter('a'),
+            "--files-from" if !value.contains(':') => self.listed = true,
+            "--itemize-changes" => self.letter('i'),
+            "--del" => self.add("--delete-during"),
+            "--rsync-path" => self.program = Some(value),
+            "--remote-option" => self.extra.push(value),
+            "--chown" => {
+                let (user, group) = value.split_once(':').unwrap_or((&value, ""));
+                for (map, whose) in [("usermap", user), ("groupmap", group)] {
+                    if !whose.is_empty() {
+                        self.add(&format!("--{map}=*:{whose}"));
+                    }
+                }
+            }
+            // The server is told its own side of it.
+            "--iconv" => self.add(&format!("--iconv={}", value.split(',').nth(1).unwrap_or(&value))),
+            "--out-format" if value.contains("%i") => self.add("--log-format=%i"),
+            "--out-format" => {}
+            _ => match options::by_long(name) {
+                Some(row) if stays(row, name) => {}
+                Some(Row { letter: Some(letter), value: options::Value::None, .. }) => self.letter(*letter),
+                _ if APART.contains(&name) => self.long.extend([name.to_owned(), value]),
+                _ if value.is_empty() => self.add(name),
+                _ => self.add(&format!("{name}={value}")),
+            },
+        }
+    }
+
+    fn add(&mut self, word: &str) {
+        if !self.long.iter().any(|known| known == word) {
+            self.long.push(word.to_owned());
+        }
+    }
+
+    fn take_back(&mut self, name: &str, of: &str) {
+        let long = format!("--{of}");
+        let mut letters = of.chars();
+        let letter = match (letters.next(), letters.next()) {
+            (Some(letter), None) => Some(letter),
+            _ => options::by_long(&long).and_then(|row| row.letter),
+        };
+        self.letters.retain(|known| Some(*known) != letter);
+        self.long.retain(|known| *known != long && !known.starts_with(&format!("{long}=")));
+        if name == "--no-specials" && self.letters.contains(&'D') {
+            self.add(name);
+        }
+        if name == "--no-implied-dirs" || name == "--no-i-d" {
+            self.add("--no-implied-dirs");
+        }
+    }
+
+    /// The command, for a pull or a push.
+    fn command(mut self, pulls: bool, place: &str) -> String {
+        if self.listed {
+            // The list is read at the client; names in it are whole, and -a does not go into directories then.
+            self.letters.push('R');
+            if let Some(of_archive) = self.letters.iter().position(|known| *known == 'r').filter(|_| self.archive) {
+                self.letters.remove(of_archive);
+            }
+        }
+        if self.long.iter().any(|known| known == "--inplace") {
+            self.long.retain(|known| known != "--partial");
+        }
+        let count = |letter: char| self.letters.iter().filter(|known| **known == letter).count();
+        if count('z') > 1 {
+            self.long.insert(0, "--new-compress".to_owned());
+        }
+        let mut letters = String::from("-");
+        for letter in ORDER.chars() {
+            let most = options::by_letter(letter).filter(|_| letter != 'y').map_or(1, |row| row.repeats);
+            let skipped = (letter == 'z' && count('z') > 1) || (!pulls && "Lk".contains(letter)) || (pulls && "KmOJy".contains(letter));
+            let times = if skipped { 0 } else { count(letter).min(most) };
+            letters.extend(std::iter::repeat_n(letter, times));
+        }
+        let lists_ahead = count('r') > 0;
+        let caps = format!("e.{}{CAPABILITIES}", if lists_ahead { "i" } else { "" });
+        let mut words = vec![self.program.clone().unwrap_or_else(|| "rsync".to_owned()), "--server".to_owned()];
+        words.extend(pulls.then(|| "--sender".to_owned()));
+        let path = if place.is_empty() { "." } else { place };
+        words.push(letters + &caps);
+        let given = self.long.iter().chain(&self.extra).map(|word| quoted(word));
+        words.extend(given);
+        words.push(".".to_owned());
+        words.push(quoted(path));
+        words.join(" ")
+    }
+}
+
+/// A word as the gate reads it again.
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./,:@%+*?[]~^".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) { word.to_owned() } else { shell_words::quote(word).into_owned() }
+}
+
+/// Whether an option is the client's own affair.
+fn stays(row: &Row, name: &str) -> bool {
+    KEPT.contains(&name)
+        || (row.rule == Rule::Refuse(Cause::Misplaced)
+            && !["--backup", "--suffix", "--crtimes", "--copy-links", "--copy-dirlinks"].contains(&name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sends(line: &str) -> String {
+        match typed(line) {
+            Some(Typed::Sends(command)) => command,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_a_person_types_is_what_their_rsync_sends() {
+        for (line, command) in [
+            ("rsync -az --delete /home/me/ backup:", "rsync --server -logDtprze.iLsfxCIvu --delete . ."),
+            (
+                "rsync -av -e 'ssh -p 2222' --exclude '*.tmp' --exclude-from list /etc me@host.example:etc/",
+                "rsync --server -vlogDtpre.iLsfxCIvu . etc/",
+            ),
+            (
+                "/usr/bin/rsync -aHAXxi --numeric-ids -- / backup:/",
+                "rsync --server -lHogDtpAXrxe.iLsfxCIvu --log-format=%i --numeric-ids . /",
+            ),
+            ("rsync -a --no-owner --no-g --chmod=D755 a b backup:x", "rsync --server -lDtpre.iLsfxCIvu . x"),
+            ("rsync -rt --rsync-path='sudo rsync' -M--fake-super . backup:", "sudo rsync --server -tre.iLsfxCIvu --fake-super . ."),
+            (
+                "rsync -aP --link-dest=../old --bwlimit 100 x backup:'a b'",
+                "rsync --server -logDtpre.iLsfxCIvu --partial --link-dest ../old --bwlimit=100 . 'a b'",
+            ),
+            ("rsync -a --delete-after x backup:", "rsync --server -logDtpre.iLsfxCIvu --delete-after . ."),
+            ("rsync -a backup:etc/ /tmp/etc", "rsync --server --sender -logDtpre.iLsfxCIvu . etc/"),
+            ("rsync --archive --compress --chown=a:b x backup:", "rsync --server -logDtprze.iLsfxCIvu --usermap=*:a --groupmap=*:b . ."),
+            ("rsync backup:", "rsync --server --sender -e.LsfxCIvu . ."),
+            ("ssh -T backup complete 0", "complete 0"),
+            ("ssh backup", ""),
+        ] {
+            assert_eq!(sends(line), command, "{line}");
+        }
+        for (line, why) in [
+            ("rsync -a x backup::module", "daemon"),
+            ("rsync -a rsync://h/m .", "daemon"),
+            ("rsync -a x y", "on the client alone"),
+            ("rsync -a", "nothing to push"),
+            ("rsync -a ./a:b c", "on the client alone"),
+        ] {
+            assert!(matches!(typed(line), Some(Typed::Nothing(says)) if says.contains(why)), "{line}: {:?}", typed(line));
+        }
+        for line in ["rsync --server -r . .", "status", "", "rsync 'x", "scp -t ."] {
+            assert_eq!(typed(line), None, "{line}");
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! `check` as root, on accounts of the test's own: what stops pushes is a problem with a remedy. The accounts are in a list of the test's, put
+//! over the machine's in a mount namespace; sshd is asked with settings of the test's, and does not run.
+
+use std::fs;
+use std::os::unix::fs::{chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use chrono::{TimeDelta, Utc};
+use tempfile::TempDir;
+
+use crate::support::{Gate, POLICY, Ran, SNAPGATE, is_root, mode, must, run, skip};
+
+/// Numbers of accounts that no machine has.
+const FIRST: u32 = 77_001;
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPlTNFcpSsyAP3G9ssXcmvpMJTbf+KFlvGwzGeyTlKJs laptop\n";
+
+/// A server where nothing is wrong.
+struct World {
+    dir: TempDir,
+    clients: Vec<&'static str>,
+}
+
+impl World {
+    /// With these clients; `None` where it cannot be made, which is said.
+    fn new(name: &str, clients: &[&'static str]) -> Option<Self> {
+        if !is_root() {
+            skip(name, "it takes root to look as somebody else");
+            return None;
+        }
+        if run(Command::new("unshare").args(["-m", "true"])).status != 0 {
+            skip(name, "this machine gives no mount namespace");
+            return None;
+        }
+        let dir = tempfile::Builder::new().prefix("snapgate-checked-").tempdir().unwrap();
+        let this = Self { dir, clients: clients.to_vec() };
+        mode(this.dir.path(), 0o755);
+        for (name, bits) in
+            [("bin", 0o755), ("etc", 0o755), ("etc/policies", 0o755), ("store", 0o711), ("home", 0o755), ("spool", 0o1733), ("mail", 0o777)]
+        {
+            fs::create_dir(this.path(name)).unwrap();
+            mode(&this.path(name), bits);
+        }
+        // The spool is its group's; here that is everybody's who is told below.
+        mode(&this.path("spool"), 0o1730);
+        chown(this.path("spool"), None, Some(FIRST)).unwrap();
+        fs::write(this.path("spool/sessions"), "").unwrap();
+        mode(&this.path("spool/sessions"), 0o660);
+        must(Command::new("install").args(["-m", "0755", SNAPGATE]).arg(this.path("bin/snapgate")));
+        must(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(this.path("host")));
+        fs::create_dir_all("/run/sshd").unwrap();
+        this.site("");
+        this.sshd("ForceCommand $DIR/bin/snapgate --config $DIR/etc serve\nExposeAuthInfo yes\n");
+        for client in clients {
+            this.policy(client, "");
+            this.own_directory(&format!("store/{client}"), client);
+            this.own_directory(&format!("home/{client}"), client);
+            this.own_directory(&format!("home/{client}/.ssh"), client);
+            this.put(&format!("home/{client}/.ssh/authorized_keys"), KEY, 0o600, this.uid(client));
+        }
+        this.shell("/bin/sh");
+        Some(this)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn uid(&self, client: &str) -> u32 {
+        FIRST + u32::try_from(self.clients.iter().position(|one| *one == client).unwrap()).unwrap()
+    }
+
+    fn put(&self, name: &str, text: &str, bits: u32, uid: u32) {
+        let path = self.path(name);
+        fs::write(&path, text.replace("$DIR", &self.dir.path().display().to_string())).unwrap();
+        chown(&path, Some(uid), None).unwrap();
+        mode(&path, bits);
+    }
+
+    fn own_directory(&self, name: &str, client: &str) {
+        fs::create_dir_all(self.path(name)).unwrap();
+        chown(self.path(name), Some(self.uid(client)), None).unwrap();
+        mode(&self.path(name), 0o700);
+    }
+
+    fn site(&self, more: &str) {
+        let usual = "store: $DIR/store\nrsync: /usr/bin/rsync\nspool: $DIR/spool\nsyslog: off\nsshd: $DIR/sshd_config\n\
+            mail: { transport: \"file:$DIR/mail\" }\ndefaults: { owners: drop }\n";
+        self.put("etc/snapgate.yaml", &format!("{usual}{more}"), 0o644, 0);
+    }
+
+    fn policy(&self, client: &str, more: &str) {
+        self.put(&format!("etc/policies/{client}.yaml"), &format!("user: {client}\n{more}"), 0o644, 0);
+    }
+
+    fn sshd(&self, lines: &str) {
+        let usual = "HostKey $DIR/host\nAuthorizedKeysFile $DIR/home/%u/.ssh/authorized_keys\nStrictModes no\n";
+        self.put("sshd_config", &format!("{usual}{lines}"), 0o644, 0);
+    }
+
+    /// Every account's shell. They are all in the spool's group.
+    fn shell(&self, shell: &str) {
+        let dir = self.dir.path().display().to_string();
+        let mut accounts = fs::read_to_string("/etc/passwd").unwrap();
+        for client in &self.clients {
+            accounts.push_str(&format!("{client}:x:{}:{FIRST}::{dir}/home/{client}:{shell}\n", self.uid(client)));
+        }
+        self.put("passwd", &accounts, 0o644, 0);
+    }
+
+    fn run(&self, words: &[&str]) -> Ran {
+        self.run_after("true", words)
+    }
+
+    /// The same after this was done in the mount namespace.
+    fn run_after(&self, done: &str, words: &[&str]) -> Ran {
+        let dir = self.dir.path().display();
+        let script = format!("mount --bind {dir}/passwd /etc/passwd && {done} && exec {dir}/bin/snapgate --config {dir}/etc \"$@\"");
+        run(Command::new("unshare").args(["-m", "/bin/sh", "-c", &script, "sh"]).args(words))
+    }
+
+    /// It finds this, and so many problems.
+    #[track_caller]
+    fn finds(&self, problems: usize, words: &[&str]) {
+        let ran = self.run(&["check"]).exits(i32::from(problems > 0));
+        for word in words {
+            assert!(ran.stdout.contains(word), "`{word}` in: {}", ran.stdout);
+        }
+        let end = match problems {
+            0 => "nothing wrong\n".to_owned(),
+            1 => "1 problem\n".to_owned(),
+            many => format!("{many} problems\n"),
+        };
+        assert!(ran.stdout.ends_with(&end), "{end} in: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn check_finds_nothing_where_every_account_can_do_what_it_has_to_and_says_what_holds_for_each() {
+    let Some(world) = World::new("nothing wrong for two accounts", &["ck1", "ck2", "ck3"]) else { return };
+    let said = world.run(&["check"]).exits(0).stdout;
+    for line in
+        ["jail, a file system of its own (asked for `ck1`): enforced", "jail, links made by the gate alone (asked for `ck1`): enforced"]
+    {
+        assert!(said.lines().any(|found| found == line), "{line} in {said}");
+    }
+    assert!(!said.contains("NOT enforced, it") && !said.contains("setgroups"), "{said}");
+}
+
+#[test]
+fn check_finds_out_what_holds_as_a_connection_of_each_account_does() {
+    let Some(world) = World::new("what holds for each account", &["ck1", "ck2", "ck3"]) else { return };
+    let dir = world.dir.path().display().to_string();
+    // ck2 may run it by a group that is not its own, ck1 and ck3 may not.
+    must(Command::new("install").args(["-m", "0750", "-g", "77777", "/usr/bin/rsync"]).arg(world.path("bin/rsync")));
+    let group = fs::read_to_string("/etc/group").unwrap() + "ckgroup:x:77777:ck2\n";
+    world.put("group", &group, 0o644, 0);
+    let site = fs::read_to_string(world.path("etc/snapgate.yaml")).unwrap();
+    world.put("etc/snapgate.yaml", &site.replace("/usr/bin/rsync", &format!("{dir}/bin/rsync")), 0o644, 0);
+    let grouped = format!("mount --bind {dir}/group /etc/group");
+    let said = world.run_after(&grouped, &["check"]).exits(1).stdout;
+    let line = |start: &str| said.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start} in {said}"));
+    for what in ["a file system of its own", "links made by the gate alone"] {
+        assert!(line(&format!("jail, {what} (asked for `ck1`)")).contains("NOT enforced, "), "{said}");
+        assert!(line(&format!("jail, {what} (asked for `ck2`)")).ends_with(": enforced"), "{said}");
+    }
+    assert!(!said.contains("asked for `ck3`"), "as for ck1: {said}");
+    assert!(said.contains("the account `ck3` may not run") && !said.contains("the account `ck2` may not"), "{said}");
+
+    // Where owners are kept, the namespace of the client's ids is part of it.
+    world.put("etc/snapgate.yaml", &site.replace("owners: drop", "owners: keep"), 0o644, 0);
+    let ranges: String =
+        ["ck1", "ck2", "ck3"].iter().zip(1..).map(|(name, n)| format!("{name}:{}:65536\n", 1_900_000_000 + n * 70_000)).collect();
+    world.put("ranges", &ranges, 0o644, 0);
+    let mapped = format!("mount --bind {dir}/ranges /etc/subuid && mount --bind {dir}/ranges /etc/subgid");
+    let said = world.run_after(&mapped, &["check"]).exits(0).stdout;
+    assert!(said.contains("owners of ck1: kept"), "{said}");
+    assert!(said.contains("jail, a file system of its own (asked for `ck1`): enforced"), "{said}");
+    world.put("bin/broken.text", "#!/bin/sh\necho no more ranges >&2; exit 1\n", 0o755, 0);
+    let broken = format!("{mapped} && mount --bind {dir}/bin/broken.text $(command -v newuidmap)");
+    let said = world.run_after(&broken, &["check"]).exits(1).stdout;
+    assert!(said.contains("a file system of its own (asked for `ck1`): NOT enforced, ") && said.contains("no more ranges"), "{said}");
+}
+
+#[test]
+fn check_finds_logins_that_do_not_lead_to_the_gate() {
+    let Some(world) = World::new("logins past the gate", &["ck1", "ck2"]) else { return };
+    // A block that reaches only one of them.
+    world.sshd("Match User ck1\nForceCommand $DIR/bin/snapgate serve\n");
+    world.finds(1, &["ck2.yaml:1: no `ForceCommand` of sshd's reaches `ck2`", "sshd -T -C user=ck2"]);
+    // The key's own command does as well.
+    let gated = format!("restrict,command=\"$DIR/bin/snapgate serve\" {KEY}");
+    world.put("home/ck2/.ssh/authorized_keys", &gated, 0o600, world.uid("ck2"));
+    world.finds(0, &[]);
+    world.put("home/ck2/.ssh/authorized_keys", &(gated + KEY), 0o600, world.uid("ck2"));
+    world.finds(1, &["ck2.yaml:1: no `ForceCommand`"]);
+    world.sshd("ForceCommand /opt/nothing/snapgate serve\n");
+    world.policy("ck1", "keys: [SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk]\n");
+    world.finds(
+        3,
+        &["what sshd runs for it, `/opt/nothing/snapgate` is not there", "ck1.yaml:2: sshd does not tell which key of `ck1` logged in"],
+    );
+    world.policy("ck1", "");
+    world.sshd("ForceCommands x\n");
+    world.finds(1, &["sshd does not say what it does with `ck1`", "ForceCommands"]);
+    world.site("");
+    let site = fs::read_to_string(world.path("etc/snapgate.yaml")).unwrap();
+    world.put("etc/snapgate.yaml", &site.replace("sshd: ", "# "), 0o644, 0);
+    assert!(site.contains("sshd: "));
+}
+
+#[test]
+fn check_finds_accounts_without_a_key_whatever_stands_in_the_place_of_the_file() {
+    let Some(world) = World::new("accounts without a key", &["ck1"]) else { return };
+    let file = world.path("home/ck1/.ssh/authorized_keys");
+    fs::remove_file(&file).unwrap();
+    world.finds(1, &["ck1.yaml:1: sshd takes no key for `ck1`", "authorized_keys` is not there"]);
+    nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    chown(&file, Some(world.uid("ck1")), None).unwrap();
+    world.finds(1, &["authorized_keys` cannot be read by it: it is no file"]);
+    fs::remove_file(&file).unwrap();
+    symlink("/etc/shadow", &file).unwrap();
+    world.finds(1, &["authorized_keys` cannot be read by it: permission denied"]);
+    fs::remove_file(&file).unwrap();
+    world.put("home/ck1/.ssh/authorized_keys", "# none\n", 0o600, world.uid("ck1"));
+    world.finds(1, &["authorized_keys` holds none"]);
+    world.put("home/ck1/.ssh/authorized_keys", KEY, 0o600, 0);
+    world.finds(1, &["authorized_keys` cannot be read by it"]);
+}
+
+#[test]
+fn check_finds_shells_that_stand_in_the_way() {
+    let Some(world) = World::new("shells in the way", &["ck1"]) else { return };
+    let shell = |text: &str| {
+        world.put("bin/shell.text", text, 0o644, 0);
+        must(Command::new("install").args(["-m", "0755"]).arg(world.path("bin/shell.text")).arg(world.path("bin/odd")));
+        world.shell(&world.path("bin/odd").display().to_string());
+    };
+    shell("#!/bin/sh\necho Welcome to the server\nexec /bin/sh \"$@\"\n");
+    world.finds(1, &["of `ck1` prints `Welcome to the server` of its own accord", "chsh -s /bin/sh ck1"]);
+    // It is the account who says it, and it has no terminal of root's.
+    shell("#!/bin/sh\necho $(id -u) $(id -G) $( (: </dev/tty) 2>&1 | grep -c 'No such device'); exec /bin/sh \"$@\"\n");
+    world.finds(1, &[&format!("prints `{} {FIRST} 1` of its own accord", world.uid("ck1"))]);
+    shell("#!/bin/sh\nyes\n");
+    world.finds(1, &["does not run what sshd gives it: it says `y"]);
+    shell("#!/bin/sh\nsleep 1000 &\necho one two three; exit 1\n");
+    world.finds(1, &["does not run what sshd gives it: it says `one two three`"]);
+    for turned_away in ["/usr/sbin/nologin", "/bin/false", "/no/such/shell"] {
+        world.shell(turned_away);
+        world.finds(1, &[&format!("the shell `{turned_away}` of `ck1` does not run what sshd gives it")]);
+    }
+    // The gate as a shell is one.
+    world.shell(&world.path("bin/snapgate").display().to_string());
+    world.finds(0, &[]);
+}
+
+#[test]
+fn check_finds_an_account_that_is_missing_and_says_so_at_the_end() {
+    let Some(world) = World::new("an account that is missing", &["ck1"]) else { return };
+    world.policy("ck1", "");
+    world.put("etc/policies/gone.yaml", "user: no-such-one\n", 0o644, 0);
+    world.finds(1, &["gone.yaml:1: this machine has no account `no-such-one`"]);
+}
+
+#[test]
+fn check_finds_what_an_account_cannot_reach() {
+    let Some(world) = World::new("out of reach", &["ck1"]) else { return };
+    mode(&world.path("store"), 0o700);
+    world.finds(1, &["ck1.yaml:1: the account `ck1` may not enter", "store`\nchmod o+x"]);
+    mode(&world.path("store"), 0o711);
+    mode(&world.path("bin/snapgate"), 0o700);
+    world.finds(1, &["the account `ck1` may not run", "bin/snapgate"]);
+    mode(&world.path("bin/snapgate"), 0o755);
+    chown(world.path("spool"), None, Some(0)).unwrap();
+    world.finds(1, &["the account `ck1` may not make anything in", "spool"]);
+}
+
+#[test]
+fn check_finds_repositories_that_are_missing_and_names_that_are_no_snapshots() {
+    let Some(world) = World::new("repositories", &["ck1"]) else { return };
+    let snapshots = world.path("store/ck1/snapshots");
+    let whole = (Utc::now() - TimeDelta::days(1)).format("%Y-%m-%dT%H-%M-%SZ").to_string();
+    fs::create_dir_all(snapshots.join(&whole)).unwrap();
+    world.finds(0, &[]);
+    for odd in ["home", "2026/notes", "2026-02-31T00-00-00Z"] {
+        fs::create_dir_all(snapshots.join(odd)).unwrap();
+    }
+    world.finds(1, &["holds what is no snapshot of this client's: ", "`home`", "`2026`", "`2026-02-31T00-00-00Z`", "move it out"]);
+    for odd in ["home", "2026", "2026-02-31T00-00-00Z"] {
+        fs::remove_dir_all(snapshots.join(odd)).unwrap();
+    }
+    let ahead = (Utc::now() + TimeDelta::days(400)).format("%Y-%m-%dT%H-%M-%SZ").to_string();
+    fs::create_dir(snapshots.join(&ahead)).unwrap();
+    world.finds(1, &[&format!("`{ahead}`, is in the future"), "set the clock"]);
+    // Whatever the account has made of it: nothing of root's is looked at, and nobody waits.
+    fs::remove_dir_all(&snapshots).unwrap();
+    symlink("/root", &snapshots).unwrap();
+    world.finds(1, &["cannot be read: permission denied"]);
+
+    fs::remove_dir_all(world.path("store/ck1")).unwrap();
+    world.finds(1, &["ck1` is not there, and the account `ck1` cannot make it", "install -d -o ck1 -m 0700"]);
+    mode(&world.path("store"), 0o777);
+    world.finds(1, &["is not there yet", "everybody may write"]);
+    mode(&world.path("store"), 0o711);
+    // As a gate leaves it that has published something.
+    world.own_directory(&format!("spool/{}", world.uid("ck1")), "ck1");
+    fs::write(world.path(&format!("spool/{}/published-ck1", world.uid("ck1"))), "").unwrap();
+    world.finds(1, &["ck1` is not there, though ck1 has pushed before", "see whether its disk is mounted"]);
+    let listed = world.run(&["list", "ck1"]);
+    assert!(listed.status == 75 && listed.stdout.contains("ck1: its snapshots are not there: the repository `"), "{listed:?}");
+}
+
+#[test]
+fn check_finds_disks_that_are_full_or_not_the_ones_that_are_meant() {
+    let Some(world) = World::new("disks", &["ck1"]) else { return };
+    let on_disk = |options: &str, fill: &str, place: &Path| {
+        let dir = world.dir.path().display();
+        let script = format!(
+            "mount --bind {dir}/passwd /etc/passwd && mount -t tmpfs -o {options} tmpfs {place} && chown ck1 {place} && {{ {fill}; }} && \
+             exec {dir}/bin/snapgate --config {dir}/etc check",
+            place = place.display()
+        );
+        run(Command::new("unshare").args(["-m", "/bin/sh", "-c", &script])).exits(1).stdout
+    };
+    let store = world.path("store");
+    let own = "install -d -o ck1 -m 700 $PWD/ck1";
+    let fill = |with: &str| format!("cd {}; {own}; {with}; cd /; true", store.display());
+    for (options, with, words) in [
+        ("size=4m,mode=711", "dd if=/dev/zero of=fill bs=4096 2>/dev/null", "is full: "),
+        ("size=40m,mode=711", "dd if=/dev/zero of=fill bs=1M count=39 2>/dev/null", "is nearly full: 1 MiB of 40 MiB are free"),
+        ("size=40m,nr_inodes=200,mode=711", "for i in $(seq 195); do touch $i; done", "more files of 200"),
+        ("size=40m,nr_inodes=20,mode=711", "for i in $(seq 30); do touch $i; done 2>/dev/null", "can hold no more files"),
+        ("size=40m,mode=711", "mount -o remount,ro .", "is mounted read-only"),
+    ] {
+        let said = on_disk(options, &fill(with), &store);
+        assert!(said.contains(words) && said.contains("the disk of"), "{words} in {said}");
+    }
+    // Elsewhere, and nothing says that it has to be there.
+    fs::create_dir(world.path("usb")).unwrap();
+    world.policy("ck1", "path: $DIR/usb/ck1\n");
+    let usb = world.path("usb");
+    let said = on_disk("size=400m,mode=711", &format!("cd {}; {own}; cd /", usb.display()), &usb);
+    assert!(said.contains("ck1.yaml:2: the repository") && said.contains("is on another disk than the store"), "{said}");
+    assert!(said.contains("write require_mount: true"), "{said}");
+    world.policy("ck1", "");
+    let snapshots = world.path("store/ck1/snapshots");
+    fs::create_dir(&snapshots).unwrap();
+    let said = on_disk("size=400m,mode=755", "true", &snapshots);
+    assert!(said.contains("is on another disk than the repository: nothing can be published"), "{said}");
+}
+
+#[test]
+fn check_finds_mail_that_was_refused() {
+    let Some(world) = World::new("mail that was refused", &["ck1"]) else { return };
+    let dir = world.dir.path().display().to_string();
+    world.site("");
+    // Nobody listens there.
+    let site = fs::read_to_string(world.path("etc/snapgate.yaml")).unwrap().replace(&format!("file:{dir}/mail"), "smtp://127.0.0.1:1");
+    world.put("etc/snapgate.yaml", &site, 0o644, 0);
+    world.finds(0, &[]);
+    let script = format!(
+        "mount --bind {dir}/passwd /etc/passwd && SSH_ORIGINAL_COMMAND=reboot SSH_CONNECTION='192.0.2.1 1 192.0.2.2 22' \
+         setpriv --reuid={} --regid={FIRST} --clear-groups {dir}/bin/snapgate --config {dir}/etc serve",
+        world.uid("ck1")
+    );
+    run(Command::new("unshare").args(["-m", "/bin/sh", "-c", &script])).exits(77);
+    // The gate's own watch may be at it.
+    let waits = || fs::read_dir(world.path(&format!("spool/{}/out", world.uid("ck1")))).is_ok_and(|mut out| out.next().is_some());
+    assert!((0..200).any(|_| {
+        let _ = world.run(&["watch"]);
+        waits()
+    }));
+    world.finds(1, &["snapgate.yaml:6: 1 mail waits in", "the mailer has refused them or cannot be reached", "run `snapgate watch`"]);
+    // Something that is no spool's in the account's directory holds nobody up.
+    let out = world.path(&format!("spool/{}/out", world.uid("ck1")));
+    fs::rename(&out, world.path("elsewhere")).unwrap();
+    symlink(world.path("elsewhere"), &out).unwrap();
+    world.finds(1, &["out"]);
+}
+
+#[test]
+fn list_says_that_a_store_is_not_mounted_and_that_a_snapshot_is_not_whole() {
+    let gate = Gate::with("", POLICY);
+    let list = || run(Command::new(SNAPGATE).arg("--config").arg(gate.path().join("config")).args(["list", "web1"]));
+    let source = gate.source("data");
+    for number in 0..9 {
+        fs::create_dir_all(source.join(format!("d{}", number % 3))).unwrap();
+        fs::write(source.join(format!("d{}/{number}", number % 3)), number.to_string()).unwrap();
+    }
+    for _ in 0..2 {
+        gate.push(&source, &[]).exits(0);
+    }
+    let names = gate.snapshots();
+    let said = list().exits(0).stdout;
+    assert!(said.contains("2 snapshots") && !said.contains("NOT WHOLE"), "{said}");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let snapshots = gate.path().join("store/web1/snapshots");
+    fs::remove_dir_all(snapshots.join(&names[0]).join("d1")).unwrap();
+    fs::remove_file(snapshots.join(&names[1]).join("d0/0")).unwrap();
+    let said = list().exits(0).stdout;
+    for (name, left) in [(&names[0], 6), (&names[1], 8)] {
+        let line = said.lines().find(|line| line.contains(name.as_str())).unwrap();
+        assert!(line.contains(&format!("  NOT WHOLE: {left} of 9 files are left")), "{said}");
+    }
+    // A copy of the store has other times, and all that it had.
+    let kept = gate.path().join("kept");
+    must(Command::new("cp").arg("-a").arg(gate.path().join("store/web1")).arg(&kept));
+    fs::remove_dir_all(gate.path().join("store/web1")).unwrap();
+    let gone = list();
+    assert!(gone.status == 75 && gone.stdout.contains("its snapshots are not there"), "{gone:?}");
+    fs::rename(&kept, gate.path().join("store/web1")).unwrap();
+    assert_eq!(list().exits(0).stdout, said);
+    gate.write(
+        "config/policies/web1.yaml",
+        &format!("{}require_mount: true\n", fs::read_to_string(gate.path().join("config/policies/web1.yaml")).unwrap()),
+    );
+    let unmounted = list();
+    assert!(unmounted.status == 75 && unmounted.stdout.contains("is not a mount point"), "{unmounted:?}");
+    assert!(!unmounted.stdout.contains("snapshots in"), "{unmounted:?}");
+}
