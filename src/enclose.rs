@@ -12,7 +12,7 @@ use nix::unistd::{Pid, getppid};
 
 use crate::act::child::{self, Attend, NotStarted, Orders, Part, Standby, Undecided};
 use crate::act::filter::{self, Answering};
-use crate::act::process::Inherited;
+use crate::act::process::{Inherited, Users};
 use crate::act::{jail, process, view};
 use crate::decide::cell::{self, Cell, Filter, Ground, RunsAs};
 use crate::decide::links::{Answer, Links};
@@ -76,7 +76,7 @@ fn close_in(orders: &mut Orders, ground: Ground, known: Option<RunsAs>) -> Resul
     cell.limits.as_ref().map_or(Ok(()), process::bound)?;
     cell.grants.as_deref().map_or(Ok(()), jail::enter).map_err(|reason| no_jail(reason.detail))?;
     if ground.filter == Some(Filter::History) {
-        process::give_up_power(mapped).map_err(no_jail)?;
+        process::give_up_power(users(runs_as, ground)).map_err(no_jail)?;
     }
     if ground.asks {
         // An rsync whose gate is gone could store nothing whole: nobody would make its links. After the view, since a new user
@@ -89,6 +89,15 @@ fn close_in(orders: &mut Orders, ground: Ground, known: Option<RunsAs>) -> Resul
     // What rsync does not use, every step before this one may.
     prepared.hold().map_err(no_jail)?;
     Err(Some(child::become_rsync(&cell).to_string()))
+}
+
+/// Of which namespace of users the process is in the end.
+fn users(runs_as: RunsAs, ground: Ground) -> Users {
+    match runs_as {
+        RunsAs::ClientsRoot => Users::Client,
+        RunsAs::Account if ground.view => Users::Alone,
+        RunsAs::Account => Users::Machine,
+    }
 }
 
 /// Whom something is tried for. It is found out as a connection of theirs finds it out.

@@ -128,24 +128,44 @@ const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE
 /// more, but not here: the filter has no call for it, and who is jailed may not mount (landlock(7)).
 const KEPT_OF_THE_MACHINES: CapabilitySet = KEPT.union(CapabilitySet::SYS_ADMIN);
 
-const NONE: CapabilitySet = CapabilitySet::empty();
+/// What an account keeps where it is alone in a namespace of users: it is let into its own files, whatever their modes say, and into nobody
+/// else's (user_namespaces(7), "Interaction of user namespaces and other types of namespaces": a capability reaches inodes whose owner and
+/// group are both in the namespace).
+const KEPT_ALONE: CapabilitySet = CapabilitySet::DAC_OVERRIDE;
 
-/// Takes from this process, and whatever it becomes, all power over the system, for good (capabilities(7)): of root's what
-/// files do not need, be it the machine's root or a client's, who is `mapped`; of anybody else's whatever it may have been given.
+/// Of which namespace of users a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Users {
+    /// The machine's.
+    Machine,
+    /// One that has the account alone.
+    Alone,
+    /// One that has a client's ids, whose root it is.
+    Client,
+}
+
+/// Takes from this process, and whatever it becomes, all power over the system, for good (capabilities(7)): what is left is what files need,
+/// by whose root it is; to an account of the machine nothing, whatever it may have been given.
 ///
 /// # Errors
 /// When the kernel does not do that.
-pub fn give_up_power(mapped: bool) -> Result<(), String> {
+pub fn give_up_power(users: Users) -> Result<(), String> {
+    let root = geteuid().is_root();
+    let kept = match users {
+        Users::Client => KEPT,
+        _ if root => KEPT_OF_THE_MACHINES,
+        Users::Alone => KEPT_ALONE,
+        Users::Machine => CapabilitySet::empty(),
+    };
     let give_up = || {
-        if !geteuid().is_root() {
-            clear_ambient_capability_set()?;
-            return set_capabilities(None, CapabilitySets { effective: NONE, permitted: NONE, inheritable: NONE });
+        if root {
+            // A program that root starts gets nothing for being root's, only what is in the ambient set.
+            let bits = CapabilitiesSecureBits::NO_ROOT | CapabilitiesSecureBits::NO_ROOT_LOCKED;
+            set_capabilities_secure_bits(bits)?;
         }
-        // A program that root starts gets nothing for being root's, only what is in the ambient set.
-        let bits = CapabilitiesSecureBits::NO_ROOT | CapabilitiesSecureBits::NO_ROOT_LOCKED;
-        set_capabilities_secure_bits(bits)?;
         // Root of a container may have fewer.
-        let kept = if mapped { KEPT } else { KEPT_OF_THE_MACHINES } & capabilities(None)?.permitted;
+        let kept = kept & capabilities(None)?.permitted;
+        clear_ambient_capability_set()?;
         set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable: kept })?;
         kept.iter().try_for_each(|kept| configure_capability_in_ambient_set(kept, true))
     };

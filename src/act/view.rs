@@ -73,6 +73,23 @@ impl Apart {
     }
 }
 
+/// Takes this process into a user namespace that has the account alone, for good: there it is let into the account's own files whatever their
+/// modes say, and has no other power. Programs that are to be somebody else's cannot be started from there. Only for a process with a single
+/// thread.
+///
+/// # Errors
+/// As [`leave`]. A process of root's needs no such thing, and is where it was.
+pub fn reach_own_files() -> Result<(), String> {
+    let was = (geteuid(), getegid());
+    if was.0.is_root() {
+        return Ok(());
+    }
+    // Files in /proc are root's otherwise, once it has gained powers (proc(5), "dumpable").
+    let left = unshare(CloneFlags::CLONE_NEWUSER).and_then(|()| set_dumpable(true));
+    step("a user namespace of the account's", left)?;
+    map_to_itself(was)
+}
+
 /// In its user namespace the account stays itself, and there is nobody else (user_namespaces(7)). Before that no file can be made in it.
 fn map_to_itself((user, group): (Uid, Gid)) -> Result<(), String> {
     for (file, text) in

@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 
 use self::tell::Connection;
 use crate::act::child::{self, NamespaceBegun, NotStarted, Standby, Undecided};
-use crate::act::process::Inherited;
+use crate::act::process::{Inherited, Users};
 use crate::act::spool::{self, Full, Slots};
 use crate::act::store::{Repository, mounted, remembered};
-use crate::act::{accounts, config, intake, process, secluded, subids, zones};
+use crate::act::{accounts, config, intake, process, secluded, subids, view, zones};
 use crate::decide::cell::{Confinement, Ground};
 use crate::decide::command::{self, Command};
 use crate::decide::policy::{Policy, Site};
@@ -291,6 +291,25 @@ impl Session<'_> {
             self.connection.enter(self.site, self.policy, &told);
         }
         tell::answer(told.end)
+    }
+
+    /// Does what has to get at all that is the account's, whatever modes its client has given it: history is not to be changed for a look. Who keeps
+    /// owners is where that can be done; for anybody else a process does it. It is gone before the administrator's hooks run, and the mail
+    /// leaves, which may need another account's programs.
+    fn reaching_all(&self, work: impl FnOnce() -> Result<End, Reason>) -> Result<End, Reason> {
+        if self.owners.mapping().is_some() || self.request.account.is_root() {
+            return work();
+        }
+        let leave = || {
+            // Where the kernel gives the account no namespaces, what modes keep it out of stays out of its reach.
+            let _ = view::reach_own_files().and_then(|()| process::give_up_power(Users::Alone));
+        };
+        let said = child::delegated(leave, || serde_json::to_vec(&End::of(work())).unwrap_or_default());
+        let said = said.map_err(|error| {
+            Reason::of_the_server(Code::Internal, format!("a process that reaches all that is the account's: {error}"))
+                .remedy("the kernel has no process or memory for it: see what else runs")
+        })?;
+        Ok(serde_json::from_slice(&said).unwrap_or_else(|_| End::lost()))
     }
 
     /// An end with what was found and heard on the way.

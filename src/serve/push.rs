@@ -1,5 +1,6 @@
 //! A push: stage it, and run rsync in the jail. What becomes of the tree is settled elsewhere.
 
+use std::path::Path;
 use std::time::Instant;
 
 use chrono::Utc;
@@ -10,7 +11,7 @@ use super::{End, Session, USUAL};
 use crate::act::child::{self, HookEnd, Meter, NotStarted, Setting, Standby};
 use crate::act::process::{self, Inherited};
 use crate::act::runlog::RunLog;
-use crate::act::store::{Deferred, Held, Published, Repository, Taken, trouble};
+use crate::act::store::{Deferred, Held, Repository, Taken, trouble};
 use crate::decide::argv::Version;
 use crate::decide::cell::{Confinement, Ground};
 use crate::decide::command::Push;
@@ -165,8 +166,10 @@ impl Session<'_> {
         let time = self.policy.deadline.saturating_sub(started.elapsed()).max(LEAST_LINK_TIME);
         let (lists, ignores_times) = (plan.keeps_access_lists(), plan.ignores_times());
         let links = Some(&links);
-        let settling = Settling { held, shelf: &shelf, log, links, lists, ignores_times, facts, time, bytes, warnings, measure };
-        self.settle(staging, plan, ended, settling)
+        let settling = Settling { held, shelf: &shelf, links, lists, ignores_times, facts, time, bytes, warnings, measure };
+        let mut end = self.reaching_all(|| self.settle(staging, plan, ended, settling))?;
+        self.complete_hooks(&mut end, repository, log);
+        Ok(end)
     }
 
     /// Runs rsync where the plan wants it, and records its links. Where the kernel gives the account no namespaces, the site file
@@ -248,17 +251,9 @@ impl Session<'_> {
         Ok(())
     }
 
-    pub(super) fn hook(
-        &self,
-        hook: &str,
-        argv: &[String],
-        repository: &Repository,
-        published: Option<&Published>,
-        log: &RunLog,
-    ) -> HookEnd {
+    pub(super) fn hook(&self, hook: &str, argv: &[String], repository: &Repository, snapshot: Option<&Path>, log: &RunLog) -> HookEnd {
         log.note(Utc::now(), &format!("{hook} hook `{}`", argv.join(" ")));
         let inprogress = repository.inprogress();
-        let snapshot = published.map(Published::path);
         let Inherited { files, memory } = self.inherited;
         let (client, mapped) = (&self.policy.client, self.owners.mapping().is_some());
         let setting = Setting { hook, client, repository: repository.root(), inprogress: &inprogress, snapshot, mapped, files, memory };

@@ -26,7 +26,6 @@ use crate::terms::text::still_printable;
 pub(super) struct Settling<'a> {
     pub(super) held: &'a Held<'a>,
     pub(super) shelf: &'a Shelf,
-    pub(super) log: &'a RunLog,
     /// The links that its rsync has asked for; a transaction's parts have theirs already.
     pub(super) links: Option<&'a Deferred<'a>>,
     /// Whether access lists came with it.
@@ -91,7 +90,7 @@ impl Session<'_> {
                 count(&mut settling, survey, &made, self.owners.mapping());
                 compare(&staging, plan.place(), &mut settling);
                 let published = staging.publish(plan.name().clone(), self.id)?;
-                self.after_publishing(&published, Some(plan.place()), &mut settling);
+                after_publishing(&published, Some(plan.place()), &mut settling);
                 // Where rsync left something out its client knows.
                 let lost = (partial && i32::from(exit) != outcome::PARTIAL).then(outcome::links_lost);
                 Ok(end(Outcome::Published, lost.as_ref().map_or(exit, |lost| lost.code.exit()), lost.into_iter().collect(), settling))
@@ -144,26 +143,13 @@ impl Session<'_> {
         Ok((survey, made))
     }
 
-    /// What follows a snapshot: counting it, forgetting interrupted tries, the administrator's hooks. None of it can
-    /// take the snapshot back, so what goes wrong here is a warning.
-    fn after_publishing(&self, published: &Published, place: Option<&SubPath>, settling: &mut Settling<'_>) {
-        let repository = settling.held.repository();
-        settling.facts.snapshot = Some(published.name().to_string());
-        repository.note_files(published.name(), settling.facts.files);
-        settling.facts.published = Some(Utc::now());
-        settling.warnings.extend(published.trouble().map(|reason| reason.detail.clone()));
-        if settling.facts.partial {
-            let status = if settling.facts.rsync_exit == Some(outcome::PARTIAL) { " (its status 23)" } else { "" };
-            settling.warnings.push(format!("rsync could not read or store everything{status}: the snapshot is partial"));
-        }
-        // What a place received that the snapshot does not have is still good for the next try.
-        if let Some(Err(reason)) = place.map(|place| settling.held.forget_interrupted(place)) {
-            settling.warnings.push(reason.detail);
-        }
-        settling.facts.free_bytes = repository.free_bytes();
+    /// Runs the hooks of `complete`, where there is a snapshot.
+    pub(super) fn complete_hooks(&self, end: &mut End, repository: &Repository, log: &RunLog) {
+        let Some(name) = end.push.as_ref().and_then(|facts| facts.snapshot.as_ref()) else { return };
+        let snapshot = repository.snapshots().join(name);
         for argv in &self.policy.hooks.complete {
-            if let HookEnd::Failed(how) = self.hook("complete", argv, repository, Some(published), settling.log) {
-                settling.warnings.push(format!("the complete hook `{}` failed: {how}", argv.join(" ")));
+            if let HookEnd::Failed(how) = self.hook("complete", argv, repository, Some(&snapshot), log) {
+                end.warnings.push(format!("the complete hook `{}` failed: {how}", argv.join(" ")));
             }
         }
     }
@@ -178,7 +164,6 @@ impl Session<'_> {
         shelf: &Shelf,
     ) -> Result<End, Reason> {
         let repository = held.repository();
-        let log = self.log(repository)?;
         let staging = held.merge_transaction(transaction)?;
         let trees = trees(&staging, None, repository, shelf, false)?;
         let seconds = (self.request.at - transaction.began).as_seconds_f64();
@@ -186,7 +171,7 @@ impl Session<'_> {
         let measure = Measure::default();
         let (time, lists, warnings) = (LEAST_LINK_TIME, transaction.lists, Vec::new());
         let (links, ignores_times, bytes) = (None, false, None);
-        let mut settling = Settling { held, shelf, log: &log, links, lists, ignores_times, facts, time, bytes, warnings, measure };
+        let mut settling = Settling { held, shelf, links, lists, ignores_times, facts, time, bytes, warnings, measure };
         let (outcome, reasons) = match outcome::of_transaction(status, transaction.is_partial(), trees) {
             Disposal::Publish { partial } => {
                 settling.facts.partial = partial;
@@ -198,7 +183,7 @@ impl Session<'_> {
                 let told = |place| format!("a push into `{place}` did not end well, and none after it did");
                 settling.warnings.extend(missing.iter().map(told));
                 let whole = SubPath::default();
-                self.after_publishing(&published, Some(&whole).filter(|_| missing.is_empty()), &mut settling);
+                after_publishing(&published, Some(&whole).filter(|_| missing.is_empty()), &mut settling);
                 let reason = settling.facts.partial.then(|| outcome::not_whole(status, &missing)).flatten();
                 (Outcome::Published, reason.into_iter().collect())
             }
@@ -230,6 +215,25 @@ impl Session<'_> {
             heard: String::new(),
         })
     }
+}
+
+/// What follows a snapshot: counting it, forgetting interrupted tries. None of it can take the snapshot back, so what goes wrong here is
+/// a warning.
+fn after_publishing(published: &Published, place: Option<&SubPath>, settling: &mut Settling<'_>) {
+    let repository = settling.held.repository();
+    settling.facts.snapshot = Some(published.name().to_string());
+    repository.note_files(published.name(), settling.facts.files);
+    settling.facts.published = Some(Utc::now());
+    settling.warnings.extend(published.trouble().map(|reason| reason.detail.clone()));
+    if settling.facts.partial {
+        let status = if settling.facts.rsync_exit == Some(outcome::PARTIAL) { " (its status 23)" } else { "" };
+        settling.warnings.push(format!("rsync could not read or store everything{status}: the snapshot is partial"));
+    }
+    // What a place received that the snapshot does not have is still good for the next try.
+    if let Some(Err(reason)) = place.map(|place| settling.held.forget_interrupted(place)) {
+        settling.warnings.push(reason.detail);
+    }
+    settling.facts.free_bytes = repository.free_bytes();
 }
 
 /// Enters what a snapshot holds: what had arrived by itself, and what was linked.

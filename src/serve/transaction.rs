@@ -29,7 +29,11 @@ impl Session<'_> {
     pub(super) fn complete(&self, status: Option<u8>) -> Result<End, Reason> {
         self.in_transaction("complete", |held, shelf, transaction| {
             let name = plan::name(&self.policy.names, transaction.began, self.request.at, shelf.newest.as_ref())?;
-            self.settle_transaction(status, &transaction, name, held, shelf)
+            let repository = held.repository();
+            let log = self.log(repository)?;
+            let mut end = self.reaching_all(|| self.settle_transaction(status, &transaction, name, held, shelf))?;
+            self.complete_hooks(&mut end, repository, &log);
+            Ok(end)
         })
     }
 

@@ -19,6 +19,7 @@ mod jail;
 mod layer;
 mod limits;
 mod mailer;
+mod modes;
 #[path = "../support/mutate.rs"]
 mod mutate;
 mod names;

@@ -2,7 +2,7 @@
 //!
 //! Every gate is then an ordinary account's that keeps its client's owners, while the client is root's still and so are the tests, which
 //! have to see everything. The suite runs some of its tests a second time so; `make owners` all that mean something there. For an ordinary
-//! user nothing of this can be: whoever runs the gate may not look at what it stores.
+//! user nothing of this can be: whoever runs the gate may not look at what it stores. With `OWNERS_KEPT=dropped` the account keeps none.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -20,13 +20,16 @@ pub(crate) const VARIABLE: &str = "OWNERS_KEPT";
 /// Its value in the suite.
 const SHORT: &str = "short";
 
+/// The value where the account is another one and keeps no owners.
+const DROPPED: &str = "dropped";
+
 /// The gate, in the directory of each. Tests put others there.
 const PROGRAM: &str = "kept-snapgate";
 
 /// The account whose gates keep owners, where they do.
 pub(crate) fn keeper() -> Option<&'static Keeper> {
     static KEEPER: OnceLock<Option<Keeper>> = OnceLock::new();
-    let wanted = || std::env::var_os(VARIABLE).is_some_and(|value| value == "1" || value == SHORT);
+    let wanted = || std::env::var_os(VARIABLE).is_some_and(|value| value == "1" || value == SHORT || value == DROPPED);
     let keeper = KEEPER.get_or_init(|| wanted().then(|| able(3).unwrap_or_else(|why| panic!("{VARIABLE}: {why}"))));
     keeper.as_ref()
 }
@@ -36,19 +39,39 @@ pub(crate) fn is_short() -> bool {
     std::env::var_os(VARIABLE).is_some_and(|value| value == SHORT)
 }
 
+/// Whether it is an account's that keeps none.
+pub(crate) fn is_dropped() -> bool {
+    std::env::var_os(VARIABLE).is_some_and(|value| value == DROPPED)
+}
+
 /// What every policy says then.
 pub(crate) fn policy() -> &'static str {
-    if keeper().is_some() { "owners: keep\n" } else { "" }
+    match keeper() {
+        None => "",
+        Some(_) if is_dropped() => "owners: drop\n",
+        Some(_) => "owners: keep\n",
+    }
 }
 
 /// Runs tests of this program once more, with owners kept. Says so where that cannot be.
 #[track_caller]
 pub(crate) fn again(name: &str, tests: &[&str]) {
+    again_as(SHORT, name, tests);
+}
+
+/// The same where the gate is an ordinary account's that keeps none.
+#[track_caller]
+pub(crate) fn again_dropped(name: &str, tests: &[&str]) {
+    again_as(DROPPED, name, tests);
+}
+
+#[track_caller]
+fn again_as(value: &str, name: &str, tests: &[&str]) {
     if keeper().is_some() || versions::server().is_some() {
         return;
     }
     match able(3) {
-        Ok(_) => versions::rerun(VARIABLE, SHORT, tests),
+        Ok(_) => versions::rerun(VARIABLE, value, tests),
         Err(why) => skip(name, &why),
     }
 }

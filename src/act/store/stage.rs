@@ -48,7 +48,7 @@ impl Repository {
         let parts = numbered(&self.parts()).into_iter().rev().take(MAX_PART_BASES);
         let published = parts.chain(shelf.newest.iter().map(|newest| newest.below(&self.snapshots())));
         let roots = set_aside.map(|root| (root, BasisOf::SetAside)).chain(published.map(|root| (root, BasisOf::Published)));
-        roots.filter(|(root, _)| tree::open_below(root, place.components()).is_ok()).collect()
+        roots.filter(|(root, _)| tree::hold_below(root, place.components()).is_ok()).collect()
     }
 
     /// Whether the newest snapshot holds a file.

@@ -44,6 +44,16 @@ pub(super) fn open_below<'a>(root: &Path, place: impl Iterator<Item = &'a OsStr>
     Ok(here)
 }
 
+/// Holds the directory `place` below `root`, likewise: nothing is read in it, so its own mode does not matter (open(2), `O_PATH`).
+pub(super) fn hold_below<'a>(root: &Path, place: impl Iterator<Item = &'a OsStr>) -> io::Result<OwnedFd> {
+    const HELD: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+    let mut here = openat(AT_FDCWD, root, HELD, Mode::empty())?;
+    for part in place {
+        here = openat(&here, part, HELD, Mode::empty())?;
+    }
+    Ok(here)
+}
+
 /// What a directory's listing tells of an entry.
 pub(super) struct Listed<'a> {
     pub(super) name: &'a CStr,
@@ -153,11 +163,15 @@ fn remove_names_in(directory: OwnedFd, inodes: &[u64], depth: usize) -> io::Resu
 
 /// Opens a directory below another, whatever the modes on the way: each is as it was afterwards.
 pub(super) fn open_lent(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
-    let mut here = open_at(root, c".")?;
-    for part in path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
-        here = lent(here.as_fd(), &c_string(OsStr::from_bytes(part))?, Ok)?;
+    open_lent_along(root, &mut path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()))
+}
+
+/// Each is let into for as long as those below it are looked up.
+fn open_lent_along<'a>(here: BorrowedFd<'_>, parts: &mut impl Iterator<Item = &'a [u8]>) -> io::Result<OwnedFd> {
+    match parts.next() {
+        None => Ok(open_at(here, c".")?),
+        Some(part) => lent(here, &c_string(OsStr::from_bytes(part))?, |next| open_lent_along(next.as_fd(), parts)),
     }
-    Ok(here)
 }
 
 /// Opens a directory whatever its mode, and gives its mode back afterwards.

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -18,9 +18,9 @@ use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
-use super::super::tree::{self, allocated, restore_times, stat};
+use super::super::tree::{allocated, restore_times, stat};
 use super::super::trouble;
-use super::{Deferred, Recorded, anew, beneath, number, split};
+use super::{Deferred, Recorded, anew, beneath, enter_forcibly, number, split};
 use crate::decide::links::{BasisOf, Source};
 use crate::terms::limits::{FEW_LINKS, LINK_THREADS, LINKS_BETWEEN_LOOKS, MAX_LOST};
 use crate::terms::reason::{Code, Reason};
@@ -387,13 +387,4 @@ impl Making<'_> {
     fn is_placeholder(&self, found: &FileStat) -> bool {
         self.of.placeholders.as_ref().is_some_and(|placeholders| placeholders.is_one(found.st_ino))
     }
-}
-
-/// Opens a directory along a way that its owner may not go. Every mode is as it was when it is open.
-fn enter_forcibly(stage: BorrowedFd<'_>, path: &[u8]) -> nix::Result<OwnedFd> {
-    let mode = Mode::from_bits_truncate(fstat(stage)?.st_mode & 0o7777);
-    fchmod(stage, mode | Mode::S_IRWXU)?;
-    let opened = tree::open_lent(stage, path);
-    fchmod(stage, mode)?;
-    opened.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))
 }

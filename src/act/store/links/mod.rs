@@ -14,11 +14,12 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::libc;
-use nix::sys::stat::FileStat;
+use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
 
-use super::tree::{Listed, allocated, open_below, stat};
+use super::tree::{self, Listed, allocated, hold_below, open_below, stat};
 use super::{Held, Staging, trouble};
 use crate::decide::links::{Answer, BasisOf, Layout, Link, Links, Source};
 use crate::terms::limits::{DIRECTORY_ENTRY, MAX_LINKS};
@@ -104,7 +105,7 @@ impl<'a> Staging<'a> {
             let recorded = Recorded {
                 layout: layout.clone(),
                 stage: open_below(self.path(), place.components())?,
-                bases: layout.bases.iter().map(|basis| open_below(&basis.root, place.components())).collect::<io::Result<_>>()?,
+                bases: layout.bases.iter().map(|basis| hold_below(&basis.root, place.components())).collect::<io::Result<_>>()?,
                 log: Log::new(log::path(&state)),
                 placeholders: hard_links.then(|| Placeholders::new(held.repository)),
                 has_twins: false,
@@ -223,6 +224,15 @@ fn beneath(root: BorrowedFd<'_>, path: &[u8], how: OFlag) -> nix::Result<OwnedFd
     let resolve =
         ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV;
     openat2(root, path, OpenHow::new().flags(how | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).resolve(resolve))
+}
+
+/// Opens a directory along a way that its owner may not go. Every mode is as it was when it is open.
+fn enter_forcibly(stage: BorrowedFd<'_>, path: &[u8]) -> nix::Result<OwnedFd> {
+    let mode = Mode::from_bits_truncate(fstat(stage)?.st_mode & 0o7777);
+    fchmod(stage, mode | Mode::S_IRWXU)?;
+    let opened = tree::open_lent(stage, path);
+    fchmod(stage, mode)?;
+    opened.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))
 }
 
 #[cfg(test)]

@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::{Mode, fchmod, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
-use super::super::tree::{self, stat};
+use super::super::tree;
 use super::super::{Held, Repository, make_directory};
-use super::{beneath, number, split};
+use super::{beneath, enter_forcibly, number, split};
 use crate::terms::usage::Usage;
 
 /// Those of one push.
@@ -69,8 +70,9 @@ impl<'a> Placeholders<'a> {
     /// Whether one stands at this path.
     pub(super) fn one_at(&mut self, stage: BorrowedFd<'_>, path: &[u8]) -> bool {
         let (directory, name) = split(path);
-        let found = parent(&mut self.parent, stage, directory).ok().and_then(|parent| stat(parent, &name).ok());
-        found.is_some_and(|found| self.is_one(found.st_ino))
+        let found =
+            in_directory(&mut self.parent, stage, directory, |parent| fstatat(parent, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW));
+        found.is_ok_and(|found| self.is_one(found.st_ino))
     }
 
     /// Puts one at this path, where nothing else stands.
@@ -84,7 +86,8 @@ impl<'a> Placeholders<'a> {
                 continue;
             };
             let current = current.to_string();
-            match linkat(all, current.as_str(), parent(&mut self.parent, stage, directory)?, name.as_c_str(), AtFlags::empty()) {
+            let link = |parent: BorrowedFd<'_>| linkat(all, current.as_str(), parent, name.as_c_str(), AtFlags::empty());
+            match in_directory(&mut self.parent, stage, directory, link) {
                 // A call that was interrupted is made again.
                 Err(Errno::EEXIST) if self.one_at(stage, path) => return Ok(()),
                 Err(Errno::EMLINK) => self.make(number)?,
@@ -99,8 +102,8 @@ impl<'a> Placeholders<'a> {
     pub(super) fn take_away(&mut self, stage: BorrowedFd<'_>, path: &[u8]) {
         if self.one_at(stage, path) {
             let (directory, name) = split(path);
-            let _ =
-                parent(&mut self.parent, stage, directory).and_then(|parent| unlinkat(parent, name.as_c_str(), UnlinkatFlags::NoRemoveDir));
+            let remove = |parent: BorrowedFd<'_>| unlinkat(parent, name.as_c_str(), UnlinkatFlags::NoRemoveDir);
+            let _ = in_directory(&mut self.parent, stage, directory, remove);
         }
     }
 
@@ -133,6 +136,26 @@ impl<'a> Placeholders<'a> {
         self.inodes.push(inode);
         Ok(())
     }
+}
+
+/// Does something in a directory of the stage. One that has a mode which keeps its owner out is let in for that, as rsync can be: its process
+/// that sets such modes is the one that waits for the answer.
+fn in_directory<T>(
+    open: &mut Parent,
+    stage: BorrowedFd<'_>,
+    directory: &[u8],
+    work: impl Fn(BorrowedFd<'_>) -> nix::Result<T>,
+) -> nix::Result<T> {
+    match parent(open, stage, directory).and_then(&work) {
+        Err(Errno::EACCES) => {}
+        done => return done,
+    }
+    let here = enter_forcibly(stage, directory)?;
+    let mode = Mode::from_bits_truncate(fstat(&here)?.st_mode & 0o7777);
+    fchmod(&here, mode | Mode::S_IRWXU)?;
+    let done = work(here.as_fd());
+    fchmod(&here, mode)?;
+    done
 }
 
 /// Opens a directory of the stage, unless it is the one that is open.
