@@ -104,8 +104,8 @@ pub enum KeyState {
     Missing,
     /// Something that cannot be read, and why.
     Unreadable(String),
-    /// A file that sshd does not take, because of the owner or the mode of this path (`StrictModes`).
-    Distrusted(PathBuf),
+    /// A file that sshd does not take, because of the owner or the mode of this path, printable (`StrictModes`).
+    Distrusted(String),
     /// Keys.
     Holds(Keys),
 }
@@ -188,7 +188,8 @@ pub struct Entry<'a> {
 pub fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> Vec<Finding> {
     let Entry { account, user, .. } = entry;
     let mut found = Vec::new();
-    if settings.denied.iter().any(|pattern| matches(pattern, account))
+    // Who is denied from some hosts is let in from others.
+    if settings.denied.iter().any(|pattern| !pattern.contains('@') && matches(pattern, account))
         || (!settings.allowed.is_empty() && !settings.allowed.iter().any(|pattern| matches(pattern, account)))
     {
         let message = format!("sshd lets `{account}` not in: `AllowUsers` or `DenyUsers` keeps it out");
@@ -247,10 +248,7 @@ fn no_keys(entry: Entry<'_>, files: &[KeyFile]) -> Finding {
     let told = files.iter().find_map(|file| match &file.state {
         KeyState::Missing => None,
         KeyState::Unreadable(why) => Some((format!("`{}` cannot be read by it: {}", path(file), printable(why.as_bytes())), "")),
-        KeyState::Distrusted(at) => {
-            let at = printable(at.as_os_str().as_encoded_bytes());
-            Some((format!("others could have written `{}`, by the owner or the mode of `{at}`", path(file)), ""))
-        }
+        KeyState::Distrusted(at) => Some((format!("others could have written `{}`, by the owner or the mode of `{at}`", path(file)), "")),
         KeyState::Holds(_) => Some((format!("`{}` holds none", path(file)), "put the client's key in it")),
     });
     let (why, help) = told.unwrap_or_else(|| match files.first() {

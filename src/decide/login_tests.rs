@@ -80,6 +80,8 @@ fn an_account_that_reaches_the_gate_in_one_of_its_ways_is_fine_and_any_other_is_
         let found = said(settings, "/bin/sh", keyed, &files);
         assert!(matches!(&found[..], [(wrong, text)] if *wrong == is_wrong && text.contains(words)), "{words}: {found:?}");
     }
+    let denied_elsewhere = Settings { denied: vec!["web1@198.51.100.*".to_owned()], ..forced.clone() };
+    assert_eq!(said(&denied_elsewhere, "/bin/sh", false, &held(0, 1)), [], "it is let in from elsewhere");
     let elsewhere = Settings { keys_elsewhere: true, ..forced };
     assert_eq!(said(&elsewhere, "/bin/sh", false, &file(KeyState::Missing)), []);
 }
