@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use shell_words::quote;
 
 use crate::terms::text::{printable, printable_within};
 use crate::terms::{Login, Origin};
@@ -231,7 +232,7 @@ fn ungated(entry: Entry<'_>, held: Keys) -> Option<Finding> {
     let help = format!(
         "copy 50-snapgate.conf to /etc/ssh/sshd_config.d/, add `{account}` to the group that it names, and reload sshd; `sshd -T -C {}` \
          shows what holds",
-        connection(account, NOWHERE)
+        connection(&quote(account), NOWHERE)
     );
     if entry.is_root && held.gated > 0 {
         let message = format!("{} of root's keys lead to a shell and not to the gate", held.others);
@@ -255,7 +256,7 @@ fn no_keys(entry: Entry<'_>, files: &[KeyFile]) -> Finding {
         Some(first) => (format!("`{}` is not there", path(first)), "make it, with the client's key in it"),
         None => ("sshd looks for them nowhere".to_owned(), "set `AuthorizedKeysFile` in sshd's settings"),
     });
-    let usual = format!("chown it and its directory to {account}, and chmod go-w both");
+    let usual = format!("chown it and its directory to {}, and chmod go-w both", quote(account));
     let help = if help.is_empty() { usual } else { help.to_owned() };
     Finding::wrong(user.clone(), format!("sshd takes no key for `{account}`: {why}"), help)
 }
@@ -264,6 +265,7 @@ fn no_keys(entry: Entry<'_>, files: &[KeyFile]) -> Finding {
 pub fn shell(entry: Entry<'_>, printed: &[u8]) -> Option<Finding> {
     let (program, account) = (shown(&entry.shell.display().to_string()), entry.account);
     let printed = String::from_utf8_lossy(printed);
+    let chsh = format!("chsh -s /bin/sh {}", quote(account));
     if printed == format!("{MARK}\n") {
         return None;
     }
@@ -271,10 +273,10 @@ pub fn shell(entry: Entry<'_>, printed: &[u8]) -> Option<Finding> {
     let said = shown(first.unwrap_or_default());
     let (message, help) = if printed.contains(MARK) {
         let message = format!("the shell `{program}` of `{account}` prints `{said}` of its own accord: no push can be understood");
-        (message, format!("take that out of what the shell reads when it starts, or chsh -s /bin/sh {account}"))
+        (message, format!("take that out of what the shell reads when it starts, or {chsh}"))
     } else {
         let says = if said.is_empty() { String::new() } else { format!(": it says `{said}`") };
-        (format!("the shell `{program}` of `{account}` does not run what sshd gives it{says}"), format!("chsh -s /bin/sh {account}"))
+        (format!("the shell `{program}` of `{account}` does not run what sshd gives it{says}"), chsh)
     };
     Some(Finding::wrong(entry.user.clone(), message, help))
 }

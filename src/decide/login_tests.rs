@@ -106,4 +106,6 @@ fn a_shell_that_prints_or_turns_away_is_told_with_its_words() {
     assert!(said(b"This account is currently not available.\n").unwrap().contains("it says `This account is currently not available.`"));
     assert!(said(b"").unwrap().contains("does not run what sshd gives it\nchsh -s /bin/sh web1"));
     assert!(turns_away(Path::new("/usr/sbin/nologin")) && turns_away(Path::new("/bin/false")) && !turns_away(Path::new("/bin/sh")));
+    let of_a_domain = shell(Entry { account: r"DOM\jane", ..entry }, b"").unwrap();
+    assert_eq!(of_a_domain.help, r"chsh -s /bin/sh 'DOM\jane'", "a shell would eat the backslash");
 }
