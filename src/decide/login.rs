@@ -37,6 +37,27 @@ pub struct Settings {
     /// `AllowUsers` and `DenyUsers`.
     allowed: Vec<String>,
     denied: Vec<String>,
+    /// `AllowGroups` and `DenyGroups`.
+    allowed_groups: Vec<String>,
+    denied_groups: Vec<String>,
+}
+
+impl Settings {
+    /// Whether it matters which groups an account is in.
+    pub fn asks_for_groups(&self) -> bool {
+        !self.allowed_groups.is_empty() || !self.denied_groups.is_empty()
+    }
+
+    /// Whether the account is let in by its name, and by its groups where these are known.
+    fn lets_in(&self, account: &str, groups: Option<&[String]>) -> bool {
+        let any = |patterns: &[String], name: &str| patterns.iter().any(|pattern| matches(pattern, name));
+        let in_one_of = |patterns: &[String]| groups.iter().copied().flatten().any(|group| any(patterns, group));
+        // Who is denied from some hosts is let in from others.
+        let is_denied = self.denied.iter().any(|pattern| !pattern.contains('@') && matches(pattern, account));
+        let is_allowed = self.allowed.is_empty() || any(&self.allowed, account);
+        let is_in = self.allowed_groups.is_empty() || groups.is_none() || in_one_of(&self.allowed_groups);
+        !is_denied && is_allowed && is_in && !in_one_of(&self.denied_groups)
+    }
 }
 
 /// The connection that sshd is asked about, for `sshd -T -C`. A `Match` that asks for what is not given is an error.
@@ -63,6 +84,8 @@ pub fn settings(answer: &[u8]) -> Option<Settings> {
             "strictmodes" => found.strict = value.trim() == "yes",
             "allowusers" => found.allowed.extend(words()),
             "denyusers" => found.denied.extend(words()),
+            "allowgroups" => found.allowed_groups.extend(words()),
+            "denygroups" => found.denied_groups.extend(words()),
             _ => {}
         }
     }
@@ -181,6 +204,8 @@ pub struct Entry<'a> {
     pub keyed: Option<&'a Origin>,
     /// Its shell.
     pub shell: &'a Path,
+    /// The names of all its groups; `None` where one is not known.
+    pub groups: Option<&'a [String]>,
     /// Whether it is root, whose other keys may be the administrator's.
     pub is_root: bool,
 }
@@ -189,11 +214,8 @@ pub struct Entry<'a> {
 pub fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> Vec<Finding> {
     let Entry { account, user, .. } = entry;
     let mut found = Vec::new();
-    // Who is denied from some hosts is let in from others.
-    if settings.denied.iter().any(|pattern| !pattern.contains('@') && matches(pattern, account))
-        || (!settings.allowed.is_empty() && !settings.allowed.iter().any(|pattern| matches(pattern, account)))
-    {
-        let message = format!("sshd lets `{account}` not in: `AllowUsers` or `DenyUsers` keeps it out");
+    if !settings.lets_in(account, entry.groups) {
+        let message = format!("sshd lets `{account}` not in: `AllowUsers`, `DenyUsers`, `AllowGroups` or `DenyGroups` keeps it out");
         found.push(Finding::wrong(user.clone(), message, "change them in sshd's settings, then reload it"));
     }
     let held = files.iter().fold(Keys::default(), |mut all, file| {

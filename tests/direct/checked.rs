@@ -256,6 +256,20 @@ fn check_finds_shells_that_stand_in_the_way() {
 }
 
 #[test]
+fn check_finds_an_account_whose_groups_sshd_keeps_out() {
+    let Some(world) = World::new("groups", &["ck1"]) else { return };
+    let groups = fs::read_to_string("/etc/group").unwrap();
+    world.put("group", &format!("{groups}backups:x:{FIRST}:\n"), 0o644, 0);
+    let check = |lines: &str| {
+        world.sshd(&format!("ForceCommand $DIR/bin/snapgate --config $DIR/etc serve\nExposeAuthInfo yes\n{lines}\n"));
+        let ran = world.run_after(&format!("mount --bind {}/group /etc/group", world.dir.path().display()), &["check"]);
+        ran.stdout.contains("sshd lets `ck1` not in")
+    };
+    assert!(check("AllowGroups admins") && check("DenyGroups backups"));
+    assert!(!check("AllowGroups admins backup*") && !check("DenyGroups admins"));
+}
+
+#[test]
 fn check_finds_an_account_that_is_missing_and_says_so_at_the_end() {
     let Some(world) = World::new("an account that is missing", &["ck1"]) else { return };
     world.policy("ck1", "");
