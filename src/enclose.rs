@@ -17,6 +17,7 @@ use crate::act::{jail, process, view};
 use crate::decide::cell::{self, Cell, Filter, Ground, RunsAs};
 use crate::decide::links::{Answer, Links};
 use crate::terms::limits::{MAX_TRIED, VERSION_TIMEOUT};
+use crate::terms::text::still_printable;
 use crate::terms::{Account, Excess, Mapping};
 
 /// Starts the process before anybody knows whose ids it is to have. Only before there is a second thread. Where the gate has set its own
@@ -128,16 +129,23 @@ pub fn can_be_asked(program: &Path, whom: &Whom) -> Result<(), String> {
 
 /// In a process of its own, which may hang without holding up whoever asks.
 fn try_out(program: &Path, whom: &Whom, ground: Ground) -> Result<(), String> {
-    const HOLDS: &str = "holds";
     let said = child::apart(VERSION_TIMEOUT, MAX_TRIED, |out| {
         let what = tried_out(program, whom, ground).err().unwrap_or_else(|| HOLDS.to_owned());
         // Nobody who would read it, nobody who would miss it.
         let _ = out.write_all(what.as_bytes());
     });
-    match String::from_utf8_lossy(&said).as_ref() {
+    heard(&said)
+}
+
+/// What is said of something that holds.
+const HOLDS: &str = "holds";
+
+/// What the process has said. It has become the account's: others of the account can open its way out, and write what they like.
+fn heard(said: &[u8]) -> Result<(), String> {
+    match String::from_utf8_lossy(said).as_ref() {
         HOLDS => Ok(()),
         "" => Err("it does not come to an end".to_owned()),
-        what => Err(what.to_owned()),
+        what => Err(still_printable(what, MAX_TRIED)),
     }
 }
 
@@ -196,5 +204,16 @@ impl Attend for Answering<'_> {
 
     fn silence(&mut self) {
         Answering::silence(self);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_account_may_have_written_in_another_s_place_is_printable() {
+        assert_eq!(heard(b"holds"), Ok(()));
+        assert_eq!(heard(b"\x1b]0;x\x07\nall is well"), Err(r"\u{1b}]0;x\u{7}\nall is well".to_owned()));
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::act::accounts;
 use crate::act::child::{self, Ask};
 use crate::decide::names::{Wanted, answered_addresses, answered_groups, answered_login, answered_user};
+use crate::decide::remap::Kind;
 use crate::terms::limits::{ACCOUNT_TIMEOUT, MAX_HOSTS};
 use crate::terms::{Account, Login};
 
@@ -39,6 +40,11 @@ pub fn groups(account: &Account) -> Option<Vec<u32>> {
     let name = &account.name;
     let others = answered_groups(child::getent(&[(Ask::Groups, name)], ACCOUNT_TIMEOUT).first()?, name)?;
     Some(others.into_iter().chain([account.group]).collect())
+}
+
+/// The name of a group, where the machine's own list has it.
+pub fn group(number: u32) -> Option<String> {
+    accounts::numbered(Kind::Group, |one| one == number).ok().flatten().map(|(name, _)| name)
 }
 
 /// The addresses of hosts, all asked for at once, for at most `limit` together; each that has an answer with its addresses. A name

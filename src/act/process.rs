@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, RawFd};
 
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
@@ -216,7 +217,7 @@ pub fn silence() -> Result<(), String> {
 
 /// Makes a process of root's, or of the account itself, one of the account's, with these groups, for good, in a session that has no terminal: whatever the account has made
 /// root start must not be able to type for root (`TIOCSTI`, ioctl_tty(2)). It stays out of the account's other processes' reach until it
-/// starts a program.
+/// starts a program, and ends with the process that has started it.
 ///
 /// # Errors
 /// When the kernel does not do that.
@@ -227,7 +228,12 @@ pub fn live_as(account: &Account, groups: &[u32]) -> Result<(), String> {
         if !geteuid().is_root() {
             return Ok(());
         }
-        setgroups(&groups).and_then(|()| setgid(Gid::from_raw(account.group))).and_then(|()| setuid(Uid::from_raw(account.uid)))
+        setgroups(&groups)?;
+        setgid(Gid::from_raw(account.group))?;
+        setuid(Uid::from_raw(account.uid))?;
+        // With the account a process changes so much that it forgets this (prctl(2)). Out of the session of whoever interrupts root's
+        // process it would stay for ever, where it hangs.
+        set_pdeathsig(Signal::SIGKILL)
     });
     becomes.map_err(|error| error.desc().to_owned())
 }

@@ -43,6 +43,12 @@ impl Known {
         Self { account, login, sshd, groups }
     }
 
+    /// What its groups are called, where sshd asks for that and all of them are known.
+    pub(super) fn group_names(&self) -> Option<Vec<String>> {
+        self.sshd.as_ref().filter(|settings| settings.asks_for_groups() && !self.groups.is_empty())?;
+        self.groups.iter().map(|group| names::group(*group)).collect()
+    }
+
     /// Has the account look at what a policy of its needs; `None` where nobody can have it do so.
     pub(super) fn ask(&self, policy: &Policy, site: &Site) -> Option<Asked> {
         let repository = look(&policy.path);

@@ -43,7 +43,7 @@ pub(super) fn on_disk(policy: &Policy, site: &Site, account: Option<&Account>, a
         Some(look) => {
             if uid.is_some_and(|uid| uid != look.owner) {
                 let message = format!("the repository {} belongs to user {}, not to `{}`", shown(&policy.path), look.owner, policy.user);
-                found.push(Finding::wrong(at("path"), message, format!("chown {} it", policy.user)));
+                found.push(Finding::wrong(at("path"), message, format!("chown {} it", shell_words::quote(&policy.user))));
             }
             found.extend(writable(&look, at("path"), &policy.path, &[look.owner]));
             if look.others_read() {

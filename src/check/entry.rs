@@ -66,7 +66,9 @@ pub(super) fn findings(known: &Known, policies: &[&Policy], keys: Option<&[KeyFi
     let user = first.origins.of("user");
     let keyed = policies.iter().find(|policy| policy.keys.is_some()).map(|policy| policy.origins.of("keys"));
     let is_root = known.account.is_root();
-    let entry = Entry { account: &known.account.name, user: &user, keyed: keyed.as_ref(), shell: &home.shell, is_root };
+    let groups = known.group_names();
+    let (account, groups) = (known.account.name.as_str(), groups.as_deref());
+    let entry = Entry { account, user: &user, keyed: keyed.as_ref(), shell: &home.shell, groups, is_root };
     let mut found = Vec::new();
     if let Some((settings, keys)) = known.sshd.as_ref().zip(keys) {
         found.extend(login::sshd(entry, settings, keys));

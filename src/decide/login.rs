@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use shell_words::quote;
 
 use crate::terms::text::{printable, printable_within};
 use crate::terms::{Login, Origin};
@@ -36,6 +37,27 @@ pub struct Settings {
     /// `AllowUsers` and `DenyUsers`.
     allowed: Vec<String>,
     denied: Vec<String>,
+    /// `AllowGroups` and `DenyGroups`.
+    allowed_groups: Vec<String>,
+    denied_groups: Vec<String>,
+}
+
+impl Settings {
+    /// Whether it matters which groups an account is in.
+    pub fn asks_for_groups(&self) -> bool {
+        !self.allowed_groups.is_empty() || !self.denied_groups.is_empty()
+    }
+
+    /// Whether the account is let in by its name, and by its groups where these are known.
+    fn lets_in(&self, account: &str, groups: Option<&[String]>) -> bool {
+        let any = |patterns: &[String], name: &str| patterns.iter().any(|pattern| matches(pattern, name));
+        let in_one_of = |patterns: &[String]| groups.iter().copied().flatten().any(|group| any(patterns, group));
+        // Who is denied from some hosts is let in from others.
+        let is_denied = self.denied.iter().any(|pattern| !pattern.contains('@') && matches(pattern, account));
+        let is_allowed = self.allowed.is_empty() || any(&self.allowed, account);
+        let is_in = self.allowed_groups.is_empty() || groups.is_none() || in_one_of(&self.allowed_groups);
+        !is_denied && is_allowed && is_in && !in_one_of(&self.denied_groups)
+    }
 }
 
 /// The connection that sshd is asked about, for `sshd -T -C`. A `Match` that asks for what is not given is an error.
@@ -62,6 +84,8 @@ pub fn settings(answer: &[u8]) -> Option<Settings> {
             "strictmodes" => found.strict = value.trim() == "yes",
             "allowusers" => found.allowed.extend(words()),
             "denyusers" => found.denied.extend(words()),
+            "allowgroups" => found.allowed_groups.extend(words()),
+            "denygroups" => found.denied_groups.extend(words()),
             _ => {}
         }
     }
@@ -104,8 +128,8 @@ pub enum KeyState {
     Missing,
     /// Something that cannot be read, and why.
     Unreadable(String),
-    /// A file that sshd does not take, because of the owner or the mode of this path (`StrictModes`).
-    Distrusted(PathBuf),
+    /// A file that sshd does not take, because of the owner or the mode of this path, printable (`StrictModes`).
+    Distrusted(String),
     /// Keys.
     Holds(Keys),
 }
@@ -180,6 +204,8 @@ pub struct Entry<'a> {
     pub keyed: Option<&'a Origin>,
     /// Its shell.
     pub shell: &'a Path,
+    /// The names of all its groups; `None` where one is not known.
+    pub groups: Option<&'a [String]>,
     /// Whether it is root, whose other keys may be the administrator's.
     pub is_root: bool,
 }
@@ -188,10 +214,8 @@ pub struct Entry<'a> {
 pub fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> Vec<Finding> {
     let Entry { account, user, .. } = entry;
     let mut found = Vec::new();
-    if settings.denied.iter().any(|pattern| matches(pattern, account))
-        || (!settings.allowed.is_empty() && !settings.allowed.iter().any(|pattern| matches(pattern, account)))
-    {
-        let message = format!("sshd lets `{account}` not in: `AllowUsers` or `DenyUsers` keeps it out");
+    if !settings.lets_in(account, entry.groups) {
+        let message = format!("sshd lets `{account}` not in: `AllowUsers`, `DenyUsers`, `AllowGroups` or `DenyGroups` keeps it out");
         found.push(Finding::wrong(user.clone(), message, "change them in sshd's settings, then reload it"));
     }
     let held = files.iter().fold(Keys::default(), |mut all, file| {
@@ -230,7 +254,7 @@ fn ungated(entry: Entry<'_>, held: Keys) -> Option<Finding> {
     let help = format!(
         "copy 50-snapgate.conf to /etc/ssh/sshd_config.d/, add `{account}` to the group that it names, and reload sshd; `sshd -T -C {}` \
          shows what holds",
-        connection(account, NOWHERE)
+        connection(&quote(account), NOWHERE)
     );
     if entry.is_root && held.gated > 0 {
         let message = format!("{} of root's keys lead to a shell and not to the gate", held.others);
@@ -247,17 +271,14 @@ fn no_keys(entry: Entry<'_>, files: &[KeyFile]) -> Finding {
     let told = files.iter().find_map(|file| match &file.state {
         KeyState::Missing => None,
         KeyState::Unreadable(why) => Some((format!("`{}` cannot be read by it: {}", path(file), printable(why.as_bytes())), "")),
-        KeyState::Distrusted(at) => {
-            let at = printable(at.as_os_str().as_encoded_bytes());
-            Some((format!("others could have written `{}`, by the owner or the mode of `{at}`", path(file)), ""))
-        }
+        KeyState::Distrusted(at) => Some((format!("others could have written `{}`, by the owner or the mode of `{at}`", path(file)), "")),
         KeyState::Holds(_) => Some((format!("`{}` holds none", path(file)), "put the client's key in it")),
     });
     let (why, help) = told.unwrap_or_else(|| match files.first() {
         Some(first) => (format!("`{}` is not there", path(first)), "make it, with the client's key in it"),
         None => ("sshd looks for them nowhere".to_owned(), "set `AuthorizedKeysFile` in sshd's settings"),
     });
-    let usual = format!("chown it and its directory to {account}, and chmod go-w both");
+    let usual = format!("chown it and its directory to {}, and chmod go-w both", quote(account));
     let help = if help.is_empty() { usual } else { help.to_owned() };
     Finding::wrong(user.clone(), format!("sshd takes no key for `{account}`: {why}"), help)
 }
@@ -266,6 +287,7 @@ fn no_keys(entry: Entry<'_>, files: &[KeyFile]) -> Finding {
 pub fn shell(entry: Entry<'_>, printed: &[u8]) -> Option<Finding> {
     let (program, account) = (shown(&entry.shell.display().to_string()), entry.account);
     let printed = String::from_utf8_lossy(printed);
+    let chsh = format!("chsh -s /bin/sh {}", quote(account));
     if printed == format!("{MARK}\n") {
         return None;
     }
@@ -273,10 +295,10 @@ pub fn shell(entry: Entry<'_>, printed: &[u8]) -> Option<Finding> {
     let said = shown(first.unwrap_or_default());
     let (message, help) = if printed.contains(MARK) {
         let message = format!("the shell `{program}` of `{account}` prints `{said}` of its own accord: no push can be understood");
-        (message, format!("take that out of what the shell reads when it starts, or chsh -s /bin/sh {account}"))
+        (message, format!("take that out of what the shell reads when it starts, or {chsh}"))
     } else {
         let says = if said.is_empty() { String::new() } else { format!(": it says `{said}`") };
-        (format!("the shell `{program}` of `{account}` does not run what sshd gives it{says}"), format!("chsh -s /bin/sh {account}"))
+        (format!("the shell `{program}` of `{account}` does not run what sshd gives it{says}"), chsh)
     };
     Some(Finding::wrong(entry.user.clone(), message, help))
 }

@@ -9,7 +9,8 @@ fn login(shell: &str) -> Login {
 
 fn said(settings: &Settings, shell: &str, keyed: bool, files: &[KeyFile]) -> Vec<(bool, String)> {
     let origin = Origin { file: "web1.yaml".into(), line: 2 };
-    let entry = Entry { account: "web1", user: &origin, keyed: keyed.then_some(&origin), shell: Path::new(shell), is_root: false };
+    let entry =
+        Entry { account: "web1", user: &origin, keyed: keyed.then_some(&origin), shell: Path::new(shell), groups: None, is_root: false };
     sshd(entry, settings, files).iter().map(|found| (found.wrong, found.to_string())).collect()
 }
 
@@ -80,14 +81,35 @@ fn an_account_that_reaches_the_gate_in_one_of_its_ways_is_fine_and_any_other_is_
         let found = said(settings, "/bin/sh", keyed, &files);
         assert!(matches!(&found[..], [(wrong, text)] if *wrong == is_wrong && text.contains(words)), "{words}: {found:?}");
     }
+    let denied_elsewhere = Settings { denied: vec!["web1@198.51.100.*".to_owned()], ..forced.clone() };
+    assert_eq!(said(&denied_elsewhere, "/bin/sh", false, &held(0, 1)), [], "it is let in from elsewhere");
     let elsewhere = Settings { keys_elsewhere: true, ..forced };
     assert_eq!(said(&elsewhere, "/bin/sh", false, &file(KeyState::Missing)), []);
 }
 
 #[test]
+fn an_account_may_be_kept_out_by_its_groups_where_these_are_known() {
+    let settings = |more: &str| settings(&[ANSWER, more.as_bytes()].concat()).unwrap();
+    let groups = ["web1", "backup"].map(str::to_owned);
+    for (more, lets_in) in [
+        ("", true),
+        ("allowgroups admins\nallowgroups back*\n", true),
+        ("allowgroups admins\n", false),
+        ("denygroups backup\n", false),
+        ("denygroups admins\n", true),
+        ("allowgroups web1\ndenygroups web1\n", false),
+    ] {
+        let settings = settings(more);
+        assert_eq!(settings.lets_in("web1", Some(&groups)), lets_in, "{more}");
+        assert!(settings.lets_in("web1", None), "{more}: nobody knows");
+        assert_eq!(settings.asks_for_groups(), !more.is_empty());
+    }
+}
+
+#[test]
 fn roots_own_keys_are_no_fault_beside_those_of_the_gate() {
     let origin = Origin { file: "r.yaml".into(), line: 1 };
-    let entry = Entry { account: "root", user: &origin, keyed: None, shell: Path::new("/bin/sh"), is_root: true };
+    let entry = Entry { account: "root", user: &origin, keyed: None, shell: Path::new("/bin/sh"), groups: None, is_root: true };
     let free = Settings { force: None, ..settings(ANSWER).unwrap() };
     assert!(sshd(entry, &free, &held(1, 1)).iter().all(|found| !found.wrong));
     assert!(sshd(entry, &free, &held(0, 1)).iter().any(|found| found.wrong));
@@ -96,7 +118,7 @@ fn roots_own_keys_are_no_fault_beside_those_of_the_gate() {
 #[test]
 fn a_shell_that_prints_or_turns_away_is_told_with_its_words() {
     let origin = Origin { file: "web1.yaml".into(), line: 0 };
-    let entry = Entry { account: "web1", user: &origin, keyed: None, shell: Path::new("/bin/odd"), is_root: false };
+    let entry = Entry { account: "web1", user: &origin, keyed: None, shell: Path::new("/bin/odd"), groups: None, is_root: false };
     let said = |printed: &[u8]| shell(entry, printed).map(|found| found.to_string());
     assert_eq!(said(b"snapgate-check\n"), None);
     let welcome = said(b"\nWelcome \x1b[1m!\nto you\nsnapgate-check\n").unwrap();
@@ -104,4 +126,6 @@ fn a_shell_that_prints_or_turns_away_is_told_with_its_words() {
     assert!(said(b"This account is currently not available.\n").unwrap().contains("it says `This account is currently not available.`"));
     assert!(said(b"").unwrap().contains("does not run what sshd gives it\nchsh -s /bin/sh web1"));
     assert!(turns_away(Path::new("/usr/sbin/nologin")) && turns_away(Path::new("/bin/false")) && !turns_away(Path::new("/bin/sh")));
+    let of_a_domain = shell(Entry { account: r"DOM\jane", ..entry }, b"").unwrap();
+    assert_eq!(of_a_domain.help, r"chsh -s /bin/sh 'DOM\jane'", "a shell would eat the backslash");
 }

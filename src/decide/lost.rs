@@ -31,18 +31,32 @@ pub fn judge(absent: Absent, before: Option<u64>, now: u64) -> Option<Lost> {
     is_much.then_some(Lost { names: Vec::new(), others: 0, files: gone, more: false })
 }
 
-/// It, in words.
+/// It, in words for the administrator.
 pub fn told(lost: &Lost) -> String {
-    let Lost { names, others, files, more } = lost;
-    let least = if *more { "at least " } else { "" };
-    let files = if *files == 1 { "1 file".to_owned() } else { format!("{least}{files} files") };
-    if names.is_empty() {
-        return format!("{files} of the last snapshot are not in this one");
-    }
+    let Lost { names, others, .. } = lost;
     let named = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let others = if *others > 0 { format!(" and {others} more") } else { String::new() };
-    let verb = if names.len() == 1 && others.is_empty() { "is" } else { "are" };
-    format!("{named}{others} of the last snapshot {verb} not in this one ({files})")
+    said(&format!("{named}{others}"), lost)
+}
+
+/// The same for the client. No names: whoever has its key could have them told one after the other, and may read nothing back.
+pub fn told_to_client(lost: &Lost) -> String {
+    said(&if directories(lost) == 1 { "1 directory".to_owned() } else { format!("{} directories", directories(lost)) }, lost)
+}
+
+fn said(directories_named: &str, lost: &Lost) -> String {
+    let Lost { files, more, .. } = *lost;
+    let least = if more { "at least " } else { "" };
+    let files = if files == 1 { format!("{least}1 file") } else { format!("{least}{files} files") };
+    match directories(lost) {
+        0 => format!("{files} of the last snapshot are not in this one"),
+        1 => format!("{directories_named} of the last snapshot is not in this one ({files})"),
+        _ => format!("{directories_named} of the last snapshot are not in this one ({files})"),
+    }
+}
+
+fn directories(lost: &Lost) -> u64 {
+    lost.others.saturating_add(lost.names.len() as u64)
 }
 
 /// What follows, for the administrator.
@@ -71,6 +85,15 @@ mod tests {
     #[test]
     fn many_names_are_counted_and_few_of_them_said() {
         let many = Absent { count: MAX_NAMES_LOST as u64 + 3, files: 1, more: true, ..absent(&["a", "b"], 1) };
-        assert_eq!(told(&judge(many, None, 0).unwrap()), "`a`, `b` and 3 more of the last snapshot are not in this one (1 file)");
+        assert_eq!(told(&judge(many, None, 0).unwrap()), "`a`, `b` and 3 more of the last snapshot are not in this one (at least 1 file)");
+    }
+
+    #[test]
+    fn the_client_hears_how_much_is_gone_and_no_name() {
+        let said = |names: &[&str], others| told_to_client(&Lost { others, ..judge(absent(names, 812), None, 0).unwrap() });
+        assert_eq!(said(&["B"], 0), "1 directory of the last snapshot is not in this one (812 files)");
+        assert_eq!(said(&["B", "C"], 5), "7 directories of the last snapshot are not in this one (812 files)");
+        let scattered = judge(Absent::default(), Some(1000), 499).unwrap();
+        assert_eq!(told_to_client(&scattered), told(&scattered));
     }
 }

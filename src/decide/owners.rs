@@ -33,6 +33,7 @@ impl Lack {
     pub fn help(&self, account: &str) -> String {
         match self {
             Self::Ranges(_) => {
+                let account = shell_words::quote(account);
                 format!(
                     "give it ranges: usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST {account} (65,536 ids of each are usual)"
                 )

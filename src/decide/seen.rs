@@ -199,7 +199,7 @@ pub fn stock(origin: &Origin, snapshots: &Path, stock: &Stock, now: DateTime<Utc
 
 /// What it means that a repository is not there.
 pub fn missing(origin: &Origin, path: &Path, user: &str, client: &ClientName, was_here: bool, barred: bool) -> Finding {
-    let help = format!("install -d -o {user} -m 0700 it");
+    let help = format!("install -d -o {} -m 0700 it", shell_words::quote(user));
     if was_here {
         let message = format!("the repository {} is not there, though {client} has pushed before", shown(path));
         return Finding::wrong(
@@ -296,5 +296,7 @@ mod tests {
         let said = |was_here, barred| missing(&origin(), Path::new("/s/web1"), "web1", &client, was_here, barred);
         assert!(!said(false, false).wrong && said(true, false).wrong && said(false, true).wrong);
         assert!(said(true, true).message.contains("though web1 has pushed before"));
+        let of_a_domain = missing(&origin(), Path::new("/s/web1"), r"DOM\jane", &client, false, true);
+        assert_eq!(of_a_domain.help, r"install -d -o 'DOM\jane' -m 0700 it", "a shell would eat the backslash");
     }
 }

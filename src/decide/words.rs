@@ -68,10 +68,18 @@ impl Reader {
         Self { well, rest: Vec::new(), judged: true, words: Words::default(), last: VecDeque::new() }
     }
 
-    /// Takes the next piece. A message ends where the next one begins, not with its line: before 3.5.0 a name may have lines of its own, and
-    /// rsync cuts long messages, their line's end too.
+    /// Takes the next piece. A piece may be a byte, where a name is nothing but ends of lines: so many are read together that no message is
+    /// looked through time and again while it comes in.
     pub fn hear(&mut self, piece: &[u8]) {
         self.rest.extend_from_slice(piece);
+        if self.rest.len() >= 2 * MAX_MESSAGE {
+            self.read();
+        }
+    }
+
+    /// Judges what has come in. A message ends where the next one begins, not with its line: before 3.5.0 a name may have lines of its own, and
+    /// rsync cuts long messages, their line's end too.
+    fn read(&mut self) {
         let mut rest = std::mem::take(&mut self.rest);
         let mut from = 0;
         for start in starts(&rest) {
@@ -95,6 +103,7 @@ impl Reader {
 
     /// What was said in all.
     pub fn end(mut self) -> Words {
+        self.read();
         let rest = std::mem::take(&mut self.rest);
         self.judge(&rest);
         self.words.complaints.extend(self.last);

@@ -217,6 +217,16 @@ fn a_log_is_read_the_same_in_pieces_of_any_length() {
     }
 }
 
+/// Where each piece had all looked through again that came before it, these were eight thousand times as many bytes.
+#[test]
+fn ends_of_lines_without_number_cost_no_more_than_other_bytes() {
+    let begun = std::time::Instant::now();
+    let mut reader = Reader::new(Ended::Exit(0));
+    (0..4 << 20).for_each(|_| reader.hear(b"\n"));
+    assert_eq!(reader.end(), Words::default());
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+}
+
 #[test]
 fn no_number_of_complaints_hides_the_first_or_the_last() {
     let errors: Vec<_> = (0..100).map(|number| format!("rsync: [receiver] open \"{number}\" failed: Permission denied (13)")).collect();

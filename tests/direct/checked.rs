@@ -256,6 +256,33 @@ fn check_finds_shells_that_stand_in_the_way() {
 }
 
 #[test]
+fn check_finds_an_account_whose_groups_sshd_keeps_out() {
+    let Some(world) = World::new("groups", &["ck1"]) else { return };
+    let groups = fs::read_to_string("/etc/group").unwrap();
+    world.put("group", &format!("{groups}backups:x:{FIRST}:\n"), 0o644, 0);
+    let check = |lines: &str| {
+        world.sshd(&format!("ForceCommand $DIR/bin/snapgate --config $DIR/etc serve\nExposeAuthInfo yes\n{lines}\n"));
+        let ran = world.run_after(&format!("mount --bind {}/group /etc/group", world.dir.path().display()), &["check"]);
+        ran.stdout.contains("sshd lets `ck1` not in")
+    };
+    assert!(check("AllowGroups admins") && check("DenyGroups backups"));
+    assert!(!check("AllowGroups admins backup*") && !check("DenyGroups admins"));
+}
+
+#[test]
+fn nothing_that_check_has_started_as_an_account_outlives_it() {
+    let Some(world) = World::new("a check that is killed", &["ck1"]) else { return };
+    world.put("bin/hangs", "#!/bin/sh\necho $$ > $DIR/home/ck1/pid\nexec sleep 1000\n", 0o755, 0);
+    world.shell(&world.path("bin/hangs").display().to_string());
+    let script = "mount --bind $0/passwd /etc/passwd; $0/bin/snapgate --config $0/etc check & check=$!
+        for try in $(seq 100); do test -s $0/home/ck1/pid && break; sleep 0.1; done
+        kill -9 $check; pid=$(cat $0/home/ck1/pid) || exit 2
+        for try in $(seq 50); do kill -0 $pid || exit 0; sleep 0.1; done
+        kill -9 $pid; exit 1";
+    run(Command::new("unshare").args(["-m", "/bin/sh", "-c", script]).arg(world.dir.path())).exits(0);
+}
+
+#[test]
 fn check_finds_an_account_that_is_missing_and_says_so_at_the_end() {
     let Some(world) = World::new("an account that is missing", &["ck1"]) else { return };
     world.policy("ck1", "");

@@ -29,6 +29,9 @@ fn told(gate: &Gate, said: &str, lost: Option<&Lost>) {
     assert_eq!(facts.lost.as_ref(), lost);
     assert_eq!(record.mail, if lost.is_some() { Mail::Report } else { Mail::None }, "{:?}", record.warnings);
     assert_eq!(said.contains("of the last snapshot"), lost.is_some(), "{said}");
+    // Whoever has the key alone could list the names of history one push after the other.
+    let line = said.lines().find(|line| line.contains("of the last snapshot")).unwrap_or_default();
+    assert!(lost.iter().flat_map(|lost| &lost.names).all(|name| !line.contains(&format!("`{name}`"))), "{said}");
     let list = run(Command::new(SNAPGATE).arg("--config").arg(gate.path().join("config")).args(["list", "web1"])).exits(0).stdout;
     let newest = list.lines().find(|line| line.contains("current")).unwrap();
     assert_eq!(newest.contains("shrunk"), lost.is_some(), "{list}");

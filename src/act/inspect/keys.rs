@@ -9,6 +9,7 @@ use nix::libc;
 
 use crate::decide::login::{KeyFile, KeyState, keys};
 use crate::terms::limits::MAX_KEY_FILE;
+use crate::terms::text::printable;
 
 /// Looks at these files. With `strict`, what others could have written counts for nothing, up to the account's home (`safe_path` in
 /// OpenSSH's misc.c).
@@ -24,7 +25,8 @@ fn state(path: &Path, strict: Option<(u32, &Path)>) -> KeyState {
         Err(error) => return KeyState::Unreadable(error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()),
     };
     match strict.and_then(|(uid, home)| distrusted(path, uid, home)) {
-        Some(at) => KeyState::Distrusted(at),
+        // It travels as text, and the account may have led the way through any name.
+        Some(at) => KeyState::Distrusted(printable(at.as_os_str().as_encoded_bytes())),
         None => KeyState::Holds(keys(&text)),
     }
 }
@@ -58,6 +60,8 @@ fn distrusted(path: &Path, uid: u32, home: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use nix::sys::stat::Mode;
@@ -84,10 +88,24 @@ mod tests {
         File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
         assert!(matches!(look(true), KeyState::Holds(_)), "of a file without end the beginning is read");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-        assert_eq!(look(true), KeyState::Distrusted(path.clone()));
+        assert_eq!(look(true), KeyState::Distrusted(path.display().to_string()));
         assert!(matches!(look(false), KeyState::Holds(_)));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::set_permissions(&home, fs::Permissions::from_mode(0o777)).unwrap();
-        assert_eq!(look(true), KeyState::Distrusted(home.clone()));
+        assert_eq!(look(true), KeyState::Distrusted(home.display().to_string()));
+    }
+
+    #[test]
+    fn whatever_the_way_to_a_file_is_called_what_is_found_can_be_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().canonicalize().unwrap();
+        let odd = home.join(OsStr::from_bytes(b"\xff\x1b"));
+        fs::create_dir(&odd).unwrap();
+        fs::write(odd.join("keys"), "ssh-ed25519 AAAA x\n").unwrap();
+        fs::set_permissions(&odd, fs::Permissions::from_mode(0o777)).unwrap();
+        symlink(&odd, home.join(".ssh")).unwrap();
+        let found = key_files(&[home.join(".ssh/keys")], nix::unistd::geteuid().as_raw(), &home, true);
+        assert!(serde_json::to_vec(&found).is_ok(), "{found:?}");
+        assert!(matches!(&found[0].state, KeyState::Distrusted(at) if at.ends_with(r"/\xff\u{1b}")), "{found:?}");
     }
 }

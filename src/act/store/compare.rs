@@ -2,7 +2,7 @@
 //! neither.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ffi::{CStr, OsString};
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -21,6 +21,9 @@ const LISTS: &str = "system.posix_acl_";
 
 /// What it takes to look at a file at all, as so many bytes.
 const LOOK: u64 = 1024;
+
+/// The same for an attribute.
+const LOOK_AT_ONE: u64 = 64;
 
 /// Compares files, and reads no more of them than it may.
 #[derive(Debug)]
@@ -46,19 +49,16 @@ impl Comparison {
         let times = (a.st_mtime, a.st_mtime_nsec) != (b.st_mtime, b.st_mtime_nsec);
         let (mode, owner) = (a.st_mode != b.st_mode, (a.st_uid, a.st_gid) != (b.st_uid, b.st_gid));
         let count = u64::from;
+        // What needs no look is counted where nothing more may be read.
+        let is_known = !times && (mode || owner);
+        let known =
+            StoredAgain { files: count(is_known), mode: count(is_known && mode), owner: count(is_known && owner), more: !times, ..nothing };
         if !self.may_read(LOOK) {
-            // What needs no look is counted all the same.
-            let known = !times && (mode || owner);
-            return StoredAgain { files: count(known), mode: count(known && mode), owner: count(known && owner), more: !times, ..nothing };
+            return known;
         }
         let (Ok(new_file), Ok(old_file)) = (new.open(), old.open()) else { return nothing };
-        let (Ok(new_has), Ok(old_has)) = (attributes(&new_file), attributes(&old_file)) else { return nothing };
-        let part = |all: &Attributes, lists: bool| {
-            let is_part = |name: &OsString| name.as_encoded_bytes().starts_with(LISTS.as_bytes()) == lists;
-            all.iter().filter(|(name, _)| is_part(name)).map(|(name, value)| (name.clone(), value.clone())).collect::<Attributes>()
-        };
-        let list = part(&new_has, true) != part(&old_has, true);
-        let attributes = part(&new_has, false) != part(&old_has, false);
+        let Ok(differ) = self.attributes_differ(&new_file, &old_file) else { return nothing };
+        let Some((list, attributes)) = differ else { return known };
         let metadata = mode || owner || list || attributes;
         // What rsync takes for the same by size and time is that, unless nothing else says why it was stored.
         let content = if metadata && !times { Some(false) } else { self.content_differs(new_file, old_file, new.found.st_size) };
@@ -81,6 +81,26 @@ impl Comparison {
 
     fn may_read(&self, bytes: u64) -> bool {
         self.room.get().checked_sub(bytes).map(|room| self.room.set(room)).is_some()
+    }
+
+    /// Whether the access lists do, and whether anything else does that a file has besides; `None` where it would take too long. A file may have
+    /// hundreds of megabytes of that (xattr(7)), so one attribute is read at a time.
+    fn attributes_differ(&self, new: &File, old: &File) -> io::Result<Option<(bool, bool)>> {
+        let names: BTreeSet<OsString> = new.list_xattr()?.chain(old.list_xattr()?).collect();
+        let (mut list, mut others) = (false, false);
+        for name in names {
+            let differs = if name.as_encoded_bytes().starts_with(LISTS.as_bytes()) { &mut list } else { &mut others };
+            if *differs {
+                continue;
+            }
+            let (new_has, old_has) = (new.get_xattr(&name)?, old.get_xattr(&name)?);
+            let size = new_has.iter().chain(&old_has).fold(LOOK_AT_ONE, |sum, value| sum.saturating_add(value.len() as u64));
+            if !self.may_read(size) {
+                return Ok(None);
+            }
+            *differs = new_has != old_has;
+        }
+        Ok(Some((list, others)))
     }
 
     /// Whether it does; `None` where that cannot be found out, or would take too long.
@@ -114,13 +134,6 @@ impl Side<'_> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOATIME;
         openat(self.directory, self.name, flags, Mode::empty()).map(File::from)
     }
-}
-
-type Attributes = BTreeMap<OsString, Option<Vec<u8>>>;
-
-/// Everything that a file has besides; the kernel bounds it (xattr(7)).
-fn attributes(file: &File) -> io::Result<Attributes> {
-    file.list_xattr()?.map(|name| file.get_xattr(&name).map(|value| (name, value))).collect()
 }
 
 /// Reads as much as there is room for, and less at the end alone.
@@ -207,6 +220,20 @@ mod tests {
         fs::set_permissions(root.path().join("new/file"), fs::Permissions::from_mode(0o640)).unwrap();
         let third = compared(root.path(), &Comparison { room: Cell::new(0) });
         assert_eq!((third.files, third.mode, third.more), (1, 1, true));
+    }
+
+    #[test]
+    fn attributes_are_read_as_far_as_may_be_like_everything_else() {
+        let (root, new) = pair();
+        let old = File::open(root.path().join("old/file")).unwrap();
+        for number in 0..20 {
+            for file in [&new, &old] {
+                file.set_xattr(format!("user.{number}"), &[b'x'; 100]).unwrap();
+            }
+        }
+        let with = |room| compared(root.path(), &Comparison { room: Cell::new(room) });
+        assert_eq!(with(LOOK + 2000), StoredAgain { more: true, ..StoredAgain::default() });
+        assert_eq!(with(LOOK + 6000 + 200_000).same, 1);
     }
 
     #[test]

@@ -72,8 +72,8 @@ impl Look<'_> {
                 self.stock.strange.truncate(strange);
                 self.stock.strangers = strangers + 1;
                 if strange < MAX_STRANGE {
-                    let shown = printable(entry.file_name().as_encoded_bytes());
-                    self.stock.strange.push(format!("{prefix}{shown}"));
+                    let shown = [prefix.as_bytes(), entry.file_name().as_encoded_bytes()].concat();
+                    self.stock.strange.push(printable(&shown));
                 }
             }
         }
@@ -114,5 +114,17 @@ mod tests {
         }
         let found = repository.stock(&names);
         assert_eq!((found.strange.len(), found.strangers), (MAX_STRANGE, 4 + 2 * MAX_STRANGE as u64));
+    }
+
+    #[test]
+    fn a_name_is_printable_with_the_directories_that_it_is_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = Repository::at(dir.path());
+        fs::create_dir_all(repository.snapshots().join("a\x1b/b\n")).unwrap();
+        let names = NamePattern::default();
+        // As where the look comes to its end in there.
+        let mut look = Look { names: &names, seen: MAX_STOCK - 1, newest: None, stock: Stock::default() };
+        look.below(&repository.snapshots().join("a\x1b"), "a\x1b/", 3).unwrap();
+        assert_eq!(look.stock.strange, [r"a\u{1b}/b\n"]);
     }
 }
