@@ -25,6 +25,7 @@ mod names;
 mod older;
 mod options;
 mod owners;
+mod parts;
 #[path = "../support/processes.rs"]
 mod processes;
 mod said;
