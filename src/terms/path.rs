@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_place_comes_back_from_a_note_as_it_was() {
-        for word in [&b""[..], b"etc/ssh/", b"./~root/x", b"a\nb/\xe9", &vec![b'a'; 200], &b"x/".repeat(64)] {
+        for word in [&b""[..], b"etc/ssh/", b"./~root/x", b"a\nb/\xe9", &[b'a'; 200], &b"x/".repeat(64)] {
             let place = SubPath::parse(word).unwrap();
             let note = serde_json::to_string(&place).unwrap();
             assert_eq!(serde_json::from_str::<SubPath>(&note).unwrap(), place, "{note}");

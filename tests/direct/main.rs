@@ -5,6 +5,7 @@
 mod again;
 mod attacks;
 mod by_a_user;
+mod carried;
 mod checked;
 mod coming_from;
 mod completes;

@@ -154,9 +154,10 @@ impl Walk<'_> {
         mkdirat(beside, name, Mode::S_IRWXU)?;
         let next = open_at(beside, name)?;
         lent(new, name, |new| self.directory(Some(&new), &old, &next, path, depth))?;
-        Ok(if self.found == before {
-            unlinkat(beside, name, UnlinkatFlags::RemoveDir)?
-        })
+        if self.found == before {
+            unlinkat(beside, name, UnlinkatFlags::RemoveDir)?;
+        }
+        Ok(())
     }
 
     /// Makes a directory that only the last snapshot has.
