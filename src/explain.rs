@@ -200,8 +200,8 @@ fn describe_push(
     let mut shelf = repository.look(&policy.names).unwrap_or_else(|_| Shelf::default());
     if let Some(moment) = question.at.as_ref().map(|_| request.at) {
         // What stands there today was not there at the time that is asked about, or will not be the newest.
-        let names = repository.names(&policy.names).unwrap_or_default();
-        shelf.newest = names.into_iter().filter(|name| name.at <= moment).max_by_key(|name| name.at);
+        let mut names = shelf.newest.into_iter().chain(shelf.earlier).filter(|name| name.at <= moment);
+        (shelf.newest, shelf.earlier) = (names.next(), names.collect());
     }
     let planned = mounted(policy, site)
         .and_then(|()| plan::push(push, policy, &shelf, request.at))
@@ -215,7 +215,7 @@ fn describe_push(
         program: site.rsync.clone(),
         version,
         stage: repository.inprogress(),
-        bases: repository.bases(plan.place(), &shelf, plan.trusts_size()),
+        bases: repository.bases(plan.place(), &repository.snapshots_with(plan.place(), &shelf), plan.trusts_size()),
         partial_dir: ".~snapgate-RANDOM~".to_owned(),
         log: repository.rsync_log("ID"),
         confinement: plan::confinement(push, site.jail, owners),

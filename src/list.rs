@@ -72,9 +72,11 @@ fn snapshots(text: &mut String, site: &Site, policy: &Policy) -> Result<bool, St
         // A person's own files have one owner, who is of no account here.
         let dropped = facts.and_then(|facts| facts.dropped_owners).filter(|dropped| dropped.owners > 1);
         let dropped = dropped.map(|dropped| format!("  {} stored as the account's", dropped.files)).unwrap_or_default();
+        let carried = facts.map(|facts| facts.carried).filter(|carried| *carried > 0);
+        let carried = carried.map(|carried| format!("  {carried} carried over")).unwrap_or_default();
         let missing = record.and_then(|record| missing(&repository, &name, record)).unwrap_or_default();
         let mark = if current.ends_with(name.as_str()) { "  current" } else { "" };
-        let _ = writeln!(text, "  {name}{size}{partial}{shrunk}{missing}{beyond}{dropped}{mark}");
+        let _ = writeln!(text, "  {name}{size}{carried}{partial}{shrunk}{missing}{beyond}{dropped}{mark}");
     }
     Ok(true)
 }

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::decide::command::Probe;
-use crate::decide::policy::Policy;
+use crate::decide::policy::{PartialPushes, Policy};
 use crate::terms::{Shelf, Verb};
 
 /// The answer to a bare connection and to `help`.
@@ -12,6 +12,9 @@ pub fn greeting(policy: &Policy, shelf: &Shelf) -> String {
     let mut text = format!("snapgate: you are `{}`\n", policy.client);
     let _ = writeln!(text, "  newest snapshot: {}", newest(shelf));
     let _ = writeln!(text, "  allowed when:    {}", when(policy));
+    if let Some(rest) = rest(policy) {
+        let _ = writeln!(text, "  partial pushes:  {rest}");
+    }
     let _ = writeln!(text, "  you may say:");
     for verb in Verb::ALL.into_iter().filter(|verb| *verb == Verb::Help || policy.verbs.contains(verb)) {
         let _ = writeln!(text, "    {}", usage(verb));
@@ -24,6 +27,9 @@ pub fn status(policy: &Policy, shelf: &Shelf, busy: bool) -> String {
     let mut text = format!("client:          {}\n", policy.client);
     let _ = writeln!(text, "newest snapshot: {}", newest(shelf));
     let _ = writeln!(text, "push running:    {}", if busy { "yes" } else { "no" });
+    if let Some(rest) = rest(policy) {
+        let _ = writeln!(text, "partial pushes:  {rest}");
+    }
     if let Some(transaction) = &shelf.transaction {
         let since = transaction.began.format("%Y-%m-%d %H:%M:%S UTC");
         let _ = writeln!(text, "transaction:     open since {since}, pushes so far: {}", transaction.parts);
@@ -45,6 +51,15 @@ pub fn probe(probe: Probe) -> &'static str {
 /// which may be older.
 const VERSION: &str = "rsync  version 3.2.3  protocol version 31\n\
     snapgate answers in the place of rsync, and says the same on every server\n";
+
+/// What becomes of a push that is not the whole, where that is out of the ordinary.
+fn rest(policy: &Policy) -> Option<&'static str> {
+    match policy.partial_pushes {
+        PartialPushes::Refuse => Some("refused into a place, but between `prepare` and `complete`"),
+        PartialPushes::Publish => None,
+        PartialPushes::Merge => Some("what is not sent stays as it is in the newest snapshot; with --delete it goes from the place"),
+    }
+}
 
 fn newest(shelf: &Shelf) -> String {
     shelf.newest.as_ref().map_or_else(|| "none yet".to_owned(), ToString::to_string)

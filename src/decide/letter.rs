@@ -266,6 +266,11 @@ fn report_line(record: &Record, push: &PushFacts) -> String {
 fn figures(out: &mut String, push: &PushFacts) {
     wide(out, "Received:", [format!("{}, {}", files(push.received), size(push.received_bytes))]);
     wide(out, "Linked:", [format!("{}, unchanged since the snapshot before", files(push.linked))]);
+    wide(
+        out,
+        "Carried:",
+        (push.carried > 0).then(|| format!("{} of the snapshot before, which this push did not send", files(push.carried))),
+    );
     wide(out, "Total:", [format!("{}, {}", files(push.files), size(push.bytes))]);
     wide(out, "Skipped:", (push.skipped > 0).then(|| format!("{}: sockets, FIFOs and devices are not stored", files(push.skipped))));
     wide(out, "Again:", push.stored_again.as_ref().and_then(again::told));

@@ -38,6 +38,7 @@ fn push_fields(line: &mut String, push: &PushFacts) {
     field(line, "files", [push.files]);
     field(line, "received", [push.received]);
     field(line, "linked", [push.linked]);
+    field(line, "carried", Some(push.carried).filter(|carried| *carried > 0));
     field(line, "bytes", [push.bytes]);
     field(line, "received_bytes", [push.received_bytes]);
     field(line, "seconds", [format_args!("{:.1}", push.seconds)]);

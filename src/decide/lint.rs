@@ -6,7 +6,7 @@ use crate::terms::text::printable;
 use crate::terms::{Origin, Verb};
 
 use super::options::{self, Row, Rule, Runs};
-use super::policy::{KeepOwners, Policy, Source};
+use super::policy::{KeepOwners, PartialPushes, Policy, Source};
 
 /// Something that `check` tells the administrator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,12 @@ pub fn one(policy: &Policy) -> Vec<Finding> {
     }
     if !has(Verb::Rsync) {
         found.push(Finding::note(policy.origins.of("verbs"), "`rsync` is not among the verbs: nothing can be pushed", "add rsync"));
+    }
+    if policy.partial_pushes == PartialPushes::Refuse && !has(Verb::Prepare) {
+        let message = "pushes into a part are refused, and without `prepare` there is no other way for them";
+        let help =
+            "nothing, if the client pushes the whole; otherwise add prepare and complete to `verbs:`, or say `partial_pushes: merge`";
+        found.push(Finding::note(policy.origins.of("partial_pushes"), message, help));
     }
     found.extend(options(policy));
     let keys = policy.keys.as_deref().unwrap_or_default();

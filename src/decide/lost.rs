@@ -17,19 +17,25 @@ pub struct Absent {
     pub files: u64,
     /// Whether there may be more files.
     pub more: bool,
+    /// Whether they were outside of the place that the push went into.
+    pub outside: bool,
 }
 
-/// What is worth a word: a name at the top that is gone, or more than half of all files. `before` and `now` are the files of the two trees, as
-/// far as they are known.
+/// What is worth a word: a name at the top that is gone, more than half of all files, or nine tenths of however few. `before` and `now` are the
+/// files of the two trees, as far as they are known.
 pub fn judge(absent: Absent, before: Option<u64>, now: u64) -> Option<Lost> {
-    let Absent { names, count, files, more } = absent;
+    let Absent { names, count, files, more, outside } = absent;
     if count > 0 {
-        return Some(Lost { names, others: count.saturating_sub(MAX_NAMES_LOST as u64), files, more });
+        return Some(Lost { names, others: count.saturating_sub(MAX_NAMES_LOST as u64), files, more, outside });
     }
-    let gone = before?.saturating_sub(now);
-    let is_much = gone > now && gone >= LEAST_FILES_LOST;
-    is_much.then_some(Lost { names: Vec::new(), others: 0, files: gone, more: false })
+    let before = before?;
+    let gone = before.saturating_sub(now);
+    let is_much = (gone > now && gone >= LEAST_FILES_LOST) || before / MUCH_MORE >= now.max(1);
+    is_much.then_some(Lost { files: gone, ..Lost::default() })
 }
+
+/// One snapshot has much more than another with so many times its files, however few these are.
+const MUCH_MORE: u64 = 10;
 
 /// It, in words for the administrator.
 pub fn told(lost: &Lost) -> String {
@@ -59,16 +65,34 @@ fn directories(lost: &Lost) -> u64 {
     lost.others.saturating_add(lost.names.len() as u64)
 }
 
-/// What follows, for the administrator.
-pub const ADVICE: &str =
-    "if the client has not removed this itself, its rsync could not read it and ended with 23: look there. The snapshots before have it";
+/// What follows, for the administrator, of a push into `place`, `None` for the whole, or of a transaction.
+pub fn advice(lost: &Lost, place: Option<&str>) -> String {
+    match place {
+        Some(place) if lost.outside => format!(
+            "the push went into `{place}` alone, and so `current` has nothing else. The snapshots before have it. To keep it: pushes between \
+             `prepare` and `complete`, or `partial_pushes: merge` in the policy; `refuse` turns such pushes away"
+        ),
+        _ => "if the client has not removed this itself, its rsync could not read it and ended with 23, or it sent a part alone \
+              (`--files-from`, filters): look there. The snapshots before have it"
+            .to_owned(),
+    }
+}
+
+/// The same for the client.
+pub fn hint(lost: &Lost) -> &'static str {
+    if lost.outside {
+        "the push went into a part alone; to have all in one snapshot push the whole, or say `prepare`, push every part, then `complete`"
+    } else {
+        "if you have not removed this, look at what your rsync said, and push again"
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn absent(names: &[&str], files: u64) -> Absent {
-        Absent { names: names.iter().map(ToString::to_string).collect(), count: names.len() as u64, files, more: false }
+        Absent { names: names.iter().map(ToString::to_string).collect(), count: names.len() as u64, files, ..Absent::default() }
     }
 
     #[test]
@@ -77,7 +101,10 @@ mod tests {
         assert_eq!(told(&lost), "`B` of the last snapshot is not in this one (812 files)");
         assert_eq!(judge(Absent::default(), Some(1000), 500), None, "half of them");
         assert_eq!(told(&judge(Absent::default(), Some(1000), 499).unwrap()), "501 files of the last snapshot are not in this one");
-        for (before, now) in [(Some(0), 0), (Some(5), 0), (None, 3), (Some(7), 900)] {
+        for (before, now) in [(10, 1), (30, 3), (19, 1)] {
+            assert_eq!(judge(Absent::default(), Some(before), now).unwrap().files, before - now, "ten times as many, however few");
+        }
+        for (before, now) in [(Some(0), 0), (Some(5), 0), (None, 3), (Some(7), 900), (Some(9), 1)] {
             assert_eq!(judge(Absent::default(), before, now), None, "{before:?} {now}");
         }
     }

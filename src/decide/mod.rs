@@ -27,6 +27,7 @@ pub mod options;
 pub mod outcome;
 pub mod owners;
 pub mod pace;
+pub mod parts;
 pub mod plan;
 pub mod policy;
 pub mod post;

@@ -132,6 +132,13 @@ pub fn links_lost() -> Reason {
         .remedy(ITS_NEXT)
 }
 
+/// The reason of a push that a part of the last snapshot could not be carried over for.
+pub fn not_carried() -> Reason {
+    Reason::new(Code::Partial, "published, but not whole: something of the last snapshot could not be carried over")
+        .hint("push the whole again: what is missing is sent then")
+        .remedy(ITS_NEXT)
+}
+
 const ITS_NEXT: &str = "nothing, if the client pushes again; otherwise look at the client, and at the run's log";
 
 /// The exit code that the client sees after a push that rsync ended.

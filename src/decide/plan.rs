@@ -13,6 +13,7 @@ use crate::decide::cell::{self, Access, Bind, Cell, Confinement, Filter, Grant, 
 use crate::decide::command::Push;
 use crate::decide::links::{Basis, BasisOf, Layout};
 use crate::decide::options::Choice;
+use crate::decide::parts;
 use crate::decide::policy::{Limits, Policy};
 use crate::decide::rrsync::{self, Aim, Direction, Transfer};
 use crate::terms::limits::{CHILD_MEMORY, DEFAULT_PROCESSES, MAX_NAME_LEAD, MAX_PARTS};
@@ -52,7 +53,7 @@ pub struct Places {
     pub version: Version,
     /// The fresh, empty directory, without a symlink on the way to it.
     pub stage: PathBuf,
-    /// What unchanged files are linked from: trees that have the push's place, the most promising first and the newest snapshot last.
+    /// What unchanged files are linked from: trees that have the push's place, the most promising first and the newest snapshot of it last.
     pub bases: Vec<(PathBuf, BasisOf)>,
     /// The directory that rsync puts unfinished files into, by a name that no client can know.
     pub partial_dir: String,
@@ -71,9 +72,10 @@ pub struct Places {
 /// Plans a push, by what is on the shelf.
 ///
 /// # Errors
-/// When the snapshot could have no name, or its transaction no further push.
+/// When the snapshot could have no name, or its transaction no further push, or the policy takes no part by itself.
 pub fn push(push: &Push, policy: &Policy, shelf: &Shelf, at: DateTime<Utc>) -> Result<PushPlan, Reason> {
     let joined = shelf.transaction.as_ref().filter(|transaction| !transaction.is_stale(at, policy.deadline));
+    parts::admit(policy, push.place(), joined.is_some())?;
     if joined.is_some_and(|transaction| transaction.parts + transaction.unfinished.len() >= MAX_PARTS) {
         return Err(Reason::new(Code::Transaction, "too many pushes in one transaction").hint("say `complete`, then `prepare` again"));
     }
@@ -143,6 +145,11 @@ impl PushPlan {
     /// Whether rsync was asked to change nothing, so that nothing may be published.
     pub fn is_dry(&self) -> bool {
         self.push.is_dry()
+    }
+
+    /// Whether what is at its place and was not sent is to go.
+    pub fn deletes(&self) -> bool {
+        self.push.deletes()
     }
 
     /// Whether owners come with it that are not kept, so that the files of others are counted.

@@ -53,6 +53,8 @@ pub struct Policy {
     pub names: NamePattern,
     /// `report:` Which pushes ask for a job report.
     pub report: Report,
+    /// `partial_pushes:` What becomes of a push that is not the whole snapshot.
+    pub partial_pushes: PartialPushes,
     /// `owners:` Whether owners and groups are kept by an account that is not root.
     pub owners: Option<KeepOwners>,
     /// `hooks:` What runs before and after a push.
@@ -100,6 +102,17 @@ pub enum KeepOwners {
     Keep,
     /// Everything is the account's.
     Drop,
+}
+
+/// What becomes of a push, outside of a transaction, that may have a part of the client's data alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartialPushes {
+    /// One into a place is refused.
+    Refuse,
+    /// What was sent is the snapshot; the default.
+    Publish,
+    /// What was not sent is carried over from the last snapshot, as plain rsync would leave it alone. Of a transaction, too.
+    Merge,
 }
 
 /// What becomes of a push where the kernel gives its account no namespaces.

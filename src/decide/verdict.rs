@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use crate::decide::address;
 use crate::decide::command::{Command, Secluded};
+use crate::decide::parts;
 use crate::decide::policy::{Policy, Source};
 use crate::terms::{Code, Origin, Owners, Reason, Request, Verb, Zone};
 
@@ -222,6 +223,9 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
             findings.extend(refused.into_iter().map(|reason| no(reason.rule(rule.clone()))));
             return findings;
         }
+        // Where `-s` hides it the place is not known yet.
+        let told = matches!(command, Command::Push(_)).then(|| parts::told(case.policy, push.place(), push.deletes())).flatten();
+        findings.extend(told.map(|told| yes(told, Some(case.policy.origins.of("partial_pushes")))));
         findings.extend(options.forces().into_iter().map(|note| yes(note, Some(rule.clone()))));
         findings.extend(push.widened().into_iter().map(|note| yes(note, Some(rule.clone()))));
         let weaker = "access lists (`-A`) are allowed: rsync runs in a weaker jail, without namespaces";

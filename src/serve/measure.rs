@@ -1,11 +1,13 @@
 //! What a push has brought, once its rsync has ended, and whether that is more than it may. Whatever rsync itself says, a push over
 //! its limit is not published.
 
+use std::path::Path;
+
 use crate::act::store::Held;
 use crate::decide::outcome::{Ended, FILE_IO};
 use crate::decide::pace::Allowance;
 use crate::decide::words::Words;
-use crate::terms::{Count, Excess, Reason, SnapshotName, SubPath, Usage};
+use crate::terms::{Count, Excess, Reason, SubPath, Usage};
 
 /// The last look at a push.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,7 +50,7 @@ impl Measure {
     }
 
     /// Whether the push is over its limit, and what earlier ones left has reached it already.
-    pub(super) fn is_kept_already(&self, held: &Held<'_>, place: &SubPath, newest: Option<&SnapshotName>) -> bool {
+    pub(super) fn is_kept_already(&self, held: &Held<'_>, place: &SubPath, newest: Option<&Path>) -> bool {
         self.excess.is_some() && self.allowance.is_some_and(|allowance| held.kept_reaches(&allowance, place, newest))
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here writes to standard output: it belongs to rsync's protocol. What the client is told comes back as an
 //! [`Answer`], after everything that has to be remembered is on the disk.
 
+mod carry;
 mod measure;
 mod push;
 mod settle;
@@ -112,7 +113,7 @@ impl End {
             Code::Busy => Outcome::Busy,
             Code::Unpublished => Outcome::Unpublished,
             // Asked for out of turn; the disk is as it was.
-            Code::Transaction => Outcome::Refused,
+            Code::Transaction | Code::Part => Outcome::Refused,
             _ => Outcome::Failed,
         };
         Self { outcome, exit: reason.code.exit(), reasons: vec![reason], ..Self::answered(String::new()) }

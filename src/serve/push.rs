@@ -110,7 +110,8 @@ impl Session<'_> {
         // rsync's own, since it may do with it what it likes.
         let said = self.rsync_log(repository)?;
         let staging = held.stage(plan.place())?;
-        let bases = repository.bases(plan.place(), &shelf, plan.trusts_size());
+        let snapshots = repository.snapshots_with(plan.place(), &shelf);
+        let bases = repository.bases(plan.place(), &snapshots, plan.trusts_size());
         let places = Places {
             root: repository.root().to_path_buf(),
             program: self.site.rsync.clone(),
@@ -166,7 +167,7 @@ impl Session<'_> {
         let time = self.policy.deadline.saturating_sub(started.elapsed()).max(LEAST_LINK_TIME);
         let (lists, ignores_times) = (plan.keeps_access_lists(), plan.ignores_times());
         let links = Some(&links);
-        let settling = Settling { held, shelf: &shelf, links, lists, ignores_times, facts, time, bytes, warnings, measure };
+        let settling = Settling { held, shelf: &shelf, snapshots, links, lists, ignores_times, facts, time, bytes, warnings, measure };
         let mut end = self.reaching_all(|| self.settle(staging, plan, ended, settling))?;
         self.complete_hooks(&mut end, repository, log);
         Ok(end)

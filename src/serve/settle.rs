@@ -1,5 +1,6 @@
 //! What becomes of a tree that rsync has filled, or of a transaction: it is linked and published, kept for the next try, or thrown away.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::measure::{self, Measure};
@@ -18,7 +19,7 @@ use crate::terms::limits::{LEAST_LINK_TIME, MAX_QUOTED, WORTH_SYNCING_AHEAD};
 use crate::terms::path::SubPath;
 use crate::terms::reason::{Code, Reason};
 use crate::terms::record::{Outcome, PushFacts};
-use crate::terms::shelf::{Shelf, Transaction};
+use crate::terms::shelf::{Pushed, Shelf, Transaction};
 use crate::terms::snapshot::SnapshotName;
 use crate::terms::text::still_printable;
 
@@ -26,6 +27,8 @@ use crate::terms::text::still_printable;
 pub(super) struct Settling<'a> {
     pub(super) held: &'a Held<'a>,
     pub(super) shelf: &'a Shelf,
+    /// Snapshots that it was compared with, the newest first.
+    pub(super) snapshots: Vec<PathBuf>,
     /// The links that its rsync has asked for; a transaction's parts have theirs already.
     pub(super) links: Option<&'a Deferred<'a>>,
     /// Whether access lists came with it.
@@ -44,7 +47,13 @@ pub(super) struct Settling<'a> {
 impl Session<'_> {
     /// Does with the tree what its push amounts to.
     pub(super) fn settle(&self, staging: Staging<'_>, plan: &PushPlan, ended: Ended, mut settling: Settling<'_>) -> Result<End, Reason> {
-        let trees = trees(&staging, settling.links, settling.held.repository(), settling.shelf, plan.joins())?;
+        let trees = trees(
+            &staging,
+            settling.links,
+            settling.held.repository(),
+            settling.shelf,
+            (!plan.joins()).then(|| self.compared(plan.place())),
+        )?;
         let exit = outcome::exit_code(ended);
         let end = |outcome, exit, reasons, settling: Settling<'_>| End {
             outcome,
@@ -74,25 +83,30 @@ impl Session<'_> {
                 };
                 let partial = settling.facts.partial;
                 // Links to nothing are no files.
-                let newest_has_files = || settling.held.repository().newest_has_files(settling.shelf);
+                let newest_has_files = || settling.held.repository().newest_has_files(settling.shelf, &self.compared(plan.place()));
                 if !plan.joins() && survey.files + made.linked + made.anew == 0 && newest_has_files()? {
                     staging.discard()?;
                     let exit = if exit == 0 { Code::Unpublished.exit() } else { exit };
                     return Ok(end(Outcome::Unpublished, exit, vec![outcome::nothing_arrived()], settling));
                 }
+                // Where something could not be read nothing is taken for deleted, as rsync has it.
+                let replaces = plan.deletes() && !partial;
+                let pushed = Pushed { place: plan.place().clone(), replaces, untouched: staging.is_untouched() };
                 if let Some(transaction) = settling.shelf.transaction.as_ref().filter(|_| plan.joins()) {
-                    staging.join()?;
-                    let joined = transaction.clone().adding(&plan.place().to_string(), partial).using(settling.measure.stored);
+                    staging.join(Some(plan.place()).filter(|_| replaces))?;
+                    let joined = transaction.clone().adding(pushed, partial).using(settling.measure.stored);
                     let joined = joined.dropping(settling.facts.dropped_owners).skipping(settling.facts.skipped);
                     settling.held.write_transaction(&joined.listing(settling.lists))?;
                     return Ok(end(Outcome::Added, exit, Vec::new(), settling));
                 }
                 count(&mut settling, survey, &made, self.owners.mapping());
+                let (staging, whole) = self.carry_over(staging, &[pushed], &mut settling)?;
                 compare(&staging, plan.place(), &mut settling);
                 let published = staging.publish(plan.name().clone(), self.id)?;
-                after_publishing(&published, Some(plan.place()), &mut settling);
+                self.after_publishing(&published, plan.place(), true, &mut settling);
                 // Where rsync left something out its client knows.
                 let lost = (partial && i32::from(exit) != outcome::PARTIAL).then(outcome::links_lost);
+                let lost = lost.or_else(|| (!whole).then(outcome::not_carried));
                 Ok(end(Outcome::Published, lost.as_ref().map_or(exit, |lost| lost.code.exit()), lost.into_iter().collect(), settling))
             }
             Disposal::SetAside(reason) => {
@@ -101,7 +115,7 @@ impl Session<'_> {
                 if reason.code == Code::Store {
                     staging.discard()?;
                     settling.held.forget_interrupted(&SubPath::default())?;
-                } else if settling.measure.is_kept_already(settling.held, plan.place(), settling.shelf.newest.as_ref()) {
+                } else if settling.measure.is_kept_already(settling.held, plan.place(), settling.snapshots.first().map(PathBuf::as_path)) {
                     staging.discard()?;
                     return Ok(end(Outcome::Failed, exit, vec![measure::again(reason)], settling));
                 } else {
@@ -129,7 +143,7 @@ impl Session<'_> {
     fn link(&self, staging: &Staging<'_>, settling: &mut Settling<'_>) -> Result<(Survey, Made), Reason> {
         // Before there is a link in the tree: files in there are to be removed.
         staging.drop_unfinished()?;
-        let survey = staging.survey(settling.shelf.newest.as_ref(), settling.links, settling.lists)?;
+        let survey = staging.survey(&settling.snapshots, settling.links, settling.lists)?;
         let bounds = Bounds { time: settling.time, room: settling.measure.room() };
         let made = settling.links.map_or(Ok(Made::default()), |links| links.make(Which::All, bounds, settling.bytes.is_none()))?;
         if made.lost > 0 {
@@ -141,6 +155,25 @@ impl Session<'_> {
             ));
         }
         Ok((survey, made))
+    }
+
+    /// What follows a snapshot: counting it, forgetting interrupted tries. None of it can take the snapshot back, so what goes wrong here is
+    /// a warning.
+    fn after_publishing(&self, published: &Published, place: &SubPath, ended_well: bool, settling: &mut Settling<'_>) {
+        let repository = settling.held.repository();
+        settling.facts.snapshot = Some(published.name().to_string());
+        repository.note_files(published.name(), &self.stands_for(place), settling.facts.files);
+        settling.facts.published = Some(Utc::now());
+        settling.warnings.extend(published.trouble().map(|reason| reason.detail.clone()));
+        if settling.facts.partial {
+            let status = if settling.facts.rsync_exit == Some(outcome::PARTIAL) { " (its status 23)" } else { "" };
+            settling.warnings.push(format!("rsync could not read or store everything{status}: the snapshot is partial"));
+        }
+        // What a place received that the snapshot does not have is still good for the next try.
+        if ended_well && let Err(reason) = settling.held.forget_interrupted(place) {
+            settling.warnings.push(reason.detail);
+        }
+        settling.facts.free_bytes = repository.free_bytes();
     }
 
     /// Runs the hooks of `complete`, where there is a snapshot.
@@ -165,26 +198,29 @@ impl Session<'_> {
     ) -> Result<End, Reason> {
         let repository = held.repository();
         let staging = held.merge_transaction(transaction)?;
-        let trees = trees(&staging, None, repository, shelf, false)?;
+        let whole = SubPath::default();
+        let trees = trees(&staging, None, repository, shelf, Some(whole.clone()))?;
         let seconds = (self.request.at - transaction.began).as_seconds_f64();
         let facts = PushFacts { seconds, skipped: transaction.skipped, dropped_owners: transaction.dropped_owners, ..PushFacts::default() };
         let measure = Measure::default();
         let (time, lists, warnings) = (LEAST_LINK_TIME, transaction.lists, Vec::new());
         let (links, ignores_times, bytes) = (None, false, None);
-        let mut settling = Settling { held, shelf, links, lists, ignores_times, facts, time, bytes, warnings, measure };
+        let snapshots = repository.snapshots_with(&whole, shelf);
+        let mut settling = Settling { held, shelf, snapshots, links, lists, ignores_times, facts, time, bytes, warnings, measure };
         let (outcome, reasons) = match outcome::of_transaction(status, transaction.is_partial(), trees) {
             Disposal::Publish { partial } => {
                 settling.facts.partial = partial;
                 let (survey, made) = self.link(&staging, &mut settling)?;
                 count(&mut settling, survey, &made, self.owners.mapping());
-                compare(&staging, &SubPath::default(), &mut settling);
+                let (staging, carried) = self.carry_over(staging, &transaction.pushed, &mut settling)?;
+                compare(&staging, &whole, &mut settling);
                 let published = staging.publish(name, self.id)?;
                 let missing: Vec<_> = transaction.unfinished.iter().map(|place| still_printable(place, MAX_QUOTED)).collect();
                 let told = |place| format!("a push into `{place}` did not end well, and none after it did");
                 settling.warnings.extend(missing.iter().map(told));
-                let whole = SubPath::default();
-                after_publishing(&published, Some(&whole).filter(|_| missing.is_empty()), &mut settling);
+                self.after_publishing(&published, &whole, missing.is_empty(), &mut settling);
                 let reason = settling.facts.partial.then(|| outcome::not_whole(status, &missing)).flatten();
+                let reason = reason.or_else(|| (!carried).then(outcome::not_carried));
                 (Outcome::Published, reason.into_iter().collect())
             }
             Disposal::SetAside(reason) => {
@@ -217,25 +253,6 @@ impl Session<'_> {
     }
 }
 
-/// What follows a snapshot: counting it, forgetting interrupted tries. None of it can take the snapshot back, so what goes wrong here is
-/// a warning.
-fn after_publishing(published: &Published, place: Option<&SubPath>, settling: &mut Settling<'_>) {
-    let repository = settling.held.repository();
-    settling.facts.snapshot = Some(published.name().to_string());
-    repository.note_files(published.name(), settling.facts.files);
-    settling.facts.published = Some(Utc::now());
-    settling.warnings.extend(published.trouble().map(|reason| reason.detail.clone()));
-    if settling.facts.partial {
-        let status = if settling.facts.rsync_exit == Some(outcome::PARTIAL) { " (its status 23)" } else { "" };
-        settling.warnings.push(format!("rsync could not read or store everything{status}: the snapshot is partial"));
-    }
-    // What a place received that the snapshot does not have is still good for the next try.
-    if let Some(Err(reason)) = place.map(|place| settling.held.forget_interrupted(place)) {
-        settling.warnings.push(reason.detail);
-    }
-    settling.facts.free_bytes = repository.free_bytes();
-}
-
 /// Enters what a snapshot holds: what had arrived by itself, and what was linked.
 fn count(settling: &mut Settling<'_>, survey: Survey, made: &Made, mapping: Option<&Mapping>) {
     let facts = &mut settling.facts;
@@ -259,16 +276,25 @@ fn compare(staging: &Staging<'_>, place: &SubPath, settling: &mut Settling<'_>) 
     match staging.lost(newest, place, settling.facts.files) {
         Ok(None) => {}
         Ok(Some(lost)) => {
-            settling.warnings.push(format!("{}: {}", lost::told(&lost), lost::ADVICE));
+            settling.warnings.push(format!("{}: {}", lost::told(&lost), lost::advice(&lost, settling.facts.place.as_deref())));
             settling.facts.lost = Some(lost);
         }
         Err(reason) => settling.warnings.push(reason.detail),
     }
 }
 
-/// Asks the trees. A part of a transaction may be empty; the sum is asked at `complete`.
-fn trees(staging: &Staging<'_>, links: Option<&Deferred<'_>>, repository: &Repository, shelf: &Shelf, part: bool) -> Result<Trees, Reason> {
+/// Asks the trees, the newest snapshot at `compared`. A part of a transaction may be empty; the sum is asked at `complete`.
+fn trees(
+    staging: &Staging<'_>,
+    links: Option<&Deferred<'_>>,
+    repository: &Repository,
+    shelf: &Shelf,
+    compared: Option<SubPath>,
+) -> Result<Trees, Reason> {
     let arrived_empty = links.is_none_or(Deferred::is_empty) && !staging.has_file()?;
-    let newest_has_files = arrived_empty && !part && repository.newest_has_files(shelf)?;
+    let newest_has_files = match compared.filter(|_| arrived_empty) {
+        Some(place) => repository.newest_has_files(shelf, &place)?,
+        None => false,
+    };
     Ok(Trees { arrived_empty, newest_has_files, store_full: repository.is_full() })
 }

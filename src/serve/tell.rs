@@ -170,8 +170,7 @@ pub(super) fn answer(end: End) -> Answer {
         lines.push("snapgate: received; say `complete` to publish it".to_owned());
     }
     if let Some(lost) = end.push.as_ref().and_then(|facts| facts.lost.as_ref()) {
-        let told = lost::told_to_client(lost);
-        lines.push(format!("snapgate: {told}: if you have not removed this, look at what your rsync said, and push again"));
+        lines.push(format!("snapgate: {}: {}", lost::told_to_client(lost), lost::hint(lost)));
     }
     let beyond = end.push.as_ref().map_or(0, |facts| facts.beyond);
     if beyond > 0 {

@@ -31,7 +31,7 @@ pub use peer::{Link, Peer};
 pub use reason::{Code, Origin, Reason, exit};
 pub use record::{DroppedOwners, Jail, Mail, Outcome, PushFacts, Record, StoredAgain};
 pub use request::{Account, Login, Request, Said};
-pub use shelf::{STATE, Shelf, Transaction};
+pub use shelf::{Pushed, STATE, Shelf, Transaction};
 pub use snapshot::{NamePattern, SnapshotName};
 pub use usage::{Bytes, Count, Excess, Resource, Usage};
 pub use verb::Verb;

@@ -2,9 +2,11 @@
 //! disk is never asked, so nothing that a client planted there can bend it.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::limits::{MAX_NAME, MAX_SUBPATH, MAX_SUBPATH_DEPTH};
 use super::text::printable_within;
@@ -79,6 +81,47 @@ impl SubPath {
     }
 }
 
+impl SubPath {
+    /// Whether the other one is this place or lies within it.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.0.starts_with(&self.0)
+    }
+
+    /// The whole, every place on the way to this one, and this one.
+    pub fn way(&self) -> impl Iterator<Item = Self> {
+        (0..=self.0.len()).map(|parts| Self(self.0.iter().take(parts).cloned().collect()))
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.0.join(OsStr::new("/")).into_encoded_bytes()
+    }
+}
+
+/// For notes of the gate's own, where every place has to come back as it was: in hexadecimal, since names may have any bytes.
+impl Serialize for SubPath {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut text = String::new();
+        self.bytes().iter().try_for_each(|byte| write!(text, "{byte:02x}")).map_err(serde::ser::Error::custom)?;
+        to.serialize_str(&text)
+    }
+}
+
+impl<'de> Deserialize<'de> for SubPath {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let pair = |pair: &[u8]| match pair {
+            [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+            _ => None,
+        };
+        let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(pair).collect();
+        // What begins with `~` was not written so by the client either.
+        let home = |bytes: &[u8]| if bytes.starts_with(b"~") { &b"./"[..] } else { b"" };
+        let place = bytes.and_then(|bytes| Self::parse([home(&bytes), &bytes].concat()).ok());
+        place.ok_or_else(|| serde::de::Error::custom("it is no place"))
+    }
+}
+
 impl fmt::Display for SubPath {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_whole() {
@@ -118,6 +161,25 @@ mod tests {
         let long = SubPath::parse(vec![0xff; 200]).unwrap();
         assert_eq!(long.to_string().len(), 800, "its text is whole, or two places could have the same");
         assert_eq!(SubPath::parse(b"a\0b"), Err(NotInside::Nul));
+    }
+
+    #[test]
+    fn a_place_comes_back_from_a_note_as_it_was() {
+        for word in [&b""[..], b"etc/ssh/", b"./~root/x", b"a\nb/\xe9", &[b'a'; 200], &b"x/".repeat(64)] {
+            let place = SubPath::parse(word).unwrap();
+            let note = serde_json::to_string(&place).unwrap();
+            assert_eq!(serde_json::from_str::<SubPath>(&note).unwrap(), place, "{note}");
+        }
+        for note in ["\"2e2e\"", "\"2\"", "\"zz\"", "\"612f2e2e2f62\"", "1"] {
+            assert!(serde_json::from_str::<SubPath>(note).is_err(), "{note}");
+        }
+    }
+
+    #[test]
+    fn a_place_covers_itself_and_what_is_in_it() {
+        let covers = |one: &str, other: &str| SubPath::parse(one).unwrap().covers(&SubPath::parse(other).unwrap());
+        assert!(covers("", "etc") && covers("etc", "etc") && covers("etc", "etc/ssh"));
+        assert!(!covers("etc/ssh", "etc") && !covers("et", "etc") && !covers("etc", ""));
     }
 
     #[test]

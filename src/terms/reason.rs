@@ -52,6 +52,8 @@ words! {
         Path = "path",
         /// More than one destination.
         Destinations = "destinations",
+        /// A push into a part of the snapshot alone.
+        Part = "part",
         /// `complete` or `abort` without `prepare`.
         Transaction = "transaction",
         /// Another push of this client is running, or there are too many connections.

@@ -181,6 +181,9 @@ pub struct PushFacts {
     pub linked: u64,
     /// Of these, how many came over the network, in whole or in part.
     pub received: u64,
+    /// Files that did not come with the push and were carried over from the snapshot before (`partial_pushes: merge`).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub carried: u64,
     /// Sum of the sizes of all files.
     pub bytes: u64,
     /// Sum of the sizes of the files that were received.
@@ -229,6 +232,9 @@ pub struct Lost {
     /// Whether there may be more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
+    /// Whether they stood outside of the place that the push went into, so that it could not have brought them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outside: bool,
 }
 
 /// Regular files that stand in the snapshot before as well, in the same place and with the same content, and have no link to it. Counted by what

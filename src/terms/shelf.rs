@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::limits::TRANSACTION_LIFETIME;
+use super::path::SubPath;
 use super::record::DroppedOwners;
 use super::snapshot::SnapshotName;
 use super::usage::Usage;
@@ -18,6 +19,8 @@ pub const STATE: &str = ".snapgate";
 pub struct Shelf {
     /// The newest published snapshot.
     pub newest: Option<SnapshotName>,
+    /// The others, newest first.
+    pub earlier: Vec<SnapshotName>,
     /// The transaction that `prepare` opened, if one is open.
     pub transaction: Option<Transaction>,
 }
@@ -47,8 +50,22 @@ pub struct Transaction {
     /// Whether access lists came with one of them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lists: bool,
+    /// The pushes that have succeeded in it, in their order, as far as that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pushed: Vec<Pushed>,
     /// Whether its parts are being put together, so that what stands in progress is their sum.
     pub merging: bool,
+}
+
+/// What a push means for what else stands at its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pushed {
+    /// Where inside the snapshot it went.
+    pub place: SubPath,
+    /// Whether nothing else is to be there (`--delete`).
+    pub replaces: bool,
+    /// Whether the directory of the place is still as the gate made it: rsync was sent nothing of it but what is in it.
+    pub untouched: bool,
 }
 
 impl Transaction {
@@ -63,6 +80,7 @@ impl Transaction {
             dropped_owners: None,
             skipped: 0,
             lists: false,
+            pushed: Vec::new(),
             merging: false,
         }
     }
@@ -107,9 +125,11 @@ impl Transaction {
         self
     }
 
-    /// With the push into `place` added.
-    pub fn adding(mut self, place: &str, partial: bool) -> Self {
-        self.unfinished.retain(|unfinished| unfinished != place);
+    /// With a push added.
+    pub fn adding(mut self, pushed: Pushed, partial: bool) -> Self {
+        let place = pushed.place.to_string();
+        self.unfinished.retain(|unfinished| *unfinished != place);
+        self.pushed.push(pushed);
         self.parts += 1;
         self.partial |= partial;
         self
@@ -125,11 +145,16 @@ impl Transaction {
 mod tests {
     use super::*;
 
+    fn into(place: &str) -> Pushed {
+        Pushed { place: SubPath::parse(place).unwrap(), replaces: false, untouched: false }
+    }
+
     #[test]
     fn a_push_that_failed_counts_until_it_is_made_good() {
-        let transaction = Transaction::new(DateTime::default()).beginning("etc").adding("etc", false).beginning("home").beginning("home");
+        let transaction =
+            Transaction::new(DateTime::default()).beginning("etc").adding(into("etc"), false).beginning("home").beginning("home");
         assert!(transaction.is_partial());
-        assert!(!transaction.adding("home", false).is_partial());
+        assert!(!transaction.adding(into("home"), false).is_partial());
     }
 
     #[test]
@@ -143,7 +168,7 @@ mod tests {
     #[test]
     fn pushing_into_it_keeps_no_transaction_open() {
         let (hour, began) = (Duration::from_secs(3600), DateTime::default());
-        let transaction = Transaction::new(began).beginning(".").adding(".", false);
+        let transaction = Transaction::new(began).beginning(".").adding(into(""), false);
         assert!(!transaction.is_stale(began + TRANSACTION_LIFETIME + hour, hour));
         assert!(transaction.is_stale(began + TRANSACTION_LIFETIME + hour + Duration::from_secs(1), hour));
     }

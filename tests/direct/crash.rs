@@ -299,7 +299,10 @@ fn check_after_retry(gate: &Gate, before: &Before, asked: bool) {
         let inode = |root: &Path| fs::metadata(root.join("same")).unwrap().ino();
         assert!(asked || inode(&path) == inode(&newest), "an unchanged file was stored again");
     }
-    for gone in ["inprogress", ".snapgate/interrupted", ".snapgate/transaction.json", ".snapgate/current.new", ".snapgate/placeholders"] {
+    for gone in [
+        "inprogress", ".snapgate/interrupted", ".snapgate/transaction.json", ".snapgate/current.new", ".snapgate/placeholders",
+        ".snapgate/carried",
+    ] {
         assert!(fs::symlink_metadata(gate.inside(gone)).is_err(), "`{gone}` is left over");
     }
     let parts = fs::read_dir(gate.inside(".snapgate/parts")).map(Iterator::count).unwrap_or_default();
@@ -355,6 +358,8 @@ stories! {
     a_refusal_may_be_killed_anywhere: 8,
     a_dry_run_may_be_killed_anywhere: 9,
     a_push_with_hard_links_may_be_killed_anywhere: 10,
+    a_push_whose_rest_is_carried_over_may_be_killed_anywhere: 11,
+    a_complete_whose_rest_is_carried_over_may_be_killed_anywhere: 12,
 }
 
 #[test]

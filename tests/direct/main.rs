@@ -5,6 +5,7 @@
 mod again;
 mod attacks;
 mod by_a_user;
+mod carried;
 mod checked;
 mod coming_from;
 mod completes;
@@ -26,6 +27,7 @@ mod names;
 mod older;
 mod options;
 mod owners;
+mod parts;
 #[path = "../support/processes.rs"]
 mod processes;
 mod said;

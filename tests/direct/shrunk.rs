@@ -75,7 +75,7 @@ fn a_push_into_a_part_says_what_the_snapshot_is_without() {
     gate.rsync(&["-a", &format!("{home}/"), "backup:home/"]).exits(0);
     told(&gate, "", None);
     let ran = gate.rsync(&["-a", &format!("{etc}/"), "backup:etc/"]).exits(0);
-    told(&gate, &ran.stderr, Some(&Lost { names: vec!["home".into()], files: 40, ..Lost::default() }));
+    told(&gate, &ran.stderr, Some(&Lost { names: vec!["home".into()], files: 40, outside: true, ..Lost::default() }));
 }
 
 #[test]

@@ -6,30 +6,46 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
-use super::tree::{deeper, each, open, open_at, open_below, stat};
+use super::tree::{Listed, deeper, each, find, open, open_at, open_below, stat};
 use crate::decide::lost::Absent;
 use crate::terms::SubPath;
 use crate::terms::limits::{MAX_FILES_LOST, MAX_NAMES_LOST, MAX_QUOTED};
-use crate::terms::text::still_printable;
+use crate::terms::text::{printable, still_printable};
 
-/// What `new` lacks of `old`: at the top, and where that lacks nothing at `place`.
+/// What `new` lacks of `old`: at the top, or else on the way to `place`, or else there.
 pub(super) fn absent(old: &Path, new: &Path, place: &SubPath) -> io::Result<Absent> {
-    let top = at(open(old)?, &open(new)?, "")?;
-    if top.count > 0 || place.is_whole() {
-        return Ok(top);
+    let mut absent = at(open(old)?, &open(new)?, "")?;
+    let (mut way, mut before) = (Vec::new(), String::new());
+    for part in place.components() {
+        if absent.count > 0 {
+            return Ok(Absent { outside: true, ..absent });
+        }
+        way.push(part);
+        before = format!("{before}{}/", printable(part.as_encoded_bytes()));
+        let both = (open_below(old, way.iter().copied()), open_below(new, way.iter().copied()));
+        let (Ok(old), Ok(new)) = both else { return Ok(absent) };
+        absent = at(old, &new, &before)?;
     }
-    match (open_below(old, place.components()), open_below(new, place.components())) {
-        (Ok(old), Ok(new)) => at(old, &new, &format!("{place}/")),
-        _ => Ok(top),
-    }
+    Ok(absent)
+}
+
+/// Whether `new` lacks a directory that `old` has at the top.
+pub(super) fn lacks(old: &Path, new: &Path) -> io::Result<bool> {
+    let (old, new) = (open(old)?, open(new)?);
+    let here = old.as_fd();
+    let lacked = find(here, |entry| Ok((entry.is_directory(here)? && is_gone(&new, entry)).then_some(())))?;
+    Ok(lacked.is_some())
+}
+
+fn is_gone(new: &OwnedFd, entry: &Listed<'_>) -> bool {
+    matches!(stat(new.as_fd(), entry.name), Err(error) if error.kind() == io::ErrorKind::NotFound)
 }
 
 fn at(old: OwnedFd, new: &OwnedFd, before: &str) -> io::Result<Absent> {
     let mut absent = Absent::default();
     let here = old.as_fd();
     each(here, |entry| {
-        let is_gone = || matches!(stat(new.as_fd(), entry.name), Err(error) if error.kind() == io::ErrorKind::NotFound);
-        if !entry.is_directory(here)? || !is_gone() {
+        if !entry.is_directory(here)? || !is_gone(new, entry) {
             return Ok(());
         }
         absent.count += 1;
@@ -77,13 +93,15 @@ mod tests {
             fs::write(path, "").unwrap();
         }
         let found = |place: &str| absent(&old, &new, &SubPath::parse(place.as_bytes()).unwrap()).unwrap();
-        assert_eq!(found(""), Absent { names: vec!["b".into()], count: 1, files: 1, more: false });
+        assert_eq!(found(""), Absent { names: vec!["b".into()], count: 1, files: 1, ..Absent::default() });
+        assert!(found("a").outside, "where the push did not go");
         fs::create_dir(new.join("b")).unwrap();
         assert_eq!(found(""), Absent::default(), "further down it is the client's affair");
-        assert_eq!(found("a"), Absent { names: vec!["a/y".into()], count: 1, files: 1, more: false });
+        assert_eq!(found("a"), Absent { names: vec!["a/y".into()], count: 1, files: 1, ..Absent::default() });
+        assert!(found("a/x/deep").outside, "beside the way, too");
         assert_eq!(found("c"), Absent::default());
         fs::rename(old.join("a"), old.join("moved")).unwrap();
-        assert_eq!(found(""), Absent { names: vec!["moved".into()], count: 1, files: 2, more: false });
+        assert_eq!(found(""), Absent { names: vec!["moved".into()], count: 1, files: 2, ..Absent::default() });
         fs::remove_dir_all(old.join("moved/y")).unwrap();
         std::os::unix::fs::symlink("/", old.join("moved/y")).unwrap();
         assert_eq!(found("").files, 2, "no link is followed");

@@ -8,6 +8,7 @@
 //! there are no others.
 
 mod absent;
+mod bases;
 mod compare;
 mod disk;
 mod find;
@@ -170,8 +171,10 @@ impl Repository {
     /// # Errors
     /// When a directory or the transaction cannot be read.
     pub fn look(&self, names: &NamePattern) -> Result<Shelf, Reason> {
-        let newest = self.names(names)?.into_iter().max_by(|a, b| (a.at, a.as_str()).cmp(&(b.at, b.as_str())));
-        Ok(Shelf { newest, transaction: self.transaction()? })
+        let mut all = self.names(names)?;
+        all.sort_by(|a, b| (b.at, b.as_str()).cmp(&(a.at, a.as_str())));
+        let mut all = all.into_iter();
+        Ok(Shelf { newest: all.next(), earlier: all.collect(), transaction: self.transaction()? })
     }
 
     /// The names of all snapshots, in no order.

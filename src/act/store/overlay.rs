@@ -10,19 +10,17 @@ use nix::fcntl::renameat;
 use nix::sys::stat::{SFlag, fstat};
 use rustix::fs::{SeekFrom, seek};
 
-use super::tree::{c_string, deeper, each, kind, open, open_forcibly, remove, restore_times, set_mode, stat};
+use super::tree::{deeper, each, kind, open_forcibly, remove, restore_times, set_mode, split, stat};
 
 /// Lays `later` over `earlier`: what only `earlier` has moves into `later`, and `earlier` is gone. Where both have a
 /// directory they are merged and keep `later`'s attributes; of anything else `later`'s stays. Begun again after a
 /// crash, it goes on where it was.
 pub(super) fn overlay(later: &Path, earlier: &Path) -> io::Result<()> {
-    let Some(parent) = later.parent() else { return Err(io::ErrorKind::InvalidInput.into()) };
-    let parent = open(parent)?;
-    let name = |path: &Path| c_string(path.file_name().unwrap_or_default());
-    let forced = |path: &Path| open_forcibly(parent.as_fd(), &name(path)?);
-    let mode = stat(parent.as_fd(), &name(later)?)?.st_mode;
-    merge(forced(later)?, forced(earlier)?, 0)?;
-    set_mode(parent.as_fd(), &name(later)?, mode)?;
+    let (parent, name) = split(later)?;
+    let (beside, other) = split(earlier)?;
+    let mode = stat(parent.as_fd(), &name)?.st_mode;
+    merge(open_forcibly(parent.as_fd(), &name)?, open_forcibly(beside.as_fd(), &other)?, 0)?;
+    set_mode(parent.as_fd(), &name, mode)?;
     remove(earlier)
 }
 

@@ -9,10 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use serde::{Deserialize, Serialize};
+use nix::sys::stat::{FileStat, lstat};
 
 use super::absent::absent;
-use super::disk::{make_movable, overwrite, read_note, rename_new, sync_directory};
+use super::disk::{make_movable, read_note, rename_new, sync_directory};
 use super::links::{Bounds, Deferred, Made, Taken, Which};
 use super::survey::{Kept, Survey, survey};
 use super::{Held, Repository, make_directory, tree, trouble, unfinished};
@@ -30,6 +30,8 @@ pub struct Staging<'a> {
     path: PathBuf,
     /// Where its rsync leaves unfinished files; `None` where none has run.
     partial_dir: Option<String>,
+    /// The directory of the push's place as it was made; `None` where no rsync has run.
+    made: Option<(PathBuf, FileStat)>,
 }
 
 /// A snapshot that cannot be taken back.
@@ -59,8 +61,25 @@ impl Published {
 }
 
 impl<'a> Staging<'a> {
-    pub(super) fn new(held: &'a Held<'a>, partial_dir: Option<String>) -> Self {
-        Self { held, path: held.repository.inprogress(), partial_dir }
+    /// A tree that no rsync fills any more.
+    pub(super) fn filled(held: &'a Held<'a>) -> Self {
+        Self { held, path: held.repository.inprogress(), partial_dir: None, made: None }
+    }
+
+    /// One for an rsync, with the directory of its place as it was made.
+    pub(super) fn empty(held: &'a Held<'a>, partial_dir: String, place: PathBuf, made: FileStat) -> Self {
+        Self { held, path: held.repository.inprogress(), partial_dir: Some(partial_dir), made: Some((place, made)) }
+    }
+
+    /// Whether rsync was sent nothing of the directory of the place but what is in it, as with `rsync -a /data/file host:`. It would have set
+    /// its time otherwise, to one that is over.
+    pub fn is_untouched(&self) -> bool {
+        let Some((place, made)) = &self.made else { return false };
+        let same = |found: FileStat| {
+            let attributes = |stat: &FileStat| (stat.st_mode, stat.st_uid, stat.st_gid);
+            attributes(&found) == attributes(made) && (found.st_mtime, found.st_mtime_nsec) >= (made.st_mtime, made.st_mtime_nsec)
+        };
+        lstat(place).is_ok_and(same)
     }
 
     pub(super) fn held(&self) -> &'a Held<'a> {
@@ -78,14 +97,13 @@ impl<'a> Staging<'a> {
         unfinished::take_out(&self.path, name, false).map_err(|error| trouble("clearing", &self.path, &error))
     }
 
-    /// Counts what stands in it, against the newest snapshot, before the `links` of its push are made. `lists` is whether access lists
-    /// came with it.
-    pub fn survey(&self, newest: Option<&SnapshotName>, links: Option<&Deferred<'_>>, lists: bool) -> Result<Survey, Reason> {
-        let newest = newest.map(|newest| newest.below(&self.held.repository.snapshots()));
+    /// Counts what stands in it, against the snapshots that it was compared with, before the `links` of its push are made. `lists` is whether
+    /// access lists came with it.
+    pub fn survey(&self, snapshots: &[PathBuf], links: Option<&Deferred<'_>>, lists: bool) -> Result<Survey, Reason> {
         let nothing = Taken::default();
         let taken = links.map_or(&nothing, Deferred::taken);
         let kept = self.held.repository.ids().map(|ids| Kept { ids, lists });
-        survey(&self.path, newest.as_deref(), taken, kept).map_err(|error| trouble("counting", &self.path, &error))
+        survey(&self.path, snapshots, taken, kept).map_err(|error| trouble("counting", &self.path, &error))
     }
 
     /// What is in the newest snapshot and not in it: at the top, or else at `place`. For a tree whose links are made.
@@ -141,9 +159,9 @@ impl<'a> Staging<'a> {
         removed.map(drop).map_err(|error| trouble("removing", &self.path, &error))
     }
 
-    /// Moves it among the parts of the open transaction.
-    pub fn join(self) -> Result<(), Reason> {
-        self.held.add_part(&self.path)
+    /// Moves it among the parts of the open transaction, in the place of what they have where it `replaces` that.
+    pub fn join(self, replaces: Option<&SubPath>) -> Result<(), Reason> {
+        self.held.join_parts(&self.path, replaces)
     }
 
     /// Makes it the newest snapshot. Whoever does has to say so when the connection `id` has been recorded
@@ -211,29 +229,7 @@ impl<'a> Staging<'a> {
     }
 }
 
-/// How many files a snapshot has, so that the next one can be held against it.
-#[derive(Debug, Serialize, Deserialize)]
-struct Counted {
-    snapshot: String,
-    files: u64,
-}
-
 impl Repository {
-    fn counted(&self) -> PathBuf {
-        self.state().join("counted.json")
-    }
-
-    /// Notes how many files the newest snapshot has. Where that cannot be, or is lost, nobody is told of files that are gone.
-    pub fn note_files(&self, snapshot: &SnapshotName, files: u64) {
-        let counted = Counted { snapshot: snapshot.to_string(), files };
-        let _ = serde_json::to_vec(&counted).map(|bytes| overwrite(&self.counted(), &bytes));
-    }
-
-    fn files_of(&self, snapshot: &SnapshotName) -> Option<u64> {
-        let counted: Counted = serde_json::from_slice(&read_note(&self.counted(), MAX_NOTE).ok()?).ok()?;
-        (counted.snapshot == snapshot.as_str()).then_some(counted.files)
-    }
-
     fn untold(&self) -> PathBuf {
         self.state().join("untold")
     }

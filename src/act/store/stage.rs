@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use nix::sys::stat::lstat;
 use serde::{Deserialize, Serialize};
 
 use super::disk::{make_movable, next_number, numbered, overwrite, read_note, remove_file, rename_new};
 use super::overlay::overlay;
 use super::publish::Staging;
 use super::{Held, Repository, tree, trouble, unfinished};
-use crate::decide::links::BasisOf;
-use crate::terms::limits::{MAX_INTERRUPTED, MAX_NOTE, MAX_PART_BASES};
+use crate::terms::limits::{MAX_INTERRUPTED, MAX_NOTE};
 use crate::terms::{Reason, Shelf, SubPath};
 
 /// What has to be known of a staging directory whose gate is gone.
@@ -38,25 +38,6 @@ impl Repository {
     fn run_mark(&self) -> PathBuf {
         self.state().join("run.json")
     }
-
-    /// Trees that unchanged files can be linked from, for a push to `place`: those of set-aside pushes, of earlier parts of the open
-    /// transaction, and the newest snapshot, where they have that place.
-    ///
-    /// With `whole_files_only` no set-aside push is among them: a file in it may be unfinished and of the right size.
-    pub fn bases(&self, place: &SubPath, shelf: &Shelf, whole_files_only: bool) -> Vec<(PathBuf, BasisOf)> {
-        let set_aside = numbered(&self.interrupted()).into_iter().rev().take(MAX_INTERRUPTED).filter(|_| !whole_files_only);
-        let parts = numbered(&self.parts()).into_iter().rev().take(MAX_PART_BASES);
-        let published = parts.chain(shelf.newest.iter().map(|newest| newest.below(&self.snapshots())));
-        let roots = set_aside.map(|root| (root, BasisOf::SetAside)).chain(published.map(|root| (root, BasisOf::Published)));
-        roots.filter(|(root, _)| tree::hold_below(root, place.components()).is_ok()).collect()
-    }
-
-    /// Whether the newest snapshot holds a file.
-    pub fn newest_has_files(&self, shelf: &Shelf) -> Result<bool, Reason> {
-        let Some(newest) = &shelf.newest else { return Ok(false) };
-        let path = newest.below(&self.snapshots());
-        tree::has_file(&path).map_err(|error| trouble("reading", &path, &error))
-    }
 }
 
 impl<'a> Held<'a> {
@@ -69,6 +50,7 @@ impl<'a> Held<'a> {
             notes.push("`current` did not name the newest snapshot, and does now".to_owned());
         }
         notes.extend(self.tell_of_untold());
+        self.clear_carried()?;
         self.go_back_from_merging(shelf)?;
         let inprogress = self.repository.inprogress();
         if fs::symlink_metadata(&inprogress).is_ok() {
@@ -134,7 +116,8 @@ impl<'a> Held<'a> {
             directory.push(part);
             make(&directory)?;
         }
-        Ok(Staging::new(self, Some(partial_dir)))
+        let made = lstat(&directory).map_err(|error| trouble("looking at", &directory, &error.into()))?;
+        Ok(Staging::empty(self, partial_dir, directory, made))
     }
 
     /// Writes down what has to be known of the run that begins. Its directory for unfinished files gets a name.
@@ -200,6 +183,7 @@ impl<'a> Held<'a> {
     /// Removes what was set aside and what a killed gate left, however useful it might be. Not what belongs to an open
     /// transaction: the client has been told that it is there.
     pub(super) fn forget_unfinished(&self) -> Result<(), Reason> {
+        self.clear_carried()?;
         if self.repository.transaction()?.is_none() {
             let inprogress = self.repository.inprogress();
             tree::remove(&inprogress).map_err(|error| trouble("removing", &inprogress, &error))?;

@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, SFlag};
@@ -44,10 +44,16 @@ pub(super) struct Kept {
     pub(super) lists: bool,
 }
 
-/// Counts a tree, comparing with the one before it.
-pub(super) fn survey(path: &Path, compare: Option<&Path>, taken: &Taken, kept: Option<Kept>) -> io::Result<Survey> {
+/// Counts a tree, comparing with those before it, the first of which counts most.
+pub(super) fn survey(path: &Path, compare: &[PathBuf], taken: &Taken, kept: Option<Kept>) -> io::Result<Survey> {
     let mut survey = Survey::default();
-    count(open(path)?, compare.and_then(|path| open(path).ok()), &Counting { taken, kept, comparison: Comparison::new() }, &mut survey, 0)?;
+    count(
+        open(path)?,
+        &compare.iter().filter_map(|path| open(path).ok()).collect::<Vec<_>>(),
+        &Counting { taken, kept, comparison: Comparison::new() },
+        &mut survey,
+        0,
+    )?;
     Ok(survey)
 }
 
@@ -58,17 +64,16 @@ struct Counting<'a> {
 }
 
 impl Counting<'_> {
-    fn file(&self, new: Side<'_>, old: Option<Side<'_>>, survey: &mut Survey) {
+    fn file(&self, new: Side<'_>, old: &[Side<'_>], survey: &mut Survey) {
         let size = u64::try_from(new.found.st_size).unwrap_or(0);
         survey.files += 1;
         survey.bytes = survey.bytes.saturating_add(size);
-        match old {
-            Some(old) if old.found.st_ino == new.found.st_ino => survey.linked += 1,
-            old => {
-                survey.received_bytes = survey.received_bytes.saturating_add(size);
-                survey.again = old.map_or(survey.again, |old| survey.again.and(self.comparison.of(new, old)));
-            }
+        if old.iter().any(|old| old.found.st_ino == new.found.st_ino) {
+            survey.linked += 1;
+            return;
         }
+        survey.received_bytes = survey.received_bytes.saturating_add(size);
+        survey.again = old.first().map_or(survey.again, |old| survey.again.and(self.comparison.of(new, *old)));
     }
 
     fn is_beyond(&self, here: BorrowedFd<'_>, name: &CStr, found: &FileStat) -> bool {
@@ -105,15 +110,15 @@ fn list(path: &[u8], kind: &CStr) -> Option<Vec<u8>> {
     }
 }
 
-fn count(directory: OwnedFd, compare: Option<OwnedFd>, counting: &Counting<'_>, survey: &mut Survey, depth: usize) -> io::Result<()> {
+fn count(directory: OwnedFd, compare: &[OwnedFd], counting: &Counting<'_>, survey: &mut Survey, depth: usize) -> io::Result<()> {
     let here = directory.as_fd();
     each(here, |entry| {
         let Some(found) = counting.taken.not_a_placeholder(here, entry)? else { return Ok(()) };
         survey.beyond += u64::from(counting.is_beyond(here, entry.name, &found));
         if kind(&found) != SFlag::S_IFDIR {
             let side = |directory, found| Side { directory, name: entry.name, found };
-            let old = compare.as_ref().and_then(|old| Some(side(old.as_fd(), stat(old.as_fd(), entry.name).ok()?)));
-            counting.file(side(here, found), old, survey);
+            let old = compare.iter().filter_map(|old| Some(side(old.as_fd(), stat(old.as_fd(), entry.name).ok()?)));
+            counting.file(side(here, found), &old.collect::<Vec<_>>(), survey);
             return Ok(());
         }
         let next = match open_at(here, entry.name) {
@@ -122,8 +127,8 @@ fn count(directory: OwnedFd, compare: Option<OwnedFd>, counting: &Counting<'_>, 
             Err(Errno::EACCES) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        let below = |old: BorrowedFd<'_>| open_at(old, entry.name).ok();
-        count(next, compare.as_ref().and_then(|old| below(old.as_fd())), counting, survey, deeper(depth)?)
+        let below: Vec<_> = compare.iter().filter_map(|old| open_at(old, entry.name).ok()).collect();
+        count(next, &below, counting, survey, deeper(depth)?)
     })
 }
 
@@ -150,13 +155,13 @@ mod tests {
         fs::hard_link(new.join("one"), new.join("two")).unwrap();
         let again = StoredAgain { files: 1, same: 1, ..StoredAgain::default() };
         let expected = Survey { files: 4, linked: 1, bytes: 10, received_bytes: 5, again, beyond: 0 };
-        assert_eq!(survey(&new, Some(&old), &Taken::default(), None).unwrap(), expected);
+        assert_eq!(survey(&new, std::slice::from_ref(&old), &Taken::default(), None).unwrap(), expected);
         let own = |number: u32| Some(Kept { ids: Ids { users: number + 1, groups: u32::MAX }, lists: true });
         let user = fs::metadata(&new).unwrap().uid();
-        let beyond = |ids| survey(&new, None, &Taken::default(), ids).unwrap().beyond;
+        let beyond = |ids| survey(&new, &[], &Taken::default(), ids).unwrap().beyond;
         assert_eq!((beyond(own(user)), beyond(own(user + 1))), (4, 0));
         assert_eq!(
-            survey(&new, None, &Taken::default(), None).unwrap(),
+            survey(&new, &[], &Taken::default(), None).unwrap(),
             Survey { linked: 0, received_bytes: 10, again: StoredAgain::default(), ..expected }
         );
     }

@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::*;
-use crate::terms::SubPath;
+use crate::decide::links::BasisOf;
+use crate::terms::{Pushed, SubPath};
 
 struct Store {
     _root: tempfile::TempDir,
@@ -38,6 +39,15 @@ impl Store {
         self.repository.look(&self.names).unwrap()
     }
 
+    fn bases(&self) -> Vec<(PathBuf, BasisOf)> {
+        self.bases_of(&self.look(), false)
+    }
+
+    fn bases_of(&self, shelf: &Shelf, whole_files_only: bool) -> Vec<(PathBuf, BasisOf)> {
+        let whole = SubPath::default();
+        self.repository.bases(&whole, &self.repository.snapshots_with(&whole, shelf), whole_files_only)
+    }
+
     fn publish(&self, time: &str, file: &str) {
         let held = self.repository.hold().unwrap();
         held.recover(&mut self.look(), at(time), DAY).unwrap();
@@ -59,6 +69,10 @@ impl Store {
     fn current(&self) -> String {
         fs::read_link(self.repository.current()).unwrap().display().to_string()
     }
+}
+
+fn into(place: &str) -> Pushed {
+    Pushed { place: SubPath::parse(place).unwrap(), replaces: false, untouched: false }
 }
 
 /// A stage with an empty file of this name.
@@ -122,7 +136,7 @@ fn what_a_crash_leaves_is_set_aside_and_linked_from() {
     store.publish("2026-11-21T01:00:00Z", "a");
     store.cut_off("half");
     assert_eq!(store.recover().len(), 1);
-    let bases = store.repository.bases(&SubPath::default(), &store.look(), false);
+    let bases = store.bases();
     assert_eq!(bases.len(), 2);
     assert!(bases[0].0.join("half").exists(), "what was cut off comes first");
     assert!(bases[1].0.join("a").exists());
@@ -134,7 +148,7 @@ fn what_another_boot_left_is_not_trusted() {
     store.cut_off("half");
     fs::write(store.repository.state().join("run.json"), r#"{"boot":"another"}"#).unwrap();
     assert!(store.recover().is_empty());
-    assert!(store.repository.bases(&SubPath::default(), &store.look(), false).is_empty());
+    assert!(store.bases().is_empty());
     assert!(!store.repository.inprogress().exists());
 }
 
@@ -192,8 +206,8 @@ fn the_parts_of_a_transaction_add_up_and_the_later_one_wins() {
     for (file, text) in [("a", "1"), ("b", "2"), ("a", "3")] {
         let staging = held.stage(&SubPath::parse("etc").unwrap()).unwrap();
         fs::write(staging.path().join("etc").join(file), text).unwrap();
-        staging.join().unwrap();
-        held.write_transaction(&store.look().transaction.unwrap().adding("etc", false)).unwrap();
+        staging.join(None).unwrap();
+        held.write_transaction(&store.look().transaction.unwrap().adding(into("etc"), false)).unwrap();
     }
     let staging = held.merge_transaction(&store.look().transaction.unwrap()).unwrap();
     assert_eq!(fs::read_to_string(staging.path().join("etc/a")).unwrap(), "3");
@@ -209,8 +223,8 @@ fn a_complete_that_was_cut_short_can_be_said_again_even_after_a_reboot() {
     {
         let held = store.repository.hold().unwrap();
         held.open_transaction(at(NOON)).unwrap();
-        stage_with(&held, "f").join().unwrap();
-        held.write_transaction(&store.look().transaction.unwrap().adding(".", false)).unwrap();
+        stage_with(&held, "f").join(None).unwrap();
+        held.write_transaction(&store.look().transaction.unwrap().adding(into("."), false)).unwrap();
         // The kill comes when the sum stands in progress, and the machine starts again.
         let _ = held.merge_transaction(&store.look().transaction.unwrap()).unwrap();
         fs::write(store.repository.state().join("run.json"), r#"{"boot":"another"}"#).unwrap();
@@ -229,7 +243,7 @@ fn a_push_that_was_cut_off_is_never_taken_for_the_sum_of_a_transaction() {
     {
         let held = store.repository.hold().unwrap();
         held.open_transaction(at(NOON)).unwrap();
-        held.write_transaction(&store.look().transaction.unwrap().adding(".", false)).unwrap();
+        held.write_transaction(&store.look().transaction.unwrap().adding(into("."), false)).unwrap();
         drop(stage_with(&held, "half"));
     }
     let held = store.repository.hold().unwrap();
@@ -244,8 +258,8 @@ fn a_complete_that_had_published_is_over() {
     {
         let held = store.repository.hold().unwrap();
         held.open_transaction(at(NOON)).unwrap();
-        stage_with(&held, "f").join().unwrap();
-        let staging = held.merge_transaction(&store.look().transaction.unwrap().adding(".", false)).unwrap();
+        stage_with(&held, "f").join(None).unwrap();
+        let staging = held.merge_transaction(&store.look().transaction.unwrap().adding(into("."), false)).unwrap();
         staging.publish(store.names.name_at(at(NOON)), "id").unwrap();
     }
     let mut shelf = store.look();
@@ -267,7 +281,7 @@ fn the_deepest_tree_that_rsync_can_make_is_walked_and_removed() {
         staging.drop_unfinished().unwrap();
         assert!(staging.set_aside(None).unwrap());
         held.forget_interrupted(&SubPath::default()).unwrap();
-        assert!(store.repository.bases(&SubPath::default(), &store.look(), false).is_empty());
+        assert!(store.bases().is_empty());
     };
     std::thread::Builder::new().stack_size(8 << 20).spawn(walk).unwrap().join().unwrap();
 }
@@ -336,7 +350,7 @@ fn of_pushes_that_were_cut_off_as_many_are_kept_as_rsync_takes_and_nothing_of_ol
     for number in 0..MAX_PART_BASES + 5 {
         fs::create_dir_all(store.repository.state().join(format!("parts/{number}"))).unwrap();
     }
-    assert_eq!(store.repository.bases(&SubPath::default(), &store.look(), false).len(), MAX_BASIS_DIRS);
+    assert_eq!(store.bases().len(), MAX_BASIS_DIRS);
 }
 
 #[test]
@@ -365,11 +379,11 @@ fn an_unfinished_file_is_built_on_by_the_next_push_and_looks_like_no_file_of_a_c
     fs::create_dir(&unfinished).unwrap();
     fs::write(unfinished.join("f"), "half").unwrap();
     assert!(staging.set_aside(None).unwrap());
-    let bases = store.repository.bases(&SubPath::default(), &store.look(), false);
+    let bases = store.bases();
     assert_eq!(fs::read_to_string(bases[0].0.join("f")).unwrap(), "half");
     // Some files of clients are dated 1970, and none some second before it that nobody can know.
     assert!(fs::metadata(bases[0].0.join("f")).unwrap().mtime() < 0);
-    assert!(store.repository.bases(&SubPath::default(), &store.look(), true).is_empty(), "never where size alone counts");
+    assert!(store.bases_of(&store.look(), true).is_empty(), "never where size alone counts");
 }
 
 #[test]
@@ -377,11 +391,11 @@ fn a_transaction_that_nobody_completes_does_not_swallow_later_pushes() {
     let store = store();
     let held = store.repository.hold().unwrap();
     held.open_transaction(at("2026-11-19T11:59:59Z")).unwrap();
-    stage_with(&held, "f").join().unwrap();
+    stage_with(&held, "f").join(None).unwrap();
     let mut shelf = store.look();
     assert_eq!(held.recover(&mut shelf, at(NOON), DAY).unwrap().len(), 2);
     assert!(shelf.transaction.is_none());
-    assert_eq!(store.repository.bases(&SubPath::default(), &shelf, false).len(), 1, "its data is linked from all the same");
+    assert_eq!(store.bases_of(&shelf, false).len(), 1, "its data is linked from all the same");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::publish::Staging;
 use super::{Held, Repository, tree, trouble};
 use crate::decide::outcome::FROM_THE_BEGINNING;
 use crate::terms::limits::MAX_TRANSACTION;
-use crate::terms::{Code, Reason, Shelf, Transaction};
+use crate::terms::{Code, Reason, Shelf, SubPath, Transaction};
 
 impl Repository {
     pub(super) fn parts(&self) -> PathBuf {
@@ -86,7 +86,7 @@ impl Held<'_> {
         self.write_transaction(&Transaction { merging: true, ..transaction.clone() })?;
         let inprogress = self.repository.inprogress();
         // Its new place is its last one before `snapshots/`, so it has its own mode there.
-        let moved = move_whole(&sum, &inprogress).map(|()| Staging::new(self, None));
+        let moved = move_whole(&sum, &inprogress).map(|()| Staging::filled(self));
         moved.map_err(|error| trouble("moving", &sum, &error))
     }
 
@@ -104,6 +104,16 @@ impl Held<'_> {
         self.write_transaction(&transaction)?;
         shelf.transaction = Some(transaction);
         Ok(())
+    }
+
+    /// Adds a tree to the parts. With `replaces` nothing is left of what earlier ones have at that place: it is taken away when the later part
+    /// stands and is on the disk, so that a kill in between leaves more and never less.
+    pub(super) fn join_parts(&self, path: &Path, replaces: Option<&SubPath>) -> Result<(), Reason> {
+        let earlier = numbered(&self.repository.parts());
+        self.add_part(path)?;
+        let Some(place) = replaces else { return Ok(()) };
+        let remove = |part: &PathBuf| tree::remove_place(part, place.components()).map_err(|error| trouble("clearing", part, &error));
+        earlier.iter().try_for_each(remove)
     }
 
     pub(super) fn add_part(&self, path: &Path) -> Result<(), Reason> {

@@ -204,6 +204,39 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes what stands at a place in a tree that is not published; of the whole, all but the top. Nothing where the way there is none, or leads
+/// through a link.
+pub(super) fn remove_place<'a>(path: &Path, place: impl Iterator<Item = &'a OsStr>) -> io::Result<()> {
+    let names: Vec<_> = place.map(c_string).collect::<io::Result<_>>()?;
+    let (parent, top) = split(path)?;
+    match lent(parent.as_fd(), &top, |directory| remove_along(directory, &names)) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(()),
+        other => other,
+    }
+}
+
+fn remove_along(directory: OwnedFd, way: &[CString]) -> io::Result<()> {
+    let before = fstat(&directory)?;
+    let here = directory.as_fd();
+    match way {
+        [] => while remove_one(here)? {},
+        [last] => remove_at(here, last, 0)?,
+        [next, rest @ ..] => return lent(here, next, |next| remove_along(next, rest)),
+    }
+    restore_times(here, &before)
+}
+
+/// Removes what a listing has. It may pass over an entry when the one before it is removed.
+fn remove_one(here: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut removed = false;
+    rustix::fs::seek(here, rustix::fs::SeekFrom::Start(0))?;
+    each(here, |entry| {
+        removed = true;
+        remove_at(here, entry.name, 0)
+    })?;
+    Ok(removed)
+}
+
 pub(super) fn remove_at(parent: BorrowedFd<'_>, name: &CStr, depth: usize) -> io::Result<()> {
     if kind(&stat(parent, name)?) != SFlag::S_IFDIR {
         return Ok(unlinkat(parent, name, UnlinkatFlags::NoRemoveDir)?);

@@ -17,7 +17,7 @@ use super::links::Taken;
 use super::tree::{allocated, deeper, each, kind, lent, open, open_at, open_below, split, stat};
 use super::{Held, Staging};
 use crate::decide::pace::Allowance;
-use crate::terms::{Count, SnapshotName, SubPath, Usage};
+use crate::terms::{Count, SubPath, Usage};
 
 impl Staging<'_> {
     /// Counts what the push has stored so far, with what its links add. Once rsync is gone (`ended`) a directory that its owner may
@@ -29,14 +29,13 @@ impl Staging<'_> {
 
 impl Held<'_> {
     /// Whether the pushes into `place` that were set aside have reached the limit by themselves. What they have from the newest
-    /// snapshot takes nothing.
+    /// snapshot of it takes nothing.
     #[must_use]
-    pub fn kept_reaches(&self, allowance: &Allowance, place: &SubPath, newest: Option<&SnapshotName>) -> bool {
+    pub fn kept_reaches(&self, allowance: &Allowance, place: &SubPath, newest: Option<&Path>) -> bool {
         let mut kept = numbered(&self.repository.interrupted());
         kept.retain(|kept| open_below(kept, place.components()).is_ok());
-        let newest = newest.map(|newest| newest.below(&self.repository.snapshots()));
         let nothing = Taken::default();
-        let of = |kept: &PathBuf| count(kept, newest.as_ref().and_then(|newest| open(newest).ok()), &nothing, true).usage;
+        let of = |kept: &PathBuf| count(kept, newest.and_then(|newest| open(newest).ok()), &nothing, true).usage;
         let sum = kept.iter().map(of).fold(Usage::default(), Usage::and);
         allowance.is_reached_by(sum)
     }

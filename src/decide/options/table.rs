@@ -35,6 +35,9 @@ const LINKED: &str = "leave it out: unchanged files are linked with the newest s
 const LOST: &str = "your files would be deleted before the snapshot that holds them is published, and one that is cut off would lose them";
 const NO_OWNERS: &str = "the client may not choose owners here";
 const NO_GROUPS: &str = "the client may not choose groups here";
+const REPLACES: &str = "the directory starts empty; of a transaction's pushes a later one that has it replaces what earlier ones brought to its \
+    place, and with `partial_pushes: merge` it replaces what the last snapshot has there, excluded files too";
+const MOST: &str = "0 or less means that `--delete` replaces nothing; what is replaced is not counted";
 const EMPTY: &str = "there is nothing to delete: the directory starts empty";
 const OWNER_INSTEAD: &str = "leave owners and groups out: add --no-owner --no-group, and no --chown, --usermap or --groupmap";
 const LEAVE_OUT: &str = "leave it out";
@@ -114,14 +117,14 @@ pub(super) static ROWS: &[Row] = &[
     pass(&["--compress-level", "--zl"], "how content travels").kin("compress").takes(Attached(Number(-131_072, 22))).side(Both),
     pass(&["--new-compress"], "how content travels").kin("compress").side(Both),
     pass(&["--old-compress"], "how content travels").kin("compress").side(Both),
-    pass(&["--delete"], EMPTY),
-    pass(&["--del"], EMPTY).kin("delete"),
-    pass(&["--delete-before"], EMPTY).kin("delete"),
-    pass(&["--delete-during"], EMPTY).kin("delete"),
-    pass(&["--delete-delay"], EMPTY).kin("delete"),
-    pass(&["--delete-after"], EMPTY).kin("delete"),
-    pass(&["--delete-excluded"], EMPTY).kin("delete"),
-    pass(&["--max-delete"], EMPTY).takes(Attached(Number(-1, INT))),
+    pass(&["--delete"], REPLACES),
+    pass(&["--del"], REPLACES).kin("delete"),
+    pass(&["--delete-before"], REPLACES).kin("delete"),
+    pass(&["--delete-during"], REPLACES).kin("delete"),
+    pass(&["--delete-delay"], REPLACES).kin("delete"),
+    pass(&["--delete-after"], REPLACES).kin("delete"),
+    pass(&["--delete-excluded"], REPLACES).kin("delete"),
+    pass(&["--max-delete"], MOST).takes(Attached(Number(-1, INT))),
     pass(&["--force"], EMPTY),
     pass(&["--max-size"], "the snapshot leaves larger files out").rule(Warn).takes(Either(Size)),
     pass(&["--min-size"], "the snapshot leaves smaller files out").rule(Warn).takes(Either(Size)),

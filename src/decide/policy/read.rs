@@ -13,7 +13,7 @@ use crate::terms::{ClientName, Fingerprint, NamePattern, Origin, Verb, ZoneName}
 use super::limits::ShareKeys;
 use super::options::OptionKeys;
 use super::values::{Absolute, AccountName, HookTime, Idle, Push};
-use super::{Hooks, KeepOwners, Origins, Policy, Report, Site, Source, origins};
+use super::{Hooks, KeepOwners, Origins, PartialPushes, Policy, Report, Site, Source, origins};
 
 /// What the site's `defaults:` say.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +46,7 @@ keys! {
         path: Absolute as Text<_>,
         snapshots: SnapshotKeys as TableOf<_>,
         report: Report as Text<_>,
+        partial_pushes: PartialPushes as Text<_>,
         owners: KeepOwners as Text<_>,
         hooks: HookKeys as TableOf<_>,
         time_limits: LimitKeys as TableOf<_>,
@@ -182,6 +183,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         path: own.path.or(usual.path).map_or_else(|| site.store.join(client.as_str()), |Absolute(path)| path),
         names: own.snapshots.or(usual.snapshots).and_then(|snapshots| snapshots.name).unwrap_or_default(),
         report: own.report.or(usual.report).unwrap_or(Report::Problems),
+        partial_pushes: own.partial_pushes.or(usual.partial_pushes).unwrap_or(PartialPushes::Publish),
         owners: own.owners.or(usual.owners),
         hooks: Hooks {
             prepare: hooks.prepare.unwrap_or_default(),

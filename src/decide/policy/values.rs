@@ -14,7 +14,7 @@ use crate::terms::text::{printable, still_printable};
 use crate::terms::{Fingerprint, Link, NamePattern, Verb, ZoneName};
 
 use super::limits::whole;
-use super::{KeepOwners, Namespaces, Report, Source, Tls, Transport};
+use super::{KeepOwners, Namespaces, PartialPushes, Report, Source, Tls, Transport};
 
 /// The text, quoted for a message.
 fn quoted(text: &str) -> String {
@@ -116,6 +116,15 @@ impl Word for KeepOwners {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         choice(text, [("keep", Self::Keep), ("drop", Self::Drop)], "not a choice about owners", Self::WHAT)
+    }
+}
+
+impl Word for PartialPushes {
+    const WHAT: &'static str = "refuse, publish or merge";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        let choices = [("refuse", Self::Refuse), ("publish", Self::Publish), ("merge", Self::Merge)];
+        choice(text, choices, "not a choice about partial pushes", Self::WHAT)
     }
 }
 

@@ -10,3 +10,13 @@ pub const MAX_FILES_LOST: u64 = 1_000_000;
 
 /// Files that have to be gone here and there before anybody is told: of a handful half is nothing.
 pub const LEAST_FILES_LOST: u64 = 10;
+
+/// Snapshots that are looked through for the newest one that has the place of a push: a year of one every hour. Each is one directory.
+pub const MAX_LOOKED_BACK: usize = 10_000;
+
+/// Earlier snapshots that are remembered because they have more than the ones after them. They are read in each push, and rsync takes
+/// [`MAX_BASIS_DIRS`](super::MAX_BASIS_DIRS) trees to compare with.
+pub const MAX_FULLER: usize = 8;
+
+/// Bytes of the note that has them, each with a place written as two digits for a byte.
+pub const MAX_COUNTED: u64 = 64 * 1024;

@@ -1,13 +1,13 @@
 //! A file that can have no further link is stored anew, with everything that it has: later pushes link to the new one.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::BorrowedFd;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fchmod, futimens, utimensat};
+use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fchmod, fstat, futimens, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, symlinkat, unlinkat};
 use rustix::fs::{SeekFrom, seek};
@@ -21,7 +21,7 @@ use super::super::tree::{kind, stat};
 pub(super) fn store(there: BorrowedFd<'_>, from: &CStr, here: BorrowedFd<'_>, to: &CStr, owners: bool) -> io::Result<Option<()>> {
     let found = stat(there, from)?;
     let stored = match kind(&found) {
-        SFlag::S_IFREG => file(there, from, here, to, &found, owners),
+        SFlag::S_IFREG => file(there, from, here, to, owners),
         SFlag::S_IFLNK => symlink(there, from, here, to, &found, owners),
         _ => return Ok(None),
     };
@@ -35,7 +35,7 @@ pub(super) fn store(there: BorrowedFd<'_>, from: &CStr, here: BorrowedFd<'_>, to
     }
 }
 
-fn file(there: BorrowedFd<'_>, from: &CStr, here: BorrowedFd<'_>, to: &CStr, found: &FileStat, owners: bool) -> io::Result<()> {
+fn file(there: BorrowedFd<'_>, from: &CStr, here: BorrowedFd<'_>, to: &CStr, owners: bool) -> io::Result<()> {
     let reading = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let old = match openat(there, from, reading | OFlag::O_NOATIME, Mode::empty()) {
         Err(Errno::EPERM) => openat(there, from, reading, Mode::empty()),
@@ -45,18 +45,27 @@ fn file(there: BorrowedFd<'_>, from: &CStr, here: BorrowedFd<'_>, to: &CStr, fou
     let new = openat(here, to, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC, Mode::from_bits_truncate(0o600))?;
     let new = File::from(new);
     copy(&old, &new)?;
-    own(found, owners, |user, group| fchown(&new, user, group))?;
-    for name in old.list_xattr()? {
-        let value = old.get_xattr(&name)?.unwrap_or_default();
-        match new.set_xattr(&name, &value) {
-            // Those are the machine's own words on a file (xattr(7), "Extended security attributes"), and not everybody's to set.
-            Err(_) if name.as_encoded_bytes().starts_with(b"security.") => {}
-            other => other?,
-        }
+    liken(&old, &new, owners)
+}
+
+/// Gives a file or directory everything that another has, but for what is in it.
+pub(super) fn liken(old: &File, new: &File, owners: bool) -> io::Result<()> {
+    let found = fstat(old)?;
+    own(&found, owners, |user, group| fchown(new, user, group))?;
+    // Those are the machine's own words on a file (xattr(7), "Extended security attributes"), and not everybody's to set.
+    let unless_the_machine_s =
+        |name: &OsStr, done: io::Result<()>| if name.as_encoded_bytes().starts_with(b"security.") { Ok(()) } else { done };
+    let all: Vec<_> = old.list_xattr()?.collect();
+    // What it has by itself comes from an access list of the directory that it was made in.
+    for name in new.list_xattr()?.filter(|name| !all.contains(name)) {
+        unless_the_machine_s(&name, new.remove_xattr(&name))?;
     }
-    fchmod(&new, Mode::from_bits_truncate(found.st_mode & 0o7777))?;
-    let (accessed, modified) = times(found);
-    Ok(futimens(&new, &accessed, &modified)?)
+    for name in &all {
+        unless_the_machine_s(name, new.set_xattr(name, &old.get_xattr(name)?.unwrap_or_default()))?;
+    }
+    fchmod(new, Mode::from_bits_truncate(found.st_mode & 0o7777))?;
+    let (accessed, modified) = times(&found);
+    Ok(futimens(new, &accessed, &modified)?)
 }
 
 /// Copies what is in a file, and leaves its holes what they are.

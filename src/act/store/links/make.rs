@@ -53,7 +53,7 @@ pub struct Made {
 }
 
 impl Made {
-    fn and(mut self, other: Self) -> Self {
+    pub(super) fn and(mut self, other: Self) -> Self {
         self.examples.extend(other.examples);
         self.examples.truncate(MAX_LOST);
         let sums =
@@ -63,7 +63,7 @@ impl Made {
         self
     }
 
-    fn lose(&mut self, path: &[u8]) {
+    pub(super) fn lose(&mut self, path: &[u8]) {
         self.lost += 1;
         if self.examples.len() < MAX_LOST {
             self.examples.push(printable(path));
@@ -96,15 +96,20 @@ impl Deferred<'_> {
             Ok(made)
         };
         make().map_err(|error| match error.kind() {
-            ErrorKind::TimedOut => Reason::new(Code::Deadline, "the push took longer than it may")
-                .hint("push again, or push a part at a time")
-                .detail("its time was over while its links were made"),
+            ErrorKind::TimedOut => too_late(),
             ErrorKind::QuotaExceeded => Reason::new(Code::Limit, "the push brought more than it may")
                 .hint("push again: leave something out, or ask the administrator of the server")
                 .detail("files that can have no more links would have to be stored anew, and `limits: {bytes: …}` has no room for them"),
             _ => trouble("linking in", &stage, &error),
         })
     }
+}
+
+/// The reason of a push whose time is over meanwhile.
+pub(super) fn too_late() -> Reason {
+    Reason::new(Code::Deadline, "the push took longer than it may")
+        .hint("push again, or push a part at a time")
+        .detail("its time was over while its links were made")
 }
 
 /// What making links may take.

@@ -4,6 +4,7 @@
 //! Nothing may be made here, placeholders included, along a path that leads through a symlink, or outside the stage.
 
 mod anew;
+mod carry;
 mod log;
 mod make;
 mod placeholders;

@@ -1,0 +1,84 @@
+//! What a push is compared with: pushes that were cut off, those of its transaction, and snapshots that have its place.
+//!
+//! Nothing is changed here but the note that says which snapshots have much, and no symbolic link is followed.
+
+use std::path::{Path, PathBuf};
+
+use super::disk::{numbered, overwrite, read_note};
+use super::{Repository, absent, tree, trouble};
+use crate::decide::links::BasisOf;
+use crate::decide::parts::{self, Counted};
+use crate::terms::limits::{MAX_BASIS_DIRS, MAX_COUNTED, MAX_INTERRUPTED, MAX_LOOKED_BACK, MAX_PART_BASES};
+use crate::terms::{Reason, Shelf, SnapshotName, SubPath};
+
+impl Repository {
+    fn counted_note(&self) -> PathBuf {
+        self.state().join("counted.json")
+    }
+
+    /// Trees that unchanged files can be linked from, for a push to `place`: those of set-aside pushes and of earlier parts of the open
+    /// transaction, where they have that place, and these snapshots.
+    ///
+    /// With `whole_files_only` no set-aside push is among them: a file in it may be unfinished and of the right size.
+    pub fn bases(&self, place: &SubPath, snapshots: &[PathBuf], whole_files_only: bool) -> Vec<(PathBuf, BasisOf)> {
+        let set_aside = numbered(&self.interrupted()).into_iter().rev().take(MAX_INTERRUPTED).filter(|_| !whole_files_only);
+        let parts = numbered(&self.parts()).into_iter().rev().take(MAX_PART_BASES);
+        let unpublished = set_aside.map(|root| (root, BasisOf::SetAside)).chain(parts.map(|root| (root, BasisOf::Published)));
+        let mut bases: Vec<_> = unpublished.filter(|(root, _)| has(root, place)).collect();
+        let room = MAX_BASIS_DIRS.saturating_sub(bases.len()).min(snapshots.len());
+        bases.extend(snapshots.iter().take(room).rev().map(|root| (root.clone(), BasisOf::Published)));
+        bases
+    }
+
+    /// Snapshots that a push to `place` may have something in common with: the newest that has it first, and such as have more than that one.
+    pub fn snapshots_with(&self, place: &SubPath, shelf: &Shelf) -> Vec<PathBuf> {
+        let all = || shelf.newest.iter().chain(&shelf.earlier);
+        let path = |name: &SnapshotName| name.below(&self.snapshots());
+        let newest = all().take(MAX_LOOKED_BACK).map(path).find(|root| has(root, place));
+        let counted = self.counted();
+        // By their names, so that the note can name nothing else.
+        let fuller = parts::related(&counted, place).filter_map(|counted| all().find(|name| name.as_str() == counted.snapshot));
+        let fuller = fuller.map(path).filter(|root| newest.as_ref() != Some(root) && has(root, place));
+        let fuller: Vec<_> = fuller.collect();
+        newest.into_iter().chain(fuller).collect()
+    }
+
+    /// Whether the newest snapshot holds a file at `place`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn newest_has_files(&self, shelf: &Shelf, place: &SubPath) -> Result<bool, Reason> {
+        let Some(newest) = &shelf.newest else { return Ok(false) };
+        let path = newest.below(&self.snapshots());
+        if !has(&path, place) {
+            return Ok(false);
+        }
+        tree::has_file(&place.below(&path)).map_err(|error| trouble("reading", &path, &error))
+    }
+
+    /// Notes how many files the newest snapshot has, and that it came of a push into `place`. Where that cannot be, or is lost, nobody is told of
+    /// files that are gone, and less is linked.
+    pub fn note_files(&self, snapshot: &SnapshotName, place: &SubPath, files: u64) {
+        let new = Counted { snapshot: snapshot.to_string(), place: place.clone(), files };
+        let path = |name: &str| self.snapshots().join(name);
+        let stands = path(&new.snapshot);
+        let lacks = |old: &Counted| absent::lacks(&path(&old.snapshot), &stands).unwrap_or_default();
+        let all = parts::remember(self.counted(), new, lacks);
+        let _ = serde_json::to_vec(&all).map(|bytes| overwrite(&self.counted_note(), &bytes));
+    }
+
+    /// How many files a snapshot has.
+    pub(super) fn files_of(&self, snapshot: &SnapshotName) -> Option<u64> {
+        self.counted().into_iter().find(|counted| counted.snapshot == snapshot.as_str()).map(|counted| counted.files)
+    }
+
+    fn counted(&self) -> Vec<Counted> {
+        let read = read_note(&self.counted_note(), MAX_COUNTED).ok();
+        read.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+}
+
+/// Whether a tree has the place, and it is a directory.
+fn has(root: &Path, place: &SubPath) -> bool {
+    tree::hold_below(root, place.components()).is_ok()
+}
