@@ -35,6 +35,7 @@ pub mod rrsync;
 pub mod secluded;
 pub mod seen;
 pub mod subids;
+pub mod temporary;
 pub mod typed;
 pub mod verdict;
 pub mod window;

@@ -355,6 +355,7 @@ stories! {
     a_refusal_may_be_killed_anywhere: 8,
     a_dry_run_may_be_killed_anywhere: 9,
     a_push_with_hard_links_may_be_killed_anywhere: 10,
+    a_complete_of_a_failed_client_after_pushes_that_did_not_finish_may_be_killed_anywhere: 11,
 }
 
 #[test]

@@ -51,6 +51,19 @@ fn leave_in_progress(gate: &Gate) {
     assert!(gate.inside("inprogress/same").exists());
 }
 
+/// As an older gate, or one that was killed over it, has left them: two trees, each with a part of the new data, one of which its owner may not
+/// look into.
+fn leave_tries(gate: &Gate) {
+    let new = data(gate, "new");
+    for (number, left_out) in [(1, "etc/changed"), (2, "etc/deep")] {
+        let tree = gate.inside(&format!(".snapgate/interrupted/{number}"));
+        fs::create_dir_all(tree.parent().unwrap()).unwrap();
+        must(Command::new("cp").arg("-a").args([&new, &tree]));
+        must(Command::new("rm").arg("-r").arg(tree.join(left_out)));
+        must(Command::new("chmod").arg("0").arg(tree.join("etc")));
+    }
+}
+
 /// Two pushes of a transaction that overlap; together they are the new data.
 fn push_parts(gate: &Gate) {
     let new = data(gate, "new");
@@ -70,7 +83,7 @@ fn whole_transaction(gate: &Gate) {
     gate.say("complete").exits(0);
 }
 
-pub(super) const STORIES: [Story; 11] = [
+pub(super) const STORIES: [Story; 12] = [
     Story { name: "the first push", publishes: true, before: |_| {}, act: push_new, retry: push_again },
     Story { name: "a push", publishes: true, before: push_old, act: push_new, retry: push_again },
     Story {
@@ -174,5 +187,17 @@ pub(super) const STORIES: [Story; 11] = [
         retry: |gate| {
             push_new_with_hard_links(gate, "").exits(0);
         },
+    },
+    Story {
+        name: "complete, where the client's rsync failed and earlier pushes did not finish",
+        publishes: false,
+        before: |gate| {
+            push_old(gate);
+            leave_tries(gate);
+            gate.say("prepare").exits(0);
+            push_parts(gate);
+        },
+        act: |gate, wrap| run(&mut gate.say_command("complete 12", wrap)),
+        retry: whole_transaction,
     },
 ];
