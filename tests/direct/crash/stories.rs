@@ -59,7 +59,8 @@ fn leave_tries(gate: &Gate) {
         let tree = gate.inside(&format!(".snapgate/interrupted/{number}"));
         fs::create_dir_all(tree.parent().unwrap()).unwrap();
         must(Command::new("cp").arg("-a").args([&new, &tree]));
-        must(Command::new("rm").arg("-r").arg(tree.join(left_out)));
+        must(Command::new("chmod").arg("755").arg(&tree));
+        must(Command::new("rm").arg("-r").args([tree.join(left_out), tree.join("same")]));
         must(Command::new("chmod").arg("0").arg(tree.join("etc")));
     }
 }
