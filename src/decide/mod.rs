@@ -36,6 +36,7 @@ pub mod rrsync;
 pub mod secluded;
 pub mod seen;
 pub mod subids;
+pub mod temporary;
 pub mod typed;
 pub mod verdict;
 pub mod window;

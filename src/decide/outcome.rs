@@ -102,6 +102,12 @@ pub fn of_transaction(status: Option<u8>, partial: bool, trees: Trees) -> Dispos
     }
 }
 
+/// What is said of a push that nobody was told of, since its gate was ended, when what it has left is found.
+pub const KEPT: &str = "an earlier push did not finish; what it had received was kept";
+
+/// The same where that was of use.
+pub const USED: &str = "an earlier push did not finish; what it had received is used for this one";
+
 /// What a client has to do when its transaction is closed: the next push would be published by itself.
 pub const FROM_THE_BEGINNING: &str = "the transaction is closed: say `prepare`, push all of it again, then `complete`";
 

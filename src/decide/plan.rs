@@ -167,6 +167,16 @@ impl PushPlan {
         self.push.ignores_times()
     }
 
+    /// Whether files may be built on parts of them that were set aside, where these are what it had to link from.
+    pub fn builds_on(&self, bases: &[Basis]) -> bool {
+        !self.push.sends_whole_files() && bases.iter().any(|basis| basis.of == BasisOf::SetAside)
+    }
+
+    /// Whether the next push like this one could use what is kept of it, where this one had these to link from.
+    pub fn can_go_on(&self, bases: &[Basis]) -> bool {
+        self.push.tells_capabilities() || bases.iter().all(|basis| basis.of == BasisOf::SetAside)
+    }
+
     /// Whether access lists come with it.
     pub fn keeps_access_lists(&self) -> bool {
         self.push.keeps_access_lists()
@@ -195,7 +205,8 @@ impl PushPlan {
         if !self.push.tells_capabilities() && places.bases.len() > 1 {
             // It may speak a protocol before 29, as openrsync does (27), and then rsync ends over a second `--link-dest`
             // (compat.c). Without the newest snapshot nothing would be shared; before there is one, an unfinished push is all.
-            let kept = if self.has_newest { places.bases.len() - 1 } else { 0 };
+            let is_newest = |(_, of): &(_, BasisOf)| self.has_newest && *of == BasisOf::Published;
+            let kept = if places.bases.last().is_some_and(is_newest) { places.bases.len() - 1 } else { 0 };
             places.bases = places.bases.drain(kept..=kept).collect();
         }
         let confinement = places.confinement;

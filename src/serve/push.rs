@@ -18,7 +18,7 @@ use crate::decide::command::Push;
 use crate::decide::dropped::{self, Tally};
 use crate::decide::links::Layout;
 use crate::decide::namespaces::{self, Lack};
-use crate::decide::outcome::Ended;
+use crate::decide::outcome::{self, Ended};
 use crate::decide::pace::{Allowance, Pace};
 use crate::decide::plan::{self, Places, PushPlan};
 use crate::decide::words::{self, Words};
@@ -54,12 +54,17 @@ impl Session<'_> {
         if confinement == Confinement::Jail {
             namespaces::walks_by_itself(version)?;
         }
-        let notes = held.recover(&mut shelf, self.request.at, self.policy.deadline)?;
+        let mut notes = held.recover(&mut shelf, self.request.at, self.policy.deadline)?;
         let log = self.begin_log(&repository, &plan, &notes)?;
         if confinement == Confinement::Jail {
             self.weaken(&log, "it stores access lists, which the policy allows");
         }
-        let end = End::of(self.run(&plan, version, &held, shelf, &log, waiting)).noting(notes);
+        let end = End::of(self.run(&plan, version, &held, shelf, &log, waiting));
+        if end.push.as_ref().is_some_and(|push| push.resumed) {
+            log.note(Utc::now(), outcome::USED);
+            notes.iter_mut().filter(|note| *note == outcome::KEPT).for_each(|note| outcome::USED.clone_into(note));
+        }
+        let end = end.noting(notes);
         log.note(Utc::now(), &format!("{}, exit {}", end.outcome.as_str(), end.exit));
         Ok(end)
     }
@@ -157,6 +162,7 @@ impl Session<'_> {
             wire_bytes: said.wire_bytes,
             skipped: said.skipped,
             dropped_owners: dropped,
+            resumed: links.reused() > 0 || (plan.builds_on(links.bases()) && staging.builds_on_parts(plan.place())),
             ..PushFacts::default()
         };
         let bytes = said.total_bytes.filter(|_| ended == Ended::Exit(0));

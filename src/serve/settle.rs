@@ -9,7 +9,7 @@ use chrono::Utc;
 
 use crate::act::child::HookEnd;
 use crate::act::runlog::RunLog;
-use crate::act::store::{Bounds, Deferred, Held, Made, Published, Repository, Staging, Survey, Which};
+use crate::act::store::{Bounds, Deferred, Held, Made, Published, Repository, Staging, Survey};
 use crate::decide::again;
 use crate::decide::outcome::{self, Disposal, Ended, Trees};
 use crate::decide::plan::PushPlan;
@@ -118,8 +118,11 @@ impl Session<'_> {
                 } else if settling.measure.is_kept_already(settling.held, plan.place(), settling.snapshots.first().map(PathBuf::as_path)) {
                     staging.discard()?;
                     return Ok(end(Outcome::Failed, exit, vec![measure::again(reason)], settling));
+                } else if settling.links.is_some_and(|links| !plan.can_go_on(links.bases())) {
+                    staging.discard()?;
                 } else {
-                    settling.facts.kept = staging.set_aside(settling.links)?;
+                    let kept = staging.set_aside()?;
+                    settling.facts.kept = kept || settling.held.keeps(plan.place());
                 }
                 let promises = reason.code != Code::Store && !settling.facts.kept;
                 let reason = if promises { Reason { hint: None, ..reason } } else { reason };
@@ -145,7 +148,7 @@ impl Session<'_> {
         staging.drop_unfinished()?;
         let survey = staging.survey(&settling.snapshots, settling.links, settling.lists)?;
         let bounds = Bounds { time: settling.time, room: settling.measure.room() };
-        let made = settling.links.map_or(Ok(Made::default()), |links| links.make(Which::All, bounds, settling.bytes.is_none()))?;
+        let made = settling.links.map_or(Ok(Made::default()), |links| links.make(bounds, settling.bytes.is_none()))?;
         if made.lost > 0 {
             settling.facts.partial = true;
             settling.warnings.push(format!(
@@ -224,7 +227,7 @@ impl Session<'_> {
                 (Outcome::Published, reason.into_iter().collect())
             }
             Disposal::SetAside(reason) => {
-                settling.facts.kept = staging.set_aside(None)?;
+                settling.facts.kept = staging.set_aside()?;
                 let reason = if settling.facts.kept { reason } else { reason.hint(outcome::FROM_THE_BEGINNING) };
                 (Outcome::Unpublished, vec![reason])
             }

@@ -89,9 +89,6 @@ pub const TRANSACTION_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Pushes in one prepared transaction; merging them costs a walk each.
 pub const MAX_PARTS: usize = 1000;
 
-/// Interrupted pushes kept as further link-dests; rsync takes 20 (`MAX_BASIS_DIRS`).
-pub const MAX_INTERRUPTED: usize = 8;
-
 /// Depth of a tree that the gate walks itself: what rsync can make below its directory (`PATH_MAX` of single letters),
 /// below a place as deep as it may be. A limit that a push could pass would keep every later one out.
 pub const MAX_TREE_DEPTH: usize = 2048 + MAX_SUBPATH_DEPTH + 64;
@@ -185,8 +182,8 @@ pub const MIN_FREE_BYTES: u64 = 1024 * 1024;
 /// Time for rsync's receiver to follow its ended parent before the gate gives up on the tree.
 pub const RSYNC_GONE: Duration = Duration::from_secs(15);
 
-/// Parts of an open transaction used as link-dests; with [`MAX_INTERRUPTED`] and the newest snapshot that is rsync's 20.
-pub const MAX_PART_BASES: usize = 11;
+/// Parts of an open transaction used as link-dests; with what was set aside and the newest snapshot that is rsync's 20.
+pub const MAX_PART_BASES: usize = 18;
 
 /// How long a lock that is taken is waited for: long enough for a question about it, or a last step, to pass.
 pub const LOCK_PATIENCE: Duration = Duration::from_millis(300);

@@ -197,6 +197,9 @@ pub struct PushFacts {
     /// Whether what arrived was not published and is kept for the next try.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub kept: bool,
+    /// Whether it used what earlier pushes had received that did not finish.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
     /// Whether rsync left something out (its 23).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,

@@ -360,6 +360,7 @@ stories! {
     a_push_with_hard_links_may_be_killed_anywhere: 10,
     a_push_whose_rest_is_carried_over_may_be_killed_anywhere: 11,
     a_complete_whose_rest_is_carried_over_may_be_killed_anywhere: 12,
+    a_complete_of_a_failed_client_after_pushes_that_did_not_finish_may_be_killed_anywhere: 13,
 }
 
 #[test]

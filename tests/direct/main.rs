@@ -43,6 +43,7 @@ mod taken_over;
 #[path = "../support/tree.rs"]
 #[expect(dead_code, reason = "the tests with sshd use all of it")]
 mod tree;
+mod tries;
 mod typed;
 #[path = "../support/older.rs"]
 mod versions;

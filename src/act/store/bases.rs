@@ -8,7 +8,7 @@ use super::disk::{numbered, overwrite, read_note};
 use super::{Repository, absent, tree, trouble};
 use crate::decide::links::BasisOf;
 use crate::decide::parts::{self, Counted};
-use crate::terms::limits::{MAX_BASIS_DIRS, MAX_COUNTED, MAX_INTERRUPTED, MAX_LOOKED_BACK, MAX_PART_BASES};
+use crate::terms::limits::{MAX_BASIS_DIRS, MAX_COUNTED, MAX_LOOKED_BACK, MAX_PART_BASES};
 use crate::terms::{Reason, Shelf, SnapshotName, SubPath};
 
 impl Repository {
@@ -21,9 +21,10 @@ impl Repository {
     ///
     /// With `whole_files_only` no set-aside push is among them: a file in it may be unfinished and of the right size.
     pub fn bases(&self, place: &SubPath, snapshots: &[PathBuf], whole_files_only: bool) -> Vec<(PathBuf, BasisOf)> {
-        let set_aside = numbered(&self.interrupted()).into_iter().rev().take(MAX_INTERRUPTED).filter(|_| !whole_files_only);
+        // `recover` leaves no more than one of them.
+        let set_aside = numbered(&self.interrupted()).pop().filter(|_| !whole_files_only);
         let parts = numbered(&self.parts()).into_iter().rev().take(MAX_PART_BASES);
-        let unpublished = set_aside.map(|root| (root, BasisOf::SetAside)).chain(parts.map(|root| (root, BasisOf::Published)));
+        let unpublished = set_aside.into_iter().map(|root| (root, BasisOf::SetAside)).chain(parts.map(|root| (root, BasisOf::Published)));
         let mut bases: Vec<_> = unpublished.filter(|(root, _)| has(root, place)).collect();
         let room = MAX_BASIS_DIRS.saturating_sub(bases.len()).min(snapshots.len());
         bases.extend(snapshots.iter().take(room).rev().map(|root| (root.clone(), BasisOf::Published)));

@@ -29,6 +29,8 @@ mod whole;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tries_tests;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -44,7 +46,7 @@ use crate::terms::text::printable;
 use crate::terms::{Code, Mapping, NamePattern, Reason, STATE, Shelf, SnapshotName};
 
 pub use find::Found;
-pub use links::{Bounds, Deferred, Made, Taken, Which};
+pub use links::{Bounds, Deferred, Made, Taken};
 pub use mounts::mounted;
 pub use owners::remembered;
 pub use publish::{Published, Staging};

@@ -11,30 +11,46 @@ use nix::sys::stat::{SFlag, fstat};
 use rustix::fs::{SeekFrom, seek};
 
 use super::tree::{deeper, each, kind, open_forcibly, remove, restore_times, set_mode, split, stat};
+use super::unfinished::{is_less, is_superseded};
+
+/// What the trees are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layers {
+    /// Parts of a transaction, or what is carried over and what was pushed.
+    Parts,
+    /// Pushes that were cut off: parts of files are among their files.
+    Tries,
+}
 
 /// Lays `later` over `earlier`: what only `earlier` has moves into `later`, and `earlier` is gone. Where both have a
-/// directory they are merged and keep `later`'s attributes; of anything else `later`'s stays. Begun again after a
-/// crash, it goes on where it was.
-pub(super) fn overlay(later: &Path, earlier: &Path) -> io::Result<()> {
+/// directory they are merged and keep `later`'s attributes; of anything else `later`'s stays, but for a part of a file of which the earlier
+/// of two tries has more. Begun again after a crash, it goes on where it was.
+pub(super) fn overlay(later: &Path, earlier: &Path, layers: Layers) -> io::Result<()> {
     let (parent, name) = split(later)?;
     let (beside, other) = split(earlier)?;
     let mode = stat(parent.as_fd(), &name)?.st_mode;
-    merge(open_forcibly(parent.as_fd(), &name)?, open_forcibly(beside.as_fd(), &other)?, 0)?;
+    merge(open_forcibly(parent.as_fd(), &name)?, open_forcibly(beside.as_fd(), &other)?, layers, 0)?;
     set_mode(parent.as_fd(), &name, mode)?;
     remove(earlier)
 }
 
-fn merge(later: OwnedFd, earlier: OwnedFd, depth: usize) -> io::Result<()> {
+fn merge(later: OwnedFd, earlier: OwnedFd, layers: Layers, depth: usize) -> io::Result<()> {
     let before = fstat(&later)?;
     let (later, earlier) = (later.as_fd(), earlier.as_fd());
     // A listing may pass over an entry when the one before it is moved away; what is left then would be removed.
-    while move_missing(later, earlier)? {}
+    while move_missing(later, earlier, layers)? {}
     seek(earlier, SeekFrom::Start(0))?;
     each(earlier, |entry| {
-        let new = stat(later, entry.name)?;
+        let new = match stat(later, entry.name) {
+            // It was left behind.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            new => new?,
+        };
         if kind(&new) == SFlag::S_IFDIR && entry.is_directory(earlier)? {
-            merge(open_forcibly(later, entry.name)?, open_forcibly(earlier, entry.name)?, deeper(depth)?)?;
+            merge(open_forcibly(later, entry.name)?, open_forcibly(earlier, entry.name)?, layers, deeper(depth)?)?;
             set_mode(later, entry.name, new.st_mode)?;
+        } else if layers == Layers::Tries && is_less(&new, &stat(earlier, entry.name)?) {
+            renameat(earlier, entry.name, later, entry.name)?;
         }
         Ok(())
     })?;
@@ -42,7 +58,7 @@ fn merge(later: OwnedFd, earlier: OwnedFd, depth: usize) -> io::Result<()> {
 }
 
 /// Moves what only `earlier` has. Says whether there was anything.
-fn move_missing(later: BorrowedFd<'_>, earlier: BorrowedFd<'_>) -> io::Result<bool> {
+fn move_missing(later: BorrowedFd<'_>, earlier: BorrowedFd<'_>, layers: Layers) -> io::Result<bool> {
     let mut moved = false;
     seek(earlier, SeekFrom::Start(0))?;
     each(earlier, |entry| {
@@ -51,14 +67,17 @@ fn move_missing(later: BorrowedFd<'_>, earlier: BorrowedFd<'_>) -> io::Result<bo
             other => return other.map(drop),
         }
         // Moving a directory to another parent needs the right to write to it, since its `..` changes.
-        let mode = stat(earlier, entry.name)?.st_mode;
+        let found = stat(earlier, entry.name)?;
+        if layers == Layers::Tries && is_superseded(entry.name, &found, later)? {
+            return Ok(());
+        }
         let is_directory = entry.is_directory(earlier)?;
         if is_directory {
             open_forcibly(earlier, entry.name)?;
         }
         renameat(earlier, entry.name, later, entry.name)?;
         if is_directory {
-            set_mode(later, entry.name, mode)?;
+            set_mode(later, entry.name, found.st_mode)?;
         }
         moved = true;
         Ok(())
@@ -91,7 +110,7 @@ mod tests {
         chmod(&later, 0o555);
         chmod(&earlier.join("etc/deep"), 0o500);
         let before = fs::metadata(later.join("etc")).unwrap();
-        overlay(&later, &earlier).unwrap();
+        overlay(&later, &earlier, Layers::Parts).unwrap();
         assert!(!earlier.exists());
         assert_eq!(fs::read_to_string(later.join("etc/both")).unwrap(), "later");
         assert_eq!(fs::read_to_string(later.join("etc/deep/only")).unwrap(), "earlier");

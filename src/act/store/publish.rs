@@ -4,16 +4,18 @@
 //! A snapshot that nobody has been told of yet has a note, `untold/<id>`: from just before it is published until its connection is in the
 //! ledger and the spool. A gate that is killed in between leaves it, and the next session tells.
 
+use std::ffi::CString;
 use std::fs;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use nix::sys::stat::{FileStat, lstat};
 
 use super::absent::absent;
-use super::disk::{make_movable, read_note, rename_new, sync_directory};
-use super::links::{Bounds, Deferred, Made, Taken, Which};
+use super::disk::{make_movable, numbered, read_note, rename_new, sync_directory};
+use super::links::{Deferred, Taken};
 use super::survey::{Kept, Survey, survey};
 use super::{Held, Repository, make_directory, tree, trouble, unfinished};
 use crate::decide::lost;
@@ -133,6 +135,17 @@ impl<'a> Staging<'a> {
         synced.map_err(|error| trouble("syncing", &self.path, &error)).and(done)
     }
 
+    /// Whether a file in it was built on a part that earlier pushes into `place` had received, when its rsync is gone and nothing is
+    /// done with it yet. What cannot be read was not.
+    pub fn builds_on_parts(&self, place: &SubPath) -> bool {
+        let Ok(own) = CString::new(self.partial_dir()) else { return false };
+        numbered(&self.held.repository.interrupted()).iter().any(|tries| {
+            let below = |root: &Path| tree::open_below(root, place.components());
+            let (Ok(stage), Ok(tries)) = (below(&self.path), below(tries)) else { return false };
+            unfinished::is_built_on(stage.as_fd(), &own, tries, 0).unwrap_or_default()
+        })
+    }
+
     /// Where it stands.
     pub fn path(&self) -> &Path {
         &self.path
@@ -143,14 +156,13 @@ impl<'a> Staging<'a> {
         tree::has_file_anywhere(&self.path).map_err(|error| trouble("reading", &self.path, &error))
     }
 
-    /// Keeps it for the next try; says whether there was anything to keep. What earlier tries had received and this one has used is
-    /// linked into it, so that the latest has all of it.
-    pub fn set_aside(self, links: Option<&Deferred<'_>>) -> Result<bool, Reason> {
-        // Before anything is linked into it: what is marked as unfinished has to be this push's own.
+    /// Keeps it for the next try, with what earlier ones had received and it has not. Says whether there was anything in it.
+    pub fn set_aside(self) -> Result<bool, Reason> {
         self.held.take_out_unfinished(self.partial_dir.as_deref())?;
-        links.map_or(Ok(Made::default()), |links| links.make(Which::SetAside, Bounds::NONE, false))?;
         self.held.clear_placeholders().map_err(|error| trouble("clearing", &self.path, &error))?;
-        self.held.set_aside(&self.path)
+        let kept = self.held.set_aside(&self.path)?;
+        self.held.unite()?;
+        Ok(kept)
     }
 
     /// Removes it.

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,10 +14,12 @@ use nix::sys::stat::lstat;
 use serde::{Deserialize, Serialize};
 
 use super::disk::{make_movable, next_number, numbered, overwrite, read_note, remove_file, rename_new};
-use super::overlay::overlay;
+use super::overlay::{Layers, overlay};
 use super::publish::Staging;
-use super::{Held, Repository, tree, trouble, unfinished};
-use crate::terms::limits::{MAX_INTERRUPTED, MAX_NOTE};
+use super::unfinished::{self, Earlier};
+use super::{Held, Repository, tree, trouble};
+use crate::decide::outcome;
+use crate::terms::limits::MAX_NOTE;
 use crate::terms::{Reason, Shelf, SubPath};
 
 /// What has to be known of a staging directory whose gate is gone.
@@ -68,6 +71,7 @@ impl<'a> Held<'a> {
                 notes.extend(self.clear_away(&part, true, None)?);
             }
         }
+        notes.extend(self.finish_uniting());
         Ok(notes)
     }
 
@@ -80,7 +84,7 @@ impl<'a> Held<'a> {
             tree::remove(path).map(|()| false).map_err(|error| trouble("removing", path, &error))
         };
         match cleared {
-            Ok(true) => Ok(Some("an earlier push did not finish; what it had received is used for this one".to_owned())),
+            Ok(true) => Ok(Some(outcome::KEPT.to_owned())),
             Ok(false) => Ok(None),
             Err(reason) => {
                 let broken = self.lay_aside(path, &self.repository.state().join("broken"));
@@ -140,14 +144,17 @@ impl<'a> Held<'a> {
         })
     }
 
-    /// What rsync had of a file when it was cut off goes where the next push looks for something to build on.
+    /// What rsync had of a file when it was cut off or killed goes where the next push looks for something to build on.
     pub(super) fn take_out_unfinished(&self, partial_dir: Option<&str>) -> Result<(), Reason> {
         let inprogress = self.repository.inprogress();
         let Some(name) = partial_dir else { return Ok(()) };
-        unfinished::take_out(&inprogress, name, true).map_err(|error| trouble("reading", &inprogress, &error))
+        let newest = fs::read_link(self.repository.current()).ok().map(|newest| self.repository.root().join(newest));
+        let earlier = Earlier { tries: numbered(&self.repository.interrupted()).pop(), newest };
+        let taken = unfinished::take_out(&inprogress, name, true).and_then(|()| unfinished::take_temporary(&inprogress, &earlier));
+        taken.map_err(|error| trouble("reading", &inprogress, &error))
     }
 
-    /// Keeps a tree as one more link-dest for the next push. One without a file is not kept; says whether it was.
+    /// Keeps a tree for the next push, as the latest of those that are kept. One without a file is not kept; says whether it was.
     pub(super) fn set_aside(&self, path: &Path) -> Result<bool, Reason> {
         if !tree::has_file_anywhere(path).map_err(|error| trouble("reading", path, &error))? {
             tree::remove(path).map_err(|error| trouble("removing", path, &error))?;
@@ -155,14 +162,41 @@ impl<'a> Held<'a> {
         }
         // A set-aside tree is trusted by size and time later on, so its data has to be there even after a power cut.
         self.sync().map_err(|error| trouble("syncing", path, &error))?;
-        let interrupted = self.repository.interrupted();
-        self.lay_aside(path, &interrupted).map_err(|error| trouble("setting aside", path, &error))?;
-        // What only the oldest has moves into the one after it: nothing that was received is sent again.
-        let all = numbered(&interrupted);
-        for (oldest, next) in all.iter().zip(all.iter().skip(1)).take(all.len().saturating_sub(MAX_INTERRUPTED)) {
-            overlay(next, oldest).map_err(|error| trouble("merging", oldest, &error))?;
-        }
+        self.lay_aside(path, &self.repository.interrupted()).map_err(|error| trouble("setting aside", path, &error))?;
         Ok(true)
+    }
+
+    /// Lays what was set aside over one another: one tree is left, which has all that was received and nothing twice.
+    ///
+    /// # Errors
+    /// When the disk does not let it. Nothing is lost then, and the next session goes on with it.
+    pub(super) fn unite(&self) -> Result<(), Reason> {
+        let mut all = numbered(&self.repository.interrupted());
+        let Some(latest) = all.pop() else { return Ok(()) };
+        for earlier in all.iter().rev() {
+            overlay(&latest, earlier, Layers::Tries).map_err(|error| trouble("merging", earlier, &error))?;
+        }
+        Ok(())
+    }
+
+    /// The same, where a kill left it undone. What cannot be laid together must keep nobody out: it only saves sending again.
+    fn finish_uniting(&self) -> Vec<String> {
+        let Err(reason) = self.unite() else { return Vec::new() };
+        let mut notes = vec![format!("{}: what earlier pushes had received is given up for what the latest one had", reason.detail)];
+        let mut all = numbered(&self.repository.interrupted());
+        all.pop();
+        for earlier in all {
+            if tree::remove(&earlier).is_err() {
+                let broken = self.lay_aside(&earlier, &self.repository.state().join("broken"));
+                notes.extend(broken.map(|broken| format!("`{}` is to be looked at and removed by hand", broken.display())));
+            }
+        }
+        notes
+    }
+
+    /// Whether something is kept for pushes into `place`.
+    pub fn keeps(&self, place: &SubPath) -> bool {
+        numbered(&self.repository.interrupted()).iter().any(|tree| tree::place_in(tree, place).is_ok_and(|found| found.is_some()))
     }
 
     /// Removes what was set aside of pushes into `place`, once a snapshot holds it all. What other places received stays.
@@ -171,9 +205,13 @@ impl<'a> Held<'a> {
     /// When the disk does not let it; nothing depends on it.
     pub fn forget_interrupted(&self, place: &SubPath) -> Result<(), Reason> {
         for tree in numbered(&self.repository.interrupted()) {
-            if tree::open_below(&tree, place.components()).is_ok() {
-                tree::remove(&tree).map_err(|error| trouble("removing", &tree, &error))?;
-            }
+            let forget = || -> io::Result<()> {
+                if let Some((parent, name)) = tree::place_in(&tree, place)? {
+                    tree::remove_at(parent.as_fd(), &name, 0)?;
+                }
+                if place.is_whole() || tree::has_file_anywhere(&tree)? { Ok(()) } else { tree::remove(&tree) }
+            };
+            forget().map_err(|error| trouble("removing", &tree, &error))?;
         }
         // Fails while there are others, as it should.
         let _ = fs::remove_dir(self.repository.interrupted());

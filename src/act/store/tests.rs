@@ -11,13 +11,13 @@ use super::*;
 use crate::decide::links::BasisOf;
 use crate::terms::{Pushed, SubPath};
 
-struct Store {
+pub(super) struct Store {
     _root: tempfile::TempDir,
-    repository: Repository,
+    pub(super) repository: Repository,
     names: NamePattern,
 }
 
-fn store() -> Store {
+pub(super) fn store() -> Store {
     let root = tempfile::tempdir().unwrap();
     let repository = Repository::open(&root.path().join("web1"), uid(), None).unwrap();
     Store { _root: root, repository, names: NamePattern::default() }
@@ -27,19 +27,19 @@ fn uid() -> u32 {
     nix::unistd::getuid().as_raw()
 }
 
-fn at(text: &str) -> DateTime<Utc> {
+pub(super) fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-const NOON: &str = "2026-11-21T12:00:00Z";
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(super) const NOON: &str = "2026-11-21T12:00:00Z";
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl Store {
-    fn look(&self) -> Shelf {
+    pub(super) fn look(&self) -> Shelf {
         self.repository.look(&self.names).unwrap()
     }
 
-    fn bases(&self) -> Vec<(PathBuf, BasisOf)> {
+    pub(super) fn bases(&self) -> Vec<(PathBuf, BasisOf)> {
         self.bases_of(&self.look(), false)
     }
 
@@ -48,7 +48,7 @@ impl Store {
         self.repository.bases(&whole, &self.repository.snapshots_with(&whole, shelf), whole_files_only)
     }
 
-    fn publish(&self, time: &str, file: &str) {
+    pub(super) fn publish(&self, time: &str, file: &str) {
         let held = self.repository.hold().unwrap();
         held.recover(&mut self.look(), at(time), DAY).unwrap();
         let staging = held.stage(&SubPath::default()).unwrap();
@@ -62,7 +62,7 @@ impl Store {
         drop(stage_with(&self.repository.hold().unwrap(), file));
     }
 
-    fn recover(&self) -> Vec<String> {
+    pub(super) fn recover(&self) -> Vec<String> {
         self.repository.hold().unwrap().recover(&mut self.look(), at(NOON), DAY).unwrap()
     }
 
@@ -76,7 +76,7 @@ fn into(place: &str) -> Pushed {
 }
 
 /// A stage with an empty file of this name.
-fn stage_with<'a>(held: &'a Held<'a>, file: &str) -> Staging<'a> {
+pub(super) fn stage_with<'a>(held: &'a Held<'a>, file: &str) -> Staging<'a> {
     let staging = held.stage(&SubPath::default()).unwrap();
     fs::write(staging.path().join(file), "").unwrap();
     staging
@@ -279,7 +279,7 @@ fn the_deepest_tree_that_rsync_can_make_is_walked_and_removed() {
         deep(staging.path(), 2048 + 64);
         assert!(staging.has_file().unwrap());
         staging.drop_unfinished().unwrap();
-        assert!(staging.set_aside(None).unwrap());
+        assert!(staging.set_aside().unwrap());
         held.forget_interrupted(&SubPath::default()).unwrap();
         assert!(store.bases().is_empty());
     };
@@ -334,26 +334,6 @@ fn what_can_be_neither_kept_nor_removed_does_not_keep_later_pushes_out() {
 }
 
 #[test]
-fn of_pushes_that_were_cut_off_as_many_are_kept_as_rsync_takes_and_nothing_of_older_ones_is_lost() {
-    use crate::terms::limits::{MAX_BASIS_DIRS, MAX_INTERRUPTED, MAX_PART_BASES};
-    let store = store();
-    store.publish(NOON, "f");
-    for number in 0..MAX_INTERRUPTED + 3 {
-        let held = store.repository.hold().unwrap();
-        let staging = stage_with(&held, &number.to_string());
-        assert!(staging.set_aside(None).unwrap());
-    }
-    let kept: Vec<_> = fs::read_dir(store.repository.state().join("interrupted")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(kept.len(), MAX_INTERRUPTED);
-    let names = kept.iter().flat_map(|tree| fs::read_dir(tree).unwrap());
-    assert_eq!(names.count(), MAX_INTERRUPTED + 3);
-    for number in 0..MAX_PART_BASES + 5 {
-        fs::create_dir_all(store.repository.state().join(format!("parts/{number}"))).unwrap();
-    }
-    assert_eq!(store.bases().len(), MAX_BASIS_DIRS);
-}
-
-#[test]
 fn an_unfinished_file_never_stands_under_its_name_in_a_snapshot() {
     let store = store();
     let held = store.repository.hold().unwrap();
@@ -378,7 +358,7 @@ fn an_unfinished_file_is_built_on_by_the_next_push_and_looks_like_no_file_of_a_c
     let unfinished = staging.path().join(staging.partial_dir());
     fs::create_dir(&unfinished).unwrap();
     fs::write(unfinished.join("f"), "half").unwrap();
-    assert!(staging.set_aside(None).unwrap());
+    assert!(staging.set_aside().unwrap());
     let bases = store.bases();
     assert_eq!(fs::read_to_string(bases[0].0.join("f")).unwrap(), "half");
     // Some files of clients are dated 1970, and none some second before it that nobody can know.

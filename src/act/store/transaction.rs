@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use super::disk::{move_whole, next_number, numbered, read_note, remove_file, sync_directory, write_note};
-use super::overlay::overlay;
+use super::overlay::{Layers, overlay};
 use super::publish::Staging;
 use super::{Held, Repository, tree, trouble};
 use crate::decide::outcome::FROM_THE_BEGINNING;
@@ -44,6 +44,7 @@ impl Held<'_> {
         for part in numbered(&self.repository.parts()) {
             self.set_aside(&part)?;
         }
+        self.unite()?;
         self.write_transaction(&Transaction::new(began))
     }
 
@@ -80,7 +81,7 @@ impl Held<'_> {
             return Err(Reason::new(Code::Unpublished, "not published: nothing was pushed since `prepare`").hint(FROM_THE_BEGINNING));
         };
         for earlier in parts.iter().rev() {
-            overlay(&sum, earlier).map_err(|error| trouble("merging", earlier, &error))?;
+            overlay(&sum, earlier, Layers::Parts).map_err(|error| trouble("merging", earlier, &error))?;
         }
         // Written before the move, so that nobody takes the sum for a push that was cut off, nor such a push for the sum.
         self.write_transaction(&Transaction { merging: true, ..transaction.clone() })?;

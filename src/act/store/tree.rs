@@ -17,6 +17,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use rustix::fs::{FileType, RawDir};
 
+use crate::terms::SubPath;
 use crate::terms::limits::MAX_TREE_DEPTH;
 
 const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_RDONLY);
@@ -52,6 +53,24 @@ pub(super) fn hold_below<'a>(root: &Path, place: impl Iterator<Item = &'a OsStr>
         here = openat(&here, part, HELD, Mode::empty())?;
     }
     Ok(here)
+}
+
+/// The directory `place` below a tree that was set aside, by the directory that it is in and its name there; `None` where there is none.
+/// No link is followed on the way, and every directory on it can be changed afterwards.
+pub(super) fn place_in(tree: &Path, place: &SubPath) -> io::Result<Option<(OwnedFd, CString)>> {
+    let (mut parent, mut name) = match split(tree) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    for part in place.components() {
+        match open_forcibly(parent.as_fd(), &name) {
+            Ok(next) => (parent, name) = (next, c_string(part)?),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+    let is_there = stat(parent.as_fd(), &name).is_ok_and(|found| kind(&found) == SFlag::S_IFDIR);
+    Ok(is_there.then_some((parent, name)))
 }
 
 /// What a directory's listing tells of an entry.

@@ -1,17 +1,23 @@
-//! Files that rsync had not finished when it ended: in a directory that it was told to put them into, in each directory of the tree.
+//! Files that rsync had not finished when it ended: in a directory that it was told to put them into, in each directory of the tree; and,
+//! where it was killed, the one that it was at, under the name that it has until it is whole.
 //!
 //! None may be published, and none be taken for a whole file by a later push.
 
-use std::ffi::{CStr, CString};
-use std::io;
+use std::ffi::{CStr, CString, OsStr};
+use std::fs;
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
-use nix::fcntl::renameat;
-use nix::sys::stat::{UtimensatFlags, fstat, utimensat};
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, utimensat};
 use nix::sys::time::TimeSpec;
+use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
-use super::tree::{deeper, each, lent, open_forcibly, remove_at, restore_times, split, stat};
+use super::tree::{c_string, deeper, each, find, kind, lent, open_at, open_below, open_forcibly, remove_at, restore_times, split, stat};
+use crate::decide::temporary::{likely, stem, stem_of};
+use crate::terms::limits::MAX_MEANT;
 
 /// A number that nobody can know.
 fn random() -> io::Result<u64> {
@@ -56,7 +62,7 @@ fn take_out_once(here: BorrowedFd<'_>, wanted: &CStr, keep: bool, depth: usize) 
         if keep {
             let unfinished = open_forcibly(here, entry.name)?;
             each(unfinished.as_fd(), |file| {
-                if stat(here, file.name).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+                if is_free(here, file.name, &stat(unfinished.as_fd(), file.name)?)? {
                     renameat(&unfinished, file.name, here, file.name)?;
                     mark_unfinished(here, file.name)?;
                 }
@@ -70,10 +76,193 @@ fn take_out_once(here: BorrowedFd<'_>, wanted: &CStr, keep: bool, depth: usize) 
     Ok(found)
 }
 
+/// Whether a name is free for an unfinished file: nothing stands there, or a shorter one.
+fn is_free(directory: BorrowedFd<'_>, name: &CStr, file: &FileStat) -> io::Result<bool> {
+    match stat(directory, name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        stands => Ok(is_less(&stands?, file)),
+    }
+}
+
+/// Whether a file is a part of one, and less of it than the other. Of a file that is cut off again and again the longest part is kept.
+pub(super) fn is_less(file: &FileStat, than: &FileStat) -> bool {
+    is_marked(file) && kind(than) == SFlag::S_IFREG && file.st_size < than.st_size
+}
+
+/// Whether a file has the mark of an unfinished one. A file of a client's that is as old has it too, and is at worst sent again.
+pub(super) fn is_marked(file: &FileStat) -> bool {
+    kind(file) == SFlag::S_IFREG && file.st_mtime < 0
+}
+
 /// Gives a file a time that says that it is none of a client's: rsync must build on it and never take it for the whole. Which one,
 /// nobody can know, so no file of a client's has it but by chance: some second before 1970, which every file system can write down.
 fn mark_unfinished(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     let ago = i64::try_from(random()? % (1 << 31)).unwrap_or_default();
     let time = TimeSpec::new(-1 - ago, 0);
     Ok(utimensat(directory, name, &time, &time, UtimensatFlags::NoFollowSymlink)?)
+}
+
+/// Trees in which names are looked up.
+pub(super) struct Earlier {
+    /// What pushes that were cut off have left.
+    pub(super) tries: Option<PathBuf>,
+    /// The newest snapshot.
+    pub(super) newest: Option<PathBuf>,
+}
+
+/// A file that has the name of a temporary one.
+struct Temporary {
+    directory: Vec<u8>,
+    name: CString,
+    found: FileStat,
+}
+
+/// Gives the file that a killed rsync was at the name that it was to get, marked as unfinished. Where that may be one of several it
+/// gets each: a name that no client asks for costs nothing.
+pub(super) fn take_temporary(path: &Path, earlier: &Earlier) -> io::Result<()> {
+    let (parent, top) = split(path)?;
+    let mut last = None;
+    lent(parent.as_fd(), &top, |directory| find_temporary(directory, &mut Vec::new(), &mut last, 0))?;
+    let Some(Temporary { directory, name, found }) = last else { return Ok(()) };
+    let Some(of) = stem_of(name.to_bytes()) else { return Ok(()) };
+    let mut here = open_forcibly(parent.as_fd(), &top)?;
+    for part in parts(&directory) {
+        here = open_forcibly(here.as_fd(), &c_string(part)?)?;
+    }
+    let mut given = None::<CString>;
+    for meant in meant(of, &directory, earlier)? {
+        if !is_free(here.as_fd(), &meant, &found)? {
+            continue;
+        }
+        if let Some(given) = &given {
+            match unlinkat(&here, meant.as_c_str(), UnlinkatFlags::NoRemoveDir) {
+                Ok(()) | Err(nix::errno::Errno::ENOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+            linkat(&here, given.as_c_str(), &here, meant.as_c_str(), AtFlags::empty())?;
+        } else {
+            renameat(&here, name.as_c_str(), &here, meant.as_c_str())?;
+            given = Some(meant);
+        }
+    }
+    match given {
+        Some(given) => mark_unfinished(here.as_fd(), &given),
+        // No push could use it, and none may leave one more each time.
+        None => Ok(unlinkat(&here, name.as_c_str(), UnlinkatFlags::NoRemoveDir)?),
+    }
+}
+
+fn parts(directory: &[u8]) -> impl Iterator<Item = &OsStr> {
+    directory.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).map(OsStr::from_bytes)
+}
+
+/// Finds the one that was changed last: rsync works on one file at a time.
+fn find_temporary(directory: OwnedFd, way: &mut Vec<u8>, last: &mut Option<Temporary>, depth: usize) -> io::Result<()> {
+    let here = directory.as_fd();
+    each(here, |entry| {
+        if entry.is_directory(here)? {
+            let (before, deeper) = (way.len(), deeper(depth)?);
+            way.extend(entry.name.to_bytes().iter().chain(b"/"));
+            let looked = lent(here, entry.name, |next| find_temporary(next, way, last, deeper));
+            way.truncate(before);
+            return looked;
+        }
+        if stem_of(entry.name.to_bytes()).is_some() {
+            let found = stat(here, entry.name)?;
+            let changed = |found: &FileStat| (found.st_ctime, found.st_ctime_nsec);
+            if is_under_way(&found) && last.as_ref().is_none_or(|last| changed(&last.found) < changed(&found)) {
+                *last = Some(Temporary { directory: way.clone(), name: entry.name.to_owned(), found });
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Whether rsync was still writing to a file. A client may have one that is called so; when that had arrived rsync gave it the
+/// client's time, or at least its name, and either moved the time of its change (ctime) past that of its last write. Until then nobody else may
+/// read a file (`INITACCESSPERMS` in rsync's rsync.h), and there is no other name for it. A client that forges all of this has its
+/// own file sent again.
+fn is_under_way(found: &FileStat) -> bool {
+    let (changed, written) = ((found.st_ctime, found.st_ctime_nsec), (found.st_mtime, found.st_mtime_nsec));
+    kind(found) == SFlag::S_IFREG && found.st_nlink == 1 && found.st_mode & 0o077 == 0 && found.st_size > 0 && changed == written
+}
+
+/// The names that a temporary file with this stem may have been meant for. Where earlier tries have left a part of one of them, it is that one
+/// again; and it is none that they have received, if there is another.
+fn meant(of: &[u8], directory: &[u8], earlier: &Earlier) -> io::Result<Vec<CString>> {
+    let (parts, whole): (Vec<_>, Vec<_>) =
+        names(of, directory, earlier.tries.as_deref())?.into_iter().partition(|(_, found)| is_marked(found));
+    let name = |(name, _)| name;
+    if !parts.is_empty() {
+        return Ok(parts.into_iter().map(name).collect());
+    }
+    let whole: Vec<_> = whole.into_iter().map(name).collect();
+    let mut meant = likely(of).map(CString::new).collect::<Result<Vec<_>, _>>()?;
+    let known = names(of, directory, earlier.newest.as_deref())?.into_iter().map(name);
+    meant.extend(known.filter(|known| !meant.contains(known)).collect::<Vec<_>>());
+    meant.retain(|name| !whole.contains(name));
+    Ok(if meant.is_empty() { whole } else { meant })
+}
+
+/// Those with this stem in a directory of a tree, which is not changed.
+fn names(of: &[u8], directory: &[u8], tree: Option<&Path>) -> io::Result<Vec<(CString, FileStat)>> {
+    let mut names = Vec::new();
+    let Some(Ok(there)) = tree.map(|tree| open_below(tree, parts(directory))) else { return Ok(names) };
+    each(there.as_fd(), |entry| {
+        if names.len() < MAX_MEANT && stem(entry.name.to_bytes()) == of {
+            names.push((entry.name.to_owned(), stat(there.as_fd(), entry.name)?));
+        }
+        Ok(())
+    })?;
+    Ok(names)
+}
+
+/// Whether a file is a part of one that may have been meant for another name, and that one is in `later`: then it was, and is superseded.
+pub(super) fn is_superseded(name: &CStr, found: &FileStat, later: BorrowedFd<'_>) -> io::Result<bool> {
+    if !is_marked(found) || found.st_nlink == 1 {
+        return Ok(false);
+    }
+    for other in likely(stem(name.to_bytes())).filter(|other| other != name.to_bytes()) {
+        if stat(later, &CString::new(other)?).is_ok() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the tree in `stage` has a file, finished or among its `own` unfinished ones, that was built on a part of it in `tries`: it begins
+/// with the first block of that, so rsync took at least this from there.
+pub(super) fn is_built_on(stage: BorrowedFd<'_>, own: &CStr, tries: OwnedFd, depth: usize) -> io::Result<bool> {
+    let tries = tries.as_fd();
+    let found = find(tries, |entry| {
+        let built_on = if entry.is_directory(tries)? {
+            match (open_at(stage, entry.name), open_at(tries, entry.name)) {
+                (Ok(stage), Ok(tries)) => is_built_on(stage.as_fd(), own, tries, deeper(depth)?)?,
+                _ => false,
+            }
+        } else {
+            let unfinished = || open_at(stage, own).is_ok_and(|own| begins_with(own.as_fd(), tries, entry.name));
+            is_marked(&stat(tries, entry.name)?) && (begins_with(stage, tries, entry.name) || unfinished())
+        };
+        Ok(built_on.then_some(()))
+    });
+    Ok(found?.is_some())
+}
+
+/// The longest block that rsync compares (`MAX_BLOCK_SIZE` in its rsync.h).
+const BLOCK: u64 = 1 << 17;
+
+fn begins_with(stage: BorrowedFd<'_>, tries: BorrowedFd<'_>, name: &CStr) -> bool {
+    let block = |directory: BorrowedFd<'_>| -> io::Result<Vec<u8>> {
+        let mut block = Vec::new();
+        if kind(&stat(directory, name)?) == SFlag::S_IFREG {
+            let how = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NOATIME | OFlag::O_CLOEXEC;
+            fs::File::from(openat(directory, name, how, Mode::empty())?).take(BLOCK).read_to_end(&mut block)?;
+        }
+        Ok(block)
+    };
+    match (block(stage), block(tries)) {
+        (Ok(file), Ok(part)) => !part.is_empty() && file.starts_with(&part),
+        _ => false,
+    }
 }

@@ -4,7 +4,7 @@
 //! Every name counts: a further link to a file takes room in its directory, and enough of them fill a disk. The bytes of a file with
 //! several names are divided among them.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use nix::sys::stat::{FileStat, SFlag};
 
 use super::disk::numbered;
 use super::links::Taken;
-use super::tree::{allocated, deeper, each, kind, lent, open, open_at, open_below, split, stat};
+use super::tree::{allocated, deeper, each, kind, lent, open_at, open_below, place_in, split, stat};
 use super::{Held, Staging};
 use crate::decide::pace::Allowance;
 use crate::terms::{Count, SubPath, Usage};
@@ -23,7 +23,7 @@ impl Staging<'_> {
     /// Counts what the push has stored so far, with what its links add. Once rsync is gone (`ended`) a directory that its owner may
     /// not read is made readable for the look.
     pub fn count(&self, taken: &Taken, ended: bool) -> Count {
-        count(self.path(), None, taken, ended).and(Count { usage: taken.usage().and(self.held().placeholders()), blind: false })
+        count(self.path(), taken, ended).and(Count { usage: taken.usage().and(self.held().placeholders()), blind: false })
     }
 }
 
@@ -32,18 +32,24 @@ impl Held<'_> {
     /// snapshot of it takes nothing.
     #[must_use]
     pub fn kept_reaches(&self, allowance: &Allowance, place: &SubPath, newest: Option<&Path>) -> bool {
-        let mut kept = numbered(&self.repository.interrupted());
-        kept.retain(|kept| open_below(kept, place.components()).is_ok());
         let nothing = Taken::default();
-        let of = |kept: &PathBuf| count(kept, newest.and_then(|newest| open(newest).ok()), &nothing, true).usage;
-        let sum = kept.iter().map(of).fold(Usage::default(), Usage::and);
+        let of = |kept: &PathBuf| {
+            let newest = newest.and_then(|newest| open_below(newest, place.components()).ok());
+            let found = place_in(kept, place).and_then(|found| found.ok_or_else(|| io::ErrorKind::NotFound.into()));
+            count_in(found, newest, &nothing, true).usage
+        };
+        let sum = numbered(&self.repository.interrupted()).iter().map(of).fold(Usage::default(), Usage::and);
         allowance.is_reached_by(sum)
     }
 }
 
-fn count(path: &Path, newest: Option<OwnedFd>, taken: &Taken, forcibly: bool) -> Count {
+fn count(path: &Path, taken: &Taken, forcibly: bool) -> Count {
+    count_in(split(path), None, taken, forcibly)
+}
+
+fn count_in(tree: io::Result<(OwnedFd, CString)>, newest: Option<OwnedFd>, taken: &Taken, forcibly: bool) -> Count {
     let mut tally = Tally { forcibly, taken, count: Count::default() };
-    let counted = split(path).and_then(|(parent, name)| {
+    let counted = tree.and_then(|(parent, name)| {
         tally.add(&stat(parent.as_fd(), &name)?);
         tally.below(parent.as_fd(), &name, newest, 0)
     });
@@ -110,7 +116,7 @@ mod tests {
     use std::fs;
 
     fn count(path: &Path, forcibly: bool) -> Count {
-        super::count(path, None, &Taken::default(), forcibly)
+        super::count(path, &Taken::default(), forcibly)
     }
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 

@@ -1,4 +1,4 @@
-//! Bounds on what is said of a snapshot beside the one before it.
+//! Bounds on what is said of a snapshot beside the one before it, and on what is looked for in it.
 //!
 //! None of them may bound what a snapshot can hold.
 
@@ -20,3 +20,6 @@ pub const MAX_FULLER: usize = 8;
 
 /// Bytes of the note that has them, each with a place written as two digits for a byte.
 pub const MAX_COUNTED: u64 = 64 * 1024;
+
+/// Names of one directory that a file which rsync had not finished may have been meant for. Most have one or two.
+pub const MAX_MEANT: usize = 8;

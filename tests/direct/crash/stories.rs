@@ -51,6 +51,20 @@ fn leave_in_progress(gate: &Gate) {
     assert!(gate.inside("inprogress/same").exists());
 }
 
+/// As an older gate, or one that was killed over it, has left them: two trees, each with a part of the new data, one of which its owner may not
+/// look into.
+fn leave_tries(gate: &Gate) {
+    let new = data(gate, "new");
+    for (number, left_out) in [(1, "etc/changed"), (2, "etc/deep")] {
+        let tree = gate.inside(&format!(".snapgate/interrupted/{number}"));
+        fs::create_dir_all(tree.parent().unwrap()).unwrap();
+        must(Command::new("cp").arg("-a").args([&new, &tree]));
+        must(Command::new("chmod").arg("755").arg(&tree));
+        must(Command::new("rm").arg("-r").args([tree.join(left_out), tree.join("same")]));
+        must(Command::new("chmod").arg("0").arg(tree.join("etc")));
+    }
+}
+
 /// Two pushes of a transaction that overlap; together they are the new data.
 fn push_parts(gate: &Gate) {
     let new = data(gate, "new");
@@ -85,7 +99,7 @@ fn push_part(gate: &Gate, wrap: &str) -> Ran {
     run(&mut gate.rsync_command(&["-a", "--delete", &from, "backup:etc/"], wrap))
 }
 
-pub(super) const STORIES: [Story; 13] = [
+pub(super) const STORIES: [Story; 14] = [
     Story { name: "the first push", publishes: true, before: |_| {}, act: push_new, retry: push_again },
     Story { name: "a push", publishes: true, before: push_old, act: push_new, retry: push_again },
     Story {
@@ -213,5 +227,17 @@ pub(super) const STORIES: [Story; 13] = [
                 push_part(gate, "").exits(0);
             }
         },
+    },
+    Story {
+        name: "complete, where the client's rsync failed and earlier pushes did not finish",
+        publishes: false,
+        before: |gate| {
+            push_old(gate);
+            leave_tries(gate);
+            gate.say("prepare").exits(0);
+            push_parts(gate);
+        },
+        act: |gate, wrap| run(&mut gate.say_command("complete 12", wrap)),
+        retry: whole_transaction,
     },
 ];

@@ -16,12 +16,12 @@ use nix::errno::Errno;
 use nix::sys::stat::{Mode, SFlag, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::super::overlay::overlay;
+use super::super::overlay::{Layers, overlay};
 use super::super::tree::{self, deeper, each, kind, lent, open, open_at, open_below, set_mode, split, stat};
 use super::super::{Held, Repository, Staging, make_directory, trouble};
 use super::log::{self, Log};
 use super::make::too_late;
-use super::{Bounds, Deferred, Made, Recorded, Taken, Which, anew};
+use super::{Bounds, Deferred, Made, Recorded, Taken, anew};
 use crate::decide::links::{Basis, BasisOf, Layout, Link, Source};
 use crate::decide::parts;
 use crate::terms::limits::LINKS_BETWEEN_LOOKS;
@@ -55,7 +55,7 @@ impl Staging<'_> {
         let (old, beside) = (from.below(&repository.snapshots()), repository.carried());
         self.held().clear_carried()?;
         let made = self.put_together(&old, &beside, pushed, bounds).and_then(|made| {
-            let laid = overlay(self.path(), &beside).and_then(|()| self.liken_the_way(&old, pushed));
+            let laid = overlay(self.path(), &beside, Layers::Parts).and_then(|()| self.liken_the_way(&old, pushed));
             laid.map(|()| made).map_err(|error| trouble("carrying over into", self.path(), &error))
         });
         if made.is_err() {
@@ -79,7 +79,7 @@ impl Staging<'_> {
                 placeholders: None,
                 has_twins: false,
             };
-            Ok(Deferred { held, recorded, counting: false, taken: &taken, before: Usage::default() })
+            Ok(Deferred { held, recorded, counting: false, taken: &taken, reused: 0, before: (Usage::default(), 0) })
         };
         let walk = || -> io::Result<(Deferred<'_>, Made)> {
             let mut links = begin()?;
@@ -96,7 +96,7 @@ impl Staging<'_> {
             ErrorKind::TimedOut => too_late(),
             _ => trouble("carrying over into", beside, &error),
         })?;
-        Ok(links.make(Which::All, bounds, true)?.and(lost))
+        Ok(links.make(bounds, true)?.and(lost))
     }
 
     /// Gives directories that the gate made, on the way to a place, what they have in the last snapshot.

@@ -21,19 +21,10 @@ use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 use super::super::tree::{allocated, restore_times, stat};
 use super::super::trouble;
 use super::{Deferred, Recorded, anew, beneath, enter_forcibly, number, split};
-use crate::decide::links::{BasisOf, Source};
+use crate::decide::links::Source;
 use crate::terms::limits::{FEW_LINKS, LINK_THREADS, LINKS_BETWEEN_LOOKS, MAX_LOST};
 use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable;
-
-/// Which links to make.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
-    /// All of them: the push is a backup.
-    All,
-    /// Those to what earlier pushes received, so that the tree that is set aside has all of it.
-    SetAside,
-}
 
 /// What came of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,10 +67,9 @@ impl Deferred<'_> {
     ///
     /// # Errors
     /// When the disk does not let it, or a bound is reached. Then the tree is no backup.
-    pub fn make(&self, which: Which, bounds: Bounds, sized: bool) -> Result<Made, Reason> {
+    pub fn make(&self, bounds: Bounds, sized: bool) -> Result<Made, Reason> {
         let making = Making {
             of: &self.recorded,
-            which,
             sized,
             keeps_owners: self.held.repository.keeps_owners(),
             until: Instant::now().checked_add(bounds.time),
@@ -92,7 +82,7 @@ impl Deferred<'_> {
         let make = || -> io::Result<Made> {
             let mut made = making.all()?;
             // What rsync has put elsewhere.
-            made.lost += if which == Which::All { self.held.clear_placeholders()? } else { 0 };
+            made.lost += self.held.clear_placeholders()?;
             Ok(made)
         };
         make().map_err(|error| match error.kind() {
@@ -121,14 +111,8 @@ pub struct Bounds {
     pub room: u64,
 }
 
-impl Bounds {
-    /// As much as it takes.
-    pub const NONE: Self = Self { time: Duration::MAX, room: u64::MAX };
-}
-
 struct Making<'a> {
     of: &'a Recorded<'a>,
-    which: Which,
     sized: bool,
     keeps_owners: bool,
     /// When the push has to have ended.
@@ -207,7 +191,7 @@ impl Making<'_> {
             if seen.is_multiple_of(LINKS_BETWEEN_LOOKS) && self.until.is_some_and(|until| Instant::now() >= until) {
                 return Err(ErrorKind::TimedOut.into());
             }
-            if (record.source == Source::Stage) != (share == Share::Twins) || !self.is_wanted(record.source) {
+            if (record.source == Source::Stage) != (share == Share::Twins) {
                 continue;
             }
             let (directory, name) = split(record.to);
@@ -241,15 +225,6 @@ impl Making<'_> {
         let (Share::Of(thread), Some(owner)) = (share, self.owners.get(number(directory) % NUMBERS)) else { return true };
         let before = owner.compare_exchange(NOBODY, thread, Ordering::Relaxed, Ordering::Relaxed);
         before.is_ok() || before == Err(thread)
-    }
-
-    fn is_wanted(&self, source: Source) -> bool {
-        match (self.which, source) {
-            (Which::All, _) | (Which::SetAside, Source::Stage) => true,
-            (Which::SetAside, Source::Basis(number)) => {
-                self.of.layout.bases.get(usize::from(number)).is_some_and(|basis| basis.of == BasisOf::SetAside)
-            }
-        }
     }
 
     /// Opens a directory of the stage; `None` where there is none.
@@ -321,7 +296,7 @@ impl Making<'_> {
                     continue;
                 }
                 // As many as the file system has; or an administrator has made it immutable, or counts it for another project.
-                Err(error @ (Errno::EMLINK | Errno::EPERM | Errno::EXDEV)) if self.which == Which::All => {
+                Err(error @ (Errno::EMLINK | Errno::EPERM | Errno::EXDEV)) => {
                     let before = made.anew;
                     if !self.keep_anew(there, old, here, name, path, made)? {
                         made.lose(path);
@@ -336,7 +311,7 @@ impl Making<'_> {
                     made.linked += u64::from(same);
                 }
                 // What rsync could not look into either.
-                Err(error) if leads_nowhere(error) || error == Errno::EACCES || self.which == Which::SetAside => {
+                Err(error) if leads_nowhere(error) || error == Errno::EACCES => {
                     made.lose(path);
                     return Ok(());
                 }

@@ -22,7 +22,7 @@ use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
 
 use super::tree::{self, Listed, allocated, hold_below, open_below, stat};
 use super::{Held, Staging, trouble};
-use crate::decide::links::{Answer, BasisOf, Layout, Link, Links, Source};
+use crate::decide::links::{Answer, Basis, BasisOf, Layout, Link, Links, Source};
 use crate::terms::limits::{DIRECTORY_ENTRY, MAX_LINKS};
 use crate::terms::path::SubPath;
 use crate::terms::reason::Reason;
@@ -30,7 +30,7 @@ use crate::terms::usage::{Excess, Resource, Usage};
 use log::Log;
 use placeholders::Placeholders;
 
-pub use make::{Bounds, Made, Which};
+pub use make::{Bounds, Made};
 
 /// What the links of a push add to it, known while they are recorded.
 #[derive(Debug, Default)]
@@ -65,7 +65,10 @@ pub struct Deferred<'a> {
     /// Whether somebody asks what they take.
     counting: bool,
     taken: &'a Taken,
-    before: Usage,
+    /// How many are to files of a push that was cut off.
+    reused: u64,
+    /// What both were before the last one.
+    before: (Usage, u64),
 }
 
 /// What is recorded, and what the names in it mean.
@@ -111,7 +114,7 @@ impl<'a> Staging<'a> {
                 placeholders: hard_links.then(|| Placeholders::new(held.repository)),
                 has_twins: false,
             };
-            Ok(Deferred { held, recorded, counting, taken, before: Usage::default() })
+            Ok(Deferred { held, recorded, counting, taken, reused: 0, before: (Usage::default(), 0) })
         };
         defer().map_err(|error| trouble("looking at", self.path(), &error))
     }
@@ -147,14 +150,16 @@ impl Links for Deferred<'_> {
             }
         }
         let takes = if self.counting { recorded.takes(&link) } else { Usage::default() };
-        self.before = self.taken.usage();
-        self.taken.usage.set(self.before.and(takes));
+        self.before = (self.taken.usage(), self.reused);
+        self.taken.usage.set(self.before.0.and(takes));
+        self.reused += u64::from(recorded.is_set_aside(link.source));
         Answer::Recorded
     }
 
     fn unheard(&mut self) {
         self.recorded.log.undo();
-        self.taken.usage.set(self.before);
+        self.taken.usage.set(self.before.0);
+        self.reused = self.before.1;
     }
 }
 
@@ -167,6 +172,16 @@ impl Deferred<'_> {
     /// Whether nothing was recorded.
     pub fn is_empty(&self) -> bool {
         self.recorded.log.count() == 0
+    }
+
+    /// What it had to link from.
+    pub fn bases(&self) -> &[Basis] {
+        &self.recorded.layout.bases
+    }
+
+    /// How many files of a push that was cut off rsync has taken as they are.
+    pub fn reused(&self) -> u64 {
+        self.reused
     }
 }
 
@@ -189,6 +204,11 @@ impl Recorded<'_> {
 }
 
 impl Recorded<'_> {
+    fn is_set_aside(&self, source: Source) -> bool {
+        let Source::Basis(number) = source else { return false };
+        self.layout.bases.get(usize::from(number)).is_some_and(|basis| basis.of == BasisOf::SetAside)
+    }
+
     /// What stands at a path in a basis.
     fn at(&self, number: usize, path: &[u8]) -> Option<FileStat> {
         let (directory, file) = split(path);

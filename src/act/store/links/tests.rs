@@ -12,6 +12,9 @@ use crate::decide::links::Basis;
 use crate::terms::limits::LINKS_BETWEEN_LOOKS;
 use crate::terms::reason::Code;
 
+/// As much as it takes.
+const UNBOUND: Bounds = Bounds { time: Duration::MAX, room: u64::MAX };
+
 /// A repository with history to link from, and one set-aside push.
 struct Store {
     root: tempfile::TempDir,
@@ -51,7 +54,7 @@ impl Store {
         let taken = Taken::default();
         let mut links = staging.defer(&self.layout(), &SubPath::default(), hard_links, true, &taken).unwrap();
         asks(staging.path(), &mut |from, to| links.asked(from.as_bytes(), to.as_bytes()));
-        links.make(Which::All, Bounds::NONE, true).unwrap()
+        links.make(UNBOUND, true).unwrap()
     }
 
     fn stage(&self, name: &str) -> std::path::PathBuf {
@@ -152,8 +155,8 @@ fn links_that_take_longer_than_the_push_may_are_no_backup() {
     let mut links = staging.defer(&store.layout(), &SubPath::default(), false, false, &taken).unwrap();
     let ask = |number: u64, links: &mut Deferred<'_>| links.asked(b"/basis/history/a", number.to_string().as_bytes());
     assert!((0..LINKS_BETWEEN_LOOKS).all(|number| ask(number, &mut links) == Answer::Recorded));
-    let at_once = Bounds { time: Duration::ZERO, ..Bounds::NONE };
-    let reason = links.make(Which::All, at_once, false).unwrap_err();
+    let at_once = Bounds { time: Duration::ZERO, ..UNBOUND };
+    let reason = links.make(at_once, false).unwrap_err();
     assert_eq!(reason.code, Code::Deadline);
     assert!(fs::read_dir(staging.path()).unwrap().count() < 1024);
 }
@@ -278,7 +281,7 @@ fn a_placeholder_gives_way_in_a_directory_that_its_owner_may_not_write_to() {
 }
 
 #[test]
-fn a_tree_that_is_set_aside_has_what_earlier_tries_received_and_nothing_of_history() {
+fn a_tree_that_is_set_aside_has_no_link_to_history_and_no_placeholder() {
     for hard_links in [false, true] {
         let store = store();
         let held = store.repository.hold().unwrap();
@@ -289,12 +292,14 @@ fn a_tree_that_is_set_aside_has_what_earlier_tries_received_and_nothing_of_histo
         fs::write(staging.path().join("received"), "new").unwrap();
         assert_eq!(links.asked(b"/basis/kept/a", b"a"), Answer::Recorded);
         assert_eq!(links.asked(b"/basis/history/d/b", b"d/b"), Answer::Recorded);
-        assert!(staging.set_aside(Some(&links)).unwrap());
+        assert_eq!(links.reused(), 1);
+        links.unheard();
+        assert_eq!(links.reused(), 1, "that one was of history");
+        assert!(staging.set_aside().unwrap());
         let aside = store.repository.state().join("interrupted/1");
         let mut names: Vec<_> = fs::read_dir(&aside).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
-        assert_eq!(names, ["a", "d", "received"]);
-        assert_eq!(inode(&aside.join("a")), inode(&store.root.path().join("kept/a")));
+        assert_eq!(names, ["d", "received"]);
         assert_eq!(fs::read_dir(aside.join("d")).unwrap().count(), 0);
         assert!(!store.state_names().contains(&"placeholders".to_owned()));
     }

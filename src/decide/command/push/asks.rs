@@ -28,6 +28,11 @@ impl Push {
         self.letters.contains('I')
     }
 
+    /// Whether files are sent whole, and none is built on what is there of it.
+    pub fn sends_whole_files(&self) -> bool {
+        self.letters.contains('W')
+    }
+
     /// Whether hard links among the client's files are kept.
     pub fn keeps_hard_links(&self) -> bool {
         self.letters.contains('H')
