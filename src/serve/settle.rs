@@ -6,7 +6,6 @@ use super::measure::{self, Measure};
 use super::{End, Session};
 use chrono::Utc;
 
-use crate::act::child::HookEnd;
 use crate::act::runlog::RunLog;
 use crate::act::store::{Bounds, Deferred, Held, Made, Published, Repository, Staging, Survey, Which};
 use crate::decide::again;
@@ -53,9 +52,7 @@ impl Session<'_> {
             reasons,
             warnings: settling.warnings,
             push: Some(settling.facts),
-            text: String::new(),
-            unheard: false,
-            heard: String::new(),
+            ..End::answered(String::new())
         };
         match outcome::of_push(ended, plan.is_dry(), trees) {
             Disposal::Publish { partial } => {
@@ -162,9 +159,8 @@ impl Session<'_> {
         }
         settling.facts.free_bytes = repository.free_bytes();
         for argv in &self.policy.hooks.complete {
-            if let HookEnd::Failed(how) = self.hook("complete", argv, repository, Some(published), settling.log) {
-                settling.warnings.push(format!("the complete hook `{}` failed: {how}", argv.join(" ")));
-            }
+            let failed = self.hook("complete", argv, repository, Some((published.path(), &settling.facts)), settling.log);
+            settling.warnings.extend(failed.map(|failed| failed.told()));
         }
     }
 
@@ -182,7 +178,15 @@ impl Session<'_> {
         let staging = held.merge_transaction(transaction)?;
         let trees = trees(&staging, None, repository, shelf, false)?;
         let seconds = (self.request.at - transaction.began).as_seconds_f64();
-        let facts = PushFacts { seconds, skipped: transaction.skipped, dropped_owners: transaction.dropped_owners, ..PushFacts::default() };
+        let facts = PushFacts {
+            seconds,
+            prepared: Some(transaction.began),
+            parts: transaction.told.clone(),
+            earlier_parts: transaction.untold,
+            skipped: transaction.skipped,
+            dropped_owners: transaction.dropped_owners,
+            ..PushFacts::default()
+        };
         let measure = Measure::default();
         let (time, lists, warnings) = (LEAST_LINK_TIME, transaction.lists, Vec::new());
         let (links, ignores_times, bytes) = (None, false, None);
@@ -219,16 +223,7 @@ impl Session<'_> {
         held.close_transaction()?;
         let exit = reasons.first().map_or(0, |reason| reason.code.exit());
         let text = settling.facts.snapshot.as_ref().map(|name| format!("published {name}\n")).unwrap_or_default();
-        Ok(End {
-            outcome,
-            exit,
-            reasons,
-            warnings: settling.warnings,
-            push: Some(settling.facts),
-            text,
-            unheard: false,
-            heard: String::new(),
-        })
+        Ok(End { outcome, exit, reasons, warnings: settling.warnings, push: Some(settling.facts), ..End::answered(text) })
     }
 }
 

@@ -98,7 +98,9 @@ impl Deferred<'_> {
         make().map_err(|error| match error.kind() {
             ErrorKind::TimedOut => Reason::new(Code::Deadline, "the push took longer than it may")
                 .hint("push again, or push a part at a time")
-                .detail("its time was over while its links were made"),
+                .detail("its time was over while its links were made")
+                .remedy("raise `time_limits: {push: …}` if such pushes are expected")
+                .passing(),
             ErrorKind::QuotaExceeded => Reason::new(Code::Limit, "the push brought more than it may")
                 .hint("push again: leave something out, or ask the administrator of the server")
                 .detail("files that can have no more links would have to be stored anew, and `limits: {bytes: …}` has no room for them"),
