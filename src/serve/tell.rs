@@ -43,7 +43,8 @@ impl Connection<'_> {
         let policy_on_disk = policy.filter(|policy| mounted(policy, site).is_ok());
         let repository = policy_on_disk.and_then(|policy| Repository::existing(&policy.path, request.account.uid));
         let mut record = record(site, policy, self, told);
-        if matches!(record.mail, Mail::Alert | Mail::Both) && (record.passing || record.result != Outcome::Refused) {
+        let came_to_nothing = matches!(record.result, Outcome::Failed | Outcome::Unpublished);
+        if record.mail == Mail::Alert && (came_to_nothing || (record.result == Outcome::Refused && record.passing)) {
             // What is looked up here may be locked up with the rest: then nobody is told of it.
             let shelf = repository.as_ref().zip(policy).and_then(|(repository, policy)| repository.look(&policy.names).ok());
             record.newest = shelf.and_then(|shelf| shelf.newest).map(|newest| newest.to_string());
