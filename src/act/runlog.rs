@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use crate::terms::limits::{MAX_LOG_TAIL, MAX_OWNER_LINE, MAX_QUOTED, MAX_READ_LOG, MAX_RSYNC_LOG};
-use crate::terms::text::{printable, still_printable};
+use crate::terms::text::{on_one_line, printable, still_printable};
 
 /// A run's log, open for appending; hooks and rsync append to the same file.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl RunLog {
     /// The same with a line for each of these, at once.
     pub fn notes<'a>(&self, at: DateTime<Utc>, texts: impl IntoIterator<Item = &'a str>) {
         let at = at.format("%Y/%m/%d %H:%M:%S").to_string();
-        let line = |text| format!("{at} [snapgate] {}\n", still_printable(text, MAX_QUOTED));
+        let line = |text| format!("{at} [snapgate] {}\n", still_printable(&on_one_line(text), MAX_QUOTED));
         let lines: String = texts.into_iter().map(line).collect();
         // A log that cannot be written never fails a push: its end is what the ledger says.
         let _ = (&self.file).write_all(lines.as_bytes());

@@ -111,6 +111,16 @@ mod tests {
     }
 
     #[test]
+    fn the_page_about_hooks_has_every_variable_and_no_other() {
+        let page = include_str!("../../docs/hooks.md");
+        let documented: Vec<_> =
+            page.lines().filter_map(|line| line.strip_prefix("| `SNAPGATE_")?.split_once('`')).map(|(name, _)| name).collect();
+        let facts = samples::published().push.unwrap();
+        let told = told(Some((Path::new("/s"), &facts)));
+        assert!(documented.iter().all(|name| told.contains_key(format!("SNAPGATE_{name}").as_str())) && documented.len() == told.len());
+    }
+
+    #[test]
     fn what_is_not_known_yet_is_there_and_empty() {
         let facts = samples::published().push.unwrap();
         let (before, after) = (told(None), told(Some((Path::new("/s"), &facts))));

@@ -284,6 +284,18 @@ fn failures_of_another_cause_are_another_mail() {
 }
 
 #[test]
+fn words_of_the_gate_s_own_with_several_lines_are_one_and_a_client_s_stay_escaped() {
+    let mut record = broken(0, "a fault\n 1 | x\nmend it");
+    record.warnings = vec!["the spool is no directory\nremove it".to_owned()];
+    record.command = "sh\\nx".to_owned();
+    let mut groups = Vec::new();
+    count(&mut groups, record, at(0));
+    let sample = &groups[0].samples[0];
+    assert_eq!((sample.warnings[0].as_str(), sample.command.as_str()), ("the spool is no directory; remove it", "sh\\nx"));
+    assert_eq!(sample.reasons[0].detail, "a fault\n 1 | x\nmend it", "a fault shows its line");
+}
+
+#[test]
 fn settings_that_cannot_be_used_wait_behind_no_flood_of_refusals() {
     let mut story = Story::new();
     for index in 0..200 {

@@ -11,7 +11,7 @@ use crate::act::{accounts, detach, ledger, mail, syslog};
 use crate::decide::policy::{self, Policy, Report, Site};
 use crate::decide::{asked, line, lost};
 use crate::terms::limits::MAX_QUOTED;
-use crate::terms::text::{printable, printable_name, still_printable};
+use crate::terms::text::{on_one_line, printable, printable_name, still_printable};
 use crate::terms::{Administrator, Jail, Mail, Outcome, Record, Request, Said, Verb};
 
 /// An id for a connection: unique on this machine, and in order of time.
@@ -89,7 +89,7 @@ impl Connection<'_> {
         if let Some(socket) = &site.syslog {
             let _ = syslog::send(socket, &line::record_line(&record));
             for what in &lost {
-                let _ = syslog::send(socket, &format!("id={} problem=\"{}\"", record.id, printable(what.as_bytes())));
+                let _ = syslog::send(socket, &format!("id={} problem=\"{}\"", record.id, still_printable(&on_one_line(what), MAX_QUOTED)));
             }
         }
         if record.mail != Mail::None && spool.is_ok() {

@@ -88,15 +88,16 @@ mod tests {
 
     #[test]
     fn limits_hold_for_what_is_started_and_not_for_the_gate() {
-        let before = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
-        let output = with_soft(&[(Resource::RLIMIT_FSIZE, 1 << 20)], || {
-            std::process::Command::new("sh").args(["-c", "ulimit -S -f; ulimit -H -f"]).output()
+        // Other tests run in this process meanwhile: one of files' sizes would end them (SIGXFSZ).
+        let before = getrlimit(Resource::RLIMIT_STACK).unwrap();
+        let output = with_soft(&[(Resource::RLIMIT_STACK, 1 << 20)], || {
+            std::process::Command::new("sh").args(["-c", "ulimit -S -s; ulimit -H -s"]).output()
         });
         let said = String::from_utf8(output.unwrap().stdout).unwrap();
-        assert_eq!(said.lines().next(), Some("2048"), "in blocks of 512 bytes");
-        assert_ne!(said.lines().nth(1), Some("2048"), "the hard one stays");
-        assert_eq!(getrlimit(Resource::RLIMIT_FSIZE).unwrap(), before);
-        assert!(with_soft(&[(Resource::RLIMIT_FSIZE, 1 << 20)], || Err::<(), _>(io::Error::other("x"))).is_err());
-        assert_eq!(getrlimit(Resource::RLIMIT_FSIZE).unwrap(), before, "after a failure too");
+        assert_eq!(said.lines().next(), Some("1024"), "in KiB");
+        assert_ne!(said.lines().nth(1), Some("1024"), "the hard one stays");
+        assert_eq!(getrlimit(Resource::RLIMIT_STACK).unwrap(), before);
+        assert!(with_soft(&[(Resource::RLIMIT_STACK, 1 << 20)], || Err::<(), _>(io::Error::other("x"))).is_err());
+        assert_eq!(getrlimit(Resource::RLIMIT_STACK).unwrap(), before, "after a failure too");
     }
 }

@@ -1,7 +1,7 @@
 //! A record within what a mail tells.
 
 use crate::terms::limits::{MAX_HOOK_LINES, MAX_HOOK_WORDS, MAX_QUOTED, MAX_TOLD, MAX_TOLD_HOOKS, MAX_TOLD_PARTS, MAX_TOLD_TEXT};
-use crate::terms::text::{ELLIPSIS, still_printable};
+use crate::terms::text::{ELLIPSIS, on_one_line, still_printable};
 use crate::terms::{FailedHook, Reason, Record};
 
 /// The record with every text and list within what a mail tells, and printable although it should be already.
@@ -13,13 +13,20 @@ pub(super) fn trimmed(mut record: Record) -> Record {
             *text = still_printable(text, MAX_TOLD_TEXT);
         }
     };
+    // The gate's own words may have lines; a client's were made printable before.
+    let cut_lines = |text: &mut String| {
+        if text.contains('\n') {
+            *text = on_one_line(text);
+        }
+        cut(text);
+    };
     cut(&mut record.id);
     cut(&mut record.account);
     cut(&mut record.command);
     record.keys.truncate(MAX_TOLD);
     record.reasons.truncate(MAX_TOLD);
     record.warnings.truncate(MAX_TOLD);
-    record.warnings.iter_mut().for_each(cut);
+    record.warnings.iter_mut().for_each(cut_lines);
     for Reason { says, hint, detail, remedy, .. } in &mut record.reasons {
         cut(says);
         // A fault of a file shows its line.
@@ -28,13 +35,13 @@ pub(super) fn trimmed(mut record: Record) -> Record {
         } else {
             cut(detail);
         }
-        hint.iter_mut().for_each(cut);
-        remedy.iter_mut().for_each(cut);
+        hint.iter_mut().for_each(cut_lines);
+        remedy.iter_mut().for_each(cut_lines);
     }
     record.hooks.truncate(MAX_TOLD_HOOKS);
     let mut room = usize::try_from(MAX_HOOK_WORDS).unwrap_or_default();
     for FailedHook { hook, command, how, printed, log } in &mut record.hooks {
-        [hook, command, how, log].into_iter().for_each(cut);
+        [hook, command, how, log].into_iter().for_each(cut_lines);
         printed.truncate(MAX_HOOK_LINES);
         printed.iter_mut().for_each(|line| *line = still_printable(line, MAX_QUOTED));
         // Together they may be no longer than what is read of one, the last lines first.
