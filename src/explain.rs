@@ -6,7 +6,7 @@ use std::path::Path;
 use chrono::{DateTime, NaiveDateTime, Utc};
 
 use crate::act::store::{Repository, mounted};
-use crate::act::{child, config, zones};
+use crate::act::{child, config, mail, zones};
 use crate::decide::cell::{self, Cell};
 use crate::decide::command::{self, Command, Push};
 use crate::decide::plan::{self, Places};
@@ -16,7 +16,7 @@ use crate::decide::verdict::{self, Case, Verdict};
 use crate::names;
 use crate::serve::{owners, resolve_hosts};
 use crate::terms::text::printable;
-use crate::terms::{Account, ClientName, Code, Fingerprint, Owners, Peer, Reason, Request, Said, Shelf, Zone, exit};
+use crate::terms::{Account, Administrator, ClientName, Code, Fingerprint, Owners, Peer, Reason, Request, Said, Shelf, Zone, exit};
 
 /// The connection to imagine.
 #[derive(Debug, Clone)]
@@ -54,12 +54,12 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Exp
     };
     let policy = match config::load_policy(directory, &site, &question.client) {
         Ok(Some(policy)) => policy,
-        Ok(None) => return Ok(nobody(text, &question, &config::identity::unnamed(directory, &question.client))),
-        Err(fault) => return Ok(nobody(text, &question, &fault.into())),
+        Ok(None) => return Ok(nobody(text, &site, &question, &config::identity::unnamed(directory, &question.client))),
+        Err(fault) => return Ok(nobody(text, &site, &question, &fault.into())),
     };
     let zone = match zones::load(&policy.timezone) {
         Ok(zone) => zone,
-        Err(what) => return Ok(nobody(text, &question, &config::unusable(what).rule(policy.origins.of("timezone")))),
+        Err(what) => return Ok(nobody(text, &site, &question, &config::unusable(what).rule(policy.origins.of("timezone")))),
     };
     let request = imagine(&question, &policy, &zone).map_err(|what| (what, exit::USAGE))?;
     // Which policy speaks for the connection is found out as it is for a real one: policies of others may have a part in it.
@@ -70,8 +70,8 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Exp
             text.push_str(&others(directory, &site, &policy, &question));
             return Ok((text, exit));
         }
-        Ok(found) => text = nobody(text, &question, &speaks_for(&policy, &found, &request)).0,
-        Err(reason) => text = nobody(text, &question, &reason).0,
+        Ok(found) => text = nobody(text, &site, &question, &speaks_for(&policy, &found, &request)).0,
+        Err(reason) => text = nobody(text, &site, &question, &reason).0,
     }
     let _ = writeln!(text, "where sshd starts `snapgate serve --client {}`, it would be:", policy.client);
     text.push_str(&judged(&question, &site, &policy, &zone, &request).0);
@@ -134,7 +134,7 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
                 text.push_str(&format!("  --   no --from given: address not judged{rule}\n"))
             }
             None => text.push_str(&format!("  yes  {}{rule}\n", finding.text)),
-            Some(reason) => refusal(&mut text, reason),
+            Some(reason) => refusal(&mut text, site, reason),
         }
     }
     let exit = match &judgement.verdict {
@@ -147,7 +147,7 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
         Verdict::Allow(permit) => match permit.command() {
             Command::Push(push) => match &owned {
                 Ok(owners) => describe_push(&mut text, question, site, policy, request, owners, push),
-                Err(reason) => not_now(&mut text, reason),
+                Err(reason) => not_now(&mut text, site, reason),
             },
             _ => 0,
         },
@@ -156,14 +156,14 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
 }
 
 /// The answer where no policy can be asked: `serve` would refuse.
-fn nobody(mut text: String, question: &Question, reason: &Reason) -> Explanation {
+fn nobody(mut text: String, site: &Site, question: &Question, reason: &Reason) -> Explanation {
     let _ = writeln!(text, "{}: refused", question.client);
-    refusal(&mut text, reason);
+    refusal(&mut text, site, reason);
     (text, exit::REFUSED)
 }
 
 /// Adds a reason: what the administrator would read in the mail, and the client's lines.
-fn refusal(text: &mut String, reason: &Reason) {
+fn refusal(text: &mut String, site: &Site, reason: &Reason) {
     let rule = reason.rule.as_ref().map(|rule| format!("  ({rule})")).unwrap_or_default();
     let mut lines = reason.detail.lines();
     let _ = writeln!(text, "  no   {}{rule}", lines.next().unwrap_or_default());
@@ -171,8 +171,9 @@ fn refusal(text: &mut String, reason: &Reason) {
         let _ = writeln!(text, "       {line}");
     }
     let _ = writeln!(text, "       the client is told: {} (code {})", reason.says, reason.code);
-    if let Some(hint) = &reason.hint {
-        let _ = writeln!(text, "       and: {hint}");
+    let administrator = if mail::leads_somewhere(&site.mail) { Administrator::Told } else { Administrator::Untold };
+    if let Some(advice) = reason.advice(administrator) {
+        let _ = writeln!(text, "       and: {advice}");
     }
     if let Some(remedy) = &reason.remedy {
         let _ = writeln!(text, "       {} {remedy}", reason.code.remedied());
@@ -180,9 +181,9 @@ fn refusal(text: &mut String, reason: &Reason) {
 }
 
 /// Adds what stands in the way of what is allowed.
-fn not_now(text: &mut String, reason: &Reason) -> u8 {
+fn not_now(text: &mut String, site: &Site, reason: &Reason) -> u8 {
     let _ = writeln!(text, "it could not be done now:");
-    refusal(text, reason);
+    refusal(text, site, reason);
     reason.code.exit()
 }
 
@@ -208,7 +209,7 @@ fn describe_push(
         .and_then(|plan| Ok((plan, child::version(&site.rsync, None)?)));
     let (plan, version) = match planned {
         Ok(planned) => planned,
-        Err(reason) => return not_now(text, &reason),
+        Err(reason) => return not_now(text, site, &reason),
     };
     let run = plan.run(Places {
         root: repository.root().to_path_buf(),

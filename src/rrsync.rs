@@ -24,7 +24,7 @@ use crate::decide::rrsync::{Asked, Direction, Flags, Setup, Spot, Transfer, hide
 use crate::decide::secluded::Words;
 use crate::serve::Answer;
 use crate::terms::text::printable;
-use crate::terms::{Code, Reason, Request, exit};
+use crate::terms::{Administrator, Code, Reason, Request, exit};
 use crate::{enclose, names};
 
 /// What the site file says, where there is one that can be read, and what is usual where there is none.
@@ -155,7 +155,7 @@ fn site(config: &Path) -> Site {
 }
 
 fn misused(site: &Site, request: &Request, what: &str) -> Answer {
-    let reason = Reason::new(Code::Config, "the server is not set up for this key").hint("the administrator has been told");
+    let reason = Reason { of_server: true, ..Reason::new(Code::Config, "the server is not set up for this key") };
     let reasons = [reason.detail(what)];
     tell_syslog(site, &line::syslog(request, "", b"", Event::Refused(&reasons)));
     // With no command of a client's, it is the administrator who reads this.
@@ -169,9 +169,9 @@ fn tell_syslog(site: &Site, line: &str) {
     }
 }
 
-/// What the client is told: the first reason.
+/// What the client is told: the first reason. Nobody is sent mail here.
 fn answer(reasons: &[Reason]) -> Answer {
     let Some(reason) = reasons.first() else { return Answer { exit: exit::INTERNAL, ..Answer::default() } };
     let code = reason.code.exit();
-    Answer { exit: code, lines: reason.lines(code == exit::REFUSED), ..Answer::default() }
+    Answer { exit: code, lines: reason.lines(code == exit::REFUSED, Administrator::Untold), ..Answer::default() }
 }

@@ -239,8 +239,12 @@ impl Pass<'_> {
                 Ok(Some(record)) if record.mail == Mail::Report && reports >= MAX_WAITING => {
                     left.insert(id.clone());
                 }
-                Ok(Some(record)) => {
-                    reports += usize::from(record.mail == Mail::Report);
+                Ok(Some(mut record)) => {
+                    // The alert goes first; the ledger has the rest.
+                    if record.mail == Mail::Both && reports >= MAX_WAITING {
+                        record.mail = Mail::Alert;
+                    }
+                    reports += usize::from(matches!(record.mail, Mail::Report | Mail::Both));
                     read.push((id.clone(), record));
                 }
                 Ok(None) => {}

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use crate::terms::limits::{MAX_LOG_TAIL, MAX_OWNER_LINE, MAX_QUOTED, MAX_READ_LOG, MAX_RSYNC_LOG};
-use crate::terms::text::still_printable;
+use crate::terms::text::{on_one_line, printable, still_printable};
 
 /// A run's log, open for appending; hooks and rsync append to the same file.
 #[derive(Debug)]
@@ -35,10 +35,40 @@ impl RunLog {
     /// The same with a line for each of these, at once.
     pub fn notes<'a>(&self, at: DateTime<Utc>, texts: impl IntoIterator<Item = &'a str>) {
         let at = at.format("%Y/%m/%d %H:%M:%S").to_string();
-        let line = |text| format!("{at} [snapgate] {}\n", still_printable(text, MAX_QUOTED));
+        let line = |text| format!("{at} [snapgate] {}\n", still_printable(&on_one_line(text), MAX_QUOTED));
         let lines: String = texts.into_iter().map(line).collect();
         // A log that cannot be written never fails a push: its end is what the ledger says.
         let _ = (&self.file).write_all(lines.as_bytes());
+    }
+
+    /// How long it is.
+    pub fn length(&self) -> u64 {
+        self.file.metadata().map_or(0, |found| found.len())
+    }
+
+    /// The last lines behind `from`, printable: as many as these, within so many bytes at its end. Whoever wrote them may have written any
+    /// number of any kind, or taken them away again.
+    pub fn last_lines(&self, from: u64, bytes: u64, lines: usize) -> Vec<String> {
+        let start = self.length().saturating_sub(bytes).max(from);
+        let mut file = &self.file;
+        let mut end = Vec::new();
+        if file.seek(SeekFrom::Start(start)).and_then(|_| file.take(bytes).read_to_end(&mut end)).is_err() {
+            return Vec::new();
+        }
+        let end = end.strip_suffix(b"\n").unwrap_or(&end);
+        let mut all: Vec<_> = if end.is_empty() { Vec::new() } else { end.split(|byte| *byte == b'\n').collect() };
+        // A line that begins before is no whole one.
+        if start > from && all.len() > 1 {
+            all.remove(0);
+        }
+        let over = all.len().saturating_sub(lines);
+        all.drain(..over);
+        let mut told: Vec<_> = all.into_iter().map(|line| printable(line.strip_suffix(b"\r").unwrap_or(line))).collect();
+        // Escapes are longer than what they stand for.
+        while told.iter().map(String::len).sum::<usize>() > length(bytes) && told.len() > 1 {
+            told.remove(0);
+        }
+        told
     }
 
     /// The file, for a hook's output.
@@ -150,6 +180,24 @@ mod tests {
         log.note(DateTime::default(), "more");
         let after = std::fs::read(log.path()).unwrap();
         assert!(after.starts_with(&rest) && after.ends_with(b" more\n"), "it is written to as before");
+    }
+
+    #[test]
+    fn of_what_was_printed_the_last_lines_are_told_printable_and_within_their_bounds() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = RunLog::begin(dir.path().join("log")).unwrap();
+        log.note(DateTime::default(), "before");
+        let from = log.length();
+        assert!(log.last_lines(from, 100, 3).is_empty());
+        log.file().write_all(b"one\ntwo \x1b[2J\r\n\nfour\\").unwrap();
+        assert_eq!(log.last_lines(from, 100, 9), ["one", "two \\u{1b}[2J", "", "four\\\\"]);
+        assert_eq!(log.last_lines(from, 100, 1), ["four\\\\"]);
+        assert_eq!(log.last_lines(from, 10, 9), ["", "four\\\\"], "a line that is cut in front is left out");
+        log.file().write_all(&vec![b'x'; 1 << 20]).unwrap();
+        let told = log.last_lines(from, 4096, 20);
+        assert!(told.len() == 1 && told[0].len() <= MAX_QUOTED + 3, "{told:?}");
+        log.file().set_len(0).unwrap();
+        assert!(log.last_lines(from, 100, 3).is_empty(), "it may take away what it has written");
     }
 
     #[test]

@@ -46,8 +46,12 @@ impl CheckReport {
     }
 
     fn add(&mut self, finding: &Finding) {
-        let list = if finding.wrong { &mut self.problems } else { &mut self.notes };
-        list.push(finding.to_string());
+        // A note looks like a problem otherwise, and the last line counts these alone.
+        if finding.wrong {
+            self.problems.push(finding.to_string());
+        } else {
+            self.notes.push(format!("note: {finding}"));
+        }
     }
 }
 

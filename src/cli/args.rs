@@ -41,7 +41,7 @@ pub(super) enum Order {
     },
     /// Send the mail that waits in the spool; a timer or cron runs this
     Watch {
-        /// Send everything now, also what waits to be sent together
+        /// Send everything now, also what waits to be sent together, but what passes by itself and is told once a day
         #[arg(long)]
         flush: bool,
         /// Leave the session of the one who started it

@@ -1,8 +1,9 @@
 //! Each kind of mail, whole, as the administrator reads it.
 
+use super::numbers::{duration, size};
 use super::*;
 use crate::decide::notice;
-use crate::terms::DroppedOwners;
+use crate::terms::{DroppedOwners, Part, PartEnd, PushFacts, Reason};
 
 fn section(record: Record, count: u64) -> Group {
     let mut groups = Vec::new();
@@ -170,12 +171,145 @@ fn nothing_in_a_forged_record_leaves_its_line_or_its_size() {
     assert!(mail.body.len() < crate::terms::limits::MAX_MAIL_BODY + 1024);
 }
 
+/// The body of the mail about this alone.
+fn alert_body(record: Record) -> String {
+    mail(About::Alert(vec![section(record, 1)])).body
+}
+
+#[test]
+fn a_fault_of_a_file_is_shown_with_its_line_and_no_escape() {
+    let detail = "/etc/snapgate/policies/d.yaml:1:1: `usr` is not a key of a policy\n 1 | usr: x\n   | ^\ndid you mean `user`?";
+    let reasons = vec![Reason::new(Code::Config, "no").detail(detail).remedy("mend the file")];
+    let body = alert_body(Record { reasons, exit: 78, ..samples::refusal() });
+    let why = "\nWhy:\n  /etc/snapgate/policies/d.yaml:1:1: `usr` is not a key of a policy (code config)\n     1 | usr: x\n       | ^\n    \
+               did you mean `user`?\n    to mend:  mend the file\n";
+    assert!(body.contains(why) && !body.contains("\\n"), "{body}");
+}
+
+#[test]
+fn a_complete_tells_of_each_push_and_of_no_rsync_of_its_own() {
+    let at = samples::refusal().at;
+    let part = |place: &str, end| Part { at, place: place.to_owned(), end };
+    let ended = |exit, signal| Some(PartEnd { exit, signal, seconds: 0.8 });
+    let push = PushFacts {
+        prepared: Some(at),
+        seconds: 90.0,
+        parts: vec![part("etc", ended(Some(0), None)), part("home", ended(None, Some(9))), part("srv", None)],
+        earlier_parts: 2,
+        kept: true,
+        ..PushFacts::default()
+    };
+    let reasons = vec![Reason::new(Code::Unpublished, "not published: the client reported status 11")];
+    let record = Record {
+        result: Outcome::Unpublished,
+        verb: Some(Verb::Complete),
+        command: "complete 11".to_owned(),
+        at: at + chrono::TimeDelta::seconds(90),
+        reasons,
+        push: Some(push.clone()),
+        ..samples::refusal()
+    };
+    let body = alert_body(record.clone());
+    assert!(body.starts_with("Look into it: web1 said `complete`, and what it had pushed was not published.\n"), "{body}");
+    assert!(body.contains("\n5 pushes since `prepare` at 2026-11-21 02:00:00 UTC:\n  2 not told of here, and the last ones:\n"), "{body}");
+    assert!(body.contains("  2026-11-21 02:00:00 UTC  into `etc`: exit 0 after 0.8 s\n"), "{body}");
+    assert!(
+        body.contains("into `home`: ended by signal 9 after 0.8 s\n") && body.contains("into `srv`: did not end, or its gate"),
+        "{body}"
+    );
+    assert!(!body.contains("rsync:"), "{body}");
+    let push = PushFacts { snapshot: Some("s".to_owned()), ..push };
+    let published = Record { result: Outcome::Published, reasons: Vec::new(), push: Some(push), ..record };
+    let body = mail(About::Report(Box::new(published))).body;
+    assert!(body.contains("Began:      2026-11-21 02:00:00 UTC\nCompleted:  2026-11-21 02:01:30 UTC\n"), "{body}");
+    assert!(body.contains("Duration:   1m 30s, from `prepare` to `complete`\n") && body.contains("into `etc`: exit 0"), "{body}");
+}
+
+#[test]
+fn a_push_says_how_its_own_rsync_ended() {
+    let ended = |exit, signal| {
+        let mut record = samples::failure();
+        let push = record.push.as_mut().unwrap();
+        (push.rsync_exit, push.rsync_signal) = (exit, signal);
+        alert_body(record)
+    };
+    assert!(ended(Some(12), None).contains("rsync:   exit 12 after 1m 23s\n"));
+    assert!(ended(None, Some(15)).contains("rsync:   ended by signal 15 after 1m 23s\n"));
+    assert!(ended(None, None).contains("rsync:   ended by the gate after 1m 23s\n"), "its time was over, or its room");
+}
+
+#[test]
+fn a_failed_hook_is_told_once_with_what_it_printed() {
+    let record = Record { hooks: vec![samples::mirror()], warnings: vec![samples::mirror().told()], ..samples::published() };
+    let alert = mail(About::Alert(vec![section(record.clone(), 1)]));
+    assert_eq!(alert.subject, "[snapgate] web1: published 2026-11-21T02-00-00Z, but a hook failed (hook)");
+    assert!(alert.body.starts_with("Act: web1 is backed up, but a hook of this server failed.\n"), "{}", alert.body);
+    let printed = "\nHook: the complete hook `/usr/local/sbin/mirror other` failed: it ended with status 3\nIt printed, in the end:\n  \
+                   connecting\n  ssh: connect to host other port 22: No route to host\nAll of it stands in /srv/backups/web1/";
+    let report = mail(About::Report(Box::new(record)));
+    for body in [alert.body, report.body] {
+        assert!(body.contains(printed) && body.matches("status 3").count() == 1, "{body}");
+        assert!(body.contains("Total:      5,120 files, 98.7 GB (98,765,432,100 bytes)\n"), "{body}");
+    }
+}
+
+#[test]
+fn a_session_that_was_no_push_is_not_called_one() {
+    let answered = |verb| {
+        let warnings = vec!["something".to_owned()];
+        let mail = mail(About::Report(Box::new(Record {
+            result: Outcome::Answered,
+            verb: Some(verb),
+            push: None,
+            warnings,
+            ..samples::refusal()
+        })));
+        (mail.subject, mail.body)
+    };
+    for (verb, subject) in [
+        (Verb::Prepare, "transaction opened"),
+        (Verb::Abort, "transaction discarded"),
+        (Verb::Rsync, "dry run"),
+        (Verb::Status, "status told"),
+        (Verb::Help, "help given"),
+    ] {
+        let (told, body) = answered(verb);
+        assert_eq!(told, format!("[snapgate] web1: {subject}, with warnings"));
+        assert!(!body.contains("A push of") && !body.contains("answered."), "{body}");
+    }
+    let failed = |verb| alert_body(Record { verb: Some(verb), push: None, command: verb.to_string(), ..samples::failure() });
+    assert!(failed(Verb::Status).starts_with("Act: web1 could not be served, because something is wrong with the store.\n"));
+    assert!(!failed(Verb::Abort).contains("Nothing was received"));
+    assert!(failed(Verb::Rsync).contains("Nothing was received"));
+}
+
+#[test]
+fn what_passes_by_itself_says_so_and_how_long_the_client_has_not_come_through() {
+    let reasons = vec![Reason::new(Code::Interrupted, "the push did not finish").passing()];
+    let record = Record { passing: true, reasons, newest: Some("2026-11-18T02-00-00Z".to_owned()), ..samples::failure() };
+    let body = alert_body(record);
+    assert!(body.starts_with("No need to act if it comes again by itself: a push of web1 failed. No snapshot was made.\n"), "{body}");
+    assert!(body.contains("Newest:  2026-11-18T02-00-00Z\n"), "{body}");
+    assert!(body.contains("\nSuch things pass by themselves: about this client and kind there is one mail a day at most.\n"), "{body}");
+}
+
+#[test]
+fn each_of_several_refusals_has_its_own_reason() {
+    let mut section = section(samples::refusal(), 5);
+    let mut other = samples::refusal();
+    other.command = "rsync --server -b".to_owned();
+    other.reasons[0].detail = "something else".to_owned();
+    section.samples.push(other);
+    let body = mail(About::Alert(vec![section])).body;
+    assert!(body.contains("  2026-11-21 02:00:00 UTC  rsync --server -b\n    why: something else\n  and 3 more\n"), "{body}");
+}
+
 #[test]
 fn numbers_are_read_without_counting_digits() {
     assert_eq!(number(0), "0");
     assert_eq!(number(1_000), "1,000");
     assert_eq!(number(u64::MAX), "18,446,744,073,709,551,615");
-    assert_eq!(size(999), "999 bytes");
+    assert_eq!((size(1), size(999)), ("1 byte".to_owned(), "999 bytes".to_owned()));
     assert_eq!(size(1000), "1.0 kB (1,000 bytes)");
     assert_eq!(size(999_999), "999.9 kB (999,999 bytes)");
     assert_eq!(size(u64::MAX), "18.4 EB (18,446,744,073,709,551,615 bytes)");

@@ -4,14 +4,14 @@ use std::fmt::{Display, Write as _};
 
 use crate::terms::limits::MAX_SYSLOG_LINE;
 use crate::terms::text::still_printable;
-use crate::terms::{PushFacts, Record};
+use crate::terms::{PushFacts, Reason, Record};
 
 /// The line, without an end of line, at most [`MAX_SYSLOG_LINE`] bytes. What identifies the connection comes first; what is
 /// long comes last and is what is cut.
 pub fn record_line(record: &Record) -> String {
     let mut line = format!("result={}", record.result);
     let reason = record.reasons.first();
-    field(&mut line, "code", reason.map(|reason| reason.code));
+    field(&mut line, "code", record.code());
     // Before anything a client has a say in, so that it stands on every line and cannot be cut off.
     field(&mut line, "jail", record.jail.word());
     field(&mut line, "client", &record.client);
@@ -26,8 +26,9 @@ pub fn record_line(record: &Record) -> String {
     }
     let codes: Vec<_> = record.reasons.iter().map(|reason| reason.code.as_str()).collect();
     field(&mut line, "codes", Some(codes.join(",")).filter(|_| codes.len() > 1));
-    field(&mut line, "reason", reason.map(|reason| &reason.detail));
+    field(&mut line, "reason", reason.map(Reason::summary));
     field(&mut line, "rule", reason.and_then(|reason| reason.rule.as_ref()));
+    field(&mut line, "hooks", Some(record.hooks.len()).filter(|count| *count > 0));
     field(&mut line, "warnings", Some(record.warnings.len()).filter(|count| *count > 0));
     field(&mut line, "command", Some(&record.command).filter(|command| !command.is_empty()));
     line
@@ -43,6 +44,7 @@ fn push_fields(line: &mut String, push: &PushFacts) {
     field(line, "received_bytes", [push.received_bytes]);
     field(line, "seconds", [format_args!("{:.1}", push.seconds)]);
     field(line, "rsync", push.rsync_exit);
+    field(line, "signal", push.rsync_signal);
     field(line, "partial", push.partial.then_some("yes"));
     field(line, "skipped", Some(push.skipped).filter(|skipped| *skipped > 0));
     field(line, "lost", push.lost.as_ref().map(|lost| lost.files));

@@ -99,7 +99,7 @@ mod tests {
             for required in ["", "namespaces: required\n"] {
                 let reason = without(&lack, &site(required), &Owners::Account).unwrap_err();
                 assert_eq!((reason.code, reason.rule.unwrap().line), (Code::Jail, if required.is_empty() { 0 } else { 2 }));
-                assert!(!format!("{} {}", reason.says, reason.hint.unwrap()).contains("namespace"), "the client learns nothing");
+                assert!(!format!("{} {:?}", reason.says, reason.hint).contains("namespace"), "the client learns nothing");
                 let remedy = reason.remedy.unwrap();
                 assert!(remedy.contains("namespaces: optional") && remedy.len() <= MAX_TOLD_TEXT, "{} bytes", remedy.len());
                 assert_eq!(remedy.contains("apparmor_parser"), matches!(lack, Lack::Kept(_)));

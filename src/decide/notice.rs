@@ -1,25 +1,32 @@
 //! Which mails are due. Events go in, mails and the memory for the next time come out.
 //!
 //! The first refusal or failure of a client, address and reason is told at once; then it is counted and told again after
-//! [`FIRST_QUIET`], and each [`LATER_QUIET`] while it goes on. Over all of an account's groups there are at most
-//! [`ALERTS_IN_SPAN`] mails about refusals and [`FAILURES_IN_SPAN`] about failures in [`ALERT_SPAN`]; what is over is one
-//! digest. The two share nothing, neither mails nor groups: a stolen key can make any number of refusals, and none of
-//! them keeps a failed backup from being told. No event is ever counted twice or left out: what cannot have a group of its
-//! own is counted in a common one.
+//! [`FIRST_QUIET`], and each [`LATER_QUIET`] while it goes on. What passes by itself (a connection that broke, a session that was
+//! killed, hours that are over) is told at once, too, and then no more than once in [`PASSING_QUIET`], with how often it was.
+//!
+//! Over all of an account's groups there are at most [`ALERTS_IN_SPAN`](crate::terms::limits::ALERTS_IN_SPAN) mails about refusals, [`FAILURES_IN_SPAN`](crate::terms::limits::FAILURES_IN_SPAN) about failures and
+//! [`PASSING_IN_SPAN`](crate::terms::limits::PASSING_IN_SPAN) about what passes in [`ALERT_SPAN`]; what is over is one digest. The three share nothing, neither mails nor
+//! groups: a stolen key can make any number of refusals, and cut off any number of pushes, and none of them keeps a failed
+//! backup from being told. No event is ever counted twice or left out: what cannot have a group of its own is counted in a
+//! common one.
 //!
 //! Nothing here may trust the memory that it is given: it stands in the account's own directory.
+
+mod key;
+mod trimmed;
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::terms::limits::{
-    ALERT_SPAN, ALERTS_IN_SPAN, FAILURES_IN_SPAN, FIRST_QUIET, LATER_QUIET, MAX_BATCH, MAX_FAILURE_GROUPS, MAX_GROUPS, MAX_SAMPLES,
-    MAX_SPOOL_NAME, MAX_TOLD, MAX_TOLD_TEXT,
-};
-use crate::terms::text::{ELLIPSIS, still_printable};
-use crate::terms::{ClientName, Code, Mail, Outcome, Peer, Reason, Record};
+use self::key::Kind;
+use self::trimmed::trimmed;
+use crate::terms::limits::{ALERT_SPAN, FIRST_QUIET, LATER_QUIET, MAX_BATCH, MAX_CAUSE, MAX_SAMPLES, MAX_SPOOL_NAME, PASSING_QUIET};
+use crate::terms::text::ELLIPSIS;
+use crate::terms::{Mail, Record};
+
+pub use self::key::Key;
 
 /// What is remembered between passes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -34,19 +41,11 @@ pub struct State {
     alerts: Vec<DateTime<Utc>>,
     /// The same about failures.
     failures: Vec<DateTime<Utc>>,
+    /// The same about what passes by itself.
+    #[serde(default)]
+    passing: Vec<DateTime<Utc>>,
     /// What is going on.
     groups: Vec<Group>,
-}
-
-/// What makes alerts the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Key {
-    /// The client, where one was recognised.
-    pub client: Option<ClientName>,
-    /// Where it came from.
-    pub address: Option<Peer>,
-    /// The first reason's code.
-    pub code: Option<Code>,
 }
 
 /// Events of one kind, and what has been told of them. In a mail it stands as it was when that was written.
@@ -55,6 +54,9 @@ pub struct Key {
 pub struct Group {
     /// Failures, not refusals.
     failed: bool,
+    /// What passes by itself, be it one or the other.
+    #[serde(default)]
+    pub passing: bool,
     /// `None`: everything of that kind that found no group of its own.
     pub key: Option<Key>,
     /// Events that no mail before has told of.
@@ -107,7 +109,7 @@ pub enum Alerts {
     Hold,
     /// Those that are due.
     Due,
-    /// Everything that is counted, in one mail.
+    /// Everything that is counted, in one mail. What passes by itself waits for its day all the same.
     Flush,
 }
 
@@ -121,19 +123,24 @@ impl State {
     pub fn bounded(mut self, now: DateTime<Utc>) -> Self {
         self.absorbed.truncate(MAX_BATCH);
         self.absorbed.retain(|id| id.len() <= MAX_SPOOL_NAME);
-        for (mails, most) in [(&mut self.alerts, ALERTS_IN_SPAN), (&mut self.failures, FAILURES_IN_SPAN)] {
+        for kind in Kind::ALL {
+            let (most, mails) = (kind.mails(), self.mails(kind));
             mails.retain(|at| *at <= now && is_within(*at, now, ALERT_SPAN));
             // The newest are the last; more than the limit cannot matter.
             let over = mails.len().saturating_sub(most);
             mails.drain(..over);
         }
-        let (mut failures, mut refusals) = (MAX_FAILURE_GROUPS + 1, MAX_GROUPS + 1);
         self.groups.retain(|group| {
-            let room = if group.failed { &mut failures } else { &mut refusals };
-            let fits = *room > 0;
-            *room = room.saturating_sub(1);
-            fits
+            group.key.as_ref().and_then(|key| key.cause.as_ref()).is_none_or(|cause| cause.len() <= MAX_CAUSE + ELLIPSIS.len())
         });
+        for kind in Kind::ALL {
+            let mut room = kind.groups() + 1;
+            self.groups.retain(|group| {
+                let fits = group.kind() != kind || room > 0;
+                room = room.saturating_sub(usize::from(group.kind() == kind));
+                fits
+            });
+        }
         for group in &mut self.groups {
             group.samples.truncate(MAX_SAMPLES);
             group.samples = std::mem::take(&mut group.samples).into_iter().map(trimmed).collect();
@@ -142,6 +149,15 @@ impl State {
             group.first = group.first.min(group.last);
         }
         self
+    }
+
+    /// When the latest mails of a kind were written.
+    fn mails(&mut self, kind: Kind) -> &mut Vec<DateTime<Utc>> {
+        match kind {
+            Kind::Failures => &mut self.failures,
+            Kind::Refusals => &mut self.alerts,
+            Kind::Passing => &mut self.passing,
+        }
     }
 
     /// Whether the event was counted already.
@@ -164,10 +180,14 @@ pub fn step(state: State, news: Vec<(String, Record)>, now: DateTime<Utc>, alert
             Mail::None => {}
             Mail::Report => abouts.push(About::Report(Box::new(trimmed(record)))),
             Mail::Alert => count(&mut state.groups, record, now),
+            Mail::Both => {
+                abouts.push(About::Report(Box::new(trimmed(record.clone()))));
+                count(&mut state.groups, record, now);
+            }
         }
     }
     abouts.extend(due(&mut state, now, alerts));
-    state.groups.retain(|group| group.pending > 0 || is_within(group.last, now, LATER_QUIET));
+    state.groups.retain(|group| group.pending > 0 || group.is_remembered(now));
     let mut drafts = Vec::new();
     for about in abouts {
         drafts.push(Draft { seq: state.next, about });
@@ -178,16 +198,12 @@ pub fn step(state: State, news: Vec<(String, Record)>, now: DateTime<Utc>, alert
 
 /// Counts one alert into its group, or into the common one of its kind when there are too many.
 pub(super) fn count(groups: &mut Vec<Group>, record: Record, now: DateTime<Utc>) {
-    let key =
-        Key { client: record.client.clone(), address: record.address.clone(), code: record.reasons.first().map(|reason| reason.code) };
+    let (key, kind) = (Key::of(&record), Kind::of(&record));
     let at = record.at.min(now);
-    // A push that was allowed and came to nothing.
-    let failed = matches!(record.result, Outcome::Failed | Outcome::Unpublished);
-    let most = if failed { MAX_FAILURE_GROUPS } else { MAX_GROUPS };
-    let find = |groups: &[Group], key: Option<&Key>| groups.iter().position(|group| group.failed == failed && group.key.as_ref() == key);
+    let find = |groups: &[Group], key: Option<&Key>| groups.iter().position(|group| group.kind() == kind && group.key.as_ref() == key);
     let known = find(groups, Some(&key));
-    let own = groups.iter().filter(|group| group.failed == failed && group.key.is_some()).count();
-    let key = if known.is_some() || own < most || forget_one(groups, failed) { Some(key) } else { None };
+    let own = groups.iter().filter(|group| group.kind() == kind && group.key.is_some()).count();
+    let key = if known.is_some() || own < kind.groups() || forget_one(groups, kind) { Some(key) } else { None };
     let place = known.or_else(|| find(groups, key.as_ref()));
     if let Some(group) = place.and_then(|place| groups.get_mut(place)) {
         if group.pending == 0 {
@@ -197,19 +213,23 @@ pub(super) fn count(groups: &mut Vec<Group>, record: Record, now: DateTime<Utc>)
         group.pending = group.pending.saturating_add(1);
         group.first = group.first.min(at);
         group.last = group.last.max(at);
-        let new_words = group.samples.iter().all(|sample| sample.command != record.command || sample.keys != record.keys);
+        let new_words = group.samples.iter().all(|sample| {
+            (&sample.command, &sample.keys, &sample.address) != (&record.command, &record.keys, &record.address)
+                || sample.reasons.first().map(|reason| &reason.detail) != record.reasons.first().map(|reason| &reason.detail)
+        });
         if group.samples.len() < MAX_SAMPLES && new_words {
             group.samples.push(trimmed(record));
         }
     } else {
         let samples = vec![trimmed(record)];
-        groups.push(Group { failed, key, pending: 1, told: 0, first: at, last: at, mailed: None, mails: 0, samples });
+        let (failed, passing) = (kind == Kind::Failures, kind == Kind::Passing);
+        groups.push(Group { failed, passing, key, pending: 1, told: 0, first: at, last: at, mailed: None, mails: 0, samples });
     }
 }
 
 /// Makes room for a group by forgetting the one that has been silent longest and has nothing left to tell.
-fn forget_one(groups: &mut Vec<Group>, failed: bool) -> bool {
-    let silent = groups.iter().enumerate().filter(|(_, group)| group.failed == failed && group.pending == 0 && group.key.is_some());
+fn forget_one(groups: &mut Vec<Group>, kind: Kind) -> bool {
+    let silent = groups.iter().enumerate().filter(|(_, group)| group.kind() == kind && group.pending == 0 && group.key.is_some());
     let oldest = silent.min_by_key(|(_, group)| group.last).map(|(place, _)| place);
     oldest.map(|place| groups.remove(place)).is_some()
 }
@@ -221,18 +241,18 @@ fn due(state: &mut State, now: DateTime<Utc>, alerts: Alerts) -> Vec<About> {
         Alerts::Hold => Vec::new(),
         Alerts::Due => {
             let mut mails = Vec::new();
-            for (failed, written, most) in [(true, &mut state.failures, FAILURES_IN_SPAN), (false, &mut state.alerts, ALERTS_IN_SPAN)] {
-                let room = most.saturating_sub(written.len());
+            for kind in Kind::ALL {
+                let room = kind.mails().saturating_sub(state.mails(kind).len());
                 let of_kind =
-                    if room == 0 { Vec::new() } else { told(&mut state.groups, now, |group| group.failed == failed && group.is_due(now)) };
+                    if room == 0 { Vec::new() } else { told(&mut state.groups, now, |group| group.kind() == kind && group.is_due(now)) };
                 let of_kind = shared(of_kind, room);
-                written.extend(of_kind.iter().map(|_| now));
+                state.mails(kind).extend(of_kind.iter().map(|_| now));
                 mails.extend(of_kind);
             }
             mails
         }
         Alerts::Flush => {
-            let mails = shared(told(&mut state.groups, now, |_| true), 1);
+            let mails = shared(told(&mut state.groups, now, |group| !group.passing || group.is_due(now)), 1);
             state.alerts.extend(mails.iter().map(|_| now));
             mails
         }
@@ -254,8 +274,26 @@ fn shared(sections: Vec<Group>, room: usize) -> Vec<About> {
 }
 
 impl Group {
+    fn kind(&self) -> Kind {
+        match (self.passing, self.failed) {
+            (true, _) => Kind::Passing,
+            (false, true) => Kind::Failures,
+            (false, false) => Kind::Refusals,
+        }
+    }
+
+    /// Whether it would not be new if it came again.
+    fn is_remembered(&self, now: DateTime<Utc>) -> bool {
+        let passing = self.passing && self.mailed.is_some_and(|at| is_within(at, now, PASSING_QUIET));
+        passing || is_within(self.last, now, LATER_QUIET)
+    }
+
     fn is_due(&self, now: DateTime<Utc>) -> bool {
-        let quiet = if self.mails <= 1 { FIRST_QUIET } else { LATER_QUIET };
+        let quiet = match self.mails {
+            _ if self.passing => PASSING_QUIET,
+            ..=1 => FIRST_QUIET,
+            _ => LATER_QUIET,
+        };
         self.mailed.is_none_or(|at| !is_within(at, now, quiet))
     }
 
@@ -273,35 +311,6 @@ impl Group {
 /// Whether `at` is less than `span` before `now`.
 fn is_within(at: DateTime<Utc>, now: DateTime<Utc>, span: Duration) -> bool {
     (now - at).to_std().is_ok_and(|gone| gone < span)
-}
-
-/// The record with every text and list within what a mail tells, and printable although it should be already.
-fn trimmed(mut record: Record) -> Record {
-    let cut = |text: &mut String| {
-        // Nearly always it is fine as it is, or was cut here before; and this is done to every sample at every step.
-        let plain = |byte: u8| (b' '..=b'~').contains(&byte);
-        if text.len() > MAX_TOLD_TEXT + ELLIPSIS.len() || !text.trim_end_matches(ELLIPSIS).bytes().all(plain) {
-            *text = still_printable(text, MAX_TOLD_TEXT);
-        }
-    };
-    cut(&mut record.id);
-    cut(&mut record.account);
-    cut(&mut record.command);
-    record.keys.truncate(MAX_TOLD);
-    record.reasons.truncate(MAX_TOLD);
-    record.warnings.truncate(MAX_TOLD);
-    record.warnings.iter_mut().for_each(cut);
-    for Reason { says, hint, detail, remedy, .. } in &mut record.reasons {
-        cut(says);
-        cut(detail);
-        hint.iter_mut().for_each(cut);
-        remedy.iter_mut().for_each(cut);
-    }
-    if let Some(push) = &mut record.push {
-        push.snapshot.iter_mut().for_each(cut);
-        push.place.iter_mut().for_each(cut);
-    }
-    record
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use chrono::TimeDelta;
 
 use super::*;
 use crate::decide::letter::samples;
+use crate::terms::limits::{ALERTS_IN_SPAN, MAX_FAILURE_GROUPS, MAX_GROUPS, MAX_PASSING_GROUPS};
+use crate::terms::{Code, Outcome, Peer};
 
 fn at(seconds: i64) -> DateTime<Utc> {
     samples::refusal().at + TimeDelta::seconds(seconds)
@@ -162,16 +164,18 @@ fn the_memory_is_bounded_whatever_comes() {
         let mut record = refusal(0, index, Code::Window);
         record.command = "\u{1b}".repeat(5000);
         record.warnings = vec!["w".repeat(5000); 30];
-        record.reasons = vec![record.reasons[0].clone().detail("d".repeat(5000)); 30];
+        record.reasons = vec![record.reasons[0].clone().detail("d\n".repeat(5000)); 30];
+        record.hooks = vec![crate::terms::FailedHook { printed: vec!["\\".repeat(5000); 50], ..samples::mirror() }; 50];
         record
     };
     let failures = |index| Record { result: Outcome::Failed, ..flood(index) };
-    story.pass(0, (0..100).map(flood).chain((0..100).map(failures)).collect(), Alerts::Hold);
-    assert_eq!(story.state.groups.len(), MAX_GROUPS + MAX_FAILURE_GROUPS + 2);
+    let passing = |index: u32| Record { passing: true, client: Some(format!("c{index}").parse().unwrap()), ..failures(index) };
+    story.pass(0, (0..100).map(flood).chain((0..100).map(failures)).chain((0..100).map(passing)).collect(), Alerts::Hold);
+    assert_eq!(story.state.groups.len(), MAX_GROUPS + MAX_FAILURE_GROUPS + MAX_PASSING_GROUPS + 3);
     let size = serde_json::to_vec(&story.state).unwrap().len() as u64;
     assert!(size * u64::try_from(MAX_SAMPLES).unwrap() < crate::terms::limits::MAX_STATE, "{size}");
     story.pass(1, Vec::new(), Alerts::Flush);
-    assert_eq!(story.told(), 200);
+    assert_eq!(story.told(), 300);
 }
 
 #[test]
@@ -197,6 +201,139 @@ fn a_clock_that_jumps_or_a_forged_memory_does_not_silence_the_gate() {
     forged.next = u64::MAX;
     let (state, drafts) = step(forged, vec![("x".to_owned(), refusal(0, 2, Code::Key))], at(0), Alerts::Due);
     assert_eq!((drafts.len(), state.next), (1, u64::MAX));
+}
+
+fn cut_off(seconds: i64, address: u32) -> Record {
+    let mut record = refusal(seconds, address, Code::Interrupted);
+    (record.result, record.passing) = (Outcome::Failed, true);
+    record.reasons[0].passing = true;
+    record
+}
+
+fn broken(seconds: i64, detail: &str) -> Record {
+    let mut record = refusal(seconds, 1, Code::Store);
+    record.result = Outcome::Failed;
+    record.reasons[0].detail = detail.to_owned();
+    record
+}
+
+const HOUR: i64 = 3600;
+
+#[test]
+fn what_passes_by_itself_is_one_mail_a_day_and_counts_go_on() {
+    let mut story = Story::new();
+    let mut told_at = Vec::new();
+    for hour in 0..72 {
+        // A laptop comes from everywhere.
+        if story.pass(hour * HOUR, vec![cut_off(hour * HOUR, u32::try_from(hour).unwrap())], Alerts::Due) > 0 {
+            told_at.push(hour);
+        }
+    }
+    assert_eq!(told_at, [0, 24, 48]);
+    let About::Alert(sections) = &story.mails[1].about else { panic!("an alert") };
+    assert_eq!((sections[0].pending, sections[0].told), (24, 1));
+    assert_eq!(story.pass(72 * HOUR - 1, Vec::new(), Alerts::Flush), 0, "whoever asks for all gets what is for a person");
+    assert_eq!(story.pass(72 * HOUR, Vec::new(), Alerts::Due), 1);
+}
+
+#[test]
+fn a_night_that_comes_a_moment_sooner_is_told_when_the_day_is_over() {
+    let mut story = Story::new();
+    story.pass(5, vec![cut_off(5, 1)], Alerts::Due);
+    assert_eq!(story.pass(24 * HOUR, vec![cut_off(24 * HOUR, 1)], Alerts::Due), 0);
+    assert_eq!(story.pass(24 * HOUR + 5, Vec::new(), Alerts::Due), 1);
+    story.pass(72 * HOUR, Vec::new(), Alerts::Due);
+    assert!(story.state.groups.is_empty(), "then it is forgotten");
+}
+
+#[test]
+fn a_kind_that_passes_holds_up_no_other_kind_nor_another_client() {
+    let mut story = Story::new();
+    for second in 0..1000 {
+        story.pass(second, vec![cut_off(second, u32::try_from(second).unwrap())], Alerts::Due);
+    }
+    assert_eq!(story.mails.len(), 1);
+    assert_eq!(story.pass(1000, vec![broken(1000, "read-only")], Alerts::Due), 1, "told at once");
+    let mut window = cut_off(1001, 1);
+    (window.result, window.reasons[0].code) = (Outcome::Refused, Code::Window);
+    assert_eq!(story.pass(1001, vec![window], Alerts::Due), 1, "another kind");
+    let other = Record { client: Some("web2".parse().unwrap()), ..cut_off(1002, 1) };
+    assert_eq!(story.pass(1002, vec![other], Alerts::Due), 1, "another client");
+    let About::Alert(sections) = &story.mails[1].about else { panic!("an alert") };
+    assert!(sections.len() == 1 && sections[0].samples[0].reasons[0].code == Code::Store);
+}
+
+#[test]
+fn failures_of_another_cause_are_another_mail() {
+    let mut story = Story::new();
+    let details =
+        ["creating `/s/a/20261121T1-7`: Permission denied", "creating `/s/a/20261121T2-8`: Read-only file system", "signal 9 ended it"];
+    for detail in details {
+        assert_eq!(story.pass(0, vec![broken(0, detail)], Alerts::Due), 1, "{detail}");
+    }
+    let again = ["creating `/s/a/20261122T5-99`: Permission denied", "signal 9 ended it"];
+    assert_eq!(story.pass(1, again.map(|detail| broken(1, detail)).to_vec(), Alerts::Due), 0, "the same, with other numbers");
+    assert_eq!(story.pass(1, vec![broken(1, "signal 11 ended it")], Alerts::Due), 1);
+    let hook = |command: &str| {
+        let hook = crate::terms::FailedHook { command: command.to_owned(), ..samples::mirror() };
+        Record { hooks: vec![hook], mail: Mail::Alert, at: at(700), ..samples::published() }
+    };
+    let mut story = Story::new();
+    let news = vec![hook("/mirror1"), hook("/mirror2"), hook("/mirror1")];
+    assert_eq!(story.pass(700, news, Alerts::Due), 2);
+}
+
+#[test]
+fn words_of_the_gate_s_own_with_several_lines_are_one_and_a_client_s_stay_escaped() {
+    let mut record = broken(0, "a fault\n 1 | x\nmend it");
+    record.warnings = vec!["the spool is no directory\nremove it".to_owned()];
+    record.command = "sh\\nx".to_owned();
+    let mut groups = Vec::new();
+    count(&mut groups, record, at(0));
+    let sample = &groups[0].samples[0];
+    assert_eq!((sample.warnings[0].as_str(), sample.command.as_str()), ("the spool is no directory; remove it", "sh\\nx"));
+    assert_eq!(sample.reasons[0].detail, "a fault\n 1 | x\nmend it", "a fault shows its line");
+}
+
+#[test]
+fn settings_that_cannot_be_used_wait_behind_no_flood_of_refusals() {
+    let mut story = Story::new();
+    for index in 0..200 {
+        story.pass(1, vec![refusal(1, index, Code::Key)], Alerts::Due);
+    }
+    let unusable = Record { client: None, ..refusal(2, 1, Code::Config) };
+    assert_eq!(story.pass(2, vec![unusable], Alerts::Due), 1);
+}
+
+#[test]
+fn a_client_that_fails_from_everywhere_has_one_group_and_a_failure_of_the_server_its_own() {
+    let mut story = Story::new();
+    let unpublished = |address| Record { result: Outcome::Unpublished, ..refusal(0, address, Code::Unpublished) };
+    story.pass(0, (0..100).map(unpublished).collect(), Alerts::Due);
+    assert_eq!(story.mails.len(), 1);
+    assert_eq!(story.pass(1, vec![broken(1, "read-only")], Alerts::Due), 1);
+    let About::Alert(sections) = &story.mails[1].about else { panic!("an alert") };
+    assert!(sections[0].key.is_some(), "by itself");
+}
+
+#[test]
+fn what_is_for_both_is_a_report_and_an_alert() {
+    let mut story = Story::new();
+    let record = Record { hooks: vec![samples::mirror()], mail: Mail::Both, ..samples::published() };
+    assert_eq!(story.pass(0, vec![record], Alerts::Due), 2);
+    assert!(matches!(story.mails[0].about, About::Report(_)) && matches!(story.mails[1].about, About::Alert(_)));
+}
+
+#[test]
+fn a_state_of_an_earlier_release_is_read() {
+    let mut story = Story::new();
+    story.pass(0, vec![refusal(0, 1, Code::Window)], Alerts::Due);
+    let mut json = serde_json::to_value(&story.state).unwrap();
+    json.as_object_mut().unwrap().remove("passing");
+    let group = json["groups"][0].as_object_mut().unwrap();
+    group.remove("passing");
+    group["key"].as_object_mut().unwrap().remove("cause");
+    assert_eq!(serde_json::from_value::<State>(json).unwrap(), story.state);
 }
 
 proptest::proptest! {

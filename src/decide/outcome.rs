@@ -30,6 +30,12 @@ pub const FILE_IO: i32 = 11;
 /// rsync's exit status when a signal ended it.
 const SIGNALLED: u8 = 20;
 
+/// rsync's exit statuses when the other end was gone, or it was stopped: the socket, the stream, a signal, silence, a connection that was never made.
+const CUT_OFF: &[i32] = &[10, 12, 20, IDLE, 35];
+
+/// Signals that are sent to a process: SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGTERM.
+const ENDED_FROM_OUTSIDE: &[i32] = &[1, 2, 9, 13, 15];
+
 /// What stands in the staging directory, and stood in the newest snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trees {
@@ -64,7 +70,8 @@ pub fn of_push(ended: Ended, dry: bool, trees: Trees) -> Disposal {
         Ended::Deadline => Disposal::SetAside(
             Reason::new(Code::Deadline, "the push took longer than it may")
                 .hint("push again: what was received is kept")
-                .remedy("raise `time_limits: {push: …}` if such pushes are expected"),
+                .remedy("raise `time_limits: {push: …}` if such pushes are expected")
+                .passing(),
         ),
         Ended::TooMuch(excess) => Disposal::SetAside(too_much(excess)),
         Ended::Exit(0 | PARTIAL | VANISHED) if dry => Disposal::Discard,
@@ -80,12 +87,19 @@ pub fn of_push(ended: Ended, dry: bool, trees: Trees) -> Disposal {
         ),
         // Without a free inode rsync leaves files out and calls it partial.
         Ended::Exit(FILE_IO | PARTIAL) if trees.store_full => {
-            Disposal::SetAside(Reason::for_now(Code::Store, "the store ran full during the push").remedy("make room on the store"))
+            Disposal::SetAside(Reason::of_the_server(Code::Store, "the store ran full during the push").remedy("make room on the store"))
         }
         Ended::Exit(0 | PARTIAL | VANISHED) if trees.arrived_empty && trees.newest_has_files => Disposal::Reject(nothing_arrived()),
         Ended::Exit(status @ (0 | PARTIAL | VANISHED)) => Disposal::Publish { partial: status == PARTIAL },
-        Ended::Exit(status) => Disposal::SetAside(interrupted(format!("rsync ended with status {status} ({})", meaning(status)))),
-        Ended::Signal(signal) => Disposal::SetAside(interrupted(format!("signal {signal} ended rsync"))),
+        Ended::Exit(status) => {
+            let reason = interrupted(format!("rsync ended with status {status} ({})", meaning(status)));
+            Disposal::SetAside(Reason { passing: CUT_OFF.contains(&status), ..reason })
+        }
+        // Somebody's, or the kernel's where memory had run out. One of rsync's own faults is none that passes.
+        Ended::Signal(signal) => {
+            let reason = interrupted(format!("signal {signal} ended rsync"));
+            Disposal::SetAside(Reason { passing: ENDED_FROM_OUTSIDE.contains(&signal), ..reason })
+        }
     }
 }
 
@@ -94,11 +108,13 @@ pub fn of_transaction(status: Option<u8>, partial: bool, trees: Trees) -> Dispos
     match status.map_or(0, i32::from) {
         0 | PARTIAL | VANISHED if trees.arrived_empty && trees.newest_has_files => Disposal::Reject(nothing_in_transaction()),
         status @ (0 | PARTIAL | VANISHED) => Disposal::Publish { partial: partial || status == PARTIAL },
-        status => Disposal::SetAside(
-            Reason::new(Code::Unpublished, format!("not published: the client reported status {status} ({})", meaning(status)))
-                .hint(format!("{FROM_THE_BEGINNING}; what was received is kept"))
-                .remedy("look at the client: its rsync failed there"),
-        ),
+        status => {
+            let reason =
+                Reason::new(Code::Unpublished, format!("not published: the client reported status {status} ({})", meaning(status)))
+                    .hint(format!("{FROM_THE_BEGINNING}; what was received is kept"))
+                    .remedy("look at the client: its rsync failed there");
+            Disposal::SetAside(Reason { passing: CUT_OFF.contains(&status), ..reason })
+        }
     }
 }
 

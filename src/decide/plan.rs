@@ -105,14 +105,15 @@ pub fn name(
     let lead = chrono::Duration::from_std(MAX_NAME_LEAD).unwrap_or_default();
     if newest.at > now + lead {
         let detail = format!("the clock shows {}, before the newest snapshot `{newest}`", now.format("%Y-%m-%dT%H:%M:%SZ"));
-        return Err(Reason::for_now(Code::Clock, detail).remedy("set the clock, or move the snapshot away if its name is wrong"));
+        return Err(Reason::of_the_server(Code::Clock, detail).remedy("set the clock, or move the snapshot away if its name is wrong"));
     }
     let next = pattern.after(newest);
     if next.at > now + lead {
         return Err(Reason::new(Code::TooSoon, "there is a snapshot of this time already")
             .hint(format!("try again after {}", next.at.format("%Y-%m-%d %H:%M:%S UTC")))
             .detail(format!("`{newest}` exists and the next name that `{pattern}` gives is `{next}`"))
-            .remedy("use a finer pattern in `snapshots: {name: …}` if the client may push this often"));
+            .remedy("use a finer pattern in `snapshots: {name: …}` if the client may push this often")
+            .passing());
     }
     Ok(next)
 }

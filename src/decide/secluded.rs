@@ -96,6 +96,8 @@ fn shown<'a>(words: impl Iterator<Item = &'a Vec<u8>>) -> String {
 impl Fault {
     /// The refusal.
     pub fn reason(self) -> Reason {
+        // As where a connection breaks.
+        let passing = matches!(self, Self::Silence | Self::Ended);
         let (code, says, hint) = match self {
             Self::NotABlock => (
                 Code::Command,
@@ -123,7 +125,7 @@ impl Fault {
                 "leave -s (--secluded-args) out, or unset RSYNC_PROTECT_ARGS",
             ),
         };
-        Reason::new(code, says).only_client(hint)
+        Reason { passing, ..Reason::new(code, says).only_client(hint) }
     }
 }
 

@@ -10,7 +10,7 @@ mod settle;
 mod tell;
 mod transaction;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
@@ -29,7 +29,9 @@ use crate::decide::policy::{Policy, Site};
 use crate::decide::verdict::{self, Case, Denial, Permit, Verdict};
 use crate::decide::{address, answer, owners};
 use crate::terms::limits::{MAX_END, RESOLVE_TIMEOUT};
-use crate::terms::{Account, ClientName, Code, Jail, Outcome, Owners, Peer, PushFacts, Reason, Request, Shelf};
+use crate::terms::{
+    Account, Administrator, ClientName, Code, FailedHook, Jail, Note, Outcome, Owners, Peer, PushFacts, Reason, Request, Shelf,
+};
 use crate::{enclose, names};
 
 /// What the client is told, in the end.
@@ -49,6 +51,7 @@ struct Told {
     end: End,
     #[serde(default, skip_serializing_if = "Jail::is_whole")]
     jail: Jail,
+    hooks: Vec<FailedHook>,
 }
 
 /// How a connection ended, for the record and for the client.
@@ -58,6 +61,10 @@ struct End {
     exit: u8,
     reasons: Vec<Reason>,
     warnings: Vec<String>,
+    /// How many of the warnings are of what is put right already.
+    passing: usize,
+    /// Whether something was found on the way that is for a person.
+    lasting: bool,
     push: Option<PushFacts>,
     text: String,
     /// Whether the gate was lost before it had told this, so that nobody knows what it has done.
@@ -74,6 +81,8 @@ impl End {
             exit: 0,
             reasons: Vec::new(),
             warnings: Vec::new(),
+            passing: 0,
+            lasting: false,
             push: None,
             text,
             unheard: false,
@@ -93,7 +102,8 @@ impl End {
     /// Nobody knows which: the gate was gone before it had said.
     fn lost() -> Self {
         let reason = Reason::new(Code::Interrupted, "the server failed").hint("push again");
-        let reason = reason.detail("the gate was killed at its work").remedy("see in the kernel's log whether memory had run out");
+        let reason =
+            reason.detail("the gate was killed at its work").remedy("see in the kernel's log whether memory had run out").passing();
         Self { unheard: true, ..Self::stopped(reason) }
     }
 
@@ -103,8 +113,10 @@ impl End {
     }
 
     /// With what was found on the way, first. It stands in the record however the connection ended.
-    fn noting(mut self, notes: Vec<String>) -> Self {
-        self.warnings.splice(..0, notes);
+    fn noting(mut self, notes: Vec<Note>) -> Self {
+        self.passing += notes.iter().filter(|note| note.passing).count();
+        self.lasting |= notes.iter().any(|note| !note.passing);
+        self.warnings.splice(..0, notes.into_iter().map(|note| note.text));
         self
     }
 
@@ -134,7 +146,9 @@ struct Session<'a> {
     /// What whatever is not the gate may use: as much as the gate itself could when sshd started it.
     inherited: Inherited,
     /// What was found on the way.
-    notes: Vec<String>,
+    notes: Vec<Note>,
+    /// Hooks that have failed.
+    failed: RefCell<Vec<FailedHook>>,
 }
 
 /// Where what was allowed is done.
@@ -173,7 +187,7 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
         Err(fault) => return connection.tell_without_site(End::refused(Denial::unidentified(fault.into(), command))),
     };
     let jail = Cell::new(if site.jail { Jail::Whole } else { Jail::Off });
-    let ended = |end| Told { end, jail: jail.get() };
+    let ended = |end| Told { end, jail: jail.get(), hooks: Vec::new() };
     let policy = match config::identify(directory, &site, &request) {
         Ok(policy) => policy,
         Err(reason) => return connection.answer(&site, None, ended(End::refused(Denial::unidentified(reason, command)))),
@@ -185,7 +199,9 @@ pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
     };
     let (owners, place) = place(&site, &policy, &request, &command, waiting, inherited);
     let (request, id) = (&request, id.as_str());
-    let session = Session { connection, site: &site, policy: &policy, request, id, jail: &jail, owners: &owners, inherited, notes };
+    let notes = notes.into_iter().map(Note::lasting).collect();
+    let failed = RefCell::default();
+    let session = Session { connection, site: &site, policy: &policy, request, id, jail: &jail, owners: &owners, inherited, notes, failed };
     session.go(&command, place)
 }
 
@@ -274,7 +290,7 @@ impl Session<'_> {
             let _ = process::silence();
             process::close_all_but(&[word.as_raw_fd()]);
             let told = serde_json::from_slice(&word.wait()).unwrap_or_else(|_| self.told(End::lost(), heard));
-            self.connection.tell(self.site, Some(self.policy), &told);
+            self.connection.tell(self.site, Some(self.policy), &told) == Administrator::Told
         });
         let successor = match successor {
             Ok(successor) => successor,
@@ -288,10 +304,15 @@ impl Session<'_> {
         let end = End::of(entered.and_then(|standby| self.perform(permit, Some(standby))));
         let told = self.told(end, heard);
         // Without a word it says that this process was lost.
-        if !successor.go_on(&serde_json::to_vec(&told).unwrap_or_default()) {
-            self.connection.enter(self.site, self.policy, &told);
-        }
-        tell::answer(told.end)
+        let administrator = match successor.go_on(&serde_json::to_vec(&told).unwrap_or_default()) {
+            Some(true) => Administrator::Told,
+            Some(false) => Administrator::Untold,
+            None => {
+                self.connection.enter(self.site, self.policy, &told);
+                Administrator::Untold
+            }
+        };
+        tell::answer(told.end, administrator)
     }
 
     /// Does what has to get at all that is the account's, whatever modes its client has given it: history is not to be changed for a look. Who keeps
@@ -315,7 +336,7 @@ impl Session<'_> {
 
     /// An end with what was found and heard on the way.
     fn told(&self, end: End, heard: &str) -> Told {
-        Told { end: end.having_heard(heard.to_owned()).noting(self.notes.clone()), jail: self.jail.get() }
+        Told { end: end.having_heard(heard.to_owned()).noting(self.notes.clone()), jail: self.jail.get(), hooks: self.failed.take() }
     }
 
     /// What is to become of the command, and what came on standard input because of `-s`, printable.

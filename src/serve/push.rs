@@ -16,6 +16,7 @@ use crate::decide::argv::Version;
 use crate::decide::cell::{Confinement, Ground};
 use crate::decide::command::Push;
 use crate::decide::dropped::{self, Tally};
+use crate::decide::hook::{self, Occasion};
 use crate::decide::links::Layout;
 use crate::decide::namespaces::{self, Lack};
 use crate::decide::outcome::{self, Ended};
@@ -23,7 +24,8 @@ use crate::decide::pace::{Allowance, Pace};
 use crate::decide::plan::{self, Places, PushPlan};
 use crate::decide::words::{self, Words};
 use crate::enclose;
-use crate::terms::limits::{LEAST_LINK_TIME, MAX_QUOTED, MAX_RSYNC_LOG};
+use crate::terms::beside::{FailedHook, Note, PartEnd};
+use crate::terms::limits::{LEAST_LINK_TIME, MAX_HOOK_LINES, MAX_HOOK_WORDS, MAX_QUOTED, MAX_RSYNC_LOG, MAX_TOLD_HOOKS};
 use crate::terms::reason::{Code, Reason};
 use crate::terms::record::{DroppedOwners, Jail, PushFacts};
 use crate::terms::shelf::Shelf;
@@ -62,7 +64,7 @@ impl Session<'_> {
         let end = End::of(self.run(&plan, version, &held, shelf, &log, waiting));
         if end.push.as_ref().is_some_and(|push| push.resumed) {
             log.note(Utc::now(), outcome::USED);
-            notes.iter_mut().filter(|note| *note == outcome::KEPT).for_each(|note| outcome::USED.clone_into(note));
+            notes.iter_mut().filter(|note| note.text == outcome::KEPT).for_each(|note| outcome::USED.clone_into(&mut note.text));
         }
         let end = end.noting(notes);
         log.note(Utc::now(), &format!("{}, exit {}", end.outcome.as_str(), end.exit));
@@ -108,7 +110,7 @@ impl Session<'_> {
         }
         let place = plan.place().to_string();
         if let Some(transaction) = shelf.transaction.take_if(|_| plan.joins()) {
-            let transaction = transaction.beginning(&place);
+            let transaction = transaction.beginning(&place, self.request.at);
             held.write_transaction(&transaction)?;
             shelf.transaction = Some(transaction);
         }
@@ -155,10 +157,20 @@ impl Session<'_> {
         if let Some(dropped) = dropped {
             log.note(Utc::now(), &format!("{} became the account's: no owners are kept", dropped::told(dropped)));
         }
+        let exit = if let Ended::Exit(status) = ended { Some(status) } else { None };
+        let signal = if let Ended::Signal(signal) = ended { Some(signal) } else { None };
+        let part = PartEnd { exit, signal, seconds: started.elapsed().as_secs_f64() };
+        if let Some(transaction) = shelf.transaction.take_if(|_| plan.joins()) {
+            // For `complete`, which tells of it however the push is settled.
+            let transaction = transaction.ended(part);
+            held.write_transaction(&transaction)?;
+            shelf.transaction = Some(transaction);
+        }
         let facts = PushFacts {
             place: (!plan.place().is_whole()).then(|| still_printable(&place, MAX_QUOTED)),
-            seconds: started.elapsed().as_secs_f64(),
-            rsync_exit: if let Ended::Exit(status) = ended { Some(status) } else { None },
+            seconds: part.seconds,
+            rsync_exit: exit,
+            rsync_signal: signal,
             wire_bytes: said.wire_bytes,
             skipped: said.skipped,
             dropped_owners: dropped,
@@ -231,12 +243,13 @@ impl Session<'_> {
         RunLog::begin(path.clone()).and_then(|log| repository.give(&path).map(|()| log)).map_err(|error| trouble("creating", &path, &error))
     }
 
-    fn begin_log(&self, repository: &Repository, plan: &PushPlan, notes: &[String]) -> Result<RunLog, Reason> {
+    fn begin_log(&self, repository: &Repository, plan: &PushPlan, notes: &[Note]) -> Result<RunLog, Reason> {
         let log = self.log(repository)?;
         let at = self.request.at;
         let peer = self.request.address.as_ref().map_or_else(|| "unknown".to_owned(), |address| address.to_string());
         let first = format!("push of `{}` from {peer} into `{}`", self.policy.client, plan.place());
         let planned = plan.notes(self.owners);
+        let notes = notes.iter().map(|note| &note.text);
         log.notes(at, [&first].into_iter().chain(notes).chain(&planned).chain(plan.warnings()).map(String::as_str));
         Ok(log)
     }
@@ -247,28 +260,49 @@ impl Session<'_> {
     /// With [`Code::Hook`] when one says no; the ones after it do not run.
     pub(super) fn prepare_hooks(&self, repository: &Repository, log: &RunLog) -> Result<(), Reason> {
         for argv in &self.policy.hooks.prepare {
-            if let HookEnd::Failed(how) = self.hook("prepare", argv, repository, None, log) {
-                return Err(Reason::new(Code::Hook, "the server cannot take a push right now")
-                    .hint("try again later; the administrator has been told")
-                    .detail(format!("the prepare hook `{}` said no: {how}", argv.join(" ")))
-                    .remedy(format!("see its output in `{}`", log.path().display()))
-                    .rule(self.policy.origins.of("hooks")));
+            if let Some(failed) = self.hook("prepare", argv, repository, None, log) {
+                let reason = Reason { of_server: true, ..Reason::new(Code::Hook, "the server cannot take a push right now") };
+                return Err(reason.detail(failed.told()).remedy("see what it has printed, below").rule(self.policy.origins.of("hooks")));
             }
         }
         Ok(())
     }
 
-    pub(super) fn hook(&self, hook: &str, argv: &[String], repository: &Repository, snapshot: Option<&Path>, log: &RunLog) -> HookEnd {
-        log.note(Utc::now(), &format!("{hook} hook `{}`", argv.join(" ")));
+    /// Runs one. What a failing one has printed is remembered for the mail, and for nobody else.
+    pub(super) fn hook(
+        &self,
+        hook: &str,
+        argv: &[String],
+        repository: &Repository,
+        published: Option<(&Path, &PushFacts)>,
+        log: &RunLog,
+    ) -> Option<FailedHook> {
+        let words = argv.join(" ");
+        log.note(Utc::now(), &format!("{hook} hook `{words}`"));
         let inprogress = repository.inprogress();
+        let Self { policy, request, id, .. } = self;
+        let variables = hook::variables(Occasion {
+            hook,
+            client: &policy.client,
+            id,
+            at: request.at,
+            address: request.address.as_ref(),
+            repository: repository.root(),
+            inprogress: &inprogress,
+            published,
+        });
         let Inherited { files, memory } = self.inherited;
-        let (client, mapped) = (&self.policy.client, self.owners.mapping().is_some());
-        let setting = Setting { hook, client, repository: repository.root(), inprogress: &inprogress, snapshot, mapped, files, memory };
-        let end = child::hook(argv, setting, self.policy.hooks.time_limit, log.file());
-        if let HookEnd::Failed(how) = &end {
-            log.note(Utc::now(), &format!("the hook failed: {how}"));
-        }
-        end
+        let setting = Setting { variables, mapped: self.owners.mapping().is_some(), files, memory };
+        let before = log.length();
+        let HookEnd::Failed(how) = child::hook(argv, setting, policy.hooks.time_limit, log.file()) else { return None };
+        let tells = self.failed.borrow().len() < MAX_TOLD_HOOKS;
+        let printed = if tells { log.last_lines(before, MAX_HOOK_WORDS, MAX_HOOK_LINES) } else { Vec::new() };
+        log.note(Utc::now(), &format!("the hook failed: {how}"));
+        let shown = |text: &str| still_printable(text, MAX_QUOTED);
+        let log = shown(&log.path().display().to_string());
+        let failed = FailedHook { hook: hook.to_owned(), command: shown(&words), how, printed, log };
+        self.failed.borrow_mut().push(failed.clone());
+        Some(failed)
     }
 }
 

@@ -7,7 +7,6 @@ use super::measure::{self, Measure};
 use super::{End, Session};
 use chrono::Utc;
 
-use crate::act::child::HookEnd;
 use crate::act::runlog::RunLog;
 use crate::act::store::{Bounds, Deferred, Held, Made, Published, Repository, Staging, Survey};
 use crate::decide::again;
@@ -61,9 +60,7 @@ impl Session<'_> {
             reasons,
             warnings: settling.warnings,
             push: Some(settling.facts),
-            text: String::new(),
-            unheard: false,
-            heard: String::new(),
+            ..End::answered(String::new())
         };
         match outcome::of_push(ended, plan.is_dry(), trees) {
             Disposal::Publish { partial } => {
@@ -181,12 +178,12 @@ impl Session<'_> {
 
     /// Runs the hooks of `complete`, where there is a snapshot.
     pub(super) fn complete_hooks(&self, end: &mut End, repository: &Repository, log: &RunLog) {
-        let Some(name) = end.push.as_ref().and_then(|facts| facts.snapshot.as_ref()) else { return };
+        let End { push: Some(facts), warnings, .. } = end else { return };
+        let Some(name) = &facts.snapshot else { return };
         let snapshot = repository.snapshots().join(name);
         for argv in &self.policy.hooks.complete {
-            if let HookEnd::Failed(how) = self.hook("complete", argv, repository, Some(&snapshot), log) {
-                end.warnings.push(format!("the complete hook `{}` failed: {how}", argv.join(" ")));
-            }
+            let failed = self.hook("complete", argv, repository, Some((&snapshot, facts)), log);
+            warnings.extend(failed.map(|failed| failed.told()));
         }
     }
 
@@ -204,7 +201,15 @@ impl Session<'_> {
         let whole = SubPath::default();
         let trees = trees(&staging, None, repository, shelf, Some(whole.clone()))?;
         let seconds = (self.request.at - transaction.began).as_seconds_f64();
-        let facts = PushFacts { seconds, skipped: transaction.skipped, dropped_owners: transaction.dropped_owners, ..PushFacts::default() };
+        let facts = PushFacts {
+            seconds,
+            prepared: Some(transaction.began),
+            parts: transaction.told.clone(),
+            earlier_parts: transaction.untold,
+            skipped: transaction.skipped,
+            dropped_owners: transaction.dropped_owners,
+            ..PushFacts::default()
+        };
         let measure = Measure::default();
         let (time, lists, warnings) = (LEAST_LINK_TIME, transaction.lists, Vec::new());
         let (links, ignores_times, bytes) = (None, false, None);
@@ -243,16 +248,7 @@ impl Session<'_> {
         held.close_transaction()?;
         let exit = reasons.first().map_or(0, |reason| reason.code.exit());
         let text = settling.facts.snapshot.as_ref().map(|name| format!("published {name}\n")).unwrap_or_default();
-        Ok(End {
-            outcome,
-            exit,
-            reasons,
-            warnings: settling.warnings,
-            push: Some(settling.facts),
-            text,
-            unheard: false,
-            heard: String::new(),
-        })
+        Ok(End { outcome, exit, reasons, warnings: settling.warnings, push: Some(settling.facts), ..End::answered(text) })
     }
 }
 

@@ -7,12 +7,12 @@ use std::path::Path;
 use super::{Answer, End, Told};
 use crate::act::spool::Spool;
 use crate::act::store::{Repository, mounted};
-use crate::act::{accounts, detach, ledger, syslog};
+use crate::act::{accounts, detach, ledger, mail, syslog};
 use crate::decide::policy::{self, Policy, Report, Site};
-use crate::decide::{line, lost};
+use crate::decide::{asked, line, lost};
 use crate::terms::limits::MAX_QUOTED;
-use crate::terms::text::{printable, printable_name, still_printable};
-use crate::terms::{Jail, Mail, Outcome, Record, Request, Said, Verb};
+use crate::terms::text::{on_one_line, printable, printable_name, still_printable};
+use crate::terms::{Administrator, Jail, Mail, Outcome, Record, Request, Said, Verb};
 
 /// An id for a connection: unique on this machine, and in order of time.
 pub(super) fn record_id(request: &Request) -> String {
@@ -32,24 +32,35 @@ pub(super) struct Connection<'a> {
 impl Connection<'_> {
     /// Remembers it, and makes the client's answer.
     pub(super) fn answer(self, site: &Site, policy: Option<&Policy>, told: Told) -> Answer {
-        self.tell(site, policy, &told);
-        answer(told.end)
+        let administrator = self.tell(site, policy, &told);
+        answer(told.end, administrator)
     }
 
-    /// Remembers it.
-    pub(super) fn tell(self, site: &Site, policy: Option<&Policy>, told: &Told) {
-        let record = record(policy, self, told);
+    /// Remembers it. Says whether the administrator gets a mail about it.
+    pub(super) fn tell(self, site: &Site, policy: Option<&Policy>, told: &Told) -> Administrator {
         let Connection { directory, request, id, .. } = self;
+        // Where a mount is missing, what stands at its place is not the repository.
+        let policy_on_disk = policy.filter(|policy| mounted(policy, site).is_ok());
+        let repository = policy_on_disk.and_then(|policy| Repository::existing(&policy.path, request.account.uid));
+        let mut record = record(site, policy, self, told);
+        let came_to_nothing = matches!(record.result, Outcome::Failed | Outcome::Unpublished);
+        if record.mail == Mail::Alert && (came_to_nothing || (record.result == Outcome::Refused && record.passing)) {
+            // What is looked up here may be locked up with the rest: then nobody is told of it.
+            let shelf = repository.as_ref().zip(policy).and_then(|(repository, policy)| repository.look(&policy.names).ok());
+            record.newest = shelf.and_then(|shelf| shelf.newest).map(|newest| newest.to_string());
+        }
         let mut lost = Vec::new();
+        let mut spooled = false;
         let spool = Spool::open(&site.spool, request.account.uid);
         // The mail comes first: a kill between the two may leave a mail that the ledger does not know, never the other way round.
         match &spool {
             Err(error) => lost.push(format!("the spool cannot be used: {error}")),
             Ok(spool) => {
-                if record.mail != Mail::None
-                    && let Err(error) = spool.add(&record)
-                {
-                    lost.push(format!("the mail could not be spooled: {error}"));
+                if record.mail != Mail::None {
+                    match spool.add(&record) {
+                        Ok(()) => spooled = true,
+                        Err(error) => lost.push(format!("the mail could not be spooled: {error}")),
+                    }
                 }
             }
         }
@@ -60,9 +71,6 @@ impl Connection<'_> {
             let _ = spool.has_published(&policy.client);
         }
         // A repository that cannot be written to must not lose the entry: the spool has a ledger of its own.
-        // Where a mount is missing, what stands at its place is not the repository.
-        let policy_on_disk = policy.filter(|policy| mounted(policy, site).is_ok());
-        let repository = policy_on_disk.and_then(|policy| Repository::existing(&policy.path, request.account.uid));
         let repository = repository.filter(|repository| repository.ledger().parent().is_some_and(Path::is_dir));
         let entered = repository.as_ref().is_some_and(|repository| ledger::append(&repository.ledger(), &record).is_ok());
         if let Ok(spool) = &spool
@@ -81,19 +89,20 @@ impl Connection<'_> {
         if let Some(socket) = &site.syslog {
             let _ = syslog::send(socket, &line::record_line(&record));
             for what in &lost {
-                let _ = syslog::send(socket, &format!("id={} problem=\"{}\"", record.id, printable(what.as_bytes())));
+                let _ = syslog::send(socket, &format!("id={} problem=\"{}\"", record.id, still_printable(&on_one_line(what), MAX_QUOTED)));
             }
         }
         if record.mail != Mail::None && spool.is_ok() {
             // The timer tries again whatever becomes of this.
             let _ = detach::watch(directory);
         }
+        if spooled && mail::leads_somewhere(&site.mail) { Administrator::Told } else { Administrator::Untold }
     }
 
     /// Remembers it where whoever was to do that was killed. From the namespace of a client's ids the spool is out of reach: nobody is sent a
     /// mail, and where a snapshot was published the next session tells.
     pub(super) fn enter(self, site: &Site, policy: &Policy, told: &Told) {
-        let record = Record { mail: Mail::None, ..record(Some(policy), self, told) };
+        let record = Record { mail: Mail::None, ..record(site, Some(policy), self, told) };
         let path = Repository::existing(&policy.path, accounts::running()).map(|repository| repository.ledger());
         // It may have come so far.
         if let Some(path) = path.filter(|path| ledger::read(path).iter().all(|other| other.id != record.id)) {
@@ -105,11 +114,11 @@ impl Connection<'_> {
         }
     }
 
-    /// Remembers one whose site file cannot be used, by what is usual, and makes the client's answer.
+    /// Remembers one whose site file cannot be used, by what is usual, and makes the client's answer. Until it can be used no mail leaves.
     pub(super) fn tell_without_site(self, end: End) -> Answer {
         let Connection { directory, request, .. } = self;
-        let told = Told { end, jail: Jail::Whole };
-        let record = record(None, self, &told);
+        let told = Told { end, jail: Jail::Whole, hooks: Vec::new() };
+        let record = Record { mail: Mail::Alert, ..record_of(None, self, &told) };
         let spool = Spool::open(Path::new(policy::DEFAULT_SPOOL), request.account.uid);
         if let Ok(spool) = &spool {
             let _ = spool.add(&record);
@@ -117,13 +126,22 @@ impl Connection<'_> {
             let _ = detach::watch(directory);
         }
         let _ = syslog::send(Path::new(policy::DEFAULT_SYSLOG), &line::record_line(&record));
-        answer(told.end)
+        answer(told.end, Administrator::Untold)
     }
 }
 
-fn record(policy: Option<&Policy>, connection: Connection<'_>, told: &Told) -> Record {
+/// What is remembered, with the mail that it asks for.
+fn record(site: &Site, policy: Option<&Policy>, connection: Connection<'_>, told: &Told) -> Record {
+    let mut record = record_of(policy, connection, told);
+    record.passing = asked::passes(&record, told.end.passing, told.end.lasting);
+    let apart = site.mail.reports_to != site.mail.to;
+    record.mail = asked::mail(&record, policy.map_or(Report::Problems, |policy| policy.report), apart);
+    record
+}
+
+fn record_of(policy: Option<&Policy>, connection: Connection<'_>, told: &Told) -> Record {
     let Connection { request, id, verb, .. } = connection;
-    let Told { end, jail } = told;
+    let Told { end, jail, hooks } = told;
     let command = match &request.said {
         Said::Command(bytes) if end.heard.is_empty() => printable(bytes),
         Said::Command(bytes) => {
@@ -145,27 +163,17 @@ fn record(policy: Option<&Policy>, connection: Connection<'_>, told: &Told) -> R
         reasons: end.reasons.clone(),
         push: end.push.clone(),
         warnings: end.warnings.clone(),
+        hooks: hooks.clone(),
+        passing: false,
+        newest: None,
         jail: *jail,
-        mail: mail(policy.map_or(Report::Problems, |policy| policy.report), end),
-    }
-}
-
-/// Which mail a connection asks for.
-fn mail(report: Report, end: &End) -> Mail {
-    match end.outcome {
-        Outcome::Refused | Outcome::Failed | Outcome::Unpublished => Mail::Alert,
-        Outcome::Busy | Outcome::Added => Mail::None,
-        Outcome::Published | Outcome::Answered => match report {
-            Report::Always if end.outcome == Outcome::Published || !end.warnings.is_empty() => Mail::Report,
-            Report::Problems if !end.warnings.is_empty() => Mail::Report,
-            _ => Mail::None,
-        },
+        mail: Mail::None,
     }
 }
 
 /// What the client is told: the first reason, if there is one.
-pub(super) fn answer(end: End) -> Answer {
-    let mut lines = end.reasons.first().map(|reason| reason.lines(end.outcome == Outcome::Refused)).unwrap_or_default();
+pub(super) fn answer(end: End, administrator: Administrator) -> Answer {
+    let mut lines = end.reasons.first().map(|reason| reason.lines(end.outcome == Outcome::Refused, administrator)).unwrap_or_default();
     if end.outcome == Outcome::Added {
         lines.push("snapgate: received; say `complete` to publish it".to_owned());
     }
@@ -174,7 +182,8 @@ pub(super) fn answer(end: End) -> Answer {
     }
     let beyond = end.push.as_ref().map_or(0, |facts| facts.beyond);
     if beyond > 0 {
-        lines.push(format!("snapgate: {beyond} files name users or groups that the server cannot keep: nobody stands in their place"));
+        let files = if beyond == 1 { "1 file names".to_owned() } else { format!("{beyond} files name") };
+        lines.push(format!("snapgate: {files} users or groups that the server cannot keep: nobody stands in their place"));
     }
     Answer { exit: end.exit, text: end.text, lines }
 }

@@ -16,7 +16,7 @@ impl Session<'_> {
         plan::name(&self.policy.names, self.request.at, self.request.at, shelf.newest.as_ref())?;
         let mut notes = held.recover(&mut shelf, self.request.at, self.policy.deadline)?;
         if let Some(open) = &shelf.transaction {
-            notes.push(format!("the transaction prepared at {} was never completed and is closed", open.began));
+            notes.push(open.given_up());
         }
         let open = || {
             self.prepare_hooks(&repository, &self.log(&repository)?)?;

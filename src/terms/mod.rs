@@ -4,6 +4,7 @@
 //!
 //! They are called by their own names, whichever file they stand in: `terms::Reason`.
 
+pub mod beside;
 pub mod client;
 pub mod ids;
 pub mod key;
@@ -22,13 +23,14 @@ pub mod verb;
 pub(crate) mod word;
 pub mod zone;
 
+pub use beside::{FailedHook, Note, Part, PartEnd};
 pub use client::ClientName;
 pub use ids::{IdMap, IdRange, Mapping, Owners};
 pub use key::Fingerprint;
 pub use mail::{Audience, ComposedMail, printable_lines};
 pub use path::{NotInside, SubPath};
 pub use peer::{Link, Peer};
-pub use reason::{Code, Origin, Reason, exit};
+pub use reason::{Administrator, Code, Origin, Reason, exit};
 pub use record::{DroppedOwners, Jail, Mail, Outcome, PushFacts, Record, StoredAgain};
 pub use request::{Account, Login, Request, Said};
 pub use shelf::{Pushed, STATE, Shelf, Transaction};

@@ -159,30 +159,72 @@ pub struct Reason {
     /// How the administrator allows it, if it was legitimate, or mends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+    /// Whether it is the server's fault, so that the client is told as well whether the administrator knows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_server: bool,
+    /// Whether it passes by itself, so that it is told of no more than once a day.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passing: bool,
+}
+
+/// Whether whoever looks after the server has been sent a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Administrator {
+    /// One is on its way, and survives a power cut.
+    Told,
+    /// Nobody is sent any.
+    Untold,
+}
+
+impl Administrator {
+    /// What a client is told of it.
+    pub fn says(self) -> &'static str {
+        match self {
+            Self::Told => "the administrator has been told",
+            Self::Untold => "tell the administrator of the server",
+        }
+    }
 }
 
 impl Reason {
     /// A reason that says the same to both.
     pub fn new(code: Code, says: impl Into<String>) -> Self {
         let says = says.into();
-        Self { code, detail: says.clone(), says, hint: None, rule: None, remedy: None }
+        Self { code, detail: says.clone(), says, hint: None, rule: None, remedy: None, of_server: false, passing: false }
     }
 
-    /// A fault of the server's: the client learns that it is not to blame, and that somebody knows; the administrator is told this.
+    /// A fault of the server's: the client learns that it is not to blame, and whether somebody knows; the administrator is told this.
     pub fn of_the_server(code: Code, detail: impl Into<String>) -> Self {
-        Self::new(code, "the server cannot store anything right now").hint("the administrator has been told").detail(detail)
+        Self { of_server: true, ..Self::new(code, "the server cannot store anything right now").detail(detail) }
     }
 
     /// The same for one that may be over when the client tries again.
     pub fn for_now(code: Code, detail: impl Into<String>) -> Self {
-        Self::of_the_server(code, detail).hint("try again later; the administrator has been told")
+        Self::of_the_server(code, detail).hint("try again later")
     }
 
     /// The lines for the client: what it is, its stable code, and what to do.
-    pub fn lines(&self, refused: bool) -> Vec<String> {
+    pub fn lines(&self, refused: bool, administrator: Administrator) -> Vec<String> {
         let what = if refused { "refused: " } else { "" };
         let first = format!("snapgate: {what}{} (code {})", self.says, self.code);
-        std::iter::once(first).chain(self.hint.iter().map(|hint| format!("snapgate: {hint}"))).collect()
+        std::iter::once(first).chain(self.advice(administrator).map(|advice| format!("snapgate: {advice}"))).collect()
+    }
+
+    /// What the client is told to do.
+    pub fn advice(&self, administrator: Administrator) -> Option<String> {
+        let said = self.of_server.then_some(administrator.says());
+        let advice: Vec<_> = self.hint.as_deref().into_iter().chain(said).collect();
+        (!advice.is_empty()).then(|| advice.join("; "))
+    }
+
+    /// What the administrator is told, on one line: a fault of a file goes on with the line that it is in.
+    pub fn summary(&self) -> &str {
+        self.detail.lines().next().unwrap_or_default()
+    }
+
+    /// As one that passes by itself.
+    pub fn passing(self) -> Self {
+        Self { passing: true, ..self }
     }
 
     /// With a hint for the client.
@@ -219,6 +261,18 @@ impl Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_is_told_that_the_administrator_knows_where_that_is_so() {
+        let said = |reason: Reason, administrator| reason.lines(false, administrator).remove(1);
+        let broken = Reason::of_the_server(Code::Store, "read-only");
+        assert_eq!(said(broken.clone(), Administrator::Told), "snapgate: the administrator has been told");
+        assert_eq!(said(broken.clone(), Administrator::Untold), "snapgate: tell the administrator of the server");
+        let said = said(Reason::for_now(Code::Store, "too many open files"), Administrator::Told);
+        assert_eq!(said, "snapgate: try again later; the administrator has been told");
+        assert!(!broken.advice(Administrator::Told).unwrap().contains("again"), "only a person mends that");
+        assert_eq!(Reason::new(Code::Key, "no").lines(true, Administrator::Told), ["snapgate: refused: no (code key)"]);
+    }
 
     #[test]
     fn no_code_of_ours_is_one_of_rsyncs() {

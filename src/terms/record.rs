@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::beside::{FailedHook, Part};
 use super::client::ClientName;
 use super::key::Fingerprint;
 use super::peer::Peer;
-use super::reason::Reason;
+use super::reason::{Code, Reason};
 use super::verb::Verb;
 use super::word::words;
 
@@ -48,11 +49,31 @@ pub struct Record {
     /// What somebody should look at although the connection did what it was for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Hooks that failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<FailedHook>,
+    /// Whether all that went wrong passes by itself: there is no more than one mail a day about it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passing: bool,
+    /// The newest snapshot, where there is an alert about a client that has some: how long it has not come through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<String>,
     /// What held rsync. Lines of earlier releases say `"unjailed":true` where nothing did.
     #[serde(default, skip_serializing_if = "Jail::is_whole", alias = "unjailed")]
     pub jail: Jail,
     /// The mail that the record asks for.
     pub mail: Mail,
+}
+
+impl Record {
+    /// What it is about, in a word: the first reason's, or that of what went wrong although the connection did what it was for.
+    pub fn code(&self) -> Option<Code> {
+        let partial = self.push.as_ref().is_some_and(|push| push.partial);
+        let first = self.reasons.first().map(|reason| reason.code);
+        let hook = (!self.hooks.is_empty()).then_some(Code::Hook);
+        let cut_off = self.passing.then_some(Code::Interrupted);
+        first.or(hook).or(partial.then_some(Code::Partial)).or(cut_off)
+    }
 }
 
 /// What held the rsync of a connection, or would have.
@@ -156,6 +177,8 @@ pub enum Mail {
     Alert,
     /// To `reports_to:`, one for each.
     Report,
+    /// Both.
+    Both,
 }
 
 /// What a push did. Counts are of what stands on the disk; bytes are bytes.
@@ -172,9 +195,21 @@ pub struct PushFacts {
     pub place: Option<String>,
     /// Seconds from the start of the connection to the end of rsync.
     pub seconds: f64,
-    /// rsync's exit status on the server; `None` where a signal ended it.
+    /// rsync's exit status on the server; `None` where it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rsync_exit: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rsync_signal: Option<i32>,
+    /// When `prepare` came, where `complete` published what several pushes brought, or did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepared: Option<DateTime<Utc>>,
+    /// These pushes, the last ones; no rsync ran for `complete` itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+    /// How many there were before them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub earlier_parts: u64,
     /// Files in the snapshot (everything that is not a directory).
     pub files: u64,
     /// Of these, how many share their inode with the previous snapshot.

@@ -5,17 +5,19 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::limits::TRANSACTION_LIFETIME;
+use super::beside::{Note, Part, PartEnd};
+use super::limits::{MAX_QUOTED, MAX_TOLD_PARTS, TRANSACTION_LIFETIME};
 use super::path::SubPath;
 use super::record::DroppedOwners;
 use super::snapshot::SnapshotName;
+use super::text::still_printable;
 use super::usage::Usage;
 
 /// The gate's own directory in a repository.
 pub const STATE: &str = ".snapgate";
 
 /// The repository as a value.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Shelf {
     /// The newest published snapshot.
     pub newest: Option<SnapshotName>,
@@ -26,7 +28,7 @@ pub struct Shelf {
 }
 
 /// A prepared transaction: pushes add up in it until `complete`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[must_use]
 pub struct Transaction {
@@ -53,6 +55,12 @@ pub struct Transaction {
     /// The pushes that have succeeded in it, in their order, as far as that is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pushed: Vec<Pushed>,
+    /// Its pushes, for whoever is told how it ended: the last [`MAX_TOLD_PARTS`] of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<Part>,
+    /// How many there were before them.
+    #[serde(default)]
+    pub untold: u64,
     /// Whether its parts are being put together, so that what stands in progress is their sum.
     pub merging: bool,
 }
@@ -81,6 +89,8 @@ impl Transaction {
             skipped: 0,
             lists: false,
             pushed: Vec::new(),
+            told: Vec::new(),
+            untold: 0,
             merging: false,
         }
     }
@@ -90,10 +100,31 @@ impl Transaction {
         (now - self.began).to_std().is_ok_and(|age| age > TRANSACTION_LIFETIME + push_limit)
     }
 
-    /// With a push into `place` under way.
-    pub fn beginning(mut self, place: &str) -> Self {
+    /// What is said of one that is closed because nobody completed it.
+    pub fn given_up(&self) -> Note {
+        Note::passing(format!(
+            "the transaction prepared at {} was never completed and is closed",
+            self.began.format("%Y-%m-%d %H:%M:%S UTC")
+        ))
+    }
+
+    /// With a push into `place` under way, since `at`.
+    pub fn beginning(mut self, place: &str, at: DateTime<Utc>) -> Self {
+        if self.told.len() >= MAX_TOLD_PARTS {
+            self.told.remove(0);
+            self.untold = self.untold.saturating_add(1);
+        }
+        self.told.push(Part { at, place: still_printable(place, MAX_QUOTED), end: None });
         if !self.unfinished.iter().any(|unfinished| unfinished == place) {
             self.unfinished.push(place.to_owned());
+        }
+        self
+    }
+
+    /// With the end of the push that began last.
+    pub fn ended(mut self, end: PartEnd) -> Self {
+        if let Some(part) = self.told.last_mut() {
+            part.end = Some(end);
         }
         self
     }
@@ -151,8 +182,11 @@ mod tests {
 
     #[test]
     fn a_push_that_failed_counts_until_it_is_made_good() {
-        let transaction =
-            Transaction::new(DateTime::default()).beginning("etc").adding(into("etc"), false).beginning("home").beginning("home");
+        let transaction = Transaction::new(DateTime::default())
+            .beginning("etc", DateTime::default())
+            .adding(into("etc"), false)
+            .beginning("home", DateTime::default())
+            .beginning("home", DateTime::default());
         assert!(transaction.is_partial());
         assert!(!transaction.adding(into("home"), false).is_partial());
     }
@@ -168,7 +202,7 @@ mod tests {
     #[test]
     fn pushing_into_it_keeps_no_transaction_open() {
         let (hour, began) = (Duration::from_secs(3600), DateTime::default());
-        let transaction = Transaction::new(began).beginning(".").adding(into(""), false);
+        let transaction = Transaction::new(began).beginning(".", DateTime::default()).adding(into(""), false);
         assert!(!transaction.is_stale(began + TRANSACTION_LIFETIME + hour, hour));
         assert!(transaction.is_stale(began + TRANSACTION_LIFETIME + hour + Duration::from_secs(1), hour));
     }

@@ -52,6 +52,11 @@ pub fn still_printable(text: &str, limit: usize) -> String {
     out
 }
 
+/// Words of the gate's own that have several lines, on one, as where only one has its place.
+pub fn on_one_line(text: &str) -> String {
+    text.lines().collect::<Vec<_>>().join("; ")
+}
+
 /// The name of an account or group, as this machine has it. A backslash is nothing but a part of it (`DOM\jane`).
 pub fn printable_name(name: &[u8]) -> String {
     still_printable(&String::from_utf8_lossy(name), MAX_QUOTED)
@@ -100,6 +105,12 @@ mod tests {
     fn a_name_keeps_its_backslash_and_nothing_that_moves_a_cursor() {
         assert_eq!(printable_name(br"DOM\jane"), r"DOM\jane");
         assert_eq!(printable_name(b"a\x1b\xff\n"), "a\\u{1b}\u{fffd}\\n");
+    }
+
+    #[test]
+    fn lines_of_our_own_are_joined_and_not_escaped() {
+        assert_eq!(on_one_line("`/x` is no directory\nremove it\n"), "`/x` is no directory; remove it");
+        assert_eq!(on_one_line("plain"), "plain");
     }
 
     #[test]

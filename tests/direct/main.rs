@@ -40,6 +40,7 @@ mod smtp;
 #[path = "../support/direct.rs"]
 mod support;
 mod taken_over;
+mod told;
 #[path = "../support/tree.rs"]
 #[expect(dead_code, reason = "the tests with sshd use all of it")]
 mod tree;

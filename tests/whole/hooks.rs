@@ -38,23 +38,46 @@ fn hooks_run_around_a_plain_push_and_their_output_is_in_the_runs_log() {
     let (path, snapshot) = (repository.path.display(), repository.snapshot(0));
     let environment = |name: &str| {
         let text = fs::read_to_string(server.path().join("source/seen").join(name)).unwrap();
-        // What the shell sets for itself is no one's word.
-        let lines = text.lines().filter(|line| !["PWD=", "SHLVL=", "_=", "OLDPWD="].iter().any(|own| line.starts_with(own)));
+        // What the shell sets for itself is no one's word, and other programs change how much is free.
+        let others = ["PWD=", "SHLVL=", "_=", "OLDPWD=", "SNAPGATE_FREE_BYTES="];
+        let lines = text.lines().filter(|line| !others.iter().any(|own| line.starts_with(own)));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
+    let record = server.record();
+    let facts = record.push.unwrap();
+    let began = record.at.format("%Y-%m-%dT%H:%M:%SZ");
     // All of it: nothing of the client's and nothing of sshd's is in there.
-    let expected = |hook: &str, snapshot: &str| {
-        vec![
+    let expected = |hook: &str, told: [(&str, String); 12]| {
+        let mut all = vec![
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+            "SNAPGATE_ADDRESS=127.0.0.1".to_owned(),
+            format!("SNAPGATE_BEGAN={began}"),
             "SNAPGATE_CLIENT=web1".to_owned(),
             format!("SNAPGATE_HOOK={hook}"),
+            format!("SNAPGATE_ID={}", record.id),
             format!("SNAPGATE_INPROGRESS={path}/inprogress"),
             format!("SNAPGATE_REPOSITORY={path}"),
-            format!("SNAPGATE_SNAPSHOT={snapshot}"),
-        ]
+        ];
+        all.extend(told.map(|(name, value)| format!("SNAPGATE_{name}={value}")));
+        all.sort();
+        all
     };
-    assert_eq!(environment("before"), expected("prepare", ""));
-    assert_eq!(environment("after"), expected("complete", snapshot.to_str().unwrap()));
+    let told = [
+        ("SNAPSHOT", snapshot.display().to_string()),
+        ("NAME", facts.snapshot.unwrap()),
+        ("OUTCOME", "published".to_owned()),
+        ("RSYNC_EXIT", "0".to_owned()),
+        ("SECONDS", format!("{:.0}", facts.seconds)),
+        ("FILES", facts.files.to_string()),
+        ("BYTES", facts.bytes.to_string()),
+        ("LINKED", "0".to_owned()),
+        ("RECEIVED", facts.received.to_string()),
+        ("RECEIVED_BYTES", facts.received_bytes.to_string()),
+        ("SKIPPED", "0".to_owned()),
+        ("WIRE_BYTES", facts.wire_bytes.unwrap().to_string()),
+    ];
+    assert_eq!(environment("before"), expected("prepare", told.clone().map(|(name, _)| (name, String::new()))));
+    assert_eq!(environment("after"), expected("complete", told));
     assert_eq!(fs::read_to_string(server.path().join("source/seen/pwd")).unwrap(), "/\n");
 }
 
@@ -102,7 +125,7 @@ fn a_prepare_hook_that_fails_refuses_the_push() {
     assert!(!ran.stderr.contains("nearly full") && !ran.stderr.contains("/hooks/"), "the client learns nothing: {}", ran.stderr);
     assert!(server.repository("web1").snapshots().is_empty());
     let mail = server.mail("hook");
-    assert!(mail.body.contains("/hooks/no"), "{}", mail.body);
+    assert!(mail.body.contains("/hooks/no") && mail.body.contains("\n  the disk is nearly full\n"), "{}", mail.body);
     server.client("web1").ssh(&["prepare"]).refused("hook", 75);
     server.client("web1").ssh(&["complete"]).refused("transaction", 64);
 }

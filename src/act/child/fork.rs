@@ -119,13 +119,14 @@ pub struct LastWord {
     most: u64,
 }
 
-/// Starts one, which stays what this process is now, and does `story`. Of the last word it takes up to `most` bytes.
+/// Starts one, which stays what this process is now, and does `story`, which comes to a yes or a no. Of the last word it takes up to `most`
+/// bytes.
 ///
 /// # Errors
 /// When there is a second thread, or the kernel has no process for it.
-pub fn succeeded(most: u64, story: impl FnOnce(LastWord)) -> io::Result<Successor> {
+pub fn succeeded(most: u64, story: impl FnOnce(LastWord) -> bool) -> io::Result<Successor> {
     let (heard, word) = io::pipe()?;
-    let pid = forked(move || story(LastWord { heard, most }))?;
+    let pid = forked(move || std::process::exit(if story(LastWord { heard, most }) { 0 } else { exit::INTERNAL.into() }))?;
     Ok(Successor { pid, word })
 }
 
@@ -147,9 +148,9 @@ impl AsRawFd for LastWord {
 }
 
 impl Successor {
-    /// Says the last word, and waits until the other has done what it does with it. Says whether it has: somebody may have killed it.
+    /// Says the last word, and waits until the other has done what it does with it. Says what that came to; `None`: somebody has killed it.
     #[must_use]
-    pub fn go_on(self, last: &[u8]) -> bool {
+    pub fn go_on(self, last: &[u8]) -> Option<bool> {
         let Self { pid, mut word } = self;
         // If it is gone, there is nobody to be told.
         let _ = word.write_all(last);
@@ -157,7 +158,8 @@ impl Successor {
         loop {
             match waitpid(pid, None) {
                 Err(Errno::EINTR) => {}
-                ended => return matches!(ended, Ok(WaitStatus::Exited(..))),
+                Ok(WaitStatus::Exited(_, status)) => return Some(status == 0),
+                _ => return None,
             }
         }
     }

@@ -1,10 +1,10 @@
 //! The administrator's own commands, before and after a push. They run as the account, outside the jail; where it keeps owners, as root of
 //! the namespace in which the client's files are the client's, since nobody else may read all of them.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -14,21 +14,12 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use super::Patience;
 use super::leader::Leader;
 use crate::decide::outcome::Ended;
-use crate::terms::ClientName;
 
-/// What a hook is told, in variables.
-#[derive(Debug, Clone, Copy)]
-pub struct Setting<'a> {
-    /// `SNAPGATE_HOOK`: which list it stands in, `prepare` or `complete`.
-    pub hook: &'a str,
-    /// `SNAPGATE_CLIENT`: the client's name.
-    pub client: &'a ClientName,
-    /// `SNAPGATE_REPOSITORY`: the repository.
-    pub repository: &'a Path,
-    /// `SNAPGATE_INPROGRESS`: where the push lands.
-    pub inprogress: &'a Path,
-    /// `SNAPGATE_SNAPSHOT`: the snapshot, once it is published; empty before.
-    pub snapshot: Option<&'a Path>,
+/// In what a hook runs.
+#[derive(Debug)]
+pub struct Setting {
+    /// What it is told, in variables.
+    pub variables: Vec<(&'static str, OsString)>,
     /// Whether this process is in that namespace.
     pub mapped: bool,
     /// How many files it may open, as for whatever else sshd starts.
@@ -48,16 +39,14 @@ pub enum HookEnd {
 
 /// Runs one command, its output going into `log`.
 #[must_use]
-pub fn hook(argv: &[String], setting: Setting<'_>, limit: Duration, log: &File) -> HookEnd {
+pub fn hook(argv: &[String], setting: Setting, limit: Duration, log: &File) -> HookEnd {
     let Some((program, arguments)) = argv.split_first() else { return HookEnd::Failed("it is empty".to_owned()) };
     let (Ok(output), Ok(errors)) = (log.try_clone(), log.try_clone()) else {
         return HookEnd::Failed("the run's log cannot be handed to it".to_owned());
     };
     let mut command = Command::new(program);
     command.args(arguments).env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-    command.env("SNAPGATE_HOOK", setting.hook).env("SNAPGATE_CLIENT", setting.client.as_str());
-    command.env("SNAPGATE_REPOSITORY", setting.repository).env("SNAPGATE_INPROGRESS", setting.inprogress);
-    command.env("SNAPGATE_SNAPSHOT", setting.snapshot.unwrap_or(Path::new("")));
+    command.envs(setting.variables);
     command.current_dir("/").process_group(0).stdin(Stdio::null()).stdout(output).stderr(errors);
     if setting.mapped {
         command.uid(0).gid(0);
@@ -99,15 +88,16 @@ mod tests {
 
     #[test]
     fn limits_hold_for_what_is_started_and_not_for_the_gate() {
-        let before = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
-        let output = with_soft(&[(Resource::RLIMIT_FSIZE, 1 << 20)], || {
-            std::process::Command::new("sh").args(["-c", "ulimit -S -f; ulimit -H -f"]).output()
+        // Other tests run in this process meanwhile: one of files' sizes would end them (SIGXFSZ).
+        let before = getrlimit(Resource::RLIMIT_STACK).unwrap();
+        let output = with_soft(&[(Resource::RLIMIT_STACK, 1 << 20)], || {
+            std::process::Command::new("sh").args(["-c", "ulimit -S -s; ulimit -H -s"]).output()
         });
         let said = String::from_utf8(output.unwrap().stdout).unwrap();
-        assert_eq!(said.lines().next(), Some("2048"), "in blocks of 512 bytes");
-        assert_ne!(said.lines().nth(1), Some("2048"), "the hard one stays");
-        assert_eq!(getrlimit(Resource::RLIMIT_FSIZE).unwrap(), before);
-        assert!(with_soft(&[(Resource::RLIMIT_FSIZE, 1 << 20)], || Err::<(), _>(io::Error::other("x"))).is_err());
-        assert_eq!(getrlimit(Resource::RLIMIT_FSIZE).unwrap(), before, "after a failure too");
+        assert_eq!(said.lines().next(), Some("1024"), "in KiB");
+        assert_ne!(said.lines().nth(1), Some("1024"), "the hard one stays");
+        assert_eq!(getrlimit(Resource::RLIMIT_STACK).unwrap(), before);
+        assert!(with_soft(&[(Resource::RLIMIT_STACK, 1 << 20)], || Err::<(), _>(io::Error::other("x"))).is_err());
+        assert_eq!(getrlimit(Resource::RLIMIT_STACK).unwrap(), before, "after a failure too");
     }
 }

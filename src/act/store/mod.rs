@@ -39,6 +39,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Instant;
 
+use nix::errno::Errno;
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::terms::limits::{LOCK_PATIENCE, LOCK_POLL, MIN_FREE_BYTES, RSYNC_GONE};
@@ -79,11 +80,15 @@ pub(crate) fn trouble(doing: &str, path: &Path, error: &io::Error) -> Reason {
         ErrorKind::NotFound => "create the directory, or mount the store",
         _ => "look at the store and the kernel's log",
     };
-    unusable(format!("{doing} `{}`: {error}", printable(path.as_os_str().as_encoded_bytes())), remedy)
+    let detail = format!("{doing} `{}`: {error}", printable(path.as_os_str().as_encoded_bytes()));
+    // Of these the machine has enough again when something else has ended.
+    let passes = matches!(error.kind(), ErrorKind::OutOfMemory | ErrorKind::ResourceBusy | ErrorKind::TimedOut | ErrorKind::WouldBlock)
+        || matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EMFILE | Errno::ENFILE));
+    if passes { Reason::for_now(Code::Store, detail).remedy(remedy) } else { unusable(detail, remedy) }
 }
 
 fn unusable(detail: String, remedy: &str) -> Reason {
-    Reason::for_now(Code::Store, detail).remedy(remedy)
+    Reason::of_the_server(Code::Store, detail).remedy(remedy)
 }
 
 impl Repository {

@@ -34,7 +34,7 @@ pub(super) fn under_way(path: &Path) -> Result<(), Reason> {
         return Ok(());
     }
     let remedy = "wait for the `snapgate remap` that runs; if none does, run it again for this client: it goes on where it stopped";
-    Err(unusable("the files in the repository are being given other ids").remedy(remedy))
+    Err(unusable("the files in the repository are being given other ids").hint("try again later").remedy(remedy))
 }
 
 /// What the repository at `path` says, if there is one. It is only looked at.
@@ -73,14 +73,14 @@ impl Repository {
         match (remembered(&self.root)?, &self.mapping) {
             (Remembered::Mapped(before), Some(mapping)) if before == *mapping => {}
             (Remembered::Mapped(before), mapping) if !mapping.as_ref().is_some_and(|mapping| mapping.extends(&before)) => {
-                return Err(
-                    unusable("the repository remembers other ids than a moment ago").remedy("nothing to do: the next push goes by them")
-                );
+                return Err(unusable("the repository remembers other ids than a moment ago")
+                    .hint("push again")
+                    .remedy("nothing to do: the next push goes by them"));
             }
             (Remembered::Account, Some(_)) => {
-                return Err(
-                    unusable("the repository was begun without owners meanwhile").remedy("nothing to do: the next push does without")
-                );
+                return Err(unusable("the repository was begun without owners meanwhile")
+                    .hint("push again")
+                    .remedy("nothing to do: the next push does without"));
             }
             (_, None) => {}
             (_, Some(mapping)) => {

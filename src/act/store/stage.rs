@@ -20,7 +20,7 @@ use super::unfinished::{self, Earlier};
 use super::{Held, Repository, tree, trouble};
 use crate::decide::outcome;
 use crate::terms::limits::MAX_NOTE;
-use crate::terms::{Reason, Shelf, SubPath};
+use crate::terms::{Note, Reason, Shelf, SubPath};
 
 /// What has to be known of a staging directory whose gate is gone.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -47,12 +47,12 @@ impl<'a> Held<'a> {
     /// Brings the repository from whatever a crash left to the state before or after it: `current` is made to name the
     /// newest snapshot, what was in progress is set aside, a transaction that nobody completed is closed.
     /// Says what was done.
-    pub fn recover(&self, shelf: &mut Shelf, now: DateTime<Utc>, push_limit: Duration) -> Result<Vec<String>, Reason> {
+    pub fn recover(&self, shelf: &mut Shelf, now: DateTime<Utc>, push_limit: Duration) -> Result<Vec<Note>, Reason> {
         let mut notes = Vec::new();
         if self.heal_current(shelf)? {
-            notes.push("`current` did not name the newest snapshot, and does now".to_owned());
+            notes.push(Note::passing("`current` did not name the newest snapshot, and does now"));
         }
-        notes.extend(self.tell_of_untold());
+        notes.extend(self.tell_of_untold().into_iter().map(Note::passing));
         self.clear_carried()?;
         self.go_back_from_merging(shelf)?;
         let inprogress = self.repository.inprogress();
@@ -64,32 +64,32 @@ impl<'a> Held<'a> {
         }
         if let Some(transaction) = shelf.transaction.take_if(|transaction| transaction.is_stale(now, push_limit)) {
             self.close_transaction()?;
-            notes.push(format!("the transaction prepared at {} was never completed and is closed", transaction.began));
+            notes.push(transaction.given_up());
         }
         if shelf.transaction.is_none() {
             for part in numbered(&self.repository.parts()) {
                 notes.extend(self.clear_away(&part, true, None)?);
             }
         }
-        notes.extend(self.finish_uniting());
+        notes.extend(self.finish_uniting().into_iter().map(Note::lasting));
         Ok(notes)
     }
 
     /// Sets a tree aside, or removes it where it cannot be trusted. Whatever a client made of it, it is out of the way
     /// afterwards: a tree that can be neither kept nor removed is laid in `broken/`, and that is said.
-    fn clear_away(&self, path: &Path, trusted: bool, partial_dir: Option<&str>) -> Result<Option<String>, Reason> {
+    fn clear_away(&self, path: &Path, trusted: bool, partial_dir: Option<&str>) -> Result<Option<Note>, Reason> {
         let cleared = if trusted {
             self.take_out_unfinished(partial_dir).and_then(|()| self.set_aside(path))
         } else {
             tree::remove(path).map(|()| false).map_err(|error| trouble("removing", path, &error))
         };
         match cleared {
-            Ok(true) => Ok(Some(outcome::KEPT.to_owned())),
+            Ok(true) => Ok(Some(Note::passing(outcome::KEPT))),
             Ok(false) => Ok(None),
             Err(reason) => {
                 let broken = self.lay_aside(path, &self.repository.state().join("broken"));
                 let broken = broken.map_err(|error| trouble("moving", path, &error))?;
-                Ok(Some(format!("{}: it is now `{}`, to be looked at and removed by hand", reason.detail, broken.display())))
+                Ok(Some(Note::lasting(format!("{}: it is now `{}`, to be looked at and removed by hand", reason.detail, broken.display()))))
             }
         }
     }

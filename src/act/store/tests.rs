@@ -63,7 +63,7 @@ impl Store {
     }
 
     pub(super) fn recover(&self) -> Vec<String> {
-        self.repository.hold().unwrap().recover(&mut self.look(), at(NOON), DAY).unwrap()
+        self.repository.hold().unwrap().recover(&mut self.look(), at(NOON), DAY).unwrap().into_iter().map(|note| note.text).collect()
     }
 
     fn current(&self) -> String {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::terms::{Code, Jail, Mail, Origin, Outcome, PushFacts, Reason, Record, Verb};
+use crate::terms::{Code, FailedHook, Jail, Mail, Origin, Outcome, PushFacts, Reason, Record, Verb};
 
 /// A push outside its hours.
 pub(crate) fn refusal() -> Record {
@@ -24,6 +24,9 @@ pub(crate) fn refusal() -> Record {
         ],
         push: None,
         warnings: Vec::new(),
+        hooks: Vec::new(),
+        passing: false,
+        newest: None,
         jail: Jail::Whole,
         mail: Mail::Alert,
     }
@@ -48,6 +51,17 @@ pub(crate) fn failure() -> Record {
             .remedy("make room on /srv/backups"),
     ];
     Record { result: Outcome::Failed, exit: 75, reasons, push: Some(push), warnings, ..refusal() }
+}
+
+/// A hook that could not copy a snapshot elsewhere.
+pub(crate) fn mirror() -> FailedHook {
+    FailedHook {
+        hook: "complete".to_owned(),
+        command: "/usr/local/sbin/mirror other".to_owned(),
+        how: "it ended with status 3".to_owned(),
+        printed: vec!["connecting".to_owned(), "ssh: connect to host other port 22: No route to host".to_owned()],
+        log: "/srv/backups/web1/.snapgate/logs/1.log".to_owned(),
+    }
 }
 
 /// A push that is a snapshot.

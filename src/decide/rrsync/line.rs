@@ -49,7 +49,7 @@ pub fn syslog(request: &Request, heard: &str, dir: &[u8], event: Event<'_>) -> S
     field(&mut line, "exit", exit);
     field(&mut line, "seconds", if let Event::Ended { seconds, .. } = event { Some(format!("{seconds:.1}")) } else { None });
     field(&mut line, "dir", [printable(dir)]);
-    field(&mut line, "reason", reasons.iter().take(3).map(|reason| &reason.detail));
+    field(&mut line, "reason", reasons.iter().take(3).map(Reason::summary));
     field(&mut line, "command", [command(request, heard)]);
     still_printable(&line, MAX_SYSLOG_LINE)
 }
@@ -60,11 +60,11 @@ pub fn logfile(at: DateTime<Utc>, process: u32, request: &Request, heard: &str, 
     let text = match event {
         Event::Begins(words) => format!("asked: {}; runs: rsync {}", command(request, heard), words.join(" ")),
         Event::Ended { exit, seconds, reason } => {
-            let why = reason.map(|reason| format!(": {} (code {})", reason.detail, reason.code)).unwrap_or_default();
+            let why = reason.map(|reason| format!(": {} (code {})", reason.summary(), reason.code)).unwrap_or_default();
             format!("ended with {exit} after {seconds:.1} s{why}")
         }
         Event::Refused(reasons) => {
-            let told: Vec<_> = reasons.iter().map(|reason| format!("{} (code {})", reason.detail, reason.code)).collect();
+            let told: Vec<_> = reasons.iter().map(|reason| format!("{} (code {})", reason.summary(), reason.code)).collect();
             format!("refused: {}; command: {}", told.join("; "), command(request, heard))
         }
         Event::Probed => "probed with `true`".to_owned(),

@@ -18,7 +18,7 @@ pub const MAX_SPOOL_NAME: usize = 128;
 pub const MAX_BATCH: usize = 500;
 
 /// Bytes of the file in which refusals are counted: every group with every sample at its longest fits.
-pub const MAX_STATE: u64 = 16 * 1024 * 1024;
+pub const MAX_STATE: u64 = 32 * 1024 * 1024;
 
 /// Groups of refusals that are told apart. What comes from still more clients, addresses and reasons is counted together.
 pub const MAX_GROUPS: usize = 64;
@@ -31,6 +31,21 @@ pub const MAX_TOLD: usize = 20;
 
 /// Bytes of one reason or warning in a mail: two or three times the longest of the gate's own sentences.
 pub const MAX_TOLD_TEXT: usize = 1024;
+
+/// Bytes at the end of what a failing hook has printed that are looked at for its mail; the run's log has all of it.
+pub const MAX_HOOK_WORDS: u64 = 4096;
+
+/// Lines of these that the mail holds: what went wrong is said last.
+pub const MAX_HOOK_LINES: usize = 20;
+
+/// Hooks of one push whose words a mail holds. That others have failed stands in it, too.
+pub const MAX_TOLD_HOOKS: usize = 4;
+
+/// Pushes of a transaction that its mail tells of one by one. Of earlier ones there is the count.
+pub const MAX_TOLD_PARTS: usize = 20;
+
+/// Bytes of what tells failures of one code apart.
+pub const MAX_CAUSE: usize = 512;
 
 /// Bytes of a mail's body. A digest of every group stays under it; what does not fit is cut, never the counts.
 pub const MAX_MAIL_BODY: usize = 384 * 1024;
@@ -54,6 +69,15 @@ pub const FAILURES_IN_SPAN: usize = 4;
 /// Groups of failures that are told apart, besides [`MAX_GROUPS`] of refusals: a kind for each client of an account that
 /// has several.
 pub const MAX_FAILURE_GROUPS: usize = 16;
+
+/// Alert mails about what passes by itself, for one account in [`ALERT_SPAN`]; they are their own, too.
+pub const PASSING_IN_SPAN: usize = 4;
+
+/// Groups of what passes by itself, besides those: a code for each client of an account that has several.
+pub const MAX_PASSING_GROUPS: usize = 32;
+
+/// After a mail about what passes by itself nothing more is said of that client and kind for this long. The next mail has the count.
+pub const PASSING_QUIET: Duration = Duration::from_secs(24 * 3600);
 
 /// See [`ALERTS_IN_SPAN`].
 pub const ALERT_SPAN: Duration = Duration::from_secs(10 * 60);

@@ -100,6 +100,8 @@ pub(super) fn too_late() -> Reason {
     Reason::new(Code::Deadline, "the push took longer than it may")
         .hint("push again, or push a part at a time")
         .detail("its time was over while its links were made")
+        .remedy("raise `time_limits: {push: …}` if such pushes are expected")
+        .passing()
 }
 
 /// What making links may take.

@@ -1,0 +1,159 @@
+//! What a mail is put together from: who it was and what was tried, why not, what hooks and rsync said.
+
+use std::fmt::{Display, Write as _};
+
+use super::numbers::{duration, moment, number};
+use crate::terms::{ClientName, FailedHook, Outcome, Part, PushFacts, Reason, Record, Verb};
+
+/// The client's name, or the account's where there is no client.
+pub(super) fn who(record: &Record) -> String {
+    record.client.as_ref().map_or_else(|| format!("account {}", record.account), ToString::to_string)
+}
+
+/// How it ended, in a few words.
+pub(super) fn happened(record: &Record) -> String {
+    let push = record.push.as_ref();
+    match (record.result, record.verb) {
+        (Outcome::Published, _) => {
+            let name = push.and_then(|push| push.snapshot.as_deref()).map(|name| format!(" {name}")).unwrap_or_default();
+            let partial = if push.is_some_and(|push| push.partial) { ", partial" } else { "" };
+            let hook = if record.hooks.is_empty() { "" } else { ", but a hook failed" };
+            format!("published{name}{partial}{hook}")
+        }
+        (Outcome::Answered, Some(Verb::Prepare)) => "transaction opened".to_owned(),
+        (Outcome::Answered, Some(Verb::Abort)) => "transaction discarded".to_owned(),
+        (Outcome::Answered, Some(Verb::Rsync)) => "dry run".to_owned(),
+        (Outcome::Answered, Some(Verb::Status)) => "status told".to_owned(),
+        (Outcome::Answered, Some(Verb::Help)) => "help given".to_owned(),
+        (result, _) => result.as_str().to_owned(),
+    }
+}
+
+/// Who it was and what was tried.
+pub(super) fn facts(out: &mut String, sample: &Record) {
+    let client = sample.client.as_ref().map_or("not recognised", ClientName::as_str);
+    row(out, "Client:", [format!("{client} (unix account {})", sample.account)]);
+    row(out, "From:", [origin(sample)]);
+    row(out, "Key:", [keys(sample)]);
+    row(out, "Tried:", [tried(sample)]);
+    row(out, "Exit:", [sample.exit]);
+    row(out, "Newest:", &sample.newest);
+    row(out, "Jail:", sample.jail.says());
+}
+
+/// A line for each value: mostly there is one, or none.
+pub(super) fn row(out: &mut String, name: &str, values: impl IntoIterator<Item: Display>) {
+    lines(out, 8, name, values);
+}
+
+pub(super) fn lines(out: &mut String, width: usize, name: &str, values: impl IntoIterator<Item: Display>) {
+    for value in values {
+        let _ = writeln!(out, "{name:<width$} {value}");
+    }
+}
+
+pub(super) fn origin(record: &Record) -> String {
+    record.address.as_ref().map_or_else(|| "unknown: sshd did not say".to_owned(), |address| address.to_string())
+}
+
+pub(super) fn keys(record: &Record) -> String {
+    if record.keys.is_empty() {
+        return "unknown: sshd did not say (ExposeAuthInfo)".to_owned();
+    }
+    record.keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn tried(record: &Record) -> String {
+    match (record.command.as_str(), record.verb) {
+        ("", Some(verb)) => format!("({verb}, without a command)"),
+        ("", None) => "no command".to_owned(),
+        (command, _) => command.to_owned(),
+    }
+}
+
+pub(super) fn reasons(out: &mut String, reasons: &[Reason]) {
+    if reasons.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{}", if reasons.len() == 1 { "Why:" } else { "Why, every reason:" });
+    for reason in reasons {
+        let mut detail = reason.detail.lines();
+        let _ = writeln!(out, "  {} (code {})", detail.next().unwrap_or_default(), reason.code);
+        // The line of a file, and what to do there.
+        detail.for_each(|line| out.push_str(&format!("    {line}\n")));
+        if let Some(rule) = &reason.rule {
+            let _ = writeln!(out, "    rule:     {rule}");
+        }
+        if let Some(remedy) = &reason.remedy {
+            let _ = writeln!(out, "    {:<9} {remedy}", reason.code.remedied());
+        }
+    }
+}
+
+/// What became of the data of a push that is no snapshot.
+pub(super) fn kept(out: &mut String, record: &Record) {
+    if !matches!(record.result, Outcome::Failed | Outcome::Unpublished) {
+        return;
+    }
+    let kept = match (&record.push, record.verb) {
+        (Some(push), _) if push.kept => "What was received is kept and will not travel again. ",
+        (Some(_), _) => "Nothing of it is kept. ",
+        (None, None | Some(Verb::Rsync)) => "Nothing was received. ",
+        (None, _) => "",
+    };
+    let _ = writeln!(out, "\n{kept}Earlier snapshots are as they were.");
+    // No rsync has run for `complete`.
+    let push = record.push.as_ref().filter(|push| push.prepared.is_none());
+    row(out, "rsync:", push.map(|push| ended(push.rsync_exit, push.rsync_signal, push.seconds)));
+}
+
+fn ended(exit: Option<i32>, signal: Option<i32>, seconds: f64) -> String {
+    let how = match (exit, signal) {
+        (Some(exit), _) => format!("exit {exit}"),
+        (None, Some(signal)) => format!("ended by signal {signal}"),
+        (None, None) => "ended by the gate".to_owned(),
+    };
+    format!("{how} after {}", duration(seconds))
+}
+
+/// The pushes that `complete` spoke of, each with its own end.
+pub(super) fn parts(out: &mut String, push: &PushFacts) {
+    let Some(prepared) = push.prepared else { return };
+    let all = push.parts.len() as u64 + push.earlier_parts;
+    let count = if all == 1 { "1 push".to_owned() } else { format!("{} pushes", number(all)) };
+    let _ = writeln!(out, "\n{count} since `prepare` at {}{}", moment(prepared), if all > 0 { ":" } else { "." });
+    if push.earlier_parts > 0 {
+        let _ = writeln!(out, "  {} not told of here, and the last ones:", number(push.earlier_parts));
+    }
+    for Part { at, place, end } in &push.parts {
+        let end = end.map_or_else(|| "did not end, or its gate was killed".to_owned(), |end| ended(end.exit, end.signal, end.seconds));
+        let _ = writeln!(out, "  {}  into `{place}`: {end}", moment(*at));
+    }
+}
+
+/// Hooks that failed, with what they have printed.
+pub(super) fn hooks(out: &mut String, hooks: &[FailedHook]) {
+    for hook in hooks {
+        let _ = writeln!(out, "\nHook: {}", hook.told());
+        if hook.printed.is_empty() {
+            let _ = writeln!(out, "It printed nothing.");
+            continue;
+        }
+        let _ = writeln!(out, "It printed, in the end:");
+        hook.printed.iter().for_each(|line| out.push_str(&format!("  {line}\n")));
+        let _ = writeln!(out, "All of it stands in {}", hook.log);
+    }
+}
+
+/// What is said of it besides; a hook's failure is told with the hook.
+pub(super) fn warnings(out: &mut String, record: &Record) {
+    let told: Vec<_> = record.hooks.iter().map(FailedHook::told).collect();
+    let mut others = record.warnings.iter().filter(|warning| !told.contains(warning)).peekable();
+    if others.peek().is_none() {
+        return;
+    }
+    let _ = writeln!(out, "\nIn the words of rsync and the gate:");
+    for warning in others {
+        let _ = writeln!(out, "  {warning}");
+    }
+}

@@ -1,0 +1,104 @@
+//! What makes two events the same, and which share mails and groups.
+
+use serde::{Deserialize, Serialize};
+
+use crate::terms::limits::{
+    ALERTS_IN_SPAN, FAILURES_IN_SPAN, MAX_CAUSE, MAX_FAILURE_GROUPS, MAX_GROUPS, MAX_PASSING_GROUPS, PASSING_IN_SPAN,
+};
+use crate::terms::text::still_printable;
+use crate::terms::{ClientName, Code, Outcome, Peer, Record};
+
+/// What makes alerts the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// The client, where one was recognised.
+    pub client: Option<ClientName>,
+    /// Where it came from, where that makes a difference.
+    pub address: Option<Peer>,
+    /// What it is about, in a word.
+    pub code: Option<Code>,
+    /// What tells failures of one code apart.
+    #[serde(default)]
+    pub cause: Option<String>,
+}
+
+/// What shares mails and groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Failures,
+    Refusals,
+    Passing,
+}
+
+impl Kind {
+    /// In the order in which they are told.
+    pub(super) const ALL: [Self; 3] = [Self::Failures, Self::Refusals, Self::Passing];
+
+    pub(super) fn of(record: &Record) -> Self {
+        match record.result {
+            _ if record.passing => Self::Passing,
+            // Settings that could not even say who it was are the server's fault.
+            Outcome::Refused if record.code() != Some(Code::Config) || record.client.is_some() => Self::Refusals,
+            _ => Self::Failures,
+        }
+    }
+
+    pub(super) fn groups(self) -> usize {
+        match self {
+            Self::Failures => MAX_FAILURE_GROUPS,
+            Self::Refusals => MAX_GROUPS,
+            Self::Passing => MAX_PASSING_GROUPS,
+        }
+    }
+
+    pub(super) fn mails(self) -> usize {
+        match self {
+            Self::Failures => FAILURES_IN_SPAN,
+            Self::Refusals => ALERTS_IN_SPAN,
+            Self::Passing => PASSING_IN_SPAN,
+        }
+    }
+}
+
+impl Key {
+    /// What makes it the same as another. A client may fail for several causes at once, and each is told; what a client does by itself has no
+    /// address, since whoever has a key may have any number of these.
+    pub(super) fn of(record: &Record) -> Self {
+        let (client, code) = (record.client.clone(), record.code());
+        let address = record.address.clone();
+        match Kind::of(record) {
+            Kind::Passing => Self { client, address: None, code, cause: None },
+            Kind::Refusals => Self { client, address, code, cause: None },
+            Kind::Failures => {
+                let anywhere = matches!(
+                    code,
+                    Some(Code::Unpublished | Code::Partial | Code::Limit | Code::Interrupted | Code::Deadline | Code::Config)
+                );
+                Self { client, address: address.filter(|_| !anywhere), code, cause: Some(cause(record)) }
+            }
+        }
+    }
+}
+
+/// What went wrong, without what may differ each time: numbers, but those that say how something ended, and the places that a client named.
+fn cause(record: &Record) -> String {
+    let reasons = record.reasons.iter().filter(|reason| reason.code != Code::Partial).map(|reason| without_numbers(&reason.detail));
+    let hooks = record.hooks.iter().map(|hook| format!("{} {}: {}", hook.hook, hook.command, hook.how));
+    let partial = record.push.as_ref().is_some_and(|push| push.partial).then(|| "not whole".to_owned());
+    let cause = reasons.chain(hooks).chain(partial).collect::<Vec<_>>().join("; ");
+    still_printable(&cause, MAX_CAUSE)
+}
+
+fn without_numbers(text: &str) -> String {
+    let mut out = String::new();
+    let mut before = "";
+    for piece in text.split_inclusive([' ', '/', '`']) {
+        let word = piece.trim_end_matches([' ', '/', '`']);
+        let is_end = ["status", "signal"].contains(&before);
+        let same = is_end || !word.contains(|character: char| character.is_ascii_digit());
+        out.push_str(if same { word } else { "#" });
+        out.push(' ');
+        before = word;
+    }
+    out
+}

@@ -1,0 +1,79 @@
+//! A record within what a mail tells.
+
+use crate::terms::limits::{MAX_HOOK_LINES, MAX_HOOK_WORDS, MAX_QUOTED, MAX_TOLD, MAX_TOLD_HOOKS, MAX_TOLD_PARTS, MAX_TOLD_TEXT};
+use crate::terms::text::{ELLIPSIS, on_one_line, still_printable};
+use crate::terms::{FailedHook, Reason, Record};
+
+/// The record with every text and list within what a mail tells, and printable although it should be already.
+pub(super) fn trimmed(mut record: Record) -> Record {
+    let cut = |text: &mut String| {
+        // Nearly always it is fine as it is, or was cut here before; and this is done to every sample at every step.
+        let plain = |byte: u8| (b' '..=b'~').contains(&byte);
+        if text.len() > MAX_TOLD_TEXT + ELLIPSIS.len() || !text.trim_end_matches(ELLIPSIS).bytes().all(plain) {
+            *text = still_printable(text, MAX_TOLD_TEXT);
+        }
+    };
+    // The gate's own words may have lines; a client's were made printable before.
+    let cut_lines = |text: &mut String| {
+        if text.contains('\n') {
+            *text = on_one_line(text);
+        }
+        cut(text);
+    };
+    cut(&mut record.id);
+    cut(&mut record.account);
+    cut(&mut record.command);
+    record.keys.truncate(MAX_TOLD);
+    record.reasons.truncate(MAX_TOLD);
+    record.warnings.truncate(MAX_TOLD);
+    record.warnings.iter_mut().for_each(cut_lines);
+    for Reason { says, hint, detail, remedy, .. } in &mut record.reasons {
+        cut(says);
+        // A fault of a file shows its line.
+        if detail.contains('\n') {
+            *detail = lines(detail);
+        } else {
+            cut(detail);
+        }
+        hint.iter_mut().for_each(cut_lines);
+        remedy.iter_mut().for_each(cut_lines);
+    }
+    record.hooks.truncate(MAX_TOLD_HOOKS);
+    let mut room = usize::try_from(MAX_HOOK_WORDS).unwrap_or_default();
+    for FailedHook { hook, command, how, printed, log } in &mut record.hooks {
+        [hook, command, how, log].into_iter().for_each(cut_lines);
+        printed.truncate(MAX_HOOK_LINES);
+        printed.iter_mut().for_each(|line| *line = still_printable(line, MAX_QUOTED));
+        // Together they may be no longer than what is read of one, the last lines first.
+        let mut fits = printed.len();
+        while let Some(line) = fits.checked_sub(1).and_then(|last| printed.get(last)).filter(|line| line.len() <= room) {
+            room -= line.len();
+            fits -= 1;
+        }
+        printed.drain(..fits);
+    }
+    record.newest.iter_mut().for_each(cut);
+    if let Some(push) = &mut record.push {
+        push.snapshot.iter_mut().for_each(cut);
+        push.place.iter_mut().for_each(cut);
+        push.parts.truncate(MAX_TOLD_PARTS);
+        push.parts.iter_mut().for_each(|part| cut(&mut part.place));
+    }
+    record
+}
+
+/// A text of several lines, each printable, together within what a mail tells of one.
+fn lines(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let room = MAX_TOLD_TEXT.saturating_sub(out.len());
+        if room == 0 {
+            break;
+        }
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        out.push_str(&still_printable(line, room));
+    }
+    out
+}

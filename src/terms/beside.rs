@@ -1,0 +1,73 @@
+//! What is remembered beside what a connection was for: notes, hooks that failed, the pushes of a transaction.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// What was found on the way, before a connection did what it was for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// In words.
+    pub text: String,
+    /// Whether it is put right already, as after a session that was killed.
+    pub passing: bool,
+}
+
+impl Note {
+    /// Something that is put right already.
+    pub fn passing(text: impl Into<String>) -> Self {
+        Self { text: text.into(), passing: true }
+    }
+
+    /// Something for a person.
+    pub fn lasting(text: impl Into<String>) -> Self {
+        Self { text: text.into(), passing: false }
+    }
+}
+
+/// A hook that failed. All of it is the administrator's own words and his hook's; no client is told any.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedHook {
+    /// Which list it stands in, `prepare` or `complete`.
+    pub hook: String,
+    /// Its words.
+    pub command: String,
+    /// How it ended.
+    pub how: String,
+    /// The last lines that it printed, printable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub printed: Vec<String>,
+    /// The log that has all that it printed.
+    pub log: String,
+}
+
+impl FailedHook {
+    /// What happened, in a sentence.
+    pub fn told(&self) -> String {
+        format!("the {} hook `{}` failed: {}", self.hook, self.command, self.how)
+    }
+}
+
+/// A push of a transaction, and how it ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// When it began.
+    pub at: DateTime<Utc>,
+    /// Where inside the snapshot, printable; `.` is the whole.
+    pub place: String,
+    /// How its rsync ended, and after how long; `None`: it has not, or its gate was killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<PartEnd>,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PartEnd {
+    /// rsync's exit status on the server; `None` where it had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<i32>,
+    /// The signal that ended it; without either the gate ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// After so many seconds.
+    pub seconds: f64,
+}
