@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use chrono::Utc;
 use nix::sys::stat::{FileStat, lstat};
 
 use super::absent::absent;
@@ -72,12 +73,13 @@ impl<'a> Staging<'a> {
     }
 
     /// Whether rsync was sent nothing of the directory of the place but what is in it, as with `rsync -a /data/file host:`. It would have set
-    /// its time otherwise, to one that is over.
+    /// its time otherwise, and that is before this push, or by a client's clock that is ahead.
     pub fn is_untouched(&self) -> bool {
         let Some((place, made)) = &self.made else { return false };
         let same = |found: FileStat| {
             let attributes = |stat: &FileStat| (stat.st_mode, stat.st_uid, stat.st_gid);
-            attributes(&found) == attributes(made) && (found.st_mtime, found.st_mtime_nsec) >= (made.st_mtime, made.st_mtime_nsec)
+            let since = (found.st_mtime, found.st_mtime_nsec) >= (made.st_mtime, made.st_mtime_nsec);
+            attributes(&found) == attributes(made) && since && found.st_mtime <= Utc::now().timestamp()
         };
         lstat(place).is_ok_and(same)
     }
