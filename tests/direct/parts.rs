@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::Outcome;
 
-use crate::support::{Gate, POLICY, Running, SNAPGATE, run};
+use crate::support::{Gate, POLICY, Running, SNAPGATE, mode, run};
 
 pub(crate) fn policy(word: &str) -> String {
     format!("partial_pushes: {word}\n{POLICY}")
@@ -226,6 +226,22 @@ fn one_with_delete_above_an_earlier_place_takes_that_one_s_place_too() {
         gate.say("complete 0").exits(0);
         assert_eq!(names(&gate.newest().join("etc")), has, "{earlier} {later} {delete}");
     }
+}
+
+#[test]
+fn a_directory_on_the_way_of_a_later_push_of_a_transaction_stays_as_it_was_sent() {
+    let gate = Gate::new();
+    let etc = fill(&gate, "data/etc", 1);
+    let (ssh, whole) = (fill(&gate, "data/etc/ssh", 1), fill(&gate, "data", 1));
+    mode(&gate.source("data/etc"), 0o710);
+    run(std::process::Command::new("touch").args(["-d", "2025-05-05", &etc])).exits(0);
+    gate.say("prepare").exits(0);
+    gate.rsync(&["-a", "--delete", &whole, "backup:"]).exits(0);
+    gate.rsync(&["-a", "--delete", &ssh, "backup:etc/ssh/"]).exits(0);
+    gate.rsync(&["-a", &format!("{ssh}0"), "backup:etc/"]).exits(0);
+    gate.say("complete 0").exits(0);
+    let stat = |path: PathBuf| fs::metadata(path).map(|found| (found.mode(), found.mtime())).unwrap();
+    assert_eq!(stat(gate.newest().join("etc")), stat(gate.source("data/etc")));
 }
 
 #[test]

@@ -20,7 +20,7 @@ use super::{Held, Repository, make_directory, tree, trouble, unfinished};
 use crate::decide::lost;
 use crate::terms::limits::MAX_NOTE;
 use crate::terms::record::Lost;
-use crate::terms::{Reason, SnapshotName, SubPath};
+use crate::terms::{Pushed, Reason, SnapshotName, SubPath};
 
 /// The tree in `inprogress/`, in the hands of the process that holds the repository. It is consumed by what becomes
 /// of it; left alone, the next session sets it aside.
@@ -161,9 +161,14 @@ impl<'a> Staging<'a> {
         removed.map(drop).map_err(|error| trouble("removing", &self.path, &error))
     }
 
-    /// Moves it among the parts of the open transaction, in the place of what they have where it `replaces` that.
-    pub fn join(self, replaces: Option<&SubPath>) -> Result<(), Reason> {
-        self.held.join_parts(&self.path, replaces)
+    /// Moves it among the parts of the open transaction, in the place of what they have where it replaces that. Directories that it was sent
+    /// nothing of are what they are in these.
+    pub fn join(self, pushed: &Pushed) -> Result<(), Reason> {
+        for earlier in self.held.earlier_parts() {
+            let likened = self.liken_the_way(&earlier, std::slice::from_ref(pushed));
+            likened.map_err(|error| trouble("keeping", &self.path, &error))?;
+        }
+        self.held.join_parts(&self.path, Some(&pushed.place).filter(|_| pushed.replaces))
     }
 
     /// Makes it the newest snapshot. Whoever does has to say so when the connection `id` has been recorded
