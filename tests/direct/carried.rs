@@ -161,18 +161,14 @@ fn what_a_directory_has_is_carried_over() {
     let (data, other) = (gate.source("data"), fill(&gate, "other", 1));
     fill(&gate, "data/dir/inner", 2);
     fill(&gate, "data/closed", 1);
-    let script = "setfacl -m u:1:r-x,m::r-x dir; setfacl -d -m u:2:rwx dir; setfattr -n user.note -v kept dir/inner; ln dir/inner/0 dir/twin; \
-        ln -s /etc/passwd dir/link; mkfifo dir/fifo 2>/dev/null; chmod 2555 dir/inner; chmod 555 dir; touch -d '2025-05-05 05:05:05.5' dir/inner dir closed";
-    must(Command::new("sh").args(["-c", script]).current_dir(&data));
-    if is_root() {
-        must(
-            Command::new("sh")
-                .args(["-c", "chown -h 33:8 dir/inner dir/link dir/inner/1; chmod 000 closed; chmod 2555 dir/inner"])
-                .current_dir(&data),
-        );
-    }
+    // An account's rsync cannot make files in such directories, nor store the lists of others.
+    let lists = "setfacl -m u:1:r-x,m::r-x dir; setfacl -d -m u:2:rwx dir; chown -h 33:8 dir/inner dir/link dir/inner/1; chmod 000 closed;";
+    let (lists, closed, letters) = if is_root() { (lists, 2555, "-AXH") } else { ("", 2755, "-XH") };
+    let script = "setfattr -n user.note -v kept dir/inner; ln dir/inner/0 dir/twin; ln -s /etc/passwd dir/link; mkfifo dir/fifo; \
+        chmod 555 dir; touch -d '2025-05-05 05:05:05.5' dir/inner dir closed";
+    must(Command::new("sh").args(["-c", &format!("{script}; {lists} chmod {closed} dir/inner")]).current_dir(&data));
     let from = format!("{}/", data.display());
-    push(&gate, &["-AXH", &from, "backup:data/"]);
+    push(&gate, &[letters, &from, "backup:data/"]);
     let first = gate.newest();
     push(&gate, &[&other, "backup:other/"]);
     assert_eq!(everything_but_links(&gate.newest().join("data")), everything_but_links(&first.join("data")));
