@@ -90,7 +90,7 @@ impl Session<'_> {
                 let replaces = plan.deletes() && !partial;
                 let pushed = Pushed { place: plan.place().clone(), replaces, untouched: staging.is_untouched() };
                 if let Some(transaction) = settling.shelf.transaction.as_ref().filter(|_| plan.joins()) {
-                    staging.join(Some(plan.place()).filter(|_| replaces))?;
+                    staging.join(&pushed)?;
                     let joined = transaction.clone().adding(pushed, partial).using(settling.measure.stored);
                     let joined = joined.dropping(settling.facts.dropped_owners).skipping(settling.facts.skipped);
                     settling.held.write_transaction(&joined.listing(settling.lists))?;

@@ -5,35 +5,24 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{Gate, Running, skip};
+use crate::support::{Gate, POLICY, Running, skip};
 
 fn document() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/coming-from.md")).unwrap()
 }
 
-#[test]
-fn lsyncd_pushes_the_whole_tree_after_changes_with_the_configuration_of_the_document() {
-    if Command::new("lsyncd").arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).status().is_err() {
-        return skip("lsyncd's snapshots", "lsyncd is not installed");
-    }
-    let gate = Gate::new();
+/// Runs lsyncd as one of the document's configurations has it, with these changes, while a second file is made.
+fn lsyncd(gate: &Gate, number: usize, changes: &[(&str, &str)]) {
     let source = gate.source("data");
     fs::write(source.join("first"), "first").unwrap();
     let document = document();
-    let lua = document.split("```lua\n").nth(1).unwrap().split("```").next().unwrap();
-    let shell = format!("\"--delete\", \"-e\", \"/bin/sh {}/ssh\"", gate.path().display());
-    let mut changed = lua.to_owned();
-    for (there, here) in [
-        ("\"--delete\"", shell.as_str()),
-        ("delay = 900", "delay = 1"),
-        ("/home/me", source.to_str().unwrap()),
-        ("/var/log", gate.path().to_str().unwrap()),
-        ("/run/", &format!("{}/", gate.path().display())),
-    ] {
-        assert!(changed.contains(there), "{there}: {changed}");
-        changed = changed.replace(there, here);
+    let mut lua = document.split("```lua\n").nth(number).unwrap().split("```").next().unwrap().to_owned();
+    let usual = [("delay = 900", "delay = 1"), ("/home/me", source.to_str().unwrap())];
+    for (there, here) in usual.iter().chain(changes) {
+        assert!(lua.contains(there), "{there}: {lua}");
+        lua = lua.replace(there, here);
     }
-    gate.write("lsyncd.lua", &changed);
+    gate.write("lsyncd.lua", &lua);
     let mut lsyncd = Running::start(Command::new("lsyncd").arg("-nodaemon").arg(gate.path().join("lsyncd.lua")));
     gate.until("lsyncd has pushed what is there", || !gate.snapshots().is_empty());
     // It watches from then on.
@@ -45,6 +34,37 @@ fn lsyncd_pushes_the_whole_tree_after_changes_with_the_configuration_of_the_docu
     let newest = gate.newest();
     assert!(newest.join("first").exists(), "a snapshot is whole");
     assert_eq!(fs::metadata(newest.join("first")).unwrap().nlink(), u64::try_from(gate.snapshots().len()).unwrap(), "and linked");
+}
+
+fn has_lsyncd() -> bool {
+    let has = Command::new("lsyncd").arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).status().is_ok();
+    if !has {
+        skip("lsyncd's snapshots", "lsyncd is not installed");
+    }
+    has
+}
+
+#[test]
+fn lsyncd_pushes_what_has_changed_where_the_rest_is_carried_over() {
+    if !has_lsyncd() {
+        return;
+    }
+    let gate = Gate::with("", &format!("partial_pushes: merge\n{POLICY}"));
+    let rsh = format!("delete = false, rsync = {{ rsh = \"/bin/sh {}/ssh\" }}", gate.path().display());
+    lsyncd(&gate, 1, &[("delete = false", &rsh)]);
+    let facts = gate.record().push.unwrap();
+    assert_eq!((facts.files, facts.received, facts.carried), (2, 1, 1), "{facts:?}");
+}
+
+#[test]
+fn lsyncd_pushes_the_whole_tree_after_changes_with_the_configuration_of_the_document() {
+    if !has_lsyncd() {
+        return;
+    }
+    let gate = Gate::new();
+    let dir = gate.path().display().to_string();
+    let (shell, run) = (format!("\"--delete\", \"-e\", \"/bin/sh {dir}/ssh\""), format!("{dir}/"));
+    lsyncd(&gate, 2, &[("\"--delete\"", &shell), ("/var/log", &dir), ("/run/", &run)]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::Outcome;
 
-use crate::support::{Gate, POLICY, Running};
+use crate::support::{Gate, POLICY, Running, SNAPGATE, mode, run};
 
 pub(crate) fn policy(word: &str) -> String {
     format!("partial_pushes: {word}\n{POLICY}")
@@ -208,6 +208,77 @@ fn one_with_delete_to_the_top_of_a_transaction_is_all_there_is_and_is_not_sent_a
     gate.say("complete 0").exits(0);
     assert_eq!(names(&gate.newest()), ["etc"]);
     assert_eq!(names(&gate.newest().join("etc")), ["1", "2", "3", "4"]);
+}
+
+#[test]
+fn one_with_delete_above_an_earlier_place_takes_that_one_s_place_too() {
+    for (earlier, later, delete, has) in [
+        ("etc/ssh/", "etc/", "--delete", ["0", "1"].as_slice()),
+        ("etc/ssh/", "etc/", "--stats", &["0", "1", "ssh"]),
+        ("etc/ssh/", "home/", "--delete", &["ssh"]),
+        ("etc/ss/", "etc/ssh/", "--delete", &["ss", "ssh"]),
+    ] {
+        let gate = Gate::new();
+        let (one, two) = (fill(&gate, "one", 1), fill(&gate, "two", 2));
+        gate.say("prepare").exits(0);
+        gate.rsync(&["-a", "--delete", &one, &format!("backup:{earlier}")]).exits(0);
+        gate.rsync(&["-a", delete, &two, &format!("backup:{later}")]).exits(0);
+        gate.say("complete 0").exits(0);
+        assert_eq!(names(&gate.newest().join("etc")), has, "{earlier} {later} {delete}");
+    }
+}
+
+#[test]
+fn a_directory_on_the_way_of_a_later_push_of_a_transaction_stays_as_it_was_sent() {
+    let gate = Gate::new();
+    let etc = fill(&gate, "data/etc", 1);
+    let (ssh, whole) = (fill(&gate, "data/etc/ssh", 1), fill(&gate, "data", 1));
+    mode(&gate.source("data/etc"), 0o710);
+    run(std::process::Command::new("touch").args(["-d", "2025-05-05", &etc])).exits(0);
+    gate.say("prepare").exits(0);
+    gate.rsync(&["-a", "--delete", &whole, "backup:"]).exits(0);
+    gate.rsync(&["-a", "--delete", &ssh, "backup:etc/ssh/"]).exits(0);
+    gate.rsync(&["-a", &format!("{ssh}0"), "backup:etc/"]).exits(0);
+    gate.say("complete 0").exits(0);
+    let stat = |path: PathBuf| fs::metadata(path).map(|found| (found.mode(), found.mtime())).unwrap();
+    assert_eq!(stat(gate.newest().join("etc")), stat(gate.source("data/etc")));
+}
+
+#[test]
+fn a_link_in_the_way_of_what_is_replaced_in_a_transaction_leads_nowhere() {
+    let gate = Gate::new();
+    let (data, new, outside) = (gate.source("data"), fill(&gate, "new", 1), gate.source("outside"));
+    fs::write(outside.join("kept"), "x").unwrap();
+    symlink(&outside, data.join("etc")).unwrap();
+    gate.say("prepare").exits(0);
+    gate.rsync(&["-a", &format!("{}/", data.display()), "backup:"]).exits(0);
+    for place in ["backup:etc/deep/", "backup:etc/"] {
+        gate.rsync(&["-a", "--delete", &new, place]).exits(0);
+        assert_eq!(names(&outside), ["kept"]);
+    }
+    gate.say("complete 0").exits(0);
+    assert_eq!(names(&gate.newest().join("etc")), ["0"]);
+}
+
+#[test]
+fn explain_and_status_say_what_becomes_of_a_part() {
+    let said = |word: &str, place: &str| {
+        let gate = Gate::with("", &policy(word));
+        let command = format!("rsync --server -logDtpre.iLsfxCIvu . {place}");
+        let config = gate.path().join("config");
+        let ran = run(std::process::Command::new(SNAPGATE).arg("--config").arg(config).args(["explain", "--client", "web1", &command]));
+        (ran.status, ran.stdout, gate.say("status").exits(0).stdout)
+    };
+    for (word, place, status, explains, client) in [
+        ("refuse", "etc/", 77, "pushes into a part are taken between `prepare` and `complete` alone", true),
+        ("refuse", ".", 0, "", true),
+        ("merge", "etc/", 0, "what the last snapshot has and is not sent is carried over, in `etc` too", true),
+        ("publish", "etc/", 0, "by itself it becomes a snapshot of `etc` alone", false),
+    ] {
+        let (ended, explained, told) = said(word, place);
+        assert!(ended == status && explained.contains(explains), "{word} {place}: {ended} {explained}");
+        assert_eq!(told.contains("partial pushes:"), client, "{told}");
+    }
 }
 
 #[test]

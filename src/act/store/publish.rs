@@ -11,6 +11,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use chrono::Utc;
 use nix::sys::stat::{FileStat, lstat};
 
 use super::absent::absent;
@@ -21,7 +22,7 @@ use super::{Held, Repository, make_directory, tree, trouble, unfinished};
 use crate::decide::lost;
 use crate::terms::limits::MAX_NOTE;
 use crate::terms::record::Lost;
-use crate::terms::{Reason, SnapshotName, SubPath};
+use crate::terms::{Pushed, Reason, SnapshotName, SubPath};
 
 /// The tree in `inprogress/`, in the hands of the process that holds the repository. It is consumed by what becomes
 /// of it; left alone, the next session sets it aside.
@@ -74,12 +75,13 @@ impl<'a> Staging<'a> {
     }
 
     /// Whether rsync was sent nothing of the directory of the place but what is in it, as with `rsync -a /data/file host:`. It would have set
-    /// its time otherwise, to one that is over.
+    /// its time otherwise, and that is before this push, or by a client's clock that is ahead.
     pub fn is_untouched(&self) -> bool {
         let Some((place, made)) = &self.made else { return false };
         let same = |found: FileStat| {
             let attributes = |stat: &FileStat| (stat.st_mode, stat.st_uid, stat.st_gid);
-            attributes(&found) == attributes(made) && (found.st_mtime, found.st_mtime_nsec) >= (made.st_mtime, made.st_mtime_nsec)
+            let since = (found.st_mtime, found.st_mtime_nsec) >= (made.st_mtime, made.st_mtime_nsec);
+            attributes(&found) == attributes(made) && since && found.st_mtime <= Utc::now().timestamp()
         };
         lstat(place).is_ok_and(same)
     }
@@ -171,9 +173,14 @@ impl<'a> Staging<'a> {
         removed.map(drop).map_err(|error| trouble("removing", &self.path, &error))
     }
 
-    /// Moves it among the parts of the open transaction, in the place of what they have where it `replaces` that.
-    pub fn join(self, replaces: Option<&SubPath>) -> Result<(), Reason> {
-        self.held.join_parts(&self.path, replaces)
+    /// Moves it among the parts of the open transaction, in the place of what they have where it replaces that. Directories that it was sent
+    /// nothing of are what they are in these.
+    pub fn join(self, pushed: &Pushed) -> Result<(), Reason> {
+        for earlier in self.held.earlier_parts() {
+            let likened = self.liken_the_way(&earlier, std::slice::from_ref(pushed));
+            likened.map_err(|error| trouble("keeping", &self.path, &error))?;
+        }
+        self.held.join_parts(&self.path, Some(&pushed.place).filter(|_| pushed.replaces))
     }
 
     /// Makes it the newest snapshot. Whoever does has to say so when the connection `id` has been recorded

@@ -206,7 +206,7 @@ fn the_parts_of_a_transaction_add_up_and_the_later_one_wins() {
     for (file, text) in [("a", "1"), ("b", "2"), ("a", "3")] {
         let staging = held.stage(&SubPath::parse("etc").unwrap()).unwrap();
         fs::write(staging.path().join("etc").join(file), text).unwrap();
-        staging.join(None).unwrap();
+        staging.join(&into("")).unwrap();
         held.write_transaction(&store.look().transaction.unwrap().adding(into("etc"), false)).unwrap();
     }
     let staging = held.merge_transaction(&store.look().transaction.unwrap()).unwrap();
@@ -223,7 +223,7 @@ fn a_complete_that_was_cut_short_can_be_said_again_even_after_a_reboot() {
     {
         let held = store.repository.hold().unwrap();
         held.open_transaction(at(NOON)).unwrap();
-        stage_with(&held, "f").join(None).unwrap();
+        stage_with(&held, "f").join(&into("")).unwrap();
         held.write_transaction(&store.look().transaction.unwrap().adding(into("."), false)).unwrap();
         // The kill comes when the sum stands in progress, and the machine starts again.
         let _ = held.merge_transaction(&store.look().transaction.unwrap()).unwrap();
@@ -258,7 +258,7 @@ fn a_complete_that_had_published_is_over() {
     {
         let held = store.repository.hold().unwrap();
         held.open_transaction(at(NOON)).unwrap();
-        stage_with(&held, "f").join(None).unwrap();
+        stage_with(&held, "f").join(&into("")).unwrap();
         let staging = held.merge_transaction(&store.look().transaction.unwrap().adding(into("."), false)).unwrap();
         staging.publish(store.names.name_at(at(NOON)), "id").unwrap();
     }
@@ -371,7 +371,7 @@ fn a_transaction_that_nobody_completes_does_not_swallow_later_pushes() {
     let store = store();
     let held = store.repository.hold().unwrap();
     held.open_transaction(at("2026-11-19T11:59:59Z")).unwrap();
-    stage_with(&held, "f").join(None).unwrap();
+    stage_with(&held, "f").join(&into("")).unwrap();
     let mut shelf = store.look();
     assert_eq!(held.recover(&mut shelf, at(NOON), DAY).unwrap().len(), 2);
     assert!(shelf.transaction.is_none());

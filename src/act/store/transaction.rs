@@ -107,10 +107,15 @@ impl Held<'_> {
         Ok(())
     }
 
+    /// The pushes of the transaction so far, in their order.
+    pub(super) fn earlier_parts(&self) -> Vec<PathBuf> {
+        numbered(&self.repository.parts())
+    }
+
     /// Adds a tree to the parts. With `replaces` nothing is left of what earlier ones have at that place: it is taken away when the later part
     /// stands and is on the disk, so that a kill in between leaves more and never less.
     pub(super) fn join_parts(&self, path: &Path, replaces: Option<&SubPath>) -> Result<(), Reason> {
-        let earlier = numbered(&self.repository.parts());
+        let earlier = self.earlier_parts();
         self.add_part(path)?;
         let Some(place) = replaces else { return Ok(()) };
         let remove = |part: &PathBuf| tree::remove_place(part, place.components()).map_err(|error| trouble("clearing", part, &error));

@@ -30,6 +30,7 @@ fn a_policy_that_says_little_has_the_usual_values() {
     let policy = policy("report: problems\n").unwrap();
     assert_eq!((policy.user.as_str(), policy.path.as_path()), ("web1", Path::new("/srv/backups/web1")));
     assert!(policy.keys.is_none() && policy.from.is_none() && policy.when.is_none() && !policy.require_mount);
+    assert_eq!(policy.partial_pushes, PartialPushes::Publish);
     assert_eq!(policy.verbs, [Verb::Rsync, Verb::Status]);
     assert_eq!(policy.timezone.as_str(), "UTC");
     assert_eq!((policy.idle.as_secs(), policy.deadline.as_secs(), policy.hooks.time_limit.as_secs()), (600, 86_400, 300));
@@ -45,7 +46,8 @@ fn every_key_is_read() {
         timezone: Europe/Madrid\nverbs: [prepare, rsync, complete, abort]\npath: /srv//other/./web1/\n\
         snapshots: { name: \"%Y/%m%d/%H%M\" }\nreport: always\n\
         hooks:\n  prepare: [/usr/bin/df, --, \"a b\"]\n  complete: [[/usr/bin/true], [/bin/x, \"\"]]\n\
-        time_limits: { idle: 30s, push: 2days, hook: 1h }\nrequire_mount: true\noptions: { allow: [owner, group] }\n";
+        time_limits: { idle: 30s, push: 2days, hook: 1h }\nrequire_mount: true\noptions: { allow: [owner, group] }\n\
+        partial_pushes: merge\n";
     let policy = policy(text).unwrap();
     let from: Vec<_> = policy.from.unwrap().iter().map(|source| format!("{source:?}")).collect();
     assert_eq!(
@@ -62,6 +64,7 @@ fn every_key_is_read() {
     assert_eq!(policy.hooks.complete, [vec!["/usr/bin/true"], vec!["/bin/x", ""]]);
     assert_eq!((policy.idle, policy.deadline), (Duration::from_secs(30), Duration::from_secs(172_800)));
     assert!(policy.require_mount);
+    assert_eq!(policy.partial_pushes, PartialPushes::Merge);
     assert_eq!(policy.options.allow, ["owner", "group"]);
     assert!(policy.options.refuse.is_empty());
     assert_eq!(policy.origins.of("timezone").line, 8);
@@ -170,6 +173,7 @@ fn values_that_mean_nothing_are_refused() {
             "{idle: 10500ms}", "{idle: -10m}", "10m",
         ],
     );
+    refused("partial_pushes", &["yes", "[merge]", "Merge", "\"\""]);
     refused("require_mount", &["1", "on", "\"\""]);
     refused("options", &["{allow: [delete]}", "{allow: owner}", "[owner]"]);
 }

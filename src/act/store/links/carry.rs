@@ -99,8 +99,8 @@ impl Staging<'_> {
         Ok(links.make(bounds, true)?.and(lost))
     }
 
-    /// Gives directories that the gate made, on the way to a place, what they have in the last snapshot.
-    fn liken_the_way(&self, old: &Path, pushed: &[Pushed]) -> io::Result<()> {
+    /// Gives directories that the gate made, on the way to a place, what they have in an older tree.
+    pub(in super::super) fn liken_the_way(&self, old: &Path, pushed: &[Pushed]) -> io::Result<()> {
         let keeps_owners = self.held().repository.keeps_owners();
         for place in pushed.iter().flat_map(|pushed| pushed.place.way()).filter(|place| parts::is_on_the_way(pushed, place)) {
             // There may be none, or something else in its place.
