@@ -34,6 +34,7 @@ pub mod remap;
 pub mod rrsync;
 pub mod secluded;
 pub mod seen;
+pub mod silence;
 pub mod subids;
 pub mod typed;
 pub mod verdict;

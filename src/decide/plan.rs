@@ -172,7 +172,7 @@ impl PushPlan {
 
     /// What was accepted and not passed on, what only the policy let in, and what it forces, for the run's log.
     pub fn notes(&self, owners: &Owners) -> Vec<String> {
-        let outlasted = self.push.outlasted(self.idle);
+        let outlasted = self.push.outlasted(self.deadline);
         let unmaps = (owners.mapping().is_some() && self.push.unmaps_lists())
             .then(|| "`--numeric-ids` was not passed on: ids in access lists that cannot be kept would be errors".to_owned());
         self.push.notes().iter().cloned().chain(outlasted).chain(unmaps).chain(self.push.widened()).chain(self.options.forces()).collect()
@@ -201,7 +201,7 @@ impl PushPlan {
             version: places.version,
             confinement,
             root: places.root,
-            idle: self.idle,
+            idle: self.deadline,
             link_dests: seen.bases.iter().map(|basis| basis.seen.clone()).collect(),
             partial_dir: places.partial_dir.clone(),
             log: seen.log,
@@ -235,7 +235,7 @@ impl Run {
         self.deadline
     }
 
-    /// When it is ended because nothing moves; `None`: never.
+    /// When it is ended because nothing moves and the client has to send; `None`: never.
     pub fn idle(&self) -> Option<Duration> {
         self.idle
     }

@@ -227,7 +227,7 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
         let weaker = "access lists (`-A`) are allowed: rsync runs in a weaker jail, without namespaces";
         findings.extend(push.does_without_namespaces(case.owners).then(|| yes(weaker, Some(rule.clone()))));
         findings.extend(push.notes().iter().map(|note| yes(note.clone(), None)));
-        findings.extend(push.outlasted(case.policy.idle).map(|note| yes(note, Some(case.policy.origins.of("time_limits")))));
+        findings.extend(push.outlasted(case.policy.deadline).map(|note| yes(note, Some(case.policy.origins.of("time_limits")))));
         findings.extend(push.warnings().iter().map(|warning| yes(warning.clone(), None)));
     }
     findings

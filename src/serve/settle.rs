@@ -21,6 +21,7 @@ use crate::terms::record::{Outcome, PushFacts};
 use crate::terms::shelf::{Shelf, Transaction};
 use crate::terms::snapshot::SnapshotName;
 use crate::terms::text::still_printable;
+use crate::terms::usage::Resource;
 
 /// What is at hand while a push is settled.
 pub(super) struct Settling<'a> {
@@ -97,6 +98,7 @@ impl Session<'_> {
                 Ok(end(Outcome::Published, lost.as_ref().map_or(exit, |lost| lost.code.exit()), lost.into_iter().collect(), settling))
             }
             Disposal::SetAside(reason) => {
+                let reason = self.ruled(reason, ended);
                 // What did not fit is not kept, nor what earlier tries left: it would keep the store full, and every later
                 // push out.
                 if reason.code == Code::Store {
@@ -122,6 +124,15 @@ impl Session<'_> {
                 let exit = if exit == 0 { reason.code.exit() } else { exit };
                 Ok(end(Outcome::Unpublished, exit, vec![reason], settling))
             }
+        }
+    }
+
+    /// With the key of the policy by which the gate itself has ended it.
+    fn ruled(&self, reason: Reason, ended: Ended) -> Reason {
+        match ended {
+            Ended::Deadline | Ended::Idle(_) => reason.rule(self.policy.origins.of("time_limits")),
+            Ended::TooMuch(excess) if excess.resource != Resource::Links => reason.rule(self.policy.origins.of("limits")),
+            Ended::TooMuch(_) | Ended::Exit(_) | Ended::Signal(_) => reason,
         }
     }
 

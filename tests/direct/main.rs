@@ -31,6 +31,7 @@ mod said;
 mod secluded;
 mod shares;
 mod shrunk;
+mod silence;
 mod site_file;
 #[path = "../support/smtp.rs"]
 mod smtp;

@@ -70,7 +70,7 @@ pub fn hook(argv: &[String], setting: Setting<'_>, limit: Duration, log: &File) 
         Ok(Ended::Exit(0)) => HookEnd::Done,
         Ok(Ended::Exit(status)) => HookEnd::Failed(format!("it ended with status {status}")),
         Ok(Ended::Signal(signal)) => HookEnd::Failed(format!("signal {signal} ended it")),
-        Ok(Ended::TooMuch(_)) => HookEnd::Failed("it was ended".to_owned()),
+        Ok(Ended::TooMuch(_) | Ended::Idle(_)) => HookEnd::Failed("it was ended".to_owned()),
         Ok(Ended::Deadline) => HookEnd::Failed(format!("it was ended after {}", humantime::format_duration(limit))),
         Err(error) => HookEnd::Failed(format!("it did not start: {error}")),
     }

@@ -15,8 +15,8 @@ use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::activity::Activity;
-use super::{Attend, Meter, Patience, milliseconds};
-use crate::decide::outcome::{Ended, IDLE};
+use super::{Attend, Idle, Meter, Patience, milliseconds};
+use crate::decide::outcome::Ended;
 use crate::terms::Excess;
 use crate::terms::limits::{GROUP_GONE, GROUP_GRACE, GROUP_POLL, TERM_GRACE};
 
@@ -58,12 +58,12 @@ impl Leader {
     /// When it cannot be waited for; it has been killed then.
     pub(super) fn wait_within(
         mut self,
-        patience: Patience,
+        patience: Patience<'_>,
         mut meter: Option<Meter<'_>>,
         mut attend: Option<Box<dyn Attend + '_>>,
     ) -> std::io::Result<Ended> {
         let begun = Instant::now();
-        let mut activity = patience.idle.map(|idle| Activity::new(self.pid, idle));
+        let mut activity = patience.idle.map(|idle| Activity::new(self.pid, idle.limit, idle.greeted));
         let mut look_at_idle = activity.as_ref().map(Activity::pause);
         let mut look_at_meter = meter.as_ref().map(|meter| meter.pause(Duration::ZERO));
         let ends_as = loop {
@@ -81,8 +81,9 @@ impl Leader {
                 break Ended::Deadline;
             }
             if let Some(activity) = activity.as_mut().filter(|_| look_at_idle.is_some_and(|at| now >= at)) {
-                if activity.is_idle() {
-                    break Ended::Exit(IDLE);
+                let idle = patience.idle.filter(|idle| activity.is_idle() && activity.waits_for_the_client(idle.run));
+                if let Some(Idle { limit, .. }) = idle {
+                    break Ended::Idle(limit);
                 }
                 look_at_idle = Some(now + activity.pause());
             }
@@ -126,7 +127,7 @@ fn put_an_end_to(pid: Pid) {
     let _ = end_group(pid);
 }
 
-fn end_group_of(group: Pid, patience: Patience) -> std::io::Result<()> {
+fn end_group_of(group: Pid, patience: Patience<'_>) -> std::io::Result<()> {
     if patience.whole { end_group(group) } else { Ok(()) }
 }
 
