@@ -99,9 +99,16 @@ fn first_line(record: &Record) -> String {
         },
         (Outcome::Unpublished, _) => format!("Look into it: {who} pushed, but what came is no backup and was not published."),
         (Outcome::Failed, _) => format!("Look into it: a push of {who} failed. No snapshot was made."),
+        (Outcome::Stopped, _) => stopped(&who, true),
         (Outcome::Busy, _) => format!("No need to act: {who} was told to come again later."),
         (Outcome::Refused, _) => format!("{who} was refused, and nothing was changed. No need to act unless it was legitimate."),
     }
+}
+
+/// A night was too short, which the next one may mend.
+fn stopped(who: &str, kept: bool) -> String {
+    let goes_on = if kept { "What arrived is kept, and the next push goes on from it." } else { "Nothing had arrived that could be kept." };
+    format!("No need to act: a push of {who} was ended with its window. {goes_on}")
 }
 
 fn facts(out: &mut String, section: &Group, sample: &Record) {
@@ -259,6 +266,7 @@ fn report_line(record: &Record, push: &PushFacts) -> String {
         Outcome::Published if push.partial => format!("Look into it: {who} is backed up, but not whole."),
         Outcome::Published => format!("{who} is backed up, with warnings. Please read them."),
         Outcome::Added if quiet => format!("A push of {who} arrived and waits for `complete`. Nothing to do."),
+        Outcome::Stopped => stopped(&who, push.kept),
         other => format!("A push of {who} ended: {}. Please read on.", other.as_str()),
     }
 }

@@ -8,6 +8,7 @@ pub mod answer;
 pub mod argv;
 pub mod authinfo;
 pub mod cell;
+pub mod closing;
 pub mod command;
 pub mod dropped;
 pub mod idmaps;

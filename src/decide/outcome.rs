@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::terms::{Bytes, Code, Excess, Reason, Resource};
+use crate::terms::{Bytes, Code, Excess, Reason, Resource, exit};
 
 /// How rsync ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum Ended {
     Deadline,
     /// By the gate, since nothing came for this long from a client that had to send.
     Idle(Duration),
+    /// By the gate, when the client's time was over.
+    Closed,
     /// By the gate, or by itself, having brought more than it may.
     TooMuch(Excess),
 }
@@ -71,6 +73,7 @@ pub fn of_push(ended: Ended, dry: bool, trees: Trees) -> Disposal {
                 .remedy("raise `time_limits: {push: …}` if such pushes are expected"),
         ),
         Ended::Idle(limit) => Disposal::SetAside(silent(limit)),
+        Ended::Closed => Disposal::SetAside(Reason::new(Code::Window, "the push was ended: its time was over")),
         Ended::TooMuch(excess) => Disposal::SetAside(too_much(excess)),
         Ended::Exit(0 | PARTIAL | VANISHED) if dry => Disposal::Discard,
         Ended::Exit(MEMORY) => Disposal::SetAside(
@@ -146,6 +149,8 @@ pub fn exit_code(ended: Ended) -> u8 {
         Ended::Exit(status) => u8::try_from(status).unwrap_or(SIGNALLED),
         Ended::Signal(_) => SIGNALLED,
         Ended::Deadline => Code::Deadline.exit(),
+        // Not that of a client who comes at the wrong time: this one may go on.
+        Ended::Closed => exit::BUSY,
         Ended::Idle(_) => u8::try_from(IDLE).unwrap_or(SIGNALLED),
         Ended::TooMuch(_) => Code::Limit.exit(),
     }

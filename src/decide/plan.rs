@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 
 use crate::decide::argv::{self, Setup, Version};
 use crate::decide::cell::{self, Access, Bind, Cell, Confinement, Filter, Grant, Ground, Ids, Kind};
+use crate::decide::closing::Closing;
 use crate::decide::command::Push;
 use crate::decide::links::{Basis, BasisOf, Layout};
 use crate::decide::options::Choice;
@@ -29,6 +30,7 @@ pub struct PushPlan {
     idle: Duration,
     limits: Limits,
     options: Choice,
+    closing: Option<Closing>,
 }
 
 /// One rsync to run: the only thing that `act` executes for a client.
@@ -39,6 +41,7 @@ pub struct Run {
     layout: Layout,
     deadline: Duration,
     idle: Option<Duration>,
+    until: Option<DateTime<Utc>>,
 }
 
 /// Where things stand on the server, for a push that is about to run.
@@ -82,7 +85,7 @@ pub fn push(push: &Push, policy: &Policy, shelf: &Shelf, at: DateTime<Utc>) -> R
     let has_newest = shelf.newest.is_some();
     let limits = policy.limits;
     let (deadline, idle, options) = (policy.deadline, policy.idle, policy.options.clone());
-    Ok(PushPlan { push: push.clone(), name, joins: joined.is_some(), has_newest, deadline, idle, limits, options })
+    Ok(PushPlan { push: push.clone(), name, joins: joined.is_some(), has_newest, deadline, idle, limits, options, closing: None })
 }
 
 /// Chooses the name of a snapshot whose push began at `began`: that time, or just after the newest one.
@@ -125,6 +128,17 @@ pub fn confinement(push: &Push, jail: bool, owners: &Owners) -> Confinement {
 }
 
 impl PushPlan {
+    /// The same push, to be ended when the client's time is over.
+    #[must_use]
+    pub fn until(self, closing: Option<&Closing>) -> Self {
+        Self { closing: closing.cloned(), ..self }
+    }
+
+    /// When it is ended because the client's time is over.
+    pub fn closing(&self) -> Option<&Closing> {
+        self.closing.as_ref()
+    }
+
     /// Where inside the snapshot.
     pub fn place(&self) -> &SubPath {
         self.push.place()
@@ -215,7 +229,8 @@ impl PushPlan {
         let limits = Some(limits(self.limits.memory, self.limits.processes, self.limits.bytes, running));
         let layout = Layout { start: directory.clone(), bases: seen.bases, partial_dir: places.partial_dir };
         let cell = Cell { ground, limits, binds, grants, directory, program: places.program, argv };
-        Run { cell, layout, deadline: self.deadline, idle: Some(self.idle) }
+        let until = self.closing.as_ref().map(|closing| closing.at);
+        Run { cell, layout, deadline: self.deadline, idle: Some(self.idle), until }
     }
 }
 
@@ -233,6 +248,11 @@ impl Run {
     /// When it is ended.
     pub fn deadline(&self) -> Duration {
         self.deadline
+    }
+
+    /// When it is ended by the clock on the wall; `None`: never.
+    pub fn until(&self) -> Option<DateTime<Utc>> {
+        self.until
     }
 
     /// When it is ended because nothing moves and the client has to send; `None`: never.
@@ -266,7 +286,7 @@ pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, 
     let (program, grants) = (program.to_path_buf(), jailed.then_some(grants));
     let layout = Layout { start: start.clone(), bases: Vec::new(), partial_dir: String::new() };
     let cell = Cell { ground, limits, binds: Vec::new(), grants, directory: start, program, argv };
-    Run { cell, layout, deadline: Duration::MAX, idle: None }
+    Run { cell, layout, deadline: Duration::MAX, idle: None, until: None }
 }
 
 /// Where the stage is seen in a view: rsync's messages show this path, and so nothing about the server.

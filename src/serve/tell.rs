@@ -155,6 +155,13 @@ fn mail(report: Report, end: &End) -> Mail {
     match end.outcome {
         Outcome::Refused | Outcome::Failed | Outcome::Unpublished => Mail::Alert,
         Outcome::Busy | Outcome::Added => Mail::None,
+        Outcome::Stopped => {
+            if report == Report::Never {
+                Mail::None
+            } else {
+                Mail::Report
+            }
+        }
         Outcome::Published | Outcome::Answered => match report {
             Report::Always if end.outcome == Outcome::Published || !end.warnings.is_empty() => Mail::Report,
             Report::Problems if !end.warnings.is_empty() => Mail::Report,

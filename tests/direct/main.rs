@@ -6,6 +6,7 @@ mod again;
 mod attacks;
 mod by_a_user;
 mod checked;
+mod closing;
 mod coming_from;
 mod completes;
 mod crash;

@@ -7,6 +7,7 @@ use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill, killpg};
@@ -18,7 +19,7 @@ use super::activity::Activity;
 use super::{Attend, Idle, Meter, Patience, milliseconds};
 use crate::decide::outcome::Ended;
 use crate::terms::Excess;
-use crate::terms::limits::{GROUP_GONE, GROUP_GRACE, GROUP_POLL, TERM_GRACE};
+use crate::terms::limits::{CLOCK_LOOK, GROUP_GONE, GROUP_GRACE, GROUP_POLL, TERM_GRACE};
 
 /// A child that nobody else waits for. Dropped before it was waited for, it is killed, with its group.
 #[derive(Debug)]
@@ -67,7 +68,8 @@ impl Leader {
         let mut look_at_idle = activity.as_ref().map(Activity::pause);
         let mut look_at_meter = meter.as_ref().map(|meter| meter.pause(Duration::ZERO));
         let ends_as = loop {
-            let next = [Some(patience.limit), look_at_idle, look_at_meter].into_iter().flatten().min().unwrap_or_default();
+            let look_at_clock = patience.until.map(|until| begun.elapsed() + left(until).min(CLOCK_LOOK));
+            let next = [Some(patience.limit), look_at_idle, look_at_meter, look_at_clock].into_iter().flatten().min().unwrap_or_default();
             match has_ended(self.end.as_fd(), next.saturating_sub(begun.elapsed()), &mut attend)? {
                 Waited::Ended => {
                     let ended = self.collect()?;
@@ -79,6 +81,9 @@ impl Leader {
             let now = begun.elapsed();
             if now >= patience.limit {
                 break Ended::Deadline;
+            }
+            if patience.until.is_some_and(|until| left(until).is_zero()) {
+                break Ended::Closed;
             }
             if let Some(activity) = activity.as_mut().filter(|_| look_at_idle.is_some_and(|at| now >= at)) {
                 let idle = patience.idle.filter(|idle| activity.is_idle() && activity.waits_for_the_client(idle.run));
@@ -116,6 +121,11 @@ impl Drop for Leader {
             put_an_end_to(self.pid);
         }
     }
+}
+
+/// The time until then by the clock on the wall.
+fn left(until: DateTime<Utc>) -> Duration {
+    (until - Utc::now()).to_std().unwrap_or_default()
 }
 
 /// Kills a child that was not waited for yet, and all of its group.
@@ -240,7 +250,7 @@ mod tests {
         let child = Command::new("sh").args(["-c", &script]).process_group(0).spawn().unwrap();
         let leader = Leader::of_child(&child).unwrap();
         let group = leader.pid;
-        let patience = Patience { limit: Duration::from_secs(30), idle: None, whole: true };
+        let patience = Patience { limit: Duration::from_secs(30), idle: None, until: None, whole: true };
         assert_eq!(leader.wait_within(patience, None, None).unwrap(), Ended::Exit(3));
         assert_eq!(killpg(group, None), Err(Errno::ESRCH));
         let length = std::fs::metadata(&written).unwrap().len();

@@ -21,6 +21,7 @@ mod version;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use nix::poll::PollTimeout;
 
 use crate::decide::plan::Run;
@@ -57,6 +58,8 @@ struct Patience<'a> {
     limit: Duration,
     /// Without doing anything, and for whom; `None`: that is its own affair.
     idle: Option<Idle<'a>>,
+    /// By the clock on the wall.
+    until: Option<DateTime<Utc>>,
     /// Whether what it has started must have ended too.
     whole: bool,
 }

@@ -191,7 +191,7 @@ impl Standby {
         let attend = self.start(run.cell(), lock.as_ref(), attend)?;
         // From here on the lock is rsync's alone: it is free when the last of its processes is gone, whatever becomes of us.
         drop(lock);
-        let patience = Patience { limit: run.deadline(), idle, whole: true };
+        let patience = Patience { limit: run.deadline(), idle, until: run.until(), whole: true };
         self.leader.wait_within(patience, meter.take(), attend).map_err(|error| lost(&error))
     }
 
@@ -205,7 +205,7 @@ impl Standby {
         attend: impl FnOnce(OwnedFd, Pid) -> Result<Box<dyn Attend + 'a>, String>,
     ) -> Result<(), NotStarted> {
         let attend = self.start(cell, None, attend)?;
-        let patience = Patience { limit: VERSION_TIMEOUT, idle: None, whole: false };
+        let patience = Patience { limit: VERSION_TIMEOUT, idle: None, until: None, whole: false };
         self.leader.wait_within(patience, None, attend).map(drop).map_err(|error| lost(&error))
     }
 
