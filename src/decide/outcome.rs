@@ -205,7 +205,7 @@ fn silent(limit: Duration) -> Reason {
     let limit = humantime::format_duration(limit);
     Reason::new(Code::Interrupted, format!("the push did not finish: nothing came for {limit}"))
         .hint("push again: what was received is kept; if your disk or your line may be silent for so long, ask the administrator of the server")
-        .detail(format!("nothing moved for {limit}, as long as `time_limits: {{idle: …}}` allows: the client had begun a file and not sent on, or said nothing"))
+        .detail(format!("nothing moved for {limit}, as long as `time_limits: {{idle: …}}` allows: the client had said nothing yet, stood still over its list, or stopped in a file that it sends whole"))
         .remedy("raise `time_limits: {idle: …}` if the client's disk or line may be silent for longer; otherwise see what holds up the client")
 }
 

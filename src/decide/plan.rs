@@ -42,6 +42,7 @@ pub struct Run {
     deadline: Duration,
     idle: Option<Duration>,
     until: Option<DateTime<Utc>>,
+    reads: bool,
 }
 
 /// Where things stand on the server, for a push that is about to run.
@@ -230,7 +231,7 @@ impl PushPlan {
         let layout = Layout { start: directory.clone(), bases: seen.bases, partial_dir: places.partial_dir };
         let cell = Cell { ground, limits, binds, grants, directory, program: places.program, argv };
         let until = self.closing.as_ref().map(|closing| closing.at);
-        Run { cell, layout, deadline: self.deadline, idle: Some(self.idle), until }
+        Run { cell, layout, deadline: self.deadline, idle: Some(self.idle), until, reads: self.push.reads_for_list() }
     }
 }
 
@@ -248,6 +249,11 @@ impl Run {
     /// When it is ended.
     pub fn deadline(&self) -> Duration {
         self.deadline
+    }
+
+    /// Whether the client reads its files for its list, and is silent meanwhile.
+    pub fn reads_for_list(&self) -> bool {
+        self.reads
     }
 
     /// When it is ended by the clock on the wall; `None`: never.
@@ -286,7 +292,7 @@ pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, 
     let (program, grants) = (program.to_path_buf(), jailed.then_some(grants));
     let layout = Layout { start: start.clone(), bases: Vec::new(), partial_dir: String::new() };
     let cell = Cell { ground, limits, binds: Vec::new(), grants, directory: start, program, argv };
-    Run { cell, layout, deadline: Duration::MAX, idle: None, until: None }
+    Run { cell, layout, deadline: Duration::MAX, idle: None, until: None, reads: false }
 }
 
 /// Where the stage is seen in a view: rsync's messages show this path, and so nothing about the server.

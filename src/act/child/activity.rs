@@ -66,7 +66,7 @@ impl Activity {
     /// Whether the run has nothing to do but wait for what the client has to send.
     pub(super) fn waits_for_the_client(&self, run: &Run) -> bool {
         let open: Vec<_> = family(self.pid).iter().map(|pid| open_files(pid)).collect();
-        is_owed(self.begun, &open, run.layout())
+        is_owed(self.begun, run.reads_for_list(), &open, run.layout())
     }
 }
 

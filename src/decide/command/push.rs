@@ -134,6 +134,11 @@ impl Push {
         self.letters.contains('I')
     }
 
+    /// Whether the client reads its files for its list (`-c`).
+    pub fn reads_for_list(&self) -> bool {
+        self.letters.contains('c')
+    }
+
     /// Whether hard links among the client's files are kept.
     pub fn keeps_hard_links(&self) -> bool {
         self.letters.contains('H')
