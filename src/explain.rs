@@ -8,6 +8,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use crate::act::store::{Repository, mounted};
 use crate::act::{child, config, mail, zones};
 use crate::decide::cell::{self, Cell};
+use crate::decide::closing::Closing;
 use crate::decide::command::{self, Command, Push};
 use crate::decide::plan::{self, Places};
 use crate::decide::policy::{Namespaces, Policy, Site};
@@ -146,7 +147,7 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
         }
         Verdict::Allow(permit) => match permit.command() {
             Command::Push(push) => match &owned {
-                Ok(owners) => describe_push(&mut text, question, site, policy, request, owners, push),
+                Ok(owners) => describe_push(&mut text, question, site, policy, request, owners, (push, permit.closing())),
                 Err(reason) => not_now(&mut text, site, reason),
             },
             _ => 0,
@@ -195,7 +196,7 @@ fn describe_push(
     policy: &Policy,
     request: &Request,
     owners: &Owners,
-    push: &Push,
+    (push, closing): (&Push, Option<&Closing>),
 ) -> u8 {
     let repository = Repository::at(&policy.path);
     let mut shelf = repository.look(&policy.names).unwrap_or_else(|_| Shelf::default());
@@ -206,6 +207,7 @@ fn describe_push(
     }
     let planned = mounted(policy, site)
         .and_then(|()| plan::push(push, policy, &shelf, request.at))
+        .map(|plan| plan.until(closing))
         .and_then(|plan| Ok((plan, child::version(&site.rsync, None)?)));
     let (plan, version) = match planned {
         Ok(planned) => planned,
@@ -236,6 +238,9 @@ fn describe_push(
         (false, true) => writeln!(text, "and wait for `complete`, to be published as {}", plan.name()),
         (false, false) => writeln!(text, "and publish it as {}", plan.name()),
     };
+    if let Some(closing) = closing {
+        let _ = writeln!(text, "unless it still runs at {}: then it is ended, and what arrived is kept", closing.shown);
+    }
     0
 }
 

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Datelike as _, Duration, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use proptest::prelude::*;
 use snapgate::act::zones::load;
+use snapgate::decide::closing::closing;
 use snapgate::decide::window::{Days, Hours, Window};
 use snapgate::terms::zone::{Zone, ZoneName};
 
@@ -69,6 +70,27 @@ fn every_half_hour_of_a_year_comes_back() {
             assert!(repeated >= Duration::zero() && repeated <= Duration::hours(1), "{name} {moment}");
             assert_eq!(zone.local(found), zone.local(moment));
         }
+    }
+}
+
+#[test]
+fn a_push_is_ended_when_clocks_on_the_wall_say_so() {
+    for (hours, from, utc) in [
+        ("22:00-06:00", "2026-11-20T22:00:00Z", Some("2026-11-21T05:00:00Z")),
+        // The night in spring is an hour shorter, that in autumn an hour longer.
+        ("22:00-06:00", "2026-03-28T22:00:00Z", Some("2026-03-29T04:00:00Z")),
+        ("22:00-06:00", "2026-10-24T22:00:00Z", Some("2026-10-25T05:00:00Z")),
+        // A time that does not come that night has come when the hour is over that takes its place.
+        ("22:00-02:30", "2026-03-28T22:00:00Z", Some("2026-03-29T01:00:00Z")),
+        // One that comes twice has come the first time.
+        ("22:00-02:30", "2026-10-24T22:00:00Z", Some("2026-10-25T00:30:00Z")),
+        ("00:00-24:00", "2026-10-24T22:00:00Z", None),
+    ] {
+        let window = Window::new(Days::ALL, Hours::parse(hours).unwrap()).stopping(true);
+        let found = closing(&[window], &zone("Europe/Madrid"), at(from), std::time::Duration::from_secs(30 * 86_400));
+        assert_eq!(found.as_ref().map(|found| found.at), utc.map(at), "{hours} {from}");
+        let shown = hours.split('-').next_back().unwrap();
+        assert!(found.is_none_or(|found| found.shown.contains(shown) || found.shown.contains("03:00")), "{hours} {from}");
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use crate::decide::closing::Closing;
 use crate::decide::command::Probe;
 use crate::decide::policy::{PartialPushes, Policy};
 use crate::terms::{Shelf, Verb};
@@ -35,6 +36,11 @@ pub fn status(policy: &Policy, shelf: &Shelf, busy: bool) -> String {
         let _ = writeln!(text, "transaction:     open since {since}, pushes so far: {}", transaction.parts);
     }
     text
+}
+
+/// When a push is ended by the clock, if it is: a line for `status`.
+pub fn ends(closing: Option<&Closing>) -> String {
+    closing.map(|closing| format!("pushes end:      {}\n", closing.shown)).unwrap_or_default()
 }
 
 /// The answer to what scripts ask before they push.

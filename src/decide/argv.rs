@@ -57,7 +57,7 @@ pub struct Setup {
     pub confinement: Confinement,
     /// The repository, absolute: everything that rsync may name is below it. Only used where rsync has no view of its own.
     pub root: PathBuf,
-    /// rsync ends when nothing moves for this long.
+    /// rsync's own limit of idle time, where the client has no smaller one.
     pub idle: Duration,
     /// Where unchanged files may be linked from, the best first.
     pub link_dests: Vec<PathBuf>,
@@ -91,6 +91,8 @@ pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
     // What was received of a file that was cut off is a basis for the next try. It must not stand under the file's own
     // name: after a read error on the client rsync leaves a file of the right size there that is not the file.
     words.push(format!("--partial-dir={}", setup.partial_dir).into());
+    // The gate itself watches for silence, knowing whose turn it is. rsync would end a client that only reads a large file for its list
+    // (`check_timeout` in its io.c, before it has a receiver); so its limit is the client's own, where it has one.
     words.push(format!("--timeout={}", seconds(setup.idle, push.timeout())).into());
     if setup.version >= OPEN_NOATIME && !asked.iter().any(|word| word == "--open-noatime") {
         // What is compared with or copied from history is read there, and its time of access would tell.
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smaller_limit_of_idle_time_is_printed_once_and_never_as_none() {
+    fn the_smaller_limit_of_time_is_printed_once_and_never_as_none() {
         let line = |options: &str, idle| {
             printed(options, &Setup { idle: Duration::from_millis(idle), ..setup(Version(3, 5, 0), Confinement::View) })
         };

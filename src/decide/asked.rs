@@ -11,7 +11,7 @@ pub fn passes(record: &Record, put_right: usize, lasting: bool) -> bool {
     }
     let whole = !record.push.as_ref().is_some_and(|push| push.partial);
     match record.result {
-        Outcome::Refused | Outcome::Busy | Outcome::Failed | Outcome::Unpublished => {
+        Outcome::Refused | Outcome::Busy | Outcome::Failed | Outcome::Stopped | Outcome::Unpublished => {
             !record.reasons.is_empty() && record.reasons.iter().all(|reason| reason.passing)
         }
         Outcome::Published | Outcome::Added | Outcome::Answered => {
@@ -27,6 +27,12 @@ pub fn mail(record: &Record, report: Report, apart: bool) -> Mail {
     match record.result {
         Outcome::Refused | Outcome::Failed | Outcome::Unpublished => Mail::Alert,
         Outcome::Busy | Outcome::Added => Mail::None,
+        // A night that was too short is nobody's fault: it is told of as what is published is, and once a day.
+        Outcome::Stopped => match report {
+            Report::Always => Mail::Report,
+            Report::Problems => Mail::Alert,
+            Report::Never => Mail::None,
+        },
         Outcome::Published | Outcome::Answered => {
             let wrong = !record.hooks.is_empty() || (record.result == Outcome::Published && !whole);
             let is_report = record.result == Outcome::Published || !record.warnings.is_empty();
@@ -82,6 +88,15 @@ mod tests {
         assert_eq!(EACH.map(|report| mail(&warned, report, true)), [Mail::Report, Mail::Report, Mail::None]);
         let answered = Record { result: Outcome::Answered, ..quiet };
         assert_eq!(EACH.map(|report| mail(&answered, report, true)), [Mail::None; 3]);
+    }
+
+    #[test]
+    fn a_push_that_was_ended_with_its_window_is_told_of_once_a_day_where_problems_are() {
+        let reasons = vec![Reason::new(Code::Window, "its time was over").passing()];
+        let mut record = Record { result: Outcome::Stopped, reasons, ..samples::failure() };
+        record.passing = passes(&record, 0, false);
+        assert!(record.passing);
+        assert_eq!(EACH.map(|report| mail(&record, report, true)), [Mail::Report, Mail::Alert, Mail::None]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 
 use self::numbers::{events, moment, number};
-use self::pieces::{facts, happened, hooks, kept, origin, parts, reasons, row, tried, warnings, who};
+use self::pieces::{facts, happened, hooks, kept, origin, parts, reasons, row, stopped, tried, warnings, who};
 use super::notice::{About, Draft, Group};
 use crate::terms::limits::MAX_SUBJECT;
 use crate::terms::text::still_printable;
@@ -150,6 +150,7 @@ fn first_line(record: &Record) -> String {
         (Outcome::Unpublished, _) => format!("Look into it: {who} pushed, but what came is no backup and was not published."),
         (Outcome::Failed, _) if record.passing => format!("No need to act if it comes again by itself: {}", failed()),
         (Outcome::Failed, _) => format!("Look into it: {}", failed()),
+        (Outcome::Stopped, _) => stopped(record),
         (Outcome::Busy, _) => format!("No need to act: {who} was told to come again later."),
         (Outcome::Refused, _) => format!("{who} was refused, and nothing was changed. No need to act unless it was legitimate."),
     }

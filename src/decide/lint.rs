@@ -107,12 +107,17 @@ fn windows(policy: &Policy) -> Vec<Finding> {
     for (position, window) in all.iter().enumerate() {
         // Of two equal ones the later is the one too many.
         let others = all.iter().enumerate().filter(|(other, same)| *other != position && (*same != window || *other < position));
-        let others: Vec<_> = others.map(|(_, other)| *other).collect();
+        // One that does not stop may save a push from those that do.
+        let others: Vec<_> = others.map(|(_, other)| *other).filter(|other| window.stops() || !other.stops()).collect();
         if !window.opens_ever() {
             found.push(Finding::wrong(policy.origins.of("when"), format!("the window `{window}` never opens"), "mend or remove it"));
         } else if window.is_within(&others) {
             let message = format!("the window `{window}` changes nothing: the others are open whenever it is");
             found.push(Finding::wrong(policy.origins.of("when"), message, "remove it, or shorten the others"));
+        } else if window.stops_in_vain(all) {
+            let message =
+                format!("`stop: true` of the window `{window}` ends no push: whenever it closes, another is open or lets a push go on");
+            found.push(Finding::wrong(policy.origins.of("when"), message, "remove it, or say it in the windows that follow, too"));
         }
     }
     found
@@ -248,6 +253,13 @@ mod tests {
                 "c:1: the window `tue 23:00-01:00` changes nothing",
             ),
             ("when: [{days: mon}, {days: mon}]\n", "the window `mon` changes nothing"),
+            ("when: [{stop: true}]\n", "`stop: true` of the window `always` ends no push"),
+            (
+                "when: [{hours: \"22:00-06:00\", stop: true}, {hours: \"06:00-07:00\"}]\n",
+                "c:1: `stop: true` of the window `22:00-06:00` ends no push",
+            ),
+            ("when: [{days: mon, stop: true}, {days: tue}]\n", "`stop: true` of the window `mon` ends no push"),
+            ("when: [{hours: \"22:00-06:00\", stop: true}, {hours: \"05:00-06:00\"}]\n", "`stop: true` of the window `22:00-06:00`"),
             ("from: [\"fe80::/10\", \"fe80::1%eth0\"]\n", "`fe80::1%eth0/128` changes nothing: `fe80::/10` covers it"),
             ("from: [192.0.2.0/24, 192.0.2.7]\n", "`192.0.2.7/32` changes nothing: `192.0.2.0/24` covers it"),
             ("from: [192.0.2.7, 192.0.2.7]\n", "`192.0.2.7/32` changes nothing"),
@@ -263,6 +275,8 @@ mod tests {
             assert_eq!(found.len(), 1, "{text}: {}", said(&found));
             assert!(said(&found).contains(words), "{}", said(&found));
         }
+        let stops = "when: [{days: mon-fri, hours: \"22:00-06:00\", stop: true}, {days: sat,sun, stop: true}]\n";
+        assert_eq!(one(&policy("c", stops)), []);
         let clean = "when: [{days: mon-fri, hours: \"22:00-06:00\"}, {days: sat,sun}]\nfrom: [192.0.2.0/24, 198.51.100.0/24, \"2001:db8::/32\"]\nuser: root\noptions: { allow: [owner], refuse: [acls] }\n";
         assert_eq!(one(&policy("c", clean)), []);
     }

@@ -1,6 +1,8 @@
 //! What a push that has ended amounts to. rsync's exit status is not proof of a backup, so the tree is asked too.
 
-use crate::terms::{Bytes, Code, Excess, Reason, Resource};
+use std::time::Duration;
+
+use crate::terms::{Bytes, Code, Excess, Reason, Resource, exit};
 
 /// How rsync ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +13,10 @@ pub enum Ended {
     Signal(i32),
     /// By the gate, at the deadline.
     Deadline,
+    /// By the gate, since nothing came for this long from a client that had to send.
+    Idle(Duration),
+    /// By the gate, when the client's time was over.
+    Closed,
     /// By the gate, or by itself, having brought more than it may.
     TooMuch(Excess),
 }
@@ -19,8 +25,8 @@ pub enum Ended {
 pub const PARTIAL: i32 = 23;
 /// rsync's exit status when files vanished before they were read: fine.
 pub const VANISHED: i32 = 24;
-/// rsync's exit status when nothing moved for too long; also the gate's word for it.
-pub const IDLE: i32 = 30;
+/// rsync's exit status when nothing moved for too long; the client's, too, where the gate says so.
+const IDLE: i32 = 30;
 /// rsync's exit status when it gets no more memory (`RERR_MALLOC` in its `errcode.h`).
 const MEMORY: i32 = 22;
 /// rsync's exit status when it cannot start its second process (`RERR_IPC`).
@@ -73,6 +79,8 @@ pub fn of_push(ended: Ended, dry: bool, trees: Trees) -> Disposal {
                 .remedy("raise `time_limits: {push: …}` if such pushes are expected")
                 .passing(),
         ),
+        Ended::Idle(limit) => Disposal::SetAside(silent(limit)),
+        Ended::Closed => Disposal::SetAside(Reason::new(Code::Window, "the push was ended: its time was over")),
         Ended::TooMuch(excess) => Disposal::SetAside(too_much(excess)),
         Ended::Exit(0 | PARTIAL | VANISHED) if dry => Disposal::Discard,
         Ended::Exit(MEMORY) => Disposal::SetAside(
@@ -85,6 +93,7 @@ pub fn of_push(ended: Ended, dry: bool, trees: Trees) -> Disposal {
             interrupted("rsync could not start its second process, or talk to it (its status 14)".to_owned())
                 .remedy("see what else the account runs, and `limits: {processes: …}`"),
         ),
+        Ended::Exit(IDLE) => Disposal::SetAside(outlasted()),
         // Without a free inode rsync leaves files out and calls it partial.
         Ended::Exit(FILE_IO | PARTIAL) if trees.store_full => {
             Disposal::SetAside(Reason::of_the_server(Code::Store, "the store ran full during the push").remedy("make room on the store"))
@@ -169,6 +178,9 @@ pub fn exit_code(ended: Ended) -> u8 {
         Ended::Exit(status) => u8::try_from(status).unwrap_or(SIGNALLED),
         Ended::Signal(_) => SIGNALLED,
         Ended::Deadline => Code::Deadline.exit(),
+        // Not that of a client who comes at the wrong time: this one may go on.
+        Ended::Closed => exit::BUSY,
+        Ended::Idle(_) => u8::try_from(IDLE).unwrap_or(SIGNALLED),
         Ended::TooMuch(_) => Code::Limit.exit(),
     }
 }
@@ -215,6 +227,25 @@ pub fn nothing_arrived() -> Reason {
     Reason::new(Code::Unpublished, "not published: no file arrived, and the last snapshot had some")
         .hint("is the source mounted, and does the path exist?")
         .remedy("if the client's data is really gone, there is nothing to do: the last snapshot stays the newest")
+}
+
+/// The reason where the gate ended a client that kept silent.
+fn silent(limit: Duration) -> Reason {
+    let limit = humantime::format_duration(limit);
+    Reason::new(Code::Interrupted, format!("the push did not finish: nothing came for {limit}"))
+        .hint("push again: what was received is kept; if your disk or your line may be silent for so long, ask the administrator of the server")
+        .detail(format!("nothing moved for {limit}, as long as `time_limits: {{idle: …}}` allows: the client had said nothing yet, stood still over its list, or stopped in a file that it sends whole"))
+        .remedy("raise `time_limits: {idle: …}` if the client's disk or line may be silent for longer; otherwise see what holds up the client")
+        .passing()
+}
+
+/// The reason where rsync ended it for a limit of the client's own.
+fn outlasted() -> Reason {
+    Reason::new(Code::Interrupted, "the push did not finish: nothing came for as long as your own --timeout allows")
+        .hint("leave --timeout out, or raise it: with -c your rsync is silent while it reads a file; what was received is kept")
+        .detail("rsync ended with status 30: nothing moved for as long as the client's own `--timeout` allows; `time_limits: {idle: …}` has no part in it")
+        .remedy("at the client: leave `--timeout` out, or raise it; with `-c` its rsync is silent while it reads a file")
+        .passing()
 }
 
 fn interrupted(detail: String) -> Reason {

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 
 use crate::decide::argv::{self, Setup, Version};
 use crate::decide::cell::{self, Access, Bind, Cell, Confinement, Filter, Grant, Ground, Ids, Kind};
+use crate::decide::closing::Closing;
 use crate::decide::command::Push;
 use crate::decide::links::{Basis, BasisOf, Layout};
 use crate::decide::options::Choice;
@@ -30,6 +31,7 @@ pub struct PushPlan {
     idle: Duration,
     limits: Limits,
     options: Choice,
+    closing: Option<Closing>,
 }
 
 /// One rsync to run: the only thing that `act` executes for a client.
@@ -40,6 +42,8 @@ pub struct Run {
     layout: Layout,
     deadline: Duration,
     idle: Option<Duration>,
+    until: Option<DateTime<Utc>>,
+    reads: bool,
 }
 
 /// Where things stand on the server, for a push that is about to run.
@@ -84,7 +88,7 @@ pub fn push(push: &Push, policy: &Policy, shelf: &Shelf, at: DateTime<Utc>) -> R
     let has_newest = shelf.newest.is_some();
     let limits = policy.limits;
     let (deadline, idle, options) = (policy.deadline, policy.idle, policy.options.clone());
-    Ok(PushPlan { push: push.clone(), name, joins: joined.is_some(), has_newest, deadline, idle, limits, options })
+    Ok(PushPlan { push: push.clone(), name, joins: joined.is_some(), has_newest, deadline, idle, limits, options, closing: None })
 }
 
 /// Chooses the name of a snapshot whose push began at `began`: that time, or just after the newest one.
@@ -128,6 +132,17 @@ pub fn confinement(push: &Push, jail: bool, owners: &Owners) -> Confinement {
 }
 
 impl PushPlan {
+    /// The same push, to be ended when the client's time is over.
+    #[must_use]
+    pub fn until(self, closing: Option<&Closing>) -> Self {
+        Self { closing: closing.cloned(), ..self }
+    }
+
+    /// When it is ended because the client's time is over.
+    pub fn closing(&self) -> Option<&Closing> {
+        self.closing.as_ref()
+    }
+
     /// Where inside the snapshot.
     pub fn place(&self) -> &SubPath {
         self.push.place()
@@ -190,7 +205,7 @@ impl PushPlan {
 
     /// What was accepted and not passed on, what only the policy let in, and what it forces, for the run's log.
     pub fn notes(&self, owners: &Owners) -> Vec<String> {
-        let outlasted = self.push.outlasted(self.idle);
+        let outlasted = self.push.outlasted(self.deadline);
         let unmaps = (owners.mapping().is_some() && self.push.unmaps_lists())
             .then(|| "`--numeric-ids` was not passed on: ids in access lists that cannot be kept would be errors".to_owned());
         self.push.notes().iter().cloned().chain(outlasted).chain(unmaps).chain(self.push.widened()).chain(self.options.forces()).collect()
@@ -220,7 +235,7 @@ impl PushPlan {
             version: places.version,
             confinement,
             root: places.root,
-            idle: self.idle,
+            idle: self.deadline,
             link_dests: seen.bases.iter().map(|basis| basis.seen.clone()).collect(),
             partial_dir: places.partial_dir.clone(),
             log: seen.log,
@@ -234,7 +249,8 @@ impl PushPlan {
         let limits = Some(limits(self.limits.memory, self.limits.processes, self.limits.bytes, running));
         let layout = Layout { start: directory.clone(), bases: seen.bases, partial_dir: places.partial_dir };
         let cell = Cell { ground, limits, binds, grants, directory, program: places.program, argv };
-        Run { cell, layout, deadline: self.deadline, idle: Some(self.idle) }
+        let until = self.closing.as_ref().map(|closing| closing.at);
+        Run { cell, layout, deadline: self.deadline, idle: Some(self.idle), until, reads: self.push.reads_for_list() }
     }
 }
 
@@ -254,7 +270,17 @@ impl Run {
         self.deadline
     }
 
-    /// When it is ended because nothing moves; `None`: never.
+    /// Whether the client reads its files for its list, and is silent meanwhile.
+    pub fn reads_for_list(&self) -> bool {
+        self.reads
+    }
+
+    /// When it is ended by the clock on the wall; `None`: never.
+    pub fn until(&self) -> Option<DateTime<Utc>> {
+        self.until
+    }
+
+    /// When it is ended because nothing moves and the client has to send; `None`: never.
     pub fn idle(&self) -> Option<Duration> {
         self.idle
     }
@@ -285,7 +311,7 @@ pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, 
     let (program, grants) = (program.to_path_buf(), jailed.then_some(grants));
     let layout = Layout { start: start.clone(), bases: Vec::new(), partial_dir: String::new() };
     let cell = Cell { ground, limits, binds: Vec::new(), grants, directory: start, program, argv };
-    Run { cell, layout, deadline: Duration::MAX, idle: None }
+    Run { cell, layout, deadline: Duration::MAX, idle: None, until: None, reads: false }
 }
 
 /// Where the stage is seen in a view: rsync's messages show this path, and so nothing about the server.

@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use crate::decide::address;
+use crate::decide::closing::{self, Closing};
 use crate::decide::command::{Command, Secluded};
 use crate::decide::parts;
 use crate::decide::policy::{Policy, Source};
@@ -63,12 +64,18 @@ pub enum Verdict {
 #[derive(Debug, Clone)]
 pub struct Permit {
     command: Command,
+    closing: Option<Closing>,
 }
 
 impl Permit {
     /// What may be done.
     pub fn command(&self) -> &Command {
         &self.command
+    }
+
+    /// When a push is ended because the client's time is over.
+    pub fn closing(&self) -> Option<&Closing> {
+        self.closing.as_ref()
     }
 }
 
@@ -116,7 +123,7 @@ pub fn judge(case: Case<'_>) -> Judgement {
     let verdict = match (reasons.next(), case.command) {
         (Some(first), _) => Verdict::Deny(Denial { first, others: reasons.collect() }),
         (None, Ok(Command::Secluded(secluded))) => Verdict::Hear(secluded.clone()),
-        (None, Ok(command)) => Verdict::Allow(Permit { command: command.clone() }),
+        (None, Ok(command)) => Verdict::Allow(Permit { command: command.clone(), closing: closing(case) }),
         // `asked` has a refusal for every command that could not be read, so this arm only guards that promise.
         (None, Err(_)) => Verdict::Deny(Denial::because(Reason::new(Code::Internal, "the command could not be judged").hint(ASK))),
     };
@@ -186,6 +193,10 @@ fn unresolved_host<'a>(source: &'a Source, resolved: &[(String, Vec<IpAddr>)]) -
     }
 }
 
+fn closing(case: Case<'_>) -> Option<Closing> {
+    closing::closing(case.policy.when.as_deref()?, case.zone, case.request.at, case.policy.deadline)
+}
+
 fn window(case: Case<'_>) -> Finding {
     let rule = case.policy.origins.of("when");
     let Some(windows) = &case.policy.when else { return yes("at any time", Some(rule)) };
@@ -193,7 +204,8 @@ fn window(case: Case<'_>) -> Finding {
     let words = windows.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let clock = format!("{} {}", local.format("%a %Y-%m-%d %H:%M"), case.zone.name);
     if windows.iter().any(|window| window.is_open(local)) {
-        return yes(format!("{clock} is within {words}"), Some(rule));
+        let stops = closing(case).map(|Closing { shown, .. }| format!("; a push that still runs at {shown} is ended"));
+        return yes(format!("{clock} is within {words}{}", stops.unwrap_or_default()), Some(rule));
     }
     no(Reason::new(Code::Window, format!("this client is allowed {words} {}", case.zone.name))
         .hint("come back then, or ask the administrator of the server")
@@ -232,7 +244,7 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
         let weaker = "access lists (`-A`) are allowed: rsync runs in a weaker jail, without namespaces";
         findings.extend(push.does_without_namespaces(case.owners).then(|| yes(weaker, Some(rule.clone()))));
         findings.extend(push.notes().iter().map(|note| yes(note.clone(), None)));
-        findings.extend(push.outlasted(case.policy.idle).map(|note| yes(note, Some(case.policy.origins.of("time_limits")))));
+        findings.extend(push.outlasted(case.policy.deadline).map(|note| yes(note, Some(case.policy.origins.of("time_limits")))));
         findings.extend(push.warnings().iter().map(|warning| yes(warning.clone(), None)));
     }
     findings

@@ -18,6 +18,7 @@ const DAY: u16 = 24 * 60;
 pub struct Window {
     days: Days,
     hours: Hours,
+    stop: bool,
 }
 
 /// Days of the week, from Monday.
@@ -34,7 +35,18 @@ pub struct Hours {
 impl Window {
     /// A window on these days at these hours.
     pub fn new(days: Days, hours: Hours) -> Self {
-        Self { days, hours }
+        Self { days, hours, stop: false }
+    }
+
+    /// The same that ends, or does not end, a push that still runs when it closes.
+    #[must_use]
+    pub fn stopping(self, stop: bool) -> Self {
+        Self { stop, ..self }
+    }
+
+    /// Whether it ends a push that still runs when it closes (see `closing`).
+    pub fn stops(&self) -> bool {
+        self.stop
     }
 
     /// Whether the window is open when clocks in its zone show `local`.
@@ -55,6 +67,19 @@ impl Window {
     /// Whether there is any minute of a week in which it is open.
     pub fn opens_ever(&self) -> bool {
         self.days.0.contains(&true) && self.hours.from != self.hours.until
+    }
+
+    /// Whether it says that it stops a push, and none of `all` ever lets it do so: at each end of it one of them is open, or one that does not
+    /// stop closes too.
+    pub fn stops_in_vain(&self, all: &[Self]) -> bool {
+        let Hours { from, until } = self.hours;
+        let overnight = usize::from(until <= from || until == DAY);
+        let goes_on = |day: usize| {
+            let (end_day, end) = (day + overnight, until % DAY);
+            let (last_day, last) = if end == 0 { (end_day + 6, DAY - 1) } else { (end_day, end - 1) };
+            all.iter().any(|other| other.is_open_at(end_day % 7, end) || (!other.stop && other.is_open_at(last_day % 7, last)))
+        };
+        self.stop && (0..7).filter(|day| self.days.has(*day)).all(goes_on)
     }
 
     /// Whether it is open only when one of `others` is.

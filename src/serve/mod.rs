@@ -365,7 +365,7 @@ impl Session<'_> {
 
     fn perform(&self, permit: &Permit, standby: Option<Standby>) -> Result<End, Reason> {
         match permit.command() {
-            Command::Push(push) => self.push(push, standby),
+            Command::Push(push) => self.push(push, permit.closing(), standby),
             Command::Secluded(_) => Err(unheard()),
             Command::Prepare => self.prepare(),
             Command::Complete { status } => self.complete(*status),
@@ -374,7 +374,7 @@ impl Session<'_> {
                 // What stands in the place of a missing mount is not the client's backup.
                 mounted(self.policy, self.site)?;
                 let (shelf, busy) = self.glance()?;
-                Ok(End::answered(answer::status(self.policy, &shelf, busy)))
+                Ok(End::answered(answer::status(self.policy, &shelf, busy) + &answer::ends(permit.closing())))
             }
             Command::Probe(probe) => Ok(End::answered(answer::probe(*probe).to_owned())),
             Command::Greeting | Command::Help => Ok(End::answered(answer::greeting(self.policy, &self.glance()?.0))),

@@ -14,6 +14,7 @@ use crate::act::runlog::RunLog;
 use crate::act::store::{Deferred, Held, Repository, Taken, trouble};
 use crate::decide::argv::Version;
 use crate::decide::cell::{Confinement, Ground};
+use crate::decide::closing::Closing;
 use crate::decide::command::Push;
 use crate::decide::dropped::{self, Tally};
 use crate::decide::hook::{self, Occasion};
@@ -40,7 +41,7 @@ struct Waiting {
 }
 
 impl Session<'_> {
-    pub(super) fn push(&self, push: &Push, standby: Option<Standby>) -> Result<End, Reason> {
+    pub(super) fn push(&self, push: &Push, closing: Option<&Closing>, standby: Option<Standby>) -> Result<End, Reason> {
         let repository = self.open()?;
         let confinement = plan::confinement(push, self.site.jail, self.owners);
         let waiting = match standby.filter(|_| confinement == USUAL) {
@@ -51,7 +52,7 @@ impl Session<'_> {
         held.make_room()?;
         let mut shelf = repository.look(&self.policy.names)?;
         // What can stop the push comes before anything is changed.
-        let plan = plan::push(push, self.policy, &shelf, self.request.at)?;
+        let plan = plan::push(push, self.policy, &shelf, self.request.at)?.until(closing);
         let version = child::version(&self.site.rsync, Some(&repository.version_cache()))?;
         if confinement == Confinement::Jail {
             namespaces::walks_by_itself(version)?;

@@ -10,6 +10,7 @@ use chrono::Utc;
 use crate::act::runlog::RunLog;
 use crate::act::store::{Bounds, Deferred, Held, Made, Published, Repository, Staging, Survey};
 use crate::decide::again;
+use crate::decide::closing::Closing;
 use crate::decide::outcome::{self, Disposal, Ended, Trees};
 use crate::decide::plan::PushPlan;
 use crate::decide::{lost, owners};
@@ -21,6 +22,7 @@ use crate::terms::record::{Outcome, PushFacts};
 use crate::terms::shelf::{Pushed, Shelf, Transaction};
 use crate::terms::snapshot::SnapshotName;
 use crate::terms::text::still_printable;
+use crate::terms::usage::Resource;
 
 /// What is at hand while a push is settled.
 pub(super) struct Settling<'a> {
@@ -107,6 +109,7 @@ impl Session<'_> {
                 Ok(end(Outcome::Published, lost.as_ref().map_or(exit, |lost| lost.code.exit()), lost.into_iter().collect(), settling))
             }
             Disposal::SetAside(reason) => {
+                let reason = self.ruled(reason, ended, plan);
                 // What did not fit is not kept, nor what earlier tries left: it would keep the store full, and every later
                 // push out.
                 if reason.code == Code::Store {
@@ -124,7 +127,8 @@ impl Session<'_> {
                 let promises = reason.code != Code::Store && !settling.facts.kept;
                 let reason = if promises { Reason { hint: None, ..reason } } else { reason };
                 let exit = if matches!(reason.code, Code::Store) { reason.code.exit() } else { exit };
-                Ok(end(Outcome::Failed, exit, vec![reason], settling))
+                let outcome = if ended == Ended::Closed { Outcome::Stopped } else { Outcome::Failed };
+                Ok(end(outcome, exit, vec![reason], settling))
             }
             Disposal::Discard => {
                 staging.discard()?;
@@ -135,6 +139,16 @@ impl Session<'_> {
                 let exit = if exit == 0 { reason.code.exit() } else { exit };
                 Ok(end(Outcome::Unpublished, exit, vec![reason], settling))
             }
+        }
+    }
+
+    /// With the key of the policy by which the gate itself has ended it.
+    fn ruled(&self, reason: Reason, ended: Ended, plan: &PushPlan) -> Reason {
+        match ended {
+            Ended::Closed => plan.closing().map_or(reason, Closing::reason).rule(self.policy.origins.of("when")),
+            Ended::Deadline | Ended::Idle(_) => reason.rule(self.policy.origins.of("time_limits")),
+            Ended::TooMuch(excess) if excess.resource != Resource::Links => reason.rule(self.policy.origins.of("limits")),
+            Ended::TooMuch(_) | Ended::Exit(_) | Ended::Signal(_) => reason,
         }
     }
 

@@ -3,12 +3,14 @@
 mod check;
 mod mail;
 mod snapshots;
+mod time;
 
 use std::time::Duration;
 
 pub use check::*;
 pub use mail::*;
 pub use snapshots::*;
+pub use time::*;
 
 /// Bytes of a client's name: it is a file name and stands in a mail's subject.
 pub const MAX_CLIENT_NAME: usize = 64;

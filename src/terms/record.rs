@@ -156,6 +156,8 @@ words! {
         Busy = "busy",
         /// Something on the server was in the way, or rsync failed.
         Failed = "failed",
+        /// A push was ended with its client's window, and what arrived was kept for the next one.
+        Stopped = "stopped",
         /// The push is a snapshot now.
         Published = "published",
         /// The push waits in its transaction.

@@ -7,6 +7,7 @@ mod attacks;
 mod by_a_user;
 mod carried;
 mod checked;
+mod closing;
 mod coming_from;
 mod completes;
 mod crash;
@@ -34,6 +35,7 @@ mod said;
 mod secluded;
 mod shares;
 mod shrunk;
+mod silence;
 mod site_file;
 #[path = "../support/smtp.rs"]
 mod smtp;

@@ -14,7 +14,7 @@ use std::process::Command;
 
 use snapgate::decide::argv::Version;
 use snapgate::decide::options::{Row, Rule, Value, by_letter, by_long, rows};
-use snapgate::terms::limits::DEFAULT_IDLE;
+use snapgate::terms::limits::DEFAULT_PUSH;
 use snapgate::terms::record::{Outcome, Record};
 
 use self::cases::{CASES, Case, DIRECT, End};
@@ -119,7 +119,7 @@ fn is_neutralised(row: &Row, command: &str) -> bool {
     match (row.letter, row.rule) {
         (Some('e'), _) => command.split(' ').any(|word| word.split_once("e.").is_some_and(|(_, capabilities)| capabilities.contains('I'))),
         (Some('y'), _) => !command.contains("yy"),
-        (_, Rule::Smaller) => word("--timeout=").is_some_and(|seconds| seconds.parse::<u64>().unwrap() > DEFAULT_IDLE.as_secs()),
+        (_, Rule::Smaller) => word("--timeout=").is_some_and(|seconds| seconds.parse::<u64>().unwrap() > DEFAULT_PUSH.as_secs()),
         (_, rule) => rule == Rule::Drop || !row.but.is_empty(),
     }
 }

@@ -26,6 +26,7 @@ mod remap_killed;
 mod remap_refused;
 mod reports;
 mod resume;
+mod seed;
 mod sessions;
 mod sshd_config;
 mod store;

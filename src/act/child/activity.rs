@@ -1,13 +1,18 @@
 //! Whether a child still does anything.
 //!
 //! rsync's own `--timeout` misses a client that freezes in the middle of a push with its line still open: the generator's
-//! keep-alives go on being written and count as movement (measured with 3.5.0). So the gate looks for itself, at what
-//! the processes read and at the processor time they use; a long quiet stretch of linking or comparing uses some of both.
+//! keep-alives go on being written and count as movement (measured with 3.5.0). And it ends a healthy one that reads a large file for its
+//! list. So the gate looks for itself, at what the processes read and at the processor time they use, of which a long quiet stretch of
+//! linking or comparing uses some; and where nothing moves, at whose turn it is ([`is_owed`]).
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
+
+use crate::decide::plan::Run;
+use crate::decide::silence::is_owed;
 
 /// Processor time, in clock ticks (10 ms), that keep-alives may use between two looks without counting as movement.
 const KEEP_ALIVE_TICKS: u64 = 1;
@@ -19,6 +24,8 @@ pub(super) struct Activity {
     idle: Duration,
     used: Option<Used>,
     since: Instant,
+    /// Whether the client has said anything yet.
+    begun: bool,
 }
 
 /// What processes have used so far.
@@ -31,8 +38,9 @@ struct Used {
 }
 
 impl Activity {
-    pub(super) fn new(pid: Pid, idle: Duration) -> Self {
-        Self { pid, idle, used: None, since: Instant::now() }
+    /// `begun`: whether the client is known to have said something.
+    pub(super) fn new(pid: Pid, idle: Duration, begun: bool) -> Self {
+        Self { pid, idle, used: None, since: Instant::now(), begun }
     }
 
     /// The time until the next look.
@@ -43,6 +51,7 @@ impl Activity {
     /// Whether nothing has moved for too long. Where the kernel does not tell, it counts as moving.
     pub(super) fn is_idle(&mut self) -> bool {
         let used = measure(self.pid);
+        self.begun |= matches!((used, self.used), (Some(now), Some(before)) if now.read != before.read);
         let moved = match (used, self.used) {
             (Some(now), Some(before)) => now.read != before.read || now.ticks.abs_diff(before.ticks) > KEEP_ALIVE_TICKS,
             _ => true,
@@ -53,13 +62,30 @@ impl Activity {
         self.used = used;
         self.since.elapsed() >= self.idle
     }
+
+    /// Whether the run has nothing to do but wait for what the client has to send.
+    pub(super) fn waits_for_the_client(&self, run: &Run) -> bool {
+        let open: Vec<_> = family(self.pid).iter().map(|pid| open_files(pid)).collect();
+        is_owed(self.begun, run.reads_for_list(), &open, run.layout())
+    }
+}
+
+/// A process and its children, each by its number.
+fn family(pid: Pid) -> Vec<String> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    std::iter::once(pid.to_string()).chain(children.split_whitespace().map(str::to_owned)).collect()
+}
+
+/// The files that a process has open, by the names that it sees.
+fn open_files(pid: &str) -> Vec<PathBuf> {
+    let held = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten().map(|entry| entry.path());
+    held.filter(|fd| fs::metadata(fd).is_ok_and(|file| file.is_file())).filter_map(|fd| fs::read_link(fd).ok()).collect()
 }
 
 fn measure(pid: Pid) -> Option<Used> {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
     let mut sum = of(&pid.to_string())?;
     // One that ends between the two looks takes its share with it, and a change is a movement.
-    for used in children.split_whitespace().filter_map(of) {
+    for used in family(pid).iter().skip(1).filter_map(|pid| of(pid)) {
         sum.read = sum.read.saturating_add(used.read);
         sum.ticks = sum.ticks.saturating_add(used.ticks);
     }
@@ -87,7 +113,7 @@ mod tests {
         let limit = Duration::from_secs(1);
         let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();
         let mut worker = Command::new("sh").args(["-c", "while :; do :; done"]).stdin(Stdio::null()).spawn().unwrap();
-        let watch = |pid: u32| Activity::new(Pid::from_raw(i32::try_from(pid).unwrap()), limit);
+        let watch = |pid: u32| Activity::new(Pid::from_raw(i32::try_from(pid).unwrap()), limit, false);
         let (mut still, mut busy) = (watch(sleeper.id()), watch(worker.id()));
         let mut found = (false, false);
         for _ in 0..8 {

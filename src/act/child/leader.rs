@@ -7,6 +7,7 @@ use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill, killpg};
@@ -15,10 +16,10 @@ use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::activity::Activity;
-use super::{Attend, Meter, Patience, milliseconds};
-use crate::decide::outcome::{Ended, IDLE};
+use super::{Attend, Idle, Meter, Patience, milliseconds};
+use crate::decide::outcome::Ended;
 use crate::terms::Excess;
-use crate::terms::limits::{GROUP_GONE, GROUP_GRACE, GROUP_POLL, TERM_GRACE};
+use crate::terms::limits::{CLOCK_LOOK, GROUP_GONE, GROUP_GRACE, GROUP_POLL, TERM_GRACE};
 
 /// A child that nobody else waits for. Dropped before it was waited for, it is killed, with its group.
 #[derive(Debug)]
@@ -58,16 +59,17 @@ impl Leader {
     /// When it cannot be waited for; it has been killed then.
     pub(super) fn wait_within(
         mut self,
-        patience: Patience,
+        patience: Patience<'_>,
         mut meter: Option<Meter<'_>>,
         mut attend: Option<Box<dyn Attend + '_>>,
     ) -> std::io::Result<Ended> {
         let begun = Instant::now();
-        let mut activity = patience.idle.map(|idle| Activity::new(self.pid, idle));
+        let mut activity = patience.idle.map(|idle| Activity::new(self.pid, idle.limit, idle.greeted));
         let mut look_at_idle = activity.as_ref().map(Activity::pause);
         let mut look_at_meter = meter.as_ref().map(|meter| meter.pause(Duration::ZERO));
         let ends_as = loop {
-            let next = [Some(patience.limit), look_at_idle, look_at_meter].into_iter().flatten().min().unwrap_or_default();
+            let look_at_clock = patience.until.map(|until| begun.elapsed() + left(until).min(CLOCK_LOOK));
+            let next = [Some(patience.limit), look_at_idle, look_at_meter, look_at_clock].into_iter().flatten().min().unwrap_or_default();
             match has_ended(self.end.as_fd(), next.saturating_sub(begun.elapsed()), &mut attend)? {
                 Waited::Ended => {
                     let ended = self.collect()?;
@@ -80,9 +82,13 @@ impl Leader {
             if now >= patience.limit {
                 break Ended::Deadline;
             }
+            if patience.until.is_some_and(|until| left(until).is_zero()) {
+                break Ended::Closed;
+            }
             if let Some(activity) = activity.as_mut().filter(|_| look_at_idle.is_some_and(|at| now >= at)) {
-                if activity.is_idle() {
-                    break Ended::Exit(IDLE);
+                let idle = patience.idle.filter(|idle| activity.is_idle() && activity.waits_for_the_client(idle.run));
+                if let Some(Idle { limit, .. }) = idle {
+                    break Ended::Idle(limit);
                 }
                 look_at_idle = Some(now + activity.pause());
             }
@@ -117,6 +123,11 @@ impl Drop for Leader {
     }
 }
 
+/// The time until then by the clock on the wall.
+fn left(until: DateTime<Utc>) -> Duration {
+    (until - Utc::now()).to_std().unwrap_or_default()
+}
+
 /// Kills a child that was not waited for yet, and all of its group.
 fn put_an_end_to(pid: Pid) {
     let _ = killpg(pid, Signal::SIGKILL);
@@ -126,7 +137,7 @@ fn put_an_end_to(pid: Pid) {
     let _ = end_group(pid);
 }
 
-fn end_group_of(group: Pid, patience: Patience) -> std::io::Result<()> {
+fn end_group_of(group: Pid, patience: Patience<'_>) -> std::io::Result<()> {
     if patience.whole { end_group(group) } else { Ok(()) }
 }
 
@@ -239,7 +250,7 @@ mod tests {
         let child = Command::new("sh").args(["-c", &script]).process_group(0).spawn().unwrap();
         let leader = Leader::of_child(&child).unwrap();
         let group = leader.pid;
-        let patience = Patience { limit: Duration::from_secs(30), idle: None, whole: true };
+        let patience = Patience { limit: Duration::from_secs(30), idle: None, until: None, whole: true };
         assert_eq!(leader.wait_within(patience, None, None).unwrap(), Ended::Exit(3));
         assert_eq!(killpg(group, None), Err(Errno::ESRCH));
         let length = std::fs::metadata(&written).unwrap().len();

@@ -119,7 +119,7 @@ impl Helper {
         let Self { program, leader, said } = self;
         let begun = Instant::now();
         let said = listen(said, limit, MAX_QUOTED);
-        let patience = Patience { limit: limit.saturating_sub(begun.elapsed()), idle: None, whole: false };
+        let patience = Patience { limit: limit.saturating_sub(begun.elapsed()), idle: None, until: None, whole: false };
         match leader.wait_within(patience, None, None) {
             Ok(Ended::Exit(0)) => Ok(()),
             Ok(Ended::Deadline) => Err(format!("{program} did not come to an end")),

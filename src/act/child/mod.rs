@@ -21,8 +21,10 @@ mod version;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use nix::poll::PollTimeout;
 
+use crate::decide::plan::Run;
 use crate::terms::Excess;
 
 pub use fork::{LastWord, Successor, apart, apart_for_good, delegated, succeeded};
@@ -51,13 +53,26 @@ pub trait Attend: AsFd {
 
 /// How long a child may take.
 #[derive(Debug, Clone, Copy)]
-struct Patience {
+struct Patience<'a> {
     /// In all.
     limit: Duration,
-    /// Without doing anything; `None`: that is its own affair.
-    idle: Option<Duration>,
+    /// Without doing anything, and for whom; `None`: that is its own affair.
+    idle: Option<Idle<'a>>,
+    /// By the clock on the wall.
+    until: Option<DateTime<Utc>>,
     /// Whether what it has started must have ended too.
     whole: bool,
+}
+
+/// When a client counts as gone.
+#[derive(Debug, Clone, Copy)]
+struct Idle<'a> {
+    /// The time in which nothing moves although the client has to send.
+    limit: Duration,
+    /// The run, which tells whose turn it is.
+    run: &'a Run,
+    /// Whether the client had spoken when it began.
+    greeted: bool,
 }
 
 /// A time as the kernel counts it when it waits: in whole milliseconds, not too few, and days of them at most.

@@ -4,25 +4,26 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd::{Pid, geteuid, setpgid};
 use rustix::net::RecvFlags;
 
 use super::fork::forked;
 use super::leader::Leader;
 use super::orders::{ACCOUNT, APART, CLIENTS_ROOT, LOCKED, MAP, Orders, Part, READY, UNLOCKED, heard, say};
-use super::{Attend, Meter, Patience};
+use super::{Attend, Idle, Meter, Patience, milliseconds};
 use crate::decide::cell::{Cell, RunsAs};
 use crate::decide::idmaps;
 use crate::decide::outcome::Ended;
 use crate::decide::plan::Run;
-use crate::terms::limits::VERSION_TIMEOUT;
+use crate::terms::limits::{GREETING_WAIT, VERSION_TIMEOUT};
 use crate::terms::{Code, Mapping, Reason};
 
 /// Everything that rsync finds in its environment. It would read `RSYNC_*`, `CVSIGNORE`, `HOME` and more from a
@@ -186,10 +187,11 @@ impl Standby {
     ) -> Result<Ended, NotStarted> {
         // What rsync's processes leave behind becomes this process's child (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
         nix::sys::prctl::set_child_subreaper(true).map_err(|error| failed(&error.into()))?;
+        let idle = run.idle().map(|limit| Idle { limit, run, greeted: has_greeted() });
         let attend = self.start(run.cell(), lock.as_ref(), attend)?;
         // From here on the lock is rsync's alone: it is free when the last of its processes is gone, whatever becomes of us.
         drop(lock);
-        let patience = Patience { limit: run.deadline(), idle: run.idle(), whole: true };
+        let patience = Patience { limit: run.deadline(), idle, until: run.until(), whole: true };
         self.leader.wait_within(patience, meter.take(), attend).map_err(|error| lost(&error))
     }
 
@@ -203,7 +205,7 @@ impl Standby {
         attend: impl FnOnce(OwnedFd, Pid) -> Result<Box<dyn Attend + 'a>, String>,
     ) -> Result<(), NotStarted> {
         let attend = self.start(cell, None, attend)?;
-        let patience = Patience { limit: VERSION_TIMEOUT, idle: None, whole: false };
+        let patience = Patience { limit: VERSION_TIMEOUT, idle: None, until: None, whole: false };
         self.leader.wait_within(patience, None, attend).map(drop).map_err(|error| lost(&error))
     }
 
@@ -270,6 +272,14 @@ impl Standby {
         // How many there are comes first, so that a part of them is never taken for the whole.
         self.channel.write_all(&[&bytes.len().to_le_bytes()[..], &bytes].concat())
     }
+}
+
+/// Whether the client has spoken. Every rsync does so before it listens (`setup_protocol` in its compat.c), so that nothing is lost by
+/// waiting; whoever listens first is not kept waiting for long.
+fn has_greeted() -> bool {
+    let input = io::stdin();
+    let mut waited = [PollFd::new(input.as_fd(), PollFlags::POLLIN)];
+    poll(&mut waited, milliseconds(GREETING_WAIT)).is_ok_and(|ready| ready > 0)
 }
 
 fn ended() -> NotStarted {

@@ -44,6 +44,6 @@ fn answered(mut command: Command) -> io::Result<(Ended, Vec<u8>)> {
     // What holds the way out here would be waited for.
     drop(command);
     let said = listen(heard, LOOK_TIMEOUT, MAX_SSHD_ANSWER);
-    let ended = child.wait_within(Patience { limit: LOOK_TIMEOUT, idle: None, whole: false }, None, None)?;
+    let ended = child.wait_within(Patience { limit: LOOK_TIMEOUT, idle: None, until: None, whole: false }, None, None)?;
     Ok((ended, said))
 }

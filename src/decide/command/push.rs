@@ -74,11 +74,11 @@ impl Push {
         self.dry
     }
 
-    /// What becomes of the client's limit of idle time where the server's is smaller, for the run's log.
+    /// What becomes of the client's limit of idle time where a push may not even take as long, for the run's log.
     #[must_use]
-    pub fn outlasted(&self, idle: Duration) -> Option<String> {
-        let theirs = self.timeout.filter(|theirs| u64::from(*theirs) > idle.as_secs())?;
-        Some(format!("`--timeout {theirs}` was not passed on: the server's limit is {} seconds", idle.as_secs().max(1)))
+    pub fn outlasted(&self, deadline: Duration) -> Option<String> {
+        let theirs = self.timeout.filter(|theirs| u64::from(*theirs) > deadline.as_secs())?;
+        Some(format!("`--timeout {theirs}` was not passed on: the server's limit is {} seconds", deadline.as_secs().max(1)))
     }
 
     /// The limit of idle time that the client asked for, in seconds; at least 1.

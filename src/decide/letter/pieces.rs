@@ -29,6 +29,13 @@ pub(super) fn happened(record: &Record) -> String {
     }
 }
 
+/// A night was too short, which the next one may mend.
+pub(super) fn stopped(record: &Record) -> String {
+    let kept = record.push.as_ref().is_some_and(|push| push.kept);
+    let goes_on = if kept { "What arrived is kept, and the next push goes on from it." } else { "Nothing had arrived that could be kept." };
+    format!("No need to act: a push of {} was ended with its window. {goes_on}", who(record))
+}
+
 /// Who it was and what was tried.
 pub(super) fn facts(out: &mut String, sample: &Record) {
     let client = sample.client.as_ref().map_or("not recognised", ClientName::as_str);

@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write as _};
 
 use super::numbers::{duration, files, moment, size};
-use super::pieces::{happened, hooks, keys, lines, origin, parts, reasons, warnings, who};
+use super::pieces::{happened, hooks, keys, lines, origin, parts, reasons, stopped, warnings, who};
 use crate::decide::{again, dropped};
 use crate::terms::{Outcome, PushFacts, Record, Verb};
 
@@ -48,6 +48,7 @@ fn line(record: &Record, push: &PushFacts) -> String {
         (Outcome::Answered, Some(Verb::Abort)) => format!("{who} discarded its transaction, with warnings. Please read them."),
         (Outcome::Answered, Some(Verb::Rsync)) => format!("{who} tried a push (a dry run), with warnings. Please read them."),
         (Outcome::Answered, _) => format!("{who} asked something and was answered, with warnings. Please read them."),
+        (Outcome::Stopped, _) => stopped(record),
         (other, _) => format!("A push of {who} ended: {}. Please read on.", other.as_str()),
     }
 }

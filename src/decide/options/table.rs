@@ -136,7 +136,10 @@ pub(super) static ROWS: &[Row] = &[
     pass(&["--groupmap"], NO_GROUPS).rule(NeedsWord(AsRoot)).kin("group").takes(Attached(NumberMapping)).instead(OWNER_INSTEAD),
     pass(&["--open-noatime"], "reading leaves no trace").side(Both),
     pass(&["--qsort", "--use-qsort"], "how lists are sorted").side(Both),
-    pass(&["--timeout"], "the smaller limit counts").rule(Smaller).takes(Attached(Number(1, MAX_CLIENT_TIMEOUT as i64))).side(Both),
+    pass(&["--timeout"], "it counts on both sides; the push itself may take no longer than `time_limits: {push: …}`")
+        .rule(Smaller)
+        .takes(Attached(Number(1, MAX_CLIENT_TIMEOUT as i64)))
+        .side(Both),
     // Accepted, and something else or nothing is passed on. Each was tried on one side alone, with old and new clients.
     drop(&["--secluded-args", "--protect-args"], "the words that it sends on standard input are judged like all others")
         .letter('s')

@@ -61,7 +61,7 @@ pub fn sender(source: Source<'_>) -> Run {
     let layout = Layout { start: directory.clone(), bases: Vec::new(), partial_dir: String::new() };
     // It was pushed within the limits of the policy, and root alone reads it: a restore must not fail for them.
     let cell = Cell { ground, limits: None, binds, grants, directory, program: program.to_path_buf(), argv: words };
-    Run { cell, layout, deadline: Duration::MAX, idle: None }
+    Run { cell, layout, deadline: Duration::MAX, idle: None, until: None, reads: false }
 }
 
 /// The words of the rsync that writes into `directory`, which it is started in. It starts the other one by the words of `shell`.

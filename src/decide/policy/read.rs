@@ -75,11 +75,12 @@ impl<'de> Deserialize<'de> for Sources {
 struct WhenKeys {
     days: Option<Days>,
     hours: Option<OneOrMany<Hours>>,
+    stop: Option<bool>,
 }
 
 impl Table for WhenKeys {
     const WHAT: &'static str = "an entry of `when`";
-    const KEYS: &'static [&'static str] = &["days", "hours"];
+    const KEYS: &'static [&'static str] = &["days", "hours", "stop"];
 
     /// In `{ days: sat,sun }` YAML ends the value at the comma, and `sun` is a key without a value. What is meant is plain.
     fn takes(key: &str) -> bool {
@@ -94,6 +95,7 @@ impl Table for WhenKeys {
                 self.days = Some(days.and(more));
             }
             ("hours", _) => self.hours = Some(map.next_value()?),
+            ("stop", _) => self.stop = Some(map.next_value::<Truth>()?.0),
             _ => return Err(wrong(&Wrong::new(format!("`{key}` stands here without `days:`"), "write days: and the days"))),
         }
         Ok(())
@@ -102,13 +104,13 @@ impl Table for WhenKeys {
 
 impl WhenKeys {
     fn windows(self) -> impl Iterator<Item = Window> {
-        let days = self.days.unwrap_or(Days::ALL);
+        let (days, stop) = (self.days.unwrap_or(Days::ALL), self.stop.unwrap_or(false));
         let hours = match self.hours {
             Some(OneOrMany::Many(hours)) => hours,
             Some(OneOrMany::One(hours)) => vec![hours],
             None => vec![Hours::ALL],
         };
-        hours.into_iter().map(move |hours| Window::new(days, hours))
+        hours.into_iter().map(move |hours| Window::new(days, hours).stopping(stop))
     }
 }
 

@@ -63,6 +63,9 @@ fn a_key_stands_once_and_is_known() {
     at("when: [{ days: sat,sun, sun }]\n", 1, 25, "second time");
     at("when: [{ days: sat,sun: 3 }]\n", 1, 25, "3 is not");
     at("when: [{ sat,sun }]\n", 1, 8, "without `days:`");
+    at("when: [{ days: sat,sun, stop: yes }]\n", 1, 31, "true or false");
+    at("when: [{ stop: \"true\" }]\n", 1, 16, "true or false");
+    at("when: [{ stop: true, stop: true }]\n", 1, 22, "second time");
     at("<<: {user: a}\n", 1, 1, "`<<` is not a key");
     assert_eq!(site("store: /s\nmail:\n  too: [root]\n").unwrap_err().help, "did you mean `to`?");
     assert_eq!(site("store: /s\ndefaults:\n  user: a\n  user: b\n").unwrap_err().line, 4);

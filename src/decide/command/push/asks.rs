@@ -28,6 +28,11 @@ impl Push {
         self.letters.contains('I')
     }
 
+    /// Whether the client reads its files for its list (`-c`).
+    pub fn reads_for_list(&self) -> bool {
+        self.letters.contains('c')
+    }
+
     /// Whether files are sent whole, and none is built on what is there of it.
     pub fn sends_whole_files(&self) -> bool {
         self.letters.contains('W')
