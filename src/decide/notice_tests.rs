@@ -317,6 +317,20 @@ fn a_client_that_fails_from_everywhere_has_one_group_and_a_failure_of_the_server
 }
 
 #[test]
+fn a_client_that_reports_every_status_there_is_leaves_room_for_what_the_server_has_to_tell() {
+    let mut story = Story::new();
+    for status in 1..=255 {
+        let mut record = Record { result: Outcome::Unpublished, ..refusal(0, 1, Code::Unpublished) };
+        record.reasons[0].detail = format!("not published: the client reported status {status} (meaning {status})");
+        story.pass(0, vec![record], Alerts::Due);
+    }
+    let mut nothing = Record { result: Outcome::Unpublished, ..refusal(0, 1, Code::Unpublished) };
+    nothing.reasons[0].detail = "not published: no file arrived".to_owned();
+    assert_eq!((story.mails.len(), story.pass(1, vec![nothing], Alerts::Due)), (1, 1), "another cause");
+    assert_eq!(story.pass(1, vec![broken(1, "read-only")], Alerts::Due), 1);
+}
+
+#[test]
 fn what_is_for_both_is_a_report_and_an_alert() {
     let mut story = Story::new();
     let record = Record { hooks: vec![samples::mirror()], mail: Mail::Both, ..samples::published() };

@@ -74,27 +74,31 @@ impl Key {
                     code,
                     Some(Code::Unpublished | Code::Partial | Code::Limit | Code::Interrupted | Code::Deadline | Code::Config)
                 );
-                Self { client, address: address.filter(|_| !anywhere), code, cause: Some(cause(record)) }
+                Self { client, address: address.filter(|_| !anywhere), code, cause: Some(cause(record, anywhere)) }
             }
         }
     }
 }
 
 /// What went wrong, without what may differ each time: numbers, but those that say how something ended, and the places that a client named.
-fn cause(record: &Record) -> String {
-    let reasons = record.reasons.iter().filter(|reason| reason.code != Code::Partial).map(|reason| without_numbers(&reason.detail));
+fn cause(record: &Record, of_client: bool) -> String {
+    let reasons = record.reasons.iter().filter(|reason| reason.code != Code::Partial).map(|reason| {
+        // A client may have its rsync end with any status, and say any: these are one cause, so that there are few.
+        let detail = reason.detail.split(if of_client { " (" } else { "\n" }).next().unwrap_or_default();
+        without_numbers(detail, !of_client)
+    });
     let hooks = record.hooks.iter().map(|hook| format!("{} {}: {}", hook.hook, hook.command, hook.how));
     let partial = record.push.as_ref().is_some_and(|push| push.partial).then(|| "not whole".to_owned());
     let cause = reasons.chain(hooks).chain(partial).collect::<Vec<_>>().join("; ");
     still_printable(&cause, MAX_CAUSE)
 }
 
-fn without_numbers(text: &str) -> String {
+fn without_numbers(text: &str, keeps_ends: bool) -> String {
     let mut out = String::new();
     let mut before = "";
     for piece in text.split_inclusive([' ', '/', '`']) {
         let word = piece.trim_end_matches([' ', '/', '`']);
-        let is_end = ["status", "signal"].contains(&before);
+        let is_end = keeps_ends && ["status", "signal"].contains(&before);
         let same = is_end || !word.contains(|character: char| character.is_ascii_digit());
         out.push_str(if same { word } else { "#" });
         out.push(' ');
