@@ -241,7 +241,7 @@ impl Repository {
         let _ = serde_json::to_vec(&counted).map(|bytes| overwrite(&self.counted(), &bytes));
     }
 
-    fn files_of(&self, snapshot: &SnapshotName) -> Option<u64> {
+    pub(super) fn files_of(&self, snapshot: &SnapshotName) -> Option<u64> {
         let counted: Counted = serde_json::from_slice(&read_note(&self.counted(), MAX_NOTE).ok()?).ok()?;
         (counted.snapshot == snapshot.as_str()).then_some(counted.files)
     }

@@ -58,6 +58,10 @@ impl Repository {
     /// Whether the newest snapshot holds a file.
     pub fn newest_has_files(&self, shelf: &Shelf) -> Result<bool, Reason> {
         let Some(newest) = &shelf.newest else { return Ok(false) };
+        // It was counted when it was published, which spares a walk over a tree that may be nothing but directories.
+        if let Some(files) = self.files_of(newest) {
+            return Ok(files > 0);
+        }
         let path = newest.below(&self.snapshots());
         tree::has_file(&path).map_err(|error| trouble("reading", &path, &error))
     }

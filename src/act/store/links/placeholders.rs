@@ -29,8 +29,10 @@ pub(super) struct Placeholders<'a> {
     inodes: Vec<u64>,
     /// Which of them the directories of each [`number`] use.
     in_use: [Option<usize>; NUMBERS],
-    /// The directory of the stage that was looked into last.
-    parent: Parent,
+    /// The directories of the stage that were looked into last: for what is linked to, and for its new name. With hard links across
+    /// directories they take turns.
+    from: Parent,
+    to: Parent,
 }
 
 /// Numbers that directories are told apart by. Names of one inode are removed one at a time, whoever does it, and two threads seldom
@@ -52,7 +54,8 @@ impl<'a> Placeholders<'a> {
             directory: None,
             inodes: Vec::new(),
             in_use: [None; NUMBERS],
-            parent: None,
+            from: None,
+            to: None,
         }
     }
 
@@ -66,11 +69,19 @@ impl<'a> Placeholders<'a> {
         &self.inodes
     }
 
-    /// Whether one stands at this path.
+    /// Whether one stands at this path, which something is to be linked to.
     pub(super) fn one_at(&mut self, stage: BorrowedFd<'_>, path: &[u8]) -> bool {
-        let (directory, name) = split(path);
-        let found = parent(&mut self.parent, stage, directory).ok().and_then(|parent| stat(parent, &name).ok());
-        found.is_some_and(|found| self.is_one(found.st_ino))
+        // The directory may be another one by now.
+        find(&mut self.from, stage, path)
+            .or_else(|| {
+                self.from = None;
+                find(&mut self.from, stage, path)
+            })
+            .is_some_and(|inode| self.is_one(inode))
+    }
+
+    fn one_is_new_at(&mut self, stage: BorrowedFd<'_>, path: &[u8]) -> bool {
+        find(&mut self.to, stage, path).is_some_and(|inode| self.is_one(inode))
     }
 
     /// Puts one at this path, where nothing else stands.
@@ -84,12 +95,12 @@ impl<'a> Placeholders<'a> {
                 continue;
             };
             let current = current.to_string();
-            match linkat(all, current.as_str(), parent(&mut self.parent, stage, directory)?, name.as_c_str(), AtFlags::empty()) {
+            match linkat(all, current.as_str(), parent(&mut self.to, stage, directory)?, name.as_c_str(), AtFlags::empty()) {
                 // A call that was interrupted is made again.
-                Err(Errno::EEXIST) if self.one_at(stage, path) => return Ok(()),
+                Err(Errno::EEXIST) if self.one_is_new_at(stage, path) => return Ok(()),
                 Err(Errno::EMLINK) => self.make(number)?,
                 // The directory may be another one by now.
-                Err(Errno::ENOENT) if !fresh => (self.parent, fresh) = (None, true),
+                Err(Errno::ENOENT) if !fresh => (self.to, fresh) = (None, true),
                 other => return other,
             }
         }
@@ -97,10 +108,9 @@ impl<'a> Placeholders<'a> {
 
     /// Takes one away again.
     pub(super) fn take_away(&mut self, stage: BorrowedFd<'_>, path: &[u8]) {
-        if self.one_at(stage, path) {
+        if self.one_is_new_at(stage, path) {
             let (directory, name) = split(path);
-            let _ =
-                parent(&mut self.parent, stage, directory).and_then(|parent| unlinkat(parent, name.as_c_str(), UnlinkatFlags::NoRemoveDir));
+            let _ = parent(&mut self.to, stage, directory).and_then(|parent| unlinkat(parent, name.as_c_str(), UnlinkatFlags::NoRemoveDir));
         }
     }
 
@@ -133,6 +143,12 @@ impl<'a> Placeholders<'a> {
         self.inodes.push(inode);
         Ok(())
     }
+}
+
+/// The inode of what stands at a path.
+fn find(open: &mut Parent, stage: BorrowedFd<'_>, path: &[u8]) -> Option<u64> {
+    let (directory, name) = split(path);
+    parent(open, stage, directory).ok().and_then(|parent| stat(parent, &name).ok()).map(|found| found.st_ino)
 }
 
 /// Opens a directory of the stage, unless it is the one that is open.
