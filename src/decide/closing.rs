@@ -64,6 +64,7 @@ impl Closing {
 mod tests {
     use super::*;
     use crate::decide::window::{Days, Hours};
+    use crate::terms::Administrator;
 
     fn window(days: &str, hours: &str, stop: bool) -> Window {
         Window::new(Days::parse(days).unwrap(), Hours::parse(hours).unwrap()).stopping(stop)

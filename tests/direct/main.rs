@@ -50,3 +50,4 @@ mod tries;
 mod typed;
 #[path = "../support/older.rs"]
 mod versions;
+mod walks;

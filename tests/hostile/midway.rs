@@ -29,7 +29,8 @@ pub(crate) fn a_part(lab: &Lab) {
 
 /// An honest push whose line breaks in its last file.
 pub(crate) fn an_interrupted_push(lab: &Lab) {
-    let mut session = Session::open(&lab.gate, 31, "-logDtprX").unwrap();
+    // One that says nothing of what it can do has one place to link from, and then nothing is kept beside the snapshot.
+    let mut session = Session::open(&lab.gate, 31, "-logDtprXe.L").unwrap();
     session.list(&sent_before()).unwrap();
     let last = session.index_of("d/z");
     loop {

@@ -50,6 +50,12 @@ impl Repository {
     /// When it cannot be read.
     pub fn newest_has_files(&self, shelf: &Shelf, place: &SubPath) -> Result<bool, Reason> {
         let Some(newest) = &shelf.newest else { return Ok(false) };
+        // It was counted when it was published, which spares a walk over a tree that may be nothing but directories.
+        match self.files_of(newest) {
+            Some(0) => return Ok(false),
+            Some(_) if place.is_whole() => return Ok(true),
+            _ => {}
+        }
         let path = newest.below(&self.snapshots());
         if !has(&path, place) {
             return Ok(false);

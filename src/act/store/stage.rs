@@ -176,7 +176,9 @@ impl<'a> Held<'a> {
         for earlier in all.iter().rev() {
             overlay(&latest, earlier, Layers::Tries).map_err(|error| trouble("merging", earlier, &error))?;
         }
-        Ok(())
+        // Numbers tell which is the later one; alone it is the first again.
+        let first = self.repository.interrupted().join("1");
+        if latest == first { Ok(()) } else { rename_new(&latest, &first).map_err(|error| trouble("moving", &latest, &error)) }
     }
 
     /// The same, where a kill left it undone. What cannot be laid together must keep nobody out: it only saves sending again.

@@ -30,8 +30,10 @@ pub(super) struct Placeholders<'a> {
     inodes: Vec<u64>,
     /// Which of them the directories of each [`number`] use.
     in_use: [Option<usize>; NUMBERS],
-    /// The directory of the stage that was looked into last.
-    parent: Parent,
+    /// The directories of the stage that were looked into last: for what is linked to, and for its new name. With hard links across
+    /// directories they take turns.
+    from: Parent,
+    to: Parent,
 }
 
 /// Numbers that directories are told apart by. Names of one inode are removed one at a time, whoever does it, and two threads seldom
@@ -53,7 +55,8 @@ impl<'a> Placeholders<'a> {
             directory: None,
             inodes: Vec::new(),
             in_use: [None; NUMBERS],
-            parent: None,
+            from: None,
+            to: None,
         }
     }
 
@@ -67,12 +70,19 @@ impl<'a> Placeholders<'a> {
         &self.inodes
     }
 
-    /// Whether one stands at this path.
+    /// Whether one stands at this path, which something is to be linked to.
     pub(super) fn one_at(&mut self, stage: BorrowedFd<'_>, path: &[u8]) -> bool {
-        let (directory, name) = split(path);
-        let found =
-            in_directory(&mut self.parent, stage, directory, |parent| fstatat(parent, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW));
-        found.is_ok_and(|found| self.is_one(found.st_ino))
+        // The directory may be another one by now.
+        find(&mut self.from, stage, path)
+            .or_else(|| {
+                self.from = None;
+                find(&mut self.from, stage, path)
+            })
+            .is_some_and(|inode| self.is_one(inode))
+    }
+
+    fn one_is_new_at(&mut self, stage: BorrowedFd<'_>, path: &[u8]) -> bool {
+        find(&mut self.to, stage, path).is_some_and(|inode| self.is_one(inode))
     }
 
     /// Puts one at this path, where nothing else stands.
@@ -87,12 +97,12 @@ impl<'a> Placeholders<'a> {
             };
             let current = current.to_string();
             let link = |parent: BorrowedFd<'_>| linkat(all, current.as_str(), parent, name.as_c_str(), AtFlags::empty());
-            match in_directory(&mut self.parent, stage, directory, link) {
+            match in_directory(&mut self.to, stage, directory, link) {
                 // A call that was interrupted is made again.
-                Err(Errno::EEXIST) if self.one_at(stage, path) => return Ok(()),
+                Err(Errno::EEXIST) if self.one_is_new_at(stage, path) => return Ok(()),
                 Err(Errno::EMLINK) => self.make(number)?,
                 // The directory may be another one by now.
-                Err(Errno::ENOENT) if !fresh => (self.parent, fresh) = (None, true),
+                Err(Errno::ENOENT) if !fresh => (self.to, fresh) = (None, true),
                 other => return other,
             }
         }
@@ -100,10 +110,10 @@ impl<'a> Placeholders<'a> {
 
     /// Takes one away again.
     pub(super) fn take_away(&mut self, stage: BorrowedFd<'_>, path: &[u8]) {
-        if self.one_at(stage, path) {
+        if self.one_is_new_at(stage, path) {
             let (directory, name) = split(path);
             let remove = |parent: BorrowedFd<'_>| unlinkat(parent, name.as_c_str(), UnlinkatFlags::NoRemoveDir);
-            let _ = in_directory(&mut self.parent, stage, directory, remove);
+            let _ = in_directory(&mut self.to, stage, directory, remove);
         }
     }
 
@@ -156,6 +166,13 @@ fn in_directory<T>(
     let done = work(here.as_fd());
     fchmod(&here, mode)?;
     done
+}
+
+/// The inode of what stands at a path.
+fn find(open: &mut Parent, stage: BorrowedFd<'_>, path: &[u8]) -> Option<u64> {
+    let (directory, name) = split(path);
+    let look = |parent: BorrowedFd<'_>| fstatat(parent, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
+    in_directory(open, stage, directory, look).ok().map(|found| found.st_ino)
 }
 
 /// Opens a directory of the stage, unless it is the one that is open.
