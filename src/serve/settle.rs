@@ -114,7 +114,7 @@ impl Session<'_> {
                 // push out.
                 if reason.code == Code::Store {
                     staging.discard()?;
-                    settling.held.forget_interrupted(&SubPath::default())?;
+                    settling.held.forget_interrupted(&SubPath::default(), None)?;
                 } else if settling.measure.is_kept_already(settling.held, plan.place(), settling.snapshots.first().map(PathBuf::as_path)) {
                     staging.discard()?;
                     return Ok(end(Outcome::Failed, exit, vec![measure::again(reason)], settling));
@@ -184,7 +184,7 @@ impl Session<'_> {
             settling.warnings.push(format!("rsync could not read or store everything{status}: the snapshot is partial"));
         }
         // What a place received that the snapshot does not have is still good for the next try.
-        if ended_well && let Err(reason) = settling.held.forget_interrupted(place) {
+        if ended_well && let Err(reason) = settling.held.forget_interrupted(place, Some(published.path())) {
             settling.warnings.push(reason.detail);
         }
         settling.facts.free_bytes = repository.free_bytes();

@@ -115,7 +115,7 @@ fn a_push_into_a_part_alone_says_what_it_was_and_what_can_be_done() {
     sent(&gate, &[&home, "backup:home/"]);
     let ran = gate.rsync(&["-a", &etc, "backup:etc/"]).exits(0);
     assert!(
-        ran.stderr.contains("`home` of the last snapshot is not in this one (20 files): the push went into a part alone"),
+        ran.stderr.contains("1 directory of the last snapshot is not in this one (20 files): the push went into a part alone"),
         "{}",
         ran.stderr
     );

@@ -4,13 +4,14 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use nix::sys::stat::lstat;
+use nix::sys::stat::{SFlag, lstat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde::{Deserialize, Serialize};
 
 use super::disk::{make_movable, next_number, numbered, overwrite, read_note, remove_file, rename_new};
@@ -201,15 +202,20 @@ impl<'a> Held<'a> {
         numbered(&self.repository.interrupted()).iter().any(|tree| tree::place_in(tree, place).is_ok_and(|found| found.is_some()))
     }
 
-    /// Removes what was set aside of pushes into `place`, once a snapshot holds it all. What other places received stays.
+    /// Removes what was set aside of pushes into `place`, once a snapshot holds it all, and what that snapshot has of other places: a gate that was
+    /// killed may have carried it over already. What else they received stays.
     ///
     /// # Errors
     /// When the disk does not let it; nothing depends on it.
-    pub fn forget_interrupted(&self, place: &SubPath) -> Result<(), Reason> {
+    pub fn forget_interrupted(&self, place: &SubPath, snapshot: Option<&Path>) -> Result<(), Reason> {
         for tree in numbered(&self.repository.interrupted()) {
             let forget = || -> io::Result<()> {
                 if let Some((parent, name)) = tree::place_in(&tree, place)? {
                     tree::remove_at(parent.as_fd(), &name, 0)?;
+                }
+                if let Some(snapshot) = snapshot.filter(|_| !place.is_whole()) {
+                    let (parent, name) = tree::split(&tree)?;
+                    remove_common(tree::open_forcibly(parent.as_fd(), &name)?.as_fd(), tree::open(snapshot)?.as_fd(), 0)?;
                 }
                 if place.is_whole() || tree::has_file_anywhere(&tree)? { Ok(()) } else { tree::remove(&tree) }
             };
@@ -228,7 +234,7 @@ impl<'a> Held<'a> {
             let inprogress = self.repository.inprogress();
             tree::remove(&inprogress).map_err(|error| trouble("removing", &inprogress, &error))?;
         }
-        self.forget_interrupted(&SubPath::default())
+        self.forget_interrupted(&SubPath::default(), None)
     }
 
     fn heal_current(&self, shelf: &Shelf) -> Result<bool, Reason> {
@@ -281,4 +287,21 @@ impl Repository {
 /// Empty where the kernel does not say, and then nothing counts as of this boot.
 pub(super) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// Removes from `kept` every file that `snapshot` has, the very same, and directories that are empty then.
+fn remove_common(kept: BorrowedFd<'_>, snapshot: BorrowedFd<'_>, depth: usize) -> io::Result<()> {
+    tree::each(kept, |entry| {
+        let (Ok(one), Ok(other)) = (tree::stat(kept, entry.name), tree::stat(snapshot, entry.name)) else { return Ok(()) };
+        if tree::kind(&one) != SFlag::S_IFDIR {
+            let is_same = (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino);
+            return if is_same { Ok(unlinkat(kept, entry.name, UnlinkatFlags::NoRemoveDir)?) } else { Ok(()) };
+        }
+        // What cannot be looked into is not in common.
+        let Ok(other) = tree::open_at(snapshot, entry.name) else { return Ok(()) };
+        remove_common(tree::open_forcibly(kept, entry.name)?.as_fd(), other.as_fd(), tree::deeper(depth)?)?;
+        // Fails where something is left in it, as it should.
+        let _ = unlinkat(kept, entry.name, UnlinkatFlags::RemoveDir);
+        Ok(())
+    })
 }

@@ -280,7 +280,7 @@ fn the_deepest_tree_that_rsync_can_make_is_walked_and_removed() {
         assert!(staging.has_file().unwrap());
         staging.drop_unfinished().unwrap();
         assert!(staging.set_aside().unwrap());
-        held.forget_interrupted(&SubPath::default()).unwrap();
+        held.forget_interrupted(&SubPath::default(), None).unwrap();
         assert!(store.bases().is_empty());
     };
     std::thread::Builder::new().stack_size(8 << 20).spawn(walk).unwrap().join().unwrap();

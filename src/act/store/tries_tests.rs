@@ -79,11 +79,11 @@ fn what_was_received_for_one_place_is_forgotten_without_what_was_for_another_and
         staging.set_aside().unwrap();
     }
     let place = |place: &str| SubPath::parse(place).unwrap();
-    held.forget_interrupted(&place("etc/link/etc")).unwrap();
-    held.forget_interrupted(&place("home")).unwrap();
+    held.forget_interrupted(&place("etc/link/etc"), None).unwrap();
+    held.forget_interrupted(&place("home"), None).unwrap();
     assert!(outside.join("etc").exists() && kept(&store).join("etc/f").exists() && !kept(&store).join("home").exists());
     assert!(held.keeps(&place("etc")) && !held.keeps(&place("home/a")));
-    held.forget_interrupted(&place("etc")).unwrap();
+    held.forget_interrupted(&place("etc"), None).unwrap();
     assert!(!store.repository.state().join("interrupted").exists());
 }
 
