@@ -78,7 +78,7 @@ impl Apart {
 /// thread.
 ///
 /// # Errors
-/// As [`leave`]. A process of root's needs no such thing, and is where it was.
+/// As [`leave`]: the process may be in one that knows nobody. One of root's needs no such thing, and is where it was.
 pub fn reach_own_files() -> Result<(), String> {
     let was = (geteuid(), getegid());
     if was.0.is_root() {

@@ -79,9 +79,10 @@ pub fn replaces(pushed: &[Pushed], place: &SubPath) -> bool {
     pushed.iter().any(|pushed| pushed.replaces && pushed.place == *place)
 }
 
-/// Whether anything of an earlier snapshot can be missing from these pushes.
+/// Whether anything of an earlier snapshot can be missing from these pushes. Where none is known, their gate was killed before it had noted it, or was
+/// an older one: anything can be.
 pub fn leaves_anything(pushed: &[Pushed]) -> bool {
-    !pushed.is_empty() && !replaces(pushed, &SubPath::default())
+    !replaces(pushed, &SubPath::default())
 }
 
 /// Whether a directory was made by the gate, on the way to a place, and none of these pushes sent anything of it itself: it is then as it was
@@ -139,5 +140,13 @@ mod tests {
         assert!(is(&[pushed("etc", true)], "etc") && !is(&[pushed("etc", true)], "etc/x"));
         let (part, whole) = (pushed("etc/ssh", false), pushed("", false));
         assert!(!is(&[part.clone(), whole.clone()], "etc") && !is(&[whole, part], "etc"), "one of them sent it");
+    }
+
+    #[test]
+    fn where_no_push_is_known_anything_may_be_missing() {
+        let whole = |replaces| Pushed { place: SubPath::default(), replaces, untouched: false };
+        assert!(leaves_anything(&[]));
+        assert!(leaves_anything(&[whole(false)]));
+        assert!(!leaves_anything(&[whole(false), whole(true)]));
     }
 }

@@ -322,16 +322,15 @@ impl Session<'_> {
         if self.owners.mapping().is_some() || self.request.account.is_root() {
             return work();
         }
-        let leave = || {
-            // Where the kernel gives the account no namespaces, what modes keep it out of stays out of its reach.
-            let _ = view::reach_own_files().and_then(|()| process::give_up_power(Users::Alone));
-        };
-        let said = child::delegated(leave, || serde_json::to_vec(&End::of(work())).unwrap_or_default());
-        let said = said.map_err(|error| {
-            Reason::of_the_server(Code::Internal, format!("a process that reaches all that is the account's: {error}"))
-                .remedy("the kernel has no process or memory for it: see what else runs")
-        })?;
-        Ok(serde_json::from_slice(&said).unwrap_or_else(|_| End::lost()))
+        let leave = || view::reach_own_files().and_then(|()| process::give_up_power(Users::Alone)).is_ok();
+        // In that process it is a copy that is taken.
+        let mut work = Some(work);
+        let mut told = || work.take().map(|work| serde_json::to_vec(&End::of(work())).unwrap_or_default()).unwrap_or_default();
+        match child::delegated(leave, &mut told) {
+            Ok(Some(said)) => Ok(serde_json::from_slice(&said).unwrap_or_else(|_| End::lost())),
+            // Where the kernel has no process or no namespace for it, what modes keep the account out of stays out of its reach.
+            Ok(None) | Err(_) => work.take().map_or_else(|| Ok(End::lost()), |work| work()),
+        }
     }
 
     /// An end with what was found and heard on the way.

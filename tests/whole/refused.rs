@@ -232,8 +232,14 @@ fn options_that_are_not_for_clients() {
 fn control_bytes() {
     let server = with_history(Setup::new().client("web1", ""));
     let web1 = server.client("web1");
-    for command in ["rsync --server\n-logDtpr . .", "rsync\u{1b}[2J", "status\r\nX-Injected: yes", "sta\u{7f}tus"] {
-        turned_away(&server, "command", 77, || web1.ssh(&[command]));
+    let commands = [
+        ("rsync --server\n-logDtpr . .", "command"),
+        ("rsync\u{1b}[2J", "program"),
+        ("status\r\nX-Injected: yes", "command"),
+        ("sta\u{7f}tus", "program"),
+    ];
+    for (command, code) in commands {
+        turned_away(&server, code, 77, || web1.ssh(&[command]));
     }
     for mail in server.mails() {
         assert!(mail.header("X-Injected").is_none());

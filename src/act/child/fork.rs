@@ -74,15 +74,19 @@ pub fn apart_for_good(limit: Duration, most: usize, story: impl FnOnce(PipeWrite
 }
 
 /// What `work` says in a process of its own, once that has gone where this one must not go. However long it takes: it ends when this one does.
-/// Nothing where it was killed.
+/// Nothing where it was killed; `None` where it could not go there, and has done nothing.
 ///
 /// # Errors
 /// When there is a second thread, or the kernel has no process for it.
-pub fn delegated(leave: impl FnOnce(), work: impl FnOnce() -> Vec<u8>) -> io::Result<Vec<u8>> {
-    let (mut heard, mut told) = io::pipe()?;
+pub fn delegated(leave: impl FnOnce() -> bool, work: impl FnOnce() -> Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+    const STAYED: i32 = 3;
+    let (mut heard, told) = io::pipe()?;
     let gate = getpid();
     let pid = forked(move || {
-        leave();
+        let mut told = told;
+        if !leave() {
+            std::process::exit(STAYED);
+        }
         // Not before: whoever gains powers loses it (prctl(2), `PR_SET_PDEATHSIG`).
         let bound = set_pdeathsig(Signal::SIGKILL).is_ok() && getppid() == gate;
         // Half a word is none.
@@ -92,15 +96,12 @@ pub fn delegated(leave: impl FnOnce(), work: impl FnOnce() -> Vec<u8>) -> io::Re
     })?;
     let mut said = Vec::new();
     heard.read_to_end(&mut said)?;
-    Ok(if has_ended_well(pid) { said } else { Vec::new() })
-}
-
-/// Waits for the end of a child.
-fn has_ended_well(pid: Pid) -> bool {
     loop {
         match waitpid(pid, None) {
             Err(Errno::EINTR) => {}
-            ended => return matches!(ended, Ok(WaitStatus::Exited(_, 0))),
+            Ok(WaitStatus::Exited(_, 0)) => return Ok(Some(said)),
+            Ok(WaitStatus::Exited(_, STAYED)) => return Ok(None),
+            _ => return Ok(Some(Vec::new())),
         }
     }
 }

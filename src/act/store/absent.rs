@@ -48,15 +48,20 @@ fn at(old: OwnedFd, new: &OwnedFd, before: &str) -> io::Result<Absent> {
         if !entry.is_directory(here)? || !is_gone(new, entry) {
             return Ok(());
         }
-        absent.count += 1;
-        if absent.names.len() < MAX_NAMES_LOST {
-            absent.names.push(still_printable(&format!("{before}{}", entry.name.to_string_lossy()), MAX_QUOTED));
-        }
+        let (files, more) = (absent.files, std::mem::take(&mut absent.more));
         // What cannot be read is not counted.
         match open_at(here, entry.name) {
             Ok(next) => count(next, &mut absent, 0)?,
             Err(_) => absent.more = true,
         }
+        // Of directories without a file nothing is lost; `-m` leaves them out.
+        if absent.files > files || absent.more {
+            absent.count += 1;
+            if absent.names.len() < MAX_NAMES_LOST {
+                absent.names.push(still_printable(&format!("{before}{}", entry.name.to_string_lossy()), MAX_QUOTED));
+            }
+        }
+        absent.more |= more;
         Ok(())
     })?;
     Ok(absent)

@@ -210,7 +210,8 @@ fn names(of: &[u8], directory: &[u8], tree: Option<&Path>) -> io::Result<Vec<(CS
     let Some(Ok(there)) = tree.map(|tree| open_below(tree, parts(directory))) else { return Ok(names) };
     each(there.as_fd(), |entry| {
         if names.len() < MAX_MEANT && stem(entry.name.to_bytes()) == of {
-            names.push((entry.name.to_owned(), stat(there.as_fd(), entry.name)?));
+            // What may not be looked at is of no use here, and must not cost the rest.
+            names.extend(stat(there.as_fd(), entry.name).ok().map(|found| (entry.name.to_owned(), found)));
         }
         Ok(())
     })?;
