@@ -23,6 +23,7 @@ use crate::terms::limits::{
     FLUSH_PATIENCE, MAIL_LIFETIME, MAX_BATCH, MAX_PROBLEMS, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_TOLD_TEXT, MAX_UNREACHABLE, MAX_WAITING,
     WATCH_TIMEOUT,
 };
+use crate::terms::text::counted;
 use crate::terms::{Audience, ComposedMail, Mail, Record};
 
 /// What a pass did, for whoever asked for it.
@@ -43,9 +44,10 @@ pub struct WatchReport {
 
 impl fmt::Display for WatchReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} events counted, {} mails sent, {} waiting", self.counted, self.sent, self.waiting)?;
+        let (events, mails) = (counted(self.counted, "event", "events"), counted(self.sent, "mail", "mails"));
+        write!(out, "{events} counted, {mails} sent, {} waiting", self.waiting)?;
         if self.busy > 0 {
-            write!(out, ", {} accounts left to another watch", self.busy)?;
+            write!(out, ", {} left to another watch", counted(self.busy, "account", "accounts"))?;
         }
         Ok(())
     }

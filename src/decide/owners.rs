@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::decide::policy::{KeepOwners, Namespaces, Policy, Site};
+use crate::terms::text::counted;
 use crate::terms::{Code, Mapping, Owners, Reason};
 
 /// What a repository says of the owners in it.
@@ -136,8 +137,9 @@ pub fn told(owners: &Owners, policy: &Policy, available: impl FnOnce() -> Result
 pub fn beyond(files: u64, mapping: &Mapping) -> String {
     let last = |map: &crate::terms::IdMap| map.count().saturating_sub(1);
     format!(
-        "{files} files and directories have an owner or group, or one in an access list, beyond the ids that the account can keep; the last \
+        "{}, or an entry of an access list, beyond the ids that the account can keep; the last \
          stands in its place (user {}, group {}): give the account more ranges if they are wanted (usermod --add-subuids, --add-subgids)",
+        counted(files, "file or directory has an owner or group", "files and directories have an owner or group"),
         last(&mapping.users),
         last(&mapping.groups)
     )

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::terms::Origin;
 use crate::terms::limits::STALE_EVENTS;
-use crate::terms::text::printable;
+use crate::terms::text::{counted, printable};
 
 use super::lint::Finding;
 
@@ -47,10 +47,6 @@ pub fn findings(origin: &Origin, spool: &Path, pile: &Pile, oldest: Option<DateT
         found.push(Finding::wrong(origin.clone(), message, "have a timer or cron run `snapgate watch`, and see what it says"));
     }
     found
-}
-
-fn counted(count: usize, one: &str, many: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::terms::limits::MAX_QUOTED;
 use crate::terms::path::SubPath;
 use crate::terms::reason::Reason;
 use crate::terms::shelf::Pushed;
-use crate::terms::text::still_printable;
+use crate::terms::text::{counted, still_printable};
 
 impl Session<'_> {
     /// Carries over what these pushes have left alone. Says whether all of it could be.
@@ -42,7 +42,10 @@ impl Session<'_> {
         if made.lost > 0 {
             facts.partial = true;
             let names: Vec<_> = made.examples.iter().map(|path| format!("`{}`", still_printable(path, MAX_QUOTED))).collect();
-            let many = format!("{} files or directories of the last snapshot could not be carried over", made.lost);
+            let many = format!(
+                "{} of the last snapshot could not be carried over",
+                counted(made.lost, "file or directory", "files or directories")
+            );
             settling.warnings.push(format!("{many}: their owner may not look into them, or they are gone: {}", names.join(", ")));
         }
         Ok((staging, made.lost == 0))

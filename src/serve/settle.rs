@@ -21,7 +21,7 @@ use crate::terms::reason::{Code, Reason};
 use crate::terms::record::{Outcome, PushFacts};
 use crate::terms::shelf::{Pushed, Shelf, Transaction};
 use crate::terms::snapshot::SnapshotName;
-use crate::terms::text::still_printable;
+use crate::terms::text::{counted, still_printable};
 use crate::terms::usage::Resource;
 
 /// What is at hand while a push is settled.
@@ -30,6 +30,8 @@ pub(super) struct Settling<'a> {
     pub(super) shelf: &'a Shelf,
     /// Snapshots that it was compared with, the newest first.
     pub(super) snapshots: Vec<PathBuf>,
+    /// Whether rsync was sent nothing of the directory of its place. Seen before anybody has left for a namespace in which owners have other numbers.
+    pub(super) untouched: bool,
     /// The links that its rsync has asked for; a transaction's parts have theirs already.
     pub(super) links: Option<&'a Deferred<'a>>,
     /// Whether access lists came with it.
@@ -90,7 +92,7 @@ impl Session<'_> {
                 }
                 // Where something could not be read nothing is taken for deleted, as rsync has it.
                 let replaces = plan.deletes() && !partial;
-                let pushed = Pushed { place: plan.place().clone(), replaces, untouched: staging.is_untouched() };
+                let pushed = Pushed { place: plan.place().clone(), replaces, untouched: settling.untouched };
                 if let Some(transaction) = settling.shelf.transaction.as_ref().filter(|_| plan.joins()) {
                     staging.join(&pushed)?;
                     let joined = transaction.clone().adding(pushed, partial).using(settling.measure.stored);
@@ -163,8 +165,8 @@ impl Session<'_> {
         if made.lost > 0 {
             settling.facts.partial = true;
             settling.warnings.push(format!(
-                "{} unchanged files could not be linked, because they or their directories had gone: {}",
-                made.lost,
+                "{} not be linked, because something on the way to it had gone: {}",
+                counted(made.lost, "unchanged file could", "unchanged files could"),
                 made.examples.iter().map(|path| format!("`{}`", still_printable(path, MAX_QUOTED))).collect::<Vec<_>>().join(", ")
             ));
         }
@@ -226,9 +228,10 @@ impl Session<'_> {
         };
         let measure = Measure::default();
         let (time, lists, warnings) = (LEAST_LINK_TIME, transaction.lists, Vec::new());
-        let (links, ignores_times, bytes) = (None, false, None);
+        let (untouched, links, ignores_times, bytes) = (false, None, false, None);
         let snapshots = repository.snapshots_with(&whole, shelf);
-        let mut settling = Settling { held, shelf, snapshots, links, lists, ignores_times, facts, time, bytes, warnings, measure };
+        let mut settling =
+            Settling { held, shelf, snapshots, untouched, links, lists, ignores_times, facts, time, bytes, warnings, measure };
         let (outcome, reasons) = match outcome::of_transaction(status, transaction.is_partial(), trees) {
             Disposal::Publish { partial } => {
                 settling.facts.partial = partial;

@@ -52,6 +52,14 @@ pub fn still_printable(text: &str, limit: usize) -> String {
     out
 }
 
+/// A number of things, by their name.
+pub fn counted(count: impl TryInto<u64>, one: &str, many: &str) -> String {
+    match count.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
+    }
+}
+
 /// Words of the gate's own that have several lines, on one, as where only one has its place.
 pub fn on_one_line(text: &str) -> String {
     text.lines().collect::<Vec<_>>().join("; ")

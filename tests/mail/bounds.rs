@@ -93,7 +93,7 @@ fn more_events_than_are_counted_in_one_step_are_counted_in_one_pass_and_told_tog
         place.put(&refusal("web1", "window"));
     }
     let done = place.watch(port, &[]);
-    assert_eq!((done.status, done.out.as_str()), (0, format!("{total} events counted, 1 mails sent, 0 waiting\n").as_str()), "{done:?}");
+    assert_eq!((done.status, done.out.as_str()), (0, format!("{total} events counted, 1 mail sent, 0 waiting\n").as_str()), "{done:?}");
     assert_eq!((place.told(), place.count("new")), (total as u64, 0));
     let state: serde_json::Value = serde_json::from_slice(&fs::read(place.own().join("state.json")).unwrap()).unwrap();
     assert!(state["absorbed"].as_array().unwrap().len() <= MAX_BATCH, "{state}");
@@ -264,13 +264,13 @@ fn who_waits_for_another_pass_waits_so_long_and_no_longer() {
     place.put(&refusal("web1", "key"));
     let lock = fs::File::options().create(true).append(true).open(place.own().join("lock")).unwrap();
     let lock = Flock::lock(lock, FlockArg::LockExclusive).unwrap();
-    let busy = "0 events counted, 0 mails sent, 0 waiting, 1 accounts left to another watch\n";
+    let busy = "0 events counted, 0 mails sent, 0 waiting, 1 account left to another watch\n";
     let done = place.watch(port, &[]);
     assert!(done.out == busy && done.took < FLUSH_PATIENCE / 2, "{done:?}");
     let done = place.watch(port, &["--flush"]);
     assert!(done.out == busy && done.took >= FLUSH_PATIENCE && done.took < FLUSH_PATIENCE * 2, "{done:?}");
     drop(lock);
-    assert_eq!(place.watch(port, &["--flush"]).out, "1 events counted, 1 mails sent, 0 waiting\n");
+    assert_eq!(place.watch(port, &["--flush"]).out, "1 event counted, 1 mail sent, 0 waiting\n");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -17,7 +18,7 @@ use nix::sys::stat::{Mode, SFlag, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::super::overlay::{Layers, overlay};
-use super::super::tree::{self, deeper, each, kind, lent, open, open_at, open_below, set_mode, split, stat};
+use super::super::tree::{self, deeper, each, kind, lent, open, open_at, open_below, open_lent, set_mode, split, stat};
 use super::super::{Held, Repository, Staging, make_directory, trouble};
 use super::log::{self, Log};
 use super::make::too_late;
@@ -105,8 +106,9 @@ impl Staging<'_> {
         for place in pushed.iter().flat_map(|pushed| pushed.place.way()).filter(|place| parts::is_on_the_way(pushed, place)) {
             // There may be none, or something else in its place.
             let Ok(old) = open_below(old, place.components()) else { continue };
-            let (parent, name) = split(&place.below(self.path()))?;
-            lent(parent.as_fd(), &name, |new| anew::liken(&File::from(old), &File::from(new), keeps_owners))?;
+            let (parent, name) = split(self.path())?;
+            let new = lent(parent.as_fd(), &name, |top| open_lent(top.as_fd(), place.below(Path::new("")).as_os_str().as_bytes()))?;
+            anew::liken(&File::from(old), &File::from(new), keeps_owners)?;
         }
         Ok(())
     }
