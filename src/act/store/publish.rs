@@ -163,7 +163,8 @@ impl<'a> Staging<'a> {
         self.held.take_out_unfinished(self.partial_dir.as_deref())?;
         self.held.clear_placeholders().map_err(|error| trouble("clearing", &self.path, &error))?;
         let kept = self.held.set_aside(&self.path)?;
-        self.held.unite()?;
+        // It is kept, whatever becomes of that: the next session goes on with it.
+        let _ = self.held.unite();
         Ok(kept)
     }
 

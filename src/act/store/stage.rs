@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use nix::errno::Errno;
 use nix::sys::stat::{SFlag, lstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde::{Deserialize, Serialize};
@@ -72,7 +73,7 @@ impl<'a> Held<'a> {
                 notes.extend(self.clear_away(&part, true, None)?);
             }
         }
-        notes.extend(self.finish_uniting().into_iter().map(Note::lasting));
+        notes.extend(self.finish_uniting());
         Ok(notes)
     }
 
@@ -171,27 +172,31 @@ impl<'a> Held<'a> {
     ///
     /// # Errors
     /// When the disk does not let it. Nothing is lost then, and the next session goes on with it.
-    pub(super) fn unite(&self) -> Result<(), Reason> {
+    pub(super) fn unite(&self) -> io::Result<()> {
         let mut all = numbered(&self.repository.interrupted());
         let Some(latest) = all.pop() else { return Ok(()) };
         for earlier in all.iter().rev() {
-            overlay(&latest, earlier, Layers::Tries).map_err(|error| trouble("merging", earlier, &error))?;
+            overlay(&latest, earlier, Layers::Tries)?;
         }
         // Numbers tell which is the later one; alone it is the first again.
         let first = self.repository.interrupted().join("1");
-        if latest == first { Ok(()) } else { rename_new(&latest, &first).map_err(|error| trouble("moving", &latest, &error)) }
+        if latest == first { Ok(()) } else { rename_new(&latest, &first) }
     }
 
     /// The same, where a kill left it undone. What cannot be laid together must keep nobody out: it only saves sending again.
-    fn finish_uniting(&self) -> Vec<String> {
-        let Err(reason) = self.unite() else { return Vec::new() };
-        let mut notes = vec![format!("{}: what earlier pushes had received is given up for what the latest one had", reason.detail)];
+    fn finish_uniting(&self) -> Vec<Note> {
+        let Err(error) = self.unite() else { return Vec::new() };
+        let what = trouble("merging", &self.repository.interrupted(), &error).detail;
+        if is_lack(&error) {
+            return vec![Note::passing(format!("{what}: what earlier pushes had received waits until there is enough of it"))];
+        }
+        let mut notes = vec![Note::lasting(format!("{what}: what earlier pushes had received is given up for what the latest one had"))];
         let mut all = numbered(&self.repository.interrupted());
         all.pop();
         for earlier in all {
             if tree::remove(&earlier).is_err() {
                 let broken = self.lay_aside(&earlier, &self.repository.state().join("broken"));
-                notes.extend(broken.map(|broken| format!("`{}` is to be looked at and removed by hand", broken.display())));
+                notes.extend(broken.map(|broken| Note::lasting(format!("`{}` is to be looked at and removed by hand", broken.display()))));
             }
         }
         notes
@@ -287,6 +292,12 @@ impl Repository {
 /// Empty where the kernel does not say, and then nothing counts as of this boot.
 pub(super) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// Whether the machine had too little of something, which it may have again.
+fn is_lack(error: &io::Error) -> bool {
+    let lacks = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOSPC, Errno::EDQUOT, Errno::EINTR];
+    error.raw_os_error().is_some_and(|number| lacks.contains(&Errno::from_raw(number)))
 }
 
 /// Removes from `kept` every file that `snapshot` has, the very same, and directories that are empty then.
