@@ -41,7 +41,9 @@ fn alert_subject(section: &Group) -> String {
 
 /// The code behind it, in brackets.
 fn coded(record: &Record) -> String {
-    record.code().map(|code| format!(" ({code})")).unwrap_or_default()
+    // Not the same word twice.
+    let code = record.code().map(|code| code.to_string()).filter(|code| code != record.result.as_str());
+    code.map(|code| format!(" ({code})")).unwrap_or_default()
 }
 
 fn alert(section: &Group) -> String {

@@ -141,6 +141,16 @@ pub fn nothing_in_transaction() -> Reason {
     nothing_arrived().hint(format!("is the source mounted, and does the path exist? {FROM_THE_BEGINNING}"))
 }
 
+/// Why a snapshot is partial, for the administrator: by what the server's rsync ended with, or the client said of its own. What else it may be is told
+/// beside it.
+pub fn partial(rsync: Option<i32>, said: Option<u8>) -> &'static str {
+    match (rsync, said.map(i32::from)) {
+        (Some(PARTIAL), _) => "rsync could not read or store everything (its status 23): the snapshot is partial",
+        (_, Some(PARTIAL)) => "the client said that its rsync had left something out (status 23): the snapshot is partial",
+        _ => "the snapshot is partial",
+    }
+}
+
 /// What a client is told that says `complete` with this status, where the snapshot is not whole. One that says itself that it is not, is told
 /// nothing. `unfinished` are the places that no push into has ended well, printable.
 pub fn not_whole(status: Option<u8>, unfinished: &[String]) -> Option<Reason> {

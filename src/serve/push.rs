@@ -186,8 +186,21 @@ impl Session<'_> {
         let time = self.policy.deadline.saturating_sub(started.elapsed()).max(LEAST_LINK_TIME);
         let (lists, ignores_times) = (plan.keeps_access_lists(), plan.ignores_times());
         let (links, untouched) = (Some(&links), staging.is_untouched());
-        let settling =
-            Settling { held, shelf: &shelf, snapshots, untouched, links, lists, ignores_times, facts, time, bytes, warnings, measure };
+        let settling = Settling {
+            held,
+            shelf: &shelf,
+            snapshots,
+            said: None,
+            untouched,
+            links,
+            lists,
+            ignores_times,
+            facts,
+            time,
+            bytes,
+            warnings,
+            measure,
+        };
         let mut end = self.reaching_all(|| self.settle(staging, plan, ended, settling))?;
         self.complete_hooks(&mut end, repository, log);
         Ok(end)

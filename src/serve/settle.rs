@@ -30,6 +30,8 @@ pub(super) struct Settling<'a> {
     pub(super) shelf: &'a Shelf,
     /// Snapshots that it was compared with, the newest first.
     pub(super) snapshots: Vec<PathBuf>,
+    /// The status that the client said at `complete`.
+    pub(super) said: Option<u8>,
     /// Whether rsync was sent nothing of the directory of its place. Seen before anybody has left for a namespace in which owners have other numbers.
     pub(super) untouched: bool,
     /// The links that its rsync has asked for; a transaction's parts have theirs already.
@@ -182,8 +184,7 @@ impl Session<'_> {
         settling.facts.published = Some(Utc::now());
         settling.warnings.extend(published.trouble().map(|reason| reason.detail.clone()));
         if settling.facts.partial {
-            let status = if settling.facts.rsync_exit == Some(outcome::PARTIAL) { " (its status 23)" } else { "" };
-            settling.warnings.push(format!("rsync could not read or store everything{status}: the snapshot is partial"));
+            settling.warnings.push(outcome::partial(settling.facts.rsync_exit, settling.said).to_owned());
         }
         // What a place received that the snapshot does not have is still good for the next try.
         if ended_well && let Err(reason) = settling.held.forget_interrupted(place, Some(published.path())) {
@@ -230,8 +231,21 @@ impl Session<'_> {
         let (time, lists, warnings) = (LEAST_LINK_TIME, transaction.lists, Vec::new());
         let (untouched, links, ignores_times, bytes) = (false, None, false, None);
         let snapshots = repository.snapshots_with(&whole, shelf);
-        let mut settling =
-            Settling { held, shelf, snapshots, untouched, links, lists, ignores_times, facts, time, bytes, warnings, measure };
+        let mut settling = Settling {
+            held,
+            shelf,
+            snapshots,
+            said: status,
+            untouched,
+            links,
+            lists,
+            ignores_times,
+            facts,
+            time,
+            bytes,
+            warnings,
+            measure,
+        };
         let (outcome, reasons) = match outcome::of_transaction(status, transaction.is_partial(), trees) {
             Disposal::Publish { partial } => {
                 settling.facts.partial = partial;

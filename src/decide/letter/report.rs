@@ -37,9 +37,6 @@ fn line(record: &Record, push: &PushFacts) -> String {
     let quiet = record.warnings.is_empty() && record.reasons.is_empty() && record.hooks.is_empty() && !push.partial;
     match (record.result, record.verb) {
         (Outcome::Published, _) if quiet => format!("{who} is backed up. Nothing to do."),
-        (Outcome::Published, _) if push.partial && record.reasons.is_empty() => {
-            format!("Look into it: {who} is backed up, but not whole. rsync left something out.")
-        }
         (Outcome::Published, _) if push.partial => format!("Look into it: {who} is backed up, but not whole."),
         (Outcome::Published, _) if !record.hooks.is_empty() => format!("Look into it: {who} is backed up, but a hook failed."),
         (Outcome::Published, _) => format!("{who} is backed up, with warnings. Please read them."),
