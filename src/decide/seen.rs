@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::terms::limits::{LOW_FREE_BYTES, LOW_FREE_PERCENT, MAX_NAME_LEAD, MIN_FREE_BYTES};
+use crate::terms::limits::{LOW_FREE_BYTES, LOW_FREE_PERCENT, MAX_NAME_LEAD, MIN_FREE_BYTES, SCARCE_BYTES};
 use crate::terms::text::printable;
 use crate::terms::{Bytes, ClientName, Origin};
 
@@ -139,7 +139,8 @@ pub fn room(origin: &Origin, room: &Room) -> Option<Finding> {
         return wrong(format!("can hold only {free_inodes} more files of {inodes}"), more);
     }
     if *free < LOW_FREE_BYTES && low(*free, *size) {
-        return wrong(format!("is nearly full: {} of {} are free", Bytes(*free), Bytes(*size)), more);
+        let finding = wrong(format!("is nearly full: {} of {} are free", Bytes(*free), Bytes(*size)), more);
+        return finding.map(|finding| Finding { wrong: *free < SCARCE_BYTES, ..finding });
     }
     None
 }
@@ -245,7 +246,7 @@ mod tests {
         let said = |change: &dyn Fn(&mut Room)| {
             let mut changed = disk.clone();
             change(&mut changed);
-            room(&origin(), &changed).map(|found| found.message)
+            room(&origin(), &changed).map(|found| if found.wrong { found.message } else { format!("note: {}", found.message) })
         };
         assert_eq!(said(&|_| {}), None);
         assert_eq!(said(&|disk| (disk.free_inodes, disk.inodes) = (0, 0)), None, "no bound on files");
@@ -256,6 +257,9 @@ mod tests {
             "{:?}",
             said(&|disk| disk.free = 2 * G)
         );
+        let much = said(&|disk| (disk.size, disk.free) = (1000 * G, 12 * G)).unwrap();
+        assert!(much.starts_with("note: ") && much.contains("nearly full: 12 GiB of 1000 GiB"), "{much}");
+        assert!(!said(&|disk| disk.free = 2 * G).unwrap().starts_with("note: "));
         assert!(said(&|disk| disk.free_inodes = 0).unwrap().contains("no more files"));
         assert!(said(&|disk| disk.free_inodes = 2).unwrap().contains("only 2 more files of 100"));
         assert!(said(&|disk| disk.read_only = true).unwrap().contains("read-only"));

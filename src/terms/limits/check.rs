@@ -8,6 +8,9 @@ pub const LOW_FREE_PERCENT: u64 = 5;
 /// With more bytes free than these a disk is not nearly full, however large it is.
 pub const LOW_FREE_BYTES: u64 = 20 << 30;
 
+/// With fewer than these a nearly full disk is wrong, and not only worth knowing.
+pub const SCARCE_BYTES: u64 = 4 << 30;
+
 /// Bytes of what `sshd -T` says: some hundred lines.
 pub const MAX_SSHD_ANSWER: usize = 64 * 1024;
 
