@@ -354,7 +354,9 @@ fn check_finds_what_is_wrong_on_the_disk_and_nothing_on_a_clean_one() {
     assert!(report.is_clean(), "{report:?}");
     let limits = "limits of a: 8 sessions at once, rsync with 8 GiB and 64 processes, pushes of any size";
     let jail = ["jail, rights: enforced", "jail, TCP: NOT enforced, too old"];
-    let (owners, notes): (Vec<_>, Vec<_>) = report.notes.iter().map(String::as_str).partition(|note| note.starts_with("owners of a: "));
+    // How much room the disk of this machine has is its own affair.
+    let told = report.notes.iter().map(String::as_str).filter(|note| !note.contains("nearly full"));
+    let (owners, notes): (Vec<_>, Vec<_>) = told.partition(|note| note.starts_with("owners of a: "));
     assert_eq!((owners.len(), notes), (1, vec!["limits of the server: 100 sessions at once", limits, jail[0], jail[1]]));
     assert_eq!(report.summary(), "1 policy, nothing wrong");
     let unheld = snapgate::check::run(settings.path(), |_, _| {
