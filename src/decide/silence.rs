@@ -11,15 +11,14 @@ use super::links::Layout;
 
 /// Whether the client has only to send, and may be expected to.
 ///
-/// `begun`: whether it has said anything. `reads`: whether it reads its files for its list (`-c`). `open`: the files that each of rsync's
-/// processes has open.
+/// `reads`: whether it reads its files for its list (`-c`). `open`: the files that each of rsync's processes has open.
 #[must_use]
-pub fn is_owed(begun: bool, reads: bool, open: &[Vec<PathBuf>], layout: &Layout) -> bool {
+pub fn is_owed(reads: bool, open: &[Vec<PathBuf>], layout: &Layout) -> bool {
     let receives = |files: &Vec<PathBuf>| files.iter().any(|path| path.starts_with(&layout.start));
     let compares = |files: &Vec<PathBuf>| files.iter().any(|path| layout.bases.iter().any(|basis| path.starts_with(&basis.seen)));
     // One that is in the middle of a file may be comparing it; one that is not may be reading the next for its list.
     let may_be_at_work = open.iter().find(|files| receives(files)).map_or(reads, compares);
-    !begun || !may_be_at_work
+    !may_be_at_work
 }
 
 #[cfg(test)]
@@ -31,17 +30,16 @@ mod tests {
     fn a_client_that_may_be_reading_its_files_owes_nothing() {
         let basis = Basis { root: "/srv/web1/snapshots/x".into(), seen: "/basis/0".into(), of: BasisOf::Published };
         let layout = Layout { start: "/stage".into(), bases: vec![basis], partial_dir: ".p".to_owned() };
-        let owed = |begun, reads, open: &[&[&str]]| {
+        let owed = |reads, open: &[&[&str]]| {
             let open: Vec<Vec<PathBuf>> = open.iter().map(|files| files.iter().map(PathBuf::from).collect()).collect();
-            is_owed(begun, reads, &open, &layout)
+            is_owed(reads, &open, &layout)
         };
         for reads in [false, true] {
-            assert!(owed(false, reads, &[&["/rsync.log"]]), "it has said nothing");
-            assert!(owed(true, reads, &[&["/rsync.log"], &["/stage/.file.x1", "/rsync.log"]]), "it sends a file");
-            assert!(!owed(true, reads, &[&[], &["/stage/.file.x1", "/basis/0/file"]]), "it compares one");
-            assert!(owed(true, reads, &[&["/basis/0/other"], &["/stage/.file.x1"]]), "it sends one while the server compares another");
-            assert_eq!(owed(true, reads, &[&["/rsync.log"]]), !reads, "it makes its list");
-            assert_eq!(owed(true, reads, &[&["/rsync.log"], &["/rsync.log"]]), !reads, "it makes the rest of it");
+            assert!(owed(reads, &[&["/rsync.log"], &["/stage/.file.x1", "/rsync.log"]]), "it sends a file");
+            assert!(!owed(reads, &[&[], &["/stage/.file.x1", "/basis/0/file"]]), "it compares one");
+            assert!(owed(reads, &[&["/basis/0/other"], &["/stage/.file.x1"]]), "it sends one while the server compares another");
+            assert_eq!(owed(reads, &[&["/rsync.log"]]), !reads, "it makes its list");
+            assert_eq!(owed(reads, &[&["/rsync.log"], &["/rsync.log"]]), !reads, "it makes the rest of it");
         }
     }
 }

@@ -24,8 +24,6 @@ pub(super) struct Activity {
     idle: Duration,
     used: Option<Used>,
     since: Instant,
-    /// Whether the client has said anything yet.
-    begun: bool,
 }
 
 /// What processes have used so far.
@@ -38,9 +36,8 @@ struct Used {
 }
 
 impl Activity {
-    /// `begun`: whether the client is known to have said something.
-    pub(super) fn new(pid: Pid, idle: Duration, begun: bool) -> Self {
-        Self { pid, idle, used: None, since: Instant::now(), begun }
+    pub(super) fn new(pid: Pid, idle: Duration) -> Self {
+        Self { pid, idle, used: None, since: Instant::now() }
     }
 
     /// The time until the next look.
@@ -51,7 +48,6 @@ impl Activity {
     /// Whether nothing has moved for too long. Where the kernel does not tell, it counts as moving.
     pub(super) fn is_idle(&mut self) -> bool {
         let used = measure(self.pid);
-        self.begun |= matches!((used, self.used), (Some(now), Some(before)) if now.read != before.read);
         let moved = match (used, self.used) {
             (Some(now), Some(before)) => now.read != before.read || now.ticks.abs_diff(before.ticks) > KEEP_ALIVE_TICKS,
             _ => true,
@@ -66,7 +62,7 @@ impl Activity {
     /// Whether the run has nothing to do but wait for what the client has to send.
     pub(super) fn waits_for_the_client(&self, run: &Run) -> bool {
         let open: Vec<_> = family(self.pid).iter().map(|pid| open_files(pid)).collect();
-        is_owed(self.begun, run.reads_for_list(), &open, run.layout())
+        is_owed(run.reads_for_list(), &open, run.layout())
     }
 }
 
@@ -113,7 +109,7 @@ mod tests {
         let limit = Duration::from_secs(1);
         let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();
         let mut worker = Command::new("sh").args(["-c", "while :; do :; done"]).stdin(Stdio::null()).spawn().unwrap();
-        let watch = |pid: u32| Activity::new(Pid::from_raw(i32::try_from(pid).unwrap()), limit, false);
+        let watch = |pid: u32| Activity::new(Pid::from_raw(i32::try_from(pid).unwrap()), limit);
         let (mut still, mut busy) = (watch(sleeper.id()), watch(worker.id()));
         let mut found = (false, false);
         for _ in 0..8 {

@@ -71,8 +71,6 @@ struct Idle<'a> {
     limit: Duration,
     /// The run, which tells whose turn it is.
     run: &'a Run,
-    /// Whether the client had spoken when it began.
-    greeted: bool,
 }
 
 /// A time as the kernel counts it when it waits: in whole milliseconds, not too few, and days of them at most.

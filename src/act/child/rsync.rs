@@ -4,26 +4,25 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd::{Pid, geteuid, setpgid};
 use rustix::net::RecvFlags;
 
 use super::fork::forked;
 use super::leader::Leader;
 use super::orders::{ACCOUNT, APART, CLIENTS_ROOT, LOCKED, MAP, Orders, Part, READY, UNLOCKED, heard, say};
-use super::{Attend, Idle, Meter, Patience, milliseconds};
+use super::{Attend, Idle, Meter, Patience};
 use crate::decide::cell::{Cell, RunsAs};
 use crate::decide::idmaps;
 use crate::decide::outcome::Ended;
 use crate::decide::plan::Run;
-use crate::terms::limits::{GREETING_WAIT, VERSION_TIMEOUT};
+use crate::terms::limits::VERSION_TIMEOUT;
 use crate::terms::{Code, Mapping, Reason};
 
 /// Everything that rsync finds in its environment. It would read `RSYNC_*`, `CVSIGNORE`, `HOME` and more from a
@@ -187,7 +186,7 @@ impl Standby {
     ) -> Result<Ended, NotStarted> {
         // What rsync's processes leave behind becomes this process's child (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
         nix::sys::prctl::set_child_subreaper(true).map_err(|error| failed(&error.into()))?;
-        let idle = run.idle().map(|limit| Idle { limit, run, greeted: has_greeted() });
+        let idle = run.idle().map(|limit| Idle { limit, run });
         let attend = self.start(run.cell(), lock.as_ref(), attend)?;
         // From here on the lock is rsync's alone: it is free when the last of its processes is gone, whatever becomes of us.
         drop(lock);
@@ -272,14 +271,6 @@ impl Standby {
         // How many there are comes first, so that a part of them is never taken for the whole.
         self.channel.write_all(&[&bytes.len().to_le_bytes()[..], &bytes].concat())
     }
-}
-
-/// Whether the client has spoken. Every rsync does so before it listens (`setup_protocol` in its compat.c), so that nothing is lost by
-/// waiting; whoever listens first is not kept waiting for long.
-fn has_greeted() -> bool {
-    let input = io::stdin();
-    let mut waited = [PollFd::new(input.as_fd(), PollFlags::POLLIN)];
-    poll(&mut waited, milliseconds(GREETING_WAIT)).is_ok_and(|ready| ready > 0)
 }
 
 fn ended() -> NotStarted {

@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-/// Time for a client's rsync to speak before the server's does. It writes its greeting as soon as it runs, so that it has nearly always
-/// arrived by then; another program may listen first.
-pub const GREETING_WAIT: Duration = Duration::from_secs(2);
-
 /// How far ahead a client's next window is looked for: whatever opens at all opens within a week.
 pub const WINDOWS_AHEAD: Duration = Duration::from_secs(8 * 24 * 3600);
 
