@@ -8,11 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use snapgate::decide::argv::{Setup, Version, for_push};
-use snapgate::decide::cell::Confinement;
-use snapgate::decide::command::{Command, parse};
-use snapgate::decide::options::Choice;
-use snapgate::decide::secluded::Block;
+use snapgate::decide::rsync::argv::{Setup, Version, for_push};
+use snapgate::decide::rsync::command::{Command, parse};
+use snapgate::decide::rsync::options::Choice;
+use snapgate::decide::rsync::secluded::Block;
+use snapgate::decide::sandbox::cell::Confinement;
 use snapgate::terms::ids::Owners;
 use snapgate::terms::reason::Reason;
 use snapgate::terms::request::Said;

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use snapgate::act::config::{all_policies, identify, list, load_policy, load_site};
-use snapgate::check::Part;
+use snapgate::admin::check::Part;
 use snapgate::decide::policy::{Policy, Site};
 use snapgate::terms::client::ClientName;
 use snapgate::terms::key::Fingerprint;
@@ -311,13 +311,13 @@ fn every_sample_is_a_policy_and_has_nothing_to_lint() {
         let client = path.file_stem().unwrap().to_str().unwrap().to_owned();
         settings.policy(&client, &fs::read_to_string(&path).unwrap());
         let policy = load_policy(settings.path(), &settings.site(), &name(&client)).unwrap_or_else(|fault| panic!("{fault}")).unwrap();
-        assert_eq!(snapgate::decide::lint::one(&policy), [], "{client}");
+        assert_eq!(snapgate::decide::policy::lint::one(&policy), [], "{client}");
         policies.push(policy);
     }
     let mut clients: Vec<_> = policies.iter().map(|policy| policy.client.as_str()).collect();
     clients.sort_unstable();
     assert_eq!(clients, ["dump", "laptop", "routers-pair", "rsbackup", "timemachine"]);
-    assert_eq!(snapgate::decide::lint::together(&policies), []);
+    assert_eq!(snapgate::decide::policy::lint::together(&policies), []);
 }
 
 #[test]
@@ -346,7 +346,7 @@ fn check_finds_what_is_wrong_on_the_disk_and_nothing_on_a_clean_one() {
         Part { what: what.to_owned(), missing: owned(missing), help: owned(help) }
     };
     let run = || {
-        snapgate::check::run(settings.path(), |_: &_, _: &_| {
+        snapgate::admin::check::run(settings.path(), |_: &_, _: &_| {
             vec![part("rights", None, Some("mend it")), part("TCP", Some("too old"), None)]
         })
     };
@@ -359,7 +359,7 @@ fn check_finds_what_is_wrong_on_the_disk_and_nothing_on_a_clean_one() {
     let (owners, notes): (Vec<_>, Vec<_>) = told.partition(|note| note.starts_with("owners of a: "));
     assert_eq!((owners.len(), notes), (1, vec!["limits of the server: 100 sessions at once", limits, jail[0], jail[1]]));
     assert_eq!(report.summary(), "1 policy, nothing wrong");
-    let unheld = snapgate::check::run(settings.path(), |_, _| {
+    let unheld = snapgate::admin::check::run(settings.path(), |_, _| {
         vec![part("rights", None, Some("mend it")), part("changes", Some("no such right"), Some("allow it"))]
     });
     assert!(unheld.problems.concat().contains("changes: NOT enforced, no such right"), "{unheld:?}");

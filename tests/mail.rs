@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use nix::unistd::{Gid, Uid, chown, geteuid};
-use snapgate::act::spool::Spool;
+use snapgate::act::record::spool::Spool;
+use snapgate::admin::watch::{Means, WatchReport, run, run_with};
 use snapgate::decide::policy::{Defaults, MailSettings, Namespaces, Origins, Site, Sshd, Tls, Transport};
 use snapgate::terms::record::Record;
-use snapgate::watch::{Means, WatchReport, run, run_with};
 
 #[path = "mail/bounds.rs"]
 mod bounds;

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use snapgate::decide::mounts;
+use snapgate::decide::host::mounts;
 use snapgate::decide::policy::{Policy, Site, read_policy, read_site};
 use tempfile::TempDir;
 

@@ -8,13 +8,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use snapgate::decide::options::{Cause, Check, Force, Row, Rule, Runs, Value, by_letter, by_long, rows};
+use snapgate::decide::rsync::options::{Cause, Check, Force, Row, Rule, Runs, Value, by_letter, by_long, rows};
 
 const ABOVE: &str = "\
 # Every option of rsync
 
 What becomes of each option that a client's rsync sends with a push. This page is written from the table in the program
-(`src/decide/options/table.rs`) by `GOLDEN=write cargo test --test options`; a test compares the two. What does not stand here is
+(`src/decide/rsync/options/table.rs`) by `GOLDEN=write cargo test --test options`; a test compares the two. What does not stand here is
 refused, by name. No spelling is guessed: `--delet` is not `--delete`.
 
 A push always goes into a fresh, empty directory, its destination is never a path that the client named, and unchanged files come

@@ -7,9 +7,9 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Datelike as _, Duration, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use proptest::prelude::*;
-use snapgate::act::zones::load;
-use snapgate::decide::closing::closing;
-use snapgate::decide::window::{Days, Hours, Window};
+use snapgate::act::config::zones::load;
+use snapgate::decide::judge::closing::closing;
+use snapgate::decide::policy::window::{Days, Hours, Window};
 use snapgate::terms::zone::{Zone, ZoneName};
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];

@@ -6,12 +6,12 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path};
 
-use snapgate::decide::argv::Version;
-use snapgate::decide::cell::{Access, Cell};
-use snapgate::decide::options::{self, Check, Value};
-use snapgate::decide::plan;
+use snapgate::decide::push::plan;
 use snapgate::decide::rrsync::flags::{self, Order};
 use snapgate::decide::rrsync::{Aim, Asked, Direction, Flags, Name, Place, Setup, Spot, Tail, Transfer, hides, judge, printed};
+use snapgate::decide::rsync::argv::Version;
+use snapgate::decide::rsync::options::{self, Check, Value};
+use snapgate::decide::sandbox::cell::{Access, Cell};
 use snapgate::terms::limits;
 use snapgate::terms::request::Said;
 

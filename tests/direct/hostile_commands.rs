@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use snapgate::decide::options;
+use snapgate::decide::rsync::options;
 
 use crate::mutate::Random;
 use crate::support::{Gate, SNAPGATE, must};

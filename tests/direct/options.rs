@@ -12,8 +12,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use snapgate::decide::argv::Version;
-use snapgate::decide::options::{Row, Rule, Value, by_letter, by_long, rows};
+use snapgate::decide::rsync::argv::Version;
+use snapgate::decide::rsync::options::{Row, Rule, Value, by_letter, by_long, rows};
 use snapgate::terms::limits::DEFAULT_PUSH;
 use snapgate::terms::record::{Outcome, Record};
 

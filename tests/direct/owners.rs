@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use snapgate::act::ledger;
+use snapgate::act::record::ledger;
 use snapgate::terms::limits::{GROUP_GRACE, MAPPING_TIMEOUT, MAX_QUOTED, TERM_GRACE};
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::{Mail, Outcome};

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
-use snapgate::decide::argv::Version;
+use snapgate::decide::rsync::argv::Version;
 use snapgate::terms::record::{Mail, Outcome};
 
 use crate::support::{Gate, can_trace, must, run};

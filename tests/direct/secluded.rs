@@ -11,7 +11,7 @@ use std::process::{Child, Stdio};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
-use snapgate::decide::argv::Version;
+use snapgate::decide::rsync::argv::Version;
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::Outcome;
 

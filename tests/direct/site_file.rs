@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use snapgate::act::ledger;
+use snapgate::act::record::ledger;
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::{Mail, Outcome, Record};
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use snapgate::decide::typed::{Typed, typed};
+use snapgate::decide::rsync::typed::{Typed, typed};
 
 use crate::support::{mode, run};
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Gid, Uid, chown, geteuid};
+use snapgate::admin::watch::{Means, run_with};
 use snapgate::decide::policy::Transport;
 use snapgate::terms::limits::{
     FLUSH_PATIENCE, MAX_BATCH, MAX_PROBLEMS, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_SAMPLES, MAX_TOLD, MAX_TOLD_TEXT, MAX_UNREACHABLE,
@@ -19,7 +20,6 @@ use snapgate::terms::limits::{
 };
 use snapgate::terms::reason::exit;
 use snapgate::terms::record::Record;
-use snapgate::watch::{Means, run_with};
 
 use super::smtp::{Manner, Server};
 use super::{Place, refusal, report};

@@ -21,7 +21,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use snapgate::act::ledger;
+use snapgate::act::record::ledger;
 use snapgate::terms::record::Record;
 use tempfile::TempDir;
 

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use snapgate::decide::argv::{DEFENCES, Version};
+use snapgate::decide::rsync::argv::{DEFENCES, Version};
 
 /// Names the server's rsync.
 pub(crate) const SERVER: &str = "SERVER_RSYNC";

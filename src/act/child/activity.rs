@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use crate::decide::plan::Run;
-use crate::decide::silence::is_owed;
+use crate::decide::push::plan::Run;
+use crate::decide::push::silence::is_owed;
 
 /// Processor time, in clock ticks (10 ms), that keep-alives may use between two looks without counting as movement.
 const KEEP_ALIVE_TICKS: u64 = 1;

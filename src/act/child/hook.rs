@@ -13,7 +13,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::Patience;
 use super::leader::Leader;
-use crate::decide::outcome::Ended;
+use crate::decide::push::outcome::Ended;
 
 /// In what a hook runs.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::activity::Activity;
 use super::{Attend, Idle, Meter, Patience, milliseconds};
-use crate::decide::outcome::Ended;
+use crate::decide::push::outcome::Ended;
 use crate::terms::Excess;
 use crate::terms::limits::{CLOCK_LOOK, GROUP_GONE, GROUP_GRACE, GROUP_POLL, TERM_GRACE};
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use crate::decide::pace::Pace;
+use crate::decide::push::pace::Pace;
 use crate::terms::limits::{MAX_FAMILY, MAX_MAPS};
 use crate::terms::{Count, Excess, Usage};
 
@@ -90,8 +90,8 @@ fn unnamed(pid: Pid) -> Count {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::pace::Allowance;
     use crate::decide::policy::Limits;
+    use crate::decide::push::pace::Allowance;
 
     #[test]
     fn a_push_is_stopped_for_nothing_that_a_second_count_does_not_find() {

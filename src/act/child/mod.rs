@@ -1,10 +1,11 @@
 //! Child processes: the jailed rsync, the administrator's hooks, `rsync --version`, and what is asked about names and
 //! of sshd.
 //!
-//! No shell, no word of a client's that is not in a [`Run`](crate::decide::plan::Run), and no program with an environment that it
+//! No shell, no word of a client's that is not in a [`Run`](crate::decide::push::plan::Run), and no program with an environment that it
 //! inherits.
 
 mod activity;
+pub mod detach;
 mod fork;
 mod getent;
 mod hook;
@@ -24,7 +25,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use nix::poll::PollTimeout;
 
-use crate::decide::plan::Run;
+use crate::decide::push::plan::Run;
 use crate::terms::Excess;
 
 pub use fork::{LastWord, Successor, apart, apart_for_good, delegated, succeeded};

@@ -13,7 +13,7 @@ use std::os::unix::net::UnixStream;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 
-use crate::decide::cell::{Cell, Ground, RunsAs};
+use crate::decide::sandbox::cell::{Cell, Ground, RunsAs};
 use crate::terms::word::words;
 
 /// The first byte of what is sent: whether a lock comes with it.

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::rsync::ENVIRONMENT;
-use crate::decide::outcome::Ended;
+use crate::decide::push::outcome::Ended;
 
 /// Runs it to its end. What it has to say goes to standard error. It stays in this process's group, so that whoever interrupts one
 /// interrupts both.

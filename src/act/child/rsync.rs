@@ -18,10 +18,10 @@ use super::fork::forked;
 use super::leader::Leader;
 use super::orders::{ACCOUNT, APART, CLIENTS_ROOT, LOCKED, MAP, Orders, Part, READY, UNLOCKED, heard, say};
 use super::{Attend, Idle, Meter, Patience};
-use crate::decide::cell::{Cell, RunsAs};
-use crate::decide::idmaps;
-use crate::decide::outcome::Ended;
-use crate::decide::plan::Run;
+use crate::decide::owners::idmaps;
+use crate::decide::push::outcome::Ended;
+use crate::decide::push::plan::Run;
+use crate::decide::sandbox::cell::{Cell, RunsAs};
 use crate::terms::limits::VERSION_TIMEOUT;
 use crate::terms::{Code, Mapping, Reason};
 

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::decide::login::{MARK, NOWHERE};
+use crate::decide::host::login::{MARK, NOWHERE};
 use crate::terms::Login;
 
 /// Becomes the shell of the account that this process runs as, asked to print [`MARK`] into `told` and nothing else. Comes back where there

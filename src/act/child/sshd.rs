@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use super::Patience;
 use super::fork::listen;
 use super::leader::Leader;
-use crate::decide::outcome::Ended;
+use crate::decide::push::outcome::Ended;
 use crate::terms::limits::{LOOK_TIMEOUT, MAX_SSHD_ANSWER};
 use crate::terms::text::printable_within;
 

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Patience;
 use super::leader::Leader;
-use crate::decide::argv::Version;
-use crate::decide::outcome::Ended;
+use crate::decide::push::outcome::Ended;
+use crate::decide::rsync::argv::Version;
 use crate::terms::limits::{MAX_NOTE, MAX_VERSION_ANSWER, VERSION_TIMEOUT};
 use crate::terms::text::printable;
 use crate::terms::{Code, Reason};

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
+use crate::decide::policy::yaml::Fault;
 use crate::decide::policy::{Policy, Site, read_policy};
-use crate::decide::yaml::Fault;
 use crate::terms::limits::MAX_CONFIG_FILE;
 use crate::terms::text::{printable, printable_name};
 use crate::terms::{ClientName, Code, Fingerprint, Reason, Request};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::libc;
 
-use crate::decide::login::{KeyFile, KeyState, keys};
+use crate::decide::host::login::{KeyFile, KeyState, keys};
 use crate::terms::limits::MAX_KEY_FILE;
 use crate::terms::text::printable;
 
@@ -67,7 +67,7 @@ mod tests {
     use nix::sys::stat::Mode;
 
     use super::*;
-    use crate::decide::login::Keys;
+    use crate::decide::host::login::Keys;
 
     #[test]
     fn whatever_stands_in_the_place_of_a_file_of_keys_is_looked_at_and_not_waited_for() {

@@ -9,7 +9,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, faccessat};
 
-use crate::decide::seen::{Barred, Need, Room, Wanted};
+use crate::decide::host::seen::{Barred, Need, Room, Wanted};
 
 /// What of these is out of reach. What is not there is told elsewhere.
 pub fn barred(wanted: &[Wanted]) -> Vec<Barred> {

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use super::tree::{Listed, deeper, each, find, open, open_at, open_below, stat};
-use crate::decide::lost::Absent;
+use crate::decide::push::lost::Absent;
 use crate::terms::SubPath;
 use crate::terms::limits::{MAX_FILES_LOST, MAX_NAMES_LOST, MAX_QUOTED};
 use crate::terms::text::{printable, still_printable};

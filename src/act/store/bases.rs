@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{numbered, overwrite, read_note};
 use super::{Repository, absent, tree, trouble};
-use crate::decide::links::BasisOf;
-use crate::decide::parts::{self, Counted};
+use crate::decide::push::links::BasisOf;
+use crate::decide::push::parts::{self, Counted};
 use crate::terms::limits::{MAX_BASIS_DIRS, MAX_COUNTED, MAX_LOOKED_BACK, MAX_PART_BASES};
 use crate::terms::{Reason, Shelf, SnapshotName, SubPath};
 

@@ -157,7 +157,7 @@ mod tests {
     use std::path::Path;
     use std::time::{Duration, UNIX_EPOCH};
 
-    use super::super::tree::{open, stat};
+    use crate::act::store::tree::{open, stat};
 
     fn compared(root: &Path, comparison: &Comparison) -> StoredAgain {
         let (new, old) = (open(&root.join("new")).unwrap(), open(&root.join("old")).unwrap());

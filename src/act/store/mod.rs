@@ -49,7 +49,7 @@ use crate::terms::{Code, Mapping, NamePattern, Reason, STATE, Shelf, SnapshotNam
 pub use find::Found;
 pub use links::{Bounds, Deferred, Made, Taken};
 pub use mounts::mounted;
-pub use owners::remembered;
+pub use owners::{owners_of, remembered};
 pub use publish::{Published, Staging};
 pub use remap::{Given, Ownership};
 pub use survey::Survey;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, StatxFlags, statx};
 
 use super::{trouble, unusable};
-use crate::decide::mounts;
+use crate::decide::host::mounts;
 use crate::decide::policy::{Policy, Site};
 use crate::terms::Reason;
 use crate::terms::limits::MAX_MOUNTINFO;

@@ -13,10 +13,12 @@ use nix::unistd::{getegid, geteuid};
 
 use super::disk::{read_note, write_note};
 use super::{Repository, trouble};
-use crate::decide::cell::Ids;
-use crate::decide::owners::{Remembered, unusable};
+use crate::act::names::subids;
+use crate::decide::owners::{self, Remembered, unusable};
+use crate::decide::policy::{Policy, Site};
+use crate::decide::sandbox::cell::Ids;
 use crate::terms::limits::MAX_MAPPING_NOTE;
-use crate::terms::{Reason, STATE};
+use crate::terms::{Account, Owners, Reason, STATE};
 
 /// The note.
 pub(super) const NOTE: &str = "owners.json";
@@ -35,6 +37,13 @@ pub(super) fn under_way(path: &Path) -> Result<(), Reason> {
     }
     let remedy = "wait for the `snapgate remap` that runs; if none does, run it again for this client: it goes on where it stopped";
     Err(unusable("the files in the repository are being given other ids").hint("try again later").remedy(remedy))
+}
+
+/// Whose the client's files are: what its repository, its policy and the account's ids amount to.
+/// # Errors
+/// When that cannot be found out, or must not be stored by.
+pub fn owners_of(site: &Site, policy: &Policy, account: &Account) -> Result<Owners, Reason> {
+    owners::decide(site, policy, account.is_root(), remembered(&policy.path)?, || subids::available(account))
 }
 
 /// What the repository at `path` says, if there is one. It is only looked at.

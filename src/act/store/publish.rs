@@ -19,7 +19,7 @@ use super::disk::{make_movable, numbered, read_note, rename_new, sync_directory}
 use super::links::{Deferred, Taken};
 use super::survey::{Kept, Survey, survey};
 use super::{Held, Repository, make_directory, tree, trouble, unfinished};
-use crate::decide::lost;
+use crate::decide::push::lost;
 use crate::terms::limits::MAX_NOTE;
 use crate::terms::record::Lost;
 use crate::terms::{Pushed, Reason, SnapshotName, SubPath};

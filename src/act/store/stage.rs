@@ -20,7 +20,7 @@ use super::overlay::{Layers, overlay};
 use super::publish::Staging;
 use super::unfinished::{self, Earlier};
 use super::{Held, Repository, tree, trouble};
-use crate::decide::outcome;
+use crate::decide::push::outcome;
 use crate::terms::limits::MAX_NOTE;
 use crate::terms::{Note, Reason, Shelf, SubPath};
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::Repository;
-use crate::decide::seen::Stock;
+use crate::decide::host::seen::Stock;
 use crate::terms::limits::{MAX_STOCK, MAX_STRANGE};
 use crate::terms::text::printable;
 use crate::terms::{NamePattern, SnapshotName};

@@ -13,8 +13,8 @@ use rustix::fs::lgetxattr;
 use super::compare::{Comparison, Side};
 use super::links::Taken;
 use super::tree::{deeper, each, kind, open, open_at, stat};
-use crate::decide::cell::Ids;
-use crate::decide::lists;
+use crate::decide::owners::lists;
+use crate::decide::sandbox::cell::Ids;
 use crate::terms::limits::{MAX_ACCESS_LIST, USUAL_ACCESS_LIST};
 use crate::terms::record::StoredAgain;
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::*;
-use crate::decide::links::BasisOf;
+use crate::decide::push::links::BasisOf;
 use crate::terms::{Pushed, SubPath};
 
 pub(super) struct Store {

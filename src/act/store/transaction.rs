@@ -12,7 +12,7 @@ use super::disk::{move_whole, next_number, numbered, read_note, remove_file, syn
 use super::overlay::{Layers, overlay};
 use super::publish::Staging;
 use super::{Held, Repository, tree, trouble};
-use crate::decide::outcome::FROM_THE_BEGINNING;
+use crate::decide::push::outcome::FROM_THE_BEGINNING;
 use crate::terms::limits::MAX_TRANSACTION;
 use crate::terms::{Code, Reason, Shelf, SubPath, Transaction};
 

@@ -16,7 +16,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 use super::tree::{c_string, deeper, each, find, kind, lent, open_at, open_below, open_forcibly, remove_at, restore_times, split, stat};
-use crate::decide::temporary::{likely, stem, stem_of};
+use crate::decide::rsync::temporary::{likely, stem, stem_of};
 use crate::terms::limits::MAX_MEANT;
 
 /// A number that nobody can know.

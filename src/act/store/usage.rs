@@ -16,7 +16,7 @@ use super::disk::numbered;
 use super::links::Taken;
 use super::tree::{allocated, deeper, each, kind, lent, open_at, open_below, place_in, split, stat};
 use super::{Held, Staging};
-use crate::decide::pace::Allowance;
+use crate::decide::push::pace::Allowance;
 use crate::terms::{Count, SubPath, Usage};
 
 impl Staging<'_> {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::decide::yaml::{Figure, Word, Wrong, keys};
+use crate::decide::policy::yaml::{Figure, Word, Wrong, keys};
 use crate::terms::Bytes;
 use crate::terms::limits::{
     ALL_SESSIONS_LIMIT, BYTES_LIMIT, CHILD_MEMORY, DEFAULT_PROCESSES, DEFAULT_SESSIONS, INODES_LIMIT, MEMORY_LIMIT, PROCESSES_LIMIT,

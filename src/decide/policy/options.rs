@@ -3,8 +3,8 @@
 
 use serde::de::MapAccess;
 
-use crate::decide::options::{self, Choice, Force, Row, Rule};
-use crate::decide::yaml::{Table, Texts, Word, Wrong, nearest};
+use crate::decide::policy::yaml::{Table, Texts, Word, Wrong, nearest};
+use crate::decide::rsync::options::{self, Choice, Force, Row, Rule};
 use crate::terms::text::printable;
 
 /// The table below `options:`.

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, MapAccess};
 
-use crate::decide::window::{Days, Hours, Window};
-use crate::decide::yaml::{self, Fault, List, Nothing, OneOrMany, Table, TableOf, Text, Texts, Truth, Word as _, Wrong, keys, wrong};
+use crate::decide::policy::window::{Days, Hours, Window};
+use crate::decide::policy::yaml::{
+    self, Fault, List, Nothing, OneOrMany, Table, TableOf, Text, Texts, Truth, Word as _, Wrong, keys, wrong,
+};
 use crate::terms::limits::{DEFAULT_HOOK, DEFAULT_IDLE, DEFAULT_PUSH, MAX_HOOKS, MAX_HOSTS};
 use crate::terms::{ClientName, Fingerprint, NamePattern, Origin, Verb, ZoneName};
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::decide::yaml::{self, Fault, Figure, TableOf, Text, Texts, Wrong, keys};
+use crate::decide::policy::yaml::{self, Fault, Figure, TableOf, Text, Texts, Wrong, keys};
 use crate::terms::limits::DEFAULT_ALL_SESSIONS;
 
 use super::limits::AllSessions;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::decide::yaml::Fault;
+use crate::decide::policy::yaml::Fault;
 use crate::terms::limits::{MAX_HOST_NAME, MAX_MAIL_ADDRESS};
 
 use super::*;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::decide::window::{Days, Hours};
-use crate::decide::yaml::{Word, Wrong};
+use crate::decide::policy::window::{Days, Hours};
+use crate::decide::policy::yaml::{Word, Wrong};
 use crate::terms::limits::{HOOK_LIMIT, IDLE_LIMIT, MAX_ACCOUNT_NAME, MAX_HOST_NAME, MAX_MAIL_ADDRESS, MAX_QUOTED, PUSH_LIMIT};
 use crate::terms::peer::is_of_a_link;
 use crate::terms::text::{printable, still_printable};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::flags::Flags;
 use super::place::Tail;
 use super::transfer::{Direction, Piece, Transfer};
-use crate::decide::argv::{DEFENCES, Version};
+use crate::decide::rsync::argv::{DEFENCES, Version};
 
 /// A place that has been looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::decide::options::shown;
+use crate::decide::rsync::options::shown;
 
 /// What rsync may do, and where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

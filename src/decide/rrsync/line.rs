@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::decide::line::field;
+use crate::decide::speak::line::field;
 use crate::terms::limits::MAX_SYSLOG_LINE;
 use crate::terms::text::{printable, printable_name, printable_within, still_printable};
 use crate::terms::{Reason, Request, Said};

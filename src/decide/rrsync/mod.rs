@@ -17,7 +17,7 @@ pub use flags::Flags;
 pub use place::{Name, Place, Tail};
 pub use transfer::{Aim, Direction, Transfer};
 
-use crate::decide::command::front;
+use crate::decide::rsync::command::front;
 use crate::terms::{Code, Reason, Said};
 
 /// What a connection asks for.

@@ -2,8 +2,8 @@
 //! their order and their number, since rsync gives both a meaning (`--link-dest` twice, `--no-relative` behind `-R`).
 
 use super::words::{Word, plain};
-use crate::decide::options::rrsync::{self, Bound, Verdict};
-use crate::decide::options::{self, Row, Value, shown};
+use crate::decide::rsync::options::rrsync::{self, Bound, Verdict};
+use crate::decide::rsync::options::{self, Row, Value, shown};
 use crate::terms::text::printable_within;
 use crate::terms::{Code, Reason};
 

@@ -2,7 +2,7 @@
 
 use super::flags::Order;
 use super::*;
-use crate::decide::argv::Version;
+use crate::decide::rsync::argv::Version;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -175,8 +175,8 @@ fn hidden_words_are_judged_like_any_others_once_they_have_been_read() {
 
 #[test]
 fn the_jail_opens_the_directory_for_what_is_asked_and_no_more() {
-    use crate::decide::cell::Access;
-    use crate::decide::plan;
+    use crate::decide::push::plan;
+    use crate::decide::sandbox::cell::Access;
     let opened = |command: &str| {
         let transfer = judged("", command).unwrap();
         let flags = flags("");

@@ -5,13 +5,13 @@ use super::flags::Flags;
 use super::place::{Name, NotBeneath, Place, Tail};
 use super::reading::{Found, Reading, quoted};
 use super::words::{Quoted, Word, plain};
-use crate::decide::command::{is_rsync, stranger};
-use crate::decide::options::rrsync::{Verdict, deletes, overwrites, printed};
-use crate::decide::options::{Value, shown};
+use crate::decide::rsync::command::{is_rsync, stranger};
+use crate::decide::rsync::options::rrsync::{Verdict, deletes, overwrites, printed};
+use crate::decide::rsync::options::{Value, shown};
 use crate::terms::limits::MAX_REASONS;
 use crate::terms::{Code, Reason};
 
-pub use crate::decide::options::rrsync::Use as Aim;
+pub use crate::decide::rsync::options::rrsync::Use as Aim;
 
 /// Which way the files go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

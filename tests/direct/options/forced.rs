@@ -184,7 +184,7 @@ fn what_is_forced_is_said_in_the_log_in_explain_and_in_check_and_no_client_takes
     client.has("/rsyncd-munged/", 2);
 }
 
-/// Why `fake-super` cannot be forced: the filter does not let a file be opened so (tests in `act/filter`), because by then one of
+/// Why `fake-super` cannot be forced: the filter does not let a file be opened so (tests in `act/sandbox/filter`), because by then one of
 /// history's may have the name. An rsync that makes its symlinks in another way would be a reason to look again.
 #[test]
 fn with_fake_super_rsync_opens_its_symlinks_as_old_files_are_opened() {

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use snapgate::decide::argv::Version;
+use snapgate::decide::rsync::argv::Version;
 
 use crate::support::{Gate, POLICY, Ran, Running, must};
 use crate::tree::noise;

@@ -23,12 +23,12 @@ use super::super::{Held, Repository, Staging, make_directory, trouble};
 use super::log::{self, Log};
 use super::make::too_late;
 use super::{Bounds, Deferred, Made, Recorded, Taken, anew};
-use crate::decide::links::{Basis, BasisOf, Layout, Link, Source};
-use crate::decide::parts;
+use crate::decide::push::links::{Basis, BasisOf, Layout, Link, Source};
+use crate::decide::push::parts;
 use crate::terms::limits::LINKS_BETWEEN_LOOKS;
 use crate::terms::path::SubPath;
 use crate::terms::reason::Reason;
-use crate::terms::shelf::Pushed;
+use crate::terms::repository::Pushed;
 use crate::terms::snapshot::SnapshotName;
 use crate::terms::usage::Usage;
 

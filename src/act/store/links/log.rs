@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::decide::links::{Link, Source};
+use crate::decide::push::links::{Link, Source};
 use crate::terms::limits::{LINK_LOG_MEMORY, MAX_CALL_PATH, MAX_LINK_LOG, MAX_LINKS};
 
 /// Bytes that a record may take: its figures and two paths.

@@ -21,7 +21,7 @@ use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 use super::super::tree::{allocated, restore_times, stat};
 use super::super::trouble;
 use super::{Deferred, Recorded, anew, beneath, enter_forcibly, number, split};
-use crate::decide::links::Source;
+use crate::decide::push::links::Source;
 use crate::terms::limits::{FEW_LINKS, LINK_THREADS, LINKS_BETWEEN_LOOKS, MAX_LOST};
 use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable;

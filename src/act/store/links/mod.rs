@@ -22,7 +22,7 @@ use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
 
 use super::tree::{self, Listed, allocated, hold_below, open_below, stat};
 use super::{Held, Staging, trouble};
-use crate::decide::links::{Answer, Basis, BasisOf, Layout, Link, Links, Source};
+use crate::decide::push::links::{Answer, Basis, BasisOf, Layout, Link, Links, Source};
 use crate::terms::limits::{DIRECTORY_ENTRY, MAX_LINKS};
 use crate::terms::path::SubPath;
 use crate::terms::reason::Reason;

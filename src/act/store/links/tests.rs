@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::super::Repository;
 use super::*;
-use crate::decide::links::Basis;
+use crate::decide::push::links::Basis;
 use crate::terms::limits::LINKS_BETWEEN_LOOKS;
 use crate::terms::reason::Code;
 

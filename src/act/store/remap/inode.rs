@@ -15,9 +15,9 @@ use rustix::fs::{AtFlags as StatFlags, FileType, Statx, StatxAttributes, StatxFl
 
 use super::pass::Pass;
 use super::private::Private;
-use crate::decide::remap::attributes::{ACCESS_LIST, CAPABILITY, DEFAULT_LIST, access_list, capability};
-use crate::decide::remap::kept::Kept;
-use crate::decide::remap::{Kind, Remap, Whose};
+use crate::decide::owners::remap::attributes::{ACCESS_LIST, CAPABILITY, DEFAULT_LIST, access_list, capability};
+use crate::decide::owners::remap::kept::Kept;
+use crate::decide::owners::remap::{Kind, Remap, Whose};
 
 const SET_USER: u32 = 0o4000;
 const SET_GROUP: u32 = 0o2000;

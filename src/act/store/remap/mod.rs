@@ -29,8 +29,8 @@ use self::private::{Place, Private};
 use self::walk::{STATE_NAME, Walk};
 use super::owners::{NOTE, private};
 use super::{mounts, tree, trouble, unusable};
-use crate::decide::remap::attributes::{ACCESS_LIST, DEFAULT_LIST};
-use crate::decide::remap::{Holder, Meaning, Remap};
+use crate::decide::owners::remap::attributes::{ACCESS_LIST, DEFAULT_LIST};
+use crate::decide::owners::remap::{Holder, Meaning, Remap};
 use crate::terms::text::printable;
 use crate::terms::{NamePattern, Reason, STATE};
 

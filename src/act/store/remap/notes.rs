@@ -15,7 +15,7 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
 use super::super::owners::NOTE;
 use super::super::{locked, trouble};
-use crate::decide::remap::Holder;
+use crate::decide::owners::remap::Holder;
 use crate::terms::limits::MAX_MAPPING_NOTE;
 use crate::terms::{Mapping, Reason};
 

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use super::super::tree::{c_string, each, open_at, remove_at};
 use super::super::{stage, trouble, unusable};
-use crate::decide::remap::Remap;
-use crate::decide::remap::kept::Kept;
+use crate::decide::owners::remap::Remap;
+use crate::decide::owners::remap::kept::Kept;
 use crate::terms::Reason;
 use crate::terms::limits::MAX_MAPPING_NOTE;
 use crate::terms::text::printable;

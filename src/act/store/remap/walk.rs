@@ -15,7 +15,7 @@ use super::inode::Inode;
 use super::notes::NEW;
 use super::pass::Pass;
 use super::private::Private;
-use crate::decide::remap::{Kind, Meaning, Remap, Whose};
+use crate::decide::owners::remap::{Kind, Meaning, Remap, Whose};
 use crate::terms::NamePattern;
 use crate::terms::limits::MAX_NAMED_PROBLEMS;
 use crate::terms::text::printable;

@@ -1,0 +1,154 @@
+//! Looks at what settings name: files and directories. It changes nothing and runs nothing.
+
+mod keys;
+mod reach;
+pub mod running;
+
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::Path;
+
+use crate::terms::Account;
+
+pub use keys::key_files;
+pub use reach::{barred, device, room};
+
+/// What a path leads to, links followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its owner.
+    pub owner: u32,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+/// Kinds of files that settings speak of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A socket.
+    Socket,
+    /// Something else.
+    Other,
+}
+
+impl Look {
+    /// Whether anybody but the owner and the group may read, or pass through.
+    pub fn others_read(self) -> bool {
+        self.mode & 0o005 != 0
+    }
+
+    /// Whether anybody but the owner and the group may write it.
+    pub fn others_write(self) -> bool {
+        self.mode & 0o002 != 0
+    }
+
+    /// Whether the group may write it.
+    pub fn group_writes(self) -> bool {
+        self.mode & 0o020 != 0
+    }
+
+    /// Whether it is a directory in which root alone makes, removes and renames root's things: others either write nothing there, or only
+    /// what is their own (sticky, chmod(2)).
+    pub fn is_roots_alone(self) -> bool {
+        self.kind == Kind::Directory && self.owner == 0 && (self.mode & 0o022 == 0 || self.mode & 0o1000 != 0)
+    }
+
+    /// Whether it is a program.
+    pub fn is_program(self) -> bool {
+        self.kind == Kind::File && self.mode & 0o111 != 0
+    }
+}
+
+/// Looks at a path; `None` when nothing can be seen there.
+pub fn look(path: &Path) -> Option<Look> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let kind = match metadata.file_type() {
+        kind if kind.is_file() => Kind::File,
+        kind if kind.is_dir() => Kind::Directory,
+        kind if kind.is_socket() => Kind::Socket,
+        _ => Kind::Other,
+    };
+    Some(Look { kind, owner: metadata.uid(), mode: metadata.mode() & 0o7777 })
+}
+
+/// Whether a directory is where another file system begins.
+pub fn is_mount(path: &Path) -> bool {
+    let device = |path: &Path| std::fs::symlink_metadata(path).ok().map(|found| found.dev());
+    device(path).is_some_and(|own| path.parent().and_then(device).is_some_and(|above| above != own))
+}
+
+/// Whether an account may read a file, or enter and read through a directory, by the permission bits of that one path. `groups`
+/// are all groups of the account's, asked for where it depends on them. `None` when they or the path are not known. Access control
+/// lists are not looked at.
+pub fn may_read(path: &Path, account: &Account, groups: impl FnOnce() -> Option<Vec<u32>>) -> Option<bool> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let wanted = if metadata.is_dir() { 0o1 } else { 0o4 };
+    let [owner, group, other] = [6, 3, 0].map(|shift| (metadata.mode() >> shift) & wanted != 0);
+    if account.is_root() {
+        return Some(true);
+    }
+    if metadata.uid() == account.uid {
+        return Some(owner);
+    }
+    if group == other || metadata.gid() == account.group {
+        return Some(group);
+    }
+    Some(if groups()?.contains(&metadata.gid()) { group } else { other })
+}
+
+/// The user that this process acts as.
+pub fn running_uid() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_seen_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(look(dir.path()).unwrap().kind, Kind::Directory);
+        assert!(look(&dir.path().join("missing")).is_none());
+        assert!(look(Path::new("/bin/sh")).unwrap().is_program());
+        assert_eq!(look(Path::new("/dev/null")).unwrap().kind, Kind::Other);
+    }
+
+    #[test]
+    fn whether_an_account_may_read_is_told_by_its_class() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = dir.path().join("settings");
+        std::fs::write(&settings, "x").unwrap();
+        let found = std::fs::metadata(&settings).unwrap();
+        let user = |uid: u32, group: u32| Account { name: "web1".to_owned(), uid, group };
+        let (own, near, far) = (user(found.uid().max(1), 7), user(4242, found.gid()), user(4242, 4242));
+        let may = |mode: u32, account: &Account, groups: Option<&[u32]>| {
+            std::fs::set_permissions(&settings, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+            may_read(&settings, account, || groups.map(<[u32]>::to_vec))
+        };
+        let in_group: &[u32] = &[1, found.gid()];
+        for (mode, user, groups, expected) in [
+            (0o644, &far, None, Some(true)),
+            (0o600, &far, None, Some(false)),
+            (0o604, &far, Some(&[1, 2][..]), Some(true)),
+            (0o640, &far, Some(&[1, 2]), Some(false)),
+            (0o640, &far, Some(in_group), Some(true)),
+            (0o604, &far, Some(in_group), Some(false)),
+            (0o640, &far, None, None),
+            (0o640, &near, None, Some(true)),
+            (0o604, &near, None, Some(false)),
+            (0o000, &user(0, 0), None, Some(true)),
+        ] {
+            assert_eq!(may(mode, user, groups), expected, "{mode:o} {user:?} {groups:?}");
+        }
+        if found.uid() != 0 {
+            assert_eq!((may(0o044, &own, None), may(0o400, &own, None)), (Some(false), Some(true)));
+        }
+        assert_eq!(may_read(&dir.path().join("missing"), &far, || None), None);
+    }
+}

@@ -1,0 +1,49 @@
+//! The ids that an account may use for others, as this machine has them: `/etc/subuid`, `/etc/subgid` and the two programs that map them.
+//!
+//! It must never be believed beyond these: newuidmap(1) and newgidmap(1) read the same files and have the last word.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use crate::decide::owners::Lack;
+use crate::decide::owners::subids::{self, HELPERS, Ids, ranges, shared};
+use crate::decide::policy::lint::Finding;
+use crate::terms::limits::{MAX_PASSWD, MAX_SUBIDS};
+use crate::terms::{Account, IdMap, IdRange, Mapping};
+
+/// What an account may use.
+///
+/// # Errors
+/// With what is missing.
+pub fn available(account: &Account) -> Result<Mapping, Lack> {
+    let map = |ids: Ids| IdMap::new(ranges(&read(ids.file(), MAX_SUBIDS), ids, account)).ok_or(Lack::Ranges(ids.file()));
+    let mapping = Mapping { users: map(Ids::Users)?, groups: map(Ids::Groups)? };
+    match HELPERS.into_iter().find(|helper| !Path::new(helper).is_file()) {
+        Some(missing) => Err(Lack::Program(missing)),
+        None => Ok(mapping),
+    }
+}
+
+/// Whom a user's number is given to for others.
+pub fn given_to(user: u32) -> Option<String> {
+    subids::given_to(&read(Ids::Users.file(), MAX_SUBIDS), user)
+}
+
+/// Every user and every group that an account may be besides itself.
+pub fn given_for_others(account: &Account) -> [Vec<IdRange>; 2] {
+    [Ids::Users, Ids::Groups].map(|ids| subids::all_of(&read(ids.file(), MAX_SUBIDS), account))
+}
+
+/// What of the ids that these accounts use somebody else has, too.
+pub fn not_theirs_alone(accounts: &[(Account, Mapping)]) -> Vec<Finding> {
+    let of = |ids: Ids| shared(ids, &read(ids.file(), MAX_SUBIDS), &read(ids.known(), MAX_PASSWD), accounts);
+    [Ids::Users, Ids::Groups].into_iter().flat_map(of).collect()
+}
+
+/// What stands in the file; nothing where it cannot be read.
+fn read(path: &str, most: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = File::open(path).map(|file| file.take(most).read_to_end(&mut bytes));
+    bytes
+}

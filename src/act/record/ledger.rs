@@ -1,0 +1,164 @@
+//! The ledger: one JSON line for each connection, only ever appended to.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::OFlag;
+
+use crate::terms::Record;
+use crate::terms::limits::MAX_LEDGER_TAIL;
+
+/// How long a line waits for its turn. A gate's own takes less than a millisecond.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Appends `record` to the ledger at `path`, making the file on first use, and returns when the line is on the disk.
+///
+/// # Errors
+/// When the file cannot be opened or written, or is anything but a file.
+pub fn append(path: &Path, record: &Record) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.create(true).read(true).append(true).mode(0o600).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
+    let mut file = options.open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() || found.nlink() != 1 {
+        return Err(io::Error::other("the ledger is not a file of its own"));
+    }
+    let turn = take_turn(&file);
+    let mut line = Vec::new();
+    if !ends_with_newline(&file)? {
+        // A full disk or a power cut took the end of the last line; it must not take this one too.
+        line.push(b'\n');
+    }
+    serde_json::to_writer(&mut line, record)?;
+    line.push(b'\n');
+    // One write of one line: appends of other processes come before or after it, never inside.
+    if file.write(&line)? != line.len() {
+        return Err(io::Error::other("only a part of the line was written"));
+    }
+    if turn {
+        // The disk may take its time; the next one need not wait for it.
+        file.unlock()?;
+    }
+    file.sync_data()
+}
+
+/// Waits until no other gate is between its look at the end and its line: a line that is being written looks torn, and
+/// two gates would both mend a torn one. Says whether it is our turn. Whoever holds on for longer is no gate; then an
+/// empty line is the worst that can happen, and the record must not wait.
+fn take_turn(file: &File) -> bool {
+    let began = Instant::now();
+    while file.try_lock().is_err() {
+        if began.elapsed() > PATIENCE {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
+}
+
+fn ends_with_newline(file: &File) -> io::Result<bool> {
+    let length = file.metadata()?.len();
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.read_exact_at(&mut last, length - 1)?;
+    }
+    Ok(last == *b"\n")
+}
+
+/// The records at the end of the ledger at `path`, oldest first; of a ledger longer than [`MAX_LEDGER_TAIL`] the older ones are
+/// not read. Lines that cannot be read are left out: a line may have been cut by a crash, and the rest still tells.
+pub fn read(path: &Path) -> Vec<Record> {
+    let text = tail(path, MAX_LEDGER_TAIL).unwrap_or_default();
+    text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+}
+
+/// The last bytes of a file.
+fn tail(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    // Root reads what an account may have put there.
+    let mut file = OpenOptions::new().read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(io::Error::other("the ledger is not a file"));
+    }
+    let length = found.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::speak::letter::samples;
+
+    fn place() -> (tempfile::TempDir, std::path::PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ledger.jsonl");
+        (directory, path)
+    }
+
+    #[test]
+    fn lines_of_many_processes_stay_whole_even_after_a_torn_one() {
+        let (_directory, path) = place();
+        append(&path, &samples::refusal()).unwrap();
+        std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + "{\"id\":\"torn").unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..25).for_each(|_| append(&path, &samples::published()).unwrap()));
+            }
+        });
+        assert_eq!(read(&path).len(), 101);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let torn = text.lines().filter(|line| serde_json::from_str::<Record>(line).is_err()).count();
+        assert_eq!(torn, 1);
+    }
+
+    #[test]
+    fn of_a_ledger_without_end_only_the_end_is_read() {
+        let (_directory, path) = place();
+        let file = File::create(&path).unwrap();
+        file.set_len(1 << 40).unwrap();
+        append(&path, &samples::refusal()).unwrap();
+        assert_eq!(tail(&path, 100).unwrap().len(), 100);
+        assert_eq!(read(&path).len(), 1);
+    }
+
+    #[test]
+    fn nobody_waits_for_what_stands_in_the_ledger_s_place() {
+        let (directory, path) = place();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(read(&path).len(), 0);
+        std::fs::remove_file(&path).unwrap();
+        let elsewhere = directory.path().join("elsewhere");
+        append(&elsewhere, &samples::refusal()).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        assert_eq!(read(&path).len(), 0);
+    }
+
+    #[test]
+    fn somebody_who_holds_the_file_holds_up_no_record() {
+        let (_directory, path) = place();
+        append(&path, &samples::refusal()).unwrap();
+        let holder = File::open(&path).unwrap();
+        holder.lock().unwrap();
+        append(&path, &samples::refusal()).unwrap();
+        assert_eq!(read(&path).len(), 2);
+    }
+
+    #[test]
+    fn the_ledger_is_never_written_through_a_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, victim) = (directory.path().join("ledger.jsonl"), directory.path().join("victim"));
+        std::fs::write(&victim, "").unwrap();
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        assert!(append(&path, &samples::refusal()).is_err());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::hard_link(&victim, &path).unwrap();
+        assert!(append(&path, &samples::refusal()).is_err());
+        assert_eq!(std::fs::read(&victim).unwrap(), b"");
+    }
+}

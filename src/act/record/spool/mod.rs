@@ -1,0 +1,136 @@
+//! The spool: where events wait until somebody speaks of them.
+//!
+//! Each account has a directory of its own, `<spool>/<uid>/`, which only it can write. The gate adds events to it
+//! ([`Spool`]); a pass of `watch` works it off ([`Tray`]), often as root. So a pass trusts nothing in there: it reaches
+//! everything relative to descriptors, follows no symbolic link, opens only regular files of the directory's owner with
+//! one link and within their limits, and changes nothing outside.
+//!
+//! An event never appears half: it is written beside, made durable, and renamed to its name.
+
+mod inside;
+mod sessions;
+mod tray;
+
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
+
+use self::inside::Inside;
+pub use self::sessions::{Full, SESSIONS, Slots, take_slots};
+pub use self::tray::{Account, Lock, Tray, accounts};
+use crate::terms::text::printable;
+use crate::terms::{ClientName, Record};
+
+/// Directories inside an account's own, each made by its gate, so that root never has to make one there.
+const INNER: [&str; 4] = ["tmp", "new", "out", "dead"];
+
+/// What the files are called that say that there was a snapshot, before the client's name.
+const PUBLISHED: &str = "published";
+
+/// Why the spool cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// A system call failed.
+    #[error("cannot {what} `{path}`: {error}")]
+    Io {
+        /// What was tried, as a verb.
+        what: &'static str,
+        /// Where, printable.
+        path: String,
+        /// The system's word.
+        error: std::io::Error,
+    },
+    /// It is not what a gate makes.
+    #[error("`{path}` {why}\nremove it, or make it a directory of the account with mode 0700")]
+    Untrusted {
+        /// Where, printable.
+        path: String,
+        /// What is wrong with it, as the rest of a sentence.
+        why: &'static str,
+    },
+    /// The record's id is not one of ours.
+    #[error("`{0}` cannot be the name of an event")]
+    Name(String),
+    /// The record could not be written as JSON, or is too long.
+    #[error("an event cannot be written: {0}")]
+    Record(String),
+}
+
+impl SpoolError {
+    fn io(what: &'static str, path: &Path, error: nix::errno::Errno) -> Self {
+        Self::Io { what, path: printable(path.as_os_str().as_encoded_bytes()), error: error.into() }
+    }
+}
+
+/// The gate's end: it only adds.
+#[derive(Debug)]
+pub struct Spool {
+    home: Inside,
+    tmp: Inside,
+    new: Inside,
+}
+
+impl Spool {
+    /// Opens `<dir>/<uid>/`, and makes it (0700) if it is not there yet.
+    ///
+    /// # Errors
+    /// When the site's spool is missing or closed to the account, or when what stands there is not a directory of the
+    /// account that only it can write.
+    pub fn open(dir: &Path, uid: u32) -> Result<Self, SpoolError> {
+        let site = Inside::pass_through(dir)?;
+        let name = uid.to_string();
+        site.make(&name)?;
+        let home = site.enter(&name, Uid::from_raw(uid))?;
+        for inner in INNER {
+            home.make(inner)?;
+        }
+        let tmp = home.enter_own("tmp")?;
+        let new = home.enter_own("new")?;
+        Ok(Self { home, tmp, new })
+    }
+
+    /// Adds an event. When this returns it survives a power cut.
+    ///
+    /// # Errors
+    /// When it cannot be written whole; then there is no trace of it under its name.
+    pub fn add(&self, record: &Record) -> Result<(), SpoolError> {
+        let name = event_name(&record.id)?;
+        let json = serde_json::to_vec(record).map_err(|error| SpoolError::Record(error.to_string()))?;
+        if json.len() as u64 > crate::terms::limits::MAX_EVENT {
+            return Err(SpoolError::Record(format!("it has {} bytes", json.len())));
+        }
+        self.new.replace(&self.tmp, &name, &json)?;
+        // inotify on the site's spool sees only its own entries change; this is what wakes a path unit for an account
+        // that it does not know (systemd.path(5), PathChanged; inotify(7), IN_ATTRIB).
+        self.home.touch();
+        Ok(())
+    }
+
+    /// Remembers that the client has a snapshot, in a place that does not go away with its repository.
+    ///
+    /// # Errors
+    /// When the file that says so cannot be made.
+    pub fn has_published(&self, client: &ClientName) -> Result<(), SpoolError> {
+        self.home.lock_file(&format!("{PUBLISHED}-{client}")).map(drop)
+    }
+
+    /// The account's own ledger, for a record that has no repository to stand in.
+    pub fn ledger(&self) -> PathBuf {
+        self.home.path.join("ledger.jsonl")
+    }
+}
+
+/// Whether a client of the account's has had a snapshot.
+pub fn was_published(dir: &Path, uid: u32, client: &ClientName) -> bool {
+    let path = dir.join(uid.to_string()).join(format!("{PUBLISHED}-{client}"));
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
+}
+
+/// The name of an event's file.
+fn event_name(id: &str) -> Result<String, SpoolError> {
+    let name = format!("{id}.json");
+    if inside::is_plain(&name) { Ok(name) } else { Err(SpoolError::Name(printable(id.as_bytes()))) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! The gate's end, in a real directory.
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use nix::unistd::geteuid;
+
+use super::*;
+use crate::decide::speak::letter::samples;
+use crate::terms::limits::{MAX_ACCOUNTS, MAX_EVENT, MAX_SPOOL_NAMES, MAX_STATE, MAX_WAITING_MAIL};
+
+fn spool(dir: &Path) -> Result<Spool, SpoolError> {
+    Spool::open(dir, geteuid().as_raw())
+}
+
+fn own(dir: &Path) -> PathBuf {
+    dir.join(geteuid().to_string())
+}
+
+#[test]
+fn an_event_stands_whole_under_its_id_in_a_private_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = samples::refusal();
+    spool(dir.path()).unwrap().add(&record).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&own(dir.path())), 0o700);
+    let file = own(dir.path()).join(format!("new/{}.json", record.id));
+    assert_eq!(mode(&file), 0o600);
+    let read: Record = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    assert_eq!(read, record);
+    assert_eq!(std::fs::read_dir(own(dir.path()).join("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn an_id_that_is_no_plain_name_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = spool(dir.path()).unwrap();
+    for id in ["", "..", "../x", "a/b", ".x", "a\nb", &"a".repeat(200)] {
+        let mut record = samples::refusal();
+        record.id = id.to_owned();
+        assert!(matches!(spool.add(&record), Err(SpoolError::Name(_))), "{id}");
+    }
+    let mut record = samples::refusal();
+    record.warnings = vec!["w".repeat(1 << 20)];
+    assert!(matches!(spool.add(&record), Err(SpoolError::Record(_))));
+}
+
+#[test]
+fn a_directory_that_is_not_the_accounts_own_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    symlink(elsewhere.path(), own(dir.path())).unwrap();
+    assert!(matches!(spool(dir.path()), Err(SpoolError::Untrusted { why: "is not a directory", .. })));
+    std::fs::remove_file(own(dir.path())).unwrap();
+    std::fs::write(own(dir.path()), "x").unwrap();
+    assert!(matches!(spool(dir.path()), Err(SpoolError::Untrusted { .. })));
+    std::fs::remove_file(own(dir.path())).unwrap();
+    std::fs::create_dir(own(dir.path())).unwrap();
+    std::fs::set_permissions(own(dir.path()), std::fs::Permissions::from_mode(0o770)).unwrap();
+    assert!(matches!(spool(dir.path()), Err(SpoolError::Untrusted { why: "can be written by others", .. })));
+    assert!(matches!(Spool::open(dir.path(), geteuid().as_raw() + 1), Err(SpoolError::Untrusted { why: "belongs to somebody else", .. })));
+    assert!(matches!(spool(&dir.path().join("missing")), Err(SpoolError::Io { .. })));
+    assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0, "nothing was made elsewhere");
+}
+
+#[test]
+fn an_event_wakes_who_watches_the_directory_above() {
+    use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+    let dir = tempfile::tempdir().unwrap();
+    let spool = spool(dir.path()).unwrap();
+    let watch = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
+    // What systemd asks for where a unit says PathChanged.
+    watch.add_watch(dir.path(), AddWatchFlags::IN_ATTRIB | AddWatchFlags::IN_CREATE).unwrap();
+    assert!(watch.read_events().is_err(), "nothing yet");
+    spool.add(&samples::refusal()).unwrap();
+    let events = watch.read_events().unwrap();
+    assert!(events.iter().any(|event| event.mask.contains(AddWatchFlags::IN_ATTRIB)));
+}
+
+fn sparse(path: &Path, length: u64) {
+    std::fs::File::create(path).unwrap().set_len(length).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn a_file_that_is_longer_than_its_kind_can_be_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    spool(dir.path()).unwrap().add(&samples::refusal()).unwrap();
+    let tray = accounts(dir.path()).unwrap().remove(0).unwrap();
+    let too_large = |error: SpoolError| matches!(error, SpoolError::Untrusted { why: "is too large", .. });
+    for (name, most) in [("new/1.json", MAX_EVENT), ("state.json", MAX_STATE), ("out/000000000007.json", MAX_WAITING_MAIL)] {
+        let read = || match name {
+            "new/1.json" => tray.event("1").map(drop),
+            "state.json" => tray.state().map(drop),
+            _ => tray.mail(7).map(drop),
+        };
+        sparse(&own(dir.path()).join(name), most);
+        assert!(read().err().is_none_or(|error| !too_large(error)), "{name}");
+        for length in [most + 1, 1 << 40] {
+            sparse(&own(dir.path()).join(name), length);
+            assert!(too_large(read().unwrap_err()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn of_a_directory_without_end_so_many_names_are_looked_at_and_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    spool(dir.path()).unwrap().add(&samples::refusal()).unwrap();
+    let tray = accounts(dir.path()).unwrap().remove(0).unwrap();
+    let new = own(dir.path()).join("new");
+    let first = new.join(format!("{}.json", samples::refusal().id));
+    // Names of one file, which is all that a list looks at.
+    for number in 0..MAX_SPOOL_NAMES + 10 {
+        std::fs::hard_link(&first, new.join(format!("{number}.json"))).unwrap();
+    }
+    assert_eq!(tray.news().unwrap().len(), MAX_SPOOL_NAMES);
+    if geteuid().is_root() {
+        for number in 0..MAX_ACCOUNTS {
+            std::fs::hard_link(&first, dir.path().join(format!("{}", 1_000_000 + number))).unwrap();
+        }
+        let all = accounts(dir.path()).unwrap();
+        assert_eq!(all.len(), MAX_ACCOUNTS + 1, "and one for what is left out");
+    }
+}

@@ -1,0 +1,223 @@
+//! What a process does that is about to become rsync: it closes itself in, step by step, and then starts rsync in its own
+//! place. It begins while the gate finds out who is there and what is on the disk, and waits in the middle to be told.
+//!
+//! It must never go on as anything but rsync: after the first step it can neither see nor do what a gate has to.
+
+pub mod filter;
+pub mod jail;
+pub mod view;
+
+use std::convert::Infallible;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::{Pid, getppid};
+
+use self::filter::Answering;
+use crate::act::child::{self, Attend, NotStarted, Orders, Part, Standby, Undecided};
+use crate::act::process;
+use crate::act::process::{Inherited, Users};
+use crate::decide::push::links::{Answer, Links};
+use crate::decide::sandbox::cell::{self, Cell, Filter, Ground, RunsAs};
+use crate::terms::limits::{MAX_TRIED, VERSION_TIMEOUT};
+use crate::terms::text::still_printable;
+use crate::terms::{Account, Excess, Mapping};
+
+/// Starts the process before anybody knows whose ids it is to have. Only before there is a second thread. Where the gate has set its own
+/// limits, it gets those back that were `inherited`.
+///
+/// # Errors
+/// When there is no process to be had.
+pub fn begin(ground: Ground, inherited: Option<Inherited>) -> Result<Undecided, NotStarted> {
+    child::begin(|orders| story(orders, ground, None, inherited))
+}
+
+/// Starts the process where that is known. With a `mapping` this one is in the namespace of it, or is root's. `inherited` as for [`begin`].
+///
+/// # Errors
+/// When there is no process to be had.
+pub fn stand_by(ground: Ground, mapping: Option<&Mapping>, inherited: Option<Inherited>) -> Result<Standby, NotStarted> {
+    let runs_as = if mapping.is_some() { RunsAs::ClientsRoot } else { RunsAs::Account };
+    child::stand_by(mapping, |orders| story(orders, ground, Some(runs_as), inherited))
+}
+
+fn story(orders: &mut Orders, ground: Ground, known: Option<RunsAs>, inherited: Option<Inherited>) -> Stop {
+    if let Some(inherited) = inherited {
+        process::unlimit(inherited);
+    }
+    stopped(close_in(orders, ground, known))
+}
+
+/// Why a process went no further; `None`: nobody wants it to.
+type Stop = Option<String>;
+
+fn stopped(by: Result<Infallible, Stop>) -> Stop {
+    match by {
+        Err(stop) => stop,
+    }
+}
+
+fn close_in(orders: &mut Orders, ground: Ground, known: Option<RunsAs>) -> Result<Infallible, Stop> {
+    let without = |part: Part| move |what: String| format!("{part}{what}");
+    let (no_view, no_jail) = (without(Part::View), without(Part::Jail));
+    let apart = if ground.view { Some(view::leave(known == Some(RunsAs::ClientsRoot)).map_err(no_view)?) } else { None };
+    if known.is_none() {
+        orders.say_apart()?;
+    }
+    // Before the rest is known: of all the steps it takes longest, and nothing that is still to do is denied yet.
+    let prepared = filter::prepare(ground, getppid()).map_err(no_jail)?;
+    let runs_as = known.map_or_else(|| orders.learn_who(), |known| Ok(Some(known)))?.ok_or(None)?;
+    let begun = apart.map(|apart| apart.begin(&cell::libraries_shown(), runs_as)).transpose().map_err(no_view)?;
+    let cell: Cell = orders.receive(ground)?.ok_or(None)?;
+    begun.map_or(Ok(()), |begun| begun.finish(&cell.binds)).map_err(without(Part::Unseen))?;
+    let mapped = runs_as == RunsAs::ClientsRoot;
+    if mapped {
+        // The last step that needs any power of the account's: from here on nothing of its own is within reach.
+        view::leave_powers().map_err(without(Part::View))?;
+        orders.be_mapped()?;
+        process::become_root()?;
+    }
+    cell.limits.as_ref().map_or(Ok(()), process::bound)?;
+    cell.grants.as_deref().map_or(Ok(()), jail::enter).map_err(|reason| no_jail(reason.detail))?;
+    if ground.filter == Some(Filter::History) {
+        process::give_up_power(users(runs_as, ground)).map_err(no_jail)?;
+    }
+    if ground.asks {
+        // An rsync whose gate is gone could store nothing whole: nobody would make its links. After the view, since a new user
+        // namespace forgets it; before the gate is told, which fails if the gate is gone already.
+        process::end_with_parent()?;
+    }
+    // From here on a link waits for the gate.
+    let listener = prepared.listener().map_err(no_jail)?;
+    orders.ready(listener).map_err(no_jail)?;
+    // What rsync does not use, every step before this one may.
+    prepared.hold().map_err(no_jail)?;
+    Err(Some(child::become_rsync(&cell).to_string()))
+}
+
+/// Of which namespace of users the process is in the end.
+fn users(runs_as: RunsAs, ground: Ground) -> Users {
+    match runs_as {
+        RunsAs::ClientsRoot => Users::Client,
+        RunsAs::Account if ground.view => Users::Alone,
+        RunsAs::Account => Users::Machine,
+    }
+}
+
+/// Whom something is tried for. It is found out as a connection of theirs finds it out.
+#[derive(Debug, Clone, Default)]
+pub struct Whom {
+    /// The account, with its groups; `None`: whoever runs this.
+    pub account: Option<(Account, Vec<u32>)>,
+    /// Where it keeps its clients' owners.
+    pub mapping: Option<Mapping>,
+}
+
+/// Whether an account gets a file system of its own from the kernel. Tried with rsync's version, since nothing else tells for certain.
+///
+/// # Errors
+/// With what the kernel said, for the administrator.
+pub fn can_have_a_view(program: &Path, whom: &Whom) -> Result<(), String> {
+    try_out(program, whom, Ground { view: true, asks: false, filter: None })
+}
+
+/// Whether the kernel puts the links of such an rsync before this process, and lets it look into that.
+///
+/// # Errors
+/// With what the kernel said, for the administrator.
+pub fn can_be_asked(program: &Path, whom: &Whom) -> Result<(), String> {
+    // Who is mapped is never without a view.
+    try_out(program, whom, Ground { view: whom.mapping.is_some(), asks: true, filter: Some(Filter::History) })
+}
+
+/// In a process of its own, which may hang without holding up whoever asks.
+fn try_out(program: &Path, whom: &Whom, ground: Ground) -> Result<(), String> {
+    let said = child::apart(VERSION_TIMEOUT, MAX_TRIED, |out| {
+        let what = tried_out(program, whom, ground).err().unwrap_or_else(|| HOLDS.to_owned());
+        // Nobody who would read it, nobody who would miss it.
+        let _ = out.write_all(what.as_bytes());
+    });
+    heard(&said)
+}
+
+/// What is said of something that holds.
+const HOLDS: &str = "holds";
+
+/// What the process has said. It has become the account's: others of the account can open its way out, and write what they like.
+fn heard(said: &[u8]) -> Result<(), String> {
+    match String::from_utf8_lossy(said).as_ref() {
+        HOLDS => Ok(()),
+        "" => Err("it does not come to an end".to_owned()),
+        what => Err(still_printable(what, MAX_TRIED)),
+    }
+}
+
+fn tried_out(program: &Path, whom: &Whom, ground: Ground) -> Result<(), String> {
+    process::silence()?;
+    whom.account.as_ref().map_or(Ok(()), |(account, groups)| process::log_in(account, groups))?;
+    let standby = match &whom.mapping {
+        None => stand_by(ground, None, None).map_err(NotStarted::what)?,
+        Some(mapping) => {
+            let begun = begin(ground, None).map_err(NotStarted::what)?;
+            let (namespace, standby) = child::begin_namespace(begun, mapping)?.finish()?;
+            namespace.enter()?;
+            standby
+        }
+    };
+    let cell = Cell {
+        ground,
+        limits: None,
+        binds: vec![cell::program_shown(program)],
+        grants: None,
+        directory: PathBuf::from("/"),
+        program: program.to_path_buf(),
+        argv: vec!["--version".into()],
+    };
+    let mut nobody = Nobody;
+    standby.to_its_end(&cell, |listener, pid| attend(listener, pid, &mut nobody)).map_err(NotStarted::what)
+}
+
+/// An rsync that only says something about itself links nothing.
+struct Nobody;
+
+impl Links for Nobody {
+    fn asked(&mut self, _: &[u8], _: &[u8]) -> Answer {
+        Answer::Let
+    }
+
+    fn unheard(&mut self) {}
+}
+
+/// Has the questions of the rsync with this number, which come in on `listener`, answered by `links`.
+///
+/// # Errors
+/// With what the administrator can do, where the gate may not look into rsync.
+pub fn attend(listener: OwnedFd, pid: Pid, links: &mut dyn Links) -> Result<Box<dyn Attend + '_>, String> {
+    Ok(Box::new(Answering::new(listener, pid, links)?))
+}
+
+impl Attend for Answering<'_> {
+    fn answer(&mut self) -> Option<Excess> {
+        Answering::answer(self)
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        Answering::patience(self)
+    }
+
+    fn silence(&mut self) {
+        Answering::silence(self);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_account_may_have_written_in_another_s_place_is_printable() {
+        assert_eq!(heard(b"holds"), Ok(()));
+        assert_eq!(heard(b"\x1b]0;x\x07\nall is well"), Err(r"\u{1b}]0;x\u{7}\nall is well".to_owned()));
+    }
+}

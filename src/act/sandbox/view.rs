@@ -1,0 +1,221 @@
+//! A file system of its own for rsync: namespaces of users, mounts and System V IPC, as a recital. It binds the whole process and whatever
+//! it becomes, so only a process that exists for this may enter one.
+//!
+//! Nothing of the server may be in it that its list does not name, and nothing may be writable that is not meant to be: a
+//! step that fails is an error, never left out.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_dumpable;
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{Gid, Uid, getegid, geteuid, pivot_root};
+
+use crate::decide::sandbox::cell::{Bind, Kind, RunsAs};
+use crate::terms::text::printable;
+
+/// Where the new root is put together: a directory that every system has and that holds nothing that is shown.
+const WORKSHOP: &str = "/proc";
+
+/// `MS_NOSYMFOLLOW` (mount(2), Linux 5.10): no symlink is followed, by anybody. Not among nix's names.
+const NO_SYMLINKS: MsFlags = MsFlags::from_bits_retain(256);
+
+/// This process in namespaces of its own, where it sees all that it has seen.
+#[derive(Debug)]
+#[must_use]
+pub struct Apart {
+    /// Who it was, where one of users is among them: that knows nobody until it has its maps.
+    was: Option<(Uid, Gid)>,
+}
+
+/// A view that is being put together: this process still sees the server, and `/proc` no more.
+#[derive(Debug)]
+#[must_use]
+pub struct Begun(());
+
+/// Takes this process into namespaces of its own. One of users is not among them where it is `mapped` by such a one already, in which it may
+/// mount, and for root, who could no longer give files to others there. Only for a process with a single thread.
+///
+/// # Errors
+/// With what did not work, for the administrator. The process must then end: it may be anywhere in between.
+pub fn leave(mapped: bool) -> Result<Apart, String> {
+    // Memory, semaphores and queues of System V have no path that a mount could hide (ipc_namespaces(7)); what is left of them goes with
+    // the namespace.
+    let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC;
+    let was = (!mapped && !geteuid().is_root()).then(|| (geteuid(), getegid()));
+    if was.is_some() {
+        step("namespaces of users, mounts and System V IPC", unshare(CloneFlags::CLONE_NEWUSER | own))?;
+        // The helpers that map it serve only whoever may look into it (ptrace(2), "Ptrace access mode checking").
+        step("letting it be mapped", set_dumpable(true))?;
+    } else {
+        step("namespaces of mounts and System V IPC", unshare(own))?;
+    }
+    // What happens here stays here. What the server mounts meanwhile does come in, where its mounts are shared (as systemd has
+    // them): the gate's first look at a store may be what has it mounted. Where it does not, the run's log is not found, and a new process begins.
+    step("keeping mounts apart", mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_SLAVE, NOTHING))?;
+    Ok(Apart { was })
+}
+
+impl Apart {
+    /// Begins a view with these parts of the system in it, for one that `runs_as` this. For a client's root the maps have been written.
+    ///
+    /// # Errors
+    /// As [`leave`].
+    pub fn begin(self, system: &[Bind], runs_as: RunsAs) -> Result<Begun, String> {
+        if let Some(account) = self.was.filter(|_| runs_as == RunsAs::Account) {
+            map_to_itself(account)?;
+        }
+        put_together(system)
+    }
+}
+
+/// Takes this process into a user namespace that has the account alone, for good: there it is let into the account's own files whatever their
+/// modes say, and has no other power. Programs that are to be somebody else's cannot be started from there. Only for a process with a single
+/// thread.
+///
+/// # Errors
+/// As [`leave`]: the process may be in one that knows nobody. One of root's needs no such thing, and is where it was.
+pub fn reach_own_files() -> Result<(), String> {
+    let was = (geteuid(), getegid());
+    if was.0.is_root() {
+        return Ok(());
+    }
+    // Files in /proc are root's otherwise, once it has gained powers (proc(5), "dumpable").
+    let left = unshare(CloneFlags::CLONE_NEWUSER).and_then(|()| set_dumpable(true));
+    step("a user namespace of the account's", left)?;
+    map_to_itself(was)
+}
+
+/// In its user namespace the account stays itself, and there is nobody else (user_namespaces(7)). Before that no file can be made in it.
+fn map_to_itself((user, group): (Uid, Gid)) -> Result<(), String> {
+    for (file, text) in
+        [("setgroups", "deny".to_owned()), ("uid_map", format!("{user} {user} 1")), ("gid_map", format!("{group} {group} 1"))]
+    {
+        let path = format!("/proc/self/{file}");
+        fs::write(&path, text).map_err(|error| format!("{path}: {error}"))?;
+    }
+    Ok(())
+}
+
+fn put_together(system: &[Bind]) -> Result<Begun, String> {
+    let room = Some("size=64k,nr_inodes=256,mode=755");
+    step("an empty directory", mount(Some("none"), WORKSHOP, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, room))?;
+    for bind in system {
+        match alias(bind, system) {
+            Some(target) => link(&within(&bind.to), &target)?,
+            None => show(bind)?,
+        }
+    }
+    Ok(Begun(()))
+}
+
+impl Begun {
+    /// Turns the view, with these parts besides, into all that this process can see.
+    ///
+    /// # Errors
+    /// As [`begin`].
+    pub fn finish(self, binds: &[Bind]) -> Result<(), String> {
+        // From here on nothing of the server's comes in any more.
+        step("keeping mounts out", mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING))?;
+        binds.iter().try_for_each(show)?;
+        step("changing to the new root", nix::unistd::chdir(WORKSHOP))?;
+        // The old root ends up over the new one and is taken away from there (pivot_root(2), "pivot_root(".", ".")").
+        step("making it the root", pivot_root(".", "."))?;
+        step("leaving the old root", umount2(".", MntFlags::MNT_DETACH))?;
+        let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | closed(MsFlags::MS_RDONLY);
+        step("closing the new root", mount(NOTHING, "/", NOTHING, flags, NOTHING))
+    }
+}
+
+const NOTHING: Option<&str> = None;
+
+/// Leaves for a user namespace below this one, which has nobody yet. What this process could do in the one that it leaves is gone:
+/// the mounts of its view are not its own to change any more.
+///
+/// # Errors
+/// As [`begin`].
+pub fn leave_powers() -> Result<(), String> {
+    // Whoever is to map it has to be able to look into it.
+    let left = set_dumpable(true).and_then(|()| unshare(CloneFlags::CLONE_NEWUSER));
+    step("a user namespace for the client's ids", left)
+}
+
+/// Where a system's own symlink leads, if that is shown anyway: `/lib` is mostly a link to `usr/lib`, and a mount costs more.
+fn alias(bind: &Bind, system: &[Bind]) -> Option<PathBuf> {
+    let target = fs::read_link(&bind.from).ok().filter(|_| bind.kind == Kind::ReadOnly)?;
+    let leads_to = bind.from.parent()?.join(&target);
+    system.iter().any(|other| other.kind == Kind::ReadOnly && other.from == other.to && other.from == leads_to).then_some(target)
+}
+
+fn link(at: &Path, target: &Path) -> Result<(), String> {
+    let made = make_place(at.parent().unwrap_or(at), true).and_then(|()| symlink(target, at));
+    made.map_err(|error| format!("a link for `{}`: {error}", printable(at.as_os_str().as_encoded_bytes())))
+}
+
+fn show(bind: &Bind) -> Result<(), String> {
+    let to = within(&bind.to);
+    let what = || printable(bind.to.as_os_str().as_encoded_bytes());
+    let found = match fs::metadata(&bind.from) {
+        Err(error) if bind.optional && error.kind() == ErrorKind::NotFound => return Ok(()),
+        found => found.map_err(|error| format!("`{}`: {error}", what()))?,
+    };
+    make_place(&to, found.is_dir()).map_err(|error| format!("a place for `{}`: {error}", what()))?;
+    // What is mounted within a backup would keep the flags that it has, and could be written to.
+    let deep = if matches!(bind.kind, Kind::Stage | Kind::History) { MsFlags::empty() } else { MsFlags::MS_REC };
+    let bound = mount(Some(&bind.from), &to, NOTHING, MsFlags::MS_BIND | deep, NOTHING);
+    step(&format!("showing `{}`", what()), bound)?;
+    // A bind takes its flags in a second step, and in a user namespace it must keep those that it had (mount_namespaces(7)).
+    let had = statvfs(&to).map_err(|error| format!("`{}`: {error}", what()))?.flags();
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | kept(had) | flags(bind.kind);
+    step(&format!("closing `{}`", what()), mount(NOTHING, &to, NOTHING, flags, NOTHING))
+}
+
+fn flags(kind: Kind) -> MsFlags {
+    match kind {
+        Kind::ReadOnly => MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_RDONLY,
+        // A device is written to all the same: it is not the file system's to forbid.
+        Kind::Device => MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC | MsFlags::MS_RDONLY,
+        Kind::Writable => closed(MsFlags::empty()),
+        Kind::Stage => closed(NO_SYMLINKS),
+        // Nothing is changed by reading either: a mount that is read-only keeps no times of access.
+        Kind::History => closed(NO_SYMLINKS | MsFlags::MS_RDONLY),
+    }
+}
+
+fn closed(also: MsFlags) -> MsFlags {
+    MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | also
+}
+
+fn kept(had: FsFlags) -> MsFlags {
+    let pairs = [
+        (FsFlags::ST_RDONLY, MsFlags::MS_RDONLY),
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+    ];
+    pairs.into_iter().filter(|(flag, _)| had.contains(*flag)).map(|(_, flag)| flag).collect()
+}
+
+fn within(path: &Path) -> PathBuf {
+    Path::new(WORKSHOP).join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// Makes what a bind is put over, where an earlier bind does not hold it.
+fn make_place(at: &Path, directory: bool) -> io::Result<()> {
+    let above = if directory { Some(at) } else { at.parent() };
+    if let Some(above) = above {
+        DirBuilder::new().recursive(true).mode(0o755).create(above)?;
+    }
+    if !directory && fs::symlink_metadata(at).is_err() {
+        File::create_new(at)?;
+    }
+    Ok(())
+}
+
+fn step(what: &str, done: nix::Result<()>) -> Result<(), String> {
+    done.map_err(|error| format!("{what}: {}", error.desc()))
+}

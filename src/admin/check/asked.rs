@@ -1,0 +1,140 @@
+//! What an account finds by itself. A process that is the account looks at what is the account's: what it cannot reach, it cannot show to
+//! root, and what it cannot do no push of its can.
+
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
+
+use crate::act::inspect::{barred, key_files, look, running_uid};
+use crate::act::names;
+use crate::act::store::Repository;
+use crate::act::{child, process};
+use crate::decide::host::login::{self, Settings};
+use crate::decide::host::seen::{Need, Seen, Wanted};
+use crate::decide::policy::{Policy, Site};
+use crate::terms::limits::{LOOK_TIMEOUT, MAX_SEEN, MAX_SHELL_ANSWER};
+use crate::terms::{Account, Login};
+
+/// What is said before a shell has the word.
+const BEGINS: &[u8] = b"\n";
+
+/// What was found for one policy.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// What the account has seen.
+    pub(super) seen: Seen,
+    /// Whether it could make a repository that is missing.
+    pub(super) may_make: bool,
+}
+
+/// An account, with what is known of it.
+pub(super) struct Known {
+    pub(super) account: Account,
+    pub(super) login: Option<Login>,
+    /// What sshd does with it, where it could be asked.
+    pub(super) sshd: Option<Settings>,
+    groups: Vec<u32>,
+}
+
+impl Known {
+    pub(super) fn new(account: Account, sshd: Option<Settings>) -> Self {
+        let login = names::login(&account.name);
+        let groups = if is_oneself(&account) { Vec::new() } else { names::groups(&account).unwrap_or_else(|| vec![account.group]) };
+        Self { account, login, sshd, groups }
+    }
+
+    /// What its groups are called, where sshd asks for that and all of them are known.
+    pub(super) fn group_names(&self) -> Option<Vec<String>> {
+        self.sshd.as_ref().filter(|settings| settings.asks_for_groups() && !self.groups.is_empty())?;
+        self.groups.iter().map(|group| names::group(*group)).collect()
+    }
+
+    /// Has the account look at what a policy of its needs; `None` where nobody can have it do so.
+    pub(super) fn ask(&self, policy: &Policy, site: &Site) -> Option<Asked> {
+        let repository = look(&policy.path);
+        let is_missing = repository.is_none();
+        // What is somebody else's may lead anywhere, and root, for one, could follow it.
+        let is_its_own = repository.is_some_and(|found| found.owner == self.account.uid);
+        let above = policy.path.parent().unwrap_or(&policy.path);
+        let mut wanted = self.wanted(policy, site);
+        wanted.push(if is_missing { want(above, Need::Fill) } else { want(&policy.path, Need::Fill) });
+        let looks = || {
+            let barred = barred(&wanted);
+            // What is out of reach is told once.
+            let may_look = is_its_own && !barred.iter().any(|barred| policy.path.starts_with(&barred.at));
+            let stock = may_look.then(|| Repository::at(&policy.path).stock(&policy.names));
+            Seen { barred, stock, keys: self.keys() }
+        };
+        let mut seen: Seen = if is_oneself(&self.account) {
+            looks()
+        } else if running_uid() == 0 {
+            let said = child::apart(LOOK_TIMEOUT, MAX_SEEN, |out| {
+                if process::live_as(&self.account, &self.groups).is_ok() {
+                    let _ = out.write_all(&serde_json::to_vec(&looks()).unwrap_or_default());
+                }
+            });
+            serde_json::from_slice(&said).ok()?
+        } else {
+            return None;
+        };
+        let may_make = !is_missing || !seen.barred.iter().any(|barred| barred.path == above);
+        if is_missing {
+            // It is told with the repository.
+            seen.barred.retain(|barred| barred.path != above || barred.at != above || barred.need != Need::Fill);
+        }
+        Some(Asked { seen, may_make })
+    }
+
+    fn wanted(&self, policy: &Policy, site: &Site) -> Vec<Wanted> {
+        let own = site.spool.join(self.account.uid.to_string());
+        let mut wanted =
+            vec![if look(&own).is_some() { want(&own, Need::Fill) } else { want(&site.spool, Need::Fill) }, want(&site.rsync, Need::Run)];
+        if policy.path.starts_with(&site.store) {
+            wanted.push(want(&site.store, Need::Enter));
+        }
+        wanted.extend(self.gate().map(|program| want(&program, Need::Run)));
+        let hooks = policy.hooks.prepare.iter().chain(&policy.hooks.complete).filter_map(|command| command.first());
+        wanted.extend(hooks.map(|hook| Wanted { path: hook.into(), need: Need::Run }));
+        wanted
+    }
+
+    /// The program that sshd starts for it, where that is told by its whole path.
+    pub(super) fn gate(&self) -> Option<PathBuf> {
+        let word = self.sshd.as_ref()?.force.as_ref()?.split_ascii_whitespace().next()?;
+        word.starts_with('/').then(|| PathBuf::from(word)).filter(|program| login::is_the_gate(program))
+    }
+
+    fn keys(&self) -> Vec<login::KeyFile> {
+        let Some((settings, login)) = self.sshd.as_ref().zip(self.login.as_ref()) else { return Vec::new() };
+        let files = login::key_files(settings, &self.account.name, self.account.uid, login);
+        key_files(&files, self.account.uid, &login.home, settings.strict)
+    }
+
+    /// What its shell prints of its own accord, with what it was asked to; `None` where nobody can start it.
+    pub(super) fn shell_prints(&self) -> Option<Vec<u8>> {
+        let login = self.login.as_ref()?;
+        if login::turns_away(&login.shell) {
+            return Some(Vec::new());
+        }
+        if !is_oneself(&self.account) && running_uid() != 0 {
+            return None;
+        }
+        let said = child::apart_for_good(LOOK_TIMEOUT, MAX_SHELL_ANSWER, |mut told| {
+            process::close_all_but(&[told.as_raw_fd()]);
+            let ready = process::silence().and_then(|()| process::live_as(&self.account, &self.groups));
+            // Where there is no process to be had, which parts of the jail say, there is no first byte either.
+            if ready.is_ok() && told.write_all(BEGINS).is_ok() {
+                child::become_shell(&self.account.name, login, told);
+            }
+        });
+        said.strip_prefix(BEGINS).map(<[u8]>::to_vec)
+    }
+}
+
+fn want(path: &Path, need: Need) -> Wanted {
+    Wanted { path: path.to_path_buf(), need }
+}
+
+fn is_oneself(account: &Account) -> bool {
+    account.uid == running_uid()
+}

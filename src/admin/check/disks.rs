@@ -1,0 +1,30 @@
+//! The disks that backups are written to: whether there is room, and whether a repository is on the one that is meant.
+
+use std::path::Path;
+
+use crate::act::inspect::{device, room};
+use crate::decide::host::seen::{self, Disks};
+use crate::decide::policy::lint::Finding;
+use crate::decide::policy::{Policy, Site};
+
+/// What is wrong with the store's disk, and with those of repositories elsewhere. Each disk is told once.
+pub(super) fn rooms(site: &Site, policies: &[Policy]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let store = room(&site.store);
+    let mut told: Vec<u64> = store.iter().map(|store| store.device).collect();
+    found.extend(store.as_ref().and_then(|store| seen::room(&site.origins.of("store"), store)));
+    let root = device(Path::new("/"));
+    for policy in policies {
+        let Some(own) = room(&policy.path) else { continue };
+        let origin = policy.origins.of("path");
+        if let Some(store) = &store {
+            let disks = Disks { own: own.device, store: store.device, root };
+            found.extend(seen::elsewhere(&origin, disks, &policy.path, &site.store, policy.require_mount));
+        }
+        if !told.contains(&own.device) {
+            told.push(own.device);
+            found.extend(seen::room(&origin, &own));
+        }
+    }
+    found
+}

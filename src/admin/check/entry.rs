@@ -1,0 +1,84 @@
+//! How clients come in: whether sshd lets their account in, to the gate and to nothing else, and whether its shell stands in the way.
+
+use std::collections::BTreeMap;
+
+use crate::act::child::ask_sshd;
+use crate::act::inspect::running_uid;
+use crate::act::names;
+use crate::decide::host::login::{self, Entry, KeyFile, Settings};
+use crate::decide::policy::lint::Finding;
+use crate::decide::policy::{Policy, Site, Source, Sshd};
+use crate::terms::Peer;
+
+use super::asked::Known;
+use super::files::program;
+
+/// Every account that a policy names and the machine knows, with what sshd does with it. Where sshd does not say, that is told once.
+pub(super) fn accounts<'a>(site: &Site, policies: &'a [Policy]) -> (BTreeMap<&'a str, Known>, Vec<Finding>) {
+    let (mut known, mut found) = (BTreeMap::new(), Vec::new());
+    for policy in policies {
+        if known.contains_key(policy.user.as_str()) {
+            continue;
+        }
+        let Some(account) = names::named(&policy.user) else { continue };
+        let sshd = match settings(site, policy) {
+            Ok(settings) => settings,
+            Err(why) if found.is_empty() => {
+                let message = format!("sshd does not say what it does with `{}`: {why}", policy.user);
+                let help = "mend its settings, and see that `sshd -t` is content; where clients come by another sshd, write sshd: and its \
+                            sshd_config, or off";
+                found.push(Finding::wrong(site.origins.of("sshd"), message, help));
+                None
+            }
+            Err(_) => None,
+        };
+        known.insert(policy.user.as_str(), Known::new(account, sshd));
+    }
+    (known, found)
+}
+
+/// What sshd does with the account of a policy; `None` where nobody can ask, or there is no sshd.
+fn settings(site: &Site, policy: &Policy) -> Result<Option<Settings>, String> {
+    let file = match &site.sshd {
+        Sshd::None => return Ok(None),
+        // It reads its own keys first.
+        _ if running_uid() != 0 => return Ok(None),
+        Sshd::OfTheMachine => None,
+        Sshd::With(file) => Some(file.as_path()),
+    };
+    let answer = ask_sshd(file, &login::connection(&policy.user, &address(policy)))?;
+    answer.map(|answer| login::settings(&answer).ok_or_else(|| "its answer is none".to_owned())).transpose()
+}
+
+/// An address from which the client may come.
+fn address(policy: &Policy) -> String {
+    let mut peers = policy.from.iter().flatten().filter_map(|source| match source {
+        Source::Network(network) => Some(Peer::from(network.addr())),
+        Source::OnLink(network, link) => Some(Peer { address: network.addr(), link: Some(link.clone()) }),
+        Source::Host(_) => None,
+    });
+    peers.next().map_or_else(|| login::NOWHERE.to_owned(), |peer| peer.to_string())
+}
+
+/// What is wrong with how an account comes in. `keys` are its files of keys, as it has found them.
+pub(super) fn findings(known: &Known, policies: &[&Policy], keys: Option<&[KeyFile]>) -> Vec<Finding> {
+    let (Some(first), Some(home)) = (policies.first(), &known.login) else { return Vec::new() };
+    let user = first.origins.of("user");
+    let keyed = policies.iter().find(|policy| policy.keys.is_some()).map(|policy| policy.origins.of("keys"));
+    let is_root = known.account.is_root();
+    let groups = known.group_names();
+    let (account, groups) = (known.account.name.as_str(), groups.as_deref());
+    let entry = Entry { account, user: &user, keyed: keyed.as_ref(), shell: &home.shell, groups, is_root };
+    let mut found = Vec::new();
+    if let Some((settings, keys)) = known.sshd.as_ref().zip(keys) {
+        found.extend(login::sshd(entry, settings, keys));
+        let gate = known.gate();
+        found.extend(gate.iter().flat_map(|gate| program(gate, user.clone(), "what sshd runs for it,", &[])));
+    }
+    if login::is_the_gate(&home.shell) {
+        found.extend(program(&home.shell, user.clone(), "the shell", &[]));
+    } else {
+        found.extend(known.shell_prints().and_then(|printed| login::shell(entry, &printed)));
+    }
+    found
+}

@@ -1,0 +1,38 @@
+//! Files and directories that settings name: whether they are there, are of the right kind, and are nobody's who should not have them.
+
+use std::path::Path;
+
+use crate::act::inspect::{Kind, Look, look, running_uid};
+use crate::decide::policy::lint::Finding;
+use crate::terms::Origin;
+use crate::terms::text::printable;
+
+pub(super) fn shown(path: &Path) -> String {
+    format!("`{}`", printable(path.as_os_str().as_encoded_bytes()))
+}
+
+/// A program that is missing, cannot run, or that somebody else could replace.
+pub(super) fn program(path: &Path, origin: Origin, what: &str, owners: &[u32]) -> Vec<Finding> {
+    match look(path) {
+        None => vec![Finding::wrong(origin, format!("{what} {} is not there", shown(path)), "install it, or name its place")],
+        Some(look) if !look.is_program() => {
+            vec![Finding::wrong(origin, format!("{what} {} is not a program", shown(path)), "make it executable, or name another")]
+        }
+        Some(look) => writable(&look, origin, path, owners),
+    }
+}
+
+/// What the wrong user owns or may write. Root and the running user may own everything.
+pub(super) fn writable(look: &Look, origin: Origin, path: &Path, owners: &[u32]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if look.owner != 0 && look.owner != running_uid() && !owners.contains(&look.owner) {
+        let message = format!("{} belongs to user {}", shown(path), look.owner);
+        found.push(Finding::wrong(origin.clone(), message, "chown it to root"));
+    }
+    if look.others_write() {
+        found.push(Finding::wrong(origin, format!("everybody may write {}", shown(path)), "chmod o-w it"));
+    } else if look.group_writes() && look.kind == Kind::File {
+        found.push(Finding::wrong(origin, format!("a group may write {}", shown(path)), "chmod g-w it"));
+    }
+    found
+}

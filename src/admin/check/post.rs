@@ -1,0 +1,60 @@
+//! The mail that nobody gets: what the mailer has refused, what waits for it, and what nobody has made a mail of.
+
+use std::thread;
+
+use chrono::{DateTime, Utc};
+
+use crate::act::record::spool::{self, SpoolError, Tray};
+use crate::decide::policy::lint::Finding;
+use crate::decide::policy::{Site, Transport};
+use crate::decide::speak::post::{self, Pile};
+use crate::terms::limits::MAIL_PAUSE;
+
+/// What is wrong with the mail of all accounts, or of one's own.
+pub(super) fn waiting(site: &Site) -> Vec<Finding> {
+    if site.mail.transport == Transport::Off {
+        return Vec::new();
+    }
+    let origin = || site.origins.of("mail");
+    // A spool that cannot be opened is told of with the site file.
+    let accounts = spool::accounts(&site.spool).unwrap_or_default();
+    let mut found = Vec::new();
+    let mut piles = Vec::new();
+    for account in accounts {
+        match account.and_then(|tray| pile(&tray).map(|pile| (tray, pile))) {
+            Ok(counted) => piles.push(counted),
+            // An account that has been told nothing yet has no directories in there.
+            Err(SpoolError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => found.push(in_the_spool(site, &error)),
+        }
+    }
+    // A mail that is on its way just now is gone in a moment.
+    if piles.iter().any(|(_, pile)| !pile.mails.is_empty()) {
+        thread::sleep(MAIL_PAUSE);
+        for (tray, pile) in &mut piles {
+            let still = tray.waiting().unwrap_or_default();
+            pile.mails.retain(|mail| still.contains(mail));
+        }
+    }
+    let now = Utc::now();
+    for (tray, pile) in piles {
+        let oldest = pile.mails.first().and_then(|mail| tray.mail(*mail).ok().flatten()).map(|mail| mail.created);
+        found.extend(post::findings(&origin(), &site.spool, &pile, oldest, now));
+    }
+    found
+}
+
+fn pile(tray: &Tray) -> Result<Pile, SpoolError> {
+    let news = tray.news()?;
+    let since: Option<DateTime<Utc>> = match news.first() {
+        Some(first) => tray.event(first)?.map(|record| record.at),
+        None => None,
+    };
+    Ok(Pile { account: tray.uid(), mails: tray.waiting()?, dead: tray.dead()?.len(), events: news.len(), since })
+}
+
+fn in_the_spool(site: &Site, error: &SpoolError) -> Finding {
+    let text = error.to_string();
+    let (message, help) = text.split_once('\n').unwrap_or((&text, "look at it; `snapgate watch` cannot go on there"));
+    Finding::wrong(site.origins.of("spool"), message, help)
+}

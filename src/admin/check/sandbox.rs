@@ -1,0 +1,61 @@
+//! Whether rsync can be closed in on this machine. Root asks as the account of each client, since namespaces and capabilities are had by account.
+
+use crate::act::sandbox::{self, Whom, jail};
+use crate::act::{inspect, names, store};
+use crate::decide::policy::{Policy, Site};
+use crate::decide::sandbox::namespaces::{self, Lack};
+use crate::terms::Owners;
+use crate::terms::limits::MAX_TRIED_ACCOUNTS;
+
+use super::Part;
+
+/// What holds rsync on this machine. Namespaces and capabilities are had by account.
+pub fn enforced(site: &Site, policies: &[Policy]) -> Vec<Part> {
+    let or_off = || "mend what is said there, or write `jail: off` and know what that means".to_owned();
+    let part = |(number, (holds, what)): (usize, (bool, &str))| {
+        // The first says whether the jail holds at all.
+        let why = if number == 0 { "the kernel has no Landlock, or one before 5.19" } else { "the kernel does not know it" };
+        Part { what: what.to_owned(), missing: (!holds).then(|| why.to_owned()), help: (number == 0).then(or_off) }
+    };
+    let mut parts: Vec<_> = jail::describe().into_iter().enumerate().map(part).collect();
+    let mut told = Vec::new();
+    for (whose, whom) in asked_for(site, policies) {
+        let lack = sandbox::can_have_a_view(&site.rsync, &whom).err().map(Lack::Kept);
+        let unasked = sandbox::can_be_asked(&site.rsync, &whom).err();
+        let found = [lack.as_ref().map(ToString::to_string), unasked.clone()];
+        // What is the same for several accounts is said of the first.
+        if whom.account.is_some() && told.contains(&found) {
+            continue;
+        }
+        told.push(found);
+        let owners = whom.mapping.map_or(Owners::Account, Owners::Mapped);
+        let help = lack.as_ref().and_then(|lack| namespaces::without(lack, site, &owners).err()?.remedy);
+        parts.push(Part { what: format!("{VIEW}{whose}"), missing: lack.map(|lack| lack.to_string()), help });
+        parts.push(Part { what: format!("links made by the gate alone{whose}"), missing: unasked, help: Some(or_off()) });
+    }
+    parts
+}
+
+/// The part of the jail that is had by account.
+const VIEW: &str = "a file system of its own";
+
+/// Whom root asks for: the accounts of the clients, each once in each of its ways, and root itself where it is one of them. Anybody else asks for
+/// themselves.
+fn asked_for(site: &Site, policies: &[Policy]) -> Vec<(String, Whom)> {
+    let mut asked: Vec<(String, Whom)> = Vec::new();
+    if inspect::running_uid() == 0 {
+        for policy in policies {
+            let Some(account) = names::named(&policy.user) else { continue };
+            let mapping = store::owners_of(site, policy, &account).ok().and_then(|owners| owners.mapping().cloned());
+            let whose = format!(" (asked for `{}`)", account.name);
+            let is_known = asked.iter().any(|(known, whom)| *known == whose && whom.mapping == mapping);
+            if !is_known && asked.len() < MAX_TRIED_ACCOUNTS {
+                let groups = names::groups(&account).unwrap_or_else(|| vec![account.group]);
+                asked.push((whose, Whom { account: (!account.is_root()).then_some((account, groups)), mapping }));
+            }
+        }
+    }
+    // Root's own comes last.
+    asked.sort_by_key(|(_, whom)| whom.account.is_none());
+    if asked.is_empty() { vec![(String::new(), Whom::default())] } else { asked }
+}

@@ -1,0 +1,97 @@
+//! The administrator's command line. `serve` and `rrsync` stand here for their help; they are dispatched before this is
+//! built.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::decide::policy::DEFAULT_CONFIG;
+use crate::terms::{ClientName, Fingerprint, Peer};
+
+/// The gate between sshd and rsync on a backup server.
+#[derive(Debug, Parser)]
+#[command(name = "snapgate", version, about, disable_help_subcommand = true, arg_required_else_help = true)]
+pub(super) struct Arguments {
+    /// The directory that holds snapgate.yaml and policies/
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_CONFIG)]
+    pub(super) config: PathBuf,
+    #[command(subcommand)]
+    pub(super) order: Order,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Order {
+    /// Send the mail that waits in the spool; a timer or cron runs this
+    Watch {
+        /// Send everything now, also what waits to be sent together, but what passes by itself and is told once a day
+        #[arg(long)]
+        flush: bool,
+        /// Leave the session of the one who started it
+        #[arg(long, hide = true)]
+        detached: bool,
+    },
+    /// Look for mistakes in the site file and in every policy
+    Check,
+    /// Say whether a connection would be allowed, and why; does nothing
+    Explain {
+        /// The client
+        #[arg(long, value_name = "NAME")]
+        client: ClientName,
+        /// Where it would come from
+        #[arg(long, value_name = "ADDRESS")]
+        from: Option<Peer>,
+        /// When, in the policy's time zone, like 2026-11-21T03:00; now by default
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
+        /// The key it would use; by default one that the policy allows
+        #[arg(long, value_name = "SHA256:…")]
+        key: Option<Fingerprint>,
+        /// The command as one argument: what SSH_ORIGINAL_COMMAND holds, or what is typed at the client
+        command: Option<OsString>,
+    },
+    /// Copy what is in a snapshot into an empty directory, with the client's owners; for root
+    Export {
+        /// The client
+        #[arg(long, value_name = "NAME")]
+        client: ClientName,
+        /// The snapshot's name, as `snapgate list` shows it, or `latest`
+        snapshot: String,
+        /// A file or directory in it; the whole by default
+        path: Option<OsString>,
+        /// Where it is copied to; made if it is missing
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Read what is exported; the rsync of `export` runs this
+    #[command(name = crate::admin::export::SEND, hide = true)]
+    ExportSender {
+        /// The client
+        #[arg(long)]
+        client: ClientName,
+        /// The snapshot
+        #[arg(long)]
+        snapshot: String,
+        /// What of it
+        #[arg(long)]
+        path: OsString,
+        /// What rsync would have run; it is told something else
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        ignored: Vec<OsString>,
+    },
+    /// Give a client's repository the ids that its account has now in /etc/subuid and /etc/subgid; for root
+    Remap {
+        /// The client
+        #[arg(long, value_name = "NAME")]
+        client: ClientName,
+        /// Say what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Show snapshots
+    List {
+        /// The client; all of them by default
+        client: Option<ClientName>,
+    },
+}

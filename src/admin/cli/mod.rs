@@ -1,0 +1,104 @@
+//! The command line. The only place that writes to standard output, and never while rsync speaks there.
+
+mod args;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::act::child::detach;
+use crate::act::{config, process};
+use crate::admin::explain::Question;
+use crate::admin::export::Wanted;
+use crate::admin::{check, explain, export, list, remap, watch};
+use crate::terms::exit;
+
+use args::{Arguments, Order};
+
+/// Runs the program.
+#[must_use]
+pub fn run(words: Vec<OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(words) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { 0 });
+        }
+    };
+    let directory = arguments.config;
+    match arguments.order {
+        Order::Watch { flush, detached } => watch(&directory, flush, detached),
+        Order::Check => check(&directory),
+        Order::Explain { client, from, at, key, command } => {
+            let command = command.map(OsString::into_vec).unwrap_or_default();
+            said(explain::explain(&directory, &Question { client, from, at, key, command }))
+        }
+        Order::Export { client, snapshot, path, to } => {
+            let wanted = Wanted { client, snapshot, path: path.unwrap_or_default() };
+            said(export::export(&directory, &wanted, &to).map(|text| (text, 0)))
+        }
+        // Standard output is rsync's.
+        Order::ExportSender { client, snapshot, path, ignored: _ } => {
+            let sent = export::send(&directory, &Wanted { client, snapshot, path });
+            sent.map_or_else(|what| said(Err(what)), ExitCode::from)
+        }
+        Order::Remap { client, dry_run } => said(remap::remap(&directory, &client, dry_run)),
+        Order::List { client } => said(list::list(&directory, client.as_ref()).map_err(|what| (what, exit::CONFIG))),
+    }
+}
+
+fn watch(directory: &Path, flush: bool, detached: bool) -> ExitCode {
+    watch::watchdog();
+    process::bound_memory();
+    if detached {
+        detach::leave_session();
+        process::close_inherited();
+    }
+    let site = match config::load_site(directory) {
+        Ok(site) => site,
+        Err(fault) => return said(Err((fault.to_string(), exit::CONFIG))),
+    };
+    let report = watch::run(&site, flush);
+    for problem in &report.problems {
+        let _ = writeln!(io::stderr(), "snapgate: {problem}");
+    }
+    let code = if report.problems.is_empty() { 0 } else { exit::BUSY };
+    // cron mails whatever is printed, so a pass that had nothing to do says nothing.
+    let text = if report == watch::WatchReport::default() { String::new() } else { format!("{report}\n") };
+    said(Ok((text, code)))
+}
+
+fn check(directory: &Path) -> ExitCode {
+    let report = check::run(directory, check::enforced);
+    let lines: Vec<_> = report.problems.iter().chain(&report.notes).chain([&report.summary()]).map(|line| format!("{line}\n")).collect();
+    said(Ok((lines.concat(), u8::from(!report.is_clean()))))
+}
+
+/// Prints what an administrator asked for, or why there is no answer; each with its exit code.
+fn said(answer: Result<(String, u8), (String, u8)>) -> ExitCode {
+    match answer {
+        Ok((text, code)) => {
+            let written = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+            ExitCode::from(if written.is_ok() { code } else { exit::INTERNAL })
+        }
+        Err((text, code)) => {
+            let _ = writeln!(io::stderr(), "snapgate: {text}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,99 @@
+//! `snapgate list`: the snapshots of one client, or of all, for the administrator.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::act::config;
+use crate::act::inspect::look;
+use crate::act::names;
+use crate::act::record::{ledger, spool};
+use crate::act::store::{Repository, mounted};
+use crate::decide::policy::{Policy, Site};
+use crate::terms::text::printable;
+use crate::terms::{ClientName, PushFacts, Record, SnapshotName, exit};
+
+/// The text, and the exit code: 0, or 75 where snapshots could not be listed because a disk or a repository is not there.
+///
+/// # Errors
+/// In words, when the configuration or a repository cannot be read.
+pub fn list(directory: &Path, client: Option<&ClientName>) -> Result<(String, u8), String> {
+    let site = config::load_site(directory).map_err(|fault| fault.to_string())?;
+    let mut text = String::new();
+    let mut listed = true;
+    match client {
+        Some(client) => {
+            let policy = config::load_policy(directory, &site, client).map_err(|fault| fault.to_string())?;
+            let policy = policy.ok_or_else(|| format!("no policy for `{client}`\n`snapgate list` without a name shows every client"))?;
+            listed = snapshots(&mut text, &site, &policy)?;
+        }
+        None => {
+            for (client, policy) in config::all_policies(directory, &site).map_err(|fault| fault.to_string())? {
+                match policy {
+                    Ok(policy) => listed &= snapshots(&mut text, &site, &policy)?,
+                    Err(fault) => text.push_str(&format!("{client}: {fault}\n")),
+                }
+            }
+        }
+    }
+    Ok((text, if listed { 0 } else { exit::BUSY }))
+}
+
+/// Adds a client's; says whether its repository could be looked at.
+fn snapshots(text: &mut String, site: &Site, policy: &Policy) -> Result<bool, String> {
+    let repository = Repository::at(&policy.path);
+    if let Err(reason) = mounted(policy, site) {
+        let _ = writeln!(text, "{}: its snapshots are not there: {}", policy.client, reason.detail);
+        let _ = writeln!(text, "{}", reason.remedy.unwrap_or_default());
+        return Ok(false);
+    }
+    if look(&policy.path).is_none() {
+        let shown = printable(policy.path.as_os_str().as_encoded_bytes());
+        let was_here = names::named(&policy.user).is_some_and(|account| spool::was_published(&site.spool, account.uid, &policy.client));
+        if was_here || look(&site.store).is_none() {
+            let _ = writeln!(text, "{}: its snapshots are not there: the repository `{shown}` is missing", policy.client);
+            text.push_str("see whether its disk is mounted and who removed it\n");
+            return Ok(false);
+        }
+        let _ = writeln!(text, "{}: no snapshot yet: the repository `{shown}` is not there", policy.client);
+        return Ok(true);
+    }
+    let mut names = repository.names(&policy.names).map_err(|reason| reason.detail)?;
+    names.sort_by_key(|name| name.at);
+    let _ = writeln!(text, "{}: {} in {}", policy.client, counted(names.len(), "snapshot"), policy.path.display());
+    let records = ledger::read(&repository.ledger());
+    let current = std::fs::read_link(repository.current()).unwrap_or_default();
+    for name in names {
+        let record = records.iter().rev().find(|record| published_as(record, name.as_str()).is_some());
+        let facts = record.and_then(|record| published_as(record, name.as_str()));
+        let size = facts.map(|facts| format!("  {:>10} files  {:>10} new", facts.files, facts.received)).unwrap_or_default();
+        let partial = if facts.is_some_and(|facts| facts.partial) { "  partial" } else { "" };
+        let shrunk = if facts.is_some_and(|facts| facts.lost.is_some()) { "  shrunk" } else { "" };
+        let beyond = facts.map(|facts| facts.beyond).filter(|beyond| *beyond > 0);
+        let beyond = beyond.map(|beyond| format!("  {beyond} stored as nobody's")).unwrap_or_default();
+        // A person's own files have one owner, who is of no account here.
+        let dropped = facts.and_then(|facts| facts.dropped_owners).filter(|dropped| dropped.owners > 1);
+        let dropped = dropped.map(|dropped| format!("  {} stored as the account's", dropped.files)).unwrap_or_default();
+        let carried = facts.map(|facts| facts.carried).filter(|carried| *carried > 0);
+        let carried = carried.map(|carried| format!("  {carried} carried over")).unwrap_or_default();
+        let missing = record.and_then(|record| missing(&repository, &name, record)).unwrap_or_default();
+        let mark = if current.ends_with(name.as_str()) { "  current" } else { "" };
+        let _ = writeln!(text, "  {name}{size}{carried}{partial}{shrunk}{missing}{beyond}{dropped}{mark}");
+    }
+    Ok(true)
+}
+
+/// What is said of a snapshot that has lost files since it was published, by the record of that.
+fn missing(repository: &Repository, name: &SnapshotName, record: &Record) -> Option<String> {
+    let facts = record.push.as_ref()?;
+    let published = facts.published.unwrap_or(record.at);
+    let left = repository.left(name, published).filter(|left| *left < facts.files)?;
+    Some(format!("  NOT WHOLE: {left} of {} files are left", facts.files))
+}
+
+fn published_as<'a>(record: &'a Record, name: &str) -> Option<&'a PushFacts> {
+    record.push.as_ref().filter(|facts| facts.snapshot.as_deref() == Some(name))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}

@@ -1,0 +1,330 @@
+//! Whether sshd lets an account in, and to nothing but the gate: what `sshd -T`, its files of keys and its shell say.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use shell_words::quote;
+
+use crate::terms::text::{printable, printable_within};
+use crate::terms::{Login, Origin};
+
+use crate::decide::policy::lint::Finding;
+
+/// Where a client is thought to come from whose policy names no network: an address that is nobody's (RFC 5737).
+pub const NOWHERE: &str = "192.0.2.1";
+
+/// What the account's shell is asked to print.
+pub const MARK: &str = "snapgate-check";
+
+/// Bytes of what a shell prints that are shown.
+const SHOWN: usize = 120;
+
+/// What holds for an account's logins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `ForceCommand`.
+    pub force: Option<String>,
+    /// `AuthorizedKeysFile`, as it is written.
+    pub key_files: Vec<String>,
+    /// Whether keys come from a program or a certificate, too.
+    pub keys_elsewhere: bool,
+    /// `ExposeAuthInfo`.
+    pub exposes: bool,
+    /// `StrictModes`.
+    pub strict: bool,
+    /// `PubkeyAuthentication no`.
+    takes_no_keys: bool,
+    /// `AllowUsers` and `DenyUsers`.
+    allowed: Vec<String>,
+    denied: Vec<String>,
+    /// `AllowGroups` and `DenyGroups`.
+    allowed_groups: Vec<String>,
+    denied_groups: Vec<String>,
+}
+
+impl Settings {
+    /// Whether it matters which groups an account is in.
+    pub fn asks_for_groups(&self) -> bool {
+        !self.allowed_groups.is_empty() || !self.denied_groups.is_empty()
+    }
+
+    /// Whether the account is let in by its name, and by its groups where these are known.
+    fn lets_in(&self, account: &str, groups: Option<&[String]>) -> bool {
+        let any = |patterns: &[String], name: &str| patterns.iter().any(|pattern| matches(pattern, name));
+        let in_one_of = |patterns: &[String]| groups.iter().copied().flatten().any(|group| any(patterns, group));
+        // Who is denied from some hosts is let in from others.
+        let is_denied = self.denied.iter().any(|pattern| !pattern.contains('@') && matches(pattern, account));
+        let is_allowed = self.allowed.is_empty() || any(&self.allowed, account);
+        let is_in = self.allowed_groups.is_empty() || groups.is_none() || in_one_of(&self.allowed_groups);
+        !is_denied && is_allowed && is_in && !in_one_of(&self.denied_groups)
+    }
+}
+
+/// The connection that sshd is asked about, for `sshd -T -C`. A `Match` that asks for what is not given is an error.
+pub fn connection(account: &str, address: &str) -> String {
+    format!("user={account},host={address},addr={address},laddr=127.0.0.1,lport=22")
+}
+
+/// Reads the answer of `sshd -T`; `None` where it is none.
+pub fn settings(answer: &[u8]) -> Option<Settings> {
+    let text = String::from_utf8_lossy(answer);
+    let mut found = Settings::default();
+    let mut whole = false;
+    for (keyword, value) in text.lines().filter_map(|line| line.split_once(' ')) {
+        let words = || value.split_ascii_whitespace().filter(|word| *word != "none").map(str::to_owned);
+        match keyword {
+            "forcecommand" => found.force = Some(value.trim().to_owned()).filter(|command| command != "none" && !command.is_empty()),
+            "authorizedkeysfile" => {
+                whole = true;
+                found.key_files = words().collect();
+            }
+            "authorizedkeyscommand" | "trustedusercakeys" => found.keys_elsewhere |= value.trim() != "none",
+            "exposeauthinfo" => found.exposes = value.trim() == "yes",
+            "pubkeyauthentication" => found.takes_no_keys = value.trim() == "no",
+            "strictmodes" => found.strict = value.trim() == "yes",
+            "allowusers" => found.allowed.extend(words()),
+            "denyusers" => found.denied.extend(words()),
+            "allowgroups" => found.allowed_groups.extend(words()),
+            "denygroups" => found.denied_groups.extend(words()),
+            _ => {}
+        }
+    }
+    whole.then_some(found)
+}
+
+/// The account's files of keys: a relative name is in its home (sshd_config(5), "AuthorizedKeysFile", "TOKENS").
+pub fn key_files(settings: &Settings, account: &str, uid: u32, login: &Login) -> Vec<PathBuf> {
+    let home = login.home.display().to_string();
+    let expanded = settings.key_files.iter().map(|written| {
+        let mut path = String::new();
+        let mut rest = written.chars();
+        while let Some(character) = rest.next() {
+            match (character, if character == '%' { rest.next() } else { None }) {
+                ('%', Some('h')) => path.push_str(&home),
+                ('%', Some('u')) => path.push_str(account),
+                ('%', Some('U')) => path.push_str(&uid.to_string()),
+                ('%', Some('%')) => path.push('%'),
+                (character, other) => path.extend([Some(character), other].into_iter().flatten()),
+            }
+        }
+        login.home.join(path)
+    });
+    expanded.collect()
+}
+
+/// A file of keys, as the account finds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What is there.
+    pub state: KeyState,
+}
+
+/// What is found of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyState {
+    /// Nothing.
+    Missing,
+    /// Something that cannot be read, and why.
+    Unreadable(String),
+    /// A file that sshd does not take, because of the owner or the mode of this path, printable (`StrictModes`).
+    Distrusted(String),
+    /// Keys.
+    Holds(Keys),
+}
+
+/// How many keys there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keys {
+    /// Those with a `command="…"` that runs the gate.
+    pub gated: u64,
+    /// The others.
+    pub others: u64,
+}
+
+/// Counts the keys in the text of such a file.
+pub fn keys(text: &[u8]) -> Keys {
+    let text = String::from_utf8_lossy(text);
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.fold(Keys::default(), |mut all, line| {
+        let is_gated = forced_by_key(line).is_some_and(|command| runs_the_gate(&command));
+        all.gated += u64::from(is_gated);
+        all.others += u64::from(!is_gated);
+        all
+    })
+}
+
+/// The value of `command="…"` among the options before a key.
+fn forced_by_key(line: &str) -> Option<String> {
+    let (mut options, mut quoted, mut escaped) = (String::new(), false, false);
+    for character in line.chars() {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            ' ' | '\t' if !quoted => break,
+            _ => {}
+        }
+        options.push(character);
+    }
+    let start = options.to_ascii_lowercase().find("command=\"")?;
+    let value = options.get(start + "command=\"".len()..)?;
+    let mut command = String::new();
+    let mut rest = value.chars();
+    while let Some(character) = rest.next() {
+        match character {
+            '"' => return Some(command),
+            '\\' => command.extend(rest.next()),
+            _ => command.push(character),
+        }
+    }
+    None
+}
+
+/// Whether one of a command's words is this program, or stands for it.
+pub fn runs_the_gate(command: &str) -> bool {
+    command.split(|c: char| c.is_ascii_whitespace() || "\"';&|()".contains(c)).any(|word| is_the_gate(Path::new(word)))
+}
+
+/// Whether a program is this one, by its name.
+pub fn is_the_gate(program: &Path) -> bool {
+    let name = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    name.starts_with("snapgate") || name == "rrsync"
+}
+
+/// An account whose logins are looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// The account.
+    pub account: &'a str,
+    /// Where the policy names it.
+    pub user: &'a Origin,
+    /// Where a policy of its lists keys.
+    pub keyed: Option<&'a Origin>,
+    /// Its shell.
+    pub shell: &'a Path,
+    /// The names of all its groups; `None` where one is not known.
+    pub groups: Option<&'a [String]>,
+    /// Whether it is root, whose other keys may be the administrator's.
+    pub is_root: bool,
+}
+
+/// What is wrong with what sshd does for the account.
+pub fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> Vec<Finding> {
+    let Entry { account, user, .. } = entry;
+    let mut found = Vec::new();
+    if !settings.lets_in(account, entry.groups) {
+        let message = format!("sshd lets `{account}` not in: `AllowUsers`, `DenyUsers`, `AllowGroups` or `DenyGroups` keeps it out");
+        found.push(Finding::wrong(user.clone(), message, "change them in sshd's settings, then reload it"));
+    }
+    let held = files.iter().fold(Keys::default(), |mut all, file| {
+        if let KeyState::Holds(keys) = &file.state {
+            all.gated += keys.gated;
+            all.others += keys.others;
+        }
+        all
+    });
+    if settings.takes_no_keys {
+        let message = format!("sshd takes no key for `{account}`: `PubkeyAuthentication` is off");
+        found.push(Finding::wrong(user.clone(), message, format!("set `PubkeyAuthentication yes` for `{account}` in sshd's settings")));
+    } else if held == Keys::default() && !settings.keys_elsewhere {
+        found.push(no_keys(entry, files));
+    }
+    match &settings.force {
+        Some(command) if runs_the_gate(command) => {}
+        Some(command) => {
+            let message = format!("sshd runs `{}` for `{account}`: whether that leads to the gate cannot be seen", shown(command));
+            found.push(Finding::note(user.clone(), message, "if it does not, set `ForceCommand` to `snapgate serve`"));
+        }
+        None if is_the_gate(entry.shell) => {}
+        None if held.gated > 0 && held.others == 0 && !settings.keys_elsewhere => {}
+        None => found.extend(ungated(entry, held)),
+    }
+    if let Some(keyed) = entry.keyed.filter(|_| !settings.exposes) {
+        let message = format!("sshd does not tell which key of `{account}` logged in, so `keys:` matches nobody");
+        found.push(Finding::wrong(keyed.clone(), message, format!("set `ExposeAuthInfo yes` for `{account}` in sshd's settings")));
+    }
+    found
+}
+
+/// Where keys lead past the gate.
+fn ungated(entry: Entry<'_>, held: Keys) -> Option<Finding> {
+    let Entry { account, user, .. } = entry;
+    let help = format!(
+        "copy 50-snapgate.conf to /etc/ssh/sshd_config.d/, add `{account}` to the group that it names, and reload sshd; `sshd -T -C {}` \
+         shows what holds",
+        connection(&quote(account), NOWHERE)
+    );
+    if entry.is_root && held.gated > 0 {
+        let message = format!("{} of root's keys lead to a shell and not to the gate", held.others);
+        return Some(Finding::note(user.clone(), message, "that is right if they are the administrators'"));
+    }
+    let message = format!("no `ForceCommand` of sshd's reaches `{account}`: whoever logs in has a shell, and pushes past the gate");
+    Some(Finding::wrong(user.clone(), message, help))
+}
+
+/// Where sshd finds no key for the account.
+fn no_keys(entry: Entry<'_>, files: &[KeyFile]) -> Finding {
+    let Entry { account, user, .. } = entry;
+    let path = |file: &KeyFile| printable(file.path.as_os_str().as_encoded_bytes());
+    let told = files.iter().find_map(|file| match &file.state {
+        KeyState::Missing => None,
+        KeyState::Unreadable(why) => Some((format!("`{}` cannot be read by it: {}", path(file), printable(why.as_bytes())), "")),
+        KeyState::Distrusted(at) => Some((format!("others could have written `{}`, by the owner or the mode of `{at}`", path(file)), "")),
+        KeyState::Holds(_) => Some((format!("`{}` holds none", path(file)), "put the client's key in it")),
+    });
+    let (why, help) = told.unwrap_or_else(|| match files.first() {
+        Some(first) => (format!("`{}` is not there", path(first)), "make it, with the client's key in it"),
+        None => ("sshd looks for them nowhere".to_owned(), "set `AuthorizedKeysFile` in sshd's settings"),
+    });
+    let usual = format!("chown it and its directory to {}, and chmod go-w both", quote(account));
+    let help = if help.is_empty() { usual } else { help.to_owned() };
+    Finding::wrong(user.clone(), format!("sshd takes no key for `{account}`: {why}"), help)
+}
+
+/// What is wrong with the account's shell, which printed this when it was asked for [`MARK`].
+pub fn shell(entry: Entry<'_>, printed: &[u8]) -> Option<Finding> {
+    let (program, account) = (shown(&entry.shell.display().to_string()), entry.account);
+    let printed = String::from_utf8_lossy(printed);
+    let chsh = format!("chsh -s /bin/sh {}", quote(account));
+    if printed == format!("{MARK}\n") {
+        return None;
+    }
+    let first = printed.lines().map(str::trim).find(|line| !line.is_empty() && *line != MARK);
+    let said = shown(first.unwrap_or_default());
+    let (message, help) = if printed.contains(MARK) {
+        let message = format!("the shell `{program}` of `{account}` prints `{said}` of its own accord: no push can be understood");
+        (message, format!("take that out of what the shell reads when it starts, or {chsh}"))
+    } else {
+        let says = if said.is_empty() { String::new() } else { format!(": it says `{said}`") };
+        (format!("the shell `{program}` of `{account}` does not run what sshd gives it{says}"), chsh)
+    };
+    Some(Finding::wrong(entry.user.clone(), message, help))
+}
+
+/// Whether a shell is one that turns everybody away, by its name.
+pub fn turns_away(shell: &Path) -> bool {
+    shell.file_name().is_some_and(|name| name == "nologin" || name == "false")
+}
+
+fn shown(text: &str) -> String {
+    printable_within(text.as_bytes(), SHOWN)
+}
+
+/// Whether a name is one of a pattern's (sshd_config(5), "PATTERNS"); what is asked of hosts behind an `@` is taken for met.
+fn matches(pattern: &str, name: &str) -> bool {
+    fn like(pattern: &[u8], name: &[u8]) -> bool {
+        match pattern.split_first() {
+            None => name.is_empty(),
+            Some((b'*', rest)) => (0..=name.len()).any(|from| like(rest, name.get(from..).unwrap_or_default())),
+            Some((b'?', rest)) => name.split_first().is_some_and(|(_, name)| like(rest, name)),
+            Some((byte, rest)) => name.split_first().is_some_and(|(first, name)| first == byte && like(rest, name)),
+        }
+    }
+    let user = pattern.split('@').next().unwrap_or(pattern);
+    like(user.as_bytes(), name.as_bytes())
+}
+
+#[cfg(test)]
+mod tests;

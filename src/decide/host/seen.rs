@@ -1,0 +1,306 @@
+//! What an account finds of what its gate needs, and what of that stands in the way of its pushes.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::terms::limits::{LOW_FREE_BYTES, LOW_FREE_PERCENT, MAX_NAME_LEAD, MIN_FREE_BYTES, SCARCE_BYTES};
+use crate::terms::text::printable;
+use crate::terms::{Bytes, ClientName, Origin};
+
+use super::login::KeyFile;
+use crate::decide::policy::lint::Finding;
+
+/// What somebody has to be able to do with a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Need {
+    /// Pass through a directory.
+    Enter,
+    /// Pass through it and make things in it.
+    Fill,
+    /// Run a program.
+    Run,
+}
+
+/// A path, and what has to be possible with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The path.
+    pub path: PathBuf,
+    /// What for.
+    pub need: Need,
+}
+
+/// A path that is out of reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Barred {
+    /// What was wanted.
+    pub path: PathBuf,
+    /// What of.
+    pub need: Need,
+    /// Where the way ends: the path itself, or a directory above it.
+    pub at: PathBuf,
+}
+
+/// What is left of a disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// Something on it.
+    pub path: PathBuf,
+    /// Which it is.
+    pub device: u64,
+    /// Bytes that an account may still write, and all there are.
+    pub free: u64,
+    /// All bytes.
+    pub size: u64,
+    /// Files that may still be made.
+    pub free_inodes: u64,
+    /// All files that there may be; 0 where the file system has no such bound.
+    pub inodes: u64,
+    /// Whether nothing may be written.
+    pub read_only: bool,
+}
+
+/// What stands in `snapshots/`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stock {
+    /// The newest snapshot and its time.
+    pub newest: Option<(String, DateTime<Utc>)>,
+    /// Names that are no snapshots', printable; not all of them.
+    pub strange: Vec<String>,
+    /// How many there are of those.
+    pub strangers: u64,
+    /// Whether `snapshots/` is on another disk than what is renamed into it.
+    pub apart: bool,
+    /// Why it could not be read.
+    pub unread: Option<String>,
+}
+
+/// What one account has found of one client's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// What is out of its reach.
+    pub barred: Vec<Barred>,
+    /// The snapshots, where there is a repository.
+    pub stock: Option<Stock>,
+    /// Its files of keys.
+    pub keys: Vec<KeyFile>,
+}
+
+fn shown(path: &Path) -> String {
+    format!("`{}`", printable(path.as_os_str().as_encoded_bytes()))
+}
+
+/// What the account cannot reach.
+pub fn barred(account: &str, origin: &Origin, barred: &[Barred]) -> Vec<Finding> {
+    let mut told: Vec<&Path> = Vec::new();
+    let mut found = Vec::new();
+    for Barred { path, need, at } in barred {
+        // One door shuts out of everything behind it.
+        if told.contains(&at.as_path()) {
+            continue;
+        }
+        told.push(at);
+        let (message, help) = match need {
+            _ if at != path => (format!("the account `{account}` cannot reach {}: it may not enter {}", shown(path), shown(at)), "x"),
+            Need::Enter => (format!("the account `{account}` may not enter {}", shown(path)), "x"),
+            Need::Fill => (format!("the account `{account}` may not make anything in {}", shown(path)), "wx"),
+            Need::Run => (format!("the account `{account}` may not run {}", shown(path)), "rx"),
+        };
+        let help = match help {
+            "wx" => format!("give it to `{account}`, or to a group that the account is in"),
+            bits => format!("chmod o+{bits} {}, or give it to a group that the account is in: the gate runs as the account", shown(at)),
+        };
+        found.push(Finding::wrong(origin.clone(), message, help));
+    }
+    found
+}
+
+/// What is wrong with a disk.
+pub fn room(origin: &Origin, room: &Room) -> Option<Finding> {
+    let Room { path, free, size, free_inodes, inodes, .. } = room;
+    let wrong = |what: String, help: &str| Some(Finding::wrong(origin.clone(), format!("the disk of {} {what}", shown(path)), help));
+    let (make_room, more) = ("make room on it", "make room on it, or give it more, before pushes fail");
+    if room.read_only {
+        return wrong(
+            "is mounted read-only: no push can run".to_owned(),
+            "look for errors of the disk in the kernel's log, then remount it",
+        );
+    }
+    if *inodes > 0 && *free_inodes == 0 {
+        return wrong("can hold no more files: no push can run".to_owned(), make_room);
+    }
+    if *free < MIN_FREE_BYTES {
+        return wrong(format!("is full: {} are free, and no push can run", Bytes(*free)), make_room);
+    }
+    let low = |free: u64, all: u64| u128::from(free) * 100 < u128::from(all) * u128::from(LOW_FREE_PERCENT);
+    if *inodes > 0 && low(*free_inodes, *inodes) {
+        return wrong(format!("can hold only {free_inodes} more files of {inodes}"), more);
+    }
+    if *free < LOW_FREE_BYTES && low(*free, *size) {
+        let finding = wrong(format!("is nearly full: {} of {} are free", Bytes(*free), Bytes(*size)), more);
+        return finding.map(|finding| Finding { wrong: *free < SCARCE_BYTES, ..finding });
+    }
+    None
+}
+
+/// Disks by their numbers: that of a repository, that of the store, and that of `/`.
+#[derive(Debug, Clone, Copy)]
+pub struct Disks {
+    /// The repository's.
+    pub own: u64,
+    /// The store's.
+    pub store: u64,
+    /// That of `/`.
+    pub root: Option<u64>,
+}
+
+/// Where a repository that is not in the store is on another disk, and nothing says that it has to be there.
+pub fn elsewhere(origin: &Origin, disks: Disks, path: &Path, store: &Path, require_mount: bool) -> Option<Finding> {
+    if require_mount || disks.own == disks.store || path.starts_with(store) {
+        return None;
+    }
+    let message = format!("the repository {} is on another disk than the store", shown(path));
+    Some(if disks.root == Some(disks.own) {
+        let help = "if that is not meant, mount its own disk there and write require_mount: true";
+        Finding::note(origin.clone(), format!("{message}: on that of `/`"), help)
+    } else {
+        let message = format!("{message}, and is written to even where that is not mounted");
+        Finding::wrong(origin.clone(), message, "write require_mount: true, or put the repository into the store")
+    })
+}
+
+/// What is wrong with a client's snapshots.
+pub fn stock(origin: &Origin, snapshots: &Path, stock: &Stock, now: DateTime<Utc>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut wrong = |message: String, help: &str| found.push(Finding::wrong(origin.clone(), message, help));
+    if let Some(why) = &stock.unread {
+        wrong(format!("{} cannot be read: {why}", shown(snapshots)), "give it to the account, with mode 0755");
+    }
+    let lead = chrono::Duration::from_std(MAX_NAME_LEAD).unwrap_or_default();
+    if let Some((name, _)) = stock.newest.as_ref().filter(|(_, at)| *at > now + lead) {
+        let message = format!("the newest snapshot in {}, `{name}`, is in the future: no push can run before then", shown(snapshots));
+        wrong(message, "set the clock, or move the snapshot away if its name is wrong");
+    }
+    if stock.strangers > 0 {
+        let named = stock.strange.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let more = stock.strangers.saturating_sub(stock.strange.len() as u64);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let message = format!("{} holds what is no snapshot of this client's: {named}{more}", shown(snapshots));
+        let help = "move it out of there; if they are snapshots, write snapshots: { name: … } with the pattern that they have";
+        wrong(message, help);
+    }
+    if stock.apart {
+        let message = format!("{} is on another disk than the repository: nothing can be published", shown(snapshots));
+        wrong(message, "put it into the repository itself, and the whole repository where the room is");
+    }
+    found
+}
+
+/// What it means that a repository is not there.
+pub fn missing(origin: &Origin, path: &Path, user: &str, client: &ClientName, was_here: bool, barred: bool) -> Finding {
+    let help = format!("install -d -o {} -m 0700 it", shell_words::quote(user));
+    if was_here {
+        let message = format!("the repository {} is not there, though {client} has pushed before", shown(path));
+        return Finding::wrong(
+            origin.clone(),
+            message,
+            format!("see whether its disk is mounted and who removed it; for a new one {help}"),
+        );
+    }
+    if barred {
+        let message = format!("the repository {} is not there, and the account `{user}` cannot make it", shown(path));
+        return Finding::wrong(origin.clone(), message, help);
+    }
+    let message = format!("the repository {} is not there yet", shown(path));
+    Finding::note(origin.clone(), message, format!("{help}, unless the account may create it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin() -> Origin {
+        Origin { file: "web1.yaml".into(), line: 0 }
+    }
+
+    #[test]
+    fn a_door_is_told_once_with_what_opens_it() {
+        let barred_at = |path: &str, need, at: &str| Barred { path: path.into(), need, at: at.into() };
+        let all = [
+            barred_at("/srv/store/web1", Need::Fill, "/srv/store"),
+            barred_at("/srv/store", Need::Enter, "/srv/store"),
+            barred_at("/opt/rsync", Need::Run, "/opt/rsync"),
+        ];
+        let said: Vec<_> = barred("web1", &origin(), &all).iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].contains("cannot reach `/srv/store/web1`: it may not enter `/srv/store`\nchmod o+x `/srv/store`"), "{said:?}");
+        assert!(said[1].contains("may not run `/opt/rsync`"), "{said:?}");
+    }
+
+    #[test]
+    fn a_disk_is_full_nearly_full_or_closed_and_a_large_one_with_room_is_not() {
+        const G: u64 = 1 << 30;
+        let disk = Room { path: "/s".into(), device: 1, free: 50 * G, size: 100 * G, free_inodes: 50, inodes: 100, read_only: false };
+        let said = |change: &dyn Fn(&mut Room)| {
+            let mut changed = disk.clone();
+            change(&mut changed);
+            room(&origin(), &changed).map(|found| if found.wrong { found.message } else { format!("note: {}", found.message) })
+        };
+        assert_eq!(said(&|_| {}), None);
+        assert_eq!(said(&|disk| (disk.free_inodes, disk.inodes) = (0, 0)), None, "no bound on files");
+        assert_eq!(said(&|disk| (disk.size, disk.free) = (10_000 * G, 100 * G)), None, "one part in a hundred, and much");
+        assert!(said(&|disk| disk.free = 1000).unwrap().contains("is full"));
+        assert!(
+            said(&|disk| disk.free = 2 * G).unwrap().contains("nearly full: 2 GiB of 100 GiB"),
+            "{:?}",
+            said(&|disk| disk.free = 2 * G)
+        );
+        let much = said(&|disk| (disk.size, disk.free) = (1000 * G, 12 * G)).unwrap();
+        assert!(much.starts_with("note: ") && much.contains("nearly full: 12 GiB of 1000 GiB"), "{much}");
+        assert!(!said(&|disk| disk.free = 2 * G).unwrap().starts_with("note: "));
+        assert!(said(&|disk| disk.free_inodes = 0).unwrap().contains("no more files"));
+        assert!(said(&|disk| disk.free_inodes = 2).unwrap().contains("only 2 more files of 100"));
+        assert!(said(&|disk| disk.read_only = true).unwrap().contains("read-only"));
+    }
+
+    #[test]
+    fn another_disk_counts_where_nothing_requires_it() {
+        let wrong = |own, store, path: &str, required| {
+            let disks = Disks { own, store, root: Some(1) };
+            elsewhere(&origin(), disks, Path::new(path), Path::new("/srv"), required).map(|found| found.wrong)
+        };
+        assert_eq!(wrong(3, 2, "/usb/web1", false), Some(true));
+        assert_eq!(wrong(1, 2, "/home/web1", false), Some(false));
+        for (own, store, path, required) in [(3, 2, "/usb/web1", true), (2, 2, "/usb/web1", false), (3, 2, "/srv/web1", false)] {
+            assert_eq!(wrong(own, store, path, required), None, "{path} {required}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_snapshots_is_told_by_name() {
+        let now: DateTime<Utc> = "2026-11-27T20:00:00Z".parse().unwrap();
+        let at = |text: &str| Some(("NAME".to_owned(), text.parse().unwrap()));
+        let said = |found: Stock| {
+            let all = stock(&origin(), Path::new("/s/snapshots"), &found, now);
+            all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(said(Stock { newest: at("2026-11-27T20:00:30Z"), ..Stock::default() }), "", "as far ahead as a name may be");
+        assert!(said(Stock { newest: at("2026-11-28T00:00:00Z"), ..Stock::default() }).contains("`NAME`, is in the future"));
+        let strange = Stock { strange: vec!["old".to_owned(), "x y".to_owned()], strangers: 5, ..Stock::default() };
+        assert!(said(strange).contains("no snapshot of this client's: `old`, `x y` and 3 more\n"));
+        assert!(said(Stock { apart: true, ..Stock::default() }).contains("nothing can be published"));
+        assert!(said(Stock { unread: Some("permission denied".to_owned()), ..Stock::default() }).contains("cannot be read"));
+    }
+
+    #[test]
+    fn a_repository_that_is_missing_is_wrong_where_it_was_there_or_cannot_be_made() {
+        let client: ClientName = "web1".parse().unwrap();
+        let said = |was_here, barred| missing(&origin(), Path::new("/s/web1"), "web1", &client, was_here, barred);
+        assert!(!said(false, false).wrong && said(true, false).wrong && said(false, true).wrong);
+        assert!(said(true, true).message.contains("though web1 has pushed before"));
+        let of_a_domain = missing(&origin(), Path::new("/s/web1"), r"DOM\jane", &client, false, true);
+        assert_eq!(of_a_domain.help, r"install -d -o 'DOM\jane' -m 0700 it", "a shell would eat the backslash");
+    }
+}

@@ -1,0 +1,264 @@
+//! May this connection do what it asks? A total function: every rule is asked, every answer is kept, doubt is a denial.
+//!
+//! A [`Permit`] can be made here only, and only when every rule said yes; the disk is not looked at before that.
+
+use std::net::IpAddr;
+
+use crate::decide::judge::closing::{self, Closing};
+use crate::decide::policy::address;
+use crate::decide::policy::{Policy, Source};
+use crate::decide::push::parts;
+use crate::decide::rsync::command::{Command, Secluded};
+use crate::terms::{Code, Origin, Owners, Reason, Request, Verb, Zone};
+
+/// Everything that the decision rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// Who is there, from where, when.
+    pub request: &'a Request,
+    /// The policy of the client that was recognised.
+    pub policy: &'a Policy,
+    /// The policy's time zone.
+    pub zone: &'a Zone,
+    /// What the policy's `host:` names resolve to now.
+    pub resolved: &'a [(String, Vec<IpAddr>)],
+    /// Whose its files are here.
+    pub owners: &'a Owners,
+    /// What was asked for, or why it could not be read.
+    pub command: &'a Result<Command, Vec<Reason>>,
+}
+
+/// The answer, with every rule's part in it.
+#[derive(Debug, Clone)]
+pub struct Judgement {
+    /// One for each rule, in the order in which they were asked.
+    pub findings: Vec<Finding>,
+    /// What follows.
+    pub verdict: Verdict,
+}
+
+/// One rule's answer.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// What the rule found, in words for the administrator.
+    pub text: String,
+    /// Where the rule stands.
+    pub rule: Option<Origin>,
+    /// Why it said no; `None`: it said yes.
+    pub refusal: Option<Reason>,
+}
+
+/// Yes, no, or not before the rest is known.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// Every rule said yes.
+    Allow(Permit),
+    /// Every rule said yes to what is visible, and the rest of the command is on standard input (`-s`). It may be read now,
+    /// and what comes of it is judged again. Nobody's input is read before this.
+    Hear(Secluded),
+    /// At least one said no.
+    Deny(Denial),
+}
+
+/// That every rule said yes, and to what.
+#[derive(Debug, Clone)]
+pub struct Permit {
+    command: Command,
+    closing: Option<Closing>,
+}
+
+impl Permit {
+    /// What may be done.
+    pub fn command(&self) -> &Command {
+        &self.command
+    }
+
+    /// When a push is ended because the client's time is over.
+    pub fn closing(&self) -> Option<&Closing> {
+        self.closing.as_ref()
+    }
+}
+
+/// Why not: at least one reason.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Denial {
+    first: Reason,
+    others: Vec<Reason>,
+}
+
+impl Denial {
+    /// A denial for one reason.
+    pub fn because(reason: Reason) -> Self {
+        Self { first: reason, others: Vec::new() }
+    }
+
+    /// A denial for `reason` and whatever is wrong with the command besides.
+    pub fn unidentified(reason: Reason, command: Result<Command, Vec<Reason>>) -> Self {
+        Self { first: reason, others: command.err().unwrap_or_default() }
+    }
+
+    /// The reason that the client is told.
+    pub fn first(&self) -> &Reason {
+        &self.first
+    }
+
+    /// Every reason, the first one first.
+    pub fn into_reasons(self) -> Vec<Reason> {
+        let mut reasons = vec![self.first];
+        reasons.extend(self.others);
+        reasons
+    }
+}
+
+/// What a client can do where only somebody else can do anything.
+const ASK: &str = "ask the administrator of the server";
+
+/// Asks every rule.
+#[must_use]
+pub fn judge(case: Case<'_>) -> Judgement {
+    let mut findings = vec![account(case), key(case), origin_address(case), window(case)];
+    findings.extend(asked(case));
+    let mut reasons = findings.iter().filter_map(|finding| finding.refusal.clone());
+    let verdict = match (reasons.next(), case.command) {
+        (Some(first), _) => Verdict::Deny(Denial { first, others: reasons.collect() }),
+        (None, Ok(Command::Secluded(secluded))) => Verdict::Hear(secluded.clone()),
+        (None, Ok(command)) => Verdict::Allow(Permit { command: command.clone(), closing: closing(case) }),
+        // `asked` has a refusal for every command that could not be read, so this arm only guards that promise.
+        (None, Err(_)) => Verdict::Deny(Denial::because(Reason::new(Code::Internal, "the command could not be judged").hint(ASK))),
+    };
+    Judgement { findings, verdict }
+}
+
+fn yes(text: impl Into<String>, rule: Option<Origin>) -> Finding {
+    Finding { text: text.into(), rule, refusal: None }
+}
+
+fn no(reason: Reason) -> Finding {
+    Finding { text: reason.detail.clone(), rule: reason.rule.clone(), refusal: Some(reason) }
+}
+
+fn account(case: Case<'_>) -> Finding {
+    let rule = case.policy.origins.of("user");
+    let (user, account) = (&case.policy.user, &case.request.account.name);
+    if user == account {
+        return yes(format!("account `{account}` speaks for this client"), Some(rule));
+    }
+    no(Reason::new(Code::Account, "this key is not for this account")
+        .hint("log in as the account that is yours, or ask the administrator of the server")
+        .detail(format!("the policy is for account `{user}`, and the gate runs as `{account}`"))
+        .remedy(format!("if `{account}` may speak for {}, set `user: {account}` there", case.policy.client))
+        .rule(rule))
+}
+
+fn key(case: Case<'_>) -> Finding {
+    let rule = case.policy.origins.of("keys");
+    let Some(keys) = &case.policy.keys else { return yes("any key that sshd lets in", Some(rule)) };
+    if let Some(key) = case.request.keys.iter().find(|key| keys.contains(key)) {
+        return yes(format!("key {key} is listed"), Some(rule));
+    }
+    let reason = Reason::new(Code::Key, "this key is not allowed").hint(ASK).rule(rule);
+    match case.request.keys.first() {
+        Some(key) => no(reason
+            .detail(format!("key {key} is not one of the client's keys"))
+            .remedy(format!("if the key is the client's, add `{key}` to `keys:`"))),
+        None => no(reason
+            .detail("sshd did not say which key logged in")
+            .remedy("set `ExposeAuthInfo yes` in sshd's configuration; Dropbear cannot tell, so use `serve --client NAME` and no `keys:`")),
+    }
+}
+
+fn origin_address(case: Case<'_>) -> Finding {
+    let rule = case.policy.origins.of("from");
+    let Some(from) = &case.policy.from else { return yes("any address", Some(rule)) };
+    let reason = Reason::new(Code::Address, "connections from this address are not allowed").hint(ASK).rule(rule.clone());
+    let Some(peer) = &case.request.address else {
+        return no(reason.detail("the address of the client is not known").remedy("sshd sets SSH_CONNECTION; run the gate from sshd"));
+    };
+    if address::matches(from, peer, case.resolved) {
+        return yes(format!("address {peer} is allowed"), Some(rule));
+    }
+    let unresolved: Vec<_> = from.iter().filter_map(|source| unresolved_host(source, case.resolved)).collect();
+    let mut detail = format!("address {peer} is not in `from:`");
+    if !unresolved.is_empty() {
+        detail.push_str(&format!("; no address was found for {}", unresolved.join(", ")));
+    }
+    no(reason.detail(detail).remedy(format!("if the client may come from there, add `{peer}` to `from:`")))
+}
+
+fn unresolved_host<'a>(source: &'a Source, resolved: &[(String, Vec<IpAddr>)]) -> Option<&'a str> {
+    match source {
+        Source::Host(host) if !resolved.iter().any(|(name, found)| name == host && !found.is_empty()) => Some(host),
+        _ => None,
+    }
+}
+
+fn closing(case: Case<'_>) -> Option<Closing> {
+    closing::closing(case.policy.when.as_deref()?, case.zone, case.request.at, case.policy.deadline)
+}
+
+fn window(case: Case<'_>) -> Finding {
+    let rule = case.policy.origins.of("when");
+    let Some(windows) = &case.policy.when else { return yes("at any time", Some(rule)) };
+    let local = case.zone.local(case.request.at);
+    let words = windows.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let clock = format!("{} {}", local.format("%a %Y-%m-%d %H:%M"), case.zone.name);
+    if windows.iter().any(|window| window.is_open(local)) {
+        let stops = closing(case).map(|Closing { shown, .. }| format!("; a push that still runs at {shown} is ended"));
+        return yes(format!("{clock} is within {words}{}", stops.unwrap_or_default()), Some(rule));
+    }
+    no(Reason::new(Code::Window, format!("this client is allowed {words} {}", case.zone.name))
+        .hint("come back then, or ask the administrator of the server")
+        .detail(format!("{clock} is outside {words}"))
+        .remedy("if the time was right, widen `when:`")
+        .passing()
+        .rule(rule))
+}
+
+/// The rules about what is asked for: whether it can be read, whether its verb is allowed, and its options.
+fn asked(case: Case<'_>) -> Vec<Finding> {
+    let command = match case.command {
+        Err(reasons) => return reasons.iter().cloned().map(no).collect(),
+        Ok(command) => command,
+    };
+    let mut findings = vec![verb(case, command.verb())];
+    let push = match command {
+        Command::Push(push) => Some(push),
+        Command::Secluded(secluded) => Some(&secluded.visible),
+        _ => None,
+    };
+    if let Some(push) = push {
+        let options = &case.policy.options;
+        let refused = push.refused_for(options, case.owners, &case.request.account);
+        let rule = case.policy.origins.of("options");
+        if !refused.is_empty() {
+            // What would be noted is beside the point of a push that is refused for its options.
+            findings.extend(refused.into_iter().map(|reason| no(reason.rule(rule.clone()))));
+            return findings;
+        }
+        // Where `-s` hides it the place is not known yet.
+        let told = matches!(command, Command::Push(_)).then(|| parts::told(case.policy, push.place(), push.deletes())).flatten();
+        findings.extend(told.map(|told| yes(told, Some(case.policy.origins.of("partial_pushes")))));
+        findings.extend(options.forces().into_iter().map(|note| yes(note, Some(rule.clone()))));
+        findings.extend(push.widened().into_iter().map(|note| yes(note, Some(rule.clone()))));
+        let weaker = "access lists (`-A`) are allowed: rsync runs in a weaker jail, without namespaces";
+        findings.extend(push.does_without_namespaces(case.owners).then(|| yes(weaker, Some(rule.clone()))));
+        findings.extend(push.notes().iter().map(|note| yes(note.clone(), None)));
+        findings.extend(push.outlasted(case.policy.deadline).map(|note| yes(note, Some(case.policy.origins.of("time_limits")))));
+        findings.extend(push.warnings().iter().map(|warning| yes(warning.clone(), None)));
+    }
+    findings
+}
+
+fn verb(case: Case<'_>, verb: Verb) -> Finding {
+    let rule = case.policy.origins.of("verbs");
+    if verb == Verb::Help || case.policy.verbs.contains(&verb) {
+        return yes(format!("`{verb}` is allowed"), Some(rule));
+    }
+    let allowed = case.policy.verbs.iter().map(|verb| verb.as_str()).collect::<Vec<_>>().join(", ");
+    no(Reason::new(Code::Verb, format!("`{verb}` is not allowed for this client"))
+        .hint(format!("allowed: {allowed}"))
+        .detail(format!("`{verb}` is not one of the client's verbs ({allowed})"))
+        .remedy(format!("if it should be, add `{verb}` to `verbs:`"))
+        .rule(rule))
+}

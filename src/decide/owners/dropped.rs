@@ -1,0 +1,112 @@
+//! Whose the files were that became the account's, where no owners are kept. The owner at the client is told by nothing but the server's
+//! rsync: it logs one for each file that it receives.
+
+use std::collections::BTreeSet;
+
+use crate::decide::rsync::output;
+use crate::terms::DroppedOwners;
+use crate::terms::limits::MAX_DROPPED_OWNERS;
+
+/// Has rsync log the owner's number, and nothing else, for each regular file that it receives (rsyncd.conf(5), "log format").
+pub const OWNER_ALONE: &str = "%U";
+
+/// Counts such lines of a log. An rsync that was taken over can make these numbers wrong and nothing else.
+#[derive(Debug)]
+pub struct Tally {
+    account: u32,
+    owners: BTreeSet<u32>,
+    counted: DroppedOwners,
+}
+
+impl Tally {
+    /// One that has counted nothing. The account's own files are none of those that it counts.
+    pub fn new(account: u32) -> Self {
+        Self { account, owners: BTreeSet::new(), counted: DroppedOwners::default() }
+    }
+
+    /// Whether a line says an owner and no more; it is counted then.
+    pub fn takes(&mut self, line: &[u8]) -> bool {
+        let Some(owner) = output::by_rsync(line).and_then(number) else { return false };
+        if owner != self.account {
+            self.counted.files = self.counted.files.saturating_add(1);
+            if self.owners.len() < MAX_DROPPED_OWNERS || self.owners.contains(&owner) {
+                self.owners.insert(owner);
+            } else {
+                self.counted.more = true;
+            }
+        }
+        true
+    }
+
+    /// What was found, where anything was. `whole` is whether every line was seen.
+    pub fn found(self, whole: bool) -> Option<DroppedOwners> {
+        let owners = u64::try_from(self.owners.len()).unwrap_or(u64::MAX);
+        let counted = DroppedOwners { owners, more: self.counted.more || !whole, ..self.counted };
+        (counted.files > 0).then_some(counted)
+    }
+}
+
+fn number(said: &[u8]) -> Option<u32> {
+    let digits = std::str::from_utf8(said).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse().ok()
+}
+
+/// What is said of them.
+pub fn told(dropped: DroppedOwners) -> String {
+    let DroppedOwners { files, owners, more } = dropped;
+    let least = if more { "at least " } else { "" };
+    let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+    let owners = if owners == 1 { "1 other owner".to_owned() } else { format!("{owners} other owners") };
+    format!("{least}{files} of {least}{owners}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(lines: &[&str]) -> (Vec<bool>, Option<DroppedOwners>) {
+        let mut tally = Tally::new(1001);
+        let taken = lines.iter().map(|text| tally.takes(format!("2026/11/21 09:12:02 [2735] {text}").as_bytes())).collect();
+        (taken, tally.found(true))
+    }
+
+    #[test]
+    fn files_of_others_are_counted_and_so_are_these() {
+        let (taken, dropped) = found(&["33", "1234", "1001", "33", "0", "4294967294"]);
+        assert_eq!(taken, [true; 6]);
+        assert_eq!(dropped, Some(DroppedOwners { files: 5, owners: 4, more: false }));
+        assert_eq!(found(&["1001", "1001"]).1, None);
+    }
+
+    #[test]
+    fn no_other_line_is_taken() {
+        let lines = ["", "-1", "+1", " 1", "1 ", "1\n2", "4294967296", "receiving file list", "rsync: 33", "DEFAULT", "٣"];
+        assert_eq!(found(&lines), (vec![false; lines.len()], None));
+        let mut tally = Tally::new(1001);
+        for line in ["33", "2026/11/21 09:12:02 [snapgate] 33", "2026/11/21 [2735] 33", "[2735] 33", "2026/11/21 09:12:02 [2735]33"] {
+            assert!(!tally.takes(line.as_bytes()), "{line}");
+        }
+        assert_eq!(tally.found(true), None);
+    }
+
+    #[test]
+    fn owners_without_end_take_no_room_without_end() {
+        let mut tally = Tally::new(1001);
+        for owner in 2000..52_000 {
+            assert!(tally.takes(format!("2026/11/21 09:12:02 [1] {owner}").as_bytes()));
+        }
+        let most = u64::try_from(MAX_DROPPED_OWNERS).unwrap();
+        let dropped = tally.found(true).unwrap();
+        assert_eq!(dropped, DroppedOwners { files: 50_000, owners: most, more: true });
+        assert_eq!(told(dropped), format!("at least 50000 files of at least {most} other owners"));
+    }
+
+    #[test]
+    fn what_was_not_seen_is_said() {
+        let mut tally = Tally::new(1001);
+        assert!(tally.takes(b"2026/11/21 09:12:02 [1] 33"));
+        let dropped = tally.found(false).unwrap();
+        assert_eq!(told(dropped), "at least 1 file of at least 1 other owner");
+        assert_eq!(told(DroppedOwners { more: false, ..dropped }), "1 file of 1 other owner");
+    }
+}

@@ -1,0 +1,308 @@
+//! What is legal in policies and still cannot be meant: rules that never decide, and policies that get in each other's way.
+
+use std::collections::BTreeMap;
+
+use crate::terms::text::printable;
+use crate::terms::{Origin, Verb};
+
+use super::{KeepOwners, PartialPushes, Policy, Source};
+use crate::decide::rsync::options::{self, Row, Rule, Runs};
+
+/// Something that `check` tells the administrator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether it is wrong, or only worth knowing.
+    pub wrong: bool,
+    /// Where.
+    pub origin: Origin,
+    /// What.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl Finding {
+    /// Something wrong.
+    pub fn wrong(origin: Origin, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { wrong: true, origin, message: message.into(), help: help.into() }
+    }
+
+    /// Something worth knowing.
+    pub fn note(origin: Origin, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { wrong: false, ..Self::wrong(origin, message, help) }
+    }
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A line of 0 is the file as a whole, or a default: only the file is shown.
+        let file = printable(self.origin.file.as_os_str().as_encoded_bytes());
+        match self.origin.line {
+            0 => write!(out, "{file}: {}\n{}", self.message, self.help),
+            line => write!(out, "{file}:{line}: {}\n{}", self.message, self.help),
+        }
+    }
+}
+
+/// Everything about one policy.
+pub fn one(policy: &Policy) -> Vec<Finding> {
+    let mut found = windows(policy);
+    found.extend(sources(policy));
+    let has = |verb| policy.verbs.contains(&verb);
+    if has(Verb::Complete) != has(Verb::Prepare) {
+        let (there, missing) = if has(Verb::Complete) { ("complete", "prepare") } else { ("prepare", "complete") };
+        let message = format!("`{there}` without `{missing}`: no transaction can run its course");
+        found.push(Finding::wrong(policy.origins.of("verbs"), message, format!("add {missing}, or remove {there}")));
+    }
+    if !has(Verb::Rsync) {
+        found.push(Finding::note(policy.origins.of("verbs"), "`rsync` is not among the verbs: nothing can be pushed", "add rsync"));
+    }
+    if policy.partial_pushes == PartialPushes::Refuse && !has(Verb::Prepare) {
+        let message = "pushes into a part are refused, and without `prepare` there is no other way for them";
+        let help =
+            "nothing, if the client pushes the whole; otherwise add prepare and complete to `verbs:`, or say `partial_pushes: merge`";
+        found.push(Finding::note(policy.origins.of("partial_pushes"), message, help));
+    }
+    found.extend(options(policy));
+    let keys = policy.keys.as_deref().unwrap_or_default();
+    for (position, key) in keys.iter().enumerate() {
+        if keys.iter().take(position).any(|earlier| earlier == key) {
+            found.push(Finding::note(policy.origins.of("keys"), format!("the key `{key}` is listed twice"), "remove one of them"));
+        }
+    }
+    found
+}
+
+/// What its words about rsync's options mean: the table's reason for what they let in, and whom they turn away.
+fn options(policy: &Policy) -> Vec<Finding> {
+    let note = |message, help| Finding::note(policy.origins.of("options"), message, help);
+    let runs_as = match policy.owners {
+        _ if policy.user == "root" => Some(Runs::AsRoot),
+        Some(KeepOwners::Keep) => None,
+        _ => Some(Runs::AsAccount),
+    };
+    let named = |word: &&str| options::rows().iter().find(|row| row.word() == *word);
+    let widened = policy.options.allow.iter().filter_map(named).filter_map(|row| match row.rule {
+        Rule::NeedsWord(runs) if runs_as != Some(runs) => {
+            let whose = if runs == Runs::AsRoot { "runs as root" } else { "is an account's and keeps no owners" };
+            let message = format!("`{}` is allowed, which changes nothing: only a gate that {whose} refuses it", row.word());
+            Some(note(message, "remove it from `allow:`".to_owned()))
+        }
+        Rule::NeedsWord(Runs::AsRoot) => None,
+        _ => Some(note(format!("`{}` is allowed: {}", row.word(), row.why), "if that is not meant, remove it from `allow:`".to_owned())),
+    });
+    let archive = |row: &&Row| row.letter.is_some_and(|letter| "rlptgoD".contains(letter));
+    let narrowed = policy.options.refuse.iter().filter_map(named).filter(archive).map(|row| {
+        let message = format!("`{}` is refused, and `rsync -a` sends it: plain pushes are turned away", row.word());
+        note(message, format!("tell the client to add --no-{}, or remove it from `refuse:`", row.word()))
+    });
+    let forced = policy.options.forces().into_iter().map(|what| note(what, "if that is not meant, remove it from `force:`".to_owned()));
+    widened.chain(narrowed).chain(forced).collect()
+}
+
+/// Windows that never open, and windows that open only when others are open.
+fn windows(policy: &Policy) -> Vec<Finding> {
+    let all = policy.when.as_deref().unwrap_or_default();
+    let mut found = Vec::new();
+    for (position, window) in all.iter().enumerate() {
+        // Of two equal ones the later is the one too many.
+        let others = all.iter().enumerate().filter(|(other, same)| *other != position && (*same != window || *other < position));
+        // One that does not stop may save a push from those that do.
+        let others: Vec<_> = others.map(|(_, other)| *other).filter(|other| window.stops() || !other.stops()).collect();
+        if !window.opens_ever() {
+            found.push(Finding::wrong(policy.origins.of("when"), format!("the window `{window}` never opens"), "mend or remove it"));
+        } else if window.is_within(&others) {
+            let message = format!("the window `{window}` changes nothing: the others are open whenever it is");
+            found.push(Finding::wrong(policy.origins.of("when"), message, "remove it, or shorten the others"));
+        } else if window.stops_in_vain(all) {
+            let message =
+                format!("`stop: true` of the window `{window}` ends no push: whenever it closes, another is open or lets a push go on");
+            found.push(Finding::wrong(policy.origins.of("when"), message, "remove it, or say it in the windows that follow, too"));
+        }
+    }
+    found
+}
+
+/// Networks and names that are already covered.
+fn sources(policy: &Policy) -> Vec<Finding> {
+    let all = policy.from.as_deref().unwrap_or_default();
+    let covered = |position: usize, source: &Source| {
+        all.iter().enumerate().find(|(other, wider)| {
+            let within = match (source, wider) {
+                (Source::Network(narrow) | Source::OnLink(narrow, _), Source::Network(wide)) => wide.contains(narrow),
+                (Source::OnLink(narrow, link), Source::OnLink(wide, same)) => link == same && wide.contains(narrow),
+                (one, same) => one == *same,
+            };
+            within && *other != position && (source != *wider || *other < position)
+        })
+    };
+    let shown = |source: &Source| match source {
+        Source::Network(network) => network.to_string(),
+        Source::OnLink(network, link) => format!("{}%{link}/{}", network.addr(), network.prefix_len()),
+        Source::Host(name) => format!("host:{name}"),
+    };
+    let found = all.iter().enumerate().filter_map(|(position, source)| {
+        let (_, wider) = covered(position, source)?;
+        let message = format!("`{}` changes nothing: `{}` covers it", shown(source), shown(wider));
+        Some(Finding::wrong(policy.origins.of("from"), message, "remove one of them"))
+    });
+    found.collect()
+}
+
+/// Everything about policies side by side.
+pub fn together(policies: &[Policy]) -> Vec<Finding> {
+    let mut found = paths(policies);
+    let mut by_key: BTreeMap<(&str, &str), Vec<&Policy>> = BTreeMap::new();
+    let mut by_user: BTreeMap<&str, Vec<&Policy>> = BTreeMap::new();
+    for policy in policies {
+        let mut keys: Vec<_> = policy.keys.iter().flatten().collect();
+        keys.sort();
+        keys.dedup();
+        for key in keys {
+            by_key.entry((key.as_str(), &policy.user)).or_default().push(policy);
+        }
+        if policy.keys.is_none() {
+            by_user.entry(&policy.user).or_default().push(policy);
+        }
+    }
+    for ((key, user), claimants) in by_key {
+        if let [first, .., last] = claimants.as_slice() {
+            let message = format!("the key `{key}` of account `{user}` is claimed by {}, first by {}", names(&claimants), first.client);
+            found.push(Finding::wrong(
+                last.origins.of("keys"),
+                message,
+                "leave it to one of them: who is meant cannot be told, and so nobody is",
+            ));
+        }
+    }
+    for (user, claimants) in by_user {
+        if let [open] = claimants.as_slice() {
+            found.extend(beside_keys(user, open, policies));
+        }
+        if let [_, .., last] = claimants.as_slice() {
+            let message = format!("the account `{user}` has several policies without keys: {}", names(&claimants));
+            found.push(Finding::wrong(last.origins.of("user"), message, "give them keys:, or accounts of their own"));
+        }
+    }
+    found
+}
+
+/// What the keys of an account's other policies mean for its one that has none (`act::config::identify`).
+fn beside_keys(user: &str, open: &Policy, policies: &[Policy]) -> Option<Finding> {
+    let keyed: Vec<_> = policies.iter().filter(|policy| policy.user == user && policy.keys.is_some()).collect();
+    if let Some(own) = keyed.iter().find(|policy| policy.client.as_str() == user) {
+        let message = format!(
+            "{} is never reached: of the account `{user}`, {} is its own policy and has keys:, so a key that nobody lists is refused there",
+            open.client, own.client
+        );
+        let help = format!("give {0} keys:, too, or start `snapgate serve --client {0}` by the key's command=", open.client);
+        return Some(Finding::wrong(open.origins.of("user"), message, help));
+    }
+    if keyed.is_empty() {
+        return None;
+    }
+    let message =
+        format!("of the account `{user}`, keys that {} lists speak for that, and every other key for {}", names(&keyed), open.client);
+    Some(Finding::note(open.origins.of("user"), message, format!("if that is not meant, give {} keys:, too", open.client)))
+}
+
+fn names(policies: &[&Policy]) -> String {
+    policies.iter().map(|policy| policy.client.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Repositories that are the same or inside each other. In order of path, what is inside follows what it is in.
+fn paths(policies: &[Policy]) -> Vec<Finding> {
+    let mut sorted: Vec<_> = policies.iter().collect();
+    sorted.sort_by(|one, other| one.path.cmp(&other.path));
+    let mut found = Vec::new();
+    let mut outer: Option<&Policy> = None;
+    for policy in sorted {
+        match outer {
+            Some(outer) if policy.path.starts_with(&outer.path) => {
+                let shown = printable(policy.path.as_os_str().as_encoded_bytes());
+                let relation = if policy.path == outer.path { "is also the repository" } else { "is inside the repository" };
+                let message = format!("the repository `{shown}` {relation} of {}", outer.client);
+                found.push(Finding::wrong(policy.origins.of("path"), message, "give each client a directory of its own"));
+            }
+            _ => outer = Some(policy),
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::policy::{read_policy, read_site};
+    use std::path::Path;
+
+    fn policy(client: &str, text: &str) -> Policy {
+        let site = read_site(Path::new("site"), b"store: /s\n").unwrap();
+        read_policy(Path::new(client), text.as_bytes(), &client.parse().unwrap(), &site).unwrap()
+    }
+
+    fn said(found: &[Finding]) -> String {
+        found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn rules_that_decide_nothing_are_found() {
+        for (text, words) in [
+            (
+                "when: [{hours: \"22:00-06:00\"}, {days: tue, hours: \"23:00-01:00\"}]\n",
+                "c:1: the window `tue 23:00-01:00` changes nothing",
+            ),
+            ("when: [{days: mon}, {days: mon}]\n", "the window `mon` changes nothing"),
+            ("when: [{stop: true}]\n", "`stop: true` of the window `always` ends no push"),
+            (
+                "when: [{hours: \"22:00-06:00\", stop: true}, {hours: \"06:00-07:00\"}]\n",
+                "c:1: `stop: true` of the window `22:00-06:00` ends no push",
+            ),
+            ("when: [{days: mon, stop: true}, {days: tue}]\n", "`stop: true` of the window `mon` ends no push"),
+            ("when: [{hours: \"22:00-06:00\", stop: true}, {hours: \"05:00-06:00\"}]\n", "`stop: true` of the window `22:00-06:00`"),
+            ("from: [\"fe80::/10\", \"fe80::1%eth0\"]\n", "`fe80::1%eth0/128` changes nothing: `fe80::/10` covers it"),
+            ("from: [192.0.2.0/24, 192.0.2.7]\n", "`192.0.2.7/32` changes nothing: `192.0.2.0/24` covers it"),
+            ("from: [192.0.2.7, 192.0.2.7]\n", "`192.0.2.7/32` changes nothing"),
+            ("from: [host:a.example, host:A.example]\n", "`host:a.example` changes nothing"),
+            ("verbs: [rsync, complete]\n", "`complete` without `prepare`"),
+            ("verbs: [status]\n", "nothing can be pushed"),
+            ("options: { allow: [safe-links] }\n", "c:1: `safe-links` is allowed: the snapshot would silently lack symlinks"),
+            ("options: { allow: [owner] }\n", "c:1: `owner` is allowed, which changes nothing"),
+            ("options: { allow: [acls] }\n", "c:1: `acls` is allowed: access lists name other accounts, which takes a weaker jail"),
+            ("options: { refuse: [perms, acls] }\n", "c:1: `perms` is refused, and `rsync -a` sends it"),
+        ] {
+            let found = one(&policy("c", text));
+            assert_eq!(found.len(), 1, "{text}: {}", said(&found));
+            assert!(said(&found).contains(words), "{}", said(&found));
+        }
+        let stops = "when: [{days: mon-fri, hours: \"22:00-06:00\", stop: true}, {days: sat,sun, stop: true}]\n";
+        assert_eq!(one(&policy("c", stops)), []);
+        let clean = "when: [{days: mon-fri, hours: \"22:00-06:00\"}, {days: sat,sun}]\nfrom: [192.0.2.0/24, 198.51.100.0/24, \"2001:db8::/32\"]\nuser: root\noptions: { allow: [owner], refuse: [acls] }\n";
+        assert_eq!(one(&policy("c", clean)), []);
+    }
+
+    #[test]
+    fn policies_in_each_other_s_way_are_found() {
+        let key = "SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk";
+        let keyed = |user: &str| format!("user: {user}\nkeys: [\"{key}\"]\n");
+        let found = together(&[policy("a", &keyed("x")), policy("b", &keyed("x")), policy("c", &keyed("y"))]);
+        assert_eq!(found.len(), 1, "{}", said(&found));
+        assert!(said(&found).contains("b:2: the key") && said(&found).contains("a, b"));
+        let found = together(&[policy("a", "user: x\n"), policy("b", "user: x\n"), policy("c", &keyed("x"))]);
+        assert!(found.len() == 1 && said(&found).contains("several policies without keys: a, b"), "{}", said(&found));
+        let found = together(&[policy("a", "user: x\n"), policy("b", &keyed("x"))]);
+        assert!(matches!(&found[..], [one] if !one.wrong), "{}", said(&found));
+        assert!(said(&found).contains("a:1: of the account `x`, keys that b lists speak for that, and every other key for a"));
+        let found = together(&[policy("a", "user: x\n"), policy("x", &keyed("x")), policy("c", &keyed("y"))]);
+        assert!(matches!(&found[..], [one] if one.wrong), "{}", said(&found));
+        assert!(said(&found).contains("a:1: a is never reached: of the account `x`, x is its own policy"));
+        let found = together(&[
+            policy("a", "path: /s/x\n"),
+            policy("b", "path: /s/x/y\n"),
+            policy("c", "path: /s/x\n"),
+            policy("d", "path: /s/xy\n"),
+        ]);
+        assert!(found.len() == 2 && said(&found).contains("`/s/x/y` is inside the repository of a"), "{}", said(&found));
+        assert!(said(&found).contains("c:1: the repository `/s/x` is also the repository of a"));
+    }
+}

@@ -1,0 +1,254 @@
+//! The site's and the clients' rules, read from text. Pure: the text comes from `act::config`, which has checked whose file it is.
+
+pub mod address;
+pub mod lint;
+pub mod window;
+pub mod yaml;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::terms::{ClientName, Fingerprint, Link, NamePattern, Origin, Verb, ZoneName};
+
+use self::window::Window;
+use super::rsync::options::Choice;
+
+mod limits;
+mod options;
+mod origins;
+mod read;
+mod site;
+mod values;
+
+pub use limits::Limits;
+pub use read::{Defaults, read_policy};
+pub use site::read_site;
+
+/// `rsync:` where the site file does not say it.
+pub const DEFAULT_RSYNC: &str = "/usr/bin/rsync";
+
+/// Where the site file and the policies are, unless `--config` says otherwise. Never from the environment, which a client may be able to set.
+pub const DEFAULT_CONFIG: &str = "/etc/snapgate";
+
+/// `spool:` where no site file says it.
+pub const DEFAULT_SPOOL: &str = "/var/spool/snapgate";
+
+/// `syslog:` where no site file says it.
+pub const DEFAULT_SYSLOG: &str = "/dev/log";
+
+/// A client's policy: what `policies/<client>.yaml` says, over the site's `defaults:`, over the built-in defaults.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// The client, by the file's name.
+    pub client: ClientName,
+    /// `user:` The unix account that may speak for the client; default: the client's name.
+    pub user: String,
+    /// `keys:` The keys that may speak for it; `None`: any key that sshd lets in.
+    pub keys: Option<Vec<Fingerprint>>,
+    /// `from:` Where it may come from; `None`: anywhere.
+    pub from: Option<Vec<Source>>,
+    /// `when:` When it may come; `None`: always.
+    pub when: Option<Vec<Window>>,
+    /// `timezone:` The zone of `when`; default UTC.
+    pub timezone: ZoneName,
+    /// `verbs:` What it may ask for; help is always allowed.
+    pub verbs: Vec<Verb>,
+    /// `path:` Its repository, absolute; default `<store>/<client>`.
+    pub path: PathBuf,
+    /// `snapshots: {name: …}` How snapshots are named.
+    pub names: NamePattern,
+    /// `report:` Which pushes ask for a job report.
+    pub report: Report,
+    /// `partial_pushes:` What becomes of a push that is not the whole snapshot.
+    pub partial_pushes: PartialPushes,
+    /// `owners:` Whether owners and groups are kept by an account that is not root.
+    pub owners: Option<KeepOwners>,
+    /// `hooks:` What runs before and after a push.
+    pub hooks: Hooks,
+    /// `time_limits: {idle: …}` rsync ends when nothing moves for this long.
+    pub idle: Duration,
+    /// `time_limits: {push: …}` rsync is ended after this long, and what was received is kept.
+    pub deadline: Duration,
+    /// `limits:` How much of the server it may use.
+    pub limits: Limits,
+    /// `require_mount:` Refuse while the store, or a repository's disk elsewhere, is not mounted (`decide::mounts`).
+    pub require_mount: bool,
+    /// `options: {refuse: […], allow: […]}` What it says of rsync's options, over the table.
+    pub options: Choice,
+    /// Where each key stands.
+    pub origins: Origins,
+}
+
+/// Where a client may come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A network or a single address.
+    Network(IpNet),
+    /// The same among the neighbours on one link of this machine.
+    OnLink(IpNet, Link),
+    /// A name, resolved when the client connects.
+    Host(String),
+}
+
+/// Which pushes ask for a job report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// Every one.
+    Always,
+    /// Those with warnings and those that failed; the default.
+    Problems,
+    /// None; what went wrong is still an alert.
+    Never,
+}
+
+/// What becomes of the owners and groups of a client's files, where the account is not root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeepOwners {
+    /// They are kept, as ids of the account's ranges.
+    Keep,
+    /// Everything is the account's.
+    Drop,
+}
+
+/// What becomes of a push, outside of a transaction, that may have a part of the client's data alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartialPushes {
+    /// One into a place is refused.
+    Refuse,
+    /// What was sent is the snapshot; the default.
+    Publish,
+    /// What was not sent is carried over from the last snapshot, as plain rsync would leave it alone. Of a transaction, too.
+    Merge,
+}
+
+/// What becomes of a push where the kernel gives its account no namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Namespaces {
+    /// It is refused; the default.
+    Required,
+    /// It runs in a weaker jail, which every line of log says.
+    Optional,
+}
+
+/// Commands of the administrator, run as the account, without a shell. Each is an absolute path and its arguments.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hooks {
+    /// Before a push or at `prepare`: one that fails refuses.
+    pub prepare: Vec<Vec<String>>,
+    /// After publishing.
+    pub complete: Vec<Vec<String>>,
+    /// Each one's time limit.
+    pub time_limit: Duration,
+}
+
+/// Where each top-level key of a policy stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// The policy's own file.
+    pub file: PathBuf,
+    /// Keys that stand in a file, with that file and line.
+    pub keys: Vec<(String, Origin)>,
+}
+
+impl Origins {
+    /// Where `key` stands; line 0 of the policy's file when it is a default.
+    pub fn of(&self, key: &str) -> Origin {
+        let found = self.keys.iter().find(|(name, _)| name == key);
+        found.map_or_else(|| Origin { file: self.file.clone(), line: 0 }, |(_, origin)| origin.clone())
+    }
+}
+
+/// The site: what `snapgate.yaml` says.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The file.
+    pub file: PathBuf,
+    /// `store:` Where repositories are by default.
+    pub store: PathBuf,
+    /// `rsync:` The real rsync.
+    pub rsync: PathBuf,
+    /// `spool:` Where events wait for the mailer.
+    pub spool: PathBuf,
+    /// `syslog:` The daemon's socket; `None`: `off`.
+    pub syslog: Option<PathBuf>,
+    /// `sshd:` Which sshd clients reach, for `check` alone.
+    pub sshd: Sshd,
+    /// `sessions:` How many connections of all clients are served at once.
+    pub sessions: u64,
+    /// `jail:` Whether rsync is jailed; only `off` turns it off.
+    pub jail: bool,
+    /// `namespaces:` Whether a push may run without.
+    pub namespaces: Namespaces,
+    /// `mail:` How mail leaves.
+    pub mail: MailSettings,
+    /// `defaults:` What policies say where they say nothing themselves.
+    pub defaults: Defaults,
+    /// Where each key stands.
+    pub origins: Origins,
+}
+
+/// The sshd whose settings `check` asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sshd {
+    /// With the machine's own settings; the default.
+    OfTheMachine,
+    /// With this file of settings, as behind `sshd -f`.
+    With(PathBuf),
+    /// `off`: none, since clients come in another way.
+    None,
+}
+
+/// How mail leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailSettings {
+    /// `from:` The sender; `None`: `snapgate@` and the host's name.
+    pub from: Option<String>,
+    /// `to:` Who gets alerts; default root.
+    pub to: Vec<String>,
+    /// `reports_to:` Who gets job reports; default: as `to`.
+    pub reports_to: Vec<String>,
+    /// `transport:` The way.
+    pub transport: Transport,
+    /// `password_file:` The SMTP password, alone on the first line.
+    pub password_file: Option<PathBuf>,
+    /// `ca_file:` Certificates (PEM) to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The way of a mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transport {
+    /// `sendmail` or `sendmail:/path`: the local mailer.
+    Sendmail(PathBuf),
+    /// `smtp://`, `starttls://`, `smtps://`, with `user@` where it needs one.
+    Smtp {
+        /// The server's name or address.
+        host: String,
+        /// Its port; by default 25, 587 and 465.
+        port: u16,
+        /// How the connection is protected.
+        tls: Tls,
+        /// The account there.
+        user: Option<String>,
+    },
+    /// `file:/some/dir`: a directory of `.eml` files.
+    Directory(PathBuf),
+    /// `off`: no mail at all.
+    Off,
+}
+
+/// How an SMTP connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// Not at all (`smtp://`): for a server on this machine.
+    None,
+    /// STARTTLS, required (`starttls://`).
+    Starttls,
+    /// From the first byte (`smtps://`).
+    Implicit,
+}
+
+#[cfg(test)]
+mod tests;

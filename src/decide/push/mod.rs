@@ -1,0 +1,10 @@
+//! What is done in a push, what it may take, and what it amounts to when it has ended.
+
+pub mod again;
+pub mod links;
+pub mod lost;
+pub mod outcome;
+pub mod pace;
+pub mod parts;
+pub mod plan;
+pub mod silence;

@@ -1,0 +1,137 @@
+//! An export: one rsync reads a snapshot, closed in, and one of root's writes what that sends. Both are started with words from here, so
+//! that they agree about what travels.
+//!
+//! No word of a client's or an administrator's may be among them that could be read as anything but the name that it is.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Run;
+use crate::decide::push::links::Layout;
+use crate::decide::rsync::argv::{self, Version};
+use crate::decide::sandbox::cell::{self, Access, Bind, Cell, Confinement, Grant, Ground, Kind};
+
+/// Where the one that reads sees what it sends.
+const SNAPSHOT: &str = "/snapshot";
+
+/// What both are told of what travels: `-aAXH --numeric-ids` without devices, which no snapshot holds, so that a list that names one is
+/// a lie. The other part of the word says what the one that reads may take for granted of the one that writes, which is the same program:
+/// of the letters it looks for those that it knows (`set_allow_inc_recurse` and `setup_protocol` in rsync's compat.c).
+const SENT: [&str; 3] = ["-lHogtpAXre.iLsfxCIvu", "--specials", "--numeric-ids"];
+const RECEIVED: [&str; 5] = ["-aAXH", "--no-devices", "--numeric-ids", "--sparse", "--no-s"];
+
+/// What is to be read.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// The site's rsync.
+    pub program: &'a Path,
+    /// Its version.
+    pub version: Version,
+    /// What is sent of the directory that the process stands in; `None`: all of it, and itself.
+    pub name: Option<&'a OsStr>,
+    /// Whether the site has a jail.
+    pub jail: bool,
+}
+
+/// The rsync that reads. It sees what it sends and nothing else of the server's data, and can change nothing.
+pub fn sender(source: Source<'_>) -> Run {
+    let Source { program, version, name, jail } = source;
+    // It makes no links.
+    let ground = Ground { asks: false, ..Ground::new(if jail { Confinement::View } else { Confinement::None }) };
+    // The process stands in it already, by a way without a symlink: no path of it is looked up once more.
+    let here = PathBuf::from(".");
+    let shown = Bind { from: here.clone(), to: SNAPSHOT.into(), kind: Kind::History, optional: false };
+    let opened = Grant { path: SNAPSHOT.into(), access: Access::Read, optional: false };
+    let binds = if jail { vec![cell::program_shown(program), shown] } else { Vec::new() };
+    let grants = jail.then(|| cell::system(program).into_iter().chain([opened]).collect());
+    let directory = if jail { SNAPSHOT.into() } else { here };
+
+    let mut words: Vec<OsString> = ["--server", "--sender"].iter().chain(&SENT).map(OsString::from).collect();
+    if version >= argv::OPEN_NOATIME {
+        words.push("--open-noatime".into());
+    }
+    if version >= argv::DEFENCES && jail {
+        // In the view the kernel follows no symlink (`argv::for_push`).
+        words.push("--insecure-links".into());
+    }
+    // With a `./` before it no name is an option.
+    words.extend([".".into(), name.map_or_else(|| ".".into(), |name| Path::new(".").join(name).into_os_string())]);
+    let layout = Layout { start: directory.clone(), bases: Vec::new(), partial_dir: String::new() };
+    // It was pushed within the limits of the policy, and root alone reads it: a restore must not fail for them.
+    let cell = Cell { ground, limits: None, binds, grants, directory, program: program.to_path_buf(), argv: words };
+    Run { cell, layout, deadline: Duration::MAX, idle: None, until: None, reads: false }
+}
+
+/// The words of the rsync that writes into `directory`, which it is started in. It starts the other one by the words of `shell`.
+pub fn receiver(version: Version, shell: &[OsString], directory: &Path) -> Vec<OsString> {
+    let mut words: Vec<OsString> = RECEIVED.iter().map(OsString::from).collect();
+    if version >= argv::DEFENCES {
+        words.extend([OsString::from("--drop-D"), joined("--confine-root=", directory)]);
+    }
+    words.extend(["-e".into(), quoted(shell)]);
+    // The name of the host and the path there are for show: the other one is told by us what to read.
+    words.extend(["snapshot:.", "./"].map(OsString::from));
+    words
+}
+
+fn joined(option: &str, path: &Path) -> OsString {
+    let mut word = OsString::from(option);
+    word.push(path);
+    word
+}
+
+/// Words as rsync takes them apart again (`-e`, rsync(1)): no shell is asked. Between quotes every byte stands for itself, and the quote is
+/// said twice.
+fn quoted(words: &[OsString]) -> OsString {
+    let quote = |word: &OsString| {
+        let inside = word.as_bytes().iter().flat_map(|byte| if *byte == b'\'' { vec![b'\'', b'\''] } else { vec![*byte] });
+        [b'\''].into_iter().chain(inside).chain([b'\'']).collect::<Vec<u8>>()
+    };
+    OsString::from_vec(words.iter().map(quote).collect::<Vec<_>>().join(&b' '))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(words: &[OsString]) -> String {
+        words.join(OsStr::new(" ")).into_string().unwrap()
+    }
+
+    fn source(name: Option<&OsStr>) -> Source<'_> {
+        Source { program: Path::new("/usr/bin/rsync"), version: argv::DEFENCES, name, jail: true }
+    }
+
+    #[test]
+    fn the_one_that_reads_sees_what_it_sends_read_only_and_nothing_else() {
+        let run = sender(source(None));
+        let cell = run.cell();
+        assert!(cell.ground.view && !cell.ground.asks && cell.ground.filter.is_some());
+        let kinds: Vec<_> = cell.binds.iter().map(|bind| (bind.to.to_str().unwrap(), bind.kind)).collect();
+        assert_eq!(kinds, [("/usr/bin/rsync", Kind::ReadOnly), (SNAPSHOT, Kind::History)]);
+        let opened = cell.grants.iter().flatten().filter(|grant| grant.path == Path::new(SNAPSHOT));
+        assert_eq!(opened.map(|grant| grant.access).collect::<Vec<_>>(), [Access::Read]);
+    }
+
+    #[test]
+    fn a_name_is_never_an_option() {
+        let name = OsStr::new("--delete");
+        let run = sender(source(Some(name)));
+        let expected = "--server --sender -lHogtpAXre.iLsfxCIvu --specials --numeric-ids --open-noatime --insecure-links . ./--delete";
+        assert_eq!(printed(&run.cell().argv), expected);
+        let older = sender(Source { version: Version(3, 1, 3), jail: false, ..source(None) });
+        assert_eq!(printed(&older.cell().argv), "--server --sender -lHogtpAXre.iLsfxCIvu --specials --numeric-ids . .");
+        assert_eq!((older.cell().grants.as_ref(), older.cell().directory.as_path()), (None, Path::new(".")));
+    }
+
+    #[test]
+    fn the_one_that_writes_makes_no_device_and_is_told_nothing_by_the_snapshot() {
+        let words = receiver(argv::DEFENCES, &["/x".into(), "--path=it's a".into()], Path::new("/to"));
+        let expected =
+            "-aAXH --no-devices --numeric-ids --sparse --no-s --drop-D --confine-root=/to -e '/x' '--path=it''s a' snapshot:. ./";
+        assert_eq!(printed(&words), expected);
+        assert!(!printed(&receiver(Version(3, 2, 7), &[], Path::new("/to"))).contains("/to"));
+    }
+}

@@ -1,0 +1,317 @@
+//! Prints the words that rsync is run with. They come from the plan alone: a checked push and the server's own choices.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::terms::limits::{MAX_BASIS_DIRS, MAX_CLIENT_TIMEOUT};
+
+use super::command::Push;
+use crate::decide::owners::{dropped, idpairs};
+use crate::decide::sandbox::cell::{Confinement, Ids};
+
+/// A release of rsync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Version(pub u32, pub u32, pub u32);
+
+/// The release that has `--open-noatime`.
+pub const OPEN_NOATIME: Version = Version(3, 2, 0);
+
+/// The release that has `--drop-D`, `--confine-root` and `--insecure-links`.
+pub const DEFENCES: Version = Version(3, 5, 0);
+
+impl Version {
+    /// Reads the first line of `rsync --version`: `rsync  version 3.5.0  protocol version 32`. `None` for another program
+    /// and for openrsync, which does not have what a server needs.
+    pub fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split_ascii_whitespace();
+        if (words.next(), words.next()) != (Some("rsync"), Some("version")) {
+            return None;
+        }
+        let version = words.next()?;
+        let mut parts = version.strip_prefix('v').unwrap_or(version).splitn(3, '.');
+        let mut part = || {
+            let part = parts.next()?;
+            // A release under way is called 3.5.0pre1 or 3.5.1dev.
+            let end = part.find(|character: char| !character.is_ascii_digit()).unwrap_or(part.len());
+            part.get(..end)?.parse().ok()
+        };
+        Some(Self(part()?, part()?, part()?))
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+/// What the server chooses for a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setup {
+    /// The server's rsync.
+    pub version: Version,
+    /// What holds rsync.
+    pub confinement: Confinement,
+    /// The repository, absolute: everything that rsync may name is below it. Only used where rsync has no view of its own.
+    pub root: PathBuf,
+    /// rsync's own limit of idle time, where the client has no smaller one.
+    pub idle: Duration,
+    /// Where unchanged files may be linked from, the best first.
+    pub link_dests: Vec<PathBuf>,
+    /// The directory that rsync puts unfinished files into.
+    pub partial_dir: String,
+    /// The run's log.
+    pub log: PathBuf,
+    /// What the policy has the server's rsync do, whatever the client asks for.
+    pub forced: Vec<&'static str>,
+    /// How many ids of the client's can be kept; `None`: all or none of them.
+    pub ids: Option<Ids>,
+    /// Whether rsync logs the owner of each file that it receives.
+    pub tells_owners: bool,
+}
+
+/// The words behind `rsync` for a push. The destination is always `.`, the directory that rsync is started in.
+pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
+    let mut words: Vec<OsString> = vec!["--server".into()];
+    let asked = push.words();
+    let unasked = setup.forced.iter().filter(|forced| !asked.iter().any(|word| word == *forced)).map(OsString::from);
+    words.extend(asked.iter().map(OsString::from).chain(unasked));
+    if let Some(Ids { users, groups }) = setup.ids {
+        let lists = push.keeps_access_lists();
+        if push.unmaps_lists() {
+            words.retain(|word| word != "--numeric-ids");
+        }
+        with_ids_beyond(&mut words, ("--usermap=", "--no-owner"), users, push.keeps_users(), lists);
+        with_ids_beyond(&mut words, ("--groupmap=", "--no-group"), groups, push.keeps_groups(), lists);
+        words.extend(KEPT_ATTRIBUTES.iter().filter(|_| push.keeps_attributes()).map(OsString::from));
+    }
+    // What was received of a file that was cut off is a basis for the next try. It must not stand under the file's own
+    // name: after a read error on the client rsync leaves a file of the right size there that is not the file.
+    words.push(format!("--partial-dir={}", setup.partial_dir).into());
+    // The gate itself watches for silence, knowing whose turn it is. rsync would end a client that only reads a large file for its list
+    // (`check_timeout` in its io.c, before it has a receiver); so its limit is the client's own, where it has one.
+    words.push(format!("--timeout={}", seconds(setup.idle, push.timeout())).into());
+    if setup.version >= OPEN_NOATIME && !asked.iter().any(|word| word == "--open-noatime") {
+        // What is compared with or copied from history is read there, and its time of access would tell.
+        words.push("--open-noatime".into());
+    }
+    if setup.version >= DEFENCES {
+        // Works on one side alone, unlike --no-D (rsync(1)).
+        words.push("--drop-D".into());
+        if setup.confinement == Confinement::View {
+            // rsync's own walk costs 13 to 16 openat(2) for each file, and guards against symlinks of the client's. In the view
+            // the kernel follows none. The jail alone would not do: it does not mediate stat(2), chmod(2) and their like.
+            words.push("--insecure-links".into());
+        } else {
+            words.push(joined("--confine-root=", &setup.root));
+        }
+    }
+    words.extend(setup.link_dests.iter().take(MAX_BASIS_DIRS).map(|basis| joined("--link-dest=", basis)));
+    words.push(joined("--log-file=", &setup.log));
+    // Errors and the summary only, unless owners are counted, which are taken out again: a line for each file makes the log as large as the
+    // list.
+    words.push(format!("--log-file-format={}", if setup.tells_owners { dropped::OWNER_ALONE } else { "" }).into());
+    words.extend([OsString::from("."), OsString::from(".")]);
+    words
+}
+
+/// Has rsync store every id that the mapping has none for as the last one of it. The first rule of a map that fits an id counts, so that
+/// the client's own come first (rsync(1), `--usermap`). An access list may have such ids where owners are not asked for; a map asks for
+/// them too, unless the other option follows that takes this back.
+fn with_ids_beyond(words: &mut Vec<OsString>, (option, without): (&str, &str), count: u32, kept: bool, lists: bool) {
+    let last = count.saturating_sub(1);
+    let rule = format!("{count}-{LAST_ID}:{last}");
+    let own = words.iter_mut().find_map(|word| {
+        let pairs = idpairs::up_to(word.to_str()?.strip_prefix(option)?, last);
+        Some((word, pairs))
+    });
+    match own {
+        Some((word, pairs)) => *word = format!("{option}{pairs},{rule}").into(),
+        None if kept => words.push(format!("{option}{rule}").into()),
+        None if lists => words.extend([format!("{option}{rule}").into(), without.into()]),
+        None => {}
+    }
+}
+
+/// In a user namespace its root may set these, and no others: they would be errors, and status 23 (xattr(7); filters on names of attributes:
+/// rsync(1), "FILTER RULES", `x`).
+const KEPT_ATTRIBUTES: [&str; 3] = ["--filter=+x user.*", "--filter=+x security.capability", "--filter=-x *"];
+
+/// The last id that somebody can have: the one behind it stands for none at all (chown(2)).
+const LAST_ID: u32 = u32::MAX - 1;
+
+/// rsync takes 0 for no limit, so it is never printed.
+fn seconds(ours: Duration, theirs: Option<u32>) -> u64 {
+    let theirs = theirs.map_or(u64::from(MAX_CLIENT_TIMEOUT), u64::from);
+    ours.as_secs().min(theirs).max(1)
+}
+
+fn joined(option: &str, path: &Path) -> OsString {
+    let mut word = OsString::from(option);
+    word.push(path);
+    word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::rsync::command::{Command, parse};
+    use crate::terms::request::Said;
+
+    fn setup(version: Version, confinement: Confinement) -> Setup {
+        Setup {
+            version,
+            confinement,
+            root: PathBuf::from("/r"),
+            idle: Duration::from_secs(600),
+            link_dests: vec![PathBuf::from("/r/snapshots/a"), PathBuf::from("/r/.snapgate/interrupted/1")],
+            partial_dir: ".~snapgate-1~".to_owned(),
+            log: PathBuf::from("/r/.snapgate/logs/x.log"),
+            forced: Vec::new(),
+            ids: None,
+            tells_owners: false,
+        }
+    }
+
+    fn printed(options: &str, setup: &Setup) -> String {
+        let text = format!("rsync --server {options} . dst/");
+        match parse(&Said::Command(text.into_bytes())) {
+            Ok(Command::Push(push)) => for_push(&push, setup).join(std::ffi::OsStr::new(" ")).into_string().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const BASES: &str = "--link-dest=/r/snapshots/a --link-dest=/r/.snapgate/interrupted/1";
+    const LOG: &str = "--log-file=/r/.snapgate/logs/x.log --log-file-format= . .";
+
+    #[test]
+    fn flags_follow_the_version_and_what_holds_rsync() {
+        let line = |version, confinement| printed("-logDtpre.iLsfxCIvu", &setup(version, confinement));
+        let all = |flags: &str| {
+            format!("--server -logDtpre.iLsfxCvu --partial-dir=.~snapgate-1~ --timeout=600 --open-noatime {flags}{BASES} {LOG}")
+        };
+        for confinement in [Confinement::View, Confinement::Jail, Confinement::None] {
+            assert_eq!(line(Version(3, 2, 7), confinement), all(""));
+            assert_eq!(line(Version(3, 4, 99), confinement), all(""));
+        }
+        for version in [Version(3, 5, 0), Version(4, 0, 0)] {
+            assert_eq!(line(version, Confinement::View), all("--drop-D --insecure-links "));
+            assert_eq!(line(version, Confinement::Jail), all("--drop-D --confine-root=/r "));
+            assert_eq!(line(version, Confinement::None), all("--drop-D --confine-root=/r "));
+        }
+    }
+
+    #[test]
+    fn an_id_that_cannot_be_kept_is_stored_as_the_last_that_can() {
+        let setup = Setup { ids: Some(Ids { users: 65_536, groups: 1000 }), ..setup(DEFENCES, Confinement::View) };
+        let line = |options: &str| printed(options, &setup);
+        let (users, groups) = ("65536-4294967294:65535", "1000-4294967294:999");
+        let plain = line("-logDtpre.iLsfxCIvu");
+        assert!(plain.contains(&format!(" --usermap={users} --groupmap={groups} ")), "{plain}");
+        let own = line("-logDtpre.iLsfxCIvu --usermap=7:8,9:70000 --numeric-ids");
+        assert!(own.contains(&format!(" --usermap=7:8,9:65535,{users} ")) && own.contains(&format!(" --groupmap={groups} ")), "{own}");
+        let none = line("-lDtpre.iLsfxCIvu");
+        assert!(!none.contains("map="), "{none}");
+    }
+
+    #[test]
+    fn nor_can_one_in_an_access_list_whether_owners_are_asked_for_or_not() {
+        let setup = Setup { ids: Some(Ids { users: 65_536, groups: 1000 }), ..setup(DEFENCES, Confinement::View) };
+        let line = |options: &str| printed(options, &setup);
+        let (users, groups) = ("--usermap=65536-4294967294:65535", "--groupmap=1000-4294967294:999");
+        let none = line("-lDtpAre.iLsfxCIvu");
+        assert!(none.contains(&format!(" {users} --no-owner {groups} --no-group ")), "{none}");
+        let group = line("-lgDtpAre.iLsfxCIvu");
+        assert!(group.contains(&format!(" {users} --no-owner {groups} --partial")), "{group}");
+        for (options, numeric) in [
+            ("-logDtpAre.iLsfxCIvu --numeric-ids", false),
+            ("-lDtpAre.iLsfxCIvu --numeric-ids", false),
+            ("-logDtpre.iLsfxCIvu --numeric-ids", true),
+            ("-logDtpAre.LsfxCIvu --numeric-ids", true),
+            ("-logDtpAr --numeric-ids", true),
+            ("-logDtpAe.iLsfxCIvu --numeric-ids", true),
+            ("-logDtpArme.iLsfxCIvu --numeric-ids", true),
+            ("-logDtpAre.iLsfxCIvu --numeric-ids --delete-before", true),
+            ("-logDtpAre.iLsfxCIvu --numeric-ids --delete-after", true),
+            ("-logDtpAre.iLsfxCIvu --numeric-ids --use-qsort", true),
+            ("-logDtpAre.iLsfxCIvu --numeric-ids --usermap=root:7", true),
+            ("-logDtpAre.iLsfxCIvu --numeric-ids --usermap=0:7 --groupmap=9-12:7,*:8", false),
+        ] {
+            let line = line(options);
+            assert_eq!(line.contains(" --numeric-ids "), numeric, "{options}: {line}");
+        }
+    }
+
+    #[test]
+    fn no_capabilities_are_made_up_for_a_client_without_them() {
+        let line = printed("-g -l -o -p -D -r -t", &setup(Version(3, 2, 7), Confinement::View));
+        assert!(line.starts_with("--server -logDtpr --partial-dir="), "{line}");
+        let bare = printed("", &setup(Version(3, 2, 7), Confinement::View));
+        assert!(bare.starts_with("--server --partial-dir="), "{bare}");
+    }
+
+    #[test]
+    fn the_smaller_limit_of_time_is_printed_once_and_never_as_none() {
+        let line = |options: &str, idle| {
+            printed(options, &Setup { idle: Duration::from_millis(idle), ..setup(Version(3, 5, 0), Confinement::View) })
+        };
+        for (options, idle, expected) in [
+            ("-r --timeout=60", 600_000, "--timeout=60"),
+            ("-r --timeout=3600", 600_000, "--timeout=600"),
+            ("-r", 10, "--timeout=1"),
+            ("-r", u64::MAX, "--timeout=86400"),
+        ] {
+            let line = line(options, idle);
+            assert_eq!(line.matches("--timeout").count(), 1, "{line}");
+            assert!(line.contains(&format!(" {expected} ")), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_forced_is_printed_once_whoever_asks_for_it() {
+        let forced = Setup { forced: vec!["--munge-links"], ..setup(Version(3, 5, 0), Confinement::View) };
+        for options in ["-r", "-rl", "-rl --munge-links"] {
+            let line = printed(options, &forced);
+            assert_eq!(line.matches("--munge-links ").count(), 1, "{line}");
+            assert!(line.find("--munge-links") < line.find("--partial-dir"), "{line}");
+        }
+        assert!(!printed("-rl", &setup(Version(3, 5, 0), Confinement::View)).contains("munge"));
+    }
+
+    #[test]
+    fn partial_is_printed_once_and_bases_stay_within_rsyncs_limit() {
+        let many = Setup { link_dests: vec![PathBuf::from("/r/b"); 30], ..setup(Version(3, 5, 0), Confinement::View) };
+        let line = printed("-r --partial --partial-dir .p", &many);
+        assert_eq!(line.matches("--partial").count(), 1, "{line}");
+        assert_eq!(line.matches("--link-dest=").count(), MAX_BASIS_DIRS, "{line}");
+    }
+
+    #[test]
+    fn owners_are_logged_only_where_they_are_to_be_counted() {
+        let usual = setup(Version(3, 1, 3), Confinement::View);
+        assert!(printed("-logDtpr", &usual).contains(" --log-file-format= "));
+        assert!(printed("-logDtpr", &Setup { tells_owners: true, ..usual }).contains(" --log-file-format=%U "));
+    }
+
+    #[test]
+    fn the_destination_is_always_the_directory_that_rsync_stands_in() {
+        let line = printed("-r --link-dest /etc", &setup(Version(3, 5, 0), Confinement::View));
+        assert!(line.ends_with(" . .") && !line.contains("dst") && !line.contains("/etc"), "{line}");
+    }
+
+    #[test]
+    fn versions_are_read_from_rsyncs_first_line() {
+        assert_eq!(Version::parse("rsync  version 3.5.0  protocol version 32"), Some(Version(3, 5, 0)));
+        assert_eq!(Version::parse("rsync  version v3.2.7  protocol version 31\n"), Some(Version(3, 2, 7)));
+        assert_eq!(Version::parse("rsync version 3.4.1pre1 protocol version 32"), Some(Version(3, 4, 1)));
+        for line in
+            ["", "openrsync: protocol version 29, rsync version 2.6.9 compatible", "rsync  version 3.5", "rsync version x.y.z", "bash 5"]
+        {
+            assert_eq!(Version::parse(line), None, "{line}");
+        }
+        assert!(Version(3, 10, 0) > DEFENCES);
+    }
+}

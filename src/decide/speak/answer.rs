@@ -1,0 +1,89 @@
+//! What a client is told when it asks: who it is, what it may do and when, and its newest snapshot. Nothing about the
+//! server, nothing about other clients.
+
+use std::fmt::Write as _;
+
+use crate::decide::judge::closing::Closing;
+use crate::decide::policy::{PartialPushes, Policy};
+use crate::decide::rsync::command::Probe;
+use crate::terms::{Shelf, Verb};
+
+/// The answer to a bare connection and to `help`.
+pub fn greeting(policy: &Policy, shelf: &Shelf) -> String {
+    let mut text = format!("snapgate: you are `{}`\n", policy.client);
+    let _ = writeln!(text, "  newest snapshot: {}", newest(shelf));
+    let _ = writeln!(text, "  allowed when:    {}", when(policy));
+    if let Some(rest) = rest(policy) {
+        let _ = writeln!(text, "  partial pushes:  {rest}");
+    }
+    let _ = writeln!(text, "  you may say:");
+    for verb in Verb::ALL.into_iter().filter(|verb| *verb == Verb::Help || policy.verbs.contains(verb)) {
+        let _ = writeln!(text, "    {}", usage(verb));
+    }
+    text
+}
+
+/// The answer to `status`.
+pub fn status(policy: &Policy, shelf: &Shelf, busy: bool) -> String {
+    let mut text = format!("client:          {}\n", policy.client);
+    let _ = writeln!(text, "newest snapshot: {}", newest(shelf));
+    let _ = writeln!(text, "push running:    {}", if busy { "yes" } else { "no" });
+    if let Some(rest) = rest(policy) {
+        let _ = writeln!(text, "partial pushes:  {rest}");
+    }
+    if let Some(transaction) = &shelf.transaction {
+        let since = transaction.began.format("%Y-%m-%d %H:%M:%S UTC");
+        let _ = writeln!(text, "transaction:     open since {since}, pushes so far: {}", transaction.parts);
+    }
+    text
+}
+
+/// When a push is ended by the clock, if it is: a line for `status`.
+pub fn ends(closing: Option<&Closing>) -> String {
+    closing.map(|closing| format!("pushes end:      {}\n", closing.shown)).unwrap_or_default()
+}
+
+/// The answer to what scripts ask before they push.
+pub fn probe(probe: Probe) -> &'static str {
+    match probe {
+        Probe::True => "",
+        Probe::Version => VERSION,
+    }
+}
+
+/// Not the server's own: which rsync that is nobody but the administrator needs to know, and the protocol itself tells no more than its number.
+/// The same on every server: the oldest rsync that the gate is tested with, in the words in which rsync says it (`print_rsync_version()` in its
+/// usage.c), so that a script which takes its numbers out of the first line finds them. What follows says so, and nothing of the server's own,
+/// which may be older.
+const VERSION: &str = "rsync  version 3.2.3  protocol version 31\n\
+    snapgate answers in the place of rsync, and says the same on every server\n";
+
+/// What becomes of a push that is not the whole, where that is out of the ordinary.
+fn rest(policy: &Policy) -> Option<&'static str> {
+    match policy.partial_pushes {
+        PartialPushes::Refuse => Some("refused into a place, but between `prepare` and `complete`"),
+        PartialPushes::Publish => None,
+        PartialPushes::Merge => Some("what is not sent stays as it is in the newest snapshot; with --delete it goes from the place"),
+    }
+}
+
+fn newest(shelf: &Shelf) -> String {
+    shelf.newest.as_ref().map_or_else(|| "none yet".to_owned(), ToString::to_string)
+}
+
+fn when(policy: &Policy) -> String {
+    let Some(windows) = &policy.when else { return "always".to_owned() };
+    let windows: Vec<_> = windows.iter().map(ToString::to_string).collect();
+    format!("{} ({})", windows.join(", "), policy.timezone)
+}
+
+fn usage(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Prepare => "ssh HOST prepare             open a transaction: pushes add up until `complete`",
+        Verb::Rsync => "rsync -a --delete DIR HOST:  push; it becomes a snapshot",
+        Verb::Complete => "ssh HOST complete [STATUS]   publish the transaction, unless STATUS says that rsync failed",
+        Verb::Abort => "ssh HOST abort               discard the transaction",
+        Verb::Status => "ssh HOST status              what is there and what is going on",
+        Verb::Help => "ssh HOST help                this",
+    }
+}

@@ -1,0 +1,319 @@
+//! Each kind of mail, whole, as the administrator reads it.
+
+use super::numbers::{duration, size};
+use super::*;
+use crate::decide::speak::notice;
+use crate::terms::{DroppedOwners, Part, PartEnd, PushFacts, Reason};
+
+fn section(record: Record, count: u64) -> Group {
+    let mut groups = Vec::new();
+    notice::count(&mut groups, record.clone(), DateTime::<Utc>::MAX_UTC);
+    let last = record.at + chrono::TimeDelta::seconds(i64::try_from(count).unwrap() - 1);
+    let mut group = groups.remove(0);
+    (group.pending, group.last, group.samples) = (count, last, vec![record]);
+    group
+}
+
+fn mail(about: About) -> ComposedMail {
+    compose(&Draft { seq: 7, about }, 1001, "2026-11-21T02:00:01Z".parse().unwrap())
+}
+
+#[test]
+fn a_refusal_says_everything_and_how_to_allow_it() {
+    let mail = mail(About::Alert(vec![section(samples::refusal(), 1)]));
+    assert_eq!(mail.subject, "[snapgate] web1: refused (window)");
+    assert_eq!(mail.audience, Audience::Alerts);
+    assert_eq!(
+        mail.body,
+        "\
+web1 was refused, and nothing was changed. No need to act unless it was legitimate.
+
+When:    once, 2026-11-21 02:00:00 UTC
+Client:  web1 (unix account web1)
+From:    203.0.113.9
+Key:     SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk
+Tried:   rsync --server -logDtpre.iLsfxCIvu . .
+Exit:    77
+
+Why:
+  pushes are allowed mon-fri 22:00-06:00 Europe/Madrid (code window)
+    rule:     /etc/snapgate/policies/web1.yaml:5
+    to allow: add hours to `when:`
+
+-- 
+snapgate, from what the unix account with uid 1001 recorded.
+"
+    );
+}
+
+#[test]
+fn what_was_said_out_of_turn_is_told_as_that() {
+    let reasons = vec![Reason::new(Code::Transaction, "`complete` without `prepare`").remedy("see what the client runs")];
+    let record = Record { verb: Some(Verb::Complete), command: "complete 0".to_owned(), exit: 64, reasons, ..samples::refusal() };
+    let mail = mail(About::Alert(vec![section(record, 1)]));
+    assert_eq!(mail.subject, "[snapgate] web1: refused (transaction)");
+    let first = "Look into it: web1 said `complete` with no open transaction. Nothing was changed.\n";
+    assert!(mail.body.starts_with(first) && mail.body.contains("    to mend:  see what"), "{}", mail.body);
+}
+
+#[test]
+fn what_no_policy_can_allow_says_so_in_one_sentence() {
+    let mut record = samples::refusal();
+    record.reasons = vec![Reason::new(Code::Option, "no").only_client("leave it out")];
+    let body = mail(About::Alert(vec![section(record, 1)])).body;
+    assert!(body.contains("    to allow: not possible; the client can: leave it out\n"), "{body}");
+}
+
+#[test]
+fn a_failure_says_what_to_do_and_that_the_data_was_kept() {
+    let mail = mail(About::Alert(vec![section(samples::failure(), 1)]));
+    assert_eq!(mail.subject, "[snapgate] web1: failed (store)");
+    let body = mail.body;
+    assert!(body.starts_with("Act: web1 could not back up, because something is wrong with the store.\n"), "{body}");
+    assert!(body.contains("    to mend:  make room on /srv/backups\n"), "{body}");
+    assert!(body.contains("What was received is kept and will not travel again."), "{body}");
+    assert!(body.contains("rsync:   exit 12 after 1m 23s\n"), "{body}");
+    assert!(body.contains("  rsync: [receiver] write failed on \"x\": No space left on device (28)\n"), "{body}");
+}
+
+#[test]
+fn a_report_has_every_figure_exactly() {
+    let mail = mail(About::Report(Box::new(samples::published())));
+    assert_eq!(mail.subject, "[snapgate] web1: published 2026-11-21T02-00-00Z");
+    assert_eq!(mail.audience, Audience::Reports);
+    assert_eq!(
+        mail.body,
+        "\
+web1 is backed up. Nothing to do.
+
+Snapshot:   2026-11-21T02-00-00Z
+Received:   12 files, 3.4 MB (3,412,345 bytes)
+Linked:     5,108 files, unchanged since the snapshot before
+Total:      5,120 files, 98.7 GB (98,765,432,100 bytes)
+Network:    912.3 kB (912,345 bytes)
+Duration:   4.2 s
+Free space: 1.5 TB (1,500,000,000,000 bytes)
+Began:      2026-11-21 02:00:00 UTC
+Client:     web1 (unix account web1)
+From:       203.0.113.9
+Key:        SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk
+
+-- 
+snapgate, from what the unix account with uid 1001 recorded.
+"
+    );
+}
+
+#[test]
+fn a_report_says_whose_files_became_the_account_s_and_asks_nobody_to_act() {
+    let mut record = samples::published();
+    record.push.as_mut().unwrap().dropped_owners = Some(DroppedOwners { files: 4, owners: 3, more: false });
+    let body = mail(About::Report(Box::new(record))).body;
+    assert!(body.starts_with("web1 is backed up. Nothing to do.\n"), "{body}");
+    assert!(body.contains("\nOwners:     4 files of 3 other owners became the account's\nNetwork:"), "{body}");
+}
+
+#[test]
+fn a_report_with_something_to_look_at_says_so_first() {
+    let mut record = samples::published();
+    record.push.as_mut().unwrap().partial = true;
+    record.warnings = vec!["rsync: [sender] read errors mapping \"a\"".to_owned()];
+    let mail = mail(About::Report(Box::new(record)));
+    assert_eq!(mail.subject, "[snapgate] web1: published 2026-11-21T02-00-00Z, partial, with warnings");
+    assert!(mail.body.starts_with("Look into it: web1 is backed up, but not whole."), "{}", mail.body);
+}
+
+#[test]
+fn a_digest_lists_every_kind_with_its_count_and_puts_faults_first() {
+    let mail = mail(About::Alert(vec![section(samples::refusal(), 998), section(samples::failure(), 2)]));
+    assert_eq!(mail.subject, "[snapgate] digest: 1,000 refusals and failures");
+    assert_eq!(mail.events, 1000);
+    assert!(mail.body.starts_with("1,000 refusals and failures of 2 kinds in one mail. Act: at least one"), "{}", mail.body);
+    assert!(mail.body.contains("  1.    998 x web1: refused (window) from 203.0.113.9\n"), "{}", mail.body);
+    assert!(mail.body.contains("  2.      2 x web1: failed (store) from 203.0.113.9\n"), "{}", mail.body);
+    assert!(mail.body.contains("When:    998 times, 2026-11-21 02:00:00 UTC to 2026-11-21 02:16:37 UTC\n"), "{}", mail.body);
+}
+
+#[test]
+fn what_could_not_be_told_apart_says_so_and_shows_examples() {
+    let mut common = section(samples::refusal(), 936);
+    common.key = None;
+    common.samples.push(samples::failure());
+    let mail = mail(About::Alert(vec![common]));
+    assert_eq!(mail.subject, "[snapgate] many clients: refusals and failures");
+    assert!(
+        mail.body.starts_with("936 refusals and failures from more clients, addresses and reasons than can be told apart."),
+        "{}",
+        mail.body
+    );
+    assert!(mail.body.contains("  2026-11-21 02:00:00 UTC  web1: failed (store) from 203.0.113.9: rsync --server"), "{}", mail.body);
+}
+
+#[test]
+fn what_was_published_is_never_called_no_backup() {
+    let mut record = samples::published();
+    record.reasons = vec![Reason::new(Code::Hook, "a hook failed")];
+    let mail = mail(About::Alert(vec![section(record, 1)]));
+    assert!(mail.body.starts_with("Look into it: web1 was served (published), but not everything went well."), "{}", mail.body);
+}
+
+#[test]
+fn nothing_in_a_forged_record_leaves_its_line_or_its_size() {
+    let mut record = samples::refusal();
+    record.client = None;
+    record.account = "x\r\nBcc: victim@example.org\u{202e}".to_owned();
+    record.command = format!("\r\nact now\n{}", "é\u{1b}".repeat(1 << 19));
+    record.warnings = vec!["a\nb".to_owned()];
+    let mail = mail(About::Alert(vec![section(record, 1)]));
+    assert!(!mail.subject.chars().any(char::is_control), "{}", mail.subject);
+    assert!(mail.subject.len() < MAX_SUBJECT + 8);
+    assert!(mail.body.lines().all(|line| !line.chars().any(char::is_control)));
+    assert!(mail.body.len() < crate::terms::limits::MAX_MAIL_BODY + 1024);
+}
+
+/// The body of the mail about this alone.
+fn alert_body(record: Record) -> String {
+    mail(About::Alert(vec![section(record, 1)])).body
+}
+
+#[test]
+fn a_fault_of_a_file_is_shown_with_its_line_and_no_escape() {
+    let detail = "/etc/snapgate/policies/d.yaml:1:1: `usr` is not a key of a policy\n 1 | usr: x\n   | ^\ndid you mean `user`?";
+    let reasons = vec![Reason::new(Code::Config, "no").detail(detail).remedy("mend the file")];
+    let body = alert_body(Record { reasons, exit: 78, ..samples::refusal() });
+    let why = "\nWhy:\n  /etc/snapgate/policies/d.yaml:1:1: `usr` is not a key of a policy (code config)\n     1 | usr: x\n       | ^\n    \
+               did you mean `user`?\n    to mend:  mend the file\n";
+    assert!(body.contains(why) && !body.contains("\\n"), "{body}");
+}
+
+#[test]
+fn a_complete_tells_of_each_push_and_of_no_rsync_of_its_own() {
+    let at = samples::refusal().at;
+    let part = |place: &str, end| Part { at, place: place.to_owned(), end };
+    let ended = |exit, signal| Some(PartEnd { exit, signal, seconds: 0.8 });
+    let push = PushFacts {
+        prepared: Some(at),
+        seconds: 90.0,
+        parts: vec![part("etc", ended(Some(0), None)), part("home", ended(None, Some(9))), part("srv", None)],
+        earlier_parts: 2,
+        kept: true,
+        ..PushFacts::default()
+    };
+    let reasons = vec![Reason::new(Code::Unpublished, "not published: the client reported status 11")];
+    let record = Record {
+        result: Outcome::Unpublished,
+        verb: Some(Verb::Complete),
+        command: "complete 11".to_owned(),
+        at: at + chrono::TimeDelta::seconds(90),
+        reasons,
+        push: Some(push.clone()),
+        ..samples::refusal()
+    };
+    let body = alert_body(record.clone());
+    assert!(body.starts_with("Look into it: web1 said `complete`, and what it had pushed was not published.\n"), "{body}");
+    assert!(body.contains("\n5 pushes since `prepare` at 2026-11-21 02:00:00 UTC:\n  2 not told of here, and the last ones:\n"), "{body}");
+    assert!(body.contains("  2026-11-21 02:00:00 UTC  into `etc`: exit 0 after 0.8 s\n"), "{body}");
+    assert!(
+        body.contains("into `home`: ended by signal 9 after 0.8 s\n") && body.contains("into `srv`: did not end, or its gate"),
+        "{body}"
+    );
+    assert!(!body.contains("rsync:"), "{body}");
+    let push = PushFacts { snapshot: Some("s".to_owned()), ..push };
+    let published = Record { result: Outcome::Published, reasons: Vec::new(), push: Some(push), ..record };
+    let body = mail(About::Report(Box::new(published))).body;
+    assert!(body.contains("Began:      2026-11-21 02:00:00 UTC\nCompleted:  2026-11-21 02:01:30 UTC\n"), "{body}");
+    assert!(body.contains("Duration:   1m 30s, from `prepare` to `complete`\n") && body.contains("into `etc`: exit 0"), "{body}");
+}
+
+#[test]
+fn a_push_says_how_its_own_rsync_ended() {
+    let ended = |exit, signal| {
+        let mut record = samples::failure();
+        let push = record.push.as_mut().unwrap();
+        (push.rsync_exit, push.rsync_signal) = (exit, signal);
+        alert_body(record)
+    };
+    assert!(ended(Some(12), None).contains("rsync:   exit 12 after 1m 23s\n"));
+    assert!(ended(None, Some(15)).contains("rsync:   ended by signal 15 after 1m 23s\n"));
+    assert!(ended(None, None).contains("rsync:   ended by the gate after 1m 23s\n"), "its time was over, or its room");
+}
+
+#[test]
+fn a_failed_hook_is_told_once_with_what_it_printed() {
+    let record = Record { hooks: vec![samples::mirror()], warnings: vec![samples::mirror().told()], ..samples::published() };
+    let alert = mail(About::Alert(vec![section(record.clone(), 1)]));
+    assert_eq!(alert.subject, "[snapgate] web1: published 2026-11-21T02-00-00Z, but a hook failed (hook)");
+    assert!(alert.body.starts_with("Act: web1 is backed up, but a hook of this server failed.\n"), "{}", alert.body);
+    let printed = "\nHook: the complete hook `/usr/local/sbin/mirror other` failed: it ended with status 3\nIt printed, in the end:\n  \
+                   connecting\n  ssh: connect to host other port 22: No route to host\nAll of it stands in /srv/backups/web1/";
+    let report = mail(About::Report(Box::new(record)));
+    for body in [alert.body, report.body] {
+        assert!(body.contains(printed) && body.matches("status 3").count() == 1, "{body}");
+        assert!(body.contains("Total:      5,120 files, 98.7 GB (98,765,432,100 bytes)\n"), "{body}");
+    }
+}
+
+#[test]
+fn a_session_that_was_no_push_is_not_called_one() {
+    let answered = |verb| {
+        let warnings = vec!["something".to_owned()];
+        let mail = mail(About::Report(Box::new(Record {
+            result: Outcome::Answered,
+            verb: Some(verb),
+            push: None,
+            warnings,
+            ..samples::refusal()
+        })));
+        (mail.subject, mail.body)
+    };
+    for (verb, subject) in [
+        (Verb::Prepare, "transaction opened"),
+        (Verb::Abort, "transaction discarded"),
+        (Verb::Rsync, "dry run"),
+        (Verb::Status, "status told"),
+        (Verb::Help, "help given"),
+    ] {
+        let (told, body) = answered(verb);
+        assert_eq!(told, format!("[snapgate] web1: {subject}, with warnings"));
+        assert!(!body.contains("A push of") && !body.contains("answered."), "{body}");
+    }
+    let failed = |verb| alert_body(Record { verb: Some(verb), push: None, command: verb.to_string(), ..samples::failure() });
+    assert!(failed(Verb::Status).starts_with("Act: web1 could not be served, because something is wrong with the store.\n"));
+    assert!(!failed(Verb::Abort).contains("Nothing was received"));
+    assert!(failed(Verb::Rsync).contains("Nothing was received"));
+}
+
+#[test]
+fn what_passes_by_itself_says_so_and_how_long_the_client_has_not_come_through() {
+    let reasons = vec![Reason::new(Code::Interrupted, "the push did not finish").passing()];
+    let record = Record { passing: true, reasons, newest: Some("2026-11-18T02-00-00Z".to_owned()), ..samples::failure() };
+    let body = alert_body(record);
+    assert!(body.starts_with("No need to act if it comes again by itself: a push of web1 failed. No snapshot was made.\n"), "{body}");
+    assert!(body.contains("Newest:  2026-11-18T02-00-00Z\n"), "{body}");
+    assert!(body.contains("\nSuch things pass by themselves: about this client and kind there is one mail a day at most.\n"), "{body}");
+}
+
+#[test]
+fn each_of_several_refusals_has_its_own_reason() {
+    let mut section = section(samples::refusal(), 5);
+    let mut other = samples::refusal();
+    other.command = "rsync --server -b".to_owned();
+    other.reasons[0].detail = "something else".to_owned();
+    section.samples.push(other);
+    let body = mail(About::Alert(vec![section])).body;
+    assert!(body.contains("  2026-11-21 02:00:00 UTC  rsync --server -b\n    why: something else\n  and 3 more\n"), "{body}");
+}
+
+#[test]
+fn numbers_are_read_without_counting_digits() {
+    assert_eq!(number(0), "0");
+    assert_eq!(number(1_000), "1,000");
+    assert_eq!(number(u64::MAX), "18,446,744,073,709,551,615");
+    assert_eq!((size(1), size(999)), ("1 byte".to_owned(), "999 bytes".to_owned()));
+    assert_eq!(size(1000), "1.0 kB (1,000 bytes)");
+    assert_eq!(size(999_999), "999.9 kB (999,999 bytes)");
+    assert_eq!(size(u64::MAX), "18.4 EB (18,446,744,073,709,551,615 bytes)");
+    assert_eq!(duration(0.04), "0.0 s");
+    assert_eq!(duration(7265.9), "2h 1m 5s");
+    assert_eq!(duration(f64::INFINITY), "inf s");
+}

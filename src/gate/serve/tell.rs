@@ -1,0 +1,194 @@
+//! The end of a connection: the ledger, the spool, the log, a try at the mail, and only then the client's line.
+//!
+//! Nothing that goes wrong here changes how the push ended; whatever could not be done is said in the places left.
+
+use std::path::Path;
+
+use super::{End, Told};
+use crate::act::child::detach;
+use crate::act::mail;
+use crate::act::names::accounts;
+use crate::act::record::spool::Spool;
+use crate::act::record::{ledger, syslog};
+use crate::act::store::{Repository, mounted};
+use crate::decide::policy::{self, Policy, Report, Site};
+use crate::decide::push::lost;
+use crate::decide::speak::{asked, line};
+use crate::gate::Answer;
+use crate::terms::limits::MAX_QUOTED;
+use crate::terms::text::{on_one_line, printable, printable_name, still_printable};
+use crate::terms::{Administrator, Jail, Mail, Outcome, Record, Request, Said, Verb};
+
+/// An id for a connection: unique on this machine, and in order of time.
+pub(super) fn record_id(request: &Request) -> String {
+    format!("{}-{}", request.at.format("%Y%m%dT%H%M%S%6fZ"), std::process::id())
+}
+
+/// What is known of a connection besides whose it is and how it ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Connection<'a> {
+    /// Where the configuration is.
+    pub(super) directory: &'a Path,
+    pub(super) request: &'a Request,
+    pub(super) id: &'a str,
+    pub(super) verb: Option<Verb>,
+}
+
+impl Connection<'_> {
+    /// Remembers it, and makes the client's answer.
+    pub(super) fn answer(self, site: &Site, policy: Option<&Policy>, told: Told) -> Answer {
+        let administrator = self.tell(site, policy, &told);
+        answer(told.end, administrator)
+    }
+
+    /// Remembers it. Says whether the administrator gets a mail about it.
+    pub(super) fn tell(self, site: &Site, policy: Option<&Policy>, told: &Told) -> Administrator {
+        let Connection { directory, request, id, .. } = self;
+        // Where a mount is missing, what stands at its place is not the repository.
+        let policy_on_disk = policy.filter(|policy| mounted(policy, site).is_ok());
+        let repository = policy_on_disk.and_then(|policy| Repository::existing(&policy.path, request.account.uid));
+        let mut record = record(site, policy, self, told);
+        let came_to_nothing = matches!(record.result, Outcome::Failed | Outcome::Unpublished);
+        if record.mail == Mail::Alert && (came_to_nothing || (record.result == Outcome::Refused && record.passing)) {
+            // What is looked up here may be locked up with the rest: then nobody is told of it.
+            let shelf = repository.as_ref().zip(policy).and_then(|(repository, policy)| repository.look(&policy.names).ok());
+            record.newest = shelf.and_then(|shelf| shelf.newest).map(|newest| newest.to_string());
+        }
+        let mut lost = Vec::new();
+        let mut spooled = false;
+        let spool = Spool::open(&site.spool, request.account.uid);
+        // The mail comes first: a kill between the two may leave a mail that the ledger does not know, never the other way round.
+        match &spool {
+            Err(error) => lost.push(format!("the spool cannot be used: {error}")),
+            Ok(spool) => {
+                if record.mail != Mail::None {
+                    match spool.add(&record) {
+                        Ok(()) => spooled = true,
+                        Err(error) => lost.push(format!("the mail could not be spooled: {error}")),
+                    }
+                }
+            }
+        }
+        if let (Ok(spool), Some(policy)) = (&spool, policy)
+            && record.result == Outcome::Published
+        {
+            // Only `check` wants to know, and it is one file for ever.
+            let _ = spool.has_published(&policy.client);
+        }
+        // A repository that cannot be written to must not lose the entry: the spool has a ledger of its own.
+        let repository = repository.filter(|repository| repository.ledger().parent().is_some_and(Path::is_dir));
+        let entered = repository.as_ref().is_some_and(|repository| ledger::append(&repository.ledger(), &record).is_ok());
+        if let Ok(spool) = &spool
+            && !entered
+            && let Err(error) = ledger::append(&spool.ledger(), &record)
+        {
+            lost.push(format!("no ledger could be written: {error}"));
+        }
+        // A process that did the work and was lost may have published before: its note is then for the next session to tell of.
+        if let Some(repository) = &repository
+            && lost.is_empty()
+            && !told.end.unheard
+        {
+            repository.told(id);
+        }
+        if let Some(socket) = &site.syslog {
+            let _ = syslog::send(socket, &line::record_line(&record));
+            for what in &lost {
+                let _ = syslog::send(socket, &format!("id={} problem=\"{}\"", record.id, still_printable(&on_one_line(what), MAX_QUOTED)));
+            }
+        }
+        if record.mail != Mail::None && spool.is_ok() {
+            // The timer tries again whatever becomes of this.
+            let _ = detach::watch(directory);
+        }
+        if spooled && mail::leads_somewhere(&site.mail) { Administrator::Told } else { Administrator::Untold }
+    }
+
+    /// Remembers it where whoever was to do that was killed. From the namespace of a client's ids the spool is out of reach: nobody is sent a
+    /// mail, and where a snapshot was published the next session tells.
+    pub(super) fn enter(self, site: &Site, policy: &Policy, told: &Told) {
+        let record = Record { mail: Mail::None, ..record(site, Some(policy), self, told) };
+        let path = Repository::existing(&policy.path, accounts::running()).map(|repository| repository.ledger());
+        // It may have come so far.
+        if let Some(path) = path.filter(|path| ledger::read(path).iter().all(|other| other.id != record.id)) {
+            let _ = ledger::append(&path, &record);
+        }
+        if let Some(socket) = &site.syslog {
+            let _ = syslog::send(socket, &line::record_line(&record));
+            let _ = syslog::send(socket, &format!("id={} problem=\"no mail: the process that tells was killed\"", record.id));
+        }
+    }
+
+    /// Remembers one whose site file cannot be used, by what is usual, and makes the client's answer. Until it can be used no mail leaves.
+    pub(super) fn tell_without_site(self, end: End) -> Answer {
+        let Connection { directory, request, .. } = self;
+        let told = Told { end, jail: Jail::Whole, hooks: Vec::new() };
+        let record = Record { mail: Mail::Alert, ..record_of(None, self, &told) };
+        let spool = Spool::open(Path::new(policy::DEFAULT_SPOOL), request.account.uid);
+        if let Ok(spool) = &spool {
+            let _ = spool.add(&record);
+            let _ = ledger::append(&spool.ledger(), &record);
+            let _ = detach::watch(directory);
+        }
+        let _ = syslog::send(Path::new(policy::DEFAULT_SYSLOG), &line::record_line(&record));
+        answer(told.end, Administrator::Untold)
+    }
+}
+
+/// What is remembered, with the mail that it asks for.
+fn record(site: &Site, policy: Option<&Policy>, connection: Connection<'_>, told: &Told) -> Record {
+    let mut record = record_of(policy, connection, told);
+    record.passing = asked::passes(&record, told.end.passing, told.end.lasting);
+    let apart = site.mail.reports_to != site.mail.to;
+    record.mail = asked::mail(&record, policy.map_or(Report::Problems, |policy| policy.report), apart);
+    record
+}
+
+fn record_of(policy: Option<&Policy>, connection: Connection<'_>, told: &Told) -> Record {
+    let Connection { request, id, verb, .. } = connection;
+    let Told { end, jail, hooks } = told;
+    let command = match &request.said {
+        Said::Command(bytes) if end.heard.is_empty() => printable(bytes),
+        Said::Command(bytes) => {
+            format!("{} and on standard input {}", printable(bytes), still_printable(&end.heard, MAX_QUOTED))
+        }
+        Said::Nothing | Said::Login => String::new(),
+    };
+    Record {
+        id: id.to_owned(),
+        at: request.at,
+        result: end.outcome,
+        exit: end.exit,
+        account: printable_name(request.account.name.as_bytes()),
+        client: policy.map(|policy| policy.client.clone()),
+        address: request.address.clone(),
+        keys: request.keys.clone(),
+        verb,
+        command,
+        reasons: end.reasons.clone(),
+        push: end.push.clone(),
+        warnings: end.warnings.clone(),
+        hooks: hooks.clone(),
+        passing: false,
+        newest: None,
+        jail: *jail,
+        mail: Mail::None,
+    }
+}
+
+/// What the client is told: the first reason, if there is one.
+pub(super) fn answer(end: End, administrator: Administrator) -> Answer {
+    let mut lines = end.reasons.first().map(|reason| reason.lines(end.outcome == Outcome::Refused, administrator)).unwrap_or_default();
+    if end.outcome == Outcome::Added {
+        lines.push("snapgate: received; say `complete` to publish it".to_owned());
+    }
+    if let Some(lost) = end.push.as_ref().and_then(|facts| facts.lost.as_ref()) {
+        lines.push(format!("snapgate: {}: {}", lost::told_to_client(lost), lost::hint(lost)));
+    }
+    let beyond = end.push.as_ref().map_or(0, |facts| facts.beyond);
+    if beyond > 0 {
+        let files = if beyond == 1 { "1 file names".to_owned() } else { format!("{beyond} files name") };
+        lines.push(format!("snapgate: {files} users or groups that the server cannot keep: nobody stands in their place"));
+    }
+    Answer { exit: end.exit, text: end.text, lines }
+}

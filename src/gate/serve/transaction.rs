@@ -1,0 +1,69 @@
+//! `prepare`, `complete`, `abort`: several pushes, one snapshot.
+
+use super::{End, Session};
+use crate::act::names::accounts;
+use crate::act::store::{Held, Repository, mounted};
+use crate::decide::push::plan;
+use crate::terms::{Code, Reason, Shelf, Transaction};
+
+impl Session<'_> {
+    pub(super) fn prepare(&self) -> Result<End, Reason> {
+        let repository = self.open()?;
+        let held = repository.hold()?;
+        held.make_room()?;
+        let mut shelf = repository.look(&self.policy.names)?;
+        // Whether the snapshot can have a name is better known now than after an hour of rsync.
+        plan::name(&self.policy.names, self.request.at, self.request.at, shelf.newest.as_ref())?;
+        let mut notes = held.recover(&mut shelf, self.request.at, self.policy.deadline)?;
+        if let Some(open) = &shelf.transaction {
+            notes.push(open.given_up());
+        }
+        let open = || {
+            self.prepare_hooks(&repository, &self.log(&repository)?)?;
+            held.open_transaction(self.request.at)?;
+            Ok(End::answered("prepared: push with rsync, then say `complete`\n".to_owned()))
+        };
+        Ok(End::of(open()).noting(notes))
+    }
+
+    pub(super) fn complete(&self, status: Option<u8>) -> Result<End, Reason> {
+        self.in_transaction("complete", |held, shelf, transaction| {
+            let name = plan::name(&self.policy.names, transaction.began, self.request.at, shelf.newest.as_ref())?;
+            let repository = held.repository();
+            let log = self.log(repository)?;
+            let mut end = self.reaching_all(|| self.settle_transaction(status, &transaction, name, held, shelf))?;
+            self.complete_hooks(&mut end, repository, &log);
+            Ok(end)
+        })
+    }
+
+    pub(super) fn abort(&self) -> Result<End, Reason> {
+        self.in_transaction("abort", |held, _, _| {
+            held.abort_transaction()?;
+            Ok(End::answered("aborted: nothing was published\n".to_owned()))
+        })
+    }
+
+    /// Goes on only where a transaction is open; changes nothing where there is none.
+    fn in_transaction(&self, verb: &str, go_on: impl FnOnce(&Held<'_>, &Shelf, Transaction) -> Result<End, Reason>) -> Result<End, Reason> {
+        let none = || {
+            Reason::new(Code::Transaction, format!("`{verb}` without `prepare`: no transaction is open"))
+                .hint("say `prepare`, push, then `complete`; a push without them is published by itself")
+                .remedy("see what the client runs: `prepare` comes first, and is closed by `complete`, `abort` or a day of silence")
+        };
+        mounted(self.policy, self.site)?;
+        Repository::existing(&self.policy.path, accounts::running()).ok_or_else(none)?;
+        let repository = self.open()?;
+        if repository.look(&self.policy.names)?.transaction.is_none() {
+            return Err(none());
+        }
+        let held = repository.hold()?;
+        let mut shelf = repository.look(&self.policy.names)?;
+        let notes = held.recover(&mut shelf, self.request.at, self.policy.deadline)?;
+        let ended = match shelf.transaction.clone() {
+            Some(transaction) => go_on(&held, &shelf, transaction),
+            None => Err(none()),
+        };
+        Ok(End::of(ended).noting(notes))
+    }
+}
