@@ -1,6 +1,6 @@
 //! snapgate, the gate between sshd and rsync on a backup server.
 //!
-//! Arrows point down only, and `tests/tidy.rs` fails on one that does not: [`gate`] and [`admin`] (the stories of the two programs, which never
+//! Arrows point down only, and `tests/tidy` fails on one that does not: [`gate`] and [`admin`] (the stories of the two programs, which never
 //! import each other) → [`act`] (effects) → [`decide`] (pure) → [`terms`] (nouns). The rooms of each layer have the same names.
 //! The shape and its invariants are in `docs/architecture.md`.
 

@@ -1,4 +1,4 @@
-//! Effects: one facility a room. A room imports another one only where `tests/tidy.rs` lists the arrow; what two of them need is a term or a
+//! Effects: one facility a room. A room imports another one only where `tests/tidy` lists the arrow; what two of them need is a term or a
 //! decision.
 
 pub mod arrive;
