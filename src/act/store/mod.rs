@@ -25,6 +25,7 @@ mod transaction;
 mod tree;
 mod unfinished;
 mod usage;
+mod walk;
 mod whole;
 
 #[cfg(test)]
