@@ -64,7 +64,9 @@ fn snapshots(text: &mut String, site: &Site, policy: &Policy) -> Result<bool, St
     for name in names {
         let record = records.iter().rev().find(|record| published_as(record, name.as_str()).is_some());
         let facts = record.and_then(|record| published_as(record, name.as_str()));
-        let size = facts.map(|facts| format!("  {:>10} files  {:>10} new", facts.files, facts.received)).unwrap_or_default();
+        let size = facts
+            .map(|facts| format!("  {:>10} {:5}  {:>10} new", facts.files, if facts.files == 1 { "file" } else { "files" }, facts.received))
+            .unwrap_or_default();
         let partial = if facts.is_some_and(|facts| facts.partial) { "  partial" } else { "" };
         let shrunk = if facts.is_some_and(|facts| facts.lost.is_some()) { "  shrunk" } else { "" };
         let beyond = facts.map(|facts| facts.beyond).filter(|beyond| *beyond > 0);

@@ -55,6 +55,7 @@ fn said(directories_named: &str, lost: &Lost) -> String {
     let least = if more { "at least " } else { "" };
     let files = if files == 1 { format!("{least}1 file") } else { format!("{least}{files} files") };
     match directories(lost) {
+        0 if lost.files == 1 => format!("{files} of the last snapshot is not in this one"),
         0 => format!("{files} of the last snapshot are not in this one"),
         1 => format!("{directories_named} of the last snapshot is not in this one ({files})"),
         _ => format!("{directories_named} of the last snapshot are not in this one ({files})"),
