@@ -102,6 +102,8 @@ mod tests {
         assert_eq!(told(&lost), "`B` of the last snapshot is not in this one (812 files)");
         assert_eq!(judge(Absent::default(), Some(1000), 500), None, "half of them");
         assert_eq!(told(&judge(Absent::default(), Some(1000), 499).unwrap()), "501 files of the last snapshot are not in this one");
+        let one = Lost { files: 1, ..Lost::default() };
+        assert_eq!(told(&one), "1 file of the last snapshot is not in this one");
         for (before, now) in [(10, 1), (30, 3), (19, 1)] {
             assert_eq!(judge(Absent::default(), Some(before), now).unwrap().files, before - now, "ten times as many, however few");
         }

@@ -35,6 +35,7 @@ fn told(gate: &Gate, said: &str, lost: Option<&Lost>) {
     let list = run(Command::new(SNAPGATE).arg("--config").arg(gate.path().join("config")).args(["list", "web1"])).exits(0).stdout;
     let newest = list.lines().find(|line| line.contains("current")).unwrap();
     assert_eq!(newest.contains("shrunk"), lost.is_some(), "{list}");
+    assert!(!list.contains(" 1 files"), "{list}");
 }
 
 #[test]
