@@ -11,30 +11,47 @@ use crate::names;
 use crate::terms::text::printable;
 use crate::terms::{ClientName, PushFacts, Record, SnapshotName, exit};
 
-/// The text, and the exit code: 0, or 75 where snapshots could not be listed because a disk or a repository is not there.
+/// The text, and the exit code: 0, or 75 where snapshots could not be listed because a disk or a repository is not there, or 78 where a
+/// policy cannot be read.
 ///
 /// # Errors
-/// In words, when the configuration or a repository cannot be read.
+/// In words, when the configuration or the one repository cannot be read.
 pub fn list(directory: &Path, client: Option<&ClientName>) -> Result<(String, u8), String> {
     let site = config::load_site(directory).map_err(|fault| fault.to_string())?;
     let mut text = String::new();
-    let mut listed = true;
-    match client {
-        Some(client) => {
-            let policy = config::load_policy(directory, &site, client).map_err(|fault| fault.to_string())?;
-            let policy = policy.ok_or_else(|| format!("no policy for `{client}`\n`snapgate list` without a name shows every client"))?;
-            listed = snapshots(&mut text, &site, &policy)?;
-        }
-        None => {
-            for (client, policy) in config::all_policies(directory, &site).map_err(|fault| fault.to_string())? {
-                match policy {
-                    Ok(policy) => listed &= snapshots(&mut text, &site, &policy)?,
-                    Err(fault) => text.push_str(&format!("{client}: {fault}\n")),
-                }
+    if let Some(client) = client {
+        let policy = config::load_policy(directory, &site, client).map_err(|fault| fault.to_string())?;
+        let policy = policy.ok_or_else(|| format!("no policy for `{client}`\n`snapgate list` without a name shows every client"))?;
+        let listed = snapshots(&mut text, &site, &policy)?;
+        return Ok((text, if listed { 0 } else { exit::BUSY }));
+    }
+    let policies = config::all_policies(directory, &site).map_err(|fault| fault.to_string())?;
+    if policies.is_empty() {
+        let _ = writeln!(text, "no client yet: there is no policy in {}", directory.join("policies").display());
+    }
+    // What is wrong with one is no reason to hide the others.
+    let (mut listed, mut readable) = (true, true);
+    for (client, policy) in policies {
+        match policy.map(|policy| snapshots(&mut text, &site, &policy)) {
+            Ok(Ok(there)) => listed &= there,
+            Ok(Err(why)) => {
+                text.push_str(&format!("{client}: {why}\n"));
+                listed = false;
+            }
+            Err(fault) => {
+                text.push_str(&format!("{client}: {fault}\n"));
+                readable = false;
             }
         }
     }
-    Ok((text, if listed { 0 } else { exit::BUSY }))
+    let exit = if !readable {
+        exit::CONFIG
+    } else if !listed {
+        exit::BUSY
+    } else {
+        0
+    };
+    Ok((text, exit))
 }
 
 /// Adds a client's; says whether its repository could be looked at.
