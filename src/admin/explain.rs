@@ -49,10 +49,15 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Exp
     let question = match str::from_utf8(&question.command).ok().and_then(typed::typed) {
         None => question.clone(),
         Some(Typed::Nothing(why)) => return Ok((format!("nothing of this reaches the server: {why}\n"), exit::REFUSED)),
-        Some(Typed::Sends(command)) => {
+        Some(Typed::Sends(commands)) => {
             let _ = writeln!(text, "typed at a client, this sends about:");
-            let _ = writeln!(text, "  {}", if command.is_empty() { "(no command)".to_owned() } else { printable(command.as_bytes()) });
-            Question { command: command.into_bytes(), ..question.clone() }
+            for command in &commands {
+                let _ = writeln!(text, "  {}", if command.is_empty() { "(no command)".to_owned() } else { printable(command.as_bytes()) });
+            }
+            if commands.len() > 1 {
+                text.push_str("of these, the first is explained; ask about the others one by one\n");
+            }
+            Question { command: commands.into_iter().next().unwrap_or_default().into_bytes(), ..question.clone() }
         }
     };
     let policy = match config::load_policy(directory, &site, &question.client) {

@@ -81,8 +81,27 @@ fn a_hook_that_hangs_is_told_with_what_it_had_printed_and_no_flood_of_it_is() {
     let alerts = mails(&gate, "alerts");
     assert_eq!(alerts.len(), 1, "{alerts:#?}");
     let mail = alerts[0].replace("\r\n", "\n");
-    assert!(mail.contains("hang` failed: it was ended after 1s\nIt printed, in the end:\n  waiting for the other\n"), "{mail}");
+    assert!(
+        mail.contains("hang` failed: it was ended after 1s (`time_limits: hook`)\nIt printed, in the end:\n  waiting for the other\n"),
+        "{mail}"
+    );
     assert!(mail.contains("  the end\n") && mail.len() < 20_000, "{} bytes: {mail}", mail.len());
+}
+
+#[test]
+fn a_hook_that_printed_nothing_is_not_said_to_have_and_what_to_do_is() {
+    for (name, text, said) in [
+        ("quiet", Some("exit 5"), "it ended with status 5"),
+        ("missing", None, "it did not start: No such file or directory (os error 2): see that it is there"),
+    ] {
+        let gate = Gate::with("", &policy("never", &format!("hooks: {{ prepare: [$DIR/{name}] }}\n")));
+        text.inspect(|text| script(&gate, name, text));
+        let _ = gate.push(&file(&gate), &[]).exits(75);
+        let alerts = mails(&gate, "alerts");
+        assert_eq!(alerts.len(), 1, "{alerts:#?}");
+        assert!(alerts[0].contains(said) && alerts[0].contains("It printed nothing."), "{}", alerts[0]);
+        assert!(alerts[0].contains("run it by hand as the client's account") && !alerts[0].contains("below"), "{}", alerts[0]);
+    }
 }
 
 #[test]

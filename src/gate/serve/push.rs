@@ -277,7 +277,7 @@ impl Session<'_> {
         for argv in &self.policy.hooks.prepare {
             if let Some(failed) = self.hook("prepare", argv, repository, None, log) {
                 let reason = Reason { of_server: true, ..Reason::new(Code::Hook, "the server cannot take a push right now") };
-                return Err(reason.detail(failed.told()).remedy("see what it has printed, below").rule(self.policy.origins.of("hooks")));
+                return Err(reason.detail(failed.told()).remedy(failed.remedy()).rule(self.policy.origins.of("hooks")));
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ mod push;
 mod reading;
 mod secluded;
 
-pub(in crate::decide) use around::front;
+pub(in crate::decide) use around::{front, words_of_commands};
 pub use push::Push;
 pub use secluded::Secluded;
 
