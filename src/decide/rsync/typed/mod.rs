@@ -330,5 +330,4 @@ fn stays(row: &Row, name: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "typed_tests.rs"]
 mod tests;
