@@ -129,6 +129,16 @@ fn a_push_that_is_over_before_anybody_looked_is_not_published_either() {
 }
 
 #[test]
+fn a_push_that_brings_just_what_it_may_is_let_finish_while_it_is_looked_at() {
+    // Twenty, and the directory that they are in. What rsync says goes into a file without a name here, which is none of them.
+    let gate = gate("inodes: 21");
+    let source = gate.source("data");
+    files(&source, 20);
+    fs::write(source.join("00019"), vec![b'x'; 80_000]).unwrap();
+    gate.push(&source, &["--bwlimit=20"]).exits(0);
+}
+
+#[test]
 fn unchanged_files_count_nothing_again_and_every_further_name_does() {
     let gate = gate("inodes: 40");
     let source = gate.source("data");
