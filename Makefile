@@ -11,7 +11,7 @@ PACKAGES_FOR_ROOT = uidmap libcap2-bin dropbear-bin strace util-linux mount e2fs
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
-.PHONY: build build-needs demo test hostile owners older fresh test-needs fuzz hostile-commands bench check fmt install clean-accounts
+.PHONY: build build-needs demo quick test hostile owners older fresh test-needs fuzz hostile-commands bench check fmt install clean-accounts
 
 build: build-needs
 	$(CARGO) build --release --locked
@@ -30,6 +30,11 @@ build-needs:
 
 demo: build-needs
 	@packaging/demo
+
+# The loop while you write: the library's tests, and those of tests/ that start no gate. No root, no sshd, no accounts.
+QUICK = captures fuzz_replay options tidy windows
+quick: build-needs
+	$(CARGO) test --locked --no-fail-fast --lib $(QUICK:%=--test %)
 
 # Tests that need root, or a tool that is missing, say `skipped:` and why. The suite waits more than
 # it computes: more tests at once than there are processors.
