@@ -31,10 +31,11 @@ build-needs:
 demo: build-needs
 	@packaging/demo
 
-# The loop while you write: the library's tests, and those of tests/ that start no gate. No root, no sshd, no accounts.
+# The loop while you write: tests of decisions and of texts. They start no gate, and need no root, no sshd and no accounts.
 QUICK = captures fuzz_replay options tidy windows
 quick: build-needs
-	$(CARGO) test --locked --no-fail-fast --lib $(QUICK:%=--test %)
+	$(CARGO) test --locked --no-fail-fast --lib -- decide:: terms::
+	$(CARGO) test --locked --no-fail-fast $(QUICK:%=--test %)
 
 # Tests that need root, or a tool that is missing, say `skipped:` and why. The suite waits more than
 # it computes: more tests at once than there are processors.
