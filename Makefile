@@ -11,7 +11,7 @@ PACKAGES_FOR_ROOT = uidmap libcap2-bin dropbear-bin strace util-linux mount e2fs
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
-.PHONY: build build-needs demo test hostile owners older fresh test-needs fuzz hostile-commands bench check fmt install clean-accounts
+.PHONY: build build-needs demo quick test hostile owners older fresh test-needs fuzz hostile-commands bench check fmt install clean-accounts
 
 build: build-needs
 	$(CARGO) build --release --locked
@@ -30,6 +30,12 @@ build-needs:
 
 demo: build-needs
 	@packaging/demo
+
+# The loop while you write: tests of decisions and of texts. They start no gate, and need no root, no sshd and no accounts.
+QUICK = captures fuzz_replay options tidy windows
+quick: build-needs
+	$(CARGO) test --locked --no-fail-fast --lib -- decide:: terms::
+	$(CARGO) test --locked --no-fail-fast $(QUICK:%=--test %)
 
 # Tests that need root, or a tool that is missing, say `skipped:` and why. The suite waits more than
 # it computes: more tests at once than there are processors.
