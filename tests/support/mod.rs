@@ -31,8 +31,11 @@ use tempfile::TempDir;
 use client::{Client, Ran};
 use repository::{Repository, read_ledger};
 
-/// The program under test, as cargo built it for this run.
+/// The administrator's program under test, as cargo built it for this run.
 pub(crate) const SNAPGATE: &str = env!("CARGO_BIN_EXE_snapgate");
+
+/// The gate, which sshd starts.
+pub(crate) const GATE: &str = env!("CARGO_BIN_EXE_snapgate-shell");
 
 /// Nothing in the suite takes longer unless it hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -54,7 +57,7 @@ pub(crate) struct Setup {
 impl Setup {
     /// No client yet, and nothing but what every server needs.
     pub(crate) fn new() -> Self {
-        let force = "ForceCommand $DIR/bin/snapgate --config $DIR/config serve\n".to_owned();
+        let force = "ForceCommand $DIR/bin/snapgate-shell --config $DIR/config\n".to_owned();
         Self { site: String::new(), sshd: String::new(), force, policies: Vec::new(), logins: Vec::new(), store: None }
     }
 
@@ -115,11 +118,12 @@ impl Setup {
         for name in ["bin", "config", "config/policies", "store", "spool", "mail", "keys", "client", "hooks", "source"] {
             fs::create_dir(path.join(name)).unwrap();
         }
-        let program = path.join("bin/snapgate");
-        // A link where it can be one. A copy is made by another process: a descriptor open for writing here would be
-        // inherited by some parallel test's child and make the program's exec fail with ETXTBSY.
-        if fs::hard_link(SNAPGATE, &program).is_err() {
-            must(Command::new("cp").arg(SNAPGATE).arg(&program));
+        for (built, name) in [(SNAPGATE, "bin/snapgate"), (GATE, "bin/snapgate-shell")] {
+            // A link where it can be one. A copy is made by another process: a descriptor open for writing here would be
+            // inherited by some parallel test's child and make the program's exec fail with ETXTBSY.
+            if fs::hard_link(built, path.join(name)).is_err() {
+                must(Command::new("cp").arg(built).arg(path.join(name)));
+            }
         }
         must(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path.join("host")));
         let store = self.store.clone().unwrap_or_else(|| path.join("store"));

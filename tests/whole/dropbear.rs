@@ -28,7 +28,7 @@ impl Dropbear {
         let ssh_dir = client.account().home.join(".ssh");
         fs::create_dir_all(&ssh_dir).unwrap();
         let public = fs::read_to_string(client.key().with_extension("pub")).unwrap();
-        let gate = format!("{dir}/bin/snapgate --config {dir}/config serve --client web1");
+        let gate = format!("{dir}/bin/snapgate-shell --config {dir}/config --client web1");
         let line = format!("no-port-forwarding,no-agent-forwarding,no-X11-forwarding,no-pty,command=\"{gate}\" {public}");
         fs::write(ssh_dir.join("authorized_keys"), line).unwrap();
         for (path, bits) in [(ssh_dir.clone(), 0o700), (ssh_dir.join("authorized_keys"), 0o600)] {
