@@ -250,9 +250,16 @@ fn check_finds_shells_that_stand_in_the_way() {
         world.shell(turned_away);
         world.finds(1, &[&format!("the shell `{turned_away}` of `ck1` does not run what sshd gives it")]);
     }
-    // The gate as a shell is one.
+    // The gate as a shell is one, as long as it is given no words of its own.
     world.shell(&world.path("bin/snapgate-shell").display().to_string());
-    world.finds(0, &[]);
+    world.finds(1, &["ck1.yaml:1: the shell of `ck1` is the gate, which refuses `", "in `keys:` of its policy"]);
+    for forced in ["ForceCommand $DIR/bin/snapgate-shell\nSubsystem sftp internal-sftp\n", "ForceCommand snapgate-shell\n", ""] {
+        world.sshd(&format!("{forced}ExposeAuthInfo yes\n"));
+        world.finds(0, &[]);
+    }
+    // sshd's own sftp is started by no shell.
+    world.sshd("Subsystem sftp internal-sftp\nExposeAuthInfo yes\n");
+    world.finds(1, &["ck1.yaml:1: sshd answers sftp for `ck1` itself, past its shell"]);
 }
 
 #[test]
