@@ -18,7 +18,7 @@ pub(crate) const SNAPGATE: &str = env!("CARGO_BIN_EXE_snapgate-shell");
 pub(crate) enum Program {
     /// rsync's rrsync.
     Theirs,
-    /// snapgate rrsync.
+    /// snapgate-shell rrsync.
     Ours,
 }
 
