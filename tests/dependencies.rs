@@ -1,7 +1,7 @@
 //! What a client's bytes can reach: the packages that the gate is built from are listed in docs/threat-model.md, they are few, and so is
 //! what becomes of them.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,8 +12,8 @@ use std::time::SystemTime;
 /// The gate is built from fewer packages than this.
 const PACKAGES: usize = 45;
 
-/// Its program has fewer bytes than this, stripped.
-const BYTES: u64 = 2_500_000;
+/// Its program has fewer bytes than this, stripped. The C library, linked in, and Rust's own are 1.2 million of them.
+const BYTES: u64 = 3_000_000;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

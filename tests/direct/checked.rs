@@ -199,7 +199,10 @@ fn check_finds_logins_that_do_not_lead_to_the_gate() {
     world.policy("ck1", "keys: [SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk]\n");
     world.finds(
         3,
-        &["what sshd runs for it, `/opt/nothing/snapgate-shell` is not there", "ck1.yaml:2: sshd does not tell which key of `ck1` logged in"],
+        &[
+            "what sshd runs for it, `/opt/nothing/snapgate-shell` is not there",
+            "ck1.yaml:2: sshd does not tell which key of `ck1` logged in",
+        ],
     );
     world.policy("ck1", "");
     world.sshd("ForceCommands x\n");

@@ -228,7 +228,7 @@ mod tests {
         let old = File::open(root.path().join("old/file")).unwrap();
         for number in 0..20 {
             for file in [&new, &old] {
-                attributes::set(&file, format!("user.{number}").as_ref(), &[b'x'; 100]).unwrap();
+                attributes::set(file, format!("user.{number}").as_ref(), &[b'x'; 100]).unwrap();
             }
         }
         let with = |room| compared(root.path(), &Comparison { room: Cell::new(room) });
