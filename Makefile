@@ -148,12 +148,13 @@ PREFIX ?= /usr
 # Files that name the program's place are written with the real one.
 PLACED = sed 's|/usr/bin/snapgate|$(PREFIX)/bin/snapgate|g; s|/usr/share/doc/snapgate|$(PREFIX)/share/doc/snapgate|g'
 
-# Where cargo puts the program, whatever variables or files of the user's say of that.
+# Where cargo puts the administrator's program, whatever variables or files of the user's say of that. The gate is beside it.
 BUILT = $$($(CARGO) build --release --locked --quiet --bin snapgate --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
 
 # What a package would do; sshd's file and the policies are the administrator's to put in place (README).
 install: build
-	built=$(BUILT) && install -D -m 0755 "$$built" $(DESTDIR)$(PREFIX)/bin/snapgate
+	built=$(BUILT) && install -D -m 0755 "$$built" $(DESTDIR)$(PREFIX)/bin/snapgate && \
+		install -D -m 0755 "$$built-shell" $(DESTDIR)$(PREFIX)/bin/snapgate-shell
 	install -D -m 0644 packaging/tmpfiles.d/snapgate.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/snapgate.conf
 	for unit in service timer path; do \
 		$(PLACED) packaging/snapgate-watch.$$unit | \

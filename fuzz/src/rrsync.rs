@@ -1,4 +1,4 @@
-//! What must hold for any connection behind `snapgate rrsync`: see `properties.rs`. What is accepted is checked against lists of its
+//! What must hold for any connection behind `snapgate-shell rrsync`: see `properties.rs`. What is accepted is checked against lists of its
 //! own, by name, and each place against the client's words, taken apart here once more.
 
 use std::collections::BTreeSet;

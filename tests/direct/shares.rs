@@ -52,7 +52,7 @@ fn kept(gate: &Gate) -> PathBuf {
 #[track_caller]
 fn stopped(gate: &Gate, ran: &Ran, figure: &str) {
     assert_ne!(ran.status, 0);
-    gate.until("the gate has ended", || of(gate.path(), "snapgate").is_empty());
+    gate.until("the gate has ended", || of(gate.path(), "snapgate-shell").is_empty());
     let record = gate.record();
     assert_eq!((record.result, record.exit, record.reasons[0].code), (Outcome::Failed, 77, Code::Limit), "{record:?}");
     assert_eq!(record.mail, Mail::Alert);
@@ -253,7 +253,7 @@ fn a_list_of_files_that_needs_more_memory_than_there_is_ends_with_a_reason() {
         std::os::unix::fs::symlink(format!("{number:04094}"), source.join(number.to_string())).unwrap();
     }
     let ran = gate.push(&source, &[]);
-    gate.until("the gate has ended", || of(gate.path(), "snapgate").is_empty());
+    gate.until("the gate has ended", || of(gate.path(), "snapgate-shell").is_empty());
     assert_ne!(ran.status, 0);
     let record = gate.record();
     let reason = &record.reasons[0];

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use snapgate::terms::record::{Mail, Outcome};
 
 use crate::processes;
-use crate::support::{Gate, POLICY, Running, SNAPGATE, can_trace, run};
+use crate::support::{GATE, Gate, POLICY, Running, can_trace, run};
 
 /// The policy with these words about reports and hooks.
 fn policy(report: &str, more: &str) -> String {
@@ -152,8 +152,7 @@ fn pushes_that_break_and_sessions_that_are_killed_are_one_mail_a_day_and_a_fault
     for kills_gate in [false, true, false, true] {
         let mut push = slow_push(&gate);
         if kills_gate {
-            let serves = |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.ends_with(b"\0serve\0"));
-            let gates: Vec<_> = processes::of(gate.path(), "snapgate").into_iter().filter(serves).collect();
+            let gates = processes::of(gate.path(), "snapgate-shell");
             processes::signal(&gates, Signal::SIGKILL);
         } else {
             push.child.kill().unwrap();
@@ -212,7 +211,7 @@ fn behind_rrsync_nobody_is_said_to_know() {
     let missing = gate.path().join("missing");
     let words: [&std::ffi::OsStr; 2] = ["rrsync".as_ref(), missing.as_ref()];
     let answers = |words: &[&std::ffi::OsStr]| {
-        let mut command = Command::new(SNAPGATE);
+        let mut command = Command::new(GATE);
         command.arg("--config").arg(gate.path().join("config")).args(words);
         let output = command.env("SSH_CONNECTION", "192.0.2.7 1 192.0.2.1 22").env("SSH_ORIGINAL_COMMAND", "rsync --server . .").output();
         String::from_utf8(output.unwrap().stderr).unwrap()

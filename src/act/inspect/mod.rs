@@ -7,6 +7,7 @@ pub mod running;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
+use crate::decide::policy::{MailSettings, Transport};
 use crate::terms::Account;
 
 pub use keys::key_files;
@@ -99,6 +100,16 @@ pub fn may_read(path: &Path, account: &Account, groups: impl FnOnce() -> Option<
         return Some(group);
     }
     Some(if groups()?.contains(&metadata.gid()) { group } else { other })
+}
+
+/// Whether a mail has anywhere to go: what takes it may be down now, but it is there.
+pub fn leads_somewhere(settings: &MailSettings) -> bool {
+    match &settings.transport {
+        Transport::Off => false,
+        Transport::Directory(dir) => dir.is_dir(),
+        Transport::Sendmail(program) => program.is_file(),
+        Transport::Smtp { .. } => true,
+    }
 }
 
 /// The user that this process acts as.

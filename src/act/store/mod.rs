@@ -8,6 +8,7 @@
 //! there are no others.
 
 mod absent;
+mod attributes;
 mod bases;
 mod compare;
 mod disk;

@@ -162,9 +162,9 @@ fn key(case: Case<'_>) -> Finding {
         Some(key) => no(reason
             .detail(format!("key {key} is not one of the client's keys"))
             .remedy(format!("if the key is the client's, add `{key}` to `keys:`"))),
-        None => no(reason
-            .detail("sshd did not say which key logged in")
-            .remedy("set `ExposeAuthInfo yes` in sshd's configuration; Dropbear cannot tell, so use `serve --client NAME` and no `keys:`")),
+        None => no(reason.detail("sshd did not say which key logged in").remedy(
+            "set `ExposeAuthInfo yes` in sshd's configuration; Dropbear cannot tell, so use `snapgate-shell --client NAME` and no `keys:`",
+        )),
     }
 }
 

@@ -195,7 +195,7 @@ fn beside_keys(user: &str, open: &Policy, policies: &[Policy]) -> Option<Finding
             "{} is never reached: of the account `{user}`, {} is its own policy and has keys:, so a key that nobody lists is refused there",
             open.client, own.client
         );
-        let help = format!("give {0} keys:, too, or start `snapgate serve --client {0}` by the key's command=", open.client);
+        let help = format!("give {0} keys:, too, or start `snapgate-shell --client {0}` by the key's command=", open.client);
         return Some(Finding::wrong(open.origins.of("user"), message, help));
     }
     if keyed.is_empty() {

@@ -35,7 +35,7 @@ use crate::decide::rsync::command::{self, Command};
 use crate::decide::sandbox::cell::{Confinement, Ground};
 use crate::decide::speak::answer;
 use crate::terms::limits::MAX_END;
-use crate::terms::{Administrator, ClientName, Code, FailedHook, Jail, Note, Outcome, Owners, PushFacts, Reason, Request, Shelf};
+use crate::terms::{Administrator, ClientName, Code, FailedHook, Jail, Note, Outcome, Owners, PushFacts, Reason, Request, Shelf, Spoken};
 
 /// What is remembered of a client's work.
 #[derive(Debug, Serialize, Deserialize)]
@@ -158,11 +158,11 @@ const USUAL: Confinement = Confinement::View;
 
 /// Serves the connection that sshd started this process for. `named` is the client of a `command="…"` line.
 #[must_use]
-pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
+pub fn serve(directory: &Path, named: Option<ClientName>, spoken: Spoken) -> Answer {
     process::close_inherited();
     process::mask();
     process::no_core();
-    let said = intake::said();
+    let said = intake::said(spoken);
     // Ahead of everything that it does not have to know: the other processor closes it in meanwhile. It has heard nothing of the
     // client's, and ends with this connection if nothing comes of the push.
     let waiting = if command::begins_as_push(&said) { begin(None).ok() } else { None };

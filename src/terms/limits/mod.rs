@@ -404,7 +404,7 @@ pub const MAX_COMPRESS_THREADS: i64 = 4;
 /// Bytes of a value of an option that is a word and no path: a list of endings. rsync's own list of those has 600.
 pub const MAX_OPTION_VALUE: usize = 1024;
 
-/// Bytes of a command in `snapgate rrsync`, where a pull may name many files: what the kernel lets sshd hand over
+/// Bytes of a command in `snapgate-shell rrsync`, where a pull may name many files: what the kernel lets sshd hand over
 /// (`MAX_ARG_STRLEN`).
 pub const MAX_PULL_COMMAND: usize = 128 * 1024;
 

@@ -16,6 +16,9 @@ pub const NOWHERE: &str = "192.0.2.1";
 /// What the account's shell is asked to print.
 pub const MARK: &str = "snapgate-check";
 
+/// sshd's own sftp, which no shell is started for (sshd_config(5), "Subsystem").
+const INTERNAL_SFTP: &str = "internal-sftp";
+
 /// Bytes of what a shell prints that are shown.
 const SHOWN: usize = 120;
 
@@ -32,6 +35,8 @@ pub struct Settings {
     pub exposes: bool,
     /// `StrictModes`.
     pub strict: bool,
+    /// Whether sshd answers `sftp` itself where no command is forced, and starts nothing.
+    internal_sftp: bool,
     /// `PubkeyAuthentication no`.
     takes_no_keys: bool,
     /// `AllowUsers` and `DenyUsers`.
@@ -81,6 +86,9 @@ pub fn settings(answer: &[u8]) -> Option<Settings> {
             "authorizedkeyscommand" | "trustedusercakeys" => found.keys_elsewhere |= value.trim() != "none",
             "exposeauthinfo" => found.exposes = value.trim() == "yes",
             "pubkeyauthentication" => found.takes_no_keys = value.trim() == "no",
+            "subsystem" => {
+                found.internal_sftp |= words().next().as_deref() == Some("sftp") && words().nth(1).as_deref() == Some(INTERNAL_SFTP)
+            }
             "strictmodes" => found.strict = value.trim() == "yes",
             "allowusers" => found.allowed.extend(words()),
             "denyusers" => found.denied.extend(words()),
@@ -139,6 +147,8 @@ pub enum KeyState {
 pub struct Keys {
     /// Those with a `command="…"` that runs the gate.
     pub gated: u64,
+    /// How many of these give it words of their own, such as `--client`.
+    pub worded: u64,
     /// The others.
     pub others: u64,
 }
@@ -148,9 +158,10 @@ pub fn keys(text: &[u8]) -> Keys {
     let text = String::from_utf8_lossy(text);
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.fold(Keys::default(), |mut all, line| {
-        let is_gated = forced_by_key(line).is_some_and(|command| runs_the_gate(&command));
-        all.gated += u64::from(is_gated);
-        all.others += u64::from(!is_gated);
+        let gate = forced_by_key(line).filter(|command| runs_the_gate(command));
+        all.gated += u64::from(gate.is_some());
+        all.worded += u64::from(gate.as_ref().is_some_and(|command| !is_the_gate_alone(command.as_bytes())));
+        all.others += u64::from(gate.is_none());
         all
     })
 }
@@ -187,11 +198,24 @@ pub fn runs_the_gate(command: &str) -> bool {
     command.split(|c: char| c.is_ascii_whitespace() || "\"';&|()".contains(c)).any(|word| is_the_gate(Path::new(word)))
 }
 
-/// Whether a program is this one, by its name.
+/// The gate's program.
+const GATE: &str = "snapgate-shell";
+
+/// Whether a program is the gate, by its name.
 pub fn is_the_gate(program: &Path) -> bool {
-    let name = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    name.starts_with("snapgate") || name == "rrsync"
+    program.file_name().is_some_and(|name| name == GATE || name == "rrsync")
 }
+
+/// Whether a command is the gate without any word of its own, as it is forced upon an account: by its name, or by its whole path.
+pub fn is_the_gate_alone(command: &[u8]) -> bool {
+    let program = command.trim_ascii();
+    let name = if program.starts_with(b"/") { program.rsplit(|byte| *byte == b'/').next().unwrap_or_default() } else { program };
+    name == GATE.as_bytes() && !program.iter().any(u8::is_ascii_whitespace)
+}
+
+/// What an administrator is to do where the account's shell is the gate and it is given words of its own.
+pub const WORDS_OF_ITS_OWN: &str = "name the client's key in `keys:` of its policy and force `snapgate-shell` alone, or give the account \
+    `/bin/sh` as its shell";
 
 /// An account whose logins are looked at.
 #[derive(Debug, Clone, Copy)]
@@ -221,6 +245,7 @@ pub fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> Vec<Fin
     let held = files.iter().fold(Keys::default(), |mut all, file| {
         if let KeyState::Holds(keys) = &file.state {
             all.gated += keys.gated;
+            all.worded += keys.worded;
             all.others += keys.others;
         }
         all
@@ -235,17 +260,42 @@ pub fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> Vec<Fin
         Some(command) if runs_the_gate(command) => {}
         Some(command) => {
             let message = format!("sshd runs `{}` for `{account}`: whether that leads to the gate cannot be seen", shown(command));
-            found.push(Finding::note(user.clone(), message, "if it does not, set `ForceCommand` to `snapgate serve`"));
+            found.push(Finding::note(user.clone(), message, "if it does not, set `ForceCommand` to `snapgate-shell`"));
         }
-        None if is_the_gate(entry.shell) => {}
         None if held.gated > 0 && held.others == 0 && !settings.keys_elsewhere => {}
+        None if is_the_gate(entry.shell) => found.extend(past_the_shell(entry, settings)),
         None => found.extend(ungated(entry, held)),
     }
+    found.extend(worded(entry, settings, held));
     if let Some(keyed) = entry.keyed.filter(|_| !settings.exposes) {
         let message = format!("sshd does not tell which key of `{account}` logged in, so `keys:` matches nobody");
         found.push(Finding::wrong(keyed.clone(), message, format!("set `ExposeAuthInfo yes` for `{account}` in sshd's settings")));
     }
     found
+}
+
+/// Where sftp leads past a gate that is the account's shell.
+fn past_the_shell(entry: Entry<'_>, settings: &Settings) -> Option<Finding> {
+    let Entry { account, user, .. } = entry;
+    let message =
+        format!("sshd answers sftp for `{account}` itself, past its shell: whoever logs in reads and writes what the account may");
+    let help =
+        format!("set `ForceCommand snapgate-shell` for `{account}` in sshd's settings, or `Subsystem sftp /usr/lib/openssh/sftp-server`");
+    settings.internal_sftp.then(|| Finding::wrong(user.clone(), message, help))
+}
+
+/// Where a gate that is the account's shell is given words of its own: it refuses those, as a client may have typed them.
+fn worded(entry: Entry<'_>, settings: &Settings, held: Keys) -> Option<Finding> {
+    let Entry { account, user, shell, .. } = entry;
+    let forced = settings.force.as_deref();
+    let command = match forced {
+        Some(command) if runs_the_gate(command) && !is_the_gate_alone(command.as_bytes()) => format!("`{}`", shown(command)),
+        None if held.worded > 0 => "`command=\"…\"` of its keys".to_owned(),
+        _ => return None,
+    };
+    let message =
+        format!("the shell of `{account}` is the gate, which refuses {command}: a client could have typed the words behind its name");
+    is_the_gate(shell).then(|| Finding::wrong(user.clone(), message, WORDS_OF_ITS_OWN))
 }
 
 /// Where keys lead past the gate.

@@ -1,6 +1,6 @@
 use super::*;
 
-const ANSWER: &[u8] = b"port 22\nforcecommand /usr/bin/snapgate serve\nauthorizedkeysfile .ssh/authorized_keys %h/k/%u /etc/keys/%U%%\n\
+const ANSWER: &[u8] = b"port 22\nforcecommand /usr/bin/snapgate-shell\nauthorizedkeysfile .ssh/authorized_keys %h/k/%u /etc/keys/%U%%\n\
     authorizedkeyscommand none\ntrustedusercakeys none\nexposeauthinfo yes\nstrictmodes yes\n";
 
 fn login(shell: &str) -> Login {
@@ -15,13 +15,13 @@ fn said(settings: &Settings, shell: &str, keyed: bool, files: &[KeyFile]) -> Vec
 }
 
 fn held(gated: u64, others: u64) -> Vec<KeyFile> {
-    vec![KeyFile { path: "/home/web1/.ssh/authorized_keys".into(), state: KeyState::Holds(Keys { gated, others }) }]
+    vec![KeyFile { path: "/home/web1/.ssh/authorized_keys".into(), state: KeyState::Holds(Keys { gated, worded: 0, others }) }]
 }
 
 #[test]
 fn what_sshd_does_for_an_account_is_read_as_it_prints_it() {
     let found = settings(ANSWER).unwrap();
-    assert_eq!((found.force.as_deref(), found.exposes, found.strict), (Some("/usr/bin/snapgate serve"), true, true));
+    assert_eq!((found.force.as_deref(), found.exposes, found.strict), (Some("/usr/bin/snapgate-shell"), true, true));
     let files = key_files(&found, "web1", 1000, &login("/bin/sh"));
     assert_eq!(files, ["/home/web1/.ssh/authorized_keys", "/home/web1/k/web1", "/etc/keys/1000%"].map(PathBuf::from));
     assert_eq!(settings(b"forcecommand none\nauthorizedkeysfile none\n").unwrap(), Settings::default());
@@ -31,15 +31,17 @@ fn what_sshd_does_for_an_account_is_read_as_it_prints_it() {
 
 #[test]
 fn keys_are_counted_by_whether_they_lead_to_the_gate() {
-    let text = b"# a comment\n\nssh-ed25519 AAAA me@laptop command=\"snapgate serve\"\n\
-        restrict,command=\"/usr/bin/snapgate serve --client \\\"a b\\\"\" ssh-ed25519 AAAA x\n\
-        Command=\"snapgate rrsync -wo /srv\",from=\"192.0.2.1\" ssh-rsa AAAA\ncommand=\"/bin/sh\" ssh-rsa AAAA\n  command=\"open ssh-rsa AAAA\n";
-    assert_eq!(keys(text), Keys { gated: 2, others: 3 });
+    let text = b"# a comment\n\nssh-ed25519 AAAA me@laptop command=\"snapgate-shell\"\n\
+        restrict,command=\"/usr/bin/snapgate-shell --client \\\"a b\\\"\" ssh-ed25519 AAAA x\n\
+        Command=\"snapgate-shell rrsync -wo /srv\",from=\"192.0.2.1\" ssh-rsa AAAA\ncommand=\"/bin/sh\" ssh-rsa AAAA\n  command=\"open ssh-rsa AAAA\n\
+        command=\"/usr/bin/snapgate-shell\" ssh-rsa AAAA\n";
+    assert_eq!(keys(text), Keys { gated: 3, worded: 2, others: 3 });
     for (command, is) in [
-        ("/usr/bin/snapgate serve", true),
-        ("exec nice /opt/snapgate serve", true),
+        ("/usr/bin/snapgate-shell", true),
+        ("exec nice /opt/snapgate-shell", true),
+        ("/usr/bin/snapgate watch", false),
         ("/usr/bin/rrsync -ro /srv", true),
-        ("/bin/sh -c '/usr/bin/snapgate serve'", true),
+        ("/bin/sh -c '/usr/bin/snapgate-shell'", true),
         ("/usr/bin/validate-rsync", false),
         ("internal-sftp", false),
     ] {
@@ -85,6 +87,34 @@ fn an_account_that_reaches_the_gate_in_one_of_its_ways_is_fine_and_any_other_is_
     assert_eq!(said(&denied_elsewhere, "/bin/sh", false, &held(0, 1)), [], "it is let in from elsewhere");
     let elsewhere = Settings { keys_elsewhere: true, ..forced };
     assert_eq!(said(&elsewhere, "/bin/sh", false, &file(KeyState::Missing)), []);
+}
+
+#[test]
+fn where_the_shell_is_the_gate_what_leads_past_it_or_is_refused_by_it_is_told() {
+    let forced = settings(ANSWER).unwrap();
+    let free = Settings { force: None, ..forced.clone() };
+    let internal = settings(&[ANSWER, b"forcecommand none\nsubsystem sftp internal-sftp -l INFO\n"].concat()).unwrap();
+    let external = settings(&[ANSWER, b"forcecommand none\nsubsystem sftp /usr/lib/openssh/sftp-server\n"].concat()).unwrap();
+    let named = Settings { force: Some("/usr/bin/snapgate-shell --client web1".to_owned()), ..forced.clone() };
+    let keys = |worded| vec![KeyFile { path: "/k".into(), state: KeyState::Holds(Keys { gated: 1, worded, others: 0 }) }];
+    let (gate, sh) = ("/usr/bin/snapgate-shell", "/bin/sh");
+    for (settings, shell, files, words) in [
+        (&forced, gate, keys(0), ""),
+        (&free, gate, keys(0), ""),
+        (&external, gate, held(0, 1), ""),
+        (&internal, gate, held(0, 1), "sshd answers sftp for `web1` itself, past its shell"),
+        (&internal, gate, keys(0), ""),
+        (&Settings { force: Some(gate.to_owned()), ..internal.clone() }, gate, held(0, 1), ""),
+        (&named, sh, keys(0), ""),
+        (&named, gate, keys(0), "which refuses `/usr/bin/snapgate-shell --client web1`"),
+        (&free, sh, keys(1), ""),
+        (&free, gate, keys(1), "which refuses `command=\"…\"` of its keys"),
+        (&forced, gate, keys(1), ""),
+    ] {
+        let found = said(settings, shell, true, &files);
+        let is_right = if words.is_empty() { found.is_empty() } else { matches!(&found[..], [(true, text)] if text.contains(words)) };
+        assert!(is_right, "{shell} {settings:?} {files:?}: {found:?}");
+    }
 }
 
 #[test]

@@ -14,6 +14,9 @@ pub(in crate::decide) use around::{front, words_of_commands};
 pub use push::Push;
 pub use secluded::Secluded;
 
+use std::path::Path;
+
+use crate::decide::host::login::{WORDS_OF_ITS_OWN, is_the_gate};
 use crate::terms::limits::{MAX_COMMAND, MAX_REASONS};
 use crate::terms::{Code, Reason, Said, Verb};
 
@@ -163,8 +166,16 @@ fn from_words(words: &[String], bytes: &[u8]) -> Result<Command, Vec<Reason>> {
             )]),
         },
         (Ok(verb), _) => Err(vec![usage(format!("there are too many words behind `{verb}`"), "use the verb alone")]),
+        (Err(_), _) if is_the_gate(Path::new(first)) => Err(vec![gate(first)]),
         (Err(_), _) => Err(vec![instead_of_rsync(bytes).unwrap_or_else(|| stranger(first))]),
     }
+}
+
+/// The reason for the gate itself. Where it is the account's shell, an administrator may mean it.
+fn gate(first: &str) -> Reason {
+    let detail = format!("`{}` was to be run: a client typed it, or it is forced upon an account whose shell is the gate", shown(first));
+    let remedy = format!("if it is forced: what a client types looks the same, so {WORDS_OF_ITS_OWN}");
+    Reason::new(Code::Program, format!("`{}` cannot be run here", shown(first))).hint("use rsync").detail(detail).remedy(remedy)
 }
 
 /// Digits only: `+5`, ` 5` and `0x5` are typing errors, and a wrong status could publish a broken backup.
