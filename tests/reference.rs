@@ -44,10 +44,7 @@ fn the_codes_in_the_document_are_the_program_s() {
     for code in Code::ALL {
         writeln!(codes, "| `{code}` | {} | {} |", code.exit(), code.means()).unwrap();
     }
-    let mut outcomes = "| result | what it means |\n| --- | --- |\n".to_owned();
-    for outcome in Outcome::ALL {
-        writeln!(outcomes, "| `{outcome}` | {} |", outcome.means()).unwrap();
-    }
+    let outcomes = Outcome::ALL.map(|outcome| wrapped(&format!("- `{outcome}`: {}", outcome.means()), "  ")).concat();
     compare("codes.md", &framed(CODES, &[("codes", codes), ("outcomes", outcomes)]));
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::record::Outcome;
 use super::word::table;
 
 /// What there is to say of a code besides its word and what it means.
@@ -13,14 +14,16 @@ pub struct CodeRow {
     /// The exit code that goes with it.
     pub exit: u8,
     /// How a mail about it begins, with `{who}` for the client and `{cannot}` for what it could not have; empty where a mail begins as the
-    /// [`Outcome`](super::Outcome) says.
+    /// [`Outcome`] says.
     pub headline: &'static str,
+    /// How a connection ends that was let in and is stopped for it.
+    pub stops_as: Outcome,
     /// Whether it is a client's or the server's own whatever address it comes from, so that mails do not tell addresses apart.
     pub anywhere: bool,
 }
 
 const fn exits(exit: u8) -> CodeRow {
-    CodeRow { exit, headline: "", anywhere: false }
+    CodeRow { exit, headline: "", stops_as: Outcome::Failed, anywhere: false }
 }
 
 const REFUSED: CodeRow = exits(exit::REFUSED);
@@ -33,6 +36,11 @@ const fn mend(headline: &'static str) -> CodeRow {
 impl CodeRow {
     const fn headline(mut self, headline: &'static str) -> Self {
         self.headline = headline;
+        self
+    }
+
+    const fn stops_as(mut self, outcome: Outcome) -> Self {
+        self.stops_as = outcome;
         self
     }
 
@@ -89,12 +97,12 @@ table! {
         /// There is more than one destination.
         Destinations = "destinations" => REFUSED,
         /// The push went into a part of the snapshot without `prepare`, and the policy says `partial_pushes: refuse`.
-        Part = "part" => REFUSED,
+        Part = "part" => REFUSED.stops_as(Outcome::Refused),
         /// `complete` or `abort` came without `prepare`, or too many pushes came since.
-        Transaction = "transaction" => exits(exit::USAGE),
+        Transaction = "transaction" => exits(exit::USAGE).stops_as(Outcome::Refused),
         /// Another push of this client is running, behind `snapgate rrsync` another transfer into DIR, or as many connections as its
         /// `limits: {sessions: …}` or the site's `sessions:` allow.
-        Busy = "busy" => LATER,
+        Busy = "busy" => LATER.stops_as(Outcome::Busy),
         /// The server's clock is before the newest snapshot.
         Clock = "clock" => LATER.headline("Act: {cannot}, because the clock of this server is before its newest snapshot."),
         /// There is a snapshot of this very second already, or minute, or whatever the names count.
@@ -112,7 +120,7 @@ table! {
         /// A `prepare` hook failed. In mails and the ledger also a `complete` hook, which the client is not told.
         Hook = "hook" => LATER.headline("Act: {cannot}, because a prepare hook failed."),
         /// What arrived is no backup: nothing after something, or a client that reported a failure.
-        Unpublished = "unpublished" => exits(exit::DATA).anywhere(),
+        Unpublished = "unpublished" => exits(exit::DATA).stops_as(Outcome::Unpublished).anywhere(),
         /// It is published, but something that the client counts on is missing: a push of the transaction did not end well, or left files out.
         Partial = "partial" => exits(exit::DATA).anywhere(),
         /// The push took longer than `time_limits: {push: …}`.

@@ -130,7 +130,7 @@ pub fn told(owners: &Owners, policy: &Policy, available: impl FnOnce() -> Result
         (Owners::Real, _) => "kept as they are, since the gate runs as root".to_owned(),
         (Owners::Mapped(mapping), _) => format!("kept, as {} of this machine", shown(mapping)),
         (Owners::Account, Some(KeepOwners::Drop)) => format!("{}, as the policy says", lost()),
-        (Owners::Account | Owners::Undecided, _) => match available() {
+        (Owners::Account, None | Some(KeepOwners::Keep)) | (Owners::Undecided, _) => match available() {
             Ok(_) => {
                 let remap = format!("`owners: keep` and `snapgate remap --client {}` change that", policy.client);
                 format!("{}, since its snapshots began so; {remap}", lost())

@@ -14,15 +14,17 @@ pub(super) fn who(record: &Record) -> String {
 /// How it ended, in a few words.
 pub(super) fn happened(record: &Record) -> String {
     let push = record.push.as_ref();
-    match (record.result, record.verb) {
-        (Outcome::Published, _) => {
+    match record.result {
+        Outcome::Published => {
             let name = push.and_then(|push| push.snapshot.as_deref()).map(|name| format!(" {name}")).unwrap_or_default();
             let partial = if push.is_some_and(|push| push.partial) { ", partial" } else { "" };
             let hook = if record.hooks.is_empty() { "" } else { ", but a hook failed" };
             format!("published{name}{partial}{hook}")
         }
-        (Outcome::Answered, Some(verb)) => verb.row().answered.to_owned(),
-        (result, _) => result.as_str().to_owned(),
+        Outcome::Answered => record.verb.map_or(Outcome::Answered.as_str(), |verb| verb.row().answered).to_owned(),
+        Outcome::Refused | Outcome::Busy | Outcome::Failed | Outcome::Stopped | Outcome::Added | Outcome::Unpublished => {
+            record.result.as_str().to_owned()
+        }
     }
 }
 
