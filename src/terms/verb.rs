@@ -113,6 +113,7 @@ mod tests {
     #[test]
     fn a_line_of_help_says_the_verb_and_what_it_does() {
         assert_eq!(Verb::Rsync.help(), "rsync -a --delete DIR HOST:  push; it becomes a snapshot");
+        assert_eq!(Verb::EITHER, "prepare, rsync, complete, abort, status or help");
         for verb in Verb::ALL {
             assert!(verb.row().usage.len() < 29 && verb.row().usage.split([' ', '-']).any(|word| word == verb.as_str()), "{verb}");
         }
