@@ -157,7 +157,14 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
                 Ok(owners) => describe_push(&mut text, question, site, policy, request, owners, (push, permit.closing())),
                 Err(reason) => not_now(&mut text, site, reason),
             },
-            _ => 0,
+            Command::Greeting
+            | Command::Help
+            | Command::Probe(_)
+            | Command::Status
+            | Command::Prepare
+            | Command::Complete { .. }
+            | Command::Abort
+            | Command::Secluded(_) => 0,
         },
     };
     (text, exit)

@@ -4,6 +4,8 @@
 //!
 //! They are called by their own names, whichever file they stand in: `terms::Reason`.
 
+#![deny(clippy::wildcard_enum_match_arm, reason = "what is new among our words has to say what becomes of it")]
+
 pub mod beside;
 pub mod client;
 pub mod ids;

@@ -105,7 +105,7 @@ impl Route {
         let host = host_name();
         let words = match audience {
             Audience::Reports if !settings.reports_to.is_empty() => &settings.reports_to,
-            _ => &settings.to,
+            Audience::Reports | Audience::Alerts => &settings.to,
         };
         let from_word = settings.from.clone().unwrap_or_else(|| format!("snapgate@{host}"));
         let from = address(&from_word, &host)?;

@@ -79,7 +79,7 @@ fn options(policy: &Policy) -> Vec<Finding> {
     let runs_as = match policy.owners {
         _ if policy.user == "root" => Some(Runs::AsRoot),
         Some(KeepOwners::Keep) => None,
-        _ => Some(Runs::AsAccount),
+        None | Some(KeepOwners::Drop) => Some(Runs::AsAccount),
     };
     let named = |word: &&str| options::rows().iter().find(|row| row.word() == *word);
     let widened = policy.options.allow.iter().filter_map(named).filter_map(|row| match row.rule {
@@ -89,7 +89,9 @@ fn options(policy: &Policy) -> Vec<Finding> {
             Some(note(message, "remove it from `allow:`".to_owned()))
         }
         Rule::NeedsWord(Runs::AsRoot) => None,
-        _ => Some(note(format!("`{}` is allowed: {}", row.word(), row.why), "if that is not meant, remove it from `allow:`".to_owned())),
+        Rule::NeedsWord(Runs::AsAccount) | Rule::Pass | Rule::Drop | Rule::Warn | Rule::NotABackup | Rule::Smaller | Rule::Refuse(_) => {
+            Some(note(format!("`{}` is allowed: {}", row.word(), row.why), "if that is not meant, remove it from `allow:`".to_owned()))
+        }
     });
     let archive = |row: &&Row| row.letter.is_some_and(|letter| "rlptgoD".contains(letter));
     let narrowed = policy.options.refuse.iter().filter_map(named).filter(archive).map(|row| {

@@ -113,14 +113,7 @@ impl End {
     }
 
     fn stopped(reason: Reason) -> Self {
-        let outcome = match reason.code {
-            Code::Busy => Outcome::Busy,
-            Code::Unpublished => Outcome::Unpublished,
-            // Asked for out of turn; the disk is as it was.
-            Code::Transaction | Code::Part => Outcome::Refused,
-            _ => Outcome::Failed,
-        };
-        Self { outcome, exit: reason.code.exit(), reasons: vec![reason], ..Self::answered(String::new()) }
+        Self { outcome: reason.code.row().stops_as, exit: reason.code.exit(), reasons: vec![reason], ..Self::answered(String::new()) }
     }
 }
 

@@ -8,6 +8,7 @@ use super::{OTHER_ACCOUNT, Probe, begins_with_server, is_rsync, programs, transf
 use crate::decide::rsync::options::shown;
 use crate::terms::limits::{MAX_ADVICE, MAX_SHOWN_WORD};
 use crate::terms::text::printable_within;
+use crate::terms::word::nearest;
 use crate::terms::{Code, Reason, Verb};
 
 /// A word as a shell would see it, and where it ends in the command.
@@ -223,7 +224,7 @@ pub(super) fn instead_of_rsync(bytes: &[u8]) -> Option<Reason> {
         return Some(usage(says, "say it without anything behind it: what is to be done with the answer can be done on your side"));
     }
     let first = commands.first()?.first()?;
-    if is_rsync(&first.text) || first.text.parse::<Verb>().is_ok() {
+    if is_rsync(&first.text) || Verb::read(&first.text).is_some() {
         return None;
     }
     if let Some(reason) = transfer(&first.text) {
@@ -233,7 +234,11 @@ pub(super) fn instead_of_rsync(bytes: &[u8]) -> Option<Reason> {
     let is_other = |words: &&Vec<Word>| words.first().is_none_or(|first| !is_rsync(&first.text));
     commands.iter().filter(is_other).for_each(|words| advice.of(words));
     let names = advice.names();
-    let hint = advice.parts(|names| format!("leave {names} out"));
+    let others = advice.parts(|names| format!("leave {names} out"));
+    let hint = match nearest(&first.text, Verb::ALL.map(Verb::as_str)) {
+        Some(verb) if programs::kind(&first.text).is_none() => format!("did you mean `{verb}`? Otherwise {others}"),
+        _ => others,
+    };
     Some(Reason::new(Code::Program, format!("{} cannot be run here", listed(&names))).hint(hint).remedy(OTHER_ACCOUNT))
 }
 
@@ -341,6 +346,7 @@ mod tests {
             ("command -v rsync", "`command` cannot be run here", "to see whether it is there say `rsync --version`"),
             ("cd x; rsync -a . backup:", "`cd` cannot be run here", "leave `cd` out: write the place behind the colon"),
             ("cd x && ln -nfs a b", "`cd`, `ln` cannot be run here", "leave `ln` out: each push"),
+            ("stauts", "`stauts` cannot be run here", "did you mean `status`? Otherwise leave `stauts` out: only rsync and the verbs"),
             ("/usr/bin/frobnicate", "`/usr/bin/frobnicate` cannot be run here", "only rsync and the verbs"),
             (
                 "rsync --version 2>&1 | head -1",
