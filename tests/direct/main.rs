@@ -17,6 +17,7 @@ mod facts;
 mod history;
 mod hostile_commands;
 mod jail;
+mod killed;
 #[path = "../support/layer.rs"]
 mod layer;
 mod limits;

@@ -184,24 +184,18 @@ impl Session<'_> {
         warnings.extend(said.told());
         let ended = measure.ended(ended);
         let time = self.policy.deadline.saturating_sub(started.elapsed()).max(LEAST_LINK_TIME);
-        let (lists, ignores_times) = (plan.keeps_access_lists(), plan.ignores_times());
-        let (links, untouched) = (Some(&links), staging.is_untouched());
         let settling = Settling {
-            held,
-            shelf: &shelf,
-            snapshots,
-            said: None,
-            untouched,
-            links,
-            lists,
-            ignores_times,
-            facts,
+            untouched: staging.is_untouched(),
+            links: Some(&links),
+            lists: plan.keeps_access_lists(),
+            ignores_times: plan.ignores_times(),
             time,
             bytes,
             warnings,
             measure,
+            ..Settling::new(held, &shelf, snapshots, facts)
         };
-        let mut end = self.reaching_all(|| self.settle(staging, plan, ended, settling))?;
+        let mut end = self.reaching_all(held, || self.settle(staging, plan, ended, settling))?;
         self.complete_hooks(&mut end, repository, log);
         Ok(end)
     }
