@@ -1,7 +1,9 @@
 //! Looks at what settings name: files and directories. It changes nothing and runs nothing.
 
 mod keys;
+mod program;
 mod reach;
+mod shut;
 
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
@@ -9,7 +11,9 @@ use std::path::Path;
 use crate::terms::Account;
 
 pub use keys::key_files;
+pub use program::{Identity, leads, this_program};
 pub use reach::{barred, device, room};
+pub use shut::{closed_by, shadow_of};
 
 /// What a path leads to, links followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,10 +5,10 @@ use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
-use crate::act::inspect::{barred, key_files, look, running_uid};
+use crate::act::inspect::{Identity, barred, key_files, leads, look, running_uid, this_program};
 use crate::act::store::Repository;
 use crate::act::{child, process};
-use crate::decide::login::{self, Settings};
+use crate::decide::login::{self, Leads, Settings};
 use crate::decide::policy::{Policy, Site};
 use crate::decide::seen::{Need, Seen, Wanted};
 use crate::names;
@@ -34,13 +34,15 @@ pub(super) struct Known {
     /// What sshd does with it, where it could be asked.
     pub(super) sshd: Option<Settings>,
     groups: Vec<u32>,
+    /// The program that runs this, as root sees it.
+    own: Option<Identity>,
 }
 
 impl Known {
     pub(super) fn new(account: Account, sshd: Option<Settings>) -> Self {
         let login = names::login(&account.name);
         let groups = if is_oneself(&account) { Vec::new() } else { names::groups(&account).unwrap_or_else(|| vec![account.group]) };
-        Self { account, login, sshd, groups }
+        Self { account, login, sshd, groups, own: this_program() }
     }
 
     /// What its groups are called, where sshd asks for that and all of them are known.
@@ -92,22 +94,36 @@ impl Known {
         if policy.path.starts_with(&site.store) {
             wanted.push(want(&site.store, Need::Enter));
         }
-        wanted.extend(self.gate().map(|program| want(&program, Need::Run)));
+        wanted.extend(self.runs().map(|program| want(&program, Need::Run)));
         let hooks = policy.hooks.prepare.iter().chain(&policy.hooks.complete).filter_map(|command| command.first());
         wanted.extend(hooks.map(|hook| Wanted { path: hook.into(), need: Need::Run }));
         wanted
     }
 
     /// The program that sshd starts for it, where that is told by its whole path.
-    pub(super) fn gate(&self) -> Option<PathBuf> {
+    pub(super) fn runs(&self) -> Option<PathBuf> {
         let word = self.sshd.as_ref()?.force.as_ref()?.split_ascii_whitespace().next()?;
-        word.starts_with('/').then(|| PathBuf::from(word)).filter(|program| login::is_the_gate(program))
+        word.starts_with('/').then(|| PathBuf::from(word))
+    }
+
+    /// Where the command leads that sshd has for every login of its; `None` where its program is not there.
+    pub(super) fn forced(&self) -> Option<Leads> {
+        if self.runs().is_some_and(|program| look(&program).is_none()) {
+            return None;
+        }
+        let command = self.sshd.as_ref().and_then(|settings| settings.force.as_deref());
+        Some(login::command_leads(command.unwrap_or_default(), |word| leads(word, self.own)))
+    }
+
+    /// Whether its shell is this program.
+    pub(super) fn has_the_gate_for_a_shell(&self) -> bool {
+        self.login.as_ref().is_some_and(|login| leads(&login.shell.to_string_lossy(), self.own) == Leads::ToTheGate)
     }
 
     fn keys(&self) -> Vec<login::KeyFile> {
         let Some((settings, login)) = self.sshd.as_ref().zip(self.login.as_ref()) else { return Vec::new() };
         let files = login::key_files(settings, &self.account.name, self.account.uid, login);
-        key_files(&files, self.account.uid, &login.home, settings.strict)
+        key_files(&files, self.account.uid, &login.home, settings.strict, self.own)
     }
 
     /// What its shell prints of its own accord, with what it was asked to; `None` where nobody can start it.

@@ -25,6 +25,8 @@ pub struct CheckReport {
     pub problems: Vec<String>,
     /// What is worth knowing.
     pub notes: Vec<String>,
+    /// Whether something was not looked at.
+    pub unseen: bool,
     /// Policies that could be read.
     pub policies: usize,
 }
@@ -39,6 +41,7 @@ impl CheckReport {
     pub fn summary(&self) -> String {
         let policies = if self.policies == 1 { "1 policy".to_owned() } else { format!("{} policies", self.policies) };
         match self.problems.len() {
+            0 if self.unseen => format!("{policies}, nothing wrong in what was looked at"),
             0 => format!("{policies}, nothing wrong"),
             1 => format!("{policies} can be read, 1 problem"),
             many => format!("{policies} can be read, {many} problems"),
@@ -47,6 +50,7 @@ impl CheckReport {
 
     fn add(&mut self, finding: &Finding) {
         // A note looks like a problem otherwise, and the last line counts these alone.
+        self.unseen |= finding.unseen;
         if finding.wrong {
             self.problems.push(finding.to_string());
         } else {
@@ -60,6 +64,8 @@ impl CheckReport {
 pub struct Part {
     /// What it is, and for whom.
     pub what: String,
+    /// Whether it was not tried.
+    pub untried: bool,
     /// Why it does not hold; `None`: it does.
     pub missing: Option<String>,
     /// What to do where it does not hold and no push can run without it; `None`: pushes run all the same.
@@ -100,7 +106,12 @@ pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[Policy]) -> Vec<Part>) -> Chec
     report.notes.extend(kinds::limits(&site, &policies));
     kinds::owners(&site, &policies, &mut report);
     report.policies = policies.len();
-    for Part { what, missing, help } in jail(&site, &policies) {
+    for Part { what, untried, missing, help } in jail(&site, &policies) {
+        if untried {
+            report.unseen = true;
+            report.notes.push(format!("jail, {what}: not tried"));
+            continue;
+        }
         let enforced = missing.map_or_else(|| "enforced".to_owned(), |why| format!("NOT enforced, {why}"));
         let line = format!("jail, {what}: {enforced}");
         match help {

@@ -114,6 +114,12 @@ fn watch(directory: &Path, flush: bool, detached: bool) -> ExitCode {
 }
 
 fn check(directory: &Path) -> ExitCode {
+    // Processes of its become its accounts', which may look into them.
+    if inspect::running_uid() == 0
+        && let Err(error) = process::forget_environment()
+    {
+        return said(Err((format!("cannot begin without the environment: {error}"), exit::INTERNAL)));
+    }
     let report = check::run(directory, enforced);
     let lines: Vec<_> = report.problems.iter().chain(&report.notes).chain([&report.summary()]).map(|line| format!("{line}\n")).collect();
     said(Ok((lines.concat(), u8::from(!report.is_clean()))))
@@ -125,11 +131,13 @@ fn enforced(site: &Site, policies: &[Policy]) -> Vec<Part> {
     let part = |(number, (holds, what)): (usize, (bool, &str))| {
         // The first says whether the jail holds at all.
         let why = if number == 0 { "the kernel has no Landlock, or one before 5.19" } else { "the kernel does not know it" };
-        Part { what: what.to_owned(), missing: (!holds).then(|| why.to_owned()), help: (number == 0).then(or_off) }
+        Part { what: what.to_owned(), untried: false, missing: (!holds).then(|| why.to_owned()), help: (number == 0).then(or_off) }
     };
     let mut parts: Vec<_> = jail::describe().into_iter().enumerate().map(part).collect();
     let mut told = Vec::new();
-    for (whose, whom) in asked_for(site, policies) {
+    let mut asked = asked_for(site, policies);
+    let left = asked.split_off(asked.len().min(MAX_TRIED_ACCOUNTS));
+    for (whose, whom) in asked {
         let lack = enclose::can_have_a_view(&site.rsync, &whom).err().map(Lack::Kept);
         let unasked = enclose::can_be_asked(&site.rsync, &whom).err();
         let found = [lack.as_ref().map(ToString::to_string), unasked.clone()];
@@ -140,8 +148,12 @@ fn enforced(site: &Site, policies: &[Policy]) -> Vec<Part> {
         told.push(found);
         let owners = whom.mapping.map_or(Owners::Account, Owners::Mapped);
         let help = lack.as_ref().and_then(|lack| namespaces::without(lack, site, &owners).err()?.remedy);
-        parts.push(Part { what: format!("{VIEW}{whose}"), missing: lack.map(|lack| lack.to_string()), help });
-        parts.push(Part { what: format!("links made by the gate alone{whose}"), missing: unasked, help: Some(or_off()) });
+        parts.push(Part { what: format!("{VIEW}{whose}"), untried: false, missing: lack.map(|lack| lack.to_string()), help });
+        parts.push(Part { what: format!("links made by the gate alone{whose}"), untried: false, missing: unasked, help: Some(or_off()) });
+    }
+    if !left.is_empty() {
+        let what = format!("{VIEW} and links made by the gate alone, for {} further accounts", left.len());
+        parts.push(Part { what, untried: true, missing: None, help: None });
     }
     parts
 }
@@ -159,7 +171,7 @@ fn asked_for(site: &Site, policies: &[Policy]) -> Vec<(String, Whom)> {
             let mapping = serve::owners(site, policy, &account).ok().and_then(|owners| owners.mapping().cloned());
             let whose = format!(" (asked for `{}`)", account.name);
             let is_known = asked.iter().any(|(known, whom)| *known == whose && whom.mapping == mapping);
-            if !is_known && asked.len() < MAX_TRIED_ACCOUNTS {
+            if !is_known {
                 let groups = names::groups(&account).unwrap_or_else(|| vec![account.group]);
                 asked.push((whose, Whom { account: (!account.is_root()).then_some((account, groups)), mapping }));
             }

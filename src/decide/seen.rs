@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::terms::limits::{LOW_FREE_BYTES, LOW_FREE_PERCENT, MAX_NAME_LEAD, MIN_FREE_BYTES, SCARCE_BYTES};
+use crate::terms::limits::{LOW_FREE_BYTES, LOW_FREE_PERCENT, MAX_NAME_LEAD, MAX_STOCK, MIN_FREE_BYTES, SCARCE_BYTES};
 use crate::terms::text::printable;
 use crate::terms::{Bytes, ClientName, Origin};
 
@@ -73,6 +73,8 @@ pub struct Stock {
     pub strangers: u64,
     /// Whether `snapshots/` is on another disk than what is renamed into it.
     pub apart: bool,
+    /// Whether there is more than was looked at.
+    pub cut: bool,
     /// Why it could not be read.
     pub unread: Option<String>,
 }
@@ -195,6 +197,10 @@ pub fn stock(origin: &Origin, snapshots: &Path, stock: &Stock, now: DateTime<Utc
         let message = format!("{} is on another disk than the repository: nothing can be published", shown(snapshots));
         wrong(message, "put it into the repository itself, and the whole repository where the room is");
     }
+    if stock.cut {
+        let message = format!("of what is in {} only {MAX_STOCK} names were looked at", shown(snapshots));
+        found.push(Finding::unseen(origin.clone(), message, "remove snapshots that nobody needs"));
+    }
     found
 }
 
@@ -290,6 +296,8 @@ mod tests {
         assert!(said(Stock { newest: at("2026-11-28T00:00:00Z"), ..Stock::default() }).contains("`NAME`, is in the future"));
         let strange = Stock { strange: vec!["old".to_owned(), "x y".to_owned()], strangers: 5, ..Stock::default() };
         assert!(said(strange).contains("no snapshot of this client's: `old`, `x y` and 3 more\n"));
+        let cut = stock(&origin(), Path::new("/s/snapshots"), &Stock { cut: true, ..Stock::default() }, now);
+        assert!(matches!(&cut[..], [one] if one.unseen && !one.wrong), "{cut:?}");
         assert!(said(Stock { apart: true, ..Stock::default() }).contains("nothing can be published"));
         assert!(said(Stock { unread: Some("permission denied".to_owned()), ..Stock::default() }).contains("cannot be read"));
     }

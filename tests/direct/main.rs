@@ -7,6 +7,7 @@ mod attacks;
 mod by_a_user;
 mod carried;
 mod checked;
+mod checked_logins;
 mod closing;
 mod coming_from;
 mod completes;

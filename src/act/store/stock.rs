@@ -46,6 +46,7 @@ impl Look<'_> {
             let entry = entry?;
             self.seen += 1;
             if self.seen > MAX_STOCK {
+                self.stock.cut = true;
                 return Ok(true);
             }
             // A link is never a snapshot, wherever it leads.
@@ -86,6 +87,21 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn what_is_not_looked_at_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = Repository::at(dir.path());
+        for name in ["2026-11-21T02-00-00Z", "2026-11-22T02-00-00Z"] {
+            fs::create_dir_all(repository.snapshots().join(name)).unwrap();
+        }
+        let names = NamePattern::default();
+        for (seen, cut) in [(MAX_STOCK - 2, false), (MAX_STOCK - 1, true)] {
+            let mut look = Look { names: &names, seen, newest: None, stock: Stock::default() };
+            look.below(&repository.snapshots(), "", 1).unwrap();
+            assert_eq!((look.stock.cut, look.stock.strangers), (cut, 0));
+        }
+    }
 
     #[test]
     fn what_is_no_snapshot_and_leads_to_none_is_strange_once() {
