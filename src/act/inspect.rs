@@ -6,7 +6,7 @@ mod reach;
 mod shut;
 
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::terms::Account;
 
@@ -77,6 +77,16 @@ pub fn look(path: &Path) -> Option<Look> {
         _ => Kind::Other,
     };
     Some(Look { kind, owner: metadata.uid(), mode: metadata.mode() & 0o7777 })
+}
+
+/// Where a path leads when every link on its way is followed; itself where it leads nowhere.
+pub fn real(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// Whether a path is a symlink.
+pub fn is_link(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
 }
 
 /// Whether a directory is where another file system begins.

@@ -60,7 +60,10 @@ impl Known {
         let above = policy.path.parent().unwrap_or(&policy.path);
         let mut wanted = self.wanted(policy, site);
         wanted.push(if is_missing { want(above, Need::Fill) } else { want(&policy.path, Need::Fill) });
-        let looks = || {
+        let mut looks = || {
+            if is_its_own {
+                wanted.extend(Repository::at(&policy.path).needed());
+            }
             let barred = barred(&wanted);
             // What is out of reach is told once.
             let may_look = is_its_own && !barred.iter().any(|barred| policy.path.starts_with(&barred.at));
@@ -89,8 +92,10 @@ impl Known {
 
     fn wanted(&self, policy: &Policy, site: &Site) -> Vec<Wanted> {
         let own = site.spool.join(self.account.uid.to_string());
+        let kept = ["tmp", "new", "out", "dead"].map(|name| own.join(name)).into_iter().filter(|path| look(path).is_some());
         let mut wanted =
             vec![if look(&own).is_some() { want(&own, Need::Fill) } else { want(&site.spool, Need::Fill) }, want(&site.rsync, Need::Run)];
+        wanted.extend(kept.map(|path| Wanted { path, need: Need::Fill }));
         if policy.path.starts_with(&site.store) {
             wanted.push(want(&site.store, Need::Enter));
         }

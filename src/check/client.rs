@@ -6,7 +6,7 @@ use std::path::Path;
 
 use chrono::Utc;
 
-use crate::act::inspect::{Kind, look, may_read};
+use crate::act::inspect::{Kind, is_link, look, may_read, real};
 use crate::act::store::{Repository, mounted};
 use crate::act::{spool, zones};
 use crate::decide::lint::Finding;
@@ -39,6 +39,10 @@ pub(super) fn on_disk(policy: &Policy, site: &Site, account: Option<&Account>, a
         Some(look) if look.kind != Kind::Directory => {
             let message = format!("the repository {} is not a directory", shown(&policy.path));
             found.push(Finding::wrong(at("path"), message, "name a directory"));
+        }
+        Some(_) if is_link(&policy.path) => {
+            let message = format!("the repository {} is a symlink: the gate follows none there", shown(&policy.path));
+            found.push(Finding::wrong(at("path"), message, format!("write path: {}", real(&policy.path).display())));
         }
         Some(look) => {
             if uid.is_some_and(|uid| uid != look.owner) {

@@ -48,8 +48,16 @@ fn settings(site: &Site, policy: &Policy) -> Result<Option<Settings>, String> {
         Sshd::OfTheMachine => None,
         Sshd::With(file) => Some(file.as_path()),
     };
-    let answer = ask_sshd(file, &login::connection(&policy.user, &address(policy)))?;
-    answer.map(|answer| login::settings(&answer).ok_or_else(|| "its answer is none".to_owned())).transpose()
+    let asked = |port| {
+        let answer = ask_sshd(file, &login::connection(&policy.user, &address(policy), port))?;
+        answer.map(|answer| login::settings(&answer).ok_or_else(|| "its answer is none".to_owned())).transpose()
+    };
+    // Which port it listens on it says itself, and a block may ask for that.
+    let first = asked(login::USUAL_PORT)?;
+    match first.as_ref().and_then(|settings| settings.port).filter(|port| *port != login::USUAL_PORT) {
+        Some(port) => asked(port),
+        None => Ok(first),
+    }
 }
 
 /// An address from which the client may come.

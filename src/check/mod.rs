@@ -13,7 +13,7 @@ mod site;
 use std::path::Path;
 
 use crate::act::config;
-use crate::act::inspect::running_uid;
+use crate::act::inspect::{self, running_uid};
 use crate::decide::lint::{self, Finding};
 use crate::decide::policy::{Policy, Site};
 use crate::terms::Origin;
@@ -102,7 +102,9 @@ pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[Policy]) -> Vec<Part>) -> Chec
     post::waiting(&site).iter().for_each(|finding| report.add(finding));
     disks::rooms(&site, &policies).iter().for_each(|finding| report.add(finding));
     clients(&site, &policies, &mut report);
-    lint::together(&policies).iter().chain(&client::time_zones(&policies)).for_each(|finding| report.add(finding));
+    // Two ways may lead to one place.
+    let real: Vec<_> = policies.iter().map(|policy| Policy { path: inspect::real(&policy.path), ..policy.clone() }).collect();
+    lint::together(&real).iter().chain(&client::time_zones(&policies)).for_each(|finding| report.add(finding));
     report.notes.extend(kinds::limits(&site, &policies));
     kinds::owners(&site, &policies, &mut report);
     report.policies = policies.len();

@@ -19,6 +19,9 @@ pub use keys::{Keys, Leads, command_leads, keys};
 /// Where a client is thought to come from whose policy names no network: an address that is nobody's (RFC 5737).
 pub const NOWHERE: &str = "192.0.2.1";
 
+/// Where sshd listens if nobody says anything else.
+pub const USUAL_PORT: u16 = 22;
+
 /// What the account's shell is asked to print.
 pub const MARK: &str = "snapgate-check";
 
@@ -28,6 +31,8 @@ const SHOWN: usize = 120;
 /// What holds for an account's logins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
+    /// `Port`, the first.
+    pub port: Option<u16>,
     /// `ForceCommand`.
     pub force: Option<String>,
     /// `AuthorizedKeysFile`, as it is written.
@@ -77,8 +82,8 @@ impl Settings {
 }
 
 /// The connection that sshd is asked about, for `sshd -T -C`. A `Match` that asks for what is not given is an error.
-pub fn connection(account: &str, address: &str) -> String {
-    format!("user={account},host={address},addr={address},laddr=127.0.0.1,lport=22")
+pub fn connection(account: &str, address: &str, port: u16) -> String {
+    format!("user={account},host={address},addr={address},laddr=127.0.0.1,lport={port}")
 }
 
 /// Reads the answer of `sshd -T`; `None` where it is none.
@@ -98,6 +103,7 @@ pub fn settings(answer: &[u8]) -> Option<Settings> {
                 found.keys_elsewhere |= value.trim() != "none";
                 found.named.extend(words().next().map(PathBuf::from));
             }
+            "port" => found.port = found.port.or_else(|| value.trim().parse().ok()),
             "usepam" => found.pam = value.trim() == "yes",
             "chrootdirectory" => found.chroot = words().next(),
             "permitrootlogin" => found.keeps_root_out = value.trim() == "no",
@@ -212,20 +218,25 @@ pub fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> Vec<Fin
         found.push(Finding::wrong(user.clone(), message, format!("set `PubkeyAuthentication yes` for `{account}` in sshd's settings")));
     } else if held.all() == 0 && !held.cut && !settings.keys_elsewhere {
         found.push(no_keys(entry, files));
+    } else if held.all() == 0 && !held.cut {
+        let message = format!("whether sshd finds a key for `{account}` was not looked at: it asks a program or takes certificates");
+        found.push(Finding::unseen(user.clone(), message, "try it out: log in as the client"));
     }
     match &settings.force {
         Some(command) => found.extend(entry.forced.and_then(|leads| forced(entry, command, leads))),
         None if entry.is_gate => {}
         None => {
-            found.extend(ungated(entry, &held, settings.keys_elsewhere));
+            found.extend(ungated(entry, &held, settings));
             if held.cut {
-                let message = format!("of a file of keys of `{account}` only the beginning was looked at: a key further down may lead elsewhere");
+                let message =
+                    format!("of a file of keys of `{account}` only the beginning was looked at: a key further down may lead elsewhere");
                 found.push(Finding::unseen(user.clone(), message, "shorten the file, or set a `ForceCommand` for the account"));
             }
         }
     }
     if settings.asks_for_groups() && entry.groups.is_none() {
-        let message = format!("whether `AllowGroups` and `DenyGroups` of sshd's let `{account}` in was not looked at: a group of its has no name");
+        let message =
+            format!("whether `AllowGroups` and `DenyGroups` of sshd's let `{account}` in was not looked at: a group of its has no name");
         found.push(Finding::unseen(user.clone(), message, "see what `id` says of it, and that its groups are in /etc/group"));
     }
     if let Some(keyed) = entry.keyed.filter(|_| !settings.exposes) {
@@ -258,12 +269,12 @@ fn forced(Entry { account, user, .. }: Entry<'_>, command: &str, leads: Leads) -
 }
 
 /// Where keys lead past the gate.
-fn ungated(entry: Entry<'_>, held: &Keys, keys_elsewhere: bool) -> Option<Finding> {
+fn ungated(entry: Entry<'_>, held: &Keys, settings: &Settings) -> Option<Finding> {
     let Entry { account, user, .. } = entry;
     let help = format!(
         "copy 50-snapgate.conf to /etc/ssh/sshd_config.d/, add `{account}` to the group that it names, and reload sshd; `sshd -T -C {}` \
          shows what holds",
-        connection(&quote(account), NOWHERE)
+        connection(&quote(account), NOWHERE, settings.port.unwrap_or(USUAL_PORT))
     );
     let command = held.command.as_deref().unwrap_or_default();
     let past = held.others + held.astray;
@@ -271,13 +282,17 @@ fn ungated(entry: Entry<'_>, held: &Keys, keys_elsewhere: bool) -> Option<Findin
         let message = format!("{past} of root's keys lead to something else than the gate");
         return Some(Finding::note(user.clone(), message, "that is right if they are the administrators'"));
     }
-    if held.others > 0 || keys_elsewhere || held.all() == 0 {
+    if held.others > 0 || settings.keys_elsewhere || held.all() == 0 {
         let message = format!("no `ForceCommand` of sshd's reaches `{account}`: whoever logs in has a shell, and pushes past the gate");
         return Some(Finding::wrong(user.clone(), message, help));
     }
     if held.astray > 0 {
         let message = format!("a key of `{account}` runs `{command}`, which is something that is not the gate");
-        return Some(Finding::wrong(user.clone(), message, "let its command= start `snapgate serve`, with the whole path, or remove the key"));
+        return Some(Finding::wrong(
+            user.clone(),
+            message,
+            "let its command= start `snapgate serve`, with the whole path, or remove the key",
+        ));
     }
     (held.unclear > 0).then(|| {
         let message = format!("a key of `{account}` runs `{command}`: whether that leads to the gate cannot be seen");

@@ -308,7 +308,8 @@ fn check_finds_repositories_that_are_missing_and_names_that_are_no_snapshots() {
     let Some(world) = World::new("repositories", &["ck1"]) else { return };
     let snapshots = world.path("store/ck1/snapshots");
     let whole = (Utc::now() - TimeDelta::days(1)).format("%Y-%m-%dT%H-%M-%SZ").to_string();
-    fs::create_dir_all(snapshots.join(&whole)).unwrap();
+    world.own_directory("store/ck1/snapshots", "ck1");
+    fs::create_dir(snapshots.join(&whole)).unwrap();
     world.finds(0, &[]);
     for odd in ["home", "2026/notes", "2026-02-31T00-00-00Z"] {
         fs::create_dir_all(snapshots.join(odd)).unwrap();

@@ -22,7 +22,13 @@ fn check_takes_a_program_for_the_gate_by_its_file_and_by_no_name() {
             "wrapper" => world.put("bin/wrapper", "#!/bin/sh\nexec snapgate serve\n", 0o755, 0),
             _ => {}
         }
-        let words: &[&str] = if problems == 1 { &no_gate } else if program == "wrapper" { &["cannot be seen"] } else { &[] };
+        let words: &[&str] = if problems == 1 {
+            &no_gate
+        } else if program == "wrapper" {
+            &["cannot be seen"]
+        } else {
+            &[]
+        };
         world.sshd("");
         keys(&format!("$DIR/bin/{program} serve"));
         world.finds(problems, words);
@@ -57,7 +63,10 @@ fn check_finds_what_sshd_wants_besides_a_key() {
         ("AuthenticationMethods publickey,password", "sshd is not content with a key of `ck1`"),
         ("PubkeyAuthentication no", "`PubkeyAuthentication` is off"),
         ("DenyUsers ck?", "keeps it out"),
-        ("AuthorizedKeysCommand /no/such/program\nAuthorizedKeysCommandUser nobody", "what sshd asks for keys, `/no/such/program` is not there"),
+        (
+            "AuthorizedKeysCommand /no/such/program\nAuthorizedKeysCommandUser nobody",
+            "what sshd asks for keys, `/no/such/program` is not there",
+        ),
         ("TrustedUserCAKeys /no/such/file", "what sshd asks for keys, `/no/such/file` is not there"),
     ] {
         world.sshd(&format!("{gate}{line}\n"));

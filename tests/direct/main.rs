@@ -8,6 +8,7 @@ mod by_a_user;
 mod carried;
 mod checked;
 mod checked_logins;
+mod checked_places;
 mod closing;
 mod coming_from;
 mod completes;

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::Repository;
-use crate::decide::seen::Stock;
+use crate::decide::seen::{Need, Stock, Wanted};
 use crate::terms::limits::{MAX_STOCK, MAX_STRANGE};
 use crate::terms::text::printable;
 use crate::terms::{NamePattern, SnapshotName};
@@ -27,7 +27,18 @@ impl Repository {
         let own = [self.root().to_path_buf(), self.inprogress()].map(|path| device(&path));
         let apart = device(&self.snapshots()).is_some_and(|snapshots| own.iter().flatten().any(|device| *device != snapshots));
         let newest = look.newest.map(|name| (name.as_str().to_owned(), name.at));
-        Stock { newest, apart, ..look.stock }
+        let blocked = fs::symlink_metadata(self.current()).is_ok_and(|found| !found.is_symlink());
+        Stock { newest, apart, blocked, ..look.stock }
+    }
+
+    /// What of a repository its account has to be able to write, where it is there. What rsync fills may be the client's.
+    pub fn needed(&self) -> Vec<Wanted> {
+        let state = self.state();
+        let directories = [self.snapshots(), state.clone(), state.join("logs"), state.join("untold")].map(|path| (path, Need::Fill));
+        let files = ["lock", "rsync.lock", "ledger.jsonl"].map(|name| (state.join(name), Need::Write));
+        let all =
+            directories.into_iter().chain(files).filter(|(path, _)| fs::symlink_metadata(path).is_ok_and(|found| !found.is_symlink()));
+        all.map(|(path, need)| Wanted { path, need }).collect()
     }
 }
 

@@ -17,7 +17,8 @@ pub struct Shadow {
 
 /// Finds the account in the text of such a file.
 pub fn shadow(text: &[u8], account: &str) -> Option<Shadow> {
-    let line = text.split(|byte| *byte == b'\n').find(|line| line.strip_prefix(account.as_bytes()).is_some_and(|rest| rest.starts_with(b":")))?;
+    let line =
+        text.split(|byte| *byte == b'\n').find(|line| line.strip_prefix(account.as_bytes()).is_some_and(|rest| rest.starts_with(b":")))?;
     let line = String::from_utf8_lossy(line);
     let field = |number: usize| line.split(':').nth(number).unwrap_or_default();
     let days = |number: usize| field(number).parse().unwrap_or(-1);
