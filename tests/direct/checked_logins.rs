@@ -112,10 +112,11 @@ fn check_finds_an_account_that_is_shut_and_a_machine_that_is() {
 fn nothing_of_the_environment_of_root_is_shown_to_an_account_that_is_looked_at() {
     let Some(world) = World::new("root's environment", &["ck1"]) else { return };
     let dir = world.dir.path().display().to_string();
-    // While it is asked for its version, the processes around it are the account's.
-    world.put("bin/rsync", "#!/bin/sh\nsleep 2\necho rsync  version 3.4.1\n", 0o755, 0);
+    // While the maps of a namespace are written, the processes that wait for it are the account's.
     let site = fs::read_to_string(world.path("etc/snapgate.yaml")).unwrap();
-    world.put("etc/snapgate.yaml", &site.replace("/usr/bin/rsync", &format!("{dir}/bin/rsync")), 0o644, 0);
+    world.put("etc/snapgate.yaml", &site.replace("owners: drop", "owners: keep"), 0o644, 0);
+    world.put("ranges", "ck1:1900000000:65536\n", 0o644, 0);
+    world.put("bin/slow", "#!/bin/sh\nsleep 2; echo too slow >&2; exit 1\n", 0o755, 0);
     world.put(
         "bin/looks",
         "#!/bin/sh\nwhile test -e $DIR/etc/looks; do cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'; sleep 0.1; done > $DIR/mail/seen\n",
@@ -125,6 +126,8 @@ fn nothing_of_the_environment_of_root_is_shown_to_an_account_that_is_looked_at()
     world.put("etc/looks", "", 0o644, 0);
     let script = format!(
         "mount --bind {dir}/passwd /etc/passwd
+        mount --bind {dir}/ranges /etc/subuid; mount --bind {dir}/ranges /etc/subgid
+        mount --bind {dir}/bin/slow $(command -v newuidmap)
         setpriv --reuid={} --regid={FIRST} --clear-groups env SEEN=anything {dir}/bin/looks & looks=$!
         CK_SECRET=of-root {dir}/bin/snapgate --config {dir}/etc check
         rm {dir}/etc/looks; wait $looks",
@@ -132,7 +135,7 @@ fn nothing_of_the_environment_of_root_is_shown_to_an_account_that_is_looked_at()
     );
     let ran = run(Command::new("unshare").args(["-m", "/bin/sh", "-c", &script]));
     let seen = fs::read_to_string(world.path("mail/seen")).unwrap();
-    assert!(seen.contains("SEEN=anything"), "it did look: {ran:?}");
+    assert!(seen.contains("SEEN=anything") && ran.stdout.contains("too slow"), "it did look: {ran:?}");
     assert!(!seen.contains("CK_SECRET"), "{ran:?}");
     must(Command::new("rm").arg(world.path("mail/seen")));
 }
