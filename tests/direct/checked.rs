@@ -12,19 +12,19 @@ use tempfile::TempDir;
 use crate::support::{GATE, Gate, POLICY, Ran, SNAPGATE, is_root, mode, must, run, skip};
 
 /// Numbers of accounts that no machine has.
-const FIRST: u32 = 77_001;
+pub(crate) const FIRST: u32 = 77_001;
 
-const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPlTNFcpSsyAP3G9ssXcmvpMJTbf+KFlvGwzGeyTlKJs laptop\n";
+pub(crate) const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPlTNFcpSsyAP3G9ssXcmvpMJTbf+KFlvGwzGeyTlKJs laptop\n";
 
 /// A server where nothing is wrong.
-struct World {
-    dir: TempDir,
+pub(crate) struct World {
+    pub(crate) dir: TempDir,
     clients: Vec<&'static str>,
 }
 
 impl World {
     /// With these clients; `None` where it cannot be made, which is said.
-    fn new(name: &str, clients: &[&'static str]) -> Option<Self> {
+    pub(crate) fn new(name: &str, clients: &[&'static str]) -> Option<Self> {
         if !is_root() {
             skip(name, "it takes root to look as somebody else");
             return None;
@@ -63,44 +63,44 @@ impl World {
         Some(this)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn uid(&self, client: &str) -> u32 {
+    pub(crate) fn uid(&self, client: &str) -> u32 {
         FIRST + u32::try_from(self.clients.iter().position(|one| *one == client).unwrap()).unwrap()
     }
 
-    fn put(&self, name: &str, text: &str, bits: u32, uid: u32) {
+    pub(crate) fn put(&self, name: &str, text: &str, bits: u32, uid: u32) {
         let path = self.path(name);
         fs::write(&path, text.replace("$DIR", &self.dir.path().display().to_string())).unwrap();
         chown(&path, Some(uid), None).unwrap();
         mode(&path, bits);
     }
 
-    fn own_directory(&self, name: &str, client: &str) {
+    pub(crate) fn own_directory(&self, name: &str, client: &str) {
         fs::create_dir_all(self.path(name)).unwrap();
         chown(self.path(name), Some(self.uid(client)), None).unwrap();
         mode(&self.path(name), 0o700);
     }
 
-    fn site(&self, more: &str) {
+    pub(crate) fn site(&self, more: &str) {
         let usual = "store: $DIR/store\nrsync: /usr/bin/rsync\nspool: $DIR/spool\nsyslog: off\nsshd: $DIR/sshd_config\n\
             mail: { transport: \"file:$DIR/mail\" }\ndefaults: { owners: drop }\n";
         self.put("etc/snapgate.yaml", &format!("{usual}{more}"), 0o644, 0);
     }
 
-    fn policy(&self, client: &str, more: &str) {
+    pub(crate) fn policy(&self, client: &str, more: &str) {
         self.put(&format!("etc/policies/{client}.yaml"), &format!("user: {client}\n{more}"), 0o644, 0);
     }
 
-    fn sshd(&self, lines: &str) {
+    pub(crate) fn sshd(&self, lines: &str) {
         let usual = "HostKey $DIR/host\nAuthorizedKeysFile $DIR/home/%u/.ssh/authorized_keys\nStrictModes no\n";
         self.put("sshd_config", &format!("{usual}{lines}"), 0o644, 0);
     }
 
     /// Every account's shell. They are all in the spool's group.
-    fn shell(&self, shell: &str) {
+    pub(crate) fn shell(&self, shell: &str) {
         let dir = self.dir.path().display().to_string();
         let mut accounts = fs::read_to_string("/etc/passwd").unwrap();
         for client in &self.clients {
@@ -109,12 +109,12 @@ impl World {
         self.put("passwd", &accounts, 0o644, 0);
     }
 
-    fn run(&self, words: &[&str]) -> Ran {
+    pub(crate) fn run(&self, words: &[&str]) -> Ran {
         self.run_after("true", words)
     }
 
     /// The same after this was done in the mount namespace.
-    fn run_after(&self, done: &str, words: &[&str]) -> Ran {
+    pub(crate) fn run_after(&self, done: &str, words: &[&str]) -> Ran {
         let dir = self.dir.path().display();
         let script = format!("mount --bind {dir}/passwd /etc/passwd && {done} && exec {dir}/bin/snapgate --config {dir}/etc \"$@\"");
         run(Command::new("unshare").args(["-m", "/bin/sh", "-c", &script, "sh"]).args(words))
@@ -122,7 +122,7 @@ impl World {
 
     /// It finds this, and so many problems.
     #[track_caller]
-    fn finds(&self, problems: usize, words: &[&str]) {
+    pub(crate) fn finds(&self, problems: usize, words: &[&str]) {
         let ran = self.run(&["check"]).exits(i32::from(problems > 0));
         for word in words {
             assert!(ran.stdout.contains(word), "`{word}` in: {}", ran.stdout);
@@ -318,7 +318,8 @@ fn check_finds_repositories_that_are_missing_and_names_that_are_no_snapshots() {
     let Some(world) = World::new("repositories", &["ck1"]) else { return };
     let snapshots = world.path("store/ck1/snapshots");
     let whole = (Utc::now() - TimeDelta::days(1)).format("%Y-%m-%dT%H-%M-%SZ").to_string();
-    fs::create_dir_all(snapshots.join(&whole)).unwrap();
+    world.own_directory("store/ck1/snapshots", "ck1");
+    fs::create_dir(snapshots.join(&whole)).unwrap();
     world.finds(0, &[]);
     for odd in ["home", "2026/notes", "2026-02-31T00-00-00Z"] {
         fs::create_dir_all(snapshots.join(odd)).unwrap();

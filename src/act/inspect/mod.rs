@@ -1,17 +1,21 @@
 //! Looks at what settings name: files and directories. It changes nothing and runs nothing.
 
 mod keys;
+mod program;
 mod reach;
 pub mod running;
+mod shut;
 
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::decide::policy::{MailSettings, Transport};
 use crate::terms::Account;
 
 pub use keys::key_files;
+pub use program::{Identity, leads, the_gate};
 pub use reach::{barred, device, room};
+pub use shut::{closed_by, shadow_of};
 
 /// What a path leads to, links followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +79,16 @@ pub fn look(path: &Path) -> Option<Look> {
         _ => Kind::Other,
     };
     Some(Look { kind, owner: metadata.uid(), mode: metadata.mode() & 0o7777 })
+}
+
+/// Where a path leads when every link on its way is followed; itself where it leads nowhere.
+pub fn real(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// Whether a path is a symlink.
+pub fn is_link(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
 }
 
 /// Whether a directory is where another file system begins.

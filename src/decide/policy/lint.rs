@@ -13,6 +13,8 @@ use crate::decide::rsync::options::{self, Row, Rule, Runs};
 pub struct Finding {
     /// Whether it is wrong, or only worth knowing.
     pub wrong: bool,
+    /// Whether it tells of something that was not looked at: then nobody knows that nothing is wrong.
+    pub unseen: bool,
     /// Where.
     pub origin: Origin,
     /// What.
@@ -24,12 +26,17 @@ pub struct Finding {
 impl Finding {
     /// Something wrong.
     pub fn wrong(origin: Origin, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { wrong: true, origin, message: message.into(), help: help.into() }
+        Self { wrong: true, unseen: false, origin, message: message.into(), help: help.into() }
     }
 
     /// Something worth knowing.
     pub fn note(origin: Origin, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { wrong: false, ..Self::wrong(origin, message, help) }
+    }
+
+    /// Something that was not looked at.
+    pub fn unseen(origin: Origin, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { unseen: true, ..Self::note(origin, message, help) }
     }
 }
 
