@@ -11,7 +11,7 @@ PACKAGES_FOR_ROOT = uidmap libcap2-bin dropbear-bin strace util-linux mount e2fs
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
-.PHONY: build build-needs demo test hostile owners older fresh test-needs fuzz hostile-commands bench check fmt install clean-accounts
+.PHONY: build build-needs demo quick test hostile owners older fresh test-needs fuzz hostile-commands bench check fmt install clean-accounts
 
 build: build-needs
 	$(CARGO) build --release --locked
@@ -30,6 +30,12 @@ build-needs:
 
 demo: build-needs
 	@packaging/demo
+
+# The loop while you write: tests of decisions and of texts. They start no gate, and need no root, no sshd and no accounts.
+QUICK = captures fuzz_replay options tidy windows
+quick: build-needs
+	$(CARGO) test --locked --no-fail-fast --lib -- decide:: terms::
+	$(CARGO) test --locked --no-fail-fast $(QUICK:%=--test %)
 
 # Tests that need root, or a tool that is missing, say `skipped:` and why. The suite waits more than
 # it computes: more tests at once than there are processors.
@@ -142,12 +148,13 @@ PREFIX ?= /usr
 # Files that name the program's place are written with the real one.
 PLACED = sed 's|/usr/bin/snapgate|$(PREFIX)/bin/snapgate|g; s|/usr/share/doc/snapgate|$(PREFIX)/share/doc/snapgate|g'
 
-# Where cargo puts the program, whatever variables or files of the user's say of that.
+# Where cargo puts the administrator's program, whatever variables or files of the user's say of that. The gate is beside it.
 BUILT = $$($(CARGO) build --release --locked --quiet --bin snapgate --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
 
 # What a package would do; sshd's file and the policies are the administrator's to put in place (README).
 install: build
-	built=$(BUILT) && install -D -m 0755 "$$built" $(DESTDIR)$(PREFIX)/bin/snapgate
+	built=$(BUILT) && install -D -m 0755 "$$built" $(DESTDIR)$(PREFIX)/bin/snapgate && \
+		install -D -m 0755 "$$built-shell" $(DESTDIR)$(PREFIX)/bin/snapgate-shell
 	install -D -m 0644 packaging/tmpfiles.d/snapgate.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/snapgate.conf
 	for unit in service timer path; do \
 		$(PLACED) packaging/snapgate-watch.$$unit | \

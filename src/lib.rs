@@ -5,6 +5,7 @@
 //! The shape and its invariants are in `docs/architecture.md`.
 
 pub mod act;
+#[cfg(feature = "admin")]
 pub mod admin;
 pub mod decide;
 pub mod gate;

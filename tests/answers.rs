@@ -51,14 +51,22 @@ impl World {
 
     /// The exit status, and everything that was said.
     fn says(&self, words: &[&str], command: &str) -> (i32, String) {
-        let mut snapgate = Command::new(env!("CARGO_BIN_EXE_snapgate"));
-        snapgate.arg("--config").arg(self.path("etc")).args(words).env("SSH_ORIGINAL_COMMAND", command);
-        let output = snapgate.env("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22").stdin(Stdio::null()).output().unwrap();
-        (output.status.code().unwrap(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+        self.run(env!("CARGO_BIN_EXE_snapgate"), words, command)
     }
 
     fn serve(&self, command: &str) -> (i32, String) {
-        self.says(&["serve", "--client", "c"], command)
+        self.gate(&["--client", "c"], command)
+    }
+
+    fn gate(&self, words: &[&str], command: &str) -> (i32, String) {
+        self.run(env!("CARGO_BIN_EXE_snapgate-shell"), words, command)
+    }
+
+    fn run(&self, program: &str, words: &[&str], command: &str) -> (i32, String) {
+        let mut program = Command::new(program);
+        program.arg("--config").arg(self.path("etc")).args(words).env("SSH_ORIGINAL_COMMAND", command);
+        let output = program.env("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22").stdin(Stdio::null()).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     }
 
     fn explain(&self, words: &[&str]) -> (i32, String) {
@@ -189,7 +197,7 @@ fn every_refusal_tells_the_client_on_its_next_line_what_to_do() {
         assert!(lines[1].starts_with("snapgate: ") && lines[1].contains(hint), "{serve:?}");
     };
     let ask = "ask the administrator of the server";
-    refused("no-policy", ask, world.says(&["serve", "--client", "nobody"], PUSH));
+    refused("no-policy", ask, world.gate(&["--client", "nobody"], PUSH));
     for (policy, code) in [
         ("from: [203.0.113.1]\n", "address"),
         ("keys: [SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk]\n", "key"),
@@ -283,7 +291,7 @@ fn explain_takes_a_connection_for_the_client_that_the_gate_takes_it_for() {
     let (status, text) = world.explain(&["c", "--key", first, "status"]);
     assert!(status == 77 && text.starts_with("c: refused\n"), "{text}");
     assert!(text.contains(&format!("with key {first} speaks for d, not for c  (")) && text.contains("d.yaml:2)"), "{text}");
-    assert!(text.contains("\nwhere sshd starts `snapgate serve --client c`, it would be:\nc: allowed\n"), "{text}");
+    assert!(text.contains("\nwhere sshd starts `snapgate-shell --client c`, it would be:\nc: allowed\n"), "{text}");
     assert_eq!(world.explain(&["c", "--key", second, "status"]).0, 0);
     let (status, text) = world.explain(&["c", "status"]);
     assert!(status == 0 && text.contains("  --   a key that d lists speaks for that instead  (") && text.contains("d.yaml:2)"), "{text}");
@@ -302,7 +310,7 @@ fn explain_takes_a_connection_for_the_client_that_the_gate_takes_it_for() {
     world.put("policies/e.yaml", &format!("user: {account}\n"));
     let (status, text) = world.explain(&["c", "status"]);
     assert!(status == 77 && text.contains("the policies of c, e are for this account and tell no keys"), "{text}");
-    assert_eq!(world.says(&["serve"], "status").0, 78, "and so does the gate");
+    assert_eq!(world.gate(&[], "status").0, 78, "and so does the gate");
 }
 
 #[test]

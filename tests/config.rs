@@ -343,7 +343,7 @@ fn check_finds_what_is_wrong_on_the_disk_and_nothing_on_a_clean_one() {
     settings.policy("a", &format!("user: {account}\nhooks: {{ prepare: [{}] }}\n", here("hook")));
     let part = |what: &str, missing: Option<&str>, help: Option<&str>| {
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        Part { what: what.to_owned(), missing: owned(missing), help: owned(help) }
+        Part { what: what.to_owned(), untried: false, missing: owned(missing), help: owned(help) }
     };
     let run = || {
         snapgate::admin::check::run(settings.path(), |_: &_, _: &_| {
@@ -359,6 +359,9 @@ fn check_finds_what_is_wrong_on_the_disk_and_nothing_on_a_clean_one() {
     let (owners, notes): (Vec<_>, Vec<_>) = told.partition(|note| note.starts_with("owners of a: "));
     assert_eq!((owners.len(), notes), (1, vec!["limits of the server: 100 sessions at once", limits, jail[0], jail[1]]));
     assert_eq!(report.summary(), "1 policy, nothing wrong");
+    let untried = snapgate::admin::check::run(settings.path(), |_, _| vec![Part { untried: true, ..part("a view", None, None) }]);
+    assert!(untried.is_clean() && untried.notes.contains(&"jail, a view: not tried".to_owned()), "{untried:?}");
+    assert_eq!(untried.summary(), "1 policy, nothing wrong in what was looked at");
     let unheld = snapgate::admin::check::run(settings.path(), |_, _| {
         vec![part("rights", None, Some("mend it")), part("changes", Some("no such right"), Some("allow it"))]
     });

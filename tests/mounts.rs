@@ -90,22 +90,29 @@ impl World {
         self.dir.path().join(name)
     }
 
-    fn snapgate(&self, words: &[&str], command: &str) -> (i32, String) {
-        let mut snapgate = Command::new(env!("CARGO_BIN_EXE_snapgate"));
-        snapgate.arg("--config").arg(self.path("etc")).args(words).env("SSH_ORIGINAL_COMMAND", command);
-        let output = snapgate.env("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22").stdin(Stdio::null()).output().unwrap();
+    fn snapgate(&self, words: &[&str]) -> (i32, String) {
+        Self::run(Command::new(env!("CARGO_BIN_EXE_snapgate")).arg("--config").arg(self.path("etc")).args(words))
+    }
+
+    fn gate(&self, command: &str) -> (i32, String) {
+        let mut gate = Command::new(env!("CARGO_BIN_EXE_snapgate-shell"));
+        Self::run(gate.arg("--config").arg(self.path("etc")).args(["--client", "c"]).env("SSH_ORIGINAL_COMMAND", command))
+    }
+
+    fn run(program: &mut Command) -> (i32, String) {
+        let output = program.env("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22").stdin(Stdio::null()).output().unwrap();
         (output.status.code().unwrap(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     }
 
     /// Asks everybody who can be asked; they have to agree.
     #[track_caller]
     fn agrees(&self, mounted: bool) {
-        let (check, found) = self.snapgate(&["check"], "");
+        let (check, found) = self.snapgate(&["check"]);
         assert_eq!((check == 0, found.contains("require_mount")), (mounted, !mounted), "check: {found}");
-        let (explained, text) = self.snapgate(&["explain", "--client", "c", "rsync --server -ltpre.iLsfxCIvu . ."], "");
+        let (explained, text) = self.snapgate(&["explain", "--client", "c", "rsync --server -ltpre.iLsfxCIvu . ."]);
         assert_eq!(text.contains("require_mount` is set"), !mounted, "explain: {explained} {text}");
         for (verb, exit) in [("status", 0), ("prepare", 0), ("abort", 0), ("complete", 64)] {
-            let (status, said) = self.snapgate(&["serve", "--client", "c"], verb);
+            let (status, said) = self.gate(verb);
             assert_eq!(status, if mounted { exit } else { 75 }, "{verb}: {said}");
             assert!(mounted || !said.contains(&*self.path("").display().to_string()), "nothing about the server: {said}");
         }

@@ -71,14 +71,14 @@ fn starts(root: &Path, account: &Account) {
     const LIMIT: f64 = 4.0;
     let probe = root.join("probe");
     fs::copy(std::env::current_exe().expect("this program"), &probe).expect("a copy");
-    let program = root.join("snapgate");
+    let program = root.join("snapgate-shell");
     fs::copy(Gate::this().program, &program).expect("a copy");
     let sites = WAYS.map(|owners| account.site(root, "starts", owners, &probe));
     let command = |index: usize| {
         let mut command = Command::new(if index == 0 { &probe } else { &program });
         command.env_clear().uid(account.uid).gid(account.gid);
         if let Some(site) = index.checked_sub(1).and_then(|index| sites.get(index)) {
-            command.arg("--config").arg(site).arg("serve");
+            command.arg("--config").arg(site);
             command.env("SSH_CONNECTION", "192.0.2.7 50000 192.0.2.1 22").env("SSH_ORIGINAL_COMMAND", PUSH);
         }
         command
@@ -113,8 +113,8 @@ fn pushes(root: &Path, account: &Account, files: usize) {
         let site = account.site(root, "pushes", owners, Path::new(RSYNC));
         let shell = site.join("shell");
         let Account { uid, gid, .. } = account;
-        let gate = root.join("snapgate");
-        let run = format!("exec setpriv --reuid={uid} --regid={gid} --clear-groups {} --config {} serve", gate.display(), site.display());
+        let gate = root.join("snapgate-shell");
+        let run = format!("exec setpriv --reuid={uid} --regid={gid} --clear-groups {} --config {}", gate.display(), site.display());
         remote_shell(&shell, &run);
         shell
     });

@@ -37,7 +37,7 @@ pub(crate) fn publishing(root: &Path, files: usize) {
         }
         let at = chrono::DateTime::from_timestamp(1_800_000_000 + round as i64, 0).expect("a time");
         let begin = Instant::now();
-        staging.publish(names.name_at(at), "bench").expect("a snapshot");
+        staging.publish(names.name_at(at), "bench", b"").expect("a snapshot");
         times[which].push(begin.elapsed().as_secs_f64() * 1e3);
     }
     let [mut ten, mut many, mut fresh_ten, mut fresh_many] = times;

@@ -25,7 +25,8 @@ pub(crate) fn remote_shell(path: &Path, run: &str) {
 
 /// What such a shell runs for the gate.
 pub(crate) fn run(gate: &Gate, set: &Set) -> String {
-    format!("exec {} --config {} serve --client {}", gate.program.display(), set.config.display(), user())
+    let order = gate.order().unwrap_or_default();
+    format!("exec {} --config {} {order} --client {}", gate.program.display(), set.config.display(), user())
 }
 
 /// A hundred files in a directory, and directories three deep, as in somebody's home.

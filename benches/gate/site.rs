@@ -16,13 +16,19 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn this() -> Self {
-        Self { name: "gate", program: PathBuf::from(env!("CARGO_BIN_EXE_snapgate")) }
+        Self { name: "gate", program: PathBuf::from(env!("CARGO_BIN_EXE_snapgate-shell")) }
     }
 
     /// An older build, where one is named.
     pub(crate) fn base() -> Option<Self> {
         let program = fs::canonicalize(std::env::var_os("BASE_GATE")?).expect("BASE_GATE names a program");
         Some(Self { name: "yesterday's gate", program })
+    }
+
+    /// The word by which an older one, which is the administrator's program as well, knows that it is the gate.
+    pub(crate) fn order(&self) -> Option<&'static str> {
+        let is_both = self.program.file_name().is_none_or(|name| name != "snapgate-shell");
+        is_both.then_some("serve")
     }
 
     /// This one first.
@@ -71,7 +77,7 @@ impl Set {
     /// The command that sshd would run for a push.
     pub(crate) fn serve(&self, gate: &Gate, client: Option<&str>, auth: Option<&Path>) -> Command {
         let mut command = Command::new(&gate.program);
-        command.arg("--config").arg(&self.config).arg("serve");
+        command.arg("--config").arg(&self.config).args(gate.order());
         if let Some(client) = client {
             command.args(["--client", client]);
         }

@@ -6,6 +6,7 @@ pub mod beneath;
 pub mod child;
 pub mod config;
 pub mod inspect;
+#[cfg(feature = "admin")]
 pub mod mail;
 pub mod names;
 pub mod process;

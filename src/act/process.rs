@@ -1,8 +1,11 @@
 //! This process itself: what it inherited from sshd is closed, and what it needs for itself is taken.
 
+use std::env;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, RawFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -213,6 +216,20 @@ pub fn without_errors<T>(quietly: impl FnOnce() -> T) -> io::Result<T> {
 pub fn silence() -> Result<(), String> {
     let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").map_err(|error| format!("/dev/null: {error}"))?;
     dup2_stdin(&null).and_then(|()| dup2_stdout(&null)).and_then(|()| dup2_stderr(&null)).map_err(|error| error.to_string())
+}
+
+/// Begins this program anew without an environment, if it has one. An account may read what a process of its was started with
+/// (proc(5), `/proc/pid/environ`), and only exec(2) takes that out of a process which is to be one.
+///
+/// # Errors
+/// When the kernel does not do that.
+pub fn forget_environment() -> io::Result<()> {
+    if env::vars_os().next().is_none() {
+        return Ok(());
+    }
+    let mut words = env::args_os();
+    let mut again = Command::new("/proc/self/exe");
+    Err(again.arg0(words.next().unwrap_or_default()).args(words).env_clear().exec())
 }
 
 /// Makes a process of root's, or of the account itself, one of the account's, with these groups, for good, in a session that has no terminal: whatever the account has made

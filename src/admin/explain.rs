@@ -10,7 +10,7 @@ use crate::act::names;
 use crate::act::names::resolve_hosts;
 use crate::act::store::owners_of;
 use crate::act::store::{Repository, mounted};
-use crate::act::{child, mail};
+use crate::act::{child, inspect};
 use crate::decide::judge::closing::Closing;
 use crate::decide::judge::verdict::{self, Case, Verdict};
 use crate::decide::policy::{Namespaces, Policy, Site};
@@ -49,10 +49,15 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Exp
     let question = match str::from_utf8(&question.command).ok().and_then(typed::typed) {
         None => question.clone(),
         Some(Typed::Nothing(why)) => return Ok((format!("nothing of this reaches the server: {why}\n"), exit::REFUSED)),
-        Some(Typed::Sends(command)) => {
+        Some(Typed::Sends(commands)) => {
             let _ = writeln!(text, "typed at a client, this sends about:");
-            let _ = writeln!(text, "  {}", if command.is_empty() { "(no command)".to_owned() } else { printable(command.as_bytes()) });
-            Question { command: command.into_bytes(), ..question.clone() }
+            for command in &commands {
+                let _ = writeln!(text, "  {}", if command.is_empty() { "(no command)".to_owned() } else { printable(command.as_bytes()) });
+            }
+            if commands.len() > 1 {
+                text.push_str("of these, the first is explained; ask about the others one by one\n");
+            }
+            Question { command: commands.into_iter().next().unwrap_or_default().into_bytes(), ..question.clone() }
         }
     };
     let policy = match config::load_policy(directory, &site, &question.client) {
@@ -76,7 +81,7 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Exp
         Ok(found) => text = nobody(text, &site, &question, &speaks_for(&policy, &found, &request)).0,
         Err(reason) => text = nobody(text, &site, &question, &reason).0,
     }
-    let _ = writeln!(text, "where sshd starts `snapgate serve --client {}`, it would be:", policy.client);
+    let _ = writeln!(text, "where sshd starts `snapgate-shell --client {}`, it would be:", policy.client);
     text.push_str(&judged(&question, &site, &policy, &zone, &request).0);
     Ok((text, exit::REFUSED))
 }
@@ -88,7 +93,7 @@ fn speaks_for(policy: &Policy, found: &Policy, request: &Request) -> Reason {
     Reason::new(Code::NoPolicy, format!("the gate takes it for {}", found.client))
         .detail(format!("a connection of account `{}` with {key} speaks for {}, not for {}", policy.user, found.client, policy.client))
         .remedy(format!(
-            "list the client's key in `keys:` of {0}, or start `snapgate serve --client {0}` by the key's command=",
+            "list the client's key in `keys:` of {0}, or start `snapgate-shell --client {0}` by the key's command=",
             policy.client
         ))
         .rule(found.origins.of(rule))
@@ -152,7 +157,14 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
                 Ok(owners) => describe_push(&mut text, question, site, policy, request, owners, (push, permit.closing())),
                 Err(reason) => not_now(&mut text, site, reason),
             },
-            _ => 0,
+            Command::Greeting
+            | Command::Help
+            | Command::Probe(_)
+            | Command::Status
+            | Command::Prepare
+            | Command::Complete { .. }
+            | Command::Abort
+            | Command::Secluded(_) => 0,
         },
     };
     (text, exit)
@@ -174,7 +186,7 @@ fn refusal(text: &mut String, site: &Site, reason: &Reason) {
         let _ = writeln!(text, "       {line}");
     }
     let _ = writeln!(text, "       the client is told: {} (code {})", reason.says, reason.code);
-    let administrator = if mail::leads_somewhere(&site.mail) { Administrator::Told } else { Administrator::Untold };
+    let administrator = if inspect::leads_somewhere(&site.mail) { Administrator::Told } else { Administrator::Untold };
     if let Some(advice) = reason.advice(administrator) {
         let _ = writeln!(text, "       and: {advice}");
     }

@@ -12,30 +12,47 @@ use crate::decide::policy::{Policy, Site};
 use crate::terms::text::printable;
 use crate::terms::{ClientName, PushFacts, Record, SnapshotName, exit};
 
-/// The text, and the exit code: 0, or 75 where snapshots could not be listed because a disk or a repository is not there.
+/// The text, and the exit code: 0, or 75 where snapshots could not be listed because a disk or a repository is not there, or 78 where a
+/// policy cannot be read.
 ///
 /// # Errors
-/// In words, when the configuration or a repository cannot be read.
+/// In words, when the configuration or the one repository cannot be read.
 pub fn list(directory: &Path, client: Option<&ClientName>) -> Result<(String, u8), String> {
     let site = config::load_site(directory).map_err(|fault| fault.to_string())?;
     let mut text = String::new();
-    let mut listed = true;
-    match client {
-        Some(client) => {
-            let policy = config::load_policy(directory, &site, client).map_err(|fault| fault.to_string())?;
-            let policy = policy.ok_or_else(|| format!("no policy for `{client}`\n`snapgate list` without a name shows every client"))?;
-            listed = snapshots(&mut text, &site, &policy)?;
-        }
-        None => {
-            for (client, policy) in config::all_policies(directory, &site).map_err(|fault| fault.to_string())? {
-                match policy {
-                    Ok(policy) => listed &= snapshots(&mut text, &site, &policy)?,
-                    Err(fault) => text.push_str(&format!("{client}: {fault}\n")),
-                }
+    if let Some(client) = client {
+        let policy = config::load_policy(directory, &site, client).map_err(|fault| fault.to_string())?;
+        let policy = policy.ok_or_else(|| format!("no policy for `{client}`\n`snapgate list` without a name shows every client"))?;
+        let listed = snapshots(&mut text, &site, &policy)?;
+        return Ok((text, if listed { 0 } else { exit::BUSY }));
+    }
+    let policies = config::all_policies(directory, &site).map_err(|fault| fault.to_string())?;
+    if policies.is_empty() {
+        let _ = writeln!(text, "no client yet: there is no policy in {}", directory.join("policies").display());
+    }
+    // What is wrong with one is no reason to hide the others.
+    let (mut listed, mut readable) = (true, true);
+    for (client, policy) in policies {
+        match policy.map(|policy| snapshots(&mut text, &site, &policy)) {
+            Ok(Ok(there)) => listed &= there,
+            Ok(Err(why)) => {
+                text.push_str(&format!("{client}: {why}\n"));
+                listed = false;
+            }
+            Err(fault) => {
+                text.push_str(&format!("{client}: {fault}\n"));
+                readable = false;
             }
         }
     }
-    Ok((text, if listed { 0 } else { exit::BUSY }))
+    let exit = if !readable {
+        exit::CONFIG
+    } else if !listed {
+        exit::BUSY
+    } else {
+        0
+    };
+    Ok((text, exit))
 }
 
 /// Adds a client's; says whether its repository could be looked at.
@@ -65,7 +82,9 @@ fn snapshots(text: &mut String, site: &Site, policy: &Policy) -> Result<bool, St
     for name in names {
         let record = records.iter().rev().find(|record| published_as(record, name.as_str()).is_some());
         let facts = record.and_then(|record| published_as(record, name.as_str()));
-        let size = facts.map(|facts| format!("  {:>10} files  {:>10} new", facts.files, facts.received)).unwrap_or_default();
+        let size = facts
+            .map(|facts| format!("  {:>10} {:5}  {:>10} new", facts.files, if facts.files == 1 { "file" } else { "files" }, facts.received))
+            .unwrap_or_default();
         let partial = if facts.is_some_and(|facts| facts.partial) { "  partial" } else { "" };
         let shrunk = if facts.is_some_and(|facts| facts.lost.is_some()) { "  shrunk" } else { "" };
         let beyond = facts.map(|facts| facts.beyond).filter(|beyond| *beyond > 0);

@@ -1,5 +1,4 @@
-//! The program: everything is in the library, so that tests and fuzzers drive the same code.
+//! The administrator's program: everything is in the library, so that tests drive the same code.
 fn main() -> std::process::ExitCode {
-    let words: Vec<_> = std::env::args_os().collect();
-    snapgate::gate::run(&words).unwrap_or_else(|| snapgate::admin::cli::run(words))
+    snapgate::admin::cli::run(std::env::args_os().collect())
 }

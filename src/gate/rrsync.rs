@@ -27,7 +27,7 @@ use crate::decide::rrsync::{Asked, Direction, Flags, Setup, Spot, Transfer, hide
 use crate::decide::rsync::argv::Version;
 use crate::decide::rsync::secluded::Words;
 use crate::terms::text::printable;
-use crate::terms::{Administrator, Code, Reason, Request, exit};
+use crate::terms::{Administrator, Code, Reason, Request, Spoken, exit};
 
 /// What the site file says, where there is one that can be read, and what is usual where there is none.
 struct Site {
@@ -42,7 +42,7 @@ pub fn rrsync(config: &Path, words: &[OsString]) -> Answer {
     process::close_inherited();
     process::no_core();
     let site = site(config);
-    let request = intake::request(names::running(), None, intake::said());
+    let request = intake::request(names::running(), None, intake::said(Spoken::Variable));
     let flags = match flags::parse(words) {
         Ok(Order::Help) => return Answer { text: HELP.to_owned(), ..Answer::default() },
         Ok(Order::Serve(flags)) => flags,

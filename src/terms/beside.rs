@@ -45,6 +45,15 @@ impl FailedHook {
     pub fn told(&self) -> String {
         format!("the {} hook `{}` failed: {}", self.hook, self.command, self.how)
     }
+
+    /// Where to look, in the mail that has what it printed.
+    pub fn remedy(&self) -> &'static str {
+        if self.printed.is_empty() {
+            "run it by hand as the client's account: it has printed nothing"
+        } else {
+            "see what it has printed, below"
+        }
+    }
 }
 
 /// A push of a transaction, and how it ended.

@@ -4,6 +4,8 @@
 //!
 //! They are called by their own names, whichever file they stand in: `terms::Reason`.
 
+#![deny(clippy::wildcard_enum_match_arm, reason = "what is new among our words has to say what becomes of it")]
+
 pub mod beside;
 pub mod client;
 pub mod ids;
@@ -33,7 +35,7 @@ pub use peer::{Link, Peer};
 pub use reason::{Administrator, Code, Origin, Reason, exit};
 pub use record::{DroppedOwners, Jail, Mail, Outcome, PushFacts, Record, StoredAgain};
 pub use repository::{Pushed, STATE, Shelf, Transaction};
-pub use request::{Account, Login, Request, Said};
+pub use request::{Account, Login, Request, Said, Spoken};
 pub use snapshot::{NamePattern, SnapshotName};
 pub use usage::{Bytes, Count, Excess, Resource, Usage};
 pub use verb::Verb;

@@ -5,85 +5,132 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::word::words;
+use super::record::Outcome;
+use super::word::table;
 
-words! {
+/// What there is to say of a code besides its word and what it means.
+#[derive(Debug)]
+pub struct CodeRow {
+    /// The exit code that goes with it.
+    pub exit: u8,
+    /// How a mail about it begins, with `{who}` for the client and `{cannot}` for what it could not have; empty where a mail begins as the
+    /// [`Outcome`] says.
+    pub headline: &'static str,
+    /// How a connection ends that was let in and is stopped for it.
+    pub stops_as: Outcome,
+    /// Whether it is a client's or the server's own whatever address it comes from, so that mails do not tell addresses apart.
+    pub anywhere: bool,
+}
+
+const fn exits(exit: u8) -> CodeRow {
+    CodeRow { exit, headline: "", stops_as: Outcome::Failed, anywhere: false }
+}
+
+const REFUSED: CodeRow = exits(exit::REFUSED);
+const LATER: CodeRow = exits(exit::BUSY);
+
+const fn mend(headline: &'static str) -> CodeRow {
+    exits(exit::CONFIG).headline(headline)
+}
+
+impl CodeRow {
+    const fn headline(mut self, headline: &'static str) -> Self {
+        self.headline = headline;
+        self
+    }
+
+    const fn stops_as(mut self, outcome: Outcome) -> Self {
+        self.stops_as = outcome;
+        self
+    }
+
+    const fn anywhere(mut self) -> Self {
+        self.anywhere = true;
+        self
+    }
+}
+
+table! {
     /// A stable name for a reason. It stands in answers, logs and mails, and scripts match on it: never renamed.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
-    pub enum Code {
+    pub enum Code: CodeRow {
         /// No policy is for this account and key.
-        NoPolicy = "no-policy",
-        /// The site or policy file cannot be used.
-        Config = "config",
+        NoPolicy = "no-policy" => REFUSED,
+        /// The site file, or the client's policy, cannot be used.
+        Config = "config" => mend("Act: {who} cannot back up, because the configuration of this server is not usable.").anywhere(),
         /// The policy is for another unix account.
-        Account = "account",
-        /// The key is not one of the policy's.
-        Key = "key",
-        /// The address is not one of the policy's.
-        Address = "address",
-        /// Outside the policy's hours.
-        Window = "window",
-        /// The policy does not allow this verb.
-        Verb = "verb",
+        Account = "account" => REFUSED,
+        /// The key is not one of the policy's `keys:`.
+        Key = "key" => REFUSED,
+        /// The address is not in the policy's `from:`.
+        Address = "address" => REFUSED,
+        /// It is outside the policy's `when:`. Where a push was ended with its window (`stop: true`) the exit code is 75: what it brought is
+        /// kept, and the next one goes on.
+        Window = "window" => REFUSED,
+        /// The policy's `verbs:` do not list what was asked for.
+        Verb = "verb" => REFUSED,
         /// A terminal was asked for.
-        Login = "login",
-        /// sftp.
-        Sftp = "sftp",
-        /// scp.
-        Scp = "scp",
-        /// Some other program.
-        Program = "program",
-        /// `rsync --daemon`.
-        Daemon = "daemon",
-        /// The command cannot be read: control bytes, no UTF-8, shell characters, wrong shape.
-        Command = "command",
-        /// The command is too long.
-        TooLong = "too-long",
-        /// The words that `-s` was to send on standard input did not come.
-        Secluded = "secluded",
-        /// An option of rsync that is not allowed.
-        Option = "option",
-        /// A pull.
-        Pull = "pull",
-        /// A push where there is only reading.
-        ReadOnly = "read-only",
+        Login = "login" => REFUSED,
+        /// sftp was asked for.
+        Sftp = "sftp" => REFUSED,
+        /// scp was asked for.
+        Scp = "scp" => REFUSED,
+        /// Some other program was asked for, or something stands before rsync (`--rsync-path`).
+        Program = "program" => REFUSED,
+        /// rsync's daemon was asked for (`host::module`, or `--daemon`).
+        Daemon = "daemon" => REFUSED,
+        /// The command cannot be read: control bytes, no UTF-8, what only a shell understands, a wrong shape.
+        Command = "command" => REFUSED,
+        /// The command is longer, or has more words, than any that rsync sends.
+        TooLong = "too-long" => REFUSED,
+        /// The words that `-s` (`--secluded-args`) sends on standard input did not come in time, or not to their end.
+        Secluded = "secluded" => REFUSED,
+        /// An option of rsync is not allowed.
+        Option = "option" => REFUSED,
+        /// The client asked to be sent files.
+        Pull = "pull" => REFUSED,
+        /// The client asked to send files where it may only read them (`snapgate-shell rrsync -ro`).
+        ReadOnly = "read-only" => REFUSED,
         /// The destination leaves the snapshot.
-        Path = "path",
-        /// More than one destination.
-        Destinations = "destinations",
-        /// A push into a part of the snapshot alone.
-        Part = "part",
-        /// `complete` or `abort` without `prepare`.
-        Transaction = "transaction",
-        /// Another push of this client is running, or there are too many connections.
-        Busy = "busy",
+        Path = "path" => REFUSED,
+        /// There is more than one destination.
+        Destinations = "destinations" => REFUSED,
+        /// The push went into a part of the snapshot without `prepare`, and the policy says `partial_pushes: refuse`.
+        Part = "part" => REFUSED.stops_as(Outcome::Refused),
+        /// `complete` or `abort` came without `prepare`, or too many pushes came since.
+        Transaction = "transaction" => exits(exit::USAGE).stops_as(Outcome::Refused),
+        /// Another push of this client is running, behind `snapgate-shell rrsync` another transfer into DIR, or as many connections as its
+        /// `limits: {sessions: …}` or the site's `sessions:` allow.
+        Busy = "busy" => LATER.stops_as(Outcome::Busy),
         /// The server's clock is before the newest snapshot.
-        Clock = "clock",
-        /// There is a snapshot of this very minute (or whatever the pattern's unit is).
-        TooSoon = "too-soon",
-        /// The store is not there, not ours, full or read-only.
-        Store = "store",
-        /// rsync is missing or does not start.
-        Rsync = "rsync",
+        Clock = "clock" => LATER.headline("Act: {cannot}, because the clock of this server is before its newest snapshot."),
+        /// There is a snapshot of this very second already, or minute, or whatever the names count.
+        TooSoon = "too-soon" => LATER
+            .headline("No need to act unless it goes on: {who} came again before its next snapshot could have a name."),
+        /// The store is not mounted, not the account's, full, or read-only.
+        Store = "store" => LATER.headline("Act: {cannot}, because something is wrong with the store."),
+        /// The server's rsync is missing or does not start.
+        Rsync = "rsync" => mend("Act: {who} cannot back up, because rsync does not run on this server."),
         /// The kernel cannot hold the jail, or gives the account no namespaces.
-        Jail = "jail",
-        /// Owners are to be kept and cannot be.
-        Owners = "owners",
-        /// A prepare hook said no.
-        Hook = "hook",
-        /// What arrived is no backup.
-        Unpublished = "unpublished",
-        /// What was published is not whole, and the client would not know.
-        Partial = "partial",
-        /// The push took too long.
-        Deadline = "deadline",
-        /// The push brought more than it may, or needed more memory.
-        Limit = "limit",
-        /// The push did not finish.
-        Interrupted = "interrupted",
-        /// Something that should not happen.
-        Internal = "internal",
+        Jail = "jail" => mend("Act: {who} cannot back up, because the kernel of this server cannot confine rsync."),
+        /// The policy says `owners: keep` and the account has no ids for others, or the repository holds the other kind of snapshots, or a
+        /// `snapgate remap` of it has not ended.
+        Owners = "owners" => mend("Act: {who} cannot back up, because the owners of its files cannot be kept."),
+        /// A `prepare` hook failed. In mails and the ledger also a `complete` hook, which the client is not told.
+        Hook = "hook" => LATER.headline("Act: {cannot}, because a prepare hook failed."),
+        /// What arrived is no backup: nothing after something, or a client that reported a failure.
+        Unpublished = "unpublished" => exits(exit::DATA).stops_as(Outcome::Unpublished).anywhere(),
+        /// It is published, but something that the client counts on is missing: a push of the transaction did not end well, or left files out.
+        Partial = "partial" => exits(exit::DATA).anywhere(),
+        /// The push took longer than `time_limits: {push: …}`.
+        Deadline = "deadline" => LATER.anywhere().headline("Look into it: a push of {who} took too long and was ended. No snapshot was made."),
+        /// The push brought more than `limits: {bytes: …, inodes: …}`, or its list of files took more memory than `limits: {memory: …}`.
+        Limit = "limit" => REFUSED.anywhere(),
+        /// The push did not finish. Where rsync has an exit status of its own, that one is passed through.
+        Interrupted = "interrupted" => LATER.anywhere(),
+        /// Something happened that should not.
+        Internal = "internal" => exits(exit::INTERNAL).headline("Act: {cannot}, because of an error inside snapgate."),
     }
 }
 
@@ -111,14 +158,7 @@ impl Code {
 
     /// The exit code that goes with it.
     pub fn exit(self) -> u8 {
-        match self {
-            Self::Transaction => exit::USAGE,
-            Self::Unpublished | Self::Partial => exit::DATA,
-            Self::Busy | Self::TooSoon | Self::Clock | Self::Store | Self::Hook | Self::Deadline | Self::Interrupted => exit::BUSY,
-            Self::Config | Self::Rsync | Self::Jail | Self::Owners => exit::CONFIG,
-            Self::Internal => exit::INTERNAL,
-            _ => exit::REFUSED,
-        }
+        self.row().exit
     }
 }
 

@@ -52,6 +52,9 @@ pub struct Transaction {
     /// Whether access lists came with one of them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lists: bool,
+    /// Whether the client had all files of one of them sent again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignores_times: bool,
     /// The pushes that have succeeded in it, in their order, as far as that is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pushed: Vec<Pushed>,
@@ -88,6 +91,7 @@ impl Transaction {
             dropped_owners: None,
             skipped: 0,
             lists: false,
+            ignores_times: false,
             pushed: Vec::new(),
             told: Vec::new(),
             untold: 0,
@@ -153,6 +157,12 @@ impl Transaction {
     /// With whether access lists came with a push.
     pub fn listing(mut self, lists: bool) -> Self {
         self.lists |= lists;
+        self
+    }
+
+    /// With whether the client had all files of a push sent again.
+    pub fn ignoring_times(mut self, ignores_times: bool) -> Self {
+        self.ignores_times |= ignores_times;
         self
     }
 

@@ -52,6 +52,17 @@ pub struct Login {
     pub shell: PathBuf,
 }
 
+/// Where what the client asked for is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spoken {
+    /// In `SSH_ORIGINAL_COMMAND`: sshd runs the gate whatever the client asks for.
+    Variable,
+    /// In these words, which sshd has the account's shell run. The variable may be anything, such as what the client has set.
+    Words(Vec<u8>),
+    /// Nowhere: somebody logs in. The same holds of the variable.
+    Nowhere,
+}
+
 /// What the client asked for, not yet looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
@@ -59,6 +70,6 @@ pub enum Said {
     Nothing,
     /// No command but a terminal: somebody wants a shell.
     Login,
-    /// `SSH_ORIGINAL_COMMAND`, byte by byte.
+    /// A command, byte by byte.
     Command(Vec<u8>),
 }

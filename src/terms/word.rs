@@ -33,6 +33,79 @@ macro_rules! words {
     };
 }
 
+/// An enum of [`words`] that is a table. The comment of a value says what it means, in the manual's words, since the pages in `docs/` are
+/// made of them. Behind `=>` stands the rest of its row, where the enum names a type of rows.
+macro_rules! table {
+    ($(#[$of_all:meta])* pub enum $name:ident { $($(#[doc = $means:literal])+ $value:ident = $text:literal,)+ }) => {
+        $crate::terms::word::words! { $(#[$of_all])* pub enum $name { $($(#[doc = $means])+ $value = $text,)+ } }
+
+        impl $name {
+            /// Every one in a row: `a, b or c`.
+            pub const EITHER: &'static str = $crate::terms::word::either!($($text),+);
+
+            /// What it means, in a sentence.
+            pub fn means(self) -> &'static str {
+                match self {
+                    $(Self::$value => concat!($($means),+).trim_start(),)+
+                }
+            }
+        }
+    };
+    ($(#[$of_all:meta])* pub enum $name:ident: $row:ty { $($(#[doc = $means:literal])+ $value:ident = $text:literal => $said:expr,)+ }) => {
+        $crate::terms::word::table! { $(#[$of_all])* pub enum $name { $($(#[doc = $means])+ $value = $text,)+ } }
+
+        impl $name {
+            /// What else there is to say of it.
+            pub fn row(self) -> &'static $row {
+                match self {
+                    $(Self::$value => const { &$said },)+
+                }
+            }
+        }
+    };
+}
+
+/// Words in a row: `a, b or c`.
+macro_rules! either {
+    ($one:literal) => { $one };
+    ($one:literal, $last:literal) => { concat!($one, " or ", $last) };
+    ($one:literal, $($more:literal),+) => { concat!($one, ", ", $crate::terms::word::either!($($more),+)) };
+}
+
+/// A sentence as part of another: with a small letter, and no full stop.
+pub(crate) fn as_clause(sentence: &str) -> String {
+    let mut letters = sentence.trim_end_matches('.').chars();
+    letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect()
+}
+
+/// The one of `known` that `text` could be a slip of the pen for: at most two letters away.
+pub(crate) fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let near = known.into_iter().map(|word| (distance(word, text), word)).min();
+    near.filter(|(changes, _)| *changes <= 2).map(|(_, word)| word)
+}
+
+/// How many letters to change, add or remove to make one word of the other (Levenshtein). Long words are far from all.
+fn distance(one: &str, other: &str) -> usize {
+    if one.len().abs_diff(other.len()) > 2 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (line, left) in one.chars().enumerate() {
+        let mut diagonal = line;
+        let mut last = line + 1;
+        for (right, cell) in other.chars().zip(row.iter_mut().skip(1)) {
+            let substituted = diagonal + usize::from(left != right);
+            diagonal = *cell;
+            last = substituted.min(*cell + 1).min(last + 1);
+            *cell = last;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = line + 1;
+        }
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}
+
 /// The text of a type that holds nothing else. With the error of its check, also its way through a file: it is written as its text,
 /// and what is read has to pass the check.
 macro_rules! text {
@@ -69,4 +142,4 @@ macro_rules! text {
     };
 }
 
-pub(crate) use {text, words};
+pub(crate) use {either, table, text, words};

@@ -80,6 +80,23 @@ fn what_was_stored_again_as_it_is_is_a_warning_with_the_cause_if_that_is_known()
     assert_eq!(record.push.unwrap().stored_again, Some(StoredAgain { files: 3, same: 3, ..ONE }));
 }
 
+#[test]
+fn the_cause_is_named_at_complete_where_a_push_before_it_asked_for_it() {
+    let gate = Gate::new();
+    let source = source(&gate);
+    gate.push(&source, &[]).exits(0);
+    for (options, cause) in [(&["--ignore-times"][..], true), (&[][..], false)] {
+        gate.say("prepare").exits(0);
+        gate.push(&source, options).exits(0);
+        gate.say("complete 0").exits(0);
+        let record = gate.record();
+        let says = "3 files are the same as in the last snapshot, content and all, and stored again instead of linked";
+        let says = cause.then(|| format!("{says}: the client has its rsync ignore times (-I)"));
+        assert_eq!(record.warnings, Vec::from_iter(says));
+        assert_eq!(record.push.unwrap().linked, if cause { 0 } else { 3 });
+    }
+}
+
 /// A disk that forgets, or somebody who would not be noticed.
 #[test]
 fn other_content_of_the_same_size_and_time_is_told_when_the_client_looks_for_it() {

@@ -9,22 +9,22 @@ use std::process::Command;
 use chrono::{TimeDelta, Utc};
 use tempfile::TempDir;
 
-use crate::support::{Gate, POLICY, Ran, SNAPGATE, is_root, mode, must, run, skip};
+use crate::support::{GATE, Gate, POLICY, Ran, SNAPGATE, is_root, mode, must, run, skip};
 
 /// Numbers of accounts that no machine has.
-const FIRST: u32 = 77_001;
+pub(crate) const FIRST: u32 = 77_001;
 
-const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPlTNFcpSsyAP3G9ssXcmvpMJTbf+KFlvGwzGeyTlKJs laptop\n";
+pub(crate) const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPlTNFcpSsyAP3G9ssXcmvpMJTbf+KFlvGwzGeyTlKJs laptop\n";
 
 /// A server where nothing is wrong.
-struct World {
-    dir: TempDir,
+pub(crate) struct World {
+    pub(crate) dir: TempDir,
     clients: Vec<&'static str>,
 }
 
 impl World {
     /// With these clients; `None` where it cannot be made, which is said.
-    fn new(name: &str, clients: &[&'static str]) -> Option<Self> {
+    pub(crate) fn new(name: &str, clients: &[&'static str]) -> Option<Self> {
         if !is_root() {
             skip(name, "it takes root to look as somebody else");
             return None;
@@ -47,11 +47,11 @@ impl World {
         chown(this.path("spool"), None, Some(FIRST)).unwrap();
         fs::write(this.path("spool/sessions"), "").unwrap();
         mode(&this.path("spool/sessions"), 0o660);
-        must(Command::new("install").args(["-m", "0755", SNAPGATE]).arg(this.path("bin/snapgate")));
+        must(Command::new("install").args(["-m", "0755", SNAPGATE, GATE]).arg(this.path("bin")));
         must(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(this.path("host")));
         fs::create_dir_all("/run/sshd").unwrap();
         this.site("");
-        this.sshd("ForceCommand $DIR/bin/snapgate --config $DIR/etc serve\nExposeAuthInfo yes\n");
+        this.sshd("ForceCommand $DIR/bin/snapgate-shell --config $DIR/etc\nExposeAuthInfo yes\n");
         for client in clients {
             this.policy(client, "");
             this.own_directory(&format!("store/{client}"), client);
@@ -63,44 +63,44 @@ impl World {
         Some(this)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn uid(&self, client: &str) -> u32 {
+    pub(crate) fn uid(&self, client: &str) -> u32 {
         FIRST + u32::try_from(self.clients.iter().position(|one| *one == client).unwrap()).unwrap()
     }
 
-    fn put(&self, name: &str, text: &str, bits: u32, uid: u32) {
+    pub(crate) fn put(&self, name: &str, text: &str, bits: u32, uid: u32) {
         let path = self.path(name);
         fs::write(&path, text.replace("$DIR", &self.dir.path().display().to_string())).unwrap();
         chown(&path, Some(uid), None).unwrap();
         mode(&path, bits);
     }
 
-    fn own_directory(&self, name: &str, client: &str) {
+    pub(crate) fn own_directory(&self, name: &str, client: &str) {
         fs::create_dir_all(self.path(name)).unwrap();
         chown(self.path(name), Some(self.uid(client)), None).unwrap();
         mode(&self.path(name), 0o700);
     }
 
-    fn site(&self, more: &str) {
+    pub(crate) fn site(&self, more: &str) {
         let usual = "store: $DIR/store\nrsync: /usr/bin/rsync\nspool: $DIR/spool\nsyslog: off\nsshd: $DIR/sshd_config\n\
             mail: { transport: \"file:$DIR/mail\" }\ndefaults: { owners: drop }\n";
         self.put("etc/snapgate.yaml", &format!("{usual}{more}"), 0o644, 0);
     }
 
-    fn policy(&self, client: &str, more: &str) {
+    pub(crate) fn policy(&self, client: &str, more: &str) {
         self.put(&format!("etc/policies/{client}.yaml"), &format!("user: {client}\n{more}"), 0o644, 0);
     }
 
-    fn sshd(&self, lines: &str) {
+    pub(crate) fn sshd(&self, lines: &str) {
         let usual = "HostKey $DIR/host\nAuthorizedKeysFile $DIR/home/%u/.ssh/authorized_keys\nStrictModes no\n";
         self.put("sshd_config", &format!("{usual}{lines}"), 0o644, 0);
     }
 
     /// Every account's shell. They are all in the spool's group.
-    fn shell(&self, shell: &str) {
+    pub(crate) fn shell(&self, shell: &str) {
         let dir = self.dir.path().display().to_string();
         let mut accounts = fs::read_to_string("/etc/passwd").unwrap();
         for client in &self.clients {
@@ -109,12 +109,12 @@ impl World {
         self.put("passwd", &accounts, 0o644, 0);
     }
 
-    fn run(&self, words: &[&str]) -> Ran {
+    pub(crate) fn run(&self, words: &[&str]) -> Ran {
         self.run_after("true", words)
     }
 
     /// The same after this was done in the mount namespace.
-    fn run_after(&self, done: &str, words: &[&str]) -> Ran {
+    pub(crate) fn run_after(&self, done: &str, words: &[&str]) -> Ran {
         let dir = self.dir.path().display();
         let script = format!("mount --bind {dir}/passwd /etc/passwd && {done} && exec {dir}/bin/snapgate --config {dir}/etc \"$@\"");
         run(Command::new("unshare").args(["-m", "/bin/sh", "-c", &script, "sh"]).args(words))
@@ -122,7 +122,7 @@ impl World {
 
     /// It finds this, and so many problems.
     #[track_caller]
-    fn finds(&self, problems: usize, words: &[&str]) {
+    pub(crate) fn finds(&self, problems: usize, words: &[&str]) {
         let ran = self.run(&["check"]).exits(i32::from(problems > 0));
         for word in words {
             assert!(ran.stdout.contains(word), "`{word}` in: {}", ran.stdout);
@@ -187,19 +187,22 @@ fn check_finds_out_what_holds_as_a_connection_of_each_account_does() {
 fn check_finds_logins_that_do_not_lead_to_the_gate() {
     let Some(world) = World::new("logins past the gate", &["ck1", "ck2"]) else { return };
     // A block that reaches only one of them.
-    world.sshd("Match User ck1\nForceCommand $DIR/bin/snapgate serve\n");
+    world.sshd("Match User ck1\nForceCommand $DIR/bin/snapgate-shell\n");
     world.finds(1, &["ck2.yaml:1: no `ForceCommand` of sshd's reaches `ck2`", "sshd -T -C user=ck2"]);
     // The key's own command does as well.
-    let gated = format!("restrict,command=\"$DIR/bin/snapgate serve\" {KEY}");
+    let gated = format!("restrict,command=\"$DIR/bin/snapgate-shell\" {KEY}");
     world.put("home/ck2/.ssh/authorized_keys", &gated, 0o600, world.uid("ck2"));
     world.finds(0, &[]);
     world.put("home/ck2/.ssh/authorized_keys", &(gated + KEY), 0o600, world.uid("ck2"));
     world.finds(1, &["ck2.yaml:1: no `ForceCommand`"]);
-    world.sshd("ForceCommand /opt/nothing/snapgate serve\n");
+    world.sshd("ForceCommand /opt/nothing/snapgate-shell\n");
     world.policy("ck1", "keys: [SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk]\n");
     world.finds(
         3,
-        &["what sshd runs for it, `/opt/nothing/snapgate` is not there", "ck1.yaml:2: sshd does not tell which key of `ck1` logged in"],
+        &[
+            "what sshd runs for it, `/opt/nothing/snapgate-shell` is not there",
+            "ck1.yaml:2: sshd does not tell which key of `ck1` logged in",
+        ],
     );
     world.policy("ck1", "");
     world.sshd("ForceCommands x\n");
@@ -250,9 +253,16 @@ fn check_finds_shells_that_stand_in_the_way() {
         world.shell(turned_away);
         world.finds(1, &[&format!("the shell `{turned_away}` of `ck1` does not run what sshd gives it")]);
     }
-    // The gate as a shell is one.
-    world.shell(&world.path("bin/snapgate").display().to_string());
-    world.finds(0, &[]);
+    // The gate as a shell is one, as long as it is given no words of its own.
+    world.shell(&world.path("bin/snapgate-shell").display().to_string());
+    world.finds(1, &["ck1.yaml:1: the shell of `ck1` is the gate, which refuses `", "in `keys:` of its policy"]);
+    for forced in ["ForceCommand $DIR/bin/snapgate-shell\nSubsystem sftp internal-sftp\n", "ForceCommand snapgate-shell\n", ""] {
+        world.sshd(&format!("{forced}ExposeAuthInfo yes\n"));
+        world.finds(0, &[]);
+    }
+    // sshd's own sftp is started by no shell.
+    world.sshd("Subsystem sftp internal-sftp\nExposeAuthInfo yes\n");
+    world.finds(1, &["ck1.yaml:1: sshd answers sftp for `ck1` itself, past its shell"]);
 }
 
 #[test]
@@ -261,7 +271,7 @@ fn check_finds_an_account_whose_groups_sshd_keeps_out() {
     let groups = fs::read_to_string("/etc/group").unwrap();
     world.put("group", &format!("{groups}backups:x:{FIRST}:\n"), 0o644, 0);
     let check = |lines: &str| {
-        world.sshd(&format!("ForceCommand $DIR/bin/snapgate --config $DIR/etc serve\nExposeAuthInfo yes\n{lines}\n"));
+        world.sshd(&format!("ForceCommand $DIR/bin/snapgate-shell --config $DIR/etc\nExposeAuthInfo yes\n{lines}\n"));
         let ran = world.run_after(&format!("mount --bind {}/group /etc/group", world.dir.path().display()), &["check"]);
         ran.stdout.contains("sshd lets `ck1` not in")
     };
@@ -296,9 +306,9 @@ fn check_finds_what_an_account_cannot_reach() {
     mode(&world.path("store"), 0o700);
     world.finds(1, &["ck1.yaml:1: the account `ck1` may not enter", "store`\nchmod o+x"]);
     mode(&world.path("store"), 0o711);
-    mode(&world.path("bin/snapgate"), 0o700);
-    world.finds(1, &["the account `ck1` may not run", "bin/snapgate"]);
-    mode(&world.path("bin/snapgate"), 0o755);
+    mode(&world.path("bin/snapgate-shell"), 0o700);
+    world.finds(1, &["the account `ck1` may not run", "bin/snapgate-shell"]);
+    mode(&world.path("bin/snapgate-shell"), 0o755);
     chown(world.path("spool"), None, Some(0)).unwrap();
     world.finds(1, &["the account `ck1` may not make anything in", "spool"]);
 }
@@ -308,7 +318,8 @@ fn check_finds_repositories_that_are_missing_and_names_that_are_no_snapshots() {
     let Some(world) = World::new("repositories", &["ck1"]) else { return };
     let snapshots = world.path("store/ck1/snapshots");
     let whole = (Utc::now() - TimeDelta::days(1)).format("%Y-%m-%dT%H-%M-%SZ").to_string();
-    fs::create_dir_all(snapshots.join(&whole)).unwrap();
+    world.own_directory("store/ck1/snapshots", "ck1");
+    fs::create_dir(snapshots.join(&whole)).unwrap();
     world.finds(0, &[]);
     for odd in ["home", "2026/notes", "2026-02-31T00-00-00Z"] {
         fs::create_dir_all(snapshots.join(odd)).unwrap();
@@ -388,7 +399,7 @@ fn check_finds_mail_that_was_refused() {
     world.finds(0, &[]);
     let script = format!(
         "mount --bind {dir}/passwd /etc/passwd && SSH_ORIGINAL_COMMAND=reboot SSH_CONNECTION='192.0.2.1 1 192.0.2.2 22' \
-         setpriv --reuid={} --regid={FIRST} --clear-groups {dir}/bin/snapgate --config {dir}/etc serve",
+         setpriv --reuid={} --regid={FIRST} --clear-groups {dir}/bin/snapgate-shell --config {dir}/etc",
         world.uid("ck1")
     );
     run(Command::new("unshare").args(["-m", "/bin/sh", "-c", &script])).exits(77);

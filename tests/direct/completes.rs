@@ -35,6 +35,8 @@ fn it_hears_it_too_where_nothing_was_pushed_or_nothing_arrived_and_none_is_told_
     gate.say("prepare").exits(0);
     let ran = gate.say("complete 0").exits(65);
     assert!(ran.stderr.contains(ALL_AGAIN), "{}", ran.stderr);
+    // It has to be true of a push that was cut off before its first file, too.
+    assert!(ran.stderr.contains("nothing has arrived since `prepare`"), "{}", ran.stderr);
     for status in ["0", "20"] {
         gate.say("prepare").exits(0);
         gate.push(&empty, &[]).exits(0);

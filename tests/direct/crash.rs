@@ -222,7 +222,7 @@ fn tell(story: &Story) {
 
 /// Waits for what outlives the gate: an rsync, the pass that mails, and strace with its last line.
 fn settle(gate: &Gate) {
-    for program in ["strace", "snapgate", "rsync"] {
+    for program in ["strace", "snapgate-shell", "snapgate", "rsync"] {
         gate.until("it is gone", || crate::processes::of(gate.path(), program).is_empty());
     }
     // A process that ends gives up its name a moment before its descriptors.
@@ -373,7 +373,7 @@ fn rsync_ends_with_its_gate_and_until_then_keeps_the_lock_and_nothing_it_receive
     // Slow enough to be met while it runs: about 3 seconds.
     let slow = Running::start(&mut gate.push_command(&source, &["--bwlimit=1000", "--whole-file"], ""));
     gate.until("something has arrived", || gate.inside("inprogress/file1").exists());
-    let gates = crate::processes::of(gate.path(), "snapgate");
+    let gates = crate::processes::of(gate.path(), "snapgate-shell");
     // The gate may have others of its program at work for it. They are below it, and end with it.
     let is_first = |pid: &&u32| crate::processes::parent(**pid).is_none_or(|parent| !gates.contains(&parent));
     let first: Vec<_> = gates.iter().filter(is_first).copied().collect();

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use snapgate::decide::rsync::options;
 
 use crate::mutate::Random;
-use crate::support::{Gate, SNAPGATE, must};
+use crate::support::{GATE, Gate, must};
 use crate::tree;
 
 /// How many in the suite; `HOSTILE_COMMANDS` says another number.
@@ -121,8 +121,8 @@ fn try_one(gate: &Gate, command: &[u8], stdin: &[u8]) -> (Option<i32>, String) {
     input.write_all(stdin).unwrap();
     input.seek(SeekFrom::Start(0)).unwrap();
     let mut said = tempfile::tempfile().unwrap();
-    let mut program = Command::new(SNAPGATE);
-    program.arg("--config").arg(gate.path().join("config")).arg("serve").current_dir(gate.path().join("decoy")).env_clear();
+    let mut program = Command::new(GATE);
+    program.arg("--config").arg(gate.path().join("config")).current_dir(gate.path().join("decoy")).env_clear();
     program.env("SSH_CONNECTION", "192.0.2.7 50000 192.0.2.1 22").env("SSH_ORIGINAL_COMMAND", OsStr::from_bytes(command));
     let mut child = program.stdin(input).stdout(Stdio::null()).stderr(said.try_clone().unwrap()).spawn().unwrap();
     let began = Instant::now();

@@ -53,7 +53,7 @@ fn the_deadline_ends_rsync_cleanly_and_keeps_what_it_received() {
     assert!(ran.took > Duration::from_secs(4) && ran.took < Duration::from_secs(15), "{:?}", ran.took);
     assert_ne!(ran.status, 0);
     assert!(pids.iter().all(|pid| !is_alive(*pid)) && !gate.rsync_runs(), "rsync is still there");
-    gate.until("the gate has ended", || of(gate.path(), "snapgate").is_empty());
+    gate.until("the gate has ended", || of(gate.path(), "snapgate-shell").is_empty());
     let record = gate.record();
     assert_eq!((record.result, record.exit, record.reasons[0].code), (Outcome::Failed, 75, Code::Deadline));
     assert_eq!(ran.code(), Some("deadline"), "{}", ran.stderr);
@@ -99,7 +99,7 @@ fn a_client_that_freezes_on_the_way_is_ended_although_its_line_is_open() {
     gate.until("something has arrived", || gate.inside("inprogress/a-small-one").exists());
     let client = push.child.id();
     stop(client, Signal::SIGSTOP);
-    gate.until("the gate has given up", || of(gate.path(), "snapgate").is_empty());
+    gate.until("the gate has given up", || of(gate.path(), "snapgate-shell").is_empty());
     assert!(gate.rsyncs().is_empty() && !gate.rsync_runs());
     let record = gate.record();
     assert_eq!((record.result, record.exit), (Outcome::Failed, 30), "rsync's own status for it");

@@ -7,6 +7,8 @@ mod attacks;
 mod by_a_user;
 mod carried;
 mod checked;
+mod checked_logins;
+mod checked_places;
 mod closing;
 mod coming_from;
 mod completes;
@@ -17,6 +19,7 @@ mod facts;
 mod history;
 mod hostile_commands;
 mod jail;
+mod killed;
 #[path = "../support/layer.rs"]
 mod layer;
 mod limits;

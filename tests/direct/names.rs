@@ -130,7 +130,7 @@ fn a_gate_that_is_killed_leaves_nobody_who_looks_names_up() {
     let both = || [looking_up("killed1.example.net"), looking_up("killed2.example.net")].concat();
     gate.until("both names are looked up at once", || both().len() == 2);
     let begun = Instant::now();
-    signal(&of(gate.path(), "/snapgate"), Signal::SIGKILL);
+    signal(&of(gate.path(), "/snapgate-shell"), Signal::SIGKILL);
     running.wait().exits(137);
     gate.until("nobody looks up anything", || both().is_empty());
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());

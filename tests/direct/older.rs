@@ -77,7 +77,7 @@ fn three_pushes(gate: &Gate, source: &Path, push: impl Fn() -> Ran) {
         let ran = push();
         assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
         // Not every client waits for the server's end.
-        gate.until("the gate is done", || gate.snapshots().len() == links && of(gate.path(), "snapgate").is_empty());
+        gate.until("the gate is done", || gate.snapshots().len() == links && of(gate.path(), "snapgate-shell").is_empty());
         assert_eq!(history.changes(gate, Reads::Files), [""; 0]);
         let differs = must(Command::new("rsync").args(["-an", "--delete", "-i"]).arg(format!("{}/", source.display())).arg(gate.newest()));
         assert_eq!(differs, "");

@@ -220,7 +220,7 @@ fn whoever_is_answered_is_remembered_although_the_process_that_does_it_was_kille
     fs::write(source.join("file"), vec![7; 3_000_000]).unwrap();
     let push = Running::start(&mut gate.push_command(&source, &["--bwlimit=1000", "--whole-file"], ""));
     gate.until("both processes of rsync run", || gate.rsyncs().len() == 2);
-    let gates = processes::of(gate.path(), "snapgate");
+    let gates = processes::of(gate.path(), "snapgate-shell");
     let others: Vec<_> =
         gates.iter().filter(|pid| processes::parent(**pid).is_some_and(|parent| gates.contains(&parent))).copied().collect();
     assert_eq!(others.len(), 1, "{gates:?}");

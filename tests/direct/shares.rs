@@ -52,7 +52,7 @@ fn kept(gate: &Gate) -> PathBuf {
 #[track_caller]
 fn stopped(gate: &Gate, ran: &Ran, figure: &str) {
     assert_ne!(ran.status, 0);
-    gate.until("the gate has ended", || of(gate.path(), "snapgate").is_empty());
+    gate.until("the gate has ended", || of(gate.path(), "snapgate-shell").is_empty());
     let record = gate.record();
     assert_eq!((record.result, record.exit, record.reasons[0].code), (Outcome::Failed, 77, Code::Limit), "{record:?}");
     assert_eq!(record.mail, Mail::Alert);
@@ -126,6 +126,16 @@ fn a_push_that_is_over_before_anybody_looked_is_not_published_either() {
     assert!([Some(0), None].contains(&gate.record().push.unwrap().rsync_exit), "rsync itself was content, or was still there");
     fs::remove_file(source.join("00020")).unwrap();
     gate.push(&source, &[]).exits(0);
+}
+
+#[test]
+fn a_push_that_brings_just_what_it_may_is_let_finish_while_it_is_looked_at() {
+    // Twenty, and the directory that they are in. What rsync says goes into a file without a name here, which is none of them.
+    let gate = gate("inodes: 21");
+    let source = gate.source("data");
+    files(&source, 20);
+    fs::write(source.join("00019"), vec![b'x'; 80_000]).unwrap();
+    gate.push(&source, &["--bwlimit=20"]).exits(0);
 }
 
 #[test]
@@ -243,7 +253,7 @@ fn a_list_of_files_that_needs_more_memory_than_there_is_ends_with_a_reason() {
         std::os::unix::fs::symlink(format!("{number:04094}"), source.join(number.to_string())).unwrap();
     }
     let ran = gate.push(&source, &[]);
-    gate.until("the gate has ended", || of(gate.path(), "snapgate").is_empty());
+    gate.until("the gate has ended", || of(gate.path(), "snapgate-shell").is_empty());
     assert_ne!(ran.status, 0);
     let record = gate.record();
     let reason = &record.reasons[0];

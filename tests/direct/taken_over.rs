@@ -88,11 +88,16 @@ fn capabilities_that_an_account_was_given_do_not_reach_rsync() {
     for push in [PUSH, "rsync --server -logDtpAre.iLsfxCIvu . ."] {
         let gate = taken_over();
         gate.write("config/policies/nobody.yaml", &format!("user: {name}\n{POLICY}{}", policy()));
-        fs::copy(env!("CARGO_BIN_EXE_snapgate"), gate.path().join("snapgate")).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_snapgate-shell"), gate.path().join("snapgate-shell")).unwrap();
         for (name, mode) in
             [("", 0o755), ("config", 0o755), ("config/policies", 0o755), ("store", 0o1777), ("spool", 0o1777), ("mail", 0o1777)]
                 .into_iter()
-                .chain([("config/snapgate.yaml", 0o644), ("config/policies/nobody.yaml", 0o644), ("taken", 0o755), ("snapgate", 0o755)])
+                .chain([
+                    ("config/snapgate.yaml", 0o644),
+                    ("config/policies/nobody.yaml", 0o644),
+                    ("taken", 0o755),
+                    ("snapgate-shell", 0o755),
+                ])
         {
             fs::set_permissions(gate.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
         }
@@ -102,7 +107,7 @@ fn capabilities_that_an_account_was_given_do_not_reach_rsync() {
             command.args(["--reuid", &uid.to_string(), "--regid", &gid.to_string(), "--clear-groups"]);
             command.arg(format!("--inh-caps={given}")).arg(format!("--ambient-caps={given}")).args(["/usr/bin/env", "-i"]);
             command.arg("SSH_CONNECTION=192.0.2.7 50000 192.0.2.1 22").arg(format!("SSH_ORIGINAL_COMMAND={push}"));
-            command.arg(gate.path().join("snapgate")).arg("--config").arg(gate.path().join("config")).args(["serve", "--client", "nobody"]);
+            command.arg(gate.path().join("snapgate-shell")).arg("--config").arg(gate.path().join("config")).args(["--client", "nobody"]);
             run(&mut command).exits(0);
             std::thread::sleep(Duration::from_millis(1100));
         }

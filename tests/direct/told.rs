@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use snapgate::terms::record::{Mail, Outcome};
 
 use crate::processes;
-use crate::support::{Gate, POLICY, Running, SNAPGATE, can_trace, run};
+use crate::support::{GATE, Gate, POLICY, Running, can_trace, run};
 
 /// The policy with these words about reports and hooks.
 fn policy(report: &str, more: &str) -> String {
@@ -81,8 +81,27 @@ fn a_hook_that_hangs_is_told_with_what_it_had_printed_and_no_flood_of_it_is() {
     let alerts = mails(&gate, "alerts");
     assert_eq!(alerts.len(), 1, "{alerts:#?}");
     let mail = alerts[0].replace("\r\n", "\n");
-    assert!(mail.contains("hang` failed: it was ended after 1s\nIt printed, in the end:\n  waiting for the other\n"), "{mail}");
+    assert!(
+        mail.contains("hang` failed: it was ended after 1s (`time_limits: hook`)\nIt printed, in the end:\n  waiting for the other\n"),
+        "{mail}"
+    );
     assert!(mail.contains("  the end\n") && mail.len() < 20_000, "{} bytes: {mail}", mail.len());
+}
+
+#[test]
+fn a_hook_that_printed_nothing_is_not_said_to_have_and_what_to_do_is() {
+    for (name, text, said) in [
+        ("quiet", Some("exit 5"), "it ended with status 5"),
+        ("missing", None, "it did not start: No such file or directory (os error 2): see that it is there"),
+    ] {
+        let gate = Gate::with("", &policy("never", &format!("hooks: {{ prepare: [$DIR/{name}] }}\n")));
+        text.inspect(|text| script(&gate, name, text));
+        let _ = gate.push(&file(&gate), &[]).exits(75);
+        let alerts = mails(&gate, "alerts");
+        assert_eq!(alerts.len(), 1, "{alerts:#?}");
+        assert!(alerts[0].contains(said) && alerts[0].contains("It printed nothing."), "{}", alerts[0]);
+        assert!(alerts[0].contains("run it by hand as the client's account") && !alerts[0].contains("below"), "{}", alerts[0]);
+    }
 }
 
 #[test]
@@ -133,8 +152,7 @@ fn pushes_that_break_and_sessions_that_are_killed_are_one_mail_a_day_and_a_fault
     for kills_gate in [false, true, false, true] {
         let mut push = slow_push(&gate);
         if kills_gate {
-            let serves = |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.ends_with(b"\0serve\0"));
-            let gates: Vec<_> = processes::of(gate.path(), "snapgate").into_iter().filter(serves).collect();
+            let gates = processes::of(gate.path(), "snapgate-shell");
             processes::signal(&gates, Signal::SIGKILL);
         } else {
             push.child.kill().unwrap();
@@ -193,7 +211,7 @@ fn behind_rrsync_nobody_is_said_to_know() {
     let missing = gate.path().join("missing");
     let words: [&std::ffi::OsStr; 2] = ["rrsync".as_ref(), missing.as_ref()];
     let answers = |words: &[&std::ffi::OsStr]| {
-        let mut command = Command::new(SNAPGATE);
+        let mut command = Command::new(GATE);
         command.arg("--config").arg(gate.path().join("config")).args(words);
         let output = command.env("SSH_CONNECTION", "192.0.2.7 1 192.0.2.1 22").env("SSH_ORIGINAL_COMMAND", "rsync --server . .").output();
         String::from_utf8(output.unwrap().stderr).unwrap()

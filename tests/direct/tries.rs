@@ -85,7 +85,7 @@ fn kill(gate: &Gate, source: &Path, options: &[&str], stem: &[u8], bytes: u64) -
     let rsyncs = gate.rsyncs();
     signal(&rsyncs, Signal::SIGSTOP);
     let arrived = under_way(gate, stem);
-    signal(&of(gate.path(), "snapgate"), Signal::SIGKILL);
+    signal(&of(gate.path(), "snapgate-shell"), Signal::SIGKILL);
     signal(&rsyncs, Signal::SIGKILL);
     let _ = push.child.kill();
     push.child.wait().unwrap();
@@ -95,7 +95,7 @@ fn kill(gate: &Gate, source: &Path, options: &[&str], stem: &[u8], bytes: u64) -
 }
 
 fn settle(gate: &Gate) {
-    for program in ["snapgate", "rsync"] {
+    for program in ["snapgate-shell", "snapgate", "rsync"] {
         gate.until("it is gone", || of(gate.path(), program).is_empty());
     }
     gate.until("nobody carries the locks", || !gate.is_at_work());

@@ -36,6 +36,8 @@ const LINES: &[&str] = &[
     "rsync -a --remove-source-files SRC/ backup:",
     "rsync -a --files-from=LIST SRC/ backup:",
     "rsync -a backup:etc/ SRC/",
+    "rsync -a SRC/ [2001:db8::1]:etc",
+    "rsync -a SRC/ me@[2001:db8::1]:",
 ];
 
 #[test]
@@ -58,7 +60,7 @@ fn what_a_typed_line_becomes_is_what_rsync_sends() {
         let real = fs::read_to_string(&seen).unwrap_or_else(|_| panic!("{line} came to no shell"));
         let real: Vec<_> = real.lines().flat_map(|word| word.split(' ')).map(|word| word.replace('\\', "")).collect();
         let Some(Typed::Sends(ours)) = typed(&line) else { panic!("{line}: {:?}", typed(&line)) };
-        let ours: Vec<_> = shell_words::split(&ours).unwrap();
+        let ours: Vec<_> = shell_words::split(&ours.concat()).unwrap();
         // In which order options are sent differs from one release to the next.
         let sorted = |words: &[String]| {
             let mut words = words.to_vec();

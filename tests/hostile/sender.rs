@@ -85,7 +85,7 @@ impl Session {
         let err = tempfile::tempfile().unwrap();
         let words = gate.program();
         let mut program = Command::new(&words[0]);
-        program.args(&words[1..]).arg("--config").arg(gate.path().join("config")).arg("serve").env_clear();
+        program.args(&words[1..]).arg("--config").arg(gate.path().join("config")).env_clear();
         program.env("SSH_CONNECTION", "192.0.2.7 50000 192.0.2.1 22").env("SSH_ORIGINAL_COMMAND", command);
         program.stdin(OwnedFd::from(stdin)).stdout(OwnedFd::from(stdout)).stderr(Stdio::from(err.try_clone().unwrap()));
         let child = program.spawn().unwrap();

@@ -11,14 +11,14 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// The program under test, as cargo built it for this run.
-pub(crate) const SNAPGATE: &str = env!("CARGO_BIN_EXE_snapgate");
+pub(crate) const SNAPGATE: &str = env!("CARGO_BIN_EXE_snapgate-shell");
 
 /// One of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Program {
     /// rsync's rrsync.
     Theirs,
-    /// snapgate rrsync.
+    /// snapgate-shell rrsync.
     Ours,
 }
 

@@ -100,7 +100,7 @@ fn it_goes_by_either_name_and_helps() {
         assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).starts_with("usage: "), "{help:?}");
     }
     let whole = Command::new(SNAPGATE).arg("--help").output().unwrap();
-    assert!(String::from_utf8_lossy(&whole.stdout).contains("rrsync"), "the help of snapgate names it");
+    assert!(String::from_utf8_lossy(&whole.stdout).contains("rrsync"), "the help of the gate names it");
     let by_hand = Command::new(SNAPGATE).args(["rrsync", "-ro", "-wo", "x"]).env_clear().output().unwrap();
     assert_eq!(by_hand.status.code(), Some(64));
     assert!(String::from_utf8_lossy(&by_hand.stderr).contains("exclude each other"));

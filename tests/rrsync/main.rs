@@ -1,4 +1,4 @@
-//! `snapgate rrsync` beside rsync's own rrsync: one table of commands goes through both, each on a tree of its own, and every
+//! `snapgate-shell rrsync` beside rsync's own rrsync: one table of commands goes through both, each on a tree of its own, and every
 //! difference is listed with its reason (`differences`). An unlisted difference fails, and so does a listed one that is none.
 #![cfg(test)]
 

@@ -27,8 +27,11 @@ use tempfile::TempDir;
 
 use super::{processes, versions};
 
-/// The program under test, as cargo built it for this run.
+/// The administrator's program under test, as cargo built it for this run.
 pub(crate) const SNAPGATE: &str = env!("CARGO_BIN_EXE_snapgate");
+
+/// The gate, which sshd starts.
+pub(crate) const GATE: &str = env!("CARGO_BIN_EXE_snapgate-shell");
 
 /// Nothing here takes longer unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -204,7 +207,7 @@ impl Gate {
         // it is not behind sshd: a client that fails kills its child.
         let script = format!(
             "shift\n/usr/bin/env -i SSH_CONNECTION=\"${{FROM:-192.0.2.7}} 50000 192.0.2.1 22\" \
-             SSH_ORIGINAL_COMMAND=\"$*\" $WRAP {gate} --config $DIR/config serve\nexit $?\n"
+             SSH_ORIGINAL_COMMAND=\"$*\" $WRAP {gate} --config $DIR/config\nexit $?\n"
         );
         this.write("ssh", &script);
         this
@@ -212,7 +215,7 @@ impl Gate {
 
     /// The words that start it.
     pub(crate) fn program(&self) -> Vec<String> {
-        kept::keeper().map_or_else(|| vec![SNAPGATE.to_owned()], |keeper| kept::words(keeper, self.path()))
+        kept::keeper().map_or_else(|| vec![GATE.to_owned()], |keeper| kept::words(keeper, self.path()))
     }
 
     /// Writes a file of the gate's directory.

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 pub(crate) use super::ids::Keeper;
 use super::ids::able;
-use super::{SNAPGATE, mode, must, skip, versions};
+use super::{GATE, SNAPGATE, mode, must, skip, versions};
 
 /// Says that owners are kept.
 pub(crate) const VARIABLE: &str = "OWNERS_KEPT";
@@ -24,7 +24,7 @@ const SHORT: &str = "short";
 const DROPPED: &str = "dropped";
 
 /// The gate, in the directory of each. Tests put others there.
-const PROGRAM: &str = "kept-snapgate";
+const PROGRAM: &str = "kept-snapgate-shell";
 
 /// The account whose gates keep owners, where they do.
 pub(crate) fn keeper() -> Option<&'static Keeper> {
@@ -85,9 +85,10 @@ pub(crate) fn move_in(keeper: &Keeper, dir: &Path) {
     }
     chown(dir.join("store"), Some(keeper.account.uid), Some(keeper.account.gid)).unwrap();
     // Where the account can reach it. As a copy by another process, see `tests/support/mod.rs`.
-    let program = dir.join(PROGRAM);
-    if fs::hard_link(SNAPGATE, &program).is_err() {
-        must(Command::new("cp").arg(SNAPGATE).arg(&program));
+    for (built, name) in [(SNAPGATE, "snapgate"), (GATE, PROGRAM)] {
+        if fs::hard_link(built, dir.join(name)).is_err() {
+            must(Command::new("cp").arg(built).arg(dir.join(name)));
+        }
     }
 }
 

@@ -31,8 +31,11 @@ use tempfile::TempDir;
 use client::{Client, Ran};
 use repository::{Repository, read_ledger};
 
-/// The program under test, as cargo built it for this run.
+/// The administrator's program under test, as cargo built it for this run.
 pub(crate) const SNAPGATE: &str = env!("CARGO_BIN_EXE_snapgate");
+
+/// The gate, which sshd starts.
+pub(crate) const GATE: &str = env!("CARGO_BIN_EXE_snapgate-shell");
 
 /// Nothing in the suite takes longer unless it hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,13 +52,14 @@ pub(crate) struct Setup {
     policies: Vec<(String, String)>,
     logins: Vec<(String, usize)>,
     store: Option<PathBuf>,
+    is_shell: bool,
 }
 
 impl Setup {
     /// No client yet, and nothing but what every server needs.
     pub(crate) fn new() -> Self {
-        let force = "ForceCommand $DIR/bin/snapgate --config $DIR/config serve\n".to_owned();
-        Self { site: String::new(), sshd: String::new(), force, policies: Vec::new(), logins: Vec::new(), store: None }
+        let force = "ForceCommand $DIR/bin/snapgate-shell --config $DIR/config\n".to_owned();
+        Self { site: String::new(), sshd: String::new(), force, policies: Vec::new(), logins: Vec::new(), store: None, is_shell: false }
     }
 
     /// A client with this policy; `user:` is added where the text has none.
@@ -101,6 +105,12 @@ impl Setup {
         self
     }
 
+    /// The gate is the shell of every account here, and where it looks for its configuration is this server's. For root.
+    pub(crate) fn shell(mut self) -> Self {
+        self.is_shell = true;
+        self
+    }
+
     /// A store that exists already, for example a mount point.
     pub(crate) fn store(mut self, store: &Path) -> Self {
         self.store = Some(store.to_owned());
@@ -115,11 +125,12 @@ impl Setup {
         for name in ["bin", "config", "config/policies", "store", "spool", "mail", "keys", "client", "hooks", "source"] {
             fs::create_dir(path.join(name)).unwrap();
         }
-        let program = path.join("bin/snapgate");
-        // A link where it can be one. A copy is made by another process: a descriptor open for writing here would be
-        // inherited by some parallel test's child and make the program's exec fail with ETXTBSY.
-        if fs::hard_link(SNAPGATE, &program).is_err() {
-            must(Command::new("cp").arg(SNAPGATE).arg(&program));
+        for (built, name) in [(SNAPGATE, "bin/snapgate"), (GATE, "bin/snapgate-shell")] {
+            // A link where it can be one. A copy is made by another process: a descriptor open for writing here would be
+            // inherited by some parallel test's child and make the program's exec fail with ETXTBSY.
+            if fs::hard_link(built, path.join(name)).is_err() {
+                must(Command::new("cp").arg(built).arg(path.join(name)));
+            }
         }
         must(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path.join("host")));
         let store = self.store.clone().unwrap_or_else(|| path.join("store"));
@@ -129,6 +140,9 @@ impl Setup {
         let mut server = Server { dir, store, sshd: None, port: 0, syslog };
         server.configure(&self);
         accounts::give_to_gates(&path);
+        if self.is_shell {
+            server.make_shell(&self);
+        }
         server.listen(&self);
         server
     }
@@ -291,6 +305,37 @@ impl Server {
         }
     }
 
+    /// What is in the place of `/etc` for the programs of [`Server::program`].
+    fn make_shell(&self, setup: &Setup) {
+        let etc = self.path().join("etc");
+        fs::create_dir_all(etc.join("snapgate")).unwrap();
+        let shell = self.path().join("bin/snapgate-shell").display().to_string();
+        let mut passwd = fs::read_to_string("/etc/passwd").unwrap();
+        for (_, number) in &setup.logins {
+            let own = format!("{}:", accounts::account(*number).name);
+            let lines = passwd.lines().map(|line| {
+                let fields = line.rsplit_once(':').filter(|_| line.starts_with(&own));
+                fields.map_or_else(|| format!("{line}\n"), |(others, _)| format!("{others}:{shell}\n"))
+            });
+            passwd = lines.collect();
+        }
+        fs::write(etc.join("passwd"), passwd).unwrap();
+        // sshd does not ask for it, Dropbear does.
+        fs::write(etc.join("shells"), format!("/bin/sh\n{shell}\n")).unwrap();
+    }
+
+    /// A program that lets clients in. Where the gate is their accounts' shell it is in a mount namespace in which that is so.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        let etc = self.path().join("etc");
+        if !etc.exists() {
+            return Command::new(client::which(name));
+        }
+        let mut command = Command::new("unshare");
+        let script = "mount -t overlay overlay -o lowerdir=\"$0:/etc\" /etc && mount --bind \"$1\" /etc/snapgate && shift && exec \"$@\"";
+        command.args(["-m", "/bin/sh", "-c", script]).args([etc, self.config()]).arg(client::which(name));
+        command
+    }
+
     fn policy_text(&self, client: &str, text: &str) -> String {
         let who = self.client(client);
         let mut text = text.replace("$DIR", &self.path().display().to_string());
@@ -319,7 +364,7 @@ impl Server {
             );
             fs::write(self.path().join("sshd_config"), config).unwrap();
             let log = fs::File::create(self.path().join("sshd.log")).unwrap();
-            let mut command = Command::new(client::which("sshd"));
+            let mut command = self.program("sshd");
             command.args(["-D", "-e", "-f"]).arg(self.path().join("sshd_config"));
             let mut sshd = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
             if answers(port, &mut sshd) {

@@ -52,10 +52,10 @@ enter)
     root=$work/root
     mkdir -p "$root/src" "$root/built" "$root/proc" "$root/dev" "$root/tmp"
     cp -a README.md Makefile docs packaging policies sshd_config.d tests/support/readme.sh "$root/src/"
-    cp "$program" "$root/built/snapgate"
+    cp "$program" "$program-shell" "$root/built/"
     # In the place of cargo: it has built already.
     printf '#!/bin/sh\necho \x27"executable":"/built/snapgate"\x27\n' >"$root/built/cargo"
-    chmod 755 "$root/built" "$root/built/cargo" "$root/built/snapgate"
+    chmod 755 "$root/built" "$root/built/cargo"
     mount --rbind /dev "$root/dev"
     mount -t proc proc "$root/proc"
     mount -t tmpfs tmpfs "$root/tmp"

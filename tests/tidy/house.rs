@@ -17,13 +17,13 @@ const MAX_WORDS: usize = 24;
 
 /// A module of what is not only for tests.
 #[derive(Debug, Default)]
-pub struct Module {
+pub(crate) struct Module {
     /// Its path, from `crate` on.
-    pub path: Vec<String>,
+    pub(crate) path: Vec<String>,
     /// Its file, below `src`.
-    pub file: String,
+    pub(crate) file: String,
     /// What it says, its inner modules left out.
-    pub said: Vec<Said>,
+    pub(crate) said: Vec<Said>,
     /// What its imports, and the types that have another name in it, are called, and the paths that these stand for.
     names: BTreeMap<String, BTreeSet<Vec<String>>>,
     /// What it imports everything of.
@@ -32,17 +32,17 @@ pub struct Module {
 
 /// All modules that are not only for tests.
 #[derive(Debug, Default)]
-pub struct House {
+pub(crate) struct House {
     modules: BTreeMap<Vec<String>, Module>,
     /// Files that are part of the tests, and of nothing else.
     tests: BTreeSet<String>,
     /// What is wrong with the tree of modules itself.
-    pub faults: Vec<String>,
+    pub(crate) faults: Vec<String>,
 }
 
 impl House {
     /// The source of this crate.
-    pub fn real() -> Self {
+    pub(crate) fn real() -> Self {
         let src = files::root().join("src");
         let texts = files::sources("src").into_iter().map(|path| {
             let name = path.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
@@ -52,7 +52,7 @@ impl House {
     }
 
     /// A crate with these files, for what a rule has to find in it. A module needs nobody to declare it here.
-    pub fn planted(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn planted(files: &[(&str, &str)]) -> Self {
         let mut house = Self::default();
         for (name, code) in files {
             let path = name.trim_end_matches(".rs").trim_end_matches("/mod").split('/');
@@ -131,17 +131,17 @@ impl House {
     }
 
     /// The modules, below the room with this name where one is given.
-    pub fn modules(&self, room: &str) -> impl Iterator<Item = &Module> {
+    pub(crate) fn modules(&self, room: &str) -> impl Iterator<Item = &Module> {
         self.modules.values().filter(move |module| room.is_empty() || module.path.get(1).is_some_and(|name| name == room))
     }
 
     /// Whether there is a module with this path.
-    pub fn has(&self, path: &[String]) -> bool {
+    pub(crate) fn has(&self, path: &[String]) -> bool {
         self.modules.contains_key(path)
     }
 
     /// What a path means in a module: from `crate` or from the name of another crate on, with every place that it is imported by.
-    pub fn means(&self, module: &Module, words: &[String]) -> BTreeSet<Vec<String>> {
+    pub(crate) fn means(&self, module: &Module, words: &[String]) -> BTreeSet<Vec<String>> {
         let (mut found, mut seen) = (BTreeSet::new(), BTreeSet::new());
         let mut open = vec![(module, words.to_vec())];
         while let Some((module, words)) = open.pop() {
@@ -288,7 +288,7 @@ fn is_test(meta: &Meta, is_attribute: bool) -> bool {
 }
 
 /// All tokens of a text, with what is only for tests.
-pub fn tokens(name: &str, code: &str) -> TokenStream {
+pub(crate) fn tokens(name: &str, code: &str) -> TokenStream {
     code.parse().unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 

@@ -96,7 +96,9 @@ fn what_connects_is_given_addresses_and_nothing_linked_asks_about_names() {
         let names = program.split(|byte| *byte == 0).filter(|text| symbols.iter().any(|symbol| symbol.as_bytes() == *text));
         names.map(|name| name.escape_ascii().to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(linked(Path::new(env!("CARGO_BIN_EXE_snapgate"))), [""; 0]);
+    for program in [env!("CARGO_BIN_EXE_snapgate"), env!("CARGO_BIN_EXE_snapgate-shell")] {
+        assert_eq!(linked(Path::new(program)), [""; 0], "{program}");
+    }
     // Such a function would be seen: this program has one, and does not call it.
     std::hint::black_box(nix::unistd::User::from_uid as fn(nix::unistd::Uid) -> nix::Result<Option<nix::unistd::User>>);
     assert_eq!(linked(&std::env::current_exe().unwrap()), ["__getpwuid_r"]);

@@ -7,16 +7,15 @@ use super::files::root;
 use super::house::House;
 
 /// The crates that `decide` and `terms` may use. They turn values into values, but for what [`EFFECTS`] has of them.
-const PURE: [&str; 10] =
-    ["base64", "chrono", "humantime", "ipnet", "ring", "serde", "serde_yaml", "shell_words", "thiserror", "tz"];
+const PURE: [&str; 10] = ["base64", "chrono", "hmac_sha256", "humantime", "ipnet", "serde", "serde_yaml", "shell_words", "thiserror", "tz"];
 
 /// What of them and of the standard library is none of theirs. Nothing there can change behind a reader's back, either: no static
 /// and no value has an inside that changes.
-const EFFECTS: [&str; 26] = [
+const EFFECTS: [&str; 25] = [
     "std::fs", "std::env", "std::process", "std::thread", "std::sync", "std::cell", "std::thread_local", "thread_local",
     "std::net::TcpStream", "std::net::TcpListener", "std::net::UdpSocket", "std::net::ToSocketAddrs", "std::os::fd", "std::os::linux",
     "std::os::unix::fs", "std::os::unix::io", "std::os::unix::net", "std::os::unix::process", "std::os::unix::thread", "std::io::std",
-    "std::io::Std", "chrono::Local", "ring::rand", "serde_yaml::from_reader", "tz::TimeZone::local", "tz::TimeZone::from_posix_tz",
+    "std::io::Std", "chrono::Local", "serde_yaml::from_reader", "tz::TimeZone::local", "tz::TimeZone::from_posix_tz",
 ];
 
 /// Methods of a path or of a time that ask the machine.
@@ -30,7 +29,10 @@ fn dependencies() -> BTreeSet<String> {
     let text = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let (_, section) = text.split_once("\n[dependencies]\n").unwrap();
     let lines = section.lines().take_while(|line| !line.starts_with('['));
-    lines.filter(|line| !line.starts_with('#')).filter_map(|line| Some(line.split_once(" = ")?.0.trim_end_matches("-rs").replace('-', "_"))).collect()
+    lines
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| Some(line.split_once(" = ")?.0.trim_end_matches("-rs").replace('-', "_")))
+        .collect()
 }
 
 /// The effect that a path is, or that it brings in with everything else.

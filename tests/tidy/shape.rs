@@ -94,7 +94,7 @@ fn nothing_is_unsafe_and_no_lint_is_switched_off_in_silence() {
     }
     assert!(fs::read_to_string(root().join("clippy.toml")).unwrap().contains("\ntoo-many-lines-threshold = 70\n"));
     let decide = fs::read_to_string(root().join("src/decide/mod.rs")).unwrap();
-    assert!(decide.contains("#![deny(clippy::wildcard_enum_match_arm)]"));
+    assert!(decide.contains("#![deny(clippy::wildcard_enum_match_arm,"));
     for (planted, expected) in [
         ("fn f() {\n unsafe { g() } }", &[(2, "unsafe")][..]),
         ("m!(x, unsafe { g() })", &[(1, "unsafe")]),

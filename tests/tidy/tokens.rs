@@ -4,15 +4,15 @@ use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 
 /// One thing that the code says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
+pub(crate) struct Said {
     /// The path, as it is written. It begins with an empty word where it begins with `::`, and ends with `*` where all is imported.
-    pub words: Vec<String>,
+    pub(crate) words: Vec<String>,
     /// Whether this is what stands behind a dot: a method or a field.
-    pub is_member: bool,
+    pub(crate) is_member: bool,
     /// The text that a function with this path is given first.
-    pub given: Option<String>,
+    pub(crate) given: Option<String>,
     /// The line, from 1 on.
-    pub line: usize,
+    pub(crate) line: usize,
 }
 
 /// No path begins with one of these.
@@ -22,7 +22,7 @@ const KEYWORDS: [&str; 32] = [
 ];
 
 /// Everything that these tokens say.
-pub fn said(tokens: TokenStream) -> Vec<Said> {
+pub(crate) fn said(tokens: TokenStream) -> Vec<Said> {
     let mut found = Vec::new();
     scan(tokens, &[], &mut found);
     found

@@ -67,8 +67,8 @@ fn seen(server: &Server, source: &Path, options: &[&str]) -> (Vec<String>, Strin
     });
     let argv = items(rsyncs[0], "cmdline");
     // What sshd handed over stands in the environment of the gate.
-    let gates = processes::of(server.path(), "snapgate").into_iter();
-    let gate = gates.into_iter().find(|pid| items(*pid, "cmdline").contains(&"serve".to_owned())).expect("the gate waits for rsync");
+    let gates = processes::of(server.path(), "snapgate-shell");
+    let gate = gates.into_iter().min().expect("the gate waits for rsync");
     let said = items(gate, "environ").into_iter().find_map(|item| item.strip_prefix("SSH_ORIGINAL_COMMAND=").map(str::to_owned));
     push.kill();
     until("both have ended", || running().is_empty() && !processes::is_alive(gate));
@@ -259,7 +259,7 @@ fn there_is_a_sample_for_each_way_of_working_and_it_explains_itself() {
 #[test]
 fn a_wrong_word_on_the_command_line_is_a_usage_error() {
     let server = Setup::new().start();
-    for words in [["fly"].as_slice(), &["explain"], &["serve", "--client"], &["serve", "--client", "../x"]] {
+    for words in [["fly"].as_slice(), &["explain"], &["serve"], &["explain", "--client", "../x"]] {
         let ran = server.snapgate(words);
         assert!(ran.status >= 2, "{words:?}: {ran:?}");
     }

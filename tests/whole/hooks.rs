@@ -106,7 +106,7 @@ fn the_complete_hook_finds_the_snapshot_published_and_inprogress_is_where_rsync_
         all.iter().any(stands)
     });
     push.kill();
-    until("the push is over", || crate::support::processes::of(server.path(), "snapgate").is_empty());
+    until("the push is over", || crate::support::processes::of(server.path(), "snapgate-shell").is_empty());
     fs::remove_file(source.join("large")).unwrap();
     server.client("web1").push(&source, &[]).exits(0);
     let look = fs::read_to_string(server.path().join("source/seen/look")).unwrap();

@@ -41,7 +41,7 @@ fn a_command_line_of_authorized_keys_names_the_client() {
     let dir = server.path().display().to_string();
     let accepted = server.path().join("keys").join(server.client("web1").account().name);
     let key = fs::read_to_string(&accepted).unwrap();
-    let gate = format!("{dir}/bin/snapgate --config {dir}/config serve --client web1");
+    let gate = format!("{dir}/bin/snapgate-shell --config {dir}/config --client web1");
     fs::write(&accepted, format!("restrict,command=\"{gate}\" {key}")).unwrap();
     server.client("web1").push(&data(&server), &[]).exits(0);
     server.client("web1").ssh(&["cat", "/etc/passwd"]).refused("program", 77);

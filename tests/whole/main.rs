@@ -28,6 +28,7 @@ mod reports;
 mod resume;
 mod seed;
 mod sessions;
+mod shell;
 mod sshd_config;
 mod store;
 #[path = "../support/mod.rs"]

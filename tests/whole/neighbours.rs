@@ -56,8 +56,9 @@ const SPOKEN: &[&str] = &[
     "list NAME",
     "restore NAME",
     "history NAME",
-    "serve --client NAME",
-    "snapgate serve --client NAME",
+    "snapgate-shell",
+    "snapgate-shell --client NAME",
+    "/usr/bin/snapgate-shell --config DIR --client NAME",
     "--client NAME status",
     "NAME",
     "NAME status",
@@ -105,7 +106,7 @@ fn nameable() -> Server {
 /// What the gate does when `web1` says this.
 fn say(server: &Server, said: &str) -> (Ran, Duration) {
     let account = server.client("web1").account();
-    let gate = server.path().join("bin/snapgate");
+    let gate = server.path().join("bin/snapgate-shell");
     let mut command = if accounts::is_root() {
         let mut command = Command::new("setpriv");
         command.args([format!("--reuid={}", account.uid), format!("--regid={}", account.gid)]).arg("--init-groups").arg(&gate);
@@ -113,7 +114,7 @@ fn say(server: &Server, said: &str) -> (Ran, Duration) {
     } else {
         Command::new(&gate)
     };
-    command.arg("--config").arg(server.config()).args(["serve", "--client", "web1"]).stdin(Stdio::null());
+    command.arg("--config").arg(server.config()).args(["--client", "web1"]).stdin(Stdio::null());
     command.env_clear().env("PATH", "/usr/bin:/bin").env("SSH_CONNECTION", "127.0.0.1 1 127.0.0.1 22").env("SSH_ORIGINAL_COMMAND", said);
     let began = Instant::now();
     let output = command.output().unwrap();

@@ -221,7 +221,7 @@ fn what_had_arrived_of_several_owners_when_the_client_died_is_linked_and_theirs(
     let push = web1.start_push(&source, &["--bwlimit=600"]);
     until("some files are there", || arrived(&repository.path.join("inprogress")).len() >= 8);
     push.kill();
-    until("the push has ended on the server", || processes::of(server.path(), "bin/snapgate").is_empty());
+    until("the push has ended on the server", || processes::of(server.path(), "bin/snapgate-shell").is_empty());
     assert_eq!(keeper.strangers(std::slice::from_ref(&repository.path)), [""; 0]);
     let kept = [repository.path.join("inprogress"), state.join("interrupted/1")].map(|tree| arrived(&tree)).concat();
     assert!(kept.len() >= 8 && kept.len() < 30, "{kept:?}");

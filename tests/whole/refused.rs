@@ -118,7 +118,7 @@ fn a_broken_site_file() {
 #[test]
 fn a_wrong_key() {
     let other = "SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk";
-    let named = "ForceCommand $DIR/bin/snapgate --config $DIR/config serve --client web1\n";
+    let named = "ForceCommand $DIR/bin/snapgate-shell --config $DIR/config --client web1\n";
     for setup in [Setup::new().unforced().sshd(named), Setup::new()] {
         let server = with_history(setup.client("web1", &format!("keys: [{other}]\n")));
         turned_away(&server, "key", 77, || push(&server.client("web1"), &server));
@@ -299,7 +299,7 @@ fn a_second_account_cannot_speak_for_a_client() {
     if !accounts::is_root() {
         return crate::support::skip("one account only: needs root");
     }
-    let forced = "ForceCommand $DIR/bin/snapgate --config $DIR/config serve --client web1\n";
+    let forced = "ForceCommand $DIR/bin/snapgate-shell --config $DIR/config --client web1\n";
     let server = with_history(Setup::new().client("web1", "").stranger("other").unforced().sshd(forced));
     push(&server.client("web1"), &server).exits(0);
     turned_away(&server, "account", 77, || push(&server.client("other"), &server));
@@ -320,14 +320,14 @@ const FLOOD: [(&str, &str, &str); 8] = [
 #[test]
 fn a_flood_of_refusals_is_a_handful_of_mails_whose_counts_add_up() {
     let server = with_history(Setup::new().client("web1", "verbs: [status]\nfrom: [203.0.113.0/24]\n"));
-    let (gate, config, account) = (server.path().join("bin/snapgate"), server.config(), server.client("web1").account());
+    let (gate, config, account) = (server.path().join("bin/snapgate-shell"), server.config(), server.client("web1").account());
     // The gate itself, a thousand logins less: as the account, with the environment that sshd gives.
     let refused = |(from, said, code): (&str, &str, &str)| {
         let mut command = Command::new("setpriv");
         if accounts::is_root() {
             command.args([format!("--reuid={}", account.uid), format!("--regid={}", account.gid), "--init-groups".to_owned()]);
         }
-        command.arg(&gate).arg("--config").arg(&config).args(["serve", "--client", "web1"]);
+        command.arg(&gate).arg("--config").arg(&config).args(["--client", "web1"]);
         command.env_clear().env("SSH_CONNECTION", format!("{from} 40000 192.0.2.1 22")).env("SSH_ORIGINAL_COMMAND", said);
         let output = command.output().unwrap();
         let line = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -17,7 +17,9 @@ const SITE: &str =
 /// The mails that have come since there were `before` of them, when everything that could still write one is done.
 #[track_caller]
 fn new_mails(server: &Server, before: usize) -> Vec<Mail> {
-    until("every gate and every watch has ended", || processes::of(server.path(), "snapgate").is_empty());
+    until("every gate and every watch has ended", || {
+        ["snapgate-shell", "snapgate"].iter().all(|name| processes::of(server.path(), name).is_empty())
+    });
     server.snapgate(&["watch", "--flush"]).exits(0);
     server.mails().split_off(before)
 }

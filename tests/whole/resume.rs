@@ -24,8 +24,8 @@ fn arrived(server: &Server, source: &Path) -> usize {
 /// Waits until no rsync and no gate of this server runs.
 fn quiet(server: &Server) {
     until("the cut-off push has ended on the server", || {
-        ["rsync", "snapgate"].iter().all(|name| processes::of(server.store(), name).is_empty())
-            && processes::of(server.path(), "bin/snapgate").is_empty()
+        ["rsync", "snapgate-shell"].iter().all(|name| processes::of(server.store(), name).is_empty())
+            && processes::of(server.path(), "bin/snapgate-shell").is_empty()
     });
 }
 
@@ -153,7 +153,7 @@ fn the_lock_is_held_until_rsync_is_gone_even_if_the_gate_was_killed() {
     tree::write(&source.join("slow"), tree::noise(1, 300_000));
     let push = web1.start_push(&source, &["--bwlimit=100"]);
     until("the push has begun", || !tree::files(&repository.path.join("inprogress")).is_empty());
-    let gates = processes::of(server.path(), "bin/snapgate");
+    let gates = processes::of(server.path(), "bin/snapgate-shell");
     assert!(!gates.is_empty());
     processes::signal(&gates, Signal::SIGKILL);
     until("the gate is gone", || gates.iter().all(|pid| !processes::is_alive(*pid)));

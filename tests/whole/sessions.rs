@@ -63,7 +63,7 @@ fn all_clients_together_have_as_many_as_the_site_says() {
 fn a_killed_gate_leaves_no_place_taken() {
     let server = Setup::new().client("web1", "limits: { sessions: 1 }\n").site("sessions: 1\n").start();
     let push = begun(&server, "web1");
-    let gates = processes::of(server.path(), "snapgate");
+    let gates = processes::of(server.path(), "snapgate-shell");
     processes::signal(&gates, Signal::SIGKILL);
     until("the gate is gone", || gates.iter().all(|gate| !processes::is_alive(*gate)));
     // The rsync that it left still holds the repository, and no place.

@@ -32,7 +32,7 @@ fn the_file_closes_everything_for_the_group_and_nothing_for_others() {
     let member = format!("user={},host=client.example,addr=192.0.2.7", server.client("web1").account().name);
     let ran = sshd(&server, &["-T", "-C", &member]).exits(0);
     for line in [
-        "forcecommand /usr/bin/snapgate serve",
+        "forcecommand /usr/bin/snapgate-shell",
         "disableforwarding yes",
         "permittty no",
         "permituserrc no",
@@ -61,7 +61,7 @@ fn a_server_with_the_file_takes_pushes_and_neither_forwards_nor_gives_a_terminal
         return skip("the group is made by root");
     }
     // The file as it is, but for the place of the program; what sshd reads after `Match all` is for everybody again.
-    let ours = fs::read_to_string(OURS).unwrap().replace("/usr/bin/snapgate serve", "$DIR/bin/snapgate --config $DIR/config serve");
+    let ours = fs::read_to_string(OURS).unwrap().replace("/usr/bin/snapgate-shell", "$DIR/bin/snapgate-shell --config $DIR/config");
     let top = format!("AcceptEnv *\n{ours}\nMatch all\n");
     let server = Setup::new().client("web1", "keys: [$KEY]\n").sshd(&top).unforced().start();
     let (web1, source) = (server.client("web1"), server.source("data"));

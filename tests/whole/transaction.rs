@@ -193,7 +193,7 @@ fn rules() -> (String, [(&'static str, String); 5]) {
 #[test]
 fn every_rule_is_asked_at_every_contact_of_a_transaction() {
     let (good, broken) = rules();
-    let named = "ForceCommand $DIR/bin/snapgate --config $DIR/config serve --client web1\n";
+    let named = "ForceCommand $DIR/bin/snapgate-shell --config $DIR/config --client web1\n";
     let server = Setup::new().client("web1", &good).unforced().sshd(named).start();
     let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
     tree::small(&source);

@@ -14,14 +14,19 @@ use nix::unistd::geteuid;
 
 use crate::decide::host::authinfo;
 use crate::terms::limits::{MAX_AUTH_FILE, MAX_AUTH_NAME, MAX_CONNECTION};
-use crate::terms::{Account, ClientName, Fingerprint, Peer, Request, Said};
+use crate::terms::{Account, ClientName, Fingerprint, Peer, Request, Said, Spoken};
 
 /// Where sshd puts its file about a login, up to the random part (`session.c`, `auth_info_file`).
 const AUTH_FILE: &str = "/tmp/sshauth.";
 
 /// What the client said, by the connection that this process was started for.
-pub fn said() -> Said {
-    heard(std::io::stdin().is_terminal(), std::env::var_os("SSH_ORIGINAL_COMMAND"))
+pub fn said(spoken: Spoken) -> Said {
+    let command = match spoken {
+        Spoken::Variable => std::env::var_os("SSH_ORIGINAL_COMMAND"),
+        Spoken::Words(words) => Some(OsString::from_vec(words)),
+        Spoken::Nowhere => None,
+    };
+    heard(std::io::stdin().is_terminal(), command)
 }
 
 fn heard(terminal: bool, command: Option<OsString>) -> Said {

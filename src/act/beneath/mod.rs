@@ -146,7 +146,7 @@ impl Root {
         let path = way.directory.join(OsStr::from_bytes(name));
         let flags = match aim {
             Aim::Log => OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT,
-            _ => OFlag::O_RDONLY,
+            Aim::List | Aim::Backup | Aim::Partial | Aim::Temporary | Aim::Basis => OFlag::O_RDONLY,
         };
         let mode = if aim == Aim::Log { Mode::from_bits_truncate(0o666) } else { Mode::empty() };
         let opened = self.open_at(&path, flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK, mode);

@@ -9,12 +9,21 @@ use std::process::{Command, Stdio};
 
 use nix::sys::signal::{SigSet, Signal};
 
+/// The administrator's program, which is beside this one.
+const PROGRAM: &str = "snapgate";
+
 /// Starts `snapgate --config DIR watch --detached` and comes back at once. The new process outlives this one.
 ///
 /// # Errors
-/// When the program cannot be started. The events are in the spool all the same; the next pass takes them.
-pub fn watch(directory: &Path) -> io::Result<()> {
-    let mut command = Command::new(std::env::current_exe()?);
+/// When the program cannot be started, with its path. The events are in the spool all the same; the next pass takes them.
+pub fn watch(directory: &Path) -> Result<(), String> {
+    let program =
+        std::env::current_exe().map_err(|error| format!("the gate's own program cannot be found: {error}"))?.with_file_name(PROGRAM);
+    start(&program, directory).map_err(|error| format!("{} cannot be started, so the mail waits for the timer: {error}", program.display()))
+}
+
+fn start(program: &Path, directory: &Path) -> io::Result<()> {
+    let mut command = Command::new(program);
     command.arg("--config").arg(std::path::absolute(directory)?).args(["watch", "--detached"]);
     command.env_clear().current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // Where somebody had a terminal, the kernel hangs up what is still in its session when the gate ends, which is sooner

@@ -61,8 +61,10 @@ pub fn hook(argv: &[String], setting: Setting, limit: Duration, log: &File) -> H
         Ok(Ended::Exit(status)) => HookEnd::Failed(format!("it ended with status {status}")),
         Ok(Ended::Signal(signal)) => HookEnd::Failed(format!("signal {signal} ended it")),
         Ok(Ended::TooMuch(_) | Ended::Idle(_) | Ended::Closed) => HookEnd::Failed("it was ended".to_owned()),
-        Ok(Ended::Deadline) => HookEnd::Failed(format!("it was ended after {}", humantime::format_duration(limit))),
-        Err(error) => HookEnd::Failed(format!("it did not start: {error}")),
+        Ok(Ended::Deadline) => HookEnd::Failed(format!("it was ended after {} (`time_limits: hook`)", humantime::format_duration(limit))),
+        Err(error) => {
+            HookEnd::Failed(format!("it did not start: {error}: see that it is there, what its `#!` line names too, and may be run"))
+        }
     }
 }
 

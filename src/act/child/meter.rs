@@ -71,14 +71,16 @@ fn family(pid: Pid) -> Vec<Pid> {
 }
 
 /// What they hold open that has no name any more: it takes room, and no walk over the tree finds it. Each file counts for as many
-/// as hold it, which no rsync does. What is only mapped is seen as such, and then everything that was written counts.
+/// as hold it, which no rsync does. What is only mapped is seen as such, and then everything that was written counts. The gate's own
+/// standard streams, which they have from it, are nothing that was pushed, even where they lead into such a file.
 fn unnamed(pid: Pid) -> Count {
     let mut found = Count::default();
+    let number = |file: &fs::Metadata| (file.dev(), file.ino());
+    let own: Vec<_> = (0..3).filter_map(|fd| fs::metadata(format!("/proc/self/fd/{fd}")).ok()).map(|file| number(&file)).collect();
     for pid in family(pid) {
         let held = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        for file in
-            held.filter_map(|entry| fs::metadata(entry.path()).ok()).filter(|file| (file.is_file() || file.is_dir()) && file.nlink() == 0)
-        {
+        let held = held.filter_map(|entry| fs::metadata(entry.path()).ok()).filter(|file| !own.contains(&number(file)));
+        for file in held.filter(|file| (file.is_file() || file.is_dir()) && file.nlink() == 0) {
             found.usage = found.usage.and(Usage { bytes: file.blocks().saturating_mul(512), inodes: 1 });
         }
         let maps = File::open(format!("/proc/{pid}/maps")).map(|maps| BufReader::new(maps.take(MAX_MAPS)).split(b'\n').flatten());

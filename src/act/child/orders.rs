@@ -1,13 +1,11 @@
-//! What the gate and a process that is to become rsync say to each other: a byte at a time, with which a descriptor may come, and the
-//! words of a cell.
+//! What the gate and a process that is to become rsync say to each other: a byte at a time, with which a descriptor may come, and a
+//! cell.
 //!
 //! It must never hand over a descriptor that is not named here, and never take a part of what was said for the whole.
 
-use std::ffi::OsString;
 use std::io::{self, IoSlice, IoSliceMut, Read as _};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::net::UnixStream;
 
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
@@ -114,9 +112,8 @@ impl Orders {
         self.channel.read_exact(&mut length).map_err(|error| error.to_string())?;
         let mut bytes = vec![0; usize::from_le_bytes(length)];
         self.channel.read_exact(&mut bytes).map_err(|error| error.to_string())?;
-        let words = bytes.strip_suffix(&[0]).map(|bytes| bytes.split(|byte| *byte == 0));
-        let words: Vec<_> = words.into_iter().flatten().map(|word| OsString::from_vec(word.to_vec())).collect();
-        Cell::read(ground, &words).map(Some).ok_or_else(|| "its own words cannot be read".to_owned())
+        let cell: Cell = serde_json::from_slice(&bytes).map_err(|error| format!("what it is to run cannot be read: {error}"))?;
+        if cell.ground == ground { Ok(Some(cell)) } else { Err("it was begun for another sandbox".to_owned()) }
     }
 
     /// Has the gate give this process, which is in a user namespace of its own, the client's ids.

@@ -5,7 +5,6 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -262,12 +261,8 @@ impl Standby {
     }
 
     fn send(&mut self, cell: &Cell, lock: Option<&File>) -> io::Result<()> {
-        let words = cell.words();
-        if words.iter().any(|word| word.as_bytes().contains(&0)) {
-            return Err(io::Error::from(ErrorKind::InvalidInput));
-        }
+        let bytes = serde_json::to_vec(cell)?;
         say(&self.channel, if lock.is_some() { LOCKED } else { UNLOCKED }, lock.map(File::as_raw_fd))?;
-        let bytes: Vec<u8> = words.iter().flat_map(|word| [word.as_bytes(), &[0]].concat()).collect();
         // How many there are comes first, so that a part of them is never taken for the whole.
         self.channel.write_all(&[&bytes.len().to_le_bytes()[..], &bytes].concat())
     }

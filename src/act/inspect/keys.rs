@@ -7,19 +7,20 @@ use std::path::{Path, PathBuf};
 
 use nix::libc;
 
-use crate::decide::host::login::{KeyFile, KeyState, keys};
+use super::program::{Identity, leads};
+use crate::decide::host::login::{KeyFile, KeyState, Keys, keys};
 use crate::terms::limits::MAX_KEY_FILE;
 use crate::terms::text::printable;
 
 /// Looks at these files. With `strict`, what others could have written counts for nothing, up to the account's home (`safe_path` in
 /// OpenSSH's misc.c).
-pub fn key_files(paths: &[PathBuf], uid: u32, home: &Path, strict: bool) -> Vec<KeyFile> {
-    let look = |path: &PathBuf| KeyFile { path: path.clone(), state: state(path, strict.then_some((uid, home))) };
+pub fn key_files(paths: &[PathBuf], uid: u32, home: &Path, strict: bool, own: Option<Identity>) -> Vec<KeyFile> {
+    let look = |path: &PathBuf| KeyFile { path: path.clone(), state: state(path, strict.then_some((uid, home)), own) };
     paths.iter().map(look).collect()
 }
 
-fn state(path: &Path, strict: Option<(u32, &Path)>) -> KeyState {
-    let text = match read(path) {
+fn state(path: &Path, strict: Option<(u32, &Path)>, own: Option<Identity>) -> KeyState {
+    let (text, cut) = match read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return KeyState::Missing,
         Err(error) => return KeyState::Unreadable(error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()),
@@ -27,19 +28,20 @@ fn state(path: &Path, strict: Option<(u32, &Path)>) -> KeyState {
     match strict.and_then(|(uid, home)| distrusted(path, uid, home)) {
         // It travels as text, and the account may have led the way through any name.
         Some(at) => KeyState::Distrusted(printable(at.as_os_str().as_encoded_bytes())),
-        None => KeyState::Holds(keys(&text)),
+        None => KeyState::Holds(Keys { cut, ..keys(&text, |word| leads(word, own)) }),
     }
 }
 
-/// The beginning of the file. Whoever has it may have put anything there.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// The beginning of the file, and whether that is not all. Whoever has it may have put anything there.
+fn read(path: &Path) -> io::Result<(Vec<u8>, bool)> {
     let file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is no file"));
     }
     let mut text = Vec::new();
-    file.take(MAX_KEY_FILE).read_to_end(&mut text)?;
-    Ok(text)
+    file.take(MAX_KEY_FILE + 1).read_to_end(&mut text)?;
+    let cut = text.len() as u64 > MAX_KEY_FILE;
+    Ok((text, cut))
 }
 
 /// Where somebody else than root and the account could have had a hand in it.
@@ -67,7 +69,6 @@ mod tests {
     use nix::sys::stat::Mode;
 
     use super::*;
-    use crate::decide::host::login::Keys;
 
     #[test]
     fn whatever_stands_in_the_place_of_a_file_of_keys_is_looked_at_and_not_waited_for() {
@@ -75,7 +76,7 @@ mod tests {
         let home = dir.path().canonicalize().unwrap();
         let uid = nix::unistd::geteuid().as_raw();
         let path = home.join("keys");
-        let look = |strict| key_files(std::slice::from_ref(&path), uid, &home, strict).remove(0).state;
+        let look = |strict| key_files(std::slice::from_ref(&path), uid, &home, strict, None).remove(0).state;
         assert_eq!(look(true), KeyState::Missing);
         nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
         assert_eq!(look(true), KeyState::Unreadable("it is no file".to_owned()));
@@ -84,9 +85,9 @@ mod tests {
         assert_eq!(look(true), KeyState::Unreadable("it is no file".to_owned()));
         fs::remove_file(&path).unwrap();
         fs::write(&path, "ssh-ed25519 AAAA x\n").unwrap();
-        assert_eq!(look(true), KeyState::Holds(Keys { gated: 0, others: 1 }));
+        assert_eq!(look(true), KeyState::Holds(Keys { others: 1, ..Keys::default() }));
         File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
-        assert!(matches!(look(true), KeyState::Holds(_)), "of a file without end the beginning is read");
+        assert!(matches!(look(true), KeyState::Holds(Keys { cut: true, others: 1, .. })), "of a file without end the beginning is read");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         assert_eq!(look(true), KeyState::Distrusted(path.display().to_string()));
         assert!(matches!(look(false), KeyState::Holds(_)));
@@ -104,7 +105,7 @@ mod tests {
         fs::write(odd.join("keys"), "ssh-ed25519 AAAA x\n").unwrap();
         fs::set_permissions(&odd, fs::Permissions::from_mode(0o777)).unwrap();
         symlink(&odd, home.join(".ssh")).unwrap();
-        let found = key_files(&[home.join(".ssh/keys")], nix::unistd::geteuid().as_raw(), &home, true);
+        let found = key_files(&[home.join(".ssh/keys")], nix::unistd::geteuid().as_raw(), &home, true, None);
         assert!(serde_json::to_vec(&found).is_ok(), "{found:?}");
         assert!(matches!(&found[0].state, KeyState::Distrusted(at) if at.ends_with(r"/\xff\u{1b}")), "{found:?}");
     }

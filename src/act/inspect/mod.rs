@@ -1,16 +1,21 @@
 //! Looks at what settings name: files and directories. It changes nothing and runs nothing.
 
 mod keys;
+mod program;
 mod reach;
 pub mod running;
+mod shut;
 
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::decide::policy::{MailSettings, Transport};
 use crate::terms::Account;
 
 pub use keys::key_files;
+pub use program::{Identity, leads, the_gate};
 pub use reach::{barred, device, room};
+pub use shut::{closed_by, shadow_of};
 
 /// What a path leads to, links followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +81,16 @@ pub fn look(path: &Path) -> Option<Look> {
     Some(Look { kind, owner: metadata.uid(), mode: metadata.mode() & 0o7777 })
 }
 
+/// Where a path leads when every link on its way is followed; itself where it leads nowhere.
+pub fn real(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// Whether a path is a symlink.
+pub fn is_link(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
+}
+
 /// Whether a directory is where another file system begins.
 pub fn is_mount(path: &Path) -> bool {
     let device = |path: &Path| std::fs::symlink_metadata(path).ok().map(|found| found.dev());
@@ -99,6 +114,16 @@ pub fn may_read(path: &Path, account: &Account, groups: impl FnOnce() -> Option<
         return Some(group);
     }
     Some(if groups()?.contains(&metadata.gid()) { group } else { other })
+}
+
+/// Whether a mail has anywhere to go: what takes it may be down now, but it is there.
+pub fn leads_somewhere(settings: &MailSettings) -> bool {
+    match &settings.transport {
+        Transport::Off => false,
+        Transport::Directory(dir) => dir.is_dir(),
+        Transport::Sendmail(program) => program.is_file(),
+        Transport::Smtp { .. } => true,
+    }
 }
 
 /// The user that this process acts as.

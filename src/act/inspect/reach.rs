@@ -15,7 +15,8 @@ use crate::decide::host::seen::{Barred, Need, Room, Wanted};
 pub fn barred(wanted: &[Wanted]) -> Vec<Barred> {
     let barred = wanted.iter().filter_map(|Wanted { path, need }| {
         let at = way_ends(path, *need)?;
-        Some(Barred { path: path.clone(), need: *need, at })
+        let fixed = access(&at, AccessFlags::W_OK) == Err(Errno::EPERM);
+        Some(Barred { path: path.clone(), need: *need, at, fixed })
     });
     barred.collect()
 }
@@ -27,6 +28,7 @@ fn way_ends(path: &Path, need: Need) -> Option<PathBuf> {
     let closed = above.into_iter().find(|above| denied(above, AccessFlags::X_OK));
     let needed = match need {
         Need::Enter | Need::Run => AccessFlags::X_OK,
+        Need::Write => AccessFlags::W_OK,
         Need::Fill => AccessFlags::X_OK | AccessFlags::W_OK,
     };
     closed.or_else(|| Some(path).filter(|path| denied(path, needed))).map(Path::to_path_buf)
@@ -34,7 +36,12 @@ fn way_ends(path: &Path, need: Need) -> Option<PathBuf> {
 
 /// Whether the kernel says no; not whether it says that there is nothing.
 fn denied(path: &Path, access: AccessFlags) -> bool {
-    faccessat(AT_FDCWD, path, access, AtFlags::AT_EACCESS) == Err(Errno::EACCES)
+    // What is immutable may nobody change, and that is another error.
+    matches!(self::access(path, access), Err(Errno::EACCES | Errno::EPERM))
+}
+
+fn access(path: &Path, access: AccessFlags) -> nix::Result<()> {
+    faccessat(AT_FDCWD, path, access, AtFlags::AT_EACCESS)
 }
 
 /// What is left of the disk that a path is on, or will be.

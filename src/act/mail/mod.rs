@@ -59,16 +59,6 @@ pub fn send(settings: &MailSettings, mail: &ComposedMail, addresses: Addresses<'
     send_within(settings, mail, addresses, &Limits { smtp_step: SMTP_TIMEOUT, smtp: MAIL_TIMEOUT, sendmail: SENDMAIL_TIMEOUT })
 }
 
-/// Whether a mail has anywhere to go: what takes it may be down now, but it is there.
-pub fn leads_somewhere(settings: &MailSettings) -> bool {
-    match &settings.transport {
-        Transport::Off => false,
-        Transport::Directory(dir) => dir.is_dir(),
-        Transport::Sendmail(program) => program.is_file(),
-        Transport::Smtp { .. } => true,
-    }
-}
-
 /// How long a try may take.
 struct Limits {
     smtp_step: Duration,
@@ -115,7 +105,7 @@ impl Route {
         let host = host_name();
         let words = match audience {
             Audience::Reports if !settings.reports_to.is_empty() => &settings.reports_to,
-            _ => &settings.to,
+            Audience::Reports | Audience::Alerts => &settings.to,
         };
         let from_word = settings.from.clone().unwrap_or_else(|| format!("snapgate@{host}"));
         let from = address(&from_word, &host)?;

@@ -3,20 +3,22 @@
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
-use syslog::{Facility, Formatter3164, LogFormat, Severity};
+use chrono::{DateTime, Utc};
 
 use crate::terms::limits::{MAX_SYSLOG_LINE, SYSLOG_TIMEOUT};
 use crate::terms::text::still_printable;
 
-/// Sends `line` as facility `auth`, severity `info`, to the daemon's socket, and says whether the daemon has it.
-///
-/// The line is an RFC 3164 one without host name, as daemons expect it on a local socket. The crate's own logger is not
-/// used because it blocks for ever while the daemon does not read, and does not escape ends of line.
+/// Facility `auth`, severity `info` (syslog(3)).
+const PRIORITY: u8 = (4 << 3) | 6;
+
+/// Sends `line` to the daemon's socket, and says whether the daemon has it.
 pub fn send(socket: &Path, line: &str) -> bool {
-    let formatter = Formatter3164 { facility: Facility::LOG_AUTH, hostname: None, process: "snapgate".to_owned(), pid: std::process::id() };
-    let mut datagram = Vec::new();
-    let line = still_printable(line, MAX_SYSLOG_LINE);
-    formatter.format(&mut datagram, Severity::LOG_INFO, line).is_ok() && deliver(socket, &datagram).is_ok()
+    deliver(socket, datagram(Utc::now(), std::process::id(), line).as_bytes()).is_ok()
+}
+
+/// An RFC 3164 line without host name, as daemons expect it on a local socket. The time is UTC.
+fn datagram(at: DateTime<Utc>, pid: u32, line: &str) -> String {
+    format!("<{PRIORITY}>{} snapgate[{pid}]: {}", at.format("%b %d %H:%M:%S"), still_printable(line, MAX_SYSLOG_LINE))
 }
 
 fn deliver(socket: &Path, datagram: &[u8]) -> std::io::Result<()> {
@@ -32,6 +34,12 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+
+    #[test]
+    fn a_line_is_as_daemons_expect_it() {
+        let at = "2026-11-03T04:05:06Z".parse().unwrap();
+        assert_eq!(datagram(at, 17, "id=1 result=published"), "<38>Nov 03 04:05:06 snapgate[17]: id=1 result=published");
+    }
 
     #[test]
     fn a_daemon_gets_one_line_with_facility_and_process() {

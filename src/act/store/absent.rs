@@ -3,10 +3,12 @@
 //! Nothing is changed by the look, and no symbolic link is followed.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use super::tree::{Listed, deeper, each, find, open, open_at, open_below, stat};
+use super::tree::{Listed, each, find, open, open_at, open_below, stat};
+use super::walk::{Closed, Next, Visitor, walk};
 use crate::decide::push::lost::Absent;
 use crate::terms::SubPath;
 use crate::terms::limits::{MAX_FILES_LOST, MAX_NAMES_LOST, MAX_QUOTED};
@@ -42,7 +44,7 @@ fn is_gone(new: &OwnedFd, entry: &Listed<'_>) -> bool {
 }
 
 fn at(old: OwnedFd, new: &OwnedFd, before: &str) -> io::Result<Absent> {
-    let mut absent = Absent::default();
+    let (mut absent, mut seen) = (Absent::default(), 0);
     let here = old.as_fd();
     each(here, |entry| {
         if !entry.is_directory(here)? || !is_gone(new, entry) {
@@ -51,7 +53,7 @@ fn at(old: OwnedFd, new: &OwnedFd, before: &str) -> io::Result<Absent> {
         let (files, more) = (absent.files, std::mem::take(&mut absent.more));
         // What cannot be read is not counted.
         match open_at(here, entry.name) {
-            Ok(next) => count(next, &mut absent, 0)?,
+            Ok(next) => _ = walk(next, (), Closed::Left, &mut Counting { absent: &mut absent, seen: &mut seen })?,
             Err(_) => absent.more = true,
         }
         // Of directories without a file nothing is lost; `-m` leaves them out.
@@ -67,20 +69,33 @@ fn at(old: OwnedFd, new: &OwnedFd, before: &str) -> io::Result<Absent> {
     Ok(absent)
 }
 
-fn count(directory: OwnedFd, absent: &mut Absent, depth: usize) -> io::Result<()> {
-    let here = directory.as_fd();
-    each(here, |entry| {
-        if absent.files >= MAX_FILES_LOST {
-            absent.more = true;
-        } else if !entry.is_directory(here)? {
-            absent.files += 1;
-        } else if let Ok(next) = open_at(here, entry.name) {
-            count(next, absent, deeper(depth)?)?;
-        } else {
-            absent.more = true;
+/// Counts the files beneath a directory that is gone.
+struct Counting<'a> {
+    absent: &'a mut Absent,
+    /// Entries that were looked at, directories too: there may be millions of these and hardly a file.
+    seen: &'a mut u64,
+}
+
+impl Visitor for Counting<'_> {
+    type Here = ();
+
+    fn entry(&mut self, (): &mut (), at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<()>> {
+        *self.seen += 1;
+        if self.absent.files >= MAX_FILES_LOST || *self.seen > MAX_FILES_LOST {
+            self.absent.more = true;
+            return Ok(Next::Stop);
         }
-        Ok(())
-    })
+        if entry.is_directory(at)? {
+            return Ok(Next::Into(()));
+        }
+        self.absent.files += 1;
+        Ok(Next::Past)
+    }
+
+    fn unseen(&mut self, _: io::Error) -> io::Result<ControlFlow<()>> {
+        self.absent.more = true;
+        Ok(ControlFlow::Continue(()))
+    }
 }
 
 #[cfg(test)]

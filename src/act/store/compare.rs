@@ -10,8 +10,8 @@ use std::os::fd::BorrowedFd;
 
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag};
-use xattr::FileExt as _;
 
+use super::attributes;
 use super::tree::kind;
 use crate::terms::limits::MAX_COMPARED;
 use crate::terms::record::StoredAgain;
@@ -86,14 +86,14 @@ impl Comparison {
     /// Whether the access lists do, and whether anything else does that a file has besides; `None` where it would take too long. A file may have
     /// hundreds of megabytes of that (xattr(7)), so one attribute is read at a time.
     fn attributes_differ(&self, new: &File, old: &File) -> io::Result<Option<(bool, bool)>> {
-        let names: BTreeSet<OsString> = new.list_xattr()?.chain(old.list_xattr()?).collect();
+        let names: BTreeSet<OsString> = attributes::names(new)?.into_iter().chain(attributes::names(old)?).collect();
         let (mut list, mut others) = (false, false);
         for name in names {
             let differs = if name.as_encoded_bytes().starts_with(LISTS.as_bytes()) { &mut list } else { &mut others };
             if *differs {
                 continue;
             }
-            let (new_has, old_has) = (new.get_xattr(&name)?, old.get_xattr(&name)?);
+            let (new_has, old_has) = (attributes::get(new, &name)?, attributes::get(old, &name)?);
             let size = new_has.iter().chain(&old_has).fold(LOOK_AT_ONE, |sum, value| sum.saturating_add(value.len() as u64));
             if !self.may_read(size) {
                 return Ok(None);
@@ -192,7 +192,7 @@ mod tests {
                 fs::write(path, [vec![b'x'; 199_999], vec![b'y']].concat()).unwrap();
                 at(path, 1);
             }),
-            (StoredAgain { attributes: 1, ..one }, |_, file| file.set_xattr("user.x", b"1").unwrap()),
+            (StoredAgain { attributes: 1, ..one }, |_, file| attributes::set(file, "user.x".as_ref(), b"1").unwrap()),
             (StoredAgain { times: 1, mode: 1, ..one }, |path, file| {
                 at(path, 2);
                 file.set_permissions(fs::Permissions::from_mode(0o755)).unwrap();
@@ -228,7 +228,7 @@ mod tests {
         let old = File::open(root.path().join("old/file")).unwrap();
         for number in 0..20 {
             for file in [&new, &old] {
-                file.set_xattr(format!("user.{number}"), &[b'x'; 100]).unwrap();
+                attributes::set(file, format!("user.{number}").as_ref(), &[b'x'; 100]).unwrap();
             }
         }
         let with = |room| compared(root.path(), &Comparison { room: Cell::new(room) });

@@ -8,6 +8,7 @@
 //! there are no others.
 
 mod absent;
+mod attributes;
 mod bases;
 mod compare;
 mod disk;
@@ -25,6 +26,7 @@ mod transaction;
 mod tree;
 mod unfinished;
 mod usage;
+mod walk;
 mod whole;
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //! the old state or the new one.
 //!
 //! A snapshot that nobody has been told of yet has a note, `untold/<id>`: from just before it is published until its connection is in the
-//! ledger and the spool. A gate that is killed in between leaves it, and the next session tells.
+//! ledger and the spool. It has the snapshot's name and what there is to say of it. If only the process that published is killed, its gate
+//! says that; if the gate is killed too, the next session tells of the name.
 
 use std::ffi::CString;
 use std::fs;
@@ -20,7 +21,7 @@ use super::links::{Deferred, Taken};
 use super::survey::{Kept, Survey, survey};
 use super::{Held, Repository, make_directory, tree, trouble, unfinished};
 use crate::decide::push::lost;
-use crate::terms::limits::MAX_NOTE;
+use crate::terms::limits::MAX_END;
 use crate::terms::record::Lost;
 use crate::terms::{Pushed, Reason, SnapshotName, SubPath};
 
@@ -185,13 +186,13 @@ impl<'a> Staging<'a> {
     }
 
     /// Makes it the newest snapshot. Whoever does has to say so when the connection `id` has been recorded
-    /// ([`Repository::told`]).
+    /// ([`Repository::told`]); `says` is kept until then ([`Repository::said_of`]).
     ///
     /// # Errors
     /// When the disk does not let it; then it is not published, and the next session sets it aside.
-    pub fn publish(self, name: SnapshotName, id: &str) -> Result<Published, Reason> {
+    pub fn publish(self, name: SnapshotName, id: &str, says: &[u8]) -> Result<Published, Reason> {
         let target = name.below(&self.held.repository.snapshots());
-        let mode = self.recite(&name, &target, id).map_err(|error| trouble("publishing", &target, &error))?;
+        let mode = self.recite(&name, &target, id, says).map_err(|error| trouble("publishing", &target, &error))?;
         // It is a snapshot now, whatever happens next.
         let finished = self.finish(&target, mode);
         let trouble = finished.map_err(|error| trouble("after publishing", &target, &error)).err();
@@ -199,7 +200,7 @@ impl<'a> Staging<'a> {
     }
 
     /// Up to the one step that counts. Returns the top directory's mode, where it had to be changed for the move.
-    fn recite(&self, name: &SnapshotName, target: &Path, id: &str) -> io::Result<Option<fs::Permissions>> {
+    fn recite(&self, name: &SnapshotName, target: &Path, id: &str, says: &[u8]) -> io::Result<Option<fs::Permissions>> {
         let repository = self.held.repository;
         let snapshots = repository.snapshots();
 
@@ -223,7 +224,7 @@ impl<'a> Staging<'a> {
         repository.prepare_current(&Path::new("snapshots").join(name.as_str()))?;
 
         // A kill between the next step and the ledger would leave a snapshot that no record speaks of.
-        repository.owe(id, name)?;
+        repository.owe(id, name, says)?;
 
         // The one step that counts. It cannot replace anything: a name that exists is an error.
         rename_new(&self.path, target)?;
@@ -255,9 +256,24 @@ impl Repository {
     }
 
     /// Notes that the connection `id` is about to publish.
-    pub(super) fn owe(&self, id: &str, name: &SnapshotName) -> io::Result<()> {
+    fn owe(&self, id: &str, name: &SnapshotName, says: &[u8]) -> io::Result<()> {
         make_directory(&self.untold(), 0o700)?;
-        fs::write(self.untold().join(id), name.as_str())
+        fs::write(self.untold().join(id), [name.as_str().as_bytes(), b"\n", says].concat())
+    }
+
+    /// What was to be said of the snapshot that the connection `id` has published, while nobody has been told; `None` where it has
+    /// published none.
+    #[must_use]
+    pub fn said_of(&self, id: &str) -> Option<Vec<u8>> {
+        self.published(&self.untold().join(id)).map(|(_, says)| says)
+    }
+
+    /// The name in a note and what there is to say of it, where there is such a snapshot.
+    fn published(&self, note: &Path) -> Option<(String, Vec<u8>)> {
+        let mut name = read_note(note, MAX_END).ok()?;
+        let says = name.iter().position(|byte| *byte == b'\n').map(|end| name.split_off(end)).unwrap_or_default();
+        let name = String::from_utf8(name).ok().filter(|name| !name.is_empty())?;
+        self.snapshots().join(&name).is_dir().then_some((name, says))
     }
 
     /// Strikes the note, once the connection is in the ledger and in the spool.
@@ -272,11 +288,9 @@ impl Held<'_> {
     pub(super) fn tell_of_untold(&self) -> Vec<String> {
         let entries = fs::read_dir(self.repository.untold()).into_iter().flatten().flatten();
         let left = entries.map(|entry| entry.path()).filter(|path| !is_at_work(path)).filter_map(|path| {
-            let name = read_note(&path, MAX_NOTE).ok().and_then(|name| String::from_utf8(name).ok());
+            let published = self.repository.published(&path);
             let _ = fs::remove_file(&path);
-            let name = name?;
-            let published = !name.is_empty() && self.repository.snapshots().join(&name).is_dir();
-            published.then(|| format!("the session that published `{name}` was ended before it had told of it"))
+            published.map(|(name, _)| format!("the session that published `{name}` was ended before it had told of it"))
         });
         left.collect()
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::Repository;
-use crate::decide::host::seen::Stock;
+use crate::decide::host::seen::{Need, Stock, Wanted};
 use crate::terms::limits::{MAX_STOCK, MAX_STRANGE};
 use crate::terms::text::printable;
 use crate::terms::{NamePattern, SnapshotName};
@@ -27,7 +27,18 @@ impl Repository {
         let own = [self.root().to_path_buf(), self.inprogress()].map(|path| device(&path));
         let apart = device(&self.snapshots()).is_some_and(|snapshots| own.iter().flatten().any(|device| *device != snapshots));
         let newest = look.newest.map(|name| (name.as_str().to_owned(), name.at));
-        Stock { newest, apart, ..look.stock }
+        let blocked = fs::symlink_metadata(self.current()).is_ok_and(|found| !found.is_symlink());
+        Stock { newest, apart, blocked, ..look.stock }
+    }
+
+    /// What of a repository its account has to be able to write, where it is there. What rsync fills may be the client's.
+    pub fn needed(&self) -> Vec<Wanted> {
+        let state = self.state();
+        let directories = [self.snapshots(), state.clone(), state.join("logs"), state.join("untold")].map(|path| (path, Need::Fill));
+        let files = ["lock", "rsync.lock", "ledger.jsonl"].map(|name| (state.join(name), Need::Write));
+        let all =
+            directories.into_iter().chain(files).filter(|(path, _)| fs::symlink_metadata(path).is_ok_and(|found| !found.is_symlink()));
+        all.map(|(path, need)| Wanted { path, need }).collect()
     }
 }
 
@@ -46,6 +57,7 @@ impl Look<'_> {
             let entry = entry?;
             self.seen += 1;
             if self.seen > MAX_STOCK {
+                self.stock.cut = true;
                 return Ok(true);
             }
             // A link is never a snapshot, wherever it leads.
@@ -86,6 +98,21 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn what_is_not_looked_at_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = Repository::at(dir.path());
+        for name in ["2026-11-21T02-00-00Z", "2026-11-22T02-00-00Z"] {
+            fs::create_dir_all(repository.snapshots().join(name)).unwrap();
+        }
+        let names = NamePattern::default();
+        for (seen, cut) in [(MAX_STOCK - 2, false), (MAX_STOCK - 1, true)] {
+            let mut look = Look { names: &names, seen, newest: None, stock: Stock::default() };
+            look.below(&repository.snapshots(), "", 1).unwrap();
+            assert_eq!((look.stock.cut, look.stock.strangers), (cut, 0));
+        }
+    }
 
     #[test]
     fn what_is_no_snapshot_and_leads_to_none_is_strange_once() {

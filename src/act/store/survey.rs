@@ -3,16 +3,17 @@
 
 use std::ffi::CStr;
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
 use nix::sys::stat::{FileStat, SFlag};
 use rustix::fs::lgetxattr;
 
 use super::compare::{Comparison, Side};
 use super::links::Taken;
-use super::tree::{deeper, each, kind, open, open_at, stat};
+use super::tree::{Listed, kind, open, open_at, stat};
+use super::walk::{Closed, Next, Visitor, walk};
 use crate::decide::owners::lists;
 use crate::decide::sandbox::cell::Ids;
 use crate::terms::limits::{MAX_ACCESS_LIST, USUAL_ACCESS_LIST};
@@ -46,25 +47,22 @@ pub(super) struct Kept {
 
 /// Counts a tree, comparing with those before it, the first of which counts most.
 pub(super) fn survey(path: &Path, compare: &[PathBuf], taken: &Taken, kept: Option<Kept>) -> io::Result<Survey> {
-    let mut survey = Survey::default();
-    count(
-        open(path)?,
-        &compare.iter().filter_map(|path| open(path).ok()).collect::<Vec<_>>(),
-        &Counting { taken, kept, comparison: Comparison::new() },
-        &mut survey,
-        0,
-    )?;
-    Ok(survey)
+    let compare = compare.iter().filter_map(|path| open(path).ok()).collect();
+    let mut counting = Counting { taken, kept, comparison: Comparison::new(), survey: Survey::default() };
+    walk(open(path)?, compare, Closed::Left, &mut counting)?;
+    Ok(counting.survey)
 }
 
 struct Counting<'a> {
     taken: &'a Taken,
     kept: Option<Kept>,
     comparison: Comparison,
+    survey: Survey,
 }
 
 impl Counting<'_> {
-    fn file(&self, new: Side<'_>, old: &[Side<'_>], survey: &mut Survey) {
+    fn file(&mut self, new: Side<'_>, old: &[Side<'_>]) {
+        let survey = &mut self.survey;
         let size = u64::try_from(new.found.st_size).unwrap_or(0);
         survey.files += 1;
         survey.bytes = survey.bytes.saturating_add(size);
@@ -110,26 +108,26 @@ fn list(path: &[u8], kind: &CStr) -> Option<Vec<u8>> {
     }
 }
 
-fn count(directory: OwnedFd, compare: &[OwnedFd], counting: &Counting<'_>, survey: &mut Survey, depth: usize) -> io::Result<()> {
-    let here = directory.as_fd();
-    each(here, |entry| {
-        let Some(found) = counting.taken.not_a_placeholder(here, entry)? else { return Ok(()) };
-        survey.beyond += u64::from(counting.is_beyond(here, entry.name, &found));
-        if kind(&found) != SFlag::S_IFDIR {
-            let side = |directory, found| Side { directory, name: entry.name, found };
-            let old = compare.iter().filter_map(|old| Some(side(old.as_fd(), stat(old.as_fd(), entry.name).ok()?)));
-            counting.file(side(here, found), &old.collect::<Vec<_>>(), survey);
-            return Ok(());
+impl Visitor for Counting<'_> {
+    /// The same directory in the trees compared with.
+    type Here = Vec<OwnedFd>;
+
+    fn entry(&mut self, compare: &mut Vec<OwnedFd>, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<Vec<OwnedFd>>> {
+        let Some(found) = self.taken.not_a_placeholder(at, entry)? else { return Ok(Next::Past) };
+        self.survey.beyond += u64::from(self.is_beyond(at, entry.name, &found));
+        if kind(&found) == SFlag::S_IFDIR {
+            return Ok(Next::Into(compare.iter().filter_map(|old| open_at(old, entry.name).ok()).collect()));
         }
-        let next = match open_at(here, entry.name) {
-            Ok(next) => next,
-            // The client made it unreadable; its files are there and stay uncounted.
-            Err(Errno::EACCES) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        let below: Vec<_> = compare.iter().filter_map(|old| open_at(old, entry.name).ok()).collect();
-        count(next, &below, counting, survey, deeper(depth)?)
-    })
+        let side = |directory, found| Side { directory, name: entry.name, found };
+        let old = compare.iter().filter_map(|old| Some(side(old.as_fd(), stat(old.as_fd(), entry.name).ok()?)));
+        self.file(side(at, found), &old.collect::<Vec<_>>());
+        Ok(Next::Past)
+    }
+
+    /// The client made it unreadable; its files are there and stay uncounted.
+    fn unseen(&mut self, error: io::Error) -> io::Result<ControlFlow<()>> {
+        if error.kind() == io::ErrorKind::PermissionDenied { Ok(ControlFlow::Continue(())) } else { Err(error) }
+    }
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ impl Store {
         held.recover(&mut self.look(), at(time), DAY).unwrap();
         let staging = held.stage(&SubPath::default()).unwrap();
         fs::write(staging.path().join(file), file).unwrap();
-        staging.publish(self.names.name_at(at(time)), "test").unwrap();
+        staging.publish(self.names.name_at(at(time)), "test", b"").unwrap();
         self.repository.told("test");
     }
 
@@ -98,7 +98,7 @@ fn a_name_that_exists_is_never_replaced() {
     store.publish(NOON, "first");
     let held = store.repository.hold().unwrap();
     let staging = stage_with(&held, "second");
-    assert!(staging.publish(store.names.name_at(at(NOON)), "test").is_err());
+    assert!(staging.publish(store.names.name_at(at(NOON)), "test", b"").is_err());
     assert!(store.repository.current().join("first").exists());
 }
 
@@ -107,7 +107,7 @@ fn a_snapshot_that_nobody_was_told_of_is_told_of_once_and_not_while_its_session_
     let store = store();
     let publish = |time: &str, id: &str| {
         let held = store.repository.hold().unwrap();
-        stage_with(&held, "f").publish(store.names.name_at(at(time)), id).unwrap();
+        stage_with(&held, "f").publish(store.names.name_at(at(time)), id, b"").unwrap();
     };
     // No process has this number (pid_max is at most 4194304), and the test's own lives.
     publish("2026-11-21T01:00:00Z", "x-4194305");
@@ -125,7 +125,7 @@ fn a_directory_that_forbids_writing_is_published_with_its_mode_and_time() {
     let staging = stage_with(&held, "f");
     fs::set_permissions(staging.path(), fs::Permissions::from_mode(0o555)).unwrap();
     let before = fs::metadata(staging.path()).unwrap();
-    let published = staging.publish(store.names.name_at(at(NOON)), "test").unwrap();
+    let published = staging.publish(store.names.name_at(at(NOON)), "test", b"").unwrap();
     let after = fs::metadata(published.path()).unwrap();
     assert_eq!((before.mode(), before.mtime_nsec()), (after.mode(), after.mtime_nsec()));
 }
@@ -212,7 +212,7 @@ fn the_parts_of_a_transaction_add_up_and_the_later_one_wins() {
     let staging = held.merge_transaction(&store.look().transaction.unwrap()).unwrap();
     assert_eq!(fs::read_to_string(staging.path().join("etc/a")).unwrap(), "3");
     assert_eq!(fs::read_to_string(staging.path().join("etc/b")).unwrap(), "2");
-    staging.publish(store.names.name_at(at(NOON)), "id").unwrap();
+    staging.publish(store.names.name_at(at(NOON)), "id", b"").unwrap();
     held.close_transaction().unwrap();
     assert!(store.look().transaction.is_none());
 }
@@ -260,7 +260,7 @@ fn a_complete_that_had_published_is_over() {
         held.open_transaction(at(NOON)).unwrap();
         stage_with(&held, "f").join(&into("")).unwrap();
         let staging = held.merge_transaction(&store.look().transaction.unwrap().adding(into("."), false)).unwrap();
-        staging.publish(store.names.name_at(at(NOON)), "id").unwrap();
+        staging.publish(store.names.name_at(at(NOON)), "id", b"").unwrap();
     }
     let mut shelf = store.look();
     store.repository.hold().unwrap().recover(&mut shelf, at(NOON), DAY).unwrap();
@@ -407,7 +407,7 @@ fn notes_of_the_gate_s_own_that_are_too_long_are_no_notes() {
     assert!(!state.join("interrupted").exists(), "nothing tells that it is of this boot, so it is not kept");
 
     fs::create_dir_all(state.join("untold")).unwrap();
-    fs::write(state.join("untold/x-0"), spaces(crate::terms::limits::MAX_NOTE + 1)).unwrap();
+    fs::write(state.join("untold/x-0"), spaces(crate::terms::limits::MAX_END + 1)).unwrap();
     assert_eq!(store.recover(), Vec::<String>::new());
     assert!(!state.join("untold/x-0").exists());
 

@@ -79,7 +79,9 @@ impl Held<'_> {
         let mut parts = numbered(&self.repository.parts());
         let Some(sum) = parts.pop() else {
             self.close_transaction()?;
-            return Err(Reason::new(Code::Unpublished, "not published: nothing was pushed since `prepare`").hint(FROM_THE_BEGINNING));
+            // A push that was cut off before its first file leaves nothing either.
+            let reason = Reason::new(Code::Unpublished, "not published: nothing has arrived since `prepare`").hint(FROM_THE_BEGINNING);
+            return Err(reason.remedy("look at the client: no push came, or none brought a file before it was cut off"));
         };
         for earlier in parts.iter().rev() {
             overlay(&sum, earlier, Layers::Parts).map_err(|error| trouble("merging", earlier, &error))?;

@@ -1,10 +1,11 @@
-//! Walks over trees that a client filled. By descriptor, one level at a time, entry by entry, and never through a symbolic link.
+//! Trees that a client filled: what is done in them goes by descriptor, one level at a time, entry by entry, and never through a symbolic link.
 //!
 //! Every walk that changes something runs while the repository is held and no rsync is left, so nothing changes underfoot. None may
 //! change anything but directories, which no two trees share, and files that it has just seen arrive.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -17,6 +18,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use rustix::fs::{FileType, RawDir};
 
+use super::walk::{Closed, Next, Visitor, walk};
 use crate::terms::SubPath;
 use crate::terms::limits::MAX_TREE_DEPTH;
 
@@ -122,62 +124,62 @@ pub(super) fn has_file(path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(true),
         Err(error) => Err(error),
-        Ok(directory) => holds_file(directory, false, 0),
+        Ok(directory) => walk(directory, (), Closed::Left, &mut AnyFile),
     }
 }
 
 /// [`has_file`] of a tree that is not published: a directory that its owner may not read is made readable for the look.
 pub(super) fn has_file_anywhere(path: &Path) -> io::Result<bool> {
     let (parent, name) = split(path)?;
-    match lent(parent.as_fd(), &name, |directory| holds_file(directory, true, 0)) {
+    match lent(parent.as_fd(), &name, |directory| walk(directory, (), Closed::Lent, &mut AnyFile)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         other => other,
     }
 }
 
-fn holds_file(directory: OwnedFd, forcibly: bool, depth: usize) -> io::Result<bool> {
-    let here = directory.as_fd();
-    let found = find(here, |entry| {
-        if !entry.is_directory(here)? {
-            return Ok(Some(()));
-        }
-        let deeper = deeper(depth)?;
-        let holds = if forcibly {
-            lent(here, entry.name, |next| holds_file(next, true, deeper))?
-        } else {
-            match open_at(here, entry.name) {
-                Ok(next) => holds_file(next, false, deeper)?,
-                Err(Errno::EACCES) => true,
-                Err(error) => return Err(error.into()),
-            }
-        };
-        Ok(holds.then_some(()))
-    });
-    Ok(found?.is_some())
+struct AnyFile;
+
+impl Visitor for AnyFile {
+    type Here = ();
+
+    fn entry(&mut self, (): &mut (), at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<()>> {
+        Ok(if entry.is_directory(at)? { Next::Into(()) } else { Next::Stop })
+    }
+
+    fn unseen(&mut self, error: io::Error) -> io::Result<ControlFlow<()>> {
+        if error.kind() == io::ErrorKind::PermissionDenied { Ok(ControlFlow::Break(())) } else { Err(error) }
+    }
 }
 
 /// Removes names of these inodes from a tree that is not published. Says how many there were. A listing may pass over some.
 pub(super) fn remove_names(path: &Path, inodes: &[u64]) -> io::Result<u64> {
     let (parent, top) = split(path)?;
-    lent(parent.as_fd(), &top, |directory| remove_names_in(directory, inodes, 0))
+    let mut removing = Names { inodes, removed: 0 };
+    let before = stat(parent.as_fd(), &top)?;
+    lent(parent.as_fd(), &top, |directory| walk(directory, before, Closed::Lent, &mut removing))?;
+    Ok(removing.removed)
 }
 
-fn remove_names_in(directory: OwnedFd, inodes: &[u64], depth: usize) -> io::Result<u64> {
-    let before = fstat(&directory)?;
-    let here = directory.as_fd();
-    let mut removed = 0;
-    each(here, |entry| {
-        if entry.is_directory(here)? {
-            let deeper = deeper(depth)?;
-            removed += lent(here, entry.name, |next| remove_names_in(next, inodes, deeper))?;
-        } else if inodes.contains(&entry.inode) || inodes.contains(&stat(here, entry.name)?.st_ino) {
-            unlinkat(here, entry.name, UnlinkatFlags::NoRemoveDir)?;
-            removed += 1;
-            restore_times(here, &before)?;
+struct Names<'a> {
+    inodes: &'a [u64],
+    removed: u64,
+}
+
+impl Visitor for Names<'_> {
+    /// The directory as it was.
+    type Here = FileStat;
+
+    fn entry(&mut self, before: &mut FileStat, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<FileStat>> {
+        if entry.is_directory(at)? {
+            return Ok(Next::Into(stat(at, entry.name)?));
         }
-        Ok(())
-    })?;
-    Ok(removed)
+        if self.inodes.contains(&entry.inode) || self.inodes.contains(&stat(at, entry.name)?.st_ino) {
+            unlinkat(at, entry.name, UnlinkatFlags::NoRemoveDir)?;
+            self.removed += 1;
+            restore_times(at, before)?;
+        }
+        Ok(Next::Past)
+    }
 }
 
 /// Opens a directory below another, whatever the modes on the way: each is as it was afterwards.

@@ -15,7 +15,10 @@ use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
-use super::tree::{c_string, deeper, each, find, kind, lent, open_at, open_below, open_forcibly, remove_at, restore_times, split, stat};
+use super::tree::{
+    Listed, c_string, deeper, each, find, kind, lent, open_at, open_below, open_forcibly, remove_at, restore_times, split, stat,
+};
+use super::walk::{Closed, Next, Visitor, walk};
 use crate::decide::rsync::temporary::{likely, stem, stem_of};
 use crate::terms::limits::MAX_MEANT;
 
@@ -121,9 +124,9 @@ struct Temporary {
 /// gets each: a name that no client asks for costs nothing.
 pub(super) fn take_temporary(path: &Path, earlier: &Earlier) -> io::Result<()> {
     let (parent, top) = split(path)?;
-    let mut last = None;
-    lent(parent.as_fd(), &top, |directory| find_temporary(directory, &mut Vec::new(), &mut last, 0))?;
-    let Some(Temporary { directory, name, found }) = last else { return Ok(()) };
+    let mut latest = Latest(None);
+    lent(parent.as_fd(), &top, |directory| walk(directory, Vec::new(), Closed::Lent, &mut latest))?;
+    let Some(Temporary { directory, name, found }) = latest.0 else { return Ok(()) };
     let Some(of) = stem_of(name.to_bytes()) else { return Ok(()) };
     let mut here = open_forcibly(parent.as_fd(), &top)?;
     for part in parts(&directory) {
@@ -156,26 +159,26 @@ fn parts(directory: &[u8]) -> impl Iterator<Item = &OsStr> {
     directory.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).map(OsStr::from_bytes)
 }
 
-/// Finds the one that was changed last: rsync works on one file at a time.
-fn find_temporary(directory: OwnedFd, way: &mut Vec<u8>, last: &mut Option<Temporary>, depth: usize) -> io::Result<()> {
-    let here = directory.as_fd();
-    each(here, |entry| {
-        if entry.is_directory(here)? {
-            let (before, deeper) = (way.len(), deeper(depth)?);
-            way.extend(entry.name.to_bytes().iter().chain(b"/"));
-            let looked = lent(here, entry.name, |next| find_temporary(next, way, last, deeper));
-            way.truncate(before);
-            return looked;
+/// Looks for the one that was changed last: rsync works on one file at a time.
+struct Latest(Option<Temporary>);
+
+impl Visitor for Latest {
+    /// The way to the directory.
+    type Here = Vec<u8>;
+
+    fn entry(&mut self, way: &mut Vec<u8>, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<Vec<u8>>> {
+        if entry.is_directory(at)? {
+            return Ok(Next::Into([way.as_slice(), entry.name.to_bytes(), b"/"].concat()));
         }
         if stem_of(entry.name.to_bytes()).is_some() {
-            let found = stat(here, entry.name)?;
+            let found = stat(at, entry.name)?;
             let changed = |found: &FileStat| (found.st_ctime, found.st_ctime_nsec);
-            if is_under_way(&found) && last.as_ref().is_none_or(|last| changed(&last.found) < changed(&found)) {
-                *last = Some(Temporary { directory: way.clone(), name: entry.name.to_owned(), found });
+            if is_under_way(&found) && self.0.as_ref().is_none_or(|last| changed(&last.found) < changed(&found)) {
+                self.0 = Some(Temporary { directory: way.clone(), name: entry.name.to_owned(), found });
             }
         }
-        Ok(())
-    })
+        Ok(Next::Past)
+    }
 }
 
 /// Whether rsync was still writing to a file. A client may have one that is called so; when that had arrived rsync gave it the

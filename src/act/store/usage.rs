@@ -4,8 +4,9 @@
 //! Every name counts: a further link to a file takes room in its directory, and enough of them fill a disk. The bytes of a file with
 //! several names are divided among them.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,8 @@ use nix::sys::stat::{FileStat, SFlag};
 
 use super::disk::numbered;
 use super::links::Taken;
-use super::tree::{allocated, deeper, each, kind, lent, open_at, open_below, place_in, split, stat};
+use super::tree::{Listed, allocated, kind, lent, open_at, open_below, place_in, split, stat};
+use super::walk::{Closed, Next, Visitor, walk};
 use super::{Held, Staging};
 use crate::decide::push::pace::Allowance;
 use crate::terms::{Count, SubPath, Usage};
@@ -48,10 +50,15 @@ fn count(path: &Path, taken: &Taken, forcibly: bool) -> Count {
 }
 
 fn count_in(tree: io::Result<(OwnedFd, CString)>, newest: Option<OwnedFd>, taken: &Taken, forcibly: bool) -> Count {
-    let mut tally = Tally { forcibly, taken, count: Count::default() };
+    let mut tally = Tally { taken, count: Count::default() };
     let counted = tree.and_then(|(parent, name)| {
         tally.add(&stat(parent.as_fd(), &name)?);
-        tally.below(parent.as_fd(), &name, newest, 0)
+        let closed = if forcibly { Closed::Lent } else { Closed::Left };
+        let top = match closed {
+            Closed::Left => walk(open_at(&parent, name.as_c_str())?, newest, closed, &mut tally),
+            Closed::Lent => lent(parent.as_fd(), &name, |top| walk(top, newest, closed, &mut tally)),
+        };
+        top.map(drop)
     });
     // Before a push and after it there is no tree.
     tally.count.blind |= counted.is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
@@ -61,52 +68,45 @@ fn count_in(tree: io::Result<(OwnedFd, CString)>, newest: Option<OwnedFd>, taken
 struct Tally<'a> {
     count: Count,
     taken: &'a Taken,
-    /// Whether a directory may be made readable for the look.
-    forcibly: bool,
 }
 
 impl Tally<'_> {
-    /// Goes into the directory `name`, unless it has gone or become something else.
-    fn below(&mut self, parent: BorrowedFd<'_>, name: &CStr, newest: Option<OwnedFd>, depth: usize) -> io::Result<()> {
-        if self.forcibly {
-            return lent(parent, name, |directory| self.directory(directory, newest, depth));
-        }
-        match open_at(parent, name) {
-            Ok(directory) => self.directory(directory, newest, depth),
-            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn directory(&mut self, directory: OwnedFd, newest: Option<OwnedFd>, depth: usize) -> io::Result<()> {
-        let depth = deeper(depth)?;
-        let here = directory.as_fd();
-        each(here, |entry| {
-            match self.taken.not_a_placeholder(here, entry) {
-                Ok(None) => {}
-                Ok(Some(found)) if kind(&found) == SFlag::S_IFDIR => {
-                    self.add(&found);
-                    let newest = newest.as_ref().and_then(|newest| open_at(newest.as_fd(), entry.name).ok());
-                    // What is below a directory that cannot be opened stays unseen; the rest of the tree does not.
-                    self.count.blind |= self.below(here, entry.name, newest, depth).is_err();
-                }
-                Ok(Some(found)) => {
-                    let old = newest.as_ref().and_then(|newest| stat(newest.as_fd(), entry.name).ok());
-                    if old.is_none_or(|old| old.st_ino != found.st_ino) {
-                        self.add(&found);
-                    }
-                }
-                Err(error) => self.count.blind |= error.kind() != io::ErrorKind::NotFound,
-            }
-            Ok(())
-        })
-    }
-
     /// Counts one name.
     fn add(&mut self, found: &FileStat) {
         // A directory's names are its parent's and those of what is in it.
         let names = if kind(found) == SFlag::S_IFDIR { 1 } else { u32::try_from(found.st_nlink).unwrap_or(u32::MAX).max(1) };
         self.count.usage = self.count.usage.and(Usage { bytes: allocated(found).div_ceil(names.into()), inodes: 1 });
+    }
+}
+
+impl Visitor for Tally<'_> {
+    /// The same directory in the newest snapshot.
+    type Here = Option<OwnedFd>;
+
+    fn entry(&mut self, newest: &mut Option<OwnedFd>, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<Option<OwnedFd>>> {
+        match self.taken.not_a_placeholder(at, entry) {
+            Ok(None) => {}
+            Ok(Some(found)) if kind(&found) == SFlag::S_IFDIR => {
+                self.add(&found);
+                return Ok(Next::Into(newest.as_ref().and_then(|newest| open_at(newest.as_fd(), entry.name).ok())));
+            }
+            Ok(Some(found)) => {
+                let old = newest.as_ref().and_then(|newest| stat(newest.as_fd(), entry.name).ok());
+                if old.is_none_or(|old| old.st_ino != found.st_ino) {
+                    self.add(&found);
+                }
+            }
+            Err(error) => self.count.blind |= error.kind() != io::ErrorKind::NotFound,
+        }
+        Ok(Next::Past)
+    }
+
+    /// What is below a directory that cannot be opened stays unseen; the rest of the tree does not. One may have gone meanwhile, or become
+    /// something else.
+    fn unseen(&mut self, error: io::Error) -> io::Result<ControlFlow<()>> {
+        let is_gone = [Errno::ENOENT, Errno::ENOTDIR, Errno::ELOOP].iter().any(|gone| error.raw_os_error() == Some(*gone as i32));
+        self.count.blind |= !is_gone;
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -2,13 +2,14 @@
 //! stands there under its name.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::BorrowedFd;
 
 use chrono::{DateTime, Utc};
 use nix::sys::stat::fstat;
 
 use super::Repository;
-use super::tree::{deeper, each, open, open_at};
+use super::tree::{Listed, open, stat};
+use super::walk::{Closed, Next, Visitor, walk};
 use crate::terms::SnapshotName;
 use crate::terms::limits::{CHANGED_DEPTH, MAX_CHANGED};
 
@@ -16,42 +17,50 @@ impl Repository {
     /// How many files are left in a snapshot, where its directories have changed since it was published; `None` where they have not, or where it
     /// cannot be told. Names alone are read.
     pub fn left(&self, name: &SnapshotName, published: DateTime<Utc>) -> Option<u64> {
-        let top = || open(&name.below(&self.snapshots()));
-        let mut looked_at = 0;
-        let changed = has_changed(&top().ok()?, published.timestamp(), &mut looked_at, 0).ok()?;
-        changed.then(|| count(&top().ok()?, 0).ok()).flatten()
+        let top = || open(&name.below(&self.snapshots())).ok();
+        let since = published.timestamp();
+        let changed = fstat(top()?).ok()?.st_ctime > since || {
+            let mut changes = Changes { since, looked_at: 0 };
+            walk(top()?, CHANGED_DEPTH, Closed::Left, &mut changes).ok()?
+        };
+        let mut files = Files(0);
+        changed.then(|| walk(top()?, (), Closed::Left, &mut files).ok()).flatten()?;
+        Some(files.0)
     }
 }
 
 /// Whether something was added to a directory of the upper ones or taken out, or one was changed otherwise.
-fn has_changed(directory: &OwnedFd, since: i64, looked_at: &mut usize, depth: usize) -> io::Result<bool> {
-    if fstat(directory)?.st_ctime > since {
-        return Ok(true);
+struct Changes {
+    since: i64,
+    looked_at: usize,
+}
+
+impl Visitor for Changes {
+    /// How much deeper the look goes.
+    type Here = usize;
+
+    fn entry(&mut self, deeper: &mut usize, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<usize>> {
+        if *deeper == 0 || self.looked_at >= MAX_CHANGED || !entry.is_directory(at)? {
+            return Ok(Next::Past);
+        }
+        self.looked_at += 1;
+        Ok(if stat(at, entry.name)?.st_ctime > self.since { Next::Stop } else { Next::Into(*deeper - 1) })
     }
-    let here = directory.as_fd();
-    let mut changed = false;
-    if depth < CHANGED_DEPTH {
-        each(here, |entry| {
-            if changed || *looked_at >= MAX_CHANGED || !entry.is_directory(here)? {
-                return Ok(());
-            }
-            *looked_at += 1;
-            changed = has_changed(&open_at(here, entry.name)?, since, looked_at, depth + 1)?;
-            Ok(())
-        })?;
-    }
-    Ok(changed)
 }
 
 /// Everything that is no directory.
-fn count(directory: &OwnedFd, depth: usize) -> io::Result<u64> {
-    let here = directory.as_fd();
-    let mut files = 0_u64;
-    each(here, |entry| {
-        files += if entry.is_directory(here)? { count(&open_at(here, entry.name)?, deeper(depth)?)? } else { 1 };
-        Ok(())
-    })?;
-    Ok(files)
+struct Files(u64);
+
+impl Visitor for Files {
+    type Here = ();
+
+    fn entry(&mut self, (): &mut (), at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<()>> {
+        if entry.is_directory(at)? {
+            return Ok(Next::Into(()));
+        }
+        self.0 += 1;
+        Ok(Next::Past)
+    }
 }
 
 #[cfg(test)]

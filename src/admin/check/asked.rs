@@ -5,11 +5,11 @@ use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
-use crate::act::inspect::{barred, key_files, look, running_uid};
+use crate::act::inspect::{Identity, barred, key_files, leads, look, running_uid, the_gate};
 use crate::act::names;
 use crate::act::store::Repository;
 use crate::act::{child, process};
-use crate::decide::host::login::{self, Settings};
+use crate::decide::host::login::{self, Leads, Settings};
 use crate::decide::host::seen::{Need, Seen, Wanted};
 use crate::decide::policy::{Policy, Site};
 use crate::terms::limits::{LOOK_TIMEOUT, MAX_SEEN, MAX_SHELL_ANSWER};
@@ -34,13 +34,15 @@ pub(super) struct Known {
     /// What sshd does with it, where it could be asked.
     pub(super) sshd: Option<Settings>,
     groups: Vec<u32>,
+    /// The gate, as root sees it.
+    own: Option<Identity>,
 }
 
 impl Known {
     pub(super) fn new(account: Account, sshd: Option<Settings>) -> Self {
         let login = names::login(&account.name);
         let groups = if is_oneself(&account) { Vec::new() } else { names::groups(&account).unwrap_or_else(|| vec![account.group]) };
-        Self { account, login, sshd, groups }
+        Self { account, login, sshd, groups, own: the_gate() }
     }
 
     /// What its groups are called, where sshd asks for that and all of them are known.
@@ -58,7 +60,10 @@ impl Known {
         let above = policy.path.parent().unwrap_or(&policy.path);
         let mut wanted = self.wanted(policy, site);
         wanted.push(if is_missing { want(above, Need::Fill) } else { want(&policy.path, Need::Fill) });
-        let looks = || {
+        let mut looks = || {
+            if is_its_own {
+                wanted.extend(Repository::at(&policy.path).needed());
+            }
             let barred = barred(&wanted);
             // What is out of reach is told once.
             let may_look = is_its_own && !barred.iter().any(|barred| policy.path.starts_with(&barred.at));
@@ -87,27 +92,47 @@ impl Known {
 
     fn wanted(&self, policy: &Policy, site: &Site) -> Vec<Wanted> {
         let own = site.spool.join(self.account.uid.to_string());
+        let kept = ["tmp", "new", "out", "dead"].map(|name| own.join(name)).into_iter().filter(|path| look(path).is_some());
         let mut wanted =
             vec![if look(&own).is_some() { want(&own, Need::Fill) } else { want(&site.spool, Need::Fill) }, want(&site.rsync, Need::Run)];
+        wanted.extend(kept.map(|path| Wanted { path, need: Need::Fill }));
         if policy.path.starts_with(&site.store) {
             wanted.push(want(&site.store, Need::Enter));
         }
-        wanted.extend(self.gate().map(|program| want(&program, Need::Run)));
+        wanted.extend(self.runs().map(|program| want(&program, Need::Run)));
         let hooks = policy.hooks.prepare.iter().chain(&policy.hooks.complete).filter_map(|command| command.first());
         wanted.extend(hooks.map(|hook| Wanted { path: hook.into(), need: Need::Run }));
         wanted
     }
 
     /// The program that sshd starts for it, where that is told by its whole path.
-    pub(super) fn gate(&self) -> Option<PathBuf> {
+    pub(super) fn runs(&self) -> Option<PathBuf> {
         let word = self.sshd.as_ref()?.force.as_ref()?.split_ascii_whitespace().next()?;
-        word.starts_with('/').then(|| PathBuf::from(word)).filter(|program| login::is_the_gate(program))
+        word.starts_with('/').then(|| PathBuf::from(word))
+    }
+
+    /// Where the command leads that sshd has for every login of its; `None` where its program is not there.
+    pub(super) fn forced(&self) -> Option<Leads> {
+        let command = self.sshd.as_ref().and_then(|settings| settings.force.as_deref()).unwrap_or_default();
+        // A gate that is the account's shell takes that for itself, wherever it is.
+        if self.has_the_gate_for_a_shell() && login::is_the_gate_alone(command.as_bytes()) {
+            return Some(Leads::ToTheGate);
+        }
+        if self.runs().is_some_and(|program| look(&program).is_none()) {
+            return None;
+        }
+        Some(login::command_leads(command, |word| leads(word, self.own)))
+    }
+
+    /// Whether its shell is the gate.
+    pub(super) fn has_the_gate_for_a_shell(&self) -> bool {
+        self.login.as_ref().is_some_and(|login| leads(&login.shell.to_string_lossy(), self.own) == Leads::ToTheGate)
     }
 
     fn keys(&self) -> Vec<login::KeyFile> {
         let Some((settings, login)) = self.sshd.as_ref().zip(self.login.as_ref()) else { return Vec::new() };
         let files = login::key_files(settings, &self.account.name, self.account.uid, login);
-        key_files(&files, self.account.uid, &login.home, settings.strict)
+        key_files(&files, self.account.uid, &login.home, settings.strict, self.own)
     }
 
     /// What its shell prints of its own accord, with what it was asked to; `None` where nobody can start it.

@@ -7,7 +7,7 @@ use std::path::Path;
 use chrono::Utc;
 
 use crate::act::config::zones;
-use crate::act::inspect::{Kind, look, may_read};
+use crate::act::inspect::{Kind, is_link, look, may_read, real};
 use crate::act::names;
 use crate::act::record::spool;
 use crate::act::store::{Repository, mounted};
@@ -40,6 +40,10 @@ pub(super) fn on_disk(policy: &Policy, site: &Site, account: Option<&Account>, a
         Some(look) if look.kind != Kind::Directory => {
             let message = format!("the repository {} is not a directory", shown(&policy.path));
             found.push(Finding::wrong(at("path"), message, "name a directory"));
+        }
+        Some(_) if is_link(&policy.path) => {
+            let message = format!("the repository {} is a symlink: the gate follows none there", shown(&policy.path));
+            found.push(Finding::wrong(at("path"), message, format!("write path: {}", real(&policy.path).display())));
         }
         Some(look) => {
             if uid.is_some_and(|uid| uid != look.owner) {

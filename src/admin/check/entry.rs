@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use chrono::Utc;
+
 use crate::act::child::ask_sshd;
-use crate::act::inspect::running_uid;
+use crate::act::inspect::{closed_by, running_uid, shadow_of};
 use crate::act::names;
 use crate::decide::host::login::{self, Entry, KeyFile, Settings};
 use crate::decide::policy::lint::Finding;
@@ -11,7 +13,7 @@ use crate::decide::policy::{Policy, Site, Source, Sshd};
 use crate::terms::Peer;
 
 use super::asked::Known;
-use super::files::program;
+use super::files::{file, program};
 
 /// Every account that a policy names and the machine knows, with what sshd does with it. Where sshd does not say, that is told once.
 pub(super) fn accounts<'a>(site: &Site, policies: &'a [Policy]) -> (BTreeMap<&'a str, Known>, Vec<Finding>) {
@@ -46,8 +48,16 @@ fn settings(site: &Site, policy: &Policy) -> Result<Option<Settings>, String> {
         Sshd::OfTheMachine => None,
         Sshd::With(file) => Some(file.as_path()),
     };
-    let answer = ask_sshd(file, &login::connection(&policy.user, &address(policy)))?;
-    answer.map(|answer| login::settings(&answer).ok_or_else(|| "its answer is none".to_owned())).transpose()
+    let asked = |port| {
+        let answer = ask_sshd(file, &login::connection(&policy.user, &address(policy), port))?;
+        answer.map(|answer| login::settings(&answer).ok_or_else(|| "its answer is none".to_owned())).transpose()
+    };
+    // Which port it listens on it says itself, and a block may ask for that.
+    let first = asked(login::USUAL_PORT)?;
+    match first.as_ref().and_then(|settings| settings.port).filter(|port| *port != login::USUAL_PORT) {
+        Some(port) => asked(port),
+        None => Ok(first),
+    }
 }
 
 /// An address from which the client may come.
@@ -68,14 +78,20 @@ pub(super) fn findings(known: &Known, policies: &[&Policy], keys: Option<&[KeyFi
     let is_root = known.account.is_root();
     let groups = known.group_names();
     let (account, groups) = (known.account.name.as_str(), groups.as_deref());
-    let entry = Entry { account, user: &user, keyed: keyed.as_ref(), shell: &home.shell, groups, is_root };
+    let (is_gate, forced) = (known.has_the_gate_for_a_shell(), known.forced());
+    let entry = Entry { account, user: &user, keyed: keyed.as_ref(), shell: &home.shell, is_gate, forced, groups, is_root };
     let mut found = Vec::new();
     if let Some((settings, keys)) = known.sshd.as_ref().zip(keys) {
         found.extend(login::sshd(entry, settings, keys));
-        let gate = known.gate();
-        found.extend(gate.iter().flat_map(|gate| program(gate, user.clone(), "what sshd runs for it,", &[])));
+        found.extend(closed_by().and_then(|by| login::closed(entry, by)));
+        let today = Utc::now().timestamp().div_euclid(24 * 3600);
+        found.extend(shadow_of(account).and_then(|shadow| login::shut(entry, settings.pam, shadow, today)));
+        let runs = known.runs();
+        // As root, sshd runs and reads these for nobody else's sake.
+        found.extend(settings.named.iter().flat_map(|named| file(named, user.clone(), "what sshd asks for keys,")));
+        found.extend(runs.iter().flat_map(|runs| program(runs, user.clone(), "what sshd runs for it,", &[])));
     }
-    if login::is_the_gate(&home.shell) {
+    if is_gate {
         found.extend(program(&home.shell, user.clone(), "the shell", &[]));
     } else {
         found.extend(known.shell_prints().and_then(|printed| login::shell(entry, &printed)));

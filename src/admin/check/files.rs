@@ -22,6 +22,14 @@ pub(super) fn program(path: &Path, origin: Origin, what: &str, owners: &[u32]) -
     }
 }
 
+/// A file, or a program, that is missing, or that somebody else could replace.
+pub(super) fn file(path: &Path, origin: Origin, what: &str) -> Vec<Finding> {
+    match look(path) {
+        None => vec![Finding::wrong(origin, format!("{what} {} is not there", shown(path)), "make it, or take it out of sshd's settings")],
+        Some(look) => writable(&look, origin, path, &[]),
+    }
+}
+
 /// What the wrong user owns or may write. Root and the running user may own everything.
 pub(super) fn writable(look: &Look, origin: Origin, path: &Path, owners: &[u32]) -> Vec<Finding> {
     let mut found = Vec::new();

@@ -16,7 +16,7 @@ use std::path::Path;
 pub use sandbox::enforced;
 
 use crate::act::config;
-use crate::act::inspect::running_uid;
+use crate::act::inspect::{self, running_uid};
 use crate::decide::policy::lint::{self, Finding};
 use crate::decide::policy::{Policy, Site};
 use crate::terms::Origin;
@@ -28,6 +28,8 @@ pub struct CheckReport {
     pub problems: Vec<String>,
     /// What is worth knowing.
     pub notes: Vec<String>,
+    /// Whether something was not looked at.
+    pub unseen: bool,
     /// Policies that could be read.
     pub policies: usize,
 }
@@ -42,6 +44,7 @@ impl CheckReport {
     pub fn summary(&self) -> String {
         let policies = if self.policies == 1 { "1 policy".to_owned() } else { format!("{} policies", self.policies) };
         match self.problems.len() {
+            0 if self.unseen => format!("{policies}, nothing wrong in what was looked at"),
             0 => format!("{policies}, nothing wrong"),
             1 => format!("{policies} can be read, 1 problem"),
             many => format!("{policies} can be read, {many} problems"),
@@ -50,6 +53,7 @@ impl CheckReport {
 
     fn add(&mut self, finding: &Finding) {
         // A note looks like a problem otherwise, and the last line counts these alone.
+        self.unseen |= finding.unseen;
         if finding.wrong {
             self.problems.push(finding.to_string());
         } else {
@@ -63,6 +67,8 @@ impl CheckReport {
 pub struct Part {
     /// What it is, and for whom.
     pub what: String,
+    /// Whether it was not tried.
+    pub untried: bool,
     /// Why it does not hold; `None`: it does.
     pub missing: Option<String>,
     /// What to do where it does not hold and no push can run without it; `None`: pushes run all the same.
@@ -99,11 +105,18 @@ pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[Policy]) -> Vec<Part>) -> Chec
     post::waiting(&site).iter().for_each(|finding| report.add(finding));
     disks::rooms(&site, &policies).iter().for_each(|finding| report.add(finding));
     clients(&site, &policies, &mut report);
-    lint::together(&policies).iter().chain(&client::time_zones(&policies)).for_each(|finding| report.add(finding));
+    // Two ways may lead to one place.
+    let real: Vec<_> = policies.iter().map(|policy| Policy { path: inspect::real(&policy.path), ..policy.clone() }).collect();
+    lint::together(&real).iter().chain(&client::time_zones(&policies)).for_each(|finding| report.add(finding));
     report.notes.extend(kinds::limits(&site, &policies));
     kinds::owners(&site, &policies, &mut report);
     report.policies = policies.len();
-    for Part { what, missing, help } in jail(&site, &policies) {
+    for Part { what, untried, missing, help } in jail(&site, &policies) {
+        if untried {
+            report.unseen = true;
+            report.notes.push(format!("jail, {what}: not tried"));
+            continue;
+        }
         let enforced = missing.map_or_else(|| "enforced".to_owned(), |why| format!("NOT enforced, {why}"));
         let line = format!("jail, {what}: {enforced}");
         match help {

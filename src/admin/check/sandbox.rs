@@ -15,11 +15,13 @@ pub fn enforced(site: &Site, policies: &[Policy]) -> Vec<Part> {
     let part = |(number, (holds, what)): (usize, (bool, &str))| {
         // The first says whether the jail holds at all.
         let why = if number == 0 { "the kernel has no Landlock, or one before 5.19" } else { "the kernel does not know it" };
-        Part { what: what.to_owned(), missing: (!holds).then(|| why.to_owned()), help: (number == 0).then(or_off) }
+        Part { what: what.to_owned(), untried: false, missing: (!holds).then(|| why.to_owned()), help: (number == 0).then(or_off) }
     };
     let mut parts: Vec<_> = jail::describe().into_iter().enumerate().map(part).collect();
     let mut told = Vec::new();
-    for (whose, whom) in asked_for(site, policies) {
+    let mut asked = asked_for(site, policies);
+    let left = asked.split_off(asked.len().min(MAX_TRIED_ACCOUNTS));
+    for (whose, whom) in asked {
         let lack = sandbox::can_have_a_view(&site.rsync, &whom).err().map(Lack::Kept);
         let unasked = sandbox::can_be_asked(&site.rsync, &whom).err();
         let found = [lack.as_ref().map(ToString::to_string), unasked.clone()];
@@ -30,8 +32,12 @@ pub fn enforced(site: &Site, policies: &[Policy]) -> Vec<Part> {
         told.push(found);
         let owners = whom.mapping.map_or(Owners::Account, Owners::Mapped);
         let help = lack.as_ref().and_then(|lack| namespaces::without(lack, site, &owners).err()?.remedy);
-        parts.push(Part { what: format!("{VIEW}{whose}"), missing: lack.map(|lack| lack.to_string()), help });
-        parts.push(Part { what: format!("links made by the gate alone{whose}"), missing: unasked, help: Some(or_off()) });
+        parts.push(Part { what: format!("{VIEW}{whose}"), untried: false, missing: lack.map(|lack| lack.to_string()), help });
+        parts.push(Part { what: format!("links made by the gate alone{whose}"), untried: false, missing: unasked, help: Some(or_off()) });
+    }
+    if !left.is_empty() {
+        let what = format!("{VIEW} and links made by the gate alone, for {} further accounts", left.len());
+        parts.push(Part { what, untried: true, missing: None, help: None });
     }
     parts
 }
@@ -49,7 +55,7 @@ fn asked_for(site: &Site, policies: &[Policy]) -> Vec<(String, Whom)> {
             let mapping = store::owners_of(site, policy, &account).ok().and_then(|owners| owners.mapping().cloned());
             let whose = format!(" (asked for `{}`)", account.name);
             let is_known = asked.iter().any(|(known, whom)| *known == whose && whom.mapping == mapping);
-            if !is_known && asked.len() < MAX_TRIED_ACCOUNTS {
+            if !is_known {
                 let groups = names::groups(&account).unwrap_or_else(|| vec![account.group]);
                 asked.push((whose, Whom { account: (!account.is_root()).then_some((account, groups)), mapping }));
             }

@@ -42,8 +42,7 @@ fn of_line(line: &[u8]) -> Option<Fingerprint> {
     }
     let blob = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
     let plain = plain_key(kind, &blob)?;
-    let digest = ring::digest::digest(&ring::digest::SHA256, &plain);
-    Some(Fingerprint::of_digest(digest.as_ref().try_into().ok()?))
+    Some(Fingerprint::of_digest(&hmac_sha256::Hash::hash(&plain)))
 }
 
 /// The blob of the key itself, taken out of its certificate if it is in one.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::terms::limits::{LOW_FREE_BYTES, LOW_FREE_PERCENT, MAX_NAME_LEAD, MIN_FREE_BYTES, SCARCE_BYTES};
+use crate::terms::limits::{LOW_FREE_BYTES, LOW_FREE_PERCENT, MAX_NAME_LEAD, MAX_STOCK, MIN_FREE_BYTES, SCARCE_BYTES};
 use crate::terms::text::printable;
 use crate::terms::{Bytes, ClientName, Origin};
 
@@ -21,6 +21,8 @@ pub enum Need {
     Fill,
     /// Run a program.
     Run,
+    /// Write to a file.
+    Write,
 }
 
 /// A path, and what has to be possible with it.
@@ -41,6 +43,8 @@ pub struct Barred {
     pub need: Need,
     /// Where the way ends: the path itself, or a directory above it.
     pub at: PathBuf,
+    /// Whether that must not be changed by anybody (`chattr +i`).
+    pub fixed: bool,
 }
 
 /// What is left of a disk.
@@ -73,6 +77,10 @@ pub struct Stock {
     pub strangers: u64,
     /// Whether `snapshots/` is on another disk than what is renamed into it.
     pub apart: bool,
+    /// Whether something else than a link is called `current`.
+    pub blocked: bool,
+    /// Whether there is more than was looked at.
+    pub cut: bool,
     /// Why it could not be read.
     pub unread: Option<String>,
 }
@@ -96,7 +104,7 @@ fn shown(path: &Path) -> String {
 pub fn barred(account: &str, origin: &Origin, barred: &[Barred]) -> Vec<Finding> {
     let mut told: Vec<&Path> = Vec::new();
     let mut found = Vec::new();
-    for Barred { path, need, at } in barred {
+    for Barred { path, need, at, fixed } in barred {
         // One door shuts out of everything behind it.
         if told.contains(&at.as_path()) {
             continue;
@@ -106,9 +114,11 @@ pub fn barred(account: &str, origin: &Origin, barred: &[Barred]) -> Vec<Finding>
             _ if at != path => (format!("the account `{account}` cannot reach {}: it may not enter {}", shown(path), shown(at)), "x"),
             Need::Enter => (format!("the account `{account}` may not enter {}", shown(path)), "x"),
             Need::Fill => (format!("the account `{account}` may not make anything in {}", shown(path)), "wx"),
+            Need::Write => (format!("the account `{account}` may not write to {}", shown(path)), "wx"),
             Need::Run => (format!("the account `{account}` may not run {}", shown(path)), "rx"),
         };
         let help = match help {
+            _ if *fixed => format!("chattr -i {}", shown(at)),
             "wx" => format!("give it to `{account}`, or to a group that the account is in"),
             bits => format!("chmod o+{bits} {}, or give it to a group that the account is in: the gate runs as the account", shown(at)),
         };
@@ -195,6 +205,14 @@ pub fn stock(origin: &Origin, snapshots: &Path, stock: &Stock, now: DateTime<Utc
         let message = format!("{} is on another disk than the repository: nothing can be published", shown(snapshots));
         wrong(message, "put it into the repository itself, and the whole repository where the room is");
     }
+    if stock.blocked {
+        let message = format!("`current` beside {} is no symlink: nothing can be published", shown(snapshots));
+        found.push(Finding::wrong(origin.clone(), message, "move it away: the next push makes the link anew"));
+    }
+    if stock.cut {
+        let message = format!("of what is in {} only {MAX_STOCK} names were looked at", shown(snapshots));
+        found.push(Finding::unseen(origin.clone(), message, "remove snapshots that nobody needs"));
+    }
     found
 }
 
@@ -227,16 +245,18 @@ mod tests {
 
     #[test]
     fn a_door_is_told_once_with_what_opens_it() {
-        let barred_at = |path: &str, need, at: &str| Barred { path: path.into(), need, at: at.into() };
+        let barred_at = |path: &str, need, at: &str| Barred { path: path.into(), need, at: at.into(), fixed: at == "/srv/fixed" };
         let all = [
             barred_at("/srv/store/web1", Need::Fill, "/srv/store"),
             barred_at("/srv/store", Need::Enter, "/srv/store"),
             barred_at("/opt/rsync", Need::Run, "/opt/rsync"),
+            barred_at("/srv/fixed", Need::Write, "/srv/fixed"),
         ];
         let said: Vec<_> = barred("web1", &origin(), &all).iter().map(ToString::to_string).collect();
-        assert_eq!(said.len(), 2, "{said:?}");
+        assert_eq!(said.len(), 3, "{said:?}");
         assert!(said[0].contains("cannot reach `/srv/store/web1`: it may not enter `/srv/store`\nchmod o+x `/srv/store`"), "{said:?}");
         assert!(said[1].contains("may not run `/opt/rsync`"), "{said:?}");
+        assert!(said[2].contains("may not write to `/srv/fixed`\nchattr -i `/srv/fixed`"), "{said:?}");
     }
 
     #[test]
@@ -290,6 +310,8 @@ mod tests {
         assert!(said(Stock { newest: at("2026-11-28T00:00:00Z"), ..Stock::default() }).contains("`NAME`, is in the future"));
         let strange = Stock { strange: vec!["old".to_owned(), "x y".to_owned()], strangers: 5, ..Stock::default() };
         assert!(said(strange).contains("no snapshot of this client's: `old`, `x y` and 3 more\n"));
+        let cut = stock(&origin(), Path::new("/s/snapshots"), &Stock { cut: true, ..Stock::default() }, now);
+        assert!(matches!(&cut[..], [one] if one.unseen && !one.wrong), "{cut:?}");
         assert!(said(Stock { apart: true, ..Stock::default() }).contains("nothing can be published"));
         assert!(said(Stock { unread: Some("permission denied".to_owned()), ..Stock::default() }).contains("cannot be read"));
     }

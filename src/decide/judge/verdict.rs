@@ -162,9 +162,9 @@ fn key(case: Case<'_>) -> Finding {
         Some(key) => no(reason
             .detail(format!("key {key} is not one of the client's keys"))
             .remedy(format!("if the key is the client's, add `{key}` to `keys:`"))),
-        None => no(reason
-            .detail("sshd did not say which key logged in")
-            .remedy("set `ExposeAuthInfo yes` in sshd's configuration; Dropbear cannot tell, so use `serve --client NAME` and no `keys:`")),
+        None => no(reason.detail("sshd did not say which key logged in").remedy(
+            "set `ExposeAuthInfo yes` in sshd's configuration; Dropbear cannot tell, so use `snapgate-shell --client NAME` and no `keys:`",
+        )),
     }
 }
 
@@ -188,8 +188,8 @@ fn origin_address(case: Case<'_>) -> Finding {
 
 fn unresolved_host<'a>(source: &'a Source, resolved: &[(String, Vec<IpAddr>)]) -> Option<&'a str> {
     match source {
-        Source::Host(host) if !resolved.iter().any(|(name, found)| name == host && !found.is_empty()) => Some(host),
-        _ => None,
+        Source::Host(host) => (!resolved.iter().any(|(name, found)| name == host && !found.is_empty())).then_some(host),
+        Source::Network(_) | Source::OnLink(..) => None,
     }
 }
 
@@ -225,7 +225,13 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
     let push = match command {
         Command::Push(push) => Some(push),
         Command::Secluded(secluded) => Some(&secluded.visible),
-        _ => None,
+        Command::Greeting
+        | Command::Help
+        | Command::Probe(_)
+        | Command::Status
+        | Command::Prepare
+        | Command::Complete { .. }
+        | Command::Abort => None,
     };
     if let Some(push) = push {
         let options = &case.policy.options;
@@ -252,7 +258,7 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
 
 fn verb(case: Case<'_>, verb: Verb) -> Finding {
     let rule = case.policy.origins.of("verbs");
-    if verb == Verb::Help || case.policy.verbs.contains(&verb) {
+    if case.policy.allows(verb) {
         return yes(format!("`{verb}` is allowed"), Some(rule));
     }
     let allowed = case.policy.verbs.iter().map(|verb| verb.as_str()).collect::<Vec<_>>().join(", ");

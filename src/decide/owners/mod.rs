@@ -78,7 +78,7 @@ pub fn decide(
             let detail = "the repository holds owners in the ids of an account, and the gate runs as root";
             return refusal(detail, format!("set `user:` to the account that it belongs to, or {another_place}"));
         }
-        _ if is_root => return Ok(Owners::Real),
+        (Remembered::Account | Remembered::Nothing, _) if is_root => return Ok(Owners::Real),
         (Remembered::Mapped(_), Some(KeepOwners::Drop)) => {
             let detail = "the policy says `owners: drop`, and the repository holds snapshots with owners";
             return refusal(detail, format!("say `owners: keep`, or {another_place}"));
@@ -88,12 +88,12 @@ pub fn decide(
             let remap = format!("run `snapgate remap --client {}`", policy.client);
             return refusal(detail, format!("{remap}, say `owners: drop`, or {another_place}"));
         }
-        (Remembered::Mapped(_), _) | (_, Some(KeepOwners::Keep)) => {}
+        (Remembered::Mapped(_), None | Some(KeepOwners::Keep)) | (Remembered::Nothing, Some(KeepOwners::Keep)) => {}
         // Nobody has said anything: what can be kept is. A site that does without namespaces may have none.
         (Remembered::Nothing, None) if site.jail && site.namespaces == Namespaces::Required => {
             return Ok(available().map_or(Owners::Account, Owners::Mapped));
         }
-        _ => return Ok(Owners::Account),
+        (Remembered::Account | Remembered::Nothing, None | Some(KeepOwners::Drop)) => return Ok(Owners::Account),
     }
     if !site.jail {
         return refusal("owners are kept in a sandbox alone, and the site file says `jail: off`", "turn the jail on".to_owned());
@@ -108,7 +108,7 @@ pub fn decide(
             let remap = format!("or run `snapgate remap --client {}`", policy.client);
             refusal(&detail, format!("give the account back the ranges that it had, first and in their order, {remap}"))
         }
-        _ => Ok(Owners::Mapped(mapping)),
+        Remembered::Mapped(_) | Remembered::Account | Remembered::Nothing => Ok(Owners::Mapped(mapping)),
     }
 }
 
@@ -130,7 +130,7 @@ pub fn told(owners: &Owners, policy: &Policy, available: impl FnOnce() -> Result
         (Owners::Real, _) => "kept as they are, since the gate runs as root".to_owned(),
         (Owners::Mapped(mapping), _) => format!("kept, as {} of this machine", shown(mapping)),
         (Owners::Account, Some(KeepOwners::Drop)) => format!("{}, as the policy says", lost()),
-        (Owners::Account | Owners::Undecided, _) => match available() {
+        (Owners::Account, None | Some(KeepOwners::Keep)) | (Owners::Undecided, _) => match available() {
             Ok(_) => {
                 let remap = format!("`owners: keep` and `snapgate remap --client {}` change that", policy.client);
                 format!("{}, since its snapshots began so; {remap}", lost())

@@ -51,30 +51,41 @@ fn counted(sessions: u64) -> String {
 keys! {
     /// `limits:`, as far as a file says it.
     pub(super) struct ShareKeys, "`limits`" {
-        sessions: Sessions as Figure<_>,
-        memory: Memory as Figure<_>,
-        processes: Processes as Figure<_>,
-        bytes: PushBytes as Figure<_>,
-        inodes: Inodes as Figure<_>,
+        /// Connections of the client that are served at once, whatever they ask for. One more is told
+        /// to try again (code `busy`, exit 75).
+        sessions: Sessions as Figure<_> = Value("8"), "4";
+        /// Address space of each process of its rsync, which needs about 100 bytes for each file of a
+        /// push.
+        memory: Memory as Figure<_> = Value("8GiB"), "2GiB";
+        /// Processes and threads that rsync and whatever it starts may be. Where the kernel gives the
+        /// account no namespaces, as many more as the whole machine runs then. It does not hold for
+        /// root.
+        processes: Processes as Figure<_> = Value("64"), "16";
+        /// New bytes on the disk in one push, or in all pushes of one transaction. No single file gets
+        /// longer than this, holes counted.
+        bytes: PushBytes as Figure<_> = Words("as many as there is room for"), "500G";
+        /// New files, directories and links in one push or transaction.
+        inodes: Inodes as Figure<_> = Words("as many as there is room for"), "2000000";
     }
 }
 
 impl ShareKeys {
     pub(super) fn limits(self) -> Limits {
+        let Self { sessions, memory, processes, bytes, inodes } = self;
         let usual = Limits::default();
         Limits {
-            sessions: self.sessions.map_or(usual.sessions, |Sessions(sessions)| sessions),
-            memory: self.memory.map_or(usual.memory, |Memory(bytes)| bytes),
-            processes: self.processes.map_or(usual.processes, |Processes(processes)| processes),
-            bytes: self.bytes.map(|PushBytes(bytes)| bytes),
-            inodes: self.inodes.map(|Inodes(inodes)| inodes),
+            sessions: sessions.map_or(usual.sessions, |Sessions(sessions)| sessions),
+            memory: memory.map_or(usual.memory, |Memory(bytes)| bytes),
+            processes: processes.map_or(usual.processes, |Processes(processes)| processes),
+            bytes: bytes.map(|PushBytes(bytes)| bytes),
+            inodes: inodes.map(|Inodes(inodes)| inodes),
         }
     }
 }
 
 /// A number or a size, each with its range.
 macro_rules! figure {
-    ($name:ident, $read:ident, $what:literal, $range:ident) => {
+    ($name:ident, $read:ident, $show:ident, $what:literal, $range:ident) => {
         #[derive(Debug, Clone, Copy)]
         pub(super) struct $name(pub u64);
 
@@ -84,21 +95,33 @@ macro_rules! figure {
             fn read(text: &str) -> Result<Self, Wrong> {
                 $read(text, $what, &$range).map(Self)
             }
+
+            fn values() -> String {
+                format!("{}, from {} to {}", $what, $show($range.start()), $show($range.end()))
+            }
         }
     };
 }
 
-figure!(Sessions, number, "a whole number like 8", SESSIONS_LIMIT);
-figure!(AllSessions, number, "a whole number like 100", ALL_SESSIONS_LIMIT);
-figure!(Processes, number, "a whole number like 64", PROCESSES_LIMIT);
-figure!(Inodes, number, "a whole number like 1000000", INODES_LIMIT);
-figure!(Memory, size, "a size like 2GiB", MEMORY_LIMIT);
-figure!(PushBytes, size, "a size like 500G", BYTES_LIMIT);
+figure!(Sessions, number, digits, "a whole number like 8", SESSIONS_LIMIT);
+figure!(AllSessions, number, digits, "a whole number like 100", ALL_SESSIONS_LIMIT);
+figure!(Processes, number, digits, "a whole number like 64", PROCESSES_LIMIT);
+figure!(Inodes, number, digits, "a whole number like 1000000", INODES_LIMIT);
+figure!(Memory, size, bytes, "a size like 2GiB", MEMORY_LIMIT);
+figure!(PushBytes, size, bytes, "a size like 500G", BYTES_LIMIT);
+
+fn digits(number: &u64) -> String {
+    number.to_string()
+}
+
+fn bytes(number: &u64) -> String {
+    Bytes(*number).to_string()
+}
 
 type Range = std::ops::RangeInclusive<u64>;
 
 fn number(text: &str, what: &str, range: &Range) -> Result<u64, Wrong> {
-    within(text, what, whole(text), range, u64::to_string)
+    within(text, what, whole(text), range, digits)
 }
 
 /// Sizes are spelled as rsync spells them: `G` and `GiB` are 1024 to the third, `GB` is 1000 to the third (rsync(1), `--max-size`).
@@ -114,8 +137,8 @@ fn size(text: &str, what: &str, range: &Range) -> Result<u64, Wrong> {
         }),
     };
     // More than can be counted is more than any range has.
-    let bytes = whole(figure).zip(unit).map(|(figure, unit)| figure.saturating_mul(unit));
-    within(text, what, bytes, range, |bytes| Bytes(*bytes).to_string())
+    let size = whole(figure).zip(unit).map(|(figure, unit)| figure.saturating_mul(unit));
+    within(text, what, size, range, bytes)
 }
 
 /// What was read, if it was anything and lies in its range, which is shown as such values are.

@@ -13,6 +13,8 @@ use crate::decide::rsync::options::{self, Row, Rule, Runs};
 pub struct Finding {
     /// Whether it is wrong, or only worth knowing.
     pub wrong: bool,
+    /// Whether it tells of something that was not looked at: then nobody knows that nothing is wrong.
+    pub unseen: bool,
     /// Where.
     pub origin: Origin,
     /// What.
@@ -24,12 +26,17 @@ pub struct Finding {
 impl Finding {
     /// Something wrong.
     pub fn wrong(origin: Origin, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { wrong: true, origin, message: message.into(), help: help.into() }
+        Self { wrong: true, unseen: false, origin, message: message.into(), help: help.into() }
     }
 
     /// Something worth knowing.
     pub fn note(origin: Origin, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { wrong: false, ..Self::wrong(origin, message, help) }
+    }
+
+    /// Something that was not looked at.
+    pub fn unseen(origin: Origin, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { unseen: true, ..Self::note(origin, message, help) }
     }
 }
 
@@ -79,7 +86,7 @@ fn options(policy: &Policy) -> Vec<Finding> {
     let runs_as = match policy.owners {
         _ if policy.user == "root" => Some(Runs::AsRoot),
         Some(KeepOwners::Keep) => None,
-        _ => Some(Runs::AsAccount),
+        None | Some(KeepOwners::Drop) => Some(Runs::AsAccount),
     };
     let named = |word: &&str| options::rows().iter().find(|row| row.word() == *word);
     let widened = policy.options.allow.iter().filter_map(named).filter_map(|row| match row.rule {
@@ -89,7 +96,9 @@ fn options(policy: &Policy) -> Vec<Finding> {
             Some(note(message, "remove it from `allow:`".to_owned()))
         }
         Rule::NeedsWord(Runs::AsRoot) => None,
-        _ => Some(note(format!("`{}` is allowed: {}", row.word(), row.why), "if that is not meant, remove it from `allow:`".to_owned())),
+        Rule::NeedsWord(Runs::AsAccount) | Rule::Pass | Rule::Drop | Rule::Warn | Rule::NotABackup | Rule::Smaller | Rule::Refuse(_) => {
+            Some(note(format!("`{}` is allowed: {}", row.word(), row.why), "if that is not meant, remove it from `allow:`".to_owned()))
+        }
     });
     let archive = |row: &&Row| row.letter.is_some_and(|letter| "rlptgoD".contains(letter));
     let narrowed = policy.options.refuse.iter().filter_map(named).filter(archive).map(|row| {
@@ -195,7 +204,7 @@ fn beside_keys(user: &str, open: &Policy, policies: &[Policy]) -> Option<Finding
             "{} is never reached: of the account `{user}`, {} is its own policy and has keys:, so a key that nobody lists is refused there",
             open.client, own.client
         );
-        let help = format!("give {0} keys:, too, or start `snapgate serve --client {0}` by the key's command=", open.client);
+        let help = format!("give {0} keys:, too, or start `snapgate-shell --client {0}` by the key's command=", open.client);
         return Some(Finding::wrong(open.origins.of("user"), message, help));
     }
     if keyed.is_empty() {

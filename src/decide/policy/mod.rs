@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::terms::word::table;
 use crate::terms::{ClientName, Fingerprint, Link, NamePattern, Origin, Verb, ZoneName};
 
 use self::window::Window;
@@ -23,8 +24,8 @@ mod site;
 mod values;
 
 pub use limits::Limits;
-pub use read::{Defaults, read_policy};
-pub use site::read_site;
+pub use read::{Defaults, POLICY_KEYS, read_policy};
+pub use site::{SITE_KEYS, read_site};
 
 /// `rsync:` where the site file does not say it.
 pub const DEFAULT_RSYNC: &str = "/usr/bin/rsync";
@@ -81,6 +82,13 @@ pub struct Policy {
     pub origins: Origins,
 }
 
+impl Policy {
+    /// Whether the client may ask for this.
+    pub fn allows(&self, verb: Verb) -> bool {
+        verb.row().always || self.verbs.contains(&verb)
+    }
+}
+
 /// Where a client may come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -92,44 +100,68 @@ pub enum Source {
     Host(String),
 }
 
-/// Which pushes ask for a job report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Report {
-    /// Every one.
-    Always,
-    /// Those with warnings and those that failed; the default.
-    Problems,
-    /// None; what went wrong is still an alert.
-    Never,
+table! {
+    /// `report:` Which pushes ask for a job report.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Report {
+        /// Every push.
+        Always = "always",
+        /// A push with warnings.
+        Problems = "problems",
+        /// No push.
+        Never = "never",
+    }
 }
 
-/// What becomes of the owners and groups of a client's files, where the account is not root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeepOwners {
-    /// They are kept, as ids of the account's ranges.
-    Keep,
-    /// Everything is the account's.
-    Drop,
+table! {
+    /// `owners:` What becomes of the owners and groups of a client's files, where the account is not root.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum KeepOwners {
+        /// Owners, groups, access lists, capabilities and modes are kept, as ids of the account's ranges in `/etc/subuid` and
+        /// `/etc/subgid`. A push that would lose an owner is refused (code `owners`).
+        Keep = "keep",
+        /// Everything belongs to the account.
+        Drop = "drop",
+    }
 }
 
-/// What becomes of a push, outside of a transaction, that may have a part of the client's data alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PartialPushes {
-    /// One into a place is refused.
-    Refuse,
-    /// What was sent is the snapshot; the default.
-    Publish,
-    /// What was not sent is carried over from the last snapshot, as plain rsync would leave it alone. Of a transaction, too.
-    Merge,
+table! {
+    /// `partial_pushes:` What becomes of a push, outside of a transaction, that may have a part of the client's data alone.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum PartialPushes {
+        /// A push into a place is refused (code `part`, exit 77), except between `prepare` and `complete`. Whether a push to the top
+        /// has a few files alone, the server cannot know beforehand: it is published as with `publish`.
+        Refuse = "refuse",
+        /// What was sent is the snapshot, and nothing else is in it. Where that is much less than before, `snapgate list` says
+        /// `shrunk`, and the client and you are told.
+        Publish = "publish",
+        /// What was not sent is carried over from the last snapshot, by links, so that several pushes make one whole snapshot.
+        /// A transaction, too, is completed so.
+        Merge = "merge",
+    }
 }
 
-/// What becomes of a push where the kernel gives its account no namespaces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Namespaces {
-    /// It is refused; the default.
-    Required,
-    /// It runs in a weaker jail, which every line of log says.
-    Optional,
+table! {
+    /// `namespaces:` What becomes of a push where the kernel gives its account no namespaces.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Namespaces {
+        /// It is refused (code `jail`).
+        Required = "required",
+        /// It runs in a weaker jail, and every line of its log says `jail=without-namespaces`. `docs/threat-model.md` says what is
+        /// given up; pushes of many unchanged files take three to four times as long.
+        Optional = "optional",
+    }
+}
+
+table! {
+    /// Whether something is done.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Switch {
+        /// Yes.
+        On = "on",
+        /// No.
+        Off = "off",
+    }
 }
 
 /// Commands of the administrator, run as the account, without a shell. Each is an absolute path and its arguments.
@@ -155,6 +187,7 @@ pub struct Origins {
 impl Origins {
     /// Where `key` stands; line 0 of the policy's file when it is a default.
     pub fn of(&self, key: &str) -> Origin {
+        debug_assert!(SITE_KEYS.iter().chain(POLICY_KEYS).any(|row| row.word == key), "`{key}` is no key");
         let found = self.keys.iter().find(|(name, _)| name == key);
         found.map_or_else(|| Origin { file: self.file.clone(), line: 0 }, |(_, origin)| origin.clone())
     }

@@ -1,33 +1,40 @@
 //! `options:` of a policy: names of rsync's options, each held against the table. A name that would change nothing, or that
 //! the store can never have, is a fault of the file.
 
-use serde::de::MapAccess;
-
-use crate::decide::policy::yaml::{Table, Texts, Word, Wrong, nearest};
+use crate::decide::policy::yaml::{Texts, Word, Wrong, keys};
 use crate::decide::rsync::options::{self, Choice, Force, Row, Rule};
 use crate::terms::text::printable;
+use crate::terms::word::nearest;
 
-/// The table below `options:`.
-#[derive(Debug, Clone, Default)]
-pub(super) struct OptionKeys(pub(super) Choice);
-
-impl Table for OptionKeys {
-    const WHAT: &'static str = "`options`";
-    const KEYS: &'static [&'static str] = &["refuse", "allow", "force"];
-
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        match key {
-            "refuse" => self.0.refuse = map.next_value::<Texts<Refused>>()?.0.into_iter().map(|Refused(word)| word).collect(),
-            "force" => self.0.force = map.next_value::<Texts<Forced>>()?.0.into_iter().map(|Forced(word)| word).collect(),
-            _ => self.0.allow = map.next_value::<Texts<Allowed>>()?.0.into_iter().map(|Allowed(word)| word).collect(),
-        }
-        Ok(())
+keys! {
+    /// The table below `options:`.
+    pub(super) struct OptionKeys, "`options`" {
+        /// Options that turn a push away although they are accepted otherwise. They are never stripped
+        /// from a command, since both ends of a push have to agree on most.
+        refuse: Vec<Refused> as Texts<_> = Words("none"), "[xattrs]";
+        /// Options that are accepted although they are refused otherwise. One that can never be allowed
+        /// in a store of hard links is an error, which says why.
+        allow: Vec<Allowed> as Texts<_> = Words("none"), "[iconv, safe-links]";
+        /// Options that the server's rsync is given whether or not the client asks for them.
+        force: Vec<Forced> as Texts<_> = Words("none"), "[munge-links]";
     }
 
     fn whole(&self) -> Result<(), Wrong> {
-        match self.0.allow.iter().find(|word| self.0.refuse.contains(word)) {
-            Some(word) => Err(Wrong::new(format!("`{word}` stands in both lists of `options`"), "remove it from one of them")),
+        let refused = |word: &str| self.refuse.iter().flatten().any(|Refused(other)| *other == word);
+        match self.allow.iter().flatten().find(|Allowed(word)| refused(word)) {
+            Some(Allowed(word)) => Err(Wrong::new(format!("`{word}` stands in both lists of `options`"), "remove it from one of them")),
             None => Ok(()),
+        }
+    }
+}
+
+impl OptionKeys {
+    pub(super) fn choice(self) -> Choice {
+        let Self { refuse, allow, force } = self;
+        Choice {
+            refuse: refuse.into_iter().flatten().map(|Refused(word)| word).collect(),
+            allow: allow.into_iter().flatten().map(|Allowed(word)| word).collect(),
+            force: force.into_iter().flatten().map(|Forced(word)| word).collect(),
         }
     }
 }
@@ -74,7 +81,7 @@ fn allowed(text: &str) -> Result<&'static str, Wrong> {
             format!("for a gate that is root, write {}", row.kin),
         )),
         Rule::Drop => Err(superfluous(format!("`{text}` is accepted anyway, and never passed on: {}", row.why))),
-        _ => Err(superfluous(format!("`{text}` is allowed anyway"))),
+        Rule::Pass | Rule::Warn | Rule::NotABackup | Rule::Smaller => Err(superfluous(format!("`{text}` is allowed anyway"))),
     }
 }
 
@@ -100,7 +107,7 @@ fn unknown(text: &str, fits: fn(&Row) -> bool) -> Wrong {
         (Some(letter), None) => options::by_letter(letter).map(Row::word).filter(|word| !word.is_empty()),
         _ => None,
     };
-    let meant = by_letter.or_else(|| words.iter().copied().find(|word| *word == plain)).or_else(|| nearest(plain, &words));
+    let meant = by_letter.or_else(|| words.iter().copied().find(|word| *word == plain)).or_else(|| nearest(plain, words.iter().copied()));
     let help = match meant {
         Some(word) => format!("did you mean `{word}`?"),
         None if words.len() <= SHORT_LIST => format!("these can stand here: {}", words.join(", ")),

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess};
 
 use crate::decide::policy::window::{Days, Hours, Window};
 use crate::decide::policy::yaml::{
-    self, Fault, List, Nothing, OneOrMany, Table, TableOf, Text, Texts, Truth, Word as _, Wrong, keys, wrong,
+    self, Fault, List, Nothing, OneOrMany, Row, Several, Shape, Table, TableOf, Text, Texts, Truth, Word as _, Wrong, keys, wrong,
 };
 use crate::terms::limits::{DEFAULT_HOOK, DEFAULT_IDLE, DEFAULT_PUSH, MAX_HOOKS, MAX_HOSTS};
 use crate::terms::{ClientName, Fingerprint, NamePattern, Origin, Verb, ZoneName};
@@ -39,24 +39,58 @@ impl Defaults {
 keys! {
     /// Every key of a policy, as far as a file says it.
     pub(super) struct PolicyKeys, "a policy" {
-        user: AccountName as Text<_>,
-        keys: Vec<Fingerprint> as Texts<_>,
-        from: Vec<Source> as Sources,
-        when: Vec<TableOf<WhenKeys>> as List<_>,
-        timezone: ZoneName as Text<_>,
-        verbs: Vec<Verb> as Texts<_>,
-        path: Absolute as Text<_>,
-        snapshots: SnapshotKeys as TableOf<_>,
-        report: Report as Text<_>,
-        partial_pushes: PartialPushes as Text<_>,
-        owners: KeepOwners as Text<_>,
-        hooks: HookKeys as TableOf<_>,
-        time_limits: LimitKeys as TableOf<_>,
-        limits: ShareKeys as TableOf<_>,
-        require_mount: bool as Truth,
-        options: OptionKeys as TableOf<_>,
+        /// The unix account that may speak for the client. Write a domain's account as this machine
+        /// calls it: `'DOM\jane'`, or `jane@example.org`.
+        user: AccountName as Text<_> = Words("the client's name"), "web1";
+        /// The keys that may speak for the client, as `ssh-keygen -lf key.pub` prints them. They tell
+        /// clients of one account apart. sshd says which key logged in where `ExposeAuthInfo` is `yes`;
+        /// Dropbear cannot, so leave `keys:` out there.
+        keys: Vec<Fingerprint> as Texts<_>
+            = Words("any key that sshd lets in"), "[SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk]";
+        /// Where the client may come from. A name behind `host:` is looked up at each connection; one
+        /// that does not resolve does not match. An address in `fe80::/10` may name its interface:
+        /// `"fe80::1%eth0"`. In brackets, an address with `:` in it needs quotes.
+        from: Vec<Source> as Sources = Words("anywhere"), r#"[192.0.2.0/24, "2001:db8::/48", "host:rt-1080.example.net"]"#;
+        /// When the client may come: while any of these windows is open. Who is in may stay, unless the
+        /// window says `stop: true`.
+        when: Vec<TableOf<WhenKeys>> as List<_>
+            = Words("at any time"), r#"[{ days: mon-fri, hours: "22:00-06:00", stop: true }, { days: "sat,sun" }]"#;
+        /// The time zone of `when:`. Everything else is in UTC: the names of snapshots, mails and logs.
+        timezone: ZoneName as Text<_> = Value("UTC"), "Europe/Madrid";
+        /// What the client may ask for. Every client may ask for `help`. A transaction takes both
+        /// `prepare` and `complete`.
+        verbs: Vec<Verb> as Texts<_> = Value("[rsync, status]"), "[prepare, rsync, complete, abort]";
+        /// The client's repository. Each client needs one of its own, and none may be inside another.
+        path: Absolute as Text<_> = Words("`<store>/<client>`"), "/srv/backups/web1";
+        /// How snapshots are named.
+        snapshots: SnapshotKeys as TableOf<_> = Below, r#"{ name: "%Y-%m-%dT%H-%M-%SZ" }"#;
+        /// Which pushes a report is mailed about, to the site's `reports_to:`. What went wrong is mailed
+        /// to its `to:` whatever this says.
+        report: Report as Text<_> = Value("problems"), "always";
+        /// What becomes of a push that has a part of the client's data alone: one into a place
+        /// (`backup:etc/`), or of a few files (`--files-from`, filters). See "Pushes of a part".
+        partial_pushes: PartialPushes as Text<_> = Value("publish"), "merge";
+        /// What becomes of owners, where the client's account is not root (`docs/owners.md`). A
+        /// repository stays as it began.
+        owners: KeepOwners as Text<_> = Words("`keep` where the account has ids to give away, and `drop` where it has none"), "keep";
+        /// Commands that run as the client's account, without a shell (`docs/hooks.md`). One command is
+        /// a list of its words, of which the first is an absolute path.
+        hooks: HookKeys as TableOf<_> = Words("none"), "{ complete: [/usr/local/sbin/mirror, /mnt/second] }";
+        /// How long a push and its hooks may take.
+        time_limits: LimitKeys as TableOf<_> = Below, "{ idle: 10m, push: 24h, hook: 10m }";
+        /// How much of the server the client may use. See "How much a client may use".
+        limits: ShareKeys as TableOf<_> = Below, "{ sessions: 8, memory: 8GiB, processes: 64, bytes: 500G, inodes: 2000000 }";
+        /// Whether pushes are refused while the disk is not mounted: the store, or for a `path:`
+        /// elsewhere that directory or one above it.
+        require_mount: bool as Truth = Value("false"), "true";
+        /// What the policy says of rsync's options, over what `docs/options.md` says of each. An option
+        /// is called by its long name without dashes.
+        options: OptionKeys as TableOf<_> = Words("as in `docs/options.md`"), "{ refuse: [xattrs], allow: [iconv] }";
     }
 }
+
+/// What may stand in a policy, and below the site's `defaults:`.
+pub const POLICY_KEYS: &[Row] = PolicyKeys::ROWS;
 
 /// `from:`, with its bound on names.
 struct Sources(Vec<Source>);
@@ -73,55 +107,71 @@ impl<'de> Deserialize<'de> for Sources {
     }
 }
 
-#[derive(Debug, Clone, Default)]
-struct WhenKeys {
-    days: Option<Days>,
-    hours: Option<OneOrMany<Hours>>,
-    stop: Option<bool>,
+impl Shape for Sources {
+    fn values() -> String {
+        format!("{}, at most {MAX_HOSTS} of them names of hosts", <Texts<Source> as Shape>::values())
+    }
 }
 
-impl Table for WhenKeys {
-    const WHAT: &'static str = "an entry of `when`";
-    const KEYS: &'static [&'static str] = &["days", "hours", "stop"];
+keys! {
+    struct WhenKeys, "an entry of `when`" {
+        /// The days on which the window opens. One that runs past midnight belongs to the day on which
+        /// it begins.
+        days: Days as Text<_> = Value("mon-sun"), "mon-fri";
+        /// From when to when it is open, on the clocks of `timezone:`; past midnight where it does not
+        /// end later than it begins.
+        hours: Vec<Hours> as Several<_> = Words("all day"), r#""22:00-06:00""#;
+        /// Whether a push that still runs is ended when the window closes (code `window`, exit 75).
+        /// What arrived is kept, the client is told when to come again, and the next push goes on from
+        /// there. Where another window is open at that minute, the push goes on until that one closes;
+        /// where one without `stop: true` is, or closes at the same time, it takes as long as it takes.
+        /// A push that has received everything by then is published.
+        ///
+        /// The record says `stopped`. A mail says that there is no need to act: once a day at most,
+        /// with `report: always` each time, and with `report: never` not at all. `ssh HOST status` and
+        /// `snapgate explain` say when a push would be ended.
+        stop: bool as Truth = Value("false"), "true";
+    }
 
     /// In `{ days: sat,sun }` YAML ends the value at the comma, and `sun` is a key without a value. What is meant is plain.
     fn takes(key: &str) -> bool {
         Days::parse(key).is_ok()
     }
 
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        match (key, self.days.zip(Days::parse(key).ok())) {
-            ("days", _) => self.days = Some(map.next_value::<Text<_>>()?.0),
-            (_, Some((days, more))) => {
-                let Nothing = map.next_value()?;
-                self.days = Some(days.and(more));
-            }
-            ("hours", _) => self.hours = Some(map.next_value()?),
-            ("stop", _) => self.stop = Some(map.next_value::<Truth>()?.0),
-            _ => return Err(wrong(&Wrong::new(format!("`{key}` stands here without `days:`"), "write days: and the days"))),
-        }
+    fn take_other<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        let Some((days, more)) = self.days.zip(Days::parse(key).ok()) else {
+            return Err(wrong(&Wrong::new(format!("`{key}` stands here without `days:`"), "write days: and the days")));
+        };
+        let Nothing = map.next_value()?;
+        self.days = Some(days.and(more));
         Ok(())
     }
 }
 
 impl WhenKeys {
     fn windows(self) -> impl Iterator<Item = Window> {
-        let (days, stop) = (self.days.unwrap_or(Days::ALL), self.stop.unwrap_or(false));
-        let hours = match self.hours {
-            Some(OneOrMany::Many(hours)) => hours,
-            Some(OneOrMany::One(hours)) => vec![hours],
-            None => vec![Hours::ALL],
-        };
+        let Self { days, hours, stop } = self;
+        let (days, stop) = (days.unwrap_or(Days::ALL), stop.unwrap_or(false));
+        let hours = hours.unwrap_or_else(|| vec![Hours::ALL]);
         hours.into_iter().map(move |hours| Window::new(days, hours).stopping(stop))
     }
 }
 
 keys! {
-    struct SnapshotKeys, "`snapshots`" { name: NamePattern as Text<_>, }
+    struct SnapshotKeys, "`snapshots`" {
+        /// A pattern of strftime(3), in UTC, from the year down, whose names sort as their times do. `/`
+        /// makes directories.
+        name: NamePattern as Text<_> = Value("\"%Y-%m-%dT%H-%M-%SZ\""), r#""%Y/%m%d/%H%M""#;
+    }
 }
 
 keys! {
-    struct HookKeys, "`hooks`" { prepare: Vec<Vec<String>> as Commands, complete: Vec<Vec<String>> as Commands, }
+    struct HookKeys, "`hooks`" {
+        /// Before a push, or at `prepare`. One that fails refuses it (code `hook`, exit 75).
+        prepare: Vec<Vec<String>> as Commands = Words("none"), r#"[/usr/local/sbin/enough-space, "20G"]"#;
+        /// After a snapshot is published. One that fails takes nothing back, and is mailed.
+        complete: Vec<Vec<String>> as Commands = Words("none"), "[[/usr/local/sbin/roll-off], [/usr/local/sbin/mirror, /mnt/second]]";
+    }
 }
 
 /// One command or several: `[/usr/bin/df, /srv]` or `[[/usr/bin/df, /srv], [/usr/bin/true]]`.
@@ -157,7 +207,23 @@ impl<'de> Deserialize<'de> for Commands {
 }
 
 keys! {
-    struct LimitKeys, "`time_limits`" { idle: Idle as Text<_>, push: Push as Text<_>, hook: HookTime as Text<_>, }
+    struct LimitKeys, "`time_limits`" {
+        /// How long a client may stop in its list, or in the middle of a file (code `interrupted`, exit
+        /// 30). See "Time limits".
+        idle: Idle as Text<_> = Value("10m"), "5m";
+        /// How long a whole push may take (code `deadline`, exit 75). What arrived is kept for the next
+        /// try.
+        push: Push as Text<_> = Value("24h"), "6h";
+        /// How long each hook may take. It is then ended with all that it has started in its process
+        /// group.
+        hook: HookTime as Text<_> = Value("5m"), "30m";
+    }
+}
+
+impl Shape for Commands {
+    fn values() -> String {
+        format!("one command, or a list of at most {MAX_HOOKS}")
+    }
 }
 
 /// Reads a client's policy over the site's defaults.
@@ -173,32 +239,50 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
     let inherited: Vec<_> = inherited.collect();
     places.extend(inherited);
 
-    let usual = site.defaults.keys.clone();
-    let hooks = own.hooks.or(usual.hooks).unwrap_or_default();
-    let limits = own.time_limits.or(usual.time_limits).unwrap_or_default();
+    // Whatever has a row is a name here, and has to go somewhere.
+    let PolicyKeys {
+        user,
+        keys,
+        from,
+        when,
+        timezone,
+        verbs,
+        path,
+        snapshots,
+        report,
+        partial_pushes,
+        owners,
+        hooks,
+        time_limits,
+        limits,
+        require_mount,
+        options,
+    } = own.over(site.defaults.keys.clone());
+    let HookKeys { prepare, complete } = hooks.unwrap_or_default();
+    let LimitKeys { idle, push, hook } = time_limits.unwrap_or_default();
     Ok(Policy {
         client: client.clone(),
-        user: own.user.or(usual.user).map_or_else(|| client.as_str().to_owned(), |AccountName(name)| name),
-        keys: own.keys.or(usual.keys),
-        from: own.from.or(usual.from),
-        when: own.when.or(usual.when).map(|all| all.into_iter().flat_map(|TableOf(entry)| entry.windows()).collect()),
-        timezone: own.timezone.or(usual.timezone).unwrap_or_else(ZoneName::utc),
-        verbs: own.verbs.or(usual.verbs).unwrap_or_else(|| Verb::DEFAULT.to_vec()),
-        path: own.path.or(usual.path).map_or_else(|| site.store.join(client.as_str()), |Absolute(path)| path),
-        names: own.snapshots.or(usual.snapshots).and_then(|snapshots| snapshots.name).unwrap_or_default(),
-        report: own.report.or(usual.report).unwrap_or(Report::Problems),
-        partial_pushes: own.partial_pushes.or(usual.partial_pushes).unwrap_or(PartialPushes::Publish),
-        owners: own.owners.or(usual.owners),
+        user: user.map_or_else(|| client.as_str().to_owned(), |AccountName(name)| name),
+        keys,
+        from,
+        when: when.map(|all| all.into_iter().flat_map(|TableOf(entry)| entry.windows()).collect()),
+        timezone: timezone.unwrap_or_else(ZoneName::utc),
+        verbs: verbs.unwrap_or_else(Verb::by_default),
+        path: path.map_or_else(|| site.store.join(client.as_str()), |Absolute(path)| path),
+        names: snapshots.and_then(|SnapshotKeys { name }| name).unwrap_or_default(),
+        report: report.unwrap_or(Report::Problems),
+        partial_pushes: partial_pushes.unwrap_or(PartialPushes::Publish),
+        owners,
         hooks: Hooks {
-            prepare: hooks.prepare.unwrap_or_default(),
-            complete: hooks.complete.unwrap_or_default(),
-            time_limit: limits.hook.map_or(DEFAULT_HOOK, |HookTime(time)| time),
+            prepare: prepare.unwrap_or_default(),
+            complete: complete.unwrap_or_default(),
+            time_limit: hook.map_or(DEFAULT_HOOK, |HookTime(time)| time),
         },
-        idle: limits.idle.map_or(DEFAULT_IDLE, |Idle(time)| time),
-        deadline: limits.push.map_or(DEFAULT_PUSH, |Push(time)| time),
-        limits: own.limits.or(usual.limits).unwrap_or_default().limits(),
-        require_mount: own.require_mount.or(usual.require_mount).unwrap_or(false),
-        options: own.options.or(usual.options).map(|OptionKeys(choice)| choice).unwrap_or_default(),
+        idle: idle.map_or(DEFAULT_IDLE, |Idle(time)| time),
+        deadline: push.map_or(DEFAULT_PUSH, |Push(time)| time),
+        limits: limits.unwrap_or_default().limits(),
+        require_mount: require_mount.unwrap_or(false),
+        options: options.unwrap_or_default().choice(),
         origins: Origins { file: file.to_path_buf(), keys: places },
     })
 }

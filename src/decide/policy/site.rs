@@ -2,22 +2,34 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::decide::policy::yaml::{self, Fault, Figure, TableOf, Text, Texts, Wrong, keys};
+use crate::decide::policy::yaml::{self, Fault, Figure, Row, Table as _, TableOf, Text, Texts, Wrong, keys};
 use crate::terms::limits::DEFAULT_ALL_SESSIONS;
 
 use super::limits::AllSessions;
 use super::read::{Defaults, PolicyKeys};
-use super::values::{Absolute, AbsoluteOrOff, MailAddress, Switch};
-use super::{DEFAULT_RSYNC, DEFAULT_SPOOL, DEFAULT_SYSLOG, MailSettings, Namespaces, Origins, Site, Sshd, Transport, origins};
+use super::values::{Absolute, AbsoluteOrOff, MailAddress};
+use super::{DEFAULT_RSYNC, DEFAULT_SPOOL, DEFAULT_SYSLOG, MailSettings, Namespaces, Origins, Site, Sshd, Switch, Transport, origins};
 
 keys! {
     struct MailKeys, "`mail`" {
-        from: MailAddress as Text<_>,
-        to: Vec<MailAddress> as Texts<_>,
-        reports_to: Vec<MailAddress> as Texts<_>,
-        transport: Transport as Text<_>,
-        password_file: Absolute as Text<_>,
-        ca_file: Absolute as Text<_>,
+        /// The sender of every mail.
+        from: MailAddress as Text<_> = Words("`snapgate@` and the name of the host"), "snapgate@backup.example.org";
+        /// Who gets alerts: refusals, pushes that came to nothing, snapshots that are not whole, and
+        /// hooks that failed, whatever a policy's `report:` says.
+        to: Vec<MailAddress> as Texts<_> = Value("[root]"), "[root, ops@example.org]";
+        /// Who gets the reports of pushes that a policy's `report:` asks for.
+        reports_to: Vec<MailAddress> as Texts<_> = Words("the addresses of `to:`"), "[reports@example.org]";
+        /// The way that mail takes: the local mailer, as `sendmail` or `sendmail:/path`; a mail server,
+        /// as `smtp://host`, `starttls://user@host` or `smtps://user@host`, with `:port` where it is
+        /// not 25, 587 or 465; a directory of `.eml` files, as `file:/some/dir`; or `off`, for no mail
+        /// at all.
+        transport: Transport as Text<_> = Value("sendmail"), "smtps://gate@mail.example.org";
+        /// A file whose first line is the password of the account in `transport:`. Where root alone can
+        /// read it (mode 0600), mail waits for `snapgate watch`; where the group `snapgate` can (0640),
+        /// every client's account can.
+        password_file: Absolute as Text<_> = Words("none"), "/etc/snapgate/password";
+        /// Certificates (PEM) to trust besides the system's.
+        ca_file: Absolute as Text<_> = Words("none"), "/etc/snapgate/ca.pem";
     }
 
     fn whole(&self) -> Result<(), Wrong> {
@@ -35,60 +47,82 @@ keys! {
 impl MailKeys {
     fn settings(self) -> MailSettings {
         let plain = |all: Vec<MailAddress>| all.into_iter().map(|MailAddress(address)| address).collect::<Vec<_>>();
-        let to = self.to.map_or_else(|| vec!["root".to_owned()], plain);
+        let Self { from, to, reports_to, transport, password_file, ca_file } = self;
+        let to = to.map_or_else(|| vec!["root".to_owned()], plain);
         MailSettings {
-            from: self.from.map(|MailAddress(address)| address),
-            reports_to: self.reports_to.map_or_else(|| to.clone(), plain),
+            from: from.map(|MailAddress(address)| address),
+            reports_to: reports_to.map_or_else(|| to.clone(), plain),
             to,
-            transport: self.transport.unwrap_or_else(|| Transport::Sendmail(PathBuf::from("/usr/sbin/sendmail"))),
-            password_file: self.password_file.map(|Absolute(path)| path),
-            ca_file: self.ca_file.map(|Absolute(path)| path),
+            transport: transport.unwrap_or_else(|| Transport::Sendmail(PathBuf::from("/usr/sbin/sendmail"))),
+            password_file: password_file.map(|Absolute(path)| path),
+            ca_file: ca_file.map(|Absolute(path)| path),
         }
     }
 }
 
 keys! {
     struct SiteKeys, "the site file" {
-        store: Absolute as Text<_>,
-        rsync: Absolute as Text<_>,
-        spool: Absolute as Text<_>,
-        syslog: AbsoluteOrOff as Text<_>,
-        sshd: AbsoluteOrOff as Text<_>,
-        jail: Switch as Text<_>,
-        namespaces: Namespaces as Text<_>,
-        sessions: AllSessions as Figure<_>,
-        mail: MailKeys as TableOf<_>,
-        defaults: PolicyKeys as TableOf<_>,
+        /// The directory of the repositories: a client's is `<store>/<client>`, unless its policy has a
+        /// `path:`.
+        store: Absolute as Text<_> = Required, "/srv/backups";
+        /// The rsync that runs, whatever program a client asks for.
+        rsync: Absolute as Text<_> = Value("/usr/bin/rsync"), "/usr/local/bin/rsync";
+        /// The directory in which events wait for the mailer. Every account of the group `snapgate` may
+        /// write in it, and the file `sessions` in it counts connections.
+        spool: Absolute as Text<_> = Value("/var/spool/snapgate"), "/srv/spool/snapgate";
+        /// The socket of the log daemon. `off` logs nothing there.
+        syslog: AbsoluteOrOff as Text<_> = Value("/dev/log"), "/run/log";
+        /// The sshd_config(5) file of the sshd that clients reach, where it is not the usual one.
+        /// `snapgate check` alone asks for it. `off` says that clients come in another way, as by
+        /// Dropbear.
+        sshd: AbsoluteOrOff as Text<_> = Words("sshd, with its usual settings"), "/etc/ssh/backup_config";
+        /// Whether Landlock and seccomp confine rsync. Where the kernel cannot hold the jail, the gate
+        /// refuses to run unless this is `off`, and then says so in every line of its log.
+        jail: Switch as Text<_> = Value("on"), "off";
+        /// What becomes of a push where the kernel gives its account no namespaces of users and mounts,
+        /// so that rsync would see the server's own files.
+        namespaces: Namespaces as Text<_> = Value("required"), "optional";
+        /// Connections of all clients together that are served at once. One more is told to try again
+        /// (code `busy`, exit 75).
+        sessions: AllSessions as Figure<_> = Value("100"), "200";
+        /// Who gets mail, and how it leaves.
+        mail: MailKeys as TableOf<_> = Below, "{ to: [root], transport: sendmail }";
+        /// Any keys of a policy, for every policy that does not say them itself. A policy's key replaces
+        /// the same one here whole: the tables of both are never merged.
+        defaults: PolicyKeys as TableOf<_> = Words("none"), "{ report: always, timezone: Europe/Madrid }";
     }
 }
+
+/// What may stand in the site file.
+pub const SITE_KEYS: &[Row] = SiteKeys::ROWS;
 
 /// Reads the site file.
 ///
 /// # Errors
 /// The first thing in it that is not exactly right.
 pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
-    let TableOf(keys): TableOf<SiteKeys> = yaml::read(file, bytes)?;
+    let TableOf(SiteKeys { store, rsync, spool, syslog, sshd, jail, namespaces, sessions, mail, defaults }) = yaml::read(file, bytes)?;
     let text = yaml::text_of(file, bytes)?;
-    let Some(Absolute(store)) = keys.store else {
+    let Some(Absolute(store)) = store else {
         return Err(Fault::whole(file, "the key `store` is missing", "add store: and the directory of the repositories"));
     };
     let or = |given: Option<Absolute>, usual: &str| given.map_or_else(|| PathBuf::from(usual), |Absolute(path)| path);
     Ok(Site {
         file: file.to_path_buf(),
         store,
-        rsync: or(keys.rsync, DEFAULT_RSYNC),
-        spool: or(keys.spool, DEFAULT_SPOOL),
-        syslog: keys.syslog.map_or_else(|| Some(PathBuf::from(DEFAULT_SYSLOG)), |AbsoluteOrOff(path)| path),
-        sshd: match keys.sshd {
+        rsync: or(rsync, DEFAULT_RSYNC),
+        spool: or(spool, DEFAULT_SPOOL),
+        syslog: syslog.map_or_else(|| Some(PathBuf::from(DEFAULT_SYSLOG)), |AbsoluteOrOff(path)| path),
+        sshd: match sshd {
             None => Sshd::OfTheMachine,
             Some(AbsoluteOrOff(None)) => Sshd::None,
             Some(AbsoluteOrOff(Some(file))) => Sshd::With(file),
         },
-        jail: keys.jail.is_none_or(|Switch(on)| on),
-        namespaces: keys.namespaces.unwrap_or(Namespaces::Required),
-        sessions: keys.sessions.map_or(DEFAULT_ALL_SESSIONS, |AllSessions(sessions)| sessions),
-        mail: keys.mail.unwrap_or_default().settings(),
+        jail: jail.is_none_or(|jail| jail == Switch::On),
+        namespaces: namespaces.unwrap_or(Namespaces::Required),
+        sessions: sessions.map_or(DEFAULT_ALL_SESSIONS, |AllSessions(sessions)| sessions),
+        mail: mail.unwrap_or_default().settings(),
         origins: Origins { file: file.to_path_buf(), keys: origins::keys(file, text, None) },
-        defaults: Defaults { keys: keys.defaults.unwrap_or_default(), origins: origins::keys(file, text, Some("defaults")) },
+        defaults: Defaults { keys: defaults.unwrap_or_default(), origins: origins::keys(file, text, Some("defaults")) },
     })
 }

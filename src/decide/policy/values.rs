@@ -11,10 +11,11 @@ use crate::decide::policy::yaml::{Word, Wrong};
 use crate::terms::limits::{HOOK_LIMIT, IDLE_LIMIT, MAX_ACCOUNT_NAME, MAX_HOST_NAME, MAX_MAIL_ADDRESS, MAX_QUOTED, PUSH_LIMIT};
 use crate::terms::peer::is_of_a_link;
 use crate::terms::text::{printable, still_printable};
+use crate::terms::word::nearest;
 use crate::terms::{Fingerprint, Link, NamePattern, Verb, ZoneName};
 
 use super::limits::whole;
-use super::{KeepOwners, Namespaces, PartialPushes, Report, Source, Tls, Transport};
+use super::{KeepOwners, Namespaces, PartialPushes, Report, Source, Switch, Tls, Transport};
 
 /// The text, quoted for a message.
 fn quoted(text: &str) -> String {
@@ -27,10 +28,37 @@ fn split(words: &str) -> Wrong {
     Wrong::new(message, help)
 }
 
-/// One of these words; else what the text is, and what to write.
-fn choice<T, const N: usize>(text: &str, choices: [(&str, T); N], is: &str, what: &str) -> Result<T, Wrong> {
-    let found = choices.into_iter().find(|(word, _)| *word == text).map(|(_, value)| value);
-    found.ok_or_else(|| Wrong::new(format!("{} is {is}", quoted(text)), format!("write {what}")))
+/// Values that are one of a table's words. What is none is said to be no such thing.
+macro_rules! choices {
+    ($($name:ident, $what:expr, $is:literal;)+) => {$(
+        impl Word for $name {
+            const WHAT: &'static str = $what;
+
+            fn read(text: &str) -> Result<Self, Wrong> {
+                let words = $name::ALL.map($name::as_str);
+                $name::read(text).ok_or_else(|| {
+                    let help = match nearest(text, words) {
+                        Some(word) => format!("did you mean `{word}`?"),
+                        None => format!("write {}", $name::EITHER),
+                    };
+                    Wrong::new(format!("{} is {}", quoted(text), $is), help)
+                })
+            }
+
+            fn choices() -> Vec<(&'static str, &'static str)> {
+                $name::ALL.map(|one| (one.as_str(), one.means())).to_vec()
+            }
+        }
+    )+};
+}
+
+choices! {
+    Verb, "a verb", "not a verb";
+    Report, Report::EITHER, "not a choice of report";
+    KeepOwners, KeepOwners::EITHER, "not a choice about owners";
+    PartialPushes, PartialPushes::EITHER, "not a choice about partial pushes";
+    Namespaces, Namespaces::EITHER, "neither required nor optional";
+    Switch, Switch::EITHER, "neither on nor off";
 }
 
 /// A unix account's name.
@@ -87,7 +115,6 @@ macro_rules! outspoken {
 }
 
 outspoken! {
-    Verb, "a verb", str::parse::<Verb>;
     ZoneName, "the name of a time zone", ZoneName::new;
     Days, "days like mon-fri or sat,sun", Days::parse;
     Hours, "hours like \"22:00-06:00\"", Hours::parse;
@@ -100,51 +127,6 @@ impl Word for NamePattern {
         Self::new(text).map_err(|error| {
             Wrong::new(format!("{} cannot name snapshots: {error}", quoted(text)), format!("for example \"{}\"", Self::DEFAULT))
         })
-    }
-}
-
-impl Word for Report {
-    const WHAT: &'static str = "always, problems or never";
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        choice(text, [("always", Self::Always), ("problems", Self::Problems), ("never", Self::Never)], "not a choice of report", Self::WHAT)
-    }
-}
-
-impl Word for KeepOwners {
-    const WHAT: &'static str = "keep or drop";
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        choice(text, [("keep", Self::Keep), ("drop", Self::Drop)], "not a choice about owners", Self::WHAT)
-    }
-}
-
-impl Word for PartialPushes {
-    const WHAT: &'static str = "refuse, publish or merge";
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        let choices = [("refuse", Self::Refuse), ("publish", Self::Publish), ("merge", Self::Merge)];
-        choice(text, choices, "not a choice about partial pushes", Self::WHAT)
-    }
-}
-
-impl Word for Namespaces {
-    const WHAT: &'static str = "required or optional";
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        choice(text, [("required", Self::Required), ("optional", Self::Optional)], "neither required nor optional", Self::WHAT)
-    }
-}
-
-/// `on` or `off`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Switch(pub bool);
-
-impl Word for Switch {
-    const WHAT: &'static str = "on or off";
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        choice(text, [("on", Self(true)), ("off", Self(false))], "neither on nor off", Self::WHAT)
     }
 }
 
@@ -202,6 +184,11 @@ macro_rules! limit {
                     ));
                 }
                 Ok(Self(time))
+            }
+
+            fn values() -> String {
+                let (least, most) = (humantime::format_duration(*$range.start()), humantime::format_duration(*$range.end()));
+                format!("{}, from {least} to {most}", Self::WHAT)
             }
         }
     };

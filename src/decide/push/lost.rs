@@ -55,6 +55,7 @@ fn said(directories_named: &str, lost: &Lost) -> String {
     let least = if more { "at least " } else { "" };
     let files = if files == 1 { format!("{least}1 file") } else { format!("{least}{files} files") };
     match directories(lost) {
+        0 if lost.files == 1 => format!("{files} of the last snapshot is not in this one"),
         0 => format!("{files} of the last snapshot are not in this one"),
         1 => format!("{directories_named} of the last snapshot is not in this one ({files})"),
         _ => format!("{directories_named} of the last snapshot are not in this one ({files})"),
@@ -101,6 +102,8 @@ mod tests {
         assert_eq!(told(&lost), "`B` of the last snapshot is not in this one (812 files)");
         assert_eq!(judge(Absent::default(), Some(1000), 500), None, "half of them");
         assert_eq!(told(&judge(Absent::default(), Some(1000), 499).unwrap()), "501 files of the last snapshot are not in this one");
+        let one = Lost { files: 1, ..Lost::default() };
+        assert_eq!(told(&one), "1 file of the last snapshot is not in this one");
         for (before, now) in [(10, 1), (30, 3), (19, 1)] {
             assert_eq!(judge(Absent::default(), Some(before), now).unwrap().files, before - now, "ten times as many, however few");
         }

@@ -133,6 +133,10 @@ pub const KEPT: &str = "an earlier push did not finish; what it had received was
 /// The same where that was of use.
 pub const USED: &str = "an earlier push did not finish; what it had received is used for this one";
 
+/// What is said of a snapshot where the process that published it was killed before it had said so.
+pub const KILLED_AFTERWARDS: &str =
+    "the gate was killed at its work, after it had published: see in the kernel's log whether memory had run out";
+
 /// What a client has to do when its transaction is closed: the next push would be published by itself.
 pub const FROM_THE_BEGINNING: &str = "the transaction is closed: say `prepare`, push all of it again, then `complete`";
 

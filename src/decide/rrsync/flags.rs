@@ -1,4 +1,4 @@
-//! The words of `snapgate rrsync` itself, which an administrator writes into `command="…"`: those of rrsync 3.5.0.
+//! The words of `snapgate-shell rrsync` itself, which an administrator writes into `command="…"`: those of rrsync 3.5.0.
 
 use std::ffi::OsString;
 

@@ -41,7 +41,7 @@ pub fn syslog(request: &Request, heard: &str, dir: &[u8], event: Event<'_>) -> S
     let reasons = match event {
         Event::Refused(reasons) => reasons,
         Event::Ended { reason, .. } => reason.map_or(&[][..], std::slice::from_ref),
-        _ => &[],
+        Event::Begins(_) | Event::Probed => &[],
     };
     field(&mut line, "code", reasons.first().map(|reason| reason.code));
     field(&mut line, "account", [printable_name(request.account.name.as_bytes())]);

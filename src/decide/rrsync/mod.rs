@@ -1,4 +1,4 @@
-//! What `snapgate rrsync` decides: the mode that stands in for rsync's own rrsync. A command becomes a [`Transfer`] whose every
+//! What `snapgate-shell rrsync` decides: the mode that stands in for rsync's own rrsync. A command becomes a [`Transfer`] whose every
 //! option has its verdict in `options::rrsync` and whose every path is a [`Place`] beneath one directory; the client's text ends here.
 //!
 //! Pure and total: whether a place exists, and where its links lead, is `act::beneath`'s to find out.

@@ -90,8 +90,8 @@ impl<'a> Reading<'a> {
                 self.bad_value(&spelled, "it takes no value", "leave the value out");
                 return next;
             }
-            (_, Some(value)) => (Some(value), next),
-            (_, None) => match next.split_first() {
+            (Value::Attached(_) | Value::Either(_), Some(value)) => (Some(value), next),
+            (Value::Attached(_) | Value::Either(_), None) => match next.split_first() {
                 Some((value, rest)) => (Some(value.clone()), rest),
                 None => {
                     self.bad_value(&spelled, "its value is missing", "give it a value");
@@ -102,7 +102,7 @@ impl<'a> Reading<'a> {
         let bound = match (verdict, row.value) {
             (Verdict::If(bound), _) => Some(bound),
             (Verdict::Pass, Value::Attached(check) | Value::Either(check)) => Some(Bound::Table(check)),
-            _ => None,
+            (Verdict::Pass, Value::None) | (Verdict::Path(_) | Verdict::Drop | Verdict::Follows | Verdict::Refuse(_), _) => None,
         };
         if let (Some(bound), Some(value)) = (bound, &value)
             && !String::from_utf8(plain(value)).is_ok_and(|text| bound.allows(&text))

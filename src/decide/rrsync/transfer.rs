@@ -254,7 +254,7 @@ impl<'a> Judging<'a> {
             }
             // It is the receiver's.
             Aim::Backup | Aim::Partial | Aim::Temporary | Aim::Basis if sender => return,
-            _ => {}
+            Aim::List | Aim::Backup | Aim::Partial | Aim::Temporary | Aim::Basis | Aim::Log => {}
         }
         let places = match self.place(word) {
             // A path of the server's, as people write them, where it is not one that begins at DIR.

@@ -1,11 +1,12 @@
 //! The cell that rsync runs in: what it sees, what it may do there, and what it is started with. Decided here. The process that
-//! closes itself in and becomes rsync begins with the ground of it, and is sent the rest as words.
+//! closes itself in and becomes rsync begins with the ground of it, and is sent the whole.
 //!
 //! No word of a client's may ever decide what a cell opens.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use crate::terms::Mapping;
 use crate::terms::word::words;
@@ -22,7 +23,7 @@ pub enum Confinement {
 }
 
 /// What of a cell is the same for every client, so that a process can begin to close itself in before anybody knows whose it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ground {
     /// Whether rsync sees a file system of its own and not the server's.
     pub view: bool,
@@ -66,7 +67,7 @@ impl Ids {
 }
 
 /// One rsync and everything that closes it in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
     /// What it stands on.
     pub ground: Ground,
@@ -77,15 +78,17 @@ pub struct Cell {
     /// What the kernel lets it do there; `None`: whatever its account may.
     pub grants: Option<Vec<Grant>>,
     /// Where it starts.
+    #[serde(with = "bytes")]
     pub directory: PathBuf,
     /// The program, absolute.
+    #[serde(with = "bytes")]
     pub program: PathBuf,
     /// Its arguments, without its name.
     pub argv: Vec<OsString>,
 }
 
 /// Which of the kernel's calls are taken from rsync.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Filter {
     /// All that rsync has no use for where it may ask the machine about names of accounts.
     Plain,
@@ -94,7 +97,7 @@ pub enum Filter {
 }
 
 /// What the kernel lets rsync use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Address space of each of its processes, in bytes.
     pub memory: u64,
@@ -105,11 +108,13 @@ pub struct Limits {
 }
 
 /// A part of the server's file system that rsync can see, where it has one of its own. There is nothing else in that.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bind {
     /// What is shown.
+    #[serde(with = "bytes")]
     pub from: PathBuf,
     /// Where it is seen.
+    #[serde(with = "bytes")]
     pub to: PathBuf,
     /// In which way.
     pub kind: Kind,
@@ -119,7 +124,7 @@ pub struct Bind {
 
 words! {
     /// In which way something is seen; the text stands in `explain`.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
     pub enum Kind {
         /// Nothing there can change in any way, times and modes included.
         ReadOnly = "read-only",
@@ -135,9 +140,10 @@ words! {
 }
 
 /// A part of the file system that the jail opens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// The path, and everything beneath it.
+    #[serde(with = "bytes")]
     pub path: PathBuf,
     /// What may be done there.
     pub access: Access,
@@ -147,7 +153,7 @@ pub struct Grant {
 
 words! {
     /// What may be done beneath a path; the text stands in `explain`.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
     pub enum Access {
         /// Read and execute: rsync and its libraries.
         Execute = "read, execute",
@@ -164,85 +170,20 @@ words! {
     }
 }
 
-/// Words that begin an entry of a printed cell.
-const LIMITS: &str = "limits";
-const BIND: &str = "bind";
-const GRANT: &str = "grant";
-const JAIL: &str = "jail";
-const RUN: &str = "run";
-/// In the place of a limit that there is none of.
-const NO_LIMIT: &str = "none";
+/// Paths as they are sent: by their bytes, since they need not be UTF-8, which serde's own way for a path demands.
+mod bytes {
+    use std::ffi::OsString;
+    use std::path::{Path, PathBuf};
 
-impl Cell {
-    /// Everything but the ground as words; [`Cell::read`] makes the same cell of them.
-    pub fn words(&self) -> Vec<OsString> {
-        let mut words: Vec<OsString> = Vec::new();
-        if let Some(Limits { memory, processes, file_size }) = self.limits {
-            words.extend([LIMITS.to_owned(), memory.to_string(), printed(processes), printed(file_size)].map(OsString::from));
-        }
-        for bind in &self.binds {
-            words.extend([BIND.to_owned(), bind.kind.to_string(), bind.optional.to_string()].map(OsString::from));
-            words.extend([bind.from.clone().into(), bind.to.clone().into()]);
-        }
-        if let Some(grants) = &self.grants {
-            words.push(JAIL.into());
-            for grant in grants {
-                words.extend([GRANT.to_owned(), grant.access.to_string(), grant.optional.to_string()].map(OsString::from));
-                words.push(grant.path.clone().into());
-            }
-        }
-        words.extend([RUN.into(), self.directory.clone().into(), self.program.clone().into()]);
-        words.extend(self.argv.iter().cloned());
-        words
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+        path.as_os_str().serialize(to)
     }
 
-    /// Reads what [`Cell::words`] printed; `None` for anything else.
-    pub fn read(ground: Ground, words: &[OsString]) -> Option<Self> {
-        let mut limits = None;
-        let mut binds = Vec::new();
-        let mut grants = None::<Vec<Grant>>;
-        let mut rest = words;
-        loop {
-            let (first, behind) = rest.split_first()?;
-            rest = match (first.to_str()?, behind) {
-                (LIMITS, [memory, processes, file_size, behind @ ..]) => {
-                    limits = Some(Limits { memory: parsed(memory)?, processes: limit(processes)?, file_size: limit(file_size)? });
-                    behind
-                }
-                (BIND, [kind, optional, from, to, behind @ ..]) => {
-                    let kind = Kind::read(kind.to_str()?)?;
-                    binds.push(Bind { from: from.into(), to: to.into(), kind, optional: parsed(optional)? });
-                    behind
-                }
-                (JAIL, behind) => {
-                    grants = Some(Vec::new());
-                    behind
-                }
-                (GRANT, [access, optional, path, behind @ ..]) => {
-                    let access = Access::read(access.to_str()?)?;
-                    grants.as_mut()?.push(Grant { path: path.into(), access, optional: parsed(optional)? });
-                    behind
-                }
-                (RUN, [directory, program, argv @ ..]) => {
-                    let (directory, program) = (directory.into(), program.into());
-                    return Some(Self { ground, limits, binds, grants, directory, program, argv: argv.to_vec() });
-                }
-                _ => return None,
-            };
-        }
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+        OsString::deserialize(from).map(PathBuf::from)
     }
-}
-
-fn printed(limit: Option<u64>) -> String {
-    limit.map_or_else(|| NO_LIMIT.to_owned(), |number| number.to_string())
-}
-
-fn limit(word: &OsStr) -> Option<Option<u64>> {
-    if word == NO_LIMIT { Some(None) } else { parsed(word).map(Some) }
-}
-
-fn parsed<T: FromStr>(word: &OsStr) -> Option<T> {
-    word.to_str()?.parse().ok()
 }
 
 /// What every rsync needs besides its own data. It needs neither `/etc/passwd` nor `/proc` (measured on Linux 6.18).
@@ -285,39 +226,25 @@ fn shown(path: PathBuf, optional: bool) -> Bind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStringExt as _;
 
-    fn cell(binds: bool, grants: bool) -> Cell {
+    #[test]
+    fn what_is_sent_is_read_as_the_same_cell_whatever_bytes_are_in_it() {
         let program = Path::new("/usr/bin/rsync");
-        Cell {
-            ground: Ground::new(Confinement::View),
-            limits: binds.then_some(Limits { memory: 1, processes: grants.then_some(2), file_size: (!grants).then_some(3) }),
-            binds: if binds { libraries_shown() } else { Vec::new() },
-            grants: grants.then(|| system(program)),
-            directory: PathBuf::from("/repository/inprogress/run"),
-            program: program.to_path_buf(),
-            argv: ["--server", "run", "grant", "."].map(OsString::from).to_vec(),
-        }
-    }
-
-    #[test]
-    fn what_is_printed_is_read_as_the_same_cell() {
-        for cell in [cell(true, true), cell(false, true), cell(true, false), cell(false, false)] {
-            assert_eq!(Cell::read(cell.ground, &cell.words()), Some(cell));
-        }
-        let jailed_in_nothing = Cell { grants: Some(Vec::new()), ..cell(false, false) };
-        assert_eq!(Cell::read(jailed_in_nothing.ground, &jailed_in_nothing.words()), Some(jailed_in_nothing));
-    }
-
-    #[test]
-    fn whatever_is_not_a_whole_cell_is_none() {
-        let whole = cell(true, true);
-        let read = |words: &[OsString]| Cell::read(whole.ground, words);
-        let words = whole.words();
-        for end in 0..words.len() - 5 {
-            assert_eq!(read(&words[..end]), None, "{end}");
-        }
-        for words in [&["run"][..], &["run", "/"], &["grant", "read", "false", "/", "run", "/", "/x"], &["bind", "x", "y", "/", "/"], &[]] {
-            assert_eq!(read(&words.iter().map(OsString::from).collect::<Vec<_>>()), None, "{words:?}");
+        let strange = OsString::from_vec(b"/repository/inprogress/\xff\n\"".to_vec());
+        for (limited, granted) in [(true, true), (false, true), (true, false), (false, false)] {
+            let cell = Cell {
+                ground: Ground::new(Confinement::View),
+                limits: limited.then_some(Limits { memory: 1, processes: granted.then_some(2), file_size: (!granted).then_some(3) }),
+                binds: if limited { libraries_shown() } else { Vec::new() },
+                grants: granted.then(|| system(program)),
+                directory: PathBuf::from(&strange),
+                program: program.to_path_buf(),
+                argv: [OsString::from("--server"), strange.clone(), OsString::new(), ".".into()].to_vec(),
+            };
+            let sent = serde_json::to_vec(&cell).unwrap();
+            assert_eq!(serde_json::from_slice::<Cell>(&sent).unwrap(), cell);
+            assert!(serde_json::from_slice::<Cell>(&sent[..sent.len() - 1]).is_err(), "a part of it is not the whole");
         }
     }
 }

@@ -17,8 +17,8 @@ pub fn greeting(policy: &Policy, shelf: &Shelf) -> String {
         let _ = writeln!(text, "  partial pushes:  {rest}");
     }
     let _ = writeln!(text, "  you may say:");
-    for verb in Verb::ALL.into_iter().filter(|verb| *verb == Verb::Help || policy.verbs.contains(verb)) {
-        let _ = writeln!(text, "    {}", usage(verb));
+    for verb in Verb::ALL.into_iter().filter(|verb| policy.allows(*verb)) {
+        let _ = writeln!(text, "    {}", verb.help());
     }
     text
 }
@@ -75,15 +75,4 @@ fn when(policy: &Policy) -> String {
     let Some(windows) = &policy.when else { return "always".to_owned() };
     let windows: Vec<_> = windows.iter().map(ToString::to_string).collect();
     format!("{} ({})", windows.join(", "), policy.timezone)
-}
-
-fn usage(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Prepare => "ssh HOST prepare             open a transaction: pushes add up until `complete`",
-        Verb::Rsync => "rsync -a --delete DIR HOST:  push; it becomes a snapshot",
-        Verb::Complete => "ssh HOST complete [STATUS]   publish the transaction, unless STATUS says that rsync failed",
-        Verb::Abort => "ssh HOST abort               discard the transaction",
-        Verb::Status => "ssh HOST status              what is there and what is going on",
-        Verb::Help => "ssh HOST help                this",
-    }
 }

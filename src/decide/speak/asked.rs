@@ -36,15 +36,15 @@ pub fn mail(record: &Record, report: Report, apart: bool) -> Mail {
         Outcome::Published | Outcome::Answered => {
             let wrong = !record.hooks.is_empty() || (record.result == Outcome::Published && !whole);
             let is_report = record.result == Outcome::Published || !record.warnings.is_empty();
-            match (report, wrong) {
+            match report {
                 // Who gets the report of each push by the same address as alerts learns of it by that, at once.
-                (Report::Always, true) if apart => Mail::Both,
-                (Report::Always, _) if is_report => Mail::Report,
-                (_, true) => Mail::Alert,
+                Report::Always if wrong && apart => Mail::Both,
+                Report::Always if is_report => Mail::Report,
+                Report::Always | Report::Problems | Report::Never if wrong => Mail::Alert,
                 // Once a day, as what has failed by the same cause.
-                (Report::Problems, false) if record.passing => Mail::Alert,
-                (Report::Problems, false) if !record.warnings.is_empty() => Mail::Report,
-                _ => Mail::None,
+                Report::Problems if record.passing => Mail::Alert,
+                Report::Problems if !record.warnings.is_empty() => Mail::Report,
+                Report::Always | Report::Problems | Report::Never => Mail::None,
             }
         }
     }

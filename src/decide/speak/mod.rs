@@ -5,7 +5,10 @@
 pub mod answer;
 pub mod asked;
 pub mod hook;
+#[cfg(feature = "admin")]
 pub mod letter;
 pub mod line;
+#[cfg(feature = "admin")]
 pub mod notice;
+#[cfg(feature = "admin")]
 pub mod post;

@@ -6,6 +6,7 @@
 mod carry;
 mod measure;
 mod push;
+mod reach;
 mod settle;
 mod tell;
 mod transaction;
@@ -22,10 +23,8 @@ use crate::act::arrive::{intake, secluded};
 use crate::act::child::{self, NamespaceBegun, NotStarted, Standby, Undecided};
 use crate::act::config::{self, zones};
 use crate::act::names::accounts;
-use crate::act::process;
-use crate::act::process::{Inherited, Users};
+use crate::act::process::{self, Inherited};
 use crate::act::record::spool::{self, Full, Slots};
-use crate::act::sandbox::view;
 use crate::act::store::{Repository, mounted, owners_of};
 use crate::act::{names, sandbox};
 use crate::decide::judge::verdict::{self, Case, Denial, Permit, Verdict};
@@ -35,7 +34,7 @@ use crate::decide::rsync::command::{self, Command};
 use crate::decide::sandbox::cell::{Confinement, Ground};
 use crate::decide::speak::answer;
 use crate::terms::limits::MAX_END;
-use crate::terms::{Administrator, ClientName, Code, FailedHook, Jail, Note, Outcome, Owners, PushFacts, Reason, Request, Shelf};
+use crate::terms::{Administrator, ClientName, Code, FailedHook, Jail, Note, Outcome, Owners, PushFacts, Reason, Request, Shelf, Spoken};
 
 /// What is remembered of a client's work.
 #[derive(Debug, Serialize, Deserialize)]
@@ -113,14 +112,7 @@ impl End {
     }
 
     fn stopped(reason: Reason) -> Self {
-        let outcome = match reason.code {
-            Code::Busy => Outcome::Busy,
-            Code::Unpublished => Outcome::Unpublished,
-            // Asked for out of turn; the disk is as it was.
-            Code::Transaction | Code::Part => Outcome::Refused,
-            _ => Outcome::Failed,
-        };
-        Self { outcome, exit: reason.code.exit(), reasons: vec![reason], ..Self::answered(String::new()) }
+        Self { outcome: reason.code.row().stops_as, exit: reason.code.exit(), reasons: vec![reason], ..Self::answered(String::new()) }
     }
 }
 
@@ -158,11 +150,11 @@ const USUAL: Confinement = Confinement::View;
 
 /// Serves the connection that sshd started this process for. `named` is the client of a `command="…"` line.
 #[must_use]
-pub fn serve(directory: &Path, named: Option<ClientName>) -> Answer {
+pub fn serve(directory: &Path, named: Option<ClientName>, spoken: Spoken) -> Answer {
     process::close_inherited();
     process::mask();
     process::no_core();
-    let said = intake::said();
+    let said = intake::said(spoken);
     // Ahead of everything that it does not have to know: the other processor closes it in meanwhile. It has heard nothing of the
     // client's, and ends with this connection if nothing comes of the push.
     let waiting = if command::begins_as_push(&said) { begin(None).ok() } else { None };
@@ -276,7 +268,10 @@ impl Session<'_> {
             // Nobody who waits for the end of something that the gate holds waits for this one.
             let _ = process::silence();
             process::close_all_but(&[word.as_raw_fd()]);
-            let told = serde_json::from_slice(&word.wait()).unwrap_or_else(|_| self.told(End::lost(), heard));
+            let told = serde_json::from_slice(&word.wait()).unwrap_or_else(|_| {
+                let repository = Repository::existing(&self.policy.path, self.request.account.uid);
+                self.told(self.lost(repository.as_ref()), heard)
+            });
             self.connection.tell(self.site, Some(self.policy), &told) == Administrator::Told
         });
         let successor = match successor {
@@ -300,24 +295,6 @@ impl Session<'_> {
             }
         };
         tell::answer(told.end, administrator)
-    }
-
-    /// Does what has to get at all that is the account's, whatever modes its client has given it: history is not to be changed for a look. Who keeps
-    /// owners is where that can be done; for anybody else a process does it. It is gone before the administrator's hooks run, and the mail
-    /// leaves, which may need another account's programs.
-    fn reaching_all(&self, work: impl FnOnce() -> Result<End, Reason>) -> Result<End, Reason> {
-        if self.owners.mapping().is_some() || self.request.account.is_root() {
-            return work();
-        }
-        let leave = || view::reach_own_files().and_then(|()| process::give_up_power(Users::Alone)).is_ok();
-        // In that process it is a copy that is taken.
-        let mut work = Some(work);
-        let mut told = || work.take().map(|work| serde_json::to_vec(&End::of(work())).unwrap_or_default()).unwrap_or_default();
-        match child::delegated(leave, &mut told) {
-            Ok(Some(said)) => Ok(serde_json::from_slice(&said).unwrap_or_else(|_| End::lost())),
-            // Where the kernel has no process or no namespace for it, what modes keep the account out of stays out of its reach.
-            Ok(None) | Err(_) => work.take().map_or_else(|| Ok(End::lost()), |work| work()),
-        }
     }
 
     /// An end with what was found and heard on the way.

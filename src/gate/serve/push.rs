@@ -184,24 +184,18 @@ impl Session<'_> {
         warnings.extend(said.told());
         let ended = measure.ended(ended);
         let time = self.policy.deadline.saturating_sub(started.elapsed()).max(LEAST_LINK_TIME);
-        let (lists, ignores_times) = (plan.keeps_access_lists(), plan.ignores_times());
-        let (links, untouched) = (Some(&links), staging.is_untouched());
         let settling = Settling {
-            held,
-            shelf: &shelf,
-            snapshots,
-            said: None,
-            untouched,
-            links,
-            lists,
-            ignores_times,
-            facts,
+            untouched: staging.is_untouched(),
+            links: Some(&links),
+            lists: plan.keeps_access_lists(),
+            ignores_times: plan.ignores_times(),
             time,
             bytes,
             warnings,
             measure,
+            ..Settling::new(held, &shelf, snapshots, facts)
         };
-        let mut end = self.reaching_all(|| self.settle(staging, plan, ended, settling))?;
+        let mut end = self.reaching_all(held, || self.settle(staging, plan, ended, settling))?;
         self.complete_hooks(&mut end, repository, log);
         Ok(end)
     }
@@ -277,7 +271,7 @@ impl Session<'_> {
         for argv in &self.policy.hooks.prepare {
             if let Some(failed) = self.hook("prepare", argv, repository, None, log) {
                 let reason = Reason { of_server: true, ..Reason::new(Code::Hook, "the server cannot take a push right now") };
-                return Err(reason.detail(failed.told()).remedy("see what it has printed, below").rule(self.policy.origins.of("hooks")));
+                return Err(reason.detail(failed.told()).remedy(failed.remedy()).rule(self.policy.origins.of("hooks")));
             }
         }
         Ok(())

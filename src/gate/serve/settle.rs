@@ -50,6 +50,50 @@ pub(super) struct Settling<'a> {
     pub(super) measure: Measure,
 }
 
+impl<'a> Settling<'a> {
+    /// What holds for whatever is settled. A push, and a transaction, each adds what it alone knows.
+    pub(super) fn new(held: &'a Held<'a>, shelf: &'a Shelf, snapshots: Vec<PathBuf>, facts: PushFacts) -> Self {
+        Self {
+            held,
+            shelf,
+            snapshots,
+            said: None,
+            untouched: false,
+            links: None,
+            lists: false,
+            ignores_times: false,
+            facts,
+            bytes: None,
+            time: LEAST_LINK_TIME,
+            warnings: Vec::new(),
+            measure: Measure::default(),
+        }
+    }
+
+    /// How the connection ended, by this outcome.
+    fn ends(self, outcome: Outcome, exit: u8, reasons: Vec<Reason>) -> End {
+        End { outcome, exit, reasons, warnings: self.warnings, push: Some(self.facts), ..End::answered(String::new()) }
+    }
+}
+
+/// A tree whose links are made, to be published.
+struct Issue<'a> {
+    name: SnapshotName,
+    /// Where inside it something was pushed.
+    place: &'a SubPath,
+    /// The pushes that it is of.
+    pushed: &'a [Pushed],
+    /// Places that no push into has ended well, printable.
+    missing: &'a [String],
+    /// What stood in it before, and what was linked.
+    linked: (Survey, Made),
+    /// What the client has to hear although there is a snapshot, where that is known.
+    lost: Option<Reason>,
+    /// The exit code where there is nothing to hear.
+    exit: u8,
+    text: String,
+}
+
 impl Session<'_> {
     /// Does with the tree what its push amounts to.
     pub(super) fn settle(&self, staging: Staging<'_>, plan: &PushPlan, ended: Ended, mut settling: Settling<'_>) -> Result<End, Reason> {
@@ -61,14 +105,6 @@ impl Session<'_> {
             (!plan.joins()).then(|| self.compared(plan.place())),
         )?;
         let exit = outcome::exit_code(ended);
-        let end = |outcome, exit, reasons, settling: Settling<'_>| End {
-            outcome,
-            exit,
-            reasons,
-            warnings: settling.warnings,
-            push: Some(settling.facts),
-            ..End::answered(String::new())
-        };
         match outcome::of_push(ended, plan.is_dry(), trees) {
             Disposal::Publish { partial } => {
                 settling.facts.partial = partial;
@@ -91,7 +127,7 @@ impl Session<'_> {
                 if !plan.joins() && survey.files + made.linked + made.anew == 0 && newest_has_files()? {
                     staging.discard()?;
                     let exit = if exit == 0 { Code::Unpublished.exit() } else { exit };
-                    return Ok(end(Outcome::Unpublished, exit, vec![outcome::nothing_arrived()], settling));
+                    return Ok(settling.ends(Outcome::Unpublished, exit, vec![outcome::nothing_arrived()]));
                 }
                 // Where something could not be read nothing is taken for deleted, as rsync has it.
                 let replaces = plan.deletes() && !partial;
@@ -100,18 +136,14 @@ impl Session<'_> {
                     staging.join(&pushed)?;
                     let joined = transaction.clone().adding(pushed, partial).using(settling.measure.stored);
                     let joined = joined.dropping(settling.facts.dropped_owners).skipping(settling.facts.skipped);
-                    settling.held.write_transaction(&joined.listing(settling.lists))?;
-                    return Ok(end(Outcome::Added, exit, Vec::new(), settling));
+                    let joined = joined.listing(settling.lists).ignoring_times(settling.ignores_times);
+                    settling.held.write_transaction(&joined)?;
+                    return Ok(settling.ends(Outcome::Added, exit, Vec::new()));
                 }
-                count(&mut settling, survey, &made, self.owners.mapping());
-                let (staging, whole) = self.carry_over(staging, &[pushed], &mut settling)?;
-                compare(&staging, plan.place(), &mut settling);
-                let published = staging.publish(plan.name().clone(), self.id)?;
-                self.after_publishing(&published, plan.place(), true, &mut settling);
                 // Where rsync left something out its client knows.
                 let lost = (partial && i32::from(exit) != outcome::PARTIAL).then(outcome::links_lost);
-                let lost = lost.or_else(|| (!whole).then(outcome::not_carried));
-                Ok(end(Outcome::Published, lost.as_ref().map_or(exit, |lost| lost.code.exit()), lost.into_iter().collect(), settling))
+                let (name, place, pushed, linked) = (plan.name().clone(), plan.place(), &[pushed][..], (survey, made));
+                self.publish(staging, Issue { name, place, pushed, missing: &[], linked, lost, exit, text: String::new() }, settling)
             }
             Disposal::SetAside(reason) => {
                 let reason = self.ruled(reason, ended, plan);
@@ -122,7 +154,7 @@ impl Session<'_> {
                     settling.held.forget_interrupted(&SubPath::default(), None)?;
                 } else if settling.measure.is_kept_already(settling.held, plan.place(), settling.snapshots.first().map(PathBuf::as_path)) {
                     staging.discard()?;
-                    return Ok(end(Outcome::Failed, exit, vec![measure::again(reason)], settling));
+                    return Ok(settling.ends(Outcome::Failed, exit, vec![measure::again(reason)]));
                 } else if settling.links.is_some_and(|links| !plan.can_go_on(links.bases())) {
                     staging.discard()?;
                 } else {
@@ -133,16 +165,16 @@ impl Session<'_> {
                 let reason = if promises { Reason { hint: None, ..reason } } else { reason };
                 let exit = if matches!(reason.code, Code::Store) { reason.code.exit() } else { exit };
                 let outcome = if ended == Ended::Closed { Outcome::Stopped } else { Outcome::Failed };
-                Ok(end(outcome, exit, vec![reason], settling))
+                Ok(settling.ends(outcome, exit, vec![reason]))
             }
             Disposal::Discard => {
                 staging.discard()?;
-                Ok(end(Outcome::Answered, exit, Vec::new(), settling))
+                Ok(settling.ends(Outcome::Answered, exit, Vec::new()))
             }
             Disposal::Reject(reason) => {
                 staging.discard()?;
                 let exit = if exit == 0 { reason.code.exit() } else { exit };
-                Ok(end(Outcome::Unpublished, exit, vec![reason], settling))
+                Ok(settling.ends(Outcome::Unpublished, exit, vec![reason]))
             }
         }
     }
@@ -176,22 +208,44 @@ impl Session<'_> {
         Ok((survey, made))
     }
 
-    /// What follows a snapshot: counting it, forgetting interrupted tries. None of it can take the snapshot back, so what goes wrong here is
-    /// a warning.
-    fn after_publishing(&self, published: &Published, place: &SubPath, ended_well: bool, settling: &mut Settling<'_>) {
-        let repository = settling.held.repository();
-        settling.facts.snapshot = Some(published.name().to_string());
-        repository.note_files(published.name(), &self.stands_for(place), settling.facts.files);
-        settling.facts.published = Some(Utc::now());
-        settling.warnings.extend(published.trouble().map(|reason| reason.detail.clone()));
+    /// Publishes a tree whose links are made. How the connection ends is written down first, for whoever goes on if this process is killed.
+    fn publish(&self, staging: Staging<'_>, issue: Issue<'_>, mut settling: Settling<'_>) -> Result<End, Reason> {
+        let Issue { name, place, pushed, missing, linked: (survey, made), lost, exit, text } = issue;
+        count(&mut settling, survey, &made, self.owners.mapping());
+        let (staging, whole) = self.carry_over(staging, pushed, &mut settling)?;
+        compare(&staging, place, &mut settling);
+        let told = |place| format!("a push into `{place}` did not end well, and none after it did");
+        settling.warnings.extend(missing.iter().map(told));
         if settling.facts.partial {
             settling.warnings.push(outcome::partial(settling.facts.rsync_exit, settling.said).to_owned());
         }
-        // What a place received that the snapshot does not have is still good for the next try.
-        if ended_well && let Err(reason) = settling.held.forget_interrupted(place, Some(published.path())) {
-            settling.warnings.push(reason.detail);
+        settling.facts.snapshot = Some(name.to_string());
+        settling.facts.published = Some(Utc::now());
+        let held = settling.held;
+        let lost = lost.or_else(|| (!whole).then(outcome::not_carried));
+        let exit = lost.as_ref().map_or(exit, |lost| lost.code.exit());
+        let mut end = End { text, ..settling.ends(Outcome::Published, exit, lost.into_iter().collect()) };
+        let published = staging.publish(name, self.id, &serde_json::to_vec(&end).unwrap_or_default())?;
+        self.after_publishing(&published, place, missing.is_empty(), held, &mut end);
+        Ok(end)
+    }
+
+    /// What follows a snapshot: counting it, forgetting interrupted tries. None of it can take the snapshot back, so what goes wrong here is
+    /// a warning.
+    fn after_publishing(&self, published: &Published, place: &SubPath, ended_well: bool, held: &Held<'_>, end: &mut End) {
+        let repository = held.repository();
+        end.warnings.extend(published.trouble().map(|reason| reason.detail.clone()));
+        if let Some(facts) = &mut end.push {
+            repository.note_files(published.name(), &self.stands_for(place), facts.files);
+            facts.published = Some(Utc::now());
         }
-        settling.facts.free_bytes = repository.free_bytes();
+        // What a place received that the snapshot does not have is still good for the next try.
+        if ended_well && let Err(reason) = held.forget_interrupted(place, Some(published.path())) {
+            end.warnings.push(reason.detail);
+        }
+        if let Some(facts) = &mut end.push {
+            facts.free_bytes = repository.free_bytes();
+        }
     }
 
     /// Runs the hooks of `complete`, where there is a snapshot.
@@ -228,59 +282,42 @@ impl Session<'_> {
             dropped_owners: transaction.dropped_owners,
             ..PushFacts::default()
         };
-        let measure = Measure::default();
-        let (time, lists, warnings) = (LEAST_LINK_TIME, transaction.lists, Vec::new());
-        let (untouched, links, ignores_times, bytes) = (false, None, false, None);
-        let snapshots = repository.snapshots_with(&whole, shelf);
         let mut settling = Settling {
-            held,
-            shelf,
-            snapshots,
             said: status,
-            untouched,
-            links,
-            lists,
-            ignores_times,
-            facts,
-            time,
-            bytes,
-            warnings,
-            measure,
+            lists: transaction.lists,
+            ignores_times: transaction.ignores_times,
+            ..Settling::new(held, shelf, repository.snapshots_with(&whole, shelf), facts)
         };
-        let (outcome, reasons) = match outcome::of_transaction(status, transaction.is_partial(), trees) {
+        let ends = |settling: Settling<'_>, outcome, reason: Reason| settling.ends(outcome, reason.code.exit(), vec![reason]);
+        let mut end = match outcome::of_transaction(status, transaction.is_partial(), trees) {
             Disposal::Publish { partial } => {
                 settling.facts.partial = partial;
-                let (survey, made) = self.link(&staging, &mut settling)?;
-                count(&mut settling, survey, &made, self.owners.mapping());
-                let (staging, carried) = self.carry_over(staging, &transaction.pushed, &mut settling)?;
-                compare(&staging, &whole, &mut settling);
-                let published = staging.publish(name, self.id)?;
+                let linked = self.link(&staging, &mut settling)?;
                 let missing: Vec<_> = transaction.unfinished.iter().map(|place| still_printable(place, MAX_QUOTED)).collect();
-                let told = |place| format!("a push into `{place}` did not end well, and none after it did");
-                settling.warnings.extend(missing.iter().map(told));
-                self.after_publishing(&published, &whole, missing.is_empty(), &mut settling);
-                let reason = settling.facts.partial.then(|| outcome::not_whole(status, &missing)).flatten();
-                let reason = reason.or_else(|| (!carried).then(outcome::not_carried));
-                (Outcome::Published, reason.into_iter().collect())
+                let lost = settling.facts.partial.then(|| outcome::not_whole(status, &missing)).flatten();
+                let (pushed, missing, text) = (&transaction.pushed[..], &missing[..], format!("published {name}\n"));
+                self.publish(staging, Issue { name, place: &whole, pushed, missing, linked, lost, exit: 0, text }, settling)?
             }
             Disposal::SetAside(reason) => {
                 settling.facts.kept = staging.set_aside()?;
                 let reason = if settling.facts.kept { reason } else { reason.hint(outcome::FROM_THE_BEGINNING) };
-                (Outcome::Unpublished, vec![reason])
+                ends(settling, Outcome::Unpublished, reason)
             }
             Disposal::Reject(reason) => {
                 staging.discard()?;
-                (Outcome::Unpublished, vec![reason])
+                ends(settling, Outcome::Unpublished, reason)
             }
             Disposal::Discard => {
                 staging.discard()?;
-                (Outcome::Answered, Vec::new())
+                settling.ends(Outcome::Answered, 0, Vec::new())
             }
         };
-        held.close_transaction()?;
-        let exit = reasons.first().map_or(0, |reason| reason.code.exit());
-        let text = settling.facts.snapshot.as_ref().map(|name| format!("published {name}\n")).unwrap_or_default();
-        Ok(End { outcome, exit, reasons, warnings: settling.warnings, push: Some(settling.facts), ..End::answered(text) })
+        match held.close_transaction() {
+            // The next session closes it.
+            Err(reason) if end.outcome == Outcome::Published => end.warnings.push(reason.detail),
+            closed => closed?,
+        }
+        Ok(end)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{End, Told};
 use crate::act::child::detach;
-use crate::act::mail;
+use crate::act::inspect;
 use crate::act::names::accounts;
 use crate::act::record::spool::Spool;
 use crate::act::record::{ledger, syslog};
@@ -91,17 +91,20 @@ impl Connection<'_> {
         {
             repository.told(id);
         }
+        if record.mail != Mail::None
+            && spool.is_ok()
+            && let Err(what) = detach::watch(directory)
+        {
+            // The timer tries again.
+            lost.push(what);
+        }
         if let Some(socket) = &site.syslog {
             let _ = syslog::send(socket, &line::record_line(&record));
             for what in &lost {
-                let _ = syslog::send(socket, &format!("id={} problem=\"{}\"", record.id, still_printable(&on_one_line(what), MAX_QUOTED)));
+                let _ = syslog::send(socket, &problem(&record, what));
             }
         }
-        if record.mail != Mail::None && spool.is_ok() {
-            // The timer tries again whatever becomes of this.
-            let _ = detach::watch(directory);
-        }
-        if spooled && mail::leads_somewhere(&site.mail) { Administrator::Told } else { Administrator::Untold }
+        if spooled && inspect::leads_somewhere(&site.mail) { Administrator::Told } else { Administrator::Untold }
     }
 
     /// Remembers it where whoever was to do that was killed. From the namespace of a client's ids the spool is out of reach: nobody is sent a
@@ -115,7 +118,7 @@ impl Connection<'_> {
         }
         if let Some(socket) = &site.syslog {
             let _ = syslog::send(socket, &line::record_line(&record));
-            let _ = syslog::send(socket, &format!("id={} problem=\"no mail: the process that tells was killed\"", record.id));
+            let _ = syslog::send(socket, &problem(&record, "no mail: the process that tells was killed"));
         }
     }
 
@@ -128,11 +131,20 @@ impl Connection<'_> {
         if let Ok(spool) = &spool {
             let _ = spool.add(&record);
             let _ = ledger::append(&spool.ledger(), &record);
-            let _ = detach::watch(directory);
         }
-        let _ = syslog::send(Path::new(policy::DEFAULT_SYSLOG), &line::record_line(&record));
+        let watched = if spool.is_ok() { detach::watch(directory) } else { Ok(()) };
+        let socket = Path::new(policy::DEFAULT_SYSLOG);
+        let _ = syslog::send(socket, &line::record_line(&record));
+        if let Err(what) = watched {
+            let _ = syslog::send(socket, &problem(&record, &what));
+        }
         answer(told.end, Administrator::Untold)
     }
+}
+
+/// A line of the log about what could not be done for a connection.
+fn problem(record: &Record, what: &str) -> String {
+    format!("id={} problem=\"{}\"", record.id, still_printable(&on_one_line(what), MAX_QUOTED))
 }
 
 /// What is remembered, with the mail that it asks for.

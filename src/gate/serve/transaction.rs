@@ -31,7 +31,7 @@ impl Session<'_> {
             let name = plan::name(&self.policy.names, transaction.began, self.request.at, shelf.newest.as_ref())?;
             let repository = held.repository();
             let log = self.log(repository)?;
-            let mut end = self.reaching_all(|| self.settle_transaction(status, &transaction, name, held, shelf))?;
+            let mut end = self.reaching_all(held, || self.settle_transaction(status, &transaction, name, held, shelf))?;
             self.complete_hooks(&mut end, repository, &log);
             Ok(end)
         })

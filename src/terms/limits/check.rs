@@ -32,6 +32,9 @@ pub const MAX_SEEN: usize = 64 * 1024;
 /// Bytes of a file of keys: some thousands of them.
 pub const MAX_KEY_FILE: u64 = 1024 * 1024;
 
+/// Bytes of a script that are looked at for the gate's name.
+pub const MAX_SCRIPT: u64 = 64 * 1024;
+
 /// Names in `snapshots/` that `check` looks at, those below included.
 pub const MAX_STOCK: u64 = 200_000;
 

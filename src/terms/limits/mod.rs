@@ -339,7 +339,7 @@ pub const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for both maps of a user namespace to be written. The helpers read two files of the machine.
 pub const MAPPING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of what the process that did a client's work in a mapping says about how it ended: a warning for each unfinished place of a
+/// Bytes of what the process that did a client's work says about how it ended, and of a note in `untold/` that has the same: a warning for each unfinished place of a
 /// transaction, every byte escaped, and a mebibyte of other words.
 pub const MAX_END: u64 = (MAX_PARTS * (MAX_QUOTED + 128) * 2 + 1024 * 1024) as u64;
 
@@ -352,7 +352,7 @@ pub const MAX_TRIED: usize = 4096;
 /// Addresses of one `host:` name that count. A name with more stands for a whole network, which `from:` can say.
 pub const MAX_ADDRESSES: usize = 64;
 
-/// Bytes of a small file of the gate's own in a repository: `run.json`, `rsync.json`, a note in `untold/`. Each has under 300.
+/// Bytes of a small file of the gate's own in a repository: `run.json`, `rsync.json`. Each has under 300.
 pub const MAX_NOTE: u64 = 4096;
 
 /// Bytes of `owners.json` and of `remap.json`: four times [`MAX_ID_RANGES`] ranges, each with under fifty.
@@ -404,7 +404,7 @@ pub const MAX_COMPRESS_THREADS: i64 = 4;
 /// Bytes of a value of an option that is a word and no path: a list of endings. rsync's own list of those has 600.
 pub const MAX_OPTION_VALUE: usize = 1024;
 
-/// Bytes of a command in `snapgate rrsync`, where a pull may name many files: what the kernel lets sshd hand over
+/// Bytes of a command in `snapgate-shell rrsync`, where a pull may name many files: what the kernel lets sshd hand over
 /// (`MAX_ARG_STRLEN`).
 pub const MAX_PULL_COMMAND: usize = 128 * 1024;
 

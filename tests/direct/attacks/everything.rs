@@ -62,9 +62,9 @@ fn nor_does_it_for_an_ordinary_account() {
         must(Command::new("chown").args(["-R", "65534:65534"]).arg(dir.join("store")).arg(dir.join("outside")));
         let policy = fs::read_to_string(dir.join("config/policies/web1.yaml")).unwrap();
         scene.gate.write("config/policies/web1.yaml", &policy.replace("user: root", "user: nobody"));
-        fs::copy(env!("CARGO_BIN_EXE_snapgate"), dir.join("snapgate")).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_snapgate-shell"), dir.join("snapgate-shell")).unwrap();
         let modes = [("", 0o755), ("config", 0o755), ("config/policies", 0o755), ("spool", 0o1777), ("mail", 0o1777), ("taken", 0o755)];
-        let files = [("config/snapgate.yaml", 0o644), ("config/policies/web1.yaml", 0o644), ("snapgate", 0o755), ("store", 0o755)];
+        let files = [("config/snapgate.yaml", 0o644), ("config/policies/web1.yaml", 0o644), ("snapgate-shell", 0o755), ("store", 0o755)];
         for (name, mode) in modes.into_iter().chain(files) {
             fs::set_permissions(dir.join(name), fs::Permissions::from_mode(mode)).unwrap();
         }
@@ -74,7 +74,7 @@ fn nor_does_it_for_an_ordinary_account() {
         let mut command = Command::new("setpriv");
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "/usr/bin/env", "-i"]);
         command.arg("SSH_CONNECTION=192.0.2.7 50000 192.0.2.1 22").arg(format!("SSH_ORIGINAL_COMMAND={PUSH}"));
-        run(command.arg(dir.join("snapgate")).arg("--config").arg(dir.join("config")).args(["serve", "--client", "web1"]))
+        run(command.arg(dir.join("snapgate-shell")).arg("--config").arg(dir.join("config")).args(["--client", "web1"]))
     };
     let mut scene = scene("", true);
     nobody(&mut scene);

@@ -149,7 +149,7 @@ fn what_stands_in_the_place_of_links_is_gone_after_the_gate_was_killed() {
         let mut scene = scene("", "placeholders", -1);
         let running = Running::start(&mut scene.gate.say_command(push, ""));
         scene.gate.until("it has recorded", || scene.gate.inside("inprogress/ready").exists());
-        let gates = of(scene.gate.path(), "snapgate");
+        let gates = of(scene.gate.path(), "snapgate-shell");
         signal(&gates, Signal::SIGKILL);
         scene.gate.until("the gate is gone", || gates.iter().all(|pid| !is_alive(*pid)));
         running.wait();

@@ -137,7 +137,7 @@ impl Scene {
     }
 
     fn settle(&self) {
-        for program in ["snapgate", "taken"] {
+        for program in ["snapgate-shell", "snapgate", "taken"] {
             self.gate.until("it is gone", || of(self.gate.path(), program).is_empty());
         }
     }

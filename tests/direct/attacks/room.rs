@@ -108,7 +108,7 @@ fn watched(scene: &Scene, command: &str) -> (Ran, u64) {
             let mut pids = Vec::new();
             while !ended.load(Ordering::Relaxed) {
                 if pids.is_empty() {
-                    pids = of(scene.gate.path(), "snapgate");
+                    pids = of(scene.gate.path(), "snapgate-shell");
                 }
                 peak.fetch_max(pids.iter().map(status).filter_map(most).max().unwrap_or(0) << 10, Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(1));

@@ -111,7 +111,7 @@ fn a_file_of_1970_that_could_not_be_read_is_sent_again() {
     command.args(["-e", "trace=read", "-e", "inject=read:error=EIO:when=3+"]);
     command.arg(client.get_program()).args(client.get_args());
     assert_ne!(run(&mut command).status, 0);
-    gate.until("the gate has ended", || crate::processes::of(gate.path(), "snapgate").is_empty());
+    gate.until("the gate has ended", || crate::processes::of(gate.path(), "snapgate-shell").is_empty());
     assert!(gate.record().push.unwrap().kept);
     let left = gate.inside(".snapgate/interrupted/1/failing");
     assert!(fs::read(&left).unwrap() != fs::read(&failing).unwrap(), "it was to be unfinished");

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Gate, POLICY, Ran, SNAPGATE, can_trace, must, run};
+use crate::support::{GATE, Gate, POLICY, Ran, SNAPGATE, can_trace, must, run};
 
 use super::picture;
 
@@ -147,7 +147,7 @@ fn forced_links_are_read_back_as_the_client_had_them() {
     let client = Client::new(&forcing());
     client.push(&[]);
     let config = client.gate.path().join("config");
-    let serve = format!("{SNAPGATE} --config {} rrsync -munge -ro {}", config.display(), client.gate.inside("snapshots").display());
+    let serve = format!("{GATE} --config {} rrsync -munge -ro {}", config.display(), client.gate.inside("snapshots").display());
     let script = format!("shift\nexec /usr/bin/env -i SSH_CONNECTION='192.0.2.7 50000 192.0.2.1 22' SSH_ORIGINAL_COMMAND=\"$*\" {serve}\n");
     client.gate.write("read", &script);
     let back = client.gate.path().join("back");

@@ -11,8 +11,8 @@ use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fchmod, fstat, futim
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, symlinkat, unlinkat};
 use rustix::fs::{SeekFrom, seek};
-use xattr::FileExt as _;
 
+use super::super::attributes;
 use super::super::tree::{kind, stat};
 
 /// Stores the file `from` of one directory as `to` in another, where nothing stands. Regular files that can be read and symlinks alone:
@@ -55,13 +55,13 @@ pub(super) fn liken(old: &File, new: &File, owners: bool) -> io::Result<()> {
     // Those are the machine's own words on a file (xattr(7), "Extended security attributes"), and not everybody's to set.
     let unless_the_machine_s =
         |name: &OsStr, done: io::Result<()>| if name.as_encoded_bytes().starts_with(b"security.") { Ok(()) } else { done };
-    let all: Vec<_> = old.list_xattr()?.collect();
+    let all = attributes::names(old)?;
     // What it has by itself comes from an access list of the directory that it was made in.
-    for name in new.list_xattr()?.filter(|name| !all.contains(name)) {
-        unless_the_machine_s(&name, new.remove_xattr(&name))?;
+    for name in attributes::names(new)?.into_iter().filter(|name| !all.contains(name)) {
+        unless_the_machine_s(&name, attributes::remove(new, &name))?;
     }
     for name in &all {
-        unless_the_machine_s(name, new.set_xattr(name, &old.get_xattr(name)?.unwrap_or_default()))?;
+        unless_the_machine_s(name, attributes::set(new, name, &attributes::get(old, name)?.unwrap_or_default()))?;
     }
     fchmod(new, Mode::from_bits_truncate(found.st_mode & 0o7777))?;
     let (accessed, modified) = times(&found);

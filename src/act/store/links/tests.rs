@@ -1,12 +1,11 @@
 //! Recorded links on a real directory, with whatever may have become of their names.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::super::Repository;
+use super::super::{Repository, attributes};
 use super::*;
 use crate::decide::push::links::Basis;
 use crate::terms::limits::LINKS_BETWEEN_LOOKS;
@@ -355,7 +354,7 @@ fn full(directory: &Path) -> Option<std::path::PathBuf> {
     let file = directory.join("full");
     fs::write(&file, "full").unwrap();
     chmod(&file, 0o640);
-    xattr::set(&file, "user.note", b"kept").unwrap();
+    attributes::set_at(file.to_str().unwrap(), "user.note", b"kept").unwrap();
     date(&file);
     let others = directory.join("others");
     fs::create_dir(&others).unwrap();
@@ -384,7 +383,7 @@ fn a_file_that_has_no_more_links_is_stored_anew_with_all_that_it_has() {
         let new = store.stage("d/full");
         assert_ne!(inode(&new), inode(&full));
         assert_eq!((fs::read_to_string(&new).unwrap().as_str(), mode(&new), is_dated(&new)), ("full", 0o640, true));
-        assert_eq!(xattr::get(&new, OsStr::new("user.note")).unwrap().unwrap(), b"kept");
+        assert_eq!(attributes::get_at(new.to_str().unwrap(), "user.note").unwrap().unwrap(), b"kept");
         if hard_links {
             assert_eq!(inode(&store.stage("twin")), inode(&new), "its twin is one of the new file");
         }

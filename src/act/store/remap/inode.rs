@@ -15,6 +15,7 @@ use rustix::fs::{AtFlags as StatFlags, FileType, Statx, StatxAttributes, StatxFl
 
 use super::pass::Pass;
 use super::private::Private;
+use crate::act::store::attributes;
 use crate::decide::owners::remap::attributes::{ACCESS_LIST, CAPABILITY, DEFAULT_LIST, access_list, capability};
 use crate::decide::owners::remap::kept::Kept;
 use crate::decide::owners::remap::{Kind, Remap, Whose};
@@ -207,7 +208,7 @@ impl Inode {
         if self.kind() == FileType::Symlink {
             return Ok(None);
         }
-        match xattr::get_deref(self.link(), name) {
+        match attributes::get_at(&self.link(), name) {
             Err(error) if error.raw_os_error() == Some(Errno::EOPNOTSUPP as i32) => Ok(None),
             value => value.map_err(|error| format!("{name}: {error}")),
         }
@@ -218,7 +219,7 @@ impl Inode {
         let link = self.link();
         let set_mode = |mode| fchmodat(AT_FDCWD, link.as_str(), Mode::from_bits_truncate(mode), FchmodatFlags::FollowSymlink);
         for (name, list) in &change.lists {
-            xattr::set_deref(&link, name, list)?;
+            attributes::set_at(&link, name, list)?;
         }
         if let Some(closed) = change.closed {
             set_mode(closed)?;
@@ -229,7 +230,7 @@ impl Inode {
         if let Some(kept) = &change.kept {
             set_mode(kept.mode)?;
             if !kept.capability.is_empty() {
-                xattr::set_deref(&link, CAPABILITY, &kept.capability)?;
+                attributes::set_at(&link, CAPABILITY, &kept.capability)?;
             }
         }
         Ok(())

@@ -28,7 +28,7 @@ use self::pass::Pass;
 use self::private::{Place, Private};
 use self::walk::{STATE_NAME, Walk};
 use super::owners::{NOTE, private};
-use super::{mounts, tree, trouble, unusable};
+use super::{attributes, mounts, tree, trouble, unusable};
 use crate::decide::owners::remap::attributes::{ACCESS_LIST, DEFAULT_LIST};
 use crate::decide::owners::remap::{Holder, Meaning, Remap};
 use crate::terms::text::printable;
@@ -241,12 +241,7 @@ impl Ownership {
         self.notes.write(NOTE, &note, remap.to())?;
         // What they said of others was of the old account's making, and counts for nothing at mode 0700.
         for list in [ACCESS_LIST, DEFAULT_LIST] {
-            match xattr::remove(format!("/proc/self/fd/{}/.", self.root.as_raw_fd()), list) {
-                Err(error) if !matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::ENODATA | Errno::EOPNOTSUPP)) => {
-                    return Err(error);
-                }
-                _ => {}
-            }
+            attributes::remove_at(&format!("/proc/self/fd/{}/.", self.root.as_raw_fd()), list)?;
         }
         self.notes.close()?;
         rustix::fs::syncfs(&self.root)?;

@@ -10,11 +10,23 @@ use crate::terms::{Login, Origin};
 
 use crate::decide::policy::lint::Finding;
 
+mod account;
+mod keys;
+
+pub use account::{Shadow, shadow, shut};
+pub use keys::{Keys, Leads, command_leads, keys};
+
 /// Where a client is thought to come from whose policy names no network: an address that is nobody's (RFC 5737).
 pub const NOWHERE: &str = "192.0.2.1";
 
+/// Where sshd listens if nobody says anything else.
+pub const USUAL_PORT: u16 = 22;
+
 /// What the account's shell is asked to print.
 pub const MARK: &str = "snapgate-check";
+
+/// sshd's own sftp, which no shell is started for (sshd_config(5), "Subsystem").
+const INTERNAL_SFTP: &str = "internal-sftp";
 
 /// Bytes of what a shell prints that are shown.
 const SHOWN: usize = 120;
@@ -22,16 +34,30 @@ const SHOWN: usize = 120;
 /// What holds for an account's logins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
+    /// `Port`, the first.
+    pub port: Option<u16>,
     /// `ForceCommand`.
     pub force: Option<String>,
     /// `AuthorizedKeysFile`, as it is written.
     pub key_files: Vec<String>,
     /// Whether keys come from a program or a certificate, too.
     pub keys_elsewhere: bool,
+    /// `AuthorizedKeysCommand` and `TrustedUserCAKeys`: the program and the file.
+    pub named: Vec<PathBuf>,
     /// `ExposeAuthInfo`.
     pub exposes: bool,
     /// `StrictModes`.
     pub strict: bool,
+    /// Whether sshd answers `sftp` itself where no command is forced, and starts nothing.
+    internal_sftp: bool,
+    /// `UsePAM`.
+    pub pam: bool,
+    /// `ChrootDirectory`.
+    chroot: Option<String>,
+    /// `PermitRootLogin no`.
+    keeps_root_out: bool,
+    /// `AuthenticationMethods` of which none is content with a key.
+    wants_more: Option<String>,
     /// `PubkeyAuthentication no`.
     takes_no_keys: bool,
     /// `AllowUsers` and `DenyUsers`.
@@ -61,8 +87,8 @@ impl Settings {
 }
 
 /// The connection that sshd is asked about, for `sshd -T -C`. A `Match` that asks for what is not given is an error.
-pub fn connection(account: &str, address: &str) -> String {
-    format!("user={account},host={address},addr={address},laddr=127.0.0.1,lport=22")
+pub fn connection(account: &str, address: &str, port: u16) -> String {
+    format!("user={account},host={address},addr={address},laddr=127.0.0.1,lport={port}")
 }
 
 /// Reads the answer of `sshd -T`; `None` where it is none.
@@ -78,9 +104,20 @@ pub fn settings(answer: &[u8]) -> Option<Settings> {
                 whole = true;
                 found.key_files = words().collect();
             }
-            "authorizedkeyscommand" | "trustedusercakeys" => found.keys_elsewhere |= value.trim() != "none",
+            "authorizedkeyscommand" | "trustedusercakeys" => {
+                found.keys_elsewhere |= value.trim() != "none";
+                found.named.extend(words().next().map(PathBuf::from));
+            }
+            "port" => found.port = found.port.or_else(|| value.trim().parse().ok()),
+            "usepam" => found.pam = value.trim() == "yes",
+            "chrootdirectory" => found.chroot = words().next(),
+            "permitrootlogin" => found.keeps_root_out = value.trim() == "no",
+            "authenticationmethods" => found.wants_more = Some(value.trim().to_owned()).filter(|methods| !is_content_with_a_key(methods)),
             "exposeauthinfo" => found.exposes = value.trim() == "yes",
             "pubkeyauthentication" => found.takes_no_keys = value.trim() == "no",
+            "subsystem" => {
+                found.internal_sftp |= words().next().as_deref() == Some("sftp") && words().nth(1).as_deref() == Some(INTERNAL_SFTP)
+            }
             "strictmodes" => found.strict = value.trim() == "yes",
             "allowusers" => found.allowed.extend(words()),
             "denyusers" => found.denied.extend(words()),
@@ -90,6 +127,11 @@ pub fn settings(answer: &[u8]) -> Option<Settings> {
         }
     }
     whole.then_some(found)
+}
+
+/// Whether one of these lists of methods asks for nothing but keys (sshd_config(5), "AuthenticationMethods").
+fn is_content_with_a_key(lists: &str) -> bool {
+    lists.split_ascii_whitespace().any(|list| list == "any" || list.split(',').all(|method| method == "publickey"))
 }
 
 /// The account's files of keys: a relative name is in its home (sshd_config(5), "AuthorizedKeysFile", "TOKENS").
@@ -134,64 +176,24 @@ pub enum KeyState {
     Holds(Keys),
 }
 
-/// How many keys there are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Keys {
-    /// Those with a `command="…"` that runs the gate.
-    pub gated: u64,
-    /// The others.
-    pub others: u64,
-}
+/// The gate's program.
+pub const GATE: &str = "snapgate-shell";
 
-/// Counts the keys in the text of such a file.
-pub fn keys(text: &[u8]) -> Keys {
-    let text = String::from_utf8_lossy(text);
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.fold(Keys::default(), |mut all, line| {
-        let is_gated = forced_by_key(line).is_some_and(|command| runs_the_gate(&command));
-        all.gated += u64::from(is_gated);
-        all.others += u64::from(!is_gated);
-        all
-    })
-}
-
-/// The value of `command="…"` among the options before a key.
-fn forced_by_key(line: &str) -> Option<String> {
-    let (mut options, mut quoted, mut escaped) = (String::new(), false, false);
-    for character in line.chars() {
-        match character {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            ' ' | '\t' if !quoted => break,
-            _ => {}
-        }
-        options.push(character);
-    }
-    let start = options.to_ascii_lowercase().find("command=\"")?;
-    let value = options.get(start + "command=\"".len()..)?;
-    let mut command = String::new();
-    let mut rest = value.chars();
-    while let Some(character) = rest.next() {
-        match character {
-            '"' => return Some(command),
-            '\\' => command.extend(rest.next()),
-            _ => command.push(character),
-        }
-    }
-    None
-}
-
-/// Whether one of a command's words is this program, or stands for it.
-pub fn runs_the_gate(command: &str) -> bool {
-    command.split(|c: char| c.is_ascii_whitespace() || "\"';&|()".contains(c)).any(|word| is_the_gate(Path::new(word)))
-}
-
-/// Whether a program is this one, by its name.
+/// Whether a program is the gate, by its name.
 pub fn is_the_gate(program: &Path) -> bool {
-    let name = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    name.starts_with("snapgate") || name == "rrsync"
+    program.file_name().is_some_and(|name| name == GATE || name == "rrsync")
 }
+
+/// Whether a command is the gate without any word of its own, as it is forced upon an account: by its name, or by its whole path.
+pub fn is_the_gate_alone(command: &[u8]) -> bool {
+    let program = command.trim_ascii();
+    let name = if program.starts_with(b"/") { program.rsplit(|byte| *byte == b'/').next().unwrap_or_default() } else { program };
+    name == GATE.as_bytes() && !program.iter().any(u8::is_ascii_whitespace)
+}
+
+/// What an administrator is to do where the account's shell is the gate and it is given words of its own.
+pub const WORDS_OF_ITS_OWN: &str = "name the client's key in `keys:` of its policy and force `snapgate-shell` alone, or give the account \
+    `/bin/sh` as its shell";
 
 /// An account whose logins are looked at.
 #[derive(Debug, Clone, Copy)]
@@ -204,6 +206,10 @@ pub struct Entry<'a> {
     pub keyed: Option<&'a Origin>,
     /// Its shell.
     pub shell: &'a Path,
+    /// Whether that is the gate.
+    pub is_gate: bool,
+    /// Where the command leads that sshd runs for it; `None` where its program is not there, which is told with that.
+    pub forced: Option<Leads>,
     /// The names of all its groups; `None` where one is not known.
     pub groups: Option<&'a [String]>,
     /// Whether it is root, whose other keys may be the administrator's.
@@ -218,29 +224,50 @@ pub fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> Vec<Fin
         let message = format!("sshd lets `{account}` not in: `AllowUsers`, `DenyUsers`, `AllowGroups` or `DenyGroups` keeps it out");
         found.push(Finding::wrong(user.clone(), message, "change them in sshd's settings, then reload it"));
     }
-    let held = files.iter().fold(Keys::default(), |mut all, file| {
-        if let KeyState::Holds(keys) = &file.state {
-            all.gated += keys.gated;
-            all.others += keys.others;
-        }
-        all
+    if let Some(directory) = &settings.chroot {
+        let message = format!("sshd locks `{account}` into `{}`, where there is neither the gate nor a repository", shown(directory));
+        found.push(Finding::wrong(user.clone(), message, format!("set `ChrootDirectory none` for `{account}` in sshd's settings")));
+    }
+    if entry.is_root && settings.keeps_root_out {
+        let help = "set `PermitRootLogin prohibit-password` in sshd's settings, for the client's address alone if you can";
+        found.push(Finding::wrong(user.clone(), "sshd lets `root` not in: `PermitRootLogin` is off", help));
+    }
+    if let Some(methods) = &settings.wants_more {
+        let message = format!("sshd is not content with a key of `{account}`: `AuthenticationMethods` is `{}`", shown(methods));
+        found.push(Finding::wrong(user.clone(), message, format!("set `AuthenticationMethods publickey` for `{account}`")));
+    }
+    let held = files.iter().fold(Keys::default(), |all, file| match &file.state {
+        KeyState::Holds(keys) => all.and(keys),
+        _ => all,
     });
     if settings.takes_no_keys {
         let message = format!("sshd takes no key for `{account}`: `PubkeyAuthentication` is off");
         found.push(Finding::wrong(user.clone(), message, format!("set `PubkeyAuthentication yes` for `{account}` in sshd's settings")));
-    } else if held == Keys::default() && !settings.keys_elsewhere {
+    } else if held.all() == 0 && !held.cut && !settings.keys_elsewhere {
         found.push(no_keys(entry, files));
+    } else if held.all() == 0 && !held.cut {
+        let message = format!("whether sshd finds a key for `{account}` was not looked at: it asks a program or takes certificates");
+        found.push(Finding::unseen(user.clone(), message, "try it out: log in as the client"));
     }
     match &settings.force {
-        Some(command) if runs_the_gate(command) => {}
-        Some(command) => {
-            let message = format!("sshd runs `{}` for `{account}`: whether that leads to the gate cannot be seen", shown(command));
-            found.push(Finding::note(user.clone(), message, "if it does not, set `ForceCommand` to `snapgate serve`"));
+        Some(command) => found.extend(entry.forced.and_then(|leads| forced(entry, command, leads))),
+        None if entry.is_gate && (held.others > 0 || settings.keys_elsewhere) => found.extend(past_the_shell(entry, settings)),
+        None if entry.is_gate => {}
+        None => {
+            found.extend(ungated(entry, &held, settings));
+            if held.cut {
+                let message =
+                    format!("of a file of keys of `{account}` only the beginning was looked at: a key further down may lead elsewhere");
+                found.push(Finding::unseen(user.clone(), message, "shorten the file, or set a `ForceCommand` for the account"));
+            }
         }
-        None if is_the_gate(entry.shell) => {}
-        None if held.gated > 0 && held.others == 0 && !settings.keys_elsewhere => {}
-        None => found.extend(ungated(entry, held)),
     }
+    if settings.asks_for_groups() && entry.groups.is_none() {
+        let message =
+            format!("whether `AllowGroups` and `DenyGroups` of sshd's let `{account}` in was not looked at: a group of its has no name");
+        found.push(Finding::unseen(user.clone(), message, "see what `id` says of it, and that its groups are in /etc/group"));
+    }
+    found.extend(worded(entry, settings, &held));
     if let Some(keyed) = entry.keyed.filter(|_| !settings.exposes) {
         let message = format!("sshd does not tell which key of `{account}` logged in, so `keys:` matches nobody");
         found.push(Finding::wrong(keyed.clone(), message, format!("set `ExposeAuthInfo yes` for `{account}` in sshd's settings")));
@@ -248,20 +275,83 @@ pub fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> Vec<Fin
     found
 }
 
+/// Where sftp leads past a gate that is the account's shell.
+fn past_the_shell(entry: Entry<'_>, settings: &Settings) -> Option<Finding> {
+    let Entry { account, user, .. } = entry;
+    let message =
+        format!("sshd answers sftp for `{account}` itself, past its shell: whoever logs in reads and writes what the account may");
+    let help =
+        format!("set `ForceCommand snapgate-shell` for `{account}` in sshd's settings, or `Subsystem sftp /usr/lib/openssh/sftp-server`");
+    settings.internal_sftp.then(|| Finding::wrong(user.clone(), message, help))
+}
+
+/// Where a gate that is the account's shell is given words of its own: it refuses those, as a client may have typed them.
+fn worded(entry: Entry<'_>, settings: &Settings, held: &Keys) -> Option<Finding> {
+    let Entry { account, user, .. } = entry;
+    let command = match settings.force.as_deref() {
+        Some(command) if entry.forced == Some(Leads::ToTheGate) && !is_the_gate_alone(command.as_bytes()) => {
+            format!("`{}`", shown(command))
+        }
+        None if held.worded > 0 => "`command=\"…\"` of its keys".to_owned(),
+        _ => return None,
+    };
+    let message =
+        format!("the shell of `{account}` is the gate, which refuses {command}: a client could have typed the words behind its name");
+    entry.is_gate.then(|| Finding::wrong(user.clone(), message, WORDS_OF_ITS_OWN))
+}
+
+/// Where this file keeps everybody out but root.
+pub fn closed(Entry { account, user, is_root, .. }: Entry<'_>, by: &Path) -> Option<Finding> {
+    let message = format!("sshd lets `{account}` not in while `{}` is there", shown(&by.display().to_string()));
+    (!is_root).then(|| Finding::wrong(user.clone(), message, "remove it, unless the machine is about to go down"))
+}
+
+/// Where a command that sshd runs for every login is not the gate.
+fn forced(Entry { account, user, .. }: Entry<'_>, command: &str, leads: Leads) -> Option<Finding> {
+    let command = shown(command);
+    match leads {
+        Leads::ToTheGate => None,
+        Leads::Perhaps => {
+            let message = format!("sshd runs `{command}` for `{account}`: whether that leads to the gate cannot be seen");
+            Some(Finding::note(user.clone(), message, "if it does not, set `ForceCommand` to `snapgate-shell`"))
+        }
+        Leads::Elsewhere => {
+            let message = format!("sshd runs `{command}` for `{account}`, which is something that is not the gate");
+            Some(Finding::wrong(user.clone(), message, "set `ForceCommand` to `snapgate-shell`, with the whole path, and reload sshd"))
+        }
+    }
+}
+
 /// Where keys lead past the gate.
-fn ungated(entry: Entry<'_>, held: Keys) -> Option<Finding> {
+fn ungated(entry: Entry<'_>, held: &Keys, settings: &Settings) -> Option<Finding> {
     let Entry { account, user, .. } = entry;
     let help = format!(
         "copy 50-snapgate.conf to /etc/ssh/sshd_config.d/, add `{account}` to the group that it names, and reload sshd; `sshd -T -C {}` \
          shows what holds",
-        connection(&quote(account), NOWHERE)
+        connection(&quote(account), NOWHERE, settings.port.unwrap_or(USUAL_PORT))
     );
-    if entry.is_root && held.gated > 0 {
-        let message = format!("{} of root's keys lead to a shell and not to the gate", held.others);
+    let command = held.command.as_deref().unwrap_or_default();
+    let past = held.others + held.astray;
+    if entry.is_root && held.gated > 0 && past > 0 {
+        let message = format!("{past} of root's keys lead to something else than the gate");
         return Some(Finding::note(user.clone(), message, "that is right if they are the administrators'"));
     }
-    let message = format!("no `ForceCommand` of sshd's reaches `{account}`: whoever logs in has a shell, and pushes past the gate");
-    Some(Finding::wrong(user.clone(), message, help))
+    if held.others > 0 || settings.keys_elsewhere || held.all() == 0 {
+        let message = format!("no `ForceCommand` of sshd's reaches `{account}`: whoever logs in has a shell, and pushes past the gate");
+        return Some(Finding::wrong(user.clone(), message, help));
+    }
+    if held.astray > 0 {
+        let message = format!("a key of `{account}` runs `{command}`, which is something that is not the gate");
+        return Some(Finding::wrong(
+            user.clone(),
+            message,
+            "let its command= start `snapgate-shell`, with the whole path, or remove the key",
+        ));
+    }
+    (held.unclear > 0).then(|| {
+        let message = format!("a key of `{account}` runs `{command}`: whether that leads to the gate cannot be seen");
+        Finding::note(user.clone(), message, "if it does not, let its command= start `snapgate-shell`")
+    })
 }
 
 /// Where sshd finds no key for the account.

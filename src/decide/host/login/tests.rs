@@ -1,6 +1,6 @@
 use super::*;
 
-const ANSWER: &[u8] = b"port 22\nforcecommand /usr/bin/snapgate serve\nauthorizedkeysfile .ssh/authorized_keys %h/k/%u /etc/keys/%U%%\n\
+const ANSWER: &[u8] = b"port 22\nforcecommand /usr/bin/snapgate-shell\nauthorizedkeysfile .ssh/authorized_keys %h/k/%u /etc/keys/%U%%\n\
     authorizedkeyscommand none\ntrustedusercakeys none\nexposeauthinfo yes\nstrictmodes yes\n";
 
 fn login(shell: &str) -> Login {
@@ -9,19 +9,33 @@ fn login(shell: &str) -> Login {
 
 fn said(settings: &Settings, shell: &str, keyed: bool, files: &[KeyFile]) -> Vec<(bool, String)> {
     let origin = Origin { file: "web1.yaml".into(), line: 2 };
-    let entry =
-        Entry { account: "web1", user: &origin, keyed: keyed.then_some(&origin), shell: Path::new(shell), groups: None, is_root: false };
+    let forced = command_leads(settings.force.as_deref().unwrap_or_default(), leads);
+    let is_gate = leads(shell) == Leads::ToTheGate;
+    let entry = Entry { keyed: keyed.then_some(&origin), is_gate, forced: Some(forced), ..entry(&origin, Path::new(shell)) };
     sshd(entry, settings, files).iter().map(|found| (found.wrong, found.to_string())).collect()
 }
 
+pub(super) fn entry<'a>(user: &'a Origin, shell: &'a Path) -> Entry<'a> {
+    Entry { account: "web1", user, keyed: None, shell, is_gate: false, forced: Some(Leads::ToTheGate), groups: None, is_root: false }
+}
+
+/// As on a machine where the gate is `/usr/bin/snapgate-shell`.
+fn leads(word: &str) -> Leads {
+    match word {
+        "/usr/bin/snapgate-shell" | "snapgate-shell" => Leads::ToTheGate,
+        "/usr/local/bin/wrapper" => Leads::Perhaps,
+        _ => Leads::Elsewhere,
+    }
+}
+
 fn held(gated: u64, others: u64) -> Vec<KeyFile> {
-    vec![KeyFile { path: "/home/web1/.ssh/authorized_keys".into(), state: KeyState::Holds(Keys { gated, others }) }]
+    vec![KeyFile { path: "/home/web1/.ssh/authorized_keys".into(), state: KeyState::Holds(Keys { gated, others, ..Keys::default() }) }]
 }
 
 #[test]
 fn what_sshd_does_for_an_account_is_read_as_it_prints_it() {
     let found = settings(ANSWER).unwrap();
-    assert_eq!((found.force.as_deref(), found.exposes, found.strict), (Some("/usr/bin/snapgate serve"), true, true));
+    assert_eq!((found.force.as_deref(), found.exposes, found.strict), (Some("/usr/bin/snapgate-shell"), true, true));
     let files = key_files(&found, "web1", 1000, &login("/bin/sh"));
     assert_eq!(files, ["/home/web1/.ssh/authorized_keys", "/home/web1/k/web1", "/etc/keys/1000%"].map(PathBuf::from));
     assert_eq!(settings(b"forcecommand none\nauthorizedkeysfile none\n").unwrap(), Settings::default());
@@ -30,20 +44,62 @@ fn what_sshd_does_for_an_account_is_read_as_it_prints_it() {
 }
 
 #[test]
-fn keys_are_counted_by_whether_they_lead_to_the_gate() {
-    let text = b"# a comment\n\nssh-ed25519 AAAA me@laptop command=\"snapgate serve\"\n\
-        restrict,command=\"/usr/bin/snapgate serve --client \\\"a b\\\"\" ssh-ed25519 AAAA x\n\
-        Command=\"snapgate rrsync -wo /srv\",from=\"192.0.2.1\" ssh-rsa AAAA\ncommand=\"/bin/sh\" ssh-rsa AAAA\n  command=\"open ssh-rsa AAAA\n";
-    assert_eq!(keys(text), Keys { gated: 2, others: 3 });
-    for (command, is) in [
-        ("/usr/bin/snapgate serve", true),
-        ("exec nice /opt/snapgate serve", true),
-        ("/usr/bin/rrsync -ro /srv", true),
-        ("/bin/sh -c '/usr/bin/snapgate serve'", true),
-        ("/usr/bin/validate-rsync", false),
-        ("internal-sftp", false),
+fn keys_are_counted_by_where_they_lead() {
+    let text = b"# a comment\n\nssh-ed25519 AAAA me@laptop command=\"snapgate-shell\"\n\
+        restrict,command=\"/usr/bin/snapgate-shell --client \\\"a b\\\"\" ssh-ed25519 AAAA x\n\
+        Command=\"snapgate-shell rrsync -wo /srv\",from=\"192.0.2.1\" ssh-rsa AAAA\ncommand=\"/bin/sh\" ssh-rsa AAAA\n  command=\"open ssh-rsa AAAA\n\
+        command=\"/usr/local/bin/wrapper\" ecdsa-sha2-nistp256 AAAA\ncommand=\"/usr/bin/rrsync -wo /srv\" ssh-ed25519 AAAA\n";
+    let found = Keys { gated: 2, worded: 2, unclear: 1, astray: 2, command: Some("/bin/sh".to_owned()), others: 1, cut: false };
+    assert_eq!(keys(text, leads), found);
+    for no_key in
+        ["ssh-ed25519", "-----BEGIN OPENSSH PRIVATE KEY-----", "b3BlbnNzaC1rZXktdjE", "ssh-ed25519 laptop", "restrict ssh-ed25519 ..."]
+    {
+        assert_eq!(keys(no_key.as_bytes(), leads), Keys::default(), "{no_key}");
+    }
+    for (command, to) in [
+        ("/usr/bin/snapgate-shell", Leads::ToTheGate),
+        ("exec nice /usr/bin/snapgate-shell", Leads::ToTheGate),
+        ("/bin/sh -c '/usr/bin/snapgate-shell'", Leads::ToTheGate),
+        ("nice /usr/local/bin/wrapper", Leads::Perhaps),
+        ("/usr/bin/rrsync -ro /srv", Leads::Elsewhere),
+        ("/opt/old/snapgate-shell", Leads::Elsewhere),
+        ("internal-sftp", Leads::Elsewhere),
+        ("", Leads::Elsewhere),
     ] {
-        assert_eq!(runs_the_gate(command), is, "{command}");
+        assert_eq!(command_leads(command, leads), to, "{command}");
+    }
+}
+
+#[test]
+fn what_is_not_the_gate_is_wrong_and_what_cannot_be_seen_is_noted() {
+    let forced = settings(ANSWER).unwrap();
+    let force = |command: &str| Settings { force: Some(command.to_owned()), ..forced.clone() };
+    let free = Settings { force: None, ..forced.clone() };
+    let keys = |keys: Keys| vec![KeyFile { path: "/k".into(), state: KeyState::Holds(Keys { command: Some("CMD".to_owned()), ..keys }) }];
+    for (settings, files, is_wrong, words) in [
+        (force("internal-sftp"), held(0, 1), true, "sshd runs `internal-sftp` for `web1`, which is something that is not the gate"),
+        (force("/usr/bin/rrsync /srv"), held(0, 1), true, "which is something that is not the gate"),
+        (
+            free.clone(),
+            keys(Keys { gated: 1, astray: 1, ..Keys::default() }),
+            true,
+            "a key of `web1` runs `CMD`, which is something that is",
+        ),
+        (free.clone(), keys(Keys { unclear: 1, ..Keys::default() }), false, "a key of `web1` runs `CMD`: whether that leads"),
+        (free, keys(Keys { gated: 1, cut: true, ..Keys::default() }), false, "only the beginning was looked at"),
+        (forced.clone(), keys(Keys { cut: true, ..Keys::default() }), false, ""),
+        (Settings { chroot: Some("/srv/x".to_owned()), ..forced.clone() }, held(0, 1), true, "sshd locks `web1` into `/srv/x`"),
+        (Settings { allowed_groups: vec!["x".to_owned()], ..forced.clone() }, held(0, 1), false, "a group of its has no name"),
+    ] {
+        let found = said(&settings, "/bin/sh", false, &files);
+        assert!(found.len() <= 1 && found.iter().all(|(wrong, text)| *wrong == is_wrong && text.contains(words)), "{words}: {found:?}");
+        assert_eq!(found.is_empty(), words.is_empty(), "{words}");
+    }
+    for (methods, is_content) in
+        [("any", true), ("publickey", true), ("publickey,publickey", true), ("password publickey", true), ("publickey,password", false)]
+    {
+        let read = settings(format!("authorizedkeysfile x\nauthenticationmethods {methods}\n").as_bytes()).unwrap();
+        assert_eq!(read.wants_more.is_none(), is_content, "{methods}");
     }
 }
 
@@ -84,7 +140,36 @@ fn an_account_that_reaches_the_gate_in_one_of_its_ways_is_fine_and_any_other_is_
     let denied_elsewhere = Settings { denied: vec!["web1@198.51.100.*".to_owned()], ..forced.clone() };
     assert_eq!(said(&denied_elsewhere, "/bin/sh", false, &held(0, 1)), [], "it is let in from elsewhere");
     let elsewhere = Settings { keys_elsewhere: true, ..forced };
-    assert_eq!(said(&elsewhere, "/bin/sh", false, &file(KeyState::Missing)), []);
+    let found = said(&elsewhere, "/bin/sh", false, &file(KeyState::Missing));
+    assert!(matches!(&found[..], [(false, text)] if text.contains("was not looked at")), "{found:?}");
+}
+
+#[test]
+fn where_the_shell_is_the_gate_what_leads_past_it_or_is_refused_by_it_is_told() {
+    let forced = settings(ANSWER).unwrap();
+    let free = Settings { force: None, ..forced.clone() };
+    let internal = settings(&[ANSWER, b"forcecommand none\nsubsystem sftp internal-sftp -l INFO\n"].concat()).unwrap();
+    let external = settings(&[ANSWER, b"forcecommand none\nsubsystem sftp /usr/lib/openssh/sftp-server\n"].concat()).unwrap();
+    let named = Settings { force: Some("/usr/bin/snapgate-shell --client web1".to_owned()), ..forced.clone() };
+    let keys = |worded| vec![KeyFile { path: "/k".into(), state: KeyState::Holds(Keys { gated: 1, worded, ..Keys::default() }) }];
+    let (gate, sh) = ("/usr/bin/snapgate-shell", "/bin/sh");
+    for (settings, shell, files, words) in [
+        (&forced, gate, keys(0), ""),
+        (&free, gate, keys(0), ""),
+        (&external, gate, held(0, 1), ""),
+        (&internal, gate, held(0, 1), "sshd answers sftp for `web1` itself, past its shell"),
+        (&internal, gate, keys(0), ""),
+        (&Settings { force: Some(gate.to_owned()), ..internal.clone() }, gate, held(0, 1), ""),
+        (&named, sh, keys(0), ""),
+        (&named, gate, keys(0), "which refuses `/usr/bin/snapgate-shell --client web1`"),
+        (&free, sh, keys(1), ""),
+        (&free, gate, keys(1), "which refuses `command=\"…\"` of its keys"),
+        (&forced, gate, keys(1), ""),
+    ] {
+        let found = said(settings, shell, true, &files);
+        let is_right = if words.is_empty() { found.is_empty() } else { matches!(&found[..], [(true, text)] if text.contains(words)) };
+        assert!(is_right, "{shell} {settings:?} {files:?}: {found:?}");
+    }
 }
 
 #[test]
@@ -109,16 +194,18 @@ fn an_account_may_be_kept_out_by_its_groups_where_these_are_known() {
 #[test]
 fn roots_own_keys_are_no_fault_beside_those_of_the_gate() {
     let origin = Origin { file: "r.yaml".into(), line: 1 };
-    let entry = Entry { account: "root", user: &origin, keyed: None, shell: Path::new("/bin/sh"), groups: None, is_root: true };
+    let entry = Entry { account: "root", is_root: true, ..entry(&origin, Path::new("/bin/sh")) };
     let free = Settings { force: None, ..settings(ANSWER).unwrap() };
     assert!(sshd(entry, &free, &held(1, 1)).iter().all(|found| !found.wrong));
     assert!(sshd(entry, &free, &held(0, 1)).iter().any(|found| found.wrong));
+    let kept_out = Settings { keeps_root_out: true, ..settings(ANSWER).unwrap() };
+    assert!(sshd(entry, &kept_out, &held(1, 0)).iter().any(|found| found.wrong && found.message.contains("`PermitRootLogin` is off")));
 }
 
 #[test]
 fn a_shell_that_prints_or_turns_away_is_told_with_its_words() {
     let origin = Origin { file: "web1.yaml".into(), line: 0 };
-    let entry = Entry { account: "web1", user: &origin, keyed: None, shell: Path::new("/bin/odd"), groups: None, is_root: false };
+    let entry = entry(&origin, Path::new("/bin/odd"));
     let said = |printed: &[u8]| shell(entry, printed).map(|found| found.to_string());
     assert_eq!(said(b"snapgate-check\n"), None);
     let welcome = said(b"\nWelcome \x1b[1m!\nto you\nsnapgate-check\n").unwrap();

@@ -105,7 +105,7 @@ pub fn wanted(policy: &Policy, meant: &Meaning) -> Result<(), String> {
             "the repository holds no owners in the ids of an account, and the policy does not say `owners: keep`  ({origin})\n\
              say so, and run this again"
         )),
-        _ => Ok(()),
+        (None, Meaning::Mapped(_)) | (Some(KeepOwners::Keep), _) => Ok(()),
     }
 }
 

@@ -5,13 +5,16 @@
 
 mod fault;
 mod guard;
+mod row;
 mod shape;
 mod table;
 
 pub use fault::{Fault, Wrong};
-pub use shape::{Figure, List, Nothing, OneOrMany, Text, Texts, Truth, Word, wrong};
+pub(in crate::decide) use row::Shape;
+pub use row::{Row, Usual};
+pub use shape::{Figure, List, Nothing, OneOrMany, Several, Text, Texts, Truth, Word, wrong};
 pub(in crate::decide) use table::keys;
-pub use table::{Table, TableOf, nearest};
+pub use table::{Table, TableOf};
 
 use std::path::Path;
 

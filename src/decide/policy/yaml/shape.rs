@@ -36,6 +36,16 @@ pub trait Word: Sized {
     /// # Errors
     /// When the text is no such value.
     fn read(text: &str) -> Result<Self, Wrong>;
+
+    /// What is expected, with its range where it has one, for the manual.
+    fn values() -> String {
+        Self::WHAT.to_owned()
+    }
+
+    /// Each word that it may be, with what it means, where these are a few.
+    fn choices() -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
 }
 
 /// Reads a text, unless it holds a control character by an escape of YAML.
@@ -218,6 +228,19 @@ shape! {
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
         let all: Vec<Text<T>> = elements(list)?;
         Ok(OneOrMany::Many(all.into_iter().map(|Text(one)| one).collect()))
+    }
+}
+
+/// The same, as a list.
+#[derive(Debug, Clone)]
+pub struct Several<T>(pub Vec<T>);
+
+impl<'de, T: Word> Deserialize<'de> for Several<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(Self(match OneOrMany::deserialize(from)? {
+            OneOrMany::One(one) => vec![one],
+            OneOrMany::Many(all) => all,
+        }))
     }
 }
 

@@ -7,27 +7,40 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::terms::text::printable;
+use crate::terms::word::nearest;
 
-use super::Wrong;
 use super::shape::{NUMBER, refuse, refused, shape, wrong};
+use super::{Row, Wrong};
 
 /// A map with known keys.
 pub trait Table: Default {
     /// What is expected, with its article: `a policy`.
     const WHAT: &'static str;
     /// Every key.
-    const KEYS: &'static [&'static str];
+    const ROWS: &'static [Row];
 
-    /// Whether a key that is none of [`Table::KEYS`] is taken too.
+    /// Whether a key that has no row is taken too, by [`Table::take_other`].
     fn takes(_key: &str) -> bool {
         false
     }
 
-    /// Takes the value of one of [`Table::KEYS`], or of another key that it says it takes.
+    /// Takes the value of a key that has a row.
     ///
     /// # Errors
     /// When the value is not right.
     fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error>;
+
+    /// Takes the value of a key that has none.
+    ///
+    /// # Errors
+    /// When the key or the value is not right.
+    fn take_other<'de, A: MapAccess<'de>>(&mut self, key: &str, _map: &mut A) -> Result<(), A::Error> {
+        Err(wrong(&unknown(key, Self::WHAT, Self::ROWS)))
+    }
+
+    /// This, and `usual` for every key that it does not say.
+    #[must_use]
+    fn over(self, usual: Self) -> Self;
 
     /// Looks at the table as a whole.
     ///
@@ -43,16 +56,16 @@ pub trait Table: Default {
 pub struct TableOf<T>(pub T);
 
 shape! {
-    TableOf[T: Table], format_args!("{} (keys: {})", T::WHAT, T::KEYS.join(", ")), refuse text scalars list;
+    TableOf[T: Table], format_args!("{} (keys: {})", T::WHAT, words(T::ROWS)), refuse text scalars list;
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut table = T::default();
         let mut seen = BTreeSet::new();
-        while let Some(key) = map.next_key_seed(Key { known: T::KEYS, takes: T::takes, what: T::WHAT, seen: &seen })? {
+        while let Some(key) = map.next_key_seed(Key { known: T::ROWS, takes: T::takes, what: T::WHAT, seen: &seen })? {
             table.take(&key, &mut map)?;
             seen.insert(key);
         }
         if seen.is_empty() {
-            let keys = T::KEYS.join(", ");
+            let keys = words(T::ROWS);
             return Err(wrong(&Wrong::new("an empty table means nothing", format!("fill it with some of {keys}, or remove it"))));
         }
         table.whole().map_err(|problem| wrong(&problem))?;
@@ -60,9 +73,12 @@ shape! {
     }
 }
 
-/// A [`Table`] whose keys may all be missing: for each its value, and the shape in which it is written.
+/// A [`Table`] whose keys may all be missing. A row has what the manual says of a key, as its comment; the key, its value and the shape in
+/// which it is written; what holds where nobody says it; and an example.
 macro_rules! keys {
-    ($(#[$of_all:meta])* $visible:vis struct $name:ident, $what:literal { $($key:ident: $value:ty as $shape:ty,)+ } $($more:tt)*) => {
+    ($(#[$of_all:meta])* $visible:vis struct $name:ident, $what:literal {
+        $($(#[doc = $means:literal])+ $key:ident: $value:ty as $shape:ty = $usual:expr, $example:literal;)+
+    } $($more:tt)*) => {
         $(#[$of_all])*
         #[derive(Debug, Clone, Default)]
         $visible struct $name {
@@ -71,15 +87,23 @@ macro_rules! keys {
 
         impl $crate::decide::policy::yaml::Table for $name {
             const WHAT: &'static str = $what;
-            const KEYS: &'static [&'static str] = &[$(stringify!($key)),+];
+            const ROWS: &'static [$crate::decide::policy::yaml::Row] = &[$({
+                use $crate::decide::policy::yaml::Usual::*;
+                $crate::decide::policy::yaml::Row::new::<$shape, $value>(
+                    stringify!($key), concat!($($means, "\n"),+), $usual, $example, |shape| shape.0,
+                )
+            }),+];
 
             fn take<'de, A: serde::de::MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
                 match key {
                     $(stringify!($key) => self.$key = Some(map.next_value::<$shape>()?.0),)+
-                    // Every other was refused when it was read.
-                    _ => {}
+                    other => self.take_other(other, map)?,
                 }
                 Ok(())
+            }
+
+            fn over(self, usual: Self) -> Self {
+                Self { $($key: self.$key.or(usual.$key),)+ }
             }
 
             $($more)*
@@ -91,7 +115,7 @@ pub(in crate::decide) use keys;
 
 /// A key, read with the others in sight: so a fault stands at the key itself.
 struct Key<'a> {
-    known: &'static [&'static str],
+    known: &'static [Row],
     takes: fn(&str) -> bool,
     what: &'static str,
     seen: &'a BTreeSet<String>,
@@ -114,12 +138,8 @@ impl<'de> Visitor<'de> for Key<'_> {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
         let shown = printable(text.as_bytes());
-        if !self.known.contains(&text) && !(self.takes)(text) {
-            let help = match nearest(text, self.known) {
-                Some(key) => format!("did you mean `{key}`?"),
-                None => format!("the keys are {}", self.known.join(", ")),
-            };
-            return Err(wrong(&Wrong::new(format!("`{shown}` is not a key of {}", self.what), help)));
+        if !self.known.iter().any(|row| row.word == text) && !(self.takes)(text) {
+            return Err(wrong(&unknown(text, self.what, self.known)));
         }
         if self.seen.contains(text) {
             return Err(wrong(&Wrong::new(format!("the key `{shown}` stands here for the second time"), "keep one of them")));
@@ -130,30 +150,16 @@ impl<'de> Visitor<'de> for Key<'_> {
     refuse!(scalars list map);
 }
 
-/// The one of `known` that `text` could be a slip of the pen for: at most two letters away.
-pub fn nearest<'a>(text: &str, known: &[&'a str]) -> Option<&'a str> {
-    let near = known.iter().map(|key| (distance(key, text), *key)).min();
-    near.filter(|(changes, _)| *changes <= 2).map(|(_, key)| key)
+/// The keys, one behind the other.
+fn words(rows: &[Row]) -> String {
+    rows.iter().map(|row| row.word).collect::<Vec<_>>().join(", ")
 }
 
-/// How many letters to change, add or remove to make one word of the other (Levenshtein). Long words are far from all.
-fn distance(one: &str, other: &str) -> usize {
-    if one.len().abs_diff(other.len()) > 2 {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
-    for (line, left) in one.chars().enumerate() {
-        let mut diagonal = line;
-        let mut last = line + 1;
-        for (right, cell) in other.chars().zip(row.iter_mut().skip(1)) {
-            let substituted = diagonal + usize::from(left != right);
-            diagonal = *cell;
-            last = substituted.min(*cell + 1).min(last + 1);
-            *cell = last;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = line + 1;
-        }
-    }
-    row.last().copied().unwrap_or(usize::MAX)
+/// That a key is none of these, and which may be meant.
+fn unknown(key: &str, what: &str, known: &[Row]) -> Wrong {
+    let help = match nearest(key, known.iter().map(|row| row.word)) {
+        Some(key) => format!("did you mean `{key}`?"),
+        None => format!("the keys are {}", words(known)),
+    };
+    Wrong::new(format!("`{}` is not a key of {what}", printable(key.as_bytes())), help)
 }

@@ -286,7 +286,7 @@ impl Run {
     }
 }
 
-/// A run of `snapgate rrsync`, which has no limit of time unless the client asked for one. `start` is the directory that rsync is
+/// A run of `snapgate-shell rrsync`, which has no limit of time unless the client asked for one. `start` is the directory that rsync is
 /// started in; where it is `jailed` the kernel opens DIR, for writing where files go there.
 pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, start: PathBuf, jailed: bool, running: Option<u64>) -> Run {
     let dir = match transfer.direction {

@@ -8,6 +8,7 @@ use super::{OTHER_ACCOUNT, Probe, begins_with_server, is_rsync, programs, transf
 use crate::decide::rsync::options::shown;
 use crate::terms::limits::{MAX_ADVICE, MAX_SHOWN_WORD};
 use crate::terms::text::printable_within;
+use crate::terms::word::nearest;
 use crate::terms::{Code, Reason, Verb};
 
 /// A word as a shell would see it, and where it ends in the command.
@@ -17,8 +18,12 @@ struct Word {
     end: usize,
 }
 
-/// The words of each command of a line, as far as its quotes, `;`, `&`, `|` and brackets tell. Variables, and what a shell would run to
-/// find a word out, stay as they are.
+/// The words of each command of a line, for whoever asks for nothing but these.
+pub(in crate::decide) fn words_of_commands(line: &str) -> Vec<Vec<String>> {
+    commands(line.as_bytes()).into_iter().map(|words| words.into_iter().map(|word| word.text).collect()).collect()
+}
+
+/// The words of each command of a line, as far as its quotes, `;`, `&`, `|` and brackets tell. Variables stay as they are.
 fn commands(bytes: &[u8]) -> Vec<Vec<Word>> {
     let mut commands = vec![Vec::new()];
     let (mut word, mut quote): (Option<Vec<u8>>, Option<u8>) = (None, None);
@@ -37,7 +42,9 @@ fn commands(bytes: &[u8]) -> Vec<Vec<Word>> {
                 quote = Some(byte);
                 word.get_or_insert_default();
             }
-            (None, b' ' | b'\t' | b'\n' | b'\r' | b';' | b'&' | b'|' | b'(' | b')' | b'<' | b'>') => {
+            // What a shell would run to find a word out is a command of its own.
+            (None, b'$') if bytes.get(at + 1) == Some(&b'(') => {}
+            (None, b' ' | b'\t' | b'\n' | b'\r' | b';' | b'&' | b'|' | b'(' | b')' | b'`' | b'<' | b'>') => {
                 // Digits right before `>` or `<` are a descriptor's number.
                 let descriptor = |word: &Vec<u8>| b"<>".contains(&byte) && word.iter().all(u8::is_ascii_digit);
                 word = word.filter(|word| !descriptor(word));
@@ -175,24 +182,36 @@ pub(in crate::decide) fn front(bytes: &[u8]) -> Option<Front> {
     let served = commands.iter().position(|words| words.iter().any(|word| word.text == "--server"))?;
     let (words, before) = (commands.get(served)?, commands.get(..served)?);
     let server = words.iter().position(|word| word.text == "--server")?;
-    let words = words.get(..server)?;
-    if before.is_empty() && words.first().is_none_or(|first| is_rsync(&first.text)) {
+    let (words, server) = (words.get(..server)?, words.get(server)?);
+    // A shell was to find out what rsync is called: `$(which rsync) --server`.
+    let found_out = bytes.get(..server.end)?.strip_suffix(b"--server").map(<[u8]>::trim_ascii_end);
+    let found_out = found_out.filter(|front| words.is_empty() && (front.ends_with(b")") || front.ends_with(b"`")));
+    let (before, words) = match (found_out, before) {
+        (Some(_), [before @ .., last]) => (before, last.as_slice()),
+        _ => (before, words),
+    };
+    let in_brackets = bytes.trim_ascii_start().starts_with(b"(");
+    if before.is_empty() && found_out.is_none() && !in_brackets && words.first().is_none_or(|first| is_rsync(&first.text)) {
         return None;
     }
     let program = words.iter().rposition(|word| looks_like_rsync(&word.text));
     let program = program.or_else(|| words.iter().rposition(|word| !word.text.starts_with('-')))?;
     let (wrappers, program) = (words.get(..program)?, words.get(program)?);
+    let end = found_out.map_or(program.end, <[u8]>::len);
     let mut advice = Advice::default();
+    if in_brackets {
+        advice.add("(", programs::kind("(").map_or(programs::STRANGER, |kind| kind.instead));
+    }
     before.iter().for_each(|words| advice.of(words));
     advice.of(wrappers);
-    if !is_rsync(&program.text) {
+    if !is_rsync(&program.text) || advice.0.is_empty() {
         advice.add(&program.text, programs::kind(&program.text).map_or(OWN_RSYNC, |kind| kind.instead));
     }
-    let text = printable_within(bytes.get(..program.end)?.trim_ascii(), MAX_SHOWN_WORD);
+    let text = printable_within(bytes.get(..end)?.trim_ascii(), MAX_SHOWN_WORD);
     Some(Front {
         says: format!("`{text}` stands where `rsync` has to stand alone"),
         hint: format!("{PLAIN}; {}", advice.parts(str::to_owned)),
-        rest: program.end,
+        rest: end,
     })
 }
 
@@ -205,16 +224,21 @@ pub(super) fn instead_of_rsync(bytes: &[u8]) -> Option<Reason> {
         return Some(usage(says, "say it without anything behind it: what is to be done with the answer can be done on your side"));
     }
     let first = commands.first()?.first()?;
-    if is_rsync(&first.text) || first.text.parse::<Verb>().is_ok() {
+    if is_rsync(&first.text) || Verb::read(&first.text).is_some() {
         return None;
     }
     if let Some(reason) = transfer(&first.text) {
         return Some(reason);
     }
     let mut advice = Advice::default();
-    commands.iter().for_each(|words| advice.of(words));
+    let is_other = |words: &&Vec<Word>| words.first().is_none_or(|first| !is_rsync(&first.text));
+    commands.iter().filter(is_other).for_each(|words| advice.of(words));
     let names = advice.names();
-    let hint = advice.parts(|names| format!("leave {names} out"));
+    let others = advice.parts(|names| format!("leave {names} out"));
+    let hint = match nearest(&first.text, Verb::ALL.map(Verb::as_str)) {
+        Some(verb) if programs::kind(&first.text).is_none() => format!("did you mean `{verb}`? Otherwise {others}"),
+        _ => others,
+    };
     Some(Reason::new(Code::Program, format!("{} cannot be run here", listed(&names))).hint(hint).remedy(OTHER_ACCOUNT))
 }
 
@@ -260,6 +284,13 @@ mod tests {
             ("/usr/local/sbin/wrap.sh", &["`/usr/local/sbin/wrap.sh`: the server's own rsync"]),
             ("rsync --version >/dev/null && rsync", &["`rsync`: "]),
             ("true; sudo rsync", &["`true`: ", "`sudo`: "]),
+            ("$(which rsync)", &["`which`: the server's own rsync is what runs"]),
+            ("\"$(command -v rsync)\"", &["rsync"]),
+            ("`which rsync`", &["`which`: the server's own rsync is what runs"]),
+            ("sudo $(command -v rsync)", &["`sudo`: ", "`command`: "]),
+            ("(rsync", &["`(`: no shell runs here"]),
+            ("(umask 077; rsync", &["`(`: no shell runs here", "`umask`: "]),
+            ("{ rsync", &["`{`: no shell runs here"]),
         ] {
             let hint = hint(&format!("{front} --server -logDtpre.iLsfxCIvu . dst/"));
             for part in named {
@@ -313,7 +344,9 @@ mod tests {
             ("df -P /srv | tail -1", "`df`, `tail` cannot be run here", "leave `df` out: a push for which there is no room"),
             ("sudo rm -rf -- x", "`sudo`, `rm` cannot be run here", "leave `rm` out: each push becomes a snapshot by itself"),
             ("command -v rsync", "`command` cannot be run here", "to see whether it is there say `rsync --version`"),
+            ("cd x; rsync -a . backup:", "`cd` cannot be run here", "leave `cd` out: write the place behind the colon"),
             ("cd x && ln -nfs a b", "`cd`, `ln` cannot be run here", "leave `ln` out: each push"),
+            ("stauts", "`stauts` cannot be run here", "did you mean `status`? Otherwise leave `stauts` out: only rsync and the verbs"),
             ("/usr/bin/frobnicate", "`/usr/bin/frobnicate` cannot be run here", "only rsync and the verbs"),
             (
                 "rsync --version 2>&1 | head -1",

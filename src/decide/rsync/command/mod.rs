@@ -10,10 +10,13 @@ mod push;
 mod reading;
 mod secluded;
 
-pub(in crate::decide) use around::front;
+pub(in crate::decide) use around::{front, words_of_commands};
 pub use push::Push;
 pub use secluded::Secluded;
 
+use std::path::Path;
+
+use crate::decide::host::login::{WORDS_OF_ITS_OWN, is_the_gate};
 use crate::terms::limits::{MAX_COMMAND, MAX_REASONS};
 use crate::terms::{Code, Reason, Said, Verb};
 
@@ -84,7 +87,7 @@ impl Command {
 
     /// Whether it may do something with the files of snapshots or of what is to be one.
     pub fn touches_trees(&self) -> bool {
-        !matches!(self.verb(), Verb::Help | Verb::Status)
+        self.verb().row().touches_trees
     }
 }
 
@@ -148,29 +151,40 @@ fn from_words(words: &[String], bytes: &[u8]) -> Result<Command, Vec<Reason>> {
     if RSYNC.contains(&first.as_str()) {
         return push::parse(rest);
     }
-    let verb: Result<Verb, _> = first.parse();
-    match (verb, rest) {
-        (Ok(Verb::Help), []) => Ok(Command::Help),
-        (Ok(Verb::Status), []) => Ok(Command::Status),
-        (Ok(Verb::Prepare), []) => Ok(Command::Prepare),
-        (Ok(Verb::Abort), []) => Ok(Command::Abort),
-        (Ok(Verb::Complete), []) => Ok(Command::Complete { status: None }),
-        (Ok(Verb::Complete), [status]) => match exit_status(status) {
-            Some(status) => Ok(Command::Complete { status: Some(status) }),
-            None => Err(vec![usage(
-                format!("`{}` is not an exit status", shown(status)),
-                "use complete alone, or complete and a number from 0 to 255",
-            )]),
-        },
-        (Ok(verb), _) => Err(vec![usage(format!("there are too many words behind `{verb}`"), "use the verb alone")]),
-        (Err(_), _) => Err(vec![instead_of_rsync(bytes).unwrap_or_else(|| stranger(first))]),
+    let Some(verb) = Verb::read(first) else {
+        let is_gate = is_the_gate(Path::new(first));
+        return Err(vec![if is_gate { gate(first) } else { instead_of_rsync(bytes).unwrap_or_else(|| stranger(first)) }]);
+    };
+    let command = match (verb, rest) {
+        (Verb::Rsync, _) => return push::parse(rest),
+        (Verb::Complete, [status]) => Command::Complete { status: Some(exit_status(status)?) },
+        (Verb::Complete, _) => Command::Complete { status: None },
+        (Verb::Help, _) => Command::Help,
+        (Verb::Status, _) => Command::Status,
+        (Verb::Prepare, _) => Command::Prepare,
+        (Verb::Abort, _) => Command::Abort,
+    };
+    let takes = usize::from(matches!(command, Command::Complete { status: Some(_) }));
+    if rest.len() > takes {
+        return Err(vec![usage(format!("there are too many words behind `{verb}`"), "use the verb alone")]);
     }
+    Ok(command)
+}
+
+/// The reason for the gate itself. Where it is the account's shell, an administrator may mean it.
+fn gate(first: &str) -> Reason {
+    let detail = format!("`{}` was to be run: a client typed it, or it is forced upon an account whose shell is the gate", shown(first));
+    let remedy = format!("if it is forced: what a client types looks the same, so {WORDS_OF_ITS_OWN}");
+    Reason::new(Code::Program, format!("`{}` cannot be run here", shown(first))).hint("use rsync").detail(detail).remedy(remedy)
 }
 
 /// Digits only: `+5`, ` 5` and `0x5` are typing errors, and a wrong status could publish a broken backup.
-fn exit_status(word: &str) -> Option<u8> {
+fn exit_status(word: &str) -> Result<u8, Vec<Reason>> {
     let digits = !word.is_empty() && word.len() <= 3 && word.bytes().all(|byte| byte.is_ascii_digit());
-    if digits { word.parse().ok() } else { None }
+    let status = if digits { word.parse().ok() } else { None };
+    status.ok_or_else(|| {
+        vec![usage(format!("`{}` is not an exit status", shown(word)), "use complete alone, or complete and a number from 0 to 255")]
+    })
 }
 
 fn usage(says: impl Into<String>, hint: &str) -> Reason {

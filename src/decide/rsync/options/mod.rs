@@ -46,10 +46,9 @@ impl Row {
     /// The reason for refusing the option as the client spelled it.
     pub(super) fn refusal(&self, cause: Cause, spelled: &str) -> Reason {
         let code = cause.code();
-        let says = match code {
-            Code::Option => format!("rsync's `{}` is not allowed: {}", shown(spelled), self.why),
-            _ => self.why.to_owned(),
-        };
+        let is_another_session = code != Code::Option;
+        let says =
+            if is_another_session { self.why.to_owned() } else { format!("rsync's `{}` is not allowed: {}", shown(spelled), self.why) };
         let reason = Reason::new(code, says).detail(format!("the client's rsync sent `{}`: {}", shown(spelled), self.why));
         match cause.never() {
             Some(_) => reason.only_client(self.instead),

@@ -154,7 +154,14 @@ impl Cause {
         match self {
             Self::Pull => Code::Pull,
             Self::Daemon => Code::Daemon,
-            _ => Code::Option,
+            Self::SharedInodes
+            | Self::Outside
+            | Self::NotABackup
+            | Self::Powers
+            | Self::Defences
+            | Self::Misplaced
+            | Self::Costs
+            | Self::Differs => Code::Option,
         }
     }
 }
@@ -186,7 +193,7 @@ impl Row {
             Rule::Refuse(cause) => cause.never().is_none(),
             // The word of its kin is the one to write.
             Rule::NeedsWord(_) => self.kin.is_empty(),
-            _ => false,
+            Rule::Pass | Rule::Drop | Rule::Warn | Rule::NotABackup | Rule::Smaller => false,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The table's second column: what becomes of each option in `snapgate rrsync`, where there are no snapshots and files beneath one
+//! The table's second column: what becomes of each option in `snapgate-shell rrsync`, where there are no snapshots and files beneath one
 //! directory are pushed and pulled. What rrsync 3.5.0 takes is taken; numbers and words have bounds that it does not have.
 
 use super::Check;

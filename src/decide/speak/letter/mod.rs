@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 
 use self::numbers::{events, moment, number};
-use self::pieces::{facts, happened, hooks, kept, origin, parts, reasons, row, stopped, tried, warnings, who};
+use self::pieces::{facts, filled, happened, hooks, kept, origin, parts, reasons, row, tried, warnings, who};
 use super::notice::{About, Draft, Group};
 use crate::terms::limits::MAX_SUBJECT;
 use crate::terms::text::still_printable;
@@ -107,54 +107,50 @@ fn how_often(section: &Group) -> String {
 /// What happened and whether to act, in one sentence or two.
 fn first_line(record: &Record) -> String {
     let who = who(record);
-    let failed = || match record.verb {
-        None | Some(Verb::Rsync) => format!("a push of {who} failed. No snapshot was made."),
-        Some(verb) => format!("`{verb}` of {who} failed. No snapshot was made."),
-    };
-    let cannot = match record.verb {
-        Some(Verb::Status | Verb::Help | Verb::Abort) => format!("{who} could not be served"),
-        _ => format!("{who} could not back up"),
-    };
-    match (record.result, record.code()) {
-        // First: what was published is a backup, whatever went wrong afterwards.
-        (Outcome::Published, _) if record.push.as_ref().is_some_and(|push| push.partial) => {
+    match record.result {
+        // What was published is a backup, whatever went wrong afterwards.
+        Outcome::Published if record.push.as_ref().is_some_and(|push| push.partial) => {
             let hook = if record.hooks.is_empty() { "" } else { ", and a hook failed" };
             format!("Look into it: {who} is backed up, but not whole{hook}.")
         }
-        (Outcome::Published, _) if !record.hooks.is_empty() => format!("Act: {who} is backed up, but a hook of this server failed."),
-        (Outcome::Published | Outcome::Added | Outcome::Answered, _) if record.passing => {
+        Outcome::Published if !record.hooks.is_empty() => format!("Act: {who} is backed up, but a hook of this server failed."),
+        Outcome::Published | Outcome::Added | Outcome::Answered if record.passing => {
             format!("No need to act: {who} was served ({}). What a session before had left is put right.", happened(record))
         }
-        (Outcome::Published | Outcome::Added | Outcome::Answered, _) => {
-            format!("Look into it: {who} was served ({}), but not everything went well.", record.result.as_str())
-        }
-        (_, Some(Code::Config)) => format!("Act: {who} cannot back up, because the configuration of this server is not usable."),
-        (_, Some(Code::Rsync)) => format!("Act: {who} cannot back up, because rsync does not run on this server."),
-        (_, Some(Code::Jail)) => format!("Act: {who} cannot back up, because the kernel of this server cannot confine rsync."),
-        (_, Some(Code::Owners)) => format!("Act: {who} cannot back up, because the owners of its files cannot be kept."),
-        (_, Some(Code::Store)) => format!("Act: {cannot}, because something is wrong with the store."),
-        (_, Some(Code::Clock)) => format!("Act: {cannot}, because the clock of this server is before its newest snapshot."),
-        (_, Some(Code::Hook)) => format!("Act: {cannot}, because a prepare hook failed."),
-        (_, Some(Code::Internal)) => format!("Act: {cannot}, because of an error inside snapgate."),
-        (_, Some(Code::Deadline)) => format!("Look into it: a push of {who} took too long and was ended. No snapshot was made."),
-        (_, Some(Code::TooSoon)) => {
-            format!("No need to act unless it goes on: {who} came again before its next snapshot could have a name.")
-        }
-        (Outcome::Refused, Some(Code::Transaction)) => match record.verb {
+        Outcome::Published | Outcome::Added | Outcome::Answered => filled(record.result.row().alert, record),
+        Outcome::Refused | Outcome::Busy | Outcome::Failed | Outcome::Stopped | Outcome::Unpublished => in_vain(record),
+    }
+}
+
+/// The same of a connection that came to nothing: what its code says, or else how it ended.
+fn in_vain(record: &Record) -> String {
+    let who = who(record);
+    if let Some(headline) = record.code().map(|code| code.row().headline).filter(|headline| !headline.is_empty()) {
+        return filled(headline, record);
+    }
+    match record.result {
+        Outcome::Refused if record.code() == Some(Code::Transaction) => match record.verb {
             Some(verb @ (Verb::Complete | Verb::Abort)) => {
                 format!("Look into it: {who} said `{verb}` with no open transaction. Nothing was changed.")
             }
-            _ => format!("Look into it: {who} pushed too often in one transaction. Nothing was changed."),
+            None | Some(Verb::Prepare | Verb::Rsync | Verb::Status | Verb::Help) => {
+                format!("Look into it: {who} pushed too often in one transaction. Nothing was changed.")
+            }
         },
-        (Outcome::Unpublished, _) if record.verb == Some(Verb::Complete) => {
+        Outcome::Unpublished if record.verb == Some(Verb::Complete) => {
             format!("Look into it: {who} said `complete`, and what it had pushed was not published.")
         }
-        (Outcome::Unpublished, _) => format!("Look into it: {who} pushed, but what came is no backup and was not published."),
-        (Outcome::Failed, _) if record.passing => format!("No need to act if it comes again by itself: {}", failed()),
-        (Outcome::Failed, _) => format!("Look into it: {}", failed()),
-        (Outcome::Stopped, _) => stopped(record),
-        (Outcome::Busy, _) => format!("No need to act: {who} was told to come again later."),
-        (Outcome::Refused, _) => format!("{who} was refused, and nothing was changed. No need to act unless it was legitimate."),
+        Outcome::Failed if record.passing => {
+            filled("No need to act if it comes again by itself: {what} of {who} failed. No snapshot was made.", record)
+        }
+        Outcome::Refused
+        | Outcome::Busy
+        | Outcome::Failed
+        | Outcome::Stopped
+        | Outcome::Published
+        | Outcome::Added
+        | Outcome::Unpublished
+        | Outcome::Answered => filled(record.result.row().alert, record),
     }
 }
 

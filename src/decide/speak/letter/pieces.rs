@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write as _};
 
 use super::numbers::{duration, moment, number};
+use crate::terms::verb::ASKED;
 use crate::terms::{ClientName, FailedHook, Outcome, Part, PushFacts, Reason, Record, Verb};
 
 /// The client's name, or the account's where there is no client.
@@ -13,27 +14,35 @@ pub(super) fn who(record: &Record) -> String {
 /// How it ended, in a few words.
 pub(super) fn happened(record: &Record) -> String {
     let push = record.push.as_ref();
-    match (record.result, record.verb) {
-        (Outcome::Published, _) => {
+    match record.result {
+        Outcome::Published => {
             let name = push.and_then(|push| push.snapshot.as_deref()).map(|name| format!(" {name}")).unwrap_or_default();
             let partial = if push.is_some_and(|push| push.partial) { ", partial" } else { "" };
             let hook = if record.hooks.is_empty() { "" } else { ", but a hook failed" };
             format!("published{name}{partial}{hook}")
         }
-        (Outcome::Answered, Some(Verb::Prepare)) => "transaction opened".to_owned(),
-        (Outcome::Answered, Some(Verb::Abort)) => "transaction discarded".to_owned(),
-        (Outcome::Answered, Some(Verb::Rsync)) => "dry run".to_owned(),
-        (Outcome::Answered, Some(Verb::Status)) => "status told".to_owned(),
-        (Outcome::Answered, Some(Verb::Help)) => "help given".to_owned(),
-        (result, _) => result.as_str().to_owned(),
+        Outcome::Answered => record.verb.map_or(Outcome::Answered.as_str(), |verb| verb.row().answered).to_owned(),
+        Outcome::Refused | Outcome::Busy | Outcome::Failed | Outcome::Stopped | Outcome::Added | Outcome::Unpublished => {
+            record.result.as_str().to_owned()
+        }
     }
 }
 
-/// A night was too short, which the next one may mend.
-pub(super) fn stopped(record: &Record) -> String {
+/// A first line out of one of the tables, about this record.
+pub(super) fn filled(template: &str, record: &Record) -> String {
+    let what = match record.verb {
+        None | Some(Verb::Rsync) => "a push".to_owned(),
+        Some(verb) => format!("`{verb}`"),
+    };
+    let backs_up = record.verb.is_none_or(|verb| verb.row().backs_up);
+    let cannot = if backs_up { "{who} could not back up" } else { "{who} could not be served" };
+    let did = record.verb.map_or(ASKED, |verb| verb.row().reported);
     let kept = record.push.as_ref().is_some_and(|push| push.kept);
-    let goes_on = if kept { "What arrived is kept, and the next push goes on from it." } else { "Nothing had arrived that could be kept." };
-    format!("No need to act: a push of {} was ended with its window. {goes_on}", who(record))
+    let kept = if kept { "What arrived is kept, and the next push goes on from it." } else { "Nothing had arrived that could be kept." };
+    let (result, who) = (record.result.as_str(), who(record));
+    // What a name holds is put in last, so that it stays what it is.
+    let words = [("{cannot}", cannot), ("{what}", &what), ("{did}", did), ("{kept}", kept), ("{result}", result), ("{who}", &who)];
+    words.iter().fold(template.to_owned(), |text, (word, meant)| text.replace(word, meant))
 }
 
 /// Who it was and what was tried.
@@ -106,7 +115,7 @@ pub(super) fn kept(out: &mut String, record: &Record) {
         (Some(push), _) if push.kept => "What was received is kept and will not travel again. ",
         (Some(_), _) => "Nothing of it is kept. ",
         (None, None | Some(Verb::Rsync)) => "Nothing was received. ",
-        (None, _) => "",
+        (None, Some(Verb::Prepare | Verb::Complete | Verb::Abort | Verb::Status | Verb::Help)) => "",
     };
     let _ = writeln!(out, "\n{kept}Earlier snapshots are as they were.");
     // No rsync has run for `complete`.

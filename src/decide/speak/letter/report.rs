@@ -3,10 +3,10 @@
 use std::fmt::{Display, Write as _};
 
 use super::numbers::{duration, files, moment, size};
-use super::pieces::{happened, hooks, keys, lines, origin, parts, reasons, stopped, warnings, who};
+use super::pieces::{filled, happened, hooks, keys, lines, origin, parts, reasons, warnings, who};
 use crate::decide::owners::dropped;
 use crate::decide::push::again;
-use crate::terms::{Outcome, PushFacts, Record, Verb};
+use crate::terms::{Outcome, PushFacts, Record};
 
 pub(super) fn subject(record: &Record) -> String {
     let warned = if record.warnings.is_empty() { "" } else { ", with warnings" };
@@ -36,18 +36,19 @@ pub(super) fn body(record: &Record) -> String {
 fn line(record: &Record, push: &PushFacts) -> String {
     let who = who(record);
     let quiet = record.warnings.is_empty() && record.reasons.is_empty() && record.hooks.is_empty() && !push.partial;
-    match (record.result, record.verb) {
-        (Outcome::Published, _) if quiet => format!("{who} is backed up. Nothing to do."),
-        (Outcome::Published, _) if push.partial => format!("Look into it: {who} is backed up, but not whole."),
-        (Outcome::Published, _) if !record.hooks.is_empty() => format!("Look into it: {who} is backed up, but a hook failed."),
-        (Outcome::Published, _) => format!("{who} is backed up, with warnings. Please read them."),
-        (Outcome::Added, _) if quiet => format!("A push of {who} arrived and waits for `complete`. Nothing to do."),
-        (Outcome::Answered, Some(Verb::Prepare)) => format!("{who} opened a transaction, with warnings. Please read them."),
-        (Outcome::Answered, Some(Verb::Abort)) => format!("{who} discarded its transaction, with warnings. Please read them."),
-        (Outcome::Answered, Some(Verb::Rsync)) => format!("{who} tried a push (a dry run), with warnings. Please read them."),
-        (Outcome::Answered, _) => format!("{who} asked something and was answered, with warnings. Please read them."),
-        (Outcome::Stopped, _) => stopped(record),
-        (other, _) => format!("A push of {who} ended: {}. Please read on.", other.as_str()),
+    match record.result {
+        Outcome::Published if quiet => format!("{who} is backed up. Nothing to do."),
+        Outcome::Published if push.partial => format!("Look into it: {who} is backed up, but not whole."),
+        Outcome::Published if !record.hooks.is_empty() => format!("Look into it: {who} is backed up, but a hook failed."),
+        Outcome::Added if quiet => format!("A push of {who} arrived and waits for `complete`. Nothing to do."),
+        Outcome::Refused
+        | Outcome::Busy
+        | Outcome::Failed
+        | Outcome::Stopped
+        | Outcome::Published
+        | Outcome::Added
+        | Outcome::Unpublished
+        | Outcome::Answered => filled(record.result.row().report, record),
     }
 }
 

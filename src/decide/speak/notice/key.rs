@@ -39,7 +39,14 @@ impl Kind {
             _ if record.passing => Self::Passing,
             // Settings that could not even say who it was are the server's fault.
             Outcome::Refused if record.code() != Some(Code::Config) || record.client.is_some() => Self::Refusals,
-            _ => Self::Failures,
+            Outcome::Refused
+            | Outcome::Busy
+            | Outcome::Failed
+            | Outcome::Stopped
+            | Outcome::Published
+            | Outcome::Added
+            | Outcome::Unpublished
+            | Outcome::Answered => Self::Failures,
         }
     }
 
@@ -70,10 +77,7 @@ impl Key {
             Kind::Passing => Self { client, address: None, code, cause: None },
             Kind::Refusals => Self { client, address, code, cause: None },
             Kind::Failures => {
-                let anywhere = matches!(
-                    code,
-                    Some(Code::Unpublished | Code::Partial | Code::Limit | Code::Interrupted | Code::Deadline | Code::Config)
-                );
+                let anywhere = code.is_some_and(|code| code.row().anywhere);
                 Self { client, address: address.filter(|_| !anywhere), code, cause: Some(cause(record, anywhere)) }
             }
         }

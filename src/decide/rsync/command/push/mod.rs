@@ -101,13 +101,15 @@ impl Push {
     }
 
     fn refused(&self, choice: &Choice, owners: &Owners, own: Option<&Account>) -> Vec<Reason> {
-        let refused = |Used { row, spelled }: &Used| match (choice.refuses(row), row.rule) {
-            (Some(word), _) => Some(row.refused_by_policy(word, spelled)),
-            (None, Rule::Refuse(cause)) if !choice.allows(row) => Some(row.refusal(cause, spelled)),
-            (None, Rule::NeedsWord(runs)) if Runs::with(owners) == Some(runs) && !choice.allows(row) => {
-                Some(row.word_missing(runs, spelled))
+        let refused = |Used { row, spelled }: &Used| {
+            if let Some(word) = choice.refuses(row) {
+                return Some(row.refused_by_policy(word, spelled));
             }
-            _ => None,
+            match row.rule {
+                Rule::Refuse(cause) => (!choice.allows(row)).then(|| row.refusal(cause, spelled)),
+                Rule::NeedsWord(runs) => (Runs::with(owners) == Some(runs) && !choice.allows(row)).then(|| row.word_missing(runs, spelled)),
+                Rule::Pass | Rule::Drop | Rule::Warn | Rule::NotABackup | Rule::Smaller => None,
+            }
         };
         let others = self.named.iter().filter(|named| !own.is_some_and(|account| named.is_own(account)));
         self.used.iter().filter_map(refused).chain(others.map(|named| named.reason(Check::NumberMapping))).collect()
@@ -311,7 +313,7 @@ impl Push {
                 let Some(long) = found.row.long.first() else { return };
                 let passed = value.as_ref().map(|value| match found.row.value {
                     Value::Attached(Check::NumberMapping) => idpairs::in_numbers(value),
-                    _ => value.clone(),
+                    Value::None | Value::Attached(_) | Value::Either(_) => value.clone(),
                 });
                 if passed != *value {
                     self.notes.push(format!("`{}` was passed on in numbers: no name is looked up on the server", found.shown()));

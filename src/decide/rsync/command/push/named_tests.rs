@@ -6,10 +6,9 @@ use crate::terms::Said;
 
 /// A push of `options` to `dst/`.
 fn with(options: &str) -> Result<Push, Vec<Reason>> {
-    match command(&Said::Command(format!("rsync --server {options} . dst/").into_bytes()))? {
-        Command::Push(push) => Ok(push),
-        other => panic!("{other:?}"),
-    }
+    let command = command(&Said::Command(format!("rsync --server {options} . dst/").into_bytes()))?;
+    let Command::Push(push) = command else { panic!("{command:?}") };
+    Ok(push)
 }
 
 #[test]

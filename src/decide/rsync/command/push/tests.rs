@@ -7,10 +7,9 @@ use crate::terms::Said;
 use crate::terms::limits::{MAX_REASONS, MAX_SHOWN_WORD};
 
 fn said(text: &str) -> Result<Push, Vec<Reason>> {
-    match command(&Said::Command(text.as_bytes().to_vec()))? {
-        Command::Push(push) => Ok(push),
-        other => panic!("{other:?}"),
-    }
+    let command = command(&Said::Command(text.as_bytes().to_vec()))?;
+    let Command::Push(push) = command else { panic!("{command:?}") };
+    Ok(push)
 }
 
 /// Why a push of `options` that can be read is refused.
@@ -114,7 +113,7 @@ fn every_row_of_the_table_becomes_what_its_rule_says() {
                     assert!(reasons.iter().all(|reason| reason.code == cause.code()), "{spelled}: {reasons:?}");
                     assert!(reasons[0].hint.is_some() && reasons[0].remedy.is_some(), "{spelled}");
                 }
-                rule => {
+                rule @ (Rule::Pass | Rule::Drop | Rule::Warn | Rule::NotABackup | Rule::Smaller | Rule::NeedsWord(_) | Rule::Refuse(_)) => {
                     let push = result.unwrap_or_else(|reasons| panic!("{spelled}: {reasons:?}"));
                     let words = push.words();
                     let expected = usize::from(!matches!(rule, Rule::Drop | Rule::Smaller));

@@ -1,6 +1,7 @@
 //! What a person types at a client, and what of it reaches the server: the command that their rsync makes of it (`server_options()` in rsync's
 //! options.c), as far as that can be known. It is made to be explained, never to be run.
 
+use super::command::words_of_commands;
 use super::options::{self, Cause, Row, Rule};
 
 /// Letters, in the order in which rsync sends them.
@@ -26,30 +27,98 @@ const APART: &[&str] =
 const VALUED: &[(char, &str)] =
     &[('e', "--rsh"), ('f', "--filter"), ('B', "--block-size"), ('M', "--remote-option"), ('T', "--temp-dir"), ('@', "--modify-window")];
 
-/// What becomes of the words that somebody types.
+/// The letters of ssh's that take a value.
+const SSH_VALUED: &str = "BDEFIJLOPQRSWbceilmopw";
+
+/// What becomes of what somebody types.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Typed {
-    /// This reaches the server; empty: no command.
-    Sends(String),
+    /// These reach the server, one after the other; an empty one: no command.
+    Sends(Vec<String>),
     /// Nothing of it does, and why.
+    Nothing(&'static str),
+}
+
+/// What becomes of one command.
+#[derive(Debug)]
+enum One {
+    Sends(String),
+    /// It reaches no server, though it might have been meant to.
     Nothing(&'static str),
 }
 
 /// Reads what a person types at a client; `None` where it is no such line, but what a server is sent.
 pub fn typed(line: &str) -> Option<Typed> {
     let words = shell_words::split(line).ok()?;
-    let (first, rest) = words.split_first()?;
-    match first.rsplit('/').next()? {
-        "ssh" => {
-            let behind = rest.iter().skip_while(|word| word.starts_with('-')).skip(1).map(String::as_str).collect::<Vec<_>>().join(" ");
-            Some(Typed::Sends(behind))
-        }
-        "rsync" if rest.first().is_none_or(|word| word != "--server") => Some(rsync(rest)),
-        _ => None,
+    if words.iter().any(|word| word == "--server") && words.first().and_then(|first| base(first)) != Some("ssh") {
+        return None;
     }
+    let line = with_status(line);
+    // What the client's shell would run to find a word out is a part of that word.
+    let commands = if line.contains("$(") || line.contains('`') { vec![words] } else { words_of_commands(&line) };
+    let mut sent = Vec::new();
+    let mut nothing = None;
+    for command in &commands {
+        match one(command) {
+            Some(One::Sends(command)) => sent.push(command),
+            Some(One::Nothing(why)) => nothing = nothing.or(Some(why)),
+            None => {}
+        }
+    }
+    if sent.is_empty() { nothing.map(Typed::Nothing) } else { Some(Typed::Sends(sent)) }
 }
 
-fn rsync(words: &[String]) -> Typed {
+/// A line in which the client's shell has put a push's status in the place of `$?`: that of one that went well.
+fn with_status(line: &str) -> String {
+    line.split('\'')
+        .enumerate()
+        .map(|(at, part)| if at % 2 == 0 { part.replace("$?", "0") } else { part.to_owned() })
+        .collect::<Vec<_>>()
+        .join("'")
+}
+
+fn base(program: &str) -> Option<&str> {
+    program.rsplit('/').next()
+}
+
+/// One command, whatever stands before its rsync or ssh at the client: `sudo`, variables, the times of a crontab.
+fn one(words: &[String]) -> Option<One> {
+    let at = words.iter().position(|word| matches!(base(word), Some("ssh" | "rsync")))?;
+    let (before, words) = words.split_at(at);
+    let (first, rest) = words.split_first()?;
+    if base(first) == Some("ssh") {
+        let command = ssh(rest);
+        return (before.is_empty() || command.is_some()).then(|| One::Sends(command.unwrap_or_default()));
+    }
+    // The server answers that itself.
+    if matches!(rest, [only] if only == "--version" || only == "-V") {
+        return None;
+    }
+    // `which rsync` is no push.
+    Some(rsync(rest)).filter(|one| before.is_empty() || matches!(one, One::Sends(_)))
+}
+
+/// What ssh sends, where it is told a host. Options may stand before the host and behind it.
+fn ssh(words: &[String]) -> Option<String> {
+    let behind = behind_options(words);
+    let (_host, behind) = behind.split_first()?;
+    Some(behind_options(behind).join(" "))
+}
+
+fn behind_options(mut words: &[String]) -> &[String] {
+    while let Some((word, rest)) = words.split_first() {
+        let Some(letters) = word.strip_prefix('-').filter(|letters| !letters.is_empty()) else { break };
+        if letters == "-" {
+            return rest;
+        }
+        let valued = letters.find(|letter| SSH_VALUED.contains(letter));
+        let is_apart = valued.is_some_and(|at| at + 1 == letters.len());
+        words = rest.get(usize::from(is_apart)..).unwrap_or_default();
+    }
+    words
+}
+
+fn rsync(words: &[String]) -> One {
     let mut sent = Sent::default();
     let mut places: Vec<&str> = Vec::new();
     let mut rest = words.iter();
@@ -77,21 +146,49 @@ fn rsync(words: &[String]) -> Typed {
             }
         }
     }
-    let Some((to, from)) = places.split_last() else { return Typed::Nothing("it names nothing to push and no place to push to") };
-    if places.iter().any(|place| place.contains("::") || place.starts_with("rsync://")) {
-        return Typed::Nothing("it speaks to an rsync daemon and not by ssh: write one colon, host:path");
+    let Some((to, from)) = places.split_last() else { return One::Nothing("it names nothing to push and no place to push to") };
+    if places.iter().any(|place| matches!(Place::of(place), Place::Daemon)) {
+        return One::Nothing("it speaks to an rsync daemon and not by ssh: write one colon, host:path");
     }
-    match (remote(to), from.first().and_then(|from| remote(from))) {
-        (Some(place), None) => Typed::Sends(sent.command(from.is_empty(), place)),
-        (_, Some(place)) => Typed::Sends(sent.command(true, place)),
-        _ => Typed::Nothing("it copies on the client alone: name the server with a colon behind it, as in `backup:`"),
+    let pulled = from.iter().find_map(|from| Place::of(from).remote());
+    match (Place::of(to).remote(), pulled) {
+        (Some(_), Some(_)) => One::Nothing("rsync does not copy from one server to another: say it on one of the two"),
+        (Some(place), None) => One::Sends(sent.command(from.is_empty(), place)),
+        (None, Some(place)) => One::Sends(sent.command(true, place)),
+        (None, None) => One::Nothing("it copies on the client alone: name the server with a colon behind it, as in `backup:`"),
     }
 }
 
-/// What stands behind the host's colon.
-fn remote(place: &str) -> Option<&str> {
-    let (host, path) = place.split_once(':')?;
-    (!host.is_empty() && !host.contains('/')).then_some(path)
+/// What a word that is no option names (`check_for_hostspec` in rsync's options.c).
+#[derive(Debug)]
+enum Place<'a> {
+    Local,
+    /// A host by ssh, and what stands behind its colon.
+    Remote(&'a str),
+    Daemon,
+}
+
+impl<'a> Place<'a> {
+    fn of(word: &'a str) -> Self {
+        if word.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("rsync://")) {
+            return Self::Daemon;
+        }
+        // An address may stand in brackets, since it has colons itself.
+        let host = word.split_once('@').filter(|(user, _)| !user.contains(['/', ':'])).map_or(word, |(_, host)| host);
+        let behind = match host.strip_prefix('[') {
+            Some(address) => address.split_once("]:").filter(|(address, _)| !address.is_empty() && !address.contains('/')),
+            None => host.split_once(':').filter(|(host, _)| !host.is_empty() && !host.contains('/')),
+        };
+        match behind {
+            Some((_, path)) if path.starts_with(':') => Self::Daemon,
+            Some((_, path)) => Self::Remote(path),
+            None => Self::Local,
+        }
+    }
+
+    fn remote(self) -> Option<&'a str> {
+        if let Self::Remote(path) = self { Some(path) } else { None }
+    }
 }
 
 fn takes_value(name: &str) -> bool {
@@ -233,54 +330,4 @@ fn stays(row: &Row, name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sends(line: &str) -> String {
-        match typed(line) {
-            Some(Typed::Sends(command)) => command,
-            other => panic!("{line}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn what_a_person_types_is_what_their_rsync_sends() {
-        for (line, command) in [
-            ("rsync -az --delete /home/me/ backup:", "rsync --server -logDtprze.iLsfxCIvu --delete . ."),
-            (
-                "rsync -av -e 'ssh -p 2222' --exclude '*.tmp' --exclude-from list /etc me@host.example:etc/",
-                "rsync --server -vlogDtpre.iLsfxCIvu . etc/",
-            ),
-            (
-                "/usr/bin/rsync -aHAXxi --numeric-ids -- / backup:/",
-                "rsync --server -lHogDtpAXrxe.iLsfxCIvu --log-format=%i --numeric-ids . /",
-            ),
-            ("rsync -a --no-owner --no-g --chmod=D755 a b backup:x", "rsync --server -lDtpre.iLsfxCIvu . x"),
-            ("rsync -rt --rsync-path='sudo rsync' -M--fake-super . backup:", "sudo rsync --server -tre.iLsfxCIvu --fake-super . ."),
-            (
-                "rsync -aP --link-dest=../old --bwlimit 100 x backup:'a b'",
-                "rsync --server -logDtpre.iLsfxCIvu --partial --link-dest ../old --bwlimit=100 . 'a b'",
-            ),
-            ("rsync -a --delete-after x backup:", "rsync --server -logDtpre.iLsfxCIvu --delete-after . ."),
-            ("rsync -a backup:etc/ /tmp/etc", "rsync --server --sender -logDtpre.iLsfxCIvu . etc/"),
-            ("rsync --archive --compress --chown=a:b x backup:", "rsync --server -logDtprze.iLsfxCIvu --usermap=*:a --groupmap=*:b . ."),
-            ("rsync backup:", "rsync --server --sender -e.LsfxCIvu . ."),
-            ("ssh -T backup complete 0", "complete 0"),
-            ("ssh backup", ""),
-        ] {
-            assert_eq!(sends(line), command, "{line}");
-        }
-        for (line, why) in [
-            ("rsync -a x backup::module", "daemon"),
-            ("rsync -a rsync://h/m .", "daemon"),
-            ("rsync -a x y", "on the client alone"),
-            ("rsync -a", "nothing to push"),
-            ("rsync -a ./a:b c", "on the client alone"),
-        ] {
-            assert!(matches!(typed(line), Some(Typed::Nothing(says)) if says.contains(why)), "{line}: {:?}", typed(line));
-        }
-        for line in ["rsync --server -r . .", "status", "", "rsync 'x", "scp -t ."] {
-            assert_eq!(typed(line), None, "{line}");
-        }
-    }
-}
+mod tests;

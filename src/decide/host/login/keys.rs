@@ -1,0 +1,128 @@
+//! What stands in a file of keys, and where a forced command leads (sshd(8), "AUTHORIZED_KEYS FILE FORMAT").
+
+use serde::{Deserialize, Serialize};
+
+use super::{is_the_gate_alone, shown};
+
+/// Where a command leads, or one of its words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Leads {
+    /// To another program.
+    Elsewhere,
+    /// To a program that may start the gate: that cannot be seen.
+    Perhaps,
+    /// To the gate.
+    ToTheGate,
+}
+
+/// How many keys there are, and where they lead where sshd has no command for all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keys {
+    /// Those with a `command="…"` that runs the gate.
+    pub gated: u64,
+    /// How many of these give it words of their own, such as `--client`.
+    pub worded: u64,
+    /// Those with one of which that cannot be seen.
+    pub unclear: u64,
+    /// Those with one that runs something else.
+    pub astray: u64,
+    /// The first command that is not the gate's for certain, printable and in short.
+    pub command: Option<String>,
+    /// Keys without a command.
+    pub others: u64,
+    /// Whether the file goes on behind what was read of it.
+    pub cut: bool,
+}
+
+impl Keys {
+    /// All of them.
+    pub fn all(&self) -> u64 {
+        self.gated + self.unclear + self.astray + self.others
+    }
+
+    /// These and those of another file.
+    #[must_use]
+    pub fn and(self, more: &Self) -> Self {
+        Self {
+            gated: self.gated + more.gated,
+            worded: self.worded + more.worded,
+            unclear: self.unclear + more.unclear,
+            astray: self.astray + more.astray,
+            command: self.command.or_else(|| more.command.clone()),
+            others: self.others + more.others,
+            cut: self.cut || more.cut,
+        }
+    }
+}
+
+/// Counts the keys in the text of such a file. What `leads` says of a word is found out for each.
+pub fn keys(text: &[u8], leads: impl Fn(&str) -> Leads) -> Keys {
+    let text = String::from_utf8_lossy(text);
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#') && holds_a_key(line));
+    lines.fold(Keys::default(), |mut all, line| {
+        let Some(command) = forced_by_key(line) else { return Keys { others: all.others + 1, ..all } };
+        let leads = command_leads(&command, &leads);
+        match leads {
+            Leads::ToTheGate => {
+                all.gated += 1;
+                all.worded += u64::from(!is_the_gate_alone(command.as_bytes()));
+            }
+            Leads::Perhaps => all.unclear += 1,
+            Leads::Elsewhere => all.astray += 1,
+        }
+        if leads != Leads::ToTheGate {
+            all.command.get_or_insert_with(|| shown(&command));
+        }
+        all
+    })
+}
+
+/// Where a command leads: as far as one of its words does.
+pub fn command_leads(command: &str, leads: impl Fn(&str) -> Leads) -> Leads {
+    let words = command.split(|c: char| c.is_ascii_whitespace() || "\"';&|()".contains(c)).filter(|word| !word.is_empty());
+    words.map(leads).max().unwrap_or(Leads::Elsewhere)
+}
+
+/// Whether there is a key on a line: the name of a kind, and behind it the key, which begins with the length of that name.
+fn holds_a_key(line: &str) -> bool {
+    let (_, rest) = options(line);
+    let mut words = rest.split_ascii_whitespace();
+    let kind = words.next().unwrap_or_default();
+    let known = ["ssh-", "ecdsa-", "sk-", "rsa-"].iter().any(|start| kind.starts_with(start));
+    known && words.next().is_some_and(|key| key.starts_with("AAAA"))
+}
+
+/// The options before a key, and the rest of the line.
+fn options(line: &str) -> (&str, &str) {
+    let (mut quoted, mut escaped) = (false, false);
+    let end = line.find(|character| {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            ' ' | '\t' if !quoted => return true,
+            _ => {}
+        }
+        false
+    });
+    let (first, rest) = line.split_at(end.unwrap_or(line.len()));
+    // A line without options begins with the kind.
+    if ["ssh-", "ecdsa-", "sk-", "rsa-"].iter().any(|start| first.starts_with(start)) { ("", line) } else { (first, rest) }
+}
+
+/// The value of `command="…"` among the options before a key.
+fn forced_by_key(line: &str) -> Option<String> {
+    let (options, _) = options(line);
+    let start = options.to_ascii_lowercase().find("command=\"")?;
+    let value = options.get(start + "command=\"".len()..)?;
+    let mut command = String::new();
+    let mut rest = value.chars();
+    while let Some(character) = rest.next() {
+        match character {
+            '"' => return Some(command),
+            '\\' => command.extend(rest.next()),
+            _ => command.push(character),
+        }
+    }
+    None
+}

@@ -1,0 +1,166 @@
+//! The words that the gate is started with. They are few, so they are read by hand.
+//!
+//! The administrator's own words, `--client` and `--config`, count only where they are the program's arguments: there no client can put
+//! any. What stands behind `-c` is what sshd hands to an account's shell, and that may be the client's.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use crate::decide::host::login::is_the_gate_alone;
+use crate::decide::policy::DEFAULT_CONFIG;
+use crate::terms::{ClientName, Spoken};
+
+/// What the program's words ask for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Order<'a> {
+    /// A connection.
+    Serve {
+        /// Where the configuration is.
+        directory: &'a Path,
+        /// The client of `--client`.
+        client: Option<ClientName>,
+        /// Where the client's command is.
+        spoken: Spoken,
+    },
+    /// A connection in the place of rsync's rrsync, whose words these are.
+    Rrsync {
+        /// Where the configuration is.
+        directory: &'a Path,
+        /// Its words.
+        words: &'a [OsString],
+    },
+    /// Which words there are.
+    Help,
+    /// The program's version.
+    Version,
+}
+
+/// Reads the program's words, its own name first; `None` where they mean nothing.
+pub(super) fn read(words: &[OsString]) -> Option<Order<'_>> {
+    let (name, words) = words.split_first()?;
+    if Path::new(name).file_name().is_some_and(|name| name == "rrsync") {
+        return Some(Order::Rrsync { directory: Path::new(DEFAULT_CONFIG), words });
+    }
+    match words {
+        [option] if option == "--help" => return Some(Order::Help),
+        [option] if option == "--version" => return Some(Order::Version),
+        [option, command] if option == "-c" => return Some(of_shell(command.as_bytes())),
+        // login(1): the first letter of a shell's name says that somebody logs in.
+        [] if name.as_bytes().starts_with(b"-") => return Some(shell(Spoken::Nowhere)),
+        _ => {}
+    }
+    let (directory, words) = match words {
+        [option, directory, rest @ ..] if option == "--config" => (Path::new(directory), rest),
+        rest => (Path::new(DEFAULT_CONFIG), rest),
+    };
+    match words {
+        [] => Some(Order::Serve { directory, client: None, spoken: Spoken::Variable }),
+        [option, name] if option == "--client" => {
+            let client = Some(name.to_str()?.parse().ok()?);
+            Some(Order::Serve { directory, client, spoken: Spoken::Variable })
+        }
+        [order, words @ ..] if order == "rrsync" => Some(Order::Rrsync { directory, words }),
+        _ => None,
+    }
+}
+
+/// What sshd has an account's shell run. That is the client's command, unless it is the gate itself: then it is an administrator's
+/// `ForceCommand` or `command="…"`, or a client that typed as much. In both cases nothing of the administrator's is in it, and the
+/// client's command is where sshd leaves it.
+fn of_shell(command: &[u8]) -> Order<'static> {
+    shell(if is_the_gate_alone(command) { Spoken::Variable } else { Spoken::Words(command.to_vec()) })
+}
+
+fn shell(spoken: Spoken) -> Order<'static> {
+    Order::Serve { directory: Path::new(DEFAULT_CONFIG), client: None, spoken }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USUAL: &str = "/etc/snapgate";
+
+    fn words(text: &[&str]) -> Vec<OsString> {
+        text.iter().map(OsString::from).collect()
+    }
+
+    fn serve<'a>(directory: &'a str, client: Option<&str>, spoken: Spoken) -> Option<Order<'a>> {
+        Some(Order::Serve { directory: Path::new(directory), client: client.map(|name| name.parse().unwrap()), spoken })
+    }
+
+    #[test]
+    fn the_administrators_words_are_read_where_they_are_arguments() {
+        for (text, expected) in [
+            (&["snapgate-shell"][..], serve(USUAL, None, Spoken::Variable)),
+            (&["snapgate-shell", "--client", "web1"], serve(USUAL, Some("web1"), Spoken::Variable)),
+            (&["/x/snapgate-shell", "--config", "/c"], serve("/c", None, Spoken::Variable)),
+            (&["snapgate-shell", "--config", "/c", "--client", "web1"], serve("/c", Some("web1"), Spoken::Variable)),
+            (&["snapgate-shell", "--help"], Some(Order::Help)),
+            (&["snapgate-shell", "--version"], Some(Order::Version)),
+        ] {
+            assert_eq!(read(&words(text)), expected, "{text:?}");
+        }
+        for text in [
+            &[][..],
+            &["snapgate-shell", "serve"],
+            &["snapgate-shell", "--client"],
+            &["snapgate-shell", "--client", "../x"],
+            &["snapgate-shell", "--client", "web1", "x"],
+            &["snapgate-shell", "--config"],
+            &["snapgate-shell", "--config", "/c", "-c", "true"],
+            &["snapgate-shell", "-c"],
+            &["snapgate-shell", "-c", "true", "x"],
+            &["snapgate-shell", "--client", "web1", "-c", "true"],
+            &["snapgate-shell", "/etc/passwd"],
+            &["snapgate-shell", ""],
+        ] {
+            assert_eq!(read(&words(text)), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_shell_is_told_to_run_is_the_clients_unless_it_is_the_gate_alone() {
+        let said = |text: &str| Spoken::Words(text.as_bytes().to_vec());
+        for command in [
+            "rsync --server -logDtpre.iLsfxC . .",
+            "",
+            "true",
+            "/usr/lib/openssh/sftp-server",
+            "snapgate-shell --client web1",
+            "/usr/bin/snapgate-shell --config /x",
+            "snapgate-shell rrsync -ro /",
+            "./snapgate-shell",
+            "x/snapgate-shell",
+            "/usr/bin/snapgate",
+            "exec snapgate-shell",
+            "'snapgate-shell'",
+            "snapgate-shell;",
+        ] {
+            assert_eq!(read(&words(&["snapgate-shell", "-c", command])), serve(USUAL, None, said(command)), "{command}");
+            assert_eq!(read(&words(&["-snapgate-shell", "-c", command])), serve(USUAL, None, said(command)), "{command}");
+        }
+        for command in ["snapgate-shell", "/usr/bin/snapgate-shell", " /opt/snapgate-shell "] {
+            assert_eq!(read(&words(&["snapgate-shell", "-c", command])), serve(USUAL, None, Spoken::Variable), "{command}");
+        }
+    }
+
+    #[test]
+    fn somebody_who_logs_in_has_said_nothing_whatever_the_environment_says() {
+        assert_eq!(read(&words(&["-snapgate-shell"])), serve(USUAL, None, Spoken::Nowhere));
+    }
+
+    #[test]
+    fn rrsync_is_known_by_its_word_and_by_its_name() {
+        let rrsync = |text: &[&str]| match read(&words(text)) {
+            Some(Order::Rrsync { directory, words }) => Some((directory.display().to_string(), words.to_vec())),
+            _ => None,
+        };
+        let usual = || USUAL.to_owned();
+        assert_eq!(rrsync(&["snapgate-shell", "rrsync", "-ro", "d"]), Some((usual(), words(&["-ro", "d"]))));
+        assert_eq!(rrsync(&["/usr/local/bin/rrsync", "d"]), Some((usual(), words(&["d"]))));
+        assert_eq!(rrsync(&["snapgate-shell", "--config", "/c", "rrsync"]), Some(("/c".to_owned(), vec![])));
+        assert_eq!(rrsync(&["snapgate-shell", "--client", "web1", "rrsync"]), None);
+    }
+}
