@@ -12,7 +12,7 @@ use snapgate::decide::rsync::argv::{Setup, Version, for_push};
 use snapgate::decide::rsync::command::{Command, parse};
 use snapgate::decide::rsync::options::Choice;
 use snapgate::decide::rsync::secluded::Block;
-use snapgate::decide::sandbox::cell::Confinement;
+use snapgate::decide::sandbox::spec::Confinement;
 use snapgate::terms::ids::Owners;
 use snapgate::terms::reason::Reason;
 use snapgate::terms::request::Said;

@@ -19,13 +19,13 @@ use snapgate::decide::rsync::argv::Version;
 use snapgate::decide::rsync::command::{Command, Push, Secluded, parse};
 use snapgate::decide::rsync::options::{self, Check, Choice, Row, Rule, Value};
 use snapgate::decide::rsync::secluded::{Block, Words};
-use snapgate::decide::sandbox::cell::{Cell, Confinement};
-use snapgate::decide::speak::{letter, line, notice};
+use snapgate::decide::sandbox::spec::{Confinement, Sandbox};
+use snapgate::decide::speak::{alerts, line, message};
 use snapgate::terms::ids::Owners;
 use snapgate::terms::limits;
 use snapgate::terms::reason::{Code, Origin, Reason};
 use snapgate::terms::record::{Mail, Record};
-use snapgate::terms::repository::Shelf;
+use snapgate::terms::repository::RepositoryState;
 use snapgate::terms::request::Said;
 use snapgate::terms::text::{ELLIPSIS, printable};
 
@@ -179,9 +179,9 @@ fn is_passed_on(row: &Row) -> bool {
 }
 
 /// What would run of a push, held by this.
-fn cell(push: &Push, confinement: Confinement) -> Cell {
+fn sandbox(push: &Push, confinement: Confinement) -> Sandbox {
     let now = DateTime::<Utc>::default();
-    let plan = plan::push(push, &policy_of_nothing().1, &Shelf::default(), now).expect("an empty shelf stops nothing");
+    let plan = plan::push(push, &policy_of_nothing().1, &RepositoryState::default(), now).expect("an empty state stops nothing");
     let places = Places {
         root: PathBuf::from("/r"),
         program: PathBuf::from("/usr/bin/rsync"),
@@ -195,20 +195,20 @@ fn cell(push: &Push, confinement: Confinement) -> Cell {
         running: Some(100),
         tells_owners: true,
     };
-    plan.run(places).cell().clone()
+    plan.run(places).sandbox().clone()
 }
 
 /// What would run of a push that asks for nothing: all of it is the server's.
-fn servers_own() -> &'static [(Confinement, Cell)] {
-    static OWN: OnceLock<Vec<(Confinement, Cell)>> = OnceLock::new();
+fn servers_own() -> &'static [(Confinement, Sandbox)] {
+    static OWN: OnceLock<Vec<(Confinement, Sandbox)>> = OnceLock::new();
     OWN.get_or_init(|| match parse(&Said::Command(b"rsync --server . .".to_vec())) {
-        Ok(Command::Push(push)) => [Confinement::View, Confinement::Jail, Confinement::None].map(|one| (one, cell(&push, one))).into(),
+        Ok(Command::Push(push)) => [Confinement::View, Confinement::Jail, Confinement::None].map(|one| (one, sandbox(&push, one))).into(),
         other => panic!("{other:?}"),
     })
 }
 
 /// Wherever the push goes, rsync starts below the directory that the gate made and is given `.`; every word is the push's
-/// own, which are the table's, or the server's; and no word of the client's decides what the cell opens.
+/// own, which are the table's, or the server's; and no word of the client's decides what the sandbox opens.
 fn stays_inside(push: &Push) {
     let place = push.place().below(Path::new(""));
     assert!(place.components().all(|part| matches!(part, Component::Normal(name) if !name.as_encoded_bytes().contains(&0))), "{place:?}");
@@ -216,19 +216,19 @@ fn stays_inside(push: &Push) {
     one_line(&push.place().to_string());
     let words = push.words();
     for (confinement, own) in servers_own() {
-        let cell = cell(push, *confinement);
+        let sandbox = sandbox(push, *confinement);
         assert_eq!(
-            serde_json::from_slice::<Cell>(&serde_json::to_vec(&cell).unwrap()).as_ref().ok(),
-            Some(&cell),
-            "a cell is read as it was sent"
+            serde_json::from_slice::<Sandbox>(&serde_json::to_vec(&sandbox).unwrap()).as_ref().ok(),
+            Some(&sandbox),
+            "a sandbox is read as it was sent"
         );
-        assert_eq!((&cell.ground, &cell.limits, &cell.binds), (&own.ground, &own.limits, &own.binds));
-        assert_eq!((&cell.grants, &cell.program), (&own.grants, &own.program));
-        assert_eq!(cell.directory, push.place().below(&own.directory));
-        let argv: Vec<_> = cell.argv.iter().map(|word| word.as_encoded_bytes()).collect();
+        assert_eq!((&sandbox.isolation, &sandbox.limits, &sandbox.binds), (&own.isolation, &own.limits, &own.binds));
+        assert_eq!((&sandbox.grants, &sandbox.program), (&own.grants, &own.program));
+        assert_eq!(sandbox.directory, push.place().below(&own.directory));
+        let argv: Vec<_> = sandbox.argv.iter().map(|word| word.as_encoded_bytes()).collect();
         assert!(argv.first() == Some(&&b"--server"[..]) && argv.ends_with(&[b".", b"."]), "{argv:?}");
         assert_eq!(argv.iter().filter(|word| !word.starts_with(b"-")).count(), 2, "{argv:?}");
-        for word in &cell.argv {
+        for word in &sandbox.argv {
             let text = word.to_str().unwrap_or_default();
             let timeout =
                 text.strip_prefix("--timeout=").and_then(|seconds| seconds.parse().ok()).is_some_and(|s: u32| (1..=600).contains(&s));
@@ -374,9 +374,9 @@ fn remembered(record: &Record) {
     one_line(&logged);
     assert!(logged.len() <= limits::MAX_SYSLOG_LINE, "{logged}");
     if record.mail != Mail::None {
-        let (_, drafts) = notice::step(notice::State::starting_at(1), vec![("1".to_owned(), again)], record.at, notice::Alerts::Due);
+        let (_, drafts) = alerts::step(alerts::State::starting_at(1), vec![("1".to_owned(), again)], record.at, alerts::Alerts::Due);
         for draft in drafts {
-            let mail = letter::compose(&draft, 1000, record.at);
+            let mail = message::compose(&draft, 1000, record.at);
             assert!(mail.subject.len() <= limits::MAX_SUBJECT + ELLIPSIS.len(), "{}", mail.subject);
             one_line(&mail.subject);
         }

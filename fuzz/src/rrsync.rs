@@ -11,7 +11,7 @@ use snapgate::decide::rrsync::flags::{self, Order};
 use snapgate::decide::rrsync::{Aim, Asked, Direction, Flags, Name, Place, Setup, Spot, Tail, Transfer, hides, judge, printed};
 use snapgate::decide::rsync::argv::Version;
 use snapgate::decide::rsync::options::{self, Check, Value};
-use snapgate::decide::sandbox::cell::{Access, Cell};
+use snapgate::decide::sandbox::spec::{Access, Sandbox};
 use snapgate::terms::limits;
 use snapgate::terms::request::Said;
 
@@ -261,13 +261,13 @@ impl Key {
     fn opens_its_directory(&self, transfer: &Transfer) {
         let setup = self.setup(transfer, Version(3, 5, 0));
         let run = plan::transfer(transfer, &setup, Path::new("/usr/bin/rsync"), self.dir.to_path_buf(), true, Some(100));
-        let cell = run.cell();
+        let sandbox = run.sandbox();
         assert_eq!(
-            serde_json::from_slice::<Cell>(&serde_json::to_vec(cell).unwrap()).as_ref().ok(),
-            Some(cell),
-            "a cell is read as it was sent"
+            serde_json::from_slice::<Sandbox>(&serde_json::to_vec(sandbox).unwrap()).as_ref().ok(),
+            Some(sandbox),
+            "a sandbox is read as it was sent"
         );
-        for grant in cell.grants.iter().flatten() {
+        for grant in sandbox.grants.iter().flatten() {
             let expected = match (transfer.direction, transfer.removes()) {
                 (Direction::Push, _) => Access::Stage,
                 (Direction::Pull, true) => Access::Take,

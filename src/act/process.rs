@@ -19,7 +19,7 @@ use rustix::thread::{
     set_capabilities, set_capabilities_secure_bits,
 };
 
-use crate::decide::sandbox::cell::Limits;
+use crate::decide::sandbox::spec::Limits;
 use crate::terms::Account;
 use crate::terms::limits::{CHILD_FILES, GATE_FILES, GATE_MEMORY, WATCH_MEMORY};
 

@@ -17,9 +17,11 @@ use crate::decide::policy::{Namespaces, Policy, Site};
 use crate::decide::push::plan::{self, Places};
 use crate::decide::rsync::command::{self, Command, Push};
 use crate::decide::rsync::typed::{self, Typed};
-use crate::decide::sandbox::cell::{self, Cell};
+use crate::decide::sandbox::spec::{self, Sandbox};
 use crate::terms::text::printable;
-use crate::terms::{Account, Administrator, ClientName, Code, Fingerprint, Owners, Peer, Reason, Request, Said, Shelf, Zone, exit};
+use crate::terms::{
+    Account, Administrator, ClientName, Code, Fingerprint, Owners, Peer, Reason, RepositoryState, Request, Said, Zone, exit,
+};
 
 /// The connection to imagine.
 #[derive(Debug, Clone)]
@@ -186,7 +188,7 @@ fn refusal(text: &mut String, site: &Site, reason: &Reason) {
         let _ = writeln!(text, "       {line}");
     }
     let _ = writeln!(text, "       the client is told: {} (code {})", reason.says, reason.code);
-    let administrator = if inspect::leads_somewhere(&site.mail) { Administrator::Told } else { Administrator::Untold };
+    let administrator = if inspect::leads_somewhere(&site.mail) { Administrator::Alerted } else { Administrator::NotAlerted };
     if let Some(advice) = reason.advice(administrator) {
         let _ = writeln!(text, "       and: {advice}");
     }
@@ -213,14 +215,14 @@ fn describe_push(
     (push, closing): (&Push, Option<&Closing>),
 ) -> u8 {
     let repository = Repository::at(&policy.path);
-    let mut shelf = repository.look(&policy.names).unwrap_or_else(|_| Shelf::default());
+    let mut state = repository.look(&policy.names).unwrap_or_else(|_| RepositoryState::default());
     if let Some(moment) = question.at.as_ref().map(|_| request.at) {
         // What stands there today was not there at the time that is asked about, or will not be the newest.
-        let mut names = shelf.newest.into_iter().chain(shelf.earlier).filter(|name| name.at <= moment);
-        (shelf.newest, shelf.earlier) = (names.next(), names.collect());
+        let mut names = state.newest.into_iter().chain(state.earlier).filter(|name| name.at <= moment);
+        (state.newest, state.earlier) = (names.next(), names.collect());
     }
     let planned = mounted(policy, site)
-        .and_then(|()| plan::push(push, policy, &shelf, request.at))
+        .and_then(|()| plan::push(push, policy, &state, request.at))
         .map(|plan| plan.until(closing))
         .and_then(|plan| Ok((plan, child::version(&site.rsync, None)?)));
     let (plan, version) = match planned {
@@ -232,7 +234,7 @@ fn describe_push(
         program: site.rsync.clone(),
         version,
         stage: repository.inprogress(),
-        bases: repository.bases(plan.place(), &repository.snapshots_with(plan.place(), &shelf), plan.trusts_size()),
+        bases: repository.bases(plan.place(), &repository.snapshots_with(plan.place(), &state), plan.trusts_size()),
         partial_dir: ".~snapgate-RANDOM~".to_owned(),
         log: repository.rsync_log("ID"),
         confinement: plan::confinement(push, site.jail, owners),
@@ -240,12 +242,12 @@ fn describe_push(
         running: None,
         tells_owners: plan.drops_owners(owners),
     });
-    let _ = writeln!(text, "would run, in {}:", run.cell().directory.display());
-    let _ = writeln!(text, "  {}", printable(run.cell().program.as_os_str().as_encoded_bytes()));
-    for word in &run.cell().argv {
+    let _ = writeln!(text, "would run, in {}:", run.sandbox().directory.display());
+    let _ = writeln!(text, "  {}", printable(run.sandbox().program.as_os_str().as_encoded_bytes()));
+    for word in &run.sandbox().argv {
         let _ = writeln!(text, "    {}", printable(word.as_encoded_bytes()));
     }
-    describe_cell(text, run.cell(), site);
+    describe_cell(text, run.sandbox(), site);
     let _ = writeln!(text, "within the limits: {}  ({})", policy.limits, policy.origins.of("limits"));
     let _ = match (plan.is_dry(), plan.joins()) {
         (true, _) => writeln!(text, "and publish nothing: it is a dry run"),
@@ -259,10 +261,10 @@ fn describe_push(
 }
 
 /// Adds what holds rsync.
-fn describe_cell(text: &mut String, cell: &Cell, site: &Site) {
-    if cell.ground.view {
+fn describe_cell(text: &mut String, sandbox: &Sandbox, site: &Site) {
+    if sandbox.isolation.view {
         let _ = writeln!(text, "seeing nothing but:");
-        for bind in cell::libraries_shown().iter().chain(&cell.binds) {
+        for bind in spec::libraries_shown().iter().chain(&sandbox.binds) {
             let _ = writeln!(text, "  {} shows {}  ({})", bind.to.display(), bind.from.display(), bind.kind.as_str());
         }
         if site.namespaces == Namespaces::Optional {
@@ -271,10 +273,10 @@ fn describe_cell(text: &mut String, cell: &Cell, site: &Site) {
                 "or, where the kernel gives no namespaces, the server's files, since the site file says `namespaces: optional`"
             );
         }
-    } else if cell.grants.is_some() {
+    } else if sandbox.grants.is_some() {
         let _ = writeln!(text, "seeing the server's files, without namespaces");
     }
-    match &cell.grants {
+    match &sandbox.grants {
         Some(grants) => {
             let _ = writeln!(text, "in a jail that opens:");
             for grant in grants {

@@ -99,7 +99,7 @@ pub fn send(directory: &Path, wanted: &Wanted) -> Result<u8, Failure> {
     found.stand_in().map_err(|error| (format!("entering the snapshot: {error}"), exit::INTERNAL))?;
     let source = export::Source { program: &site.rsync, version: *version, name: found.name(), jail: site.jail };
     let run = export::sender(source);
-    let read = || sandbox::stand_by(run.cell().ground, owners.mapping(), None).and_then(|standby| standby.unlocked(&run));
+    let read = || sandbox::stand_by(run.sandbox().isolation, owners.mapping(), None).and_then(|standby| standby.unlocked(&run));
     // What it has to say it says to the one that writes, which prints nothing that moves a cursor.
     let ended = process::without_errors(read).map_err(|error| (format!("/dev/null: {error}"), exit::INTERNAL))?;
     ended.map(outcome::exit_code).map_err(|not| told(not.reason()))

@@ -15,10 +15,10 @@ use chrono::{DateTime, Utc};
 
 use crate::act::mail::{self, NotSent};
 use crate::act::names;
-use crate::act::record::spool::{self, Lock, SpoolError, Tray};
+use crate::act::record::spool::{self, AccountSpool, Lock, SpoolError};
 use crate::decide::policy::{Site, Transport};
-use crate::decide::speak::letter;
-use crate::decide::speak::notice::{self, Alerts, State};
+use crate::decide::speak::alerts::{self, Alerts, State};
+use crate::decide::speak::message;
 use crate::terms::limits::{
     FLUSH_PATIENCE, MAIL_LIFETIME, MAX_BATCH, MAX_PROBLEMS, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_TOLD_TEXT, MAX_UNREACHABLE, MAX_WAITING,
     WATCH_TIMEOUT,
@@ -96,7 +96,7 @@ pub fn run_with(site: &Site, flush: bool, means: &Means<'_>) -> WatchReport {
         Err(error) => pass.problem(&error.to_string()),
         Ok(accounts) => {
             for account in accounts {
-                let result = account.map_err(Ended::Spool).and_then(|tray| pass.account(&tray, flush));
+                let result = account.map_err(Ended::Spool).and_then(|spool| pass.account(&spool, flush));
                 match result {
                     Ok(()) => {}
                     Err(Ended::Stopped) => break,
@@ -144,17 +144,17 @@ impl Delivery {
 impl Pass<'_> {
     /// Works one account off, and again if something came while the lock was held: whoever wrote it found the lock taken
     /// and left it to us.
-    fn account(&mut self, tray: &Tray, flush: bool) -> Result<(), Ended> {
+    fn account(&mut self, spool: &AccountSpool, flush: bool) -> Result<(), Ended> {
         let mut delivery = Delivery::default();
         for _ in 0..MAX_ROUNDS {
-            let Some(lock) = acquire(tray, flush)? else {
+            let Some(lock) = acquire(spool, flush)? else {
                 self.report.busy += 1;
                 return Ok(());
             };
-            let left = self.round(tray, flush, &mut delivery);
+            let left = self.round(spool, flush, &mut delivery);
             drop(lock);
             let left = left?;
-            if tray.news()?.iter().all(|id| left.contains(id)) {
+            if spool.news()?.iter().all(|id| left.contains(id)) {
                 break;
             }
         }
@@ -163,81 +163,81 @@ impl Pass<'_> {
     }
 
     /// One round under the lock. Comes back with the events that it left where they are.
-    fn round(&mut self, tray: &Tray, flush: bool, delivery: &mut Delivery) -> Result<BTreeSet<String>, Ended> {
+    fn round(&mut self, spool: &AccountSpool, flush: bool, delivery: &mut Delivery) -> Result<BTreeSet<String>, Ended> {
         let mut left = BTreeSet::new();
-        tray.sweep((self.means.now)().timestamp());
+        spool.sweep((self.means.now)().timestamp());
         if self.site.mail.transport == Transport::Off {
             // Nobody wants mail; the ledger has every record.
-            let news = tray.news()?;
+            let news = spool.news()?;
             self.step()?;
-            tray.forget(&news)?;
+            spool.forget(&news)?;
             return Ok(left);
         }
-        let mut state = self.state(tray)?;
-        self.clean_up(tray, &state)?;
-        self.deliver(tray, delivery)?;
-        let news = tray.news()?;
+        let mut state = self.state(spool)?;
+        self.clean_up(spool, &state)?;
+        self.deliver(spool, delivery)?;
+        let news = spool.news()?;
         let mut batches = news.chunks(MAX_BATCH).peekable();
         loop {
             let batch = batches.next().unwrap_or_default();
             // Alerts are written with the last batch, so that what came together is told together.
             let last = batches.peek().is_none();
             let alerts = if last { delivery.alerts_may(flush) } else { Alerts::Hold };
-            let read = self.read(tray, batch, delivery.waiting, &mut left);
-            state = self.absorb(tray, state, read, alerts, delivery)?;
+            let read = self.read(spool, batch, delivery.waiting, &mut left);
+            state = self.absorb(spool, state, read, alerts, delivery)?;
             if last {
                 break;
             }
         }
-        self.deliver(tray, delivery)?;
+        self.deliver(spool, delivery)?;
         Ok(left)
     }
 
     /// The counts. Where there are none yet, they are written before anything else: from then on a missing file means that
     /// it was lost, and mails that wait are not taken for ones that never happened.
-    fn state(&mut self, tray: &Tray) -> Result<State, Ended> {
-        if let Some(bytes) = tray.state()? {
+    fn state(&mut self, spool: &AccountSpool) -> Result<State, Ended> {
+        if let Some(bytes) = spool.state()? {
             match serde_json::from_slice::<State>(&bytes) {
                 Ok(state) => return Ok(state),
                 Err(error) => {
-                    self.problem(&format!("the counts of account {} cannot be read and are laid aside: {error}", tray.uid()));
+                    self.problem(&format!("the counts of account {} cannot be read and are laid aside: {error}", spool.uid()));
                     self.step()?;
-                    tray.lay_state_aside()?;
+                    spool.lay_state_aside()?;
                 }
             }
         }
-        let newest = tray.waiting()?.into_iter().chain(tray.dead()?).max();
+        let newest = spool.waiting()?.into_iter().chain(spool.dead()?).max();
         let state = State::starting_at(newest.map_or(0, |seq| seq.saturating_add(1)));
-        self.save(tray, &state)?;
+        self.save(spool, &state)?;
         Ok(state)
     }
 
-    fn save(&self, tray: &Tray, state: &State) -> Result<(), Ended> {
+    fn save(&self, spool: &AccountSpool, state: &State) -> Result<(), Ended> {
         let json = serde_json::to_vec(state).map_err(|error| SpoolError::Record(error.to_string()))?;
         self.step()?;
-        Ok(tray.save_state(&json)?)
+        Ok(spool.save_state(&json)?)
     }
 
     /// Removes what a pass that was cut off left: mails of a step that was not finished, events of one that was.
-    fn clean_up(&self, tray: &Tray, state: &State) -> Result<(), Ended> {
-        for seq in tray.waiting()?.into_iter().filter(|seq| *seq >= state.next) {
+    fn clean_up(&self, spool: &AccountSpool, state: &State) -> Result<(), Ended> {
+        for seq in spool.waiting()?.into_iter().filter(|seq| *seq >= state.next) {
             self.step()?;
-            tray.take_away(seq)?;
+            spool.take_away(seq)?;
         }
-        let counted: Vec<_> = tray.news()?.into_iter().filter(|id| state.has_absorbed(id)).collect();
+        let counted: Vec<_> = spool.news()?.into_iter().filter(|id| state.has_absorbed(id)).collect();
         if !counted.is_empty() {
             self.step()?;
-            tray.forget(&counted)?;
+            spool.forget(&counted)?;
         }
         Ok(())
     }
 
     /// The events of a batch. What cannot be read stays, and so do job reports while too many mails wait.
-    fn read(&mut self, tray: &Tray, batch: &[String], waiting: usize, left: &mut BTreeSet<String>) -> Vec<(String, Record)> {
+    fn read(&mut self, spool: &AccountSpool, batch: &[String], waiting: usize, left: &mut BTreeSet<String>) -> Vec<(String, Record)> {
         let mut read = Vec::new();
         let mut reports = waiting;
         for id in batch {
-            match tray.event(id) {
+            match spool.event(id) {
                 Ok(Some(record)) if record.mail == Mail::Report && reports >= MAX_WAITING => {
                     left.insert(id.clone());
                 }
@@ -262,7 +262,7 @@ impl Pass<'_> {
     /// Counts events and writes the mails that are due. The order is what makes it safe: mails, counts, deletion.
     fn absorb(
         &mut self,
-        tray: &Tray,
+        spool: &AccountSpool,
         state: State,
         read: Vec<(String, Record)>,
         alerts: Alerts,
@@ -271,17 +271,17 @@ impl Pass<'_> {
         let now = (self.means.now)();
         let ids: Vec<_> = read.iter().map(|(id, _)| id.clone()).collect();
         let before = state.clone();
-        let (state, drafts) = notice::step(state, read, now, alerts);
+        let (state, drafts) = alerts::step(state, read, now, alerts);
         for draft in &drafts {
             self.step()?;
-            tray.post(&letter::compose(draft, tray.uid(), now))?;
+            spool.post(&message::compose(draft, spool.uid(), now))?;
         }
         if state != before {
-            self.save(tray, &state)?;
+            self.save(spool, &state)?;
         }
         if !ids.is_empty() {
             self.step()?;
-            tray.forget(&ids)?;
+            spool.forget(&ids)?;
         }
         self.report.counted += ids.len() as u64;
         delivery.waiting += drafts.len();
@@ -289,11 +289,11 @@ impl Pass<'_> {
     }
 
     /// Tries every mail that waits, oldest first, until the mailer has no more of it.
-    fn deliver(&mut self, tray: &Tray, delivery: &mut Delivery) -> Result<(), Ended> {
+    fn deliver(&mut self, spool: &AccountSpool, delivery: &mut Delivery) -> Result<(), Ended> {
         delivery.down |= self.unreachable >= MAX_UNREACHABLE;
         (delivery.waiting, delivery.alerts) = (0, 0);
-        for seq in tray.waiting()? {
-            let mail = match tray.mail(seq) {
+        for seq in spool.waiting()? {
+            let mail = match spool.mail(seq) {
                 Ok(Some(mail)) => mail,
                 Ok(None) => continue,
                 Err(error) => {
@@ -302,7 +302,7 @@ impl Pass<'_> {
                 }
             };
             let worth_it = !delivery.down && delivery.refused.len() < MAX_REFUSED_MAILS && !delivery.refused.contains(&seq);
-            if worth_it && self.try_one(tray, &mail, delivery)? {
+            if worth_it && self.try_one(spool, &mail, delivery)? {
                 continue;
             }
             delivery.waiting += 1;
@@ -312,7 +312,7 @@ impl Pass<'_> {
     }
 
     /// Tries one mail, and says whether it is out of the way now.
-    fn try_one(&mut self, tray: &Tray, mail: &ComposedMail, delivery: &mut Delivery) -> Result<bool, Ended> {
+    fn try_one(&mut self, spool: &AccountSpool, mail: &ComposedMail, delivery: &mut Delivery) -> Result<bool, Ended> {
         self.step()?;
         match mail::send(&self.site.mail, mail, &|host, limit| {
             names::addresses(&[host], limit).into_iter().flat_map(|(_, found)| found).collect()
@@ -320,26 +320,26 @@ impl Pass<'_> {
             Ok(sent) => {
                 self.report.sent += 1;
                 for recipient in sent.left_out {
-                    self.problem(&format!("mail {} of account {} did not reach everybody: {recipient}", mail.seq, tray.uid()));
+                    self.problem(&format!("mail {} of account {} did not reach everybody: {recipient}", mail.seq, spool.uid()));
                 }
                 self.step()?;
-                tray.take_away(mail.seq)?;
+                spool.take_away(mail.seq)?;
                 return Ok(true);
             }
             Err(NotSent::Refused(why)) => {
                 delivery.refused.insert(mail.seq);
                 let age = ((self.means.now)() - mail.created).to_std().unwrap_or_default();
-                self.problem(&format!("mail {} of account {} was refused: {why}", mail.seq, tray.uid()));
+                self.problem(&format!("mail {} of account {} was refused: {why}", mail.seq, spool.uid()));
                 if age > MAIL_LIFETIME {
                     self.step()?;
-                    tray.bury(mail.seq, &format!("refused for {} days, the last time with: {why}\n", age.as_secs() / 86400))?;
+                    spool.bury(mail.seq, &format!("refused for {} days, the last time with: {why}\n", age.as_secs() / 86400))?;
                     return Ok(true);
                 }
             }
             Err(error) => {
                 delivery.down = true;
                 self.unreachable += usize::from(matches!(error, NotSent::Unreachable(_)));
-                self.problem(&format!("mail of account {} waits: {error}", tray.uid()));
+                self.problem(&format!("mail of account {} waits: {error}", spool.uid()));
             }
         }
         Ok(false)
@@ -359,10 +359,10 @@ impl Pass<'_> {
 }
 
 /// The account's lock. Another pass will see what is new by itself, but not that somebody wants a flush: that waits.
-fn acquire(tray: &Tray, flush: bool) -> Result<Option<Lock>, SpoolError> {
+fn acquire(spool: &AccountSpool, flush: bool) -> Result<Option<Lock>, SpoolError> {
     let begun = Instant::now();
     loop {
-        let lock = tray.lock()?;
+        let lock = spool.lock()?;
         if lock.is_some() || !flush || begun.elapsed() > FLUSH_PATIENCE {
             return Ok(lock);
         }

@@ -91,11 +91,11 @@ impl Session {
         let version = child::version(&self.site.rsync, None)?;
         self.lock(transfer)?;
         let run = self.plan(transfer, version)?;
-        let shown: Vec<_> = run.cell().argv.iter().map(|word| printable(word.as_bytes())).collect();
+        let shown: Vec<_> = run.sandbox().argv.iter().map(|word| printable(word.as_bytes())).collect();
         self.tell(Event::Begins(&shown));
         let began = Instant::now();
         let lock = self.root.carried()?;
-        let ended = sandbox::stand_by(run.cell().ground, None, None)
+        let ended = sandbox::stand_by(run.sandbox().isolation, None, None)
             .and_then(|standby| standby.rsync(&run, lock, |_, _| Err("nobody is asked anything".to_owned()), &mut None));
         let ended = ended.map_err(NotStarted::reason)?;
         Ok(self.ended(ended, began))
@@ -175,5 +175,5 @@ fn tell_syslog(site: &Site, line: &str) {
 fn answer(reasons: &[Reason]) -> Answer {
     let Some(reason) = reasons.first() else { return Answer { exit: exit::INTERNAL, ..Answer::default() } };
     let code = reason.code.exit();
-    Answer { exit: code, lines: reason.lines(code == exit::REFUSED, Administrator::Untold), ..Answer::default() }
+    Answer { exit: code, lines: reason.lines(code == exit::REFUSED, Administrator::NotAlerted), ..Answer::default() }
 }

@@ -34,7 +34,7 @@ pub use path::{NotInside, SubPath};
 pub use peer::{Link, Peer};
 pub use reason::{Administrator, Code, Origin, Reason, exit};
 pub use record::{DroppedOwners, Jail, Mail, Outcome, PushFacts, Record, StoredAgain};
-pub use repository::{Pushed, STATE, Shelf, Transaction};
+pub use repository::{Pushed, RepositoryState, STATE, Transaction};
 pub use request::{Account, Login, Request, Said, Spoken};
 pub use snapshot::{NamePattern, SnapshotName};
 pub use usage::{Bytes, Count, Excess, Resource, Usage};

@@ -211,17 +211,17 @@ pub struct Reason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Administrator {
     /// One is on its way, and survives a power cut.
-    Told,
+    Alerted,
     /// Nobody is sent any.
-    Untold,
+    NotAlerted,
 }
 
 impl Administrator {
     /// What a client is told of it.
     pub fn says(self) -> &'static str {
         match self {
-            Self::Told => "the administrator has been told",
-            Self::Untold => "tell the administrator of the server",
+            Self::Alerted => "the administrator has been told",
+            Self::NotAlerted => "tell the administrator of the server",
         }
     }
 }
@@ -306,12 +306,12 @@ mod tests {
     fn a_client_is_told_that_the_administrator_knows_where_that_is_so() {
         let said = |reason: Reason, administrator| reason.lines(false, administrator).remove(1);
         let broken = Reason::of_the_server(Code::Store, "read-only");
-        assert_eq!(said(broken.clone(), Administrator::Told), "snapgate: the administrator has been told");
-        assert_eq!(said(broken.clone(), Administrator::Untold), "snapgate: tell the administrator of the server");
-        let said = said(Reason::for_now(Code::Store, "too many open files"), Administrator::Told);
+        assert_eq!(said(broken.clone(), Administrator::Alerted), "snapgate: the administrator has been told");
+        assert_eq!(said(broken.clone(), Administrator::NotAlerted), "snapgate: tell the administrator of the server");
+        let said = said(Reason::for_now(Code::Store, "too many open files"), Administrator::Alerted);
         assert_eq!(said, "snapgate: try again later; the administrator has been told");
-        assert!(!broken.advice(Administrator::Told).unwrap().contains("again"), "only a person mends that");
-        assert_eq!(Reason::new(Code::Key, "no").lines(true, Administrator::Told), ["snapgate: refused: no (code key)"]);
+        assert!(!broken.advice(Administrator::Alerted).unwrap().contains("again"), "only a person mends that");
+        assert_eq!(Reason::new(Code::Key, "no").lines(true, Administrator::Alerted), ["snapgate: refused: no (code key)"]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub const STATE: &str = ".snapgate";
 
 /// The repository as a value.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Shelf {
+pub struct RepositoryState {
     /// The newest published snapshot.
     pub newest: Option<SnapshotName>,
     /// The others, newest first.
@@ -63,7 +63,7 @@ pub struct Transaction {
     pub told: Vec<Part>,
     /// How many there were before them.
     #[serde(default)]
-    pub untold: u64,
+    pub unrecorded: u64,
     /// Whether its parts are being put together, so that what stands in progress is their sum.
     pub merging: bool,
 }
@@ -94,7 +94,7 @@ impl Transaction {
             ignores_times: false,
             pushed: Vec::new(),
             told: Vec::new(),
-            untold: 0,
+            unrecorded: 0,
             merging: false,
         }
     }
@@ -116,7 +116,7 @@ impl Transaction {
     pub fn beginning(mut self, place: &str, at: DateTime<Utc>) -> Self {
         if self.told.len() >= MAX_TOLD_PARTS {
             self.told.remove(0);
-            self.untold = self.untold.saturating_add(1);
+            self.unrecorded = self.unrecorded.saturating_add(1);
         }
         self.told.push(Part { at, place: still_printable(place, MAX_QUOTED), end: None });
         if !self.unfinished.iter().any(|unfinished| unfinished == place) {

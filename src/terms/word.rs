@@ -93,11 +93,11 @@ fn distance(one: &str, other: &str) -> usize {
     for (line, left) in one.chars().enumerate() {
         let mut diagonal = line;
         let mut last = line + 1;
-        for (right, cell) in other.chars().zip(row.iter_mut().skip(1)) {
+        for (right, sandbox) in other.chars().zip(row.iter_mut().skip(1)) {
             let substituted = diagonal + usize::from(left != right);
-            diagonal = *cell;
-            last = substituted.min(*cell + 1).min(last + 1);
-            *cell = last;
+            diagonal = *sandbox;
+            last = substituted.min(*sandbox + 1).min(last + 1);
+            *sandbox = last;
         }
         if let Some(first) = row.first_mut() {
             *first = line + 1;

@@ -10,7 +10,7 @@ use crate::support::run;
 #[test]
 fn check_finds_what_in_a_repository_its_account_may_not_write() {
     let Some(world) = World::new("a repository that somebody else has been in", &["ck1"]) else { return };
-    for directory in ["snapshots", ".snapgate", ".snapgate/logs", ".snapgate/untold"] {
+    for directory in ["snapshots", ".snapgate", ".snapgate/logs", ".snapgate/unrecorded"] {
         world.own_directory(&format!("store/ck1/{directory}"), "ck1");
     }
     for file in ["lock", "rsync.lock", "ledger.jsonl"] {
@@ -20,7 +20,7 @@ fn check_finds_what_in_a_repository_its_account_may_not_write() {
     for (name, words) in [
         ("snapshots", "ck1` may not make anything in"),
         (".snapgate/logs", "ck1` may not make anything in"),
-        (".snapgate/untold", "ck1` may not make anything in"),
+        (".snapgate/unrecorded", "ck1` may not make anything in"),
         (".snapgate/lock", "ck1` may not write to"),
         (".snapgate/rsync.lock", "ck1` may not write to"),
         (".snapgate/ledger.jsonl", "ck1` may not write to"),

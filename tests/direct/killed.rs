@@ -72,7 +72,7 @@ fn whether_a_push_was_published_is_said_wherever_its_work_was_killed() {
         // The next one finds nothing left to say of it.
         gate.push(&source, &[]).exits(0);
         assert!(gate.record().warnings.iter().all(|warning| !warning.contains("before it had told")), "{:?}", gate.record());
-        assert!(fs::read_dir(gate.inside(".snapgate/untold")).is_ok_and(|mut notes| notes.next().is_none()));
+        assert!(fs::read_dir(gate.inside(".snapgate/unrecorded")).is_ok_and(|mut notes| notes.next().is_none()));
     }
 }
 

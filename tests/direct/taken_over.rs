@@ -1,4 +1,4 @@
-//! Code that has taken rsync over, in the cell: a program in rsync's place tries whatever it can think of.
+//! Code that has taken rsync over, in the sandbox: a program in rsync's place tries whatever it can think of.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,7 +31,7 @@ fn all_were_refused(attempts: &Path, view: bool) {
         text.lines().map(|line| line.split_once(' ').unwrap()).map(|(what, error)| (what, error.parse().unwrap())).collect();
     for (what, error) in &attempts {
         let expected = match *what {
-            // What the cell is for lets these happen; they are the push's own, or a record.
+            // What the sandbox is for lets these happen; they are the push's own, or a record.
             "link" => &[0][..],
             _ if what.starts_with("own-") => &[0],
             "absent-name" => &[ENOENT],

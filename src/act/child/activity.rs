@@ -3,7 +3,7 @@
 //! rsync's own `--timeout` misses a client that freezes in the middle of a push with its line still open: the generator's
 //! keep-alives go on being written and count as movement (measured with 3.5.0). And it ends a healthy one that reads a large file for its
 //! list. So the gate looks for itself, at what the processes read and at the processor time they use, of which a long quiet stretch of
-//! linking or comparing uses some; and where nothing moves, at whose turn it is ([`is_owed`]).
+//! linking or comparing uses some; and where nothing moves, at whose turn it is ([`must_send`]).
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::Pid;
 
 use crate::decide::push::plan::Run;
-use crate::decide::push::silence::is_owed;
+use crate::decide::push::silence::must_send;
 
 /// Processor time, in clock ticks (10 ms), that keep-alives may use between two looks without counting as movement.
 const KEEP_ALIVE_TICKS: u64 = 1;
@@ -62,7 +62,7 @@ impl Activity {
     /// Whether the run has nothing to do but wait for what the client has to send.
     pub(super) fn waits_for_the_client(&self, run: &Run) -> bool {
         let open: Vec<_> = family(self.pid).iter().map(|pid| open_files(pid)).collect();
-        is_owed(run.reads_for_list(), &open, run.layout())
+        must_send(run.reads_for_list(), &open, run.layout())
     }
 }
 

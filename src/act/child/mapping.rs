@@ -68,7 +68,7 @@ impl NamespaceBegun {
         for helper in helpers {
             helper.finish(MAPPING_TIMEOUT.saturating_sub(begun.elapsed()))?;
         }
-        // It leaves for the one of rsync when it has been sent its cell, and not before.
+        // It leaves for the one of rsync when it has been sent its sandbox, and not before.
         let standby = process.for_clients_root(&mapping);
         let own = (mapping.users.count(), mapping.groups.count());
         let namespace = File::open(Path::new("/proc").join(standby.pid().to_string()).join("ns/user"));

@@ -1,4 +1,4 @@
-//! The watch over what a push stores while it runs. When to count is [`Pace`]'s to say; here it is asked, and the clock and
+//! The watch over what a push stores while it runs. When to count is [`Metering`]'s to say; here it is asked, and the clock and
 //! the kernel's counters are read.
 
 use std::fs::{self, File};
@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use crate::decide::push::pace::Pace;
+use crate::decide::push::metering::Metering;
 use crate::terms::limits::{MAX_FAMILY, MAX_MAPS};
 use crate::terms::{Count, Excess, Usage};
 
 /// A push that is counted while it runs.
 pub struct Meter<'a> {
-    pace: Pace,
+    metering: Metering,
     count: &'a mut dyn FnMut() -> Count,
     /// The most that was seen; a process that ends takes its figure with it.
     written: Option<u64>,
@@ -22,19 +22,19 @@ pub struct Meter<'a> {
 
 impl<'a> Meter<'a> {
     /// One that asks `count` for what stands in the tree.
-    pub fn new(pace: Pace, count: &'a mut dyn FnMut() -> Count) -> Self {
-        Self { pace, count, written: None }
+    pub fn new(metering: Metering, count: &'a mut dyn FnMut() -> Count) -> Self {
+        Self { metering, count, written: None }
     }
 
     /// The time until the next look.
     pub(super) fn pause(&self, now: Duration) -> Duration {
-        self.pace.pause(now, self.written)
+        self.metering.pause(now, self.written)
     }
 
     /// Looks, and counts where that is due.
     pub(super) fn look(&mut self, pid: Pid, begun: Instant) -> Option<Excess> {
         self.written = self.written.max(written(pid));
-        if !self.pace.is_due(begun.elapsed(), self.written) {
+        if !self.metering.is_due(begun.elapsed(), self.written) {
             return None;
         }
         // A file that gets its name meanwhile may be counted under both (readdir(3)), and no push is stopped for that.
@@ -44,7 +44,7 @@ impl<'a> Meter<'a> {
     fn count(&mut self, pid: Pid, begun: Instant) -> Option<Excess> {
         let started = Instant::now();
         let Count { usage, blind } = (self.count)().and(unnamed(pid));
-        self.pace.counted(begun.elapsed(), started.elapsed(), self.written, usage, blind)
+        self.metering.counted(begun.elapsed(), started.elapsed(), self.written, usage, blind)
     }
 }
 
@@ -93,7 +93,7 @@ fn unnamed(pid: Pid) -> Count {
 mod tests {
     use super::*;
     use crate::decide::policy::Limits;
-    use crate::decide::push::pace::Allowance;
+    use crate::decide::push::metering::Allowance;
 
     #[test]
     fn a_push_is_stopped_for_nothing_that_a_second_count_does_not_find() {
@@ -103,7 +103,7 @@ mod tests {
         let look = |counts: &[u64]| {
             let mut left = counts.iter();
             let mut count = || Count { usage: Usage { bytes: 0, inodes: *left.next().unwrap() }, blind: false };
-            let mut meter = Meter::new(Pace::new(Allowance::new(&limits, Usage::default()).unwrap()), &mut count);
+            let mut meter = Meter::new(Metering::new(Allowance::new(&limits, Usage::default()).unwrap()), &mut count);
             let found = meter.look(pid, Instant::now() - Duration::from_secs(3600)).map(|excess| excess.found);
             assert!(left.next().is_none(), "and nothing is counted for nothing");
             found

@@ -1,5 +1,5 @@
 //! What the gate and a process that is to become rsync say to each other: a byte at a time, with which a descriptor may come, and a
-//! cell.
+//! sandbox.
 //!
 //! It must never hand over a descriptor that is not named here, and never take a part of what was said for the whole.
 
@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 
-use crate::decide::sandbox::cell::{Cell, Ground, RunsAs};
+use crate::decide::sandbox::spec::{Isolation, RunsAs, Sandbox};
 use crate::terms::word::words;
 
 /// The first byte of what is sent: whether a lock comes with it.
@@ -97,12 +97,12 @@ impl Orders {
         }
     }
 
-    /// Waits for the rest of a cell. A lock may come with it, which from then on stays open in this process and whatever it
+    /// Waits for the rest of a sandbox. A lock may come with it, which from then on stays open in this process and whatever it
     /// becomes. `None` where nobody wants an rsync any more.
     ///
     /// # Errors
     /// When something else was sent.
-    pub fn receive(&mut self, ground: Ground) -> Result<Option<Cell>, String> {
+    pub fn receive(&mut self, isolation: Isolation) -> Result<Option<Sandbox>, String> {
         // Without `CMSG_CLOEXEC`: the lock is the one descriptor besides the standard three that rsync gets.
         let Some((first, lock)) = heard(&self.channel, RecvFlags::empty()).map_err(|error| error.to_string())? else { return Ok(None) };
         if lock.map(OwnedFd::into_raw_fd).is_some() != (first == LOCKED) {
@@ -112,8 +112,8 @@ impl Orders {
         self.channel.read_exact(&mut length).map_err(|error| error.to_string())?;
         let mut bytes = vec![0; usize::from_le_bytes(length)];
         self.channel.read_exact(&mut bytes).map_err(|error| error.to_string())?;
-        let cell: Cell = serde_json::from_slice(&bytes).map_err(|error| format!("what it is to run cannot be read: {error}"))?;
-        if cell.ground == ground { Ok(Some(cell)) } else { Err("it was begun for another sandbox".to_owned()) }
+        let sandbox: Sandbox = serde_json::from_slice(&bytes).map_err(|error| format!("what it is to run cannot be read: {error}"))?;
+        if sandbox.isolation == isolation { Ok(Some(sandbox)) } else { Err("it was begun for another sandbox".to_owned()) }
     }
 
     /// Has the gate give this process, which is in a user namespace of its own, the client's ids.

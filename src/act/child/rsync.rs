@@ -1,4 +1,4 @@
-//! The enclosed rsync: a process of the gate's own that closes itself in and becomes rsync.
+//! The sandboxed rsync: a process of the gate's own that closes itself in and becomes rsync.
 //!
 //! It must never run for anybody who is gone: until it is rsync it ends when nobody is at the other end of its channel.
 
@@ -20,7 +20,7 @@ use super::{Attend, Idle, Meter, Patience};
 use crate::decide::owners::idmaps;
 use crate::decide::push::outcome::Ended;
 use crate::decide::push::plan::Run;
-use crate::decide::sandbox::cell::{Cell, RunsAs};
+use crate::decide::sandbox::spec::{RunsAs, Sandbox};
 use crate::terms::limits::VERSION_TIMEOUT;
 use crate::terms::{Code, Mapping, Reason};
 
@@ -186,23 +186,23 @@ impl Standby {
         // What rsync's processes leave behind becomes this process's child (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
         nix::sys::prctl::set_child_subreaper(true).map_err(|error| failed(&error.into()))?;
         let idle = run.idle().map(|limit| Idle { limit, run });
-        let attend = self.start(run.cell(), lock.as_ref(), attend)?;
+        let attend = self.start(run.sandbox(), lock.as_ref(), attend)?;
         // From here on the lock is rsync's alone: it is free when the last of its processes is gone, whatever becomes of us.
         drop(lock);
         let patience = Patience { limit: run.deadline(), idle, until: run.until(), whole: true };
         self.leader.wait_within(patience, meter.take(), attend).map_err(|error| lost(&error))
     }
 
-    /// Runs a cell's rsync that only says something about itself.
+    /// Runs a sandbox's rsync that only says something about itself.
     ///
     /// # Errors
     /// As [`Standby::rsync`].
     pub fn to_its_end<'a>(
         mut self,
-        cell: &Cell,
+        sandbox: &Sandbox,
         attend: impl FnOnce(OwnedFd, Pid) -> Result<Box<dyn Attend + 'a>, String>,
     ) -> Result<(), NotStarted> {
-        let attend = self.start(cell, None, attend)?;
+        let attend = self.start(sandbox, None, attend)?;
         let patience = Patience { limit: VERSION_TIMEOUT, idle: None, until: None, whole: false };
         self.leader.wait_within(patience, None, attend).map(drop).map_err(|error| lost(&error))
     }
@@ -210,12 +210,12 @@ impl Standby {
     /// Tells the process what it is to become, and waits until it is that.
     fn start<'a>(
         &mut self,
-        cell: &Cell,
+        sandbox: &Sandbox,
         lock: Option<&File>,
         attend: impl FnOnce(OwnedFd, Pid) -> Result<Box<dyn Attend + 'a>, String>,
     ) -> Result<Option<Box<dyn Attend + 'a>>, NotStarted> {
         // If this fails, the process has ended over something that it tells.
-        let sent = self.send(cell, lock);
+        let sent = self.send(sandbox, lock);
         let mut first = self.hear()?;
         if let Some((APART, _)) = &first {
             first = self.hear()?;
@@ -260,8 +260,8 @@ impl Standby {
         self.channel.write_all(&[MAP])
     }
 
-    fn send(&mut self, cell: &Cell, lock: Option<&File>) -> io::Result<()> {
-        let bytes = serde_json::to_vec(cell)?;
+    fn send(&mut self, sandbox: &Sandbox, lock: Option<&File>) -> io::Result<()> {
+        let bytes = serde_json::to_vec(sandbox)?;
         say(&self.channel, if lock.is_some() { LOCKED } else { UNLOCKED }, lock.map(File::as_raw_fd))?;
         // How many there are comes first, so that a part of them is never taken for the whole.
         self.channel.write_all(&[&bytes.len().to_le_bytes()[..], &bytes].concat())
@@ -286,11 +286,11 @@ fn read_failure(message: &str) -> NotStarted {
     })
 }
 
-/// Makes this process the cell's rsync. Comes back only if it does not start.
+/// Makes this process the sandbox's rsync. Comes back only if it does not start.
 #[must_use]
-pub fn become_rsync(cell: &Cell) -> io::Error {
-    let mut command = Command::new(&cell.program);
-    command.arg0("rsync").args(&cell.argv).env_clear().envs(ENVIRONMENT).current_dir(&cell.directory).exec()
+pub fn become_rsync(sandbox: &Sandbox) -> io::Error {
+    let mut command = Command::new(&sandbox.program);
+    command.arg0("rsync").args(&sandbox.argv).env_clear().envs(ENVIRONMENT).current_dir(&sandbox.directory).exec()
 }
 
 /// Why there is no telling how rsync ended: it ran, and was killed when it could not be waited for.

@@ -93,7 +93,7 @@ fn tail(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::speak::letter::samples;
+    use crate::decide::speak::message::samples;
 
     fn place() -> (tempfile::TempDir, std::path::PathBuf) {
         let directory = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ use landlock::{
 };
 use nix::libc;
 
-use crate::decide::sandbox::cell::{Access, Grant};
+use crate::decide::sandbox::spec::{Access, Grant};
 use crate::terms::text::printable;
 use crate::terms::{Code, Reason};
 

@@ -19,7 +19,7 @@ use crate::act::child::{self, Attend, NotStarted, Orders, Part, Standby, Undecid
 use crate::act::process;
 use crate::act::process::{Inherited, Users};
 use crate::decide::push::links::{Answer, Links};
-use crate::decide::sandbox::cell::{self, Cell, Filter, Ground, RunsAs};
+use crate::decide::sandbox::spec::{self, Filter, Isolation, RunsAs, Sandbox};
 use crate::terms::limits::{MAX_TRIED, VERSION_TIMEOUT};
 use crate::terms::text::still_printable;
 use crate::terms::{Account, Excess, Mapping};
@@ -29,24 +29,24 @@ use crate::terms::{Account, Excess, Mapping};
 ///
 /// # Errors
 /// When there is no process to be had.
-pub fn begin(ground: Ground, inherited: Option<Inherited>) -> Result<Undecided, NotStarted> {
-    child::begin(|orders| story(orders, ground, None, inherited))
+pub fn begin(isolation: Isolation, inherited: Option<Inherited>) -> Result<Undecided, NotStarted> {
+    child::begin(|orders| story(orders, isolation, None, inherited))
 }
 
 /// Starts the process where that is known. With a `mapping` this one is in the namespace of it, or is root's. `inherited` as for [`begin`].
 ///
 /// # Errors
 /// When there is no process to be had.
-pub fn stand_by(ground: Ground, mapping: Option<&Mapping>, inherited: Option<Inherited>) -> Result<Standby, NotStarted> {
+pub fn stand_by(isolation: Isolation, mapping: Option<&Mapping>, inherited: Option<Inherited>) -> Result<Standby, NotStarted> {
     let runs_as = if mapping.is_some() { RunsAs::ClientsRoot } else { RunsAs::Account };
-    child::stand_by(mapping, |orders| story(orders, ground, Some(runs_as), inherited))
+    child::stand_by(mapping, |orders| story(orders, isolation, Some(runs_as), inherited))
 }
 
-fn story(orders: &mut Orders, ground: Ground, known: Option<RunsAs>, inherited: Option<Inherited>) -> Stop {
+fn story(orders: &mut Orders, isolation: Isolation, known: Option<RunsAs>, inherited: Option<Inherited>) -> Stop {
     if let Some(inherited) = inherited {
         process::unlimit(inherited);
     }
-    stopped(close_in(orders, ground, known))
+    stopped(close_in(orders, isolation, known))
 }
 
 /// Why a process went no further; `None`: nobody wants it to.
@@ -58,19 +58,19 @@ fn stopped(by: Result<Infallible, Stop>) -> Stop {
     }
 }
 
-fn close_in(orders: &mut Orders, ground: Ground, known: Option<RunsAs>) -> Result<Infallible, Stop> {
+fn close_in(orders: &mut Orders, isolation: Isolation, known: Option<RunsAs>) -> Result<Infallible, Stop> {
     let without = |part: Part| move |what: String| format!("{part}{what}");
     let (no_view, no_jail) = (without(Part::View), without(Part::Jail));
-    let apart = if ground.view { Some(view::leave(known == Some(RunsAs::ClientsRoot)).map_err(no_view)?) } else { None };
+    let apart = if isolation.view { Some(view::leave(known == Some(RunsAs::ClientsRoot)).map_err(no_view)?) } else { None };
     if known.is_none() {
         orders.say_apart()?;
     }
     // Before the rest is known: of all the steps it takes longest, and nothing that is still to do is denied yet.
-    let prepared = filter::prepare(ground, getppid()).map_err(no_jail)?;
+    let prepared = filter::prepare(isolation, getppid()).map_err(no_jail)?;
     let runs_as = known.map_or_else(|| orders.learn_who(), |known| Ok(Some(known)))?.ok_or(None)?;
-    let begun = apart.map(|apart| apart.begin(&cell::libraries_shown(), runs_as)).transpose().map_err(no_view)?;
-    let cell: Cell = orders.receive(ground)?.ok_or(None)?;
-    begun.map_or(Ok(()), |begun| begun.finish(&cell.binds)).map_err(without(Part::Unseen))?;
+    let begun = apart.map(|apart| apart.begin(&spec::libraries_shown(), runs_as)).transpose().map_err(no_view)?;
+    let sandbox: Sandbox = orders.receive(isolation)?.ok_or(None)?;
+    begun.map_or(Ok(()), |begun| begun.finish(&sandbox.binds)).map_err(without(Part::Unseen))?;
     let mapped = runs_as == RunsAs::ClientsRoot;
     if mapped {
         // The last step that needs any power of the account's: from here on nothing of its own is within reach.
@@ -78,12 +78,12 @@ fn close_in(orders: &mut Orders, ground: Ground, known: Option<RunsAs>) -> Resul
         orders.be_mapped()?;
         process::become_root()?;
     }
-    cell.limits.as_ref().map_or(Ok(()), process::bound)?;
-    cell.grants.as_deref().map_or(Ok(()), jail::enter).map_err(|reason| no_jail(reason.detail))?;
-    if ground.filter == Some(Filter::History) {
-        process::give_up_power(users(runs_as, ground)).map_err(no_jail)?;
+    sandbox.limits.as_ref().map_or(Ok(()), process::bound)?;
+    sandbox.grants.as_deref().map_or(Ok(()), jail::enter).map_err(|reason| no_jail(reason.detail))?;
+    if isolation.filter == Some(Filter::History) {
+        process::give_up_power(users(runs_as, isolation)).map_err(no_jail)?;
     }
-    if ground.asks {
+    if isolation.asks {
         // An rsync whose gate is gone could store nothing whole: nobody would make its links. After the view, since a new user
         // namespace forgets it; before the gate is told, which fails if the gate is gone already.
         process::end_with_parent()?;
@@ -93,14 +93,14 @@ fn close_in(orders: &mut Orders, ground: Ground, known: Option<RunsAs>) -> Resul
     orders.ready(listener).map_err(no_jail)?;
     // What rsync does not use, every step before this one may.
     prepared.hold().map_err(no_jail)?;
-    Err(Some(child::become_rsync(&cell).to_string()))
+    Err(Some(child::become_rsync(&sandbox).to_string()))
 }
 
 /// Of which namespace of users the process is in the end.
-fn users(runs_as: RunsAs, ground: Ground) -> Users {
+fn users(runs_as: RunsAs, isolation: Isolation) -> Users {
     match runs_as {
         RunsAs::ClientsRoot => Users::Client,
-        RunsAs::Account if ground.view => Users::Alone,
+        RunsAs::Account if isolation.view => Users::Alone,
         RunsAs::Account => Users::Machine,
     }
 }
@@ -119,7 +119,7 @@ pub struct Whom {
 /// # Errors
 /// With what the kernel said, for the administrator.
 pub fn can_have_a_view(program: &Path, whom: &Whom) -> Result<(), String> {
-    try_out(program, whom, Ground { view: true, asks: false, filter: None })
+    try_out(program, whom, Isolation { view: true, asks: false, filter: None })
 }
 
 /// Whether the kernel puts the links of such an rsync before this process, and lets it look into that.
@@ -128,13 +128,13 @@ pub fn can_have_a_view(program: &Path, whom: &Whom) -> Result<(), String> {
 /// With what the kernel said, for the administrator.
 pub fn can_be_asked(program: &Path, whom: &Whom) -> Result<(), String> {
     // Who is mapped is never without a view.
-    try_out(program, whom, Ground { view: whom.mapping.is_some(), asks: true, filter: Some(Filter::History) })
+    try_out(program, whom, Isolation { view: whom.mapping.is_some(), asks: true, filter: Some(Filter::History) })
 }
 
 /// In a process of its own, which may hang without holding up whoever asks.
-fn try_out(program: &Path, whom: &Whom, ground: Ground) -> Result<(), String> {
+fn try_out(program: &Path, whom: &Whom, isolation: Isolation) -> Result<(), String> {
     let said = child::apart(VERSION_TIMEOUT, MAX_TRIED, |out| {
-        let what = tried_out(program, whom, ground).err().unwrap_or_else(|| HOLDS.to_owned());
+        let what = tried_out(program, whom, isolation).err().unwrap_or_else(|| HOLDS.to_owned());
         // Nobody who would read it, nobody who would miss it.
         let _ = out.write_all(what.as_bytes());
     });
@@ -153,29 +153,29 @@ fn heard(said: &[u8]) -> Result<(), String> {
     }
 }
 
-fn tried_out(program: &Path, whom: &Whom, ground: Ground) -> Result<(), String> {
+fn tried_out(program: &Path, whom: &Whom, isolation: Isolation) -> Result<(), String> {
     process::silence()?;
     whom.account.as_ref().map_or(Ok(()), |(account, groups)| process::log_in(account, groups))?;
     let standby = match &whom.mapping {
-        None => stand_by(ground, None, None).map_err(NotStarted::what)?,
+        None => stand_by(isolation, None, None).map_err(NotStarted::what)?,
         Some(mapping) => {
-            let begun = begin(ground, None).map_err(NotStarted::what)?;
+            let begun = begin(isolation, None).map_err(NotStarted::what)?;
             let (namespace, standby) = child::begin_namespace(begun, mapping)?.finish()?;
             namespace.enter()?;
             standby
         }
     };
-    let cell = Cell {
-        ground,
+    let sandbox = Sandbox {
+        isolation,
         limits: None,
-        binds: vec![cell::program_shown(program)],
+        binds: vec![spec::program_shown(program)],
         grants: None,
         directory: PathBuf::from("/"),
         program: program.to_path_buf(),
         argv: vec!["--version".into()],
     };
     let mut nobody = Nobody;
-    standby.to_its_end(&cell, |listener, pid| attend(listener, pid, &mut nobody)).map_err(NotStarted::what)
+    standby.to_its_end(&sandbox, |listener, pid| attend(listener, pid, &mut nobody)).map_err(NotStarted::what)
 }
 
 /// An rsync that only says something about itself links nothing.

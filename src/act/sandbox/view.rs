@@ -15,7 +15,7 @@ use nix::sys::prctl::set_dumpable;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{Gid, Uid, getegid, geteuid, pivot_root};
 
-use crate::decide::sandbox::cell::{Bind, Kind, RunsAs};
+use crate::decide::sandbox::spec::{Bind, Kind, RunsAs};
 use crate::terms::text::printable;
 
 /// Where the new root is put together: a directory that every system has and that holds nothing that is shown.

@@ -9,7 +9,7 @@ use super::{Repository, absent, tree, trouble};
 use crate::decide::push::links::BasisOf;
 use crate::decide::push::parts::{self, Counted};
 use crate::terms::limits::{MAX_BASIS_DIRS, MAX_COUNTED, MAX_LOOKED_BACK, MAX_PART_BASES};
-use crate::terms::{Reason, Shelf, SnapshotName, SubPath};
+use crate::terms::{Reason, RepositoryState, SnapshotName, SubPath};
 
 impl Repository {
     fn counted_note(&self) -> PathBuf {
@@ -32,8 +32,8 @@ impl Repository {
     }
 
     /// Snapshots that a push to `place` may have something in common with: the newest that has it first, and such as have more than that one.
-    pub fn snapshots_with(&self, place: &SubPath, shelf: &Shelf) -> Vec<PathBuf> {
-        let all = || shelf.newest.iter().chain(&shelf.earlier);
+    pub fn snapshots_with(&self, place: &SubPath, state: &RepositoryState) -> Vec<PathBuf> {
+        let all = || state.newest.iter().chain(&state.earlier);
         let path = |name: &SnapshotName| name.below(&self.snapshots());
         let newest = all().take(MAX_LOOKED_BACK).map(path).find(|root| has(root, place));
         let counted = self.counted();
@@ -48,8 +48,8 @@ impl Repository {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn newest_has_files(&self, shelf: &Shelf, place: &SubPath) -> Result<bool, Reason> {
-        let Some(newest) = &shelf.newest else { return Ok(false) };
+    pub fn newest_has_files(&self, state: &RepositoryState, place: &SubPath) -> Result<bool, Reason> {
+        let Some(newest) = &state.newest else { return Ok(false) };
         // It was counted when it was published, which spares a walk over a tree that may be nothing but directories.
         match self.files_of(newest) {
             Some(0) => return Ok(false),

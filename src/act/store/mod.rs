@@ -46,7 +46,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::terms::limits::{LOCK_PATIENCE, LOCK_POLL, MIN_FREE_BYTES, RSYNC_GONE};
 use crate::terms::text::printable;
-use crate::terms::{Code, Mapping, NamePattern, Reason, STATE, Shelf, SnapshotName};
+use crate::terms::{Code, Mapping, NamePattern, Reason, RepositoryState, STATE, SnapshotName};
 
 pub use find::Found;
 pub use links::{Bounds, Deferred, Made, Taken};
@@ -179,11 +179,11 @@ impl Repository {
     ///
     /// # Errors
     /// When a directory or the transaction cannot be read.
-    pub fn look(&self, names: &NamePattern) -> Result<Shelf, Reason> {
+    pub fn look(&self, names: &NamePattern) -> Result<RepositoryState, Reason> {
         let mut all = self.names(names)?;
         all.sort_by(|a, b| (b.at, b.as_str()).cmp(&(a.at, a.as_str())));
         let mut all = all.into_iter();
-        Ok(Shelf { newest: all.next(), earlier: all.collect(), transaction: self.transaction()? })
+        Ok(RepositoryState { newest: all.next(), earlier: all.collect(), transaction: self.transaction()? })
     }
 
     /// The names of all snapshots, in no order.

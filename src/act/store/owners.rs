@@ -16,7 +16,7 @@ use super::{Repository, trouble};
 use crate::act::names::subids;
 use crate::decide::owners::{self, Remembered, unusable};
 use crate::decide::policy::{Policy, Site};
-use crate::decide::sandbox::cell::Ids;
+use crate::decide::sandbox::spec::Ids;
 use crate::terms::limits::MAX_MAPPING_NOTE;
 use crate::terms::{Account, Owners, Reason, STATE};
 

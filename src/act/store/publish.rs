@@ -1,7 +1,7 @@
 //! Publishing, as a recital: each step with its reason. After a kill between any two of them the next session finds
 //! the old state or the new one.
 //!
-//! A snapshot that nobody has been told of yet has a note, `untold/<id>`: from just before it is published until its connection is in the
+//! A snapshot that nobody has been told of yet has a note, `unrecorded/<id>`: from just before it is published until its connection is in the
 //! ledger and the spool. It has the snapshot's name and what there is to say of it. If only the process that published is killed, its gate
 //! says that; if the gate is killed too, the next session tells of the name.
 
@@ -251,21 +251,21 @@ impl<'a> Staging<'a> {
 }
 
 impl Repository {
-    fn untold(&self) -> PathBuf {
-        self.state().join("untold")
+    fn unrecorded(&self) -> PathBuf {
+        self.state().join("unrecorded")
     }
 
     /// Notes that the connection `id` is about to publish.
     fn owe(&self, id: &str, name: &SnapshotName, says: &[u8]) -> io::Result<()> {
-        make_directory(&self.untold(), 0o700)?;
-        fs::write(self.untold().join(id), [name.as_str().as_bytes(), b"\n", says].concat())
+        make_directory(&self.unrecorded(), 0o700)?;
+        fs::write(self.unrecorded().join(id), [name.as_str().as_bytes(), b"\n", says].concat())
     }
 
     /// What was to be said of the snapshot that the connection `id` has published, while nobody has been told; `None` where it has
     /// published none.
     #[must_use]
     pub fn said_of(&self, id: &str) -> Option<Vec<u8>> {
-        self.published(&self.untold().join(id)).map(|(_, says)| says)
+        self.published(&self.unrecorded().join(id)).map(|(_, says)| says)
     }
 
     /// The name in a note and what there is to say of it, where there is such a snapshot.
@@ -279,14 +279,14 @@ impl Repository {
     /// Strikes the note, once the connection is in the ledger and in the spool.
     pub fn told(&self, id: &str) {
         // One that stays makes the next session say something twice.
-        let _ = fs::remove_file(self.untold().join(id));
+        let _ = fs::remove_file(self.unrecorded().join(id));
     }
 }
 
 impl Held<'_> {
     /// Says which snapshots nobody has been told of, and strikes the notes of sessions that are gone.
-    pub(super) fn tell_of_untold(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.repository.untold()).into_iter().flatten().flatten();
+    pub(super) fn tell_of_unrecorded(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.repository.unrecorded()).into_iter().flatten().flatten();
         let left = entries.map(|entry| entry.path()).filter(|path| !is_at_work(path)).filter_map(|path| {
             let published = self.repository.published(&path);
             let _ = fs::remove_file(&path);

@@ -22,7 +22,7 @@ use super::unfinished::{self, Earlier};
 use super::{Held, Repository, tree, trouble};
 use crate::decide::push::outcome;
 use crate::terms::limits::MAX_NOTE;
-use crate::terms::{Note, Reason, Shelf, SubPath};
+use crate::terms::{Note, Reason, RepositoryState, SubPath};
 
 /// What has to be known of a staging directory whose gate is gone.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -49,14 +49,14 @@ impl<'a> Held<'a> {
     /// Brings the repository from whatever a crash left to the state before or after it: `current` is made to name the
     /// newest snapshot, what was in progress is set aside, a transaction that nobody completed is closed.
     /// Says what was done.
-    pub fn recover(&self, shelf: &mut Shelf, now: DateTime<Utc>, push_limit: Duration) -> Result<Vec<Note>, Reason> {
+    pub fn recover(&self, state: &mut RepositoryState, now: DateTime<Utc>, push_limit: Duration) -> Result<Vec<Note>, Reason> {
         let mut notes = Vec::new();
-        if self.heal_current(shelf)? {
+        if self.heal_current(state)? {
             notes.push(Note::passing("`current` did not name the newest snapshot, and does now"));
         }
-        notes.extend(self.tell_of_untold().into_iter().map(Note::passing));
+        notes.extend(self.tell_of_unrecorded().into_iter().map(Note::passing));
         self.clear_carried()?;
-        self.go_back_from_merging(shelf)?;
+        self.go_back_from_merging(state)?;
         let inprogress = self.repository.inprogress();
         if fs::symlink_metadata(&inprogress).is_ok() {
             let mark = self.run_mark();
@@ -64,11 +64,11 @@ impl<'a> Held<'a> {
             let partial_dir = Some(mark.partial_dir).filter(|name| !name.is_empty());
             notes.extend(self.clear_away(&inprogress, trusted, partial_dir.as_deref())?);
         }
-        if let Some(transaction) = shelf.transaction.take_if(|transaction| transaction.is_stale(now, push_limit)) {
+        if let Some(transaction) = state.transaction.take_if(|transaction| transaction.is_stale(now, push_limit)) {
             self.close_transaction()?;
             notes.push(transaction.given_up());
         }
-        if shelf.transaction.is_none() {
+        if state.transaction.is_none() {
             for part in numbered(&self.repository.parts()) {
                 notes.extend(self.clear_away(&part, true, None)?);
             }
@@ -242,9 +242,9 @@ impl<'a> Held<'a> {
         self.forget_interrupted(&SubPath::default(), None)
     }
 
-    fn heal_current(&self, shelf: &Shelf) -> Result<bool, Reason> {
+    fn heal_current(&self, state: &RepositoryState) -> Result<bool, Reason> {
         let current = self.repository.current();
-        let wanted = shelf.newest.as_ref().map(|newest| PathBuf::from("snapshots").join(newest.as_str()));
+        let wanted = state.newest.as_ref().map(|newest| PathBuf::from("snapshots").join(newest.as_str()));
         let found = match fs::read_link(&current) {
             Ok(found) => Some(found),
             Err(error) if error.kind() == ErrorKind::NotFound => None,

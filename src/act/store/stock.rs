@@ -34,7 +34,7 @@ impl Repository {
     /// What of a repository its account has to be able to write, where it is there. What rsync fills may be the client's.
     pub fn needed(&self) -> Vec<Wanted> {
         let state = self.state();
-        let directories = [self.snapshots(), state.clone(), state.join("logs"), state.join("untold")].map(|path| (path, Need::Fill));
+        let directories = [self.snapshots(), state.clone(), state.join("logs"), state.join("unrecorded")].map(|path| (path, Need::Fill));
         let files = ["lock", "rsync.lock", "ledger.jsonl"].map(|name| (state.join(name), Need::Write));
         let all =
             directories.into_iter().chain(files).filter(|(path, _)| fs::symlink_metadata(path).is_ok_and(|found| !found.is_symlink()));

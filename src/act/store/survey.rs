@@ -15,7 +15,7 @@ use super::links::Taken;
 use super::tree::{Listed, kind, open, open_at, stat};
 use super::walk::{Closed, Next, Visitor, walk};
 use crate::decide::owners::lists;
-use crate::decide::sandbox::cell::Ids;
+use crate::decide::sandbox::spec::Ids;
 use crate::terms::limits::{MAX_ACCESS_LIST, USUAL_ACCESS_LIST};
 use crate::terms::record::StoredAgain;
 

@@ -35,7 +35,7 @@ pub(super) const NOON: &str = "2026-11-21T12:00:00Z";
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl Store {
-    pub(super) fn look(&self) -> Shelf {
+    pub(super) fn look(&self) -> RepositoryState {
         self.repository.look(&self.names).unwrap()
     }
 
@@ -43,9 +43,9 @@ impl Store {
         self.bases_of(&self.look(), false)
     }
 
-    fn bases_of(&self, shelf: &Shelf, whole_files_only: bool) -> Vec<(PathBuf, BasisOf)> {
+    fn bases_of(&self, state: &RepositoryState, whole_files_only: bool) -> Vec<(PathBuf, BasisOf)> {
         let whole = SubPath::default();
-        self.repository.bases(&whole, &self.repository.snapshots_with(&whole, shelf), whole_files_only)
+        self.repository.bases(&whole, &self.repository.snapshots_with(&whole, state), whole_files_only)
     }
 
     pub(super) fn publish(&self, time: &str, file: &str) {
@@ -230,9 +230,9 @@ fn a_complete_that_was_cut_short_can_be_said_again_even_after_a_reboot() {
         fs::write(store.repository.state().join("run.json"), r#"{"boot":"another"}"#).unwrap();
     }
     let held = store.repository.hold().unwrap();
-    let mut shelf = store.look();
-    held.recover(&mut shelf, at(NOON), DAY).unwrap();
-    let transaction = shelf.transaction.unwrap();
+    let mut state = store.look();
+    held.recover(&mut state, at(NOON), DAY).unwrap();
+    let transaction = state.transaction.unwrap();
     assert!(!transaction.merging);
     assert!(held.merge_transaction(&transaction).unwrap().path().join("f").exists());
 }
@@ -247,9 +247,9 @@ fn a_push_that_was_cut_off_is_never_taken_for_the_sum_of_a_transaction() {
         drop(stage_with(&held, "half"));
     }
     let held = store.repository.hold().unwrap();
-    let mut shelf = store.look();
-    held.recover(&mut shelf, at(NOON), DAY).unwrap();
-    assert_eq!(held.merge_transaction(&shelf.transaction.unwrap()).unwrap_err().code, Code::Unpublished);
+    let mut state = store.look();
+    held.recover(&mut state, at(NOON), DAY).unwrap();
+    assert_eq!(held.merge_transaction(&state.transaction.unwrap()).unwrap_err().code, Code::Unpublished);
 }
 
 #[test]
@@ -262,9 +262,9 @@ fn a_complete_that_had_published_is_over() {
         let staging = held.merge_transaction(&store.look().transaction.unwrap().adding(into("."), false)).unwrap();
         staging.publish(store.names.name_at(at(NOON)), "id", b"").unwrap();
     }
-    let mut shelf = store.look();
-    store.repository.hold().unwrap().recover(&mut shelf, at(NOON), DAY).unwrap();
-    assert!(shelf.transaction.is_none() && store.look().transaction.is_none());
+    let mut state = store.look();
+    store.repository.hold().unwrap().recover(&mut state, at(NOON), DAY).unwrap();
+    assert!(state.transaction.is_none() && store.look().transaction.is_none());
 }
 
 #[test]
@@ -372,10 +372,10 @@ fn a_transaction_that_nobody_completes_does_not_swallow_later_pushes() {
     let held = store.repository.hold().unwrap();
     held.open_transaction(at("2026-11-19T11:59:59Z")).unwrap();
     stage_with(&held, "f").join(&into("")).unwrap();
-    let mut shelf = store.look();
-    assert_eq!(held.recover(&mut shelf, at(NOON), DAY).unwrap().len(), 2);
-    assert!(shelf.transaction.is_none());
-    assert_eq!(store.bases_of(&shelf, false).len(), 1, "its data is linked from all the same");
+    let mut state = store.look();
+    assert_eq!(held.recover(&mut state, at(NOON), DAY).unwrap().len(), 2);
+    assert!(state.transaction.is_none());
+    assert_eq!(store.bases_of(&state, false).len(), 1, "its data is linked from all the same");
 }
 
 #[test]
@@ -406,10 +406,10 @@ fn notes_of_the_gate_s_own_that_are_too_long_are_no_notes() {
     store.recover();
     assert!(!state.join("interrupted").exists(), "nothing tells that it is of this boot, so it is not kept");
 
-    fs::create_dir_all(state.join("untold")).unwrap();
-    fs::write(state.join("untold/x-0"), spaces(crate::terms::limits::MAX_END + 1)).unwrap();
+    fs::create_dir_all(state.join("unrecorded")).unwrap();
+    fs::write(state.join("unrecorded/x-0"), spaces(crate::terms::limits::MAX_END + 1)).unwrap();
     assert_eq!(store.recover(), Vec::<String>::new());
-    assert!(!state.join("untold/x-0").exists());
+    assert!(!state.join("unrecorded/x-0").exists());
 
     let held = store.repository.hold().unwrap();
     held.open_transaction(at(NOON)).unwrap();

@@ -14,7 +14,7 @@ use super::publish::Staging;
 use super::{Held, Repository, tree, trouble};
 use crate::decide::push::outcome::FROM_THE_BEGINNING;
 use crate::terms::limits::MAX_TRANSACTION;
-use crate::terms::{Code, Reason, Shelf, SubPath, Transaction};
+use crate::terms::{Code, Reason, RepositoryState, SubPath, Transaction};
 
 impl Repository {
     pub(super) fn parts(&self) -> PathBuf {
@@ -95,8 +95,8 @@ impl Held<'_> {
     }
 
     /// Takes a `complete` back that was cut short, or closes its transaction if it had come to its end.
-    pub(super) fn go_back_from_merging(&self, shelf: &mut Shelf) -> Result<(), Reason> {
-        let Some(transaction) = shelf.transaction.take_if(|transaction| transaction.merging) else { return Ok(()) };
+    pub(super) fn go_back_from_merging(&self, state: &mut RepositoryState) -> Result<(), Reason> {
+        let Some(transaction) = state.transaction.take_if(|transaction| transaction.merging) else { return Ok(()) };
         let inprogress = self.repository.inprogress();
         if fs::symlink_metadata(&inprogress).is_ok() {
             // Its parts were on the disk before they were counted, so no reboot takes anything from it.
@@ -106,7 +106,7 @@ impl Held<'_> {
         }
         let transaction = Transaction { merging: false, ..transaction };
         self.write_transaction(&transaction)?;
-        shelf.transaction = Some(transaction);
+        state.transaction = Some(transaction);
         Ok(())
     }
 

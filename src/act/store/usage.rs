@@ -18,7 +18,7 @@ use super::links::Taken;
 use super::tree::{Listed, allocated, kind, lent, open_at, open_below, place_in, split, stat};
 use super::walk::{Closed, Next, Visitor, walk};
 use super::{Held, Staging};
-use crate::decide::push::pace::Allowance;
+use crate::decide::push::metering::Allowance;
 use crate::terms::{Count, SubPath, Usage};
 
 impl Staging<'_> {

@@ -4,7 +4,7 @@ use std::thread;
 
 use chrono::{DateTime, Utc};
 
-use crate::act::record::spool::{self, SpoolError, Tray};
+use crate::act::record::spool::{self, AccountSpool, SpoolError};
 use crate::decide::policy::lint::Finding;
 use crate::decide::policy::{Site, Transport};
 use crate::decide::speak::post::{self, Pile};
@@ -21,7 +21,7 @@ pub(super) fn waiting(site: &Site) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut piles = Vec::new();
     for account in accounts {
-        match account.and_then(|tray| pile(&tray).map(|pile| (tray, pile))) {
+        match account.and_then(|spool| pile(&spool).map(|pile| (spool, pile))) {
             Ok(counted) => piles.push(counted),
             // An account that has been told nothing yet has no directories in there.
             Err(SpoolError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -31,26 +31,26 @@ pub(super) fn waiting(site: &Site) -> Vec<Finding> {
     // A mail that is on its way just now is gone in a moment.
     if piles.iter().any(|(_, pile)| !pile.mails.is_empty()) {
         thread::sleep(MAIL_PAUSE);
-        for (tray, pile) in &mut piles {
-            let still = tray.waiting().unwrap_or_default();
+        for (spool, pile) in &mut piles {
+            let still = spool.waiting().unwrap_or_default();
             pile.mails.retain(|mail| still.contains(mail));
         }
     }
     let now = Utc::now();
-    for (tray, pile) in piles {
-        let oldest = pile.mails.first().and_then(|mail| tray.mail(*mail).ok().flatten()).map(|mail| mail.created);
+    for (spool, pile) in piles {
+        let oldest = pile.mails.first().and_then(|mail| spool.mail(*mail).ok().flatten()).map(|mail| mail.created);
         found.extend(post::findings(&origin(), &site.spool, &pile, oldest, now));
     }
     found
 }
 
-fn pile(tray: &Tray) -> Result<Pile, SpoolError> {
-    let news = tray.news()?;
+fn pile(spool: &AccountSpool) -> Result<Pile, SpoolError> {
+    let news = spool.news()?;
     let since: Option<DateTime<Utc>> = match news.first() {
-        Some(first) => tray.event(first)?.map(|record| record.at),
+        Some(first) => spool.event(first)?.map(|record| record.at),
         None => None,
     };
-    Ok(Pile { account: tray.uid(), mails: tray.waiting()?, dead: tray.dead()?.len(), events: news.len(), since })
+    Ok(Pile { account: spool.uid(), mails: spool.waiting()?, dead: spool.dead()?.len(), events: news.len(), since })
 }
 
 fn in_the_spool(site: &Site, error: &SpoolError) -> Finding {

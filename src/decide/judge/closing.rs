@@ -116,7 +116,7 @@ mod tests {
             "2026-11-20T23:00:00Z".parse().unwrap(),
             Duration::from_secs(86_400),
         );
-        let lines = found.unwrap().reason().lines(false, Administrator::Told);
+        let lines = found.unwrap().reason().lines(false, Administrator::Alerted);
         assert_eq!(lines[0], "snapgate: the push was ended: its time was over at Sat 2026-11-21 06:00 UTC (code window)");
         assert!(lines[1].starts_with("snapgate: push again from Fri 2026-11-27 22:00 UTC on: what was received is kept"), "{lines:?}");
     }

@@ -2,7 +2,7 @@
 //!
 //! A list is a client's: whatever it is like, it must be no more than looked through.
 
-use crate::decide::sandbox::cell::Ids;
+use crate::decide::sandbox::spec::Ids;
 
 const VERSION: [u8; 4] = 2_u32.to_le_bytes();
 const ENTRY: usize = 8;

@@ -3,8 +3,8 @@
 pub mod again;
 pub mod links;
 pub mod lost;
+pub mod metering;
 pub mod outcome;
-pub mod pace;
 pub mod parts;
 pub mod plan;
 pub mod silence;

@@ -13,7 +13,7 @@ use super::links::Layout;
 ///
 /// `reads`: whether it reads its files for its list (`-c`). `open`: the files that each of rsync's processes has open.
 #[must_use]
-pub fn is_owed(reads: bool, open: &[Vec<PathBuf>], layout: &Layout) -> bool {
+pub fn must_send(reads: bool, open: &[Vec<PathBuf>], layout: &Layout) -> bool {
     let receives = |files: &Vec<PathBuf>| files.iter().any(|path| path.starts_with(&layout.start));
     let compares = |files: &Vec<PathBuf>| files.iter().any(|path| layout.bases.iter().any(|basis| path.starts_with(&basis.seen)));
     // One that is in the middle of a file may be comparing it; one that is not may be reading the next for its list.
@@ -32,7 +32,7 @@ mod tests {
         let layout = Layout { start: "/stage".into(), bases: vec![basis], partial_dir: ".p".to_owned() };
         let owed = |reads, open: &[&[&str]]| {
             let open: Vec<Vec<PathBuf>> = open.iter().map(|files| files.iter().map(PathBuf::from).collect()).collect();
-            is_owed(reads, &open, &layout)
+            must_send(reads, &open, &layout)
         };
         for reads in [false, true] {
             assert!(owed(reads, &[&["/rsync.log"], &["/stage/.file.x1", "/rsync.log"]]), "it sends a file");

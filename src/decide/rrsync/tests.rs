@@ -176,7 +176,7 @@ fn hidden_words_are_judged_like_any_others_once_they_have_been_read() {
 #[test]
 fn the_jail_opens_the_directory_for_what_is_asked_and_no_more() {
     use crate::decide::push::plan;
-    use crate::decide::sandbox::cell::Access;
+    use crate::decide::sandbox::spec::Access;
     let opened = |command: &str| {
         let transfer = judged("", command).unwrap();
         let flags = flags("");
@@ -184,7 +184,8 @@ fn the_jail_opens_the_directory_for_what_is_asked_and_no_more() {
         let setup = Setup { version: NEW, flags: &flags, root: Path::new("/srv/d"), options, paths: vec![Spot::held(9)] };
         let run = plan::transfer(&transfer, &setup, Path::new("/usr/bin/rsync"), "/srv/d".into(), true, None);
         assert_eq!(run.idle(), None);
-        let grants = run.cell().grants.iter().flatten().filter(|grant| !grant.path.starts_with("/usr") && !grant.path.starts_with("/lib"));
+        let grants =
+            run.sandbox().grants.iter().flatten().filter(|grant| !grant.path.starts_with("/usr") && !grant.path.starts_with("/lib"));
         let grants =
             grants.filter(|grant| !grant.path.starts_with("/etc") && !grant.path.starts_with("/dev") && !grant.path.starts_with("/lib64"));
         grants.map(|grant| (grant.path.display().to_string(), grant.access)).collect::<Vec<_>>()

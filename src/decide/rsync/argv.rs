@@ -10,7 +10,7 @@ use crate::terms::limits::{MAX_BASIS_DIRS, MAX_CLIENT_TIMEOUT};
 
 use super::command::Push;
 use crate::decide::owners::{dropped, idpairs};
-use crate::decide::sandbox::cell::{Confinement, Ids};
+use crate::decide::sandbox::spec::{Confinement, Ids};
 
 /// A release of rsync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

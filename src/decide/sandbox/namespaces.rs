@@ -5,7 +5,7 @@ use std::fmt;
 use crate::decide::owners;
 use crate::decide::policy::{Namespaces, Site};
 use crate::decide::rsync::argv::{DEFENCES, Version};
-use crate::decide::sandbox::cell::Confinement;
+use crate::decide::sandbox::spec::Confinement;
 use crate::terms::{Code, Owners, Reason};
 
 /// Why rsync has no file system of its own; each in words for the administrator.

@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 use crate::decide::judge::closing::Closing;
 use crate::decide::policy::{PartialPushes, Policy};
 use crate::decide::rsync::command::Probe;
-use crate::terms::{Shelf, Verb};
+use crate::terms::{RepositoryState, Verb};
 
 /// The answer to a bare connection and to `help`.
-pub fn greeting(policy: &Policy, shelf: &Shelf) -> String {
+pub fn greeting(policy: &Policy, state: &RepositoryState) -> String {
     let mut text = format!("snapgate: you are `{}`\n", policy.client);
-    let _ = writeln!(text, "  newest snapshot: {}", newest(shelf));
+    let _ = writeln!(text, "  newest snapshot: {}", newest(state));
     let _ = writeln!(text, "  allowed when:    {}", when(policy));
     if let Some(rest) = rest(policy) {
         let _ = writeln!(text, "  partial pushes:  {rest}");
@@ -24,14 +24,14 @@ pub fn greeting(policy: &Policy, shelf: &Shelf) -> String {
 }
 
 /// The answer to `status`.
-pub fn status(policy: &Policy, shelf: &Shelf, busy: bool) -> String {
+pub fn status(policy: &Policy, state: &RepositoryState, busy: bool) -> String {
     let mut text = format!("client:          {}\n", policy.client);
-    let _ = writeln!(text, "newest snapshot: {}", newest(shelf));
+    let _ = writeln!(text, "newest snapshot: {}", newest(state));
     let _ = writeln!(text, "push running:    {}", if busy { "yes" } else { "no" });
     if let Some(rest) = rest(policy) {
         let _ = writeln!(text, "partial pushes:  {rest}");
     }
-    if let Some(transaction) = &shelf.transaction {
+    if let Some(transaction) = &state.transaction {
         let since = transaction.began.format("%Y-%m-%d %H:%M:%S UTC");
         let _ = writeln!(text, "transaction:     open since {since}, pushes so far: {}", transaction.parts);
     }
@@ -67,8 +67,8 @@ fn rest(policy: &Policy) -> Option<&'static str> {
     }
 }
 
-fn newest(shelf: &Shelf) -> String {
-    shelf.newest.as_ref().map_or_else(|| "none yet".to_owned(), ToString::to_string)
+fn newest(state: &RepositoryState) -> String {
+    state.newest.as_ref().map_or_else(|| "none yet".to_owned(), ToString::to_string)
 }
 
 fn when(policy: &Policy) -> String {

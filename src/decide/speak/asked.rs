@@ -53,7 +53,7 @@ pub fn mail(record: &Record, report: Report, apart: bool) -> Mail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::speak::letter::samples;
+    use crate::decide::speak::message::samples;
     use crate::terms::{Code, FailedHook, Reason};
 
     const EACH: [Report; 3] = [Report::Always, Report::Problems, Report::Never];

@@ -70,7 +70,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::decide::speak::letter::samples;
+    use crate::decide::speak::message::samples;
 
     fn told(published: Option<(&Path, &PushFacts)>) -> BTreeMap<&'static str, String> {
         let record = samples::published();

@@ -75,7 +75,7 @@ pub(in crate::decide) fn field(line: &mut String, name: &str, values: impl IntoI
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::speak::letter::samples;
+    use crate::decide::speak::message::samples;
     use crate::terms::record::{DroppedOwners, Jail};
 
     #[test]

@@ -2,13 +2,13 @@
 //!
 //! A client must never hear about the server; the administrator hears everything.
 
+#[cfg(feature = "admin")]
+pub mod alerts;
 pub mod answer;
 pub mod asked;
 pub mod hook;
-#[cfg(feature = "admin")]
-pub mod letter;
 pub mod line;
 #[cfg(feature = "admin")]
-pub mod notice;
+pub mod message;
 #[cfg(feature = "admin")]
 pub mod post;

@@ -22,7 +22,7 @@ impl Session<'_> {
         settling: &mut Settling<'_>,
     ) -> Result<(Staging<'a>, bool), Reason> {
         let leaves = self.merges() && parts::leaves_anything(pushed);
-        let Some(newest) = settling.shelf.newest.as_ref().filter(|_| leaves) else { return Ok((staging, true)) };
+        let Some(newest) = settling.state.newest.as_ref().filter(|_| leaves) else { return Ok((staging, true)) };
         let bounds = Bounds { time: settling.time, room: settling.measure.room() };
         let made = match staging.carry_over(newest, pushed, bounds) {
             Ok(made) => made,

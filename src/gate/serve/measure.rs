@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use crate::act::store::Held;
+use crate::decide::push::metering::Allowance;
 use crate::decide::push::outcome::{Ended, FILE_IO};
-use crate::decide::push::pace::Allowance;
 use crate::decide::rsync::output::Words;
 use crate::terms::{Count, Excess, Reason, SubPath, Usage};
 

@@ -31,10 +31,12 @@ use crate::decide::judge::verdict::{self, Case, Denial, Permit, Verdict};
 use crate::decide::owners;
 use crate::decide::policy::{Policy, Site};
 use crate::decide::rsync::command::{self, Command};
-use crate::decide::sandbox::cell::{Confinement, Ground};
+use crate::decide::sandbox::spec::{Confinement, Isolation};
 use crate::decide::speak::answer;
 use crate::terms::limits::MAX_END;
-use crate::terms::{Administrator, ClientName, Code, FailedHook, Jail, Note, Outcome, Owners, PushFacts, Reason, Request, Shelf, Spoken};
+use crate::terms::{
+    Administrator, ClientName, Code, FailedHook, Jail, Note, Outcome, Owners, PushFacts, Reason, RepositoryState, Request, Spoken,
+};
 
 /// What is remembered of a client's work.
 #[derive(Debug, Serialize, Deserialize)]
@@ -191,7 +193,7 @@ pub fn serve(directory: &Path, named: Option<ClientName>, spoken: Spoken) -> Ans
 
 /// Starts the process that becomes rsync, whoever the client is.
 fn begin(inherited: Option<Inherited>) -> Result<Undecided, NotStarted> {
-    sandbox::begin(Ground::new(USUAL), inherited)
+    sandbox::begin(Isolation::new(USUAL), inherited)
 }
 
 /// Takes a place among the client's sessions and among all, before anything that costs more. What stands in the way of
@@ -272,7 +274,7 @@ impl Session<'_> {
                 let repository = Repository::existing(&self.policy.path, self.request.account.uid);
                 self.told(self.lost(repository.as_ref()), heard)
             });
-            self.connection.tell(self.site, Some(self.policy), &told) == Administrator::Told
+            self.connection.tell(self.site, Some(self.policy), &told) == Administrator::Alerted
         });
         let successor = match successor {
             Ok(successor) => successor,
@@ -287,11 +289,11 @@ impl Session<'_> {
         let told = self.told(end, heard);
         // Without a word it says that this process was lost.
         let administrator = match successor.go_on(&serde_json::to_vec(&told).unwrap_or_default()) {
-            Some(true) => Administrator::Told,
-            Some(false) => Administrator::Untold,
+            Some(true) => Administrator::Alerted,
+            Some(false) => Administrator::NotAlerted,
             None => {
                 self.connection.enter(self.site, self.policy, &told);
-                Administrator::Untold
+                Administrator::NotAlerted
             }
         };
         tell::answer(told.end, administrator)
@@ -336,19 +338,19 @@ impl Session<'_> {
             Command::Status => {
                 // What stands in the place of a missing mount is not the client's backup.
                 mounted(self.policy, self.site)?;
-                let (shelf, busy) = self.glance()?;
-                Ok(End::answered(answer::status(self.policy, &shelf, busy) + &answer::ends(permit.closing())))
+                let (state, busy) = self.glance()?;
+                Ok(End::answered(answer::status(self.policy, &state, busy) + &answer::ends(permit.closing())))
             }
             Command::Probe(probe) => Ok(End::answered(answer::probe(*probe).to_owned())),
             Command::Greeting | Command::Help => Ok(End::answered(answer::greeting(self.policy, &self.glance()?.0))),
         }
     }
 
-    /// The shelf and whether a push is running, without making or changing anything.
-    fn glance(&self) -> Result<(Shelf, bool), Reason> {
+    /// The state and whether a push is running, without making or changing anything.
+    fn glance(&self) -> Result<(RepositoryState, bool), Reason> {
         match Repository::existing(&self.policy.path, accounts::running()) {
             Some(repository) => Ok((repository.look(&self.policy.names)?, repository.is_busy())),
-            None => Ok((Shelf::default(), false)),
+            None => Ok((RepositoryState::default(), false)),
         }
     }
 

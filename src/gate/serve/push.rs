@@ -16,20 +16,20 @@ use crate::act::store::{Deferred, Held, Repository, Taken, trouble};
 use crate::decide::judge::closing::Closing;
 use crate::decide::owners::dropped::{self, Tally};
 use crate::decide::push::links::Layout;
+use crate::decide::push::metering::{Allowance, Metering};
 use crate::decide::push::outcome::{self, Ended};
-use crate::decide::push::pace::{Allowance, Pace};
 use crate::decide::push::plan::{self, Places, PushPlan};
 use crate::decide::rsync::argv::Version;
 use crate::decide::rsync::command::Push;
 use crate::decide::rsync::output::{self, Words};
-use crate::decide::sandbox::cell::{Confinement, Ground};
 use crate::decide::sandbox::namespaces::{self, Lack};
+use crate::decide::sandbox::spec::{Confinement, Isolation};
 use crate::decide::speak::hook::{self, Occasion};
 use crate::terms::beside::{FailedHook, Note, PartEnd};
 use crate::terms::limits::{LEAST_LINK_TIME, MAX_HOOK_LINES, MAX_HOOK_WORDS, MAX_QUOTED, MAX_RSYNC_LOG, MAX_TOLD_HOOKS};
 use crate::terms::reason::{Code, Reason};
 use crate::terms::record::{DroppedOwners, Jail, PushFacts};
-use crate::terms::repository::Shelf;
+use crate::terms::repository::RepositoryState;
 use crate::terms::text::still_printable;
 use crate::terms::usage::{Count, Usage};
 
@@ -50,19 +50,19 @@ impl Session<'_> {
         };
         let held = repository.hold()?;
         held.make_room()?;
-        let mut shelf = repository.look(&self.policy.names)?;
+        let mut state = repository.look(&self.policy.names)?;
         // What can stop the push comes before anything is changed.
-        let plan = plan::push(push, self.policy, &shelf, self.request.at)?.until(closing);
+        let plan = plan::push(push, self.policy, &state, self.request.at)?.until(closing);
         let version = child::version(&self.site.rsync, Some(&repository.version_cache()))?;
         if confinement == Confinement::Jail {
             namespaces::walks_by_itself(version)?;
         }
-        let mut notes = held.recover(&mut shelf, self.request.at, self.policy.deadline)?;
+        let mut notes = held.recover(&mut state, self.request.at, self.policy.deadline)?;
         let log = self.begin_log(&repository, &plan, &notes)?;
         if confinement == Confinement::Jail {
             self.weaken(&log, "it stores access lists, which the policy allows");
         }
-        let end = End::of(self.run(&plan, version, &held, shelf, &log, waiting));
+        let end = End::of(self.run(&plan, version, &held, state, &log, waiting));
         if end.push.as_ref().is_some_and(|push| push.resumed) {
             log.note(Utc::now(), outcome::USED);
             notes.iter_mut().filter(|note| note.text == outcome::KEPT).for_each(|note| outcome::USED.clone_into(&mut note.text));
@@ -75,7 +75,7 @@ impl Session<'_> {
     /// Starts the process that becomes rsync.
     fn stand_by(&self, confinement: Confinement) -> Result<Waiting, Reason> {
         let mapping = self.owners.mapping();
-        let standby = sandbox::stand_by(Ground::new(confinement), mapping, Some(self.inherited)).map_err(NotStarted::reason)?;
+        let standby = sandbox::stand_by(Isolation::new(confinement), mapping, Some(self.inherited)).map_err(NotStarted::reason)?;
         Ok(Waiting { confinement, standby })
     }
 
@@ -100,7 +100,7 @@ impl Session<'_> {
         plan: &PushPlan,
         version: Version,
         held: &Held<'_>,
-        mut shelf: Shelf,
+        mut state: RepositoryState,
         log: &RunLog,
         waiting: Waiting,
     ) -> Result<End, Reason> {
@@ -110,15 +110,15 @@ impl Session<'_> {
             self.prepare_hooks(repository, log)?;
         }
         let place = plan.place().to_string();
-        if let Some(transaction) = shelf.transaction.take_if(|_| plan.joins()) {
+        if let Some(transaction) = state.transaction.take_if(|_| plan.joins()) {
             let transaction = transaction.beginning(&place, self.request.at);
             held.write_transaction(&transaction)?;
-            shelf.transaction = Some(transaction);
+            state.transaction = Some(transaction);
         }
         // rsync's own, since it may do with it what it likes.
         let said = self.rsync_log(repository)?;
         let staging = held.stage(plan.place())?;
-        let snapshots = repository.snapshots_with(plan.place(), &shelf);
+        let snapshots = repository.snapshots_with(plan.place(), &state);
         let bases = repository.bases(plan.place(), &snapshots, plan.trusts_size());
         let places = Places {
             root: repository.root().to_path_buf(),
@@ -134,12 +134,12 @@ impl Session<'_> {
             tells_owners: plan.drops_owners(self.owners),
         };
         let tally = places.tells_owners.then(|| Tally::new(self.request.account.uid));
-        let used = shelf.transaction.as_ref().filter(|_| plan.joins()).map(|transaction| transaction.used);
+        let used = state.transaction.as_ref().filter(|_| plan.joins()).map(|transaction| transaction.used);
         let allowance = Allowance::new(&self.policy.limits, used.unwrap_or_default());
         let linked = Taken::default();
         let logged = || Count { usage: Usage { bytes: said.allocated(), inodes: 0 }, blind: false };
         let mut so_far = || staging.count(&linked, false).and(logged());
-        let meter = allowance.map(|allowance| Meter::new(Pace::new(allowance), &mut so_far));
+        let meter = allowance.map(|allowance| Meter::new(Metering::new(allowance), &mut so_far));
         let defer = |layout: &Layout| staging.defer(layout, plan.place(), plan.keeps_hard_links(), allowance.is_some(), &linked);
         let (ended, links) = match self.run_rsync(plan, places, waiting, held, log, meter, defer) {
             Ok(ended) => ended,
@@ -161,11 +161,11 @@ impl Session<'_> {
         let exit = if let Ended::Exit(status) = ended { Some(status) } else { None };
         let signal = if let Ended::Signal(signal) = ended { Some(signal) } else { None };
         let part = PartEnd { exit, signal, seconds: started.elapsed().as_secs_f64() };
-        if let Some(transaction) = shelf.transaction.take_if(|_| plan.joins()) {
+        if let Some(transaction) = state.transaction.take_if(|_| plan.joins()) {
             // For `complete`, which tells of it however the push is settled.
             let transaction = transaction.ended(part);
             held.write_transaction(&transaction)?;
-            shelf.transaction = Some(transaction);
+            state.transaction = Some(transaction);
         }
         let facts = PushFacts {
             place: (!plan.place().is_whole()).then(|| still_printable(&place, MAX_QUOTED)),
@@ -193,7 +193,7 @@ impl Session<'_> {
             bytes,
             warnings,
             measure,
-            ..Settling::new(held, &shelf, snapshots, facts)
+            ..Settling::new(held, &state, snapshots, facts)
         };
         let mut end = self.reaching_all(held, || self.settle(staging, plan, ended, settling))?;
         self.complete_hooks(&mut end, repository, log);

@@ -37,7 +37,7 @@ impl Session<'_> {
             return Ok(end);
         }
         let recovered = repository.look(&self.policy.names);
-        let recovered = recovered.and_then(|mut shelf| held.recover(&mut shelf, self.request.at, self.policy.deadline));
+        let recovered = recovered.and_then(|mut state| held.recover(&mut state, self.request.at, self.policy.deadline));
         // It is published, whatever became of that.
         Ok(end.noting(recovered.unwrap_or_else(|reason| vec![Note::lasting(reason.detail)])))
     }

@@ -20,7 +20,7 @@ use crate::terms::limits::{LEAST_LINK_TIME, MAX_QUOTED, WORTH_SYNCING_AHEAD};
 use crate::terms::path::SubPath;
 use crate::terms::reason::{Code, Reason};
 use crate::terms::record::{Outcome, PushFacts};
-use crate::terms::repository::{Pushed, Shelf, Transaction};
+use crate::terms::repository::{Pushed, RepositoryState, Transaction};
 use crate::terms::snapshot::SnapshotName;
 use crate::terms::text::{counted, still_printable};
 use crate::terms::usage::Resource;
@@ -28,7 +28,7 @@ use crate::terms::usage::Resource;
 /// What is at hand while a push is settled.
 pub(super) struct Settling<'a> {
     pub(super) held: &'a Held<'a>,
-    pub(super) shelf: &'a Shelf,
+    pub(super) state: &'a RepositoryState,
     /// Snapshots that it was compared with, the newest first.
     pub(super) snapshots: Vec<PathBuf>,
     /// The status that the client said at `complete`.
@@ -52,10 +52,10 @@ pub(super) struct Settling<'a> {
 
 impl<'a> Settling<'a> {
     /// What holds for whatever is settled. A push, and a transaction, each adds what it alone knows.
-    pub(super) fn new(held: &'a Held<'a>, shelf: &'a Shelf, snapshots: Vec<PathBuf>, facts: PushFacts) -> Self {
+    pub(super) fn new(held: &'a Held<'a>, state: &'a RepositoryState, snapshots: Vec<PathBuf>, facts: PushFacts) -> Self {
         Self {
             held,
-            shelf,
+            state,
             snapshots,
             said: None,
             untouched: false,
@@ -101,7 +101,7 @@ impl Session<'_> {
             &staging,
             settling.links,
             settling.held.repository(),
-            settling.shelf,
+            settling.state,
             (!plan.joins()).then(|| self.compared(plan.place())),
         )?;
         let exit = outcome::exit_code(ended);
@@ -123,7 +123,7 @@ impl Session<'_> {
                 };
                 let partial = settling.facts.partial;
                 // Links to nothing are no files.
-                let newest_has_files = || settling.held.repository().newest_has_files(settling.shelf, &self.compared(plan.place()));
+                let newest_has_files = || settling.held.repository().newest_has_files(settling.state, &self.compared(plan.place()));
                 if !plan.joins() && survey.files + made.linked + made.anew == 0 && newest_has_files()? {
                     staging.discard()?;
                     let exit = if exit == 0 { Code::Unpublished.exit() } else { exit };
@@ -132,7 +132,7 @@ impl Session<'_> {
                 // Where something could not be read nothing is taken for deleted, as rsync has it.
                 let replaces = plan.deletes() && !partial;
                 let pushed = Pushed { place: plan.place().clone(), replaces, untouched: settling.untouched };
-                if let Some(transaction) = settling.shelf.transaction.as_ref().filter(|_| plan.joins()) {
+                if let Some(transaction) = settling.state.transaction.as_ref().filter(|_| plan.joins()) {
                     staging.join(&pushed)?;
                     let joined = transaction.clone().adding(pushed, partial).using(settling.measure.stored);
                     let joined = joined.dropping(settling.facts.dropped_owners).skipping(settling.facts.skipped);
@@ -266,18 +266,18 @@ impl Session<'_> {
         transaction: &Transaction,
         name: SnapshotName,
         held: &Held<'_>,
-        shelf: &Shelf,
+        state: &RepositoryState,
     ) -> Result<End, Reason> {
         let repository = held.repository();
         let staging = held.merge_transaction(transaction)?;
         let whole = SubPath::default();
-        let trees = trees(&staging, None, repository, shelf, Some(whole.clone()))?;
+        let trees = trees(&staging, None, repository, state, Some(whole.clone()))?;
         let seconds = (self.request.at - transaction.began).as_seconds_f64();
         let facts = PushFacts {
             seconds,
             prepared: Some(transaction.began),
             parts: transaction.told.clone(),
-            earlier_parts: transaction.untold,
+            earlier_parts: transaction.unrecorded,
             skipped: transaction.skipped,
             dropped_owners: transaction.dropped_owners,
             ..PushFacts::default()
@@ -286,7 +286,7 @@ impl Session<'_> {
             said: status,
             lists: transaction.lists,
             ignores_times: transaction.ignores_times,
-            ..Settling::new(held, shelf, repository.snapshots_with(&whole, shelf), facts)
+            ..Settling::new(held, state, repository.snapshots_with(&whole, state), facts)
         };
         let ends = |settling: Settling<'_>, outcome, reason: Reason| settling.ends(outcome, reason.code.exit(), vec![reason]);
         let mut end = match outcome::of_transaction(status, transaction.is_partial(), trees) {
@@ -340,7 +340,7 @@ fn count(settling: &mut Settling<'_>, survey: Survey, made: &Made, mapping: Opti
 
 /// Enters what the newest snapshot has and the tree that is to be the next one has not. Only the client knows whether that is as it should be.
 fn compare(staging: &Staging<'_>, place: &SubPath, settling: &mut Settling<'_>) {
-    let Some(newest) = &settling.shelf.newest else { return };
+    let Some(newest) = &settling.state.newest else { return };
     match staging.lost(newest, place, settling.facts.files) {
         Ok(None) => {}
         Ok(Some(lost)) => {
@@ -356,12 +356,12 @@ fn trees(
     staging: &Staging<'_>,
     links: Option<&Deferred<'_>>,
     repository: &Repository,
-    shelf: &Shelf,
+    state: &RepositoryState,
     compared: Option<SubPath>,
 ) -> Result<Trees, Reason> {
     let arrived_empty = links.is_none_or(Deferred::is_empty) && !staging.has_file()?;
     let newest_has_files = match compared.filter(|_| arrived_empty) {
-        Some(place) => repository.newest_has_files(shelf, &place)?,
+        Some(place) => repository.newest_has_files(state, &place)?,
         None => false,
     };
     Ok(Trees { arrived_empty, newest_has_files, store_full: repository.is_full() })

@@ -51,8 +51,8 @@ impl Connection<'_> {
         let came_to_nothing = matches!(record.result, Outcome::Failed | Outcome::Unpublished);
         if record.mail == Mail::Alert && (came_to_nothing || (record.result == Outcome::Refused && record.passing)) {
             // What is looked up here may be locked up with the rest: then nobody is told of it.
-            let shelf = repository.as_ref().zip(policy).and_then(|(repository, policy)| repository.look(&policy.names).ok());
-            record.newest = shelf.and_then(|shelf| shelf.newest).map(|newest| newest.to_string());
+            let state = repository.as_ref().zip(policy).and_then(|(repository, policy)| repository.look(&policy.names).ok());
+            record.newest = state.and_then(|state| state.newest).map(|newest| newest.to_string());
         }
         let mut lost = Vec::new();
         let mut spooled = false;
@@ -104,7 +104,7 @@ impl Connection<'_> {
                 let _ = syslog::send(socket, &problem(&record, what));
             }
         }
-        if spooled && inspect::leads_somewhere(&site.mail) { Administrator::Told } else { Administrator::Untold }
+        if spooled && inspect::leads_somewhere(&site.mail) { Administrator::Alerted } else { Administrator::NotAlerted }
     }
 
     /// Remembers it where whoever was to do that was killed. From the namespace of a client's ids the spool is out of reach: nobody is sent a
@@ -138,7 +138,7 @@ impl Connection<'_> {
         if let Err(what) = watched {
             let _ = syslog::send(socket, &problem(&record, &what));
         }
-        answer(told.end, Administrator::Untold)
+        answer(told.end, Administrator::NotAlerted)
     }
 }
 

@@ -4,18 +4,18 @@ use super::{End, Session};
 use crate::act::names::accounts;
 use crate::act::store::{Held, Repository, mounted};
 use crate::decide::push::plan;
-use crate::terms::{Code, Reason, Shelf, Transaction};
+use crate::terms::{Code, Reason, RepositoryState, Transaction};
 
 impl Session<'_> {
     pub(super) fn prepare(&self) -> Result<End, Reason> {
         let repository = self.open()?;
         let held = repository.hold()?;
         held.make_room()?;
-        let mut shelf = repository.look(&self.policy.names)?;
+        let mut state = repository.look(&self.policy.names)?;
         // Whether the snapshot can have a name is better known now than after an hour of rsync.
-        plan::name(&self.policy.names, self.request.at, self.request.at, shelf.newest.as_ref())?;
-        let mut notes = held.recover(&mut shelf, self.request.at, self.policy.deadline)?;
-        if let Some(open) = &shelf.transaction {
+        plan::name(&self.policy.names, self.request.at, self.request.at, state.newest.as_ref())?;
+        let mut notes = held.recover(&mut state, self.request.at, self.policy.deadline)?;
+        if let Some(open) = &state.transaction {
             notes.push(open.given_up());
         }
         let open = || {
@@ -27,11 +27,11 @@ impl Session<'_> {
     }
 
     pub(super) fn complete(&self, status: Option<u8>) -> Result<End, Reason> {
-        self.in_transaction("complete", |held, shelf, transaction| {
-            let name = plan::name(&self.policy.names, transaction.began, self.request.at, shelf.newest.as_ref())?;
+        self.in_transaction("complete", |held, state, transaction| {
+            let name = plan::name(&self.policy.names, transaction.began, self.request.at, state.newest.as_ref())?;
             let repository = held.repository();
             let log = self.log(repository)?;
-            let mut end = self.reaching_all(held, || self.settle_transaction(status, &transaction, name, held, shelf))?;
+            let mut end = self.reaching_all(held, || self.settle_transaction(status, &transaction, name, held, state))?;
             self.complete_hooks(&mut end, repository, &log);
             Ok(end)
         })
@@ -45,7 +45,11 @@ impl Session<'_> {
     }
 
     /// Goes on only where a transaction is open; changes nothing where there is none.
-    fn in_transaction(&self, verb: &str, go_on: impl FnOnce(&Held<'_>, &Shelf, Transaction) -> Result<End, Reason>) -> Result<End, Reason> {
+    fn in_transaction(
+        &self,
+        verb: &str,
+        go_on: impl FnOnce(&Held<'_>, &RepositoryState, Transaction) -> Result<End, Reason>,
+    ) -> Result<End, Reason> {
         let none = || {
             Reason::new(Code::Transaction, format!("`{verb}` without `prepare`: no transaction is open"))
                 .hint("say `prepare`, push, then `complete`; a push without them is published by itself")
@@ -58,10 +62,10 @@ impl Session<'_> {
             return Err(none());
         }
         let held = repository.hold()?;
-        let mut shelf = repository.look(&self.policy.names)?;
-        let notes = held.recover(&mut shelf, self.request.at, self.policy.deadline)?;
-        let ended = match shelf.transaction.clone() {
-            Some(transaction) => go_on(&held, &shelf, transaction),
+        let mut state = repository.look(&self.policy.names)?;
+        let notes = held.recover(&mut state, self.request.at, self.policy.deadline)?;
+        let ended = match state.transaction.clone() {
+            Some(transaction) => go_on(&held, &state, transaction),
             None => Err(none()),
         };
         Ok(End::of(ended).noting(notes))

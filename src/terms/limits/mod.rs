@@ -339,7 +339,7 @@ pub const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for both maps of a user namespace to be written. The helpers read two files of the machine.
 pub const MAPPING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of what the process that did a client's work says about how it ended, and of a note in `untold/` that has the same: a warning for each unfinished place of a
+/// Bytes of what the process that did a client's work says about how it ended, and of a note in `unrecorded/` that has the same: a warning for each unfinished place of a
 /// transaction, every byte escaped, and a mebibyte of other words.
 pub const MAX_END: u64 = (MAX_PARTS * (MAX_QUOTED + 128) * 2 + 1024 * 1024) as u64;
 

@@ -1,23 +1,23 @@
 //! The spool: where events wait until somebody speaks of them.
 //!
 //! Each account has a directory of its own, `<spool>/<uid>/`, which only it can write. The gate adds events to it
-//! ([`Spool`]); a pass of `watch` works it off ([`Tray`]), often as root. So a pass trusts nothing in there: it reaches
+//! ([`Spool`]); a pass of `watch` works it off ([`AccountSpool`]), often as root. So a pass trusts nothing in there: it reaches
 //! everything relative to descriptors, follows no symbolic link, opens only regular files of the directory's owner with
 //! one link and within their limits, and changes nothing outside.
 //!
 //! An event never appears half: it is written beside, made durable, and renamed to its name.
 
+mod account;
 mod inside;
 mod sessions;
-mod tray;
 
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
+pub use self::account::{Account, AccountSpool, Lock, accounts};
 use self::inside::Inside;
 pub use self::sessions::{Full, SESSIONS, Slots, take_slots};
-pub use self::tray::{Account, Lock, Tray, accounts};
 use crate::terms::text::printable;
 use crate::terms::{ClientName, Record};
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use nix::unistd::geteuid;
 
 use super::*;
-use crate::decide::speak::letter::samples;
+use crate::decide::speak::message::samples;
 use crate::terms::limits::{MAX_ACCOUNTS, MAX_EVENT, MAX_SPOOL_NAMES, MAX_STATE, MAX_WAITING_MAIL};
 
 fn spool(dir: &Path) -> Result<Spool, SpoolError> {
@@ -85,13 +85,13 @@ fn sparse(path: &Path, length: u64) {
 fn a_file_that_is_longer_than_its_kind_can_be_is_not_read() {
     let dir = tempfile::tempdir().unwrap();
     spool(dir.path()).unwrap().add(&samples::refusal()).unwrap();
-    let tray = accounts(dir.path()).unwrap().remove(0).unwrap();
+    let spool = accounts(dir.path()).unwrap().remove(0).unwrap();
     let too_large = |error: SpoolError| matches!(error, SpoolError::Untrusted { why: "is too large", .. });
     for (name, most) in [("new/1.json", MAX_EVENT), ("state.json", MAX_STATE), ("out/000000000007.json", MAX_WAITING_MAIL)] {
         let read = || match name {
-            "new/1.json" => tray.event("1").map(drop),
-            "state.json" => tray.state().map(drop),
-            _ => tray.mail(7).map(drop),
+            "new/1.json" => spool.event("1").map(drop),
+            "state.json" => spool.state().map(drop),
+            _ => spool.mail(7).map(drop),
         };
         sparse(&own(dir.path()).join(name), most);
         assert!(read().err().is_none_or(|error| !too_large(error)), "{name}");
@@ -106,14 +106,14 @@ fn a_file_that_is_longer_than_its_kind_can_be_is_not_read() {
 fn of_a_directory_without_end_so_many_names_are_looked_at_and_no_more() {
     let dir = tempfile::tempdir().unwrap();
     spool(dir.path()).unwrap().add(&samples::refusal()).unwrap();
-    let tray = accounts(dir.path()).unwrap().remove(0).unwrap();
+    let spool = accounts(dir.path()).unwrap().remove(0).unwrap();
     let new = own(dir.path()).join("new");
     let first = new.join(format!("{}.json", samples::refusal().id));
     // Names of one file, which is all that a list looks at.
     for number in 0..MAX_SPOOL_NAMES + 10 {
         std::fs::hard_link(&first, new.join(format!("{number}.json"))).unwrap();
     }
-    assert_eq!(tray.news().unwrap().len(), MAX_SPOOL_NAMES);
+    assert_eq!(spool.news().unwrap().len(), MAX_SPOOL_NAMES);
     if geteuid().is_root() {
         for number in 0..MAX_ACCOUNTS {
             std::fs::hard_link(&first, dir.path().join(format!("{}", 1_000_000 + number))).unwrap();

@@ -17,7 +17,7 @@ use nix::libc::{self, c_long};
 use nix::unistd::Pid;
 use seccompiler::BpfProgram;
 
-use crate::decide::sandbox::cell::Ground;
+use crate::decide::sandbox::spec::Isolation;
 
 use allowed::{rules, spared};
 use program::{MACHINE, program};
@@ -37,16 +37,16 @@ pub struct Prepared {
 ///
 /// # Errors
 /// With what did not work, for the administrator.
-pub fn prepare(ground: Ground, gate: Pid) -> Result<Prepared, String> {
+pub fn prepare(isolation: Isolation, gate: Pid) -> Result<Prepared, String> {
     let gate = gate.as_raw().cast_unsigned();
     let program = |filter| {
         let machine = MACHINE.ok_or_else(|| failed(&"this kind of processor is not known to it"))?;
-        program(machine, &rules(filter, ground.view, &spared(gate))).ok_or_else(|| failed(&"it is too long"))
+        program(machine, &rules(filter, isolation.view, &spared(gate))).ok_or_else(|| failed(&"it is too long"))
     };
-    let program = ground.filter.map(program).transpose()?;
+    let program = isolation.filter.map(program).transpose()?;
     // The one that asks comes first: the other allows no filter any more. Of two answers the kernel takes the stricter, and a denial
     // is stricter than a question.
-    let asking = ground.asks.then(asking).transpose().map_err(|error| failed(&error))?;
+    let asking = isolation.asks.then(asking).transpose().map_err(|error| failed(&error))?;
     Ok(Prepared { asking, program })
 }
 

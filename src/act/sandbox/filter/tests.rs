@@ -48,7 +48,7 @@ fn asked(probe: impl FnOnce() + Send) -> Vec<(String, String)> {
             told.asked
         });
         scope.spawn(move || {
-            let prepared = prepare(Ground { view: false, asks: true, filter: None }, nix::unistd::getppid()).unwrap();
+            let prepared = prepare(Isolation { view: false, asks: true, filter: None }, nix::unistd::getppid()).unwrap();
             let listener = prepared.listener().unwrap().unwrap();
             // As the gate gets it: by way of a socket, and owned.
             let itself = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty()).unwrap();

@@ -319,9 +319,9 @@ fn placeholders_of_a_gate_that_was_killed_are_found_wherever_they_are() {
         chmod(&staging.path().join("d"), 0o000);
     }
     let names = crate::terms::snapshot::NamePattern::default();
-    let mut shelf = store.repository.look(&names).unwrap();
+    let mut state = store.repository.look(&names).unwrap();
     let held = store.repository.hold().unwrap();
-    held.recover(&mut shelf, chrono::Utc::now(), std::time::Duration::from_secs(3600)).unwrap();
+    held.recover(&mut state, chrono::Utc::now(), std::time::Duration::from_secs(3600)).unwrap();
     let aside = store.repository.state().join("interrupted/1");
     assert_eq!(mode(&aside.join("d")), 0);
     chmod(&aside.join("d"), 0o755);

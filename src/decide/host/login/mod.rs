@@ -238,7 +238,7 @@ pub fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> Vec<Fin
     }
     let held = files.iter().fold(Keys::default(), |all, file| match &file.state {
         KeyState::Holds(keys) => all.and(keys),
-        _ => all,
+        KeyState::Missing | KeyState::Unreadable(_) | KeyState::Distrusted(_) => all,
     });
     if settings.takes_no_keys {
         let message = format!("sshd takes no key for `{account}`: `PubkeyAuthentication` is off");

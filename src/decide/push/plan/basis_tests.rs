@@ -1,7 +1,7 @@
 use super::*;
 use crate::decide::policy::{read_policy, read_site};
 use crate::decide::rsync::command::{Command, parse};
-use crate::decide::sandbox::cell::Access;
+use crate::decide::sandbox::spec::Access;
 use crate::terms::{Said, Transaction};
 
 /// Where a push of these letters links from, of an unfinished push, an earlier one and the newest snapshot.
@@ -13,7 +13,7 @@ fn links(letters: &str, newest: bool) -> Vec<String> {
     let newest = newest.then(|| NamePattern::default().name_at("2026-11-20T00:00:00Z".parse().unwrap()));
     let bases = ["2", "1"].into_iter().chain(newest.as_ref().map(|_| "newest"));
     let bases = bases.map(|name| (PathBuf::from("/r").join(name), BasisOf::Published)).collect();
-    let shelf = Shelf { newest, ..Shelf::default() };
+    let state = RepositoryState { newest, ..RepositoryState::default() };
     let places = Places {
         root: PathBuf::from("/r"),
         program: PathBuf::from("/usr/bin/rsync"),
@@ -27,16 +27,16 @@ fn links(letters: &str, newest: bool) -> Vec<String> {
         running: None,
         tells_owners: false,
     };
-    let run = push(&pushed, &policy, &shelf, "2026-11-21T02:00:00Z".parse().unwrap()).unwrap().run(places);
+    let run = push(&pushed, &policy, &state, "2026-11-21T02:00:00Z".parse().unwrap()).unwrap().run(places);
     let granted: Vec<_> = run
-        .cell()
+        .sandbox()
         .grants
         .iter()
         .flatten()
         .filter(|grant| grant.access == Access::Read && grant.path.starts_with("/r"))
         .map(|grant| grant.path.clone())
         .collect();
-    let words = run.cell().argv.iter().filter_map(|word| word.to_str()?.strip_prefix("--link-dest=").map(str::to_owned));
+    let words = run.sandbox().argv.iter().filter_map(|word| word.to_str()?.strip_prefix("--link-dest=").map(str::to_owned));
     let linked: Vec<_> = words.collect();
     assert_eq!(granted, linked.iter().map(PathBuf::from).collect::<Vec<_>>(), "the jail opens what rsync is told of");
     linked
@@ -59,7 +59,8 @@ fn a_transaction_takes_no_more_pushes_than_can_be_merged() {
     let planned = |parts: usize, unfinished: usize| {
         let unfinished = (0..unfinished).map(|number| number.to_string()).collect();
         let transaction = Transaction { parts, unfinished, ..Transaction::new(now) };
-        push(&pushed, &policy, &Shelf { transaction: Some(transaction), ..Shelf::default() }, now).map_err(|reason| reason.code)
+        push(&pushed, &policy, &RepositoryState { transaction: Some(transaction), ..RepositoryState::default() }, now)
+            .map_err(|reason| reason.code)
     };
     assert!(planned(MAX_PARTS - 6, 5).is_ok());
     assert_eq!(planned(MAX_PARTS - 5, 5).unwrap_err(), Code::Transaction, "a push that did not end well has left a part, too");

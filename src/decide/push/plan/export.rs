@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::Run;
 use crate::decide::push::links::Layout;
 use crate::decide::rsync::argv::{self, Version};
-use crate::decide::sandbox::cell::{self, Access, Bind, Cell, Confinement, Grant, Ground, Kind};
+use crate::decide::sandbox::spec::{self, Access, Bind, Confinement, Grant, Isolation, Kind, Sandbox};
 
 /// Where the one that reads sees what it sends.
 const SNAPSHOT: &str = "/snapshot";
@@ -39,13 +39,13 @@ pub struct Source<'a> {
 pub fn sender(source: Source<'_>) -> Run {
     let Source { program, version, name, jail } = source;
     // It makes no links.
-    let ground = Ground { asks: false, ..Ground::new(if jail { Confinement::View } else { Confinement::None }) };
+    let isolation = Isolation { asks: false, ..Isolation::new(if jail { Confinement::View } else { Confinement::None }) };
     // The process stands in it already, by a way without a symlink: no path of it is looked up once more.
     let here = PathBuf::from(".");
     let shown = Bind { from: here.clone(), to: SNAPSHOT.into(), kind: Kind::History, optional: false };
     let opened = Grant { path: SNAPSHOT.into(), access: Access::Read, optional: false };
-    let binds = if jail { vec![cell::program_shown(program), shown] } else { Vec::new() };
-    let grants = jail.then(|| cell::system(program).into_iter().chain([opened]).collect());
+    let binds = if jail { vec![spec::program_shown(program), shown] } else { Vec::new() };
+    let grants = jail.then(|| spec::system(program).into_iter().chain([opened]).collect());
     let directory = if jail { SNAPSHOT.into() } else { here };
 
     let mut words: Vec<OsString> = ["--server", "--sender"].iter().chain(&SENT).map(OsString::from).collect();
@@ -60,8 +60,8 @@ pub fn sender(source: Source<'_>) -> Run {
     words.extend([".".into(), name.map_or_else(|| ".".into(), |name| Path::new(".").join(name).into_os_string())]);
     let layout = Layout { start: directory.clone(), bases: Vec::new(), partial_dir: String::new() };
     // It was pushed within the limits of the policy, and root alone reads it: a restore must not fail for them.
-    let cell = Cell { ground, limits: None, binds, grants, directory, program: program.to_path_buf(), argv: words };
-    Run { cell, layout, deadline: Duration::MAX, idle: None, until: None, reads: false }
+    let sandbox = Sandbox { isolation, limits: None, binds, grants, directory, program: program.to_path_buf(), argv: words };
+    Run { sandbox, layout, deadline: Duration::MAX, idle: None, until: None, reads: false }
 }
 
 /// The words of the rsync that writes into `directory`, which it is started in. It starts the other one by the words of `shell`.
@@ -107,11 +107,11 @@ mod tests {
     #[test]
     fn the_one_that_reads_sees_what_it_sends_read_only_and_nothing_else() {
         let run = sender(source(None));
-        let cell = run.cell();
-        assert!(cell.ground.view && !cell.ground.asks && cell.ground.filter.is_some());
-        let kinds: Vec<_> = cell.binds.iter().map(|bind| (bind.to.to_str().unwrap(), bind.kind)).collect();
+        let sandbox = run.sandbox();
+        assert!(sandbox.isolation.view && !sandbox.isolation.asks && sandbox.isolation.filter.is_some());
+        let kinds: Vec<_> = sandbox.binds.iter().map(|bind| (bind.to.to_str().unwrap(), bind.kind)).collect();
         assert_eq!(kinds, [("/usr/bin/rsync", Kind::ReadOnly), (SNAPSHOT, Kind::History)]);
-        let opened = cell.grants.iter().flatten().filter(|grant| grant.path == Path::new(SNAPSHOT));
+        let opened = sandbox.grants.iter().flatten().filter(|grant| grant.path == Path::new(SNAPSHOT));
         assert_eq!(opened.map(|grant| grant.access).collect::<Vec<_>>(), [Access::Read]);
     }
 
@@ -120,10 +120,10 @@ mod tests {
         let name = OsStr::new("--delete");
         let run = sender(source(Some(name)));
         let expected = "--server --sender -lHogtpAXre.iLsfxCIvu --specials --numeric-ids --open-noatime --insecure-links . ./--delete";
-        assert_eq!(printed(&run.cell().argv), expected);
+        assert_eq!(printed(&run.sandbox().argv), expected);
         let older = sender(Source { version: Version(3, 1, 3), jail: false, ..source(None) });
-        assert_eq!(printed(&older.cell().argv), "--server --sender -lHogtpAXre.iLsfxCIvu --specials --numeric-ids . .");
-        assert_eq!((older.cell().grants.as_ref(), older.cell().directory.as_path()), (None, Path::new(".")));
+        assert_eq!(printed(&older.sandbox().argv), "--server --sender -lHogtpAXre.iLsfxCIvu --specials --numeric-ids . .");
+        assert_eq!((older.sandbox().grants.as_ref(), older.sandbox().directory.as_path()), (None, Path::new(".")));
     }
 
     #[test]

@@ -16,9 +16,9 @@ use crate::decide::rrsync::{self, Aim, Direction, Transfer};
 use crate::decide::rsync::argv::{self, Setup, Version};
 use crate::decide::rsync::command::Push;
 use crate::decide::rsync::options::Choice;
-use crate::decide::sandbox::cell::{self, Access, Bind, Cell, Confinement, Filter, Grant, Ground, Ids, Kind};
+use crate::decide::sandbox::spec::{self, Access, Bind, Confinement, Filter, Grant, Ids, Isolation, Kind, Sandbox};
 use crate::terms::limits::{CHILD_MEMORY, DEFAULT_PROCESSES, MAX_NAME_LEAD, MAX_PARTS};
-use crate::terms::{Code, Mapping, NamePattern, Owners, Reason, Shelf, SnapshotName, SubPath};
+use crate::terms::{Code, Mapping, NamePattern, Owners, Reason, RepositoryState, SnapshotName, SubPath};
 
 /// A push, decided: what it is called, where it lands, what happens when it succeeds.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ pub struct PushPlan {
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Run {
-    cell: Cell,
+    sandbox: Sandbox,
     layout: Layout,
     deadline: Duration,
     idle: Option<Duration>,
@@ -73,19 +73,19 @@ pub struct Places {
     pub tells_owners: bool,
 }
 
-/// Plans a push, by what is on the shelf.
+/// Plans a push, by what is on the state.
 ///
 /// # Errors
 /// When the snapshot could have no name, or its transaction no further push, or the policy takes no part by itself.
-pub fn push(push: &Push, policy: &Policy, shelf: &Shelf, at: DateTime<Utc>) -> Result<PushPlan, Reason> {
-    let joined = shelf.transaction.as_ref().filter(|transaction| !transaction.is_stale(at, policy.deadline));
+pub fn push(push: &Push, policy: &Policy, state: &RepositoryState, at: DateTime<Utc>) -> Result<PushPlan, Reason> {
+    let joined = state.transaction.as_ref().filter(|transaction| !transaction.is_stale(at, policy.deadline));
     parts::admit(policy, push.place(), joined.is_some())?;
     if joined.is_some_and(|transaction| transaction.parts + transaction.unfinished.len() >= MAX_PARTS) {
         return Err(Reason::new(Code::Transaction, "too many pushes in one transaction").hint("say `complete`, then `prepare` again"));
     }
     let began = joined.map_or(at, |transaction| transaction.began);
-    let name = name(&policy.names, began, at, shelf.newest.as_ref())?;
-    let has_newest = shelf.newest.is_some();
+    let name = name(&policy.names, began, at, state.newest.as_ref())?;
+    let has_newest = state.newest.is_some();
     let limits = policy.limits;
     let (deadline, idle, options) = (policy.deadline, policy.idle, policy.options.clone());
     Ok(PushPlan { push: push.clone(), name, joins: joined.is_some(), has_newest, deadline, idle, limits, options, closing: None })
@@ -226,9 +226,9 @@ impl PushPlan {
             places.bases = places.bases.drain(kept..=kept).collect();
         }
         let confinement = places.confinement;
-        let ground = Ground::new(confinement);
-        let seen = Seen::of(&places, self.place(), ground.view);
-        let binds = if ground.view { binds(&places, &seen) } else { Vec::new() };
+        let isolation = Isolation::new(confinement);
+        let seen = Seen::of(&places, self.place(), isolation.view);
+        let binds = if isolation.view { binds(&places, &seen) } else { Vec::new() };
         let grants = (confinement != Confinement::None).then(|| grants(&places, &seen));
         let directory = self.place().below(&seen.stage);
         let setup = Setup {
@@ -245,19 +245,19 @@ impl PushPlan {
         };
         let argv = argv::for_push(&self.push, &setup);
         // In a namespace of users the kernel counts anew (user_namespaces(7), `RLIMIT_NPROC`).
-        let running = places.running.map(|running| if ground.view { 0 } else { running });
+        let running = places.running.map(|running| if isolation.view { 0 } else { running });
         let limits = Some(limits(self.limits.memory, self.limits.processes, self.limits.bytes, running));
         let layout = Layout { start: directory.clone(), bases: seen.bases, partial_dir: places.partial_dir };
-        let cell = Cell { ground, limits, binds, grants, directory, program: places.program, argv };
+        let sandbox = Sandbox { isolation, limits, binds, grants, directory, program: places.program, argv };
         let until = self.closing.as_ref().map(|closing| closing.at);
-        Run { cell, layout, deadline: self.deadline, idle: Some(self.idle), until, reads: self.push.reads_for_list() }
+        Run { sandbox, layout, deadline: self.deadline, idle: Some(self.idle), until, reads: self.push.reads_for_list() }
     }
 }
 
 impl Run {
     /// The rsync, and what closes it in.
-    pub fn cell(&self) -> &Cell {
-        &self.cell
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
     }
 
     /// The directories that its links are between.
@@ -295,7 +295,7 @@ pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, 
         Direction::Pull if transfer.removes() => Access::Take,
         Direction::Pull => Access::Read,
     };
-    let mut grants = cell::system(program);
+    let mut grants = spec::system(program);
     // Owners and groups travel by name here, as they do for rrsync.
     for path in ["/etc/passwd", "/etc/group", "/etc/nsswitch.conf"] {
         grants.push(Grant { path: path.into(), access: Access::Read, optional: true });
@@ -306,12 +306,12 @@ pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, 
     grants.extend(logs.map(|log| Grant { path: log.path().into(), access: Access::ReadWrite, optional: false }));
     let argv = rrsync::printed(transfer, setup);
     // There is no history here, and so no link to it.
-    let ground = Ground { view: false, asks: false, filter: jailed.then_some(Filter::Plain) };
+    let isolation = Isolation { view: false, asks: false, filter: jailed.then_some(Filter::Plain) };
     let limits = Some(limits(CHILD_MEMORY, DEFAULT_PROCESSES, None, running));
     let (program, grants) = (program.to_path_buf(), jailed.then_some(grants));
     let layout = Layout { start: start.clone(), bases: Vec::new(), partial_dir: String::new() };
-    let cell = Cell { ground, limits, binds: Vec::new(), grants, directory: start, program, argv };
-    Run { cell, layout, deadline: Duration::MAX, idle: None, until: None, reads: false }
+    let sandbox = Sandbox { isolation, limits, binds: Vec::new(), grants, directory: start, program, argv };
+    Run { sandbox, layout, deadline: Duration::MAX, idle: None, until: None, reads: false }
 }
 
 /// Where the stage is seen in a view: rsync's messages show this path, and so nothing about the server.
@@ -349,15 +349,15 @@ impl Seen {
 /// What rsync may use, where `running` processes of its account may be there that are not its own. The kernel counts all of them,
 /// wherever they were started, and tells nobody how many those are but by a look at every process there is, which takes longer than
 /// all the rest before a push; so that `processes` are had besides as many as the machine runs. `None`: no number holds.
-fn limits(memory: u64, processes: u64, file_size: Option<u64>, running: Option<u64>) -> cell::Limits {
-    cell::Limits { memory, processes: running.map(|running| running.saturating_add(processes)), file_size }
+fn limits(memory: u64, processes: u64, file_size: Option<u64>, running: Option<u64>) -> spec::Limits {
+    spec::Limits { memory, processes: running.map(|running| running.saturating_add(processes)), file_size }
 }
 
 /// What is seen of the server's data: the stage to write to, and what it is compared with, each a mount of its own that nothing can
 /// be changed in. A link never leads from one mount into another (EXDEV, link(2)), whatever asks for it.
 fn binds(places: &Places, seen: &Seen) -> Vec<Bind> {
     let bind = |from: &Path, to: &Path, kind| Bind { from: from.to_path_buf(), to: to.to_path_buf(), kind, optional: false };
-    let mut binds = vec![cell::program_shown(&places.program), bind(&places.stage, &seen.stage, Kind::Stage)];
+    let mut binds = vec![spec::program_shown(&places.program), bind(&places.stage, &seen.stage, Kind::Stage)];
     binds.extend(places.bases.iter().zip(&seen.trees).map(|((root, _), seen)| bind(root, seen, Kind::History)));
     binds.push(bind(&places.log, &seen.log, Kind::Writable));
     binds
@@ -367,7 +367,7 @@ fn binds(places: &Places, seen: &Seen) -> Vec<Bind> {
 fn grants(places: &Places, seen: &Seen) -> Vec<Grant> {
     let grant = |path: &Path, access| Grant { path: path.to_path_buf(), access, optional: false };
     let stage = if places.version >= argv::DEFENCES { Access::Stage } else { Access::StageSpecials };
-    let mut grants = cell::system(&places.program);
+    let mut grants = spec::system(&places.program);
     grants.extend([grant(&seen.log, Access::ReadWrite), grant(&seen.stage, stage)]);
     grants.extend(seen.trees.iter().map(|tree| grant(tree, Access::Read)));
     grants

@@ -7,7 +7,7 @@
 use nix::libc::{self, c_int, c_long};
 
 use super::program::{Answer, Rule, Test};
-use crate::decide::sandbox::cell::Filter;
+use crate::decide::sandbox::spec::Filter;
 
 /// Calls that are allowed to every rsync, whatever their arguments.
 #[rustfmt::skip]

@@ -2,12 +2,12 @@
 
 use super::numbers::{duration, size};
 use super::*;
-use crate::decide::speak::notice;
+use crate::decide::speak::alerts;
 use crate::terms::{DroppedOwners, Part, PartEnd, PushFacts, Reason};
 
 fn section(record: Record, count: u64) -> Group {
     let mut groups = Vec::new();
-    notice::count(&mut groups, record.clone(), DateTime::<Utc>::MAX_UTC);
+    alerts::count(&mut groups, record.clone(), DateTime::<Utc>::MAX_UTC);
     let last = record.at + chrono::TimeDelta::seconds(i64::try_from(count).unwrap() - 1);
     let mut group = groups.remove(0);
     (group.pending, group.last, group.samples) = (count, last, vec![record]);

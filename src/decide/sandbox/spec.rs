@@ -1,7 +1,7 @@
-//! The cell that rsync runs in: what it sees, what it may do there, and what it is started with. Decided here. The process that
-//! closes itself in and becomes rsync begins with the ground of it, and is sent the whole.
+//! The sandbox that rsync runs in: what it sees, what it may do there, and what it is started with. Decided here. The process that
+//! closes itself in and becomes rsync begins with the isolation of it, and is sent the whole.
 //!
-//! No word of a client's may ever decide what a cell opens.
+//! No word of a client's may ever decide what a sandbox opens.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -22,9 +22,9 @@ pub enum Confinement {
     None,
 }
 
-/// What of a cell is the same for every client, so that a process can begin to close itself in before anybody knows whose it is.
+/// What of a sandbox is the same for every client, so that a process can begin to close itself in before anybody knows whose it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ground {
+pub struct Isolation {
     /// Whether rsync sees a file system of its own and not the server's.
     pub view: bool,
     /// Whether the gate is asked about links, and makes them when rsync is gone.
@@ -51,7 +51,7 @@ pub struct Ids {
     pub groups: u32,
 }
 
-impl Ground {
+impl Isolation {
     /// That of a push.
     pub fn new(confinement: Confinement) -> Self {
         let filter = (confinement != Confinement::None).then_some(Filter::History);
@@ -68,9 +68,9 @@ impl Ids {
 
 /// One rsync and everything that closes it in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cell {
+pub struct Sandbox {
     /// What it stands on.
-    pub ground: Ground,
+    pub isolation: Isolation,
     /// What it may use; `None`: as much as the gate.
     pub limits: Option<Limits>,
     /// What it sees besides the system's libraries, where it has a file system of its own.
@@ -233,8 +233,8 @@ mod tests {
         let program = Path::new("/usr/bin/rsync");
         let strange = OsString::from_vec(b"/repository/inprogress/\xff\n\"".to_vec());
         for (limited, granted) in [(true, true), (false, true), (true, false), (false, false)] {
-            let cell = Cell {
-                ground: Ground::new(Confinement::View),
+            let sandbox = Sandbox {
+                isolation: Isolation::new(Confinement::View),
                 limits: limited.then_some(Limits { memory: 1, processes: granted.then_some(2), file_size: (!granted).then_some(3) }),
                 binds: if limited { libraries_shown() } else { Vec::new() },
                 grants: granted.then(|| system(program)),
@@ -242,9 +242,9 @@ mod tests {
                 program: program.to_path_buf(),
                 argv: [OsString::from("--server"), strange.clone(), OsString::new(), ".".into()].to_vec(),
             };
-            let sent = serde_json::to_vec(&cell).unwrap();
-            assert_eq!(serde_json::from_slice::<Cell>(&sent).unwrap(), cell);
-            assert!(serde_json::from_slice::<Cell>(&sent[..sent.len() - 1]).is_err(), "a part of it is not the whole");
+            let sent = serde_json::to_vec(&sandbox).unwrap();
+            assert_eq!(serde_json::from_slice::<Sandbox>(&sent).unwrap(), sandbox);
+            assert!(serde_json::from_slice::<Sandbox>(&sent[..sent.len() - 1]).is_err(), "a part of it is not the whole");
         }
     }
 }

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 
 use self::numbers::{events, moment, number};
 use self::pieces::{facts, filled, happened, hooks, kept, origin, parts, reasons, row, tried, warnings, who};
-use super::notice::{About, Draft, Group};
+use super::alerts::{About, Draft, Group};
 use crate::terms::limits::MAX_SUBJECT;
 use crate::terms::text::still_printable;
 use crate::terms::{Audience, Code, ComposedMail, Outcome, Record, Verb, printable_lines};

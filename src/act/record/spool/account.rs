@@ -18,7 +18,7 @@ use crate::terms::{ComposedMail, Record};
 const STATE: &str = "state.json";
 
 /// An account that has a directory in the spool, or what stands there instead.
-pub type Account = Result<Tray, SpoolError>;
+pub type Account = Result<AccountSpool, SpoolError>;
 
 /// Every account in the spool, for root; otherwise one's own, if it is there.
 ///
@@ -28,9 +28,9 @@ pub fn accounts(dir: &Path) -> Result<Vec<Account>, SpoolError> {
     let uid = geteuid();
     if !uid.is_root() {
         let site = Inside::pass_through(dir)?;
-        return match Tray::open(&site, uid) {
+        return match AccountSpool::open(&site, uid) {
             Err(SpoolError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-            tray => Ok(vec![tray]),
+            spool => Ok(vec![spool]),
         };
     }
     let site = Inside::listing(dir)?;
@@ -41,7 +41,7 @@ pub fn accounts(dir: &Path) -> Result<Vec<Account>, SpoolError> {
     }
     for name in names {
         match name.parse::<u32>() {
-            Ok(uid) if uid.to_string() == name => found.push(Tray::open(&site, Uid::from_raw(uid))),
+            Ok(uid) if uid.to_string() == name => found.push(AccountSpool::open(&site, Uid::from_raw(uid))),
             _ if name == super::SESSIONS => {}
             _ => found.push(Err(SpoolError::Untrusted { path: site.path.join(name).display().to_string(), why: "is no account's" })),
         }
@@ -51,7 +51,7 @@ pub fn accounts(dir: &Path) -> Result<Vec<Account>, SpoolError> {
 
 /// One account's directory.
 #[derive(Debug)]
-pub struct Tray {
+pub struct AccountSpool {
     home: Inside,
     tmp: Inside,
     new: Inside,
@@ -63,7 +63,7 @@ pub struct Tray {
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held, never read: dropping it unlocks")] Flock<File>);
 
-impl Tray {
+impl AccountSpool {
     fn open(site: &Inside, uid: Uid) -> Result<Self, SpoolError> {
         let home = site.enter(&uid.to_string(), uid)?;
         let [tmp, new, out, dead] = super::INNER.map(|name| home.enter_own(name));

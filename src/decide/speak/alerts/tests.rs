@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::*;
-use crate::decide::speak::letter::samples;
+use crate::decide::speak::message::samples;
 use crate::terms::limits::{ALERTS_IN_SPAN, MAX_FAILURE_GROUPS, MAX_GROUPS, MAX_PASSING_GROUPS};
 use crate::terms::{Code, Outcome, Peer};
 

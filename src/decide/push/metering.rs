@@ -53,7 +53,7 @@ impl Allowance {
 
 /// The counts of one push. Times are since its beginning.
 #[derive(Debug, Clone)]
-pub struct Pace {
+pub struct Metering {
     allowance: Allowance,
     stored: Usage,
     /// What had been written when it was counted.
@@ -62,7 +62,7 @@ pub struct Pace {
     cost: Duration,
 }
 
-impl Pace {
+impl Metering {
     /// The beginning.
     pub fn new(allowance: Allowance) -> Self {
         Self { allowance, stored: Usage::default(), written: 0, counted_at: Duration::ZERO, cost: Duration::ZERO }
@@ -124,9 +124,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn pace(bytes: Option<u64>, inodes: Option<u64>) -> Pace {
+    fn metering(bytes: Option<u64>, inodes: Option<u64>) -> Metering {
         let limits = Limits { bytes, inodes, ..Limits::default() };
-        Pace::new(Allowance::new(&limits, Usage::default()).unwrap())
+        Metering::new(Allowance::new(&limits, Usage::default()).unwrap())
     }
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -138,31 +138,31 @@ mod tests {
 
     #[test]
     fn a_push_far_from_its_limit_is_hardly_ever_counted_for_its_bytes() {
-        let pace = pace(Some(1 << 40), None);
+        let metering = metering(Some(1 << 40), None);
         for minute in 0..40 {
-            assert!(!pace.is_due(SECOND * 60 * minute, Some(1 << 39)));
+            assert!(!metering.is_due(SECOND * 60 * minute, Some(1 << 39)));
         }
-        assert!(pace.is_due(SECOND * 3600, Some(0)), "by then it could be full of files of one byte");
-        assert_eq!(pace.pause(SECOND, Some(0)), LONGEST_LOOK);
-        assert!(pace.is_due(SECOND, Some((1 << 40) + 1)), "now it may be past it");
-        assert_eq!(pace.pause(SECOND, Some((1 << 40) - 1)), SHORTEST_LOOK);
+        assert!(metering.is_due(SECOND * 3600, Some(0)), "by then it could be full of files of one byte");
+        assert_eq!(metering.pause(SECOND, Some(0)), LONGEST_LOOK);
+        assert!(metering.is_due(SECOND, Some((1 << 40) + 1)), "now it may be past it");
+        assert_eq!(metering.pause(SECOND, Some((1 << 40) - 1)), SHORTEST_LOOK);
     }
 
     #[test]
     fn what_was_linked_and_written_elsewhere_is_forgiven_by_the_count() {
-        let mut pace = pace(Some(1000), None);
-        assert!(pace.is_due(SECOND, Some(1500)));
-        assert_eq!(pace.counted(SECOND, Duration::ZERO, Some(1500), Usage { bytes: 400, inodes: 3 }, false), None);
+        let mut metering = metering(Some(1000), None);
+        assert!(metering.is_due(SECOND, Some(1500)));
+        assert_eq!(metering.counted(SECOND, Duration::ZERO, Some(1500), Usage { bytes: 400, inodes: 3 }, false), None);
         let soon = SECOND + Duration::from_micros(1);
-        assert!(pace.is_due(soon, Some(2101)));
-        let excess = pace.counted(SECOND * 2, Duration::ZERO, Some(2101), Usage { bytes: 1001, inodes: 3 }, false);
+        assert!(metering.is_due(soon, Some(2101)));
+        let excess = metering.counted(SECOND * 2, Duration::ZERO, Some(2101), Usage { bytes: 1001, inodes: 3 }, false);
         assert_eq!(excess, Some(Excess { resource: Resource::Bytes, limit: 1000, found: 1001 }));
     }
 
     #[test]
     fn what_cannot_be_seen_counts_by_what_was_written() {
-        let mut pace = pace(Some(1000), None);
-        let excess = pace.counted(SECOND, Duration::ZERO, Some(1500), Usage { bytes: 400, inodes: 3 }, true);
+        let mut metering = metering(Some(1000), None);
+        let excess = metering.counted(SECOND, Duration::ZERO, Some(1500), Usage { bytes: 400, inodes: 3 }, true);
         assert_eq!(excess.map(|excess| excess.found), Some(1500));
     }
 
@@ -179,19 +179,19 @@ mod tests {
         /// two counts: a pause, and the count itself.
         #[test]
         fn nothing_runs_on_unseen(limit in 1u64 << 20..1 << 42, rate in 1u64 << 10..1 << 32, cost in 0u64..2000) {
-            let mut pace = pace(Some(limit), None);
+            let mut metering = metering(Some(limit), None);
             let cost = Duration::from_millis(cost);
             let (mut now, mut stored) = (Duration::ZERO, 0);
             let grown = |time: Duration| u64::try_from(u128::from(rate) * time.as_millis() / 1000).unwrap();
             for _ in 0..100_000 {
-                let pause = pace.pause(now, Some(stored));
+                let pause = metering.pause(now, Some(stored));
                 now += pause;
                 stored += grown(pause);
-                if pace.is_due(now, Some(stored)) {
+                if metering.is_due(now, Some(stored)) {
                     let seen = stored;
                     now += cost;
                     stored += grown(cost);
-                    if pace.counted(now, cost, Some(seen), Usage { bytes: seen, inodes: 1 }, false).is_some() {
+                    if metering.counted(now, cost, Some(seen), Usage { bytes: seen, inodes: 1 }, false).is_some() {
                         break;
                     }
                 }
@@ -202,16 +202,16 @@ mod tests {
         /// Counting takes no more than its share, whatever it finds, as long as the push is not at its limit.
         #[test]
         fn counting_takes_a_small_part_of_the_time(cost in 1u64..100_000, limit in 10u64..1 << 40) {
-            let mut pace = pace(None, Some(limit));
+            let mut metering = metering(None, Some(limit));
             let cost = Duration::from_millis(cost);
             let mut now = Duration::ZERO;
             let mut spent = Duration::ZERO;
             for _ in 0..1000 {
-                now += pace.pause(now, None);
-                if pace.is_due(now, None) {
+                now += metering.pause(now, None);
+                if metering.is_due(now, None) {
                     now += cost;
                     spent += cost;
-                    let _ = pace.counted(now, cost, None, Usage { bytes: 0, inodes: limit / 2 }, false);
+                    let _ = metering.counted(now, cost, None, Usage { bytes: 0, inodes: limit / 2 }, false);
                 }
             }
             prop_assert!(spent <= now / COUNT_SHARE + cost);
