@@ -189,7 +189,9 @@ impl House {
         let mut leads: Vec<Vec<String>> = named.map(|target| [&target[..], rest].concat()).collect();
         for glob in &module.globs {
             let is_there = match self.own(module, glob).map(|path| (self.modules.get(&path), path)) {
-                Some((Some(other), path)) => other.names.contains_key(first) || self.has(&[&path[..], &[first.clone()]].concat()),
+                Some((Some(other), path)) => {
+                    other.names.contains_key(first) || self.has(&[&path[..], std::slice::from_ref(first)].concat())
+                }
                 Some((None, _)) => false,
                 // Another crate's may have any name.
                 None => leads.is_empty() && words.len() > 1 && glob.first() != words.first(),

@@ -121,7 +121,7 @@ fn an_effect_is_found_whatever_it_is_called() {
         for room in ["decide", "terms"] {
             let file = format!("{room}/a.rs");
             let found: BTreeSet<String> =
-                faults(&House::planted(&[(&file, code)])).iter().map(|fault| fault.splitn(2, ": ").nth(1).unwrap().to_owned()).collect();
+                faults(&House::planted(&[(&file, code)])).iter().map(|fault| fault.split_once(": ").unwrap().1.to_owned()).collect();
             assert!(if expected.is_empty() { found.is_empty() } else { found.contains(expected) }, "{code}: {found:?}");
         }
         assert_eq!(faults(&House::planted(&[("act/a.rs", code)])), [""; 0]);

@@ -95,6 +95,7 @@ impl Session<'_> {
     }
 
     /// Runs rsync into a fresh directory, and does with the tree what its end amounts to.
+    #[expect(clippy::too_many_lines, reason = "each step needs what the one before it made")]
     fn run(
         &self,
         plan: &PushPlan,

@@ -96,6 +96,7 @@ struct Issue<'a> {
 
 impl Session<'_> {
     /// Does with the tree what its push amounts to.
+    #[expect(clippy::too_many_lines, reason = "each step needs what the one before it made")]
     pub(super) fn settle(&self, staging: Staging<'_>, plan: &PushPlan, ended: Ended, mut settling: Settling<'_>) -> Result<End, Reason> {
         let trees = trees(
             &staging,

@@ -41,7 +41,10 @@ fn what_a_person_types_is_what_their_rsync_sends() {
     ] {
         assert_eq!(sends(line), command, "{line}");
     }
-    // What the client's shell makes of the rest of the line is its own affair.
+}
+
+#[test]
+fn what_a_shell_makes_of_the_rest_of_the_line_is_its_own_affair() {
     for around in [
         "rsync -a x backup: >/dev/null 2>&1",
         "rsync -a x backup:>>log 2>&1 &",
@@ -60,6 +63,10 @@ fn what_a_person_types_is_what_their_rsync_sends() {
         sends("ssh -p 22 backup prepare && rsync -a x backup:; sudo ssh backup complete $?"),
         "prepare | rsync --server -logDtpre.iLsfxCIvu . . | complete 0"
     );
+}
+
+#[test]
+fn what_sends_nothing_to_a_server_of_ours_is_told_why() {
     for (line, why) in [
         ("rsync -a x a: b:", "from one server to another"),
         ("rsync -a a: b:", "from one server to another"),
