@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::record::Outcome;
+use super::outcome::Outcome;
 use super::word::table;
 
 /// What there is to say of a code besides its word and what it means.

@@ -6,7 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use snapgate::terms::record::{Jail, Outcome};
+use snapgate::terms::outcome::Outcome;
+use snapgate::terms::record::Jail;
 
 use crate::support::accounts::Account;
 use crate::support::kept::{VARIABLE, again, keeper};

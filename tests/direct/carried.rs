@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use snapgate::terms::record::Outcome;
+use snapgate::terms::outcome::Outcome;
 
 use crate::parts::{fill, names, policy};
 use crate::support::kept::again;

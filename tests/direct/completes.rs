@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use snapgate::terms::record::Outcome;
+use snapgate::terms::outcome::Outcome;
 
 use crate::support::{Gate, Running};
 

@@ -13,7 +13,8 @@ use std::process::Command;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
-use snapgate::terms::record::{Mail, Outcome, Record};
+use snapgate::terms::outcome::Outcome;
+use snapgate::terms::record::{Mail, Record};
 use snapgate::terms::verb::Verb;
 
 use crate::support::kept::{is_short, no_strangers, strace};

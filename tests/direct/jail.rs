@@ -5,8 +5,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
 
+use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::{Jail, Mail, Outcome, Record};
+use snapgate::terms::record::{Jail, Mail, Record};
 
 use crate::layer::layer;
 use crate::support::kept::keeper;

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use snapgate::terms::record::{Outcome, Record};
+use snapgate::terms::outcome::Outcome;
+use snapgate::terms::record::Record;
 
 use crate::support::kept::{again, again_dropped, is_dropped, keeper};
 use crate::support::{Gate, Ran, can_trace, is_root, run};

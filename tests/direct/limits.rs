@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::{Jail, Outcome};
+use snapgate::terms::record::Jail;
 
 use crate::processes::{is_alive, of};
 use crate::support::{Gate, POLICY, Running, can_trace, is_root, kept};

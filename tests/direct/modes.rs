@@ -6,7 +6,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use snapgate::terms::record::{Outcome, PushFacts};
+use snapgate::terms::outcome::Outcome;
+use snapgate::terms::record::PushFacts;
 
 use crate::support::kept::{again, again_dropped, is_dropped};
 use crate::support::{Gate, is_root, mode, must};

@@ -7,8 +7,9 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use snapgate::act::record::ledger;
 use snapgate::terms::limits::{GROUP_GRACE, MAPPING_TIMEOUT, MAX_QUOTED, TERM_GRACE};
+use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::{Mail, Outcome};
+use snapgate::terms::record::Mail;
 
 use crate::layer::layer;
 use crate::processes;

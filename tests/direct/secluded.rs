@@ -12,8 +12,8 @@ use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use snapgate::decide::rsync::argv::Version;
+use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::Outcome;
 
 use crate::support::{Gate, POLICY, SNAPGATE, must, run};
 use crate::versions::older_client;

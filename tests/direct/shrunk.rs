@@ -3,7 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use snapgate::terms::record::{Lost, Mail, Outcome};
+use snapgate::terms::outcome::Outcome;
+use snapgate::terms::record::{Lost, Mail};
 
 use crate::support::{Gate, POLICY, SNAPGATE, run};
 

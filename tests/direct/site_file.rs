@@ -5,8 +5,9 @@ use std::fs;
 use std::process::Command;
 
 use snapgate::act::record::ledger;
+use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::{Mail, Outcome, Record};
+use snapgate::terms::record::{Mail, Record};
 
 use crate::support::{Gate, POLICY, is_root, run, skip};
 

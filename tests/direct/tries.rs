@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
-use snapgate::terms::record::Outcome;
+use snapgate::terms::outcome::Outcome;
 
 use crate::processes::{of, signal};
 use crate::support::{Gate, Running, must};

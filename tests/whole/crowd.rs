@@ -6,8 +6,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use nix::libc::EAGAIN;
+use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::{Mail, Outcome, Record};
+use snapgate::terms::record::{Mail, Record};
 
 use crate::support::accounts::is_root;
 use crate::support::{Server, Setup, mode, must, processes, tree, until};

@@ -5,8 +5,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, sy
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::{Jail, Mail, Outcome};
+use snapgate::terms::record::{Jail, Mail};
 
 use crate::support::accounts::{self, Account, is_root};
 use crate::support::{ALL_VERBS, Server, Setup, ids, must, processes, tree, until, versions};

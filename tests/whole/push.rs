@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use snapgate::terms::record::Outcome;
+use snapgate::terms::outcome::Outcome;
 
 use crate::support::{Server, Setup, accounts, mode, skip, tree, until};
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use chrono::{Datelike as _, Utc};
-use snapgate::terms::record::{self, Outcome};
+use snapgate::terms::outcome::Outcome;
+use snapgate::terms::record;
 
 use crate::support::client::{Client, Ran};
 use crate::support::mail::Mail;

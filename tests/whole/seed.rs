@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
 
-use snapgate::terms::record::Outcome;
+use snapgate::terms::outcome::Outcome;
 
 use super::owners::{first, machine, run, skipped};
 use super::remap::{FULL, Lab, from, server, until_nobody_runs};

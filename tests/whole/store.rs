@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use snapgate::terms::limits::MIN_FREE_BYTES;
+use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::{Mail, Outcome};
+use snapgate::terms::record::Mail;
 
 use crate::support::client::Ran;
 use crate::support::{Server, Setup, accounts, must, skip, tree, until};

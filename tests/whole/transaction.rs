@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use chrono::{Datelike as _, Utc};
-use snapgate::terms::record::Outcome;
+use snapgate::terms::outcome::Outcome;
 
 use crate::support::client::{Client, Ran};
 use crate::support::{ALL_VERBS, Server, Setup, tree};

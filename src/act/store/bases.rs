@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::disk::{numbered, overwrite, read_note};
-use super::{Repository, absent, tree, trouble};
+use super::{Repository, absent, contents, tree, trouble};
 use crate::decide::push::links::BasisOf;
 use crate::decide::push::parts::{self, Counted};
 use crate::terms::limits::{MAX_BASIS_DIRS, MAX_COUNTED, MAX_LOOKED_BACK, MAX_PART_BASES};
@@ -60,7 +60,7 @@ impl Repository {
         if !has(&path, place) {
             return Ok(false);
         }
-        tree::has_file(&place.below(&path)).map_err(|error| trouble("reading", &path, &error))
+        contents::has_file(&place.below(&path)).map_err(|error| trouble("reading", &path, &error))
     }
 
     /// Notes how many files the newest snapshot has, and that it came of a push into `place`. Where that cannot be, or is lost, nobody is told of

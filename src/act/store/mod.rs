@@ -11,6 +11,7 @@ mod absent;
 mod attributes;
 mod bases;
 mod compare;
+mod contents;
 mod disk;
 mod find;
 mod links;

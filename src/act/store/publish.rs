@@ -19,7 +19,7 @@ use super::absent::absent;
 use super::disk::{make_movable, numbered, read_note, rename_new, sync_directory};
 use super::links::{Deferred, Taken};
 use super::survey::{Kept, Survey, survey};
-use super::{Held, Repository, make_directory, tree, trouble, unfinished};
+use super::{Held, Repository, contents, make_directory, tree, trouble, unfinished};
 use crate::decide::push::lost;
 use crate::terms::limits::MAX_END;
 use crate::terms::record::Lost;
@@ -156,7 +156,7 @@ impl<'a> Staging<'a> {
 
     /// Whether a file arrived.
     pub fn has_file(&self) -> Result<bool, Reason> {
-        tree::has_file_anywhere(&self.path).map_err(|error| trouble("reading", &self.path, &error))
+        contents::has_file_anywhere(&self.path).map_err(|error| trouble("reading", &self.path, &error))
     }
 
     /// Keeps it for the next try, with what earlier ones had received and it has not. Says whether there was anything in it.

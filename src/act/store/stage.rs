@@ -19,7 +19,7 @@ use super::disk::{make_movable, next_number, numbered, overwrite, read_note, rem
 use super::overlay::{Layers, overlay};
 use super::publish::Staging;
 use super::unfinished::{self, Earlier};
-use super::{Held, Repository, tree, trouble};
+use super::{Held, Repository, contents, tree, trouble};
 use crate::decide::push::outcome;
 use crate::terms::limits::MAX_NOTE;
 use crate::terms::{Note, Reason, RepositoryState, SubPath};
@@ -158,7 +158,7 @@ impl<'a> Held<'a> {
 
     /// Keeps a tree for the next push, as the latest of those that are kept. One without a file is not kept; says whether it was.
     pub(super) fn set_aside(&self, path: &Path) -> Result<bool, Reason> {
-        if !tree::has_file_anywhere(path).map_err(|error| trouble("reading", path, &error))? {
+        if !contents::has_file_anywhere(path).map_err(|error| trouble("reading", path, &error))? {
             tree::remove(path).map_err(|error| trouble("removing", path, &error))?;
             return Ok(false);
         }
@@ -222,7 +222,7 @@ impl<'a> Held<'a> {
                     let (parent, name) = tree::split(&tree)?;
                     remove_common(tree::open_forcibly(parent.as_fd(), &name)?.as_fd(), tree::open(snapshot)?.as_fd(), 0)?;
                 }
-                if place.is_whole() || tree::has_file_anywhere(&tree)? { Ok(()) } else { tree::remove(&tree) }
+                if place.is_whole() || contents::has_file_anywhere(&tree)? { Ok(()) } else { tree::remove(&tree) }
             };
             forget().map_err(|error| trouble("removing", &tree, &error))?;
         }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use nix::libc::{EACCES, ENOSYS, EPERM, SIGSYS};
-use snapgate::terms::record::Outcome;
+use snapgate::terms::outcome::Outcome;
 
 use super::{PUSH, Scene, WITHOUT_A_VIEW, quoted, told};
 use crate::jail::where_there_is_no_view;

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use snapgate::terms::record::Outcome;
+use snapgate::terms::outcome::Outcome;
 
 use super::{PUSH, Scene, WITHOUT_A_VIEW};
 use crate::jail::where_there_is_no_view;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use snapgate::terms::record::Outcome;
+use snapgate::terms::outcome::Outcome;
 
 use super::{PUSH, PUSH_LINKS, Scene, WITHOUT_A_VIEW, is_told_of_a_loss, quoted, told};
 use crate::jail::where_there_is_no_view;

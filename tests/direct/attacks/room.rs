@@ -4,8 +4,8 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::Outcome;
 
 use super::{PUSH, PUSH_LINKS, Scene, stored, told};
 use crate::processes::of;

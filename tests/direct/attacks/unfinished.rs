@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use snapgate::terms::record::Outcome;
+use snapgate::terms::outcome::Outcome;
 
 use super::{Scene, WITHOUT_A_VIEW, write};
 use crate::jail::where_there_is_no_view;

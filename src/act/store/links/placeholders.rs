@@ -15,8 +15,8 @@ use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{Mode, fchmod, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
-use super::super::tree;
 use super::super::{Held, Repository, make_directory};
+use super::super::{contents, tree};
 use super::{beneath, enter_forcibly, number, split};
 use crate::terms::usage::Usage;
 
@@ -211,7 +211,7 @@ impl Held<'_> {
             if inodes.is_empty() {
                 break;
             }
-            match tree::remove_names(&stage, &inodes)? {
+            match contents::remove_names(&stage, &inodes)? {
                 0 => return Err(io::Error::other("a placeholder has a name that cannot be found")),
                 some => removed += some,
             }

@@ -1,0 +1,94 @@
+//! Whether a tree that a client filled holds any file, and names that are taken out of one.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::Path;
+
+use nix::sys::stat::FileStat;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use super::tree::{Listed, lent, open, restore_times, split, stat};
+use super::walk::{Closed, Next, Visitor, walk};
+
+/// Whether anything that is not a directory stands in the tree, which is not changed. A directory that cannot be read
+/// counts as if something did: it is no proof of emptiness.
+pub(super) fn has_file(path: &Path) -> io::Result<bool> {
+    match open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(true),
+        Err(error) => Err(error),
+        Ok(directory) => walk(directory, (), Closed::Left, &mut AnyFile),
+    }
+}
+
+/// [`has_file`] of a tree that is not published: a directory that its owner may not read is made readable for the look.
+pub(super) fn has_file_anywhere(path: &Path) -> io::Result<bool> {
+    let (parent, name) = split(path)?;
+    match lent(parent.as_fd(), &name, |directory| walk(directory, (), Closed::Lent, &mut AnyFile)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        other => other,
+    }
+}
+
+struct AnyFile;
+
+impl Visitor for AnyFile {
+    type Here = ();
+
+    fn entry(&mut self, (): &mut (), at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<()>> {
+        Ok(if entry.is_directory(at)? { Next::Into(()) } else { Next::Stop })
+    }
+
+    fn unseen(&mut self, error: io::Error) -> io::Result<ControlFlow<()>> {
+        if error.kind() == io::ErrorKind::PermissionDenied { Ok(ControlFlow::Break(())) } else { Err(error) }
+    }
+}
+
+/// Removes names of these inodes from a tree that is not published. Says how many there were. A listing may pass over some.
+pub(super) fn remove_names(path: &Path, inodes: &[u64]) -> io::Result<u64> {
+    let (parent, top) = split(path)?;
+    let mut removing = Names { inodes, removed: 0 };
+    let before = stat(parent.as_fd(), &top)?;
+    lent(parent.as_fd(), &top, |directory| walk(directory, before, Closed::Lent, &mut removing))?;
+    Ok(removing.removed)
+}
+
+struct Names<'a> {
+    inodes: &'a [u64],
+    removed: u64,
+}
+
+impl Visitor for Names<'_> {
+    /// The directory as it was.
+    type Here = FileStat;
+
+    fn entry(&mut self, before: &mut FileStat, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<FileStat>> {
+        if entry.is_directory(at)? {
+            return Ok(Next::Into(stat(at, entry.name)?));
+        }
+        if self.inodes.contains(&entry.inode) || self.inodes.contains(&stat(at, entry.name)?.st_ino) {
+            unlinkat(at, entry.name, UnlinkatFlags::NoRemoveDir)?;
+            self.removed += 1;
+            restore_times(at, before)?;
+        }
+        Ok(Next::Past)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_tree_of_directories_only_holds_no_file() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("a/b/c")).unwrap();
+        assert!(!has_file(root.path()).unwrap());
+        assert!(!has_file(&root.path().join("missing")).unwrap());
+        symlink("nowhere", root.path().join("a/b/c/link")).unwrap();
+        assert!(has_file(root.path()).unwrap());
+    }
+}
