@@ -19,6 +19,7 @@ use nix::unistd::{Pid, getpid, getppid};
 use super::leader::Leader;
 use super::milliseconds;
 use crate::terms::exit;
+use crate::terms::limits::MAX_END;
 
 /// Whether this process has no second thread.
 ///
@@ -80,7 +81,7 @@ pub fn apart_for_good(limit: Duration, most: usize, story: impl FnOnce(PipeWrite
 /// When there is a second thread, or the kernel has no process for it.
 pub fn delegated(leave: impl FnOnce() -> bool, work: impl FnOnce() -> Vec<u8>) -> io::Result<Option<Vec<u8>>> {
     const STAYED: i32 = 3;
-    let (mut heard, told) = io::pipe()?;
+    let (heard, told) = io::pipe()?;
     let gate = getpid();
     let pid = forked(move || {
         let mut told = told;
@@ -95,7 +96,8 @@ pub fn delegated(leave: impl FnOnce() -> bool, work: impl FnOnce() -> Vec<u8>) -
         }
     })?;
     let mut said = Vec::new();
-    heard.read_to_end(&mut said)?;
+    // From here on it may have done its work, so nobody else does: half a word is none.
+    let _ = heard.take(MAX_END).read_to_end(&mut said);
     loop {
         match waitpid(pid, None) {
             Err(Errno::EINTR) => {}

@@ -2,8 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use nix::libc;
 
 use crate::decide::host::login::{GATE, Leads};
 use crate::terms::limits::MAX_SCRIPT;
@@ -55,8 +57,13 @@ fn place(word: &str) -> Option<PathBuf> {
 /// The beginning of a script.
 fn script(path: &Path) -> Option<Vec<u8>> {
     let mut text = Vec::new();
-    // It is a regular file: nothing is waited for.
-    File::open(path).ok()?.take(MAX_SCRIPT).read_to_end(&mut text).ok()?;
+    // Whoever it belongs to may put something else there at any moment, that would have to be waited for.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    file.take(MAX_SCRIPT).read_to_end(&mut text).ok()?;
     Some(text).filter(|text| text.starts_with(b"#!"))
 }
 

@@ -18,20 +18,23 @@ pub(super) fn has_file(path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(true),
         Err(error) => Err(error),
-        Ok(directory) => walk(directory, (), Closed::Left, &mut AnyFile),
+        Ok(directory) => walk(directory, (), Closed::Left, &mut AnyFile { closed_counts: true }),
     }
 }
 
 /// [`has_file`] of a tree that is not published: a directory that its owner may not read is made readable for the look.
 pub(super) fn has_file_anywhere(path: &Path) -> io::Result<bool> {
     let (parent, name) = split(path)?;
-    match lent(parent.as_fd(), &name, |directory| walk(directory, (), Closed::Lent, &mut AnyFile)) {
+    match lent(parent.as_fd(), &name, |directory| walk(directory, (), Closed::Lent, &mut AnyFile { closed_counts: false })) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         other => other,
     }
 }
 
-struct AnyFile;
+struct AnyFile {
+    /// Whether a directory that may not be read counts as one that holds a file.
+    closed_counts: bool,
+}
 
 impl Visitor for AnyFile {
     type Here = ();
@@ -41,7 +44,7 @@ impl Visitor for AnyFile {
     }
 
     fn unseen(&mut self, error: io::Error) -> io::Result<ControlFlow<()>> {
-        if error.kind() == io::ErrorKind::PermissionDenied { Ok(ControlFlow::Break(())) } else { Err(error) }
+        if self.closed_counts && error.kind() == io::ErrorKind::PermissionDenied { Ok(ControlFlow::Break(())) } else { Err(error) }
     }
 }
 

@@ -258,7 +258,10 @@ impl Repository {
     /// Notes that the connection `id` is about to publish.
     fn owe(&self, id: &str, name: &SnapshotName, says: &[u8]) -> io::Result<()> {
         make_directory(&self.unrecorded(), 0o700)?;
-        fs::write(self.unrecorded().join(id), [name.as_str().as_bytes(), b"\n", says].concat())
+        let name = name.as_str().as_bytes();
+        // The name counts most: a note that is too long is read as none.
+        let fits = u64::try_from(name.len() + 1 + says.len()).is_ok_and(|length| length <= MAX_END);
+        fs::write(self.unrecorded().join(id), [name, b"\n", if fits { says } else { b"" }].concat())
     }
 
     /// What was to be said of the snapshot that the connection `id` has published, while nobody has been told; `None` where it has

@@ -276,24 +276,34 @@ fn the_deepest_tree_that_rsync_can_make_is_walked_and_removed() {
         let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
         let staging = held.stage(&SubPath::default()).unwrap();
-        deep(staging.path(), 2048 + 64);
+        // The way down is longer than any path.
+        deep(staging.path(), &"d".repeat(250), 2048 + 64);
+        let before = peak();
         assert!(staging.has_file().unwrap());
         staging.drop_unfinished().unwrap();
         assert!(staging.set_aside().unwrap());
         held.forget_interrupted(&SubPath::default(), None).unwrap();
         assert!(store.bases().is_empty());
+        assert!(peak() - before < 200 << 10, "no level remembers the whole way: {} kB, {before} kB before", peak());
     };
     std::thread::Builder::new().stack_size(8 << 20).spawn(walk).unwrap().join().unwrap();
 }
 
+/// The most memory that this process has had, in kB.
+fn peak() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
 /// Makes directories in one another, and a file in the innermost.
-fn deep(top: &Path, levels: usize) {
+fn deep(top: &Path, name: &str, levels: usize) {
     use nix::fcntl::{OFlag, openat};
     use nix::sys::stat::{Mode, mkdirat};
     let mut here = tree::open(top).unwrap();
     for _ in 0..levels {
-        mkdirat(&here, "d", Mode::from_bits_truncate(0o755)).unwrap();
-        here = openat(&here, "d", OFlag::O_DIRECTORY, Mode::empty()).unwrap();
+        mkdirat(&here, name, Mode::from_bits_truncate(0o755)).unwrap();
+        here = openat(&here, name, OFlag::O_DIRECTORY, Mode::empty()).unwrap();
     }
     openat(&here, "f", OFlag::O_CREAT | OFlag::O_WRONLY, Mode::from_bits_truncate(0o644)).unwrap();
 }
@@ -307,7 +317,7 @@ fn a_tree_that_is_deeper_than_any_path_ends_the_walk_and_keeps_nobody_out() {
         let top = {
             let held = store.repository.hold().unwrap();
             let staging = held.stage(&SubPath::default()).unwrap();
-            deep(staging.path(), crate::terms::limits::MAX_TREE_DEPTH + 1);
+            deep(staging.path(), "d", crate::terms::limits::MAX_TREE_DEPTH + 1);
             let error = staging.has_file().unwrap_err();
             assert!(error.detail.contains("deeper than any path"), "{error:?}");
             store.repository.root().to_path_buf()

@@ -124,9 +124,9 @@ struct Temporary {
 /// gets each: a name that no client asks for costs nothing.
 pub(super) fn take_temporary(path: &Path, earlier: &Earlier) -> io::Result<()> {
     let (parent, top) = split(path)?;
-    let mut latest = Latest(None);
-    lent(parent.as_fd(), &top, |directory| walk(directory, Vec::new(), Closed::Lent, &mut latest))?;
-    let Some(Temporary { directory, name, found }) = latest.0 else { return Ok(()) };
+    let mut latest = Latest::default();
+    lent(parent.as_fd(), &top, |directory| walk(directory, 0, Closed::Lent, &mut latest))?;
+    let Some(Temporary { directory, name, found }) = latest.last else { return Ok(()) };
     let Some(of) = stem_of(name.to_bytes()) else { return Ok(()) };
     let mut here = open_forcibly(parent.as_fd(), &top)?;
     for part in parts(&directory) {
@@ -160,21 +160,28 @@ fn parts(directory: &[u8]) -> impl Iterator<Item = &OsStr> {
 }
 
 /// Looks for the one that was changed last: rsync works on one file at a time.
-struct Latest(Option<Temporary>);
+#[derive(Default)]
+struct Latest {
+    last: Option<Temporary>,
+    /// The way to the directory that the walk is in, and perhaps more behind it. There is one for all levels: a way may be long.
+    way: Vec<u8>,
+}
 
 impl Visitor for Latest {
-    /// The way to the directory.
-    type Here = Vec<u8>;
+    /// How long the way to the directory is.
+    type Here = usize;
 
-    fn entry(&mut self, way: &mut Vec<u8>, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<Vec<u8>>> {
+    fn entry(&mut self, here: &mut usize, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<usize>> {
+        self.way.truncate(*here);
         if entry.is_directory(at)? {
-            return Ok(Next::Into([way.as_slice(), entry.name.to_bytes(), b"/"].concat()));
+            self.way.extend(entry.name.to_bytes().iter().chain(b"/"));
+            return Ok(Next::Into(self.way.len()));
         }
         if stem_of(entry.name.to_bytes()).is_some() {
             let found = stat(at, entry.name)?;
             let changed = |found: &FileStat| (found.st_ctime, found.st_ctime_nsec);
-            if is_under_way(&found) && self.0.as_ref().is_none_or(|last| changed(&last.found) < changed(&found)) {
-                self.0 = Some(Temporary { directory: way.clone(), name: entry.name.to_owned(), found });
+            if is_under_way(&found) && self.last.as_ref().is_none_or(|last| changed(&last.found) < changed(&found)) {
+                self.last = Some(Temporary { directory: self.way.clone(), name: entry.name.to_owned(), found });
             }
         }
         Ok(Next::Past)

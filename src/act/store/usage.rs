@@ -108,6 +108,12 @@ impl Visitor for Tally<'_> {
         self.count.blind |= !is_gone;
         Ok(ControlFlow::Continue(()))
     }
+
+    /// One that is removed while it is read ends with an error (getdents(2), ENOENT), and may have held anything until then.
+    fn broken_off(&mut self, _: io::Error) -> io::Result<ControlFlow<()>> {
+        self.count.blind = true;
+        Ok(ControlFlow::Continue(()))
+    }
 }
 
 #[cfg(test)]

@@ -41,6 +41,11 @@ pub(super) trait Visitor {
     fn unseen(&mut self, error: io::Error) -> io::Result<ControlFlow<()>> {
         Err(error)
     }
+
+    /// Hears of a directory that could not be read to its end. Unless the visitor has it otherwise the walk ends.
+    fn broken_off(&mut self, error: io::Error) -> io::Result<ControlFlow<()>> {
+        Err(error)
+    }
 }
 
 /// Walks through a directory with all that is in it. Says whether the visitor stopped it.
@@ -58,7 +63,10 @@ fn directory<V: Visitor>(directory: OwnedFd, mut here: V::Here, closed: Closed, 
         };
         let entered = deeper(depth).and_then(|depth| {
             // What goes wrong further down is not this directory's.
-            let go_on = |next, visitor: &mut V| Ok(self::directory(next, below, closed, visitor, depth));
+            let go_on = |next, visitor: &mut V| {
+                let walked = self::directory(next, below, closed, visitor, depth);
+                Ok(walked.or_else(|error| visitor.broken_off(error).map(|flow| flow.is_break())))
+            };
             match closed {
                 Closed::Left => go_on(open_at(at, entry.name)?, visitor),
                 Closed::Lent => lent(at, entry.name, |next| go_on(next, visitor)),
@@ -68,4 +76,56 @@ fn directory<V: Visitor>(directory: OwnedFd, mut here: V::Here, closed: Closed, 
         Ok(stopped.then_some(()))
     })?;
     Ok(stopped.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::super::tree::open;
+
+    /// Removes a directory as soon as it sees what is in it.
+    struct Spoiler {
+        victim: PathBuf,
+        seen: Vec<String>,
+        broken: usize,
+    }
+
+    impl Visitor for Spoiler {
+        type Here = ();
+
+        fn entry(&mut self, (): &mut (), at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<()>> {
+            self.seen.push(entry.name.to_string_lossy().into_owned());
+            if entry.name.to_bytes().starts_with(b"inside") && self.victim.exists() {
+                fs::remove_dir_all(&self.victim)?;
+            }
+            Ok(if entry.is_directory(at).unwrap_or(false) { Next::Into(()) } else { Next::Past })
+        }
+
+        fn broken_off(&mut self, _: io::Error) -> io::Result<ControlFlow<()>> {
+            self.broken += 1;
+            Ok(ControlFlow::Continue(()))
+        }
+    }
+
+    #[test]
+    fn a_directory_that_goes_while_it_is_read_is_told_of_and_the_others_are_seen() {
+        let root = tempfile::tempdir().unwrap();
+        let victim = root.path().join("victim");
+        fs::create_dir_all(victim.join("deeper")).unwrap();
+        for number in 0..200 {
+            // More than is read at once.
+            fs::write(victim.join(format!("inside-{number:0>200}")), "").unwrap();
+        }
+        for name in ["a", "z"] {
+            fs::create_dir(root.path().join(name)).unwrap();
+            fs::write(root.path().join(name).join("file"), "").unwrap();
+        }
+        let mut spoiler = Spoiler { victim, seen: Vec::new(), broken: 0 };
+        assert!(!walk(open(root.path()).unwrap(), (), Closed::Left, &mut spoiler).unwrap());
+        assert_eq!(spoiler.broken, 1);
+        assert_eq!(spoiler.seen.iter().filter(|name| *name == "file").count(), 2);
+    }
 }

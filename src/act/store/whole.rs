@@ -44,7 +44,12 @@ impl Visitor for Changes {
             return Ok(Next::Past);
         }
         self.looked_at += 1;
-        Ok(if stat(at, entry.name)?.st_ctime > self.since { Next::Stop } else { Next::Into(*deeper - 1) })
+        Ok(match *deeper {
+            _ if stat(at, entry.name)?.st_ctime > self.since => Next::Stop,
+            // What the lowest have in them is not looked at.
+            1 => Next::Past,
+            deeper => Next::Into(deeper - 1),
+        })
     }
 }
 

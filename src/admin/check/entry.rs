@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use chrono::Utc;
 
-use crate::act::child::ask_sshd;
+use crate::act::child::{self, ask_sshd};
 use crate::act::inspect::{closed_by, running_uid, shadow_of};
 use crate::act::names;
-use crate::decide::host::login::{self, Entry, KeyFile, Settings};
+use crate::decide::host::login::{self, Entry, KeyFile, Settings, Shadow};
 use crate::decide::policy::lint::Finding;
 use crate::decide::policy::{Policy, Site, Source, Sshd};
 use crate::terms::Peer;
+use crate::terms::limits::{LOOK_TIMEOUT, MAX_SEEN};
 
 use super::asked::Known;
 use super::files::{file, program};
@@ -85,7 +86,7 @@ pub(super) fn findings(known: &Known, policies: &[&Policy], keys: Option<&[KeyFi
         found.extend(login::sshd(entry, settings, keys));
         found.extend(closed_by().and_then(|by| login::closed(entry, by)));
         let today = Utc::now().timestamp().div_euclid(24 * 3600);
-        found.extend(shadow_of(account).and_then(|shadow| login::shut(entry, settings.pam, shadow, today)));
+        found.extend(shadow(account).and_then(|shadow| login::shut(entry, settings.pam, shadow, today)));
         let runs = known.runs();
         // As root, sshd runs and reads these for nobody else's sake.
         found.extend(settings.named.iter().flat_map(|named| file(named, user.clone(), "what sshd asks for keys,")));
@@ -97,4 +98,13 @@ pub(super) fn findings(known: &Known, policies: &[&Policy], keys: Option<&[KeyFi
         found.extend(known.shell_prints().and_then(|printed| login::shell(entry, &printed)));
     }
     found
+}
+
+/// What `/etc/shadow` has about an account. A process of its own reads it: later ones go on from this one and become the account's, which may
+/// then look into all that this one has ever had in its memory.
+fn shadow(account: &str) -> Option<Shadow> {
+    let said = child::apart(LOOK_TIMEOUT, MAX_SEEN, |out| {
+        let _ = out.write_all(&serde_json::to_vec(&shadow_of(account)).unwrap_or_default());
+    });
+    serde_json::from_slice(&said).ok()?
 }

@@ -3,10 +3,12 @@
 use shell_words::quote;
 
 use super::Entry;
+use serde::{Deserialize, Serialize};
+
 use crate::decide::policy::lint::Finding;
 
 /// What stands there of it. Days are counted from 1970 on; -1 is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shadow {
     locked: bool,
     changed: i64,

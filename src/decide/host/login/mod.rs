@@ -12,9 +12,11 @@ use crate::decide::policy::lint::Finding;
 
 mod account;
 mod keys;
+mod past;
 
 pub use account::{Shadow, shadow, shut};
 pub use keys::{Keys, Leads, command_leads, keys};
+pub use past::{GATE, WORDS_OF_ITS_OWN, is_the_gate, is_the_gate_alone};
 
 /// Where a client is thought to come from whose policy names no network: an address that is nobody's (RFC 5737).
 pub const NOWHERE: &str = "192.0.2.1";
@@ -50,6 +52,10 @@ pub struct Settings {
     pub strict: bool,
     /// Whether sshd answers `sftp` itself where no command is forced, and starts nothing.
     internal_sftp: bool,
+    /// Whether connections are forwarded, each way by its setting, and by `DisableForwarding`.
+    forwards_tcp: bool,
+    forwards_sockets: bool,
+    forwards_none: bool,
     /// `UsePAM`.
     pub pam: bool,
     /// `ChrootDirectory`.
@@ -115,6 +121,9 @@ pub fn settings(answer: &[u8]) -> Option<Settings> {
             "authenticationmethods" => found.wants_more = Some(value.trim().to_owned()).filter(|methods| !is_content_with_a_key(methods)),
             "exposeauthinfo" => found.exposes = value.trim() == "yes",
             "pubkeyauthentication" => found.takes_no_keys = value.trim() == "no",
+            "allowtcpforwarding" => found.forwards_tcp = value.trim() != "no",
+            "allowstreamlocalforwarding" => found.forwards_sockets = value.trim() != "no",
+            "disableforwarding" => found.forwards_none = value.trim() == "yes",
             "subsystem" => {
                 found.internal_sftp |= words().next().as_deref() == Some("sftp") && words().nth(1).as_deref() == Some(INTERNAL_SFTP)
             }
@@ -176,25 +185,6 @@ pub enum KeyState {
     Holds(Keys),
 }
 
-/// The gate's program.
-pub const GATE: &str = "snapgate-shell";
-
-/// Whether a program is the gate, by its name.
-pub fn is_the_gate(program: &Path) -> bool {
-    program.file_name().is_some_and(|name| name == GATE || name == "rrsync")
-}
-
-/// Whether a command is the gate without any word of its own, as it is forced upon an account: by its name, or by its whole path.
-pub fn is_the_gate_alone(command: &[u8]) -> bool {
-    let program = command.trim_ascii();
-    let name = if program.starts_with(b"/") { program.rsplit(|byte| *byte == b'/').next().unwrap_or_default() } else { program };
-    name == GATE.as_bytes() && !program.iter().any(u8::is_ascii_whitespace)
-}
-
-/// What an administrator is to do where the account's shell is the gate and it is given words of its own.
-pub const WORDS_OF_ITS_OWN: &str = "name the client's key in `keys:` of its policy and force `snapgate-shell` alone, or give the account \
-    `/bin/sh` as its shell";
-
 /// An account whose logins are looked at.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
@@ -251,7 +241,9 @@ pub fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> Vec<Fin
     }
     match &settings.force {
         Some(command) => found.extend(entry.forced.and_then(|leads| forced(entry, command, leads))),
-        None if entry.is_gate && (held.others > 0 || settings.keys_elsewhere) => found.extend(past_the_shell(entry, settings)),
+        None if entry.is_gate && (held.others > 0 || held.cut || settings.keys_elsewhere) => {
+            found.extend(past::past_the_shell(entry, settings))
+        }
         None if entry.is_gate => {}
         None => {
             found.extend(ungated(entry, &held, settings));
@@ -267,37 +259,12 @@ pub fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> Vec<Fin
             format!("whether `AllowGroups` and `DenyGroups` of sshd's let `{account}` in was not looked at: a group of its has no name");
         found.push(Finding::unseen(user.clone(), message, "see what `id` says of it, and that its groups are in /etc/group"));
     }
-    found.extend(worded(entry, settings, &held));
+    found.extend(past::worded(entry, settings, &held));
     if let Some(keyed) = entry.keyed.filter(|_| !settings.exposes) {
         let message = format!("sshd does not tell which key of `{account}` logged in, so `keys:` matches nobody");
         found.push(Finding::wrong(keyed.clone(), message, format!("set `ExposeAuthInfo yes` for `{account}` in sshd's settings")));
     }
     found
-}
-
-/// Where sftp leads past a gate that is the account's shell.
-fn past_the_shell(entry: Entry<'_>, settings: &Settings) -> Option<Finding> {
-    let Entry { account, user, .. } = entry;
-    let message =
-        format!("sshd answers sftp for `{account}` itself, past its shell: whoever logs in reads and writes what the account may");
-    let help =
-        format!("set `ForceCommand snapgate-shell` for `{account}` in sshd's settings, or `Subsystem sftp /usr/lib/openssh/sftp-server`");
-    settings.internal_sftp.then(|| Finding::wrong(user.clone(), message, help))
-}
-
-/// Where a gate that is the account's shell is given words of its own: it refuses those, as a client may have typed them.
-fn worded(entry: Entry<'_>, settings: &Settings, held: &Keys) -> Option<Finding> {
-    let Entry { account, user, .. } = entry;
-    let command = match settings.force.as_deref() {
-        Some(command) if entry.forced == Some(Leads::ToTheGate) && !is_the_gate_alone(command.as_bytes()) => {
-            format!("`{}`", shown(command))
-        }
-        None if held.worded > 0 => "`command=\"…\"` of its keys".to_owned(),
-        _ => return None,
-    };
-    let message =
-        format!("the shell of `{account}` is the gate, which refuses {command}: a client could have typed the words behind its name");
-    entry.is_gate.then(|| Finding::wrong(user.clone(), message, WORDS_OF_ITS_OWN))
 }
 
 /// Where this file keeps everybody out but root.

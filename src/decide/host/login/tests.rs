@@ -149,6 +149,16 @@ fn where_the_shell_is_the_gate_what_leads_past_it_or_is_refused_by_it_is_told() 
     let forced = settings(ANSWER).unwrap();
     let free = Settings { force: None, ..forced.clone() };
     let internal = settings(&[ANSWER, b"forcecommand none\nsubsystem sftp internal-sftp -l INFO\n"].concat()).unwrap();
+    for (lines, is_open) in [
+        ("allowtcpforwarding yes\nallowstreamlocalforwarding no\n", true),
+        ("allowtcpforwarding no\nallowstreamlocalforwarding local\n", true),
+        ("allowtcpforwarding no\nallowstreamlocalforwarding no\n", false),
+        ("allowtcpforwarding yes\ndisableforwarding yes\n", false),
+    ] {
+        let settings = settings(&[ANSWER, b"forcecommand none\n", lines.as_bytes()].concat()).unwrap();
+        let found = said(&settings, "/usr/bin/snapgate-shell", false, &held(0, 1));
+        assert_eq!(found.iter().any(|(wrong, text)| !wrong && text.contains("sshd forwards connections")), is_open, "{lines}: {found:?}");
+    }
     let external = settings(&[ANSWER, b"forcecommand none\nsubsystem sftp /usr/lib/openssh/sftp-server\n"].concat()).unwrap();
     let named = Settings { force: Some("/usr/bin/snapgate-shell --client web1".to_owned()), ..forced.clone() };
     let keys = |worded| vec![KeyFile { path: "/k".into(), state: KeyState::Holds(Keys { gated: 1, worded, ..Keys::default() }) }];
