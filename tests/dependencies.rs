@@ -13,7 +13,7 @@ use std::time::SystemTime;
 const PACKAGES: usize = 45;
 
 /// Its program has fewer bytes than this, stripped. The C library, linked in, and Rust's own are 1.2 million of them.
-const BYTES: u64 = 3_000_000;
+const BYTES: u64 = 3_200_000;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
