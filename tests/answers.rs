@@ -331,3 +331,33 @@ fn explain_says_what_a_line_that_a_person_types_would_send_and_do() {
     assert_eq!(world.explain(&["c", "ssh backup status"]).0, 0);
     assert_eq!(fs::read_dir(world.path("store/c")).unwrap().count(), 0, "nothing was done");
 }
+
+#[test]
+fn what_the_ledger_has_of_another_version_is_listed_by_what_every_event_says_and_stops_nothing() {
+    let world = World::new("verbs: [rsync]\n");
+    fs::create_dir(world.path("store/c/.snapgate")).unwrap();
+    fs::create_dir_all(world.path("store/c/snapshots/2026-11-21T02-00-00Z")).unwrap();
+    let event = |version: u32, kind: &str, rest: &str| {
+        format!("{{\"version\":{version},\"kind\":\"{kind}\",\"id\":\"1\",\"at\":\"2026-11-21T02:00:00Z\",\"client\":\"c\"{rest}}}\n")
+    };
+    let figures = ",\"mail\":\"none\",\"result\":\"published\",\"exit\":0,\"snapshot\":\"2026-11-21T02-00-00Z\",\"seconds\":1.5,\"files\":7,\
+                   \"linked\":2,\"received\":5,\"bytes\":300,\"received_bytes\":100";
+    let prunes: String = (0..7).map(|number| event(1, "prune", &format!(",\"summary\":\"{number} snapshots were removed\""))).collect();
+    let forged = event(1, "drill", ",\"summary\":\"all\\nis \\u001b[2Jwell\"");
+    let ledger = prunes + &event(1, "push", figures) + &event(2, "push", figures) + "torn{\n" + &forged + &event(1, "a b", "");
+    fs::write(world.path("store/c/.snapgate/ledger.jsonl"), ledger).unwrap();
+    let (status, listed) = world.says(&["list", "c"], "");
+    assert_eq!(status, 0, "{listed}");
+    assert!(listed.contains("2026-11-21T02-00-00Z           7 files"), "what can be read is: {listed}");
+    let unknown: Vec<_> = listed.lines().skip_while(|line| !line.contains("only another version")).collect();
+    let lines = [
+        "  9 events of the ledger that only another version of snapgate can read:",
+        "    2026-11-21 02:00:00 UTC  prune of c: 4 snapshots were removed",
+        "    2026-11-21 02:00:00 UTC  prune of c: 5 snapshots were removed",
+        "    2026-11-21 02:00:00 UTC  prune of c: 6 snapshots were removed",
+        "    2026-11-21 02:00:00 UTC  push of c",
+        "    2026-11-21 02:00:00 UTC  drill of c: all\\nis \\u{1b}[2Jwell",
+    ];
+    assert_eq!(unknown, lines, "{listed}");
+    assert!(world.explain(&["c", PUSH]).1.starts_with("c: allowed\n"));
+}

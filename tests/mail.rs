@@ -14,10 +14,12 @@ use nix::unistd::{Gid, Uid, chown, geteuid};
 use snapgate::act::record::spool::Spool;
 use snapgate::admin::watch::{Means, WatchReport, run, run_with};
 use snapgate::decide::policy::{Defaults, MailSettings, Namespaces, Origins, Site, Sshd, Tls, Transport};
-use snapgate::terms::record::Record;
+use snapgate::terms::Event;
 
 #[path = "mail/bounds.rs"]
 mod bounds;
+#[path = "mail/passed.rs"]
+mod passed;
 #[path = "support/smtp.rs"]
 mod smtp;
 
@@ -68,8 +70,8 @@ impl Place {
         Self::new(|_| Transport::Smtp { host: "127.0.0.1".to_owned(), port: server.port, tls: Tls::None, user: None })
     }
 
-    fn add(&self, record: &Record) {
-        Spool::open(&self.site.spool, geteuid().as_raw()).unwrap().add(record).unwrap();
+    fn add(&self, event: &Event) {
+        Spool::open(&self.site.spool, geteuid().as_raw()).unwrap().add(event).unwrap();
     }
 
     fn own(&self) -> PathBuf {
@@ -112,22 +114,33 @@ fn id() -> String {
     format!("1795226400000000-{:06}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn refusal(client: &str, code: &str) -> Record {
-    serde_json::from_value(serde_json::json!({
-        "id": id(), "at": Utc::now(), "result": "refused", "exit": 77, "account": client, "client": client, "address": "203.0.113.9",
-        "command": "rsync --server . .", "mail": "alert",
-        "reasons": [{"code": code, "says": "no", "detail": "no, because of the policy",
-                     "rule": {"file": "/etc/snapgate/policies/web1.yaml", "line": 5}, "remedy": "change the policy"}],
-    }))
-    .unwrap()
+/// An event with fields of its own.
+fn event(client: &str, mut fields: serde_json::Value) -> Event {
+    let envelope = serde_json::json!({"version": 1, "id": id(), "at": Utc::now(), "account": client, "client": client});
+    fields.as_object_mut().unwrap().extend(envelope.as_object().unwrap().clone());
+    serde_json::from_value(fields).unwrap()
 }
 
-fn report(snapshot: &str) -> Record {
-    serde_json::from_value(serde_json::json!({
-        "id": id(), "at": Utc::now(), "result": "published", "exit": 0, "account": "web1", "client": "web1", "mail": "report",
-        "push": {"snapshot": snapshot, "seconds": 1.5, "rsync_exit": 0, "files": 3, "linked": 2, "received": 1, "bytes": 300, "received_bytes": 100},
-    }))
-    .unwrap()
+fn refusal_of(client: &str, command: &str, code: &str, warnings: &[String]) -> Event {
+    let fields = serde_json::json!({
+        "kind": "connection", "mail": "alert", "result": "refused", "exit": 77, "address": "203.0.113.9", "command": command,
+        "reasons": [{"code": code, "says": "no", "detail": "no, because of the policy",
+                     "rule": {"file": "/etc/snapgate/policies/web1.yaml", "line": 5}, "remedy": "change the policy"}],
+        "warnings": warnings,
+    });
+    event(client, fields)
+}
+
+fn refusal(client: &str, code: &str) -> Event {
+    refusal_of(client, "rsync --server . .", code, &[])
+}
+
+fn report(snapshot: &str) -> Event {
+    let fields = serde_json::json!({
+        "kind": "push", "mail": "report", "result": "published", "exit": 0, "snapshot": snapshot, "seconds": 1.5, "rsync_exit": 0,
+        "files": 3, "linked": 2, "received": 1, "bytes": 300, "received_bytes": 100,
+    });
+    event("web1", fields)
 }
 
 #[test]
@@ -353,24 +366,14 @@ fn with_mail_turned_off_nothing_piles_up() {
 }
 
 #[test]
-fn an_event_of_another_version_stays_and_is_reported() {
-    let place = Place::with_files();
-    place.add(&refusal("web1", "key"));
-    fs::write(place.own().join("new/0-future.json"), "{\"id\":\"0-future\",\"result\":\"teleported\"}").unwrap();
-    let done = run(&place.site, false);
-    assert_eq!((done.sent, done.problems.len()), (1, 1), "{done:?}");
-    assert!(place.own().join("new/0-future.json").exists());
-}
-
-#[test]
 fn text_from_a_client_stays_in_the_body_and_on_its_line() {
     let server = Server::plain();
     let place = Place::with(&server);
-    let mut record = refusal("web1", "command");
-    record.command = "rsync\r\nBcc: victim@example.org\r\n\r\n\u{1b}[2J é \u{202e}".to_owned() + &"x".repeat(100_000);
-    record.client = None;
-    record.account = "x\r\nBcc: victim@example.org".to_owned();
-    place.add(&record);
+    let command = "rsync\r\nBcc: victim@example.org\r\n\r\n\u{1b}[2J é \u{202e}".to_owned() + &"x".repeat(100_000);
+    let mut forged = refusal_of("web1", &command, "command", &[]);
+    forged.client = None;
+    forged.account = "x\r\nBcc: victim@example.org".to_owned();
+    place.add(&forged);
     assert_eq!(run(&place.site, false).sent, 1);
     let taken = server.taken().remove(0);
     assert_eq!((taken.header("Bcc"), taken.to.len()), (None, 1), "{}", taken.data);

@@ -24,10 +24,10 @@ use snapgate::decide::speak::{alerts, line, message};
 use snapgate::terms::ids::Owners;
 use snapgate::terms::limits;
 use snapgate::terms::reason::{Code, Origin, Reason};
-use snapgate::terms::record::{Mail, Record};
 use snapgate::terms::repository::RepositoryState;
 use snapgate::terms::request::Said;
 use snapgate::terms::text::{ELLIPSIS, printable};
+use snapgate::terms::{Body, Event, Mail};
 
 pub(crate) use self::rrsync::rrsync;
 
@@ -347,36 +347,44 @@ pub(crate) fn auth(data: &[u8]) {
     assert_eq!(authinfo::fingerprints(&more), found, "what is no key changes nothing");
 }
 
-/// A line of the ledger; and a record with the bytes in every text that a client can bring in.
+/// A line of the ledger; and events with the bytes in every text that a client can bring in, or an account.
 pub(crate) fn ledger(data: &[u8]) {
-    if let Ok(record) = serde_json::from_slice::<Record>(data) {
-        remembered(&record);
+    if let Ok(event) = serde_json::from_slice::<Event>(data) {
+        remembered(&event);
     }
     let text = printable(data);
-    let base = br#"{"id":"1","at":"2026-11-21T02:00:00Z","result":"refused","exit":77,"account":"a","reasons":[],"mail":"alert"}"#;
-    let mut record: Record = serde_json::from_slice(base).expect("a record");
-    record.command.clone_from(&text);
-    record.account.clone_from(&text);
-    record.warnings = vec![text.clone()];
-    record.reasons = vec![
+    let base = br#"{"version":1,"kind":"connection","id":"1","at":"2026-11-21T02:00:00Z","account":"a","mail":"alert","result":"refused","exit":77}"#;
+    let mut event: Event = serde_json::from_slice(base).expect("an event");
+    let (connection, _) = event.body.visit_mut().expect("a connection");
+    connection.command.clone_from(&text);
+    connection.warnings = vec![text.clone()];
+    connection.reasons = vec![
         Reason::new(Code::Path, &text).only_client(&text).detail(&text).rule(Origin { file: PathBuf::from("/p.yaml"), line: data.len() }),
     ];
-    remembered(&record);
+    event.account.clone_from(&text);
+    remembered(&event);
+    let mut unknown: serde_json::Value = serde_json::from_slice(base).expect("an object");
+    let raw = String::from_utf8_lossy(data);
+    (unknown["version"], unknown["account"], unknown["summary"]) = (2.into(), raw.as_ref().into(), raw.as_ref().into());
+    remembered(&serde_json::from_value(unknown).expect("an event of another version"));
 }
 
-/// A record is one line, comes back as it was, and can be logged and mailed.
-fn remembered(record: &Record) {
-    let printed = serde_json::to_string(record).expect("a record can be printed");
+/// An event is one line, comes back as it was, and can be logged, listed and mailed.
+fn remembered(event: &Event) {
+    let printed = serde_json::to_string(event).expect("an event can be printed");
     assert!(!printed.contains('\n'), "{printed}");
-    let again: Record = serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"));
-    assert_eq!(&again, record, "{printed}");
-    let logged = line::record_line(record);
+    let again: Event = serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"));
+    assert_eq!(&again, event, "{printed}");
+    let logged = line::record_line(event);
     one_line(&logged);
     assert!(logged.len() <= limits::MAX_SYSLOG_LINE, "{logged}");
-    if record.mail != Mail::None {
-        let (_, drafts) = alerts::step(alerts::State::starting_at(1), vec![("1".to_owned(), again)], record.at, alerts::Alerts::Due);
+    if matches!(event.body, Body::Unknown(_)) {
+        one_line(&line::plain(event));
+    }
+    if event.mail != Mail::None {
+        let (_, drafts) = alerts::step(alerts::State::starting_at(1), vec![("1".to_owned(), again)], event.at, alerts::Alerts::Due);
         for draft in drafts {
-            let mail = message::compose(&draft, 1000, record.at);
+            let mail = message::compose(&draft, 1000, event.at);
             assert!(mail.subject.len() <= limits::MAX_SUBJECT + ELLIPSIS.len(), "{}", mail.subject);
             one_line(&mail.subject);
         }

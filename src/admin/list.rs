@@ -3,14 +3,18 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
+
 use crate::act::config;
 use crate::act::inspect::look;
 use crate::act::names;
 use crate::act::record::{ledger, spool};
 use crate::act::store::{Repository, mounted};
 use crate::decide::policy::{Policy, Site};
+use crate::decide::speak::line;
+use crate::terms::limits::MAX_UNKNOWN;
 use crate::terms::text::printable;
-use crate::terms::{ClientName, PushFacts, Record, SnapshotName, exit};
+use crate::terms::{ClientName, Event, PushFacts, SnapshotName, View, exit};
 
 /// The text, and the exit code: 0, or 75 where snapshots could not be listed because a disk or a repository is not there, or 78 where a
 /// policy cannot be read.
@@ -77,11 +81,11 @@ fn snapshots(text: &mut String, site: &Site, policy: &Policy) -> Result<bool, St
     let mut names = repository.names(&policy.names).map_err(|reason| reason.detail)?;
     names.sort_by_key(|name| name.at);
     let _ = writeln!(text, "{}: {} in {}", policy.client, counted(names.len(), "snapshot"), policy.path.display());
-    let records = ledger::read(&repository.ledger());
+    let events = ledger::read(&repository.ledger());
     let current = std::fs::read_link(repository.current()).unwrap_or_default();
     for name in names {
-        let record = records.iter().rev().find(|record| published_as(record, name.as_str()).is_some());
-        let facts = record.and_then(|record| published_as(record, name.as_str()));
+        let published = events.iter().rev().find_map(|event| published_as(event, name.as_str()).map(|facts| (event.at, facts)));
+        let facts = published.map(|(_, facts)| facts);
         let size = facts
             .map(|facts| format!("  {:>10} {:5}  {:>10} new", facts.files, if facts.files == 1 { "file" } else { "files" }, facts.received))
             .unwrap_or_default();
@@ -94,23 +98,33 @@ fn snapshots(text: &mut String, site: &Site, policy: &Policy) -> Result<bool, St
         let dropped = dropped.map(|dropped| format!("  {} stored as the account's", dropped.files)).unwrap_or_default();
         let carried = facts.map(|facts| facts.carried).filter(|carried| *carried > 0);
         let carried = carried.map(|carried| format!("  {carried} carried over")).unwrap_or_default();
-        let missing = record.and_then(|record| missing(&repository, &name, record)).unwrap_or_default();
+        let missing = published.and_then(|(at, facts)| missing(&repository, &name, at, facts)).unwrap_or_default();
         let mark = if current.ends_with(name.as_str()) { "  current" } else { "" };
         let _ = writeln!(text, "  {name}{size}{carried}{partial}{shrunk}{missing}{beyond}{dropped}{mark}");
     }
+    unknown(text, &events);
     Ok(true)
 }
 
-/// What is said of a snapshot that has lost files since it was published, by the record of that.
-fn missing(repository: &Repository, name: &SnapshotName, record: &Record) -> Option<String> {
-    let facts = record.push.as_ref()?;
-    let published = facts.published.unwrap_or(record.at);
-    let left = repository.left(name, published).filter(|left| *left < facts.files)?;
+/// Adds the last events that only a later version can read, and how many there are.
+fn unknown(text: &mut String, events: &[Event]) {
+    let unknown: Vec<_> = events.iter().filter(|event| matches!(event.view(), View::Unknown(_))).collect();
+    if !unknown.is_empty() {
+        let _ = writeln!(text, "  {} of the ledger that only another version of snapgate can read:", counted(unknown.len(), "event"));
+    }
+    for event in unknown.iter().skip(unknown.len().saturating_sub(MAX_UNKNOWN)) {
+        let _ = writeln!(text, "    {}", line::plain(event));
+    }
+}
+
+/// What is said of a snapshot that has lost files since it was published by a push that began then.
+fn missing(repository: &Repository, name: &SnapshotName, began: DateTime<Utc>, facts: &PushFacts) -> Option<String> {
+    let left = repository.left(name, facts.published.unwrap_or(began)).filter(|left| *left < facts.files)?;
     Some(format!("  NOT WHOLE: {left} of {} files are left", facts.files))
 }
 
-fn published_as<'a>(record: &'a Record, name: &str) -> Option<&'a PushFacts> {
-    record.push.as_ref().filter(|facts| facts.snapshot.as_deref() == Some(name))
+fn published_as<'a>(event: &'a Event, name: &str) -> Option<&'a PushFacts> {
+    event.push().filter(|facts| facts.snapshot.as_deref() == Some(name))
 }
 
 fn counted(count: usize, what: &str) -> String {

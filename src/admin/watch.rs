@@ -24,7 +24,7 @@ use crate::terms::limits::{
     WATCH_TIMEOUT,
 };
 use crate::terms::text::counted;
-use crate::terms::{Audience, ComposedMail, Mail, Record};
+use crate::terms::{Audience, ComposedMail, Event, Mail};
 
 /// What a pass did, for whoever asked for it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -233,21 +233,21 @@ impl Pass<'_> {
     }
 
     /// The events of a batch. What cannot be read stays, and so do job reports while too many mails wait.
-    fn read(&mut self, spool: &AccountSpool, batch: &[String], waiting: usize, left: &mut BTreeSet<String>) -> Vec<(String, Record)> {
+    fn read(&mut self, spool: &AccountSpool, batch: &[String], waiting: usize, left: &mut BTreeSet<String>) -> Vec<(String, Event)> {
         let mut read = Vec::new();
         let mut reports = waiting;
         for id in batch {
             match spool.event(id) {
-                Ok(Some(record)) if record.mail == Mail::Report && reports >= MAX_WAITING => {
+                Ok(Some(event)) if event.mail == Mail::Report && reports >= MAX_WAITING => {
                     left.insert(id.clone());
                 }
-                Ok(Some(mut record)) => {
+                Ok(Some(mut event)) => {
                     // The alert goes first; the ledger has the rest.
-                    if record.mail == Mail::Both && reports >= MAX_WAITING {
-                        record.mail = Mail::Alert;
+                    if event.mail == Mail::Both && reports >= MAX_WAITING {
+                        event.mail = Mail::Alert;
                     }
-                    reports += usize::from(matches!(record.mail, Mail::Report | Mail::Both));
-                    read.push((id.clone(), record));
+                    reports += usize::from(matches!(event.mail, Mail::Report | Mail::Both));
+                    read.push((id.clone(), event));
                 }
                 Ok(None) => {}
                 Err(error) => {
@@ -264,7 +264,7 @@ impl Pass<'_> {
         &mut self,
         spool: &AccountSpool,
         state: State,
-        read: Vec<(String, Record)>,
+        read: Vec<(String, Event)>,
         alerts: Alerts,
         delivery: &mut Delivery,
     ) -> Result<State, Ended> {

@@ -8,6 +8,7 @@
 
 pub mod beside;
 pub mod client;
+pub mod event;
 pub mod ids;
 pub mod key;
 pub mod limits;
@@ -28,6 +29,7 @@ pub mod zone;
 
 pub use beside::{FailedHook, Note, Part, PartEnd};
 pub use client::ClientName;
+pub use event::{Body, Connection, Event, Mail, Push, Unknown, View, Visit};
 pub use ids::{IdMap, IdRange, Mapping, Owners};
 pub use key::Fingerprint;
 pub use mail::{Audience, ComposedMail, printable_lines};
@@ -35,7 +37,7 @@ pub use outcome::Outcome;
 pub use path::{NotInside, SubPath};
 pub use peer::{Link, Peer};
 pub use reason::{Administrator, Code, Origin, Reason, exit};
-pub use record::{DroppedOwners, Jail, Mail, PushFacts, Record, StoredAgain};
+pub use record::{DroppedOwners, Jail, PushFacts, StoredAgain};
 pub use repository::{Pushed, RepositoryState, STATE, Transaction};
 pub use request::{Account, Login, Request, Said, Spoken};
 pub use snapshot::{NamePattern, SnapshotName};

@@ -47,3 +47,13 @@ table! {
         Answered = "answered" => OutcomeRow { alert: SERVED, report: "{who} {did}, with warnings. Please read them." },
     }
 }
+
+impl Outcome {
+    /// Whether the connection did what it was for.
+    pub fn served(self) -> bool {
+        match self {
+            Self::Published | Self::Added | Self::Answered => true,
+            Self::Refused | Self::Busy | Self::Failed | Self::Stopped | Self::Unpublished => false,
+        }
+    }
+}

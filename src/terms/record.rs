@@ -1,83 +1,13 @@
-//! What is remembered of a connection. One value is the ledger's line, the log's line and the mail's source.
+//! What is recorded of a push: its figures, and what held its rsync.
 
 use chrono::{DateTime, Utc};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use super::beside::{FailedHook, Part};
-use super::client::ClientName;
-use super::key::Fingerprint;
-use super::outcome::Outcome;
-use super::peer::Peer;
-use super::reason::{Code, Reason};
-use super::verb::Verb;
-
-/// One connection, ended. Every text in it that came from a client has been made printable.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    /// Unique and in order of time: the start in microseconds, the process, a counter.
-    pub id: String,
-    /// When the connection began.
-    pub at: DateTime<Utc>,
-    /// How it ended.
-    pub result: Outcome,
-    /// The exit code that the client saw.
-    pub exit: u8,
-    /// The unix account.
-    pub account: String,
-    /// The client, where one was recognised.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client: Option<ClientName>,
-    /// The peer's address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<Peer>,
-    /// The keys that were used to log in.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub keys: Vec<Fingerprint>,
-    /// What was asked for, where it could be read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verb: Option<Verb>,
-    /// The command as it came, made printable and cut.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub command: String,
-    /// Every rule that said no, or what went wrong. The first one's code is the record's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reasons: Vec<Reason>,
-    /// What a push did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub push: Option<PushFacts>,
-    /// What somebody should look at although the connection did what it was for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
-    /// Hooks that failed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hooks: Vec<FailedHook>,
-    /// Whether all that went wrong passes by itself: there is no more than one mail a day about it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub passing: bool,
-    /// The newest snapshot, where there is an alert about a client that has some: how long it has not come through.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub newest: Option<String>,
-    /// What held rsync. Lines of earlier releases say `"unjailed":true` where nothing did.
-    #[serde(default, skip_serializing_if = "Jail::is_whole", alias = "unjailed")]
-    pub jail: Jail,
-    /// The mail that the record asks for.
-    pub mail: Mail,
-}
-
-impl Record {
-    /// What it is about, in a word: the first reason's, or that of what went wrong although the connection did what it was for.
-    pub fn code(&self) -> Option<Code> {
-        let partial = self.push.as_ref().is_some_and(|push| push.partial);
-        let first = self.reasons.first().map(|reason| reason.code);
-        let hook = (!self.hooks.is_empty()).then_some(Code::Hook);
-        let cut_off = self.passing.then_some(Code::Interrupted);
-        first.or(hook).or(partial.then_some(Code::Partial)).or(cut_off)
-    }
-}
+use super::beside::Part;
 
 /// What held the rsync of a connection, or would have.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Jail {
     /// All that there is.
     #[default]
@@ -89,8 +19,6 @@ pub enum Jail {
 }
 
 impl Jail {
-    const LESS: [Self; 2] = [Self::WithoutNamespaces, Self::Off];
-
     /// The word in ledgers and logs; `None` where there is nothing to say.
     pub fn word(self) -> Option<&'static str> {
         match self {
@@ -113,50 +41,6 @@ impl Jail {
     pub(crate) fn is_whole(&self) -> bool {
         *self == Self::Whole
     }
-}
-
-impl Serialize for Jail {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        self.word().serialize(to)
-    }
-}
-
-impl<'de> Deserialize<'de> for Jail {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Unjailed(bool),
-            Word(String),
-        }
-        Ok(match Written::deserialize(from)? {
-            Written::Unjailed(unjailed) => {
-                if unjailed {
-                    Self::Off
-                } else {
-                    Self::Whole
-                }
-            }
-            Written::Word(word) => {
-                let found = Self::LESS.into_iter().find(|jail| jail.word() == Some(word.as_str()));
-                found.ok_or_else(|| D::Error::custom(format!("`{word}` is no jail")))?
-            }
-        })
-    }
-}
-
-/// The mail that a record asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mail {
-    /// None.
-    None,
-    /// To `to:`, at once, then coalesced.
-    Alert,
-    /// To `reports_to:`, one for each.
-    Report,
-    /// Both.
-    Both,
 }
 
 /// What a push did. Counts are of what stands on the disk; bytes are bytes.
@@ -320,27 +204,4 @@ impl DroppedOwners {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a field over by reference")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_says_what_held_rsync_and_one_of_an_earlier_release_is_read() {
-        let line = |jail: &str| {
-            format!(r#"{{"id":"1","at":"2026-11-21T02:00:00Z","result":"answered","exit":0,"account":"web1"{jail},"mail":"none"}}"#)
-        };
-        let read = |jail: &str| serde_json::from_str::<Record>(&line(jail));
-        for (written, jail) in
-            [("", Jail::Whole), (r#","jail":"without-namespaces""#, Jail::WithoutNamespaces), (r#","jail":"off""#, Jail::Off)]
-        {
-            let record = read(written).unwrap();
-            assert_eq!(record.jail, jail);
-            assert_eq!(serde_json::to_string(&record).unwrap(), line(written));
-        }
-        assert_eq!(read(r#","unjailed":true"#).unwrap().jail, Jail::Off);
-        assert_eq!(read(r#","unjailed":false"#).unwrap().jail, Jail::Whole);
-        assert!(read(r#","jail":"some""#).is_err() && read(r#","jail":null"#).is_err());
-    }
 }

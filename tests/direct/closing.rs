@@ -7,9 +7,9 @@ use std::thread::sleep;
 use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use snapgate::terms::Mail;
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::Mail;
 
 use crate::support::{Gate, POLICY, Ran, Running};
 

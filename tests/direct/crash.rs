@@ -13,11 +13,12 @@ use std::process::Command;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
+use snapgate::terms::Mail;
 use snapgate::terms::outcome::Outcome;
-use snapgate::terms::record::{Mail, Record};
 use snapgate::terms::verb::Verb;
 
 use crate::support::kept::{is_short, no_strangers, strace};
+use crate::support::record::Record;
 use crate::support::{Gate, POLICY, Ran, Running, can_trace, must};
 use stories::STORIES;
 

@@ -7,10 +7,11 @@ use std::process::Command;
 
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::{Jail, Mail, Record};
+use snapgate::terms::{Jail, Mail};
 
 use crate::layer::layer;
 use crate::support::kept::keeper;
+use crate::support::record::Record;
 use crate::support::{Gate, POLICY, Ran, Running, is_root, run, skip};
 use crate::versions::{USUAL, old_server, unpacked};
 

@@ -3,9 +3,9 @@
 use std::fs;
 
 use snapgate::terms::outcome::Outcome;
-use snapgate::terms::record::Record;
 
 use crate::support::kept::{again, again_dropped, is_dropped, keeper};
+use crate::support::record::Record;
 use crate::support::{Gate, Ran, can_trace, is_root, run};
 
 /// Where it is killed: a call that only this process makes, on a path of the repository, and whether there is a snapshot by then.
@@ -41,7 +41,7 @@ fn told(gate: &Gate, ran: &Ran, published: bool, at: &str) -> Record {
     let newest = gate.snapshots().pop().unwrap();
     if !published {
         assert_eq!(
-            (gate.snapshots().len(), record.result, record.code().map(|code| code.as_str())),
+            (gate.snapshots().len(), record.result, record.reasons.first().map(|reason| reason.code.as_str())),
             (1, Outcome::Failed, Some("interrupted")),
             "{at}"
         );

@@ -108,7 +108,7 @@ fn a_name_that_is_never_answered_does_not_match_and_costs_three_seconds_at_most(
     let asked = server.recv(&mut [0; 512]).unwrap();
     assert!(asked > 12, "the name server was asked");
     let line = gate.path().join("spool").join("0/ledger.jsonl");
-    let records = snapgate::act::record::ledger::read(&line);
+    let records = crate::support::read_ledger(&line);
     let records = if records.is_empty() { gate.ledger() } else { records };
     assert_eq!(records.last().unwrap().reasons[0].code, Code::Address);
 
@@ -197,7 +197,7 @@ fn a_neighbour_is_one_on_the_link_that_the_policy_names() {
     for peer in ["fe80::1%eth1", "fe80::1", "fe80::aa07%eth0"] {
         assert_eq!(ask(&gate, &wrap, peer).exits(77).code(), Some("address"), "{peer}");
     }
-    let records = snapgate::act::record::ledger::read(&gate.spool().join("ledger.jsonl"));
+    let records = crate::support::read_ledger(&gate.spool().join("ledger.jsonl"));
     let told: Vec<_> = records.iter().filter_map(|record| record.address.as_ref().map(ToString::to_string)).collect();
     assert!(told.contains(&"fe80::1%eth0".to_owned()) && told.contains(&"fe80::1%eth1".to_owned()), "{told:?}");
     let remedy = records.iter().flat_map(|record| &record.reasons).filter_map(|reason| reason.remedy.clone()).collect::<String>();
@@ -217,7 +217,7 @@ fn open_to_all(gate: &Gate) {
 
 /// What stands in the ledger of an account that has no repository.
 fn accounts_in_ledger(gate: &Gate, uid: u32) -> Vec<String> {
-    let records = snapgate::act::record::ledger::read(&gate.path().join(format!("spool/{uid}/ledger.jsonl")));
+    let records = crate::support::read_ledger(&gate.path().join(format!("spool/{uid}/ledger.jsonl")));
     records.into_iter().map(|record| record.account).collect()
 }
 

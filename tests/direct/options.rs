@@ -16,9 +16,9 @@ use snapgate::decide::rsync::argv::Version;
 use snapgate::decide::rsync::options::{Row, Rule, Value, by_letter, by_long, rows};
 use snapgate::terms::limits::DEFAULT_PUSH;
 use snapgate::terms::outcome::Outcome;
-use snapgate::terms::record::Record;
 
 use self::cases::{CASES, Case, DIRECT, End};
+use crate::support::record::Record;
 use crate::support::{Gate, POLICY, Ran, is_root, must, run};
 use crate::versions::older_client;
 

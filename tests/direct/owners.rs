@@ -5,16 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use snapgate::act::record::ledger;
+use snapgate::terms::Mail;
 use snapgate::terms::limits::{GROUP_GRACE, MAPPING_TIMEOUT, MAX_QUOTED, TERM_GRACE};
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::Mail;
 
 use crate::layer::layer;
 use crate::processes;
 use crate::support::kept::{VARIABLE, again, keeper};
-use crate::support::{Gate, POLICY, Ran, Running, mode, run, skip};
+use crate::support::{Gate, POLICY, Ran, Running, mode, read_ledger, run, skip};
 
 #[test]
 fn code_that_has_taken_rsync_over_changes_nothing_where_owners_are_kept() {
@@ -109,7 +108,7 @@ impl Changed {
         }
         self.gate.until("no process is left", || processes::of(self.gate.path(), "").is_empty());
         // There may be no repository to remember it.
-        let records = ledger::read(&self.gate.spool().join("ledger.jsonl"));
+        let records = read_ledger(&self.gate.spool().join("ledger.jsonl"));
         let record = records.last().expect("a record");
         let reason = &record.reasons[0];
         assert_eq!((reason.code, record.reasons.len(), record.mail), (Code::Owners, 1, Mail::Alert), "{record:?}");

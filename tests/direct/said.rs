@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use snapgate::decide::rsync::argv::Version;
+use snapgate::terms::Mail;
 use snapgate::terms::outcome::Outcome;
-use snapgate::terms::record::Mail;
 
 use crate::support::{Gate, can_trace, must, run};
 use crate::versions::{old_server, older_client};

@@ -5,9 +5,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use snapgate::terms::Mail;
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::Mail;
 
 use crate::processes::of;
 use crate::support::{Gate, POLICY, Ran, Running, run};

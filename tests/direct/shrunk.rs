@@ -3,8 +3,9 @@
 use std::fs;
 use std::process::Command;
 
+use snapgate::terms::Mail;
 use snapgate::terms::outcome::Outcome;
-use snapgate::terms::record::{Lost, Mail};
+use snapgate::terms::record::Lost;
 
 use crate::support::{Gate, POLICY, SNAPGATE, run};
 

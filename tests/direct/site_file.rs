@@ -4,12 +4,12 @@
 use std::fs;
 use std::process::Command;
 
-use snapgate::act::record::ledger;
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::{Mail, Record};
+use snapgate::terms::{Event, Mail};
 
-use crate::support::{Gate, POLICY, is_root, run, skip};
+use crate::support::record::Record;
+use crate::support::{Gate, POLICY, is_root, read_ledger, run, skip};
 
 #[test]
 fn a_broken_site_file_is_refused_recorded_and_waits_to_be_mailed() {
@@ -36,7 +36,7 @@ fn a_broken_site_file_is_refused_recorded_and_waits_to_be_mailed() {
     assert!(!ran.stderr.contains("jail") && !ran.stderr.contains("perhaps"), "the client learns nothing: {}", ran.stderr);
     assert_eq!((gate.snapshots().len(), gate.ledger().len()), (1, 1), "the store is as it was");
 
-    let records = ledger::read(&spool.join("0/ledger.jsonl"));
+    let records = read_ledger(&spool.join("0/ledger.jsonl"));
     assert_eq!(records.len(), 1);
     let record = &records[0];
     assert_eq!((record.result, record.exit, record.mail), (Outcome::Refused, 78, Mail::Alert));
@@ -46,8 +46,8 @@ fn a_broken_site_file_is_refused_recorded_and_waits_to_be_mailed() {
     // Where mail is to go stands in the same file, so nobody can be told before it is mended; then it is still there.
     let waiting: Vec<_> = fs::read_dir(spool.join("0/new")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(waiting.len(), 1, "{waiting:?}");
-    let event: Record = serde_json::from_slice(&fs::read(&waiting[0]).unwrap()).unwrap();
-    assert_eq!(&event, record);
+    let event: Event = serde_json::from_slice(&fs::read(&waiting[0]).unwrap()).unwrap();
+    assert_eq!(&Record::from(event), record);
     gate.write("config/snapgate.yaml", &good.replace(&gate.path().join("spool").display().to_string(), spool.to_str().unwrap()));
     gate.flush();
     let mails = gate.mails();

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
+use snapgate::terms::Mail;
 use snapgate::terms::outcome::Outcome;
-use snapgate::terms::record::Mail;
 
 use crate::processes;
 use crate::support::{GATE, Gate, POLICY, Running, can_trace, run};

@@ -14,15 +14,15 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Gid, Uid, chown, geteuid};
 use snapgate::admin::watch::{Means, run_with};
 use snapgate::decide::policy::Transport;
+use snapgate::terms::Event;
 use snapgate::terms::limits::{
     FLUSH_PATIENCE, MAX_BATCH, MAX_PROBLEMS, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_SAMPLES, MAX_TOLD, MAX_TOLD_TEXT, MAX_UNREACHABLE,
     MAX_WAITING, STALE_TMP, WATCH_TIMEOUT,
 };
 use snapgate::terms::reason::exit;
-use snapgate::terms::record::Record;
 
 use super::smtp::{Manner, Server};
-use super::{Place, refusal, report};
+use super::{Place, refusal, refusal_of, report};
 
 /// How a `watch` ended and what it said.
 #[derive(Debug)]
@@ -55,8 +55,8 @@ impl Place {
     }
 
     /// Puts an event where a gate would, without waiting for the disk.
-    fn put(&self, record: &Record) {
-        fs::write(self.own().join("new").join(format!("{}.json", record.id)), serde_json::to_vec(record).unwrap()).unwrap();
+    fn put(&self, event: &Event) {
+        fs::write(self.own().join("new").join(format!("{}.json", event.id)), serde_json::to_vec(event).unwrap()).unwrap();
     }
 
     /// A spool with the account's directories in it.
@@ -194,13 +194,10 @@ fn of_problems_without_end_so_many_are_told_and_no_more() {
 #[test]
 fn of_one_event_and_of_many_so_much_is_told_and_no_more() {
     let (place, port) = with_files();
-    let mut long = refusal("web1", "key");
-    long.warnings = (0..MAX_TOLD + 10).map(|number| format!("warning-{number}. {}", "w".repeat(3 * MAX_TOLD_TEXT))).collect();
-    place.put(&long);
+    let warnings: Vec<_> = (0..MAX_TOLD + 10).map(|number| format!("warning-{number}. {}", "w".repeat(3 * MAX_TOLD_TEXT))).collect();
+    place.put(&refusal_of("web1", "rsync --server . .", "key", &warnings));
     for number in 0..2 * MAX_SAMPLES {
-        let mut one = refusal("web2", "window");
-        one.command = format!("sample-{number}.");
-        place.put(&one);
+        place.put(&refusal_of("web2", &format!("sample-{number}."), "window", &[]));
     }
     place.watch(port, &["--flush"]);
     let mails = place.mails().concat();

@@ -11,6 +11,8 @@ pub(crate) mod getent;
 mod ids;
 #[path = "kept.rs"]
 pub(crate) mod kept;
+#[path = "record.rs"]
+pub(crate) mod record;
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -22,9 +24,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use snapgate::act::record::ledger;
-use snapgate::terms::record::Record;
 use tempfile::TempDir;
 
+use self::record::Record;
 use super::{processes, versions};
 
 /// The administrator's program under test, as cargo built it for this run.
@@ -307,7 +309,7 @@ impl Gate {
     #[track_caller]
     pub(crate) fn ledger(&self) -> Vec<Record> {
         let path = self.inside(".snapgate/ledger.jsonl");
-        let records = ledger::read(&path);
+        let records: Vec<Record> = read_ledger(&path);
         let lines = fs::read_to_string(&path).unwrap_or_default().lines().count();
         assert_eq!(records.len(), lines, "a line of the ledger cannot be read: {}", fs::read_to_string(&path).unwrap_or_default());
         records
@@ -382,4 +384,9 @@ impl Drop for Gate {
         }
         let _ = Command::new("chmod").args(["-R", "u+rwx"]).arg(self.path()).stderr(Stdio::null()).status();
     }
+}
+
+/// The connections of a ledger.
+pub(crate) fn read_ledger(ledger: &Path) -> Vec<Record> {
+    ledger::read(ledger).into_iter().map(Record::from).collect()
 }

@@ -10,6 +10,7 @@ pub(crate) mod getent;
 pub(crate) mod ids;
 pub(crate) mod mail;
 pub(crate) mod processes;
+pub(crate) mod record;
 pub(crate) mod repository;
 pub(crate) mod tree;
 #[path = "older.rs"]
@@ -25,10 +26,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use snapgate::terms::record::Record;
 use tempfile::TempDir;
 
 use client::{Client, Ran};
+use record::Record;
 use repository::{Repository, read_ledger};
 
 /// The administrator's program under test, as cargo built it for this run.

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use snapgate::terms::record::Record;
+use snapgate::terms::Event;
+
+use super::record::Record;
 
 /// A client's repository.
 pub(crate) struct Repository {
@@ -50,5 +52,6 @@ impl Repository {
 /// Every line of a ledger; each has to be a record.
 pub(crate) fn read_ledger(path: &Path) -> Vec<Record> {
     let text = fs::read_to_string(path).unwrap_or_default();
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{}: {error}: {line}", path.display()))).collect()
+    let event = |line| serde_json::from_str::<Event>(line).unwrap_or_else(|error| panic!("{}: {error}: {line}", path.display()));
+    text.lines().map(|line| event(line).into()).collect()
 }

@@ -7,15 +7,17 @@ use super::files::root;
 use super::house::House;
 
 /// The crates that `decide` and `terms` may use. They turn values into values, but for what [`EFFECTS`] has of them.
-const PURE: [&str; 10] = ["base64", "chrono", "hmac_sha256", "humantime", "ipnet", "serde", "serde_yaml", "shell_words", "thiserror", "tz"];
+const PURE: [&str; 11] =
+    ["base64", "chrono", "hmac_sha256", "humantime", "ipnet", "serde", "serde_json", "serde_yaml", "shell_words", "thiserror", "tz"];
 
 /// What of them and of the standard library is none of theirs. Nothing there can change behind a reader's back, either: no static
 /// and no value has an inside that changes.
-const EFFECTS: [&str; 25] = [
+const EFFECTS: [&str; 28] = [
     "std::fs", "std::env", "std::process", "std::thread", "std::sync", "std::cell", "std::thread_local", "thread_local",
     "std::net::TcpStream", "std::net::TcpListener", "std::net::UdpSocket", "std::net::ToSocketAddrs", "std::os::fd", "std::os::linux",
     "std::os::unix::fs", "std::os::unix::io", "std::os::unix::net", "std::os::unix::process", "std::os::unix::thread", "std::io::std",
-    "std::io::Std", "chrono::Local", "serde_yaml::from_reader", "tz::TimeZone::local", "tz::TimeZone::from_posix_tz",
+    "std::io::Std", "chrono::Local", "serde_yaml::from_reader", "serde_json::from_reader", "serde_json::to_writer",
+    "serde_json::to_writer_pretty", "tz::TimeZone::local", "tz::TimeZone::from_posix_tz",
 ];
 
 /// Methods of a path or of a time that ask the machine.
@@ -103,6 +105,7 @@ fn an_effect_is_found_whatever_it_is_called() {
         ("fn f() { chrono::Utc::now() }", "chrono::Utc::now"),
         ("use chrono::*;\nfn f() { Utc::now() }", "chrono::Utc::now"),
         ("fn f() { nix::unistd::getuid() }", "nix::unistd::getuid"),
+        ("fn f() { serde_json::from_reader(x) }", "serde_json::from_reader"),
         ("fn f() { let x: rustix::fd::OwnedFd; }", "rustix::fd::OwnedFd"),
         ("use std::*;", "std::*"),
         ("fn f() { matches!(x, y if std::env::var(z).is_ok()) }", "std::env::var"),

@@ -6,11 +6,12 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use nix::libc::EAGAIN;
+use snapgate::terms::Mail;
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::{Mail, Record};
 
 use crate::support::accounts::is_root;
+use crate::support::record::Record;
 use crate::support::{Server, Setup, mode, must, processes, tree, until};
 
 /// The kernel counts all that an account runs: one at a time.

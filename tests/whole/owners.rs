@@ -7,7 +7,7 @@ use std::process::Command;
 
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::{Jail, Mail};
+use snapgate::terms::{Jail, Mail};
 
 use crate::support::accounts::{self, Account, is_root};
 use crate::support::{ALL_VERBS, Server, Setup, ids, must, processes, tree, until, versions};

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, chown, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use snapgate::terms::record::{DroppedOwners, Mail};
+use snapgate::terms::{DroppedOwners, Mail};
 
 use crate::support::accounts::{self, is_root};
 use crate::support::{ALL_VERBS, Server, Setup, must, skip, tree};

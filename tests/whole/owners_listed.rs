@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 use std::process::Command;
 
-use snapgate::terms::record::Mail;
+use snapgate::terms::Mail;
 
 use super::owners::{first, keeping, run, skipped};
 use crate::support::{accounts, must, tree};

@@ -6,7 +6,6 @@ use std::process::Command;
 
 use chrono::{Datelike as _, Utc};
 use snapgate::terms::outcome::Outcome;
-use snapgate::terms::record;
 
 use crate::support::client::{Client, Ran};
 use crate::support::mail::Mail;
@@ -61,7 +60,7 @@ fn recorded(server: &Server, code: &str, exit: i32, before: &[String], count: us
     assert_eq!(record.reasons.first().map(|reason| reason.code.as_str()), Some(code), "{record:?}");
     assert!(!matches!(record.result, Outcome::Published | Outcome::Added | Outcome::Answered), "{record:?}");
     if code != "busy" {
-        assert_eq!(record.mail, record::Mail::Alert);
+        assert_eq!(record.mail, snapgate::terms::Mail::Alert);
         let mail = server.mail(code);
         assert!(mail.header("Subject").is_some(), "{}", mail.header);
     }

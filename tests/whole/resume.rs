@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use snapgate::terms::Mail;
 use snapgate::terms::outcome::Outcome;
-use snapgate::terms::record::Mail;
 
 use crate::support::{Server, Setup, processes, tree, until};
 

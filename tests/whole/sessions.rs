@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
+use snapgate::terms::Mail;
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::Mail;
 
 use crate::support::client::Running;
 use crate::support::{Server, Setup, processes, tree, until};

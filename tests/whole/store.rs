@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use snapgate::terms::Mail;
 use snapgate::terms::limits::MIN_FREE_BYTES;
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
-use snapgate::terms::record::Mail;
 
 use crate::support::client::Ran;
 use crate::support::{Server, Setup, accounts, must, skip, tree, until};

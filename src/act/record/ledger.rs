@@ -1,4 +1,4 @@
-//! The ledger: one JSON line for each connection, only ever appended to.
+//! The ledger: one JSON line for each event, only ever appended to.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 
-use crate::terms::Record;
+use crate::terms::Event;
 use crate::terms::limits::MAX_LEDGER_TAIL;
 
 /// How long a line waits for its turn. A gate's own takes less than a millisecond.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Appends `record` to the ledger at `path`, making the file on first use, and returns when the line is on the disk.
+/// Appends `event` to the ledger at `path`, making the file on first use, and returns when the line is on the disk.
 ///
 /// # Errors
 /// When the file cannot be opened or written, or is anything but a file.
-pub fn append(path: &Path, record: &Record) -> io::Result<()> {
+pub fn append(path: &Path, event: &Event) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.create(true).read(true).append(true).mode(0o600).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
     let mut file = options.open(path)?;
@@ -32,7 +32,7 @@ pub fn append(path: &Path, record: &Record) -> io::Result<()> {
         // A full disk or a power cut took the end of the last line; it must not take this one too.
         line.push(b'\n');
     }
-    serde_json::to_writer(&mut line, record)?;
+    serde_json::to_writer(&mut line, event)?;
     line.push(b'\n');
     // One write of one line: appends of other processes come before or after it, never inside.
     if file.write(&line)? != line.len() {
@@ -68,9 +68,9 @@ fn ends_with_newline(file: &File) -> io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-/// The records at the end of the ledger at `path`, oldest first; of a ledger longer than [`MAX_LEDGER_TAIL`] the older ones are
+/// The events at the end of the ledger at `path`, oldest first; of a ledger longer than [`MAX_LEDGER_TAIL`] the older ones are
 /// not read. Lines that cannot be read are left out: a line may have been cut by a crash, and the rest still tells.
-pub fn read(path: &Path) -> Vec<Record> {
+pub fn read(path: &Path) -> Vec<Event> {
     let text = tail(path, MAX_LEDGER_TAIL).unwrap_or_default();
     text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
@@ -113,7 +113,7 @@ mod tests {
         });
         assert_eq!(read(&path).len(), 101);
         let text = std::fs::read_to_string(&path).unwrap();
-        let torn = text.lines().filter(|line| serde_json::from_str::<Record>(line).is_err()).count();
+        let torn = text.lines().filter(|line| serde_json::from_str::<Event>(line).is_err()).count();
         assert_eq!(torn, 1);
     }
 

@@ -80,7 +80,7 @@ mod tests {
             client: &client,
             id: &record.id,
             at: record.at,
-            address: record.address.as_ref(),
+            address: samples::connection(&record).address.as_ref(),
             repository: Path::new("/srv/web1"),
             inprogress: Path::new("/srv/web1/inprogress"),
             published,
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_hook_is_told_the_snapshot_s_facts_and_nothing_of_where_the_client_put_it() {
-        let facts = PushFacts { place: Some("x\ny".to_owned()), ..samples::published().push.unwrap() };
+        let facts = PushFacts { place: Some("x\ny".to_owned()), ..samples::published().push().unwrap().clone() };
         let told = told(Some((Path::new("/srv/web1/snapshots/s"), &facts)));
         for (name, value) in [
             ("OUTCOME", "published"),
@@ -115,14 +115,14 @@ mod tests {
         let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/hooks.md"));
         let documented: Vec<_> =
             page.lines().filter_map(|line| line.strip_prefix("| `SNAPGATE_")?.split_once('`')).map(|(name, _)| name).collect();
-        let facts = samples::published().push.unwrap();
+        let facts = samples::published().push().unwrap().clone();
         let told = told(Some((Path::new("/s"), &facts)));
         assert!(documented.iter().all(|name| told.contains_key(format!("SNAPGATE_{name}").as_str())) && documented.len() == told.len());
     }
 
     #[test]
     fn what_is_not_known_yet_is_there_and_empty() {
-        let facts = samples::published().push.unwrap();
+        let facts = samples::published().push().unwrap().clone();
         let (before, after) = (told(None), told(Some((Path::new("/s"), &facts))));
         assert!(before.keys().eq(after.keys()));
         assert_eq!((before["SNAPGATE_OUTCOME"].as_str(), before["SNAPGATE_FILES"].as_str()), ("", ""));

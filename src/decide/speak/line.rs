@@ -1,37 +1,56 @@
-//! A record as one line of `key=value`, for syslog. Everything in it is printable, so no line can be forged inside another.
+//! An event as one line: `key=value` for syslog, and in plain words. Everything in it is printable, so no line can be forged inside another.
 
 use std::fmt::{Display, Write as _};
 
 use crate::terms::limits::MAX_SYSLOG_LINE;
 use crate::terms::text::still_printable;
-use crate::terms::{PushFacts, Reason, Record};
+use crate::terms::{Event, PushFacts, Reason, View, Visit};
 
-/// The line, without an end of line, at most [`MAX_SYSLOG_LINE`] bytes. What identifies the connection comes first; what is
-/// long comes last and is what is cut.
-pub fn record_line(record: &Record) -> String {
-    let mut line = format!("result={}", record.result);
-    let reason = record.reasons.first();
-    field(&mut line, "code", record.code());
-    // Before anything a client has a say in, so that it stands on every line and cannot be cut off.
-    field(&mut line, "jail", record.jail.word());
-    field(&mut line, "client", &record.client);
-    field(&mut line, "account", [&record.account]);
-    field(&mut line, "from", &record.address);
-    field(&mut line, "key", &record.keys);
-    field(&mut line, "verb", record.verb);
-    field(&mut line, "exit", [record.exit]);
-    field(&mut line, "id", [&record.id]);
-    if let Some(push) = &record.push {
-        push_fields(&mut line, push);
+/// The line, without an end of line, at most [`MAX_SYSLOG_LINE`] bytes. What identifies the event comes first; what is long comes
+/// last and is what is cut.
+pub fn record_line(event: &Event) -> String {
+    let mut line = format!("kind={}", event.kind());
+    match event.view() {
+        View::Visit(visit) => visit_fields(&mut line, event, visit),
+        View::Unknown(unknown) => {
+            field(&mut line, "version", [unknown.version]);
+            field(&mut line, "client", &event.client);
+            field(&mut line, "account", [&event.account]);
+            field(&mut line, "id", [&event.id]);
+            field(&mut line, "summary", [&unknown.summary]);
+        }
     }
-    let codes: Vec<_> = record.reasons.iter().map(|reason| reason.code.as_str()).collect();
-    field(&mut line, "codes", Some(codes.join(",")).filter(|_| codes.len() > 1));
-    field(&mut line, "reason", reason.map(Reason::summary));
-    field(&mut line, "rule", reason.and_then(|reason| reason.rule.as_ref()));
-    field(&mut line, "hooks", Some(record.hooks.len()).filter(|count| *count > 0));
-    field(&mut line, "warnings", Some(record.warnings.len()).filter(|count| *count > 0));
-    field(&mut line, "command", Some(&record.command).filter(|command| !command.is_empty()));
     line
+}
+
+/// The event in plain words, from what every event says.
+pub fn plain(event: &Event) -> String {
+    let at = event.at.format("%Y-%m-%d %H:%M:%S UTC");
+    let summary = Some(event.summary()).filter(|summary| !summary.is_empty()).map(|summary| format!(": {summary}"));
+    format!("{at}  {} of {}{}", event.kind(), event.who(), summary.unwrap_or_default())
+}
+
+fn visit_fields(line: &mut String, event: &Event, visit: Visit<'_>) {
+    let reason = visit.reasons.first();
+    field(line, "result", [visit.result]);
+    field(line, "code", visit.code());
+    // Before anything a client has a say in, so that it stands on every line and cannot be cut off.
+    field(line, "jail", visit.jail.word());
+    field(line, "client", &event.client);
+    field(line, "account", [&event.account]);
+    field(line, "from", &visit.address);
+    field(line, "key", &visit.keys);
+    field(line, "verb", visit.verb);
+    field(line, "exit", [visit.exit]);
+    field(line, "id", [&event.id]);
+    visit.push.into_iter().for_each(|push| push_fields(line, push));
+    let codes: Vec<_> = visit.reasons.iter().map(|reason| reason.code.as_str()).collect();
+    field(line, "codes", Some(codes.join(",")).filter(|_| codes.len() > 1));
+    field(line, "reason", reason.map(Reason::summary));
+    field(line, "rule", reason.and_then(|reason| reason.rule.as_ref()));
+    field(line, "hooks", Some(visit.hooks.len()).filter(|count| *count > 0));
+    field(line, "warnings", Some(visit.warnings.len()).filter(|count| *count > 0));
+    field(line, "command", Some(&visit.command).filter(|command| !command.is_empty()));
 }
 
 fn push_fields(line: &mut String, push: &PushFacts) {
@@ -75,14 +94,14 @@ pub(in crate::decide) fn field(line: &mut String, name: &str, values: impl IntoI
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::speak::message::samples;
+    use crate::decide::speak::message::samples::{self, pushing, with};
     use crate::terms::record::{DroppedOwners, Jail};
 
     #[test]
     fn a_refusal_is_one_line_with_its_code_and_its_rule() {
         assert_eq!(
             record_line(&samples::refusal()),
-            "result=refused code=window client=web1 account=web1 from=203.0.113.9 \
+            "kind=connection result=refused code=window client=web1 account=web1 from=203.0.113.9 \
              key=SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk verb=rsync exit=77 id=1795226400000000-4242-0 \
              reason=\"pushes are allowed mon-fri 22:00-06:00 Europe/Madrid\" rule=/etc/snapgate/policies/web1.yaml:5 \
              command=\"rsync --server -logDtpre.iLsfxCIvu . .\""
@@ -91,36 +110,41 @@ mod tests {
 
     #[test]
     fn a_push_says_what_it_did_and_that_there_was_no_jail() {
-        let mut record = samples::published();
-        record.jail = Jail::Off;
-        let line = record_line(&record);
-        assert!(line.starts_with("result=published jail=off client=web1 "), "{line}");
-        record.jail = Jail::WithoutNamespaces;
-        assert!(record_line(&record).starts_with("result=published jail=without-namespaces client=web1 "));
+        let line = record_line(&with(samples::published(), |on| on.jail = Jail::Off));
+        assert!(line.starts_with("kind=push result=published jail=off client=web1 "), "{line}");
+        let weaker = with(samples::published(), |on| on.jail = Jail::WithoutNamespaces);
+        assert!(record_line(&weaker).starts_with("kind=push result=published jail=without-namespaces client=web1 "));
         assert!(line.contains(" snapshot=2026-11-21T02-00-00Z files=5120 received=12 linked=5108 "), "{line}");
     }
 
     #[test]
     fn a_push_whose_owners_were_dropped_says_how_many_files_were_others() {
-        let mut record = samples::published();
-        assert!(!record_line(&record).contains("of_others"));
-        record.push.as_mut().unwrap().dropped_owners = Some(DroppedOwners { files: 4, owners: 3, more: false });
-        assert!(record_line(&record).contains(" of_others=4 "));
+        assert!(!record_line(&samples::published()).contains("of_others"));
+        let dropped = Some(DroppedOwners { files: 4, owners: 3, more: false });
+        assert!(record_line(&pushing(samples::published(), |push| push.dropped_owners = dropped)).contains(" of_others=4 "));
     }
 
     #[test]
     fn no_client_can_end_the_line_or_forge_a_field() {
-        let mut record = samples::refusal();
-        record.jail = Jail::Off;
-        record.account = "x\nresult=published".to_owned();
-        record.command = format!("a\" result=published x=\"\n\u{1b}[2J{}", "z".repeat(1 << 20));
-        record.warnings = vec!["w".repeat(4096); 100];
-        let line = record_line(&record);
+        let command = format!("a\" result=published x=\"\n\u{1b}[2J{}", "z".repeat(1 << 20));
+        let mut forged = with(samples::refusal(), |on| {
+            (on.jail, on.command, on.warnings) = (Jail::Off, command, vec!["w".repeat(4096); 100]);
+        });
+        forged.account = "x\nresult=published".to_owned();
+        let line = record_line(&forged);
         assert!(line.len() <= MAX_SYSLOG_LINE, "{}", line.len());
         assert!(line.contains(" jail=off "));
         assert!(!line.chars().any(char::is_control));
         assert_eq!(line.matches('"').count() % 2, 0);
         let outside: String = line.split('"').step_by(2).collect();
         assert_eq!(outside.matches("result=").count(), 1, "{outside}");
+    }
+
+    #[test]
+    fn what_only_a_later_version_can_read_is_a_line_of_what_every_event_says() {
+        let line = "kind=prune version=1 client=web1 account=web1 id=1795226400000000-4242-0 summary=\"3 snapshots were removed\"";
+        assert_eq!(record_line(&samples::unknown()), line);
+        assert_eq!(plain(&samples::unknown()), "2026-11-21 02:00:00 UTC  prune of web1: 3 snapshots were removed");
+        assert_eq!(plain(&samples::refusal()), "2026-11-21 02:00:00 UTC  connection of web1: refused (window)");
     }
 }

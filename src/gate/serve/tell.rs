@@ -17,7 +17,7 @@ use crate::decide::speak::{asked, line};
 use crate::gate::Answer;
 use crate::terms::limits::MAX_QUOTED;
 use crate::terms::text::{on_one_line, printable, printable_name, still_printable};
-use crate::terms::{Administrator, Jail, Mail, Outcome, Record, Request, Said, Verb};
+use crate::terms::{self, Administrator, Body, Event, Jail, Mail, Outcome, Request, Said, Verb};
 
 /// An id for a connection: unique on this machine, and in order of time.
 pub(super) fn record_id(request: &Request) -> String {
@@ -47,13 +47,11 @@ impl Connection<'_> {
         // Where a mount is missing, what stands at its place is not the repository.
         let policy_on_disk = policy.filter(|policy| mounted(policy, site).is_ok());
         let repository = policy_on_disk.and_then(|policy| Repository::existing(&policy.path, request.account.uid));
-        let mut record = record(site, policy, self, told);
-        let came_to_nothing = matches!(record.result, Outcome::Failed | Outcome::Unpublished);
-        if record.mail == Mail::Alert && (came_to_nothing || (record.result == Outcome::Refused && record.passing)) {
+        let record = record(site, policy, self, told, || {
             // What is looked up here may be locked up with the rest: then nobody is told of it.
             let state = repository.as_ref().zip(policy).and_then(|(repository, policy)| repository.look(&policy.names).ok());
-            record.newest = state.and_then(|state| state.newest).map(|newest| newest.to_string());
-        }
+            state.and_then(|state| state.newest).map(|newest| newest.to_string())
+        });
         let mut lost = Vec::new();
         let mut spooled = false;
         let spool = Spool::open(&site.spool, request.account.uid);
@@ -70,7 +68,7 @@ impl Connection<'_> {
             }
         }
         if let (Ok(spool), Some(policy)) = (&spool, policy)
-            && record.result == Outcome::Published
+            && told.end.outcome == Outcome::Published
         {
             // Only `check` wants to know, and it is one file for ever.
             let _ = spool.has_published(&policy.client);
@@ -110,7 +108,7 @@ impl Connection<'_> {
     /// Remembers it where whoever was to do that was killed. From the namespace of a client's ids the spool is out of reach: nobody is sent a
     /// mail, and where a snapshot was published the next session tells.
     pub(super) fn enter(self, site: &Site, policy: &Policy, told: &Told) {
-        let record = Record { mail: Mail::None, ..record(site, Some(policy), self, told) };
+        let record = Event { mail: Mail::None, ..record(site, Some(policy), self, told, || None) };
         let path = Repository::existing(&policy.path, accounts::running()).map(|repository| repository.ledger());
         // It may have come so far.
         if let Some(path) = path.filter(|path| ledger::read(path).iter().all(|other| other.id != record.id)) {
@@ -126,7 +124,7 @@ impl Connection<'_> {
     pub(super) fn tell_without_site(self, end: End) -> Answer {
         let Connection { directory, request, .. } = self;
         let told = Told { end, jail: Jail::Whole, hooks: Vec::new() };
-        let record = Record { mail: Mail::Alert, ..record_of(None, self, &told) };
+        let record = event(None, self, Mail::Alert, Body::of(came(self, &told), None));
         let spool = Spool::open(Path::new(policy::DEFAULT_SPOOL), request.account.uid);
         if let Ok(spool) = &spool {
             let _ = spool.add(&record);
@@ -143,21 +141,34 @@ impl Connection<'_> {
 }
 
 /// A line of the log about what could not be done for a connection.
-fn problem(record: &Record, what: &str) -> String {
+fn problem(record: &Event, what: &str) -> String {
     format!("id={} problem=\"{}\"", record.id, still_printable(&on_one_line(what), MAX_QUOTED))
 }
 
-/// What is remembered, with the mail that it asks for.
-fn record(site: &Site, policy: Option<&Policy>, connection: Connection<'_>, told: &Told) -> Record {
-    let mut record = record_of(policy, connection, told);
-    record.passing = asked::passes(&record, told.end.passing, told.end.lasting);
+/// What is remembered, with the mail that it asks for, and the newest snapshot in an alert about a client that has not got through.
+fn record(site: &Site, policy: Option<&Policy>, connection: Connection<'_>, told: &Told, newest: impl FnOnce() -> Option<String>) -> Event {
+    let mut came = came(connection, told);
+    let push = told.end.push.clone();
+    let partial = push.as_ref().is_some_and(|push| push.partial);
+    came.passing = asked::passes(&came, partial, told.end.passing, told.end.lasting);
     let apart = site.mail.reports_to != site.mail.to;
-    record.mail = asked::mail(&record, policy.map_or(Report::Problems, |policy| policy.report), apart);
-    record
+    let mail = asked::mail(&came, partial, policy.map_or(Report::Problems, |policy| policy.report), apart);
+    let in_vain = matches!(came.result, Outcome::Failed | Outcome::Unpublished) || (came.result == Outcome::Refused && came.passing);
+    if mail == Mail::Alert && in_vain {
+        came.newest = newest();
+    }
+    event(policy, connection, mail, Body::of(came, push))
 }
 
-fn record_of(policy: Option<&Policy>, connection: Connection<'_>, told: &Told) -> Record {
-    let Connection { request, id, verb, .. } = connection;
+fn event(policy: Option<&Policy>, connection: Connection<'_>, mail: Mail, body: Body) -> Event {
+    let Connection { request, id, .. } = connection;
+    let account = printable_name(request.account.name.as_bytes());
+    Event { id: id.to_owned(), at: request.at, account, client: policy.map(|policy| policy.client.clone()), mail, body }
+}
+
+/// What is remembered of the connection itself.
+fn came(connection: Connection<'_>, told: &Told) -> terms::Connection {
+    let Connection { request, verb, .. } = connection;
     let Told { end, jail, hooks } = told;
     let command = match &request.said {
         Said::Command(bytes) if end.heard.is_empty() => printable(bytes),
@@ -166,25 +177,19 @@ fn record_of(policy: Option<&Policy>, connection: Connection<'_>, told: &Told) -
         }
         Said::Nothing | Said::Login => String::new(),
     };
-    Record {
-        id: id.to_owned(),
-        at: request.at,
+    terms::Connection {
         result: end.outcome,
         exit: end.exit,
-        account: printable_name(request.account.name.as_bytes()),
-        client: policy.map(|policy| policy.client.clone()),
         address: request.address.clone(),
         keys: request.keys.clone(),
         verb,
         command,
         reasons: end.reasons.clone(),
-        push: end.push.clone(),
         warnings: end.warnings.clone(),
         hooks: hooks.clone(),
         passing: false,
         newest: None,
         jail: *jail,
-        mail: Mail::None,
     }
 }
 

@@ -14,10 +14,9 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use snapgate::terms::record::Record;
-
 use crate::facts::{Facts, History, Reads, differences, facts};
 use crate::processes::of;
+use crate::support::record::Record;
 use crate::support::{Gate, POLICY, Ran, must, run};
 
 const PUSH: &str = "rsync --server -logDtpre.iLsfxCIvu . .";

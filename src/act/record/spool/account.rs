@@ -12,7 +12,7 @@ use nix::unistd::{Uid, geteuid};
 use super::inside::Inside;
 use super::{SpoolError, event_name};
 use crate::terms::limits::{MAX_ACCOUNTS, MAX_EVENT, MAX_SPOOL_NAMES, MAX_STATE, MAX_WAITING_MAIL, STALE_TMP};
-use crate::terms::{ComposedMail, Record};
+use crate::terms::{ComposedMail, Event};
 
 /// The file of counts.
 const STATE: &str = "state.json";
@@ -94,7 +94,7 @@ impl AccountSpool {
     }
 
     /// One event; `None` if it is gone.
-    pub fn event(&self, id: &str) -> Result<Option<Record>, SpoolError> {
+    pub fn event(&self, id: &str) -> Result<Option<Event>, SpoolError> {
         let name = event_name(id)?;
         let Some(bytes) = self.new.read(&name, MAX_EVENT)? else { return Ok(None) };
         serde_json::from_slice(&bytes).map(Some).map_err(|error| SpoolError::Record(format!("event `{id}`: {error}")))

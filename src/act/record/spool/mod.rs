@@ -19,7 +19,7 @@ pub use self::account::{Account, AccountSpool, Lock, accounts};
 use self::inside::Inside;
 pub use self::sessions::{Full, SESSIONS, Slots, take_slots};
 use crate::terms::text::printable;
-use crate::terms::{ClientName, Record};
+use crate::terms::{ClientName, Event};
 
 /// Directories inside an account's own, each made by its gate, so that root never has to make one there.
 const INNER: [&str; 4] = ["tmp", "new", "out", "dead"];
@@ -48,10 +48,10 @@ pub enum SpoolError {
         /// What is wrong with it, as the rest of a sentence.
         why: &'static str,
     },
-    /// The record's id is not one of ours.
+    /// The event's id is not one of ours.
     #[error("`{0}` cannot be the name of an event")]
     Name(String),
-    /// The record could not be written as JSON, or is too long.
+    /// The event could not be written as JSON, or is too long.
     #[error("an event cannot be written: {0}")]
     Record(String),
 }
@@ -93,9 +93,9 @@ impl Spool {
     ///
     /// # Errors
     /// When it cannot be written whole; then there is no trace of it under its name.
-    pub fn add(&self, record: &Record) -> Result<(), SpoolError> {
-        let name = event_name(&record.id)?;
-        let json = serde_json::to_vec(record).map_err(|error| SpoolError::Record(error.to_string()))?;
+    pub fn add(&self, event: &Event) -> Result<(), SpoolError> {
+        let name = event_name(&event.id)?;
+        let json = serde_json::to_vec(event).map_err(|error| SpoolError::Record(error.to_string()))?;
         if json.len() as u64 > crate::terms::limits::MAX_EVENT {
             return Err(SpoolError::Record(format!("it has {} bytes", json.len())));
         }
@@ -114,7 +114,7 @@ impl Spool {
         self.home.lock_file(&format!("{PUBLISHED}-{client}")).map(drop)
     }
 
-    /// The account's own ledger, for a record that has no repository to stand in.
+    /// The account's own ledger, for an event that has no repository to stand in.
     pub fn ledger(&self) -> PathBuf {
         self.home.path.join("ledger.jsonl")
     }

@@ -25,7 +25,7 @@ fn an_event_stands_whole_under_its_id_in_a_private_directory() {
     assert_eq!(mode(&own(dir.path())), 0o700);
     let file = own(dir.path()).join(format!("new/{}.json", record.id));
     assert_eq!(mode(&file), 0o600);
-    let read: Record = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let read: Event = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     assert_eq!(read, record);
     assert_eq!(std::fs::read_dir(own(dir.path()).join("tmp")).unwrap().count(), 0);
 }
@@ -39,8 +39,7 @@ fn an_id_that_is_no_plain_name_is_refused() {
         record.id = id.to_owned();
         assert!(matches!(spool.add(&record), Err(SpoolError::Name(_))), "{id}");
     }
-    let mut record = samples::refusal();
-    record.warnings = vec!["w".repeat(1 << 20)];
+    let record = samples::with(samples::refusal(), |on| on.warnings = vec!["w".repeat(1 << 20)]);
     assert!(matches!(spool.add(&record), Err(SpoolError::Record(_))));
 }
 

@@ -6,7 +6,7 @@ use crate::terms::limits::{
     ALERTS_IN_SPAN, FAILURES_IN_SPAN, MAX_CAUSE, MAX_FAILURE_GROUPS, MAX_GROUPS, MAX_PASSING_GROUPS, PASSING_IN_SPAN,
 };
 use crate::terms::text::still_printable;
-use crate::terms::{ClientName, Code, Outcome, Peer, Record};
+use crate::terms::{ClientName, Code, Connection, Event, Fingerprint, Outcome, Peer, View, Visit};
 
 /// What makes alerts the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +18,6 @@ pub struct Key {
     /// What it is about, in a word.
     pub code: Option<Code>,
     /// What tells failures of one code apart.
-    #[serde(default)]
     pub cause: Option<String>,
 }
 
@@ -34,19 +33,15 @@ impl Kind {
     /// In the order in which they are told.
     pub(super) const ALL: [Self; 3] = [Self::Failures, Self::Refusals, Self::Passing];
 
-    pub(super) fn of(record: &Record) -> Self {
-        match record.result {
-            _ if record.passing => Self::Passing,
+    pub(super) fn of(event: &Event) -> Self {
+        match event.view() {
+            View::Visit(visit) if visit.passing => Self::Passing,
             // Settings that could not even say who it was are the server's fault.
-            Outcome::Refused if record.code() != Some(Code::Config) || record.client.is_some() => Self::Refusals,
-            Outcome::Refused
-            | Outcome::Busy
-            | Outcome::Failed
-            | Outcome::Stopped
-            | Outcome::Published
-            | Outcome::Added
-            | Outcome::Unpublished
-            | Outcome::Answered => Self::Failures,
+            View::Visit(visit) if visit.result == Outcome::Refused && (visit.code() != Some(Code::Config) || event.client.is_some()) => {
+                Self::Refusals
+            }
+            // A gate writes no event that this version cannot read because of what its client did.
+            View::Visit(_) | View::Unknown(_) => Self::Failures,
         }
     }
 
@@ -70,29 +65,56 @@ impl Kind {
 impl Key {
     /// What makes it the same as another. A client may fail for several causes at once, and each is told; what a client does by itself has no
     /// address, since whoever has a key may have any number of these.
-    pub(super) fn of(record: &Record) -> Self {
-        let (client, code) = (record.client.clone(), record.code());
-        let address = record.address.clone();
-        match Kind::of(record) {
+    pub(super) fn of(event: &Event) -> Self {
+        let client = event.client.clone();
+        let visit = match event.view() {
+            View::Visit(visit) => visit,
+            View::Unknown(unknown) => return Self { client, address: None, code: None, cause: Some(unknown.kind.clone()) },
+        };
+        let (address, code) = (visit.address.clone(), visit.code());
+        match Kind::of(event) {
             Kind::Passing => Self { client, address: None, code, cause: None },
             Kind::Refusals => Self { client, address, code, cause: None },
             Kind::Failures => {
                 let anywhere = code.is_some_and(|code| code.row().anywhere);
-                Self { client, address: address.filter(|_| !anywhere), code, cause: Some(cause(record, anywhere)) }
+                Self { client, address: address.filter(|_| !anywhere), code, cause: Some(cause(visit, anywhere)) }
             }
         }
     }
 }
 
+/// What tells the events of a group apart for whoever reads of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Apart<'a> {
+    words: &'a str,
+    keys: &'a [Fingerprint],
+    /// Where it came from.
+    pub address: Option<&'a Peer>,
+    /// The first reason.
+    pub why: Option<&'a str>,
+}
+
+impl<'a> Apart<'a> {
+    /// Of this event.
+    pub fn of(event: &'a Event) -> Self {
+        match event.view() {
+            View::Visit(Visit { connection: Connection { command, keys, address, reasons, .. }, .. }) => {
+                Self { words: command, keys, address: address.as_ref(), why: reasons.first().map(|reason| reason.detail.as_str()) }
+            }
+            View::Unknown(unknown) => Self { words: &unknown.summary, keys: &[], address: None, why: None },
+        }
+    }
+}
+
 /// What went wrong, without what may differ each time: numbers, but those that say how something ended, and the places that a client named.
-fn cause(record: &Record, of_client: bool) -> String {
-    let reasons = record.reasons.iter().filter(|reason| reason.code != Code::Partial).map(|reason| {
+fn cause(visit: Visit<'_>, of_client: bool) -> String {
+    let reasons = visit.reasons.iter().filter(|reason| reason.code != Code::Partial).map(|reason| {
         // A client may have its rsync end with any status, and say any: these are one cause, so that there are few.
         let detail = reason.detail.split(if of_client { " (" } else { "\n" }).next().unwrap_or_default();
         without_numbers(detail, !of_client)
     });
-    let hooks = record.hooks.iter().map(|hook| format!("{} {}: {}", hook.hook, hook.command, hook.how));
-    let partial = record.push.as_ref().is_some_and(|push| push.partial).then(|| "not whole".to_owned());
+    let hooks = visit.hooks.iter().map(|hook| format!("{} {}: {}", hook.hook, hook.command, hook.how));
+    let partial = visit.partial().then(|| "not whole".to_owned());
     let cause = reasons.chain(hooks).chain(partial).collect::<Vec<_>>().join("; ");
     still_printable(&cause, MAX_CAUSE)
 }

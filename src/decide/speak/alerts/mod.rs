@@ -24,9 +24,9 @@ use self::key::Kind;
 use self::trimmed::trimmed;
 use crate::terms::limits::{ALERT_SPAN, FIRST_QUIET, LATER_QUIET, MAX_BATCH, MAX_CAUSE, MAX_SAMPLES, MAX_SPOOL_NAME, PASSING_QUIET};
 use crate::terms::text::ELLIPSIS;
-use crate::terms::{Mail, Record};
+use crate::terms::{Event, Mail};
 
-pub use self::key::Key;
+pub use self::key::{Apart, Key};
 
 /// What is remembered between passes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -42,7 +42,6 @@ pub struct State {
     /// The same about failures.
     failures: Vec<DateTime<Utc>>,
     /// The same about what passes by itself.
-    #[serde(default)]
     passing: Vec<DateTime<Utc>>,
     /// What is going on.
     groups: Vec<Group>,
@@ -55,7 +54,6 @@ pub struct Group {
     /// Failures, not refusals.
     failed: bool,
     /// What passes by itself, be it one or the other.
-    #[serde(default)]
     pub passing: bool,
     /// `None`: everything of that kind that found no group of its own.
     pub key: Option<Key>,
@@ -71,7 +69,7 @@ pub struct Group {
     mailed: Option<DateTime<Utc>>,
     mails: u32,
     /// Some of them in full: the first ones, with different commands where there are.
-    pub samples: Vec<Record>,
+    pub samples: Vec<Event>,
 }
 
 /// A mail that is due.
@@ -89,7 +87,7 @@ pub enum About {
     /// Refusals and failures: one group, or several in a digest. Never empty.
     Alert(Vec<Group>),
     /// One push.
-    Report(Box<Record>),
+    Report(Box<Event>),
 }
 
 impl Draft {
@@ -169,20 +167,20 @@ impl State {
 /// Takes events in, each with its name in the spool, and says which mails are due.
 ///
 /// The caller writes the mails first, then the state, then deletes the events: what comes between is then harmless.
-pub fn step(state: State, news: Vec<(String, Record)>, now: DateTime<Utc>, alerts: Alerts) -> (State, Vec<Draft>) {
+pub fn step(state: State, news: Vec<(String, Event)>, now: DateTime<Utc>, alerts: Alerts) -> (State, Vec<Draft>) {
     let mut state = state.bounded(now);
     if !news.is_empty() {
         state.absorbed = news.iter().map(|(id, _)| id.clone()).collect();
     }
     let mut abouts = Vec::new();
-    for (_, record) in news {
-        match record.mail {
+    for (_, event) in news {
+        match event.mail {
             Mail::None => {}
-            Mail::Report => abouts.push(About::Report(Box::new(trimmed(record)))),
-            Mail::Alert => count(&mut state.groups, record, now),
+            Mail::Report => abouts.push(About::Report(Box::new(trimmed(event)))),
+            Mail::Alert => count(&mut state.groups, event, now),
             Mail::Both => {
-                abouts.push(About::Report(Box::new(trimmed(record.clone()))));
-                count(&mut state.groups, record, now);
+                abouts.push(About::Report(Box::new(trimmed(event.clone()))));
+                count(&mut state.groups, event, now);
             }
         }
     }
@@ -197,9 +195,9 @@ pub fn step(state: State, news: Vec<(String, Record)>, now: DateTime<Utc>, alert
 }
 
 /// Counts one alert into its group, or into the common one of its kind when there are too many.
-pub(super) fn count(groups: &mut Vec<Group>, record: Record, now: DateTime<Utc>) {
-    let (key, kind) = (Key::of(&record), Kind::of(&record));
-    let at = record.at.min(now);
+pub(super) fn count(groups: &mut Vec<Group>, event: Event, now: DateTime<Utc>) {
+    let (key, kind) = (Key::of(&event), Kind::of(&event));
+    let at = event.at.min(now);
     let find = |groups: &[Group], key: Option<&Key>| groups.iter().position(|group| group.kind() == kind && group.key.as_ref() == key);
     let known = find(groups, Some(&key));
     let own = groups.iter().filter(|group| group.kind() == kind && group.key.is_some()).count();
@@ -213,15 +211,12 @@ pub(super) fn count(groups: &mut Vec<Group>, record: Record, now: DateTime<Utc>)
         group.pending = group.pending.saturating_add(1);
         group.first = group.first.min(at);
         group.last = group.last.max(at);
-        let new_words = group.samples.iter().all(|sample| {
-            (&sample.command, &sample.keys, &sample.address) != (&record.command, &record.keys, &record.address)
-                || sample.reasons.first().map(|reason| &reason.detail) != record.reasons.first().map(|reason| &reason.detail)
-        });
-        if group.samples.len() < MAX_SAMPLES && new_words {
-            group.samples.push(trimmed(record));
+        let is_new = group.samples.iter().all(|sample| Apart::of(sample) != Apart::of(&event));
+        if group.samples.len() < MAX_SAMPLES && is_new {
+            group.samples.push(trimmed(event));
         }
     } else {
-        let samples = vec![trimmed(record)];
+        let samples = vec![trimmed(event)];
         let (failed, passing) = (kind == Kind::Failures, kind == Kind::Passing);
         groups.push(Group { failed, passing, key, pending: 1, told: 0, first: at, last: at, mailed: None, mails: 0, samples });
     }

@@ -3,20 +3,24 @@
 use chrono::TimeDelta;
 
 use super::*;
-use crate::decide::speak::message::samples;
-use crate::terms::limits::{ALERTS_IN_SPAN, MAX_FAILURE_GROUPS, MAX_GROUPS, MAX_PASSING_GROUPS};
+use crate::decide::speak::message::samples::{self, connection, with};
+use crate::terms::limits::{ALERTS_IN_SPAN, FAILURES_IN_SPAN, MAX_FAILURE_GROUPS, MAX_GROUPS, MAX_PASSING_GROUPS};
 use crate::terms::{Code, Outcome, Peer};
 
 fn at(seconds: i64) -> DateTime<Utc> {
     samples::refusal().at + TimeDelta::seconds(seconds)
 }
 
-fn refusal(seconds: i64, address: u32, code: Code) -> Record {
-    let mut record = samples::refusal();
-    record.at = at(seconds);
-    record.address = Some(Peer::from(std::net::IpAddr::from(std::net::Ipv4Addr::from(address))));
-    record.reasons[0].code = code;
-    record
+fn refusal(seconds: i64, address: u32, code: Code) -> Event {
+    let refusal = with(samples::refusal(), |on| {
+        on.address = Some(Peer::from(std::net::IpAddr::from(std::net::Ipv4Addr::from(address))));
+        on.reasons[0].code = code;
+    });
+    Event { at: at(seconds), ..refusal }
+}
+
+fn ended(event: Event, result: Outcome) -> Event {
+    with(event, |on| on.result = result)
 }
 
 /// A spool whose every pass is written down.
@@ -31,7 +35,7 @@ impl Story {
         Self { state: State::default(), mails: Vec::new(), events: 0 }
     }
 
-    fn pass(&mut self, now: i64, records: Vec<Record>, alerts: Alerts) -> usize {
+    fn pass(&mut self, now: i64, records: Vec<Event>, alerts: Alerts) -> usize {
         let news = records.into_iter().enumerate().map(|(index, record)| (format!("{now}-{index}"), record)).collect::<Vec<_>>();
         self.events += news.iter().filter(|(_, record)| record.mail != Mail::None).count() as u64;
         // The state goes through its file each time.
@@ -82,11 +86,7 @@ fn refusals_without_end_keep_no_failed_backup_waiting() {
         story.pass(i64::from(index) * 60 / 1000, vec![refusal(0, index, Code::ALL[index as usize % Code::ALL.len()])], Alerts::Due);
     }
     assert_eq!(story.mails.len(), ALERTS_IN_SPAN, "refusals have spent theirs, and every group of theirs");
-    let failure = |address: u32, code| {
-        let mut record = refusal(61, address, code);
-        record.result = Outcome::Failed;
-        record
-    };
+    let failure = |address: u32, code| ended(refusal(61, address, code), Outcome::Failed);
     for address in 1..=4 {
         assert_eq!(story.pass(61, vec![failure(address, Code::Store)], Alerts::Due), 1, "failure {address} is told at once");
         let About::Alert(sections) = &story.mails.last().unwrap().about else { panic!("an alert") };
@@ -161,15 +161,18 @@ fn every_report_is_a_mail_of_its_own_and_what_asks_for_none_gets_none() {
 fn the_memory_is_bounded_whatever_comes() {
     let mut story = Story::new();
     let flood = |index| {
-        let mut record = refusal(0, index, Code::Window);
-        record.command = "\u{1b}".repeat(5000);
-        record.warnings = vec!["w".repeat(5000); 30];
-        record.reasons = vec![record.reasons[0].clone().detail("d\n".repeat(5000)); 30];
-        record.hooks = vec![crate::terms::FailedHook { printed: vec!["\\".repeat(5000); 50], ..samples::mirror() }; 50];
-        record
+        with(refusal(0, index, Code::Window), |on| {
+            on.command = "\u{1b}".repeat(5000);
+            on.warnings = vec!["w".repeat(5000); 30];
+            on.reasons = vec![on.reasons[0].clone().detail("d\n".repeat(5000)); 30];
+            on.hooks = vec![crate::terms::FailedHook { printed: vec!["\\".repeat(5000); 50], ..samples::mirror() }; 50];
+        })
     };
-    let failures = |index| Record { result: Outcome::Failed, ..flood(index) };
-    let passing = |index: u32| Record { passing: true, client: Some(format!("c{index}").parse().unwrap()), ..failures(index) };
+    let failures = |index| ended(flood(index), Outcome::Failed);
+    let passing = |index: u32| {
+        let client = Some(format!("c{index}").parse().unwrap());
+        Event { client, ..with(failures(index), |on| on.passing = true) }
+    };
     story.pass(0, (0..100).map(flood).chain((0..100).map(failures)).chain((0..100).map(passing)).collect(), Alerts::Hold);
     assert_eq!(story.state.groups.len(), MAX_GROUPS + MAX_FAILURE_GROUPS + MAX_PASSING_GROUPS + 3);
     let size = serde_json::to_vec(&story.state).unwrap().len() as u64;
@@ -203,18 +206,14 @@ fn a_clock_that_jumps_or_a_forged_memory_does_not_silence_the_gate() {
     assert_eq!((drafts.len(), state.next), (1, u64::MAX));
 }
 
-fn cut_off(seconds: i64, address: u32) -> Record {
-    let mut record = refusal(seconds, address, Code::Interrupted);
-    (record.result, record.passing) = (Outcome::Failed, true);
-    record.reasons[0].passing = true;
-    record
+fn cut_off(seconds: i64, address: u32) -> Event {
+    with(refusal(seconds, address, Code::Interrupted), |on| {
+        (on.result, on.passing, on.reasons[0].passing) = (Outcome::Failed, true, true);
+    })
 }
 
-fn broken(seconds: i64, detail: &str) -> Record {
-    let mut record = refusal(seconds, 1, Code::Store);
-    record.result = Outcome::Failed;
-    record.reasons[0].detail = detail.to_owned();
-    record
+fn broken(seconds: i64, detail: &str) -> Event {
+    with(refusal(seconds, 1, Code::Store), |on| (on.result, on.reasons[0].detail) = (Outcome::Failed, detail.to_owned()))
 }
 
 const HOUR: i64 = 3600;
@@ -254,13 +253,12 @@ fn a_kind_that_passes_holds_up_no_other_kind_nor_another_client() {
     }
     assert_eq!(story.mails.len(), 1);
     assert_eq!(story.pass(1000, vec![broken(1000, "read-only")], Alerts::Due), 1, "told at once");
-    let mut window = cut_off(1001, 1);
-    (window.result, window.reasons[0].code) = (Outcome::Refused, Code::Window);
+    let window = with(cut_off(1001, 1), |on| (on.result, on.reasons[0].code) = (Outcome::Refused, Code::Window));
     assert_eq!(story.pass(1001, vec![window], Alerts::Due), 1, "another kind");
-    let other = Record { client: Some("web2".parse().unwrap()), ..cut_off(1002, 1) };
+    let other = Event { client: Some("web2".parse().unwrap()), ..cut_off(1002, 1) };
     assert_eq!(story.pass(1002, vec![other], Alerts::Due), 1, "another client");
     let About::Alert(sections) = &story.mails[1].about else { panic!("an alert") };
-    assert!(sections.len() == 1 && sections[0].samples[0].reasons[0].code == Code::Store);
+    assert!(sections.len() == 1 && connection(&sections[0].samples[0]).reasons[0].code == Code::Store);
 }
 
 #[test]
@@ -276,7 +274,7 @@ fn failures_of_another_cause_are_another_mail() {
     assert_eq!(story.pass(1, vec![broken(1, "signal 11 ended it")], Alerts::Due), 1);
     let hook = |command: &str| {
         let hook = crate::terms::FailedHook { command: command.to_owned(), ..samples::mirror() };
-        Record { hooks: vec![hook], mail: Mail::Alert, at: at(700), ..samples::published() }
+        Event { mail: Mail::Alert, at: at(700), ..with(samples::published(), |on| on.hooks = vec![hook]) }
     };
     let mut story = Story::new();
     let news = vec![hook("/mirror1"), hook("/mirror2"), hook("/mirror1")];
@@ -285,12 +283,13 @@ fn failures_of_another_cause_are_another_mail() {
 
 #[test]
 fn words_of_the_gate_s_own_with_several_lines_are_one_and_a_client_s_stay_escaped() {
-    let mut record = broken(0, "a fault\n 1 | x\nmend it");
-    record.warnings = vec!["the spool is no directory\nremove it".to_owned()];
-    record.command = "sh\\nx".to_owned();
+    let record = with(broken(0, "a fault\n 1 | x\nmend it"), |on| {
+        on.warnings = vec!["the spool is no directory\nremove it".to_owned()];
+        on.command = "sh\\nx".to_owned();
+    });
     let mut groups = Vec::new();
     count(&mut groups, record, at(0));
-    let sample = &groups[0].samples[0];
+    let sample = connection(&groups[0].samples[0]);
     assert_eq!((sample.warnings[0].as_str(), sample.command.as_str()), ("the spool is no directory; remove it", "sh\\nx"));
     assert_eq!(sample.reasons[0].detail, "a fault\n 1 | x\nmend it", "a fault shows its line");
 }
@@ -301,14 +300,14 @@ fn settings_that_cannot_be_used_wait_behind_no_flood_of_refusals() {
     for index in 0..200 {
         story.pass(1, vec![refusal(1, index, Code::Key)], Alerts::Due);
     }
-    let unusable = Record { client: None, ..refusal(2, 1, Code::Config) };
+    let unusable = Event { client: None, ..refusal(2, 1, Code::Config) };
     assert_eq!(story.pass(2, vec![unusable], Alerts::Due), 1);
 }
 
 #[test]
 fn a_client_that_fails_from_everywhere_has_one_group_and_a_failure_of_the_server_its_own() {
     let mut story = Story::new();
-    let unpublished = |address| Record { result: Outcome::Unpublished, ..refusal(0, address, Code::Unpublished) };
+    let unpublished = |address| ended(refusal(0, address, Code::Unpublished), Outcome::Unpublished);
     story.pass(0, (0..100).map(unpublished).collect(), Alerts::Due);
     assert_eq!(story.mails.len(), 1);
     assert_eq!(story.pass(1, vec![broken(1, "read-only")], Alerts::Due), 1);
@@ -319,35 +318,42 @@ fn a_client_that_fails_from_everywhere_has_one_group_and_a_failure_of_the_server
 #[test]
 fn a_client_that_reports_every_status_there_is_leaves_room_for_what_the_server_has_to_tell() {
     let mut story = Story::new();
+    let unpublished = |why: &str| {
+        with(refusal(0, 1, Code::Unpublished), |on| {
+            (on.result, on.reasons[0].detail) = (Outcome::Unpublished, format!("not published: {why}"));
+        })
+    };
     for status in 1..=255 {
-        let mut record = Record { result: Outcome::Unpublished, ..refusal(0, 1, Code::Unpublished) };
-        record.reasons[0].detail = format!("not published: the client reported status {status} (meaning {status})");
-        story.pass(0, vec![record], Alerts::Due);
+        story.pass(0, vec![unpublished(&format!("the client reported status {status} (meaning {status})"))], Alerts::Due);
     }
-    let mut nothing = Record { result: Outcome::Unpublished, ..refusal(0, 1, Code::Unpublished) };
-    nothing.reasons[0].detail = "not published: no file arrived".to_owned();
-    assert_eq!((story.mails.len(), story.pass(1, vec![nothing], Alerts::Due)), (1, 1), "another cause");
+    assert_eq!((story.mails.len(), story.pass(1, vec![unpublished("no file arrived")], Alerts::Due)), (1, 1), "another cause");
     assert_eq!(story.pass(1, vec![broken(1, "read-only")], Alerts::Due), 1);
 }
 
 #[test]
 fn what_is_for_both_is_a_report_and_an_alert() {
     let mut story = Story::new();
-    let record = Record { hooks: vec![samples::mirror()], mail: Mail::Both, ..samples::published() };
+    let record = Event { mail: Mail::Both, ..with(samples::published(), |on| on.hooks = vec![samples::mirror()]) };
     assert_eq!(story.pass(0, vec![record], Alerts::Due), 2);
     assert!(matches!(story.mails[0].about, About::Report(_)) && matches!(story.mails[1].about, About::Alert(_)));
 }
 
 #[test]
-fn a_state_of_an_earlier_release_is_read() {
+fn what_only_a_later_version_can_read_is_a_failure_of_its_kind_and_never_left_out() {
+    let unknown = |kind: &str, mail| {
+        let about = crate::terms::Unknown { version: 9, kind: kind.to_owned(), summary: "something".to_owned() };
+        Event { mail, body: crate::terms::Body::Unknown(about), ..samples::unknown() }
+    };
     let mut story = Story::new();
-    story.pass(0, vec![refusal(0, 1, Code::Window)], Alerts::Due);
-    let mut json = serde_json::to_value(&story.state).unwrap();
-    json.as_object_mut().unwrap().remove("passing");
-    let group = json["groups"][0].as_object_mut().unwrap();
-    group.remove("passing");
-    group["key"].as_object_mut().unwrap().remove("cause");
-    assert_eq!(serde_json::from_value::<State>(json).unwrap(), story.state);
+    let news = vec![unknown("prune", Mail::Alert), unknown("drill", Mail::Alert), unknown("prune", Mail::Alert)];
+    assert_eq!(story.pass(0, news, Alerts::Due), 2, "a mail for each kind");
+    assert_eq!(story.pass(1, vec![unknown("prune", Mail::Report), unknown("prune", Mail::None)], Alerts::Due), 1);
+    for kind in 0..1000 {
+        story.pass(2, vec![unknown(&format!("k{kind}"), Mail::Alert)], Alerts::Due);
+    }
+    story.pass(3, Vec::new(), Alerts::Flush);
+    assert!(story.mails.len() <= 2 + 1 + FAILURES_IN_SPAN + 1 && story.state.groups.len() <= MAX_FAILURE_GROUPS + 1);
+    assert_eq!(story.told(), 1004);
 }
 
 proptest::proptest! {

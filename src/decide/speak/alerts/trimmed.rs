@@ -1,11 +1,11 @@
-//! A record within what a mail tells.
+//! An event within what a mail tells.
 
 use crate::terms::limits::{MAX_HOOK_LINES, MAX_HOOK_WORDS, MAX_QUOTED, MAX_TOLD, MAX_TOLD_HOOKS, MAX_TOLD_PARTS, MAX_TOLD_TEXT};
 use crate::terms::text::{ELLIPSIS, on_one_line, still_printable};
-use crate::terms::{FailedHook, Reason, Record};
+use crate::terms::{Event, FailedHook, Reason};
 
-/// The record with every text and list within what a mail tells, and printable although it should be already.
-pub(super) fn trimmed(mut record: Record) -> Record {
+/// The event with every text and list within what a mail tells, and printable although it should be already.
+pub(super) fn trimmed(mut event: Event) -> Event {
     let cut = |text: &mut String| {
         // Nearly always it is fine as it is, or was cut here before; and this is done to every sample at every step.
         let plain = |byte: u8| (b' '..=b'~').contains(&byte);
@@ -20,14 +20,16 @@ pub(super) fn trimmed(mut record: Record) -> Record {
         }
         cut(text);
     };
-    cut(&mut record.id);
-    cut(&mut record.account);
-    cut(&mut record.command);
-    record.keys.truncate(MAX_TOLD);
-    record.reasons.truncate(MAX_TOLD);
-    record.warnings.truncate(MAX_TOLD);
-    record.warnings.iter_mut().for_each(cut_lines);
-    for Reason { says, hint, detail, remedy, .. } in &mut record.reasons {
+    cut(&mut event.id);
+    cut(&mut event.account);
+    // What this version cannot read was cut where it was read.
+    let Some((connection, push)) = event.body.visit_mut() else { return event };
+    cut(&mut connection.command);
+    connection.keys.truncate(MAX_TOLD);
+    connection.reasons.truncate(MAX_TOLD);
+    connection.warnings.truncate(MAX_TOLD);
+    connection.warnings.iter_mut().for_each(cut_lines);
+    for Reason { says, hint, detail, remedy, .. } in &mut connection.reasons {
         cut(says);
         // A fault of a file shows its line.
         if detail.contains('\n') {
@@ -38,9 +40,9 @@ pub(super) fn trimmed(mut record: Record) -> Record {
         hint.iter_mut().for_each(cut_lines);
         remedy.iter_mut().for_each(cut_lines);
     }
-    record.hooks.truncate(MAX_TOLD_HOOKS);
+    connection.hooks.truncate(MAX_TOLD_HOOKS);
     let mut room = usize::try_from(MAX_HOOK_WORDS).unwrap_or_default();
-    for FailedHook { hook, command, how, printed, log } in &mut record.hooks {
+    for FailedHook { hook, command, how, printed, log } in &mut connection.hooks {
         [hook, command, how, log].into_iter().for_each(cut_lines);
         printed.truncate(MAX_HOOK_LINES);
         printed.iter_mut().for_each(|line| *line = still_printable(line, MAX_QUOTED));
@@ -52,14 +54,14 @@ pub(super) fn trimmed(mut record: Record) -> Record {
         }
         printed.drain(..fits);
     }
-    record.newest.iter_mut().for_each(cut);
-    if let Some(push) = &mut record.push {
+    connection.newest.iter_mut().for_each(cut);
+    if let Some(push) = push {
         push.snapshot.iter_mut().for_each(cut);
         push.place.iter_mut().for_each(cut);
         push.parts.truncate(MAX_TOLD_PARTS);
         push.parts.iter_mut().for_each(|part| cut(&mut part.place));
     }
-    record
+    event
 }
 
 /// A text of several lines, each printable, together within what a mail tells of one.

@@ -11,11 +11,11 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 
 use self::numbers::{events, moment, number};
-use self::pieces::{facts, filled, happened, hooks, kept, origin, parts, reasons, row, tried, warnings, who};
-use super::alerts::{About, Draft, Group};
+use self::pieces::{client, facts, filled, hooks, kept, origin, parts, reasons, row, tried, warnings};
+use super::alerts::{About, Apart, Draft, Group};
 use crate::terms::limits::MAX_SUBJECT;
 use crate::terms::text::still_printable;
-use crate::terms::{Audience, Code, ComposedMail, Outcome, Record, Verb, printable_lines};
+use crate::terms::{Audience, Code, ComposedMail, Event, Outcome, Unknown, Verb, View, Visit, printable_lines};
 
 /// Words the mail: `uid` is the account in whose spool it is, `now` stands in it as its date.
 pub fn compose(draft: &Draft, uid: u32, now: DateTime<Utc>) -> ComposedMail {
@@ -24,7 +24,10 @@ pub fn compose(draft: &Draft, uid: u32, now: DateTime<Utc>) -> ComposedMail {
             [one] => (Audience::Alerts, alert_subject(one), alert(one)),
             many => (Audience::Alerts, format!("[snapgate] digest: {}", events(draft.events())), digest(many, draft.events())),
         },
-        About::Report(record) => (Audience::Reports, report::subject(record), report::body(record)),
+        About::Report(event) => match event.view() {
+            View::Visit(visit) => (Audience::Reports, report::subject(visit), report::body(visit)),
+            View::Unknown(about) => (Audience::Reports, subject(event), unknown(event, about, None)),
+        },
     };
     let footer = format!("\n-- \nsnapgate, from what the unix account with uid {uid} recorded.\n");
     let body = printable_lines(&body) + &footer;
@@ -33,38 +36,35 @@ pub fn compose(draft: &Draft, uid: u32, now: DateTime<Utc>) -> ComposedMail {
 }
 
 fn alert_subject(section: &Group) -> String {
-    let Some((_, sample)) = section.key.as_ref().zip(section.samples.first()) else {
-        return "[snapgate] many clients: refusals and failures".to_owned();
-    };
-    format!("[snapgate] {}: {}{}", who(sample), happened(sample), coded(sample))
+    match section.samples.first() {
+        Some(sample) if section.key.is_some() => subject(sample),
+        _ => "[snapgate] many clients: refusals and failures".to_owned(),
+    }
 }
 
-/// The code behind it, in brackets.
-fn coded(record: &Record) -> String {
-    // Not the same word twice.
-    let code = record.code().map(|code| code.to_string()).filter(|code| code != record.result.as_str());
-    code.map(|code| format!(" ({code})")).unwrap_or_default()
+fn subject(event: &Event) -> String {
+    format!("[snapgate] {}: {}", event.who(), summary(event))
+}
+
+/// What happened, in a few words.
+fn summary(event: &Event) -> String {
+    match event.view() {
+        View::Visit(visit) => visit.summary(),
+        View::Unknown(Unknown { kind, summary, .. }) if summary.is_empty() => kind.clone(),
+        View::Unknown(Unknown { kind, summary, .. }) => format!("{kind}: {summary}"),
+    }
 }
 
 fn alert(section: &Group) -> String {
-    let mut out = String::new();
     let Some(sample) = section.samples.first() else { return format!("{} of which no details were kept.\n", events(section.pending)) };
+    let mut out = String::new();
     if section.key.is_none() {
         let _ = writeln!(out, "{} from more clients, addresses and reasons than can be told apart. Examples:\n", events(section.pending));
     }
-    let _ = writeln!(out, "{}\n", first_line(sample));
-    row(&mut out, "When:", [how_often(section)]);
-    facts(&mut out, sample);
-    let published = sample.push.as_ref().filter(|_| sample.result == Outcome::Published);
-    if let Some(push) = published {
-        out.push('\n');
-        report::snapshot(&mut out, push);
-    }
-    reasons(&mut out, &sample.reasons);
-    kept(&mut out, sample);
-    sample.push.iter().for_each(|push| parts(&mut out, push));
-    hooks(&mut out, &sample.hooks);
-    warnings(&mut out, sample);
+    out += &match sample.view() {
+        View::Visit(visit) => connection(visit, section),
+        View::Unknown(about) => unknown(sample, about, Some(section)),
+    };
     among_them(&mut out, section, sample);
     if section.passing {
         let _ = writeln!(out, "\nSuch things pass by themselves: about this client and kind there is one mail a day at most.");
@@ -72,20 +72,52 @@ fn alert(section: &Group) -> String {
     out
 }
 
+fn connection(visit: Visit<'_>, section: &Group) -> String {
+    let mut out = first_line(visit) + "\n\n";
+    row(&mut out, "When:", [how_often(section)]);
+    facts(&mut out, visit);
+    if let Some(push) = visit.push.filter(|_| visit.result == Outcome::Published) {
+        out.push('\n');
+        report::snapshot(&mut out, push);
+    }
+    reasons(&mut out, &visit.reasons);
+    kept(&mut out, visit);
+    visit.push.into_iter().for_each(|push| parts(&mut out, push));
+    hooks(&mut out, &visit.hooks);
+    warnings(&mut out, visit);
+    out
+}
+
+/// All that can be said of an event that only a later version can read.
+fn unknown(event: &Event, about: &Unknown, section: Option<&Group>) -> String {
+    let mut out = format!("Look into it: {} has a `{}` event that this version of snapgate cannot read.\n\n", event.who(), about.kind);
+    row(&mut out, "When:", [section.map_or_else(|| moment(event.at), how_often)]);
+    client(&mut out, event);
+    row(&mut out, "Kind:", [format!("{}, in version {} of the format", about.kind, about.version)]);
+    row(&mut out, "Says:", Some(&about.summary).filter(|summary| !summary.is_empty()));
+    row(&mut out, "Id:", [&event.id]);
+    out += "\nThe gate that wrote it is newer than this program, or its line is damaged. The ledger has all of it.\n";
+    out
+}
+
 /// Others that are counted with the first: each with its own reason, where that is another.
-fn among_them(out: &mut String, section: &Group, first: &Record) {
+fn among_them(out: &mut String, section: &Group, first: &Event) {
     let others = section.samples.get(1..).unwrap_or_default();
     if others.is_empty() {
         return;
     }
+    let why = |event| Apart::of(event).why.and_then(|detail| detail.lines().next());
     let _ = writeln!(out, "\nAlso among them:");
     for other in others {
         let kind = if section.key.is_none() { format!("{}: ", sample_kind(other)) } else { String::new() };
-        let from =
-            if section.key.is_some() && other.address != first.address { format!("from {}: ", origin(other)) } else { String::new() };
-        let _ = writeln!(out, "  {}  {kind}{from}{}", moment(other.at), tried(other));
-        let why = |record: &Record| record.reasons.first().and_then(|reason| reason.detail.lines().next().map(str::to_owned));
-        if let Some(why) = why(other).filter(|detail| Some(detail) != why(first).as_ref()) {
+        let moved = section.key.is_some() && Apart::of(other).address != Apart::of(first).address;
+        let said = match other.view() {
+            View::Visit(visit) if moved => format!("from {}: {}", origin(visit), tried(visit)),
+            View::Visit(visit) => tried(visit),
+            View::Unknown(unknown) => unknown.summary.clone(),
+        };
+        let _ = writeln!(out, "  {}  {kind}{said}", moment(other.at));
+        if let Some(why) = why(other).filter(|detail| Some(*detail) != why(first)) {
             let _ = writeln!(out, "    why: {why}");
         }
     }
@@ -105,31 +137,31 @@ fn how_often(section: &Group) -> String {
 }
 
 /// What happened and whether to act, in one sentence or two.
-fn first_line(record: &Record) -> String {
-    let who = who(record);
-    match record.result {
-        // What was published is a backup, whatever went wrong afterwards.
-        Outcome::Published if record.push.as_ref().is_some_and(|push| push.partial) => {
-            let hook = if record.hooks.is_empty() { "" } else { ", and a hook failed" };
-            format!("Look into it: {who} is backed up, but not whole{hook}.")
-        }
-        Outcome::Published if !record.hooks.is_empty() => format!("Act: {who} is backed up, but a hook of this server failed."),
-        Outcome::Published | Outcome::Added | Outcome::Answered if record.passing => {
-            format!("No need to act: {who} was served ({}). What a session before had left is put right.", happened(record))
-        }
-        Outcome::Published | Outcome::Added | Outcome::Answered => filled(record.result.row().alert, record),
-        Outcome::Refused | Outcome::Busy | Outcome::Failed | Outcome::Stopped | Outcome::Unpublished => in_vain(record),
+fn first_line(visit: Visit<'_>) -> String {
+    let who = visit.event.who();
+    // What was published is a backup, whatever went wrong afterwards.
+    if visit.result == Outcome::Published && visit.partial() {
+        let hook = if visit.hooks.is_empty() { "" } else { ", and a hook failed" };
+        format!("Look into it: {who} is backed up, but not whole{hook}.")
+    } else if visit.result == Outcome::Published && !visit.hooks.is_empty() {
+        format!("Act: {who} is backed up, but a hook of this server failed.")
+    } else if visit.result.served() && visit.passing {
+        format!("No need to act: {who} was served ({}). What a session before had left is put right.", visit.happened())
+    } else if visit.result.served() {
+        filled(visit.result.row().alert, visit)
+    } else {
+        in_vain(visit)
     }
 }
 
 /// The same of a connection that came to nothing: what its code says, or else how it ended.
-fn in_vain(record: &Record) -> String {
-    let who = who(record);
-    if let Some(headline) = record.code().map(|code| code.row().headline).filter(|headline| !headline.is_empty()) {
-        return filled(headline, record);
+fn in_vain(visit: Visit<'_>) -> String {
+    let who = visit.event.who();
+    if let Some(headline) = visit.code().map(|code| code.row().headline).filter(|headline| !headline.is_empty()) {
+        return filled(headline, visit);
     }
-    match record.result {
-        Outcome::Refused if record.code() == Some(Code::Transaction) => match record.verb {
+    match (visit.result, visit.verb) {
+        (Outcome::Refused, verb) if visit.code() == Some(Code::Transaction) => match verb {
             Some(verb @ (Verb::Complete | Verb::Abort)) => {
                 format!("Look into it: {who} said `{verb}` with no open transaction. Nothing was changed.")
             }
@@ -137,27 +169,20 @@ fn in_vain(record: &Record) -> String {
                 format!("Look into it: {who} pushed too often in one transaction. Nothing was changed.")
             }
         },
-        Outcome::Unpublished if record.verb == Some(Verb::Complete) => {
+        (Outcome::Unpublished, Some(Verb::Complete)) => {
             format!("Look into it: {who} said `complete`, and what it had pushed was not published.")
         }
-        Outcome::Failed if record.passing => {
-            filled("No need to act if it comes again by itself: {what} of {who} failed. No snapshot was made.", record)
+        (Outcome::Failed, _) if visit.passing => {
+            filled("No need to act if it comes again by itself: {what} of {who} failed. No snapshot was made.", visit)
         }
-        Outcome::Refused
-        | Outcome::Busy
-        | Outcome::Failed
-        | Outcome::Stopped
-        | Outcome::Published
-        | Outcome::Added
-        | Outcome::Unpublished
-        | Outcome::Answered => filled(record.result.row().alert, record),
+        (result, _) => filled(result.row().alert, visit),
     }
 }
 
 /// One mail for many groups: the list first, then each in full as far as a mail goes.
 fn digest(sections: &[Group], total: u64) -> String {
     let mut out = String::new();
-    let any = |how: &str| sections.iter().filter_map(|section| section.samples.first()).any(|sample| first_line(sample).starts_with(how));
+    let any = |how: &str| sections.iter().filter_map(|section| section.samples.first()).any(|sample| begins(sample, how));
     let advice = match () {
         () if any("Act:") => "Act: at least one is a fault of this server.",
         () if any("Look into it:") => "Look into it: not all of them are refusals.",
@@ -174,6 +199,13 @@ fn digest(sections: &[Group], total: u64) -> String {
     out
 }
 
+fn begins(sample: &Event, how: &str) -> bool {
+    match sample.view() {
+        View::Visit(visit) => first_line(visit).starts_with(how),
+        View::Unknown(about) => unknown(sample, about, None).starts_with(how),
+    }
+}
+
 fn kind(section: &Group) -> String {
     let Some(sample) = section.samples.first() else { return "no details".to_owned() };
     if section.key.is_none() {
@@ -182,11 +214,15 @@ fn kind(section: &Group) -> String {
     sample_kind(sample)
 }
 
-fn sample_kind(record: &Record) -> String {
-    format!("{}: {}{} from {}", who(record), happened(record), coded(record), origin(record))
+fn sample_kind(event: &Event) -> String {
+    let from = match event.view() {
+        View::Visit(visit) => format!(" from {}", origin(visit)),
+        View::Unknown(_) => String::new(),
+    };
+    format!("{}: {}{from}", event.who(), summary(event))
 }
 
-/// Records for tests here and beside.
+/// Events for tests here and beside.
 #[cfg(test)]
 pub(crate) mod samples;
 

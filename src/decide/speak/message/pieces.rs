@@ -4,57 +4,40 @@ use std::fmt::{Display, Write as _};
 
 use super::numbers::{duration, moment, number};
 use crate::terms::verb::ASKED;
-use crate::terms::{ClientName, FailedHook, Outcome, Part, PushFacts, Reason, Record, Verb};
+use crate::terms::{ClientName, Event, FailedHook, Outcome, Part, PushFacts, Reason, Verb, Visit};
 
-/// The client's name, or the account's where there is no client.
-pub(super) fn who(record: &Record) -> String {
-    record.client.as_ref().map_or_else(|| format!("account {}", record.account), ToString::to_string)
-}
-
-/// How it ended, in a few words.
-pub(super) fn happened(record: &Record) -> String {
-    let push = record.push.as_ref();
-    match record.result {
-        Outcome::Published => {
-            let name = push.and_then(|push| push.snapshot.as_deref()).map(|name| format!(" {name}")).unwrap_or_default();
-            let partial = if push.is_some_and(|push| push.partial) { ", partial" } else { "" };
-            let hook = if record.hooks.is_empty() { "" } else { ", but a hook failed" };
-            format!("published{name}{partial}{hook}")
-        }
-        Outcome::Answered => record.verb.map_or(Outcome::Answered.as_str(), |verb| verb.row().answered).to_owned(),
-        Outcome::Refused | Outcome::Busy | Outcome::Failed | Outcome::Stopped | Outcome::Added | Outcome::Unpublished => {
-            record.result.as_str().to_owned()
-        }
-    }
-}
-
-/// A first line out of one of the tables, about this record.
-pub(super) fn filled(template: &str, record: &Record) -> String {
-    let what = match record.verb {
+/// A first line out of one of the tables, about this connection.
+pub(super) fn filled(template: &str, visit: Visit<'_>) -> String {
+    let what = match visit.verb {
         None | Some(Verb::Rsync) => "a push".to_owned(),
         Some(verb) => format!("`{verb}`"),
     };
-    let backs_up = record.verb.is_none_or(|verb| verb.row().backs_up);
+    let backs_up = visit.verb.is_none_or(|verb| verb.row().backs_up);
     let cannot = if backs_up { "{who} could not back up" } else { "{who} could not be served" };
-    let did = record.verb.map_or(ASKED, |verb| verb.row().reported);
-    let kept = record.push.as_ref().is_some_and(|push| push.kept);
+    let did = visit.verb.map_or(ASKED, |verb| verb.row().reported);
+    let kept = visit.push.is_some_and(|push| push.kept);
     let kept = if kept { "What arrived is kept, and the next push goes on from it." } else { "Nothing had arrived that could be kept." };
-    let (result, who) = (record.result.as_str(), who(record));
+    let (result, who) = (visit.result.as_str(), visit.event.who());
     // What a name holds is put in last, so that it stays what it is.
     let words = [("{cannot}", cannot), ("{what}", &what), ("{did}", did), ("{kept}", kept), ("{result}", result), ("{who}", &who)];
     words.iter().fold(template.to_owned(), |text, (word, meant)| text.replace(word, meant))
 }
 
 /// Who it was and what was tried.
-pub(super) fn facts(out: &mut String, sample: &Record) {
-    let client = sample.client.as_ref().map_or("not recognised", ClientName::as_str);
-    row(out, "Client:", [format!("{client} (unix account {})", sample.account)]);
-    row(out, "From:", [origin(sample)]);
-    row(out, "Key:", [keys(sample)]);
-    row(out, "Tried:", [tried(sample)]);
-    row(out, "Exit:", [sample.exit]);
-    row(out, "Newest:", &sample.newest);
-    row(out, "Jail:", sample.jail.says());
+pub(super) fn facts(out: &mut String, visit: Visit<'_>) {
+    client(out, visit.event);
+    row(out, "From:", [origin(visit)]);
+    row(out, "Key:", [keys(visit)]);
+    row(out, "Tried:", [tried(visit)]);
+    row(out, "Exit:", [visit.exit]);
+    row(out, "Newest:", &visit.newest);
+    row(out, "Jail:", visit.jail.says());
+}
+
+/// Whose it is.
+pub(super) fn client(out: &mut String, event: &Event) {
+    let client = event.client.as_ref().map_or("not recognised", ClientName::as_str);
+    row(out, "Client:", [format!("{client} (unix account {})", event.account)]);
 }
 
 /// A line for each value: mostly there is one, or none.
@@ -68,19 +51,19 @@ pub(super) fn lines(out: &mut String, width: usize, name: &str, values: impl Int
     }
 }
 
-pub(super) fn origin(record: &Record) -> String {
-    record.address.as_ref().map_or_else(|| "unknown: sshd did not say".to_owned(), |address| address.to_string())
+pub(super) fn origin(visit: Visit<'_>) -> String {
+    visit.address.as_ref().map_or_else(|| "unknown: sshd did not say".to_owned(), |address| address.to_string())
 }
 
-pub(super) fn keys(record: &Record) -> String {
-    if record.keys.is_empty() {
+pub(super) fn keys(visit: Visit<'_>) -> String {
+    if visit.keys.is_empty() {
         return "unknown: sshd did not say (ExposeAuthInfo)".to_owned();
     }
-    record.keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    visit.keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-pub(super) fn tried(record: &Record) -> String {
-    match (record.command.as_str(), record.verb) {
+pub(super) fn tried(visit: Visit<'_>) -> String {
+    match (visit.command.as_str(), visit.verb) {
         ("", Some(verb)) => format!("({verb}, without a command)"),
         ("", None) => "no command".to_owned(),
         (command, _) => command.to_owned(),
@@ -107,11 +90,11 @@ pub(super) fn reasons(out: &mut String, reasons: &[Reason]) {
 }
 
 /// What became of the data of a push that is no snapshot.
-pub(super) fn kept(out: &mut String, record: &Record) {
-    if !matches!(record.result, Outcome::Failed | Outcome::Unpublished) {
+pub(super) fn kept(out: &mut String, visit: Visit<'_>) {
+    if !matches!(visit.result, Outcome::Failed | Outcome::Unpublished) {
         return;
     }
-    let kept = match (&record.push, record.verb) {
+    let kept = match (visit.push, visit.verb) {
         (Some(push), _) if push.kept => "What was received is kept and will not travel again. ",
         (Some(_), _) => "Nothing of it is kept. ",
         (None, None | Some(Verb::Rsync)) => "Nothing was received. ",
@@ -119,7 +102,7 @@ pub(super) fn kept(out: &mut String, record: &Record) {
     };
     let _ = writeln!(out, "\n{kept}Earlier snapshots are as they were.");
     // No rsync has run for `complete`.
-    let push = record.push.as_ref().filter(|push| push.prepared.is_none());
+    let push = visit.push.filter(|push| push.prepared.is_none());
     row(out, "rsync:", push.map(|push| ended(push.rsync_exit, push.rsync_signal, push.seconds)));
 }
 
@@ -162,9 +145,9 @@ pub(super) fn hooks(out: &mut String, hooks: &[FailedHook]) {
 }
 
 /// What is said of it besides; a hook's failure is told with the hook.
-pub(super) fn warnings(out: &mut String, record: &Record) {
-    let told: Vec<_> = record.hooks.iter().map(FailedHook::told).collect();
-    let mut others = record.warnings.iter().filter(|warning| !told.contains(warning)).peekable();
+pub(super) fn warnings(out: &mut String, visit: Visit<'_>) {
+    let told: Vec<_> = visit.hooks.iter().map(FailedHook::told).collect();
+    let mut others = visit.warnings.iter().filter(|warning| !told.contains(warning)).peekable();
     if others.peek().is_none() {
         return;
     }

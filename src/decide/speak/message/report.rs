@@ -1,54 +1,50 @@
 //! The mail about one push.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 
 use super::numbers::{duration, files, moment, size};
-use super::pieces::{filled, happened, hooks, keys, lines, origin, parts, reasons, warnings, who};
+use super::pieces::{filled, hooks, keys, lines, origin, parts, reasons, warnings};
 use crate::decide::owners::dropped;
 use crate::decide::push::again;
-use crate::terms::{Outcome, PushFacts, Record};
+use crate::terms::{Event, Outcome, PushFacts, Visit};
 
-pub(super) fn subject(record: &Record) -> String {
-    let warned = if record.warnings.is_empty() { "" } else { ", with warnings" };
-    format!("[snapgate] {}: {}{warned}", who(record), happened(record))
+pub(super) fn subject(visit: Visit<'_>) -> String {
+    let warned = if visit.warnings.is_empty() { "" } else { ", with warnings" };
+    format!("[snapgate] {}: {}{warned}", visit.event.who(), visit.happened())
 }
 
-pub(super) fn body(record: &Record) -> String {
-    let mut out = String::new();
-    let facts = record.push.clone().unwrap_or_default();
-    let _ = writeln!(out, "{}\n", line(record, &facts));
-    if record.push.is_some() {
-        snapshot(&mut out, &facts);
-    }
-    wide(&mut out, "Began:", [moment(facts.prepared.unwrap_or(record.at))]);
-    wide(&mut out, "Completed:", facts.prepared.map(|_| moment(record.at)));
-    wide(&mut out, "Client:", [format!("{} (unix account {})", who(record), record.account)]);
-    wide(&mut out, "From:", [origin(record)]);
-    wide(&mut out, "Key:", [keys(record)]);
-    wide(&mut out, "Jail:", record.jail.says());
-    reasons(&mut out, &record.reasons);
-    parts(&mut out, &facts);
-    hooks(&mut out, &record.hooks);
-    warnings(&mut out, record);
+pub(super) fn body(visit: Visit<'_>) -> String {
+    let Event { at, account, .. } = visit.event;
+    let mut out = first_line(visit) + "\n\n";
+    visit.push.into_iter().for_each(|push| snapshot(&mut out, push));
+    let prepared = visit.push.and_then(|push| push.prepared);
+    wide(&mut out, "Began:", [moment(prepared.unwrap_or(*at))]);
+    wide(&mut out, "Completed:", prepared.map(|_| moment(*at)));
+    wide(&mut out, "Client:", [format!("{} (unix account {account})", visit.event.who())]);
+    wide(&mut out, "From:", [origin(visit)]);
+    wide(&mut out, "Key:", [keys(visit)]);
+    wide(&mut out, "Jail:", visit.jail.says());
+    reasons(&mut out, &visit.reasons);
+    visit.push.into_iter().for_each(|push| parts(&mut out, push));
+    hooks(&mut out, &visit.hooks);
+    warnings(&mut out, visit);
     out
 }
 
-fn line(record: &Record, push: &PushFacts) -> String {
-    let who = who(record);
-    let quiet = record.warnings.is_empty() && record.reasons.is_empty() && record.hooks.is_empty() && !push.partial;
-    match record.result {
-        Outcome::Published if quiet => format!("{who} is backed up. Nothing to do."),
-        Outcome::Published if push.partial => format!("Look into it: {who} is backed up, but not whole."),
-        Outcome::Published if !record.hooks.is_empty() => format!("Look into it: {who} is backed up, but a hook failed."),
-        Outcome::Added if quiet => format!("A push of {who} arrived and waits for `complete`. Nothing to do."),
-        Outcome::Refused
-        | Outcome::Busy
-        | Outcome::Failed
-        | Outcome::Stopped
-        | Outcome::Published
-        | Outcome::Added
-        | Outcome::Unpublished
-        | Outcome::Answered => filled(record.result.row().report, record),
+fn first_line(visit: Visit<'_>) -> String {
+    let who = visit.event.who();
+    let quiet = visit.warnings.is_empty() && visit.reasons.is_empty() && visit.hooks.is_empty() && !visit.partial();
+    let published = visit.result == Outcome::Published;
+    if published && quiet {
+        format!("{who} is backed up. Nothing to do.")
+    } else if published && visit.partial() {
+        format!("Look into it: {who} is backed up, but not whole.")
+    } else if published && !visit.hooks.is_empty() {
+        format!("Look into it: {who} is backed up, but a hook failed.")
+    } else if visit.result == Outcome::Added && quiet {
+        format!("A push of {who} arrived and waits for `complete`. Nothing to do.")
+    } else {
+        filled(visit.result.row().report, visit)
     }
 }
 

@@ -1,18 +1,42 @@
-//! Records as connections leave them, for tests.
+//! Events as connections leave them, for tests.
 
 use std::path::PathBuf;
 
-use crate::terms::{Code, FailedHook, Jail, Mail, Origin, Outcome, PushFacts, Reason, Record, Verb};
+use crate::terms::{Body, Code, Connection, Event, FailedHook, Jail, Mail, Origin, Outcome, PushFacts, Reason, Unknown, Verb, View};
+
+/// The event with another connection.
+pub(crate) fn with(mut event: Event, change: impl FnOnce(&mut Connection)) -> Event {
+    change(event.body.visit_mut().unwrap().0);
+    event
+}
+
+/// The event with other facts of its push, or with some.
+pub(crate) fn pushing(mut event: Event, change: impl FnOnce(&mut PushFacts)) -> Event {
+    let mut facts = event.push().cloned().unwrap_or_default();
+    change(&mut facts);
+    event.body = Body::of(connection(&event).clone(), Some(facts));
+    event
+}
+
+/// The connection of an event.
+pub(crate) fn connection(event: &Event) -> &Connection {
+    match event.view() {
+        View::Visit(visit) => visit.connection,
+        View::Unknown(unknown) => panic!("{unknown:?}"),
+    }
+}
+
+/// What only a later version can read.
+pub(crate) fn unknown() -> Event {
+    let unknown = Unknown { version: 1, kind: "prune".to_owned(), summary: "3 snapshots were removed".to_owned() };
+    Event { body: Body::Unknown(unknown), ..refusal() }
+}
 
 /// A push outside its hours.
-pub(crate) fn refusal() -> Record {
-    Record {
-        id: "1795226400000000-4242-0".to_owned(),
-        at: "2026-11-21T02:00:00Z".parse().unwrap(),
+pub(crate) fn refusal() -> Event {
+    let connection = Connection {
         result: Outcome::Refused,
         exit: 77,
-        account: "web1".to_owned(),
-        client: Some("web1".parse().unwrap()),
         address: Some("203.0.113.9".parse().unwrap()),
         keys: vec!["SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk".parse().unwrap()],
         verb: Some(Verb::Rsync),
@@ -22,18 +46,24 @@ pub(crate) fn refusal() -> Record {
                 .rule(Origin { file: PathBuf::from("/etc/snapgate/policies/web1.yaml"), line: 5 })
                 .remedy("add hours to `when:`"),
         ],
-        push: None,
         warnings: Vec::new(),
         hooks: Vec::new(),
         passing: false,
         newest: None,
         jail: Jail::Whole,
+    };
+    Event {
+        id: "1795226400000000-4242-0".to_owned(),
+        at: "2026-11-21T02:00:00Z".parse().unwrap(),
+        account: "web1".to_owned(),
+        client: Some("web1".parse().unwrap()),
         mail: Mail::Alert,
+        body: Body::of(connection, None),
     }
 }
 
 /// A push that failed half way.
-pub(crate) fn failure() -> Record {
+pub(crate) fn failure() -> Event {
     let push = PushFacts {
         seconds: 83.2,
         rsync_exit: Some(12),
@@ -50,7 +80,8 @@ pub(crate) fn failure() -> Record {
             .detail("the store is full: 0 bytes free on /srv/backups")
             .remedy("make room on /srv/backups"),
     ];
-    Record { result: Outcome::Failed, exit: 75, reasons, push: Some(push), warnings, ..refusal() }
+    let failed = Connection { result: Outcome::Failed, exit: 75, reasons, warnings, ..connection(&refusal()).clone() };
+    Event { body: Body::of(failed, Some(push)), ..refusal() }
 }
 
 /// A hook that could not copy a snapshot elsewhere.
@@ -65,7 +96,7 @@ pub(crate) fn mirror() -> FailedHook {
 }
 
 /// A push that is a snapshot.
-pub(crate) fn published() -> Record {
+pub(crate) fn published() -> Event {
     let push = PushFacts {
         snapshot: Some("2026-11-21T02-00-00Z".to_owned()),
         seconds: 4.25,
@@ -79,5 +110,6 @@ pub(crate) fn published() -> Record {
         free_bytes: Some(1_500_000_000_000),
         ..PushFacts::default()
     };
-    Record { result: Outcome::Published, exit: 0, reasons: Vec::new(), push: Some(push), mail: Mail::Report, ..refusal() }
+    let published = Connection { result: Outcome::Published, exit: 0, reasons: Vec::new(), ..connection(&refusal()).clone() };
+    Event { mail: Mail::Report, body: Body::of(published, Some(push)), ..refusal() }
 }

@@ -1,11 +1,12 @@
 //! Each kind of mail, whole, as the administrator reads it.
 
 use super::numbers::{duration, size};
+use super::samples::{connection, pushing, with};
 use super::*;
 use crate::decide::speak::alerts;
-use crate::terms::{DroppedOwners, Part, PartEnd, PushFacts, Reason};
+use crate::terms::{Body, DroppedOwners, Part, PartEnd, PushFacts, Reason};
 
-fn section(record: Record, count: u64) -> Group {
+fn section(record: Event, count: u64) -> Group {
     let mut groups = Vec::new();
     alerts::count(&mut groups, record.clone(), DateTime::<Utc>::MAX_UTC);
     let last = record.at + chrono::TimeDelta::seconds(i64::try_from(count).unwrap() - 1);
@@ -49,7 +50,9 @@ snapgate, from what the unix account with uid 1001 recorded.
 #[test]
 fn what_was_said_out_of_turn_is_told_as_that() {
     let reasons = vec![Reason::new(Code::Transaction, "`complete` without `prepare`").remedy("see what the client runs")];
-    let record = Record { verb: Some(Verb::Complete), command: "complete 0".to_owned(), exit: 64, reasons, ..samples::refusal() };
+    let record = with(samples::refusal(), |on| {
+        (on.verb, on.command, on.exit, on.reasons) = (Some(Verb::Complete), "complete 0".to_owned(), 64, reasons);
+    });
     let mail = mail(About::Alert(vec![section(record, 1)]));
     assert_eq!(mail.subject, "[snapgate] web1: refused (transaction)");
     let first = "Look into it: web1 said `complete` with no open transaction. Nothing was changed.\n";
@@ -58,8 +61,7 @@ fn what_was_said_out_of_turn_is_told_as_that() {
 
 #[test]
 fn what_no_policy_can_allow_says_so_in_one_sentence() {
-    let mut record = samples::refusal();
-    record.reasons = vec![Reason::new(Code::Option, "no").only_client("leave it out")];
+    let record = with(samples::refusal(), |on| on.reasons = vec![Reason::new(Code::Option, "no").only_client("leave it out")]);
     let body = mail(About::Alert(vec![section(record, 1)])).body;
     assert!(body.contains("    to allow: not possible; the client can: leave it out\n"), "{body}");
 }
@@ -106,8 +108,8 @@ snapgate, from what the unix account with uid 1001 recorded.
 
 #[test]
 fn a_report_says_whose_files_became_the_account_s_and_asks_nobody_to_act() {
-    let mut record = samples::published();
-    record.push.as_mut().unwrap().dropped_owners = Some(DroppedOwners { files: 4, owners: 3, more: false });
+    let dropped = Some(DroppedOwners { files: 4, owners: 3, more: false });
+    let record = pushing(samples::published(), |push| push.dropped_owners = dropped);
     let body = mail(About::Report(Box::new(record))).body;
     assert!(body.starts_with("web1 is backed up. Nothing to do.\n"), "{body}");
     assert!(body.contains("\nOwners:     4 files of 3 other owners became the account's\nNetwork:"), "{body}");
@@ -115,9 +117,8 @@ fn a_report_says_whose_files_became_the_account_s_and_asks_nobody_to_act() {
 
 #[test]
 fn a_report_with_something_to_look_at_says_so_first() {
-    let mut record = samples::published();
-    record.push.as_mut().unwrap().partial = true;
-    record.warnings = vec!["rsync: [sender] read errors mapping \"a\"".to_owned()];
+    let record = pushing(samples::published(), |push| push.partial = true);
+    let record = with(record, |on| on.warnings = vec!["rsync: [sender] read errors mapping \"a\"".to_owned()]);
     let mail = mail(About::Report(Box::new(record)));
     assert_eq!(mail.subject, "[snapgate] web1: published 2026-11-21T02-00-00Z, partial, with warnings");
     assert!(mail.body.starts_with("Look into it: web1 is backed up, but not whole."), "{}", mail.body);
@@ -151,19 +152,17 @@ fn what_could_not_be_told_apart_says_so_and_shows_examples() {
 
 #[test]
 fn what_was_published_is_never_called_no_backup() {
-    let mut record = samples::published();
-    record.reasons = vec![Reason::new(Code::Hook, "a hook failed")];
+    let record = with(samples::published(), |on| on.reasons = vec![Reason::new(Code::Hook, "a hook failed")]);
     let mail = mail(About::Alert(vec![section(record, 1)]));
     assert!(mail.body.starts_with("Look into it: web1 was served (published), but not everything went well."), "{}", mail.body);
 }
 
 #[test]
 fn nothing_in_a_forged_record_leaves_its_line_or_its_size() {
-    let mut record = samples::refusal();
+    let command = format!("\r\nact now\n{}", "é\u{1b}".repeat(1 << 19));
+    let mut record = with(samples::refusal(), |on| (on.command, on.warnings) = (command, vec!["a\nb".to_owned()]));
     record.client = None;
     record.account = "x\r\nBcc: victim@example.org\u{202e}".to_owned();
-    record.command = format!("\r\nact now\n{}", "é\u{1b}".repeat(1 << 19));
-    record.warnings = vec!["a\nb".to_owned()];
     let mail = mail(About::Alert(vec![section(record, 1)]));
     assert!(!mail.subject.chars().any(char::is_control), "{}", mail.subject);
     assert!(mail.subject.len() < MAX_SUBJECT + 8);
@@ -172,7 +171,7 @@ fn nothing_in_a_forged_record_leaves_its_line_or_its_size() {
 }
 
 /// The body of the mail about this alone.
-fn alert_body(record: Record) -> String {
+fn alert_body(record: Event) -> String {
     mail(About::Alert(vec![section(record, 1)])).body
 }
 
@@ -180,7 +179,7 @@ fn alert_body(record: Record) -> String {
 fn a_fault_of_a_file_is_shown_with_its_line_and_no_escape() {
     let detail = "/etc/snapgate/policies/d.yaml:1:1: `usr` is not a key of a policy\n 1 | usr: x\n   | ^\ndid you mean `user`?";
     let reasons = vec![Reason::new(Code::Config, "no").detail(detail).remedy("mend the file")];
-    let body = alert_body(Record { reasons, exit: 78, ..samples::refusal() });
+    let body = alert_body(with(samples::refusal(), |on| (on.reasons, on.exit) = (reasons, 78)));
     let why = "\nWhy:\n  /etc/snapgate/policies/d.yaml:1:1: `usr` is not a key of a policy (code config)\n     1 | usr: x\n       | ^\n    \
                did you mean `user`?\n    to mend:  mend the file\n";
     assert!(body.contains(why) && !body.contains("\\n"), "{body}");
@@ -200,15 +199,10 @@ fn a_complete_tells_of_each_push_and_of_no_rsync_of_its_own() {
         ..PushFacts::default()
     };
     let reasons = vec![Reason::new(Code::Unpublished, "not published: the client reported status 11")];
-    let record = Record {
-        result: Outcome::Unpublished,
-        verb: Some(Verb::Complete),
-        command: "complete 11".to_owned(),
-        at: at + chrono::TimeDelta::seconds(90),
-        reasons,
-        push: Some(push.clone()),
-        ..samples::refusal()
-    };
+    let completed = with(samples::refusal(), |on| {
+        (on.result, on.verb, on.command, on.reasons) = (Outcome::Unpublished, Some(Verb::Complete), "complete 11".to_owned(), reasons);
+    });
+    let record = Event { at: at + chrono::TimeDelta::seconds(90), ..pushing(completed, |facts| *facts = push.clone()) };
     let body = alert_body(record.clone());
     assert!(body.starts_with("Look into it: web1 said `complete`, and what it had pushed was not published.\n"), "{body}");
     assert!(body.contains("\n5 pushes since `prepare` at 2026-11-21 02:00:00 UTC:\n  2 not told of here, and the last ones:\n"), "{body}");
@@ -219,7 +213,8 @@ fn a_complete_tells_of_each_push_and_of_no_rsync_of_its_own() {
     );
     assert!(!body.contains("rsync:"), "{body}");
     let push = PushFacts { snapshot: Some("s".to_owned()), ..push };
-    let published = Record { result: Outcome::Published, reasons: Vec::new(), push: Some(push), ..record };
+    let published = with(record, |on| (on.result, on.reasons) = (Outcome::Published, Vec::new()));
+    let published = pushing(published, |facts| *facts = push);
     let body = mail(About::Report(Box::new(published))).body;
     assert!(body.contains("Began:      2026-11-21 02:00:00 UTC\nCompleted:  2026-11-21 02:01:30 UTC\n"), "{body}");
     assert!(body.contains("Duration:   1m 30s, from `prepare` to `complete`\n") && body.contains("into `etc`: exit 0"), "{body}");
@@ -227,12 +222,7 @@ fn a_complete_tells_of_each_push_and_of_no_rsync_of_its_own() {
 
 #[test]
 fn a_push_says_how_its_own_rsync_ended() {
-    let ended = |exit, signal| {
-        let mut record = samples::failure();
-        let push = record.push.as_mut().unwrap();
-        (push.rsync_exit, push.rsync_signal) = (exit, signal);
-        alert_body(record)
-    };
+    let ended = |exit, signal| alert_body(pushing(samples::failure(), |push| (push.rsync_exit, push.rsync_signal) = (exit, signal)));
     assert!(ended(Some(12), None).contains("rsync:   exit 12 after 1m 23s\n"));
     assert!(ended(None, Some(15)).contains("rsync:   ended by signal 15 after 1m 23s\n"));
     assert!(ended(None, None).contains("rsync:   ended by the gate after 1m 23s\n"), "its time was over, or its room");
@@ -240,7 +230,9 @@ fn a_push_says_how_its_own_rsync_ended() {
 
 #[test]
 fn a_failed_hook_is_told_once_with_what_it_printed() {
-    let record = Record { hooks: vec![samples::mirror()], warnings: vec![samples::mirror().told()], ..samples::published() };
+    let record = with(samples::published(), |on| {
+        (on.hooks, on.warnings) = (vec![samples::mirror()], vec![samples::mirror().told()]);
+    });
     let alert = mail(About::Alert(vec![section(record.clone(), 1)]));
     assert_eq!(alert.subject, "[snapgate] web1: published 2026-11-21T02-00-00Z, but a hook failed (hook)");
     assert!(alert.body.starts_with("Act: web1 is backed up, but a hook of this server failed.\n"), "{}", alert.body);
@@ -257,13 +249,9 @@ fn a_failed_hook_is_told_once_with_what_it_printed() {
 fn a_session_that_was_no_push_is_not_called_one() {
     let answered = |verb| {
         let warnings = vec!["something".to_owned()];
-        let mail = mail(About::Report(Box::new(Record {
-            result: Outcome::Answered,
-            verb: Some(verb),
-            push: None,
-            warnings,
-            ..samples::refusal()
-        })));
+        let mail = mail(About::Report(Box::new(with(samples::refusal(), |on| {
+            (on.result, on.verb, on.warnings) = (Outcome::Answered, Some(verb), warnings);
+        }))));
         (mail.subject, mail.body)
     };
     for (verb, subject) in [
@@ -277,7 +265,10 @@ fn a_session_that_was_no_push_is_not_called_one() {
         assert_eq!(told, format!("[snapgate] web1: {subject}, with warnings"));
         assert!(!body.contains("A push of") && !body.contains("answered."), "{body}");
     }
-    let failed = |verb| alert_body(Record { verb: Some(verb), push: None, command: verb.to_string(), ..samples::failure() });
+    let failed = |verb: Verb| {
+        let nothing = Event { body: Body::of(connection(&samples::failure()).clone(), None), ..samples::failure() };
+        alert_body(with(nothing, |on| (on.verb, on.command) = (Some(verb), verb.to_string())))
+    };
     assert!(failed(Verb::Status).starts_with("Act: web1 could not be served, because something is wrong with the store.\n"));
     assert!(!failed(Verb::Abort).contains("Nothing was received"));
     assert!(failed(Verb::Rsync).contains("Nothing was received"));
@@ -286,8 +277,9 @@ fn a_session_that_was_no_push_is_not_called_one() {
 #[test]
 fn what_passes_by_itself_says_so_and_how_long_the_client_has_not_come_through() {
     let reasons = vec![Reason::new(Code::Interrupted, "the push did not finish").passing()];
-    let record = Record { passing: true, reasons, newest: Some("2026-11-18T02-00-00Z".to_owned()), ..samples::failure() };
-    let body = alert_body(record);
+    let body = alert_body(with(samples::failure(), |on| {
+        (on.passing, on.reasons, on.newest) = (true, reasons, Some("2026-11-18T02-00-00Z".to_owned()));
+    }));
     assert!(body.starts_with("No need to act if it comes again by itself: a push of web1 failed. No snapshot was made.\n"), "{body}");
     assert!(body.contains("Newest:  2026-11-18T02-00-00Z\n"), "{body}");
     assert!(body.contains("\nSuch things pass by themselves: about this client and kind there is one mail a day at most.\n"), "{body}");
@@ -296,12 +288,36 @@ fn what_passes_by_itself_says_so_and_how_long_the_client_has_not_come_through() 
 #[test]
 fn each_of_several_refusals_has_its_own_reason() {
     let mut section = section(samples::refusal(), 5);
-    let mut other = samples::refusal();
-    other.command = "rsync --server -b".to_owned();
-    other.reasons[0].detail = "something else".to_owned();
-    section.samples.push(other);
+    section.samples.push(with(samples::refusal(), |on| {
+        on.command = "rsync --server -b".to_owned();
+        on.reasons[0].detail = "something else".to_owned();
+    }));
     let body = mail(About::Alert(vec![section])).body;
     assert!(body.contains("  2026-11-21 02:00:00 UTC  rsync --server -b\n    why: something else\n  and 3 more\n"), "{body}");
+}
+
+#[test]
+fn what_only_a_later_version_can_read_is_mailed_by_what_every_event_says() {
+    let says = "\
+Look into it: web1 has a `prune` event that this version of snapgate cannot read.
+
+When:    once, 2026-11-21 02:00:00 UTC
+Client:  web1 (unix account web1)
+Kind:    prune, in version 1 of the format
+Says:    3 snapshots were removed
+Id:      1795226400000000-4242-0
+
+The gate that wrote it is newer than this program, or its line is damaged. The ledger has all of it.
+";
+    let alert = mail(About::Alert(vec![section(samples::unknown(), 1)]));
+    assert_eq!((alert.subject.as_str(), alert.audience), ("[snapgate] web1: prune: 3 snapshots were removed", Audience::Alerts));
+    assert!(alert.body.starts_with(says), "{}", alert.body);
+    let report = mail(About::Report(Box::new(samples::unknown())));
+    assert_eq!((report.subject, report.audience), (alert.subject, Audience::Reports));
+    assert!(report.body.starts_with(&says.replace("once, ", "")), "{}", report.body);
+    let digest = mail(About::Alert(vec![section(samples::refusal(), 1), section(samples::unknown(), 2)]));
+    assert!(digest.body.starts_with("3 refusals and failures of 2 kinds in one mail. Look into it: not all"), "{}", digest.body);
+    assert!(digest.body.contains("  2.      2 x web1: prune: 3 snapshots were removed\n"), "{}", digest.body);
 }
 
 #[test]

@@ -1,0 +1,115 @@
+//! Events as lines of JSON.
+//!
+//! A line is read in steps: what every event has, and then, where kind and version are known, the rest. What cannot be read in the
+//! second step is passed through as unknown. Nothing is built of the fields that nobody reads, however many somebody has put there.
+
+use chrono::{DateTime, Utc};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::{Body, Event, Kind, Mail, Push, Unknown, VERSION};
+use crate::terms::ClientName;
+use crate::terms::limits::{MAX_KIND, MAX_QUOTED, MAX_SPOOL_NAME, MAX_TOLD_TEXT};
+use crate::terms::text::still_printable;
+
+/// The line of an event.
+#[derive(Serialize)]
+struct Line<'a> {
+    version: u32,
+    kind: &'a str,
+    id: &'a str,
+    at: DateTime<Utc>,
+    account: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<&'a ClientName>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    summary: String,
+    mail: Mail,
+    #[serde(flatten)]
+    body: Rest<'a>,
+}
+
+/// What stands behind it, by kind.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Rest<'a> {
+    Of(&'a super::Connection),
+    Push(&'a Push),
+    Nothing {},
+}
+
+/// What is read of every event.
+#[derive(Deserialize)]
+struct Envelope {
+    version: u32,
+    kind: String,
+    id: String,
+    at: DateTime<Utc>,
+    #[serde(default)]
+    account: String,
+    #[serde(default)]
+    client: Option<String>,
+    #[serde(default)]
+    summary: String,
+    #[serde(default)]
+    mail: String,
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let (version, body) = match &self.body {
+            Body::Connection(connection) => (VERSION, Rest::Of(connection)),
+            Body::Push(push) => (VERSION, Rest::Push(push)),
+            Body::Unknown(unknown) => (unknown.version, Rest::Nothing {}),
+        };
+        let Self { id, at, account, client, mail, .. } = self;
+        Line { version, kind: self.kind(), id, at: *at, account, client: client.as_ref(), summary: self.summary(), mail: *mail, body }
+            .serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(from)?;
+        read(text.get()).map_err(D::Error::custom)
+    }
+}
+
+fn read(text: &str) -> serde_json::Result<Event> {
+    let Envelope { version, kind, id, at, account, client, summary, mail } = serde_json::from_str(text)?;
+    if version == 0 || !is_word(&kind) {
+        return Err(serde_json::Error::custom("no version or no kind of an event"));
+    }
+    let known = Kind::read(&kind).filter(|_| version == VERSION).and_then(|kind| body(kind, text).ok());
+    let (is_no_client, client) = match client.map(|name| name.parse()).transpose() {
+        Ok(client) => (false, client),
+        Err(_) => (true, None),
+    };
+    let mail = Mail::read(&mail);
+    match (known, mail) {
+        (Some(body), Some(mail)) if !is_no_client => Ok(Event { id, at, account, client, mail, body }),
+        (_, mail) => Ok(Event {
+            id: still_printable(&id, MAX_SPOOL_NAME),
+            at,
+            account: still_printable(&account, MAX_QUOTED),
+            client,
+            // Whoever gets alerts hears of it where a later version has other words.
+            mail: mail.unwrap_or(Mail::Alert),
+            body: Body::Unknown(Unknown { version, kind, summary: still_printable(&summary, MAX_TOLD_TEXT) }),
+        }),
+    }
+}
+
+/// Whether it could be the word for a kind.
+fn is_word(kind: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !kind.is_empty() && kind.len() <= MAX_KIND && kind.bytes().all(plain)
+}
+
+fn body(kind: Kind, text: &str) -> serde_json::Result<Body> {
+    Ok(match kind {
+        Kind::Connection => Body::Connection(serde_json::from_str(text)?),
+        Kind::Push => Body::Push(Box::new(Push { connection: serde_json::from_str(text)?, facts: serde_json::from_str(text)? })),
+    })
+}
