@@ -18,7 +18,7 @@ use crate::decide::push::plan::{self, Places};
 use crate::decide::rsync::command::{self, Command, Push};
 use crate::decide::rsync::typed::{self, Typed};
 use crate::decide::sandbox::spec::{self, Sandbox};
-use crate::terms::text::printable;
+use crate::terms::text::{printable, printable_path};
 use crate::terms::{
     Account, Administrator, ClientName, Code, Fingerprint, Owners, Peer, Reason, RepositoryState, Request, Said, Zone, exit,
 };
@@ -243,7 +243,7 @@ fn describe_push(
         tells_owners: plan.drops_owners(owners),
     });
     let _ = writeln!(text, "would run, in {}:", run.sandbox().directory.display());
-    let _ = writeln!(text, "  {}", printable(run.sandbox().program.as_os_str().as_encoded_bytes()));
+    let _ = writeln!(text, "  {}", printable_path(&run.sandbox().program));
     for word in &run.sandbox().argv {
         let _ = writeln!(text, "    {}", printable(word.as_encoded_bytes()));
     }

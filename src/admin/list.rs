@@ -13,7 +13,7 @@ use crate::act::store::{Repository, mounted};
 use crate::decide::policy::{Policy, Site};
 use crate::decide::speak::line;
 use crate::terms::limits::MAX_UNKNOWN;
-use crate::terms::text::printable;
+use crate::terms::text::printable_path;
 use crate::terms::{ClientName, Event, PushFacts, SnapshotName, View, exit};
 
 /// The text, and the exit code: 0, or 75 where snapshots could not be listed because a disk or a repository is not there, or 78 where a
@@ -68,7 +68,7 @@ fn snapshots(text: &mut String, site: &Site, policy: &Policy) -> Result<bool, St
         return Ok(false);
     }
     if look(&policy.path).is_none() {
-        let shown = printable(policy.path.as_os_str().as_encoded_bytes());
+        let shown = printable_path(&policy.path);
         let was_here = names::named(&policy.user).is_some_and(|account| spool::was_published(&site.spool, account.uid, &policy.client));
         if was_here || look(&site.store).is_none() {
             let _ = writeln!(text, "{}: its snapshots are not there: the repository `{shown}` is missing", policy.client);

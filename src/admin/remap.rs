@@ -14,7 +14,7 @@ use crate::act::store::{Given, Ownership, mounted};
 use crate::act::{config, process};
 use crate::decide::owners::remap::{self, Holder, Kind, Remap};
 use crate::decide::policy::Policy;
-use crate::terms::text::printable;
+use crate::terms::text::{printable, printable_path};
 use crate::terms::{Account, ClientName, Reason, exit};
 
 /// What is printed, and the exit code.
@@ -26,7 +26,7 @@ pub type Said = (String, u8);
 /// In words, when it cannot be done.
 pub fn remap(directory: &Path, client: &ClientName, dry_run: bool) -> Result<Said, Said> {
     let policy = policy(directory, client)?;
-    let shown = printable(policy.path.as_os_str().as_encoded_bytes());
+    let shown = printable_path(&policy.path);
     let mut owned = Ownership::take(&policy.path).map_err(reason)?.ok_or_else(|| {
         unfit(format!("there is no repository in `{shown}`\nthe client's first push makes one; there is nothing to remap"))
     })?;

@@ -174,7 +174,7 @@ pub struct Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = super::text::printable(self.file.as_os_str().as_encoded_bytes());
+        let file = super::text::printable_path(&self.file);
         if self.line == 0 { write!(out, "{file}: by default") } else { write!(out, "{file}:{}", self.line) }
     }
 }

@@ -97,6 +97,21 @@ fn misleads(character: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// A path, printable.
+pub fn printable_path(path: impl AsRef<std::path::Path>) -> String {
+    printable(path.as_ref().as_os_str().as_encoded_bytes())
+}
+
+/// A path, printable and in backticks.
+pub fn quoted_path(path: &std::path::Path) -> String {
+    format!("`{}`", printable_path(path))
+}
+
+/// What the system said, in small letters and without its number.
+pub fn os_words(error: &std::io::Error) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ use super::leader::Leader;
 use crate::decide::push::outcome::Ended;
 use crate::decide::rsync::argv::Version;
 use crate::terms::limits::{MAX_NOTE, MAX_VERSION_ANSWER, VERSION_TIMEOUT};
-use crate::terms::text::printable;
+use crate::terms::text::printable_path;
 use crate::terms::{Code, Reason};
 
 /// What is remembered. All but the version says which file it was.
@@ -80,7 +80,7 @@ fn ask(program: &Path) -> Result<Version, Reason> {
 }
 
 fn broken(program: &Path, what: &str) -> Reason {
-    Reason::of_the_server(Code::Rsync, format!("rsync at `{}`: {what}", printable(program.as_os_str().as_encoded_bytes())))
+    Reason::of_the_server(Code::Rsync, format!("rsync at `{}`: {what}", printable_path(program)))
         .remedy("install rsync, or set `rsync:` in the site file to its path")
 }
 

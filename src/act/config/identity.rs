@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use crate::decide::policy::yaml::Fault;
 use crate::decide::policy::{Policy, Site, read_policy};
 use crate::terms::limits::MAX_CONFIG_FILE;
-use crate::terms::text::{printable, printable_name};
+use crate::terms::text::{printable_name, printable_path};
 use crate::terms::{ClientName, Code, Fingerprint, Reason, Request};
 
 use super::{ENDING, Policies, fill, raw_open, vet};
@@ -18,7 +18,7 @@ fn no_policy(policies: &Path, detail: String) -> Reason {
     Reason::new(Code::NoPolicy, "nothing here is set up for this account and key")
         .hint("ask the administrator of the server")
         .detail(detail)
-        .remedy(format!("create a file in {} with `user:` and, if several share the account, `keys:`", shown(policies)))
+        .remedy(format!("create a file in {} with `user:` and, if several share the account, `keys:`", printable_path(policies)))
 }
 
 /// The reason where `--client` names a client that has no policy.
@@ -28,11 +28,7 @@ pub fn unnamed(dir: &Path, named: &ClientName) -> Reason {
 }
 
 fn missing(path: &Path, named: &ClientName) -> String {
-    format!("`--client {named}` names a client without a policy: {} is missing", shown(path))
-}
-
-fn shown(path: &Path) -> String {
-    printable(path.as_os_str().as_encoded_bytes())
+    format!("`--client {named}` names a client without a policy: {} is missing", printable_path(path))
 }
 
 /// Finds the policy of a connection. Whether it allows anything is not decided here.

@@ -17,6 +17,7 @@ use nix::sys::stat::Mode;
 use crate::decide::policy::yaml::Fault;
 use crate::decide::policy::{Policy, Site, read_policy, read_site};
 use crate::terms::limits::{MAX_CONFIG_FILE, MAX_POLICIES};
+use crate::terms::text::os_words;
 use crate::terms::{ClientName, Code, Reason};
 
 pub mod identity;
@@ -116,7 +117,7 @@ impl Policies {
 
     fn list(&self) -> Result<Listing, Fault> {
         let failed = |error: std::io::Error| {
-            Fault::whole(&self.dir, format!("the policies cannot be listed: {}", said(&error)), "let the account read this directory")
+            Fault::whole(&self.dir, format!("the policies cannot be listed: {}", os_words(&error)), "let the account read this directory")
         };
         let mut listing = Listing::default();
         for entry in std::fs::read_dir(&self.dir).map_err(failed)? {
@@ -141,12 +142,6 @@ impl Policies {
     }
 }
 
-/// What the system said, in small letters and without its number.
-fn said(error: &std::io::Error) -> String {
-    let words = error.to_string();
-    words.split(" (os error").next().unwrap_or_default().to_lowercase()
-}
-
 fn open_directory(path: &Path) -> Result<OwnedFd, Fault> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     // A directory of policies that may be entered but not listed is fine for those who need no search.
@@ -155,7 +150,7 @@ fn open_directory(path: &Path) -> Result<OwnedFd, Fault> {
         other => other,
     };
     let handle = handle.map_err(|errno| {
-        let words = said(&errno.into());
+        let words = os_words(&errno.into());
         Fault::whole(path, format!("the directory of settings cannot be opened: {words}"), "create it, or name another by --config")
     })?;
     vet(path, &File::from(handle.try_clone().map_err(|error| broken_handle(path, &error))?), true)?;
@@ -163,7 +158,7 @@ fn open_directory(path: &Path) -> Result<OwnedFd, Fault> {
 }
 
 fn broken_handle(path: &Path, error: &std::io::Error) -> Fault {
-    Fault::whole(path, format!("it cannot be examined: {}", said(error)), "try again")
+    Fault::whole(path, format!("it cannot be examined: {}", os_words(error)), "try again")
 }
 
 /// Opens a file below a checked directory; `None` when there is none.
@@ -176,7 +171,7 @@ fn open_file(dir: &OwnedFd, path: &Path, name: &OsStr) -> Result<Option<File>, F
         Err(Errno::ENOENT) => Ok(None),
         Err(Errno::ELOOP) => Err(Fault::whole(path, "a symbolic link", "put the file itself here")),
         Err(errno) => {
-            let words = said(&errno.into());
+            let words = os_words(&errno.into());
             Err(Fault::whole(path, format!("it cannot be opened: {words}"), "let root or the account own it and read it"))
         }
     }

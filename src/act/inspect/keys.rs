@@ -10,7 +10,7 @@ use nix::libc;
 use super::program::{Identity, leads};
 use crate::decide::host::login::{KeyFile, KeyState, Keys, keys};
 use crate::terms::limits::MAX_KEY_FILE;
-use crate::terms::text::printable;
+use crate::terms::text::{os_words, printable_path};
 
 /// Looks at these files. With `strict`, what others could have written counts for nothing, up to the account's home (`safe_path` in
 /// OpenSSH's misc.c).
@@ -23,11 +23,11 @@ fn state(path: &Path, strict: Option<(u32, &Path)>, own: Option<Identity>) -> Ke
     let (text, cut) = match read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return KeyState::Missing,
-        Err(error) => return KeyState::Unreadable(error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()),
+        Err(error) => return KeyState::Unreadable(os_words(&error)),
     };
     match strict.and_then(|(uid, home)| distrusted(path, uid, home)) {
         // It travels as text, and the account may have led the way through any name.
-        Some(at) => KeyState::Distrusted(printable(at.as_os_str().as_encoded_bytes())),
+        Some(at) => KeyState::Distrusted(printable_path(at)),
         None => KeyState::Holds(Keys { cut, ..keys(&text, |word| leads(word, own)) }),
     }
 }

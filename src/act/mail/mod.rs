@@ -22,7 +22,7 @@ use lettre::{Address, Message};
 
 use crate::decide::policy::{MailSettings, Tls, Transport};
 use crate::terms::limits::{MAIL_TIMEOUT, MAX_MAIL_FILE, SENDMAIL_TIMEOUT, SMTP_TIMEOUT};
-use crate::terms::text::printable;
+use crate::terms::text::{printable, printable_path};
 use crate::terms::{Audience, ComposedMail};
 
 mod sendmail;
@@ -243,7 +243,7 @@ fn small_file(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 fn unusable(key: &str, file: &Path, error: &dyn Display) -> NotSent {
-    NotSent::Unreachable(format!("`{key}: {}` cannot be used: {error}", printable(file.as_os_str().as_encoded_bytes())))
+    NotSent::Unreachable(format!("`{key}: {}` cannot be used: {error}", printable_path(file)))
 }
 
 /// Whose fault it was that SMTP did not work out.
@@ -315,7 +315,7 @@ fn put(dir: &Path, mail: &ComposedMail, message: &[u8]) -> Result<(), NotSent> {
     };
     store().map_err(|error| {
         let _ = std::fs::remove_file(&half);
-        NotSent::Unreachable(format!("`{}` takes no mail: {error}", printable(dir.as_os_str().as_encoded_bytes())))
+        NotSent::Unreachable(format!("`{}` takes no mail: {error}", printable_path(dir)))
     })
 }
 

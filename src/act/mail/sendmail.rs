@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 use super::NotSent;
 use crate::terms::limits::MAX_SENDMAIL_WORDS;
-use crate::terms::text::printable;
+use crate::terms::text::{printable, printable_path};
 
 /// How often the mailer is looked after.
 const TICK: Duration = Duration::from_millis(20);
@@ -26,9 +26,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(super) fn send(program: &Path, from: &str, to: &[String], message: &[u8], limit: Duration) -> Result<(), NotSent> {
     // Local mailers take lines as the system ends them; CRLF would reach some mailboxes doubled.
     let message: Vec<u8> = message.iter().copied().filter(|byte| *byte != b'\r').collect();
-    let mut child = start(program, from, to).map_err(|error| {
-        NotSent::Unreachable(format!("`{}` does not start: {error}", printable(program.as_os_str().as_encoded_bytes())))
-    })?;
+    let mut child =
+        start(program, from, to).map_err(|error| NotSent::Unreachable(format!("`{}` does not start: {error}", printable_path(program))))?;
     if let Some(mut stdin) = child.stdin.take() {
         // In a thread: a mailer that does not read must run into the limit, not hang this process. It may also end
         // without reading everything; its exit status then says what that means.

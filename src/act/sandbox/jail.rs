@@ -15,7 +15,7 @@ use landlock::{
 use nix::libc;
 
 use crate::decide::sandbox::spec::{Access, Grant};
-use crate::terms::text::printable;
+use crate::terms::text::printable_path;
 use crate::terms::{Code, Reason};
 
 /// What has to hold: every right up to moving and linking between directories (Linux 5.19).
@@ -94,7 +94,7 @@ fn unheld(what: &str) -> Reason {
 }
 
 fn missing(grant: &Grant, what: &str) -> Reason {
-    let path = printable(grant.path.as_os_str().as_encoded_bytes());
+    let path = printable_path(&grant.path);
     unheld(&format!("`{path}` ({}): {what}", grant.access.as_str()))
 }
 

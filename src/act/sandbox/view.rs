@@ -16,7 +16,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{Gid, Uid, getegid, geteuid, pivot_root};
 
 use crate::decide::sandbox::spec::{Bind, Kind, RunsAs};
-use crate::terms::text::printable;
+use crate::terms::text::printable_path;
 
 /// Where the new root is put together: a directory that every system has and that holds nothing that is shown.
 const WORKSHOP: &str = "/proc";
@@ -153,12 +153,12 @@ fn alias(bind: &Bind, system: &[Bind]) -> Option<PathBuf> {
 
 fn link(at: &Path, target: &Path) -> Result<(), String> {
     let made = make_place(at.parent().unwrap_or(at), true).and_then(|()| symlink(target, at));
-    made.map_err(|error| format!("a link for `{}`: {error}", printable(at.as_os_str().as_encoded_bytes())))
+    made.map_err(|error| format!("a link for `{}`: {error}", printable_path(at)))
 }
 
 fn show(bind: &Bind) -> Result<(), String> {
     let to = within(&bind.to);
-    let what = || printable(bind.to.as_os_str().as_encoded_bytes());
+    let what = || printable_path(&bind.to);
     let found = match fs::metadata(&bind.from) {
         Err(error) if bind.optional && error.kind() == ErrorKind::NotFound => return Ok(()),
         found => found.map_err(|error| format!("`{}`: {error}", what()))?,

@@ -16,7 +16,7 @@ use nix::unistd::fchdir;
 
 use super::Repository;
 use super::tree::kind;
-use crate::terms::text::printable;
+use crate::terms::text::printable_path;
 use crate::terms::{SnapshotName, SubPath};
 
 /// A place that is there.
@@ -38,8 +38,7 @@ impl Repository {
             Errno::ELOOP => format!("`{place}` runs through a symlink in {snapshot}\nname the place that the symlink leads to"),
             error => format!("looking at `{place}` in {snapshot}: {}", error.desc()),
         };
-        let root = File::open(self.root())
-            .map_err(|error| format!("opening `{}`: {error}", printable(self.root().as_os_str().as_encoded_bytes())))?;
+        let root = File::open(self.root()).map_err(|error| format!("opening `{}`: {error}", printable_path(self.root())))?;
         let find = || {
             let whole = place.below(&path);
             let last = if place.is_whole() { None } else { whole.file_name() };

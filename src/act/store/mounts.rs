@@ -12,7 +12,7 @@ use crate::decide::host::mounts;
 use crate::decide::policy::{Policy, Site};
 use crate::terms::Reason;
 use crate::terms::limits::MAX_MOUNTINFO;
-use crate::terms::text::printable;
+use crate::terms::text::printable_path;
 
 /// The kernel's list of what is mounted in this process's view.
 const MOUNTINFO: &str = "/proc/self/mountinfo";
@@ -46,7 +46,7 @@ fn is_mounted(store: &Path, repository: &Path) -> Result<(), Reason> {
     if mounts::satisfied(&real_store, &real_repository, &points) {
         return Ok(());
     }
-    let shown = |path: &Path| printable(path.as_os_str().as_encoded_bytes());
+    let shown = |path: &Path| printable_path(path);
     let what = if real_repository.starts_with(&real_store) {
         format!("the store `{}` is not a mount point", shown(store))
     } else {

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::Repository;
 use crate::decide::host::seen::{Need, Stock, Wanted};
 use crate::terms::limits::{MAX_STOCK, MAX_STRANGE};
-use crate::terms::text::printable;
+use crate::terms::text::{os_words, printable};
 use crate::terms::{NamePattern, SnapshotName};
 
 impl Repository {
@@ -20,7 +20,7 @@ impl Repository {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => {
-                look.stock.unread = Some(error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase());
+                look.stock.unread = Some(os_words(&error));
             }
         }
         let device = |path: &Path| fs::metadata(path).ok().map(|found| found.dev());

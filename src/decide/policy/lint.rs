@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::terms::text::printable;
+use crate::terms::text::printable_path;
 use crate::terms::{Origin, Verb};
 
 use super::{KeepOwners, PartialPushes, Policy, Source};
@@ -43,7 +43,7 @@ impl Finding {
 impl std::fmt::Display for Finding {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // A line of 0 is the file as a whole, or a default: only the file is shown.
-        let file = printable(self.origin.file.as_os_str().as_encoded_bytes());
+        let file = printable_path(&self.origin.file);
         match self.origin.line {
             0 => write!(out, "{file}: {}\n{}", self.message, self.help),
             line => write!(out, "{file}:{line}: {}\n{}", self.message, self.help),
@@ -228,7 +228,7 @@ fn paths(policies: &[Policy]) -> Vec<Finding> {
     for policy in sorted {
         match outer {
             Some(outer) if policy.path.starts_with(&outer.path) => {
-                let shown = printable(policy.path.as_os_str().as_encoded_bytes());
+                let shown = printable_path(&policy.path);
                 let relation = if policy.path == outer.path { "is also the repository" } else { "is inside the repository" };
                 let message = format!("the repository `{shown}` {relation} of {}", outer.client);
                 found.push(Finding::wrong(policy.origins.of("path"), message, "give each client a directory of its own"));

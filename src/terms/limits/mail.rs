@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-/// Bytes of one event in the spool; a larger file was not written by a gate.
-pub const MAX_EVENT: u64 = 256 * 1024;
-
 /// Bytes of the word for an event's kind; ours have under 16.
 pub const MAX_KIND: usize = 32;
 
 /// Events of the ledger that only a later version can read, of which `list` shows the last ones.
 pub const MAX_UNKNOWN: usize = 5;
+
+/// Bytes of one event in the spool; a larger file was not written by a gate.
+pub const MAX_EVENT: u64 = 256 * 1024;
 
 /// Names looked at in one directory of the spool in one go. A queue that is longer is worked off in several.
 pub const MAX_SPOOL_NAMES: usize = 20_000;

@@ -15,6 +15,7 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, geteuid, unlinkat};
 
 use super::SpoolError;
 use crate::terms::limits::MAX_SPOOL_NAME;
+use crate::terms::text::printable_path;
 
 /// A directory, open.
 #[derive(Debug)]
@@ -124,7 +125,7 @@ impl Inside {
         }
         let mut bytes = Vec::new();
         let read = File::from(fd).take(limit.saturating_add(1)).read_to_end(&mut bytes);
-        read.map_err(|error| SpoolError::Io { what: "read", path: show(&path), error })?;
+        read.map_err(|error| SpoolError::Io { what: "read", path: printable_path(&path), error })?;
         if bytes.len() as u64 > limit {
             return Err(untrusted(&path, "is too large"));
         }
@@ -162,9 +163,10 @@ impl Inside {
         }
         let mut file = File::from(fd);
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
-        let renamed = written.map_err(|error| SpoolError::Io { what: "write", path: show(&tmp.path.join(name)), error }).and_then(|()| {
-            renameat(&tmp.fd, half.as_str(), &self.fd, name).map_err(|error| SpoolError::io("rename", &self.path.join(name), error))
-        });
+        let renamed =
+            written.map_err(|error| SpoolError::Io { what: "write", path: printable_path(&tmp.path.join(name)), error }).and_then(|()| {
+                renameat(&tmp.fd, half.as_str(), &self.fd, name).map_err(|error| SpoolError::io("rename", &self.path.join(name), error))
+            });
         if renamed.is_err() {
             let _ = unlinkat(&tmp.fd, half.as_str(), UnlinkatFlags::NoRemoveDir);
         }
@@ -249,10 +251,6 @@ impl Inside {
     }
 }
 
-fn show(path: &Path) -> String {
-    crate::terms::text::printable(path.as_os_str().as_encoded_bytes())
-}
-
 fn untrusted(path: &Path, why: &'static str) -> SpoolError {
-    SpoolError::Untrusted { path: show(path), why }
+    SpoolError::Untrusted { path: printable_path(path), why }
 }

@@ -18,7 +18,7 @@ use nix::unistd::Uid;
 pub use self::account::{Account, AccountSpool, Lock, accounts};
 use self::inside::Inside;
 pub use self::sessions::{Full, SESSIONS, Slots, take_slots};
-use crate::terms::text::printable;
+use crate::terms::text::{printable, printable_path};
 use crate::terms::{ClientName, Event};
 
 /// Directories inside an account's own, each made by its gate, so that root never has to make one there.
@@ -58,7 +58,7 @@ pub enum SpoolError {
 
 impl SpoolError {
     fn io(what: &'static str, path: &Path, error: nix::errno::Errno) -> Self {
-        Self::Io { what, path: printable(path.as_os_str().as_encoded_bytes()), error: error.into() }
+        Self::Io { what, path: printable_path(path), error: error.into() }
     }
 }
 

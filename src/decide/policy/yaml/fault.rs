@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::terms::Origin;
-use crate::terms::text::{printable, printable_within};
+use crate::terms::text::{printable_path, printable_within};
 
 /// Characters of a line that are shown on either side of the place.
 const CONTEXT: usize = 100;
@@ -79,7 +79,7 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = printable(self.file.as_os_str().as_encoded_bytes());
+        let file = printable_path(&self.file);
         if self.line == 0 {
             return write!(out, "{file}: {}\n{}", self.message, self.help);
         }
