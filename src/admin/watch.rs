@@ -1,9 +1,10 @@
 //! `snapgate watch`: tells the administrator what the gates left in the spool.
 //!
-//! For each account: deliver what waits, count what is new, write the mails that are due, deliver them. A crash between any
-//! two steps loses no event and counts none twice, because the file of counts is the only truth: a mail whose number it
-//! has not given out yet never happened, and an event that it has counted is deleted, not counted again. At worst a mail
-//! is sent twice, with the same Message-ID.
+//! For each account: deliver what waits, count what is new, write the mails that are due, deliver
+//! them. A crash between two steps loses no event and counts none twice, because only the file of
+//! counts is true: a mail with a number that it has not given out never happened, and an event that
+//! it has counted is deleted, not counted again. At worst a mail is sent twice, with the same
+//! Message-ID.
 //!
 //! It never touches a repository, and a session never waits for it.
 
@@ -53,11 +54,12 @@ impl fmt::Display for WatchReport {
     }
 }
 
-/// What a pass takes from outside, so that tests can hold the clock and stop it between any two steps.
+/// What a pass takes from outside, so that tests can set the clock and stop it between any two
+/// steps.
 pub struct Means<'a> {
     /// The clock.
     pub now: &'a dyn Fn() -> DateTime<Utc>,
-    /// Asked before every step that changes something; `false` ends the pass there, as a power cut would.
+    /// Asked before every step that changes something; `false` ends the pass, like a power cut.
     pub go_on: &'a dyn Fn() -> bool,
 }
 
@@ -73,13 +75,13 @@ impl From<SpoolError> for Ended {
     }
 }
 
-/// One pass over the spool: every account's as root, otherwise one's own. With `flush`, everything that is counted is told
-/// now, however quiet it should be.
+/// One pass over the spool: over every account's as root, otherwise over one's own. `flush` mails
+/// everything that is counted now.
 pub fn run(site: &Site, flush: bool) -> WatchReport {
     run_with(site, flush, &Means { now: &Utc::now, go_on: &|| true })
 }
 
-/// Ends this process after [`WATCH_TIMEOUT`], whatever hangs. Nothing is lost by that: see the top of this file.
+/// Ends this process after [`WATCH_TIMEOUT`], whatever hangs. That loses nothing: see the top.
 pub fn watchdog() {
     let dog = std::thread::Builder::new().spawn(|| {
         std::thread::sleep(WATCH_TIMEOUT);
@@ -129,7 +131,8 @@ struct Delivery {
 }
 
 impl Delivery {
-    /// Alerts are held back while earlier ones wait for a mailer that is down, or that refuses one after the other.
+    /// Alerts are held back while earlier ones wait for a mailer that is down or refuses one after
+    /// another.
     fn alerts_may(&self, flush: bool) -> Alerts {
         match self.alerts {
             0 => {}
@@ -142,8 +145,8 @@ impl Delivery {
 }
 
 impl Pass<'_> {
-    /// Works one account off, and again if something came while the lock was held: whoever wrote it found the lock taken
-    /// and left it to us.
+    /// Processes one account, and again if an event came while the lock was held: its gate found
+    /// the lock taken and left it to us.
     fn account(&mut self, spool: &AccountSpool, flush: bool) -> Result<(), Ended> {
         let mut delivery = Delivery::default();
         for _ in 0..MAX_ROUNDS {
@@ -193,8 +196,8 @@ impl Pass<'_> {
         Ok(left)
     }
 
-    /// The counts. Where there are none yet, they are written before anything else: from then on a missing file means that
-    /// it was lost, and mails that wait are not taken for ones that never happened.
+    /// The counts. If there are none, they are written first: from then on a missing file means
+    /// that it was lost, and waiting mails are not taken for ones that never happened.
     fn state(&mut self, spool: &AccountSpool) -> Result<State, Ended> {
         if let Some(bytes) = spool.state()? {
             match serde_json::from_slice::<State>(&bytes) {
@@ -218,7 +221,8 @@ impl Pass<'_> {
         Ok(spool.save_state(&json)?)
     }
 
-    /// Removes what a pass that was cut off left: mails of a step that was not finished, events of one that was.
+    /// Removes what an interrupted pass left: mails of an unfinished step, events of a finished
+    /// one.
     fn clean_up(&self, spool: &AccountSpool, state: &State) -> Result<(), Ended> {
         for seq in spool.waiting()?.into_iter().filter(|seq| *seq >= state.next) {
             self.step()?;
@@ -232,7 +236,8 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// The events of a batch. What cannot be read stays, and so do job reports while too many mails wait.
+    /// The events of a batch. What cannot be read stays, and so do reports while too many mails
+    /// wait.
     fn read(&mut self, spool: &AccountSpool, batch: &[String], waiting: usize, left: &mut BTreeSet<String>) -> Vec<(String, Event)> {
         let mut read = Vec::new();
         let mut reports = waiting;
@@ -259,7 +264,7 @@ impl Pass<'_> {
         read
     }
 
-    /// Counts events and writes the mails that are due. The order is what makes it safe: mails, counts, deletion.
+    /// Counts events and writes the mails that are due, in the safe order: mails, counts, deletion.
     fn absorb(
         &mut self,
         spool: &AccountSpool,
@@ -349,7 +354,7 @@ impl Pass<'_> {
         if (self.means.go_on)() { Ok(()) } else { Err(Ended::Stopped) }
     }
 
-    /// Keeps a problem for the report, as long as there are not too many: a hostile account could make any number.
+    /// Keeps a problem for the report, up to a limit: a hostile account could make any number.
     fn problem(&mut self, words: &str) {
         if self.report.problems.len() < MAX_PROBLEMS {
             let lines: Vec<_> = words.lines().map(|line| crate::terms::text::still_printable(line, MAX_TOLD_TEXT)).collect();
@@ -358,7 +363,8 @@ impl Pass<'_> {
     }
 }
 
-/// The account's lock. Another pass will see what is new by itself, but not that somebody wants a flush: that waits.
+/// The account's lock. With `flush` it waits: another pass sees new events, but not the wish to
+/// flush.
 fn acquire(spool: &AccountSpool, flush: bool) -> Result<Option<Lock>, SpoolError> {
     let begun = Instant::now();
     loop {

@@ -78,7 +78,8 @@ pub struct PushFacts {
     pub linked: u64,
     /// Of these, how many came over the network, in whole or in part.
     pub received: u64,
-    /// Files that did not come with the push and were carried over from the snapshot before (`partial_pushes: merge`).
+    /// Files that did not come with the push and were carried over from the snapshot before
+    /// (`partial_pushes: merge`).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub carried: u64,
     /// Sum of the sizes of all files.
@@ -106,8 +107,8 @@ pub struct PushFacts {
     /// Files that were stored again although they stand in the snapshot before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored_again: Option<StoredAgain>,
-    /// Files and directories received with an owner or group beyond the ids that are kept, or with one in an access list: they have the
-    /// last of these instead.
+    /// Files and directories received with an owner or group beyond the ids that are kept, or with
+    /// one in an access list: they have the last of these instead.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub beyond: u64,
     /// Files of others that became the account's, where no owners are kept.
@@ -132,13 +133,13 @@ pub struct Lost {
     /// Whether there may be more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
-    /// Whether they stood outside of the place that the push went into, so that it could not have brought them.
+    /// Whether they are outside of the push's place, so that it could not have brought them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outside: bool,
 }
 
-/// Regular files that stand in the snapshot before as well, in the same place and with the same content, and have no link to it. Counted by what
-/// differs; a file may differ in several.
+/// Regular files that stand in the snapshot before as well, in the same place and with the same
+/// content, and have no link to it. Counted by what differs; a file may differ in several.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StoredAgain {
@@ -193,7 +194,7 @@ pub struct DroppedOwners {
 }
 
 impl DroppedOwners {
-    /// Those of two pushes. Some of their owners may be the same, and the greater number is a safe one.
+    /// Those of two pushes. Some owners may be the same; the greater number is safe.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let more = self.more || other.more || (self.owners > 0 && other.owners > 0);

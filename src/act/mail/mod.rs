@@ -1,7 +1,7 @@
 //! Mail on its way out: one mail, one try. What to try and when to try again is `watch`'s to say.
 //!
-//! lettre writes the message and speaks SMTP. Nothing of the mail but its checked subject and body goes into the message,
-//! and addresses come from the site file alone.
+//! lettre writes the message and speaks SMTP. Only the checked subject and body of the mail go into
+//! the message; addresses come from the site file.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -44,14 +44,15 @@ pub enum NotSent {
 /// The mailer has the mail.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sent {
-    /// Recipients that the server would not have, while it took the mail for others: each with its words.
+    /// Recipients that the server refused while it took the mail for others, each with its answer.
     pub left_out: Vec<String>,
 }
 
-/// The addresses of a host, in the order in which they are to be tried, asked for no longer than so.
+/// The addresses of a host, in the order in which to try them, within a time limit.
 pub type Addresses<'a> = &'a dyn Fn(&str, Duration) -> Vec<IpAddr>;
 
-/// Hands the mail to the site's mailer. When this returns without an error, the mailer has it for at least one recipient.
+/// Gives the mail to the site's mailer. Without an error, the mailer has it for at least one
+/// recipient.
 ///
 /// # Errors
 /// See [`NotSent`].
@@ -91,7 +92,8 @@ fn send_within(settings: &MailSettings, mail: &ComposedMail, addresses: Addresse
     }
 }
 
-/// From where to where: addresses for the message, and the same as words for `sendmail`, which knows what `root` is.
+/// Sender and recipients: as addresses for the message, and as words for `sendmail`, which knows
+/// `root`.
 struct Route {
     host: String,
     from: Address,
@@ -162,8 +164,8 @@ fn protection(settings: &MailSettings, host: &str, tls: Tls) -> Result<Protectio
     })
 }
 
-/// A mail server, by its addresses: lettre is given no name, since it would have the C library look for it. Its certificate
-/// is for the name, which `protection` has.
+/// A mail server, by its addresses: lettre gets no name, since it would ask the C library for it.
+/// `protection` has the name, for the certificate.
 struct Server {
     addresses: Vec<SocketAddr>,
     protection: Protection,
@@ -172,8 +174,9 @@ struct Server {
 }
 
 impl Server {
-    /// Hands over a message on a connection of its own, since a kept one would not outlive the server's restart. The next address is
-    /// tried where there is no connection, not after somebody has spoken.
+    /// Sends a message on a new connection, since a kept one would not outlive the server's
+    /// restart. The next address is tried if there is no connection, but not after a server has
+    /// answered.
     fn take(&self, envelope: &Envelope, message: &[u8]) -> Result<(), lettre::transport::smtp::Error> {
         let hello = ClientId::default();
         let wrapped = if let Protection::Wrapper(parameters) = &self.protection { Some(parameters) } else { None };
@@ -190,8 +193,8 @@ impl Server {
     }
 }
 
-/// Hands the message to the server, to all recipients at once. A server refuses the whole when it does not know one of
-/// them; then each is tried alone, so that one stale address does not silence the gate for everybody.
+/// Sends the message to all recipients at once. A server refuses the whole if it does not know one
+/// of them; then each is tried alone, so that one stale address does not silence the gate.
 fn submit(server: &Server, message: &Message) -> Result<Sent, NotSent> {
     let bytes = message.formatted();
     let refused = match server.take(message.envelope(), &bytes).map_err(|error| judge(&error)) {
@@ -218,7 +221,7 @@ fn tls_parameters(settings: &MailSettings, host: &str) -> Result<TlsParameters, 
     builder.build().map_err(|error| NotSent::Unreachable(format!("TLS cannot be set up: {}", whole(&error))))
 }
 
-/// The first line of the password file, which must be closed to everybody who is neither its owner nor in its group.
+/// The first line of the password file, which only its owner and its group may read.
 fn password(settings: &MailSettings) -> Result<String, NotSent> {
     let Some(file) = &settings.password_file else {
         return Err(NotSent::Unreachable("the transport names a user, but there is no `password_file:`".to_owned()));
@@ -278,8 +281,8 @@ fn whole(error: &dyn std::error::Error) -> String {
     printable(words.as_bytes())
 }
 
-/// Runs a try that has limits for its steps but none for the whole: a server that sends one byte at a time could make
-/// it last for ever. The thread that is given up ends with the process, which the pass's own limit sees to.
+/// Runs a try whose steps have time limits but which has none itself: a server that sends a byte at
+/// a time could hold it for ever. A thread that is given up ends with the process.
 fn within<T: Send + 'static>(
     limit: Duration,
     begun: Instant,
@@ -297,8 +300,9 @@ fn within<T: Send + 'static>(
 
 // ---- a directory
 
-/// Puts the message into the directory as a file of its own: whole, durable, and for its owner's eyes only. The same mail
-/// always has the same name, so one that is sent twice is there once. (lettre's file transport does none of this.)
+/// Puts the message into the directory as a file of its own: whole, durable, readable only by its
+/// owner. A mail sent twice has the same name, and is there once. (lettre's file transport does
+/// none of this.)
 fn put(dir: &Path, mail: &ComposedMail, message: &[u8]) -> Result<(), NotSent> {
     let name = format!("{}-{}-{:06}.eml", mail.created.format("%Y%m%dT%H%M%S%.6fZ"), mail.uid, mail.seq);
     let half = dir.join(format!(".{name}.{}", std::process::id()));

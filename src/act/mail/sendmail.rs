@@ -1,7 +1,7 @@
 //! The local mailer, by its oldest interface: the message on standard input, recipients as words.
 //!
-//! lettre's own sendmail transport is not used: it has no time limit, passes the environment on, and a mailer that hangs
-//! would hold the account's lock until the pass ends.
+//! lettre's own sendmail transport is not used: it has no time limit, passes the environment on,
+//! and a mailer that hangs would hold the account's lock until the pass ends.
 
 use std::io::{Read, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -29,8 +29,8 @@ pub(super) fn send(program: &Path, from: &str, to: &[String], message: &[u8], li
     let mut child =
         start(program, from, to).map_err(|error| NotSent::Unreachable(format!("`{}` does not start: {error}", printable_path(program))))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // In a thread: a mailer that does not read must run into the limit, not hang this process. It may also end
-        // without reading everything; its exit status then says what that means.
+        // In a thread: a mailer that does not read must run into the limit, not hang this process.
+        // It may also end without reading everything; its exit status then says what that means.
         let _ = std::thread::Builder::new().spawn(move || stdin.write_all(&message));
     }
     let words = child.stderr.take().map(listen);
@@ -41,7 +41,7 @@ pub(super) fn send(program: &Path, from: &str, to: &[String], message: &[u8], li
 
 fn start(program: &Path, from: &str, to: &[String]) -> std::io::Result<Child> {
     Command::new(program)
-        // `-i`: a line with a single dot does not end the message. `--`: no address is taken for an option.
+        // `-i`: a single dot does not end the message. `--`: no address is taken for an option.
         .args(["-i", "-f", from, "--"])
         .args(to)
         .env_clear()
@@ -62,7 +62,7 @@ fn listen(stderr: impl Read + Send + 'static) -> Receiver<String> {
         let mut stderr = stderr;
         let _ = (&mut stderr).take(MAX_SENDMAIL_WORDS).read_to_end(&mut bytes);
         let _ = said.send(printable(bytes.trim_ascii()));
-        // The rest is read and thrown away, so that a talkative mailer does not end for a closed pipe.
+        // Read and discard the rest, so that a closed pipe does not end a talkative mailer.
         let _ = std::io::copy(&mut stderr, &mut std::io::sink());
     });
     words
@@ -87,7 +87,7 @@ fn wait(child: &mut Child, limit: Duration) -> Result<ExitStatus, NotSent> {
     }
 }
 
-/// What an exit status means (`sysexits.h`): these are about the mail or its recipients, all others about the mailer.
+/// What an exit status means (`sysexits.h`): these are about the mail, all others about the mailer.
 fn judge(status: ExitStatus, words: &str) -> Result<(), NotSent> {
     const ABOUT_THE_MAIL: [i32; 5] = [64, 65, 67, 68, 77];
     let said = if words.is_empty() { String::new() } else { format!(": {words}") };

@@ -14,7 +14,8 @@ use crate::terms::limits::MAX_LEDGER_TAIL;
 /// How long a line waits for its turn. A gate's own takes less than a millisecond.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Appends `event` to the ledger at `path`, making the file on first use, and returns when the line is on the disk.
+/// Appends an event to the ledger at `path`, which it makes on first use. When it returns, the line
+/// is on the disk.
 ///
 /// # Errors
 /// When the file cannot be opened or written, or is anything but a file.
@@ -45,9 +46,10 @@ pub fn append(path: &Path, event: &Event) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Waits until no other gate is between its look at the end and its line: a line that is being written looks torn, and
-/// two gates would both mend a torn one. Says whether it is our turn. Whoever holds on for longer is no gate; then an
-/// empty line is the worst that can happen, and the record must not wait.
+/// Waits until no other gate is between its look at the end and its write: a line that is being
+/// written looks torn, and two gates would both repair it. Returns whether it got the lock. If
+/// another process holds it for longer, the event must not wait; the worst that can happen is an
+/// empty line.
 fn take_turn(file: &File) -> bool {
     let began = Instant::now();
     while file.try_lock().is_err() {
@@ -68,8 +70,8 @@ fn ends_with_newline(file: &File) -> io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-/// The events at the end of the ledger at `path`, oldest first; of a ledger longer than [`MAX_LEDGER_TAIL`] the older ones are
-/// not read. Lines that cannot be read are left out: a line may have been cut by a crash, and the rest still tells.
+/// The events at the end of the ledger at `path`, oldest first, within [`MAX_LEDGER_TAIL`]. Lines
+/// that are no events are left out: a crash may have cut one.
 pub fn read(path: &Path) -> Vec<Event> {
     let text = tail(path, MAX_LEDGER_TAIL).unwrap_or_default();
     text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()

@@ -1,4 +1,5 @@
-//! What is remembered of a connection, and where: the ledger, the log of a run, the spool that mails are made from, syslog.
+//! Where events are recorded: the ledger, the spool that mails are made from, syslog; and the log
+//! of a run.
 //!
 //! Nothing here decides what is remembered, and nothing that fails here may stop a push.
 

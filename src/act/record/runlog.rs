@@ -1,4 +1,5 @@
-//! The log of one run: what the gate did, what hooks printed, what rsync complained about. For the administrator only.
+//! The log of one run: what the gate did, and what hooks and rsync printed. Only the administrator
+//! reads it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
@@ -27,7 +28,7 @@ impl RunLog {
         Ok(Self { file, path })
     }
 
-    /// Adds a line of the gate's own, in the form of rsync's. What it quotes has been made printable where it was quoted.
+    /// Adds a line of the gate's own, in the form of rsync's. Quoted text is printable already.
     pub fn note(&self, at: DateTime<Utc>, text: &str) {
         self.notes(at, [text]);
     }
@@ -46,8 +47,8 @@ impl RunLog {
         self.file.metadata().map_or(0, |found| found.len())
     }
 
-    /// The last lines behind `from`, printable: as many as these, within so many bytes at its end. Whoever wrote them may have written any
-    /// number of any kind, or taken them away again.
+    /// The last lines behind `from`, printable: at most `lines`, within the last `bytes`. Whoever
+    /// wrote the file may have written anything, or truncated it.
     pub fn last_lines(&self, from: u64, bytes: u64, lines: usize) -> Vec<String> {
         let start = self.length().saturating_sub(bytes).max(from);
         let mut file = &self.file;
@@ -92,9 +93,10 @@ impl RunLog {
         &self.path
     }
 
-    /// Reads it, once nobody else writes to it any more: takes the lines out of it that `takes` says are its own, and lets `hears` have the
-    /// rest, in pieces, which stays as far as [`MAX_RSYNC_LOG`]. Of a log that is too long to be read, the beginning and the end are read.
-    /// Says whether that was all of it.
+    /// Reads the log once nobody else writes to it: removes the lines that `takes` claims, and
+    /// passes the rest to `hears` in pieces; of the rest, the first [`MAX_RSYNC_LOG`] bytes stay.
+    /// Of a log that is too long, the beginning and the end are read. Returns whether that was all
+    /// of it.
     pub fn sift(&self, takes: impl FnMut(&[u8]) -> bool, hears: impl FnMut(&[u8])) -> bool {
         let mut rest = Rest { kept: Vec::new(), taken: false, hears };
         let read = self.read_through(&mut rest, takes);

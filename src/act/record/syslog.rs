@@ -1,4 +1,5 @@
-//! One line to the system's log. It must never delay or fail a push: a daemon that is missing or stuck costs the line.
+//! One line to the system's log. It never delays or fails a push: if the daemon is missing or
+//! stuck, the line is lost.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -23,7 +24,7 @@ fn datagram(at: DateTime<Utc>, pid: u32, line: &str) -> String {
 
 fn deliver(socket: &Path, datagram: &[u8]) -> std::io::Result<()> {
     let sender = UnixDatagram::unbound()?;
-    // `connect` to a datagram socket never waits; `send` waits for room in the daemon's queue (unix(7)).
+    // `connect` to a datagram socket never waits; `send` waits for room in the queue (unix(7)).
     sender.set_write_timeout(Some(SYSLOG_TIMEOUT))?;
     sender.connect(socket)?;
     sender.send(datagram).map(drop)
@@ -61,7 +62,8 @@ mod tests {
         let socket = dir.path().join("log");
         let _daemon = UnixDatagram::bind(&socket).unwrap();
         let begun = Instant::now();
-        // The kernel queues about ten datagrams (net.unix.max_dgram_qlen), here at most some hundreds.
+        // The kernel queues about ten datagrams (net.unix.max_dgram_qlen), here some hundreds at
+        // most.
         let lost = (0..2000).position(|_| !send(&socket, "x"));
         assert!(lost.is_some(), "the queue never filled");
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());

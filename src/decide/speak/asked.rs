@@ -3,9 +3,9 @@
 use crate::decide::policy::Report;
 use crate::terms::{Connection, Mail, Outcome};
 
-/// Whether all that went wrong passes by itself. `partial` is whether rsync left something out. Of the warnings so many
-/// are of what is put right already; `lasting` is whether something else was
-/// found on the way. What rsync said of a push that was cut off is not counted: it follows from that.
+/// Whether everything that went wrong passes by itself. `partial`: rsync left something out.
+/// `put_right`: how many warnings are about something already repaired. `lasting`: something else
+/// was found. What rsync says of a broken connection does not count: it follows from that.
 pub fn passes(connection: &Connection, partial: bool, put_right: usize, lasting: bool) -> bool {
     let Connection { reasons, warnings, hooks, .. } = connection;
     if lasting || !hooks.is_empty() {
@@ -24,7 +24,7 @@ pub fn mail(connection: &Connection, partial: bool, report: Report, apart: bool)
     match connection.result {
         Outcome::Refused | Outcome::Failed | Outcome::Unpublished => Mail::Alert,
         Outcome::Busy | Outcome::Added => Mail::None,
-        // A night that was too short is nobody's fault: it is told of as what is published is, and once a day.
+        // A window that was too short is no fault: one mail a day, like a report.
         Outcome::Stopped => match report {
             Report::Always => Mail::Report,
             Report::Problems => Mail::Alert,
@@ -34,7 +34,7 @@ pub fn mail(connection: &Connection, partial: bool, report: Report, apart: bool)
             let wrong = !connection.hooks.is_empty() || (connection.result == Outcome::Published && partial);
             let is_report = connection.result == Outcome::Published || !connection.warnings.is_empty();
             match report {
-                // Who gets the report of each push by the same address as alerts learns of it by that, at once.
+                // One mail, not two, if reports and alerts have the same address.
                 Report::Always if wrong && apart => Mail::Both,
                 Report::Always if is_report => Mail::Report,
                 Report::Always | Report::Problems | Report::Never if wrong => Mail::Alert,

@@ -31,7 +31,7 @@ pub struct Occasion<'a> {
     pub published: Option<(&'a Path, &'a PushFacts)>,
 }
 
-/// The variables, all of them each time: what is not known is empty, so that a script may ask for any under `set -u`.
+/// All variables, each time: unknown ones are empty, for scripts under `set -u`.
 pub fn variables(occasion: Occasion<'_>) -> Vec<(&'static str, OsString)> {
     let Occasion { hook, client, id, at, address, repository, inprogress, published } = occasion;
     let facts = published.map(|(_, facts)| facts);

@@ -1,4 +1,5 @@
-//! An event as one line: `key=value` for syslog, and in plain words. Everything in it is printable, so no line can be forged inside another.
+//! An event as one line: `key=value` for syslog, and in plain words. All of it is printable, so
+//! that nobody can forge a line or a field.
 
 use std::fmt::{Display, Write as _};
 
@@ -6,8 +7,8 @@ use crate::terms::limits::MAX_SYSLOG_LINE;
 use crate::terms::text::still_printable;
 use crate::terms::{Event, PushFacts, Reason, View, Visit};
 
-/// The line, without an end of line, at most [`MAX_SYSLOG_LINE`] bytes. What identifies the event comes first; what is long comes
-/// last and is what is cut.
+/// The line, without its end, at most [`MAX_SYSLOG_LINE`] bytes. What identifies the event comes
+/// first; what is long comes last, and is cut.
 pub fn record_line(event: &Event) -> String {
     let mut line = format!("kind={}", event.kind());
     match event.view() {
@@ -71,7 +72,7 @@ fn push_fields(line: &mut String, push: &PushFacts) {
     field(line, "of_others", push.dropped_owners.map(|dropped| dropped.files));
 }
 
-/// Adds ` name=value` for each value, in quotes where it would not stand alone, as far as the line has room.
+/// Adds ` name=value` for each value, quoted if necessary, as far as the line has room.
 pub(in crate::decide) fn field(line: &mut String, name: &str, values: impl IntoIterator<Item: Display>) {
     for value in values {
         // The ellipsis and the quotes of the last value must still fit.
@@ -85,7 +86,7 @@ pub(in crate::decide) fn field(line: &mut String, name: &str, values: impl IntoI
             let _ = write!(line, " {name}={value}");
             continue;
         }
-        // A quote inside is written as an apostrophe: a reader that splits at quotes is then never misled.
+        // A quote inside becomes an apostrophe, for readers that split at quotes.
         let text = still_printable(&value.replace('"', "'"), room);
         let _ = write!(line, " {name}=\"{text}\"");
     }

@@ -1,7 +1,8 @@
 //! Events as lines of JSON.
 //!
-//! A line is read in steps: what every event has, and then, where kind and version are known, the rest. What cannot be read in the
-//! second step is passed through as unknown. Nothing is built of the fields that nobody reads, however many somebody has put there.
+//! A line is read in two steps: what every event has, and, if kind and version are known, the rest.
+//! If the second step fails, the event is unknown. Fields that nobody reads are skipped and never
+//! stored, however many a hostile account writes.
 
 use chrono::{DateTime, Utc};
 use serde::de::Error as _;

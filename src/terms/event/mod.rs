@@ -1,7 +1,7 @@
 //! Events: what is recorded in the ledger, the spool and syslog, and what mails are made from.
 //!
-//! Every event says the same of itself (when, whose, in a sentence what), and more by its kind. A new kind is a row of [`Kind`] and
-//! a value of [`Body`]; the compiler asks for the rest.
+//! Every event has the same envelope, and a body by its kind. A new kind is a row of [`Kind`] and a
+//! value of [`Body`]; the compiler asks for the rest.
 
 mod json;
 
@@ -20,8 +20,9 @@ use super::record::{Jail, PushFacts};
 use super::verb::Verb;
 use super::word::{table, words};
 
-/// The version of the format. It changes when a reader would take a field for what it no longer means; new kinds, codes and fields
-/// do not change it. What [`Event`] has, and `kind` and `summary`, mean the same in every version.
+/// The version of the format. Raise it when a reader would misread a field; new kinds, words and
+/// fields need no new version. The envelope ([`Event`], `kind` and `summary`) means the same in
+/// every version.
 pub const VERSION: u32 = 1;
 
 /// Something that happened. Every text in it that came from a client has been made printable.
@@ -47,7 +48,8 @@ table! {
     pub enum Kind {
         /// A connection that stored nothing: refused, failed before its rsync began, or answered.
         Connection = "connection",
-        /// A connection whose rsync ran, or whose `complete` ended a transaction, with what was pushed.
+        /// A connection whose rsync ran, or whose `complete` ended a transaction, with what was
+        /// pushed.
         Push = "push",
     }
 }
@@ -94,7 +96,7 @@ pub struct Connection {
     /// Whether all that went wrong passes by itself: there is no more than one mail a day about it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub passing: bool,
-    /// The newest snapshot, in alerts about a client that has one: how long nothing has come through.
+    /// The newest snapshot, in alerts: since when nothing has come through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<String>,
     /// What held rsync, or would have.
@@ -113,7 +115,7 @@ pub struct Push {
     pub facts: PushFacts,
 }
 
-/// An event of another kind, of a later version, or with words that this version does not know. All of it is printable.
+/// An event of another kind or version, or with words that this version does not know. Printable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown {
     /// The version that it is written in.
@@ -232,7 +234,8 @@ impl Deref for Visit<'_> {
 }
 
 impl Visit<'_> {
-    /// What it is about, in a word: the first reason's, or that of what went wrong although the connection did what it was for.
+    /// What it is about: the first reason's code, or that of what went wrong although it was
+    /// served.
     pub fn code(&self) -> Option<Code> {
         let first = self.reasons.first().map(|reason| reason.code);
         let hook = (!self.hooks.is_empty()).then_some(Code::Hook);

@@ -1,6 +1,6 @@
-//! The other end of the spool: one account's events, counts and waiting mails, as a pass of `watch` works them off.
+//! The reader's side of the spool: one account's events, counts and waiting mails, for `watch`.
 //!
-//! What cannot be listed, or not be done whole and for good, is an error; so is a file that neither a gate nor a pass has written.
+//! What cannot be listed or done durably is an error, and so is a file that no gate or watch wrote.
 
 use std::fs::File;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! A directory of the spool by its descriptor, and the few things that are done in one. Names are single plain
-//! components; nothing here follows a symbolic link or waits for a pipe.
+//! A directory of the spool by its descriptor, and the operations in one. Names are single plain
+//! components. Nothing here follows a symlink or waits for a pipe.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -35,14 +35,16 @@ pub(super) fn is_plain(name: &str) -> bool {
 impl Inside {
     /// The site's spool, to go through and not to read: accounts may not list it (mode 1730).
     pub(super) fn pass_through(path: &Path) -> Result<Self, SpoolError> {
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let fd = open(path, flags, Mode::empty()).map_err(|error| SpoolError::io("open", path, error))?;
-        Ok(Self { fd, owner: geteuid(), path: path.to_path_buf() })
+        Self::open(path, OFlag::O_PATH)
     }
 
     /// The site's spool, to list it.
     pub(super) fn listing(path: &Path) -> Result<Self, SpoolError> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Self::open(path, OFlag::O_RDONLY)
+    }
+
+    fn open(path: &Path, how: OFlag) -> Result<Self, SpoolError> {
+        let flags = how | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let fd = open(path, flags, Mode::empty()).map_err(|error| SpoolError::io("open", path, error))?;
         Ok(Self { fd, owner: geteuid(), path: path.to_path_buf() })
     }
@@ -107,7 +109,7 @@ impl Inside {
     /// What the regular file `name` holds, up to `limit` bytes; `None` where there is none.
     ///
     /// # Errors
-    /// Anything that is not a regular file of the owner with one link and within the limit is untrusted.
+    /// If it is anything but a regular file of the owner, with one link and within the limit.
     pub(super) fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, SpoolError> {
         let path = self.path.join(name);
         // O_NONBLOCK: a pipe without a writer must not hold up the pass.
@@ -145,8 +147,8 @@ impl Inside {
         Ok(())
     }
 
-    /// Puts a file with these bytes under `name`, whole or not at all, and durable. It is written in `tmp` first and
-    /// belongs to the directory's owner, whoever writes it.
+    /// Puts a file with these bytes under `name`, whole or not at all, and durable. It is written
+    /// in `tmp` first, and belongs to the directory's owner.
     pub(super) fn replace(&self, tmp: &Self, name: &str, bytes: &[u8]) -> Result<(), SpoolError> {
         let path = tmp.path.join(name);
         let fail = |what| move |error| SpoolError::io(what, &path, error);
@@ -164,7 +166,7 @@ impl Inside {
         let mut file = File::from(fd);
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
         let renamed =
-            written.map_err(|error| SpoolError::Io { what: "write", path: printable_path(&tmp.path.join(name)), error }).and_then(|()| {
+            written.map_err(|error| SpoolError::Io { what: "write", path: printable_path(tmp.path.join(name)), error }).and_then(|()| {
                 renameat(&tmp.fd, half.as_str(), &self.fd, name).map_err(|error| SpoolError::io("rename", &self.path.join(name), error))
             });
         if renamed.is_err() {
@@ -186,7 +188,7 @@ impl Inside {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let fd = openat(&self.fd, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|error| SpoolError::io("open", &path, error))?;
         let stat = fstat(&fd).map_err(|error| SpoolError::io("look at", &path, error))?;
-        // Ours for as long as it takes to give it away: a file that root made is empty and has one link.
+        // Ours until it is given away: a file that root just made is empty and has one link.
         if stat.st_uid != self.owner.as_raw() && stat.st_uid == geteuid().as_raw() && stat.st_nlink == 1 && stat.st_size == 0 {
             fchown(&fd, Some(self.owner), None).map_err(|error| SpoolError::io("give away", &path, error))?;
         } else {
@@ -195,8 +197,8 @@ impl Inside {
         Ok(File::from(fd))
     }
 
-    /// Opens the file that every account locks a byte of. Where this process owns the directory it makes it, for whoever may
-    /// write the directory; elsewhere somebody else has to.
+    /// Opens the file in which every account locks a byte. If this process owns the directory, it
+    /// makes the file, for whoever may write the directory; otherwise somebody else has to.
     pub(super) fn shared_file(&self, name: &str) -> Result<File, SpoolError> {
         let path = self.path.join(name);
         let fail = |what| move |error| SpoolError::io(what, &path, error);

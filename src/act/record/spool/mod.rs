@@ -1,9 +1,9 @@
 //! The spool: where events wait until somebody speaks of them.
 //!
-//! Each account has a directory of its own, `<spool>/<uid>/`, which only it can write. The gate adds events to it
-//! ([`Spool`]); a pass of `watch` works it off ([`AccountSpool`]), often as root. So a pass trusts nothing in there: it reaches
-//! everything relative to descriptors, follows no symbolic link, opens only regular files of the directory's owner with
-//! one link and within their limits, and changes nothing outside.
+//! Each account has its own directory, `<spool>/<uid>/`, which only it can write. The gate adds
+//! events ([`Spool`]); `watch` processes them ([`AccountSpool`]), often as root. So `watch` trusts
+//! nothing in there: it works relative to descriptors, follows no symlink, opens only regular files
+//! of the owner with one link and within their limits, and changes nothing outside.
 //!
 //! An event never appears half: it is written beside, made durable, and renamed to its name.
 
@@ -21,7 +21,7 @@ pub use self::sessions::{Full, SESSIONS, Slots, take_slots};
 use crate::terms::text::{printable, printable_path};
 use crate::terms::{ClientName, Event};
 
-/// Directories inside an account's own, each made by its gate, so that root never has to make one there.
+/// Directories inside an account's own. The gate makes them, so that root never has to.
 const INNER: [&str; 4] = ["tmp", "new", "out", "dead"];
 
 /// What the files are called that say that there was a snapshot, before the client's name.
@@ -74,8 +74,8 @@ impl Spool {
     /// Opens `<dir>/<uid>/`, and makes it (0700) if it is not there yet.
     ///
     /// # Errors
-    /// When the site's spool is missing or closed to the account, or when what stands there is not a directory of the
-    /// account that only it can write.
+    /// When the site's spool is missing or closed to the account, or when the account's place in it
+    /// is not a directory that only the account can write.
     pub fn open(dir: &Path, uid: u32) -> Result<Self, SpoolError> {
         let site = Inside::pass_through(dir)?;
         let name = uid.to_string();
@@ -100,13 +100,14 @@ impl Spool {
             return Err(SpoolError::Record(format!("it has {} bytes", json.len())));
         }
         self.new.replace(&self.tmp, &name, &json)?;
-        // inotify on the site's spool sees only its own entries change; this is what wakes a path unit for an account
-        // that it does not know (systemd.path(5), PathChanged; inotify(7), IN_ATTRIB).
+        // inotify on the site's spool reports only changes of its own entries; this wakes a path
+        // unit for an account that it does not know (systemd.path(5), PathChanged; inotify(7),
+        // IN_ATTRIB).
         self.home.touch();
         Ok(())
     }
 
-    /// Remembers that the client has a snapshot, in a place that does not go away with its repository.
+    /// Records that the client has a snapshot, in a place that outlives its repository.
     ///
     /// # Errors
     /// When the file that says so cannot be made.

@@ -1,10 +1,12 @@
-//! How many sessions there are at once. A session holds a lock on one byte of a file for each group that it counts in, until its
-//! process is gone: the kernel does the counting, and a gate that is killed leaves no wrong number behind.
+//! Counts the sessions that run at once. A session locks one byte of a file for each group that it
+//! counts in, until its process ends. The kernel counts, so a killed gate leaves no wrong number.
 //!
-//! A client's file stands in its account's own directory. The one of all clients together stands in the spool itself; every
-//! account may write it, since the kernel lets nobody lock a byte who may not. What is in it means nothing.
+//! A client's file is in its account's directory. The file of all clients is in the spool itself,
+//! and every account can write it, since the kernel requires that for a lock. Its content means
+//! nothing.
 //!
-//! Here nothing may be refused because it could not be counted: whoever breaks the file would keep everybody out.
+//! A session that cannot be counted is not refused: otherwise whoever breaks the file keeps
+//! everybody out.
 
 use std::fs::File;
 use std::path::Path;
@@ -40,8 +42,8 @@ pub enum Full {
     All,
 }
 
-/// Takes a place among `most` sessions of the client and among `all` of the server. The words say which of the two could not
-/// be counted.
+/// Takes a place among `most` sessions of the client and among `all` of the server. The strings say
+/// which of the two could not be counted.
 ///
 /// # Errors
 /// When there are as many already.
@@ -52,7 +54,7 @@ pub fn take_slots(dir: &Path, uid: u32, client: &ClientName, most: u64, all: u64
         Ok((_, false)) => return Err(Full::Client),
         Err(error) => notes.push(format!("the client's sessions are not counted: {error}")),
     }
-    // Last, so that one client's sessions that wait for a place of their own take none of the others'.
+    // Last, so that sessions waiting for their client's limit take no place from other clients.
     match Inside::pass_through(dir).and_then(|site| site.shared_file(SESSIONS)).and_then(|file| slot(&file, all).map(|taken| (file, taken)))
     {
         Ok((file, true)) => files.push(file),
@@ -91,8 +93,9 @@ fn patiently(file: &File, most: u64) -> Result<bool, SpoolError> {
     }
 }
 
-/// Locks the first free one of `most` bytes; says whether there was one. The lock belongs to the open file and not to the
-/// process (fcntl(2), open file description locks), so a second look at the file does not lose it.
+/// Locks the first free one of `most` bytes; returns whether there was one. The lock belongs to the
+/// open file, not to the process (fcntl(2), open file description locks), so opening the file again
+/// does not lose it.
 fn slot(file: &File, most: u64) -> Result<bool, SpoolError> {
     // Each begins elsewhere, so that mostly the first try is a free one.
     let begin = u64::from(std::process::id());

@@ -20,7 +20,7 @@ use crate::decide::owners::remap::Remap;
 use crate::decide::owners::remap::kept::Kept;
 use crate::terms::Reason;
 use crate::terms::limits::MAX_MAPPING_NOTE;
-use crate::terms::text::printable_path;
+use crate::terms::text::printable;
 
 /// What is under way.
 const NOTE: &str = "remap.json";
@@ -85,7 +85,7 @@ impl Private {
         };
         let found = fstat(&directory).map_err(|error| trouble("looking at", path, &error.into()))?;
         if found.st_uid != 0 || found.st_mode & 0o077 != 0 {
-            let shown = printable_path(path);
+            let shown = printable(path.as_os_str().as_encoded_bytes());
             return Err(unusable(format!("`{shown}` is not root's alone, and stands in the way"), "see what it is, and remove it"));
         }
         self.kept = open_at(&directory, KEPT).ok();
@@ -121,7 +121,7 @@ impl Private {
         if note.place.is(place) {
             return Ok(Some(note.remap));
         }
-        let detail = format!("`{}` is about another directory than the repository", printable_path(path));
+        let detail = format!("`{}` is about another directory than the repository", printable(path.as_os_str().as_encoded_bytes()));
         Err(unusable(detail, "put back the repository that was there when it was begun, and run it again"))
     }
 

@@ -63,8 +63,8 @@ impl Kind {
 }
 
 impl Key {
-    /// What makes it the same as another. A client may fail for several causes at once, and each is told; what a client does by itself has no
-    /// address, since whoever has a key may have any number of these.
+    /// What makes events the same. Each cause of a failure is mailed; what a client does by itself
+    /// has no address, since whoever has a key may have any number of these.
     pub(super) fn of(event: &Event) -> Self {
         let client = event.client.clone();
         let visit = match event.view() {
@@ -106,10 +106,12 @@ impl<'a> Apart<'a> {
     }
 }
 
-/// What went wrong, without what may differ each time: numbers, but those that say how something ended, and the places that a client named.
+/// What went wrong, without what may differ each time: numbers (but not exit statuses and signals)
+/// and places that a client named.
 fn cause(visit: Visit<'_>, of_client: bool) -> String {
     let reasons = visit.reasons.iter().filter(|reason| reason.code != Code::Partial).map(|reason| {
-        // A client may have its rsync end with any status, and say any: these are one cause, so that there are few.
+        // A client may end its rsync with any status, and report any: one cause, so that there are
+        // few.
         let detail = reason.detail.split(if of_client { " (" } else { "\n" }).next().unwrap_or_default();
         without_numbers(detail, !of_client)
     });

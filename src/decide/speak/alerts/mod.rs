@@ -1,14 +1,15 @@
 //! Which mails are due. Events go in, mails and the memory for the next time come out.
 //!
-//! The first refusal or failure of a client, address and reason is told at once; then it is counted and told again after
-//! [`FIRST_QUIET`], and each [`LATER_QUIET`] while it goes on. What passes by itself (a connection that broke, a session that was
-//! killed, hours that are over) is told at once, too, and then no more than once in [`PASSING_QUIET`], with how often it was.
+//! The first refusal or failure of a client, address and reason is mailed at once. Further ones are
+//! counted and mailed after [`FIRST_QUIET`], then every [`LATER_QUIET`] while it goes on. What
+//! passes by itself (a broken connection, a killed session, hours that ended) is mailed at once,
+//! too, and then once in [`PASSING_QUIET`], with the count.
 //!
-//! Over all of an account's groups there are at most [`ALERTS_IN_SPAN`](crate::terms::limits::ALERTS_IN_SPAN) mails about refusals, [`FAILURES_IN_SPAN`](crate::terms::limits::FAILURES_IN_SPAN) about failures and
-//! [`PASSING_IN_SPAN`](crate::terms::limits::PASSING_IN_SPAN) about what passes in [`ALERT_SPAN`]; what is over is one digest. The three share nothing, neither mails nor
-//! groups: a stolen key can make any number of refusals, and cut off any number of pushes, and none of them keeps a failed
-//! backup from being told. No event is ever counted twice or left out: what cannot have a group of its own is counted in a
-//! common one.
+//! Over all groups of an account, [`ALERT_SPAN`] has at most `ALERTS_IN_SPAN` mails about refusals,
+//! `FAILURES_IN_SPAN` about failures and `PASSING_IN_SPAN` about what passes; the rest is one
+//! digest. The three share neither mails nor groups: a stolen key can cause any number of refusals
+//! and broken pushes, and none of them delays the mail about a failed backup. No event is counted
+//! twice or lost: without a group of its own it is counted in a common one.
 //!
 //! Nothing here may trust the memory that it is given: it stands in the account's own directory.
 
@@ -35,7 +36,7 @@ pub use self::key::{Apart, Key};
 pub struct State {
     /// The number of the next mail. A waiting mail with this number or a higher one never happened.
     pub next: u64,
-    /// The events that were counted last. One that is still in the spool was counted and only not deleted yet.
+    /// The events that were counted last. One that is still in the spool was only not deleted yet.
     absorbed: Vec<String>,
     /// When the latest alert mails about refusals were written.
     alerts: Vec<DateTime<Utc>>,
@@ -47,7 +48,7 @@ pub struct State {
     groups: Vec<Group>,
 }
 
-/// Events of one kind, and what has been told of them. In a mail it stands as it was when that was written.
+/// Events of one kind, and what was mailed of them. A mail has it as it was when it was written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
@@ -107,7 +108,7 @@ pub enum Alerts {
     Hold,
     /// Those that are due.
     Due,
-    /// Everything that is counted, in one mail. What passes by itself waits for its day all the same.
+    /// Everything that is counted, in one mail. What passes by itself still waits for its day.
     Flush,
 }
 
@@ -117,7 +118,7 @@ impl State {
         Self { next, ..Self::default() }
     }
 
-    /// The memory within its bounds and without a future, whoever wrote it and whatever the clock did.
+    /// The memory within its limits and without times in the future.
     pub fn bounded(mut self, now: DateTime<Utc>) -> Self {
         self.absorbed.truncate(MAX_BATCH);
         self.absorbed.retain(|id| id.len() <= MAX_SPOOL_NAME);
@@ -166,7 +167,8 @@ impl State {
 
 /// Takes events in, each with its name in the spool, and says which mails are due.
 ///
-/// The caller writes the mails first, then the state, then deletes the events: what comes between is then harmless.
+/// The caller writes the mails, then the state, then deletes the events: any cut between is
+/// harmless.
 pub fn step(state: State, news: Vec<(String, Event)>, now: DateTime<Utc>, alerts: Alerts) -> (State, Vec<Draft>) {
     let mut state = state.bounded(now);
     if !news.is_empty() {
@@ -222,15 +224,15 @@ pub(super) fn count(groups: &mut Vec<Group>, event: Event, now: DateTime<Utc>) {
     }
 }
 
-/// Makes room for a group by forgetting the one that has been silent longest and has nothing left to tell.
+/// Makes room by forgetting the group that was silent longest and has nothing left to report.
 fn forget_one(groups: &mut Vec<Group>, kind: Kind) -> bool {
     let silent = groups.iter().enumerate().filter(|(_, group)| group.kind() == kind && group.pending == 0 && group.key.is_some());
     let oldest = silent.min_by_key(|(_, group)| group.last).map(|(place, _)| place);
     oldest.map(|place| groups.remove(place)).is_some()
 }
 
-/// The alert mails that may leave now, failures first. Those groups of a kind that are due have a mail each if the span
-/// still has room for all of them, otherwise they share one.
+/// The alert mails that may leave now, failures first. Those groups of a kind that are due have a
+/// mail each if the span still has room for all of them, otherwise they share one.
 fn due(state: &mut State, now: DateTime<Utc>, alerts: Alerts) -> Vec<About> {
     match alerts {
         Alerts::Hold => Vec::new(),

@@ -4,10 +4,10 @@ use crate::terms::limits::{MAX_HOOK_LINES, MAX_HOOK_WORDS, MAX_QUOTED, MAX_TOLD,
 use crate::terms::text::{ELLIPSIS, on_one_line, still_printable};
 use crate::terms::{Event, FailedHook, Reason};
 
-/// The event with every text and list within what a mail tells, and printable although it should be already.
+/// The event with every text and list within what a mail holds, and printable.
 pub(super) fn trimmed(mut event: Event) -> Event {
     let cut = |text: &mut String| {
-        // Nearly always it is fine as it is, or was cut here before; and this is done to every sample at every step.
+        // Usually it is fine already, and this is done to every sample at every step.
         let plain = |byte: u8| (b' '..=b'~').contains(&byte);
         if text.len() > MAX_TOLD_TEXT + ELLIPSIS.len() || !text.trim_end_matches(ELLIPSIS).bytes().all(plain) {
             *text = still_printable(text, MAX_TOLD_TEXT);

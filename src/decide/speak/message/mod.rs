@@ -1,4 +1,5 @@
-//! The words of mails. The first line says what happened and whether to act; the rest is for whoever does.
+//! The texts of mails. The first line says what happened and whether to act; the rest has the
+//! details.
 //!
 //! A subject holds only words of ours and names that were checked where they were made.
 

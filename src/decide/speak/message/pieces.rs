@@ -1,4 +1,4 @@
-//! What a mail is put together from: who it was and what was tried, why not, what hooks and rsync said.
+//! The parts of a mail: the client and its command, the reasons, the output of hooks and rsync.
 
 use std::fmt::{Display, Write as _};
 
