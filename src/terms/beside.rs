@@ -1,4 +1,4 @@
-//! What is recorded besides: notes, failed hooks, the pushes of a transaction.
+//! What is remembered beside what a connection was for: notes, hooks that failed, the pushes of a transaction.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ impl Note {
     }
 }
 
-/// A hook that failed. It holds the administrator's own words and his hook's; no client gets any.
+/// A hook that failed. All of it is the administrator's own words and his hook's; no client is told any.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedHook {
     /// Which list it stands in, `prepare` or `complete`.
