@@ -2,8 +2,9 @@
 //!
 //! Nothing here may be of the administrator's program: whatever a client's bytes can reach is in this program.
 
+mod connection;
 pub mod rrsync;
-pub mod serve;
+mod serve;
 mod words;
 
 use std::ffi::OsString;
@@ -36,7 +37,7 @@ pub struct Answer {
 #[must_use]
 pub fn run(words: &[OsString]) -> ExitCode {
     show(match words::read(words) {
-        Some(Order::Serve { directory, client, spoken }) => serve::serve(directory, client, spoken),
+        Some(Order::Serve { directory, client, spoken }) => connection::serve(directory, client, spoken, serve::perform),
         Some(Order::Rrsync { directory, words }) => rrsync::rrsync(directory, words),
         Some(Order::Help) => Answer { text: USAGE.to_owned(), ..Answer::default() },
         Some(Order::Version) => {

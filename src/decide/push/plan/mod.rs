@@ -408,4 +408,4 @@ mod tests {
 }
 
 #[cfg(test)]
-mod basis_tests;
+pub(super) mod basis_tests;

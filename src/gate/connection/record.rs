@@ -4,7 +4,8 @@
 
 use std::path::Path;
 
-use super::{End, Told};
+use super::End;
+use super::end::Ending;
 use crate::act::child::detach;
 use crate::act::inspect;
 use crate::act::names::accounts;
@@ -20,13 +21,13 @@ use crate::terms::text::{on_one_line, printable, printable_name, still_printable
 use crate::terms::{Administrator, Jail, Mail, Outcome, Record, Request, Said, Verb};
 
 /// An id for a connection: unique on this machine, and in order of time.
-pub(super) fn record_id(request: &Request) -> String {
+pub(super) fn id(request: &Request) -> String {
     format!("{}-{}", request.at.format("%Y%m%dT%H%M%S%6fZ"), std::process::id())
 }
 
 /// What is known of a connection besides whose it is and how it ended.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Connection<'a> {
+pub(super) struct Arrival<'a> {
     /// Where the configuration is.
     pub(super) directory: &'a Path,
     pub(super) request: &'a Request,
@@ -34,20 +35,20 @@ pub(super) struct Connection<'a> {
     pub(super) verb: Option<Verb>,
 }
 
-impl Connection<'_> {
+impl Arrival<'_> {
     /// Remembers it, and makes the client's answer.
-    pub(super) fn answer(self, site: &Site, policy: Option<&Policy>, told: Told) -> Answer {
-        let administrator = self.tell(site, policy, &told);
-        answer(told.end, administrator)
+    pub(super) fn answer(self, site: &Site, policy: Option<&Policy>, ending: Ending) -> Answer {
+        let administrator = self.record(site, policy, &ending);
+        answer(ending.end, administrator)
     }
 
     /// Remembers it. Says whether the administrator gets a mail about it.
-    pub(super) fn tell(self, site: &Site, policy: Option<&Policy>, told: &Told) -> Administrator {
-        let Connection { directory, request, id, .. } = self;
+    pub(super) fn record(self, site: &Site, policy: Option<&Policy>, ending: &Ending) -> Administrator {
+        let Arrival { directory, request, id, .. } = self;
         // Where a mount is missing, what stands at its place is not the repository.
         let policy_on_disk = policy.filter(|policy| mounted(policy, site).is_ok());
         let repository = policy_on_disk.and_then(|policy| Repository::existing(&policy.path, request.account.uid));
-        let mut record = record(site, policy, self, told);
+        let mut record = record(site, policy, self, ending);
         let came_to_nothing = matches!(record.result, Outcome::Failed | Outcome::Unpublished);
         if record.mail == Mail::Alert && (came_to_nothing || (record.result == Outcome::Refused && record.passing)) {
             // What is looked up here may be locked up with the rest: then nobody is told of it.
@@ -87,7 +88,7 @@ impl Connection<'_> {
         // A process that did the work and was lost may have published before: its note is then for the next session to tell of.
         if let Some(repository) = &repository
             && lost.is_empty()
-            && !told.end.unheard
+            && !ending.end.is_lost
         {
             repository.told(id);
         }
@@ -109,8 +110,8 @@ impl Connection<'_> {
 
     /// Remembers it where whoever was to do that was killed. From the namespace of a client's ids the spool is out of reach: nobody is sent a
     /// mail, and where a snapshot was published the next session tells.
-    pub(super) fn enter(self, site: &Site, policy: &Policy, told: &Told) {
-        let record = Record { mail: Mail::None, ..record(site, Some(policy), self, told) };
+    pub(super) fn record_inside(self, site: &Site, policy: &Policy, ending: &Ending) {
+        let record = Record { mail: Mail::None, ..record(site, Some(policy), self, ending) };
         let path = Repository::existing(&policy.path, accounts::running()).map(|repository| repository.ledger());
         // It may have come so far.
         if let Some(path) = path.filter(|path| ledger::read(path).iter().all(|other| other.id != record.id)) {
@@ -123,10 +124,10 @@ impl Connection<'_> {
     }
 
     /// Remembers one whose site file cannot be used, by what is usual, and makes the client's answer. Until it can be used no mail leaves.
-    pub(super) fn tell_without_site(self, end: End) -> Answer {
-        let Connection { directory, request, .. } = self;
-        let told = Told { end, jail: Jail::Whole, hooks: Vec::new() };
-        let record = Record { mail: Mail::Alert, ..record_of(None, self, &told) };
+    pub(super) fn answer_without_site(self, end: End) -> Answer {
+        let Arrival { directory, request, .. } = self;
+        let ending = Ending { end, jail: Jail::Whole, hooks: Vec::new() };
+        let record = Record { mail: Mail::Alert, ..record_of(None, self, &ending) };
         let spool = Spool::open(Path::new(policy::DEFAULT_SPOOL), request.account.uid);
         if let Ok(spool) = &spool {
             let _ = spool.add(&record);
@@ -138,7 +139,7 @@ impl Connection<'_> {
         if let Err(what) = watched {
             let _ = syslog::send(socket, &problem(&record, &what));
         }
-        answer(told.end, Administrator::NotAlerted)
+        answer(ending.end, Administrator::NotAlerted)
     }
 }
 
@@ -148,21 +149,21 @@ fn problem(record: &Record, what: &str) -> String {
 }
 
 /// What is remembered, with the mail that it asks for.
-fn record(site: &Site, policy: Option<&Policy>, connection: Connection<'_>, told: &Told) -> Record {
-    let mut record = record_of(policy, connection, told);
-    record.passing = asked::passes(&record, told.end.passing, told.end.lasting);
+fn record(site: &Site, policy: Option<&Policy>, arrival: Arrival<'_>, ending: &Ending) -> Record {
+    let mut record = record_of(policy, arrival, ending);
+    record.passing = asked::passes(&record, ending.end.passing, ending.end.lasting);
     let apart = site.mail.reports_to != site.mail.to;
     record.mail = asked::mail(&record, policy.map_or(Report::Problems, |policy| policy.report), apart);
     record
 }
 
-fn record_of(policy: Option<&Policy>, connection: Connection<'_>, told: &Told) -> Record {
-    let Connection { request, id, verb, .. } = connection;
-    let Told { end, jail, hooks } = told;
+fn record_of(policy: Option<&Policy>, arrival: Arrival<'_>, ending: &Ending) -> Record {
+    let Arrival { request, id, verb, .. } = arrival;
+    let Ending { end, jail, hooks } = ending;
     let command = match &request.said {
-        Said::Command(bytes) if end.heard.is_empty() => printable(bytes),
+        Said::Command(bytes) if end.input.is_empty() => printable(bytes),
         Said::Command(bytes) => {
-            format!("{} and on standard input {}", printable(bytes), still_printable(&end.heard, MAX_QUOTED))
+            format!("{} and on standard input {}", printable(bytes), still_printable(&end.input, MAX_QUOTED))
         }
         Said::Nothing | Said::Login => String::new(),
     };

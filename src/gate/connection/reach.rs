@@ -1,6 +1,6 @@
 //! Work on what modes keep the account out of, in a process of its own, and what is said where that is killed.
 
-use super::{End, Session};
+use super::{Connection, End};
 use crate::act::child;
 use crate::act::process::{self, Users};
 use crate::act::sandbox::view;
@@ -9,11 +9,11 @@ use crate::decide::push::outcome;
 use crate::terms::beside::Note;
 use crate::terms::reason::Reason;
 
-impl Session<'_> {
+impl Connection<'_> {
     /// Does what has to get at all that is the account's, whatever modes its client has given it: history is not to be changed for a look. Who keeps
     /// owners is where that can be done; for anybody else a process does it. It is gone before the administrator's hooks run, and the mail
     /// leaves, which may need another account's programs.
-    pub(super) fn reaching_all(&self, held: &Held<'_>, work: impl FnOnce() -> Result<End, Reason>) -> Result<End, Reason> {
+    pub(crate) fn reaching_all(&self, held: &Held<'_>, work: impl FnOnce() -> Result<End, Reason>) -> Result<End, Reason> {
         if self.owners.mapping().is_some() || self.request.account.is_root() {
             return work();
         }
@@ -33,7 +33,7 @@ impl Session<'_> {
     fn recovered(&self, held: &Held<'_>) -> Result<End, Reason> {
         let repository = held.repository();
         let end = self.lost(Some(repository));
-        if end.unheard {
+        if end.is_lost {
             return Ok(end);
         }
         let recovered = repository.look(&self.policy.names);
