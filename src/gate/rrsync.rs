@@ -1,5 +1,5 @@
-//! One connection in the mode that stands in for rsync's rrsync: no site, no policy, no snapshots; one directory, and rsync held to
-//! it by the kernel. Reads top to bottom as what happens.
+//! One connection in the mode that stands in for rsync's rrsync: no site, no policy, no snapshots;
+//! one directory, and rsync held to it by the kernel. Reads top to bottom as what happens.
 //!
 //! Nothing here writes to standard output: it belongs to rsync's protocol.
 
@@ -29,14 +29,16 @@ use crate::decide::rsync::secluded::Words;
 use crate::terms::text::printable;
 use crate::terms::{Administrator, Code, Reason, Request, Spoken, exit};
 
-/// What the site file says, where there is one that can be read, and what is usual where there is none.
+/// What the site file says, where there is one that can be read, and what is usual where there is
+/// none.
 struct Site {
     rsync: PathBuf,
     syslog: Option<PathBuf>,
     jail: bool,
 }
 
-/// Serves the connection that sshd started this process for. `words` are those behind `rrsync`, the administrator's.
+/// Serves the connection that sshd started this process for. `words` are those behind `rrsync`, the
+/// administrator's.
 #[must_use]
 pub fn rrsync(config: &Path, words: &[OsString]) -> Answer {
     process::close_inherited();
@@ -101,7 +103,8 @@ impl Session {
         Ok(self.ended(ended, began))
     }
 
-    /// A pull only keeps out what changes something; whatever changes something keeps everything out, as for rrsync.
+    /// A pull only keeps out what changes something; whatever changes something keeps everything
+    /// out, as for rrsync.
     fn lock(&self, transfer: &Transfer) -> Result<(), Reason> {
         if self.flags.no_lock {
             return Ok(());
@@ -141,7 +144,8 @@ impl Session {
         answer(&reasons)
     }
 
-    /// Says it to the system's log, and to a log of its own where somebody made one. Neither can fail a transfer.
+    /// Says it to the system's log, and to a log of its own where somebody made one. Neither can
+    /// fail a transfer.
     fn tell(&self, event: Event<'_>) {
         tell_syslog(&self.site, &line::syslog(&self.request, &self.heard, self.root.path.as_os_str().as_bytes(), event));
         for mut log in self.root.logs() {
@@ -150,7 +154,8 @@ impl Session {
     }
 }
 
-/// A site file that is missing, or not this account's to read, or wrong, changes nothing: this mode works without one.
+/// A site file that is missing, or not this account's to read, or wrong, changes nothing: this mode
+/// works without one.
 fn site(config: &Path) -> Site {
     let usual = || Site { rsync: DEFAULT_RSYNC.into(), syslog: Some(DEFAULT_SYSLOG.into()), jail: true };
     config::load_site(config).map_or_else(|_| usual(), |site| Site { rsync: site.rsync, syslog: site.syslog, jail: site.jail })

@@ -1,5 +1,6 @@
-//! Where a connection comes from and what it says: sshd's variables, and the keys that sshd reports. What is absent or garbled is
-//! nothing; nothing here decides, and no other variable is ever read.
+//! Where a connection comes from and what it says: sshd's variables, and the keys that sshd
+//! reports. What is absent or garbled is nothing; nothing here decides, and no other variable is
+//! ever read.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal as _, Read as _};
@@ -37,7 +38,8 @@ fn heard(terminal: bool, command: Option<OsString>) -> Said {
     }
 }
 
-/// The connection that this process was started for, as `account`. `named` is the client of `--client`.
+/// The connection that this process was started for, as `account`. `named` is the client of
+/// `--client`.
 pub fn request(account: Account, named: Option<ClientName>, said: Said) -> Request {
     gather(account, named, said, |name| std::env::var_os(name))
 }
@@ -53,14 +55,16 @@ fn gather(account: Account, named: Option<ClientName>, said: Said, variable: imp
     }
 }
 
-/// The first word of `SSH_CONNECTION`. A link that cannot be one's name is left out, so that it is none of those that a policy names.
+/// The first word of `SSH_CONNECTION`. A link that cannot be one's name is left out, so that it is
+/// none of those that a policy names.
 fn peer(connection: &OsStr) -> Option<Peer> {
     let word = connection.to_str().filter(|text| text.len() <= MAX_CONNECTION)?.split(' ').next()?;
     let address = word.split('%').next()?;
     word.parse().ok().or_else(|| address.parse::<IpAddr>().ok().map(Peer::from))
 }
 
-/// The keys in sshd's file about the login. It has to look like sshd's own: made by `mkstemp` as the account, for it alone.
+/// The keys in sshd's file about the login. It has to look like sshd's own: made by `mkstemp` as
+/// the account, for it alone.
 fn keys(path: &OsStr) -> Vec<Fingerprint> {
     read_auth_file(path).map(|bytes| authinfo::fingerprints(&bytes)).unwrap_or_default()
 }

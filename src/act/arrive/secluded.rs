@@ -1,6 +1,6 @@
-//! Reads what an rsync that was told `-s` writes before its protocol: one byte at a time, straight from the descriptor,
-//! because whatever was read beyond the block would be missing to rsync. Nobody waits longer for it than the deadline,
-//! however the bytes drip in.
+//! Reads what an rsync that was told `-s` writes before its protocol: one byte at a time, straight
+//! from the descriptor, because whatever was read beyond the block would be missing to rsync.
+//! Nobody waits longer for it than the deadline, however the bytes drip in.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
@@ -38,8 +38,8 @@ fn from(line: &impl AsFd, deadline: Instant) -> Result<Words, (Fault, String)> {
     }
 }
 
-/// A line that does not wait when it is read: one system call for a byte that is there, where asking before each would be
-/// two. It is as it was once this is dropped, for rsync.
+/// A line that does not wait when it is read: one system call for a byte that is there, where
+/// asking before each would be two. It is as it was once this is dropped, for rsync.
 struct Restless<'a> {
     line: BorrowedFd<'a>,
     before: OFlag,

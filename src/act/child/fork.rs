@@ -1,6 +1,7 @@
 //! A second process of this program that goes on from here, without the cost of starting it anew.
 //!
-//! It must never be made beside a thread: that one would be gone in it, and whatever it held would stay locked for ever.
+//! It must never be made beside a thread: that one would be gone in it, and whatever it held would
+//! stay locked for ever.
 
 use std::fs;
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write};
@@ -13,11 +14,11 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
 
-use super::leader::Leader;
+use super::leader::{Leader, collect};
 use super::milliseconds;
+use crate::decide::push::outcome::Ended;
 use crate::terms::exit;
 use crate::terms::limits::MAX_END;
 
@@ -47,8 +48,8 @@ pub(super) fn forked(story: impl FnOnce()) -> io::Result<Pid> {
     }
 }
 
-/// The same for a story that ends when the gate is killed, whatever the process becomes: the signal outlives exec(2), and for one whose
-/// gate was killed sooner it is nobody's child.
+/// The same for a story that ends when the gate is killed, whatever the process becomes: the signal
+/// outlives exec(2), and for one whose gate was killed sooner it is nobody's child.
 pub(super) fn forked_with_gate(story: impl FnOnce()) -> io::Result<Pid> {
     let gate = getpid();
     forked(move || {
@@ -58,7 +59,8 @@ pub(super) fn forked_with_gate(story: impl FnOnce()) -> io::Result<Pid> {
     })
 }
 
-/// What `story` writes in a process of its own, up to `most` bytes and for so long. Then the process is ended, wherever it hangs.
+/// What `story` writes in a process of its own, up to `most` bytes and for so long. Then the
+/// process is ended, wherever it hangs.
 pub fn apart(limit: Duration, most: usize, story: impl FnOnce(&mut dyn Write)) -> Vec<u8> {
     apart_for_good(limit, most, |told| story(&mut { told }))
 }
@@ -66,7 +68,8 @@ pub fn apart(limit: Duration, most: usize, story: impl FnOnce(&mut dyn Write)) -
 /// The same for a process that may become another program: it is given the way out itself.
 pub fn apart_for_good(limit: Duration, most: usize, story: impl FnOnce(PipeWriter)) -> Vec<u8> {
     let Ok((heard, told)) = io::pipe() else { return Vec::new() };
-    // Only the process has `told`, so that its end is seen. And it holds what the gate holds: the session's place, its streams.
+    // Only the process has `told`, so that its end is seen. And it holds what the gate holds: the
+    // session's place, its streams.
     let forked = forked_with_gate(move || story(told));
     let Ok(process) = forked.and_then(Leader::of) else { return Vec::new() };
     let said = listen(heard, limit, most);
@@ -74,8 +77,9 @@ pub fn apart_for_good(limit: Duration, most: usize, story: impl FnOnce(PipeWrite
     said
 }
 
-/// What `work` says in a process of its own, once that has gone where this one must not go. However long it takes: it ends when this one does.
-/// Nothing where it was killed; `None` where it could not go there, and has done nothing.
+/// What `work` says in a process of its own, once that has gone where this one must not go. However
+/// long it takes: it ends when this one does. Nothing where it was killed; `None` where it could
+/// not go there, and has done nothing.
 ///
 /// # Errors
 /// When there is a second thread, or the kernel has no process for it.
@@ -98,17 +102,15 @@ pub fn delegated(leave: impl FnOnce() -> bool, work: impl FnOnce() -> Vec<u8>) -
     let mut said = Vec::new();
     // From here on it may have done its work, so nobody else does: half a word is none.
     let _ = heard.take(MAX_END).read_to_end(&mut said);
-    loop {
-        match waitpid(pid, None) {
-            Err(Errno::EINTR) => {}
-            Ok(WaitStatus::Exited(_, 0)) => return Ok(Some(said)),
-            Ok(WaitStatus::Exited(_, STAYED)) => return Ok(None),
-            _ => return Ok(Some(Vec::new())),
-        }
+    match collect(pid) {
+        Ok(Ended::Exit(0)) => Ok(Some(said)),
+        Ok(Ended::Exit(STAYED)) => Ok(None),
+        _ => Ok(Some(Vec::new())),
     }
 }
 
-/// A process that goes on when this one has said its last word. Where this one is gone without any, it goes on all the same.
+/// A process that goes on when this one has said its last word. Where this one is gone without any,
+/// it goes on all the same.
 #[derive(Debug)]
 pub struct Successor {
     pid: Pid,
@@ -122,8 +124,8 @@ pub struct LastWord {
     most: u64,
 }
 
-/// Starts one, which stays what this process is now, and does `story`, which comes to a yes or a no. Of the last word it takes up to `most`
-/// bytes.
+/// Starts one, which stays what this process is now, and does `story`, which comes to a yes or a
+/// no. Of the last word it takes up to `most` bytes.
 ///
 /// # Errors
 /// When there is a second thread, or the kernel has no process for it.
@@ -134,11 +136,13 @@ pub fn succeeded(most: u64, story: impl FnOnce(LastWord) -> bool) -> io::Result<
 }
 
 impl LastWord {
-    /// Waits for it. The way to it must have been closed in this process, which never sees else that the other is gone.
+    /// Waits for it. The way to it must have been closed in this process, which never sees else
+    /// that the other is gone.
     pub fn wait(self) -> Vec<u8> {
         let Self { heard, most } = self;
         let mut said = Vec::new();
-        // By reading alone: poll(2) waits for 24 days at most, and a push may take longer. A part of it is no word, and read so.
+        // By reading alone: poll(2) waits for 24 days at most, and a push may take longer. A part
+        // of it is no word, and read so.
         let _ = heard.take(most).read_to_end(&mut said);
         said
     }
@@ -151,20 +155,15 @@ impl AsRawFd for LastWord {
 }
 
 impl Successor {
-    /// Says the last word, and waits until the other has done what it does with it. Says what that came to; `None`: somebody has killed it.
+    /// Says the last word, and waits until the other has done what it does with it. Says what that
+    /// came to; `None`: somebody has killed it.
     #[must_use]
     pub fn go_on(self, last: &[u8]) -> Option<bool> {
         let Self { pid, mut word } = self;
         // If it is gone, there is nobody to be told.
         let _ = word.write_all(last);
         drop(word);
-        loop {
-            match waitpid(pid, None) {
-                Err(Errno::EINTR) => {}
-                Ok(WaitStatus::Exited(_, status)) => return Some(status == 0),
-                _ => return None,
-            }
-        }
+        if let Ok(Ended::Exit(status)) = collect(pid) { Some(status == 0) } else { None }
     }
 }
 

@@ -1,9 +1,10 @@
-//! What the name services of the machine know, asked of its own program for that, getent(1): accounts that are not in
-//! `/etc/passwd`, and addresses of hosts.
+//! What the name services of the machine know, asked of its own program for that, getent(1):
+//! accounts that are not in `/etc/passwd`, and addresses of hosts.
 //!
-//! The gate must not ask by itself: the C library would load the modules that nsswitch.conf(5) names. And it must not wait for ever:
-//! a service may hang, so every question is a process that is ended when its time is over. Nothing that a client can set reaches
-//! it, neither a variable of the environment, which resolv.conf(5) and others obey, nor a descriptor.
+//! The gate must not ask by itself: the C library would load the modules that nsswitch.conf(5)
+//! names. And it must not wait for ever: a service may hang, so every question is a process that is
+//! ended when its time is over. Nothing that a client can set reaches it, neither a variable of the
+//! environment, which resolv.conf(5) and others obey, nor a descriptor.
 
 use std::io::{self, PipeReader, Read as _};
 use std::os::fd::AsFd as _;
@@ -29,7 +30,8 @@ pub enum Ask {
     Account,
     /// The groups of an account besides its own, by its name.
     Groups,
-    /// The addresses of a host, also of a kind that this machine has none of: as the C library's functions answer.
+    /// The addresses of a host, also of a kind that this machine has none of: as the C library's
+    /// functions answer.
     Addresses,
     /// The same without the latter. A getent(1) before glibc 2.37 can do no more.
     OurAddresses,
@@ -47,8 +49,9 @@ impl Ask {
     }
 }
 
-/// Asks all at once, each for one word, and returns what was answered in so much time, in the
-/// order of the questions. Where nothing was, it is empty; an answer that is late, or longer than [`MAX_ANSWER`], is cut off.
+/// Asks all at once, each for one word, and returns what was answered in so much time, in the order
+/// of the questions. Where nothing was, it is empty; an answer that is late, or longer than
+/// [`MAX_ANSWER`], is cut off.
 pub fn getent(questions: &[(Ask, &str)], limit: Duration) -> Vec<Vec<u8>> {
     let begun = Instant::now();
     if limit.is_zero() {
@@ -75,8 +78,8 @@ pub fn getent(questions: &[(Ask, &str)], limit: Duration) -> Vec<Vec<u8>> {
 
 struct Question {
     said: Vec<u8>,
-    /// Until all is said: where it is heard, and who says it, who is ended when that is all, or too much, and at the latest when nobody
-    /// waits any more.
+    /// Until all is said: where it is heard, and who says it, who is ended when that is all, or too
+    /// much, and at the latest when nobody waits any more.
     answering: Option<(PipeReader, Leader)>,
 }
 
@@ -105,8 +108,9 @@ impl Question {
     }
 }
 
-/// Starts it, so that it ends when the gate is killed. Beside a thread, in a `watch`, that cannot be had: then it has its answer,
-/// or the library's own patience, as its end, and holds nothing meanwhile.
+/// Starts it, so that it ends when the gate is killed. Beside a thread, in a `watch`, that cannot
+/// be had: then it has its answer, or the library's own patience, as its end, and holds nothing
+/// meanwhile.
 fn start(mut command: Command) -> io::Result<Leader> {
     if !is_alone().unwrap_or(false) {
         return Leader::of_child(&command.spawn()?);

@@ -1,5 +1,6 @@
-//! The administrator's own commands, before and after a push. They run as the account, outside the jail; where it keeps owners, as root of
-//! the namespace in which the client's files are the client's, since nobody else may read all of them.
+//! The administrator's own commands, before and after a push. They run as the account, outside the
+//! jail; where it keeps owners, as root of the namespace in which the client's files are the
+//! client's, since nobody else may read all of them.
 
 use std::ffi::OsString;
 use std::fs::File;

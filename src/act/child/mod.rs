@@ -1,8 +1,8 @@
-//! Child processes: the jailed rsync, the administrator's hooks, `rsync --version`, and what is asked about names and
-//! of sshd.
+//! Child processes: the jailed rsync, the administrator's hooks, `rsync --version`, and what is
+//! asked about names and of sshd.
 //!
-//! No shell, no word of a client's that is not in a [`Run`](crate::decide::push::plan::Run), and no program with an environment that it
-//! inherits.
+//! No shell, no word of a client's that is not in a [`Run`](crate::decide::push::plan::Run), and no
+//! program with an environment that it inherits.
 
 mod activity;
 pub mod detach;
@@ -74,7 +74,8 @@ struct Idle<'a> {
     run: &'a Run,
 }
 
-/// A time as the kernel counts it when it waits: in whole milliseconds, not too few, and days of them at most.
+/// A time as the kernel counts it when it waits: in whole milliseconds, not too few, and days of
+/// them at most.
 fn milliseconds(time: Duration) -> PollTimeout {
     PollTimeout::try_from(time.saturating_add(Duration::from_micros(999))).unwrap_or(PollTimeout::MAX)
 }

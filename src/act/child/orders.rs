@@ -1,7 +1,8 @@
-//! What the gate and a process that is to become rsync say to each other: a byte at a time, with which a descriptor may come, and a
-//! sandbox.
+//! What the gate and a process that is to become rsync say to each other: a byte at a time, with
+//! which a descriptor may come, and a sandbox.
 //!
-//! It must never hand over a descriptor that is not named here, and never take a part of what was said for the whole.
+//! It must never hand over a descriptor that is not named here, and never take a part of what was
+//! said for the whole.
 
 use std::io::{self, IoSlice, IoSliceMut, Read as _};
 use std::mem::MaybeUninit;
@@ -39,7 +40,8 @@ pub(super) fn say(channel: &UnixStream, byte: u8, handed: Option<RawFd>) -> nix:
     sendmsg::<()>(channel.as_raw_fd(), &[IoSlice::new(&[byte])], parts, MsgFlags::MSG_NOSIGNAL, None).map(drop)
 }
 
-/// The first byte of what is said, and what was handed over with it; `None`: the other end is gone without a word.
+/// The first byte of what is said, and what was handed over with it; `None`: the other end is gone
+/// without a word.
 pub(super) fn heard(channel: &UnixStream, flags: RecvFlags) -> io::Result<Option<(u8, Option<OwnedFd>)>> {
     let mut byte = [0];
     let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -83,8 +85,8 @@ impl Orders {
         say(&self.channel, APART, None).map_err(|error| error.to_string())
     }
 
-    /// Waits to be told who it is. Its user namespace has its maps then, unless it is the account's. `None` where nobody wants an rsync
-    /// any more.
+    /// Waits to be told who it is. Its user namespace has its maps then, unless it is the
+    /// account's. `None` where nobody wants an rsync any more.
     ///
     /// # Errors
     /// When something else was sent.
@@ -97,13 +99,14 @@ impl Orders {
         }
     }
 
-    /// Waits for the rest of a sandbox. A lock may come with it, which from then on stays open in this process and whatever it
-    /// becomes. `None` where nobody wants an rsync any more.
+    /// Waits for the rest of a sandbox. A lock may come with it, which from then on stays open in
+    /// this process and whatever it becomes. `None` where nobody wants an rsync any more.
     ///
     /// # Errors
     /// When something else was sent.
     pub fn receive(&mut self, isolation: Isolation) -> Result<Option<Sandbox>, String> {
-        // Without `CMSG_CLOEXEC`: the lock is the one descriptor besides the standard three that rsync gets.
+        // Without `CMSG_CLOEXEC`: the lock is the one descriptor besides the standard three that
+        // rsync gets.
         let Some((first, lock)) = heard(&self.channel, RecvFlags::empty()).map_err(|error| error.to_string())? else { return Ok(None) };
         if lock.map(OwnedFd::into_raw_fd).is_some() != (first == LOCKED) {
             return Err("the lock did not come".to_owned());
@@ -125,7 +128,8 @@ impl Orders {
         asked.and_then(|()| self.channel.read_exact(&mut [0])).map_err(|error| error.to_string())
     }
 
-    /// Says that everything holds, and hands over a descriptor on which the gate is asked from now on.
+    /// Says that everything holds, and hands over a descriptor on which the gate is asked from now
+    /// on.
     ///
     /// # Errors
     /// When the gate is gone.

@@ -1,6 +1,7 @@
 //! The sandboxed rsync: a process of the gate's own that closes itself in and becomes rsync.
 //!
-//! It must never run for anybody who is gone: until it is rsync it ends when nobody is at the other end of its channel.
+//! It must never run for anybody who is gone: until it is rsync it ends when nobody is at the other
+//! end of its channel.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -24,8 +25,8 @@ use crate::decide::sandbox::spec::{RunsAs, Sandbox};
 use crate::terms::limits::VERSION_TIMEOUT;
 use crate::terms::{Code, Mapping, Reason};
 
-/// Everything that rsync finds in its environment. It would read `RSYNC_*`, `CVSIGNORE`, `HOME` and more from a
-/// client's (facts measured with 3.5.0); the zone is for the times in the run's log.
+/// Everything that rsync finds in its environment. It would read `RSYNC_*`, `CVSIGNORE`, `HOME` and
+/// more from a client's (facts measured with 3.5.0); the zone is for the times in the run's log.
 pub(super) const ENVIRONMENT: [(&str, &str); 2] = [("LC_ALL", "C"), ("TZ", "UTC")];
 
 /// Why rsync did not start. It has not run, and the client has not been spoken to.
@@ -65,12 +66,14 @@ pub struct Standby {
     maps: Option<[String; 2]>,
 }
 
-/// One of which nobody knows yet whose ids it is to have. It leaves for namespaces of its own, and waits there to be told.
+/// One of which nobody knows yet whose ids it is to have. It leaves for namespaces of its own, and
+/// waits there to be told.
 #[derive(Debug)]
 pub struct Undecided(Standby);
 
-/// Starts a process that does `story`, which comes back only with what went wrong, or with nothing where no rsync is wanted
-/// after all. With a `mapping` it can ask for the client's ids. Only before there is a second thread.
+/// Starts a process that does `story`, which comes back only with what went wrong, or with nothing
+/// where no rsync is wanted after all. With a `mapping` it can ask for the client's ids. Only
+/// before there is a second thread.
 ///
 /// # Errors
 /// When there is no process to be had.
@@ -96,7 +99,8 @@ fn start(story: impl FnOnce(&mut Orders) -> Option<String>) -> Result<Standby, N
         // A group of its own, so that at the deadline its receiver is reached too.
         let grouped = setpgid(Pid::from_raw(0), Pid::from_raw(0));
         let what = grouped.map_or_else(|error| Some(error.to_string()), |()| story(&mut orders));
-        // As to a file: to a socket the library would send, which the filter may not let through any more. Nobody may be listening.
+        // As to a file: to a socket the library would send, which the filter may not let through
+        // any more. Nobody may be listening.
         let _ = what.map(|what| File::from(OwnedFd::from(orders.channel)).write_all(what.as_bytes()));
     });
     let pid = pid.map_err(|error| match error.kind() {
@@ -153,8 +157,9 @@ impl Standby {
         let _ = say(&self.channel, word, None);
     }
 
-    /// Runs rsync to its end, its standard streams being the client's. `attend` is given what its questions come in on, before there
-    /// is one, and makes whoever answers them; `meter` watches what it stores, and is taken once it runs.
+    /// Runs rsync to its end, its standard streams being the client's. `attend` is given what its
+    /// questions come in on, before there is one, and makes whoever answers them; `meter` watches
+    /// what it stores, and is taken once it runs.
     ///
     /// # Errors
     /// When what holds rsync does not hold, or rsync does not start.
@@ -183,11 +188,13 @@ impl Standby {
         attend: impl FnOnce(OwnedFd, Pid) -> Result<Box<dyn Attend + 'a>, String>,
         meter: &mut Option<Meter<'_>>,
     ) -> Result<Ended, NotStarted> {
-        // What rsync's processes leave behind becomes this process's child (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
+        // What rsync's processes leave behind becomes this process's child
+        // (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
         nix::sys::prctl::set_child_subreaper(true).map_err(|error| failed(&error.into()))?;
         let idle = run.idle().map(|limit| Idle { limit, run });
         let attend = self.start(run.sandbox(), lock.as_ref(), attend)?;
-        // From here on the lock is rsync's alone: it is free when the last of its processes is gone, whatever becomes of us.
+        // From here on the lock is rsync's alone: it is free when the last of its processes is
+        // gone, whatever becomes of us.
         drop(lock);
         let patience = Patience { limit: run.deadline(), idle, until: run.until(), whole: true };
         self.leader.wait_within(patience, meter.take(), attend).map_err(|error| lost(&error))
@@ -236,7 +243,8 @@ impl Standby {
         if why.is_empty() { Ok(attending) } else { Err(read_failure(&why)) }
     }
 
-    /// What the process says from `first` on until it is rsync, or gone: nothing, or why it could not be what it should.
+    /// What the process says from `first` on until it is rsync, or gone: nothing, or why it could
+    /// not be what it should.
     fn last_words(&self, first: Option<u8>) -> Result<String, NotStarted> {
         let mut words = Vec::from_iter(first);
         match (&self.channel).read_to_end(&mut words) {
@@ -250,8 +258,9 @@ impl Standby {
         heard(&self.channel, RecvFlags::CMSG_CLOEXEC).map_err(|error| failed(&error))
     }
 
-    /// Gives the process, which is in a user namespace below this one, the client's ids and none besides. It cannot do so itself: only
-    /// who has power over these may (user_namespaces(7), "Defining user and group ID mappings").
+    /// Gives the process, which is in a user namespace below this one, the client's ids and none
+    /// besides. It cannot do so itself: only who has power over these may (user_namespaces(7),
+    /// "Defining user and group ID mappings").
     fn map(&mut self, maps: &[String; 2]) -> io::Result<()> {
         let process = Path::new("/proc").join(self.leader.pid.to_string());
         for (file, map) in ["uid_map", "gid_map"].iter().zip(maps) {

@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use crate::decide::host::login::{MARK, NOWHERE};
 use crate::terms::Login;
 
-/// Becomes the shell of the account that this process runs as, asked to print [`MARK`] into `told` and nothing else. Comes back where there
-/// is no such shell.
+/// Becomes the shell of the account that this process runs as, asked to print [`MARK`] into `told`
+/// and nothing else. Comes back where there is no such shell.
 pub fn become_shell(account: &str, login: &Login, told: PipeWriter) {
     let home = if login.home.is_dir() { login.home.as_path() } else { Path::new("/") };
     let mut command = Command::new(&login.shell);

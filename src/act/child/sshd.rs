@@ -1,4 +1,5 @@
-//! What sshd does with a connection, asked of its own program (`sshd -T`, sshd(8)). Its settings are nothing that the gate could read better.
+//! What sshd does with a connection, asked of its own program (`sshd -T`, sshd(8)). Its settings
+//! are nothing that the gate could read better.
 
 use std::io;
 use std::os::unix::process::CommandExt as _;
@@ -12,13 +13,15 @@ use crate::decide::push::outcome::Ended;
 use crate::terms::limits::{LOOK_TIMEOUT, MAX_SSHD_ANSWER};
 use crate::terms::text::printable_within;
 
-/// Where the program is on one system or another. It runs its own file again and wants the whole path.
+/// Where the program is on one system or another. It runs its own file again and wants the whole
+/// path.
 const PROGRAMS: [&str; 4] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd", "/opt/sbin/sshd"];
 
 /// Bytes of its complaint that are shown.
 const SHOWN: usize = 300;
 
-/// What it says of such a connection, with the machine's settings or those of a file; `None` where there is no sshd.
+/// What it says of such a connection, with the machine's settings or those of a file; `None` where
+/// there is no sshd.
 ///
 /// # Errors
 /// With its complaint, printable.

@@ -1,5 +1,6 @@
-//! Which rsync this is. Asked of the program itself once, and remembered beside the repository for as long as the
-//! file stays the same: starting it takes longer than everything else that happens before a push.
+//! Which rsync this is. Asked of the program itself once, and remembered beside the repository for
+//! as long as the file stays the same: starting it takes longer than everything else that happens
+//! before a push.
 
 use std::fs;
 use std::io::Read as _;

@@ -10,7 +10,8 @@ use nix::libc;
 use crate::decide::host::login::{GATE, Leads};
 use crate::terms::limits::MAX_SCRIPT;
 
-/// Where sshd's programs are looked for that have no path (`_PATH_STDPATH`, and what Debian and others put before it).
+/// Where sshd's programs are looked for that have no path (`_PATH_STDPATH`, and what Debian and
+/// others put before it).
 const PATH: [&str; 5] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
 
 /// A file, as it is told from every other.
@@ -20,7 +21,8 @@ pub struct Identity {
     inode: u64,
 }
 
-/// The file of the gate, which stands beside this program's. To be asked for before this process is another account's, which may not look.
+/// The file of the gate, which stands beside this program's. To be asked for before this process is
+/// another account's, which may not look.
 pub fn the_gate() -> Option<Identity> {
     let own = fs::read_link("/proc/self/exe").ok()?;
     identity(&own.with_file_name(GATE))
@@ -57,7 +59,8 @@ fn place(word: &str) -> Option<PathBuf> {
 /// The beginning of a script.
 fn script(path: &Path) -> Option<Vec<u8>> {
     let mut text = Vec::new();
-    // Whoever it belongs to may put something else there at any moment, that would have to be waited for.
+    // Whoever it belongs to may put something else there at any moment, that would have to be
+    // waited for.
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
     let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
     if !file.metadata().ok()?.is_file() {

@@ -21,7 +21,8 @@ pub fn barred(wanted: &[Wanted]) -> Vec<Barred> {
     barred.collect()
 }
 
-/// Where the way to a path ends: at the first directory that may not be entered, or at the path itself.
+/// Where the way to a path ends: at the first directory that may not be entered, or at the path
+/// itself.
 fn way_ends(path: &Path, need: Need) -> Option<PathBuf> {
     let mut above: Vec<&Path> = path.ancestors().skip(1).filter(|above| above.as_os_str() != OsStr::new("")).collect();
     above.reverse();

@@ -1,7 +1,9 @@
-//! What a process does that is about to become rsync: it closes itself in, step by step, and then starts rsync in its own
-//! place. It begins while the gate finds out who is there and what is on the disk, and waits in the middle to be told.
+//! What a process does that is about to become rsync: it closes itself in, step by step, and then
+//! starts rsync in its own place. It begins while the gate finds out who is there and what is on
+//! the disk, and waits in the middle to be told.
 //!
-//! It must never go on as anything but rsync: after the first step it can neither see nor do what a gate has to.
+//! It must never go on as anything but rsync: after the first step it can neither see nor do what a
+//! gate has to.
 
 pub mod filter;
 pub mod jail;
@@ -10,7 +12,6 @@ pub mod view;
 use std::convert::Infallible;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nix::unistd::{Pid, getppid};
 
@@ -22,10 +23,10 @@ use crate::decide::push::links::{Answer, Links};
 use crate::decide::sandbox::spec::{self, Filter, Isolation, RunsAs, Sandbox};
 use crate::terms::limits::{MAX_TRIED, VERSION_TIMEOUT};
 use crate::terms::text::still_printable;
-use crate::terms::{Account, Excess, Mapping};
+use crate::terms::{Account, Mapping};
 
-/// Starts the process before anybody knows whose ids it is to have. Only before there is a second thread. Where the gate has set its own
-/// limits, it gets those back that were `inherited`.
+/// Starts the process before anybody knows whose ids it is to have. Only before there is a second
+/// thread. Where the gate has set its own limits, it gets those back that were `inherited`.
 ///
 /// # Errors
 /// When there is no process to be had.
@@ -33,7 +34,8 @@ pub fn begin(isolation: Isolation, inherited: Option<Inherited>) -> Result<Undec
     child::begin(|orders| story(orders, isolation, None, inherited))
 }
 
-/// Starts the process where that is known. With a `mapping` this one is in the namespace of it, or is root's. `inherited` as for [`begin`].
+/// Starts the process where that is known. With a `mapping` this one is in the namespace of it, or
+/// is root's. `inherited` as for [`begin`].
 ///
 /// # Errors
 /// When there is no process to be had.
@@ -65,7 +67,8 @@ fn close_in(orders: &mut Orders, isolation: Isolation, known: Option<RunsAs>) ->
     if known.is_none() {
         orders.say_apart()?;
     }
-    // Before the rest is known: of all the steps it takes longest, and nothing that is still to do is denied yet.
+    // Before the rest is known: of all the steps it takes longest, and nothing that is still to do
+    // is denied yet.
     let prepared = filter::prepare(isolation, getppid()).map_err(no_jail)?;
     let runs_as = known.map_or_else(|| orders.learn_who(), |known| Ok(Some(known)))?.ok_or(None)?;
     let begun = apart.map(|apart| apart.begin(&spec::libraries_shown(), runs_as)).transpose().map_err(no_view)?;
@@ -73,7 +76,8 @@ fn close_in(orders: &mut Orders, isolation: Isolation, known: Option<RunsAs>) ->
     begun.map_or(Ok(()), |begun| begun.finish(&sandbox.binds)).map_err(without(Part::Unseen))?;
     let mapped = runs_as == RunsAs::ClientsRoot;
     if mapped {
-        // The last step that needs any power of the account's: from here on nothing of its own is within reach.
+        // The last step that needs any power of the account's: from here on nothing of its own is
+        // within reach.
         view::leave_powers().map_err(without(Part::View))?;
         orders.be_mapped()?;
         process::become_root()?;
@@ -84,8 +88,9 @@ fn close_in(orders: &mut Orders, isolation: Isolation, known: Option<RunsAs>) ->
         process::give_up_power(users(runs_as, isolation)).map_err(no_jail)?;
     }
     if isolation.asks {
-        // An rsync whose gate is gone could store nothing whole: nobody would make its links. After the view, since a new user
-        // namespace forgets it; before the gate is told, which fails if the gate is gone already.
+        // An rsync whose gate is gone could store nothing whole: nobody would make its links. After
+        // the view, since a new user namespace forgets it; before the gate is told, which fails if
+        // the gate is gone already.
         process::end_with_parent()?;
     }
     // From here on a link waits for the gate.
@@ -114,7 +119,8 @@ pub struct Whom {
     pub mapping: Option<Mapping>,
 }
 
-/// Whether an account gets a file system of its own from the kernel. Tried with rsync's version, since nothing else tells for certain.
+/// Whether an account gets a file system of its own from the kernel. Tried with rsync's version,
+/// since nothing else tells for certain.
 ///
 /// # Errors
 /// With what the kernel said, for the administrator.
@@ -122,7 +128,8 @@ pub fn can_have_a_view(program: &Path, whom: &Whom) -> Result<(), String> {
     try_out(program, whom, Isolation { view: true, asks: false, filter: None })
 }
 
-/// Whether the kernel puts the links of such an rsync before this process, and lets it look into that.
+/// Whether the kernel puts the links of such an rsync before this process, and lets it look into
+/// that.
 ///
 /// # Errors
 /// With what the kernel said, for the administrator.
@@ -144,7 +151,8 @@ fn try_out(program: &Path, whom: &Whom, isolation: Isolation) -> Result<(), Stri
 /// What is said of something that holds.
 const HOLDS: &str = "holds";
 
-/// What the process has said. It has become the account's: others of the account can open its way out, and write what they like.
+/// What the process has said. It has become the account's: others of the account can open its way
+/// out, and write what they like.
 fn heard(said: &[u8]) -> Result<(), String> {
     match String::from_utf8_lossy(said).as_ref() {
         HOLDS => Ok(()),
@@ -189,26 +197,13 @@ impl Links for Nobody {
     fn unheard(&mut self) {}
 }
 
-/// Has the questions of the rsync with this number, which come in on `listener`, answered by `links`.
+/// Has the questions of the rsync with this number, which come in on `listener`, answered by
+/// `links`.
 ///
 /// # Errors
 /// With what the administrator can do, where the gate may not look into rsync.
 pub fn attend(listener: OwnedFd, pid: Pid, links: &mut dyn Links) -> Result<Box<dyn Attend + '_>, String> {
     Ok(Box::new(Answering::new(listener, pid, links)?))
-}
-
-impl Attend for Answering<'_> {
-    fn answer(&mut self) -> Option<Excess> {
-        Answering::answer(self)
-    }
-
-    fn patience(&self) -> Option<Duration> {
-        Answering::patience(self)
-    }
-
-    fn silence(&mut self) {
-        Answering::silence(self);
-    }
 }
 
 #[cfg(test)]

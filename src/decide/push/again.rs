@@ -1,5 +1,6 @@
-//! What is said of files that stood in the last snapshot as they are and were stored again. A change of its mode or its owner does that to a
-//! file, and is the client's affair; where nothing differs somebody should know.
+//! What is said of files that stood in the last snapshot as they are and were stored again. A
+//! change of its mode or its owner does that to a file, and is the client's affair; where nothing
+//! differs somebody should know.
 
 use crate::terms::StoredAgain;
 
@@ -21,7 +22,8 @@ pub fn told(again: &StoredAgain) -> Option<String> {
     (!kinds.is_empty()).then(|| format!("{least}{files} stored before: {}", kinds.join(", ")))
 }
 
-/// What is said of those that do not differ, where there are any. `ignores_times` is whether the client asked for it.
+/// What is said of those that do not differ, where there are any. `ignores_times` is whether the
+/// client asked for it.
 pub fn warning(again: &StoredAgain, ignores_times: bool) -> Option<String> {
     let least = if again.more { "at least " } else { "" };
     let files = if again.same == 1 { "1 file is".to_owned() } else { format!("{} files are", again.same) };
@@ -30,7 +32,8 @@ pub fn warning(again: &StoredAgain, ignores_times: bool) -> Option<String> {
     (again.same > 0).then(says)
 }
 
-/// What is said of unchanged files that could be given no further link: those that have as many as the file system gives, and others.
+/// What is said of unchanged files that could be given no further link: those that have as many as
+/// the file system gives, and others.
 pub fn unlinked(full: u64, kept: u64) -> Vec<String> {
     let each = [
         (full, "they have as many links as the file system gives a file (EMLINK)"),

@@ -1,7 +1,8 @@
-//! What a link that rsync asks for amounts to. A link to a file that it compares with is recorded, and made when rsync is gone; a
-//! link between two names of the stage rsync makes itself.
+//! What a link that rsync asks for amounts to. A link to a file that it compares with is recorded,
+//! and made when rsync is gone; a link between two names of the stage rsync makes itself.
 //!
-//! Names are read as they are written: nothing here looks at the disk, and a record is never more than a pair of names.
+//! Names are read as they are written: nothing here looks at the disk, and a record is never more
+//! than a pair of names.
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +35,8 @@ pub struct Layout {
     pub start: PathBuf,
     /// What it compares with, in the order in which it was told.
     pub bases: Vec<Basis>,
-    /// The directory for unfinished files. Nothing is ever linked into one: what is in it is changed later.
+    /// The directory for unfinished files. Nothing is ever linked into one: what is in it is
+    /// changed later.
     pub partial_dir: String,
 }
 
@@ -47,7 +49,8 @@ pub enum Source {
     Stage,
 }
 
-/// A link as rsync asks for it. Both paths begin where rsync was started, or in the basis, and have neither `.` nor `..` in them.
+/// A link as rsync asks for it. Both paths begin where rsync was started, or in the basis, and have
+/// neither `.` nor `..` in them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     /// Where the file is.
@@ -73,16 +76,18 @@ pub enum Answer {
 
 /// Whoever is asked.
 pub trait Links {
-    /// The answer to a call that links `from` to `to`, both as the caller wrote them, made absolute where they began at a
-    /// descriptor of its own.
+    /// The answer to a call that links `from` to `to`, both as the caller wrote them, made absolute
+    /// where they began at a descriptor of its own.
     fn asked(&mut self, from: &[u8], to: &[u8]) -> Answer;
 
-    /// That nobody heard that the last link was recorded: the call was interrupted, or its process ended.
+    /// That nobody heard that the last link was recorded: the call was interrupted, or its process
+    /// ended.
     fn unheard(&mut self);
 }
 
 impl Layout {
-    /// Reads a link. `None` where it leads anywhere but from a basis or the stage into the stage: the kernel makes none of those.
+    /// Reads a link. `None` where it leads anywhere but from a basis or the stage into the stage:
+    /// the kernel makes none of those.
     #[must_use]
     pub fn read(&self, from: &[u8], to: &[u8]) -> Option<Link> {
         let start = self.start.as_os_str().as_encoded_bytes();

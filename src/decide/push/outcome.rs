@@ -1,4 +1,5 @@
-//! How an rsync ended, and the reasons of pushes that are no backup, or not a whole one. What follows is for [`settle`](super::settle).
+//! How rsync ended, and the reasons of pushes that are no backup or not a whole one. What follows
+//! from them is decided in [`settle`](super::settle).
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ pub enum Ended {
     Signal(i32),
     /// By the gate, at the deadline.
     Deadline,
-    /// By the gate, since nothing came for this long from a client that had to send.
+    /// By the gate: for this long nothing came from a client that had to send.
     Idle(Duration),
     /// By the gate, when the client's time was over.
     Closed,
@@ -36,13 +37,13 @@ pub const FILE_IO: i32 = 11;
 /// rsync's exit status when a signal ended it.
 const SIGNALLED: u8 = 20;
 
-/// rsync's exit statuses when the other end was gone, or it was stopped: the socket, the stream, a signal, silence, a connection that was never made.
+/// rsync's exit statuses when the other end was gone, or it was stopped.
 const CUT_OFF: &[i32] = &[10, 12, 20, IDLE, 35];
 
 /// Signals that are sent to a process: SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGTERM.
 const ENDED_FROM_OUTSIDE: &[i32] = &[1, 2, 9, 13, 15];
 
-/// Why a push did not come to its end.
+/// Why a push did not finish.
 pub fn unfinished(ended: Ended) -> Reason {
     match ended {
         Ended::Deadline => Reason::new(Code::Deadline, "the push took longer than it may")
@@ -63,7 +64,7 @@ pub fn unfinished(ended: Ended) -> Reason {
             let reason = interrupted(format!("rsync ended with status {status} ({})", meaning(status)));
             Reason { passing: CUT_OFF.contains(&status), ..reason }
         }
-        // Somebody's, or the kernel's where memory had run out. One of rsync's own faults is none that passes.
+        // Sent by somebody, or by the kernel without memory. A fault of rsync's own does not pass.
         Ended::Signal(signal) => {
             let reason = interrupted(format!("signal {signal} ended rsync"));
             Reason { passing: ENDED_FROM_OUTSIDE.contains(&signal), ..reason }
@@ -84,26 +85,26 @@ pub fn failed_there(status: i32) -> Reason {
     Reason { passing: CUT_OFF.contains(&status), ..reason }
 }
 
-/// What is said of a push that nobody was told of, since its gate was ended, when what it has left is found.
+/// Reported of a push whose gate was killed, when its tree is found.
 pub const KEPT: &str = "an earlier push did not finish; what it had received was kept";
 
-/// The same where that was of use.
+/// The same where it was used.
 pub const USED: &str = "an earlier push did not finish; what it had received is used for this one";
 
-/// What is said of a snapshot where the process that published it was killed before it had said so.
+/// Reported of a snapshot whose process was killed after it had published.
 pub const KILLED_AFTERWARDS: &str =
     "the gate was killed at its work, after it had published: see in the kernel's log whether memory had run out";
 
-/// What a client has to do when its transaction is closed: the next push would be published by itself.
+/// What a client has to do when its transaction is closed: its next push would be published alone.
 pub const FROM_THE_BEGINNING: &str = "the transaction is closed: say `prepare`, push all of it again, then `complete`";
 
-/// The reason of a transaction that has no file, where the last snapshot had some.
+/// The reason of a transaction without a file, where the last snapshot had some.
 pub fn nothing_in_transaction() -> Reason {
     nothing_arrived().hint(format!("is the source mounted, and does the path exist? {FROM_THE_BEGINNING}"))
 }
 
-/// What a client is told that says `complete` with this status, where the snapshot is not whole. One that says itself that it is not, is told
-/// nothing. `unfinished` are the places that no push into has ended well, printable.
+/// What a client gets for `complete` with this status if the snapshot is not whole; nothing if it
+/// said so itself. `unfinished` are places without a push that ended well, printable.
 pub fn not_whole(status: Option<u8>, unfinished: &[String]) -> Option<Reason> {
     let says = match unfinished {
         [] => "published, but not whole: a push left something out".to_owned(),
@@ -117,14 +118,14 @@ pub fn not_whole(status: Option<u8>, unfinished: &[String]) -> Option<Reason> {
     (!knows).then(|| Reason::new(Code::Partial, says).hint(FROM_THE_BEGINNING).remedy(ITS_NEXT))
 }
 
-/// The reason of a push whose rsync ended well, and that is not whole all the same.
+/// The reason of a push whose rsync ended well, but links could not be made.
 pub fn links_lost() -> Reason {
     Reason::new(Code::Partial, "published, but not whole: some unchanged files could not be linked")
         .hint("push again: what is missing is sent then")
         .remedy(ITS_NEXT)
 }
 
-/// The reason of a push that a part of the last snapshot could not be carried over for.
+/// The reason of a push where carrying over failed in part.
 pub fn not_carried() -> Reason {
     Reason::new(Code::Partial, "published, but not whole: something of the last snapshot could not be carried over")
         .hint("push the whole again: what is missing is sent then")
@@ -139,14 +140,15 @@ pub fn exit_code(ended: Ended) -> u8 {
         Ended::Exit(status) => u8::try_from(status).unwrap_or(SIGNALLED),
         Ended::Signal(_) => SIGNALLED,
         Ended::Deadline => Code::Deadline.exit(),
-        // Not that of a client who comes at the wrong time: this one may go on.
+        // Not the code of a client outside its windows: this one may continue.
         Ended::Closed => exit::BUSY,
         Ended::Idle(_) => u8::try_from(IDLE).unwrap_or(SIGNALLED),
         Ended::TooMuch(_) => Code::Limit.exit(),
     }
 }
 
-/// The reason of a push that brought too much. Whether trying again helps is for whoever knows what is kept.
+/// The reason of a push that stored too much. Whoever knows what is kept says whether trying again
+/// helps.
 fn too_much(excess: Excess) -> Reason {
     let Excess { resource, limit, found } = excess;
     let (key, says, detail) = match resource {
@@ -183,8 +185,8 @@ fn too_much(excess: Excess) -> Reason {
         .remedy(format!("raise `limits: {{{key}: …}}`; the client's next push goes on from what is kept"))
 }
 
-/// The reason of a push over its limit that goes on from one that was over it too. It gains nothing, and must not take more room
-/// each time; so it is removed, and both are told what helps.
+/// The reason of a push over its limit that continues another one. It gains nothing and would take
+/// more room each time, so it is removed.
 pub fn too_much_again(reason: Reason) -> Reason {
     Reason {
         hint: Some("trying again does not help: leave something out, or ask the administrator of the server".to_owned()),
@@ -193,14 +195,14 @@ pub fn too_much_again(reason: Reason) -> Reason {
     }
 }
 
-/// The reason of a push that has no file, where the last snapshot had some.
+/// The reason of a push without a file, where the last snapshot had some.
 pub fn nothing_arrived() -> Reason {
     Reason::new(Code::Unpublished, "not published: no file arrived, and the last snapshot had some")
         .hint("is the source mounted, and does the path exist?")
         .remedy("if the client's data is really gone, there is nothing to do: the last snapshot stays the newest")
 }
 
-/// The reason where the gate ended a client that kept silent.
+/// The reason where the gate ended a push because the client was silent.
 fn silent(limit: Duration) -> Reason {
     let limit = humantime::format_duration(limit);
     Reason::new(Code::Interrupted, format!("the push did not finish: nothing came for {limit}"))
@@ -210,7 +212,7 @@ fn silent(limit: Duration) -> Reason {
         .passing()
 }
 
-/// The reason where rsync ended it for a limit of the client's own.
+/// The reason where the client's own `--timeout` ended it.
 fn outlasted() -> Reason {
     Reason::new(Code::Interrupted, "the push did not finish: nothing came for as long as your own --timeout allows")
         .hint("leave --timeout out, or raise it: with -c your rsync is silent while it reads a file; what was received is kept")

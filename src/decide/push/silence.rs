@@ -1,9 +1,11 @@
-//! Whose turn it is when a push is silent. A healthy client says nothing while it reads a large file for `-c`, or compares one with what
-//! the server has: rsync has no sign of life for that (its `file_checksum` and `hash_search` send none, measured with 3.2.7 and 3.5.0).
-//! So silence of a client that may be doing so tells nothing; that of one that has only to send what lies before it does.
+//! Whose turn it is when a push is silent. A healthy client says nothing while it reads a large
+//! file for `-c`, or compares one with what the server has: rsync has no sign of life for that (its
+//! `file_checksum` and `hash_search` send none, measured with 3.2.7 and 3.5.0). So silence of a
+//! client that may be doing so tells nothing; that of one that has only to send what lies before it
+//! does.
 //!
-//! A client that is let wait here is bound by `time_limits: {push: …}`, and one that is gone by sshd, which asks its ssh
-//! (`ClientAliveInterval`), not its rsync.
+//! A client that is let wait here is bound by `time_limits: {push: …}`, and one that is gone by
+//! sshd, which asks its ssh (`ClientAliveInterval`), not its rsync.
 
 use std::path::PathBuf;
 
@@ -11,12 +13,14 @@ use super::links::Layout;
 
 /// Whether the client has only to send, and may be expected to.
 ///
-/// `reads`: whether it reads its files for its list (`-c`). `open`: the files that each of rsync's processes has open.
+/// `reads`: whether it reads its files for its list (`-c`). `open`: the files that each of rsync's
+/// processes has open.
 #[must_use]
 pub fn must_send(reads: bool, open: &[Vec<PathBuf>], layout: &Layout) -> bool {
     let receives = |files: &Vec<PathBuf>| files.iter().any(|path| path.starts_with(&layout.start));
     let compares = |files: &Vec<PathBuf>| files.iter().any(|path| layout.bases.iter().any(|basis| path.starts_with(&basis.seen)));
-    // One that is in the middle of a file may be comparing it; one that is not may be reading the next for its list.
+    // One that is in the middle of a file may be comparing it; one that is not may be reading the
+    // next for its list.
     let may_be_at_work = open.iter().find(|files| receives(files)).map_or(reads, compares);
     !may_be_at_work
 }

@@ -1,4 +1,4 @@
-//! How a connection ended, as a value: for the record, for the client, and for whoever goes on where a process is killed at the work.
+//! How a connection ended. The value travels between processes: one may be killed at the work.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,13 +21,13 @@ pub(crate) struct End {
     pub(crate) exit: u8,
     pub(crate) reasons: Vec<Reason>,
     pub(crate) warnings: Vec<String>,
-    /// How many of the warnings are of what is put right already.
+    /// How many of the warnings are about what has been repaired.
     pub(crate) passing: usize,
-    /// Whether something was found on the way that is for a person.
+    /// Whether a person has to look at one of them.
     pub(crate) lasting: bool,
     pub(crate) push: Option<PushFacts>,
     pub(crate) text: String,
-    /// Whether the gate was killed before it had reported this, so that nobody knows what it has done.
+    /// Whether the gate was killed before it reported, so that nobody knows what it did.
     #[serde(skip)]
     pub(crate) is_lost: bool,
     /// What came on standard input because of `-s`, printable; empty where nothing was read.
@@ -65,7 +65,7 @@ impl End {
         result.unwrap_or_else(Self::stopped)
     }
 
-    /// Of a gate that was killed: nobody knows how far it came.
+    /// Of a gate that was killed: how far it came is unknown.
     pub(super) fn lost() -> Self {
         let reason = Reason::new(Code::Interrupted, "the server failed").hint("push again");
         let reason =

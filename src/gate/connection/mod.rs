@@ -1,8 +1,8 @@
-//! One connection, from sshd to the last line of the log: who is there and by which rules, whether it may do what it asks, and what is recorded of
-//! it. Reads top to bottom as what happens. What it may do is a story of its own, which is handed in.
+//! One connection, from sshd to the last line of the log: identify the client, judge the command,
+//! perform it, record it. The command's own story is a parameter.
 //!
-//! Nothing here writes to standard output: it belongs to rsync's protocol. What the client is told comes back as an
-//! [`Answer`], after everything that has to be recorded is on the disk.
+//! Nothing here writes to standard output, which belongs to rsync's protocol. The client's lines
+//! are returned as an [`Answer`], once everything that must be recorded is on the disk.
 
 mod end;
 mod reach;
@@ -44,7 +44,7 @@ pub(crate) struct Connection<'a> {
     pub(crate) jail: Cell<Jail>,
     /// Whose the client's files are here.
     pub(crate) owners: &'a Owners,
-    /// What whatever is not the gate may use: as much as the gate itself could when sshd started it.
+    /// Limits that sshd gave the gate. Whatever is not the gate gets them back.
     pub(crate) inherited: Inherited,
     /// Hooks that have failed.
     pub(crate) failed: RefCell<Vec<FailedHook>>,
@@ -63,8 +63,9 @@ enum Place {
     Nowhere(Reason),
 }
 
-/// Serves the connection that sshd started this process for. `named` is the client of a `command="…"` line, and `perform` does what the client
-/// may, with the process that waits to become rsync where there is one.
+/// Serves the connection that sshd started this process for. `named` is the client of a
+/// `command="…"` line. `perform` does what was allowed; it gets the process that waits to become
+/// rsync, if there is one.
 pub(super) fn serve(
     directory: &Path,
     named: Option<ClientName>,
@@ -75,8 +76,8 @@ pub(super) fn serve(
     process::mask();
     process::no_core();
     let said = intake::said(spoken);
-    // Ahead of everything that it does not have to know: the other processor closes it in meanwhile. It has read nothing of the
-    // client's, and ends with this connection if nothing comes of the push.
+    // First, so that it builds its sandbox on the other processor meanwhile. It has read nothing of
+    // the client's, and ends with this connection if no push follows.
     let waiting = if command::begins_as_push(&said) { sandbox::begin(None).ok() } else { None };
     // The gate's own, which rsync does not get.
     let inherited = process::limit();
@@ -117,8 +118,8 @@ pub(super) fn serve(
     connection.go(&command, place, perform)
 }
 
-/// Takes a place among the client's sessions and among all, before anything that costs more. What stands in the way of
-/// counting is no reason to turn a client away; it is said.
+/// Takes a place among the client's sessions and among all, before anything that costs more. A
+/// client is not turned away because they cannot be counted; that becomes a warning.
 fn slots(site: &Site, policy: &Policy, request: &Request) -> Result<(Slots, Vec<String>), Reason> {
     spool::take_slots(&site.spool, request.account.uid, &policy.client, policy.limits.sessions, site.sessions).map_err(|full| {
         let (says, detail, remedy, rule) = match full {
@@ -139,7 +140,8 @@ fn slots(site: &Site, policy: &Policy, request: &Request) -> Result<(Slots, Vec<
     })
 }
 
-/// Whose the client's files are, and where what touches them is done. The namespace is being made from here on, beside whatever comes next.
+/// Whose the client's files are, and where the work on them is done. From here on the namespace is
+/// made in the background.
 fn place(
     site: &Site,
     policy: &Policy,
@@ -158,8 +160,8 @@ fn place(
     let place = match owners.mapping() {
         None => Place::Here(waiting.map(Undecided::for_account)),
         Some(mapping) => {
-            // The one that waits is in the namespace already. Where no rsync is wanted another one has to be there for a moment, and with
-            // `-s` that one becomes rsync.
+            // The waiting process is in the namespace already. Without a push another has to be
+            // there for a moment; with `-s` that one becomes rsync.
             let process = waiting.map_or_else(|| sandbox::begin(Some(inherited)), Ok).map_err(NotStarted::what);
             match process.and_then(|process| child::begin_namespace(process, mapping)) {
                 Ok(begun) => Place::Mapped(begun),
@@ -191,11 +193,12 @@ impl Connection<'_> {
         self.arrival.answer(self.site, Some(self.policy), self.ending(end, &input))
     }
 
-    /// The same in the namespace of the client's ids. What has to be recorded of the connection is left to a process that stays outside:
-    /// inside, whatever is neither the client's nor the account's seems to be nobody's.
+    /// The same in the namespace of the client's ids. A process that stays outside records the
+    /// connection: inside, files of others seem to be nobody's.
     fn go_mapped(&self, begun: NamespaceBegun, input: &str, perform: impl FnOnce(Standby) -> Result<End, Reason>) -> Answer {
         let successor = child::succeeded(MAX_END, |word| {
-            // Nobody who waits for the end of something that the gate holds waits for this one.
+            // Whoever waits for the end of something that the gate holds must not wait for this
+            // process.
             let _ = process::silence();
             process::close_all_but(&[word.as_raw_fd()]);
             let ending = serde_json::from_slice(&word.wait()).unwrap_or_else(|_| {
@@ -214,7 +217,7 @@ impl Connection<'_> {
         let entered = begun.finish().and_then(|(namespace, standby)| namespace.enter().map(|()| standby));
         let entered = entered.map_err(|what| owners::unmapped(&what));
         let ending = self.ending(End::of(entered.and_then(perform)), input);
-        // Without a word it records that this process was killed.
+        // If it receives nothing, it records that this process was killed.
         let administrator = match successor.go_on(&serde_json::to_vec(&ending).unwrap_or_default()) {
             Some(true) => Administrator::Alerted,
             Some(false) => Administrator::NotAlerted,
@@ -232,7 +235,7 @@ impl Connection<'_> {
         Ending { end, jail: self.jail.get(), hooks: self.failed.take() }
     }
 
-    /// What is to become of the command, and what came on standard input because of `-s`, printable.
+    /// The verdict, and what came on standard input because of `-s`, printable.
     fn judge(&self, command: &Result<Command, Vec<Reason>>) -> (Verdict, String) {
         let Self { policy, request, owners, .. } = self;
         let refused = |reason| Verdict::Deny(Denial::because(reason));
@@ -247,7 +250,7 @@ impl Connection<'_> {
             Verdict::Hear(begun) => begun,
             judged => return (judged, nothing),
         };
-        // Nothing is wrong with what is visible: the rest is read, and the whole judged anew.
+        // The visible half is right: read the rest, and judge the whole.
         let words = match secluded::from_stdin() {
             Ok(words) => words,
             Err((fault, heard)) => return (refused(fault.reason()), heard),
@@ -271,7 +274,7 @@ impl Connection<'_> {
     }
 }
 
-/// Half a command is never done. No verdict allows it, so this is only for a mistake in one.
+/// No verdict allows half a command; this guards against a mistake in one.
 pub(crate) fn incomplete() -> Reason {
     Reason::new(Code::Internal, "the command is not whole").hint("ask the administrator of the server")
 }

@@ -1,6 +1,8 @@
-//! The end of a connection: the ledger, the spool, the log, a try at the mail, and only then the client's line.
+//! The end of a connection: the ledger, the spool, syslog, a first attempt to send mail, and then
+//! the client's lines.
 //!
-//! Nothing that goes wrong here changes how the push ended; whatever could not be done is said in the places left.
+//! Nothing that goes wrong here changes how the push ended; it is reported wherever that is still
+//! possible.
 
 use std::path::Path;
 
@@ -25,7 +27,7 @@ pub(super) fn id(request: &Request) -> String {
     format!("{}-{}", request.at.format("%Y%m%dT%H%M%S%6fZ"), std::process::id())
 }
 
-/// What is known of a connection besides whose it is and how it ended.
+/// What is known of a connection besides its client and its end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrival<'a> {
     /// Where the configuration is.
@@ -36,13 +38,13 @@ pub(super) struct Arrival<'a> {
 }
 
 impl Arrival<'_> {
-    /// Remembers it, and makes the client's answer.
+    /// Records it, and makes the client's answer.
     pub(super) fn answer(self, site: &Site, policy: Option<&Policy>, ending: Ending) -> Answer {
         let administrator = self.record(site, policy, &ending);
         answer(ending.end, administrator)
     }
 
-    /// Remembers it. Says whether the administrator gets a mail about it.
+    /// Records it. Returns whether the administrator gets a mail about it.
     pub(super) fn record(self, site: &Site, policy: Option<&Policy>, ending: &Ending) -> Administrator {
         let Arrival { directory, request, id, .. } = self;
         // Where a mount is missing, what stands at its place is not the repository.
@@ -51,14 +53,15 @@ impl Arrival<'_> {
         let mut record = record(site, policy, self, ending);
         let came_to_nothing = matches!(record.result, Outcome::Failed | Outcome::Unpublished);
         if record.mail == Mail::Alert && (came_to_nothing || (record.result == Outcome::Refused && record.passing)) {
-            // What is looked up here may be locked up with the rest: then nobody is told of it.
+            // The repository may be unreadable as well; then the mail does without.
             let state = repository.as_ref().zip(policy).and_then(|(repository, policy)| repository.look(&policy.names).ok());
             record.newest = state.and_then(|state| state.newest).map(|newest| newest.to_string());
         }
         let mut lost = Vec::new();
         let mut spooled = false;
         let spool = Spool::open(&site.spool, request.account.uid);
-        // The mail comes first: a kill between the two may leave a mail that the ledger does not know, never the other way round.
+        // The mail comes first: a kill between the two may leave a mail that the ledger does not
+        // know, never the other way round.
         match &spool {
             Err(error) => lost.push(format!("the spool cannot be used: {error}")),
             Ok(spool) => {
@@ -73,10 +76,11 @@ impl Arrival<'_> {
         if let (Ok(spool), Some(policy)) = (&spool, policy)
             && record.result == Outcome::Published
         {
-            // Only `check` wants to know, and it is one file for ever.
+            // For `check`; one file for ever.
             let _ = spool.has_published(&policy.client);
         }
-        // A repository that cannot be written to must not lose the entry: the spool has a ledger of its own.
+        // A repository that cannot be written to must not lose the entry: the spool has a ledger of
+        // its own.
         let repository = repository.filter(|repository| repository.ledger().parent().is_some_and(Path::is_dir));
         let entered = repository.as_ref().is_some_and(|repository| ledger::append(&repository.ledger(), &record).is_ok());
         if let Ok(spool) = &spool
@@ -85,7 +89,7 @@ impl Arrival<'_> {
         {
             lost.push(format!("no ledger could be written: {error}"));
         }
-        // A process that did the work and was lost may have published before: its note is then for the next session to tell of.
+        // A process that was killed may have published before: the next session reports that.
         if let Some(repository) = &repository
             && lost.is_empty()
             && !ending.end.is_lost
@@ -108,12 +112,12 @@ impl Arrival<'_> {
         if spooled && inspect::leads_somewhere(&site.mail) { Administrator::Alerted } else { Administrator::NotAlerted }
     }
 
-    /// Remembers it where whoever was to do that was killed. From the namespace of a client's ids the spool is out of reach: nobody is sent a
-    /// mail, and where a snapshot was published the next session tells.
+    /// Records it where the process that was to do so was killed. The spool is out of reach from
+    /// the namespace of a client's ids: no mail is sent, and the next session reports a snapshot.
     pub(super) fn record_inside(self, site: &Site, policy: &Policy, ending: &Ending) {
         let record = Record { mail: Mail::None, ..record(site, Some(policy), self, ending) };
         let path = Repository::existing(&policy.path, accounts::running()).map(|repository| repository.ledger());
-        // It may have come so far.
+        // That process may have done this much.
         if let Some(path) = path.filter(|path| ledger::read(path).iter().all(|other| other.id != record.id)) {
             let _ = ledger::append(&path, &record);
         }
@@ -123,7 +127,8 @@ impl Arrival<'_> {
         }
     }
 
-    /// Remembers one whose site file cannot be used, by what is usual, and makes the client's answer. Until it can be used no mail leaves.
+    /// Records one whose site file cannot be used, with the defaults, and makes the client's
+    /// answer. No mail leaves until the file can be used.
     pub(super) fn answer_without_site(self, end: End) -> Answer {
         let Arrival { directory, request, .. } = self;
         let ending = Ending { end, jail: Jail::Whole, hooks: Vec::new() };
@@ -148,7 +153,7 @@ fn problem(record: &Record, what: &str) -> String {
     format!("id={} problem=\"{}\"", record.id, still_printable(&on_one_line(what), MAX_QUOTED))
 }
 
-/// What is remembered, with the mail that it asks for.
+/// The record, with the mail that it asks for.
 fn record(site: &Site, policy: Option<&Policy>, arrival: Arrival<'_>, ending: &Ending) -> Record {
     let mut record = record_of(policy, arrival, ending);
     record.passing = asked::passes(&record, ending.end.passing, ending.end.lasting);
@@ -189,7 +194,7 @@ fn record_of(policy: Option<&Policy>, arrival: Arrival<'_>, ending: &Ending) -> 
     }
 }
 
-/// What the client is told: the first reason, if there is one.
+/// The client's lines: the first reason, if there is one, and what a snapshot lacks.
 pub(super) fn answer(end: End, administrator: Administrator) -> Answer {
     let mut lines = end.reasons.first().map(|reason| reason.lines(end.outcome == Outcome::Refused, administrator)).unwrap_or_default();
     if end.outcome == Outcome::Added {

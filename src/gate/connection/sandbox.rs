@@ -12,7 +12,7 @@ use crate::decide::sandbox::namespaces::{self, Lack};
 use crate::decide::sandbox::spec::{Confinement, Isolation};
 use crate::terms::{Jail, Reason};
 
-/// What holds an rsync, unless the policy, the site file, the command or the kernel has it otherwise.
+/// What holds rsync unless the policy, the site file, the command or the kernel changes it.
 const USUAL: Confinement = Confinement::View;
 
 /// A process that waits to become rsync.
@@ -28,7 +28,7 @@ pub(super) fn begin(inherited: Option<Inherited>) -> Result<Undecided, NotStarte
 }
 
 impl Connection<'_> {
-    /// The process that was begun ahead, where it is held as this rsync has to be, or else a new one.
+    /// The process that was started first, if its sandbox fits this rsync; else a new one.
     pub(crate) fn waiting(&self, confinement: Confinement, standby: Option<Standby>) -> Result<Waiting, Reason> {
         match standby.filter(|_| confinement == USUAL) {
             Some(standby) => Ok(Waiting { confinement, standby }),
@@ -43,7 +43,7 @@ impl Connection<'_> {
         Ok(Waiting { confinement, standby })
     }
 
-    /// The same where there is no file system of rsync's own, if the site file lets it run so.
+    /// The same without a view, if the site file permits that.
     pub(crate) fn stand_by_without(&self, lack: &Lack, version: Version, log: &RunLog) -> Result<Waiting, Reason> {
         let confinement = namespaces::without(lack, self.site, self.owners)?;
         namespaces::walks_by_itself(version)?;
@@ -51,7 +51,7 @@ impl Connection<'_> {
         self.stand_by(confinement)
     }
 
-    /// From here on every line says that the jail is not whole.
+    /// From here on every line reports that the jail is not whole.
     pub(crate) fn weaken(&self, log: &RunLog, why: &str) {
         self.jail.set(Jail::WithoutNamespaces);
         let jail = Jail::WithoutNamespaces.says().unwrap_or_default();

@@ -1,6 +1,6 @@
-//! With `partial_pushes: merge`: what a push leaves alone of the last snapshot is carried over into the new one before that is published.
+//! With `partial_pushes: merge`, what a push did not send is carried over from the last snapshot.
+//! Otherwise nothing here looks at anything.
 //!
-//! Where the policy says nothing of it, nothing is done and nothing looked at.
 
 use super::Connection;
 use super::settle::{Settling, quoted};
@@ -13,7 +13,7 @@ use crate::terms::repository::Pushed;
 use crate::terms::text::counted;
 
 impl Connection<'_> {
-    /// Carries over what these pushes have left alone. Says whether all of it could be.
+    /// Carries over what these pushes did not send. Returns whether all of it could be.
     pub(super) fn carry_over<'a>(
         &self,
         staging: Staging<'a>,

@@ -1,5 +1,5 @@
-//! What a push has brought, once its rsync has ended, and whether that is more than it may. Whatever rsync itself says, a push over
-//! its limit is not published.
+//! What a push has stored when its rsync has ended, and whether that is too much. Whatever rsync
+//! says, a push over its limit is not published.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub(super) struct Measure {
 }
 
 impl Measure {
-    /// Takes it. A push may have ended between two looks, or the kernel may have stopped a file of it.
+    /// Takes it: a push may have ended between two looks, or the kernel may have stopped a file.
     pub(super) fn take(allowance: Option<Allowance>, ended: Ended, said: &Words, count: impl FnOnce() -> Count) -> Self {
         let Some(limits) = allowance else { return Self::default() };
         let Count { usage: stored, blind } = count();

@@ -1,4 +1,4 @@
-//! A push, from the repository to its end: plan it, stage it, run rsync, and hand over what it has left to be settled.
+//! A push: plan it, stage it, run rsync, settle what rsync has left.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -60,7 +60,7 @@ impl Connection<'_> {
         let held = repository.hold()?;
         held.make_room()?;
         let mut state = repository.look(&self.policy.names)?;
-        // What can stop the push comes before anything is changed.
+        // Whatever can refuse the push comes before any change.
         let plan = plan::push(push, self.policy, &state, self.request.at)?.until(closing);
         let version = child::version(&self.site.rsync, Some(&repository.version_cache()))?;
         if waiting.confinement == Confinement::Jail {
@@ -137,7 +137,7 @@ impl Run<'_> {
             }
         };
         held.wait_for_rsync()?;
-        // Before lines are taken out of it.
+        // Before lines are removed from it.
         let log_takes = logged();
         let (words, dropped) = rsync::read(&said, ended, tally);
         let measure = Measure::take(allowance, ended, &words, || staging.count(&linked, true).and(log_takes));
@@ -163,7 +163,7 @@ impl Run<'_> {
         let exit = if let Ended::Exit(status) = ended { Some(status) } else { None };
         let signal = if let Ended::Signal(signal) = ended { Some(signal) } else { None };
         let part = PartEnd { exit, signal, seconds: began.elapsed().as_secs_f64() };
-        // For `complete`, which reports it however the push is settled.
+        // For `complete`, however the push is settled.
         self.note_in_transaction(&mut state, |transaction| transaction.ended(part))?;
         let place = plan.place();
         let facts = PushFacts {
@@ -180,7 +180,7 @@ impl Run<'_> {
         let work = Work::Push {
             plan,
             ended: measure.ended(ended),
-            // Seen before anybody leaves for a namespace in which owners have other numbers.
+            // Read here, before a namespace gives owners other numbers.
             untouched: staging.is_untouched(),
             can_go_on: plan.can_go_on(links.bases()),
         };

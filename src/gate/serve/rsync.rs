@@ -1,4 +1,5 @@
-//! The rsync of a push: it is run, once more or with less around it where the kernel does not give all that there is, and what it says is read.
+//! The rsync of a push: run it, retry with another sandbox where the kernel refuses one, and read
+//! what it logged.
 
 use chrono::Utc;
 
@@ -18,8 +19,8 @@ use crate::gate::connection::Waiting;
 use crate::terms::{DroppedOwners, Reason};
 
 impl Run<'_> {
-    /// Runs rsync where the plan wants it, and records its links. Where the kernel gives the account no namespaces, the site file
-    /// decides whether it runs at all; `check` says so too.
+    /// Runs rsync where the plan wants it, and records its links. Where the kernel gives the
+    /// account no namespaces, the site file decides whether it runs at all; `check` says so too.
     pub(super) fn rsync<'a>(
         &self,
         mut places: Places,
@@ -36,7 +37,8 @@ impl Run<'_> {
             let lock = held.rsync_lock()?;
             match waiting.standby.rsync(&run, lock, |listener, pid| sandbox::attend(listener, pid, &mut links), &mut meter) {
                 Ok(ended) => return Ok((ended, links)),
-                // What was mounted after it began, the store itself perhaps, it sees only where mounts are shared. A new one sees it.
+                // It sees what was mounted after it began, such as the store, only where mounts are
+                // shared. A new one sees it.
                 Err(NotStarted::Unseen(why)) if places.confinement == Confinement::View && !looked_again => {
                     log.note(Utc::now(), &format!("rsync's own file system is put together once more ({why})"));
                     looked_again = true;
@@ -54,8 +56,8 @@ impl Run<'_> {
     }
 }
 
-/// Reads what rsync has said. Where it named the owners of what it received these lines are taken out, and it is known whose files became
-/// the account's.
+/// Reads rsync's log. Lines about owners are removed, and counted as files that became the
+/// account's.
 pub(super) fn read(said: &RunLog, ended: Ended, mut tally: Option<Tally>) -> (Words, Option<DroppedOwners>) {
     let mut reader = output::Reader::new(ended);
     let whole = said.sift(|line| tally.as_mut().is_some_and(|tally| tally.takes(line)), |piece| reader.hear(piece));

@@ -1,4 +1,4 @@
-//! What becomes of a tree that rsync has filled, or of a transaction. `decide/push/settle` says what: here it is asked, and that is done.
+//! Settles a push or a transaction: asks `decide/push/settle`, and carries out the answer.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(super) struct Settling<'a> {
     pub(super) snapshots: Vec<PathBuf>,
     /// What has ended.
     pub(super) work: Work<'a>,
-    /// The links that its rsync has asked for; a transaction's parts have theirs already.
+    /// The links that rsync asked for; parts of a transaction have theirs already.
     pub(super) links: Option<&'a Deferred<'a>>,
     /// Whether access lists came with it.
     pub(super) lists: bool,
@@ -45,7 +45,7 @@ pub(super) struct Settling<'a> {
 }
 
 impl<'a> Settling<'a> {
-    /// What holds for whatever is settled. A push, and a transaction, each adds what it alone knows.
+    /// What pushes and transactions have in common. Each adds the rest.
     pub(super) fn new(held: &'a Held<'a>, state: &'a RepositoryState, snapshots: Vec<PathBuf>, work: Work<'a>, facts: PushFacts) -> Self {
         Self {
             held,
@@ -69,7 +69,8 @@ impl<'a> Settling<'a> {
         Bounds { time: self.time, room: self.measure.room() }
     }
 
-    /// Goes on with what was made in the tree. What does not fit is not kept: it would keep the store full, and every later push out.
+    /// Passes on what was made in the tree. What did not fit is removed: it would keep the store
+    /// full, and every later push out.
     pub(super) fn unless_full<'s, T>(&self, staging: Staging<'s>, made: Result<T, Reason>) -> Result<(Staging<'s>, T), Reason> {
         match made {
             Ok(made) => Ok((staging, made)),
@@ -91,7 +92,7 @@ impl<'a> Settling<'a> {
 }
 
 impl Connection<'_> {
-    /// Does with a tree what is decided, and decides anew when its links are made.
+    /// Decides, makes the links of a backup and decides again, then carries the decision out.
     pub(super) fn settle(&self, mut staging: Staging<'_>, mut settling: Settling<'_>) -> Result<End, Reason> {
         let Settling { held, work, .. } = settling;
         let mut found = self.look(&staging, &settling)?;
@@ -136,14 +137,14 @@ impl Connection<'_> {
         Ok(!work.joins() && held.repository().newest_has_files(state, &self.compared(&work.place()))?)
     }
 
-    /// Makes the links of a tree that is a backup, so that nothing but its name is missing.
+    /// Makes the links of a backup.
     fn link<'s>(&self, staging: Staging<'s>, found: Found, settling: &mut Settling<'_>) -> Result<(Staging<'s>, Found), Reason> {
         let Some(links) = settling.links else {
             settling.linked = (staging.survey(&settling.snapshots, None, settling.lists)?, Made::default());
             return Ok((staging, found));
         };
         let make = || {
-            // Before there is a link in the tree: files in there are to be removed.
+            // Before there are links: this removes files.
             staging.drop_unfinished()?;
             let survey = staging.survey(&settling.snapshots, Some(links), settling.lists)?;
             Ok((survey, links.make(settling.bounds(), settling.bytes.is_none())?))
@@ -166,14 +167,15 @@ impl Connection<'_> {
         Ok((staging, Found { is_empty, newest_has_files, links_lost, ..found }))
     }
 
-    /// Publishes a tree whose links are made. How the connection ends is written down first, for whoever goes on if this process is killed.
+    /// Publishes a tree whose links are made. The end of the connection is written first, for
+    /// whoever goes on if this process is killed.
     fn publish(&self, staging: Staging<'_>, pushed: &[Pushed], found: Found, mut settling: Settling<'_>) -> Result<End, Reason> {
         let Settling { held, work, .. } = settling;
         let (place, unfinished) = (work.place(), work.unfinished());
         count(&mut settling, self.owners.mapping());
         let (staging, is_carried) = self.carry_over(staging, pushed, &mut settling)?;
         compare(&staging, &place, &mut settling);
-        // For the last time: what is counted and compared is all that a snapshot can be judged by.
+        // The last decision: by now all that a snapshot can be judged by is counted and compared.
         let settled = settle(work, Found { not_carried: !is_carried, ..found }, &self.policy.origins);
         let missing = |place| format!("a push into `{place}` did not end well, and none after it did");
         settling.warnings.extend(unfinished.iter().map(missing));
@@ -186,8 +188,7 @@ impl Connection<'_> {
         Ok(end)
     }
 
-    /// What follows a snapshot: counting it, forgetting interrupted pushes. None of it can take the snapshot back, so what goes wrong here is
-    /// a warning.
+    /// What follows a snapshot. Nothing here can take it back, so failures are warnings.
     fn after_publishing(&self, published: &Published, place: &SubPath, ended_well: bool, held: &Held<'_>, end: &mut End) {
         let repository = held.repository();
         end.warnings.extend(published.trouble().map(|reason| reason.detail.clone()));
@@ -195,7 +196,7 @@ impl Connection<'_> {
             repository.note_files(published.name(), &self.stands_for(place), facts.files);
             facts.published = Some(Utc::now());
         }
-        // What a place received that the snapshot does not have is still good for the next push.
+        // What a place received and the snapshot lacks is still of use to the next push.
         if ended_well && let Err(reason) = held.forget_interrupted(place, Some(published.path())) {
             end.warnings.push(reason.detail);
         }
@@ -237,7 +238,8 @@ fn count(settling: &mut Settling<'_>, mapping: Option<&Mapping>) {
     warnings.extend(again::unlinked(made.full, made.anew - made.full));
 }
 
-/// Enters what the newest snapshot has and the tree that is to be the next one has not. Only the client knows whether that is as it should be.
+/// Enters what the newest snapshot has and this tree lacks. Only the client knows whether that is
+/// intended.
 fn compare(staging: &Staging<'_>, place: &SubPath, settling: &mut Settling<'_>) {
     let Some(newest) = &settling.state.newest else { return };
     match staging.lost(newest, place, settling.facts.files) {

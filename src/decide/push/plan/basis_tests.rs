@@ -13,7 +13,8 @@ pub(in crate::decide::push) fn planned(options: &str, state: &RepositoryState) -
     push(&pushed, &policy, state, "2026-11-21T02:00:00Z".parse().unwrap())
 }
 
-/// Where a push of these letters links from, of an unfinished push, an earlier one and the newest snapshot.
+/// Where a push of these letters links from, of an unfinished push, an earlier one and the newest
+/// snapshot.
 fn links(letters: &str, newest: bool) -> Vec<String> {
     let newest = newest.then(|| NamePattern::default().name_at("2026-11-20T00:00:00Z".parse().unwrap()));
     let bases = ["2", "1"].into_iter().chain(newest.as_ref().map(|_| "newest"));

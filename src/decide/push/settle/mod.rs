@@ -1,7 +1,8 @@
-//! What becomes of a tree that was pushed, and how its connection ends. The story carries that out, and decides nothing again.
+//! What becomes of a tree that was pushed, and how its connection ends. `gate/serve/settle` carries
+//! it out.
 //!
-//! [`settle`] is asked as soon as rsync has ended, and once more whenever more is [`Found`]: when the links of the tree are made, and when
-//! the rest of the last snapshot is carried over.
+//! [`settle`] is asked when rsync has ended, and again when more is [`Found`]: when the links are
+//! made, and when the rest of the last snapshot is carried over.
 
 use crate::decide::judge::closing::Closing;
 use crate::decide::policy::Origins;
@@ -36,7 +37,7 @@ pub enum Work<'a> {
     },
 }
 
-/// What has been found out about the tree, and about what it is compared with. More of it is known later.
+/// What is known of the tree and of what it is compared with, so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Found {
     /// Whether it has no file: nothing, or directories only.
@@ -64,7 +65,7 @@ pub enum Fate {
     SetAside,
     /// It is removed.
     Discard,
-    /// It is removed with what earlier pushes have left: both would keep the store full, and every later push out.
+    /// It is removed with what is kept of earlier pushes: both would keep the store full.
     DiscardAll,
 }
 
@@ -78,7 +79,7 @@ pub struct Settled {
     pub outcome: Outcome,
     /// What the client exits with.
     pub exit: u8,
-    /// What the client has to hear, also where there is a snapshot.
+    /// The client's message; there may be one although there is a snapshot.
     pub reason: Option<Reason>,
     /// Whether a tree that is a backup leaves something out.
     pub partial: bool,
@@ -101,7 +102,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The pushes that the tree is of. Of one that is `partial` nothing is taken for deleted, as rsync has it.
+    /// The pushes in the tree. A `partial` one deletes nothing, as with rsync.
     pub fn pushed(self, partial: bool) -> Vec<Pushed> {
         match self {
             Self::Push { plan, untouched, .. } => {
@@ -111,7 +112,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Whether it waits for `complete`. One that does may have no file: the sum is asked then.
+    /// Whether it waits for `complete`. It may be empty: the sum is judged then.
     pub fn joins(self) -> bool {
         matches!(self, Self::Push { plan, .. } if plan.joins())
     }
@@ -126,7 +127,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The answer to a client that has published: rsync's own may have nothing beside its protocol.
+    /// The text for a client that has published. A push has none: it would break rsync's protocol.
     pub fn answer(self) -> String {
         match self {
             Self::Push { .. } => String::new(),
@@ -134,7 +135,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Why a snapshot of it is partial, for the administrator. What else it may be is told beside it.
+    /// Why a snapshot of it is partial, for the administrator.
     pub fn why_partial(self) -> &'static str {
         match self {
             Self::Push { ended, .. } if ended == Ended::Exit(PARTIAL) => {
@@ -154,7 +155,7 @@ impl Settled {
         matches!(self.fate, Fate::Publish | Fate::Join)
     }
 
-    /// The same where nothing came to be kept: nobody is told that something is.
+    /// The same where nothing could be kept: without a hint that something is.
     pub fn with_nothing_kept(self, work: Work<'_>) -> Self {
         let hint = match work {
             Work::Push { .. } => None,
@@ -171,7 +172,7 @@ impl Settled {
         Self { fate, outcome, exit, reason: Some(reason), partial: false }
     }
 
-    /// A snapshot. A client that does not know what it lacks is told, and exits with the code of that.
+    /// A snapshot. The client is told what it `lacks` without knowing, and exits with that code.
     fn published(exit: u8, partial: bool, lacks: Option<Reason>, found: Found) -> Self {
         let reason = lacks.or_else(|| found.not_carried.then(outcome::not_carried));
         let exit = reason.as_ref().map_or(exit, |reason| reason.code.exit());
@@ -179,7 +180,8 @@ impl Settled {
     }
 }
 
-/// Decides, by how the work ended and by the tree: rsync's exit status alone is no proof of a backup. `rules` is where the policy has its keys.
+/// Decides by how the work ended and by the tree: rsync's exit status is no proof of a backup.
+/// `rules` locates the policy's keys.
 pub fn settle(work: Work<'_>, found: Found, rules: &Origins) -> Settled {
     match work {
         Work::Push { plan, ended, can_go_on, .. } => of_push(plan, ended, can_go_on, found, rules),
@@ -216,7 +218,7 @@ fn of_push(plan: &PushPlan, ended: Ended, can_go_on: bool, found: Found, rules: 
         let exit = if exit == 0 { Code::Unpublished.exit() } else { exit };
         return Settled::badly(Fate::Discard, Outcome::Unpublished, exit, outcome::nothing_arrived());
     }
-    // Where rsync left something out its client knows.
+    // A client knows what its own rsync left out.
     let lacks = (found.links_lost && ended != Ended::Exit(PARTIAL)).then(outcome::links_lost);
     Settled::published(exit, partial, lacks, found)
 }
@@ -237,7 +239,7 @@ fn of_transaction(transaction: &Transaction, status: Option<u8>, unfinished: &[S
     Settled::published(0, is_partial, lacks, found)
 }
 
-/// Why a push did not come to its end, with the key of the policy by which the gate itself has ended it.
+/// Why a push did not finish, with the key of the policy by which the gate ended it.
 fn unfinished(ended: Ended, closing: Option<&Closing>, rules: &Origins) -> Reason {
     let reason = outcome::unfinished(ended);
     match ended {

@@ -34,7 +34,8 @@ fn completed(status: Option<u8>, partial: bool, found: Found) -> Settled {
     settle(Work::Transaction { name: &name, transaction: &transaction, status }, found, &Origins::default())
 }
 
-/// A case's name, what follows, and what has to: the fate, how the connection ends, its exit code, the reason's code, `partial`.
+/// A case's name, what follows, and what has to: the fate, how the connection ends, its exit code,
+/// the reason's code, `partial`.
 type Row<'a> = (&'a str, Settled, (Fate, Outcome, u8, Option<Code>, bool));
 
 fn check(rows: &[Row<'_>]) {
