@@ -91,9 +91,7 @@ fn verdict(capture: &Capture) -> String {
     match parsed(capture) {
         Err(reasons) => refuse(reasons),
         // By a policy that says nothing of options, for an ordinary account.
-        Ok(Command::Push(push)) if !refused(&push).is_empty() => {
-            refuse(refused(&push))
-        }
+        Ok(Command::Push(push)) if !refused(&push).is_empty() => refuse(refused(&push)),
         Ok(Command::Push(push)) => {
             let words: Vec<_> = for_push(&push, &setup).into_iter().map(|word| word.into_string().unwrap()).collect();
             let dry = if push.is_dry() { " dry" } else { "" };

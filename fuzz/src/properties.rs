@@ -280,8 +280,9 @@ fn same(one: &Push, other: &Push) {
     assert_eq!(one.timeout(), other.timeout());
     assert_eq!(one.is_dry(), other.is_dry());
     assert_eq!(one.warnings(), other.warnings());
-    let needs =
-        |push: &Push| push.refused_for(&Choice::default(), &Owners::Real, &no_account()).into_iter().map(|reason| reason.remedy).collect::<Vec<_>>();
+    let needs = |push: &Push| {
+        push.refused_for(&Choice::default(), &Owners::Real, &no_account()).into_iter().map(|reason| reason.remedy).collect::<Vec<_>>()
+    };
     assert_eq!(needs(one), needs(other));
 }
 

@@ -12,8 +12,8 @@ use std::process::{Command, Stdio};
 use super::rsync::ENVIRONMENT;
 use crate::decide::push::outcome::Ended;
 
-/// Runs it to its end. What it has to say goes to standard error. It stays in this process's group,
-/// so that whoever interrupts one interrupts both.
+/// Runs it to its end. Its messages go to standard error. It stays in this process's group, so that
+/// an interrupt reaches both.
 ///
 /// # Errors
 /// When it does not start.

@@ -1,6 +1,6 @@
-//! Which policy speaks for a connection: the one that `--client` names, else the one that lists a
-//! key sshd reported, else the one of the running account. Never anything that the client said, and
-//! in doubt none.
+//! Which policy applies to a connection: the one that `--client` names, else the one that lists a
+//! key sshd reported, else the account's. Nothing that the client said counts, and in doubt none
+//! applies.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -40,8 +40,8 @@ fn shown(path: &Path) -> String {
 /// Finds the policy of a connection. Whether it allows anything is not decided here.
 ///
 /// # Errors
-/// With [`Code::NoPolicy`] where there is none; with [`Code::Config`] where one that could be meant
-/// cannot be used, or two are meant equally.
+/// With [`Code::NoPolicy`] if there is none; with [`Code::Config`] if one that could be meant
+/// cannot be used, or two match equally.
 pub fn identify(dir: &Path, site: &Site, request: &Request) -> Result<Policy, Reason> {
     let policies = Policies::open(dir)?;
     if let Some(named) = &request.named {
@@ -84,8 +84,8 @@ fn by_key(policies: &Policies, site: &Site, request: &Request) -> Result<Option<
     only_one(found, "list a key of this connection")
 }
 
-/// The policy that names the account and no keys; failing that, the only one that names the account
-/// at all, so that what is refused is the key and not the account.
+/// The policy that names the account and no keys; failing that, the only one that names the
+/// account, so that the key is refused and not the account.
 fn by_account(policies: &Policies, site: &Site, request: &Request) -> Result<Policy, Reason> {
     let account = request.account.name.as_str();
     let all = site.defaults.user() == Some(account);
@@ -159,10 +159,9 @@ fn position(bytes: &[u8], needle: &[u8], from: usize) -> Option<usize> {
 }
 
 impl Policies {
-    /// Every policy whose bytes the candidate test accepts. A thousand files are read in
-    /// milliseconds, and only the candidates are parsed. A candidate that cannot be used is a
-    /// fault: it might have been the one that is meant. A file that the account may not read is
-    /// another account's.
+    /// Every policy whose bytes the candidate test accepts; only these are parsed, so a thousand
+    /// files take milliseconds. A candidate that cannot be used is an error: it might be the one. A
+    /// file that the account may not read is another account's.
     fn search(&self, site: &Site, candidate: impl Fn(&[u8]) -> bool) -> Result<Vec<Policy>, Fault> {
         let mut found = Vec::new();
         let mut bytes = Vec::new();

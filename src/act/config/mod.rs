@@ -1,9 +1,7 @@
-//! Site and policy files on the disk: whose they are is checked before a byte of them counts, then
-//! `decide::policy` reads them.
+//! Site and policy files on the disk. Their owner is checked before `decide::policy` reads them.
 //!
-//! Everything is opened relative to a directory that is already open and checked, and examined by
-//! its descriptor: nobody can swap a file between the look and the reading. A policy that cannot be
-//! used never makes way for another.
+//! Everything is opened beneath a directory that is open and checked, and examined by descriptor,
+//! so nobody can swap a file in between. A policy that cannot be used never makes way for another.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -151,8 +149,7 @@ fn said(error: &std::io::Error) -> String {
 
 fn open_directory(path: &Path) -> Result<OwnedFd, Fault> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    // A directory of policies that may be entered but not listed is fine for those who need no
-    // search.
+    // Who needs no search may do with a directory that can be entered but not listed.
     let handle = match open(path, flags, Mode::empty()) {
         Err(Errno::EACCES) => open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()),
         other => other,
@@ -221,8 +218,7 @@ fn contents(handle: &File, path: &Path) -> Result<Vec<u8>, Fault> {
     Ok(bytes)
 }
 
-/// The reason of a file that cannot be used: the client learns that it is not to blame, the
-/// administrator everything.
+/// The reason of a file that cannot be used. The client learns only that it is not to blame.
 impl From<Fault> for Reason {
     fn from(fault: Fault) -> Self {
         unusable(fault.to_string()).rule(fault.origin())

@@ -253,7 +253,7 @@ impl Connection<'_> {
         // The visible half is right: read the rest, and judge the whole.
         let words = match secluded::from_stdin() {
             Ok(words) => words,
-            Err((fault, heard)) => return (refused(fault.reason()), heard),
+            Err((fault, input)) => return (refused(fault.reason()), input),
         };
         let command = begun.with(&words).map(Command::Push);
         (verdict::judge(Case { command: &command, ..case }).verdict, words.shown())

@@ -21,8 +21,8 @@ impl Connection<'_> {
         let leave = || view::reach_own_files().and_then(|()| process::give_up_power(Users::Alone)).is_ok();
         // The process takes its own copy.
         let mut work = Some(work);
-        let mut told = || work.take().map(|work| serde_json::to_vec(&End::of(work())).unwrap_or_default()).unwrap_or_default();
-        match child::delegated(leave, &mut told) {
+        let mut result = || work.take().map(|work| serde_json::to_vec(&End::of(work())).unwrap_or_default()).unwrap_or_default();
+        match child::delegated(leave, &mut result) {
             Ok(Some(said)) => serde_json::from_slice(&said).or_else(|_| self.recovered(held)),
             // Without such a process or namespace, those files stay out of reach.
             Ok(None) | Err(_) => work.take().map_or_else(|| Ok(End::lost()), |work| work()),
