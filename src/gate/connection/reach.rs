@@ -6,8 +6,7 @@ use crate::act::process::{self, Users};
 use crate::act::sandbox::view;
 use crate::act::store::{Held, Repository};
 use crate::decide::push::outcome;
-use crate::terms::beside::Note;
-use crate::terms::reason::Reason;
+use crate::terms::{Note, Reason};
 
 impl Connection<'_> {
     /// Does work that needs every file of the account's, whatever modes the client has given it;

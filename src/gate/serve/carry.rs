@@ -7,10 +7,8 @@ use super::settle::{Settling, quoted};
 use crate::act::store::Staging;
 use crate::decide::policy::PartialPushes;
 use crate::decide::push::parts;
-use crate::terms::path::SubPath;
-use crate::terms::reason::Reason;
-use crate::terms::repository::Pushed;
 use crate::terms::text::counted;
+use crate::terms::{Pushed, Reason, SubPath};
 
 impl Connection<'_> {
     /// Carries over what these pushes did not send. Returns whether all of it could be.

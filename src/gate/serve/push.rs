@@ -26,13 +26,9 @@ use crate::decide::rsync::output::Words;
 use crate::decide::sandbox::namespaces;
 use crate::decide::sandbox::spec::Confinement;
 use crate::gate::connection::Waiting;
-use crate::terms::beside::{Note, PartEnd};
 use crate::terms::limits::{LEAST_LINK_TIME, MAX_QUOTED, MAX_RSYNC_LOG};
-use crate::terms::reason::Reason;
-use crate::terms::record::{DroppedOwners, PushFacts};
-use crate::terms::repository::{RepositoryState, Transaction};
 use crate::terms::text::still_printable;
-use crate::terms::usage::{Count, Usage};
+use crate::terms::{Count, DroppedOwners, Note, PartEnd, PushFacts, Reason, RepositoryState, Transaction, Usage};
 
 /// One push, about to run.
 pub(super) struct Run<'a> {

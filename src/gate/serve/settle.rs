@@ -11,13 +11,9 @@ use crate::act::store::{Bounds, Deferred, Held, Made, Published, Staging, Survey
 use crate::decide::owners;
 use crate::decide::push::settle::{Fate, Found, Settled, Work, settle};
 use crate::decide::push::{again, lost};
-use crate::terms::ids::Mapping;
 use crate::terms::limits::{LEAST_LINK_TIME, MAX_QUOTED, WORTH_SYNCING_AHEAD};
-use crate::terms::path::SubPath;
-use crate::terms::reason::Reason;
-use crate::terms::record::PushFacts;
-use crate::terms::repository::{Pushed, RepositoryState};
 use crate::terms::text::{counted, still_printable};
+use crate::terms::{Mapping, PushFacts, Pushed, Reason, RepositoryState, SubPath};
 
 /// What is at hand while a tree is settled.
 pub(super) struct Settling<'a> {
