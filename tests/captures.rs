@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use snapgate::decide::rsync::argv::{Setup, Version, for_push};
-use snapgate::decide::rsync::command::{Command, parse};
+use snapgate::decide::rsync::command::{Command, Push, parse};
 use snapgate::decide::rsync::options::Choice;
 use snapgate::decide::rsync::secluded::Block;
 use snapgate::decide::sandbox::spec::Confinement;
 use snapgate::terms::ids::Owners;
 use snapgate::terms::reason::Reason;
-use snapgate::terms::request::Said;
+use snapgate::terms::request::{Account, Said};
 
 /// The captures write a byte that is not UTF-8 as a lone surrogate, which JSON readers refuse; this stands for it meanwhile.
 const FOREIGN_BYTE: char = '\u{f8ff}';
@@ -86,12 +86,12 @@ fn verdict(capture: &Capture) -> String {
         let told: Vec<_> = reasons.iter().map(|reason| format!("{} ({})", reason.code, reason.says)).collect();
         format!("refuse {}", told.join("; "))
     };
+    let account = Account { name: "no-account".to_owned(), uid: 4_000_000_000, group: 4_000_000_000 };
+    let refused = |push: &Push| push.refused_for(&Choice::default(), &Owners::Account, &account);
     match parsed(capture) {
         Err(reasons) => refuse(reasons),
         // By a policy that says nothing of options, for an ordinary account.
-        Ok(Command::Push(push)) if !push.refused_by(&Choice::default(), &Owners::Account).is_empty() => {
-            refuse(push.refused_by(&Choice::default(), &Owners::Account))
-        }
+        Ok(Command::Push(push)) if !refused(&push).is_empty() => refuse(refused(&push)),
         Ok(Command::Push(push)) => {
             let words: Vec<_> = for_push(&push, &setup).into_iter().map(|word| word.into_string().unwrap()).collect();
             let dry = if push.is_dry() { " dry" } else { "" };

@@ -320,9 +320,8 @@ fn every_sample_is_a_policy_and_has_nothing_to_lint() {
     assert_eq!(snapgate::decide::policy::lint::together(&policies), []);
 }
 
-#[test]
-#[expect(clippy::too_many_lines, reason = "one server, on which one thing after the other goes wrong")]
-fn check_finds_what_is_wrong_on_the_disk_and_nothing_on_a_clean_one() {
+/// A server on which nothing is wrong, with a client `a` whose hook is in line 2 of its policy.
+fn clean_server() -> (tempfile::TempDir, Settings) {
     let world = tempfile::tempdir().unwrap();
     let here = |name: &str| world.path().join(name).display().to_string();
     for dir in ["store", "store/a", "spool", "mails"] {
@@ -331,27 +330,32 @@ fn check_finds_what_is_wrong_on_the_disk_and_nothing_on_a_clean_one() {
     }
     fs::write(world.path().join("hook"), "#!/bin/sh\n").unwrap();
     mode(&world.path().join("hook"), 0o755);
-    let account = getent::my_name();
-    let site = |rest: &str| {
-        format!(
-            "store: {}\nrsync: /bin/true\nspool: {}\nsyslog: off\nsshd: off\nmail: {{ transport: \"file:{}\" }}\n{rest}",
-            here("store"),
-            here("spool"),
-            here("mails")
-        )
-    };
-    let settings = Settings::new(&site(""));
-    settings.policy("a", &format!("user: {account}\nhooks: {{ prepare: [{}] }}\n", here("hook")));
-    let part = |what: &str, missing: Option<&str>, help: Option<&str>| {
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        Part { what: what.to_owned(), untried: false, missing: owned(missing), help: owned(help) }
-    };
-    let run = || {
-        snapgate::admin::check::run(settings.path(), |_: &_, _: &_| {
-            vec![part("rights", None, Some("mend it")), part("TCP", Some("too old"), None)]
-        })
-    };
-    let report = run();
+    let settings = Settings::new(&format!(
+        "store: {}\nrsync: /bin/true\nspool: {}\nsyslog: off\nsshd: off\nmail: {{ transport: \"file:{}\" }}\n",
+        here("store"),
+        here("spool"),
+        here("mails")
+    ));
+    settings.policy("a", &format!("user: {}\nhooks: {{ prepare: [{}] }}\n", getent::my_name(), here("hook")));
+    (world, settings)
+}
+
+/// A part of the jail, as it was tried.
+fn part(what: &str, missing: Option<&str>, help: Option<&str>) -> Part {
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    Part { what: what.to_owned(), untried: false, missing: owned(missing), help: owned(help) }
+}
+
+fn check(settings: &Settings) -> snapgate::admin::check::CheckReport {
+    snapgate::admin::check::run(settings.path(), |_: &_, _: &_| {
+        vec![part("rights", None, Some("mend it")), part("TCP", Some("too old"), None)]
+    })
+}
+
+#[test]
+fn check_finds_nothing_on_a_clean_server() {
+    let (_world, settings) = clean_server();
+    let report = check(&settings);
     assert!(report.is_clean(), "{report:?}");
     let limits = "limits of a: 8 sessions at once, rsync with 8 GiB and 64 processes, pushes of any size";
     let jail = ["jail, rights: enforced", "jail, TCP: NOT enforced, too old"];
@@ -368,9 +372,15 @@ fn check_finds_what_is_wrong_on_the_disk_and_nothing_on_a_clean_one() {
     });
     assert!(unheld.problems.concat().contains("changes: NOT enforced, no such right"), "{unheld:?}");
     assert!(unheld.problems.concat().contains("no push can run: allow it"), "{unheld:?}");
+}
 
+#[test]
+fn check_finds_what_is_wrong_on_the_disk() {
+    let (world, settings) = clean_server();
+    let here = |name: &str| world.path().join(name).display().to_string();
+    let account = getent::my_name();
     let finds = |words: &str| {
-        let report = run();
+        let report = check(&settings);
         assert!(report.problems.iter().chain(&report.notes).any(|line| line.contains(words)), "{words}: {report:#?}");
     };
     mode(&world.path().join("hook"), 0o777);
@@ -416,5 +426,5 @@ fn check_finds_what_is_wrong_on_the_disk_and_nothing_on_a_clean_one() {
     }
     settings.put("snapgate.yaml", "stor: /s\n");
     finds("did you mean `store`?");
-    assert!(!run().is_clean());
+    assert!(!check(&settings).is_clean());
 }

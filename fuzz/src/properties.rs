@@ -25,7 +25,7 @@ use snapgate::terms::ids::Owners;
 use snapgate::terms::limits;
 use snapgate::terms::reason::{Code, Origin, Reason};
 use snapgate::terms::repository::RepositoryState;
-use snapgate::terms::request::Said;
+use snapgate::terms::request::{Account, Said};
 use snapgate::terms::text::{ELLIPSIS, printable};
 use snapgate::terms::{Body, Event, Mail};
 
@@ -49,6 +49,11 @@ const NEVER: [&str; 30] = [
 /// The same for letters.
 const NEVER_LETTERS: &str = "KLkTMfF0s";
 
+/// An account that no option names.
+fn no_account() -> Account {
+    Account { name: "no-account".to_owned(), uid: 4_000_000_000, group: 4_000_000_000 }
+}
+
 /// A command as sshd hands it over and, behind a NUL, what the client writes on standard input.
 pub(crate) fn command(data: &[u8]) {
     let (said, stdin) = match data.iter().position(|byte| *byte == 0) {
@@ -60,7 +65,7 @@ pub(crate) fn command(data: &[u8]) {
         Ok(Command::Push(push)) => allowed(&push),
         Ok(Command::Secluded(begun)) => {
             // Nothing is read behind what the policy has still to allow.
-            let left_to_the_policy = begun.visible.refused_by(&Choice::default(), &Owners::Account);
+            let left_to_the_policy = begun.visible.refused_for(&Choice::default(), &Owners::Account, &no_account());
             if !left_to_the_policy.is_empty() {
                 return refused(&left_to_the_policy);
             }
@@ -135,7 +140,7 @@ fn one_line(text: &str) {
 
 /// A push that is allowed, if a policy that says nothing of options allows it.
 fn allowed(push: &Push) {
-    let left_to_the_policy = push.refused_by(&Choice::default(), &Owners::Account);
+    let left_to_the_policy = push.refused_for(&Choice::default(), &Owners::Account, &no_account());
     if !left_to_the_policy.is_empty() {
         return refused(&left_to_the_policy);
     }
@@ -275,8 +280,9 @@ fn same(one: &Push, other: &Push) {
     assert_eq!(one.timeout(), other.timeout());
     assert_eq!(one.is_dry(), other.is_dry());
     assert_eq!(one.warnings(), other.warnings());
-    let needs =
-        |push: &Push| push.refused_by(&Choice::default(), &Owners::Real).into_iter().map(|reason| reason.remedy).collect::<Vec<_>>();
+    let needs = |push: &Push| {
+        push.refused_for(&Choice::default(), &Owners::Real, &no_account()).into_iter().map(|reason| reason.remedy).collect::<Vec<_>>()
+    };
     assert_eq!(needs(one), needs(other));
 }
 

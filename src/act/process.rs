@@ -1,4 +1,4 @@
-//! This process itself: what it inherited from sshd is closed, and what it needs for itself is taken.
+//! This process itself: it closes what it inherited from sshd, and sets its own limits and powers.
 
 use std::env;
 use std::fs;
@@ -23,16 +23,16 @@ use crate::decide::sandbox::spec::Limits;
 use crate::terms::Account;
 use crate::terms::limits::{CHILD_FILES, GATE_FILES, GATE_MEMORY, WATCH_MEMORY};
 
-/// Closes every descriptor but the three standard ones, before anything else is opened. A descriptor that leaked from
-/// sshd or its hooks would be a hole in the jail: Landlock asks when a file is opened, not when it is used.
+/// Closes every descriptor but the three standard ones, before any is opened. One that leaked from
+/// sshd would be a hole in the jail: Landlock asks when a file is opened, not when it is used.
 pub fn close_inherited() {
     close_all_but(&[]);
 }
 
 /// Closes every descriptor but the three standard ones and these.
 pub fn close_all_but(kept: &[RawFd]) {
-    // Their number is the size of this directory from Linux 6.2 on (Documentation/filesystems/proc.rst, "/proc/<pid>/fd"), and
-    // the standard ones are open: what starts a Rust program sees to it.
+    // This directory's size is their number from Linux 6.2 on (Documentation/filesystems/proc.rst,
+    // "/proc/<pid>/fd"), and Rust sees to it that the standard ones are open.
     if fs::metadata("/proc/self/fd").is_ok_and(|directory| directory.len() == 3 + kept.len() as u64) {
         return;
     }
@@ -43,7 +43,7 @@ pub fn close_all_but(kept: &[RawFd]) {
     // Without /proc every number up to the usual soft limit is tried.
     let numbers = listed.unwrap_or_else(|_| (3..1024).collect());
     for number in numbers.into_iter().filter(|number| *number > 2 && !kept.contains(number)) {
-        // The listing's own descriptor is in the list and already closed, which is the one error there can be.
+        // The listing's own descriptor is listed and closed already: the one possible error.
         let _ = nix::unistd::close(number);
     }
 }
@@ -62,8 +62,8 @@ pub fn mask() {
     umask(Mode::from_bits_truncate(0o022));
 }
 
-/// Gives this process descriptors enough for its walks, and bounds its memory: whatever a client's push is like, nothing of it has to
-/// be held as a whole.
+/// Gives this process enough descriptors for its walks, and bounds its memory: it never holds a
+/// whole push.
 pub fn limit() -> Inherited {
     // With fewer files the deepest trees cannot be walked.
     Inherited { files: soft(Resource::RLIMIT_NOFILE, GATE_FILES), memory: soft(Resource::RLIMIT_AS, GATE_MEMORY) }
@@ -82,14 +82,14 @@ pub fn unlimit(inherited: Inherited) {
     soft(Resource::RLIMIT_AS, inherited.memory);
 }
 
-/// Turns core files off for this process and whatever it starts: rsync holds the client's data in memory.
+/// Turns core files off, here and in what it starts: rsync holds the client's data in memory.
 pub fn no_core() {
     // Lowering a limit needs no right.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
 }
 
-/// Bounds this process's own memory, for a `watch`, which reads what a mail server sends: the library reads a line to its end
-/// before it asks how long it is. A pass that is ended by it loses nothing; what it was at waits for the next.
+/// Bounds the memory of a `watch`: the mail library reads a server's line to its end before it
+/// checks the length. A pass that is ended by this loses nothing; the next one continues.
 pub fn bound_memory() {
     soft(Resource::RLIMIT_AS, WATCH_MEMORY);
 }
@@ -109,8 +109,8 @@ pub fn bound(limits: &Limits) -> Result<(), String> {
     })
 }
 
-/// Processes and threads of the machine (proc(5), `/proc/loadavg`, the fourth field), where a limit on them holds: for root
-/// there is none (setrlimit(2), `RLIMIT_NPROC`).
+/// Processes and threads of the machine (proc(5), `/proc/loadavg`, the fourth field), if they are
+/// limited: root's are not (setrlimit(2), `RLIMIT_NPROC`).
 pub fn running() -> Option<u64> {
     if getuid().is_root() { None } else { all_running() }
 }
@@ -120,21 +120,22 @@ fn all_running() -> Option<u64> {
     load.split(' ').nth(3)?.split_once('/')?.1.parse().ok()
 }
 
-/// Capabilities of root that rsync needs for what files may have: any owner, modes that keep others out, set-user-ID bits, and
-/// `security.capability` (xattr(7)).
+/// Root's capabilities that rsync needs for files: any owner, modes that keep others out,
+/// set-user-ID bits, and `security.capability` (xattr(7)).
 const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE
     .union(CapabilitySet::FOWNER)
     .union(CapabilitySet::CHOWN)
     .union(CapabilitySet::FSETID)
     .union(CapabilitySet::SETFCAP);
 
-/// What the machine's root needs besides, for attributes that it alone may look at (`trusted.*`: xattr(7)). It could do far
-/// more, but not here: the filter has no call for it, and who is jailed may not mount (landlock(7)).
+/// What the machine's root needs besides, for `trusted.*` attributes (xattr(7)). The filter and
+/// Landlock (landlock(7)) keep it from the rest of that power.
 const KEPT_OF_THE_MACHINES: CapabilitySet = KEPT.union(CapabilitySet::SYS_ADMIN);
 
-/// What an account keeps where it is alone in a namespace of users: it is let into its own files, whatever their modes say, and into nobody
-/// else's (user_namespaces(7), "Interaction of user namespaces and other types of namespaces": a capability reaches inodes whose owner and
-/// group are both in the namespace).
+/// What an account keeps where it is alone in a user namespace: access to its own files, whatever
+/// their modes are, and to nobody else's (user_namespaces(7), "Interaction of user namespaces and
+/// other types of namespaces": a capability reaches inodes whose owner and group are both in the
+/// namespace).
 const KEPT_ALONE: CapabilitySet = CapabilitySet::DAC_OVERRIDE;
 
 /// Of which namespace of users a process is.
@@ -148,8 +149,8 @@ pub enum Users {
     Client,
 }
 
-/// Takes from this process, and whatever it becomes, all power over the system, for good (capabilities(7)): what is left is what files need,
-/// by whose root it is; to an account of the machine nothing, whatever it may have been given.
+/// Gives up all power over the system, for good (capabilities(7)), also for whatever this process
+/// becomes. Root keeps what files need; an account of the machine keeps nothing.
 ///
 /// # Errors
 /// When the kernel does not do that.
@@ -163,7 +164,8 @@ pub fn give_up_power(users: Users) -> Result<(), String> {
     };
     let give_up = || {
         if root {
-            // A program that root starts gets nothing for being root's, only what is in the ambient set.
+            // Without these bits root's programs would regain all; with them they get the ambient
+            // set.
             let bits = CapabilitiesSecureBits::NO_ROOT | CapabilitiesSecureBits::NO_ROOT_LOCKED;
             set_capabilities_secure_bits(bits)?;
         }
@@ -188,7 +190,8 @@ pub fn become_root() -> Result<(), String> {
     settled.map_err(|error| format!("becoming root of the client's ids: {}", error.desc()))
 }
 
-/// Ends this process politely when the one that started it is gone, and whatever it becomes (`PR_SET_PDEATHSIG`, prctl(2)).
+/// Ends this process, and whatever it becomes, politely when its parent ends (`PR_SET_PDEATHSIG`,
+/// prctl(2)).
 ///
 /// # Errors
 /// When the kernel does not do that.
@@ -196,7 +199,7 @@ pub fn end_with_parent() -> Result<(), String> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).map_err(|error| error.to_string())
 }
 
-/// Does something while nobody hears what this process and what it starts say on standard error.
+/// Does something with standard error closed, for this process and what it starts.
 ///
 /// # Errors
 /// When there is no `/dev/null`.
@@ -218,8 +221,8 @@ pub fn silence() -> Result<(), String> {
     dup2_stdin(&null).and_then(|()| dup2_stdout(&null)).and_then(|()| dup2_stderr(&null)).map_err(|error| error.to_string())
 }
 
-/// Begins this program anew without an environment, if it has one. An account may read what a process of its was started with
-/// (proc(5), `/proc/pid/environ`), and only exec(2) takes that out of a process which is to be one.
+/// Starts this program anew without its environment, if it has one. An account may read the
+/// environment of its processes (proc(5), `/proc/pid/environ`), and only exec(2) removes it.
 ///
 /// # Errors
 /// When the kernel does not do that.
@@ -232,9 +235,10 @@ pub fn forget_environment() -> io::Result<()> {
     Err(again.arg0(words.next().unwrap_or_default()).args(words).env_clear().exec())
 }
 
-/// Makes a process of root's, or of the account itself, one of the account's, with these groups, for good, in a session that has no terminal: whatever the account has made
-/// root start must not be able to type for root (`TIOCSTI`, ioctl_tty(2)). It stays out of the account's other processes' reach until it
-/// starts a program, and ends with the process that has started it.
+/// Makes a process of root's, or of the account itself, one of the account's with these groups, for
+/// good, in a session without a terminal: it must not be able to type for root (`TIOCSTI`,
+/// ioctl_tty(2)). The account's other processes cannot reach it until it starts a program, and it
+/// ends with its parent.
 ///
 /// # Errors
 /// When the kernel does not do that.
@@ -248,15 +252,15 @@ pub fn live_as(account: &Account, groups: &[u32]) -> Result<(), String> {
         setgroups(&groups)?;
         setgid(Gid::from_raw(account.group))?;
         setuid(Uid::from_raw(account.uid))?;
-        // With the account a process changes so much that it forgets this (prctl(2)). Out of the session of whoever interrupts root's
-        // process it would stay for ever, where it hangs.
+        // A process forgets this when its account changes (prctl(2)). In a session of its own no
+        // interrupt reaches it: without this it would stay if it hangs.
         set_pdeathsig(Signal::SIGKILL)
     });
     becomes.map_err(|error| error.desc().to_owned())
 }
 
-/// The same, as a fresh login of the account's is: what the process has in /proc is the account's own, and not root's, which it would be until
-/// a program is started (proc(5), `PR_SET_DUMPABLE`).
+/// The same, as a fresh login: its files in /proc are the account's, not root's as they would be
+/// until it starts a program (proc(5), `PR_SET_DUMPABLE`).
 ///
 /// # Errors
 /// When the kernel does not do that.

@@ -1,9 +1,10 @@
 //! The stories of the gate: all that sshd starts, and nothing else.
 //!
-//! Nothing here may be of the administrator's program: whatever a client's bytes can reach is in this program.
+//! Nothing of the administrator's program may be used here: a client's bytes reach this program.
 
+mod connection;
 pub mod rrsync;
-pub mod serve;
+mod serve;
 mod words;
 
 use std::ffi::OsString;
@@ -21,7 +22,7 @@ usage: snapgate-shell [--config DIR] [--client NAME]   in ForceCommand or comman
        snapgate-shell -c COMMAND                       as an account's shell
 ";
 
-/// What the client is told, in the end.
+/// What the client gets in the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     /// The exit code.
@@ -36,7 +37,7 @@ pub struct Answer {
 #[must_use]
 pub fn run(words: &[OsString]) -> ExitCode {
     show(match words::read(words) {
-        Some(Order::Serve { directory, client, spoken }) => serve::serve(directory, client, spoken),
+        Some(Order::Serve { directory, client, spoken }) => connection::serve(directory, client, spoken, serve::perform),
         Some(Order::Rrsync { directory, words }) => rrsync::rrsync(directory, words),
         Some(Order::Help) => Answer { text: USAGE.to_owned(), ..Answer::default() },
         Some(Order::Version) => {
@@ -46,7 +47,7 @@ pub fn run(words: &[OsString]) -> ExitCode {
     })
 }
 
-/// Prints what a connection is answered. The client may be gone, and that is nobody's error.
+/// Prints the answer. It is no error if the client is gone.
 fn show(answer: Answer) -> ExitCode {
     let _ = io::stdout().write_all(answer.text.as_bytes()).and_then(|()| io::stdout().flush());
     for line in answer.lines {

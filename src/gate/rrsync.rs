@@ -1,5 +1,5 @@
-//! One connection in the mode that stands in for rsync's rrsync: no site, no policy, no snapshots; one directory, and rsync held to
-//! it by the kernel. Reads top to bottom as what happens.
+//! One connection in the place of rsync's rrsync: no site, policy or snapshots, but one directory,
+//! and the kernel keeps rsync in it.
 //!
 //! Nothing here writes to standard output: it belongs to rsync's protocol.
 
@@ -29,14 +29,15 @@ use crate::decide::rsync::secluded::Words;
 use crate::terms::text::printable;
 use crate::terms::{Administrator, Code, Reason, Request, Spoken, exit};
 
-/// What the site file says, where there is one that can be read, and what is usual where there is none.
+/// The site file's settings, or the defaults.
 struct Site {
     rsync: PathBuf,
     syslog: Option<PathBuf>,
     jail: bool,
 }
 
-/// Serves the connection that sshd started this process for. `words` are those behind `rrsync`, the administrator's.
+/// Serves the connection that sshd started this process for. `words` are those behind `rrsync`, the
+/// administrator's.
 #[must_use]
 pub fn rrsync(config: &Path, words: &[OsString]) -> Answer {
     process::close_inherited();
@@ -49,26 +50,26 @@ pub fn rrsync(config: &Path, words: &[OsString]) -> Answer {
         Err(what) => return misused(&site, &request, &what),
     };
     let mut session = match Root::open(&flags.dir) {
-        Ok(root) => Session { site, request, flags, root, heard: String::new() },
+        Ok(root) => Session { site, request, flags, root, input: String::new() },
         Err(reason) => {
             let reasons = vec![reason];
-            tell_syslog(&site, &line::syslog(&request, "", flags.dir.as_bytes(), Event::Refused(&reasons)));
+            send_syslog(&site, &line::syslog(&request, "", flags.dir.as_bytes(), Event::Refused(&reasons)));
             return answer(&reasons);
         }
     };
     let hidden = match hides(&session.request.said).then(secluded::from_stdin).transpose() {
         Ok(hidden) => hidden,
-        Err((fault, heard)) => {
-            session.heard = heard;
+        Err((fault, input)) => {
+            session.input = input;
             return session.refuse(vec![fault.reason()]);
         }
     };
-    session.heard = hidden.as_ref().map(Words::shown).unwrap_or_default();
+    session.input = hidden.as_ref().map(Words::shown).unwrap_or_default();
     let dir = session.root.path.as_os_str().as_bytes();
     let asked = judge(&session.flags, dir, &session.request.said, hidden.as_ref().map(Words::as_slice));
     match asked {
         Ok(Asked::Probe) => {
-            session.tell(Event::Probed);
+            session.log(Event::Probed);
             Answer::default()
         }
         Ok(Asked::Transfer(transfer)) => session.transfer(&transfer).unwrap_or_else(|reason| session.refuse(vec![reason])),
@@ -83,7 +84,7 @@ struct Session {
     flags: Flags,
     root: Root,
     /// What came on standard input besides the command, printable.
-    heard: String,
+    input: String,
 }
 
 impl Session {
@@ -92,7 +93,7 @@ impl Session {
         self.lock(transfer)?;
         let run = self.plan(transfer, version)?;
         let shown: Vec<_> = run.sandbox().argv.iter().map(|word| printable(word.as_bytes())).collect();
-        self.tell(Event::Begins(&shown));
+        self.log(Event::Begins(&shown));
         let began = Instant::now();
         let lock = self.root.carried()?;
         let ended = sandbox::stand_by(run.sandbox().isolation, None, None)
@@ -101,7 +102,8 @@ impl Session {
         Ok(self.ended(ended, began))
     }
 
-    /// A pull only keeps out what changes something; whatever changes something keeps everything out, as for rrsync.
+    /// As with rrsync, a pull excludes only what changes something, and a change excludes
+    /// everything.
     fn lock(&self, transfer: &Transfer) -> Result<(), Reason> {
         if self.flags.no_lock {
             return Ok(());
@@ -132,25 +134,25 @@ impl Session {
             Ended::Signal(signal) => Some(Reason::new(Code::Interrupted, format!("signal {signal} ended rsync"))),
             Ended::Exit(_) | Ended::Deadline | Ended::Idle(_) | Ended::Closed | Ended::TooMuch(_) => None,
         };
-        self.tell(Event::Ended { exit, seconds: began.elapsed().as_secs_f64(), reason: reason.as_ref() });
+        self.log(Event::Ended { exit, seconds: began.elapsed().as_secs_f64(), reason: reason.as_ref() });
         Answer { exit, ..Answer::default() }
     }
 
     fn refuse(&self, reasons: Vec<Reason>) -> Answer {
-        self.tell(Event::Refused(&reasons));
+        self.log(Event::Refused(&reasons));
         answer(&reasons)
     }
 
-    /// Says it to the system's log, and to a log of its own where somebody made one. Neither can fail a transfer.
-    fn tell(&self, event: Event<'_>) {
-        tell_syslog(&self.site, &line::syslog(&self.request, &self.heard, self.root.path.as_os_str().as_bytes(), event));
+    /// Logs it to syslog, and to a log file if there is one. Neither can fail a transfer.
+    fn log(&self, event: Event<'_>) {
+        send_syslog(&self.site, &line::syslog(&self.request, &self.input, self.root.path.as_os_str().as_bytes(), event));
         for mut log in self.root.logs() {
-            let _ = log.write_all(line::logfile(Utc::now(), std::process::id(), &self.request, &self.heard, event).as_bytes());
+            let _ = log.write_all(line::logfile(Utc::now(), std::process::id(), &self.request, &self.input, event).as_bytes());
         }
     }
 }
 
-/// A site file that is missing, or not this account's to read, or wrong, changes nothing: this mode works without one.
+/// A missing, unreadable or wrong site file changes nothing: this mode works without one.
 fn site(config: &Path) -> Site {
     let usual = || Site { rsync: DEFAULT_RSYNC.into(), syslog: Some(DEFAULT_SYSLOG.into()), jail: true };
     config::load_site(config).map_or_else(|_| usual(), |site| Site { rsync: site.rsync, syslog: site.syslog, jail: site.jail })
@@ -159,19 +161,19 @@ fn site(config: &Path) -> Site {
 fn misused(site: &Site, request: &Request, what: &str) -> Answer {
     let reason = Reason { of_server: true, ..Reason::new(Code::Config, "the server is not set up for this key") };
     let reasons = [reason.detail(what)];
-    tell_syslog(site, &line::syslog(request, "", b"", Event::Refused(&reasons)));
+    send_syslog(site, &line::syslog(request, "", b"", Event::Refused(&reasons)));
     // With no command of a client's, it is the administrator who reads this.
     let by_hand = request.address.is_none();
     if by_hand { Answer { exit: exit::USAGE, lines: vec![format!("snapgate: {what}")], ..Answer::default() } } else { answer(&reasons) }
 }
 
-fn tell_syslog(site: &Site, line: &str) {
+fn send_syslog(site: &Site, line: &str) {
     if let Some(socket) = &site.syslog {
         let _ = syslog::send(socket, line);
     }
 }
 
-/// What the client is told: the first reason. Nobody is sent mail here.
+/// The client's lines: the first reason. No mail is sent.
 fn answer(reasons: &[Reason]) -> Answer {
     let Some(reason) = reasons.first() else { return Answer { exit: exit::INTERNAL, ..Answer::default() } };
     let code = reason.code.exit();

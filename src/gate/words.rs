@@ -1,7 +1,8 @@
 //! The words that the gate is started with. They are few, so they are read by hand.
 //!
-//! The administrator's own words, `--client` and `--config`, count only where they are the program's arguments: there no client can put
-//! any. What stands behind `-c` is what sshd hands to an account's shell, and that may be the client's.
+//! The administrator's words, `--client` and `--config`, count only as the program's arguments,
+//! where no client can put any. The text behind `-c` is what sshd gives an account's shell, and may
+//! be the client's.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -46,7 +47,7 @@ pub(super) fn read(words: &[OsString]) -> Option<Order<'_>> {
         [option] if option == "--help" => return Some(Order::Help),
         [option] if option == "--version" => return Some(Order::Version),
         [option, command] if option == "-c" => return Some(of_shell(command.as_bytes())),
-        // login(1): the first letter of a shell's name says that somebody logs in.
+        // login(1): a `-` before a shell's name means a login.
         [] if name.as_bytes().starts_with(b"-") => return Some(shell(Spoken::Nowhere)),
         _ => {}
     }
@@ -65,9 +66,9 @@ pub(super) fn read(words: &[OsString]) -> Option<Order<'_>> {
     }
 }
 
-/// What sshd has an account's shell run. That is the client's command, unless it is the gate itself: then it is an administrator's
-/// `ForceCommand` or `command="…"`, or a client that typed as much. In both cases nothing of the administrator's is in it, and the
-/// client's command is where sshd leaves it.
+/// What sshd has an account's shell run: the client's command, unless it is the gate itself. That
+/// is an administrator's `ForceCommand` or `command="…"`, or a client typed as much: either way it
+/// has no word of the administrator's, and the client's command is in sshd's variable.
 fn of_shell(command: &[u8]) -> Order<'static> {
     shell(if is_the_gate_alone(command) { Spoken::Variable } else { Spoken::Words(command.to_vec()) })
 }

@@ -12,11 +12,12 @@ const APART: [&str; 3] = ["act", "gate", "admin"];
 
 /// These arrows: a layer, a room, and the room that it uses. A process closes itself in and is asked for names through the same
 /// children, a repository asks whose ids an account may use, and the command line starts every story.
-const ARROWS: [(&str, &str, &str); 5] = [
+const ARROWS: [(&str, &str, &str); 6] = [
     ("act", "names", "child"),
     ("act", "sandbox", "child"),
     ("act", "sandbox", "process"),
     ("act", "store", "names"),
+    ("gate", "serve", "connection"),
     ("admin", "cli", EVERY),
 ];
 

@@ -1,5 +1,5 @@
-//! Where a connection comes from and what it says: sshd's variables, and the keys that sshd reports. What is absent or garbled is
-//! nothing; nothing here decides, and no other variable is ever read.
+//! Where a connection comes from and what it asks: sshd's variables, and the keys that sshd
+//! reports. Absent or garbled values count as none. No other variable is read.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal as _, Read as _};
@@ -26,10 +26,10 @@ pub fn said(spoken: Spoken) -> Said {
         Spoken::Words(words) => Some(OsString::from_vec(words)),
         Spoken::Nowhere => None,
     };
-    heard(std::io::stdin().is_terminal(), command)
+    said_by(std::io::stdin().is_terminal(), command)
 }
 
-fn heard(terminal: bool, command: Option<OsString>) -> Said {
+fn said_by(terminal: bool, command: Option<OsString>) -> Said {
     match command {
         Some(command) if !command.is_empty() => Said::Command(command.into_vec()),
         _ if terminal => Said::Login,
@@ -37,7 +37,8 @@ fn heard(terminal: bool, command: Option<OsString>) -> Said {
     }
 }
 
-/// The connection that this process was started for, as `account`. `named` is the client of `--client`.
+/// The connection that this process was started for, as `account`. `named` is the client of
+/// `--client`.
 pub fn request(account: Account, named: Option<ClientName>, said: Said) -> Request {
     gather(account, named, said, |name| std::env::var_os(name))
 }
@@ -53,14 +54,16 @@ fn gather(account: Account, named: Option<ClientName>, said: Said, variable: imp
     }
 }
 
-/// The first word of `SSH_CONNECTION`. A link that cannot be one's name is left out, so that it is none of those that a policy names.
+/// The first word of `SSH_CONNECTION`. A malformed link is left out, so that it matches no
+/// policy's.
 fn peer(connection: &OsStr) -> Option<Peer> {
     let word = connection.to_str().filter(|text| text.len() <= MAX_CONNECTION)?.split(' ').next()?;
     let address = word.split('%').next()?;
     word.parse().ok().or_else(|| address.parse::<IpAddr>().ok().map(Peer::from))
 }
 
-/// The keys in sshd's file about the login. It has to look like sshd's own: made by `mkstemp` as the account, for it alone.
+/// The keys in sshd's file about the login. It has to look like sshd's own: made by `mkstemp`, as
+/// the account, for it alone.
 fn keys(path: &OsStr) -> Vec<Fingerprint> {
     read_auth_file(path).map(|bytes| authinfo::fingerprints(&bytes)).unwrap_or_default()
 }
@@ -99,7 +102,7 @@ mod tests {
     fn gathered(terminal: bool, variables: &[(&str, &[u8])]) -> Request {
         let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsStr::from_bytes(value).to_owned());
         let account = Account { name: "web1".to_owned(), uid: 1000, group: 1000 };
-        gather(account, None, heard(terminal, find("SSH_ORIGINAL_COMMAND")), find)
+        gather(account, None, said_by(terminal, find("SSH_ORIGINAL_COMMAND")), find)
     }
 
     struct AuthFile(PathBuf);

@@ -1,6 +1,5 @@
-//! Reads what an rsync that was told `-s` writes before its protocol: one byte at a time, straight from the descriptor,
-//! because whatever was read beyond the block would be missing to rsync. Nobody waits longer for it than the deadline,
-//! however the bytes drip in.
+//! Reads what an rsync with `-s` writes before its protocol: byte by byte, since rsync would lack
+//! whatever is read beyond the block. All of it is due by one deadline, however the bytes drip in.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
@@ -38,8 +37,8 @@ fn from(line: &impl AsFd, deadline: Instant) -> Result<Words, (Fault, String)> {
     }
 }
 
-/// A line that does not wait when it is read: one system call for a byte that is there, where asking before each would be
-/// two. It is as it was once this is dropped, for rsync.
+/// A line that does not block: one system call for a byte, where asking before each takes two.
+/// Dropping it restores the line for rsync.
 struct Restless<'a> {
     line: BorrowedFd<'a>,
     before: OFlag,

@@ -1,9 +1,10 @@
 //! Whether a child still does anything.
 //!
-//! rsync's own `--timeout` misses a client that freezes in the middle of a push with its line still open: the generator's
-//! keep-alives go on being written and count as movement (measured with 3.5.0). And it ends a healthy one that reads a large file for its
-//! list. So the gate looks for itself, at what the processes read and at the processor time they use, of which a long quiet stretch of
-//! linking or comparing uses some; and where nothing moves, at whose turn it is ([`must_send`]).
+//! rsync's own `--timeout` misses a client that freezes with its line open: the generator's
+//! keep-alives count as movement (measured with 3.5.0). And it ends a healthy one that reads a
+//! large file for its list. So the gate itself looks at what the processes read, at their processor
+//! time, which linking and comparing use, and at whose turn it is where nothing moves
+//! ([`must_send`]).
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use nix::unistd::Pid;
 use crate::decide::push::plan::Run;
 use crate::decide::push::silence::must_send;
 
-/// Processor time, in clock ticks (10 ms), that keep-alives may use between two looks without counting as movement.
+/// Clock ticks (10 ms) that keep-alives may use between two looks without counting as movement.
 const KEEP_ALIVE_TICKS: u64 = 1;
 
 /// The watch over a child and its own children.
@@ -92,7 +93,8 @@ fn of(pid: &str) -> Option<Used> {
     let io = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
     let read = io.lines().find_map(|line| line.strip_prefix("rchar: ")?.parse().ok())?;
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name of the program stands in brackets and may hold anything; after it, `utime` and `stime` are the 12th and 13th.
+    // The program's name stands in brackets and may hold anything; behind it, `utime` and `stime`
+    // are the 12th and 13th.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut times = fields.split_whitespace().skip(11).map_while(|field| field.parse::<u64>().ok());
     Some(Used { read, ticks: times.next()?.saturating_add(times.next()?) })

@@ -1,7 +1,7 @@
-//! Starting a `watch` that nobody waits for, so that an alert leaves within seconds even where no timer runs.
+//! Starts a `watch` that nobody waits for, so that an alert leaves at once even without a timer.
 //!
-//! It must not hold anything of the session that starts it: not its pipes (sshd would wait for them), not its lock, not its
-//! environment, not its session.
+//! It must hold nothing of the session: not its pipes (sshd would wait for them), its lock, its
+//! environment.
 
 use std::io;
 use std::path::Path;
@@ -12,10 +12,12 @@ use nix::sys::signal::{SigSet, Signal};
 /// The administrator's program, which is beside this one.
 const PROGRAM: &str = "snapgate";
 
-/// Starts `snapgate --config DIR watch --detached` and comes back at once. The new process outlives this one.
+/// Starts `snapgate --config DIR watch --detached` and comes back at once. The new process outlives
+/// this one.
 ///
 /// # Errors
-/// When the program cannot be started, with its path. The events are in the spool all the same; the next pass takes them.
+/// When the program cannot be started, with its path. The next pass takes the events from the
+/// spool.
 pub fn watch(directory: &Path) -> Result<(), String> {
     let program =
         std::env::current_exe().map_err(|error| format!("the gate's own program cannot be found: {error}"))?.with_file_name(PROGRAM);
@@ -26,8 +28,8 @@ fn start(program: &Path, directory: &Path) -> io::Result<()> {
     let mut command = Command::new(program);
     command.arg("--config").arg(std::path::absolute(directory)?).args(["watch", "--detached"]);
     command.env_clear().current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    // Where somebody had a terminal, the kernel hangs up what is still in its session when the gate ends, which is sooner
-    // than the new process can leave it. What is spawned inherits a mask, so it never hears of that.
+    // With a terminal, the kernel hangs up the session when the gate ends, before the new process
+    // can leave it. A spawned process inherits the mask, so the signal never reaches it.
     let mut hang_up = SigSet::empty();
     hang_up.add(Signal::SIGHUP);
     hang_up.thread_block()?;
@@ -39,7 +41,7 @@ fn start(program: &Path, directory: &Path) -> io::Result<()> {
 
 /// What the started process does first.
 pub fn leave_session() {
-    // Here and not before exec, which would need `unsafe`. It fails only for the leader of a group: somebody who typed the
-    // hidden word in a shell.
+    // Before exec it would need `unsafe`. It fails only for the leader of a group: somebody who
+    // typed the hidden word in a shell.
     let _ = nix::unistd::setsid();
 }

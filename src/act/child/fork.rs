@@ -1,6 +1,6 @@
 //! A second process of this program that goes on from here, without the cost of starting it anew.
 //!
-//! It must never be made beside a thread: that one would be gone in it, and whatever it held would stay locked for ever.
+//! It must never be made beside a thread: that would be gone in it, and its locks held for ever.
 
 use std::fs;
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write};
@@ -13,11 +13,11 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
 
-use super::leader::Leader;
+use super::leader::{Leader, collect};
 use super::milliseconds;
+use crate::decide::push::outcome::Ended;
 use crate::terms::exit;
 use crate::terms::limits::MAX_END;
 
@@ -47,8 +47,8 @@ pub(super) fn forked(story: impl FnOnce()) -> io::Result<Pid> {
     }
 }
 
-/// The same for a story that ends when the gate is killed, whatever the process becomes: the signal outlives exec(2), and for one whose
-/// gate was killed sooner it is nobody's child.
+/// The same for a story that ends with the gate, whatever the process becomes: the signal outlives
+/// exec(2), and a process whose gate is gone already has another parent.
 pub(super) fn forked_with_gate(story: impl FnOnce()) -> io::Result<Pid> {
     let gate = getpid();
     forked(move || {
@@ -58,57 +58,57 @@ pub(super) fn forked_with_gate(story: impl FnOnce()) -> io::Result<Pid> {
     })
 }
 
-/// What `story` writes in a process of its own, up to `most` bytes and for so long. Then the process is ended, wherever it hangs.
+/// What `story` writes in a process of its own, up to `most` bytes and for this long. Then the
+/// process is ended, even if it hangs.
 pub fn apart(limit: Duration, most: usize, story: impl FnOnce(&mut dyn Write)) -> Vec<u8> {
-    apart_for_good(limit, most, |told| story(&mut { told }))
+    apart_for_good(limit, most, |writer| story(&mut { writer }))
 }
 
 /// The same for a process that may become another program: it is given the way out itself.
 pub fn apart_for_good(limit: Duration, most: usize, story: impl FnOnce(PipeWriter)) -> Vec<u8> {
-    let Ok((heard, told)) = io::pipe() else { return Vec::new() };
-    // Only the process has `told`, so that its end is seen. And it holds what the gate holds: the session's place, its streams.
-    let forked = forked_with_gate(move || story(told));
+    let Ok((reader, writer)) = io::pipe() else { return Vec::new() };
+    // Only the process has `writer`, so that its end is seen. It holds what the gate holds: the
+    // session's place, its streams.
+    let forked = forked_with_gate(move || story(writer));
     let Ok(process) = forked.and_then(Leader::of) else { return Vec::new() };
-    let said = listen(heard, limit, most);
+    let said = listen(reader, limit, most);
     drop(process);
     said
 }
 
-/// What `work` says in a process of its own, once that has gone where this one must not go. However long it takes: it ends when this one does.
-/// Nothing where it was killed; `None` where it could not go there, and has done nothing.
+/// What `work` returns in a process of its own, which first has to `leave` for where this one must
+/// not go. It has no time limit, and ends with this process. Empty if it was killed; `None` if it
+/// could not leave, and has done nothing.
 ///
 /// # Errors
 /// When there is a second thread, or the kernel has no process for it.
 pub fn delegated(leave: impl FnOnce() -> bool, work: impl FnOnce() -> Vec<u8>) -> io::Result<Option<Vec<u8>>> {
     const STAYED: i32 = 3;
-    let (heard, told) = io::pipe()?;
+    let (reader, writer) = io::pipe()?;
     let gate = getpid();
     let pid = forked(move || {
-        let mut told = told;
+        let mut writer = writer;
         if !leave() {
             std::process::exit(STAYED);
         }
         // Not before: whoever gains powers loses it (prctl(2), `PR_SET_PDEATHSIG`).
         let bound = set_pdeathsig(Signal::SIGKILL).is_ok() && getppid() == gate;
         // Half a word is none.
-        if bound && told.write_all(&work()).is_ok() {
+        if bound && writer.write_all(&work()).is_ok() {
             std::process::exit(0);
         }
     })?;
     let mut said = Vec::new();
     // From here on it may have done its work, so nobody else does: half a word is none.
-    let _ = heard.take(MAX_END).read_to_end(&mut said);
-    loop {
-        match waitpid(pid, None) {
-            Err(Errno::EINTR) => {}
-            Ok(WaitStatus::Exited(_, 0)) => return Ok(Some(said)),
-            Ok(WaitStatus::Exited(_, STAYED)) => return Ok(None),
-            _ => return Ok(Some(Vec::new())),
-        }
+    let _ = reader.take(MAX_END).read_to_end(&mut said);
+    match collect(pid) {
+        Ok(Ended::Exit(0)) => Ok(Some(said)),
+        Ok(Ended::Exit(STAYED)) => Ok(None),
+        _ => Ok(Some(Vec::new())),
     }
 }
 
-/// A process that goes on when this one has said its last word. Where this one is gone without any, it goes on all the same.
+/// A process that continues when this one has sent its last message, or is gone without one.
 #[derive(Debug)]
 pub struct Successor {
     pid: Pid,
@@ -118,69 +118,66 @@ pub struct Successor {
 /// What it waits for.
 #[derive(Debug)]
 pub struct LastWord {
-    heard: PipeReader,
+    reader: PipeReader,
     most: u64,
 }
 
-/// Starts one, which stays what this process is now, and does `story`, which comes to a yes or a no. Of the last word it takes up to `most`
-/// bytes.
+/// Starts one, which stays what this process is now, and does `story`. Of the message it takes up
+/// to `most` bytes.
 ///
 /// # Errors
 /// When there is a second thread, or the kernel has no process for it.
 pub fn succeeded(most: u64, story: impl FnOnce(LastWord) -> bool) -> io::Result<Successor> {
-    let (heard, word) = io::pipe()?;
-    let pid = forked(move || std::process::exit(if story(LastWord { heard, most }) { 0 } else { exit::INTERNAL.into() }))?;
+    let (reader, word) = io::pipe()?;
+    let pid = forked(move || std::process::exit(if story(LastWord { reader, most }) { 0 } else { exit::INTERNAL.into() }))?;
     Ok(Successor { pid, word })
 }
 
 impl LastWord {
-    /// Waits for it. The way to it must have been closed in this process, which never sees else that the other is gone.
+    /// Waits for it. The pipe must have been closed in this process, which would not see the end of
+    /// the other otherwise.
     pub fn wait(self) -> Vec<u8> {
-        let Self { heard, most } = self;
+        let Self { reader, most } = self;
         let mut said = Vec::new();
-        // By reading alone: poll(2) waits for 24 days at most, and a push may take longer. A part of it is no word, and read so.
-        let _ = heard.take(most).read_to_end(&mut said);
+        // By reading alone: poll(2) waits for 24 days at most, and a push may take longer. Whoever
+        // parses it notices a part.
+        let _ = reader.take(most).read_to_end(&mut said);
         said
     }
 }
 
 impl AsRawFd for LastWord {
     fn as_raw_fd(&self) -> RawFd {
-        self.heard.as_raw_fd()
+        self.reader.as_raw_fd()
     }
 }
 
 impl Successor {
-    /// Says the last word, and waits until the other has done what it does with it. Says what that came to; `None`: somebody has killed it.
+    /// Sends the message, and waits for the other. Returns what its story came to; `None`: it was
+    /// killed.
     #[must_use]
     pub fn go_on(self, last: &[u8]) -> Option<bool> {
         let Self { pid, mut word } = self;
-        // If it is gone, there is nobody to be told.
+        // It may be gone.
         let _ = word.write_all(last);
         drop(word);
-        loop {
-            match waitpid(pid, None) {
-                Err(Errno::EINTR) => {}
-                Ok(WaitStatus::Exited(_, status)) => return Some(status == 0),
-                _ => return None,
-            }
-        }
+        if let Ok(Ended::Exit(status)) = collect(pid) { Some(status == 0) } else { None }
     }
 }
 
-/// What comes in, until its end or for so long, and no more than `most` bytes of it.
-pub(super) fn listen(mut heard: PipeReader, limit: Duration, most: usize) -> Vec<u8> {
+/// What comes in until the end, for this long, and no more than `most` bytes of it.
+pub(super) fn listen(mut reader: PipeReader, limit: Duration, most: usize) -> Vec<u8> {
     let begun = Instant::now();
     let mut said = Vec::new();
     let mut room = [0; 4096];
     while said.len() < most {
         let timeout = milliseconds(limit.saturating_sub(begun.elapsed()));
-        match poll(&mut [PollFd::new(heard.as_fd(), PollFlags::POLLIN)], timeout) {
+        match poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], timeout) {
             Ok(1) => {}
             Err(Errno::EINTR) => continue,
             _ => break,
         }
-        match heard.read(&mut room) {
+        match reader.read(&mut room) {
             Ok(length @ 1..) => said.extend(room.iter().take(length.min(most - said.len()))),
             _ => break,
         }
@@ -193,19 +190,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_is_heard_than_may_be_said_and_nobody_is_waited_for() {
+    fn no_more_is_read_than_may_be_written_and_nobody_is_waited_for() {
         const LONG: Duration = Duration::from_secs(30);
-        let (heard, mut told) = io::pipe().unwrap();
-        told.write_all(&[b'x'; 10_000]).unwrap();
-        assert_eq!(listen(heard, LONG, 5000), [b'x'; 5000], "although there is more, and no end of it");
-        let (heard, mut told) = io::pipe().unwrap();
-        told.write_all(b"half").unwrap();
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(&[b'x'; 10_000]).unwrap();
+        assert_eq!(listen(reader, LONG, 5000), [b'x'; 5000], "although there is more, and no end of it");
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(b"half").unwrap();
         let begun = Instant::now();
-        assert_eq!(listen(heard.try_clone().unwrap(), Duration::from_millis(50), 5000), b"half");
+        assert_eq!(listen(reader.try_clone().unwrap(), Duration::from_millis(50), 5000), b"half");
         assert!(begun.elapsed() < LONG);
-        told.write_all(b" and all").unwrap();
-        drop(told);
-        assert_eq!(listen(heard, LONG, 5000), b" and all");
+        writer.write_all(b" and all").unwrap();
+        drop(writer);
+        assert_eq!(listen(reader, LONG, 5000), b" and all");
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! What the name services of the machine know, asked of its own program for that, getent(1): accounts that are not in
-//! `/etc/passwd`, and addresses of hosts.
+//! Asks the machine's name services, by getent(1), for accounts that are not in `/etc/passwd` and
+//! for addresses of hosts.
 //!
-//! The gate must not ask by itself: the C library would load the modules that nsswitch.conf(5) names. And it must not wait for ever:
-//! a service may hang, so every question is a process that is ended when its time is over. Nothing that a client can set reaches
-//! it, neither a variable of the environment, which resolv.conf(5) and others obey, nor a descriptor.
+//! In the gate itself the C library would load the modules that nsswitch.conf(5) names, and a
+//! service may hang. So every question is a process that is ended when its time is over. Nothing of
+//! a client's reaches it: no variable of the environment, which resolv.conf(5) and others obey, and
+//! no descriptor.
 
 use std::io::{self, PipeReader, Read as _};
 use std::os::fd::AsFd as _;
@@ -29,7 +30,8 @@ pub enum Ask {
     Account,
     /// The groups of an account besides its own, by its name.
     Groups,
-    /// The addresses of a host, also of a kind that this machine has none of: as the C library's functions answer.
+    /// The addresses of a host, also of a kind that this machine has none of, as the C library
+    /// answers.
     Addresses,
     /// The same without the latter. A getent(1) before glibc 2.37 can do no more.
     OurAddresses,
@@ -47,8 +49,8 @@ impl Ask {
     }
 }
 
-/// Asks all at once, each for one word, and returns what was answered in so much time, in the
-/// order of the questions. Where nothing was, it is empty; an answer that is late, or longer than [`MAX_ANSWER`], is cut off.
+/// Asks all at once, each for one word, and returns the answers in the order of the questions.
+/// Without an answer it is empty; a late answer, or one longer than [`MAX_ANSWER`], is cut off.
 pub fn getent(questions: &[(Ask, &str)], limit: Duration) -> Vec<Vec<u8>> {
     let begun = Instant::now();
     if limit.is_zero() {
@@ -68,33 +70,32 @@ pub fn getent(questions: &[(Ask, &str)], limit: Duration) -> Vec<Vec<u8>> {
             _ => break,
         }
         let ready: Vec<bool> = polled.iter().map(|one| one.any().unwrap_or(true)).collect();
-        waiting.iter_mut().zip(ready).filter(|(_, ready)| *ready).for_each(|(question, _)| question.hear());
+        waiting.iter_mut().zip(ready).filter(|(_, ready)| *ready).for_each(|(question, _)| question.read());
     }
     asked.into_iter().map(|question| question.said).collect()
 }
 
 struct Question {
     said: Vec<u8>,
-    /// Until all is said: where it is heard, and who says it, who is ended when that is all, or too much, and at the latest when nobody
-    /// waits any more.
+    /// Until the answer is complete or too long: where it comes from, and who is ended then.
     answering: Option<(PipeReader, Leader)>,
 }
 
 impl Question {
     fn ask(ask: Ask, word: &str) -> Self {
-        let answering = io::pipe().and_then(|(heard, told)| {
+        let answering = io::pipe().and_then(|(reader, writer)| {
             let mut command = Command::new(GETENT);
             command.args(ask.words()).arg(word).env_clear().current_dir("/").process_group(0);
-            command.stdin(Stdio::null()).stdout(told).stderr(Stdio::null());
-            Ok((heard, start(command)?))
+            command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::null());
+            Ok((reader, start(command)?))
         });
         Self { said: Vec::new(), answering: answering.ok() }
     }
 
-    fn hear(&mut self) {
-        let Some((heard, _)) = &mut self.answering else { return };
+    fn read(&mut self) {
+        let Some((reader, _)) = &mut self.answering else { return };
         let mut room = [0; 4096];
-        match heard.read(&mut room) {
+        match reader.read(&mut room) {
             Ok(length @ 1..) => self.said.extend(room.iter().take(length.min(MAX_ANSWER - self.said.len()))),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             _ => self.answering = None,
@@ -105,8 +106,8 @@ impl Question {
     }
 }
 
-/// Starts it, so that it ends when the gate is killed. Beside a thread, in a `watch`, that cannot be had: then it has its answer,
-/// or the library's own patience, as its end, and holds nothing meanwhile.
+/// Starts it so that it ends with the gate. Beside a thread, in a `watch`, that is not possible:
+/// then its answer or the library's own limit ends it, and it holds nothing.
 fn start(mut command: Command) -> io::Result<Leader> {
     if !is_alone().unwrap_or(false) {
         return Leader::of_child(&command.spawn()?);
@@ -156,12 +157,12 @@ mod tests {
 
     #[test]
     fn an_answer_has_an_end() {
-        let (heard, told) = io::pipe().unwrap();
+        let (reader, writer) = io::pipe().unwrap();
         let mut command = Command::new("yes");
-        command.process_group(0).stdout(told);
-        let mut question = Question { said: Vec::new(), answering: Some((heard, start(command).unwrap())) };
+        command.process_group(0).stdout(writer);
+        let mut question = Question { said: Vec::new(), answering: Some((reader, start(command).unwrap())) };
         while question.answering.is_some() {
-            question.hear();
+            question.read();
         }
         assert_eq!(question.said.len(), MAX_ANSWER);
     }

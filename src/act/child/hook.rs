@@ -1,5 +1,5 @@
-//! The administrator's own commands, before and after a push. They run as the account, outside the jail; where it keeps owners, as root of
-//! the namespace in which the client's files are the client's, since nobody else may read all of them.
+//! The administrator's own commands, before and after a push. They run as the account, outside the
+//! jail; where owners are kept, as root of the namespace that has the client's ids.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -18,7 +18,7 @@ use crate::decide::push::outcome::Ended;
 /// In what a hook runs.
 #[derive(Debug)]
 pub struct Setting {
-    /// What it is told, in variables.
+    /// Its variables.
     pub variables: Vec<(&'static str, OsString)>,
     /// Whether this process is in that namespace.
     pub mapped: bool,

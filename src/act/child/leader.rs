@@ -1,6 +1,6 @@
 //! A child that leads a process group of its own: waited for, within limits, and never left behind.
 //!
-//! Nothing that it has started may go on when the gate no longer waits for it, for whatever reason that is.
+//! Nothing that it has started may outlast the gate's interest in it.
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::process::Child;
@@ -21,7 +21,7 @@ use crate::decide::push::outcome::Ended;
 use crate::terms::Excess;
 use crate::terms::limits::{CLOCK_LOOK, GROUP_GONE, GROUP_GRACE, GROUP_POLL, TERM_GRACE};
 
-/// A child that nobody else waits for. Dropped before it was waited for, it is killed, with its group.
+/// A child that nobody else waits for. When dropped it is killed, with its group.
 #[derive(Debug)]
 pub(super) struct Leader {
     pub(super) pid: Pid,
@@ -52,8 +52,8 @@ impl Leader {
         Self::of(Pid::from_raw(child.id().cast_signed()))
     }
 
-    /// Waits for it, and lets `attend` answer what it asks. Where its time is up, or `meter` says that it has brought too much, the
-    /// group is asked to end, and after [`TERM_GRACE`] it is made to.
+    /// Waits for it, while `attend` answers its questions. If its time is up, or `meter` finds too
+    /// much, the group is asked to end, and after [`TERM_GRACE`] killed.
     ///
     /// # Errors
     /// When it cannot be waited for; it has been killed then.
@@ -141,8 +141,8 @@ fn end_group_of(group: Pid, patience: Patience<'_>) -> std::io::Result<()> {
     if patience.whole { end_group(group) } else { Ok(()) }
 }
 
-/// Sees to it that nothing of a group is left when its leader has ended: a process that stayed behind could go on writing to
-/// files that it holds open, whatever becomes of their names. What only needs a moment to put its things away gets it.
+/// Ends what is left of a group whose leader has ended: such a process could go on writing to open
+/// files, whatever becomes of their names. It gets a moment to finish by itself.
 fn end_group(group: Pid) -> std::io::Result<()> {
     let begun = Instant::now();
     let mut killed = false;
@@ -202,7 +202,8 @@ enum Asked {
     Gone,
 }
 
-/// Waits for the end of a process or a question, for so long. Whether it has ended, and what was asked.
+/// Waits for the end of a process or for a question. Returns whether it has ended, and what was
+/// asked.
 fn look(process: BorrowedFd<'_>, attend: Option<&(dyn Attend + '_)>, timeout: PollTimeout) -> nix::Result<(bool, Asked)> {
     let end = PollFd::new(process, PollFlags::POLLIN);
     let woken = |found: &PollFd<'_>, flags: PollFlags| found.revents().is_some_and(|events| events.intersects(flags));
@@ -223,7 +224,7 @@ fn look(process: BorrowedFd<'_>, attend: Option<&(dyn Attend + '_)>, timeout: Po
 }
 
 /// Waits for a process that has ended or is about to.
-fn collect(pid: Pid) -> std::io::Result<Ended> {
+pub(super) fn collect(pid: Pid) -> std::io::Result<Ended> {
     loop {
         match waitpid(pid, None) {
             Ok(WaitStatus::Exited(_, status)) => return Ok(Ended::Exit(status)),

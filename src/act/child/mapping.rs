@@ -1,8 +1,10 @@
-//! The user namespace in which a client's ids are those that its account may use for others (user_namespaces(7)).
+//! The user namespace that maps a client's ids to the account's subordinate ids
+//! (user_namespaces(7)).
 //!
-//! The kernel lets an ordinary account map nobody but itself; others are mapped by newuidmap(1) and newgidmap(1), which are root's and know
-//! what `/etc/subuid` and `/etc/subgid` allow. They need a process that is in the namespace already: the one that is to become rsync has
-//! left for it before anybody knew whose it is. It may do nothing there before it is told, and nobody may wait for a helper for ever.
+//! An ordinary account may map only itself. newuidmap(1) and newgidmap(1), which are root's, map
+//! the ids of `/etc/subuid` and `/etc/subgid`. They need a process in the namespace: the one that
+//! is to become rsync is there already. It does nothing before it is told to, and helpers have a
+//! time limit.
 
 use std::fs::File;
 use std::io::{self, PipeReader};
@@ -29,7 +31,8 @@ use crate::terms::{IdMap, Mapping};
 /// A namespace whose maps are being written, each by its helper.
 #[derive(Debug)]
 pub struct NamespaceBegun {
-    /// Dropped before the process: while that was not collected its number is no other's, and they map nobody else.
+    /// Dropped before the process: until that is collected its number is not reused, and they map
+    /// no other.
     helpers: [Helper; 2],
     process: Undecided,
     mapping: Mapping,
@@ -44,8 +47,8 @@ pub struct Namespace {
     own: (u32, u32),
 }
 
-/// Begins to map the one that the process is in. A client's ids are those from 0 on in it; the account itself has the first one behind them,
-/// so that no client can name it, and its own files stay its own to change.
+/// Begins to map the namespace of the process. The client's ids are 0 and up; the account has the
+/// first id behind them, so that no client can name it.
 ///
 /// # Errors
 /// With what did not work, for the administrator.
@@ -77,13 +80,14 @@ impl NamespaceBegun {
 }
 
 impl Namespace {
-    /// Takes this process into it, for good. There it may do with the client's files what root may with all, and is the account still.
+    /// Takes this process into it, for good. There it has root's power over the client's files, and
+    /// is still the account.
     ///
     /// # Errors
     /// With what the kernel said, or where the maps are not what they should be.
     pub fn enter(self) -> Result<(), String> {
         let entered = setns(self.file, CloneFlags::CLONE_NEWUSER);
-        // Whatever the kernel makes of the change of powers: it may be looked into by what it starts and maps.
+        // After the change of powers too, what it starts and maps may look into it.
         let settled = entered.and_then(|()| set_dumpable(true));
         settled.map_err(|error| format!("entering the user namespace for owners: {}", error.desc()))?;
         if (getuid().as_raw(), getgid().as_raw()) == self.own {

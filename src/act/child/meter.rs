@@ -1,5 +1,5 @@
-//! The watch over what a push stores while it runs. When to count is [`Metering`]'s to say; here it is asked, and the clock and
-//! the kernel's counters are read.
+//! Measures what a push stores while it runs. [`Metering`] decides when to count; here the clock
+//! and the kernel's counters are read.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -37,7 +37,8 @@ impl<'a> Meter<'a> {
         if !self.metering.is_due(begun.elapsed(), self.written) {
             return None;
         }
-        // A file that gets its name meanwhile may be counted under both (readdir(3)), and no push is stopped for that.
+        // A file that is renamed meanwhile may be counted twice (readdir(3)): no push is stopped
+        // for that.
         self.count(pid, begun).and_then(|_| self.count(pid, begun))
     }
 
@@ -48,7 +49,8 @@ impl<'a> Meter<'a> {
     }
 }
 
-/// The bytes that a process and its descendants have written so far, to whatever it may be (proc(5), `/proc/pid/io`, `wchar`).
+/// Bytes that a process and its descendants have written so far, to anything (proc(5),
+/// `/proc/pid/io`, `wchar`).
 fn written(pid: Pid) -> Option<u64> {
     let of = |pid: &Pid| {
         let io = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
@@ -70,9 +72,9 @@ fn family(pid: Pid) -> Vec<Pid> {
     all
 }
 
-/// What they hold open that has no name any more: it takes room, and no walk over the tree finds it. Each file counts for as many
-/// as hold it, which no rsync does. What is only mapped is seen as such, and then everything that was written counts. The gate's own
-/// standard streams, which they have from it, are nothing that was pushed, even where they lead into such a file.
+/// Open files without a name, which take room and which no walk finds, once for each process that
+/// holds them. If one is only mapped, everything that was written counts. The gate's own standard
+/// streams are not the push's, even if they lead to such a file.
 fn unnamed(pid: Pid) -> Count {
     let mut found = Count::default();
     let number = |file: &fs::Metadata| (file.dev(), file.ino());

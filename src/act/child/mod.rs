@@ -1,8 +1,7 @@
-//! Child processes: the jailed rsync, the administrator's hooks, `rsync --version`, and what is asked about names and
-//! of sshd.
+//! Child processes: the jailed rsync, hooks, `rsync --version`, questions about names and to sshd.
 //!
-//! No shell, no word of a client's that is not in a [`Run`](crate::decide::push::plan::Run), and no program with an environment that it
-//! inherits.
+//! No shell, no client's word that is not in a [`Run`](crate::decide::push::plan::Run), no
+//! inherited environment.
 
 mod activity;
 pub mod detach;
@@ -70,11 +69,11 @@ struct Patience<'a> {
 struct Idle<'a> {
     /// The time in which nothing moves although the client has to send.
     limit: Duration,
-    /// The run, which tells whose turn it is.
+    /// The run, which shows whose turn it is.
     run: &'a Run,
 }
 
-/// A time as the kernel counts it when it waits: in whole milliseconds, not too few, and days of them at most.
+/// A time in whole milliseconds, rounded up, for poll(2): some days at most.
 fn milliseconds(time: Duration) -> PollTimeout {
     PollTimeout::try_from(time.saturating_add(Duration::from_micros(999))).unwrap_or(PollTimeout::MAX)
 }

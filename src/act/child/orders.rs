@@ -1,7 +1,8 @@
-//! What the gate and a process that is to become rsync say to each other: a byte at a time, with which a descriptor may come, and a
-//! sandbox.
+//! What the gate and a process that is to become rsync send each other: single bytes, with which a
+//! descriptor may come, and a sandbox.
 //!
-//! It must never hand over a descriptor that is not named here, and never take a part of what was said for the whole.
+//! It must never hand over a descriptor that is not named here, nor take a part of a message for
+//! all.
 
 use std::io::{self, IoSlice, IoSliceMut, Read as _};
 use std::mem::MaybeUninit;
@@ -27,7 +28,7 @@ pub(super) const MAP: u8 = 1;
 /// The one that says that the process has namespaces of its own.
 pub(super) const APART: u8 = 2;
 
-/// What a process is told that waits to know who it is.
+/// Who the process is to be.
 pub(super) const ACCOUNT: u8 = 3;
 pub(super) const CLIENTS_ROOT: u8 = 4;
 
@@ -39,8 +40,8 @@ pub(super) fn say(channel: &UnixStream, byte: u8, handed: Option<RawFd>) -> nix:
     sendmsg::<()>(channel.as_raw_fd(), &[IoSlice::new(&[byte])], parts, MsgFlags::MSG_NOSIGNAL, None).map(drop)
 }
 
-/// The first byte of what is said, and what was handed over with it; `None`: the other end is gone without a word.
-pub(super) fn heard(channel: &UnixStream, flags: RecvFlags) -> io::Result<Option<(u8, Option<OwnedFd>)>> {
+/// The next byte, and the descriptor that came with it; `None`: the other end is gone.
+pub(super) fn received(channel: &UnixStream, flags: RecvFlags) -> io::Result<Option<(u8, Option<OwnedFd>)>> {
     let mut byte = [0];
     let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut room = RecvAncillaryBuffer::new(&mut room);
@@ -83,13 +84,13 @@ impl Orders {
         say(&self.channel, APART, None).map_err(|error| error.to_string())
     }
 
-    /// Waits to be told who it is. Its user namespace has its maps then, unless it is the account's. `None` where nobody wants an rsync
-    /// any more.
+    /// Waits to learn who it is. Its user namespace is mapped then, unless it is the account's.
+    /// `None` if no rsync is wanted.
     ///
     /// # Errors
     /// When something else was sent.
     pub fn learn_who(&self) -> Result<Option<RunsAs>, String> {
-        match heard(&self.channel, RecvFlags::CMSG_CLOEXEC).map_err(|error| error.to_string())? {
+        match received(&self.channel, RecvFlags::CMSG_CLOEXEC).map_err(|error| error.to_string())? {
             None => Ok(None),
             Some((ACCOUNT, None)) => Ok(Some(RunsAs::Account)),
             Some((CLIENTS_ROOT, None)) => Ok(Some(RunsAs::ClientsRoot)),
@@ -97,14 +98,15 @@ impl Orders {
         }
     }
 
-    /// Waits for the rest of a sandbox. A lock may come with it, which from then on stays open in this process and whatever it
-    /// becomes. `None` where nobody wants an rsync any more.
+    /// Waits for its sandbox, perhaps with a lock, which stays open in this process and what it
+    /// becomes. `None` if no rsync is wanted.
     ///
     /// # Errors
     /// When something else was sent.
     pub fn receive(&mut self, isolation: Isolation) -> Result<Option<Sandbox>, String> {
-        // Without `CMSG_CLOEXEC`: the lock is the one descriptor besides the standard three that rsync gets.
-        let Some((first, lock)) = heard(&self.channel, RecvFlags::empty()).map_err(|error| error.to_string())? else { return Ok(None) };
+        // Without `CMSG_CLOEXEC`: the lock is the one descriptor besides the standard three that
+        // rsync gets.
+        let Some((first, lock)) = received(&self.channel, RecvFlags::empty()).map_err(|error| error.to_string())? else { return Ok(None) };
         if lock.map(OwnedFd::into_raw_fd).is_some() != (first == LOCKED) {
             return Err("the lock did not come".to_owned());
         }
@@ -125,7 +127,7 @@ impl Orders {
         asked.and_then(|()| self.channel.read_exact(&mut [0])).map_err(|error| error.to_string())
     }
 
-    /// Says that everything holds, and hands over a descriptor on which the gate is asked from now on.
+    /// Reports that everything holds, and hands over the descriptor that questions come in on.
     ///
     /// # Errors
     /// When the gate is gone.

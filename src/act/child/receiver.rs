@@ -1,4 +1,5 @@
-//! The rsync of an export that writes: root's own, on this machine, with the terminal that asked for it.
+//! The rsync of an export that writes: root's own, on this machine, with the terminal that asked
+//! for it.
 //!
 //! No client may ever be the one who has it started.
 
@@ -11,8 +12,8 @@ use std::process::{Command, Stdio};
 use super::rsync::ENVIRONMENT;
 use crate::decide::push::outcome::Ended;
 
-/// Runs it to its end. What it has to say goes to standard error. It stays in this process's group, so that whoever interrupts one
-/// interrupts both.
+/// Runs it to its end. Its messages go to standard error. It stays in this process's group, so that
+/// an interrupt reaches both.
 ///
 /// # Errors
 /// When it does not start.

@@ -1,6 +1,7 @@
 //! The sandboxed rsync: a process of the gate's own that closes itself in and becomes rsync.
 //!
-//! It must never run for anybody who is gone: until it is rsync it ends when nobody is at the other end of its channel.
+//! It must never run for a client who is gone: until it is rsync, it ends with the gate's end of
+//! the channel.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -15,7 +16,7 @@ use rustix::net::RecvFlags;
 
 use super::fork::forked;
 use super::leader::Leader;
-use super::orders::{ACCOUNT, APART, CLIENTS_ROOT, LOCKED, MAP, Orders, Part, READY, UNLOCKED, heard, say};
+use super::orders::{ACCOUNT, APART, CLIENTS_ROOT, LOCKED, MAP, Orders, Part, READY, UNLOCKED, received, say};
 use super::{Attend, Idle, Meter, Patience};
 use crate::decide::owners::idmaps;
 use crate::decide::push::outcome::Ended;
@@ -24,8 +25,8 @@ use crate::decide::sandbox::spec::{RunsAs, Sandbox};
 use crate::terms::limits::VERSION_TIMEOUT;
 use crate::terms::{Code, Mapping, Reason};
 
-/// Everything that rsync finds in its environment. It would read `RSYNC_*`, `CVSIGNORE`, `HOME` and more from a
-/// client's (facts measured with 3.5.0); the zone is for the times in the run's log.
+/// rsync's whole environment. It would read `RSYNC_*`, `CVSIGNORE`, `HOME` and more from a client's
+/// (measured with 3.5.0); the zone is for the times in the run's log.
 pub(super) const ENVIRONMENT: [(&str, &str); 2] = [("LC_ALL", "C"), ("TZ", "UTC")];
 
 /// Why rsync did not start. It has not run, and the client has not been spoken to.
@@ -56,7 +57,7 @@ impl NotStarted {
     }
 }
 
-/// A process that is to become rsync and waits to be told which one. Dropped, it is ended.
+/// A process that waits for a sandbox, to become its rsync. When dropped it is ended.
 #[derive(Debug)]
 pub struct Standby {
     leader: Leader,
@@ -65,12 +66,13 @@ pub struct Standby {
     maps: Option<[String; 2]>,
 }
 
-/// One of which nobody knows yet whose ids it is to have. It leaves for namespaces of its own, and waits there to be told.
+/// One whose ids are not known yet. It waits in namespaces of its own.
 #[derive(Debug)]
 pub struct Undecided(Standby);
 
-/// Starts a process that does `story`, which comes back only with what went wrong, or with nothing where no rsync is wanted
-/// after all. With a `mapping` it can ask for the client's ids. Only before there is a second thread.
+/// Starts a process that does `story`. That returns only an error, or nothing if no rsync is wanted
+/// after all. With a `mapping` it can ask for the client's ids. Only before there is a second
+/// thread.
 ///
 /// # Errors
 /// When there is no process to be had.
@@ -96,7 +98,7 @@ fn start(story: impl FnOnce(&mut Orders) -> Option<String>) -> Result<Standby, N
         // A group of its own, so that at the deadline its receiver is reached too.
         let grouped = setpgid(Pid::from_raw(0), Pid::from_raw(0));
         let what = grouped.map_or_else(|error| Some(error.to_string()), |()| story(&mut orders));
-        // As to a file: to a socket the library would send, which the filter may not let through any more. Nobody may be listening.
+        // As to a file: the filter may not allow `send` any more. Nobody may be reading.
         let _ = what.map(|what| File::from(OwnedFd::from(orders.channel)).write_all(what.as_bytes()));
     });
     let pid = pid.map_err(|error| match error.kind() {
@@ -124,7 +126,7 @@ impl Undecided {
     /// With what stood in the way, for the administrator.
     pub(super) fn apart(&self) -> Result<Pid, String> {
         let Self(standby) = self;
-        match standby.hear().map_err(NotStarted::what)? {
+        match standby.receive().map_err(NotStarted::what)? {
             Some((APART, _)) => Ok(standby.pid()),
             None => Err(ended().what()),
             Some((first, _)) => Err(standby.last_words(Some(first)).map_or_else(NotStarted::what, |why| read_failure(&why).what())),
@@ -149,12 +151,13 @@ impl Standby {
             RunsAs::Account => ACCOUNT,
             RunsAs::ClientsRoot => CLIENTS_ROOT,
         };
-        // If this fails, the process has ended over something that it tells.
+        // If this fails, the process has ended and reports why.
         let _ = say(&self.channel, word, None);
     }
 
-    /// Runs rsync to its end, its standard streams being the client's. `attend` is given what its questions come in on, before there
-    /// is one, and makes whoever answers them; `meter` watches what it stores, and is taken once it runs.
+    /// Runs rsync to its end, on the client's standard streams. `attend` gets the descriptor for
+    /// questions and makes what answers them; `meter` measures what it stores, and is taken once it
+    /// runs.
     ///
     /// # Errors
     /// When what holds rsync does not hold, or rsync does not start.
@@ -183,11 +186,12 @@ impl Standby {
         attend: impl FnOnce(OwnedFd, Pid) -> Result<Box<dyn Attend + 'a>, String>,
         meter: &mut Option<Meter<'_>>,
     ) -> Result<Ended, NotStarted> {
-        // What rsync's processes leave behind becomes this process's child (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
+        // Orphans of rsync's become this process's children (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
         nix::sys::prctl::set_child_subreaper(true).map_err(|error| failed(&error.into()))?;
         let idle = run.idle().map(|limit| Idle { limit, run });
         let attend = self.start(run.sandbox(), lock.as_ref(), attend)?;
-        // From here on the lock is rsync's alone: it is free when the last of its processes is gone, whatever becomes of us.
+        // From here on the lock is rsync's alone: it is free when the last of its processes is
+        // gone.
         drop(lock);
         let patience = Patience { limit: run.deadline(), idle, until: run.until(), whole: true };
         self.leader.wait_within(patience, meter.take(), attend).map_err(|error| lost(&error))
@@ -216,13 +220,13 @@ impl Standby {
     ) -> Result<Option<Box<dyn Attend + 'a>>, NotStarted> {
         // If this fails, the process has ended over something that it tells.
         let sent = self.send(sandbox, lock);
-        let mut first = self.hear()?;
+        let mut first = self.receive()?;
         if let Some((APART, _)) = &first {
-            first = self.hear()?;
+            first = self.receive()?;
         }
         if let (Some((MAP, _)), Some(maps)) = (&first, self.maps.take()) {
             self.map(&maps).map_err(|error| NotStarted::Because(broken(&format!("its ids: {error}"))))?;
-            first = self.hear()?;
+            first = self.receive()?;
         }
         let (first, attending) = match first {
             Some((READY, listener)) => {
@@ -236,7 +240,7 @@ impl Standby {
         if why.is_empty() { Ok(attending) } else { Err(read_failure(&why)) }
     }
 
-    /// What the process says from `first` on until it is rsync, or gone: nothing, or why it could not be what it should.
+    /// What the process sends until it is rsync, or gone: nothing, or an error.
     fn last_words(&self, first: Option<u8>) -> Result<String, NotStarted> {
         let mut words = Vec::from_iter(first);
         match (&self.channel).read_to_end(&mut words) {
@@ -246,12 +250,12 @@ impl Standby {
         }
     }
 
-    fn hear(&self) -> Result<Option<(u8, Option<OwnedFd>)>, NotStarted> {
-        heard(&self.channel, RecvFlags::CMSG_CLOEXEC).map_err(|error| failed(&error))
+    fn receive(&self) -> Result<Option<(u8, Option<OwnedFd>)>, NotStarted> {
+        received(&self.channel, RecvFlags::CMSG_CLOEXEC).map_err(|error| failed(&error))
     }
 
-    /// Gives the process, which is in a user namespace below this one, the client's ids and none besides. It cannot do so itself: only
-    /// who has power over these may (user_namespaces(7), "Defining user and group ID mappings").
+    /// Maps the client's ids for the process, which is in a user namespace below this one and may
+    /// not do so itself (user_namespaces(7), "Defining user and group ID mappings").
     fn map(&mut self, maps: &[String; 2]) -> io::Result<()> {
         let process = Path::new("/proc").join(self.leader.pid.to_string());
         for (file, map) in ["uid_map", "gid_map"].iter().zip(maps) {
@@ -293,7 +297,7 @@ pub fn become_rsync(sandbox: &Sandbox) -> io::Error {
     command.arg0("rsync").args(&sandbox.argv).env_clear().envs(ENVIRONMENT).current_dir(&sandbox.directory).exec()
 }
 
-/// Why there is no telling how rsync ended: it ran, and was killed when it could not be waited for.
+/// For an rsync whose end is not known: it was killed because it could not be waited for.
 fn lost(error: &io::Error) -> NotStarted {
     let what = format!("rsync was ended, because the gate could not wait for it: {error}");
     NotStarted::Because(Reason::new(Code::Interrupted, "the server failed").hint("push again").detail(what))

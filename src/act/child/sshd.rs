@@ -1,4 +1,4 @@
-//! What sshd does with a connection, asked of its own program (`sshd -T`, sshd(8)). Its settings are nothing that the gate could read better.
+//! Asks sshd what it does with a connection (`sshd -T`, sshd(8)): it reads its own settings best.
 
 use std::io;
 use std::os::unix::process::CommandExt as _;
@@ -12,13 +12,14 @@ use crate::decide::push::outcome::Ended;
 use crate::terms::limits::{LOOK_TIMEOUT, MAX_SSHD_ANSWER};
 use crate::terms::text::printable_within;
 
-/// Where the program is on one system or another. It runs its own file again and wants the whole path.
+/// Where the program is. It runs its own file again and needs the whole path.
 const PROGRAMS: [&str; 4] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd", "/opt/sbin/sshd"];
 
 /// Bytes of its complaint that are shown.
 const SHOWN: usize = 300;
 
-/// What it says of such a connection, with the machine's settings or those of a file; `None` where there is no sshd.
+/// Its answer for a connection, with the machine's settings or those of a file; `None` without an
+/// sshd.
 ///
 /// # Errors
 /// With its complaint, printable.
@@ -37,13 +38,13 @@ pub fn ask_sshd(settings: Option<&Path>, connection: &str) -> Result<Option<Vec<
 }
 
 fn answered(mut command: Command) -> io::Result<(Ended, Vec<u8>)> {
-    let (heard, told) = io::pipe()?;
+    let (reader, writer) = io::pipe()?;
     // The answer and the complaint: there is one or the other.
-    command.stdout(told.try_clone()?).stderr(told);
+    command.stdout(writer.try_clone()?).stderr(writer);
     let child = Leader::of_child(&command.spawn()?)?;
     // What holds the way out here would be waited for.
     drop(command);
-    let said = listen(heard, LOOK_TIMEOUT, MAX_SSHD_ANSWER);
+    let said = listen(reader, LOOK_TIMEOUT, MAX_SSHD_ANSWER);
     let ended = child.wait_within(Patience { limit: LOOK_TIMEOUT, idle: None, until: None, whole: false }, None, None)?;
     Ok((ended, said))
 }

@@ -1,6 +1,8 @@
-//! Which policy speaks for a connection: the one that `--client` names, else the one that lists a key sshd reported,
-//! else the one of the running account. Never anything that the client said, and in doubt none.
+//! Which policy applies to a connection: the one that `--client` names, else the one that lists a
+//! key sshd reported, else the account's. Nothing that the client said counts, and in doubt none
+//! applies.
 
+use std::io::Read as _;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -11,7 +13,7 @@ use crate::terms::limits::MAX_CONFIG_FILE;
 use crate::terms::text::{printable_name, printable_path};
 use crate::terms::{ClientName, Code, Fingerprint, Reason, Request};
 
-use super::{ENDING, Policies, fill, raw_open, vet};
+use super::{ENDING, Policies, raw_open, vet};
 
 /// The reason where no policy in the directory speaks for a connection.
 fn no_policy(policies: &Path, detail: String) -> Reason {
@@ -34,8 +36,8 @@ fn missing(path: &Path, named: &ClientName) -> String {
 /// Finds the policy of a connection. Whether it allows anything is not decided here.
 ///
 /// # Errors
-/// With [`Code::NoPolicy`] where there is none; with [`Code::Config`] where one that could be meant cannot be used, or two are meant
-/// equally.
+/// With [`Code::NoPolicy`] if there is none; with [`Code::Config`] if one that could be meant
+/// cannot be used, or two match equally.
 pub fn identify(dir: &Path, site: &Site, request: &Request) -> Result<Policy, Reason> {
     let policies = Policies::open(dir)?;
     if let Some(named) = &request.named {
@@ -78,8 +80,8 @@ fn by_key(policies: &Policies, site: &Site, request: &Request) -> Result<Option<
     only_one(found, "list a key of this connection")
 }
 
-/// The policy that names the account and no keys; failing that, the only one that names the account at all, so that
-/// what is refused is the key and not the account.
+/// The policy that names the account and no keys; failing that, the only one that names the
+/// account, so that the key is refused and not the account.
 fn by_account(policies: &Policies, site: &Site, request: &Request) -> Result<Policy, Reason> {
     let account = request.account.name.as_str();
     let all = site.defaults.user() == Some(account);
@@ -153,12 +155,12 @@ fn position(bytes: &[u8], needle: &[u8], from: usize) -> Option<usize> {
 }
 
 impl Policies {
-    /// Every policy whose bytes the candidate test accepts. A thousand files are read in milliseconds, and only the
-    /// candidates are parsed. A candidate that cannot be used is a fault: it might have been the one that is meant. A
+    /// Every policy whose bytes the candidate test accepts; only these are parsed, so a thousand
+    /// files take milliseconds. A candidate that cannot be used is an error: it might be the one. A
     /// file that the account may not read is another account's.
     fn search(&self, site: &Site, candidate: impl Fn(&[u8]) -> bool) -> Result<Vec<Policy>, Fault> {
         let mut found = Vec::new();
-        let mut buffer = vec![0; usize::try_from(MAX_CONFIG_FILE).unwrap_or(usize::MAX).saturating_add(1)];
+        let mut bytes = Vec::new();
         for client in self.list()?.clients {
             let path = self.path(&client);
             let handle = match raw_open(&self.handle, format!("{client}{ENDING}").as_ref()) {
@@ -167,12 +169,13 @@ impl Policies {
                 Err(Errno::EACCES | Errno::ENOENT | Errno::ELOOP) => continue,
                 Err(errno) => return Err(super::broken_handle(&path, &errno.into())),
             };
-            let length = fill(&handle, &mut buffer).map_err(|error| super::broken_handle(&path, &error))?;
-            let bytes = buffer.get(..length).unwrap_or_default();
+            bytes.clear();
+            let read = (&handle).take(MAX_CONFIG_FILE + 1).read_to_end(&mut bytes);
+            read.map_err(|error| super::broken_handle(&path, &error))?;
             // What is longer than a policy may be could say anything further down.
-            if candidate(bytes) || bytes.len() as u64 > MAX_CONFIG_FILE {
+            if candidate(&bytes) || bytes.len() as u64 > MAX_CONFIG_FILE {
                 vet(&path, &handle, false)?;
-                found.push(read_policy(&path, bytes, &client, site)?);
+                found.push(read_policy(&path, &bytes, &client, site)?);
             }
         }
         Ok(found)

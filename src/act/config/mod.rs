@@ -1,11 +1,11 @@
-//! Site and policy files on the disk: whose they are is checked before a byte of them counts, then `decide::policy` reads them.
+//! Site and policy files on the disk. Their owner is checked before `decide::policy` reads them.
 //!
-//! Everything is opened relative to a directory that is already open and checked, and examined by its descriptor: nobody
-//! can swap a file between the look and the reading. A policy that cannot be used never makes way for another.
+//! Everything is opened beneath a directory that is open and checked, and examined by descriptor,
+//! so nobody can swap a file in between. A policy that cannot be used never makes way for another.
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -144,7 +144,7 @@ impl Policies {
 
 fn open_directory(path: &Path) -> Result<OwnedFd, Fault> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    // A directory of policies that may be entered but not listed is fine for those who need no search.
+    // Who needs no search may do with a directory that can be entered but not listed.
     let handle = match open(path, flags, Mode::empty()) {
         Err(Errno::EACCES) => open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()),
         other => other,
@@ -213,7 +213,7 @@ fn contents(handle: &File, path: &Path) -> Result<Vec<u8>, Fault> {
     Ok(bytes)
 }
 
-/// The reason of a file that cannot be used: the client learns that it is not to blame, the administrator everything.
+/// The reason of a file that cannot be used. The client learns only that it is not to blame.
 impl From<Fault> for Reason {
     fn from(fault: Fault) -> Self {
         unusable(fault.to_string()).rule(fault.origin())
@@ -226,18 +226,4 @@ pub fn unusable(detail: impl Into<String>) -> Reason {
         .hint("tell the administrator of the server; nothing is wrong at this end")
         .detail(detail)
         .remedy("mend the file, then run `snapgate check`")
-}
-
-/// Reads into the buffer until it is full or the file ends; how much.
-fn fill(mut handle: &File, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match handle.read(rest) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }

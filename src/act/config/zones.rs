@@ -1,4 +1,5 @@
-//! Time zones from the system's zoneinfo. One file is read; the environment's `TZ` and `TZDIR` are never asked.
+//! Time zones from the system's zoneinfo. One file is read; the environment's `TZ` and `TZDIR` are
+//! never asked.
 
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;

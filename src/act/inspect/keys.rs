@@ -1,4 +1,5 @@
-//! Files of keys, as this process, which runs as their account, finds them: sshd reads them as the account, too.
+//! Files of keys, as this process, which runs as their account, finds them: sshd reads them as the
+//! account, too.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
@@ -12,8 +13,8 @@ use crate::decide::host::login::{KeyFile, KeyState, Keys, keys};
 use crate::terms::limits::MAX_KEY_FILE;
 use crate::terms::text::{os_words, printable_path};
 
-/// Looks at these files. With `strict`, what others could have written counts for nothing, up to the account's home (`safe_path` in
-/// OpenSSH's misc.c).
+/// Looks at these files. With `strict`, files that others could have written are distrusted, up to
+/// the account's home (`safe_path` in OpenSSH's misc.c).
 pub fn key_files(paths: &[PathBuf], uid: u32, home: &Path, strict: bool, own: Option<Identity>) -> Vec<KeyFile> {
     let look = |path: &PathBuf| KeyFile { path: path.clone(), state: state(path, strict.then_some((uid, home)), own) };
     paths.iter().map(look).collect()
@@ -32,7 +33,7 @@ fn state(path: &Path, strict: Option<(u32, &Path)>, own: Option<Identity>) -> Ke
     }
 }
 
-/// The beginning of the file, and whether that is not all. Whoever has it may have put anything there.
+/// The beginning of the file, and whether there is more. Its owner may have put anything there.
 fn read(path: &Path) -> io::Result<(Vec<u8>, bool)> {
     let file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
     if !file.metadata()?.is_file() {

@@ -57,8 +57,8 @@ impl Look {
         self.mode & 0o020 != 0
     }
 
-    /// Whether it is a directory in which root alone makes, removes and renames root's things: others either write nothing there, or only
-    /// what is their own (sticky, chmod(2)).
+    /// Whether it is a directory in which only root changes root's entries: others do not write
+    /// there, or only what is theirs (sticky, chmod(2)).
     pub fn is_roots_alone(self) -> bool {
         self.kind == Kind::Directory && self.owner == 0 && (self.mode & 0o022 == 0 || self.mode & 0o1000 != 0)
     }
@@ -97,9 +97,9 @@ pub fn is_mount(path: &Path) -> bool {
     device(path).is_some_and(|own| path.parent().and_then(device).is_some_and(|above| above != own))
 }
 
-/// Whether an account may read a file, or enter and read through a directory, by the permission bits of that one path. `groups`
-/// are all groups of the account's, asked for where it depends on them. `None` when they or the path are not known. Access control
-/// lists are not looked at.
+/// Whether an account may read a file, or enter a directory, by the mode of that path alone,
+/// without access control lists. `groups` returns all groups of the account, and is asked only if
+/// they matter. `None` if they or the path are not known.
 pub fn may_read(path: &Path, account: &Account, groups: impl FnOnce() -> Option<Vec<u32>>) -> Option<bool> {
     let metadata = std::fs::metadata(path).ok()?;
     let wanted = if metadata.is_dir() { 0o1 } else { 0o4 };

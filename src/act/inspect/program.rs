@@ -10,17 +10,19 @@ use nix::libc;
 use crate::decide::host::login::{GATE, Leads};
 use crate::terms::limits::MAX_SCRIPT;
 
-/// Where sshd's programs are looked for that have no path (`_PATH_STDPATH`, and what Debian and others put before it).
+/// Where sshd looks for programs without a path (`_PATH_STDPATH`, and what Debian and others put
+/// before it).
 const PATH: [&str; 5] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
 
-/// A file, as it is told from every other.
+/// The identity of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     device: u64,
     inode: u64,
 }
 
-/// The file of the gate, which stands beside this program's. To be asked for before this process is another account's, which may not look.
+/// The gate's file, beside this program's. Call it before this process becomes another account's,
+/// which may not look.
 pub fn the_gate() -> Option<Identity> {
     let own = fs::read_link("/proc/self/exe").ok()?;
     identity(&own.with_file_name(GATE))
@@ -57,7 +59,7 @@ fn place(word: &str) -> Option<PathBuf> {
 /// The beginning of a script.
 fn script(path: &Path) -> Option<Vec<u8>> {
     let mut text = Vec::new();
-    // Whoever it belongs to may put something else there at any moment, that would have to be waited for.
+    // Its owner may replace it at any moment with something that blocks.
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
     let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
     if !file.metadata().ok()?.is_file() {

@@ -11,7 +11,7 @@ use nix::unistd::{AccessFlags, faccessat};
 
 use crate::decide::host::seen::{Barred, Need, Room, Wanted};
 
-/// What of these is out of reach. What is not there is told elsewhere.
+/// What of these is out of reach. What is missing is reported elsewhere.
 pub fn barred(wanted: &[Wanted]) -> Vec<Barred> {
     let barred = wanted.iter().filter_map(|Wanted { path, need }| {
         let at = way_ends(path, *need)?;
@@ -21,7 +21,8 @@ pub fn barred(wanted: &[Wanted]) -> Vec<Barred> {
     barred.collect()
 }
 
-/// Where the way to a path ends: at the first directory that may not be entered, or at the path itself.
+/// Where access to a path ends: at the first directory that may not be entered, or at the path
+/// itself.
 fn way_ends(path: &Path, need: Need) -> Option<PathBuf> {
     let mut above: Vec<&Path> = path.ancestors().skip(1).filter(|above| above.as_os_str() != OsStr::new("")).collect();
     above.reverse();

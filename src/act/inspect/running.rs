@@ -1,6 +1,6 @@
-//! The processes of this machine: whether any runs as somebody, or has something beneath a directory open.
+//! Whether a process of this machine runs as somebody, or has something beneath a directory open.
 //!
-//! One that runs may hold files open that it could not open any more. In doubt there is one: what cannot be read is an error.
+//! It may hold files open that it could no longer open. What cannot be read is an error.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
@@ -21,13 +21,14 @@ pub struct Found {
     pub whom: Option<(Kind, u32)>,
 }
 
-/// A process that runs as one of these, by any of its ids, or those of a thread of its. Or one of anybody's but root that has something
-/// beneath `directory` open, as far as that can be seen: what is on its way from one process to another cannot.
+/// A process that runs as one of these, by any id of any thread. Or one of anybody's but root that
+/// has something beneath `directory` open, except what is in transit between processes.
 ///
 /// # Errors
 /// When the kernel does not say.
 pub fn running(is_one: impl Fn(Kind, u32) -> bool, directory: &Path) -> io::Result<Option<Found>> {
-    // Twice: one that starts another and ends may not be in a single listing, where the new one got a smaller number.
+    // Twice: a process that starts another with a smaller number and ends may escape a single
+    // listing.
     for _ in 0..2 {
         let found = look(&is_one, directory)?;
         if found.is_some() {

@@ -1,8 +1,8 @@
-//! The jail: Landlock, as a recital. It binds the calling thread and whatever that thread starts, and can never be
-//! taken off again, so only a process enters it that is about to become rsync.
+//! The jail: Landlock. It holds the calling thread and whatever that starts, and cannot be taken
+//! off, so only a process that is about to become rsync enters it.
 //!
-//! Nothing here may be best effort that has to hold: a right that the kernel does not know is an error, a path that
-//! cannot be opened is an error (unless it is marked optional), and the kernel's answer is looked at.
+//! What has to hold is never best effort: an unknown right or a path that cannot be opened is an
+//! error (unless marked optional), and the kernel's answer is checked.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -21,13 +21,13 @@ use crate::terms::{Code, Reason};
 /// What has to hold: every right up to moving and linking between directories (Linux 5.19).
 const REQUIRED: ABI = ABI::V2;
 
-/// What is used where the kernel has it: truncation, TCP, ioctl of devices, signals and abstract sockets.
+/// Used if the kernel has it: truncation, TCP, ioctl of devices, signals and abstract sockets.
 const WANTED: ABI = ABI::V6;
 
 /// Jails the calling thread and everything it starts from now on.
 ///
 /// # Errors
-/// With [`Code::Jail`] when the kernel cannot hold every part of it; the thread must then start nothing.
+/// With [`Code::Jail`] if the kernel cannot hold all of it; the thread must then start nothing.
 pub fn enter(grants: &[Grant]) -> Result<(), Reason> {
     let ruleset = ruleset().map_err(|error| unheld(&error.to_string()))?;
     let ruleset = grants.iter().try_fold(ruleset, allow)?;
@@ -37,7 +37,7 @@ pub fn enter(grants: &[Grant]) -> Result<(), Reason> {
 
 fn ruleset() -> Result<RulesetCreated, RulesetError> {
     Ruleset::default()
-        // Reading, writing, making, removing, linking: all handled, so all denied but for the grants.
+        // All handled, so all denied except for the grants.
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_all(REQUIRED))?
         // The rest as far as this kernel goes; `check` says how far that is.
@@ -82,7 +82,8 @@ fn rights(access: Access, is_directory: bool) -> BitFlags<AccessFs> {
 }
 
 fn held(status: &RestrictionStatus) -> Result<(), Reason> {
-    // Partly enforced is what a kernel without the wanted extras answers; without the required part it is an error above.
+    // A kernel without the wanted extras answers "partially"; without the required part there was
+    // an error above.
     let enforced = matches!(status.ruleset, RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced);
     if enforced && status.no_new_privs { Ok(()) } else { Err(unheld("the kernel did not enforce it")) }
 }
@@ -98,8 +99,8 @@ fn missing(grant: &Grant, what: &str) -> Reason {
     unheld(&format!("`{path}` ({}): {what}", grant.access.as_str()))
 }
 
-/// What this kernel enforces, a line each, for `check`. The first one says whether the jail holds at all: reading,
-/// writing, creating, removing, linking and moving.
+/// What this kernel enforces, a line each, for `check`. The first one shows whether the jail holds
+/// at all: reading, writing, creating, removing, linking and moving.
 pub fn describe() -> Vec<(bool, &'static str)> {
     let knows = |abi| {
         let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(AccessFs::from_all(abi));

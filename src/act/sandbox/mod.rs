@@ -1,7 +1,8 @@
-//! What a process does that is about to become rsync: it closes itself in, step by step, and then starts rsync in its own
-//! place. It begins while the gate finds out who is there and what is on the disk, and waits in the middle to be told.
+//! A process that is about to become rsync enters its sandbox step by step, and then starts rsync
+//! in its own place. It begins while the gate still looks at the client and the disk, and waits for
+//! both.
 //!
-//! It must never go on as anything but rsync: after the first step it can neither see nor do what a gate has to.
+//! It must never continue as anything but rsync: after the first step it cannot do a gate's work.
 
 pub mod filter;
 pub mod jail;
@@ -10,7 +11,6 @@ pub mod view;
 use std::convert::Infallible;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nix::unistd::{Pid, getppid};
 
@@ -22,10 +22,10 @@ use crate::decide::push::links::{Answer, Links};
 use crate::decide::sandbox::spec::{self, Filter, Isolation, RunsAs, Sandbox};
 use crate::terms::limits::{MAX_TRIED, VERSION_TIMEOUT};
 use crate::terms::text::still_printable;
-use crate::terms::{Account, Excess, Mapping};
+use crate::terms::{Account, Mapping};
 
-/// Starts the process before anybody knows whose ids it is to have. Only before there is a second thread. Where the gate has set its own
-/// limits, it gets those back that were `inherited`.
+/// Starts the process before its ids are known, and before there is a second thread. If the gate
+/// has set its own limits, the process gets the `inherited` ones back.
 ///
 /// # Errors
 /// When there is no process to be had.
@@ -33,7 +33,8 @@ pub fn begin(isolation: Isolation, inherited: Option<Inherited>) -> Result<Undec
     child::begin(|orders| story(orders, isolation, None, inherited))
 }
 
-/// Starts the process where that is known. With a `mapping` this one is in the namespace of it, or is root's. `inherited` as for [`begin`].
+/// Starts the process when they are known. With a `mapping` this process is in its namespace, or is
+/// root's. `inherited` as for [`begin`].
 ///
 /// # Errors
 /// When there is no process to be had.
@@ -65,7 +66,7 @@ fn close_in(orders: &mut Orders, isolation: Isolation, known: Option<RunsAs>) ->
     if known.is_none() {
         orders.say_apart()?;
     }
-    // Before the rest is known: of all the steps it takes longest, and nothing that is still to do is denied yet.
+    // Early, since it takes longest and nothing is denied yet.
     let prepared = filter::prepare(isolation, getppid()).map_err(no_jail)?;
     let runs_as = known.map_or_else(|| orders.learn_who(), |known| Ok(Some(known)))?.ok_or(None)?;
     let begun = apart.map(|apart| apart.begin(&spec::libraries_shown(), runs_as)).transpose().map_err(no_view)?;
@@ -73,7 +74,7 @@ fn close_in(orders: &mut Orders, isolation: Isolation, known: Option<RunsAs>) ->
     begun.map_or(Ok(()), |begun| begun.finish(&sandbox.binds)).map_err(without(Part::Unseen))?;
     let mapped = runs_as == RunsAs::ClientsRoot;
     if mapped {
-        // The last step that needs any power of the account's: from here on nothing of its own is within reach.
+        // The last step that needs a power of the account's.
         view::leave_powers().map_err(without(Part::View))?;
         orders.be_mapped()?;
         process::become_root()?;
@@ -84,8 +85,8 @@ fn close_in(orders: &mut Orders, isolation: Isolation, known: Option<RunsAs>) ->
         process::give_up_power(users(runs_as, isolation)).map_err(no_jail)?;
     }
     if isolation.asks {
-        // An rsync whose gate is gone could store nothing whole: nobody would make its links. After the view, since a new user
-        // namespace forgets it; before the gate is told, which fails if the gate is gone already.
+        // Without the gate nobody would make its links. After the view, because a new user
+        // namespace resets it; before the gate is answered, which fails if the gate is gone.
         process::end_with_parent()?;
     }
     // From here on a link waits for the gate.
@@ -114,7 +115,8 @@ pub struct Whom {
     pub mapping: Option<Mapping>,
 }
 
-/// Whether an account gets a file system of its own from the kernel. Tried with rsync's version, since nothing else tells for certain.
+/// Whether the kernel gives an account a view. Tried with rsync's version: nothing else shows it
+/// for certain.
 ///
 /// # Errors
 /// With what the kernel said, for the administrator.
@@ -122,7 +124,7 @@ pub fn can_have_a_view(program: &Path, whom: &Whom) -> Result<(), String> {
     try_out(program, whom, Isolation { view: true, asks: false, filter: None })
 }
 
-/// Whether the kernel puts the links of such an rsync before this process, and lets it look into that.
+/// Whether the kernel asks this process about the links of an rsync, and lets it look into that.
 ///
 /// # Errors
 /// With what the kernel said, for the administrator.
@@ -138,14 +140,15 @@ fn try_out(program: &Path, whom: &Whom, isolation: Isolation) -> Result<(), Stri
         // Nobody who would read it, nobody who would miss it.
         let _ = out.write_all(what.as_bytes());
     });
-    heard(&said)
+    answered(&said)
 }
 
 /// What is said of something that holds.
 const HOLDS: &str = "holds";
 
-/// What the process has said. It has become the account's: others of the account can open its way out, and write what they like.
-fn heard(said: &[u8]) -> Result<(), String> {
+/// What the process has written. It is the account's by then: others of the account may write there
+/// as well.
+fn answered(said: &[u8]) -> Result<(), String> {
     match String::from_utf8_lossy(said).as_ref() {
         HOLDS => Ok(()),
         "" => Err("it does not come to an end".to_owned()),
@@ -189,26 +192,12 @@ impl Links for Nobody {
     fn unheard(&mut self) {}
 }
 
-/// Has the questions of the rsync with this number, which come in on `listener`, answered by `links`.
+/// Has `links` answer the questions of the rsync with this number, which come in on `listener`.
 ///
 /// # Errors
 /// With what the administrator can do, where the gate may not look into rsync.
 pub fn attend(listener: OwnedFd, pid: Pid, links: &mut dyn Links) -> Result<Box<dyn Attend + '_>, String> {
     Ok(Box::new(Answering::new(listener, pid, links)?))
-}
-
-impl Attend for Answering<'_> {
-    fn answer(&mut self) -> Option<Excess> {
-        Answering::answer(self)
-    }
-
-    fn patience(&self) -> Option<Duration> {
-        Answering::patience(self)
-    }
-
-    fn silence(&mut self) {
-        Answering::silence(self);
-    }
 }
 
 #[cfg(test)]
@@ -217,7 +206,7 @@ mod tests {
 
     #[test]
     fn what_an_account_may_have_written_in_another_s_place_is_printable() {
-        assert_eq!(heard(b"holds"), Ok(()));
-        assert_eq!(heard(b"\x1b]0;x\x07\nall is well"), Err(r"\u{1b}]0;x\u{7}\nall is well".to_owned()));
+        assert_eq!(answered(b"holds"), Ok(()));
+        assert_eq!(answered(b"\x1b]0;x\x07\nall is well"), Err(r"\u{1b}]0;x\u{7}\nall is well".to_owned()));
     }
 }

@@ -1,8 +1,8 @@
-//! A file system of its own for rsync: namespaces of users, mounts and System V IPC, as a recital. It binds the whole process and whatever
-//! it becomes, so only a process that exists for this may enter one.
+//! rsync's own file system: namespaces of users, mounts and System V IPC. It holds the whole
+//! process, so only a process that exists for this may enter one.
 //!
-//! Nothing of the server may be in it that its list does not name, and nothing may be writable that is not meant to be: a
-//! step that fails is an error, never left out.
+//! It shows nothing that its list does not name, and nothing is writable that need not be: a step
+//! that fails is an error, never skipped.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
@@ -18,10 +18,10 @@ use nix::unistd::{Gid, Uid, getegid, geteuid, pivot_root};
 use crate::decide::sandbox::spec::{Bind, Kind, RunsAs};
 use crate::terms::text::printable_path;
 
-/// Where the new root is put together: a directory that every system has and that holds nothing that is shown.
+/// Where the new root is built: a directory that every system has and that is not shown.
 const WORKSHOP: &str = "/proc";
 
-/// `MS_NOSYMFOLLOW` (mount(2), Linux 5.10): no symlink is followed, by anybody. Not among nix's names.
+/// `MS_NOSYMFOLLOW` (mount(2), Linux 5.10): no symlink is followed. nix has no name for it.
 const NO_SYMLINKS: MsFlags = MsFlags::from_bits_retain(256);
 
 /// This process in namespaces of its own, where it sees all that it has seen.
@@ -37,31 +37,35 @@ pub struct Apart {
 #[must_use]
 pub struct Begun(());
 
-/// Takes this process into namespaces of its own. One of users is not among them where it is `mapped` by such a one already, in which it may
-/// mount, and for root, who could no longer give files to others there. Only for a process with a single thread.
+/// Takes this process, which must have a single thread, into namespaces of its own. There is none
+/// of users if it is `mapped` already, and may mount there, nor for root, who could no longer give
+/// files away.
 ///
 /// # Errors
-/// With what did not work, for the administrator. The process must then end: it may be anywhere in between.
+/// With what did not work. The process must then end: it may be halfway.
 pub fn leave(mapped: bool) -> Result<Apart, String> {
-    // Memory, semaphores and queues of System V have no path that a mount could hide (ipc_namespaces(7)); what is left of them goes with
-    // the namespace.
+    // Memory, semaphores and queues of System V have no path that a mount could hide
+    // (ipc_namespaces(7)). They end with the namespace.
     let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC;
     let was = (!mapped && !geteuid().is_root()).then(|| (geteuid(), getegid()));
     if was.is_some() {
         step("namespaces of users, mounts and System V IPC", unshare(CloneFlags::CLONE_NEWUSER | own))?;
-        // The helpers that map it serve only whoever may look into it (ptrace(2), "Ptrace access mode checking").
+        // The helpers that map it must be able to look into it (ptrace(2), "Ptrace access mode
+        // checking").
         step("letting it be mapped", set_dumpable(true))?;
     } else {
         step("namespaces of mounts and System V IPC", unshare(own))?;
     }
-    // What happens here stays here. What the server mounts meanwhile does come in, where its mounts are shared (as systemd has
-    // them): the gate's first look at a store may be what has it mounted. Where it does not, the run's log is not found, and a new process begins.
+    // Mounts made here stay here. Those that the server makes meanwhile come in if they are shared
+    // (as with systemd): the gate's first look may mount a store. Otherwise the run's log is not
+    // found, and a new process begins.
     step("keeping mounts apart", mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_SLAVE, NOTHING))?;
     Ok(Apart { was })
 }
 
 impl Apart {
-    /// Begins a view with these parts of the system in it, for one that `runs_as` this. For a client's root the maps have been written.
+    /// Begins a view with these parts of the system, for one that `runs_as` this. A client's root
+    /// is mapped already.
     ///
     /// # Errors
     /// As [`leave`].
@@ -73,12 +77,12 @@ impl Apart {
     }
 }
 
-/// Takes this process into a user namespace that has the account alone, for good: there it is let into the account's own files whatever their
-/// modes say, and has no other power. Programs that are to be somebody else's cannot be started from there. Only for a process with a single
-/// thread.
+/// Takes this process, which must have a single thread, into a user namespace with the account
+/// alone, for good. There it may access the account's own files whatever their modes are, and has
+/// no other power. It cannot start programs for other accounts from there.
 ///
 /// # Errors
-/// As [`leave`]: the process may be in one that knows nobody. One of root's needs no such thing, and is where it was.
+/// As [`leave`]. Root needs none, and stays where it is.
 pub fn reach_own_files() -> Result<(), String> {
     let was = (geteuid(), getegid());
     if was.0.is_root() {
@@ -90,7 +94,8 @@ pub fn reach_own_files() -> Result<(), String> {
     map_to_itself(was)
 }
 
-/// In its user namespace the account stays itself, and there is nobody else (user_namespaces(7)). Before that no file can be made in it.
+/// In its user namespace the account stays itself, and is alone (user_namespaces(7)). No file can
+/// be made before that.
 fn map_to_itself((user, group): (Uid, Gid)) -> Result<(), String> {
     for (file, text) in
         [("setgroups", "deny".to_owned()), ("uid_map", format!("{user} {user} 1")), ("gid_map", format!("{group} {group} 1"))]
@@ -123,7 +128,8 @@ impl Begun {
         step("keeping mounts out", mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING))?;
         binds.iter().try_for_each(show)?;
         step("changing to the new root", nix::unistd::chdir(WORKSHOP))?;
-        // The old root ends up over the new one and is taken away from there (pivot_root(2), "pivot_root(".", ".")").
+        // The old root ends up over the new one and is removed from there (pivot_root(2),
+        // "pivot_root(".", ".")").
         step("making it the root", pivot_root(".", "."))?;
         step("leaving the old root", umount2(".", MntFlags::MNT_DETACH))?;
         let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | closed(MsFlags::MS_RDONLY);
@@ -133,8 +139,8 @@ impl Begun {
 
 const NOTHING: Option<&str> = None;
 
-/// Leaves for a user namespace below this one, which has nobody yet. What this process could do in the one that it leaves is gone:
-/// the mounts of its view are not its own to change any more.
+/// Leaves for a user namespace below this one, which has no ids yet. All powers in the old one are
+/// gone: it cannot change the mounts of its view any more.
 ///
 /// # Errors
 /// As [`begin`].
@@ -144,7 +150,8 @@ pub fn leave_powers() -> Result<(), String> {
     step("a user namespace for the client's ids", left)
 }
 
-/// Where a system's own symlink leads, if that is shown anyway: `/lib` is mostly a link to `usr/lib`, and a mount costs more.
+/// Where a system's own symlink leads, if that is shown anyway: `/lib` is mostly a link to
+/// `usr/lib`, and costs less than a mount.
 fn alias(bind: &Bind, system: &[Bind]) -> Option<PathBuf> {
     let target = fs::read_link(&bind.from).ok().filter(|_| bind.kind == Kind::ReadOnly)?;
     let leads_to = bind.from.parent()?.join(&target);
@@ -168,7 +175,8 @@ fn show(bind: &Bind) -> Result<(), String> {
     let deep = if matches!(bind.kind, Kind::Stage | Kind::History) { MsFlags::empty() } else { MsFlags::MS_REC };
     let bound = mount(Some(&bind.from), &to, NOTHING, MsFlags::MS_BIND | deep, NOTHING);
     step(&format!("showing `{}`", what()), bound)?;
-    // A bind takes its flags in a second step, and in a user namespace it must keep those that it had (mount_namespaces(7)).
+    // A bind takes its flags in a second step, and must keep those that it had in a user namespace
+    // (mount_namespaces(7)).
     let had = statvfs(&to).map_err(|error| format!("`{}`: {error}", what()))?.flags();
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | kept(had) | flags(bind.kind);
     step(&format!("closing `{}`", what()), mount(NOTHING, &to, NOTHING, flags, NOTHING))

@@ -1,9 +1,9 @@
-//! What is said of files that stood in the last snapshot as they are and were stored again. A change of its mode or its owner does that to a
-//! file, and is the client's affair; where nothing differs somebody should know.
+//! Messages about files that were in the last snapshot and were stored again. With another mode or
+//! owner that is the client's affair; without a difference somebody should know.
 
 use crate::terms::StoredAgain;
 
-/// What is said of them in a report: what differs, and of how many.
+/// The line of a report: what differs, in how many.
 pub fn told(again: &StoredAgain) -> Option<String> {
     let StoredAgain { files, same, content, mode, owner, times, access_list, attributes, more } = *again;
     let all = [
@@ -21,7 +21,7 @@ pub fn told(again: &StoredAgain) -> Option<String> {
     (!kinds.is_empty()).then(|| format!("{least}{files} stored before: {}", kinds.join(", ")))
 }
 
-/// What is said of those that do not differ, where there are any. `ignores_times` is whether the client asked for it.
+/// The warning about those that do not differ. `ignores_times`: the client asked for it.
 pub fn warning(again: &StoredAgain, ignores_times: bool) -> Option<String> {
     let least = if again.more { "at least " } else { "" };
     let files = if again.same == 1 { "1 file is".to_owned() } else { format!("{} files are", again.same) };
@@ -30,7 +30,8 @@ pub fn warning(again: &StoredAgain, ignores_times: bool) -> Option<String> {
     (again.same > 0).then(says)
 }
 
-/// What is said of unchanged files that could be given no further link: those that have as many as the file system gives, and others.
+/// Warnings about unchanged files that could get no further link: those with as many as the file
+/// system allows, and others.
 pub fn unlinked(full: u64, kept: u64) -> Vec<String> {
     let each = [
         (full, "they have as many links as the file system gives a file (EMLINK)"),

@@ -1,7 +1,7 @@
-//! What a link that rsync asks for amounts to. A link to a file that it compares with is recorded, and made when rsync is gone; a
-//! link between two names of the stage rsync makes itself.
+//! What a link that rsync asks for means. A link to a file of a basis is recorded, and made when
+//! rsync is gone; rsync itself makes links between names of the stage.
 //!
-//! Names are read as they are written: nothing here looks at the disk, and a record is never more than a pair of names.
+//! Names are read as they are written, without a look at the disk, and recorded as a pair.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::terms::Excess;
 pub struct Basis {
     /// Where it stands on the server.
     pub root: PathBuf,
-    /// The part of it that the push's place corresponds to, as rsync is told of it.
+    /// The part of it that corresponds to the push's place, by rsync's path.
     pub seen: PathBuf,
     /// What kind of tree it is of.
     pub of: BasisOf,
@@ -32,9 +32,9 @@ pub enum BasisOf {
 pub struct Layout {
     /// Where rsync is started, and its names begin.
     pub start: PathBuf,
-    /// What it compares with, in the order in which it was told.
+    /// What it compares with, in the order of its options.
     pub bases: Vec<Basis>,
-    /// The directory for unfinished files. Nothing is ever linked into one: what is in it is changed later.
+    /// The directory for unfinished files. No link is made in it: its files still change.
     pub partial_dir: String,
 }
 
@@ -47,7 +47,8 @@ pub enum Source {
     Stage,
 }
 
-/// A link as rsync asks for it. Both paths begin where rsync was started, or in the basis, and have neither `.` nor `..` in them.
+/// A link as rsync asks for it. Both paths begin where rsync was started, or in the basis, without
+/// `.` and `..`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     /// Where the file is.
@@ -58,7 +59,7 @@ pub struct Link {
     pub to: Vec<u8>,
 }
 
-/// What rsync is told.
+/// The answer to rsync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// That the link is made. It is recorded, and will be.
@@ -73,16 +74,18 @@ pub enum Answer {
 
 /// Whoever is asked.
 pub trait Links {
-    /// The answer to a call that links `from` to `to`, both as the caller wrote them, made absolute where they began at a
-    /// descriptor of its own.
+    /// The answer to a call that links `from` to `to`, as the caller wrote them, or absolute if
+    /// they began at a descriptor of its own.
     fn asked(&mut self, from: &[u8], to: &[u8]) -> Answer;
 
-    /// That nobody heard that the last link was recorded: the call was interrupted, or its process ended.
+    /// The answer did not arrive, because the call was interrupted or its process ended: the last
+    /// link was not recorded after all.
     fn unheard(&mut self);
 }
 
 impl Layout {
-    /// Reads a link. `None` where it leads anywhere but from a basis or the stage into the stage: the kernel makes none of those.
+    /// Reads a link. `None` unless it leads from a basis or the stage into the stage: the kernel
+    /// makes no other.
     #[must_use]
     pub fn read(&self, from: &[u8], to: &[u8]) -> Option<Link> {
         let start = self.start.as_os_str().as_encoded_bytes();

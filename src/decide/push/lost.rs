@@ -1,7 +1,7 @@
-//! What the last snapshot has and a new one has not. A client alone knows whether it has removed something or could not read it: its rsync
-//! ends with 23 where a source is missing, and the server's with 0.
+//! What the last snapshot has and a new one lacks. Only the client knows whether it removed that or
+//! could not read it: its rsync ends with 23 if a source is missing, the server's with 0.
 //!
-//! It must never keep a push from being published: it may be just what the client wants.
+//! It never keeps a push from being published: it may be what the client wants.
 
 use crate::terms::limits::{LEAST_FILES_LOST, MAX_NAMES_LOST};
 use crate::terms::record::Lost;
@@ -21,8 +21,8 @@ pub struct Absent {
     pub outside: bool,
 }
 
-/// What is worth a word: a name at the top that is gone, more than half of all files, or nine tenths of however few. `before` and `now` are the
-/// files of the two trees, as far as they are known.
+/// What is worth reporting: a name at the top that is gone, more than half of all files, or nine
+/// tenths of however few. `before` and `now` are the files of both trees, if known.
 pub fn judge(absent: Absent, before: Option<u64>, now: u64) -> Option<Lost> {
     let Absent { names, count, files, more, outside } = absent;
     if count > 0 {
@@ -45,7 +45,8 @@ pub fn told(lost: &Lost) -> String {
     said(&format!("{named}{others}"), lost)
 }
 
-/// The same for the client. No names: whoever has its key could have them told one after the other, and may read nothing back.
+/// The same for the client, without names: whoever has its key may not read back, and could learn
+/// them one by one.
 pub fn told_to_client(lost: &Lost) -> String {
     said(&if directories(lost) == 1 { "1 directory".to_owned() } else { format!("{} directories", directories(lost)) }, lost)
 }
@@ -66,7 +67,7 @@ fn directories(lost: &Lost) -> u64 {
     lost.others.saturating_add(lost.names.len() as u64)
 }
 
-/// What follows, for the administrator, of a push into `place`, `None` for the whole, or of a transaction.
+/// The administrator's advice, for a push into `place` (`None`: the whole), or a transaction.
 pub fn advice(lost: &Lost, place: Option<&str>) -> String {
     match place {
         Some(place) if lost.outside => format!(

@@ -1,8 +1,8 @@
 //! How often a push that is running is counted, and when it has brought too much.
 //!
-//! Counting a tree is dear, so between two counts there are bounds that are cheap: what rsync's processes have written by the
-//! kernel's word, and how many files could have been made in the time. As long as both stay under the limit nobody needs to count.
-//! Nothing here may let a push run on unseen for longer than these bounds.
+//! Counting a tree is expensive. Between two counts there are cheap bounds: what rsync's processes
+//! have written, and how many files they could have made in the time. Nobody needs to count while
+//! both are under the limit. No push may run unseen beyond these bounds.
 
 use std::time::Duration;
 
@@ -68,7 +68,8 @@ impl Metering {
         Self { allowance, stored: Usage::default(), written: 0, counted_at: Duration::ZERO, cost: Duration::ZERO }
     }
 
-    /// The time until the next look at what has been written; `written` in bytes, `None` where the kernel does not tell.
+    /// The time until the next look at what has been written, in bytes; `None` if the kernel does
+    /// not know.
     pub fn pause(&self, now: Duration, written: Option<u64>) -> Duration {
         let unseen = written.map_or(0, |written| written.saturating_sub(self.written));
         let bytes = self.room_bytes().map(|room| per_second(room.saturating_sub(unseen), FASTEST_BYTES));
@@ -85,8 +86,8 @@ impl Metering {
         full || [self.bytes_due(written), self.inodes_due()].into_iter().flatten().any(|due| now >= due)
     }
 
-    /// Takes a count that ended `now` and took `cost`; `written` is what had been written before it began. Where a part of the
-    /// tree could not be seen (`blind`), everything that was written counts.
+    /// Takes a count that ended `now` and took `cost`, after `written` bytes. If a part of the tree
+    /// could not be seen (`blind`), everything that was written counts.
     #[must_use]
     pub fn counted(&mut self, now: Duration, cost: Duration, written: Option<u64>, stored: Usage, blind: bool) -> Option<Excess> {
         let written = written.unwrap_or(self.written);
@@ -175,8 +176,8 @@ mod tests {
     }
 
     proptest! {
-        /// A push that stores as fast as anything can is past its limit by no more than what fits into the longest time between
-        /// two counts: a pause, and the count itself.
+        /// A push that stores as fast as anything can is past its limit by no more than what fits
+        /// into the longest time between two counts: a pause, and the count itself.
         #[test]
         fn nothing_runs_on_unseen(limit in 1u64 << 20..1 << 42, rate in 1u64 << 10..1 << 32, cost in 0u64..2000) {
             let mut metering = metering(Some(limit), None);
@@ -199,7 +200,8 @@ mod tests {
             }
         }
 
-        /// Counting takes no more than its share, whatever it finds, as long as the push is not at its limit.
+        /// Counting takes no more than its share, whatever it finds, as long as the push is not at
+        /// its limit.
         #[test]
         fn counting_takes_a_small_part_of_the_time(cost in 1u64..100_000, limit in 10u64..1 << 40) {
             let mut metering = metering(None, Some(limit));

@@ -7,4 +7,5 @@ pub mod metering;
 pub mod outcome;
 pub mod parts;
 pub mod plan;
+pub mod settle;
 pub mod silence;

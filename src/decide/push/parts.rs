@@ -1,6 +1,7 @@
-//! Pushes that may have a part of a client's data alone: what they are compared with, and what becomes of the rest.
+//! Pushes of a part of a client's data: what they are compared with, and what becomes of the rest.
 //!
-//! A push without `--delete` may never take anything away where the policy says `merge`; and none may without it in a transaction.
+//! Without `--delete` a push never removes anything in a transaction, or where the policy says
+//! `merge`.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,8 +20,9 @@ pub struct Counted {
     pub files: u64,
 }
 
-/// What is remembered once there is a new snapshot, newest first: that, and earlier ones that have more than it to compare with. Those are of
-/// places that its own does not cover, have twice as many files, or a directory at the top that it `lacks`.
+/// What is kept for comparison when there is a new snapshot, newest first: that, and earlier ones
+/// that have more. They have places that its own does not cover, twice as many files, or a
+/// directory at the top that it `lacks`.
 pub fn remember(mut earlier: Vec<Counted>, new: Counted, lacks: impl Fn(&Counted) -> bool) -> Vec<Counted> {
     let has_more = |old: &Counted| !new.place.covers(&old.place) || old.files / 2 > new.files || lacks(old);
     earlier.retain(|old| old.snapshot != new.snapshot && has_more(old));
@@ -58,7 +60,7 @@ pub fn admit(policy: &Policy, place: &SubPath, joins: bool) -> Result<(), Reason
         .rule(policy.origins.of("partial_pushes")))
 }
 
-/// What the policy means for a push, in words for `explain`; nothing where it is nothing out of the ordinary.
+/// What the policy means for a push, for `explain`; nothing if that is ordinary.
 pub fn told(policy: &Policy, place: &SubPath, deletes: bool) -> Option<String> {
     let whole = place.is_whole();
     let at = if whole { "the snapshot".to_owned() } else { format!("`{place}`") };
@@ -79,14 +81,14 @@ pub fn replaces(pushed: &[Pushed], place: &SubPath) -> bool {
     pushed.iter().any(|pushed| pushed.replaces && pushed.place == *place)
 }
 
-/// Whether anything of an earlier snapshot can be missing from these pushes. Where none is known, their gate was killed before it had noted it, or was
-/// an older one: anything can be.
+/// Whether something of an earlier snapshot may be missing from these pushes. If none is known,
+/// because their gate was killed or was an older one, anything may be.
 pub fn leaves_anything(pushed: &[Pushed]) -> bool {
     !replaces(pushed, &SubPath::default())
 }
 
-/// Whether a directory was made by the gate, on the way to a place, and none of these pushes sent anything of it itself: it is then as it was
-/// before.
+/// Whether the gate made a directory on the way to a place, and none of these pushes sent it: it is
+/// then as before.
 pub fn is_on_the_way(pushed: &[Pushed], directory: &SubPath) -> bool {
     let sent = |pushed: &Pushed| pushed.place.covers(directory) && !(pushed.untouched && pushed.place == *directory);
     pushed.iter().any(|pushed| directory.covers(&pushed.place)) && !pushed.iter().any(sent)

@@ -1,4 +1,5 @@
-//! What rsync is closed in with: what it sees, what it may do, and what follows where the kernel cannot give it all of that.
+//! rsync's sandbox: what it sees, what it may do, and what follows if the kernel cannot give all of
+//! it.
 
 pub mod namespaces;
 pub mod spec;

@@ -1,4 +1,4 @@
-//! What follows where the kernel gives no namespaces, so that rsync can have no file system of its own.
+//! What follows if the kernel gives no namespaces, and so rsync no view.
 
 use std::fmt;
 
@@ -57,8 +57,8 @@ pub fn without(lack: &Lack, site: &Site, owners: &Owners) -> Result<Confinement,
     Err(Reason::of_the_server(Code::Jail, lack.to_string()).remedy(format!("{first}; {GIVEN_UP}")).rule(site.origins.of("namespaces")))
 }
 
-/// Whether an rsync may run without them at all. Then nothing but its own walk keeps symlinks of a client's from leading it to modes
-/// and times of history, and only from 3.5.0 on does it follow none.
+/// Whether an rsync may run without them. Then only its own walk keeps a client's symlinks from
+/// leading it into history, and before 3.5.0 it follows some.
 ///
 /// # Errors
 /// Where it is older.

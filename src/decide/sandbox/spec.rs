@@ -1,5 +1,5 @@
-//! The sandbox that rsync runs in: what it sees, what it may do there, and what it is started with. Decided here. The process that
-//! closes itself in and becomes rsync begins with the isolation of it, and is sent the whole.
+//! The sandbox that rsync runs in, as decided. The process that enters it begins with the isolation
+//! alone, and is sent the rest.
 //!
 //! No word of a client's may ever decide what a sandbox opens.
 
@@ -22,7 +22,8 @@ pub enum Confinement {
     None,
 }
 
-/// What of a sandbox is the same for every client, so that a process can begin to close itself in before anybody knows whose it is.
+/// The part of a sandbox that is the same for every client, so that a process can begin before the
+/// client is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Isolation {
     /// Whether rsync sees a file system of its own and not the server's.
@@ -107,7 +108,7 @@ pub struct Limits {
     pub file_size: Option<u64>,
 }
 
-/// A part of the server's file system that rsync can see, where it has one of its own. There is nothing else in that.
+/// A part of the server's file system that rsync can see in its view. The view has nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bind {
     /// What is shown.
@@ -132,7 +133,8 @@ words! {
         Device = "device",
         /// A file to write to.
         Writable = "writable",
-        /// The tree that a push fills. No program is run from it and no symlink is followed in it (mount(2), `MS_NOSYMFOLLOW`).
+        /// The stage. No program is run from it, and no symlink followed in it (mount(2),
+        /// `MS_NOSYMFOLLOW`).
         Stage = "writable, symlinks lead nowhere",
         /// A tree that it is compared with: the same, and nothing there can change in any way.
         History = "read-only, symlinks lead nowhere",
@@ -165,12 +167,13 @@ words! {
         ReadWrite = "read, write",
         /// Everything but execute and making devices: where the push lands.
         Stage = "read, write, create, remove",
-        /// As `Stage`, and FIFOs and sockets: an rsync too old for `--drop-D` ends with 23 without them.
+        /// As `Stage`, with FIFOs and sockets: without them an rsync too old for `--drop-D` ends
+        /// with 23.
         StageSpecials = "read, write, create (FIFOs too), remove",
     }
 }
 
-/// Paths as they are sent: by their bytes, since they need not be UTF-8, which serde's own way for a path demands.
+/// Paths are sent as bytes: they need not be UTF-8, as serde's own way demands.
 mod bytes {
     use std::ffi::OsString;
     use std::path::{Path, PathBuf};
@@ -186,7 +189,8 @@ mod bytes {
     }
 }
 
-/// What every rsync needs besides its own data. It needs neither `/etc/passwd` nor `/proc` (measured on Linux 6.18).
+/// What every rsync needs besides its data; neither `/etc/passwd` nor `/proc` (measured on Linux
+/// 6.18).
 pub fn system(program: &Path) -> Vec<Grant> {
     let own = Grant { path: program.to_path_buf(), access: Access::Execute, optional: false };
     [own].into_iter().chain(libraries()).collect()

@@ -1,5 +1,5 @@
-//! What a push has brought, once its rsync has ended, and whether that is more than it may. Whatever rsync itself says, a push over
-//! its limit is not published.
+//! What a push has stored when its rsync has ended, and whether that is too much. Whatever rsync
+//! says, a push over its limit is not published.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::act::store::Held;
 use crate::decide::push::metering::Allowance;
 use crate::decide::push::outcome::{Ended, FILE_IO};
 use crate::decide::rsync::output::Words;
-use crate::terms::{Count, Excess, Reason, SubPath, Usage};
+use crate::terms::{Count, Excess, SubPath, Usage};
 
 /// The last look at a push.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,7 +21,7 @@ pub(super) struct Measure {
 }
 
 impl Measure {
-    /// Takes it. A push may have ended between two looks, or the kernel may have stopped a file of it.
+    /// Takes it: a push may have ended between two looks, or the kernel may have stopped a file.
     pub(super) fn take(allowance: Option<Allowance>, ended: Ended, said: &Words, count: impl FnOnce() -> Count) -> Self {
         let Some(limits) = allowance else { return Self::default() };
         let Count { usage: stored, blind } = count();
@@ -52,15 +52,5 @@ impl Measure {
     /// Whether the push is over its limit, and what earlier ones left has reached it already.
     pub(super) fn is_kept_already(&self, held: &Held<'_>, place: &SubPath, newest: Option<&Path>) -> bool {
         self.excess.is_some() && self.allowance.is_some_and(|allowance| held.kept_reaches(&allowance, place, newest))
-    }
-}
-
-/// The reason of a push over its limit that goes on from one that was over it too. It gains nothing, and must not take more room
-/// each time; so it is thrown away, and both are told what helps.
-pub(super) fn again(reason: Reason) -> Reason {
-    Reason {
-        hint: Some("trying again does not help: leave something out, or ask the administrator of the server".to_owned()),
-        detail: format!("{}; an earlier push was stopped for it too, and what that one left is kept", reason.detail),
-        ..reason
     }
 }

@@ -1,42 +1,29 @@
-//! What becomes of a tree that rsync has filled, or of a transaction: it is linked and published, kept for the next try, or thrown away.
+//! Settles a push or a transaction: asks `decide/push/settle`, and carries out the answer.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::measure::{self, Measure};
-use super::{End, Session};
 use chrono::Utc;
 
-use crate::act::record::runlog::RunLog;
-use crate::act::store::{Bounds, Deferred, Held, Made, Published, Repository, Staging, Survey};
-use crate::decide::judge::closing::Closing;
+use super::measure::Measure;
+use super::{Connection, End, transaction};
+use crate::act::store::{Bounds, Deferred, Held, Made, Published, Staging, Survey};
 use crate::decide::owners;
-use crate::decide::push::again;
-use crate::decide::push::lost;
-use crate::decide::push::outcome::{self, Disposal, Ended, Trees};
-use crate::decide::push::plan::PushPlan;
-use crate::terms::ids::Mapping;
+use crate::decide::push::settle::{Fate, Found, Settled, Work, settle};
+use crate::decide::push::{again, lost};
 use crate::terms::limits::{LEAST_LINK_TIME, MAX_QUOTED, WORTH_SYNCING_AHEAD};
-use crate::terms::outcome::Outcome;
-use crate::terms::path::SubPath;
-use crate::terms::reason::{Code, Reason};
-use crate::terms::record::PushFacts;
-use crate::terms::repository::{Pushed, RepositoryState, Transaction};
-use crate::terms::snapshot::SnapshotName;
 use crate::terms::text::{counted, still_printable};
-use crate::terms::usage::Resource;
+use crate::terms::{Mapping, PushFacts, Pushed, Reason, RepositoryState, SubPath};
 
-/// What is at hand while a push is settled.
+/// What is at hand while a tree is settled.
 pub(super) struct Settling<'a> {
     pub(super) held: &'a Held<'a>,
     pub(super) state: &'a RepositoryState,
     /// Snapshots that it was compared with, the newest first.
     pub(super) snapshots: Vec<PathBuf>,
-    /// The status that the client said at `complete`.
-    pub(super) said: Option<u8>,
-    /// Whether rsync was sent nothing of the directory of its place. Seen before anybody has left for a namespace in which owners have other numbers.
-    pub(super) untouched: bool,
-    /// The links that its rsync has asked for; a transaction's parts have theirs already.
+    /// What has ended.
+    pub(super) work: Work<'a>,
+    /// The links that rsync asked for; parts of a transaction have theirs already.
     pub(super) links: Option<&'a Deferred<'a>>,
     /// Whether access lists came with it.
     pub(super) lists: bool,
@@ -49,17 +36,18 @@ pub(super) struct Settling<'a> {
     pub(super) time: Duration,
     pub(super) warnings: Vec<String>,
     pub(super) measure: Measure,
+    /// What stood in the tree before its links were made, and what these are.
+    pub(super) linked: (Survey, Made),
 }
 
 impl<'a> Settling<'a> {
-    /// What holds for whatever is settled. A push, and a transaction, each adds what it alone knows.
-    pub(super) fn new(held: &'a Held<'a>, state: &'a RepositoryState, snapshots: Vec<PathBuf>, facts: PushFacts) -> Self {
+    /// What pushes and transactions have in common. Each adds the rest.
+    pub(super) fn new(held: &'a Held<'a>, state: &'a RepositoryState, snapshots: Vec<PathBuf>, work: Work<'a>, facts: PushFacts) -> Self {
         Self {
             held,
             state,
             snapshots,
-            said: None,
-            untouched: false,
+            work,
             links: None,
             lists: false,
             ignores_times: false,
@@ -68,172 +56,135 @@ impl<'a> Settling<'a> {
             time: LEAST_LINK_TIME,
             warnings: Vec::new(),
             measure: Measure::default(),
+            linked: Default::default(),
         }
     }
 
-    /// How the connection ended, by this outcome.
-    fn ends(self, outcome: Outcome, exit: u8, reasons: Vec<Reason>) -> End {
-        End { outcome, exit, reasons, warnings: self.warnings, push: Some(self.facts), ..End::answered(String::new()) }
+    /// What further links may take.
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds { time: self.time, room: self.measure.room() }
+    }
+
+    /// Passes on what was made in the tree. What did not fit is removed: it would keep the store
+    /// full, and every later push out.
+    pub(super) fn unless_full<'s, T>(&self, staging: Staging<'s>, made: Result<T, Reason>) -> Result<(Staging<'s>, T), Reason> {
+        match made {
+            Ok(made) => Ok((staging, made)),
+            Err(reason) => {
+                if self.held.repository().is_full() {
+                    staging.discard()?;
+                }
+                Err(reason)
+            }
+        }
+    }
+
+    /// How the connection ends.
+    fn ends(self, settled: Settled) -> End {
+        let Settled { outcome, exit, reason, partial, .. } = settled;
+        let push = Some(PushFacts { partial, ..self.facts });
+        End { outcome, exit, reasons: reason.into_iter().collect(), warnings: self.warnings, push, ..End::answered(String::new()) }
     }
 }
 
-/// A tree whose links are made, to be published.
-struct Issue<'a> {
-    name: SnapshotName,
-    /// Where inside it something was pushed.
-    place: &'a SubPath,
-    /// The pushes that it is of.
-    pushed: &'a [Pushed],
-    /// Places that no push into has ended well, printable.
-    missing: &'a [String],
-    /// What stood in it before, and what was linked.
-    linked: (Survey, Made),
-    /// What the client has to hear although there is a snapshot, where that is known.
-    lost: Option<Reason>,
-    /// The exit code where there is nothing to hear.
-    exit: u8,
-    text: String,
-}
-
-impl Session<'_> {
-    /// Does with the tree what its push amounts to.
-    #[expect(clippy::too_many_lines, reason = "each step needs what the one before it made")]
-    pub(super) fn settle(&self, staging: Staging<'_>, plan: &PushPlan, ended: Ended, mut settling: Settling<'_>) -> Result<End, Reason> {
-        let trees = trees(
-            &staging,
-            settling.links,
-            settling.held.repository(),
-            settling.state,
-            (!plan.joins()).then(|| self.compared(plan.place())),
-        )?;
-        let exit = outcome::exit_code(ended);
-        match outcome::of_push(ended, plan.is_dry(), trees) {
-            Disposal::Publish { partial } => {
-                settling.facts.partial = partial;
-                let ahead = settling.facts.seconds > WORTH_SYNCING_AHEAD.as_secs_f64();
-                let mut link = || self.link(&staging, &mut settling);
-                let linked = if ahead { staging.while_syncing(link) } else { link() };
-                let (survey, made) = match linked {
-                    Ok(linked) => linked,
-                    Err(reason) => {
-                        // What did not fit is not kept, as above.
-                        if settling.held.repository().is_full() {
-                            staging.discard()?;
-                        }
-                        return Err(reason);
-                    }
-                };
-                let partial = settling.facts.partial;
-                // Links to nothing are no files.
-                let newest_has_files = || settling.held.repository().newest_has_files(settling.state, &self.compared(plan.place()));
-                if !plan.joins() && survey.files + made.linked + made.anew == 0 && newest_has_files()? {
-                    staging.discard()?;
-                    let exit = if exit == 0 { Code::Unpublished.exit() } else { exit };
-                    return Ok(settling.ends(Outcome::Unpublished, exit, vec![outcome::nothing_arrived()]));
+impl Connection<'_> {
+    /// Decides, makes the links of a backup and decides again, then carries the decision out.
+    pub(super) fn settle(&self, mut staging: Staging<'_>, mut settling: Settling<'_>) -> Result<End, Reason> {
+        let Settling { held, work, .. } = settling;
+        let mut found = self.look(&staging, &settling)?;
+        let mut settled = settle(work, found, &self.policy.origins);
+        if settled.is_backup() {
+            (staging, found) = self.link(staging, found, &mut settling)?;
+            settled = settle(work, found, &self.policy.origins);
+        }
+        match settled.fate {
+            Fate::Publish => return self.publish(staging, &work.pushed(settled.partial), found, settling),
+            Fate::Join => join(staging, work.pushed(settled.partial), settled.partial, &settling)?,
+            Fate::SetAside => {
+                settling.facts.kept = staging.set_aside()? || held.keeps(&work.place());
+                if !settling.facts.kept {
+                    settled = settled.with_nothing_kept(work);
                 }
-                // Where something could not be read nothing is taken for deleted, as rsync has it.
-                let replaces = plan.deletes() && !partial;
-                let pushed = Pushed { place: plan.place().clone(), replaces, untouched: settling.untouched };
-                if let Some(transaction) = settling.state.transaction.as_ref().filter(|_| plan.joins()) {
-                    staging.join(&pushed)?;
-                    let joined = transaction.clone().adding(pushed, partial).using(settling.measure.stored);
-                    let joined = joined.dropping(settling.facts.dropped_owners).skipping(settling.facts.skipped);
-                    let joined = joined.listing(settling.lists).ignoring_times(settling.ignores_times);
-                    settling.held.write_transaction(&joined)?;
-                    return Ok(settling.ends(Outcome::Added, exit, Vec::new()));
-                }
-                // Where rsync left something out its client knows.
-                let lost = (partial && i32::from(exit) != outcome::PARTIAL).then(outcome::links_lost);
-                let (name, place, pushed, linked) = (plan.name().clone(), plan.place(), &[pushed][..], (survey, made));
-                self.publish(staging, Issue { name, place, pushed, missing: &[], linked, lost, exit, text: String::new() }, settling)
             }
-            Disposal::SetAside(reason) => {
-                let reason = self.ruled(reason, ended, plan);
-                // What did not fit is not kept, nor what earlier tries left: it would keep the store full, and every later
-                // push out.
-                if reason.code == Code::Store {
-                    staging.discard()?;
-                    settling.held.forget_interrupted(&SubPath::default(), None)?;
-                } else if settling.measure.is_kept_already(settling.held, plan.place(), settling.snapshots.first().map(PathBuf::as_path)) {
-                    staging.discard()?;
-                    return Ok(settling.ends(Outcome::Failed, exit, vec![measure::again(reason)]));
-                } else if settling.links.is_some_and(|links| !plan.can_go_on(links.bases())) {
-                    staging.discard()?;
-                } else {
-                    let kept = staging.set_aside()?;
-                    settling.facts.kept = kept || settling.held.keeps(plan.place());
-                }
-                let promises = reason.code != Code::Store && !settling.facts.kept;
-                let reason = if promises { Reason { hint: None, ..reason } } else { reason };
-                let exit = if matches!(reason.code, Code::Store) { reason.code.exit() } else { exit };
-                let outcome = if ended == Ended::Closed { Outcome::Stopped } else { Outcome::Failed };
-                Ok(settling.ends(outcome, exit, vec![reason]))
-            }
-            Disposal::Discard => {
+            Fate::Discard => staging.discard()?,
+            Fate::DiscardAll => {
                 staging.discard()?;
-                Ok(settling.ends(Outcome::Answered, exit, Vec::new()))
-            }
-            Disposal::Reject(reason) => {
-                staging.discard()?;
-                let exit = if exit == 0 { reason.code.exit() } else { exit };
-                Ok(settling.ends(Outcome::Unpublished, exit, vec![reason]))
+                held.forget_interrupted(&SubPath::default(), None)?;
             }
         }
+        Ok(settling.ends(settled))
     }
 
-    /// With the key of the policy by which the gate itself has ended it.
-    fn ruled(&self, reason: Reason, ended: Ended, plan: &PushPlan) -> Reason {
-        match ended {
-            Ended::Closed => plan.closing().map_or(reason, Closing::reason).rule(self.policy.origins.of("when")),
-            Ended::Deadline | Ended::Idle(_) => reason.rule(self.policy.origins.of("time_limits")),
-            Ended::TooMuch(excess) if excess.resource != Resource::Links => reason.rule(self.policy.origins.of("limits")),
-            Ended::TooMuch(_) | Ended::Exit(_) | Ended::Signal(_) => reason,
-        }
+    /// Looks at the trees, and at the store.
+    fn look(&self, staging: &Staging<'_>, settling: &Settling<'_>) -> Result<Found, Reason> {
+        let Settling { held, work, links, measure, snapshots, .. } = settling;
+        let is_empty = links.is_none_or(Deferred::is_empty) && !staging.has_file()?;
+        Ok(Found {
+            is_empty,
+            newest_has_files: is_empty && self.newest_has_files(settling)?,
+            store_full: held.repository().is_full(),
+            kept_reaches_limit: measure.is_kept_already(held, &work.place(), snapshots.first().map(PathBuf::as_path)),
+            ..Found::default()
+        })
     }
 
-    /// Makes the links of a tree that is a backup, so that nothing but its name is missing. What could not be kept in it makes it
-    /// partial. Says what stood in it before, and what was made.
-    fn link(&self, staging: &Staging<'_>, settling: &mut Settling<'_>) -> Result<(Survey, Made), Reason> {
-        // Before there is a link in the tree: files in there are to be removed.
-        staging.drop_unfinished()?;
-        let survey = staging.survey(&settling.snapshots, settling.links, settling.lists)?;
-        let bounds = Bounds { time: settling.time, room: settling.measure.room() };
-        let made = settling.links.map_or(Ok(Made::default()), |links| links.make(bounds, settling.bytes.is_none()))?;
-        if made.lost > 0 {
-            settling.facts.partial = true;
+    fn newest_has_files(&self, settling: &Settling<'_>) -> Result<bool, Reason> {
+        let Settling { held, state, work, .. } = settling;
+        Ok(!work.joins() && held.repository().newest_has_files(state, &self.compared(&work.place()))?)
+    }
+
+    /// Makes the links of a backup.
+    fn link<'s>(&self, staging: Staging<'s>, found: Found, settling: &mut Settling<'_>) -> Result<(Staging<'s>, Found), Reason> {
+        let Some(links) = settling.links else {
+            settling.linked = (staging.survey(&settling.snapshots, None, settling.lists)?, Made::default());
+            return Ok((staging, found));
+        };
+        let make = || {
+            // Before there are links: this removes files.
+            staging.drop_unfinished()?;
+            let survey = staging.survey(&settling.snapshots, Some(links), settling.lists)?;
+            Ok((survey, links.make(settling.bounds(), settling.bytes.is_none())?))
+        };
+        let is_worth_syncing = settling.facts.seconds > WORTH_SYNCING_AHEAD.as_secs_f64();
+        let linked = if is_worth_syncing { staging.while_syncing(make) } else { make() };
+        let (staging, (survey, made)) = settling.unless_full(staging, linked)?;
+        let links_lost = made.lost > 0;
+        if links_lost {
             settling.warnings.push(format!(
                 "{} not be linked, because something on the way to it had gone: {}",
                 counted(made.lost, "unchanged file could", "unchanged files could"),
-                made.examples.iter().map(|path| format!("`{}`", still_printable(path, MAX_QUOTED))).collect::<Vec<_>>().join(", ")
+                quoted(&made.examples)
             ));
         }
-        Ok((survey, made))
+        // Links to nothing are no files.
+        let is_empty = survey.files + made.linked + made.anew == 0;
+        settling.linked = (survey, made);
+        let newest_has_files = is_empty && self.newest_has_files(settling)?;
+        Ok((staging, Found { is_empty, newest_has_files, links_lost, ..found }))
     }
 
-    /// Publishes a tree whose links are made. How the connection ends is written down first, for whoever goes on if this process is killed.
-    fn publish(&self, staging: Staging<'_>, issue: Issue<'_>, mut settling: Settling<'_>) -> Result<End, Reason> {
-        let Issue { name, place, pushed, missing, linked: (survey, made), lost, exit, text } = issue;
-        count(&mut settling, survey, &made, self.owners.mapping());
-        let (staging, whole) = self.carry_over(staging, pushed, &mut settling)?;
-        compare(&staging, place, &mut settling);
-        let told = |place| format!("a push into `{place}` did not end well, and none after it did");
-        settling.warnings.extend(missing.iter().map(told));
-        if settling.facts.partial {
-            settling.warnings.push(outcome::partial(settling.facts.rsync_exit, settling.said).to_owned());
-        }
-        settling.facts.snapshot = Some(name.to_string());
+    /// Publishes a tree whose links are made. The end of the connection is written first, for
+    /// whoever goes on if this process is killed.
+    fn publish(&self, staging: Staging<'_>, pushed: &[Pushed], found: Found, mut settling: Settling<'_>) -> Result<End, Reason> {
+        let Settling { held, work, .. } = settling;
+        let (place, unfinished) = (work.place(), work.unfinished());
+        count(&mut settling, self.owners.mapping());
+        let (staging, is_carried) = self.carry_over(staging, pushed, &mut settling)?;
+        compare(&staging, &place, &mut settling);
+        // The last decision: by now all that a snapshot can be judged by is counted and compared.
+        let settled = settle(work, Found { not_carried: !is_carried, ..found }, &self.policy.origins);
+        let missing = |place| format!("a push into `{place}` did not end well, and none after it did");
+        settling.warnings.extend(unfinished.iter().map(missing));
+        settling.warnings.extend(settled.partial.then(|| work.why_partial().to_owned()));
+        settling.facts.snapshot = Some(work.name().to_string());
         settling.facts.published = Some(Utc::now());
-        let held = settling.held;
-        let lost = lost.or_else(|| (!whole).then(outcome::not_carried));
-        let exit = lost.as_ref().map_or(exit, |lost| lost.code.exit());
-        let mut end = End { text, ..settling.ends(Outcome::Published, exit, lost.into_iter().collect()) };
-        let published = staging.publish(name, self.id, &serde_json::to_vec(&end).unwrap_or_default())?;
-        self.after_publishing(&published, place, missing.is_empty(), held, &mut end);
+        let mut end = End { text: work.answer(), ..settling.ends(settled) };
+        let published = staging.publish(work.name().clone(), self.id, &serde_json::to_vec(&end).unwrap_or_default())?;
+        self.after_publishing(&published, &place, unfinished.is_empty(), held, &mut end);
         Ok(end)
     }
 
-    /// What follows a snapshot: counting it, forgetting interrupted tries. None of it can take the snapshot back, so what goes wrong here is
-    /// a warning.
+    /// What follows a snapshot. Nothing here can take it back, so failures are warnings.
     fn after_publishing(&self, published: &Published, place: &SubPath, ended_well: bool, held: &Held<'_>, end: &mut End) {
         let repository = held.repository();
         end.warnings.extend(published.trouble().map(|reason| reason.detail.clone()));
@@ -241,7 +192,7 @@ impl Session<'_> {
             repository.note_files(published.name(), &self.stands_for(place), facts.files);
             facts.published = Some(Utc::now());
         }
-        // What a place received that the snapshot does not have is still good for the next try.
+        // What a place received and the snapshot lacks is still of use to the next push.
         if ended_well && let Err(reason) = held.forget_interrupted(place, Some(published.path())) {
             end.warnings.push(reason.detail);
         }
@@ -249,98 +200,42 @@ impl Session<'_> {
             facts.free_bytes = repository.free_bytes();
         }
     }
+}
 
-    /// Runs the hooks of `complete`, where there is a snapshot.
-    pub(super) fn complete_hooks(&self, end: &mut End, repository: &Repository, log: &RunLog) {
-        let End { push: Some(facts), warnings, .. } = end else { return };
-        let Some(name) = &facts.snapshot else { return };
-        let snapshot = repository.snapshots().join(name);
-        for argv in &self.policy.hooks.complete {
-            let failed = self.hook("complete", argv, repository, Some((&snapshot, facts)), log);
-            warnings.extend(failed.map(|failed| failed.told()));
-        }
-    }
+/// Lets a push wait in its transaction, which adds up what `complete` has to know of it.
+fn join(staging: Staging<'_>, mut pushed: Vec<Pushed>, partial: bool, settling: &Settling<'_>) -> Result<(), Reason> {
+    let Settling { held, state, facts, .. } = settling;
+    let (pushed, transaction) = pushed.pop().zip(state.transaction.clone()).ok_or_else(|| transaction::none_open("rsync"))?;
+    staging.join(&pushed)?;
+    let joined = transaction.adding(pushed, partial).using(settling.measure.stored);
+    let joined = joined.dropping(facts.dropped_owners).skipping(facts.skipped);
+    held.write_transaction(&joined.listing(settling.lists).ignoring_times(settling.ignores_times))
+}
 
-    /// Publishes a completed transaction, or keeps it.
-    pub(super) fn settle_transaction(
-        &self,
-        status: Option<u8>,
-        transaction: &Transaction,
-        name: SnapshotName,
-        held: &Held<'_>,
-        state: &RepositoryState,
-    ) -> Result<End, Reason> {
-        let repository = held.repository();
-        let staging = held.merge_transaction(transaction)?;
-        let whole = SubPath::default();
-        let trees = trees(&staging, None, repository, state, Some(whole.clone()))?;
-        let seconds = (self.request.at - transaction.began).as_seconds_f64();
-        let facts = PushFacts {
-            seconds,
-            prepared: Some(transaction.began),
-            parts: transaction.told.clone(),
-            earlier_parts: transaction.unrecorded,
-            skipped: transaction.skipped,
-            dropped_owners: transaction.dropped_owners,
-            ..PushFacts::default()
-        };
-        let mut settling = Settling {
-            said: status,
-            lists: transaction.lists,
-            ignores_times: transaction.ignores_times,
-            ..Settling::new(held, state, repository.snapshots_with(&whole, state), facts)
-        };
-        let ends = |settling: Settling<'_>, outcome, reason: Reason| settling.ends(outcome, reason.code.exit(), vec![reason]);
-        let mut end = match outcome::of_transaction(status, transaction.is_partial(), trees) {
-            Disposal::Publish { partial } => {
-                settling.facts.partial = partial;
-                let linked = self.link(&staging, &mut settling)?;
-                let missing: Vec<_> = transaction.unfinished.iter().map(|place| still_printable(place, MAX_QUOTED)).collect();
-                let lost = settling.facts.partial.then(|| outcome::not_whole(status, &missing)).flatten();
-                let (pushed, missing, text) = (&transaction.pushed[..], &missing[..], format!("published {name}\n"));
-                self.publish(staging, Issue { name, place: &whole, pushed, missing, linked, lost, exit: 0, text }, settling)?
-            }
-            Disposal::SetAside(reason) => {
-                settling.facts.kept = staging.set_aside()?;
-                let reason = if settling.facts.kept { reason } else { reason.hint(outcome::FROM_THE_BEGINNING) };
-                ends(settling, Outcome::Unpublished, reason)
-            }
-            Disposal::Reject(reason) => {
-                staging.discard()?;
-                ends(settling, Outcome::Unpublished, reason)
-            }
-            Disposal::Discard => {
-                staging.discard()?;
-                settling.ends(Outcome::Answered, 0, Vec::new())
-            }
-        };
-        match held.close_transaction() {
-            // The next session closes it.
-            Err(reason) if end.outcome == Outcome::Published => end.warnings.push(reason.detail),
-            closed => closed?,
-        }
-        Ok(end)
-    }
+/// Names of files or directories, as they are shown.
+pub(super) fn quoted(paths: &[String]) -> String {
+    paths.iter().map(|path| format!("`{}`", still_printable(path, MAX_QUOTED))).collect::<Vec<_>>().join(", ")
 }
 
 /// Enters what a snapshot holds: what had arrived by itself, and what was linked.
-fn count(settling: &mut Settling<'_>, survey: Survey, made: &Made, mapping: Option<&Mapping>) {
-    let facts = &mut settling.facts;
+fn count(settling: &mut Settling<'_>, mapping: Option<&Mapping>) {
+    let Settling { facts, bytes, warnings, ignores_times, linked: (survey, made), .. } = settling;
     facts.linked = survey.linked + made.linked;
     facts.received = survey.files - survey.linked;
     facts.files = facts.linked + facts.received + made.anew;
-    facts.bytes = settling.bytes.unwrap_or(survey.bytes.saturating_add(made.bytes));
+    facts.bytes = bytes.unwrap_or(survey.bytes.saturating_add(made.bytes));
     facts.received_bytes = survey.received_bytes;
     facts.beyond = survey.beyond;
     if let (1.., Some(mapping)) = (survey.beyond, mapping) {
-        settling.warnings.push(owners::beyond(survey.beyond, mapping));
+        warnings.push(owners::beyond(survey.beyond, mapping));
     }
     facts.stored_again = Some(survey.again).filter(|again| again.files > 0);
-    settling.warnings.extend(again::warning(&survey.again, settling.ignores_times));
-    settling.warnings.extend(again::unlinked(made.full, made.anew - made.full));
+    warnings.extend(again::warning(&survey.again, *ignores_times));
+    warnings.extend(again::unlinked(made.full, made.anew - made.full));
 }
 
-/// Enters what the newest snapshot has and the tree that is to be the next one has not. Only the client knows whether that is as it should be.
+/// Enters what the newest snapshot has and this tree lacks. Only the client knows whether that is
+/// intended.
 fn compare(staging: &Staging<'_>, place: &SubPath, settling: &mut Settling<'_>) {
     let Some(newest) = &settling.state.newest else { return };
     match staging.lost(newest, place, settling.facts.files) {
@@ -351,20 +246,4 @@ fn compare(staging: &Staging<'_>, place: &SubPath, settling: &mut Settling<'_>) 
         }
         Err(reason) => settling.warnings.push(reason.detail),
     }
-}
-
-/// Asks the trees, the newest snapshot at `compared`. A part of a transaction may be empty; the sum is asked at `complete`.
-fn trees(
-    staging: &Staging<'_>,
-    links: Option<&Deferred<'_>>,
-    repository: &Repository,
-    state: &RepositoryState,
-    compared: Option<SubPath>,
-) -> Result<Trees, Reason> {
-    let arrived_empty = links.is_none_or(Deferred::is_empty) && !staging.has_file()?;
-    let newest_has_files = match compared.filter(|_| arrived_empty) {
-        Some(place) => repository.newest_has_files(state, &place)?,
-        None => false,
-    };
-    Ok(Trees { arrived_empty, newest_has_files, store_full: repository.is_full() })
 }

@@ -1,12 +1,14 @@
 //! `prepare`, `complete`, `abort`: several pushes, one snapshot.
 
-use super::{End, Session};
+use super::settle::Settling;
+use super::{Connection, End};
 use crate::act::names::accounts;
 use crate::act::store::{Held, Repository, mounted};
 use crate::decide::push::plan;
-use crate::terms::{Code, Reason, RepositoryState, Transaction};
+use crate::decide::push::settle::Work;
+use crate::terms::{Code, PushFacts, Reason, RepositoryState, SnapshotName, SubPath, Transaction};
 
-impl Session<'_> {
+impl Connection<'_> {
     pub(super) fn prepare(&self) -> Result<End, Reason> {
         let repository = self.open()?;
         let held = repository.hold()?;
@@ -31,10 +33,46 @@ impl Session<'_> {
             let name = plan::name(&self.policy.names, transaction.began, self.request.at, state.newest.as_ref())?;
             let repository = held.repository();
             let log = self.log(repository)?;
-            let mut end = self.reaching_all(held, || self.settle_transaction(status, &transaction, name, held, state))?;
+            let mut end = self.reaching_all(held, || self.complete_held(status, &transaction, &name, held, state))?;
             self.complete_hooks(&mut end, repository, &log);
             Ok(end)
         })
+    }
+
+    /// Settles what its pushes have left, and closes it.
+    fn complete_held(
+        &self,
+        status: Option<u8>,
+        transaction: &Transaction,
+        name: &SnapshotName,
+        held: &Held<'_>,
+        state: &RepositoryState,
+    ) -> Result<End, Reason> {
+        let staging = held.merge_transaction(transaction)?;
+        let facts = PushFacts {
+            seconds: (self.request.at - transaction.began).as_seconds_f64(),
+            prepared: Some(transaction.began),
+            parts: transaction.told.clone(),
+            earlier_parts: transaction.unrecorded,
+            skipped: transaction.skipped,
+            dropped_owners: transaction.dropped_owners,
+            ..PushFacts::default()
+        };
+        let snapshots = held.repository().snapshots_with(&SubPath::default(), state);
+        let settling = Settling {
+            lists: transaction.lists,
+            ignores_times: transaction.ignores_times,
+            ..Settling::new(held, state, snapshots, Work::Transaction { name, transaction, status }, facts)
+        };
+        let mut end = self.settle(staging, settling)?;
+        if let Err(reason) = held.close_transaction() {
+            // Where there is a snapshot the next session closes it.
+            if end.push.as_ref().is_none_or(|facts| facts.snapshot.is_none()) {
+                return Err(reason);
+            }
+            end.warnings.push(reason.detail);
+        }
+        Ok(end)
     }
 
     pub(super) fn abort(&self) -> Result<End, Reason> {
@@ -50,24 +88,26 @@ impl Session<'_> {
         verb: &str,
         go_on: impl FnOnce(&Held<'_>, &RepositoryState, Transaction) -> Result<End, Reason>,
     ) -> Result<End, Reason> {
-        let none = || {
-            Reason::new(Code::Transaction, format!("`{verb}` without `prepare`: no transaction is open"))
-                .hint("say `prepare`, push, then `complete`; a push without them is published by itself")
-                .remedy("see what the client runs: `prepare` comes first, and is closed by `complete`, `abort` or a day of silence")
-        };
         mounted(self.policy, self.site)?;
-        Repository::existing(&self.policy.path, accounts::running()).ok_or_else(none)?;
+        Repository::existing(&self.policy.path, accounts::running()).ok_or_else(|| none_open(verb))?;
         let repository = self.open()?;
         if repository.look(&self.policy.names)?.transaction.is_none() {
-            return Err(none());
+            return Err(none_open(verb));
         }
         let held = repository.hold()?;
         let mut state = repository.look(&self.policy.names)?;
         let notes = held.recover(&mut state, self.request.at, self.policy.deadline)?;
         let ended = match state.transaction.clone() {
             Some(transaction) => go_on(&held, &state, transaction),
-            None => Err(none()),
+            None => Err(none_open(verb)),
         };
         Ok(End::of(ended).noting(notes))
     }
+}
+
+/// The reason where a transaction has to be open.
+pub(super) fn none_open(verb: &str) -> Reason {
+    Reason::new(Code::Transaction, format!("`{verb}` without `prepare`: no transaction is open"))
+        .hint("say `prepare`, push, then `complete`; a push without them is published by itself")
+        .remedy("see what the client runs: `prepare` comes first, and is closed by `complete`, `abort` or a day of silence")
 }

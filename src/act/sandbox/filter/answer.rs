@@ -1,7 +1,8 @@
-//! The gate's side of the filter: it hears of each link that rsync asks for, and answers.
+//! The gate's side of the filter: it receives each link that rsync asks for, and answers.
 //!
-//! Nothing that the calling process could change meanwhile may count: both paths are copied once, and are only names to whoever is
-//! asked. A link that the kernel is let to make leads nowhere but from the stage into the stage: the mounts and the jail see to that.
+//! Nothing counts that the calling process could change meanwhile: both paths are copied once, and
+//! used as names only. Links that the kernel makes itself stay within the stage: mounts and jail
+//! see to that.
 
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -16,6 +17,7 @@ use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 
 use super::beside::Beside;
+use crate::act::child::Attend;
 use crate::decide::push::links::{Answer, Links};
 use crate::terms::limits::MAX_CALL_PATH;
 use crate::terms::usage::Excess;
@@ -43,19 +45,20 @@ impl<'a> Answering<'a> {
     /// For the process with this number and those that it starts. `links` knows the answers.
     ///
     /// # Errors
-    /// With what the administrator can do, where this machine does not let a process look into one that it started.
+    /// With what the administrator can do, if this machine lets no process look into its own child.
     pub fn new(listener: OwnedFd, pid: Pid, links: &'a mut dyn Links) -> Result<Self, String> {
-        // There is nothing at this address, which is another answer than that it may not be looked at.
+        // Nothing is at this address: that is another error than being forbidden to look.
         let looked = process_vm_readv(pid, &mut [IoSliceMut::new(&mut [0])], &[RemoteIoVec { base: 0, len: 1 }]);
         if looked == Err(Errno::EPERM) {
             return Err("the gate may not look into its own rsync: set kernel.yama.ptrace_scope to 0 or 1".to_owned());
         }
         Ok(Self { listener, beside: Beside::new(pid), links })
     }
+}
 
-    /// Answers a call that waits. A call that was interrupted is made anew by whoever made it. Says so where nothing more is to be
-    /// answered, since too much was asked for.
-    pub fn answer(&mut self) -> Option<Excess> {
+impl Attend for Answering<'_> {
+    /// Answers a call that waits. A call that was interrupted is made anew by whoever made it.
+    fn answer(&mut self) -> Option<Excess> {
         let listener = self.listener.as_raw_fd();
         let request = ScmpNotifReq::receive(listener).ok()?;
         let asking = Pid::from_raw(request.pid.cast_signed());
@@ -72,20 +75,18 @@ impl<'a> Answering<'a> {
             // It is ended while it waits.
             Answer::TooMany(excess) => return Some(excess),
         };
-        // While a call waits its process cannot end, so what was read was its own if the answer reached it.
+        // A waiting process cannot end: if the answer reached it, what was read was its own.
         if response.respond(listener).is_err() && answer == Answer::Recorded {
             self.links.unheard();
         }
         None
     }
 
-    /// For how long silence changes nothing; `None`: for ever.
-    pub fn patience(&self) -> Option<Duration> {
+    fn patience(&self) -> Option<Duration> {
         self.beside.patience()
     }
 
-    /// Takes note of such a silence.
-    pub fn silence(&mut self) {
+    fn silence(&mut self) {
         self.beside.silence();
     }
 }
@@ -93,7 +94,8 @@ impl<'a> Answering<'a> {
 /// What a link leads from and to.
 type Paths = (Vec<u8>, Vec<u8>);
 
-/// Both paths of a call; `None` for one that only the kernel may answer, because it names a file by a descriptor or follows links.
+/// Both paths of a call; `None` if only the kernel may answer, because it names a file by
+/// descriptor or follows links.
 fn read(request: &ScmpNotifReq, pid: Pid) -> Result<Option<Paths>, Errno> {
     let [a, b, c, d, flags, _] = request.data.args;
     let number: i32 = request.data.syscall.into();

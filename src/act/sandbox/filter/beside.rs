@@ -1,15 +1,15 @@
 //! Keeps a process that asks again and again beside the thread that answers it: on one processor.
 //!
-//! About half of what a question and its answer cost is that each side wakes the other on another processor. The kernel's own remedy
-//! (`SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP`, Linux 6.6) cannot be asked for without unsafe. It must never outlast the questions:
-//! whoever is bound to a processor that somebody else uses has to wait for it.
+//! Half the cost of a question is that each side wakes the other on another processor. The kernel's
+//! remedy (`SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP`, Linux 6.6) needs unsafe. The binding must not
+//! outlast the questions: on a busy processor both would have to wait.
 
 use std::time::{Duration, Instant};
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::unistd::{Pid, getpgid};
 
-/// So many questions of one process in a row, and within [`DENSE`], are taken for the first of many.
+/// So many questions of one process, [`DENSE`] enough, count as the first of many.
 const MANY: u32 = 8;
 /// Far longer than they take on a slow disk.
 const DENSE: Duration = Duration::from_millis(4);

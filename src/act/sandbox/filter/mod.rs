@@ -1,5 +1,6 @@
-//! What rsync may ask of the kernel (seccomp(2)): it is left the calls that it uses, and links are put before the gate
-//! (seccomp_unotify(2)), which makes them when rsync is gone. The other half of the jail: mounts and Landlock guard what a path leads to.
+//! Which system calls rsync may make (seccomp(2)). The gate is asked about links
+//! (seccomp_unotify(2)) and makes them when rsync is gone. Mounts and Landlock, the other half of
+//! the jail, guard where a path leads.
 //!
 //! A call that nobody has looked at may not be among those that are left.
 
@@ -24,16 +25,16 @@ use program::{MACHINE, program};
 
 pub use answer::Answering;
 
-/// A filter of which the part that asks holds, and the other is ready to. What the questions come in on is closed with it, so it has
-/// to be kept until that is handed over.
+/// A filter whose asking half is loaded, and the other half ready. It holds the descriptor for
+/// questions, so it is kept until that is handed over.
 #[must_use]
 pub struct Prepared {
     asking: Option<ScmpFilterContext>,
     program: Option<BpfProgram>,
 }
 
-/// Makes the filter for this thread and whatever it starts or becomes. From here on the gate, which no signal will reach, is asked;
-/// nothing is denied yet.
+/// Makes the filter for this thread and what it starts or becomes. From here on the gate, which no
+/// signal will reach, is asked; nothing is denied yet.
 ///
 /// # Errors
 /// With what did not work, for the administrator.
@@ -44,8 +45,8 @@ pub fn prepare(isolation: Isolation, gate: Pid) -> Result<Prepared, String> {
         program(machine, &rules(filter, isolation.view, &spared(gate))).ok_or_else(|| failed(&"it is too long"))
     };
     let program = isolation.filter.map(program).transpose()?;
-    // The one that asks comes first: the other allows no filter any more. Of two answers the kernel takes the stricter, and a denial
-    // is stricter than a question.
+    // The asking half comes first: the other allows no further filter. The kernel takes the
+    // stricter of two answers: a denial rather than a question.
     let asking = isolation.asks.then(asking).transpose().map_err(|error| failed(&error))?;
     Ok(Prepared { asking, program })
 }
@@ -59,8 +60,8 @@ impl Prepared {
         self.asking.as_ref().map(ScmpFilterContext::get_notify_fd).transpose().map_err(|error| failed(&error))
     }
 
-    /// Leaves this thread and whatever it starts or becomes the calls that rsync uses. It is the last step before rsync: nothing can
-    /// be mounted, jailed or handed over any more.
+    /// Loads the half that denies. It is the last step before rsync: nothing can be mounted, jailed
+    /// or handed over any more.
     ///
     /// # Errors
     /// With what did not work, for the administrator.
@@ -73,8 +74,8 @@ fn failed(error: &dyn Display) -> String {
     format!("the filter of system calls: {error}")
 }
 
-/// The filter that asks about links. The library is here for the descriptor that the questions come in on: nothing else offers that
-/// without unsafe.
+/// The half that asks about links. Only this library gives the descriptor for questions without
+/// unsafe.
 fn asking() -> Result<ScmpFilterContext, SeccompError> {
     let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
     for call in LINKING {

@@ -1,8 +1,9 @@
-//! The part of the filter that needs nobody's judgement, as a program for the kernel's classic BPF (seccomp(2); the kernel's
-//! Documentation/networking/filter.rst): which calls are allowed, by their number and by flags among their arguments.
+//! The half of the filter that asks nobody, as a classic BPF program (seccomp(2); the kernel's
+//! Documentation/networking/filter.rst): which calls are allowed, by their number and by flags
+//! among their arguments.
 //!
-//! A call that no rule names may never be allowed. And the kernel's answer to a call may never hang on more than what the kernel
-//! itself reads of an argument: an `int` is its lower 32 bits, whatever a caller leaves in the others.
+//! A call without a rule is never allowed. And only what the kernel itself reads of an argument
+//! counts: an `int` is its lower 32 bits.
 
 use nix::libc::{self, c_int, c_long};
 use seccompiler::sock_filter;
@@ -12,9 +13,9 @@ use seccompiler::sock_filter;
 pub(super) enum Answer {
     /// The kernel does it.
     Allow,
-    /// The caller is told that it may not (`EPERM`).
+    /// It fails as not permitted (`EPERM`).
     NotPermitted,
-    /// The caller is told that the kernel does not know it (`ENOSYS`), and does without.
+    /// It fails as unknown to the kernel (`ENOSYS`), and the caller does without.
     NotKnown,
     /// The process ends.
     End,
@@ -59,15 +60,16 @@ const AT_LEAST: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
 const SKIP: u32 = libc::BPF_JMP | libc::BPF_JA;
 const ANSWER: u32 = libc::BPF_RET | libc::BPF_K;
 
-/// Where the call's description has its number, the kind of processor, and the lower half of each argument (`struct
+/// Offsets of the number, the kind of processor, and the lower half of each argument (`struct
 /// seccomp_data`, seccomp(2)).
 const NUMBER: u32 = 0;
 const KIND: u32 = 4;
 const ARGUMENTS: u32 = 16;
 const ARGUMENT: u32 = 8;
 
-/// The kernel's name for this kind of processor (`AUDIT_ARCH_*`, `linux/audit.h`): its number among ELF's, and what its words are
-/// like. `None` for one whose calls nobody has looked at: some have calls that hide others, as socketcall(2) does.
+/// The kernel's name for this kind of processor (`AUDIT_ARCH_*`, `linux/audit.h`): ELF's number and
+/// flags for its words. `None` for kinds whose calls nobody has examined: some hide calls in
+/// others, as socketcall(2) does.
 pub(super) const MACHINE: Option<u32> = {
     let kind = if cfg!(target_arch = "x86_64") {
         62
@@ -78,7 +80,7 @@ pub(super) const MACHINE: Option<u32> = {
     } else {
         0
     };
-    // The flags say that words have 64 bits and begin with the lowest byte, as is taken for granted here.
+    // The flags for words of 64 bits, lowest byte first, as the program assumes.
     let as_taken = cfg!(target_endian = "little") && cfg!(target_pointer_width = "64");
     if kind != 0 && as_taken { Some(0xc000_0000 | kind) } else { None }
 };
@@ -86,13 +88,14 @@ pub(super) const MACHINE: Option<u32> = {
 /// On x86-64, calls from here on are those of another table (x32), which no system uses.
 const OTHER_TABLE: Option<u32> = if cfg!(target_arch = "x86_64") { Some(0x4000_0000) } else { None };
 
-/// From here on (Linux 5.1) each call is younger than the C libraries that are in use, has the same number on every processor, and
-/// is one that a library knows to do without: that it may not is something that some take for an error of the file.
+/// From here on (Linux 5.1) calls are younger than the C libraries in use, have the same number on
+/// every processor, and libraries do without them. Some take "not permitted" for an error of the
+/// file.
 pub(super) const RECENT: u32 = 424;
 
-/// The whole program for these rules, each with the number of its call and in the order of those; `machine` is the kind of processor
-/// that the numbers are of, and a call of any other kind ends the process. A call that no rule names is not permitted, or, from
-/// [`RECENT`] on, not known.
+/// The program for these rules, which are in the order of their numbers on `machine`. A call of
+/// another kind of processor ends the process. A call without a rule is not permitted or, from
+/// [`RECENT`] on, unknown.
 ///
 /// `None` where the numbers are in no order, or none that the kernel has room for.
 pub(super) fn program(machine: u32, rules: &[(c_long, Rule<'_>)]) -> Option<Vec<sock_filter>> {
@@ -132,8 +135,8 @@ fn stretches<'a>(rules: &[(c_long, Rule<'a>)]) -> Option<Vec<(u32, Rule<'a>)>> {
     Some(stretches)
 }
 
-/// Finds the rule of the number that is loaded: by halves, because the kernel tries every number there is when the program is
-/// loaded, and runs it for every call whose arguments count.
+/// Finds the rule of a number by halves: the kernel tries every number when it loads the program,
+/// and runs it for each call whose arguments count.
 fn search(program: &mut Vec<sock_filter>, stretches: &[(u32, Rule<'_>)]) -> Option<()> {
     let (lower, upper) = stretches.split_at(stretches.len() / 2);
     let (middle, rule) = upper.first()?;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::mpsc;
 
 use super::*;
+use crate::act::child::Attend as _;
 use crate::decide::push::links::{Answer, Links};
 
 /// Answers by what is asked, and writes it down.
@@ -28,8 +29,8 @@ impl Links for Told {
     fn unheard(&mut self) {}
 }
 
-/// Runs `probe` on a thread whose links are asked about, and says what was asked. Once in a process: libseccomp 2.5 keeps one
-/// listener for all of its filters.
+/// Runs `probe` on a thread whose links are asked about, and says what was asked. Once in a
+/// process: libseccomp 2.5 keeps one listener for all of its filters.
 fn asked(probe: impl FnOnce() + Send) -> Vec<(String, String)> {
     std::thread::scope(|scope| {
         let (send, receive) = mpsc::channel();

@@ -4,12 +4,18 @@ use crate::decide::rsync::command::{Command, parse};
 use crate::decide::sandbox::spec::Access;
 use crate::terms::{Said, Transaction};
 
-/// Where a push of these letters links from, of an unfinished push, an earlier one and the newest snapshot.
-fn links(letters: &str, newest: bool) -> Vec<String> {
-    let said = Said::Command(format!("rsync --server {letters} . .").into_bytes());
-    let Ok(Command::Push(pushed)) = parse(&said) else { panic!("{letters}") };
+/// A push with these options, planned.
+pub(in crate::decide::push) fn planned(options: &str, state: &RepositoryState) -> Result<PushPlan, Reason> {
+    let said = Said::Command(format!("rsync --server {options} . .").into_bytes());
+    let Ok(Command::Push(pushed)) = parse(&said) else { panic!("{options}") };
     let site = read_site(Path::new("site"), b"store: /s\n").unwrap();
     let policy = read_policy(Path::new("p"), b"report: never\n", &"c".parse().unwrap(), &site).unwrap();
+    push(&pushed, &policy, state, "2026-11-21T02:00:00Z".parse().unwrap())
+}
+
+/// Where a push of these letters links from, of an unfinished push, an earlier one and the newest
+/// snapshot.
+fn links(letters: &str, newest: bool) -> Vec<String> {
     let newest = newest.then(|| NamePattern::default().name_at("2026-11-20T00:00:00Z".parse().unwrap()));
     let bases = ["2", "1"].into_iter().chain(newest.as_ref().map(|_| "newest"));
     let bases = bases.map(|name| (PathBuf::from("/r").join(name), BasisOf::Published)).collect();
@@ -27,7 +33,7 @@ fn links(letters: &str, newest: bool) -> Vec<String> {
         running: None,
         tells_owners: false,
     };
-    let run = push(&pushed, &policy, &state, "2026-11-21T02:00:00Z".parse().unwrap()).unwrap().run(places);
+    let run = planned(letters, &state).unwrap().run(places);
     let granted: Vec<_> = run
         .sandbox()
         .grants
@@ -52,17 +58,12 @@ fn a_client_that_may_speak_a_protocol_before_29_gets_one_place_to_link_from() {
 
 #[test]
 fn a_transaction_takes_no_more_pushes_than_can_be_merged() {
-    let Ok(Command::Push(pushed)) = parse(&Said::Command(b"rsync --server -r . .".to_vec())) else { panic!() };
-    let site = read_site(Path::new("site"), b"store: /s\n").unwrap();
-    let policy = read_policy(Path::new("p"), b"report: never\n", &"c".parse().unwrap(), &site).unwrap();
-    let now = "2026-11-21T02:00:00Z".parse().unwrap();
-    let planned = |parts: usize, unfinished: usize| {
+    let with = |parts: usize, unfinished: usize| {
         let unfinished = (0..unfinished).map(|number| number.to_string()).collect();
-        let transaction = Transaction { parts, unfinished, ..Transaction::new(now) };
-        push(&pushed, &policy, &RepositoryState { transaction: Some(transaction), ..RepositoryState::default() }, now)
-            .map_err(|reason| reason.code)
+        let transaction = Transaction { parts, unfinished, ..Transaction::new("2026-11-21T02:00:00Z".parse().unwrap()) };
+        planned("-r", &RepositoryState { transaction: Some(transaction), ..RepositoryState::default() }).map_err(|reason| reason.code)
     };
-    assert!(planned(MAX_PARTS - 6, 5).is_ok());
-    assert_eq!(planned(MAX_PARTS - 5, 5).unwrap_err(), Code::Transaction, "a push that did not end well has left a part, too");
-    assert_eq!(planned(MAX_PARTS, 0).unwrap_err(), Code::Transaction);
+    assert!(with(MAX_PARTS - 6, 5).is_ok());
+    assert_eq!(with(MAX_PARTS - 5, 5).unwrap_err(), Code::Transaction, "a push that did not end well has left a part, too");
+    assert_eq!(with(MAX_PARTS, 0).unwrap_err(), Code::Transaction);
 }

@@ -1,24 +1,22 @@
-//! An export: one rsync reads a snapshot, closed in, and one of root's writes what that sends. Both are started with words from here, so
-//! that they agree about what travels.
+//! An export: one rsync, in a sandbox, reads a snapshot, and one of root's writes it. The words of
+//! both are made here, so that they agree.
 //!
-//! No word of a client's or an administrator's may be among them that could be read as anything but the name that it is.
+//! No word of a client's or an administrator's may be read as anything but a name.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::Run;
-use crate::decide::push::links::Layout;
 use crate::decide::rsync::argv::{self, Version};
 use crate::decide::sandbox::spec::{self, Access, Bind, Confinement, Grant, Isolation, Kind, Sandbox};
 
 /// Where the one that reads sees what it sends.
 const SNAPSHOT: &str = "/snapshot";
 
-/// What both are told of what travels: `-aAXH --numeric-ids` without devices, which no snapshot holds, so that a list that names one is
-/// a lie. The other part of the word says what the one that reads may take for granted of the one that writes, which is the same program:
-/// of the letters it looks for those that it knows (`set_allow_inc_recurse` and `setup_protocol` in rsync's compat.c).
+/// What travels: `-aAXH --numeric-ids` without devices, which no snapshot holds. The rest of the
+/// word tells the reading rsync what the writing one, the same program, can do: it looks for the
+/// letters that it knows (`set_allow_inc_recurse` and `setup_protocol` in rsync's compat.c).
 const SENT: [&str; 3] = ["-lHogtpAXre.iLsfxCIvu", "--specials", "--numeric-ids"];
 const RECEIVED: [&str; 5] = ["-aAXH", "--no-devices", "--numeric-ids", "--sparse", "--no-s"];
 
@@ -35,12 +33,12 @@ pub struct Source<'a> {
     pub jail: bool,
 }
 
-/// The rsync that reads. It sees what it sends and nothing else of the server's data, and can change nothing.
+/// The rsync that reads. It sees only what it sends, and can change nothing.
 pub fn sender(source: Source<'_>) -> Run {
     let Source { program, version, name, jail } = source;
     // It makes no links.
     let isolation = Isolation { asks: false, ..Isolation::new(if jail { Confinement::View } else { Confinement::None }) };
-    // The process stands in it already, by a way without a symlink: no path of it is looked up once more.
+    // The process is in it already, without a symlink on the way: no path is looked up again.
     let here = PathBuf::from(".");
     let shown = Bind { from: here.clone(), to: SNAPSHOT.into(), kind: Kind::History, optional: false };
     let opened = Grant { path: SNAPSHOT.into(), access: Access::Read, optional: false };
@@ -58,20 +56,20 @@ pub fn sender(source: Source<'_>) -> Run {
     }
     // With a `./` before it no name is an option.
     words.extend([".".into(), name.map_or_else(|| ".".into(), |name| Path::new(".").join(name).into_os_string())]);
-    let layout = Layout { start: directory.clone(), bases: Vec::new(), partial_dir: String::new() };
-    // It was pushed within the limits of the policy, and root alone reads it: a restore must not fail for them.
-    let sandbox = Sandbox { isolation, limits: None, binds, grants, directory, program: program.to_path_buf(), argv: words };
-    Run { sandbox, layout, deadline: Duration::MAX, idle: None, until: None, reads: false }
+    // It was pushed within the policy's limits and only root reads it: they must not break a
+    // restore.
+    Run::unlimited(Sandbox { isolation, limits: None, binds, grants, directory, program: program.to_path_buf(), argv: words })
 }
 
-/// The words of the rsync that writes into `directory`, which it is started in. It starts the other one by the words of `shell`.
+/// The words of the rsync that writes into `directory`, where it is started. It starts the other
+/// one by the words of `shell`.
 pub fn receiver(version: Version, shell: &[OsString], directory: &Path) -> Vec<OsString> {
     let mut words: Vec<OsString> = RECEIVED.iter().map(OsString::from).collect();
     if version >= argv::DEFENCES {
         words.extend([OsString::from("--drop-D"), joined("--confine-root=", directory)]);
     }
     words.extend(["-e".into(), quoted(shell)]);
-    // The name of the host and the path there are for show: the other one is told by us what to read.
+    // Host and path are for show: the other rsync has its words from here.
     words.extend(["snapshot:.", "./"].map(OsString::from));
     words
 }
@@ -82,8 +80,8 @@ fn joined(option: &str, path: &Path) -> OsString {
     word
 }
 
-/// Words as rsync takes them apart again (`-e`, rsync(1)): no shell is asked. Between quotes every byte stands for itself, and the quote is
-/// said twice.
+/// Words as rsync splits them again (`-e`, rsync(1)), without a shell. Between quotes every byte is
+/// literal, and a quote is doubled.
 fn quoted(words: &[OsString]) -> OsString {
     let quote = |word: &OsString| {
         let inside = word.as_bytes().iter().flat_map(|byte| if *byte == b'\'' { vec![b'\'', b'\''] } else { vec![*byte] });

@@ -1,5 +1,5 @@
-//! What will be done, once a permit is there and the disk has been looked at. A [`Run`] can be made here only, and
-//! nothing else is ever executed for a client.
+//! What will be done, after the permit and a look at the disk. Only this module makes a [`Run`],
+//! and nothing else is executed for a client.
 
 pub mod export;
 
@@ -57,7 +57,8 @@ pub struct Places {
     pub version: Version,
     /// The fresh, empty directory, without a symlink on the way to it.
     pub stage: PathBuf,
-    /// What unchanged files are linked from: trees that have the push's place, the most promising first and the newest snapshot of it last.
+    /// What unchanged files are linked from: trees with the push's place, the most promising first
+    /// and the newest snapshot of it last.
     pub bases: Vec<(PathBuf, BasisOf)>,
     /// The directory that rsync puts unfinished files into, by a name that no client can know.
     pub partial_dir: String,
@@ -76,7 +77,8 @@ pub struct Places {
 /// Plans a push, by what is on the state.
 ///
 /// # Errors
-/// When the snapshot could have no name, or its transaction no further push, or the policy takes no part by itself.
+/// If the snapshot could have no name, its transaction takes no further push, or the policy no part
+/// by itself.
 pub fn push(push: &Push, policy: &Policy, state: &RepositoryState, at: DateTime<Utc>) -> Result<PushPlan, Reason> {
     let joined = state.transaction.as_ref().filter(|transaction| !transaction.is_stale(at, policy.deadline));
     parts::admit(policy, push.place(), joined.is_some())?;
@@ -91,7 +93,7 @@ pub fn push(push: &Push, policy: &Policy, state: &RepositoryState, at: DateTime<
     Ok(PushPlan { push: push.clone(), name, joins: joined.is_some(), has_newest, deadline, idle, limits, options, closing: None })
 }
 
-/// Chooses the name of a snapshot whose push began at `began`: that time, or just after the newest one.
+/// The name of a snapshot whose push began at `began`: that time, or just after the newest one.
 ///
 /// # Errors
 /// When `now` is before the newest snapshot, or its unit of time is already taken.
@@ -183,12 +185,12 @@ impl PushPlan {
         self.push.ignores_times()
     }
 
-    /// Whether files may be built on parts of them that were set aside, where these are what it had to link from.
+    /// Whether files may be built on parts that were set aside, with these bases.
     pub fn builds_on(&self, bases: &[Basis]) -> bool {
         !self.push.sends_whole_files() && bases.iter().any(|basis| basis.of == BasisOf::SetAside)
     }
 
-    /// Whether the next push like this one could use what is kept of it, where this one had these to link from.
+    /// Whether the next push like this one could use what is kept of it, with these bases.
     pub fn can_go_on(&self, bases: &[Basis]) -> bool {
         self.push.tells_capabilities() || bases.iter().all(|basis| basis.of == BasisOf::SetAside)
     }
@@ -198,12 +200,14 @@ impl PushPlan {
         self.push.keeps_access_lists()
     }
 
-    /// Whether hard links among the client's files are kept, so that rsync looks at a name again that it has linked.
+    /// Whether hard links among the client's files are kept: rsync then looks again at names that
+    /// it linked.
     pub fn keeps_hard_links(&self) -> bool {
         self.push.keeps_hard_links()
     }
 
-    /// What was accepted and not passed on, what only the policy let in, and what it forces, for the run's log.
+    /// For the run's log: what was accepted and not passed on, what only the policy permits, what
+    /// it forces.
     pub fn notes(&self, owners: &Owners) -> Vec<String> {
         let outlasted = self.push.outlasted(self.deadline);
         let unmaps = (owners.mapping().is_some() && self.push.unmaps_lists())
@@ -219,8 +223,9 @@ impl PushPlan {
     /// The rsync to run.
     pub fn run(&self, mut places: Places) -> Run {
         if !self.push.tells_capabilities() && places.bases.len() > 1 {
-            // It may speak a protocol before 29, as openrsync does (27), and then rsync ends over a second `--link-dest`
-            // (compat.c). Without the newest snapshot nothing would be shared; before there is one, an unfinished push is all.
+            // It may speak a protocol before 29, as openrsync does (27): then rsync fails on a
+            // second `--link-dest` (compat.c). The newest snapshot shares most; before there is
+            // one, an unfinished push.
             let is_newest = |(_, of): &(_, BasisOf)| self.has_newest && *of == BasisOf::Published;
             let kept = if places.bases.last().is_some_and(is_newest) { places.bases.len() - 1 } else { 0 };
             places.bases = places.bases.drain(kept..=kept).collect();
@@ -255,6 +260,12 @@ impl PushPlan {
 }
 
 impl Run {
+    /// One that links nothing and may take any time.
+    fn unlimited(sandbox: Sandbox) -> Self {
+        let layout = Layout { start: sandbox.directory.clone(), bases: Vec::new(), partial_dir: String::new() };
+        Self { sandbox, layout, deadline: Duration::MAX, idle: None, until: None, reads: false }
+    }
+
     /// The rsync, and what closes it in.
     pub fn sandbox(&self) -> &Sandbox {
         &self.sandbox
@@ -286,8 +297,8 @@ impl Run {
     }
 }
 
-/// A run of `snapgate-shell rrsync`, which has no limit of time unless the client asked for one. `start` is the directory that rsync is
-/// started in; where it is `jailed` the kernel opens DIR, for writing where files go there.
+/// A run of `snapgate-shell rrsync`, without a time limit unless the client sets one. It starts in
+/// `start`. If it is `jailed` the kernel opens DIR, for writing if files go there.
 pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, start: PathBuf, jailed: bool, running: Option<u64>) -> Run {
     let dir = match transfer.direction {
         Direction::Push if setup.version >= argv::DEFENCES => Access::Stage,
@@ -309,12 +320,10 @@ pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, 
     let isolation = Isolation { view: false, asks: false, filter: jailed.then_some(Filter::Plain) };
     let limits = Some(limits(CHILD_MEMORY, DEFAULT_PROCESSES, None, running));
     let (program, grants) = (program.to_path_buf(), jailed.then_some(grants));
-    let layout = Layout { start: start.clone(), bases: Vec::new(), partial_dir: String::new() };
-    let sandbox = Sandbox { isolation, limits, binds: Vec::new(), grants, directory: start, program, argv };
-    Run { sandbox, layout, deadline: Duration::MAX, idle: None, until: None, reads: false }
+    Run::unlimited(Sandbox { isolation, limits, binds: Vec::new(), grants, directory: start, program, argv })
 }
 
-/// Where the stage is seen in a view: rsync's messages show this path, and so nothing about the server.
+/// The stage in a view. rsync's messages show this path, and so nothing about the server.
 const STAGE: &str = "/stage";
 /// Where what it is compared with is seen: a directory for each, with a number.
 const BASIS: &str = "/basis";
@@ -346,15 +355,15 @@ impl Seen {
     }
 }
 
-/// What rsync may use, where `running` processes of its account may be there that are not its own. The kernel counts all of them,
-/// wherever they were started, and tells nobody how many those are but by a look at every process there is, which takes longer than
-/// all the rest before a push; so that `processes` are had besides as many as the machine runs. `None`: no number holds.
+/// What rsync may use. The kernel counts all processes of the account, and only a slow look at
+/// every process would show how many of `running` are its own: so `processes` are allowed besides
+/// as many as the machine runs. `None`: no limit applies.
 fn limits(memory: u64, processes: u64, file_size: Option<u64>, running: Option<u64>) -> spec::Limits {
     spec::Limits { memory, processes: running.map(|running| running.saturating_add(processes)), file_size }
 }
 
-/// What is seen of the server's data: the stage to write to, and what it is compared with, each a mount of its own that nothing can
-/// be changed in. A link never leads from one mount into another (EXDEV, link(2)), whatever asks for it.
+/// What a view shows of the server's data: the stage to write to, and what it is compared with,
+/// read-only, each a mount of its own. A link never crosses mounts (EXDEV, link(2)).
 fn binds(places: &Places, seen: &Seen) -> Vec<Bind> {
     let bind = |from: &Path, to: &Path, kind| Bind { from: from.to_path_buf(), to: to.to_path_buf(), kind, optional: false };
     let mut binds = vec![spec::program_shown(&places.program), bind(&places.stage, &seen.stage, Kind::Stage)];
@@ -408,4 +417,4 @@ mod tests {
 }
 
 #[cfg(test)]
-mod basis_tests;
+pub(super) mod basis_tests;

@@ -1,8 +1,9 @@
 //! Which calls rsync may make, as rules.
 //!
-//! What is allowed is a list: what rsync 3.2.3 to 3.5.0 call (traced over their options and ways to fail), and what the C
-//! libraries glibc and musl may call in their stead, on a kernel or a processor of another kind. Everything else ends with an
-//! error that a program lives with. A call may end the process only where no rsync and no C library could try it in good faith.
+//! The calls that rsync 3.2.3 to 3.5.0 makes (traced over its options and ways to fail), and those
+//! that glibc and musl may make in their stead on other kernels or processors. Everything else
+//! fails with an error that programs live with. A call ends the process only if no rsync and no C
+//! library makes it in good faith.
 
 use nix::libc::{self, c_int, c_long};
 
@@ -29,8 +30,8 @@ const ALLOWED: &[c_long] = &[
     #[cfg(target_arch = "x86_64")] libc::SYS_lstat,
     #[cfg(target_arch = "x86_64")] libc::SYS_access,
     #[cfg(target_arch = "x86_64")] libc::SYS_readlink,
-    // Making names, moving and removing them. A FIFO or a socket is a thing that rsync before 3.5.0 stores: Landlock has the say.
-    // A link is asked about by the filter that asks.
+    // Making, moving and removing names. Landlock decides about FIFOs and sockets, which rsync
+    // before 3.5.0 stores. The asking half handles links.
     libc::SYS_mkdirat, libc::SYS_mknodat, libc::SYS_symlinkat, libc::SYS_linkat, libc::SYS_unlinkat, libc::SYS_umask,
     #[cfg(not(target_arch = "riscv64"))] libc::SYS_renameat,
     #[cfg(target_arch = "x86_64")] libc::SYS_mkdir,
@@ -50,8 +51,8 @@ const ALLOWED: &[c_long] = &[
     #[cfg(target_arch = "x86_64")] libc::SYS_utime,
     #[cfg(target_arch = "x86_64")] libc::SYS_utimes,
     #[cfg(target_arch = "x86_64")] libc::SYS_futimesat,
-    // Starting, becoming a program, ending, and the children. The filter is loaded by what has yet to become rsync; what it may become
-    // later, Landlock decides.
+    // Starting, becoming a program, ending, children. The process that loads the filter has yet to
+    // become rsync; Landlock decides what else it may become.
     libc::SYS_execve, libc::SYS_exit, libc::SYS_exit_group, libc::SYS_wait4, libc::SYS_waitid,
     // This is how musl forks.
     #[cfg(target_arch = "x86_64")] libc::SYS_fork,
@@ -61,7 +62,8 @@ const ALLOWED: &[c_long] = &[
     // How much memory a sort may take, and how many processors there are to allocate for, to glibc.
     libc::SYS_sysinfo, libc::SYS_sched_getaffinity,
     #[cfg(target_arch = "x86_64")] libc::SYS_getrlimit,
-    // Signals. `raise` and `abort` send them to a thread; to what else they may go, Landlock decides from Linux 6.12 on.
+    // Signals. `raise` and `abort` send them to a thread; Landlock decides about others from Linux
+    // 6.12 on.
     libc::SYS_rt_sigaction, libc::SYS_rt_sigprocmask, libc::SYS_rt_sigreturn, libc::SYS_rt_sigsuspend, libc::SYS_rt_sigtimedwait,
     libc::SYS_sigaltstack, libc::SYS_restart_syscall,
     #[cfg(target_arch = "x86_64")] libc::SYS_pause,
@@ -78,8 +80,8 @@ const ALLOWED: &[c_long] = &[
     #[cfg(target_arch = "riscv64")] RISCV_FLUSH_ICACHE,
 ];
 
-/// Calls that are allowed as well where there is no history: there the names of owners may have to be asked of a service, by the C
-/// library's modules (nscd, sssd, winbind, nslcd and systemd-userdbd all listen on a socket of this machine).
+/// Allowed besides where there is no history: the C library's modules may ask a service for names
+/// of owners there (nscd, sssd, winbind, nslcd and systemd-userdbd all listen on a local socket).
 const TO_ASK_FOR_NAMES: &[c_long] = &[
     libc::SYS_connect,
     libc::SYS_sendto,
@@ -96,7 +98,8 @@ const TO_ASK_FOR_NAMES: &[c_long] = &[
 /// Calls that send a signal: to each process by itself, as rsync ends its other one.
 const SIGNALS: &[c_long] = &[libc::SYS_kill, libc::SYS_tkill, libc::SYS_tgkill];
 
-/// Whom no signal may reach: other groups and everybody; and the gate, which nobody outlives who is still looked after.
+/// Processes that no signal may reach: other groups, everybody, and the gate, which must outlive
+/// rsync.
 pub(super) fn spared(gate: u32) -> [Test; 2] {
     [any(0, c_int::MIN), Test { value: gate, ..equal(0, -1, 0) }]
 }
@@ -105,14 +108,14 @@ pub(super) fn spared(gate: u32) -> [Test; 2] {
 #[rustfmt::skip]
 const ALLOWED_BUT: &[(c_long, &[Test])] = &[
     #[cfg(target_arch = "x86_64")] (libc::SYS_open, &[any(1, NAMELESS), equal(1, libc::O_ACCMODE, libc::O_ACCMODE), equal(1, EMPTYING, libc::O_TRUNC)]),
-    // rsync's own two processes talk over a pair of streams. Another type could send to a socket with a name, and for another family the
-    // kernel would load a module.
+    // rsync's two processes use a pair of streams. Other types could send to a named socket, and
+    // for other families the kernel would load modules.
     (libc::SYS_socketpair, &[other(0, !0, libc::AF_UNIX), other(1, 0xf, libc::SOCK_STREAM)]),
-    // Threads and children of the usual kind: no namespaces, no tracing, no child of somebody else's.
+    // Usual threads and children: no namespaces, no tracing, no other parent.
     (libc::SYS_clone, &[any(0, !USUAL_CHILD)]),
-    // Memory that is shared with nobody. The tables of the C library that are mapped so are read where that fails.
+    // Private memory. The C library reads its tables if it cannot map them shared.
     (libc::SYS_mmap, &[any(3, libc::MAP_SHARED)]),
-    // A name may move, and what stands in its place may stay, but not be exchanged or leave a device behind.
+    // A rename may spare what is there, but not exchange it or leave a device behind.
     (libc::SYS_renameat2, &[any(4, !RENAME_NOREPLACE)]),
     // Its own limits it may lower, the gate's it may not.
     (libc::SYS_prlimit64, &[any(0, -1)]),
@@ -120,17 +123,19 @@ const ALLOWED_BUT: &[(c_long, &[Test])] = &[
 
 /// Calls that are allowed only with these arguments.
 const ALLOWED_WITH: &[(c_long, &[Test])] = &[
-    // Whether it is a terminal, how wide that is, how much there is to read. Many another changes a file, or what it is on.
+    // Questions about a terminal and what there is to read. Many others change a file, or its file
+    // system.
     (libc::SYS_ioctl, &[only(1, -1, TCGETS), only(1, -1, TCGETS2), only(1, -1, TIOCGWINSZ), only(1, -1, FIONREAD)]),
-    // The first four: copies of descriptors and flags. No leases, notices or signals, which would come from others' files.
+    // The first four: copies of descriptors, and flags. No leases or signals, which come from
+    // others' files.
     (libc::SYS_fcntl, &[only(1, !3, 0), only(1, -1, libc::F_SETFL), only(1, -1, libc::F_DUPFD_CLOEXEC)]),
 ];
 
 /// Sockets of this machine, and none of the network: to TCP alone Landlock would see.
 const SOCKETS: (c_long, &[Test]) = (libc::SYS_socket, &[only(0, -1, libc::AF_UNIX)]);
 
-/// Calls that end the process: other processes' memory, files by their number, mounts, and the parts of the kernel that attackers
-/// like. Whoever tries one is not rsync any more.
+/// Calls that end the process: other processes' memory, files by their number, mounts, and the
+/// parts of the kernel that attackers like. rsync never makes them.
 #[rustfmt::skip]
 const DEADLY: &[c_long] = &[
     libc::SYS_ptrace, libc::SYS_process_vm_writev, libc::SYS_open_by_handle_at,
@@ -154,28 +159,31 @@ const RISCV_FLUSH_ICACHE: c_long = 259;
 /// `RENAME_NOREPLACE` (renameat2(2)), which musl's constants have no name for.
 const RENAME_NOREPLACE: c_int = 1;
 
-/// Requests of ioctl(2), whose numbers have another type in each C library. The second is how glibc 2.42 asks for the first.
+/// Requests of ioctl(2); C libraries differ in their type. glibc 2.42 asks for the first by the
+/// second.
 const TCGETS: c_int = 0x5401;
 const TCGETS2: c_int = 0x802c_542a_u32.cast_signed();
 const TIOCGWINSZ: c_int = 0x5413;
 const FIONREAD: c_int = 0x541b;
 
-/// The flag of open(2) for a file without a name, which nobody who counts names would find. The other part of libc's word for it is
-/// a flag of its own. The third mode of opening is for ioctl(2) alone, and is granted on what may not be written to.
+/// The flag of open(2) for a file without a name, which no count by names would find; libc's
+/// constant includes another flag. The third mode of opening is for ioctl(2) alone, and granted
+/// even where writing is not.
 const NAMELESS: c_int = libc::O_TMPFILE & !libc::O_DIRECTORY;
 
 /// How a file is not opened.
 const OPENING: [Test; 3] = [any(2, NAMELESS), equal(2, libc::O_ACCMODE, libc::O_ACCMODE), equal(2, EMPTYING, libc::O_TRUNC)];
 
-/// The same in a view, where the last one is in vain. It is how glibc before 2.39 begins to set a mode that no symlink may be followed to
-/// (`fchmodat`): it goes on by /proc, which is not there, so that rsync does without in the end, for each file again. Told that the
-/// kernel does not know it, rsync does so from the first file on (`do_chmod` in its syscall.c).
+/// The same in a view, where the last one fails. glibc before 2.39 begins with it to set a mode
+/// without following a symlink (`fchmodat`), and goes on by /proc, which is not there: so for each
+/// file again. If the call is unknown, rsync stops trying with the first file (`do_chmod` in its
+/// syscall.c).
 const OPENING_IN_VIEW: [Test; 4] = {
     let [nameless, neither, emptying] = OPENING;
     [nameless, neither, emptying, Test { then: Answer::NotKnown, ..equal(2, -1, libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC) }]
 };
 
-/// Opening for reading that empties the file all the same: before Linux 6.2 Landlock has no word against it.
+/// Opening for reading that truncates: Landlock cannot deny that before Linux 6.2.
 const EMPTYING: c_int = libc::O_ACCMODE | libc::O_TRUNC;
 
 /// What clone(2) is given for a child or a thread by glibc and musl, with any signal for its end.
@@ -193,7 +201,7 @@ const USUAL_CHILD: c_int = 0xff
     | libc::CLONE_CHILD_CLEARTID
     | libc::CLONE_DETACHED;
 
-/// The rules for such a filter, in a view or not, each with the number of its call and in the order of those.
+/// The rules for a filter, in the order of their calls' numbers.
 pub(super) fn rules(which: Filter, view: bool, spared: &[Test; 2]) -> Vec<(c_long, Rule<'_>)> {
     let always = |answer| move |number: &c_long| (*number, Rule::always(answer));
     let but = |answer| move |(number, unless): &(c_long, &'static [Test])| (*number, Rule { answer, unless });

@@ -68,8 +68,9 @@ fn what_leads_to_proc_is_not_known_where_there_is_none_and_else_is_as_ever() {
     }
 }
 
-/// Calls by their numbers on x86-64, with arguments that would reach the kernel's own checks where those count, and how each ends: `P` is
-/// not permitted, `N` is not known, `K` ends the process; anything else is what the kernel says.
+/// Calls by their numbers on x86-64, with arguments that would reach the kernel's own checks where
+/// those count, and how each ends: `P` is not permitted, `N` is not known, `K` ends the process;
+/// anything else is what the kernel says.
 const CALLS: &str = r#"
 import ctypes, errno, os, signal, sys
 call = ctypes.CDLL(None, use_errno=True).syscall

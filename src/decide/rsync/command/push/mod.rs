@@ -88,19 +88,10 @@ impl Push {
 
     /// The reasons for which the policy's `options:` refuse it: an option that they name; one that the table leaves to them
     /// and that they do not allow; one that the table leaves to them for a gate that runs as this one does. Only a push without
-    /// any may run.
-    #[must_use]
-    pub fn refused_by(&self, choice: &Choice, owners: &Owners) -> Vec<Reason> {
-        self.refused(choice, owners, None)
-    }
-
-    /// The same for an account, which may name itself where everything is its own.
+    /// any may run. The account may name itself where everything is its own.
     #[must_use]
     pub fn refused_for(&self, choice: &Choice, owners: &Owners, account: &Account) -> Vec<Reason> {
-        self.refused(choice, owners, Some(account).filter(|_| *owners == Owners::Account))
-    }
-
-    fn refused(&self, choice: &Choice, owners: &Owners, own: Option<&Account>) -> Vec<Reason> {
+        let own = Some(account).filter(|_| *owners == Owners::Account);
         let refused = |Used { row, spelled }: &Used| {
             if let Some(word) = choice.refuses(row) {
                 return Some(row.refused_by_policy(word, spelled));
@@ -264,7 +255,7 @@ fn judge(found: &[Found], place: SubPath, pull: bool) -> (Push, Vec<Reason>) {
             Rule::Smaller => push.timeout = found.value.as_ref().and_then(|value| value.parse().ok()),
             // What only a sender does is what a pull asks for; the pull itself is refused already.
             Rule::Refuse(_) if pull && row.side == Side::Sender => {}
-            // The policy has the last word, in `refused_by`.
+            // The policy has the last word, in `refused_for`.
             Rule::Refuse(_) if row.may_be_allowed() => push.print(found),
             Rule::Refuse(cause) => reasons.push(row.refusal(cause, &found.spelled)),
         }

@@ -12,6 +12,13 @@ fn said(text: &str) -> Result<Push, Vec<Reason>> {
     Ok(push)
 }
 
+impl Push {
+    /// Why it is refused for an account that no option names.
+    pub(super) fn refused_by(&self, choice: &Choice, owners: &Owners) -> Vec<Reason> {
+        self.refused_for(choice, owners, &Account { name: "no-account".to_owned(), uid: 4_000_000_000, group: 4_000_000_000 })
+    }
+}
+
 /// Why a push of `options` that can be read is refused.
 fn refusals(options: &str) -> Vec<Reason> {
     with(options).unwrap().refused_by(&Choice::default(), &Owners::Account)

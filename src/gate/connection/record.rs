@@ -1,10 +1,13 @@
-//! The end of a connection: the ledger, the spool, the log, a try at the mail, and only then the client's line.
+//! The end of a connection: the ledger, the spool, syslog, a first attempt to send mail, and then
+//! the client's lines.
 //!
-//! Nothing that goes wrong here changes how the push ended; whatever could not be done is said in the places left.
+//! Nothing that goes wrong here changes how the push ended; it is reported wherever that is still
+//! possible.
 
 use std::path::Path;
 
-use super::{End, Told};
+use super::End;
+use super::end::Ending;
 use crate::act::child::detach;
 use crate::act::inspect;
 use crate::act::names::accounts;
@@ -20,13 +23,13 @@ use crate::terms::text::{on_one_line, printable, printable_name, still_printable
 use crate::terms::{self, Administrator, Body, Event, Jail, Mail, Outcome, Request, Said, Verb};
 
 /// An id for a connection: unique on this machine, and in order of time.
-pub(super) fn record_id(request: &Request) -> String {
+pub(super) fn id(request: &Request) -> String {
     format!("{}-{}", request.at.format("%Y%m%dT%H%M%S%6fZ"), std::process::id())
 }
 
-/// What is known of a connection besides whose it is and how it ended.
+/// What is known of a connection besides its client and its end.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Connection<'a> {
+pub(super) struct Arrival<'a> {
     /// Where the configuration is.
     pub(super) directory: &'a Path,
     pub(super) request: &'a Request,
@@ -34,28 +37,29 @@ pub(super) struct Connection<'a> {
     pub(super) verb: Option<Verb>,
 }
 
-impl Connection<'_> {
-    /// Remembers it, and makes the client's answer.
-    pub(super) fn answer(self, site: &Site, policy: Option<&Policy>, told: Told) -> Answer {
-        let administrator = self.tell(site, policy, &told);
-        answer(told.end, administrator)
+impl Arrival<'_> {
+    /// Records it, and makes the client's answer.
+    pub(super) fn answer(self, site: &Site, policy: Option<&Policy>, ending: Ending) -> Answer {
+        let administrator = self.record(site, policy, &ending);
+        answer(ending.end, administrator)
     }
 
-    /// Remembers it. Says whether the administrator gets a mail about it.
-    pub(super) fn tell(self, site: &Site, policy: Option<&Policy>, told: &Told) -> Administrator {
-        let Connection { directory, request, id, .. } = self;
+    /// Records it. Returns whether the administrator gets a mail about it.
+    pub(super) fn record(self, site: &Site, policy: Option<&Policy>, ending: &Ending) -> Administrator {
+        let Arrival { directory, request, id, .. } = self;
         // Where a mount is missing, what stands at its place is not the repository.
         let policy_on_disk = policy.filter(|policy| mounted(policy, site).is_ok());
         let repository = policy_on_disk.and_then(|policy| Repository::existing(&policy.path, request.account.uid));
-        let record = record(site, policy, self, told, || {
-            // What is looked up here may be locked up with the rest: then nobody is told of it.
+        let record = record(site, policy, self, ending, || {
+            // The repository may be unreadable as well; then the mail does without.
             let state = repository.as_ref().zip(policy).and_then(|(repository, policy)| repository.look(&policy.names).ok());
             state.and_then(|state| state.newest).map(|newest| newest.to_string())
         });
         let mut lost = Vec::new();
         let mut spooled = false;
         let spool = Spool::open(&site.spool, request.account.uid);
-        // The mail comes first: a kill between the two may leave a mail that the ledger does not know, never the other way round.
+        // The mail comes first: a kill between the two may leave a mail that the ledger does not
+        // know, never the other way round.
         match &spool {
             Err(error) => lost.push(format!("the spool cannot be used: {error}")),
             Ok(spool) => {
@@ -68,12 +72,13 @@ impl Connection<'_> {
             }
         }
         if let (Ok(spool), Some(policy)) = (&spool, policy)
-            && told.end.outcome == Outcome::Published
+            && ending.end.outcome == Outcome::Published
         {
-            // Only `check` wants to know, and it is one file for ever.
+            // For `check`; one file for ever.
             let _ = spool.has_published(&policy.client);
         }
-        // A repository that cannot be written to must not lose the entry: the spool has a ledger of its own.
+        // A repository that cannot be written to must not lose the entry: the spool has a ledger of
+        // its own.
         let repository = repository.filter(|repository| repository.ledger().parent().is_some_and(Path::is_dir));
         let entered = repository.as_ref().is_some_and(|repository| ledger::append(&repository.ledger(), &record).is_ok());
         if let Ok(spool) = &spool
@@ -82,10 +87,10 @@ impl Connection<'_> {
         {
             lost.push(format!("no ledger could be written: {error}"));
         }
-        // A process that did the work and was lost may have published before: its note is then for the next session to tell of.
+        // A process that was killed may have published before: the next session reports that.
         if let Some(repository) = &repository
             && lost.is_empty()
-            && !told.end.unheard
+            && !ending.end.is_lost
         {
             repository.told(id);
         }
@@ -105,12 +110,12 @@ impl Connection<'_> {
         if spooled && inspect::leads_somewhere(&site.mail) { Administrator::Alerted } else { Administrator::NotAlerted }
     }
 
-    /// Remembers it where whoever was to do that was killed. From the namespace of a client's ids the spool is out of reach: nobody is sent a
-    /// mail, and where a snapshot was published the next session tells.
-    pub(super) fn enter(self, site: &Site, policy: &Policy, told: &Told) {
-        let record = Event { mail: Mail::None, ..record(site, Some(policy), self, told, || None) };
+    /// Records it where the process that was to do so was killed. The spool is out of reach from
+    /// the namespace of a client's ids: no mail is sent, and the next session reports a snapshot.
+    pub(super) fn record_inside(self, site: &Site, policy: &Policy, ending: &Ending) {
+        let record = Event { mail: Mail::None, ..record(site, Some(policy), self, ending, || None) };
         let path = Repository::existing(&policy.path, accounts::running()).map(|repository| repository.ledger());
-        // It may have come so far.
+        // That process may have done this much.
         if let Some(path) = path.filter(|path| ledger::read(path).iter().all(|other| other.id != record.id)) {
             let _ = ledger::append(&path, &record);
         }
@@ -120,11 +125,12 @@ impl Connection<'_> {
         }
     }
 
-    /// Remembers one whose site file cannot be used, by what is usual, and makes the client's answer. Until it can be used no mail leaves.
-    pub(super) fn tell_without_site(self, end: End) -> Answer {
-        let Connection { directory, request, .. } = self;
-        let told = Told { end, jail: Jail::Whole, hooks: Vec::new() };
-        let record = event(None, self, Mail::Alert, Body::of(came(self, &told), None));
+    /// Records one whose site file cannot be used, with the defaults, and makes the client's
+    /// answer. No mail leaves until the file can be used.
+    pub(super) fn answer_without_site(self, end: End) -> Answer {
+        let Arrival { directory, request, .. } = self;
+        let ending = Ending { end, jail: Jail::Whole, hooks: Vec::new() };
+        let record = event(None, self, Mail::Alert, Body::of(came(self, &ending), None));
         let spool = Spool::open(Path::new(policy::DEFAULT_SPOOL), request.account.uid);
         if let Ok(spool) = &spool {
             let _ = spool.add(&record);
@@ -136,7 +142,7 @@ impl Connection<'_> {
         if let Err(what) = watched {
             let _ = syslog::send(socket, &problem(&record, &what));
         }
-        answer(told.end, Administrator::NotAlerted)
+        answer(ending.end, Administrator::NotAlerted)
     }
 }
 
@@ -145,35 +151,36 @@ fn problem(record: &Event, what: &str) -> String {
     format!("id={} problem=\"{}\"", record.id, still_printable(&on_one_line(what), MAX_QUOTED))
 }
 
-/// What is remembered, with the mail that it asks for, and the newest snapshot in an alert about a client that has not got through.
-fn record(site: &Site, policy: Option<&Policy>, connection: Connection<'_>, told: &Told, newest: impl FnOnce() -> Option<String>) -> Event {
-    let mut came = came(connection, told);
-    let push = told.end.push.clone();
+/// The event, with the mail that it asks for, and with the newest snapshot in an alert about a
+/// client that has not got through.
+fn record(site: &Site, policy: Option<&Policy>, arrival: Arrival<'_>, ending: &Ending, newest: impl FnOnce() -> Option<String>) -> Event {
+    let mut came = came(arrival, ending);
+    let push = ending.end.push.clone();
     let partial = push.as_ref().is_some_and(|push| push.partial);
-    came.passing = asked::passes(&came, partial, told.end.passing, told.end.lasting);
+    came.passing = asked::passes(&came, partial, ending.end.passing, ending.end.lasting);
     let apart = site.mail.reports_to != site.mail.to;
     let mail = asked::mail(&came, partial, policy.map_or(Report::Problems, |policy| policy.report), apart);
     let in_vain = matches!(came.result, Outcome::Failed | Outcome::Unpublished) || (came.result == Outcome::Refused && came.passing);
     if mail == Mail::Alert && in_vain {
         came.newest = newest();
     }
-    event(policy, connection, mail, Body::of(came, push))
+    event(policy, arrival, mail, Body::of(came, push))
 }
 
-fn event(policy: Option<&Policy>, connection: Connection<'_>, mail: Mail, body: Body) -> Event {
-    let Connection { request, id, .. } = connection;
+fn event(policy: Option<&Policy>, arrival: Arrival<'_>, mail: Mail, body: Body) -> Event {
+    let Arrival { request, id, .. } = arrival;
     let account = printable_name(request.account.name.as_bytes());
     Event { id: id.to_owned(), at: request.at, account, client: policy.map(|policy| policy.client.clone()), mail, body }
 }
 
-/// What is remembered of the connection itself.
-fn came(connection: Connection<'_>, told: &Told) -> terms::Connection {
-    let Connection { request, verb, .. } = connection;
-    let Told { end, jail, hooks } = told;
+/// What is recorded of the connection itself.
+fn came(arrival: Arrival<'_>, ending: &Ending) -> terms::Connection {
+    let Arrival { request, verb, .. } = arrival;
+    let Ending { end, jail, hooks } = ending;
     let command = match &request.said {
-        Said::Command(bytes) if end.heard.is_empty() => printable(bytes),
+        Said::Command(bytes) if end.input.is_empty() => printable(bytes),
         Said::Command(bytes) => {
-            format!("{} and on standard input {}", printable(bytes), still_printable(&end.heard, MAX_QUOTED))
+            format!("{} and on standard input {}", printable(bytes), still_printable(&end.input, MAX_QUOTED))
         }
         Said::Nothing | Said::Login => String::new(),
     };
@@ -193,7 +200,7 @@ fn came(connection: Connection<'_>, told: &Told) -> terms::Connection {
     }
 }
 
-/// What the client is told: the first reason, if there is one.
+/// The client's lines: the first reason, if there is one, and what a snapshot lacks.
 pub(super) fn answer(end: End, administrator: Administrator) -> Answer {
     let mut lines = end.reasons.first().map(|reason| reason.lines(end.outcome == Outcome::Refused, administrator)).unwrap_or_default();
     if end.outcome == Outcome::Added {

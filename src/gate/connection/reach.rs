@@ -1,44 +1,44 @@
-//! Work on what modes keep the account out of, in a process of its own, and what is said where that is killed.
+//! Work on files whose modes keep the account out, in a process of its own that may be killed.
 
-use super::{End, Session};
+use super::{Connection, End};
 use crate::act::child;
 use crate::act::process::{self, Users};
 use crate::act::sandbox::view;
 use crate::act::store::{Held, Repository};
 use crate::decide::push::outcome;
-use crate::terms::beside::Note;
-use crate::terms::reason::Reason;
+use crate::terms::{Note, Reason};
 
-impl Session<'_> {
-    /// Does what has to get at all that is the account's, whatever modes its client has given it: history is not to be changed for a look. Who keeps
-    /// owners is where that can be done; for anybody else a process does it. It is gone before the administrator's hooks run, and the mail
-    /// leaves, which may need another account's programs.
-    pub(super) fn reaching_all(&self, held: &Held<'_>, work: impl FnOnce() -> Result<End, Reason>) -> Result<End, Reason> {
+impl Connection<'_> {
+    /// Does work that needs every file of the account's, whatever modes the client has given it;
+    /// history is not changed for a look. Where owners are kept, this process can; otherwise a
+    /// process with that power does it. It ends before hooks run and mail leaves, which may need
+    /// another account's programs.
+    pub(crate) fn reaching_all(&self, held: &Held<'_>, work: impl FnOnce() -> Result<End, Reason>) -> Result<End, Reason> {
         if self.owners.mapping().is_some() || self.request.account.is_root() {
             return work();
         }
         let leave = || view::reach_own_files().and_then(|()| process::give_up_power(Users::Alone)).is_ok();
-        // In that process it is a copy that is taken.
+        // The process takes its own copy.
         let mut work = Some(work);
-        let mut told = || work.take().map(|work| serde_json::to_vec(&End::of(work())).unwrap_or_default()).unwrap_or_default();
-        match child::delegated(leave, &mut told) {
+        let mut result = || work.take().map(|work| serde_json::to_vec(&End::of(work())).unwrap_or_default()).unwrap_or_default();
+        match child::delegated(leave, &mut result) {
             Ok(Some(said)) => serde_json::from_slice(&said).or_else(|_| self.recovered(held)),
-            // Where the kernel has no process or no namespace for it, what modes keep the account out of stays out of its reach.
+            // Without such a process or namespace, those files stay out of reach.
             Ok(None) | Err(_) => work.take().map_or_else(|| Ok(End::lost()), |work| work()),
         }
     }
 
-    /// The end of work whose process was killed. What that left is put right at once, as the next session would: the hooks that run now see a
-    /// repository as after any other push.
+    /// The end of work whose process was killed. What that left is repaired at once, so that hooks
+    /// see a repository as after any other push.
     fn recovered(&self, held: &Held<'_>) -> Result<End, Reason> {
         let repository = held.repository();
         let end = self.lost(Some(repository));
-        if end.unheard {
+        if end.is_lost {
             return Ok(end);
         }
         let recovered = repository.look(&self.policy.names);
         let recovered = recovered.and_then(|mut state| held.recover(&mut state, self.request.at, self.policy.deadline));
-        // It is published, whatever became of that.
+        // It is published, whether or not that worked.
         Ok(end.noting(recovered.unwrap_or_else(|reason| vec![Note::lasting(reason.detail)])))
     }
 
