@@ -46,32 +46,32 @@ test: build-needs test-needs
 # second time without the view that rsync is given of the file system: the rest of the jail has to hold alone. `make older` is
 # as much with other rsyncs.
 hostile: build-needs test-needs
-	HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-5000} $(CARGO) test --locked --no-fail-fast --test hostile -- --nocapture --test-threads $${TEST_THREADS:-4}
-	HOSTILE_WITHOUT_VIEW=1 $(CARGO) test --locked --no-fail-fast --test hostile -- --nocapture --test-threads $${TEST_THREADS:-4} --skip mutants
+	HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-5000} $(CARGO) test --locked --no-fail-fast --test attack -- --nocapture --test-threads $${TEST_THREADS:-4}
+	HOSTILE_WITHOUT_VIEW=1 $(CARGO) test --locked --no-fail-fast --test attack -- --nocapture --test-threads $${TEST_THREADS:-4} --skip mutants
 
 # As root: the attacks and the kills once more, on gates of an ordinary account that keeps its clients' owners. Some of the attacks are in
 # the suite. OWNERS_KEPT=1 kills at every call, which takes long. None of them runs without a view. At last `remap` is killed at every call.
 owners: build-needs test-needs
-	OWNERS_KEPT=$${OWNERS_KEPT:-short} HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-500} $(CARGO) test --locked --no-fail-fast --test hostile -- --nocapture \
+	OWNERS_KEPT=$${OWNERS_KEPT:-short} HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-500} $(CARGO) test --locked --no-fail-fast --test attack -- --nocapture \
 		--test-threads $${TEST_THREADS:-4}
-	OWNERS_KEPT=$${OWNERS_KEPT:-short} $(CARGO) test --locked --no-fail-fast --test direct -- --test-threads $${TEST_THREADS:-4} \
+	OWNERS_KEPT=$${OWNERS_KEPT:-short} $(CARGO) test --locked --no-fail-fast --test gate -- --test-threads $${TEST_THREADS:-4} \
 		attacks:: history:: owners:: taken_over:: crash:: --skip where_there_is_no_view --skip nor_does_it_for_an_ordinary_account
-	REMAP_KILLS=all $(CARGO) test --locked --no-fail-fast --test whole -- --test-threads $${TEST_THREADS:-4} remap_killed
+	REMAP_KILLS=all $(CARGO) test --locked --no-fail-fast --test sshd -- --test-threads $${TEST_THREADS:-4} remap_killed
 
 # Servers and clients of other releases: every attack, and the stories of a push. 3.2.7 on either side has its short form in the suite.
 # None of them runs without a view.
 older: build-needs test-needs
 	tests/support/older.sh all
-	$(CARGO) test --locked --test direct older
+	$(CARGO) test --locked --test gate older
 	@for rsync in $(CURDIR)/target/rsync/*/usr/bin/rsync; do \
 		[ -x $$rsync ] || continue; \
 		echo "== the server's rsync is $$rsync"; \
 		SERVER_RSYNC=$$rsync HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-500} $(CARGO) test --locked --no-fail-fast \
-			--test hostile -- --nocapture --test-threads $${TEST_THREADS:-4} || exit 1; \
-		SERVER_RSYNC=$$rsync $(CARGO) test --locked --no-fail-fast --test direct --test whole -- --test-threads $${TEST_THREADS:-4} \
+			--test attack -- --nocapture --test-threads $${TEST_THREADS:-4} || exit 1; \
+		SERVER_RSYNC=$$rsync $(CARGO) test --locked --no-fail-fast --test gate --test sshd -- --test-threads $${TEST_THREADS:-4} \
 			crash history jail neutral secluded push resume transaction || exit 1; \
 		echo "== the client's is"; \
-		CLIENT_RSYNC=$$rsync $(CARGO) test --locked --no-fail-fast --test direct --test hostile --test whole -- \
+		CLIENT_RSYNC=$$rsync $(CARGO) test --locked --no-fail-fast --test gate --test attack --test sshd -- \
 			--test-threads $${TEST_THREADS:-4} clients sources history neutral older a_real_client push resume transaction || exit 1; \
 	done
 
@@ -130,7 +130,7 @@ fuzz: build-needs
 
 # A thousand of them are in the suite.
 hostile-commands: test-needs
-	HOSTILE_COMMANDS=$${HOSTILE_COMMANDS:-10000} $(CARGO) test --locked --test direct hostile_commands -- --nocapture
+	HOSTILE_COMMANDS=$${HOSTILE_COMMANDS:-10000} $(CARGO) test --locked --test gate hostile_commands -- --nocapture
 
 # Beside plain rsync and rrsync; with BASE_GATE=/path/to/an/older/build beside that one, too. `cargo bench -- --starts` is one part of it.
 bench: build-needs

@@ -33,7 +33,7 @@ const GROUP: &str = "snapgate";
 /// How many accounts root gets.
 pub(crate) const COUNT: usize = 7;
 
-/// The one whose ids for others change in `tests/whole/owners_ranges.rs`. No other test is on it.
+/// The one whose ids for others change in `tests/sshd/owners_ranges.rs`. No other test is on it.
 pub(crate) const CHANGING: usize = 4;
 
 /// Two whose repositories change hands, for which no process of theirs may run. No other test is on them.

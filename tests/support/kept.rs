@@ -1,4 +1,4 @@
-//! `owners: keep` beneath tests that are about something else: `OWNERS_KEPT=1 cargo test --test hostile`, as root.
+//! `owners: keep` beneath tests that are about something else: `OWNERS_KEPT=1 cargo test --test attack`, as root.
 //!
 //! Every gate is then an ordinary account's that keeps its client's owners, while the client is root's still and so are the tests, which
 //! have to see everything. The suite runs some of its tests a second time so; `make owners` all that mean something there. For an ordinary

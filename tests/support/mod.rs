@@ -13,7 +13,7 @@ pub(crate) mod processes;
 pub(crate) mod repository;
 pub(crate) mod tree;
 #[path = "older.rs"]
-#[expect(dead_code, reason = "shared with tests/direct, which needs more of it")]
+#[expect(dead_code, reason = "shared with tests/gate, which needs more of it")]
 pub(crate) mod versions;
 
 use std::fs;

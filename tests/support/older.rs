@@ -1,6 +1,6 @@
 //! Servers and clients with an rsync that is not the machine's own: `tests/support/older.sh` puts them beneath `target/rsync`.
 //!
-//! `SERVER_RSYNC=/a/path cargo test --test hostile` has every gate run that rsync, where a test's site file names no other, and
+//! `SERVER_RSYNC=/a/path cargo test --test attack` has every gate run that rsync, where a test's site file names no other, and
 //! `CLIENT_RSYNC` every client. The suite itself runs some of its tests a second time so, with 3.2.7.
 
 use std::ffi::OsStr;

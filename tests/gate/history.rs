@@ -150,7 +150,7 @@ fn push(gate: &Gate, source: &Path, attack: &Attack) -> Ran {
 fn arrived(gate: &Gate, source: &Path, attack: &Attack) {
     let mut compare = Command::new("rsync");
     compare.args(["-aHn", "--delete", "-i", "--omit-dir-times"]).args(attack.options.iter().filter(|option| ["-X", "-A"].contains(option)));
-    // Beneath other numbers there; tests/whole/owners.rs compares those.
+    // Beneath other numbers there; tests/sshd/owners.rs compares those.
     compare.args(keeper().map_or(&[][..], |_| &["--no-o", "--no-g", "--no-A"]));
     let differs = must(compare.arg(format!("{}/", source.display())).arg(gate.newest()));
     // The one leaves times alone and the other leaves out the directory that it names; that is what they are for.

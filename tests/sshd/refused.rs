@@ -108,7 +108,7 @@ fn a_policy_over_its_size_limit_and_an_alias_bomb() {
 #[test]
 fn a_broken_site_file() {
     // Without a site file the record and the mail go where they go by default, in /var/spool/snapgate, which is the
-    // machine's and not this test's: `tests/direct/site_file.rs` looks there, in a mount namespace.
+    // machine's and not this test's: `tests/gate/site_file.rs` looks there, in a mount namespace.
     let server = with_history(Setup::new().client("web1", "").site("jail: perhaps\n"));
     let before = server.state();
     let ran = push(&server.client("web1"), &server).refused("config", 78);

@@ -1,5 +1,5 @@
 //! Attacks on history, through the real gate: what clients do with options, odd sources and odd names, and what a sender
-//! can do that speaks rsync's protocol and lies. `cargo test --test hostile -- --nocapture` shows every case in a table:
+//! can do that speaks rsync's protocol and lies. `cargo test --test attack -- --nocapture` shows every case in a table:
 //! how it is expected to end, and how it ended. With `HOSTILE_WITHOUT_VIEW=1` the gate is started where it may not mount, so
 //! that rsync has no view of its own and the jail and the filter have to hold alone; `SERVER_RSYNC` names an rsync
 //! for the server.
@@ -28,10 +28,10 @@ mod sources;
 mod streams;
 mod sums;
 #[path = "../support/direct.rs"]
-#[expect(dead_code, reason = "shared with tests/direct, which needs more of it")]
+#[expect(dead_code, reason = "shared with tests/gate, which needs more of it")]
 mod support;
 #[path = "../support/older.rs"]
-#[expect(dead_code, reason = "shared with tests/direct, which needs more of it")]
+#[expect(dead_code, reason = "shared with tests/gate, which needs more of it")]
 mod versions;
 mod ways;
 mod wire;

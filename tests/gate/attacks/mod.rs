@@ -84,7 +84,7 @@ impl Scene {
         let mut compiler = Command::new("cc");
         compiler.args(["-O1", "-w", "-pthread", "-o"]).arg(&program).arg(format!("-DATTACK={attack}"));
         compiler.args(defines.iter().map(|(name, value)| format!("-D{name}={value}")));
-        must(compiler.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/direct/attacks").join(source)));
+        must(compiler.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gate/attacks").join(source)));
         self.rsync_is(Some(&program));
     }
 

@@ -1,5 +1,5 @@
 //! Whole-program tests: the real sshd, the real rsync, the built snapgate; one file for each story. They are one
-//! program, because linking a dozen takes longer than running them: `cargo test --test whole push::` runs one story.
+//! program, because linking a dozen takes longer than running them: `cargo test --test sshd push::` runs one story.
 #![cfg(test)]
 
 mod asking;

@@ -18,7 +18,7 @@ const PUSH: &str = "rsync --server -logDtpre.iLsfxCIvu . .";
 /// A gate whose rsync is that program.
 fn taken_over() -> Gate {
     let gate = Gate::with("rsync: $DIR/taken\n", POLICY);
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/direct/taken_over.c");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gate/taken_over.c");
     must(Command::new("cc").args(["-O1", "-w", "-o"]).arg(gate.path().join("taken")).arg(source));
     gate
 }

@@ -56,7 +56,7 @@ fn server(site: &str, policies: [&str; 2]) -> Server {
         .site(&format!("rsync: $DIR/bin/crowd\n{site}"))
         .start();
     let program = server.path().join("bin/crowd");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/whole/crowd.c");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sshd/crowd.c");
     must(Command::new("cc").args(["-O1", "-w", "-o"]).arg(&program).arg(source));
     mode(&program, 0o755);
     tree::small(&server.source("data"));
