@@ -18,10 +18,7 @@ use snapgate::terms::record::Record;
 
 #[path = "mail/bounds.rs"]
 mod bounds;
-#[path = "support/smtp.rs"]
-mod smtp;
-
-use smtp::{Manner, Protection, Server, header};
+use support::smtp::{Manner, Protection, Server, header};
 
 /// A spool, a place for mails, and the site that joins them.
 struct Place {
@@ -150,7 +147,7 @@ fn an_alert_and_a_report_reach_their_own_people() {
 
 #[test]
 fn the_mail_server_is_found_by_its_name_and_that_is_whom_the_certificate_is_for() {
-    let (config, pem) = smtp::private_authority_for(&["localhost"]);
+    let (config, pem) = support::smtp::private_authority_for(&["localhost"]);
     let server = Server::start(Protection::Starttls(config), None);
     let through = |host: &str| Transport::Smtp { host: host.to_owned(), port: server.port, tls: Tls::Starttls, user: None };
     let mut place = Place::new(|_| through("localhost"));
@@ -210,7 +207,7 @@ fn while_the_server_is_down_alerts_are_counted_and_not_written() {
     server.behave(Manner::Accept);
     let _ = run(&place.site, true);
     let taken = server.taken();
-    assert_eq!((taken.len(), taken.iter().map(smtp::Taken::events).sum::<u64>()), (2, 30));
+    assert_eq!((taken.len(), taken.iter().map(support::smtp::Taken::events).sum::<u64>()), (2, 30));
 }
 
 #[test]

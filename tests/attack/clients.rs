@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::lab::{Lab, Row, Way, copies, table};
-use crate::support::{Ran, Running, is_root, must};
+use support::{Ran, Running, is_root, must};
 
 /// A change of the client's data, the options it is pushed with, and how that ends.
 struct Attack {
@@ -157,12 +157,13 @@ fn ending(way: Way, lab: &Lab, source: &Path, ran: &Ran, attack: &Attack) -> Str
 /// A push that the client's end leaves while it still runs: everything but a slow file has been received.
 pub(crate) fn cut_off(lab: &Lab, source: &Path, options: &[&str], place: &str) {
     let slow = source.join("slow");
-    let noise: Vec<u8> = (0..400_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
+    // rsync writes nothing before it has a quarter of a megabyte, and then there is time to look for some seconds.
+    let noise: Vec<u8> = (0..2_000_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
     fs::write(&slow, noise).unwrap();
     let (from, to) = (format!("{}/", source.display()), format!("backup:{place}"));
-    let words = [&["-a", "--delete", "--bwlimit=40"], options, &[&from, &to]].concat();
+    let words = [&["-a", "--delete", "--bwlimit=400"], options, &[&from, &to]].concat();
     let mut running = Running::start(&mut lab.gate.rsync_command(&words, ""));
-    lab.gate.until("the slow file is under way, or nothing is", || {
+    support::until("the slow file is under way, or nothing is", || {
         let stage = fs::read_dir(lab.gate.inside("inprogress").join(place));
         // Until something of it is there, there is nothing to keep.
         let has_begun = |entry: &fs::DirEntry| entry.metadata().is_ok_and(|found| found.len() > 0);
@@ -172,7 +173,7 @@ pub(crate) fn cut_off(lab: &Lab, source: &Path, options: &[&str], place: &str) {
     });
     let _ = running.child.kill();
     running.wait();
-    lab.gate.until("its push has ended", || !lab.gate.is_at_work());
+    support::until("its push has ended", || !lab.gate.is_at_work());
     fs::remove_file(slow).unwrap();
 }
 

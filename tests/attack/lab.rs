@@ -11,13 +11,13 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use crate::entry::{Entry, OLD};
-use crate::facts::{Facts, History, Reads, differences, facts};
-use crate::layer::layer;
 use crate::midway;
 use crate::older::with_the_server_s;
 use crate::sender::{self, End, Session};
-use crate::support::kept::keeper;
-use crate::support::{Gate, POLICY, Ran, is_root, must, skip};
+use support::facts::{Facts, History, Reads, differences, facts};
+use support::kept::keeper;
+use support::layer::layer;
+use support::{Gate, POLICY, Ran, is_root, must, skip};
 
 /// What stands in the file outside. A client never hears it.
 pub(crate) const CANARY: &str = "canary-f3b1c0de: the outside's own words\n";
@@ -421,7 +421,7 @@ impl Case {
 pub(crate) fn run(what: &str, cases: &[Case]) {
     let (run, left): (Vec<_>, Vec<_>) = cases.iter().partition(|case| is_root() || !case.for_root);
     for case in left {
-        skip(&case.name, "only root can look at what it leaves");
+        skip(&format!("{}: only root can look at what it leaves", case.name));
     }
     let rows: Vec<_> = run.into_iter().map(Case::run).collect();
     table(what, rows);

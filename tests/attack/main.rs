@@ -8,30 +8,18 @@
 
 mod clients;
 mod entry;
-#[path = "../support/history.rs"]
-mod facts;
 mod items;
 mod kinds;
 mod lab;
-#[path = "../support/layer.rs"]
-mod layer;
 mod lists;
 mod midway;
 mod mutants;
 mod older;
 mod owners;
-#[path = "../support/processes.rs"]
-mod processes;
 mod reports;
 mod sender;
 mod sources;
 mod streams;
 mod sums;
-#[path = "../support/direct.rs"]
-#[expect(dead_code, reason = "shared with tests/gate, which needs more of it")]
-mod support;
-#[path = "../support/older.rs"]
-#[expect(dead_code, reason = "shared with tests/gate, which needs more of it")]
-mod versions;
 mod ways;
 mod wire;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::entry::Entry;
-use crate::facts::Reads;
 use crate::lab::{Lab, base};
 use crate::sender::{self, Session};
+use support::facts::Reads;
 
 /// As long as the suite has for it. `make hostile` says how many there are to be, in `HOSTILE_MUTANTS`.
 const SHORT: Duration = Duration::from_secs(8);

@@ -3,8 +3,8 @@
 //! attacks end does, and is said here. `SERVER_RSYNC` names the server's rsync (`tests/support/older.rs`).
 
 use crate::lab::Row;
-use crate::support::is_root;
-use crate::versions::{USUAL, again, old_server};
+use support::is_root;
+use support::versions::{USUAL, again, old_server};
 
 /// A table, an ending, and the cases that end so with 3.2.7. A case without its protocol means all of that name.
 type Ending = (&'static str, &'static str, &'static [&'static str]);
@@ -91,5 +91,5 @@ fn no_lie_changes_history_with_rsync_3_2_7() {
         "reports::reports_that_nobody_asked_for_change_nothing",
         "sources::odd_sources_change_nothing_in_history",
     ];
-    again("no_lie_changes_history_with_rsync_3_2_7", crate::versions::SERVER, &tests);
+    again(support::versions::SERVER, &tests);
 }

@@ -2,7 +2,7 @@
 //! on trees has power over every id of the client's. Nothing of history may differ, and no id be on the disk that the account may not use.
 //! `OWNERS_KEPT=1` has every gate so (`tests/support/kept.rs`); `make owners` runs all of them.
 
-use crate::support::kept::again;
+use support::kept::again;
 
 #[test]
 fn no_lie_changes_history_where_owners_are_kept() {
@@ -16,5 +16,5 @@ fn no_lie_changes_history_where_owners_are_kept() {
         "midway::lies_told_by_themselves_change_nothing_in_history",
         "streams::a_line_that_is_cut_leaves_history_alone",
     ];
-    again("no_lie_changes_history_where_owners_are_kept", &tests);
+    again(&tests);
 }

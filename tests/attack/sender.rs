@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::entry::{Asked, Entry};
 use crate::sums;
-use crate::support::{Gate, Ran};
 use crate::wire::{Out, say};
+use support::{Gate, Ran};
 
 /// Why no more is to be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

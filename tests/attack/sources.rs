@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::facts::Reads;
 use crate::lab::{Lab, Row, table};
-use crate::support::{Ran, is_root, must};
+use support::facts::Reads;
+use support::{Ran, is_root, must};
 
 /// A source, and the commands that push it; the last one says how it ended.
 struct Source {

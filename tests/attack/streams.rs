@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use crate::entry::Entry;
 use crate::lab::{Case, Lab, Row, base, case, run, table};
 use crate::sender::{End, Session};
-use crate::support::POLICY;
 use crate::wire::{Out, say};
+use support::POLICY;
 
 /// A push of what is there already.
 const UNCHANGED: &str = "published: a=644*2 d/ d/b=600*3 d/x=644*3 l@ ro=444*3";

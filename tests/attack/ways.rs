@@ -11,9 +11,9 @@ use crate::clients::cut_off;
 use crate::entry::Entry;
 use crate::lab::{Case, Lab, Row, Way, base, case, copies, run, table};
 use crate::sender::{End, Session};
-use crate::support::{Ran, must};
-use crate::versions::{USUAL, old_server};
 use crate::wire::say;
+use support::versions::{USUAL, old_server};
+use support::{Ran, must};
 
 /// A link of the client's, and a push through it.
 struct Planted {

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use snapgate::terms::record::StoredAgain;
 
-use crate::support::{Gate, POLICY, must};
+use support::{Gate, POLICY, must};
 
 const ONE: StoredAgain =
     StoredAgain { files: 1, same: 0, content: 0, mode: 0, owner: 0, times: 0, access_list: 0, attributes: 0, more: false };

@@ -9,9 +9,9 @@ use std::process::Command;
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::record::Jail;
 
-use crate::support::accounts::Account;
-use crate::support::kept::{VARIABLE, again, keeper};
-use crate::support::{Gate, POLICY, Running, accounts, is_root, must, run, skip};
+use support::accounts::Account;
+use support::kept::{VARIABLE, again, keeper};
+use support::{Gate, POLICY, Running, accounts, is_root, must, run, skip};
 
 /// What a client's root has, made in the directory that the script stands in.
 const MACHINE: &str = "
@@ -206,7 +206,7 @@ fn numbers(line: &str) -> [u32; 3] {
 fn an_ordinary_user_keeps_what_a_client_s_root_sends_and_none_of_it_is_its_own() {
     let user = match User::new() {
         Ok(user) => user,
-        Err(why) => return skip("an ordinary user keeps what a client's root sends", &why),
+        Err(why) => return skip(&why),
     };
     let gate = &user.gate;
     let sent = || user.seen(&user.source(), |_, id| id);
@@ -259,6 +259,6 @@ fn an_ordinary_user_keeps_what_a_client_s_root_sends_and_none_of_it_is_its_own()
 #[test]
 fn so_does_an_account_of_root_s() {
     if is_root() {
-        again("so does an account of root's", &["by_a_user::an_ordinary_user_keeps_what_a_client_s_root_sends_and_none_of_it_is_its_own"]);
+        again(&["by_a_user::an_ordinary_user_keeps_what_a_client_s_root_sends_and_none_of_it_is_its_own"]);
     }
 }

@@ -8,8 +8,8 @@ use std::process::Command;
 use snapgate::terms::outcome::Outcome;
 
 use crate::parts::{fill, names, policy};
-use crate::support::kept::again;
-use crate::support::{Gate, SNAPGATE, can_trace, is_root, mode, must, run, skip};
+use support::kept::again;
+use support::{Gate, SNAPGATE, can_trace, is_root, mode, must, run, skip};
 
 fn gate() -> Gate {
     Gate::with("", &policy("merge"))
@@ -189,7 +189,7 @@ fn owners_that_are_kept_are_carried_over() {
         "carried::no_planted_link_leads_anywhere",
         "parts::of_two_pushes_with_delete_into_one_place_of_a_transaction_the_later_one_counts",
     ];
-    again("owners_that_are_kept_are_carried_over", &tests);
+    again(&tests);
 }
 
 #[test]
@@ -254,9 +254,8 @@ fn an_empty_source_takes_nothing_away() {
 
 #[test]
 fn a_disk_without_room_for_the_rest_leaves_history_alone_and_the_next_push_goes_on() {
-    let name = "a_disk_without_room_for_the_rest_leaves_history_alone_and_the_next_push_goes_on";
     if !is_root() {
-        return skip(name, "only root can mount a small disk");
+        return skip("only root can mount a small disk");
     }
     let gate = gate();
     let (tree, one) = (gate.source("tree"), fill(&gate, "one", 1));
@@ -283,7 +282,7 @@ fn a_disk_without_room_for_the_rest_leaves_history_alone_and_the_next_push_goes_
 
 #[test]
 fn no_push_without_it_looks_for_anything_to_carry_over() {
-    if !can_trace("no_push_without_it_looks_for_anything_to_carry_over") {
+    if !can_trace() {
         return;
     }
     let calls = |word: &str| {

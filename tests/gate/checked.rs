@@ -9,7 +9,7 @@ use std::process::Command;
 use chrono::{TimeDelta, Utc};
 use tempfile::TempDir;
 
-use crate::support::{GATE, Gate, POLICY, Ran, SNAPGATE, is_root, mode, must, run, skip};
+use support::{GATE, Gate, POLICY, Ran, SNAPGATE, is_root, mode, must, run, skip};
 
 /// Numbers of accounts that no machine has.
 pub(crate) const FIRST: u32 = 77_001;
@@ -24,13 +24,13 @@ pub(crate) struct World {
 
 impl World {
     /// With these clients; `None` where it cannot be made, which is said.
-    pub(crate) fn new(name: &str, clients: &[&'static str]) -> Option<Self> {
+    pub(crate) fn new(clients: &[&'static str]) -> Option<Self> {
         if !is_root() {
-            skip(name, "it takes root to look as somebody else");
+            skip("it takes root to look as somebody else");
             return None;
         }
         if run(Command::new("unshare").args(["-m", "true"])).status != 0 {
-            skip(name, "this machine gives no mount namespace");
+            skip("this machine gives no mount namespace");
             return None;
         }
         let dir = tempfile::Builder::new().prefix("snapgate-checked-").tempdir().unwrap();
@@ -47,7 +47,7 @@ impl World {
         chown(this.path("spool"), None, Some(FIRST)).unwrap();
         fs::write(this.path("spool/sessions"), "").unwrap();
         mode(&this.path("spool/sessions"), 0o660);
-        must(Command::new("install").args(["-m", "0755", SNAPGATE, GATE]).arg(this.path("bin")));
+        must(Command::new("install").args(["-m", "0755"]).args([SNAPGATE, GATE]).arg(this.path("bin")));
         must(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(this.path("host")));
         fs::create_dir_all("/run/sshd").unwrap();
         this.site("");
@@ -138,7 +138,7 @@ impl World {
 
 #[test]
 fn check_finds_nothing_where_every_account_can_do_what_it_has_to_and_says_what_holds_for_each() {
-    let Some(world) = World::new("nothing wrong for two accounts", &["ck1", "ck2", "ck3"]) else { return };
+    let Some(world) = World::new(&["ck1", "ck2", "ck3"]) else { return };
     let said = world.run(&["check"]).exits(0).stdout;
     for line in
         ["jail, a file system of its own (asked for `ck1`): enforced", "jail, links made by the gate alone (asked for `ck1`): enforced"]
@@ -150,7 +150,7 @@ fn check_finds_nothing_where_every_account_can_do_what_it_has_to_and_says_what_h
 
 #[test]
 fn check_finds_out_what_holds_as_a_connection_of_each_account_does() {
-    let Some(world) = World::new("what holds for each account", &["ck1", "ck2", "ck3"]) else { return };
+    let Some(world) = World::new(&["ck1", "ck2", "ck3"]) else { return };
     let dir = world.dir.path().display().to_string();
     // ck2 may run it by a group that is not its own, ck1 and ck3 may not.
     must(Command::new("install").args(["-m", "0750", "-g", "77777", "/usr/bin/rsync"]).arg(world.path("bin/rsync")));
@@ -185,7 +185,7 @@ fn check_finds_out_what_holds_as_a_connection_of_each_account_does() {
 
 #[test]
 fn check_finds_logins_that_do_not_lead_to_the_gate() {
-    let Some(world) = World::new("logins past the gate", &["ck1", "ck2"]) else { return };
+    let Some(world) = World::new(&["ck1", "ck2"]) else { return };
     // A block that reaches only one of them.
     world.sshd("Match User ck1\nForceCommand $DIR/bin/snapgate-shell\n");
     world.finds(1, &["ck2.yaml:1: no `ForceCommand` of sshd's reaches `ck2`", "sshd -T -C user=ck2"]);
@@ -215,7 +215,7 @@ fn check_finds_logins_that_do_not_lead_to_the_gate() {
 
 #[test]
 fn check_finds_accounts_without_a_key_whatever_stands_in_the_place_of_the_file() {
-    let Some(world) = World::new("accounts without a key", &["ck1"]) else { return };
+    let Some(world) = World::new(&["ck1"]) else { return };
     let file = world.path("home/ck1/.ssh/authorized_keys");
     fs::remove_file(&file).unwrap();
     world.finds(1, &["ck1.yaml:1: sshd takes no key for `ck1`", "authorized_keys` is not there"]);
@@ -234,7 +234,7 @@ fn check_finds_accounts_without_a_key_whatever_stands_in_the_place_of_the_file()
 
 #[test]
 fn check_finds_shells_that_stand_in_the_way() {
-    let Some(world) = World::new("shells in the way", &["ck1"]) else { return };
+    let Some(world) = World::new(&["ck1"]) else { return };
     let shell = |text: &str| {
         world.put("bin/shell.text", text, 0o644, 0);
         must(Command::new("install").args(["-m", "0755"]).arg(world.path("bin/shell.text")).arg(world.path("bin/odd")));
@@ -267,7 +267,7 @@ fn check_finds_shells_that_stand_in_the_way() {
 
 #[test]
 fn check_finds_an_account_whose_groups_sshd_keeps_out() {
-    let Some(world) = World::new("groups", &["ck1"]) else { return };
+    let Some(world) = World::new(&["ck1"]) else { return };
     let groups = fs::read_to_string("/etc/group").unwrap();
     world.put("group", &format!("{groups}backups:x:{FIRST}:\n"), 0o644, 0);
     let check = |lines: &str| {
@@ -281,7 +281,7 @@ fn check_finds_an_account_whose_groups_sshd_keeps_out() {
 
 #[test]
 fn nothing_that_check_has_started_as_an_account_outlives_it() {
-    let Some(world) = World::new("a check that is killed", &["ck1"]) else { return };
+    let Some(world) = World::new(&["ck1"]) else { return };
     world.put("bin/hangs", "#!/bin/sh\necho $$ > $DIR/home/ck1/pid\nexec sleep 1000\n", 0o755, 0);
     world.shell(&world.path("bin/hangs").display().to_string());
     let script = "mount --bind $0/passwd /etc/passwd; $0/bin/snapgate --config $0/etc check & check=$!
@@ -294,7 +294,7 @@ fn nothing_that_check_has_started_as_an_account_outlives_it() {
 
 #[test]
 fn check_finds_an_account_that_is_missing_and_says_so_at_the_end() {
-    let Some(world) = World::new("an account that is missing", &["ck1"]) else { return };
+    let Some(world) = World::new(&["ck1"]) else { return };
     world.policy("ck1", "");
     world.put("etc/policies/gone.yaml", "user: no-such-one\n", 0o644, 0);
     world.finds(1, &["gone.yaml:1: this machine has no account `no-such-one`"]);
@@ -302,7 +302,7 @@ fn check_finds_an_account_that_is_missing_and_says_so_at_the_end() {
 
 #[test]
 fn check_finds_what_an_account_cannot_reach() {
-    let Some(world) = World::new("out of reach", &["ck1"]) else { return };
+    let Some(world) = World::new(&["ck1"]) else { return };
     mode(&world.path("store"), 0o700);
     world.finds(1, &["ck1.yaml:1: the account `ck1` may not enter", "store`\nchmod o+x"]);
     mode(&world.path("store"), 0o711);
@@ -315,7 +315,7 @@ fn check_finds_what_an_account_cannot_reach() {
 
 #[test]
 fn check_finds_repositories_that_are_missing_and_names_that_are_no_snapshots() {
-    let Some(world) = World::new("repositories", &["ck1"]) else { return };
+    let Some(world) = World::new(&["ck1"]) else { return };
     let snapshots = world.path("store/ck1/snapshots");
     let whole = (Utc::now() - TimeDelta::days(1)).format("%Y-%m-%dT%H-%M-%SZ").to_string();
     world.own_directory("store/ck1/snapshots", "ck1");
@@ -351,7 +351,7 @@ fn check_finds_repositories_that_are_missing_and_names_that_are_no_snapshots() {
 
 #[test]
 fn check_finds_disks_that_are_full_or_not_the_ones_that_are_meant() {
-    let Some(world) = World::new("disks", &["ck1"]) else { return };
+    let Some(world) = World::new(&["ck1"]) else { return };
     let on_disk = |options: &str, fill: &str, place: &Path| {
         let dir = world.dir.path().display();
         let script = format!(
@@ -390,7 +390,7 @@ fn check_finds_disks_that_are_full_or_not_the_ones_that_are_meant() {
 
 #[test]
 fn check_finds_mail_that_was_refused() {
-    let Some(world) = World::new("mail that was refused", &["ck1"]) else { return };
+    let Some(world) = World::new(&["ck1"]) else { return };
     let dir = world.dir.path().display().to_string();
     world.site("");
     // Nobody listens there.

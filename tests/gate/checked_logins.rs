@@ -5,11 +5,11 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use crate::checked::{FIRST, KEY, World};
-use crate::support::{must, run};
+use support::{must, run};
 
 #[test]
 fn check_takes_a_program_for_the_gate_by_its_file_and_by_no_name() {
-    let Some(world) = World::new("programs with the gate's name", &["ck1"]) else { return };
+    let Some(world) = World::new(&["ck1"]) else { return };
     let keys = |command: &str| {
         let line = format!("restrict,command=\"{command}\" {KEY}");
         world.put("home/ck1/.ssh/authorized_keys", &line, 0o600, world.uid("ck1"));
@@ -56,7 +56,7 @@ fn check_takes_a_program_for_the_gate_by_its_file_and_by_no_name() {
 
 #[test]
 fn check_finds_what_sshd_wants_besides_a_key() {
-    let Some(world) = World::new("what sshd wants besides a key", &["ck1"]) else { return };
+    let Some(world) = World::new(&["ck1"]) else { return };
     let gate = "ForceCommand $DIR/bin/snapgate-shell --config $DIR/etc\n";
     for (line, words) in [
         ("ChrootDirectory /srv", "sshd locks `ck1` into `/srv`"),
@@ -85,7 +85,7 @@ fn check_finds_what_sshd_wants_besides_a_key() {
 
 #[test]
 fn check_finds_an_account_that_is_shut_and_a_machine_that_is() {
-    let Some(world) = World::new("accounts that are shut", &["ck1"]) else { return };
+    let Some(world) = World::new(&["ck1"]) else { return };
     let dir = world.dir.path().display().to_string();
     let shadow = |pam: &str, fields: &str| {
         world.sshd(&format!("ForceCommand {dir}/bin/snapgate-shell --config {dir}/etc\nUsePAM {pam}\n"));
@@ -110,7 +110,7 @@ fn check_finds_an_account_that_is_shut_and_a_machine_that_is() {
 
 #[test]
 fn nothing_of_the_environment_of_root_is_shown_to_an_account_that_is_looked_at() {
-    let Some(world) = World::new("root's environment", &["ck1"]) else { return };
+    let Some(world) = World::new(&["ck1"]) else { return };
     let dir = world.dir.path().display().to_string();
     // While the maps of a namespace are written, the processes that wait for it are the account's.
     let site = fs::read_to_string(world.path("etc/snapgate.yaml")).unwrap();

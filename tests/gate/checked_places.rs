@@ -5,11 +5,11 @@ use std::os::unix::fs::{chown, symlink};
 use std::process::Command;
 
 use crate::checked::World;
-use crate::support::run;
+use support::run;
 
 #[test]
 fn check_finds_what_in_a_repository_its_account_may_not_write() {
-    let Some(world) = World::new("a repository that somebody else has been in", &["ck1"]) else { return };
+    let Some(world) = World::new(&["ck1"]) else { return };
     for directory in ["snapshots", ".snapgate", ".snapgate/logs", ".snapgate/unrecorded"] {
         world.own_directory(&format!("store/ck1/{directory}"), "ck1");
     }
@@ -55,7 +55,7 @@ fn check_finds_what_in_a_repository_its_account_may_not_write() {
 
 #[test]
 fn check_follows_links_on_the_way_to_a_repository_and_finds_where_it_is_one() {
-    let Some(world) = World::new("links on the way to a repository", &["ck1", "ck2"]) else { return };
+    let Some(world) = World::new(&["ck1", "ck2"]) else { return };
     fs::rename(world.path("store/ck1"), world.path("store/real")).unwrap();
     symlink("real", world.path("store/ck1")).unwrap();
     world.finds(1, &["ck1` is a symlink: the gate follows none there\nwrite path: ", "store/real"]);
@@ -74,7 +74,7 @@ fn check_follows_links_on_the_way_to_a_repository_and_finds_where_it_is_one() {
 
 #[test]
 fn check_asks_sshd_about_the_port_on_which_it_listens() {
-    let Some(world) = World::new("another port", &["ck1"]) else { return };
+    let Some(world) = World::new(&["ck1"]) else { return };
     world.sshd("Port 2222\nMatch LocalPort 2222\nForceCommand $DIR/bin/snapgate-shell --config $DIR/etc\n");
     world.finds(0, &[]);
     world.sshd("Port 2222\nMatch LocalPort 22\nForceCommand $DIR/bin/snapgate-shell --config $DIR/etc\n");

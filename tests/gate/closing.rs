@@ -11,7 +11,7 @@ use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::Mail;
 
-use crate::support::{Gate, POLICY, Ran, Running};
+use support::{Gate, POLICY, Ran, Running};
 
 /// A policy whose window closes with the next minute that leaves time for a test to begin, and that minute.
 fn policy() -> (String, DateTime<Utc>) {
@@ -34,13 +34,13 @@ fn source(gate: &Gate) -> PathBuf {
 /// A push that takes longer than any window is open.
 fn slow(gate: &Gate, source: &Path) -> Running {
     let push = Running::start(&mut gate.push_command(source, &["--bwlimit=20", "--whole-file"], ""));
-    gate.until("something has arrived", || gate.inside("inprogress/a-small-one").exists());
+    support::until("something has arrived", || gate.inside("inprogress/a-small-one").exists());
     push
 }
 
 fn ends(gate: &Gate, end: DateTime<Utc>, push: Running) -> Ran {
     sleep((end - Utc::now()).to_std().unwrap_or_default());
-    gate.until("rsync is gone", || !gate.is_at_work());
+    support::until("rsync is gone", || !gate.is_at_work());
     let late = Utc::now() - end;
     assert!(late >= TimeDelta::zero() && late < TimeDelta::seconds(15), "{late}");
     let ran = push.wait();
@@ -94,7 +94,7 @@ fn a_client_that_stands_still_in_a_transaction_is_ended_with_its_window_too() {
     let client = Pid::from_raw(i32::try_from(push.child.id()).unwrap());
     kill(client, Signal::SIGSTOP).unwrap();
     sleep((end - Utc::now()).to_std().unwrap_or_default());
-    gate.until("rsync is gone", || !gate.is_at_work());
+    support::until("rsync is gone", || !gate.is_at_work());
     kill(client, Signal::SIGCONT).unwrap();
     ends(&gate, end, push);
     let record = gate.record();

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{Gate, POLICY, Running, skip};
+use support::{Gate, POLICY, Running, skip};
 
 fn document() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/coming-from.md")).unwrap()
@@ -24,11 +24,11 @@ fn lsyncd(gate: &Gate, number: usize, changes: &[(&str, &str)]) {
     }
     gate.write("lsyncd.lua", &lua);
     let mut lsyncd = Running::start(Command::new("lsyncd").arg("-nodaemon").arg(gate.path().join("lsyncd.lua")));
-    gate.until("lsyncd has pushed what is there", || !gate.snapshots().is_empty());
+    support::until("lsyncd has pushed what is there", || !gate.snapshots().is_empty());
     // It watches from then on.
     std::thread::sleep(std::time::Duration::from_secs(1));
     fs::write(source.join("second"), "second").unwrap();
-    gate.until("lsyncd has pushed a change", || gate.newest().join("second").exists() && !gate.is_at_work());
+    support::until("lsyncd has pushed a change", || gate.newest().join("second").exists() && !gate.is_at_work());
     lsyncd.child.kill().unwrap();
     lsyncd.wait();
     let newest = gate.newest();
@@ -39,7 +39,7 @@ fn lsyncd(gate: &Gate, number: usize, changes: &[(&str, &str)]) {
 fn has_lsyncd() -> bool {
     let has = Command::new("lsyncd").arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).status().is_ok();
     if !has {
-        skip("lsyncd's snapshots", "lsyncd is not installed");
+        skip("lsyncd is not installed");
     }
     has
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use snapgate::terms::outcome::Outcome;
 
-use crate::support::{Gate, Running};
+use support::{Gate, Running};
 
 const ALL_AGAIN: &str = "snapgate: the transaction is closed: say `prepare`, push all of it again, then `complete`";
 
@@ -57,10 +57,10 @@ fn a_client_whose_push_was_cut_off_and_that_says_nothing_of_it_hears_that_the_sn
         gate.push(&source, &[]).exits(0);
         let from = format!("{}/", large.display());
         let mut cut = Running::start(&mut gate.rsync_command(&["-a", "--bwlimit=200", &from, "backup:large/"], ""));
-        gate.until("its rsync writes", || fs::read_dir(gate.inside("inprogress/large")).is_ok_and(|mut files| files.next().is_some()));
+        support::until("its rsync writes", || fs::read_dir(gate.inside("inprogress/large")).is_ok_and(|mut files| files.next().is_some()));
         cut.child.kill().unwrap();
         cut.wait();
-        gate.until("the gate is done with it", || !gate.is_at_work());
+        support::until("the gate is done with it", || !gate.is_at_work());
         let ran = gate.say(said).exits(if told { 65 } else { 0 });
         assert_eq!(ran.code(), told.then_some("partial"), "{said}: {}", ran.stderr);
         let names = ran.stderr.contains("a push into `large` did not end well") && ran.stderr.contains(ALL_AGAIN);

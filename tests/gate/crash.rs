@@ -17,9 +17,9 @@ use snapgate::terms::outcome::Outcome;
 use snapgate::terms::record::{Mail, Record};
 use snapgate::terms::verb::Verb;
 
-use crate::support::kept::{is_short, no_strangers, strace};
-use crate::support::{Gate, POLICY, Ran, Running, can_trace, must};
 use stories::STORIES;
+use support::kept::{is_short, no_strangers, strace};
+use support::{Gate, POLICY, Ran, Running, can_trace, must};
 
 /// Every call that can change what stands on the disk, what is locked, or what runs. A `?` where not every machine has it.
 const CALLS: &str = "?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlinkat,?rmdir,?symlink,?symlinkat,?link,?linkat,?write,\
@@ -224,10 +224,10 @@ fn tell(story: &Story) {
 /// Waits for what outlives the gate: an rsync, the pass that mails, and strace with its last line.
 fn settle(gate: &Gate) {
     for program in ["strace", "snapgate-shell", "snapgate", "rsync"] {
-        gate.until("it is gone", || crate::processes::of(gate.path(), program).is_empty());
+        support::until("it is gone", || support::processes::of(gate.path(), program).is_empty());
     }
     // A process that ends gives up its name a moment before its descriptors.
-    gate.until("nobody carries rsync's lock", || !gate.rsync_runs());
+    support::until("nobody carries rsync's lock", || !gate.rsync_runs());
 }
 
 struct Before {
@@ -340,7 +340,7 @@ macro_rules! stories {
     ($($test:ident: $number:literal,)*) => { $(
         #[test]
         fn $test() {
-            if can_trace(stringify!($test)) {
+            if can_trace() {
                 tell(&STORIES[$number]);
             }
         }
@@ -373,17 +373,17 @@ fn rsync_ends_with_its_gate_and_until_then_keeps_the_lock_and_nothing_it_receive
     }
     // Slow enough to be met while it runs: about 3 seconds.
     let slow = Running::start(&mut gate.push_command(&source, &["--bwlimit=1000", "--whole-file"], ""));
-    gate.until("something has arrived", || gate.inside("inprogress/file1").exists());
-    let gates = crate::processes::of(gate.path(), "snapgate-shell");
+    support::until("something has arrived", || gate.inside("inprogress/file1").exists());
+    let gates = support::processes::of(gate.path(), "snapgate-shell");
     // The gate may have others of its program at work for it. They are below it, and end with it.
-    let is_first = |pid: &&u32| crate::processes::parent(**pid).is_none_or(|parent| !gates.contains(&parent));
+    let is_first = |pid: &&u32| support::processes::parent(**pid).is_none_or(|parent| !gates.contains(&parent));
     let first: Vec<_> = gates.iter().filter(is_first).copied().collect();
     assert_eq!(first.len(), 1, "{gates:?}");
     // An rsync that cannot end at once: it waits for a disk, say.
     let rsyncs = gate.rsyncs();
-    crate::processes::signal(&rsyncs, Signal::SIGSTOP);
-    crate::processes::signal(&first, Signal::SIGKILL);
-    gate.until("the gate is gone, and all that it had at work", || !gates.iter().any(|pid| crate::processes::is_alive(*pid)));
+    support::processes::signal(&rsyncs, Signal::SIGSTOP);
+    support::processes::signal(&first, Signal::SIGKILL);
+    support::until("the gate is gone, and all that it had at work", || !gates.iter().any(|pid| support::processes::is_alive(*pid)));
     assert!(gate.rsync_runs() && gate.inside("inprogress").exists(), "the lock went with the gate");
 
     let second = gate.push(&source, &[]).exits(75);
@@ -392,8 +392,8 @@ fn rsync_ends_with_its_gate_and_until_then_keeps_the_lock_and_nothing_it_receive
     assert_eq!(gate.say("status").exits(0).stderr, "");
     assert!(gate.rsync_runs());
 
-    crate::processes::signal(&rsyncs, Signal::SIGCONT);
-    gate.until("rsync has ended too", || !gate.rsync_runs());
+    support::processes::signal(&rsyncs, Signal::SIGCONT);
+    support::until("rsync has ended too", || !gate.rsync_runs());
     slow.wait();
     settle(&gate);
     assert!(gate.snapshots().is_empty(), "published without a gate");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::Gate;
+use support::Gate;
 
 #[test]
 fn a_reader_of_current_never_finds_it_missing_or_dangling() {

@@ -9,9 +9,9 @@ use std::process::Command;
 
 use snapgate::terms::record::Jail;
 
-use crate::facts::{History, Reads};
-use crate::support::kept::{keeper, strace};
-use crate::support::{Gate, Ran, can_trace, is_root, must, run, skip};
+use support::facts::{History, Reads};
+use support::kept::{keeper, strace};
+use support::{Gate, Ran, can_trace, is_root, must, run, skip};
 
 /// Compares every known snapshot, and writes down the new ones.
 #[track_caller]
@@ -205,7 +205,7 @@ fn no_push_of_a_transaction_changes_an_older_snapshot() {
 
 #[test]
 fn no_push_that_was_cut_off_and_begun_again_changes_an_older_snapshot() {
-    if !can_trace("no_push_that_was_cut_off_and_begun_again_changes_an_older_snapshot") {
+    if !can_trace() {
         return;
     }
     let gate = Gate::new();
@@ -218,7 +218,7 @@ fn no_push_that_was_cut_off_and_begun_again_changes_an_older_snapshot() {
     for attack in &ATTACKS {
         // `inprogress/` is left full of links into the newest snapshot, killed just before it would be published.
         run(&mut gate.push_command(&source, attack.options, &cut));
-        gate.until("strace is gone", || crate::processes::of(gate.path(), "strace").is_empty());
+        support::until("strace is gone", || support::processes::of(gate.path(), "strace").is_empty());
         assert!(gate.inside("inprogress/kept").exists(), "the push was not cut off");
         (attack.change)(&source);
         push(&gate, &source, attack);
@@ -304,7 +304,7 @@ fn unchanged_files_are_linked_in_the_jail_and_it_is_told_when_they_are_not() {
 
     let frozen = gate.newest().join("one");
     if !is_root() || run(Command::new("chattr").arg("+i").arg(&frozen)).status != 0 {
-        return skip("the alarm about files stored again", "it takes root, and a file system whose files can be made immutable");
+        return skip("it takes root, and a file system whose files can be made immutable");
     }
     gate.push(&source, &[]).exits(0);
     must(Command::new("chattr").arg("-i").arg(&frozen));
@@ -320,7 +320,7 @@ fn unchanged_files_are_linked_in_the_jail_and_it_is_told_when_they_are_not() {
 /// `--partial` it would stay under its own name, of the right size, in place of the last good one.
 #[test]
 fn a_file_that_cannot_be_read_to_its_end_is_left_out_of_the_snapshot() {
-    if !can_trace("a_file_that_cannot_be_read_to_its_end_is_left_out_of_the_snapshot") {
+    if !can_trace() {
         return;
     }
     let gate = Gate::new();

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use snapgate::decide::rsync::options;
 
-use crate::mutate::Random;
-use crate::support::{GATE, Gate, must};
-use crate::tree;
+use support::mutate::Random;
+use support::tree;
+use support::{GATE, Gate, must};
 
 /// How many in the suite; `HOSTILE_COMMANDS` says another number.
 const IN_THE_SUITE: usize = 1000;
@@ -192,7 +192,7 @@ fn random_hostile_commands_change_nothing_outside_hang_nowhere_and_are_all_remem
     for (now, before) in look().iter().zip(&before) {
         tree::same(now, before);
     }
-    gate.until("no rsync is left", || gate.rsyncs().is_empty());
+    support::until("no rsync is left", || gate.rsyncs().is_empty());
     assert_eq!(gate.ledger().len() - remembered, count, "every one is in the ledger");
     assert!(fs::read_dir(gate.path().join("store")).unwrap().count() == 2, "something was made beside the repositories");
     assert!(refused * 10 > count * 6 && refused * 100 < count * 99, "{refused} of {count} were refused");

@@ -9,10 +9,10 @@ use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::{Jail, Mail, Record};
 
-use crate::layer::layer;
-use crate::support::kept::keeper;
-use crate::support::{Gate, POLICY, Ran, Running, is_root, run, skip};
-use crate::versions::{USUAL, old_server, unpacked};
+use support::kept::keeper;
+use support::layer::layer;
+use support::versions::{USUAL, old_server, unpacked};
+use support::{Gate, POLICY, Ran, Running, is_root, run, skip};
 
 /// Jails the calling thread, in ways that hinder nobody, until the kernel takes no further layer (sixteen,
 /// `LANDLOCK_MAX_NUM_LAYERS`): whatever it starts can have no jail of its own. Says how many there were.
@@ -46,7 +46,7 @@ fn filter() -> bool {
 /// Runs something where the kernel takes a jail and gives no view: who is jailed may not mount (landlock(7)).
 pub(crate) fn where_there_is_no_view(act: impl FnOnce() + Send) {
     if keeper().is_some() {
-        return skip("where there is no view", "owners are kept in one alone");
+        return skip("owners are kept in one alone");
     }
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
@@ -60,7 +60,7 @@ pub(crate) fn where_there_is_no_view(act: impl FnOnce() + Send) {
 #[test]
 fn where_there_is_no_view_the_jail_and_rsync_s_own_walk_hold() {
     if old_server().is_some() {
-        return skip("where there is no view", "no rsync before 3.5.0 may run there");
+        return skip("no rsync before 3.5.0 may run there");
     }
     // By a way with a symlink in it, as repositories are often named.
     let gate = Gate::with("namespaces: optional\n", &format!("{POLICY}path: $DIR/link/web1\n"));
@@ -132,7 +132,7 @@ fn what_cannot_be_shown_is_refused_with_words_of_its_own() {
 #[test]
 fn an_rsync_that_follows_links_never_runs_without_a_view() {
     let Some(program) = unpacked(USUAL) else {
-        return skip("an older rsync without a view", "no rsync 3.2.7 in target/rsync: `make test` puts it there where root and apt can");
+        return skip("no rsync 3.2.7 in target/rsync: `make test` puts it there where root and apt can");
     };
     let gate = Gate::with(&format!("namespaces: optional\nrsync: {}\n", program.display()), POLICY);
     let source = gate.source("data");
@@ -157,7 +157,7 @@ fn rsync_never_starts(site: &str, push: impl Fn(&Gate, &Path) -> Ran, remedies: 
     let gate = Gate::with(&format!("rsync: $DIR/spy\n{site}"), POLICY);
     // It is asked for its version, before the jail and with words of the gate's own; nothing else may be asked of it.
     gate.write("spy", "#!/bin/sh\necho \"$@\" >>$DIR/asked\nexec /usr/bin/rsync \"$@\"\n");
-    crate::support::must(std::process::Command::new("chmod").arg("700").arg(gate.path().join("spy")));
+    support::must(std::process::Command::new("chmod").arg("700").arg(gate.path().join("spy")));
     let source = gate.source("data");
     fs::write(source.join("file"), "x").unwrap();
 
@@ -249,7 +249,7 @@ fn what_others_keep_in_system_v_memory_is_not_in_the_view() {
     let source = gate.source("data");
     fs::write(source.join("large"), vec![b'x'; 1 << 22]).unwrap();
     let push = Running::start(&mut gate.push_command(&source, &["--bwlimit=2000", "--whole-file"], ""));
-    gate.until("rsync runs", || !gate.rsyncs().is_empty());
+    support::until("rsync runs", || !gate.rsyncs().is_empty());
     let namespace = |pid: &str, kind| fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap();
     for pid in gate.rsyncs().iter().map(u32::to_string) {
         assert_ne!(namespace(&pid, "mnt"), namespace("self", "mnt"));
@@ -287,12 +287,11 @@ fn the_administrator_s_word_alone_lets_rsync_run_without_it() {
 /// As where a store is mounted when it is first looked at, by automount(8), and mounts are not shared with what began before.
 #[test]
 fn a_store_that_is_mounted_after_the_view_was_begun_is_in_it() {
-    let test = "a store that is mounted meanwhile";
     if !is_root() {
-        return skip(test, "it takes root to mount");
+        return skip("it takes root to mount");
     }
     if run(Command::new("unshare").args(["-m", "true"])).status != 0 {
-        return skip(test, "this machine gives no mount namespace");
+        return skip("this machine gives no mount namespace");
     }
     // The gate asks for a name between the two, and what answers mounts the store.
     let gate = Gate::with("", &format!("{POLICY}from: [host:router.example.net]\nrequire_mount: true\n"));

@@ -5,8 +5,8 @@ use std::fs;
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::record::Record;
 
-use crate::support::kept::{again, again_dropped, is_dropped, keeper};
-use crate::support::{Gate, Ran, can_trace, is_root, run};
+use support::kept::{again, again_dropped, is_dropped, keeper};
+use support::{Gate, Ran, can_trace, is_root, run};
 
 /// Where it is killed: a call that only this process makes, on a path of the repository, and whether there is a snapshot by then.
 const CALLS: [(&str, &str, bool); 3] =
@@ -20,7 +20,7 @@ fn killer(gate: &Gate, call: &str, path: &str) -> String {
 
 fn gate() -> Gate {
     let more = "hooks: { complete: [[/bin/sh, -c, \"echo $SNAPGATE_NAME $SNAPGATE_FILES $(readlink $SNAPGATE_REPOSITORY/current) >>$SNAPGATE_REPOSITORY/.snapgate/hooked\"]] }\n";
-    let gate = Gate::with("", &format!("{}{more}", crate::support::POLICY));
+    let gate = Gate::with("", &format!("{}{more}", support::POLICY));
     let source = gate.source("data");
     for name in ["one", "two", "three"] {
         fs::write(source.join(name), name).unwrap();
@@ -62,7 +62,7 @@ fn told(gate: &Gate, ran: &Ran, published: bool, at: &str) -> Record {
 #[test]
 fn whether_a_push_was_published_is_said_wherever_its_work_was_killed() {
     // Root's gate has no process for it.
-    if !can_trace("whether a push was published is said") || (is_root() && !is_dropped()) {
+    if !can_trace() || (is_root() && !is_dropped()) {
         return;
     }
     for (call, path, published) in CALLS {
@@ -79,7 +79,7 @@ fn whether_a_push_was_published_is_said_wherever_its_work_was_killed() {
 
 #[test]
 fn whether_a_transaction_was_published_is_said_wherever_its_work_was_killed() {
-    if !can_trace("whether a transaction was published is said") || (is_root() && !is_dropped()) {
+    if !can_trace() || (is_root() && !is_dropped()) {
         return;
     }
     for (call, path, published) in &CALLS[1..] {
@@ -98,13 +98,13 @@ fn whether_a_transaction_was_published_is_said_wherever_its_work_was_killed() {
 /// Where owners are kept the gate itself is killed: its client hears nothing, and the record tells all the same.
 #[test]
 fn a_record_says_what_was_published_where_the_gate_was_killed_in_a_namespace() {
-    if !can_trace("a record says what was published") || keeper().is_none() || is_dropped() {
+    if !can_trace() || keeper().is_none() || is_dropped() {
         return;
     }
     let gate = gate();
     let source = gate.path().join("source/data");
     assert_ne!(run(&mut gate.push_command(&source, &[], &killer(&gate, "fsync", "snapshots"))).status, 0);
-    gate.until("it is recorded", || gate.ledger().len() == 2);
+    support::until("it is recorded", || gate.ledger().len() == 2);
     let record = gate.record();
     assert_eq!((record.result, record.push.and_then(|facts| facts.snapshot)), (Outcome::Published, gate.snapshots().pop()));
     gate.push(&source, &[]).exits(0);
@@ -119,7 +119,7 @@ fn so_it_is_said_of_an_account_s_work() {
             "killed::whether_a_push_was_published_is_said_wherever_its_work_was_killed",
             "killed::whether_a_transaction_was_published_is_said_wherever_its_work_was_killed",
         ];
-        again_dropped("so it is said of an account's work", &tests);
-        again("so it is said of an account's work", &["killed::a_record_says_what_was_published_where_the_gate_was_killed_in_a_namespace"]);
+        again_dropped(&tests);
+        again(&["killed::a_record_says_what_was_published_where_the_gate_was_killed_in_a_namespace"]);
     }
 }

@@ -15,8 +15,8 @@ use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::Jail;
 
-use crate::processes::{is_alive, of};
-use crate::support::{Gate, POLICY, Running, can_trace, is_root, kept};
+use support::processes::{is_alive, of};
+use support::{Gate, POLICY, Running, can_trace, is_root, kept};
 
 /// A tree that takes long: one small file first, one large one after it.
 fn slow_source(gate: &Gate) -> PathBuf {
@@ -47,14 +47,14 @@ fn the_deadline_ends_rsync_cleanly_and_keeps_what_it_received() {
     let gate = Gate::with("", &format!("{POLICY}time_limits: {{ push: 5s }}\n"));
     let source = slow_source(&gate);
     let push = slow_push(&gate, &source, "");
-    gate.until("both processes of rsync run", || gate.rsyncs().len() == 2);
+    support::until("both processes of rsync run", || gate.rsyncs().len() == 2);
     let pids = gate.rsyncs();
 
     let ran = push.wait();
     assert!(ran.took > Duration::from_secs(4) && ran.took < Duration::from_secs(15), "{:?}", ran.took);
     assert_ne!(ran.status, 0);
     assert!(pids.iter().all(|pid| !is_alive(*pid)) && !gate.rsync_runs(), "rsync is still there");
-    gate.until("the gate has ended", || of(gate.path(), "snapgate-shell").is_empty());
+    support::until("the gate has ended", || of(gate.path(), "snapgate-shell").is_empty());
     let record = gate.record();
     assert_eq!((record.result, record.exit, record.reasons[0].code), (Outcome::Failed, 75, Code::Deadline));
     assert_eq!(ran.code(), Some("deadline"), "{}", ran.stderr);
@@ -97,10 +97,10 @@ fn a_client_that_freezes_on_the_way_is_ended_although_its_line_is_open() {
     let gate = Gate::with("", &format!("{POLICY}time_limits: {{ idle: 10s, push: 1h }}\n"));
     let source = slow_source(&gate);
     let mut push = slow_push(&gate, &source, "");
-    gate.until("something has arrived", || gate.inside("inprogress/a-small-one").exists());
+    support::until("something has arrived", || gate.inside("inprogress/a-small-one").exists());
     let client = push.child.id();
     stop(client, Signal::SIGSTOP);
-    gate.until("the gate has given up", || of(gate.path(), "snapgate-shell").is_empty());
+    support::until("the gate has given up", || of(gate.path(), "snapgate-shell").is_empty());
     assert!(gate.rsyncs().is_empty() && !gate.rsync_runs());
     let record = gate.record();
     assert_eq!((record.result, record.exit), (Outcome::Failed, 30), "rsync's own status for it");
@@ -132,8 +132,8 @@ fn rsync_inherits_a_fixed_environment_four_descriptors_and_low_limits() {
     let variables = "HOME=/root USER=x PATH=/tmp RSYNC_MAX_ALLOC=1 CVSIGNORE=x OPENSSL_CONF=/x TZ=Asia/Tokyo LANG=de_DE RSYNC_RSH=x";
     let wrap = format!("/usr/bin/env {variables} /bin/sh {}/leak", gate.path().display());
     let mut push = slow_push(&gate, &source, &wrap);
-    gate.until("both processes of rsync run", || gate.rsyncs().len() == 2);
-    gate.until("something has arrived", || gate.inside("inprogress/a-small-one").exists());
+    support::until("both processes of rsync run", || gate.rsyncs().len() == 2);
+    support::until("something has arrived", || gate.inside("inprogress/a-small-one").exists());
     for pid in gate.rsyncs() {
         let environment: BTreeSet<_> = lines(pid, "environ").into_iter().collect();
         assert_eq!(environment, BTreeSet::from(["LC_ALL=C".to_owned(), "TZ=UTC".to_owned()]));
@@ -179,7 +179,7 @@ fn rsync_inherits_a_fixed_environment_four_descriptors_and_low_limits() {
     }
     stop(push.child.id(), Signal::SIGKILL);
     push.child.wait().unwrap();
-    gate.until("rsync is gone", || gate.rsyncs().is_empty());
+    support::until("rsync is gone", || gate.rsyncs().is_empty());
     assert_eq!(fs::read_to_string(gate.path().join("leaked")).unwrap(), "");
 }
 
@@ -190,12 +190,12 @@ fn a_program_in_rsync_s_place_is_started_with_nothing_of_the_gate_s() {
     let text = "#!/bin/sh\nif [ \"$1\" != --version ]; then\n\
                 ls /proc/self/fd >$DIR/fds; tr '\\0' '\\n' </proc/$$/environ >$DIR/environ; fi\nexec /usr/bin/rsync \"$@\"\n";
     gate.write("spy", text);
-    crate::support::must(std::process::Command::new("chmod").arg("700").arg(gate.path().join("spy")));
+    support::must(std::process::Command::new("chmod").arg("700").arg(gate.path().join("spy")));
     gate.write("leak", "exec 5<$DIR/ssh 7<$DIR/ssh\nexec \"$@\"\n");
     let source = gate.source("data");
     fs::write(source.join("file"), "x").unwrap();
     let wrap = format!("/bin/sh {}/leak", gate.path().display());
-    crate::support::run(&mut gate.push_command(&source, &[], &wrap)).exits(0);
+    support::run(&mut gate.push_command(&source, &[], &wrap)).exits(0);
     let fds: Vec<_> = fs::read_to_string(gate.path().join("fds")).unwrap().split_whitespace().map(str::to_owned).collect();
     // 0 to 2, the lock, and the directory that `ls` reads; dash may hold the script itself, which is the kernel's doing.
     let besides: Vec<_> = fds.iter().filter(|fd| !["0", "1", "2", "10"].contains(&fd.as_str())).collect();
@@ -229,12 +229,12 @@ fn a_mail_server_that_never_answers_holds_up_nobody() {
     assert!(pushed.status.success(), "{pushed:?}");
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 
-    gate.until("the mail server was asked", || !open.lock().unwrap().is_empty());
+    support::until("the mail server was asked", || !open.lock().unwrap().is_empty());
     // Each event starts a pass, and the second finds the first at it and ends.
-    gate.until("one pass is at it", || of(gate.path(), "snapgate").len() == 1);
+    support::until("one pass is at it", || of(gate.path(), "snapgate").len() == 1);
     let passes = of(gate.path(), "snapgate");
     let session = |pid: Option<u32>| nix::unistd::getsid(pid.map(|pid| Pid::from_raw(i32::try_from(pid).unwrap()))).unwrap();
-    gate.until("each pass is in a session of its own", || passes.iter().all(|pid| session(Some(*pid)) != session(None)));
+    support::until("each pass is in a session of its own", || passes.iter().all(|pid| session(Some(*pid)) != session(None)));
     for pid in passes {
         for number in 0..3 {
             assert_eq!(fs::read_link(format!("/proc/{pid}/fd/{number}")).unwrap(), Path::new("/dev/null"));
@@ -253,14 +253,14 @@ fn a_mail_server_that_never_answers_holds_up_nobody() {
 
 #[test]
 fn an_rsync_that_cannot_be_waited_for_is_ended_with_all_that_it_has_started() {
-    if !can_trace("an rsync that cannot be waited for is ended") {
+    if !can_trace() {
         return;
     }
     let gate = Gate::with("rsync: $DIR/stubborn\njail: off\n", POLICY);
     // Tame at first, so that its version is known afterwards.
     let stubborn = "#!/bin/sh\n[ ! -e $DIR/tame ] || exec /usr/bin/rsync \"$@\"\ntrap '' TERM\n(trap '' TERM; sleep 61) &\nsleep 61\n";
     gate.write("stubborn", stubborn);
-    crate::support::must(std::process::Command::new("chmod").arg("700").arg(gate.path().join("stubborn")));
+    support::must(std::process::Command::new("chmod").arg("700").arg(gate.path().join("stubborn")));
     gate.write("tame", "");
     gate.push(&gate.source("data"), &[]).exits(0);
     fs::remove_file(gate.path().join("tame")).unwrap();
@@ -268,10 +268,10 @@ fn an_rsync_that_cannot_be_waited_for_is_ended_with_all_that_it_has_started() {
     // The first one is the start of every program written in Rust.
     let wrap = "strace -qq -o /dev/null -e trace=poll -e inject=poll:error=EINVAL:when=2+";
     let began = Instant::now();
-    let ran = crate::support::run(&mut gate.say_command(push, wrap));
+    let ran = support::run(&mut gate.say_command(push, wrap));
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert_ne!(ran.status, 0);
-    gate.until("nothing of it is left", || of(gate.path(), "stubborn").is_empty());
+    support::until("nothing of it is left", || of(gate.path(), "stubborn").is_empty());
     assert!(gate.snapshots().len() == 1 && !gate.inside("inprogress").exists());
     let record = gate.record();
     assert!(record.reasons[0].detail.contains("could not wait for it"), "{record:?}");

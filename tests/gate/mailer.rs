@@ -9,22 +9,21 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
-use crate::processes::of;
-use crate::smtp::Server;
-use crate::support::{Gate, POLICY, SNAPGATE, is_root, must, run, skip};
+use support::processes::of;
+use support::smtp::Server;
+use support::{Gate, POLICY, SNAPGATE, is_root, must, run, skip};
 
 #[test]
 fn a_real_local_mailer_takes_the_mails_and_they_arrive() {
-    let name = "a real local mailer";
     if !is_root() {
-        return skip(name, "it takes root to put a mailer's configuration in front of the gate");
+        return skip("it takes root to put a mailer's configuration in front of the gate");
     }
     let places = ["/usr/sbin/dma", concat!(env!("CARGO_MANIFEST_DIR"), "/target/dma/usr/sbin/dma")];
     let Some(mailer) = places.into_iter().find(|path| Path::new(path).exists()) else {
-        return skip(name, "there is no `dma` here");
+        return skip("there is no `dma` here");
     };
     if run(Command::new("unshare").args(["-m", "true"])).status != 0 {
-        return skip(name, "this machine gives no mount namespace");
+        return skip("this machine gives no mount namespace");
     }
     let server = Server::plain();
     let mail = format!(
@@ -44,7 +43,7 @@ fn a_real_local_mailer_takes_the_mails_and_they_arrive() {
     fs::write(source.join("file"), "x").unwrap();
     run(&mut gate.say_command("cat '.' -- -t evil@example.com", &wrap)).exits(77);
     run(&mut gate.push_command(&source, &[], &wrap)).exits(0);
-    gate.until("every mail has arrived", || server.taken().iter().map(|mail| mail.to.len()).sum::<usize>() == 3);
+    support::until("every mail has arrived", || server.taken().iter().map(|mail| mail.to.len()).sum::<usize>() == 3);
     let taken = server.taken();
     let to =
         |address: &str| taken.iter().find(|mail| mail.to.iter().any(|to| to.contains(address))).unwrap_or_else(|| panic!("{taken:#?}"));
@@ -58,8 +57,8 @@ fn a_real_local_mailer_takes_the_mails_and_they_arrive() {
         assert!(!mail.data.contains("\r\r") && mail.header("Message-ID").is_some(), "{:?}", mail.data);
     }
     assert!(to("alerts@").data.contains("evil@example.com"), "what was tried is told: {}", to("alerts@").data);
-    gate.until("the mailer's queue is empty", || fs::read_dir(&queue).unwrap().flatten().all(|entry| entry.file_name() == "flush"));
-    gate.until("nothing waits in the spool", || fs::read_dir(gate.spool().join("out")).unwrap().count() == 0);
+    support::until("the mailer's queue is empty", || fs::read_dir(&queue).unwrap().flatten().all(|entry| entry.file_name() == "flush"));
+    support::until("nothing waits in the spool", || fs::read_dir(gate.spool().join("out")).unwrap().count() == 0);
 }
 
 #[test]
@@ -74,7 +73,7 @@ fn a_mail_server_that_sends_a_line_without_end_fills_no_memory() {
     let mail = format!("mail: {{ from: gate@example.org, to: [alerts@example.org], transport: \"smtp://127.0.0.1:{port}\" }}\n");
     let gate = Gate::with(&mail, POLICY);
     run(&mut gate.say_command("cat /etc/passwd", "")).exits(77);
-    gate.until("the pass that the gate started is over", || of(gate.path(), "snapgate").is_empty());
+    support::until("the pass that the gate started is over", || of(gate.path(), "snapgate").is_empty());
     let pass = run(Command::new(SNAPGATE).arg("--config").arg(gate.path().join("config")).args(["watch", "--flush"]));
     assert!(pass.stderr.contains("memory allocation of"), "{pass:?}");
     let waiting = ["new", "out"].iter().map(|name| fs::read_dir(gate.spool().join(name)).unwrap().count()).sum::<usize>();

@@ -9,8 +9,8 @@ use std::process::Command;
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::record::PushFacts;
 
-use crate::support::kept::{again, again_dropped, is_dropped};
-use crate::support::{Gate, is_root, mode, must};
+use support::kept::{again, again_dropped, is_dropped};
+use support::{Gate, is_root, mode, must};
 
 /// Modes of a directory that lack something for its owner.
 const MODES: [u32; 8] = [0o000, 0o111, 0o222, 0o333, 0o444, 0o500, 0o555, 0o666];
@@ -145,7 +145,7 @@ fn what_was_cut_off_in_them_is_gone_on_from() {
     if !is_root() {
         return;
     }
-    let gate = Gate::with("", &format!("{}limits: {{ bytes: 60M }}\n", crate::support::POLICY));
+    let gate = Gate::with("", &format!("{}limits: {{ bytes: 60M }}\n", support::POLICY));
     let source = source(&gate, 0o000);
     // Over the limit in the middle of it: what came before is kept.
     fs::write(source.join("zz"), vec![1; 80 << 20]).unwrap();
@@ -170,12 +170,12 @@ fn so_they_are_for_an_account() {
         "modes::what_was_cut_off_in_them_is_gone_on_from",
     ];
     if is_root() {
-        again("so they are for an account", &tests);
+        again(&tests);
         // What lets it into them is no power over anything else.
         let powers = [
             "limits::rsync_inherits_a_fixed_environment_four_descriptors_and_low_limits",
             "taken_over::code_that_has_taken_rsync_over_changes_nothing_in_history_and_does_not_stay",
         ];
-        again_dropped("so they are for an account", &[&tests[..], &powers].concat());
+        again_dropped(&[&tests[..], &powers].concat());
     }
 }

@@ -12,21 +12,21 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use snapgate::terms::reason::Code;
 
-use crate::processes::{is_alive, of, signal};
-use crate::support::{Gate, Ran, Running, SNAPGATE, is_root, must, run, skip};
+use support::processes::{is_alive, of, signal};
+use support::{Gate, Ran, Running, SNAPGATE, is_root, must, run, skip};
 
 /// The silent name server's address: one of the loopback network that nothing else uses.
 const NAME_SERVER: &str = "127.0.53.77";
 
 /// A gate with files of its own in `/etc`: a hosts file that knows `router.example.net`, a resolver that asks the server at
 /// that address, and these files. `None` where that cannot be had, and why has been said.
-fn gate(test: &str, server: &str, policy: &str, files: &[(&str, &str)]) -> Option<(Gate, String)> {
+fn gate(server: &str, policy: &str, files: &[(&str, &str)]) -> Option<(Gate, String)> {
     if !is_root() {
-        skip(test, "it takes root to put another /etc/resolv.conf in front of the gate");
+        skip("it takes root to put another /etc/resolv.conf in front of the gate");
         return None;
     }
     if run(Command::new("unshare").args(["-m", "true"])).status != 0 {
-        skip(test, "this machine gives no mount namespace");
+        skip("this machine gives no mount namespace");
         return None;
     }
     let gate = Gate::with("", policy);
@@ -75,7 +75,7 @@ fn looking_up(word: &str) -> Vec<u32> {
 #[test]
 fn a_name_in_the_hosts_file_matches_and_another_address_does_not() {
     let policy = from("[host:router.example.net]");
-    let Some((gate, wrap)) = gate("names from /etc/hosts", NAME_SERVER, &policy, &[]) else { return };
+    let Some((gate, wrap)) = gate(NAME_SERVER, &policy, &[]) else { return };
     ask(&gate, &wrap, "203.0.113.9").exits(0);
     ask(&gate, &wrap, "::ffff:203.0.113.9").exits(0);
     assert_eq!(ask(&gate, &wrap, "203.0.113.10").exits(77).code(), Some("address"));
@@ -84,7 +84,7 @@ fn a_name_in_the_hosts_file_matches_and_another_address_does_not() {
 #[test]
 fn a_getent_of_an_older_c_library_is_asked_in_its_own_words() {
     let policy = from("[host:router.example.net]");
-    let Some((gate, wrap)) = gate("names from an older getent", NAME_SERVER, &policy, &[]) else { return };
+    let Some((gate, wrap)) = gate(NAME_SERVER, &policy, &[]) else { return };
     fs::copy("/usr/bin/getent", gate.path().join("newer")).unwrap();
     // As one before glibc 2.37, which has no such option, and where no word behind `--` is one.
     gate.write("older", "#!/bin/sh\n[ \"$1\" = -- ] || exit 64\nexec $DIR/newer \"$@\"\n");
@@ -97,7 +97,7 @@ fn a_getent_of_an_older_c_library_is_asked_in_its_own_words() {
 #[test]
 fn a_name_that_is_never_answered_does_not_match_and_costs_three_seconds_at_most() {
     let policy = from("[host:silent.example.net, host:router.example.net]");
-    let Some((gate, wrap)) = gate("names that are never answered", NAME_SERVER, &policy, &[]) else { return };
+    let Some((gate, wrap)) = gate(NAME_SERVER, &policy, &[]) else { return };
     let server = UdpSocket::bind((NAME_SERVER, 53)).unwrap();
     server.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
 
@@ -124,15 +124,15 @@ fn a_name_that_is_never_answered_does_not_match_and_costs_three_seconds_at_most(
 fn a_gate_that_is_killed_leaves_nobody_who_looks_names_up() {
     const SERVER: &str = "127.0.53.78";
     let policy = from("[host:killed1.example.net, host:killed2.example.net]");
-    let Some((gate, wrap)) = gate("names when the gate is killed", SERVER, &policy, &[]) else { return };
+    let Some((gate, wrap)) = gate(SERVER, &policy, &[]) else { return };
     let _silent = UdpSocket::bind((SERVER, 53)).unwrap();
     let running = Running::start(&mut asking(&gate, &wrap, "203.0.113.10"));
     let both = || [looking_up("killed1.example.net"), looking_up("killed2.example.net")].concat();
-    gate.until("both names are looked up at once", || both().len() == 2);
+    support::until("both names are looked up at once", || both().len() == 2);
     let begun = Instant::now();
     signal(&of(gate.path(), "/snapgate-shell"), Signal::SIGKILL);
     running.wait().exits(137);
-    gate.until("nobody looks up anything", || both().is_empty());
+    support::until("nobody looks up anything", || both().is_empty());
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
 }
 
@@ -140,7 +140,7 @@ fn a_gate_that_is_killed_leaves_nobody_who_looks_names_up() {
 fn no_variable_of_the_environment_bends_a_lookup() {
     const SERVER: &str = "127.0.53.79";
     let policy = from("[host:router.example.net, host:silent]");
-    let Some((gate, wrap)) = gate("names and the environment", SERVER, &policy, &[]) else { return };
+    let Some((gate, wrap)) = gate(SERVER, &policy, &[]) else { return };
     let server = UdpSocket::bind((SERVER, 53)).unwrap();
     server.set_nonblocking(true).unwrap();
     gate.write("aliases", "silent evil1.example.org\nrouter.example.net evil2.example.org\n");
@@ -169,7 +169,7 @@ fn an_account_of_a_domain_speaks_for_its_client_and_is_called_by_its_name_everyw
     {
         let uid = nix::unistd::getuid();
         let passwd = format!("{account}:x:{uid}:{uid}::/root:/bin/sh\n");
-        let Some((gate, wrap)) = gate("accounts of domains", NAME_SERVER, "", &[("passwd", &passwd)]) else { return };
+        let Some((gate, wrap)) = gate(NAME_SERVER, "", &[("passwd", &passwd)]) else { return };
         gate.write(
             "config/policies/web1.yaml",
             &format!("user: {written}\nverbs: [rsync, status]\noptions: {{ allow: [owner, group] }}\n"),
@@ -190,7 +190,7 @@ fn an_account_of_a_domain_speaks_for_its_client_and_is_called_by_its_name_everyw
 #[test]
 fn a_neighbour_is_one_on_the_link_that_the_policy_names() {
     let policy = from("[\"fe80::1%eth0\", \"fe80::aa00%br-lan/120\"]");
-    let Some((gate, wrap)) = gate("addresses of one link", NAME_SERVER, &policy, &[]) else { return };
+    let Some((gate, wrap)) = gate(NAME_SERVER, &policy, &[]) else { return };
     for peer in ["fe80::1%eth0", "fe80::aa07%br-lan"] {
         ask(&gate, &wrap, peer).exits(0);
     }
@@ -223,24 +223,23 @@ fn accounts_in_ledger(gate: &Gate, uid: u32) -> Vec<String> {
 
 #[test]
 fn an_account_of_another_source_has_its_name_and_one_that_nobody_knows_its_number() {
-    let name = "accounts of another source";
     let (account, uid) = ELSEWHERE;
     let record = format!("{{\"userName\":\"{account}\",\"uid\":{uid},\"gid\":{uid},\"disposition\":\"regular\"}}");
     let files = [(&*format!("userdb/{account}.user"), &*record)];
     // nss-systemd(8) reads it from there.
     let policy = format!("user: {account}\nverbs: [status]\n");
-    let Some((gate, wrap)) = gate(name, NAME_SERVER, "verbs: [status]\n", &files) else { return };
+    let Some((gate, wrap)) = gate(NAME_SERVER, "verbs: [status]\n", &files) else { return };
     symlink(format!("{account}.user"), gate.path().join(format!("etc/userdb/{uid}.user"))).unwrap();
     gate.write("config/policies/web1.yaml", &policy);
     open_to_all(&gate);
     let known =
         run(Command::new("unshare").arg("-m").arg("/bin/sh").arg(gate.path().join("elsewhere")).args(["getent", "passwd", account]));
     if known.status != 0 {
-        return skip(name, "this machine has no libnss-systemd, or one that reads no files");
+        return skip("this machine has no libnss-systemd, or one that reads no files");
     }
-    let reachable = run(Command::new("setpriv").args([&*format!("--reuid={uid}"), "--clear-groups", "test", "-x", SNAPGATE]));
+    let reachable = run(Command::new("setpriv").args([&*format!("--reuid={uid}"), "--clear-groups", "test", "-x"]).arg(SNAPGATE));
     if reachable.status != 0 {
-        return skip(name, "another account may not run the program where it is");
+        return skip("another account may not run the program where it is");
     }
     let run_as = |uid: u32, wrap: &str| {
         let wrap = format!("{wrap} setpriv --reuid={uid} --regid={uid} --clear-groups");
@@ -274,8 +273,7 @@ fn an_account_of_another_source_has_its_name_and_one_that_nobody_knows_its_numbe
 
 #[test]
 fn a_connection_loads_no_module_of_the_name_services_and_starts_nothing_to_know_its_account() {
-    let name = "files that a connection opens";
-    if !crate::support::can_trace(name) {
+    if !support::can_trace() {
         return;
     }
     let gate = Gate::new();

@@ -6,10 +6,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::facts::{History, Reads};
-use crate::processes::of;
-use crate::support::{Gate, POLICY, Ran, must, run, skip};
-use crate::versions::{CLIENT, SERVER, again, server, version};
+use support::facts::{History, Reads};
+use support::processes::of;
+use support::versions::{CLIENT, SERVER, again, server, version};
+use support::{Gate, POLICY, Ran, must, run, skip};
 
 #[test]
 fn pushes_and_history_are_the_same_on_a_server_with_rsync_3_2_7() {
@@ -26,7 +26,7 @@ fn pushes_and_history_are_the_same_on_a_server_with_rsync_3_2_7() {
         "said::a_real_complaint_is_told_among_thousands_of_names_that_look_like_one",
         "secluded::a_real_client_reaches_a_place_of_any_name_and_finds_its_files_linked_the_next_time",
     ];
-    again("a server with rsync 3.2.7", SERVER, &tests);
+    again(SERVER, &tests);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn pushes_and_history_are_the_same_for_a_client_with_rsync_3_2_7() {
         "secluded::a_real_client_reaches_a_place_of_any_name_and_finds_its_files_linked_the_next_time",
         "secluded::every_way_in_which_clients_turn_it_on_works",
     ];
-    again("a client with rsync 3.2.7", CLIENT, &tests);
+    again(CLIENT, &tests);
 }
 
 /// That the tests above are not by mistake done with the machine's own.
@@ -77,7 +77,7 @@ fn three_pushes(gate: &Gate, source: &Path, push: impl Fn() -> Ran) {
         let ran = push();
         assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
         // Not every client waits for the server's end.
-        gate.until("the gate is done", || gate.snapshots().len() == links && of(gate.path(), "snapgate-shell").is_empty());
+        support::until("the gate is done", || gate.snapshots().len() == links && of(gate.path(), "snapgate-shell").is_empty());
         assert_eq!(history.changes(gate, Reads::Files), [""; 0]);
         let differs = must(Command::new("rsync").args(["-an", "--delete", "-i"]).arg(format!("{}/", source.display())).arg(gate.newest()));
         assert_eq!(differs, "");
@@ -102,7 +102,7 @@ fn the_words_and_the_protocol_of_openrsync_make_the_same_snapshots() {
         let shell = format!("/bin/sh {}/as-openrsync", gate.path().display());
         let from = format!("{}/", source.display());
         three_pushes(&gate, &source, || {
-            let mut command = Command::new(crate::versions::client());
+            let mut command = Command::new(support::versions::client());
             run(command.args(["-e", &shell, "--protocol=27"]).args(options.split(' ')).args([from.as_str(), "backup:"]))
         });
         assert!(gate.ledger().iter().all(|record| record.command == words), "{words}");
@@ -114,7 +114,7 @@ fn the_words_and_the_protocol_of_openrsync_make_the_same_snapshots() {
 fn a_client_that_is_another_program_makes_the_same_snapshots() {
     let program = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/target/rsync/gokr/rsync"));
     if !program.exists() {
-        return skip("gokr-rsync", "it is not in target/rsync: `make hostile` puts it there where root and apt can");
+        return skip("it is not in target/rsync: `make hostile` puts it there where root and apt can");
     }
     let gate = Gate::with("", POLICY);
     let source = gate.source("data");

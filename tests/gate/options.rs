@@ -19,8 +19,8 @@ use snapgate::terms::outcome::Outcome;
 use snapgate::terms::record::Record;
 
 use self::cases::{CASES, Case, DIRECT, End};
-use crate::support::{Gate, POLICY, Ran, is_root, must, run};
-use crate::versions::older_client;
+use support::versions::older_client;
+use support::{Gate, POLICY, Ran, is_root, must, run};
 
 /// A gate with a source of everything, and what came of a push.
 pub(super) struct Seen {
@@ -47,7 +47,7 @@ impl Seen {
 
     /// Gives the gate another policy.
     fn policy(&self, text: &str) {
-        let user = crate::support::getent::my_name();
+        let user = support::getent::my_name();
         self.gate.write("config/policies/web1.yaml", &format!("user: {user}\n{text}"));
     }
 

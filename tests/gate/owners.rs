@@ -11,10 +11,10 @@ use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::Mail;
 
-use crate::layer::layer;
-use crate::processes;
-use crate::support::kept::{VARIABLE, again, keeper};
-use crate::support::{Gate, POLICY, Ran, Running, mode, run, skip};
+use support::kept::{VARIABLE, again, keeper};
+use support::layer::layer;
+use support::processes;
+use support::{Gate, POLICY, Ran, Running, mode, run, skip};
 
 #[test]
 fn code_that_has_taken_rsync_over_changes_nothing_where_owners_are_kept() {
@@ -29,14 +29,14 @@ fn code_that_has_taken_rsync_over_changes_nothing_where_owners_are_kept() {
         "taken_over::code_that_has_taken_rsync_over_changes_nothing_in_history_and_does_not_stay",
         "owners::without_a_view_owners_are_not_kept_and_nothing_is_stored",
     ];
-    again("code_that_has_taken_rsync_over_changes_nothing_where_owners_are_kept", &tests);
+    again(&tests);
 }
 
 /// Whatever the site file gives up: without a namespace for its files they would be the account's.
 #[test]
 fn without_a_view_owners_are_not_kept_and_nothing_is_stored() {
     if keeper().is_none() {
-        return skip("without a view owners are not kept", &format!("another test runs it with {VARIABLE}"));
+        return skip(&format!("another test runs it with {VARIABLE}"));
     }
     let gate = Gate::with("namespaces: optional\n", POLICY);
     let source = gate.source("data");
@@ -63,7 +63,7 @@ fn whatever_the_programs_do_that_map_ids_no_push_goes_without_them() {
         "owners::an_rsync_whose_words_come_on_standard_input_has_its_own_limits_and_not_the_gate_s",
         "owners::whoever_is_answered_is_remembered_although_the_process_that_does_it_was_killed",
     ];
-    again("whatever_the_programs_do_that_map_ids_no_push_goes_without_them", &tests);
+    again(&tests);
 }
 
 /// A gate with a client's data, on a machine of which one file is another one: there alone, and nowhere else on this machine.
@@ -105,9 +105,9 @@ impl Changed {
         assert_eq!(lines, told, "and nothing of the server");
         let pids = fs::read_to_string(self.gate.path().join("pids")).unwrap();
         for pid in pids.lines() {
-            self.gate.until("no helper is left", || !processes::is_alive(pid.parse().unwrap()));
+            support::until("no helper is left", || !processes::is_alive(pid.parse().unwrap()));
         }
-        self.gate.until("no process is left", || processes::of(self.gate.path(), "").is_empty());
+        support::until("no process is left", || processes::of(self.gate.path(), "").is_empty());
         // There may be no repository to remember it.
         let records = ledger::read(&self.gate.spool().join("ledger.jsonl"));
         let record = records.last().expect("a record");
@@ -130,16 +130,16 @@ impl Changed {
     }
 }
 
-fn skipped(test: &str) -> bool {
+fn skipped() -> bool {
     if keeper().is_none() {
-        skip(test, &format!("another test runs it with {VARIABLE}"));
+        skip(&format!("another test runs it with {VARIABLE}"));
     }
     keeper().is_none()
 }
 
 #[test]
 fn a_helper_that_fails_or_says_too_much_stops_the_push_and_leaves_nothing() {
-    if skipped("a helper that fails stops the push") {
+    if skipped() {
         return;
     }
     let changed = Changed::new();
@@ -162,7 +162,7 @@ fn a_helper_that_fails_or_says_too_much_stops_the_push_and_leaves_nothing() {
 
 #[test]
 fn a_helper_that_only_says_it_has_done_it_stops_the_push() {
-    if skipped("a helper that lies stops the push") {
+    if skipped() {
         return;
     }
     let changed = Changed::new();
@@ -175,7 +175,7 @@ fn a_helper_that_only_says_it_has_done_it_stops_the_push() {
 
 #[test]
 fn a_helper_that_hangs_stops_the_push_and_leaves_nothing() {
-    if skipped("a helper that hangs stops the push") {
+    if skipped() {
         return;
     }
     let changed = Changed::new();
@@ -193,7 +193,7 @@ fn a_helper_that_hangs_stops_the_push_and_leaves_nothing() {
 /// Nobody knows from the command alone that it is a push: the process that becomes rsync is begun when the gate has limits of its own.
 #[test]
 fn an_rsync_whose_words_come_on_standard_input_has_its_own_limits_and_not_the_gate_s() {
-    if skipped("an rsync of `-s` has its own limits") {
+    if skipped() {
         return;
     }
     let gate = Gate::with("", &format!("{POLICY}limits: {{ memory: 1G }}\n"));
@@ -201,7 +201,7 @@ fn an_rsync_whose_words_come_on_standard_input_has_its_own_limits_and_not_the_ga
     fs::write(source.join("file"), vec![7; 3_000_000]).unwrap();
     for option in ["--no-s", "-s"] {
         let push = Running::start(&mut gate.push_command(&source, &["--bwlimit=1000", "--whole-file", "--ignore-times", option], ""));
-        gate.until("both processes of rsync run", || gate.rsyncs().len() == 2);
+        support::until("both processes of rsync run", || gate.rsyncs().len() == 2);
         for pid in gate.rsyncs() {
             let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
             let memory = limits.lines().find_map(|line| line.strip_prefix("Max address space")).unwrap();
@@ -213,14 +213,14 @@ fn an_rsync_whose_words_come_on_standard_input_has_its_own_limits_and_not_the_ga
 
 #[test]
 fn whoever_is_answered_is_remembered_although_the_process_that_does_it_was_killed() {
-    if skipped("the process that remembers is killed") {
+    if skipped() {
         return;
     }
     let gate = Gate::new();
     let source = gate.source("data");
     fs::write(source.join("file"), vec![7; 3_000_000]).unwrap();
     let push = Running::start(&mut gate.push_command(&source, &["--bwlimit=1000", "--whole-file"], ""));
-    gate.until("both processes of rsync run", || gate.rsyncs().len() == 2);
+    support::until("both processes of rsync run", || gate.rsyncs().len() == 2);
     let gates = processes::of(gate.path(), "snapgate-shell");
     let others: Vec<_> =
         gates.iter().filter(|pid| processes::parent(**pid).is_some_and(|parent| gates.contains(&parent))).copied().collect();
@@ -237,7 +237,7 @@ fn whoever_is_answered_is_remembered_although_the_process_that_does_it_was_kille
 /// newuidmap(1) takes a number with a leading zero for an octal one.
 #[test]
 fn ids_that_the_helpers_do_not_grant_are_not_used() {
-    if skipped("ids that the helpers do not grant") {
+    if skipped() {
         return;
     }
     let changed = Changed::new();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
 
-use crate::support::{Gate, POLICY, Running, SNAPGATE, mode, run};
+use support::{Gate, POLICY, Running, SNAPGATE, mode, run};
 
 pub(crate) fn policy(word: &str) -> String {
     format!("partial_pushes: {word}\n{POLICY}")
@@ -289,10 +289,10 @@ fn a_later_push_that_did_not_end_well_takes_nothing_from_an_earlier_one() {
     gate.rsync(&["-a", "--delete", &etc, "backup:etc/"]).exits(0);
     fs::write(gate.source("new").join("large"), vec![b'x'; 3_000_000]).unwrap();
     let mut cut = Running::start(&mut gate.rsync_command(&["-a", "--delete", "--bwlimit=200", &new, "backup:etc/"], ""));
-    gate.until("its rsync writes", || fs::read_dir(gate.inside("inprogress/etc")).is_ok_and(|mut files| files.next().is_some()));
+    support::until("its rsync writes", || fs::read_dir(gate.inside("inprogress/etc")).is_ok_and(|mut files| files.next().is_some()));
     cut.child.kill().unwrap();
     cut.wait();
-    gate.until("the gate is done with it", || !gate.is_at_work());
+    support::until("the gate is done with it", || !gate.is_at_work());
     let ran = gate.say("complete 0").exits(65);
     assert_eq!(ran.code(), Some("partial"));
     assert_eq!(names(&gate.newest().join("etc")), ["0", "1", "2"]);

@@ -15,8 +15,8 @@ use snapgate::decide::rsync::argv::Version;
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
 
-use crate::support::{Gate, POLICY, SNAPGATE, must, run};
-use crate::versions::older_client;
+use support::versions::older_client;
+use support::{Gate, POLICY, SNAPGATE, must, run};
 
 const LINE: &str = "rsync --server -slogDtpre.iLsfxCIvu";
 
@@ -190,7 +190,7 @@ fn silence_and_dripping_bytes_are_ended_at_the_same_deadline() {
     }
     assert!(began.elapsed() > Duration::from_secs(9) && began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     drip.join().unwrap();
-    gate.until("both are in the ledger", || gate.ledger().len() == 3);
+    support::until("both are in the ledger", || gate.ledger().len() == 3);
     assert!(gate.ledger().iter().any(|record| record.command.ends_with("xxx`")), "what had come is remembered");
 }
 

@@ -9,8 +9,8 @@ use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::Mail;
 
-use crate::processes::of;
-use crate::support::{Gate, POLICY, Ran, Running, run};
+use support::processes::of;
+use support::{Gate, POLICY, Ran, Running, run};
 
 fn gate(limits: &str) -> Gate {
     Gate::with("", &format!("{POLICY}limits: {{ {limits} }}\n"))
@@ -53,7 +53,7 @@ fn kept(gate: &Gate) -> PathBuf {
 #[track_caller]
 fn stopped(gate: &Gate, ran: &Ran, figure: &str) {
     assert_ne!(ran.status, 0);
-    gate.until("the gate has ended", || of(gate.path(), "snapgate-shell").is_empty());
+    support::until("the gate has ended", || of(gate.path(), "snapgate-shell").is_empty());
     let record = gate.record();
     assert_eq!((record.result, record.exit, record.reasons[0].code), (Outcome::Failed, 77, Code::Limit), "{record:?}");
     assert_eq!(record.mail, Mail::Alert);
@@ -190,7 +190,7 @@ fn a_push_that_goes_on_counts_what_was_kept_once_and_does_not_grow_for_ever() {
         assert!(again < first + 500_000, "{first} bytes, then {again}");
     }
     // The administrator raises it: nothing that is there is sent again.
-    let user = crate::support::getent::my_name();
+    let user = support::getent::my_name();
     gate.write("config/policies/web1.yaml", &format!("user: {user}\n{POLICY}limits: {{ bytes: 11M }}\n"));
     let ran = gate.push(&source, &[]).exits(0);
     assert!(ran.figure("Literal data") < 7_000_000, "{}", ran.stdout);
@@ -254,7 +254,7 @@ fn a_list_of_files_that_needs_more_memory_than_there_is_ends_with_a_reason() {
         std::os::unix::fs::symlink(format!("{number:04094}"), source.join(number.to_string())).unwrap();
     }
     let ran = gate.push(&source, &[]);
-    gate.until("the gate has ended", || of(gate.path(), "snapgate-shell").is_empty());
+    support::until("the gate has ended", || of(gate.path(), "snapgate-shell").is_empty());
     assert_ne!(ran.status, 0);
     let record = gate.record();
     let reason = &record.reasons[0];
@@ -280,11 +280,11 @@ fn rsync_runs_under_its_limits_and_a_hook_under_none_of_them() {
         &format!("{POLICY}limits: {{ memory: 1G, bytes: 64M }}\nhooks: {{ prepare: [$DIR/hook], complete: [$DIR/hook] }}\n"),
     );
     gate.write("hook", "#!/bin/sh\ncat /proc/self/limits >$DIR/limits-$SNAPGATE_HOOK\n");
-    crate::support::must(std::process::Command::new("chmod").arg("700").arg(gate.path().join("hook")));
+    support::must(std::process::Command::new("chmod").arg("700").arg(gate.path().join("hook")));
     let source = gate.source("data");
     fs::write(source.join("file"), vec![7; 3_000_000]).unwrap();
     let push = Running::start(&mut gate.push_command(&source, &["--bwlimit=1000", "--whole-file"], ""));
-    gate.until("both processes of rsync run", || gate.rsyncs().len() == 2);
+    support::until("both processes of rsync run", || gate.rsyncs().len() == 2);
     for pid in gate.rsyncs() {
         let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
         assert_eq!(soft(&limits, "Max address space"), (1 << 30).to_string());

@@ -6,7 +6,7 @@ use std::process::Command;
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::record::{Lost, Mail};
 
-use crate::support::{Gate, POLICY, SNAPGATE, run};
+use support::{Gate, POLICY, SNAPGATE, run};
 
 /// One that mails problems alone.
 fn gate() -> Gate {

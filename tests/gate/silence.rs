@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
 
-use crate::support::{Gate, POLICY, Ran, Running};
+use support::{Gate, POLICY, Ran, Running};
 
 /// Longer than the limit, and than the two looks that it may take to be seen.
 const LONGER: Duration = Duration::from_secs(17);
@@ -41,7 +41,7 @@ fn large(gate: &Gate, place: &str, size: u64) -> PathBuf {
 fn stopped(gate: &Gate, source: &Path, options: &[&str], is_so: impl FnMut() -> bool) -> (Running, Pid) {
     let push = Running::start(&mut gate.push_command(source, options, ""));
     let client = Pid::from_raw(i32::try_from(push.child.id()).unwrap());
-    gate.until("it is time to stop", is_so);
+    support::until("it is time to stop", is_so);
     kill(client, Signal::SIGSTOP).unwrap();
     (push, client)
 }
@@ -56,7 +56,7 @@ fn goes_on_late((push, client): (Running, Pid)) -> Ran {
 /// Waits until the gate has ended a push.
 fn given_up(gate: &Gate) {
     let entered = || fs::read_to_string(gate.inside(".snapgate/ledger.jsonl")).is_ok_and(|ledger| ledger.ends_with('\n'));
-    gate.until("the gate has given up", || !gate.is_at_work() && entered());
+    support::until("the gate has given up", || !gate.is_at_work() && entered());
 }
 
 /// Whether the server waits for the list of files: so many processes of its rsync are there, and will be for some seconds.

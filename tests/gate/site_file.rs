@@ -9,16 +9,15 @@ use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::{Mail, Record};
 
-use crate::support::{Gate, POLICY, is_root, run, skip};
+use support::{Gate, POLICY, is_root, run, skip};
 
 #[test]
 fn a_broken_site_file_is_refused_recorded_and_waits_to_be_mailed() {
-    let name = "a broken site file";
     if !is_root() {
-        return skip(name, "it takes root to put another /var/spool in front of the gate");
+        return skip("it takes root to put another /var/spool in front of the gate");
     }
     if run(Command::new("unshare").args(["-m", "true"])).status != 0 {
-        return skip(name, "this machine gives no mount namespace");
+        return skip("this machine gives no mount namespace");
     }
     let gate = Gate::with("", POLICY);
     let source = gate.source("data");

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use nix::libc::{EACCES, ELOOP, ENOENT, EPERM, EROFS, EXDEV, SIGSYS};
 
-use crate::facts::{History, Reads};
-use crate::support::kept::{Keeper, is_dropped, keeper, policy};
-use crate::support::{Gate, POLICY, is_root, must, run, skip};
+use support::facts::{History, Reads};
+use support::kept::{Keeper, is_dropped, keeper, policy};
+use support::{Gate, POLICY, is_root, must, run, skip};
 
 const PUSH: &str = "rsync --server -logDtpre.iLsfxCIvu . .";
 
@@ -82,7 +82,7 @@ fn code_that_has_taken_rsync_over_changes_nothing_in_history_and_does_not_stay()
 #[test]
 fn capabilities_that_an_account_was_given_do_not_reach_rsync() {
     if !is_root() {
-        return skip("capabilities that an account was given do not reach rsync", "only root gives capabilities away");
+        return skip("only root gives capabilities away");
     }
     let (name, uid, gid) = keeper().map_or(("nobody", 65534, 65534), |Keeper { account, .. }| (&account.name, account.uid, account.gid));
     for push in [PUSH, "rsync --server -logDtpAre.iLsfxCIvu . ."] {

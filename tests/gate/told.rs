@@ -9,8 +9,8 @@ use nix::sys::signal::Signal;
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::record::Mail;
 
-use crate::processes;
-use crate::support::{GATE, Gate, POLICY, Running, can_trace, run};
+use support::processes;
+use support::{GATE, Gate, POLICY, Running, can_trace, run};
 
 /// The policy with these words about reports and hooks.
 fn policy(report: &str, more: &str) -> String {
@@ -31,7 +31,7 @@ fn file(gate: &Gate) -> std::path::PathBuf {
 
 /// The mails to an address, whole lines, when everything that could still write one is done.
 fn mails(gate: &Gate, to: &str) -> Vec<String> {
-    gate.until("every watch has ended", || processes::of(gate.path(), "snapgate").is_empty());
+    support::until("every watch has ended", || processes::of(gate.path(), "snapgate").is_empty());
     gate.flush();
     let whole = |mail: String| mail.replace("=\r\n", "").replace("=\n", "").replace("=3D", "=");
     gate.mails().into_iter().map(whole).filter(|mail| mail.contains(&format!("To: {to}@"))).collect()
@@ -42,7 +42,7 @@ fn slow_push(gate: &Gate) -> Running {
     let large = gate.source("large");
     fs::write(large.join("large"), vec![b'x'; 3_000_000]).unwrap();
     let push = Running::start(&mut gate.push_command(&large, &["--bwlimit=100"], ""));
-    gate.until("its rsync writes", || fs::read_dir(gate.inside("inprogress")).is_ok_and(|mut files| files.next().is_some()));
+    support::until("its rsync writes", || fs::read_dir(gate.inside("inprogress")).is_ok_and(|mut files| files.next().is_some()));
     push
 }
 
@@ -125,7 +125,7 @@ fn a_hook_is_told_who_came_and_what_was_published() {
 
 #[test]
 fn a_partial_snapshot_is_told_to_whoever_gets_alerts_whatever_report_says() {
-    if !can_trace("a_partial_snapshot_is_told_to_whoever_gets_alerts_whatever_report_says") {
+    if !can_trace() {
         return;
     }
     for (report, reports) in [("always", 1), ("problems", 0), ("never", 0)] {
@@ -159,7 +159,7 @@ fn pushes_that_break_and_sessions_that_are_killed_are_one_mail_a_day_and_a_fault
             push.child.kill().unwrap();
         }
         push.wait();
-        gate.until("it is over", || !gate.is_at_work() && !gate.rsync_runs());
+        support::until("it is over", || !gate.is_at_work() && !gate.rsync_runs());
     }
     gate.push(&file(&gate), &[]).exits(0);
     let alerts = mails(&gate, "alerts");

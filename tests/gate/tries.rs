@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 use nix::sys::signal::Signal;
 use snapgate::terms::outcome::Outcome;
 
-use crate::processes::{of, signal};
-use crate::support::{Gate, Running, must};
+use support::processes::{of, signal};
+use support::{Gate, Running, must};
 
 /// What a note says where something of an earlier try was used.
 const USED: &str = "used for this one";
@@ -72,7 +72,7 @@ fn start(gate: &Gate, source: &Path, options: &[&str]) -> Running {
 /// Waits for so many bytes of the large file, and breaks the line.
 fn cut_off(gate: &Gate, source: &Path, options: &[&str], stem: &[u8], bytes: u64) {
     let mut push = start(gate, source, options);
-    gate.until("enough has arrived", || under_way(gate, stem) >= bytes);
+    support::until("enough has arrived", || under_way(gate, stem) >= bytes);
     push.child.kill().unwrap();
     push.child.wait().unwrap();
     settle(gate);
@@ -81,7 +81,7 @@ fn cut_off(gate: &Gate, source: &Path, options: &[&str], stem: &[u8], bytes: u64
 /// The same, and nobody of the server's has time to tidy up.
 fn kill(gate: &Gate, source: &Path, options: &[&str], stem: &[u8], bytes: u64) -> u64 {
     let mut push = start(gate, source, options);
-    gate.until("enough has arrived", || under_way(gate, stem) >= bytes);
+    support::until("enough has arrived", || under_way(gate, stem) >= bytes);
     let rsyncs = gate.rsyncs();
     signal(&rsyncs, Signal::SIGSTOP);
     let arrived = under_way(gate, stem);
@@ -96,9 +96,9 @@ fn kill(gate: &Gate, source: &Path, options: &[&str], stem: &[u8], bytes: u64) -
 
 fn settle(gate: &Gate) {
     for program in ["snapgate-shell", "snapgate", "rsync"] {
-        gate.until("it is gone", || of(gate.path(), program).is_empty());
+        support::until("it is gone", || of(gate.path(), program).is_empty());
     }
-    gate.until("nobody carries the locks", || !gate.is_at_work());
+    support::until("nobody carries the locks", || !gate.is_at_work());
 }
 
 fn says_used(gate: &Gate) -> bool {
@@ -191,7 +191,7 @@ fn a_try_of_one_place_leaves_that_of_another_alone() {
         let (from, to) = push(place);
         let mut command = gate.rsync_command(&["-a", "--stats", "--bwlimit=4000", "--whole-file", &from, &to], "");
         let mut running = Running::start(&mut command);
-        gate.until("enough has arrived", || under_way(&gate, b"large") >= 1_000_000);
+        support::until("enough has arrived", || under_way(&gate, b"large") >= 1_000_000);
         running.child.kill().unwrap();
         running.child.wait().unwrap();
         settle(&gate);
@@ -286,7 +286,7 @@ fn an_rsync_that_is_killed_alone_loses_nothing_either_and_one_part_is_kept() {
             cut_off(&gate, &source, &[], b"large", number * 1_000_000);
         } else {
             let mut push = start(&gate, &source, &[]);
-            gate.until("enough has arrived", || under_way(&gate, b"large") >= number * 1_000_000);
+            support::until("enough has arrived", || under_way(&gate, b"large") >= number * 1_000_000);
             signal(&gate.rsyncs(), Signal::SIGKILL);
             let _ = push.child.wait();
             settle(&gate);

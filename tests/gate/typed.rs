@@ -5,7 +5,7 @@ use std::process::Command;
 
 use snapgate::decide::rsync::typed::{Typed, typed};
 
-use crate::support::{mode, run};
+use support::{mode, run};
 
 /// Lines as people type them; `SRC` is a directory that is there.
 const LINES: &[&str] = &[

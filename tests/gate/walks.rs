@@ -3,20 +3,20 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{Gate, can_trace, run};
+use support::{Gate, can_trace, run};
 
 /// How many calls of this name the gate itself makes for a push.
 fn calls(gate: &Gate, source: &Path, options: &[&str], call: &str) -> usize {
     let log = gate.path().join("calls");
-    let wrap = format!("{} -o {} -e trace={call}", crate::support::kept::strace(), log.display());
+    let wrap = format!("{} -o {} -e trace={call}", support::kept::strace(), log.display());
     run(&mut gate.push_command(source, options, &wrap)).exits(0);
-    gate.until("the gate has ended", || crate::processes::of(gate.path(), "strace").is_empty());
+    support::until("the gate has ended", || support::processes::of(gate.path(), "strace").is_empty());
     fs::read_to_string(log).unwrap().lines().filter(|line| line.contains(&format!("{call}("))).count()
 }
 
 #[test]
 fn a_push_of_directories_alone_has_each_looked_at_a_few_times() {
-    if !can_trace("a push of directories alone has each looked at a few times") {
+    if !can_trace() {
         return;
     }
     let gate = Gate::new();
@@ -32,7 +32,7 @@ fn a_push_of_directories_alone_has_each_looked_at_a_few_times() {
 
 #[test]
 fn with_hard_links_across_directories_none_is_opened_for_each_link() {
-    if !can_trace("with hard links across directories none is opened for each link") {
+    if !can_trace() {
         return;
     }
     let gate = Gate::new();

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{ALL_VERBS, Server, Setup, processes, tree, until};
+use support::{ALL_VERBS, Server, Setup, processes, tree, until};
 
 const PUSH: &str = "rsync --server -logDtpre.iLsfxCIvu --delete . .";
 
-fn quiet(server: &Server, words: &[&str]) -> crate::support::client::Ran {
+fn quiet(server: &Server, words: &[&str]) -> support::Ran {
     let everything = || [server.config(), server.store().to_owned(), server.path().join("spool")].map(|path| tree::listing(&path));
     let before = everything();
     let ran = server.snapgate(words);

@@ -10,8 +10,8 @@ use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::{Mail, Record};
 
-use crate::support::accounts::is_root;
-use crate::support::{Server, Setup, mode, must, processes, tree, until};
+use support::accounts::is_root;
+use support::{Server, Setup, mode, must, processes, tree, until};
 
 /// The kernel counts all that an account runs: one at a time.
 static CROWD: Mutex<()> = Mutex::new(());

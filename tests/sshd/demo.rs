@@ -3,18 +3,18 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::client::{Ran, spawn};
-use crate::support::{SNAPGATE, processes, tree};
+use support::{Ran, Running};
+use support::{SNAPGATE, processes, tree};
 
 /// Runs the demo with a directory of its own and the program that is under test.
 fn demo(dir: &Path, data: Option<&Path>) -> Ran {
-    crate::support::mode(dir, 0o755);
+    support::mode(dir, 0o755);
     // The demo's own environment is cleared by the harness; what it needs is said here, by another program.
     let mut command = Command::new("env");
     command.arg(format!("TMPDIR={}", dir.display())).arg(format!("SNAPGATE={SNAPGATE}"));
     command.args(data.map(|data| format!("DATA={}", data.display())));
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/demo"));
-    spawn(&mut command).wait()
+    Running::start(&mut command).wait()
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::support::client::{Client, Ran};
-use crate::support::{Server, Setup, accounts, answers, free_port, mode, must, skip, tree};
+use support::Ran;
+use support::client::Client;
+use support::{Server, Setup, accounts, answers, free_port, mode, must, skip, tree};
 
 /// The account whose home holds the keys: no other test logs in on it by Dropbear.
 const ACCOUNT: usize = 3;
@@ -66,9 +67,9 @@ impl Dropbear {
 
 impl Drop for Dropbear {
     fn drop(&mut self) {
-        let mut pids = crate::support::processes::descendants(&[self.child.id()]);
+        let mut pids = support::processes::descendants(&[self.child.id()]);
         pids.push(self.child.id());
-        crate::support::processes::signal(&pids, nix::sys::signal::Signal::SIGKILL);
+        support::processes::signal(&pids, nix::sys::signal::Signal::SIGKILL);
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.ssh_dir);
     }

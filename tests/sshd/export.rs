@@ -8,10 +8,10 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use crate::owners::{attributes, first, keeping, machine};
-use crate::support::accounts::{self, is_root};
-use crate::support::client::{self, Ran};
-use crate::support::processes;
-use crate::support::{ALL_VERBS, Server, Setup, mode, must, skip, tree, until};
+use support::accounts::{self, is_root};
+use support::processes;
+use support::{ALL_VERBS, Server, Setup, mode, must, skip, tree, until};
+use support::{Ran, Running, run};
 
 /// Only root exports, and only an account that may map ids keeps owners.
 fn skipped() -> bool {
@@ -173,7 +173,7 @@ fn who_reads_is_the_client_s_root_and_nobody_else_s() {
     let to = server.path().join("restored");
     let mut command = Command::new(server.path().join("bin/snapgate"));
     command.arg("--config").arg(server.config()).args(["export", "--client", "web1", "latest", &name, "--to"]).arg(&to);
-    let running = client::spawn(&mut command);
+    let running = Running::start(&mut command);
     let mut found = None;
     until("the one that reads", || {
         found = readers(&name).into_iter().find_map(|process| Some((fs::read_to_string(process.join("status")).ok()?, process)));
@@ -313,7 +313,7 @@ fn nobody_but_root_exports() {
         let mut command = Command::new("setpriv");
         command.args([format!("--reuid={}", account.uid), format!("--regid={}", account.gid)]).arg("--init-groups");
         command.arg(server.path().join("bin/snapgate")).arg("--config").arg(server.config()).args(&words);
-        let ran = client::run(&mut command).exits(77);
+        let ran = run(&mut command).exits(77);
         assert!(ran.stderr.contains("only root can export") && ran.stdout.is_empty() && !to.exists(), "{}", ran.stderr);
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
-use crate::support::{Server, Setup, tree, until};
+use support::{Server, Setup, tree, until};
 
 /// A server whose `web1` has these hooks; their scripts are written before the policy is read for the first time.
 fn with_hooks(policy: &str, scripts: &[(&str, &str)]) -> Server {
@@ -14,7 +14,7 @@ fn with_hooks(policy: &str, scripts: &[(&str, &str)]) -> Server {
     }
     // Hooks run as the account; this is where they leave what they have seen.
     let seen = server.source("seen");
-    crate::support::mode(&seen, 0o777);
+    support::mode(&seen, 0o777);
     tree::small(&server.source("data"));
     server
 }
@@ -99,14 +99,14 @@ fn the_complete_hook_finds_the_snapshot_published_and_inprogress_is_where_rsync_
     until("the hook has run", || fs::read_to_string(&noted).is_ok_and(|text| text.ends_with('\n')));
     let inprogress = fs::read_to_string(&noted).unwrap().trim_end().to_owned();
     until("rsync stands there", || {
-        let all = crate::support::processes::of(&repository.path, "rsync");
+        let all = support::processes::of(&repository.path, "rsync");
         // Under the name that it has for rsync.
         let stands =
             |pid: &u32| fs::metadata(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.ino() == fs::metadata(&inprogress).unwrap().ino());
         all.iter().any(stands)
     });
     push.kill();
-    until("the push is over", || crate::support::processes::of(server.path(), "snapgate-shell").is_empty());
+    until("the push is over", || support::processes::of(server.path(), "snapgate-shell").is_empty());
     fs::remove_file(source.join("large")).unwrap();
     server.client("web1").push(&source, &[]).exits(0);
     let look = fs::read_to_string(server.path().join("source/seen/look")).unwrap();
@@ -137,7 +137,7 @@ fn a_hook_that_hangs_is_ended_with_everything_it_started() {
     let source = server.path().join("source/data");
     let ran = server.client("web1").push(&source, &[]).refused("hook", 75);
     assert!(ran.took < Duration::from_secs(20), "{:?}", ran.took);
-    until("its children are gone", || crate::support::processes::of(&server.path().join("hooks"), "sleep").is_empty());
+    until("its children are gone", || support::processes::of(&server.path().join("hooks"), "sleep").is_empty());
 }
 
 #[test]

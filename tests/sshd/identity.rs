@@ -5,8 +5,8 @@ use std::process::Command;
 
 use chrono::{Datelike as _, Utc};
 
-use crate::support::client::Client;
-use crate::support::{ALL_VERBS, Server, Setup, must, tree};
+use support::client::Client;
+use support::{ALL_VERBS, Server, Setup, must, tree};
 
 fn data(server: &Server) -> std::path::PathBuf {
     let source = server.source("data");
@@ -133,7 +133,7 @@ fn a_repository_may_stand_anywhere() {
     let server = Setup::new().client("web1", "path: $DIR/elsewhere/of/web1\n").start();
     let path = server.path().join("elsewhere/of/web1");
     fs::create_dir_all(&path).unwrap();
-    crate::support::accounts::give(&path, &server.client("web1").account());
+    support::accounts::give(&path, &server.client("web1").account());
     server.client("web1").push(&data(&server), &[]).exits(0);
     assert!(path.join("current/a.txt").exists());
 }

@@ -2,7 +2,7 @@
 
 use snapgate::terms::record::Jail;
 
-use crate::support::{ALL_VERBS, Setup, tree, until};
+use support::{ALL_VERBS, Setup, tree, until};
 
 #[test]
 fn without_the_jail_every_line_and_record_says_so() {
@@ -69,8 +69,8 @@ fn with_the_jail_no_line_speaks_of_it() {
 /// What an ordinary account's access lists take, as every line has it; and that it is the policy's to say.
 #[test]
 fn access_lists_of_an_account_need_the_policy_s_word_and_every_line_says_what_they_took() {
-    if crate::support::versions::old_server().is_some() {
-        return crate::support::skip("an account's push with access lists has no view, and without one no rsync before 3.5.0 may run");
+    if support::versions::old_server().is_some() {
+        return support::skip("an account's push with access lists has no view, and without one no rsync before 3.5.0 may run");
     }
     // An ordinary user has one account for both, and their keys tell them apart.
     let plain = format!("keys: [$KEY]\nowners: drop\n{ALL_VERBS}");

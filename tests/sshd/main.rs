@@ -31,6 +31,4 @@ mod sessions;
 mod shell;
 mod sshd_config;
 mod store;
-#[path = "../support/mod.rs"]
-mod support;
 mod transaction;

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::client::{Client, Ran};
-use crate::support::{ALL_VERBS, Server, Setup, accounts, must, processes, skip, tree, until};
+use support::Ran;
+use support::client::Client;
+use support::{ALL_VERBS, Server, Setup, accounts, must, processes, skip, tree, until};
 
 /// A neighbour of the same account, one of another, and two that do not exist, with names of the same lengths.
 const THERE: [&str; 2] = ["canaryone", "canarytwo"];

@@ -9,7 +9,7 @@ use std::path::Path;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use crate::support::{ALL_VERBS, Server, Setup, accounts, mode, skip, tree};
+use support::{ALL_VERBS, Server, Setup, accounts, mode, skip, tree};
 
 #[test]
 fn a_fifo_in_the_source_does_not_fail_the_push() {
@@ -20,7 +20,7 @@ fn a_fifo_in_the_source_does_not_fail_the_push() {
     server.client("web1").push(&source, &[]).exits(0);
     let snapshot = server.repository("web1").snapshot(-1);
     assert!(snapshot.join("a.txt").exists());
-    let old = crate::support::versions::old_server().is_some();
+    let old = support::versions::old_server().is_some();
     assert!(old || !snapshot.join("pipe").exists(), "devices and pipes are no data");
 }
 
@@ -141,8 +141,8 @@ fn a_deep_tree_and_many_files_are_pushed() {
 
 #[test]
 fn extended_attributes_and_acls_of_a_later_push_do_not_reach_history() {
-    if crate::support::versions::old_server().is_some() {
-        return crate::support::skip("an account's push with access lists has no view, and without one no rsync before 3.5.0 may run");
+    if support::versions::old_server().is_some() {
+        return support::skip("an account's push with access lists has no view, and without one no rsync before 3.5.0 may run");
     }
     let policy = format!("{ALL_VERBS}options: {{ allow: [acls] }}\n");
     let server = Setup::new().client("web1", &policy).start();
@@ -151,14 +151,14 @@ fn extended_attributes_and_acls_of_a_later_push_do_not_reach_history() {
     web1.push(&source, &["-AX"]).exits(0);
     let old = repository.snapshot(0).join("photo.raw");
     let describe = || {
-        let acl = crate::support::must(std::process::Command::new("getfacl").args(["-cp"]).arg(&old));
-        let xattr = crate::support::must(std::process::Command::new("getfattr").args(["-d", "--absolute-names"]).arg(&old));
+        let acl = support::must(std::process::Command::new("getfacl").args(["-cp"]).arg(&old));
+        let xattr = support::must(std::process::Command::new("getfattr").args(["-d", "--absolute-names"]).arg(&old));
         format!("{acl}{xattr}")
     };
     let before = describe();
     let photo = source.join("photo.raw");
-    crate::support::must(std::process::Command::new("setfattr").args(["-n", "user.mark", "-v", "new"]).arg(&photo));
-    crate::support::must(std::process::Command::new("setfacl").args(["-m", "u:65534:rwx"]).arg(&photo));
+    support::must(std::process::Command::new("setfattr").args(["-n", "user.mark", "-v", "new"]).arg(&photo));
+    support::must(std::process::Command::new("setfacl").args(["-m", "u:65534:rwx"]).arg(&photo));
     web1.push(&source, &["-AX"]).exits(0);
     assert_eq!(describe(), before);
 }

@@ -1,6 +1,6 @@
 //! The stories of a push through sshd, once more on a server with rsync 3.2.7. The accounts are ordinary ones here.
 
-use crate::support::versions::{SERVER, again};
+use support::versions::{SERVER, again};
 
 #[test]
 fn pushes_through_sshd_are_the_same_on_a_server_with_rsync_3_2_7() {
@@ -18,5 +18,5 @@ fn pushes_through_sshd_are_the_same_on_a_server_with_rsync_3_2_7() {
         "resume::one_big_file_goes_on_in_the_middle",
         "transaction::several_pushes_between_prepare_and_complete_are_one_snapshot",
     ];
-    again("a server behind sshd with rsync 3.2.7", SERVER, &tests);
+    again(SERVER, &tests);
 }

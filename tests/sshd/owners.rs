@@ -9,8 +9,8 @@ use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::{Jail, Mail};
 
-use crate::support::accounts::{self, Account, is_root};
-use crate::support::{ALL_VERBS, Server, Setup, ids, must, processes, tree, until, versions};
+use support::accounts::{self, Account, is_root};
+use support::{ALL_VERBS, Server, Setup, ids, must, processes, skip, tree, until, versions};
 
 /// The first of an account's ids for others.
 pub(crate) fn first(account: &Account) -> u32 {
@@ -18,13 +18,13 @@ pub(crate) fn first(account: &Account) -> u32 {
 }
 
 /// Only root can make what belongs to others, and can give an account ids.
-pub(crate) fn skipped(test: &str) -> bool {
+pub(crate) fn skipped() -> bool {
     let why = match () {
         () if !is_root() => "files of several owners have to be made: needs root",
         () if !Path::new("/usr/bin/newuidmap").exists() => "no newuidmap (package uidmap)",
         () => return false,
     };
-    println!("skipped: {test}: {why}");
+    skip(why);
     true
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn linked(tree: &Path, before: &Path) -> usize {
 
 #[test]
 fn everything_that_a_client_s_root_sends_is_kept_and_nothing_of_it_is_the_account_s() {
-    if skipped("everything_that_a_client_s_root_sends_is_kept_and_nothing_of_it_is_the_account_s") {
+    if skipped() {
         return;
     }
     let server = keeping();
@@ -153,7 +153,7 @@ fn everything_that_a_client_s_root_sends_is_kept_and_nothing_of_it_is_the_accoun
 
 #[test]
 fn an_id_beyond_the_account_s_is_nobody_s_and_the_push_is_whole() {
-    if skipped("an_id_beyond_the_account_s_is_nobody_s_and_the_push_is_whole") {
+    if skipped() {
         return;
     }
     let server = keeping();
@@ -179,7 +179,7 @@ fn an_id_beyond_the_account_s_is_nobody_s_and_the_push_is_whole() {
 
 #[test]
 fn a_push_that_was_cut_off_and_a_transaction_keep_owners_too() {
-    if skipped("a_push_that_was_cut_off_and_a_transaction_keep_owners_too") {
+    if skipped() {
         return;
     }
     let server = keeping();
@@ -200,7 +200,7 @@ fn a_push_that_was_cut_off_and_a_transaction_keep_owners_too() {
 
 #[test]
 fn what_had_arrived_of_several_owners_when_the_client_died_is_linked_and_theirs() {
-    if skipped("what_had_arrived_of_several_owners_when_the_client_died_is_linked_and_theirs") {
+    if skipped() {
         return;
     }
     let server = keeping();
@@ -246,7 +246,7 @@ fn what_had_arrived_of_several_owners_when_the_client_died_is_linked_and_theirs(
 
 #[test]
 fn a_repository_is_of_one_kind() {
-    if skipped("a_repository_is_of_one_kind") {
+    if skipped() {
         return;
     }
     let server = keeping();
@@ -269,7 +269,7 @@ fn a_repository_is_of_one_kind() {
 
 #[test]
 fn hooks_may_read_whatever_they_are_told_about() {
-    if skipped("hooks_may_read_whatever_they_are_told_about") {
+    if skipped() {
         return;
     }
     let server = keeping();
@@ -290,7 +290,7 @@ fn hooks_may_read_whatever_they_are_told_about() {
 
 #[test]
 fn what_only_the_machines_root_may_store_is_left_out_and_said() {
-    if skipped("what_only_the_machines_root_may_store_is_left_out_and_said") {
+    if skipped() {
         return;
     }
     let server = keeping();
@@ -319,7 +319,7 @@ fn what_only_the_machines_root_may_store_is_left_out_and_said() {
 
 #[test]
 fn ids_are_those_of_the_client_whatever_they_are_called_here() {
-    if skipped("ids_are_those_of_the_client_whatever_they_are_called_here") {
+    if skipped() {
         return;
     }
     let server = keeping();
@@ -345,7 +345,7 @@ fn ids_are_those_of_the_client_whatever_they_are_called_here() {
 
 #[test]
 fn a_snapshot_whose_maker_was_lost_is_told_of_by_the_process_that_remembers_it() {
-    if skipped("a_snapshot_whose_maker_was_lost_is_told_of_by_the_process_that_remembers_it") {
+    if skipped() {
         return;
     }
     let server = keeping();
@@ -369,7 +369,7 @@ fn a_snapshot_whose_maker_was_lost_is_told_of_by_the_process_that_remembers_it()
 
 #[test]
 fn a_repository_that_could_not_be_begun_is_begun_by_the_next_push() {
-    if skipped("a_repository_that_could_not_be_begun_is_begun_by_the_next_push") {
+    if skipped() {
         return;
     }
     let server = keeping();

@@ -5,8 +5,8 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::support::ids::{self, Keeper};
-use crate::support::{ALL_VERBS, Server, Setup, skip, tree};
+use support::ids::{self, Keeper};
+use support::{ALL_VERBS, Server, Setup, skip, tree};
 
 /// What there is in a client's tree: path, owner and mode.
 const FILES: [(&str, u32, u32); 5] =

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use snapgate::terms::record::{DroppedOwners, Mail};
 
-use crate::support::accounts::{self, is_root};
-use crate::support::{ALL_VERBS, Server, Setup, must, skip, tree};
+use support::accounts::{self, is_root};
+use support::{ALL_VERBS, Server, Setup, must, skip, tree};
 
 /// A server with a client whose owners are dropped; only root can make files of several.
 fn dropping(options: &str) -> Option<Server> {

@@ -8,7 +8,7 @@ use std::process::Command;
 use snapgate::terms::record::Mail;
 
 use super::owners::{first, keeping, run, skipped};
-use crate::support::{accounts, must, tree};
+use support::{accounts, must, tree};
 
 /// The ids that a list names, as the client's.
 fn named(path: &Path, first: u32) -> Vec<String> {
@@ -34,7 +34,7 @@ fn listing(source: &Path) {
 
 #[test]
 fn an_id_beyond_in_an_access_list_is_nobody_s_however_it_is_sent() {
-    if skipped("an_id_beyond_in_an_access_list_is_nobody_s_however_it_is_sent") {
+    if skipped() {
         return;
     }
     let server = keeping();
@@ -83,7 +83,7 @@ fn an_id_beyond_in_an_access_list_is_nobody_s_however_it_is_sent() {
 
 #[test]
 fn no_owner_comes_with_an_access_list_that_was_not_asked_for() {
-    if skipped("no_owner_comes_with_an_access_list_that_was_not_asked_for") {
+    if skipped() {
         return;
     }
     let server = keeping();
@@ -110,7 +110,7 @@ fn no_owner_comes_with_an_access_list_that_was_not_asked_for() {
 
 #[test]
 fn access_lists_of_a_transaction_are_looked_at_when_it_is_complete() {
-    if skipped("access_lists_of_a_transaction_are_looked_at_when_it_is_complete") {
+    if skipped() {
         return;
     }
     let server = keeping();

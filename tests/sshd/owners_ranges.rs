@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::owners::{first, skipped};
-use crate::support::accounts::{self, Account};
-use crate::support::{ALL_VERBS, Server, Setup, must, tree, until};
+use support::accounts::{self, Account};
+use support::{ALL_VERBS, Server, Setup, must, tree, until};
 
 /// The account whose ranges change, while no other test here needs it.
 fn changing() -> (MutexGuard<'static, ()>, Account, Server) {
@@ -40,7 +40,7 @@ impl Drop for Ranges {
 
 #[test]
 fn more_ranges_keep_more_ids_and_what_is_there_stays_as_it_is() {
-    if skipped("more_ranges_keep_more_ids_and_what_is_there_stays_as_it_is") {
+    if skipped() {
         return;
     }
     let (_alone, account, server) = changing();
@@ -66,7 +66,7 @@ fn more_ranges_keep_more_ids_and_what_is_there_stays_as_it_is() {
 
 #[test]
 fn check_finds_ranges_that_are_not_the_account_s_alone() {
-    if skipped("check_finds_ranges_that_are_not_the_account_s_alone") {
+    if skipped() {
         return;
     }
     let (_alone, account, server) = changing();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use snapgate::terms::outcome::Outcome;
 
-use crate::support::{Server, Setup, accounts, mode, skip, tree, until};
+use support::{Server, Setup, accounts, mode, skip, tree, until};
 
 fn time_of(name: &str) -> DateTime<Utc> {
     NaiveDateTime::parse_from_str(name, "%Y-%m-%dT%H-%M-%SZ").unwrap_or_else(|error| panic!("{name}: {error}")).and_utc()

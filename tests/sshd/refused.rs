@@ -8,9 +8,10 @@ use chrono::{Datelike as _, Utc};
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::record;
 
-use crate::support::client::{Client, Ran};
-use crate::support::mail::Mail;
-use crate::support::{ALL_VERBS, Server, Setup, accounts, processes, tree, until};
+use support::Ran;
+use support::client::Client;
+use support::mail::Mail;
+use support::{ALL_VERBS, Server, Setup, accounts, processes, tree, until};
 
 /// The snapshot that every client has already.
 const OLD: &str = "2020-01-01T00-00-00Z";
@@ -91,7 +92,7 @@ fn a_broken_policy() {
 #[test]
 fn a_policy_that_others_could_have_written() {
     let server = with_history(Setup::new().client("web1", ""));
-    crate::support::mode(&server.config().join("policies/web1.yaml"), 0o666);
+    support::mode(&server.config().join("policies/web1.yaml"), 0o666);
     turned_away(&server, "config", 78, || push(&server.client("web1"), &server));
 }
 
@@ -169,7 +170,7 @@ fn every_rule_that_said_no_is_in_the_record_and_the_mail() {
 #[test]
 fn an_interactive_login() {
     if !accounts::is_root() {
-        return crate::support::skip("sshd cannot hand over a terminal: needs root");
+        return support::skip("sshd cannot hand over a terminal: needs root");
     }
     let server = with_history(Setup::new().client("web1", ""));
     turned_away(&server, "login", 77, || server.client("web1").login());
@@ -281,7 +282,7 @@ fn rsync_missing_or_failing_to_start() {
         let server = with_history(Setup::new().client("web1", "").site(&format!("rsync: $DIR/hooks/{name}\n")));
         server.script(name, text);
         if name == "plain" {
-            crate::support::mode(&server.path().join("hooks/plain"), 0o644);
+            support::mode(&server.path().join("hooks/plain"), 0o644);
         }
         turned_away(&server, "rsync", 78, || push(&server.client("web1"), &server));
     }
@@ -298,7 +299,7 @@ fn rsync_missing_or_failing_to_start() {
 #[test]
 fn a_second_account_cannot_speak_for_a_client() {
     if !accounts::is_root() {
-        return crate::support::skip("one account only: needs root");
+        return support::skip("one account only: needs root");
     }
     let forced = "ForceCommand $DIR/bin/snapgate-shell --config $DIR/config --client web1\n";
     let server = with_history(Setup::new().client("web1", "").stranger("other").unforced().sshd(forced));

@@ -9,10 +9,10 @@ use std::process::Command;
 use snapgate::terms::outcome::Outcome;
 
 use super::owners::{attributes, first, linked, machine, run, skipped};
-use crate::support::accounts::{self, Account, HANDING};
-use crate::support::client::{self, Ran};
-use crate::support::repository::{Repository, read_ledger};
-use crate::support::{ALL_VERBS, Server, Setup, must, tree, until};
+use support::Ran;
+use support::accounts::{self, Account, HANDING};
+use support::repository::{Repository, read_ledger};
+use support::{ALL_VERBS, Server, Setup, must, tree, until};
 
 pub(crate) const FULL: [&str; 2] = ["-AXH", "--numeric-ids"];
 
@@ -81,7 +81,7 @@ pub(crate) fn remap_after(server: &Server, commands: &str) -> Ran {
     until_nobody_runs();
     let mut shell = Command::new("unshare");
     shell.args(["-m", "sh", "-ec", &format!("{commands}\nexec \"$@\""), "sh"]).arg(server.path().join("bin/snapgate"));
-    client::run(shell.arg("--config").arg(server.config()).args(["remap", "--client", "web1"]))
+    support::run(shell.arg("--config").arg(server.config()).args(["remap", "--client", "web1"]))
 }
 
 /// What root leaves beside a repository as long as it is not done.
@@ -126,7 +126,7 @@ fn own_files(repository: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn a_repository_that_moves_to_another_account_means_the_same() {
-    if skipped("remap::a_repository_that_moves_to_another_account_means_the_same") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");
@@ -194,7 +194,7 @@ pub(crate) fn push_moved(server: &Server, source: &Path) {
 
 #[test]
 fn a_repository_without_owners_gets_those_of_the_client_s_root() {
-    if skipped("remap::a_repository_without_owners_gets_those_of_the_client_s_root") {
+    if skipped() {
         return;
     }
     let server = server("owners: drop\noptions: { allow: [acls] }\n");
@@ -234,7 +234,7 @@ fn a_repository_without_owners_gets_those_of_the_client_s_root() {
 
 #[test]
 fn other_ranges_of_the_same_account_are_taken_on() {
-    if skipped("remap::other_ranges_of_the_same_account_are_taken_on") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");
@@ -264,7 +264,7 @@ fn other_ranges_of_the_same_account_are_taken_on() {
 
 #[test]
 fn a_repository_that_is_copied_to_another_server_with_the_same_numbers_goes_on() {
-    if skipped("remap::a_repository_that_is_copied_to_another_server_with_the_same_numbers_goes_on") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");
@@ -298,7 +298,7 @@ fn a_repository_that_is_copied_to_another_server_with_the_same_numbers_goes_on()
 /// The account's own programs, in a repository that keeps owners and in one that does not.
 #[test]
 fn no_program_of_the_account_s_own_gets_the_power_of_somebody_else() {
-    if skipped("remap::no_program_of_the_account_s_own_gets_the_power_of_somebody_else") {
+    if skipped() {
         return;
     }
     for owners in ["owners: keep\n", "owners: drop\n"] {
@@ -341,7 +341,7 @@ fn no_program_of_the_account_s_own_gets_the_power_of_somebody_else() {
 
 #[test]
 fn what_root_s_gate_has_stored_keeps_its_numbers() {
-    if skipped("remap::what_root_s_gate_has_stored_keeps_its_numbers") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");

@@ -10,8 +10,8 @@ use snapgate::terms::reason::Code;
 
 use crate::owners::{attributes, first, machine, skipped};
 use crate::remap::{FULL, figures, from, moved, nothing_is_strange, private, push_moved, remap, server, state, to, until_nobody_runs};
-use crate::support::client::{self, Ran};
-use crate::support::{ALL_VERBS, Server, must, tree};
+use support::{ALL_VERBS, Server, must, tree};
+use support::{Ran, run};
 
 /// A remap that is killed at a call.
 fn killed_at(server: &Server, call: &str, nth: usize) -> Ran {
@@ -22,12 +22,12 @@ fn traced(server: &Server, inject: &[&str]) -> Ran {
     until_nobody_runs();
     let mut strace = Command::new("strace");
     strace.args(["-qq", "-o"]).arg(server.path().join("trace")).arg(format!("-etrace={CALLS}")).args(inject);
-    client::run(strace.arg(server.path().join("bin/snapgate")).arg("--config").arg(server.config()).args(["remap", "--client", "web1"]))
+    run(strace.arg(server.path().join("bin/snapgate")).arg("--config").arg(server.config()).args(["remap", "--client", "web1"]))
 }
 
 #[test]
 fn a_run_that_was_killed_is_finished_by_the_next_and_no_push_is_let_in_before() {
-    if skipped("remap_killed::a_run_that_was_killed_is_finished_by_the_next_and_no_push_is_let_in_before") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");
@@ -64,7 +64,7 @@ fn a_run_that_was_killed_is_finished_by_the_next_and_no_push_is_let_in_before() 
 
 #[test]
 fn one_that_was_begun_with_another_directory_is_not_gone_on_with() {
-    if skipped("remap_killed::one_that_was_begun_with_another_directory_is_not_gone_on_with") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");
@@ -108,7 +108,7 @@ fn everywhere() -> bool {
 
 #[test]
 fn wherever_it_is_killed_nothing_is_lost() {
-    if skipped("remap_killed::wherever_it_is_killed_nothing_is_lost") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");
@@ -161,7 +161,7 @@ fn wherever_it_is_killed_nothing_is_lost() {
 
 #[test]
 fn a_disk_that_is_full_or_broken_at_any_step_loses_nothing() {
-    if skipped("remap_killed::a_disk_that_is_full_or_broken_at_any_step_loses_nothing") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");

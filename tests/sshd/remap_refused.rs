@@ -6,12 +6,12 @@ use std::process::{Child, Command, Stdio};
 
 use crate::owners::{first, machine, run, skipped};
 use crate::remap::{FULL, from, moved, nothing_is_strange, private, remap, remap_after, server, state, to, until_nobody_runs};
-use crate::support::accounts::is_root;
-use crate::support::{ALL_VERBS, Server, client, tree, until};
+use support::accounts::is_root;
+use support::{ALL_VERBS, Server, tree, until};
 
 #[test]
 fn what_cannot_be_changed_is_named_and_then_nothing_is() {
-    if skipped("remap_refused::what_cannot_be_changed_is_named_and_then_nothing_is") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");
@@ -48,7 +48,7 @@ fn what_cannot_be_changed_is_named_and_then_nothing_is() {
 
 #[test]
 fn a_link_that_is_planted_leads_nowhere() {
-    if skipped("remap_refused::a_link_that_is_planted_leads_nowhere") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");
@@ -93,7 +93,7 @@ fn who_is_not_root_is_refused_and_so_is_what_makes_no_sense() {
     let mut as_account = Command::new("setpriv");
     as_account.arg(format!("--reuid={}", account.uid)).arg(format!("--regid={}", account.gid)).args(["--init-groups", "--"]);
     as_account.arg(server.path().join("bin/snapgate"));
-    let ran = client::run(as_account.arg("--config").arg(&config).args(["remap", "--client", "web1"]));
+    let ran = support::run(as_account.arg("--config").arg(&config).args(["remap", "--client", "web1"]));
     assert!(ran.exits(77).stderr.contains("run it as root"));
     assert!(remap(&server, &[]).exits(78).stderr.contains("there is no repository"));
     let repository = server.repository("web1").path;
@@ -111,7 +111,7 @@ fn who_is_not_root_is_refused_and_so_is_what_makes_no_sense() {
 
 #[test]
 fn a_push_that_runs_is_not_disturbed() {
-    if skipped("remap_refused::a_push_that_runs_is_not_disturbed") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");
@@ -158,7 +158,7 @@ impl Drop for Idler {
 
 #[test]
 fn nothing_is_changed_while_anybody_runs_who_may_have_something_open() {
-    if skipped("remap_refused::nothing_is_changed_while_anybody_runs_who_may_have_something_open") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");
@@ -201,7 +201,7 @@ fn nothing_is_changed_while_anybody_runs_who_may_have_something_open() {
 /// Whoever comes between the first look and the closing is found by the second look.
 #[test]
 fn who_begins_to_run_while_it_is_being_closed_has_it_given_up() {
-    if skipped("remap_refused::who_begins_to_run_while_it_is_being_closed_has_it_given_up") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");
@@ -251,7 +251,7 @@ fn held_up(server: &Server, inject: &str) -> Child {
 
 #[test]
 fn ids_of_this_machine_s_accounts_and_root_by_another_name_are_refused() {
-    if skipped("remap_refused::ids_of_this_machine_s_accounts_and_root_by_another_name_are_refused") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");
@@ -300,7 +300,7 @@ fn ids_of_this_machine_s_accounts_and_root_by_another_name_are_refused() {
 
 #[test]
 fn nothing_that_is_mounted_in_a_repository_is_changed() {
-    if skipped("remap_refused::nothing_that_is_mounted_in_a_repository_is_changed") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");
@@ -342,7 +342,7 @@ fn waiting_when_changed(server: &Server) -> Child {
 /// Nobody can, with the repository closed: here it is root.
 #[test]
 fn what_appears_while_it_is_being_changed_is_found_in_the_end() {
-    if skipped("remap_refused::what_appears_while_it_is_being_changed_is_found_in_the_end") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");
@@ -374,7 +374,7 @@ fn what_appears_while_it_is_being_changed_is_found_in_the_end() {
 
 #[test]
 fn a_note_that_somebody_else_can_write_is_refused_and_so_is_a_way_that_somebody_else_has_made() {
-    if skipped("remap_refused::a_note_that_somebody_else_can_write_is_refused_and_so_is_a_way_that_somebody_else_has_made") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");
@@ -420,7 +420,7 @@ fn a_note_that_somebody_else_can_write_is_refused_and_so_is_a_way_that_somebody_
 /// A program of the client's, which would be the new account's, and run as one of its ids, wherever it has a name.
 #[test]
 fn a_program_that_has_a_name_elsewhere_gets_nobody_else_s_power() {
-    if skipped("remap_refused::a_program_that_has_a_name_elsewhere_gets_nobody_else_s_power") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");
@@ -445,7 +445,7 @@ fn a_program_that_has_a_name_elsewhere_gets_nobody_else_s_power() {
 /// Whoever has the directory above could put another in the place of root's, and have root remove it.
 #[test]
 fn nothing_else_is_removed_in_the_place_of_root_s_directory() {
-    if skipped("remap_refused::nothing_else_is_removed_in_the_place_of_root_s_directory") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");
@@ -468,7 +468,7 @@ fn nothing_else_is_removed_in_the_place_of_root_s_directory() {
 /// The account could give the repository to one of its ids for others, say in the note that these are fewer, and be looked for no more.
 #[test]
 fn an_account_that_hides_behind_one_of_its_ids_is_refused() {
-    if skipped("remap_refused::an_account_that_hides_behind_one_of_its_ids_is_refused") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");

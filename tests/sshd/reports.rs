@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use snapgate::terms::record::PushFacts;
 
-use crate::support::mail::Mail;
-use crate::support::{Server, Setup, accounts, mode, processes, tree, until};
+use support::mail::Mail;
+use support::{Server, Setup, accounts, mode, processes, tree, until};
 
 const SITE: &str =
     "mail: { from: snapgate@test.example, to: [alerts@test.example], reports_to: [reports@test.example], transport: \"file:$DIR/mail\" }\n";

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::record::Mail;
 
-use crate::support::{Server, Setup, processes, tree, until};
+use support::{Server, Setup, processes, tree, until};
 
 /// How many files have arrived whole, with a running push or with those before it. What those before it brought is linked only
 /// when rsync is gone, so that it stands in their trees until then.
@@ -138,7 +138,7 @@ fn the_lock_is_held_until_rsync_is_gone_even_if_the_gate_was_killed() {
     // An rsync that has work left when its gate dies. A stopped one would not do: the kernel wakes and hangs up what is
     // stopped in an orphaned process group. The jail is off, since it would not let rsync be a script.
     let server = Setup::new().client("web1", "").site("rsync: $DIR/hooks/lingering\njail: off\n").start();
-    let real = crate::support::client::which("rsync").display().to_string();
+    let real = support::client::which("rsync").display().to_string();
     let linger = server.source("seen").join("linger");
     let text = format!(
         "if [ \"$1\" = --version ]; then exec {real} --version; fi\ntrap '' HUP TERM INT PIPE\n{real} \"$@\"\nstatus=$?\n\

@@ -9,7 +9,7 @@ use snapgate::terms::outcome::Outcome;
 
 use super::owners::{first, machine, run, skipped};
 use super::remap::{FULL, Lab, from, server, until_nobody_runs};
-use crate::support::{must, tree};
+use support::{must, tree};
 
 /// The commands of a section, for this server: the last block that stands in it.
 fn commands(section: &str, server: &Lab, disk: &Path) -> String {
@@ -59,7 +59,7 @@ fn seeded(section: &str, server: &Lab, source: &Path, options: &[&str]) {
 
 #[test]
 fn a_disk_s_copy_is_linked_where_owners_are_kept() {
-    if skipped("a disk's copy where owners are kept") {
+    if skipped() {
         return;
     }
     let server = server("owners: keep\n");
@@ -72,7 +72,7 @@ fn a_disk_s_copy_is_linked_where_owners_are_kept() {
 
 #[test]
 fn a_disk_s_copy_is_linked_where_they_are_not() {
-    if skipped("a disk's copy where owners are not kept") {
+    if skipped() {
         return;
     }
     let server = server("owners: drop\n");

@@ -8,8 +8,8 @@ use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::Mail;
 
-use crate::support::client::Running;
-use crate::support::{Server, Setup, processes, tree, until};
+use support::Running;
+use support::{Server, Setup, processes, tree, until};
 
 /// Clients of one account are told apart by these: an ordinary user has no more than one.
 const KEYS: &str = "keys: [$KEY]\n";
@@ -96,7 +96,7 @@ fn where_nobody_made_the_file_it_is_said_and_nobody_is_turned_away() {
     let ran = server.snapgate(&["check"]);
     assert!(ran.stdout.contains("sessions of all clients") && ran.stdout.contains("0660"), "{}", ran.stdout);
     server.client("web1").ssh(&["status"]).exits(0);
-    if crate::support::accounts::is_root() {
+    if support::accounts::is_root() {
         // The spool is root's, so the account cannot make it.
         assert!(server.record().warnings.iter().any(|line| line.contains("not counted")), "{:?}", server.record().warnings);
     }
@@ -104,8 +104,8 @@ fn where_nobody_made_the_file_it_is_said_and_nobody_is_turned_away() {
 
 #[test]
 fn the_account_s_processes_are_bounded_while_rsync_runs() {
-    if !crate::support::accounts::is_root() {
-        return crate::support::skip("an account that runs nothing else is needed: needs root");
+    if !support::accounts::is_root() {
+        return support::skip("an account that runs nothing else is needed: needs root");
     }
     let server = Setup::new().client("web1", "limits: { processes: 20 }\n").start();
     let push = begun(&server, "web1");

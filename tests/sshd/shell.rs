@@ -4,8 +4,9 @@ use std::fs;
 
 use snapgate::terms::{Code, Verb};
 
-use crate::support::client::{self, Client};
-use crate::support::{ALL_VERBS, Server, Setup, accounts, skip, tree};
+use support::client::Client;
+use support::run;
+use support::{ALL_VERBS, Server, Setup, accounts, skip, tree};
 
 /// A server whose accounts have the gate for a shell. `None` where that cannot be, which is said.
 fn server(sshd: &str) -> Option<Server> {
@@ -119,7 +120,7 @@ fn without_the_administrators_program_beside_it_the_gate_goes_on_and_says_so() {
 #[test]
 fn the_gates_own_words_are_few_and_any_others_are_a_usage_error() {
     let server = Setup::new().start();
-    let gate = |words: &[&str]| client::run(std::process::Command::new(server.path().join("bin/snapgate-shell")).args(words));
+    let gate = |words: &[&str]| run(std::process::Command::new(server.path().join("bin/snapgate-shell")).args(words));
     for help in ["--help", "--version"] {
         let ran = gate(&[help]).exits(0);
         assert!(ran.stdout.contains("snapgate-shell") && ran.stderr.is_empty(), "{ran:?}");

@@ -3,8 +3,9 @@
 use std::fs;
 use std::process::Command;
 
-use crate::support::client::{Ran, run, which};
-use crate::support::{Server, Setup, accounts, skip, tree};
+use support::client::which;
+use support::{Ran, run};
+use support::{Server, Setup, accounts, skip, tree};
 
 const OURS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sshd_config.d/50-snapgate.conf");
 
@@ -69,7 +70,7 @@ fn a_server_with_the_file_takes_pushes_and_neither_forwards_nor_gives_a_terminal
     // ~/.ssh/rc would run before any ForceCommand.
     let home = web1.account().home;
     let mark = server.source("mark").join("rc-ran");
-    crate::support::mode(mark.parent().unwrap(), 0o777);
+    support::mode(mark.parent().unwrap(), 0o777);
     fs::create_dir_all(home.join(".ssh")).unwrap();
     fs::write(home.join(".ssh/rc"), format!("touch {}\n", mark.display())).unwrap();
     let ran = web1.push(&source, &[]);

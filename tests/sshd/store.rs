@@ -9,8 +9,8 @@ use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
 use snapgate::terms::record::Mail;
 
-use crate::support::client::Ran;
-use crate::support::{Server, Setup, accounts, must, skip, tree, until};
+use support::Ran;
+use support::{Server, Setup, accounts, must, skip, tree, until};
 
 /// A small ext4 file system of one's own, mounted as long as the value lives.
 struct Mount {
@@ -34,7 +34,7 @@ impl Mount {
             return None;
         }
         let dir = tempfile::Builder::new().prefix("snapgate-mount-").tempdir().unwrap();
-        crate::support::mode(dir.path(), 0o755);
+        support::mode(dir.path(), 0o755);
         let disk = dir.path().join("disk");
         fs::create_dir(&disk).unwrap();
         if let Some(room) = room {
@@ -50,7 +50,7 @@ impl Mount {
             skip(&format!("no loop mounts here: {}", String::from_utf8_lossy(&output.stderr).trim()));
             return None;
         }
-        crate::support::mode(&mount.store(), 0o711);
+        support::mode(&mount.store(), 0o711);
         Some(mount)
     }
 
@@ -233,7 +233,7 @@ fn a_read_only_store_is_refused_and_mailed() {
     tree::same(&server.state(), &before);
     // The repository's ledger cannot be written: the record stands in the spool's.
     let spooled = server.path().join("spool").join(server.client("web1").account().uid.to_string()).join("ledger.jsonl");
-    let records = crate::support::repository::read_ledger(&spooled);
+    let records = support::repository::read_ledger(&spooled);
     assert_eq!(records.last().map(|record| record.exit), Some(75), "{}", spooled.display());
     server.mail("store");
     mount.remount("rw");

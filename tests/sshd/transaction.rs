@@ -6,8 +6,9 @@ use std::path::Path;
 use chrono::{Datelike as _, Utc};
 use snapgate::terms::outcome::Outcome;
 
-use crate::support::client::{Client, Ran};
-use crate::support::{ALL_VERBS, Server, Setup, tree};
+use support::Ran;
+use support::client::Client;
+use support::{ALL_VERBS, Server, Setup, tree};
 
 fn push_to(client: &Client, source: &Path, destination: &str) -> Ran {
     client.rsync(&["-a".to_owned(), "--delete".to_owned(), format!("{}/", source.display()), format!("backup:{destination}")])
@@ -198,7 +199,7 @@ fn every_rule_is_asked_at_every_contact_of_a_transaction() {
     let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
     tree::small(&source);
     if web1.account().name == "root" {
-        return crate::support::skip("whoever runs this is the other account");
+        return support::skip("whoever runs this is the other account");
     }
     let contact = |verb: &str| if verb == "rsync" { web1.push(&source, &[]) } else { web1.ssh(&[verb]) };
     for verb in ["prepare", "rsync", "rsync", "complete"] {

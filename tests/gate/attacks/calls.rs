@@ -7,7 +7,7 @@ use snapgate::terms::outcome::Outcome;
 
 use super::{PUSH, Scene, WITHOUT_A_VIEW, quoted, told};
 use crate::jail::where_there_is_no_view;
-use crate::support::{must, run};
+use support::{must, run};
 
 /// A call that the filter does not let through, or lets nobody survive.
 fn is_denied(answer: i64) -> bool {

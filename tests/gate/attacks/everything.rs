@@ -10,7 +10,7 @@ use snapgate::terms::outcome::Outcome;
 
 use super::{PUSH, Scene, WITHOUT_A_VIEW};
 use crate::jail::where_there_is_no_view;
-use crate::support::{Ran, is_root, must, run, skip};
+use support::{Ran, is_root, must, run, skip};
 
 fn scene(site: &str, metadata_too: bool) -> Scene {
     let mut scene = Scene::new(site, "");
@@ -55,7 +55,7 @@ fn no_call_of_the_kernel_changes_a_byte_or_a_name_where_there_is_no_view() {
 #[test]
 fn nor_does_it_for_an_ordinary_account() {
     if !is_root() {
-        return skip("every call as an ordinary account", "it is what the others were");
+        return skip("it is what the others were");
     }
     let nobody = |scene: &mut Scene| {
         let dir = scene.gate.path().to_owned();

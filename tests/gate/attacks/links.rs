@@ -12,8 +12,8 @@ use snapgate::terms::outcome::Outcome;
 
 use super::{PUSH, PUSH_LINKS, Scene, WITHOUT_A_VIEW, is_told_of_a_loss, quoted, told};
 use crate::jail::where_there_is_no_view;
-use crate::processes::{is_alive, of, signal};
-use crate::support::{Running, is_root, must, run, skip};
+use support::processes::{is_alive, of, signal};
+use support::{Running, is_root, must, run, skip};
 
 /// With `-H` and without, with a view and without.
 fn everywhere(attack: impl Fn(&str, &str) + Sync) {
@@ -111,7 +111,7 @@ fn odd_names_of_links_lead_nowhere_and_long_ones_are_made() {
 #[test]
 fn what_stands_in_the_place_of_links_is_in_no_snapshot() {
     if !is_root() {
-        return skip("what stands in the place of links", "it takes root to look into directories that their owner may not read");
+        return skip("it takes root to look into directories that their owner may not read");
     }
     everywhere(|site, push| {
         let mut scene = scene(site, "placeholders", 0);
@@ -148,10 +148,10 @@ fn what_stands_in_the_place_of_links_is_gone_after_the_gate_was_killed() {
     for push in [PUSH, PUSH_LINKS] {
         let mut scene = scene("", "placeholders", -1);
         let running = Running::start(&mut scene.gate.say_command(push, ""));
-        scene.gate.until("it has recorded", || scene.gate.inside("inprogress/ready").exists());
+        support::until("it has recorded", || scene.gate.inside("inprogress/ready").exists());
         let gates = of(scene.gate.path(), "snapgate-shell");
         signal(&gates, Signal::SIGKILL);
-        scene.gate.until("the gate is gone", || gates.iter().all(|pid| !is_alive(*pid)));
+        support::until("the gate is gone", || gates.iter().all(|pid| !is_alive(*pid)));
         running.wait();
         scene.settle();
         scene.is_unharmed();
@@ -176,7 +176,7 @@ fn while_links_vanish(site: &str, push: &str, act: impl Fn(&Path, &Path)) -> Sce
     assert!(scene.gate.record().push.unwrap().kept);
     scene.is_unharmed();
     let running = Running::start(&mut scene.gate.say_command(push, ""));
-    scene.gate.until("it has recorded", || scene.gate.inside("inprogress/ready").exists());
+    support::until("it has recorded", || scene.gate.inside("inprogress/ready").exists());
     act(&scene.gate.inside(".snapgate/interrupted/1"), &scene.gate.path().join("outside"));
     fs::write(scene.gate.inside("inprogress/go"), "").unwrap();
     running.wait();

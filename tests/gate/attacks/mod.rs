@@ -16,9 +16,9 @@ use std::process::Command;
 
 use snapgate::terms::record::Record;
 
-use crate::facts::{Facts, History, Reads, differences, facts};
-use crate::processes::of;
-use crate::support::{Gate, POLICY, Ran, must, run};
+use support::facts::{Facts, History, Reads, differences, facts};
+use support::processes::of;
+use support::{Gate, POLICY, Ran, must, run};
 
 const PUSH: &str = "rsync --server -logDtpre.iLsfxCIvu . .";
 /// With `-H`.
@@ -138,7 +138,7 @@ impl Scene {
 
     fn settle(&self) {
         for program in ["snapgate-shell", "snapgate", "taken"] {
-            self.gate.until("it is gone", || of(self.gate.path(), program).is_empty());
+            support::until("it is gone", || of(self.gate.path(), program).is_empty());
         }
     }
 

@@ -8,8 +8,8 @@ use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
 
 use super::{PUSH, PUSH_LINKS, Scene, stored, told};
-use crate::processes::of;
-use crate::support::Ran;
+use support::Ran;
+use support::processes::of;
 
 /// The gate has ended it for its limit, and has published nothing.
 #[track_caller]

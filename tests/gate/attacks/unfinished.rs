@@ -10,7 +10,7 @@ use snapgate::terms::outcome::Outcome;
 
 use super::{Scene, WITHOUT_A_VIEW, write};
 use crate::jail::where_there_is_no_view;
-use crate::support::{Gate, POLICY, can_trace, must, run};
+use support::{Gate, POLICY, can_trace, must, run};
 
 fn a_name_of_history_is_left_among_the_unfinished(site: &str) {
     let mut scene = Scene::taken_over(site, "", "small.c", "history_among_the_unfinished", &[]);
@@ -95,7 +95,7 @@ fn an_unfinished_file_is_never_taken_for_the_whole_one_whatever_time_that_has() 
 /// As after a read error on the client and a broken line: rsync itself leaves a file of the right size that is not the file.
 #[test]
 fn a_file_of_1970_that_could_not_be_read_is_sent_again() {
-    if !can_trace("a file of 1970 that could not be read is sent again") {
+    if !can_trace() {
         return;
     }
     let gate = Gate::with("", &format!("{POLICY}limits: {{ bytes: 8M }}\n"));
@@ -111,7 +111,7 @@ fn a_file_of_1970_that_could_not_be_read_is_sent_again() {
     command.args(["-e", "trace=read", "-e", "inject=read:error=EIO:when=3+"]);
     command.arg(client.get_program()).args(client.get_args());
     assert_ne!(run(&mut command).status, 0);
-    gate.until("the gate has ended", || crate::processes::of(gate.path(), "snapgate-shell").is_empty());
+    support::until("the gate has ended", || support::processes::of(gate.path(), "snapgate-shell").is_empty());
     assert!(gate.record().push.unwrap().kept);
     let left = gate.inside(".snapgate/interrupted/1/failing");
     assert!(fs::read(&left).unwrap() != fs::read(&failing).unwrap(), "it was to be unfinished");

@@ -6,8 +6,8 @@ use std::process::Command;
 use snapgate::terms::reason::Code;
 
 use super::{Story, data, settle, write};
-use crate::support::kept::strace;
-use crate::support::{Gate, Ran, must, run};
+use support::kept::strace;
+use support::{Gate, Ran, must, run};
 
 fn push_new(gate: &Gate, wrap: &str) -> Ran {
     run(&mut gate.push_command(&data(gate, "new"), &[], wrap))

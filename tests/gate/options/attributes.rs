@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Gate, is_root, must, run, skip};
+use support::{Gate, is_root, must, run, skip};
 
 use super::picture;
 
@@ -25,14 +25,14 @@ fn names(file: &Path) -> Vec<String> {
 fn root_s_gate_keeps_attributes_that_only_root_may_see_and_links_files_that_have_them() {
     const HAD: [&str; 3] = ["security.snapgate", "trusted.snapgate", "user.snapgate"];
     if !is_root() {
-        return skip("attributes of `trusted.`", "only root can set them");
+        return skip("only root can set them");
     }
     let gate = Gate::new();
     let source = gate.source("data");
     for (name, attributes) in [("file", &HAD[..]), ("other", &["security.snapgate", "user.snapgate"])] {
         fs::write(source.join(name), "the same in every push\n").unwrap();
         if !attributes.iter().all(|attribute| set(&source.join(name), attribute)) {
-            return skip("attributes of `trusted.`", "the file system of the tests does not take them");
+            return skip("the file system of the tests does not take them");
         }
     }
     gate.push(&source, &["-X"]).exits(0);

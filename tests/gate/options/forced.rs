@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{GATE, Gate, POLICY, Ran, SNAPGATE, can_trace, must, run};
+use support::{GATE, Gate, POLICY, Ran, SNAPGATE, can_trace, must, run};
 
 use super::picture;
 
@@ -39,7 +39,7 @@ impl Client {
     }
 
     fn policy(&self, text: &str) {
-        let user = crate::support::getent::my_name();
+        let user = support::getent::my_name();
         self.gate.write("config/policies/web1.yaml", &format!("user: {user}\n{text}"));
     }
 
@@ -188,7 +188,7 @@ fn what_is_forced_is_said_in_the_log_in_explain_and_in_check_and_no_client_takes
 /// history's may have the name. An rsync that makes its symlinks in another way would be a reason to look again.
 #[test]
 fn with_fake_super_rsync_opens_its_symlinks_as_old_files_are_opened() {
-    if !can_trace("with_fake_super_rsync_opens_its_symlinks_as_old_files_are_opened") {
+    if !can_trace() {
         return;
     }
     let client = Client::new(POLICY);

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::Command;
 
 use super::Seen;
-use crate::support::{is_root, must};
-use crate::tree::noise;
-use crate::versions::old_server;
+use support::tree::noise;
+use support::versions::old_server;
+use support::{is_root, must};
 
 /// The files of the source whose content is compared.
 pub(super) const FILES: &[&str] = &["plain", "run", "large", "sparse", "left.o", "sub/inner"];
@@ -61,7 +61,7 @@ fn rewrite(path: &Path, bytes: &[u8], day: &str) {
 
 /// Pushes a changed file, and finds it changed.
 #[track_caller]
-fn takes(seen: &Seen, name: &str, bytes: &[u8], day: &str) -> crate::support::Ran {
+fn takes(seen: &Seen, name: &str, bytes: &[u8], day: &str) -> support::Ran {
     rewrite(&seen.own(name), bytes, day);
     let ran = seen.push().exits(0);
     assert!(fs::read(seen.stored(name)).unwrap() == bytes, "{:?}: the change to {name} did not arrive", seen.words);

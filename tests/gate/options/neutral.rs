@@ -11,9 +11,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use snapgate::decide::rsync::argv::Version;
 
-use crate::support::{Gate, POLICY, Ran, Running, must};
-use crate::tree::noise;
-use crate::versions::older_client;
+use support::tree::noise;
+use support::versions::older_client;
+use support::{Gate, POLICY, Ran, Running, must};
 
 /// The protocols of rsync 2.6.0 (28), 2.6.4 (29), 3.0 (30), 3.1 (31) and 3.4 (32).
 const PROTOCOLS: [&str; 5] = ["--protocol=28", "--protocol=29", "--protocol=30", "--protocol=31", "--protocol=32"];
@@ -83,7 +83,7 @@ impl Client {
     fn cut_off(&self, protocol: &str) {
         let mut running = Running::start(&mut self.command(protocol, &["--bwlimit=2000"]));
         let inprogress = self.gate.inside("inprogress");
-        self.gate.until("a part of the large file is there", || {
+        support::until("a part of the large file is there", || {
             assert!(
                 running.child.try_wait().unwrap().is_none(),
                 "{:?} {protocol}: the push ended before it could be cut off",
@@ -93,7 +93,7 @@ impl Client {
         });
         kill(Pid::from_raw(i32::try_from(running.child.id()).unwrap()), Signal::SIGKILL).unwrap();
         running.wait();
-        self.gate.until("the gate has put the tree aside", || !self.gate.is_at_work() && !inprogress.exists());
+        support::until("the gate has put the tree aside", || !self.gate.is_at_work() && !inprogress.exists());
     }
 }
 

@@ -10,22 +10,26 @@ use std::process::Command;
 
 use ring::digest::{SHA256, digest};
 
-use crate::support::{Gate, must};
+use crate::gate::Gate;
+use crate::run::must;
+use crate::tree::hex;
 
 /// Everything that can be known of a tree, by path. What a reader may change stands behind a bar.
-pub(crate) type Facts = BTreeMap<PathBuf, String>;
+pub type Facts = BTreeMap<PathBuf, String>;
 
 /// What a reader may change: reading a file for a checksum or a delta moves its time of access, on any file system that
 /// keeps one. That is compared only where the push had nothing to read.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Reads {
+pub enum Reads {
+    /// The push has nothing to read.
     Nothing,
+    /// It reads files.
     Files,
 }
 
 /// Writes trees down. Where others may link to their files, the number of a file's links is left out, and the time of its
 /// inode's last change, which a further link moves; of directories both stay.
-pub(crate) fn facts(roots: &[PathBuf], may_be_linked: bool) -> Facts {
+pub fn facts(roots: &[PathBuf], may_be_linked: bool) -> Facts {
     let mut found = Facts::new();
     for root in roots {
         walk(root, may_be_linked, &mut found);
@@ -73,10 +77,6 @@ fn walk(path: &Path, may_be_linked: bool, found: &mut Facts) {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Reads a file and leaves its time of access alone.
 fn without_a_trace(path: &Path) -> Vec<u8> {
     use std::io::Read as _;
@@ -90,7 +90,7 @@ fn without_a_trace(path: &Path) -> Vec<u8> {
 }
 
 /// What differs between two records of one tree, a line each.
-pub(crate) fn differences(before: &Facts, now: &Facts, reads: Reads) -> Vec<String> {
+pub fn differences(before: &Facts, now: &Facts, reads: Reads) -> Vec<String> {
     let keep = |line: &String| match reads {
         Reads::Nothing => line.clone(),
         Reads::Files => line.split('|').next().unwrap_or_default().to_owned(),
@@ -109,14 +109,14 @@ pub(crate) fn differences(before: &Facts, now: &Facts, reads: Reads) -> Vec<Stri
 
 /// Every snapshot as it was when it was new.
 #[derive(Default)]
-pub(crate) struct History {
+pub struct History {
     snapshots: Vec<PathBuf>,
     facts: Facts,
 }
 
 impl History {
     /// What has changed in the known snapshots. Writes down the new ones, and the others as they are now.
-    pub(crate) fn changes(&mut self, gate: &Gate, reads: Reads) -> Vec<String> {
+    pub fn changes(&mut self, gate: &Gate, reads: Reads) -> Vec<String> {
         let all: Vec<_> = gate.snapshots().into_iter().map(|name| gate.inside("snapshots").join(name)).collect();
         let (known, new): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|root| self.snapshots.contains(root));
         let now = facts(&known, true);

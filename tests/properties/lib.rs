@@ -29,13 +29,13 @@ use snapgate::terms::repository::RepositoryState;
 use snapgate::terms::request::Said;
 use snapgate::terms::text::{ELLIPSIS, printable};
 
-pub(crate) use self::rrsync::rrsync;
+pub use self::rrsync::rrsync;
 
 /// Something that holds for any bytes, or panics.
-pub(crate) type Property = fn(&[u8]);
+pub type Property = fn(&[u8]);
 
 /// Every property by its name, which is also the name of its fuzz target and of its corpus.
-pub(crate) const TARGETS: [(&str, Property); 6] =
+pub const TARGETS: [(&str, Property); 6] =
     [("command", command), ("secluded", secluded), ("policy", policy), ("auth", auth), ("ledger", ledger), ("rrsync", rrsync)];
 
 /// Options that no push may ever hand to rsync, whatever a table or a policy says.
@@ -50,7 +50,7 @@ const NEVER: [&str; 30] = [
 const NEVER_LETTERS: &str = "KLkTMfF0s";
 
 /// A command as sshd hands it over and, behind a NUL, what the client writes on standard input.
-pub(crate) fn command(data: &[u8]) {
+pub fn command(data: &[u8]) {
     let (said, stdin) = match data.iter().position(|byte| *byte == 0) {
         Some(at) => (&data[..at], &data[at + 1..]),
         None => (data, &b""[..]),
@@ -74,7 +74,7 @@ pub(crate) fn command(data: &[u8]) {
 }
 
 /// Standard input behind a command with `-s`.
-pub(crate) fn secluded(data: &[u8]) {
+pub fn secluded(data: &[u8]) {
     static BEGUN: OnceLock<Secluded> = OnceLock::new();
     let begun = BEGUN.get_or_init(|| match parse(&Said::Command(b"rsync --server -slogDtpre.iLsfxCIvu".to_vec())) {
         Ok(Command::Secluded(begun)) => begun,
@@ -290,7 +290,7 @@ fn policy_of_nothing() -> &'static (Site, Policy) {
 }
 
 /// A site file and, behind a line `---`, a client's policy.
-pub(crate) fn policy(data: &[u8]) {
+pub fn policy(data: &[u8]) {
     const RULE: &[u8] = b"\n---\n";
     let cut = data.windows(RULE.len()).position(|window| window == RULE);
     let (first, second) = cut.map_or((&b""[..], data), |at| (&data[..at + 1], &data[at + RULE.len()..]));
@@ -334,7 +334,7 @@ fn has_a_place(fault: &Fault, bytes: &[u8]) {
 }
 
 /// The file that `SSH_USER_AUTH` names.
-pub(crate) fn auth(data: &[u8]) {
+pub fn auth(data: &[u8]) {
     let found = authinfo::fingerprints(data);
     assert!(found.len() <= limits::MAX_AUTH_KEYS);
     let keyed = data.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"publickey ")).count();
@@ -348,7 +348,7 @@ pub(crate) fn auth(data: &[u8]) {
 }
 
 /// A line of the ledger; and a record with the bytes in every text that a client can bring in.
-pub(crate) fn ledger(data: &[u8]) {
+pub fn ledger(data: &[u8]) {
     if let Ok(record) = serde_json::from_slice::<Record>(data) {
         remembered(&record);
     }
@@ -384,7 +384,7 @@ fn remembered(record: &Record) {
 }
 
 /// Words that a fuzzer should know: every spelling of the option table and the marks of rsync's command line.
-pub(crate) fn dictionary() -> Vec<Vec<u8>> {
+pub fn dictionary() -> Vec<Vec<u8>> {
     let marks = ["rsync", "--server", " . ", " -", "e.iLsfxCIvu", "..", "/", "~/", "\\ ", "'", "\"", "=", "prepare", "complete 0"];
     let flags = ["-ro", "-wo", "-munge", "-absolute", "-no-del", "-no-lock", "-no-overwrite", "d\n", "/\n", "/srv/d", "--sender"];
     let mut words: Vec<Vec<u8>> = marks.iter().chain(&flags).map(|mark| mark.as_bytes().to_vec()).collect();

@@ -50,7 +50,7 @@ const HELD: i32 = 1000;
 
 /// A key's words on one line; a command on the next, of as many bytes as there are up to a NUL; and what the client writes on
 /// standard input behind it.
-pub(crate) fn rrsync(data: &[u8]) {
+pub fn rrsync(data: &[u8]) {
     let (key, rest) = data.iter().position(|byte| *byte == b'\n').map_or((data, &b""[..]), |at| (&data[..at], &data[at + 1..]));
     let (said, stdin) = rest.iter().position(|byte| *byte == 0).map_or((rest, &b""[..]), |at| (&rest[..at], &rest[at + 1..]));
     let words: Vec<OsString> = key.split(|byte| *byte == b' ').map(|word| OsString::from_vec(word.to_vec())).collect();

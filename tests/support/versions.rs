@@ -9,14 +9,16 @@ use std::process::{Command, Stdio};
 
 use snapgate::decide::rsync::argv::{DEFENCES, Version};
 
+use crate::{root, skip};
+
 /// Names the server's rsync.
-pub(crate) const SERVER: &str = "SERVER_RSYNC";
+pub const SERVER: &str = "SERVER_RSYNC";
 
 /// Names the client's.
-pub(crate) const CLIENT: &str = "CLIENT_RSYNC";
+pub const CLIENT: &str = "CLIENT_RSYNC";
 
 /// The release that many servers have, and that the suite uses.
-pub(crate) const USUAL: Version = Version(3, 2, 7);
+pub const USUAL: Version = Version(3, 2, 7);
 
 /// The rsync that a variable names.
 fn named(variable: &str) -> Option<PathBuf> {
@@ -24,58 +26,53 @@ fn named(variable: &str) -> Option<PathBuf> {
 }
 
 /// The server's rsync, if it is not the machine's.
-pub(crate) fn server() -> Option<PathBuf> {
+pub fn server() -> Option<PathBuf> {
     named(SERVER)
 }
 
 /// What clients are started by.
-pub(crate) fn client() -> PathBuf {
+pub fn client() -> PathBuf {
     named(CLIENT).unwrap_or_else(|| "rsync".into())
 }
 
 /// The release of a program, if it runs and is an rsync.
-pub(crate) fn version(program: &Path) -> Option<Version> {
+pub fn version(program: &Path) -> Option<Version> {
     let said = Command::new(program).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     Version::parse(String::from_utf8_lossy(&said.stdout).lines().next()?)
 }
 
 /// The release of the server's rsync, if that is one without the defences that 3.5.0 has.
-pub(crate) fn old_server() -> Option<Version> {
+pub fn old_server() -> Option<Version> {
     server().map(|program| version(&program).unwrap_or_else(|| panic!("{}: no rsync", program.display()))).filter(|found| *found < DEFENCES)
 }
 
 /// Whether clients are of a release before this one.
-pub(crate) fn older_client(than: Version) -> bool {
+pub fn older_client(than: Version) -> bool {
     named(CLIENT).and_then(|program| version(&program)).is_some_and(|found| found < than)
 }
 
 /// One of the rsyncs beneath `target/rsync`, if it is there and runs.
-pub(crate) fn unpacked(of: Version) -> Option<PathBuf> {
-    let program = PathBuf::from(format!("{}/target/rsync/{of}/usr/bin/rsync", env!("CARGO_MANIFEST_DIR")));
+pub fn unpacked(of: Version) -> Option<PathBuf> {
+    let program = root().join(format!("target/rsync/{of}/usr/bin/rsync"));
     (version(&program)? == of).then_some(program)
 }
 
 /// Runs tests of this program once more, in a process of their own, the variable naming rsync 3.2.7. Each has to be there and
 /// to pass. Says so where there is no such rsync.
 #[track_caller]
-pub(crate) fn again(name: &str, variable: &str, tests: &[&str]) {
-    use std::io::Write as _;
+pub fn again(variable: &str, tests: &[&str]) {
     if server().is_some() || named(CLIENT).is_some() {
         return;
     }
-    let Some(program) = unpacked(USUAL) else {
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped: {name}: no rsync {USUAL} in target/rsync: `make test` puts it there where root and apt can"
-        );
-        return;
-    };
-    rerun(variable, program, tests);
+    match unpacked(USUAL) {
+        Some(program) => rerun(variable, program, tests),
+        None => skip(&format!("no rsync {USUAL} in target/rsync: `make test` puts it there where root and apt can")),
+    }
 }
 
 /// Runs tests of this program once more, in a process of their own, with this variable. Each has to be there and to pass.
 #[track_caller]
-pub(crate) fn rerun(variable: &str, value: impl AsRef<OsStr>, tests: &[&str]) {
+pub fn rerun(variable: &str, value: impl AsRef<OsStr>, tests: &[&str]) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--test-threads", "4", "--exact"]).args(tests).env(variable, value);
     let ran = command.stdin(Stdio::null()).output().unwrap();

@@ -4,152 +4,22 @@
 //! As root it speaks for several unix accounts (made once, see [`accounts`]); as an ordinary user for that one. Nothing
 //! of a server outlives its value: dropping it kills every process that it started, however far it has detached itself.
 
-pub(crate) mod accounts;
-pub(crate) mod client;
-pub(crate) mod getent;
-pub(crate) mod ids;
-pub(crate) mod mail;
-pub(crate) mod processes;
-pub(crate) mod repository;
-pub(crate) mod tree;
-#[path = "older.rs"]
-#[expect(dead_code, reason = "shared with tests/gate, which needs more of it")]
-pub(crate) mod versions;
-
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use snapgate::terms::record::Record;
 use tempfile::TempDir;
 
-use client::{Client, Ran};
-use repository::{Repository, read_ledger};
-
-/// The administrator's program under test, as cargo built it for this run.
-pub(crate) const SNAPGATE: &str = env!("CARGO_BIN_EXE_snapgate");
-
-/// The gate, which sshd starts.
-pub(crate) const GATE: &str = env!("CARGO_BIN_EXE_snapgate-shell");
-
-/// Nothing in the suite takes longer unless it hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The verbs of a policy that lets its client do everything.
-pub(crate) const ALL_VERBS: &str = "verbs: [prepare, rsync, complete, abort, status]\n";
-
-/// What a server will be. In the texts `$DIR` is the server's directory, and in a policy `$KEY` and `$ACCOUNT` are its
-/// client's fingerprint and unix account.
-pub(crate) struct Setup {
-    site: String,
-    sshd: String,
-    force: String,
-    policies: Vec<(String, String)>,
-    logins: Vec<(String, usize)>,
-    store: Option<PathBuf>,
-    is_shell: bool,
-}
-
-impl Setup {
-    /// No client yet, and nothing but what every server needs.
-    pub(crate) fn new() -> Self {
-        let force = "ForceCommand $DIR/bin/snapgate-shell --config $DIR/config\n".to_owned();
-        Self { site: String::new(), sshd: String::new(), force, policies: Vec::new(), logins: Vec::new(), store: None, is_shell: false }
-    }
-
-    /// A client with this policy; `user:` is added where the text has none.
-    pub(crate) fn client(self, name: &str, policy: &str) -> Self {
-        let account = self.logins.len();
-        self.client_on(account, name, policy)
-    }
-
-    /// A client that logs in on the account of that number.
-    pub(crate) fn client_on(mut self, account: usize, name: &str, policy: &str) -> Self {
-        self.policies.push((name.to_owned(), policy.to_owned()));
-        self.logins.push((name.to_owned(), account));
-        self
-    }
-
-    /// Somebody whom sshd lets in and no policy knows.
-    pub(crate) fn stranger(self, name: &str) -> Self {
-        let account = self.logins.len();
-        self.stranger_on(account, name)
-    }
-
-    /// One on the account of that number.
-    pub(crate) fn stranger_on(mut self, account: usize, name: &str) -> Self {
-        self.logins.push((name.to_owned(), account));
-        self
-    }
-
-    /// More lines for `snapgate.yaml`. A key given here replaces the harness's own.
-    pub(crate) fn site(mut self, lines: &str) -> Self {
-        self.site.push_str(lines);
-        self
-    }
-
-    /// More lines for `sshd_config`. The first word on a setting wins, and a `Match` block wins over both.
-    pub(crate) fn sshd(mut self, lines: &str) -> Self {
-        self.sshd.push_str(lines);
-        self
-    }
-
-    /// No `ForceCommand`: the keys' own `command="…"` decides.
-    pub(crate) fn unforced(mut self) -> Self {
-        self.force.clear();
-        self
-    }
-
-    /// The gate is the shell of every account here, and where it looks for its configuration is this server's. For root.
-    pub(crate) fn shell(mut self) -> Self {
-        self.is_shell = true;
-        self
-    }
-
-    /// A store that exists already, for example a mount point.
-    pub(crate) fn store(mut self, store: &Path) -> Self {
-        self.store = Some(store.to_owned());
-        self
-    }
-
-    /// Makes everything and starts sshd.
-    pub(crate) fn start(self) -> Server {
-        let dir = tempfile::Builder::new().prefix("snapgate-test-").tempdir().unwrap();
-        mode(dir.path(), 0o755);
-        let path = dir.path().to_owned();
-        for name in ["bin", "config", "config/policies", "store", "spool", "mail", "keys", "client", "hooks", "source"] {
-            fs::create_dir(path.join(name)).unwrap();
-        }
-        for (built, name) in [(SNAPGATE, "bin/snapgate"), (GATE, "bin/snapgate-shell")] {
-            // A link where it can be one. A copy is made by another process: a descriptor open for writing here would be
-            // inherited by some parallel test's child and make the program's exec fail with ETXTBSY.
-            if fs::hard_link(built, path.join(name)).is_err() {
-                must(Command::new("cp").arg(built).arg(path.join(name)));
-            }
-        }
-        must(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path.join("host")));
-        let store = self.store.clone().unwrap_or_else(|| path.join("store"));
-        let syslog = UnixDatagram::bind(path.join("syslog")).unwrap();
-        syslog.set_nonblocking(true).unwrap();
-        mode(&path.join("syslog"), 0o666);
-        let mut server = Server { dir, store, sshd: None, port: 0, syslog };
-        server.configure(&self);
-        accounts::give_to_gates(&path);
-        if self.is_shell {
-            server.make_shell(&self);
-        }
-        server.listen(&self);
-        server
-    }
-}
+use crate::client::{self, Client};
+use crate::repository::{Repository, read_ledger};
+use crate::run::{Ran, must, run};
+use crate::setup::{ALL_VERBS, Setup};
+use crate::{accounts, answers, free_port, mode, processes, tree, versions};
 
 /// A running backup server.
-pub(crate) struct Server {
+pub struct Server {
     dir: TempDir,
     store: PathBuf,
     sshd: Option<Child>,
@@ -158,69 +28,74 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// One that does not listen yet.
+    pub(crate) fn made(dir: TempDir, store: PathBuf, syslog: UnixDatagram) -> Self {
+        Self { dir, store, sshd: None, port: 0, syslog }
+    }
+
     /// One client, `web1`, that may do everything.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         Setup::new().client("web1", ALL_VERBS).start()
     }
 
     /// The server's directory.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.dir.path()
     }
 
     /// Where the repositories are.
-    pub(crate) fn store(&self) -> &Path {
+    pub fn store(&self) -> &Path {
         &self.store
     }
 
     /// The port that sshd listens on.
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.port
     }
 
     /// The configuration's directory.
-    pub(crate) fn config(&self) -> PathBuf {
+    pub fn config(&self) -> PathBuf {
         self.path().join("config")
     }
 
     /// The client of that name.
-    pub(crate) fn client(&self, name: &str) -> Client {
+    pub fn client(&self, name: &str) -> Client {
         Client::new(self.path(), name)
     }
 
     /// The client's repository.
-    pub(crate) fn repository(&self, client: &str) -> Repository {
+    pub fn repository(&self, client: &str) -> Repository {
         Repository { path: self.store.join(client) }
     }
 
     /// An empty directory for a test's data, with that name.
-    pub(crate) fn source(&self, name: &str) -> PathBuf {
+    pub fn source(&self, name: &str) -> PathBuf {
         let path = self.path().join("source").join(name);
         fs::create_dir_all(&path).unwrap();
         path
     }
 
     /// An executable for a hook: a shell script with this text.
-    pub(crate) fn script(&self, name: &str, text: &str) -> PathBuf {
+    pub fn script(&self, name: &str, text: &str) -> PathBuf {
         script(self.path(), name, text)
     }
 
     /// Replaces a client's policy.
-    pub(crate) fn policy(&self, client: &str, text: &str) {
+    pub fn policy(&self, client: &str, text: &str) {
         let text = self.policy_text(client, text);
         fs::write(self.config().join(format!("policies/{client}.yaml")), text).unwrap();
         accounts::give_to_gates(self.path());
     }
 
     /// Runs snapgate as an administrator would.
-    pub(crate) fn snapgate(&self, words: &[&str]) -> Ran {
+    pub fn snapgate(&self, words: &[&str]) -> Ran {
         let mut command = Command::new(self.path().join("bin/snapgate"));
         command.arg("--config").arg(self.config()).args(words);
-        client::run(&mut command)
+        run(&mut command)
     }
 
     /// Every record, from the repositories' ledgers and the spool's, in order of time.
-    pub(crate) fn records(&self) -> Vec<Record> {
+    pub fn records(&self) -> Vec<Record> {
         let mut ledgers: Vec<_> = subdirectories(&self.store).iter().map(|path| path.join(".snapgate/ledger.jsonl")).collect();
         ledgers.extend(subdirectories(&self.path().join("spool")).iter().map(|path| path.join("ledger.jsonl")));
         let mut records: Vec<Record> = ledgers.iter().flat_map(|path| read_ledger(path)).collect();
@@ -229,12 +104,12 @@ impl Server {
     }
 
     /// The newest record.
-    pub(crate) fn record(&self) -> Record {
+    pub fn record(&self) -> Record {
         self.records().pop().expect("a record in one of the ledgers")
     }
 
     /// The lines that the syslog daemon has got since the last call.
-    pub(crate) fn syslog(&self) -> Vec<String> {
+    pub fn syslog(&self) -> Vec<String> {
         let mut buffer = [0; 65536];
         let mut lines = Vec::new();
         while let Ok(length) = self.syslog.recv(&mut buffer) {
@@ -244,13 +119,13 @@ impl Server {
     }
 
     /// What sshd has logged.
-    pub(crate) fn sshd_log(&self) -> String {
+    pub fn sshd_log(&self) -> String {
         fs::read_to_string(self.path().join("sshd.log")).unwrap_or_default()
     }
 
     /// What stands on the disk of history and of running pushes: everything in the store but the gate's own notes, and
     /// the configuration. Two of them are equal when a connection changed nothing.
-    pub(crate) fn state(&self) -> Vec<String> {
+    pub fn state(&self) -> Vec<String> {
         let mut lines = tree::listing(&self.config());
         for repository in subdirectories(&self.store) {
             lines.push(repository.display().to_string());
@@ -274,7 +149,7 @@ impl Server {
         copy
     }
 
-    fn configure(&self, setup: &Setup) {
+    pub(crate) fn configure(&self, setup: &Setup) {
         let dir = self.path().display().to_string();
         let mut site = setup.site.replace("$DIR", &dir);
         let own = [
@@ -306,7 +181,7 @@ impl Server {
     }
 
     /// What is in the place of `/etc` for the programs of [`Server::program`].
-    fn make_shell(&self, setup: &Setup) {
+    pub(crate) fn make_shell(&self, setup: &Setup) {
         let etc = self.path().join("etc");
         fs::create_dir_all(etc.join("snapgate")).unwrap();
         let shell = self.path().join("bin/snapgate-shell").display().to_string();
@@ -325,7 +200,7 @@ impl Server {
     }
 
     /// A program that lets clients in. Where the gate is their accounts' shell it is in a mount namespace in which that is so.
-    pub(crate) fn program(&self, name: &str) -> Command {
+    pub fn program(&self, name: &str) -> Command {
         let etc = self.path().join("etc");
         if !etc.exists() {
             return Command::new(client::which(name));
@@ -346,7 +221,7 @@ impl Server {
         text
     }
 
-    fn listen(&mut self, setup: &Setup) {
+    pub(crate) fn listen(&mut self, setup: &Setup) {
         let dir = self.path().display().to_string();
         if accounts::is_root() {
             // Where sshd puts its unprivileged half; Debian makes it when the service starts.
@@ -393,60 +268,13 @@ impl Drop for Server {
     }
 }
 
-/// Sets a mode.
-pub(crate) fn mode(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
 /// Writes a shell script below `dir/hooks`, by another process for the same reason as the program's copy.
-pub(crate) fn script(dir: &Path, name: &str, text: &str) -> PathBuf {
+pub fn script(dir: &Path, name: &str, text: &str) -> PathBuf {
     let path = dir.join("hooks").join(name);
     let source = dir.join("hooks").join(format!("{name}.text"));
     fs::write(&source, format!("#!/bin/sh\n{text}\n")).unwrap();
     must(Command::new("install").args(["-m", "0755"]).arg(&source).arg(&path));
     path
-}
-
-/// Runs a command that has to work.
-pub(crate) fn must(command: &mut Command) -> String {
-    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Waits until it is so.
-pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !so() {
-        assert!(began.elapsed() < PATIENCE, "waited in vain: {what}");
-        sleep(Duration::from_millis(10));
-    }
-}
-
-/// Says why a test does less than it could here. Written past the test runner, which would swallow it.
-pub(crate) fn skip(why: &str) {
-    use std::io::Write as _;
-    let name = std::thread::current().name().unwrap_or_default().to_owned();
-    let _ = writeln!(std::io::stderr(), "skipped: {name}: {why}");
-}
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
-/// Whether a server answers before it ends.
-pub(crate) fn answers(port: u16, server: &mut Child) -> bool {
-    for _ in 0..1000 {
-        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return server.try_wait().unwrap().is_none();
-        }
-        if server.try_wait().unwrap().is_some() {
-            return false;
-        }
-        sleep(Duration::from_millis(5));
-    }
-    false
 }
 
 fn subdirectories(path: &Path) -> Vec<PathBuf> {
