@@ -40,23 +40,23 @@ quick: build-needs
 # Tests that need root, or a tool that is missing, say `skipped:` and why. The suite waits more than
 # it computes: more tests at once than there are processors.
 test: build-needs test-needs
-	$(CARGO) test --locked --no-fail-fast -- --test-threads $${TEST_THREADS:-4}
+	$(CARGO) test --locked --no-fail-fast -- --test-threads $${TEST_THREADS:-8}
 
 # Every attack on history in a table, how it is expected to end and how it ended; then thousands of changed sessions. The
 # second time without the view that rsync is given of the file system: the rest of the jail has to hold alone. `make older` is
 # as much with other rsyncs.
 hostile: build-needs test-needs
-	HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-5000} $(CARGO) test --locked --no-fail-fast --test attack -- --nocapture --test-threads $${TEST_THREADS:-4}
-	HOSTILE_WITHOUT_VIEW=1 $(CARGO) test --locked --no-fail-fast --test attack -- --nocapture --test-threads $${TEST_THREADS:-4} --skip mutants
+	HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-5000} $(CARGO) test --locked --no-fail-fast --test attack -- --nocapture --test-threads $${TEST_THREADS:-8}
+	HOSTILE_WITHOUT_VIEW=1 $(CARGO) test --locked --no-fail-fast --test attack -- --nocapture --test-threads $${TEST_THREADS:-8} --skip mutants
 
 # As root: the attacks and the kills once more, on gates of an ordinary account that keeps its clients' owners. Some of the attacks are in
 # the suite. OWNERS_KEPT=1 kills at every call, which takes long. None of them runs without a view. At last `remap` is killed at every call.
 owners: build-needs test-needs
 	OWNERS_KEPT=$${OWNERS_KEPT:-short} HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-500} $(CARGO) test --locked --no-fail-fast --test attack -- --nocapture \
-		--test-threads $${TEST_THREADS:-4}
-	OWNERS_KEPT=$${OWNERS_KEPT:-short} $(CARGO) test --locked --no-fail-fast --test gate -- --test-threads $${TEST_THREADS:-4} \
+		--test-threads $${TEST_THREADS:-8}
+	OWNERS_KEPT=$${OWNERS_KEPT:-short} $(CARGO) test --locked --no-fail-fast --test gate -- --test-threads $${TEST_THREADS:-8} \
 		attacks:: history:: owners:: taken_over:: crash:: --skip where_there_is_no_view --skip nor_does_it_for_an_ordinary_account
-	REMAP_KILLS=all $(CARGO) test --locked --no-fail-fast --test sshd -- --test-threads $${TEST_THREADS:-4} remap_killed
+	REMAP_KILLS=all $(CARGO) test --locked --no-fail-fast --test sshd -- --test-threads $${TEST_THREADS:-8} remap_killed
 
 # Servers and clients of other releases: every attack, and the stories of a push. 3.2.7 on either side has its short form in the suite.
 # None of them runs without a view.
@@ -67,12 +67,12 @@ older: build-needs test-needs
 		[ -x $$rsync ] || continue; \
 		echo "== the server's rsync is $$rsync"; \
 		SERVER_RSYNC=$$rsync HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-500} $(CARGO) test --locked --no-fail-fast \
-			--test attack -- --nocapture --test-threads $${TEST_THREADS:-4} || exit 1; \
-		SERVER_RSYNC=$$rsync $(CARGO) test --locked --no-fail-fast --test gate --test sshd -- --test-threads $${TEST_THREADS:-4} \
+			--test attack -- --nocapture --test-threads $${TEST_THREADS:-8} || exit 1; \
+		SERVER_RSYNC=$$rsync $(CARGO) test --locked --no-fail-fast --test gate --test sshd -- --test-threads $${TEST_THREADS:-8} \
 			crash history jail neutral secluded push resume transaction || exit 1; \
 		echo "== the client's is"; \
 		CLIENT_RSYNC=$$rsync $(CARGO) test --locked --no-fail-fast --test gate --test attack --test sshd -- \
-			--test-threads $${TEST_THREADS:-4} clients sources history neutral older a_real_client push resume transaction || exit 1; \
+			--test-threads $${TEST_THREADS:-8} clients sources history neutral older a_real_client push resume transaction || exit 1; \
 	done
 
 # `make demo` and `make test` on a machine that has never seen them: a bare Debian, as root and as an ordinary user. RELEASE=trixie for

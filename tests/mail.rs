@@ -28,7 +28,10 @@ struct Place {
 
 impl Place {
     fn new(transport: impl FnOnce(&Path) -> Transport) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::within(tempfile::tempdir().unwrap(), transport)
+    }
+
+    fn within(dir: tempfile::TempDir, transport: impl FnOnce(&Path) -> Transport) -> Self {
         for name in ["spool", "mails"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
@@ -257,7 +260,7 @@ fn a_pass_that_is_cut_off_between_any_two_steps_loses_nothing_and_counts_nothing
             let mut over = false;
             // The next pass is cut off, too, at each of its steps in turn.
             for second in [0, 1, 2, 3, 5, 8, 100] {
-                let place = Place::with_files();
+                let place = Place::within(support::in_memory(), |dir| Transport::Directory(dir.join("mails")));
                 let records =
                     [refusal("a", "key"), report("r1"), refusal("a", "key"), refusal("b", "window"), report("r2"), refusal("c", "verb")];
                 records.iter().for_each(|record| place.add(record));

@@ -1,13 +1,15 @@
 //! Whose silence is idle: a client at work on its own files is waited for, one that has only to send is not. What a slow disk does to a
-//! client's rsync is done here by stopping it: to the server the two look the same.
+//! client's rsync is done here by stopping it, or by a file of filter rules that cannot be read yet: to the server they look the same.
 
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
 
@@ -20,20 +22,47 @@ fn gate(limits: &str) -> Gate {
     Gate::with("", &format!("{POLICY}time_limits: {{ {limits} }}\n"))
 }
 
-/// Leaves the large file out, once the client has read it for its list.
-const LISTED: [&str; 2] = ["-c", "--max-size=1k"];
-
-/// A directory with a file that takes some seconds to read for a list, and no room.
-fn listed(gate: &Gate, place: &str) -> PathBuf {
-    large(gate, place, 6 << 30)
+/// A push whose client does not come to the end of its list: it reads the rules of some directory from a pipe.
+struct Listing {
+    push: Running,
+    pipe: PathBuf,
 }
 
-/// The same with a file of this size.
-fn large(gate: &Gate, place: &str, size: u64) -> PathBuf {
+impl Listing {
+    /// Starts it; the pipe is in that directory, and so many processes of the server's rsync wait.
+    fn start(gate: &Gate, place: &str, options: &[&str], processes: usize) -> Self {
+        let source = gate.source("listed");
+        fs::write(source.join("a-small-one"), "small").unwrap();
+        fs::create_dir_all(source.join(place)).unwrap();
+        let pipe = source.join(place).join(".rules");
+        mkfifo(&pipe, Mode::from_bits_truncate(0o600)).unwrap();
+        let options = [&["-c", "--filter=:es .rules"], options].concat();
+        let push = Running::start(&mut gate.push_command(&source, &options, ""));
+        support::until("the server waits for the list", || gate.rsyncs().len() == processes);
+        // It is at the list still, and not on its way to it.
+        sleep(Duration::from_millis(500));
+        assert_eq!(gate.rsyncs().len(), processes);
+        Self { push, pipe }
+    }
+
+    /// Lets the client go on, if it is there.
+    fn goes_on(self) -> Ran {
+        let _ = fs::File::options().write(true).custom_flags(nix::libc::O_NONBLOCK).open(&self.pipe);
+        self.push.wait()
+    }
+
+    /// The same after longer than the limit.
+    fn goes_on_late(self) -> Ran {
+        sleep(LONGER);
+        self.goes_on()
+    }
+}
+
+/// A directory with a file of this size that takes no room.
+fn large(gate: &Gate, size: u64) -> PathBuf {
     let source = gate.source("large");
     fs::write(source.join("a-small-one"), "small").unwrap();
-    fs::create_dir_all(source.join(place)).unwrap();
-    fs::File::create(source.join(place).join("image")).unwrap().set_len(size).unwrap();
+    fs::File::create(source.join("image")).unwrap().set_len(size).unwrap();
     source
 }
 
@@ -59,13 +88,6 @@ fn given_up(gate: &Gate) {
     support::until("the gate has given up", || !gate.is_at_work() && entered());
 }
 
-/// Whether the server waits for the list of files: so many processes of its rsync are there, and will be for some seconds.
-fn waits_for_list(gate: &Gate, processes: usize) -> bool {
-    let waits = gate.rsyncs().len() == processes;
-    sleep(Duration::from_millis(if waits { 500 } else { 0 }));
-    waits
-}
-
 /// Whether some process of the server's rsync has a file open that is called so.
 fn has_open(gate: &Gate, begin: &str) -> bool {
     let files = |pid: u32| fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
@@ -74,25 +96,23 @@ fn has_open(gate: &Gate, begin: &str) -> bool {
 }
 
 #[test]
-fn a_client_that_reads_a_large_file_for_the_first_of_its_list_is_waited_for() {
+fn a_client_that_takes_long_over_the_first_of_its_list_is_waited_for() {
     let gate = gate("idle: 10s");
-    let source = listed(&gate, "");
-    goes_on_late(stopped(&gate, &source, &LISTED, || waits_for_list(&gate, 1))).exits(0);
+    Listing::start(&gate, "", &[], 1).goes_on_late().exits(0);
     assert_eq!(gate.record().result, Outcome::Published);
 }
 
 #[test]
-fn a_client_that_reads_one_for_the_rest_of_its_list_is_waited_for_too() {
+fn a_client_that_takes_long_over_the_rest_of_its_list_is_waited_for_too() {
     let gate = gate("idle: 10s");
-    let source = listed(&gate, "deep/down");
-    goes_on_late(stopped(&gate, &source, &LISTED, || waits_for_list(&gate, 2))).exits(0);
+    Listing::start(&gate, "deep/down", &[], 2).goes_on_late().exits(0);
     assert_eq!(gate.record().result, Outcome::Published);
 }
 
 #[test]
 fn a_client_that_compares_a_large_file_is_waited_for() {
     let gate = gate("idle: 10s");
-    let source = large(&gate, "", 1 << 30);
+    let source = large(&gate, 1 << 29);
     gate.push(&source, &["-S"]).exits(0);
     fs::File::options().write(true).open(source.join("image")).unwrap().set_modified(std::time::SystemTime::now()).unwrap();
     goes_on_late(stopped(&gate, &source, &["-S", "--no-whole-file"], || has_open(&gate, "/stage/.image"))).exits(0);
@@ -104,7 +124,7 @@ fn a_client_that_compares_a_large_file_is_waited_for() {
 #[test]
 fn whoever_stops_in_the_middle_of_a_file_is_ended_and_all_are_told_by_which_limit() {
     let gate = gate("idle: 10s");
-    let source = large(&gate, "", 1 << 30);
+    let source = large(&gate, 1 << 30);
     let (push, client) = stopped(&gate, &source, &["-S", "--bwlimit=100"], || has_open(&gate, "/stage/.image"));
     given_up(&gate);
     kill(client, Signal::SIGCONT).unwrap();
@@ -125,23 +145,20 @@ fn whoever_stops_in_the_middle_of_a_file_is_ended_and_all_are_told_by_which_limi
 #[test]
 fn whoever_stays_silent_over_the_list_is_ended_by_the_limit_of_the_whole_push() {
     let gate = gate("idle: 10s, push: 15s");
-    let source = listed(&gate, "");
-    let (push, client) = stopped(&gate, &source, &LISTED, || waits_for_list(&gate, 1));
+    let mut listing = Listing::start(&gate, "", &[], 1);
     given_up(&gate);
     let record = gate.record();
     assert_eq!((record.result, record.exit, record.reasons[0].code), (Outcome::Failed, 75, Code::Deadline));
-    kill(client, Signal::SIGKILL).unwrap();
-    push.wait();
+    listing.push.child.kill().unwrap();
+    listing.push.wait();
 }
 
 #[test]
 fn a_limit_of_the_client_s_own_counts_and_is_told_from_the_server_s() {
     let gate = gate("idle: 10s");
-    let source = listed(&gate, "");
-    let (push, client) = stopped(&gate, &source, &[&LISTED[..], &["--timeout=3"]].concat(), || waits_for_list(&gate, 1));
+    let listing = Listing::start(&gate, "", &["--timeout=3"], 1);
     given_up(&gate);
-    kill(client, Signal::SIGCONT).unwrap();
-    let ran = push.wait();
+    let ran = listing.goes_on();
     let record = gate.record();
     assert_eq!((record.result, record.exit, record.reasons[0].code), (Outcome::Failed, 30, Code::Interrupted));
     assert!(ran.stderr.contains("nothing came for as long as your own --timeout allows"), "{}", ran.stderr);
@@ -151,7 +168,6 @@ fn a_limit_of_the_client_s_own_counts_and_is_told_from_the_server_s() {
 #[test]
 fn a_longer_limit_of_the_client_s_own_does_not_bring_the_server_s_back() {
     let gate = gate("idle: 10s");
-    let source = listed(&gate, "");
-    goes_on_late(stopped(&gate, &source, &[&LISTED[..], &["--timeout=60"]].concat(), || waits_for_list(&gate, 1))).exits(0);
+    Listing::start(&gate, "", &["--timeout=60"], 1).goes_on_late().exits(0);
     assert_eq!(gate.record().result, Outcome::Published);
 }
