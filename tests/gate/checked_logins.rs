@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use crate::checked::{FIRST, KEY, World};
+use crate::checked_world::{FIRST, KEY, World};
 use support::{must, run};
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{chown, symlink};
 use std::process::Command;
 
-use crate::checked::World;
+use crate::checked_world::World;
 use support::run;
 
 #[test]

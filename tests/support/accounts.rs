@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use nix::unistd::Uid;
 
 use crate::run::must;
-use crate::{getent, mode};
+use crate::{getent, mode, skip};
 
 /// A unix account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,15 @@ pub fn account(number: usize) -> Account {
     static ALL: OnceLock<Vec<Account>> = OnceLock::new();
     let all = ALL.get_or_init(|| if is_root() { (1..=COUNT).map(make).collect() } else { vec![of(&getent::my_name()).unwrap()] });
     all[number % all.len()].clone()
+}
+
+/// An account that is not the first client's; `None`, and said so, for an ordinary user, who has one.
+pub fn second() -> Option<Account> {
+    if !is_root() {
+        skip("a second account is needed: needs root");
+        return None;
+    }
+    Some(account(1))
 }
 
 /// The first range of ids that such a file (subuid(5), subgid(5)) gives an account, and how many they are.

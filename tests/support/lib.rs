@@ -11,6 +11,7 @@ pub mod ids;
 pub mod kept;
 pub mod layer;
 pub mod mail;
+pub mod mount;
 pub mod mutate;
 pub mod processes;
 pub mod programs;
@@ -19,6 +20,7 @@ pub mod run;
 pub mod server;
 pub mod setup;
 pub mod smtp;
+pub mod stock;
 pub mod tree;
 pub mod versions;
 
