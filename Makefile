@@ -5,9 +5,9 @@ CARGO ?= cargo
 # What every run of the tests needs, and what only root's does: an ordinary user's run skips those tests and says so. python3 is for
 # rsync's rrsync, which snapgate's is compared with.
 NEEDED = rsync ssh ssh-keygen sshd setfacl getfattr setfattr
-NEEDED_BY_ROOT = newuidmap setcap dropbear strace unshare setpriv mount mkfs.ext4 chattr python3
+NEEDED_BY_ROOT = newuidmap setcap dropbear strace unshare setpriv mount mkfs.ext4 mkfs.xfs chattr python3
 PACKAGES = rsync openssh-server openssh-client acl attr
-PACKAGES_FOR_ROOT = uidmap libcap2-bin dropbear-bin strace util-linux mount e2fsprogs python3
+PACKAGES_FOR_ROOT = uidmap libcap2-bin dropbear-bin strace util-linux mount e2fsprogs xfsprogs python3
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
@@ -40,39 +40,39 @@ quick: build-needs
 # Tests that need root, or a tool that is missing, say `skipped:` and why. The suite waits more than
 # it computes: more tests at once than there are processors.
 test: build-needs test-needs
-	$(CARGO) test --locked --no-fail-fast -- --test-threads $${TEST_THREADS:-4}
+	$(CARGO) test --locked --no-fail-fast -- --test-threads $${TEST_THREADS:-8}
 
 # Every attack on history in a table, how it is expected to end and how it ended; then thousands of changed sessions. The
 # second time without the view that rsync is given of the file system: the rest of the jail has to hold alone. `make older` is
 # as much with other rsyncs.
 hostile: build-needs test-needs
-	HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-5000} $(CARGO) test --locked --no-fail-fast --test hostile -- --nocapture --test-threads $${TEST_THREADS:-4}
-	HOSTILE_WITHOUT_VIEW=1 $(CARGO) test --locked --no-fail-fast --test hostile -- --nocapture --test-threads $${TEST_THREADS:-4} --skip mutants
+	HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-5000} $(CARGO) test --locked --no-fail-fast --test attack -- --nocapture --test-threads $${TEST_THREADS:-8}
+	HOSTILE_WITHOUT_VIEW=1 $(CARGO) test --locked --no-fail-fast --test attack -- --nocapture --test-threads $${TEST_THREADS:-8} --skip mutants
 
 # As root: the attacks and the kills once more, on gates of an ordinary account that keeps its clients' owners. Some of the attacks are in
 # the suite. OWNERS_KEPT=1 kills at every call, which takes long. None of them runs without a view. At last `remap` is killed at every call.
 owners: build-needs test-needs
-	OWNERS_KEPT=$${OWNERS_KEPT:-short} HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-500} $(CARGO) test --locked --no-fail-fast --test hostile -- --nocapture \
-		--test-threads $${TEST_THREADS:-4}
-	OWNERS_KEPT=$${OWNERS_KEPT:-short} $(CARGO) test --locked --no-fail-fast --test direct -- --test-threads $${TEST_THREADS:-4} \
+	OWNERS_KEPT=$${OWNERS_KEPT:-short} HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-500} $(CARGO) test --locked --no-fail-fast --test attack -- --nocapture \
+		--test-threads $${TEST_THREADS:-8}
+	OWNERS_KEPT=$${OWNERS_KEPT:-short} $(CARGO) test --locked --no-fail-fast --test gate -- --test-threads $${TEST_THREADS:-8} \
 		attacks:: history:: owners:: taken_over:: crash:: --skip where_there_is_no_view --skip nor_does_it_for_an_ordinary_account
-	REMAP_KILLS=all $(CARGO) test --locked --no-fail-fast --test whole -- --test-threads $${TEST_THREADS:-4} remap_killed
+	REMAP_KILLS=all $(CARGO) test --locked --no-fail-fast --test sshd -- --test-threads $${TEST_THREADS:-8} remap_killed
 
 # Servers and clients of other releases: every attack, and the stories of a push. 3.2.7 on either side has its short form in the suite.
 # None of them runs without a view.
 older: build-needs test-needs
 	tests/support/older.sh all
-	$(CARGO) test --locked --test direct older
+	$(CARGO) test --locked --test gate older
 	@for rsync in $(CURDIR)/target/rsync/*/usr/bin/rsync; do \
 		[ -x $$rsync ] || continue; \
 		echo "== the server's rsync is $$rsync"; \
 		SERVER_RSYNC=$$rsync HOSTILE_MUTANTS=$${HOSTILE_MUTANTS:-500} $(CARGO) test --locked --no-fail-fast \
-			--test hostile -- --nocapture --test-threads $${TEST_THREADS:-4} || exit 1; \
-		SERVER_RSYNC=$$rsync $(CARGO) test --locked --no-fail-fast --test direct --test whole -- --test-threads $${TEST_THREADS:-4} \
+			--test attack -- --nocapture --test-threads $${TEST_THREADS:-8} || exit 1; \
+		SERVER_RSYNC=$$rsync $(CARGO) test --locked --no-fail-fast --test gate --test sshd -- --test-threads $${TEST_THREADS:-8} \
 			crash history jail neutral secluded push resume transaction || exit 1; \
 		echo "== the client's is"; \
-		CLIENT_RSYNC=$$rsync $(CARGO) test --locked --no-fail-fast --test direct --test hostile --test whole -- \
-			--test-threads $${TEST_THREADS:-4} clients sources history neutral older a_real_client push resume transaction || exit 1; \
+		CLIENT_RSYNC=$$rsync $(CARGO) test --locked --no-fail-fast --test gate --test attack --test sshd -- \
+			--test-threads $${TEST_THREADS:-8} clients sources history neutral older a_real_client push resume transaction || exit 1; \
 	done
 
 # `make demo` and `make test` on a machine that has never seen them: a bare Debian, as root and as an ordinary user. RELEASE=trixie for
@@ -130,7 +130,7 @@ fuzz: build-needs
 
 # A thousand of them are in the suite.
 hostile-commands: test-needs
-	HOSTILE_COMMANDS=$${HOSTILE_COMMANDS:-10000} $(CARGO) test --locked --test direct hostile_commands -- --nocapture
+	HOSTILE_COMMANDS=$${HOSTILE_COMMANDS:-10000} $(CARGO) test --locked --test gate hostile_commands -- --nocapture
 
 # Beside plain rsync and rrsync; with BASE_GATE=/path/to/an/older/build beside that one, too. `cargo bench -- --starts` is one part of it.
 bench: build-needs

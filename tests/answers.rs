@@ -1,14 +1,12 @@
 //! What the program says to those who start it without sshd: administrators, cron, and a gate by hand.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says no by panicking, its helpers too")]
-
-#[path = "support/getent.rs"]
-mod getent;
+#![expect(clippy::unwrap_used, reason = "a test says no by panicking, its helpers too")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use support::getent;
 use tempfile::TempDir;
 
 const PUSH: &str = "rsync --server -ltpre.iLsfxCIvu . .";

@@ -1,8 +1,5 @@
 //! Site and policy files on a real disk: whose they are, what they say, and for whom they speak.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says no by panicking, its helpers too")]
-
-#[path = "support/getent.rs"]
-mod getent;
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking, its helpers too")]
 
 use std::fs;
 use std::io::Write as _;
@@ -18,6 +15,7 @@ use snapgate::terms::key::Fingerprint;
 use snapgate::terms::limits::MAX_POLICIES;
 use snapgate::terms::reason::{Code, Reason};
 use snapgate::terms::request::{Account, Request, Said};
+use support::getent;
 use tempfile::TempDir;
 
 struct Settings {

@@ -1,22 +1,11 @@
 //! The properties of `fuzz/` in the suite: every file of their corpora, and a few seconds of seeded changes to them. Hours of
 //! it, guided by coverage, are `make fuzz`.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a property says no by panicking, its helpers too"
-)]
-
-#[path = "support/mutate.rs"]
-mod mutate;
-#[path = "../fuzz/src/properties.rs"]
-mod properties;
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mutate::Random;
+use support::mutate::Random;
 
 fn fuzz() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")

@@ -20,10 +20,8 @@ use snapgate::terms::Event;
 mod bounds;
 #[path = "mail/passed.rs"]
 mod passed;
-#[path = "support/smtp.rs"]
-mod smtp;
 
-use smtp::{Manner, Protection, Server, header};
+use support::smtp::{Manner, Protection, Server, header};
 
 /// A spool, a place for mails, and the site that joins them.
 struct Place {
@@ -33,7 +31,10 @@ struct Place {
 
 impl Place {
     fn new(transport: impl FnOnce(&Path) -> Transport) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::within(tempfile::tempdir().unwrap(), transport)
+    }
+
+    fn within(dir: tempfile::TempDir, transport: impl FnOnce(&Path) -> Transport) -> Self {
         for name in ["spool", "mails"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
@@ -163,7 +164,7 @@ fn an_alert_and_a_report_reach_their_own_people() {
 
 #[test]
 fn the_mail_server_is_found_by_its_name_and_that_is_whom_the_certificate_is_for() {
-    let (config, pem) = smtp::private_authority_for(&["localhost"]);
+    let (config, pem) = support::smtp::private_authority_for(&["localhost"]);
     let server = Server::start(Protection::Starttls(config), None);
     let through = |host: &str| Transport::Smtp { host: host.to_owned(), port: server.port, tls: Tls::Starttls, user: None };
     let mut place = Place::new(|_| through("localhost"));
@@ -223,7 +224,7 @@ fn while_the_server_is_down_alerts_are_counted_and_not_written() {
     server.behave(Manner::Accept);
     let _ = run(&place.site, true);
     let taken = server.taken();
-    assert_eq!((taken.len(), taken.iter().map(smtp::Taken::events).sum::<u64>()), (2, 30));
+    assert_eq!((taken.len(), taken.iter().map(support::smtp::Taken::events).sum::<u64>()), (2, 30));
 }
 
 #[test]
@@ -273,7 +274,7 @@ fn a_pass_that_is_cut_off_between_any_two_steps_loses_nothing_and_counts_nothing
             let mut over = false;
             // The next pass is cut off, too, at each of its steps in turn.
             for second in [0, 1, 2, 3, 5, 8, 100] {
-                let place = Place::with_files();
+                let place = Place::within(support::in_memory(), |dir| Transport::Directory(dir.join("mails")));
                 let records =
                     [refusal("a", "key"), report("r1"), refusal("a", "key"), refusal("b", "window"), report("r2"), refusal("c", "verb")];
                 records.iter().for_each(|record| place.add(record));

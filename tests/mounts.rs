@@ -1,8 +1,5 @@
 //! `require_mount: true`: every sample that says it, and that `serve` and `check` give one answer, with a bind mount.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says no by panicking, its helpers too")]
-
-#[path = "support/getent.rs"]
-mod getent;
+#![expect(clippy::unwrap_used, reason = "a test says no by panicking, its helpers too")]
 
 use std::fs;
 use std::io::Write as _;
@@ -12,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use snapgate::decide::host::mounts;
 use snapgate::decide::policy::{Policy, Site, read_policy, read_site};
+use support::getent;
 use tempfile::TempDir;
 
 fn samples(store: &str) -> Vec<(Policy, Site)> {

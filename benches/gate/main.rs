@@ -16,8 +16,6 @@
     reason = "a benchmark prints, and fails loudly"
 )]
 
-#[path = "../../tests/support/getent.rs"]
-mod getent;
 mod memory;
 mod owners;
 mod publishing;

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::getent::entry;
 use crate::pushes::{RSYNC, order, remote_shell, small_file, small_files};
 use crate::site::{Gate, PUSH};
 use crate::starts::start;
 use crate::{median, met};
+use support::getent::entry;
 
 const STARTS: usize = 48;
 const PUSHES: usize = 6;

@@ -91,7 +91,7 @@ impl Set {
 }
 
 pub(crate) fn user() -> String {
-    crate::getent::my_name()
+    support::getent::my_name()
 }
 
 fn fingerprint() -> String {

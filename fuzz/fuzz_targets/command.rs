@@ -1,8 +1,4 @@
-//! Runs one property of `properties.rs`.
+//! Runs one property of `tests/properties`.
 #![no_main]
-
-#[path = "../src/properties.rs"]
-#[allow(dead_code, reason = "each target needs one of them")]
-mod properties;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::command(data));

@@ -21,8 +21,8 @@ use snapgate::terms::limits::{
 };
 use snapgate::terms::reason::exit;
 
-use super::smtp::{Manner, Server};
 use super::{Place, refusal, refusal_of, report};
+use support::smtp::{Manner, Server};
 
 /// How a `watch` ended and what it said.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ fn a_server_that_refuses_one_mail_after_the_other_is_not_asked_about_all_and_no_
     assert_eq!((place.count("out"), place.count("new")), (3 * MAX_REFUSED_MAILS, 0), "alerts are counted, and a few written");
     server.behave(Manner::Accept);
     place.watch(port, &["--flush"]);
-    let told: u64 = server.taken().iter().map(super::smtp::Taken::events).sum();
+    let told: u64 = server.taken().iter().map(support::smtp::Taken::events).sum();
     assert_eq!((told, place.count("out")), (4 * MAX_REFUSED_MAILS as u64, 0));
 }
 

@@ -5,7 +5,8 @@ use std::fs;
 use chrono::Utc;
 use snapgate::admin::watch::run;
 
-use super::smtp::header;
+use support::smtp::header;
+
 use super::{Place, refusal};
 
 #[test]

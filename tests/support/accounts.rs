@@ -9,19 +9,20 @@ use std::sync::OnceLock;
 
 use nix::unistd::Uid;
 
-use super::{getent, mode, must};
+use crate::run::must;
+use crate::{getent, mode, skip};
 
 /// A unix account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Account {
+pub struct Account {
     /// Its name.
-    pub(crate) name: String,
+    pub name: String,
     /// Its number.
-    pub(crate) uid: u32,
+    pub uid: u32,
     /// Its group.
-    pub(crate) gid: u32,
+    pub gid: u32,
     /// Its home.
-    pub(crate) home: PathBuf,
+    pub home: PathBuf,
 }
 
 /// Where the homes are.
@@ -31,35 +32,44 @@ const HOMES: &str = "/var/lib/snapgate-test";
 const GROUP: &str = "snapgate";
 
 /// How many accounts root gets.
-pub(crate) const COUNT: usize = 7;
+pub const COUNT: usize = 7;
 
-/// The one whose ids for others change in `tests/whole/owners_ranges.rs`. No other test is on it.
-pub(crate) const CHANGING: usize = 4;
+/// The one whose ids for others change in `tests/sshd/owners_ranges.rs`. No other test is on it.
+pub const CHANGING: usize = 4;
 
 /// Two whose repositories change hands, for which no process of theirs may run. No other test is on them.
-pub(crate) const HANDING: [usize; 2] = [5, 6];
+pub const HANDING: [usize; 2] = [5, 6];
 
 /// Whether root runs the tests.
-pub(crate) fn is_root() -> bool {
+pub fn is_root() -> bool {
     Uid::effective().is_root()
 }
 
 /// The account of that number. An ordinary user only ever has one.
-pub(crate) fn account(number: usize) -> Account {
+pub fn account(number: usize) -> Account {
     static ALL: OnceLock<Vec<Account>> = OnceLock::new();
     let all = ALL.get_or_init(|| if is_root() { (1..=COUNT).map(make).collect() } else { vec![of(&getent::my_name()).unwrap()] });
     all[number % all.len()].clone()
 }
 
+/// An account that is not the first client's; `None`, and said so, for an ordinary user, who has one.
+pub fn second() -> Option<Account> {
+    if !is_root() {
+        skip("a second account is needed: needs root");
+        return None;
+    }
+    Some(account(1))
+}
+
 /// The first range of ids that such a file (subuid(5), subgid(5)) gives an account, and how many they are.
-pub(crate) fn range(account: &Account, file: &str) -> Option<(u32, u32)> {
+pub fn range(account: &Account, file: &str) -> Option<(u32, u32)> {
     let text = fs::read_to_string(file).ok()?;
     let (first, count) = text.lines().find_map(|line| line.strip_prefix(&format!("{}:", account.name)))?.split_once(':')?;
     Some((first.parse().unwrap(), count.parse().unwrap()))
 }
 
 /// Gives a file or directory to an account, where that is possible.
-pub(crate) fn give(path: &Path, account: &Account) {
+pub fn give(path: &Path, account: &Account) {
     if is_root() {
         lchown(path, Some(account.uid), Some(account.gid)).unwrap();
     }
@@ -67,7 +77,7 @@ pub(crate) fn give(path: &Path, account: &Account) {
 
 /// Owners and modes as in production: the configuration is root's and readable by the accounts' group, the spool lets
 /// every account make its own directory and read no other's.
-pub(crate) fn give_to_gates(dir: &Path) {
+pub fn give_to_gates(dir: &Path) {
     // A server without clients has asked for no account yet, and the group is made with them.
     account(0);
     let group = is_root().then(|| group().expect("just made"));

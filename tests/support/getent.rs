@@ -4,7 +4,7 @@
 use std::process::Command;
 
 /// The line about a name or number in `passwd` or `group`, as its fields.
-pub(crate) fn entry(database: &str, key: &str) -> Option<Vec<String>> {
+pub fn entry(database: &str, key: &str) -> Option<Vec<String>> {
     let output = Command::new("getent").args([database, key]).output().expect("getent, which belongs to the C library");
     // 2 says that nobody knows it.
     assert!(matches!(output.status.code(), Some(0 | 2)), "getent {database} {key}: {output:?}");
@@ -13,7 +13,7 @@ pub(crate) fn entry(database: &str, key: &str) -> Option<Vec<String>> {
 }
 
 /// The name of the account that runs the tests.
-pub(crate) fn my_name() -> String {
+pub fn my_name() -> String {
     let line = entry("passwd", &nix::unistd::getuid().to_string());
     line.and_then(|fields| fields.into_iter().next()).expect("whoever runs the tests has a name")
 }

@@ -5,18 +5,18 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::accounts::{self, Account};
+use crate::accounts::{self, Account};
 
 /// An account that has ids for others.
-pub(crate) struct Keeper {
+pub struct Keeper {
     /// Its name and numbers.
-    pub(crate) account: Account,
+    pub account: Account,
     /// Its first user and its first group for others, and how many it has of each.
-    pub(crate) ranges: [(u32, u32); 2],
+    pub ranges: [(u32, u32); 2],
 }
 
 /// The account of that number, if it can keep owners; else why it cannot.
-pub(crate) fn able(number: usize) -> Result<Keeper, String> {
+pub fn able(number: usize) -> Result<Keeper, String> {
     if !accounts::is_root() {
         return Err("what an account stores for others only root can look at".to_owned());
     }
@@ -30,18 +30,18 @@ pub(crate) fn able(number: usize) -> Result<Keeper, String> {
 }
 
 /// What makes a command that of a user and a group, with no more of either than `groups` says.
-pub(crate) fn words(uid: u32, gid: u32, groups: &str) -> Vec<String> {
+pub fn words(uid: u32, gid: u32, groups: &str) -> Vec<String> {
     ["/usr/bin/setpriv", "--reuid", &uid.to_string(), "--regid", &gid.to_string(), groups].map(str::to_owned).to_vec()
 }
 
 impl Keeper {
     /// What makes a command the account's, as a login does.
-    pub(crate) fn words(&self) -> Vec<String> {
+    pub fn words(&self) -> Vec<String> {
         words(self.account.uid, self.account.gid, "--init-groups")
     }
 
     /// Everything there that is neither the account's nor of its ids for others, or has such an id in an access list or a capability.
-    pub(crate) fn strangers(&self, roots: &[PathBuf]) -> Vec<String> {
+    pub fn strangers(&self, roots: &[PathBuf]) -> Vec<String> {
         let roots: Vec<_> = roots.iter().filter(|root| root.exists()).collect();
         let mut found = Vec::new();
         let mut open: Vec<PathBuf> = roots.iter().map(|root| (*root).clone()).collect();

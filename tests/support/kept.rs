@@ -1,4 +1,4 @@
-//! `owners: keep` beneath tests that are about something else: `OWNERS_KEPT=1 cargo test --test hostile`, as root.
+//! `owners: keep` beneath tests that are about something else: `OWNERS_KEPT=1 cargo test --test attack`, as root.
 //!
 //! Every gate is then an ordinary account's that keeps its client's owners, while the client is root's still and so are the tests, which
 //! have to see everything. The suite runs some of its tests a second time so; `make owners` all that mean something there. For an ordinary
@@ -10,12 +10,15 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
-pub(crate) use super::ids::Keeper;
-use super::ids::able;
-use super::{GATE, SNAPGATE, mode, must, skip, versions};
+pub use crate::ids::Keeper;
+
+use crate::ids::able;
+use crate::programs::{GATE, SNAPGATE};
+use crate::run::must;
+use crate::{mode, skip, versions};
 
 /// Says that owners are kept.
-pub(crate) const VARIABLE: &str = "OWNERS_KEPT";
+pub const VARIABLE: &str = "OWNERS_KEPT";
 
 /// Its value in the suite.
 const SHORT: &str = "short";
@@ -27,7 +30,7 @@ const DROPPED: &str = "dropped";
 const PROGRAM: &str = "kept-snapgate-shell";
 
 /// The account whose gates keep owners, where they do.
-pub(crate) fn keeper() -> Option<&'static Keeper> {
+pub fn keeper() -> Option<&'static Keeper> {
     static KEEPER: OnceLock<Option<Keeper>> = OnceLock::new();
     let wanted = || std::env::var_os(VARIABLE).is_some_and(|value| value == "1" || value == SHORT || value == DROPPED);
     let keeper = KEEPER.get_or_init(|| wanted().then(|| able(3).unwrap_or_else(|why| panic!("{VARIABLE}: {why}"))));
@@ -35,17 +38,17 @@ pub(crate) fn keeper() -> Option<&'static Keeper> {
 }
 
 /// Whether the suite runs it, which has no time for every kill.
-pub(crate) fn is_short() -> bool {
+pub fn is_short() -> bool {
     std::env::var_os(VARIABLE).is_some_and(|value| value == SHORT)
 }
 
 /// Whether it is an account's that keeps none.
-pub(crate) fn is_dropped() -> bool {
+pub fn is_dropped() -> bool {
     std::env::var_os(VARIABLE).is_some_and(|value| value == DROPPED)
 }
 
 /// What every policy says then.
-pub(crate) fn policy() -> &'static str {
+pub fn policy() -> &'static str {
     match keeper() {
         None => "",
         Some(_) if is_dropped() => "owners: drop\n",
@@ -55,36 +58,36 @@ pub(crate) fn policy() -> &'static str {
 
 /// Runs tests of this program once more, with owners kept. Says so where that cannot be.
 #[track_caller]
-pub(crate) fn again(name: &str, tests: &[&str]) {
-    again_as(SHORT, name, tests);
+pub fn again(tests: &[&str]) {
+    again_as(SHORT, tests);
 }
 
 /// The same where the gate is an ordinary account's that keeps none.
 #[track_caller]
-pub(crate) fn again_dropped(name: &str, tests: &[&str]) {
-    again_as(DROPPED, name, tests);
+pub fn again_dropped(tests: &[&str]) {
+    again_as(DROPPED, tests);
 }
 
 #[track_caller]
-fn again_as(value: &str, name: &str, tests: &[&str]) {
+fn again_as(value: &str, tests: &[&str]) {
     if keeper().is_some() || versions::server().is_some() {
         return;
     }
     match able(3) {
         Ok(_) => versions::rerun(VARIABLE, value, tests),
-        Err(why) => skip(name, &why),
+        Err(why) => skip(&why),
     }
 }
 
 /// Gives the account what of a gate's directory is the gate's.
-pub(crate) fn move_in(keeper: &Keeper, dir: &Path) {
+pub fn move_in(keeper: &Keeper, dir: &Path) {
     let modes = [("", 0o755), ("config", 0o755), ("config/policies", 0o755), ("store", 0o711), ("spool", 0o1777), ("mail", 0o1777)];
     fs::write(dir.join("spool/sessions"), "").unwrap();
     for (name, bits) in modes.into_iter().chain([("spool/sessions", 0o666)]) {
         mode(&dir.join(name), bits);
     }
     chown(dir.join("store"), Some(keeper.account.uid), Some(keeper.account.gid)).unwrap();
-    // Where the account can reach it. As a copy by another process, see `tests/support/mod.rs`.
+    // Where the account can reach it. As a copy by another process, see `tests/support/setup.rs`.
     for (built, name) in [(SNAPGATE, "snapgate"), (GATE, PROGRAM)] {
         if fs::hard_link(built, dir.join(name)).is_err() {
             must(Command::new("cp").arg(built).arg(dir.join(name)));
@@ -93,18 +96,18 @@ pub(crate) fn move_in(keeper: &Keeper, dir: &Path) {
 }
 
 /// The words that start the gate there.
-pub(crate) fn words(keeper: &Keeper, dir: &Path) -> Vec<String> {
+pub fn words(keeper: &Keeper, dir: &Path) -> Vec<String> {
     [keeper.words(), vec![dir.join(PROGRAM).display().to_string()]].concat()
 }
 
 /// The words that show every call of the gate and, where owners are kept, of the process that does the work.
-pub(crate) fn strace() -> &'static str {
+pub fn strace() -> &'static str {
     if keeper().is_some() { "strace -f -qq" } else { "strace -qq" }
 }
 
 /// Whatever the test was about, no id is on the disk that the account may not use.
 #[track_caller]
-pub(crate) fn no_strangers(dir: &Path) {
+pub fn no_strangers(dir: &Path) {
     if let Some(keeper) = keeper() {
         // What root's `watch` leaves in the spool has root's group.
         assert_eq!(keeper.strangers(&[dir.join("store/web1")]), [""; 0]);

@@ -5,33 +5,33 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::Server;
+use crate::server::Server;
 
 /// A mail.
 #[derive(Debug, Clone)]
-pub(crate) struct Mail {
+pub struct Mail {
     /// Its header, unfolded.
-    pub(crate) header: String,
+    pub header: String,
     /// Its text, decoded.
-    pub(crate) body: String,
+    pub body: String,
 }
 
 impl Mail {
     /// The value of a header line.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.header.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 }
 
 impl Server {
     /// Every mail so far.
-    pub(crate) fn mails(&self) -> Vec<Mail> {
+    pub fn mails(&self) -> Vec<Mail> {
         read_all(&self.path().join("mail"))
     }
 
     /// The first mail that holds the text, as soon as there is one: nothing here waits for a timer.
     #[track_caller]
-    pub(crate) fn mail(&self, text: &str) -> Mail {
+    pub fn mail(&self, text: &str) -> Mail {
         let began = Instant::now();
         loop {
             let mails = self.mails();
@@ -45,7 +45,7 @@ impl Server {
 }
 
 /// Every mail in a directory of `.eml` files.
-pub(crate) fn read_all(dir: &Path) -> Vec<Mail> {
+pub fn read_all(dir: &Path) -> Vec<Mail> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let mut paths: Vec<_> = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "eml")).collect();
     paths.sort();

@@ -1,11 +1,11 @@
 //! Seeded changes to bytes, for tests that try many: the same seed gives the same bytes on every machine.
 
 /// A generator of numbers (xorshift64*, Vigna 2016); good enough to choose, never for secrets.
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
     /// From a seed.
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
@@ -17,22 +17,22 @@ impl Random {
     }
 
     /// A number below `end`, which is not 0.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next()).unwrap() % end
     }
 
     /// One of them.
-    pub(crate) fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+    pub fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
         &all[self.below(all.len())]
     }
 
     /// Some bytes of any kind.
-    pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
+    pub fn bytes(&mut self, length: usize) -> Vec<u8> {
         (0..length).map(|_| self.next().to_le_bytes()[0]).collect()
     }
 
     /// One to six changes to one of `corpus`, with words of `dictionary` among them.
-    pub(crate) fn mutant(&mut self, corpus: &[Vec<u8>], dictionary: &[Vec<u8>]) -> Vec<u8> {
+    pub fn mutant(&mut self, corpus: &[Vec<u8>], dictionary: &[Vec<u8>]) -> Vec<u8> {
         let mut bytes = self.pick(corpus).clone();
         for _ in 0..=self.below(6) {
             let at = self.below(bytes.len() + 1);

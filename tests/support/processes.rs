@@ -12,14 +12,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// Sends a signal to each; one that has ended meanwhile is no matter.
-pub(crate) fn signal(pids: &[u32], signal: Signal) {
+pub fn signal(pids: &[u32], signal: Signal) {
     for pid in pids {
         let _ = kill(Pid::from_raw(i32::try_from(*pid).unwrap()), signal);
     }
 }
 
 /// Everything below these processes.
-pub(crate) fn descendants(roots: &[u32]) -> Vec<u32> {
+pub fn descendants(roots: &[u32]) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for pid in all() {
         if let Some(parent) = parent(pid) {
@@ -37,7 +37,7 @@ pub(crate) fn descendants(roots: &[u32]) -> Vec<u32> {
 }
 
 /// Processes of that program that stand in `dir`, name it, or hold something in it open.
-pub(crate) fn of(dir: &Path, program: &str) -> Vec<u32> {
+pub fn of(dir: &Path, program: &str) -> Vec<u32> {
     let named = |pid: &u32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let first = line.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -47,7 +47,7 @@ pub(crate) fn of(dir: &Path, program: &str) -> Vec<u32> {
 }
 
 /// Ends everything that a server has started.
-pub(crate) fn end_all(roots: &[u32], dir: &Path) {
+pub fn end_all(roots: &[u32], dir: &Path) {
     for _ in 0..100 {
         let mut pids = descendants(roots);
         pids.extend(all().filter(|pid| !is_of_this_program(*pid) && belongs(*pid, dir)));
@@ -73,12 +73,12 @@ fn stat(pid: u32) -> Option<(char, u32)> {
 }
 
 /// Whose child it is.
-pub(crate) fn parent(pid: u32) -> Option<u32> {
+pub fn parent(pid: u32) -> Option<u32> {
     stat(pid).map(|(_, parent)| parent)
 }
 
 /// Whether it has not ended; one that only waits to be collected has.
-pub(crate) fn is_alive(pid: u32) -> bool {
+pub fn is_alive(pid: u32) -> bool {
     stat(pid).is_some_and(|(state, _)| state != 'Z')
 }
 

@@ -7,25 +7,43 @@ use snapgate::terms::{
 
 /// A connection with what every event says, and with its push.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Record {
-    pub(crate) id: String,
-    pub(crate) at: DateTime<Utc>,
-    pub(crate) account: String,
-    pub(crate) client: Option<ClientName>,
-    pub(crate) mail: Mail,
-    pub(crate) result: Outcome,
-    pub(crate) exit: u8,
-    pub(crate) address: Option<Peer>,
-    pub(crate) keys: Vec<Fingerprint>,
-    pub(crate) verb: Option<Verb>,
-    pub(crate) command: String,
-    pub(crate) reasons: Vec<Reason>,
-    pub(crate) warnings: Vec<String>,
-    pub(crate) hooks: Vec<FailedHook>,
-    pub(crate) passing: bool,
-    pub(crate) newest: Option<String>,
-    pub(crate) jail: Jail,
-    pub(crate) push: Option<PushFacts>,
+pub struct Record {
+    /// See [`Event`].
+    pub id: String,
+    /// See [`Event`].
+    pub at: DateTime<Utc>,
+    /// See [`Event`].
+    pub account: String,
+    /// See [`Event`].
+    pub client: Option<ClientName>,
+    /// See [`Event`].
+    pub mail: Mail,
+    /// See [`Connection`].
+    pub result: Outcome,
+    /// See [`Connection`].
+    pub exit: u8,
+    /// See [`Connection`].
+    pub address: Option<Peer>,
+    /// See [`Connection`].
+    pub keys: Vec<Fingerprint>,
+    /// See [`Connection`].
+    pub verb: Option<Verb>,
+    /// See [`Connection`].
+    pub command: String,
+    /// See [`Connection`].
+    pub reasons: Vec<Reason>,
+    /// See [`Connection`].
+    pub warnings: Vec<String>,
+    /// See [`Connection`].
+    pub hooks: Vec<FailedHook>,
+    /// See [`Connection`].
+    pub passing: bool,
+    /// See [`Connection`].
+    pub newest: Option<String>,
+    /// See [`Connection`].
+    pub jail: Jail,
+    /// See [`PushFacts`].
+    pub push: Option<PushFacts>,
 }
 
 impl From<Event> for Record {

@@ -1,15 +1,6 @@
 //! A small SMTP server on loopback that does what real ones do: takes mail, asks for a password, speaks TLS, refuses,
 //! stalls, hangs up. One thread for each connection; it ends with the test.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::allow_attributes,
-    reason = "shared by several test programs, each of which uses a part of it; a test may fail loudly"
-)]
-
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
@@ -18,10 +9,15 @@ use std::time::Duration;
 /// A mail that was taken.
 #[derive(Debug, Clone)]
 pub struct Taken {
+    /// The line with its sender.
     pub from: String,
+    /// Those with its recipients.
     pub to: Vec<String>,
+    /// The message.
     pub data: String,
+    /// Whether it came over TLS.
     pub encrypted: bool,
+    /// Who had logged in.
     pub login: Option<String>,
 }
 
@@ -67,8 +63,11 @@ pub enum Manner {
 /// How connections are protected.
 #[derive(Clone)]
 pub enum Protection {
+    /// Not at all.
     Plain,
+    /// With TLS once the client asks for it.
     Starttls(Arc<rustls::ServerConfig>),
+    /// With TLS from the first byte.
     Implicit(Arc<rustls::ServerConfig>),
 }
 
@@ -81,12 +80,15 @@ struct Shared {
     login: Option<(String, String)>,
 }
 
+/// A running mail server.
 pub struct Server {
+    /// Where it listens.
     pub port: u16,
     shared: Arc<Shared>,
 }
 
 impl Server {
+    /// Starts one. With a login it takes mail from that user alone.
     pub fn start(protection: Protection, login: Option<(&str, &str)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -109,19 +111,23 @@ impl Server {
         Self { port, shared }
     }
 
+    /// One without TLS and without passwords.
     pub fn plain() -> Self {
         Self::start(Protection::Plain, None)
     }
 
+    /// Changes what it does from now on.
     pub fn behave(&self, manner: Manner) {
         *self.shared.manner.lock().unwrap() = manner;
         self.shared.changed.notify_all();
     }
 
+    /// What it has taken so far.
     pub fn taken(&self) -> Vec<Taken> {
         self.shared.taken.lock().unwrap().clone()
     }
 
+    /// How many connections there were so far.
     pub fn connections(&self) -> usize {
         *self.shared.connections.lock().unwrap()
     }

@@ -9,13 +9,13 @@ use std::time::SystemTime;
 use ring::digest::{SHA256, digest};
 
 /// Writes a file, with the directories above it.
-pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) {
+pub fn write(path: &Path, content: impl AsRef<[u8]>) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
 }
 
 /// A small tree of a few files and directories.
-pub(crate) fn small(root: &Path) {
+pub fn small(root: &Path) {
     write(&root.join("a.txt"), "first\n");
     write(&root.join("etc/hosts"), "127.0.0.1 localhost\n");
     write(&root.join("etc/deep/er/file"), "deep\n");
@@ -24,7 +24,7 @@ pub(crate) fn small(root: &Path) {
 }
 
 /// Bytes that neither compress nor repeat; the same for the same seed.
-pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {
@@ -38,19 +38,19 @@ pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
 }
 
 /// The inode of a file.
-pub(crate) fn inode(path: &Path) -> u64 {
+pub fn inode(path: &Path) -> u64 {
     fs::symlink_metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).ino()
 }
 
 /// Makes a file's times old, so that a later change shows.
-pub(crate) fn age(path: &Path, seconds: u64) {
+pub fn age(path: &Path, seconds: u64) {
     let time = SystemTime::now() - std::time::Duration::from_secs(seconds);
     fs::File::options().read(true).open(path).unwrap().set_modified(time).unwrap();
 }
 
 /// One line for each thing in a tree, in order: path, kind, mode, owner, size, mtime, inode, content or target.
 /// Names are as printable as Rust makes them. A path that does not exist is an empty list.
-pub(crate) fn listing(root: &Path) -> Vec<String> {
+pub fn listing(root: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     walk(root, &mut |path, meta| lines.push(line(root, path, meta)));
     lines.sort();
@@ -59,14 +59,14 @@ pub(crate) fn listing(root: &Path) -> Vec<String> {
 
 /// Two listings have to be the same; shows the lines that are not.
 #[track_caller]
-pub(crate) fn same(now: &[String], before: &[String]) {
+pub fn same(now: &[String], before: &[String]) {
     let missing: Vec<_> = before.iter().filter(|line| !now.contains(line)).collect();
     let new: Vec<_> = now.iter().filter(|line| !before.contains(line)).collect();
     assert!(missing.is_empty() && new.is_empty(), "gone or changed: {missing:#?}\nnew: {new:#?}");
 }
 
 /// Every path in a tree that is no directory, below its root.
-pub(crate) fn files(root: &Path) -> Vec<PathBuf> {
+pub fn files(root: &Path) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     walk(root, &mut |path, meta| {
         if !meta.is_dir() {
@@ -78,14 +78,14 @@ pub(crate) fn files(root: &Path) -> Vec<PathBuf> {
 }
 
 /// How many directories a tree has, its root among them.
-pub(crate) fn directories(root: &Path) -> u64 {
+pub fn directories(root: &Path) -> u64 {
     let mut count = 0;
     walk(root, &mut |_, meta| count += u64::from(meta.is_dir()));
     count
 }
 
 /// Gives an owner the use of every directory in a tree again, so that it can be removed.
-pub(crate) fn open_up(root: &Path) {
+pub fn open_up(root: &Path) {
     let Ok(meta) = fs::symlink_metadata(root) else { return };
     if !meta.is_dir() {
         return;
@@ -123,6 +123,6 @@ fn line(root: &Path, path: &Path, meta: &fs::Metadata) -> String {
     format!("{name} {:o} {}:{} {size} {time} {} {content}", meta.mode(), meta.uid(), meta.gid(), meta.ino())
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

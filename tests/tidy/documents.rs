@@ -7,10 +7,10 @@ use super::files::{root, sources};
 
 #[test]
 fn every_story_of_the_whole_program_is_part_of_the_suite() {
-    let main = fs::read_to_string(root().join("tests/whole/main.rs")).unwrap();
-    for path in sources("tests/whole") {
+    let main = fs::read_to_string(root().join("tests/sshd/main.rs")).unwrap();
+    for path in sources("tests/sshd") {
         let module = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        assert!(module == "main" || main.contains(&format!("mod {module};")), "tests/whole/{module}.rs is not run");
+        assert!(module == "main" || main.contains(&format!("mod {module};")), "tests/sshd/{module}.rs is not run");
     }
 }
 

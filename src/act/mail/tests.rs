@@ -6,10 +6,7 @@ use std::time::Instant;
 use super::*;
 use crate::terms::limits::{MAX_MAIL_FILE, MAX_SENDMAIL_WORDS};
 
-#[path = "../../../tests/support/smtp.rs"]
-mod smtp;
-
-use smtp::{Manner, Server};
+use support::smtp::{Manner, Server};
 
 fn settings(transport: Transport) -> MailSettings {
     MailSettings {
@@ -99,10 +96,13 @@ fn nothing_that_a_client_wrote_becomes_a_header() {
 #[test]
 fn tls_of_both_kinds_trusts_the_private_authority_and_nobody_else() {
     let dir = tempfile::tempdir().unwrap();
-    let (config, pem) = smtp::private_authority();
+    let (config, pem) = support::smtp::private_authority();
     let ca = dir.path().join("ca.pem");
     std::fs::write(&ca, pem).unwrap();
-    let ways = [(Tls::Starttls, smtp::Protection::Starttls(config.clone())), (Tls::Implicit, smtp::Protection::Implicit(config))];
+    let ways = [
+        (Tls::Starttls, support::smtp::Protection::Starttls(config.clone())),
+        (Tls::Implicit, support::smtp::Protection::Implicit(config)),
+    ];
     for (tls, protection) in ways {
         let server = Server::start(protection, None);
         let mut settings = over(&server, "localhost", tls);
@@ -117,7 +117,7 @@ fn tls_of_both_kinds_trusts_the_private_authority_and_nobody_else() {
 
 #[test]
 fn starttls_is_never_given_up_when_the_server_does_not_offer_it() {
-    let server = Server::start(smtp::Protection::Plain, Some(("u", "p")));
+    let server = Server::start(support::smtp::Protection::Plain, Some(("u", "p")));
     let result = send(&over(&server, "localhost", Tls::Starttls), &mail());
     assert!(matches!(&result, Err(NotSent::Unreachable(words)) if words.contains("STARTTLS")), "{result:?}");
     assert!(server.taken().is_empty());
@@ -126,7 +126,7 @@ fn starttls_is_never_given_up_when_the_server_does_not_offer_it() {
 #[test]
 fn the_password_comes_from_a_closed_file_and_a_wrong_one_is_not_the_mails_fault() {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(smtp::Protection::Plain, Some(("ops", "secret word")));
+    let server = Server::start(support::smtp::Protection::Plain, Some(("ops", "secret word")));
     let file = dir.path().join("password");
     let mut settings =
         settings(Transport::Smtp { host: "127.0.0.1".to_owned(), port: server.port, tls: Tls::None, user: Some("ops".to_owned()) });
@@ -258,7 +258,7 @@ fn a_directory_gets_one_private_file_for_a_mail_however_often_it_is_sent() {
     assert_eq!(files[0].file_name(), "20261121T020000.250000Z-1001-000007.eml");
     assert_eq!(files[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let text = std::fs::read_to_string(files[0].path()).unwrap();
-    assert_eq!(smtp::header(&text, "Subject").unwrap(), mail().subject);
+    assert_eq!(support::smtp::header(&text, "Subject").unwrap(), mail().subject);
     let missing = MailSettings { transport: Transport::Directory(dir.path().join("missing")), ..settings };
     assert!(matches!(send(&missing, &mail()), Err(NotSent::Unreachable(_))));
 }
@@ -288,7 +288,7 @@ fn sendmail_gets_plain_words_a_clean_environment_and_unix_lines() {
         "{environment}"
     );
     assert!(!read("message").contains('\r'));
-    assert_eq!(smtp::header(&read("message"), "Subject").unwrap(), mail().subject);
+    assert_eq!(support::smtp::header(&read("message"), "Subject").unwrap(), mail().subject);
 }
 
 #[test]
