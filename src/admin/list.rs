@@ -9,15 +9,12 @@ use crate::act::names;
 use crate::act::record::{ledger, spool};
 use crate::act::store::{Repository, mounted};
 use crate::decide::policy::{Policy, Site};
-use crate::terms::text::printable;
+use crate::terms::text::{counted, printable};
 use crate::terms::{ClientName, PushFacts, Record, SnapshotName, exit};
 
-/// The text, and the exit code: 0, or 75 where snapshots could not be listed because a disk or a repository is not there, or 78 where a
-/// policy cannot be read.
-///
-/// # Errors
-/// In words, when the configuration or the one repository cannot be read.
-pub fn list(directory: &Path, client: Option<&ClientName>) -> Result<(String, u8), String> {
+/// The text and the exit code: 75 if snapshots could not be listed, 78 if a policy cannot be read.
+/// It is an error if the configuration or the one repository cannot be read.
+pub(crate) fn list(directory: &Path, client: Option<&ClientName>) -> Result<(String, u8), String> {
     let site = config::load_site(directory).map_err(|fault| fault.to_string())?;
     let mut text = String::new();
     if let Some(client) = client {
@@ -30,7 +27,7 @@ pub fn list(directory: &Path, client: Option<&ClientName>) -> Result<(String, u8
     if policies.is_empty() {
         let _ = writeln!(text, "no client yet: there is no policy in {}", directory.join("policies").display());
     }
-    // What is wrong with one is no reason to hide the others.
+    // An error of one client does not hide the others.
     let (mut listed, mut readable) = (true, true);
     for (client, policy) in policies {
         match policy.map(|policy| snapshots(&mut text, &site, &policy)) {
@@ -55,7 +52,7 @@ pub fn list(directory: &Path, client: Option<&ClientName>) -> Result<(String, u8
     Ok((text, exit))
 }
 
-/// Adds a client's; says whether its repository could be looked at.
+/// Adds a client's snapshots; returns whether the repository is there.
 fn snapshots(text: &mut String, site: &Site, policy: &Policy) -> Result<bool, String> {
     let repository = Repository::at(&policy.path);
     if let Err(reason) = mounted(policy, site) {
@@ -76,7 +73,8 @@ fn snapshots(text: &mut String, site: &Site, policy: &Policy) -> Result<bool, St
     }
     let mut names = repository.names(&policy.names).map_err(|reason| reason.detail)?;
     names.sort_by_key(|name| name.at);
-    let _ = writeln!(text, "{}: {} in {}", policy.client, counted(names.len(), "snapshot"), policy.path.display());
+    let count = counted(names.len(), "snapshot", "snapshots");
+    let _ = writeln!(text, "{}: {count} in {}", policy.client, policy.path.display());
     let records = ledger::read(&repository.ledger());
     let current = std::fs::read_link(repository.current()).unwrap_or_default();
     for name in names {
@@ -89,7 +87,7 @@ fn snapshots(text: &mut String, site: &Site, policy: &Policy) -> Result<bool, St
         let shrunk = if facts.is_some_and(|facts| facts.lost.is_some()) { "  shrunk" } else { "" };
         let beyond = facts.map(|facts| facts.beyond).filter(|beyond| *beyond > 0);
         let beyond = beyond.map(|beyond| format!("  {beyond} stored as nobody's")).unwrap_or_default();
-        // A person's own files have one owner, who is of no account here.
+        // A single owner is not worth a remark.
         let dropped = facts.and_then(|facts| facts.dropped_owners).filter(|dropped| dropped.owners > 1);
         let dropped = dropped.map(|dropped| format!("  {} stored as the account's", dropped.files)).unwrap_or_default();
         let carried = facts.map(|facts| facts.carried).filter(|carried| *carried > 0);
@@ -101,7 +99,7 @@ fn snapshots(text: &mut String, site: &Site, policy: &Policy) -> Result<bool, St
     Ok(true)
 }
 
-/// What is said of a snapshot that has lost files since it was published, by the record of that.
+/// The remark on a snapshot that has lost files since it was published.
 fn missing(repository: &Repository, name: &SnapshotName, record: &Record) -> Option<String> {
     let facts = record.push.as_ref()?;
     let published = facts.published.unwrap_or(record.at);
@@ -111,8 +109,4 @@ fn missing(repository: &Repository, name: &SnapshotName, record: &Record) -> Opt
 
 fn published_as<'a>(record: &'a Record, name: &str) -> Option<&'a PushFacts> {
     record.push.as_ref().filter(|facts| facts.snapshot.as_deref() == Some(name))
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

@@ -1,4 +1,4 @@
-//! The disks that backups are written to: whether there is room, and whether a repository is on the one that is meant.
+//! The disks of backups: whether they have room, and whether each repository is on the right one.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::decide::host::seen::{self, Disks};
 use crate::decide::policy::lint::Finding;
 use crate::decide::policy::{Policy, Site};
 
-/// What is wrong with the store's disk, and with those of repositories elsewhere. Each disk is told once.
+/// What is wrong with the disks of the store and of repositories elsewhere, each once.
 pub(super) fn rooms(site: &Site, policies: &[Policy]) -> Vec<Finding> {
     let mut found = Vec::new();
     let store = room(&site.store);

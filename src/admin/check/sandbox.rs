@@ -1,4 +1,5 @@
-//! Whether rsync can be closed in on this machine. Root asks as the account of each client, since namespaces and capabilities are had by account.
+//! Whether rsync can be confined here. Root asks as each client's account, since namespaces and
+//! capabilities depend on it.
 
 use crate::act::sandbox::{self, Whom, jail};
 use crate::act::{inspect, names, store};
@@ -9,11 +10,11 @@ use crate::terms::limits::MAX_TRIED_ACCOUNTS;
 
 use super::Part;
 
-/// What holds rsync on this machine. Namespaces and capabilities are had by account.
+/// The parts of the jail on this machine.
 pub fn enforced(site: &Site, policies: &[Policy]) -> Vec<Part> {
     let or_off = || "mend what is said there, or write `jail: off` and know what that means".to_owned();
     let part = |(number, (holds, what)): (usize, (bool, &str))| {
-        // The first says whether the jail holds at all.
+        // The first part is the jail as a whole.
         let why = if number == 0 { "the kernel has no Landlock, or one before 5.19" } else { "the kernel does not know it" };
         Part { what: what.to_owned(), untried: false, missing: (!holds).then(|| why.to_owned()), help: (number == 0).then(or_off) }
     };
@@ -25,7 +26,7 @@ pub fn enforced(site: &Site, policies: &[Policy]) -> Vec<Part> {
         let lack = sandbox::can_have_a_view(&site.rsync, &whom).err().map(Lack::Kept);
         let unasked = sandbox::can_be_asked(&site.rsync, &whom).err();
         let found = [lack.as_ref().map(ToString::to_string), unasked.clone()];
-        // What is the same for several accounts is said of the first.
+        // Equal results are reported for the first account.
         if whom.account.is_some() && told.contains(&found) {
             continue;
         }
@@ -42,11 +43,10 @@ pub fn enforced(site: &Site, policies: &[Policy]) -> Vec<Part> {
     parts
 }
 
-/// The part of the jail that is had by account.
+/// The part that depends on the account.
 const VIEW: &str = "a file system of its own";
 
-/// Whom root asks for: the accounts of the clients, each once in each of its ways, and root itself where it is one of them. Anybody else asks for
-/// themselves.
+/// Whom root asks for: each account once with each mapping. Others ask for themselves.
 fn asked_for(site: &Site, policies: &[Policy]) -> Vec<(String, Whom)> {
     let mut asked: Vec<(String, Whom)> = Vec::new();
     if inspect::running_uid() == 0 {
@@ -61,7 +61,7 @@ fn asked_for(site: &Site, policies: &[Policy]) -> Vec<(String, Whom)> {
             }
         }
     }
-    // Root's own comes last.
+    // Root comes last.
     asked.sort_by_key(|(_, whom)| whom.account.is_none());
     if asked.is_empty() { vec![(String::new(), Whom::default())] } else { asked }
 }

@@ -1,4 +1,4 @@
-//! The command line. The only place that writes to standard output, and never while rsync speaks there.
+//! Runs the administrator's command. Only this module prints.
 
 mod args;
 
@@ -41,7 +41,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
             let wanted = Wanted { client, snapshot, path: path.unwrap_or_default() };
             said(export::export(&directory, &wanted, &to).map(|text| (text, 0)))
         }
-        // Standard output is rsync's.
+        // rsync uses standard output.
         Order::ExportSender { client, snapshot, path, ignored: _ } => {
             let sent = export::send(&directory, &Wanted { client, snapshot, path });
             sent.map_or_else(|what| said(Err(what)), ExitCode::from)
@@ -67,13 +67,13 @@ fn watch(directory: &Path, flush: bool, detached: bool) -> ExitCode {
         let _ = writeln!(io::stderr(), "snapgate: {problem}");
     }
     let code = if report.problems.is_empty() { 0 } else { exit::BUSY };
-    // cron mails whatever is printed, so a pass that had nothing to do says nothing.
+    // cron mails any output, so an idle pass prints nothing.
     let text = if report == watch::WatchReport::default() { String::new() } else { format!("{report}\n") };
     said(Ok((text, code)))
 }
 
 fn check(directory: &Path) -> ExitCode {
-    // Processes of its become its accounts', which may look into them.
+    // Children become the accounts', which may read their memory.
     if inspect::running_uid() == 0
         && let Err(error) = process::forget_environment()
     {
@@ -84,7 +84,7 @@ fn check(directory: &Path) -> ExitCode {
     said(Ok((lines.concat(), u8::from(!report.is_clean()))))
 }
 
-/// Prints what an administrator asked for, or why there is no answer; each with its exit code.
+/// Prints an answer or an error, each with its exit code.
 fn said(answer: Result<(String, u8), (String, u8)>) -> ExitCode {
     match answer {
         Ok((text, code)) => {

@@ -1,4 +1,4 @@
-//! What an account finds of what its gate needs, and what of that stands in the way of its pushes.
+//! What an account finds of what its gate needs, and what would stop its pushes.
 
 use std::path::{Path, PathBuf};
 
@@ -12,87 +12,73 @@ use crate::terms::{Bytes, ClientName, Origin};
 use super::login::KeyFile;
 use crate::decide::policy::lint::Finding;
 
-/// What somebody has to be able to do with a path.
+/// What an account has to do with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Need {
-    /// Pass through a directory.
     Enter,
-    /// Pass through it and make things in it.
+    /// Pass through it and create files in it.
     Fill,
-    /// Run a program.
     Run,
-    /// Write to a file.
     Write,
 }
 
-/// A path, and what has to be possible with it.
+/// A path, and what it is needed for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// The path.
     pub path: PathBuf,
-    /// What for.
     pub need: Need,
 }
 
 /// A path that is out of reach.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Barred {
-    /// What was wanted.
     pub path: PathBuf,
-    /// What of.
     pub need: Need,
-    /// Where the way ends: the path itself, or a directory above it.
+    /// Where access ends: the path itself, or a directory above it.
     pub at: PathBuf,
-    /// Whether that must not be changed by anybody (`chattr +i`).
+    /// Whether nobody may change that (`chattr +i`).
     pub fixed: bool,
 }
 
-/// What is left of a disk.
+/// The space on a disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Room {
-    /// Something on it.
+    /// A path on it.
     pub path: PathBuf,
-    /// Which it is.
     pub device: u64,
-    /// Bytes that an account may still write, and all there are.
+    /// Bytes that an account may still write.
     pub free: u64,
-    /// All bytes.
     pub size: u64,
-    /// Files that may still be made.
     pub free_inodes: u64,
-    /// All files that there may be; 0 where the file system has no such bound.
+    /// The most files; 0 where the file system has no limit.
     pub inodes: u64,
-    /// Whether nothing may be written.
     pub read_only: bool,
 }
 
-/// What stands in `snapshots/`.
+/// What is in `snapshots/`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stock {
-    /// The newest snapshot and its time.
     pub newest: Option<(String, DateTime<Utc>)>,
-    /// Names that are no snapshots', printable; not all of them.
+    /// Names that are not snapshots, printable; not all of them.
     pub strange: Vec<String>,
-    /// How many there are of those.
+    /// How many of these there are.
     pub strangers: u64,
-    /// Whether `snapshots/` is on another disk than what is renamed into it.
+    /// Whether it is on another disk than the repository.
     pub apart: bool,
-    /// Whether something else than a link is called `current`.
+    /// Whether `current` is something else than a link.
     pub blocked: bool,
-    /// Whether there is more than was looked at.
+    /// Whether only a part was read.
     pub cut: bool,
     /// Why it could not be read.
     pub unread: Option<String>,
 }
 
-/// What one account has found of one client's.
+/// What an account finds for a client.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
-    /// What is out of its reach.
+pub(crate) struct Seen {
     pub barred: Vec<Barred>,
-    /// The snapshots, where there is a repository.
+    /// Its snapshots, if there is a repository.
     pub stock: Option<Stock>,
-    /// Its files of keys.
     pub keys: Vec<KeyFile>,
 }
 
@@ -101,11 +87,11 @@ fn shown(path: &Path) -> String {
 }
 
 /// What the account cannot reach.
-pub fn barred(account: &str, origin: &Origin, barred: &[Barred]) -> Vec<Finding> {
+pub(crate) fn barred(account: &str, origin: &Origin, barred: &[Barred]) -> Vec<Finding> {
     let mut told: Vec<&Path> = Vec::new();
     let mut found = Vec::new();
     for Barred { path, need, at, fixed } in barred {
-        // One door shuts out of everything behind it.
+        // A directory that cannot be entered hides everything in it.
         if told.contains(&at.as_path()) {
             continue;
         }
@@ -128,7 +114,7 @@ pub fn barred(account: &str, origin: &Origin, barred: &[Barred]) -> Vec<Finding>
 }
 
 /// What is wrong with a disk.
-pub fn room(origin: &Origin, room: &Room) -> Option<Finding> {
+pub(crate) fn room(origin: &Origin, room: &Room) -> Option<Finding> {
     let Room { path, free, size, free_inodes, inodes, .. } = room;
     let wrong = |what: String, help: &str| Some(Finding::wrong(origin.clone(), format!("the disk of {} {what}", shown(path)), help));
     let (make_room, more) = ("make room on it", "make room on it, or give it more, before pushes fail");
@@ -155,19 +141,16 @@ pub fn room(origin: &Origin, room: &Room) -> Option<Finding> {
     None
 }
 
-/// Disks by their numbers: that of a repository, that of the store, and that of `/`.
+/// The disks of a repository, of the store and of `/`, by number.
 #[derive(Debug, Clone, Copy)]
-pub struct Disks {
-    /// The repository's.
+pub(crate) struct Disks {
     pub own: u64,
-    /// The store's.
     pub store: u64,
-    /// That of `/`.
     pub root: Option<u64>,
 }
 
-/// Where a repository that is not in the store is on another disk, and nothing says that it has to be there.
-pub fn elsewhere(origin: &Origin, disks: Disks, path: &Path, store: &Path, require_mount: bool) -> Option<Finding> {
+/// A repository outside of the store, on another disk that nothing requires to be mounted.
+pub(crate) fn elsewhere(origin: &Origin, disks: Disks, path: &Path, store: &Path, require_mount: bool) -> Option<Finding> {
     if require_mount || disks.own == disks.store || path.starts_with(store) {
         return None;
     }
@@ -182,7 +165,7 @@ pub fn elsewhere(origin: &Origin, disks: Disks, path: &Path, store: &Path, requi
 }
 
 /// What is wrong with a client's snapshots.
-pub fn stock(origin: &Origin, snapshots: &Path, stock: &Stock, now: DateTime<Utc>) -> Vec<Finding> {
+pub(crate) fn stock(origin: &Origin, snapshots: &Path, stock: &Stock, now: DateTime<Utc>) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut wrong = |message: String, help: &str| found.push(Finding::wrong(origin.clone(), message, help));
     if let Some(why) = &stock.unread {
@@ -216,8 +199,8 @@ pub fn stock(origin: &Origin, snapshots: &Path, stock: &Stock, now: DateTime<Utc
     found
 }
 
-/// What it means that a repository is not there.
-pub fn missing(origin: &Origin, path: &Path, user: &str, client: &ClientName, was_here: bool, barred: bool) -> Finding {
+/// What a missing repository means.
+pub(crate) fn missing(origin: &Origin, path: &Path, user: &str, client: &ClientName, was_here: bool, barred: bool) -> Finding {
     let help = format!("install -d -o {} -m 0700 it", shell_words::quote(user));
     if was_here {
         let message = format!("the repository {} is not there, though {client} has pushed before", shown(path));

@@ -1,4 +1,4 @@
-//! What is legal in policies and still cannot be meant: rules that never decide, and policies that get in each other's way.
+//! What is legal in policies but cannot be meant: rules without effect, and policies in conflict.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use crate::terms::{Origin, Verb};
 use super::{KeepOwners, PartialPushes, Policy, Source};
 use crate::decide::rsync::options::{self, Row, Rule, Runs};
 
-/// Something that `check` tells the administrator.
+/// A finding of `check`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// Whether it is wrong, or only worth knowing.
     pub wrong: bool,
-    /// Whether it tells of something that was not looked at: then nobody knows that nothing is wrong.
+    /// Whether something was not looked at, so that more may be wrong.
     pub unseen: bool,
     /// Where.
     pub origin: Origin,
@@ -80,7 +80,7 @@ pub fn one(policy: &Policy) -> Vec<Finding> {
     found
 }
 
-/// What its words about rsync's options mean: the table's reason for what they let in, and whom they turn away.
+/// What the table says of the options that the policy names.
 fn options(policy: &Policy) -> Vec<Finding> {
     let note = |message, help| Finding::note(policy.origins.of("options"), message, help);
     let runs_as = match policy.owners {
@@ -114,9 +114,9 @@ fn windows(policy: &Policy) -> Vec<Finding> {
     let all = policy.when.as_deref().unwrap_or_default();
     let mut found = Vec::new();
     for (position, window) in all.iter().enumerate() {
-        // Of two equal ones the later is the one too many.
+        // Of two equal ones the later is superfluous.
         let others = all.iter().enumerate().filter(|(other, same)| *other != position && (*same != window || *other < position));
-        // One that does not stop may save a push from those that do.
+        // One that does not stop may save a push from others that do.
         let others: Vec<_> = others.map(|(_, other)| *other).filter(|other| window.stops() || !other.stops()).collect();
         if !window.opens_ever() {
             found.push(Finding::wrong(policy.origins.of("when"), format!("the window `{window}` never opens"), "mend or remove it"));
@@ -196,7 +196,7 @@ pub fn together(policies: &[Policy]) -> Vec<Finding> {
     found
 }
 
-/// What the keys of an account's other policies mean for its one that has none (`act::config::identify`).
+/// What the keyed policies of an account mean for the one without keys (`act::config::identify`).
 fn beside_keys(user: &str, open: &Policy, policies: &[Policy]) -> Option<Finding> {
     let keyed: Vec<_> = policies.iter().filter(|policy| policy.user == user && policy.keys.is_some()).collect();
     if let Some(own) = keyed.iter().find(|policy| policy.client.as_str() == user) {
@@ -219,7 +219,7 @@ fn names(policies: &[&Policy]) -> String {
     policies.iter().map(|policy| policy.client.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// Repositories that are the same or inside each other. In order of path, what is inside follows what it is in.
+/// Repositories that are the same or nested. Sorted by path, the inner follows the outer.
 fn paths(policies: &[Policy]) -> Vec<Finding> {
     let mut sorted: Vec<_> = policies.iter().collect();
     sorted.sort_by(|one, other| one.path.cmp(&other.path));

@@ -17,7 +17,7 @@ fn policy(text: &str) -> Result<Policy, Fault> {
     read_policy(Path::new("/etc/snapgate/policies/web1.yaml"), text.as_bytes(), &"web1".parse().unwrap(), &site)
 }
 
-/// Each text stands alone after `key: `; every fault points at line 1.
+/// Each value is tried behind `key: `; every fault points at line 1.
 fn refused(key: &str, values: &[&str]) {
     for value in values {
         let fault = policy(&format!("{key}: {value}\n")).expect_err(value);

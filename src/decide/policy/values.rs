@@ -1,4 +1,4 @@
-//! Single values of site and policy files: each read from its text, or refused with words. Nothing here looks at the system.
+//! Values in site and policy files: each is read from its text, or refused with advice.
 
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
@@ -22,13 +22,13 @@ fn quoted(text: &str) -> String {
     format!("`{}`", printable(text.as_bytes()))
 }
 
-/// Splits `what: what to do` of an error's words.
+/// Splits `what: what to do`.
 fn split(words: &str) -> Wrong {
     let (message, help) = words.rsplit_once(": ").unwrap_or((words, "see the manual"));
     Wrong::new(message, help)
 }
 
-/// Values that are one of a table's words. What is none is said to be no such thing.
+/// Values that are words of a table.
 macro_rules! choices {
     ($($name:ident, $what:expr, $is:literal;)+) => {$(
         impl Word for $name {
@@ -70,7 +70,7 @@ impl Word for AccountName {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         let first = text.starts_with(|first: char| first.is_alphanumeric() || first == '_');
-        // Domains stand before a backslash or plus sign, or behind `@`; a machine's own account there ends with `$`.
+        // A domain comes before `\` or `+`, or behind `@`; machine accounts end with `$`.
         let rest = text.chars().all(|letter| letter.is_alphanumeric() || "._-@\\+$".contains(letter)) && !text.ends_with('\\');
         if !first || !rest || text.len() > MAX_ACCOUNT_NAME {
             return Err(Wrong::new(
@@ -101,7 +101,7 @@ impl Word for Fingerprint {
     }
 }
 
-/// Values that say themselves what is wrong with a text.
+/// Values whose own errors say what to do.
 macro_rules! outspoken {
     ($($name:ident, $what:literal, $read:expr;)+) => {$(
         impl Word for $name {
@@ -164,7 +164,7 @@ impl Word for AbsoluteOrOff {
     }
 }
 
-/// The three kinds of time limit, each with its range.
+/// Time limits, each with its range.
 macro_rules! limit {
     ($name:ident, $range:ident) => {
         #[derive(Debug, Clone, Copy)]
@@ -248,7 +248,7 @@ fn on_link(text: &str, address: IpAddr, length: u8, link: &str) -> Result<Link, 
     })
 }
 
-/// The network, an IPv4-mapped one as IPv4: connections are compared in that form.
+/// The network, an IPv4-mapped one as IPv4, as connections are compared.
 fn network(text: &str, address: IpAddr, length: u8) -> Result<IpNet, Wrong> {
     let canonical = address.to_canonical();
     let (address, length) = if canonical.is_ipv4() && address.is_ipv6() {
@@ -270,7 +270,7 @@ fn network(text: &str, address: IpAddr, length: u8) -> Result<IpNet, Wrong> {
     Ok(network)
 }
 
-/// A name of DNS (RFC 1123, 2.1), in small letters.
+/// A DNS name (RFC 1123, 2.1), in lower case.
 fn host(name: &str) -> Result<String, Wrong> {
     let label_ok = |label: &str| {
         (1..=63).contains(&label.len())
@@ -297,7 +297,7 @@ impl Word for MailAddress {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         let (local, domain) = text.split_once('@').map_or((text, None), |(local, domain)| (local, Some(domain)));
-        // Plain addresses only: no quoting, no comments, nothing that a mailer could take for an option.
+        // Plain addresses only: nothing that a mailer could take for an option.
         let local_ok = !local.is_empty()
             && local.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".!#$%&*+/=?^_~-".contains(&byte))
             && !local.starts_with(['-', '.', '|', '/'])

@@ -1,7 +1,7 @@
-//! Prints the words that rsync is run with. They come from the plan alone: a checked push and the server's own choices.
+//! rsync's arguments for a push. They come from the plan alone, never from a client's text.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -23,8 +23,7 @@ pub const OPEN_NOATIME: Version = Version(3, 2, 0);
 pub const DEFENCES: Version = Version(3, 5, 0);
 
 impl Version {
-    /// Reads the first line of `rsync --version`: `rsync  version 3.5.0  protocol version 32`. `None` for another program
-    /// and for openrsync, which does not have what a server needs.
+    /// Reads the first line of `rsync --version`. `None` for another program and for openrsync.
     pub fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace();
         if (words.next(), words.next()) != (Some("rsync"), Some("version")) {
@@ -55,7 +54,7 @@ pub struct Setup {
     pub version: Version,
     /// What holds rsync.
     pub confinement: Confinement,
-    /// The repository, absolute: everything that rsync may name is below it. Only used where rsync has no view of its own.
+    /// The repository, absolute: where rsync has no view, it may name nothing outside of it.
     pub root: PathBuf,
     /// rsync's own limit of idle time, where the client has no smaller one.
     pub idle: Duration,
@@ -73,7 +72,7 @@ pub struct Setup {
     pub tells_owners: bool,
 }
 
-/// The words behind `rsync` for a push. The destination is always `.`, the directory that rsync is started in.
+/// The arguments of a push. The destination is always `.`, where rsync is started.
 pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["--server".into()];
     let asked = push.words();
@@ -88,22 +87,22 @@ pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
         with_ids_beyond(&mut words, ("--groupmap=", "--no-group"), groups, push.keeps_groups(), lists);
         words.extend(KEPT_ATTRIBUTES.iter().filter(|_| push.keeps_attributes()).map(OsString::from));
     }
-    // What was received of a file that was cut off is a basis for the next try. It must not stand under the file's own
-    // name: after a read error on the client rsync leaves a file of the right size there that is not the file.
+    // A cut-off file is a basis for the next try, but never under its own name: after a read
+    // error on the client rsync leaves a file there with the right size and the wrong content.
     words.push(format!("--partial-dir={}", setup.partial_dir).into());
-    // The gate itself watches for silence, knowing whose turn it is. rsync would end a client that only reads a large file for its list
-    // (`check_timeout` in its io.c, before it has a receiver); so its limit is the client's own, where it has one.
+    // The gate itself watches for silence, and knows whose turn it is. rsync would end a client
+    // that only reads a large file for its list (`check_timeout` in its io.c).
     words.push(format!("--timeout={}", seconds(setup.idle, push.timeout())).into());
     if setup.version >= OPEN_NOATIME && !asked.iter().any(|word| word == "--open-noatime") {
-        // What is compared with or copied from history is read there, and its time of access would tell.
+        // Reading history for comparison must not change its access times.
         words.push("--open-noatime".into());
     }
     if setup.version >= DEFENCES {
         // Works on one side alone, unlike --no-D (rsync(1)).
         words.push("--drop-D".into());
         if setup.confinement == Confinement::View {
-            // rsync's own walk costs 13 to 16 openat(2) for each file, and guards against symlinks of the client's. In the view
-            // the kernel follows none. The jail alone would not do: it does not mediate stat(2), chmod(2) and their like.
+            // In the view the kernel follows no symlinks, so rsync need not walk each path (13 to
+            // 16 openat(2) a file). The jail alone would not do: stat(2) and chmod(2) pass it.
             words.push("--insecure-links".into());
         } else {
             words.push(joined("--confine-root=", &setup.root));
@@ -111,16 +110,14 @@ pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
     }
     words.extend(setup.link_dests.iter().take(MAX_BASIS_DIRS).map(|basis| joined("--link-dest=", basis)));
     words.push(joined("--log-file=", &setup.log));
-    // Errors and the summary only, unless owners are counted, which are taken out again: a line for each file makes the log as large as the
-    // list.
+    // A line for each file would make the log as large as the list. Lines of owners are removed.
     words.push(format!("--log-file-format={}", if setup.tells_owners { dropped::OWNER_ALONE } else { "" }).into());
     words.extend([OsString::from("."), OsString::from(".")]);
     words
 }
 
-/// Has rsync store every id that the mapping has none for as the last one of it. The first rule of a map that fits an id counts, so that
-/// the client's own come first (rsync(1), `--usermap`). An access list may have such ids where owners are not asked for; a map asks for
-/// them too, unless the other option follows that takes this back.
+/// Maps every id beyond the mapping to its last one. The first rule that fits counts, so the
+/// client's own come first. Where access lists alone need it, `without` takes the owners back.
 fn with_ids_beyond(words: &mut Vec<OsString>, (option, without): (&str, &str), count: u32, kept: bool, lists: bool) {
     let last = count.saturating_sub(1);
     let rule = format!("{count}-{LAST_ID}:{last}");
@@ -136,11 +133,10 @@ fn with_ids_beyond(words: &mut Vec<OsString>, (option, without): (&str, &str), c
     }
 }
 
-/// In a user namespace its root may set these, and no others: they would be errors, and status 23 (xattr(7); filters on names of attributes:
-/// rsync(1), "FILTER RULES", `x`).
+/// What root of a user namespace may set; others would be errors, and status 23 (xattr(7)).
 const KEPT_ATTRIBUTES: [&str; 3] = ["--filter=+x user.*", "--filter=+x security.capability", "--filter=-x *"];
 
-/// The last id that somebody can have: the one behind it stands for none at all (chown(2)).
+/// The last id that anybody can have: the one behind it stands for nobody (chown(2)).
 const LAST_ID: u32 = u32::MAX - 1;
 
 /// rsync takes 0 for no limit, so it is never printed.
@@ -149,9 +145,10 @@ fn seconds(ours: Duration, theirs: Option<u32>) -> u64 {
     ours.as_secs().min(theirs).max(1)
 }
 
-fn joined(option: &str, path: &Path) -> OsString {
+/// An option and its value in one word.
+pub(in crate::decide) fn joined(option: &str, value: impl AsRef<OsStr>) -> OsString {
     let mut word = OsString::from(option);
-    word.push(path);
+    word.push(value);
     word
 }
 

@@ -157,7 +157,7 @@ impl Session<'_> {
         said.shorten(MAX_RSYNC_LOG);
         let said = words;
         if let Some(dropped) = dropped {
-            log.note(Utc::now(), &format!("{} became the account's: no owners are kept", dropped::told(dropped)));
+            log.note(Utc::now(), &format!("{} became the account's: no owners are kept", dropped::describe(dropped)));
         }
         let exit = if let Ended::Exit(status) = ended { Some(status) } else { None };
         let signal = if let Ended::Signal(signal) = ended { Some(signal) } else { None };

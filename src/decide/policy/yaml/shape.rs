@@ -1,5 +1,5 @@
-//! The shapes that a value can have: a word, a text, a list, a truth. Each accepts exactly its kind and nothing that
-//! YAML would turn into it.
+//! The shapes of values: a word, a text, a list, a truth. Each accepts its kind alone, and nothing
+//! that YAML would convert.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,15 +11,15 @@ use crate::terms::text::printable;
 
 use super::Wrong;
 
-/// Stands around our words inside the parser's error. No file can hold it: control characters are refused before.
+/// Marks our words in the parser's error. No file can hold it.
 const MARK: char = '\u{1}';
 
-/// The parser's error with our words in it; the parser adds the place.
+/// A parser's error with our words.
 pub fn wrong<E: Error>(wrong: &Wrong) -> E {
     E::custom(format_args!("{MARK}{}{MARK}{}{MARK}", wrong.message, wrong.help))
 }
 
-/// Our words out of the parser's error, if they are ours.
+/// Our words in a parser's error.
 pub(super) fn unmark(said: &str) -> Option<Wrong> {
     let mut parts = said.split(MARK);
     let (_, message, help, _) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -32,23 +32,20 @@ pub trait Word: Sized {
     const WHAT: &'static str;
 
     /// Reads it.
-    ///
-    /// # Errors
-    /// When the text is no such value.
     fn read(text: &str) -> Result<Self, Wrong>;
 
-    /// What is expected, with its range where it has one, for the manual.
+    /// What is expected, with its range, for the manual.
     fn values() -> String {
         Self::WHAT.to_owned()
     }
 
-    /// Each word that it may be, with what it means, where these are a few.
+    /// The words that it may be, with their meaning, where these are a few.
     fn choices() -> Vec<(&'static str, &'static str)> {
         Vec::new()
     }
 }
 
-/// Reads a text, unless it holds a control character by an escape of YAML.
+/// Reads a text, unless an escape of YAML put a control character into it.
 fn read<T: Word, E: Error>(text: &str) -> Result<T, E> {
     let plain = || {
         let shown = printable(text.as_bytes());
@@ -58,7 +55,7 @@ fn read<T: Word, E: Error>(text: &str) -> Result<T, E> {
     plain().map_err(|problem| wrong(&problem))
 }
 
-/// The visits that a shape does not accept, each with words.
+/// Visits that a shape refuses.
 macro_rules! refuse {
     ($($kind:ident)*) => { $(refuse!(@$kind);)* };
     (@text) => {
@@ -105,7 +102,7 @@ macro_rules! refuse {
     };
 }
 
-/// Has a shape read: what is expected, which visits are refused, and those that are accepted.
+/// Implements a shape: what is expected, which visits are refused, and those that are accepted.
 macro_rules! shape {
     ($shape:ident $([$kind:ident: $($bound:tt)+])?, $expected:expr, refuse $($refused:ident)+; $($accepted:tt)+) => {
         impl<'de, $($kind: $($bound)+)?> Deserialize<'de> for $shape<$($kind)?> {

@@ -190,7 +190,7 @@ impl PushPlan {
 
     /// Whether the next push like this one could use what is kept of it, where this one had these to link from.
     pub fn can_go_on(&self, bases: &[Basis]) -> bool {
-        self.push.tells_capabilities() || bases.iter().all(|basis| basis.of == BasisOf::SetAside)
+        self.push.lists_capabilities() || bases.iter().all(|basis| basis.of == BasisOf::SetAside)
     }
 
     /// Whether access lists come with it.
@@ -218,7 +218,7 @@ impl PushPlan {
 
     /// The rsync to run.
     pub fn run(&self, mut places: Places) -> Run {
-        if !self.push.tells_capabilities() && places.bases.len() > 1 {
+        if !self.push.lists_capabilities() && places.bases.len() > 1 {
             // It may speak a protocol before 29, as openrsync does (27), and then rsync ends over a second `--link-dest`
             // (compat.c). Without the newest snapshot nothing would be shared; before there is one, an unfinished push is all.
             let is_newest = |(_, of): &(_, BasisOf)| self.has_newest && *of == BasisOf::Published;

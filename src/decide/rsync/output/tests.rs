@@ -2,9 +2,9 @@
 
 use super::*;
 
-/// rsync's logs of pushes, each behind a line with its kind, rsync's status and the options: with `-v` and `-vv`, `--info`, names that look
-/// like errors, and one that holds a line's end and the beginning of a message. `first` has nothing to compare with, `again` has, and in
-/// `failing` the server's rsync may not write everywhere.
+/// Logs of pushes, each behind a line with its kind, rsync's status and the options. Some names
+/// look like errors, and one holds a line break and the beginning of a message. `first` has nothing
+/// to compare with, `again` has, and in `failing` the server's rsync may not write everywhere.
 const SAID: [(&str, &str); 3] = [
     ("3.2.3", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/said/rsync-3.2.3.log"))),
     ("3.2.7", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/said/rsync-3.2.7.log"))),
@@ -24,7 +24,7 @@ fn heard(messages: &[&str], status: i32) -> Words {
     read(log.as_bytes(), status)
 }
 
-/// Each push of a release: what kind it is, its status, its options and what its rsync said.
+/// Each push of a release: its kind, its status, its options and its log.
 fn pushes(said: &str) -> Vec<(&str, i32, &str, &str)> {
     let parts = said.split("# ").filter(|part| part.starts_with("first ") || part.starts_with("again ") || part.starts_with("failing "));
     parts
@@ -217,7 +217,7 @@ fn a_log_is_read_the_same_in_pieces_of_any_length() {
     }
 }
 
-/// Where each piece had all looked through again that came before it, these were eight thousand times as many bytes.
+/// A search from the beginning for each piece would take thousands of times as long.
 #[test]
 fn ends_of_lines_without_number_cost_no_more_than_other_bytes() {
     let begun = std::time::Instant::now();

@@ -1,4 +1,4 @@
-//! Maps of ids that name somebody of the server's.
+//! Maps of ids that name an account of the server's.
 
 use super::*;
 use crate::decide::rsync::command::{Command, parse as command};

@@ -66,7 +66,7 @@ fn only_exact_spellings_are_known() {
     assert!(refused("-lÜr")[0].contains("`-Ü`"));
 }
 
-/// A value that the row takes.
+/// A value that the option takes.
 fn sample(row: &Row) -> Option<&'static str> {
     let samples = ["1", "x", "%i", "md5", "zstd", "NAME1", "a:7", ".iLs", "utf-8", "2G"];
     match row.value {
@@ -77,7 +77,7 @@ fn sample(row: &Row) -> Option<&'static str> {
     }
 }
 
-/// Nothing that a client sends is passed on in another way, in part or not at all, without a line about it.
+/// Nothing that a client sends is changed or dropped without a note.
 fn is_printed_as_it_was_sent_or_noted(row: &Row, spelled: &str, push: &Push) {
     let words = push.words();
     let as_sent = match (row.letter, &row.long) {
