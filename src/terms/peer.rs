@@ -66,19 +66,7 @@ impl FromStr for Peer {
     }
 }
 
-impl TryFrom<String> for Peer {
-    type Error = NotAPeer;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Peer> for String {
-    fn from(peer: Peer) -> Self {
-        peer.to_string()
-    }
-}
+super::word::as_string!(Peer, NotAPeer);
 
 impl fmt::Display for Peer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

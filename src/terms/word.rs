@@ -125,7 +125,13 @@ macro_rules! text {
     };
     ($name:ident, $error:ident) => {
         $crate::terms::word::text!($name);
+        $crate::terms::word::as_string!($name, $error);
+    };
+}
 
+/// The way of a type through a file: as its text, which is checked when it is read.
+macro_rules! as_string {
+    ($name:ident, $error:ident) => {
         impl TryFrom<String> for $name {
             type Error = $error;
 
@@ -136,10 +142,10 @@ macro_rules! text {
 
         impl From<$name> for String {
             fn from(one: $name) -> Self {
-                one.0
+                one.to_string()
             }
         }
     };
 }
 
-pub(crate) use {either, table, text, words};
+pub(crate) use {as_string, either, table, text, words};

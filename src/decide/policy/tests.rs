@@ -113,22 +113,11 @@ fn values_that_mean_nothing_are_refused() {
     refused(
         "user",
         &[
-            "\"\"",
-            "\"1000\"",
-            "\"a b\"",
-            "-x",
-            "../x",
-            "a/b",
-            "+x",
-            "\"#x\"",
-            "a:b",
-            "\"DOM\\\\\"",
-            "'DOM\\'",
-            "\"DOM\\Lars\"",
+            "\"\"", "\"1000\"", "\"a b\"", "-x", "../x", "a/b", "+x", "\"#x\"", "a:b", "\"DOM\\\\\"", "'DOM\\'", "\"DOM\\Lars\"",
             "\"DOM\\Nina\"",
-            &"a".repeat(256),
         ],
     );
+    refused("user", &[&"a".repeat(256)]);
     for (written, name) in [
         ("DOM\\jane", "DOM\\jane"),
         ("'DOM\\nina'", "DOM\\nina"),

@@ -324,6 +324,4 @@ impl Push {
 
 mod asks;
 #[cfg(test)]
-mod named_tests;
-#[cfg(test)]
 mod tests;
