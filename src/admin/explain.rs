@@ -125,7 +125,7 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
     let mut text = String::new();
     let verdict = match judgement.verdict {
         Verdict::Allow(_) => "allowed",
-        Verdict::Hear(_) => "allowed as far as it can be seen",
+        Verdict::ReadRest(_) => "allowed as far as it can be seen",
         Verdict::Deny(_) => "refused",
     };
     let _ = writeln!(text, "{}: {verdict}", policy.client);
@@ -146,7 +146,7 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
     }
     let exit = match &judgement.verdict {
         Verdict::Deny(_) => exit::REFUSED,
-        Verdict::Hear(_) => {
+        Verdict::ReadRest(_) => {
             let _ =
                 writeln!(text, "the destination and the long options travel on standard input (`-s`): they are read now, and judged too");
             0
@@ -237,7 +237,7 @@ fn describe_push(
         confinement: plan::confinement(push, site.jail, owners),
         mapping: owners.mapping().cloned(),
         running: None,
-        tells_owners: plan.drops_owners(owners),
+        logs_owners: plan.drops_owners(owners),
     });
     let _ = writeln!(text, "would run, in {}:", run.sandbox().directory.display());
     let _ = writeln!(text, "  {}", printable(run.sandbox().program.as_os_str().as_encoded_bytes()));

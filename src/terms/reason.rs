@@ -262,8 +262,8 @@ impl Reason {
 
     /// The advice for the client.
     pub fn advice(&self, administrator: Administrator) -> Option<String> {
-        let said = self.of_server.then_some(administrator.says());
-        let advice: Vec<_> = self.hint.as_deref().into_iter().chain(said).collect();
+        let mailed = self.of_server.then_some(administrator.says());
+        let advice: Vec<_> = self.hint.as_deref().into_iter().chain(mailed).collect();
         (!advice.is_empty()).then(|| advice.join("; "))
     }
 
@@ -314,12 +314,12 @@ mod tests {
 
     #[test]
     fn a_client_is_told_that_the_administrator_knows_where_that_is_so() {
-        let said = |reason: Reason, administrator| reason.lines(false, administrator).remove(1);
+        let advice = |reason: Reason, administrator| reason.lines(false, administrator).remove(1);
         let broken = Reason::of_the_server(Code::Store, "read-only");
-        assert_eq!(said(broken.clone(), Administrator::Alerted), "snapgate: the administrator has been told");
-        assert_eq!(said(broken.clone(), Administrator::NotAlerted), "snapgate: tell the administrator of the server");
-        let said = said(Reason::for_now(Code::Store, "too many open files"), Administrator::Alerted);
-        assert_eq!(said, "snapgate: try again later; the administrator has been told");
+        assert_eq!(advice(broken.clone(), Administrator::Alerted), "snapgate: the administrator has been told");
+        assert_eq!(advice(broken.clone(), Administrator::NotAlerted), "snapgate: tell the administrator of the server");
+        let advice = advice(Reason::for_now(Code::Store, "too many open files"), Administrator::Alerted);
+        assert_eq!(advice, "snapgate: try again later; the administrator has been told");
         assert!(!broken.advice(Administrator::Alerted).unwrap().contains("again"), "only a person mends that");
         assert_eq!(Reason::new(Code::Key, "no").lines(true, Administrator::Alerted), ["snapgate: refused: no (code key)"]);
     }

@@ -51,14 +51,14 @@ macro_rules! table {
             }
         }
     };
-    ($(#[$of_all:meta])* pub enum $name:ident: $row:ty { $($(#[doc = $means:literal])+ $value:ident = $text:literal => $said:expr,)+ }) => {
+    ($(#[$of_all:meta])* pub enum $name:ident: $row:ty { $($(#[doc = $means:literal])+ $value:ident = $text:literal => $rest:expr,)+ }) => {
         $crate::terms::word::table! { $(#[$of_all])* pub enum $name { $($(#[doc = $means])+ $value = $text,)+ } }
 
         impl $name {
             /// What else there is to say of it.
             pub fn row(self) -> &'static $row {
                 match self {
-                    $(Self::$value => const { &$said },)+
+                    $(Self::$value => const { &$rest },)+
                 }
             }
         }
@@ -93,11 +93,11 @@ fn distance(one: &str, other: &str) -> usize {
     for (line, left) in one.chars().enumerate() {
         let mut diagonal = line;
         let mut last = line + 1;
-        for (right, sandbox) in other.chars().zip(row.iter_mut().skip(1)) {
+        for (right, entry) in other.chars().zip(row.iter_mut().skip(1)) {
             let substituted = diagonal + usize::from(left != right);
-            diagonal = *sandbox;
-            last = substituted.min(*sandbox + 1).min(last + 1);
-            *sandbox = last;
+            diagonal = *entry;
+            last = substituted.min(*entry + 1).min(last + 1);
+            *entry = last;
         }
         if let Some(first) = row.first_mut() {
             *first = line + 1;

@@ -72,12 +72,12 @@ impl Known {
         let mut seen: Seen = if is_oneself(&self.account) {
             looks()
         } else if running_uid() == 0 {
-            let said = child::apart(LOOK_TIMEOUT, MAX_SEEN, |out| {
+            let answer = child::apart(LOOK_TIMEOUT, MAX_SEEN, |out| {
                 if process::live_as(&self.account, &self.groups).is_ok() {
                     let _ = out.write_all(&serde_json::to_vec(&looks()).unwrap_or_default());
                 }
             });
-            serde_json::from_slice(&said).ok()?
+            serde_json::from_slice(&answer).ok()?
         } else {
             return None;
         };
@@ -142,15 +142,15 @@ impl Known {
         if !is_oneself(&self.account) && running_uid() != 0 {
             return None;
         }
-        let said = child::apart_for_good(LOOK_TIMEOUT, MAX_SHELL_ANSWER, |mut told| {
-            process::close_all_but(&[told.as_raw_fd()]);
+        let answer = child::apart_for_good(LOOK_TIMEOUT, MAX_SHELL_ANSWER, |mut out| {
+            process::close_all_but(&[out.as_raw_fd()]);
             let ready = process::silence().and_then(|()| process::live_as(&self.account, &self.groups));
             // Without a process, as in parts of the jail, the first byte is missing.
-            if ready.is_ok() && told.write_all(BEGINS).is_ok() {
-                child::become_shell(&self.account.name, login, told);
+            if ready.is_ok() && out.write_all(BEGINS).is_ok() {
+                child::become_shell(&self.account.name, login, out);
             }
         });
-        said.strip_prefix(BEGINS).map(<[u8]>::to_vec)
+        answer.strip_prefix(BEGINS).map(<[u8]>::to_vec)
     }
 }
 

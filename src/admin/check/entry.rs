@@ -103,8 +103,8 @@ pub(super) fn findings(known: &Known, policies: &[&Policy], keys: Option<&[KeyFi
 /// The account's line of `/etc/shadow`, read in a process of its own: later processes of this one
 /// become the account's, which may then read all of their memory.
 fn shadow(account: &str) -> Option<Shadow> {
-    let said = child::apart(LOOK_TIMEOUT, MAX_SEEN, |out| {
+    let answer = child::apart(LOOK_TIMEOUT, MAX_SEEN, |out| {
         let _ = out.write_all(&serde_json::to_vec(&shadow_of(account)).unwrap_or_default());
     });
-    serde_json::from_slice(&said).ok()?
+    serde_json::from_slice(&answer).ok()?
 }

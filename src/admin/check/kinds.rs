@@ -23,9 +23,9 @@ pub(super) fn limits(site: &Site, policies: &[Policy]) -> Vec<String> {
 }
 
 /// Equal texts of several clients, with their names.
-fn together<'a>(said: impl Iterator<Item = (String, &'a Policy)>) -> impl Iterator<Item = (String, String)> {
+fn together<'a>(texts: impl Iterator<Item = (String, &'a Policy)>) -> impl Iterator<Item = (String, String)> {
     let mut kinds: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for (what, policy) in said {
+    for (what, policy) in texts {
         kinds.entry(what).or_default().push(policy.client.as_str());
     }
     kinds.into_iter().map(|(what, clients)| {
@@ -37,14 +37,14 @@ fn together<'a>(said: impl Iterator<Item = (String, &'a Policy)>) -> impl Iterat
 
 /// The owners of each client's files, and how to keep those that are lost.
 pub(super) fn owners(site: &Site, policies: &[Policy], report: &mut CheckReport) {
-    let mut said = Vec::new();
+    let mut texts = Vec::new();
     let mut mapped: Vec<(Account, Mapping)> = Vec::new();
     for policy in policies {
         // A missing account or repository is reported elsewhere.
         let Some(account) = names::named(&policy.user) else { continue };
         match owners_of(site, policy, &account) {
             Ok(owners) => {
-                said.push((owners::describe(&owners, policy, || subids::available(&account)), policy));
+                texts.push((owners::describe(&owners, policy, || subids::available(&account)), policy));
                 let is_known = mapped.iter().any(|(known, _)| *known == account);
                 mapped.extend(owners.mapping().filter(|_| !is_known).map(|mapping| (account, mapping.clone())));
             }
@@ -53,5 +53,5 @@ pub(super) fn owners(site: &Site, policies: &[Policy], report: &mut CheckReport)
         }
     }
     subids::not_theirs_alone(&mapped).iter().for_each(|finding| report.add(finding));
-    report.notes.extend(together(said.into_iter()).map(|(what, clients)| format!("owners of {clients}: {what}")));
+    report.notes.extend(together(texts.into_iter()).map(|(what, clients)| format!("owners of {clients}: {what}")));
 }

@@ -19,7 +19,7 @@ pub fn enforced(site: &Site, policies: &[Policy]) -> Vec<Part> {
         Part { what: what.to_owned(), untried: false, missing: (!holds).then(|| why.to_owned()), help: (number == 0).then(or_off) }
     };
     let mut parts: Vec<_> = jail::describe().into_iter().enumerate().map(part).collect();
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let mut asked = asked_for(site, policies);
     let left = asked.split_off(asked.len().min(MAX_TRIED_ACCOUNTS));
     for (whose, whom) in asked {
@@ -27,10 +27,10 @@ pub fn enforced(site: &Site, policies: &[Policy]) -> Vec<Part> {
         let unasked = sandbox::can_be_asked(&site.rsync, &whom).err();
         let found = [lack.as_ref().map(ToString::to_string), unasked.clone()];
         // Equal results are reported for the first account.
-        if whom.account.is_some() && told.contains(&found) {
+        if whom.account.is_some() && reported.contains(&found) {
             continue;
         }
-        told.push(found);
+        reported.push(found);
         let owners = whom.mapping.map_or(Owners::Account, Owners::Mapped);
         let help = lack.as_ref().and_then(|lack| namespaces::without(lack, site, &owners).err()?.remedy);
         parts.push(Part { what: format!("{VIEW}{whose}"), untried: false, missing: lack.map(|lack| lack.to_string()), help });

@@ -142,12 +142,12 @@ mod tests {
 
     #[test]
     fn a_line_tells_home_and_shell_and_an_account_without_a_shell_has_the_usual_one() {
-        let told = |line: &[u8]| login(line, Wanted::Name("web1")).map(|login| (login.home, login.shell));
+        let read = |line: &[u8]| login(line, Wanted::Name("web1")).map(|login| (login.home, login.shell));
         let is = |home: &str, shell: &str| Some((PathBuf::from(home), PathBuf::from(shell)));
-        assert_eq!(told(b"web1:x:1000:1001:Web,,,:/home/web1:/bin/bash"), is("/home/web1", "/bin/bash"));
-        assert_eq!(told(b"web1:x:1000:1001:Web:/home/web1:\r"), is("/home/web1", "/bin/sh"));
-        assert_eq!(told(b"web1:x:1000:1001"), is("", "/bin/sh"));
-        assert_eq!(told(b"web2:x:1000:1001::/home/web2:/bin/sh"), None);
+        assert_eq!(read(b"web1:x:1000:1001:Web,,,:/home/web1:/bin/bash"), is("/home/web1", "/bin/bash"));
+        assert_eq!(read(b"web1:x:1000:1001:Web:/home/web1:\r"), is("/home/web1", "/bin/sh"));
+        assert_eq!(read(b"web1:x:1000:1001"), is("", "/bin/sh"));
+        assert_eq!(read(b"web2:x:1000:1001::/home/web2:/bin/sh"), None);
         assert_eq!(answered_login(b"web1:x:1000:1001::/h:/bin/false\n", Wanted::Name("web1")).map(|login| login.home), Some("/h".into()));
     }
 

@@ -88,14 +88,14 @@ fn shown(path: &Path) -> String {
 
 /// What the account cannot reach.
 pub(crate) fn barred(account: &str, origin: &Origin, barred: &[Barred]) -> Vec<Finding> {
-    let mut told: Vec<&Path> = Vec::new();
+    let mut reported: Vec<&Path> = Vec::new();
     let mut found = Vec::new();
     for Barred { path, need, at, fixed } in barred {
         // A directory that cannot be entered hides everything in it.
-        if told.contains(&at.as_path()) {
+        if reported.contains(&at.as_path()) {
             continue;
         }
-        told.push(at);
+        reported.push(at);
         let (message, help) = match need {
             _ if at != path => (format!("the account `{account}` cannot reach {}: it may not enter {}", shown(path), shown(at)), "x"),
             Need::Enter => (format!("the account `{account}` may not enter {}", shown(path)), "x"),
@@ -235,37 +235,40 @@ mod tests {
             barred_at("/opt/rsync", Need::Run, "/opt/rsync"),
             barred_at("/srv/fixed", Need::Write, "/srv/fixed"),
         ];
-        let said: Vec<_> = barred("web1", &origin(), &all).iter().map(ToString::to_string).collect();
-        assert_eq!(said.len(), 3, "{said:?}");
-        assert!(said[0].contains("cannot reach `/srv/store/web1`: it may not enter `/srv/store`\nchmod o+x `/srv/store`"), "{said:?}");
-        assert!(said[1].contains("may not run `/opt/rsync`"), "{said:?}");
-        assert!(said[2].contains("may not write to `/srv/fixed`\nchattr -i `/srv/fixed`"), "{said:?}");
+        let messages: Vec<_> = barred("web1", &origin(), &all).iter().map(ToString::to_string).collect();
+        assert_eq!(messages.len(), 3, "{messages:?}");
+        assert!(
+            messages[0].contains("cannot reach `/srv/store/web1`: it may not enter `/srv/store`\nchmod o+x `/srv/store`"),
+            "{messages:?}"
+        );
+        assert!(messages[1].contains("may not run `/opt/rsync`"), "{messages:?}");
+        assert!(messages[2].contains("may not write to `/srv/fixed`\nchattr -i `/srv/fixed`"), "{messages:?}");
     }
 
     #[test]
     fn a_disk_is_full_nearly_full_or_closed_and_a_large_one_with_room_is_not() {
         const G: u64 = 1 << 30;
         let disk = Room { path: "/s".into(), device: 1, free: 50 * G, size: 100 * G, free_inodes: 50, inodes: 100, read_only: false };
-        let said = |change: &dyn Fn(&mut Room)| {
+        let messages = |change: &dyn Fn(&mut Room)| {
             let mut changed = disk.clone();
             change(&mut changed);
             room(&origin(), &changed).map(|found| if found.wrong { found.message } else { format!("note: {}", found.message) })
         };
-        assert_eq!(said(&|_| {}), None);
-        assert_eq!(said(&|disk| (disk.free_inodes, disk.inodes) = (0, 0)), None, "no bound on files");
-        assert_eq!(said(&|disk| (disk.size, disk.free) = (10_000 * G, 100 * G)), None, "one part in a hundred, and much");
-        assert!(said(&|disk| disk.free = 1000).unwrap().contains("is full"));
+        assert_eq!(messages(&|_| {}), None);
+        assert_eq!(messages(&|disk| (disk.free_inodes, disk.inodes) = (0, 0)), None, "no bound on files");
+        assert_eq!(messages(&|disk| (disk.size, disk.free) = (10_000 * G, 100 * G)), None, "one part in a hundred, and much");
+        assert!(messages(&|disk| disk.free = 1000).unwrap().contains("is full"));
         assert!(
-            said(&|disk| disk.free = 2 * G).unwrap().contains("nearly full: 2 GiB of 100 GiB"),
+            messages(&|disk| disk.free = 2 * G).unwrap().contains("nearly full: 2 GiB of 100 GiB"),
             "{:?}",
-            said(&|disk| disk.free = 2 * G)
+            messages(&|disk| disk.free = 2 * G)
         );
-        let much = said(&|disk| (disk.size, disk.free) = (1000 * G, 12 * G)).unwrap();
+        let much = messages(&|disk| (disk.size, disk.free) = (1000 * G, 12 * G)).unwrap();
         assert!(much.starts_with("note: ") && much.contains("nearly full: 12 GiB of 1000 GiB"), "{much}");
-        assert!(!said(&|disk| disk.free = 2 * G).unwrap().starts_with("note: "));
-        assert!(said(&|disk| disk.free_inodes = 0).unwrap().contains("no more files"));
-        assert!(said(&|disk| disk.free_inodes = 2).unwrap().contains("only 2 more files of 100"));
-        assert!(said(&|disk| disk.read_only = true).unwrap().contains("read-only"));
+        assert!(!messages(&|disk| disk.free = 2 * G).unwrap().starts_with("note: "));
+        assert!(messages(&|disk| disk.free_inodes = 0).unwrap().contains("no more files"));
+        assert!(messages(&|disk| disk.free_inodes = 2).unwrap().contains("only 2 more files of 100"));
+        assert!(messages(&|disk| disk.read_only = true).unwrap().contains("read-only"));
     }
 
     #[test]
@@ -285,26 +288,26 @@ mod tests {
     fn what_is_wrong_with_snapshots_is_told_by_name() {
         let now: DateTime<Utc> = "2026-11-27T20:00:00Z".parse().unwrap();
         let at = |text: &str| Some(("NAME".to_owned(), text.parse().unwrap()));
-        let said = |found: Stock| {
+        let messages = |found: Stock| {
             let all = stock(&origin(), Path::new("/s/snapshots"), &found, now);
             all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
         };
-        assert_eq!(said(Stock { newest: at("2026-11-27T20:00:30Z"), ..Stock::default() }), "", "as far ahead as a name may be");
-        assert!(said(Stock { newest: at("2026-11-28T00:00:00Z"), ..Stock::default() }).contains("`NAME`, is in the future"));
+        assert_eq!(messages(Stock { newest: at("2026-11-27T20:00:30Z"), ..Stock::default() }), "", "as far ahead as a name may be");
+        assert!(messages(Stock { newest: at("2026-11-28T00:00:00Z"), ..Stock::default() }).contains("`NAME`, is in the future"));
         let strange = Stock { strange: vec!["old".to_owned(), "x y".to_owned()], strangers: 5, ..Stock::default() };
-        assert!(said(strange).contains("no snapshot of this client's: `old`, `x y` and 3 more\n"));
+        assert!(messages(strange).contains("no snapshot of this client's: `old`, `x y` and 3 more\n"));
         let cut = stock(&origin(), Path::new("/s/snapshots"), &Stock { cut: true, ..Stock::default() }, now);
         assert!(matches!(&cut[..], [one] if one.unseen && !one.wrong), "{cut:?}");
-        assert!(said(Stock { apart: true, ..Stock::default() }).contains("nothing can be published"));
-        assert!(said(Stock { unread: Some("permission denied".to_owned()), ..Stock::default() }).contains("cannot be read"));
+        assert!(messages(Stock { apart: true, ..Stock::default() }).contains("nothing can be published"));
+        assert!(messages(Stock { unread: Some("permission denied".to_owned()), ..Stock::default() }).contains("cannot be read"));
     }
 
     #[test]
     fn a_repository_that_is_missing_is_wrong_where_it_was_there_or_cannot_be_made() {
         let client: ClientName = "web1".parse().unwrap();
-        let said = |was_here, barred| missing(&origin(), Path::new("/s/web1"), "web1", &client, was_here, barred);
-        assert!(!said(false, false).wrong && said(true, false).wrong && said(false, true).wrong);
-        assert!(said(true, true).message.contains("though web1 has pushed before"));
+        let messages = |was_here, barred| missing(&origin(), Path::new("/s/web1"), "web1", &client, was_here, barred);
+        assert!(!messages(false, false).wrong && messages(true, false).wrong && messages(false, true).wrong);
+        assert!(messages(true, true).message.contains("though web1 has pushed before"));
         let of_a_domain = missing(&origin(), Path::new("/s/web1"), r"DOM\jane", &client, false, true);
         assert_eq!(of_a_domain.help, r"install -d -o 'DOM\jane' -m 0700 it", "a shell would eat the backslash");
     }

@@ -49,7 +49,7 @@ pub(crate) enum Verdict {
     Allow(Permit),
     /// Every rule said yes to what is visible, and the rest is on standard input (`-s`). It may be
     /// read now, and is then judged. Nobody's input is read before this.
-    Hear(Secluded),
+    ReadRest(Secluded),
     /// At least one said no.
     Deny(Denial),
 }
@@ -115,7 +115,7 @@ pub(crate) fn judge(case: Case<'_>) -> Judgement {
     let mut reasons = findings.iter().filter_map(|finding| finding.refusal.clone());
     let verdict = match (reasons.next(), case.command) {
         (Some(first), _) => Verdict::Deny(Denial { first, others: reasons.collect() }),
-        (None, Ok(Command::Secluded(secluded))) => Verdict::Hear(secluded.clone()),
+        (None, Ok(Command::Secluded(secluded))) => Verdict::ReadRest(secluded.clone()),
         (None, Ok(command)) => Verdict::Allow(Permit { command: command.clone(), closing: closing(case) }),
         // `asked` refuses every command that could not be read; this arm only guards that.
         (None, Err(_)) => Verdict::Deny(Denial::because(Reason::new(Code::Internal, "the command could not be judged").hint(ASK))),
@@ -236,8 +236,8 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
             return findings;
         }
         // With `-s` the place is not known yet.
-        let told = matches!(command, Command::Push(_)).then(|| parts::told(case.policy, push.place(), push.deletes())).flatten();
-        findings.extend(told.map(|told| yes(told, Some(case.policy.origins.of("partial_pushes")))));
+        let note = matches!(command, Command::Push(_)).then(|| parts::told(case.policy, push.place(), push.deletes())).flatten();
+        findings.extend(note.map(|note| yes(note, Some(case.policy.origins.of("partial_pushes")))));
         findings.extend(options.forces().into_iter().map(|note| yes(note, Some(rule.clone()))));
         findings.extend(push.widened().into_iter().map(|note| yes(note, Some(rule.clone()))));
         let weaker = "access lists (`-A`) are allowed: rsync runs in a weaker jail, without namespaces";

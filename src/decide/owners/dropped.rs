@@ -47,8 +47,8 @@ impl Tally {
     }
 }
 
-fn number(said: &[u8]) -> Option<u32> {
-    let digits = std::str::from_utf8(said).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+fn number(text: &[u8]) -> Option<u32> {
+    let digits = std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
     digits.parse().ok()
 }
 

@@ -225,7 +225,8 @@ mod tests {
             assert!(decide(&site(text), &policy("owners: keep"), false, Remembered::Nothing, lack).is_err());
             assert_eq!(decide(&site(text), &policy(""), false, Remembered::Nothing, lack), Ok(Owners::Account));
         }
-        let unasked = |text: &str, said: &str, remembered| decide(&site(text), &policy(said), false, remembered, || Ok(one.clone()));
+        let unasked =
+            |text: &str, policy_text: &str, remembered| decide(&site(text), &policy(policy_text), false, remembered, || Ok(one.clone()));
         assert_eq!(unasked("namespaces: optional\n", "", Remembered::Nothing), Ok(Owners::Account));
         assert_eq!(unasked("namespaces: optional\n", "owners: keep", Remembered::Nothing), Ok(kept.clone()));
         assert_eq!(decide(&site(""), &policy("owners: keep"), true, Remembered::Nothing, || panic!("nobody asks")), Ok(Owners::Real));

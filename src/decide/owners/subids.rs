@@ -109,32 +109,32 @@ pub(crate) fn shared(ids: Kind, text: &[u8], known: &[u8], accounts: &[(Account,
     let mut found = Vec::new();
     for (position, (account, mapping)) in accounts.iter().enumerate() {
         // Earlier accounts' ranges were checked against all lines already.
-        let told = accounts.get(..position).unwrap_or_default();
-        let is_told = |line: &Line<'_>| told.iter().any(|(earlier, mapping)| line.used_by(ids, earlier, mapping).is_some());
+        let checked = accounts.get(..position).unwrap_or_default();
+        let is_checked = |line: &Line<'_>| checked.iter().any(|(earlier, mapping)| line.used_by(ids, earlier, mapping).is_some());
         let used = given.iter().filter_map(|(line, at)| Some((line.used_by(ids, account, mapping)?, *at)));
         for (range, at) in used {
             let somebody = known.iter().filter(|(_, id)| range.contains(*id));
-            let others = given.iter().filter(|(line, _)| !line.is_of(account) && line.meets(range) && !is_told(line));
+            let others = given.iter().filter(|(line, _)| !line.is_of(account) && line.meets(range) && !is_checked(line));
             let what = if ids == Kind::User { "account" } else { "group" };
             let somebody = somebody.map(|(name, id)| format!("{id} is the {what} `{}`", printable_name(name)));
             let others = others.map(|(line, at)| format!("line {at} gives some to `{}`", printable_name(line.whose.as_bytes())));
-            let said: Vec<_> = somebody.chain(others).collect();
-            if !said.is_empty() {
-                found.push(finding(ids, range, account, at, &said));
+            let conflicts: Vec<_> = somebody.chain(others).collect();
+            if !conflicts.is_empty() {
+                found.push(finding(ids, range, account, at, &conflicts));
             }
         }
     }
     found
 }
 
-fn finding(ids: Kind, range: IdRange, account: &Account, line: usize, said: &[String]) -> Finding {
-    let (named, more) = said.split_at_checked(NAMED).unwrap_or((said, &[]));
-    let mut said = named.join(", ");
+fn finding(ids: Kind, range: IdRange, account: &Account, line: usize, conflicts: &[String]) -> Finding {
+    let (named, more) = conflicts.split_at_checked(NAMED).unwrap_or((conflicts, &[]));
+    let mut conflicts = named.join(", ");
     if !more.is_empty() {
-        said.push_str(&format!(" and {} more", more.len()));
+        conflicts.push_str(&format!(" and {} more", more.len()));
     }
     let last = range.first().saturating_add(range.count() - 1);
-    let message = format!("the ids {}-{last} of `{}` are not its alone: {said}", range.first(), account.name);
+    let message = format!("the ids {}-{last} of `{}` are not its alone: {conflicts}", range.first(), account.name);
     let option = if ids == Kind::User { "subuids" } else { "subgids" };
     let help = format!(
         "give one of them others before it stores anything (usermod --del-{option} FIRST-LAST --add-{option} FIRST-LAST NAME); \
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!((first(Kind::User, &staff), first(Kind::Group, &staff)), (vec![2000], vec![1000]));
     }
 
-    fn said(ids: Kind, text: &str, known: &str, accounts: &[Account]) -> Vec<String> {
+    fn conflicts(ids: Kind, text: &str, known: &str, accounts: &[Account]) -> Vec<String> {
         let map = |account: &Account| IdMap::new(ranges(text.as_bytes(), ids, account)).unwrap();
         let mapped = |account: &Account| (account.clone(), Mapping { users: map(account), groups: map(account) });
         let accounts: Vec<_> = accounts.iter().map(mapped).collect();
@@ -197,7 +197,7 @@ mod tests {
         let (web1, web2) = (account("web1", 1001, 1001), account("web2", 1002, 1002));
         let apart = "web1:100000:65536\nweb2:165536:65536\n1001:300000:10\nweb1:400000:10\nweb1:400005:10\n";
         for ids in [Kind::User, Kind::Group] {
-            assert_eq!(said(ids, apart, "", &[web1.clone(), web2.clone()]), [""; 0]);
+            assert_eq!(conflicts(ids, apart, "", &[web1.clone(), web2.clone()]), [""; 0]);
         }
         for (other, is_shared) in [
             ("165535:1", true),
@@ -213,27 +213,27 @@ mod tests {
             let text = format!("# mine\nweb1:100000:65536\nlxd:{other}\n");
             let expected = format!("2: the ids 100000-165535 of `web1` {ALONE} line 3 gives some to `lxd`");
             let expected = if is_shared { vec![expected] } else { Vec::new() };
-            assert_eq!(said(Kind::User, &text, "", std::slice::from_ref(&web1)), expected, "{other}");
+            assert_eq!(conflicts(Kind::User, &text, "", std::slice::from_ref(&web1)), expected, "{other}");
         }
         let both = "web2:100000:65536\nweb1:100000:65536\n";
-        let told = said(Kind::Group, both, "", &[web1.clone(), web2]);
-        assert_eq!(told, [format!("2: the ids 100000-165535 of `web1` {ALONE} line 1 gives some to `web2`")]);
+        let checked = conflicts(Kind::Group, both, "", &[web1.clone(), web2]);
+        assert_eq!(checked, [format!("2: the ids 100000-165535 of `web1` {ALONE} line 1 gives some to `web2`")]);
         // What the other may map and the gate would not is as good as any.
         let unused = "web1:100000:10\nweb1:1000:10\nweb2:1005:10\n";
-        let told = said(Kind::User, unused, "", &[web1.clone(), account("web2", 2, 2)]);
-        assert_eq!(told, [format!("3: the ids 1005-1014 of `web2` {ALONE} line 2 gives some to `web1`")]);
+        let checked = conflicts(Kind::User, unused, "", &[web1.clone(), account("web2", 2, 2)]);
+        assert_eq!(checked, [format!("3: the ids 1005-1014 of `web2` {ALONE} line 2 gives some to `web1`")]);
         // A range that is not used does no harm.
-        assert_eq!(said(Kind::User, "web1:100000:10\nweb1:100005:100\nlxd:100050:5\n", "", &[web1]), [""; 0]);
+        assert_eq!(conflicts(Kind::User, "web1:100000:10\nweb1:100005:100\nlxd:100050:5\n", "", &[web1]), [""; 0]);
     }
 
     #[test]
     fn ids_that_are_somebody_s_on_this_machine_are_found() {
         let web1 = account("web1", 1001, 1001);
         let known = "root:x:0:0::/:\nweb1:x:1001:\n+nis::2003:\nbob:x:2000:\nann:x:2009:\neve:x:2010:\n\x1b[2Jodd:x:2001:\nodder:x:2002:\n";
-        let found = said(Kind::User, "web1:2000:10\n", known, std::slice::from_ref(&web1));
+        let found = conflicts(Kind::User, "web1:2000:10\n", known, std::slice::from_ref(&web1));
         let four = "2000 is the account `bob`, 2009 is the account `ann`, 2001 is the account `\\u{1b}[2Jodd` and 1 more";
         assert_eq!(found, [format!("1: the ids 2000-2009 of `web1` {ALONE} {four}")]);
-        let found = said(Kind::Group, "web1:2009:1\nlxd:2009:9\n", known, &[web1]);
+        let found = conflicts(Kind::Group, "web1:2009:1\nlxd:2009:9\n", known, &[web1]);
         assert_eq!(found, [format!("1: the ids 2009-2009 of `web1` {ALONE} 2009 is the group `ann`, line 2 gives some to `lxd`")]);
     }
 }

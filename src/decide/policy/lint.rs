@@ -250,7 +250,7 @@ mod tests {
         read_policy(Path::new(client), text.as_bytes(), &client.parse().unwrap(), &site).unwrap()
     }
 
-    fn said(found: &[Finding]) -> String {
+    fn text_of(found: &[Finding]) -> String {
         found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 
@@ -281,8 +281,8 @@ mod tests {
             ("options: { refuse: [perms, acls] }\n", "c:1: `perms` is refused, and `rsync -a` sends it"),
         ] {
             let found = one(&policy("c", text));
-            assert_eq!(found.len(), 1, "{text}: {}", said(&found));
-            assert!(said(&found).contains(words), "{}", said(&found));
+            assert_eq!(found.len(), 1, "{text}: {}", text_of(&found));
+            assert!(text_of(&found).contains(words), "{}", text_of(&found));
         }
         let stops = "when: [{days: mon-fri, hours: \"22:00-06:00\", stop: true}, {days: sat,sun, stop: true}]\n";
         assert_eq!(one(&policy("c", stops)), []);
@@ -295,23 +295,23 @@ mod tests {
         let key = "SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk";
         let keyed = |user: &str| format!("user: {user}\nkeys: [\"{key}\"]\n");
         let found = together(&[policy("a", &keyed("x")), policy("b", &keyed("x")), policy("c", &keyed("y"))]);
-        assert_eq!(found.len(), 1, "{}", said(&found));
-        assert!(said(&found).contains("b:2: the key") && said(&found).contains("a, b"));
+        assert_eq!(found.len(), 1, "{}", text_of(&found));
+        assert!(text_of(&found).contains("b:2: the key") && text_of(&found).contains("a, b"));
         let found = together(&[policy("a", "user: x\n"), policy("b", "user: x\n"), policy("c", &keyed("x"))]);
-        assert!(found.len() == 1 && said(&found).contains("several policies without keys: a, b"), "{}", said(&found));
+        assert!(found.len() == 1 && text_of(&found).contains("several policies without keys: a, b"), "{}", text_of(&found));
         let found = together(&[policy("a", "user: x\n"), policy("b", &keyed("x"))]);
-        assert!(matches!(&found[..], [one] if !one.wrong), "{}", said(&found));
-        assert!(said(&found).contains("a:1: of the account `x`, keys that b lists speak for that, and every other key for a"));
+        assert!(matches!(&found[..], [one] if !one.wrong), "{}", text_of(&found));
+        assert!(text_of(&found).contains("a:1: of the account `x`, keys that b lists speak for that, and every other key for a"));
         let found = together(&[policy("a", "user: x\n"), policy("x", &keyed("x")), policy("c", &keyed("y"))]);
-        assert!(matches!(&found[..], [one] if one.wrong), "{}", said(&found));
-        assert!(said(&found).contains("a:1: a is never reached: of the account `x`, x is its own policy"));
+        assert!(matches!(&found[..], [one] if one.wrong), "{}", text_of(&found));
+        assert!(text_of(&found).contains("a:1: a is never reached: of the account `x`, x is its own policy"));
         let found = together(&[
             policy("a", "path: /s/x\n"),
             policy("b", "path: /s/x/y\n"),
             policy("c", "path: /s/x\n"),
             policy("d", "path: /s/xy\n"),
         ]);
-        assert!(found.len() == 2 && said(&found).contains("`/s/x/y` is inside the repository of a"), "{}", said(&found));
-        assert!(said(&found).contains("c:1: the repository `/s/x` is also the repository of a"));
+        assert!(found.len() == 2 && text_of(&found).contains("`/s/x/y` is inside the repository of a"), "{}", text_of(&found));
+        assert!(text_of(&found).contains("c:1: the repository `/s/x` is also the repository of a"));
     }
 }

@@ -271,14 +271,14 @@ fn limits_are_numbers_and_sizes_and_replace_the_default_ones_whole() {
 
 #[test]
 fn options_are_named_as_the_table_names_them_and_only_where_that_changes_something() {
-    let said = |text: &str| policy(&format!("report: never\n{text}\n")).expect_err(text).to_string();
+    let message = |text: &str| policy(&format!("report: never\n{text}\n")).expect_err(text).to_string();
     let named = policy("options: { refuse: [acls, xattrs, D, zc], allow: [iconv, safe-links] }\n").unwrap();
     assert_eq!(named.options.refuse, ["acls", "xattrs", "D", "compress-choice"]);
     assert_eq!(named.options.allow, ["iconv", "safe-links"]);
     let forced = policy("options: { allow: [munge-links], force: [munge-links] }\n").unwrap();
     assert_eq!((forced.options.allow, forced.options.force), (vec!["munge-links"], vec!["munge-links"]), "a client may ask for it, too");
 
-    let never = said("options:\n  allow: [iconv, append]");
+    let never = message("options:\n  allow: [iconv, append]");
     assert!(never.contains("web1.yaml:3:18: `append` can never be allowed: a store of hard links shares the inodes"), "{never}");
     assert!(never.contains("\n 3 |   allow: [iconv, append]\n   |                  ^\n"), "{never}");
     for (text, words) in [
@@ -306,7 +306,7 @@ fn options_are_named_as_the_table_names_them_and_only_where_that_changes_somethi
         ("options: { force: [] }", "an empty list means nothing"),
         ("options: { deny: [xattrs] }", "`deny` is not a key of `options`"),
     ] {
-        let fault = said(text);
+        let fault = message(text);
         assert!(fault.contains(words) && fault.contains("web1.yaml:2:") && fault.contains('^'), "{text}: {fault}");
     }
 }

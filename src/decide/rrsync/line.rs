@@ -28,7 +28,7 @@ pub enum Event<'a> {
 }
 
 /// The line for syslog, as `key=value`. `heard` is what came on standard input behind the command.
-pub fn syslog(request: &Request, heard: &str, dir: &[u8], event: Event<'_>) -> String {
+pub fn syslog(request: &Request, hidden: &str, dir: &[u8], event: Event<'_>) -> String {
     let mut line = String::from("mode=rrsync");
     let (result, exit) = match event {
         Event::Begins(_) => ("begins", None),
@@ -50,22 +50,22 @@ pub fn syslog(request: &Request, heard: &str, dir: &[u8], event: Event<'_>) -> S
     field(&mut line, "seconds", if let Event::Ended { seconds, .. } = event { Some(format!("{seconds:.1}")) } else { None });
     field(&mut line, "dir", [printable(dir)]);
     field(&mut line, "reason", reasons.iter().take(3).map(Reason::summary));
-    field(&mut line, "command", [command(request, heard)]);
+    field(&mut line, "command", [command(request, hidden)]);
     still_printable(&line, MAX_SYSLOG_LINE)
 }
 
 /// The line for people, with the process, whose number ties lines together.
-pub fn logfile(at: DateTime<Utc>, process: u32, request: &Request, heard: &str, event: Event<'_>) -> String {
+pub fn logfile(at: DateTime<Utc>, process: u32, request: &Request, hidden: &str, event: Event<'_>) -> String {
     let peer = request.address.as_ref().map_or_else(|| "unknown".to_owned(), |address| address.to_string());
     let text = match event {
-        Event::Begins(words) => format!("asked: {}; runs: rsync {}", command(request, heard), words.join(" ")),
+        Event::Begins(words) => format!("asked: {}; runs: rsync {}", command(request, hidden), words.join(" ")),
         Event::Ended { exit, seconds, reason } => {
             let why = reason.map(|reason| format!(": {} (code {})", reason.summary(), reason.code)).unwrap_or_default();
             format!("ended with {exit} after {seconds:.1} s{why}")
         }
         Event::Refused(reasons) => {
             let told: Vec<_> = reasons.iter().map(|reason| format!("{} (code {})", reason.summary(), reason.code)).collect();
-            format!("refused: {}; command: {}", told.join("; "), command(request, heard))
+            format!("refused: {}; command: {}", told.join("; "), command(request, hidden))
         }
         Event::Probed => "probed with `true`".to_owned(),
     };
@@ -73,10 +73,10 @@ pub fn logfile(at: DateTime<Utc>, process: u32, request: &Request, heard: &str, 
 }
 
 /// The command, with what came on standard input behind it, which is printable already.
-fn command(request: &Request, heard: &str) -> String {
+fn command(request: &Request, hidden: &str) -> String {
     let said = match &request.said {
         Said::Command(bytes) => printable_within(bytes, MAX_SYSLOG_LINE / 2),
         Said::Nothing | Said::Login => String::new(),
     };
-    if heard.is_empty() { said } else { still_printable(&format!("{said} {heard}"), MAX_SYSLOG_LINE / 2) }
+    if hidden.is_empty() { said } else { still_printable(&format!("{said} {hidden}"), MAX_SYSLOG_LINE / 2) }
 }

@@ -73,15 +73,15 @@ fn too_long(says: String) -> Reason {
 mod tests {
     use super::*;
 
-    fn said(bytes: &[u8]) -> Vec<Vec<u8>> {
+    fn plain_words(bytes: &[u8]) -> Vec<Vec<u8>> {
         split(bytes).unwrap().iter().map(|word| plain(word)).collect()
     }
 
     #[test]
     fn nothing_but_a_space_ends_a_word() {
-        assert_eq!(said(b"rsync . a\\ b\tc\nd\xa0\xff'\""), [&b"rsync"[..], b".", b"a b\tc\nd\xa0\xff'\""]);
-        assert_eq!(said(b"a\\\nb \\\\"), [&b"a\nb"[..], b"\\"]);
-        assert_eq!(said(b"a  b "), [&b"a"[..], b"", b"b", b""]);
+        assert_eq!(plain_words(b"rsync . a\\ b\tc\nd\xa0\xff'\""), [&b"rsync"[..], b".", b"a b\tc\nd\xa0\xff'\""]);
+        assert_eq!(plain_words(b"a\\\nb \\\\"), [&b"a\nb"[..], b"\\"]);
+        assert_eq!(plain_words(b"a  b "), [&b"a"[..], b"", b"b", b""]);
     }
 
     #[test]

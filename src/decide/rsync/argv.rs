@@ -69,7 +69,7 @@ pub struct Setup {
     /// How many ids of the client's can be kept; `None`: all or none of them.
     pub ids: Option<Ids>,
     /// Whether rsync logs the owner of each file that it receives.
-    pub tells_owners: bool,
+    pub logs_owners: bool,
 }
 
 /// The arguments of a push. The destination is always `.`, where rsync is started.
@@ -111,7 +111,7 @@ pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
     words.extend(setup.link_dests.iter().take(MAX_BASIS_DIRS).map(|basis| joined("--link-dest=", basis)));
     words.push(joined("--log-file=", &setup.log));
     // A line for each file would make the log as large as the list. Lines of owners are removed.
-    words.push(format!("--log-file-format={}", if setup.tells_owners { dropped::OWNER_ALONE } else { "" }).into());
+    words.push(format!("--log-file-format={}", if setup.logs_owners { dropped::OWNER_ALONE } else { "" }).into());
     words.extend([OsString::from("."), OsString::from(".")]);
     words
 }
@@ -169,7 +169,7 @@ mod tests {
             log: PathBuf::from("/r/.snapgate/logs/x.log"),
             forced: Vec::new(),
             ids: None,
-            tells_owners: false,
+            logs_owners: false,
         }
     }
 
@@ -243,14 +243,6 @@ mod tests {
     }
 
     #[test]
-    fn no_capabilities_are_made_up_for_a_client_without_them() {
-        let line = printed("-g -l -o -p -D -r -t", &setup(Version(3, 2, 7), Confinement::View));
-        assert!(line.starts_with("--server -logDtpr --partial-dir="), "{line}");
-        let bare = printed("", &setup(Version(3, 2, 7), Confinement::View));
-        assert!(bare.starts_with("--server --partial-dir="), "{bare}");
-    }
-
-    #[test]
     fn the_smaller_limit_of_time_is_printed_once_and_never_as_none() {
         let line = |options: &str, idle| {
             printed(options, &Setup { idle: Duration::from_millis(idle), ..setup(Version(3, 5, 0), Confinement::View) })
@@ -268,35 +260,31 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forced_is_printed_once_whoever_asks_for_it() {
-        let forced = Setup { forced: vec!["--munge-links"], ..setup(Version(3, 5, 0), Confinement::View) };
-        for options in ["-r", "-rl", "-rl --munge-links"] {
-            let line = printed(options, &forced);
-            assert_eq!(line.matches("--munge-links ").count(), 1, "{line}");
-            assert!(line.find("--munge-links") < line.find("--partial-dir"), "{line}");
+    fn each_word_is_printed_as_often_as_it_should_be() {
+        let usual = setup(Version(3, 5, 0), Confinement::View);
+        let forced = Setup { forced: vec!["--munge-links"], ..usual.clone() };
+        let many = Setup { link_dests: vec![PathBuf::from("/r/b"); 30], ..usual.clone() };
+        let counted = Setup { logs_owners: true, version: Version(3, 1, 3), ..usual.clone() };
+        let (old, bare) = (setup(Version(3, 1, 3), Confinement::View), setup(Version(3, 2, 7), Confinement::View));
+        for (setup, options, word, count) in [
+            (&forced, "-r", "--munge-links ", 1),
+            (&forced, "-rl", "--munge-links ", 1),
+            (&forced, "-rl --munge-links", "--munge-links ", 1),
+            (&usual, "-rl", "munge", 0),
+            (&many, "-r --partial --partial-dir .p", "--partial", 1),
+            (&many, "-r --partial --partial-dir .p", "--link-dest=", MAX_BASIS_DIRS),
+            (&old, "-logDtpr", " --log-file-format= ", 1),
+            (&counted, "-logDtpr", " --log-file-format=%U ", 1),
+            (&usual, "-r --link-dest /etc", "dst", 0),
+            (&usual, "-r --link-dest /etc", "/etc", 0),
+            // No capabilities are made up for a client without them.
+            (&bare, "-g -l -o -p -D -r -t", "--server -logDtpr --partial-dir=", 1),
+            (&bare, "", "--server --partial-dir=", 1),
+        ] {
+            let line = printed(options, setup);
+            assert_eq!(line.matches(word).count(), count, "{options}: {line}");
+            assert!(line.ends_with(" . .") && line.find("--munge-links") < line.find("--partial-dir"), "{line}");
         }
-        assert!(!printed("-rl", &setup(Version(3, 5, 0), Confinement::View)).contains("munge"));
-    }
-
-    #[test]
-    fn partial_is_printed_once_and_bases_stay_within_rsyncs_limit() {
-        let many = Setup { link_dests: vec![PathBuf::from("/r/b"); 30], ..setup(Version(3, 5, 0), Confinement::View) };
-        let line = printed("-r --partial --partial-dir .p", &many);
-        assert_eq!(line.matches("--partial").count(), 1, "{line}");
-        assert_eq!(line.matches("--link-dest=").count(), MAX_BASIS_DIRS, "{line}");
-    }
-
-    #[test]
-    fn owners_are_logged_only_where_they_are_to_be_counted() {
-        let usual = setup(Version(3, 1, 3), Confinement::View);
-        assert!(printed("-logDtpr", &usual).contains(" --log-file-format= "));
-        assert!(printed("-logDtpr", &Setup { tells_owners: true, ..usual }).contains(" --log-file-format=%U "));
-    }
-
-    #[test]
-    fn the_destination_is_always_the_directory_that_rsync_stands_in() {
-        let line = printed("-r --link-dest /etc", &setup(Version(3, 5, 0), Confinement::View));
-        assert!(line.ends_with(" . .") && !line.contains("dst") && !line.contains("/etc"), "{line}");
     }
 
     #[test]

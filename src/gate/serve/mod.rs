@@ -258,7 +258,7 @@ impl Session<'_> {
             (Verdict::Allow(permit), Place::Here(standby)) => End::of(self.perform(&permit, standby)),
             (Verdict::Allow(_), Place::Nowhere(reason)) => End::stopped(reason),
             (Verdict::Deny(denial), _) => End::refused(denial),
-            (Verdict::Hear(_), _) => End::refused(Denial::because(unheard())),
+            (Verdict::ReadRest(_), _) => End::refused(Denial::because(unheard())),
         };
         self.connection.answer(self.site, Some(self.policy), self.told(end, &heard))
     }
@@ -316,7 +316,7 @@ impl Session<'_> {
         let resolved = names::resolve_hosts(policy, request.address.as_ref());
         let case = Case { request, policy, zone: &zone, resolved: &resolved, owners, command };
         let begun = match verdict::judge(case).verdict {
-            Verdict::Hear(begun) => begun,
+            Verdict::ReadRest(begun) => begun,
             judged => return (judged, nothing),
         };
         // Nothing is wrong with what is visible: the rest is read, and the whole judged anew.

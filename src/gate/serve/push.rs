@@ -132,9 +132,9 @@ impl Session<'_> {
             confinement: waiting.confinement,
             mapping: self.owners.mapping().cloned(),
             running: process::running(),
-            tells_owners: plan.drops_owners(self.owners),
+            logs_owners: plan.drops_owners(self.owners),
         };
-        let tally = places.tells_owners.then(|| Tally::new(self.request.account.uid));
+        let tally = places.logs_owners.then(|| Tally::new(self.request.account.uid));
         let used = state.transaction.as_ref().filter(|_| plan.joins()).map(|transaction| transaction.used);
         let allowance = Allowance::new(&self.policy.limits, used.unwrap_or_default());
         let linked = Taken::default();
@@ -182,7 +182,7 @@ impl Session<'_> {
         let bytes = said.total_bytes.filter(|_| ended == Ended::Exit(0));
         let mut warnings = plan.warnings().to_vec();
         warnings.extend(measure.warning());
-        warnings.extend(said.told());
+        warnings.extend(said.report());
         let ended = measure.ended(ended);
         let time = self.policy.deadline.saturating_sub(started.elapsed()).max(LEAST_LINK_TIME);
         let settling = Settling {
@@ -319,6 +319,6 @@ impl Session<'_> {
 /// Reads what rsync has said. Where it told the owners of what it received these are taken out, and whose files became the account's is known.
 fn read(said: &RunLog, ended: Ended, mut tally: Option<Tally>) -> (Words, Option<DroppedOwners>) {
     let mut reader = output::Reader::new(ended);
-    let whole = said.sift(|line| tally.as_mut().is_some_and(|tally| tally.takes(line)), |piece| reader.hear(piece));
+    let whole = said.sift(|line| tally.as_mut().is_some_and(|tally| tally.takes(line)), |piece| reader.feed(piece));
     (reader.end(), tally.and_then(|tally| tally.found(whole)))
 }

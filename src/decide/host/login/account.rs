@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn an_account_is_shut_by_its_dates_and_by_its_password_as_sshd_or_pam_has_it() {
         let origin = Origin { file: "web1.yaml".into(), line: 1 };
-        let said = |line: &str, pam| {
+        let finding = |line: &str, pam| {
             let text = format!("root:*:1:0:99999:7:::\nweb10:!:1::::::\n{line}\n");
             let found = shadow(text.as_bytes(), "web1").unwrap();
             shut(entry(&origin, Path::new("/bin/sh")), pam, found, 20_000).map(|found| format!("{}\n{}", found.message, found.help))
@@ -80,7 +80,7 @@ mod tests {
             ("web1:*:19990:0:90:7:30::", "", ""),
         ] {
             for (pam, words) in [(true, with_pam), (false, without)] {
-                let found = said(line, pam).unwrap_or_default();
+                let found = finding(line, pam).unwrap_or_default();
                 assert!(found.contains(words) && found.is_empty() == words.is_empty(), "{line} {pam}: {found}");
             }
         }

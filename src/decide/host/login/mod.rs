@@ -308,13 +308,13 @@ fn ungated(entry: Entry<'_>, held: &Keys, settings: &Settings) -> Option<Finding
 fn no_keys(entry: Entry<'_>, files: &[KeyFile]) -> Finding {
     let Entry { account, user, .. } = entry;
     let path = |file: &KeyFile| printable(file.path.as_os_str().as_encoded_bytes());
-    let told = files.iter().find_map(|file| match &file.state {
+    let state = files.iter().find_map(|file| match &file.state {
         KeyState::Missing => None,
         KeyState::Unreadable(why) => Some((format!("`{}` cannot be read by it: {}", path(file), printable(why.as_bytes())), "")),
         KeyState::Distrusted(at) => Some((format!("others could have written `{}`, by the owner or the mode of `{at}`", path(file)), "")),
         KeyState::Holds(_) => Some((format!("`{}` holds none", path(file)), "put the client's key in it")),
     });
-    let (why, help) = told.unwrap_or_else(|| match files.first() {
+    let (why, help) = state.unwrap_or_else(|| match files.first() {
         Some(first) => (format!("`{}` is not there", path(first)), "make it, with the client's key in it"),
         None => ("sshd looks for them nowhere".to_owned(), "set `AuthorizedKeysFile` in sshd's settings"),
     });
@@ -332,12 +332,12 @@ pub(crate) fn shell(entry: Entry<'_>, printed: &[u8]) -> Option<Finding> {
         return None;
     }
     let first = printed.lines().map(str::trim).find(|line| !line.is_empty() && *line != MARK);
-    let said = shown(first.unwrap_or_default());
+    let line = shown(first.unwrap_or_default());
     let (message, help) = if printed.contains(MARK) {
-        let message = format!("the shell `{program}` of `{account}` prints `{said}` of its own accord: no push can be understood");
+        let message = format!("the shell `{program}` of `{account}` prints `{line}` of its own accord: no push can be understood");
         (message, format!("take that out of what the shell reads when it starts, or {chsh}"))
     } else {
-        let says = if said.is_empty() { String::new() } else { format!(": it says `{said}`") };
+        let says = if line.is_empty() { String::new() } else { format!(": it says `{line}`") };
         (format!("the shell `{program}` of `{account}` does not run what sshd gives it{says}"), chsh)
     };
     Some(Finding::wrong(entry.user.clone(), message, help))

@@ -39,9 +39,9 @@ pub fn text_of<'a>(file: &Path, bytes: &'a [u8]) -> Result<&'a str, Fault> {
 
 /// The parser's error in our words, or those of [`shape`], which are between marks.
 fn explain(file: &Path, text: &str, error: &serde_yaml::Error) -> Fault {
-    let said = error.to_string();
+    let error_text = error.to_string();
     let (line, column) = error.location().map_or((1, 1), |place| (place.line(), place.column()));
-    if let Some(wrong) = shape::unmark(&said) {
+    if let Some(wrong) = shape::unmark(&error_text) {
         return Fault::at(file, text, line, column, wrong);
     }
     let line_text = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
@@ -56,10 +56,10 @@ fn explain(file: &Path, text: &str, error: &serde_yaml::Error) -> Fault {
         ("recursion limit", "the file is nested too deeply", "no value here needs more than a few levels"),
         ("repetition limit", "the file repeats itself by aliases", "write the values out"),
     ];
-    if let Some((_, message, help)) = known.iter().find(|(part, ..)| said.contains(part)) {
+    if let Some((_, message, help)) = known.iter().find(|(part, ..)| error_text.contains(part)) {
         return Fault::at(file, text, line, column, Wrong::new(*message, *help));
     }
-    let words = said.split(" at line ").next().unwrap_or_default();
+    let words = error_text.split(" at line ").next().unwrap_or_default();
     let words = crate::terms::text::printable(words.trim_start_matches("error: ").as_bytes());
     Fault::at(file, text, line, column, Wrong::new(format!("this is not YAML: {words}"), help))
 }

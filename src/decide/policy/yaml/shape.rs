@@ -20,8 +20,8 @@ pub fn wrong<E: Error>(wrong: &Wrong) -> E {
 }
 
 /// Our words in a parser's error.
-pub(super) fn unmark(said: &str) -> Option<Wrong> {
-    let mut parts = said.split(MARK);
+pub(super) fn unmark(error_text: &str) -> Option<Wrong> {
+    let mut parts = error_text.split(MARK);
     let (_, message, help, _) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     Some(Wrong::new(message, help))
 }

@@ -25,7 +25,7 @@ fn links(letters: &str, newest: bool) -> Vec<String> {
         confinement: Confinement::Jail,
         mapping: None,
         running: None,
-        tells_owners: false,
+        logs_owners: false,
     };
     let run = push(&pushed, &policy, &state, "2026-11-21T02:00:00Z".parse().unwrap()).unwrap().run(places);
     let granted: Vec<_> = run

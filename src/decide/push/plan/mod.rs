@@ -70,7 +70,7 @@ pub struct Places {
     /// How many processes and threads the machine runs, where a limit on them holds.
     pub running: Option<u64>,
     /// Whether rsync is to log owners.
-    pub tells_owners: bool,
+    pub logs_owners: bool,
 }
 
 /// Plans a push, by what is on the state.
@@ -240,7 +240,7 @@ impl PushPlan {
             partial_dir: places.partial_dir.clone(),
             log: seen.log,
             ids: places.mapping.as_ref().map(Ids::of),
-            tells_owners: places.tells_owners,
+            logs_owners: places.logs_owners,
             forced: self.options.forced().filter_map(|row| row.long.first().copied()).collect(),
         };
         let argv = argv::for_push(&self.push, &setup);

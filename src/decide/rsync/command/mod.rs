@@ -91,8 +91,8 @@ impl Command {
 }
 
 /// Reads a client's command, or collects the reasons for a refusal, at most [`MAX_REASONS`].
-pub fn parse(said: &Said) -> Result<Command, Vec<Reason>> {
-    let bytes = match said {
+pub fn parse(original: &Said) -> Result<Command, Vec<Reason>> {
+    let bytes = match original {
         Said::Nothing => return Ok(Command::Greeting),
         Said::Login => return Err(vec![login()]),
         Said::Command(bytes) => bytes,
@@ -125,8 +125,8 @@ fn behind(front: &Front, bytes: &[u8]) -> Vec<Reason> {
 }
 
 /// Whether this may turn out to be a push, by its beginning alone.
-pub fn begins_as_push(said: &Said) -> bool {
-    let Said::Command(bytes) = said else { return false };
+pub fn begins_as_push(original: &Said) -> bool {
+    let Said::Command(bytes) = original else { return false };
     begins_with_server(bytes) && bytes.split(|byte| *byte == b' ').nth(2).is_some_and(|word| word != b"--sender")
 }
 
@@ -223,44 +223,44 @@ fn login() -> Reason {
 mod tests {
     use super::*;
 
-    fn said(text: &str) -> Result<Command, Vec<Reason>> {
+    fn parsed(text: &str) -> Result<Command, Vec<Reason>> {
         parse(&Said::Command(text.as_bytes().to_vec()))
     }
 
     fn codes(text: &str) -> Vec<&'static str> {
-        said(text).unwrap_err().iter().map(|reason| reason.code.as_str()).collect()
+        parsed(text).unwrap_err().iter().map(|reason| reason.code.as_str()).collect()
     }
 
     #[test]
     fn verbs_are_read() {
         assert_eq!(parse(&Said::Nothing), Ok(Command::Greeting));
-        assert_eq!(said("help"), Ok(Command::Help));
-        assert_eq!(said("status"), Ok(Command::Status));
-        assert_eq!(said(" prepare "), Ok(Command::Prepare));
-        assert_eq!(said("abort"), Ok(Command::Abort));
-        assert_eq!(said("complete"), Ok(Command::Complete { status: None }));
-        assert_eq!(said("complete 0"), Ok(Command::Complete { status: Some(0) }));
-        assert_eq!(said("complete 255"), Ok(Command::Complete { status: Some(255) }));
+        assert_eq!(parsed("help"), Ok(Command::Help));
+        assert_eq!(parsed("status"), Ok(Command::Status));
+        assert_eq!(parsed(" prepare "), Ok(Command::Prepare));
+        assert_eq!(parsed("abort"), Ok(Command::Abort));
+        assert_eq!(parsed("complete"), Ok(Command::Complete { status: None }));
+        assert_eq!(parsed("complete 0"), Ok(Command::Complete { status: Some(0) }));
+        assert_eq!(parsed("complete 255"), Ok(Command::Complete { status: Some(255) }));
         for verb in Verb::ALL.into_iter().filter(|verb| *verb != Verb::Rsync) {
-            assert_eq!(said(verb.as_str()).unwrap().verb(), verb);
+            assert_eq!(parsed(verb.as_str()).unwrap().verb(), verb);
         }
-        assert_eq!(said("rsync --server -r . x").unwrap().verb(), Verb::Rsync);
+        assert_eq!(parsed("rsync --server -r . x").unwrap().verb(), Verb::Rsync);
     }
 
     #[test]
     fn what_scripts_say_to_see_whether_all_is_well_is_answered_and_needs_no_verb() {
         for text in ["true", " true ", "/bin/true", "/usr/bin/true", ":", "exit", "exit 0"] {
-            assert_eq!(said(text), Ok(Command::Probe(Probe::True)), "{text}");
+            assert_eq!(parsed(text), Ok(Command::Probe(Probe::True)), "{text}");
         }
         for text in ["rsync --version", "rsync -V", "/usr/bin/rsync --version"] {
-            assert_eq!(said(text), Ok(Command::Probe(Probe::Version)), "{text}");
+            assert_eq!(parsed(text), Ok(Command::Probe(Probe::Version)), "{text}");
         }
         for text in
             ["true x", "/tmp/true", "false", "exit 1", "rsync --version x", "rsync --version --server . x", "rsync -VV", "rsync --help"]
         {
-            assert!(said(text).is_err(), "{text}");
+            assert!(parsed(text).is_err(), "{text}");
         }
-        let command = said("rsync --version").unwrap();
+        let command = parsed("rsync --version").unwrap();
         assert!(command.verb() == Verb::Help && !command.touches_trees());
     }
 
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn a_path_in_the_first_word_is_only_compared() {
         for path in RSYNC {
-            assert!(said(&format!("{path} --server -r . x")).is_ok(), "{path}");
+            assert!(parsed(&format!("{path} --server -r . x")).is_ok(), "{path}");
         }
     }
 
@@ -327,7 +327,7 @@ mod tests {
     fn every_answer_tells_what_to_do() {
         let texts = ["", "x", "scp", "internal-sftp", "complete x", "help x", "rsync x;y", "rsync 'x", "rsync x\\", "rsync \t", "rsync"];
         for text in texts {
-            for reason in said(text).unwrap_err() {
+            for reason in parsed(text).unwrap_err() {
                 assert!(reason.hint.is_some() && reason.remedy.is_some(), "{text}: {reason:?}");
                 assert!(!reason.says.contains('\n') && !reason.says.ends_with('.'), "{reason:?}");
             }

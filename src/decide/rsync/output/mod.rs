@@ -29,10 +29,10 @@ pub struct Words {
 
 impl Words {
     /// Its complaints for the administrator.
-    pub fn told(&self) -> impl Iterator<Item = String> {
+    pub fn report(&self) -> impl Iterator<Item = String> {
         let (first, last) = self.complaints.split_at(self.complaints.len().min(MAX_LOG_LINES / 2));
         let more = (self.more > 0).then(|| format!("rsync: {} more complaints", self.more));
-        let quoted = |said: &String| if said.starts_with("rsync") { said.clone() } else { format!("rsync: {said}") };
+        let quoted = |text: &String| if text.starts_with("rsync") { text.clone() } else { format!("rsync: {text}") };
         first.iter().map(quoted).chain(more).chain(last.iter().map(quoted))
     }
 }
@@ -69,7 +69,7 @@ impl Reader {
 
     /// Takes the next piece, which may be a single byte. Many are read together, so that no message
     /// is searched again and again while it arrives.
-    pub fn hear(&mut self, piece: &[u8]) {
+    pub fn feed(&mut self, piece: &[u8]) {
         self.rest.extend_from_slice(piece);
         if self.rest.len() >= 2 * MAX_MESSAGE {
             self.read();
@@ -110,12 +110,12 @@ impl Reader {
     }
 
     fn judge(&mut self, message: &[u8]) {
-        let Some(said) = by_rsync(message).filter(|_| !self.judged) else { return };
-        let said = said.trim_ascii_end();
-        match kind(said, self.well) {
+        let Some(text) = by_rsync(message).filter(|_| !self.judged) else { return };
+        let text = text.trim_ascii_end();
+        match kind(text, self.well) {
             Kind::Complaint => {
-                self.words.file_too_large |= said.ends_with(b": File too large (27)");
-                self.complain(printable(said));
+                self.words.file_too_large |= text.ends_with(b": File too large (27)");
+                self.complain(printable(text));
             }
             Kind::Skipped => self.words.skipped += 1,
             Kind::Summary(wire, total) => (self.words.wire_bytes, self.words.total_bytes) = (Some(wire), Some(total)),
@@ -124,11 +124,11 @@ impl Reader {
     }
 
     /// Keeps the first complaints and the last.
-    fn complain(&mut self, said: String) {
+    fn complain(&mut self, text: String) {
         if self.words.complaints.len() < MAX_LOG_LINES / 2 {
-            return self.words.complaints.push(said);
+            return self.words.complaints.push(text);
         }
-        self.last.push_back(said);
+        self.last.push_back(text);
         if self.last.len() > MAX_LOG_LINES.div_ceil(2) {
             self.last.pop_front();
             self.words.more += 1;
@@ -177,45 +177,45 @@ const BRACKETED: &[&str] = &[
 const ABOUT_TWO: &[&str] = &["symlink \"", "rename \"", "copy \"", "copy_file \"", "link \"", "keep_backup failed: \""];
 
 /// What a message is.
-fn kind(said: &[u8], well: bool) -> Kind {
-    if is_skipped(said) {
+fn kind(text: &[u8], well: bool) -> Kind {
+    if is_skipped(text) {
         return Kind::Skipped;
     }
-    if let Some((wire, total)) = summary(said).filter(|_| well) {
+    if let Some((wire, total)) = summary(text).filter(|_| well) {
         return Kind::Summary(wire, total);
     }
-    let begins = |said: &[u8], beginnings: &[&str]| beginnings.iter().any(|beginning| said.starts_with(beginning.as_bytes()));
-    let by_somebody = |said| bracketed(said).unwrap_or(said);
-    let rsync = said.strip_prefix(b"rsync: ");
-    let goes_on = rsync.is_some_and(|said| begins(by_somebody(said), GOES_ON)) || begins(said, GOES_ON_PLAIN);
-    let error = goes_on || (!well && (begins(said, ERRORS) || bracketed(said).is_some_and(|said| begins(said, BRACKETED))));
-    let to_another = !well && rsync.is_some_and(|said| begins(by_somebody(said), ABOUT_TWO));
-    let link = !to_another && (has(said, b" -> ") || has(said, b" => "));
-    if error && !link && !is_name(said) { Kind::Complaint } else { Kind::Ordinary }
+    let begins = |text: &[u8], beginnings: &[&str]| beginnings.iter().any(|beginning| text.starts_with(beginning.as_bytes()));
+    let by_somebody = |text| bracketed(text).unwrap_or(text);
+    let rsync = text.strip_prefix(b"rsync: ");
+    let goes_on = rsync.is_some_and(|text| begins(by_somebody(text), GOES_ON)) || begins(text, GOES_ON_PLAIN);
+    let error = goes_on || (!well && (begins(text, ERRORS) || bracketed(text).is_some_and(|text| begins(text, BRACKETED))));
+    let to_another = !well && rsync.is_some_and(|text| begins(by_somebody(text), ABOUT_TWO));
+    let link = !to_another && (has(text, b" -> ") || has(text, b" => "));
+    if error && !link && !is_name(text) { Kind::Complaint } else { Kind::Ordinary }
 }
 
 /// What rsync adds to a name.
 const BEHIND_NAMES: &[&str] =
     &["/", " is uptodate", " exists", " change)", " (uptodate)", " is newer", " is over max-size", " is under min-size"];
 
-fn is_name(said: &[u8]) -> bool {
-    BEHIND_NAMES.iter().any(|end| said.ends_with(end.as_bytes()))
+fn is_name(text: &[u8]) -> bool {
+    BEHIND_NAMES.iter().any(|end| text.ends_with(end.as_bytes()))
 }
 
-fn is_skipped(said: &[u8]) -> bool {
-    let quoted = |beginning: &[u8]| said.strip_prefix(beginning).is_some_and(|name| name.ends_with(b"\""));
+fn is_skipped(text: &[u8]) -> bool {
+    let quoted = |beginning: &[u8]| text.strip_prefix(beginning).is_some_and(|name| name.ends_with(b"\""));
     quoted(b"skipping non-regular file \"") || quoted(b"skipping socket (creation unsupported here): \"")
 }
 
 /// What follows `[generator] ` and its like.
-fn bracketed(said: &[u8]) -> Option<&[u8]> {
-    let said = said.strip_prefix(b"[")?;
-    let end = said.iter().position(|byte| !byte.is_ascii_alphabetic()).filter(|end| *end > 0)?;
-    said.get(end..)?.strip_prefix(b"] ")
+fn bracketed(text: &[u8]) -> Option<&[u8]> {
+    let text = text.strip_prefix(b"[")?;
+    let end = text.iter().position(|byte| !byte.is_ascii_alphabetic()).filter(|end| *end > 0)?;
+    text.get(end..)?.strip_prefix(b"] ")
 }
 
-fn has(said: &[u8], what: &[u8]) -> bool {
-    said.windows(what.len()).any(|window| window == what)
+fn has(text: &[u8], what: &[u8]) -> bool {
+    text.windows(what.len()).any(|window| window == what)
 }
 
 /// Bytes of `2026/11/21 09:12:02 `.
@@ -245,8 +245,8 @@ pub(crate) fn by_rsync(line: &[u8]) -> Option<&[u8]> {
 }
 
 /// The last two of `sent 86 bytes  received 191 bytes  total size 10` (`log_exit`).
-fn summary(said: &[u8]) -> Option<(u64, u64)> {
-    let text = std::str::from_utf8(said).ok()?;
+fn summary(text: &[u8]) -> Option<(u64, u64)> {
+    let text = std::str::from_utf8(text).ok()?;
     let (_, received) = text.strip_prefix("sent ")?.split_once(" bytes  received ")?;
     let (received, total) = received.split_once(" bytes  total size ")?;
     let number = |text: &str| text.replace(',', "").parse().ok();

@@ -6,7 +6,7 @@ use crate::decide::rsync::options::{Check, Choice, Row, Runs, Value};
 use crate::terms::Said;
 use crate::terms::limits::{MAX_REASONS, MAX_SHOWN_WORD};
 
-fn said(text: &str) -> Result<Push, Vec<Reason>> {
+fn parsed(text: &str) -> Result<Push, Vec<Reason>> {
     let command = command(&Said::Command(text.as_bytes().to_vec()))?;
     let Command::Push(push) = command else { panic!("{command:?}") };
     Ok(push)
@@ -19,7 +19,7 @@ fn refusals(options: &str) -> Vec<Reason> {
 
 /// A push of `options` to `dst/`.
 fn with(options: &str) -> Result<Push, Vec<Reason>> {
-    said(&format!("rsync --server {options} . dst/"))
+    parsed(&format!("rsync --server {options} . dst/"))
 }
 
 fn printed(options: &str) -> String {
@@ -184,13 +184,13 @@ fn a_policy_narrows_and_widens() {
     let push = with("-aXe.iLs").unwrap_err();
     assert!(push[0].says.contains("spells out"), "{push:?}");
     let push = with("-rXAle.iLs --delete-during --safe-links").unwrap();
-    let said = |refuse: &[&'static str], allow: &[&'static str]| {
+    let parsed = |refuse: &[&'static str], allow: &[&'static str]| {
         let choice = Choice { refuse: refuse.to_vec(), allow: allow.to_vec(), ..Choice::default() };
         push.refused_by(&choice, &Owners::Account).into_iter().map(|reason| reason.says).collect::<Vec<_>>().join("; ")
     };
-    assert!(said(&[], &[]).contains("`--safe-links` is not allowed: the snapshot would silently lack symlinks"));
-    assert_eq!(said(&[], &["safe-links", "acls"]), "");
-    let narrowed = said(&["xattrs", "acls", "delete", "links"], &["safe-links"]);
+    assert!(parsed(&[], &[]).contains("`--safe-links` is not allowed: the snapshot would silently lack symlinks"));
+    assert_eq!(parsed(&[], &["safe-links", "acls"]), "");
+    let narrowed = parsed(&["xattrs", "acls", "delete", "links"], &["safe-links"]);
     for word in ["`-X`", "`-A`", "`--delete-during`", "`-l`"] {
         assert!(narrowed.contains(&format!("rsync's {word} is not allowed: the policy refuses it")), "{narrowed}");
     }
@@ -223,14 +223,14 @@ fn what_is_not_passed_on_is_noted() {
 fn a_value_is_never_mistaken_for_the_separator() {
     let codes = |options: &str| with(options).unwrap_err().iter().map(|reason| reason.code).collect::<Vec<_>>();
     assert_eq!(codes("-r --backup-dir ."), [Code::Option], "refused for what it is, and `.` was its value");
-    assert_eq!(said("rsync --server -r --partial-dir . . x").unwrap().place().to_string(), "x");
-    assert_eq!(said("rsync --server -r --link-dest . x").unwrap_err()[0].code, Code::Command);
+    assert_eq!(parsed("rsync --server -r --partial-dir . . x").unwrap().place().to_string(), "x");
+    assert_eq!(parsed("rsync --server -r --link-dest . x").unwrap_err()[0].code, Code::Command);
     assert_eq!(codes("-r --backup-dir bak dir"), [Code::Option, Code::Command], "a space from an old client");
 }
 
 #[test]
 fn there_is_one_destination_inside_the_snapshot() {
-    let place = |end: &str| said(&format!("rsync --server -r {end}")).map(|push| push.place().to_string());
+    let place = |end: &str| parsed(&format!("rsync --server -r {end}")).map(|push| push.place().to_string());
     for whole in [".", ". ", ". .", ". ''", ". /", ". ~/", ". ./"] {
         assert_eq!(place(whole).unwrap(), ".", "{whole}");
     }
@@ -251,7 +251,7 @@ fn there_is_one_destination_inside_the_snapshot() {
 
 #[test]
 fn other_sessions_are_told_apart() {
-    let codes = |text: &str| said(text).unwrap_err().iter().map(|reason| reason.code).collect::<Vec<_>>();
+    let codes = |text: &str| parsed(text).unwrap_err().iter().map(|reason| reason.code).collect::<Vec<_>>();
     assert_eq!(codes("rsync --server --sender -lLkre.iLsfxCIvu --skip-compress=gz . a b"), [Code::Pull]);
     assert_eq!(codes("rsync --server -r --append --sender . x"), [Code::Pull, Code::Option], "the pull comes first");
     assert_eq!(codes("rsync --server --daemon ."), [Code::Daemon]);
@@ -361,7 +361,7 @@ proptest! {
         words in proptest::collection::vec(any_word(), 0..6),
         place in "[a-z./~-]{0,12}",
     ) {
-        if let Ok(push) = said(&format!("rsync --server {} . {}", shell_words::join(&words), shell_words::join(&[place]))) {
+        if let Ok(push) = parsed(&format!("rsync --server {} . {}", shell_words::join(&words), shell_words::join(&[place]))) {
             for word in push.words() {
                 prop_assert!(is_from_the_table(&word), "{}", word);
             }
@@ -375,13 +375,13 @@ proptest! {
         place in "(~/|/|\\./)?[a-zé ';$]{1,5}(/[a-z]{1,5}){0,3}/?",
     ) {
         let text = format!("rsync --server {} . {}", shell_words::join(&words), shell_words::join(&[place]));
-        let push = said(&text).unwrap();
+        let push = parsed(&text).unwrap();
         for word in push.words() {
             prop_assert!(is_from_the_table(&word), "{}", word);
         }
         let mut again = push.words();
         again.extend(push.timeout().map(|seconds| format!("--timeout={seconds}")));
-        let again = said(&format!("rsync --server {} . {}", shell_words::join(&again), shell_words::join(&[push.place().to_string()]))).unwrap();
+        let again = parsed(&format!("rsync --server {} . {}", shell_words::join(&again), shell_words::join(&[push.place().to_string()]))).unwrap();
         prop_assert_eq!(again.words(), push.words());
         prop_assert_eq!(again.place(), push.place());
         prop_assert_eq!(again.timeout(), push.timeout());
