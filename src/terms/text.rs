@@ -60,6 +60,16 @@ pub fn counted(count: impl TryInto<u64>, one: &str, many: &str) -> String {
     }
 }
 
+/// A number of digits alone, without the sign that `parse` would take.
+pub fn digits<N: std::str::FromStr>(text: &str) -> Option<N> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// A path in a message.
+pub fn quoted_path(path: &std::path::Path) -> String {
+    format!("`{}`", printable(path.as_os_str().as_encoded_bytes()))
+}
+
 /// Several lines of our own on one.
 pub fn on_one_line(text: &str) -> String {
     text.lines().collect::<Vec<_>>().join("; ")

@@ -55,10 +55,7 @@ impl Zone {
     pub fn from_tzif(name: ZoneName, bytes: &[u8]) -> Option<Self> {
         let rules = tz::TimeZone::from_tz_data(bytes).ok()?;
         let complete = (2000..=2100i64).all(|year| rules.find_local_time_type((year - 1970) * 31_556_952).is_ok());
-        if !complete {
-            return None;
-        }
-        Some(Self { name, rules })
+        complete.then_some(Self { name, rules })
     }
 
     /// What clocks in the zone show.

@@ -5,11 +5,7 @@ use std::path::Path;
 use crate::act::inspect::{Kind, Look, look, running_uid};
 use crate::decide::policy::lint::Finding;
 use crate::terms::Origin;
-use crate::terms::text::printable;
-
-pub(super) fn shown(path: &Path) -> String {
-    format!("`{}`", printable(path.as_os_str().as_encoded_bytes()))
-}
+pub(super) use crate::terms::text::quoted_path as shown;
 
 /// A program that is missing, cannot run, or could be replaced by somebody.
 pub(super) fn program(path: &Path, origin: Origin, what: &str, owners: &[u32]) -> Vec<Finding> {

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
 use crate::terms::limits::MAX_ADDRESSES;
+use crate::terms::text::digits;
 use crate::terms::{Account, Login};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,8 +102,7 @@ fn lines(answer: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn number(field: &[u8]) -> Option<u32> {
-    let digits = str::from_utf8(field).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
-    digits.parse().ok().filter(|number| *number != u32::MAX)
+    digits(str::from_utf8(field).ok()?).filter(|number| *number != u32::MAX)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::terms::limits::{LOW_FREE_BYTES, LOW_FREE_PERCENT, MAX_NAME_LEAD, MAX_STOCK, MIN_FREE_BYTES, SCARCE_BYTES};
-use crate::terms::text::printable;
+use crate::terms::text::quoted_path as shown;
 use crate::terms::{Bytes, ClientName, Origin};
 
 use super::login::KeyFile;
@@ -80,10 +80,6 @@ pub(crate) struct Seen {
     /// Its snapshots, if there is a repository.
     pub stock: Option<Stock>,
     pub keys: Vec<KeyFile>,
-}
-
-fn shown(path: &Path) -> String {
-    format!("`{}`", printable(path.as_os_str().as_encoded_bytes()))
 }
 
 /// What the account cannot reach.

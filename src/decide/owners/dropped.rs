@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::decide::rsync::output;
 use crate::terms::DroppedOwners;
 use crate::terms::limits::MAX_DROPPED_OWNERS;
-use crate::terms::text::counted;
+use crate::terms::text::{counted, digits};
 
 /// Has rsync log the owner's number of each received regular file (rsyncd.conf(5), "log format").
 pub(crate) const OWNER_ALONE: &str = "%U";
@@ -27,7 +27,7 @@ impl Tally {
 
     /// Whether a line is an owner and nothing else; it is counted then.
     pub(crate) fn takes(&mut self, line: &[u8]) -> bool {
-        let Some(owner) = output::by_rsync(line).and_then(number) else { return false };
+        let Some(owner) = output::by_rsync(line).and_then(|text| digits(str::from_utf8(text).ok()?)) else { return false };
         if owner != self.account {
             self.counted.files = self.counted.files.saturating_add(1);
             if self.owners.len() < MAX_DROPPED_OWNERS || self.owners.contains(&owner) {
@@ -45,11 +45,6 @@ impl Tally {
         let counted = DroppedOwners { owners, more: self.counted.more || !whole, ..self.counted };
         (counted.files > 0).then_some(counted)
     }
-}
-
-fn number(text: &[u8]) -> Option<u32> {
-    let digits = std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
-    digits.parse().ok()
 }
 
 /// The result in words.

@@ -2,11 +2,13 @@
 //!
 //! A client's names are never looked up on the server: that would reveal its accounts.
 
+use crate::terms::text::digits;
+
 const ROOT: (&str, &str) = ("root", "0");
 
 /// Whether no name on the right side has to be looked up.
 pub(crate) fn names_nobody(text: &str) -> bool {
-    pairs(text).all(|(_, to)| to == ROOT.0 || is_number(to))
+    pairs(text).all(|(_, to)| to == ROOT.0 || digits::<u32>(to).is_some_and(|number| number < u32::MAX))
 }
 
 /// Whether the right side is this account or group alone.
@@ -36,10 +38,6 @@ fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
 
 fn joined(pairs: impl Iterator<Item = String>) -> String {
     pairs.collect::<Vec<_>>().join(",")
-}
-
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u32>().is_ok_and(|number| number < u32::MAX)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::decide::host::names;
 use crate::decide::owners::Kind;
 use crate::decide::policy::lint::Finding;
 use crate::terms::limits::MAX_ID_RANGES;
-use crate::terms::text::printable_name;
+use crate::terms::text::{digits, printable_name};
 use crate::terms::{Account, IdRange, Mapping, Origin};
 
 /// newuidmap(1) and newgidmap(1), of the package uidmap.
@@ -72,12 +72,12 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     fn read(line: &'a [u8]) -> Option<Self> {
         let mut fields = str::from_utf8(line).ok()?.split(':');
-        let (whose, first, count) = (fields.next()?, number(fields.next()?)?, number(fields.next()?)?);
+        let (whose, first, count) = (fields.next()?, digits(fields.next()?)?, digits(fields.next()?)?);
         fields.next().is_none().then_some(Self { whose, first, count })
     }
 
     fn is_of(&self, account: &Account) -> bool {
-        self.whose == account.name || number(self.whose) == Some(account.uid)
+        self.whose == account.name || digits(self.whose) == Some(account.uid)
     }
 
     /// The range that a map may have. It may not contain the account's own id.
@@ -95,10 +95,6 @@ impl<'a> Line<'a> {
         let end = |first: u32, count: u32| u64::from(first) + u64::from(count);
         u64::from(self.first.max(range.first())) < end(self.first, self.count).min(end(range.first(), range.count()))
     }
-}
-
-fn number(word: &str) -> Option<u32> {
-    word.bytes().all(|byte| byte.is_ascii_digit()).then(|| word.parse().ok()).flatten()
 }
 
 /// Ids in which accounts keep owners, and which somebody else has too: a user or group of this

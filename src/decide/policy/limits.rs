@@ -8,7 +8,7 @@ use crate::terms::limits::{
     ALL_SESSIONS_LIMIT, BYTES_LIMIT, CHILD_MEMORY, DEFAULT_PROCESSES, DEFAULT_SESSIONS, INODES_LIMIT, MEMORY_LIMIT, PROCESSES_LIMIT,
     SESSIONS_LIMIT,
 };
-use crate::terms::text::{counted, printable};
+use crate::terms::text::{self, counted, printable};
 
 /// How much of the server a client may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,8 +149,7 @@ fn within(text: &str, what: &str, read: Option<u64>, range: &Range, show: fn(&u6
 
 /// Digits alone, without a leading zero that could mean octal.
 pub(super) fn whole(text: &str) -> Option<u64> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    if plain { text.parse().ok() } else { None }
+    text::digits(text).filter(|_| text == "0" || !text.starts_with('0'))
 }
 
 #[cfg(test)]

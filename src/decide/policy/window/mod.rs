@@ -6,6 +6,8 @@ use std::fmt;
 
 use chrono::{Datelike as _, NaiveDateTime, Timelike as _};
 
+use crate::terms::text::{digits, printable};
+
 /// Days of the week from Monday, as policies write them.
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
@@ -120,8 +122,7 @@ impl Days {
     pub fn parse(text: &str) -> Result<Self, String> {
         let number = |name: &str| {
             let found = DAYS.iter().position(|day| day.eq_ignore_ascii_case(name.trim()));
-            found
-                .ok_or_else(|| format!("`{}` is not a day: use {}", crate::terms::text::printable(name.trim().as_bytes()), DAYS.join(", ")))
+            found.ok_or_else(|| format!("`{}` is not a day: use {}", printable(name.trim().as_bytes()), DAYS.join(", ")))
         };
         let mut days = [false; 7];
         for part in text.split(',') {
@@ -167,7 +168,7 @@ impl Hours {
 
     /// Reads `22:00-06:00`; `24:00` is the end of the day.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let shown = crate::terms::text::printable(text.as_bytes());
+        let shown = printable(text.as_bytes());
         let parts = text.split_once('-').and_then(|(from, until)| Some((minutes(from)?, minutes(until)?)));
         let Some((from, until)) = parts else {
             return Err(format!("`{shown}` is not a span of hours: write it like 22:00-06:00, from 00:00 to 24:00"));
@@ -192,10 +193,7 @@ impl fmt::Display for Hours {
 /// `HH:MM` as minutes of the day.
 fn minutes(text: &str) -> Option<u16> {
     let (hour, minute) = text.trim().split_once(':')?;
-    let number = |digits: &str| {
-        let two = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
-        if two { digits.parse::<u16>().ok() } else { None }
-    };
+    let number = |text: &str| digits::<u16>(text).filter(|_| text.len() == 2);
     let (hour, minute) = (number(hour)?, number(minute)?);
     (minute < 60 && hour * 60 + minute <= DAY).then_some(hour * 60 + minute)
 }

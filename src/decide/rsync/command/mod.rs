@@ -17,6 +17,7 @@ use std::path::Path;
 
 use crate::decide::host::login::{WORDS_OF_ITS_OWN, is_the_gate};
 use crate::terms::limits::{MAX_COMMAND, MAX_REASONS};
+use crate::terms::text::digits;
 use crate::terms::{Code, Reason, Said, Verb};
 
 use super::options::shown;
@@ -176,9 +177,7 @@ fn gate(first: &str) -> Reason {
 
 /// Digits only: a mistyped status could publish a broken backup.
 fn exit_status(word: &str) -> Result<u8, Vec<Reason>> {
-    let digits = !word.is_empty() && word.len() <= 3 && word.bytes().all(|byte| byte.is_ascii_digit());
-    let status = if digits { word.parse().ok() } else { None };
-    status.ok_or_else(|| {
+    digits(word).filter(|_| word.len() <= 3).ok_or_else(|| {
         vec![usage(format!("`{}` is not an exit status", shown(word)), "use complete alone, or complete and a number from 0 to 255")]
     })
 }

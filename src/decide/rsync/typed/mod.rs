@@ -39,12 +39,8 @@ pub enum Typed {
     Nothing(&'static str),
 }
 
-/// What reaches the server of one command.
-#[derive(Debug)]
-enum One {
-    Sends(String),
-    Nothing(&'static str),
-}
+/// What reaches the server of one command, or why nothing does.
+type One = Result<String, &'static str>;
 
 /// Reads a typed line; `None` where it is none, but what a server receives.
 pub fn typed(line: &str) -> Option<Typed> {
@@ -59,8 +55,8 @@ pub fn typed(line: &str) -> Option<Typed> {
     let mut nothing = None;
     for command in &commands {
         match one(command) {
-            Some(One::Sends(command)) => sent.push(command),
-            Some(One::Nothing(why)) => nothing = nothing.or(Some(why)),
+            Some(Ok(command)) => sent.push(command),
+            Some(Err(why)) => nothing = nothing.or(Some(why)),
             None => {}
         }
     }
@@ -87,14 +83,14 @@ fn one(words: &[String]) -> Option<One> {
     let (first, rest) = words.split_first()?;
     if base(first) == Some("ssh") {
         let command = ssh(rest);
-        return (before.is_empty() || command.is_some()).then(|| One::Sends(command.unwrap_or_default()));
+        return (before.is_empty() || command.is_some()).then(|| Ok(command.unwrap_or_default()));
     }
     // The server answers that itself.
     if matches!(rest, [only] if only == "--version" || only == "-V") {
         return None;
     }
     // `which rsync` is no push.
-    Some(rsync(rest)).filter(|one| before.is_empty() || matches!(one, One::Sends(_)))
+    Some(rsync(rest)).filter(|one| before.is_empty() || one.is_ok())
 }
 
 /// What ssh sends, if there is a host. Options may stand before the host and behind it.
@@ -145,16 +141,16 @@ fn rsync(words: &[String]) -> One {
             }
         }
     }
-    let Some((to, from)) = places.split_last() else { return One::Nothing("it names nothing to push and no place to push to") };
+    let Some((to, from)) = places.split_last() else { return Err("it names nothing to push and no place to push to") };
     if places.iter().any(|place| matches!(Place::of(place), Place::Daemon)) {
-        return One::Nothing("it speaks to an rsync daemon and not by ssh: write one colon, host:path");
+        return Err("it speaks to an rsync daemon and not by ssh: write one colon, host:path");
     }
     let pulled = from.iter().find_map(|from| Place::of(from).remote());
     match (Place::of(to).remote(), pulled) {
-        (Some(_), Some(_)) => One::Nothing("rsync does not copy from one server to another: say it on one of the two"),
-        (Some(place), None) => One::Sends(sent.command(from.is_empty(), place)),
-        (None, Some(place)) => One::Sends(sent.command(true, place)),
-        (None, None) => One::Nothing("it copies on the client alone: name the server with a colon behind it, as in `backup:`"),
+        (Some(_), Some(_)) => Err("rsync does not copy from one server to another: say it on one of the two"),
+        (Some(place), None) => Ok(sent.command(from.is_empty(), place)),
+        (None, Some(place)) => Ok(sent.command(true, place)),
+        (None, None) => Err("it copies on the client alone: name the server with a colon behind it, as in `backup:`"),
     }
 }
 
