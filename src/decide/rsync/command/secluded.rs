@@ -70,10 +70,9 @@ mod tests {
     }
 
     fn begun(command: &str) -> Result<Secluded, Vec<Code>> {
-        match parse(&Said::Command(command.as_bytes().to_vec())).map_err(codes)? {
-            Command::Secluded(secluded) => Ok(secluded),
-            other => panic!("{other:?}"),
-        }
+        let parsed = parse(&Said::Command(command.as_bytes().to_vec())).map_err(codes)?;
+        let Command::Secluded(secluded) = parsed else { panic!("{parsed:?}") };
+        Ok(secluded)
     }
 
     /// The block of these words.
