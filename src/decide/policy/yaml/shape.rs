@@ -4,7 +4,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::terms::limits::MAX_LIST;
 use crate::terms::text::printable;
@@ -45,16 +45,6 @@ pub trait Word: Sized {
     }
 }
 
-/// Reads a text, unless an escape of YAML put a control character into it.
-fn read<T: Word, E: Error>(text: &str) -> Result<T, E> {
-    let plain = || {
-        let shown = printable(text.as_bytes());
-        let control = text.chars().any(char::is_control);
-        if control { Err(Wrong::new(format!("`{shown}` has a control character in it"), "remove it")) } else { T::read(text) }
-    };
-    plain().map_err(|problem| wrong(&problem))
-}
-
 /// Visits that a shape refuses.
 macro_rules! refuse {
     ($($kind:ident)*) => { $(refuse!(@$kind);)* };
@@ -72,7 +62,11 @@ macro_rules! refuse {
         }
     };
     (@numbers) => {
-        refuse!(@each visit_i64 i64, visit_u64 u64, visit_i128 i128, visit_u128 u128, visit_f64 f64);
+        refuse!(large);
+        refuse!(@each visit_i64 i64, visit_u64 u64, visit_f64 f64);
+    };
+    (@large) => {
+        refuse!(@each visit_i128 i128, visit_u128 u128);
     };
     (@each $($visit:ident $number:ty),+) => {
         $(fn $visit<E: Error>(self, value: $number) -> Result<Self::Value, E> {
@@ -92,7 +86,7 @@ macro_rules! refuse {
     };
     (@list) => {
         fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
-            refused(&self, "a list", "write one value without brackets and dashes")
+            refused(&self, "a list", super::shape::ONE_VALUE)
         }
     };
     (@map) => {
@@ -125,6 +119,7 @@ macro_rules! shape {
 pub(super) use {refuse, shape};
 
 pub(super) const NUMBER: &str = "if it is a text, put it in quotes";
+pub(super) const ONE_VALUE: &str = "write one value without brackets and dashes";
 
 pub(super) fn refused<'de, V: Visitor<'de>, T, E: Error>(visitor: &V, found: &str, help: &str) -> Result<T, E> {
     struct Expected<'a, V>(&'a V);
@@ -138,14 +133,116 @@ pub(super) fn refused<'de, V: Visitor<'de>, T, E: Error>(visitor: &V, found: &st
     Err(wrong(&Wrong::new(format!("{found} is not {expected}"), help)))
 }
 
+/// Reads texts, and hands each on. It knows no type: so the parser is compiled once for all words,
+/// and the program stays small.
+struct Reader<'a> {
+    what: &'a str,
+    accepts: Accepts,
+    take: &'a mut dyn FnMut(&str) -> Result<(), Wrong>,
+}
+
+/// What may stand where a word is expected.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Accepts {
+    Text,
+    TextOrNumber,
+    TextOrList,
+    List,
+}
+
+impl Reader<'_> {
+    fn number<E: Error>(self, value: impl fmt::Display) -> Result<Written, E> {
+        let text = value.to_string();
+        if self.accepts == Accepts::TextOrNumber { self.visit_str(&text) } else { refused(&self, &format!("the number {text}"), NUMBER) }
+    }
+}
+
+/// Whether words stood alone or in a list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Alone,
+    InAList,
+}
+
+impl<'de> DeserializeSeed<'de> for Reader<'_> {
+    type Value = Written;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Written, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reader<'_> {
+    type Value = Written;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.accepts {
+            Accepts::Text | Accepts::TextOrNumber => out.write_str(self.what),
+            Accepts::TextOrList => write!(out, "{}, or a list of such", self.what),
+            Accepts::List => out.write_str("a list"),
+        }
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Written, E> {
+        let shown = printable(text.as_bytes());
+        if self.accepts == Accepts::List {
+            return refused(&self, &format!("`{shown}`"), &format!("write it in brackets: [\"{shown}\"]"));
+        }
+        // YAML has escapes for them.
+        let control = text.chars().any(char::is_control);
+        let read =
+            if control { Err(Wrong::new(format!("`{shown}` has a control character in it"), "remove it")) } else { (self.take)(text) };
+        read.map(|()| Written::Alone).map_err(|problem| wrong(&problem))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Written, E> {
+        self.number(value)
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Written, E> {
+        self.number(value)
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Written, E> {
+        let help = if self.accepts == Accepts::TextOrNumber { "write a whole number" } else { NUMBER };
+        refused(&self, &format!("the number {value}"), help)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Written, A::Error> {
+        let Self { what, accepts: Accepts::TextOrList | Accepts::List, take } = self else {
+            return refused(&self, "a list", ONE_VALUE);
+        };
+        let mut count = 0;
+        while list.next_element_seed(Reader { what, accepts: Accepts::Text, take: &mut *take })?.is_some() {
+            count = more(count)?;
+        }
+        filled(count).map(|()| Written::InAList)
+    }
+
+    refuse!(truth large nothing map);
+}
+
+/// Reads words as [`Accepts`] says.
+fn words<'de, T: Word, D: Deserializer<'de>>(from: D, accepts: Accepts) -> Result<(Vec<T>, Written), D::Error> {
+    let mut all = Vec::new();
+    let mut take = |text: &str| T::read(text).map(|word| all.push(word));
+    let written = Reader { what: T::WHAT, accepts, take: &mut take }.deserialize(from)?;
+    Ok((all, written))
+}
+
+/// Reads one word.
+fn word<'de, T: Word, D: Deserializer<'de>>(from: D, accepts: Accepts) -> Result<T, D::Error> {
+    let (mut all, _) = words(from, accepts)?;
+    all.pop().ok_or_else(|| D::Error::custom(T::WHAT))
+}
+
 /// A [`Word`] in a file.
 #[derive(Debug, Clone)]
 pub struct Text<T>(pub T);
 
-shape! {
-    Text[T: Word], T::WHAT, refuse scalars list map;
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        read(text).map(Text)
+impl<'de, T: Word> Deserialize<'de> for Text<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        word(from, Accepts::Text).map(Self)
     }
 }
 
@@ -153,19 +250,9 @@ shape! {
 #[derive(Debug, Clone)]
 pub struct Figure<T>(pub T);
 
-shape! {
-    Figure[T: Word], T::WHAT, refuse truth nothing list map;
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        read(text).map(Figure)
-    }
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
-        self.visit_str(&value.to_string())
-    }
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
-        self.visit_str(&value.to_string())
-    }
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
-        refused(&self, &format!("the number {value}"), "write a whole number")
+impl<'de, T: Word> Deserialize<'de> for Figure<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        word(from, Accepts::TextOrNumber).map(Self)
     }
 }
 
@@ -173,18 +260,16 @@ shape! {
 #[derive(Debug, Clone)]
 pub struct List<T>(pub Vec<T>);
 
-fn elements<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(mut list: A) -> Result<Vec<T>, A::Error> {
-    let mut all = Vec::new();
-    while let Some(element) = list.next_element()? {
-        if all.len() >= MAX_LIST {
-            return Err(wrong(&Wrong::new(format!("the list has more than {MAX_LIST} elements"), "shorten it")));
-        }
-        all.push(element);
-    }
-    if all.is_empty() {
-        return Err(wrong(&Wrong::new("an empty list means nothing: not `any`, and not `none`", "fill it, or remove the key")));
-    }
-    Ok(all)
+/// One element more.
+fn more<E: Error>(count: usize) -> Result<usize, E> {
+    let too_many = || wrong(&Wrong::new(format!("the list has more than {MAX_LIST} elements"), "shorten it"));
+    count.checked_add(1).filter(|count| *count <= MAX_LIST).ok_or_else(too_many)
+}
+
+/// A list with so many elements means something.
+fn filled<E: Error>(count: usize) -> Result<(), E> {
+    let empty = || wrong(&Wrong::new("an empty list means nothing: not `any`, and not `none`", "fill it, or remove the key"));
+    if count == 0 { Err(empty()) } else { Ok(()) }
 }
 
 shape! {
@@ -193,8 +278,14 @@ shape! {
         let shown = printable(text.as_bytes());
         refused(&self, &format!("`{shown}`"), &format!("write it in brackets: [\"{shown}\"]"))
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
-        elements(list).map(List)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(element) = list.next_element()? {
+            more(all.len())?;
+            all.push(element);
+        }
+        filled(all.len())?;
+        Ok(List(all))
     }
 }
 
@@ -204,11 +295,21 @@ pub struct Texts<T>(pub Vec<T>);
 
 impl<'de, T: Word> Deserialize<'de> for Texts<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        List::deserialize(from).map(|List(all)| Self(all.into_iter().map(|Text(one)| one).collect()))
+        words(from, Accepts::List).map(|(all, _)| Self(all))
     }
 }
 
 /// One word, or a list of them.
+#[derive(Debug, Clone)]
+pub struct Several<T>(pub Vec<T>);
+
+impl<'de, T: Word> Deserialize<'de> for Several<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        words(from, Accepts::TextOrList).map(|(all, _)| Self(all))
+    }
+}
+
+/// The same, for whom it is not the same.
 #[derive(Debug, Clone)]
 pub enum OneOrMany<T> {
     /// One.
@@ -217,27 +318,13 @@ pub enum OneOrMany<T> {
     Many(Vec<T>),
 }
 
-shape! {
-    OneOrMany[T: Word], format_args!("{}, or a list of such", T::WHAT), refuse scalars map;
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        read(text).map(OneOrMany::One)
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
-        let all: Vec<Text<T>> = elements(list)?;
-        Ok(OneOrMany::Many(all.into_iter().map(|Text(one)| one).collect()))
-    }
-}
-
-/// The same, as a list.
-#[derive(Debug, Clone)]
-pub struct Several<T>(pub Vec<T>);
-
-impl<'de, T: Word> Deserialize<'de> for Several<T> {
+impl<'de, T: Word> Deserialize<'de> for OneOrMany<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Ok(Self(match OneOrMany::deserialize(from)? {
-            OneOrMany::One(one) => vec![one],
-            OneOrMany::Many(all) => all,
-        }))
+        let (mut all, written) = words(from, Accepts::TextOrList)?;
+        Ok(match all.pop() {
+            Some(one) if written == Written::Alone => Self::One(one),
+            last => Self::Many(all.into_iter().chain(last).collect()),
+        })
     }
 }
 
