@@ -38,7 +38,8 @@ fn main() -> io::Result<()> {
 }
 
 /// Leaves out the tables by which a stack is unwound, a tenth of the gate: in a release build it aborts where it panics.
-const NO_UNWINDING: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.eh_frame_hdr) *(.gcc_except_table .gcc_except_table.*) } } INSERT AFTER .text;\n";
+const NO_UNWINDING: &str =
+    "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.eh_frame_hdr) *(.gcc_except_table .gcc_except_table.*) } } INSERT AFTER .text;\n";
 
 /// The first glibc that reads relocations in their packed form: 3 KB instead of 127, all of which every start reads.
 const PACKED: (u32, u32) = (2, 36);

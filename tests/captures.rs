@@ -80,7 +80,7 @@ fn verdict(capture: &Capture) -> String {
         log: PathBuf::from("/r/l"),
         forced: Vec::new(),
         ids: None,
-        tells_owners: false,
+        logs_owners: false,
     };
     let refuse = |reasons: Vec<Reason>| {
         let told: Vec<_> = reasons.iter().map(|reason| format!("{} ({})", reason.code, reason.says)).collect();

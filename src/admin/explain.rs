@@ -1,4 +1,4 @@
-//! `snapgate explain`: would this be allowed, and why? Decides with the code that serves, and does nothing.
+//! `snapgate explain`: would this be allowed, and why? It decides with the gate's own code.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -23,29 +23,26 @@ use crate::terms::{
     Account, Administrator, ClientName, Code, Fingerprint, Owners, Peer, Reason, RepositoryState, Request, Said, Zone, exit,
 };
 
-/// The connection to imagine.
+/// A connection to imagine.
 #[derive(Debug, Clone)]
-pub struct Question {
-    /// The client.
+pub(crate) struct Question {
     pub client: ClientName,
-    /// Where it would come from; `None`: addresses are not judged.
+    /// Its address; `None`: addresses are not judged.
     pub from: Option<Peer>,
-    /// When, on clocks of the policy's zone; `None`: now.
+    /// Its time on clocks of the policy's zone; `None`: now.
     pub at: Option<String>,
-    /// The key it would use; `None`: one that the policy allows.
+    /// Its key; `None`: one that the policy allows.
     pub key: Option<Fingerprint>,
-    /// The command, exactly as `SSH_ORIGINAL_COMMAND` would hold it, or as a person types it at the client; empty: none.
+    /// Its `SSH_ORIGINAL_COMMAND`, or what a person types at the client; empty: none.
     pub command: Vec<u8>,
 }
 
-/// What is printed, and the exit code.
-pub type Explanation = (String, u8);
+/// The output and the exit code.
+pub(crate) type Explanation = (String, u8);
 
-/// Explains; the exit code is 0 for what is allowed and 77 for what is refused.
-///
-/// # Errors
-/// When the site file or the question cannot be read: why, with the exit code that goes with it.
-pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Explanation> {
+/// Explains; the exit code is 0 for allowed and 77 for refused. It is an error if the site file or
+/// the question cannot be read.
+pub(crate) fn explain(directory: &Path, question: &Question) -> Result<Explanation, Explanation> {
     let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
     let mut text = String::new();
     let question = match str::from_utf8(&question.command).ok().and_then(typed::typed) {
@@ -72,7 +69,7 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Exp
         Err(what) => return Ok(nobody(text, &site, &question, &config::unusable(what).rule(policy.origins.of("timezone")))),
     };
     let request = imagine(&question, &policy, &zone).map_err(|what| (what, exit::USAGE))?;
-    // Which policy speaks for the connection is found out as it is for a real one: policies of others may have a part in it.
+    // As for a real connection, policies of others may have a part in the choice.
     match config::identify(directory, &site, &request) {
         Ok(found) if found.client == policy.client => {
             let (judged, exit) = judged(&question, &site, &policy, &zone, &request);
@@ -88,7 +85,7 @@ pub fn explain(directory: &Path, question: &Question) -> Result<Explanation, Exp
     Ok((text, exit::REFUSED))
 }
 
-/// The reason where the connection is taken for another client's.
+/// The reason where the connection belongs to another client.
 fn speaks_for(policy: &Policy, found: &Policy, request: &Request) -> Reason {
     let key = request.keys.first().map_or_else(|| "a key that no policy lists".to_owned(), |key| format!("key {key}"));
     let rule = if found.keys.is_some() { "keys" } else { "user" };
@@ -101,7 +98,7 @@ fn speaks_for(policy: &Policy, found: &Policy, request: &Request) -> Reason {
         .rule(found.origins.of(rule))
 }
 
-/// What is said of other policies of the account, to whom some of the keys belong that this one lets in.
+/// Other policies of the account that own some of the keys.
 fn others(directory: &Path, site: &Site, policy: &Policy, question: &Question) -> String {
     if policy.keys.is_some() || question.key.is_some() {
         return String::new();
@@ -113,14 +110,14 @@ fn others(directory: &Path, site: &Site, policy: &Policy, question: &Question) -
     lines.collect()
 }
 
-/// What a policy says to it, and would be done.
+/// The policy's verdict, and what would be done.
 fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, request: &Request) -> Explanation {
     let command = command::parse(&request.said);
     let resolved = if question.from.is_some() { resolve_hosts(policy, request.address.as_ref()) } else { Vec::new() };
     let owned = owners_of(site, policy, &request.account);
     let owners = owned.as_ref().unwrap_or(&Owners::Undecided);
     let case = Case { request, policy, zone, resolved: &resolved, owners, command: &command };
-    // Without an address the question is not about addresses.
+    // Without --from the question is not about addresses.
     let anywhere = Policy { from: None, ..policy.clone() };
     let case = if question.from.is_some() { case } else { Case { policy: &anywhere, ..case } };
     let judgement = verdict::judge(case);
@@ -128,14 +125,14 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
     let mut text = String::new();
     let verdict = match judgement.verdict {
         Verdict::Allow(_) => "allowed",
-        Verdict::Hear(_) => "allowed as far as it can be seen",
+        Verdict::ReadRest(_) => "allowed as far as it can be seen",
         Verdict::Deny(_) => "refused",
     };
     let _ = writeln!(text, "{}: {verdict}", policy.client);
     if request.account.uid == u32::MAX {
         let _ = writeln!(text, "  --   this machine has no account `{}`: nobody can log in  ({})", policy.user, policy.origins.of("user"));
     }
-    // The rule about addresses was left out of the judgement, so its answer is not one.
+    // Their rule was left out, so its answer is none.
     let unasked = policy.from.as_ref().filter(|_| question.from.is_none()).map(|_| policy.origins.of("from"));
     for finding in &judgement.findings {
         let rule = finding.rule.as_ref().map(|rule| format!("  ({rule})")).unwrap_or_default();
@@ -149,7 +146,7 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
     }
     let exit = match &judgement.verdict {
         Verdict::Deny(_) => exit::REFUSED,
-        Verdict::Hear(_) => {
+        Verdict::ReadRest(_) => {
             let _ =
                 writeln!(text, "the destination and the long options travel on standard input (`-s`): they are read now, and judged too");
             0
@@ -172,14 +169,14 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
     (text, exit)
 }
 
-/// The answer where no policy can be asked: `serve` would refuse.
+/// The answer without a policy: the gate would refuse.
 fn nobody(mut text: String, site: &Site, question: &Question, reason: &Reason) -> Explanation {
     let _ = writeln!(text, "{}: refused", question.client);
     refusal(&mut text, site, reason);
     (text, exit::REFUSED)
 }
 
-/// Adds a reason: what the administrator would read in the mail, and the client's lines.
+/// Adds a reason: the administrator's text, and the client's.
 fn refusal(text: &mut String, site: &Site, reason: &Reason) {
     let rule = reason.rule.as_ref().map(|rule| format!("  ({rule})")).unwrap_or_default();
     let mut lines = reason.detail.lines();
@@ -197,7 +194,7 @@ fn refusal(text: &mut String, site: &Site, reason: &Reason) {
     }
 }
 
-/// Adds what stands in the way of what is allowed.
+/// Adds what is in the way of what is allowed.
 fn not_now(text: &mut String, site: &Site, reason: &Reason) -> u8 {
     let _ = writeln!(text, "it could not be done now:");
     refusal(text, site, reason);
@@ -217,7 +214,7 @@ fn describe_push(
     let repository = Repository::at(&policy.path);
     let mut state = repository.look(&policy.names).unwrap_or_else(|_| RepositoryState::default());
     if let Some(moment) = question.at.as_ref().map(|_| request.at) {
-        // What stands there today was not there at the time that is asked about, or will not be the newest.
+        // The state at the time in question.
         let mut names = state.newest.into_iter().chain(state.earlier).filter(|name| name.at <= moment);
         (state.newest, state.earlier) = (names.next(), names.collect());
     }
@@ -240,14 +237,14 @@ fn describe_push(
         confinement: plan::confinement(push, site.jail, owners),
         mapping: owners.mapping().cloned(),
         running: None,
-        tells_owners: plan.drops_owners(owners),
+        logs_owners: plan.drops_owners(owners),
     });
     let _ = writeln!(text, "would run, in {}:", run.sandbox().directory.display());
     let _ = writeln!(text, "  {}", printable_path(&run.sandbox().program));
     for word in &run.sandbox().argv {
         let _ = writeln!(text, "    {}", printable(word.as_encoded_bytes()));
     }
-    describe_cell(text, run.sandbox(), site);
+    describe_sandbox(text, run.sandbox(), site);
     let _ = writeln!(text, "within the limits: {}  ({})", policy.limits, policy.origins.of("limits"));
     let _ = match (plan.is_dry(), plan.joins()) {
         (true, _) => writeln!(text, "and publish nothing: it is a dry run"),
@@ -260,8 +257,8 @@ fn describe_push(
     0
 }
 
-/// Adds what holds rsync.
-fn describe_cell(text: &mut String, sandbox: &Sandbox, site: &Site) {
+/// Adds what confines rsync.
+fn describe_sandbox(text: &mut String, sandbox: &Sandbox, site: &Site) {
     if sandbox.isolation.view {
         let _ = writeln!(text, "seeing nothing but:");
         for bind in spec::libraries_shown().iter().chain(&sandbox.binds) {

@@ -1,8 +1,9 @@
-//! `snapgate export`: what stands in a snapshot, copied out of it with the client's own owners. For root alone, who may give files to others.
+//! `snapgate export`: copies files out of a snapshot with the client's owners. For root, who may
+//! give files to others.
 //!
-//! Two processes do it. One reads, closed in as for a push, in a namespace that has the client's ids alone; one of root's writes, which has
-//! the machine's. What the first says is believed as far as rsync believes any sender: it must never decide where anything is written.
-//! Nothing of it may ever be the account's own: it has root's terminal and keys, and an account may look into what is its own (ptrace(2)).
+//! One process reads, confined as for a push, with the client's ids alone; one of root's writes.
+//! The reader is not trusted. Neither may run as the account: they have root's terminal and keys,
+//! and an account may read its processes' memory (ptrace(2)).
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
@@ -24,34 +25,25 @@ use crate::decide::rsync::argv;
 use crate::terms::text::printable;
 use crate::terms::{Account, ClientName, Owners, Reason, SnapshotName, SubPath, exit};
 
-/// What is wanted.
 #[derive(Debug, Clone)]
-pub struct Wanted {
-    /// The client.
+pub(crate) struct Wanted {
     pub client: ClientName,
-    /// The snapshot, by its name or as [`LATEST`].
     pub snapshot: String,
-    /// What of it, as it was written.
     pub path: OsString,
 }
 
-/// What stands for the newest snapshot.
 const LATEST: &str = "latest";
 
-/// A reason in words, with its exit code.
 type Failure = (String, u8);
 
-/// Exports into `to`, and says so.
-///
-/// # Errors
-/// In words with the exit code; with rsync's own where it has begun.
-pub fn export(directory: &Path, wanted: &Wanted, to: &Path) -> Result<String, Failure> {
+/// Exports into `to`. An error has its exit code, which is rsync's own once that has begun.
+pub(crate) fn export(directory: &Path, wanted: &Wanted, to: &Path) -> Result<String, Failure> {
     process::no_core();
     let source = Source::find(directory, wanted)?;
-    // It stands elsewhere than this process.
+    // The reader starts elsewhere.
     let directory = fs::canonicalize(directory).map_err(|error| (failed(directory, "looking at", &error), exit::CONFIG))?;
     let workshop = Workshop::beside(to)?;
-    // The same program, even where another has been installed meanwhile.
+    // The same program, even if another version was installed.
     let mut shell = vec![format!("/proc/{}/exe", std::process::id()).into(), "--config".into(), directory.into_os_string(), SEND.into()];
     let place = source.place.below(Path::new("."));
     for (option, value) in [
@@ -84,14 +76,11 @@ pub fn export(directory: &Path, wanted: &Wanted, to: &Path) -> Result<String, Fa
     }
 }
 
-/// The order by which rsync has this program read.
-pub const SEND: &str = "export-sender";
+/// The command by which rsync starts the reader.
+pub(crate) const SEND: &str = "export-sender";
 
-/// Reads, for the rsync that writes, to which the standard streams lead. The exit code.
-///
-/// # Errors
-/// As [`export`].
-pub fn send(directory: &Path, wanted: &Wanted) -> Result<u8, Failure> {
+/// Reads, with rsync's writer on the standard streams; returns the exit code.
+pub(crate) fn send(directory: &Path, wanted: &Wanted) -> Result<u8, Failure> {
     process::close_inherited();
     process::no_core();
     let source = Source::find(directory, wanted)?;
@@ -100,12 +89,12 @@ pub fn send(directory: &Path, wanted: &Wanted) -> Result<u8, Failure> {
     let source = export::Source { program: &site.rsync, version: *version, name: found.name(), jail: site.jail };
     let run = export::sender(source);
     let read = || sandbox::stand_by(run.sandbox().isolation, owners.mapping(), None).and_then(|standby| standby.unlocked(&run));
-    // What it has to say it says to the one that writes, which prints nothing that moves a cursor.
+    // Its errors go to the writer, which prints nothing that moves a cursor.
     let ended = process::without_errors(read).map_err(|error| (format!("/dev/null: {error}"), exit::INTERNAL))?;
-    ended.map(outcome::exit_code).map_err(|not| told(not.reason()))
+    ended.map(outcome::exit_code).map_err(|not| failure(not.reason()))
 }
 
-/// What is there to be exported.
+/// What is exported.
 struct Source {
     site: Site,
     version: argv::Version,
@@ -129,8 +118,8 @@ impl Source {
         let unknown =
             || unfit(format!("there is no account `{}`, which the policy of `{client}` names\nmake it, or set `user:`", policy.user));
         let account = names::named(&policy.user).ok_or_else(unknown)?;
-        mounted(&policy, &site).map_err(told)?;
-        let repository = Repository::checked(&policy.path, account.uid).map_err(told)?;
+        mounted(&policy, &site).map_err(failure)?;
+        let repository = Repository::checked(&policy.path, account.uid).map_err(failure)?;
         let snapshot = snapshot(&repository, &policy, &wanted.snapshot)?;
         let place = SubPath::parse(wanted.path.as_bytes()).map_err(|_| {
             misused(format!(
@@ -139,13 +128,13 @@ impl Source {
             ))
         })?;
         let found = repository.find(&snapshot, &place).map_err(misused)?;
-        let owners = owners(&site, &policy, &account).map_err(told)?;
-        let version = child::version(&site.rsync, None).map_err(told)?;
+        let owners = owners(&site, &policy, &account).map_err(failure)?;
+        let version = child::version(&site.rsync, None).map_err(failure)?;
         Ok(Self { site, version, owners, snapshot, place, found })
     }
 }
 
-/// Whose the files are. What the repository holds decides, whatever the policy says of pushes to come.
+/// Whose the files are: the repository decides, whatever the policy says of pushes to come.
 fn owners(site: &Site, policy: &Policy, account: &Account) -> Result<Owners, Reason> {
     let policy = Policy { owners: None, ..policy.clone() };
     owners::decide(site, &policy, account.is_root(), remembered(&policy.path)?, || subids::available(account))
@@ -154,18 +143,18 @@ fn owners(site: &Site, policy: &Policy, account: &Account) -> Result<Owners, Rea
 fn snapshot(repository: &Repository, policy: &Policy, wanted: &str) -> Result<SnapshotName, Failure> {
     let client = &policy.client;
     if wanted == LATEST {
-        let newest = repository.look(&policy.names).map_err(told)?.newest;
+        let newest = repository.look(&policy.names).map_err(failure)?.newest;
         return newest.ok_or_else(|| (format!("`{client}` has no snapshot yet\nlet it push first"), exit::USAGE));
     }
-    let names = repository.names(&policy.names).map_err(told)?;
+    let names = repository.names(&policy.names).map_err(failure)?;
     names.into_iter().find(|name| name.as_str() == wanted).ok_or_else(|| {
         let wanted = printable(wanted.as_bytes());
         (format!("`{client}` has no snapshot `{wanted}`\n`snapgate list {client}` shows those that there are"), exit::USAGE)
     })
 }
 
-/// Where the copy is put together: a directory that nobody but root may enter, beside the one that it becomes. What is half done never
-/// stands under that name, and no owner of a client's choosing gets hold of it before it is whole.
+/// A directory for root alone, in which the copy is made and then renamed. So no owner of a
+/// client's choice reaches it before it is complete.
 struct Workshop {
     path: PathBuf,
     to: PathBuf,
@@ -191,7 +180,7 @@ impl Workshop {
             let above = printable(above.as_os_str().as_bytes());
             return Err(misused(format!("others can change what is in `{above}`\ngive a place where root alone writes, as beneath /root")));
         }
-        // The copy is renamed to where it is to stand, which it cannot be over a mount.
+        // The copy could not be renamed over a mount.
         if inspect::is_mount(&above.join(name)) {
             return Err(misused(format!("`{shown}` is where something is mounted\ngive a directory in it")));
         }
@@ -206,7 +195,7 @@ impl Workshop {
         self.path.join(TREE)
     }
 
-    /// Gives the copy its name; what stood there is an empty directory, or nothing.
+    /// Renames the copy, over an empty directory or nothing.
     fn finish(&self) -> std::io::Result<()> {
         fs::rename(self.tree(), &self.to)
     }
@@ -224,8 +213,8 @@ fn failed(path: &Path, doing: &str, error: &std::io::Error) -> String {
     format!("{doing} `{}`: {error}", printable(path.as_os_str().as_bytes()))
 }
 
-/// A reason for the administrator, who has asked.
-fn told(reason: Reason) -> Failure {
+/// A reason as an error for the administrator.
+fn failure(reason: Reason) -> Failure {
     let remedy = reason.remedy.map(|remedy| format!("\n{remedy}")).unwrap_or_default();
     (format!("{}{remedy}", reason.detail), reason.code.exit())
 }

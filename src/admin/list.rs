@@ -13,15 +13,12 @@ use crate::act::store::{Repository, mounted};
 use crate::decide::policy::{Policy, Site};
 use crate::decide::speak::line;
 use crate::terms::limits::MAX_UNKNOWN;
-use crate::terms::text::printable_path;
+use crate::terms::text::{counted, printable_path};
 use crate::terms::{ClientName, Event, PushFacts, SnapshotName, View, exit};
 
-/// The text, and the exit code: 0, or 75 where snapshots could not be listed because a disk or a repository is not there, or 78 where a
-/// policy cannot be read.
-///
-/// # Errors
-/// In words, when the configuration or the one repository cannot be read.
-pub fn list(directory: &Path, client: Option<&ClientName>) -> Result<(String, u8), String> {
+/// The text and the exit code: 75 if snapshots could not be listed, 78 if a policy cannot be read.
+/// It is an error if the configuration or the one repository cannot be read.
+pub(crate) fn list(directory: &Path, client: Option<&ClientName>) -> Result<(String, u8), String> {
     let site = config::load_site(directory).map_err(|fault| fault.to_string())?;
     let mut text = String::new();
     if let Some(client) = client {
@@ -34,7 +31,7 @@ pub fn list(directory: &Path, client: Option<&ClientName>) -> Result<(String, u8
     if policies.is_empty() {
         let _ = writeln!(text, "no client yet: there is no policy in {}", directory.join("policies").display());
     }
-    // What is wrong with one is no reason to hide the others.
+    // An error of one client does not hide the others.
     let (mut listed, mut readable) = (true, true);
     for (client, policy) in policies {
         match policy.map(|policy| snapshots(&mut text, &site, &policy)) {
@@ -59,7 +56,7 @@ pub fn list(directory: &Path, client: Option<&ClientName>) -> Result<(String, u8
     Ok((text, exit))
 }
 
-/// Adds a client's; says whether its repository could be looked at.
+/// Adds a client's snapshots; returns whether the repository is there.
 fn snapshots(text: &mut String, site: &Site, policy: &Policy) -> Result<bool, String> {
     let repository = Repository::at(&policy.path);
     if let Err(reason) = mounted(policy, site) {
@@ -80,7 +77,7 @@ fn snapshots(text: &mut String, site: &Site, policy: &Policy) -> Result<bool, St
     }
     let mut names = repository.names(&policy.names).map_err(|reason| reason.detail)?;
     names.sort_by_key(|name| name.at);
-    let _ = writeln!(text, "{}: {} in {}", policy.client, counted(names.len(), "snapshot"), policy.path.display());
+    let _ = writeln!(text, "{}: {} in {}", policy.client, counted(names.len(), "snapshot", "snapshots"), policy.path.display());
     let events = ledger::read(&repository.ledger());
     let current = std::fs::read_link(repository.current()).unwrap_or_default();
     for name in names {
@@ -93,7 +90,7 @@ fn snapshots(text: &mut String, site: &Site, policy: &Policy) -> Result<bool, St
         let shrunk = if facts.is_some_and(|facts| facts.lost.is_some()) { "  shrunk" } else { "" };
         let beyond = facts.map(|facts| facts.beyond).filter(|beyond| *beyond > 0);
         let beyond = beyond.map(|beyond| format!("  {beyond} stored as nobody's")).unwrap_or_default();
-        // A person's own files have one owner, who is of no account here.
+        // A single owner is not worth a remark.
         let dropped = facts.and_then(|facts| facts.dropped_owners).filter(|dropped| dropped.owners > 1);
         let dropped = dropped.map(|dropped| format!("  {} stored as the account's", dropped.files)).unwrap_or_default();
         let carried = facts.map(|facts| facts.carried).filter(|carried| *carried > 0);
@@ -110,7 +107,8 @@ fn snapshots(text: &mut String, site: &Site, policy: &Policy) -> Result<bool, St
 fn unknown(text: &mut String, events: &[Event]) {
     let unknown: Vec<_> = events.iter().filter(|event| matches!(event.view(), View::Unknown(_))).collect();
     if !unknown.is_empty() {
-        let _ = writeln!(text, "  {} of the ledger that only another version of snapgate can read:", counted(unknown.len(), "event"));
+        let _ =
+            writeln!(text, "  {} of the ledger that only another version of snapgate can read:", counted(unknown.len(), "event", "events"));
     }
     for event in unknown.iter().skip(unknown.len().saturating_sub(MAX_UNKNOWN)) {
         let _ = writeln!(text, "    {}", line::plain(event));
@@ -125,8 +123,4 @@ fn missing(repository: &Repository, name: &SnapshotName, began: DateTime<Utc>, f
 
 fn published_as<'a>(event: &'a Event, name: &str) -> Option<&'a PushFacts> {
     event.push().filter(|facts| facts.snapshot.as_deref() == Some(name))
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

@@ -2,8 +2,8 @@
 
 pub mod check;
 pub mod cli;
-pub mod explain;
-pub mod export;
-pub mod list;
-pub mod remap;
+pub(crate) mod explain;
+pub(crate) mod export;
+pub(crate) mod list;
+pub(crate) mod remap;
 pub mod watch;

@@ -18,13 +18,13 @@ use crate::terms::text::{printable, printable_path};
 use crate::terms::{Account, ClientName, Reason, exit};
 
 /// What is printed, and the exit code.
-pub type Said = (String, u8);
+pub(crate) type Said = (String, u8);
 
 /// Does it, or says what would be done (`dry_run`). The exit code is 1 where files stand in the way.
 ///
 /// # Errors
 /// In words, when it cannot be done.
-pub fn remap(directory: &Path, client: &ClientName, dry_run: bool) -> Result<Said, Said> {
+pub(crate) fn remap(directory: &Path, client: &ClientName, dry_run: bool) -> Result<Said, Said> {
     let policy = policy(directory, client)?;
     let shown = printable_path(&policy.path);
     let mut owned = Ownership::take(&policy.path).map_err(reason)?.ok_or_else(|| {

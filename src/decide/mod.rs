@@ -6,7 +6,7 @@
 
 pub mod host;
 pub mod judge;
-pub mod owners;
+pub(crate) mod owners;
 pub mod policy;
 pub mod push;
 pub mod rrsync;

@@ -1,19 +1,19 @@
-//! What is remembered beside what a connection was for: notes, hooks that failed, the pushes of a transaction.
+//! What a record holds besides its main event: notes, failed hooks, the pushes of a transaction.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// What was found on the way, before a connection did what it was for.
+/// Something found before a connection did its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     /// In words.
     pub text: String,
-    /// Whether it is put right already, as after a session that was killed.
+    /// Whether it is repaired already, as after a session that was killed.
     pub passing: bool,
 }
 
 impl Note {
-    /// Something that is put right already.
+    /// One that is repaired already.
     pub fn passing(text: impl Into<String>) -> Self {
         Self { text: text.into(), passing: true }
     }
@@ -24,7 +24,7 @@ impl Note {
     }
 }
 
-/// A hook that failed. All of it is the administrator's own words and his hook's; no client is told any.
+/// A hook that failed. Its words are the administrator's; clients never see them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedHook {
     /// Which list it stands in, `prepare` or `complete`.
@@ -36,17 +36,17 @@ pub struct FailedHook {
     /// The last lines that it printed, printable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub printed: Vec<String>,
-    /// The log that has all that it printed.
+    /// The log with all that it printed.
     pub log: String,
 }
 
 impl FailedHook {
-    /// What happened, in a sentence.
+    /// What happened, as a sentence.
     pub fn told(&self) -> String {
         format!("the {} hook `{}` failed: {}", self.hook, self.command, self.how)
     }
 
-    /// Where to look, in the mail that has what it printed.
+    /// Where to look, for a mail that has what it printed.
     pub fn remedy(&self) -> &'static str {
         if self.printed.is_empty() {
             "run it by hand as the client's account: it has printed nothing"
@@ -63,7 +63,7 @@ pub struct Part {
     pub at: DateTime<Utc>,
     /// Where inside the snapshot, printable; `.` is the whole.
     pub place: String,
-    /// How its rsync ended, and after how long; `None`: it has not, or its gate was killed.
+    /// How its rsync ended; `None`: it has not, or its gate was killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<PartEnd>,
 }
@@ -77,6 +77,6 @@ pub struct PartEnd {
     /// The signal that ended it; without either the gate ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
-    /// After so many seconds.
+    /// Seconds from its beginning.
     pub seconds: f64,
 }

@@ -1,4 +1,4 @@
-//! The name of a client. It becomes a file name and a word in mails, so it is checked here and nowhere else.
+//! The name of a client, which is also a file name and a word in mails.
 
 use std::str::FromStr;
 
@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::limits::MAX_CLIENT_NAME;
 use super::word::text;
 
-/// A client's name: letters, digits, `.`, `_`, `-` and, as in accounts of domains, `@` and `+`, beginning with a letter or digit, at
-/// most [`MAX_CLIENT_NAME`] bytes. It is safe as a single path component, in a mail header and as a shell's word in a key's `command=`;
-/// an account that has a backslash in its name is named by `user:`.
+/// A client's name: letters, digits and `._-@+`, at most [`MAX_CLIENT_NAME`] bytes. Safe as a file
+/// name, in a mail header and in a key's `command=`. A policy's `user:` may have other letters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ClientName(String);

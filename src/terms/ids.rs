@@ -1,14 +1,11 @@
-//! Ids of users and of groups as clients have them, and as they stand on the disk of an account that keeps owners.
-//!
-//! A client's id is never used on this machine as it is: it goes through an [`IdMap`] or nowhere.
+//! Ids of users and groups: a client's own, and those on the disk of an account that keeps owners.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A range of ids of this machine that an account may use for others (subuid(5), subgid(5)).
-///
-/// It is read from a note as it is made, or not at all: an account could write one with root's id in it.
+/// A range of ids that an account may use for others (subuid(5), subgid(5)). It is checked when it
+/// is read from a note: an account could write one with root's id in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct IdRange {
@@ -32,9 +29,9 @@ impl TryFrom<Written> for IdRange {
 }
 
 impl IdRange {
-    /// So many ids from the first on; `None` where there is none among them, or root's, or one that is no id.
+    /// The range; `None` if it is empty or has root's id or no id in it.
     pub fn new(first: u32, count: u32) -> Option<Self> {
-        // The greatest number there is stands for nobody at all (chown(2)), and is never reached.
+        // The greatest number stands for nobody (chown(2)).
         first.checked_add(count)?;
         (first > 0 && count > 0).then_some(Self { first, count })
     }
@@ -44,12 +41,12 @@ impl IdRange {
         self.first
     }
 
-    /// How many there are.
+    /// How many ids it has.
     pub fn count(self) -> u32 {
         self.count
     }
 
-    /// Whether an id is among them.
+    /// Whether an id is in it.
     pub fn contains(self, id: u32) -> bool {
         id.checked_sub(self.first).is_some_and(|offset| offset < self.count)
     }
@@ -60,7 +57,7 @@ impl IdRange {
     }
 }
 
-/// Where the ids of a client stand: its id 0 is the first of the first range, and so on through all of them.
+/// Where a client's ids are stored: its id 0 is the first of the first range, and so on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<IdRange>")]
 pub struct IdMap(Vec<IdRange>);
@@ -74,7 +71,7 @@ impl TryFrom<Vec<IdRange>> for IdMap {
 }
 
 impl IdMap {
-    /// A map onto these ranges, in their order; `None` where there is none, or an id is in two of them.
+    /// A map onto these ranges, in order; `None` if there is none, or an id is in two of them.
     pub fn new(ranges: Vec<IdRange>) -> Option<Self> {
         let twice = |(at, range): (usize, &IdRange)| ranges.iter().take(at).any(|before| before.overlaps(*range));
         (!ranges.is_empty() && !ranges.iter().enumerate().any(twice)).then_some(Self(ranges))
@@ -85,17 +82,17 @@ impl IdMap {
         &self.0
     }
 
-    /// Whether every id of `before` stands where it stood; there may be more.
+    /// Whether every id of `before` is stored as it was; there may be more.
     pub fn extends(&self, before: &Self) -> bool {
         self.0.starts_with(&before.0)
     }
 
-    /// How many ids a client may have: those from 0 up to this one.
+    /// How many ids a client may have, from 0 on.
     pub fn count(&self) -> u32 {
         self.0.iter().fold(0, |sum, range| sum.saturating_add(range.count))
     }
 
-    /// Where a client's id stands on the disk.
+    /// A client's id as it is stored.
     pub fn stored(&self, id: u32) -> Option<u32> {
         let mut left = id;
         for range in &self.0 {
@@ -107,7 +104,7 @@ impl IdMap {
         None
     }
 
-    /// The client's id that stands on the disk as this one.
+    /// The client's id that is stored as this one.
     pub fn client(&self, stored: u32) -> Option<u32> {
         let mut before = 0_u32;
         for range in &self.0 {
@@ -131,7 +128,7 @@ impl fmt::Display for IdMap {
     }
 }
 
-/// Where the ids of a client stand: those of its users, and those of its groups.
+/// Where a client's ids are stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mapping {
     /// Of users.
@@ -141,22 +138,22 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// Whether everything that was stored by `before` means the same in this one, which may have more ranges.
+    /// Whether what was stored by `before` means the same here.
     pub fn extends(&self, before: &Self) -> bool {
         self.users.extends(&before.users) && self.groups.extends(&before.groups)
     }
 }
 
-/// Whose a client's files are on this machine.
+/// Who owns a client's files on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owners {
-    /// Root's gate: those of the client, by the same number.
+    /// The client's owners, by the same number: the gate runs as root.
     Real,
-    /// An account's gate: those of the client, by a number of the account's ranges.
+    /// The client's owners, by a number of the account's ranges.
     Mapped(Mapping),
-    /// An account's gate: the account, whoever had them at the client.
+    /// The account.
     Account,
-    /// Nobody can say, since something stands in the way. Nothing is stored then.
+    /// Unknown, since there is an error. Nothing is stored then.
     Undecided,
 }
 

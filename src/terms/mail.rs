@@ -1,5 +1,5 @@
-//! A mail that is written and waits. It stands as a file in the spool of the account that it is about, so whatever reads
-//! it back must take it through [`ComposedMail::checked`]: the account may have written it itself.
+//! A mail that is written and waits in the spool of an account. The account may have written it
+//! itself, so whoever reads it must call [`ComposedMail::checked`].
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 use super::limits::{MAX_MAIL_BODY, MAX_SUBJECT};
 use super::text::still_printable;
 
-/// One mail: its words and whom it is for. Addresses are not in it; the site's settings say where the audience is when it leaves.
+/// A mail without addresses; the site's settings have these when it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[must_use]
 pub struct ComposedMail {
-    /// Its number in the account's spool. With `created` it makes the Message-ID, so a mail sent twice can be told.
+    /// Its number in the account's spool; with `created` it makes the Message-ID.
     pub seq: u64,
-    /// The account in whose spool it stands; taken from the directory, not from the file.
+    /// The account, from the spool's directory and not from the file.
     #[serde(skip)]
     pub uid: u32,
     /// When it was written.
     pub created: DateTime<Utc>,
     /// Whom it is for.
     pub audience: Audience,
-    /// The events that it tells of, counted.
+    /// The number of events in it.
     pub events: u64,
     /// The subject, one printable line.
     pub subject: String,
@@ -43,17 +43,17 @@ pub enum Audience {
 const LAST_SECOND: i64 = 253_402_300_799;
 
 impl ComposedMail {
-    /// The mail with nothing in it but printable text within its limits.
+    /// The mail with printable text alone, within its limits.
     pub fn checked(mut self, uid: u32) -> Self {
         self.uid = uid;
-        // A year before 1970 or of five digits has no form that a mail can carry (RFC 5322, 3.3).
+        // Other years have no form in a mail (RFC 5322, 3.3).
         self.created = self.created.clamp(DateTime::UNIX_EPOCH, DateTime::from_timestamp(LAST_SECOND, 0).unwrap_or_default());
         self.subject = still_printable(&self.subject, MAX_SUBJECT);
         self.body = printable_lines(&self.body);
         self
     }
 
-    /// The Message-ID: the same for the same mail, however often it is sent.
+    /// The Message-ID, the same for each attempt.
     pub fn message_id(&self, host: &str) -> String {
         format!("<snapgate.{}.{}.{}@{host}>", self.created.timestamp_micros(), self.uid, self.seq)
     }

@@ -1,8 +1,6 @@
-//! The nouns. Each is checked once, where it is made, and trusted from then on.
+//! The nouns, each checked where it is made and trusted from then on: `terms::Reason`.
 //!
 //! Nothing here reads a file, a clock or the environment.
-//!
-//! They are called by their own names, whichever file they stand in: `terms::Reason`.
 
 #![deny(clippy::wildcard_enum_match_arm, reason = "what is new among our words has to say what becomes of it")]
 

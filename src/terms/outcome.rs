@@ -1,11 +1,11 @@
-//! How connections end, each way with the first line of the mails about it.
+//! How connections end, with the first line of the mails about it.
 
 use serde::{Deserialize, Serialize};
 
 use super::word::table;
 
-/// How mails begin that are about an outcome, where no code says it better. `{who}` is the client, `{what}` its push or its verb, `{did}`
-/// what it did with the verb, `{kept}` whether the next push goes on, and `{result}` the outcome's word.
+/// How mails about an outcome begin, unless its code says. `{who}` is the client, `{what}` its push
+/// or verb, `{did}` what it did, `{kept}` whether the next push goes on.
 #[derive(Debug)]
 pub struct OutcomeRow {
     /// An alert.

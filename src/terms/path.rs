@@ -1,5 +1,4 @@
-//! Where inside the snapshot a push goes. Made from a client's word once, by rules of text alone: what exists on the
-//! disk is never asked, so nothing that a client planted there can bend it.
+//! Where in the snapshot a push goes, by rules of text alone: nothing on the disk can change it.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Write as _};
@@ -11,8 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::limits::{MAX_NAME, MAX_SUBPATH, MAX_SUBPATH_DEPTH};
 use super::text::printable_within;
 
-/// A place inside the snapshot: zero or more plain components, never `..`, never absolute. Empty is the whole. Its names
-/// are names of files, any bytes but `/` and NUL; its text ([`fmt::Display`]) is printable, and another one for each place.
+/// A place in the snapshot: plain components, never `..`, never absolute; none is the whole. Names
+/// are any bytes but `/` and NUL. Its text ([`fmt::Display`]) is printable and unique.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SubPath(Vec<OsString>);
 
@@ -25,20 +24,17 @@ pub enum NotInside {
     /// It begins with `~` and a name.
     #[error("the destination begins with `~`")]
     Home,
-    /// Longer or deeper than anything real.
+    /// Too long or too deep.
     #[error("the destination is too long")]
     TooLong,
-    /// It holds the one byte that no name of a file can.
+    /// It has a NUL byte.
     #[error("the destination has a NUL byte in it")]
     Nul,
 }
 
 impl SubPath {
-    /// Reads a destination as rsync's users write it: ``, `.`, `/`, `~/` are the whole snapshot, `etc/`, `/etc` and
-    /// `./etc` are `etc` inside it.
-    ///
-    /// # Errors
-    /// When it leaves the snapshot or is longer than anything real.
+    /// Reads a destination as rsync's users write it: ``, `.`, `/`, `~/` are the whole snapshot,
+    /// `etc/`, `/etc` and `./etc` are `etc` in it.
     pub fn parse(word: impl AsRef<[u8]>) -> Result<Self, NotInside> {
         let word = word.as_ref();
         if word.len() > MAX_SUBPATH {
@@ -79,15 +75,13 @@ impl SubPath {
         path.extend(&self.0);
         path
     }
-}
 
-impl SubPath {
-    /// Whether the other one is this place or lies within it.
+    /// Whether the other one is this place or in it.
     pub fn covers(&self, other: &Self) -> bool {
         other.0.starts_with(&self.0)
     }
 
-    /// The whole, every place on the way to this one, and this one.
+    /// Every place from the whole to this one.
     pub fn way(&self) -> impl Iterator<Item = Self> {
         (0..=self.0.len()).map(|parts| Self(self.0.iter().take(parts).cloned().collect()))
     }
@@ -97,7 +91,7 @@ impl SubPath {
     }
 }
 
-/// For notes of the gate's own, where every place has to come back as it was: in hexadecimal, since names may have any bytes.
+/// In hexadecimal, for the gate's own notes: names may have any bytes.
 impl Serialize for SubPath {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut text = String::new();
@@ -115,7 +109,7 @@ impl<'de> Deserialize<'de> for SubPath {
             _ => None,
         };
         let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(pair).collect();
-        // What begins with `~` was not written so by the client either.
+        // Text that begins with `~` had `./` before it.
         let home = |bytes: &[u8]| if bytes.starts_with(b"~") { &b"./"[..] } else { b"" };
         let place = bytes.and_then(|bytes| Self::parse([home(&bytes), &bytes].concat()).ok());
         place.ok_or_else(|| serde::de::Error::custom("it is no place"))

@@ -1,4 +1,4 @@
-//! Where somebody is: an address, and for one that is of one link alone, which link (RFC 4007).
+//! An address, and the link of one that is of a single link (RFC 4007).
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use super::limits::MAX_LINK_NAME;
 pub struct Link(String);
 
 impl Link {
-    /// A name that an interface can have; none of digits, which would be its number and another one after the next start.
+    /// The name of an interface. Digits alone would be its number, which can change.
     pub fn new(text: &str) -> Option<Self> {
         let fits = (1..=MAX_LINK_NAME).contains(&text.len()) && text != "." && text != "..";
         let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && !b"/:%\"'\\".contains(&byte));
@@ -24,13 +24,13 @@ impl Link {
 
 super::word::text!(Link);
 
-/// The other end of a connection. IPv4-mapped addresses are IPv4 here.
+/// The other end of a connection. IPv4-mapped addresses are IPv4.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Peer {
     /// Its address.
     pub address: IpAddr,
-    /// The link that it is on, where its address says nothing without (`fe80::1%eth0`) and somebody has said it.
+    /// Its link, where that is known and the address needs one (`fe80::1%eth0`).
     pub link: Option<Link>,
 }
 
@@ -66,19 +66,7 @@ impl FromStr for Peer {
     }
 }
 
-impl TryFrom<String> for Peer {
-    type Error = NotAPeer;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Peer> for String {
-    fn from(peer: Peer) -> Self {
-        peer.to_string()
-    }
-}
+super::word::as_string!(Peer, NotAPeer);
 
 impl fmt::Display for Peer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,5 @@
-//! Why something was refused or went wrong: a stable code, words for the client, and everything for the administrator.
+//! Why something was refused or failed: a stable code, a text for the client, and one for the
+//! administrator.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,17 +9,17 @@ use serde::{Deserialize, Serialize};
 use super::outcome::Outcome;
 use super::word::table;
 
-/// What there is to say of a code besides its word and what it means.
+/// A code's properties.
 #[derive(Debug)]
 pub struct CodeRow {
     /// The exit code that goes with it.
     pub exit: u8,
-    /// How a mail about it begins, with `{who}` for the client and `{cannot}` for what it could not have; empty where a mail begins as the
-    /// [`Outcome`] says.
+    /// How a mail about it begins, with `{who}` for the client and `{cannot}` for what failed;
+    /// empty where the [`Outcome`] decides.
     pub headline: &'static str,
-    /// How a connection ends that was let in and is stopped for it.
+    /// The outcome of a connection that is stopped for it after it was let in.
     pub stops_as: Outcome,
-    /// Whether it is a client's or the server's own whatever address it comes from, so that mails do not tell addresses apart.
+    /// Whether the address is irrelevant, so that mails group all of them.
     pub anywhere: bool,
 }
 
@@ -51,7 +52,7 @@ impl CodeRow {
 }
 
 table! {
-    /// A stable name for a reason. It stands in answers, logs and mails, and scripts match on it: never renamed.
+    /// A stable name for a reason in answers, logs and mails. Scripts match on it: never renamed.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
     pub enum Code: CodeRow {
@@ -65,8 +66,8 @@ table! {
         Key = "key" => REFUSED,
         /// The address is not in the policy's `from:`.
         Address = "address" => REFUSED,
-        /// It is outside the policy's `when:`. Where a push was ended with its window (`stop: true`) the exit code is 75: what it brought is
-        /// kept, and the next one goes on.
+        /// It is outside the policy's `when:`. Where a push was ended with its window (`stop:
+        /// true`) the exit code is 75: what it brought is kept, and the next one goes on.
         Window = "window" => REFUSED,
         /// The policy's `verbs:` do not list what was asked for.
         Verb = "verb" => REFUSED,
@@ -80,28 +81,33 @@ table! {
         Program = "program" => REFUSED,
         /// rsync's daemon was asked for (`host::module`, or `--daemon`).
         Daemon = "daemon" => REFUSED,
-        /// The command cannot be read: control bytes, no UTF-8, what only a shell understands, a wrong shape.
+        /// The command cannot be read: control bytes, no UTF-8, what only a shell understands, a
+        /// wrong shape.
         Command = "command" => REFUSED,
         /// The command is longer, or has more words, than any that rsync sends.
         TooLong = "too-long" => REFUSED,
-        /// The words that `-s` (`--secluded-args`) sends on standard input did not come in time, or not to their end.
+        /// The words that `-s` (`--secluded-args`) sends on standard input did not come in time, or
+        /// not to their end.
         Secluded = "secluded" => REFUSED,
         /// An option of rsync is not allowed.
         Option = "option" => REFUSED,
         /// The client asked to be sent files.
         Pull = "pull" => REFUSED,
-        /// The client asked to send files where it may only read them (`snapgate-shell rrsync -ro`).
+        /// The client asked to send files where it may only read them (`snapgate-shell rrsync
+        /// -ro`).
         ReadOnly = "read-only" => REFUSED,
         /// The destination leaves the snapshot.
         Path = "path" => REFUSED,
         /// There is more than one destination.
         Destinations = "destinations" => REFUSED,
-        /// The push went into a part of the snapshot without `prepare`, and the policy says `partial_pushes: refuse`.
+        /// The push went into a part of the snapshot without `prepare`, and the policy says
+        /// `partial_pushes: refuse`.
         Part = "part" => REFUSED.stops_as(Outcome::Refused),
         /// `complete` or `abort` came without `prepare`, or too many pushes came since.
         Transaction = "transaction" => exits(exit::USAGE).stops_as(Outcome::Refused),
-        /// Another push of this client is running, behind `snapgate-shell rrsync` another transfer into DIR, or as many connections as its
-        /// `limits: {sessions: …}` or the site's `sessions:` allow.
+        /// Another push of this client is running, behind `snapgate-shell rrsync` another transfer
+        /// into DIR, or as many connections as its `limits: {sessions: …}` or the site's
+        /// `sessions:` allow.
         Busy = "busy" => LATER.stops_as(Outcome::Busy),
         /// The server's clock is before the newest snapshot.
         Clock = "clock" => LATER.headline("Act: {cannot}, because the clock of this server is before its newest snapshot."),
@@ -114,20 +120,24 @@ table! {
         Rsync = "rsync" => mend("Act: {who} cannot back up, because rsync does not run on this server."),
         /// The kernel cannot hold the jail, or gives the account no namespaces.
         Jail = "jail" => mend("Act: {who} cannot back up, because the kernel of this server cannot confine rsync."),
-        /// The policy says `owners: keep` and the account has no ids for others, or the repository holds the other kind of snapshots, or a
-        /// `snapgate remap` of it has not ended.
+        /// The policy says `owners: keep` and the account has no ids for others, or the repository
+        /// holds the other kind of snapshots, or a `snapgate remap` of it has not ended.
         Owners = "owners" => mend("Act: {who} cannot back up, because the owners of its files cannot be kept."),
-        /// A `prepare` hook failed. In mails and the ledger also a `complete` hook, which the client is not told.
+        /// A `prepare` hook failed. In mails and the ledger also a `complete` hook, which the
+        /// client is not told.
         Hook = "hook" => LATER.headline("Act: {cannot}, because a prepare hook failed."),
         /// What arrived is no backup: nothing after something, or a client that reported a failure.
         Unpublished = "unpublished" => exits(exit::DATA).stops_as(Outcome::Unpublished).anywhere(),
-        /// It is published, but something that the client counts on is missing: a push of the transaction did not end well, or left files out.
+        /// It is published, but something that the client counts on is missing: a push of the
+        /// transaction did not end well, or left files out.
         Partial = "partial" => exits(exit::DATA).anywhere(),
         /// The push took longer than `time_limits: {push: …}`.
         Deadline = "deadline" => LATER.anywhere().headline("Look into it: a push of {who} took too long and was ended. No snapshot was made."),
-        /// The push brought more than `limits: {bytes: …, inodes: …}`, or its list of files took more memory than `limits: {memory: …}`.
+        /// The push brought more than `limits: {bytes: …, inodes: …}`, or its list of files took
+        /// more memory than `limits: {memory: …}`.
         Limit = "limit" => REFUSED.anywhere(),
-        /// The push did not finish. Where rsync has an exit status of its own, that one is passed through.
+        /// The push did not finish. Where rsync has an exit status of its own, that one is passed
+        /// through.
         Interrupted = "interrupted" => LATER.anywhere(),
         /// Something happened that should not.
         Internal = "internal" => exits(exit::INTERNAL).headline("Act: {cannot}, because of an error inside snapgate."),
@@ -151,7 +161,7 @@ pub mod exit {
 }
 
 impl Code {
-    /// What a remedy is for: what was refused can be allowed, what is broken can be mended.
+    /// The purpose of a remedy: what was refused can be allowed, what is broken can be mended.
     pub fn remedied(self) -> &'static str {
         if self.exit() == exit::REFUSED { "to allow:" } else { "to mend:" }
     }
@@ -168,7 +178,7 @@ impl Code {
 pub struct Origin {
     /// The file.
     pub file: PathBuf,
-    /// The line, counted from 1; 0 where the rule is a default that no file spells out.
+    /// The line, from 1; 0 where the rule is a default.
     pub line: usize,
 }
 
@@ -179,45 +189,45 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One reason. `says` and `hint` go to the client and must tell nothing about the server; the rest is for the
-/// administrator. Foreign bytes in any of them have been made printable.
+/// One reason. `says` and `hint` are for the client and reveal nothing about the server; the rest
+/// is for the administrator. Foreign bytes in them are printable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use]
 pub struct Reason {
     /// Its stable code.
     pub code: Code,
-    /// What the client is told, one line.
+    /// The text for the client, one line.
     pub says: String,
     /// What the client can do instead, one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// What the administrator is told.
     pub detail: String,
-    /// The rule that said no.
+    /// The text for the administrator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<Origin>,
-    /// How the administrator allows it, if it was legitimate, or mends it.
+    /// How the administrator allows or mends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
-    /// Whether it is the server's fault, so that the client is told as well whether the administrator knows.
+    /// Whether the server is at fault; the client then learns whether the administrator knows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub of_server: bool,
-    /// Whether it passes by itself, so that it is told of no more than once a day.
+    /// Whether it passes by itself, and is mailed once a day at most.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub passing: bool,
 }
 
-/// Whether whoever looks after the server has been sent a mail.
+/// Whether the administrator gets a mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Administrator {
     /// One is on its way, and survives a power cut.
     Alerted,
-    /// Nobody is sent any.
+    /// None is sent.
     NotAlerted,
 }
 
 impl Administrator {
-    /// What a client is told of it.
+    /// What a client reads about it.
     pub fn says(self) -> &'static str {
         match self {
             Self::Alerted => "the administrator has been told",
@@ -227,37 +237,37 @@ impl Administrator {
 }
 
 impl Reason {
-    /// A reason that says the same to both.
+    /// A reason with one text for both.
     pub fn new(code: Code, says: impl Into<String>) -> Self {
         let says = says.into();
         Self { code, detail: says.clone(), says, hint: None, rule: None, remedy: None, of_server: false, passing: false }
     }
 
-    /// A fault of the server's: the client learns that it is not to blame, and whether somebody knows; the administrator is told this.
+    /// A fault of the server's. The client learns only that, and whether the administrator knows.
     pub fn of_the_server(code: Code, detail: impl Into<String>) -> Self {
         Self { of_server: true, ..Self::new(code, "the server cannot store anything right now").detail(detail) }
     }
 
-    /// The same for one that may be over when the client tries again.
+    /// The same where trying again may help.
     pub fn for_now(code: Code, detail: impl Into<String>) -> Self {
         Self::of_the_server(code, detail).hint("try again later")
     }
 
-    /// The lines for the client: what it is, its stable code, and what to do.
+    /// The lines for the client: the reason, its code, and the advice.
     pub fn lines(&self, refused: bool, administrator: Administrator) -> Vec<String> {
         let what = if refused { "refused: " } else { "" };
         let first = format!("snapgate: {what}{} (code {})", self.says, self.code);
         std::iter::once(first).chain(self.advice(administrator).map(|advice| format!("snapgate: {advice}"))).collect()
     }
 
-    /// What the client is told to do.
+    /// The advice for the client.
     pub fn advice(&self, administrator: Administrator) -> Option<String> {
-        let said = self.of_server.then_some(administrator.says());
-        let advice: Vec<_> = self.hint.as_deref().into_iter().chain(said).collect();
+        let mailed = self.of_server.then_some(administrator.says());
+        let advice: Vec<_> = self.hint.as_deref().into_iter().chain(mailed).collect();
         (!advice.is_empty()).then(|| advice.join("; "))
     }
 
-    /// What the administrator is told, on one line: a fault of a file goes on with the line that it is in.
+    /// The first line for the administrator: a file's fault has several.
     pub fn summary(&self) -> &str {
         self.detail.lines().next().unwrap_or_default()
     }
@@ -273,13 +283,13 @@ impl Reason {
         self
     }
 
-    /// For what no policy can allow: the client is told what it can do, the administrator that nobody else can.
+    /// For what no policy can allow: only the client can do something.
     pub fn only_client(self, can: impl Into<String>) -> Self {
         let can = can.into();
         self.remedy(format!("not possible; the client can: {can}")).hint(can)
     }
 
-    /// With other words for the administrator.
+    /// With another text for the administrator.
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = detail.into();
         self
@@ -304,12 +314,12 @@ mod tests {
 
     #[test]
     fn a_client_is_told_that_the_administrator_knows_where_that_is_so() {
-        let said = |reason: Reason, administrator| reason.lines(false, administrator).remove(1);
+        let advice = |reason: Reason, administrator| reason.lines(false, administrator).remove(1);
         let broken = Reason::of_the_server(Code::Store, "read-only");
-        assert_eq!(said(broken.clone(), Administrator::Alerted), "snapgate: the administrator has been told");
-        assert_eq!(said(broken.clone(), Administrator::NotAlerted), "snapgate: tell the administrator of the server");
-        let said = said(Reason::for_now(Code::Store, "too many open files"), Administrator::Alerted);
-        assert_eq!(said, "snapgate: try again later; the administrator has been told");
+        assert_eq!(advice(broken.clone(), Administrator::Alerted), "snapgate: the administrator has been told");
+        assert_eq!(advice(broken.clone(), Administrator::NotAlerted), "snapgate: tell the administrator of the server");
+        let advice = advice(Reason::for_now(Code::Store, "too many open files"), Administrator::Alerted);
+        assert_eq!(advice, "snapgate: try again later; the administrator has been told");
         assert!(!broken.advice(Administrator::Alerted).unwrap().contains("again"), "only a person mends that");
         assert_eq!(Reason::new(Code::Key, "no").lines(true, Administrator::Alerted), ["snapgate: refused: no (code key)"]);
     }

@@ -1,4 +1,4 @@
-//! What stands in a client's repository, as far as a decision needs it.
+//! What a decision has to know of a client's repository.
 
 use std::time::Duration;
 
@@ -23,80 +23,66 @@ pub struct RepositoryState {
     pub newest: Option<SnapshotName>,
     /// The others, newest first.
     pub earlier: Vec<SnapshotName>,
-    /// The transaction that `prepare` opened, if one is open.
+    /// The open transaction.
     pub transaction: Option<Transaction>,
 }
 
 /// A prepared transaction: pushes add up in it until `complete`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[must_use]
 pub struct Transaction {
-    /// When `prepare` came; the snapshot gets this name.
+    /// When `prepare` came, which names the snapshot.
     pub began: DateTime<Utc>,
     /// Pushes that have succeeded in it.
     pub parts: usize,
     /// Whether one of them was not whole (rsync's 23).
     pub partial: bool,
-    /// Places that a push into did not end well, or has not ended yet.
+    /// Places with a push that failed or has not ended.
     pub unfinished: Vec<String>,
-    /// What its pushes have stored so far, where a limit had it counted.
+    /// What its pushes have stored, as far as that was counted.
     #[serde(default)]
     pub used: Usage,
-    /// Files of others that became the account's in them, where no owners are kept.
+    /// Others' files that became the account's, where owners are not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped_owners: Option<DroppedOwners>,
     /// Sockets, FIFOs and devices that were not stored.
     #[serde(default)]
     pub skipped: u64,
-    /// Whether access lists came with one of them.
+    /// Whether a push brought access lists.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lists: bool,
-    /// Whether the client had all files of one of them sent again.
+    /// Whether a push ignored times, so that all files were sent again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignores_times: bool,
-    /// The pushes that have succeeded in it, in their order, as far as that is known.
+    /// The pushes that have succeeded, in order, as far as they are known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pushed: Vec<Pushed>,
-    /// Its pushes, for whoever is told how it ended: the last [`MAX_TOLD_PARTS`] of them.
+    /// The last [`MAX_TOLD_PARTS`] pushes, for the mail.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<Part>,
-    /// How many there were before them.
+    /// How many pushes came before these.
     #[serde(default)]
     pub unrecorded: u64,
-    /// Whether its parts are being put together, so that what stands in progress is their sum.
+    /// Whether its parts are being merged, so that the stage holds their sum.
     pub merging: bool,
 }
 
-/// What a push means for what else stands at its place.
+/// What a push means for other files at its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pushed {
-    /// Where inside the snapshot it went.
+    /// Its place in the snapshot.
     pub place: SubPath,
-    /// Whether nothing else is to be there (`--delete`).
+    /// Whether it replaces everything there (`--delete`).
     pub replaces: bool,
-    /// Whether the directory of the place is still as the gate made it: rsync was sent nothing of it but what is in it.
+    /// Whether the place's own directory was not sent, and is as the gate made it.
     pub untouched: bool,
 }
 
 impl Transaction {
     /// One that begins now.
     pub fn new(began: DateTime<Utc>) -> Self {
-        Self {
-            began,
-            parts: 0,
-            partial: false,
-            unfinished: Vec::new(),
-            used: Usage::default(),
-            dropped_owners: None,
-            skipped: 0,
-            lists: false,
-            ignores_times: false,
-            pushed: Vec::new(),
-            told: Vec::new(),
-            unrecorded: 0,
-            merging: false,
-        }
+        Self { began, ..Self::default() }
     }
 
     /// Whether it should have been completed long ago; `push_limit` is how long a push may take.
@@ -104,7 +90,7 @@ impl Transaction {
         (now - self.began).to_std().is_ok_and(|age| age > TRANSACTION_LIFETIME + push_limit)
     }
 
-    /// What is said of one that is closed because nobody completed it.
+    /// The note where it is closed without `complete`.
     pub fn given_up(&self) -> Note {
         Note::passing(format!(
             "the transaction prepared at {} was never completed and is closed",
@@ -176,7 +162,7 @@ impl Transaction {
         self
     }
 
-    /// Whether its sum leaves something out.
+    /// Whether its sum lacks something.
     pub fn is_partial(&self) -> bool {
         self.partial || !self.unfinished.is_empty()
     }

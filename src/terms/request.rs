@@ -1,4 +1,4 @@
-//! What is known of a connection before anything is decided: who sshd says is there, and what they said.
+//! What is known of a connection before any decision: who sshd says it is, and what they asked for.
 
 use std::path::PathBuf;
 
@@ -8,16 +8,16 @@ use super::client::ClientName;
 use super::key::Fingerprint;
 use super::peer::Peer;
 
-/// One connection. Only [`Request::said`] comes from the client; the rest is sshd's word or the kernel's.
+/// One connection. Only [`Request::said`] comes from the client.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// When the gate started, by the server's clock.
     pub at: DateTime<Utc>,
     /// The unix account that the gate runs as.
     pub account: Account,
-    /// The peer, from `SSH_CONNECTION`. `None` where there is none to trust.
+    /// The peer, from `SSH_CONNECTION`; `None` if that cannot be trusted.
     pub address: Option<Peer>,
-    /// The keys that sshd accepted, from the file that `SSH_USER_AUTH` names. Empty without `ExposeAuthInfo`.
+    /// The keys that sshd accepted, from the file that `SSH_USER_AUTH` names.
     pub keys: Vec<Fingerprint>,
     /// The client that `--client` names in a `command="…"` line.
     pub named: Option<ClientName>,
@@ -28,7 +28,7 @@ pub struct Request {
 /// The unix account that the gate runs as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Its name in the user database, or its number as text where it has none.
+    /// Its name in the user database, or its number.
     pub name: String,
     /// Its number; 0 is root.
     pub uid: u32,
@@ -37,33 +37,33 @@ pub struct Account {
 }
 
 impl Account {
-    /// Whether the gate, and so rsync, has root's powers.
+    /// Whether the gate and rsync have root's powers.
     pub fn is_root(&self) -> bool {
         self.uid == 0
     }
 }
 
-/// What the user database says of an account besides: what sshd starts, and where.
+/// What the user database says of a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
     /// Its home directory.
     pub home: PathBuf,
-    /// Its shell, through which sshd runs every command.
+    /// Its shell, which sshd uses for every command.
     pub shell: PathBuf,
 }
 
-/// Where what the client asked for is found.
+/// Where the client's command is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spoken {
-    /// In `SSH_ORIGINAL_COMMAND`: sshd runs the gate whatever the client asks for.
+    /// In `SSH_ORIGINAL_COMMAND`: the gate is a forced command.
     Variable,
-    /// In these words, which sshd has the account's shell run. The variable may be anything, such as what the client has set.
+    /// In these words, for the account's shell. The client may have set the variable.
     Words(Vec<u8>),
-    /// Nowhere: somebody logs in. The same holds of the variable.
+    /// Nowhere: a login. The client may have set the variable.
     Nowhere,
 }
 
-/// What the client asked for, not yet looked at.
+/// The client's command, not yet read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
     /// No command and no terminal: `ssh backup`.

@@ -1,5 +1,4 @@
-//! Names of snapshots: a time in UTC, written by a strftime pattern, so that a name says when its push began and a
-//! directory listing is in order of time.
+//! Names of snapshots: UTC times by a strftime pattern, so that directory listings are in order.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -11,16 +10,16 @@ use chrono::{DateTime, Duration, NaiveTime, TimeZone as _, Utc};
 use super::limits::{MAX_SNAPSHOT_DEPTH, MAX_SNAPSHOT_NAME};
 use super::word::text;
 
-/// The name of a snapshot together with the time it stands for.
+/// A snapshot's name, and the time that it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotName {
     text: String,
-    /// The time that the name stands for, as exactly as the pattern tells.
+    /// The time, as exactly as the pattern tells.
     pub at: DateTime<Utc>,
 }
 
 impl SnapshotName {
-    /// The name below `snapshots/`; may have `/` in it.
+    /// The name below `snapshots/`, which may have `/` in it.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -37,7 +36,7 @@ impl fmt::Display for SnapshotName {
     }
 }
 
-/// A strftime pattern whose names sort as their times do and can be read back.
+/// A strftime pattern whose names sort by time and can be read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamePattern(String);
 
@@ -58,17 +57,14 @@ pub enum NotAPattern {
     Reading,
 }
 
-/// The patterns that a repository may hold from before its policy's pattern was changed.
+/// Patterns that a repository may hold from before its policy was changed.
 const KNOWN: [&str; 3] = [NamePattern::DEFAULT, "%Y_%m_%d_%H_%M_%S", "%Y/%m%d/%H%M"];
 
 impl NamePattern {
-    /// The pattern of a policy that names none.
+    /// The default pattern.
     pub const DEFAULT: &'static str = "%Y-%m-%dT%H-%M-%SZ";
 
-    /// Checks a pattern by trying it on times a second, a minute, an hour, a day, a month and a year apart.
-    ///
-    /// # Errors
-    /// When its names would be no plain directories, would not sort by time, or could not be read back.
+    /// Checks a pattern with times a second, a minute, an hour, a day, a month and a year apart.
     pub fn new(pattern: &str) -> Result<Self, NotAPattern> {
         if StrftimeItems::new(pattern).any(|item| matches!(item, Item::Error)) {
             return Err(NotAPattern::Unknown);
@@ -106,7 +102,7 @@ impl NamePattern {
         SnapshotName { text, at }
     }
 
-    /// Reads a name back, whether this pattern wrote it or one of the usual ones did, before the policy's changed.
+    /// Reads a name, whether this pattern or an earlier usual one wrote it.
     pub fn read(&self, text: &str) -> Option<SnapshotName> {
         if text.len() > MAX_SNAPSHOT_NAME {
             return None;
@@ -118,12 +114,12 @@ impl NamePattern {
         })
     }
 
-    /// The deepest that a name of this repository can be, whichever pattern wrote it.
+    /// The most directories in a name of this repository, whichever pattern wrote it.
     pub fn deepest(&self) -> usize {
         KNOWN.iter().map(|known| known.matches('/').count() + 1).fold(self.levels(), usize::max)
     }
 
-    /// The earliest name of this pattern that is later than `newest`.
+    /// The earliest name that is later than `newest`.
     pub fn after(&self, newest: &SnapshotName) -> SnapshotName {
         let from = newest.at;
         let units = [Duration::seconds(1), Duration::minutes(1), Duration::hours(1), Duration::days(1)];
@@ -151,7 +147,7 @@ text!(NamePattern);
 
 fn write(pattern: &str, at: DateTime<Utc>) -> String {
     let mut text = String::new();
-    // Only a pattern with an unknown letter fails, and `new` refuses those; an empty name is then refused as a path.
+    // `new` refuses patterns that fail, and an empty name is refused as a path.
     if write!(text, "{}", at.format(pattern)).is_err() {
         text.clear();
     }
@@ -176,7 +172,7 @@ fn is_plain(text: &str) -> bool {
     text.len() <= MAX_SNAPSHOT_NAME && text.matches('/').count() < MAX_SNAPSHOT_DEPTH && text.split('/').all(part_ok)
 }
 
-/// Times in order, so spread that every field of a pattern changes alone and carries into the next.
+/// Times in order, in which every field of a pattern changes alone and carries into the next.
 fn probes() -> impl Iterator<Item = DateTime<Utc>> {
     let from = Utc.timestamp_opt(1_790_000_000, 0).single().unwrap_or_default();
     let mut seconds: Vec<i64> = vec![0];

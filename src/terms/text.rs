@@ -1,18 +1,18 @@
-//! Foreign bytes made printable. This is the one place; a log, a mail or an answer that quotes a client goes through it.
+//! Makes foreign bytes printable, for every log, mail and answer that quotes a client.
 
 use super::limits::MAX_QUOTED;
 
-/// What stands behind a text that was cut.
+/// Marks a text that was cut.
 pub const ELLIPSIS: &str = "…";
 
-/// The text with every control byte, every byte that is not UTF-8, every backslash and every character that would
-/// change how its surroundings are read (line separators, bidirectional and zero-width marks) written as an escape,
-/// cut to [`MAX_QUOTED`] bytes.
+/// The text, with escapes for control bytes, bytes that are not UTF-8, backslashes and characters
+/// that change how their surroundings are read (line separators, bidirectional and zero-width
+/// marks), cut to [`MAX_QUOTED`] bytes.
 pub fn printable(bytes: &[u8]) -> String {
     printable_within(bytes, MAX_QUOTED)
 }
 
-/// [`printable`] with a limit of one's own, in bytes of the result. Where more would follow, an ellipsis does ([`ELLIPSIS`]).
+/// The same with another limit, in bytes of the result. [`ELLIPSIS`] marks a cut.
 pub fn printable_within(bytes: &[u8], limit: usize) -> String {
     let mut out = String::new();
     for chunk in bytes.utf8_chunks() {
@@ -34,8 +34,8 @@ pub fn printable_within(bytes: &[u8], limit: usize) -> String {
     out
 }
 
-/// Text that should be printable already, from somebody who may not have seen to it: like [`printable_within`], but
-/// backslashes stay as they are, so what was escaped before is not escaped twice.
+/// Text that should be printable already, from an untrusted source: like [`printable_within`], but
+/// backslashes are not escaped again.
 pub fn still_printable(text: &str, limit: usize) -> String {
     let mut out = String::new();
     for character in text.chars() {
@@ -52,7 +52,7 @@ pub fn still_printable(text: &str, limit: usize) -> String {
     out
 }
 
-/// A number of things, by their name.
+/// A number of things with their name.
 pub fn counted(count: impl TryInto<u64>, one: &str, many: &str) -> String {
     match count.try_into().unwrap_or(u64::MAX) {
         1 => format!("1 {one}"),
@@ -60,17 +60,22 @@ pub fn counted(count: impl TryInto<u64>, one: &str, many: &str) -> String {
     }
 }
 
-/// Words of the gate's own that have several lines, on one, as where only one has its place.
+/// A number of digits alone, without the sign that `parse` would take.
+pub fn digits<N: std::str::FromStr>(text: &str) -> Option<N> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// Several lines of our own on one.
 pub fn on_one_line(text: &str) -> String {
     text.lines().collect::<Vec<_>>().join("; ")
 }
 
-/// The name of an account or group, as this machine has it. A backslash is nothing but a part of it (`DOM\jane`).
+/// The name of an account or group. A backslash in it is harmless (`DOM\jane`).
 pub fn printable_name(name: &[u8]) -> String {
     still_printable(&String::from_utf8_lossy(name), MAX_QUOTED)
 }
 
-/// Ends a text with an ellipsis where its last piece, from `whole` on, goes past the limit.
+/// Ends a text with an ellipsis if its last piece, from `whole` on, exceeds the limit.
 fn is_cut(out: &mut String, whole: usize, limit: usize) -> bool {
     let cut = out.len() > limit;
     if cut {
@@ -91,7 +96,7 @@ fn push(out: &mut String, character: char) {
     }
 }
 
-/// Characters that are invisible or reorder what stands around them (Unicode TR36).
+/// Invisible characters, and those that reorder text (Unicode TR36).
 fn misleads(character: char) -> bool {
     matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')

@@ -62,14 +62,14 @@ pub struct Excess {
     pub found: u64,
 }
 
-/// A number of bytes as people write it: in a unit of which it is a whole and small number, or else to one decimal.
+/// A number of bytes for people: a small whole number of some unit, or else one decimal.
 #[derive(Debug, Clone, Copy)]
 pub struct Bytes(pub u64);
 
-/// A larger number of a unit is hard to read.
+/// The largest number that is easy to read.
 const READABLE: u64 = 9999;
 
-/// Names and sizes of units, the largest first.
+/// Units, the largest first.
 const UNITS: [(&str, u64); 8] = [
     ("TiB", 1 << 40),
     ("TB", 1_000_000_000_000),

@@ -4,94 +4,59 @@ use serde::{Deserialize, Serialize};
 
 use super::word::{as_clause, table};
 
-/// What there is to say of a verb besides its word and what it means.
+/// A verb's properties.
 #[derive(Debug)]
 pub struct VerbRow {
-    /// How a client says it.
+    /// How a client writes it.
     pub usage: &'static str,
     /// Whether a policy without `verbs:` allows it.
     pub by_default: bool,
     /// Whether every client may ask for it, whatever its policy says.
     pub always: bool,
-    /// Whether it may do something with the files of snapshots, or of what is to be one.
+    /// Whether it may change the files of snapshots, or of one in progress.
     pub touches_trees: bool,
-    /// Whether a client that says it is about to back something up.
+    /// Whether a client that uses it is about to back something up.
     pub backs_up: bool,
-    /// What was done where it was answered and published nothing.
+    /// What was done if it published nothing.
     pub answered: &'static str,
-    /// What a report says that the client did then.
+    /// The same in a report.
     pub reported: &'static str,
 }
 
+const fn verb(usage: &'static str, answered: &'static str, reported: &'static str) -> VerbRow {
+    VerbRow { usage, by_default: false, always: false, touches_trees: false, backs_up: false, answered, reported }
+}
+
+/// A verb that works on the files of snapshots.
+const fn works(usage: &'static str, answered: &'static str, reported: &'static str) -> VerbRow {
+    VerbRow { touches_trees: true, ..verb(usage, answered, reported) }
+}
+
 table! {
-    /// A verb, as a policy's `verbs:` lists it and a client says it, in the order in which help shows them.
+    /// A verb, as policies list it and clients write it, in the order of `help`.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum Verb: VerbRow {
         /// Open a transaction: pushes add up until `complete`.
-        Prepare = "prepare" => VerbRow {
-            usage: "ssh HOST prepare",
-            by_default: false,
-            always: false,
-            touches_trees: true,
-            backs_up: true,
-            answered: "transaction opened",
-            reported: "opened a transaction",
-        },
+        Prepare = "prepare" => VerbRow { backs_up: true, ..works("ssh HOST prepare", "transaction opened", "opened a transaction") },
         /// Push; it becomes a snapshot.
         Rsync = "rsync" => VerbRow {
-            usage: "rsync -a --delete DIR HOST:",
             by_default: true,
-            always: false,
-            touches_trees: true,
             backs_up: true,
-            answered: "dry run",
-            reported: "tried a push (a dry run)",
+            ..works("rsync -a --delete DIR HOST:", "dry run", "tried a push (a dry run)")
         },
         /// Publish the transaction, unless STATUS says that rsync failed.
-        Complete = "complete" => VerbRow {
-            usage: "ssh HOST complete [STATUS]",
-            by_default: false,
-            always: false,
-            touches_trees: true,
-            backs_up: true,
-            answered: "answered",
-            reported: ASKED,
-        },
+        Complete = "complete" => VerbRow { backs_up: true, ..works("ssh HOST complete [STATUS]", "answered", ASKED) },
         /// Discard the transaction.
-        Abort = "abort" => VerbRow {
-            usage: "ssh HOST abort",
-            by_default: false,
-            always: false,
-            touches_trees: true,
-            backs_up: false,
-            answered: "transaction discarded",
-            reported: "discarded its transaction",
-        },
+        Abort = "abort" => works("ssh HOST abort", "transaction discarded", "discarded its transaction"),
         /// Show the newest snapshot and what is going on.
-        Status = "status" => VerbRow {
-            usage: "ssh HOST status",
-            by_default: true,
-            always: false,
-            touches_trees: false,
-            backs_up: false,
-            answered: "status told",
-            reported: ASKED,
-        },
+        Status = "status" => VerbRow { by_default: true, ..verb("ssh HOST status", "status told", ASKED) },
         /// Show who you are and what you may do.
-        Help = "help" => VerbRow {
-            usage: "ssh HOST help",
-            by_default: false,
-            always: true,
-            touches_trees: false,
-            backs_up: false,
-            answered: "help given",
-            reported: ASKED,
-        },
+        Help = "help" => VerbRow { always: true, ..verb("ssh HOST help", "help given", ASKED) },
     }
 }
 
-/// What a report says of a client that did no more than ask.
+/// What a report says of a client that only asked something.
 pub const ASKED: &str = "asked something and was answered";
 
 impl Verb {

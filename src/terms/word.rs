@@ -1,6 +1,6 @@
-//! What types do that stand for a word or hold nothing but a checked text.
+//! Macros for types that stand for a word or hold a checked text, and helpers for words.
 
-/// An enum with the text of each of its values.
+/// An enum whose values have a text each.
 macro_rules! words {
     ($(#[$of_all:meta])* pub enum $name:ident { $($(#[$of_one:meta])* $value:ident = $text:literal,)+ }) => {
         $(#[$of_all])*
@@ -33,8 +33,8 @@ macro_rules! words {
     };
 }
 
-/// An enum of [`words`] that is a table. The comment of a value says what it means, in the manual's words, since the pages in `docs/` are
-/// made of them. Behind `=>` stands the rest of its row, where the enum names a type of rows.
+/// A [`words`] enum that is a table: the comment of a value is its description in the manual.
+/// Behind `=>` is the rest of its row, if the enum names a type of rows.
 macro_rules! table {
     ($(#[$of_all:meta])* pub enum $name:ident { $($(#[doc = $means:literal])+ $value:ident = $text:literal,)+ }) => {
         $crate::terms::word::words! { $(#[$of_all])* pub enum $name { $($(#[doc = $means])+ $value = $text,)+ } }
@@ -51,14 +51,14 @@ macro_rules! table {
             }
         }
     };
-    ($(#[$of_all:meta])* pub enum $name:ident: $row:ty { $($(#[doc = $means:literal])+ $value:ident = $text:literal => $said:expr,)+ }) => {
+    ($(#[$of_all:meta])* pub enum $name:ident: $row:ty { $($(#[doc = $means:literal])+ $value:ident = $text:literal => $rest:expr,)+ }) => {
         $crate::terms::word::table! { $(#[$of_all])* pub enum $name { $($(#[doc = $means])+ $value = $text,)+ } }
 
         impl $name {
             /// What else there is to say of it.
             pub fn row(self) -> &'static $row {
                 match self {
-                    $(Self::$value => const { &$said },)+
+                    $(Self::$value => const { &$rest },)+
                 }
             }
         }
@@ -72,19 +72,19 @@ macro_rules! either {
     ($one:literal, $($more:literal),+) => { concat!($one, ", ", $crate::terms::word::either!($($more),+)) };
 }
 
-/// A sentence as part of another: with a small letter, and no full stop.
+/// A sentence as part of another: in lower case and without its full stop.
 pub(crate) fn as_clause(sentence: &str) -> String {
     let mut letters = sentence.trim_end_matches('.').chars();
     letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect()
 }
 
-/// The one of `known` that `text` could be a slip of the pen for: at most two letters away.
+/// The one of `known` that `text` may be a typing error for: at most two letters away.
 pub(crate) fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = known.into_iter().map(|word| (distance(word, text), word)).min();
     near.filter(|(changes, _)| *changes <= 2).map(|(_, word)| word)
 }
 
-/// How many letters to change, add or remove to make one word of the other (Levenshtein). Long words are far from all.
+/// Letters to change, add or remove to make one word of the other (Levenshtein), if at most two.
 fn distance(one: &str, other: &str) -> usize {
     if one.len().abs_diff(other.len()) > 2 {
         return usize::MAX;
@@ -93,11 +93,11 @@ fn distance(one: &str, other: &str) -> usize {
     for (line, left) in one.chars().enumerate() {
         let mut diagonal = line;
         let mut last = line + 1;
-        for (right, sandbox) in other.chars().zip(row.iter_mut().skip(1)) {
+        for (right, entry) in other.chars().zip(row.iter_mut().skip(1)) {
             let substituted = diagonal + usize::from(left != right);
-            diagonal = *sandbox;
-            last = substituted.min(*sandbox + 1).min(last + 1);
-            *sandbox = last;
+            diagonal = *entry;
+            last = substituted.min(*entry + 1).min(last + 1);
+            *entry = last;
         }
         if let Some(first) = row.first_mut() {
             *first = line + 1;
@@ -106,8 +106,8 @@ fn distance(one: &str, other: &str) -> usize {
     row.last().copied().unwrap_or(usize::MAX)
 }
 
-/// The text of a type that holds nothing else. With the error of its check, also its way through a file: it is written as its text,
-/// and what is read has to pass the check.
+/// The text of a type that holds nothing else. With an error type also its (de)serialization: as
+/// the text, which is checked when it is read.
 macro_rules! text {
     ($name:ident) => {
         impl $name {
@@ -125,7 +125,13 @@ macro_rules! text {
     };
     ($name:ident, $error:ident) => {
         $crate::terms::word::text!($name);
+        $crate::terms::word::as_string!($name, $error);
+    };
+}
 
+/// The way of a type through a file: as its text, which is checked when it is read.
+macro_rules! as_string {
+    ($name:ident, $error:ident) => {
         impl TryFrom<String> for $name {
             type Error = $error;
 
@@ -136,10 +142,10 @@ macro_rules! text {
 
         impl From<$name> for String {
             fn from(one: $name) -> Self {
-                one.0
+                one.to_string()
             }
         }
     };
 }
 
-pub(crate) use {either, table, text, words};
+pub(crate) use {as_string, either, table, text, words};

@@ -16,9 +16,6 @@ pub struct NotAZone(pub String);
 
 impl ZoneName {
     /// Checks a name's form; whether the system knows it shows when its file is read.
-    ///
-    /// # Errors
-    /// When it could not be a zone's name.
     pub fn new(text: &str) -> Result<Self, NotAZone> {
         let part_ok = |part: &str| {
             part.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -53,26 +50,23 @@ impl Zone {
         Self { name: ZoneName::utc(), rules: tz::TimeZone::utc() }
     }
 
-    /// The zone whose file (RFC 9636, TZif) holds `bytes`; `None` when it is no such file, or one that does not tell the
-    /// time of every year of this century (a file cut down to the past would silently become UTC).
+    /// The zone of a TZif file (RFC 9636); `None` if it is none, or does not cover this century: a
+    /// file cut down to the past would silently become UTC.
     pub fn from_tzif(name: ZoneName, bytes: &[u8]) -> Option<Self> {
         let rules = tz::TimeZone::from_tz_data(bytes).ok()?;
         let complete = (2000..=2100i64).all(|year| rules.find_local_time_type((year - 1970) * 31_556_952).is_ok());
-        if !complete {
-            return None;
-        }
-        Some(Self { name, rules })
+        complete.then_some(Self { name, rules })
     }
 
-    /// What clocks in the zone show at `at`.
+    /// What clocks in the zone show.
     pub fn local(&self, at: DateTime<Utc>) -> NaiveDateTime {
         let offset = self.rules.find_local_time_type(at.timestamp()).map_or(0, |kind| kind.ut_offset());
         (at + Duration::seconds(i64::from(offset))).naive_utc()
     }
 
-    /// The first moment at which clocks in the zone show `local`; `None` in the hour that a change to summer time skips.
+    /// The first moment at which clocks show `local`; `None` in an hour that spring skips.
     pub fn moment(&self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
-        // A zone's offset is less than a day and a half; the moment is where applying the offset gives the time back.
+        // An offset is less than 36 hours; the right one gives the time back.
         let around = [-36, -24, -12, -6, 0, 6, 12, 24, 36];
         let offsets = around.iter().filter_map(|hours| {
             let near = local.and_utc().timestamp() + hours * 3600;

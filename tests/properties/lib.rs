@@ -198,7 +198,7 @@ fn sandbox(push: &Push, confinement: Confinement) -> Sandbox {
         confinement,
         mapping: None,
         running: Some(100),
-        tells_owners: true,
+        logs_owners: true,
     };
     plan.run(places).sandbox().clone()
 }

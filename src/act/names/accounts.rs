@@ -11,7 +11,7 @@ use std::path::Path;
 
 use nix::libc;
 
-use crate::decide::host::names::{Wanted, login, name_and_number, user};
+use crate::decide::host::names::{Wanted, entry, login, user};
 use crate::decide::owners::remap::Kind;
 use crate::terms::limits::{MAX_PASSWD, MAX_PASSWD_LINE};
 use crate::terms::{Account, Login};
@@ -46,7 +46,11 @@ pub fn numbered(kind: Kind, is_one: impl Fn(u32) -> bool) -> io::Result<Option<(
     if text.len() as u64 > MAX_PASSWD {
         return Err(io::Error::other(format!("{path} has more than {MAX_PASSWD} bytes")));
     }
-    Ok(text.split(|byte| *byte == b'\n').filter_map(name_and_number).find(|(_, number)| is_one(*number)))
+    Ok(text
+        .split(|byte| *byte == b'\n')
+        .filter_map(entry)
+        .find(|(_, number)| is_one(*number))
+        .map(|(name, number)| (String::from_utf8_lossy(name).into_owned(), number)))
 }
 
 /// Where the account that is in the file lives, and its shell.

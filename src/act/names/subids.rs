@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use crate::decide::owners::Lack;
-use crate::decide::owners::subids::{self, HELPERS, Ids, ranges, shared};
+use crate::decide::owners::subids::{self, HELPERS, ranges, shared};
+use crate::decide::owners::{Kind, Lack};
 use crate::decide::policy::lint::Finding;
 use crate::terms::limits::{MAX_PASSWD, MAX_SUBIDS};
 use crate::terms::{Account, IdMap, IdRange, Mapping};
@@ -17,8 +17,8 @@ use crate::terms::{Account, IdMap, IdRange, Mapping};
 /// # Errors
 /// With what is missing.
 pub fn available(account: &Account) -> Result<Mapping, Lack> {
-    let map = |ids: Ids| IdMap::new(ranges(&read(ids.file(), MAX_SUBIDS), ids, account)).ok_or(Lack::Ranges(ids.file()));
-    let mapping = Mapping { users: map(Ids::Users)?, groups: map(Ids::Groups)? };
+    let map = |ids: Kind| IdMap::new(ranges(&read(ids.file(), MAX_SUBIDS), ids, account)).ok_or(Lack::Ranges(ids.file()));
+    let mapping = Mapping { users: map(Kind::User)?, groups: map(Kind::Group)? };
     match HELPERS.into_iter().find(|helper| !Path::new(helper).is_file()) {
         Some(missing) => Err(Lack::Program(missing)),
         None => Ok(mapping),
@@ -27,18 +27,18 @@ pub fn available(account: &Account) -> Result<Mapping, Lack> {
 
 /// Whom a user's number is given to for others.
 pub fn given_to(user: u32) -> Option<String> {
-    subids::given_to(&read(Ids::Users.file(), MAX_SUBIDS), user)
+    subids::given_to(&read(Kind::User.file(), MAX_SUBIDS), user)
 }
 
 /// Every user and every group that an account may be besides itself.
 pub fn given_for_others(account: &Account) -> [Vec<IdRange>; 2] {
-    [Ids::Users, Ids::Groups].map(|ids| subids::all_of(&read(ids.file(), MAX_SUBIDS), account))
+    [Kind::User, Kind::Group].map(|ids| subids::all_of(&read(ids.file(), MAX_SUBIDS), account))
 }
 
 /// What of the ids that these accounts use somebody else has, too.
 pub fn not_theirs_alone(accounts: &[(Account, Mapping)]) -> Vec<Finding> {
-    let of = |ids: Ids| shared(ids, &read(ids.file(), MAX_SUBIDS), &read(ids.known(), MAX_PASSWD), accounts);
-    [Ids::Users, Ids::Groups].into_iter().flat_map(of).collect()
+    let of = |ids: Kind| shared(ids, &read(ids.file(), MAX_SUBIDS), &read(ids.known(), MAX_PASSWD), accounts);
+    [Kind::User, Kind::Group].into_iter().flat_map(of).collect()
 }
 
 /// What stands in the file; nothing where it cannot be read.

@@ -1,5 +1,5 @@
-//! What an account finds by itself. A process that is the account looks at what is the account's: what it cannot reach, it cannot show to
-//! root, and what it cannot do no push of its can.
+//! What an account finds by itself. A process of the account looks at what is the account's: what
+//! it cannot reach is not shown to root, and no push can reach it either.
 
 use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
@@ -15,26 +15,25 @@ use crate::decide::policy::{Policy, Site};
 use crate::terms::limits::{LOOK_TIMEOUT, MAX_SEEN, MAX_SHELL_ANSWER};
 use crate::terms::{Account, Login};
 
-/// What is said before a shell has the word.
+/// Precedes the shell's output.
 const BEGINS: &[u8] = b"\n";
 
-/// What was found for one policy.
+/// An account's findings for a policy.
 #[derive(Debug)]
 pub(super) struct Asked {
-    /// What the account has seen.
     pub(super) seen: Seen,
-    /// Whether it could make a repository that is missing.
+    /// Whether the account could create a missing repository.
     pub(super) may_make: bool,
 }
 
-/// An account, with what is known of it.
+/// An account and its login.
 pub(super) struct Known {
     pub(super) account: Account,
     pub(super) login: Option<Login>,
-    /// What sshd does with it, where it could be asked.
+    /// sshd's settings for it, if they are known.
     pub(super) sshd: Option<Settings>,
     groups: Vec<u32>,
-    /// The gate, as root sees it.
+    /// The gate that root sees.
     own: Option<Identity>,
 }
 
@@ -45,17 +44,17 @@ impl Known {
         Self { account, login, sshd, groups, own: the_gate() }
     }
 
-    /// What its groups are called, where sshd asks for that and all of them are known.
+    /// The names of its groups, if sshd needs them and all are known.
     pub(super) fn group_names(&self) -> Option<Vec<String>> {
         self.sshd.as_ref().filter(|settings| settings.asks_for_groups() && !self.groups.is_empty())?;
         self.groups.iter().map(|group| names::group(*group)).collect()
     }
 
-    /// Has the account look at what a policy of its needs; `None` where nobody can have it do so.
+    /// Has the account check a policy's paths; `None` if nobody can.
     pub(super) fn ask(&self, policy: &Policy, site: &Site) -> Option<Asked> {
         let repository = look(&policy.path);
         let is_missing = repository.is_none();
-        // What is somebody else's may lead anywhere, and root, for one, could follow it.
+        // Others' directories may lead anywhere, and root could follow.
         let is_its_own = repository.is_some_and(|found| found.owner == self.account.uid);
         let above = policy.path.parent().unwrap_or(&policy.path);
         let mut wanted = self.wanted(policy, site);
@@ -65,7 +64,7 @@ impl Known {
                 wanted.extend(Repository::at(&policy.path).needed());
             }
             let barred = barred(&wanted);
-            // What is out of reach is told once.
+            // What is out of reach is reported once.
             let may_look = is_its_own && !barred.iter().any(|barred| policy.path.starts_with(&barred.at));
             let stock = may_look.then(|| Repository::at(&policy.path).stock(&policy.names));
             Seen { barred, stock, keys: self.keys() }
@@ -73,18 +72,18 @@ impl Known {
         let mut seen: Seen = if is_oneself(&self.account) {
             looks()
         } else if running_uid() == 0 {
-            let said = child::apart(LOOK_TIMEOUT, MAX_SEEN, |out| {
+            let answer = child::apart(LOOK_TIMEOUT, MAX_SEEN, |out| {
                 if process::live_as(&self.account, &self.groups).is_ok() {
                     let _ = out.write_all(&serde_json::to_vec(&looks()).unwrap_or_default());
                 }
             });
-            serde_json::from_slice(&said).ok()?
+            serde_json::from_slice(&answer).ok()?
         } else {
             return None;
         };
         let may_make = !is_missing || !seen.barred.iter().any(|barred| barred.path == above);
         if is_missing {
-            // It is told with the repository.
+            // It is reported with the repository.
             seen.barred.retain(|barred| barred.path != above || barred.at != above || barred.need != Need::Fill);
         }
         Some(Asked { seen, may_make })
@@ -105,16 +104,16 @@ impl Known {
         wanted
     }
 
-    /// The program that sshd starts for it, where that is told by its whole path.
+    /// The program that sshd starts for it, by its whole path.
     pub(super) fn runs(&self) -> Option<PathBuf> {
         let word = self.sshd.as_ref()?.force.as_ref()?.split_ascii_whitespace().next()?;
         word.starts_with('/').then(|| PathBuf::from(word))
     }
 
-    /// Where the command leads that sshd has for every login of its; `None` where its program is not there.
+    /// What sshd's forced command starts; `None` if the program is missing.
     pub(super) fn forced(&self) -> Option<Leads> {
         let command = self.sshd.as_ref().and_then(|settings| settings.force.as_deref()).unwrap_or_default();
-        // A gate that is the account's shell takes that for itself, wherever it is.
+        // A gate that is the account's shell recognises itself, wherever it is.
         if self.has_the_gate_for_a_shell() && login::is_the_gate_alone(command.as_bytes()) {
             return Some(Leads::ToTheGate);
         }
@@ -124,7 +123,6 @@ impl Known {
         Some(login::command_leads(command, |word| leads(word, self.own)))
     }
 
-    /// Whether its shell is the gate.
     pub(super) fn has_the_gate_for_a_shell(&self) -> bool {
         self.login.as_ref().is_some_and(|login| leads(&login.shell.to_string_lossy(), self.own) == Leads::ToTheGate)
     }
@@ -135,7 +133,7 @@ impl Known {
         key_files(&files, self.account.uid, &login.home, settings.strict, self.own)
     }
 
-    /// What its shell prints of its own accord, with what it was asked to; `None` where nobody can start it.
+    /// What its shell prints at its start; `None` if nobody can start it.
     pub(super) fn shell_prints(&self) -> Option<Vec<u8>> {
         let login = self.login.as_ref()?;
         if login::turns_away(&login.shell) {
@@ -144,15 +142,15 @@ impl Known {
         if !is_oneself(&self.account) && running_uid() != 0 {
             return None;
         }
-        let said = child::apart_for_good(LOOK_TIMEOUT, MAX_SHELL_ANSWER, |mut told| {
-            process::close_all_but(&[told.as_raw_fd()]);
+        let answer = child::apart_for_good(LOOK_TIMEOUT, MAX_SHELL_ANSWER, |mut out| {
+            process::close_all_but(&[out.as_raw_fd()]);
             let ready = process::silence().and_then(|()| process::live_as(&self.account, &self.groups));
-            // Where there is no process to be had, which parts of the jail say, there is no first byte either.
-            if ready.is_ok() && told.write_all(BEGINS).is_ok() {
-                child::become_shell(&self.account.name, login, told);
+            // Without a process, as in parts of the jail, the first byte is missing.
+            if ready.is_ok() && out.write_all(BEGINS).is_ok() {
+                child::become_shell(&self.account.name, login, out);
             }
         });
-        said.strip_prefix(BEGINS).map(<[u8]>::to_vec)
+        answer.strip_prefix(BEGINS).map(<[u8]>::to_vec)
     }
 }
 

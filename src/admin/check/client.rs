@@ -19,7 +19,6 @@ use crate::terms::Account;
 use super::asked::Asked;
 use super::files::{program, shown, writable};
 
-/// What a policy names: its account, its repository, its hooks.
 pub(super) fn on_disk(policy: &Policy, site: &Site, account: Option<&Account>, asked: Option<&Asked>) -> Vec<Finding> {
     let at = |key: &str| policy.origins.of(key);
     let mut found = Vec::new();
@@ -72,12 +71,12 @@ pub(super) fn on_disk(policy: &Policy, site: &Site, account: Option<&Account>, a
     found
 }
 
-/// The gate runs as the client's account: it has to reach and read both files.
+/// The gate runs as the client's account, which has to read both files.
 fn readable(policy: &Policy, site: &Site, account: &Account) -> Vec<Finding> {
     let files = [&site.file, &policy.origins.file];
     let directories = files.iter().filter_map(|file| file.parent());
     let all: Vec<&Path> = directories.chain(files.iter().map(|file| file.as_path())).collect();
-    // Asked for once, if at all.
+    // Looked up once, if at all.
     let groups = OnceCell::new();
     let barred = all.iter().enumerate().filter(|(position, path)| {
         !all.iter().take(*position).any(|earlier| earlier == *path)
@@ -91,7 +90,7 @@ fn readable(policy: &Policy, site: &Site, account: &Account) -> Vec<Finding> {
     found.collect()
 }
 
-/// Zones that the system does not know, each told once.
+/// Zones that the system does not know, each once.
 pub(super) fn time_zones(policies: &[Policy]) -> Vec<Finding> {
     let named: BTreeMap<&str, &Policy> = policies.iter().map(|policy| (policy.timezone.as_str(), policy)).collect();
     let found = named.into_values().filter_map(|policy| {

@@ -1,4 +1,4 @@
-//! The disks that backups are written to: whether there is room, and whether a repository is on the one that is meant.
+//! The disks of backups: whether they have room, and whether each repository is on the right one.
 
 use std::path::Path;
 
@@ -7,11 +7,11 @@ use crate::decide::host::seen::{self, Disks};
 use crate::decide::policy::lint::Finding;
 use crate::decide::policy::{Policy, Site};
 
-/// What is wrong with the store's disk, and with those of repositories elsewhere. Each disk is told once.
+/// What is wrong with the disks of the store and of repositories elsewhere, each once.
 pub(super) fn rooms(site: &Site, policies: &[Policy]) -> Vec<Finding> {
     let mut found = Vec::new();
     let store = room(&site.store);
-    let mut told: Vec<u64> = store.iter().map(|store| store.device).collect();
+    let mut reported: Vec<u64> = store.iter().map(|store| store.device).collect();
     found.extend(store.as_ref().and_then(|store| seen::room(&site.origins.of("store"), store)));
     let root = device(Path::new("/"));
     for policy in policies {
@@ -21,8 +21,8 @@ pub(super) fn rooms(site: &Site, policies: &[Policy]) -> Vec<Finding> {
             let disks = Disks { own: own.device, store: store.device, root };
             found.extend(seen::elsewhere(&origin, disks, &policy.path, &site.store, policy.require_mount));
         }
-        if !told.contains(&own.device) {
-            told.push(own.device);
+        if !reported.contains(&own.device) {
+            reported.push(own.device);
             found.extend(seen::room(&origin, &own));
         }
     }

@@ -1,4 +1,4 @@
-//! How clients come in: whether sshd lets their account in, to the gate and to nothing else, and whether its shell stands in the way.
+//! Logins of clients: whether sshd lets their account in, and to the gate alone.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::terms::limits::{LOOK_TIMEOUT, MAX_SEEN};
 use super::asked::Known;
 use super::files::{file, program};
 
-/// Every account that a policy names and the machine knows, with what sshd does with it. Where sshd does not say, that is told once.
+/// The known accounts of all policies with sshd's settings. An error of sshd is reported once.
 pub(super) fn accounts<'a>(site: &Site, policies: &'a [Policy]) -> (BTreeMap<&'a str, Known>, Vec<Finding>) {
     let (mut known, mut found) = (BTreeMap::new(), Vec::new());
     for policy in policies {
@@ -40,11 +40,11 @@ pub(super) fn accounts<'a>(site: &Site, policies: &'a [Policy]) -> (BTreeMap<&'a
     (known, found)
 }
 
-/// What sshd does with the account of a policy; `None` where nobody can ask, or there is no sshd.
+/// sshd's settings for a policy's account; `None` if nobody can ask, or there is no sshd.
 fn settings(site: &Site, policy: &Policy) -> Result<Option<Settings>, String> {
     let file = match &site.sshd {
         Sshd::None => return Ok(None),
-        // It reads its own keys first.
+        // sshd needs its host keys to answer.
         _ if running_uid() != 0 => return Ok(None),
         Sshd::OfTheMachine => None,
         Sshd::With(file) => Some(file.as_path()),
@@ -53,7 +53,7 @@ fn settings(site: &Site, policy: &Policy) -> Result<Option<Settings>, String> {
         let answer = ask_sshd(file, &login::connection(&policy.user, &address(policy), port))?;
         answer.map(|answer| login::settings(&answer).ok_or_else(|| "its answer is none".to_owned())).transpose()
     };
-    // Which port it listens on it says itself, and a block may ask for that.
+    // The answer names the port, on which settings may depend.
     let first = asked(login::USUAL_PORT)?;
     match first.as_ref().and_then(|settings| settings.port).filter(|port| *port != login::USUAL_PORT) {
         Some(port) => asked(port),
@@ -71,7 +71,7 @@ fn address(policy: &Policy) -> String {
     peers.next().map_or_else(|| login::NOWHERE.to_owned(), |peer| peer.to_string())
 }
 
-/// What is wrong with how an account comes in. `keys` are its files of keys, as it has found them.
+/// What is wrong with an account's logins. `keys` are its files of keys.
 pub(super) fn findings(known: &Known, policies: &[&Policy], keys: Option<&[KeyFile]>) -> Vec<Finding> {
     let (Some(first), Some(home)) = (policies.first(), &known.login) else { return Vec::new() };
     let user = first.origins.of("user");
@@ -88,7 +88,7 @@ pub(super) fn findings(known: &Known, policies: &[&Policy], keys: Option<&[KeyFi
         let today = Utc::now().timestamp().div_euclid(24 * 3600);
         found.extend(shadow(account).and_then(|shadow| login::shut(entry, settings.pam, shadow, today)));
         let runs = known.runs();
-        // As root, sshd runs and reads these for nobody else's sake.
+        // sshd runs and reads these as root.
         found.extend(settings.named.iter().flat_map(|named| file(named, user.clone(), "what sshd asks for keys,")));
         found.extend(runs.iter().flat_map(|runs| program(runs, user.clone(), "what sshd runs for it,", &[])));
     }
@@ -100,11 +100,11 @@ pub(super) fn findings(known: &Known, policies: &[&Policy], keys: Option<&[KeyFi
     found
 }
 
-/// What `/etc/shadow` has about an account. A process of its own reads it: later ones go on from this one and become the account's, which may
-/// then look into all that this one has ever had in its memory.
+/// The account's line of `/etc/shadow`, read in a process of its own: later processes of this one
+/// become the account's, which may then read all of their memory.
 fn shadow(account: &str) -> Option<Shadow> {
-    let said = child::apart(LOOK_TIMEOUT, MAX_SEEN, |out| {
+    let answer = child::apart(LOOK_TIMEOUT, MAX_SEEN, |out| {
         let _ = out.write_all(&serde_json::to_vec(&shadow_of(account)).unwrap_or_default());
     });
-    serde_json::from_slice(&said).ok()?
+    serde_json::from_slice(&answer).ok()?
 }

@@ -1,17 +1,13 @@
-//! Files and directories that settings name: whether they are there, are of the right kind, and are nobody's who should not have them.
+//! Files and directories in settings: whether they exist, and who can change them.
 
 use std::path::Path;
 
 use crate::act::inspect::{Kind, Look, look, running_uid};
 use crate::decide::policy::lint::Finding;
 use crate::terms::Origin;
-use crate::terms::text::printable;
+pub(super) use crate::terms::text::quoted_path as shown;
 
-pub(super) fn shown(path: &Path) -> String {
-    format!("`{}`", printable(path.as_os_str().as_encoded_bytes()))
-}
-
-/// A program that is missing, cannot run, or that somebody else could replace.
+/// A program that is missing, cannot run, or could be replaced by somebody.
 pub(super) fn program(path: &Path, origin: Origin, what: &str, owners: &[u32]) -> Vec<Finding> {
     match look(path) {
         None => vec![Finding::wrong(origin, format!("{what} {} is not there", shown(path)), "install it, or name its place")],
@@ -22,7 +18,7 @@ pub(super) fn program(path: &Path, origin: Origin, what: &str, owners: &[u32]) -
     }
 }
 
-/// A file, or a program, that is missing, or that somebody else could replace.
+/// A file or program that is missing or could be replaced by somebody.
 pub(super) fn file(path: &Path, origin: Origin, what: &str) -> Vec<Finding> {
     match look(path) {
         None => vec![Finding::wrong(origin, format!("{what} {} is not there", shown(path)), "make it, or take it out of sshd's settings")],
@@ -30,7 +26,7 @@ pub(super) fn file(path: &Path, origin: Origin, what: &str) -> Vec<Finding> {
     }
 }
 
-/// What the wrong user owns or may write. Root and the running user may own everything.
+/// What a wrong user owns or may write. Root and the running user may own everything.
 pub(super) fn writable(look: &Look, origin: Origin, path: &Path, owners: &[u32]) -> Vec<Finding> {
     let mut found = Vec::new();
     if look.owner != 0 && look.owner != running_uid() && !owners.contains(&look.owner) {

@@ -1,4 +1,4 @@
-//! What is worth knowing of every client: what it may use, and whose its files are. Clients of one kind share a line.
+//! Limits and owners of all clients. Clients with the same share a line.
 
 use std::collections::BTreeMap;
 
@@ -12,20 +12,20 @@ use crate::terms::{Account, Code, Mapping, Reason};
 
 use super::CheckReport;
 
-/// Clients with the same limits that are named.
+/// How many clients a line names.
 const NAMED: usize = 5;
 
-/// What clients may use of the server: a line for each kind of limits, with the clients that have it.
+/// What clients may use, in a line for each set of limits.
 pub(super) fn limits(site: &Site, policies: &[Policy]) -> Vec<String> {
     let all = format!("limits of the server: {} sessions at once", site.sessions);
     let kinds = together(policies.iter().map(|policy| (policy.limits.to_string(), policy)));
     std::iter::once(all).chain(kinds.map(|(limits, clients)| format!("limits of {clients}: {limits}"))).collect()
 }
 
-/// What is the same for several clients, with their names.
-fn together<'a>(said: impl Iterator<Item = (String, &'a Policy)>) -> impl Iterator<Item = (String, String)> {
+/// Equal texts of several clients, with their names.
+fn together<'a>(texts: impl Iterator<Item = (String, &'a Policy)>) -> impl Iterator<Item = (String, String)> {
     let mut kinds: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for (what, policy) in said {
+    for (what, policy) in texts {
         kinds.entry(what).or_default().push(policy.client.as_str());
     }
     kinds.into_iter().map(|(what, clients)| {
@@ -35,16 +35,16 @@ fn together<'a>(said: impl Iterator<Item = (String, &'a Policy)>) -> impl Iterat
     })
 }
 
-/// Whose the files of each client are, and how owners could be kept that are not.
+/// The owners of each client's files, and how to keep those that are lost.
 pub(super) fn owners(site: &Site, policies: &[Policy], report: &mut CheckReport) {
-    let mut said = Vec::new();
+    let mut texts = Vec::new();
     let mut mapped: Vec<(Account, Mapping)> = Vec::new();
     for policy in policies {
-        // An account or a repository that cannot be looked at is told of elsewhere.
+        // A missing account or repository is reported elsewhere.
         let Some(account) = names::named(&policy.user) else { continue };
         match owners_of(site, policy, &account) {
             Ok(owners) => {
-                said.push((owners::told(&owners, policy, || subids::available(&account)), policy));
+                texts.push((owners::describe(&owners, policy, || subids::available(&account)), policy));
                 let is_known = mapped.iter().any(|(known, _)| *known == account);
                 mapped.extend(owners.mapping().filter(|_| !is_known).map(|mapping| (account, mapping.clone())));
             }
@@ -53,5 +53,5 @@ pub(super) fn owners(site: &Site, policies: &[Policy], report: &mut CheckReport)
         }
     }
     subids::not_theirs_alone(&mapped).iter().for_each(|finding| report.add(finding));
-    report.notes.extend(together(said.into_iter()).map(|(what, clients)| format!("owners of {clients}: {what}")));
+    report.notes.extend(together(texts.into_iter()).map(|(what, clients)| format!("owners of {clients}: {what}")));
 }

@@ -1,5 +1,4 @@
-//! `snapgate check`: everything that can be wrong with the settings and with what they name, before a client finds out. It changes
-//! nothing. One file here for each kind of thing that is looked at.
+//! `snapgate check`: what can be wrong with settings and what they name. It changes nothing.
 
 mod asked;
 mod client;
@@ -20,15 +19,16 @@ use crate::act::inspect::{self, running_uid};
 use crate::decide::policy::lint::{self, Finding};
 use crate::decide::policy::{Policy, Site};
 use crate::terms::Origin;
+use crate::terms::text::counted;
 
-/// What was found. Each entry is one or more lines: what, and what to do.
+/// The findings, each one or more lines: what, and what to do.
 #[derive(Debug, Default)]
 pub struct CheckReport {
-    /// What is wrong: the exit code is 1.
+    /// What is wrong; then the exit code is 1.
     pub problems: Vec<String>,
     /// What is worth knowing.
     pub notes: Vec<String>,
-    /// Whether something was not looked at.
+    /// Whether something was not checked.
     pub unseen: bool,
     /// Policies that could be read.
     pub policies: usize,
@@ -42,17 +42,16 @@ impl CheckReport {
 
     /// The last line: how many policies there are, and whether all is well.
     pub fn summary(&self) -> String {
-        let policies = if self.policies == 1 { "1 policy".to_owned() } else { format!("{} policies", self.policies) };
+        let policies = counted(self.policies, "policy", "policies");
         match self.problems.len() {
             0 if self.unseen => format!("{policies}, nothing wrong in what was looked at"),
             0 => format!("{policies}, nothing wrong"),
-            1 => format!("{policies} can be read, 1 problem"),
-            many => format!("{policies} can be read, {many} problems"),
+            problems => format!("{policies} can be read, {}", counted(problems, "problem", "problems")),
         }
     }
 
     fn add(&mut self, finding: &Finding) {
-        // A note looks like a problem otherwise, and the last line counts these alone.
+        // The last line counts problems alone, so notes are marked.
         self.unseen |= finding.unseen;
         if finding.wrong {
             self.problems.push(finding.to_string());
@@ -62,7 +61,7 @@ impl CheckReport {
     }
 }
 
-/// A part of what holds rsync, as it was found on this machine.
+/// A part of the jail on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// What it is, and for whom.
@@ -71,12 +70,11 @@ pub struct Part {
     pub untried: bool,
     /// Why it does not hold; `None`: it does.
     pub missing: Option<String>,
-    /// What to do where it does not hold and no push can run without it; `None`: pushes run all the same.
+    /// What to do if no push can run without it.
     pub help: Option<String>,
 }
 
-/// Checks the site file, every policy, and what they name on this machine. `jail` tells which parts of the jail hold for the
-/// accounts of these.
+/// Checks the site file, every policy and what they name. `jail` tries the parts of the jail.
 #[must_use]
 pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[Policy]) -> Vec<Part>) -> CheckReport {
     let mut report = CheckReport::default();
@@ -105,7 +103,7 @@ pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[Policy]) -> Vec<Part>) -> Chec
     post::waiting(&site).iter().for_each(|finding| report.add(finding));
     disks::rooms(&site, &policies).iter().for_each(|finding| report.add(finding));
     clients(&site, &policies, &mut report);
-    // Two ways may lead to one place.
+    // Two paths may be the same place.
     let real: Vec<_> = policies.iter().map(|policy| Policy { path: inspect::real(&policy.path), ..policy.clone() }).collect();
     lint::together(&real).iter().chain(&client::time_zones(&policies)).for_each(|finding| report.add(finding));
     report.notes.extend(kinds::limits(&site, &policies));
@@ -127,7 +125,7 @@ pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[Policy]) -> Vec<Part>) -> Chec
     report
 }
 
-/// What each policy says, and what it and its account find on this machine.
+/// Checks each policy, and what it and its account find on this machine.
 fn clients(site: &Site, policies: &[Policy], report: &mut CheckReport) {
     let (accounts, unasked) = entry::accounts(site, policies);
     unasked.iter().for_each(|finding| report.add(finding));
@@ -137,7 +135,7 @@ fn clients(site: &Site, policies: &[Policy], report: &mut CheckReport) {
         let asked = known.and_then(|known| known.ask(policy, site));
         let mut found = lint::one(policy);
         found.extend(client::on_disk(policy, site, known.map(|known| &known.account), asked.as_ref()));
-        // How an account comes in is told with its first policy.
+        // An account's logins are reported with its first policy.
         if let Some(known) = known.filter(|_| !looked_at.contains(&policy.user.as_str())) {
             looked_at.push(&policy.user);
             let its: Vec<_> = policies.iter().filter(|other| other.user == policy.user).collect();
@@ -151,9 +149,9 @@ fn clients(site: &Site, policies: &[Policy], report: &mut CheckReport) {
     }
 }
 
-/// Files in the directory of policies that are not read.
+/// Files in the directory of policies that are not policies.
 fn strays(dir: &Path, report: &mut CheckReport) {
-    // A directory that cannot be listed is a fault of `all_policies` already.
+    // `all_policies` reports a directory that cannot be listed.
     let Ok(listing) = config::list(dir) else { return };
     if listing.clients.is_empty() {
         let origin = Origin { file: dir.join(config::POLICIES), line: 0 };

@@ -1,4 +1,4 @@
-//! The mail that nobody gets: what the mailer has refused, what waits for it, and what nobody has made a mail of.
+//! Mail that nobody gets: refused, waiting, or never composed.
 
 use std::thread;
 
@@ -16,19 +16,19 @@ pub(super) fn waiting(site: &Site) -> Vec<Finding> {
         return Vec::new();
     }
     let origin = || site.origins.of("mail");
-    // A spool that cannot be opened is told of with the site file.
+    // A spool that cannot be opened is reported with the site file.
     let accounts = spool::accounts(&site.spool).unwrap_or_default();
     let mut found = Vec::new();
     let mut piles = Vec::new();
     for account in accounts {
         match account.and_then(|spool| pile(&spool).map(|pile| (spool, pile))) {
             Ok(counted) => piles.push(counted),
-            // An account that has been told nothing yet has no directories in there.
+            // An account without events has no directories.
             Err(SpoolError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => found.push(in_the_spool(site, &error)),
         }
     }
-    // A mail that is on its way just now is gone in a moment.
+    // A mail that is being sent is gone in a moment.
     if piles.iter().any(|(_, pile)| !pile.mails.is_empty()) {
         thread::sleep(MAIL_PAUSE);
         for (spool, pile) in &mut piles {

@@ -1,4 +1,5 @@
-//! Whether rsync can be closed in on this machine. Root asks as the account of each client, since namespaces and capabilities are had by account.
+//! Whether rsync can be confined here. Root asks as each client's account, since namespaces and
+//! capabilities depend on it.
 
 use crate::act::sandbox::{self, Whom, jail};
 use crate::act::{inspect, names, store};
@@ -9,27 +10,27 @@ use crate::terms::limits::MAX_TRIED_ACCOUNTS;
 
 use super::Part;
 
-/// What holds rsync on this machine. Namespaces and capabilities are had by account.
+/// The parts of the jail on this machine.
 pub fn enforced(site: &Site, policies: &[Policy]) -> Vec<Part> {
     let or_off = || "mend what is said there, or write `jail: off` and know what that means".to_owned();
     let part = |(number, (holds, what)): (usize, (bool, &str))| {
-        // The first says whether the jail holds at all.
+        // The first part is the jail as a whole.
         let why = if number == 0 { "the kernel has no Landlock, or one before 5.19" } else { "the kernel does not know it" };
         Part { what: what.to_owned(), untried: false, missing: (!holds).then(|| why.to_owned()), help: (number == 0).then(or_off) }
     };
     let mut parts: Vec<_> = jail::describe().into_iter().enumerate().map(part).collect();
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let mut asked = asked_for(site, policies);
     let left = asked.split_off(asked.len().min(MAX_TRIED_ACCOUNTS));
     for (whose, whom) in asked {
         let lack = sandbox::can_have_a_view(&site.rsync, &whom).err().map(Lack::Kept);
         let unasked = sandbox::can_be_asked(&site.rsync, &whom).err();
         let found = [lack.as_ref().map(ToString::to_string), unasked.clone()];
-        // What is the same for several accounts is said of the first.
-        if whom.account.is_some() && told.contains(&found) {
+        // Equal results are reported for the first account.
+        if whom.account.is_some() && reported.contains(&found) {
             continue;
         }
-        told.push(found);
+        reported.push(found);
         let owners = whom.mapping.map_or(Owners::Account, Owners::Mapped);
         let help = lack.as_ref().and_then(|lack| namespaces::without(lack, site, &owners).err()?.remedy);
         parts.push(Part { what: format!("{VIEW}{whose}"), untried: false, missing: lack.map(|lack| lack.to_string()), help });
@@ -42,11 +43,10 @@ pub fn enforced(site: &Site, policies: &[Policy]) -> Vec<Part> {
     parts
 }
 
-/// The part of the jail that is had by account.
+/// The part that depends on the account.
 const VIEW: &str = "a file system of its own";
 
-/// Whom root asks for: the accounts of the clients, each once in each of its ways, and root itself where it is one of them. Anybody else asks for
-/// themselves.
+/// Whom root asks for: each account once with each mapping. Others ask for themselves.
 fn asked_for(site: &Site, policies: &[Policy]) -> Vec<(String, Whom)> {
     let mut asked: Vec<(String, Whom)> = Vec::new();
     if inspect::running_uid() == 0 {
@@ -61,7 +61,7 @@ fn asked_for(site: &Site, policies: &[Policy]) -> Vec<(String, Whom)> {
             }
         }
     }
-    // Root's own comes last.
+    // Root comes last.
     asked.sort_by_key(|(_, whom)| whom.account.is_none());
     if asked.is_empty() { vec![(String::new(), Whom::default())] } else { asked }
 }

@@ -1,4 +1,4 @@
-//! What the site file names: the store, the programs, the spool, and the way of the mail.
+//! What the site file names: the store, programs, the spool, and the mail's transport.
 
 use std::path::Path;
 
@@ -11,7 +11,6 @@ use crate::terms::Origin;
 
 use super::files::{program, shown, writable};
 
-/// What the site file names.
 pub(super) fn itself(site: &Site) -> Vec<Finding> {
     let at = |key: &str| site.origins.of(key);
     let wrong = |key: &str, message: String, help: &str| Finding::wrong(at(key), message, help);
@@ -58,13 +57,13 @@ pub(super) fn itself(site: &Site) -> Vec<Finding> {
     found
 }
 
-/// The file that lets the sessions of all clients be counted. Where it is missing the gate makes it if the spool is its own.
+/// The file that counts all sessions. A gate with a spool of its own makes it.
 fn sessions(site: &Site) -> Option<Finding> {
     let path = site.spool.join(SESSIONS);
     let spool = look(&site.spool)?;
     let found = look(&path);
     let message = match found {
-        // A spool of one account's own: its gate makes the file.
+        // A spool of one account: its gate makes the file.
         None if spool.owner == running_uid() && !spool.group_writes() => return None,
         None => format!("{} is not there: the sessions of all clients cannot be counted", shown(&path)),
         Some(file) if file.kind != Kind::File || file.owner != spool.owner || (spool.group_writes() && !file.group_writes()) => {
@@ -75,7 +74,7 @@ fn sessions(site: &Site) -> Option<Finding> {
     Some(Finding::wrong(site.origins.of("spool"), message, "install -o root -g snapgate -m 0660 /dev/null it"))
 }
 
-/// What the way of the mail needs.
+/// What the mail's transport needs.
 pub(super) fn mail(site: &Site) -> Vec<Finding> {
     let at = || site.origins.of("mail");
     let mut found = Vec::new();

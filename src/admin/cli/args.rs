@@ -1,5 +1,4 @@
-//! The administrator's command line. `serve` and `rrsync` stand here for their help; they are dispatched before this is
-//! built.
+//! The administrator's command line.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,7 +24,8 @@ pub(super) struct Arguments {
 pub(super) enum Order {
     /// Send the mail that waits in the spool; a timer or cron runs this
     Watch {
-        /// Send everything now, also what waits to be sent together, but what passes by itself and is told once a day
+        /// Send everything now, also what waits to be sent together, but what passes by itself and
+        /// is told once a day
         #[arg(long)]
         flush: bool,
         /// Leave the session of the one who started it
@@ -48,7 +48,8 @@ pub(super) enum Order {
         /// The key it would use; by default one that the policy allows
         #[arg(long, value_name = "SHA256:…")]
         key: Option<Fingerprint>,
-        /// The command as one argument: what SSH_ORIGINAL_COMMAND holds, or what is typed at the client
+        /// The command as one argument: what SSH_ORIGINAL_COMMAND holds, or what is typed at the
+        /// client
         command: Option<OsString>,
     },
     /// Copy what is in a snapshot into an empty directory, with the client's owners; for root
@@ -80,7 +81,8 @@ pub(super) enum Order {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         ignored: Vec<OsString>,
     },
-    /// Give a client's repository the ids that its account has now in /etc/subuid and /etc/subgid; for root
+    /// Give a client's repository the ids that its account has now in /etc/subuid and /etc/subgid;
+    /// for root
     Remap {
         /// The client
         #[arg(long, value_name = "NAME")]

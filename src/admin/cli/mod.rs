@@ -1,4 +1,4 @@
-//! The command line. The only place that writes to standard output, and never while rsync speaks there.
+//! Runs the administrator's command. Only this module prints.
 
 mod args;
 
@@ -35,19 +35,19 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         Order::Check => check(&directory),
         Order::Explain { client, from, at, key, command } => {
             let command = command.map(OsString::into_vec).unwrap_or_default();
-            said(explain::explain(&directory, &Question { client, from, at, key, command }))
+            print(explain::explain(&directory, &Question { client, from, at, key, command }))
         }
         Order::Export { client, snapshot, path, to } => {
             let wanted = Wanted { client, snapshot, path: path.unwrap_or_default() };
-            said(export::export(&directory, &wanted, &to).map(|text| (text, 0)))
+            print(export::export(&directory, &wanted, &to).map(|text| (text, 0)))
         }
-        // Standard output is rsync's.
+        // rsync uses standard output.
         Order::ExportSender { client, snapshot, path, ignored: _ } => {
             let sent = export::send(&directory, &Wanted { client, snapshot, path });
-            sent.map_or_else(|what| said(Err(what)), ExitCode::from)
+            sent.map_or_else(|what| print(Err(what)), ExitCode::from)
         }
-        Order::Remap { client, dry_run } => said(remap::remap(&directory, &client, dry_run)),
-        Order::List { client } => said(list::list(&directory, client.as_ref()).map_err(|what| (what, exit::CONFIG))),
+        Order::Remap { client, dry_run } => print(remap::remap(&directory, &client, dry_run)),
+        Order::List { client } => print(list::list(&directory, client.as_ref()).map_err(|what| (what, exit::CONFIG))),
     }
 }
 
@@ -60,32 +60,32 @@ fn watch(directory: &Path, flush: bool, detached: bool) -> ExitCode {
     }
     let site = match config::load_site(directory) {
         Ok(site) => site,
-        Err(fault) => return said(Err((fault.to_string(), exit::CONFIG))),
+        Err(fault) => return print(Err((fault.to_string(), exit::CONFIG))),
     };
     let report = watch::run(&site, flush);
     for problem in &report.problems {
         let _ = writeln!(io::stderr(), "snapgate: {problem}");
     }
     let code = if report.problems.is_empty() { 0 } else { exit::BUSY };
-    // cron mails whatever is printed, so a pass that had nothing to do says nothing.
+    // cron mails any output, so an idle pass prints nothing.
     let text = if report == watch::WatchReport::default() { String::new() } else { format!("{report}\n") };
-    said(Ok((text, code)))
+    print(Ok((text, code)))
 }
 
 fn check(directory: &Path) -> ExitCode {
-    // Processes of its become its accounts', which may look into them.
+    // Children become the accounts', which may read their memory.
     if inspect::running_uid() == 0
         && let Err(error) = process::forget_environment()
     {
-        return said(Err((format!("cannot begin without the environment: {error}"), exit::INTERNAL)));
+        return print(Err((format!("cannot begin without the environment: {error}"), exit::INTERNAL)));
     }
     let report = check::run(directory, check::enforced);
     let lines: Vec<_> = report.problems.iter().chain(&report.notes).chain([&report.summary()]).map(|line| format!("{line}\n")).collect();
-    said(Ok((lines.concat(), u8::from(!report.is_clean()))))
+    print(Ok((lines.concat(), u8::from(!report.is_clean()))))
 }
 
-/// Prints what an administrator asked for, or why there is no answer; each with its exit code.
-fn said(answer: Result<(String, u8), (String, u8)>) -> ExitCode {
+/// Prints an answer or an error, each with its exit code.
+fn print(answer: Result<(String, u8), (String, u8)>) -> ExitCode {
     match answer {
         Ok((text, code)) => {
             let written = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());

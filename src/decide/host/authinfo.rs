@@ -1,13 +1,13 @@
-//! What sshd wrote about a login (`ExposeAuthInfo`, sshd_config(5)): one line for each method, `publickey <type> <base64>`
-//! for a key. Parsing is bounded and total; a line that is not exactly right is no key.
+//! What sshd wrote about a login (`ExposeAuthInfo`): a line for each method, `publickey <type>
+//! <base64>` for a key. A line that is not exactly right is no key.
 
 use base64::Engine as _;
 
 use crate::terms::Fingerprint;
 use crate::terms::limits::MAX_AUTH_KEYS;
 
-/// Certificate types, the plain type of the key inside, and how many fields make that key (OpenSSH, PROTOCOL.certkeys and
-/// PROTOCOL.u2f). In a certificate they stand after the type and a nonce; each is a string with its length before it.
+/// Certificate types, the type of the key in them, and how many fields make that key, behind a
+/// nonce (OpenSSH, PROTOCOL.certkeys and PROTOCOL.u2f).
 const CERTIFICATES: [(&str, &str, usize); 8] = [
     ("ssh-ed25519-cert-v01@openssh.com", "ssh-ed25519", 1),
     ("ssh-rsa-cert-v01@openssh.com", "ssh-rsa", 2),
@@ -19,8 +19,8 @@ const CERTIFICATES: [(&str, &str, usize); 8] = [
     ("sk-ecdsa-sha2-nistp256-cert-v01@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com", 3),
 ];
 
-/// The fingerprints of the keys in the file's bytes, without repetition, at most [`MAX_AUTH_KEYS`] of them. For a
-/// certificate it is that of the key it certifies, as `ssh-keygen -l` prints it.
+/// The fingerprints of the keys, each once, at most [`MAX_AUTH_KEYS`]. For a certificate it is that
+/// of the key in it, as `ssh-keygen -l` prints it.
 pub fn fingerprints(bytes: &[u8]) -> Vec<Fingerprint> {
     let mut found = Vec::new();
     for fingerprint in bytes.split(|byte| *byte == b'\n').filter_map(of_line) {
@@ -45,7 +45,7 @@ fn of_line(line: &[u8]) -> Option<Fingerprint> {
     Some(Fingerprint::of_digest(&hmac_sha256::Hash::hash(&plain)))
 }
 
-/// The blob of the key itself, taken out of its certificate if it is in one.
+/// The blob of the key itself, or of the key in a certificate.
 fn plain_key(kind: &str, blob: &[u8]) -> Option<Vec<u8>> {
     let (inner_kind, mut rest) = string(blob)?;
     if inner_kind != kind.as_bytes() {
@@ -63,11 +63,11 @@ fn plain_key(kind: &str, blob: &[u8]) -> Option<Vec<u8>> {
         }
         return Some(plain);
     }
-    // A certificate of a type that is not known here must not pass for a key of its own.
+    // An unknown type of certificate must not pass for a key.
     (!kind.contains("-cert-")).then(|| blob.to_vec())
 }
 
-/// An SSH string (RFC 4251, 5): four bytes of length, and that many bytes. With what follows it.
+/// An SSH string (RFC 4251, 5), and what follows it.
 fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)

@@ -1,7 +1,7 @@
-//! What the machine says of itself, as text: accounts, sshd's settings, logins, mounts. Reading the files and asking the programs is `act`'s.
+//! What the machine says, as text: accounts, sshd's settings, mounts. `act` reads it.
 
 pub mod authinfo;
-pub mod login;
+pub(crate) mod login;
 pub mod mounts;
-pub mod names;
-pub mod seen;
+pub(crate) mod names;
+pub(crate) mod seen;

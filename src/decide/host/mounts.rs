@@ -1,13 +1,11 @@
-//! What `require_mount: true` asks, and `snapgate remap`, against the kernel's list of mounts. Reading the list is `act::store`'s.
+//! The kernel's list of mounts, for `require_mount: true` and `snapgate remap`.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
-/// The mount points in the text of `/proc/self/mountinfo` (proc_pid_mountinfo(5)): the fifth field of each line.
-///
-/// An automounter's own entry says only that something may be mounted there one day, so it does not count. Neither does
-/// `/`: something is always mounted there.
+/// The mount points in `/proc/self/mountinfo` (proc_pid_mountinfo(5)), without `/` and without
+/// those of automounters, where nothing may be mounted yet.
 pub fn points(mountinfo: &[u8]) -> Vec<PathBuf> {
     let lines = mountinfo.split(|byte| *byte == b'\n');
     let found = lines.filter_map(|line| {
@@ -20,11 +18,8 @@ pub fn points(mountinfo: &[u8]) -> Vec<PathBuf> {
     found.collect()
 }
 
-/// Where something beneath a directory is mounted besides, so that whoever may not enter the directory may still be let in there. The
-/// directory is at `path`, in the mount of this number.
-///
-/// # Errors
-/// When there is no such mount in the list.
+/// Another mount of something beneath a directory, through which those may enter who may not enter
+/// the directory. It is at `path`, in the mount of this number.
 pub fn ways_around(mountinfo: &[u8], mount: u64, path: &Path) -> Result<Option<PathBuf>, &'static str> {
     let lines = mountinfo.split(|byte| *byte == b'\n').filter_map(|line| {
         let mut fields = line.split(|byte| *byte == b' ');
@@ -35,13 +30,13 @@ pub fn ways_around(mountinfo: &[u8], mount: u64, path: &Path) -> Result<Option<P
     let own = all.iter().find(|(number, ..)| *number == mount);
     let (_, device, root, point) = own.ok_or("it is in no mount that the kernel lists")?;
     let inside = path.strip_prefix(point).map_err(|_| "it is not where the kernel lists its mount")?;
-    // As the file system itself names it, wherever that is mounted.
+    // The path within the file system.
     let directory = root.join(inside);
     let around = all.iter().find(|(_, other, root, _)| other == device && *root != directory && root.starts_with(&directory));
     Ok(around.map(|(.., point)| point.clone()))
 }
 
-/// The kernel writes a space, a tab, a line break and a backslash as `\040` and so on, three octal digits.
+/// Replaces `\040` and the like, which stand for spaces, tabs, line breaks and backslashes.
 fn unescaped(field: &[u8]) -> PathBuf {
     let mut out = Vec::with_capacity(field.len());
     let mut rest = field;
@@ -58,8 +53,8 @@ fn octal(digits: &[u8]) -> Option<u8> {
     u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()
 }
 
-/// Whether what has to be mounted is: the store itself for a repository in it, and for one elsewhere its directory or
-/// one above. Both paths as the kernel knows them, without symbolic links.
+/// Whether the store is mounted, or for a repository elsewhere its directory or one above. Both
+/// paths without symlinks.
 #[must_use]
 pub fn satisfied(store: &Path, repository: &Path, points: &[PathBuf]) -> bool {
     let listed = |path: &Path| points.iter().any(|point| point == path);

@@ -1,6 +1,5 @@
-//! What the user database and the name services of the machine say, as text: lines of passwd(5), answers of getent(1).
-//!
-//! What has another form is passed over. An answer may have been cut off, so half a line is none.
+//! The user database and the name services as text: lines of passwd(5), answers of getent(1). Other
+//! lines are ignored, and so are incomplete ones.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -9,19 +8,17 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
 use crate::terms::limits::MAX_ADDRESSES;
+use crate::terms::text::digits;
 use crate::terms::{Account, Login};
 
-/// A unix account that somebody asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted<'a> {
-    /// By its number.
     Number(u32),
-    /// By its name.
     Name(&'a str),
 }
 
 impl Wanted<'_> {
-    /// As a word for getent(1), which takes a word of digits for a number. The answer to it has to be looked at.
+    /// An argument for getent(1), which takes digits for a number. The answer has to be checked.
     pub fn word(&self) -> Cow<'_, str> {
         match self {
             Self::Number(number) => Cow::Owned(number.to_string()),
@@ -30,11 +27,9 @@ impl Wanted<'_> {
     }
 }
 
-/// The name and the number in a line of passwd(5) or group(5) without its end.
-///
-/// As the C library reads them, lines that begin with `+` or `-` (nsswitch.conf(5), "compat mode") or with `#` are nobody's. The
-/// number of nobody at all, which setuid(2) takes for "as it is", is none.
-pub fn entry(line: &[u8]) -> Option<(&[u8], u32)> {
+/// The name and the number in a line of passwd(5) or group(5). Lines with `+`, `-` or `#` are no
+/// entries (nsswitch.conf(5)), and the number that setuid(2) takes for "as it is" is none.
+pub(crate) fn entry(line: &[u8]) -> Option<(&[u8], u32)> {
     let mut fields = line.trim_ascii_start().split(|byte| *byte == b':');
     let (name, _password, id) = (fields.next()?, fields.next()?, fields.next()?);
     if matches!(name.first(), None | Some(b'+' | b'-' | b'#')) || name.contains(&0) {
@@ -43,8 +38,8 @@ pub fn entry(line: &[u8]) -> Option<(&[u8], u32)> {
     Some((name, number(id)?))
 }
 
-/// Reads a line of passwd(5) without its end, if it is about the account that is wanted.
-pub fn user(line: &[u8], wanted: Wanted<'_>) -> Option<Account> {
+/// Reads a line of passwd(5) about the account.
+pub(crate) fn user(line: &[u8], wanted: Wanted<'_>) -> Option<Account> {
     let (name, uid) = entry(line)?;
     let meant = match wanted {
         Wanted::Number(wanted) => wanted == uid,
@@ -57,15 +52,8 @@ pub fn user(line: &[u8], wanted: Wanted<'_>) -> Option<Account> {
     Some(Account { name: String::from_utf8_lossy(name).into_owned(), uid, group })
 }
 
-/// The name and the number in a line of passwd(5) or of group(5).
-pub fn name_and_number(line: &[u8]) -> Option<(String, u32)> {
-    let mut fields = line.trim_ascii_start().split(|byte| *byte == b':');
-    let (name, number) = (fields.next()?, number(fields.nth(1)?)?);
-    Some((String::from_utf8_lossy(name).into_owned(), number))
-}
-
-/// What such a line says of the account's home and shell. An account without a shell has `/bin/sh` (passwd(5)).
-pub fn login(line: &[u8], wanted: Wanted<'_>) -> Option<Login> {
+/// The home and the shell in such a line. The default shell is `/bin/sh` (passwd(5)).
+pub(crate) fn login(line: &[u8], wanted: Wanted<'_>) -> Option<Login> {
     user(line, wanted)?;
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut fields = line.split(|byte| *byte == b':').skip(5);
@@ -75,18 +63,18 @@ pub fn login(line: &[u8], wanted: Wanted<'_>) -> Option<Login> {
     Some(Login { home, shell: path(shell) })
 }
 
-/// The same of such an answer.
-pub fn answered_login(answer: &[u8], wanted: Wanted<'_>) -> Option<Login> {
+/// The same of an answer.
+pub(crate) fn answered_login(answer: &[u8], wanted: Wanted<'_>) -> Option<Login> {
     login(lines(answer).next()?, wanted)
 }
 
-/// Reads the answer to `getent passwd`, if it is about the account that is wanted.
-pub fn answered_user(answer: &[u8], wanted: Wanted<'_>) -> Option<Account> {
+/// Reads the answer to `getent passwd` about the account.
+pub(crate) fn answered_user(answer: &[u8], wanted: Wanted<'_>) -> Option<Account> {
     user(lines(answer).next()?, wanted)
 }
 
-/// Reads the answer to `getent initgroups`: the numbers of groups that the account with this name is in besides its own.
-pub fn answered_groups(answer: &[u8], name: &str) -> Option<Vec<u32>> {
+/// Reads the answer to `getent initgroups`: the numbers of the account's other groups.
+pub(crate) fn answered_groups(answer: &[u8], name: &str) -> Option<Vec<u32>> {
     let mut words = lines(answer).next()?.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     if words.next()? != name.as_bytes() {
         return None;
@@ -94,9 +82,9 @@ pub fn answered_groups(answer: &[u8], name: &str) -> Option<Vec<u32>> {
     words.map(number).collect()
 }
 
-/// Reads the answer to `getent ahosts`: a line for each address and kind of socket. Each address once, in the order of the
-/// answer, without a zone, an IPv4-mapped one as IPv4; at most [`MAX_ADDRESSES`].
-pub fn answered_addresses(answer: &[u8]) -> Vec<IpAddr> {
+/// Reads the answer to `getent ahosts`, a line for each address and kind of socket: each address
+/// once, in order, without a zone, an IPv4-mapped one as IPv4; at most [`MAX_ADDRESSES`].
+pub(crate) fn answered_addresses(answer: &[u8]) -> Vec<IpAddr> {
     let mut found: Vec<IpAddr> = Vec::new();
     for line in lines(answer) {
         if found.len() == MAX_ADDRESSES {
@@ -114,8 +102,7 @@ fn lines(answer: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn number(field: &[u8]) -> Option<u32> {
-    let digits = str::from_utf8(field).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
-    digits.parse().ok().filter(|number| *number != u32::MAX)
+    digits(str::from_utf8(field).ok()?).filter(|number| *number != u32::MAX)
 }
 
 #[cfg(test)]
@@ -155,12 +142,12 @@ mod tests {
 
     #[test]
     fn a_line_tells_home_and_shell_and_an_account_without_a_shell_has_the_usual_one() {
-        let told = |line: &[u8]| login(line, Wanted::Name("web1")).map(|login| (login.home, login.shell));
+        let read = |line: &[u8]| login(line, Wanted::Name("web1")).map(|login| (login.home, login.shell));
         let is = |home: &str, shell: &str| Some((PathBuf::from(home), PathBuf::from(shell)));
-        assert_eq!(told(b"web1:x:1000:1001:Web,,,:/home/web1:/bin/bash"), is("/home/web1", "/bin/bash"));
-        assert_eq!(told(b"web1:x:1000:1001:Web:/home/web1:\r"), is("/home/web1", "/bin/sh"));
-        assert_eq!(told(b"web1:x:1000:1001"), is("", "/bin/sh"));
-        assert_eq!(told(b"web2:x:1000:1001::/home/web2:/bin/sh"), None);
+        assert_eq!(read(b"web1:x:1000:1001:Web,,,:/home/web1:/bin/bash"), is("/home/web1", "/bin/bash"));
+        assert_eq!(read(b"web1:x:1000:1001:Web:/home/web1:\r"), is("/home/web1", "/bin/sh"));
+        assert_eq!(read(b"web1:x:1000:1001"), is("", "/bin/sh"));
+        assert_eq!(read(b"web2:x:1000:1001::/home/web2:/bin/sh"), None);
         assert_eq!(answered_login(b"web1:x:1000:1001::/h:/bin/false\n", Wanted::Name("web1")).map(|login| login.home), Some("/h".into()));
     }
 

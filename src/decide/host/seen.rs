@@ -1,4 +1,4 @@
-//! What an account finds of what its gate needs, and what of that stands in the way of its pushes.
+//! What an account finds of what its gate needs, and what would stop its pushes.
 
 use std::path::{Path, PathBuf};
 
@@ -12,100 +12,86 @@ use crate::terms::{Bytes, ClientName, Origin};
 use super::login::KeyFile;
 use crate::decide::policy::lint::Finding;
 
-/// What somebody has to be able to do with a path.
+/// What an account has to do with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Need {
-    /// Pass through a directory.
     Enter,
-    /// Pass through it and make things in it.
+    /// Pass through it and create files in it.
     Fill,
-    /// Run a program.
     Run,
-    /// Write to a file.
     Write,
 }
 
-/// A path, and what has to be possible with it.
+/// A path, and what it is needed for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// The path.
     pub path: PathBuf,
-    /// What for.
     pub need: Need,
 }
 
 /// A path that is out of reach.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Barred {
-    /// What was wanted.
     pub path: PathBuf,
-    /// What of.
     pub need: Need,
-    /// Where the way ends: the path itself, or a directory above it.
+    /// Where access ends: the path itself, or a directory above it.
     pub at: PathBuf,
-    /// Whether that must not be changed by anybody (`chattr +i`).
+    /// Whether nobody may change that (`chattr +i`).
     pub fixed: bool,
 }
 
-/// What is left of a disk.
+/// The space on a disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Room {
-    /// Something on it.
+    /// A path on it.
     pub path: PathBuf,
-    /// Which it is.
     pub device: u64,
-    /// Bytes that an account may still write, and all there are.
+    /// Bytes that an account may still write.
     pub free: u64,
-    /// All bytes.
     pub size: u64,
-    /// Files that may still be made.
     pub free_inodes: u64,
-    /// All files that there may be; 0 where the file system has no such bound.
+    /// The most files; 0 where the file system has no limit.
     pub inodes: u64,
-    /// Whether nothing may be written.
     pub read_only: bool,
 }
 
-/// What stands in `snapshots/`.
+/// What is in `snapshots/`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stock {
-    /// The newest snapshot and its time.
     pub newest: Option<(String, DateTime<Utc>)>,
-    /// Names that are no snapshots', printable; not all of them.
+    /// Names that are not snapshots, printable; not all of them.
     pub strange: Vec<String>,
-    /// How many there are of those.
+    /// How many of these there are.
     pub strangers: u64,
-    /// Whether `snapshots/` is on another disk than what is renamed into it.
+    /// Whether it is on another disk than the repository.
     pub apart: bool,
-    /// Whether something else than a link is called `current`.
+    /// Whether `current` is something else than a link.
     pub blocked: bool,
-    /// Whether there is more than was looked at.
+    /// Whether only a part was read.
     pub cut: bool,
     /// Why it could not be read.
     pub unread: Option<String>,
 }
 
-/// What one account has found of one client's.
+/// What an account finds for a client.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
-    /// What is out of its reach.
+pub(crate) struct Seen {
     pub barred: Vec<Barred>,
-    /// The snapshots, where there is a repository.
+    /// Its snapshots, if there is a repository.
     pub stock: Option<Stock>,
-    /// Its files of keys.
     pub keys: Vec<KeyFile>,
 }
 
 /// What the account cannot reach.
-pub fn barred(account: &str, origin: &Origin, barred: &[Barred]) -> Vec<Finding> {
-    let mut told: Vec<&Path> = Vec::new();
+pub(crate) fn barred(account: &str, origin: &Origin, barred: &[Barred]) -> Vec<Finding> {
+    let mut reported: Vec<&Path> = Vec::new();
     let mut found = Vec::new();
     for Barred { path, need, at, fixed } in barred {
-        // One door shuts out of everything behind it.
-        if told.contains(&at.as_path()) {
+        // A directory that cannot be entered hides everything in it.
+        if reported.contains(&at.as_path()) {
             continue;
         }
-        told.push(at);
+        reported.push(at);
         let (message, help) = match need {
             _ if at != path => (format!("the account `{account}` cannot reach {}: it may not enter {}", shown(path), shown(at)), "x"),
             Need::Enter => (format!("the account `{account}` may not enter {}", shown(path)), "x"),
@@ -124,7 +110,7 @@ pub fn barred(account: &str, origin: &Origin, barred: &[Barred]) -> Vec<Finding>
 }
 
 /// What is wrong with a disk.
-pub fn room(origin: &Origin, room: &Room) -> Option<Finding> {
+pub(crate) fn room(origin: &Origin, room: &Room) -> Option<Finding> {
     let Room { path, free, size, free_inodes, inodes, .. } = room;
     let wrong = |what: String, help: &str| Some(Finding::wrong(origin.clone(), format!("the disk of {} {what}", shown(path)), help));
     let (make_room, more) = ("make room on it", "make room on it, or give it more, before pushes fail");
@@ -151,19 +137,16 @@ pub fn room(origin: &Origin, room: &Room) -> Option<Finding> {
     None
 }
 
-/// Disks by their numbers: that of a repository, that of the store, and that of `/`.
+/// The disks of a repository, of the store and of `/`, by number.
 #[derive(Debug, Clone, Copy)]
-pub struct Disks {
-    /// The repository's.
+pub(crate) struct Disks {
     pub own: u64,
-    /// The store's.
     pub store: u64,
-    /// That of `/`.
     pub root: Option<u64>,
 }
 
-/// Where a repository that is not in the store is on another disk, and nothing says that it has to be there.
-pub fn elsewhere(origin: &Origin, disks: Disks, path: &Path, store: &Path, require_mount: bool) -> Option<Finding> {
+/// A repository outside of the store, on another disk that nothing requires to be mounted.
+pub(crate) fn elsewhere(origin: &Origin, disks: Disks, path: &Path, store: &Path, require_mount: bool) -> Option<Finding> {
     if require_mount || disks.own == disks.store || path.starts_with(store) {
         return None;
     }
@@ -178,7 +161,7 @@ pub fn elsewhere(origin: &Origin, disks: Disks, path: &Path, store: &Path, requi
 }
 
 /// What is wrong with a client's snapshots.
-pub fn stock(origin: &Origin, snapshots: &Path, stock: &Stock, now: DateTime<Utc>) -> Vec<Finding> {
+pub(crate) fn stock(origin: &Origin, snapshots: &Path, stock: &Stock, now: DateTime<Utc>) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut wrong = |message: String, help: &str| found.push(Finding::wrong(origin.clone(), message, help));
     if let Some(why) = &stock.unread {
@@ -212,8 +195,8 @@ pub fn stock(origin: &Origin, snapshots: &Path, stock: &Stock, now: DateTime<Utc
     found
 }
 
-/// What it means that a repository is not there.
-pub fn missing(origin: &Origin, path: &Path, user: &str, client: &ClientName, was_here: bool, barred: bool) -> Finding {
+/// What a missing repository means.
+pub(crate) fn missing(origin: &Origin, path: &Path, user: &str, client: &ClientName, was_here: bool, barred: bool) -> Finding {
     let help = format!("install -d -o {} -m 0700 it", shell_words::quote(user));
     if was_here {
         let message = format!("the repository {} is not there, though {client} has pushed before", shown(path));
@@ -248,37 +231,40 @@ mod tests {
             barred_at("/opt/rsync", Need::Run, "/opt/rsync"),
             barred_at("/srv/fixed", Need::Write, "/srv/fixed"),
         ];
-        let said: Vec<_> = barred("web1", &origin(), &all).iter().map(ToString::to_string).collect();
-        assert_eq!(said.len(), 3, "{said:?}");
-        assert!(said[0].contains("cannot reach `/srv/store/web1`: it may not enter `/srv/store`\nchmod o+x `/srv/store`"), "{said:?}");
-        assert!(said[1].contains("may not run `/opt/rsync`"), "{said:?}");
-        assert!(said[2].contains("may not write to `/srv/fixed`\nchattr -i `/srv/fixed`"), "{said:?}");
+        let messages: Vec<_> = barred("web1", &origin(), &all).iter().map(ToString::to_string).collect();
+        assert_eq!(messages.len(), 3, "{messages:?}");
+        assert!(
+            messages[0].contains("cannot reach `/srv/store/web1`: it may not enter `/srv/store`\nchmod o+x `/srv/store`"),
+            "{messages:?}"
+        );
+        assert!(messages[1].contains("may not run `/opt/rsync`"), "{messages:?}");
+        assert!(messages[2].contains("may not write to `/srv/fixed`\nchattr -i `/srv/fixed`"), "{messages:?}");
     }
 
     #[test]
     fn a_disk_is_full_nearly_full_or_closed_and_a_large_one_with_room_is_not() {
         const G: u64 = 1 << 30;
         let disk = Room { path: "/s".into(), device: 1, free: 50 * G, size: 100 * G, free_inodes: 50, inodes: 100, read_only: false };
-        let said = |change: &dyn Fn(&mut Room)| {
+        let messages = |change: &dyn Fn(&mut Room)| {
             let mut changed = disk.clone();
             change(&mut changed);
             room(&origin(), &changed).map(|found| if found.wrong { found.message } else { format!("note: {}", found.message) })
         };
-        assert_eq!(said(&|_| {}), None);
-        assert_eq!(said(&|disk| (disk.free_inodes, disk.inodes) = (0, 0)), None, "no bound on files");
-        assert_eq!(said(&|disk| (disk.size, disk.free) = (10_000 * G, 100 * G)), None, "one part in a hundred, and much");
-        assert!(said(&|disk| disk.free = 1000).unwrap().contains("is full"));
+        assert_eq!(messages(&|_| {}), None);
+        assert_eq!(messages(&|disk| (disk.free_inodes, disk.inodes) = (0, 0)), None, "no bound on files");
+        assert_eq!(messages(&|disk| (disk.size, disk.free) = (10_000 * G, 100 * G)), None, "one part in a hundred, and much");
+        assert!(messages(&|disk| disk.free = 1000).unwrap().contains("is full"));
         assert!(
-            said(&|disk| disk.free = 2 * G).unwrap().contains("nearly full: 2 GiB of 100 GiB"),
+            messages(&|disk| disk.free = 2 * G).unwrap().contains("nearly full: 2 GiB of 100 GiB"),
             "{:?}",
-            said(&|disk| disk.free = 2 * G)
+            messages(&|disk| disk.free = 2 * G)
         );
-        let much = said(&|disk| (disk.size, disk.free) = (1000 * G, 12 * G)).unwrap();
+        let much = messages(&|disk| (disk.size, disk.free) = (1000 * G, 12 * G)).unwrap();
         assert!(much.starts_with("note: ") && much.contains("nearly full: 12 GiB of 1000 GiB"), "{much}");
-        assert!(!said(&|disk| disk.free = 2 * G).unwrap().starts_with("note: "));
-        assert!(said(&|disk| disk.free_inodes = 0).unwrap().contains("no more files"));
-        assert!(said(&|disk| disk.free_inodes = 2).unwrap().contains("only 2 more files of 100"));
-        assert!(said(&|disk| disk.read_only = true).unwrap().contains("read-only"));
+        assert!(!messages(&|disk| disk.free = 2 * G).unwrap().starts_with("note: "));
+        assert!(messages(&|disk| disk.free_inodes = 0).unwrap().contains("no more files"));
+        assert!(messages(&|disk| disk.free_inodes = 2).unwrap().contains("only 2 more files of 100"));
+        assert!(messages(&|disk| disk.read_only = true).unwrap().contains("read-only"));
     }
 
     #[test]
@@ -298,26 +284,26 @@ mod tests {
     fn what_is_wrong_with_snapshots_is_told_by_name() {
         let now: DateTime<Utc> = "2026-11-27T20:00:00Z".parse().unwrap();
         let at = |text: &str| Some(("NAME".to_owned(), text.parse().unwrap()));
-        let said = |found: Stock| {
+        let messages = |found: Stock| {
             let all = stock(&origin(), Path::new("/s/snapshots"), &found, now);
             all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
         };
-        assert_eq!(said(Stock { newest: at("2026-11-27T20:00:30Z"), ..Stock::default() }), "", "as far ahead as a name may be");
-        assert!(said(Stock { newest: at("2026-11-28T00:00:00Z"), ..Stock::default() }).contains("`NAME`, is in the future"));
+        assert_eq!(messages(Stock { newest: at("2026-11-27T20:00:30Z"), ..Stock::default() }), "", "as far ahead as a name may be");
+        assert!(messages(Stock { newest: at("2026-11-28T00:00:00Z"), ..Stock::default() }).contains("`NAME`, is in the future"));
         let strange = Stock { strange: vec!["old".to_owned(), "x y".to_owned()], strangers: 5, ..Stock::default() };
-        assert!(said(strange).contains("no snapshot of this client's: `old`, `x y` and 3 more\n"));
+        assert!(messages(strange).contains("no snapshot of this client's: `old`, `x y` and 3 more\n"));
         let cut = stock(&origin(), Path::new("/s/snapshots"), &Stock { cut: true, ..Stock::default() }, now);
         assert!(matches!(&cut[..], [one] if one.unseen && !one.wrong), "{cut:?}");
-        assert!(said(Stock { apart: true, ..Stock::default() }).contains("nothing can be published"));
-        assert!(said(Stock { unread: Some("permission denied".to_owned()), ..Stock::default() }).contains("cannot be read"));
+        assert!(messages(Stock { apart: true, ..Stock::default() }).contains("nothing can be published"));
+        assert!(messages(Stock { unread: Some("permission denied".to_owned()), ..Stock::default() }).contains("cannot be read"));
     }
 
     #[test]
     fn a_repository_that_is_missing_is_wrong_where_it_was_there_or_cannot_be_made() {
         let client: ClientName = "web1".parse().unwrap();
-        let said = |was_here, barred| missing(&origin(), Path::new("/s/web1"), "web1", &client, was_here, barred);
-        assert!(!said(false, false).wrong && said(true, false).wrong && said(false, true).wrong);
-        assert!(said(true, true).message.contains("though web1 has pushed before"));
+        let messages = |was_here, barred| missing(&origin(), Path::new("/s/web1"), "web1", &client, was_here, barred);
+        assert!(!messages(false, false).wrong && messages(true, false).wrong && messages(false, true).wrong);
+        assert!(messages(true, true).message.contains("though web1 has pushed before"));
         let of_a_domain = missing(&origin(), Path::new("/s/web1"), r"DOM\jane", &client, false, true);
         assert_eq!(of_a_domain.help, r"install -d -o 'DOM\jane' -m 0700 it", "a shell would eat the backslash");
     }

@@ -1,7 +1,7 @@
-//! When a push is ended because the client's time is over: at the end of a window that says `stop: true`.
+//! When a push is ended with its client's window (`stop: true`).
 //!
-//! Whoever is in may stay for as long as any window is open. When the last one that is open closes, a window without `stop: true`
-//! lets a push go on, and where all that close then say it, the push is ended. Times are of clocks on the wall, so a night in spring is an hour shorter.
+//! A push may run as long as any window is open. When the last one closes, it is ended if all that
+//! close then say `stop: true`. Windows follow wall clocks.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use crate::terms::{Code, Reason, Zone};
 /// The end of a client's time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Closing {
-    /// When it is.
+    /// When.
     pub at: DateTime<Utc>,
-    /// The same, as clocks of the policy's zone show it.
+    /// The same on clocks of the policy's zone.
     pub shown: String,
-    /// When the client may come again, on the same clocks.
+    /// When the client may come again, on these clocks.
     pub again: Option<String>,
 }
 
-/// When a push that is let in at `from` is ended; `None`: not by a window, or later than `within`, when it is ended anyway.
+/// When a push that begins at `from` is ended; `None`: not at all, or later than `within`.
 pub fn closing(windows: &[Window], zone: &Zone, from: DateTime<Utc>, within: Duration) -> Option<Closing> {
     if !windows.iter().any(|window| window.stops()) {
         return None;
@@ -32,12 +32,12 @@ pub fn closing(windows: &[Window], zone: &Zone, from: DateTime<Utc>, within: Dur
         windows.iter().filter(move |window| window.is_open(local))
     };
     let minute = TimeDelta::minutes(1);
-    // Windows begin and end with minutes.
+    // Windows begin and end on full minutes.
     let first = from.duration_trunc(minute).ok()?;
     let mut minutes = (1..).map_while(|count: i32| first.checked_add_signed(minute.checked_mul(count)?));
     let last = from.checked_add_signed(TimeDelta::from_std(within).ok()?)?;
     let at = minutes.by_ref().take_while(|at| *at <= last).find(|at| open(*at).next().is_none())?;
-    // Who was let in by none is not there.
+    // Outside of every window no push runs.
     let mut before = open(at - minute).peekable();
     if before.peek().is_none() || !before.all(|window| window.stops()) {
         return None;
@@ -49,7 +49,7 @@ pub fn closing(windows: &[Window], zone: &Zone, from: DateTime<Utc>, within: Dur
 }
 
 impl Closing {
-    /// The reason of a push that was ended by it.
+    /// The reason for ending a push.
     pub fn reason(&self) -> Reason {
         let again = self.again.as_ref().map_or_else(|| "when you may".to_owned(), |again| format!("from {again} on"));
         Reason::new(Code::Window, format!("the push was ended: its time was over at {}", self.shown))
@@ -70,7 +70,7 @@ mod tests {
         Window::new(Days::parse(days).unwrap(), Hours::parse(hours).unwrap()).stopping(stop)
     }
 
-    /// The end of a push in UTC, and when the next may come. 2026-11-20 is a Friday.
+    /// The end of a push in UTC, and when the next may begin. 2026-11-20 is a Friday.
     fn ends(windows: &[Window], from: &str) -> Option<(String, Option<String>)> {
         let found = closing(windows, &Zone::utc(), from.parse().unwrap(), Duration::from_secs(30 * 86_400))?;
         Some((found.shown.replace(" UTC", ""), found.again.map(|again| again.replace(" UTC", ""))))

@@ -1,4 +1,4 @@
-//! A request and a policy become a verdict. What is in doubt is denied.
+//! A request and a policy become a verdict. Doubt is a denial.
 
 pub mod closing;
-pub mod verdict;
+pub(crate) mod verdict;

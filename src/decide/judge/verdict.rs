@@ -1,6 +1,6 @@
-//! May this connection do what it asks? A total function: every rule is asked, every answer is kept, doubt is a denial.
+//! May this connection do what it asks? Every rule is asked, and every answer is kept.
 //!
-//! A [`Permit`] can be made here only, and only when every rule said yes; the disk is not looked at before that.
+//! Only this module makes a [`Permit`], when every rule said yes. The disk is not looked at before.
 
 use std::net::IpAddr;
 
@@ -11,38 +11,32 @@ use crate::decide::push::parts;
 use crate::decide::rsync::command::{Command, Secluded};
 use crate::terms::{Code, Origin, Owners, Reason, Request, Verb, Zone};
 
-/// Everything that the decision rests on.
+/// What a decision rests on.
 #[derive(Debug, Clone, Copy)]
-pub struct Case<'a> {
-    /// Who is there, from where, when.
+pub(crate) struct Case<'a> {
     pub request: &'a Request,
-    /// The policy of the client that was recognised.
     pub policy: &'a Policy,
-    /// The policy's time zone.
     pub zone: &'a Zone,
-    /// What the policy's `host:` names resolve to now.
+    /// The addresses of the policy's `host:` names.
     pub resolved: &'a [(String, Vec<IpAddr>)],
-    /// Whose its files are here.
+    /// Whose the client's files are.
     pub owners: &'a Owners,
     /// What was asked for, or why it could not be read.
     pub command: &'a Result<Command, Vec<Reason>>,
 }
 
-/// The answer, with every rule's part in it.
 #[derive(Debug, Clone)]
-pub struct Judgement {
-    /// One for each rule, in the order in which they were asked.
+pub(crate) struct Judgement {
+    /// Each rule's answer, in the order of asking.
     pub findings: Vec<Finding>,
-    /// What follows.
     pub verdict: Verdict,
 }
 
 /// One rule's answer.
 #[derive(Debug, Clone)]
-pub struct Finding {
-    /// What the rule found, in words for the administrator.
+pub(crate) struct Finding {
+    /// What the rule found, for the administrator.
     pub text: String,
-    /// Where the rule stands.
     pub rule: Option<Origin>,
     /// Why it said no; `None`: it said yes.
     pub refusal: Option<Reason>,
@@ -50,81 +44,80 @@ pub struct Finding {
 
 /// Yes, no, or not before the rest is known.
 #[derive(Debug, Clone)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Every rule said yes.
     Allow(Permit),
-    /// Every rule said yes to what is visible, and the rest of the command is on standard input (`-s`). It may be read now,
-    /// and what comes of it is judged again. Nobody's input is read before this.
-    Hear(Secluded),
+    /// Every rule said yes to what is visible, and the rest is on standard input (`-s`). It may be
+    /// read now, and is then judged. Nobody's input is read before this.
+    ReadRest(Secluded),
     /// At least one said no.
     Deny(Denial),
 }
 
 /// That every rule said yes, and to what.
 #[derive(Debug, Clone)]
-pub struct Permit {
+pub(crate) struct Permit {
     command: Command,
     closing: Option<Closing>,
 }
 
 impl Permit {
     /// What may be done.
-    pub fn command(&self) -> &Command {
+    pub(crate) fn command(&self) -> &Command {
         &self.command
     }
 
-    /// When a push is ended because the client's time is over.
-    pub fn closing(&self) -> Option<&Closing> {
+    /// When a push is ended with its window.
+    pub(crate) fn closing(&self) -> Option<&Closing> {
         self.closing.as_ref()
     }
 }
 
-/// Why not: at least one reason.
+/// Why not.
 #[derive(Debug, Clone)]
 #[must_use]
-pub struct Denial {
+pub(crate) struct Denial {
     first: Reason,
     others: Vec<Reason>,
 }
 
 impl Denial {
-    /// A denial for one reason.
-    pub fn because(reason: Reason) -> Self {
+    pub(crate) fn because(reason: Reason) -> Self {
         Self { first: reason, others: Vec::new() }
     }
 
-    /// A denial for `reason` and whatever is wrong with the command besides.
-    pub fn unidentified(reason: Reason, command: Result<Command, Vec<Reason>>) -> Self {
+    /// A denial for `reason`, and for what is wrong with the command.
+    pub(crate) fn unidentified(reason: Reason, command: Result<Command, Vec<Reason>>) -> Self {
         Self { first: reason, others: command.err().unwrap_or_default() }
     }
 
-    /// The reason that the client is told.
-    pub fn first(&self) -> &Reason {
+    /// The reason for the client.
+    pub(crate) fn first(&self) -> &Reason {
         &self.first
     }
 
     /// Every reason, the first one first.
-    pub fn into_reasons(self) -> Vec<Reason> {
+    pub(crate) fn into_reasons(self) -> Vec<Reason> {
         let mut reasons = vec![self.first];
         reasons.extend(self.others);
         reasons
     }
 }
 
-/// What a client can do where only somebody else can do anything.
+/// Advice where the client itself can do nothing.
 const ASK: &str = "ask the administrator of the server";
 
 /// Asks every rule.
 #[must_use]
-pub fn judge(case: Case<'_>) -> Judgement {
+pub(crate) fn judge(case: Case<'_>) -> Judgement {
     let mut findings = vec![account(case), key(case), origin_address(case), window(case)];
     findings.extend(asked(case));
     let mut reasons = findings.iter().filter_map(|finding| finding.refusal.clone());
     let verdict = match (reasons.next(), case.command) {
         (Some(first), _) => Verdict::Deny(Denial { first, others: reasons.collect() }),
-        (None, Ok(Command::Secluded(secluded))) => Verdict::Hear(secluded.clone()),
+        (None, Ok(Command::Secluded(secluded))) => Verdict::ReadRest(secluded.clone()),
         (None, Ok(command)) => Verdict::Allow(Permit { command: command.clone(), closing: closing(case) }),
-        // `asked` has a refusal for every command that could not be read, so this arm only guards that promise.
+        // `asked` refuses every command that could not be read; this arm only guards that.
         (None, Err(_)) => Verdict::Deny(Denial::because(Reason::new(Code::Internal, "the command could not be judged").hint(ASK))),
     };
     Judgement { findings, verdict }
@@ -215,7 +208,7 @@ fn window(case: Case<'_>) -> Finding {
         .rule(rule))
 }
 
-/// The rules about what is asked for: whether it can be read, whether its verb is allowed, and its options.
+/// The rules on the command: whether it can be read, its verb and its options.
 fn asked(case: Case<'_>) -> Vec<Finding> {
     let command = match case.command {
         Err(reasons) => return reasons.iter().cloned().map(no).collect(),
@@ -238,13 +231,13 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
         let refused = push.refused_for(options, case.owners, &case.request.account);
         let rule = case.policy.origins.of("options");
         if !refused.is_empty() {
-            // What would be noted is beside the point of a push that is refused for its options.
+            // Notes on a refused push are beside the point.
             findings.extend(refused.into_iter().map(|reason| no(reason.rule(rule.clone()))));
             return findings;
         }
-        // Where `-s` hides it the place is not known yet.
-        let told = matches!(command, Command::Push(_)).then(|| parts::told(case.policy, push.place(), push.deletes())).flatten();
-        findings.extend(told.map(|told| yes(told, Some(case.policy.origins.of("partial_pushes")))));
+        // With `-s` the place is not known yet.
+        let note = matches!(command, Command::Push(_)).then(|| parts::told(case.policy, push.place(), push.deletes())).flatten();
+        findings.extend(note.map(|note| yes(note, Some(case.policy.origins.of("partial_pushes")))));
         findings.extend(options.forces().into_iter().map(|note| yes(note, Some(rule.clone()))));
         findings.extend(push.widened().into_iter().map(|note| yes(note, Some(rule.clone()))));
         let weaker = "access lists (`-A`) are allowed: rsync runs in a weaker jail, without namespaces";

@@ -1,32 +1,33 @@
-//! Whose the files were that became the account's, where no owners are kept. The owner at the client is told by nothing but the server's
-//! rsync: it logs one for each file that it receives.
+//! Files whose owners became the account, where owners are not kept. Only rsync's log of received
+//! files tells the client's owners.
 
 use std::collections::BTreeSet;
 
 use crate::decide::rsync::output;
 use crate::terms::DroppedOwners;
 use crate::terms::limits::MAX_DROPPED_OWNERS;
+use crate::terms::text::{counted, digits};
 
-/// Has rsync log the owner's number, and nothing else, for each regular file that it receives (rsyncd.conf(5), "log format").
-pub const OWNER_ALONE: &str = "%U";
+/// Has rsync log the owner's number of each received regular file (rsyncd.conf(5), "log format").
+pub(crate) const OWNER_ALONE: &str = "%U";
 
-/// Counts such lines of a log. An rsync that was taken over can make these numbers wrong and nothing else.
+/// Counts such lines of a log. An rsync that was taken over can only make the numbers wrong.
 #[derive(Debug)]
-pub struct Tally {
+pub(crate) struct Tally {
     account: u32,
     owners: BTreeSet<u32>,
     counted: DroppedOwners,
 }
 
 impl Tally {
-    /// One that has counted nothing. The account's own files are none of those that it counts.
-    pub fn new(account: u32) -> Self {
+    /// A new count, which leaves out the account's own files.
+    pub(crate) fn new(account: u32) -> Self {
         Self { account, owners: BTreeSet::new(), counted: DroppedOwners::default() }
     }
 
-    /// Whether a line says an owner and no more; it is counted then.
-    pub fn takes(&mut self, line: &[u8]) -> bool {
-        let Some(owner) = output::by_rsync(line).and_then(number) else { return false };
+    /// Whether a line is an owner and nothing else; it is counted then.
+    pub(crate) fn takes(&mut self, line: &[u8]) -> bool {
+        let Some(owner) = output::by_rsync(line).and_then(|text| digits(str::from_utf8(text).ok()?)) else { return false };
         if owner != self.account {
             self.counted.files = self.counted.files.saturating_add(1);
             if self.owners.len() < MAX_DROPPED_OWNERS || self.owners.contains(&owner) {
@@ -38,26 +39,19 @@ impl Tally {
         true
     }
 
-    /// What was found, where anything was. `whole` is whether every line was seen.
-    pub fn found(self, whole: bool) -> Option<DroppedOwners> {
+    /// The result, if there is any. `whole` is whether every line was seen.
+    pub(crate) fn found(self, whole: bool) -> Option<DroppedOwners> {
         let owners = u64::try_from(self.owners.len()).unwrap_or(u64::MAX);
         let counted = DroppedOwners { owners, more: self.counted.more || !whole, ..self.counted };
         (counted.files > 0).then_some(counted)
     }
 }
 
-fn number(said: &[u8]) -> Option<u32> {
-    let digits = std::str::from_utf8(said).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
-    digits.parse().ok()
-}
-
-/// What is said of them.
-pub fn told(dropped: DroppedOwners) -> String {
+/// The result in words.
+pub(crate) fn describe(dropped: DroppedOwners) -> String {
     let DroppedOwners { files, owners, more } = dropped;
     let least = if more { "at least " } else { "" };
-    let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
-    let owners = if owners == 1 { "1 other owner".to_owned() } else { format!("{owners} other owners") };
-    format!("{least}{files} of {least}{owners}")
+    format!("{least}{} of {least}{}", counted(files, "file", "files"), counted(owners, "other owner", "other owners"))
 }
 
 #[cfg(test)]
@@ -98,7 +92,7 @@ mod tests {
         let most = u64::try_from(MAX_DROPPED_OWNERS).unwrap();
         let dropped = tally.found(true).unwrap();
         assert_eq!(dropped, DroppedOwners { files: 50_000, owners: most, more: true });
-        assert_eq!(told(dropped), format!("at least 50000 files of at least {most} other owners"));
+        assert_eq!(describe(dropped), format!("at least 50000 files of at least {most} other owners"));
     }
 
     #[test]
@@ -106,7 +100,7 @@ mod tests {
         let mut tally = Tally::new(1001);
         assert!(tally.takes(b"2026/11/21 09:12:02 [1] 33"));
         let dropped = tally.found(false).unwrap();
-        assert_eq!(told(dropped), "at least 1 file of at least 1 other owner");
-        assert_eq!(told(DroppedOwners { more: false, ..dropped }), "1 file of 1 other owner");
+        assert_eq!(describe(dropped), "at least 1 file of at least 1 other owner");
+        assert_eq!(describe(DroppedOwners { more: false, ..dropped }), "1 file of 1 other owner");
     }
 }

@@ -1,15 +1,13 @@
-//! The maps of user namespaces: which of a client's ids stands for which of this machine's (user_namespaces(7), "Defining user and group ID
-//! mappings").
-//!
-//! No id that is not of the account's ranges may ever be in one, besides the account itself in the gate's.
+//! The maps of user namespaces (user_namespaces(7)). They must hold no ids but those of the
+//! account's ranges, and the account itself in the gate's.
 
 use std::fmt::Write as _;
 
 use crate::terms::{IdMap, Mapping};
 
-/// The lines of the map of a gate's namespace, in which `own`, the account, comes behind the client's ids: the first id inside, the first
-/// outside, and how many.
-pub fn lines(map: &IdMap, own: u32) -> Vec<[u32; 3]> {
+/// The map of a gate's namespace, with the account behind the client's ids: the first id inside,
+/// the first outside, and how many.
+pub(crate) fn lines(map: &IdMap, own: u32) -> Vec<[u32; 3]> {
     let mut inside = 0;
     let mut lines = Vec::new();
     for range in map.ranges() {
@@ -20,9 +18,9 @@ pub fn lines(map: &IdMap, own: u32) -> Vec<[u32; 3]> {
     lines
 }
 
-/// The maps of users and of groups of a namespace that has a client's ids and no other, by whoever is in the one of [`lines`], where they have
-/// the same numbers, or is the machine's root. The kernel takes a line only where one of the upper map holds all of it.
-pub fn below(mapping: &Mapping, as_root: bool) -> [String; 2] {
+/// The maps of users and groups of a namespace with a client's ids alone, made by root or in the
+/// namespace of [`lines`]. The kernel takes a line only if one of the upper map covers it.
+pub(crate) fn below(mapping: &Mapping, as_root: bool) -> [String; 2] {
     [&mapping.users, &mapping.groups].map(|map| below_one(map, as_root))
 }
 

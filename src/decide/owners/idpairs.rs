@@ -1,34 +1,34 @@
-//! Pairs of ids in `--usermap` and `--groupmap` (rsync(1)): whose files become whose.
+//! Pairs of ids in `--usermap` and `--groupmap` (rsync(1)).
 //!
-//! The right side of a pair is somebody of the server's. No name of a client's is ever looked up there: whether it is known would tell
-//! about its accounts, and what number it has would be chance. A number means what it means at the client.
+//! A client's names are never looked up on the server: that would reveal its accounts.
 
-/// Who has 0 everywhere.
+use crate::terms::text::digits;
+
 const ROOT: (&str, &str) = ("root", "0");
 
-/// Whether nobody in such a text has to be looked up.
-pub fn names_nobody(text: &str) -> bool {
-    pairs(text).all(|(_, to)| to == ROOT.0 || is_number(to))
+/// Whether no name on the right side has to be looked up.
+pub(crate) fn names_nobody(text: &str) -> bool {
+    pairs(text).all(|(_, to)| to == ROOT.0 || digits::<u32>(to).is_some_and(|number| number < u32::MAX))
 }
 
-/// Whether nobody is on the right side but an account or group with this name and number.
-pub fn names_only(text: &str, name: &str, number: u32) -> bool {
+/// Whether the right side is this account or group alone.
+pub(crate) fn names_only(text: &str, name: &str, number: u32) -> bool {
     pairs(text).all(|(_, to)| to == name || to.parse() == Ok(number))
 }
 
-/// The text with numbers on the right side alone.
-pub fn in_numbers(text: &str) -> String {
+/// The text with numbers alone on the right side.
+pub(crate) fn in_numbers(text: &str) -> String {
     joined(pairs(text).map(|(from, to)| format!("{from}:{}", if to == ROOT.0 { ROOT.1 } else { to })))
 }
 
-/// The same with no number on the right side above this one, which stands in their place.
-pub fn up_to(text: &str, last: u32) -> String {
+/// The text with `last` for every greater number on the right side.
+pub(crate) fn up_to(text: &str, last: u32) -> String {
     let fits = |to: &str| to.parse::<u32>().is_ok_and(|number| number <= last);
     joined(pairs(text).map(|(from, to)| if fits(to) { format!("{from}:{to}") } else { format!("{from}:{last}") }))
 }
 
-/// Whether whoever is on the left side is a number, or anybody.
-pub fn from_numbers(text: &str) -> bool {
+/// Whether the left side has numbers alone, or `*`.
+pub(crate) fn from_numbers(text: &str) -> bool {
     pairs(text).all(|(from, _)| from == "*" || from.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'))
 }
 
@@ -38,10 +38,6 @@ fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
 
 fn joined(pairs: impl Iterator<Item = String>) -> String {
     pairs.collect::<Vec<_>>().join(",")
-}
-
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u32>().is_ok_and(|number| number < u32::MAX)
 }
 
 #[cfg(test)]

@@ -1,28 +1,32 @@
-//! Access lists as the kernel hands them out (xattr(7); linux/posix_acl_xattr.h): a version, and an entry for each whom a list names.
-//!
-//! A list is a client's: whatever it is like, it must be no more than looked through.
+//! Access lists in the kernel's format (xattr(7); linux/posix_acl_xattr.h). A list is a client's
+//! and may hold anything.
 
+use crate::decide::owners::Kind;
 use crate::decide::sandbox::spec::Ids;
 
-const VERSION: [u8; 4] = 2_u32.to_le_bytes();
-const ENTRY: usize = 8;
+/// The header and an entry of a list: tag, permissions, id.
+pub(super) const LIST_VERSION: u32 = 2;
+pub(super) const ENTRY: usize = 8;
+/// Tags with an id (`linux/posix_acl.h`, `ACL_USER` and `ACL_GROUP`).
 const USER: u16 = 0x02;
 const GROUP: u16 = 0x08;
 
+/// Whom an entry names.
+pub(super) fn named(entry: &[u8]) -> Option<(Kind, u32)> {
+    let [t0, t1, _, _, a, b, c, d] = *entry else { return None };
+    let kind = match u16::from_le_bytes([t0, t1]) {
+        USER => Kind::User,
+        GROUP => Kind::Group,
+        _ => return None,
+    };
+    Some((kind, u32::from_le_bytes([a, b, c, d])))
+}
+
 /// Whether a list names the last user or the last group of these. What is no list names nobody.
-pub fn names_last(list: &[u8], ids: Ids) -> bool {
-    let last = |count: u32| count.checked_sub(1);
-    list.strip_prefix(&VERSION).unwrap_or_default().chunks_exact(ENTRY).any(|entry| match *entry {
-        [tag, high, _, _, a, b, c, d] => {
-            let id = Some(u32::from_le_bytes([a, b, c, d]));
-            match u16::from_le_bytes([tag, high]) {
-                USER => id == last(ids.users),
-                GROUP => id == last(ids.groups),
-                _ => false,
-            }
-        }
-        _ => false,
-    })
+pub(crate) fn names_last(list: &[u8], ids: Ids) -> bool {
+    let last = |kind| if kind == Kind::User { ids.users } else { ids.groups }.checked_sub(1);
+    let entries = list.strip_prefix(&LIST_VERSION.to_le_bytes()).unwrap_or_default().chunks_exact(ENTRY);
+    entries.filter_map(named).any(|(kind, id)| Some(id) == last(kind))
 }
 
 #[cfg(test)]
@@ -33,7 +37,7 @@ mod tests {
 
     fn list(entries: &[(u16, u32)]) -> Vec<u8> {
         let entry = |(tag, id): &(u16, u32)| [&tag.to_le_bytes()[..], &4_u16.to_le_bytes(), &id.to_le_bytes()].concat();
-        [VERSION.to_vec(), entries.iter().flat_map(entry).collect()].concat()
+        [LIST_VERSION.to_le_bytes().to_vec(), entries.iter().flat_map(entry).collect()].concat()
     }
 
     #[test]

@@ -1,43 +1,57 @@
-//! Whose a client's files are on this machine: decided by its policy, by what its repository holds already, and by the ids that the
-//! account may use for others.
+//! Who owns a client's files on this machine: by its policy, its repository, and its account's ids.
 //!
-//! A repository never holds snapshots of two kinds: what one id means in it is the same for all of them.
+//! A repository never holds snapshots of two kinds: an id means the same in all of them.
 
-pub mod dropped;
-pub mod idmaps;
-pub mod idpairs;
-pub mod lists;
-pub mod remap;
-pub mod subids;
+pub(crate) mod dropped;
+pub(crate) mod idmaps;
+pub(crate) mod idpairs;
+pub(crate) mod lists;
+pub(crate) mod remap;
+pub(crate) mod subids;
 
 use std::fmt;
 
 use crate::decide::policy::{KeepOwners, Namespaces, Policy, Site};
 use crate::terms::text::counted;
-use crate::terms::{Code, Mapping, Owners, Reason};
+use crate::terms::{Code, IdMap, Mapping, Owners, Reason};
 
-/// What a repository says of the owners in it.
+/// Users and groups have ids of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    User,
+    Group,
+}
+
+impl Kind {
+    /// The map of these ids.
+    fn map(self, mapping: &Mapping) -> &IdMap {
+        if self == Self::User { &mapping.users } else { &mapping.groups }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(if *self == Self::User { "user" } else { "group" })
+    }
+}
+
+/// What a repository says about owners.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remembered {
-    /// Nothing: there is no repository yet.
+    /// There is no repository yet.
     Nothing,
-    /// All that it holds is the account's.
     Account,
-    /// It holds ids of these ranges.
     Mapped(Mapping),
 }
 
 /// Why an account can keep no owners.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lack {
-    /// It has no range in this file.
     Ranges(&'static str),
-    /// This program is not there.
     Program(&'static str),
 }
 
 impl Lack {
-    /// What the administrator can do.
     pub fn help(&self, account: &str) -> String {
         match self {
             Self::Ranges(_) => {
@@ -60,11 +74,9 @@ impl fmt::Display for Lack {
     }
 }
 
-/// Decides. `available` says which ids the account may use, and is asked only where that matters.
-///
-/// # Errors
-/// Where owners are to be kept and cannot be, or the repository holds the other kind of snapshots.
-pub fn decide(
+/// Decides. `available` is asked for the account's ids only where they matter. It is an error if
+/// owners are to be kept and cannot be, or the repository holds snapshots of another kind.
+pub(crate) fn decide(
     site: &Site,
     policy: &Policy,
     is_root: bool,
@@ -89,7 +101,7 @@ pub fn decide(
             return refusal(detail, format!("{remap}, say `owners: drop`, or {another_place}"));
         }
         (Remembered::Mapped(_), None | Some(KeepOwners::Keep)) | (Remembered::Nothing, Some(KeepOwners::Keep)) => {}
-        // Nobody has said anything: what can be kept is. A site that does without namespaces may have none.
+        // By default what can be kept is kept. A site with optional namespaces may lack them.
         (Remembered::Nothing, None) if site.jail && site.namespaces == Namespaces::Required => {
             return Ok(available().map_or(Owners::Account, Owners::Mapped));
         }
@@ -112,19 +124,19 @@ pub fn decide(
     }
 }
 
-/// A reason for which owners cannot be kept.
-pub fn unusable(detail: &str) -> Reason {
+/// An error that owners cannot be kept.
+pub(crate) fn unusable(detail: &str) -> Reason {
     Reason::of_the_server(Code::Owners, detail)
 }
 
-/// The reason where the kernel or the two programs do not do what they should.
-pub fn unmapped(detail: &str) -> Reason {
+/// The error if the kernel or the two programs fail.
+pub(crate) fn unmapped(detail: &str) -> Reason {
     let remedy = "see that newuidmap and newgidmap may do it (package uidmap; in a container they often may not), or say `owners: drop` in the policy";
     unusable(detail).remedy(remedy)
 }
 
-/// What an administrator is told of a client's owners; `available` as for [`decide`].
-pub fn told(owners: &Owners, policy: &Policy, available: impl FnOnce() -> Result<Mapping, Lack>) -> String {
+/// A client's owners, described for the administrator; `available` as for [`decide`].
+pub(crate) fn describe(owners: &Owners, policy: &Policy, available: impl FnOnce() -> Result<Mapping, Lack>) -> String {
     let lost = || format!("not kept, its files are all `{}`'s", policy.user);
     match (owners, policy.owners) {
         (Owners::Real, _) => "kept as they are, since the gate runs as root".to_owned(),
@@ -140,9 +152,9 @@ pub fn told(owners: &Owners, policy: &Policy, available: impl FnOnce() -> Result
     }
 }
 
-/// What is said of so many files whose owner or group is beyond the ids that the account has.
-pub fn beyond(files: u64, mapping: &Mapping) -> String {
-    let last = |map: &crate::terms::IdMap| map.count().saturating_sub(1);
+/// The warning for files whose owner or group has no id of the account's.
+pub(crate) fn beyond(files: u64, mapping: &Mapping) -> String {
+    let last = |map: &IdMap| map.count().saturating_sub(1);
     format!(
         "{}, or an entry of an access list, beyond the ids that the account can keep; the last \
          stands in its place (user {}, group {}): give the account more ranges if they are wanted (usermod --add-subuids, --add-subgids)",
@@ -152,8 +164,8 @@ pub fn beyond(files: u64, mapping: &Mapping) -> String {
     )
 }
 
-/// A mapping, for people.
-pub fn shown(mapping: &Mapping) -> String {
+/// A mapping for people.
+pub(crate) fn shown(mapping: &Mapping) -> String {
     format!("users {} and groups {}", mapping.users, mapping.groups)
 }
 
@@ -163,7 +175,7 @@ mod tests {
 
     use super::*;
     use crate::decide::policy::{read_policy, read_site};
-    use crate::terms::{IdMap, IdRange};
+    use crate::terms::IdRange;
 
     fn mapping(ranges: &[(u32, u32)]) -> Mapping {
         let map = IdMap::new(ranges.iter().map(|(first, count)| IdRange::new(*first, *count).unwrap()).collect()).unwrap();
@@ -213,7 +225,8 @@ mod tests {
             assert!(decide(&site(text), &policy("owners: keep"), false, Remembered::Nothing, lack).is_err());
             assert_eq!(decide(&site(text), &policy(""), false, Remembered::Nothing, lack), Ok(Owners::Account));
         }
-        let unasked = |text: &str, said: &str, remembered| decide(&site(text), &policy(said), false, remembered, || Ok(one.clone()));
+        let unasked =
+            |text: &str, policy_text: &str, remembered| decide(&site(text), &policy(policy_text), false, remembered, || Ok(one.clone()));
         assert_eq!(unasked("namespaces: optional\n", "", Remembered::Nothing), Ok(Owners::Account));
         assert_eq!(unasked("namespaces: optional\n", "owners: keep", Remembered::Nothing), Ok(kept.clone()));
         assert_eq!(decide(&site(""), &policy("owners: keep"), true, Remembered::Nothing, || panic!("nobody asks")), Ok(Owners::Real));

@@ -1,65 +1,41 @@
-//! What `/etc/subuid` and `/etc/subgid` give an account, as text (subuid(5), subgid(5)), and who else has what they give it.
+//! `/etc/subuid` and `/etc/subgid` as text (subuid(5), subgid(5)), and conflicts in them.
 //!
-//! What has another form is passed over, as newuidmap(1) does, which reads the same files and has the last word.
+//! Other lines are ignored, as newuidmap(1) does, which has the last word.
 
 use std::path::Path;
 
 use crate::decide::host::names;
+use crate::decide::owners::Kind;
 use crate::decide::policy::lint::Finding;
 use crate::terms::limits::MAX_ID_RANGES;
-use crate::terms::text::printable_name;
-use crate::terms::{Account, IdMap, IdRange, Mapping, Origin};
+use crate::terms::text::{digits, printable_name};
+use crate::terms::{Account, IdRange, Mapping, Origin};
 
-/// Who maps them: newuidmap(1) and newgidmap(1), of the package uidmap.
-pub const HELPERS: [&str; 2] = ["/usr/bin/newuidmap", "/usr/bin/newgidmap"];
+/// newuidmap(1) and newgidmap(1), of the package uidmap.
+pub(crate) const HELPERS: [&str; 2] = ["/usr/bin/newuidmap", "/usr/bin/newgidmap"];
 
-/// How many are named of those that have ids of one range.
+/// How many conflicts of a range are named.
 const NAMED: usize = 3;
 
-/// What ids are of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ids {
-    /// Users (subuid(5)).
-    Users,
-    /// Groups (subgid(5)).
-    Groups,
-}
-
-impl Ids {
-    /// Where accounts are given them for others.
-    pub fn file(self) -> &'static str {
-        match self {
-            Self::Users => "/etc/subuid",
-            Self::Groups => "/etc/subgid",
-        }
+impl Kind {
+    /// Where accounts get ids for others.
+    pub(crate) fn file(self) -> &'static str {
+        if self == Self::User { "/etc/subuid" } else { "/etc/subgid" }
     }
 
-    /// Where those stand that are somebody's on this machine.
-    pub fn known(self) -> &'static str {
-        match self {
-            Self::Users => "/etc/passwd",
-            Self::Groups => "/etc/group",
-        }
+    /// The database of this machine's own.
+    pub(crate) fn known(self) -> &'static str {
+        if self == Self::User { "/etc/passwd" } else { "/etc/group" }
     }
 
     fn own(self, account: &Account) -> u32 {
-        match self {
-            Self::Users => account.uid,
-            Self::Groups => account.group,
-        }
-    }
-
-    fn map(self, mapping: &Mapping) -> &IdMap {
-        match self {
-            Self::Users => &mapping.users,
-            Self::Groups => &mapping.groups,
-        }
+        if self == Self::User { account.uid } else { account.group }
     }
 }
 
-/// The ranges of an account, in the order of its lines, under its name or under its number. Of lines that give an id twice the first
+/// The ranges of an account, by its name or number, in order. The first of two lines with an id
 /// counts; at most [`MAX_ID_RANGES`].
-pub fn ranges(text: &[u8], ids: Ids, account: &Account) -> Vec<IdRange> {
+pub(crate) fn ranges(text: &[u8], ids: Kind, account: &Account) -> Vec<IdRange> {
     let mut found: Vec<IdRange> = Vec::new();
     for range in lines(text).filter_map(|line| Line::read(line)?.range_of(ids, account)) {
         if found.len() < MAX_ID_RANGES && !found.iter().any(|before| before.overlaps(range)) {
@@ -69,14 +45,14 @@ pub fn ranges(text: &[u8], ids: Ids, account: &Account) -> Vec<IdRange> {
     found
 }
 
-/// Whom an id is given to for others; the first one counts.
-pub fn given_to(text: &[u8], id: u32) -> Option<String> {
+/// Who may use an id for others; the first line counts.
+pub(crate) fn given_to(text: &[u8], id: u32) -> Option<String> {
     let mut given = lines(text).filter_map(Line::read);
     given.find_map(|line| IdRange::new(line.first, line.count).is_some_and(|range| range.contains(id)).then(|| line.whose.to_owned()))
 }
 
-/// Every id that an account is given for others, whether or not a map would have it.
-pub fn all_of(text: &[u8], account: &Account) -> Vec<IdRange> {
+/// Every id that an account may use for others, even those that no map can have.
+pub(crate) fn all_of(text: &[u8], account: &Account) -> Vec<IdRange> {
     let given = lines(text).filter_map(Line::read).filter(|line| line.is_of(account));
     given.filter_map(|line| IdRange::new(line.first, line.count)).collect()
 }
@@ -96,70 +72,66 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     fn read(line: &'a [u8]) -> Option<Self> {
         let mut fields = str::from_utf8(line).ok()?.split(':');
-        let (whose, first, count) = (fields.next()?, number(fields.next()?)?, number(fields.next()?)?);
+        let (whose, first, count) = (fields.next()?, digits(fields.next()?)?, digits(fields.next()?)?);
         fields.next().is_none().then_some(Self { whose, first, count })
     }
 
     fn is_of(&self, account: &Account) -> bool {
-        self.whose == account.name || number(self.whose) == Some(account.uid)
+        self.whose == account.name || digits(self.whose) == Some(account.uid)
     }
 
-    /// What a map may have of it. An account that is in a range of its own could not be told from the client's ids.
-    fn range_of(&self, ids: Ids, account: &Account) -> Option<IdRange> {
+    /// The range that a map may have. It may not contain the account's own id.
+    fn range_of(&self, ids: Kind, account: &Account) -> Option<IdRange> {
         IdRange::new(self.first, self.count).filter(|range| self.is_of(account) && !range.contains(ids.own(account)))
     }
 
-    /// The same where the account's map has it.
-    fn used_by(&self, ids: Ids, account: &Account, mapping: &Mapping) -> Option<IdRange> {
+    /// The same if the account's map has it.
+    fn used_by(&self, ids: Kind, account: &Account, mapping: &Mapping) -> Option<IdRange> {
         self.range_of(ids, account).filter(|range| ids.map(mapping).ranges().contains(range))
     }
 
-    /// Whether an id is in both. Others may have ids that no map would be given here: root's, and more than there are.
+    /// Whether an id is in both. Others' lines may have root's id, and more than there are.
     fn meets(&self, range: IdRange) -> bool {
         let end = |first: u32, count: u32| u64::from(first) + u64::from(count);
         u64::from(self.first.max(range.first())) < end(self.first, self.count).min(end(range.first(), range.count()))
     }
 }
 
-fn number(word: &str) -> Option<u32> {
-    word.bytes().all(|byte| byte.is_ascii_digit()).then(|| word.parse().ok()).flatten()
-}
-
-/// Ids that accounts keep their clients' owners in, and that somebody else has too: a user or a group of this machine, or another account
-/// for others. Whoever has them reads what is stored in them. `text` and `known` are the two files.
-pub fn shared(ids: Ids, text: &[u8], known: &[u8], accounts: &[(Account, Mapping)]) -> Vec<Finding> {
+/// Ids in which accounts keep owners, and which somebody else has too: a user or group of this
+/// machine, or another account's range. `text` and `known` are the two files.
+pub(crate) fn shared(ids: Kind, text: &[u8], known: &[u8], accounts: &[(Account, Mapping)]) -> Vec<Finding> {
     let given: Vec<_> = lines(text).zip(1..).filter_map(|(line, at)| Some((Line::read(line)?, at))).collect();
     let known: Vec<_> = lines(known).filter_map(names::entry).collect();
     let mut found = Vec::new();
     for (position, (account, mapping)) in accounts.iter().enumerate() {
-        // What an earlier one uses was held against all lines already.
-        let told = accounts.get(..position).unwrap_or_default();
-        let is_told = |line: &Line<'_>| told.iter().any(|(earlier, mapping)| line.used_by(ids, earlier, mapping).is_some());
+        // Earlier accounts' ranges were checked against all lines already.
+        let checked = accounts.get(..position).unwrap_or_default();
+        let is_checked = |line: &Line<'_>| checked.iter().any(|(earlier, mapping)| line.used_by(ids, earlier, mapping).is_some());
         let used = given.iter().filter_map(|(line, at)| Some((line.used_by(ids, account, mapping)?, *at)));
         for (range, at) in used {
             let somebody = known.iter().filter(|(_, id)| range.contains(*id));
-            let others = given.iter().filter(|(line, _)| !line.is_of(account) && line.meets(range) && !is_told(line));
-            let what = if ids == Ids::Users { "account" } else { "group" };
+            let others = given.iter().filter(|(line, _)| !line.is_of(account) && line.meets(range) && !is_checked(line));
+            let what = if ids == Kind::User { "account" } else { "group" };
             let somebody = somebody.map(|(name, id)| format!("{id} is the {what} `{}`", printable_name(name)));
             let others = others.map(|(line, at)| format!("line {at} gives some to `{}`", printable_name(line.whose.as_bytes())));
-            let said: Vec<_> = somebody.chain(others).collect();
-            if !said.is_empty() {
-                found.push(finding(ids, range, account, at, &said));
+            let conflicts: Vec<_> = somebody.chain(others).collect();
+            if !conflicts.is_empty() {
+                found.push(finding(ids, range, account, at, &conflicts));
             }
         }
     }
     found
 }
 
-fn finding(ids: Ids, range: IdRange, account: &Account, line: usize, said: &[String]) -> Finding {
-    let (named, more) = said.split_at_checked(NAMED).unwrap_or((said, &[]));
-    let mut said = named.join(", ");
+fn finding(ids: Kind, range: IdRange, account: &Account, line: usize, conflicts: &[String]) -> Finding {
+    let (named, more) = conflicts.split_at_checked(NAMED).unwrap_or((conflicts, &[]));
+    let mut conflicts = named.join(", ");
     if !more.is_empty() {
-        said.push_str(&format!(" and {} more", more.len()));
+        conflicts.push_str(&format!(" and {} more", more.len()));
     }
     let last = range.first().saturating_add(range.count() - 1);
-    let message = format!("the ids {}-{last} of `{}` are not its alone: {said}", range.first(), account.name);
-    let option = if ids == Ids::Users { "subuids" } else { "subgids" };
+    let message = format!("the ids {}-{last} of `{}` are not its alone: {conflicts}", range.first(), account.name);
+    let option = if ids == Kind::User { "subuids" } else { "subgids" };
     let help = format!(
         "give one of them others before it stores anything (usermod --del-{option} FIRST-LAST --add-{option} FIRST-LAST NAME); \
          a repository that has files in such ids needs them as they are"
@@ -171,6 +143,7 @@ fn finding(ids: Ids, range: IdRange, account: &Account, line: usize, said: &[Str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terms::IdMap;
 
     fn account(name: &str, uid: u32, group: u32) -> Account {
         Account { name: name.to_owned(), uid, group }
@@ -188,11 +161,11 @@ mod tests {
         let text = b"root:100000:65536\nweb1:165536:65536\n# a remark\n\nweb11:231072:65536\n1001:300000:10\nweb1:165540:5\nweb1:400000:0\n\
             web1:0:65536\nweb1:-5:10\nweb1:+500000:10\nweb1:600000\nweb1:700000:10:9\nweb1:1000:2\nweb1:4294967290:5\n\xff:1:1\nweb1:800000:3";
         let web1 = account("web1", 1001, 1001);
-        let found: Vec<_> = ranges(text, Ids::Users, &web1).into_iter().map(|range| (range.first(), range.count())).collect();
+        let found: Vec<_> = ranges(text, Kind::User, &web1).into_iter().map(|range| (range.first(), range.count())).collect();
         assert_eq!(found, [(165_536, 65_536), (300_000, 10), (4_294_967_290, 5), (800_000, 3)]);
-        assert_eq!(ranges(text, Ids::Users, &account("web", 7, 7)), []);
+        assert_eq!(ranges(text, Kind::User, &account("web", 7, 7)), []);
         let many: String = (0..1000).map(|number| format!("web1:{}:1\n", 10_000 + number)).collect();
-        assert_eq!(ranges(many.as_bytes(), Ids::Users, &web1).len(), MAX_ID_RANGES);
+        assert_eq!(ranges(many.as_bytes(), Kind::User, &web1).len(), MAX_ID_RANGES);
     }
 
     #[test]
@@ -200,11 +173,11 @@ mod tests {
         let text = b"web1:1000:10\nweb1:2000:10\n";
         let first = |ids, account: &Account| ranges(text, ids, account).iter().map(|range| range.first()).collect::<Vec<_>>();
         let (web1, staff) = (account("web1", 1001, 1001), account("web1", 1001, 2005));
-        assert_eq!((first(Ids::Users, &web1), first(Ids::Groups, &web1)), (vec![2000], vec![2000]));
-        assert_eq!((first(Ids::Users, &staff), first(Ids::Groups, &staff)), (vec![2000], vec![1000]));
+        assert_eq!((first(Kind::User, &web1), first(Kind::Group, &web1)), (vec![2000], vec![2000]));
+        assert_eq!((first(Kind::User, &staff), first(Kind::Group, &staff)), (vec![2000], vec![1000]));
     }
 
-    fn said(ids: Ids, text: &str, known: &str, accounts: &[Account]) -> Vec<String> {
+    fn conflicts(ids: Kind, text: &str, known: &str, accounts: &[Account]) -> Vec<String> {
         let map = |account: &Account| IdMap::new(ranges(text.as_bytes(), ids, account)).unwrap();
         let mapped = |account: &Account| (account.clone(), Mapping { users: map(account), groups: map(account) });
         let accounts: Vec<_> = accounts.iter().map(mapped).collect();
@@ -219,8 +192,8 @@ mod tests {
     fn ids_that_another_account_has_for_others_are_found_and_each_pair_once() {
         let (web1, web2) = (account("web1", 1001, 1001), account("web2", 1002, 1002));
         let apart = "web1:100000:65536\nweb2:165536:65536\n1001:300000:10\nweb1:400000:10\nweb1:400005:10\n";
-        for ids in [Ids::Users, Ids::Groups] {
-            assert_eq!(said(ids, apart, "", &[web1.clone(), web2.clone()]), [""; 0]);
+        for ids in [Kind::User, Kind::Group] {
+            assert_eq!(conflicts(ids, apart, "", &[web1.clone(), web2.clone()]), [""; 0]);
         }
         for (other, is_shared) in [
             ("165535:1", true),
@@ -236,27 +209,27 @@ mod tests {
             let text = format!("# mine\nweb1:100000:65536\nlxd:{other}\n");
             let expected = format!("2: the ids 100000-165535 of `web1` {ALONE} line 3 gives some to `lxd`");
             let expected = if is_shared { vec![expected] } else { Vec::new() };
-            assert_eq!(said(Ids::Users, &text, "", std::slice::from_ref(&web1)), expected, "{other}");
+            assert_eq!(conflicts(Kind::User, &text, "", std::slice::from_ref(&web1)), expected, "{other}");
         }
         let both = "web2:100000:65536\nweb1:100000:65536\n";
-        let told = said(Ids::Groups, both, "", &[web1.clone(), web2]);
-        assert_eq!(told, [format!("2: the ids 100000-165535 of `web1` {ALONE} line 1 gives some to `web2`")]);
+        let checked = conflicts(Kind::Group, both, "", &[web1.clone(), web2]);
+        assert_eq!(checked, [format!("2: the ids 100000-165535 of `web1` {ALONE} line 1 gives some to `web2`")]);
         // What the other may map and the gate would not is as good as any.
         let unused = "web1:100000:10\nweb1:1000:10\nweb2:1005:10\n";
-        let told = said(Ids::Users, unused, "", &[web1.clone(), account("web2", 2, 2)]);
-        assert_eq!(told, [format!("3: the ids 1005-1014 of `web2` {ALONE} line 2 gives some to `web1`")]);
+        let checked = conflicts(Kind::User, unused, "", &[web1.clone(), account("web2", 2, 2)]);
+        assert_eq!(checked, [format!("3: the ids 1005-1014 of `web2` {ALONE} line 2 gives some to `web1`")]);
         // A range that is not used does no harm.
-        assert_eq!(said(Ids::Users, "web1:100000:10\nweb1:100005:100\nlxd:100050:5\n", "", &[web1]), [""; 0]);
+        assert_eq!(conflicts(Kind::User, "web1:100000:10\nweb1:100005:100\nlxd:100050:5\n", "", &[web1]), [""; 0]);
     }
 
     #[test]
     fn ids_that_are_somebody_s_on_this_machine_are_found() {
         let web1 = account("web1", 1001, 1001);
         let known = "root:x:0:0::/:\nweb1:x:1001:\n+nis::2003:\nbob:x:2000:\nann:x:2009:\neve:x:2010:\n\x1b[2Jodd:x:2001:\nodder:x:2002:\n";
-        let found = said(Ids::Users, "web1:2000:10\n", known, std::slice::from_ref(&web1));
+        let found = conflicts(Kind::User, "web1:2000:10\n", known, std::slice::from_ref(&web1));
         let four = "2000 is the account `bob`, 2009 is the account `ann`, 2001 is the account `\\u{1b}[2Jodd` and 1 more";
         assert_eq!(found, [format!("1: the ids 2000-2009 of `web1` {ALONE} {four}")]);
-        let found = said(Ids::Groups, "web1:2009:1\nlxd:2009:9\n", known, &[web1]);
+        let found = conflicts(Kind::Group, "web1:2009:1\nlxd:2009:9\n", known, &[web1]);
         assert_eq!(found, [format!("1: the ids 2009-2009 of `web1` {ALONE} 2009 is the group `ann`, line 2 gives some to `lxd`")]);
     }
 }

@@ -1,13 +1,13 @@
-//! Whether a connection comes from where a policy says. Pure: names have been looked up by the story `names`.
+//! Whether a connection comes from where a policy says.
 
 use std::net::IpAddr;
 
 use super::Source;
 use crate::terms::Peer;
 
-/// Whether the peer is in one of the networks, or has an address of one of the names. `resolved` holds, for each name,
-/// what it resolved to; a name that is not there does not match. IPv4-mapped addresses count as IPv4 everywhere. Where a source names
-/// a link, somebody with the same address on another one is somebody else.
+/// Whether the peer is in one of the networks, or has an address of one of the names in `resolved`;
+/// a name that is not there does not match. IPv4-mapped addresses count as IPv4. A source with a
+/// link matches on that link alone.
 pub fn matches(from: &[Source], peer: &Peer, resolved: &[(String, Vec<IpAddr>)]) -> bool {
     let address = peer.address.to_canonical();
     from.iter().any(|source| match source {

@@ -1,5 +1,4 @@
-//! `limits:` of a policy and `sessions:` of the site: how much of the server may be used. What no file says has a default with
-//! a name.
+//! `limits:` of a policy and `sessions:` of the site: how much of the server may be used.
 
 use std::fmt;
 
@@ -9,7 +8,7 @@ use crate::terms::limits::{
     ALL_SESSIONS_LIMIT, BYTES_LIMIT, CHILD_MEMORY, DEFAULT_PROCESSES, DEFAULT_SESSIONS, INODES_LIMIT, MEMORY_LIMIT, PROCESSES_LIMIT,
     SESSIONS_LIMIT,
 };
-use crate::terms::text::printable;
+use crate::terms::text::{self, counted, printable};
 
 /// How much of the server a client may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +17,11 @@ pub struct Limits {
     pub sessions: u64,
     /// `memory` Address space of each process of rsync, in bytes.
     pub memory: u64,
-    /// `processes` Processes of rsync; without a file system of its own, besides as many as the whole machine runs when it starts.
+    /// `processes` Processes of rsync; without namespaces, in addition to all of the machine's.
     pub processes: u64,
-    /// `bytes` New bytes on the disk in one push or transaction; `None`: as many as there is room for.
+    /// `bytes` New bytes in one push or transaction; `None`: no limit.
     pub bytes: Option<u64>,
-    /// `inodes` New files and directories in one push or transaction; `None`: as many as there is room for.
+    /// `inodes` New files and directories in one push or transaction; `None`: no limit.
     pub inodes: Option<u64>,
 }
 
@@ -34,7 +33,8 @@ impl Default for Limits {
 
 impl fmt::Display for Limits {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} at once, rsync with {} and {} processes, ", counted(self.sessions), Bytes(self.memory), self.processes)?;
+        let sessions = counted(self.sessions, "session", "sessions");
+        write!(out, "{sessions} at once, rsync with {} and {} processes, ", Bytes(self.memory), self.processes)?;
         match (self.bytes, self.inodes) {
             (None, None) => write!(out, "pushes of any size"),
             (Some(bytes), None) => write!(out, "at most {} new in a push", Bytes(bytes)),
@@ -44,25 +44,21 @@ impl fmt::Display for Limits {
     }
 }
 
-fn counted(sessions: u64) -> String {
-    if sessions == 1 { "1 session".to_owned() } else { format!("{sessions} sessions") }
-}
-
 keys! {
-    /// `limits:`, as far as a file says it.
+    /// `limits:` in a file.
     pub(super) struct ShareKeys, "`limits`" {
-        /// Connections of the client that are served at once, whatever they ask for. One more is told
-        /// to try again (code `busy`, exit 75).
+        /// Connections of the client that are served at once, whatever they ask for. One more is
+        /// told to try again (code `busy`, exit 75).
         sessions: Sessions as Figure<_> = Value("8"), "4";
-        /// Address space of each process of its rsync, which needs about 100 bytes for each file of a
-        /// push.
+        /// Address space of each process of its rsync, which needs about 100 bytes for each file of
+        /// a push.
         memory: Memory as Figure<_> = Value("8GiB"), "2GiB";
-        /// Processes and threads that rsync and whatever it starts may be. Where the kernel gives the
-        /// account no namespaces, as many more as the whole machine runs then. It does not hold for
-        /// root.
+        /// Processes and threads that rsync and whatever it starts may be. Where the kernel gives
+        /// the account no namespaces, as many more as the whole machine runs then. It does not hold
+        /// for root.
         processes: Processes as Figure<_> = Value("64"), "16";
-        /// New bytes on the disk in one push, or in all pushes of one transaction. No single file gets
-        /// longer than this, holes counted.
+        /// New bytes on the disk in one push, or in all pushes of one transaction. No single file
+        /// gets longer than this, holes counted.
         bytes: PushBytes as Figure<_> = Words("as many as there is room for"), "500G";
         /// New files, directories and links in one push or transaction.
         inodes: Inodes as Figure<_> = Words("as many as there is room for"), "2000000";
@@ -124,7 +120,7 @@ fn number(text: &str, what: &str, range: &Range) -> Result<u64, Wrong> {
     within(text, what, whole(text), range, digits)
 }
 
-/// Sizes are spelled as rsync spells them: `G` and `GiB` are 1024 to the third, `GB` is 1000 to the third (rsync(1), `--max-size`).
+/// Sizes as in rsync(1), `--max-size`: `G` and `GiB` are powers of 1024, `GB` is one of 1000.
 fn size(text: &str, what: &str, range: &Range) -> Result<u64, Wrong> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (figure, unit) = text.split_at_checked(digits).unwrap_or((text, ""));
@@ -136,12 +132,12 @@ fn size(text: &str, what: &str, range: &Range) -> Result<u64, Wrong> {
             _ => None,
         }),
     };
-    // More than can be counted is more than any range has.
+    // Too large to count is out of every range.
     let size = whole(figure).zip(unit).map(|(figure, unit)| figure.saturating_mul(unit));
     within(text, what, size, range, bytes)
 }
 
-/// What was read, if it was anything and lies in its range, which is shown as such values are.
+/// The number that was read, if there is one and it is in range.
 fn within(text: &str, what: &str, read: Option<u64>, range: &Range, show: fn(&u64) -> String) -> Result<u64, Wrong> {
     let quoted = printable(text.as_bytes());
     let found = read.ok_or_else(|| Wrong::new(format!("`{quoted}` is not {what}"), format!("write {what}")))?;
@@ -151,10 +147,9 @@ fn within(text: &str, what: &str, read: Option<u64>, range: &Range, show: fn(&u6
     Err(Wrong::new(format!("`{quoted}` is out of range"), format!("use {} to {}", show(range.start()), show(range.end()))))
 }
 
-/// Digits alone, and no leading zero that somebody could take for octal.
+/// Digits alone, without a leading zero that could mean octal.
 pub(super) fn whole(text: &str) -> Option<u64> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    if plain { text.parse().ok() } else { None }
+    text::digits(text).filter(|_| text == "0" || !text.starts_with('0'))
 }
 
 #[cfg(test)]

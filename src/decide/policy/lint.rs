@@ -1,4 +1,4 @@
-//! What is legal in policies and still cannot be meant: rules that never decide, and policies that get in each other's way.
+//! What is legal in policies but cannot be meant: rules without effect, and policies in conflict.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use crate::terms::{Origin, Verb};
 use super::{KeepOwners, PartialPushes, Policy, Source};
 use crate::decide::rsync::options::{self, Row, Rule, Runs};
 
-/// Something that `check` tells the administrator.
+/// A finding of `check`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// Whether it is wrong, or only worth knowing.
     pub wrong: bool,
-    /// Whether it tells of something that was not looked at: then nobody knows that nothing is wrong.
+    /// Whether something was not looked at, so that more may be wrong.
     pub unseen: bool,
     /// Where.
     pub origin: Origin,
@@ -80,7 +80,7 @@ pub fn one(policy: &Policy) -> Vec<Finding> {
     found
 }
 
-/// What its words about rsync's options mean: the table's reason for what they let in, and whom they turn away.
+/// What the table says of the options that the policy names.
 fn options(policy: &Policy) -> Vec<Finding> {
     let note = |message, help| Finding::note(policy.origins.of("options"), message, help);
     let runs_as = match policy.owners {
@@ -114,9 +114,9 @@ fn windows(policy: &Policy) -> Vec<Finding> {
     let all = policy.when.as_deref().unwrap_or_default();
     let mut found = Vec::new();
     for (position, window) in all.iter().enumerate() {
-        // Of two equal ones the later is the one too many.
+        // Of two equal ones the later is superfluous.
         let others = all.iter().enumerate().filter(|(other, same)| *other != position && (*same != window || *other < position));
-        // One that does not stop may save a push from those that do.
+        // One that does not stop may save a push from others that do.
         let others: Vec<_> = others.map(|(_, other)| *other).filter(|other| window.stops() || !other.stops()).collect();
         if !window.opens_ever() {
             found.push(Finding::wrong(policy.origins.of("when"), format!("the window `{window}` never opens"), "mend or remove it"));
@@ -196,7 +196,7 @@ pub fn together(policies: &[Policy]) -> Vec<Finding> {
     found
 }
 
-/// What the keys of an account's other policies mean for its one that has none (`act::config::identify`).
+/// What the keyed policies of an account mean for the one without keys (`act::config::identify`).
 fn beside_keys(user: &str, open: &Policy, policies: &[Policy]) -> Option<Finding> {
     let keyed: Vec<_> = policies.iter().filter(|policy| policy.user == user && policy.keys.is_some()).collect();
     if let Some(own) = keyed.iter().find(|policy| policy.client.as_str() == user) {
@@ -219,7 +219,7 @@ fn names(policies: &[&Policy]) -> String {
     policies.iter().map(|policy| policy.client.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// Repositories that are the same or inside each other. In order of path, what is inside follows what it is in.
+/// Repositories that are the same or nested. Sorted by path, the inner follows the outer.
 fn paths(policies: &[Policy]) -> Vec<Finding> {
     let mut sorted: Vec<_> = policies.iter().collect();
     sorted.sort_by(|one, other| one.path.cmp(&other.path));
@@ -250,7 +250,7 @@ mod tests {
         read_policy(Path::new(client), text.as_bytes(), &client.parse().unwrap(), &site).unwrap()
     }
 
-    fn said(found: &[Finding]) -> String {
+    fn text_of(found: &[Finding]) -> String {
         found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 
@@ -281,8 +281,8 @@ mod tests {
             ("options: { refuse: [perms, acls] }\n", "c:1: `perms` is refused, and `rsync -a` sends it"),
         ] {
             let found = one(&policy("c", text));
-            assert_eq!(found.len(), 1, "{text}: {}", said(&found));
-            assert!(said(&found).contains(words), "{}", said(&found));
+            assert_eq!(found.len(), 1, "{text}: {}", text_of(&found));
+            assert!(text_of(&found).contains(words), "{}", text_of(&found));
         }
         let stops = "when: [{days: mon-fri, hours: \"22:00-06:00\", stop: true}, {days: sat,sun, stop: true}]\n";
         assert_eq!(one(&policy("c", stops)), []);
@@ -295,23 +295,23 @@ mod tests {
         let key = "SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk";
         let keyed = |user: &str| format!("user: {user}\nkeys: [\"{key}\"]\n");
         let found = together(&[policy("a", &keyed("x")), policy("b", &keyed("x")), policy("c", &keyed("y"))]);
-        assert_eq!(found.len(), 1, "{}", said(&found));
-        assert!(said(&found).contains("b:2: the key") && said(&found).contains("a, b"));
+        assert_eq!(found.len(), 1, "{}", text_of(&found));
+        assert!(text_of(&found).contains("b:2: the key") && text_of(&found).contains("a, b"));
         let found = together(&[policy("a", "user: x\n"), policy("b", "user: x\n"), policy("c", &keyed("x"))]);
-        assert!(found.len() == 1 && said(&found).contains("several policies without keys: a, b"), "{}", said(&found));
+        assert!(found.len() == 1 && text_of(&found).contains("several policies without keys: a, b"), "{}", text_of(&found));
         let found = together(&[policy("a", "user: x\n"), policy("b", &keyed("x"))]);
-        assert!(matches!(&found[..], [one] if !one.wrong), "{}", said(&found));
-        assert!(said(&found).contains("a:1: of the account `x`, keys that b lists speak for that, and every other key for a"));
+        assert!(matches!(&found[..], [one] if !one.wrong), "{}", text_of(&found));
+        assert!(text_of(&found).contains("a:1: of the account `x`, keys that b lists speak for that, and every other key for a"));
         let found = together(&[policy("a", "user: x\n"), policy("x", &keyed("x")), policy("c", &keyed("y"))]);
-        assert!(matches!(&found[..], [one] if one.wrong), "{}", said(&found));
-        assert!(said(&found).contains("a:1: a is never reached: of the account `x`, x is its own policy"));
+        assert!(matches!(&found[..], [one] if one.wrong), "{}", text_of(&found));
+        assert!(text_of(&found).contains("a:1: a is never reached: of the account `x`, x is its own policy"));
         let found = together(&[
             policy("a", "path: /s/x\n"),
             policy("b", "path: /s/x/y\n"),
             policy("c", "path: /s/x\n"),
             policy("d", "path: /s/xy\n"),
         ]);
-        assert!(found.len() == 2 && said(&found).contains("`/s/x/y` is inside the repository of a"), "{}", said(&found));
-        assert!(said(&found).contains("c:1: the repository `/s/x` is also the repository of a"));
+        assert!(found.len() == 2 && text_of(&found).contains("`/s/x/y` is inside the repository of a"), "{}", text_of(&found));
+        assert!(text_of(&found).contains("c:1: the repository `/s/x` is also the repository of a"));
     }
 }

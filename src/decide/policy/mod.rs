@@ -1,4 +1,4 @@
-//! The site's and the clients' rules, read from text. Pure: the text comes from `act::config`, which has checked whose file it is.
+//! The site's and the clients' rules. `act::config` has checked whose files they are.
 
 pub mod address;
 pub mod lint;
@@ -27,19 +27,19 @@ pub use limits::Limits;
 pub use read::{Defaults, POLICY_KEYS, read_policy};
 pub use site::{SITE_KEYS, read_site};
 
-/// `rsync:` where the site file does not say it.
+/// The default of `rsync:`.
 pub const DEFAULT_RSYNC: &str = "/usr/bin/rsync";
 
-/// Where the site file and the policies are, unless `--config` says otherwise. Never from the environment, which a client may be able to set.
+/// The directory of the configuration. Never from the environment, which a client may influence.
 pub const DEFAULT_CONFIG: &str = "/etc/snapgate";
 
-/// `spool:` where no site file says it.
+/// The default of `spool:`.
 pub const DEFAULT_SPOOL: &str = "/var/spool/snapgate";
 
-/// `syslog:` where no site file says it.
+/// The default of `syslog:`.
 pub const DEFAULT_SYSLOG: &str = "/dev/log";
 
-/// A client's policy: what `policies/<client>.yaml` says, over the site's `defaults:`, over the built-in defaults.
+/// `policies/<client>.yaml` over the site's `defaults:` over the built-in defaults.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// The client, by the file's name.
@@ -74,7 +74,7 @@ pub struct Policy {
     pub deadline: Duration,
     /// `limits:` How much of the server it may use.
     pub limits: Limits,
-    /// `require_mount:` Refuse while the store, or a repository's disk elsewhere, is not mounted (`decide::mounts`).
+    /// `require_mount:` Refuse while the repository's disk is not mounted (`decide::host::mounts`).
     pub require_mount: bool,
     /// `options: {refuse: […], allow: […]}` What it says of rsync's options, over the table.
     pub options: Choice,
@@ -83,7 +83,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Whether the client may ask for this.
+    /// Whether the client may ask for it.
     pub fn allows(&self, verb: Verb) -> bool {
         verb.row().always || self.verbs.contains(&verb)
     }
@@ -94,7 +94,7 @@ impl Policy {
 pub enum Source {
     /// A network or a single address.
     Network(IpNet),
-    /// The same among the neighbours on one link of this machine.
+    /// The same on one link of this machine.
     OnLink(IpNet, Link),
     /// A name, resolved when the client connects.
     Host(String),
@@ -114,11 +114,13 @@ table! {
 }
 
 table! {
-    /// `owners:` What becomes of the owners and groups of a client's files, where the account is not root.
+    /// `owners:` What becomes of the owners and groups of a client's files, where the account is
+    /// not root.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum KeepOwners {
-        /// Owners, groups, access lists, capabilities and modes are kept, as ids of the account's ranges in `/etc/subuid` and
-        /// `/etc/subgid`. A push that would lose an owner is refused (code `owners`).
+        /// Owners, groups, access lists, capabilities and modes are kept, as ids of the account's
+        /// ranges in `/etc/subuid` and `/etc/subgid`. A push that would lose an owner is refused
+        /// (code `owners`).
         Keep = "keep",
         /// Everything belongs to the account.
         Drop = "drop",
@@ -126,17 +128,19 @@ table! {
 }
 
 table! {
-    /// `partial_pushes:` What becomes of a push, outside of a transaction, that may have a part of the client's data alone.
+    /// `partial_pushes:` What becomes of a push, outside of a transaction, that may have a part of
+    /// the client's data alone.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum PartialPushes {
-        /// A push into a place is refused (code `part`, exit 77), except between `prepare` and `complete`. Whether a push to the top
-        /// has a few files alone, the server cannot know beforehand: it is published as with `publish`.
+        /// A push into a place is refused (code `part`, exit 77), except between `prepare` and
+        /// `complete`. Whether a push to the top has a few files alone, the server cannot know
+        /// beforehand: it is published as with `publish`.
         Refuse = "refuse",
-        /// What was sent is the snapshot, and nothing else is in it. Where that is much less than before, `snapgate list` says
-        /// `shrunk`, and the client and you are told.
+        /// What was sent is the snapshot, and nothing else is in it. Where that is much less than
+        /// before, `snapgate list` says `shrunk`, and the client and you are told.
         Publish = "publish",
-        /// What was not sent is carried over from the last snapshot, by links, so that several pushes make one whole snapshot.
-        /// A transaction, too, is completed so.
+        /// What was not sent is carried over from the last snapshot, by links, so that several
+        /// pushes make one whole snapshot. A transaction, too, is completed so.
         Merge = "merge",
     }
 }
@@ -147,8 +151,9 @@ table! {
     pub enum Namespaces {
         /// It is refused (code `jail`).
         Required = "required",
-        /// It runs in a weaker jail, and every line of its log says `jail=without-namespaces`. `docs/threat-model.md` says what is
-        /// given up; pushes of many unchanged files take three to four times as long.
+        /// It runs in a weaker jail, and every line of its log says `jail=without-namespaces`.
+        /// `docs/threat-model.md` says what is given up; pushes of many unchanged files take three
+        /// to four times as long.
         Optional = "optional",
     }
 }
@@ -164,7 +169,7 @@ table! {
     }
 }
 
-/// Commands of the administrator, run as the account, without a shell. Each is an absolute path and its arguments.
+/// The administrator's commands, run as the account. Each is an absolute path and arguments.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hooks {
     /// Before a push or at `prepare`: one that fails refuses.
@@ -175,17 +180,17 @@ pub struct Hooks {
     pub time_limit: Duration,
 }
 
-/// Where each top-level key of a policy stands.
+/// Where the keys of a policy are written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origins {
-    /// The policy's own file.
+    /// The policy's file.
     pub file: PathBuf,
-    /// Keys that stand in a file, with that file and line.
+    /// Keys with their file and line.
     pub keys: Vec<(String, Origin)>,
 }
 
 impl Origins {
-    /// Where `key` stands; line 0 of the policy's file when it is a default.
+    /// Where `key` is written; line 0 of the policy's file for a default.
     pub fn of(&self, key: &str) -> Origin {
         debug_assert!(SITE_KEYS.iter().chain(POLICY_KEYS).any(|row| row.word == key), "`{key}` is no key");
         let found = self.keys.iter().find(|(name, _)| name == key);

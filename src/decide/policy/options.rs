@@ -1,5 +1,4 @@
-//! `options:` of a policy: names of rsync's options, each held against the table. A name that would change nothing, or that
-//! the store can never have, is a fault of the file.
+//! `options:` of a policy. A name that would change nothing, or can never be allowed, is an error.
 
 use crate::decide::policy::yaml::{Texts, Word, Wrong, keys};
 use crate::decide::rsync::options::{self, Choice, Force, Row, Rule};
@@ -9,11 +8,11 @@ use crate::terms::word::nearest;
 keys! {
     /// The table below `options:`.
     pub(super) struct OptionKeys, "`options`" {
-        /// Options that turn a push away although they are accepted otherwise. They are never stripped
-        /// from a command, since both ends of a push have to agree on most.
+        /// Options that turn a push away although they are accepted otherwise. They are never
+        /// stripped from a command, since both ends of a push have to agree on most.
         refuse: Vec<Refused> as Texts<_> = Words("none"), "[xattrs]";
-        /// Options that are accepted although they are refused otherwise. One that can never be allowed
-        /// in a store of hard links is an error, which says why.
+        /// Options that are accepted although they are refused otherwise. One that can never be
+        /// allowed in a store of hard links is an error, which says why.
         allow: Vec<Allowed> as Texts<_> = Words("none"), "[iconv, safe-links]";
         /// Options that the server's rsync is given whether or not the client asks for them.
         force: Vec<Forced> as Texts<_> = Words("none"), "[munge-links]";
@@ -61,7 +60,7 @@ names! {
     Forced, "an option that a policy may force", forced;
 }
 
-/// The word of an option that is accepted unless the policy refuses it.
+/// The word of an option that is accepted by default.
 fn refused(text: &str) -> Result<&'static str, Wrong> {
     match options::by_name(text) {
         Some(row) if row.may_be_refused() => Ok(row.word()),
@@ -70,7 +69,7 @@ fn refused(text: &str) -> Result<&'static str, Wrong> {
     }
 }
 
-/// The word of an option that is refused unless the policy allows it.
+/// The word of an option that is refused by default.
 fn allowed(text: &str) -> Result<&'static str, Wrong> {
     let row = options::by_name(text).ok_or_else(|| unknown(text, Row::may_be_allowed))?;
     match row.rule {
@@ -85,7 +84,7 @@ fn allowed(text: &str) -> Result<&'static str, Wrong> {
     }
 }
 
-/// The word of an option that the server's rsync can do without the client's.
+/// The word of an option that the server's rsync can do alone.
 fn forced(text: &str) -> Result<&'static str, Wrong> {
     let row = options::by_name(text).ok_or_else(|| unknown(text, Row::may_be_forced))?;
     match row.force {
@@ -98,7 +97,7 @@ fn superfluous(message: String) -> Wrong {
     Wrong::new(message, "remove it from the list")
 }
 
-/// What could have been meant by a name that is none.
+/// The error for an unknown name, with a suggestion.
 fn unknown(text: &str, fits: fn(&Row) -> bool) -> Wrong {
     let words: Vec<&str> = options::rows().iter().filter(|row| fits(row)).map(Row::word).collect();
     let plain = text.trim_start_matches('-');
@@ -116,7 +115,7 @@ fn unknown(text: &str, fits: fn(&Row) -> bool) -> Wrong {
     Wrong::new(format!("`{}` is not the name of an option", printable(text.as_bytes())), help)
 }
 
-/// A list that is short enough to be shown whole.
+/// The longest list of names that is shown whole.
 const SHORT_LIST: usize = 20;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Where the keys of a file stand. The parser keeps no places of what it accepted, so the text is looked through once
-//! more; the result is only ever shown, never decided by.
+//! Where the keys of a file are written. The parser does not keep the places, so the text is
+//! searched again. The result is only shown; nothing depends on it.
 
 use std::path::Path;
 

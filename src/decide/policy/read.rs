@@ -1,5 +1,4 @@
-//! A policy's file from bytes to [`Policy`]. A policy's key replaces the same key of the site's
-//! `defaults:` whole; it is never merged with it.
+//! A policy's file to [`Policy`]. A key replaces the same key of the site's `defaults:` whole.
 
 use std::path::Path;
 
@@ -25,47 +24,49 @@ pub struct Defaults {
 }
 
 impl Defaults {
-    /// The `keys:` that every policy has which names none of its own.
+    /// The `keys:` of policies that have none.
     pub fn keys(&self) -> &[Fingerprint] {
         self.keys.keys.as_deref().unwrap_or_default()
     }
 
-    /// The `user:` of every policy that names none of its own.
+    /// The `user:` of policies that have none.
     pub fn user(&self) -> Option<&str> {
         self.keys.user.as_ref().map(|AccountName(name)| name.as_str())
     }
 }
 
 keys! {
-    /// Every key of a policy, as far as a file says it.
+    /// The keys of a policy in a file.
     pub(super) struct PolicyKeys, "a policy" {
         /// The unix account that may speak for the client. Write a domain's account as this machine
         /// calls it: `'DOM\jane'`, or `jane@example.org`.
         user: AccountName as Text<_> = Words("the client's name"), "web1";
-        /// The keys that may speak for the client, as `ssh-keygen -lf key.pub` prints them. They tell
-        /// clients of one account apart. sshd says which key logged in where `ExposeAuthInfo` is `yes`;
-        /// Dropbear cannot, so leave `keys:` out there.
+        /// The keys that may speak for the client, as `ssh-keygen -lf key.pub` prints them. They
+        /// tell clients of one account apart. sshd says which key logged in where `ExposeAuthInfo`
+        /// is `yes`; Dropbear cannot, so leave `keys:` out there.
         keys: Vec<Fingerprint> as Texts<_>
             = Words("any key that sshd lets in"), "[SHA256:uNiVztksCsDhcc0u9e8BrXVkXUtKkdbn5P0ETxr3nHk]";
-        /// Where the client may come from. A name behind `host:` is looked up at each connection; one
-        /// that does not resolve does not match. An address in `fe80::/10` may name its interface:
-        /// `"fe80::1%eth0"`. In brackets, an address with `:` in it needs quotes.
+        /// Where the client may come from. A name behind `host:` is looked up at each connection;
+        /// one that does not resolve does not match. An address in `fe80::/10` may name its
+        /// interface: `"fe80::1%eth0"`. In brackets, an address with `:` in it needs quotes.
         from: Vec<Source> as Sources = Words("anywhere"), r#"[192.0.2.0/24, "2001:db8::/48", "host:rt-1080.example.net"]"#;
-        /// When the client may come: while any of these windows is open. Who is in may stay, unless the
-        /// window says `stop: true`.
+        /// When the client may come: while any of these windows is open. Who is in may stay, unless
+        /// the window says `stop: true`.
         when: Vec<TableOf<WhenKeys>> as List<_>
             = Words("at any time"), r#"[{ days: mon-fri, hours: "22:00-06:00", stop: true }, { days: "sat,sun" }]"#;
-        /// The time zone of `when:`. Everything else is in UTC: the names of snapshots, mails and logs.
+        /// The time zone of `when:`. Everything else is in UTC: the names of snapshots, mails and
+        /// logs.
         timezone: ZoneName as Text<_> = Value("UTC"), "Europe/Madrid";
         /// What the client may ask for. Every client may ask for `help`. A transaction takes both
         /// `prepare` and `complete`.
         verbs: Vec<Verb> as Texts<_> = Value("[rsync, status]"), "[prepare, rsync, complete, abort]";
-        /// The client's repository. Each client needs one of its own, and none may be inside another.
+        /// The client's repository. Each client needs one of its own, and none may be inside
+        /// another.
         path: Absolute as Text<_> = Words("`<store>/<client>`"), "/srv/backups/web1";
         /// How snapshots are named.
         snapshots: SnapshotKeys as TableOf<_> = Below, r#"{ name: "%Y-%m-%dT%H-%M-%SZ" }"#;
-        /// Which pushes a report is mailed about, to the site's `reports_to:`. What went wrong is mailed
-        /// to its `to:` whatever this says.
+        /// Which pushes a report is mailed about, to the site's `reports_to:`. What went wrong is
+        /// mailed to its `to:` whatever this says.
         report: Report as Text<_> = Value("problems"), "always";
         /// What becomes of a push that has a part of the client's data alone: one into a place
         /// (`backup:etc/`), or of a few files (`--files-from`, filters). See "Pushes of a part".
@@ -73,8 +74,8 @@ keys! {
         /// What becomes of owners, where the client's account is not root (`docs/owners.md`). A
         /// repository stays as it began.
         owners: KeepOwners as Text<_> = Words("`keep` where the account has ids to give away, and `drop` where it has none"), "keep";
-        /// Commands that run as the client's account, without a shell (`docs/hooks.md`). One command is
-        /// a list of its words, of which the first is an absolute path.
+        /// Commands that run as the client's account, without a shell (`docs/hooks.md`). One
+        /// command is a list of its words, of which the first is an absolute path.
         hooks: HookKeys as TableOf<_> = Words("none"), "{ complete: [/usr/local/sbin/mirror, /mnt/second] }";
         /// How long a push and its hooks may take.
         time_limits: LimitKeys as TableOf<_> = Below, "{ idle: 10m, push: 24h, hook: 10m }";
@@ -83,8 +84,8 @@ keys! {
         /// Whether pushes are refused while the disk is not mounted: the store, or for a `path:`
         /// elsewhere that directory or one above it.
         require_mount: bool as Truth = Value("false"), "true";
-        /// What the policy says of rsync's options, over what `docs/options.md` says of each. An option
-        /// is called by its long name without dashes.
+        /// What the policy says of rsync's options, over what `docs/options.md` says of each. An
+        /// option is called by its long name without dashes.
         options: OptionKeys as TableOf<_> = Words("as in `docs/options.md`"), "{ refuse: [xattrs], allow: [iconv] }";
     }
 }
@@ -92,7 +93,7 @@ keys! {
 /// What may stand in a policy, and below the site's `defaults:`.
 pub const POLICY_KEYS: &[Row] = PolicyKeys::ROWS;
 
-/// `from:`, with its bound on names.
+/// `from:`, with its limit of names.
 struct Sources(Vec<Source>);
 
 impl<'de> Deserialize<'de> for Sources {
@@ -115,25 +116,25 @@ impl Shape for Sources {
 
 keys! {
     struct WhenKeys, "an entry of `when`" {
-        /// The days on which the window opens. One that runs past midnight belongs to the day on which
-        /// it begins.
+        /// The days on which the window opens. One that runs past midnight belongs to the day on
+        /// which it begins.
         days: Days as Text<_> = Value("mon-sun"), "mon-fri";
-        /// From when to when it is open, on the clocks of `timezone:`; past midnight where it does not
-        /// end later than it begins.
+        /// From when to when it is open, on the clocks of `timezone:`; past midnight where it does
+        /// not end later than it begins.
         hours: Vec<Hours> as Several<_> = Words("all day"), r#""22:00-06:00""#;
         /// Whether a push that still runs is ended when the window closes (code `window`, exit 75).
-        /// What arrived is kept, the client is told when to come again, and the next push goes on from
-        /// there. Where another window is open at that minute, the push goes on until that one closes;
-        /// where one without `stop: true` is, or closes at the same time, it takes as long as it takes.
-        /// A push that has received everything by then is published.
+        /// What arrived is kept, the client is told when to come again, and the next push goes on
+        /// from there. Where another window is open at that minute, the push goes on until that one
+        /// closes; where one without `stop: true` is, or closes at the same time, it takes as long
+        /// as it takes. A push that has received everything by then is published.
         ///
         /// The record says `stopped`. A mail says that there is no need to act: once a day at most,
-        /// with `report: always` each time, and with `report: never` not at all. `ssh HOST status` and
-        /// `snapgate explain` say when a push would be ended.
+        /// with `report: always` each time, and with `report: never` not at all. `ssh HOST status`
+        /// and `snapgate explain` say when a push would be ended.
         stop: bool as Truth = Value("false"), "true";
     }
 
-    /// In `{ days: sat,sun }` YAML ends the value at the comma, and `sun` is a key without a value. What is meant is plain.
+    /// In `{ days: sat,sun }` YAML ends the value at the comma, and `sun` is a key without a value.
     fn takes(key: &str) -> bool {
         Days::parse(key).is_ok()
     }
@@ -159,8 +160,8 @@ impl WhenKeys {
 
 keys! {
     struct SnapshotKeys, "`snapshots`" {
-        /// A pattern of strftime(3), in UTC, from the year down, whose names sort as their times do. `/`
-        /// makes directories.
+        /// A pattern of strftime(3), in UTC, from the year down, whose names sort as their times
+        /// do. `/` makes directories.
         name: NamePattern as Text<_> = Value("\"%Y-%m-%dT%H-%M-%SZ\""), r#""%Y/%m%d/%H%M""#;
     }
 }
@@ -208,14 +209,14 @@ impl<'de> Deserialize<'de> for Commands {
 
 keys! {
     struct LimitKeys, "`time_limits`" {
-        /// How long a client may stop in its list, or in the middle of a file (code `interrupted`, exit
-        /// 30). See "Time limits".
+        /// How long a client may stop in its list, or in the middle of a file (code `interrupted`,
+        /// exit 30). See "Time limits".
         idle: Idle as Text<_> = Value("10m"), "5m";
-        /// How long a whole push may take (code `deadline`, exit 75). What arrived is kept for the next
-        /// try.
+        /// How long a whole push may take (code `deadline`, exit 75). What arrived is kept for the
+        /// next try.
         push: Push as Text<_> = Value("24h"), "6h";
-        /// How long each hook may take. It is then ended with all that it has started in its process
-        /// group.
+        /// How long each hook may take. It is then ended with all that it has started in its
+        /// process group.
         hook: HookTime as Text<_> = Value("5m"), "30m";
     }
 }
@@ -227,9 +228,6 @@ impl Shape for Commands {
 }
 
 /// Reads a client's policy over the site's defaults.
-///
-/// # Errors
-/// The first thing in it that is not exactly right.
 pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) -> Result<Policy, Fault> {
     let TableOf(own): TableOf<PolicyKeys> = yaml::read(file, bytes)?;
     let text = yaml::text_of(file, bytes)?;
@@ -239,7 +237,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
     let inherited: Vec<_> = inherited.collect();
     places.extend(inherited);
 
-    // Whatever has a row is a name here, and has to go somewhere.
+    // Destructured, so that the compiler demands a use for each new key.
     let PolicyKeys {
         user,
         keys,
@@ -287,8 +285,8 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
     })
 }
 
-/// Policies are searched for a key or an account by their bytes before they are parsed. So both have to stand in the
-/// file as they are, not in YAML's escapes.
+/// Files are searched for a key or an account before they are parsed, so both must be written
+/// without YAML's escapes.
 fn spelled(file: &Path, text: &str, own: &PolicyKeys) -> Result<(), Fault> {
     let keys = own.keys.iter().flatten().map(Fingerprint::as_str);
     let user = own.user.iter().map(|AccountName(name)| name.as_str());

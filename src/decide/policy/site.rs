@@ -14,19 +14,19 @@ keys! {
     struct MailKeys, "`mail`" {
         /// The sender of every mail.
         from: MailAddress as Text<_> = Words("`snapgate@` and the name of the host"), "snapgate@backup.example.org";
-        /// Who gets alerts: refusals, pushes that came to nothing, snapshots that are not whole, and
-        /// hooks that failed, whatever a policy's `report:` says.
+        /// Who gets alerts: refusals, pushes that came to nothing, snapshots that are not whole,
+        /// and hooks that failed, whatever a policy's `report:` says.
         to: Vec<MailAddress> as Texts<_> = Value("[root]"), "[root, ops@example.org]";
         /// Who gets the reports of pushes that a policy's `report:` asks for.
         reports_to: Vec<MailAddress> as Texts<_> = Words("the addresses of `to:`"), "[reports@example.org]";
-        /// The way that mail takes: the local mailer, as `sendmail` or `sendmail:/path`; a mail server,
-        /// as `smtp://host`, `starttls://user@host` or `smtps://user@host`, with `:port` where it is
-        /// not 25, 587 or 465; a directory of `.eml` files, as `file:/some/dir`; or `off`, for no mail
-        /// at all.
+        /// The way that mail takes: the local mailer, as `sendmail` or `sendmail:/path`; a mail
+        /// server, as `smtp://host`, `starttls://user@host` or `smtps://user@host`, with `:port`
+        /// where it is not 25, 587 or 465; a directory of `.eml` files, as `file:/some/dir`; or
+        /// `off`, for no mail at all.
         transport: Transport as Text<_> = Value("sendmail"), "smtps://gate@mail.example.org";
-        /// A file whose first line is the password of the account in `transport:`. Where root alone can
-        /// read it (mode 0600), mail waits for `snapgate watch`; where the group `snapgate` can (0640),
-        /// every client's account can.
+        /// A file whose first line is the password of the account in `transport:`. Where root alone
+        /// can read it (mode 0600), mail waits for `snapgate watch`; where the group `snapgate` can
+        /// (0640), every client's account can.
         password_file: Absolute as Text<_> = Words("none"), "/etc/snapgate/password";
         /// Certificates (PEM) to trust besides the system's.
         ca_file: Absolute as Text<_> = Words("none"), "/etc/snapgate/ca.pem";
@@ -62,13 +62,13 @@ impl MailKeys {
 
 keys! {
     struct SiteKeys, "the site file" {
-        /// The directory of the repositories: a client's is `<store>/<client>`, unless its policy has a
-        /// `path:`.
+        /// The directory of the repositories: a client's is `<store>/<client>`, unless its policy
+        /// has a `path:`.
         store: Absolute as Text<_> = Required, "/srv/backups";
         /// The rsync that runs, whatever program a client asks for.
         rsync: Absolute as Text<_> = Value("/usr/bin/rsync"), "/usr/local/bin/rsync";
-        /// The directory in which events wait for the mailer. Every account of the group `snapgate` may
-        /// write in it, and the file `sessions` in it counts connections.
+        /// The directory in which events wait for the mailer. Every account of the group `snapgate`
+        /// may write in it, and the file `sessions` in it counts connections.
         spool: Absolute as Text<_> = Value("/var/spool/snapgate"), "/srv/spool/snapgate";
         /// The socket of the log daemon. `off` logs nothing there.
         syslog: AbsoluteOrOff as Text<_> = Value("/dev/log"), "/run/log";
@@ -76,19 +76,19 @@ keys! {
         /// `snapgate check` alone asks for it. `off` says that clients come in another way, as by
         /// Dropbear.
         sshd: AbsoluteOrOff as Text<_> = Words("sshd, with its usual settings"), "/etc/ssh/backup_config";
-        /// Whether Landlock and seccomp confine rsync. Where the kernel cannot hold the jail, the gate
-        /// refuses to run unless this is `off`, and then says so in every line of its log.
+        /// Whether Landlock and seccomp confine rsync. Where the kernel cannot hold the jail, the
+        /// gate refuses to run unless this is `off`, and then says so in every line of its log.
         jail: Switch as Text<_> = Value("on"), "off";
-        /// What becomes of a push where the kernel gives its account no namespaces of users and mounts,
-        /// so that rsync would see the server's own files.
+        /// What becomes of a push where the kernel gives its account no namespaces of users and
+        /// mounts, so that rsync would see the server's own files.
         namespaces: Namespaces as Text<_> = Value("required"), "optional";
-        /// Connections of all clients together that are served at once. One more is told to try again
-        /// (code `busy`, exit 75).
+        /// Connections of all clients together that are served at once. One more is told to try
+        /// again (code `busy`, exit 75).
         sessions: AllSessions as Figure<_> = Value("100"), "200";
         /// Who gets mail, and how it leaves.
         mail: MailKeys as TableOf<_> = Below, "{ to: [root], transport: sendmail }";
-        /// Any keys of a policy, for every policy that does not say them itself. A policy's key replaces
-        /// the same one here whole: the tables of both are never merged.
+        /// Any keys of a policy, for every policy that does not say them itself. A policy's key
+        /// replaces the same one here whole: the tables of both are never merged.
         defaults: PolicyKeys as TableOf<_> = Words("none"), "{ report: always, timezone: Europe/Madrid }";
     }
 }
@@ -97,9 +97,6 @@ keys! {
 pub const SITE_KEYS: &[Row] = SiteKeys::ROWS;
 
 /// Reads the site file.
-///
-/// # Errors
-/// The first thing in it that is not exactly right.
 pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
     let TableOf(SiteKeys { store, rsync, spool, syslog, sshd, jail, namespaces, sessions, mail, defaults }) = yaml::read(file, bytes)?;
     let text = yaml::text_of(file, bytes)?;

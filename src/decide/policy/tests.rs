@@ -17,7 +17,7 @@ fn policy(text: &str) -> Result<Policy, Fault> {
     read_policy(Path::new("/etc/snapgate/policies/web1.yaml"), text.as_bytes(), &"web1".parse().unwrap(), &site)
 }
 
-/// Each text stands alone after `key: `; every fault points at line 1.
+/// Each value is tried behind `key: `; every fault points at line 1.
 fn refused(key: &str, values: &[&str]) {
     for value in values {
         let fault = policy(&format!("{key}: {value}\n")).expect_err(value);
@@ -113,22 +113,11 @@ fn values_that_mean_nothing_are_refused() {
     refused(
         "user",
         &[
-            "\"\"",
-            "\"1000\"",
-            "\"a b\"",
-            "-x",
-            "../x",
-            "a/b",
-            "+x",
-            "\"#x\"",
-            "a:b",
-            "\"DOM\\\\\"",
-            "'DOM\\'",
-            "\"DOM\\Lars\"",
+            "\"\"", "\"1000\"", "\"a b\"", "-x", "../x", "a/b", "+x", "\"#x\"", "a:b", "\"DOM\\\\\"", "'DOM\\'", "\"DOM\\Lars\"",
             "\"DOM\\Nina\"",
-            &"a".repeat(256),
         ],
     );
+    refused("user", &[&"a".repeat(256)]);
     for (written, name) in [
         ("DOM\\jane", "DOM\\jane"),
         ("'DOM\\nina'", "DOM\\nina"),
@@ -282,14 +271,14 @@ fn limits_are_numbers_and_sizes_and_replace_the_default_ones_whole() {
 
 #[test]
 fn options_are_named_as_the_table_names_them_and_only_where_that_changes_something() {
-    let said = |text: &str| policy(&format!("report: never\n{text}\n")).expect_err(text).to_string();
+    let message = |text: &str| policy(&format!("report: never\n{text}\n")).expect_err(text).to_string();
     let named = policy("options: { refuse: [acls, xattrs, D, zc], allow: [iconv, safe-links] }\n").unwrap();
     assert_eq!(named.options.refuse, ["acls", "xattrs", "D", "compress-choice"]);
     assert_eq!(named.options.allow, ["iconv", "safe-links"]);
     let forced = policy("options: { allow: [munge-links], force: [munge-links] }\n").unwrap();
     assert_eq!((forced.options.allow, forced.options.force), (vec!["munge-links"], vec!["munge-links"]), "a client may ask for it, too");
 
-    let never = said("options:\n  allow: [iconv, append]");
+    let never = message("options:\n  allow: [iconv, append]");
     assert!(never.contains("web1.yaml:3:18: `append` can never be allowed: a store of hard links shares the inodes"), "{never}");
     assert!(never.contains("\n 3 |   allow: [iconv, append]\n   |                  ^\n"), "{never}");
     for (text, words) in [
@@ -317,7 +306,7 @@ fn options_are_named_as_the_table_names_them_and_only_where_that_changes_somethi
         ("options: { force: [] }", "an empty list means nothing"),
         ("options: { deny: [xattrs] }", "`deny` is not a key of `options`"),
     ] {
-        let fault = said(text);
+        let fault = message(text);
         assert!(fault.contains(words) && fault.contains("web1.yaml:2:") && fault.contains('^'), "{text}: {fault}");
     }
 }

@@ -1,4 +1,4 @@
-//! Single values of site and policy files: each read from its text, or refused with words. Nothing here looks at the system.
+//! Values in site and policy files: each is read from its text, or refused with advice.
 
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
@@ -22,13 +22,18 @@ fn quoted(text: &str) -> String {
     format!("`{}`", printable(text.as_bytes()))
 }
 
-/// Splits `what: what to do` of an error's words.
+/// The error for a text that is no such value.
+fn not(text: &str, what: &str, help: impl Into<String>) -> Wrong {
+    Wrong::new(format!("{} is not {what}", quoted(text)), help)
+}
+
+/// Splits `what: what to do`.
 fn split(words: &str) -> Wrong {
     let (message, help) = words.rsplit_once(": ").unwrap_or((words, "see the manual"));
     Wrong::new(message, help)
 }
 
-/// Values that are one of a table's words. What is none is said to be no such thing.
+/// Values that are words of a table.
 macro_rules! choices {
     ($($name:ident, $what:expr, $is:literal;)+) => {$(
         impl Word for $name {
@@ -70,7 +75,7 @@ impl Word for AccountName {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         let first = text.starts_with(|first: char| first.is_alphanumeric() || first == '_');
-        // Domains stand before a backslash or plus sign, or behind `@`; a machine's own account there ends with `$`.
+        // A domain comes before `\` or `+`, or behind `@`; machine accounts end with `$`.
         let rest = text.chars().all(|letter| letter.is_alphanumeric() || "._-@\\+$".contains(letter)) && !text.ends_with('\\');
         if !first || !rest || text.len() > MAX_ACCOUNT_NAME {
             return Err(Wrong::new(
@@ -92,16 +97,12 @@ impl Word for Fingerprint {
     const WHAT: &'static str = "a key's fingerprint";
 
     fn read(text: &str) -> Result<Self, Wrong> {
-        text.parse().map_err(|_| {
-            Wrong::new(
-                format!("{} is not a key's fingerprint", quoted(text)),
-                "write what `ssh-keygen -lf key.pub` prints: SHA256: and 43 characters",
-            )
-        })
+        let help = "write what `ssh-keygen -lf key.pub` prints: SHA256: and 43 characters";
+        text.parse().map_err(|_| not(text, Self::WHAT, help))
     }
 }
 
-/// Values that say themselves what is wrong with a text.
+/// Values whose own errors say what to do.
 macro_rules! outspoken {
     ($($name:ident, $what:literal, $read:expr;)+) => {$(
         impl Word for $name {
@@ -140,7 +141,7 @@ impl Word for Absolute {
     fn read(text: &str) -> Result<Self, Wrong> {
         let path = Path::new(text);
         if !path.is_absolute() {
-            return Err(Wrong::new(format!("{} is not an absolute path", quoted(text)), "begin it with `/`"));
+            return Err(not(text, Self::WHAT, "begin it with `/`"));
         }
         if path.components().any(|part| part == Component::ParentDir) {
             return Err(Wrong::new(format!("{} has `..` in it", quoted(text)), "write the path without it"));
@@ -164,7 +165,7 @@ impl Word for AbsoluteOrOff {
     }
 }
 
-/// The three kinds of time limit, each with its range.
+/// Time limits, each with its range.
 macro_rules! limit {
     ($name:ident, $range:ident) => {
         #[derive(Debug, Clone, Copy)]
@@ -175,15 +176,11 @@ macro_rules! limit {
 
             fn read(text: &str) -> Result<Self, Wrong> {
                 let (least, most) = (humantime::format_duration(*$range.start()), humantime::format_duration(*$range.end()));
-                let time = humantime::parse_duration(text)
-                    .map_err(|_| Wrong::new(format!("{} is not a time", quoted(text)), format!("write it like 30s, 10m or 24h")))?;
-                if !$range.contains(&time) || time.subsec_nanos() != 0 {
-                    return Err(Wrong::new(
-                        format!("{} is out of range", quoted(text)),
-                        format!("use whole seconds from {least} to {most}"),
-                    ));
+                let time = humantime::parse_duration(text).map_err(|_| not(text, "a time", "write it like 30s, 10m or 24h"))?;
+                if $range.contains(&time) && time.subsec_nanos() == 0 {
+                    return Ok(Self(time));
                 }
-                Ok(Self(time))
+                Err(Wrong::new(format!("{} is out of range", quoted(text)), format!("use whole seconds from {least} to {most}")))
             }
 
             fn values() -> String {
@@ -208,12 +205,11 @@ impl Word for Source {
         let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
         let (address, link) = address.split_once('%').map_or((address, None), |(address, link)| (address, Some(link)));
         let Ok(address) = address.parse::<IpAddr>() else {
-            let message = format!("{} is not a network, nor an address", quoted(text));
             let help = match host(text) {
                 Ok(_) if text.bytes().any(|byte| byte.is_ascii_alphabetic()) => format!("if it is a name, write host:{text}"),
                 _ => "write it like 192.0.2.0/24, 192.0.2.7 or \"2001:db8::/48\", no part with a leading zero".to_owned(),
             };
-            return Err(Wrong::new(message, help));
+            return Err(not(text, "a network, nor an address", help));
         };
         let most = if address.is_ipv4() { 32 } else { 128 };
         let length = match length {
@@ -248,7 +244,7 @@ fn on_link(text: &str, address: IpAddr, length: u8, link: &str) -> Result<Link, 
     })
 }
 
-/// The network, an IPv4-mapped one as IPv4: connections are compared in that form.
+/// The network, an IPv4-mapped one as IPv4, as connections are compared.
 fn network(text: &str, address: IpAddr, length: u8) -> Result<IpNet, Wrong> {
     let canonical = address.to_canonical();
     let (address, length) = if canonical.is_ipv4() && address.is_ipv6() {
@@ -259,8 +255,7 @@ fn network(text: &str, address: IpAddr, length: u8) -> Result<IpNet, Wrong> {
     } else {
         (address, length)
     };
-    let network =
-        IpNet::new(address, length).map_err(|_| Wrong::new(format!("{} is not a network", quoted(text)), "shorten its prefix"))?;
+    let network = IpNet::new(address, length).map_err(|_| not(text, "a network", "shorten its prefix"))?;
     if network.trunc() != network {
         return Err(Wrong::new(
             format!("{} has bits set beyond its prefix", quoted(text)),
@@ -270,7 +265,7 @@ fn network(text: &str, address: IpAddr, length: u8) -> Result<IpNet, Wrong> {
     Ok(network)
 }
 
-/// A name of DNS (RFC 1123, 2.1), in small letters.
+/// A DNS name (RFC 1123, 2.1), in lower case.
 fn host(name: &str) -> Result<String, Wrong> {
     let label_ok = |label: &str| {
         (1..=63).contains(&label.len())
@@ -282,10 +277,7 @@ fn host(name: &str) -> Result<String, Wrong> {
     if name.len() <= MAX_HOST_NAME && name.split('.').all(label_ok) && !numeric {
         return Ok(name.to_ascii_lowercase());
     }
-    Err(Wrong::new(
-        format!("{} is not the name of a host", quoted(name)),
-        "write it like host:rt-1080.example.net; an address stands without host:",
-    ))
+    Err(not(name, "the name of a host", "write it like host:rt-1080.example.net; an address stands without host:"))
 }
 
 /// A mail address, or an account on this machine.
@@ -297,7 +289,7 @@ impl Word for MailAddress {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         let (local, domain) = text.split_once('@').map_or((text, None), |(local, domain)| (local, Some(domain)));
-        // Plain addresses only: no quoting, no comments, nothing that a mailer could take for an option.
+        // Plain addresses only: nothing that a mailer could take for an option.
         let local_ok = !local.is_empty()
             && local.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".!#$%&*+/=?^_~-".contains(&byte))
             && !local.starts_with(['-', '.', '|', '/'])
@@ -306,10 +298,7 @@ impl Word for MailAddress {
         if local_ok && domain.is_none_or(|domain| host(domain).is_ok()) && text.len() <= MAX_MAIL_ADDRESS {
             return Ok(Self(text.to_owned()));
         }
-        Err(Wrong::new(
-            format!("{} is not a mail address", quoted(text)),
-            "write it like ops@example.org, or an account of this machine like root",
-        ))
+        Err(not(text, Self::WHAT, "write it like ops@example.org, or an account of this machine like root"))
     }
 }
 
@@ -328,16 +317,16 @@ impl Word for Transport {
             ("smtp", rest) => smtp(text, rest, Tls::None, 25),
             ("starttls", rest) => smtp(text, rest, Tls::Starttls, 587),
             ("smtps", rest) => smtp(text, rest, Tls::Implicit, 465),
-            _ => Err(Wrong::new(
-                format!("{} is not a way for mail", quoted(text)),
-                "write sendmail, smtp://host:25, starttls://user@host, smtps://user@host, file:/some/dir or off",
-            )),
+            _ => {
+                let help = "write sendmail, smtp://host:25, starttls://user@host, smtps://user@host, file:/some/dir or off";
+                Err(not(text, Self::WHAT, help))
+            }
         }
     }
 }
 
 fn smtp(text: &str, rest: &str, tls: Tls, port: u16) -> Result<Transport, Wrong> {
-    let bad = |help: &str| Wrong::new(format!("{} is not a mail server", quoted(text)), help);
+    let bad = |help: &str| not(text, "a mail server", help);
     let rest = rest.strip_prefix("//").ok_or_else(|| bad("write two slashes after the colon"))?;
     let (user, server) = rest.rsplit_once('@').map_or((None, rest), |(user, server)| (Some(user), server));
     if user.is_some_and(|user| user.contains(':')) {

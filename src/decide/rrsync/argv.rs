@@ -1,5 +1,5 @@
-//! Prints the words that rsync is run with in this mode. A path is never the client's text: it is a descriptor that holds a directory
-//! beneath DIR, and the names from there.
+//! rsync's arguments for a transfer. A path in them is never the client's text: it is a descriptor
+//! of a directory beneath DIR, and names from there.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
@@ -8,22 +8,22 @@ use std::path::{Path, PathBuf};
 use super::flags::Flags;
 use super::place::Tail;
 use super::transfer::{Direction, Piece, Transfer};
-use crate::decide::rsync::argv::{DEFENCES, Version};
+use crate::decide::rsync::argv::{DEFENCES, Version, joined};
 
-/// A place that has been looked up.
+/// A place that was looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spot {
-    /// The number of the descriptor that holds the directory.
+    /// The descriptor of the directory.
     pub anchor: i32,
     /// Whether `--relative` keeps what follows.
     pub marked: bool,
     /// The names from there, with slashes between.
     pub rest: Vec<u8>,
-    /// What stands behind.
+    /// What follows the last name.
     pub tail: Tail,
 }
 
-/// What the server knows of a run.
+/// The server's part of a run.
 #[derive(Debug, Clone)]
 pub struct Setup<'a> {
     /// The server's rsync.
@@ -32,25 +32,25 @@ pub struct Setup<'a> {
     pub flags: &'a Flags,
     /// DIR, real and absolute.
     pub root: &'a Path,
-    /// The values of [`Transfer::options`], one for each; `None` leaves the option out.
+    /// The values of [`Transfer::options`]; `None` leaves the option out.
     pub options: Vec<Option<Spot>>,
-    /// What is sent, each place for itself; or the destination.
+    /// The places to send, or the destination.
     pub paths: Vec<Spot>,
 }
 
 impl Spot {
-    /// A directory that is held.
+    /// A directory that is open.
     pub fn held(anchor: i32) -> Self {
         Self { anchor, marked: false, rest: Vec::new(), tail: Tail::None }
     }
 
-    /// The directory that is held, as a path. The kernel goes from it to the directory itself, wherever that has been moved to
-    /// and whatever stands in its place since (proc(5), `/proc/pid/fd`).
+    /// The directory as a path. The kernel goes to the open directory itself, wherever it was moved
+    /// (proc(5), `/proc/pid/fd`).
     pub fn directory(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.anchor))
     }
 
-    /// The place as a path from anywhere.
+    /// The place as an absolute path.
     pub fn path(&self) -> OsString {
         let mut path = self.directory().into_os_string();
         if self.marked {
@@ -64,7 +64,7 @@ impl Spot {
         path
     }
 
-    /// The place as a path from the directory that is held, in which rsync is started.
+    /// The place as a path from the directory, where rsync is started.
     fn seen_from_there(&self) -> OsString {
         let mut path = OsString::from(".");
         if !self.rest.is_empty() {
@@ -76,7 +76,7 @@ impl Spot {
     }
 }
 
-/// The words behind `rsync`.
+/// The arguments of rsync.
 pub fn words(transfer: &Transfer, setup: &Setup<'_>) -> Vec<OsString> {
     let push = transfer.direction == Direction::Push;
     let whole = setup.root == Path::new("/");
@@ -90,18 +90,18 @@ pub fn words(transfer: &Transfer, setup: &Setup<'_>) -> Vec<OsString> {
             Piece::Word(word) => words.push(word.into()),
             Piece::Path { option, .. } => {
                 if let Some(Some(spot)) = values.next() {
-                    words.push(joined(&format!("{option}="), &spot.path()));
+                    words.push(joined(&format!("{option}="), spot.path()));
                 }
             }
         }
     }
     if setup.version >= DEFENCES && !whole {
         if push {
-            // Works on one side alone, unlike --no-D (rsync(1)); device files are the kernel's affair besides.
+            // Works on one side alone, unlike --no-D (rsync(1)).
             words.push("--drop-D".into());
         }
-        // Landlock does not mediate stat(2): names in lists and filters that lead out are rsync's own to refuse.
-        words.push(joined("--confine-root=", setup.root.as_os_str()));
+        // Landlock does not mediate stat(2): rsync has to refuse names in lists and filters.
+        words.push(joined("--confine-root=", setup.root));
     }
     if setup.flags.munge {
         words.push("--munge-links".into());
@@ -112,10 +112,4 @@ pub fn words(transfer: &Transfer, setup: &Setup<'_>) -> Vec<OsString> {
     words.extend([OsString::from("--"), OsString::from(".")]);
     words.extend(setup.paths.iter().map(|spot| if push { spot.seen_from_there() } else { spot.path() }));
     words
-}
-
-fn joined(option: &str, value: &OsStr) -> OsString {
-    let mut word = OsString::from(option);
-    word.push(value);
-    word
 }

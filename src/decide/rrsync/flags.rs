@@ -1,4 +1,4 @@
-//! The words of `snapgate-shell rrsync` itself, which an administrator writes into `command="…"`: those of rrsync 3.5.0.
+//! The arguments of `snapgate-shell rrsync` in an administrator's `command="…"`: rrsync 3.5.0's.
 
 use std::ffi::OsString;
 
@@ -7,11 +7,11 @@ use crate::decide::rsync::options::shown;
 /// What rsync may do, and where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Flags {
-    /// `-ro`: only pulls. Implies [`Flags::no_del`], and pulls alone never exclude each other.
+    /// `-ro`: only pulls. Implies [`Flags::no_del`]; pulls do not exclude each other.
     pub read_only: bool,
     /// `-wo`: only pushes.
     pub write_only: bool,
-    /// `-munge`: symlinks are stored so that they lead nowhere here.
+    /// `-munge`: symlinks are stored so that they lead nowhere.
     pub munge: bool,
     /// `-absolute`: paths may begin with DIR itself.
     pub absolute: bool,
@@ -21,20 +21,20 @@ pub struct Flags {
     pub no_lock: bool,
     /// `-no-overwrite`: what is there stays as it is.
     pub no_overwrite: bool,
-    /// DIR, as it was written.
+    /// DIR as it was written.
     pub dir: OsString,
 }
 
-/// What the words ask for.
+/// What the arguments ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
-    /// `-h`, `-help`: [`HELP`].
+    /// `-h`, `-help`: print [`HELP`].
     Help,
     /// One connection.
     Serve(Flags),
 }
 
-/// The words, as the help shows them.
+/// The usage.
 pub const USAGE: &str = "snapgate [--config DIR] rrsync [-ro|-wo] [-munge] [-absolute] [-no-del] [-no-lock] [-no-overwrite] DIR";
 
 /// The answer to `-help`.
@@ -55,10 +55,7 @@ beneath DIR, which the kernel holds rsync to. There are no snapshots in this mod
   -help, -h       this
 ";
 
-/// Reads the words behind `rrsync`.
-///
-/// # Errors
-/// With what is wrong with them, for the administrator.
+/// Reads the arguments behind `rrsync`.
 pub fn parse(words: &[OsString]) -> Result<Order, String> {
     let mut flags = Flags::default();
     let mut dirs = Vec::new();

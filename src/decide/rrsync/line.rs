@@ -1,4 +1,4 @@
-//! A connection on one line: for syslog, and for `rrsync.log` where an administrator made one.
+//! A connection on one line: for syslog, and for `rrsync.log` if an administrator made one.
 
 use chrono::{DateTime, Utc};
 
@@ -7,10 +7,10 @@ use crate::terms::limits::MAX_SYSLOG_LINE;
 use crate::terms::text::{printable, printable_name, printable_within, still_printable};
 use crate::terms::{Reason, Request, Said};
 
-/// What there is to say.
+/// What happened.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
-    /// rsync is about to run with these words.
+    /// rsync is about to run with these arguments.
     Begins(&'a [String]),
     /// It ended with this status, after so many seconds.
     Ended {
@@ -27,8 +27,8 @@ pub enum Event<'a> {
     Probed,
 }
 
-/// The line as `key=value`, for syslog. `heard` is what came on standard input besides the command.
-pub fn syslog(request: &Request, heard: &str, dir: &[u8], event: Event<'_>) -> String {
+/// The line for syslog, as `key=value`. `heard` is what came on standard input behind the command.
+pub fn syslog(request: &Request, hidden: &str, dir: &[u8], event: Event<'_>) -> String {
     let mut line = String::from("mode=rrsync");
     let (result, exit) = match event {
         Event::Begins(_) => ("begins", None),
@@ -50,33 +50,33 @@ pub fn syslog(request: &Request, heard: &str, dir: &[u8], event: Event<'_>) -> S
     field(&mut line, "seconds", if let Event::Ended { seconds, .. } = event { Some(format!("{seconds:.1}")) } else { None });
     field(&mut line, "dir", [printable(dir)]);
     field(&mut line, "reason", reasons.iter().take(3).map(Reason::summary));
-    field(&mut line, "command", [command(request, heard)]);
+    field(&mut line, "command", [command(request, hidden)]);
     still_printable(&line, MAX_SYSLOG_LINE)
 }
 
-/// The line for people, with its time and the number of the process, by which lines belong together.
-pub fn logfile(at: DateTime<Utc>, process: u32, request: &Request, heard: &str, event: Event<'_>) -> String {
+/// The line for people, with the process, whose number ties lines together.
+pub fn logfile(at: DateTime<Utc>, process: u32, request: &Request, hidden: &str, event: Event<'_>) -> String {
     let peer = request.address.as_ref().map_or_else(|| "unknown".to_owned(), |address| address.to_string());
     let text = match event {
-        Event::Begins(words) => format!("asked: {}; runs: rsync {}", command(request, heard), words.join(" ")),
+        Event::Begins(words) => format!("asked: {}; runs: rsync {}", command(request, hidden), words.join(" ")),
         Event::Ended { exit, seconds, reason } => {
             let why = reason.map(|reason| format!(": {} (code {})", reason.summary(), reason.code)).unwrap_or_default();
             format!("ended with {exit} after {seconds:.1} s{why}")
         }
         Event::Refused(reasons) => {
             let told: Vec<_> = reasons.iter().map(|reason| format!("{} (code {})", reason.summary(), reason.code)).collect();
-            format!("refused: {}; command: {}", told.join("; "), command(request, heard))
+            format!("refused: {}; command: {}", told.join("; "), command(request, hidden))
         }
         Event::Probed => "probed with `true`".to_owned(),
     };
     format!("{} {peer:<16} [{process}] {text}\n", at.format("%Y-%m-%dT%H:%M:%SZ"))
 }
 
-/// What was asked for, with what came on standard input behind it, which is printable already.
-fn command(request: &Request, heard: &str) -> String {
+/// The command, with what came on standard input behind it, which is printable already.
+fn command(request: &Request, hidden: &str) -> String {
     let said = match &request.said {
         Said::Command(bytes) => printable_within(bytes, MAX_SYSLOG_LINE / 2),
         Said::Nothing | Said::Login => String::new(),
     };
-    if heard.is_empty() { said } else { still_printable(&format!("{said} {heard}"), MAX_SYSLOG_LINE / 2) }
+    if hidden.is_empty() { said } else { still_printable(&format!("{said} {hidden}"), MAX_SYSLOG_LINE / 2) }
 }

@@ -1,7 +1,7 @@
-//! What `snapgate-shell rrsync` decides: the mode that stands in for rsync's own rrsync. A command becomes a [`Transfer`] whose every
-//! option has its verdict in `options::rrsync` and whose every path is a [`Place`] beneath one directory; the client's text ends here.
+//! `snapgate-shell rrsync`, in the place of rsync's rrsync. A command becomes a [`Transfer`]: every
+//! option has its verdict in `options::rrsync`, every path is a [`Place`] in one directory.
 //!
-//! Pure and total: whether a place exists, and where its links lead, is `act::beneath`'s to find out.
+//! Whether a place exists, and where its links lead, is `act::beneath`'s to find out.
 
 mod argv;
 pub mod flags;
@@ -23,17 +23,14 @@ use crate::terms::{Code, Reason, Said};
 /// What a connection asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
-    /// `true`: whether the line works.
+    /// `true`: whether the connection works.
     Probe,
     /// An rsync.
     Transfer(Box<Transfer>),
 }
 
-/// Reads what a client said, for the directory `dir` (real and absolute). `hidden` is the block of words that came on standard input,
-/// without the name in front; `None` where nobody has read one.
-///
-/// # Errors
-/// With every reason, found in the text alone, for which it is refused.
+/// Judges a client's command, for the directory `dir` (real and absolute). `hidden` is the block of
+/// words from standard input, if one was read. An error has every reason for a refusal.
 pub fn judge(flags: &Flags, dir: &[u8], said: &Said, hidden: Option<&[Vec<u8>]>) -> Result<Asked, Vec<Reason>> {
     match said {
         Said::Nothing | Said::Login => {
@@ -50,14 +47,14 @@ pub fn judge(flags: &Flags, dir: &[u8], said: &Said, hidden: Option<&[Vec<u8>]>)
     }
 }
 
-/// What fits better where another program was asked for because of what a client puts before rsync (`--rsync-path`).
+/// Better advice for what a client puts before rsync (`--rsync-path`).
 fn with_advice(reasons: Vec<Reason>, bytes: &[u8]) -> Vec<Reason> {
     let is_program = reasons.iter().any(|reason| reason.code == Code::Program);
     let front = front(bytes).filter(|_| is_program);
     front.map_or(reasons, |front| vec![front.reason_without_gate()])
 }
 
-/// Whether the rest of a command travels on standard input (`-s`), so that it has to be read there before it can be judged.
+/// Whether the rest of a command comes on standard input (`-s`) and has to be read first.
 pub fn hides(said: &Said) -> bool {
     let Said::Command(bytes) = said else { return false };
     words::split(bytes).is_ok_and(|words| transfer::hides(&words))

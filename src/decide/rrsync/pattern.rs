@@ -1,9 +1,9 @@
-//! Whether a name is one of those that a pattern stands for: `*`, `?`, `[a-z]`, `[!a-z]`, as rrsync's Python has them (fnmatch).
-//! Never more than one step back for each star, so no pattern is slow.
+//! Whether a name matches a pattern: `*`, `?`, `[a-z]`, `[!a-z]`, as in rrsync's Python (fnmatch).
+//! It backtracks to the last star alone, so no pattern is slow.
 
 use super::place::Name;
 
-/// One thing that a pattern asks for.
+/// A part of a pattern.
 enum Step {
     Any,
     One,
@@ -12,7 +12,7 @@ enum Step {
 }
 
 impl Name {
-    /// Whether `candidate` is one of the names that this one stands for. A name that begins with a dot is only if the pattern does.
+    /// Whether `candidate` matches. A leading dot has to be in the pattern.
     pub fn matches(&self, candidate: &[u8]) -> bool {
         let hidden = |bytes: Option<&u8>| bytes == Some(&b'.');
         if hidden(candidate.first()) && !hidden(self.quoted().first().map(|(byte, _)| byte)) {
@@ -47,7 +47,7 @@ fn steps(name: &[(u8, bool)]) -> Vec<Step> {
                 None => Step::Exactly(u32::from(b'[')),
             },
             _ => {
-                // As many bytes as stand for themselves, so that a character of several is one.
+                // All bytes up to the next special one, since a character may have several.
                 let special = |(byte, quoted): &(u8, bool)| !quoted && b"*?[".contains(byte);
                 let length = rest.iter().position(special).unwrap_or(rest.len());
                 let (plain, behind) = rest.split_at_checked(length).unwrap_or((rest, &[]));
@@ -63,11 +63,11 @@ fn steps(name: &[(u8, bool)]) -> Vec<Step> {
     steps
 }
 
-/// A set, from behind its bracket; `None` where it does not end, so that the bracket stands for itself.
+/// A set, from behind its bracket; `None` if it does not end, and the bracket is literal.
 fn set(text: &[(u8, bool)]) -> Option<(Step, &[(u8, bool)])> {
     let negated = matches!(text.first(), Some((b'!' | b'^', false)));
     let inside = text.get(usize::from(negated)..)?;
-    // A bracket right at the beginning is one of the set.
+    // A bracket at the beginning belongs to the set.
     let end = inside.iter().skip(1).position(|(byte, quoted)| *byte == b']' && !quoted)? + 1;
     let (members, behind) = inside.split_at_checked(end)?;
     let bytes: Vec<u8> = members.iter().map(|(byte, _)| *byte).collect();
@@ -91,7 +91,7 @@ fn set(text: &[(u8, bool)]) -> Option<(Step, &[(u8, bool)])> {
 
 fn run(steps: &[Step], name: &[u32]) -> bool {
     let (mut step, mut at) = (0, 0);
-    // Where the last star stands, and the first character that it does not cover.
+    // The last star, and the first character that it does not cover.
     let mut star: Option<(usize, usize)> = None;
     while at < name.len() {
         match (steps.get(step), name.get(at)) {

@@ -1,16 +1,16 @@
-//! A path of the client's, as a place beneath DIR. By rules of text alone: a leading slash means DIR, as for rrsync, and no name in
-//! it is `..`. Where links lead is another's question.
+//! A client's path as a place beneath DIR, by rules of text alone: a leading slash means DIR, as
+//! for rrsync, and no name is `..`.
 
 use super::words::{Quoted, plain};
 use crate::terms::limits::{MAX_NAME, MAX_PATH, MAX_PATH_DEPTH};
 use crate::terms::word::words;
 
-/// One name in a path. Characters that stand for others do so only where no backslash stood before them.
+/// A name in a path. Wildcards count only where no backslash quotes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(Vec<Quoted>);
 
 words! {
-    /// What stands behind the last name. To rsync both mean the directory's content.
+    /// What follows the last name. To rsync both mean the directory's content.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
     pub enum Tail {
         /// Nothing.
@@ -23,47 +23,45 @@ words! {
     }
 }
 
-/// A place beneath DIR, or the files that a pattern stands for.
+/// A place beneath DIR, or a pattern for several.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
     /// The names, outermost first.
     pub names: Vec<Name>,
-    /// What stands behind the last name.
+    /// What follows the last name.
     pub tail: Tail,
-    /// How many names stand before `/./`, from which on `--relative` keeps them.
+    /// How many names stand before `/./`; `--relative` keeps those behind it.
     pub marker: Option<usize>,
 }
 
-/// Why a word is no place beneath DIR.
+/// Why a path is not beneath DIR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotBeneath {
-    /// A name is `..`.
     #[error("a path has `..` in it")]
     Parent,
-    /// Longer or deeper than the kernel takes.
     #[error("a path is too long")]
     TooLong,
 }
 
 impl Name {
-    /// Its bytes, taken as they are.
+    /// Its bytes.
     pub fn bytes(&self) -> Vec<u8> {
         plain(&self.0)
     }
 
-    /// Each byte, and whether it stands for itself whatever it is.
+    /// Each byte, and whether it is quoted.
     pub fn quoted(&self) -> &[(u8, bool)] {
         &self.0
     }
 
-    /// Whether it stands for names rather than for itself.
+    /// Whether it has wildcards.
     pub fn is_pattern(&self) -> bool {
         self.0.iter().any(|(byte, quoted)| !quoted && b"*?[".contains(byte))
     }
 }
 
 impl Place {
-    /// Reads a client's word. With `whole`, DIR is `/`, beneath which everything is.
+    /// Reads a client's word. With `whole`, DIR is `/`, and everything is beneath it.
     pub(super) fn read(word: &[Quoted], whole: bool) -> Result<Self, NotBeneath> {
         if word.len() > MAX_PATH {
             return Err(NotBeneath::TooLong);
@@ -87,7 +85,7 @@ impl Place {
         if place.names.len() > MAX_PATH_DEPTH { Err(NotBeneath::TooLong) } else { Ok(place) }
     }
 
-    /// The same place with nothing in it standing for anything else.
+    /// The same place with its wildcards quoted.
     pub(super) fn taken_literally(mut self) -> Self {
         for name in &mut self.names {
             name.0.iter_mut().for_each(|(_, quoted)| *quoted = true);
@@ -98,7 +96,7 @@ impl Place {
     /// The place without the first `count` names.
     pub(super) fn without(&self, count: usize) -> Self {
         let names: Vec<_> = self.names.iter().skip(count).cloned().collect();
-        // DIR is DIR, whatever stands behind it.
+        // DIR is DIR, whatever follows it.
         let tail = if names.is_empty() { Tail::None } else { self.tail };
         Self { names, tail, marker: None }
     }
@@ -125,21 +123,12 @@ mod tests {
 
     #[test]
     fn a_slash_at_the_beginning_means_the_directory() {
-        for (word, expected) in [
-            ("", ""),
-            (".", ""),
-            ("/", ""),
-            ("./", ""),
-            ("//", ""),
-            ("/./.", ""),
-            ("a", "a"),
-            ("/a/b", "a|b"),
-            ("./a//b/", "a|b/"),
-            ("a/.", "a/."),
-            ("a/./b", "a|b"),
-            ("~/a", "~|a"),
-            ("-a", "-a"),
-        ] {
+        for word in ["", ".", "/", "./", "//", "/./."] {
+            assert_eq!(names(&read(word).unwrap()), "", "{word}");
+        }
+        for (word, expected) in
+            [("a", "a"), ("/a/b", "a|b"), ("./a//b/", "a|b/"), ("a/.", "a/."), ("a/./b", "a|b"), ("~/a", "~|a"), ("-a", "-a")]
+        {
             assert_eq!(names(&read(word).unwrap()), expected, "{word}");
         }
     }

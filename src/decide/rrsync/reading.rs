@@ -1,27 +1,26 @@
-//! rsync's words, taken apart by the option table's syntax and judged by its second column. Unlike a push of snapshots they keep
-//! their order and their number, since rsync gives both a meaning (`--link-dest` twice, `--no-relative` behind `-R`).
+//! rsync's words, taken apart by the option table. They keep their order and number, to which rsync
+//! gives a meaning (`--link-dest` twice, `--no-relative` behind `-R`).
 
 use super::words::{Word, plain};
 use crate::decide::rsync::options::rrsync::{self, Bound, Verdict};
-use crate::decide::rsync::options::{self, Row, Value, shown};
+use crate::decide::rsync::options::{self, NOT_TAKEN, Row, Value, bad_value, unlisted};
 use crate::terms::text::printable_within;
 use crate::terms::{Code, Reason};
 
-/// An option as it was found.
+/// An option that was found.
 pub(super) struct Found {
     pub(super) row: &'static Row,
     pub(super) verdict: Verdict,
-    /// As the client spelled it, without a value.
     pub(super) spelled: String,
     pub(super) value: Option<Word>,
 }
 
-/// What reading has gathered.
+/// What was read.
 #[derive(Default)]
 pub(super) struct Reading<'a> {
     pub(super) found: Vec<Found>,
     pub(super) reasons: Vec<Reason>,
-    /// The words behind `.`; `None` while there was none.
+    /// The words behind `.`.
     pub(super) paths: Option<&'a [Word]>,
 }
 
@@ -78,7 +77,7 @@ impl<'a> Reading<'a> {
         next
     }
 
-    /// Adds an option; what is left of the words behind it comes back.
+    /// Adds an option; returns the words that are left.
     fn option(&mut self, row: &'static Row, spelled: String, attached: Option<Word>, next: &'a [Word]) -> &'a [Word] {
         let Some(verdict) = rrsync::verdict(row, &spelled) else {
             self.unlisted(&spelled);
@@ -87,14 +86,14 @@ impl<'a> Reading<'a> {
         let (value, next) = match (row.value, attached) {
             (Value::None, None) => (None, next),
             (Value::None, Some(_)) => {
-                self.bad_value(&spelled, "it takes no value", "leave the value out");
+                self.reasons.push(bad_value(&spelled, "it takes no value", "leave the value out"));
                 return next;
             }
             (Value::Attached(_) | Value::Either(_), Some(value)) => (Some(value), next),
             (Value::Attached(_) | Value::Either(_), None) => match next.split_first() {
                 Some((value, rest)) => (Some(value.clone()), rest),
                 None => {
-                    self.bad_value(&spelled, "its value is missing", "give it a value");
+                    self.reasons.push(bad_value(&spelled, "its value is missing", "give it a value"));
                     return next;
                 }
             },
@@ -108,26 +107,22 @@ impl<'a> Reading<'a> {
             && !String::from_utf8(plain(value)).is_ok_and(|text| bound.allows(&text))
         {
             let whole = format!("{spelled}={}", quoted(&plain(value)));
-            self.bad_value(&whole, "its value is not one that is taken here", &bound.expected());
+            self.reasons.push(bad_value(&whole, NOT_TAKEN, bound.expected()));
             return next;
         }
         self.found.push(Found { row, verdict, spelled, value });
         next
     }
 
-    fn bad_value(&mut self, spelled: &str, why: &str, instead: &str) {
-        self.reasons.push(Reason::new(Code::Option, format!("rsync's `{}` is not allowed: {why}", shown(spelled))).only_client(instead));
-    }
-
     fn unlisted(&mut self, name: &str) {
-        let says = format!("rsync's `{}` is not allowed: it is not an option that is known here", shown(name));
-        if self.reasons.iter().all(|reason| reason.says != says) {
-            self.reasons.push(Reason::new(Code::Option, says).only_client("leave it out, also of -M (--remote-option) and --rsync-path"));
+        let reason = unlisted(name.as_bytes());
+        if self.reasons.iter().all(|known| known.says != reason.says) {
+            self.reasons.push(reason);
         }
     }
 }
 
-/// A client's bytes, made printable and short enough to quote.
+/// A client's bytes, printable and short.
 pub(super) fn quoted(bytes: &[u8]) -> String {
     printable_within(bytes, crate::terms::limits::MAX_SHOWN_WORD)
 }

@@ -1,4 +1,4 @@
-//! Commands behind rrsync's flags, without a disk.
+//! Commands for rrsync, without a disk.
 
 use super::flags::Order;
 use super::*;
@@ -23,7 +23,7 @@ fn judged(flag_words: &str, command: &str) -> Result<Transfer, Vec<Reason>> {
     }
 }
 
-/// The words that would run, had every path been found at the descriptor 9.
+/// The arguments of rsync, if every path were open as descriptor 9.
 fn printed(flag_words: &str, command: &str, version: Version) -> String {
     let transfer = judged(flag_words, command).unwrap();
     let flags = flags(flag_words);

@@ -1,5 +1,4 @@
-//! rsync's words behind rrsync's flags: what is asked for, in values of our own. Every option has its verdict, every path is
-//! beneath DIR as far as its text goes.
+//! rsync's words behind rrsync's flags, as values of our own.
 
 use super::flags::Flags;
 use super::place::{Name, NotBeneath, Place, Tail};
@@ -7,13 +6,13 @@ use super::reading::{Found, Reading, quoted};
 use super::words::{Quoted, Word, plain};
 use crate::decide::rsync::command::{is_rsync, stranger};
 use crate::decide::rsync::options::rrsync::{Verdict, deletes, overwrites, printed};
-use crate::decide::rsync::options::{Value, shown};
+use crate::decide::rsync::options::{Value, not_allowed};
 use crate::terms::limits::MAX_REASONS;
 use crate::terms::{Code, Reason};
 
 pub use crate::decide::rsync::options::rrsync::Use as Aim;
 
-/// Which way the files go.
+/// The direction of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// Here.
@@ -22,23 +21,26 @@ pub enum Direction {
     Pull,
 }
 
-/// What is passed on, in the client's order.
+/// An argument, in the client's order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// A word.
     Word(String),
-    /// An option whose value is a path: the first of these places that is there, else the first.
-    Path { option: String, aim: Aim, places: Vec<Place> },
+    /// An option with a path: the first of these places that exists, else the first.
+    Path {
+        option: String,
+        aim: Aim,
+        places: Vec<Place>,
+    },
 }
 
-/// An rsync that may run, once its paths have been looked up.
+/// A transfer that may run once its paths have been looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transfer {
     /// Which way the files go.
     pub direction: Direction,
-    /// What is sent, or the one place that is sent to. Never empty.
+    /// What is sent, or the destination. Never empty.
     pub paths: Vec<Place>,
-    /// Whether names are kept with the directories before them (`--relative`).
+    /// Whether names keep the directories before them (`--relative`).
     pub relative: bool,
     /// Whether nothing may be changed (`--dry-run`, `--list-only`).
     pub dry: bool,
@@ -49,8 +51,8 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// The paths of options, in the order in which [`super::Setup`] wants their values: what each is for, and the places that it may
-    /// mean, the first that is there before the others.
+    /// The paths of options, in the order of [`super::Setup`]: their use and the places that they
+    /// may mean, of which the first that exists counts.
     pub fn options(&self) -> impl Iterator<Item = (Aim, &[Place])> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Word(_) => None,
@@ -58,12 +60,12 @@ impl Transfer {
         })
     }
 
-    /// Whether what was sent is removed here (a pull with `--remove-source-files`).
+    /// Whether sent files are removed here (a pull with `--remove-source-files`).
     pub fn removes(&self) -> bool {
         self.removes && self.direction == Direction::Pull
     }
 
-    /// Whether the destination is a directory by its very name.
+    /// Whether the destination's name means a directory.
     pub fn wants_directory(&self) -> bool {
         self.paths.first().is_some_and(|place| place.is_root() || place.tail != Tail::None)
     }
@@ -83,7 +85,7 @@ pub(super) fn parse(flags: &Flags, dir: &[u8], words: &[Word], unhidden: bool) -
         None => judging.reasons.push(shape("the command ends before the word `.` that comes before the paths")),
     }
     for found in found {
-        // The block that it announces has been read, and rsync is not to wait for another.
+        // Its block has been read, and rsync must not wait for another.
         if !(unhidden && is_hiding(&found)) {
             judging.option(found);
         }
@@ -94,7 +96,7 @@ pub(super) fn parse(flags: &Flags, dir: &[u8], words: &[Word], unhidden: bool) -
     if judging.reasons.is_empty() { Ok(judging.transfer) } else { Err(judging.reasons) }
 }
 
-/// Whether a command's options say that there are more on standard input.
+/// Whether options say that more words come on standard input.
 pub(super) fn hides(words: &[Word]) -> bool {
     let mut reading = Reading::default();
     reading.options(words.get(1..).unwrap_or_default());
@@ -105,7 +107,7 @@ fn is_hiding(found: &Found) -> bool {
     found.row.letter == Some('s')
 }
 
-/// Which way, and the words behind; or why it is no session of rsync that may be here.
+/// The direction and the words behind it, or why there can be no transfer.
 fn session<'a>(flags: &Flags, words: &'a [Word]) -> Result<(Direction, &'a [Word]), Vec<Reason>> {
     let is = |word: Option<&Word>, text: &str| word.is_some_and(|word| plain(word) == text.as_bytes());
     let (first, rest) = words.split_first().map_or((Vec::new(), words), |(first, rest)| (plain(first), rest));
@@ -133,13 +135,13 @@ fn shape(says: &str) -> Reason {
     Reason::new(Code::Command, says).only_client("use plain rsync, without options in --rsync-path")
 }
 
-/// The words that are being judged.
+/// A command that is being judged.
 struct Judging<'a> {
     flags: &'a Flags,
     dir: Vec<&'a [u8]>,
     transfer: Transfer,
     cluster: String,
-    /// Every letter that is passed on, in whichever word.
+    /// All letters that are passed on.
     letters: String,
     reasons: Vec<Reason>,
 }
@@ -158,7 +160,7 @@ impl<'a> Judging<'a> {
     }
 
     fn paths(&mut self, words: &[Word]) {
-        // rsync 3.0 has an empty last word where others have `.`.
+        // rsync 3.0 has an empty word where others have `.`.
         let words: Vec<&Word> = words.iter().filter(|word| !word.is_empty()).collect();
         if self.transfer.direction == Direction::Push && words.len() > 1 {
             let shown: Vec<_> = words.iter().take(3).map(|word| format!("`{}`", quoted(&plain(word)))).collect();
@@ -184,7 +186,7 @@ impl<'a> Judging<'a> {
         Place::read(word, self.is_whole())
     }
 
-    /// Whether a word names DIR itself, or something beneath it, as a path of the server.
+    /// Whether a word is DIR or beneath it, as a path of the server.
     fn is_within(&self, word: &[Quoted], place: &Place) -> bool {
         let absolute = word.first().is_some_and(|(byte, _)| *byte == b'/');
         let names = &place.names;
@@ -212,14 +214,13 @@ impl<'a> Judging<'a> {
             Verdict::Follows if self.is_whole() => self.print(&found),
             Verdict::Follows => self.reasons.push(refused(&found, "it follows symlinks, which may lead out of the directory")),
             Verdict::Refuse(why) => self.reasons.push(refused(&found, why)),
-            // It means nothing on the server.
             Verdict::Drop => {}
             Verdict::Path(aim) => self.path_option(aim, &found),
             Verdict::Pass | Verdict::If(_) => self.print(&found),
         }
     }
 
-    /// The reason for which the flags forbid an option that is allowed without them.
+    /// The reason for which a flag forbids an option.
     fn forbidden(&self, found: &Found) -> Option<Reason> {
         let flags = self.flags;
         let (flag, why) = if flags.no_del && deletes(found.row) {
@@ -234,11 +235,11 @@ impl<'a> Judging<'a> {
         } else {
             return None;
         };
-        let says = format!("rsync's `{}` is not allowed: {why}", shown(&found.spelled));
-        Some(Reason::new(Code::Option, says).hint("leave it out").remedy(format!("leave `{flag}` out of the key's command")))
+        let reason = not_allowed(&found.spelled, why).hint("leave it out");
+        Some(reason.remedy(format!("leave `{flag}` out of the key's command")))
     }
 
-    /// Whether an option deletes on this side: what a push takes away once it is sent is the client's own.
+    /// Whether an option deletes here. What a push removes after sending is the client's own.
     fn deletes_here(&self, found: &Found) -> bool {
         deletes(found.row) && !(self.transfer.direction == Direction::Push && removes_sent(found))
     }
@@ -252,12 +253,12 @@ impl<'a> Judging<'a> {
                 self.transfer.pieces.push(Piece::Word("--files-from=-".to_owned()));
                 return;
             }
-            // It is the receiver's.
+            // Only the receiver uses it.
             Aim::Backup | Aim::Partial | Aim::Temporary | Aim::Basis if sender => return,
             Aim::List | Aim::Backup | Aim::Partial | Aim::Temporary | Aim::Basis | Aim::Log => {}
         }
         let places = match self.place(word) {
-            // A path of the server's, as people write them, where it is not one that begins at DIR.
+            // A path of the server's that does not exist beneath DIR may mean the same without DIR.
             Ok(place) if self.is_within(word, &place) => vec![place.clone(), place.without(self.dir.len())],
             Ok(place) => vec![place],
             Err(NotBeneath::Parent) => match self.beside_destination(word) {
@@ -271,7 +272,7 @@ impl<'a> Judging<'a> {
         self.transfer.pieces.push(Piece::Path { option: printed(found.row, &found.spelled).to_owned(), aim, places });
     }
 
-    /// A relative path with `..` in it counts from the destination, as for rsync; it has to stay beneath DIR.
+    /// A path with `..` counts from the destination, as for rsync, and must stay beneath DIR.
     fn beside_destination(&self, word: &[Quoted]) -> Option<Place> {
         if word.first()?.0 == b'/' {
             return None;
@@ -288,12 +289,12 @@ impl<'a> Judging<'a> {
         Place::read(&joined.into_iter().map(|byte| (byte, true)).collect::<Vec<_>>(), false).ok()
     }
 
-    /// Adds an option to what is passed on.
+    /// Passes an option on.
     fn print(&mut self, found: &Found) {
         let value = found.value.as_deref().map(|value| String::from_utf8_lossy(&plain(value)).into_owned());
         match (found.row.letter, &value) {
             (Some('e'), Some(capabilities)) => {
-                // `I` lets the sender have an unfinished file written to in place, whatever else it is linked with.
+                // With `I` the sender could have shared files written in place.
                 self.cluster.push_str(&format!("e{}", capabilities.replace('I', "")));
                 self.flush();
             }
@@ -315,7 +316,7 @@ impl<'a> Judging<'a> {
         self.learn(found);
     }
 
-    /// What the rest of the gate has to know of an option that is passed on.
+    /// Notes what the rest of the gate has to know of an option.
     fn learn(&mut self, found: &Found) {
         let has = |name| found.row.long.contains(&name);
         let transfer = &mut self.transfer;
@@ -342,8 +343,7 @@ fn removes_sent(found: &Found) -> bool {
 }
 
 fn refused(found: &Found, why: &str) -> Reason {
-    let code = if why.contains("daemon") { Code::Daemon } else { Code::Option };
-    let says = format!("rsync's `{}` is not allowed: {why}", shown(&found.spelled));
     let instead = if found.row.instead.is_empty() { "leave it out" } else { found.row.instead };
-    Reason::new(code, says).only_client(instead)
+    let code = if why.contains("daemon") { Code::Daemon } else { Code::Option };
+    Reason { code, ..not_allowed(&found.spelled, why).only_client(instead) }
 }

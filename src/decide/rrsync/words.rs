@@ -1,16 +1,15 @@
-//! The client's bytes as words. rsync's clients put a backslash before what a shell would act upon and a space between words;
-//! nothing else means anything here, least of all a quotation mark, a line break or a byte that is not UTF-8.
+//! A client's bytes as words. rsync's clients put a backslash before what a shell would act upon,
+//! and spaces between words; nothing else has a meaning here.
 
 use crate::terms::limits::{MAX_PULL_COMMAND, MAX_PULL_WORDS};
 use crate::terms::{Code, Reason};
 
-/// A byte, and whether a backslash stood before it.
+/// A byte, and whether a backslash quotes it.
 pub(super) type Quoted = (u8, bool);
 
-/// One word.
 pub(super) type Word = Vec<Quoted>;
 
-/// Splits at each space that no backslash stands before. Empty words are kept, so that none slips into another's place.
+/// Splits at spaces without a backslash. Empty words are kept, so that each word keeps its place.
 pub(super) fn split(bytes: &[u8]) -> Result<Vec<Word>, Vec<Reason>> {
     if bytes.len() > MAX_PULL_COMMAND {
         return Err(vec![too_long(format!("the command is longer than {MAX_PULL_COMMAND} bytes"))]);
@@ -47,7 +46,7 @@ pub(super) fn plain(word: &[Quoted]) -> Vec<u8> {
     word.iter().map(|(byte, _)| *byte).collect()
 }
 
-/// A word of a block on standard input, which nothing is quoted in but the pattern that it may be.
+/// A word of a block on standard input. Only patterns have backslashes there.
 pub(super) fn hidden(bytes: &[u8]) -> Word {
     if !bytes.iter().any(|byte| b"*?[".contains(byte)) {
         return bytes.iter().map(|byte| (*byte, true)).collect();
@@ -74,15 +73,15 @@ fn too_long(says: String) -> Reason {
 mod tests {
     use super::*;
 
-    fn said(bytes: &[u8]) -> Vec<Vec<u8>> {
+    fn plain_words(bytes: &[u8]) -> Vec<Vec<u8>> {
         split(bytes).unwrap().iter().map(|word| plain(word)).collect()
     }
 
     #[test]
     fn nothing_but_a_space_ends_a_word() {
-        assert_eq!(said(b"rsync . a\\ b\tc\nd\xa0\xff'\""), [&b"rsync"[..], b".", b"a b\tc\nd\xa0\xff'\""]);
-        assert_eq!(said(b"a\\\nb \\\\"), [&b"a\nb"[..], b"\\"]);
-        assert_eq!(said(b"a  b "), [&b"a"[..], b"", b"b", b""]);
+        assert_eq!(plain_words(b"rsync . a\\ b\tc\nd\xa0\xff'\""), [&b"rsync"[..], b".", b"a b\tc\nd\xa0\xff'\""]);
+        assert_eq!(plain_words(b"a\\\nb \\\\"), [&b"a\nb"[..], b"\\"]);
+        assert_eq!(plain_words(b"a  b "), [&b"a"[..], b"", b"b", b""]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Prints the words that rsync is run with. They come from the plan alone: a checked push and the server's own choices.
+//! rsync's arguments for a push. They come from the plan alone, never from a client's text.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -23,8 +23,7 @@ pub const OPEN_NOATIME: Version = Version(3, 2, 0);
 pub const DEFENCES: Version = Version(3, 5, 0);
 
 impl Version {
-    /// Reads the first line of `rsync --version`: `rsync  version 3.5.0  protocol version 32`. `None` for another program
-    /// and for openrsync, which does not have what a server needs.
+    /// Reads the first line of `rsync --version`. `None` for another program and for openrsync.
     pub fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace();
         if (words.next(), words.next()) != (Some("rsync"), Some("version")) {
@@ -55,7 +54,7 @@ pub struct Setup {
     pub version: Version,
     /// What holds rsync.
     pub confinement: Confinement,
-    /// The repository, absolute: everything that rsync may name is below it. Only used where rsync has no view of its own.
+    /// The repository, absolute: where rsync has no view, it may name nothing outside of it.
     pub root: PathBuf,
     /// rsync's own limit of idle time, where the client has no smaller one.
     pub idle: Duration,
@@ -70,10 +69,10 @@ pub struct Setup {
     /// How many ids of the client's can be kept; `None`: all or none of them.
     pub ids: Option<Ids>,
     /// Whether rsync logs the owner of each file that it receives.
-    pub tells_owners: bool,
+    pub logs_owners: bool,
 }
 
-/// The words behind `rsync` for a push. The destination is always `.`, the directory that rsync is started in.
+/// The arguments of a push. The destination is always `.`, where rsync is started.
 pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["--server".into()];
     let asked = push.words();
@@ -88,22 +87,22 @@ pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
         with_ids_beyond(&mut words, ("--groupmap=", "--no-group"), groups, push.keeps_groups(), lists);
         words.extend(KEPT_ATTRIBUTES.iter().filter(|_| push.keeps_attributes()).map(OsString::from));
     }
-    // What was received of a file that was cut off is a basis for the next try. It must not stand under the file's own
-    // name: after a read error on the client rsync leaves a file of the right size there that is not the file.
+    // A cut-off file is a basis for the next try, but never under its own name: after a read
+    // error on the client rsync leaves a file there with the right size and the wrong content.
     words.push(format!("--partial-dir={}", setup.partial_dir).into());
-    // The gate itself watches for silence, knowing whose turn it is. rsync would end a client that only reads a large file for its list
-    // (`check_timeout` in its io.c, before it has a receiver); so its limit is the client's own, where it has one.
+    // The gate itself watches for silence, and knows whose turn it is. rsync would end a client
+    // that only reads a large file for its list (`check_timeout` in its io.c).
     words.push(format!("--timeout={}", seconds(setup.idle, push.timeout())).into());
     if setup.version >= OPEN_NOATIME && !asked.iter().any(|word| word == "--open-noatime") {
-        // What is compared with or copied from history is read there, and its time of access would tell.
+        // Reading history for comparison must not change its access times.
         words.push("--open-noatime".into());
     }
     if setup.version >= DEFENCES {
         // Works on one side alone, unlike --no-D (rsync(1)).
         words.push("--drop-D".into());
         if setup.confinement == Confinement::View {
-            // rsync's own walk costs 13 to 16 openat(2) for each file, and guards against symlinks of the client's. In the view
-            // the kernel follows none. The jail alone would not do: it does not mediate stat(2), chmod(2) and their like.
+            // In the view the kernel follows no symlinks, so rsync need not walk each path (13 to
+            // 16 openat(2) a file). The jail alone would not do: stat(2) and chmod(2) pass it.
             words.push("--insecure-links".into());
         } else {
             words.push(joined("--confine-root=", &setup.root));
@@ -111,16 +110,14 @@ pub fn for_push(push: &Push, setup: &Setup) -> Vec<OsString> {
     }
     words.extend(setup.link_dests.iter().take(MAX_BASIS_DIRS).map(|basis| joined("--link-dest=", basis)));
     words.push(joined("--log-file=", &setup.log));
-    // Errors and the summary only, unless owners are counted, which are taken out again: a line for each file makes the log as large as the
-    // list.
-    words.push(format!("--log-file-format={}", if setup.tells_owners { dropped::OWNER_ALONE } else { "" }).into());
+    // A line for each file would make the log as large as the list. Lines of owners are removed.
+    words.push(format!("--log-file-format={}", if setup.logs_owners { dropped::OWNER_ALONE } else { "" }).into());
     words.extend([OsString::from("."), OsString::from(".")]);
     words
 }
 
-/// Has rsync store every id that the mapping has none for as the last one of it. The first rule of a map that fits an id counts, so that
-/// the client's own come first (rsync(1), `--usermap`). An access list may have such ids where owners are not asked for; a map asks for
-/// them too, unless the other option follows that takes this back.
+/// Maps every id beyond the mapping to its last one. The first rule that fits counts, so the
+/// client's own come first. Where access lists alone need it, `without` takes the owners back.
 fn with_ids_beyond(words: &mut Vec<OsString>, (option, without): (&str, &str), count: u32, kept: bool, lists: bool) {
     let last = count.saturating_sub(1);
     let rule = format!("{count}-{LAST_ID}:{last}");
@@ -136,11 +133,10 @@ fn with_ids_beyond(words: &mut Vec<OsString>, (option, without): (&str, &str), c
     }
 }
 
-/// In a user namespace its root may set these, and no others: they would be errors, and status 23 (xattr(7); filters on names of attributes:
-/// rsync(1), "FILTER RULES", `x`).
+/// What root of a user namespace may set; others would be errors, and status 23 (xattr(7)).
 const KEPT_ATTRIBUTES: [&str; 3] = ["--filter=+x user.*", "--filter=+x security.capability", "--filter=-x *"];
 
-/// The last id that somebody can have: the one behind it stands for none at all (chown(2)).
+/// The last id that anybody can have: the one behind it stands for nobody (chown(2)).
 const LAST_ID: u32 = u32::MAX - 1;
 
 /// rsync takes 0 for no limit, so it is never printed.
@@ -149,9 +145,10 @@ fn seconds(ours: Duration, theirs: Option<u32>) -> u64 {
     ours.as_secs().min(theirs).max(1)
 }
 
-fn joined(option: &str, path: &Path) -> OsString {
+/// An option and its value in one word.
+pub(in crate::decide) fn joined(option: &str, value: impl AsRef<OsStr>) -> OsString {
     let mut word = OsString::from(option);
-    word.push(path);
+    word.push(value);
     word
 }
 
@@ -172,7 +169,7 @@ mod tests {
             log: PathBuf::from("/r/.snapgate/logs/x.log"),
             forced: Vec::new(),
             ids: None,
-            tells_owners: false,
+            logs_owners: false,
         }
     }
 
@@ -246,14 +243,6 @@ mod tests {
     }
 
     #[test]
-    fn no_capabilities_are_made_up_for_a_client_without_them() {
-        let line = printed("-g -l -o -p -D -r -t", &setup(Version(3, 2, 7), Confinement::View));
-        assert!(line.starts_with("--server -logDtpr --partial-dir="), "{line}");
-        let bare = printed("", &setup(Version(3, 2, 7), Confinement::View));
-        assert!(bare.starts_with("--server --partial-dir="), "{bare}");
-    }
-
-    #[test]
     fn the_smaller_limit_of_time_is_printed_once_and_never_as_none() {
         let line = |options: &str, idle| {
             printed(options, &Setup { idle: Duration::from_millis(idle), ..setup(Version(3, 5, 0), Confinement::View) })
@@ -271,35 +260,31 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forced_is_printed_once_whoever_asks_for_it() {
-        let forced = Setup { forced: vec!["--munge-links"], ..setup(Version(3, 5, 0), Confinement::View) };
-        for options in ["-r", "-rl", "-rl --munge-links"] {
-            let line = printed(options, &forced);
-            assert_eq!(line.matches("--munge-links ").count(), 1, "{line}");
-            assert!(line.find("--munge-links") < line.find("--partial-dir"), "{line}");
+    fn each_word_is_printed_as_often_as_it_should_be() {
+        let usual = setup(Version(3, 5, 0), Confinement::View);
+        let forced = Setup { forced: vec!["--munge-links"], ..usual.clone() };
+        let many = Setup { link_dests: vec![PathBuf::from("/r/b"); 30], ..usual.clone() };
+        let counted = Setup { logs_owners: true, version: Version(3, 1, 3), ..usual.clone() };
+        let (old, bare) = (setup(Version(3, 1, 3), Confinement::View), setup(Version(3, 2, 7), Confinement::View));
+        for (setup, options, word, count) in [
+            (&forced, "-r", "--munge-links ", 1),
+            (&forced, "-rl", "--munge-links ", 1),
+            (&forced, "-rl --munge-links", "--munge-links ", 1),
+            (&usual, "-rl", "munge", 0),
+            (&many, "-r --partial --partial-dir .p", "--partial", 1),
+            (&many, "-r --partial --partial-dir .p", "--link-dest=", MAX_BASIS_DIRS),
+            (&old, "-logDtpr", " --log-file-format= ", 1),
+            (&counted, "-logDtpr", " --log-file-format=%U ", 1),
+            (&usual, "-r --link-dest /etc", "dst", 0),
+            (&usual, "-r --link-dest /etc", "/etc", 0),
+            // No capabilities are made up for a client without them.
+            (&bare, "-g -l -o -p -D -r -t", "--server -logDtpr --partial-dir=", 1),
+            (&bare, "", "--server --partial-dir=", 1),
+        ] {
+            let line = printed(options, setup);
+            assert_eq!(line.matches(word).count(), count, "{options}: {line}");
+            assert!(line.ends_with(" . .") && line.find("--munge-links") < line.find("--partial-dir"), "{line}");
         }
-        assert!(!printed("-rl", &setup(Version(3, 5, 0), Confinement::View)).contains("munge"));
-    }
-
-    #[test]
-    fn partial_is_printed_once_and_bases_stay_within_rsyncs_limit() {
-        let many = Setup { link_dests: vec![PathBuf::from("/r/b"); 30], ..setup(Version(3, 5, 0), Confinement::View) };
-        let line = printed("-r --partial --partial-dir .p", &many);
-        assert_eq!(line.matches("--partial").count(), 1, "{line}");
-        assert_eq!(line.matches("--link-dest=").count(), MAX_BASIS_DIRS, "{line}");
-    }
-
-    #[test]
-    fn owners_are_logged_only_where_they_are_to_be_counted() {
-        let usual = setup(Version(3, 1, 3), Confinement::View);
-        assert!(printed("-logDtpr", &usual).contains(" --log-file-format= "));
-        assert!(printed("-logDtpr", &Setup { tells_owners: true, ..usual }).contains(" --log-file-format=%U "));
-    }
-
-    #[test]
-    fn the_destination_is_always_the_directory_that_rsync_stands_in() {
-        let line = printed("-r --link-dest /etc", &setup(Version(3, 5, 0), Confinement::View));
-        assert!(line.ends_with(" . .") && !line.contains("dst") && !line.contains("/etc"), "{line}");
     }
 
     #[test]

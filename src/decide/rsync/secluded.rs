@@ -1,17 +1,15 @@
-//! The block with which an rsync that was told `-s` (`--secluded-args`) begins: its words, each ended by a NUL, then an
-//! empty one. It is fed here byte by byte and never asked for more than it holds, so that what follows it, rsync's own
-//! protocol, is left for rsync. Pure and total; no word is judged here, and none is unquoted, since nobody quoted it.
-//!
-//! `send_protected_args()` in rsync's `rsync.c` writes it and `read_args()` in its `io.c` reads it; 3.0.0 to 3.5.0 alike.
+//! The words that rsync sends on standard input with `-s`: each ends with a NUL, the last one is
+//! empty. They are read byte by byte, so that rsync's own protocol behind them is left for rsync
+//! (`send_protected_args()` in its `rsync.c`, `read_args()` in its `io.c`).
 
 use crate::terms::limits::{MAX_SECLUDED, MAX_SECLUDED_WORDS, SECLUDED_TIMEOUT};
 use crate::terms::text::printable_within;
 use crate::terms::{Code, Reason};
 
-/// What every block begins with: the name of the program, for its `argv[0]`.
+/// The first word of every block, rsync's `argv[0]`.
 const NAME: &[u8] = b"rsync";
 
-/// A block on its way in.
+/// A block that is being read.
 #[derive(Debug, Default)]
 pub struct Block {
     words: Vec<Vec<u8>>,
@@ -19,30 +17,27 @@ pub struct Block {
     bytes: usize,
 }
 
-/// The words of a whole block, without the name in front. Made by [`Block`] alone.
+/// The words of a whole block without the first. Made by [`Block`] alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Words(Vec<Vec<u8>>);
 
 /// Why there is no block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It begins with something else than the name.
+    /// It begins with another word.
     NotABlock,
     /// More bytes, or more words, than any client sends.
     TooLong,
-    /// It was not whole in time, however many bytes had come.
+    /// It was not complete in time.
     Silence,
-    /// The line was closed before its end.
+    /// Standard input was closed before its end.
     Ended,
-    /// The line could not be read.
+    /// Standard input could not be read.
     Unreadable,
 }
 
 impl Block {
-    /// Takes the next byte. With the last one come the words: the next byte on the line is not of the block.
-    ///
-    /// # Errors
-    /// As soon as no byte to come could make a block of it. Nothing may be fed after that, nor after the last byte.
+    /// Takes the next byte; the last one returns the words. Nothing may follow them, nor an error.
     pub fn feed(&mut self, byte: u8) -> Result<Option<Words>, Fault> {
         self.bytes += 1;
         if self.bytes > MAX_SECLUDED {
@@ -50,7 +45,7 @@ impl Block {
         }
         if byte != 0 {
             self.word.push(byte);
-            // What is no block is refused at its first wrong byte: who sends it may wait for an answer instead of going on.
+            // The first wrong byte is enough: the client may wait for an answer before it goes on.
             let named = !self.words.is_empty() || NAME.starts_with(&self.word);
             return if named { Ok(None) } else { Err(Fault::NotABlock) };
         }
@@ -62,7 +57,7 @@ impl Block {
             let words = std::mem::take(&mut self.words);
             return Ok(Some(Words(words.into_iter().skip(1).collect())));
         }
-        // The name in front is no word of the client's.
+        // The name in front does not count.
         if self.words.len() > MAX_SECLUDED_WORDS {
             return Err(Fault::TooLong);
         }
@@ -70,7 +65,7 @@ impl Block {
         Ok(None)
     }
 
-    /// What has come so far, for the record of a block that never became whole. Printable.
+    /// What has arrived so far, printable, for the record.
     pub fn shown(&self) -> String {
         let words = self.words.iter().chain(Some(&self.word).filter(|word| !word.is_empty()));
         shown(words)
@@ -78,7 +73,7 @@ impl Block {
 }
 
 impl Words {
-    /// The words, as they came: any bytes but NUL, none of them empty.
+    /// The words as they arrived: any bytes but NUL, none of them empty.
     pub fn as_slice(&self) -> &[Vec<u8>] {
         &self.0
     }
@@ -96,7 +91,6 @@ fn shown<'a>(words: impl Iterator<Item = &'a Vec<u8>>) -> String {
 impl Fault {
     /// The refusal.
     pub fn reason(self) -> Reason {
-        // As where a connection breaks.
         let passing = matches!(self, Self::Silence | Self::Ended);
         let (code, says, hint) = match self {
             Self::NotABlock => (
@@ -133,7 +127,7 @@ impl Fault {
 mod tests {
     use super::*;
 
-    /// Feeds bytes up to an end of either kind; says how many it took.
+    /// Feeds bytes up to a result; returns how many it took.
     fn fed(bytes: &[u8]) -> (Result<Option<Words>, Fault>, usize) {
         let mut block = Block::default();
         for (at, byte) in bytes.iter().enumerate() {

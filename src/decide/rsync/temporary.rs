@@ -1,19 +1,17 @@
-//! The names under which rsync writes a file until it is whole: `.NAME.` and six characters that nobody can foretell (`get_tmpname` in
-//! its receiver.c). A killed rsync leaves such a file, and says to nobody which one it was to be.
-//!
-//! Several names may have the same temporary one. Which of them it is for cannot be told from the name alone.
+//! rsync's temporary names: `.NAME.` and six random characters (`get_tmpname` in its receiver.c). A
+//! killed rsync leaves such a file. Several names may share a temporary one.
 
-/// Characters that make the name unique (mkstemp(3)).
+/// Length of the random part (mkstemp(3)).
 const SUFFIX: usize = 6;
 
-/// Bytes of a name that fit: with a dot before it, the suffix behind it and a byte to spare, as rsync counts (`NAME_MAX` is 255).
+/// Bytes of a name that rsync keeps: `NAME_MAX` less a dot, the suffix and a byte to spare.
 const KEPT: usize = 246;
 
-/// What is left of a file's name in that of its temporary one.
+/// What a temporary name keeps of a file's name.
 pub fn stem(name: &[u8]) -> &[u8] {
     let name = name.strip_prefix(b".").unwrap_or(name);
     let mut stem = name.get(..KEPT).unwrap_or(name);
-    // Where a character of several bytes may have been cut, all that have the high bit go.
+    // A character of several bytes may have been cut: then all trailing bytes with the high bit go.
     if name.get(KEPT).is_some_and(|next| !next.is_ascii()) {
         let end = stem.iter().rposition(u8::is_ascii).map_or(0, |last| last + 1);
         stem = stem.get(..end).unwrap_or_default();
@@ -21,7 +19,7 @@ pub fn stem(name: &[u8]) -> &[u8] {
     stem.strip_suffix(b".").unwrap_or(stem)
 }
 
-/// The same of a temporary name; `None` where it has not the form of one.
+/// The same of a temporary name; `None` where it does not look like one.
 pub fn stem_of(temporary: &[u8]) -> Option<&[u8]> {
     let (rest, suffix) = temporary.split_at_checked(temporary.len().checked_sub(SUFFIX)?)?;
     let is_one = suffix.iter().all(u8::is_ascii_alphanumeric) && rest.ends_with(b".");
@@ -30,7 +28,7 @@ pub fn stem_of(temporary: &[u8]) -> Option<&[u8]> {
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b".") }
 }
 
-/// The names that have this stem, the likeliest first, but for those that were cut.
+/// The names with this stem, the likeliest first, without those that were cut.
 pub fn likely(of: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let names = [of.to_vec(), [b".", of].concat(), [of, b"."].concat(), [b".", of, b"."].concat()];
     names.into_iter().filter(move |name| !matches!(name.as_slice(), b"" | b"." | b"..") && stem(name) == of)

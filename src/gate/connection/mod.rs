@@ -188,7 +188,7 @@ impl Connection<'_> {
             (Verdict::Allow(permit), Place::Here(standby)) => End::of(perform(&self, &permit, standby)),
             (Verdict::Allow(_), Place::Nowhere(reason)) => End::stopped(reason),
             (Verdict::Deny(denial), _) => End::refused(denial),
-            (Verdict::Hear(_), _) => End::refused(Denial::because(incomplete())),
+            (Verdict::ReadRest(_), _) => End::refused(Denial::because(incomplete())),
         };
         self.arrival.answer(self.site, Some(self.policy), self.ending(end, &input))
     }
@@ -247,7 +247,7 @@ impl Connection<'_> {
         let resolved = names::resolve_hosts(policy, request.address.as_ref());
         let case = Case { request, policy, zone: &zone, resolved: &resolved, owners, command };
         let begun = match verdict::judge(case).verdict {
-            Verdict::Hear(begun) => begun,
+            Verdict::ReadRest(begun) => begun,
             judged => return (judged, nothing),
         };
         // The visible half is right: read the rest, and judge the whole.

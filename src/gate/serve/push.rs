@@ -117,7 +117,7 @@ impl Run<'_> {
         let staging = held.stage(plan.place())?;
         let snapshots = repository.snapshots_with(plan.place(), &state);
         let places = self.places(&staging, &snapshots, said.path(), waiting.confinement);
-        let tally = places.tells_owners.then(|| Tally::new(connection.request.account.uid));
+        let tally = places.logs_owners.then(|| Tally::new(connection.request.account.uid));
         let used = state.transaction.as_ref().filter(|_| plan.joins()).map(|transaction| transaction.used);
         let allowance = Allowance::new(&connection.policy.limits, used.unwrap_or_default());
         let linked = Taken::default();
@@ -154,7 +154,7 @@ impl Run<'_> {
         let Self { connection, held, plan, log, .. } = *self;
         let Ran { ended, began, words, dropped, measure } = ran;
         if let Some(dropped) = dropped {
-            log.note(Utc::now(), &format!("{} became the account's: no owners are kept", dropped::told(dropped)));
+            log.note(Utc::now(), &format!("{} became the account's: no owners are kept", dropped::describe(dropped)));
         }
         let exit = if let Ended::Exit(status) = ended { Some(status) } else { None };
         let signal = if let Ended::Signal(signal) = ended { Some(signal) } else { None };
@@ -186,7 +186,7 @@ impl Run<'_> {
             ignores_times: plan.ignores_times(),
             time: connection.policy.deadline.saturating_sub(began.elapsed()).max(LEAST_LINK_TIME),
             bytes: words.total_bytes.filter(|_| ended == Ended::Exit(0)),
-            warnings: plan.warnings().iter().cloned().chain(measure.warning()).chain(words.told()).collect(),
+            warnings: plan.warnings().iter().cloned().chain(measure.warning()).chain(words.report()).collect(),
             measure,
             ..Settling::new(held, &state, snapshots, work, facts)
         };
@@ -208,7 +208,7 @@ impl Run<'_> {
             confinement,
             mapping: connection.owners.mapping().cloned(),
             running: process::running(),
-            tells_owners: plan.drops_owners(connection.owners),
+            logs_owners: plan.drops_owners(connection.owners),
         }
     }
 

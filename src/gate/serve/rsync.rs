@@ -60,6 +60,6 @@ impl Run<'_> {
 /// account's.
 pub(super) fn read(said: &RunLog, ended: Ended, mut tally: Option<Tally>) -> (Words, Option<DroppedOwners>) {
     let mut reader = output::Reader::new(ended);
-    let whole = said.sift(|line| tally.as_mut().is_some_and(|tally| tally.takes(line)), |piece| reader.hear(piece));
+    let whole = said.sift(|line| tally.as_mut().is_some_and(|tally| tally.takes(line)), |piece| reader.feed(piece));
     (reader.end(), tally.and_then(|tally| tally.found(whole)))
 }

@@ -1,4 +1,4 @@
-//! Whether an account itself is shut, whatever its keys: what stands for it in `/etc/shadow` (shadow(5)).
+//! Whether an account is locked or expired, by its line of shadow(5).
 
 use shell_words::quote;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::policy::lint::Finding;
 
-/// What stands there of it. Days are counted from 1970 on; -1 is none.
+/// The fields of that line. Days count from 1970; -1 is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shadow {
     locked: bool,
@@ -17,8 +17,8 @@ pub struct Shadow {
     ends: i64,
 }
 
-/// Finds the account in the text of such a file.
-pub fn shadow(text: &[u8], account: &str) -> Option<Shadow> {
+/// Finds the account's line.
+pub(crate) fn shadow(text: &[u8], account: &str) -> Option<Shadow> {
     let line =
         text.split(|byte| *byte == b'\n').find(|line| line.strip_prefix(account.as_bytes()).is_some_and(|rest| rest.starts_with(b":")))?;
     let line = String::from_utf8_lossy(line);
@@ -27,8 +27,8 @@ pub fn shadow(text: &[u8], account: &str) -> Option<Shadow> {
     Some(Shadow { locked: field(1).starts_with('!'), changed: days(2), lasts: days(4), grace: days(6), ends: days(7) })
 }
 
-/// What is wrong with it, on this day. Without PAM sshd looks itself, and takes less amiss (`allowed_user` in its auth.c; pam_unix(8)).
-pub fn shut(entry: Entry<'_>, pam: bool, shadow: Shadow, today: i64) -> Option<Finding> {
+/// Why nobody can log in on this day. Without PAM sshd checks less (`allowed_user` in its auth.c).
+pub(crate) fn shut(entry: Entry<'_>, pam: bool, shadow: Shadow, today: i64) -> Option<Finding> {
     let Shadow { locked, changed, lasts, grace, ends } = shadow;
     let (account, quoted) = (entry.account, quote(entry.account));
     let wrong = |message: String, help: String| Some(Finding::wrong(entry.user.clone(), message, help));
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn an_account_is_shut_by_its_dates_and_by_its_password_as_sshd_or_pam_has_it() {
         let origin = Origin { file: "web1.yaml".into(), line: 1 };
-        let said = |line: &str, pam| {
+        let finding = |line: &str, pam| {
             let text = format!("root:*:1:0:99999:7:::\nweb10:!:1::::::\n{line}\n");
             let found = shadow(text.as_bytes(), "web1").unwrap();
             shut(entry(&origin, Path::new("/bin/sh")), pam, found, 20_000).map(|found| format!("{}\n{}", found.message, found.help))
@@ -80,7 +80,7 @@ mod tests {
             ("web1:*:19990:0:90:7:30::", "", ""),
         ] {
             for (pam, words) in [(true, with_pam), (false, without)] {
-                let found = said(line, pam).unwrap_or_default();
+                let found = finding(line, pam).unwrap_or_default();
                 assert!(found.contains(words) && found.is_empty() == words.is_empty(), "{line} {pam}: {found}");
             }
         }

@@ -1,46 +1,41 @@
-//! What stands in a file of keys, and where a forced command leads (sshd(8), "AUTHORIZED_KEYS FILE FORMAT").
+//! Keys in an authorized_keys file, and the programs that they force (sshd(8)).
 
 use serde::{Deserialize, Serialize};
 
 use super::{is_the_gate_alone, shown};
 
-/// Where a command leads, or one of its words.
+/// What a command starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Leads {
-    /// To another program.
     Elsewhere,
-    /// To a program that may start the gate: that cannot be seen.
+    /// A program that may start the gate.
     Perhaps,
-    /// To the gate.
     ToTheGate,
 }
 
-/// How many keys there are, and where they lead where sshd has no command for all of them.
+/// The keys of a file, counted by what they start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keys {
-    /// Those with a `command="…"` that runs the gate.
     pub gated: u64,
-    /// How many of these give it words of their own, such as `--client`.
+    /// Those of these that give the gate arguments, such as `--client`.
     pub worded: u64,
-    /// Those with one of which that cannot be seen.
+    /// Those with a command that may start the gate.
     pub unclear: u64,
-    /// Those with one that runs something else.
+    /// Those with another command.
     pub astray: u64,
-    /// The first command that is not the gate's for certain, printable and in short.
+    /// The first command that may not start the gate, printable and short.
     pub command: Option<String>,
-    /// Keys without a command.
     pub others: u64,
-    /// Whether the file goes on behind what was read of it.
+    /// Whether only a part of the file was read.
     pub cut: bool,
 }
 
 impl Keys {
-    /// All of them.
     pub fn all(&self) -> u64 {
         self.gated + self.unclear + self.astray + self.others
     }
 
-    /// These and those of another file.
+    /// The sum of two files.
     #[must_use]
     pub fn and(self, more: &Self) -> Self {
         Self {
@@ -55,8 +50,8 @@ impl Keys {
     }
 }
 
-/// Counts the keys in the text of such a file. What `leads` says of a word is found out for each.
-pub fn keys(text: &[u8], leads: impl Fn(&str) -> Leads) -> Keys {
+/// Counts the keys in the text of a file. `leads` says what a word of a command starts.
+pub(crate) fn keys(text: &[u8], leads: impl Fn(&str) -> Leads) -> Keys {
     let text = String::from_utf8_lossy(text);
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#') && holds_a_key(line));
     lines.fold(Keys::default(), |mut all, line| {
@@ -77,13 +72,13 @@ pub fn keys(text: &[u8], leads: impl Fn(&str) -> Leads) -> Keys {
     })
 }
 
-/// Where a command leads: as far as one of its words does.
-pub fn command_leads(command: &str, leads: impl Fn(&str) -> Leads) -> Leads {
+/// What a command starts: the closest of its words to the gate.
+pub(crate) fn command_leads(command: &str, leads: impl Fn(&str) -> Leads) -> Leads {
     let words = command.split(|c: char| c.is_ascii_whitespace() || "\"';&|()".contains(c)).filter(|word| !word.is_empty());
     words.map(leads).max().unwrap_or(Leads::Elsewhere)
 }
 
-/// Whether there is a key on a line: the name of a kind, and behind it the key, which begins with the length of that name.
+/// Whether a line has a key: its type, and the key, which begins with the length of the type.
 fn holds_a_key(line: &str) -> bool {
     let (_, rest) = options(line);
     let mut words = rest.split_ascii_whitespace();
@@ -92,7 +87,7 @@ fn holds_a_key(line: &str) -> bool {
     known && words.next().is_some_and(|key| key.starts_with("AAAA"))
 }
 
-/// The options before a key, and the rest of the line.
+/// The options of a key, and the rest of the line.
 fn options(line: &str) -> (&str, &str) {
     let (mut quoted, mut escaped) = (false, false);
     let end = line.find(|character| {
@@ -110,7 +105,7 @@ fn options(line: &str) -> (&str, &str) {
     if ["ssh-", "ecdsa-", "sk-", "rsa-"].iter().any(|start| first.starts_with(start)) { ("", line) } else { (first, rest) }
 }
 
-/// The value of `command="…"` among the options before a key.
+/// The value of `command="…"` among a key's options.
 fn forced_by_key(line: &str) -> Option<String> {
     let (options, _) = options(line);
     let start = options.to_ascii_lowercase().find("command=\"")?;

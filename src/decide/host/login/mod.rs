@@ -1,4 +1,4 @@
-//! Whether sshd lets an account in, and to nothing but the gate: what `sshd -T`, its files of keys and its shell say.
+//! Whether sshd lets an account in, and to the gate alone: by `sshd -T`, keys and the shell.
 
 use std::path::{Path, PathBuf};
 
@@ -14,77 +14,68 @@ mod account;
 mod keys;
 mod past;
 
-pub use account::{Shadow, shadow, shut};
-pub use keys::{Keys, Leads, command_leads, keys};
-pub use past::{GATE, WORDS_OF_ITS_OWN, is_the_gate, is_the_gate_alone};
+pub(crate) use account::{Shadow, shadow, shut};
+pub(crate) use keys::{Keys, Leads, command_leads, keys};
+pub(crate) use past::{GATE, WORDS_OF_ITS_OWN, is_the_gate, is_the_gate_alone};
 
-/// Where a client is thought to come from whose policy names no network: an address that is nobody's (RFC 5737).
-pub const NOWHERE: &str = "192.0.2.1";
+/// The address of a client whose policy names no network: nobody's (RFC 5737).
+pub(crate) const NOWHERE: &str = "192.0.2.1";
 
-/// Where sshd listens if nobody says anything else.
-pub const USUAL_PORT: u16 = 22;
+/// sshd's default port.
+pub(crate) const USUAL_PORT: u16 = 22;
 
-/// What the account's shell is asked to print.
-pub const MARK: &str = "snapgate-check";
+/// What the account's shell has to print.
+pub(crate) const MARK: &str = "snapgate-check";
 
-/// sshd's own sftp, which no shell is started for (sshd_config(5), "Subsystem").
+/// sshd's own sftp, for which no shell is started (sshd_config(5), "Subsystem").
 const INTERNAL_SFTP: &str = "internal-sftp";
 
-/// Bytes of what a shell prints that are shown.
+/// Bytes of a shell's output that are shown.
 const SHOWN: usize = 120;
 
-/// What holds for an account's logins.
+/// sshd's settings for an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Settings {
-    /// `Port`, the first.
+pub(crate) struct Settings {
     pub port: Option<u16>,
-    /// `ForceCommand`.
     pub force: Option<String>,
-    /// `AuthorizedKeysFile`, as it is written.
     pub key_files: Vec<String>,
-    /// Whether keys come from a program or a certificate, too.
+    /// Whether keys also come from a program or a certificate.
     pub keys_elsewhere: bool,
-    /// `AuthorizedKeysCommand` and `TrustedUserCAKeys`: the program and the file.
+    /// The program and the file: `AuthorizedKeysCommand` and `TrustedUserCAKeys`.
     pub named: Vec<PathBuf>,
-    /// `ExposeAuthInfo`.
     pub exposes: bool,
-    /// `StrictModes`.
     pub strict: bool,
-    /// Whether sshd answers `sftp` itself where no command is forced, and starts nothing.
+    /// Whether sshd answers `sftp` itself, unless a command is forced.
     internal_sftp: bool,
-    /// Whether connections are forwarded, each way by its setting, and by `DisableForwarding`.
+    /// `AllowTcpForwarding`, `AllowStreamLocalForwarding` and `DisableForwarding`.
     forwards_tcp: bool,
     forwards_sockets: bool,
     forwards_none: bool,
-    /// `UsePAM`.
     pub pam: bool,
-    /// `ChrootDirectory`.
     chroot: Option<String>,
     /// `PermitRootLogin no`.
     keeps_root_out: bool,
-    /// `AuthenticationMethods` of which none is content with a key.
+    /// `AuthenticationMethods`, if no list of them needs only a key.
     wants_more: Option<String>,
     /// `PubkeyAuthentication no`.
     takes_no_keys: bool,
-    /// `AllowUsers` and `DenyUsers`.
+    /// `AllowUsers`, `DenyUsers`, `AllowGroups` and `DenyGroups`.
     allowed: Vec<String>,
     denied: Vec<String>,
-    /// `AllowGroups` and `DenyGroups`.
     allowed_groups: Vec<String>,
     denied_groups: Vec<String>,
 }
 
 impl Settings {
-    /// Whether it matters which groups an account is in.
-    pub fn asks_for_groups(&self) -> bool {
+    pub(crate) fn asks_for_groups(&self) -> bool {
         !self.allowed_groups.is_empty() || !self.denied_groups.is_empty()
     }
 
-    /// Whether the account is let in by its name, and by its groups where these are known.
+    /// Whether the account may log in, by its name and its groups, if they are known.
     fn lets_in(&self, account: &str, groups: Option<&[String]>) -> bool {
         let any = |patterns: &[String], name: &str| patterns.iter().any(|pattern| matches(pattern, name));
         let in_one_of = |patterns: &[String]| groups.iter().copied().flatten().any(|group| any(patterns, group));
-        // Who is denied from some hosts is let in from others.
+        // Denied from some hosts is not denied from all.
         let is_denied = self.denied.iter().any(|pattern| !pattern.contains('@') && matches(pattern, account));
         let is_allowed = self.allowed.is_empty() || any(&self.allowed, account);
         let is_in = self.allowed_groups.is_empty() || groups.is_none() || in_one_of(&self.allowed_groups);
@@ -92,13 +83,12 @@ impl Settings {
     }
 }
 
-/// The connection that sshd is asked about, for `sshd -T -C`. A `Match` that asks for what is not given is an error.
-pub fn connection(account: &str, address: &str, port: u16) -> String {
+/// The connection for `sshd -T -C`. A `Match` on what is not given is an error.
+pub(crate) fn connection(account: &str, address: &str, port: u16) -> String {
     format!("user={account},host={address},addr={address},laddr=127.0.0.1,lport={port}")
 }
 
-/// Reads the answer of `sshd -T`; `None` where it is none.
-pub fn settings(answer: &[u8]) -> Option<Settings> {
+pub(crate) fn settings(answer: &[u8]) -> Option<Settings> {
     let text = String::from_utf8_lossy(answer);
     let mut found = Settings::default();
     let mut whole = false;
@@ -138,13 +128,13 @@ pub fn settings(answer: &[u8]) -> Option<Settings> {
     whole.then_some(found)
 }
 
-/// Whether one of these lists of methods asks for nothing but keys (sshd_config(5), "AuthenticationMethods").
+/// Whether one of the lists needs only keys (sshd_config(5), "AuthenticationMethods").
 fn is_content_with_a_key(lists: &str) -> bool {
     lists.split_ascii_whitespace().any(|list| list == "any" || list.split(',').all(|method| method == "publickey"))
 }
 
-/// The account's files of keys: a relative name is in its home (sshd_config(5), "AuthorizedKeysFile", "TOKENS").
-pub fn key_files(settings: &Settings, account: &str, uid: u32, login: &Login) -> Vec<PathBuf> {
+/// The account's files of keys (sshd_config(5), "AuthorizedKeysFile", "TOKENS").
+pub(crate) fn key_files(settings: &Settings, account: &str, uid: u32, login: &Login) -> Vec<PathBuf> {
     let home = login.home.display().to_string();
     let expanded = settings.key_files.iter().map(|written| {
         let mut path = String::new();
@@ -163,51 +153,44 @@ pub fn key_files(settings: &Settings, account: &str, uid: u32, login: &Login) ->
     expanded.collect()
 }
 
-/// A file of keys, as the account finds it.
+/// A file of keys as the account finds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyFile {
-    /// Where it is.
     pub path: PathBuf,
-    /// What is there.
     pub state: KeyState,
 }
 
-/// What is found of it.
+/// What is in its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyState {
-    /// Nothing.
     Missing,
-    /// Something that cannot be read, and why.
     Unreadable(String),
-    /// A file that sshd does not take, because of the owner or the mode of this path, printable (`StrictModes`).
+    /// A file that sshd ignores for the owner or mode of this path, printable (`StrictModes`).
     Distrusted(String),
-    /// Keys.
     Holds(Keys),
 }
 
-/// An account whose logins are looked at.
+/// An account whose logins are checked.
 #[derive(Debug, Clone, Copy)]
-pub struct Entry<'a> {
-    /// The account.
+pub(crate) struct Entry<'a> {
     pub account: &'a str,
     /// Where the policy names it.
     pub user: &'a Origin,
-    /// Where a policy of its lists keys.
+    /// The `keys:` of a policy of its.
     pub keyed: Option<&'a Origin>,
-    /// Its shell.
     pub shell: &'a Path,
-    /// Whether that is the gate.
+    /// Whether the shell is the gate.
     pub is_gate: bool,
-    /// Where the command leads that sshd runs for it; `None` where its program is not there, which is told with that.
+    /// What sshd's forced command starts; `None` if its program is missing, which is reported.
     pub forced: Option<Leads>,
-    /// The names of all its groups; `None` where one is not known.
+    /// The names of all its groups; `None` if one has no name.
     pub groups: Option<&'a [String]>,
-    /// Whether it is root, whose other keys may be the administrator's.
+    /// Whether it is root, whose other keys may be the administrators'.
     pub is_root: bool,
 }
 
-/// What is wrong with what sshd does for the account.
-pub fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> Vec<Finding> {
+/// What is wrong with sshd's settings for the account.
+pub(crate) fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> Vec<Finding> {
     let Entry { account, user, .. } = entry;
     let mut found = Vec::new();
     if !settings.lets_in(account, entry.groups) {
@@ -267,13 +250,13 @@ pub fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> Vec<Fin
     found
 }
 
-/// Where this file keeps everybody out but root.
-pub fn closed(Entry { account, user, is_root, .. }: Entry<'_>, by: &Path) -> Option<Finding> {
+/// A file that keeps everybody out but root (nologin(5)).
+pub(crate) fn closed(Entry { account, user, is_root, .. }: Entry<'_>, by: &Path) -> Option<Finding> {
     let message = format!("sshd lets `{account}` not in while `{}` is there", shown(&by.display().to_string()));
     (!is_root).then(|| Finding::wrong(user.clone(), message, "remove it, unless the machine is about to go down"))
 }
 
-/// Where a command that sshd runs for every login is not the gate.
+/// A forced command that is not the gate.
 fn forced(Entry { account, user, .. }: Entry<'_>, command: &str, leads: Leads) -> Option<Finding> {
     let command = shown(command);
     match leads {
@@ -289,7 +272,7 @@ fn forced(Entry { account, user, .. }: Entry<'_>, command: &str, leads: Leads) -
     }
 }
 
-/// Where keys lead past the gate.
+/// Keys that lead past the gate.
 fn ungated(entry: Entry<'_>, held: &Keys, settings: &Settings) -> Option<Finding> {
     let Entry { account, user, .. } = entry;
     let help = format!(
@@ -321,17 +304,17 @@ fn ungated(entry: Entry<'_>, held: &Keys, settings: &Settings) -> Option<Finding
     })
 }
 
-/// Where sshd finds no key for the account.
+/// An account for which sshd finds no key.
 fn no_keys(entry: Entry<'_>, files: &[KeyFile]) -> Finding {
     let Entry { account, user, .. } = entry;
     let path = |file: &KeyFile| printable(file.path.as_os_str().as_encoded_bytes());
-    let told = files.iter().find_map(|file| match &file.state {
+    let state = files.iter().find_map(|file| match &file.state {
         KeyState::Missing => None,
         KeyState::Unreadable(why) => Some((format!("`{}` cannot be read by it: {}", path(file), printable(why.as_bytes())), "")),
         KeyState::Distrusted(at) => Some((format!("others could have written `{}`, by the owner or the mode of `{at}`", path(file)), "")),
         KeyState::Holds(_) => Some((format!("`{}` holds none", path(file)), "put the client's key in it")),
     });
-    let (why, help) = told.unwrap_or_else(|| match files.first() {
+    let (why, help) = state.unwrap_or_else(|| match files.first() {
         Some(first) => (format!("`{}` is not there", path(first)), "make it, with the client's key in it"),
         None => ("sshd looks for them nowhere".to_owned(), "set `AuthorizedKeysFile` in sshd's settings"),
     });
@@ -341,7 +324,7 @@ fn no_keys(entry: Entry<'_>, files: &[KeyFile]) -> Finding {
 }
 
 /// What is wrong with the account's shell, which printed this when it was asked for [`MARK`].
-pub fn shell(entry: Entry<'_>, printed: &[u8]) -> Option<Finding> {
+pub(crate) fn shell(entry: Entry<'_>, printed: &[u8]) -> Option<Finding> {
     let (program, account) = (shown(&entry.shell.display().to_string()), entry.account);
     let printed = String::from_utf8_lossy(printed);
     let chsh = format!("chsh -s /bin/sh {}", quote(account));
@@ -349,19 +332,19 @@ pub fn shell(entry: Entry<'_>, printed: &[u8]) -> Option<Finding> {
         return None;
     }
     let first = printed.lines().map(str::trim).find(|line| !line.is_empty() && *line != MARK);
-    let said = shown(first.unwrap_or_default());
+    let line = shown(first.unwrap_or_default());
     let (message, help) = if printed.contains(MARK) {
-        let message = format!("the shell `{program}` of `{account}` prints `{said}` of its own accord: no push can be understood");
+        let message = format!("the shell `{program}` of `{account}` prints `{line}` of its own accord: no push can be understood");
         (message, format!("take that out of what the shell reads when it starts, or {chsh}"))
     } else {
-        let says = if said.is_empty() { String::new() } else { format!(": it says `{said}`") };
+        let says = if line.is_empty() { String::new() } else { format!(": it says `{line}`") };
         (format!("the shell `{program}` of `{account}` does not run what sshd gives it{says}"), chsh)
     };
     Some(Finding::wrong(entry.user.clone(), message, help))
 }
 
-/// Whether a shell is one that turns everybody away, by its name.
-pub fn turns_away(shell: &Path) -> bool {
+/// Whether the shell lets nobody in, by its name.
+pub(crate) fn turns_away(shell: &Path) -> bool {
     shell.file_name().is_some_and(|name| name == "nologin" || name == "false")
 }
 
@@ -369,7 +352,7 @@ fn shown(text: &str) -> String {
     printable_within(text.as_bytes(), SHOWN)
 }
 
-/// Whether a name is one of a pattern's (sshd_config(5), "PATTERNS"); what is asked of hosts behind an `@` is taken for met.
+/// Whether a name matches a pattern (sshd_config(5), "PATTERNS"); conditions on hosts count as met.
 fn matches(pattern: &str, name: &str) -> bool {
     fn like(pattern: &[u8], name: &[u8]) -> bool {
         match pattern.split_first() {

@@ -1,30 +1,28 @@
-//! The gate as an account's shell: how it is known, what goes past it, and what it refuses.
+//! The gate as a login shell: how it is recognised, what passes it by, and what it refuses.
 
 use std::path::Path;
 
 use super::{Entry, Keys, Leads, Settings, shown};
 use crate::decide::policy::lint::Finding;
 
-/// The gate's program.
-pub const GATE: &str = "snapgate-shell";
+pub(crate) const GATE: &str = "snapgate-shell";
 
-/// Whether a program is the gate, by its name.
-pub fn is_the_gate(program: &Path) -> bool {
+pub(crate) fn is_the_gate(program: &Path) -> bool {
     program.file_name().is_some_and(|name| name == GATE || name == "rrsync")
 }
 
-/// Whether a command is the gate without any word of its own, as it is forced upon an account: by its name, or by its whole path.
-pub fn is_the_gate_alone(command: &[u8]) -> bool {
+/// Whether a command is the gate without arguments, by its name or its whole path.
+pub(crate) fn is_the_gate_alone(command: &[u8]) -> bool {
     let program = command.trim_ascii();
     let name = if program.starts_with(b"/") { program.rsplit(|byte| *byte == b'/').next().unwrap_or_default() } else { program };
     name == GATE.as_bytes() && !program.iter().any(u8::is_ascii_whitespace)
 }
 
-/// What an administrator is to do where the account's shell is the gate and it is given words of its own.
-pub const WORDS_OF_ITS_OWN: &str = "name the client's key in `keys:` of its policy and force `snapgate-shell` alone, or give the account \
+/// The remedy where a gate that is the account's shell gets arguments.
+pub(crate) const WORDS_OF_ITS_OWN: &str = "name the client's key in `keys:` of its policy and force `snapgate-shell` alone, or give the account \
     `/bin/sh` as its shell";
 
-/// What sshd does for an account past a gate that is its shell, since no shell is started for it.
+/// What sshd does without the account's shell, and so without a gate that is this shell.
 pub(super) fn past_the_shell(entry: Entry<'_>, settings: &Settings) -> Vec<Finding> {
     let Entry { account, user, .. } = entry;
     let mut found = Vec::new();
@@ -40,7 +38,7 @@ pub(super) fn past_the_shell(entry: Entry<'_>, settings: &Settings) -> Vec<Findi
     found
 }
 
-/// Where a gate that is the account's shell is given words of its own: it refuses those, as a client may have typed them.
+/// A gate that is the account's shell and gets arguments: it refuses them, as a client's.
 pub(super) fn worded(entry: Entry<'_>, settings: &Settings, held: &Keys) -> Option<Finding> {
     let Entry { account, user, .. } = entry;
     let command = match settings.force.as_deref() {

@@ -7,7 +7,7 @@ fn login(shell: &str) -> Login {
     Login { home: "/home/web1".into(), shell: shell.into() }
 }
 
-fn said(settings: &Settings, shell: &str, keyed: bool, files: &[KeyFile]) -> Vec<(bool, String)> {
+fn findings(settings: &Settings, shell: &str, keyed: bool, files: &[KeyFile]) -> Vec<(bool, String)> {
     let origin = Origin { file: "web1.yaml".into(), line: 2 };
     let forced = command_leads(settings.force.as_deref().unwrap_or_default(), leads);
     let is_gate = leads(shell) == Leads::ToTheGate;
@@ -91,7 +91,7 @@ fn what_is_not_the_gate_is_wrong_and_what_cannot_be_seen_is_noted() {
         (Settings { chroot: Some("/srv/x".to_owned()), ..forced.clone() }, held(0, 1), true, "sshd locks `web1` into `/srv/x`"),
         (Settings { allowed_groups: vec!["x".to_owned()], ..forced.clone() }, held(0, 1), false, "a group of its has no name"),
     ] {
-        let found = said(&settings, "/bin/sh", false, &files);
+        let found = findings(&settings, "/bin/sh", false, &files);
         assert!(found.len() <= 1 && found.iter().all(|(wrong, text)| *wrong == is_wrong && text.contains(words)), "{words}: {found:?}");
         assert_eq!(found.is_empty(), words.is_empty(), "{words}");
     }
@@ -110,7 +110,7 @@ fn an_account_that_reaches_the_gate_in_one_of_its_ways_is_fine_and_any_other_is_
     let fine: [(&Settings, &str, Vec<KeyFile>); 3] =
         [(&forced, "/bin/sh", held(0, 1)), (&free, "/usr/bin/snapgate-shell", held(0, 1)), (&free, "/bin/sh", held(2, 0))];
     for (settings, shell, files) in fine {
-        assert_eq!(said(settings, shell, true, &files), [], "{shell} {files:?}");
+        assert_eq!(findings(settings, shell, true, &files), [], "{shell} {files:?}");
     }
     let other = Settings { force: Some("/usr/local/bin/wrapper".to_owned()), ..forced.clone() };
     let hidden = Settings { exposes: false, ..forced.clone() };
@@ -134,13 +134,13 @@ fn an_account_that_reaches_the_gate_in_one_of_its_ways_is_fine_and_any_other_is_
         (&forced, false, file(KeyState::Distrusted("/home".into())), true, "by the owner or the mode of `/home`\nchown it"),
     ];
     for (settings, keyed, files, is_wrong, words) in wrong {
-        let found = said(settings, "/bin/sh", keyed, &files);
+        let found = findings(settings, "/bin/sh", keyed, &files);
         assert!(matches!(&found[..], [(wrong, text)] if *wrong == is_wrong && text.contains(words)), "{words}: {found:?}");
     }
     let denied_elsewhere = Settings { denied: vec!["web1@198.51.100.*".to_owned()], ..forced.clone() };
-    assert_eq!(said(&denied_elsewhere, "/bin/sh", false, &held(0, 1)), [], "it is let in from elsewhere");
+    assert_eq!(findings(&denied_elsewhere, "/bin/sh", false, &held(0, 1)), [], "it is let in from elsewhere");
     let elsewhere = Settings { keys_elsewhere: true, ..forced };
-    let found = said(&elsewhere, "/bin/sh", false, &file(KeyState::Missing));
+    let found = findings(&elsewhere, "/bin/sh", false, &file(KeyState::Missing));
     assert!(matches!(&found[..], [(false, text)] if text.contains("was not looked at")), "{found:?}");
 }
 
@@ -156,7 +156,7 @@ fn where_the_shell_is_the_gate_what_leads_past_it_or_is_refused_by_it_is_told() 
         ("allowtcpforwarding yes\ndisableforwarding yes\n", false),
     ] {
         let settings = settings(&[ANSWER, b"forcecommand none\n", lines.as_bytes()].concat()).unwrap();
-        let found = said(&settings, "/usr/bin/snapgate-shell", false, &held(0, 1));
+        let found = findings(&settings, "/usr/bin/snapgate-shell", false, &held(0, 1));
         assert_eq!(found.iter().any(|(wrong, text)| !wrong && text.contains("sshd forwards connections")), is_open, "{lines}: {found:?}");
     }
     let external = settings(&[ANSWER, b"forcecommand none\nsubsystem sftp /usr/lib/openssh/sftp-server\n"].concat()).unwrap();
@@ -176,7 +176,7 @@ fn where_the_shell_is_the_gate_what_leads_past_it_or_is_refused_by_it_is_told() 
         (&free, gate, keys(1), "which refuses `command=\"…\"` of its keys"),
         (&forced, gate, keys(1), ""),
     ] {
-        let found = said(settings, shell, true, &files);
+        let found = findings(settings, shell, true, &files);
         let is_right = if words.is_empty() { found.is_empty() } else { matches!(&found[..], [(true, text)] if text.contains(words)) };
         assert!(is_right, "{shell} {settings:?} {files:?}: {found:?}");
     }
@@ -216,12 +216,14 @@ fn roots_own_keys_are_no_fault_beside_those_of_the_gate() {
 fn a_shell_that_prints_or_turns_away_is_told_with_its_words() {
     let origin = Origin { file: "web1.yaml".into(), line: 0 };
     let entry = entry(&origin, Path::new("/bin/odd"));
-    let said = |printed: &[u8]| shell(entry, printed).map(|found| found.to_string());
-    assert_eq!(said(b"snapgate-check\n"), None);
-    let welcome = said(b"\nWelcome \x1b[1m!\nto you\nsnapgate-check\n").unwrap();
+    let findings = |printed: &[u8]| shell(entry, printed).map(|found| found.to_string());
+    assert_eq!(findings(b"snapgate-check\n"), None);
+    let welcome = findings(b"\nWelcome \x1b[1m!\nto you\nsnapgate-check\n").unwrap();
     assert!(welcome.contains("prints `Welcome ") && welcome.contains("!` of its own accord") && !welcome.contains('\x1b'), "{welcome}");
-    assert!(said(b"This account is currently not available.\n").unwrap().contains("it says `This account is currently not available.`"));
-    assert!(said(b"").unwrap().contains("does not run what sshd gives it\nchsh -s /bin/sh web1"));
+    assert!(
+        findings(b"This account is currently not available.\n").unwrap().contains("it says `This account is currently not available.`")
+    );
+    assert!(findings(b"").unwrap().contains("does not run what sshd gives it\nchsh -s /bin/sh web1"));
     assert!(turns_away(Path::new("/usr/sbin/nologin")) && turns_away(Path::new("/bin/false")) && !turns_away(Path::new("/bin/sh")));
     let of_a_domain = shell(Entry { account: r"DOM\jane", ..entry }, b"").unwrap();
     assert_eq!(of_a_domain.help, r"chsh -s /bin/sh 'DOM\jane'", "a shell would eat the backslash");

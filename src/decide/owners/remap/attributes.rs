@@ -1,24 +1,24 @@
-//! Ids that stand in attributes of a file, as the kernel gives their bytes: access lists and capabilities.
-//!
-//! Nothing else in them may change. What has another form than is known is an error, and never guessed at.
+//! Ids in a file's attributes: access lists and capabilities, in the kernel's format. An unknown
+//! format is an error.
 
 use std::fmt;
 
-use super::Kind;
+use crate::decide::owners::Kind;
+use crate::decide::owners::lists::{ENTRY, LIST_VERSION, named};
 
 /// The access list of a file (acl(5)).
-pub const ACCESS_LIST: &str = "system.posix_acl_access";
-/// The one that what is made in a directory gets.
-pub const DEFAULT_LIST: &str = "system.posix_acl_default";
-/// What a program may do beyond its user (capabilities(7), "File capabilities").
-pub const CAPABILITY: &str = "security.capability";
+pub(crate) const ACCESS_LIST: &str = "system.posix_acl_access";
+/// The access list of new files in a directory.
+pub(crate) const DEFAULT_LIST: &str = "system.posix_acl_default";
+/// A file's capabilities (capabilities(7)).
+pub(crate) const CAPABILITY: &str = "security.capability";
 
 /// Why an attribute cannot be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// Its bytes are no such attribute.
+pub(crate) enum Fault {
+    /// It has another format.
     Shape,
-    /// An id in it is nobody's that is known.
+    /// An id in it belongs to somebody unknown.
     Foreign(Kind, u32),
 }
 
@@ -31,53 +31,34 @@ impl fmt::Display for Fault {
     }
 }
 
-/// `struct posix_acl_xattr_header` and entries (`linux/posix_acl_xattr.h`): tag, permissions, id.
-const LIST_VERSION: u32 = 2;
-const ENTRY: usize = 8;
-/// Tags whose id is one (`linux/posix_acl.h`, `ACL_USER` and `ACL_GROUP`).
-const USER: u16 = 0x02;
-const GROUP: u16 = 0x08;
-
-/// An access list, with what each id becomes.
-///
-/// # Errors
-/// Where one becomes nothing, or this is no list.
-pub fn access_list(value: &[u8], becomes: impl Fn(Kind, u32) -> Option<u32>) -> Result<Vec<u8>, Fault> {
+/// An access list with its ids replaced. Every id must have a replacement.
+pub(crate) fn access_list(value: &[u8], becomes: impl Fn(Kind, u32) -> Option<u32>) -> Result<Vec<u8>, Fault> {
     let (version, entries) = value.split_first_chunk::<4>().ok_or(Fault::Shape)?;
     if u32::from_le_bytes(*version) != LIST_VERSION || entries.len() % ENTRY != 0 {
         return Err(Fault::Shape);
     }
     let mut changed = version.to_vec();
     for entry in entries.chunks_exact(ENTRY) {
-        let [t0, t1, p0, p1, id @ ..] = entry else { return Err(Fault::Shape) };
-        let id = <[u8; 4]>::try_from(id).map_err(|_| Fault::Shape)?;
-        let kind = match u16::from_le_bytes([*t0, *t1]) {
-            USER => Some(Kind::User),
-            GROUP => Some(Kind::Group),
-            _ => None,
-        };
-        let id = match kind {
-            Some(kind) => changed_id(kind, u32::from_le_bytes(id), &becomes)?.to_le_bytes(),
-            None => id,
-        };
-        changed.extend([*t0, *t1, *p0, *p1]);
-        changed.extend(id);
+        match named(entry) {
+            Some((kind, id)) => {
+                changed.extend(entry.iter().take(ENTRY - size_of::<u32>()));
+                changed.extend(changed_id(kind, id, &becomes)?.to_le_bytes());
+            }
+            None => changed.extend(entry),
+        }
     }
     Ok(changed)
 }
 
-/// `struct vfs_ns_cap_data` (`linux/capability.h`): the revision with flags, sets, and from the third revision on whose root it is for.
+/// `struct vfs_ns_cap_data` (`linux/capability.h`): the revision, sets, and later a root.
 const REVISION: u32 = 0xFF00_0000;
 const SECOND: u32 = 0x0200_0000;
 const THIRD: u32 = 0x0300_0000;
 const SECOND_SIZE: usize = 20;
 
-/// A capability, with what the user becomes whose root it is for. One that names nobody is the machine's root's, and becomes
+/// A capability with its root replaced. One without a root is the machine's root's, and becomes
 /// `client_root`'s.
-///
-/// # Errors
-/// Where it becomes nothing, or this is no capability.
-pub fn capability(value: &[u8], client_root: u32, becomes: impl Fn(Kind, u32) -> Option<u32>) -> Result<Vec<u8>, Fault> {
+pub(crate) fn capability(value: &[u8], client_root: u32, becomes: impl Fn(Kind, u32) -> Option<u32>) -> Result<Vec<u8>, Fault> {
     let (sets, root) = value.split_at_checked(SECOND_SIZE).ok_or(Fault::Shape)?;
     let (magic, sets) = sets.split_first_chunk::<4>().ok_or(Fault::Shape)?;
     let magic = u32::from_le_bytes(*magic);

@@ -1,20 +1,17 @@
-//! What chown(2) clears of a file and it is to get back: its mode and its capability, as one word of a note.
-//!
-//! It must never be given to another file that has got the same inode meanwhile, so it says when the file was last written.
+//! What chown(2) clears of a file: its mode and its capability, as a word of a note. The time of
+//! the last write shows that an inode was not reused meanwhile.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::terms::limits::MAX_KEPT;
 
-/// What a file is to get back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    /// Its mode.
+pub(crate) struct Kept {
     pub mode: u32,
-    /// When it was last written: seconds and the rest, which chown(2) leaves alone.
+    /// When it was last written, in seconds and nanoseconds.
     pub written: (i64, u32),
-    /// Its capability with the new root; empty where there is none.
+    /// Its capability with the new root, or nothing.
     pub capability: Vec<u8>,
 }
 

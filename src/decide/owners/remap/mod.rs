@@ -1,66 +1,50 @@
-//! What becomes of each id in a repository that is given to another account, or to other ids of its account (`snapgate remap`).
+//! What becomes of each id in a repository that `snapgate remap` changes.
 //!
-//! An id may never be changed twice: a run that was killed is run again, and finds both what it has changed and what it has not.
-//! So no id may be among those from before and among those from now on, unless it means the same in both.
+//! A killed run is run again and finds changed and unchanged ids. So no id may be both an old and a
+//! new one, unless it means the same.
 
-pub mod attributes;
-pub mod kept;
-pub mod status;
+pub(crate) mod attributes;
+pub(crate) mod kept;
+pub(crate) mod status;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use crate::decide::owners::Kind;
 use crate::decide::owners::shown;
 use crate::decide::policy::{KeepOwners, Policy};
 use crate::terms::{IdMap, Mapping};
 
-/// The account that a repository belongs to.
+/// The account that owns a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// Its number.
     pub user: u32,
-    /// The number of its group.
     pub group: u32,
 }
 
-/// What the ids in a repository have meant so far.
+/// What the ids in a repository mean.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Meaning {
-    /// Those of these ranges are the client's.
+    /// Ids of these ranges are the client's.
     Mapped(Mapping),
-    /// The owners are the account, whoever it was at the client. In access lists are the client's own numbers.
+    /// Everything is the account's. Access lists have the client's own numbers.
     Account,
-    /// They are the client's own numbers: root's gate stored them.
+    /// They are the client's own: the gate ran as root.
     Real,
 }
 
-/// Users and groups are numbered apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A user.
-    User,
-    /// A group.
-    Group,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(if *self == Self::User { "user" } else { "group" })
-    }
-}
-
-/// Whose something in a repository is.
+/// Who stored a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
-    /// The account's: the gate's notes, and the directories that snapshots stand in.
+    /// The account: the gate's notes, and the directories around snapshots.
     Accounts,
-    /// The client's: what its rsync has stored.
+    /// The client's rsync.
     Clients,
 }
 
-/// From what, to what. It stands in a note until it is done.
+/// From what, to what. A note holds it until it is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct Remap {
@@ -70,7 +54,7 @@ pub struct Remap {
     to: Holder,
 }
 
-/// The same as it stands in a note.
+/// The same in a note.
 #[derive(Deserialize)]
 struct Written {
     meant: Meaning,
@@ -88,11 +72,8 @@ impl TryFrom<Written> for Remap {
     }
 }
 
-/// Whether the policy wants owners kept at all, by an account that can keep them.
-///
-/// # Errors
-/// In words, with what to do.
-pub fn wanted(policy: &Policy, meant: &Meaning) -> Result<(), String> {
+/// Whether the policy wants owners kept. The error has a remedy.
+pub(crate) fn wanted(policy: &Policy, meant: &Meaning) -> Result<(), String> {
     let origin = policy.origins.of("owners");
     match (policy.owners, meant) {
         _ if policy.user == "root" => {
@@ -110,10 +91,8 @@ pub fn wanted(policy: &Policy, meant: &Meaning) -> Result<(), String> {
 }
 
 impl Remap {
-    /// Of a repository of `from`, whose ids have `meant` something so far; `to` has this `mapping` for the client's ids.
-    ///
-    /// # Errors
-    /// In words, where what was changed could not be told from what was not.
+    /// Of a repository of `from`; `to` has this `mapping` for the client's ids. It is an error if
+    /// changed ids could not be told from unchanged ones.
     pub fn new(meant: Meaning, from: Holder, mapping: Mapping, to: Holder) -> Result<Self, String> {
         if to.user == 0 || to.group == 0 {
             let what = if to.user == 0 { "the account is root by its number" } else { "the account's group is root's" };
@@ -142,42 +121,42 @@ impl Remap {
         Ok(this)
     }
 
-    /// Whether nothing has to be changed.
+    /// Whether there is nothing to change.
     pub fn is_done(&self) -> bool {
         self.from == self.to && matches!(&self.meant, Meaning::Mapped(before) if self.mapping.extends(before))
     }
 
-    /// Whether this is what a run that was begun is to lead to.
+    /// Whether a run that was begun has this result.
     pub fn leads_to(&self, mapping: &Mapping, to: Holder) -> bool {
         self.mapping == *mapping && self.to == to
     }
 
-    /// What the ids have meant before.
+    /// What the ids meant before.
     pub fn meant(&self) -> &Meaning {
         &self.meant
     }
 
-    /// Who had the repository before.
+    /// The owner before.
     pub fn from(&self) -> Holder {
         self.from
     }
 
-    /// Where the client's ids stand afterwards.
+    /// Where the client's ids are stored afterwards.
     pub fn mapping(&self) -> &Mapping {
         &self.mapping
     }
 
-    /// Who has the repository afterwards.
+    /// The owner afterwards.
     pub fn to(&self) -> Holder {
         self.to
     }
 
-    /// What an owner becomes. `None` where it is nobody's that is known; and, as long as nothing is changed (`untouched`), where it
-    /// would seem to be changed already.
+    /// What an owner becomes. `None` if it is unknown; or if it seems to be changed already
+    /// although nothing is (`untouched`).
     pub fn owner(&self, whose: Whose, kind: Kind, id: u32, untouched: bool) -> Option<u32> {
         match (&self.meant, whose, kind) {
             (Meaning::Mapped(_), ..) | (_, Whose::Accounts, _) if self.is_accounts(kind, id) => Some(of(self.to, kind)),
-            // An account may give what it has to any of its groups.
+            // An account's files may belong to any of its groups.
             (_, Whose::Accounts, Kind::Group) => self.mapped(kind, id).or(Some(self.to.group)),
             (Meaning::Mapped(_), ..) => self.mapped(kind, id),
             (_, Whose::Accounts, Kind::User) => self.is_after(kind, id).then_some(id),
@@ -189,8 +168,8 @@ impl Remap {
         }
     }
 
-    /// Whether a program that runs as this owner or group of its file is to do so with the new one. What the account itself has written
-    /// is no client's program, and would give whoever wrote it the powers of somebody else.
+    /// Whether a set-id program keeps its power under the new owner. What the account itself has
+    /// written could abuse it.
     pub fn keeps_power(&self, whose: Whose, kind: Kind, id: u32) -> bool {
         match self.meant {
             _ if whose == Whose::Accounts => false,
@@ -200,22 +179,22 @@ impl Remap {
         }
     }
 
-    /// Whether it is about this id of the machine: the accounts themselves, and whatever stands for a client's.
+    /// Whether an id is one of the accounts', or stands for a client's.
     pub fn concerns(&self, kind: Kind, id: u32) -> bool {
         let is_accounts = kind == Kind::User && id != 0 && (id == self.from.user || id == self.to.user);
         is_accounts || self.stands_for_a_client(kind, id)
     }
 
-    /// Whether this id of the machine stands for a client's, before or afterwards.
+    /// Whether an id stands for a client's, before or afterwards.
     pub fn stands_for_a_client(&self, kind: Kind, id: u32) -> bool {
         self.is_after(kind, id) || self.before(kind).is_some_and(|before| before.client(id).is_some())
     }
 
-    /// What an id in an access list becomes, or the root that a capability is for. `None` as for [`Self::owner`].
+    /// What an id in an access list or a capability becomes. `None` as for [`Self::owner`].
     pub fn listed(&self, whose: Whose, kind: Kind, id: u32, untouched: bool) -> Option<u32> {
         match (&self.meant, whose) {
             (_, Whose::Accounts) if self.is_accounts(kind, id) => Some(of(self.to, kind)),
-            // Somebody of this machine whom the administrator has let in.
+            // An account that the administrator has let in.
             (_, Whose::Accounts) => self.mapped(kind, id).or(Some(id)),
             (Meaning::Mapped(_), Whose::Clients) => self.mapped(kind, id),
             (Meaning::Account | Meaning::Real, Whose::Clients) => self.numbered(kind, id, untouched),
@@ -227,7 +206,7 @@ impl Remap {
         self.mapping.users.stored(0)
     }
 
-    /// Whether it is the account's, the old one or the new.
+    /// Whether an id is the old or the new account's.
     pub fn is_accounts(&self, kind: Kind, id: u32) -> bool {
         id == of(self.from, kind) || id == of(self.to, kind)
     }
@@ -239,7 +218,7 @@ impl Remap {
         }
     }
 
-    /// Of an id that is the client's own number, unless it is changed already.
+    /// A client's own number, unless it is changed already.
     fn numbered(&self, kind: Kind, id: u32, untouched: bool) -> Option<u32> {
         if self.is_after(kind, id) { (!untouched).then_some(id) } else { self.after(kind).stored(id) }
     }
@@ -249,15 +228,15 @@ impl Remap {
     }
 
     fn after(&self, kind: Kind) -> &IdMap {
-        map(&self.mapping, kind)
+        kind.map(&self.mapping)
     }
 
     fn before(&self, kind: Kind) -> Option<&IdMap> {
-        if let Meaning::Mapped(mapping) = &self.meant { Some(map(mapping, kind)) } else { None }
+        if let Meaning::Mapped(mapping) = &self.meant { Some(kind.map(mapping)) } else { None }
     }
 }
 
-/// For people: from what to what, a line each.
+/// For people: from what to what, in a line each.
 impl fmt::Display for Remap {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.meant {
@@ -278,11 +257,7 @@ fn of(holder: Holder, kind: Kind) -> u32 {
     if kind == Kind::User { holder.user } else { holder.group }
 }
 
-fn map(mapping: &Mapping, kind: Kind) -> &IdMap {
-    if kind == Kind::User { &mapping.users } else { &mapping.groups }
-}
-
-/// As usermod(8) has it in its options.
+/// As in usermod(8)'s options.
 fn initial(kind: Kind) -> char {
     if kind == Kind::User { 'u' } else { 'g' }
 }

@@ -1,22 +1,18 @@
-//! As whom a process or a thread runs, from the kernel's text about it (proc_pid_status(5)).
-//!
-//! What cannot be read is nobody's word that it runs as somebody else.
+//! The ids of a process or thread (proc_pid_status(5)).
 
-/// As whom it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
-    /// What it calls itself.
+pub(crate) struct Status {
     pub name: String,
-    /// Its users: real, effective, saved, and for files.
+    /// Real, effective, saved, and for files.
     pub users: Vec<u32>,
-    /// Its groups: the same four, and the further ones.
+    /// The same four, and the supplementary ones.
     pub groups: Vec<u32>,
-    /// Whether it has ended, and holds nothing any more.
+    /// Whether it has ended.
     pub is_gone: bool,
 }
 
-/// Reads the text of `/proc/pid/status`. `None` where one of the lines is missing or is not understood.
-pub fn status(text: &[u8]) -> Option<Status> {
+/// Reads `/proc/pid/status`. `None` if a line is missing or malformed.
+pub(crate) fn status(text: &[u8]) -> Option<Status> {
     let field = |name: &str| {
         let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name.as_bytes()))?;
         Some(String::from_utf8_lossy(line).trim().to_owned())

@@ -127,8 +127,8 @@ fn the_note_says_all_of_it() {
     let remap = Remap::new(Meaning::Mapped(same(&[(100_000, 10)])), OLD, same(&[(200_000, 10)]), NEW).unwrap();
     let note = serde_json::to_string(&remap).unwrap();
     assert_eq!(serde_json::from_str::<Remap>(&note).unwrap(), remap);
-    for (said, wrong) in [("1012", "0"), ("100000", "199995"), ("200000", "0")] {
-        assert!(serde_json::from_str::<Remap>(&note.replace(said, wrong)).is_err(), "{note}");
+    for (from, wrong) in [("1012", "0"), ("100000", "199995"), ("200000", "0")] {
+        assert!(serde_json::from_str::<Remap>(&note.replace(from, wrong)).is_err(), "{note}");
     }
     assert_eq!(serde_json::to_string(&Meaning::Real).unwrap(), "\"real\"");
     assert!(remap.to_string().contains("100000-100009") && remap.to_string().contains("1001:1001 to 1002:1012"), "{remap}");

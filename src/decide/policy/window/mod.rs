@@ -1,11 +1,12 @@
-//! When a client may come: days and hours on the clocks of the policy's zone.
+//! When a client may come: days and hours on wall clocks of the policy's zone.
 //!
-//! A window speaks of what clocks on the wall show. So in the hour that autumn repeats it is open both times, and a window
-//! inside the hour that spring skips does not open on that day. Nothing here knows a zone or the time.
+//! An hour that autumn repeats counts both times; one that spring skips does not exist.
 
 use std::fmt;
 
 use chrono::{Datelike as _, NaiveDateTime, Timelike as _};
+
+use crate::terms::text::{digits, printable};
 
 /// Days of the week from Monday, as policies write them.
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
@@ -13,7 +14,7 @@ const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 /// Minutes of a day.
 const DAY: u16 = 24 * 60;
 
-/// One entry of `when:`. A window that runs past midnight belongs to the day on which it begins.
+/// An entry of `when:`. A window past midnight belongs to the day on which it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     days: Days,
@@ -25,7 +26,7 @@ pub struct Window {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Days([bool; 7]);
 
-/// Minutes of the day from which and until which, the last not included; past midnight where it is not later.
+/// Minutes of the day, the end excluded; past midnight where the end is not later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hours {
     from: u16,
@@ -38,7 +39,7 @@ impl Window {
         Self { days, hours, stop: false }
     }
 
-    /// The same that ends, or does not end, a push that still runs when it closes.
+    /// The same, and whether it ends a push that still runs when it closes.
     #[must_use]
     pub fn stopping(self, stop: bool) -> Self {
         Self { stop, ..self }
@@ -51,7 +52,7 @@ impl Window {
 
     /// Whether the window is open when clocks in its zone show `local`.
     pub fn is_open(&self, local: NaiveDateTime) -> bool {
-        // An hour is below 24 and a minute below 60, also in a leap second.
+        // The sum fits, also in a leap second.
         let minute = u16::try_from(local.hour() * 60 + local.minute()).unwrap_or(0);
         self.is_open_at(local.weekday().num_days_from_monday() as usize, minute)
     }
@@ -64,13 +65,13 @@ impl Window {
         (self.days.has(day) && minute >= from) || (self.days.has(day + 6) && minute < until)
     }
 
-    /// Whether there is any minute of a week in which it is open.
+    /// Whether it is open in any minute of a week.
     pub fn opens_ever(&self) -> bool {
         self.days.0.contains(&true) && self.hours.from != self.hours.until
     }
 
-    /// Whether it says that it stops a push, and none of `all` ever lets it do so: at each end of it one of them is open, or one that does not
-    /// stop closes too.
+    /// Whether it says that it stops a push and never can: whenever it closes, another one is open,
+    /// or one closes that does not stop.
     pub fn stops_in_vain(&self, all: &[Self]) -> bool {
         let Hours { from, until } = self.hours;
         let overnight = usize::from(until <= from || until == DAY);
@@ -117,15 +118,11 @@ impl Days {
         Self(days)
     }
 
-    /// Reads `mon-fri`, `sat,sun`, `fri-mon` (over the weekend) and mixtures.
-    ///
-    /// # Errors
-    /// What is no day or no range, in words.
+    /// Reads `mon-fri`, `sat,sun`, `fri-mon` (over the weekend) and combinations.
     pub fn parse(text: &str) -> Result<Self, String> {
         let number = |name: &str| {
             let found = DAYS.iter().position(|day| day.eq_ignore_ascii_case(name.trim()));
-            found
-                .ok_or_else(|| format!("`{}` is not a day: use {}", crate::terms::text::printable(name.trim().as_bytes()), DAYS.join(", ")))
+            found.ok_or_else(|| format!("`{}` is not a day: use {}", printable(name.trim().as_bytes()), DAYS.join(", ")))
         };
         let mut days = [false; 7];
         for part in text.split(',') {
@@ -151,7 +148,7 @@ impl fmt::Display for Days {
             return out.write_str("mon-sun");
         }
         let name = |day: usize| DAYS.get(day % 7).copied().unwrap_or_default();
-        // Runs of days, each from a day whose eve is not in it; a run may go over Sunday.
+        // Runs of days, each from a day after one that is not included; a run may go over Sunday.
         let mut parts = Vec::new();
         for first in (0..7).filter(|day| self.has(*day) && !self.has(day + 6)) {
             let length = (1..7).take_while(|step| self.has(first + step)).count();
@@ -169,12 +166,9 @@ impl Hours {
     /// The whole day.
     pub const ALL: Self = Self { from: 0, until: DAY };
 
-    /// Reads `22:00-06:00`; the end is not included, and `24:00` is the end of the day.
-    ///
-    /// # Errors
-    /// What is wrong with it, in words.
+    /// Reads `22:00-06:00`; `24:00` is the end of the day.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let shown = crate::terms::text::printable(text.as_bytes());
+        let shown = printable(text.as_bytes());
         let parts = text.split_once('-').and_then(|(from, until)| Some((minutes(from)?, minutes(until)?)));
         let Some((from, until)) = parts else {
             return Err(format!("`{shown}` is not a span of hours: write it like 22:00-06:00, from 00:00 to 24:00"));
@@ -199,10 +193,7 @@ impl fmt::Display for Hours {
 /// `HH:MM` as minutes of the day.
 fn minutes(text: &str) -> Option<u16> {
     let (hour, minute) = text.trim().split_once(':')?;
-    let number = |digits: &str| {
-        let two = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
-        if two { digits.parse::<u16>().ok() } else { None }
-    };
+    let number = |text: &str| digits::<u16>(text).filter(|_| text.len() == 2);
     let (hour, minute) = (number(hour)?, number(minute)?);
     (minute < 60 && hour * 60 + minute <= DAY).then_some(hour * 60 + minute)
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a file of settings, and where. It shows the administrator the line; a client never sees it.
+//! A fault in a file of settings, with its place. A client never sees it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use crate::terms::Origin;
 use crate::terms::text::{printable_path, printable_within};
 
-/// Characters of a line that are shown on either side of the place.
+/// Characters of the line that are shown on either side of the place.
 const CONTEXT: usize = 100;
 
-/// What is wrong with a value, in words, and what to do about it.
+/// What is wrong with a value, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrong {
     /// What is wrong.
@@ -50,8 +50,8 @@ impl Fault {
         Self { file: file.to_path_buf(), line: 0, column: 0, line_text: String::new(), message, help }
     }
 
-    /// A fault at a line and column of `text`. A place that the text does not have is its end, or its line's: the YAML parser
-    /// counts further line breaks than editors do, and a line behind a last one that has none.
+    /// A fault at a line and column of `text`, or at its end: the YAML parser counts more line
+    /// breaks than editors do, and a line behind a last one that has none.
     pub fn at(file: &Path, text: &str, line: usize, column: usize, wrong: Wrong) -> Self {
         let found = text.split('\n').nth(line.saturating_sub(1));
         let line = if found.is_some() { line.max(1) } else { text.split('\n').count() };
@@ -84,7 +84,7 @@ impl fmt::Display for Fault {
             return write!(out, "{file}: {}\n{}", self.message, self.help);
         }
         writeln!(out, "{file}:{}:{}: {}", self.line, self.column, self.message)?;
-        // A line may be as long as the file: only the part around the place is shown.
+        // A line may be as long as the file.
         let before: String = self.line_text.chars().take(self.column.saturating_sub(1)).collect();
         let skipped = before.chars().count().saturating_sub(CONTEXT);
         let before: String = before.chars().skip(skipped).collect();

@@ -1,5 +1,5 @@
-//! What is refused before the parser sees it: what would hide meaning from a reader, and what costs the parser more than
-//! it can be worth. It reads tokens roughly, and where it errs it refuses; the shapes and their caps hold without it.
+//! Refuses what would hide meaning from a reader, or costs the parser too much. It reads tokens
+//! roughly and errs towards refusal.
 
 use crate::terms::limits::MAX_CONFIG_DEPTH;
 use crate::terms::text::printable;
@@ -8,14 +8,14 @@ use super::Wrong;
 
 type Place = (usize, Wrong);
 
-/// Looks at a whole file. The place is a byte of the text.
+/// Checks a whole file. The place is a byte of the text.
 pub(super) fn check(text: &str) -> Result<(), Place> {
     characters(text)?;
     lines(text)?;
     Tokens::default().walk(text)
 }
 
-/// Control characters, other line ends than newline, and characters that are invisible or reorder a line.
+/// Refuses control characters, other line ends than newline, and misleading characters.
 fn characters(text: &str) -> Result<(), Place> {
     let mut all = text.char_indices().peekable();
     while let Some((offset, character)) = all.next() {
@@ -33,7 +33,7 @@ fn characters(text: &str) -> Result<(), Place> {
     Ok(())
 }
 
-/// Tabs in indentation, directives, and more than one document.
+/// Refuses tabs in indentation, directives, and more than one document.
 fn lines(text: &str) -> Result<(), Place> {
     let mut offset = 0;
     let mut begun = false;
@@ -100,7 +100,7 @@ impl Tokens {
         Ok(())
     }
 
-    /// One character outside quotes and comments; whether a token may begin after it.
+    /// One character outside quotes and comments; returns whether a token may begin after it.
     fn token(&mut self, start: bool, character: char, next: char) -> Result<bool, Wrong> {
         let ends = next.is_whitespace();
         match character {

@@ -1,7 +1,7 @@
-//! Strict YAML: text to typed values, or a [`Fault`] that shows the place.
+//! Strict YAML: text to typed values, or a [`Fault`] with its place.
 //!
-//! YAML forgives too much for a file that decides who may do what: the last of two equal keys wins, `~` becomes a text,
-//! an unknown key is nothing, an anchor multiplies. Here each of those is a fault. Nothing in this module may guess.
+//! YAML lets the last of two equal keys win, reads `~` as a text, and ignores unknown keys. Here
+//! each of these is a fault.
 
 mod fault;
 mod guard;
@@ -21,9 +21,6 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 /// Reads a file's bytes as one document of the shape `T`.
-///
-/// # Errors
-/// The first thing in it that is not exactly right.
 pub fn read<T: DeserializeOwned>(file: &Path, bytes: &[u8]) -> Result<T, Fault> {
     let text = text_of(file, bytes)?;
     guard::check(text).map_err(|(offset, wrong)| Fault::at_offset(file, text, offset, wrong))?;
@@ -31,9 +28,6 @@ pub fn read<T: DeserializeOwned>(file: &Path, bytes: &[u8]) -> Result<T, Fault> 
 }
 
 /// The bytes as text without a byte order mark.
-///
-/// # Errors
-/// Where they are not UTF-8.
 pub fn text_of<'a>(file: &Path, bytes: &'a [u8]) -> Result<&'a str, Fault> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
@@ -43,11 +37,11 @@ pub fn text_of<'a>(file: &Path, bytes: &'a [u8]) -> Result<&'a str, Fault> {
     })
 }
 
-/// The parser's error in our words. Errors of [`shape`] carry their words between marks; the rest is libyaml's.
+/// The parser's error in our words, or those of [`shape`], which are between marks.
 fn explain(file: &Path, text: &str, error: &serde_yaml::Error) -> Fault {
-    let said = error.to_string();
+    let error_text = error.to_string();
     let (line, column) = error.location().map_or((1, 1), |place| (place.line(), place.column()));
-    if let Some(wrong) = shape::unmark(&said) {
+    if let Some(wrong) = shape::unmark(&error_text) {
         return Fault::at(file, text, line, column, wrong);
     }
     let line_text = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
@@ -62,10 +56,10 @@ fn explain(file: &Path, text: &str, error: &serde_yaml::Error) -> Fault {
         ("recursion limit", "the file is nested too deeply", "no value here needs more than a few levels"),
         ("repetition limit", "the file repeats itself by aliases", "write the values out"),
     ];
-    if let Some((_, message, help)) = known.iter().find(|(part, ..)| said.contains(part)) {
+    if let Some((_, message, help)) = known.iter().find(|(part, ..)| error_text.contains(part)) {
         return Fault::at(file, text, line, column, Wrong::new(*message, *help));
     }
-    let words = said.split(" at line ").next().unwrap_or_default();
+    let words = error_text.split(" at line ").next().unwrap_or_default();
     let words = crate::terms::text::printable(words.trim_start_matches("error: ").as_bytes());
     Fault::at(file, text, line, column, Wrong::new(format!("this is not YAML: {words}"), help))
 }

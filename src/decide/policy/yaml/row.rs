@@ -1,4 +1,4 @@
-//! What there is to say of a key: the parser, the errors and `docs/policy.md` read the same rows.
+//! A key's description, for the parser, the errors and `docs/policy.md`.
 
 use super::shape::{Figure, List, Several, Text, Texts, Truth, Word};
 use super::table::{Table, TableOf};
@@ -8,35 +8,35 @@ use super::table::{Table, TableOf};
 pub struct Row {
     /// The key.
     pub word: &'static str,
-    /// What the manual says of it, in lines that each begin with a space.
+    /// Its description in the manual, in lines that each begin with a space.
     pub means: &'static str,
-    /// What holds where nobody says it.
+    /// Its default.
     pub usual: Usual,
-    /// A value, as it stands behind the key in a file.
+    /// An example of its value.
     pub example: &'static str,
     /// Which values it takes.
     pub values: fn() -> String,
-    /// The words that it takes, if these are a few, each with what it means.
+    /// The words that it takes, if there are a few, with their meaning.
     pub choices: fn() -> Vec<(&'static str, &'static str)>,
-    /// The keys of the table that it takes, if it takes one.
+    /// The keys of its table, if it takes one.
     pub below: &'static [Row],
 }
 
-/// What holds where a key is missing.
+/// A key's default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Usual {
-    /// The same as with this value.
+    /// This value.
     Value(&'static str),
-    /// What these words say, since no value says the same.
+    /// In words, since no value says the same.
     Words(&'static str),
-    /// What the keys of its table have where they are missing.
+    /// The defaults of its table's keys.
     Below,
-    /// Nothing: the key has to be there.
+    /// None: the key is required.
     Required,
 }
 
 impl Row {
-    /// A key that is written in the shape `S`, out of which its value is taken.
+    /// A key whose value is taken out of the shape `S`.
     pub(in crate::decide) const fn new<S: Shape, V>(
         word: &'static str,
         means: &'static str,

@@ -1,5 +1,5 @@
-//! The shapes that a value can have: a word, a text, a list, a truth. Each accepts exactly its kind and nothing that
-//! YAML would turn into it.
+//! The shapes of values: a word, a text, a list, a truth. Each accepts its kind alone, and nothing
+//! that YAML would convert.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,17 +11,17 @@ use crate::terms::text::printable;
 
 use super::Wrong;
 
-/// Stands around our words inside the parser's error. No file can hold it: control characters are refused before.
+/// Marks our words in the parser's error. No file can hold it.
 const MARK: char = '\u{1}';
 
-/// The parser's error with our words in it; the parser adds the place.
+/// A parser's error with our words.
 pub fn wrong<E: Error>(wrong: &Wrong) -> E {
     E::custom(format_args!("{MARK}{}{MARK}{}{MARK}", wrong.message, wrong.help))
 }
 
-/// Our words out of the parser's error, if they are ours.
-pub(super) fn unmark(said: &str) -> Option<Wrong> {
-    let mut parts = said.split(MARK);
+/// Our words in a parser's error.
+pub(super) fn unmark(error_text: &str) -> Option<Wrong> {
+    let mut parts = error_text.split(MARK);
     let (_, message, help, _) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     Some(Wrong::new(message, help))
 }
@@ -32,23 +32,20 @@ pub trait Word: Sized {
     const WHAT: &'static str;
 
     /// Reads it.
-    ///
-    /// # Errors
-    /// When the text is no such value.
     fn read(text: &str) -> Result<Self, Wrong>;
 
-    /// What is expected, with its range where it has one, for the manual.
+    /// What is expected, with its range, for the manual.
     fn values() -> String {
         Self::WHAT.to_owned()
     }
 
-    /// Each word that it may be, with what it means, where these are a few.
+    /// The words that it may be, with their meaning, where these are a few.
     fn choices() -> Vec<(&'static str, &'static str)> {
         Vec::new()
     }
 }
 
-/// The visits that a shape does not accept, each with words.
+/// Visits that a shape refuses.
 macro_rules! refuse {
     ($($kind:ident)*) => { $(refuse!(@$kind);)* };
     (@text) => {
@@ -99,7 +96,7 @@ macro_rules! refuse {
     };
 }
 
-/// Has a shape read: what is expected, which visits are refused, and those that are accepted.
+/// Implements a shape: what is expected, which visits are refused, and those that are accepted.
 macro_rules! shape {
     ($shape:ident $([$kind:ident: $($bound:tt)+])?, $expected:expr, refuse $($refused:ident)+; $($accepted:tt)+) => {
         impl<'de, $($kind: $($bound)+)?> Deserialize<'de> for $shape<$($kind)?> {
@@ -136,7 +133,8 @@ pub(super) fn refused<'de, V: Visitor<'de>, T, E: Error>(visitor: &V, found: &st
     Err(wrong(&Wrong::new(format!("{found} is not {expected}"), help)))
 }
 
-/// Reads texts, and hands each on. It knows no type: so the parser is compiled once for all words, and the program stays small.
+/// Reads texts, and hands each on. It knows no type: so the parser is compiled once for all words,
+/// and the program stays small.
 struct Reader<'a> {
     what: &'a str,
     accepts: Accepts,
@@ -192,11 +190,8 @@ impl<'de> Visitor<'de> for Reader<'_> {
         }
         // YAML has escapes for them.
         let control = text.chars().any(char::is_control);
-        let read = if control {
-            Err(Wrong::new(format!("`{shown}` has a control character in it"), "remove it"))
-        } else {
-            (self.take)(text)
-        };
+        let read =
+            if control { Err(Wrong::new(format!("`{shown}` has a control character in it"), "remove it")) } else { (self.take)(text) };
         read.map(|()| Written::Alone).map_err(|problem| wrong(&problem))
     }
 

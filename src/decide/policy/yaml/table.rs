@@ -1,4 +1,4 @@
-//! Maps with known keys. A key that is not known, or that stands twice, is a fault at the key itself.
+//! Maps with known keys. An unknown or repeated key is a fault at the key itself.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,33 +19,24 @@ pub trait Table: Default {
     /// Every key.
     const ROWS: &'static [Row];
 
-    /// Whether a key that has no row is taken too, by [`Table::take_other`].
+    /// Whether a key without a row is accepted, by [`Table::take_other`].
     fn takes(_key: &str) -> bool {
         false
     }
 
-    /// Takes the value of a key that has a row.
-    ///
-    /// # Errors
-    /// When the value is not right.
+    /// Takes the value of a key with a row.
     fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error>;
 
-    /// Takes the value of a key that has none.
-    ///
-    /// # Errors
-    /// When the key or the value is not right.
+    /// Takes the value of a key without a row.
     fn take_other<'de, A: MapAccess<'de>>(&mut self, key: &str, _map: &mut A) -> Result<(), A::Error> {
         Err(wrong(&unknown(key, Self::WHAT, Self::ROWS)))
     }
 
-    /// This, and `usual` for every key that it does not say.
+    /// This, with the values of `usual` for missing keys.
     #[must_use]
     fn over(self, usual: Self) -> Self;
 
-    /// Looks at the table as a whole.
-    ///
-    /// # Errors
-    /// When its keys do not fit each other.
+    /// Checks the table as a whole.
     fn whole(&self) -> Result<(), Wrong> {
         Ok(())
     }
@@ -73,8 +64,8 @@ shape! {
     }
 }
 
-/// A [`Table`] whose keys may all be missing. A row has what the manual says of a key, as its comment; the key, its value and the shape in
-/// which it is written; what holds where nobody says it; and an example.
+/// A [`Table`] whose keys may all be missing. A row has the key's description as its comment, the
+/// key with its type and its shape in the file, the default and an example.
 macro_rules! keys {
     ($(#[$of_all:meta])* $visible:vis struct $name:ident, $what:literal {
         $($(#[doc = $means:literal])+ $key:ident: $value:ty as $shape:ty = $usual:expr, $example:literal;)+
@@ -113,7 +104,7 @@ macro_rules! keys {
 
 pub(in crate::decide) use keys;
 
-/// A key, read with the others in sight: so a fault stands at the key itself.
+/// A key, read with the others in sight, so that a fault has the key's place.
 struct Key<'a> {
     known: &'static [Row],
     takes: fn(&str) -> bool,
@@ -150,12 +141,11 @@ impl<'de> Visitor<'de> for Key<'_> {
     refuse!(scalars list map);
 }
 
-/// The keys, one behind the other.
 fn words(rows: &[Row]) -> String {
     rows.iter().map(|row| row.word).collect::<Vec<_>>().join(", ")
 }
 
-/// That a key is none of these, and which may be meant.
+/// The error for an unknown key, with a suggestion.
 fn unknown(key: &str, what: &str, known: &[Row]) -> Wrong {
     let help = match nearest(key, known.iter().map(|row| row.word)) {
         Some(key) => format!("did you mean `{key}`?"),

@@ -31,7 +31,7 @@ fn links(letters: &str, newest: bool) -> Vec<String> {
         confinement: Confinement::Jail,
         mapping: None,
         running: None,
-        tells_owners: false,
+        logs_owners: false,
     };
     let run = planned(letters, &state).unwrap().run(places);
     let granted: Vec<_> = run

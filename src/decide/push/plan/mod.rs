@@ -71,7 +71,7 @@ pub struct Places {
     /// How many processes and threads the machine runs, where a limit on them holds.
     pub running: Option<u64>,
     /// Whether rsync is to log owners.
-    pub tells_owners: bool,
+    pub logs_owners: bool,
 }
 
 /// Plans a push, by what is on the state.
@@ -192,7 +192,7 @@ impl PushPlan {
 
     /// Whether the next push like this one could use what is kept of it, with these bases.
     pub fn can_go_on(&self, bases: &[Basis]) -> bool {
-        self.push.tells_capabilities() || bases.iter().all(|basis| basis.of == BasisOf::SetAside)
+        self.push.lists_capabilities() || bases.iter().all(|basis| basis.of == BasisOf::SetAside)
     }
 
     /// Whether access lists come with it.
@@ -222,7 +222,7 @@ impl PushPlan {
 
     /// The rsync to run.
     pub fn run(&self, mut places: Places) -> Run {
-        if !self.push.tells_capabilities() && places.bases.len() > 1 {
+        if !self.push.lists_capabilities() && places.bases.len() > 1 {
             // It may speak a protocol before 29, as openrsync does (27): then rsync fails on a
             // second `--link-dest` (compat.c). The newest snapshot shares most; before there is
             // one, an unfinished push.
@@ -245,7 +245,7 @@ impl PushPlan {
             partial_dir: places.partial_dir.clone(),
             log: seen.log,
             ids: places.mapping.as_ref().map(Ids::of),
-            tells_owners: places.tells_owners,
+            logs_owners: places.logs_owners,
             forced: self.options.forced().filter_map(|row| row.long.first().copied()).collect(),
         };
         let argv = argv::for_push(&self.push, &setup);

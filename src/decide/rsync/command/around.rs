@@ -1,8 +1,5 @@
-//! What stands around rsync, or in its place, on a command line that is refused. It is read only to give advice that fits; whatever is
-//! understood here, the answer stays no.
-//!
-//! A client's `--rsync-path` comes out as words before `--server`: `sudo rsync`, `mkdir -p x && rsync`. Its login shell was to have made
-//! something of it, and none runs.
+//! Advice on a command with something around rsync or in its place: `--rsync-path` arrives as words
+//! before `--server` (`sudo rsync`, `mkdir -p x && rsync`).
 
 use super::{OTHER_ACCOUNT, Probe, begins_with_server, is_rsync, programs, transfer, usage};
 use crate::decide::rsync::options::shown;
@@ -11,23 +8,23 @@ use crate::terms::text::printable_within;
 use crate::terms::word::nearest;
 use crate::terms::{Code, Reason, Verb};
 
-/// A word as a shell would see it, and where it ends in the command.
+/// A word as a shell would see it, and its end in the command.
 #[derive(Debug)]
 struct Word {
     text: String,
     end: usize,
 }
 
-/// The words of each command of a line, for whoever asks for nothing but these.
+/// The words of each command of a line.
 pub(in crate::decide) fn words_of_commands(line: &str) -> Vec<Vec<String>> {
     commands(line.as_bytes()).into_iter().map(|words| words.into_iter().map(|word| word.text).collect()).collect()
 }
 
-/// The words of each command of a line, as far as its quotes, `;`, `&`, `|` and brackets tell. Variables stay as they are.
+/// Splits at quotes, `;`, `&`, `|` and brackets. Variables stay as they are.
 fn commands(bytes: &[u8]) -> Vec<Vec<Word>> {
     let mut commands = vec![Vec::new()];
     let (mut word, mut quote): (Option<Vec<u8>>, Option<u8>) = (None, None);
-    // The word behind `>` or `<` names a file and is none of the command's.
+    // The word behind `>` or `<` is a file's name.
     let mut names_file = false;
     let mut at = 0;
     while let Some(byte) = bytes.get(at).copied() {
@@ -42,7 +39,7 @@ fn commands(bytes: &[u8]) -> Vec<Vec<Word>> {
                 quote = Some(byte);
                 word.get_or_insert_default();
             }
-            // What a shell would run to find a word out is a command of its own.
+            // A command substitution is a command of its own.
             (None, b'$') if bytes.get(at + 1) == Some(&b'(') => {}
             (None, b' ' | b'\t' | b'\n' | b'\r' | b';' | b'&' | b'|' | b'(' | b')' | b'`' | b'<' | b'>') => {
                 // Digits right before `>` or `<` are a descriptor's number.
@@ -75,7 +72,7 @@ fn take(commands: &mut [Vec<Word>], word: &mut Option<Vec<u8>>, end: usize, name
     }
 }
 
-/// Names, by what is to be done instead of them.
+/// Names, grouped by the advice on them.
 #[derive(Default)]
 struct Advice(Vec<(&'static str, Vec<String>)>);
 
@@ -89,13 +86,13 @@ impl Advice {
         }
     }
 
-    /// Adds what a command begins with: variables, then programs that start others, then the first that does not.
+    /// Adds what a command begins with: variables, wrappers, then the first other program.
     fn of(&mut self, words: &[Word]) {
         let mut first = true;
         let mut words = words.iter();
         while let Some(Word { text, .. }) = words.next() {
             if matches!(text.as_str(), "-u" | "-g") {
-                // Behind it stands whose name a program takes on, and that might be any word.
+                // What follows is an account's name, which may be any word.
                 words.next();
                 continue;
             }
@@ -112,7 +109,7 @@ impl Advice {
         }
     }
 
-    /// The advice, each with whom it is about.
+    /// Each piece of advice with the names it is for.
     fn parts(&self, around: impl Fn(&str) -> String) -> String {
         let parts = self.0.iter().take(MAX_ADVICE);
         parts.map(|(instead, names)| format!("{}: {instead}", around(&listed(names)))).collect::<Vec<_>>().join("; ")
@@ -135,23 +132,22 @@ fn is_assignment(word: &str) -> bool {
     })
 }
 
-/// An assignment by its variable alone: the value may be long, and is nobody's business.
+/// An assignment by its variable alone: the value may be long or private.
 fn named(word: &str) -> String {
     if is_assignment(word) { word.split_once('=').map(|(name, _)| format!("{name}=")).unwrap_or_default() } else { word.to_owned() }
 }
 
-/// Whether a program's name says that it is some rsync, wherever and of whatever system.
+/// Whether a program's name is that of some rsync, on any system.
 fn looks_like_rsync(word: &str) -> bool {
     let base = word.rsplit(['/', '\\']).next().unwrap_or(word).to_ascii_lowercase();
     base.starts_with("rsync") || base.ends_with("rsync") || base.ends_with("rsync.exe")
 }
 
-/// What to do about whatever `--rsync-path` brought.
 const PLAIN: &str = "leave --rsync-path out, so that rsync asks for plain `rsync`";
 
 const OWN_RSYNC: &str = "the server's own rsync is what runs, wherever it is and whatever it is called";
 
-/// rsync with something before it, or by another name.
+/// rsync with something before it, or under another name.
 #[derive(Debug)]
 pub(in crate::decide) struct Front {
     says: String,
@@ -161,20 +157,20 @@ pub(in crate::decide) struct Front {
 }
 
 impl Front {
-    /// That it is so, and what to do.
+    /// The reason for a refusal, with advice.
     pub(super) fn reason(&self) -> Reason {
         Reason::new(Code::Program, &self.says).only_client(&self.hint)
     }
 
-    /// The same where there are neither snapshots nor verbs.
+    /// The same without mention of snapshots and verbs.
     pub(in crate::decide) fn reason_without_gate(&self) -> Reason {
         Reason::new(Code::Program, &self.says).only_client(PLAIN)
     }
 }
 
-/// What stands before the words of an rsync, and is more than its name.
+/// What stands before rsync's arguments, where that is more than its name.
 pub(in crate::decide) fn front(bytes: &[u8]) -> Option<Front> {
-    // Nearly every command that comes, in the form in which every rsync says it.
+    // The usual form, in which nearly every command comes.
     if begins_with_server(bytes) {
         return None;
     }
@@ -183,7 +179,7 @@ pub(in crate::decide) fn front(bytes: &[u8]) -> Option<Front> {
     let (words, before) = (commands.get(served)?, commands.get(..served)?);
     let server = words.iter().position(|word| word.text == "--server")?;
     let (words, server) = (words.get(..server)?, words.get(server)?);
-    // A shell was to find out what rsync is called: `$(which rsync) --server`.
+    // A command substitution for rsync's name: `$(which rsync) --server`.
     let found_out = bytes.get(..server.end)?.strip_suffix(b"--server").map(<[u8]>::trim_ascii_end);
     let found_out = found_out.filter(|front| words.is_empty() && (front.ends_with(b")") || front.ends_with(b"`")));
     let (before, words) = match (found_out, before) {
@@ -215,7 +211,7 @@ pub(in crate::decide) fn front(bytes: &[u8]) -> Option<Front> {
     })
 }
 
-/// The reason for a line whose first command is neither rsync nor a verb, or is one of those that are answered only alone.
+/// The reason for a line that begins with neither rsync nor a verb, or goes on behind a probe.
 pub(super) fn instead_of_rsync(bytes: &[u8]) -> Option<Reason> {
     let commands = commands(bytes);
     let words: Vec<_> = commands.first()?.iter().map(|word| word.text.as_str()).collect();

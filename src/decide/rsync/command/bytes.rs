@@ -1,7 +1,7 @@
-//! The client's raw bytes, checked before anything splits them into words.
+//! The client's raw bytes, checked before they are split.
 //!
-//! `shell-words` reads some of what a shell would act upon: it drops what follows ` #`, takes a newline for a space, swallows
-//! a backslash before one. No shell ever runs here, so whatever only a shell would act upon is refused before it is split.
+//! `shell-words` silently drops what follows ` #`, a newline and a backslash before one. No shell
+//! runs here, so what only a shell would act upon is refused first.
 
 use crate::terms::limits::{MAX_COMMAND, MAX_REASONS, MAX_WORDS};
 use crate::terms::{Code, Reason};
@@ -9,10 +9,7 @@ use crate::terms::{Code, Reason};
 /// What only a shell acts upon. `* ? [ ] ~` are not here: real clients send them as they are.
 const SHELL: &str = ";&|<>$`(){}!#";
 
-/// The command's words.
-///
-/// # Errors
-/// With every reason for which the bytes cannot be read.
+/// The words of a command, or every reason for which it cannot be read.
 pub(super) fn words(bytes: &[u8]) -> Result<Vec<String>, Vec<Reason>> {
     if bytes.len() > MAX_COMMAND {
         return Err(vec![too_long(format!("the command is longer than {MAX_COMMAND} bytes"))]);
@@ -49,7 +46,7 @@ fn unbalanced() -> Reason {
 }
 
 fn control(bytes: &[u8]) -> Option<Reason> {
-    // The control characters of Unicode's second block (U+0080 to U+009F) are two bytes in UTF-8.
+    // The second block of control characters (U+0080 to U+009F) is two bytes in UTF-8.
     let second_block = bytes.windows(2).any(|pair| matches!(pair, [0xc2, 0x80..=0x9f]));
     let found = bytes.iter().any(u8::is_ascii_control) || second_block;
     found.then(|| {
@@ -68,7 +65,7 @@ enum Quotes {
 
 /// What a walk over the text has found.
 struct Scan {
-    /// What only a shell acts upon, each once, in order.
+    /// What only a shell acts upon, each once.
     shell: Vec<char>,
     /// The last character is a backslash that quotes nothing.
     lone_backslash: bool,

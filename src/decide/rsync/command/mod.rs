@@ -1,7 +1,6 @@
-//! From what a client said to a value of our own: a verb, or a push whose every option has passed the table.
+//! A client's command as a value of our own: a verb, or a push whose every option the table allows.
 //!
-//! Pure and total. The client's text ends here: nothing behind this module sees a byte of it that was not checked, and a
-//! path in its first word is never run.
+//! Nothing behind this module sees an unchecked byte; a path in the first word is never run.
 
 mod around;
 mod bytes;
@@ -18,6 +17,7 @@ use std::path::Path;
 
 use crate::decide::host::login::{WORDS_OF_ITS_OWN, is_the_gate};
 use crate::terms::limits::{MAX_COMMAND, MAX_REASONS};
+use crate::terms::text::digits;
 use crate::terms::{Code, Reason, Said, Verb};
 
 use super::options::shown;
@@ -27,36 +27,36 @@ use around::{Front, instead_of_rsync};
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// No command: who they are and what they may do.
+    /// No command: shows who they are and what they may do.
     Greeting,
-    /// What may be done.
+    /// Shows what may be done.
     Help,
-    /// What scripts say to see whether a connection works. Every client may, as it may ask for help.
+    /// A script's test of the connection. Every client may, as it may ask for help.
     Probe(Probe),
-    /// The newest snapshot and what is going on.
+    /// Shows the newest snapshot and what is running.
     Status,
     /// Opens a transaction.
     Prepare,
     /// Closes and publishes a transaction.
     Complete {
-        /// The client's own exit status, where it told one: anything but 0 says that its side went wrong.
+        /// The client's own exit status, where it gave one: anything but 0 is a failure.
         status: Option<u8>,
     },
     /// Discards a transaction.
     Abort,
     /// A push.
     Push(Push),
-    /// A push of which the rest is still to be read from standard input. It can be judged, and never done.
+    /// A push whose rest is still to be read from standard input. It can be judged, never run.
     Secluded(Secluded),
 }
 
-/// Where clients say that rsync is. The word only has to be one of these; the site's own rsync is what runs.
+/// Where clients look for rsync. The site's own rsync is what runs.
 const RSYNC: [&str; 6] = ["rsync", "/usr/bin/rsync", "/bin/rsync", "/usr/local/bin/rsync", "/opt/bin/rsync", "/opt/homebrew/bin/rsync"];
 
-/// What scripts ask before they push.
+/// What scripts try before they push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Probe {
-    /// Whether a command can be said at all: `true`.
+    /// Whether a command can be run at all: `true`.
     True,
     /// Whether there is an rsync: `rsync --version`.
     Version,
@@ -73,7 +73,7 @@ impl Probe {
 }
 
 impl Command {
-    /// The verb that a policy must allow for it. The greeting is help without having asked.
+    /// The verb that a policy must allow. The greeting counts as help.
     pub fn verb(&self) -> Verb {
         match self {
             Self::Greeting | Self::Help | Self::Probe(_) => Verb::Help,
@@ -85,23 +85,20 @@ impl Command {
         }
     }
 
-    /// Whether it may do something with the files of snapshots or of what is to be one.
+    /// Whether it may change the files of snapshots, or of one in progress.
     pub fn touches_trees(&self) -> bool {
         self.verb().row().touches_trees
     }
 }
 
-/// Reads what a client said.
-///
-/// # Errors
-/// With every reason, found in the text alone, for which it is refused; at most [`MAX_REASONS`] of them.
-pub fn parse(said: &Said) -> Result<Command, Vec<Reason>> {
-    let bytes = match said {
+/// Reads a client's command, or collects the reasons for a refusal, at most [`MAX_REASONS`].
+pub fn parse(original: &Said) -> Result<Command, Vec<Reason>> {
+    let bytes = match original {
         Said::Nothing => return Ok(Command::Greeting),
         Said::Login => return Err(vec![login()]),
         Said::Command(bytes) => bytes,
     };
-    // What is longer is not even looked at.
+    // Advice costs a walk over the text, so a text that is too long gets none.
     let looked_at = Some(bytes).filter(|bytes| bytes.len() <= MAX_COMMAND);
     let parsed = match (looked_at.and_then(|bytes| front(bytes)), bytes::words(bytes)) {
         (Some(front), _) => Err(behind(&front, bytes)),
@@ -114,7 +111,7 @@ pub fn parse(said: &Said) -> Result<Command, Vec<Reason>> {
     })
 }
 
-/// The reasons for an rsync with something before it: that, and whatever is wrong with its own words.
+/// The reasons for an rsync with something before it: that, and what is wrong with its arguments.
 fn behind(front: &Front, bytes: &[u8]) -> Vec<Reason> {
     let rest = [b"rsync", bytes.get(front.rest..).unwrap_or_default()].concat();
     let own = match bytes::words(&rest) {
@@ -123,18 +120,18 @@ fn behind(front: &Front, bytes: &[u8]) -> Vec<Reason> {
     };
     let mut reasons = vec![front.reason()];
     reasons.extend(own);
-    // What kind of session was tried is told before how.
+    // The kind of session comes before its faults.
     reasons.sort_by_key(|reason| !matches!(reason.code, Code::Pull | Code::Daemon));
     reasons
 }
 
-/// Whether this may turn out to be a push, by a look at its beginning: for those who cannot wait until it has been read.
-pub fn begins_as_push(said: &Said) -> bool {
-    let Said::Command(bytes) = said else { return false };
+/// Whether this may turn out to be a push, by its beginning alone.
+pub fn begins_as_push(original: &Said) -> bool {
+    let Said::Command(bytes) = original else { return false };
     begins_with_server(bytes) && bytes.split(|byte| *byte == b' ').nth(2).is_some_and(|word| word != b"--sender")
 }
 
-/// Whether the first two words are rsync and `--server`, without anything that would have to be unquoted.
+/// Whether the first two words are rsync and `--server`, unquoted.
 fn begins_with_server(bytes: &[u8]) -> bool {
     let mut words = bytes.splitn(3, |byte| *byte == b' ');
     let program = words.next().is_some_and(|word| RSYNC.iter().any(|name| name.as_bytes() == word));
@@ -171,18 +168,16 @@ fn from_words(words: &[String], bytes: &[u8]) -> Result<Command, Vec<Reason>> {
     Ok(command)
 }
 
-/// The reason for the gate itself. Where it is the account's shell, an administrator may mean it.
+/// The reason for the gate's own name, which an administrator may have forced.
 fn gate(first: &str) -> Reason {
     let detail = format!("`{}` was to be run: a client typed it, or it is forced upon an account whose shell is the gate", shown(first));
     let remedy = format!("if it is forced: what a client types looks the same, so {WORDS_OF_ITS_OWN}");
     Reason::new(Code::Program, format!("`{}` cannot be run here", shown(first))).hint("use rsync").detail(detail).remedy(remedy)
 }
 
-/// Digits only: `+5`, ` 5` and `0x5` are typing errors, and a wrong status could publish a broken backup.
+/// Digits only: a mistyped status could publish a broken backup.
 fn exit_status(word: &str) -> Result<u8, Vec<Reason>> {
-    let digits = !word.is_empty() && word.len() <= 3 && word.bytes().all(|byte| byte.is_ascii_digit());
-    let status = if digits { word.parse().ok() } else { None };
-    status.ok_or_else(|| {
+    digits(word).filter(|_| word.len() <= 3).ok_or_else(|| {
         vec![usage(format!("`{}` is not an exit status", shown(word)), "use complete alone, or complete and a number from 0 to 255")]
     })
 }
@@ -196,7 +191,7 @@ pub(in crate::decide) fn is_rsync(first: &str) -> bool {
     RSYNC.contains(&first)
 }
 
-/// The reason for a first word that is no rsync, where there are neither snapshots nor verbs.
+/// The reason for a first word that is neither rsync nor a verb.
 pub(in crate::decide) fn stranger(first: &str) -> Reason {
     transfer(first).unwrap_or_else(|| {
         Reason::new(Code::Program, format!("`{}` cannot be run here", shown(first))).hint("use rsync").remedy(OTHER_ACCOUNT)
@@ -227,44 +222,44 @@ fn login() -> Reason {
 mod tests {
     use super::*;
 
-    fn said(text: &str) -> Result<Command, Vec<Reason>> {
+    fn parsed(text: &str) -> Result<Command, Vec<Reason>> {
         parse(&Said::Command(text.as_bytes().to_vec()))
     }
 
     fn codes(text: &str) -> Vec<&'static str> {
-        said(text).unwrap_err().iter().map(|reason| reason.code.as_str()).collect()
+        parsed(text).unwrap_err().iter().map(|reason| reason.code.as_str()).collect()
     }
 
     #[test]
     fn verbs_are_read() {
         assert_eq!(parse(&Said::Nothing), Ok(Command::Greeting));
-        assert_eq!(said("help"), Ok(Command::Help));
-        assert_eq!(said("status"), Ok(Command::Status));
-        assert_eq!(said(" prepare "), Ok(Command::Prepare));
-        assert_eq!(said("abort"), Ok(Command::Abort));
-        assert_eq!(said("complete"), Ok(Command::Complete { status: None }));
-        assert_eq!(said("complete 0"), Ok(Command::Complete { status: Some(0) }));
-        assert_eq!(said("complete 255"), Ok(Command::Complete { status: Some(255) }));
+        assert_eq!(parsed("help"), Ok(Command::Help));
+        assert_eq!(parsed("status"), Ok(Command::Status));
+        assert_eq!(parsed(" prepare "), Ok(Command::Prepare));
+        assert_eq!(parsed("abort"), Ok(Command::Abort));
+        assert_eq!(parsed("complete"), Ok(Command::Complete { status: None }));
+        assert_eq!(parsed("complete 0"), Ok(Command::Complete { status: Some(0) }));
+        assert_eq!(parsed("complete 255"), Ok(Command::Complete { status: Some(255) }));
         for verb in Verb::ALL.into_iter().filter(|verb| *verb != Verb::Rsync) {
-            assert_eq!(said(verb.as_str()).unwrap().verb(), verb);
+            assert_eq!(parsed(verb.as_str()).unwrap().verb(), verb);
         }
-        assert_eq!(said("rsync --server -r . x").unwrap().verb(), Verb::Rsync);
+        assert_eq!(parsed("rsync --server -r . x").unwrap().verb(), Verb::Rsync);
     }
 
     #[test]
     fn what_scripts_say_to_see_whether_all_is_well_is_answered_and_needs_no_verb() {
         for text in ["true", " true ", "/bin/true", "/usr/bin/true", ":", "exit", "exit 0"] {
-            assert_eq!(said(text), Ok(Command::Probe(Probe::True)), "{text}");
+            assert_eq!(parsed(text), Ok(Command::Probe(Probe::True)), "{text}");
         }
         for text in ["rsync --version", "rsync -V", "/usr/bin/rsync --version"] {
-            assert_eq!(said(text), Ok(Command::Probe(Probe::Version)), "{text}");
+            assert_eq!(parsed(text), Ok(Command::Probe(Probe::Version)), "{text}");
         }
         for text in
             ["true x", "/tmp/true", "false", "exit 1", "rsync --version x", "rsync --version --server . x", "rsync -VV", "rsync --help"]
         {
-            assert!(said(text).is_err(), "{text}");
+            assert!(parsed(text).is_err(), "{text}");
         }
-        let command = said("rsync --version").unwrap();
+        let command = parsed("rsync --version").unwrap();
         assert!(command.verb() == Verb::Help && !command.touches_trees());
     }
 
@@ -323,7 +318,7 @@ mod tests {
     #[test]
     fn a_path_in_the_first_word_is_only_compared() {
         for path in RSYNC {
-            assert!(said(&format!("{path} --server -r . x")).is_ok(), "{path}");
+            assert!(parsed(&format!("{path} --server -r . x")).is_ok(), "{path}");
         }
     }
 
@@ -331,7 +326,7 @@ mod tests {
     fn every_answer_tells_what_to_do() {
         let texts = ["", "x", "scp", "internal-sftp", "complete x", "help x", "rsync x;y", "rsync 'x", "rsync x\\", "rsync \t", "rsync"];
         for text in texts {
-            for reason in said(text).unwrap_err() {
+            for reason in parsed(text).unwrap_err() {
                 assert!(reason.hint.is_some() && reason.remedy.is_some(), "{text}: {reason:?}");
                 assert!(!reason.says.contains('\n') && !reason.says.ends_with('.'), "{reason:?}");
             }

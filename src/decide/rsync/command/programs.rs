@@ -1,13 +1,12 @@
-//! What clients ask for, or put before rsync, besides rsync: what each is for, and what to do instead. Nothing of it is ever run.
+//! Programs that clients ask for or put before rsync, with what to do instead. None is ever run.
 
-/// A kind of program.
 #[derive(Debug)]
 pub(super) struct Kind {
-    /// The names of its programs, and of a shell's own words that do the same.
+    /// Its programs, and a shell's own words that do the same.
     pub(super) names: &'static [&'static str],
-    /// Whether another command stands behind it, which it starts.
+    /// Whether it starts another command.
     pub(super) wraps: bool,
-    /// Why it is not needed here, and what to do instead, in words that may stand after a colon.
+    /// Why it is not needed and what to do instead, in words that may stand after a colon.
     pub(super) instead: &'static str,
 }
 
@@ -99,19 +98,19 @@ const KINDS: &[Kind] = &[
     alone(&["mail", "mailx", "sendmail", "curl", "wget"], "whoever is to know of a push gets a mail without it"),
 ];
 
-/// What sets variables for a command.
+/// What sets variables.
 const ENVIRONMENT: &[&str] = &["env", "export", "setenv", "declare", "local", "readonly"];
 
-/// What a program that nobody knows is told.
+/// The advice on an unknown program.
 pub(super) const STRANGER: &str = "only rsync and the verbs that help lists are offered here";
 
-/// The kind of a program by the name that it was called by; a path counts for its last part.
+/// A program's kind, by the last part of its path.
 pub(super) fn kind(name: &str) -> Option<&'static Kind> {
     let base = name.rsplit('/').next().unwrap_or(name);
     KINDS.iter().find(|kind| kind.names.contains(&base))
 }
 
-/// The kind of whatever sets variables, as `LC_ALL=C` does.
+/// The kind of an assignment like `LC_ALL=C`.
 pub(super) fn environment() -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.names == ENVIRONMENT)
 }

@@ -1,20 +1,17 @@
-//! rsync's words, taken apart by the option table's syntax. Nothing is judged here but the shape of a word and its value; no
-//! spelling is guessed or completed.
+//! rsync's words, taken apart by the option table. No spelling is guessed or completed.
 
 use crate::decide::owners::idpairs;
-use crate::decide::rsync::options::{self, Check, Row, Rule, Value, shown};
-use crate::terms::limits::MAX_SHOWN_WORD;
-use crate::terms::text::printable_within;
+use crate::decide::rsync::options::{self, Check, NOT_TAKEN, Row, Rule, Value, bad_value, shown, unlisted};
 use crate::terms::{Code, Reason};
 
-/// The words that are still to be read: an option may take the next one as its value.
+/// The words still to be read: an option may take the next one as its value.
 type Words<'w, 'a> = &'w mut dyn Iterator<Item = &'a [u8]>;
 
-/// What a client can do about a path that fell apart.
+/// Advice on a path that fell apart.
 pub(super) const SPACE: &str =
     "if a path has a space in it, add -s (--secluded-args), or put a backslash before it, or use rsync 3.2.4 or newer, which does";
 
-/// An option as it was found, however often.
+/// An option that was found, however often.
 pub(super) struct Found {
     pub(super) row: &'static Row,
     /// As the client spelled it the first time, without a value.
@@ -24,12 +21,12 @@ pub(super) struct Found {
     pub(super) value: Option<String>,
 }
 
-/// What reading has gathered.
+/// What was read.
 #[derive(Default)]
 pub(super) struct Reading {
     pub(super) found: Vec<Found>,
     pub(super) reasons: Vec<Reason>,
-    /// The words behind `.`, which are names of files; `None` while there was none.
+    /// The words behind `.`, which name files.
     pub(super) destinations: Option<Vec<Vec<u8>>>,
     strays: usize,
 }
@@ -39,7 +36,7 @@ impl Reading {
         self.found.iter().any(|found| found.row.long.contains(&long))
     }
 
-    /// Reads words as options up to a `.`, and takes what is behind it as it is.
+    /// Reads options up to a `.`, and takes what follows as it is.
     pub(super) fn options<'a, W: AsRef<[u8]> + 'a>(&mut self, words: impl Iterator<Item = &'a W>) {
         self.read(&mut words.map(AsRef::as_ref));
     }
@@ -121,7 +118,7 @@ impl Reading {
         }
     }
 
-    /// An option that nobody can allow is refused for what it is, also with a strange value; every other for its value.
+    /// Refuses a value, or the option itself where no policy can allow it.
     fn bad_value(&mut self, row: &'static Row, spelled: &str, why: &str, instead: &str) {
         let mut instead = instead.to_owned();
         if let Rule::Refuse(_) = row.rule {
@@ -135,14 +132,13 @@ impl Reading {
     }
 
     fn unlisted(&mut self, name: &[u8]) {
-        let name = printable_within(name, MAX_SHOWN_WORD);
-        let says = format!("rsync's `{name}` is not allowed: it is not an option that is known here");
-        if self.reasons.iter().all(|reason| reason.says != says) {
-            self.reasons.push(Reason::new(Code::Option, says).only_client("leave it out, also of -M (--remote-option) and --rsync-path"));
+        let reason = unlisted(name);
+        if self.reasons.iter().all(|known| known.says != reason.says) {
+            self.reasons.push(reason);
         }
     }
 
-    /// A word where an option should be; one reason for the first is enough, since the others follow from it.
+    /// A word where an option should be. Only the first is reported, since others follow from it.
     fn stray(&mut self, word: &str) {
         self.strays += 1;
         if self.strays == 1 {
@@ -152,26 +148,15 @@ impl Reading {
     }
 }
 
-/// Whether it is a map that names somebody of the server's. It is never passed on; whether it may be said is to be seen once it is known
-/// whose the files are. In accounts of domains there are letters that no map that is passed on may have.
+/// Whether it is a map that names an account of the server's. It is never passed on; whether it is
+/// refused depends on whose the files are. Accounts of domains may have `\` and `+` in their names.
 pub(super) fn names_somebody(check: Check, value: &str) -> bool {
     matches!(check, Check::NumberMapping) && !idpairs::names_nobody(value) && Check::Mapping.allows(&value.replace(['\\', '+'], "_"))
-}
-
-/// Why a value is refused that its option does not take.
-pub(super) const NOT_TAKEN: &str = "its value is not one that is taken here";
-
-/// The reason for an option's value.
-pub(super) fn bad_value(spelled: &str, why: &str, instead: impl Into<String>) -> Reason {
-    Reason::new(Code::Option, format!("rsync's `{}` is not allowed: {why}", shown(spelled))).only_client(instead)
 }
 
 impl Found {
     /// Its name and value for people.
     pub(super) fn shown(&self) -> String {
-        match &self.value {
-            Some(value) => shown(&format!("{} {value}", self.spelled)),
-            None => shown(&self.spelled),
-        }
+        self.value.as_ref().map_or_else(|| shown(&self.spelled), |value| shown(&format!("{} {value}", self.spelled)))
     }
 }

@@ -1,6 +1,5 @@
-//! A push whose client was told `-s` (`--secluded-args`): its command line stops behind the letters, and the rest of it comes
-//! on standard input. What is visible is judged as ever; only when nothing is wrong with it may the rest be read. The
-//! two together are then one push, by the same table; nothing is passed on of the `-s` itself.
+//! A push with `-s` (`--secluded-args`): the rest of its command comes on standard input, and is
+//! read only if nothing is wrong with the visible half. The two together are one push.
 
 use super::push::{self, Push, shape};
 use super::reading::Reading;
@@ -8,16 +7,16 @@ use crate::decide::rsync::secluded::Words;
 use crate::terms::limits::MAX_REASONS;
 use crate::terms::{Code, Reason, SubPath};
 
-/// The visible half of a push, with nothing wrong with it so far.
+/// The visible half of a push, with nothing wrong so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secluded {
     words: Vec<String>,
-    /// What can be seen of the push. Its place is not known yet.
+    /// The push without its place, which is not known yet.
     pub visible: Push,
 }
 
 impl Secluded {
-    /// Judges the words behind `--server`; `reading` is what they were read as.
+    /// Judges the words behind `--server`, which were read as `reading`.
     pub(super) fn begin(words: &[String], mut reading: Reading) -> Result<Self, Vec<Reason>> {
         if reading.destinations.is_some() && !reading.has("--sender") {
             reading
@@ -29,10 +28,7 @@ impl Secluded {
         Ok(Self { words: words.to_vec(), visible })
     }
 
-    /// The whole push, now that the rest has been read.
-    ///
-    /// # Errors
-    /// With every reason for which it is refused; at most [`MAX_REASONS`] of them.
+    /// The whole push. Every reason for a refusal is an error, at most [`MAX_REASONS`].
     pub fn with(&self, words: &Words) -> Result<Push, Vec<Reason>> {
         let mut hidden = Reading::default();
         hidden.options(words.as_slice().iter());
@@ -51,8 +47,8 @@ impl Secluded {
     }
 }
 
-/// With both, rsync would convert the words themselves on their way (`send_protected_args()` in its `rsync.c`), and what was
-/// judged here would not be what the client meant.
+/// With both, rsync would convert the words themselves (`send_protected_args()` in its `rsync.c`),
+/// and the gate would judge others than the client meant.
 fn iconv(reading: &mut Reading) {
     if reading.has("--iconv") {
         reading.reasons.push(
@@ -69,12 +65,14 @@ mod tests {
     use crate::decide::rsync::secluded::Block;
     use crate::terms::request::Said;
 
+    fn codes(reasons: Vec<Reason>) -> Vec<Code> {
+        reasons.into_iter().map(|reason| reason.code).collect()
+    }
+
     fn begun(command: &str) -> Result<Secluded, Vec<Code>> {
-        match parse(&Said::Command(command.as_bytes().to_vec())) {
-            Ok(Command::Secluded(secluded)) => Ok(secluded),
-            Ok(other) => panic!("{other:?}"),
-            Err(reasons) => Err(reasons.into_iter().map(|reason| reason.code).collect()),
-        }
+        let parsed = parse(&Said::Command(command.as_bytes().to_vec())).map_err(codes)?;
+        let Command::Secluded(secluded) = parsed else { panic!("{parsed:?}") };
+        Ok(secluded)
     }
 
     /// The block of these words.
@@ -85,7 +83,7 @@ mod tests {
     }
 
     fn with(command: &str, hidden: &[&[u8]]) -> Result<Push, Vec<Code>> {
-        begun(command).unwrap().with(&words(hidden)).map_err(|reasons| reasons.into_iter().map(|reason| reason.code).collect())
+        begun(command).unwrap().with(&words(hidden)).map_err(codes)
     }
 
     const LINE: &str = "rsync --server -slogDtpre.iLsfxCIvu";

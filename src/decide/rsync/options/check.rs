@@ -1,4 +1,4 @@
-//! Which values an option takes. A value that passes reaches rsync, so each check says what is in, never what is out.
+//! Which values an option takes. Each check says what is allowed, never what is not.
 
 use crate::decide::owners::idpairs;
 use crate::terms::limits::{MAX_MAPPING, MAX_PROTOCOL_DIGITS, MAX_SIZE_FIGURE};
@@ -12,20 +12,20 @@ pub enum Check {
     Number(i64, i64),
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// One or two of these words with a comma between (`--checksum-choice=TRANSFER,FILES`).
+    /// One or two of these words, with a comma (`--checksum-choice=TRANSFER,FILES`).
     OneOrTwoOf(&'static [&'static str]),
-    /// One of these character sets, in either case, with or without dashes and underscores: people write `UTF-8` and `utf8`.
+    /// One of these character sets, in either case, with or without dashes.
     Charset(&'static [&'static str]),
-    /// Some of these words in either case, with commas, each with a level of 0 to 3 behind it or none.
+    /// Some of these words in either case, with commas, each with a level of 0 to 3 or none.
     Levels(&'static [&'static str]),
     /// A size as rsync writes it: `100`, `1.5G`, `10MB`, `4KiB-1`.
     Size,
-    /// `FROM:TO` pairs of user or group names and numbers, with commas; `*` and `?` in FROM, numbers as ranges.
+    /// `FROM:TO` pairs of names and numbers, with commas; wildcards and ranges in FROM.
     Mapping,
-    /// The same with numbers alone on the right, or root.
+    /// The same with numbers or root in TO.
     NumberMapping,
-    /// What a client writes behind `-e`: its protocol where that is not a released one, a dot, and one letter for each
-    /// thing that it can do (`maybe_add_e_option()` in rsync's `options.c`).
+    /// The value of `-e`: an unreleased protocol's number, a dot, and a letter for each capability
+    /// (`maybe_add_e_option()` in rsync's `options.c`).
     Capabilities,
 }
 
@@ -67,14 +67,14 @@ impl Check {
     }
 }
 
-/// A number as rsync prints it: no plus sign, no space, no leading zero that could mean octal to somebody.
+/// A number as rsync prints it: without plus sign, space or leading zero.
 fn number(value: &str) -> Option<i64> {
     let digits = value.strip_prefix('-').unwrap_or(value);
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
     if plain { value.parse().ok() } else { None }
 }
 
-/// A character set's name without what people leave out of it. Nothing but letters and digits can be one of a list then.
+/// A character set's name without what people leave out of it.
 fn bare(value: &str) -> String {
     value.chars().filter(|character| !matches!(character, '-' | '_')).map(|character| character.to_ascii_lowercase()).collect()
 }
@@ -84,11 +84,9 @@ fn is_level(part: &str, words: &[&str]) -> bool {
     words.iter().any(|word| word.eq_ignore_ascii_case(name))
 }
 
-/// `parse_size_arg()` in rsync's `options.c`, without its exotic corners: an atof() number.
+/// `parse_size_arg()` in rsync's `options.c`, without its rarer forms.
 fn is_size(value: &str) -> bool {
-    let without_step = value.strip_suffix("+1").or_else(|| value.strip_suffix("-1")).unwrap_or(value);
-    let end = without_step.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(without_step.len());
-    let Some((figure, unit)) = without_step.split_at_checked(end) else { return false };
+    let Some((figure, unit)) = figure_and_unit(value) else { return false };
     let figure_ok = figure.len() <= MAX_SIZE_FIGURE
         && figure.matches('.').count() <= 1
         && figure.starts_with(|first: char| first.is_ascii_digit())
@@ -99,6 +97,12 @@ fn is_size(value: &str) -> bool {
         Some(first) => "bkmgtpBKMGTP".contains(first) && matches!(letters.as_str(), "" | "b" | "B" | "ib" | "iB" | "IB"),
     };
     figure_ok && unit_ok
+}
+
+/// The number and the unit of a size, without the `+1` or `-1` that may follow.
+pub(super) fn figure_and_unit(value: &str) -> Option<(&str, &str)> {
+    let size = value.strip_suffix("+1").or_else(|| value.strip_suffix("-1")).unwrap_or(value);
+    size.split_at_checked(size.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(size.len()))
 }
 
 fn is_mapping(value: &str) -> bool {

@@ -1,21 +1,20 @@
-//! What a policy says of options, over the table: names, and what they cover. A name never widens what the table says can
-//! never be; it is an error of the policy instead.
+//! What a policy says of options. A name that would widen what the table forbids is an error.
 
 use super::{Row, rows};
 
-/// A policy's `options:`. Every name in it is the word of a row.
+/// A policy's `options:`, each name the word of a row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choice {
     /// `refuse:` Accepted by the table, refused here.
     pub refuse: Vec<&'static str>,
-    /// `allow:` Refused by the table (or to root alone), accepted here.
+    /// `allow:` Refused by the table, or to some gates, accepted here.
     pub allow: Vec<&'static str>,
-    /// `force:` Done by the server's rsync, whether the client asks for it or not.
+    /// `force:` Done by the server's rsync, whatever the client asks for.
     pub force: Vec<&'static str>,
 }
 
 impl Choice {
-    /// The name by which the policy refuses an option: its own, or that of the option that it is a form of.
+    /// The name by which the policy refuses an option: its own, or its kin's.
     pub fn refuses(&self, row: &Row) -> Option<&'static str> {
         self.refuse.iter().copied().find(|name| covers(name, row))
     }
@@ -25,12 +24,12 @@ impl Choice {
         self.allow.iter().any(|name| covers(name, row))
     }
 
-    /// The options that the server's rsync is given unasked, in the table's order.
+    /// The options that the server's rsync is always given, in the table's order.
     pub fn forced(&self) -> impl Iterator<Item = &'static Row> {
         rows().iter().filter(|row| row.may_be_forced() && self.force.contains(&row.word()))
     }
 
-    /// What comes of them, for the run's log and for `explain`.
+    /// Their effects, for the run's log and for `explain`.
     pub fn forces(&self) -> Vec<String> {
         self.forced().map(Row::forced).collect()
     }
@@ -50,7 +49,7 @@ mod tests {
         let can: Vec<_> = rows().iter().filter(|row| row.may_be_forced()).map(Row::word).collect();
         assert_eq!(can, ["munge-links"]);
         for row in rows().iter().filter(|row| row.may_be_forced()) {
-            // What is printed is the long spelling, without a value; and who forces it has to know that clients may not ask.
+            // What is printed is the long spelling without a value, and clients may not ask for it.
             assert!(!row.word().is_empty() && matches!(row.value, Value::None) && matches!(row.rule, Rule::Refuse(_)), "{row:?}");
             let choice = Choice { force: vec![row.word()], ..Choice::default() };
             assert!(choice.forced().eq([row]) && !choice.allows(row) && choice.refuses(row).is_none(), "{row:?}");

@@ -1,5 +1,5 @@
-//! The one table of rsync's options: what each may do on the server of a push, and why. The parser, the policy's words,
-//! the answers and the tests all read it. What does not stand in it is refused; no spelling is ever guessed or completed.
+//! The one table of rsync's options: what each may do on the server of a push, and why. The parser,
+//! policies, answers and tests all read it. What is not in it is refused.
 
 mod check;
 mod choice;
@@ -15,17 +15,17 @@ use crate::terms::limits::MAX_SHOWN_WORD;
 use crate::terms::text::printable_within;
 use crate::terms::{Code, Reason};
 
-/// The row whose long spelling is exactly `name` (with its dashes, without a value).
+/// The row of a long spelling, with its dashes and without a value.
 pub fn by_long(name: &str) -> Option<&'static Row> {
     rows().iter().find(|row| row.long.contains(&name))
 }
 
-/// The row whose letter is `letter`.
+/// The row of a letter.
 pub fn by_letter(letter: char) -> Option<&'static Row> {
     rows().iter().find(|row| row.letter == Some(letter))
 }
 
-/// The row that a policy calls so: by a long spelling without its dashes, or, where it has none, by its word.
+/// The row of a policy's name: a long spelling without dashes, or the row's word.
 pub fn by_name(name: &str) -> Option<&'static Row> {
     let is_named =
         |row: &&Row| row.long.iter().any(|long| long.strip_prefix("--") == Some(name)) || (row.word() == name && !name.is_empty());
@@ -37,26 +37,43 @@ pub fn rows() -> &'static [Row] {
     table::ROWS
 }
 
-/// A client's word, made printable and short enough to quote.
+/// A client's word, printable and short.
 pub(crate) fn shown(word: &str) -> String {
     printable_within(word.as_bytes(), MAX_SHOWN_WORD)
+}
+
+/// Why a value is refused that its option does not take.
+pub(in crate::decide) const NOT_TAKEN: &str = "its value is not one that is taken here";
+
+/// The reason for refusing an option, or an option with its value.
+pub(in crate::decide) fn not_allowed(spelled: &str, why: &str) -> Reason {
+    Reason::new(Code::Option, format!("rsync's `{}` is not allowed: {why}", shown(spelled)))
+}
+
+/// The reason for refusing an option's value.
+pub(in crate::decide) fn bad_value(spelled: &str, why: &str, instead: impl Into<String>) -> Reason {
+    not_allowed(spelled, why).only_client(instead)
+}
+
+/// The reason for refusing an option that the table does not have.
+pub(in crate::decide) fn unlisted(name: &[u8]) -> Reason {
+    let says = format!("rsync's `{}` is not allowed: it is not an option that is known here", printable_within(name, MAX_SHOWN_WORD));
+    Reason::new(Code::Option, says).only_client("leave it out, also of -M (--remote-option) and --rsync-path")
 }
 
 impl Row {
     /// The reason for refusing the option as the client spelled it.
     pub(super) fn refusal(&self, cause: Cause, spelled: &str) -> Reason {
         let code = cause.code();
-        let is_another_session = code != Code::Option;
-        let says =
-            if is_another_session { self.why.to_owned() } else { format!("rsync's `{}` is not allowed: {}", shown(spelled), self.why) };
-        let reason = Reason::new(code, says).detail(format!("the client's rsync sent `{}`: {}", shown(spelled), self.why));
+        let reason = if code == Code::Option { not_allowed(spelled, self.why) } else { Reason::new(code, self.why) };
+        let reason = reason.detail(format!("the client's rsync sent `{}`: {}", shown(spelled), self.why));
         match cause.never() {
             Some(_) => reason.only_client(self.instead),
             None => reason.hint(self.instead).remedy(self.how_to_allow()),
         }
     }
 
-    /// The reason for asking for this option's word, where the gate runs so.
+    /// The reason where such a gate needs the policy's word for it.
     pub(super) fn word_missing(&self, runs: Runs, spelled: &str) -> Reason {
         let spelled = shown(spelled);
         let (detail, remedy) = match runs {
@@ -69,27 +86,25 @@ impl Row {
                 "and know that such a push runs without namespaces (docs/threat-model.md, \"What gives some of it up\")",
             ),
         };
-        Reason::new(Code::Option, format!("rsync's `{spelled}` is not allowed: {}", self.why))
-            .hint(self.instead)
-            .detail(detail)
-            .remedy(format!("{}, {remedy}", self.how_to_allow()))
+        let remedy = format!("{}, {remedy}", self.how_to_allow());
+        not_allowed(&spelled, self.why).hint(self.instead).detail(detail).remedy(remedy)
     }
 
-    /// The reason where the policy itself says no.
+    /// The reason where the policy refuses it.
     pub(super) fn refused_by_policy(&self, word: &str, spelled: &str) -> Reason {
         let shown = shown(spelled);
-        // What `-a` stands for is left out one by one.
+        // `-a` brings several options, which are left out one by one.
         let hint = match self.letter {
             Some(letter) if "rlptgoD".contains(letter) => format!("leave it out: `-a` brings it, and --no-{letter} takes it back"),
             _ => format!("leave `{shown}` out"),
         };
-        Reason::new(Code::Option, format!("rsync's `{shown}` is not allowed: the policy refuses it"))
+        not_allowed(spelled, "the policy refuses it")
             .hint(hint)
             .detail(format!("the client's rsync sent `{shown}`: the policy refuses it"))
             .remedy(format!("remove `{word}` from `options: {{refuse: […]}}` in the policy"))
     }
 
-    /// What is said where the policy forces it.
+    /// The effect where the policy forces it.
     pub(super) fn forced(&self) -> String {
         match self.force {
             Force::May(what) => format!("the policy forces `{}`: {what}", self.name()),

@@ -1,5 +1,4 @@
-//! What can be said of one option. Nothing here decides about a connection: a row is a constant, and what a policy may say
-//! over it follows from its rule alone.
+//! A row of the option table.
 
 use super::Check;
 use crate::terms::word::words;
@@ -8,40 +7,40 @@ use crate::terms::{Code, Owners};
 /// One option.
 #[derive(Debug)]
 pub struct Row {
-    /// Its letter, which is also how it is printed unless it takes a value.
+    /// Its letter, by which it is printed unless it takes a value.
     pub letter: Option<char>,
-    /// Its long spellings with their dashes, exact; the first is how it is printed where there is no letter.
+    /// Its long spellings with their dashes; without a letter the first one is printed.
     pub long: &'static [&'static str],
     /// Whether it takes a value.
     pub value: Value,
-    /// Whose work it changes.
+    /// Which side it changes.
     pub side: Side,
     /// What becomes of it.
     pub rule: Rule,
-    /// The policy's word for a more general option that this one is a form of, which covers it too; empty for none.
+    /// The policy's word for a more general option, which covers this one; empty for none.
     pub kin: &'static str,
-    /// How often its letter means more than once (`-vv`, `-HH`); further ones add nothing and are not printed.
+    /// How often its letter counts (`-vv`, `-HH`); further ones are not printed.
     pub repeats: usize,
-    /// Why, in words that may stand after a colon and be read by the client.
+    /// Why, for the client, in words that may stand after a colon.
     pub why: &'static str,
-    /// What the client can do instead, as advice. Every refused option has one.
+    /// What the client can do instead. Every refused option has it.
     pub instead: &'static str,
-    /// Whether a policy may have the server's rsync do it unasked.
+    /// Whether a policy may force it.
     pub force: Force,
-    /// What of it is not done here although it is passed on; empty where all of it is.
+    /// What of it is not done although it is passed on; empty where all is.
     pub but: &'static str,
 }
 
-/// Whether a policy may have the server's rsync do something that no client asks for.
+/// Whether a policy may have the server's rsync do what no client asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Force {
-    /// It may: the server's rsync does it alone, and the client's need not know. This comes of it.
+    /// It may, with this effect: the client's rsync need not know.
     May(&'static str),
-    /// It may not, for this reason, which may stand after a colon.
+    /// It may not, for this reason.
     Never(&'static str),
 }
 
-/// Two rows are the same when they are one: no spelling stands twice in the table.
+/// Each row is there once.
 impl PartialEq for Row {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
@@ -50,7 +49,7 @@ impl PartialEq for Row {
 
 impl Eq for Row {}
 
-/// Whether an option takes a value, and which values it takes.
+/// Whether an option takes a value, and which.
 #[derive(Debug, Clone, Copy)]
 pub enum Value {
     /// It takes none.
@@ -61,16 +60,16 @@ pub enum Value {
     Either(Check),
 }
 
-/// Whose work an option changes (rsync(1) and `server_options()` in rsync's `options.c`).
+/// Which side an option changes (rsync(1); `server_options()` in rsync's `options.c`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// Both ends must know of it.
+    /// Both must know of it.
     Both,
-    /// The one that receives: on a push, the server.
+    /// The receiver: on a push, the server.
     Receiver,
-    /// The one that sends: on a push, the client, so that it means nothing here.
+    /// The sender: on a push, the client, so that it means nothing here.
     Sender,
-    /// The process that is started, whatever it does then.
+    /// The process, whatever it does.
     Process,
 }
 
@@ -87,9 +86,9 @@ pub enum Rule {
     NotABackup,
     /// The smaller of the client's number and ours is passed on, once.
     Smaller,
-    /// It is passed on; where the gate runs so, only if the policy allows its word (that of its kin, where it has one).
+    /// It is passed on; where the gate runs so, only if the policy allows its word or its kin's.
     NeedsWord(Runs),
-    /// It is refused; where the cause permits it, a policy may allow it by name.
+    /// It is refused; where the cause permits it, a policy may allow it.
     Refuse(Cause),
 }
 
@@ -103,7 +102,7 @@ pub enum Runs {
 }
 
 impl Runs {
-    /// As whom one runs that has such files; `None`: as an account that keeps owners, or nobody knows.
+    /// How a gate with such files runs; `None`: as an account that keeps owners, or unknown.
     pub fn with(owners: &Owners) -> Option<Self> {
         match owners {
             Owners::Real => Some(Self::AsRoot),
@@ -114,17 +113,16 @@ impl Runs {
 }
 
 words! {
-    /// What an option is refused for, with why no policy can allow it, in words that may stand after a colon; none where one can.
+    /// Why an option is refused, and why no policy can allow it; empty where one can.
     ///
-    /// This is where the kind of the store decides. There is one kind: hard links, so that a file which did not change is the
-    /// same inode in every snapshot. Where each snapshot had inodes of its own, [`Cause::SharedInodes`] would be no cause.
+    /// [`Cause::SharedInodes`] follows from the store: unchanged files are hard links.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Cause {
         /// Another session than a push: reading back.
         Pull = "it is another kind of session than a push",
         /// Another session than a push: rsync's own daemon.
         Daemon = "it is another kind of session than a push",
-        /// It changes files where they are, and in a store of hard links they are the files of published snapshots.
+        /// It changes files in place, and these are shared with published snapshots.
         SharedInodes = "a store of hard links shares the inodes of unchanged files, so it would change published snapshots",
         /// It names or reaches a place outside the directory that the push was given.
         Outside = "it reaches outside the directory that the push was given",
@@ -132,13 +130,13 @@ words! {
         NotABackup = "what it leaves on the server is no backup",
         /// It takes powers on the server that are not the client's to take.
         Powers = "it takes powers on the server that are not the client's",
-        /// It turns off what the server protects itself with, or shows its inside.
+        /// It turns off a protection of the server, or shows its inside.
         Defences = "it turns off what the server protects itself with, or shows its inside",
-        /// On the server of a push it means nothing, or something else than the client thinks.
+        /// On the server of a push it means nothing, or something unexpected.
         Misplaced = "it means nothing on the server of a push",
-        /// It costs the server more than it gives the client; whoever owns the server may pay.
+        /// It costs the server more than it gives the client; a policy may accept that.
         Costs = "",
-        /// What is stored, or what is left at the client, is another thing than a faithful copy; whoever owns both may want that.
+        /// It makes something other than a faithful copy; a policy may want that.
         Differs = "",
     }
 }
@@ -176,8 +174,7 @@ impl Row {
         }
     }
 
-    /// The policy's word for it: the name without its dashes. Empty for `-e`, which every client of today sends and which
-    /// is nobody's choice.
+    /// The policy's word for it, without dashes. Empty for `-e`, which every client sends.
     pub fn word(&self) -> &'static str {
         match (self.long.first(), self.letter) {
             (Some(long), _) => long.strip_prefix("--").unwrap_or(long),
@@ -187,7 +184,7 @@ impl Row {
         }
     }
 
-    /// Whether a policy's `allow` changes what becomes of it.
+    /// Whether `allow` changes anything.
     pub fn may_be_allowed(&self) -> bool {
         match self.rule {
             Rule::Refuse(cause) => cause.never().is_none(),
@@ -197,21 +194,21 @@ impl Row {
         }
     }
 
-    /// Whether a policy's `refuse` changes what becomes of it.
+    /// Whether `refuse` changes anything.
     pub fn may_be_refused(&self) -> bool {
         !matches!(self.rule, Rule::Refuse(_)) && !self.word().is_empty()
     }
 
-    /// Whether a policy's `force` can name it.
+    /// Whether `force` can name it.
     pub fn may_be_forced(&self) -> bool {
         matches!(self.force, Force::May(_))
     }
 }
 
-/// Why most options cannot be forced.
+/// The default of [`Row::force`].
 const FOR_THE_CLIENT: Force = Force::Never("it is the client's to ask for, and both ends have to know of it");
 
-// The words that the table is written in.
+// The vocabulary of the table.
 
 pub(super) const fn row(letter: Option<char>, long: &'static [&'static str], side: Side, rule: Rule, why: &'static str) -> Row {
     Row { letter, long, value: Value::None, side, rule, kin: "", repeats: 1, why, instead: "", force: FOR_THE_CLIENT, but: "" }
@@ -229,12 +226,12 @@ pub(super) const fn drop(long: &'static [&'static str], why: &'static str) -> Ro
     row(None, long, Side::Receiver, Rule::Drop, why)
 }
 
-/// Refused; for a reason that no policy can set aside unless the row says another.
+/// Refused for a reason that no policy can set aside, unless the row says another.
 pub(super) const fn refuse(long: &'static [&'static str], why: &'static str, instead: &'static str) -> Row {
     row(None, long, Side::Receiver, Rule::Refuse(Cause::Misplaced), why).instead(instead)
 }
 
-/// What a row says besides: each word sets one thing.
+/// Setters of a row's fields.
 macro_rules! sets {
     ($($word:ident: $field:ident: $kind:ty,)+) => {
         impl Row {

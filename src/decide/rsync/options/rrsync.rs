@@ -1,37 +1,35 @@
-//! The table's second column: what becomes of each option in `snapgate-shell rrsync`, where there are no snapshots and files beneath one
-//! directory are pushed and pulled. What rrsync 3.5.0 takes is taken; numbers and words have bounds that it does not have.
+//! The table for `snapgate-shell rrsync`, which pushes and pulls files beneath one directory. It
+//! takes what rrsync 3.5.0 takes, with bounds on numbers and words that rrsync does not have.
 
-use super::Check;
-use super::Row;
+use super::check::figure_and_unit;
+use super::{Check, Row};
 use crate::terms::limits::{CHILD_MEMORY, MAX_COMPRESS_THREADS, MAX_NAME, MAX_OPTION_VALUE};
 
 /// What becomes of an option.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::decide) enum Verdict {
-    /// It is passed on; a value has to pass the table's check.
+    /// It is passed on; a value has to pass the check of its row.
     Pass,
-    /// It is passed on if its value passes.
     If(Bound),
     /// Its value is a path beneath DIR.
     Path(Use),
-    /// It is accepted and not passed on: it means nothing on this side.
+    /// It is accepted and not passed on: it means nothing on the server.
     Drop,
-    /// It follows symlinks: refused unless DIR is `/`, where nothing is outside.
+    /// It follows symlinks: refused unless DIR is `/`.
     Follows,
-    /// It is refused, because.
     Refuse(&'static str),
 }
 
 /// What a path is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
-    /// `--backup-dir`: made where it is missing, as rsync itself would.
+    /// `--backup-dir`: created if it is missing.
     Backup,
     /// `--partial-dir`: the same, for the account alone.
     Partial,
-    /// `--temp-dir`: has to be there.
+    /// `--temp-dir`: has to exist.
     Temporary,
-    /// `--link-dest` and its like: one that is missing is an empty one.
+    /// `--link-dest` and its like: may be missing.
     Basis,
     /// `--files-from`: read.
     List,
@@ -42,17 +40,15 @@ pub enum Use {
 /// A value's bounds.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::decide) enum Bound {
-    /// As in the table for other options.
     Table(Check),
-    /// A size, no larger than what the process gets at all.
+    /// A size within the memory that the process gets.
     Memory,
-    /// What a client of any age can do, letters that this program does not know yet included.
+    /// Capabilities of a client of any age, unknown letters included.
     Capabilities,
-    /// A suffix: no path.
     Suffix,
     /// Endings of file names (`--skip-compress`).
     Endings,
-    /// A character set, without what glibc's converters take as orders.
+    /// A character set, without options of glibc's converters.
     Charset,
 }
 
@@ -69,7 +65,7 @@ impl Bound {
             }
             Self::Suffix => !value.is_empty() && value.len() <= MAX_NAME && !value.contains('/'),
             Self::Endings => within(b"/[].-_*?+~#@,"),
-            // CVE-2024-2961 was in one of the ISO-2022 converters; nobody's file names are written in them.
+            // CVE-2024-2961 was in an ISO-2022 converter, which no file names need.
             Self::Charset => within(b"-_.:,") && !value.to_ascii_uppercase().contains("2022"),
         }
     }
@@ -86,11 +82,9 @@ impl Bound {
     }
 }
 
-/// A size as rsync reads it, in bytes: units are powers of 1024, and of 1000 where a `B` follows alone.
+/// A size in bytes: units are powers of 1024, and of 1000 with a `B`.
 fn bytes(value: &str) -> Option<u64> {
-    let value = value.strip_suffix("+1").or_else(|| value.strip_suffix("-1")).unwrap_or(value);
-    let end = value.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(value.len());
-    let (figure, unit) = value.split_at_checked(end)?;
+    let (figure, unit) = figure_and_unit(value)?;
     let mut unit = unit.chars();
     let power = match unit.next().map(|first| first.to_ascii_lowercase()) {
         None | Some('b') => 0,
@@ -101,7 +95,7 @@ fn bytes(value: &str) -> Option<u64> {
     (size.is_finite() && size < 1e19).then_some(size as u64)
 }
 
-/// The verdicts, each with what it is for: a row by its name, and a spelling of a row that differs from the others.
+/// Each verdict with its options: a row by its name, or a spelling that differs from its row.
 static VERDICTS: &[(Verdict, &[&str])] = {
     use Verdict::{Drop, Follows, If, Pass, Path, Refuse};
     &[
@@ -184,19 +178,18 @@ static VERDICTS: &[(Verdict, &[&str])] = {
     ]
 };
 
-/// The verdict for this very name.
 fn of(name: &str) -> Option<Verdict> {
     VERDICTS.iter().find(|(_, names)| names.contains(&name)).map(|(verdict, _)| *verdict)
 }
 
-/// What deletes something: refused with `-no-del` and `-no-overwrite`. `--force` alone removes a directory that is not empty to
-/// make way for a file.
+/// What deletes: refused with `-no-del` and `-no-overwrite`. `--force` removes directories that are
+/// not empty to make way for files.
 const DELETING: &[&str] = &[
     "--delete", "--del", "--delete-before", "--delete-during", "--delete-delay", "--delete-after", "--delete-excluded",
     "--delete-missing-args", "--remove-source-files", "--remove-sent-files", "--force",
 ];
 
-/// What else changes or replaces something that is there, although existing files are left out: refused with `-no-overwrite`.
+/// What else changes existing files: refused with `-no-overwrite`.
 const OVERWRITING: &[&str] = &["--log-file", "--partial-dir", "--delay-updates", "--backup-dir", "--backup"];
 
 /// The verdict for an option as it was spelled.
@@ -204,8 +197,8 @@ pub(in crate::decide) fn verdict(row: &Row, spelled: &str) -> Option<Verdict> {
     of(spelled).or_else(|| of(&row.name()))
 }
 
-/// How an option is written for rsync: by its row's first name, unless its spelling is an option of its own. rsync 3.5.0 does not know
-/// all that its clients send.
+/// How an option is printed: by its row's first name, unless its spelling has a verdict of its own.
+/// rsync 3.5.0 does not know all that its clients send.
 pub(in crate::decide) fn printed<'a>(row: &'a Row, spelled: &'a str) -> &'a str {
     if of(spelled).is_some() { spelled } else { row.long.first().copied().unwrap_or(spelled) }
 }
@@ -215,7 +208,7 @@ pub(in crate::decide) fn deletes(row: &Row) -> bool {
     row.long.iter().any(|long| DELETING.contains(long))
 }
 
-/// Whether it reaches a file that is there in another way than by sending it.
+/// Whether it changes an existing file other than by sending it.
 pub(in crate::decide) fn overwrites(row: &Row, spelled: &str) -> bool {
     OVERWRITING.contains(&spelled) || row.long.iter().any(|long| OVERWRITING.contains(long))
 }

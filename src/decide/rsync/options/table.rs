@@ -1,6 +1,6 @@
-//! The rows. What is passed comes first, in the order in which it is printed; then what is accepted and not passed on; then
-//! what is refused. A push always goes into a fresh, empty directory, and unchanged files come as hard links from the newest
-//! snapshot: most of the reasons below follow from these two. No value that reaches rsync may go unchecked.
+//! The rows: what is passed on, in the order in which it is printed; what is accepted and dropped;
+//! what is refused. Most reasons follow from two facts: a push goes into a fresh, empty directory,
+//! and unchanged files come as hard links from the newest snapshot.
 
 use super::Cause::{Costs, Daemon, Defences, Differs, NotABackup as Nothing, Outside, Powers, Pull, SharedInodes};
 use super::Check::{Anything, Capabilities, Charset, Levels, Number, NumberMapping, OneOf, OneOrTwoOf, Size};
@@ -23,11 +23,11 @@ const INFO: &[&str] =
 const CHECKSUMS: &[&str] = &["auto", "xxh128", "xxh3", "xxh64", "xxhash", "md5", "md4", "sha1", "none"];
 const COMPRESSIONS: &[&str] = &["zstd", "lz4", "zlibx", "zlib", "none"];
 
-/// How names may be written on the server. Each is a table lookup in glibc or less; the stateful converters, in which
-/// CVE-2024-2961 was, are not among them, and neither is `.`, which is the locale that the gate does not have.
+/// How names may be written on the server: table lookups in glibc or less. The stateful converters,
+/// in which CVE-2024-2961 was, are left out.
 const CHARSETS: &[&str] = &["utf8", "iso88591", "latin1", "iso885915", "latin9"];
 
-/// Within what the kernel lets rsync have (`CHILD_MEMORY`); 0 would be no limit.
+/// Within rsync's address space (`CHILD_MEMORY`); 0 would be no limit.
 const ALLOCATIONS: &[&str] = &["256M", "512M", "1G", "2G", "4G"];
 
 const GOES_ON: &str = "leave it out: a push that was cut off goes on by itself";
@@ -52,7 +52,7 @@ const PROTECTION: &str = "how the server protects itself is not the client's cho
 /// What `--drop-D` leaves out.
 const NO_SPECIALS: &str = "device files, FIFOs and sockets are left out of snapshots";
 const MUNGED: Force = Force::May("symlinks are stored with `/rsyncd-munged/` before what they lead to, and lead nowhere");
-/// `do_symlink` in rsync's syscall.c, measured with 3.5.0.
+/// `do_symlink` in rsync's syscall.c, tried with 3.5.0.
 const UNMADE_LINKS: Force = Force::Never(
     "rsync then keeps a symlink as a file, which it opens in a way (O_TRUNC without O_EXCL) that a file of history could be written \
      through; the jail denies that, so every symlink would be missing from its snapshot and every push that has one end with status 23",
@@ -140,7 +140,7 @@ pub(super) static ROWS: &[Row] = &[
         .rule(Smaller)
         .takes(Attached(Number(1, MAX_CLIENT_TIMEOUT as i64)))
         .side(Both),
-    // Accepted, and something else or nothing is passed on. Each was tried on one side alone, with old and new clients.
+    // Accepted and dropped or changed. Each was tried on one side alone, with old and new clients.
     drop(&["--secluded-args", "--protect-args"], "the words that it sends on standard input are judged like all others")
         .letter('s')
         .side(Process),
@@ -261,7 +261,7 @@ pub(super) static ROWS: &[Row] = &[
         .cause(Defences)
         .takes(ANY)
         .side(Process),
-    // What means nothing here. Real clients keep most of it to themselves; it comes by -M alone.
+    // What means nothing here. Most of it comes by -M alone.
     refuse(&["--server"], "it is said once, as the first word", NO_M).side(Process),
     refuse(&["--archive"], "the client's rsync spells out what it stands for", YOUR_OWN).letter('a').side(Both),
     refuse(&["--suffix"], "snapshots keep the old version", "leave --backup and --suffix out").takes(ANY),
@@ -310,12 +310,12 @@ pub(super) static ROWS: &[Row] = &[
     refuse(&["--password-file"], FOR_DAEMONS, NO_M).takes(ANY).side(Process),
     refuse(&["--early-input"], FOR_DAEMONS, NO_M).takes(ANY).side(Process),
     refuse(&["--motd", "--no-motd"], FOR_DAEMONS, NO_M).side(Process),
-    // `--no-OPTION`: what real clients send of it stands above.
+    // `--no-OPTION`: what real clients send of these stands above.
     refuse(TAKEN_BACK, "it only takes back what was asked for before it", YOUR_OWN),
     refuse(AGREED_ON, "both ends must agree on it", YOUR_OWN).side(Both),
 ];
 
-/// What a client takes back on its own side, and then does not ask for.
+/// What a client takes back on its own side and does not send.
 const TAKEN_BACK: &[&str] = &[
     "--no-verbose", "--no-v", "--no-omit-dir-times", "--no-O", "--no-omit-link-times", "--no-J", "--no-one-file-system", "--no-x",
     "--no-sparse", "--no-S", "--no-inplace", "--no-append", "--no-fuzzy", "--no-y", "--no-prune-empty-dirs", "--no-m",
@@ -324,7 +324,7 @@ const TAKEN_BACK: &[&str] = &[
     "--no-8-bit-output", "--no-8", "--no-bwlimit", "--no-timeout", "--no-contimeout",
 ];
 
-/// The same of what is on both command lines or on neither.
+/// The same of what both sides must agree on.
 const AGREED_ON: &[&str] = &[
     "--no-links", "--no-l", "--no-hard-links", "--no-H", "--no-perms", "--no-p", "--no-times", "--no-t", "--no-owner", "--no-o",
     "--no-group", "--no-g", "--no-D", "--no-acls", "--no-A", "--no-xattrs", "--no-X", "--no-atimes", "--no-U", "--no-crtimes", "--no-N",

@@ -1,8 +1,8 @@
-//! What rsync wrote into a run's log, as far as the gate uses it: its complaints, what it skipped, and how much came over the network.
+//! rsync's log of a run, as far as the gate uses it: complaints, what was skipped, bytes received.
 //!
-//! With `-v` the same log has names, and those are the client's. What rsync says does not tell which is which, so its exit status does: an
-//! error that cost a file is never without status 23, and one that ended rsync never without another. Where it ended well, only the few
-//! errors are looked for that it says and goes on.
+//! With `-v` the log also holds the client's names, which look like anything. rsync's exit status
+//! tells them apart: an error that cost a file comes with status 23, and one that ended rsync with
+//! another. After a good end only the few errors are looked for after which rsync goes on.
 
 use std::collections::VecDeque;
 
@@ -10,29 +10,29 @@ use crate::decide::push::outcome::{Ended, VANISHED};
 use crate::terms::limits::{MAX_LOG_LINES, MAX_MESSAGE};
 use crate::terms::text::printable;
 
-/// What rsync said in a run.
+/// What rsync wrote in a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Words {
-    /// Its complaints, printable, the first and the last of them, [`MAX_LOG_LINES`] in all.
+    /// Its complaints, printable: the first and the last, [`MAX_LOG_LINES`] in all.
     pub complaints: Vec<String>,
     /// How many there are besides.
     pub more: u64,
     /// Sockets, FIFOs and devices that it did not store.
     pub skipped: u64,
-    /// Bytes it read from the network, when it came as far as saying so.
+    /// Bytes it read from the network, if it logged them.
     pub wire_bytes: Option<u64>,
-    /// Sum of the sizes of all files that it was told of, in bytes.
+    /// The sizes of all files in the list, in bytes.
     pub total_bytes: Option<u64>,
-    /// Whether the kernel stopped it at the largest size that it may give a file (`EFBIG`, in the words of the C library).
+    /// Whether a file reached the largest size that the kernel allows rsync (`EFBIG`).
     pub file_too_large: bool,
 }
 
 impl Words {
-    /// What the administrator is told of its complaints.
-    pub fn told(&self) -> impl Iterator<Item = String> {
+    /// Its complaints for the administrator.
+    pub fn report(&self) -> impl Iterator<Item = String> {
         let (first, last) = self.complaints.split_at(self.complaints.len().min(MAX_LOG_LINES / 2));
         let more = (self.more > 0).then(|| format!("rsync: {} more complaints", self.more));
-        let quoted = |said: &String| if said.starts_with("rsync") { said.clone() } else { format!("rsync: {said}") };
+        let quoted = |text: &String| if text.starts_with("rsync") { text.clone() } else { format!("rsync: {text}") };
         first.iter().map(quoted).chain(more).chain(last.iter().map(quoted))
     }
 }
@@ -44,47 +44,46 @@ enum Kind {
     Skipped,
     /// Bytes received, and the size of everything.
     Summary(u64, u64),
-    /// Names, items, notes, and whatever else is not known: it stands in the log and is nobody's trouble.
+    /// Names, items, notes, and whatever is not known.
     Ordinary,
 }
 
-/// Reads a run's log from its beginning, in pieces. The lines come from rsync, so names in them come from the client: they are only quoted.
+/// Reads a run's log in pieces. Names in it come from the client and are only quoted.
 #[derive(Debug)]
 pub struct Reader {
-    /// Whether rsync ended well.
     well: bool,
-    /// What has no end yet, from the beginning of a message on.
+    /// The beginning of a message whose end is missing.
     rest: Vec<u8>,
-    /// Whether that is the end of a message that was too long, and has been judged.
+    /// Whether it is the rest of a message that was too long, and has been judged.
     judged: bool,
     words: Words,
     last: VecDeque<String>,
 }
 
 impl Reader {
-    /// For the log of an rsync that ended so.
+    /// For the log of an rsync that ended like this.
     pub fn new(ended: Ended) -> Self {
         let well = matches!(ended, Ended::Exit(0 | VANISHED));
         Self { well, rest: Vec::new(), judged: true, words: Words::default(), last: VecDeque::new() }
     }
 
-    /// Takes the next piece. A piece may be a byte, where a name is nothing but ends of lines: so many are read together that no message is
-    /// looked through time and again while it comes in.
-    pub fn hear(&mut self, piece: &[u8]) {
+    /// Takes the next piece, which may be a single byte. Many are read together, so that no message
+    /// is searched again and again while it arrives.
+    pub fn feed(&mut self, piece: &[u8]) {
         self.rest.extend_from_slice(piece);
         if self.rest.len() >= 2 * MAX_MESSAGE {
             self.read();
         }
     }
 
-    /// Judges what has come in. A message ends where the next one begins, not with its line: before 3.5.0 a name may have lines of its own, and
-    /// rsync cuts long messages, their line's end too.
+    /// Judges what has arrived. A message ends where the next one begins: before 3.5.0 names may
+    /// hold line breaks, and rsync cuts long messages together with their line break.
     fn read(&mut self) {
         let mut rest = std::mem::take(&mut self.rest);
         let mut from = 0;
         for start in starts(&rest) {
             let begins_line = start.checked_sub(1).is_none_or(|before| rest.get(before) == Some(&b'\n'));
-            // Where all went well, nothing is missed but what a name would have believed.
+            // After a good end a message inside a line is a name.
             if self.well && !self.judged && !begins_line && start - from < CUT {
                 continue;
             }
@@ -94,14 +93,14 @@ impl Reader {
         rest.drain(..from);
         if rest.len() > MAX_MESSAGE {
             self.judge(&rest);
-            // The beginning of the next one may be cut in two.
+            // A message may begin in the last bytes.
             rest.drain(..rest.len() - BEGINNING);
             self.judged = true;
         }
         self.rest = rest;
     }
 
-    /// What was said in all.
+    /// What was written in all.
     pub fn end(mut self) -> Words {
         self.read();
         let rest = std::mem::take(&mut self.rest);
@@ -111,12 +110,12 @@ impl Reader {
     }
 
     fn judge(&mut self, message: &[u8]) {
-        let Some(said) = by_rsync(message).filter(|_| !self.judged) else { return };
-        let said = said.trim_ascii_end();
-        match kind(said, self.well) {
+        let Some(text) = by_rsync(message).filter(|_| !self.judged) else { return };
+        let text = text.trim_ascii_end();
+        match kind(text, self.well) {
             Kind::Complaint => {
-                self.words.file_too_large |= said.ends_with(b": File too large (27)");
-                self.complain(printable(said));
+                self.words.file_too_large |= text.ends_with(b": File too large (27)");
+                self.complain(printable(text));
             }
             Kind::Skipped => self.words.skipped += 1,
             Kind::Summary(wire, total) => (self.words.wire_bytes, self.words.total_bytes) = (Some(wire), Some(total)),
@@ -124,12 +123,12 @@ impl Reader {
         }
     }
 
-    /// No number of them hides the first ones or the last.
-    fn complain(&mut self, said: String) {
+    /// Keeps the first complaints and the last.
+    fn complain(&mut self, text: String) {
         if self.words.complaints.len() < MAX_LOG_LINES / 2 {
-            return self.words.complaints.push(said);
+            return self.words.complaints.push(text);
         }
-        self.last.push_back(said);
+        self.last.push_back(text);
         if self.last.len() > MAX_LOG_LINES.div_ceil(2) {
             self.last.pop_front();
             self.words.more += 1;
@@ -137,8 +136,8 @@ impl Reader {
     }
 }
 
-/// How errors begin that leave nothing out and end nothing, behind `rsync: ` and who says it (generator.c, receiver.c, util1.c: `FERROR` and
-/// `FWARNING` of `rsyserr`).
+/// Errors after which rsync goes on, behind `rsync: ` and the process (generator.c, receiver.c,
+/// util1.c: `FERROR` and `FWARNING` of `rsyserr`).
 const GOES_ON: &[&str] = &["failed to open ", "fsync failed on ", "do_fallocate ", "fstat ", "close failed on ", "copy_file ", "refusing "];
 
 /// The same without `rsync: `.
@@ -154,7 +153,7 @@ const GOES_ON_PLAIN: &[&str] = &[
     "cannot add local filter ",
 ];
 
-/// How errors begin where rsync did not end well, those above aside: 3.1.3 to 3.5.1.
+/// Other errors, which count where rsync did not end well: 3.1.3 to 3.5.1.
 const ERRORS: &[&str] = &[
     "rsync: ", "rsync error: ", "rsync warning: ", "ERROR: ", "WARNING: ", "FATAL ", "ABORTING ", "*** ", "IO error encountered",
     "Deletions stopped ", "could not make way for ", "file has vanished: ", "directory has vanished: ", "temporary filename too long: ",
@@ -168,74 +167,74 @@ const ERRORS: &[&str] = &[
     "stopping ", "Your ", "server_recv: ", "filter rules ", "merge-file ", "link_stat ",
 ];
 
-/// The same behind a word in brackets, which says who says it.
+/// The same behind a process in brackets.
 const BRACKETED: &[&str] = &[
     "connection ", "io timeout ", "daemon ", "out of memory", "exceeded ", "buffer ", "cannot ", "internal ", "could not ", "Invalid ",
     "file list has grown ", "hashtable", "merge-file ",
 ];
 
-/// The same behind `rsync: ` and who says it, where two names follow with an arrow between. Whatever else has one is a link by its name.
+/// The same about two names with an arrow between. Any other arrow is a symlink's.
 const ABOUT_TWO: &[&str] = &["symlink \"", "rename \"", "copy \"", "copy_file \"", "link \"", "keep_backup failed: \""];
 
 /// What a message is.
-fn kind(said: &[u8], well: bool) -> Kind {
-    if is_skipped(said) {
+fn kind(text: &[u8], well: bool) -> Kind {
+    if is_skipped(text) {
         return Kind::Skipped;
     }
-    if let Some((wire, total)) = summary(said).filter(|_| well) {
+    if let Some((wire, total)) = summary(text).filter(|_| well) {
         return Kind::Summary(wire, total);
     }
-    let begins = |said: &[u8], beginnings: &[&str]| beginnings.iter().any(|beginning| said.starts_with(beginning.as_bytes()));
-    let by_somebody = |said| bracketed(said).unwrap_or(said);
-    let rsync = said.strip_prefix(b"rsync: ");
-    let goes_on = rsync.is_some_and(|said| begins(by_somebody(said), GOES_ON)) || begins(said, GOES_ON_PLAIN);
-    let error = goes_on || (!well && (begins(said, ERRORS) || bracketed(said).is_some_and(|said| begins(said, BRACKETED))));
-    let to_another = !well && rsync.is_some_and(|said| begins(by_somebody(said), ABOUT_TWO));
-    let link = !to_another && (has(said, b" -> ") || has(said, b" => "));
-    if error && !link && !is_name(said) { Kind::Complaint } else { Kind::Ordinary }
+    let begins = |text: &[u8], beginnings: &[&str]| beginnings.iter().any(|beginning| text.starts_with(beginning.as_bytes()));
+    let by_somebody = |text| bracketed(text).unwrap_or(text);
+    let rsync = text.strip_prefix(b"rsync: ");
+    let goes_on = rsync.is_some_and(|text| begins(by_somebody(text), GOES_ON)) || begins(text, GOES_ON_PLAIN);
+    let error = goes_on || (!well && (begins(text, ERRORS) || bracketed(text).is_some_and(|text| begins(text, BRACKETED))));
+    let to_another = !well && rsync.is_some_and(|text| begins(by_somebody(text), ABOUT_TWO));
+    let link = !to_another && (has(text, b" -> ") || has(text, b" => "));
+    if error && !link && !is_name(text) { Kind::Complaint } else { Kind::Ordinary }
 }
 
-/// What is said behind a name and nothing else.
+/// What rsync adds to a name.
 const BEHIND_NAMES: &[&str] =
     &["/", " is uptodate", " exists", " change)", " (uptodate)", " is newer", " is over max-size", " is under min-size"];
 
-fn is_name(said: &[u8]) -> bool {
-    BEHIND_NAMES.iter().any(|end| said.ends_with(end.as_bytes()))
+fn is_name(text: &[u8]) -> bool {
+    BEHIND_NAMES.iter().any(|end| text.ends_with(end.as_bytes()))
 }
 
-fn is_skipped(said: &[u8]) -> bool {
-    let quoted = |beginning: &[u8]| said.strip_prefix(beginning).is_some_and(|name| name.ends_with(b"\""));
+fn is_skipped(text: &[u8]) -> bool {
+    let quoted = |beginning: &[u8]| text.strip_prefix(beginning).is_some_and(|name| name.ends_with(b"\""));
     quoted(b"skipping non-regular file \"") || quoted(b"skipping socket (creation unsupported here): \"")
 }
 
 /// What follows `[generator] ` and its like.
-fn bracketed(said: &[u8]) -> Option<&[u8]> {
-    let said = said.strip_prefix(b"[")?;
-    let end = said.iter().position(|byte| !byte.is_ascii_alphabetic()).filter(|end| *end > 0)?;
-    said.get(end..)?.strip_prefix(b"] ")
+fn bracketed(text: &[u8]) -> Option<&[u8]> {
+    let text = text.strip_prefix(b"[")?;
+    let end = text.iter().position(|byte| !byte.is_ascii_alphabetic()).filter(|end| *end > 0)?;
+    text.get(end..)?.strip_prefix(b"] ")
 }
 
-fn has(said: &[u8], what: &[u8]) -> bool {
-    said.windows(what.len()).any(|window| window == what)
+fn has(text: &[u8], what: &[u8]) -> bool {
+    text.windows(what.len()).any(|window| window == what)
 }
 
-/// Bytes of `2026/11/21 09:12:02 `, which stands before the process.
+/// Bytes of `2026/11/21 09:12:02 `.
 const DATE: usize = 20;
 
-/// Bytes of the longest beginning of a message.
+/// Bytes of the longest prefix of a message.
 const BEGINNING: usize = DATE + "[4194304] ".len();
 
-/// Bytes at which rsync cuts what it says (log.c, `rwrite`). The log may have more of them, since some are escaped.
+/// Bytes after which rsync cuts a message (log.c, `rwrite`). Escapes may make it longer in the log.
 const CUT: usize = 2047;
 
-/// Where messages may begin.
+/// Offsets at which messages may begin.
 fn starts(log: &[u8]) -> Vec<usize> {
     let brackets = log.iter().enumerate().filter(|(_, byte)| **byte == b'[');
     let before = brackets.filter_map(|(at, _)| at.checked_sub(DATE));
     before.filter(|at| log.get(*at..).and_then(by_rsync).is_some()).collect()
 }
 
-/// The text of a line that rsync wrote: `2026/11/21 09:12:02 [2735] text`.
+/// The text of a line of rsync's: `2026/11/21 09:12:02 [2735] text`.
 pub(crate) fn by_rsync(line: &[u8]) -> Option<&[u8]> {
     let (date, rest) = line.split_at_checked(DATE)?;
     let end = rest.iter().take(BEGINNING - DATE).position(|byte| *byte == b']')?;
@@ -245,9 +244,9 @@ pub(crate) fn by_rsync(line: &[u8]) -> Option<&[u8]> {
     (is_date && is_pid).then(|| text.strip_prefix(b"] ").unwrap_or_default())
 }
 
-/// `sent 86 bytes  received 191 bytes  total size 10`, as rsync's `log_exit` writes it: the last two.
-fn summary(said: &[u8]) -> Option<(u64, u64)> {
-    let text = std::str::from_utf8(said).ok()?;
+/// The last two of `sent 86 bytes  received 191 bytes  total size 10` (`log_exit`).
+fn summary(text: &[u8]) -> Option<(u64, u64)> {
+    let text = std::str::from_utf8(text).ok()?;
     let (_, received) = text.strip_prefix("sent ")?.split_once(" bytes  received ")?;
     let (received, total) = received.split_once(" bytes  total size ")?;
     let number = |text: &str| text.replace(',', "").parse().ok();

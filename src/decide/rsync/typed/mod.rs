@@ -1,5 +1,5 @@
-//! What a person types at a client, and what of it reaches the server: the command that their rsync makes of it (`server_options()` in rsync's
-//! options.c), as far as that can be known. It is made to be explained, never to be run.
+//! What a person types at a client, and the commands that their rsync or ssh makes of it
+//! (`server_options()` in rsync's options.c), as far as they can be known. For `explain` alone.
 
 use super::command::words_of_commands;
 use super::options::{self, Cause, Row, Rule};
@@ -7,10 +7,10 @@ use super::options::{self, Cause, Row, Rule};
 /// Letters, in the order in which rsync sends them.
 const ORDER: &str = "vqbunldKmOJyLkWHogDUNtpEAXrcCIRxSz";
 
-/// What the client's rsync can do, from 3.2.0 on; the first letter only where it lists directories while it sends.
+/// Capabilities of rsync from 3.2.0 on; with incremental recursion `i` comes before them.
 const CAPABILITIES: &str = "LsfxCIvu";
 
-/// What stays at the client besides what means nothing on a server, by name.
+/// Options that stay at the client, besides those that mean nothing on a server.
 const KEPT: &[&str] = &[
     "--exclude-from", "--include-from", "--filter", "--log-file", "--write-batch", "--progress", "--human-readable", "--8-bit-output",
     "--skip-compress", "--implied-dirs", "--i-d", "--cache", "--no-cache", "--debug", "--max-alloc", "--info", "--msgs2stderr",
@@ -19,56 +19,51 @@ const KEPT: &[&str] = &[
     "--munge-links", "--devices", "--specials",
 ];
 
-/// What is sent as two words.
+/// Options that are sent as two words.
 const APART: &[&str] =
     &["--link-dest", "--copy-dest", "--compare-dest", "--backup-dir", "--partial-dir", "--temp-dir", "--only-write-batch"];
 
-/// Letters that take a value, with the option that they stand for.
+/// Letters with a value, and their options.
 const VALUED: &[(char, &str)] =
     &[('e', "--rsh"), ('f', "--filter"), ('B', "--block-size"), ('M', "--remote-option"), ('T', "--temp-dir"), ('@', "--modify-window")];
 
-/// The letters of ssh's that take a value.
+/// ssh's letters with a value.
 const SSH_VALUED: &str = "BDEFIJLOPQRSWbceilmopw";
 
-/// What becomes of what somebody types.
+/// What reaches the server of a typed line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Typed {
-    /// These reach the server, one after the other; an empty one: no command.
+    /// These commands, one after the other; an empty one is a login without a command.
     Sends(Vec<String>),
-    /// Nothing of it does, and why.
+    /// Nothing, for this reason.
     Nothing(&'static str),
 }
 
-/// What becomes of one command.
-#[derive(Debug)]
-enum One {
-    Sends(String),
-    /// It reaches no server, though it might have been meant to.
-    Nothing(&'static str),
-}
+/// What reaches the server of one command, or why nothing does.
+type One = Result<String, &'static str>;
 
-/// Reads what a person types at a client; `None` where it is no such line, but what a server is sent.
+/// Reads a typed line; `None` where it is none, but what a server receives.
 pub fn typed(line: &str) -> Option<Typed> {
     let words = shell_words::split(line).ok()?;
     if words.iter().any(|word| word == "--server") && words.first().and_then(|first| base(first)) != Some("ssh") {
         return None;
     }
     let line = with_status(line);
-    // What the client's shell would run to find a word out is a part of that word.
+    // A command substitution is a part of its word.
     let commands = if line.contains("$(") || line.contains('`') { vec![words] } else { words_of_commands(&line) };
     let mut sent = Vec::new();
     let mut nothing = None;
     for command in &commands {
         match one(command) {
-            Some(One::Sends(command)) => sent.push(command),
-            Some(One::Nothing(why)) => nothing = nothing.or(Some(why)),
+            Some(Ok(command)) => sent.push(command),
+            Some(Err(why)) => nothing = nothing.or(Some(why)),
             None => {}
         }
     }
     if sent.is_empty() { nothing.map(Typed::Nothing) } else { Some(Typed::Sends(sent)) }
 }
 
-/// A line in which the client's shell has put a push's status in the place of `$?`: that of one that went well.
+/// The line with `0` for `$?`, as after a push that went well.
 fn with_status(line: &str) -> String {
     line.split('\'')
         .enumerate()
@@ -81,24 +76,24 @@ fn base(program: &str) -> Option<&str> {
     program.rsplit('/').next()
 }
 
-/// One command, whatever stands before its rsync or ssh at the client: `sudo`, variables, the times of a crontab.
+/// One command. Before its rsync or ssh may stand `sudo`, variables, the times of a crontab.
 fn one(words: &[String]) -> Option<One> {
     let at = words.iter().position(|word| matches!(base(word), Some("ssh" | "rsync")))?;
     let (before, words) = words.split_at(at);
     let (first, rest) = words.split_first()?;
     if base(first) == Some("ssh") {
         let command = ssh(rest);
-        return (before.is_empty() || command.is_some()).then(|| One::Sends(command.unwrap_or_default()));
+        return (before.is_empty() || command.is_some()).then(|| Ok(command.unwrap_or_default()));
     }
     // The server answers that itself.
     if matches!(rest, [only] if only == "--version" || only == "-V") {
         return None;
     }
     // `which rsync` is no push.
-    Some(rsync(rest)).filter(|one| before.is_empty() || matches!(one, One::Sends(_)))
+    Some(rsync(rest)).filter(|one| before.is_empty() || one.is_ok())
 }
 
-/// What ssh sends, where it is told a host. Options may stand before the host and behind it.
+/// What ssh sends, if there is a host. Options may stand before the host and behind it.
 fn ssh(words: &[String]) -> Option<String> {
     let behind = behind_options(words);
     let (_host, behind) = behind.split_first()?;
@@ -146,24 +141,24 @@ fn rsync(words: &[String]) -> One {
             }
         }
     }
-    let Some((to, from)) = places.split_last() else { return One::Nothing("it names nothing to push and no place to push to") };
+    let Some((to, from)) = places.split_last() else { return Err("it names nothing to push and no place to push to") };
     if places.iter().any(|place| matches!(Place::of(place), Place::Daemon)) {
-        return One::Nothing("it speaks to an rsync daemon and not by ssh: write one colon, host:path");
+        return Err("it speaks to an rsync daemon and not by ssh: write one colon, host:path");
     }
     let pulled = from.iter().find_map(|from| Place::of(from).remote());
     match (Place::of(to).remote(), pulled) {
-        (Some(_), Some(_)) => One::Nothing("rsync does not copy from one server to another: say it on one of the two"),
-        (Some(place), None) => One::Sends(sent.command(from.is_empty(), place)),
-        (None, Some(place)) => One::Sends(sent.command(true, place)),
-        (None, None) => One::Nothing("it copies on the client alone: name the server with a colon behind it, as in `backup:`"),
+        (Some(_), Some(_)) => Err("rsync does not copy from one server to another: say it on one of the two"),
+        (Some(place), None) => Ok(sent.command(from.is_empty(), place)),
+        (None, Some(place)) => Ok(sent.command(true, place)),
+        (None, None) => Err("it copies on the client alone: name the server with a colon behind it, as in `backup:`"),
     }
 }
 
-/// What a word that is no option names (`check_for_hostspec` in rsync's options.c).
+/// What an operand names (`check_for_hostspec` in rsync's options.c).
 #[derive(Debug)]
 enum Place<'a> {
     Local,
-    /// A host by ssh, and what stands behind its colon.
+    /// A host over ssh, and the path behind its colon.
     Remote(&'a str),
     Daemon,
 }
@@ -173,7 +168,7 @@ impl<'a> Place<'a> {
         if word.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("rsync://")) {
             return Self::Daemon;
         }
-        // An address may stand in brackets, since it has colons itself.
+        // An address in brackets has colons of its own.
         let host = word.split_once('@').filter(|(user, _)| !user.contains(['/', ':'])).map_or(word, |(_, host)| host);
         let behind = match host.strip_prefix('[') {
             Some(address) => address.split_once("]:").filter(|(address, _)| !address.is_empty() && !address.contains('/')),
@@ -195,15 +190,14 @@ fn takes_value(name: &str) -> bool {
     !matches!(options::by_long(name), None | Some(Row { value: options::Value::None, .. }))
 }
 
-/// What is sent.
+/// What rsync sends.
 #[derive(Debug, Default)]
 struct Sent {
     letters: Vec<char>,
     long: Vec<String>,
-    /// What is said by -M, behind everything else.
+    /// The values of -M, which come last.
     extra: Vec<String>,
     program: Option<String>,
-    /// Whether -a and --files-from were among it.
     archive: bool,
     listed: bool,
 }
@@ -242,7 +236,7 @@ impl Sent {
                     }
                 }
             }
-            // The server is told its own side of it.
+            // The server's half of it.
             "--iconv" => self.add(&format!("--iconv={}", value.split(',').nth(1).unwrap_or(&value))),
             "--out-format" if value.contains("%i") => self.add("--log-format=%i"),
             "--out-format" => {}
@@ -279,10 +273,10 @@ impl Sent {
         }
     }
 
-    /// The command, for a pull or a push.
+    /// The command of a pull or a push.
     fn command(mut self, pulls: bool, place: &str) -> String {
         if self.listed {
-            // The list is read at the client; names in it are whole, and -a does not go into directories then.
+            // The list is read at the client: names stay whole, and -a does not recurse.
             self.letters.push('R');
             if let Some(of_archive) = self.letters.iter().position(|known| *known == 'r').filter(|_| self.archive) {
                 self.letters.remove(of_archive);
@@ -316,13 +310,13 @@ impl Sent {
     }
 }
 
-/// A word as the gate reads it again.
+/// A word as the gate splits it again.
 fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./,:@%+*?[]~^".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) { word.to_owned() } else { shell_words::quote(word).into_owned() }
 }
 
-/// Whether an option is the client's own affair.
+/// Whether an option stays at the client.
 fn stays(row: &Row, name: &str) -> bool {
     KEPT.contains(&name)
         || (row.rule == Rule::Refuse(Cause::Misplaced)

@@ -1,11 +1,11 @@
-//! rsync's words, read against the option table. What comes out can be printed again; what went in is gone.
+//! rsync's arguments, read against the option table. What comes out can be printed again.
 
 use std::time::Duration;
 
-use super::reading::{Found, NOT_TAKEN, Reading, SPACE, bad_value, names_somebody};
+use super::reading::{Found, Reading, SPACE, names_somebody};
 use super::{Command, Secluded};
 use crate::decide::owners::idpairs;
-use crate::decide::rsync::options::{self, Cause, Check, Choice, Row, Rule, Runs, Side, Value};
+use crate::decide::rsync::options::{self, Cause, Check, Choice, NOT_TAKEN, Row, Rule, Runs, Side, Value, bad_value};
 use crate::terms::limits::MAX_SHOWN_WORD;
 use crate::terms::text::printable_within;
 use crate::terms::{Account, Code, NotInside, Owners, Reason, SubPath};
@@ -25,7 +25,7 @@ pub struct Push {
     named: Vec<Named>,
 }
 
-/// A map of ids that names somebody of the server's. It is never passed on.
+/// A map of ids that names an account of the server's. It is never passed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Named {
     row: &'static Row,
@@ -45,7 +45,7 @@ impl Named {
     }
 }
 
-/// An option that the client sent, and that the policy has a say in.
+/// An option that the client sent and that the policy can refuse or allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Used {
     row: &'static Row,
@@ -64,17 +64,17 @@ impl Push {
         &self.notes
     }
 
-    /// What somebody should know of the snapshot that comes of it.
+    /// What the snapshot may lack, for its record.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// Whether it asks for a trial run or a listing, so that nothing of it may be published.
+    /// Whether it is a trial run or a listing, and must not be published.
     pub fn is_dry(&self) -> bool {
         self.dry
     }
 
-    /// What becomes of the client's limit of idle time where a push may not even take as long, for the run's log.
+    /// A note on the client's limit of idle time where a push may not even take as long.
     #[must_use]
     pub fn outlasted(&self, deadline: Duration) -> Option<String> {
         let theirs = self.timeout.filter(|theirs| u64::from(*theirs) > deadline.as_secs())?;
@@ -106,14 +106,14 @@ impl Push {
         self.used.iter().filter_map(refused).chain(others.map(|named| named.reason(Check::NumberMapping))).collect()
     }
 
-    /// What only a policy's `options: {allow: […]}` lets in, and why it is not allowed by itself, for the run's log.
+    /// What only `options: {allow: […]}` lets in, and why it is refused by default.
     pub fn widened(&self) -> Vec<String> {
         let widened = self.used.iter().filter(|used| matches!(used.row.rule, Rule::Refuse(_)));
         widened.map(|Used { row, spelled }| format!("`{spelled}` was passed on because the policy allows it: {}", row.why)).collect()
     }
 
-    /// The client's options as they are passed on: one word of letters with the capabilities last, then the long ones, all
-    /// in the table's order. Its timeout is not among them, since ours may be smaller.
+    /// The options as they are passed on: one word of letters with the capabilities last, then the
+    /// long ones, all in the table's order. The timeout is not among them.
     pub fn words(&self) -> Vec<String> {
         let capabilities = self.capabilities.as_ref().map(|capabilities| format!("e{capabilities}")).unwrap_or_default();
         let mut words = Vec::new();
@@ -139,7 +139,7 @@ pub(super) fn parse(words: &[String]) -> Result<Command, Vec<Reason>> {
     finish(reading).map(Command::Push)
 }
 
-/// The push that was read, once all of it was.
+/// The whole push, once all of it was read.
 pub(super) fn finish(mut reading: Reading) -> Result<Push, Vec<Reason>> {
     let other_session = reading.has("--sender") || reading.has("--daemon");
     let place = match &reading.destinations {
@@ -154,18 +154,17 @@ pub(super) fn finish(mut reading: Reading) -> Result<Push, Vec<Reason>> {
     options(reading, place)
 }
 
-/// The options that were read, judged.
 pub(super) fn options(reading: Reading, place: SubPath) -> Result<Push, Vec<Reason>> {
     let pull = reading.has("--sender");
     let Reading { found, reasons, .. } = reading;
     let (push, mut refusals) = judge(&found, place, pull);
-    // What kind of session was tried is told before what else was wrong with it.
+    // The kind of session comes before its faults.
     refusals.sort_by_key(|reason| reason.code == Code::Option);
     refusals.extend(reasons);
     if refusals.is_empty() { Ok(push) } else { Err(refusals) }
 }
 
-/// rsync that was not started by another rsync, or with options of its own before `--server` (`--rsync-path='rsync --x'`).
+/// rsync that no rsync started, or with options before `--server` (`--rsync-path='rsync --x'`).
 fn not_a_server(words: &[String]) -> Vec<Reason> {
     let mut reasons = Vec::new();
     if !words.iter().any(|word| word == "--server") {
@@ -219,7 +218,7 @@ fn destination(words: &[Vec<u8>]) -> Result<SubPath, Vec<Reason>> {
     })
 }
 
-/// What becomes of every option that was found, in the table's order.
+/// Applies the table's rule to every option, in the table's order.
 fn judge(found: &[Found], place: SubPath, pull: bool) -> (Push, Vec<Reason>) {
     let mut push = Push {
         place,
@@ -253,7 +252,7 @@ fn judge(found: &[Found], place: SubPath, pull: bool) -> (Push, Vec<Reason>) {
                 push.print(found);
             }
             Rule::Smaller => push.timeout = found.value.as_ref().and_then(|value| value.parse().ok()),
-            // What only a sender does is what a pull asks for; the pull itself is refused already.
+            // What only a sender does is part of a pull, which is refused already.
             Rule::Refuse(_) if pull && row.side == Side::Sender => {}
             // The policy has the last word, in `refused_for`.
             Rule::Refuse(_) if row.may_be_allowed() => push.print(found),
@@ -273,10 +272,10 @@ impl Found {
 }
 
 impl Push {
-    /// Adds an option to what is passed on, in our spelling. What is printed in another way than it was sent is noted.
+    /// Passes an option on, in our spelling, and notes what was changed.
     fn print(&mut self, found: &Found) {
         let whole = match (found.row.letter, &found.value) {
-            // `I` would let the sender have files written in place that snapshots share.
+            // With `I` the sender could have shared files written in place.
             (Some('e'), Some(capabilities)) => !capabilities.contains('I'),
             _ => found.row.but.is_empty(),
         };
@@ -285,8 +284,8 @@ impl Push {
         }
         match (found.row.letter, &found.value) {
             (Some('e'), Some(capabilities)) => self.capabilities = Some(capabilities.replace('I', "")),
-            // Twice, it looks in the directories that files are linked from, too. The client asks for that only where it names
-            // such a directory itself; here the gate does, and the one that the push lands in is empty.
+            // Twice, it also looks in the directories that files are linked from. The stage itself
+            // is empty, so once would find nothing.
             (Some('y'), None) => {
                 self.letters.push_str("yy");
                 if found.count < 2 {
@@ -317,7 +316,5 @@ impl Push {
 }
 
 mod asks;
-#[cfg(test)]
-mod named_tests;
 #[cfg(test)]
 mod tests;

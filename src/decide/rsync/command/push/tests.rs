@@ -6,7 +6,7 @@ use crate::decide::rsync::options::{Check, Choice, Row, Runs, Value};
 use crate::terms::Said;
 use crate::terms::limits::{MAX_REASONS, MAX_SHOWN_WORD};
 
-fn said(text: &str) -> Result<Push, Vec<Reason>> {
+fn parsed(text: &str) -> Result<Push, Vec<Reason>> {
     let command = command(&Said::Command(text.as_bytes().to_vec()))?;
     let Command::Push(push) = command else { panic!("{command:?}") };
     Ok(push)
@@ -26,7 +26,7 @@ fn refusals(options: &str) -> Vec<Reason> {
 
 /// A push of `options` to `dst/`.
 fn with(options: &str) -> Result<Push, Vec<Reason>> {
-    said(&format!("rsync --server {options} . dst/"))
+    parsed(&format!("rsync --server {options} . dst/"))
 }
 
 fn printed(options: &str) -> String {
@@ -73,7 +73,39 @@ fn only_exact_spellings_are_known() {
     assert!(refused("-lÜr")[0].contains("`-Ü`"));
 }
 
-/// A value that the row takes.
+#[test]
+fn an_account_that_keeps_no_owners_may_name_itself_and_nobody_else() {
+    let web1 = Account { name: "web1".to_owned(), uid: 1001, group: 1002 };
+    let refused = |text: &str, owners: &Owners| with(text).unwrap().refused_for(&Choice::default(), owners, &web1).len();
+    for own in
+        [r"-logDtpre.iLsfxCIvu --usermap=\*:web1 --groupmap=\*:web1", "-r --usermap=root:web1,0-99:1001", "-r --groupmap=web1:1002,7:web1"]
+    {
+        assert_eq!(refused(own, &Owners::Account), 0, "{own}");
+        let push = with(own).unwrap();
+        assert!(
+            !push.words().iter().any(|word| word.contains("map")) && push.notes().join(" ").contains("not passed on: whatever"),
+            "{own}"
+        );
+        assert_ne!(push.refused_by(&Choice::default(), &Owners::Account), [], "{own}: whoever it is");
+        for owners in [Owners::Real, Owners::Undecided] {
+            assert_ne!(refused(own, &owners), 0, "{own} {owners:?}");
+        }
+    }
+    for other in [
+        "-r --usermap=1:web2", "-r --usermap=1:web1,2:web2", "-r --usermap=1:web", "-r --groupmap=7:web1,8:staff",
+        "-r --usermap=1:web1,2:1002",
+    ] {
+        let reasons = with(other).unwrap().refused_for(&Choice::default(), &Owners::Account, &web1);
+        assert!(reasons.len() == 1 && reasons[0].hint.as_ref().unwrap().contains("use pairs like"), "{other}: {reasons:?}");
+    }
+    let jane = Account { name: "DOM\\jane".to_owned(), ..web1 };
+    assert!(with(r"-r --usermap=\*:DOM\\jane").unwrap().refused_for(&Choice::default(), &Owners::Account, &jane).is_empty());
+    let web1 = Account { name: "web1".to_owned(), ..jane };
+    let forbidden = Choice { refuse: vec!["usermap"], ..Choice::default() };
+    assert_eq!(with("-r --usermap=1:web1").unwrap().refused_for(&forbidden, &Owners::Account, &web1).len(), 1);
+}
+
+/// A value that the option takes.
 fn sample(row: &Row) -> Option<&'static str> {
     let samples = ["1", "x", "%i", "md5", "zstd", "NAME1", "a:7", ".iLs", "utf-8", "2G"];
     match row.value {
@@ -84,7 +116,7 @@ fn sample(row: &Row) -> Option<&'static str> {
     }
 }
 
-/// Nothing that a client sends is passed on in another way, in part or not at all, without a line about it.
+/// Nothing that a client sends is changed or dropped without a note.
 fn is_printed_as_it_was_sent_or_noted(row: &Row, spelled: &str, push: &Push) {
     let words = push.words();
     let as_sent = match (row.letter, &row.long) {
@@ -105,10 +137,7 @@ fn is_printed_as_it_was_sent_or_noted(row: &Row, spelled: &str, push: &Push) {
 #[test]
 fn every_row_of_the_table_becomes_what_its_rule_says() {
     for row in options::rows() {
-        let value = sample(row);
-        let long = row.long.iter().map(|long| value.map_or_else(|| (*long).to_owned(), |value| format!("{long}={value}")));
-        let letter = row.letter.map(|letter| format!("-{letter}{}", value.unwrap_or_default()));
-        for spelled in long.chain(letter) {
+        for spelled in spellings(row) {
             if row.long.contains(&"--secluded-args") {
                 assert_eq!(with(&spelled).unwrap_err()[0].code, Code::Command, "a destination is there already");
                 continue;
@@ -162,13 +191,13 @@ fn a_policy_narrows_and_widens() {
     let push = with("-aXe.iLs").unwrap_err();
     assert!(push[0].says.contains("spells out"), "{push:?}");
     let push = with("-rXAle.iLs --delete-during --safe-links").unwrap();
-    let said = |refuse: &[&'static str], allow: &[&'static str]| {
+    let parsed = |refuse: &[&'static str], allow: &[&'static str]| {
         let choice = Choice { refuse: refuse.to_vec(), allow: allow.to_vec(), ..Choice::default() };
         push.refused_by(&choice, &Owners::Account).into_iter().map(|reason| reason.says).collect::<Vec<_>>().join("; ")
     };
-    assert!(said(&[], &[]).contains("`--safe-links` is not allowed: the snapshot would silently lack symlinks"));
-    assert_eq!(said(&[], &["safe-links", "acls"]), "");
-    let narrowed = said(&["xattrs", "acls", "delete", "links"], &["safe-links"]);
+    assert!(parsed(&[], &[]).contains("`--safe-links` is not allowed: the snapshot would silently lack symlinks"));
+    assert_eq!(parsed(&[], &["safe-links", "acls"]), "");
+    let narrowed = parsed(&["xattrs", "acls", "delete", "links"], &["safe-links"]);
     for word in ["`-X`", "`-A`", "`--delete-during`", "`-l`"] {
         assert!(narrowed.contains(&format!("rsync's {word} is not allowed: the policy refuses it")), "{narrowed}");
     }
@@ -201,14 +230,14 @@ fn what_is_not_passed_on_is_noted() {
 fn a_value_is_never_mistaken_for_the_separator() {
     let codes = |options: &str| with(options).unwrap_err().iter().map(|reason| reason.code).collect::<Vec<_>>();
     assert_eq!(codes("-r --backup-dir ."), [Code::Option], "refused for what it is, and `.` was its value");
-    assert_eq!(said("rsync --server -r --partial-dir . . x").unwrap().place().to_string(), "x");
-    assert_eq!(said("rsync --server -r --link-dest . x").unwrap_err()[0].code, Code::Command);
+    assert_eq!(parsed("rsync --server -r --partial-dir . . x").unwrap().place().to_string(), "x");
+    assert_eq!(parsed("rsync --server -r --link-dest . x").unwrap_err()[0].code, Code::Command);
     assert_eq!(codes("-r --backup-dir bak dir"), [Code::Option, Code::Command], "a space from an old client");
 }
 
 #[test]
 fn there_is_one_destination_inside_the_snapshot() {
-    let place = |end: &str| said(&format!("rsync --server -r {end}")).map(|push| push.place().to_string());
+    let place = |end: &str| parsed(&format!("rsync --server -r {end}")).map(|push| push.place().to_string());
     for whole in [".", ". ", ". .", ". ''", ". /", ". ~/", ". ./"] {
         assert_eq!(place(whole).unwrap(), ".", "{whole}");
     }
@@ -229,7 +258,7 @@ fn there_is_one_destination_inside_the_snapshot() {
 
 #[test]
 fn other_sessions_are_told_apart() {
-    let codes = |text: &str| said(text).unwrap_err().iter().map(|reason| reason.code).collect::<Vec<_>>();
+    let codes = |text: &str| parsed(text).unwrap_err().iter().map(|reason| reason.code).collect::<Vec<_>>();
     assert_eq!(codes("rsync --server --sender -lLkre.iLsfxCIvu --skip-compress=gz . a b"), [Code::Pull]);
     assert_eq!(codes("rsync --server -r --append --sender . x"), [Code::Pull, Code::Option], "the pull comes first");
     assert_eq!(codes("rsync --server --daemon ."), [Code::Daemon]);
@@ -281,19 +310,16 @@ fn as_an_account_access_lists_need_the_policys_word() {
     assert!(needed(&Owners::Real, &["owner", "group"]).is_empty() && !push.does_without_namespaces(&Owners::Real));
 }
 
-/// Every spelling of the table, with a value where it takes one.
-fn spellings() -> Vec<String> {
-    let of = |row: &'static Row| {
-        let value = sample(row);
-        let long = row.long.iter().map(move |long| value.map_or_else(|| (*long).to_owned(), |value| format!("{long}={value}")));
-        long.chain(row.letter.map(|letter| format!("-{letter}{}", value.unwrap_or_default())))
-    };
-    options::rows().iter().flat_map(of).collect()
+/// Every spelling of a row, with a value where it takes one.
+fn spellings(row: &Row) -> impl Iterator<Item = String> {
+    let value = sample(row);
+    let long = row.long.iter().map(move |long| value.map_or_else(|| (*long).to_owned(), |value| format!("{long}={value}")));
+    long.chain(row.letter.map(|letter| format!("-{letter}{}", value.unwrap_or_default())))
 }
 
 /// Words that pass, as clients send them.
 fn passing_word() -> impl Strategy<Value = String> {
-    let passed: Vec<String> = spellings().into_iter().filter(|spelling| with(spelling).is_ok()).collect();
+    let passed: Vec<String> = options::rows().iter().flat_map(spellings).filter(|spelling| with(spelling).is_ok()).collect();
     prop_oneof![
         3 => proptest::sample::select(passed),
         1 => "-[vqulmOJyWogDtprHAXcCIRxSzhn8]{1,12}",
@@ -306,16 +332,12 @@ fn passing_word() -> impl Strategy<Value = String> {
 fn any_word() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => passing_word(),
-        1 => proptest::sample::select(spellings()),
+        1 => proptest::sample::select(options::rows().iter().flat_map(spellings).collect::<Vec<_>>()),
         1 => "-[a-zA-Z]{1,8}(e[0-9]{0,3}\\.[iLsfxCIvu]{0,9})?",
         1 => "--[a-z]{1,6}(-[a-z]{1,6})?(=[ -~]{0,8})?",
         1 => "[ -~]{0,8}",
         1 => Just(".".to_owned()),
     ]
-}
-
-fn quoted(words: &[String]) -> String {
-    shell_words::join(words)
 }
 
 /// Whether the word is one that the table prints.
@@ -346,7 +368,7 @@ proptest! {
         words in proptest::collection::vec(any_word(), 0..6),
         place in "[a-z./~-]{0,12}",
     ) {
-        if let Ok(push) = said(&format!("rsync --server {} . {}", quoted(&words), quoted(&[place]))) {
+        if let Ok(push) = parsed(&format!("rsync --server {} . {}", shell_words::join(&words), shell_words::join(&[place]))) {
             for word in push.words() {
                 prop_assert!(is_from_the_table(&word), "{}", word);
             }
@@ -359,14 +381,14 @@ proptest! {
         words in proptest::collection::vec(passing_word(), 0..10),
         place in "(~/|/|\\./)?[a-zé ';$]{1,5}(/[a-z]{1,5}){0,3}/?",
     ) {
-        let text = format!("rsync --server {} . {}", quoted(&words), quoted(&[place]));
-        let push = said(&text).unwrap();
+        let text = format!("rsync --server {} . {}", shell_words::join(&words), shell_words::join(&[place]));
+        let push = parsed(&text).unwrap();
         for word in push.words() {
             prop_assert!(is_from_the_table(&word), "{}", word);
         }
         let mut again = push.words();
         again.extend(push.timeout().map(|seconds| format!("--timeout={seconds}")));
-        let again = said(&format!("rsync --server {} . {}", quoted(&again), quoted(&[push.place().to_string()]))).unwrap();
+        let again = parsed(&format!("rsync --server {} . {}", shell_words::join(&again), shell_words::join(&[push.place().to_string()]))).unwrap();
         prop_assert_eq!(again.words(), push.words());
         prop_assert_eq!(again.place(), push.place());
         prop_assert_eq!(again.timeout(), push.timeout());
