@@ -16,7 +16,6 @@ use snapgate::admin::watch::{Means, WatchReport, run, run_with};
 use snapgate::decide::policy::{Defaults, MailSettings, Namespaces, Origins, Site, Sshd, Tls, Transport};
 use snapgate::terms::record::Record;
 
-#[path = "mail/bounds.rs"]
 mod bounds;
 use support::smtp::{Manner, Protection, Server, header};
 
