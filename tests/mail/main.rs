@@ -16,7 +16,6 @@ use snapgate::admin::watch::{Means, WatchReport, run, run_with};
 use snapgate::decide::policy::{Defaults, MailSettings, Namespaces, Origins, Site, Sshd, Tls, Transport};
 use snapgate::terms::Event;
 
-#[path = "mail/bounds.rs"]
 mod bounds;
 #[path = "mail/passed.rs"]
 mod passed;
