@@ -20,6 +20,7 @@ mod overlay;
 mod owners;
 mod publish;
 mod remap;
+mod remove;
 mod stage;
 mod stock;
 mod survey;
@@ -55,6 +56,7 @@ pub use mounts::mounted;
 pub use owners::{owners_of, remembered};
 pub use publish::{Published, Staging};
 pub use remap::{Given, Ownership};
+pub use remove::remove;
 pub use survey::Survey;
 
 /// One client's repository, known to be a directory of the running account that nobody else can write to.

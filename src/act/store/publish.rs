@@ -18,6 +18,7 @@ use nix::sys::stat::{FileStat, lstat};
 use super::absent::absent;
 use super::disk::{make_movable, numbered, read_note, rename_new, sync_directory};
 use super::links::{Deferred, Taken};
+use super::remove::remove;
 use super::survey::{Kept, Survey, survey};
 use super::{Held, Repository, contents, make_directory, tree, trouble, unfinished};
 use crate::decide::push::lost;
@@ -145,7 +146,7 @@ impl<'a> Staging<'a> {
         numbered(&self.held.repository.interrupted()).iter().any(|tries| {
             let below = |root: &Path| tree::open_below(root, place.components());
             let (Ok(stage), Ok(tries)) = (below(&self.path), below(tries)) else { return false };
-            unfinished::is_built_on(stage.as_fd(), &own, tries, 0).unwrap_or_default()
+            unfinished::is_built_on(stage, &own, tries.as_fd()).unwrap_or_default()
         })
     }
 
@@ -171,7 +172,7 @@ impl<'a> Staging<'a> {
 
     /// Removes it.
     pub fn discard(self) -> Result<(), Reason> {
-        let removed = tree::remove(&self.path).and_then(|()| self.held.clear_placeholders());
+        let removed = remove(&self.path).and_then(|()| self.held.clear_placeholders());
         removed.map(drop).map_err(|error| trouble("removing", &self.path, &error))
     }
 

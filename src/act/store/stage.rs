@@ -4,20 +4,20 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use nix::errno::Errno;
-use nix::sys::stat::{SFlag, lstat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::sys::stat::lstat;
 use serde::{Deserialize, Serialize};
 
 use super::disk::{make_movable, next_number, numbered, overwrite, read_note, remove_file, rename_new};
 use super::overlay::{Layers, overlay};
 use super::publish::Staging;
+use super::remove::{remove, remove_at, remove_common};
 use super::unfinished::{self, Earlier};
 use super::{Held, Repository, contents, tree, trouble};
 use crate::decide::push::outcome;
@@ -83,7 +83,7 @@ impl<'a> Held<'a> {
         let cleared = if trusted {
             self.take_out_unfinished(partial_dir).and_then(|()| self.set_aside(path))
         } else {
-            tree::remove(path).map(|()| false).map_err(|error| trouble("removing", path, &error))
+            remove(path).map(|()| false).map_err(|error| trouble("removing", path, &error))
         };
         match cleared {
             Ok(true) => Ok(Some(Note::passing(outcome::KEPT))),
@@ -159,7 +159,7 @@ impl<'a> Held<'a> {
     /// Keeps a tree for the next push, as the latest of those that are kept. One without a file is not kept; says whether it was.
     pub(super) fn set_aside(&self, path: &Path) -> Result<bool, Reason> {
         if !contents::has_file_anywhere(path).map_err(|error| trouble("reading", path, &error))? {
-            tree::remove(path).map_err(|error| trouble("removing", path, &error))?;
+            remove(path).map_err(|error| trouble("removing", path, &error))?;
             return Ok(false);
         }
         // A set-aside tree is trusted by size and time later on, so its data has to be there even after a power cut.
@@ -194,7 +194,7 @@ impl<'a> Held<'a> {
         let mut all = numbered(&self.repository.interrupted());
         all.pop();
         for earlier in all {
-            if tree::remove(&earlier).is_err() {
+            if remove(&earlier).is_err() {
                 let broken = self.lay_aside(&earlier, &self.repository.state().join("broken"));
                 notes.extend(broken.map(|broken| Note::lasting(format!("`{}` is to be looked at and removed by hand", broken.display()))));
             }
@@ -216,13 +216,12 @@ impl<'a> Held<'a> {
         for tree in numbered(&self.repository.interrupted()) {
             let forget = || -> io::Result<()> {
                 if let Some((parent, name)) = tree::place_in(&tree, place)? {
-                    tree::remove_at(parent.as_fd(), &name, 0)?;
+                    remove_at(parent.as_fd(), &name)?;
                 }
                 if let Some(snapshot) = snapshot.filter(|_| !place.is_whole()) {
-                    let (parent, name) = tree::split(&tree)?;
-                    remove_common(tree::open_forcibly(parent.as_fd(), &name)?.as_fd(), tree::open(snapshot)?.as_fd(), 0)?;
+                    remove_common(&tree, snapshot)?;
                 }
-                if place.is_whole() || contents::has_file_anywhere(&tree)? { Ok(()) } else { tree::remove(&tree) }
+                if place.is_whole() || contents::has_file_anywhere(&tree)? { Ok(()) } else { remove(&tree) }
             };
             forget().map_err(|error| trouble("removing", &tree, &error))?;
         }
@@ -237,7 +236,7 @@ impl<'a> Held<'a> {
         self.clear_carried()?;
         if self.repository.transaction()?.is_none() {
             let inprogress = self.repository.inprogress();
-            tree::remove(&inprogress).map_err(|error| trouble("removing", &inprogress, &error))?;
+            remove(&inprogress).map_err(|error| trouble("removing", &inprogress, &error))?;
         }
         self.forget_interrupted(&SubPath::default(), None)
     }
@@ -298,21 +297,4 @@ pub(super) fn boot_id() -> String {
 fn is_lack(error: &io::Error) -> bool {
     let lacks = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOSPC, Errno::EDQUOT, Errno::EINTR];
     error.raw_os_error().is_some_and(|number| lacks.contains(&Errno::from_raw(number)))
-}
-
-/// Removes from `kept` every file that `snapshot` has, the very same, and directories that are empty then.
-fn remove_common(kept: BorrowedFd<'_>, snapshot: BorrowedFd<'_>, depth: usize) -> io::Result<()> {
-    tree::each(kept, |entry| {
-        let (Ok(one), Ok(other)) = (tree::stat(kept, entry.name), tree::stat(snapshot, entry.name)) else { return Ok(()) };
-        if tree::kind(&one) != SFlag::S_IFDIR {
-            let is_same = (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino);
-            return if is_same { Ok(unlinkat(kept, entry.name, UnlinkatFlags::NoRemoveDir)?) } else { Ok(()) };
-        }
-        // What cannot be looked into is not in common.
-        let Ok(other) = tree::open_at(snapshot, entry.name) else { return Ok(()) };
-        remove_common(tree::open_forcibly(kept, entry.name)?.as_fd(), other.as_fd(), tree::deeper(depth)?)?;
-        // Fails where something is left in it, as it should.
-        let _ = unlinkat(kept, entry.name, UnlinkatFlags::RemoveDir);
-        Ok(())
-    })
 }

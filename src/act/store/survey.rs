@@ -13,7 +13,7 @@ use rustix::fs::lgetxattr;
 use super::compare::{Comparison, Side};
 use super::links::Taken;
 use super::tree::{Listed, kind, open, open_at, stat};
-use super::walk::{Closed, Next, Visitor, walk};
+use super::walk::{Closed, Next, Visitor, walk_tree};
 use crate::decide::owners::lists;
 use crate::decide::sandbox::spec::Ids;
 use crate::terms::limits::{MAX_ACCESS_LIST, USUAL_ACCESS_LIST};
@@ -49,7 +49,7 @@ pub(super) struct Kept {
 pub(super) fn survey(path: &Path, compare: &[PathBuf], taken: &Taken, kept: Option<Kept>) -> io::Result<Survey> {
     let compare = compare.iter().filter_map(|path| open(path).ok()).collect();
     let mut counting = Counting { taken, kept, comparison: Comparison::new(), survey: Survey::default() };
-    walk(open(path)?, compare, Closed::Left, &mut counting)?;
+    walk_tree(path, compare, Closed::Left, &mut counting)?;
     Ok(counting.survey)
 }
 

@@ -11,7 +11,8 @@ use chrono::{DateTime, Utc};
 use super::disk::{move_whole, next_number, numbered, read_note, remove_file, sync_directory, write_note};
 use super::overlay::{Layers, overlay};
 use super::publish::Staging;
-use super::{Held, Repository, tree, trouble};
+use super::remove::{remove, remove_place};
+use super::{Held, Repository, trouble};
 use crate::decide::push::outcome::FROM_THE_BEGINNING;
 use crate::terms::limits::MAX_TRANSACTION;
 use crate::terms::{Code, Reason, RepositoryState, SubPath, Transaction};
@@ -66,7 +67,7 @@ impl Held<'_> {
     pub fn abort_transaction(&self) -> Result<(), Reason> {
         self.close_transaction()?;
         let parts = self.repository.parts();
-        tree::remove(&parts).map_err(|error| trouble("removing", &parts, &error))
+        remove(&parts).map_err(|error| trouble("removing", &parts, &error))
     }
 
     /// Lays the parts over one another, later ones on top, and puts the sum where a push would stand. The transaction
@@ -121,7 +122,7 @@ impl Held<'_> {
         let earlier = self.earlier_parts();
         self.add_part(path)?;
         let Some(place) = replaces else { return Ok(()) };
-        let remove = |part: &PathBuf| tree::remove_place(part, place.components()).map_err(|error| trouble("clearing", part, &error));
+        let remove = |part: &PathBuf| remove_place(part, place.components()).map_err(|error| trouble("clearing", part, &error));
         earlier.iter().try_for_each(remove)
     }
 

@@ -6,19 +6,19 @@
 use std::ffi::{CStr, CString, OsStr};
 use std::fs;
 use std::io::{self, Read as _};
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
-use super::tree::{
-    Listed, c_string, deeper, each, find, kind, lent, open_at, open_below, open_forcibly, remove_at, restore_times, split, stat,
-};
-use super::walk::{Closed, Next, Visitor, walk};
+use super::remove::Emptied;
+use super::tree::{Lent, Listed, c_string, each, kind, open_at, open_below, open_forcibly, restore_times, stat};
+use super::walk::{Closed, Leaving, Next, Visitor, walk, walk_tree};
 use crate::decide::rsync::temporary::{likely, stem, stem_of};
 use crate::terms::limits::MAX_MEANT;
 
@@ -36,47 +36,70 @@ pub(super) fn new_partial_dir() -> io::Result<String> {
     Ok(format!(".~snapgate-{:016x}~", random()?))
 }
 
-/// Takes every directory called `name` out of a tree that is not published. With `keep`, its files go to where they
-/// were meant to stand, unless something stands there, marked as unfinished.
+/// Takes every directory called `name` out of a tree that is not published. With `keep`, its files
+/// go to where they were meant to stand, unless something stands there, marked as unfinished.
 pub(super) fn take_out(path: &Path, name: &str, keep: bool) -> io::Result<()> {
-    let (parent, top) = split(path)?;
-    let name = CString::new(name)?;
-    lent(parent.as_fd(), &top, |directory| take_out_of(directory, &name, keep, 0))
+    walk_tree(path, Taken::From(None), Closed::Lent, &mut TakingOut { wanted: &CString::new(name)?, keep }).map(drop)
 }
 
-fn take_out_of(directory: OwnedFd, wanted: &CStr, keep: bool, depth: usize) -> io::Result<()> {
-    // A listing may pass over an entry when the one before it is removed.
-    while take_out_once(directory.as_fd(), wanted, keep, depth)? {}
-    Ok(())
+struct TakingOut<'a> {
+    wanted: &'a CStr,
+    keep: bool,
 }
 
-fn take_out_once(here: BorrowedFd<'_>, wanted: &CStr, keep: bool, depth: usize) -> io::Result<bool> {
-    let before = fstat(here)?;
-    let mut found = false;
-    rustix::fs::seek(here, rustix::fs::SeekFrom::Start(0))?;
-    each(here, |entry| {
-        if !entry.is_directory(here)? {
-            return Ok(());
+enum Taken {
+    /// A directory that stays; as it was, once something has been taken out of it.
+    From(Option<Box<FileStat>>),
+    /// One that is taken out, or that is in such a one.
+    Out(Emptied),
+}
+
+impl TakingOut<'_> {
+    fn rescue(from: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
+        let unfinished = open_forcibly(from, name)?;
+        each(unfinished.as_fd(), |file| {
+            if is_free(from, file.name, &stat(unfinished.as_fd(), file.name)?)? {
+                renameat(&unfinished, file.name, from, file.name)?;
+                mark_unfinished(from, file.name)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Visitor for TakingOut<'_> {
+    type Here = Taken;
+
+    fn entry(&mut self, here: &mut Taken, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<Taken>> {
+        let before = match here {
+            Taken::Out(emptied) => {
+                return Ok(if emptied.take(at, entry)? { Next::Past } else { Next::Into(Taken::Out(Emptied::default())) });
+            }
+            Taken::From(before) => before,
+        };
+        if !entry.is_directory(at)? {
+            return Ok(Next::Past);
         }
-        let deeper = deeper(depth)?;
-        if entry.name != wanted {
-            return lent(here, entry.name, |next| take_out_of(next, wanted, keep, deeper));
+        if entry.name != self.wanted {
+            return Ok(Next::Into(Taken::From(None)));
         }
-        if keep {
-            let unfinished = open_forcibly(here, entry.name)?;
-            each(unfinished.as_fd(), |file| {
-                if is_free(here, file.name, &stat(unfinished.as_fd(), file.name)?)? {
-                    renameat(&unfinished, file.name, here, file.name)?;
-                    mark_unfinished(here, file.name)?;
-                }
-                Ok(())
-            })?;
+        before.get_or_insert(Box::new(fstat(at)?));
+        if self.keep {
+            Self::rescue(at, entry.name)?;
         }
-        found = true;
-        remove_at(here, entry.name, deeper)?;
-        restore_times(here, &before)
-    })?;
-    Ok(found)
+        Ok(Next::Into(Taken::Out(Emptied::default())))
+    }
+
+    fn leave(&mut self, here: Taken, left: &Leaving<'_>) -> io::Result<Option<Taken>> {
+        match here {
+            Taken::Out(emptied) => Ok(emptied.go(left)?.map(Taken::Out)),
+            Taken::From(None) => Ok(None),
+            Taken::From(Some(before)) => {
+                restore_times(left.at, &before)?;
+                Ok(Some(Taken::From(None)))
+            }
+        }
+    }
 }
 
 /// Whether a name is free for an unfinished file: nothing stands there, or a shorter one.
@@ -123,15 +146,11 @@ struct Temporary {
 /// Gives the file that a killed rsync was at the name that it was to get, marked as unfinished. Where that may be one of several it
 /// gets each: a name that no client asks for costs nothing.
 pub(super) fn take_temporary(path: &Path, earlier: &Earlier) -> io::Result<()> {
-    let (parent, top) = split(path)?;
     let mut latest = Latest::default();
-    lent(parent.as_fd(), &top, |directory| walk(directory, 0, Closed::Lent, &mut latest))?;
+    walk_tree(path, 0, Closed::Lent, &mut latest)?;
     let Some(Temporary { directory, name, found }) = latest.last else { return Ok(()) };
     let Some(of) = stem_of(name.to_bytes()) else { return Ok(()) };
-    let mut here = open_forcibly(parent.as_fd(), &top)?;
-    for part in parts(&directory) {
-        here = open_forcibly(here.as_fd(), &c_string(part)?)?;
-    }
+    let here = Lent::open(AT_FDCWD, &c_string(path.as_os_str())?)?.along(parts(&directory))?;
     let mut given = None::<CString>;
     for meant in meant(of, &directory, earlier)? {
         if !is_free(here.as_fd(), &meant, &found)? {
@@ -241,23 +260,34 @@ pub(super) fn is_superseded(name: &CStr, found: &FileStat, later: BorrowedFd<'_>
     Ok(false)
 }
 
-/// Whether the tree in `stage` has a file, finished or among its `own` unfinished ones, that was built on a part of it in `tries`: it begins
-/// with the first block of that, so rsync took at least this from there.
-pub(super) fn is_built_on(stage: BorrowedFd<'_>, own: &CStr, tries: OwnedFd, depth: usize) -> io::Result<bool> {
-    let tries = tries.as_fd();
-    let found = find(tries, |entry| {
-        let built_on = if entry.is_directory(tries)? {
-            match (open_at(stage, entry.name), open_at(tries, entry.name)) {
-                (Ok(stage), Ok(tries)) => is_built_on(stage.as_fd(), own, tries, deeper(depth)?)?,
-                _ => false,
-            }
-        } else {
-            let unfinished = || open_at(stage, own).is_ok_and(|own| begins_with(own.as_fd(), tries, entry.name));
-            is_marked(&stat(tries, entry.name)?) && (begins_with(stage, tries, entry.name) || unfinished())
-        };
-        Ok(built_on.then_some(()))
-    });
-    Ok(found?.is_some())
+/// Whether the tree in `stage` has a file, finished or among its `own` unfinished ones, that was
+/// built on a part of it in `tries`: it begins with the first block of that, so rsync took at
+/// least this from there.
+pub(super) fn is_built_on(stage: OwnedFd, own: &CStr, tries: BorrowedFd<'_>) -> io::Result<bool> {
+    walk(tries, c".", stage, Closed::Left, &mut Building { own })
+}
+
+struct Building<'a> {
+    own: &'a CStr,
+}
+
+impl Visitor for Building<'_> {
+    /// The same directory in the stage.
+    type Here = OwnedFd;
+
+    fn entry(&mut self, stage: &mut OwnedFd, tries: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<OwnedFd>> {
+        let (stage, name) = (stage.as_fd(), entry.name);
+        if entry.is_directory(tries)? {
+            return Ok(open_at(stage, name).map_or(Next::Past, Next::Into));
+        }
+        let unfinished = || open_at(stage, self.own).is_ok_and(|own| begins_with(own.as_fd(), tries, name));
+        let built_on = is_marked(&stat(tries, name)?) && (begins_with(stage, tries, name) || unfinished());
+        Ok(if built_on { Next::Stop } else { Next::Past })
+    }
+
+    fn unseen(&mut self, _: io::Error) -> io::Result<ControlFlow<()>> {
+        Ok(ControlFlow::Continue(()))
+    }
 }
 
 /// The longest block that rsync compares (`MAX_BLOCK_SIZE` in its rsync.h).

@@ -7,15 +7,16 @@
 use std::ffi::CString;
 use std::io;
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{FileStat, SFlag};
 
 use super::disk::numbered;
 use super::links::Taken;
-use super::tree::{Listed, allocated, kind, lent, open_at, open_below, place_in, split, stat};
+use super::tree::{Listed, allocated, c_string, kind, open_at, open_below, place_in, stat};
 use super::walk::{Closed, Next, Visitor, walk};
 use super::{Held, Staging};
 use crate::decide::push::metering::Allowance;
@@ -46,19 +47,14 @@ impl Held<'_> {
 }
 
 fn count(path: &Path, taken: &Taken, forcibly: bool) -> Count {
-    count_in(split(path), None, taken, forcibly)
+    count_in(c_string(path.as_os_str()).map(|path| (AT_FDCWD, path)), None, taken, forcibly)
 }
 
-fn count_in(tree: io::Result<(OwnedFd, CString)>, newest: Option<OwnedFd>, taken: &Taken, forcibly: bool) -> Count {
+fn count_in(tree: io::Result<(impl AsFd, CString)>, newest: Option<OwnedFd>, taken: &Taken, forcibly: bool) -> Count {
     let mut tally = Tally { taken, count: Count::default() };
     let counted = tree.and_then(|(parent, name)| {
         tally.add(&stat(parent.as_fd(), &name)?);
-        let closed = if forcibly { Closed::Lent } else { Closed::Left };
-        let top = match closed {
-            Closed::Left => walk(open_at(&parent, name.as_c_str())?, newest, closed, &mut tally),
-            Closed::Lent => lent(parent.as_fd(), &name, |top| walk(top, newest, closed, &mut tally)),
-        };
-        top.map(drop)
+        walk(parent.as_fd(), &name, newest, if forcibly { Closed::Lent } else { Closed::Left }, &mut tally)
     });
     // Before a push and after it there is no tree.
     tally.count.blind |= counted.is_err_and(|error| error.kind() != io::ErrorKind::NotFound);

@@ -10,17 +10,18 @@ mod make;
 mod placeholders;
 
 use std::cell::{Cell, RefCell};
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::libc;
-use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
+use nix::sys::stat::FileStat;
 
-use super::tree::{self, Listed, allocated, hold_below, open_below, stat};
+use super::tree::{Lent, Listed, allocated, hold_below, open_at, open_below, stat};
 use super::{Held, Staging, trouble};
 use crate::decide::push::links::{Answer, Basis, BasisOf, Layout, Link, Links, Source};
 use crate::terms::limits::{DIRECTORY_ENTRY, MAX_LINKS};
@@ -249,11 +250,16 @@ fn beneath(root: BorrowedFd<'_>, path: &[u8], how: OFlag) -> nix::Result<OwnedFd
 
 /// Opens a directory along a way that its owner may not go. Every mode is as it was when it is open.
 fn enter_forcibly(stage: BorrowedFd<'_>, path: &[u8]) -> nix::Result<OwnedFd> {
-    let mode = Mode::from_bits_truncate(fstat(stage)?.st_mode & 0o7777);
-    fchmod(stage, mode | Mode::S_IRWXU)?;
-    let opened = tree::open_lent(stage, path);
-    fchmod(stage, mode)?;
-    opened.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))
+    let enter = || -> io::Result<OwnedFd> {
+        let names = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
+        let here = Lent::of(stage.try_clone_to_owned()?)?.along(names.map(OsStr::from_bytes))?;
+        Ok(open_at(here.as_fd(), c".")?)
+    };
+    enter().map_err(errno)
+}
+
+fn errno(error: io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
 #[cfg(test)]

@@ -12,12 +12,14 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
-use nix::sys::stat::{Mode, fchmod, fstat, fstatat};
+use nix::sys::stat::fstatat;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
+use super::super::contents;
+use super::super::remove::remove;
+use super::super::tree::{self, Lent};
 use super::super::{Held, Repository, make_directory};
-use super::super::{contents, tree};
-use super::{beneath, enter_forcibly, number, split};
+use super::{beneath, enter_forcibly, errno, number, split};
 use crate::terms::usage::Usage;
 
 /// Those of one push.
@@ -138,7 +140,7 @@ impl<'a> Placeholders<'a> {
             self.repository.give(&path)?;
             Ok((directory, inode))
         };
-        let (directory, inode) = make().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))?;
+        let (directory, inode) = make().map_err(errno)?;
         self.directory = Some(directory);
         if let Some(in_use) = self.in_use.get_mut(number) {
             *in_use = Some(self.inodes.len());
@@ -160,12 +162,8 @@ fn in_directory<T>(
         Err(Errno::EACCES) => {}
         done => return done,
     }
-    let here = enter_forcibly(stage, directory)?;
-    let mode = Mode::from_bits_truncate(fstat(&here)?.st_mode & 0o7777);
-    fchmod(&here, mode | Mode::S_IRWXU)?;
-    let done = work(here.as_fd());
-    fchmod(&here, mode)?;
-    done
+    let here = Lent::of(enter_forcibly(stage, directory)?).map_err(errno)?;
+    work(here.as_fd())
 }
 
 /// The inode of what stands at a path.
@@ -216,7 +214,7 @@ impl Held<'_> {
                 some => removed += some,
             }
         }
-        tree::remove(&directory)?;
+        remove(&directory)?;
         Ok(removed)
     }
 }

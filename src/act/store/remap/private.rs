@@ -14,7 +14,8 @@ use nix::sys::stat::fstat;
 use rustix::fs::{AtFlags, Mode, OFlags, fsync, mkdirat, openat, readlinkat, renameat, symlinkat, syncfs, unlinkat};
 use serde::{Deserialize, Serialize};
 
-use super::super::tree::{c_string, each, open_at, remove_at};
+use super::super::remove::{empty, remove_at};
+use super::super::tree::{c_string, open_at};
 use super::super::{stage, trouble, unusable};
 use crate::decide::owners::remap::Remap;
 use crate::decide::owners::remap::kept::Kept;
@@ -181,7 +182,7 @@ impl Private {
     pub(super) fn forget_kept(&mut self) -> io::Result<()> {
         self.kept = None;
         match &self.directory {
-            Some(directory) => absent(remove_at(directory.as_fd(), &c_string(OsStr::new(KEPT))?, 0)),
+            Some(directory) => absent(remove_at(directory.as_fd(), &c_string(OsStr::new(KEPT))?)),
             None => Ok(()),
         }
     }
@@ -200,8 +201,7 @@ impl Private {
         }
         self.end()?;
         // Emptied as what is held: whoever has the directory above could have put another, full one in its place.
-        let listed = open_at(self.directory()?, c".")?;
-        each(listed.as_fd(), |entry| remove_at(listed.as_fd(), entry.name, 0))?;
+        empty(self.directory()?.as_fd())?;
         (self.directory, self.kept) = (None, None);
         unlinkat(&self.parent, &self.name, AtFlags::REMOVEDIR)?;
         Ok(fsync(&self.parent)?)
