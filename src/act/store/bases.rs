@@ -4,9 +4,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::disk::{numbered, overwrite, read_note};
+use super::disk::{overwrite, read_note};
+use super::keep::numbered;
 use super::{Repository, absent, contents, tree, trouble};
-use crate::decide::push::links::BasisOf;
+use crate::decide::push::links::Tree;
 use crate::decide::push::parts::{self, Counted};
 use crate::terms::limits::{MAX_BASIS_DIRS, MAX_COUNTED, MAX_LOOKED_BACK, MAX_PART_BASES};
 use crate::terms::{Reason, RepositoryState, SnapshotName, SubPath};
@@ -20,14 +21,14 @@ impl Repository {
     /// transaction, where they have that place, and these snapshots.
     ///
     /// With `whole_files_only` no set-aside push is among them: a file in it may be unfinished and of the right size.
-    pub fn bases(&self, place: &SubPath, snapshots: &[PathBuf], whole_files_only: bool) -> Vec<(PathBuf, BasisOf)> {
+    pub fn bases(&self, place: &SubPath, snapshots: &[PathBuf], whole_files_only: bool) -> Vec<Tree> {
         // `recover` leaves no more than one of them.
         let set_aside = numbered(&self.interrupted()).pop().filter(|_| !whole_files_only);
         let parts = numbered(&self.parts()).into_iter().rev().take(MAX_PART_BASES);
-        let unpublished = set_aside.into_iter().map(|root| (root, BasisOf::SetAside)).chain(parts.map(|root| (root, BasisOf::Published)));
-        let mut bases: Vec<_> = unpublished.filter(|(root, _)| has(root, place)).collect();
+        let unpublished = set_aside.into_iter().map(Tree::set_aside).chain(parts.map(Tree::published));
+        let mut bases: Vec<_> = unpublished.filter(|tree| has(&tree.root, place)).collect();
         let room = MAX_BASIS_DIRS.saturating_sub(bases.len()).min(snapshots.len());
-        bases.extend(snapshots.iter().take(room).rev().map(|root| (root.clone(), BasisOf::Published)));
+        bases.extend(snapshots.iter().take(room).rev().map(Tree::published));
         bases
     }
 

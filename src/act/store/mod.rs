@@ -14,6 +14,7 @@ mod compare;
 mod contents;
 mod disk;
 mod find;
+mod keep;
 mod links;
 mod mounts;
 mod overlay;
@@ -33,8 +34,6 @@ mod whole;
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tries_tests;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};

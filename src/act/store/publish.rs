@@ -16,9 +16,9 @@ use chrono::Utc;
 use nix::sys::stat::{FileStat, lstat};
 
 use super::absent::absent;
-use super::disk::{make_movable, numbered, read_note, rename_new, sync_directory};
+use super::disk::{read_note, sync_directory};
+use super::keep::{move_tree, numbered, remove};
 use super::links::{Deferred, Taken};
-use super::remove::remove;
 use super::survey::{Kept, Survey, survey};
 use super::{Held, Repository, contents, make_directory, tree, trouble, unfinished};
 use crate::decide::push::lost;
@@ -193,20 +193,17 @@ impl<'a> Staging<'a> {
     /// When the disk does not let it; then it is not published, and the next session sets it aside.
     pub fn publish(self, name: SnapshotName, id: &str, says: &[u8]) -> Result<Published, Reason> {
         let target = name.below(&self.held.repository.snapshots());
-        let mode = self.recite(&name, &target, id, says).map_err(|error| trouble("publishing", &target, &error))?;
+        self.recite(&name, &target, id, says).map_err(|error| trouble("publishing", &target, &error))?;
         // It is a snapshot now, whatever happens next.
-        let finished = self.finish(&target, mode);
+        let finished = self.finish(&target);
         let trouble = finished.map_err(|error| trouble("after publishing", &target, &error)).err();
         Ok(Published { name, path: target, trouble })
     }
 
-    /// Up to the one step that counts. Returns the top directory's mode, where it had to be changed for the move.
-    fn recite(&self, name: &SnapshotName, target: &Path, id: &str, says: &[u8]) -> io::Result<Option<fs::Permissions>> {
+    /// Up to the one step that counts.
+    fn recite(&self, name: &SnapshotName, target: &Path, id: &str, says: &[u8]) -> io::Result<()> {
         let repository = self.held.repository;
         let snapshots = repository.snapshots();
-
-        // A client's own mode on the top directory may forbid moving it.
-        let mode = make_movable(&self.path)?;
 
         // Everything in the tree reaches the disk before its name says that it is a backup. One syncfs does this for
         // a million files in one call, where an fsync of each would take hours.
@@ -228,12 +225,11 @@ impl<'a> Staging<'a> {
         repository.owe(id, name, says)?;
 
         // The one step that counts. It cannot replace anything: a name that exists is an error.
-        rename_new(&self.path, target)?;
-        Ok(mode)
+        move_tree(&self.path, target)
     }
 
     /// What follows the one step. A crash anywhere in it leaves `current` one behind; the next session heals it.
-    fn finish(&self, target: &Path, mode: Option<fs::Permissions>) -> io::Result<()> {
+    fn finish(&self, target: &Path) -> io::Result<()> {
         let repository = self.held.repository;
 
         // The rename touched two directories; both reach the disk before `current` speaks of it.
@@ -241,13 +237,7 @@ impl<'a> Staging<'a> {
         sync_directory(repository.root())?;
 
         repository.replace_current()?;
-        sync_directory(repository.root())?;
-
-        // Only the owner's own right to write was lent, so a crash before this shows nothing to anybody else.
-        if let Some(mode) = mode {
-            fs::set_permissions(target, mode)?;
-        }
-        Ok(())
+        sync_directory(repository.root())
     }
 }
 

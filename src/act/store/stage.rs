@@ -14,10 +14,11 @@ use nix::errno::Errno;
 use nix::sys::stat::lstat;
 use serde::{Deserialize, Serialize};
 
-use super::disk::{make_movable, next_number, numbered, overwrite, read_note, remove_file, rename_new};
+use super::disk::{overwrite, read_note, remove_file};
+use super::keep::{self, move_tree, move_under_number, numbered, remove};
 use super::overlay::{Layers, overlay};
 use super::publish::Staging;
-use super::remove::{remove, remove_at, remove_common};
+use super::remove::{remove_at, remove_common};
 use super::unfinished::{self, Earlier};
 use super::{Held, Repository, contents, tree, trouble};
 use crate::decide::push::outcome;
@@ -38,6 +39,10 @@ struct RunMark {
 impl Repository {
     pub(super) fn interrupted(&self) -> PathBuf {
         self.state().join("interrupted")
+    }
+
+    fn broken(&self) -> PathBuf {
+        self.state().join("broken")
     }
 
     fn run_mark(&self) -> PathBuf {
@@ -89,19 +94,11 @@ impl<'a> Held<'a> {
             Ok(true) => Ok(Some(Note::passing(outcome::KEPT))),
             Ok(false) => Ok(None),
             Err(reason) => {
-                let broken = self.lay_aside(path, &self.repository.state().join("broken"));
+                let broken = move_under_number(path, &self.repository.broken());
                 let broken = broken.map_err(|error| trouble("moving", path, &error))?;
                 Ok(Some(Note::lasting(format!("{}: it is now `{}`, to be looked at and removed by hand", reason.detail, broken.display()))))
             }
         }
-    }
-
-    /// Moves a tree under the next free number below `directory`.
-    fn lay_aside(&self, path: &Path, directory: &Path) -> io::Result<PathBuf> {
-        let target = next_number(directory)?;
-        make_movable(path)?;
-        rename_new(path, &target)?;
-        Ok(target)
     }
 
     /// Makes the empty directory, with `place` in it.
@@ -112,10 +109,7 @@ impl<'a> Held<'a> {
         // Of a gate that was killed while it tidied up.
         self.clear_placeholders().map_err(|error| trouble("clearing", &self.repository.state(), &error))?;
         let partial_dir = self.mark_run().map_err(|error| trouble("writing", &self.repository.run_mark(), &error))?;
-        let make = |directory: &Path| {
-            let made = fs::create_dir(directory).and_then(|()| self.repository.give(directory));
-            made.map_err(|error| trouble("creating", directory, &error))
-        };
+        let make = |directory: &Path| keep::make(self.repository, directory).map_err(|error| trouble("creating", directory, &error));
         let mut directory = self.repository.inprogress();
         make(&directory)?;
         for part in place.components() {
@@ -164,7 +158,7 @@ impl<'a> Held<'a> {
         }
         // A set-aside tree is trusted by size and time later on, so its data has to be there even after a power cut.
         self.sync().map_err(|error| trouble("syncing", path, &error))?;
-        self.lay_aside(path, &self.repository.interrupted()).map_err(|error| trouble("setting aside", path, &error))?;
+        move_under_number(path, &self.repository.interrupted()).map_err(|error| trouble("setting aside", path, &error))?;
         Ok(true)
     }
 
@@ -180,7 +174,7 @@ impl<'a> Held<'a> {
         }
         // Numbers tell which is the later one; alone it is the first again.
         let first = self.repository.interrupted().join("1");
-        if latest == first { Ok(()) } else { rename_new(&latest, &first) }
+        if latest == first { Ok(()) } else { move_tree(&latest, &first) }
     }
 
     /// The same, where a kill left it undone. What cannot be laid together must keep nobody out: it only saves sending again.
@@ -195,7 +189,7 @@ impl<'a> Held<'a> {
         all.pop();
         for earlier in all {
             if remove(&earlier).is_err() {
-                let broken = self.lay_aside(&earlier, &self.repository.state().join("broken"));
+                let broken = move_under_number(&earlier, &self.repository.broken());
                 notes.extend(broken.map(|broken| Note::lasting(format!("`{}` is to be looked at and removed by hand", broken.display()))));
             }
         }

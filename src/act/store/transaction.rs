@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::disk::{move_whole, next_number, numbered, read_note, remove_file, sync_directory, write_note};
+use super::disk::{read_note, remove_file, sync_directory, write_note};
+use super::keep::{move_tree, move_under_number, numbered, remove};
 use super::overlay::{Layers, overlay};
 use super::publish::Staging;
-use super::remove::{remove, remove_place};
+use super::remove::remove_place;
 use super::{Held, Repository, trouble};
 use crate::decide::push::outcome::FROM_THE_BEGINNING;
 use crate::terms::limits::MAX_TRANSACTION;
@@ -91,7 +92,7 @@ impl Held<'_> {
         self.write_transaction(&Transaction { merging: true, ..transaction.clone() })?;
         let inprogress = self.repository.inprogress();
         // Its new place is its last one before `snapshots/`, so it has its own mode there.
-        let moved = move_whole(&sum, &inprogress).map(|()| Staging::filled(self));
+        let moved = move_tree(&sum, &inprogress).map(|()| Staging::filled(self));
         moved.map_err(|error| trouble("moving", &sum, &error))
     }
 
@@ -129,10 +130,9 @@ impl Held<'_> {
     pub(super) fn add_part(&self, path: &Path) -> Result<(), Reason> {
         let parts = self.repository.parts();
         let add = || -> std::io::Result<()> {
-            let part = next_number(&parts)?;
             // `complete` may come after a power cut, and publishes what stands here.
             self.sync()?;
-            move_whole(path, &part)?;
+            move_under_number(path, &parts)?;
             sync_directory(&parts)
         };
         add().map_err(|error| trouble("keeping", path, &error))

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{FileStat, SFlag};
 
-use super::disk::numbered;
+use super::keep::numbered;
 use super::links::Taken;
 use super::tree::{Listed, allocated, c_string, kind, open_at, open_below, place_in, stat};
 use super::walk::{Closed, Next, Visitor, walk};

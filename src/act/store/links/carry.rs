@@ -16,15 +16,15 @@ use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{Mode, SFlag, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use super::super::keep::remove;
 use super::super::overlay::{Layers, overlay};
-use super::super::remove::remove;
 use super::super::tree::{Lent, Listed, c_string, kind, open, open_at, open_below, set_mode, stat};
 use super::super::walk::{Closed, Leaving, Next, Visitor, walk_tree};
 use super::super::{Held, Repository, Staging, make_directory, trouble};
 use super::log::{self, Log};
 use super::make::too_late;
 use super::{Bounds, Deferred, Made, Recorded, Taken, anew};
-use crate::decide::push::links::{Basis, BasisOf, Layout, Link, Source};
+use crate::decide::push::links::{Basis, Layout, Link, Source, Tree};
 use crate::decide::push::parts;
 use crate::terms::limits::LINKS_BETWEEN_LOOKS;
 use crate::terms::path::SubPath;
@@ -72,7 +72,7 @@ impl Staging<'_> {
         let (held, taken) = (self.held(), Taken::default());
         let begin = || -> io::Result<Deferred<'_>> {
             make_directory(beside, 0o700)?;
-            let basis = Basis { root: old.to_path_buf(), seen: old.to_path_buf(), of: BasisOf::Published };
+            let basis = Basis { tree: Tree::published(old), seen: old.to_path_buf() };
             let recorded = Recorded {
                 layout: Layout { start: beside.to_path_buf(), bases: vec![basis], partial_dir: String::new() },
                 stage: open(beside)?,

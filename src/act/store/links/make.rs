@@ -214,7 +214,7 @@ impl Making<'_> {
                 self.clear(here, &name)?;
             }
             match (&mut here, &there) {
-                (Some(here), Some(there)) => self.one(there, &old, here, &name, record.to, &mut made)?,
+                (Some(here), Some(there)) => self.keep(there, &old, here, &name, record.to, &mut made)?,
                 _ => made.lose(record.to),
             }
         }
@@ -283,8 +283,8 @@ impl Making<'_> {
         }
     }
 
-    /// Makes one link.
-    fn one(&self, there: &There, old: &CStr, here: &mut Here, name: &CStr, path: &[u8], made: &mut Made) -> io::Result<()> {
+    /// Keeps a file of another tree under its new name: by a link, where it can have one more.
+    fn keep(&self, there: &There, old: &CStr, here: &mut Here, name: &CStr, path: &[u8], made: &mut Made) -> io::Result<()> {
         if there.source == Source::Stage && stat(there.directory.as_fd(), old).is_ok_and(|old| self.is_placeholder(&old)) {
             // Nothing has come to stand where it links to.
             made.lose(path);

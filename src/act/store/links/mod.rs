@@ -110,7 +110,7 @@ impl<'a> Staging<'a> {
             let recorded = Recorded {
                 layout: layout.clone(),
                 stage: open_below(self.path(), place.components())?,
-                bases: layout.bases.iter().map(|basis| hold_below(&basis.root, place.components())).collect::<io::Result<_>>()?,
+                bases: layout.bases.iter().map(|basis| hold_below(&basis.tree.root, place.components())).collect::<io::Result<_>>()?,
                 log: Log::new(log::path(&state)),
                 placeholders: hard_links.then(|| Placeholders::new(held.repository)),
                 has_twins: false,
@@ -192,7 +192,7 @@ impl Recorded<'_> {
         let name = Usage { bytes: link.to.len() as u64 + DIRECTORY_ENTRY, inodes: 1 };
         let Source::Basis(number) = link.source else { return name };
         let number = usize::from(number);
-        match self.layout.bases.get(number).map(|basis| basis.of) {
+        match self.layout.bases.get(number).map(|basis| basis.tree.of) {
             Some(BasisOf::Published) if link.from == link.to => Usage::default(),
             // Nor what a tree that was set aside has from there.
             Some(BasisOf::SetAside) => match self.at(number, &link.from) {
@@ -207,7 +207,7 @@ impl Recorded<'_> {
 impl Recorded<'_> {
     fn is_set_aside(&self, source: Source) -> bool {
         let Source::Basis(number) = source else { return false };
-        self.layout.bases.get(usize::from(number)).is_some_and(|basis| basis.of == BasisOf::SetAside)
+        self.layout.bases.get(usize::from(number)).is_some_and(|basis| basis.tree.is_set_aside())
     }
 
     /// What stands at a path in a basis.
@@ -218,7 +218,7 @@ impl Recorded<'_> {
     }
 
     fn is_published(&self, path: &[u8], inode: u64) -> bool {
-        let published = self.layout.bases.iter().enumerate().filter(|(_, basis)| basis.of == BasisOf::Published);
+        let published = self.layout.bases.iter().enumerate().filter(|(_, basis)| !basis.tree.is_set_aside());
         published.filter_map(|(number, _)| self.at(number, path)).any(|found| found.st_ino == inode)
     }
 }

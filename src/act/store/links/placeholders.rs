@@ -16,7 +16,7 @@ use nix::sys::stat::fstatat;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 use super::super::contents;
-use super::super::remove::remove;
+use super::super::keep::remove;
 use super::super::tree::{self, Lent};
 use super::super::{Held, Repository, make_directory};
 use super::{beneath, enter_forcibly, errno, number, split};

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::super::{Repository, attributes};
 use super::*;
-use crate::decide::push::links::Basis;
+use crate::decide::push::links::{Basis, Tree};
 use crate::terms::limits::LINKS_BETWEEN_LOOKS;
 use crate::terms::reason::Code;
 
@@ -33,15 +33,16 @@ fn store() -> Store {
 }
 
 impl Store {
-    fn history(&self, name: &str) -> std::path::PathBuf {
+    fn history(&self, name: &str) -> PathBuf {
         self.root.path().join("history").join(name)
     }
 
     fn layout(&self) -> Layout {
-        let basis = |name: &str, of| Basis { root: self.root.path().join(name), seen: Path::new("/basis").join(name), of };
+        let basis =
+            |name: &str, tree: fn(PathBuf) -> Tree| Basis { tree: tree(self.root.path().join(name)), seen: Path::new("/basis").join(name) };
         Layout {
             start: "/stage".into(),
-            bases: vec![basis("kept", BasisOf::SetAside), basis("history", BasisOf::Published)],
+            bases: vec![basis("kept", Tree::set_aside), basis("history", Tree::published)],
             partial_dir: "p".to_owned(),
         }
     }
@@ -56,7 +57,7 @@ impl Store {
         links.make(UNBOUND, true).unwrap()
     }
 
-    fn stage(&self, name: &str) -> std::path::PathBuf {
+    fn stage(&self, name: &str) -> PathBuf {
         self.repository.inprogress().join(name)
     }
 
@@ -350,7 +351,7 @@ fn a_link_takes_what_the_snapshot_before_did_not() {
 }
 
 /// A file with as many links as the file system gives one. `None` where that takes too long.
-fn full(directory: &Path) -> Option<std::path::PathBuf> {
+fn full(directory: &Path) -> Option<PathBuf> {
     let file = directory.join("full");
     fs::write(&file, "full").unwrap();
     chmod(&file, 0o640);
