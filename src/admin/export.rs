@@ -1,8 +1,10 @@
-//! `snapgate export`: what stands in a snapshot, copied out of it with the client's own owners. For root alone, who may give files to others.
+//! `snapgate export`: copies a place out of a snapshot with the client's own owners. For root, who
+//! alone may give files to others.
 //!
-//! Two processes do it. One reads, closed in as for a push, in a namespace that has the client's ids alone; one of root's writes, which has
-//! the machine's. What the first says is believed as far as rsync believes any sender: it must never decide where anything is written.
-//! Nothing of it may ever be the account's own: it has root's terminal and keys, and an account may look into what is its own (ptrace(2)).
+//! One process reads, in a sandbox and a namespace of the client's ids alone; one of root's writes.
+//! What the first says is believed as far as rsync believes any sender: it never decides where
+//! anything is written. It is never the account's: it has root's terminal, and an account may look
+//! into its own processes (ptrace(2)).
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
@@ -88,9 +90,6 @@ pub fn export(directory: &Path, wanted: &Wanted, to: &Path) -> Result<String, Fa
 pub const SEND: &str = "export-sender";
 
 /// Reads, for the rsync that writes, to which the standard streams lead. The exit code.
-///
-/// # Errors
-/// As [`export`].
 pub fn send(directory: &Path, wanted: &Wanted) -> Result<u8, Failure> {
     process::close_inherited();
     process::no_core();
@@ -145,7 +144,7 @@ impl Source {
     }
 }
 
-/// Whose the files are. What the repository holds decides, whatever the policy says of pushes to come.
+/// Whose the files are, by what the repository holds; a policy is for pushes to come.
 fn owners(site: &Site, policy: &Policy, account: &Account) -> Result<Owners, Reason> {
     let policy = Policy { owners: None, ..policy.clone() };
     owners::decide(site, &policy, account.is_root(), remembered(&policy.path)?, || subids::available(account))
@@ -164,8 +163,9 @@ fn snapshot(repository: &Repository, policy: &Policy, wanted: &str) -> Result<Sn
     })
 }
 
-/// Where the copy is put together: a directory that nobody but root may enter, beside the one that it becomes. What is half done never
-/// stands under that name, and no owner of a client's choosing gets hold of it before it is whole.
+/// Where the copy is put together: a directory that only root may enter, beside the one that it
+/// becomes. Nothing half done stands under that name, and nobody gets at a file before the copy is
+/// whole.
 struct Workshop {
     path: PathBuf,
     to: PathBuf,

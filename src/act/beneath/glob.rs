@@ -1,4 +1,4 @@
-//! The files that a client's pattern stands for, in order of name. Directories are listed by descriptor, beneath the root only.
+//! The files that a client's pattern matches, in order of name, listed by descriptor.
 
 use nix::dir::Dir;
 use nix::fcntl::OFlag;

@@ -1,6 +1,6 @@
-//! The ids that an account may use for others, as this machine has them: `/etc/subuid`, `/etc/subgid` and the two programs that map them.
+//! The ids that an account may use for others: `/etc/subuid` and `/etc/subgid`.
 //!
-//! It must never be believed beyond these: newuidmap(1) and newgidmap(1) read the same files and have the last word.
+//! newuidmap(1) and newgidmap(1) read the same files and have the last word.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -13,9 +13,6 @@ use crate::terms::limits::{MAX_PASSWD, MAX_SUBIDS};
 use crate::terms::{Account, IdMap, IdRange, Mapping};
 
 /// What an account may use.
-///
-/// # Errors
-/// With what is missing.
 pub fn available(account: &Account) -> Result<Mapping, Lack> {
     let map = |ids: Ids| IdMap::new(ranges(&read(ids.file(), MAX_SUBIDS), ids, account)).ok_or(Lack::Ranges(ids.file()));
     let mapping = Mapping { users: map(Ids::Users)?, groups: map(Ids::Groups)? };

@@ -1,6 +1,5 @@
-//! Directories at the top of the last snapshot that a new tree does not have. Single files come and go in the top of a home.
-//!
-//! Nothing is changed by the look, and no symbolic link is followed.
+//! Directories at the top of the last snapshot that a new tree lacks. Single files come and go in
+//! the top of a home. Nothing is changed, and no symbolic link followed.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -70,7 +69,7 @@ fn at(old: OwnedFd, new: &OwnedFd, before: &str) -> io::Result<Absent> {
 /// Counts the files beneath a directory that is gone.
 struct Counting<'a> {
     absent: &'a mut Absent,
-    /// Entries that were looked at, directories too: there may be millions of these and hardly a file.
+    /// Entries seen, directories too: there may be millions of these and hardly a file.
     seen: &'a mut u64,
 }
 

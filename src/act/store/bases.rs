@@ -1,6 +1,8 @@
-//! What a push is compared with: pushes that were cut off, those of its transaction, and snapshots that have its place.
+//! What a push is compared with: interrupted pushes, those of its transaction, and snapshots that
+//! have its place.
 //!
-//! Nothing is changed here but the note that says which snapshots have much, and no symbolic link is followed.
+//! Only the note that says which snapshots have much is written here, and no symbolic link is
+//! followed.
 
 use std::path::{Path, PathBuf};
 
@@ -17,10 +19,11 @@ impl Repository {
         self.state().join("counted.json")
     }
 
-    /// Trees that unchanged files can be linked from, for a push to `place`: those of set-aside pushes and of earlier parts of the open
-    /// transaction, where they have that place, and these snapshots.
+    /// Trees to link unchanged files from, for a push to `place`: interrupted pushes and earlier
+    /// parts of the open transaction that have the place, and these snapshots, the newest last.
     ///
-    /// With `whole_files_only` no set-aside push is among them: a file in it may be unfinished and of the right size.
+    /// With `whole_files_only` no interrupted push: a file in it may be unfinished and of the right
+    /// size.
     pub fn bases(&self, place: &SubPath, snapshots: &[PathBuf], whole_files_only: bool) -> Vec<Tree> {
         // `recover` leaves no more than one of them.
         let set_aside = numbered(&self.interrupted()).pop().filter(|_| !whole_files_only);
@@ -32,7 +35,8 @@ impl Repository {
         bases
     }
 
-    /// Snapshots that a push to `place` may have something in common with: the newest that has it first, and such as have more than that one.
+    /// Snapshots that a push to `place` may share files with: the newest that has it first, then
+    /// those that have more.
     pub fn snapshots_with(&self, place: &SubPath, state: &RepositoryState) -> Vec<PathBuf> {
         let all = || state.newest.iter().chain(&state.earlier);
         let path = |name: &SnapshotName| name.below(&self.snapshots());
@@ -46,12 +50,9 @@ impl Repository {
     }
 
     /// Whether the newest snapshot holds a file at `place`.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub fn newest_has_files(&self, state: &RepositoryState, place: &SubPath) -> Result<bool, Reason> {
         let Some(newest) = &state.newest else { return Ok(false) };
-        // It was counted when it was published, which spares a walk over a tree that may be nothing but directories.
+        // It was counted when it was published, which spares a walk over many directories.
         match self.files_of(newest) {
             Some(0) => return Ok(false),
             Some(_) if place.is_whole() => return Ok(true),
@@ -64,8 +65,8 @@ impl Repository {
         contents::has_file(&place.below(&path)).map_err(|error| trouble("reading", &path, &error))
     }
 
-    /// Notes how many files the newest snapshot has, and that it came of a push into `place`. Where that cannot be, or is lost, nobody is told of
-    /// files that are gone, and less is linked.
+    /// Notes how many files the newest snapshot has, and into which `place` it was pushed. If the
+    /// note is lost, nobody hears of files that are gone, and less is linked.
     pub fn note_files(&self, snapshot: &SnapshotName, place: &SubPath, files: u64) {
         let new = Counted { snapshot: snapshot.to_string(), place: place.clone(), files };
         let path = |name: &str| self.snapshots().join(name);

@@ -47,7 +47,8 @@ impl Visitor for AnyFile {
     }
 }
 
-/// Removes names of these inodes from a tree that is not published. Says how many there were. A listing may pass over some.
+/// Removes names of these inodes from a tree that is not published, and returns how many. A listing
+/// may pass over some.
 pub(super) fn remove_names(path: &Path, inodes: &[u64]) -> io::Result<u64> {
     let mut removing = Names { inodes, removed: 0 };
     walk_tree(path, lstat(path)?, Closed::Lent, &mut removing)?;

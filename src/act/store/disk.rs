@@ -32,8 +32,9 @@ pub(super) fn write_note(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_directory(path.parent().unwrap_or(path))
 }
 
-/// Writes one that may be lost, or be torn, in a crash of the machine. To remove the old file takes a quarter of all the rest before a
-/// push, and where one is truncated the file system brings its text to the disk; so the new text goes over the old.
+/// Writes one that may be lost or torn in a crash of the machine. The new text goes over the old:
+/// removing the old file takes a quarter of all the time before a push, and truncating it makes the
+/// file system write its text to the disk.
 pub(super) fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)?;
     file.write_all(bytes)?;

@@ -1,11 +1,11 @@
-//! A client's repository on the disk: who may open it, who holds it, and what stands in it.
+//! A client's repository on the disk: who may open it, who holds it, and what is in it.
 //!
-//! Paths here are made by the gate alone. Trees that a client filled are walked by descriptor and never through a
-//! symbolic link (`tree`). Nothing here ever removes or changes anything beneath `snapshots/`, but that root's `snapgate remap` gives
-//! what stands there other owners (`remap`).
+//! Only the gate makes paths here. Trees that a client filled are walked by descriptor and never
+//! through a symbolic link (`walk`). Nothing beneath `snapshots/` is ever removed or changed,
+//! except that root's `snapgate remap` changes owners (`remap`).
 //!
-//! What the disk does not let a step do or read is its error, with words for the administrator. Where a step says nothing of errors,
-//! there are no others.
+//! Errors are what the disk does not allow, in words for the administrator. Where a function has
+//! others it says so.
 
 mod absent;
 mod attributes;
@@ -58,7 +58,7 @@ pub use remap::{Given, Ownership};
 pub use remove::remove;
 pub use survey::Survey;
 
-/// One client's repository, known to be a directory of the running account that nobody else can write to.
+/// A client's repository: a directory of the running account that nobody else can write to.
 #[derive(Debug)]
 pub struct Repository {
     root: PathBuf,
@@ -70,12 +70,12 @@ pub struct Repository {
 #[derive(Debug)]
 pub struct Held<'a> {
     repository: &'a Repository,
-    /// Everything is brought to the disk by it, too: the kernel tells a descriptor of the errors since it was opened, and this one was
-    /// before anything was written.
+    /// It also brings everything to the disk: the kernel reports to a descriptor the errors since
+    /// it was opened, and this one was open before anything was written.
     lock: File,
 }
 
-/// Turns an error of the file system into words; the client learns only that it is the server's trouble.
+/// Puts an error of the file system into words. The client learns only that the server has one.
 pub(crate) fn trouble(doing: &str, path: &Path, error: &io::Error) -> Reason {
     let remedy = match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on the store",
@@ -96,15 +96,12 @@ fn unusable(detail: String, remedy: &str) -> Reason {
 }
 
 impl Repository {
-    /// The repository at `path` if it is there and fit to be written to by `uid`; nothing is created.
+    /// The repository at `path` if it is there and fit to be written to by `uid`.
     pub fn existing(path: &Path, uid: u32) -> Option<Self> {
         Self::checked(path, uid).ok()
     }
 
     /// The same, with what is wrong with it.
-    ///
-    /// # Errors
-    /// When it is not there, or not the account's alone.
     pub fn checked(path: &Path, uid: u32) -> Result<Self, Reason> {
         belongs_to(path, uid)?;
         Ok(Self::at(path))
@@ -115,21 +112,19 @@ impl Repository {
         Self { root: path.to_path_buf(), mapping: None }
     }
 
-    /// Opens the repository, making it on first use, after asking whether the store can take anything at all. With a `mapping` this
-    /// process is in its namespace.
-    ///
-    /// # Errors
-    /// When the store is full or read-only, or belongs to somebody else.
+    /// Opens the repository and makes it on first use, if the store can take anything at all. With
+    /// a `mapping` this process is in its namespace.
     pub fn open(path: &Path, uid: u32, mapping: Option<&Mapping>) -> Result<Self, Reason> {
         let parent = path.parent().unwrap_or(path);
         match fs::symlink_metadata(path) {
             Ok(_) => read_write(path)?,
-            // A repository that is to be made needs room; one that is there may have some to give back (`Held::make_room`).
+            // A new repository needs room; an existing one may have some to give back
+            // (`Held::make_room`).
             Err(_) => read_write(parent).and_then(|()| has_room(parent))?,
         }
         make_directory(path, 0o700).map_err(|error| trouble("creating", path, &error))?;
         belongs_to(path, uid)?;
-        // The kernel names files without the symlinks on the way to them, and rsync's own walk follows none.
+        // The kernel names files without symlinks on the way, and rsync's own walk follows none.
         let root = fs::canonicalize(path).map_err(|error| trouble("looking at", path, &error))?;
         let this = Self { root, mapping: mapping.cloned() };
         for directory in [this.state(), this.logs(), this.snapshots()] {
@@ -153,8 +148,8 @@ impl Repository {
     /// Takes the repository for this process.
     ///
     /// # Errors
-    /// With [`Code::Busy`] when another push holds it, be it the gate or an rsync whose gate is gone; with [`Code::Owners`] when its ids
-    /// do not mean any more what they meant when they were looked at.
+    /// With [`Code::Busy`] when another push holds it, be it the gate or an rsync whose gate is
+    /// gone; with [`Code::Owners`] when its ids mean something else than when they were looked at.
     pub fn hold(&self) -> Result<Held<'_>, Reason> {
         let lock = self.try_lock("lock")?;
         self.try_lock("rsync.lock")?;
@@ -162,7 +157,7 @@ impl Repository {
         Ok(Held { repository: self, lock })
     }
 
-    /// Whether a push is running. Asks with a shared lock, so that two who ask do not disturb each other.
+    /// Whether a push is running. Asks with a shared lock, so that two who ask do not collide.
     pub fn is_busy(&self) -> bool {
         ["lock", "rsync.lock"].iter().any(|name| {
             let file = File::open(self.state().join(name));
@@ -178,9 +173,6 @@ impl Repository {
     }
 
     /// What stands in the repository. Reads the names of snapshots, not their contents.
-    ///
-    /// # Errors
-    /// When a directory or the transaction cannot be read.
     pub fn look(&self, names: &NamePattern) -> Result<RepositoryState, Reason> {
         let mut all = self.names(names)?;
         all.sort_by(|a, b| (b.at, b.as_str()).cmp(&(a.at, a.as_str())));
@@ -201,7 +193,7 @@ impl Repository {
             };
             for entry in entries {
                 let entry = entry.map_err(|error| trouble("reading", &directory, &error))?;
-                // A link is never a snapshot: `snapshots/` holds what was published and nothing else.
+                // A link is never a snapshot.
                 if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     continue;
                 }
@@ -241,7 +233,7 @@ impl Repository {
         self.logs().join(format!("{id}.log"))
     }
 
-    /// What the rsync of the run with this id says. It has a file of its own: rsync can do with it what it likes.
+    /// What the rsync of this run says. In a file of its own: rsync can do with it what it likes.
     pub fn rsync_log(&self, id: &str) -> PathBuf {
         self.logs().join(format!("{id}.rsync.log"))
     }
@@ -271,15 +263,12 @@ impl Held<'_> {
         self.repository
     }
 
-    /// Takes the lock that rsync itself will carry, so that it outlives a gate that was killed.
-    ///
-    /// # Errors
-    /// When it cannot be opened; it cannot be taken, since no rsync can have started since this was held.
+    /// Takes the lock that rsync will carry, so that it outlives a killed gate.
     pub fn rsync_lock(&self) -> Result<File, Reason> {
         self.repository.try_lock("rsync.lock")
     }
 
-    /// Makes sure that there is room. What unfinished pushes left is given up for it: it only saves sending again.
+    /// Makes sure that there is room. What interrupted pushes left is given up for it.
     ///
     /// # Errors
     /// When the store is full all the same.
@@ -290,7 +279,7 @@ impl Held<'_> {
         has_room(&self.repository.root)
     }
 
-    /// Waits until every process of an rsync that has ended is gone: its receiver may outlive it for a moment.
+    /// Waits until every process of an rsync is gone: its receiver may outlive it for a moment.
     ///
     /// # Errors
     /// When one is still there after [`RSYNC_GONE`].
@@ -331,7 +320,7 @@ pub(crate) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// A repository must be a directory of the account, and nobody else's to write to: names in it are trusted.
+/// Names in a repository are trusted, so only its account may write there.
 fn belongs_to(path: &Path, uid: u32) -> Result<(), Reason> {
     let found = fs::symlink_metadata(path).map_err(|error| trouble("looking at", path, &error))?;
     let shown = printable(path.as_os_str().as_encoded_bytes());

@@ -1,7 +1,8 @@
-//! What a repository says of the owners in it, in a note of its own: which ids of this machine stand for which of the client's.
+//! What a repository says of the owners in it, in a note of its own: which ids of this machine
+//! stand for which of the client's.
 //!
-//! The note is written before the first file arrives, and means the same until `snapgate remap` gives every file its new ids. Nothing may
-//! be stored by it as long as that is under way.
+//! The note is written before the first file arrives and holds until `snapgate remap` gives every
+//! file its new ids. While that runs nothing may be stored.
 
 use std::ffi::OsString;
 use std::fs;
@@ -23,7 +24,8 @@ use crate::terms::{Account, Owners, Reason, STATE};
 /// The note.
 pub(super) const NOTE: &str = "owners.json";
 
-/// Where root writes down what it is doing to the repository at `path`, as long as it does: beside it, since what is in it is the account's.
+/// Where root notes what it does to the repository at `path`: beside it, since the account can
+/// write in it.
 pub(super) fn private(path: &Path) -> Option<PathBuf> {
     let mut name = OsString::from(".snapgate-remap-");
     name.push(path.file_name()?);
@@ -40,16 +42,11 @@ pub(super) fn under_way(path: &Path) -> Result<(), Reason> {
 }
 
 /// Whose the client's files are: what its repository, its policy and the account's ids amount to.
-/// # Errors
-/// When that cannot be found out, or must not be stored by.
 pub fn owners_of(site: &Site, policy: &Policy, account: &Account) -> Result<Owners, Reason> {
     owners::decide(site, policy, account.is_root(), remembered(&policy.path)?, || subids::available(account))
 }
 
 /// What the repository at `path` says, if there is one. It is only looked at.
-///
-/// # Errors
-/// When its note cannot be read, or its files are being given other ids.
 pub fn remembered(path: &Path) -> Result<Remembered, Reason> {
     under_way(path)?;
     let state = path.join(STATE);
@@ -75,8 +72,8 @@ fn note(state: &Path) -> PathBuf {
 }
 
 impl Repository {
-    /// Writes down where the client's ids stand, unless that is there already. For whoever holds the repository: what was decided by
-    /// the note may have changed until then.
+    /// Writes down where the client's ids stand, unless the note is there. For the holder of the
+    /// repository: the note that was decided by may have changed until then.
     pub(super) fn remember(&self) -> Result<(), Reason> {
         let note = note(&self.state());
         match (remembered(&self.root)?, &self.mapping) {
@@ -105,22 +102,21 @@ impl Repository {
         self.mapping.as_ref().map(Ids::of)
     }
 
-    /// Whether files have owners of their own: root's gate can give them any, and one in the namespace of the client's ids those.
+    /// Whether files have owners of their own: root can set any, and in the client's namespace
+    /// those.
     pub(super) fn keeps_owners(&self) -> bool {
         self.mapping.is_some() || geteuid().is_root()
     }
 
-    /// Makes something that is to be filled by the client's rsync its own. Where owners are kept, rsync runs as the client's root; else it
-    /// is the account anyway.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
+    /// Gives something that the client's rsync is to fill to it. Where owners are kept, rsync runs
+    /// as the client's root; otherwise as the account.
     pub fn give(&self, path: &Path) -> io::Result<()> {
         if self.mapping.is_none() {
             return Ok(());
         }
         lchown(path, Some(0), Some(0)).or_else(|_| {
-            // It may have got the group of a directory above, which is none of the client's. Its owner may always take it back.
+            // It may have the group of the directory above, which is none of the client's. Its
+            // owner may always take it back.
             lchown(path, None, Some(getegid().as_raw()))?;
             lchown(path, Some(0), Some(0))
         })

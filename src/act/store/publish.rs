@@ -1,9 +1,9 @@
-//! Publishing, as a recital: each step with its reason. After a kill between any two of them the next session finds
-//! the old state or the new one.
+//! Publishing, each step with its reason. After a kill between any two the next session finds the
+//! old state or the new one.
 //!
-//! A snapshot that nobody has been told of yet has a note, `unrecorded/<id>`: from just before it is published until its connection is in the
-//! ledger and the spool. It has the snapshot's name and what there is to say of it. If only the process that published is killed, its gate
-//! says that; if the gate is killed too, the next session tells of the name.
+//! From just before a snapshot is published until its connection is in ledger and spool it has a
+//! note, `unrecorded/<id>`, with its name and the outcome. If the process that published is killed,
+//! its gate records that; if the gate is killed too, the next session reports the name.
 
 use std::ffi::CString;
 use std::fs;
@@ -26,8 +26,8 @@ use crate::terms::limits::MAX_END;
 use crate::terms::record::Lost;
 use crate::terms::{Pushed, Reason, SnapshotName, SubPath};
 
-/// The tree in `inprogress/`, in the hands of the process that holds the repository. It is consumed by what becomes
-/// of it; left alone, the next session sets it aside.
+/// The tree in `inprogress/`, for the process that holds the repository. Whatever becomes of it
+/// consumes this; if nothing does, the next session sets it aside.
 #[derive(Debug)]
 #[must_use]
 pub struct Staging<'a> {
@@ -76,8 +76,9 @@ impl<'a> Staging<'a> {
         Self { held, path: held.repository.inprogress(), partial_dir: Some(partial_dir), made: Some((place, made)) }
     }
 
-    /// Whether rsync was sent nothing of the directory of the place but what is in it, as with `rsync -a /data/file host:`. It would have set
-    /// its time otherwise, and that is before this push, or by a client's clock that is ahead.
+    /// Whether rsync was sent only what is in the place and not its directory, as with `rsync -a
+    /// /data/file host:`. It would have set its time otherwise, to one before this push, or ahead
+    /// by a client's clock.
     pub fn is_untouched(&self) -> bool {
         let Some((place, made)) = &self.made else { return false };
         let same = |found: FileStat| {
@@ -103,7 +104,7 @@ impl<'a> Staging<'a> {
         unfinished::take_out(&self.path, name, false).map_err(|error| trouble("clearing", &self.path, &error))
     }
 
-    /// Counts what stands in it, against the snapshots that it was compared with, before the `links` of its push are made. `lists` is whether
+    /// Counts what is in it, against these snapshots, before its `links` are made. `lists`: whether
     /// access lists came with it.
     pub fn survey(&self, snapshots: &[PathBuf], links: Option<&Deferred<'_>>, lists: bool) -> Result<Survey, Reason> {
         let nothing = Taken::default();
@@ -112,10 +113,8 @@ impl<'a> Staging<'a> {
         survey(&self.path, snapshots, taken, kept).map_err(|error| trouble("counting", &self.path, &error))
     }
 
-    /// What is in the newest snapshot and not in it: at the top, or else at `place`. For a tree whose links are made.
-    ///
-    /// # Errors
-    /// When one of the two cannot be read; nothing depends on it.
+    /// What the newest snapshot has and this has not: at the top, or else at `place`. For a tree
+    /// whose links are made. Nothing depends on it.
     pub fn lost(&self, newest: &SnapshotName, place: &SubPath, files: u64) -> Result<Option<Lost>, Reason> {
         let repository = self.held.repository;
         let absent = absent(&newest.below(&repository.snapshots()), &self.path, place);
@@ -123,10 +122,12 @@ impl<'a> Staging<'a> {
         Ok(lost::judge(absent, repository.files_of(newest), files))
     }
 
-    /// Does some work on it while the disk takes what has arrived, which leaves less to wait for when it is published.
+    /// Works on it while the disk takes what has arrived, which leaves less to wait for when it is
+    /// published.
     ///
     /// # Errors
-    /// Those of the work, and when the disk does not take it: the kernel tells of that once, so nothing may come of the tree then.
+    /// Also when the disk does not take it. The kernel says so once, so nothing may come of the
+    /// tree.
     pub fn while_syncing<T>(&self, work: impl FnOnce() -> Result<T, Reason>) -> Result<T, Reason> {
         let held = self.held;
         let (synced, done) = thread::scope(|scope| {
@@ -139,8 +140,8 @@ impl<'a> Staging<'a> {
         synced.map_err(|error| trouble("syncing", &self.path, &error)).and(done)
     }
 
-    /// Whether a file in it was built on a part that earlier pushes into `place` had received, when its rsync is gone and nothing is
-    /// done with it yet. What cannot be read was not.
+    /// Whether a file was built on a part that earlier pushes into `place` had received. For a tree
+    /// whose rsync is gone and that is untouched. What cannot be read was not.
     pub fn builds_on_parts(&self, place: &SubPath) -> bool {
         let Ok(own) = CString::new(self.partial_dir()) else { return false };
         numbered(&self.held.repository.interrupted()).iter().any(|tries| {
@@ -160,7 +161,8 @@ impl<'a> Staging<'a> {
         contents::has_file_anywhere(&self.path).map_err(|error| trouble("reading", &self.path, &error))
     }
 
-    /// Keeps it for the next try, with what earlier ones had received and it has not. Says whether there was anything in it.
+    /// Keeps it for the next try, with what only earlier ones had received. Returns whether
+    /// anything was in it.
     pub fn set_aside(self) -> Result<bool, Reason> {
         self.held.take_out_unfinished(self.partial_dir.as_deref())?;
         self.held.clear_placeholders().map_err(|error| trouble("clearing", &self.path, &error))?;
@@ -176,8 +178,8 @@ impl<'a> Staging<'a> {
         removed.map(drop).map_err(|error| trouble("removing", &self.path, &error))
     }
 
-    /// Moves it among the parts of the open transaction, in the place of what they have where it replaces that. Directories that it was sent
-    /// nothing of are what they are in these.
+    /// Makes it a part of the open transaction. It replaces what earlier ones have at its place, if
+    /// it is to. Directories that it was sent nothing of are what they are in these.
     pub fn join(self, pushed: &Pushed) -> Result<(), Reason> {
         for earlier in self.held.earlier_parts() {
             let likened = self.liken_the_way(&earlier, std::slice::from_ref(pushed));
@@ -186,11 +188,11 @@ impl<'a> Staging<'a> {
         self.held.join_parts(&self.path, Some(&pushed.place).filter(|_| pushed.replaces))
     }
 
-    /// Makes it the newest snapshot. Whoever does has to say so when the connection `id` has been recorded
-    /// ([`Repository::told`]); `says` is kept until then ([`Repository::said_of`]).
+    /// Makes it the newest snapshot. `says` is kept ([`Repository::said_of`]) until the connection
+    /// `id` has been recorded ([`Repository::told`]).
     ///
     /// # Errors
-    /// When the disk does not let it; then it is not published, and the next session sets it aside.
+    /// When the disk does not let it. Then it is not published, and the next session sets it aside.
     pub fn publish(self, name: SnapshotName, id: &str, says: &[u8]) -> Result<Published, Reason> {
         let target = name.below(&self.held.repository.snapshots());
         self.recite(&name, &target, id, says).map_err(|error| trouble("publishing", &target, &error))?;
@@ -205,8 +207,8 @@ impl<'a> Staging<'a> {
         let repository = self.held.repository;
         let snapshots = repository.snapshots();
 
-        // Everything in the tree reaches the disk before its name says that it is a backup. One syncfs does this for
-        // a million files in one call, where an fsync of each would take hours.
+        // The whole tree is on the disk before its name says that it is a backup. One syncfs does
+        // that for a million files, where an fsync of each would take hours.
         self.held.sync()?;
 
         // Names may be several directories deep. Empty ones that a crash leaves are no snapshots.
@@ -221,14 +223,14 @@ impl<'a> Staging<'a> {
         // What needs room on the disk is done before there is no way back.
         repository.prepare_current(&Path::new("snapshots").join(name.as_str()))?;
 
-        // A kill between the next step and the ledger would leave a snapshot that no record speaks of.
+        // A kill before the ledger would otherwise leave a snapshot that no record mentions.
         repository.owe(id, name, says)?;
 
         // The one step that counts. It cannot replace anything: a name that exists is an error.
         move_tree(&self.path, target)
     }
 
-    /// What follows the one step. A crash anywhere in it leaves `current` one behind; the next session heals it.
+    /// What follows that step. A crash leaves `current` one behind; the next session heals it.
     fn finish(&self, target: &Path) -> io::Result<()> {
         let repository = self.held.repository;
 
@@ -255,8 +257,7 @@ impl Repository {
         fs::write(self.unrecorded().join(id), [name, b"\n", if fits { says } else { b"" }].concat())
     }
 
-    /// What was to be said of the snapshot that the connection `id` has published, while nobody has been told; `None` where it has
-    /// published none.
+    /// The outcome of the connection `id` that has published, while it is not recorded.
     #[must_use]
     pub fn said_of(&self, id: &str) -> Option<Vec<u8>> {
         self.published(&self.unrecorded().join(id)).map(|(_, says)| says)
@@ -278,7 +279,7 @@ impl Repository {
 }
 
 impl Held<'_> {
-    /// Says which snapshots nobody has been told of, and strikes the notes of sessions that are gone.
+    /// Reports snapshots that were not recorded, and removes the notes of sessions that are gone.
     pub(super) fn tell_of_unrecorded(&self) -> Vec<String> {
         let entries = fs::read_dir(self.repository.unrecorded()).into_iter().flatten().flatten();
         let left = entries.map(|entry| entry.path()).filter(|path| !is_at_work(path)).filter_map(|path| {
@@ -290,7 +291,8 @@ impl Held<'_> {
     }
 }
 
-/// Whether the session lives on: it lets go of the repository before it writes the ledger. Its id ends in its process.
+/// Whether the session lives on: it frees the repository before it writes the ledger. Its id ends
+/// in its process.
 fn is_at_work(note: &Path) -> bool {
     let process = note.file_name().and_then(|id| id.to_str()?.rsplit('-').next()?.parse::<u32>().ok());
     process.is_some_and(|process| Path::new("/proc").join(process.to_string()).exists())

@@ -16,9 +16,6 @@ use super::tree::{Lent, Listed, c_string, kind, open, open_at, restore_times, st
 use super::walk::{Closed, Leaving, Next, Visitor, walk, walk_tree};
 
 /// Removes a tree, or whatever stands there. Missing is fine.
-///
-/// # Errors
-/// When the disk does not let it, or the tree is deeper than any path can be.
 pub fn remove(path: &Path) -> io::Result<()> {
     match c_string(path.as_os_str()).and_then(|path| remove_at(AT_FDCWD, &path)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -1,6 +1,8 @@
-//! From an empty directory to a tree that rsync has filled, and what becomes of a tree that is not published.
+//! From an empty directory to a tree that rsync has filled, and what becomes of one that is not
+//! published.
 //!
-//! rsync never starts in a directory that has anything in it: a file there could share its inode with history.
+//! rsync never starts in a directory that has anything in it: a file there could share its inode
+//! with history.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -28,8 +30,8 @@ use crate::terms::{Note, Reason, RepositoryState, SubPath};
 /// What has to be known of a staging directory whose gate is gone.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct RunMark {
-    /// Which boot it was filled in. After a crash of the machine its files may be shorter or emptier than rsync left them, with the
-    /// right size and time on them; they are not linked from again.
+    /// Which boot it was filled in. After a crash of the machine its files may be shorter or
+    /// emptier, with the right size and time on them, so nothing is linked from them.
     boot: String,
     /// Where rsync left unfinished files.
     #[serde(default)]
@@ -51,9 +53,8 @@ impl Repository {
 }
 
 impl<'a> Held<'a> {
-    /// Brings the repository from whatever a crash left to the state before or after it: `current` is made to name the
-    /// newest snapshot, what was in progress is set aside, a transaction that nobody completed is closed.
-    /// Says what was done.
+    /// Repairs whatever a crash left: `current` names the newest snapshot, what was in progress is
+    /// set aside, a transaction that nobody completed is closed. Returns what was done.
     pub fn recover(&self, state: &mut RepositoryState, now: DateTime<Utc>, push_limit: Duration) -> Result<Vec<Note>, Reason> {
         let mut notes = Vec::new();
         if self.heal_current(state)? {
@@ -82,8 +83,8 @@ impl<'a> Held<'a> {
         Ok(notes)
     }
 
-    /// Sets a tree aside, or removes it where it cannot be trusted. Whatever a client made of it, it is out of the way
-    /// afterwards: a tree that can be neither kept nor removed is laid in `broken/`, and that is said.
+    /// Sets a tree aside, or removes it where it cannot be trusted. One that can be neither kept
+    /// nor removed moves to `broken/`, which is reported: it must not keep pushes out.
     fn clear_away(&self, path: &Path, trusted: bool, partial_dir: Option<&str>) -> Result<Option<Note>, Reason> {
         let cleared = if trusted {
             self.take_out_unfinished(partial_dir).and_then(|()| self.set_aside(path))
@@ -102,9 +103,6 @@ impl<'a> Held<'a> {
     }
 
     /// Makes the empty directory, with `place` in it.
-    ///
-    /// # Errors
-    /// When the disk does not let it, or something is in the way.
     pub fn stage(&self, place: &SubPath) -> Result<Staging<'_>, Reason> {
         // Of a gate that was killed while it tidied up.
         self.clear_placeholders().map_err(|error| trouble("clearing", &self.repository.state(), &error))?;
@@ -120,19 +118,21 @@ impl<'a> Held<'a> {
         Ok(Staging::empty(self, partial_dir, directory, made))
     }
 
-    /// Writes down what has to be known of the run that begins. Its directory for unfinished files gets a name.
+    /// Notes what has to be known of the run that begins, and names its directory for unfinished
+    /// files.
     fn mark_run(&self) -> io::Result<String> {
         let mark = RunMark { boot: boot_id(), partial_dir: unfinished::new_partial_dir()? };
         let path = self.repository.run_mark();
         let bytes = serde_json::to_vec(&mark)?;
-        // Over the old text, which is as long: to remove a file costs more than any other call on the disk before a push (ext4), and where one
-        // is truncated the file system brings its text to the disk. After a crash of the machine either text is of another boot.
+        // Over the old text, which is as long: removing a file costs more than any other call
+        // before a push (ext4), and truncating it writes its text to the disk. After a crash of the
+        // machine either text is of another boot.
         overwrite(&path, &bytes)?;
         Ok(mark.partial_dir)
     }
 
-    /// Brings everything written so far to the disk (syncfs(2)). An error is told once, and what it was about is lost: so the run is no
-    /// longer of this boot, and the next session removes what it has left.
+    /// Brings everything to the disk (syncfs(2)). An error is reported once, and the data are lost:
+    /// so the run no longer counts as of this boot, and the next session removes what it left.
     pub(super) fn sync(&self) -> io::Result<()> {
         nix::unistd::syncfs(&self.lock).map_err(|error| {
             let _ = fs::remove_file(self.repository.run_mark());
@@ -140,7 +140,7 @@ impl<'a> Held<'a> {
         })
     }
 
-    /// What rsync had of a file when it was cut off or killed goes where the next push looks for something to build on.
+    /// What rsync had of a file that was cut off goes where the next push looks for it.
     pub(super) fn take_out_unfinished(&self, partial_dir: Option<&str>) -> Result<(), Reason> {
         let inprogress = self.repository.inprogress();
         let Some(name) = partial_dir else { return Ok(()) };
@@ -150,22 +150,20 @@ impl<'a> Held<'a> {
         taken.map_err(|error| trouble("reading", &inprogress, &error))
     }
 
-    /// Keeps a tree for the next push, as the latest of those that are kept. One without a file is not kept; says whether it was.
+    /// Keeps a tree for the next push, as the latest. Returns whether it has a file, and was kept.
     pub(super) fn set_aside(&self, path: &Path) -> Result<bool, Reason> {
         if !contents::has_file_anywhere(path).map_err(|error| trouble("reading", path, &error))? {
             remove(path).map_err(|error| trouble("removing", path, &error))?;
             return Ok(false);
         }
-        // A set-aside tree is trusted by size and time later on, so its data has to be there even after a power cut.
+        // It is trusted by size and time later on, so its data have to survive a power cut.
         self.sync().map_err(|error| trouble("syncing", path, &error))?;
         move_under_number(path, &self.repository.interrupted()).map_err(|error| trouble("setting aside", path, &error))?;
         Ok(true)
     }
 
-    /// Lays what was set aside over one another: one tree is left, which has all that was received and nothing twice.
-    ///
-    /// # Errors
-    /// When the disk does not let it. Nothing is lost then, and the next session goes on with it.
+    /// Lays what was set aside over one another: one tree is left, which has all that was received
+    /// and nothing twice. If that fails nothing is lost, and the next session continues.
     pub(super) fn unite(&self) -> io::Result<()> {
         let mut all = numbered(&self.repository.interrupted());
         let Some(latest) = all.pop() else { return Ok(()) };
@@ -177,7 +175,8 @@ impl<'a> Held<'a> {
         if latest == first { Ok(()) } else { move_tree(&latest, &first) }
     }
 
-    /// The same, where a kill left it undone. What cannot be laid together must keep nobody out: it only saves sending again.
+    /// The same, where a kill left it undone. A failure must keep nobody out: this only saves
+    /// sending again.
     fn finish_uniting(&self) -> Vec<Note> {
         let Err(error) = self.unite() else { return Vec::new() };
         let what = trouble("merging", &self.repository.interrupted(), &error).detail;
@@ -201,11 +200,9 @@ impl<'a> Held<'a> {
         numbered(&self.repository.interrupted()).iter().any(|tree| tree::place_in(tree, place).is_ok_and(|found| found.is_some()))
     }
 
-    /// Removes what was set aside of pushes into `place`, once a snapshot holds it all, and what that snapshot has of other places: a gate that was
-    /// killed may have carried it over already. What else they received stays.
-    ///
-    /// # Errors
-    /// When the disk does not let it; nothing depends on it.
+    /// Removes what was set aside of pushes into `place`, once a snapshot holds it, and what that
+    /// snapshot has of other places: a killed gate may have carried it over. The rest stays.
+    /// Nothing depends on it.
     pub fn forget_interrupted(&self, place: &SubPath, snapshot: Option<&Path>) -> Result<(), Reason> {
         for tree in numbered(&self.repository.interrupted()) {
             let forget = || -> io::Result<()> {
@@ -224,8 +221,8 @@ impl<'a> Held<'a> {
         Ok(())
     }
 
-    /// Removes what was set aside and what a killed gate left, however useful it might be. Not what belongs to an open
-    /// transaction: the client has been told that it is there.
+    /// Removes what was set aside and what a killed gate left. Not what belongs to an open
+    /// transaction: the client knows that it is there.
     pub(super) fn forget_unfinished(&self) -> Result<(), Reason> {
         self.clear_carried()?;
         if self.repository.transaction()?.is_none() {

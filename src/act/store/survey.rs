@@ -1,5 +1,5 @@
-//! Counting a tree: what is in it, and how much of it was on the server already. Nothing is changed by it, and what only stands for a
-//! link that is yet to be made is no file.
+//! Counts a tree: what is in it, and how much of it was on the server already. Nothing is changed,
+//! and a placeholder is no file.
 
 use std::ffi::CStr;
 use std::io;
@@ -32,8 +32,8 @@ pub struct Survey {
     pub received_bytes: u64,
     /// Regular files that stand in the tree compared with and were stored again all the same.
     pub again: StoredAgain,
-    /// Files and directories, not linked, with the last id that is kept as owner or group, or in an access list: it stands for every one
-    /// beyond.
+    /// Files and directories, not linked, with the last id that is kept as owner or group, or in an
+    /// access list: it stands for all ids beyond.
     pub beyond: u64,
 }
 

@@ -192,7 +192,7 @@ fn one_process_at_a_time_and_rsync_counts() {
     assert!(store.repository.is_busy());
     assert_eq!(store.repository.hold().unwrap_err().code, Code::Busy, "the gate is gone and rsync is not");
     drop(rsync);
-    // A program that another test starts at this moment has the lock, too, until it is that program.
+    // A program that another test starts now has the lock, too, until it is exec'd.
     let begun = std::time::Instant::now();
     while store.repository.is_busy() && begun.elapsed() < std::time::Duration::from_secs(10) {
         std::thread::sleep(std::time::Duration::from_millis(1));

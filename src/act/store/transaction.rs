@@ -1,6 +1,6 @@
-//! A prepared transaction on the disk: `transaction.json` says that one is open, `parts/<n>/` holds its pushes.
+//! A prepared transaction: `transaction.json` says that one is open, `parts/<n>/` holds its pushes.
 //!
-//! Each push landed in an empty directory of its own; they are laid over one another only at `complete`.
+//! Each push landed in an empty directory; they are merged only at `complete`.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -71,12 +71,12 @@ impl Held<'_> {
         remove(&parts).map_err(|error| trouble("removing", &parts, &error))
     }
 
-    /// Lays the parts over one another, later ones on top, and puts the sum where a push would stand. The transaction
-    /// stays open until the sum is published or put away ([`Held::close_transaction`]); after a crash on the way
-    /// `complete` can be said again.
+    /// Lays the parts over one another, later ones on top, and moves the sum to where a push would
+    /// stand. The transaction stays open until the sum is published or put away
+    /// ([`Held::close_transaction`]); after a crash `complete` can be said again.
     ///
     /// # Errors
-    /// With [`Code::Unpublished`] when there are no parts; or when the disk does not let it.
+    /// Also with [`Code::Unpublished`] when there are no parts.
     pub fn merge_transaction(&self, transaction: &Transaction) -> Result<Staging<'_>, Reason> {
         let mut parts = numbered(&self.repository.parts());
         let Some(sum) = parts.pop() else {
@@ -88,7 +88,8 @@ impl Held<'_> {
         for earlier in parts.iter().rev() {
             overlay(&sum, earlier, Layers::Parts).map_err(|error| trouble("merging", earlier, &error))?;
         }
-        // Written before the move, so that nobody takes the sum for a push that was cut off, nor such a push for the sum.
+        // Written before the move, so that the sum is not taken for a push that was cut off, nor
+        // such a push for the sum.
         self.write_transaction(&Transaction { merging: true, ..transaction.clone() })?;
         let inprogress = self.repository.inprogress();
         // Its new place is its last one before `snapshots/`, so it has its own mode there.
@@ -96,12 +97,14 @@ impl Held<'_> {
         moved.map_err(|error| trouble("moving", &sum, &error))
     }
 
-    /// Takes a `complete` back that was cut short, or closes its transaction if it had come to its end.
+    /// Takes back a `complete` that was cut short, or closes its transaction if that was all it
+    /// lacked.
     pub(super) fn go_back_from_merging(&self, state: &mut RepositoryState) -> Result<(), Reason> {
         let Some(transaction) = state.transaction.take_if(|transaction| transaction.merging) else { return Ok(()) };
         let inprogress = self.repository.inprogress();
         if fs::symlink_metadata(&inprogress).is_ok() {
-            // Its parts were on the disk before they were counted, so no reboot takes anything from it.
+            // Its parts were on the disk before they were counted, so no reboot takes anything from
+            // it.
             self.add_part(&inprogress)?;
         } else if numbered(&self.repository.parts()).is_empty() {
             return self.close_transaction();
@@ -117,8 +120,8 @@ impl Held<'_> {
         numbered(&self.repository.parts())
     }
 
-    /// Adds a tree to the parts. With `replaces` nothing is left of what earlier ones have at that place: it is taken away when the later part
-    /// stands and is on the disk, so that a kill in between leaves more and never less.
+    /// Adds a tree to the parts. With `replaces`, what earlier ones have at that place is removed
+    /// when the later part is on the disk, so that a kill leaves more and never less.
     pub(super) fn join_parts(&self, path: &Path, replaces: Option<&SubPath>) -> Result<(), Reason> {
         let earlier = self.earlier_parts();
         self.add_part(path)?;

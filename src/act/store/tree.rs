@@ -1,7 +1,8 @@
-//! Trees that a client filled: what is done in them goes by descriptor, one level at a time, entry by entry, and never through a symbolic link.
+//! Directories of trees that a client filled: opened by descriptor, one level at a time, never
+//! through a symbolic link.
 //!
-//! Every walk that changes something runs while the repository is held and no rsync is left, so nothing changes underfoot. None may
-//! change anything but directories, which no two trees share, and files that it has just seen arrive.
+//! Whatever changes a tree runs while the repository is held and rsync is gone, so nothing changes
+//! underfoot. Only directories change, which no two trees share, and files that have just arrived.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
@@ -21,8 +22,8 @@ use crate::terms::limits::MAX_TREE_DEPTH;
 
 const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_RDONLY);
 
-/// Opens a directory, never through a link, and without a trace: a look at a snapshot must not move its times of access. Only
-/// its owner may look so (open(2), `O_NOATIME`); anybody else leaves a trace, as ever.
+/// Opens a directory, never through a link, and leaves its time of access alone if its owner does
+/// (open(2), `O_NOATIME`).
 pub(super) fn open_at(parent: impl AsFd + Copy, name: &(impl NixPath + ?Sized)) -> nix::Result<OwnedFd> {
     match openat(parent, name, DIRECTORY.union(OFlag::O_NOATIME), Mode::empty()) {
         Err(Errno::EPERM) => openat(parent, name, DIRECTORY, Mode::empty()),
@@ -35,7 +36,7 @@ pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
     Ok(open_at(AT_FDCWD, path)?)
 }
 
-/// Opens the directory `place` below `root` component by component, so that no link a client planted is followed.
+/// Opens the directory `place` below `root` component by component, through no planted link.
 pub(super) fn open_below<'a>(root: &Path, place: impl Iterator<Item = &'a OsStr>) -> io::Result<OwnedFd> {
     let mut here = open(root)?;
     for part in place {
@@ -44,7 +45,7 @@ pub(super) fn open_below<'a>(root: &Path, place: impl Iterator<Item = &'a OsStr>
     Ok(here)
 }
 
-/// Holds the directory `place` below `root`, likewise: nothing is read in it, so its own mode does not matter (open(2), `O_PATH`).
+/// The same with nothing to be read in it, so its own mode does not matter (open(2), `O_PATH`).
 pub(super) fn hold_below<'a>(root: &Path, place: impl Iterator<Item = &'a OsStr>) -> io::Result<OwnedFd> {
     const HELD: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
     let mut here = openat(AT_FDCWD, root, HELD, Mode::empty())?;
@@ -54,8 +55,9 @@ pub(super) fn hold_below<'a>(root: &Path, place: impl Iterator<Item = &'a OsStr>
     Ok(here)
 }
 
-/// The directory `place` below a tree that was set aside, by the directory that it is in and its name there; `None` where there is none.
-/// No link is followed on the way, and every directory on it can be changed afterwards.
+/// The directory `place` below a tree that was set aside, as its parent and its name there; `None`
+/// where there is none. No link is followed, and its owner may change every directory on the way
+/// from then on.
 pub(super) fn place_in(tree: &Path, place: &SubPath) -> io::Result<Option<(OwnedFd, CString)>> {
     let (mut parent, mut name) = match split(tree) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -89,7 +91,7 @@ impl Listed<'_> {
     }
 }
 
-/// Bytes of a directory that are read at once. A walk holds as many for each level, and the longest entry fits ten times.
+/// Bytes of a directory that are read at once, for each level. The longest entry fits ten times.
 const PIECE: usize = 4096;
 
 /// Gives each entry of a directory to `look`, until that finds something.
@@ -204,8 +206,8 @@ fn directory_mode(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<u32> {
 }
 
 pub(super) fn set_mode(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> io::Result<()> {
-    // Held first, so that it is a directory whatever becomes of its name; one that may not be read can be held so, and nothing else
-    // be done with what is (open(2), `O_PATH`).
+    // Held first, so that it is a directory whatever becomes of its name. One that may not be read
+    // can only be held so (open(2), `O_PATH`).
     let held = openat(parent, name, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
     let held = format!("/proc/self/fd/{}", held.as_raw_fd());
     Ok(fchmodat(AT_FDCWD, held.as_str(), Mode::from_bits_truncate(mode & 0o7777), FchmodatFlags::FollowSymlink)?)

@@ -1,7 +1,7 @@
-//! Files that rsync had not finished when it ended: in a directory that it was told to put them into, in each directory of the tree; and,
-//! where it was killed, the one that it was at, under the name that it has until it is whole.
+//! Files that rsync had not finished: in a directory that it was told to use, in each directory of
+//! the tree; and, where it was killed, the one that it was at, under its temporary name.
 //!
-//! None may be published, and none be taken for a whole file by a later push.
+//! None may be published, or be taken for a whole file by a later push.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::fs;
@@ -30,8 +30,8 @@ fn random() -> io::Result<u64> {
     Ok(u64::from_ne_bytes(bytes))
 }
 
-/// A name for the directory in which the rsync of one push leaves unfinished files. No client can know it beforehand, so nothing
-/// that one sends is taken for such a directory.
+/// A name for the directory in which one push's rsync leaves unfinished files. No client can know
+/// it beforehand, so nothing that one sends is taken for it.
 pub(super) fn new_partial_dir() -> io::Result<String> {
     Ok(format!(".~snapgate-{:016x}~", random()?))
 }
@@ -110,18 +110,19 @@ fn is_free(directory: BorrowedFd<'_>, name: &CStr, file: &FileStat) -> io::Resul
     }
 }
 
-/// Whether a file is a part of one, and less of it than the other. Of a file that is cut off again and again the longest part is kept.
+/// Whether a file is a part, and less than the other. The longest part is kept.
 pub(super) fn is_less(file: &FileStat, than: &FileStat) -> bool {
     is_marked(file) && kind(than) == SFlag::S_IFREG && file.st_size < than.st_size
 }
 
-/// Whether a file has the mark of an unfinished one. A file of a client's that is as old has it too, and is at worst sent again.
+/// Whether a file has the mark of an unfinished one. A client's file as old as that is at worst
+/// sent again.
 pub(super) fn is_marked(file: &FileStat) -> bool {
     kind(file) == SFlag::S_IFREG && file.st_mtime < 0
 }
 
-/// Gives a file a time that says that it is none of a client's: rsync must build on it and never take it for the whole. Which one,
-/// nobody can know, so no file of a client's has it but by chance: some second before 1970, which every file system can write down.
+/// Gives a file a time before 1970 that nobody can know: rsync builds on such a file and never
+/// takes it for the whole, and no file of a client's has the same time but by chance.
 fn mark_unfinished(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     let ago = i64::try_from(random()? % (1 << 31)).unwrap_or_default();
     let time = TimeSpec::new(-1 - ago, 0);
@@ -143,8 +144,8 @@ struct Temporary {
     found: FileStat,
 }
 
-/// Gives the file that a killed rsync was at the name that it was to get, marked as unfinished. Where that may be one of several it
-/// gets each: a name that no client asks for costs nothing.
+/// Gives the file that a killed rsync was at its name, marked as unfinished. If it may have been
+/// meant for several names, it gets each: one that no client asks for costs nothing.
 pub(super) fn take_temporary(path: &Path, earlier: &Earlier) -> io::Result<()> {
     let mut latest = Latest::default();
     walk_tree(path, 0, Closed::Lent, &mut latest)?;
@@ -182,7 +183,8 @@ fn parts(directory: &[u8]) -> impl Iterator<Item = &OsStr> {
 #[derive(Default)]
 struct Latest {
     last: Option<Temporary>,
-    /// The way to the directory that the walk is in, and perhaps more behind it. There is one for all levels: a way may be long.
+    /// The way to the directory that the walk is in, and perhaps more. One for all levels: it may
+    /// be long.
     way: Vec<u8>,
 }
 
@@ -207,17 +209,17 @@ impl Visitor for Latest {
     }
 }
 
-/// Whether rsync was still writing to a file. A client may have one that is called so; when that had arrived rsync gave it the
-/// client's time, or at least its name, and either moved the time of its change (ctime) past that of its last write. Until then nobody else may
-/// read a file (`INITACCESSPERMS` in rsync's rsync.h), and there is no other name for it. A client that forges all of this has its
-/// own file sent again.
+/// Whether rsync was still writing to a file. One of a client's may be called so; when it arrived
+/// rsync gave it the client's time or its name, either of which moved its ctime past its last
+/// write. Until then nobody else may read it (`INITACCESSPERMS` in rsync's rsync.h), and it has one
+/// name. A client that forges all this has its own file sent again.
 fn is_under_way(found: &FileStat) -> bool {
     let (changed, written) = ((found.st_ctime, found.st_ctime_nsec), (found.st_mtime, found.st_mtime_nsec));
     kind(found) == SFlag::S_IFREG && found.st_nlink == 1 && found.st_mode & 0o077 == 0 && found.st_size > 0 && changed == written
 }
 
-/// The names that a temporary file with this stem may have been meant for. Where earlier tries have left a part of one of them, it is that one
-/// again; and it is none that they have received, if there is another.
+/// The names that a temporary file with this stem may have been meant for: those of which earlier
+/// tries have a part, if any; and none that they have received whole, if there is another.
 fn meant(of: &[u8], directory: &[u8], earlier: &Earlier) -> io::Result<Vec<CString>> {
     let (parts, whole): (Vec<_>, Vec<_>) =
         names(of, directory, earlier.tries.as_deref())?.into_iter().partition(|(_, found)| is_marked(found));
@@ -247,7 +249,7 @@ fn names(of: &[u8], directory: &[u8], tree: Option<&Path>) -> io::Result<Vec<(CS
     Ok(names)
 }
 
-/// Whether a file is a part of one that may have been meant for another name, and that one is in `later`: then it was, and is superseded.
+/// Whether a file is a part that may have been meant for another name, which `later` has.
 pub(super) fn is_superseded(name: &CStr, found: &FileStat, later: BorrowedFd<'_>) -> io::Result<bool> {
     if !is_marked(found) || found.st_nlink == 1 {
         return Ok(false);

@@ -1,8 +1,8 @@
-//! How much a push has stored: everything in the stage, which holds nothing of history while rsync runs. It is asked while rsync
-//! still writes there, so everything may change underfoot: what is gone is gone, what cannot be opened is said, and nothing is changed.
+//! How much a push has stored: everything in the stage, which holds nothing of history while rsync
+//! runs. rsync may still be writing: what is gone is gone, and what cannot be opened is reported.
 //!
-//! Every name counts: a further link to a file takes room in its directory, and enough of them fill a disk. The bytes of a file with
-//! several names are divided among them.
+//! Every name counts, since it takes room in its directory. The bytes of a file with several names
+//! are divided among them.
 
 use std::ffi::CString;
 use std::io;
@@ -23,16 +23,16 @@ use crate::decide::push::metering::Allowance;
 use crate::terms::{Count, SubPath, Usage};
 
 impl Staging<'_> {
-    /// Counts what the push has stored so far, with what its links add. Once rsync is gone (`ended`) a directory that its owner may
-    /// not read is made readable for the look.
+    /// Counts what the push has stored, with what its links add. Once rsync is gone (`ended`),
+    /// directories that their owner may not read are lent for the look.
     pub fn count(&self, taken: &Taken, ended: bool) -> Count {
         count(self.path(), taken, ended).and(Count { usage: taken.usage().and(self.held().placeholders()), blind: false })
     }
 }
 
 impl Held<'_> {
-    /// Whether the pushes into `place` that were set aside have reached the limit by themselves. What they have from the newest
-    /// snapshot of it takes nothing.
+    /// Whether the interrupted pushes into `place` have reached the limit by themselves. What they
+    /// share with the newest snapshot takes nothing.
     #[must_use]
     pub fn kept_reaches(&self, allowance: &Allowance, place: &SubPath, newest: Option<&Path>) -> bool {
         let nothing = Taken::default();
@@ -97,15 +97,14 @@ impl Visitor for Tally<'_> {
         Ok(Next::Past)
     }
 
-    /// What is below a directory that cannot be opened stays unseen; the rest of the tree does not. One may have gone meanwhile, or become
-    /// something else.
+    /// What is below stays unseen. One may have gone meanwhile, or become something else.
     fn unseen(&mut self, error: io::Error) -> io::Result<ControlFlow<()>> {
         let is_gone = [Errno::ENOENT, Errno::ENOTDIR, Errno::ELOOP].iter().any(|gone| error.raw_os_error() == Some(*gone as i32));
         self.count.blind |= !is_gone;
         Ok(ControlFlow::Continue(()))
     }
 
-    /// One that is removed while it is read ends with an error (getdents(2), ENOENT), and may have held anything until then.
+    /// It was removed while it was read (getdents(2), ENOENT), and may have held anything.
     fn broken_off(&mut self, _: io::Error) -> io::Result<ControlFlow<()>> {
         self.count.blind = true;
         Ok(ControlFlow::Continue(()))

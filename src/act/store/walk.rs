@@ -57,7 +57,7 @@ pub(super) trait Visitor {
         Ok(None)
     }
 
-    /// A directory below the top could not be opened. Ends the walk unless the visitor says otherwise.
+    /// A directory below the top could not be opened. Ends the walk, unless it is overridden.
     fn unseen(&mut self, error: io::Error) -> io::Result<ControlFlow<()>> {
         Err(error)
     }

@@ -1,5 +1,5 @@
-//! Whether a snapshot is still as it was published, for somebody who lists it: one that is being removed, or whose removal was cut off,
-//! stands there under its name.
+//! Whether a snapshot is as it was published: one whose removal is under way, or was cut off, still
+//! has its name.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -14,8 +14,8 @@ use crate::terms::SnapshotName;
 use crate::terms::limits::{CHANGED_DEPTH, MAX_CHANGED};
 
 impl Repository {
-    /// How many files are left in a snapshot, where its directories have changed since it was published; `None` where they have not, or where it
-    /// cannot be told. Names alone are read.
+    /// How many files are left in a snapshot whose directories have changed since it was published;
+    /// `None` where they have not, or it cannot be told. Only names are read.
     pub fn left(&self, name: &SnapshotName, published: DateTime<Utc>) -> Option<u64> {
         let top = name.below(&self.snapshots());
         let since = published.timestamp();
@@ -29,7 +29,7 @@ impl Repository {
     }
 }
 
-/// Whether something was added to a directory of the upper ones or taken out, or one was changed otherwise.
+/// Whether one of the upper directories has changed.
 struct Changes {
     since: i64,
     looked_at: usize,

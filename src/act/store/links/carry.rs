@@ -1,9 +1,11 @@
-//! What the last snapshot has and a push did not bring, carried over into its tree. It is put together beside that, in a directory of the gate's
-//! own: directories are made anew, with all that they have, and files are recorded like links that rsync asks for, and made like those. Then it
-//! is laid beneath the tree as one push of a transaction is beneath another.
+//! What the last snapshot has and a push did not bring, carried over into its tree. It is put
+//! together beside that: directories are made anew, with their attributes, and files are recorded
+//! and linked like those that rsync asks for. Then it is laid beneath the tree, as one part of a
+//! transaction beneath another.
 //!
-//! Nothing that the push has brought may be replaced, and nothing in the last snapshot be changed. After a kill on the way the tree has
-//! nothing that is half made: what was beside it is removed, and it can be carried over again.
+//! Nothing that the push has brought is replaced, and nothing in the last snapshot changed. A kill
+//! leaves nothing half made in the tree: what was beside it is removed, and it can be carried over
+//! again.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -48,7 +50,7 @@ impl Held<'_> {
 }
 
 impl Staging<'_> {
-    /// Carries over what `from` has and these pushes have left alone. For a tree whose links are made.
+    /// Carries over what `from` has and these pushes left alone. For a tree whose links are made.
     ///
     /// # Errors
     /// When the disk does not let it, or a bound is reached. Then the tree is no backup.
@@ -110,7 +112,7 @@ impl Staging<'_> {
         Ok(links.make(bounds, true)?.and(lost))
     }
 
-    /// Gives directories that the gate made, on the way to a place, what they have in an older tree.
+    /// Gives directories that the gate made on the way to a place what they have in an older tree.
     pub(in super::super) fn liken_the_way(&self, old: &Path, pushed: &[Pushed]) -> io::Result<()> {
         let keeps_owners = self.held().repository.keeps_owners();
         for place in pushed.iter().flat_map(|pushed| pushed.place.way()).filter(|place| parts::is_on_the_way(pushed, place)) {

@@ -1,7 +1,7 @@
-//! Links that are to be made, in the order in which they were asked for: short ones in memory, and many of them in a file without a
-//! name. Neighbours have most of their path in common, which is written once.
+//! Links to be made, in the order in which rsync asked: in memory, and many of them in a file
+//! without a name. Neighbours share most of their path, which is written once.
 //!
-//! However many a client has recorded, this may never take more memory or room than its bounds.
+//! A client can make it take no more memory or room than its bounds.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -52,9 +52,6 @@ impl Log {
     }
 
     /// Adds one, unless there are as many as there may be.
-    ///
-    /// # Errors
-    /// When the disk takes no more.
     pub(super) fn push(&mut self, link: &Link) -> io::Result<bool> {
         let written = self.file.as_ref().map_or(0, |(_, length)| *length) + self.room.len() as u64;
         if self.count >= MAX_LINKS || written >= MAX_LINK_LOG {
@@ -158,9 +155,6 @@ pub(super) struct Records<'a> {
 
 impl Records<'_> {
     /// The next one; `None` at the end.
-    ///
-    /// # Errors
-    /// When it cannot be read back.
     pub(super) fn next(&mut self) -> io::Result<Option<Record<'_>>> {
         if self.piece.len() - self.at < MAX_RECORD {
             self.piece.drain(..self.at);

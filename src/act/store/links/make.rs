@@ -1,8 +1,8 @@
-//! Making the links that were recorded: directory by directory, by two threads where there are many, when every process of rsync is
-//! gone.
+//! Makes the recorded links when every process of rsync is gone: directory by directory, by two
+//! threads where there are many.
 //!
-//! No name that exists may be replaced, but for a placeholder, and nothing be changed but directories of the stage, which get their
-//! times and modes back.
+//! No existing name is replaced, except a placeholder. Only directories of the stage change, and
+//! they get their times and modes back.
 
 use std::collections::HashMap;
 use std::ffi::CStr;
@@ -63,7 +63,8 @@ impl Made {
 }
 
 impl Deferred<'_> {
-    /// Makes the links within these bounds, and sums up their sizes where it is `sized`. No placeholder is left.
+    /// Makes the links within these bounds, and sums up their sizes if `sized`. No placeholder is
+    /// left.
     ///
     /// # Errors
     /// When the disk does not let it, or a bound is reached. Then the tree is no backup.
@@ -121,7 +122,8 @@ struct Making<'a> {
     until: Option<Instant>,
     /// Bytes that may still be stored anew.
     room: AtomicU64,
-    /// What was stored anew, by the inode of what it was made from: the first name of each. Further names link to that.
+    /// What was stored anew, by the inode of its original: the first name. Further names link to
+    /// it.
     anew: Mutex<HashMap<u64, Vec<u8>>>,
     /// Held while a mode is lent or given back along a path that the other thread may be on.
     lending: Mutex<()>,
@@ -138,8 +140,8 @@ const NOBODY: u8 = u8::MAX;
 /// What is done in one go through the records.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Share {
-    /// One thread's part of the links to what rsync compares with: all of a directory's are made by the same, so that its times are
-    /// put back once.
+    /// One thread's part of the links to bases. It makes all those of a directory, so that times
+    /// are put back once.
     Of(u8),
     /// Further names of files of this push, in their order.
     Twins,
@@ -297,7 +299,7 @@ impl Making<'_> {
                     self.lend(here)?;
                     continue;
                 }
-                // As many as the file system has; or an administrator has made it immutable, or counts it for another project.
+                // At the file system's limit; or immutable, or of another project's quota.
                 Err(error @ (Errno::EMLINK | Errno::EPERM | Errno::EXDEV)) => {
                     let before = made.anew;
                     if !self.keep_anew(there, old, here, name, path, made)? {
@@ -307,7 +309,8 @@ impl Making<'_> {
                     made.full += if error == Errno::EMLINK { made.anew - before } else { 0 };
                 }
                 Err(Errno::EEXIST) => {
-                    // Recorded twice; or rsync has made a file there since, and that is what the client has.
+                    // Recorded twice; or rsync has made a file there since, which is what the
+                    // client has.
                     let stands = stat(here.directory.as_fd(), name)?;
                     let same = stat(there.directory.as_fd(), old).is_ok_and(|old| old.st_ino == stands.st_ino);
                     made.linked += u64::from(same);
@@ -343,7 +346,8 @@ impl Making<'_> {
         }
     }
 
-    /// Keeps a file that can have no further link: by a link to the copy that was made of it, or by a new one. Whether it could.
+    /// Keeps a file that can have no further link, by a link to its copy or by a new copy. Returns
+    /// whether it could.
     fn keep_anew(&self, there: &There, old: &CStr, here: &Here, name: &CStr, path: &[u8], made: &mut Made) -> io::Result<bool> {
         let found = stat(there.directory.as_fd(), old)?;
         let mut anew = self.anew.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
-//! Links to unchanged files. While rsync runs each one that it asks for is recorded and nothing more, so that no inode of history is
-//! ever within its reach; when it is gone they are made.
+//! Links to unchanged files. While rsync runs each one that it asks for is only recorded, so that
+//! no inode of history is within its reach; they are made when it is gone.
 //!
-//! Nothing may be made here, placeholders included, along a path that leads through a symlink, or outside the stage.
+//! Nothing is made here, placeholders neither, through a symlink or outside the stage.
 
 mod anew;
 mod carry;
@@ -88,12 +88,9 @@ struct Recorded<'a> {
 }
 
 impl<'a> Staging<'a> {
-    /// Begins to record the links of a push into `place`. With `hard_links` rsync looks at names again that it has linked
-    /// (`hard_link_check` in its hlink.c), so that a placeholder stands for each. What the links add to the push is summed up in `taken`,
-    /// where it is `counting`.
-    ///
-    /// # Errors
-    /// When a directory cannot be opened.
+    /// Begins to record the links of a push into `place`. With `hard_links` rsync looks again at
+    /// names that it has linked (`hard_link_check` in its hlink.c), so a placeholder stands for
+    /// each. If `counting`, `taken` sums up what the links add to the push.
     pub fn defer(
         &self,
         layout: &Layout,
@@ -187,7 +184,7 @@ impl Deferred<'_> {
 }
 
 impl Recorded<'_> {
-    /// What a link adds to the push. Nothing where a file only stands where it stood: the snapshot before took as much.
+    /// What a link adds to the push: nothing where the snapshot before has the same file there.
     fn takes(&self, link: &Link) -> Usage {
         let name = Usage { bytes: link.to.len() as u64 + DIRECTORY_ENTRY, inodes: 1 };
         let Source::Basis(number) = link.source else { return name };
@@ -248,7 +245,7 @@ fn beneath(root: BorrowedFd<'_>, path: &[u8], how: OFlag) -> nix::Result<OwnedFd
     openat2(root, path, OpenHow::new().flags(how | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).resolve(resolve))
 }
 
-/// Opens a directory along a way that its owner may not go. Every mode is as it was when it is open.
+/// Opens a directory along a way that its owner may not go. All modes are as they were afterwards.
 fn enter_forcibly(stage: BorrowedFd<'_>, path: &[u8]) -> nix::Result<OwnedFd> {
     let enter = || -> io::Result<OwnedFd> {
         let names = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty());

@@ -1,8 +1,8 @@
-//! Names that stand for recorded links while rsync runs with `-H`, all of them of a few empty inodes: rsync only looks whether they are
-//! there, and links further names of a group to them.
+//! Names that stand for recorded links while rsync runs with `-H`, all of a few empty inodes: rsync
+//! only looks whether they are there, and links further names of a group to them.
 //!
-//! None may outlive its push. Their inodes have a name each in a directory of the gate's own for as long as they are in use, so that
-//! whoever comes after a gate that was killed finds them.
+//! None may outlive its push. Their inodes have a name each in a directory of the gate's own while
+//! they are in use, so that whoever follows a killed gate finds them.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -32,14 +32,14 @@ pub(super) struct Placeholders<'a> {
     inodes: Vec<u64>,
     /// Which of them the directories of each [`number`] use.
     in_use: [Option<usize>; NUMBERS],
-    /// The directories of the stage that were looked into last: for what is linked to, and for its new name. With hard links across
-    /// directories they take turns.
+    /// The directories of the stage that were used last, for what is linked to and for its new
+    /// name. With hard links across directories they take turns.
     from: Parent,
     to: Parent,
 }
 
-/// Numbers that directories are told apart by. Names of one inode are removed one at a time, whoever does it, and two threads seldom
-/// meet at one of so many.
+/// Numbers that directories are told apart by. The kernel removes one name of an inode at a time;
+/// among so many inodes two threads seldom meet.
 const NUMBERS: usize = 16;
 
 /// A directory, and its path.
@@ -119,7 +119,7 @@ impl<'a> Placeholders<'a> {
         }
     }
 
-    /// Gives the directories of this number one: a new one, or where the disk has no more inodes another's.
+    /// Gives the directories of this number a new one; if the disk has no more inodes, another's.
     fn begin(&mut self, number: usize) -> nix::Result<()> {
         let made = self.make(number);
         let last = self.inodes.len().checked_sub(1);
@@ -150,8 +150,8 @@ impl<'a> Placeholders<'a> {
     }
 }
 
-/// Does something in a directory of the stage. One that has a mode which keeps its owner out is let in for that, as rsync can be: its process
-/// that sets such modes is the one that waits for the answer.
+/// Does something in a directory of the stage. A mode that keeps its owner out is lifted for that,
+/// as rsync can: its process that sets such modes is waiting for the answer.
 fn in_directory<T>(
     open: &mut Parent,
     stage: BorrowedFd<'_>,
@@ -182,14 +182,15 @@ fn parent<'a>(open: &'a mut Parent, stage: BorrowedFd<'_>, directory: &[u8]) -> 
 }
 
 impl Held<'_> {
-    /// Bytes that somebody has written into placeholders, which are empty otherwise. Their names are none of the push's.
+    /// Bytes that somebody has written into placeholders, which should be empty.
     pub(in super::super) fn placeholders(&self) -> Usage {
         let all = fs::read_dir(directory(&self.repository.state())).into_iter().flatten().flatten();
         let bytes = all.filter_map(|entry| entry.metadata().ok()).map(|found| found.blocks().saturating_mul(512)).sum();
         Usage { bytes, inodes: 0 }
     }
 
-    /// Removes whatever placeholders there are, from the stage too, wherever rsync has put them. Says how many names they still had there.
+    /// Removes all placeholders, wherever rsync has put them in the stage, and returns how many
+    /// names they still had there.
     pub(in super::super) fn clear_placeholders(&self) -> io::Result<u64> {
         let directory = directory(&self.repository.state());
         let entries = match fs::read_dir(&directory) {

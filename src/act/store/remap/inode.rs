@@ -1,7 +1,9 @@
-//! One file, directory or whatever else it is: which owners it has and is to have, and the change.
+//! One file, directory or whatever else it is: its owners, those that it is to have, and the
+//! change.
 //!
-//! It is held before it is looked at, beneath the directory that is held already, through no link and into no mount, so what is changed is
-//! what was seen. chown(2) clears set-user-ID bits and capabilities: nothing that has them may be changed before they are kept.
+//! It is held before it is looked at, beneath a directory that is held, through no link and into no
+//! mount, so what is changed is what was seen. chown(2) clears set-ID bits and capabilities: they
+//! are kept before anything that has them is changed.
 
 use std::ffi::CStr;
 use std::io;
@@ -23,7 +25,7 @@ use crate::decide::owners::remap::{Kind, Remap, Whose};
 const SET_USER: u32 = 0o4000;
 const SET_GROUP: u32 = 0o2000;
 const SET_ID: u32 = SET_USER | SET_GROUP;
-/// What nobody but its owner may do with a file of the gate's: write it, or run it as somebody else.
+/// What only its owner may do with a file of the gate's: write it, or run it as somebody else.
 const OTHERS_POWER: u32 = SET_ID | 0o022;
 
 /// Something that is held, so that it is the same whatever becomes of its name.
@@ -113,9 +115,6 @@ impl Inode {
     }
 
     /// What has to be changed. `None`: it is as it is to be.
-    ///
-    /// # Errors
-    /// In words, where it cannot be.
     pub(super) fn needs(&self, remap: &Remap, whose: Whose, pass: Pass, private: &Private) -> Result<Option<Change>, String> {
         let owners = self.owners(remap, whose, pass)?;
         let is_owned = owners == (self.found.stx_uid, self.found.stx_gid);
@@ -187,7 +186,8 @@ impl Inode {
         self.mode() == kept.mode && capability == kept.capability
     }
 
-    /// What its access lists become, where they do not stay; and its capability, where that is not cleared.
+    /// What its access lists are to be, where they change; and its capability, unless chown clears
+    /// it.
     fn lists(&self, remap: &Remap, whose: Whose, pass: Pass, is_owned: bool) -> Result<Vec<(&'static str, Vec<u8>)>, String> {
         let becomes = |kind, id| remap.listed(whose, kind, id, pass.is_untouched());
         let names = [ACCESS_LIST, DEFAULT_LIST, CAPABILITY];

@@ -1,10 +1,10 @@
-//! A repository's files are given other owners: root's `snapgate remap`, for one that has moved to another machine or account, or that is to
-//! keep owners from now on.
+//! A repository's files get other owners: root's `snapgate remap`, for one that has moved to
+//! another machine or account, or that is to keep owners from now on.
 //!
-//! Owners alone change, and the attributes that name them: no name, no content and no time. Before anything is changed the repository is
-//! root's and closed to everybody else, whoever has it open has been looked for, and a note says what becomes of what. Neither may be
-//! taken back before all of it is on the disk: whenever it is killed, pushes are refused until it is run again, and that run goes on
-//! where this one stopped.
+//! Only owners change, and the attributes that name them. Before anything is changed the repository
+//! is root's and closed to everybody else, nobody has it open, and a note says what becomes of
+//! what. Neither is taken back before all is on the disk: whenever it is killed, pushes are refused
+//! until it is run again, and that run continues.
 
 mod inode;
 mod notes;
@@ -67,7 +67,8 @@ pub struct Given {
     pub problems: Vec<String>,
     /// How many there are in all, by name.
     pub in_all: u64,
-    /// What goes along in the repository's own directory though the gate did not put it there, printable; the first ones.
+    /// What is in the repository's own directory, not the gate's, and goes along; printable, the
+    /// first ones.
     pub others: Vec<String>,
 }
 
@@ -111,7 +112,7 @@ impl Ownership {
             Some(remap) => (remap.from(), remap.meant().clone()),
             None => {
                 let holder = notes.holder()?;
-                // Root's where a run was killed before it changed anything, or after it had changed everything.
+                // Root's if a run was killed before it changed anything, or after everything.
                 if holder.user != found.st_uid && !(found.st_uid == 0 && private.is_there()) {
                     let user = holder.user;
                     let detail = format!("the repository belongs to uid {}, and `{STATE}` in it to uid {user}", found.st_uid);
@@ -139,12 +140,12 @@ impl Ownership {
         self.begun.as_ref()
     }
 
-    /// Whether an earlier run was killed before it changed anything, or after it had changed everything.
+    /// Whether an earlier run was killed before it changed anything, or after everything.
     pub fn is_left_closed(&self) -> bool {
         self.begun.is_none() && !self.is_closed && self.private.is_there()
     }
 
-    /// Looks at what would be done, and changes nothing. `names` tells snapshots from the directories above them.
+    /// Looks at what would be done. `names` tells snapshots from the directories above them.
     pub fn look(&mut self, remap: &Remap, names: &NamePattern) -> Given {
         let pass = if self.begun.is_some() { Pass::LookAgain } else { Pass::Look };
         self.walk(remap, names, pass)
@@ -154,10 +155,8 @@ impl Ownership {
         Walk::new(remap, names, pass, &mut self.private).through(self.root.as_fd())
     }
 
-    /// Gives it back to its account where a run was killed before it changed anything, or after it had changed everything.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
+    /// Gives it back to its account if a run was killed before it changed anything, or after
+    /// everything.
     pub fn recover(&mut self) -> Result<(), Reason> {
         if !self.is_left_closed() {
             return Ok(());
@@ -167,10 +166,7 @@ impl Ownership {
         Ok(())
     }
 
-    /// Makes it root's and closes it to everybody else, until it is done or given up. Whoever has something in it open still has.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
+    /// Makes it root's and closes it to everybody else. Whoever has something in it open still has.
     pub fn close(&mut self) -> Result<(), Reason> {
         self.private.make()?;
         self.is_closed = self.begun.is_none();
@@ -184,10 +180,8 @@ impl Ownership {
         Ok(())
     }
 
-    /// Looks once more, when nobody can change anything any more, and keeps what is to be given back.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
+    /// Looks once more, when nobody can change anything any more, and keeps what has to be given
+    /// back.
     pub fn prepare(&mut self, remap: &Remap, names: &NamePattern) -> Result<Given, Reason> {
         if self.begun.is_some() {
             return Ok(self.walk(remap, names, Pass::LookAgain));
@@ -208,10 +202,8 @@ impl Ownership {
         Err(unusable("the repository was changed while it was being closed".to_owned(), "run it again"))
     }
 
-    /// Does it. What has problems stays as it is, and then so does the note: no push is let in, and a further run goes on.
-    ///
-    /// # Errors
-    /// When the disk does not let the notes be written, or has lost something.
+    /// Does it. What has problems stays as it is, and so does the note: no push is let in, and a
+    /// further run continues.
     pub fn change(&mut self, remap: &Remap, names: &NamePattern) -> Result<Given, Reason> {
         let syncing = |this: &Self| rustix::fs::syncfs(&this.root).map_err(|error| trouble("syncing", &this.path, &error.into()));
         if self.begun.is_none() {
@@ -239,22 +231,19 @@ impl Ownership {
     fn finish(&mut self, remap: &Remap) -> io::Result<()> {
         let note = serde_json::to_vec(remap.mapping())?;
         self.notes.write(NOTE, &note, remap.to())?;
-        // What they said of others was of the old account's making, and counts for nothing at mode 0700.
+        // They are the old account's, and count for nothing at mode 0700.
         for list in [ACCESS_LIST, DEFAULT_LIST] {
             attributes::remove_at(&format!("/proc/self/fd/{}/.", self.root.as_raw_fd()), list)?;
         }
         self.notes.close()?;
         rustix::fs::syncfs(&self.root)?;
         self.private.end()?;
-        // From here on a further run finds everything done, and the account's name on what is in it.
+        // From here on a further run finds everything done, and the account's name on it.
         self.give(remap.to(), 0o700)?;
         self.private.remove()
     }
 
     /// Gives it up, where nothing has been changed: it is its account's again, and as it was.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn give_up(&mut self) -> Result<(), Reason> {
         if !std::mem::take(&mut self.is_closed) {
             return Ok(());
@@ -292,8 +281,8 @@ fn meaning(notes: &Notes, holder: Holder) -> Result<Meaning, Reason> {
     })
 }
 
-/// The directory that a repository is in. A link on the way may only be one that root alone can have made: anybody else's would have root
-/// give away what it leads to.
+/// The directory that a repository is in. Only a link that root alone can have made is followed:
+/// with anybody else's root would give away what it leads to.
 fn parent(path: &Path) -> Result<OwnedFd, Reason> {
     let above = path.parent().unwrap_or(path);
     let open = |path: &Path| {

@@ -1,6 +1,6 @@
-//! The notes and locks of a repository, for root: they stand in a directory of an account's, who could put links in their place.
+//! The notes and locks of a repository, for root: its account could put links in their place.
 //!
-//! Nothing is followed or believed that is no plain file.
+//! Only plain files are followed or believed.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -37,7 +37,7 @@ impl Notes {
         Self { directory, path }
     }
 
-    /// The account that has the directory: it was made by it, where the repository's own may have been by root.
+    /// The account that has the directory, and made it; root may have made the repository's own.
     pub(super) fn holder(&self) -> Result<Holder, Reason> {
         let found = fstat(&self.directory).map_err(|error| trouble("looking at", &self.path, &error.into()))?;
         Ok(Holder { user: found.st_uid, group: found.st_gid })

@@ -1,7 +1,9 @@
-//! The directory beside a repository in which root writes down what it is doing to it, and which nobody but root may enter.
+//! The directory beside a repository in which root notes what it is doing, and which only root may
+//! enter.
 //!
-//! A run that was killed is told by it where to go on, so nothing in it may come from anybody else: it is believed only as root's own
-//! directory, closed to all others, and never reached through a link. It must not go before all is on the disk.
+//! A run goes on by it where one was killed, so nothing in it may come from anybody else: it counts
+//! only as root's own directory, closed to all others, and not reached through a link. It goes when
+//! all is on the disk.
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
@@ -27,7 +29,8 @@ use crate::terms::text::printable;
 const NOTE: &str = "remap.json";
 /// The same, not yet in its place.
 const NEW: &str = "remap.new";
-/// A link for each file whose mode or capability chown(2) clears: named by its inode, and leading to [`Kept`] instead of anywhere.
+/// A link for each file whose mode or capability chown(2) clears: named by its inode, with [`Kept`]
+/// as its target.
 const KEPT: &str = "kept";
 
 /// Where the repository stood when it was begun: another one of the same name is not meant.
@@ -68,9 +71,6 @@ pub(super) struct Private {
 
 impl Private {
     /// The one at `path`, whose parent is held.
-    ///
-    /// # Errors
-    /// When somebody else's stands there.
     pub(super) fn find(parent: OwnedFd, path: PathBuf) -> Result<Self, Reason> {
         let name = c_string(path.file_name().unwrap_or(OsStr::new("."))).map_err(|error| trouble("looking at", &path, &error))?;
         let mut this = Self { parent, name, path, directory: None, kept: None };
@@ -140,7 +140,8 @@ impl Private {
         Ok(Some(serde_json::from_slice(&bytes)?))
     }
 
-    /// Writes down what is about to be done; what is kept is on the disk before. It is there whole or not at all, and stays.
+    /// Writes down what is about to be done. What is kept is on the disk before; the note is there
+    /// whole or not at all.
     pub(super) fn begin(&self, remap: &Remap, place: &Place) -> io::Result<()> {
         let directory = self.directory()?;
         syncfs(directory)?;
@@ -153,7 +154,8 @@ impl Private {
         Ok(fsync(directory)?)
     }
 
-    /// Keeps what a file is to get back. Once for each file, whatever names it has: says whether this is its first.
+    /// Keeps what a file is to get back, once for each inode. Returns whether this was its first
+    /// name.
     pub(super) fn keep(&mut self, inode: u64, kept: &Kept) -> io::Result<bool> {
         if self.kept.is_none() {
             let directory = self.directory()?;
@@ -200,7 +202,8 @@ impl Private {
             return Ok(());
         }
         self.end()?;
-        // Emptied as what is held: whoever has the directory above could have put another, full one in its place.
+        // Emptied by descriptor: whoever has the directory above could have put a full one in its
+        // place.
         empty(self.directory()?.as_fd())?;
         (self.directory, self.kept) = (None, None);
         unlinkat(&self.parent, &self.name, AtFlags::REMOVEDIR)?;

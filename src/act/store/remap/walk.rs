@@ -1,7 +1,7 @@
-//! The walk over a repository: what in it is the account's, and what the client's.
+//! The visitor of a repository: what in it is the account's, and what the client's.
 //!
-//! It never goes through a link or into another file system. Nothing is remembered of what was seen, for there may be any number of
-//! files: one that has further names is found done under those.
+//! It never goes into another file system. It remembers nothing of what it saw, since there may be
+//! any number of files: one with further names is found done under those.
 
 use std::ffi::{CStr, OsStr};
 use std::io;
@@ -25,7 +25,7 @@ use crate::terms::text::printable;
 /// The gate's own directory in a repository.
 pub(super) const STATE_NAME: &CStr = c".snapgate";
 
-/// A file with several names is seen as often where nothing is changed, so each name counts for its part of it.
+/// A file with several names is seen as often, so each name counts for its part of it.
 const WHOLE: u64 = 1 << 32;
 
 pub(super) struct Walk<'a> {
@@ -120,7 +120,7 @@ impl<'a> Walk<'a> {
     /// One thing alone. Gives it back where it is a directory to go on with.
     fn visit(&mut self, parent: BorrowedFd<'_>, name: &CStr, whose: Whose) -> Result<Option<Inode>, String> {
         let inode = Inode::hold(parent, name).map_err(|error| format!("cannot be looked at: {error}"))?;
-        // Not all that is beneath another is of the same disk, even without a mount (btrfs(5), subvolumes).
+        // A subvolume (btrfs(5)) is another file system even without a mount.
         if inode.is_directory() && inode.device() != self.device {
             return Err("is in another file system".to_owned());
         }
@@ -137,7 +137,7 @@ impl<'a> Walk<'a> {
         match (self.pass, change.kept()) {
             (Pass::Keep, Some(kept)) => {
                 let is_first = self.private.keep(inode.number(), kept).map_err(|error| format!("cannot be noted: {error}"))?;
-                // What has a name elsewhere would run there as one of the new ids, for whoever can reach it: the old account, for one.
+                // A name elsewhere would run as one of the new ids, for the old account, too.
                 self.elsewhere = self.elsewhere.saturating_add(if is_first { inode.names() } else { 0 }).saturating_sub(1);
             }
             (Pass::Look | Pass::LookAgain | Pass::Keep, _) => {}

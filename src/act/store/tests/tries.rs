@@ -125,7 +125,7 @@ fn the_file_that_a_killed_rsync_was_at_gets_each_name_that_it_may_have_been_mean
     }
     let inode = |name: &str| fs::metadata(kept(&store).join(name)).unwrap().ino();
     assert_eq!(inode("foo"), inode(".foo"), "one part, once");
-    // One that was cut off while rsync could tidy up says which it is, and then so it is for the next.
+    // One that was cut off while rsync could tidy up says which it is, for the next one, too.
     let staging = held.stage(&SubPath::default()).unwrap();
     let own = staging.path().join(staging.partial_dir());
     fs::create_dir(&own).unwrap();
@@ -142,7 +142,7 @@ fn the_file_that_a_killed_rsync_was_at_gets_each_name_that_it_may_have_been_mean
 fn a_file_of_a_client_s_that_is_called_like_a_temporary_one_is_none() {
     let store = store();
     let held = store.repository.hold().unwrap();
-    // One that has arrived has its time or at least its name since, one that others may read is none, nor is one with two names.
+    // One that has arrived has a new time or name, is readable for others, or has two names.
     for (number, finish) in [
         |path: &Path| fs::File::open(path).unwrap().set_modified(std::time::UNIX_EPOCH + DAY).unwrap(),
         |path: &Path| {
