@@ -37,7 +37,6 @@ pub struct Wanted {
     pub path: OsString,
 }
 
-/// What stands for the newest snapshot.
 const LATEST: &str = "latest";
 
 /// A reason in words, with its exit code.
@@ -104,7 +103,6 @@ pub fn send(directory: &Path, wanted: &Wanted) -> Result<u8, Failure> {
     ended.map(outcome::exit_code).map_err(|not| told(not.reason()))
 }
 
-/// What is there to be exported.
 struct Source {
     site: Site,
     version: argv::Version,

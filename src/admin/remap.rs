@@ -93,7 +93,6 @@ fn policy(directory: &Path, client: &ClientName) -> Result<Policy, Said> {
     Ok(policy)
 }
 
-/// From what to what.
 fn wanted(policy: &Policy, owned: &Ownership) -> Result<Remap, Said> {
     remap::wanted(policy, owned.meaning()).map_err(unfit)?;
     let account = names::named(&policy.user)

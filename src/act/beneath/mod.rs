@@ -38,11 +38,9 @@ pub struct Root {
     held: Vec<(PathBuf, OwnedFd)>,
 }
 
-/// How far a path goes.
 struct Way {
     /// The deepest directory on it, from the root, without links.
     directory: PathBuf,
-    /// The names behind it.
     rest: Vec<Vec<u8>>,
 }
 
@@ -295,7 +293,6 @@ impl Root {
     }
 }
 
-/// The names of a place as they are.
 fn literal(place: &Place) -> Vec<Vec<u8>> {
     place.names.iter().map(crate::decide::rrsync::Name::bytes).collect()
 }
@@ -310,7 +307,6 @@ fn not_there(names: &[Vec<u8>]) -> Reason {
     Reason::new(Code::Path, format!("`{}` is not there", printable(&names.join(&b'/')))).only_client("look at the spelling")
 }
 
-/// Whether a name stands in a directory, whatever it is.
 fn exists(directory: &OwnedFd, name: &[u8]) -> bool {
     fstatat(directory, OsStr::from_bytes(name), AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
 }

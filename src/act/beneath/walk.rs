@@ -16,7 +16,6 @@ use super::Root;
 /// As many as the kernel follows on one way (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
-/// What a name leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Leads {
     /// A directory, from the root, without links.

@@ -38,7 +38,6 @@ pub fn not_theirs_alone(accounts: &[(Account, Mapping)]) -> Vec<Finding> {
     [Ids::Users, Ids::Groups].into_iter().flat_map(of).collect()
 }
 
-/// What stands in the file; nothing where it cannot be read.
 fn read(path: &str, most: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     let _ = File::open(path).map(|file| file.take(most).read_to_end(&mut bytes));

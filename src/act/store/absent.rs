@@ -66,7 +66,6 @@ fn at(old: OwnedFd, new: &OwnedFd, before: &str) -> io::Result<Absent> {
     Ok(absent)
 }
 
-/// Counts the files beneath a directory that is gone.
 struct Counting<'a> {
     absent: &'a mut Absent,
     /// Entries seen, directories too: there may be millions of these and hardly a file.

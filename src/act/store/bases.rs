@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::disk::{overwrite, read_note};
+use super::disk::{overwrite, read_value};
 use super::keep::numbered;
 use super::{Repository, absent, contents, tree, trouble};
 use crate::decide::push::links::Tree;
@@ -73,21 +73,18 @@ impl Repository {
         let stands = path(&new.snapshot);
         let lacks = |old: &Counted| absent::lacks(&path(&old.snapshot), &stands).unwrap_or_default();
         let all = parts::remember(self.counted(), new, lacks);
-        let _ = serde_json::to_vec(&all).map(|bytes| overwrite(&self.counted_note(), &bytes));
+        let _ = overwrite(&self.counted_note(), &all);
     }
 
-    /// How many files a snapshot has.
     pub(super) fn files_of(&self, snapshot: &SnapshotName) -> Option<u64> {
         self.counted().into_iter().find(|counted| counted.snapshot == snapshot.as_str()).map(|counted| counted.files)
     }
 
     fn counted(&self) -> Vec<Counted> {
-        let read = read_note(&self.counted_note(), MAX_COUNTED).ok();
-        read.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+        read_value(&self.counted_note(), MAX_COUNTED).unwrap_or_default()
     }
 }
 
-/// Whether a tree has the place, and it is a directory.
 fn has(root: &Path, place: &SubPath) -> bool {
     tree::hold_below(root, place.components()).is_ok()
 }

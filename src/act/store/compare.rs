@@ -16,7 +16,6 @@ use super::tree::kind;
 use crate::terms::limits::MAX_COMPARED;
 use crate::terms::record::StoredAgain;
 
-/// What access lists are stored as.
 const LISTS: &str = "system.posix_acl_";
 
 /// What it takes to look at a file at all, as so many bytes.
@@ -28,7 +27,6 @@ const LOOK_AT_ONE: u64 = 64;
 /// Compares files, and reads no more of them than it may.
 #[derive(Debug)]
 pub(super) struct Comparison {
-    /// Bytes that may still be read.
     room: Cell<u64>,
 }
 
@@ -121,7 +119,6 @@ impl Comparison {
     }
 }
 
-/// A file in a directory.
 #[derive(Clone, Copy)]
 pub(super) struct Side<'a> {
     pub(super) directory: BorrowedFd<'a>,

@@ -8,6 +8,7 @@ use std::path::Path;
 use nix::sys::stat::{FileStat, lstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use super::disk::found;
 use super::tree::{Listed, restore_times, stat};
 use super::walk::{Closed, Next, Visitor, walk_tree};
 
@@ -15,19 +16,15 @@ use super::walk::{Closed, Next, Visitor, walk_tree};
 /// that cannot be read counts as if something did: it is no proof of emptiness.
 pub(super) fn has_file(path: &Path) -> io::Result<bool> {
     match walk_tree(path, (), Closed::Left, &mut AnyFile { closed_counts: true }) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(true),
-        other => other,
+        other => Ok(found(other)?.unwrap_or(false)),
     }
 }
 
 /// [`has_file`] of a tree that is not published: directories that its owner may not read are lent
 /// for the look.
 pub(super) fn has_file_anywhere(path: &Path) -> io::Result<bool> {
-    match walk_tree(path, (), Closed::Lent, &mut AnyFile { closed_counts: false }) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        other => other,
-    }
+    Ok(found(walk_tree(path, (), Closed::Lent, &mut AnyFile { closed_counts: false }))?.unwrap_or(false))
 }
 
 struct AnyFile {

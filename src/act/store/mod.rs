@@ -49,6 +49,7 @@ use crate::terms::limits::{LOCK_PATIENCE, LOCK_POLL, MIN_FREE_BYTES, RSYNC_GONE}
 use crate::terms::text::printable;
 use crate::terms::{Code, Mapping, NamePattern, Reason, RepositoryState, STATE, SnapshotName};
 
+use disk::found;
 pub use find::Found;
 pub use links::{Bounds, Deferred, Made, Taken};
 pub use mounts::mounted;
@@ -182,16 +183,12 @@ impl Repository {
 
     /// The names of all snapshots, in no order.
     pub fn names(&self, names: &NamePattern) -> Result<Vec<SnapshotName>, Reason> {
-        let mut found = Vec::new();
+        let mut all = Vec::new();
         let mut below = vec![(String::new(), 1)];
         while let Some((prefix, level)) = below.pop() {
             let directory = self.snapshots().join(&prefix);
-            let entries = match fs::read_dir(&directory) {
-                Ok(entries) => entries,
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                Err(error) => return Err(trouble("reading", &directory, &error)),
-            };
-            for entry in entries {
+            let entries = found(fs::read_dir(&directory)).map_err(|error| trouble("reading", &directory, &error))?;
+            for entry in entries.into_iter().flatten() {
                 let entry = entry.map_err(|error| trouble("reading", &directory, &error))?;
                 // A link is never a snapshot.
                 if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -199,13 +196,13 @@ impl Repository {
                 }
                 let Some(name) = entry.file_name().to_str().map(|name| format!("{prefix}{name}")) else { continue };
                 match names.read(&name) {
-                    Some(name) => found.push(name),
+                    Some(name) => all.push(name),
                     None if level < names.deepest() => below.push((format!("{name}/"), level + 1)),
                     None => {}
                 }
             }
         }
-        Ok(found)
+        Ok(all)
     }
 
     /// The repository's directory.
@@ -294,7 +291,6 @@ impl Held<'_> {
     }
 }
 
-/// Locks a file, which stands at `path`.
 fn locked(file: File, path: &Path) -> Result<File, Reason> {
     let patience = Instant::now() + LOCK_PATIENCE;
     loop {

@@ -10,12 +10,12 @@ use std::path::Path;
 use nix::fcntl::{AT_FDCWD, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod};
 
-use super::remove::remove;
+use super::disk::found;
+use super::keep::remove;
 use super::tree::{Lent, Listed, c_string, kind, open_forcibly, restore_times, stat};
 use super::unfinished::{is_less, is_superseded};
 use super::walk::{Closed, Leaving, Next, Visitor, walk_tree};
 
-/// What the trees are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layers {
     /// Parts of a transaction, or what is carried over and what was pushed.
@@ -60,10 +60,7 @@ impl Visitor for Laying {
 
     fn entry(&mut self, here: &mut Over, earlier: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<Over>> {
         let (later, name) = (here.later.as_fd(), entry.name);
-        let new = match stat(later, name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            new => Some(new?),
-        };
+        let new = found(stat(later, name))?;
         let is_directory = entry.is_directory(earlier)?;
         if here.merging {
             let in_both = is_directory && new.is_some_and(|new| kind(&new) == SFlag::S_IFDIR);

@@ -6,13 +6,13 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{getegid, geteuid};
 
-use super::disk::{read_note, write_note};
+use super::disk::{found, read_value, write_value};
 use super::{Repository, trouble};
 use crate::act::names::subids;
 use crate::decide::owners::{self, Remembered, unusable};
@@ -21,7 +21,6 @@ use crate::decide::sandbox::spec::Ids;
 use crate::terms::limits::MAX_MAPPING_NOTE;
 use crate::terms::{Account, Owners, Reason, STATE};
 
-/// The note.
 pub(super) const NOTE: &str = "owners.json";
 
 /// Where root notes what it does to the repository at `path`: beside it, since the account can
@@ -51,20 +50,14 @@ pub fn remembered(path: &Path) -> Result<Remembered, Reason> {
     under_way(path)?;
     let state = path.join(STATE);
     let note = note(&state);
-    match read_note(&note, MAX_MAPPING_NOTE) {
-        Ok(bytes) => {
-            let mapping = serde_json::from_slice(&bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error));
-            mapping.map(Remembered::Mapped).map_err(|error| trouble("reading", &note, &error))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let holds = |place: PathBuf| fs::read_dir(place).is_ok_and(|mut entries| entries.next().is_some());
-            let places = ["snapshots", "inprogress"].map(|name| path.join(name));
-            let unfinished = ["interrupted", "parts"].map(|name| state.join(name));
-            let is_settled = places.into_iter().chain(unfinished).any(holds);
-            Ok(if is_settled { Remembered::Account } else { Remembered::Nothing })
-        }
-        Err(error) => Err(trouble("reading", &note, &error)),
+    if let Some(mapping) = found(read_value(&note, MAX_MAPPING_NOTE)).map_err(|error| trouble("reading", &note, &error))? {
+        return Ok(Remembered::Mapped(mapping));
     }
+    let holds = |place: PathBuf| fs::read_dir(place).is_ok_and(|mut entries| entries.next().is_some());
+    let places = ["snapshots", "inprogress"].map(|name| path.join(name));
+    let unfinished = ["interrupted", "parts"].map(|name| state.join(name));
+    let is_settled = places.into_iter().chain(unfinished).any(holds);
+    Ok(if is_settled { Remembered::Account } else { Remembered::Nothing })
 }
 
 fn note(state: &Path) -> PathBuf {
@@ -90,8 +83,7 @@ impl Repository {
             }
             (_, None) => {}
             (_, Some(mapping)) => {
-                let written = serde_json::to_vec(mapping).map_err(io::Error::from).and_then(|bytes| write_note(&note, &bytes));
-                written.map_err(|error| trouble("writing", &note, &error))?;
+                write_value(&note, mapping).map_err(|error| trouble("writing", &note, &error))?;
             }
         }
         Ok(())

@@ -195,7 +195,7 @@ impl<'a> Staging<'a> {
     /// When the disk does not let it. Then it is not published, and the next session sets it aside.
     pub fn publish(self, name: SnapshotName, id: &str, says: &[u8]) -> Result<Published, Reason> {
         let target = name.below(&self.held.repository.snapshots());
-        self.recite(&name, &target, id, says).map_err(|error| trouble("publishing", &target, &error))?;
+        self.put_in_place(&name, &target, id, says).map_err(|error| trouble("publishing", &target, &error))?;
         // It is a snapshot now, whatever happens next.
         let finished = self.finish(&target);
         let trouble = finished.map_err(|error| trouble("after publishing", &target, &error)).err();
@@ -203,7 +203,7 @@ impl<'a> Staging<'a> {
     }
 
     /// Up to the one step that counts.
-    fn recite(&self, name: &SnapshotName, target: &Path, id: &str, says: &[u8]) -> io::Result<()> {
+    fn put_in_place(&self, name: &SnapshotName, target: &Path, id: &str, says: &[u8]) -> io::Result<()> {
         let repository = self.held.repository;
         let snapshots = repository.snapshots();
 
@@ -224,7 +224,7 @@ impl<'a> Staging<'a> {
         repository.prepare_current(&Path::new("snapshots").join(name.as_str()))?;
 
         // A kill before the ledger would otherwise leave a snapshot that no record mentions.
-        repository.owe(id, name, says)?;
+        repository.note_unrecorded(id, name, says)?;
 
         // The one step that counts. It cannot replace anything: a name that exists is an error.
         move_tree(&self.path, target)
@@ -249,7 +249,7 @@ impl Repository {
     }
 
     /// Notes that the connection `id` is about to publish.
-    fn owe(&self, id: &str, name: &SnapshotName, says: &[u8]) -> io::Result<()> {
+    fn note_unrecorded(&self, id: &str, name: &SnapshotName, says: &[u8]) -> io::Result<()> {
         make_directory(&self.unrecorded(), 0o700)?;
         let name = name.as_str().as_bytes();
         // The name counts most: a note that is too long is read as none.
@@ -280,7 +280,7 @@ impl Repository {
 
 impl Held<'_> {
     /// Reports snapshots that were not recorded, and removes the notes of sessions that are gone.
-    pub(super) fn tell_of_unrecorded(&self) -> Vec<String> {
+    pub(super) fn report_unrecorded(&self) -> Vec<String> {
         let entries = fs::read_dir(self.repository.unrecorded()).into_iter().flatten().flatten();
         let left = entries.map(|entry| entry.path()).filter(|path| !is_at_work(path)).filter_map(|path| {
             let published = self.repository.published(&path);

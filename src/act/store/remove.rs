@@ -12,18 +12,15 @@ use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use super::disk::found;
 use super::tree::{Lent, Listed, c_string, kind, open, open_at, restore_times, stat};
 use super::walk::{Closed, Leaving, Next, Visitor, walk, walk_tree};
 
 /// Removes a tree, or whatever stands there. Missing is fine.
 pub fn remove(path: &Path) -> io::Result<()> {
-    match c_string(path.as_os_str()).and_then(|path| remove_at(AT_FDCWD, &path)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
+    found(remove_at(AT_FDCWD, &c_string(path.as_os_str())?)).map(drop)
 }
 
-/// Removes what a name stands for in a directory.
 pub(super) fn remove_at(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     if kind(&stat(parent, name)?) != SFlag::S_IFDIR {
         return Ok(unlinkat(parent, name, UnlinkatFlags::NoRemoveDir)?);
@@ -42,7 +39,7 @@ pub(super) fn remove_place<'a>(path: &Path, place: impl Iterator<Item = &'a OsSt
     let mut way: Vec<_> = place.collect();
     let last = way.pop();
     let remove = || -> io::Result<()> {
-        let here = Lent::open(AT_FDCWD, &c_string(path.as_os_str())?)?.along(way.into_iter())?;
+        let here = Lent::tree(path)?.along(way.into_iter())?;
         let before = fstat(&here)?;
         match last {
             Some(last) => remove_at(here.as_fd(), &c_string(last)?)?,

@@ -5,7 +5,7 @@
 //! with history.
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::sys::stat::lstat;
 use serde::{Deserialize, Serialize};
 
-use super::disk::{overwrite, read_note, remove_file};
+use super::disk::{found, overwrite, read_value, remove_file};
 use super::keep::{self, move_tree, move_under_number, numbered, remove};
 use super::overlay::{Layers, overlay};
 use super::publish::Staging;
@@ -33,7 +33,6 @@ struct RunMark {
     /// Which boot it was filled in. After a crash of the machine its files may be shorter or
     /// emptier, with the right size and time on them, so nothing is linked from them.
     boot: String,
-    /// Where rsync left unfinished files.
     #[serde(default)]
     partial_dir: String,
 }
@@ -60,7 +59,7 @@ impl<'a> Held<'a> {
         if self.heal_current(state)? {
             notes.push(Note::passing("`current` did not name the newest snapshot, and does now"));
         }
-        notes.extend(self.tell_of_unrecorded().into_iter().map(Note::passing));
+        notes.extend(self.report_unrecorded().into_iter().map(Note::passing));
         self.clear_carried()?;
         self.go_back_from_merging(state)?;
         let inprogress = self.repository.inprogress();
@@ -122,12 +121,10 @@ impl<'a> Held<'a> {
     /// files.
     fn mark_run(&self) -> io::Result<String> {
         let mark = RunMark { boot: boot_id(), partial_dir: unfinished::new_partial_dir()? };
-        let path = self.repository.run_mark();
-        let bytes = serde_json::to_vec(&mark)?;
         // Over the old text, which is as long: removing a file costs more than any other call
         // before a push (ext4), and truncating it writes its text to the disk. After a crash of the
         // machine either text is of another boot.
-        overwrite(&path, &bytes)?;
+        overwrite(&self.repository.run_mark(), &mark)?;
         Ok(mark.partial_dir)
     }
 
@@ -235,11 +232,7 @@ impl<'a> Held<'a> {
     fn heal_current(&self, state: &RepositoryState) -> Result<bool, Reason> {
         let current = self.repository.current();
         let wanted = state.newest.as_ref().map(|newest| PathBuf::from("snapshots").join(newest.as_str()));
-        let found = match fs::read_link(&current) {
-            Ok(found) => Some(found),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(trouble("reading", &current, &error)),
-        };
+        let found = found(fs::read_link(&current)).map_err(|error| trouble("reading", &current, &error))?;
         match wanted {
             Some(wanted) if found.as_ref() != Some(&wanted) => {
                 let replaced = self.repository.prepare_current(&wanted).and_then(|()| self.repository.replace_current());
@@ -256,8 +249,7 @@ impl<'a> Held<'a> {
     }
 
     fn run_mark(&self) -> RunMark {
-        let mark = read_note(&self.repository.run_mark(), MAX_NOTE).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        mark.unwrap_or_default()
+        read_value(&self.repository.run_mark(), MAX_NOTE).unwrap_or_default()
     }
 }
 

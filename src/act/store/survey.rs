@@ -94,7 +94,6 @@ fn lists_last(here: BorrowedFd<'_>, name: &CStr, found: &FileStat, ids: Ids) -> 
     kinds.iter().any(|kind| list(&path, kind).is_some_and(|list| lists::names_last(&list, ids)))
 }
 
-/// An access list, if there is one.
 fn list(path: &[u8], kind: &CStr) -> Option<Vec<u8>> {
     let read = |most: usize| {
         let mut bytes = vec![0; most];

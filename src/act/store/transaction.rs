@@ -3,12 +3,11 @@
 //! Each push landed in an empty directory; they are merged only at `complete`.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::disk::{read_note, remove_file, sync_directory, write_note};
+use super::disk::{found, read_value, remove_file, sync_directory, write_value};
 use super::keep::{move_tree, move_under_number, numbered, remove};
 use super::overlay::{Layers, overlay};
 use super::publish::Staging;
@@ -29,13 +28,7 @@ impl Repository {
 
     pub(super) fn transaction(&self) -> Result<Option<Transaction>, Reason> {
         let path = self.transaction_file();
-        let bytes = match read_note(&path, MAX_TRANSACTION) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(trouble("reading", &path, &error)),
-        };
-        let read = serde_json::from_slice(&bytes);
-        read.map(Some).map_err(|error| trouble("reading", &path, &std::io::Error::new(ErrorKind::InvalidData, error)))
+        found(read_value(&path, MAX_TRANSACTION)).map_err(|error| trouble("reading", &path, &error))
     }
 }
 
@@ -54,8 +47,7 @@ impl Held<'_> {
     /// Records that the client was here, and whether a part was added.
     pub fn write_transaction(&self, transaction: &Transaction) -> Result<(), Reason> {
         let path = self.repository.transaction_file();
-        let written = serde_json::to_vec(transaction).map_err(std::io::Error::from).and_then(|bytes| write_note(&path, &bytes));
-        written.map_err(|error| trouble("writing", &path, &error))
+        write_value(&path, transaction).map_err(|error| trouble("writing", &path, &error))
     }
 
     /// Closes the transaction; its parts stay where they are.

@@ -17,6 +17,7 @@ use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fst
 use nix::sys::time::TimeSpec;
 use rustix::fs::{FileType, RawDir};
 
+use super::disk::found;
 use crate::terms::SubPath;
 use crate::terms::limits::MAX_TREE_DEPTH;
 
@@ -31,7 +32,6 @@ pub(super) fn open_at(parent: impl AsFd + Copy, name: &(impl NixPath + ?Sized)) 
     }
 }
 
-/// Opens a directory by the gate's own path.
 pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
     Ok(open_at(AT_FDCWD, path)?)
 }
@@ -59,10 +59,7 @@ pub(super) fn hold_below<'a>(root: &Path, place: impl Iterator<Item = &'a OsStr>
 /// where there is none. No link is followed, and its owner may change every directory on the way
 /// from then on.
 pub(super) fn place_in(tree: &Path, place: &SubPath) -> io::Result<Option<(OwnedFd, CString)>> {
-    let (mut parent, mut name) = match split(tree) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other?,
-    };
+    let Some((mut parent, mut name)) = found(split(tree))? else { return Ok(None) };
     for part in place.components() {
         match open_forcibly(parent.as_fd(), &name) {
             Ok(next) => (parent, name) = (next, c_string(part)?),
@@ -74,7 +71,6 @@ pub(super) fn place_in(tree: &Path, place: &SubPath) -> io::Result<Option<(Owned
     Ok(is_there.then_some((parent, name)))
 }
 
-/// What a directory's listing tells of an entry.
 pub(super) struct Listed<'a> {
     pub(super) name: &'a CStr,
     pub(super) inode: u64,
@@ -111,7 +107,6 @@ pub(super) fn find<T>(directory: BorrowedFd<'_>, mut look: impl FnMut(&Listed<'_
     Ok(None)
 }
 
-/// Gives each entry of a directory to `look`.
 pub(super) fn each(directory: BorrowedFd<'_>, mut look: impl FnMut(&Listed<'_>) -> io::Result<()>) -> io::Result<()> {
     find(directory, |entry| look(entry).map(|()| None::<()>)).map(drop)
 }
@@ -134,6 +129,11 @@ impl Lent {
             let _ = is_closed.then(|| set_mode(parent, name, mode));
         });
         Ok(Self { directory: opened?, mode: is_closed.then(|| Mode::from_bits_truncate(mode & 0o7777)), above: None })
+    }
+
+    /// The top of a tree.
+    pub(super) fn tree(path: &Path) -> io::Result<Self> {
+        Self::open(AT_FDCWD, &c_string(path.as_os_str())?)
     }
 
     /// One that is open, and keeps its mode.

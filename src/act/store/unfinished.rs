@@ -11,13 +11,14 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
+use super::disk::found;
 use super::remove::Emptied;
-use super::tree::{Lent, Listed, c_string, each, kind, open_at, open_below, open_forcibly, restore_times, stat};
+use super::tree::{Lent, Listed, each, kind, open_at, open_below, open_forcibly, restore_times, stat};
 use super::walk::{Closed, Leaving, Next, Visitor, walk, walk_tree};
 use crate::decide::rsync::temporary::{likely, stem, stem_of};
 use crate::terms::limits::MAX_MEANT;
@@ -104,10 +105,7 @@ impl Visitor for TakingOut<'_> {
 
 /// Whether a name is free for an unfinished file: nothing stands there, or a shorter one.
 fn is_free(directory: BorrowedFd<'_>, name: &CStr, file: &FileStat) -> io::Result<bool> {
-    match stat(directory, name) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        stands => Ok(is_less(&stands?, file)),
-    }
+    Ok(found(stat(directory, name))?.is_none_or(|stands| is_less(&stands, file)))
 }
 
 /// Whether a file is a part, and less than the other. The longest part is kept.
@@ -133,7 +131,6 @@ fn mark_unfinished(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
 pub(super) struct Earlier {
     /// What pushes that were cut off have left.
     pub(super) tries: Option<PathBuf>,
-    /// The newest snapshot.
     pub(super) newest: Option<PathBuf>,
 }
 
@@ -151,7 +148,7 @@ pub(super) fn take_temporary(path: &Path, earlier: &Earlier) -> io::Result<()> {
     walk_tree(path, 0, Closed::Lent, &mut latest)?;
     let Some(Temporary { directory, name, found }) = latest.last else { return Ok(()) };
     let Some(of) = stem_of(name.to_bytes()) else { return Ok(()) };
-    let here = Lent::open(AT_FDCWD, &c_string(path.as_os_str())?)?.along(parts(&directory))?;
+    let here = Lent::tree(path)?.along(parts(&directory))?;
     let mut given = None::<CString>;
     for meant in meant(of, &directory, earlier)? {
         if !is_free(here.as_fd(), &meant, &found)? {

@@ -67,7 +67,6 @@ struct Tally<'a> {
 }
 
 impl Tally<'_> {
-    /// Counts one name.
     fn add(&mut self, found: &FileStat) {
         // A directory's names are its parent's and those of what is in it.
         let names = if kind(found) == SFlag::S_IFDIR { 1 } else { u32::try_from(found.st_nlink).unwrap_or(u32::MAX).max(1) };

@@ -53,7 +53,6 @@ impl Visitor for Changes {
     }
 }
 
-/// Everything that is no directory.
 struct Files(u64);
 
 impl Visitor for Files {

@@ -14,18 +14,18 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use nix::errno::Errno;
-use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{Mode, SFlag, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use super::super::disk::found;
 use super::super::keep::remove;
 use super::super::overlay::{Layers, overlay};
-use super::super::tree::{Lent, Listed, c_string, kind, open, open_at, open_below, set_mode, stat};
+use super::super::tree::{Lent, Listed, kind, open, open_at, open_below, set_mode, stat};
 use super::super::walk::{Closed, Leaving, Next, Visitor, walk_tree};
 use super::super::{Held, Repository, Staging, make_directory, trouble};
-use super::log::{self, Log};
+use super::log::Log;
 use super::make::too_late;
-use super::{Bounds, Deferred, Made, Recorded, Taken, anew};
+use super::{Bounds, Deferred, Made, Taken, anew};
 use crate::decide::push::links::{Basis, Layout, Link, Source, Tree};
 use crate::decide::push::parts;
 use crate::terms::limits::LINKS_BETWEEN_LOOKS;
@@ -33,7 +33,6 @@ use crate::terms::path::SubPath;
 use crate::terms::reason::Reason;
 use crate::terms::repository::Pushed;
 use crate::terms::snapshot::SnapshotName;
-use crate::terms::usage::Usage;
 
 impl Repository {
     fn carried(&self) -> PathBuf {
@@ -72,37 +71,24 @@ impl Staging<'_> {
     /// Makes a tree of what is missing.
     fn put_together(&self, old: &Path, beside: &Path, pushed: &[Pushed], bounds: Bounds) -> Result<Made, Reason> {
         let (held, taken) = (self.held(), Taken::default());
-        let begin = || -> io::Result<Deferred<'_>> {
+        let walk = || -> io::Result<(Deferred<'_>, Made)> {
             make_directory(beside, 0o700)?;
             let basis = Basis { tree: Tree::published(old), seen: old.to_path_buf() };
-            let recorded = Recorded {
-                layout: Layout { start: beside.to_path_buf(), bases: vec![basis], partial_dir: String::new() },
-                stage: open(beside)?,
-                bases: vec![open(old)?],
-                log: Log::new(log::path(&held.repository.state())),
-                placeholders: None,
-                has_twins: false,
-            };
-            Ok(Deferred { held, recorded, counting: false, taken: &taken, reused: 0, before: (Usage::default(), 0) })
-        };
-        let walk = || -> io::Result<(Deferred<'_>, Made)> {
-            let mut links = begin()?;
-            let keeps_owners = held.repository.keeps_owners();
-            let until = Instant::now().checked_add(bounds.time);
-            let mut walk = Missing {
+            let layout = Layout { start: beside.to_path_buf(), bases: vec![basis], partial_dir: String::new() };
+            let mut links = Deferred::begin(held, beside, layout, &SubPath::default(), None, false, &taken)?;
+            let mut missing = Missing {
                 log: &mut links.recorded.log,
                 pushed,
-                keeps_owners,
-                until,
+                keeps_owners: held.repository.keeps_owners(),
+                until: Instant::now().checked_add(bounds.time),
                 way: Vec::new(),
                 found: 0,
                 seen: 0,
                 lost: Made::default(),
             };
-            let top =
-                Here { new: Some(Lent::open(AT_FDCWD, &c_string(self.path().as_os_str())?)?), beside: open(beside)?, way: 0, before: 0 };
-            walk_tree(old, top, Closed::Left, &mut walk)?;
-            let lost = walk.lost;
+            let top = Here { new: Some(Lent::tree(self.path())?), beside: open(beside)?, way: 0, before: 0 };
+            walk_tree(old, top, Closed::Left, &mut missing)?;
+            let lost = missing.lost;
             Ok((links, lost))
         };
         let (links, lost) = walk().map_err(|error| match error.kind() {
@@ -118,7 +104,7 @@ impl Staging<'_> {
         for place in pushed.iter().flat_map(|pushed| pushed.place.way()).filter(|place| parts::is_on_the_way(pushed, place)) {
             // There may be none, or something else in its place.
             let Ok(old) = open_below(old, place.components()) else { continue };
-            let new = Lent::open(AT_FDCWD, &c_string(self.path().as_os_str())?)?.along(place.components())?;
+            let new = Lent::tree(self.path())?.along(place.components())?;
             // Opened anew, so that the mode that it gets is not taken back.
             let new = open_at(new.as_fd(), c".")?;
             anew::liken(&File::from(old), &File::from(new), keeps_owners)?;
@@ -136,7 +122,6 @@ struct Missing<'a> {
     /// The way to the directory that the walk is in, and perhaps more behind it. There is one for
     /// all levels: a way may be long.
     way: Vec<u8>,
-    /// What is missing, so far.
     found: u64,
     seen: u64,
     lost: Made,
@@ -150,7 +135,6 @@ struct Here {
     beside: OwnedFd,
     /// How long the way to it is.
     way: usize,
-    /// What was missing before it.
     before: u64,
 }
 
@@ -166,13 +150,15 @@ impl Visitor for Missing<'_> {
         self.way.truncate(here.way);
         self.way.extend(if here.way == 0 { &b""[..] } else { b"/" }.iter().chain(name.to_bytes()));
         let is_directory = entry.is_directory(old)?;
-        let new = match here.new.as_ref().map(|new| (new.as_fd(), stat(new.as_fd(), name))) {
-            Some((_, Err(error))) if error.kind() != ErrorKind::NotFound => return Err(error),
-            None | Some((_, Err(_))) if is_directory => None,
-            None | Some((_, Err(_))) => return self.link().map(|()| Next::Past),
-            Some((new, Ok(found))) if is_directory && kind(&found) == SFlag::S_IFDIR && !self.is_replaced() => Some(Lent::open(new, name)?),
+        let stands = here.new.as_ref().map_or(Ok(None), |new| found(stat(new.as_fd(), name)))?;
+        let new = match (&here.new, stands) {
+            (Some(new), Some(stands)) if is_directory && kind(&stands) == SFlag::S_IFDIR && !self.is_replaced() => {
+                Some(Lent::open(new.as_fd(), name)?)
+            }
             // It was sent, or all that is there is what was sent.
-            Some(_) => return Ok(Next::Past),
+            (_, Some(_)) => return Ok(Next::Past),
+            (_, None) if is_directory => None,
+            (_, None) => return self.link().map(|()| Next::Past),
         };
         let before = self.found;
         self.found += u64::from(new.is_none());

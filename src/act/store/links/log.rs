@@ -8,19 +8,18 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use super::super::disk::remove_file;
 use crate::decide::push::links::{Link, Source};
 use crate::terms::limits::{LINK_LOG_MEMORY, MAX_CALL_PATH, MAX_LINK_LOG, MAX_LINKS};
 
 /// Bytes that a record may take: its figures and two paths.
 const MAX_RECORD: usize = 8 + 2 * MAX_CALL_PATH;
 
-/// Bytes that are read back at once.
 const PIECE: usize = 64 * 1024;
 
 /// Stands for [`Source::Stage`]; no basis has this number.
 const STAGE: u8 = u8::MAX;
 
-/// What is recorded of one push.
 #[derive(Debug)]
 pub(super) struct Log {
     path: PathBuf,
@@ -32,7 +31,6 @@ pub(super) struct Log {
     undo: Option<(usize, Vec<u8>)>,
 }
 
-/// A record that was read back.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Record<'a> {
     pub(super) source: Source,
@@ -46,7 +44,6 @@ impl Log {
         Self { path, room: Vec::new(), file: None, count: 0, last: Vec::new(), undo: None }
     }
 
-    /// How many there are.
     pub(super) fn count(&self) -> u64 {
         self.count
     }
@@ -95,10 +92,7 @@ impl Log {
     fn spill(&mut self) -> io::Result<()> {
         if self.file.is_none() {
             // One that a killed gate left is in nobody's hands.
-            match fs::remove_file(&self.path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            remove_file(&self.path)?;
             let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&self.path)?;
             fs::remove_file(&self.path)?;
             self.file = Some((file, 0));
@@ -113,7 +107,6 @@ impl Log {
         Ok(())
     }
 
-    /// Reads them from the first.
     pub(super) fn records(&self) -> Records<'_> {
         Records { log: self, offset: 0, piece: Vec::new(), at: 0, from: Vec::new(), to: Vec::new() }
     }
@@ -142,7 +135,6 @@ pub(super) fn path(state: &Path) -> PathBuf {
     state.join("links")
 }
 
-/// Records, one after another.
 #[derive(Debug)]
 pub(super) struct Records<'a> {
     log: &'a Log,

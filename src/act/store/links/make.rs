@@ -118,7 +118,6 @@ struct Making<'a> {
     of: &'a Recorded<'a>,
     sized: bool,
     keeps_owners: bool,
-    /// When the push has to have ended.
     until: Option<Instant>,
     /// Bytes that may still be stored anew.
     room: AtomicU64,
@@ -134,7 +133,6 @@ struct Making<'a> {
 /// Numbers that directories are told apart by: enough for an even share.
 const NUMBERS: usize = 1024;
 
-/// No thread.
 const NOBODY: u8 = u8::MAX;
 
 /// What is done in one go through the records.
@@ -161,7 +159,6 @@ struct There {
     directory: OwnedFd,
 }
 
-/// Whether an error says that a name leads nowhere.
 fn leads_nowhere(error: Errno) -> bool {
     matches!(error, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG)
 }
@@ -231,7 +228,6 @@ impl Making<'_> {
         before.is_ok() || before == Err(thread)
     }
 
-    /// Opens a directory of the stage; `None` where there is none.
     fn enter(&self, path: &[u8]) -> io::Result<Option<Here>> {
         let stage = self.of.stage.as_fd();
         // What is seen of its mode must not be what the other thread has lent it on its way.

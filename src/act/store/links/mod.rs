@@ -15,6 +15,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
@@ -78,7 +79,6 @@ struct Recorded<'a> {
     layout: Layout,
     /// The directory that the names begin in.
     stage: OwnedFd,
-    /// Those of the bases, in their order.
     bases: Vec<OwnedFd>,
     log: Log,
     /// What stands for links that are recorded, where rsync looks at them again.
@@ -99,22 +99,30 @@ impl<'a> Staging<'a> {
         counting: bool,
         taken: &'a Taken,
     ) -> Result<Deferred<'a>, Reason> {
-        let held = self.held();
-        let state = held.repository.state();
-        let defer = || -> io::Result<Deferred<'a>> {
-            taken.usage.set(Usage::default());
-            taken.placeholders.borrow_mut().clear();
-            let recorded = Recorded {
-                layout: layout.clone(),
-                stage: open_below(self.path(), place.components())?,
-                bases: layout.bases.iter().map(|basis| hold_below(&basis.tree.root, place.components())).collect::<io::Result<_>>()?,
-                log: Log::new(log::path(&state)),
-                placeholders: hard_links.then(|| Placeholders::new(held.repository)),
-                has_twins: false,
-            };
-            Ok(Deferred { held, recorded, counting, taken, reused: 0, before: (Usage::default(), 0) })
-        };
-        defer().map_err(|error| trouble("looking at", self.path(), &error))
+        let placeholders = hard_links.then(|| Placeholders::new(self.held().repository));
+        let begun = Deferred::begin(self.held(), self.path(), layout.clone(), place, placeholders, counting, taken);
+        begun.map_err(|error| trouble("looking at", self.path(), &error))
+    }
+}
+
+impl<'a> Deferred<'a> {
+    /// Begins to record the links into `place` of a tree.
+    fn begin(
+        held: &'a Held<'a>,
+        tree: &Path,
+        layout: Layout,
+        place: &SubPath,
+        placeholders: Option<Placeholders<'a>>,
+        counting: bool,
+        taken: &'a Taken,
+    ) -> io::Result<Self> {
+        taken.usage.set(Usage::default());
+        taken.placeholders.borrow_mut().clear();
+        let stage = open_below(tree, place.components())?;
+        let bases = layout.bases.iter().map(|basis| hold_below(&basis.tree.root, place.components())).collect::<io::Result<_>>()?;
+        let log = Log::new(log::path(&held.repository.state()));
+        let recorded = Recorded { layout, stage, bases, log, placeholders, has_twins: false };
+        Ok(Self { held, recorded, counting, taken, reused: 0, before: (Usage::default(), 0) })
     }
 }
 
@@ -207,7 +215,6 @@ impl Recorded<'_> {
         self.layout.bases.get(usize::from(number)).is_some_and(|basis| basis.tree.is_set_aside())
     }
 
-    /// What stands at a path in a basis.
     fn at(&self, number: usize, path: &[u8]) -> Option<FileStat> {
         let (directory, file) = split(path);
         let directory = beneath(self.bases.get(number)?.as_fd(), directory, OFlag::O_PATH).ok()?;
@@ -220,7 +227,6 @@ impl Recorded<'_> {
     }
 }
 
-/// A path's directory and its last name.
 fn split(path: &[u8]) -> (&[u8], CString) {
     let (directory, name) = match path.iter().rposition(|byte| *byte == b'/') {
         Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),

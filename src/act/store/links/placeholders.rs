@@ -5,7 +5,7 @@
 //! they are in use, so that whoever follows a killed gate finds them.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -16,13 +16,13 @@ use nix::sys::stat::fstatat;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 use super::super::contents;
+use super::super::disk::found;
 use super::super::keep::remove;
 use super::super::tree::{self, Lent};
 use super::super::{Held, Repository, make_directory};
 use super::{beneath, enter_forcibly, errno, number, split};
 use crate::terms::usage::Usage;
 
-/// Those of one push.
 #[derive(Debug)]
 pub(super) struct Placeholders<'a> {
     repository: &'a Repository,
@@ -42,7 +42,6 @@ pub(super) struct Placeholders<'a> {
 /// among so many inodes two threads seldom meet.
 const NUMBERS: usize = 16;
 
-/// A directory, and its path.
 type Parent = Option<(Vec<u8>, OwnedFd)>;
 
 fn directory(state: &Path) -> PathBuf {
@@ -62,12 +61,10 @@ impl<'a> Placeholders<'a> {
         }
     }
 
-    /// Whether a file is one.
     pub(super) fn is_one(&self, inode: u64) -> bool {
         self.inodes.contains(&inode)
     }
 
-    /// The inodes of all of them.
     pub(super) fn inodes(&self) -> &Vec<u64> {
         &self.inodes
     }
@@ -166,7 +163,6 @@ fn in_directory<T>(
     work(here.as_fd())
 }
 
-/// The inode of what stands at a path.
 fn find(open: &mut Parent, stage: BorrowedFd<'_>, path: &[u8]) -> Option<u64> {
     let (directory, name) = split(path);
     let look = |parent: BorrowedFd<'_>| fstatat(parent, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
@@ -193,10 +189,7 @@ impl Held<'_> {
     /// names they still had there.
     pub(in super::super) fn clear_placeholders(&self) -> io::Result<u64> {
         let directory = directory(&self.repository.state());
-        let entries = match fs::read_dir(&directory) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
-            entries => entries?,
-        };
+        let Some(entries) = found(fs::read_dir(&directory))? else { return Ok(0) };
         let all: Vec<_> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?;
         let stage = self.repository.inprogress();
         let mut removed = 0;

@@ -34,10 +34,8 @@ pub(super) struct Inode {
     found: Statx,
 }
 
-/// What is to be changed of it.
 pub(super) struct Change {
     owners: Option<(u32, u32)>,
-    /// Attribute and value.
     lists: Vec<(&'static str, Vec<u8>)>,
     /// The mode that it gets before it changes hands.
     closed: Option<u32>,
@@ -64,7 +62,6 @@ impl Change {
 }
 
 impl Inode {
-    /// Takes hold of something in a directory.
     pub(super) fn hold(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<Self> {
         let inside = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV;
         let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC).resolve(inside);
@@ -84,7 +81,6 @@ impl Inode {
         self.found.stx_ino
     }
 
-    /// The file system that it is in.
     pub(super) fn device(&self) -> (u32, u32) {
         (self.found.stx_dev_major, self.found.stx_dev_minor)
     }
@@ -97,7 +93,6 @@ impl Inode {
         self.found.stx_uid
     }
 
-    /// How many names it has.
     pub(super) fn names(&self) -> u64 {
         if self.is_directory() { 1 } else { u64::from(self.found.stx_nlink.max(1)) }
     }
@@ -143,7 +138,6 @@ impl Inode {
         Ok(Some(Change { owners: (!is_owned).then_some(owners), lists, closed, kept }))
     }
 
-    /// The owner and the group that it is to have.
     fn owners(&self, remap: &Remap, whose: Whose, pass: Pass) -> Result<(u32, u32), String> {
         let becomes = |kind, id| {
             let known = remap.owner(whose, kind, id, pass.is_untouched());

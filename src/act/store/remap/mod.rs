@@ -253,7 +253,6 @@ impl Ownership {
         given.map_err(|error| self.writing(&error))
     }
 
-    /// Its own directory, which is closed while it changes hands.
     fn give(&self, to: Holder, mode: u32) -> io::Result<()> {
         fchmod(&self.root, Mode::S_IRWXU)?;
         fchown(&self.root, Some(Uid::from_raw(to.user)), Some(Gid::from_raw(to.group)))?;

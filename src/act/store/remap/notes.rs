@@ -4,7 +4,7 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
@@ -13,6 +13,7 @@ use nix::fcntl::{OFlag, RenameFlags, openat, renameat2};
 use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
+use super::super::disk::read_bounded;
 use super::super::owners::NOTE;
 use super::super::{locked, trouble};
 use crate::decide::owners::remap::Holder;
@@ -25,7 +26,6 @@ pub(super) const LOCKS: [&str; 2] = ["lock", "rsync.lock"];
 /// What is not in its place yet. It may be there when a run was killed, and be root's.
 pub(super) const NEW: &str = "remap.new";
 
-/// The directory that they stand in.
 #[derive(Debug)]
 pub(super) struct Notes {
     directory: OwnedFd,
@@ -84,12 +84,7 @@ impl Notes {
     pub(super) fn mapping(&self) -> Result<Option<Mapping>, Reason> {
         let read = || -> io::Result<Option<Mapping>> {
             let Some(file) = self.open(NOTE)? else { return Ok(None) };
-            let mut bytes = Vec::new();
-            file.take(MAX_MAPPING_NOTE + 1).read_to_end(&mut bytes)?;
-            if bytes.len() as u64 > MAX_MAPPING_NOTE {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {MAX_MAPPING_NOTE} bytes")));
-            }
-            Ok(Some(serde_json::from_slice(&bytes)?))
+            Ok(Some(serde_json::from_slice(&read_bounded(file, MAX_MAPPING_NOTE)?)?))
         };
         read().map_err(|error| trouble("reading", &self.path.join(NOTE), &error))
     }

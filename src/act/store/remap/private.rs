@@ -7,7 +7,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,7 @@ use nix::sys::stat::fstat;
 use rustix::fs::{AtFlags, Mode, OFlags, fsync, mkdirat, openat, readlinkat, renameat, symlinkat, syncfs, unlinkat};
 use serde::{Deserialize, Serialize};
 
+use super::super::disk::{found, read_bounded};
 use super::super::remove::{empty, remove_at};
 use super::super::tree::{c_string, open_at};
 use super::super::{stage, trouble, unusable};
@@ -132,12 +133,7 @@ impl Private {
             Err(rustix::io::Errno::NOENT) => return Ok(None),
             file => File::from(file?),
         };
-        let mut bytes = Vec::new();
-        file.take(MAX_MAPPING_NOTE + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > MAX_MAPPING_NOTE {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {MAX_MAPPING_NOTE} bytes")));
-        }
-        Ok(Some(serde_json::from_slice(&bytes)?))
+        Ok(Some(serde_json::from_slice(&read_bounded(file, MAX_MAPPING_NOTE)?)?))
     }
 
     /// Writes down what is about to be done. What is kept is on the disk before; the note is there
@@ -169,7 +165,6 @@ impl Private {
         }
     }
 
-    /// What a file is to get back.
     pub(super) fn kept(&self, inode: u64) -> io::Result<Option<Kept>> {
         let Some(directory) = &self.kept else { return Ok(None) };
         let text = match readlinkat(directory, inode.to_string(), Vec::new()) {
@@ -184,7 +179,7 @@ impl Private {
     pub(super) fn forget_kept(&mut self) -> io::Result<()> {
         self.kept = None;
         match &self.directory {
-            Some(directory) => absent(remove_at(directory.as_fd(), &c_string(OsStr::new(KEPT))?)),
+            Some(directory) => found(remove_at(directory.as_fd(), &c_string(OsStr::new(KEPT))?)).map(drop),
             None => Ok(()),
         }
     }
@@ -192,7 +187,7 @@ impl Private {
     /// Removes the note: all of it is done, and on the disk.
     pub(super) fn end(&self) -> io::Result<()> {
         let directory = self.directory()?;
-        absent(unlinkat(directory, NOTE, AtFlags::empty()).map_err(io::Error::from))?;
+        found(unlinkat(directory, NOTE, AtFlags::empty()).map_err(io::Error::from))?;
         Ok(fsync(directory)?)
     }
 
@@ -212,12 +207,5 @@ impl Private {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
-    }
-}
-
-fn absent(removed: io::Result<()>) -> io::Result<()> {
-    match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
     }
 }

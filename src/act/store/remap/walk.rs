@@ -22,7 +22,6 @@ use crate::terms::NamePattern;
 use crate::terms::limits::MAX_NAMED_PROBLEMS;
 use crate::terms::text::printable;
 
-/// The gate's own directory in a repository.
 pub(super) const STATE_NAME: &CStr = c".snapgate";
 
 /// A file with several names is seen as often, so each name counts for its part of it.
@@ -33,7 +32,6 @@ pub(super) struct Walk<'a> {
     names: &'a NamePattern,
     pass: Pass,
     private: &'a mut Private,
-    /// The file system that the repository is in.
     device: (u32, u32),
     /// Where the walk is, for people.
     at: PathBuf,
@@ -171,9 +169,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What a directory is.
 pub(super) enum Here {
-    /// The repository.
     Root,
     /// The gate's own.
     State,
