@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{overwrite, read_value};
 use super::keep::numbered;
-use super::{Repository, absent, contents, tree, trouble};
+use super::{OrTrouble as _, Repository, absent, contents, tree};
 use crate::decide::push::links::Tree;
 use crate::decide::push::parts::{self, Counted};
 use crate::terms::limits::{MAX_BASIS_DIRS, MAX_COUNTED, MAX_LOOKED_BACK, MAX_PART_BASES};
@@ -62,7 +62,7 @@ impl Repository {
         if !has(&path, place) {
             return Ok(false);
         }
-        contents::has_file(&place.below(&path)).map_err(|error| trouble("reading", &path, &error))
+        contents::has_file(&place.below(&path)).or_trouble("reading", &path)
     }
 
     /// Notes how many files the newest snapshot has, and into which `place` it was pushed. If the

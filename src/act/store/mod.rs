@@ -92,6 +92,17 @@ pub(crate) fn trouble(doing: &str, path: &Path, error: &io::Error) -> Reason {
     if passes { Reason::for_now(Code::Store, detail).remedy(remedy) } else { unusable(detail, remedy) }
 }
 
+/// The same for a step that may fail.
+trait OrTrouble<T> {
+    fn or_trouble(self, doing: &str, path: &Path) -> Result<T, Reason>;
+}
+
+impl<T, E: Into<io::Error>> OrTrouble<T> for Result<T, E> {
+    fn or_trouble(self, doing: &str, path: &Path) -> Result<T, Reason> {
+        self.map_err(|error| trouble(doing, path, &error.into()))
+    }
+}
+
 fn unusable(detail: String, remedy: &str) -> Reason {
     Reason::of_the_server(Code::Store, detail).remedy(remedy)
 }
@@ -123,14 +134,14 @@ impl Repository {
             // (`Held::make_room`).
             Err(_) => read_write(parent).and_then(|()| has_room(parent))?,
         }
-        make_directory(path, 0o700).map_err(|error| trouble("creating", path, &error))?;
+        make_directory(path, 0o700).or_trouble("creating", path)?;
         belongs_to(path, uid)?;
         // The kernel names files without symlinks on the way, and rsync's own walk follows none.
-        let root = fs::canonicalize(path).map_err(|error| trouble("looking at", path, &error))?;
+        let root = fs::canonicalize(path).or_trouble("looking at", path)?;
         let this = Self { root, mapping: mapping.cloned() };
         for directory in [this.state(), this.logs(), this.snapshots()] {
             let mode = if directory == this.snapshots() { 0o755 } else { 0o700 };
-            make_directory(&directory, mode).map_err(|error| trouble("creating", &directory, &error))?;
+            make_directory(&directory, mode).or_trouble("creating", &directory)?;
         }
         Ok(this)
     }
@@ -168,8 +179,8 @@ impl Repository {
 
     fn try_lock(&self, name: &str) -> Result<File, Reason> {
         let path = self.state().join(name);
-        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
-        let file = file.map_err(|error| trouble("opening", &path, &error))?;
+        let file =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path).or_trouble("opening", &path)?;
         locked(file, &path)
     }
 
@@ -187,9 +198,9 @@ impl Repository {
         let mut below = vec![(String::new(), 1)];
         while let Some((prefix, level)) = below.pop() {
             let directory = self.snapshots().join(&prefix);
-            let entries = found(fs::read_dir(&directory)).map_err(|error| trouble("reading", &directory, &error))?;
+            let entries = found(fs::read_dir(&directory)).or_trouble("reading", &directory)?;
             for entry in entries.into_iter().flatten() {
-                let entry = entry.map_err(|error| trouble("reading", &directory, &error))?;
+                let entry = entry.or_trouble("reading", &directory)?;
                 // A link is never a snapshot.
                 if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     continue;
@@ -318,7 +329,7 @@ pub(crate) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
 
 /// Names in a repository are trusted, so only its account may write there.
 fn belongs_to(path: &Path, uid: u32) -> Result<(), Reason> {
-    let found = fs::symlink_metadata(path).map_err(|error| trouble("looking at", path, &error))?;
+    let found = fs::symlink_metadata(path).or_trouble("looking at", path)?;
     let shown = printable(path.as_os_str().as_encoded_bytes());
     if !found.is_dir() {
         return Err(unusable(format!("`{shown}` is no directory"), "give the client a directory of its own in `path:`"));
@@ -339,7 +350,7 @@ fn belongs_to(path: &Path, uid: u32) -> Result<(), Reason> {
 
 /// Asks the file system before anything is changed, so that a read-only store is a clear refusal.
 fn read_write(path: &Path) -> Result<(), Reason> {
-    let stat = statvfs(path).map_err(|error| trouble("looking at", path, &io::Error::from(error)))?;
+    let stat = statvfs(path).or_trouble("looking at", path)?;
     if stat.flags().contains(FsFlags::ST_RDONLY) {
         return Err(trouble("writing to", path, &io::Error::from(ErrorKind::ReadOnlyFilesystem)));
     }
@@ -348,7 +359,7 @@ fn read_write(path: &Path) -> Result<(), Reason> {
 
 /// Asks for room before anything is changed, so that a full store is a clear refusal.
 fn has_room(path: &Path) -> Result<(), Reason> {
-    let stat = statvfs(path).map_err(|error| trouble("looking at", path, &io::Error::from(error)))?;
+    let stat = statvfs(path).or_trouble("looking at", path)?;
     // A file system without a table of inodes (btrfs) says that it has none at all.
     let no_inodes = stat.files() > 0 && stat.files_available() == 0;
     if no_inodes || stat.blocks_available().saturating_mul(stat.fragment_size()) < MIN_FREE_BYTES {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, StatxFlags, statx};
 
-use super::{trouble, unusable};
+use super::{OrTrouble as _, unusable};
 use crate::decide::host::mounts;
 use crate::decide::policy::{Policy, Site};
 use crate::terms::Reason;
@@ -31,7 +31,7 @@ pub fn mounted(policy: &Policy, site: &Site) -> Result<(), Reason> {
 }
 
 fn is_mounted(store: &Path, repository: &Path) -> Result<(), Reason> {
-    let looked_at = |path: &Path| real(path).map_err(|error| trouble("looking at", path, &error));
+    let looked_at = |path: &Path| real(path).or_trouble("looking at", path);
     let (real_store, real_repository) = if let Ok(below) = repository.strip_prefix(store) {
         let store = looked_at(store)?;
         let repository = store.join(below);
@@ -43,7 +43,7 @@ fn is_mounted(store: &Path, repository: &Path) -> Result<(), Reason> {
         // A store that is not there holds nothing, this repository neither.
         (real(store).unwrap_or_else(|_| store.to_path_buf()), looked_at(place)?)
     };
-    let points = points(Path::new(MOUNTINFO)).map_err(|error| trouble("reading", Path::new(MOUNTINFO), &error))?;
+    let points = points(Path::new(MOUNTINFO)).or_trouble("reading", Path::new(MOUNTINFO))?;
     if mounts::satisfied(&real_store, &real_repository, &points) {
         return Ok(());
     }

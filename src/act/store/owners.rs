@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{getegid, geteuid};
 
 use super::disk::{found, read_value, write_value};
-use super::{Repository, trouble};
+use super::{OrTrouble as _, Repository};
 use crate::act::names::subids;
 use crate::decide::owners::{self, Remembered, unusable};
 use crate::decide::policy::{Policy, Site};
@@ -50,7 +50,7 @@ pub fn remembered(path: &Path) -> Result<Remembered, Reason> {
     under_way(path)?;
     let state = path.join(STATE);
     let note = note(&state);
-    if let Some(mapping) = found(read_value(&note, MAX_MAPPING_NOTE)).map_err(|error| trouble("reading", &note, &error))? {
+    if let Some(mapping) = found(read_value(&note, MAX_MAPPING_NOTE)).or_trouble("reading", &note)? {
         return Ok(Remembered::Mapped(mapping));
     }
     let holds = |place: PathBuf| fs::read_dir(place).is_ok_and(|mut entries| entries.next().is_some());
@@ -83,7 +83,7 @@ impl Repository {
             }
             (_, None) => {}
             (_, Some(mapping)) => {
-                write_value(&note, mapping).map_err(|error| trouble("writing", &note, &error))?;
+                write_value(&note, mapping).or_trouble("writing", &note)?;
             }
         }
         Ok(())

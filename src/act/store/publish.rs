@@ -20,7 +20,7 @@ use super::disk::{read_note, sync_directory};
 use super::keep::{move_tree, numbered, remove};
 use super::links::{Deferred, Taken};
 use super::survey::{Kept, Survey, survey};
-use super::{Held, Repository, contents, make_directory, tree, trouble, unfinished};
+use super::{Held, OrTrouble as _, Repository, contents, make_directory, tree, unfinished};
 use crate::decide::push::lost;
 use crate::terms::limits::MAX_END;
 use crate::terms::record::Lost;
@@ -101,7 +101,7 @@ impl<'a> Staging<'a> {
     /// Removes what rsync left unfinished, before the rest is published without it.
     pub fn drop_unfinished(&self) -> Result<(), Reason> {
         let Some(name) = &self.partial_dir else { return Ok(()) };
-        unfinished::take_out(&self.path, name, false).map_err(|error| trouble("clearing", &self.path, &error))
+        unfinished::take_out(&self.path, name, false).or_trouble("clearing", &self.path)
     }
 
     /// Counts what is in it, against these snapshots, before its `links` are made. `lists`: whether
@@ -110,15 +110,14 @@ impl<'a> Staging<'a> {
         let nothing = Taken::default();
         let taken = links.map_or(&nothing, Deferred::taken);
         let kept = self.held.repository.ids().map(|ids| Kept { ids, lists });
-        survey(&self.path, snapshots, taken, kept).map_err(|error| trouble("counting", &self.path, &error))
+        survey(&self.path, snapshots, taken, kept).or_trouble("counting", &self.path)
     }
 
     /// What the newest snapshot has and this has not: at the top, or else at `place`. For a tree
     /// whose links are made. Nothing depends on it.
     pub fn lost(&self, newest: &SnapshotName, place: &SubPath, files: u64) -> Result<Option<Lost>, Reason> {
         let repository = self.held.repository;
-        let absent = absent(&newest.below(&repository.snapshots()), &self.path, place);
-        let absent = absent.map_err(|error| trouble("comparing", &self.path, &error))?;
+        let absent = absent(&newest.below(&repository.snapshots()), &self.path, place).or_trouble("comparing", &self.path)?;
         Ok(lost::judge(absent, repository.files_of(newest), files))
     }
 
@@ -137,7 +136,7 @@ impl<'a> Staging<'a> {
             let failed = || Err(io::Error::other("a thread has failed"));
             (syncing.map_or(Ok(()), |syncing| syncing.join().unwrap_or_else(|_| failed())), done)
         });
-        synced.map_err(|error| trouble("syncing", &self.path, &error)).and(done)
+        synced.or_trouble("syncing", &self.path).and(done)
     }
 
     /// Whether a file was built on a part that earlier pushes into `place` had received. For a tree
@@ -158,14 +157,14 @@ impl<'a> Staging<'a> {
 
     /// Whether a file arrived.
     pub fn has_file(&self) -> Result<bool, Reason> {
-        contents::has_file_anywhere(&self.path).map_err(|error| trouble("reading", &self.path, &error))
+        contents::has_file_anywhere(&self.path).or_trouble("reading", &self.path)
     }
 
     /// Keeps it for the next try, with what only earlier ones had received. Returns whether
     /// anything was in it.
     pub fn set_aside(self) -> Result<bool, Reason> {
         self.held.take_out_unfinished(self.partial_dir.as_deref())?;
-        self.held.clear_placeholders().map_err(|error| trouble("clearing", &self.path, &error))?;
+        self.held.clear_placeholders().or_trouble("clearing", &self.path)?;
         let kept = self.held.set_aside(&self.path)?;
         // It is kept, whatever becomes of that: the next session goes on with it.
         let _ = self.held.unite();
@@ -175,15 +174,14 @@ impl<'a> Staging<'a> {
     /// Removes it.
     pub fn discard(self) -> Result<(), Reason> {
         let removed = remove(&self.path).and_then(|()| self.held.clear_placeholders());
-        removed.map(drop).map_err(|error| trouble("removing", &self.path, &error))
+        removed.map(drop).or_trouble("removing", &self.path)
     }
 
     /// Makes it a part of the open transaction. It replaces what earlier ones have at its place, if
     /// it is to. Directories that it was sent nothing of are what they are in these.
     pub fn join(self, pushed: &Pushed) -> Result<(), Reason> {
         for earlier in self.held.earlier_parts() {
-            let likened = self.liken_the_way(&earlier, std::slice::from_ref(pushed));
-            likened.map_err(|error| trouble("keeping", &self.path, &error))?;
+            self.liken_the_way(&earlier, std::slice::from_ref(pushed)).or_trouble("keeping", &self.path)?;
         }
         self.held.join_parts(&self.path, Some(&pushed.place).filter(|_| pushed.replaces))
     }
@@ -195,10 +193,10 @@ impl<'a> Staging<'a> {
     /// When the disk does not let it. Then it is not published, and the next session sets it aside.
     pub fn publish(self, name: SnapshotName, id: &str, says: &[u8]) -> Result<Published, Reason> {
         let target = name.below(&self.held.repository.snapshots());
-        self.put_in_place(&name, &target, id, says).map_err(|error| trouble("publishing", &target, &error))?;
+        self.put_in_place(&name, &target, id, says).or_trouble("publishing", &target)?;
         // It is a snapshot now, whatever happens next.
         let finished = self.finish(&target);
-        let trouble = finished.map_err(|error| trouble("after publishing", &target, &error)).err();
+        let trouble = finished.or_trouble("after publishing", &target).err();
         Ok(Published { name, path: target, trouble })
     }
 

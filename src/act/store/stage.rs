@@ -22,7 +22,7 @@ use super::overlay::{Layers, overlay};
 use super::publish::Staging;
 use super::remove::{remove_at, remove_common};
 use super::unfinished::{self, Earlier};
-use super::{Held, Repository, contents, tree, trouble};
+use super::{Held, OrTrouble as _, Repository, contents, tree, trouble};
 use crate::decide::push::outcome;
 use crate::terms::limits::MAX_NOTE;
 use crate::terms::{Note, Reason, RepositoryState, SubPath};
@@ -88,14 +88,13 @@ impl<'a> Held<'a> {
         let cleared = if trusted {
             self.take_out_unfinished(partial_dir).and_then(|()| self.set_aside(path))
         } else {
-            remove(path).map(|()| false).map_err(|error| trouble("removing", path, &error))
+            remove(path).map(|()| false).or_trouble("removing", path)
         };
         match cleared {
             Ok(true) => Ok(Some(Note::passing(outcome::KEPT))),
             Ok(false) => Ok(None),
             Err(reason) => {
-                let broken = move_under_number(path, &self.repository.broken());
-                let broken = broken.map_err(|error| trouble("moving", path, &error))?;
+                let broken = move_under_number(path, &self.repository.broken()).or_trouble("moving", path)?;
                 Ok(Some(Note::lasting(format!("{}: it is now `{}`, to be looked at and removed by hand", reason.detail, broken.display()))))
             }
         }
@@ -104,16 +103,16 @@ impl<'a> Held<'a> {
     /// Makes the empty directory, with `place` in it.
     pub fn stage(&self, place: &SubPath) -> Result<Staging<'_>, Reason> {
         // Of a gate that was killed while it tidied up.
-        self.clear_placeholders().map_err(|error| trouble("clearing", &self.repository.state(), &error))?;
-        let partial_dir = self.mark_run().map_err(|error| trouble("writing", &self.repository.run_mark(), &error))?;
-        let make = |directory: &Path| keep::make(self.repository, directory).map_err(|error| trouble("creating", directory, &error));
+        self.clear_placeholders().or_trouble("clearing", &self.repository.state())?;
+        let partial_dir = self.mark_run().or_trouble("writing", &self.repository.run_mark())?;
+        let make = |directory: &Path| keep::make(self.repository, directory).or_trouble("creating", directory);
         let mut directory = self.repository.inprogress();
         make(&directory)?;
         for part in place.components() {
             directory.push(part);
             make(&directory)?;
         }
-        let made = lstat(&directory).map_err(|error| trouble("looking at", &directory, &error.into()))?;
+        let made = lstat(&directory).or_trouble("looking at", &directory)?;
         Ok(Staging::empty(self, partial_dir, directory, made))
     }
 
@@ -144,18 +143,18 @@ impl<'a> Held<'a> {
         let newest = fs::read_link(self.repository.current()).ok().map(|newest| self.repository.root().join(newest));
         let earlier = Earlier { tries: numbered(&self.repository.interrupted()).pop(), newest };
         let taken = unfinished::take_out(&inprogress, name, true).and_then(|()| unfinished::take_temporary(&inprogress, &earlier));
-        taken.map_err(|error| trouble("reading", &inprogress, &error))
+        taken.or_trouble("reading", &inprogress)
     }
 
     /// Keeps a tree for the next push, as the latest. Returns whether it has a file, and was kept.
     pub(super) fn set_aside(&self, path: &Path) -> Result<bool, Reason> {
-        if !contents::has_file_anywhere(path).map_err(|error| trouble("reading", path, &error))? {
-            remove(path).map_err(|error| trouble("removing", path, &error))?;
+        if !contents::has_file_anywhere(path).or_trouble("reading", path)? {
+            remove(path).or_trouble("removing", path)?;
             return Ok(false);
         }
         // It is trusted by size and time later on, so its data have to survive a power cut.
-        self.sync().map_err(|error| trouble("syncing", path, &error))?;
-        move_under_number(path, &self.repository.interrupted()).map_err(|error| trouble("setting aside", path, &error))?;
+        self.sync().or_trouble("syncing", path)?;
+        move_under_number(path, &self.repository.interrupted()).or_trouble("setting aside", path)?;
         Ok(true)
     }
 
@@ -211,7 +210,7 @@ impl<'a> Held<'a> {
                 }
                 if place.is_whole() || contents::has_file_anywhere(&tree)? { Ok(()) } else { remove(&tree) }
             };
-            forget().map_err(|error| trouble("removing", &tree, &error))?;
+            forget().or_trouble("removing", &tree)?;
         }
         // Fails while there are others, as it should.
         let _ = fs::remove_dir(self.repository.interrupted());
@@ -224,7 +223,7 @@ impl<'a> Held<'a> {
         self.clear_carried()?;
         if self.repository.transaction()?.is_none() {
             let inprogress = self.repository.inprogress();
-            remove(&inprogress).map_err(|error| trouble("removing", &inprogress, &error))?;
+            remove(&inprogress).or_trouble("removing", &inprogress)?;
         }
         self.forget_interrupted(&SubPath::default(), None)
     }
@@ -232,20 +231,17 @@ impl<'a> Held<'a> {
     fn heal_current(&self, state: &RepositoryState) -> Result<bool, Reason> {
         let current = self.repository.current();
         let wanted = state.newest.as_ref().map(|newest| PathBuf::from("snapshots").join(newest.as_str()));
-        let found = found(fs::read_link(&current)).map_err(|error| trouble("reading", &current, &error))?;
+        let found = found(fs::read_link(&current)).or_trouble("reading", &current)?;
         match wanted {
-            Some(wanted) if found.as_ref() != Some(&wanted) => {
+            wanted if wanted == found => return Ok(false),
+            Some(wanted) => {
                 let replaced = self.repository.prepare_current(&wanted).and_then(|()| self.repository.replace_current());
-                replaced.map_err(|error| trouble("replacing", &current, &error))?;
-                Ok(true)
+                replaced.or_trouble("replacing", &current)?;
             }
             // Somebody removed the last snapshot: a link to nothing is worse than no link.
-            None if found.is_some() => {
-                fs::remove_file(&current).map_err(|error| trouble("removing", &current, &error))?;
-                Ok(true)
-            }
-            _ => Ok(false),
+            None => fs::remove_file(&current).or_trouble("removing", &current)?,
         }
+        Ok(true)
     }
 
     fn run_mark(&self) -> RunMark {

@@ -12,7 +12,7 @@ use super::keep::{move_tree, move_under_number, numbered, remove};
 use super::overlay::{Layers, overlay};
 use super::publish::Staging;
 use super::remove::remove_place;
-use super::{Held, Repository, trouble};
+use super::{Held, OrTrouble as _, Repository};
 use crate::decide::push::outcome::FROM_THE_BEGINNING;
 use crate::terms::limits::MAX_TRANSACTION;
 use crate::terms::{Code, Reason, RepositoryState, SubPath, Transaction};
@@ -28,7 +28,7 @@ impl Repository {
 
     pub(super) fn transaction(&self) -> Result<Option<Transaction>, Reason> {
         let path = self.transaction_file();
-        found(read_value(&path, MAX_TRANSACTION)).map_err(|error| trouble("reading", &path, &error))
+        found(read_value(&path, MAX_TRANSACTION)).or_trouble("reading", &path)
     }
 }
 
@@ -47,20 +47,20 @@ impl Held<'_> {
     /// Records that the client was here, and whether a part was added.
     pub fn write_transaction(&self, transaction: &Transaction) -> Result<(), Reason> {
         let path = self.repository.transaction_file();
-        write_value(&path, transaction).map_err(|error| trouble("writing", &path, &error))
+        write_value(&path, transaction).or_trouble("writing", &path)
     }
 
     /// Closes the transaction; its parts stay where they are.
     pub fn close_transaction(&self) -> Result<(), Reason> {
         let path = self.repository.transaction_file();
-        remove_file(&path).map_err(|error| trouble("removing", &path, &error))
+        remove_file(&path).or_trouble("removing", &path)
     }
 
     /// Closes the transaction and removes its parts.
     pub fn abort_transaction(&self) -> Result<(), Reason> {
         self.close_transaction()?;
         let parts = self.repository.parts();
-        remove(&parts).map_err(|error| trouble("removing", &parts, &error))
+        remove(&parts).or_trouble("removing", &parts)
     }
 
     /// Lays the parts over one another, later ones on top, and moves the sum to where a push would
@@ -78,15 +78,14 @@ impl Held<'_> {
             return Err(reason.remedy("look at the client: no push came, or none brought a file before it was cut off"));
         };
         for earlier in parts.iter().rev() {
-            overlay(&sum, earlier, Layers::Parts).map_err(|error| trouble("merging", earlier, &error))?;
+            overlay(&sum, earlier, Layers::Parts).or_trouble("merging", earlier)?;
         }
         // Written before the move, so that the sum is not taken for a push that was cut off, nor
         // such a push for the sum.
         self.write_transaction(&Transaction { merging: true, ..transaction.clone() })?;
         let inprogress = self.repository.inprogress();
         // Its new place is its last one before `snapshots/`, so it has its own mode there.
-        let moved = move_tree(&sum, &inprogress).map(|()| Staging::filled(self));
-        moved.map_err(|error| trouble("moving", &sum, &error))
+        move_tree(&sum, &inprogress).map(|()| Staging::filled(self)).or_trouble("moving", &sum)
     }
 
     /// Takes back a `complete` that was cut short, or closes its transaction if that was all it
@@ -118,7 +117,7 @@ impl Held<'_> {
         let earlier = self.earlier_parts();
         self.add_part(path)?;
         let Some(place) = replaces else { return Ok(()) };
-        let remove = |part: &PathBuf| remove_place(part, place.components()).map_err(|error| trouble("clearing", part, &error));
+        let remove = |part: &PathBuf| remove_place(part, place.components()).or_trouble("clearing", part);
         earlier.iter().try_for_each(remove)
     }
 
@@ -130,6 +129,6 @@ impl Held<'_> {
             move_under_number(path, &parts)?;
             sync_directory(&parts)
         };
-        add().map_err(|error| trouble("keeping", path, &error))
+        add().or_trouble("keeping", path)
     }
 }

@@ -22,7 +22,7 @@ use super::super::keep::remove;
 use super::super::overlay::{Layers, overlay};
 use super::super::tree::{Lent, Listed, kind, open, open_at, open_below, set_mode, stat};
 use super::super::walk::{Closed, Leaving, Next, Visitor, walk_tree};
-use super::super::{Held, Repository, Staging, make_directory, trouble};
+use super::super::{Held, OrTrouble as _, Repository, Staging, make_directory, trouble};
 use super::log::Log;
 use super::make::too_late;
 use super::{Bounds, Deferred, Made, Taken, anew};
@@ -44,7 +44,7 @@ impl Held<'_> {
     /// Removes what a gate that was killed had put together.
     pub(in super::super) fn clear_carried(&self) -> Result<(), Reason> {
         let carried = self.repository.carried();
-        remove(&carried).map_err(|error| trouble("removing", &carried, &error))
+        remove(&carried).or_trouble("removing", &carried)
     }
 }
 
@@ -59,7 +59,7 @@ impl Staging<'_> {
         self.held().clear_carried()?;
         let made = self.put_together(&old, &beside, pushed, bounds).and_then(|made| {
             let laid = overlay(self.path(), &beside, Layers::Parts).and_then(|()| self.liken_the_way(&old, pushed));
-            laid.map(|()| made).map_err(|error| trouble("carrying over into", self.path(), &error))
+            laid.map(|()| made).or_trouble("carrying over into", self.path())
         });
         if made.is_err() {
             // The room is wanted, and whoever comes next removes what is left.

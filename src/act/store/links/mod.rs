@@ -23,7 +23,7 @@ use nix::libc;
 use nix::sys::stat::FileStat;
 
 use super::tree::{Lent, Listed, allocated, hold_below, open_at, open_below, stat};
-use super::{Held, Staging, trouble};
+use super::{Held, OrTrouble as _, Staging};
 use crate::decide::push::links::{Answer, Basis, BasisOf, Layout, Link, Links, Source};
 use crate::terms::limits::{DIRECTORY_ENTRY, MAX_LINKS};
 use crate::terms::path::SubPath;
@@ -100,8 +100,8 @@ impl<'a> Staging<'a> {
         taken: &'a Taken,
     ) -> Result<Deferred<'a>, Reason> {
         let placeholders = hard_links.then(|| Placeholders::new(self.held().repository));
-        let begun = Deferred::begin(self.held(), self.path(), layout.clone(), place, placeholders, counting, taken);
-        begun.map_err(|error| trouble("looking at", self.path(), &error))
+        Deferred::begin(self.held(), self.path(), layout.clone(), place, placeholders, counting, taken)
+            .or_trouble("looking at", self.path())
     }
 }
 

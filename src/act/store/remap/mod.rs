@@ -28,7 +28,7 @@ use self::pass::Pass;
 use self::private::{Place, Private};
 use self::walk::{STATE_NAME, Walk};
 use super::owners::{NOTE, private};
-use super::{attributes, mounts, tree, trouble, unusable};
+use super::{OrTrouble as _, attributes, mounts, tree, trouble, unusable};
 use crate::decide::owners::remap::attributes::{ACCESS_LIST, DEFAULT_LIST};
 use crate::decide::owners::remap::{Holder, Meaning, Remap};
 use crate::terms::text::printable;
@@ -80,10 +80,9 @@ impl Ownership {
     /// # Errors
     /// When a push runs, or it cannot be told what the owners in it mean.
     pub fn take(path: &Path) -> Result<Option<Self>, Reason> {
-        let looking = |error: io::Error| trouble("looking at", path, &error);
         let Some(beside) = private(path) else { return Ok(None) };
         let parent = parent(path)?;
-        let name = tree::c_string(path.file_name().unwrap_or(OsStr::new("."))).map_err(looking)?;
+        let name = tree::c_string(path.file_name().unwrap_or(OsStr::new("."))).or_trouble("looking at", path)?;
         let root = tree::open_at(&parent, name.as_c_str());
         let private = Private::find(parent, beside)?;
         let root = match root {
@@ -93,21 +92,21 @@ impl Ownership {
                 return Err(unusable(detail, "put the repository back; if it is gone for good, remove that directory, too"));
             }
             Err(Errno::ENOENT) => return Ok(None),
-            root => root.map_err(|error| looking(error.into()))?,
+            root => root.or_trouble("looking at", path)?,
         };
-        if let Some(point) = mounts::ways_around(root.as_fd()).map_err(looking)? {
+        if let Some(point) = mounts::ways_around(root.as_fd()).or_trouble("looking at", path)? {
             let point = printable(point.as_os_str().as_encoded_bytes());
             return Err(unusable(format!("a part of the repository is mounted at `{point}`, too"), "unmount it there until this is done"));
         }
         let state = match tree::open_at(root.as_fd(), STATE_NAME) {
             Err(Errno::ENOENT) => return Ok(None),
-            state => state.map_err(|error| looking(error.into()))?,
+            state => state.or_trouble("looking at", path)?,
         };
         let notes = Notes::new(state, path.join(STATE));
         let locks = notes.locked()?;
-        let place = Place::of(root.as_fd()).map_err(looking)?;
+        let place = Place::of(root.as_fd()).or_trouble("looking at", path)?;
         let begun = private.begun(&place)?;
-        let found = fstat(&root).map_err(|error| looking(error.into()))?;
+        let found = fstat(&root).or_trouble("looking at", path)?;
         let (holder, meaning) = match &begun {
             Some(remap) => (remap.from(), remap.meant().clone()),
             None => {
@@ -194,7 +193,7 @@ impl Ownership {
     /// What was read before it was closed, the account may have changed until then.
     fn is_so_still(&self) -> Result<(), Reason> {
         let path = self.path.join(STATE);
-        let state = tree::open_at(self.root.as_fd(), STATE_NAME).map_err(|error| trouble("looking at", &path, &error.into()))?;
+        let state = tree::open_at(self.root.as_fd(), STATE_NAME).or_trouble("looking at", &path)?;
         let notes = Notes::new(state, path);
         if notes.is(&self.notes)? && notes.holder()? == self.holder && meaning(&notes, self.holder)? == self.meaning {
             return Ok(());
@@ -205,7 +204,7 @@ impl Ownership {
     /// Does it. What has problems stays as it is, and so does the note: no push is let in, and a
     /// further run continues.
     pub fn change(&mut self, remap: &Remap, names: &NamePattern) -> Result<Given, Reason> {
-        let syncing = |this: &Self| rustix::fs::syncfs(&this.root).map_err(|error| trouble("syncing", &this.path, &error.into()));
+        let syncing = |this: &Self| rustix::fs::syncfs(&this.root).or_trouble("syncing", &this.path);
         if self.begun.is_none() {
             syncing(self)?;
             let noted = self.private.begin(remap, &self.place).map_err(|error| self.writing(&error));
@@ -288,14 +287,13 @@ fn parent(path: &Path) -> Result<OwnedFd, Reason> {
         let how = OpenHow::new().flags(OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC);
         openat2(AT_FDCWD, path, how.resolve(ResolveFlag::RESOLVE_NO_SYMLINKS))
     };
-    let looking = |error: io::Error| trouble("looking at", above, &error);
     match open(above) {
         Err(Errno::ELOOP) => {}
-        opened => return opened.map_err(|error| looking(error.into())),
+        opened => return opened.or_trouble("looking at", above),
     }
-    let real = fs::canonicalize(above).map_err(looking)?;
+    let real = fs::canonicalize(above).or_trouble("looking at", above)?;
     if above.ancestors().chain(real.ancestors()).all(is_roots_alone) {
-        return open(&real).map_err(|error| looking(error.into()));
+        return open(&real).or_trouble("looking at", above);
     }
     let shown = printable(above.as_os_str().as_encoded_bytes());
     let detail = format!("there is a symbolic link on the way to `{shown}`, and somebody else than root can change what is there");

@@ -15,7 +15,7 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
 use super::super::disk::read_bounded;
 use super::super::owners::NOTE;
-use super::super::{locked, trouble};
+use super::super::{OrTrouble as _, locked, trouble};
 use crate::decide::owners::remap::Holder;
 use crate::terms::limits::MAX_MAPPING_NOTE;
 use crate::terms::{Mapping, Reason};
@@ -39,15 +39,14 @@ impl Notes {
 
     /// The account that has the directory, and made it; root may have made the repository's own.
     pub(super) fn holder(&self) -> Result<Holder, Reason> {
-        let found = fstat(&self.directory).map_err(|error| trouble("looking at", &self.path, &error.into()))?;
+        let found = fstat(&self.directory).or_trouble("looking at", &self.path)?;
         Ok(Holder { user: found.st_uid, group: found.st_gid })
     }
 
     /// Whether these stand in the same directory.
     pub(super) fn is(&self, other: &Self) -> Result<bool, Reason> {
         let place = |notes: &Self| fstat(&notes.directory).map(|found| (found.st_dev, found.st_ino));
-        let same = place(self).and_then(|own| Ok(own == place(other)?));
-        same.map_err(|error| trouble("looking at", &self.path, &error.into()))
+        place(self).and_then(|own| Ok(own == place(other)?)).or_trouble("looking at", &self.path)
     }
 
     /// Closes the directory to everybody but its account.
@@ -60,7 +59,7 @@ impl Notes {
         let mut locks = Vec::new();
         for name in LOCKS {
             let path = self.path.join(name);
-            let opened = self.open(name).map_err(|error| trouble("opening", &path, &error))?;
+            let opened = self.open(name).or_trouble("opening", &path)?;
             locks.extend(opened.map(|file| locked(file, &path)).transpose()?);
         }
         Ok(locks)
@@ -86,7 +85,7 @@ impl Notes {
             let Some(file) = self.open(NOTE)? else { return Ok(None) };
             Ok(Some(serde_json::from_slice(&read_bounded(file, MAX_MAPPING_NOTE)?)?))
         };
-        read().map_err(|error| trouble("reading", &self.path.join(NOTE), &error))
+        read().or_trouble("reading", &self.path.join(NOTE))
     }
 
     fn open(&self, name: &str) -> io::Result<Option<File>> {

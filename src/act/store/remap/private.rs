@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::super::disk::{found, read_bounded};
 use super::super::remove::{empty, remove_at};
 use super::super::tree::{c_string, open_at};
-use super::super::{stage, trouble, unusable};
+use super::super::{OrTrouble as _, stage, unusable};
 use crate::decide::owners::remap::Remap;
 use crate::decide::owners::remap::kept::Kept;
 use crate::terms::Reason;
@@ -73,7 +73,7 @@ pub(super) struct Private {
 impl Private {
     /// The one at `path`, whose parent is held.
     pub(super) fn find(parent: OwnedFd, path: PathBuf) -> Result<Self, Reason> {
-        let name = c_string(path.file_name().unwrap_or(OsStr::new("."))).map_err(|error| trouble("looking at", &path, &error))?;
+        let name = c_string(path.file_name().unwrap_or(OsStr::new("."))).or_trouble("looking at", &path)?;
         let mut this = Self { parent, name, path, directory: None, kept: None };
         this.open()?;
         Ok(this)
@@ -83,9 +83,9 @@ impl Private {
         let path = &self.path;
         let directory = match open_at(&self.parent, self.name.as_c_str()) {
             Err(Errno::ENOENT) => return Ok(()),
-            opened => opened.map_err(|error| trouble("opening", path, &error.into()))?,
+            opened => opened.or_trouble("opening", path)?,
         };
-        let found = fstat(&directory).map_err(|error| trouble("looking at", path, &error.into()))?;
+        let found = fstat(&directory).or_trouble("looking at", path)?;
         if found.st_uid != 0 || found.st_mode & 0o077 != 0 {
             let shown = printable(path.as_os_str().as_encoded_bytes());
             return Err(unusable(format!("`{shown}` is not root's alone, and stands in the way"), "see what it is, and remove it"));
@@ -104,8 +104,7 @@ impl Private {
         if self.is_there() {
             return Ok(());
         }
-        let made = mkdirat(&self.parent, self.name.as_c_str(), Mode::RWXU).and_then(|()| fsync(&self.parent));
-        made.map_err(|error| trouble("making", &self.path, &error.into()))?;
+        mkdirat(&self.parent, self.name.as_c_str(), Mode::RWXU).and_then(|()| fsync(&self.parent)).or_trouble("making", &self.path)?;
         self.open()
     }
 
@@ -119,7 +118,7 @@ impl Private {
     /// Also where it was begun with another directory than this `place`.
     pub(super) fn begun(&self, place: &Place) -> Result<Option<Remap>, Reason> {
         let path = self.path.join(NOTE);
-        let Some(note) = self.note().map_err(|error| trouble("reading", &path, &error))? else { return Ok(None) };
+        let Some(note) = self.note().or_trouble("reading", &path)? else { return Ok(None) };
         if note.place.is(place) {
             return Ok(Some(note.remap));
         }
