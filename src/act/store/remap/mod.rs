@@ -23,7 +23,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
 use nix::unistd::{Gid, Uid, fchown};
 
-use self::notes::Notes;
+use self::notes::{Notes, ROOT};
 use self::pass::Pass;
 use self::private::{Place, Private};
 use self::walk::{STATE_NAME, Walk};
@@ -71,8 +71,6 @@ pub struct Given {
     /// first ones.
     pub others: Vec<String>,
 }
-
-const ROOT: Holder = Holder { user: 0, group: 0 };
 
 impl Ownership {
     /// Takes the repository at `path`. `None` where there is none.
@@ -228,8 +226,7 @@ impl Ownership {
     }
 
     fn finish(&mut self, remap: &Remap) -> io::Result<()> {
-        let note = serde_json::to_vec(remap.mapping())?;
-        self.notes.write(NOTE, &note, remap.to())?;
+        self.notes.write(NOTE, remap.mapping(), remap.to())?;
         // They are the old account's, and count for nothing at mode 0700.
         for list in [ACCESS_LIST, DEFAULT_LIST] {
             attributes::remove_at(&format!("/proc/self/fd/{}/.", self.root.as_raw_fd()), list)?;

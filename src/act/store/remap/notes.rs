@@ -2,16 +2,17 @@
 //!
 //! Only plain files are followed or believed.
 
-use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, RenameFlags, openat, renameat2};
 use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::super::disk::read_bounded;
 use super::super::owners::NOTE;
@@ -19,6 +20,8 @@ use super::super::{OrTrouble as _, locked, trouble};
 use crate::decide::owners::remap::Holder;
 use crate::terms::limits::MAX_MAPPING_NOTE;
 use crate::terms::{Mapping, Reason};
+
+pub(super) const ROOT: Holder = Holder { user: 0, group: 0 };
 
 /// The gate's, and the one that rsync carries.
 pub(super) const LOCKS: [&str; 2] = ["lock", "rsync.lock"];
@@ -30,6 +33,12 @@ pub(super) const NEW: &str = "remap.new";
 pub(super) struct Notes {
     directory: OwnedFd,
     path: PathBuf,
+}
+
+impl AsFd for Notes {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
 }
 
 impl Notes {
@@ -81,11 +90,12 @@ impl Notes {
 
     /// Where the client's ids stand, by the gate's note.
     pub(super) fn mapping(&self) -> Result<Option<Mapping>, Reason> {
-        let read = || -> io::Result<Option<Mapping>> {
-            let Some(file) = self.open(NOTE)? else { return Ok(None) };
-            Ok(Some(serde_json::from_slice(&read_bounded(file, MAX_MAPPING_NOTE)?)?))
-        };
-        read().or_trouble("reading", &self.path.join(NOTE))
+        self.read(NOTE).or_trouble("reading", &self.path.join(NOTE))
+    }
+
+    pub(super) fn read<T: DeserializeOwned>(&self, name: &str) -> io::Result<Option<T>> {
+        let Some(file) = self.open(name)? else { return Ok(None) };
+        Ok(Some(serde_json::from_slice(&read_bounded(file, MAX_MAPPING_NOTE)?)?))
     }
 
     fn open(&self, name: &str) -> io::Result<Option<File>> {
@@ -98,8 +108,8 @@ impl Notes {
     }
 
     /// Writes a note. It is there whole or not at all, and stays.
-    pub(super) fn write(&self, name: &str, bytes: &[u8], to: Holder) -> io::Result<()> {
-        self.put(name, bytes, to, RenameFlags::empty())
+    pub(super) fn write(&self, name: &str, note: &impl Serialize, to: Holder) -> io::Result<()> {
+        self.put(name, &serde_json::to_vec(note)?, to, RenameFlags::empty())
     }
 
     fn put(&self, name: &str, bytes: &[u8], to: Holder, how: RenameFlags) -> io::Result<()> {
@@ -118,14 +128,14 @@ impl Notes {
     }
 
     /// Removes a note, for good. One that is gone already is as good.
-    fn remove(&self, name: &str) -> io::Result<()> {
-        match unlinkat(&self.directory, CString::new(name)?.as_c_str(), UnlinkatFlags::NoRemoveDir) {
+    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+        match unlinkat(&self.directory, name, UnlinkatFlags::NoRemoveDir) {
             Err(Errno::ENOENT) => Ok(()),
             removed => removed.map_err(io::Error::from).and_then(|()| self.sync()),
         }
     }
 
-    fn sync(&self) -> io::Result<()> {
+    pub(super) fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.directory)?)
     }
 }

@@ -6,30 +6,27 @@
 //! all is on the disk.
 
 use std::ffi::{CString, OsStr};
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
-use rustix::fs::{AtFlags, Mode, OFlags, fsync, mkdirat, openat, readlinkat, renameat, symlinkat, syncfs, unlinkat};
+use rustix::fs::{AtFlags, Mode, fsync, mkdirat, readlinkat, symlinkat, syncfs, unlinkat};
 use serde::{Deserialize, Serialize};
 
-use super::super::disk::{found, read_bounded};
+use super::super::disk::found;
 use super::super::remove::{empty, remove_at};
 use super::super::tree::{c_string, open_at};
 use super::super::{OrTrouble as _, stage, unusable};
+use super::notes::{Notes, ROOT};
 use crate::decide::owners::remap::Remap;
 use crate::decide::owners::remap::kept::Kept;
 use crate::terms::Reason;
-use crate::terms::limits::MAX_MAPPING_NOTE;
 use crate::terms::text::printable;
 
 /// What is under way.
 const NOTE: &str = "remap.json";
-/// The same, not yet in its place.
-const NEW: &str = "remap.new";
 /// A link for each file whose mode or capability chown(2) clears: named by its inode, with [`Kept`]
 /// as its target.
 const KEPT: &str = "kept";
@@ -66,7 +63,7 @@ pub(super) struct Private {
     parent: OwnedFd,
     name: CString,
     path: PathBuf,
-    directory: Option<OwnedFd>,
+    directory: Option<Notes>,
     kept: Option<OwnedFd>,
 }
 
@@ -91,7 +88,7 @@ impl Private {
             return Err(unusable(format!("`{shown}` is not root's alone, and stands in the way"), "see what it is, and remove it"));
         }
         self.kept = open_at(&directory, KEPT).ok();
-        self.directory = Some(directory);
+        self.directory = Some(Notes::new(directory, path.clone()));
         Ok(())
     }
 
@@ -108,7 +105,7 @@ impl Private {
         self.open()
     }
 
-    fn directory(&self) -> io::Result<&OwnedFd> {
+    fn directory(&self) -> io::Result<&Notes> {
         self.directory.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
@@ -118,7 +115,8 @@ impl Private {
     /// Also where it was begun with another directory than this `place`.
     pub(super) fn begun(&self, place: &Place) -> Result<Option<Remap>, Reason> {
         let path = self.path.join(NOTE);
-        let Some(note) = self.note().or_trouble("reading", &path)? else { return Ok(None) };
+        let note = self.directory.as_ref().map_or(Ok(None), |directory| directory.read::<Note>(NOTE));
+        let Some(note) = note.or_trouble("reading", &path)? else { return Ok(None) };
         if note.place.is(place) {
             return Ok(Some(note.remap));
         }
@@ -126,27 +124,12 @@ impl Private {
         Err(unusable(detail, "put back the repository that was there when it was begun, and run it again"))
     }
 
-    fn note(&self) -> io::Result<Option<Note>> {
-        let Some(directory) = &self.directory else { return Ok(None) };
-        let file = match openat(directory, NOTE, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
-            Err(rustix::io::Errno::NOENT) => return Ok(None),
-            file => File::from(file?),
-        };
-        Ok(Some(serde_json::from_slice(&read_bounded(file, MAX_MAPPING_NOTE)?)?))
-    }
-
     /// Writes down what is about to be done. What is kept is on the disk before; the note is there
     /// whole or not at all.
     pub(super) fn begin(&self, remap: &Remap, place: &Place) -> io::Result<()> {
         let directory = self.directory()?;
         syncfs(directory)?;
-        let bytes = serde_json::to_vec(&Note { remap: remap.clone(), place: place.clone() })?;
-        let fresh = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(openat(directory, NEW, fresh, Mode::RUSR | Mode::WUSR)?);
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        renameat(directory, NEW, directory, NOTE)?;
-        Ok(fsync(directory)?)
+        directory.write(NOTE, &Note { remap: remap.clone(), place: place.clone() }, ROOT)
     }
 
     /// Keeps what a file is to get back, once for each inode. Returns whether this was its first
@@ -155,7 +138,7 @@ impl Private {
         if self.kept.is_none() {
             let directory = self.directory()?;
             mkdirat(directory, KEPT, Mode::RWXU)?;
-            self.kept = Some(open_at(directory, KEPT)?);
+            self.kept = Some(open_at(directory.as_fd(), KEPT)?);
         }
         let directory = self.kept.as_ref().ok_or(io::ErrorKind::NotFound)?;
         match symlinkat(kept.to_string(), directory, inode.to_string()) {
@@ -186,8 +169,8 @@ impl Private {
     /// Removes the note: all of it is done, and on the disk.
     pub(super) fn end(&self) -> io::Result<()> {
         let directory = self.directory()?;
-        found(unlinkat(directory, NOTE, AtFlags::empty()).map_err(io::Error::from))?;
-        Ok(fsync(directory)?)
+        directory.remove(NOTE)?;
+        directory.sync()
     }
 
     /// Removes it with all that is in it. Pushes are let in again.
