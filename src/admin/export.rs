@@ -98,9 +98,9 @@ pub fn send(directory: &Path, wanted: &Wanted) -> Result<u8, Failure> {
     let source = export::Source { program: &site.rsync, version: *version, name: found.name(), jail: site.jail };
     let run = export::sender(source);
     let read = || sandbox::stand_by(run.sandbox().isolation, owners.mapping(), None).and_then(|standby| standby.unlocked(&run));
-    // What it has to say it says to the one that writes, which prints nothing that moves a cursor.
+    // Its messages go to the one that writes, which prints nothing that moves a cursor.
     let ended = process::without_errors(read).map_err(|error| (format!("/dev/null: {error}"), exit::INTERNAL))?;
-    ended.map(outcome::exit_code).map_err(|not| told(not.reason()))
+    ended.map(outcome::exit_code).map_err(|not| failure(not.reason()))
 }
 
 struct Source {
@@ -126,8 +126,8 @@ impl Source {
         let unknown =
             || unfit(format!("there is no account `{}`, which the policy of `{client}` names\nmake it, or set `user:`", policy.user));
         let account = names::named(&policy.user).ok_or_else(unknown)?;
-        mounted(&policy, &site).map_err(told)?;
-        let repository = Repository::checked(&policy.path, account.uid).map_err(told)?;
+        mounted(&policy, &site).map_err(failure)?;
+        let repository = Repository::checked(&policy.path, account.uid).map_err(failure)?;
         let snapshot = snapshot(&repository, &policy, &wanted.snapshot)?;
         let place = SubPath::parse(wanted.path.as_bytes()).map_err(|_| {
             misused(format!(
@@ -136,8 +136,8 @@ impl Source {
             ))
         })?;
         let found = repository.find(&snapshot, &place).map_err(misused)?;
-        let owners = owners(&site, &policy, &account).map_err(told)?;
-        let version = child::version(&site.rsync, None).map_err(told)?;
+        let owners = owners(&site, &policy, &account).map_err(failure)?;
+        let version = child::version(&site.rsync, None).map_err(failure)?;
         Ok(Self { site, version, owners, snapshot, place, found })
     }
 }
@@ -151,10 +151,10 @@ fn owners(site: &Site, policy: &Policy, account: &Account) -> Result<Owners, Rea
 fn snapshot(repository: &Repository, policy: &Policy, wanted: &str) -> Result<SnapshotName, Failure> {
     let client = &policy.client;
     if wanted == LATEST {
-        let newest = repository.look(&policy.names).map_err(told)?.newest;
+        let newest = repository.look(&policy.names).map_err(failure)?.newest;
         return newest.ok_or_else(|| (format!("`{client}` has no snapshot yet\nlet it push first"), exit::USAGE));
     }
-    let names = repository.names(&policy.names).map_err(told)?;
+    let names = repository.names(&policy.names).map_err(failure)?;
     names.into_iter().find(|name| name.as_str() == wanted).ok_or_else(|| {
         let wanted = printable(wanted.as_bytes());
         (format!("`{client}` has no snapshot `{wanted}`\n`snapgate list {client}` shows those that there are"), exit::USAGE)
@@ -223,7 +223,7 @@ fn failed(path: &Path, doing: &str, error: &std::io::Error) -> String {
 }
 
 /// A reason for the administrator, who has asked.
-fn told(reason: Reason) -> Failure {
+fn failure(reason: Reason) -> Failure {
     let remedy = reason.remedy.map(|remedy| format!("\n{remedy}")).unwrap_or_default();
     (format!("{}{remedy}", reason.detail), reason.code.exit())
 }

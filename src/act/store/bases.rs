@@ -66,7 +66,7 @@ impl Repository {
     }
 
     /// Notes how many files the newest snapshot has, and into which `place` it was pushed. If the
-    /// note is lost, nobody hears of files that are gone, and less is linked.
+    /// note is lost, files that are gone are not reported, and less is linked.
     pub fn note_files(&self, snapshot: &SnapshotName, place: &SubPath, files: u64) {
         let new = Counted { snapshot: snapshot.to_string(), place: place.clone(), files };
         let path = |name: &str| self.snapshots().join(name);

@@ -335,7 +335,7 @@ fn belongs_to(path: &Path, uid: u32) -> Result<(), Reason> {
         return Err(unusable(format!("`{shown}` is no directory"), "give the client a directory of its own in `path:`"));
     }
     if found.uid() != uid {
-        // Root's for as long as that lasts: nobody should be told to give it away.
+        // Root's for as long as that lasts, and not to be given away.
         owners::under_way(path)?;
         return Err(unusable(
             format!("`{shown}` belongs to uid {}, and the gate runs as uid {uid}", found.uid()),

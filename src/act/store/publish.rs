@@ -261,7 +261,7 @@ impl Repository {
         self.published(&self.unrecorded().join(id)).map(|(_, says)| says)
     }
 
-    /// The name in a note and what there is to say of it, where there is such a snapshot.
+    /// The name in a note and the outcome, where there is such a snapshot.
     fn published(&self, note: &Path) -> Option<(String, Vec<u8>)> {
         let mut name = read_note(note, MAX_END).ok()?;
         let says = name.iter().position(|byte| *byte == b'\n').map(|end| name.split_off(end)).unwrap_or_default();
@@ -271,7 +271,7 @@ impl Repository {
 
     /// Strikes the note, once the connection is in the ledger and in the spool.
     pub fn told(&self, id: &str) {
-        // One that stays makes the next session say something twice.
+        // If it stays, the next session reports the snapshot once more.
         let _ = fs::remove_file(self.unrecorded().join(id));
     }
 }

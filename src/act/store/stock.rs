@@ -83,7 +83,7 @@ impl Look<'_> {
             // What was on the way to snapshots that somebody has removed is no trouble.
             let is_bare = is_directory && level < self.names.levels() && self.stock.strangers == strangers;
             if !leads && !is_bare {
-                // What is in it is told with it.
+                // This stands for what is in it.
                 self.stock.strange.truncate(strange);
                 self.stock.strangers = strangers + 1;
                 if strange < MAX_STRANGE {

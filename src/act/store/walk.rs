@@ -121,8 +121,13 @@ fn read<V: Visitor>(directory: &Leaving<'_>, mut here: V::Here, closed: Closed, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::CString;
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
     use std::path::PathBuf;
+
+    use nix::sys::stat::fstat;
+    use nix::unistd::{UnlinkatFlags, unlinkat};
 
     /// Removes a directory as soon as it sees what is in it.
     struct Spoiler {
@@ -165,5 +170,46 @@ mod tests {
         assert!(!walk_tree(root.path(), (), Closed::Left, &mut spoiler).unwrap());
         assert_eq!(spoiler.broken, 1);
         assert_eq!(spoiler.seen.iter().filter(|name| *name == "file").count(), 2);
+    }
+
+    /// Finds one file in each directory, however often it has to read it, and fails in `bad`.
+    struct Reader(Vec<u32>);
+
+    impl Visitor for Reader {
+        type Here = Option<CString>;
+
+        fn entry(&mut self, seen: &mut Self::Here, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<Self::Here>> {
+            if entry.is_directory(at)? {
+                return Ok(Next::Into(None));
+            }
+            *seen = Some(entry.name.to_owned());
+            Ok(Next::Past)
+        }
+
+        fn leave(&mut self, seen: Self::Here, left: &Leaving<'_>) -> io::Result<Option<Self::Here>> {
+            self.0.push(fstat(left.at)?.st_mode & 0o777);
+            match seen {
+                Some(name) if name.as_bytes() == b"bad" => Err(io::ErrorKind::InvalidData.into()),
+                Some(name) => unlinkat(left.at, &*name, UnlinkatFlags::NoRemoveDir).map(|()| Some(None)).map_err(io::Error::from),
+                None => Ok(None),
+            }
+        }
+    }
+
+    #[test]
+    fn a_directory_is_read_again_where_the_visitor_says_so_and_has_its_mode_back_also_after_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        let (top, closed) = (root.path().join("top"), root.path().join("top/closed"));
+        for (file, modes) in [("good", vec![0o700, 0o700, 0o755]), ("bad", vec![0o700])] {
+            fs::create_dir_all(&closed).unwrap();
+            fs::write(closed.join(file), "").unwrap();
+            fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+            fs::set_permissions(&top, fs::Permissions::from_mode(0o755)).unwrap();
+            let mut reader = Reader(Vec::new());
+            assert_eq!(walk_tree(&top, None, Closed::Lent, &mut reader).is_ok(), file == "good");
+            assert_eq!(reader.0, modes, "{file}");
+            assert_eq!(fs::metadata(&closed).unwrap().permissions().mode() & 0o777, 0, "{file}");
+            fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+        }
     }
 }

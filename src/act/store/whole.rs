@@ -15,7 +15,7 @@ use crate::terms::limits::{CHANGED_DEPTH, MAX_CHANGED};
 
 impl Repository {
     /// How many files are left in a snapshot whose directories have changed since it was published;
-    /// `None` where they have not, or it cannot be told. Only names are read.
+    /// `None` where they have not, or it is unknown. Only names are read.
     pub fn left(&self, name: &SnapshotName, published: DateTime<Utc>) -> Option<u64> {
         let top = name.below(&self.snapshots());
         let since = published.timestamp();

@@ -76,7 +76,7 @@ impl Ownership {
     /// Takes the repository at `path`. `None` where there is none.
     ///
     /// # Errors
-    /// When a push runs, or it cannot be told what the owners in it mean.
+    /// When a push runs, or what the owners in it mean is unknown.
     pub fn take(path: &Path) -> Result<Option<Self>, Reason> {
         let Some(beside) = private(path) else { return Ok(None) };
         let parent = parent(path)?;
@@ -262,7 +262,7 @@ impl Ownership {
 }
 
 impl Drop for Ownership {
-    /// Nobody is told any more where this fails: the next run does it (`recover`).
+    /// If this fails the next run does it (`recover`).
     fn drop(&mut self) {
         let _ = self.give_up();
     }
