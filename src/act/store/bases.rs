@@ -15,10 +15,6 @@ use crate::terms::limits::{MAX_BASIS_DIRS, MAX_COUNTED, MAX_LOOKED_BACK, MAX_PAR
 use crate::terms::{Reason, RepositoryState, SnapshotName, SubPath};
 
 impl Repository {
-    fn counted_note(&self) -> PathBuf {
-        self.state().join("counted.json")
-    }
-
     /// Trees to link unchanged files from, for a push to `place`: interrupted pushes and earlier
     /// parts of the open transaction that have the place, and these snapshots, the newest last.
     ///

@@ -246,23 +246,39 @@ impl Repository {
         self.logs().join(format!("{id}.rsync.log"))
     }
 
-    /// Where the version of rsync is remembered.
-    pub fn version_cache(&self) -> PathBuf {
-        self.state().join("rsync.json")
-    }
-
-    /// The ledger.
-    pub fn ledger(&self) -> PathBuf {
-        self.state().join("ledger.jsonl")
-    }
-
     pub(crate) fn state(&self) -> PathBuf {
         self.root.join(STATE)
     }
+}
 
-    fn logs(&self) -> PathBuf {
-        self.state().join("logs")
-    }
+/// What the gate keeps in its own directory of a repository, by name.
+macro_rules! in_state {
+    ($($(#[$doc:meta])* $visible:vis $name:ident = $path:literal)*) => {
+        impl Repository {
+            $($(#[$doc])* $visible fn $name(&self) -> PathBuf {
+                self.state().join($path)
+            })*
+        }
+    };
+}
+
+in_state! {
+    /// The ledger.
+    pub ledger = "ledger.jsonl"
+    /// Where the version of rsync is remembered.
+    pub version_cache = "rsync.json"
+    logs = "logs"
+    unrecorded = "unrecorded"
+    run_mark = "run.json"
+    links_log = "links"
+    placeholders = "placeholders"
+    interrupted = "interrupted"
+    transaction_file = "transaction.json"
+    parts = "parts"
+    counted_note = "counted.json"
+    carried = "carried"
+    broken = "broken"
+    next_current = "current.new"
 }
 
 impl Held<'_> {

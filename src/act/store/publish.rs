@@ -242,10 +242,6 @@ impl<'a> Staging<'a> {
 }
 
 impl Repository {
-    fn unrecorded(&self) -> PathBuf {
-        self.state().join("unrecorded")
-    }
-
     /// Notes that the connection `id` is about to publish.
     fn note_unrecorded(&self, id: &str, name: &SnapshotName, says: &[u8]) -> io::Result<()> {
         make_directory(&self.unrecorded(), 0o700)?;

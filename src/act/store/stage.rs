@@ -37,20 +37,6 @@ struct RunMark {
     partial_dir: String,
 }
 
-impl Repository {
-    pub(super) fn interrupted(&self) -> PathBuf {
-        self.state().join("interrupted")
-    }
-
-    fn broken(&self) -> PathBuf {
-        self.state().join("broken")
-    }
-
-    fn run_mark(&self) -> PathBuf {
-        self.state().join("run.json")
-    }
-}
-
 impl<'a> Held<'a> {
     /// Repairs whatever a crash left: `current` names the newest snapshot, what was in progress is
     /// set aside, a transaction that nobody completed is closed. Returns what was done.
@@ -260,10 +246,6 @@ impl Repository {
     /// Puts the prepared link in `current`'s place, in one step: it is never missing, never half.
     pub(super) fn replace_current(&self) -> io::Result<()> {
         fs::rename(self.next_current(), self.current())
-    }
-
-    fn next_current(&self) -> PathBuf {
-        self.state().join("current.new")
     }
 }
 

@@ -18,14 +18,6 @@ use crate::terms::limits::MAX_TRANSACTION;
 use crate::terms::{Code, Reason, RepositoryState, SubPath, Transaction};
 
 impl Repository {
-    pub(super) fn parts(&self) -> PathBuf {
-        self.state().join("parts")
-    }
-
-    fn transaction_file(&self) -> PathBuf {
-        self.state().join("transaction.json")
-    }
-
     pub(super) fn transaction(&self) -> Result<Option<Transaction>, Reason> {
         let path = self.transaction_file();
         found(read_value(&path, MAX_TRANSACTION)).or_trouble("reading", &path)

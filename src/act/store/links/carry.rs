@@ -10,7 +10,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -22,7 +22,7 @@ use super::super::keep::remove;
 use super::super::overlay::{Layers, overlay};
 use super::super::tree::{Lent, Listed, kind, open, open_at, open_below, set_mode, stat};
 use super::super::walk::{Closed, Leaving, Next, Visitor, walk_tree};
-use super::super::{Held, OrTrouble as _, Repository, Staging, make_directory, trouble};
+use super::super::{Held, OrTrouble as _, Staging, make_directory, trouble};
 use super::log::Log;
 use super::make::too_late;
 use super::{Bounds, Deferred, Made, Taken, anew};
@@ -33,12 +33,6 @@ use crate::terms::path::SubPath;
 use crate::terms::reason::Reason;
 use crate::terms::repository::Pushed;
 use crate::terms::snapshot::SnapshotName;
-
-impl Repository {
-    fn carried(&self) -> PathBuf {
-        self.state().join("carried")
-    }
-}
 
 impl Held<'_> {
     /// Removes what a gate that was killed had put together.

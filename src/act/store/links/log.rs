@@ -6,7 +6,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::super::disk::remove_file;
 use crate::decide::push::links::{Link, Source};
@@ -130,11 +130,6 @@ impl Log {
     }
 }
 
-/// Where a log leaves its file if it was killed between making it and taking its name away.
-pub(super) fn path(state: &Path) -> PathBuf {
-    state.join("links")
-}
-
 #[derive(Debug)]
 pub(super) struct Records<'a> {
     log: &'a Log,
@@ -220,7 +215,7 @@ mod tests {
         #[test]
         fn what_is_recorded_is_read_back(links in links(), spills in any::<u64>(), undone in any::<u64>()) {
             let root = tempfile::tempdir().unwrap();
-            let mut log = Log::new(path(root.path()));
+            let mut log = Log::new(root.path().join("links"));
             let mut kept = Vec::new();
             for (number, link) in links.into_iter().enumerate() {
                 log.push(&link).unwrap();
@@ -236,7 +231,7 @@ mod tests {
     #[test]
     fn a_million_neighbours_take_little_room_and_the_longest_paths_fit() {
         let root = tempfile::tempdir().unwrap();
-        let mut log = Log::new(path(root.path()));
+        let mut log = Log::new(root.path().join("links"));
         let long = vec![b'x'; MAX_CALL_PATH - 1];
         log.push(&Link { source: Source::Basis(0), from: long.clone(), to: [&long[1..], b"y"].concat() }).unwrap();
         for number in 0..1_000_000 {
@@ -253,11 +248,11 @@ mod tests {
     fn there_are_never_more_than_there_may_be() {
         let root = tempfile::tempdir().unwrap();
         let link = Link { source: Source::Basis(0), from: b"f".to_vec(), to: b"f".to_vec() };
-        let mut log = Log::new(path(root.path()));
+        let mut log = Log::new(root.path().join("links"));
         log.count = MAX_LINKS - 1;
         log.push(&link).unwrap();
         assert!(!log.push(&link).unwrap());
-        let mut log = Log::new(path(root.path()));
+        let mut log = Log::new(root.path().join("links"));
         log.push(&link).unwrap();
         log.spill().unwrap();
         log.file.as_mut().unwrap().1 = MAX_LINK_LOG;

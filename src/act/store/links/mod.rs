@@ -120,7 +120,7 @@ impl<'a> Deferred<'a> {
         taken.placeholders.borrow_mut().clear();
         let stage = open_below(tree, place.components())?;
         let bases = layout.bases.iter().map(|basis| hold_below(&basis.tree.root, place.components())).collect::<io::Result<_>>()?;
-        let log = Log::new(log::path(&held.repository.state()));
+        let log = Log::new(held.repository.links_log());
         let recorded = Recorded { layout, stage, bases, log, placeholders, has_twins: false };
         Ok(Self { held, recorded, counting, taken, reused: 0, before: (Usage::default(), 0) })
     }
@@ -139,7 +139,7 @@ impl Links for Deferred<'_> {
                 return Answer::Failed(error as i32);
             }
             let known = &mut *self.taken.placeholders.borrow_mut();
-            known.extend(placeholders.inodes().iter().skip(known.len()));
+            known.extend(placeholders.inodes.iter().skip(known.len()));
         } else if link.source == Source::Stage {
             return Answer::Let;
         }

@@ -8,7 +8,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
@@ -29,7 +29,7 @@ pub(super) struct Placeholders<'a> {
     path: PathBuf,
     directory: Option<OwnedFd>,
     /// The inodes. A further one is made when a file system gives one no more links.
-    inodes: Vec<u64>,
+    pub(super) inodes: Vec<u64>,
     /// Which of them the directories of each [`number`] use.
     in_use: [Option<usize>; NUMBERS],
     /// The directories of the stage that were used last, for what is linked to and for its new
@@ -44,15 +44,11 @@ const NUMBERS: usize = 16;
 
 type Parent = Option<(Vec<u8>, OwnedFd)>;
 
-fn directory(state: &Path) -> PathBuf {
-    state.join("placeholders")
-}
-
 impl<'a> Placeholders<'a> {
     pub(super) fn new(repository: &'a Repository) -> Self {
         Self {
             repository,
-            path: directory(&repository.state()),
+            path: repository.placeholders(),
             directory: None,
             inodes: Vec::new(),
             in_use: [None; NUMBERS],
@@ -63,10 +59,6 @@ impl<'a> Placeholders<'a> {
 
     pub(super) fn is_one(&self, inode: u64) -> bool {
         self.inodes.contains(&inode)
-    }
-
-    pub(super) fn inodes(&self) -> &Vec<u64> {
-        &self.inodes
     }
 
     /// Whether one stands at this path, which something is to be linked to.
@@ -180,7 +172,7 @@ fn parent<'a>(open: &'a mut Parent, stage: BorrowedFd<'_>, directory: &[u8]) -> 
 impl Held<'_> {
     /// Bytes that somebody has written into placeholders, which should be empty.
     pub(in super::super) fn placeholders(&self) -> Usage {
-        let all = fs::read_dir(directory(&self.repository.state())).into_iter().flatten().flatten();
+        let all = fs::read_dir(self.repository.placeholders()).into_iter().flatten().flatten();
         let bytes = all.filter_map(|entry| entry.metadata().ok()).map(|found| found.blocks().saturating_mul(512)).sum();
         Usage { bytes, inodes: 0 }
     }
@@ -188,7 +180,7 @@ impl Held<'_> {
     /// Removes all placeholders, wherever rsync has put them in the stage, and returns how many
     /// names they still had there.
     pub(in super::super) fn clear_placeholders(&self) -> io::Result<u64> {
-        let directory = directory(&self.repository.state());
+        let directory = self.repository.placeholders();
         let Some(entries) = found(fs::read_dir(&directory))? else { return Ok(0) };
         let all: Vec<_> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?;
         let stage = self.repository.inprogress();

@@ -44,16 +44,10 @@ pub(super) struct Change {
 }
 
 impl Change {
-    pub(super) fn has_list(&self) -> bool {
-        !self.lists.is_empty()
-    }
-
-    pub(super) fn has_capability(&self) -> bool {
-        self.kept.as_ref().is_some_and(|kept| !kept.capability.is_empty())
-    }
-
-    pub(super) fn has_set_id(&self) -> bool {
-        self.kept.as_ref().is_some_and(|kept| kept.mode & SET_ID != 0)
+    /// Whether it concerns access lists, a capability, set-ID bits.
+    pub(super) fn concerns(&self) -> [bool; 3] {
+        let keeps = |has: fn(&Kept) -> bool| self.kept.as_ref().is_some_and(has);
+        [!self.lists.is_empty(), keeps(|kept| !kept.capability.is_empty()), keeps(|kept| kept.mode & SET_ID != 0)]
     }
 
     pub(super) fn kept(&self) -> Option<&Kept> {

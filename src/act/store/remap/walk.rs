@@ -146,9 +146,8 @@ impl<'a> Walk<'a> {
             (Pass::Verify, _) => return Err("is not as it should be: somebody has changed it meanwhile".to_owned()),
         }
         let Given { files, lists, capabilities, modes, .. } = &mut self.given;
-        for (sum, counts) in
-            [(files, true), (lists, change.has_list()), (capabilities, change.has_capability()), (modes, change.has_set_id())]
-        {
+        *files = files.saturating_add(part);
+        for (sum, counts) in [lists, capabilities, modes].into_iter().zip(change.concerns()) {
             *sum = sum.saturating_add(if counts { part } else { 0 });
         }
         Ok(())
