@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::act::inspect::Look;
 use crate::act::names::subids;
-use crate::act::store::{Found, Repository, mounted, remembered};
+use crate::act::store::{self, Found, Repository, mounted, remembered};
 use crate::act::{child, config, inspect, process};
 use crate::act::{names, sandbox};
 use crate::decide::owners;
@@ -203,7 +203,7 @@ impl Workshop {
 
 impl Drop for Workshop {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
+        let _ = store::remove(&self.path);
     }
 }
 

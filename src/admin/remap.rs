@@ -1,7 +1,7 @@
-//! `snapgate remap`: a client's repository gets the ids that its account has now, for root.
+//! `snapgate remap`: a client's repository gets the ids that its account has now. For root.
 //!
-//! Nothing may be changed where anything could not be, nor while anybody might be in the way: everything is looked at first, when the
-//! repository is closed to everybody but root and nobody runs who might have something in it open.
+//! Nothing is changed unless all can be: everything is looked at first, when only root can enter
+//! the repository and nobody runs who might have something in it open.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -55,7 +55,7 @@ pub(crate) fn remap(directory: &Path, client: &ClientName, dry_run: bool) -> Res
         text.push_str(if found.in_all > 0 { MEND } else { "nothing was changed: it was a dry run\n" });
         return Ok((text, u8::from(found.in_all > 0)));
     }
-    // Before, so that an account that is at work is not disturbed, and after, when nobody else can come.
+    // Before, so as not to disturb an account at work, and after, when nobody else can come.
     nobody_runs(&remap, &policy.path)?;
     owned.close().map_err(reason)?;
     if let Err(said) = nobody_runs(&remap, &policy.path) {
@@ -95,7 +95,6 @@ fn policy(directory: &Path, client: &ClientName) -> Result<Policy, Said> {
     Ok(policy)
 }
 
-/// From what to what.
 fn wanted(policy: &Policy, owned: &Ownership) -> Result<Remap, Said> {
     remap::wanted(policy, owned.meaning()).map_err(unfit)?;
     let account = names::named(&policy.user)
@@ -111,7 +110,7 @@ fn wanted(policy: &Policy, owned: &Ownership) -> Result<Remap, Said> {
         }
         None => Remap::new(owned.meaning().clone(), owned.holder(), mapping, to).map_err(unfit)?,
     };
-    // Whoever has such ranges could hide behind one of their ids, and would not be found among those who may have something open.
+    // Whoever has such ranges could run as one of their ids, and would not be found.
     if owned.begun().is_none()
         && let Some(name) = subids::given_to(remap.from().user)
     {
@@ -122,7 +121,7 @@ fn wanted(policy: &Policy, owned: &Ownership) -> Result<Remap, Said> {
             printable(name.as_bytes())
         )));
     }
-    // The note of a repository is its account's to write, and would have root give away what is somebody else's.
+    // The account can write its repository's note, and would have root give away another's files.
     for kind in [Kind::User, Kind::Group] {
         let known = accounts::numbered(kind, |id| remap.stands_for_a_client(kind, id));
         if let Some((name, id)) = known.map_err(|error| unfit(format!("looking for {kind}s of this machine: {error}\nmend the file")))? {
@@ -140,7 +139,7 @@ fn wanted(policy: &Policy, owned: &Ownership) -> Result<Remap, Said> {
 fn nobody_runs(remap: &Remap, repository: &Path) -> Result<(), Said> {
     let cannot = |error| (format!("looking for processes: {error}\nrun it where /proc shows all of them"), exit::BUSY);
     let repository = fs::canonicalize(repository).map_err(cannot)?;
-    // The repository's note of its ranges is the account's to write: whoever runs as any id of its is looked for, not as those alone.
+    // The account can write the note of its ranges: look for whoever runs as any id of its.
     let Holder { user, group } = remap.from();
     let name = accounts::numbered(Kind::User, |id| id == user).map_err(cannot)?.map(|(name, _)| name);
     let [users, groups] = subids::given_for_others(&Account { name: name.unwrap_or_default(), uid: user, group });

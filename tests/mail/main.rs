@@ -17,7 +17,6 @@ use snapgate::decide::policy::{Defaults, MailSettings, Namespaces, Origins, Site
 use snapgate::terms::Event;
 
 mod bounds;
-#[path = "mail/passed.rs"]
 mod passed;
 
 use support::smtp::{Manner, Protection, Server, header};

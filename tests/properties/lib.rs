@@ -13,7 +13,7 @@ use snapgate::decide::host::authinfo;
 use snapgate::decide::policy::lint;
 use snapgate::decide::policy::yaml::Fault;
 use snapgate::decide::policy::{Policy, Site, read_policy, read_site};
-use snapgate::decide::push::links::BasisOf;
+use snapgate::decide::push::links::Tree;
 use snapgate::decide::push::plan::{self, Places};
 use snapgate::decide::rsync::argv::Version;
 use snapgate::decide::rsync::command::{Command, Push, Secluded, parse};
@@ -192,7 +192,7 @@ fn sandbox(push: &Push, confinement: Confinement) -> Sandbox {
         program: PathBuf::from("/usr/bin/rsync"),
         version: Version(3, 5, 0),
         stage: PathBuf::from("/r/inprogress"),
-        bases: vec![(PathBuf::from("/r/snapshots/1"), BasisOf::Published)],
+        bases: vec![Tree::published("/r/snapshots/1")],
         partial_dir: ".~snapgate-1~".to_owned(),
         log: PathBuf::from("/r/log"),
         confinement,

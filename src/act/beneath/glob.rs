@@ -1,4 +1,4 @@
-//! The files that a client's pattern stands for, in order of name. Directories are listed by descriptor, beneath the root only.
+//! The files that a client's pattern matches, in order of name, listed by descriptor.
 
 use nix::dir::Dir;
 use nix::fcntl::OFlag;
@@ -41,7 +41,6 @@ impl Root {
         Ok(if found.is_empty() { vec![itself] } else { found })
     }
 
-    /// The directory that these names lead to, open for listing.
     fn listed(&self, names: &[Vec<u8>]) -> Option<std::os::fd::OwnedFd> {
         let way = self.way(names, false).ok().filter(|way| way.rest.is_empty())?;
         self.open_at(&way.directory, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).ok()

@@ -1,8 +1,9 @@
-//! One directory, and places beneath it, for a mode in which clients name them. A place is looked up once, held by a descriptor,
-//! and handed on as that descriptor: whatever is put in its way afterwards, nobody walks it again.
+//! Places beneath one directory, for a mode in which clients name them. A place is looked up once
+//! and handed on by its descriptor, so nothing that is put in its way later matters.
 //!
-//! Nothing here ever opens, makes or lists anything outside the directory: every open is by `openat2(RESOLVE_BENEATH)` along a path
-//! in which the kernel may find no link.
+//! Nothing outside the directory is ever opened, made or listed: every open is by
+//! `openat2(RESOLVE_BENEATH)` along a path in which the kernel may find no link. These are single
+//! paths: no tree is walked here.
 
 mod glob;
 mod walk;
@@ -37,19 +38,14 @@ pub struct Root {
     held: Vec<(PathBuf, OwnedFd)>,
 }
 
-/// How far a path goes.
 struct Way {
     /// The deepest directory on it, from the root, without links.
     directory: PathBuf,
-    /// The names behind it.
     rest: Vec<Vec<u8>>,
 }
 
 impl Root {
     /// Opens the directory. From a relative path, beneath the directory that the process stands in.
-    ///
-    /// # Errors
-    /// When it is not there.
     pub fn open(dir: &OsStr) -> Result<Self, Reason> {
         let broken = |error: io::Error| {
             Reason::of_the_server(Code::Store, format!("`{}`: {error}", printable(dir.as_bytes())))
@@ -69,7 +65,7 @@ impl Root {
         [Some(self.path.as_path()), self.written.as_deref()].into_iter().flatten()
     }
 
-    /// Locks the directory as rrsync does, so that one excludes the other; with `shared`, only against those who do not share.
+    /// Locks the directory as rrsync does; with `shared`, only against those who do not share.
     ///
     /// # Errors
     /// With [`Code::Busy`] when another holds it.
@@ -84,16 +80,13 @@ impl Root {
         }
     }
 
-    /// The directory, with its lock, for rsync to carry: the lock is free when the last of those who hold it is gone.
-    ///
-    /// # Errors
-    /// When there are no more descriptors.
+    /// The directory with its lock, for rsync to carry: it is free when the last holder is gone.
     pub fn carried(&self) -> Result<File, Reason> {
         self.handle.try_clone().map_err(|error| self.trouble("opening", Path::new("."), &error))
     }
 
-    /// The logs that somebody made: regular files of that name, and no links, where rrsync looks for one. 3.5.0 looks where it is started,
-    /// which is the account's home; older ones looked in the directory.
+    /// The logs that somebody made: regular files of that name, no links. rrsync 3.5.0 looks for
+    /// one where it is started, the account's home; older ones looked in the directory.
     pub fn logs(&self) -> Vec<File> {
         let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let here = nix::fcntl::open(LOG_FILE, flags, Mode::empty()).map_err(io::Error::from);
@@ -157,10 +150,10 @@ impl Root {
         Ok(Spot::held(self.keep(path, OwnedFd::from(file))))
     }
 
-    /// Looks up the one destination of a push. A directory that its name says it is, is made; it is held, and rsync is started in it.
+    /// Looks up the destination of a push, holds it, and makes what its name says is a directory.
     ///
     /// # Errors
-    /// When it leads out, or a pattern stands for several.
+    /// When it leads out, or a pattern matches several.
     pub fn destination(&mut self, transfer: &Transfer) -> Result<Spot, Reason> {
         let place = transfer.paths.first().cloned().unwrap_or_default();
         let found = self.expand(&place)?;
@@ -207,7 +200,7 @@ impl Root {
 
     fn source(&mut self, place: &Place, names: Vec<Vec<u8>>, relative: bool) -> Result<Spot, Reason> {
         let tail = place.tail;
-        // rsync follows a link at the end only where something stands behind it; else the link itself is sent.
+        // rsync follows a link at the end only where something stands behind it.
         let (followed, leaf) = match names.split_last() {
             Some((leaf, before)) if tail == Tail::None => (before, Some(leaf)),
             _ => (names.as_slice(), None),
@@ -223,8 +216,8 @@ impl Root {
         Ok(Spot { rest: rest.join(&b'/'), tail, ..Spot::held(self.hold(&way.directory)?) })
     }
 
-    /// Finds out how far a path goes. With `leaf`, a link at its end that leads nowhere beneath the directory stays a name, to be
-    /// replaced.
+    /// Finds out how far a path goes. With `leaf`, a link at its end that leads nowhere beneath the
+    /// directory stays a name, to be replaced.
     fn way(&self, names: &[Vec<u8>], leaf: bool) -> Result<Way, Reason> {
         let mut directory = PathBuf::new();
         for (depth, name) in names.iter().enumerate() {
@@ -278,7 +271,8 @@ impl Root {
         self.hold(&path)
     }
 
-    /// Opens something beneath the directory by a path without links. Not closed on exec unless the flags say so.
+    /// Opens something beneath the directory, through no link. The flags say whether exec closes
+    /// it.
     fn open_at(&self, path: &Path, flags: OFlag, mode: Mode) -> io::Result<OwnedFd> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let how = OpenHow::new().flags(flags).mode(mode);
@@ -299,7 +293,6 @@ impl Root {
     }
 }
 
-/// The names of a place as they are.
 fn literal(place: &Place) -> Vec<Vec<u8>> {
     place.names.iter().map(crate::decide::rrsync::Name::bytes).collect()
 }
@@ -314,7 +307,6 @@ fn not_there(names: &[Vec<u8>]) -> Reason {
     Reason::new(Code::Path, format!("`{}` is not there", printable(&names.join(&b'/')))).only_client("look at the spelling")
 }
 
-/// Whether a name stands in a directory, whatever it is.
 fn exists(directory: &OwnedFd, name: &[u8]) -> bool {
     fstatat(directory, OsStr::from_bytes(name), AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
 }

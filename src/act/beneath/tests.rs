@@ -85,7 +85,7 @@ fn nothing_that_leads_out_is_found() {
     assert_eq!(fs::read_dir(tree.at("outside")).unwrap().count(), 1);
 }
 
-/// Whether what a link names outside is a directory, a file, nothing, or not to be entered, cannot be told from any answer.
+/// No answer shows whether what a link names outside is there, what it is, or who may enter it.
 #[test]
 fn what_is_outside_changes_no_answer() {
     use std::os::unix::fs::PermissionsExt as _;

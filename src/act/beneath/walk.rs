@@ -1,5 +1,5 @@
-//! Where a name leads, links followed. Nothing outside the directory is ever looked at: what a link names there is the same to a client
-//! whether it exists or not, and takes as long.
+//! Where a name leads, links followed. Nothing outside the directory is looked at: whether what a
+//! link names there exists makes no difference to a client, in time neither.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -16,7 +16,6 @@ use super::Root;
 /// As many as the kernel follows on one way (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
-/// What a name leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Leads {
     /// A directory, from the root, without links.
@@ -31,9 +30,6 @@ pub(super) enum Leads {
 
 impl Root {
     /// Follows a name in `directory`, which is from the root and without links.
-    ///
-    /// # Errors
-    /// What the kernel says of something beneath the root.
     pub(super) fn follow(&self, directory: &Path, name: &[u8]) -> io::Result<Leads> {
         let mut at = self.path.join(directory);
         // The next name is the last one.

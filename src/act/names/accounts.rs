@@ -1,8 +1,8 @@
 //! The machine's own list of accounts, `/etc/passwd` (passwd(5)), read by the gate itself.
 //!
-//! The C library's functions for it (getpwuid(3) and the like) must not be called: they load whatever modules nsswitch.conf(5)
-//! names into the process, which were made for the machine's C library and not for the one in this program. Accounts of other
-//! sources are asked for in a process of their own.
+//! The C library's functions for it (getpwuid(3) and the like) must not be called: they load the
+//! modules that nsswitch.conf(5) names, which were built for the machine's C library and not for
+//! this program's. A process of its own asks other sources.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read as _};
@@ -30,15 +30,12 @@ pub fn running_group() -> u32 {
     nix::unistd::getgid().as_raw()
 }
 
-/// The account, if it is in the file; of several lines the first counts, as it does for everybody else.
+/// The account, if it is in the file. Of several lines the first counts, as for everybody.
 pub fn in_file(wanted: Wanted<'_>) -> Option<Account> {
     find(Path::new(PASSWD), |line| user(line, wanted)).ok().flatten()
 }
 
 /// The first account or group whose number is one of these: a name and the number.
-///
-/// # Errors
-/// When its file cannot be read, or not to its end.
 pub fn numbered(kind: Kind, is_one: impl Fn(u32) -> bool) -> io::Result<Option<(String, u32)>> {
     let mut text = Vec::new();
     let path = if kind == Kind::User { PASSWD } else { GROUP };
@@ -67,7 +64,7 @@ fn find<T>(path: &Path, read: impl Fn(&[u8]) -> Option<T>) -> io::Result<Option<
     search(BufReader::new(file.take(MAX_PASSWD)), read)
 }
 
-/// Reads as far as the account's line. A line is looked at where it was read, and copied only where it came in two parts.
+/// Reads as far as the account's line. Only a line that came in two parts is copied.
 fn search<T>(mut file: impl BufRead, read: impl Fn(&[u8]) -> Option<T>) -> io::Result<Option<T>> {
     // The beginning of a line, and whether that line is too long to be one.
     let (mut begun, mut too_long) = (Vec::new(), false);

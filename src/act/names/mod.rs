@@ -1,6 +1,6 @@
-//! Who and what is behind a name or a number: accounts, their groups, addresses of hosts. For other stories, which ask.
+//! Who is behind a name or a number: accounts, their groups, addresses of hosts.
 //!
-//! The program's own C library must never be asked, see [`accounts`]: there is the file, and behind it the machine's program.
+//! The program's own C library must never be asked (see [`accounts`]): the file is, then getent(1).
 
 pub mod accounts;
 pub mod subids;
@@ -24,7 +24,7 @@ pub fn resolve_hosts(policy: &Policy, peer: Option<&Peer>) -> Vec<(String, Vec<I
     addresses(&address::hosts(from).collect::<Vec<_>>(), RESOLVE_TIMEOUT)
 }
 
-/// The account that this process runs as, its numbers by the kernel's word. One that has no name has its number for it.
+/// The account that this process runs as. Without a name, its number stands for it.
 pub fn running() -> Account {
     let (uid, group) = (accounts::running(), accounts::running_group());
     let name = account(Wanted::Number(uid)).map_or_else(|| uid.to_string(), |account| account.name);
@@ -59,8 +59,8 @@ pub fn group(number: u32) -> Option<String> {
     accounts::numbered(Kind::Group, |one| one == number).ok().flatten().map(|(name, _)| name)
 }
 
-/// The addresses of hosts, all asked for at once, for at most `limit` together; each that has an answer with its addresses. A name
-/// that fails or is late has none, so that whoever compares with it does not match. An address is its own.
+/// The addresses of hosts, all asked for at once, for at most `limit` together. A name that fails
+/// or is late has none, so nothing matches it. An address is its own.
 pub fn addresses(hosts: &[&str], limit: Duration) -> Vec<(String, Vec<IpAddr>)> {
     let hosts = hosts.get(..MAX_HOSTS).unwrap_or(hosts);
     let begun = Instant::now();

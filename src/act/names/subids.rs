@@ -1,6 +1,6 @@
-//! The ids that an account may use for others, as this machine has them: `/etc/subuid`, `/etc/subgid` and the two programs that map them.
+//! The ids that an account may use for others: `/etc/subuid` and `/etc/subgid`.
 //!
-//! It must never be believed beyond these: newuidmap(1) and newgidmap(1) read the same files and have the last word.
+//! newuidmap(1) and newgidmap(1) read the same files and have the last word.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -13,9 +13,6 @@ use crate::terms::limits::{MAX_PASSWD, MAX_SUBIDS};
 use crate::terms::{Account, IdMap, IdRange, Mapping};
 
 /// What an account may use.
-///
-/// # Errors
-/// With what is missing.
 pub fn available(account: &Account) -> Result<Mapping, Lack> {
     let map = |ids: Kind| IdMap::new(ranges(&read(ids.file(), MAX_SUBIDS), ids, account)).ok_or(Lack::Ranges(ids.file()));
     let mapping = Mapping { users: map(Kind::User)?, groups: map(Kind::Group)? };
@@ -41,7 +38,6 @@ pub fn not_theirs_alone(accounts: &[(Account, Mapping)]) -> Vec<Finding> {
     [Kind::User, Kind::Group].into_iter().flat_map(of).collect()
 }
 
-/// What stands in the file; nothing where it cannot be read.
 fn read(path: &str, most: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     let _ = File::open(path).map(|file| file.take(most).read_to_end(&mut bytes));

@@ -1,13 +1,12 @@
-//! Directories at the top of the last snapshot that a new tree does not have. Single files come and go in the top of a home.
-//!
-//! Nothing is changed by the look, and no symbolic link is followed.
+//! Directories at the top of the last snapshot that a new tree lacks. Single files come and go in
+//! the top of a home. Nothing is changed, and no symbolic link followed.
 
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use super::tree::{Listed, each, find, open, open_at, open_below, stat};
+use super::tree::{Listed, each, find, open, open_below, stat};
 use super::walk::{Closed, Next, Visitor, walk};
 use crate::decide::push::lost::Absent;
 use crate::terms::SubPath;
@@ -52,10 +51,8 @@ fn at(old: OwnedFd, new: &OwnedFd, before: &str) -> io::Result<Absent> {
         }
         let (files, more) = (absent.files, std::mem::take(&mut absent.more));
         // What cannot be read is not counted.
-        match open_at(here, entry.name) {
-            Ok(next) => _ = walk(next, (), Closed::Left, &mut Counting { absent: &mut absent, seen: &mut seen })?,
-            Err(_) => absent.more = true,
-        }
+        let walked = walk(here, entry.name, (), Closed::Left, &mut Counting { absent: &mut absent, seen: &mut seen });
+        absent.more |= walked.is_err();
         // Of directories without a file nothing is lost; `-m` leaves them out.
         if absent.files > files || absent.more {
             absent.count += 1;
@@ -69,10 +66,9 @@ fn at(old: OwnedFd, new: &OwnedFd, before: &str) -> io::Result<Absent> {
     Ok(absent)
 }
 
-/// Counts the files beneath a directory that is gone.
 struct Counting<'a> {
     absent: &'a mut Absent,
-    /// Entries that were looked at, directories too: there may be millions of these and hardly a file.
+    /// Entries seen, directories too: there may be millions of these and hardly a file.
     seen: &'a mut u64,
 }
 

@@ -12,7 +12,6 @@ use rustix::io::Errno;
 /// Bytes of a value or of a list of names: the kernel hands over no more of either (xattr(7)).
 const MOST: usize = 64 << 10;
 
-/// The names of those that an open file has.
 pub(super) fn names(file: impl AsFd) -> io::Result<Vec<OsString>> {
     let mut list = Vec::with_capacity(MOST);
     flistxattr(file, spare_capacity(&mut list))?;
@@ -42,7 +41,6 @@ fn had(got: rustix::io::Result<usize>, mut value: Vec<u8>) -> io::Result<Option<
     }
 }
 
-/// Gives an open file one.
 pub(super) fn set(file: impl AsFd, name: &OsStr, value: &[u8]) -> io::Result<()> {
     Ok(fsetxattr(file, name, value, XattrFlags::empty())?)
 }
@@ -52,7 +50,6 @@ pub(super) fn set_at(path: &str, name: &str, value: &[u8]) -> io::Result<()> {
     Ok(setxattr(path, name, value, XattrFlags::empty())?)
 }
 
-/// Takes one from an open file.
 pub(super) fn remove(file: impl AsFd, name: &OsStr) -> io::Result<()> {
     Ok(fremovexattr(file, name)?)
 }

@@ -1,37 +1,38 @@
-//! What a push is compared with: pushes that were cut off, those of its transaction, and snapshots that have its place.
+//! What a push is compared with: interrupted pushes, those of its transaction, and snapshots that
+//! have its place.
 //!
-//! Nothing is changed here but the note that says which snapshots have much, and no symbolic link is followed.
+//! Only the note that says which snapshots have much is written here, and no symbolic link is
+//! followed.
 
 use std::path::{Path, PathBuf};
 
-use super::disk::{numbered, overwrite, read_note};
-use super::{Repository, absent, contents, tree, trouble};
-use crate::decide::push::links::BasisOf;
+use super::disk::{overwrite, read_value};
+use super::keep::numbered;
+use super::{OrTrouble as _, Repository, absent, contents, tree};
+use crate::decide::push::links::Tree;
 use crate::decide::push::parts::{self, Counted};
 use crate::terms::limits::{MAX_BASIS_DIRS, MAX_COUNTED, MAX_LOOKED_BACK, MAX_PART_BASES};
 use crate::terms::{Reason, RepositoryState, SnapshotName, SubPath};
 
 impl Repository {
-    fn counted_note(&self) -> PathBuf {
-        self.state().join("counted.json")
-    }
-
-    /// Trees that unchanged files can be linked from, for a push to `place`: those of set-aside pushes and of earlier parts of the open
-    /// transaction, where they have that place, and these snapshots.
+    /// Trees to link unchanged files from, for a push to `place`: interrupted pushes and earlier
+    /// parts of the open transaction that have the place, and these snapshots, the newest last.
     ///
-    /// With `whole_files_only` no set-aside push is among them: a file in it may be unfinished and of the right size.
-    pub fn bases(&self, place: &SubPath, snapshots: &[PathBuf], whole_files_only: bool) -> Vec<(PathBuf, BasisOf)> {
+    /// With `whole_files_only` no interrupted push: a file in it may be unfinished and of the right
+    /// size.
+    pub fn bases(&self, place: &SubPath, snapshots: &[PathBuf], whole_files_only: bool) -> Vec<Tree> {
         // `recover` leaves no more than one of them.
         let set_aside = numbered(&self.interrupted()).pop().filter(|_| !whole_files_only);
         let parts = numbered(&self.parts()).into_iter().rev().take(MAX_PART_BASES);
-        let unpublished = set_aside.into_iter().map(|root| (root, BasisOf::SetAside)).chain(parts.map(|root| (root, BasisOf::Published)));
-        let mut bases: Vec<_> = unpublished.filter(|(root, _)| has(root, place)).collect();
+        let unpublished = set_aside.into_iter().map(Tree::set_aside).chain(parts.map(Tree::published));
+        let mut bases: Vec<_> = unpublished.filter(|tree| has(&tree.root, place)).collect();
         let room = MAX_BASIS_DIRS.saturating_sub(bases.len()).min(snapshots.len());
-        bases.extend(snapshots.iter().take(room).rev().map(|root| (root.clone(), BasisOf::Published)));
+        bases.extend(snapshots.iter().take(room).rev().map(Tree::published));
         bases
     }
 
-    /// Snapshots that a push to `place` may have something in common with: the newest that has it first, and such as have more than that one.
+    /// Snapshots that a push to `place` may share files with: the newest that has it first, then
+    /// those that have more.
     pub fn snapshots_with(&self, place: &SubPath, state: &RepositoryState) -> Vec<PathBuf> {
         let all = || state.newest.iter().chain(&state.earlier);
         let path = |name: &SnapshotName| name.below(&self.snapshots());
@@ -45,12 +46,9 @@ impl Repository {
     }
 
     /// Whether the newest snapshot holds a file at `place`.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub fn newest_has_files(&self, state: &RepositoryState, place: &SubPath) -> Result<bool, Reason> {
         let Some(newest) = &state.newest else { return Ok(false) };
-        // It was counted when it was published, which spares a walk over a tree that may be nothing but directories.
+        // It was counted when it was published, which spares a walk over many directories.
         match self.files_of(newest) {
             Some(0) => return Ok(false),
             Some(_) if place.is_whole() => return Ok(true),
@@ -60,32 +58,29 @@ impl Repository {
         if !has(&path, place) {
             return Ok(false);
         }
-        contents::has_file(&place.below(&path)).map_err(|error| trouble("reading", &path, &error))
+        contents::has_file(&place.below(&path)).or_trouble("reading", &path)
     }
 
-    /// Notes how many files the newest snapshot has, and that it came of a push into `place`. Where that cannot be, or is lost, nobody is told of
-    /// files that are gone, and less is linked.
+    /// Notes how many files the newest snapshot has, and into which `place` it was pushed. If the
+    /// note is lost, files that are gone are not reported, and less is linked.
     pub fn note_files(&self, snapshot: &SnapshotName, place: &SubPath, files: u64) {
         let new = Counted { snapshot: snapshot.to_string(), place: place.clone(), files };
         let path = |name: &str| self.snapshots().join(name);
         let stands = path(&new.snapshot);
         let lacks = |old: &Counted| absent::lacks(&path(&old.snapshot), &stands).unwrap_or_default();
         let all = parts::remember(self.counted(), new, lacks);
-        let _ = serde_json::to_vec(&all).map(|bytes| overwrite(&self.counted_note(), &bytes));
+        let _ = overwrite(&self.counted_note(), &all);
     }
 
-    /// How many files a snapshot has.
     pub(super) fn files_of(&self, snapshot: &SnapshotName) -> Option<u64> {
         self.counted().into_iter().find(|counted| counted.snapshot == snapshot.as_str()).map(|counted| counted.files)
     }
 
     fn counted(&self) -> Vec<Counted> {
-        let read = read_note(&self.counted_note(), MAX_COUNTED).ok();
-        read.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+        read_value(&self.counted_note(), MAX_COUNTED).unwrap_or_default()
     }
 }
 
-/// Whether a tree has the place, and it is a directory.
 fn has(root: &Path, place: &SubPath) -> bool {
     tree::hold_below(root, place.components()).is_ok()
 }

@@ -1,5 +1,5 @@
-//! How a file that was stored again differs from the one of its name in the newest snapshot. Nothing is changed by the look, times of access
-//! neither.
+//! How a file that was stored again differs from the one of its name in the newest snapshot. The
+//! look changes nothing, times of access neither.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -16,7 +16,6 @@ use super::tree::kind;
 use crate::terms::limits::MAX_COMPARED;
 use crate::terms::record::StoredAgain;
 
-/// What access lists are stored as.
 const LISTS: &str = "system.posix_acl_";
 
 /// What it takes to look at a file at all, as so many bytes.
@@ -28,7 +27,6 @@ const LOOK_AT_ONE: u64 = 64;
 /// Compares files, and reads no more of them than it may.
 #[derive(Debug)]
 pub(super) struct Comparison {
-    /// Bytes that may still be read.
     room: Cell<u64>,
 }
 
@@ -37,8 +35,8 @@ impl Comparison {
         Self { room: Cell::new(MAX_COMPARED) }
     }
 
-    /// What differs between a file and the one that stood in its place; nothing is said of one that has changed in the ordinary way, or cannot
-    /// be looked at.
+    /// What differs between a file and the one that stood in its place. Nothing for one that has
+    /// changed in the ordinary way, or cannot be read.
     pub(super) fn of(&self, new: Side<'_>, old: Side<'_>) -> StoredAgain {
         let nothing = StoredAgain::default();
         let facts = |side: &Side<'_>| (kind(&side.found), side.found.st_size);
@@ -60,7 +58,7 @@ impl Comparison {
         let Ok(differ) = self.attributes_differ(&new_file, &old_file) else { return nothing };
         let Some((list, attributes)) = differ else { return known };
         let metadata = mode || owner || list || attributes;
-        // What rsync takes for the same by size and time is that, unless nothing else says why it was stored.
+        // Same size and time is the same to rsync, unless nothing else says why it was stored.
         let content = if metadata && !times { Some(false) } else { self.content_differs(new_file, old_file, new.found.st_size) };
         match content {
             Some(false) => StoredAgain {
@@ -83,8 +81,8 @@ impl Comparison {
         self.room.get().checked_sub(bytes).map(|room| self.room.set(room)).is_some()
     }
 
-    /// Whether the access lists do, and whether anything else does that a file has besides; `None` where it would take too long. A file may have
-    /// hundreds of megabytes of that (xattr(7)), so one attribute is read at a time.
+    /// Whether the access lists do, and whether other attributes do; `None` where that takes too
+    /// long. A file may have hundreds of megabytes of them (xattr(7)), so one is read at a time.
     fn attributes_differ(&self, new: &File, old: &File) -> io::Result<Option<(bool, bool)>> {
         let names: BTreeSet<OsString> = attributes::names(new)?.into_iter().chain(attributes::names(old)?).collect();
         let (mut list, mut others) = (false, false);
@@ -121,7 +119,6 @@ impl Comparison {
     }
 }
 
-/// A file in a directory.
 #[derive(Clone, Copy)]
 pub(super) struct Side<'a> {
     pub(super) directory: BorrowedFd<'a>,

@@ -2,33 +2,29 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
-use nix::sys::stat::FileStat;
+use nix::sys::stat::{FileStat, lstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::tree::{Listed, lent, open, restore_times, split, stat};
-use super::walk::{Closed, Next, Visitor, walk};
+use super::disk::found;
+use super::tree::{Listed, restore_times, stat};
+use super::walk::{Closed, Next, Visitor, walk_tree};
 
-/// Whether anything that is not a directory stands in the tree, which is not changed. A directory that cannot be read
-/// counts as if something did: it is no proof of emptiness.
+/// Whether anything that is not a directory stands in the tree, which is not changed. A directory
+/// that cannot be read counts as if something did: it is no proof of emptiness.
 pub(super) fn has_file(path: &Path) -> io::Result<bool> {
-    match open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+    match walk_tree(path, (), Closed::Left, &mut AnyFile { closed_counts: true }) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(true),
-        Err(error) => Err(error),
-        Ok(directory) => walk(directory, (), Closed::Left, &mut AnyFile { closed_counts: true }),
+        other => Ok(found(other)?.unwrap_or(false)),
     }
 }
 
-/// [`has_file`] of a tree that is not published: a directory that its owner may not read is made readable for the look.
+/// [`has_file`] of a tree that is not published: directories that its owner may not read are lent
+/// for the look.
 pub(super) fn has_file_anywhere(path: &Path) -> io::Result<bool> {
-    let (parent, name) = split(path)?;
-    match lent(parent.as_fd(), &name, |directory| walk(directory, (), Closed::Lent, &mut AnyFile { closed_counts: false })) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        other => other,
-    }
+    Ok(found(walk_tree(path, (), Closed::Lent, &mut AnyFile { closed_counts: false }))?.unwrap_or(false))
 }
 
 struct AnyFile {
@@ -48,12 +44,11 @@ impl Visitor for AnyFile {
     }
 }
 
-/// Removes names of these inodes from a tree that is not published. Says how many there were. A listing may pass over some.
+/// Removes names of these inodes from a tree that is not published, and returns how many. A listing
+/// may pass over some.
 pub(super) fn remove_names(path: &Path, inodes: &[u64]) -> io::Result<u64> {
-    let (parent, top) = split(path)?;
     let mut removing = Names { inodes, removed: 0 };
-    let before = stat(parent.as_fd(), &top)?;
-    lent(parent.as_fd(), &top, |directory| walk(directory, before, Closed::Lent, &mut removing))?;
+    walk_tree(path, lstat(path)?, Closed::Lent, &mut removing)?;
     Ok(removing.removed)
 }
 

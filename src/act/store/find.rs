@@ -1,7 +1,7 @@
-//! A place in a snapshot, for whoever copies from there.
+//! A place in a snapshot, for root to copy from.
 //!
-//! It must never be reached through a symbolic link: every name behind the repository's own is a client's or an account's, and who asks is
-//! root. So it is opened once, and used by its descriptor.
+//! Every name below the repository is a client's or an account's, so a place must never be reached
+//! through a symbolic link. It is opened once, and used by its descriptor.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -28,9 +28,6 @@ pub struct Found {
 
 impl Repository {
     /// Finds a place in a snapshot.
-    ///
-    /// # Errors
-    /// In words, when it is not there or cannot be reached.
     pub fn find(&self, snapshot: &SnapshotName, place: &SubPath) -> Result<Found, String> {
         let path = snapshot.below(Path::new("snapshots"));
         let say = |error: Errno| match error {
@@ -61,9 +58,6 @@ impl Found {
     }
 
     /// Has this process, and whatever it becomes or starts, stand in the place's directory.
-    ///
-    /// # Errors
-    /// When the kernel does not do that.
     pub fn stand_in(&self) -> io::Result<()> {
         Ok(fchdir(&self.directory)?)
     }

@@ -1,11 +1,11 @@
-//! A client's repository on the disk: who may open it, who holds it, and what stands in it.
+//! A client's repository on the disk: who may open it, who holds it, and what is in it.
 //!
-//! Paths here are made by the gate alone. Trees that a client filled are walked by descriptor and never through a
-//! symbolic link (`tree`). Nothing here ever removes or changes anything beneath `snapshots/`, but that root's `snapgate remap` gives
-//! what stands there other owners (`remap`).
+//! Only the gate makes paths here. Trees that a client filled are walked by descriptor and never
+//! through a symbolic link (`walk`). Nothing beneath `snapshots/` is ever removed or changed,
+//! except that root's `snapgate remap` changes owners (`remap`).
 //!
-//! What the disk does not let a step do or read is its error, with words for the administrator. Where a step says nothing of errors,
-//! there are no others.
+//! Errors are what the disk does not allow, in words for the administrator. Where a function has
+//! others it says so.
 
 mod absent;
 mod attributes;
@@ -14,12 +14,14 @@ mod compare;
 mod contents;
 mod disk;
 mod find;
+mod keep;
 mod links;
 mod mounts;
 mod overlay;
 mod owners;
 mod publish;
 mod remap;
+mod remove;
 mod stage;
 mod stock;
 mod survey;
@@ -32,8 +34,6 @@ mod whole;
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tries_tests;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -49,15 +49,17 @@ use crate::terms::limits::{LOCK_PATIENCE, LOCK_POLL, MIN_FREE_BYTES, RSYNC_GONE}
 use crate::terms::text::printable;
 use crate::terms::{Code, Mapping, NamePattern, Reason, RepositoryState, STATE, SnapshotName};
 
+use disk::found;
 pub use find::Found;
 pub use links::{Bounds, Deferred, Made, Taken};
 pub use mounts::mounted;
 pub use owners::{owners_of, remembered};
 pub use publish::{Published, Staging};
 pub use remap::{Given, Ownership};
+pub use remove::remove;
 pub use survey::Survey;
 
-/// One client's repository, known to be a directory of the running account that nobody else can write to.
+/// A client's repository: a directory of the running account that nobody else can write to.
 #[derive(Debug)]
 pub struct Repository {
     root: PathBuf,
@@ -69,12 +71,12 @@ pub struct Repository {
 #[derive(Debug)]
 pub struct Held<'a> {
     repository: &'a Repository,
-    /// Everything is brought to the disk by it, too: the kernel tells a descriptor of the errors since it was opened, and this one was
-    /// before anything was written.
+    /// It also brings everything to the disk: the kernel reports to a descriptor the errors since
+    /// it was opened, and this one was open before anything was written.
     lock: File,
 }
 
-/// Turns an error of the file system into words; the client learns only that it is the server's trouble.
+/// Puts an error of the file system into words. The client learns only that the server has one.
 pub(crate) fn trouble(doing: &str, path: &Path, error: &io::Error) -> Reason {
     let remedy = match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on the store",
@@ -90,20 +92,28 @@ pub(crate) fn trouble(doing: &str, path: &Path, error: &io::Error) -> Reason {
     if passes { Reason::for_now(Code::Store, detail).remedy(remedy) } else { unusable(detail, remedy) }
 }
 
+/// The same for a step that may fail.
+trait OrTrouble<T> {
+    fn or_trouble(self, doing: &str, path: &Path) -> Result<T, Reason>;
+}
+
+impl<T, E: Into<io::Error>> OrTrouble<T> for Result<T, E> {
+    fn or_trouble(self, doing: &str, path: &Path) -> Result<T, Reason> {
+        self.map_err(|error| trouble(doing, path, &error.into()))
+    }
+}
+
 fn unusable(detail: String, remedy: &str) -> Reason {
     Reason::of_the_server(Code::Store, detail).remedy(remedy)
 }
 
 impl Repository {
-    /// The repository at `path` if it is there and fit to be written to by `uid`; nothing is created.
+    /// The repository at `path` if it is there and fit to be written to by `uid`.
     pub fn existing(path: &Path, uid: u32) -> Option<Self> {
         Self::checked(path, uid).ok()
     }
 
     /// The same, with what is wrong with it.
-    ///
-    /// # Errors
-    /// When it is not there, or not the account's alone.
     pub fn checked(path: &Path, uid: u32) -> Result<Self, Reason> {
         belongs_to(path, uid)?;
         Ok(Self::at(path))
@@ -114,26 +124,24 @@ impl Repository {
         Self { root: path.to_path_buf(), mapping: None }
     }
 
-    /// Opens the repository, making it on first use, after asking whether the store can take anything at all. With a `mapping` this
-    /// process is in its namespace.
-    ///
-    /// # Errors
-    /// When the store is full or read-only, or belongs to somebody else.
+    /// Opens the repository and makes it on first use, if the store can take anything at all. With
+    /// a `mapping` this process is in its namespace.
     pub fn open(path: &Path, uid: u32, mapping: Option<&Mapping>) -> Result<Self, Reason> {
         let parent = path.parent().unwrap_or(path);
         match fs::symlink_metadata(path) {
             Ok(_) => read_write(path)?,
-            // A repository that is to be made needs room; one that is there may have some to give back (`Held::make_room`).
+            // A new repository needs room; an existing one may have some to give back
+            // (`Held::make_room`).
             Err(_) => read_write(parent).and_then(|()| has_room(parent))?,
         }
-        make_directory(path, 0o700).map_err(|error| trouble("creating", path, &error))?;
+        make_directory(path, 0o700).or_trouble("creating", path)?;
         belongs_to(path, uid)?;
-        // The kernel names files without the symlinks on the way to them, and rsync's own walk follows none.
-        let root = fs::canonicalize(path).map_err(|error| trouble("looking at", path, &error))?;
+        // The kernel names files without symlinks on the way, and rsync's own walk follows none.
+        let root = fs::canonicalize(path).or_trouble("looking at", path)?;
         let this = Self { root, mapping: mapping.cloned() };
         for directory in [this.state(), this.logs(), this.snapshots()] {
             let mode = if directory == this.snapshots() { 0o755 } else { 0o700 };
-            make_directory(&directory, mode).map_err(|error| trouble("creating", &directory, &error))?;
+            make_directory(&directory, mode).or_trouble("creating", &directory)?;
         }
         Ok(this)
     }
@@ -152,8 +160,8 @@ impl Repository {
     /// Takes the repository for this process.
     ///
     /// # Errors
-    /// With [`Code::Busy`] when another push holds it, be it the gate or an rsync whose gate is gone; with [`Code::Owners`] when its ids
-    /// do not mean any more what they meant when they were looked at.
+    /// With [`Code::Busy`] when another push holds it, be it the gate or an rsync whose gate is
+    /// gone; with [`Code::Owners`] when its ids mean something else than when they were looked at.
     pub fn hold(&self) -> Result<Held<'_>, Reason> {
         let lock = self.try_lock("lock")?;
         self.try_lock("rsync.lock")?;
@@ -161,7 +169,7 @@ impl Repository {
         Ok(Held { repository: self, lock })
     }
 
-    /// Whether a push is running. Asks with a shared lock, so that two who ask do not disturb each other.
+    /// Whether a push is running. Asks with a shared lock, so that two who ask do not collide.
     pub fn is_busy(&self) -> bool {
         ["lock", "rsync.lock"].iter().any(|name| {
             let file = File::open(self.state().join(name));
@@ -171,15 +179,12 @@ impl Repository {
 
     fn try_lock(&self, name: &str) -> Result<File, Reason> {
         let path = self.state().join(name);
-        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
-        let file = file.map_err(|error| trouble("opening", &path, &error))?;
+        let file =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path).or_trouble("opening", &path)?;
         locked(file, &path)
     }
 
     /// What stands in the repository. Reads the names of snapshots, not their contents.
-    ///
-    /// # Errors
-    /// When a directory or the transaction cannot be read.
     pub fn look(&self, names: &NamePattern) -> Result<RepositoryState, Reason> {
         let mut all = self.names(names)?;
         all.sort_by(|a, b| (b.at, b.as_str()).cmp(&(a.at, a.as_str())));
@@ -189,30 +194,26 @@ impl Repository {
 
     /// The names of all snapshots, in no order.
     pub fn names(&self, names: &NamePattern) -> Result<Vec<SnapshotName>, Reason> {
-        let mut found = Vec::new();
+        let mut all = Vec::new();
         let mut below = vec![(String::new(), 1)];
         while let Some((prefix, level)) = below.pop() {
             let directory = self.snapshots().join(&prefix);
-            let entries = match fs::read_dir(&directory) {
-                Ok(entries) => entries,
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                Err(error) => return Err(trouble("reading", &directory, &error)),
-            };
-            for entry in entries {
-                let entry = entry.map_err(|error| trouble("reading", &directory, &error))?;
-                // A link is never a snapshot: `snapshots/` holds what was published and nothing else.
+            let entries = found(fs::read_dir(&directory)).or_trouble("reading", &directory)?;
+            for entry in entries.into_iter().flatten() {
+                let entry = entry.or_trouble("reading", &directory)?;
+                // A link is never a snapshot.
                 if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     continue;
                 }
                 let Some(name) = entry.file_name().to_str().map(|name| format!("{prefix}{name}")) else { continue };
                 match names.read(&name) {
-                    Some(name) => found.push(name),
+                    Some(name) => all.push(name),
                     None if level < names.deepest() => below.push((format!("{name}/"), level + 1)),
                     None => {}
                 }
             }
         }
-        Ok(found)
+        Ok(all)
     }
 
     /// The repository's directory.
@@ -240,28 +241,44 @@ impl Repository {
         self.logs().join(format!("{id}.log"))
     }
 
-    /// What the rsync of the run with this id says. It has a file of its own: rsync can do with it what it likes.
+    /// What the rsync of this run says. In a file of its own: rsync can do with it what it likes.
     pub fn rsync_log(&self, id: &str) -> PathBuf {
         self.logs().join(format!("{id}.rsync.log"))
-    }
-
-    /// Where the version of rsync is remembered.
-    pub fn version_cache(&self) -> PathBuf {
-        self.state().join("rsync.json")
-    }
-
-    /// The ledger.
-    pub fn ledger(&self) -> PathBuf {
-        self.state().join("ledger.jsonl")
     }
 
     pub(crate) fn state(&self) -> PathBuf {
         self.root.join(STATE)
     }
+}
 
-    fn logs(&self) -> PathBuf {
-        self.state().join("logs")
-    }
+/// What the gate keeps in its own directory of a repository, by name.
+macro_rules! in_state {
+    ($($(#[$doc:meta])* $visible:vis $name:ident = $path:literal)*) => {
+        impl Repository {
+            $($(#[$doc])* $visible fn $name(&self) -> PathBuf {
+                self.state().join($path)
+            })*
+        }
+    };
+}
+
+in_state! {
+    /// The ledger.
+    pub ledger = "ledger.jsonl"
+    /// Where the version of rsync is remembered.
+    pub version_cache = "rsync.json"
+    logs = "logs"
+    unrecorded = "unrecorded"
+    run_mark = "run.json"
+    links_log = "links"
+    placeholders = "placeholders"
+    interrupted = "interrupted"
+    transaction_file = "transaction.json"
+    parts = "parts"
+    counted_note = "counted.json"
+    carried = "carried"
+    broken = "broken"
+    next_current = "current.new"
 }
 
 impl Held<'_> {
@@ -270,15 +287,12 @@ impl Held<'_> {
         self.repository
     }
 
-    /// Takes the lock that rsync itself will carry, so that it outlives a gate that was killed.
-    ///
-    /// # Errors
-    /// When it cannot be opened; it cannot be taken, since no rsync can have started since this was held.
+    /// Takes the lock that rsync will carry, so that it outlives a killed gate.
     pub fn rsync_lock(&self) -> Result<File, Reason> {
         self.repository.try_lock("rsync.lock")
     }
 
-    /// Makes sure that there is room. What unfinished pushes left is given up for it: it only saves sending again.
+    /// Makes sure that there is room. What interrupted pushes left is given up for it.
     ///
     /// # Errors
     /// When the store is full all the same.
@@ -289,7 +303,7 @@ impl Held<'_> {
         has_room(&self.repository.root)
     }
 
-    /// Waits until every process of an rsync that has ended is gone: its receiver may outlive it for a moment.
+    /// Waits until every process of an rsync is gone: its receiver may outlive it for a moment.
     ///
     /// # Errors
     /// When one is still there after [`RSYNC_GONE`].
@@ -304,7 +318,6 @@ impl Held<'_> {
     }
 }
 
-/// Locks a file, which stands at `path`.
 fn locked(file: File, path: &Path) -> Result<File, Reason> {
     let patience = Instant::now() + LOCK_PATIENCE;
     loop {
@@ -330,15 +343,15 @@ pub(crate) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// A repository must be a directory of the account, and nobody else's to write to: names in it are trusted.
+/// Names in a repository are trusted, so only its account may write there.
 fn belongs_to(path: &Path, uid: u32) -> Result<(), Reason> {
-    let found = fs::symlink_metadata(path).map_err(|error| trouble("looking at", path, &error))?;
+    let found = fs::symlink_metadata(path).or_trouble("looking at", path)?;
     let shown = printable(path.as_os_str().as_encoded_bytes());
     if !found.is_dir() {
         return Err(unusable(format!("`{shown}` is no directory"), "give the client a directory of its own in `path:`"));
     }
     if found.uid() != uid {
-        // Root's for as long as that lasts: nobody should be told to give it away.
+        // Root's for as long as that lasts, and not to be given away.
         owners::under_way(path)?;
         return Err(unusable(
             format!("`{shown}` belongs to uid {}, and the gate runs as uid {uid}", found.uid()),
@@ -353,7 +366,7 @@ fn belongs_to(path: &Path, uid: u32) -> Result<(), Reason> {
 
 /// Asks the file system before anything is changed, so that a read-only store is a clear refusal.
 fn read_write(path: &Path) -> Result<(), Reason> {
-    let stat = statvfs(path).map_err(|error| trouble("looking at", path, &io::Error::from(error)))?;
+    let stat = statvfs(path).or_trouble("looking at", path)?;
     if stat.flags().contains(FsFlags::ST_RDONLY) {
         return Err(trouble("writing to", path, &io::Error::from(ErrorKind::ReadOnlyFilesystem)));
     }
@@ -362,7 +375,7 @@ fn read_write(path: &Path) -> Result<(), Reason> {
 
 /// Asks for room before anything is changed, so that a full store is a clear refusal.
 fn has_room(path: &Path) -> Result<(), Reason> {
-    let stat = statvfs(path).map_err(|error| trouble("looking at", path, &io::Error::from(error)))?;
+    let stat = statvfs(path).or_trouble("looking at", path)?;
     // A file system without a table of inodes (btrfs) says that it has none at all.
     let no_inodes = stat.files() > 0 && stat.files_available() == 0;
     if no_inodes || stat.blocks_available().saturating_mul(stat.fragment_size()) < MIN_FREE_BYTES {

@@ -1,4 +1,5 @@
-//! Is the disk there? `require_mount: true`, asked of the kernel. In doubt it is not. And is a part of it mounted elsewhere, too?
+//! Is the disk mounted (`require_mount: true`)? In doubt it is not. And is a part of it mounted
+//! elsewhere, too?
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, StatxFlags, statx};
 
-use super::{trouble, unusable};
+use super::{OrTrouble as _, unusable};
 use crate::decide::host::mounts;
 use crate::decide::policy::{Policy, Site};
 use crate::terms::Reason;
@@ -17,11 +18,11 @@ use crate::terms::text::printable_path;
 /// The kernel's list of what is mounted in this process's view.
 const MOUNTINFO: &str = "/proc/self/mountinfo";
 
-/// Makes sure that what the policy needs is mounted, where it says `require_mount: true`: the store for a repository in
-/// it, otherwise the repository or a directory above it other than `/`. Everybody who asks, asks here.
+/// Makes sure, if the policy says `require_mount: true`, that the store is mounted for a repository
+/// in it, otherwise the repository or a directory above it other than `/`.
 ///
 /// # Errors
-/// When it is not, when the directory is not there, or when the kernel's list cannot be read.
+/// When it is not, or the kernel's list cannot be read.
 pub fn mounted(policy: &Policy, site: &Site) -> Result<(), Reason> {
     if !policy.require_mount {
         return Ok(());
@@ -30,19 +31,19 @@ pub fn mounted(policy: &Policy, site: &Site) -> Result<(), Reason> {
 }
 
 fn is_mounted(store: &Path, repository: &Path) -> Result<(), Reason> {
-    let looked_at = |path: &Path| real(path).map_err(|error| trouble("looking at", path, &error));
+    let looked_at = |path: &Path| real(path).or_trouble("looking at", path);
     let (real_store, real_repository) = if let Ok(below) = repository.strip_prefix(store) {
         let store = looked_at(store)?;
         let repository = store.join(below);
         (store, repository)
     } else {
-        // A repository elsewhere may still have to be made; the directory that it will be in may not.
+        // A repository elsewhere may still have to be made; the directory that it is in is there.
         let missing = fs::symlink_metadata(repository).is_err_and(|error| error.kind() == ErrorKind::NotFound);
         let place = if missing { repository.parent().unwrap_or(repository) } else { repository };
         // A store that is not there holds nothing, this repository neither.
         (real(store).unwrap_or_else(|_| store.to_path_buf()), looked_at(place)?)
     };
-    let points = points(Path::new(MOUNTINFO)).map_err(|error| trouble("reading", Path::new(MOUNTINFO), &error))?;
+    let points = points(Path::new(MOUNTINFO)).or_trouble("reading", Path::new(MOUNTINFO))?;
     if mounts::satisfied(&real_store, &real_repository, &points) {
         return Ok(());
     }
@@ -74,7 +75,7 @@ fn read(list: &Path) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Where something beneath a directory is mounted besides. In another process's view there may be more.
+/// Where else something beneath a directory is mounted. Other processes' views may have more.
 pub(super) fn ways_around(directory: BorrowedFd<'_>) -> io::Result<Option<PathBuf>> {
     let mount = statx(directory, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?.stx_mnt_id;
     let path = fs::read_link(format!("/proc/self/fd/{}", directory.as_raw_fd()))?;

@@ -2,18 +2,20 @@
 //!
 //! Nothing that only the tree beneath has may be lost, whatever happens in between.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use nix::fcntl::renameat;
-use nix::sys::stat::{SFlag, fstat};
-use rustix::fs::{SeekFrom, seek};
+use nix::fcntl::{AT_FDCWD, renameat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod};
 
-use super::tree::{deeper, each, kind, open_forcibly, remove, restore_times, set_mode, split, stat};
+use super::disk::found;
+use super::keep::remove;
+use super::tree::{Lent, Listed, c_string, kind, open_forcibly, restore_times, stat};
 use super::unfinished::{is_less, is_superseded};
+use super::walk::{Closed, Leaving, Next, Visitor, walk_tree};
 
-/// What the trees are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layers {
     /// Parts of a transaction, or what is carried over and what was pushed.
@@ -22,67 +24,71 @@ pub(super) enum Layers {
     Tries,
 }
 
-/// Lays `later` over `earlier`: what only `earlier` has moves into `later`, and `earlier` is gone. Where both have a
-/// directory they are merged and keep `later`'s attributes; of anything else `later`'s stays, but for a part of a file of which the earlier
-/// of two tries has more. Begun again after a crash, it goes on where it was.
+/// Lays `later` over `earlier`: what only `earlier` has moves into `later`, and `earlier` is gone.
+/// Directories of both are merged and keep `later`'s attributes. Of anything else `later`'s stays,
+/// except for a part of a file of which the earlier of two tries has more. Begun again after a
+/// crash, it goes on where it was.
 pub(super) fn overlay(later: &Path, earlier: &Path, layers: Layers) -> io::Result<()> {
-    let (parent, name) = split(later)?;
-    let (beside, other) = split(earlier)?;
-    let mode = stat(parent.as_fd(), &name)?.st_mode;
-    merge(open_forcibly(parent.as_fd(), &name)?, open_forcibly(beside.as_fd(), &other)?, layers, 0)?;
-    set_mode(parent.as_fd(), &name, mode)?;
+    let over = Over::open(AT_FDCWD, &c_string(later.as_os_str())?)?;
+    walk_tree(earlier, over, Closed::Lent, &mut Laying { layers })?;
     remove(earlier)
 }
 
-fn merge(later: OwnedFd, earlier: OwnedFd, layers: Layers, depth: usize) -> io::Result<()> {
-    let before = fstat(&later)?;
-    let (later, earlier) = (later.as_fd(), earlier.as_fd());
-    // A listing may pass over an entry when the one before it is moved away; what is left then would be removed.
-    while move_missing(later, earlier, layers)? {}
-    seek(earlier, SeekFrom::Start(0))?;
-    each(earlier, |entry| {
-        let new = match stat(later, entry.name) {
-            // It was left behind.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            new => new?,
-        };
-        if kind(&new) == SFlag::S_IFDIR && entry.is_directory(earlier)? {
-            merge(open_forcibly(later, entry.name)?, open_forcibly(earlier, entry.name)?, layers, deeper(depth)?)?;
-            set_mode(later, entry.name, new.st_mode)?;
-        } else if layers == Layers::Tries && is_less(&new, &stat(earlier, entry.name)?) {
-            renameat(earlier, entry.name, later, entry.name)?;
-        }
-        Ok(())
-    })?;
-    restore_times(later, &before)
+/// Walks through the earlier tree.
+struct Laying {
+    layers: Layers,
 }
 
-/// Moves what only `earlier` has. Says whether there was anything.
-fn move_missing(later: BorrowedFd<'_>, earlier: BorrowedFd<'_>, layers: Layers) -> io::Result<bool> {
-    let mut moved = false;
-    seek(earlier, SeekFrom::Start(0))?;
-    each(earlier, |entry| {
-        match stat(later, entry.name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            other => return other.map(drop),
-        }
-        // Moving a directory to another parent needs the right to write to it, since its `..` changes.
-        let found = stat(earlier, entry.name)?;
-        if layers == Layers::Tries && is_superseded(entry.name, &found, later)? {
-            return Ok(());
-        }
+/// The same directory in the later one.
+struct Over {
+    later: OwnedFd,
+    before: Box<FileStat>,
+    /// Whether a name was moved since the earlier one was last read.
+    moved: bool,
+    /// Whether all that has to move has moved, so that the directories of both are next.
+    merging: bool,
+}
+
+impl Over {
+    fn open(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<Self> {
+        Ok(Self { before: Box::new(stat(parent, name)?), later: open_forcibly(parent, name)?, moved: false, merging: false })
+    }
+}
+
+impl Visitor for Laying {
+    type Here = Over;
+
+    fn entry(&mut self, here: &mut Over, earlier: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<Over>> {
+        let (later, name) = (here.later.as_fd(), entry.name);
+        let new = found(stat(later, name))?;
         let is_directory = entry.is_directory(earlier)?;
-        if is_directory {
-            open_forcibly(earlier, entry.name)?;
+        if here.merging {
+            let in_both = is_directory && new.is_some_and(|new| kind(&new) == SFlag::S_IFDIR);
+            return Ok(if in_both { Next::Into(Over::open(later, name)?) } else { Next::Past });
         }
-        renameat(earlier, entry.name, later, entry.name)?;
-        if is_directory {
-            set_mode(later, entry.name, found.st_mode)?;
+        let tries = self.layers == Layers::Tries;
+        let moves = match new {
+            None => !(tries && is_superseded(name, &stat(earlier, name)?, later)?),
+            Some(new) => tries && is_less(&new, &stat(earlier, name)?),
+        };
+        if moves {
+            // Moving a directory to another parent needs the right to write to it, since its `..`
+            // changes.
+            let _lent = if is_directory { Some(Lent::open(earlier, name)?) } else { None };
+            renameat(earlier, name, later, name)?;
+            here.moved = true;
         }
-        moved = true;
-        Ok(())
-    })?;
-    Ok(moved)
+        Ok(Next::Past)
+    }
+
+    fn leave(&mut self, here: Over, _: &Leaving<'_>) -> io::Result<Option<Over>> {
+        if here.moved || !here.merging {
+            return Ok(Some(Over { merging: !here.moved, moved: false, ..here }));
+        }
+        restore_times(here.later.as_fd(), &here.before)?;
+        fchmod(&here.later, Mode::from_bits_truncate(here.before.st_mode & 0o7777))?;
+        Ok(None)
+    }
 }
 
 #[cfg(test)]

@@ -1,18 +1,19 @@
-//! What a repository says of the owners in it, in a note of its own: which ids of this machine stand for which of the client's.
+//! What a repository says of the owners in it, in a note of its own: which ids of this machine
+//! stand for which of the client's.
 //!
-//! The note is written before the first file arrives, and means the same until `snapgate remap` gives every file its new ids. Nothing may
-//! be stored by it as long as that is under way.
+//! The note is written before the first file arrives and holds until `snapgate remap` gives every
+//! file its new ids. While that runs nothing may be stored.
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{getegid, geteuid};
 
-use super::disk::{read_note, write_note};
-use super::{Repository, trouble};
+use super::disk::{found, read_value, write_value};
+use super::{OrTrouble as _, Repository};
 use crate::act::names::subids;
 use crate::decide::owners::{self, Remembered, unusable};
 use crate::decide::policy::{Policy, Site};
@@ -20,10 +21,10 @@ use crate::decide::sandbox::spec::Ids;
 use crate::terms::limits::MAX_MAPPING_NOTE;
 use crate::terms::{Account, Owners, Reason, STATE};
 
-/// The note.
 pub(super) const NOTE: &str = "owners.json";
 
-/// Where root writes down what it is doing to the repository at `path`, as long as it does: beside it, since what is in it is the account's.
+/// Where root notes what it does to the repository at `path`: beside it, since the account can
+/// write in it.
 pub(super) fn private(path: &Path) -> Option<PathBuf> {
     let mut name = OsString::from(".snapgate-remap-");
     name.push(path.file_name()?);
@@ -40,34 +41,23 @@ pub(super) fn under_way(path: &Path) -> Result<(), Reason> {
 }
 
 /// Whose the client's files are: what its repository, its policy and the account's ids amount to.
-/// # Errors
-/// When that cannot be found out, or must not be stored by.
 pub fn owners_of(site: &Site, policy: &Policy, account: &Account) -> Result<Owners, Reason> {
     owners::decide(site, policy, account.is_root(), remembered(&policy.path)?, || subids::available(account))
 }
 
 /// What the repository at `path` says, if there is one. It is only looked at.
-///
-/// # Errors
-/// When its note cannot be read, or its files are being given other ids.
 pub fn remembered(path: &Path) -> Result<Remembered, Reason> {
     under_way(path)?;
     let state = path.join(STATE);
     let note = note(&state);
-    match read_note(&note, MAX_MAPPING_NOTE) {
-        Ok(bytes) => {
-            let mapping = serde_json::from_slice(&bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error));
-            mapping.map(Remembered::Mapped).map_err(|error| trouble("reading", &note, &error))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let holds = |place: PathBuf| fs::read_dir(place).is_ok_and(|mut entries| entries.next().is_some());
-            let places = ["snapshots", "inprogress"].map(|name| path.join(name));
-            let unfinished = ["interrupted", "parts"].map(|name| state.join(name));
-            let is_settled = places.into_iter().chain(unfinished).any(holds);
-            Ok(if is_settled { Remembered::Account } else { Remembered::Nothing })
-        }
-        Err(error) => Err(trouble("reading", &note, &error)),
+    if let Some(mapping) = found(read_value(&note, MAX_MAPPING_NOTE)).or_trouble("reading", &note)? {
+        return Ok(Remembered::Mapped(mapping));
     }
+    let holds = |place: PathBuf| fs::read_dir(place).is_ok_and(|mut entries| entries.next().is_some());
+    let places = ["snapshots", "inprogress"].map(|name| path.join(name));
+    let unfinished = ["interrupted", "parts"].map(|name| state.join(name));
+    let is_settled = places.into_iter().chain(unfinished).any(holds);
+    Ok(if is_settled { Remembered::Account } else { Remembered::Nothing })
 }
 
 fn note(state: &Path) -> PathBuf {
@@ -75,8 +65,8 @@ fn note(state: &Path) -> PathBuf {
 }
 
 impl Repository {
-    /// Writes down where the client's ids stand, unless that is there already. For whoever holds the repository: what was decided by
-    /// the note may have changed until then.
+    /// Writes down where the client's ids stand, unless the note is there. For the holder of the
+    /// repository: the note that was decided by may have changed until then.
     pub(super) fn remember(&self) -> Result<(), Reason> {
         let note = note(&self.state());
         match (remembered(&self.root)?, &self.mapping) {
@@ -93,8 +83,7 @@ impl Repository {
             }
             (_, None) => {}
             (_, Some(mapping)) => {
-                let written = serde_json::to_vec(mapping).map_err(io::Error::from).and_then(|bytes| write_note(&note, &bytes));
-                written.map_err(|error| trouble("writing", &note, &error))?;
+                write_value(&note, mapping).or_trouble("writing", &note)?;
             }
         }
         Ok(())
@@ -105,22 +94,21 @@ impl Repository {
         self.mapping.as_ref().map(Ids::of)
     }
 
-    /// Whether files have owners of their own: root's gate can give them any, and one in the namespace of the client's ids those.
+    /// Whether files have owners of their own: root can set any, and in the client's namespace
+    /// those.
     pub(super) fn keeps_owners(&self) -> bool {
         self.mapping.is_some() || geteuid().is_root()
     }
 
-    /// Makes something that is to be filled by the client's rsync its own. Where owners are kept, rsync runs as the client's root; else it
-    /// is the account anyway.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
+    /// Gives something that the client's rsync is to fill to it. Where owners are kept, rsync runs
+    /// as the client's root; otherwise as the account.
     pub fn give(&self, path: &Path) -> io::Result<()> {
         if self.mapping.is_none() {
             return Ok(());
         }
         lchown(path, Some(0), Some(0)).or_else(|_| {
-            // It may have got the group of a directory above, which is none of the client's. Its owner may always take it back.
+            // It may have the group of the directory above, which is none of the client's. Its
+            // owner may always take it back.
             lchown(path, None, Some(getegid().as_raw()))?;
             lchown(path, Some(0), Some(0))
         })

@@ -1,9 +1,9 @@
-//! Publishing, as a recital: each step with its reason. After a kill between any two of them the next session finds
-//! the old state or the new one.
+//! Publishing, each step with its reason. After a kill between any two the next session finds the
+//! old state or the new one.
 //!
-//! A snapshot that nobody has been told of yet has a note, `unrecorded/<id>`: from just before it is published until its connection is in the
-//! ledger and the spool. It has the snapshot's name and what there is to say of it. If only the process that published is killed, its gate
-//! says that; if the gate is killed too, the next session tells of the name.
+//! From just before a snapshot is published until its connection is in ledger and spool it has a
+//! note, `unrecorded/<id>`, with its name and the outcome. If the process that published is killed,
+//! its gate records that; if the gate is killed too, the next session reports the name.
 
 use std::ffi::CString;
 use std::fs;
@@ -16,17 +16,18 @@ use chrono::Utc;
 use nix::sys::stat::{FileStat, lstat};
 
 use super::absent::absent;
-use super::disk::{make_movable, numbered, read_note, rename_new, sync_directory};
+use super::disk::{read_note, sync_directory};
+use super::keep::{move_tree, numbered, remove};
 use super::links::{Deferred, Taken};
 use super::survey::{Kept, Survey, survey};
-use super::{Held, Repository, contents, make_directory, tree, trouble, unfinished};
+use super::{Held, OrTrouble as _, Repository, contents, make_directory, tree, unfinished};
 use crate::decide::push::lost;
 use crate::terms::limits::MAX_END;
 use crate::terms::record::Lost;
 use crate::terms::{Pushed, Reason, SnapshotName, SubPath};
 
-/// The tree in `inprogress/`, in the hands of the process that holds the repository. It is consumed by what becomes
-/// of it; left alone, the next session sets it aside.
+/// The tree in `inprogress/`, for the process that holds the repository. Whatever becomes of it
+/// consumes this; if nothing does, the next session sets it aside.
 #[derive(Debug)]
 #[must_use]
 pub struct Staging<'a> {
@@ -75,8 +76,9 @@ impl<'a> Staging<'a> {
         Self { held, path: held.repository.inprogress(), partial_dir: Some(partial_dir), made: Some((place, made)) }
     }
 
-    /// Whether rsync was sent nothing of the directory of the place but what is in it, as with `rsync -a /data/file host:`. It would have set
-    /// its time otherwise, and that is before this push, or by a client's clock that is ahead.
+    /// Whether rsync was sent only what is in the place and not its directory, as with `rsync -a
+    /// /data/file host:`. It would have set its time otherwise, to one before this push, or ahead
+    /// by a client's clock.
     pub fn is_untouched(&self) -> bool {
         let Some((place, made)) = &self.made else { return false };
         let same = |found: FileStat| {
@@ -99,33 +101,32 @@ impl<'a> Staging<'a> {
     /// Removes what rsync left unfinished, before the rest is published without it.
     pub fn drop_unfinished(&self) -> Result<(), Reason> {
         let Some(name) = &self.partial_dir else { return Ok(()) };
-        unfinished::take_out(&self.path, name, false).map_err(|error| trouble("clearing", &self.path, &error))
+        unfinished::take_out(&self.path, name, false).or_trouble("clearing", &self.path)
     }
 
-    /// Counts what stands in it, against the snapshots that it was compared with, before the `links` of its push are made. `lists` is whether
+    /// Counts what is in it, against these snapshots, before its `links` are made. `lists`: whether
     /// access lists came with it.
     pub fn survey(&self, snapshots: &[PathBuf], links: Option<&Deferred<'_>>, lists: bool) -> Result<Survey, Reason> {
         let nothing = Taken::default();
         let taken = links.map_or(&nothing, Deferred::taken);
         let kept = self.held.repository.ids().map(|ids| Kept { ids, lists });
-        survey(&self.path, snapshots, taken, kept).map_err(|error| trouble("counting", &self.path, &error))
+        survey(&self.path, snapshots, taken, kept).or_trouble("counting", &self.path)
     }
 
-    /// What is in the newest snapshot and not in it: at the top, or else at `place`. For a tree whose links are made.
-    ///
-    /// # Errors
-    /// When one of the two cannot be read; nothing depends on it.
+    /// What the newest snapshot has and this has not: at the top, or else at `place`. For a tree
+    /// whose links are made. Nothing depends on it.
     pub fn lost(&self, newest: &SnapshotName, place: &SubPath, files: u64) -> Result<Option<Lost>, Reason> {
         let repository = self.held.repository;
-        let absent = absent(&newest.below(&repository.snapshots()), &self.path, place);
-        let absent = absent.map_err(|error| trouble("comparing", &self.path, &error))?;
+        let absent = absent(&newest.below(&repository.snapshots()), &self.path, place).or_trouble("comparing", &self.path)?;
         Ok(lost::judge(absent, repository.files_of(newest), files))
     }
 
-    /// Does some work on it while the disk takes what has arrived, which leaves less to wait for when it is published.
+    /// Works on it while the disk takes what has arrived, which leaves less to wait for when it is
+    /// published.
     ///
     /// # Errors
-    /// Those of the work, and when the disk does not take it: the kernel tells of that once, so nothing may come of the tree then.
+    /// Also when the disk does not take it. The kernel says so once, so nothing may come of the
+    /// tree.
     pub fn while_syncing<T>(&self, work: impl FnOnce() -> Result<T, Reason>) -> Result<T, Reason> {
         let held = self.held;
         let (synced, done) = thread::scope(|scope| {
@@ -135,17 +136,17 @@ impl<'a> Staging<'a> {
             let failed = || Err(io::Error::other("a thread has failed"));
             (syncing.map_or(Ok(()), |syncing| syncing.join().unwrap_or_else(|_| failed())), done)
         });
-        synced.map_err(|error| trouble("syncing", &self.path, &error)).and(done)
+        synced.or_trouble("syncing", &self.path).and(done)
     }
 
-    /// Whether a file in it was built on a part that earlier pushes into `place` had received, when its rsync is gone and nothing is
-    /// done with it yet. What cannot be read was not.
+    /// Whether a file was built on a part that earlier pushes into `place` had received. For a tree
+    /// whose rsync is gone and that is untouched. What cannot be read was not.
     pub fn builds_on_parts(&self, place: &SubPath) -> bool {
         let Ok(own) = CString::new(self.partial_dir()) else { return false };
         numbered(&self.held.repository.interrupted()).iter().any(|tries| {
             let below = |root: &Path| tree::open_below(root, place.components());
             let (Ok(stage), Ok(tries)) = (below(&self.path), below(tries)) else { return false };
-            unfinished::is_built_on(stage.as_fd(), &own, tries, 0).unwrap_or_default()
+            unfinished::is_built_on(stage, &own, tries.as_fd()).unwrap_or_default()
         })
     }
 
@@ -156,13 +157,14 @@ impl<'a> Staging<'a> {
 
     /// Whether a file arrived.
     pub fn has_file(&self) -> Result<bool, Reason> {
-        contents::has_file_anywhere(&self.path).map_err(|error| trouble("reading", &self.path, &error))
+        contents::has_file_anywhere(&self.path).or_trouble("reading", &self.path)
     }
 
-    /// Keeps it for the next try, with what earlier ones had received and it has not. Says whether there was anything in it.
+    /// Keeps it for the next try, with what only earlier ones had received. Returns whether
+    /// anything was in it.
     pub fn set_aside(self) -> Result<bool, Reason> {
         self.held.take_out_unfinished(self.partial_dir.as_deref())?;
-        self.held.clear_placeholders().map_err(|error| trouble("clearing", &self.path, &error))?;
+        self.held.clear_placeholders().or_trouble("clearing", &self.path)?;
         let kept = self.held.set_aside(&self.path)?;
         // It is kept, whatever becomes of that: the next session goes on with it.
         let _ = self.held.unite();
@@ -171,44 +173,40 @@ impl<'a> Staging<'a> {
 
     /// Removes it.
     pub fn discard(self) -> Result<(), Reason> {
-        let removed = tree::remove(&self.path).and_then(|()| self.held.clear_placeholders());
-        removed.map(drop).map_err(|error| trouble("removing", &self.path, &error))
+        let removed = remove(&self.path).and_then(|()| self.held.clear_placeholders());
+        removed.map(drop).or_trouble("removing", &self.path)
     }
 
-    /// Moves it among the parts of the open transaction, in the place of what they have where it replaces that. Directories that it was sent
-    /// nothing of are what they are in these.
+    /// Makes it a part of the open transaction. It replaces what earlier ones have at its place, if
+    /// it is to. Directories that it was sent nothing of are what they are in these.
     pub fn join(self, pushed: &Pushed) -> Result<(), Reason> {
         for earlier in self.held.earlier_parts() {
-            let likened = self.liken_the_way(&earlier, std::slice::from_ref(pushed));
-            likened.map_err(|error| trouble("keeping", &self.path, &error))?;
+            self.liken_the_way(&earlier, std::slice::from_ref(pushed)).or_trouble("keeping", &self.path)?;
         }
         self.held.join_parts(&self.path, Some(&pushed.place).filter(|_| pushed.replaces))
     }
 
-    /// Makes it the newest snapshot. Whoever does has to say so when the connection `id` has been recorded
-    /// ([`Repository::told`]); `says` is kept until then ([`Repository::said_of`]).
+    /// Makes it the newest snapshot. `says` is kept ([`Repository::said_of`]) until the connection
+    /// `id` has been recorded ([`Repository::told`]).
     ///
     /// # Errors
-    /// When the disk does not let it; then it is not published, and the next session sets it aside.
+    /// When the disk does not let it. Then it is not published, and the next session sets it aside.
     pub fn publish(self, name: SnapshotName, id: &str, says: &[u8]) -> Result<Published, Reason> {
         let target = name.below(&self.held.repository.snapshots());
-        let mode = self.recite(&name, &target, id, says).map_err(|error| trouble("publishing", &target, &error))?;
+        self.put_in_place(&name, &target, id, says).or_trouble("publishing", &target)?;
         // It is a snapshot now, whatever happens next.
-        let finished = self.finish(&target, mode);
-        let trouble = finished.map_err(|error| trouble("after publishing", &target, &error)).err();
+        let finished = self.finish(&target);
+        let trouble = finished.or_trouble("after publishing", &target).err();
         Ok(Published { name, path: target, trouble })
     }
 
-    /// Up to the one step that counts. Returns the top directory's mode, where it had to be changed for the move.
-    fn recite(&self, name: &SnapshotName, target: &Path, id: &str, says: &[u8]) -> io::Result<Option<fs::Permissions>> {
+    /// Up to the one step that counts.
+    fn put_in_place(&self, name: &SnapshotName, target: &Path, id: &str, says: &[u8]) -> io::Result<()> {
         let repository = self.held.repository;
         let snapshots = repository.snapshots();
 
-        // A client's own mode on the top directory may forbid moving it.
-        let mode = make_movable(&self.path)?;
-
-        // Everything in the tree reaches the disk before its name says that it is a backup. One syncfs does this for
-        // a million files in one call, where an fsync of each would take hours.
+        // The whole tree is on the disk before its name says that it is a backup. One syncfs does
+        // that for a million files, where an fsync of each would take hours.
         self.held.sync()?;
 
         // Names may be several directories deep. Empty ones that a crash leaves are no snapshots.
@@ -223,16 +221,15 @@ impl<'a> Staging<'a> {
         // What needs room on the disk is done before there is no way back.
         repository.prepare_current(&Path::new("snapshots").join(name.as_str()))?;
 
-        // A kill between the next step and the ledger would leave a snapshot that no record speaks of.
-        repository.owe(id, name, says)?;
+        // A kill before the ledger would otherwise leave a snapshot that no record mentions.
+        repository.note_unrecorded(id, name, says)?;
 
         // The one step that counts. It cannot replace anything: a name that exists is an error.
-        rename_new(&self.path, target)?;
-        Ok(mode)
+        move_tree(&self.path, target)
     }
 
-    /// What follows the one step. A crash anywhere in it leaves `current` one behind; the next session heals it.
-    fn finish(&self, target: &Path, mode: Option<fs::Permissions>) -> io::Result<()> {
+    /// What follows that step. A crash leaves `current` one behind; the next session heals it.
+    fn finish(&self, target: &Path) -> io::Result<()> {
         let repository = self.held.repository;
 
         // The rename touched two directories; both reach the disk before `current` speaks of it.
@@ -240,23 +237,13 @@ impl<'a> Staging<'a> {
         sync_directory(repository.root())?;
 
         repository.replace_current()?;
-        sync_directory(repository.root())?;
-
-        // Only the owner's own right to write was lent, so a crash before this shows nothing to anybody else.
-        if let Some(mode) = mode {
-            fs::set_permissions(target, mode)?;
-        }
-        Ok(())
+        sync_directory(repository.root())
     }
 }
 
 impl Repository {
-    fn unrecorded(&self) -> PathBuf {
-        self.state().join("unrecorded")
-    }
-
     /// Notes that the connection `id` is about to publish.
-    fn owe(&self, id: &str, name: &SnapshotName, says: &[u8]) -> io::Result<()> {
+    fn note_unrecorded(&self, id: &str, name: &SnapshotName, says: &[u8]) -> io::Result<()> {
         make_directory(&self.unrecorded(), 0o700)?;
         let name = name.as_str().as_bytes();
         // The name counts most: a note that is too long is read as none.
@@ -264,14 +251,13 @@ impl Repository {
         fs::write(self.unrecorded().join(id), [name, b"\n", if fits { says } else { b"" }].concat())
     }
 
-    /// What was to be said of the snapshot that the connection `id` has published, while nobody has been told; `None` where it has
-    /// published none.
+    /// The outcome of the connection `id` that has published, while it is not recorded.
     #[must_use]
     pub fn said_of(&self, id: &str) -> Option<Vec<u8>> {
         self.published(&self.unrecorded().join(id)).map(|(_, says)| says)
     }
 
-    /// The name in a note and what there is to say of it, where there is such a snapshot.
+    /// The name in a note and the outcome, where there is such a snapshot.
     fn published(&self, note: &Path) -> Option<(String, Vec<u8>)> {
         let mut name = read_note(note, MAX_END).ok()?;
         let says = name.iter().position(|byte| *byte == b'\n').map(|end| name.split_off(end)).unwrap_or_default();
@@ -281,14 +267,14 @@ impl Repository {
 
     /// Strikes the note, once the connection is in the ledger and in the spool.
     pub fn told(&self, id: &str) {
-        // One that stays makes the next session say something twice.
+        // If it stays, the next session reports the snapshot once more.
         let _ = fs::remove_file(self.unrecorded().join(id));
     }
 }
 
 impl Held<'_> {
-    /// Says which snapshots nobody has been told of, and strikes the notes of sessions that are gone.
-    pub(super) fn tell_of_unrecorded(&self) -> Vec<String> {
+    /// Reports snapshots that were not recorded, and removes the notes of sessions that are gone.
+    pub(super) fn report_unrecorded(&self) -> Vec<String> {
         let entries = fs::read_dir(self.repository.unrecorded()).into_iter().flatten().flatten();
         let left = entries.map(|entry| entry.path()).filter(|path| !is_at_work(path)).filter_map(|path| {
             let published = self.repository.published(&path);
@@ -299,7 +285,8 @@ impl Held<'_> {
     }
 }
 
-/// Whether the session lives on: it lets go of the repository before it writes the ledger. Its id ends in its process.
+/// Whether the session lives on: it frees the repository before it writes the ledger. Its id ends
+/// in its process.
 fn is_at_work(note: &Path) -> bool {
     let process = note.file_name().and_then(|id| id.to_str()?.rsplit('-').next()?.parse::<u32>().ok());
     process.is_some_and(|process| Path::new("/proc").join(process.to_string()).exists())

@@ -1,25 +1,28 @@
-//! From an empty directory to a tree that rsync has filled, and what becomes of a tree that is not published.
+//! From an empty directory to a tree that rsync has filled, and what becomes of one that is not
+//! published.
 //!
-//! rsync never starts in a directory that has anything in it: a file there could share its inode with history.
+//! rsync never starts in a directory that has anything in it: a file there could share its inode
+//! with history.
 
 use std::fs;
-use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::io;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use nix::errno::Errno;
-use nix::sys::stat::{SFlag, lstat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::sys::stat::lstat;
 use serde::{Deserialize, Serialize};
 
-use super::disk::{make_movable, next_number, numbered, overwrite, read_note, remove_file, rename_new};
+use super::disk::{found, overwrite, read_value, remove_file};
+use super::keep::{self, move_tree, move_under_number, numbered, remove};
 use super::overlay::{Layers, overlay};
 use super::publish::Staging;
+use super::remove::{remove_at, remove_common};
 use super::unfinished::{self, Earlier};
-use super::{Held, Repository, contents, tree, trouble};
+use super::{Held, OrTrouble as _, Repository, contents, tree, trouble};
 use crate::decide::push::outcome;
 use crate::terms::limits::MAX_NOTE;
 use crate::terms::{Note, Reason, RepositoryState, SubPath};
@@ -27,34 +30,22 @@ use crate::terms::{Note, Reason, RepositoryState, SubPath};
 /// What has to be known of a staging directory whose gate is gone.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct RunMark {
-    /// Which boot it was filled in. After a crash of the machine its files may be shorter or emptier than rsync left them, with the
-    /// right size and time on them; they are not linked from again.
+    /// Which boot it was filled in. After a crash of the machine its files may be shorter or
+    /// emptier, with the right size and time on them, so nothing is linked from them.
     boot: String,
-    /// Where rsync left unfinished files.
     #[serde(default)]
     partial_dir: String,
 }
 
-impl Repository {
-    pub(super) fn interrupted(&self) -> PathBuf {
-        self.state().join("interrupted")
-    }
-
-    fn run_mark(&self) -> PathBuf {
-        self.state().join("run.json")
-    }
-}
-
 impl<'a> Held<'a> {
-    /// Brings the repository from whatever a crash left to the state before or after it: `current` is made to name the
-    /// newest snapshot, what was in progress is set aside, a transaction that nobody completed is closed.
-    /// Says what was done.
+    /// Repairs whatever a crash left: `current` names the newest snapshot, what was in progress is
+    /// set aside, a transaction that nobody completed is closed. Returns what was done.
     pub fn recover(&self, state: &mut RepositoryState, now: DateTime<Utc>, push_limit: Duration) -> Result<Vec<Note>, Reason> {
         let mut notes = Vec::new();
         if self.heal_current(state)? {
             notes.push(Note::passing("`current` did not name the newest snapshot, and does now"));
         }
-        notes.extend(self.tell_of_unrecorded().into_iter().map(Note::passing));
+        notes.extend(self.report_unrecorded().into_iter().map(Note::passing));
         self.clear_carried()?;
         self.go_back_from_merging(state)?;
         let inprogress = self.repository.inprogress();
@@ -77,68 +68,53 @@ impl<'a> Held<'a> {
         Ok(notes)
     }
 
-    /// Sets a tree aside, or removes it where it cannot be trusted. Whatever a client made of it, it is out of the way
-    /// afterwards: a tree that can be neither kept nor removed is laid in `broken/`, and that is said.
+    /// Sets a tree aside, or removes it where it cannot be trusted. One that can be neither kept
+    /// nor removed moves to `broken/`, which is reported: it must not keep pushes out.
     fn clear_away(&self, path: &Path, trusted: bool, partial_dir: Option<&str>) -> Result<Option<Note>, Reason> {
         let cleared = if trusted {
             self.take_out_unfinished(partial_dir).and_then(|()| self.set_aside(path))
         } else {
-            tree::remove(path).map(|()| false).map_err(|error| trouble("removing", path, &error))
+            remove(path).map(|()| false).or_trouble("removing", path)
         };
         match cleared {
             Ok(true) => Ok(Some(Note::passing(outcome::KEPT))),
             Ok(false) => Ok(None),
             Err(reason) => {
-                let broken = self.lay_aside(path, &self.repository.state().join("broken"));
-                let broken = broken.map_err(|error| trouble("moving", path, &error))?;
+                let broken = move_under_number(path, &self.repository.broken()).or_trouble("moving", path)?;
                 Ok(Some(Note::lasting(format!("{}: it is now `{}`, to be looked at and removed by hand", reason.detail, broken.display()))))
             }
         }
     }
 
-    /// Moves a tree under the next free number below `directory`.
-    fn lay_aside(&self, path: &Path, directory: &Path) -> io::Result<PathBuf> {
-        let target = next_number(directory)?;
-        make_movable(path)?;
-        rename_new(path, &target)?;
-        Ok(target)
-    }
-
     /// Makes the empty directory, with `place` in it.
-    ///
-    /// # Errors
-    /// When the disk does not let it, or something is in the way.
     pub fn stage(&self, place: &SubPath) -> Result<Staging<'_>, Reason> {
         // Of a gate that was killed while it tidied up.
-        self.clear_placeholders().map_err(|error| trouble("clearing", &self.repository.state(), &error))?;
-        let partial_dir = self.mark_run().map_err(|error| trouble("writing", &self.repository.run_mark(), &error))?;
-        let make = |directory: &Path| {
-            let made = fs::create_dir(directory).and_then(|()| self.repository.give(directory));
-            made.map_err(|error| trouble("creating", directory, &error))
-        };
+        self.clear_placeholders().or_trouble("clearing", &self.repository.state())?;
+        let partial_dir = self.mark_run().or_trouble("writing", &self.repository.run_mark())?;
+        let make = |directory: &Path| keep::make(self.repository, directory).or_trouble("creating", directory);
         let mut directory = self.repository.inprogress();
         make(&directory)?;
         for part in place.components() {
             directory.push(part);
             make(&directory)?;
         }
-        let made = lstat(&directory).map_err(|error| trouble("looking at", &directory, &error.into()))?;
+        let made = lstat(&directory).or_trouble("looking at", &directory)?;
         Ok(Staging::empty(self, partial_dir, directory, made))
     }
 
-    /// Writes down what has to be known of the run that begins. Its directory for unfinished files gets a name.
+    /// Notes what has to be known of the run that begins, and names its directory for unfinished
+    /// files.
     fn mark_run(&self) -> io::Result<String> {
         let mark = RunMark { boot: boot_id(), partial_dir: unfinished::new_partial_dir()? };
-        let path = self.repository.run_mark();
-        let bytes = serde_json::to_vec(&mark)?;
-        // Over the old text, which is as long: to remove a file costs more than any other call on the disk before a push (ext4), and where one
-        // is truncated the file system brings its text to the disk. After a crash of the machine either text is of another boot.
-        overwrite(&path, &bytes)?;
+        // Over the old text, which is as long: removing a file costs more than any other call
+        // before a push (ext4), and truncating it writes its text to the disk. After a crash of the
+        // machine either text is of another boot.
+        overwrite(&self.repository.run_mark(), &mark)?;
         Ok(mark.partial_dir)
     }
 
-    /// Brings everything written so far to the disk (syncfs(2)). An error is told once, and what it was about is lost: so the run is no
-    /// longer of this boot, and the next session removes what it has left.
+    /// Brings everything to the disk (syncfs(2)). An error is reported once, and the data are lost:
+    /// so the run no longer counts as of this boot, and the next session removes what it left.
     pub(super) fn sync(&self) -> io::Result<()> {
         nix::unistd::syncfs(&self.lock).map_err(|error| {
             let _ = fs::remove_file(self.repository.run_mark());
@@ -146,32 +122,30 @@ impl<'a> Held<'a> {
         })
     }
 
-    /// What rsync had of a file when it was cut off or killed goes where the next push looks for something to build on.
+    /// What rsync had of a file that was cut off goes where the next push looks for it.
     pub(super) fn take_out_unfinished(&self, partial_dir: Option<&str>) -> Result<(), Reason> {
         let inprogress = self.repository.inprogress();
         let Some(name) = partial_dir else { return Ok(()) };
         let newest = fs::read_link(self.repository.current()).ok().map(|newest| self.repository.root().join(newest));
         let earlier = Earlier { tries: numbered(&self.repository.interrupted()).pop(), newest };
         let taken = unfinished::take_out(&inprogress, name, true).and_then(|()| unfinished::take_temporary(&inprogress, &earlier));
-        taken.map_err(|error| trouble("reading", &inprogress, &error))
+        taken.or_trouble("reading", &inprogress)
     }
 
-    /// Keeps a tree for the next push, as the latest of those that are kept. One without a file is not kept; says whether it was.
+    /// Keeps a tree for the next push, as the latest. Returns whether it has a file, and was kept.
     pub(super) fn set_aside(&self, path: &Path) -> Result<bool, Reason> {
-        if !contents::has_file_anywhere(path).map_err(|error| trouble("reading", path, &error))? {
-            tree::remove(path).map_err(|error| trouble("removing", path, &error))?;
+        if !contents::has_file_anywhere(path).or_trouble("reading", path)? {
+            remove(path).or_trouble("removing", path)?;
             return Ok(false);
         }
-        // A set-aside tree is trusted by size and time later on, so its data has to be there even after a power cut.
-        self.sync().map_err(|error| trouble("syncing", path, &error))?;
-        self.lay_aside(path, &self.repository.interrupted()).map_err(|error| trouble("setting aside", path, &error))?;
+        // It is trusted by size and time later on, so its data have to survive a power cut.
+        self.sync().or_trouble("syncing", path)?;
+        move_under_number(path, &self.repository.interrupted()).or_trouble("setting aside", path)?;
         Ok(true)
     }
 
-    /// Lays what was set aside over one another: one tree is left, which has all that was received and nothing twice.
-    ///
-    /// # Errors
-    /// When the disk does not let it. Nothing is lost then, and the next session goes on with it.
+    /// Lays what was set aside over one another: one tree is left, which has all that was received
+    /// and nothing twice. If that fails nothing is lost, and the next session continues.
     pub(super) fn unite(&self) -> io::Result<()> {
         let mut all = numbered(&self.repository.interrupted());
         let Some(latest) = all.pop() else { return Ok(()) };
@@ -180,10 +154,11 @@ impl<'a> Held<'a> {
         }
         // Numbers tell which is the later one; alone it is the first again.
         let first = self.repository.interrupted().join("1");
-        if latest == first { Ok(()) } else { rename_new(&latest, &first) }
+        if latest == first { Ok(()) } else { move_tree(&latest, &first) }
     }
 
-    /// The same, where a kill left it undone. What cannot be laid together must keep nobody out: it only saves sending again.
+    /// The same, where a kill left it undone. A failure must keep nobody out: this only saves
+    /// sending again.
     fn finish_uniting(&self) -> Vec<Note> {
         let Err(error) = self.unite() else { return Vec::new() };
         let what = trouble("merging", &self.repository.interrupted(), &error).detail;
@@ -194,8 +169,8 @@ impl<'a> Held<'a> {
         let mut all = numbered(&self.repository.interrupted());
         all.pop();
         for earlier in all {
-            if tree::remove(&earlier).is_err() {
-                let broken = self.lay_aside(&earlier, &self.repository.state().join("broken"));
+            if remove(&earlier).is_err() {
+                let broken = move_under_number(&earlier, &self.repository.broken());
                 notes.extend(broken.map(|broken| Note::lasting(format!("`{}` is to be looked at and removed by hand", broken.display()))));
             }
         }
@@ -207,37 +182,34 @@ impl<'a> Held<'a> {
         numbered(&self.repository.interrupted()).iter().any(|tree| tree::place_in(tree, place).is_ok_and(|found| found.is_some()))
     }
 
-    /// Removes what was set aside of pushes into `place`, once a snapshot holds it all, and what that snapshot has of other places: a gate that was
-    /// killed may have carried it over already. What else they received stays.
-    ///
-    /// # Errors
-    /// When the disk does not let it; nothing depends on it.
+    /// Removes what was set aside of pushes into `place`, once a snapshot holds it, and what that
+    /// snapshot has of other places: a killed gate may have carried it over. The rest stays.
+    /// Nothing depends on it.
     pub fn forget_interrupted(&self, place: &SubPath, snapshot: Option<&Path>) -> Result<(), Reason> {
         for tree in numbered(&self.repository.interrupted()) {
             let forget = || -> io::Result<()> {
                 if let Some((parent, name)) = tree::place_in(&tree, place)? {
-                    tree::remove_at(parent.as_fd(), &name, 0)?;
+                    remove_at(parent.as_fd(), &name)?;
                 }
                 if let Some(snapshot) = snapshot.filter(|_| !place.is_whole()) {
-                    let (parent, name) = tree::split(&tree)?;
-                    remove_common(tree::open_forcibly(parent.as_fd(), &name)?.as_fd(), tree::open(snapshot)?.as_fd(), 0)?;
+                    remove_common(&tree, snapshot)?;
                 }
-                if place.is_whole() || contents::has_file_anywhere(&tree)? { Ok(()) } else { tree::remove(&tree) }
+                if place.is_whole() || contents::has_file_anywhere(&tree)? { Ok(()) } else { remove(&tree) }
             };
-            forget().map_err(|error| trouble("removing", &tree, &error))?;
+            forget().or_trouble("removing", &tree)?;
         }
         // Fails while there are others, as it should.
         let _ = fs::remove_dir(self.repository.interrupted());
         Ok(())
     }
 
-    /// Removes what was set aside and what a killed gate left, however useful it might be. Not what belongs to an open
-    /// transaction: the client has been told that it is there.
+    /// Removes what was set aside and what a killed gate left. Not what belongs to an open
+    /// transaction: the client knows that it is there.
     pub(super) fn forget_unfinished(&self) -> Result<(), Reason> {
         self.clear_carried()?;
         if self.repository.transaction()?.is_none() {
             let inprogress = self.repository.inprogress();
-            tree::remove(&inprogress).map_err(|error| trouble("removing", &inprogress, &error))?;
+            remove(&inprogress).or_trouble("removing", &inprogress)?;
         }
         self.forget_interrupted(&SubPath::default(), None)
     }
@@ -245,29 +217,21 @@ impl<'a> Held<'a> {
     fn heal_current(&self, state: &RepositoryState) -> Result<bool, Reason> {
         let current = self.repository.current();
         let wanted = state.newest.as_ref().map(|newest| PathBuf::from("snapshots").join(newest.as_str()));
-        let found = match fs::read_link(&current) {
-            Ok(found) => Some(found),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(trouble("reading", &current, &error)),
-        };
+        let found = found(fs::read_link(&current)).or_trouble("reading", &current)?;
         match wanted {
-            Some(wanted) if found.as_ref() != Some(&wanted) => {
+            wanted if wanted == found => return Ok(false),
+            Some(wanted) => {
                 let replaced = self.repository.prepare_current(&wanted).and_then(|()| self.repository.replace_current());
-                replaced.map_err(|error| trouble("replacing", &current, &error))?;
-                Ok(true)
+                replaced.or_trouble("replacing", &current)?;
             }
             // Somebody removed the last snapshot: a link to nothing is worse than no link.
-            None if found.is_some() => {
-                fs::remove_file(&current).map_err(|error| trouble("removing", &current, &error))?;
-                Ok(true)
-            }
-            _ => Ok(false),
+            None => fs::remove_file(&current).or_trouble("removing", &current)?,
         }
+        Ok(true)
     }
 
     fn run_mark(&self) -> RunMark {
-        let mark = read_note(&self.repository.run_mark(), MAX_NOTE).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        mark.unwrap_or_default()
+        read_value(&self.repository.run_mark(), MAX_NOTE).unwrap_or_default()
     }
 }
 
@@ -283,10 +247,6 @@ impl Repository {
     pub(super) fn replace_current(&self) -> io::Result<()> {
         fs::rename(self.next_current(), self.current())
     }
-
-    fn next_current(&self) -> PathBuf {
-        self.state().join("current.new")
-    }
 }
 
 /// Empty where the kernel does not say, and then nothing counts as of this boot.
@@ -298,21 +258,4 @@ pub(super) fn boot_id() -> String {
 fn is_lack(error: &io::Error) -> bool {
     let lacks = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOSPC, Errno::EDQUOT, Errno::EINTR];
     error.raw_os_error().is_some_and(|number| lacks.contains(&Errno::from_raw(number)))
-}
-
-/// Removes from `kept` every file that `snapshot` has, the very same, and directories that are empty then.
-fn remove_common(kept: BorrowedFd<'_>, snapshot: BorrowedFd<'_>, depth: usize) -> io::Result<()> {
-    tree::each(kept, |entry| {
-        let (Ok(one), Ok(other)) = (tree::stat(kept, entry.name), tree::stat(snapshot, entry.name)) else { return Ok(()) };
-        if tree::kind(&one) != SFlag::S_IFDIR {
-            let is_same = (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino);
-            return if is_same { Ok(unlinkat(kept, entry.name, UnlinkatFlags::NoRemoveDir)?) } else { Ok(()) };
-        }
-        // What cannot be looked into is not in common.
-        let Ok(other) = tree::open_at(snapshot, entry.name) else { return Ok(()) };
-        remove_common(tree::open_forcibly(kept, entry.name)?.as_fd(), other.as_fd(), tree::deeper(depth)?)?;
-        // Fails where something is left in it, as it should.
-        let _ = unlinkat(kept, entry.name, UnlinkatFlags::RemoveDir);
-        Ok(())
-    })
 }

@@ -12,8 +12,9 @@ use crate::terms::text::{os_words, printable};
 use crate::terms::{NamePattern, SnapshotName};
 
 impl Repository {
-    /// Looks at the names in `snapshots/`, and at what is neither a snapshot nor a directory on the way to one. To be called by the
-    /// repository's own account, which may have put anything there.
+    /// Looks in `snapshots/` for what is neither a snapshot nor a directory on the way to one. Run
+    /// as the repository's account, which may have put anything there. Not a walk over trees: it
+    /// goes as deep as names do.
     pub fn stock(&self, names: &NamePattern) -> Stock {
         let mut look = Look { names, seen: 0, newest: None, stock: Stock::default() };
         match look.below(&self.snapshots(), "", 1) {
@@ -31,7 +32,8 @@ impl Repository {
         Stock { newest, apart, blocked, ..look.stock }
     }
 
-    /// What of a repository its account has to be able to write, where it is there. What rsync fills may be the client's.
+    /// What of an existing repository its account has to be able to write. What rsync fills may be
+    /// the client's.
     pub fn needed(&self) -> Vec<Wanted> {
         let state = self.state();
         let directories = [self.snapshots(), state.clone(), state.join("logs"), state.join("unrecorded")].map(|path| (path, Need::Fill));
@@ -50,7 +52,8 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Looks at one directory, and says whether a snapshot is in it or below. What leads to none is strange as a whole.
+    /// Looks at one directory, and returns whether it leads to a snapshot. What leads to none is
+    /// strange as a whole.
     fn below(&mut self, directory: &Path, prefix: &str, level: usize) -> io::Result<bool> {
         let mut leads_on = false;
         for entry in fs::read_dir(directory)? {
@@ -80,7 +83,7 @@ impl Look<'_> {
             // What was on the way to snapshots that somebody has removed is no trouble.
             let is_bare = is_directory && level < self.names.levels() && self.stock.strangers == strangers;
             if !leads && !is_bare {
-                // What is in it is told with it.
+                // This stands for what is in it.
                 self.stock.strange.truncate(strange);
                 self.stock.strangers = strangers + 1;
                 if strange < MAX_STRANGE {

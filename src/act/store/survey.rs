@@ -1,5 +1,5 @@
-//! Counting a tree: what is in it, and how much of it was on the server already. Nothing is changed by it, and what only stands for a
-//! link that is yet to be made is no file.
+//! Counts a tree: what is in it, and how much of it was on the server already. Nothing is changed,
+//! and a placeholder is no file.
 
 use std::ffi::CStr;
 use std::io;
@@ -13,7 +13,7 @@ use rustix::fs::lgetxattr;
 use super::compare::{Comparison, Side};
 use super::links::Taken;
 use super::tree::{Listed, kind, open, open_at, stat};
-use super::walk::{Closed, Next, Visitor, walk};
+use super::walk::{Closed, Next, Visitor, walk_tree};
 use crate::decide::owners::lists;
 use crate::decide::sandbox::spec::Ids;
 use crate::terms::limits::{MAX_ACCESS_LIST, USUAL_ACCESS_LIST};
@@ -32,8 +32,8 @@ pub struct Survey {
     pub received_bytes: u64,
     /// Regular files that stand in the tree compared with and were stored again all the same.
     pub again: StoredAgain,
-    /// Files and directories, not linked, with the last id that is kept as owner or group, or in an access list: it stands for every one
-    /// beyond.
+    /// Files and directories, not linked, with the last id that is kept as owner or group, or in an
+    /// access list: it stands for all ids beyond.
     pub beyond: u64,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Kept {
 pub(super) fn survey(path: &Path, compare: &[PathBuf], taken: &Taken, kept: Option<Kept>) -> io::Result<Survey> {
     let compare = compare.iter().filter_map(|path| open(path).ok()).collect();
     let mut counting = Counting { taken, kept, comparison: Comparison::new(), survey: Survey::default() };
-    walk(open(path)?, compare, Closed::Left, &mut counting)?;
+    walk_tree(path, compare, Closed::Left, &mut counting)?;
     Ok(counting.survey)
 }
 
@@ -94,7 +94,6 @@ fn lists_last(here: BorrowedFd<'_>, name: &CStr, found: &FileStat, ids: Ids) -> 
     kinds.iter().any(|kind| list(&path, kind).is_some_and(|list| lists::names_last(&list, ids)))
 }
 
-/// An access list, if there is one.
 fn list(path: &[u8], kind: &CStr) -> Option<Vec<u8>> {
     let read = |most: usize| {
         let mut bytes = vec![0; most];

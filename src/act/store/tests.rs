@@ -1,23 +1,26 @@
-//! The repository's own promises, on a real directory.
+//! What a repository promises, on a real directory.
+
+mod deep;
+mod transaction;
+mod tries;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::*;
-use crate::decide::push::links::BasisOf;
+use crate::decide::push::links::Tree;
 use crate::terms::{Pushed, SubPath};
 
-pub(super) struct Store {
+struct Store {
     _root: tempfile::TempDir,
-    pub(super) repository: Repository,
+    repository: Repository,
     names: NamePattern,
 }
 
-pub(super) fn store() -> Store {
+fn store() -> Store {
     let root = tempfile::tempdir().unwrap();
     let repository = Repository::open(&root.path().join("web1"), uid(), None).unwrap();
     Store { _root: root, repository, names: NamePattern::default() }
@@ -27,28 +30,28 @@ fn uid() -> u32 {
     nix::unistd::getuid().as_raw()
 }
 
-pub(super) fn at(text: &str) -> DateTime<Utc> {
+fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-pub(super) const NOON: &str = "2026-11-21T12:00:00Z";
-pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
+const NOON: &str = "2026-11-21T12:00:00Z";
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl Store {
-    pub(super) fn look(&self) -> RepositoryState {
+    fn look(&self) -> RepositoryState {
         self.repository.look(&self.names).unwrap()
     }
 
-    pub(super) fn bases(&self) -> Vec<(PathBuf, BasisOf)> {
+    fn bases(&self) -> Vec<Tree> {
         self.bases_of(&self.look(), false)
     }
 
-    fn bases_of(&self, state: &RepositoryState, whole_files_only: bool) -> Vec<(PathBuf, BasisOf)> {
+    fn bases_of(&self, state: &RepositoryState, whole_files_only: bool) -> Vec<Tree> {
         let whole = SubPath::default();
         self.repository.bases(&whole, &self.repository.snapshots_with(&whole, state), whole_files_only)
     }
 
-    pub(super) fn publish(&self, time: &str, file: &str) {
+    fn publish(&self, time: &str, file: &str) {
         let held = self.repository.hold().unwrap();
         held.recover(&mut self.look(), at(time), DAY).unwrap();
         let staging = held.stage(&SubPath::default()).unwrap();
@@ -62,7 +65,7 @@ impl Store {
         drop(stage_with(&self.repository.hold().unwrap(), file));
     }
 
-    pub(super) fn recover(&self) -> Vec<String> {
+    fn recover(&self) -> Vec<String> {
         self.repository.hold().unwrap().recover(&mut self.look(), at(NOON), DAY).unwrap().into_iter().map(|note| note.text).collect()
     }
 
@@ -76,7 +79,7 @@ fn into(place: &str) -> Pushed {
 }
 
 /// A stage with an empty file of this name.
-pub(super) fn stage_with<'a>(held: &'a Held<'a>, file: &str) -> Staging<'a> {
+fn stage_with<'a>(held: &'a Held<'a>, file: &str) -> Staging<'a> {
     let staging = held.stage(&SubPath::default()).unwrap();
     fs::write(staging.path().join(file), "").unwrap();
     staging
@@ -138,8 +141,8 @@ fn what_a_crash_leaves_is_set_aside_and_linked_from() {
     assert_eq!(store.recover().len(), 1);
     let bases = store.bases();
     assert_eq!(bases.len(), 2);
-    assert!(bases[0].0.join("half").exists(), "what was cut off comes first");
-    assert!(bases[1].0.join("a").exists());
+    assert!(bases[0].root.join("half").exists(), "what was cut off comes first");
+    assert!(bases[1].root.join("a").exists());
 }
 
 #[test]
@@ -189,147 +192,13 @@ fn one_process_at_a_time_and_rsync_counts() {
     assert!(store.repository.is_busy());
     assert_eq!(store.repository.hold().unwrap_err().code, Code::Busy, "the gate is gone and rsync is not");
     drop(rsync);
-    // A program that another test starts at this moment has the lock, too, until it is that program.
+    // A program that another test starts now has the lock, too, until it is exec'd.
     let begun = std::time::Instant::now();
     while store.repository.is_busy() && begun.elapsed() < std::time::Duration::from_secs(10) {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
     assert!(!store.repository.is_busy());
     store.repository.hold().unwrap();
-}
-
-#[test]
-fn the_parts_of_a_transaction_add_up_and_the_later_one_wins() {
-    let store = store();
-    let held = store.repository.hold().unwrap();
-    held.open_transaction(at(NOON)).unwrap();
-    for (file, text) in [("a", "1"), ("b", "2"), ("a", "3")] {
-        let staging = held.stage(&SubPath::parse("etc").unwrap()).unwrap();
-        fs::write(staging.path().join("etc").join(file), text).unwrap();
-        staging.join(&into("")).unwrap();
-        held.write_transaction(&store.look().transaction.unwrap().adding(into("etc"), false)).unwrap();
-    }
-    let staging = held.merge_transaction(&store.look().transaction.unwrap()).unwrap();
-    assert_eq!(fs::read_to_string(staging.path().join("etc/a")).unwrap(), "3");
-    assert_eq!(fs::read_to_string(staging.path().join("etc/b")).unwrap(), "2");
-    staging.publish(store.names.name_at(at(NOON)), "id", b"").unwrap();
-    held.close_transaction().unwrap();
-    assert!(store.look().transaction.is_none());
-}
-
-#[test]
-fn a_complete_that_was_cut_short_can_be_said_again_even_after_a_reboot() {
-    let store = store();
-    {
-        let held = store.repository.hold().unwrap();
-        held.open_transaction(at(NOON)).unwrap();
-        stage_with(&held, "f").join(&into("")).unwrap();
-        held.write_transaction(&store.look().transaction.unwrap().adding(into("."), false)).unwrap();
-        // The kill comes when the sum stands in progress, and the machine starts again.
-        let _ = held.merge_transaction(&store.look().transaction.unwrap()).unwrap();
-        fs::write(store.repository.state().join("run.json"), r#"{"boot":"another"}"#).unwrap();
-    }
-    let held = store.repository.hold().unwrap();
-    let mut state = store.look();
-    held.recover(&mut state, at(NOON), DAY).unwrap();
-    let transaction = state.transaction.unwrap();
-    assert!(!transaction.merging);
-    assert!(held.merge_transaction(&transaction).unwrap().path().join("f").exists());
-}
-
-#[test]
-fn a_push_that_was_cut_off_is_never_taken_for_the_sum_of_a_transaction() {
-    let store = store();
-    {
-        let held = store.repository.hold().unwrap();
-        held.open_transaction(at(NOON)).unwrap();
-        held.write_transaction(&store.look().transaction.unwrap().adding(into("."), false)).unwrap();
-        drop(stage_with(&held, "half"));
-    }
-    let held = store.repository.hold().unwrap();
-    let mut state = store.look();
-    held.recover(&mut state, at(NOON), DAY).unwrap();
-    assert_eq!(held.merge_transaction(&state.transaction.unwrap()).unwrap_err().code, Code::Unpublished);
-}
-
-#[test]
-fn a_complete_that_had_published_is_over() {
-    let store = store();
-    {
-        let held = store.repository.hold().unwrap();
-        held.open_transaction(at(NOON)).unwrap();
-        stage_with(&held, "f").join(&into("")).unwrap();
-        let staging = held.merge_transaction(&store.look().transaction.unwrap().adding(into("."), false)).unwrap();
-        staging.publish(store.names.name_at(at(NOON)), "id", b"").unwrap();
-    }
-    let mut state = store.look();
-    store.repository.hold().unwrap().recover(&mut state, at(NOON), DAY).unwrap();
-    assert!(state.transaction.is_none() && store.look().transaction.is_none());
-}
-
-#[test]
-fn the_deepest_tree_that_rsync_can_make_is_walked_and_removed() {
-    // As much stack as a program's first thread has.
-    let walk = || {
-        let store = store();
-        let held = store.repository.hold().unwrap();
-        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-        setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
-        let staging = held.stage(&SubPath::default()).unwrap();
-        // The way down is longer than any path.
-        deep(staging.path(), &"d".repeat(250), 2048 + 64);
-        let before = peak();
-        assert!(staging.has_file().unwrap());
-        staging.drop_unfinished().unwrap();
-        assert!(staging.set_aside().unwrap());
-        held.forget_interrupted(&SubPath::default(), None).unwrap();
-        assert!(store.bases().is_empty());
-        assert!(peak() - before < 200 << 10, "no level remembers the whole way: {} kB, {before} kB before", peak());
-    };
-    std::thread::Builder::new().stack_size(8 << 20).spawn(walk).unwrap().join().unwrap();
-}
-
-/// The most memory that this process has had, in kB.
-fn peak() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
-/// Makes directories in one another, and a file in the innermost.
-fn deep(top: &Path, name: &str, levels: usize) {
-    use nix::fcntl::{OFlag, openat};
-    use nix::sys::stat::{Mode, mkdirat};
-    let mut here = tree::open(top).unwrap();
-    for _ in 0..levels {
-        mkdirat(&here, name, Mode::from_bits_truncate(0o755)).unwrap();
-        here = openat(&here, name, OFlag::O_DIRECTORY, Mode::empty()).unwrap();
-    }
-    openat(&here, "f", OFlag::O_CREAT | OFlag::O_WRONLY, Mode::from_bits_truncate(0o644)).unwrap();
-}
-
-#[test]
-fn a_tree_that_is_deeper_than_any_path_ends_the_walk_and_keeps_nobody_out() {
-    let walk = || {
-        let store = store();
-        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-        setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
-        let top = {
-            let held = store.repository.hold().unwrap();
-            let staging = held.stage(&SubPath::default()).unwrap();
-            deep(staging.path(), "d", crate::terms::limits::MAX_TREE_DEPTH + 1);
-            let error = staging.has_file().unwrap_err();
-            assert!(error.detail.contains("deeper than any path"), "{error:?}");
-            store.repository.root().to_path_buf()
-        };
-        let said = store.recover();
-        assert_eq!(said.len(), 1, "{said:?}");
-        store.publish(NOON, "f");
-        assert_eq!(store.look().newest.unwrap().as_str(), "2026-11-21T12-00-00Z");
-        // Deeper than this program would remove it, too.
-        assert!(std::process::Command::new("rm").arg("-rf").arg(top).status().unwrap().success());
-    };
-    std::thread::Builder::new().stack_size(8 << 20).spawn(walk).unwrap().join().unwrap();
 }
 
 #[test]
@@ -341,51 +210,6 @@ fn what_can_be_neither_kept_nor_removed_does_not_keep_later_pushes_out() {
     assert!(!store.repository.inprogress().exists());
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(store.repository.state().join("broken/1/f").exists());
-}
-
-#[test]
-fn an_unfinished_file_never_stands_under_its_name_in_a_snapshot() {
-    let store = store();
-    let held = store.repository.hold().unwrap();
-    let staging = held.stage(&SubPath::parse("etc").unwrap()).unwrap();
-    let unfinished = staging.path().join("etc").join(staging.partial_dir());
-    fs::create_dir(&unfinished).unwrap();
-    fs::write(unfinished.join("f"), "half").unwrap();
-    fs::write(staging.path().join("etc/whole"), "whole").unwrap();
-    let before = fs::metadata(staging.path().join("etc")).unwrap();
-    staging.drop_unfinished().unwrap();
-    let after = fs::metadata(staging.path().join("etc")).unwrap();
-    assert_eq!((before.mtime(), before.mtime_nsec()), (after.mtime(), after.mtime_nsec()));
-    let names: Vec<_> = fs::read_dir(staging.path().join("etc")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, ["whole"]);
-}
-
-#[test]
-fn an_unfinished_file_is_built_on_by_the_next_push_and_looks_like_no_file_of_a_client() {
-    let store = store();
-    let held = store.repository.hold().unwrap();
-    let staging = held.stage(&SubPath::default()).unwrap();
-    let unfinished = staging.path().join(staging.partial_dir());
-    fs::create_dir(&unfinished).unwrap();
-    fs::write(unfinished.join("f"), "half").unwrap();
-    assert!(staging.set_aside().unwrap());
-    let bases = store.bases();
-    assert_eq!(fs::read_to_string(bases[0].0.join("f")).unwrap(), "half");
-    // Some files of clients are dated 1970, and none some second before it that nobody can know.
-    assert!(fs::metadata(bases[0].0.join("f")).unwrap().mtime() < 0);
-    assert!(store.bases_of(&store.look(), true).is_empty(), "never where size alone counts");
-}
-
-#[test]
-fn a_transaction_that_nobody_completes_does_not_swallow_later_pushes() {
-    let store = store();
-    let held = store.repository.hold().unwrap();
-    held.open_transaction(at("2026-11-19T11:59:59Z")).unwrap();
-    stage_with(&held, "f").join(&into("")).unwrap();
-    let mut state = store.look();
-    assert_eq!(held.recover(&mut state, at(NOON), DAY).unwrap().len(), 2);
-    assert!(state.transaction.is_none());
-    assert_eq!(store.bases_of(&state, false).len(), 1, "its data is linked from all the same");
 }
 
 #[test]

@@ -1,39 +1,26 @@
-//! A prepared transaction on the disk: `transaction.json` says that one is open, `parts/<n>/` holds its pushes.
+//! A prepared transaction: `transaction.json` says that one is open, `parts/<n>/` holds its pushes.
 //!
-//! Each push landed in an empty directory of its own; they are laid over one another only at `complete`.
+//! Each push landed in an empty directory; they are merged only at `complete`.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::disk::{move_whole, next_number, numbered, read_note, remove_file, sync_directory, write_note};
+use super::disk::{found, read_value, remove_file, sync_directory, write_value};
+use super::keep::{move_tree, move_under_number, numbered, remove};
 use super::overlay::{Layers, overlay};
 use super::publish::Staging;
-use super::{Held, Repository, tree, trouble};
+use super::remove::remove_place;
+use super::{Held, OrTrouble as _, Repository};
 use crate::decide::push::outcome::FROM_THE_BEGINNING;
 use crate::terms::limits::MAX_TRANSACTION;
 use crate::terms::{Code, Reason, RepositoryState, SubPath, Transaction};
 
 impl Repository {
-    pub(super) fn parts(&self) -> PathBuf {
-        self.state().join("parts")
-    }
-
-    fn transaction_file(&self) -> PathBuf {
-        self.state().join("transaction.json")
-    }
-
     pub(super) fn transaction(&self) -> Result<Option<Transaction>, Reason> {
         let path = self.transaction_file();
-        let bytes = match read_note(&path, MAX_TRANSACTION) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(trouble("reading", &path, &error)),
-        };
-        let read = serde_json::from_slice(&bytes);
-        read.map(Some).map_err(|error| trouble("reading", &path, &std::io::Error::new(ErrorKind::InvalidData, error)))
+        found(read_value(&path, MAX_TRANSACTION)).or_trouble("reading", &path)
     }
 }
 
@@ -52,29 +39,28 @@ impl Held<'_> {
     /// Records that the client was here, and whether a part was added.
     pub fn write_transaction(&self, transaction: &Transaction) -> Result<(), Reason> {
         let path = self.repository.transaction_file();
-        let written = serde_json::to_vec(transaction).map_err(std::io::Error::from).and_then(|bytes| write_note(&path, &bytes));
-        written.map_err(|error| trouble("writing", &path, &error))
+        write_value(&path, transaction).or_trouble("writing", &path)
     }
 
     /// Closes the transaction; its parts stay where they are.
     pub fn close_transaction(&self) -> Result<(), Reason> {
         let path = self.repository.transaction_file();
-        remove_file(&path).map_err(|error| trouble("removing", &path, &error))
+        remove_file(&path).or_trouble("removing", &path)
     }
 
     /// Closes the transaction and removes its parts.
     pub fn abort_transaction(&self) -> Result<(), Reason> {
         self.close_transaction()?;
         let parts = self.repository.parts();
-        tree::remove(&parts).map_err(|error| trouble("removing", &parts, &error))
+        remove(&parts).or_trouble("removing", &parts)
     }
 
-    /// Lays the parts over one another, later ones on top, and puts the sum where a push would stand. The transaction
-    /// stays open until the sum is published or put away ([`Held::close_transaction`]); after a crash on the way
-    /// `complete` can be said again.
+    /// Lays the parts over one another, later ones on top, and moves the sum to where a push would
+    /// stand. The transaction stays open until the sum is published or put away
+    /// ([`Held::close_transaction`]); after a crash `complete` can be said again.
     ///
     /// # Errors
-    /// With [`Code::Unpublished`] when there are no parts; or when the disk does not let it.
+    /// Also with [`Code::Unpublished`] when there are no parts.
     pub fn merge_transaction(&self, transaction: &Transaction) -> Result<Staging<'_>, Reason> {
         let mut parts = numbered(&self.repository.parts());
         let Some(sum) = parts.pop() else {
@@ -84,22 +70,24 @@ impl Held<'_> {
             return Err(reason.remedy("look at the client: no push came, or none brought a file before it was cut off"));
         };
         for earlier in parts.iter().rev() {
-            overlay(&sum, earlier, Layers::Parts).map_err(|error| trouble("merging", earlier, &error))?;
+            overlay(&sum, earlier, Layers::Parts).or_trouble("merging", earlier)?;
         }
-        // Written before the move, so that nobody takes the sum for a push that was cut off, nor such a push for the sum.
+        // Written before the move, so that the sum is not taken for a push that was cut off, nor
+        // such a push for the sum.
         self.write_transaction(&Transaction { merging: true, ..transaction.clone() })?;
         let inprogress = self.repository.inprogress();
         // Its new place is its last one before `snapshots/`, so it has its own mode there.
-        let moved = move_whole(&sum, &inprogress).map(|()| Staging::filled(self));
-        moved.map_err(|error| trouble("moving", &sum, &error))
+        move_tree(&sum, &inprogress).map(|()| Staging::filled(self)).or_trouble("moving", &sum)
     }
 
-    /// Takes a `complete` back that was cut short, or closes its transaction if it had come to its end.
+    /// Takes back a `complete` that was cut short, or closes its transaction if that was all it
+    /// lacked.
     pub(super) fn go_back_from_merging(&self, state: &mut RepositoryState) -> Result<(), Reason> {
         let Some(transaction) = state.transaction.take_if(|transaction| transaction.merging) else { return Ok(()) };
         let inprogress = self.repository.inprogress();
         if fs::symlink_metadata(&inprogress).is_ok() {
-            // Its parts were on the disk before they were counted, so no reboot takes anything from it.
+            // Its parts were on the disk before they were counted, so no reboot takes anything from
+            // it.
             self.add_part(&inprogress)?;
         } else if numbered(&self.repository.parts()).is_empty() {
             return self.close_transaction();
@@ -115,25 +103,24 @@ impl Held<'_> {
         numbered(&self.repository.parts())
     }
 
-    /// Adds a tree to the parts. With `replaces` nothing is left of what earlier ones have at that place: it is taken away when the later part
-    /// stands and is on the disk, so that a kill in between leaves more and never less.
+    /// Adds a tree to the parts. With `replaces`, what earlier ones have at that place is removed
+    /// when the later part is on the disk, so that a kill leaves more and never less.
     pub(super) fn join_parts(&self, path: &Path, replaces: Option<&SubPath>) -> Result<(), Reason> {
         let earlier = self.earlier_parts();
         self.add_part(path)?;
         let Some(place) = replaces else { return Ok(()) };
-        let remove = |part: &PathBuf| tree::remove_place(part, place.components()).map_err(|error| trouble("clearing", part, &error));
+        let remove = |part: &PathBuf| remove_place(part, place.components()).or_trouble("clearing", part);
         earlier.iter().try_for_each(remove)
     }
 
     pub(super) fn add_part(&self, path: &Path) -> Result<(), Reason> {
         let parts = self.repository.parts();
         let add = || -> std::io::Result<()> {
-            let part = next_number(&parts)?;
             // `complete` may come after a power cut, and publishes what stands here.
             self.sync()?;
-            move_whole(path, &part)?;
+            move_under_number(path, &parts)?;
             sync_directory(&parts)
         };
-        add().map_err(|error| trouble("keeping", path, &error))
+        add().or_trouble("keeping", path)
     }
 }

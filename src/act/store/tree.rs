@@ -1,7 +1,8 @@
-//! Trees that a client filled: what is done in them goes by descriptor, one level at a time, entry by entry, and never through a symbolic link.
+//! Directories of trees that a client filled: opened by descriptor, one level at a time, never
+//! through a symbolic link.
 //!
-//! Every walk that changes something runs while the repository is held and no rsync is left, so nothing changes underfoot. None may
-//! change anything but directories, which no two trees share, and files that it has just seen arrive.
+//! Whatever changes a tree runs while the repository is held and rsync is gone, so nothing changes
+//! underfoot. Only directories change, which no two trees share, and files that have just arrived.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
@@ -12,18 +13,18 @@ use std::path::Path;
 use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
-use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstat, fstatat, futimens};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstat, fstatat, futimens};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{UnlinkatFlags, unlinkat};
 use rustix::fs::{FileType, RawDir};
 
+use super::disk::found;
 use crate::terms::SubPath;
 use crate::terms::limits::MAX_TREE_DEPTH;
 
 const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_RDONLY);
 
-/// Opens a directory, never through a link, and without a trace: a look at a snapshot must not move its times of access. Only
-/// its owner may look so (open(2), `O_NOATIME`); anybody else leaves a trace, as ever.
+/// Opens a directory, never through a link, and leaves its time of access alone if its owner does
+/// (open(2), `O_NOATIME`).
 pub(super) fn open_at(parent: impl AsFd + Copy, name: &(impl NixPath + ?Sized)) -> nix::Result<OwnedFd> {
     match openat(parent, name, DIRECTORY.union(OFlag::O_NOATIME), Mode::empty()) {
         Err(Errno::EPERM) => openat(parent, name, DIRECTORY, Mode::empty()),
@@ -31,12 +32,11 @@ pub(super) fn open_at(parent: impl AsFd + Copy, name: &(impl NixPath + ?Sized)) 
     }
 }
 
-/// Opens a directory by the gate's own path.
 pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
     Ok(open_at(AT_FDCWD, path)?)
 }
 
-/// Opens the directory `place` below `root` component by component, so that no link a client planted is followed.
+/// Opens the directory `place` below `root` component by component, through no planted link.
 pub(super) fn open_below<'a>(root: &Path, place: impl Iterator<Item = &'a OsStr>) -> io::Result<OwnedFd> {
     let mut here = open(root)?;
     for part in place {
@@ -45,7 +45,7 @@ pub(super) fn open_below<'a>(root: &Path, place: impl Iterator<Item = &'a OsStr>
     Ok(here)
 }
 
-/// Holds the directory `place` below `root`, likewise: nothing is read in it, so its own mode does not matter (open(2), `O_PATH`).
+/// The same with nothing to be read in it, so its own mode does not matter (open(2), `O_PATH`).
 pub(super) fn hold_below<'a>(root: &Path, place: impl Iterator<Item = &'a OsStr>) -> io::Result<OwnedFd> {
     const HELD: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
     let mut here = openat(AT_FDCWD, root, HELD, Mode::empty())?;
@@ -55,13 +55,11 @@ pub(super) fn hold_below<'a>(root: &Path, place: impl Iterator<Item = &'a OsStr>
     Ok(here)
 }
 
-/// The directory `place` below a tree that was set aside, by the directory that it is in and its name there; `None` where there is none.
-/// No link is followed on the way, and every directory on it can be changed afterwards.
+/// The directory `place` below a tree that was set aside, as its parent and its name there; `None`
+/// where there is none. No link is followed, and its owner may change every directory on the way
+/// from then on.
 pub(super) fn place_in(tree: &Path, place: &SubPath) -> io::Result<Option<(OwnedFd, CString)>> {
-    let (mut parent, mut name) = match split(tree) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other?,
-    };
+    let Some((mut parent, mut name)) = found(split(tree))? else { return Ok(None) };
     for part in place.components() {
         match open_forcibly(parent.as_fd(), &name) {
             Ok(next) => (parent, name) = (next, c_string(part)?),
@@ -73,7 +71,6 @@ pub(super) fn place_in(tree: &Path, place: &SubPath) -> io::Result<Option<(Owned
     Ok(is_there.then_some((parent, name)))
 }
 
-/// What a directory's listing tells of an entry.
 pub(super) struct Listed<'a> {
     pub(super) name: &'a CStr,
     pub(super) inode: u64,
@@ -90,7 +87,7 @@ impl Listed<'_> {
     }
 }
 
-/// Bytes of a directory that are read at once. A walk holds as many for each level, and the longest entry fits ten times.
+/// Bytes of a directory that are read at once, for each level. The longest entry fits ten times.
 const PIECE: usize = 4096;
 
 /// Gives each entry of a directory to `look`, until that finds something.
@@ -110,32 +107,72 @@ pub(super) fn find<T>(directory: BorrowedFd<'_>, mut look: impl FnMut(&Listed<'_
     Ok(None)
 }
 
-/// Gives each entry of a directory to `look`.
 pub(super) fn each(directory: BorrowedFd<'_>, mut look: impl FnMut(&Listed<'_>) -> io::Result<()>) -> io::Result<()> {
     find(directory, |entry| look(entry).map(|()| None::<()>)).map(drop)
 }
 
-/// Opens a directory below another, whatever the modes on the way: each is as it was afterwards.
-pub(super) fn open_lent(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
-    open_lent_along(root, &mut path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()))
+/// A directory that is open whatever its mode. It gets that back when this is dropped, in its place
+/// or not; where the disk denies even that, whatever follows fails, too.
+#[derive(Debug)]
+pub(super) struct Lent {
+    directory: OwnedFd,
+    /// Where it keeps its owner out.
+    mode: Option<Mode>,
+    above: Option<Box<Lent>>,
 }
 
-/// Each is let into for as long as those below it are looked up.
-fn open_lent_along<'a>(here: BorrowedFd<'_>, parts: &mut impl Iterator<Item = &'a [u8]>) -> io::Result<OwnedFd> {
-    match parts.next() {
-        None => Ok(open_at(here, c".")?),
-        Some(part) => lent(here, &c_string(OsStr::from_bytes(part))?, |next| open_lent_along(next.as_fd(), parts)),
+impl Lent {
+    pub(super) fn open(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<Self> {
+        let mode = directory_mode(parent, name)?;
+        let is_closed = mode & 0o700 != 0o700;
+        let opened = open_forcibly(parent, name).inspect_err(|_| {
+            let _ = is_closed.then(|| set_mode(parent, name, mode));
+        });
+        Ok(Self { directory: opened?, mode: is_closed.then(|| Mode::from_bits_truncate(mode & 0o7777)), above: None })
+    }
+
+    /// The top of a tree.
+    pub(super) fn tree(path: &Path) -> io::Result<Self> {
+        Self::open(AT_FDCWD, &c_string(path.as_os_str())?)
+    }
+
+    /// One that is open, and keeps its mode.
+    pub(super) fn as_it_is(directory: OwnedFd) -> Self {
+        Self { directory, mode: None, above: None }
+    }
+
+    /// One that is open already.
+    pub(super) fn of(directory: OwnedFd) -> io::Result<Self> {
+        let mode = Mode::from_bits_truncate(fstat(&directory)?.st_mode & 0o7777);
+        let is_closed = !mode.contains(Mode::S_IRWXU);
+        if is_closed {
+            fchmod(&directory, mode | Mode::S_IRWXU)?;
+        }
+        Ok(Self { directory, mode: is_closed.then_some(mode), above: None })
+    }
+
+    /// The directory that these names lead to. Those on the way are lent for as long.
+    pub(super) fn along<'a>(self, names: impl Iterator<Item = &'a OsStr>) -> io::Result<Self> {
+        let mut here = self;
+        for name in names {
+            let mut next = Self::open(here.as_fd(), &c_string(name)?)?;
+            next.above = Some(Box::new(here));
+            here = next;
+        }
+        Ok(here)
     }
 }
 
-/// Opens a directory whatever its mode, and gives its mode back afterwards.
-pub(super) fn lent<T>(parent: BorrowedFd<'_>, name: &CStr, look: impl FnOnce(OwnedFd) -> io::Result<T>) -> io::Result<T> {
-    let mode = directory_mode(parent, name)?;
-    let looked = open_forcibly(parent, name).and_then(look);
-    if mode & 0o700 != 0o700 {
-        set_mode(parent, name, mode)?;
+impl AsFd for Lent {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
     }
-    looked
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let _ = self.mode.map(|mode| fchmod(&self.directory, mode));
+    }
 }
 
 /// A path's directory, opened, and its last part.
@@ -144,70 +181,6 @@ pub(super) fn split(path: &Path) -> io::Result<(OwnedFd, CString)> {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     Ok((open(parent)?, c_string(name)?))
-}
-
-/// Removes a tree, whatever modes its directories have. Missing is fine.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
-    let (parent, name) = match split(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other?,
-    };
-    match remove_at(parent.as_fd(), &name, 0) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
-}
-
-/// Removes what stands at a place in a tree that is not published; of the whole, all but the top. Nothing where the way there is none, or leads
-/// through a link.
-pub(super) fn remove_place<'a>(path: &Path, place: impl Iterator<Item = &'a OsStr>) -> io::Result<()> {
-    let names: Vec<_> = place.map(c_string).collect::<io::Result<_>>()?;
-    let (parent, top) = split(path)?;
-    match lent(parent.as_fd(), &top, |directory| remove_along(directory, &names)) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(()),
-        other => other,
-    }
-}
-
-fn remove_along(directory: OwnedFd, way: &[CString]) -> io::Result<()> {
-    let before = fstat(&directory)?;
-    let here = directory.as_fd();
-    match way {
-        [] => while remove_one(here)? {},
-        [last] => remove_at(here, last, 0)?,
-        [next, rest @ ..] => return lent(here, next, |next| remove_along(next, rest)),
-    }
-    restore_times(here, &before)
-}
-
-/// Removes what a listing has. It may pass over an entry when the one before it is removed.
-fn remove_one(here: BorrowedFd<'_>) -> io::Result<bool> {
-    let mut removed = false;
-    rustix::fs::seek(here, rustix::fs::SeekFrom::Start(0))?;
-    each(here, |entry| {
-        removed = true;
-        remove_at(here, entry.name, 0)
-    })?;
-    Ok(removed)
-}
-
-pub(super) fn remove_at(parent: BorrowedFd<'_>, name: &CStr, depth: usize) -> io::Result<()> {
-    if kind(&stat(parent, name)?) != SFlag::S_IFDIR {
-        return Ok(unlinkat(parent, name, UnlinkatFlags::NoRemoveDir)?);
-    }
-    loop {
-        let directory = open_forcibly(parent, name)?;
-        let mut removed = false;
-        each(directory.as_fd(), |entry| {
-            removed = true;
-            remove_at(directory.as_fd(), entry.name, deeper(depth)?)
-        })?;
-        match unlinkat(parent, name, UnlinkatFlags::RemoveDir) {
-            // A listing may pass over an entry when the one before it is removed.
-            Err(Errno::ENOTEMPTY) if removed => {}
-            other => return Ok(other?),
-        }
-    }
 }
 
 /// Gives a directory the times back that it had before its entries were changed.
@@ -233,8 +206,8 @@ fn directory_mode(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<u32> {
 }
 
 pub(super) fn set_mode(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> io::Result<()> {
-    // Held first, so that it is a directory whatever becomes of its name; one that may not be read can be held so, and nothing else
-    // be done with what is (open(2), `O_PATH`).
+    // Held first, so that it is a directory whatever becomes of its name. One that may not be read
+    // can only be held so (open(2), `O_PATH`).
     let held = openat(parent, name, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
     let held = format!("/proc/self/fd/{}", held.as_raw_fd());
     Ok(fchmodat(AT_FDCWD, held.as_str(), Mode::from_bits_truncate(mode & 0o7777), FchmodatFlags::FollowSymlink)?)
@@ -257,40 +230,16 @@ pub(super) fn c_string(name: &OsStr) -> io::Result<CString> {
     CString::new(name.as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
-pub(super) fn deeper(depth: usize) -> io::Result<usize> {
-    if depth >= MAX_TREE_DEPTH {
-        return Err(io::Error::other("the tree is deeper than any path can be"));
-    }
-    Ok(depth + 1)
+/// Makes sure that a walk may go below this depth.
+pub(super) fn deeper(depth: usize) -> io::Result<()> {
+    if depth < MAX_TREE_DEPTH { Ok(()) } else { Err(io::Error::other("the tree is deeper than any path can be")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
-
-    fn chmod(path: &Path, mode: u32) {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    }
-
-    #[test]
-    fn removing_never_follows_a_link_and_minds_no_mode() {
-        let root = tempfile::tempdir().unwrap();
-        let outside = root.path().join("outside");
-        fs::create_dir(&outside).unwrap();
-        fs::write(outside.join("keep"), "x").unwrap();
-        let tree = root.path().join("tree");
-        fs::create_dir_all(tree.join("locked/inner")).unwrap();
-        fs::write(tree.join("locked/inner/f"), "x").unwrap();
-        symlink(&outside, tree.join("link")).unwrap();
-        chmod(&tree.join("locked/inner"), 0o000);
-        chmod(&tree.join("locked"), 0o555);
-        remove(&tree).unwrap();
-        assert!(!tree.exists());
-        assert!(outside.join("keep").exists());
-        remove(&tree).unwrap();
-    }
+    use std::os::unix::fs::symlink;
 
     #[test]
     fn a_place_is_opened_without_following_a_planted_link() {

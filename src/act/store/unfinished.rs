@@ -1,11 +1,12 @@
-//! Files that rsync had not finished when it ended: in a directory that it was told to put them into, in each directory of the tree; and,
-//! where it was killed, the one that it was at, under the name that it has until it is whole.
+//! Files that rsync had not finished: in a directory that it was told to use, in each directory of
+//! the tree; and, where it was killed, the one that it was at, under its temporary name.
 //!
-//! None may be published, and none be taken for a whole file by a later push.
+//! None may be published, or be taken for a whole file by a later push.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::fs;
 use std::io::{self, Read as _};
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -15,10 +16,10 @@ use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
-use super::tree::{
-    Listed, c_string, deeper, each, find, kind, lent, open_at, open_below, open_forcibly, remove_at, restore_times, split, stat,
-};
-use super::walk::{Closed, Next, Visitor, walk};
+use super::disk::found;
+use super::remove::Emptied;
+use super::tree::{Lent, Listed, each, kind, open_at, open_below, open_forcibly, restore_times, stat};
+use super::walk::{Closed, Leaving, Next, Visitor, walk, walk_tree};
 use crate::decide::rsync::temporary::{likely, stem, stem_of};
 use crate::terms::limits::MAX_MEANT;
 
@@ -30,75 +31,96 @@ fn random() -> io::Result<u64> {
     Ok(u64::from_ne_bytes(bytes))
 }
 
-/// A name for the directory in which the rsync of one push leaves unfinished files. No client can know it beforehand, so nothing
-/// that one sends is taken for such a directory.
+/// A name for the directory in which one push's rsync leaves unfinished files. No client can know
+/// it beforehand, so nothing that one sends is taken for it.
 pub(super) fn new_partial_dir() -> io::Result<String> {
     Ok(format!(".~snapgate-{:016x}~", random()?))
 }
 
-/// Takes every directory called `name` out of a tree that is not published. With `keep`, its files go to where they
-/// were meant to stand, unless something stands there, marked as unfinished.
+/// Takes every directory called `name` out of a tree that is not published. With `keep`, its files
+/// go to where they were meant to stand, unless something stands there, marked as unfinished.
 pub(super) fn take_out(path: &Path, name: &str, keep: bool) -> io::Result<()> {
-    let (parent, top) = split(path)?;
-    let name = CString::new(name)?;
-    lent(parent.as_fd(), &top, |directory| take_out_of(directory, &name, keep, 0))
+    walk_tree(path, Taken::From(None), Closed::Lent, &mut TakingOut { wanted: &CString::new(name)?, keep }).map(drop)
 }
 
-fn take_out_of(directory: OwnedFd, wanted: &CStr, keep: bool, depth: usize) -> io::Result<()> {
-    // A listing may pass over an entry when the one before it is removed.
-    while take_out_once(directory.as_fd(), wanted, keep, depth)? {}
-    Ok(())
+struct TakingOut<'a> {
+    wanted: &'a CStr,
+    keep: bool,
 }
 
-fn take_out_once(here: BorrowedFd<'_>, wanted: &CStr, keep: bool, depth: usize) -> io::Result<bool> {
-    let before = fstat(here)?;
-    let mut found = false;
-    rustix::fs::seek(here, rustix::fs::SeekFrom::Start(0))?;
-    each(here, |entry| {
-        if !entry.is_directory(here)? {
-            return Ok(());
+enum Taken {
+    /// A directory that stays; as it was, once something has been taken out of it.
+    From(Option<Box<FileStat>>),
+    /// One that is taken out, or that is in such a one.
+    Out(Emptied),
+}
+
+impl TakingOut<'_> {
+    fn rescue(from: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
+        let unfinished = open_forcibly(from, name)?;
+        each(unfinished.as_fd(), |file| {
+            if is_free(from, file.name, &stat(unfinished.as_fd(), file.name)?)? {
+                renameat(&unfinished, file.name, from, file.name)?;
+                mark_unfinished(from, file.name)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Visitor for TakingOut<'_> {
+    type Here = Taken;
+
+    fn entry(&mut self, here: &mut Taken, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<Taken>> {
+        let before = match here {
+            Taken::Out(emptied) => {
+                return Ok(if emptied.take(at, entry)? { Next::Past } else { Next::Into(Taken::Out(Emptied::default())) });
+            }
+            Taken::From(before) => before,
+        };
+        if !entry.is_directory(at)? {
+            return Ok(Next::Past);
         }
-        let deeper = deeper(depth)?;
-        if entry.name != wanted {
-            return lent(here, entry.name, |next| take_out_of(next, wanted, keep, deeper));
+        if entry.name != self.wanted {
+            return Ok(Next::Into(Taken::From(None)));
         }
-        if keep {
-            let unfinished = open_forcibly(here, entry.name)?;
-            each(unfinished.as_fd(), |file| {
-                if is_free(here, file.name, &stat(unfinished.as_fd(), file.name)?)? {
-                    renameat(&unfinished, file.name, here, file.name)?;
-                    mark_unfinished(here, file.name)?;
-                }
-                Ok(())
-            })?;
+        before.get_or_insert(Box::new(fstat(at)?));
+        if self.keep {
+            Self::rescue(at, entry.name)?;
         }
-        found = true;
-        remove_at(here, entry.name, deeper)?;
-        restore_times(here, &before)
-    })?;
-    Ok(found)
+        Ok(Next::Into(Taken::Out(Emptied::default())))
+    }
+
+    fn leave(&mut self, here: Taken, left: &Leaving<'_>) -> io::Result<Option<Taken>> {
+        match here {
+            Taken::Out(emptied) => Ok(emptied.go(left)?.map(Taken::Out)),
+            Taken::From(None) => Ok(None),
+            Taken::From(Some(before)) => {
+                restore_times(left.at, &before)?;
+                Ok(Some(Taken::From(None)))
+            }
+        }
+    }
 }
 
 /// Whether a name is free for an unfinished file: nothing stands there, or a shorter one.
 fn is_free(directory: BorrowedFd<'_>, name: &CStr, file: &FileStat) -> io::Result<bool> {
-    match stat(directory, name) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        stands => Ok(is_less(&stands?, file)),
-    }
+    Ok(found(stat(directory, name))?.is_none_or(|stands| is_less(&stands, file)))
 }
 
-/// Whether a file is a part of one, and less of it than the other. Of a file that is cut off again and again the longest part is kept.
+/// Whether a file is a part, and less than the other. The longest part is kept.
 pub(super) fn is_less(file: &FileStat, than: &FileStat) -> bool {
     is_marked(file) && kind(than) == SFlag::S_IFREG && file.st_size < than.st_size
 }
 
-/// Whether a file has the mark of an unfinished one. A file of a client's that is as old has it too, and is at worst sent again.
+/// Whether a file has the mark of an unfinished one. A client's file as old as that is at worst
+/// sent again.
 pub(super) fn is_marked(file: &FileStat) -> bool {
     kind(file) == SFlag::S_IFREG && file.st_mtime < 0
 }
 
-/// Gives a file a time that says that it is none of a client's: rsync must build on it and never take it for the whole. Which one,
-/// nobody can know, so no file of a client's has it but by chance: some second before 1970, which every file system can write down.
+/// Gives a file a time before 1970 that nobody can know: rsync builds on such a file and never
+/// takes it for the whole, and no file of a client's has the same time but by chance.
 fn mark_unfinished(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     let ago = i64::try_from(random()? % (1 << 31)).unwrap_or_default();
     let time = TimeSpec::new(-1 - ago, 0);
@@ -109,7 +131,6 @@ fn mark_unfinished(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
 pub(super) struct Earlier {
     /// What pushes that were cut off have left.
     pub(super) tries: Option<PathBuf>,
-    /// The newest snapshot.
     pub(super) newest: Option<PathBuf>,
 }
 
@@ -120,18 +141,14 @@ struct Temporary {
     found: FileStat,
 }
 
-/// Gives the file that a killed rsync was at the name that it was to get, marked as unfinished. Where that may be one of several it
-/// gets each: a name that no client asks for costs nothing.
+/// Gives the file that a killed rsync was at its name, marked as unfinished. If it may have been
+/// meant for several names, it gets each: one that no client asks for costs nothing.
 pub(super) fn take_temporary(path: &Path, earlier: &Earlier) -> io::Result<()> {
-    let (parent, top) = split(path)?;
     let mut latest = Latest::default();
-    lent(parent.as_fd(), &top, |directory| walk(directory, 0, Closed::Lent, &mut latest))?;
+    walk_tree(path, 0, Closed::Lent, &mut latest)?;
     let Some(Temporary { directory, name, found }) = latest.last else { return Ok(()) };
     let Some(of) = stem_of(name.to_bytes()) else { return Ok(()) };
-    let mut here = open_forcibly(parent.as_fd(), &top)?;
-    for part in parts(&directory) {
-        here = open_forcibly(here.as_fd(), &c_string(part)?)?;
-    }
+    let here = Lent::tree(path)?.along(parts(&directory))?;
     let mut given = None::<CString>;
     for meant in meant(of, &directory, earlier)? {
         if !is_free(here.as_fd(), &meant, &found)? {
@@ -163,7 +180,8 @@ fn parts(directory: &[u8]) -> impl Iterator<Item = &OsStr> {
 #[derive(Default)]
 struct Latest {
     last: Option<Temporary>,
-    /// The way to the directory that the walk is in, and perhaps more behind it. There is one for all levels: a way may be long.
+    /// The way to the directory that the walk is in, and perhaps more. One for all levels: it may
+    /// be long.
     way: Vec<u8>,
 }
 
@@ -188,17 +206,17 @@ impl Visitor for Latest {
     }
 }
 
-/// Whether rsync was still writing to a file. A client may have one that is called so; when that had arrived rsync gave it the
-/// client's time, or at least its name, and either moved the time of its change (ctime) past that of its last write. Until then nobody else may
-/// read a file (`INITACCESSPERMS` in rsync's rsync.h), and there is no other name for it. A client that forges all of this has its
-/// own file sent again.
+/// Whether rsync was still writing to a file. One of a client's may be called so; when it arrived
+/// rsync gave it the client's time or its name, either of which moved its ctime past its last
+/// write. Until then nobody else may read it (`INITACCESSPERMS` in rsync's rsync.h), and it has one
+/// name. A client that forges all this has its own file sent again.
 fn is_under_way(found: &FileStat) -> bool {
     let (changed, written) = ((found.st_ctime, found.st_ctime_nsec), (found.st_mtime, found.st_mtime_nsec));
     kind(found) == SFlag::S_IFREG && found.st_nlink == 1 && found.st_mode & 0o077 == 0 && found.st_size > 0 && changed == written
 }
 
-/// The names that a temporary file with this stem may have been meant for. Where earlier tries have left a part of one of them, it is that one
-/// again; and it is none that they have received, if there is another.
+/// The names that a temporary file with this stem may have been meant for: those of which earlier
+/// tries have a part, if any; and none that they have received whole, if there is another.
 fn meant(of: &[u8], directory: &[u8], earlier: &Earlier) -> io::Result<Vec<CString>> {
     let (parts, whole): (Vec<_>, Vec<_>) =
         names(of, directory, earlier.tries.as_deref())?.into_iter().partition(|(_, found)| is_marked(found));
@@ -228,7 +246,7 @@ fn names(of: &[u8], directory: &[u8], tree: Option<&Path>) -> io::Result<Vec<(CS
     Ok(names)
 }
 
-/// Whether a file is a part of one that may have been meant for another name, and that one is in `later`: then it was, and is superseded.
+/// Whether a file is a part that may have been meant for another name, which `later` has.
 pub(super) fn is_superseded(name: &CStr, found: &FileStat, later: BorrowedFd<'_>) -> io::Result<bool> {
     if !is_marked(found) || found.st_nlink == 1 {
         return Ok(false);
@@ -241,23 +259,34 @@ pub(super) fn is_superseded(name: &CStr, found: &FileStat, later: BorrowedFd<'_>
     Ok(false)
 }
 
-/// Whether the tree in `stage` has a file, finished or among its `own` unfinished ones, that was built on a part of it in `tries`: it begins
-/// with the first block of that, so rsync took at least this from there.
-pub(super) fn is_built_on(stage: BorrowedFd<'_>, own: &CStr, tries: OwnedFd, depth: usize) -> io::Result<bool> {
-    let tries = tries.as_fd();
-    let found = find(tries, |entry| {
-        let built_on = if entry.is_directory(tries)? {
-            match (open_at(stage, entry.name), open_at(tries, entry.name)) {
-                (Ok(stage), Ok(tries)) => is_built_on(stage.as_fd(), own, tries, deeper(depth)?)?,
-                _ => false,
-            }
-        } else {
-            let unfinished = || open_at(stage, own).is_ok_and(|own| begins_with(own.as_fd(), tries, entry.name));
-            is_marked(&stat(tries, entry.name)?) && (begins_with(stage, tries, entry.name) || unfinished())
-        };
-        Ok(built_on.then_some(()))
-    });
-    Ok(found?.is_some())
+/// Whether the tree in `stage` has a file, finished or among its `own` unfinished ones, that was
+/// built on a part of it in `tries`: it begins with the first block of that, so rsync took at
+/// least this from there.
+pub(super) fn is_built_on(stage: OwnedFd, own: &CStr, tries: BorrowedFd<'_>) -> io::Result<bool> {
+    walk(tries, c".", stage, Closed::Left, &mut Building { own })
+}
+
+struct Building<'a> {
+    own: &'a CStr,
+}
+
+impl Visitor for Building<'_> {
+    /// The same directory in the stage.
+    type Here = OwnedFd;
+
+    fn entry(&mut self, stage: &mut OwnedFd, tries: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<OwnedFd>> {
+        let (stage, name) = (stage.as_fd(), entry.name);
+        if entry.is_directory(tries)? {
+            return Ok(open_at(stage, name).map_or(Next::Past, Next::Into));
+        }
+        let unfinished = || open_at(stage, self.own).is_ok_and(|own| begins_with(own.as_fd(), tries, name));
+        let built_on = is_marked(&stat(tries, name)?) && (begins_with(stage, tries, name) || unfinished());
+        Ok(if built_on { Next::Stop } else { Next::Past })
+    }
+
+    fn unseen(&mut self, _: io::Error) -> io::Result<ControlFlow<()>> {
+        Ok(ControlFlow::Continue(()))
+    }
 }
 
 /// The longest block that rsync compares (`MAX_BLOCK_SIZE` in its rsync.h).

@@ -1,37 +1,38 @@
-//! How much a push has stored: everything in the stage, which holds nothing of history while rsync runs. It is asked while rsync
-//! still writes there, so everything may change underfoot: what is gone is gone, what cannot be opened is said, and nothing is changed.
+//! How much a push has stored: everything in the stage, which holds nothing of history while rsync
+//! runs. rsync may still be writing: what is gone is gone, and what cannot be opened is reported.
 //!
-//! Every name counts: a further link to a file takes room in its directory, and enough of them fill a disk. The bytes of a file with
-//! several names are divided among them.
+//! Every name counts, since it takes room in its directory. The bytes of a file with several names
+//! are divided among them.
 
 use std::ffi::CString;
 use std::io;
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{FileStat, SFlag};
 
-use super::disk::numbered;
+use super::keep::numbered;
 use super::links::Taken;
-use super::tree::{Listed, allocated, kind, lent, open_at, open_below, place_in, split, stat};
+use super::tree::{Listed, allocated, c_string, kind, open_at, open_below, place_in, stat};
 use super::walk::{Closed, Next, Visitor, walk};
 use super::{Held, Staging};
 use crate::decide::push::metering::Allowance;
 use crate::terms::{Count, SubPath, Usage};
 
 impl Staging<'_> {
-    /// Counts what the push has stored so far, with what its links add. Once rsync is gone (`ended`) a directory that its owner may
-    /// not read is made readable for the look.
+    /// Counts what the push has stored, with what its links add. Once rsync is gone (`ended`),
+    /// directories that their owner may not read are lent for the look.
     pub fn count(&self, taken: &Taken, ended: bool) -> Count {
         count(self.path(), taken, ended).and(Count { usage: taken.usage().and(self.held().placeholders()), blind: false })
     }
 }
 
 impl Held<'_> {
-    /// Whether the pushes into `place` that were set aside have reached the limit by themselves. What they have from the newest
-    /// snapshot of it takes nothing.
+    /// Whether the interrupted pushes into `place` have reached the limit by themselves. What they
+    /// share with the newest snapshot takes nothing.
     #[must_use]
     pub fn kept_reaches(&self, allowance: &Allowance, place: &SubPath, newest: Option<&Path>) -> bool {
         let nothing = Taken::default();
@@ -46,19 +47,14 @@ impl Held<'_> {
 }
 
 fn count(path: &Path, taken: &Taken, forcibly: bool) -> Count {
-    count_in(split(path), None, taken, forcibly)
+    count_in(c_string(path.as_os_str()).map(|path| (AT_FDCWD, path)), None, taken, forcibly)
 }
 
-fn count_in(tree: io::Result<(OwnedFd, CString)>, newest: Option<OwnedFd>, taken: &Taken, forcibly: bool) -> Count {
+fn count_in(tree: io::Result<(impl AsFd, CString)>, newest: Option<OwnedFd>, taken: &Taken, forcibly: bool) -> Count {
     let mut tally = Tally { taken, count: Count::default() };
     let counted = tree.and_then(|(parent, name)| {
         tally.add(&stat(parent.as_fd(), &name)?);
-        let closed = if forcibly { Closed::Lent } else { Closed::Left };
-        let top = match closed {
-            Closed::Left => walk(open_at(&parent, name.as_c_str())?, newest, closed, &mut tally),
-            Closed::Lent => lent(parent.as_fd(), &name, |top| walk(top, newest, closed, &mut tally)),
-        };
-        top.map(drop)
+        walk(parent.as_fd(), &name, newest, if forcibly { Closed::Lent } else { Closed::Left }, &mut tally)
     });
     // Before a push and after it there is no tree.
     tally.count.blind |= counted.is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
@@ -71,7 +67,6 @@ struct Tally<'a> {
 }
 
 impl Tally<'_> {
-    /// Counts one name.
     fn add(&mut self, found: &FileStat) {
         // A directory's names are its parent's and those of what is in it.
         let names = if kind(found) == SFlag::S_IFDIR { 1 } else { u32::try_from(found.st_nlink).unwrap_or(u32::MAX).max(1) };
@@ -101,15 +96,14 @@ impl Visitor for Tally<'_> {
         Ok(Next::Past)
     }
 
-    /// What is below a directory that cannot be opened stays unseen; the rest of the tree does not. One may have gone meanwhile, or become
-    /// something else.
+    /// What is below stays unseen. One may have gone meanwhile, or become something else.
     fn unseen(&mut self, error: io::Error) -> io::Result<ControlFlow<()>> {
         let is_gone = [Errno::ENOENT, Errno::ENOTDIR, Errno::ELOOP].iter().any(|gone| error.raw_os_error() == Some(*gone as i32));
         self.count.blind |= !is_gone;
         Ok(ControlFlow::Continue(()))
     }
 
-    /// One that is removed while it is read ends with an error (getdents(2), ENOENT), and may have held anything until then.
+    /// It was removed while it was read (getdents(2), ENOENT), and may have held anything.
     fn broken_off(&mut self, _: io::Error) -> io::Result<ControlFlow<()>> {
         self.count.blind = true;
         Ok(ControlFlow::Continue(()))

@@ -1,35 +1,35 @@
-//! Whether a snapshot is still as it was published, for somebody who lists it: one that is being removed, or whose removal was cut off,
-//! stands there under its name.
+//! Whether a snapshot is as it was published: one whose removal is under way, or was cut off, still
+//! has its name.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 
 use chrono::{DateTime, Utc};
-use nix::sys::stat::fstat;
+use nix::sys::stat::lstat;
 
 use super::Repository;
-use super::tree::{Listed, open, stat};
-use super::walk::{Closed, Next, Visitor, walk};
+use super::tree::{Listed, stat};
+use super::walk::{Closed, Next, Visitor, walk_tree};
 use crate::terms::SnapshotName;
 use crate::terms::limits::{CHANGED_DEPTH, MAX_CHANGED};
 
 impl Repository {
-    /// How many files are left in a snapshot, where its directories have changed since it was published; `None` where they have not, or where it
-    /// cannot be told. Names alone are read.
+    /// How many files are left in a snapshot whose directories have changed since it was published;
+    /// `None` where they have not, or it is unknown. Only names are read.
     pub fn left(&self, name: &SnapshotName, published: DateTime<Utc>) -> Option<u64> {
-        let top = || open(&name.below(&self.snapshots())).ok();
+        let top = name.below(&self.snapshots());
         let since = published.timestamp();
-        let changed = fstat(top()?).ok()?.st_ctime > since || {
+        let changed = lstat(&top).ok()?.st_ctime > since || {
             let mut changes = Changes { since, looked_at: 0 };
-            walk(top()?, CHANGED_DEPTH, Closed::Left, &mut changes).ok()?
+            walk_tree(&top, CHANGED_DEPTH, Closed::Left, &mut changes).ok()?
         };
         let mut files = Files(0);
-        changed.then(|| walk(top()?, (), Closed::Left, &mut files).ok()).flatten()?;
+        changed.then(|| walk_tree(&top, (), Closed::Left, &mut files).ok()).flatten()?;
         Some(files.0)
     }
 }
 
-/// Whether something was added to a directory of the upper ones or taken out, or one was changed otherwise.
+/// Whether one of the upper directories has changed.
 struct Changes {
     since: i64,
     looked_at: usize,
@@ -53,7 +53,6 @@ impl Visitor for Changes {
     }
 }
 
-/// Everything that is no directory.
 struct Files(u64);
 
 impl Visitor for Files {

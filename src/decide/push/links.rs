@@ -7,24 +7,51 @@ use std::path::{Path, PathBuf};
 
 use crate::terms::Excess;
 
-/// One tree that rsync compares with.
+/// A tree on the server that a push is compared with: its files are linked to where they are
+/// unchanged (`--link-dest`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Basis {
-    /// Where it stands on the server.
+pub struct Tree {
+    /// Where it stands.
     pub root: PathBuf,
-    /// The part of it that corresponds to the push's place, by rsync's path.
-    pub seen: PathBuf,
-    /// What kind of tree it is of.
+    /// What holds of it.
     pub of: BasisOf,
 }
 
 /// What a basis is a part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BasisOf {
-    /// A snapshot, or an earlier push of the same transaction: what it holds has been counted.
+    /// A snapshot, or an earlier push of the same transaction: what it holds has been counted, and
+    /// its files are whole.
     Published,
-    /// A push that was cut off and set aside: what it holds counts for the push that uses it.
+    /// A push that was cut off and set aside: what it holds counts for the push that uses it, and a
+    /// file may be a part of one.
     SetAside,
+}
+
+/// One that rsync is told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Basis {
+    /// The tree.
+    pub tree: Tree,
+    /// The part of it that the push's place corresponds to, as rsync is told of it.
+    pub seen: PathBuf,
+}
+
+impl Tree {
+    /// A snapshot, or a part of a transaction.
+    pub fn published(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), of: BasisOf::Published }
+    }
+
+    /// A push that was cut off.
+    pub fn set_aside(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), of: BasisOf::SetAside }
+    }
+
+    /// Whether it is what a push that was cut off has left.
+    pub fn is_set_aside(&self) -> bool {
+        self.of == BasisOf::SetAside
+    }
 }
 
 /// The directories of a push as rsync knows them.
@@ -138,10 +165,11 @@ mod tests {
     use super::*;
 
     fn layout() -> Layout {
-        let basis = |seen: &str, of| Basis { root: PathBuf::from("/srv").join(seen), seen: PathBuf::from(seen), of };
+        let basis =
+            |seen: &str, tree: fn(PathBuf) -> Tree| Basis { tree: tree(PathBuf::from("/srv").join(seen)), seen: PathBuf::from(seen) };
         Layout {
             start: PathBuf::from("/stage/etc"),
-            bases: vec![basis("/basis/0", BasisOf::SetAside), basis("/basis/1", BasisOf::Published)],
+            bases: vec![basis("/basis/0", Tree::set_aside), basis("/basis/1", Tree::published)],
             partial_dir: ".~p~".to_owned(),
         }
     }

@@ -27,11 +27,11 @@ pub fn must_send(reads: bool, open: &[Vec<PathBuf>], layout: &Layout) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::push::links::{Basis, BasisOf};
+    use crate::decide::push::links::{Basis, Tree};
 
     #[test]
     fn a_client_that_may_be_reading_its_files_need_not_send() {
-        let basis = Basis { root: "/srv/web1/snapshots/x".into(), seen: "/basis/0".into(), of: BasisOf::Published };
+        let basis = Basis { tree: Tree::published("/srv/web1/snapshots/x"), seen: "/basis/0".into() };
         let layout = Layout { start: "/stage".into(), bases: vec![basis], partial_dir: ".p".to_owned() };
         let must = |reads, open: &[&[&str]]| {
             let open: Vec<Vec<PathBuf>> = open.iter().map(|files| files.iter().map(PathBuf::from).collect()).collect();

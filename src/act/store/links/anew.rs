@@ -1,4 +1,5 @@
-//! A file that can have no further link is stored anew, with everything that it has: later pushes link to the new one.
+//! A file that can have no further link is stored anew, with all its attributes: later pushes link
+//! to the new one.
 
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
@@ -15,9 +16,8 @@ use rustix::fs::{SeekFrom, seek};
 use super::super::attributes;
 use super::super::tree::{kind, stat};
 
-/// Stores the file `from` of one directory as `to` in another, where nothing stands. Regular files that can be read and symlinks alone:
-/// `None` for anything else.
-/// Its owner and group are kept where that is asked for; else it is the account's own.
+/// Stores the file `from` of one directory as `to` in another, where nothing stands, with its
+/// owners if asked. `None` for anything but symlinks and readable regular files.
 pub(super) fn store(there: BorrowedFd<'_>, from: &CStr, here: BorrowedFd<'_>, to: &CStr, owners: bool) -> io::Result<Option<()>> {
     let found = stat(there, from)?;
     let stored = match kind(&found) {
@@ -52,7 +52,7 @@ fn file(there: BorrowedFd<'_>, from: &CStr, here: BorrowedFd<'_>, to: &CStr, own
 pub(super) fn liken(old: &File, new: &File, owners: bool) -> io::Result<()> {
     let found = fstat(old)?;
     own(&found, owners, |user, group| fchown(new, user, group))?;
-    // Those are the machine's own words on a file (xattr(7), "Extended security attributes"), and not everybody's to set.
+    // The machine's own (xattr(7), "Extended security attributes"), not everybody's to set.
     let unless_the_machine_s =
         |name: &OsStr, done: io::Result<()>| if name.as_encoded_bytes().starts_with(b"security.") { Ok(()) } else { done };
     let all = attributes::names(old)?;

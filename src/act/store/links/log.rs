@@ -1,26 +1,25 @@
-//! Links that are to be made, in the order in which they were asked for: short ones in memory, and many of them in a file without a
-//! name. Neighbours have most of their path in common, which is written once.
+//! Links to be made, in the order in which rsync asked: in memory, and many of them in a file
+//! without a name. Neighbours share most of their path, which is written once.
 //!
-//! However many a client has recorded, this may never take more memory or room than its bounds.
+//! A client can make it take no more memory or room than its bounds.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::super::disk::remove_file;
 use crate::decide::push::links::{Link, Source};
 use crate::terms::limits::{LINK_LOG_MEMORY, MAX_CALL_PATH, MAX_LINK_LOG, MAX_LINKS};
 
 /// Bytes that a record may take: its figures and two paths.
 const MAX_RECORD: usize = 8 + 2 * MAX_CALL_PATH;
 
-/// Bytes that are read back at once.
 const PIECE: usize = 64 * 1024;
 
 /// Stands for [`Source::Stage`]; no basis has this number.
 const STAGE: u8 = u8::MAX;
 
-/// What is recorded of one push.
 #[derive(Debug)]
 pub(super) struct Log {
     path: PathBuf,
@@ -32,7 +31,6 @@ pub(super) struct Log {
     undo: Option<(usize, Vec<u8>)>,
 }
 
-/// A record that was read back.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Record<'a> {
     pub(super) source: Source,
@@ -46,15 +44,11 @@ impl Log {
         Self { path, room: Vec::new(), file: None, count: 0, last: Vec::new(), undo: None }
     }
 
-    /// How many there are.
     pub(super) fn count(&self) -> u64 {
         self.count
     }
 
     /// Adds one, unless there are as many as there may be.
-    ///
-    /// # Errors
-    /// When the disk takes no more.
     pub(super) fn push(&mut self, link: &Link) -> io::Result<bool> {
         let written = self.file.as_ref().map_or(0, |(_, length)| *length) + self.room.len() as u64;
         if self.count >= MAX_LINKS || written >= MAX_LINK_LOG {
@@ -98,10 +92,7 @@ impl Log {
     fn spill(&mut self) -> io::Result<()> {
         if self.file.is_none() {
             // One that a killed gate left is in nobody's hands.
-            match fs::remove_file(&self.path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            remove_file(&self.path)?;
             let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&self.path)?;
             fs::remove_file(&self.path)?;
             self.file = Some((file, 0));
@@ -116,7 +107,6 @@ impl Log {
         Ok(())
     }
 
-    /// Reads them from the first.
     pub(super) fn records(&self) -> Records<'_> {
         Records { log: self, offset: 0, piece: Vec::new(), at: 0, from: Vec::new(), to: Vec::new() }
     }
@@ -140,12 +130,6 @@ impl Log {
     }
 }
 
-/// Where a log leaves its file if it was killed between making it and taking its name away.
-pub(super) fn path(state: &Path) -> PathBuf {
-    state.join("links")
-}
-
-/// Records, one after another.
 #[derive(Debug)]
 pub(super) struct Records<'a> {
     log: &'a Log,
@@ -158,9 +142,6 @@ pub(super) struct Records<'a> {
 
 impl Records<'_> {
     /// The next one; `None` at the end.
-    ///
-    /// # Errors
-    /// When it cannot be read back.
     pub(super) fn next(&mut self) -> io::Result<Option<Record<'_>>> {
         if self.piece.len() - self.at < MAX_RECORD {
             self.piece.drain(..self.at);
@@ -234,7 +215,7 @@ mod tests {
         #[test]
         fn what_is_recorded_is_read_back(links in links(), spills in any::<u64>(), undone in any::<u64>()) {
             let root = tempfile::tempdir().unwrap();
-            let mut log = Log::new(path(root.path()));
+            let mut log = Log::new(root.path().join("links"));
             let mut kept = Vec::new();
             for (number, link) in links.into_iter().enumerate() {
                 log.push(&link).unwrap();
@@ -250,7 +231,7 @@ mod tests {
     #[test]
     fn a_million_neighbours_take_little_room_and_the_longest_paths_fit() {
         let root = tempfile::tempdir().unwrap();
-        let mut log = Log::new(path(root.path()));
+        let mut log = Log::new(root.path().join("links"));
         let long = vec![b'x'; MAX_CALL_PATH - 1];
         log.push(&Link { source: Source::Basis(0), from: long.clone(), to: [&long[1..], b"y"].concat() }).unwrap();
         for number in 0..1_000_000 {
@@ -267,11 +248,11 @@ mod tests {
     fn there_are_never_more_than_there_may_be() {
         let root = tempfile::tempdir().unwrap();
         let link = Link { source: Source::Basis(0), from: b"f".to_vec(), to: b"f".to_vec() };
-        let mut log = Log::new(path(root.path()));
+        let mut log = Log::new(root.path().join("links"));
         log.count = MAX_LINKS - 1;
         log.push(&link).unwrap();
         assert!(!log.push(&link).unwrap());
-        let mut log = Log::new(path(root.path()));
+        let mut log = Log::new(root.path().join("links"));
         log.push(&link).unwrap();
         log.spill().unwrap();
         log.file.as_mut().unwrap().1 = MAX_LINK_LOG;

@@ -1,8 +1,8 @@
-//! Making the links that were recorded: directory by directory, by two threads where there are many, when every process of rsync is
-//! gone.
+//! Makes the recorded links when every process of rsync is gone: directory by directory, by two
+//! threads where there are many.
 //!
-//! No name that exists may be replaced, but for a placeholder, and nothing be changed but directories of the stage, which get their
-//! times and modes back.
+//! No existing name is replaced, except a placeholder. Only directories of the stage change, and
+//! they get their times and modes back.
 
 use std::collections::HashMap;
 use std::ffi::CStr;
@@ -63,7 +63,8 @@ impl Made {
 }
 
 impl Deferred<'_> {
-    /// Makes the links within these bounds, and sums up their sizes where it is `sized`. No placeholder is left.
+    /// Makes the links within these bounds, and sums up their sizes if `sized`. No placeholder is
+    /// left.
     ///
     /// # Errors
     /// When the disk does not let it, or a bound is reached. Then the tree is no backup.
@@ -117,11 +118,11 @@ struct Making<'a> {
     of: &'a Recorded<'a>,
     sized: bool,
     keeps_owners: bool,
-    /// When the push has to have ended.
     until: Option<Instant>,
     /// Bytes that may still be stored anew.
     room: AtomicU64,
-    /// What was stored anew, by the inode of what it was made from: the first name of each. Further names link to that.
+    /// What was stored anew, by the inode of its original: the first name. Further names link to
+    /// it.
     anew: Mutex<HashMap<u64, Vec<u8>>>,
     /// Held while a mode is lent or given back along a path that the other thread may be on.
     lending: Mutex<()>,
@@ -132,14 +133,13 @@ struct Making<'a> {
 /// Numbers that directories are told apart by: enough for an even share.
 const NUMBERS: usize = 1024;
 
-/// No thread.
 const NOBODY: u8 = u8::MAX;
 
 /// What is done in one go through the records.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Share {
-    /// One thread's part of the links to what rsync compares with: all of a directory's are made by the same, so that its times are
-    /// put back once.
+    /// One thread's part of the links to bases. It makes all those of a directory, so that times
+    /// are put back once.
     Of(u8),
     /// Further names of files of this push, in their order.
     Twins,
@@ -159,7 +159,6 @@ struct There {
     directory: OwnedFd,
 }
 
-/// Whether an error says that a name leads nowhere.
 fn leads_nowhere(error: Errno) -> bool {
     matches!(error, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG)
 }
@@ -214,7 +213,7 @@ impl Making<'_> {
                 self.clear(here, &name)?;
             }
             match (&mut here, &there) {
-                (Some(here), Some(there)) => self.one(there, &old, here, &name, record.to, &mut made)?,
+                (Some(here), Some(there)) => self.keep(there, &old, here, &name, record.to, &mut made)?,
                 _ => made.lose(record.to),
             }
         }
@@ -229,7 +228,6 @@ impl Making<'_> {
         before.is_ok() || before == Err(thread)
     }
 
-    /// Opens a directory of the stage; `None` where there is none.
     fn enter(&self, path: &[u8]) -> io::Result<Option<Here>> {
         let stage = self.of.stage.as_fd();
         // What is seen of its mode must not be what the other thread has lent it on its way.
@@ -283,8 +281,8 @@ impl Making<'_> {
         }
     }
 
-    /// Makes one link.
-    fn one(&self, there: &There, old: &CStr, here: &mut Here, name: &CStr, path: &[u8], made: &mut Made) -> io::Result<()> {
+    /// Keeps a file of another tree under its new name: by a link, where it can have one more.
+    fn keep(&self, there: &There, old: &CStr, here: &mut Here, name: &CStr, path: &[u8], made: &mut Made) -> io::Result<()> {
         if there.source == Source::Stage && stat(there.directory.as_fd(), old).is_ok_and(|old| self.is_placeholder(&old)) {
             // Nothing has come to stand where it links to.
             made.lose(path);
@@ -297,7 +295,7 @@ impl Making<'_> {
                     self.lend(here)?;
                     continue;
                 }
-                // As many as the file system has; or an administrator has made it immutable, or counts it for another project.
+                // At the file system's limit; or immutable, or of another project's quota.
                 Err(error @ (Errno::EMLINK | Errno::EPERM | Errno::EXDEV)) => {
                     let before = made.anew;
                     if !self.keep_anew(there, old, here, name, path, made)? {
@@ -307,7 +305,8 @@ impl Making<'_> {
                     made.full += if error == Errno::EMLINK { made.anew - before } else { 0 };
                 }
                 Err(Errno::EEXIST) => {
-                    // Recorded twice; or rsync has made a file there since, and that is what the client has.
+                    // Recorded twice; or rsync has made a file there since, which is what the
+                    // client has.
                     let stands = stat(here.directory.as_fd(), name)?;
                     let same = stat(there.directory.as_fd(), old).is_ok_and(|old| old.st_ino == stands.st_ino);
                     made.linked += u64::from(same);
@@ -343,7 +342,8 @@ impl Making<'_> {
         }
     }
 
-    /// Keeps a file that can have no further link: by a link to the copy that was made of it, or by a new one. Whether it could.
+    /// Keeps a file that can have no further link, by a link to its copy or by a new copy. Returns
+    /// whether it could.
     fn keep_anew(&self, there: &There, old: &CStr, here: &Here, name: &CStr, path: &[u8], made: &mut Made) -> io::Result<bool> {
         let found = stat(there.directory.as_fd(), old)?;
         let mut anew = self.anew.lock().unwrap_or_else(PoisonError::into_inner);

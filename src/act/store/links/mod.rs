@@ -1,7 +1,7 @@
-//! Links to unchanged files. While rsync runs each one that it asks for is recorded and nothing more, so that no inode of history is
-//! ever within its reach; when it is gone they are made.
+//! Links to unchanged files. While rsync runs each one that it asks for is only recorded, so that
+//! no inode of history is within its reach; they are made when it is gone.
 //!
-//! Nothing may be made here, placeholders included, along a path that leads through a symlink, or outside the stage.
+//! Nothing is made here, placeholders neither, through a symlink or outside the stage.
 
 mod anew;
 mod carry;
@@ -10,18 +10,20 @@ mod make;
 mod placeholders;
 
 use std::cell::{Cell, RefCell};
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::libc;
-use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
+use nix::sys::stat::FileStat;
 
-use super::tree::{self, Listed, allocated, hold_below, open_below, stat};
-use super::{Held, Staging, trouble};
+use super::tree::{Lent, Listed, allocated, hold_below, open_at, open_below, stat};
+use super::{Held, OrTrouble as _, Staging};
 use crate::decide::push::links::{Answer, Basis, BasisOf, Layout, Link, Links, Source};
 use crate::terms::limits::{DIRECTORY_ENTRY, MAX_LINKS};
 use crate::terms::path::SubPath;
@@ -77,7 +79,6 @@ struct Recorded<'a> {
     layout: Layout,
     /// The directory that the names begin in.
     stage: OwnedFd,
-    /// Those of the bases, in their order.
     bases: Vec<OwnedFd>,
     log: Log,
     /// What stands for links that are recorded, where rsync looks at them again.
@@ -87,12 +88,9 @@ struct Recorded<'a> {
 }
 
 impl<'a> Staging<'a> {
-    /// Begins to record the links of a push into `place`. With `hard_links` rsync looks at names again that it has linked
-    /// (`hard_link_check` in its hlink.c), so that a placeholder stands for each. What the links add to the push is summed up in `taken`,
-    /// where it is `counting`.
-    ///
-    /// # Errors
-    /// When a directory cannot be opened.
+    /// Begins to record the links of a push into `place`. With `hard_links` rsync looks again at
+    /// names that it has linked (`hard_link_check` in its hlink.c), so a placeholder stands for
+    /// each. If `counting`, `taken` sums up what the links add to the push.
     pub fn defer(
         &self,
         layout: &Layout,
@@ -101,22 +99,30 @@ impl<'a> Staging<'a> {
         counting: bool,
         taken: &'a Taken,
     ) -> Result<Deferred<'a>, Reason> {
-        let held = self.held();
-        let state = held.repository.state();
-        let defer = || -> io::Result<Deferred<'a>> {
-            taken.usage.set(Usage::default());
-            taken.placeholders.borrow_mut().clear();
-            let recorded = Recorded {
-                layout: layout.clone(),
-                stage: open_below(self.path(), place.components())?,
-                bases: layout.bases.iter().map(|basis| hold_below(&basis.root, place.components())).collect::<io::Result<_>>()?,
-                log: Log::new(log::path(&state)),
-                placeholders: hard_links.then(|| Placeholders::new(held.repository)),
-                has_twins: false,
-            };
-            Ok(Deferred { held, recorded, counting, taken, reused: 0, before: (Usage::default(), 0) })
-        };
-        defer().map_err(|error| trouble("looking at", self.path(), &error))
+        let placeholders = hard_links.then(|| Placeholders::new(self.held().repository));
+        Deferred::begin(self.held(), self.path(), layout.clone(), place, placeholders, counting, taken)
+            .or_trouble("looking at", self.path())
+    }
+}
+
+impl<'a> Deferred<'a> {
+    /// Begins to record the links into `place` of a tree.
+    fn begin(
+        held: &'a Held<'a>,
+        tree: &Path,
+        layout: Layout,
+        place: &SubPath,
+        placeholders: Option<Placeholders<'a>>,
+        counting: bool,
+        taken: &'a Taken,
+    ) -> io::Result<Self> {
+        taken.usage.set(Usage::default());
+        taken.placeholders.borrow_mut().clear();
+        let stage = open_below(tree, place.components())?;
+        let bases = layout.bases.iter().map(|basis| hold_below(&basis.tree.root, place.components())).collect::<io::Result<_>>()?;
+        let log = Log::new(held.repository.links_log());
+        let recorded = Recorded { layout, stage, bases, log, placeholders, has_twins: false };
+        Ok(Self { held, recorded, counting, taken, reused: 0, before: (Usage::default(), 0) })
     }
 }
 
@@ -133,7 +139,7 @@ impl Links for Deferred<'_> {
                 return Answer::Failed(error as i32);
             }
             let known = &mut *self.taken.placeholders.borrow_mut();
-            known.extend(placeholders.inodes().iter().skip(known.len()));
+            known.extend(placeholders.inodes.iter().skip(known.len()));
         } else if link.source == Source::Stage {
             return Answer::Let;
         }
@@ -186,12 +192,12 @@ impl Deferred<'_> {
 }
 
 impl Recorded<'_> {
-    /// What a link adds to the push. Nothing where a file only stands where it stood: the snapshot before took as much.
+    /// What a link adds to the push: nothing where the snapshot before has the same file there.
     fn takes(&self, link: &Link) -> Usage {
         let name = Usage { bytes: link.to.len() as u64 + DIRECTORY_ENTRY, inodes: 1 };
         let Source::Basis(number) = link.source else { return name };
         let number = usize::from(number);
-        match self.layout.bases.get(number).map(|basis| basis.of) {
+        match self.layout.bases.get(number).map(|basis| basis.tree.of) {
             Some(BasisOf::Published) if link.from == link.to => Usage::default(),
             // Nor what a tree that was set aside has from there.
             Some(BasisOf::SetAside) => match self.at(number, &link.from) {
@@ -206,10 +212,9 @@ impl Recorded<'_> {
 impl Recorded<'_> {
     fn is_set_aside(&self, source: Source) -> bool {
         let Source::Basis(number) = source else { return false };
-        self.layout.bases.get(usize::from(number)).is_some_and(|basis| basis.of == BasisOf::SetAside)
+        self.layout.bases.get(usize::from(number)).is_some_and(|basis| basis.tree.is_set_aside())
     }
 
-    /// What stands at a path in a basis.
     fn at(&self, number: usize, path: &[u8]) -> Option<FileStat> {
         let (directory, file) = split(path);
         let directory = beneath(self.bases.get(number)?.as_fd(), directory, OFlag::O_PATH).ok()?;
@@ -217,12 +222,11 @@ impl Recorded<'_> {
     }
 
     fn is_published(&self, path: &[u8], inode: u64) -> bool {
-        let published = self.layout.bases.iter().enumerate().filter(|(_, basis)| basis.of == BasisOf::Published);
+        let published = self.layout.bases.iter().enumerate().filter(|(_, basis)| !basis.tree.is_set_aside());
         published.filter_map(|(number, _)| self.at(number, path)).any(|found| found.st_ino == inode)
     }
 }
 
-/// A path's directory and its last name.
 fn split(path: &[u8]) -> (&[u8], CString) {
     let (directory, name) = match path.iter().rposition(|byte| *byte == b'/') {
         Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
@@ -247,13 +251,18 @@ fn beneath(root: BorrowedFd<'_>, path: &[u8], how: OFlag) -> nix::Result<OwnedFd
     openat2(root, path, OpenHow::new().flags(how | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).resolve(resolve))
 }
 
-/// Opens a directory along a way that its owner may not go. Every mode is as it was when it is open.
+/// Opens a directory along a way that its owner may not go. All modes are as they were afterwards.
 fn enter_forcibly(stage: BorrowedFd<'_>, path: &[u8]) -> nix::Result<OwnedFd> {
-    let mode = Mode::from_bits_truncate(fstat(stage)?.st_mode & 0o7777);
-    fchmod(stage, mode | Mode::S_IRWXU)?;
-    let opened = tree::open_lent(stage, path);
-    fchmod(stage, mode)?;
-    opened.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))
+    let enter = || -> io::Result<OwnedFd> {
+        let names = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
+        let here = Lent::of(stage.try_clone_to_owned()?)?.along(names.map(OsStr::from_bytes))?;
+        Ok(open_at(here.as_fd(), c".")?)
+    };
+    enter().map_err(errno)
+}
+
+fn errno(error: io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
 #[cfg(test)]

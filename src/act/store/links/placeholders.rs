@@ -1,57 +1,54 @@
-//! Names that stand for recorded links while rsync runs with `-H`, all of them of a few empty inodes: rsync only looks whether they are
-//! there, and links further names of a group to them.
+//! Names that stand for recorded links while rsync runs with `-H`, all of a few empty inodes: rsync
+//! only looks whether they are there, and links further names of a group to them.
 //!
-//! None may outlive its push. Their inodes have a name each in a directory of the gate's own for as long as they are in use, so that
-//! whoever comes after a gate that was killed finds them.
+//! None may outlive its push. Their inodes have a name each in a directory of the gate's own while
+//! they are in use, so that whoever follows a killed gate finds them.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
-use nix::sys::stat::{Mode, fchmod, fstat, fstatat};
+use nix::sys::stat::fstatat;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
+use super::super::contents;
+use super::super::disk::found;
+use super::super::keep::remove;
+use super::super::tree::{self, Lent};
 use super::super::{Held, Repository, make_directory};
-use super::super::{contents, tree};
-use super::{beneath, enter_forcibly, number, split};
+use super::{beneath, enter_forcibly, errno, number, split};
 use crate::terms::usage::Usage;
 
-/// Those of one push.
 #[derive(Debug)]
 pub(super) struct Placeholders<'a> {
     repository: &'a Repository,
     path: PathBuf,
     directory: Option<OwnedFd>,
     /// The inodes. A further one is made when a file system gives one no more links.
-    inodes: Vec<u64>,
+    pub(super) inodes: Vec<u64>,
     /// Which of them the directories of each [`number`] use.
     in_use: [Option<usize>; NUMBERS],
-    /// The directories of the stage that were looked into last: for what is linked to, and for its new name. With hard links across
-    /// directories they take turns.
+    /// The directories of the stage that were used last, for what is linked to and for its new
+    /// name. With hard links across directories they take turns.
     from: Parent,
     to: Parent,
 }
 
-/// Numbers that directories are told apart by. Names of one inode are removed one at a time, whoever does it, and two threads seldom
-/// meet at one of so many.
+/// Numbers that directories are told apart by. The kernel removes one name of an inode at a time;
+/// among so many inodes two threads seldom meet.
 const NUMBERS: usize = 16;
 
-/// A directory, and its path.
 type Parent = Option<(Vec<u8>, OwnedFd)>;
-
-fn directory(state: &Path) -> PathBuf {
-    state.join("placeholders")
-}
 
 impl<'a> Placeholders<'a> {
     pub(super) fn new(repository: &'a Repository) -> Self {
         Self {
             repository,
-            path: directory(&repository.state()),
+            path: repository.placeholders(),
             directory: None,
             inodes: Vec::new(),
             in_use: [None; NUMBERS],
@@ -60,14 +57,8 @@ impl<'a> Placeholders<'a> {
         }
     }
 
-    /// Whether a file is one.
     pub(super) fn is_one(&self, inode: u64) -> bool {
         self.inodes.contains(&inode)
-    }
-
-    /// The inodes of all of them.
-    pub(super) fn inodes(&self) -> &Vec<u64> {
-        &self.inodes
     }
 
     /// Whether one stands at this path, which something is to be linked to.
@@ -117,7 +108,7 @@ impl<'a> Placeholders<'a> {
         }
     }
 
-    /// Gives the directories of this number one: a new one, or where the disk has no more inodes another's.
+    /// Gives the directories of this number a new one; if the disk has no more inodes, another's.
     fn begin(&mut self, number: usize) -> nix::Result<()> {
         let made = self.make(number);
         let last = self.inodes.len().checked_sub(1);
@@ -138,7 +129,7 @@ impl<'a> Placeholders<'a> {
             self.repository.give(&path)?;
             Ok((directory, inode))
         };
-        let (directory, inode) = make().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))?;
+        let (directory, inode) = make().map_err(errno)?;
         self.directory = Some(directory);
         if let Some(in_use) = self.in_use.get_mut(number) {
             *in_use = Some(self.inodes.len());
@@ -148,8 +139,8 @@ impl<'a> Placeholders<'a> {
     }
 }
 
-/// Does something in a directory of the stage. One that has a mode which keeps its owner out is let in for that, as rsync can be: its process
-/// that sets such modes is the one that waits for the answer.
+/// Does something in a directory of the stage. A mode that keeps its owner out is lifted for that,
+/// as rsync can: its process that sets such modes is waiting for the answer.
 fn in_directory<T>(
     open: &mut Parent,
     stage: BorrowedFd<'_>,
@@ -160,15 +151,10 @@ fn in_directory<T>(
         Err(Errno::EACCES) => {}
         done => return done,
     }
-    let here = enter_forcibly(stage, directory)?;
-    let mode = Mode::from_bits_truncate(fstat(&here)?.st_mode & 0o7777);
-    fchmod(&here, mode | Mode::S_IRWXU)?;
-    let done = work(here.as_fd());
-    fchmod(&here, mode)?;
-    done
+    let here = Lent::of(enter_forcibly(stage, directory)?).map_err(errno)?;
+    work(here.as_fd())
 }
 
-/// The inode of what stands at a path.
 fn find(open: &mut Parent, stage: BorrowedFd<'_>, path: &[u8]) -> Option<u64> {
     let (directory, name) = split(path);
     let look = |parent: BorrowedFd<'_>| fstatat(parent, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
@@ -184,20 +170,18 @@ fn parent<'a>(open: &'a mut Parent, stage: BorrowedFd<'_>, directory: &[u8]) -> 
 }
 
 impl Held<'_> {
-    /// Bytes that somebody has written into placeholders, which are empty otherwise. Their names are none of the push's.
+    /// Bytes that somebody has written into placeholders, which should be empty.
     pub(in super::super) fn placeholders(&self) -> Usage {
-        let all = fs::read_dir(directory(&self.repository.state())).into_iter().flatten().flatten();
+        let all = fs::read_dir(self.repository.placeholders()).into_iter().flatten().flatten();
         let bytes = all.filter_map(|entry| entry.metadata().ok()).map(|found| found.blocks().saturating_mul(512)).sum();
         Usage { bytes, inodes: 0 }
     }
 
-    /// Removes whatever placeholders there are, from the stage too, wherever rsync has put them. Says how many names they still had there.
+    /// Removes all placeholders, wherever rsync has put them in the stage, and returns how many
+    /// names they still had there.
     pub(in super::super) fn clear_placeholders(&self) -> io::Result<u64> {
-        let directory = directory(&self.repository.state());
-        let entries = match fs::read_dir(&directory) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
-            entries => entries?,
-        };
+        let directory = self.repository.placeholders();
+        let Some(entries) = found(fs::read_dir(&directory))? else { return Ok(0) };
         let all: Vec<_> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?;
         let stage = self.repository.inprogress();
         let mut removed = 0;
@@ -216,7 +200,7 @@ impl Held<'_> {
                 some => removed += some,
             }
         }
-        tree::remove(&directory)?;
+        remove(&directory)?;
         Ok(removed)
     }
 }

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::super::{Repository, attributes};
 use super::*;
-use crate::decide::push::links::Basis;
+use crate::decide::push::links::{Basis, Tree};
 use crate::terms::limits::LINKS_BETWEEN_LOOKS;
 use crate::terms::reason::Code;
 
@@ -33,30 +33,37 @@ fn store() -> Store {
 }
 
 impl Store {
-    fn history(&self, name: &str) -> std::path::PathBuf {
+    fn history(&self, name: &str) -> PathBuf {
         self.root.path().join("history").join(name)
     }
 
     fn layout(&self) -> Layout {
-        let basis = |name: &str, of| Basis { root: self.root.path().join(name), seen: Path::new("/basis").join(name), of };
+        let basis =
+            |name: &str, tree: fn(PathBuf) -> Tree| Basis { tree: tree(self.root.path().join(name)), seen: Path::new("/basis").join(name) };
         Layout {
             start: "/stage".into(),
-            bases: vec![basis("kept", BasisOf::SetAside), basis("history", BasisOf::Published)],
+            bases: vec![basis("kept", Tree::set_aside), basis("history", Tree::published)],
             partial_dir: "p".to_owned(),
         }
     }
 
     /// Stages a push: what its rsync `asks`, given the stage, and what comes of the links.
     fn push(&self, hard_links: bool, asks: impl FnOnce(&Path, &mut dyn FnMut(&str, &str) -> Answer)) -> Made {
+        self.staged(hard_links, |staging, links, _| {
+            asks(staging.path(), &mut |from, to| links.asked(from.as_bytes(), to.as_bytes()));
+            links.make(UNBOUND, true).unwrap()
+        })
+    }
+
+    fn staged<T>(&self, hard_links: bool, work: impl FnOnce(Staging<'_>, &mut Deferred<'_>, &Taken) -> T) -> T {
         let held = self.repository.hold().unwrap();
         let staging = held.stage(&SubPath::default()).unwrap();
         let taken = Taken::default();
         let mut links = staging.defer(&self.layout(), &SubPath::default(), hard_links, true, &taken).unwrap();
-        asks(staging.path(), &mut |from, to| links.asked(from.as_bytes(), to.as_bytes()));
-        links.make(UNBOUND, true).unwrap()
+        work(staging, &mut links, &taken)
     }
 
-    fn stage(&self, name: &str) -> std::path::PathBuf {
+    fn stage(&self, name: &str) -> PathBuf {
         self.repository.inprogress().join(name)
     }
 
@@ -148,16 +155,14 @@ fn many_links_are_shared_among_threads_and_every_one_is_made() {
 #[test]
 fn links_that_take_longer_than_the_push_may_are_no_backup() {
     let store = store();
-    let held = store.repository.hold().unwrap();
-    let staging = held.stage(&SubPath::default()).unwrap();
-    let taken = Taken::default();
-    let mut links = staging.defer(&store.layout(), &SubPath::default(), false, false, &taken).unwrap();
-    let ask = |number: u64, links: &mut Deferred<'_>| links.asked(b"/basis/history/a", number.to_string().as_bytes());
-    assert!((0..LINKS_BETWEEN_LOOKS).all(|number| ask(number, &mut links) == Answer::Recorded));
-    let at_once = Bounds { time: Duration::ZERO, ..UNBOUND };
-    let reason = links.make(at_once, false).unwrap_err();
-    assert_eq!(reason.code, Code::Deadline);
-    assert!(fs::read_dir(staging.path()).unwrap().count() < 1024);
+    store.staged(false, |staging, links, _| {
+        let ask = |number: u64, links: &mut Deferred<'_>| links.asked(b"/basis/history/a", number.to_string().as_bytes());
+        assert!((0..LINKS_BETWEEN_LOOKS).all(|number| ask(number, links) == Answer::Recorded));
+        let at_once = Bounds { time: Duration::ZERO, ..UNBOUND };
+        let reason = links.make(at_once, false).unwrap_err();
+        assert_eq!(reason.code, Code::Deadline);
+        assert!(fs::read_dir(staging.path()).unwrap().count() < 1024);
+    });
 }
 
 #[test]
@@ -283,24 +288,22 @@ fn a_placeholder_gives_way_in_a_directory_that_its_owner_may_not_write_to() {
 fn a_tree_that_is_set_aside_has_no_link_to_history_and_no_placeholder() {
     for hard_links in [false, true] {
         let store = store();
-        let held = store.repository.hold().unwrap();
-        let staging = held.stage(&SubPath::default()).unwrap();
-        let taken = Taken::default();
-        let mut links = staging.defer(&store.layout(), &SubPath::default(), hard_links, true, &taken).unwrap();
-        fs::create_dir(staging.path().join("d")).unwrap();
-        fs::write(staging.path().join("received"), "new").unwrap();
-        assert_eq!(links.asked(b"/basis/kept/a", b"a"), Answer::Recorded);
-        assert_eq!(links.asked(b"/basis/history/d/b", b"d/b"), Answer::Recorded);
-        assert_eq!(links.reused(), 1);
-        links.unheard();
-        assert_eq!(links.reused(), 1, "that one was of history");
-        assert!(staging.set_aside().unwrap());
-        let aside = store.repository.state().join("interrupted/1");
-        let mut names: Vec<_> = fs::read_dir(&aside).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        names.sort();
-        assert_eq!(names, ["d", "received"]);
-        assert_eq!(fs::read_dir(aside.join("d")).unwrap().count(), 0);
-        assert!(!store.state_names().contains(&"placeholders".to_owned()));
+        store.staged(hard_links, |staging, links, _| {
+            fs::create_dir(staging.path().join("d")).unwrap();
+            fs::write(staging.path().join("received"), "new").unwrap();
+            assert_eq!(links.asked(b"/basis/kept/a", b"a"), Answer::Recorded);
+            assert_eq!(links.asked(b"/basis/history/d/b", b"d/b"), Answer::Recorded);
+            assert_eq!(links.reused(), 1);
+            links.unheard();
+            assert_eq!(links.reused(), 1, "that one was of history");
+            assert!(staging.set_aside().unwrap());
+            let aside = store.repository.state().join("interrupted/1");
+            let mut names: Vec<_> = fs::read_dir(&aside).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            assert_eq!(names, ["d", "received"]);
+            assert_eq!(fs::read_dir(aside.join("d")).unwrap().count(), 0);
+            assert!(!store.state_names().contains(&"placeholders".to_owned()));
+        });
     }
 }
 
@@ -308,15 +311,13 @@ fn a_tree_that_is_set_aside_has_no_link_to_history_and_no_placeholder() {
 fn placeholders_of_a_gate_that_was_killed_are_found_wherever_they_are() {
     let store = store();
     {
-        let held = store.repository.hold().unwrap();
-        let staging = held.stage(&SubPath::default()).unwrap();
-        let taken = Taken::default();
-        let mut links = staging.defer(&store.layout(), &SubPath::default(), true, false, &taken).unwrap();
-        fs::create_dir(staging.path().join("d")).unwrap();
-        fs::write(staging.path().join("received"), "new").unwrap();
-        assert_eq!(links.asked(b"/basis/history/a", b"a"), Answer::Recorded);
-        fs::rename(staging.path().join("a"), staging.path().join("d/a")).unwrap();
-        chmod(&staging.path().join("d"), 0o000);
+        store.staged(true, |staging, links, _| {
+            fs::create_dir(staging.path().join("d")).unwrap();
+            fs::write(staging.path().join("received"), "new").unwrap();
+            assert_eq!(links.asked(b"/basis/history/a", b"a"), Answer::Recorded);
+            fs::rename(staging.path().join("a"), staging.path().join("d/a")).unwrap();
+            chmod(&staging.path().join("d"), 0o000);
+        });
     }
     let names = crate::terms::snapshot::NamePattern::default();
     let mut state = store.repository.look(&names).unwrap();
@@ -332,25 +333,23 @@ fn placeholders_of_a_gate_that_was_killed_are_found_wherever_they_are() {
 #[test]
 fn a_link_takes_what_the_snapshot_before_did_not() {
     let store = store();
-    let held = store.repository.hold().unwrap();
-    let staging = held.stage(&SubPath::default()).unwrap();
-    let taken = Taken::default();
-    let mut links = staging.defer(&store.layout(), &SubPath::default(), false, true, &taken).unwrap();
-    assert!(links.is_empty());
-    assert_eq!(links.asked(b"/basis/history/a", b"a"), Answer::Recorded);
-    assert_eq!(taken.usage(), Usage::default(), "it stood there before");
-    assert_eq!(links.asked(b"/basis/history/a", b"another-name"), Answer::Recorded);
-    let name = Usage { bytes: 12 + DIRECTORY_ENTRY, inodes: 1 };
-    assert_eq!(taken.usage(), name);
-    links.unheard();
-    assert_eq!(taken.usage(), Usage::default());
-    assert_eq!(links.asked(b"/basis/kept/a", b"a"), Answer::Recorded);
-    let found = taken.usage();
-    assert!(found.inodes == 1 && found.bytes >= 4096, "{found:?}");
+    store.staged(false, |_staging, links, taken| {
+        assert!(links.is_empty());
+        assert_eq!(links.asked(b"/basis/history/a", b"a"), Answer::Recorded);
+        assert_eq!(taken.usage(), Usage::default(), "it stood there before");
+        assert_eq!(links.asked(b"/basis/history/a", b"another-name"), Answer::Recorded);
+        let name = Usage { bytes: 12 + DIRECTORY_ENTRY, inodes: 1 };
+        assert_eq!(taken.usage(), name);
+        links.unheard();
+        assert_eq!(taken.usage(), Usage::default());
+        assert_eq!(links.asked(b"/basis/kept/a", b"a"), Answer::Recorded);
+        let found = taken.usage();
+        assert!(found.inodes == 1 && found.bytes >= 4096, "{found:?}");
+    });
 }
 
 /// A file with as many links as the file system gives one. `None` where that takes too long.
-fn full(directory: &Path) -> Option<std::path::PathBuf> {
+fn full(directory: &Path) -> Option<PathBuf> {
     let file = directory.join("full");
     fs::write(&file, "full").unwrap();
     chmod(&file, 0o640);

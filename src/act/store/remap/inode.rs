@@ -1,7 +1,9 @@
-//! One file, directory or whatever else it is: which owners it has and is to have, and the change.
+//! One file, directory or whatever else it is: its owners, those that it is to have, and the
+//! change.
 //!
-//! It is held before it is looked at, beneath the directory that is held already, through no link and into no mount, so what is changed is
-//! what was seen. chown(2) clears set-user-ID bits and capabilities: nothing that has them may be changed before they are kept.
+//! It is held before it is looked at, beneath a directory that is held, through no link and into no
+//! mount, so what is changed is what was seen. chown(2) clears set-ID bits and capabilities: they
+//! are kept before anything that has them is changed.
 
 use std::ffi::CStr;
 use std::io;
@@ -23,7 +25,7 @@ use crate::decide::owners::remap::{Kind, Remap, Whose};
 const SET_USER: u32 = 0o4000;
 const SET_GROUP: u32 = 0o2000;
 const SET_ID: u32 = SET_USER | SET_GROUP;
-/// What nobody but its owner may do with a file of the gate's: write it, or run it as somebody else.
+/// What only its owner may do with a file of the gate's: write it, or run it as somebody else.
 const OTHERS_POWER: u32 = SET_ID | 0o022;
 
 /// Something that is held, so that it is the same whatever becomes of its name.
@@ -32,10 +34,8 @@ pub(super) struct Inode {
     found: Statx,
 }
 
-/// What is to be changed of it.
 pub(super) struct Change {
     owners: Option<(u32, u32)>,
-    /// Attribute and value.
     lists: Vec<(&'static str, Vec<u8>)>,
     /// The mode that it gets before it changes hands.
     closed: Option<u32>,
@@ -44,16 +44,10 @@ pub(super) struct Change {
 }
 
 impl Change {
-    pub(super) fn has_list(&self) -> bool {
-        !self.lists.is_empty()
-    }
-
-    pub(super) fn has_capability(&self) -> bool {
-        self.kept.as_ref().is_some_and(|kept| !kept.capability.is_empty())
-    }
-
-    pub(super) fn has_set_id(&self) -> bool {
-        self.kept.as_ref().is_some_and(|kept| kept.mode & SET_ID != 0)
+    /// Whether it concerns access lists, a capability, set-ID bits.
+    pub(super) fn concerns(&self) -> [bool; 3] {
+        let keeps = |has: fn(&Kept) -> bool| self.kept.as_ref().is_some_and(has);
+        [!self.lists.is_empty(), keeps(|kept| !kept.capability.is_empty()), keeps(|kept| kept.mode & SET_ID != 0)]
     }
 
     pub(super) fn kept(&self) -> Option<&Kept> {
@@ -62,7 +56,6 @@ impl Change {
 }
 
 impl Inode {
-    /// Takes hold of something in a directory.
     pub(super) fn hold(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<Self> {
         let inside = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV;
         let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC).resolve(inside);
@@ -82,7 +75,6 @@ impl Inode {
         self.found.stx_ino
     }
 
-    /// The file system that it is in.
     pub(super) fn device(&self) -> (u32, u32) {
         (self.found.stx_dev_major, self.found.stx_dev_minor)
     }
@@ -95,7 +87,6 @@ impl Inode {
         self.found.stx_uid
     }
 
-    /// How many names it has.
     pub(super) fn names(&self) -> u64 {
         if self.is_directory() { 1 } else { u64::from(self.found.stx_nlink.max(1)) }
     }
@@ -113,9 +104,6 @@ impl Inode {
     }
 
     /// What has to be changed. `None`: it is as it is to be.
-    ///
-    /// # Errors
-    /// In words, where it cannot be.
     pub(super) fn needs(&self, remap: &Remap, whose: Whose, pass: Pass, private: &Private) -> Result<Option<Change>, String> {
         let owners = self.owners(remap, whose, pass)?;
         let is_owned = owners == (self.found.stx_uid, self.found.stx_gid);
@@ -144,7 +132,6 @@ impl Inode {
         Ok(Some(Change { owners: (!is_owned).then_some(owners), lists, closed, kept }))
     }
 
-    /// The owner and the group that it is to have.
     fn owners(&self, remap: &Remap, whose: Whose, pass: Pass) -> Result<(u32, u32), String> {
         let becomes = |kind, id| {
             let known = remap.owner(whose, kind, id, pass.is_untouched());
@@ -187,7 +174,8 @@ impl Inode {
         self.mode() == kept.mode && capability == kept.capability
     }
 
-    /// What its access lists become, where they do not stay; and its capability, where that is not cleared.
+    /// What its access lists are to be, where they change; and its capability, unless chown clears
+    /// it.
     fn lists(&self, remap: &Remap, whose: Whose, pass: Pass, is_owned: bool) -> Result<Vec<(&'static str, Vec<u8>)>, String> {
         let becomes = |kind, id| remap.listed(whose, kind, id, pass.is_untouched());
         let names = [ACCESS_LIST, DEFAULT_LIST, CAPABILITY];

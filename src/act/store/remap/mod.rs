@@ -1,10 +1,10 @@
-//! A repository's files are given other owners: root's `snapgate remap`, for one that has moved to another machine or account, or that is to
-//! keep owners from now on.
+//! A repository's files get other owners: root's `snapgate remap`, for one that has moved to
+//! another machine or account, or that is to keep owners from now on.
 //!
-//! Owners alone change, and the attributes that name them: no name, no content and no time. Before anything is changed the repository is
-//! root's and closed to everybody else, whoever has it open has been looked for, and a note says what becomes of what. Neither may be
-//! taken back before all of it is on the disk: whenever it is killed, pushes are refused until it is run again, and that run goes on
-//! where this one stopped.
+//! Only owners change, and the attributes that name them. Before anything is changed the repository
+//! is root's and closed to everybody else, nobody has it open, and a note says what becomes of
+//! what. Neither is taken back before all is on the disk: whenever it is killed, pushes are refused
+//! until it is run again, and that run continues.
 
 mod inode;
 mod notes;
@@ -23,12 +23,12 @@ use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
 use nix::unistd::{Gid, Uid, fchown};
 
-use self::notes::Notes;
+use self::notes::{Notes, ROOT};
 use self::pass::Pass;
 use self::private::{Place, Private};
 use self::walk::{STATE_NAME, Walk};
 use super::owners::{NOTE, private};
-use super::{attributes, mounts, tree, trouble, unusable};
+use super::{OrTrouble as _, attributes, mounts, tree, trouble, unusable};
 use crate::decide::owners::remap::attributes::{ACCESS_LIST, DEFAULT_LIST};
 use crate::decide::owners::remap::{Holder, Meaning, Remap};
 use crate::terms::text::printable;
@@ -67,22 +67,20 @@ pub struct Given {
     pub problems: Vec<String>,
     /// How many there are in all, by name.
     pub in_all: u64,
-    /// What goes along in the repository's own directory though the gate did not put it there, printable; the first ones.
+    /// What is in the repository's own directory, not the gate's, and goes along; printable, the
+    /// first ones.
     pub others: Vec<String>,
 }
-
-const ROOT: Holder = Holder { user: 0, group: 0 };
 
 impl Ownership {
     /// Takes the repository at `path`. `None` where there is none.
     ///
     /// # Errors
-    /// When a push runs, or it cannot be told what the owners in it mean.
+    /// When a push runs, or what the owners in it mean is unknown.
     pub fn take(path: &Path) -> Result<Option<Self>, Reason> {
-        let looking = |error: io::Error| trouble("looking at", path, &error);
         let Some(beside) = private(path) else { return Ok(None) };
         let parent = parent(path)?;
-        let name = tree::c_string(path.file_name().unwrap_or(OsStr::new("."))).map_err(looking)?;
+        let name = tree::c_string(path.file_name().unwrap_or(OsStr::new("."))).or_trouble("looking at", path)?;
         let root = tree::open_at(&parent, name.as_c_str());
         let private = Private::find(parent, beside)?;
         let root = match root {
@@ -92,26 +90,26 @@ impl Ownership {
                 return Err(unusable(detail, "put the repository back; if it is gone for good, remove that directory, too"));
             }
             Err(Errno::ENOENT) => return Ok(None),
-            root => root.map_err(|error| looking(error.into()))?,
+            root => root.or_trouble("looking at", path)?,
         };
-        if let Some(point) = mounts::ways_around(root.as_fd()).map_err(looking)? {
+        if let Some(point) = mounts::ways_around(root.as_fd()).or_trouble("looking at", path)? {
             let point = printable(point.as_os_str().as_encoded_bytes());
             return Err(unusable(format!("a part of the repository is mounted at `{point}`, too"), "unmount it there until this is done"));
         }
         let state = match tree::open_at(root.as_fd(), STATE_NAME) {
             Err(Errno::ENOENT) => return Ok(None),
-            state => state.map_err(|error| looking(error.into()))?,
+            state => state.or_trouble("looking at", path)?,
         };
         let notes = Notes::new(state, path.join(STATE));
         let locks = notes.locked()?;
-        let place = Place::of(root.as_fd()).map_err(looking)?;
+        let place = Place::of(root.as_fd()).or_trouble("looking at", path)?;
         let begun = private.begun(&place)?;
-        let found = fstat(&root).map_err(|error| looking(error.into()))?;
+        let found = fstat(&root).or_trouble("looking at", path)?;
         let (holder, meaning) = match &begun {
             Some(remap) => (remap.from(), remap.meant().clone()),
             None => {
                 let holder = notes.holder()?;
-                // Root's where a run was killed before it changed anything, or after it had changed everything.
+                // Root's if a run was killed before it changed anything, or after everything.
                 if holder.user != found.st_uid && !(found.st_uid == 0 && private.is_there()) {
                     let user = holder.user;
                     let detail = format!("the repository belongs to uid {}, and `{STATE}` in it to uid {user}", found.st_uid);
@@ -139,12 +137,12 @@ impl Ownership {
         self.begun.as_ref()
     }
 
-    /// Whether an earlier run was killed before it changed anything, or after it had changed everything.
+    /// Whether an earlier run was killed before it changed anything, or after everything.
     pub fn is_left_closed(&self) -> bool {
         self.begun.is_none() && !self.is_closed && self.private.is_there()
     }
 
-    /// Looks at what would be done, and changes nothing. `names` tells snapshots from the directories above them.
+    /// Looks at what would be done. `names` tells snapshots from the directories above them.
     pub fn look(&mut self, remap: &Remap, names: &NamePattern) -> Given {
         let pass = if self.begun.is_some() { Pass::LookAgain } else { Pass::Look };
         self.walk(remap, names, pass)
@@ -154,10 +152,8 @@ impl Ownership {
         Walk::new(remap, names, pass, &mut self.private).through(self.root.as_fd())
     }
 
-    /// Gives it back to its account where a run was killed before it changed anything, or after it had changed everything.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
+    /// Gives it back to its account if a run was killed before it changed anything, or after
+    /// everything.
     pub fn recover(&mut self) -> Result<(), Reason> {
         if !self.is_left_closed() {
             return Ok(());
@@ -167,10 +163,7 @@ impl Ownership {
         Ok(())
     }
 
-    /// Makes it root's and closes it to everybody else, until it is done or given up. Whoever has something in it open still has.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
+    /// Makes it root's and closes it to everybody else. Whoever has something in it open still has.
     pub fn close(&mut self) -> Result<(), Reason> {
         self.private.make()?;
         self.is_closed = self.begun.is_none();
@@ -184,10 +177,8 @@ impl Ownership {
         Ok(())
     }
 
-    /// Looks once more, when nobody can change anything any more, and keeps what is to be given back.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
+    /// Looks once more, when nobody can change anything any more, and keeps what has to be given
+    /// back.
     pub fn prepare(&mut self, remap: &Remap, names: &NamePattern) -> Result<Given, Reason> {
         if self.begun.is_some() {
             return Ok(self.walk(remap, names, Pass::LookAgain));
@@ -200,7 +191,7 @@ impl Ownership {
     /// What was read before it was closed, the account may have changed until then.
     fn is_so_still(&self) -> Result<(), Reason> {
         let path = self.path.join(STATE);
-        let state = tree::open_at(self.root.as_fd(), STATE_NAME).map_err(|error| trouble("looking at", &path, &error.into()))?;
+        let state = tree::open_at(self.root.as_fd(), STATE_NAME).or_trouble("looking at", &path)?;
         let notes = Notes::new(state, path);
         if notes.is(&self.notes)? && notes.holder()? == self.holder && meaning(&notes, self.holder)? == self.meaning {
             return Ok(());
@@ -208,12 +199,10 @@ impl Ownership {
         Err(unusable("the repository was changed while it was being closed".to_owned(), "run it again"))
     }
 
-    /// Does it. What has problems stays as it is, and then so does the note: no push is let in, and a further run goes on.
-    ///
-    /// # Errors
-    /// When the disk does not let the notes be written, or has lost something.
+    /// Does it. What has problems stays as it is, and so does the note: no push is let in, and a
+    /// further run continues.
     pub fn change(&mut self, remap: &Remap, names: &NamePattern) -> Result<Given, Reason> {
-        let syncing = |this: &Self| rustix::fs::syncfs(&this.root).map_err(|error| trouble("syncing", &this.path, &error.into()));
+        let syncing = |this: &Self| rustix::fs::syncfs(&this.root).or_trouble("syncing", &this.path);
         if self.begun.is_none() {
             syncing(self)?;
             let noted = self.private.begin(remap, &self.place).map_err(|error| self.writing(&error));
@@ -237,24 +226,20 @@ impl Ownership {
     }
 
     fn finish(&mut self, remap: &Remap) -> io::Result<()> {
-        let note = serde_json::to_vec(remap.mapping())?;
-        self.notes.write(NOTE, &note, remap.to())?;
-        // What they said of others was of the old account's making, and counts for nothing at mode 0700.
+        self.notes.write(NOTE, remap.mapping(), remap.to())?;
+        // They are the old account's, and count for nothing at mode 0700.
         for list in [ACCESS_LIST, DEFAULT_LIST] {
             attributes::remove_at(&format!("/proc/self/fd/{}/.", self.root.as_raw_fd()), list)?;
         }
         self.notes.close()?;
         rustix::fs::syncfs(&self.root)?;
         self.private.end()?;
-        // From here on a further run finds everything done, and the account's name on what is in it.
+        // From here on a further run finds everything done, and the account's name on it.
         self.give(remap.to(), 0o700)?;
         self.private.remove()
     }
 
     /// Gives it up, where nothing has been changed: it is its account's again, and as it was.
-    ///
-    /// # Errors
-    /// When the disk does not let it.
     pub fn give_up(&mut self) -> Result<(), Reason> {
         if !std::mem::take(&mut self.is_closed) {
             return Ok(());
@@ -264,7 +249,6 @@ impl Ownership {
         given.map_err(|error| self.writing(&error))
     }
 
-    /// Its own directory, which is closed while it changes hands.
     fn give(&self, to: Holder, mode: u32) -> io::Result<()> {
         fchmod(&self.root, Mode::S_IRWXU)?;
         fchown(&self.root, Some(Uid::from_raw(to.user)), Some(Gid::from_raw(to.group)))?;
@@ -278,7 +262,7 @@ impl Ownership {
 }
 
 impl Drop for Ownership {
-    /// Nobody is told any more where this fails: the next run does it (`recover`).
+    /// If this fails the next run does it (`recover`).
     fn drop(&mut self) {
         let _ = self.give_up();
     }
@@ -292,22 +276,21 @@ fn meaning(notes: &Notes, holder: Holder) -> Result<Meaning, Reason> {
     })
 }
 
-/// The directory that a repository is in. A link on the way may only be one that root alone can have made: anybody else's would have root
-/// give away what it leads to.
+/// The directory that a repository is in. Only a link that root alone can have made is followed:
+/// with anybody else's root would give away what it leads to.
 fn parent(path: &Path) -> Result<OwnedFd, Reason> {
     let above = path.parent().unwrap_or(path);
     let open = |path: &Path| {
         let how = OpenHow::new().flags(OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC);
         openat2(AT_FDCWD, path, how.resolve(ResolveFlag::RESOLVE_NO_SYMLINKS))
     };
-    let looking = |error: io::Error| trouble("looking at", above, &error);
     match open(above) {
         Err(Errno::ELOOP) => {}
-        opened => return opened.map_err(|error| looking(error.into())),
+        opened => return opened.or_trouble("looking at", above),
     }
-    let real = fs::canonicalize(above).map_err(looking)?;
+    let real = fs::canonicalize(above).or_trouble("looking at", above)?;
     if above.ancestors().chain(real.ancestors()).all(is_roots_alone) {
-        return open(&real).map_err(|error| looking(error.into()));
+        return open(&real).or_trouble("looking at", above);
     }
     let shown = printable(above.as_os_str().as_encoded_bytes());
     let detail = format!("there is a symbolic link on the way to `{shown}`, and somebody else than root can change what is there");

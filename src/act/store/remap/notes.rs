@@ -1,23 +1,27 @@
-//! The notes and locks of a repository, for root: they stand in a directory of an account's, who could put links in their place.
+//! The notes and locks of a repository, for root: its account could put links in their place.
 //!
-//! Nothing is followed or believed that is no plain file.
+//! Only plain files are followed or believed.
 
-use std::ffi::CString;
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, RenameFlags, openat, renameat2};
 use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use super::super::disk::read_bounded;
 use super::super::owners::NOTE;
-use super::super::{locked, trouble};
+use super::super::{OrTrouble as _, locked, trouble};
 use crate::decide::owners::remap::Holder;
 use crate::terms::limits::MAX_MAPPING_NOTE;
 use crate::terms::{Mapping, Reason};
+
+pub(super) const ROOT: Holder = Holder { user: 0, group: 0 };
 
 /// The gate's, and the one that rsync carries.
 pub(super) const LOCKS: [&str; 2] = ["lock", "rsync.lock"];
@@ -25,11 +29,16 @@ pub(super) const LOCKS: [&str; 2] = ["lock", "rsync.lock"];
 /// What is not in its place yet. It may be there when a run was killed, and be root's.
 pub(super) const NEW: &str = "remap.new";
 
-/// The directory that they stand in.
 #[derive(Debug)]
 pub(super) struct Notes {
     directory: OwnedFd,
     path: PathBuf,
+}
+
+impl AsFd for Notes {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
 }
 
 impl Notes {
@@ -37,17 +46,16 @@ impl Notes {
         Self { directory, path }
     }
 
-    /// The account that has the directory: it was made by it, where the repository's own may have been by root.
+    /// The account that has the directory, and made it; root may have made the repository's own.
     pub(super) fn holder(&self) -> Result<Holder, Reason> {
-        let found = fstat(&self.directory).map_err(|error| trouble("looking at", &self.path, &error.into()))?;
+        let found = fstat(&self.directory).or_trouble("looking at", &self.path)?;
         Ok(Holder { user: found.st_uid, group: found.st_gid })
     }
 
     /// Whether these stand in the same directory.
     pub(super) fn is(&self, other: &Self) -> Result<bool, Reason> {
         let place = |notes: &Self| fstat(&notes.directory).map(|found| (found.st_dev, found.st_ino));
-        let same = place(self).and_then(|own| Ok(own == place(other)?));
-        same.map_err(|error| trouble("looking at", &self.path, &error.into()))
+        place(self).and_then(|own| Ok(own == place(other)?)).or_trouble("looking at", &self.path)
     }
 
     /// Closes the directory to everybody but its account.
@@ -60,7 +68,7 @@ impl Notes {
         let mut locks = Vec::new();
         for name in LOCKS {
             let path = self.path.join(name);
-            let opened = self.open(name).map_err(|error| trouble("opening", &path, &error))?;
+            let opened = self.open(name).or_trouble("opening", &path)?;
             locks.extend(opened.map(|file| locked(file, &path)).transpose()?);
         }
         Ok(locks)
@@ -82,16 +90,12 @@ impl Notes {
 
     /// Where the client's ids stand, by the gate's note.
     pub(super) fn mapping(&self) -> Result<Option<Mapping>, Reason> {
-        let read = || -> io::Result<Option<Mapping>> {
-            let Some(file) = self.open(NOTE)? else { return Ok(None) };
-            let mut bytes = Vec::new();
-            file.take(MAX_MAPPING_NOTE + 1).read_to_end(&mut bytes)?;
-            if bytes.len() as u64 > MAX_MAPPING_NOTE {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {MAX_MAPPING_NOTE} bytes")));
-            }
-            Ok(Some(serde_json::from_slice(&bytes)?))
-        };
-        read().map_err(|error| trouble("reading", &self.path.join(NOTE), &error))
+        self.read(NOTE).or_trouble("reading", &self.path.join(NOTE))
+    }
+
+    pub(super) fn read<T: DeserializeOwned>(&self, name: &str) -> io::Result<Option<T>> {
+        let Some(file) = self.open(name)? else { return Ok(None) };
+        Ok(Some(serde_json::from_slice(&read_bounded(file, MAX_MAPPING_NOTE)?)?))
     }
 
     fn open(&self, name: &str) -> io::Result<Option<File>> {
@@ -104,8 +108,8 @@ impl Notes {
     }
 
     /// Writes a note. It is there whole or not at all, and stays.
-    pub(super) fn write(&self, name: &str, bytes: &[u8], to: Holder) -> io::Result<()> {
-        self.put(name, bytes, to, RenameFlags::empty())
+    pub(super) fn write(&self, name: &str, note: &impl Serialize, to: Holder) -> io::Result<()> {
+        self.put(name, &serde_json::to_vec(note)?, to, RenameFlags::empty())
     }
 
     fn put(&self, name: &str, bytes: &[u8], to: Holder, how: RenameFlags) -> io::Result<()> {
@@ -124,14 +128,14 @@ impl Notes {
     }
 
     /// Removes a note, for good. One that is gone already is as good.
-    fn remove(&self, name: &str) -> io::Result<()> {
-        match unlinkat(&self.directory, CString::new(name)?.as_c_str(), UnlinkatFlags::NoRemoveDir) {
+    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+        match unlinkat(&self.directory, name, UnlinkatFlags::NoRemoveDir) {
             Err(Errno::ENOENT) => Ok(()),
             removed => removed.map_err(io::Error::from).and_then(|()| self.sync()),
         }
     }
 
-    fn sync(&self) -> io::Result<()> {
+    pub(super) fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.directory)?)
     }
 }

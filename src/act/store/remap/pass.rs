@@ -2,10 +2,8 @@
 //!
 //! Only one that changes may change anything.
 
-/// What it is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pass {
-    /// To look.
     Look,
     /// To look where an earlier run was begun and has not ended.
     LookAgain,
@@ -18,7 +16,6 @@ pub(super) enum Pass {
 }
 
 impl Pass {
-    /// Whether nothing has been changed yet.
     pub(super) fn is_untouched(self) -> bool {
         matches!(self, Self::Look | Self::Keep)
     }

@@ -1,32 +1,34 @@
-//! The directory beside a repository in which root writes down what it is doing to it, and which nobody but root may enter.
+//! The directory beside a repository in which root notes what it is doing, and which only root may
+//! enter.
 //!
-//! A run that was killed is told by it where to go on, so nothing in it may come from anybody else: it is believed only as root's own
-//! directory, closed to all others, and never reached through a link. It must not go before all is on the disk.
+//! A run goes on by it where one was killed, so nothing in it may come from anybody else: it counts
+//! only as root's own directory, closed to all others, and not reached through a link. It goes when
+//! all is on the disk.
 
 use std::ffi::{CString, OsStr};
-use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
-use rustix::fs::{AtFlags, Mode, OFlags, fsync, mkdirat, openat, readlinkat, renameat, symlinkat, syncfs, unlinkat};
+use rustix::fs::{AtFlags, Mode, fsync, mkdirat, readlinkat, symlinkat, syncfs, unlinkat};
 use serde::{Deserialize, Serialize};
 
-use super::super::tree::{c_string, each, open_at, remove_at};
-use super::super::{stage, trouble, unusable};
+use super::super::disk::found;
+use super::super::remove::{empty, remove_at};
+use super::super::tree::{c_string, open_at};
+use super::super::{OrTrouble as _, stage, unusable};
+use super::notes::{Notes, ROOT};
 use crate::decide::owners::remap::Remap;
 use crate::decide::owners::remap::kept::Kept;
 use crate::terms::Reason;
-use crate::terms::limits::MAX_MAPPING_NOTE;
 use crate::terms::text::printable;
 
 /// What is under way.
 const NOTE: &str = "remap.json";
-/// The same, not yet in its place.
-const NEW: &str = "remap.new";
-/// A link for each file whose mode or capability chown(2) clears: named by its inode, and leading to [`Kept`] instead of anywhere.
+/// A link for each file whose mode or capability chown(2) clears: named by its inode, with [`Kept`]
+/// as its target.
 const KEPT: &str = "kept";
 
 /// Where the repository stood when it was begun: another one of the same name is not meant.
@@ -61,17 +63,14 @@ pub(super) struct Private {
     parent: OwnedFd,
     name: CString,
     path: PathBuf,
-    directory: Option<OwnedFd>,
+    directory: Option<Notes>,
     kept: Option<OwnedFd>,
 }
 
 impl Private {
     /// The one at `path`, whose parent is held.
-    ///
-    /// # Errors
-    /// When somebody else's stands there.
     pub(super) fn find(parent: OwnedFd, path: PathBuf) -> Result<Self, Reason> {
-        let name = c_string(path.file_name().unwrap_or(OsStr::new("."))).map_err(|error| trouble("looking at", &path, &error))?;
+        let name = c_string(path.file_name().unwrap_or(OsStr::new("."))).or_trouble("looking at", &path)?;
         let mut this = Self { parent, name, path, directory: None, kept: None };
         this.open()?;
         Ok(this)
@@ -81,15 +80,15 @@ impl Private {
         let path = &self.path;
         let directory = match open_at(&self.parent, self.name.as_c_str()) {
             Err(Errno::ENOENT) => return Ok(()),
-            opened => opened.map_err(|error| trouble("opening", path, &error.into()))?,
+            opened => opened.or_trouble("opening", path)?,
         };
-        let found = fstat(&directory).map_err(|error| trouble("looking at", path, &error.into()))?;
+        let found = fstat(&directory).or_trouble("looking at", path)?;
         if found.st_uid != 0 || found.st_mode & 0o077 != 0 {
             let shown = printable(path.as_os_str().as_encoded_bytes());
             return Err(unusable(format!("`{shown}` is not root's alone, and stands in the way"), "see what it is, and remove it"));
         }
         self.kept = open_at(&directory, KEPT).ok();
-        self.directory = Some(directory);
+        self.directory = Some(Notes::new(directory, path.clone()));
         Ok(())
     }
 
@@ -102,12 +101,11 @@ impl Private {
         if self.is_there() {
             return Ok(());
         }
-        let made = mkdirat(&self.parent, self.name.as_c_str(), Mode::RWXU).and_then(|()| fsync(&self.parent));
-        made.map_err(|error| trouble("making", &self.path, &error.into()))?;
+        mkdirat(&self.parent, self.name.as_c_str(), Mode::RWXU).and_then(|()| fsync(&self.parent)).or_trouble("making", &self.path)?;
         self.open()
     }
 
-    fn directory(&self) -> io::Result<&OwnedFd> {
+    fn directory(&self) -> io::Result<&Notes> {
         self.directory.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
@@ -117,7 +115,8 @@ impl Private {
     /// Also where it was begun with another directory than this `place`.
     pub(super) fn begun(&self, place: &Place) -> Result<Option<Remap>, Reason> {
         let path = self.path.join(NOTE);
-        let Some(note) = self.note().map_err(|error| trouble("reading", &path, &error))? else { return Ok(None) };
+        let note = self.directory.as_ref().map_or(Ok(None), |directory| directory.read::<Note>(NOTE));
+        let Some(note) = note.or_trouble("reading", &path)? else { return Ok(None) };
         if note.place.is(place) {
             return Ok(Some(note.remap));
         }
@@ -125,39 +124,21 @@ impl Private {
         Err(unusable(detail, "put back the repository that was there when it was begun, and run it again"))
     }
 
-    fn note(&self) -> io::Result<Option<Note>> {
-        let Some(directory) = &self.directory else { return Ok(None) };
-        let file = match openat(directory, NOTE, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
-            Err(rustix::io::Errno::NOENT) => return Ok(None),
-            file => File::from(file?),
-        };
-        let mut bytes = Vec::new();
-        file.take(MAX_MAPPING_NOTE + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > MAX_MAPPING_NOTE {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {MAX_MAPPING_NOTE} bytes")));
-        }
-        Ok(Some(serde_json::from_slice(&bytes)?))
-    }
-
-    /// Writes down what is about to be done; what is kept is on the disk before. It is there whole or not at all, and stays.
+    /// Writes down what is about to be done. What is kept is on the disk before; the note is there
+    /// whole or not at all.
     pub(super) fn begin(&self, remap: &Remap, place: &Place) -> io::Result<()> {
         let directory = self.directory()?;
         syncfs(directory)?;
-        let bytes = serde_json::to_vec(&Note { remap: remap.clone(), place: place.clone() })?;
-        let fresh = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(openat(directory, NEW, fresh, Mode::RUSR | Mode::WUSR)?);
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        renameat(directory, NEW, directory, NOTE)?;
-        Ok(fsync(directory)?)
+        directory.write(NOTE, &Note { remap: remap.clone(), place: place.clone() }, ROOT)
     }
 
-    /// Keeps what a file is to get back. Once for each file, whatever names it has: says whether this is its first.
+    /// Keeps what a file is to get back, once for each inode. Returns whether this was its first
+    /// name.
     pub(super) fn keep(&mut self, inode: u64, kept: &Kept) -> io::Result<bool> {
         if self.kept.is_none() {
             let directory = self.directory()?;
             mkdirat(directory, KEPT, Mode::RWXU)?;
-            self.kept = Some(open_at(directory, KEPT)?);
+            self.kept = Some(open_at(directory.as_fd(), KEPT)?);
         }
         let directory = self.kept.as_ref().ok_or(io::ErrorKind::NotFound)?;
         match symlinkat(kept.to_string(), directory, inode.to_string()) {
@@ -166,7 +147,6 @@ impl Private {
         }
     }
 
-    /// What a file is to get back.
     pub(super) fn kept(&self, inode: u64) -> io::Result<Option<Kept>> {
         let Some(directory) = &self.kept else { return Ok(None) };
         let text = match readlinkat(directory, inode.to_string(), Vec::new()) {
@@ -181,7 +161,7 @@ impl Private {
     pub(super) fn forget_kept(&mut self) -> io::Result<()> {
         self.kept = None;
         match &self.directory {
-            Some(directory) => absent(remove_at(directory.as_fd(), &c_string(OsStr::new(KEPT))?, 0)),
+            Some(directory) => found(remove_at(directory.as_fd(), &c_string(OsStr::new(KEPT))?)).map(drop),
             None => Ok(()),
         }
     }
@@ -189,8 +169,8 @@ impl Private {
     /// Removes the note: all of it is done, and on the disk.
     pub(super) fn end(&self) -> io::Result<()> {
         let directory = self.directory()?;
-        absent(unlinkat(directory, NOTE, AtFlags::empty()).map_err(io::Error::from))?;
-        Ok(fsync(directory)?)
+        directory.remove(NOTE)?;
+        directory.sync()
     }
 
     /// Removes it with all that is in it. Pushes are let in again.
@@ -199,9 +179,9 @@ impl Private {
             return Ok(());
         }
         self.end()?;
-        // Emptied as what is held: whoever has the directory above could have put another, full one in its place.
-        let listed = open_at(self.directory()?, c".")?;
-        each(listed.as_fd(), |entry| remove_at(listed.as_fd(), entry.name, 0))?;
+        // Emptied by descriptor: whoever has the directory above could have put a full one in its
+        // place.
+        empty(self.directory()?.as_fd())?;
         (self.directory, self.kept) = (None, None);
         unlinkat(&self.parent, &self.name, AtFlags::REMOVEDIR)?;
         Ok(fsync(&self.parent)?)
@@ -209,12 +189,5 @@ impl Private {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
-    }
-}
-
-fn absent(removed: io::Result<()>) -> io::Result<()> {
-    match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
     }
 }

@@ -1,15 +1,17 @@
-//! The walk over a repository: what in it is the account's, and what the client's.
+//! The visitor of a repository: what in it is the account's, and what the client's.
 //!
-//! It never goes through a link or into another file system. Nothing is remembered of what was seen, for there may be any number of
-//! files: one that has further names is found done under those.
+//! It never goes into another file system. It remembers nothing of what it saw, since there may be
+//! any number of files: one with further names is found done under those.
 
 use std::ffi::{CStr, OsStr};
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use super::super::tree::{deeper, each, open_at};
+use super::super::tree::{Listed, open_at};
+use super::super::walk::{Closed, Leaving, Next, Visitor, walk};
 use super::Given;
 use super::inode::Inode;
 use super::notes::NEW;
@@ -20,10 +22,9 @@ use crate::terms::NamePattern;
 use crate::terms::limits::MAX_NAMED_PROBLEMS;
 use crate::terms::text::printable;
 
-/// The gate's own directory in a repository.
 pub(super) const STATE_NAME: &CStr = c".snapgate";
 
-/// A file with several names is seen as often where nothing is changed, so each name counts for its part of it.
+/// A file with several names is seen as often, so each name counts for its part of it.
 const WHOLE: u64 = 1 << 32;
 
 pub(super) struct Walk<'a> {
@@ -31,7 +32,6 @@ pub(super) struct Walk<'a> {
     names: &'a NamePattern,
     pass: Pass,
     private: &'a mut Private,
-    /// The file system that the repository is in.
     device: (u32, u32),
     /// Where the walk is, for people.
     at: PathBuf,
@@ -45,24 +45,16 @@ impl<'a> Walk<'a> {
         Self { remap, names, pass, private, device: (0, 0), at: PathBuf::new(), elsewhere: 0, given: Given::default() }
     }
 
-    /// Walks through all of a repository but its own directory.
+    /// Walks through all of a repository.
     pub(super) fn through(mut self, root: BorrowedFd<'_>) -> Given {
         match Inode::hold(root, c".") {
             Ok(held) => self.device = held.device(),
             Err(error) => self.problem(&format!("cannot be looked at: {error}")),
         }
-        self.step(root, STATE_NAME, Whose::Accounts, Self::state);
-        // Opened for itself: a listing goes on where the last one of the same descriptor ended.
-        match open_at(root, c".") {
-            Ok(listed) => self.inside(listed.as_fd(), |walk, entry| match entry.to_bytes() {
-                b".snapgate" => {}
-                b"snapshots" => walk.step(root, entry, Whose::Accounts, |walk, snapshots| walk.snapshots(snapshots, "", 1)),
-                b"current" => walk.all(root, entry, Whose::Accounts, 0),
-                b"inprogress" => walk.all(root, entry, Whose::Clients, 0),
-                _ => walk.others(root, entry),
-            }),
-            Err(error) => self.problem(&format!("cannot be read: {error}")),
+        if let Some(state) = self.step(root, STATE_NAME, Whose::Accounts) {
+            self.inside(state.as_fd(), Here::State);
         }
+        self.inside(root, Here::Root);
         if self.elsewhere > 0 {
             let names = if self.elsewhere == 1 { "1 name" } else { &format!("{} names", self.elsewhere) };
             self.problem(&format!(
@@ -77,106 +69,56 @@ impl<'a> Walk<'a> {
         self.given
     }
 
-    /// What the gate did not put there: the account did, or somebody whom it does not concern.
-    fn others(&mut self, root: BorrowedFd<'_>, name: &CStr) {
+    fn inside(&mut self, directory: BorrowedFd<'_>, here: Here) {
+        if let Err(error) = walk(directory, c".", here, Closed::Left, self) {
+            self.fault(&format!("cannot be read: {error}"));
+        }
+    }
+
+    /// Whether something that the gate did not put there goes along: the account put it there, or
+    /// somebody whom it does not concern.
+    fn goes_along(&mut self, root: BorrowedFd<'_>, name: &CStr) -> bool {
         // Where all ids are the client's own numbers nobody can say.
         if *self.remap.meant() == Meaning::Real {
-            return;
+            return false;
         }
         let is_concerned = |inode: &Inode| inode.needs(self.remap, Whose::Clients, self.pass, self.private).is_ok();
-        if Inode::hold(root, name).is_ok_and(|inode| inode.device() == self.device && is_concerned(&inode)) {
-            if self.given.others.len() < MAX_NAMED_PROBLEMS {
-                self.given.others.push(format!("`{}`", printable(name.to_bytes())));
-            }
-            self.all(root, name, Whose::Clients, 0);
+        let goes = Inode::hold(root, name).is_ok_and(|inode| inode.device() == self.device && is_concerned(&inode));
+        if goes && self.given.others.len() < MAX_NAMED_PROBLEMS {
+            self.given.others.push(format!("`{}`", printable(name.to_bytes())));
         }
+        goes
     }
 
-    /// The gate's own directory.
-    fn state(&mut self, state: BorrowedFd<'_>) {
-        self.inside(state, |walk, entry| {
-            let name = entry.to_bytes();
-            match name {
-                // Root's, where a run was killed, and gone when this one has ended.
-                _ if name == NEW.as_bytes() => {}
-                b"interrupted" | b"parts" | b"broken" | b"placeholders" => {
-                    walk.step(state, entry, Whose::Accounts, |walk, trees| {
-                        walk.inside(trees, |walk, tree| walk.all(trees, tree, Whose::Clients, 0));
-                    });
-                }
-                b"logs" => walk.step(state, entry, Whose::Accounts, |walk, logs| {
-                    walk.inside(logs, |walk, log| {
-                        let whose = if log.to_bytes().ends_with(b".rsync.log") { Whose::Clients } else { Whose::Accounts };
-                        walk.all(logs, log, whose, 0);
-                    });
-                }),
-                _ => walk.all(state, entry, Whose::Accounts, 0),
-            }
-        });
-    }
-
-    /// Snapshots, and the directories that are part of their names.
-    fn snapshots(&mut self, directory: BorrowedFd<'_>, prefix: &str, level: usize) {
-        self.inside(directory, |walk, entry| {
-            let name = entry.to_str().map(|name| format!("{prefix}{name}")).unwrap_or_default();
-            // Also one that was named by an earlier pattern.
-            if walk.names.read(&name).is_some() || level >= walk.names.deepest() || !walk.may_be_the_gates(directory, entry) {
-                walk.all(directory, entry, Whose::Clients, 0);
-            } else {
-                walk.step(directory, entry, Whose::Accounts, |walk, below| walk.snapshots(below, &format!("{name}/"), level + 1));
-            }
-        });
-    }
-
-    /// Whether it may be a directory that is a part of the names of snapshots: where owners are kept, those alone are the account's.
+    /// Whether it may be a directory that is a part of the names of snapshots: where owners are
+    /// kept, those alone are the account's.
     fn may_be_the_gates(&self, directory: BorrowedFd<'_>, name: &CStr) -> bool {
         let Ok(inode) = Inode::hold(directory, name) else { return false };
         let is_mapped = matches!(self.remap.meant(), Meaning::Mapped(_));
         inode.is_directory() && (!is_mapped || self.remap.is_accounts(Kind::User, inode.user()))
     }
 
-    /// Something, with all that is in it.
-    fn all(&mut self, parent: BorrowedFd<'_>, name: &CStr, whose: Whose, depth: usize) {
-        self.step(parent, name, whose, |walk, directory| match deeper(depth) {
-            Ok(depth) => walk.inside(directory, |walk, entry| walk.all(directory, entry, whose, depth)),
-            Err(error) => walk.problem(&error.to_string()),
-        });
-    }
-
-    /// Something, and then what is to be done inside where it is a directory.
-    fn step(&mut self, parent: BorrowedFd<'_>, name: &CStr, whose: Whose, inside: impl FnOnce(&mut Self, BorrowedFd<'_>)) {
+    /// Looks at something. Opens it where it is a directory.
+    fn step(&mut self, parent: BorrowedFd<'_>, name: &CStr, whose: Whose) -> Option<OwnedFd> {
         self.at.push(OsStr::from_bytes(name.to_bytes()));
-        match self.visit(parent, name, whose) {
-            Ok(Some(inode)) => {
-                // The listing alone is held while the walk is inside.
-                let opened = open_at(inode.held(), c".");
-                drop(inode);
-                match opened {
-                    Ok(directory) => inside(self, directory.as_fd()),
-                    Err(error) => self.problem(&format!("cannot be read: {error}")),
-                }
-            }
-            Ok(None) => {}
-            Err(what) => self.problem(&what),
-        }
-        self.at.pop();
-    }
-
-    /// Gives each entry of a directory to `look`.
-    fn inside(&mut self, directory: BorrowedFd<'_>, mut look: impl FnMut(&mut Self, &CStr)) {
-        let read = each(directory, |entry| {
-            look(self, entry.name);
-            Ok(())
+        let opened = self.visit(parent, name, whose).and_then(|inode| {
+            let open = |inode: Inode| open_at(inode.held(), c".").map_err(|error| format!("cannot be read: {error}"));
+            inode.map(open).transpose()
         });
-        if let Err(error) = read {
-            self.problem(&format!("cannot be read: {error}"));
+        let opened = opened.unwrap_or_else(|what| {
+            self.problem(&what);
+            None
+        });
+        if opened.is_none() {
+            self.at.pop();
         }
+        opened
     }
 
     /// One thing alone. Gives it back where it is a directory to go on with.
     fn visit(&mut self, parent: BorrowedFd<'_>, name: &CStr, whose: Whose) -> Result<Option<Inode>, String> {
         let inode = Inode::hold(parent, name).map_err(|error| format!("cannot be looked at: {error}"))?;
-        // Not all that is beneath another is of the same disk, even without a mount (btrfs(5), subvolumes).
+        // A subvolume (btrfs(5)) is another file system even without a mount.
         if inode.is_directory() && inode.device() != self.device {
             return Err("is in another file system".to_owned());
         }
@@ -193,7 +135,7 @@ impl<'a> Walk<'a> {
         match (self.pass, change.kept()) {
             (Pass::Keep, Some(kept)) => {
                 let is_first = self.private.keep(inode.number(), kept).map_err(|error| format!("cannot be noted: {error}"))?;
-                // What has a name elsewhere would run there as one of the new ids, for whoever can reach it: the old account, for one.
+                // A name elsewhere would run as one of the new ids, for the old account, too.
                 self.elsewhere = self.elsewhere.saturating_add(if is_first { inode.names() } else { 0 }).saturating_sub(1);
             }
             (Pass::Look | Pass::LookAgain | Pass::Keep, _) => {}
@@ -204,12 +146,17 @@ impl<'a> Walk<'a> {
             (Pass::Verify, _) => return Err("is not as it should be: somebody has changed it meanwhile".to_owned()),
         }
         let Given { files, lists, capabilities, modes, .. } = &mut self.given;
-        for (sum, counts) in
-            [(files, true), (lists, change.has_list()), (capabilities, change.has_capability()), (modes, change.has_set_id())]
-        {
+        *files = files.saturating_add(part);
+        for (sum, counts) in [lists, capabilities, modes].into_iter().zip(change.concerns()) {
             *sum = sum.saturating_add(if counts { part } else { 0 });
         }
         Ok(())
+    }
+
+    /// A problem with the directory that the walk is in. It goes on above.
+    fn fault(&mut self, what: &str) {
+        self.problem(what);
+        self.at.pop();
     }
 
     fn problem(&mut self, what: &str) {
@@ -218,5 +165,77 @@ impl<'a> Walk<'a> {
             let at = if self.at.as_os_str().is_empty() { OsStr::new(".") } else { self.at.as_os_str() };
             self.given.problems.push(format!("`{}` {what}", printable(at.as_encoded_bytes())));
         }
+    }
+}
+
+pub(super) enum Here {
+    Root,
+    /// The gate's own.
+    State,
+    /// A directory of the gate's with trees of the client's.
+    Trees,
+    Logs,
+    /// `snapshots/`, or a directory that is part of names in it.
+    Snapshots {
+        prefix: String,
+        level: usize,
+    },
+    /// With all that is in it.
+    All(Whose),
+}
+
+impl Here {
+    /// What is in it by that name, and whose that is itself. `None`: it is passed.
+    fn below(&self, walk: &mut Walk<'_>, at: BorrowedFd<'_>, name: &CStr) -> Option<(Whose, Self)> {
+        use Whose::{Accounts, Clients};
+        let all = |whose| Some((whose, Self::All(whose)));
+        match (self, name.to_bytes()) {
+            (Self::All(whose), _) => all(*whose),
+            (Self::Trees, _) => all(Clients),
+            (Self::Logs, log) => all(if log.ends_with(b".rsync.log") { Clients } else { Accounts }),
+            // Root's, where a run was killed, and gone when this one has ended.
+            (Self::State, name) if name == NEW.as_bytes() => None,
+            (Self::State, b"interrupted" | b"parts" | b"broken" | b"placeholders") => Some((Accounts, Self::Trees)),
+            (Self::State, b"logs") => Some((Accounts, Self::Logs)),
+            (Self::State, _) | (Self::Root, b"current") => all(Accounts),
+            // Seen before.
+            (Self::Root, b".snapgate") => None,
+            (Self::Root, b"snapshots") => Some((Accounts, Self::Snapshots { prefix: String::new(), level: 1 })),
+            (Self::Root, b"inprogress") => all(Clients),
+            (Self::Root, _) => all(Clients).filter(|_| walk.goes_along(at, name)),
+            (Self::Snapshots { prefix, level }, _) => {
+                let full = name.to_str().map(|name| format!("{prefix}{name}")).unwrap_or_default();
+                // Also one that was named by an earlier pattern.
+                if walk.names.read(&full).is_some() || *level >= walk.names.deepest() || !walk.may_be_the_gates(at, name) {
+                    return all(Clients);
+                }
+                Some((Accounts, Self::Snapshots { prefix: format!("{full}/"), level: level + 1 }))
+            }
+        }
+    }
+}
+
+/// No error ends the walk: each is a problem of what it is about.
+impl Visitor for Walk<'_> {
+    type Here = Here;
+
+    fn entry(&mut self, here: &mut Here, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<Here>> {
+        let Some((whose, below)) = here.below(self, at, entry.name) else { return Ok(Next::Past) };
+        Ok(self.step(at, entry.name, whose).map_or(Next::Past, |opened| Next::Through(opened, below)))
+    }
+
+    fn leave(&mut self, _: Here, _: &Leaving<'_>) -> io::Result<Option<Here>> {
+        self.at.pop();
+        Ok(None)
+    }
+
+    fn unseen(&mut self, error: io::Error) -> io::Result<ControlFlow<()>> {
+        self.fault(&error.to_string());
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn broken_off(&mut self, error: io::Error) -> io::Result<ControlFlow<()>> {
+        self.fault(&format!("cannot be read: {error}"));
+        Ok(ControlFlow::Continue(()))
     }
 }

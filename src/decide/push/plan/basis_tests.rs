@@ -18,7 +18,7 @@ pub(in crate::decide::push) fn planned(options: &str, state: &RepositoryState) -
 fn links(letters: &str, newest: bool) -> Vec<String> {
     let newest = newest.then(|| NamePattern::default().name_at("2026-11-20T00:00:00Z".parse().unwrap()));
     let bases = ["2", "1"].into_iter().chain(newest.as_ref().map(|_| "newest"));
-    let bases = bases.map(|name| (PathBuf::from("/r").join(name), BasisOf::Published)).collect();
+    let bases = bases.map(|name| Tree::published(Path::new("/r").join(name))).collect();
     let state = RepositoryState { newest, ..RepositoryState::default() };
     let places = Places {
         root: PathBuf::from("/r"),

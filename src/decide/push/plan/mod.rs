@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use crate::decide::judge::closing::Closing;
 use crate::decide::policy::{Limits, Policy};
-use crate::decide::push::links::{Basis, BasisOf, Layout};
+use crate::decide::push::links::{Basis, Layout, Tree};
 use crate::decide::push::parts;
 use crate::decide::rrsync::{self, Aim, Direction, Transfer};
 use crate::decide::rsync::argv::{self, Setup, Version};
@@ -59,7 +59,7 @@ pub struct Places {
     pub stage: PathBuf,
     /// What unchanged files are linked from: trees with the push's place, the most promising first
     /// and the newest snapshot of it last.
-    pub bases: Vec<(PathBuf, BasisOf)>,
+    pub bases: Vec<Tree>,
     /// The directory that rsync puts unfinished files into, by a name that no client can know.
     pub partial_dir: String,
     /// The run's log.
@@ -187,12 +187,12 @@ impl PushPlan {
 
     /// Whether files may be built on parts that were set aside, with these bases.
     pub fn builds_on(&self, bases: &[Basis]) -> bool {
-        !self.push.sends_whole_files() && bases.iter().any(|basis| basis.of == BasisOf::SetAside)
+        !self.push.sends_whole_files() && bases.iter().any(|basis| basis.tree.is_set_aside())
     }
 
     /// Whether the next push like this one could use what is kept of it, with these bases.
     pub fn can_go_on(&self, bases: &[Basis]) -> bool {
-        self.push.lists_capabilities() || bases.iter().all(|basis| basis.of == BasisOf::SetAside)
+        self.push.lists_capabilities() || bases.iter().all(|basis| basis.tree.is_set_aside())
     }
 
     /// Whether access lists come with it.
@@ -226,7 +226,7 @@ impl PushPlan {
             // It may speak a protocol before 29, as openrsync does (27): then rsync fails on a
             // second `--link-dest` (compat.c). The newest snapshot shares most; before there is
             // one, an unfinished push.
-            let is_newest = |(_, of): &(_, BasisOf)| self.has_newest && *of == BasisOf::Published;
+            let is_newest = |tree: &Tree| self.has_newest && !tree.is_set_aside();
             let kept = if places.bases.last().is_some_and(is_newest) { places.bases.len() - 1 } else { 0 };
             places.bases = places.bases.drain(kept..=kept).collect();
         }
@@ -341,11 +341,9 @@ struct Seen {
 
 impl Seen {
     fn of(places: &Places, place: &SubPath, view: bool) -> Self {
-        let numbered = places.bases.iter().enumerate();
-        let tree =
-            |(number, (root, _)): (usize, &(PathBuf, _))| if view { Path::new(BASIS).join(number.to_string()) } else { root.clone() };
-        let trees: Vec<_> = numbered.map(tree).collect();
-        let basis = |((root, of), tree): (&(PathBuf, BasisOf), &PathBuf)| Basis { root: root.clone(), seen: place.below(tree), of: *of };
+        let shown = |(number, tree): (usize, &Tree)| if view { Path::new(BASIS).join(number.to_string()) } else { tree.root.clone() };
+        let trees: Vec<_> = places.bases.iter().enumerate().map(shown).collect();
+        let basis = |(tree, shown): (&Tree, &PathBuf)| Basis { tree: tree.clone(), seen: place.below(shown) };
         let bases = places.bases.iter().zip(&trees).map(basis).collect();
         if view {
             Self { stage: STAGE.into(), trees, bases, log: LOG.into() }
@@ -367,7 +365,7 @@ fn limits(memory: u64, processes: u64, file_size: Option<u64>, running: Option<u
 fn binds(places: &Places, seen: &Seen) -> Vec<Bind> {
     let bind = |from: &Path, to: &Path, kind| Bind { from: from.to_path_buf(), to: to.to_path_buf(), kind, optional: false };
     let mut binds = vec![spec::program_shown(&places.program), bind(&places.stage, &seen.stage, Kind::Stage)];
-    binds.extend(places.bases.iter().zip(&seen.trees).map(|((root, _), seen)| bind(root, seen, Kind::History)));
+    binds.extend(places.bases.iter().zip(&seen.trees).map(|(tree, seen)| bind(&tree.root, seen, Kind::History)));
     binds.push(bind(&places.log, &seen.log, Kind::Writable));
     binds
 }

@@ -1,13 +1,6 @@
 //! What is kept of pushes that were cut off: all of it, once, in one tree.
 
-use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
-use std::time::Duration;
-
-use super::tests::{DAY, NOON, Store, stage_with, store};
 use super::*;
-use crate::terms::SubPath;
 
 /// What stands in the one tree that is kept.
 fn kept(store: &Store) -> std::path::PathBuf {
@@ -132,7 +125,7 @@ fn the_file_that_a_killed_rsync_was_at_gets_each_name_that_it_may_have_been_mean
     }
     let inode = |name: &str| fs::metadata(kept(&store).join(name)).unwrap().ino();
     assert_eq!(inode("foo"), inode(".foo"), "one part, once");
-    // One that was cut off while rsync could tidy up says which it is, and then so it is for the next.
+    // One that was cut off while rsync could tidy up says which it is, for the next one, too.
     let staging = held.stage(&SubPath::default()).unwrap();
     let own = staging.path().join(staging.partial_dir());
     fs::create_dir(&own).unwrap();
@@ -149,7 +142,7 @@ fn the_file_that_a_killed_rsync_was_at_gets_each_name_that_it_may_have_been_mean
 fn a_file_of_a_client_s_that_is_called_like_a_temporary_one_is_none() {
     let store = store();
     let held = store.repository.hold().unwrap();
-    // One that has arrived has its time or at least its name since, one that others may read is none, nor is one with two names.
+    // One that has arrived has a new time or name, is readable for others, or has two names.
     for (number, finish) in [
         |path: &Path| fs::File::open(path).unwrap().set_modified(std::time::UNIX_EPOCH + DAY).unwrap(),
         |path: &Path| {
@@ -170,4 +163,37 @@ fn a_file_of_a_client_s_that_is_called_like_a_temporary_one_is_none() {
         staging.set_aside().unwrap();
         assert!(kept(&store).join(&name).exists() && !kept(&store).join("foo").exists(), "{number}");
     }
+}
+
+#[test]
+fn an_unfinished_file_never_stands_under_its_name_in_a_snapshot() {
+    let store = store();
+    let held = store.repository.hold().unwrap();
+    let staging = held.stage(&SubPath::parse("etc").unwrap()).unwrap();
+    let unfinished = staging.path().join("etc").join(staging.partial_dir());
+    fs::create_dir(&unfinished).unwrap();
+    fs::write(unfinished.join("f"), "half").unwrap();
+    fs::write(staging.path().join("etc/whole"), "whole").unwrap();
+    let before = fs::metadata(staging.path().join("etc")).unwrap();
+    staging.drop_unfinished().unwrap();
+    let after = fs::metadata(staging.path().join("etc")).unwrap();
+    assert_eq!((before.mtime(), before.mtime_nsec()), (after.mtime(), after.mtime_nsec()));
+    let names: Vec<_> = fs::read_dir(staging.path().join("etc")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["whole"]);
+}
+
+#[test]
+fn an_unfinished_file_is_built_on_by_the_next_push_and_looks_like_no_file_of_a_client() {
+    let store = store();
+    let held = store.repository.hold().unwrap();
+    let staging = held.stage(&SubPath::default()).unwrap();
+    let unfinished = staging.path().join(staging.partial_dir());
+    fs::create_dir(&unfinished).unwrap();
+    fs::write(unfinished.join("f"), "half").unwrap();
+    assert!(staging.set_aside().unwrap());
+    let bases = store.bases();
+    assert_eq!(fs::read_to_string(bases[0].root.join("f")).unwrap(), "half");
+    // Some files of clients are dated 1970, and none some second before it that nobody can know.
+    assert!(fs::metadata(bases[0].root.join("f")).unwrap().mtime() < 0);
+    assert!(store.bases_of(&store.look(), true).is_empty(), "never where size alone counts");
 }
