@@ -15,7 +15,7 @@ use snapgate::decide::rsync::secluded::Block;
 use snapgate::decide::sandbox::spec::Confinement;
 use snapgate::terms::ids::Owners;
 use snapgate::terms::reason::Reason;
-use snapgate::terms::request::{Account, Said};
+use snapgate::terms::request::{Account, Original};
 
 /// The captures write a byte that is not UTF-8 as a lone surrogate, which JSON readers refuse; this stands for it meanwhile.
 const FOREIGN_BYTE: char = '\u{f8ff}';
@@ -55,7 +55,7 @@ fn bytes(capture: &Capture) -> Vec<u8> {
 
 /// What came of a line; where `-s` sent the rest of it on standard input, of both.
 fn parsed(capture: &Capture) -> Result<Command, Vec<Reason>> {
-    match parse(&Said::Command(bytes(capture)))? {
+    match parse(&Original::Command(bytes(capture)))? {
         Command::Secluded(begun) => {
             let mut block = Block::default();
             let hex = capture.stdin_hex.as_bytes().chunks(2);

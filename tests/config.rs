@@ -14,7 +14,7 @@ use snapgate::terms::client::ClientName;
 use snapgate::terms::key::Fingerprint;
 use snapgate::terms::limits::MAX_POLICIES;
 use snapgate::terms::reason::{Code, Reason};
-use snapgate::terms::request::{Account, Request, Said};
+use snapgate::terms::request::{Account, Original, Request};
 use support::getent;
 use tempfile::TempDir;
 
@@ -60,7 +60,7 @@ impl Settings {
             address: None,
             keys: keys.to_vec(),
             named: named.map(|name| name.parse().unwrap()),
-            said: Said::Nothing,
+            original: Original::Nothing,
         };
         identify(self.path(), &self.site(), &request)
     }

@@ -20,7 +20,7 @@ use crate::decide::rsync::typed::{self, Typed};
 use crate::decide::sandbox::spec::{self, Sandbox};
 use crate::terms::text::{printable, printable_path};
 use crate::terms::{
-    Account, Administrator, ClientName, Code, Fingerprint, Owners, Peer, Reason, RepositoryState, Request, Said, Zone, exit,
+    Account, Administrator, ClientName, Code, Fingerprint, Original, Owners, Peer, Reason, RepositoryState, Request, Zone, exit,
 };
 
 /// A connection to imagine.
@@ -112,7 +112,7 @@ fn others(directory: &Path, site: &Site, policy: &Policy, question: &Question) -
 
 /// The policy's verdict, and what would be done.
 fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, request: &Request) -> Explanation {
-    let command = command::parse(&request.said);
+    let command = command::parse(&request.original);
     let resolved = if question.from.is_some() { resolve_hosts(policy, request.address.as_ref()) } else { Vec::new() };
     let owned = owners_of(site, policy, &request.account);
     let owners = owned.as_ref().unwrap_or(&Owners::Undecided);
@@ -288,14 +288,14 @@ fn imagine(question: &Question, policy: &Policy, zone: &Zone) -> Result<Request,
     let keys = question.key.clone().or_else(|| policy.keys.as_ref()?.first().cloned());
     let unknown = || Account { name: policy.user.clone(), uid: u32::MAX, group: u32::MAX };
     let account = names::named(&policy.user).unwrap_or_else(unknown);
-    let said = if question.command.is_empty() { Said::Nothing } else { Said::Command(question.command.clone()) };
+    let original = if question.command.is_empty() { Original::Nothing } else { Original::Command(question.command.clone()) };
     Ok(Request {
         at: moment(question.at.as_deref(), zone)?,
         account,
         address: question.from.clone(),
         keys: keys.into_iter().collect(),
         named: None,
-        said,
+        original,
     })
 }
 

@@ -18,13 +18,13 @@ use crate::terms::text::{printable, printable_path};
 use crate::terms::{Account, ClientName, Reason, exit};
 
 /// What is printed, and the exit code.
-pub(crate) type Said = (String, u8);
+pub(crate) type Printed = (String, u8);
 
 /// Does it, or says what would be done (`dry_run`). The exit code is 1 where files stand in the way.
 ///
 /// # Errors
 /// In words, when it cannot be done.
-pub(crate) fn remap(directory: &Path, client: &ClientName, dry_run: bool) -> Result<Said, Said> {
+pub(crate) fn remap(directory: &Path, client: &ClientName, dry_run: bool) -> Result<Printed, Printed> {
     let policy = policy(directory, client)?;
     let shown = printable_path(&policy.path);
     let mut owned = Ownership::take(&policy.path).map_err(reason)?.ok_or_else(|| {
@@ -82,7 +82,7 @@ pub(crate) fn remap(directory: &Path, client: &ClientName, dry_run: bool) -> Res
 const MEND: &str = "nothing was changed: mend these first, and run it again\n";
 const UNDONE: &str = "it is not done, and pushes are refused until it is: mend these, and run it again\n";
 
-fn policy(directory: &Path, client: &ClientName) -> Result<Policy, Said> {
+fn policy(directory: &Path, client: &ClientName) -> Result<Policy, Printed> {
     if accounts::running() != 0 {
         return Err(("only root can give files to others\nrun it as root".to_owned(), exit::REFUSED));
     }
@@ -95,7 +95,7 @@ fn policy(directory: &Path, client: &ClientName) -> Result<Policy, Said> {
     Ok(policy)
 }
 
-fn wanted(policy: &Policy, owned: &Ownership) -> Result<Remap, Said> {
+fn wanted(policy: &Policy, owned: &Ownership) -> Result<Remap, Printed> {
     remap::wanted(policy, owned.meaning()).map_err(unfit)?;
     let account = names::named(&policy.user)
         .ok_or_else(|| unfit(format!("there is no account `{}`\nmake it, or set `user:` in the policy", policy.user)))?;
@@ -136,7 +136,7 @@ fn wanted(policy: &Policy, owned: &Ownership) -> Result<Remap, Said> {
 }
 
 /// Whoever runs may have something of the repository open.
-fn nobody_runs(remap: &Remap, repository: &Path) -> Result<(), Said> {
+fn nobody_runs(remap: &Remap, repository: &Path) -> Result<(), Printed> {
     let cannot = |error| (format!("looking for processes: {error}\nrun it where /proc shows all of them"), exit::BUSY);
     let repository = fs::canonicalize(repository).map_err(cannot)?;
     // The account can write the note of its ranges: look for whoever runs as any id of its.
@@ -155,7 +155,7 @@ fn nobody_runs(remap: &Remap, repository: &Path) -> Result<(), Said> {
     Err((format!("{what}\nwait until it has ended, or end it, and run it again"), exit::BUSY))
 }
 
-fn unfit(what: String) -> Said {
+fn unfit(what: String) -> Printed {
     (what, exit::CONFIG)
 }
 
@@ -185,7 +185,7 @@ fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-fn reason(reason: Reason) -> Said {
+fn reason(reason: Reason) -> Printed {
     let remedy = reason.remedy.or(reason.hint).map(|what| format!("\n{what}")).unwrap_or_default();
     (format!("{}{remedy}", reason.detail), reason.code.exit())
 }

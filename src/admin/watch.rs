@@ -21,7 +21,7 @@ use crate::decide::policy::{Site, Transport};
 use crate::decide::speak::alerts::{self, Alerts, State};
 use crate::decide::speak::message;
 use crate::terms::limits::{
-    FLUSH_PATIENCE, MAIL_LIFETIME, MAX_BATCH, MAX_PROBLEMS, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_TOLD_TEXT, MAX_UNREACHABLE, MAX_WAITING,
+    FLUSH_PATIENCE, MAIL_LIFETIME, MAX_BATCH, MAX_PROBLEMS, MAX_REFUSED_MAILS, MAX_REPORTED_TEXT, MAX_ROUNDS, MAX_UNREACHABLE, MAX_WAITING,
     WATCH_TIMEOUT,
 };
 use crate::terms::text::counted;
@@ -357,7 +357,7 @@ impl Pass<'_> {
     /// Keeps a problem for the report, up to a limit: a hostile account could make any number.
     fn problem(&mut self, words: &str) {
         if self.report.problems.len() < MAX_PROBLEMS {
-            let lines: Vec<_> = words.lines().map(|line| crate::terms::text::still_printable(line, MAX_TOLD_TEXT)).collect();
+            let lines: Vec<_> = words.lines().map(|line| crate::terms::text::still_printable(line, MAX_REPORTED_TEXT)).collect();
             self.report.problems.push(lines.join("\n"));
         }
     }

@@ -37,7 +37,7 @@ pub struct Answer {
 #[must_use]
 pub fn run(words: &[OsString]) -> ExitCode {
     show(match words::read(words) {
-        Some(Order::Serve { directory, client, spoken }) => connection::serve(directory, client, spoken, serve::perform),
+        Some(Order::Serve { directory, client, source }) => connection::serve(directory, client, source, serve::perform),
         Some(Order::Rrsync { directory, words }) => rrsync::rrsync(directory, words),
         Some(Order::Help) => Answer { text: USAGE.to_owned(), ..Answer::default() },
         Some(Order::Version) => {

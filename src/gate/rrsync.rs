@@ -27,7 +27,7 @@ use crate::decide::rrsync::{Asked, Direction, Flags, Setup, Spot, Transfer, hide
 use crate::decide::rsync::argv::Version;
 use crate::decide::rsync::secluded::Words;
 use crate::terms::text::printable;
-use crate::terms::{Administrator, Code, Reason, Request, Spoken, exit};
+use crate::terms::{Administrator, Code, CommandSource, Reason, Request, exit};
 
 /// The site file's settings, or the defaults.
 struct Site {
@@ -43,7 +43,7 @@ pub fn rrsync(config: &Path, words: &[OsString]) -> Answer {
     process::close_inherited();
     process::no_core();
     let site = site(config);
-    let request = intake::request(names::running(), None, intake::said(Spoken::Variable));
+    let request = intake::request(names::running(), None, intake::original(CommandSource::Variable));
     let flags = match flags::parse(words) {
         Ok(Order::Help) => return Answer { text: HELP.to_owned(), ..Answer::default() },
         Ok(Order::Serve(flags)) => flags,
@@ -57,7 +57,7 @@ pub fn rrsync(config: &Path, words: &[OsString]) -> Answer {
             return answer(&reasons);
         }
     };
-    let hidden = match hides(&session.request.said).then(secluded::from_stdin).transpose() {
+    let hidden = match hides(&session.request.original).then(secluded::from_stdin).transpose() {
         Ok(hidden) => hidden,
         Err((fault, input)) => {
             session.input = input;
@@ -66,7 +66,7 @@ pub fn rrsync(config: &Path, words: &[OsString]) -> Answer {
     };
     session.input = hidden.as_ref().map(Words::shown).unwrap_or_default();
     let dir = session.root.path.as_os_str().as_bytes();
-    let asked = judge(&session.flags, dir, &session.request.said, hidden.as_ref().map(Words::as_slice));
+    let asked = judge(&session.flags, dir, &session.request.original, hidden.as_ref().map(Words::as_slice));
     match asked {
         Ok(Asked::Probe) => {
             session.log(Event::Probed);

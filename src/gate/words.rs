@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::decide::host::login::is_the_gate_alone;
 use crate::decide::policy::DEFAULT_CONFIG;
-use crate::terms::{ClientName, Spoken};
+use crate::terms::{ClientName, CommandSource};
 
 /// What the program's words ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) enum Order<'a> {
         /// The client of `--client`.
         client: Option<ClientName>,
         /// Where the client's command is.
-        spoken: Spoken,
+        source: CommandSource,
     },
     /// A connection in the place of rsync's rrsync, whose words these are.
     Rrsync {
@@ -48,7 +48,7 @@ pub(super) fn read(words: &[OsString]) -> Option<Order<'_>> {
         [option] if option == "--version" => return Some(Order::Version),
         [option, command] if option == "-c" => return Some(of_shell(command.as_bytes())),
         // login(1): a `-` before a shell's name means a login.
-        [] if name.as_bytes().starts_with(b"-") => return Some(shell(Spoken::Nowhere)),
+        [] if name.as_bytes().starts_with(b"-") => return Some(shell(CommandSource::Nowhere)),
         _ => {}
     }
     let (directory, words) = match words {
@@ -56,10 +56,10 @@ pub(super) fn read(words: &[OsString]) -> Option<Order<'_>> {
         rest => (Path::new(DEFAULT_CONFIG), rest),
     };
     match words {
-        [] => Some(Order::Serve { directory, client: None, spoken: Spoken::Variable }),
+        [] => Some(Order::Serve { directory, client: None, source: CommandSource::Variable }),
         [option, name] if option == "--client" => {
             let client = Some(name.to_str()?.parse().ok()?);
-            Some(Order::Serve { directory, client, spoken: Spoken::Variable })
+            Some(Order::Serve { directory, client, source: CommandSource::Variable })
         }
         [order, words @ ..] if order == "rrsync" => Some(Order::Rrsync { directory, words }),
         _ => None,
@@ -70,11 +70,11 @@ pub(super) fn read(words: &[OsString]) -> Option<Order<'_>> {
 /// is an administrator's `ForceCommand` or `command="…"`, or a client typed as much: either way it
 /// has no word of the administrator's, and the client's command is in sshd's variable.
 fn of_shell(command: &[u8]) -> Order<'static> {
-    shell(if is_the_gate_alone(command) { Spoken::Variable } else { Spoken::Words(command.to_vec()) })
+    shell(if is_the_gate_alone(command) { CommandSource::Variable } else { CommandSource::Words(command.to_vec()) })
 }
 
-fn shell(spoken: Spoken) -> Order<'static> {
-    Order::Serve { directory: Path::new(DEFAULT_CONFIG), client: None, spoken }
+fn shell(source: CommandSource) -> Order<'static> {
+    Order::Serve { directory: Path::new(DEFAULT_CONFIG), client: None, source }
 }
 
 #[cfg(test)]
@@ -87,17 +87,17 @@ mod tests {
         text.iter().map(OsString::from).collect()
     }
 
-    fn serve<'a>(directory: &'a str, client: Option<&str>, spoken: Spoken) -> Option<Order<'a>> {
-        Some(Order::Serve { directory: Path::new(directory), client: client.map(|name| name.parse().unwrap()), spoken })
+    fn serve<'a>(directory: &'a str, client: Option<&str>, source: CommandSource) -> Option<Order<'a>> {
+        Some(Order::Serve { directory: Path::new(directory), client: client.map(|name| name.parse().unwrap()), source })
     }
 
     #[test]
     fn the_administrators_words_are_read_where_they_are_arguments() {
         for (text, expected) in [
-            (&["snapgate-shell"][..], serve(USUAL, None, Spoken::Variable)),
-            (&["snapgate-shell", "--client", "web1"], serve(USUAL, Some("web1"), Spoken::Variable)),
-            (&["/x/snapgate-shell", "--config", "/c"], serve("/c", None, Spoken::Variable)),
-            (&["snapgate-shell", "--config", "/c", "--client", "web1"], serve("/c", Some("web1"), Spoken::Variable)),
+            (&["snapgate-shell"][..], serve(USUAL, None, CommandSource::Variable)),
+            (&["snapgate-shell", "--client", "web1"], serve(USUAL, Some("web1"), CommandSource::Variable)),
+            (&["/x/snapgate-shell", "--config", "/c"], serve("/c", None, CommandSource::Variable)),
+            (&["snapgate-shell", "--config", "/c", "--client", "web1"], serve("/c", Some("web1"), CommandSource::Variable)),
             (&["snapgate-shell", "--help"], Some(Order::Help)),
             (&["snapgate-shell", "--version"], Some(Order::Version)),
         ] {
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_a_shell_is_told_to_run_is_the_clients_unless_it_is_the_gate_alone() {
-        let said = |text: &str| Spoken::Words(text.as_bytes().to_vec());
+        let said = |text: &str| CommandSource::Words(text.as_bytes().to_vec());
         for command in [
             "rsync --server -logDtpre.iLsfxC . .",
             "",
@@ -143,13 +143,13 @@ mod tests {
             assert_eq!(read(&words(&["-snapgate-shell", "-c", command])), serve(USUAL, None, said(command)), "{command}");
         }
         for command in ["snapgate-shell", "/usr/bin/snapgate-shell", " /opt/snapgate-shell "] {
-            assert_eq!(read(&words(&["snapgate-shell", "-c", command])), serve(USUAL, None, Spoken::Variable), "{command}");
+            assert_eq!(read(&words(&["snapgate-shell", "-c", command])), serve(USUAL, None, CommandSource::Variable), "{command}");
         }
     }
 
     #[test]
     fn somebody_who_logs_in_has_said_nothing_whatever_the_environment_says() {
-        assert_eq!(read(&words(&["-snapgate-shell"])), serve(USUAL, None, Spoken::Nowhere));
+        assert_eq!(read(&words(&["-snapgate-shell"])), serve(USUAL, None, CommandSource::Nowhere));
     }
 
     #[test]

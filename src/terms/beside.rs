@@ -42,7 +42,7 @@ pub struct FailedHook {
 
 impl FailedHook {
     /// What happened, as a sentence.
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         format!("the {} hook `{}` failed: {}", self.hook, self.command, self.how)
     }
 

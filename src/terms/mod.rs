@@ -37,7 +37,7 @@ pub use peer::{Link, Peer};
 pub use reason::{Administrator, Code, Origin, Reason, exit};
 pub use record::{DroppedOwners, Jail, PushFacts, StoredAgain};
 pub use repository::{Pushed, RepositoryState, STATE, Transaction};
-pub use request::{Account, Login, Request, Said, Spoken};
+pub use request::{Account, CommandSource, Login, Original, Request};
 pub use snapshot::{NamePattern, SnapshotName};
 pub use usage::{Bytes, Count, Excess, Resource, Usage};
 pub use verb::Verb;

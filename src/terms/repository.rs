@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::beside::{Note, Part, PartEnd};
-use super::limits::{MAX_QUOTED, MAX_TOLD_PARTS, TRANSACTION_LIFETIME};
+use super::limits::{MAX_QUOTED, MAX_REPORTED_PARTS, TRANSACTION_LIFETIME};
 use super::path::SubPath;
 use super::record::DroppedOwners;
 use super::snapshot::SnapshotName;
@@ -58,9 +58,9 @@ pub struct Transaction {
     /// The pushes that have succeeded, in order, as far as they are known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pushed: Vec<Pushed>,
-    /// The last [`MAX_TOLD_PARTS`] pushes, for the mail.
+    /// The last [`MAX_REPORTED_PARTS`] pushes, for the mail.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub told: Vec<Part>,
+    pub listed: Vec<Part>,
     /// How many pushes came before these.
     #[serde(default)]
     pub unrecorded: u64,
@@ -100,11 +100,11 @@ impl Transaction {
 
     /// With a push into `place` under way, since `at`.
     pub fn beginning(mut self, place: &str, at: DateTime<Utc>) -> Self {
-        if self.told.len() >= MAX_TOLD_PARTS {
-            self.told.remove(0);
+        if self.listed.len() >= MAX_REPORTED_PARTS {
+            self.listed.remove(0);
             self.unrecorded = self.unrecorded.saturating_add(1);
         }
-        self.told.push(Part { at, place: still_printable(place, MAX_QUOTED), end: None });
+        self.listed.push(Part { at, place: still_printable(place, MAX_QUOTED), end: None });
         if !self.unfinished.iter().any(|unfinished| unfinished == place) {
             self.unfinished.push(place.to_owned());
         }
@@ -113,7 +113,7 @@ impl Transaction {
 
     /// With the end of the push that began last.
     pub fn ended(mut self, end: PartEnd) -> Self {
-        if let Some(part) = self.told.last_mut() {
+        if let Some(part) = self.listed.last_mut() {
             part.end = Some(end);
         }
         self

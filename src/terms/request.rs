@@ -8,7 +8,7 @@ use super::client::ClientName;
 use super::key::Fingerprint;
 use super::peer::Peer;
 
-/// One connection. Only [`Request::said`] comes from the client.
+/// One connection. Only [`Request::original`] comes from the client.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// When the gate started, by the server's clock.
@@ -22,7 +22,7 @@ pub struct Request {
     /// The client that `--client` names in a `command="…"` line.
     pub named: Option<ClientName>,
     /// What the client asked for.
-    pub said: Said,
+    pub original: Original,
 }
 
 /// The unix account that the gate runs as.
@@ -54,7 +54,7 @@ pub struct Login {
 
 /// Where the client's command is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Spoken {
+pub enum CommandSource {
     /// In `SSH_ORIGINAL_COMMAND`: the gate is a forced command.
     Variable,
     /// In these words, for the account's shell. The client may have set the variable.
@@ -65,7 +65,7 @@ pub enum Spoken {
 
 /// The client's command, not yet read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
+pub enum Original {
     /// No command and no terminal: `ssh backup`.
     Nothing,
     /// No command but a terminal: somebody wants a shell.

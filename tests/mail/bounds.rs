@@ -16,7 +16,7 @@ use snapgate::admin::watch::{Means, run_with};
 use snapgate::decide::policy::Transport;
 use snapgate::terms::Event;
 use snapgate::terms::limits::{
-    FLUSH_PATIENCE, MAX_BATCH, MAX_PROBLEMS, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_SAMPLES, MAX_TOLD, MAX_TOLD_TEXT, MAX_UNREACHABLE,
+    FLUSH_PATIENCE, MAX_BATCH, MAX_PROBLEMS, MAX_REFUSED_MAILS, MAX_REPORTED, MAX_REPORTED_TEXT, MAX_ROUNDS, MAX_SAMPLES, MAX_UNREACHABLE,
     MAX_WAITING, STALE_TMP, WATCH_TIMEOUT,
 };
 use snapgate::terms::reason::exit;
@@ -194,7 +194,8 @@ fn of_problems_without_end_so_many_are_told_and_no_more() {
 #[test]
 fn of_one_event_and_of_many_so_much_is_told_and_no_more() {
     let (place, port) = with_files();
-    let warnings: Vec<_> = (0..MAX_TOLD + 10).map(|number| format!("warning-{number}. {}", "w".repeat(3 * MAX_TOLD_TEXT))).collect();
+    let warnings: Vec<_> =
+        (0..MAX_REPORTED + 10).map(|number| format!("warning-{number}. {}", "w".repeat(3 * MAX_REPORTED_TEXT))).collect();
     place.put(&refusal_of("web1", "rsync --server . .", "key", &warnings));
     for number in 0..2 * MAX_SAMPLES {
         place.put(&refusal_of("web2", &format!("sample-{number}."), "window", &[]));
@@ -203,9 +204,9 @@ fn of_one_event_and_of_many_so_much_is_told_and_no_more() {
     let mails = place.mails().concat();
     assert_eq!(place.told(), 1 + 2 * MAX_SAMPLES as u64);
     let told = |what: &str, most: usize| (0..most).filter(|number| mails.contains(&format!("{what}-{number}."))).count();
-    assert_eq!((told("warning", MAX_TOLD + 10), told("sample", 2 * MAX_SAMPLES)), (MAX_TOLD, MAX_SAMPLES), "{mails}");
+    assert_eq!((told("warning", MAX_REPORTED + 10), told("sample", 2 * MAX_SAMPLES)), (MAX_REPORTED, MAX_SAMPLES), "{mails}");
     let w = mails.chars().filter(|letter| *letter == 'w').count();
-    assert!(w > MAX_TOLD * MAX_TOLD_TEXT / 2 && w < MAX_TOLD * (MAX_TOLD_TEXT + 64), "{w}");
+    assert!(w > MAX_REPORTED * MAX_REPORTED_TEXT / 2 && w < MAX_REPORTED * (MAX_REPORTED_TEXT + 64), "{w}");
 }
 
 /// A server that sends this first, and again and again if it is to.

@@ -25,7 +25,7 @@ use snapgate::terms::ids::Owners;
 use snapgate::terms::limits;
 use snapgate::terms::reason::{Code, Origin, Reason};
 use snapgate::terms::repository::RepositoryState;
-use snapgate::terms::request::{Account, Said};
+use snapgate::terms::request::{Account, Original};
 use snapgate::terms::text::{ELLIPSIS, printable};
 use snapgate::terms::{Body, Event, Mail};
 
@@ -56,11 +56,11 @@ fn no_account() -> Account {
 
 /// A command as sshd hands it over and, behind a NUL, what the client writes on standard input.
 pub fn command(data: &[u8]) {
-    let (said, stdin) = match data.iter().position(|byte| *byte == 0) {
+    let (original, stdin) = match data.iter().position(|byte| *byte == 0) {
         Some(at) => (&data[..at], &data[at + 1..]),
         None => (data, &b""[..]),
     };
-    match parse(&Said::Command(said.to_vec())) {
+    match parse(&Original::Command(original.to_vec())) {
         Err(reasons) => refused(&reasons),
         Ok(Command::Push(push)) => allowed(&push),
         Ok(Command::Secluded(begun)) => {
@@ -74,14 +74,14 @@ pub fn command(data: &[u8]) {
                 whole(&begun, &words);
             }
         }
-        Ok(_) => assert!(!said.is_empty()),
+        Ok(_) => assert!(!original.is_empty()),
     }
 }
 
 /// Standard input behind a command with `-s`.
 pub fn secluded(data: &[u8]) {
     static BEGUN: OnceLock<Secluded> = OnceLock::new();
-    let begun = BEGUN.get_or_init(|| match parse(&Said::Command(b"rsync --server -slogDtpre.iLsfxCIvu".to_vec())) {
+    let begun = BEGUN.get_or_init(|| match parse(&Original::Command(b"rsync --server -slogDtpre.iLsfxCIvu".to_vec())) {
         Ok(Command::Secluded(begun)) => begun,
         other => panic!("{other:?}"),
     });
@@ -206,7 +206,7 @@ fn sandbox(push: &Push, confinement: Confinement) -> Sandbox {
 /// What would run of a push that asks for nothing: all of it is the server's.
 fn servers_own() -> &'static [(Confinement, Sandbox)] {
     static OWN: OnceLock<Vec<(Confinement, Sandbox)>> = OnceLock::new();
-    OWN.get_or_init(|| match parse(&Said::Command(b"rsync --server . .".to_vec())) {
+    OWN.get_or_init(|| match parse(&Original::Command(b"rsync --server . .".to_vec())) {
         Ok(Command::Push(push)) => [Confinement::View, Confinement::Jail, Confinement::None].map(|one| (one, sandbox(&push, one))).into(),
         other => panic!("{other:?}"),
     })
@@ -257,7 +257,7 @@ fn prints_itself(push: &Push) {
         let line = quoted.join(" ");
         // Quoting makes it longer, and a push may already be as long as it can be.
         if line.len() <= limits::MAX_COMMAND {
-            match parse(&Said::Command(line.clone().into_bytes())) {
+            match parse(&Original::Command(line.clone().into_bytes())) {
                 Ok(Command::Push(again)) => same(push, &again),
                 other => panic!("{line}: {other:?}"),
             }
@@ -267,7 +267,7 @@ fn prints_itself(push: &Push) {
     let bytes = [b"rsync\0".to_vec(), hidden.flat_map(|word| [word, &b"\0"[..]].concat()).collect(), vec![0]].concat();
     if bytes.len() <= limits::MAX_SECLUDED {
         let (words, _) = block(&bytes).expect("a block");
-        match parse(&Said::Command(b"rsync --server -s".to_vec())) {
+        match parse(&Original::Command(b"rsync --server -s".to_vec())) {
             Ok(Command::Secluded(begun)) => same(push, &begun.with(&words).expect("the same push")),
             other => panic!("{other:?}"),
         }

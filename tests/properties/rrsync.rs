@@ -13,7 +13,7 @@ use snapgate::decide::rsync::argv::Version;
 use snapgate::decide::rsync::options::{self, Check, Value};
 use snapgate::decide::sandbox::spec::{Access, Sandbox};
 use snapgate::terms::limits;
-use snapgate::terms::request::Said;
+use snapgate::terms::request::Original;
 
 use super::{block, one_line, refused};
 
@@ -52,7 +52,7 @@ const HELD: i32 = 1000;
 /// standard input behind it.
 pub fn rrsync(data: &[u8]) {
     let (key, rest) = data.iter().position(|byte| *byte == b'\n').map_or((data, &b""[..]), |at| (&data[..at], &data[at + 1..]));
-    let (said, stdin) = rest.iter().position(|byte| *byte == 0).map_or((rest, &b""[..]), |at| (&rest[..at], &rest[at + 1..]));
+    let (original, stdin) = rest.iter().position(|byte| *byte == 0).map_or((rest, &b""[..]), |at| (&rest[..at], &rest[at + 1..]));
     let words: Vec<OsString> = key.split(|byte| *byte == b' ').map(|word| OsString::from_vec(word.to_vec())).collect();
     let flags = match flags::parse(&words) {
         Ok(Order::Serve(flags)) => flags,
@@ -61,20 +61,20 @@ pub fn rrsync(data: &[u8]) {
     };
     assert!(!flags.read_only || !flags.write_only && flags.no_del && flags.no_lock, "{flags:?}");
     let key = Key { dir: if flags.dir == "/" { Path::new("/") } else { Path::new("/srv/d") }, flags };
-    let said = Said::Command(said.to_vec());
-    let hidden = if hides(&said) {
+    let original = Original::Command(original.to_vec());
+    let hidden = if hides(&original) {
         let Some((words, _)) = block(stdin) else { return };
         Some(words.as_slice().to_vec())
     } else {
         None
     };
-    match key.judge(&said, hidden.as_deref()) {
+    match key.judge(&original, hidden.as_deref()) {
         Err(reasons) => refused(&reasons),
-        Ok(Asked::Probe) => assert_eq!(said, Said::Command(b"true".to_vec())),
+        Ok(Asked::Probe) => assert_eq!(original, Original::Command(b"true".to_vec())),
         Ok(Asked::Transfer(transfer)) => {
             key.keeps_to_the_flags(&transfer);
             key.words_of_the_table(&transfer);
-            key.stays_beneath(&transfer, &said, hidden.as_deref().unwrap_or_default());
+            key.stays_beneath(&transfer, &original, hidden.as_deref().unwrap_or_default());
             key.opens_its_directory(&transfer);
             key.prints_itself(&transfer);
         }
@@ -88,8 +88,8 @@ struct Key {
 }
 
 impl Key {
-    fn judge(&self, said: &Said, hidden: Option<&[Vec<u8>]>) -> Result<Asked, Vec<snapgate::terms::reason::Reason>> {
-        judge(&self.flags, self.dir.as_os_str().as_bytes(), said, hidden)
+    fn judge(&self, original: &Original, hidden: Option<&[Vec<u8>]>) -> Result<Asked, Vec<snapgate::terms::reason::Reason>> {
+        judge(&self.flags, self.dir.as_os_str().as_bytes(), original, hidden)
     }
 
     fn is_whole(&self) -> bool {
@@ -214,8 +214,8 @@ impl Key {
     }
 
     /// Each place is names alone, which the client wrote one behind the other, and is given to rsync by a directory that is held.
-    fn stays_beneath(&self, transfer: &Transfer, said: &Said, hidden: &[Vec<u8>]) {
-        let mut written = words(said);
+    fn stays_beneath(&self, transfer: &Transfer, original: &Original, hidden: &[Vec<u8>]) {
+        let mut written = words(original);
         written.extend(hidden.iter().map(|word| bare(word)));
         let written: BTreeSet<Vec<Vec<u8>>> = written.iter().map(|word| split(word)).collect();
         let dir = split(self.dir.as_os_str().as_bytes());
@@ -310,13 +310,13 @@ impl Key {
             .map(|word| word.iter().flat_map(|(byte, literal)| quoted(*byte, *literal || b" \\".contains(byte))).collect::<Vec<u8>>());
         let line = own.iter().map(|word| word.as_bytes().to_vec()).chain(quoted).collect::<Vec<_>>().join(&b' ');
         if line.len() <= limits::MAX_PULL_COMMAND {
-            match self.judge(&Said::Command(line.clone()), None) {
+            match self.judge(&Original::Command(line.clone()), None) {
                 Ok(Asked::Transfer(again)) => self.same(transfer, &again),
                 other => panic!("{}: {other:?}", line.escape_ascii()),
             }
         }
         let hidden: Vec<Vec<u8>> = words.iter().map(|word| unseen(word)).collect();
-        let begun = Said::Command([own.join(" ").as_bytes(), b" -s"].concat());
+        let begun = Original::Command([own.join(" ").as_bytes(), b" -s"].concat());
         assert!(hides(&begun));
         match self.judge(&begun, Some(&hidden)) {
             Ok(Asked::Transfer(again)) => self.same(transfer, &again),
@@ -365,8 +365,8 @@ fn names(place: &Place) -> Vec<Vec<u8>> {
 }
 
 /// The words of a command, without backslashes.
-fn words(said: &Said) -> Vec<Vec<u8>> {
-    let Said::Command(bytes) = said else { return Vec::new() };
+fn words(original: &Original) -> Vec<Vec<u8>> {
+    let Original::Command(bytes) = original else { return Vec::new() };
     let mut words = vec![Vec::new()];
     let mut rest = bytes.as_slice();
     while let Some((byte, behind)) = rest.split_first() {

@@ -84,7 +84,7 @@ const SPOKEN: &[&str] = &[
     "cat ROOT/spool/NAME",
 ];
 
-fn spoken(server: &Server, pattern: &str, name: &str) -> String {
+fn source(server: &Server, pattern: &str, name: &str) -> String {
     let root = server.path().display().to_string();
     pattern.replace("NAME", name).replace("DIR", &server.store().display().to_string()).replace("ROOT", &root)
 }
@@ -130,7 +130,7 @@ fn asking_for_a_neighbour_is_answered_as_if_there_were_none() {
     let server = nameable();
     let before = theirs(&server);
     let answer = |pattern: &str, name: &str| {
-        let (ran, _) = say(&server, &spoken(&server, pattern, name));
+        let (ran, _) = say(&server, &source(&server, pattern, name));
         // The pattern's own file names may be quoted back.
         silent(&ran, &[name, "canary-dir", SECRET]);
         (ran.status, ran.stdout.replace(name, "NAME"), ran.stderr.replace(name, "NAME"))
@@ -198,7 +198,7 @@ fn a_refusal_takes_as_long_whether_the_neighbour_exists_or_not() {
     };
     let asked = ["rsync --server --sender -logDtpre.iLsfxCIvu . DIR/NAME/snapshots/", "status NAME"];
     for (pattern, (there, not_there)) in asked.into_iter().zip(THERE.into_iter().zip(NOT_THERE)) {
-        let (said, unsaid) = (spoken(&server, pattern, there), spoken(&server, pattern, not_there));
+        let (said, unsaid) = (source(&server, pattern, there), source(&server, pattern, not_there));
         let mut tries = (0..3).map(|_| measured(&said, &unsaid)).inspect(|found| eprintln!("`{pattern}`: {found:?}, {there} and nobody"));
         let equal = tries.any(|(with, without)| with.abs_diff(without) < Duration::from_millis(5));
         assert!(equal, "`{pattern}` takes another time for {there} than for nobody");

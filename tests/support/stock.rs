@@ -29,7 +29,7 @@ pub fn snapshots(repository: &Path, owner: &Account, times: &[DateTime<Utc>], fi
         fill(number, staging.path());
         let id = format!("stock-{number}");
         let published = staging.publish(NamePattern::default().name_at(*at), &id, b"").unwrap();
-        opened.told(&id);
+        opened.forget_unrecorded(&id);
         names.push(published.name().as_str().to_owned());
     }
     if accounts::is_root() {

@@ -14,43 +14,43 @@ use nix::unistd::geteuid;
 
 use crate::decide::host::authinfo;
 use crate::terms::limits::{MAX_AUTH_FILE, MAX_AUTH_NAME, MAX_CONNECTION};
-use crate::terms::{Account, ClientName, Fingerprint, Peer, Request, Said, Spoken};
+use crate::terms::{Account, ClientName, CommandSource, Fingerprint, Original, Peer, Request};
 
 /// Where sshd puts its file about a login, up to the random part (`session.c`, `auth_info_file`).
 const AUTH_FILE: &str = "/tmp/sshauth.";
 
 /// What the client said, by the connection that this process was started for.
-pub fn said(spoken: Spoken) -> Said {
-    let command = match spoken {
-        Spoken::Variable => std::env::var_os("SSH_ORIGINAL_COMMAND"),
-        Spoken::Words(words) => Some(OsString::from_vec(words)),
-        Spoken::Nowhere => None,
+pub fn original(source: CommandSource) -> Original {
+    let command = match source {
+        CommandSource::Variable => std::env::var_os("SSH_ORIGINAL_COMMAND"),
+        CommandSource::Words(words) => Some(OsString::from_vec(words)),
+        CommandSource::Nowhere => None,
     };
-    said_by(std::io::stdin().is_terminal(), command)
+    original_by(std::io::stdin().is_terminal(), command)
 }
 
-fn said_by(terminal: bool, command: Option<OsString>) -> Said {
+fn original_by(terminal: bool, command: Option<OsString>) -> Original {
     match command {
-        Some(command) if !command.is_empty() => Said::Command(command.into_vec()),
-        _ if terminal => Said::Login,
-        _ => Said::Nothing,
+        Some(command) if !command.is_empty() => Original::Command(command.into_vec()),
+        _ if terminal => Original::Login,
+        _ => Original::Nothing,
     }
 }
 
 /// The connection that this process was started for, as `account`. `named` is the client of
 /// `--client`.
-pub fn request(account: Account, named: Option<ClientName>, said: Said) -> Request {
-    gather(account, named, said, |name| std::env::var_os(name))
+pub fn request(account: Account, named: Option<ClientName>, original: Original) -> Request {
+    gather(account, named, original, |name| std::env::var_os(name))
 }
 
-fn gather(account: Account, named: Option<ClientName>, said: Said, variable: impl Fn(&str) -> Option<OsString>) -> Request {
+fn gather(account: Account, named: Option<ClientName>, original: Original, variable: impl Fn(&str) -> Option<OsString>) -> Request {
     Request {
         at: Utc::now(),
         account,
         address: variable("SSH_CONNECTION").and_then(|connection| peer(&connection)),
         keys: variable("SSH_USER_AUTH").map(|path| keys(&path)).unwrap_or_default(),
         named,
-        said,
+        original,
     }
 }
 
@@ -102,7 +102,7 @@ mod tests {
     fn gathered(terminal: bool, variables: &[(&str, &[u8])]) -> Request {
         let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsStr::from_bytes(value).to_owned());
         let account = Account { name: "web1".to_owned(), uid: 1000, group: 1000 };
-        gather(account, None, said_by(terminal, find("SSH_ORIGINAL_COMMAND")), find)
+        gather(account, None, original_by(terminal, find("SSH_ORIGINAL_COMMAND")), find)
     }
 
     struct AuthFile(PathBuf);
@@ -147,11 +147,11 @@ mod tests {
 
     #[test]
     fn the_command_is_kept_byte_by_byte_and_a_terminal_counts_only_without_one() {
-        assert_eq!(gathered(false, &[("SSH_ORIGINAL_COMMAND", b"x\xff\n")]).said, Said::Command(b"x\xff\n".to_vec()));
-        assert_eq!(gathered(true, &[("SSH_ORIGINAL_COMMAND", b"x")]).said, Said::Command(b"x".to_vec()));
-        assert_eq!(gathered(true, &[]).said, Said::Login);
-        assert_eq!(gathered(false, &[]).said, Said::Nothing);
-        assert_eq!(gathered(false, &[("SSH_ORIGINAL_COMMAND", b"")]).said, Said::Nothing);
+        assert_eq!(gathered(false, &[("SSH_ORIGINAL_COMMAND", b"x\xff\n")]).original, Original::Command(b"x\xff\n".to_vec()));
+        assert_eq!(gathered(true, &[("SSH_ORIGINAL_COMMAND", b"x")]).original, Original::Command(b"x".to_vec()));
+        assert_eq!(gathered(true, &[]).original, Original::Login);
+        assert_eq!(gathered(false, &[]).original, Original::Nothing);
+        assert_eq!(gathered(false, &[("SSH_ORIGINAL_COMMAND", b"")]).original, Original::Nothing);
     }
 
     #[test]

@@ -71,9 +71,9 @@ pub fn apart_for_good(limit: Duration, most: usize, story: impl FnOnce(PipeWrite
     // session's place, its streams.
     let forked = forked_with_gate(move || story(writer));
     let Ok(process) = forked.and_then(Leader::of) else { return Vec::new() };
-    let said = listen(reader, limit, most);
+    let answer = listen(reader, limit, most);
     drop(process);
-    said
+    answer
 }
 
 /// What `work` returns in a process of its own, which first has to `leave` for where this one must
@@ -98,11 +98,11 @@ pub fn delegated(leave: impl FnOnce() -> bool, work: impl FnOnce() -> Vec<u8>) -
             std::process::exit(0);
         }
     })?;
-    let mut said = Vec::new();
+    let mut answer = Vec::new();
     // From here on it may have done its work, so nobody else does: half a word is none.
-    let _ = reader.take(MAX_END).read_to_end(&mut said);
+    let _ = reader.take(MAX_END).read_to_end(&mut answer);
     match collect(pid) {
-        Ok(Ended::Exit(0)) => Ok(Some(said)),
+        Ok(Ended::Exit(0)) => Ok(Some(answer)),
         Ok(Ended::Exit(STAYED)) => Ok(None),
         _ => Ok(Some(Vec::new())),
     }
@@ -138,11 +138,11 @@ impl LastWord {
     /// the other otherwise.
     pub fn wait(self) -> Vec<u8> {
         let Self { reader, most } = self;
-        let mut said = Vec::new();
+        let mut answer = Vec::new();
         // By reading alone: poll(2) waits for 24 days at most, and a push may take longer. Whoever
         // parses it notices a part.
-        let _ = reader.take(most).read_to_end(&mut said);
-        said
+        let _ = reader.take(most).read_to_end(&mut answer);
+        answer
     }
 }
 
@@ -168,9 +168,9 @@ impl Successor {
 /// What comes in until the end, for this long, and no more than `most` bytes of it.
 pub(super) fn listen(mut reader: PipeReader, limit: Duration, most: usize) -> Vec<u8> {
     let begun = Instant::now();
-    let mut said = Vec::new();
+    let mut answer = Vec::new();
     let mut room = [0; 4096];
-    while said.len() < most {
+    while answer.len() < most {
         let timeout = milliseconds(limit.saturating_sub(begun.elapsed()));
         match poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], timeout) {
             Ok(1) => {}
@@ -178,11 +178,11 @@ pub(super) fn listen(mut reader: PipeReader, limit: Duration, most: usize) -> Ve
             _ => break,
         }
         match reader.read(&mut room) {
-            Ok(length @ 1..) => said.extend(room.iter().take(length.min(most - said.len()))),
+            Ok(length @ 1..) => answer.extend(room.iter().take(length.min(most - answer.len()))),
             _ => break,
         }
     }
-    said
+    answer
 }
 
 #[cfg(test)]

@@ -72,11 +72,11 @@ pub fn getent(questions: &[(Ask, &str)], limit: Duration) -> Vec<Vec<u8>> {
         let ready: Vec<bool> = polled.iter().map(|one| one.any().unwrap_or(true)).collect();
         waiting.iter_mut().zip(ready).filter(|(_, ready)| *ready).for_each(|(question, _)| question.read());
     }
-    asked.into_iter().map(|question| question.said).collect()
+    asked.into_iter().map(|question| question.answer).collect()
 }
 
 struct Question {
-    said: Vec<u8>,
+    answer: Vec<u8>,
     /// Until the answer is complete or too long: where it comes from, and who is ended then.
     answering: Option<(PipeReader, Leader)>,
 }
@@ -89,18 +89,18 @@ impl Question {
             command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::null());
             Ok((reader, start(command)?))
         });
-        Self { said: Vec::new(), answering: answering.ok() }
+        Self { answer: Vec::new(), answering: answering.ok() }
     }
 
     fn read(&mut self) {
         let Some((reader, _)) = &mut self.answering else { return };
         let mut room = [0; 4096];
         match reader.read(&mut room) {
-            Ok(length @ 1..) => self.said.extend(room.iter().take(length.min(MAX_ANSWER - self.said.len()))),
+            Ok(length @ 1..) => self.answer.extend(room.iter().take(length.min(MAX_ANSWER - self.answer.len()))),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             _ => self.answering = None,
         }
-        if self.said.len() == MAX_ANSWER {
+        if self.answer.len() == MAX_ANSWER {
             self.answering = None;
         }
     }
@@ -160,10 +160,10 @@ mod tests {
         let (reader, writer) = io::pipe().unwrap();
         let mut command = Command::new("yes");
         command.process_group(0).stdout(writer);
-        let mut question = Question { said: Vec::new(), answering: Some((reader, start(command).unwrap())) };
+        let mut question = Question { answer: Vec::new(), answering: Some((reader, start(command).unwrap())) };
         while question.answering.is_some() {
             question.read();
         }
-        assert_eq!(question.said.len(), MAX_ANSWER);
+        assert_eq!(question.answer.len(), MAX_ANSWER);
     }
 }

@@ -96,9 +96,9 @@ mod tests {
         let output = with_soft(&[(Resource::RLIMIT_STACK, 1 << 20)], || {
             std::process::Command::new("sh").args(["-c", "ulimit -S -s; ulimit -H -s"]).output()
         });
-        let said = String::from_utf8(output.unwrap().stdout).unwrap();
-        assert_eq!(said.lines().next(), Some("1024"), "in KiB");
-        assert_ne!(said.lines().nth(1), Some("1024"), "the hard one stays");
+        let answer = String::from_utf8(output.unwrap().stdout).unwrap();
+        assert_eq!(answer.lines().next(), Some("1024"), "in KiB");
+        assert_ne!(answer.lines().nth(1), Some("1024"), "the hard one stays");
         assert_eq!(getrlimit(Resource::RLIMIT_STACK).unwrap(), before);
         assert!(with_soft(&[(Resource::RLIMIT_STACK, 1 << 20)], || Err::<(), _>(io::Error::other("x"))).is_err());
         assert_eq!(getrlimit(Resource::RLIMIT_STACK).unwrap(), before, "after a failure too");

@@ -103,31 +103,31 @@ impl Namespace {
 struct Helper {
     program: &'static str,
     leader: Leader,
-    said: PipeReader,
+    answer: PipeReader,
 }
 
 impl Helper {
     fn start(program: &'static str, pid: Pid, map: &IdMap, own: u32) -> Result<Self, String> {
         let start = || -> io::Result<Self> {
-            let (said, says) = io::pipe()?;
+            let (answer, says) = io::pipe()?;
             let mut command = Command::new(program);
             command.arg(pid.to_string()).args(lines(map, own).iter().flatten().map(u32::to_string));
             command.env_clear().process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(says);
-            Ok(Self { program, leader: Leader::of_child(&command.spawn()?)?, said })
+            Ok(Self { program, leader: Leader::of_child(&command.spawn()?)?, answer })
         };
         start().map_err(|error| format!("{program}: {error}"))
     }
 
     /// What it says ends when it does.
     fn finish(self, limit: Duration) -> Result<(), String> {
-        let Self { program, leader, said } = self;
+        let Self { program, leader, answer } = self;
         let begun = Instant::now();
-        let said = listen(said, limit, MAX_QUOTED);
+        let answer = listen(answer, limit, MAX_QUOTED);
         let patience = Patience { limit: limit.saturating_sub(begun.elapsed()), idle: None, until: None, whole: false };
         match leader.wait_within(patience, None, None) {
             Ok(Ended::Exit(0)) => Ok(()),
             Ok(Ended::Deadline) => Err(format!("{program} did not come to an end")),
-            Ok(_) => Err(format!("{program} failed: {}", still_printable(String::from_utf8_lossy(&said).trim_end(), MAX_QUOTED))),
+            Ok(_) => Err(format!("{program} failed: {}", still_printable(String::from_utf8_lossy(&answer).trim_end(), MAX_QUOTED))),
             Err(error) => Err(format!("{program}: {error}")),
         }
     }

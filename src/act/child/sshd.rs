@@ -31,9 +31,9 @@ pub fn ask_sshd(settings: Option<&Path>, connection: &str) -> Result<Option<Vec<
         command.arg("-f").arg(file);
     }
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir("/").process_group(0).stdin(Stdio::null());
-    answered(command).map_err(|error| error.to_string()).and_then(|(ended, said)| match ended {
-        Ended::Exit(0) => Ok(Some(said)),
-        _ => Err(printable_within(String::from_utf8_lossy(&said).trim().as_bytes(), SHOWN)),
+    answered(command).map_err(|error| error.to_string()).and_then(|(ended, answer)| match ended {
+        Ended::Exit(0) => Ok(Some(answer)),
+        _ => Err(printable_within(String::from_utf8_lossy(&answer).trim().as_bytes(), SHOWN)),
     })
 }
 
@@ -44,7 +44,7 @@ fn answered(mut command: Command) -> io::Result<(Ended, Vec<u8>)> {
     let child = Leader::of_child(&command.spawn()?)?;
     // What holds the way out here would be waited for.
     drop(command);
-    let said = listen(reader, LOOK_TIMEOUT, MAX_SSHD_ANSWER);
+    let answer = listen(reader, LOOK_TIMEOUT, MAX_SSHD_ANSWER);
     let ended = child.wait_within(Patience { limit: LOOK_TIMEOUT, idle: None, until: None, whole: false }, None, None)?;
-    Ok((ended, said))
+    Ok((ended, answer))
 }

@@ -135,12 +135,12 @@ pub fn can_be_asked(program: &Path, whom: &Whom) -> Result<(), String> {
 
 /// In a process of its own, which may hang without holding up whoever asks.
 fn try_out(program: &Path, whom: &Whom, isolation: Isolation) -> Result<(), String> {
-    let said = child::apart(VERSION_TIMEOUT, MAX_TRIED, |out| {
+    let answer = child::apart(VERSION_TIMEOUT, MAX_TRIED, |out| {
         let what = tried_out(program, whom, isolation).err().unwrap_or_else(|| HOLDS.to_owned());
         // Nobody who would read it, nobody who would miss it.
         let _ = out.write_all(what.as_bytes());
     });
-    answered(&said)
+    answered(&answer)
 }
 
 /// What is said of something that holds.
@@ -148,8 +148,8 @@ const HOLDS: &str = "holds";
 
 /// What the process has written. It is the account's by then: others of the account may write there
 /// as well.
-fn answered(said: &[u8]) -> Result<(), String> {
-    match String::from_utf8_lossy(said).as_ref() {
+fn answered(answer: &[u8]) -> Result<(), String> {
+    match String::from_utf8_lossy(answer).as_ref() {
         HOLDS => Ok(()),
         "" => Err("it does not come to an end".to_owned()),
         what => Err(still_printable(what, MAX_TRIED)),
@@ -189,7 +189,7 @@ impl Links for Nobody {
         Answer::Let
     }
 
-    fn unheard(&mut self) {}
+    fn answer_lost(&mut self) {}
 }
 
 /// Has `links` answer the questions of the rsync with this number, which come in on `listener`.

@@ -186,7 +186,7 @@ impl<'a> Staging<'a> {
         self.held.join_parts(&self.path, Some(&pushed.place).filter(|_| pushed.replaces))
     }
 
-    /// Makes it the newest snapshot. `says` is kept ([`Repository::said_of`]) until the connection
+    /// Makes it the newest snapshot. `says` is kept ([`Repository::unrecorded_outcome`]) until the connection
     /// `id` has been recorded ([`Repository::told`]).
     ///
     /// # Errors
@@ -253,7 +253,7 @@ impl Repository {
 
     /// The outcome of the connection `id` that has published, while it is not recorded.
     #[must_use]
-    pub fn said_of(&self, id: &str) -> Option<Vec<u8>> {
+    pub fn unrecorded_outcome(&self, id: &str) -> Option<Vec<u8>> {
         self.published(&self.unrecorded().join(id)).map(|(_, says)| says)
     }
 
@@ -266,7 +266,7 @@ impl Repository {
     }
 
     /// Strikes the note, once the connection is in the ledger and in the spool.
-    pub fn told(&self, id: &str) {
+    pub fn forget_unrecorded(&self, id: &str) {
         // If it stays, the next session reports the snapshot once more.
         let _ = fs::remove_file(self.unrecorded().join(id));
     }

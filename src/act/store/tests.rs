@@ -57,7 +57,7 @@ impl Store {
         let staging = held.stage(&SubPath::default()).unwrap();
         fs::write(staging.path().join(file), file).unwrap();
         staging.publish(self.names.name_at(at(time)), "test", b"").unwrap();
-        self.repository.told("test");
+        self.repository.forget_unrecorded("test");
     }
 
     /// A push that was cut off when this file had arrived.
@@ -118,7 +118,7 @@ fn a_snapshot_that_nobody_was_told_of_is_told_of_once_and_not_while_its_session_
     let notes = store.recover();
     assert!(notes.len() == 1 && notes[0].contains("2026-11-21T01-00-00Z"), "{notes:?}");
     assert!(store.recover().is_empty());
-    store.repository.told(&format!("x-{}", std::process::id()));
+    store.repository.forget_unrecorded(&format!("x-{}", std::process::id()));
 }
 
 #[test]

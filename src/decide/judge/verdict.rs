@@ -236,7 +236,7 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
             return findings;
         }
         // With `-s` the place is not known yet.
-        let note = matches!(command, Command::Push(_)).then(|| parts::told(case.policy, push.place(), push.deletes())).flatten();
+        let note = matches!(command, Command::Push(_)).then(|| parts::explain(case.policy, push.place(), push.deletes())).flatten();
         findings.extend(note.map(|note| yes(note, Some(case.policy.origins.of("partial_pushes")))));
         findings.extend(options.forces().into_iter().map(|note| yes(note, Some(rule.clone()))));
         findings.extend(push.widened().into_iter().map(|note| yes(note, Some(rule.clone()))));

@@ -4,7 +4,7 @@
 use crate::terms::StoredAgain;
 
 /// The line of a report: what differs, in how many.
-pub fn told(again: &StoredAgain) -> Option<String> {
+pub fn describe(again: &StoredAgain) -> Option<String> {
     let StoredAgain { files, same, content, mode, owner, times, access_list, attributes, more } = *again;
     let all = [
         (content, "other content of the same size and time"),
@@ -49,13 +49,13 @@ mod tests {
     #[test]
     fn what_differs_is_said_and_only_that() {
         let nothing = StoredAgain::default();
-        assert_eq!((told(&nothing), warning(&nothing, true)), (None, None));
+        assert_eq!((describe(&nothing), warning(&nothing, true)), (None, None));
         let some = StoredAgain { files: 3, mode: 1, owner: 2, ..nothing };
         let says = "3 files stored before: 1 with another mode, 2 with another owner or group";
-        assert_eq!((told(&some).as_deref(), warning(&some, true)), (Some(says), None));
+        assert_eq!((describe(&some).as_deref(), warning(&some, true)), (Some(says), None));
         let list = StoredAgain { files: 1, access_list: 1, ..nothing };
-        assert_eq!(told(&list).as_deref(), Some("1 file stored before: 1 with another access list"));
-        assert_eq!(told(&StoredAgain { more: true, ..nothing }), None, "nothing is known");
+        assert_eq!(describe(&list).as_deref(), Some("1 file stored before: 1 with another access list"));
+        assert_eq!(describe(&StoredAgain { more: true, ..nothing }), None, "nothing is known");
     }
 
     #[test]

@@ -107,7 +107,7 @@ pub trait Links {
 
     /// The answer did not arrive, because the call was interrupted or its process ended: the last
     /// link was not recorded after all.
-    fn unheard(&mut self);
+    fn answer_lost(&mut self);
 }
 
 impl Layout {

@@ -38,20 +38,20 @@ pub fn judge(absent: Absent, before: Option<u64>, now: u64) -> Option<Lost> {
 const MUCH_MORE: u64 = 10;
 
 /// It, in words for the administrator.
-pub fn told(lost: &Lost) -> String {
+pub fn describe(lost: &Lost) -> String {
     let Lost { names, others, .. } = lost;
     let named = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let others = if *others > 0 { format!(" and {others} more") } else { String::new() };
-    said(&format!("{named}{others}"), lost)
+    sentence(&format!("{named}{others}"), lost)
 }
 
 /// The same for the client, without names: whoever has its key may not read back, and could learn
 /// them one by one.
-pub fn told_to_client(lost: &Lost) -> String {
-    said(&if directories(lost) == 1 { "1 directory".to_owned() } else { format!("{} directories", directories(lost)) }, lost)
+pub fn describe_to_client(lost: &Lost) -> String {
+    sentence(&if directories(lost) == 1 { "1 directory".to_owned() } else { format!("{} directories", directories(lost)) }, lost)
 }
 
-fn said(directories_named: &str, lost: &Lost) -> String {
+fn sentence(directories_named: &str, lost: &Lost) -> String {
     let Lost { files, more, .. } = *lost;
     let least = if more { "at least " } else { "" };
     let files = if files == 1 { format!("{least}1 file") } else { format!("{least}{files} files") };
@@ -100,11 +100,11 @@ mod tests {
     #[test]
     fn a_name_that_is_gone_is_told_and_so_is_more_than_half_of_the_files() {
         let lost = judge(absent(&["B"], 812), Some(1000), 188).unwrap();
-        assert_eq!(told(&lost), "`B` of the last snapshot is not in this one (812 files)");
+        assert_eq!(describe(&lost), "`B` of the last snapshot is not in this one (812 files)");
         assert_eq!(judge(Absent::default(), Some(1000), 500), None, "half of them");
-        assert_eq!(told(&judge(Absent::default(), Some(1000), 499).unwrap()), "501 files of the last snapshot are not in this one");
+        assert_eq!(describe(&judge(Absent::default(), Some(1000), 499).unwrap()), "501 files of the last snapshot are not in this one");
         let one = Lost { files: 1, ..Lost::default() };
-        assert_eq!(told(&one), "1 file of the last snapshot is not in this one");
+        assert_eq!(describe(&one), "1 file of the last snapshot is not in this one");
         for (before, now) in [(10, 1), (30, 3), (19, 1)] {
             assert_eq!(judge(Absent::default(), Some(before), now).unwrap().files, before - now, "ten times as many, however few");
         }
@@ -116,15 +116,18 @@ mod tests {
     #[test]
     fn many_names_are_counted_and_few_of_them_said() {
         let many = Absent { count: MAX_NAMES_LOST as u64 + 3, files: 1, more: true, ..absent(&["a", "b"], 1) };
-        assert_eq!(told(&judge(many, None, 0).unwrap()), "`a`, `b` and 3 more of the last snapshot are not in this one (at least 1 file)");
+        assert_eq!(
+            describe(&judge(many, None, 0).unwrap()),
+            "`a`, `b` and 3 more of the last snapshot are not in this one (at least 1 file)"
+        );
     }
 
     #[test]
     fn the_client_hears_how_much_is_gone_and_no_name() {
-        let said = |names: &[&str], others| told_to_client(&Lost { others, ..judge(absent(names, 812), None, 0).unwrap() });
+        let said = |names: &[&str], others| describe_to_client(&Lost { others, ..judge(absent(names, 812), None, 0).unwrap() });
         assert_eq!(said(&["B"], 0), "1 directory of the last snapshot is not in this one (812 files)");
         assert_eq!(said(&["B", "C"], 5), "7 directories of the last snapshot are not in this one (812 files)");
         let scattered = judge(Absent::default(), Some(1000), 499).unwrap();
-        assert_eq!(told_to_client(&scattered), told(&scattered));
+        assert_eq!(describe_to_client(&scattered), describe(&scattered));
     }
 }

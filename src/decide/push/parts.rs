@@ -61,7 +61,7 @@ pub fn admit(policy: &Policy, place: &SubPath, joins: bool) -> Result<(), Reason
 }
 
 /// What the policy means for a push, for `explain`; nothing if that is ordinary.
-pub fn told(policy: &Policy, place: &SubPath, deletes: bool) -> Option<String> {
+pub fn explain(policy: &Policy, place: &SubPath, deletes: bool) -> Option<String> {
     let whole = place.is_whole();
     let at = if whole { "the snapshot".to_owned() } else { format!("`{place}`") };
     match policy.partial_pushes {

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::decide::speak::line::field;
 use crate::terms::limits::MAX_SYSLOG_LINE;
 use crate::terms::text::{printable, printable_name, printable_within, still_printable};
-use crate::terms::{Reason, Request, Said};
+use crate::terms::{Original, Reason, Request};
 
 /// What happened.
 #[derive(Debug, Clone, Copy)]
@@ -74,9 +74,9 @@ pub fn logfile(at: DateTime<Utc>, process: u32, request: &Request, hidden: &str,
 
 /// The command, with what came on standard input behind it, which is printable already.
 fn command(request: &Request, hidden: &str) -> String {
-    let said = match &request.said {
-        Said::Command(bytes) => printable_within(bytes, MAX_SYSLOG_LINE / 2),
-        Said::Nothing | Said::Login => String::new(),
+    let original = match &request.original {
+        Original::Command(bytes) => printable_within(bytes, MAX_SYSLOG_LINE / 2),
+        Original::Nothing | Original::Login => String::new(),
     };
-    if hidden.is_empty() { said } else { still_printable(&format!("{said} {hidden}"), MAX_SYSLOG_LINE / 2) }
+    if hidden.is_empty() { original } else { still_printable(&format!("{original} {hidden}"), MAX_SYSLOG_LINE / 2) }
 }

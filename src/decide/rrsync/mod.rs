@@ -18,7 +18,7 @@ pub use place::{Name, Place, Tail};
 pub use transfer::{Aim, Direction, Transfer};
 
 use crate::decide::rsync::command::front;
-use crate::terms::{Code, Reason, Said};
+use crate::terms::{Code, Original, Reason};
 
 /// What a connection asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,14 +31,14 @@ pub enum Asked {
 
 /// Judges a client's command, for the directory `dir` (real and absolute). `hidden` is the block of
 /// words from standard input, if one was read. An error has every reason for a refusal.
-pub fn judge(flags: &Flags, dir: &[u8], said: &Said, hidden: Option<&[Vec<u8>]>) -> Result<Asked, Vec<Reason>> {
-    match said {
-        Said::Nothing | Said::Login => {
+pub fn judge(flags: &Flags, dir: &[u8], original: &Original, hidden: Option<&[Vec<u8>]>) -> Result<Asked, Vec<Reason>> {
+    match original {
+        Original::Nothing | Original::Login => {
             let hint = "use rsync: there is nothing else to talk to over this key";
             Err(vec![Reason::new(Code::Login, "no command was given").only_client(hint)])
         }
-        Said::Command(bytes) if bytes == b"true" => Ok(Asked::Probe),
-        Said::Command(bytes) => {
+        Original::Command(bytes) if bytes == b"true" => Ok(Asked::Probe),
+        Original::Command(bytes) => {
             let mut words = words::split(bytes)?;
             words.extend(hidden.unwrap_or_default().iter().map(|word| words::hidden(word)));
             let transfer = transfer::parse(flags, dir, &words, hidden.is_some()).map_err(|reasons| with_advice(reasons, bytes));
@@ -55,8 +55,8 @@ fn with_advice(reasons: Vec<Reason>, bytes: &[u8]) -> Vec<Reason> {
 }
 
 /// Whether the rest of a command comes on standard input (`-s`) and has to be read first.
-pub fn hides(said: &Said) -> bool {
-    let Said::Command(bytes) = said else { return false };
+pub fn hides(original: &Original) -> bool {
+    let Original::Command(bytes) = original else { return false };
     words::split(bytes).is_ok_and(|words| transfer::hides(&words))
 }
 

@@ -17,7 +17,7 @@ fn flags(words: &str) -> Flags {
 }
 
 fn judged(flag_words: &str, command: &str) -> Result<Transfer, Vec<Reason>> {
-    match judge(&flags(flag_words), DIR, &Said::Command(command.as_bytes().to_vec()), None)? {
+    match judge(&flags(flag_words), DIR, &Original::Command(command.as_bytes().to_vec()), None)? {
         Asked::Transfer(transfer) => Ok(*transfer),
         Asked::Probe => panic!("a probe"),
     }
@@ -92,9 +92,9 @@ fn rsync_with_something_before_it_is_told_to_leave_that_out_and_nothing_of_snaps
 
 #[test]
 fn the_probe_and_nothing_else_is_answered() {
-    let say = |said: &Said| judge(&flags("-ro"), DIR, said, None);
-    assert_eq!(say(&Said::Command(b"true".to_vec())), Ok(Asked::Probe));
-    assert_eq!(say(&Said::Nothing).unwrap_err()[0].code, Code::Login);
+    let say = |original: &Original| judge(&flags("-ro"), DIR, original, None);
+    assert_eq!(say(&Original::Command(b"true".to_vec())), Ok(Asked::Probe));
+    assert_eq!(say(&Original::Nothing).unwrap_err()[0].code, Code::Login);
     for (command, expected) in [
         ("true;id", "program"),
         ("sh", "program"),
@@ -149,21 +149,21 @@ fn places_of_options_are_found_where_people_mean_them() {
 
 #[test]
 fn beneath_the_root_of_everything_nothing_leads_out() {
-    let judged = |command: &str| judge(&flags(""), b"/", &Said::Command(command.as_bytes().to_vec()), None);
+    let judged = |command: &str| judge(&flags(""), b"/", &Original::Command(command.as_bytes().to_vec()), None);
     for command in ["rsync --server -Kr . x", "rsync --server --sender -Lr . a/../b", "rsync --server --sender -r --copy-unsafe-links . x"]
     {
         assert!(judged(command).is_ok(), "{command}");
-        assert!(judge(&flags(""), DIR, &Said::Command(command.as_bytes().to_vec()), None).is_err(), "{command}");
+        assert!(judge(&flags(""), DIR, &Original::Command(command.as_bytes().to_vec()), None).is_err(), "{command}");
     }
 }
 
 #[test]
 fn hidden_words_are_judged_like_any_others_once_they_have_been_read() {
-    let said = Said::Command(b"rsync --server --sender -slogDtpre.iLsfxCIvu".to_vec());
-    assert!(hides(&said) && !hides(&Said::Command(b"rsync --server -re.iLsfxC . s".to_vec())));
-    assert_eq!(judge(&flags(""), DIR, &said, None).unwrap_err().last().unwrap().code.as_str(), "option");
+    let original = Original::Command(b"rsync --server --sender -slogDtpre.iLsfxCIvu".to_vec());
+    assert!(hides(&original) && !hides(&Original::Command(b"rsync --server -re.iLsfxC . s".to_vec())));
+    assert_eq!(judge(&flags(""), DIR, &original, None).unwrap_err().last().unwrap().code.as_str(), "option");
     let block = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
-    let judged = |words: &[&str]| judge(&flags(""), DIR, &said, Some(&block(words)));
+    let judged = |words: &[&str]| judge(&flags(""), DIR, &original, Some(&block(words)));
     let Ok(Asked::Transfer(transfer)) = judged(&["--timeout=9", ".", "a b", "c\nd", "e*"]) else { panic!("refused") };
     let names: Vec<_> = transfer.paths.iter().map(|place| place.names[0].bytes()).collect();
     assert_eq!(names, [&b"a b"[..], b"c\nd", b"e*"]);

@@ -156,7 +156,7 @@ pub(in crate::decide) fn joined(option: &str, value: impl AsRef<OsStr>) -> OsStr
 mod tests {
     use super::*;
     use crate::decide::rsync::command::{Command, parse};
-    use crate::terms::request::Said;
+    use crate::terms::request::Original;
 
     fn setup(version: Version, confinement: Confinement) -> Setup {
         Setup {
@@ -175,7 +175,7 @@ mod tests {
 
     fn printed(options: &str, setup: &Setup) -> String {
         let text = format!("rsync --server {options} . dst/");
-        match parse(&Said::Command(text.into_bytes())) {
+        match parse(&Original::Command(text.into_bytes())) {
             Ok(Command::Push(push)) => for_push(&push, setup).join(std::ffi::OsStr::new(" ")).into_string().unwrap(),
             other => panic!("{other:?}"),
         }

@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
     use crate::decide::policy::read_site;
-    use crate::terms::limits::MAX_TOLD_TEXT;
+    use crate::terms::limits::MAX_REPORTED_TEXT;
 
     fn site(more: &str) -> Site {
         read_site(Path::new("/etc/snapgate/snapgate.yaml"), format!("store: /s\n{more}").as_bytes()).unwrap()
@@ -89,7 +89,7 @@ mod tests {
     fn an_rsync_that_follows_links_never_runs_without() {
         assert!(walks_by_itself(DEFENCES).is_ok());
         let reason = walks_by_itself(Version(3, 4, 1)).unwrap_err();
-        assert!(reason.code == Code::Jail && reason.remedy.is_some_and(|remedy| remedy.len() <= MAX_TOLD_TEXT));
+        assert!(reason.code == Code::Jail && reason.remedy.is_some_and(|remedy| remedy.len() <= MAX_REPORTED_TEXT));
     }
 
     #[test]
@@ -101,7 +101,7 @@ mod tests {
                 assert_eq!((reason.code, reason.rule.unwrap().line), (Code::Jail, if required.is_empty() { 0 } else { 2 }));
                 assert!(!format!("{} {:?}", reason.says, reason.hint).contains("namespace"), "the client learns nothing");
                 let remedy = reason.remedy.unwrap();
-                assert!(remedy.contains("namespaces: optional") && remedy.len() <= MAX_TOLD_TEXT, "{} bytes", remedy.len());
+                assert!(remedy.contains("namespaces: optional") && remedy.len() <= MAX_REPORTED_TEXT, "{} bytes", remedy.len());
                 assert_eq!(remedy.contains("apparmor_parser"), matches!(lack, Lack::Kept(_)));
             }
         }

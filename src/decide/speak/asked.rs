@@ -64,7 +64,7 @@ mod tests {
     }
 
     fn hooked(event: Event) -> Event {
-        with(event, |on| (on.hooks, on.warnings) = (vec![samples::mirror()], vec![samples::mirror().told()]))
+        with(event, |on| (on.hooks, on.warnings) = (vec![samples::mirror()], vec![samples::mirror().describe()]))
     }
 
     fn warned(event: Event, warning: &str) -> Event {

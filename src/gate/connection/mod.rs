@@ -28,7 +28,7 @@ use crate::decide::owners;
 use crate::decide::policy::{Policy, Site};
 use crate::decide::rsync::command::{self, Command};
 use crate::terms::limits::MAX_END;
-use crate::terms::{Administrator, ClientName, Code, FailedHook, Jail, Note, Owners, Reason, RepositoryState, Request, Spoken};
+use crate::terms::{Administrator, ClientName, Code, CommandSource, FailedHook, Jail, Note, Owners, Reason, RepositoryState, Request};
 
 pub(crate) use self::end::End;
 pub(crate) use self::sandbox::Waiting;
@@ -69,13 +69,13 @@ enum Place {
 pub(super) fn serve(
     directory: &Path,
     named: Option<ClientName>,
-    spoken: Spoken,
+    source: CommandSource,
     perform: impl FnOnce(&Connection<'_>, &Permit, Option<Standby>) -> Result<End, Reason>,
 ) -> Answer {
     process::close_inherited();
     process::mask();
     process::no_core();
-    let said = intake::said(spoken);
+    let said = intake::original(source);
     // First, so that it builds its sandbox on the other processor meanwhile. It has read nothing of
     // the client's, and ends with this connection if no push follows.
     let waiting = if command::begins_as_push(&said) { sandbox::begin(None).ok() } else { None };

@@ -44,7 +44,7 @@ impl Connection<'_> {
 
     /// The end of a connection whose work was killed. It may have published before.
     pub(super) fn lost(&self, repository: Option<&Repository>) -> End {
-        let said = repository.and_then(|repository| repository.said_of(self.id));
+        let said = repository.and_then(|repository| repository.unrecorded_outcome(self.id));
         let end = said.and_then(|said| serde_json::from_slice(&said).ok());
         end.map_or_else(End::lost, |end: End| end.noting(vec![Note::passing(outcome::KILLED_AFTERWARDS)]))
     }

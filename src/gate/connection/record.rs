@@ -20,7 +20,7 @@ use crate::decide::speak::{asked, line};
 use crate::gate::Answer;
 use crate::terms::limits::MAX_QUOTED;
 use crate::terms::text::{on_one_line, printable, printable_name, still_printable};
-use crate::terms::{self, Administrator, Body, Event, Jail, Mail, Outcome, Request, Said, Verb};
+use crate::terms::{self, Administrator, Body, Event, Jail, Mail, Original, Outcome, Request, Verb};
 
 /// An id for a connection: unique on this machine, and in order of time.
 pub(super) fn id(request: &Request) -> String {
@@ -92,7 +92,7 @@ impl Arrival<'_> {
             && lost.is_empty()
             && !ending.end.is_lost
         {
-            repository.told(id);
+            repository.forget_unrecorded(id);
         }
         if record.mail != Mail::None
             && spool.is_ok()
@@ -177,12 +177,12 @@ fn event(policy: Option<&Policy>, arrival: Arrival<'_>, mail: Mail, body: Body) 
 fn came(arrival: Arrival<'_>, ending: &Ending) -> terms::Connection {
     let Arrival { request, verb, .. } = arrival;
     let Ending { end, jail, hooks } = ending;
-    let command = match &request.said {
-        Said::Command(bytes) if end.input.is_empty() => printable(bytes),
-        Said::Command(bytes) => {
+    let command = match &request.original {
+        Original::Command(bytes) if end.input.is_empty() => printable(bytes),
+        Original::Command(bytes) => {
             format!("{} and on standard input {}", printable(bytes), still_printable(&end.input, MAX_QUOTED))
         }
-        Said::Nothing | Said::Login => String::new(),
+        Original::Nothing | Original::Login => String::new(),
     };
     terms::Connection {
         result: end.outcome,
@@ -207,7 +207,7 @@ pub(super) fn answer(end: End, administrator: Administrator) -> Answer {
         lines.push("snapgate: received; say `complete` to publish it".to_owned());
     }
     if let Some(lost) = end.push.as_ref().and_then(|facts| facts.lost.as_ref()) {
-        lines.push(format!("snapgate: {}: {}", lost::told_to_client(lost), lost::hint(lost)));
+        lines.push(format!("snapgate: {}: {}", lost::describe_to_client(lost), lost::hint(lost)));
     }
     let beyond = end.push.as_ref().map_or(0, |facts| facts.beyond);
     if beyond > 0 {

@@ -10,7 +10,7 @@ use crate::act::process::Inherited;
 use crate::act::record::runlog::RunLog;
 use crate::act::store::Repository;
 use crate::decide::speak::hook::{self, Occasion};
-use crate::terms::limits::{MAX_HOOK_LINES, MAX_HOOK_WORDS, MAX_QUOTED, MAX_TOLD_HOOKS};
+use crate::terms::limits::{MAX_HOOK_LINES, MAX_HOOK_WORDS, MAX_QUOTED, MAX_REPORTED_HOOKS};
 use crate::terms::text::still_printable;
 use crate::terms::{Code, FailedHook, PushFacts, Reason};
 
@@ -23,7 +23,7 @@ impl Connection<'_> {
         for argv in &self.policy.hooks.prepare {
             if let Some(failed) = self.hook("prepare", argv, repository, None, log) {
                 let reason = Reason { of_server: true, ..Reason::new(Code::Hook, "the server cannot take a push right now") };
-                return Err(reason.detail(failed.told()).remedy(failed.remedy()).rule(self.policy.origins.of("hooks")));
+                return Err(reason.detail(failed.describe()).remedy(failed.remedy()).rule(self.policy.origins.of("hooks")));
             }
         }
         Ok(())
@@ -36,7 +36,7 @@ impl Connection<'_> {
         let snapshot = repository.snapshots().join(name);
         for argv in &self.policy.hooks.complete {
             let failed = self.hook("complete", argv, repository, Some((&snapshot, facts)), log);
-            warnings.extend(failed.map(|failed| failed.told()));
+            warnings.extend(failed.map(|failed| failed.describe()));
         }
     }
 
@@ -67,7 +67,7 @@ impl Connection<'_> {
         let setting = Setting { variables, mapped: self.owners.mapping().is_some(), files, memory };
         let before = log.length();
         let HookEnd::Failed(how) = child::hook(argv, setting, policy.hooks.time_limit, log.file()) else { return None };
-        let is_quoted = self.failed.borrow().len() < MAX_TOLD_HOOKS;
+        let is_quoted = self.failed.borrow().len() < MAX_REPORTED_HOOKS;
         let printed = if is_quoted { log.last_lines(before, MAX_HOOK_WORDS, MAX_HOOK_LINES) } else { Vec::new() };
         log.note(Utc::now(), &format!("the hook failed: {how}"));
         let shown = |text: &str| still_printable(text, MAX_QUOTED);

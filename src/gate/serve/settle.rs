@@ -241,7 +241,7 @@ fn compare(staging: &Staging<'_>, place: &SubPath, settling: &mut Settling<'_>) 
     match staging.lost(newest, place, settling.facts.files) {
         Ok(None) => {}
         Ok(Some(lost)) => {
-            settling.warnings.push(format!("{}: {}", lost::told(&lost), lost::advice(&lost, settling.facts.place.as_deref())));
+            settling.warnings.push(format!("{}: {}", lost::describe(&lost), lost::advice(&lost, settling.facts.place.as_deref())));
             settling.facts.lost = Some(lost);
         }
         Err(reason) => settling.warnings.push(reason.detail),

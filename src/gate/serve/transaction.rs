@@ -52,7 +52,7 @@ impl Connection<'_> {
         let facts = PushFacts {
             seconds: (self.request.at - transaction.began).as_seconds_f64(),
             prepared: Some(transaction.began),
-            parts: transaction.told.clone(),
+            parts: transaction.listed.clone(),
             earlier_parts: transaction.unrecorded,
             skipped: transaction.skipped,
             dropped_owners: transaction.dropped_owners,

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{Body, Event, Kind, Mail, Push, Unknown, VERSION};
 use crate::terms::ClientName;
-use crate::terms::limits::{MAX_KIND, MAX_QUOTED, MAX_SPOOL_NAME, MAX_TOLD_TEXT};
+use crate::terms::limits::{MAX_KIND, MAX_QUOTED, MAX_REPORTED_TEXT, MAX_SPOOL_NAME};
 use crate::terms::text::still_printable;
 
 /// The line of an event.
@@ -97,7 +97,7 @@ fn read(text: &str) -> serde_json::Result<Event> {
             client,
             // Whoever gets alerts hears of it where a later version has other words.
             mail: mail.unwrap_or(Mail::Alert),
-            body: Body::Unknown(Unknown { version, kind, summary: still_printable(&summary, MAX_TOLD_TEXT) }),
+            body: Body::Unknown(Unknown { version, kind, summary: still_printable(&summary, MAX_REPORTED_TEXT) }),
         }),
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::decide::speak::message::samples::{connection, failure, published, pushing, refusal, unknown, with};
-use crate::terms::limits::{MAX_KIND, MAX_QUOTED, MAX_SPOOL_NAME, MAX_TOLD_TEXT};
+use crate::terms::limits::{MAX_KIND, MAX_QUOTED, MAX_REPORTED_TEXT, MAX_SPOOL_NAME};
 use crate::terms::text::ELLIPSIS;
 
 fn read(value: &Value) -> serde_json::Result<Event> {
@@ -130,7 +130,7 @@ fn what_a_hostile_account_writes_for_a_later_version_is_printable_and_short() {
     let forged = "\u{1b}[2J\r\nBcc: x\u{202e}".to_owned() + &"é\n".repeat(1 << 16);
     let value = changed(&refusal(), json!({"kind": "x", "id": forged, "account": forged, "summary": forged, "client": forged}));
     let event = read(&value).unwrap();
-    for (text, most) in [(&event.id, MAX_SPOOL_NAME), (&event.account, MAX_QUOTED), (&says(&event).summary, MAX_TOLD_TEXT)] {
+    for (text, most) in [(&event.id, MAX_SPOOL_NAME), (&event.account, MAX_QUOTED), (&says(&event).summary, MAX_REPORTED_TEXT)] {
         assert!(!text.chars().any(|one| one.is_control() || one == '\u{202e}') && text.len() <= most + ELLIPSIS.len(), "{text}");
     }
     let deep = format!(r#"{{"version":1,"kind":"x","id":"1","at":"2026-11-21T02:00:00Z","x":{}}}"#, "[".repeat(1 << 17));

@@ -33,10 +33,10 @@ pub const MAX_GROUPS: usize = 64;
 pub const MAX_SAMPLES: usize = 3;
 
 /// Reasons, warnings and keys of one event in a mail; the ledger has them all.
-pub const MAX_TOLD: usize = 20;
+pub const MAX_REPORTED: usize = 20;
 
 /// Bytes of a reason or warning in a mail: two or three times the longest of the gate's own.
-pub const MAX_TOLD_TEXT: usize = 1024;
+pub const MAX_REPORTED_TEXT: usize = 1024;
 
 /// Bytes at the end of a failed hook's output that are read for its mail; the run's log has all.
 pub const MAX_HOOK_WORDS: u64 = 4096;
@@ -45,10 +45,10 @@ pub const MAX_HOOK_WORDS: u64 = 4096;
 pub const MAX_HOOK_LINES: usize = 20;
 
 /// Hooks of one push whose output a mail shows. Others are named.
-pub const MAX_TOLD_HOOKS: usize = 4;
+pub const MAX_REPORTED_HOOKS: usize = 4;
 
 /// Pushes of a transaction that its mail lists. Earlier ones are counted.
-pub const MAX_TOLD_PARTS: usize = 20;
+pub const MAX_REPORTED_PARTS: usize = 20;
 
 /// Bytes of what distinguishes failures of one code.
 pub const MAX_CAUSE: usize = 512;

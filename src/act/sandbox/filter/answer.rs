@@ -77,7 +77,7 @@ impl Attend for Answering<'_> {
         };
         // A waiting process cannot end: if the answer reached it, what was read was its own.
         if response.respond(listener).is_err() && answer == Answer::Recorded {
-            self.links.unheard();
+            self.links.answer_lost();
         }
         None
     }

@@ -26,7 +26,7 @@ impl Links for Told {
         }
     }
 
-    fn unheard(&mut self) {}
+    fn answer_lost(&mut self) {}
 }
 
 /// Runs `probe` on a thread whose links are asked about, and says what was asked. Once in a

@@ -162,7 +162,7 @@ impl Links for Deferred<'_> {
         Answer::Recorded
     }
 
-    fn unheard(&mut self) {
+    fn answer_lost(&mut self) {
         self.recorded.log.undo();
         self.taken.usage.set(self.before.0);
         self.reused = self.before.1;

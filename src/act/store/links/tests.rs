@@ -294,7 +294,7 @@ fn a_tree_that_is_set_aside_has_no_link_to_history_and_no_placeholder() {
             assert_eq!(links.asked(b"/basis/kept/a", b"a"), Answer::Recorded);
             assert_eq!(links.asked(b"/basis/history/d/b", b"d/b"), Answer::Recorded);
             assert_eq!(links.reused(), 1);
-            links.unheard();
+            links.answer_lost();
             assert_eq!(links.reused(), 1, "that one was of history");
             assert!(staging.set_aside().unwrap());
             let aside = store.repository.state().join("interrupted/1");
@@ -340,7 +340,7 @@ fn a_link_takes_what_the_snapshot_before_did_not() {
         assert_eq!(links.asked(b"/basis/history/a", b"another-name"), Answer::Recorded);
         let name = Usage { bytes: 12 + DIRECTORY_ENTRY, inodes: 1 };
         assert_eq!(taken.usage(), name);
-        links.unheard();
+        links.answer_lost();
         assert_eq!(taken.usage(), Usage::default());
         assert_eq!(links.asked(b"/basis/kept/a", b"a"), Answer::Recorded);
         let found = taken.usage();

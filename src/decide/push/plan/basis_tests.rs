@@ -2,12 +2,12 @@ use super::*;
 use crate::decide::policy::{read_policy, read_site};
 use crate::decide::rsync::command::{Command, parse};
 use crate::decide::sandbox::spec::Access;
-use crate::terms::{Said, Transaction};
+use crate::terms::{Original, Transaction};
 
 /// A push with these options, planned.
 pub(in crate::decide::push) fn planned(options: &str, state: &RepositoryState) -> Result<PushPlan, Reason> {
-    let said = Said::Command(format!("rsync --server {options} . .").into_bytes());
-    let Ok(Command::Push(pushed)) = parse(&said) else { panic!("{options}") };
+    let original = Original::Command(format!("rsync --server {options} . .").into_bytes());
+    let Ok(Command::Push(pushed)) = parse(&original) else { panic!("{options}") };
     let site = read_site(Path::new("site"), b"store: /s\n").unwrap();
     let policy = read_policy(Path::new("p"), b"report: never\n", &"c".parse().unwrap(), &site).unwrap();
     push(&pushed, &policy, state, "2026-11-21T02:00:00Z".parse().unwrap())

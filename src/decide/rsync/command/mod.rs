@@ -18,7 +18,7 @@ use std::path::Path;
 use crate::decide::host::login::{WORDS_OF_ITS_OWN, is_the_gate};
 use crate::terms::limits::{MAX_COMMAND, MAX_REASONS};
 use crate::terms::text::digits;
-use crate::terms::{Code, Reason, Said, Verb};
+use crate::terms::{Code, Original, Reason, Verb};
 
 use super::options::shown;
 
@@ -92,11 +92,11 @@ impl Command {
 }
 
 /// Reads a client's command, or collects the reasons for a refusal, at most [`MAX_REASONS`].
-pub fn parse(original: &Said) -> Result<Command, Vec<Reason>> {
+pub fn parse(original: &Original) -> Result<Command, Vec<Reason>> {
     let bytes = match original {
-        Said::Nothing => return Ok(Command::Greeting),
-        Said::Login => return Err(vec![login()]),
-        Said::Command(bytes) => bytes,
+        Original::Nothing => return Ok(Command::Greeting),
+        Original::Login => return Err(vec![login()]),
+        Original::Command(bytes) => bytes,
     };
     // Advice costs a walk over the text, so a text that is too long gets none.
     let looked_at = Some(bytes).filter(|bytes| bytes.len() <= MAX_COMMAND);
@@ -126,8 +126,8 @@ fn behind(front: &Front, bytes: &[u8]) -> Vec<Reason> {
 }
 
 /// Whether this may turn out to be a push, by its beginning alone.
-pub fn begins_as_push(original: &Said) -> bool {
-    let Said::Command(bytes) = original else { return false };
+pub fn begins_as_push(original: &Original) -> bool {
+    let Original::Command(bytes) = original else { return false };
     begins_with_server(bytes) && bytes.split(|byte| *byte == b' ').nth(2).is_some_and(|word| word != b"--sender")
 }
 
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Result<Command, Vec<Reason>> {
-        parse(&Said::Command(text.as_bytes().to_vec()))
+        parse(&Original::Command(text.as_bytes().to_vec()))
     }
 
     fn codes(text: &str) -> Vec<&'static str> {
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn verbs_are_read() {
-        assert_eq!(parse(&Said::Nothing), Ok(Command::Greeting));
+        assert_eq!(parse(&Original::Nothing), Ok(Command::Greeting));
         assert_eq!(parsed("help"), Ok(Command::Help));
         assert_eq!(parsed("status"), Ok(Command::Status));
         assert_eq!(parsed(" prepare "), Ok(Command::Prepare));
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_push_is_seen_by_its_beginning_and_nothing_else_is() {
-        let begins = |text: &str| begins_as_push(&Said::Command(text.as_bytes().to_vec()));
+        let begins = |text: &str| begins_as_push(&Original::Command(text.as_bytes().to_vec()));
         for text in ["rsync --server -logDtpre.iLsfxCIvu . .", "/usr/local/bin/rsync --server -r . x", "rsync --server -v --bad . x"] {
             assert!(begins(text), "{text}");
         }
@@ -286,7 +286,7 @@ mod tests {
         ] {
             assert!(!begins(text), "{text}");
         }
-        assert!(!begins_as_push(&Said::Nothing) && !begins_as_push(&Said::Login));
+        assert!(!begins_as_push(&Original::Nothing) && !begins_as_push(&Original::Login));
     }
 
     #[test]
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn whatever_is_not_rsync_is_named() {
-        assert_eq!(parse(&Said::Login).unwrap_err()[0].code, Code::Login);
+        assert_eq!(parse(&Original::Login).unwrap_err()[0].code, Code::Login);
         for text in ["/usr/lib/openssh/sftp-server", "internal-sftp", "internal-sftp -d /", "/usr/libexec/sftp-server -l INFO"] {
             assert_eq!(codes(text), ["sftp"], "{text}");
         }

@@ -63,14 +63,14 @@ mod tests {
     use super::*;
     use crate::decide::rsync::command::{Command, parse};
     use crate::decide::rsync::secluded::Block;
-    use crate::terms::request::Said;
+    use crate::terms::request::Original;
 
     fn codes(reasons: Vec<Reason>) -> Vec<Code> {
         reasons.into_iter().map(|reason| reason.code).collect()
     }
 
     fn begun(command: &str) -> Result<Secluded, Vec<Code>> {
-        let parsed = parse(&Said::Command(command.as_bytes().to_vec())).map_err(codes)?;
+        let parsed = parse(&Original::Command(command.as_bytes().to_vec())).map_err(codes)?;
         let Command::Secluded(secluded) = parsed else { panic!("{parsed:?}") };
         Ok(secluded)
     }
@@ -151,7 +151,7 @@ mod tests {
         ] {
             assert_eq!(begun(command).unwrap_err(), codes, "{command}");
         }
-        let iconv = parse(&Said::Command(b"rsync --server -sr --iconv=utf-8".to_vec())).unwrap_err();
+        let iconv = parse(&Original::Command(b"rsync --server -sr --iconv=utf-8".to_vec())).unwrap_err();
         assert!(iconv.iter().any(|reason| reason.says.contains("together with `-s`")), "{iconv:?}");
         assert_eq!(begun("rsync --server -slogDtpr").unwrap().visible.words(), ["-logDtpr"]);
     }

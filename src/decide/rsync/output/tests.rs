@@ -5,7 +5,7 @@ use super::*;
 /// Logs of pushes, each behind a line with its kind, rsync's status and the options. Some names
 /// look like errors, and one holds a line break and the beginning of a message. `first` has nothing
 /// to compare with, `again` has, and in `failing` the server's rsync may not write everywhere.
-const SAID: [(&str, &str); 3] = [
+const PRINTED: [(&str, &str); 3] = [
     ("3.2.3", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/said/rsync-3.2.3.log"))),
     ("3.2.7", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/said/rsync-3.2.7.log"))),
     ("3.5.0", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/said/rsync-3.5.0.log"))),
@@ -38,7 +38,7 @@ fn pushes(text: &str) -> Vec<(&str, i32, &str, &str)> {
 
 #[test]
 fn nothing_that_rsync_says_of_a_push_that_went_well_is_a_complaint_whatever_files_are_called() {
-    for (release, text) in SAID {
+    for (release, text) in PRINTED {
         let pushes = pushes(text);
         assert_eq!(pushes.len(), 8, "{release}");
         for (what, status, options, log) in pushes {
@@ -54,7 +54,7 @@ fn nothing_that_rsync_says_of_a_push_that_went_well_is_a_complaint_whatever_file
 
 #[test]
 fn every_error_of_a_push_that_did_not_go_well_is_a_complaint_and_names_beside_it_are_not() {
-    for (release, text) in SAID {
+    for (release, text) in PRINTED {
         for (_, status, options, log) in pushes(text).into_iter().filter(|push| push.0 == "failing") {
             assert_eq!(status, 23);
             let words = read(log.as_bytes(), status);
@@ -182,7 +182,7 @@ fn a_name_with_lines_of_its_own_hides_no_complaint() {
 fn a_log_is_read_the_same_in_pieces_of_any_length() {
     let long = "x".repeat(3 * MAX_MESSAGE);
     let error = "rsync: [receiver] mkstemp \"/r/x\" failed: Permission denied (13)";
-    let mut logs: Vec<_> = SAID.iter().map(|(_, text)| (*text).to_owned()).collect();
+    let mut logs: Vec<_> = PRINTED.iter().map(|(_, text)| (*text).to_owned()).collect();
     logs.push(format!("{DATE_AND_PROCESS}{long}{DATE_AND_PROCESS}{error}\n"));
     for log in logs {
         let whole = read(log.as_bytes(), 23);

@@ -61,7 +61,7 @@ pub struct Group {
     /// Events that no mail before has told of.
     pub pending: u64,
     /// Events told of in earlier mails.
-    pub told: u64,
+    pub reported: u64,
     /// The first of the pending ones.
     pub first: DateTime<Utc>,
     /// The last of them.
@@ -220,7 +220,7 @@ pub(super) fn count(groups: &mut Vec<Group>, event: Event, now: DateTime<Utc>) {
     } else {
         let samples = vec![trimmed(event)];
         let (failed, passing) = (kind == Kind::Failures, kind == Kind::Passing);
-        groups.push(Group { failed, passing, key, pending: 1, told: 0, first: at, last: at, mailed: None, mails: 0, samples });
+        groups.push(Group { failed, passing, key, pending: 1, reported: 0, first: at, last: at, mailed: None, mails: 0, samples });
     }
 }
 
@@ -241,7 +241,7 @@ fn due(state: &mut State, now: DateTime<Utc>, alerts: Alerts) -> Vec<About> {
             for kind in Kind::ALL {
                 let room = kind.mails().saturating_sub(state.mails(kind).len());
                 let of_kind =
-                    if room == 0 { Vec::new() } else { told(&mut state.groups, now, |group| group.kind() == kind && group.is_due(now)) };
+                    if room == 0 { Vec::new() } else { take(&mut state.groups, now, |group| group.kind() == kind && group.is_due(now)) };
                 let of_kind = shared(of_kind, room);
                 state.mails(kind).extend(of_kind.iter().map(|_| now));
                 mails.extend(of_kind);
@@ -249,7 +249,7 @@ fn due(state: &mut State, now: DateTime<Utc>, alerts: Alerts) -> Vec<About> {
             mails
         }
         Alerts::Flush => {
-            let mails = shared(told(&mut state.groups, now, |group| !group.passing || group.is_due(now)), 1);
+            let mails = shared(take(&mut state.groups, now, |group| !group.passing || group.is_due(now)), 1);
             state.alerts.extend(mails.iter().map(|_| now));
             mails
         }
@@ -257,8 +257,8 @@ fn due(state: &mut State, now: DateTime<Utc>, alerts: Alerts) -> Vec<About> {
 }
 
 /// What these groups have to say.
-fn told(groups: &mut [Group], now: DateTime<Utc>, which: impl Fn(&Group) -> bool) -> Vec<Group> {
-    groups.iter_mut().filter(|group| group.pending > 0 && which(group)).map(|group| group.tell(now)).collect()
+fn take(groups: &mut [Group], now: DateTime<Utc>, which: impl Fn(&Group) -> bool) -> Vec<Group> {
+    groups.iter_mut().filter(|group| group.pending > 0 && which(group)).map(|group| group.take(now)).collect()
 }
 
 /// A mail for each, or one for all where there is not room for each.
@@ -294,10 +294,10 @@ impl Group {
         self.mailed.is_none_or(|at| !is_within(at, now, quiet))
     }
 
-    fn tell(&mut self, now: DateTime<Utc>) -> Self {
+    fn take(&mut self, now: DateTime<Utc>) -> Self {
         let samples = std::mem::take(&mut self.samples);
         let section = Self { samples, ..self.clone() };
-        self.told = self.told.saturating_add(self.pending);
+        self.reported = self.reported.saturating_add(self.pending);
         self.pending = 0;
         self.mailed = Some(now);
         self.mails = self.mails.saturating_add(1);

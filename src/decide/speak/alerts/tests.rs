@@ -47,7 +47,7 @@ impl Story {
         count
     }
 
-    fn told(&self) -> u64 {
+    fn reported(&self) -> u64 {
         self.mails.iter().map(Draft::events).sum()
     }
 }
@@ -60,7 +60,7 @@ fn a_thousand_refusals_of_one_kind_in_a_minute_are_two_mails() {
     }
     assert_eq!(story.mails.len(), 1, "the first at once, then silence");
     story.pass(61, Vec::new(), Alerts::Flush);
-    assert_eq!((story.mails.len(), story.told()), (2, 1000));
+    assert_eq!((story.mails.len(), story.reported()), (2, 1000));
     assert_eq!(story.pass(62, Vec::new(), Alerts::Flush), 0, "nothing is left to tell");
 }
 
@@ -74,7 +74,7 @@ fn a_thousand_refusals_of_every_kind_in_a_minute_are_five_mails_that_add_up() {
     }
     assert_eq!(story.mails.len(), ALERTS_IN_SPAN);
     story.pass(61, Vec::new(), Alerts::Flush);
-    assert_eq!((story.mails.len(), story.told()), (5, 1000));
+    assert_eq!((story.mails.len(), story.reported()), (5, 1000));
     let About::Alert(sections) = &story.mails[4].about else { panic!("a digest") };
     assert!(sections.len() <= MAX_GROUPS + 1);
 }
@@ -94,7 +94,7 @@ fn refusals_without_end_keep_no_failed_backup_waiting() {
     }
     assert_eq!(story.pass(62, (0..100).map(|address| failure(address, Code::Hook)).collect(), Alerts::Due), 0, "bounded, too");
     story.pass(63, Vec::new(), Alerts::Flush);
-    assert_eq!(story.told(), 1104);
+    assert_eq!(story.reported(), 1104);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_thousand_that_were_found_at_once_are_one_digest() {
     let mut story = Story::new();
     let all = (0..1000).map(|index| refusal(0, index, Code::Key)).collect();
     story.pass(0, all, Alerts::Due);
-    assert_eq!((story.mails.len(), story.told()), (1, 1000));
+    assert_eq!((story.mails.len(), story.reported()), (1, 1000));
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_pass_without_events_tells_what_was_counted_once_the_quiet_is_over() {
     assert_eq!(story.pass(299, Vec::new(), Alerts::Due), 0);
     assert_eq!(story.pass(300, Vec::new(), Alerts::Due), 1);
     let About::Alert(sections) = &story.mails[1].about else { panic!("an alert") };
-    assert_eq!((sections[0].pending, sections[0].told, sections[0].first, sections[0].last), (3, 1, at(1), at(1)));
+    assert_eq!((sections[0].pending, sections[0].reported, sections[0].first, sections[0].last), (3, 1, at(1), at(1)));
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn while_the_mailer_is_down_counts_grow_and_mails_do_not() {
         assert_eq!(story.pass(minute * 60, vec![refusal(minute * 60, 1, Code::Window)], Alerts::Hold), 0);
     }
     assert_eq!(story.pass(301 * 60, Vec::new(), Alerts::Due), 1);
-    assert_eq!(story.told(), 300);
+    assert_eq!(story.reported(), 300);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn the_memory_is_bounded_whatever_comes() {
     let size = serde_json::to_vec(&story.state).unwrap().len() as u64;
     assert!(size * u64::try_from(MAX_SAMPLES).unwrap() < crate::terms::limits::MAX_STATE, "{size}");
     story.pass(1, Vec::new(), Alerts::Flush);
-    assert_eq!(story.told(), 300);
+    assert_eq!(story.reported(), 300);
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn what_passes_by_itself_is_one_mail_a_day_and_counts_go_on() {
     }
     assert_eq!(told_at, [0, 24, 48]);
     let About::Alert(sections) = &story.mails[1].about else { panic!("an alert") };
-    assert_eq!((sections[0].pending, sections[0].told), (24, 1));
+    assert_eq!((sections[0].pending, sections[0].reported), (24, 1));
     assert_eq!(story.pass(72 * HOUR - 1, Vec::new(), Alerts::Flush), 0, "whoever asks for all gets what is for a person");
     assert_eq!(story.pass(72 * HOUR, Vec::new(), Alerts::Due), 1);
 }
@@ -353,7 +353,7 @@ fn what_only_a_later_version_can_read_is_a_failure_of_its_kind_and_never_left_ou
     }
     story.pass(3, Vec::new(), Alerts::Flush);
     assert!(story.mails.len() <= 2 + 1 + FAILURES_IN_SPAN + 1 && story.state.groups.len() <= MAX_FAILURE_GROUPS + 1);
-    assert_eq!(story.told(), 1004);
+    assert_eq!(story.reported(), 1004);
 }
 
 proptest::proptest! {
@@ -369,7 +369,7 @@ proptest::proptest! {
             story.pass(now, records, match way { 0 => Alerts::Hold, 1 => Alerts::Flush, _ => Alerts::Due });
         }
         story.pass(now + 1, Vec::new(), Alerts::Flush);
-        proptest::prop_assert_eq!(story.told(), story.events);
+        proptest::prop_assert_eq!(story.reported(), story.events);
         proptest::prop_assert!(story.state.groups.iter().all(|group| group.pending == 0));
     }
 }

@@ -1,6 +1,8 @@
 //! An event within what a mail tells.
 
-use crate::terms::limits::{MAX_HOOK_LINES, MAX_HOOK_WORDS, MAX_QUOTED, MAX_TOLD, MAX_TOLD_HOOKS, MAX_TOLD_PARTS, MAX_TOLD_TEXT};
+use crate::terms::limits::{
+    MAX_HOOK_LINES, MAX_HOOK_WORDS, MAX_QUOTED, MAX_REPORTED, MAX_REPORTED_HOOKS, MAX_REPORTED_PARTS, MAX_REPORTED_TEXT,
+};
 use crate::terms::text::{ELLIPSIS, on_one_line, still_printable};
 use crate::terms::{Event, FailedHook, Reason};
 
@@ -9,8 +11,8 @@ pub(super) fn trimmed(mut event: Event) -> Event {
     let cut = |text: &mut String| {
         // Usually it is fine already, and this is done to every sample at every step.
         let plain = |byte: u8| (b' '..=b'~').contains(&byte);
-        if text.len() > MAX_TOLD_TEXT + ELLIPSIS.len() || !text.trim_end_matches(ELLIPSIS).bytes().all(plain) {
-            *text = still_printable(text, MAX_TOLD_TEXT);
+        if text.len() > MAX_REPORTED_TEXT + ELLIPSIS.len() || !text.trim_end_matches(ELLIPSIS).bytes().all(plain) {
+            *text = still_printable(text, MAX_REPORTED_TEXT);
         }
     };
     // The gate's own words may have lines; a client's were made printable before.
@@ -25,9 +27,9 @@ pub(super) fn trimmed(mut event: Event) -> Event {
     // What this version cannot read was cut where it was read.
     let Some((connection, push)) = event.body.visit_mut() else { return event };
     cut(&mut connection.command);
-    connection.keys.truncate(MAX_TOLD);
-    connection.reasons.truncate(MAX_TOLD);
-    connection.warnings.truncate(MAX_TOLD);
+    connection.keys.truncate(MAX_REPORTED);
+    connection.reasons.truncate(MAX_REPORTED);
+    connection.warnings.truncate(MAX_REPORTED);
     connection.warnings.iter_mut().for_each(cut_lines);
     for Reason { says, hint, detail, remedy, .. } in &mut connection.reasons {
         cut(says);
@@ -40,7 +42,7 @@ pub(super) fn trimmed(mut event: Event) -> Event {
         hint.iter_mut().for_each(cut_lines);
         remedy.iter_mut().for_each(cut_lines);
     }
-    connection.hooks.truncate(MAX_TOLD_HOOKS);
+    connection.hooks.truncate(MAX_REPORTED_HOOKS);
     let mut room = usize::try_from(MAX_HOOK_WORDS).unwrap_or_default();
     for FailedHook { hook, command, how, printed, log } in &mut connection.hooks {
         [hook, command, how, log].into_iter().for_each(cut_lines);
@@ -58,7 +60,7 @@ pub(super) fn trimmed(mut event: Event) -> Event {
     if let Some(push) = push {
         push.snapshot.iter_mut().for_each(cut);
         push.place.iter_mut().for_each(cut);
-        push.parts.truncate(MAX_TOLD_PARTS);
+        push.parts.truncate(MAX_REPORTED_PARTS);
         push.parts.iter_mut().for_each(|part| cut(&mut part.place));
     }
     event
@@ -68,7 +70,7 @@ pub(super) fn trimmed(mut event: Event) -> Event {
 fn lines(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
-        let room = MAX_TOLD_TEXT.saturating_sub(out.len());
+        let room = MAX_REPORTED_TEXT.saturating_sub(out.len());
         if room == 0 {
             break;
         }

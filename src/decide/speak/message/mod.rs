@@ -129,7 +129,7 @@ fn among_them(out: &mut String, section: &Group, first: &Event) {
 }
 
 fn how_often(section: &Group) -> String {
-    let earlier = if section.told > 0 { format!(", besides {} told of before", number(section.told)) } else { String::new() };
+    let earlier = if section.reported > 0 { format!(", besides {} told of before", number(section.reported)) } else { String::new() };
     if section.pending == 1 {
         format!("once, {}{earlier}", moment(section.last))
     } else {

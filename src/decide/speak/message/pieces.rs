@@ -133,7 +133,7 @@ pub(super) fn parts(out: &mut String, push: &PushFacts) {
 /// Hooks that failed, with what they have printed.
 pub(super) fn hooks(out: &mut String, hooks: &[FailedHook]) {
     for hook in hooks {
-        let _ = writeln!(out, "\nHook: {}", hook.told());
+        let _ = writeln!(out, "\nHook: {}", hook.describe());
         if hook.printed.is_empty() {
             let _ = writeln!(out, "It printed nothing.");
             continue;
@@ -146,7 +146,7 @@ pub(super) fn hooks(out: &mut String, hooks: &[FailedHook]) {
 
 /// What is said of it besides; a hook's failure is told with the hook.
 pub(super) fn warnings(out: &mut String, visit: Visit<'_>) {
-    let told: Vec<_> = visit.hooks.iter().map(FailedHook::told).collect();
+    let told: Vec<_> = visit.hooks.iter().map(FailedHook::describe).collect();
     let mut others = visit.warnings.iter().filter(|warning| !told.contains(warning)).peekable();
     if others.peek().is_none() {
         return;

@@ -58,7 +58,7 @@ pub(super) fn snapshot(out: &mut String, push: &PushFacts) {
     wide(out, "Carried:", (push.carried > 0).then(carried));
     wide(out, "Total:", [format!("{}, {}", files(push.files), size(push.bytes))]);
     wide(out, "Skipped:", (push.skipped > 0).then(|| format!("{}: sockets, FIFOs and devices are not stored", files(push.skipped))));
-    wide(out, "Again:", push.stored_again.as_ref().and_then(again::told));
+    wide(out, "Again:", push.stored_again.as_ref().and_then(again::describe));
     wide(out, "Owners:", push.dropped_owners.map(|dropped| format!("{} became the account's", dropped::describe(dropped))));
     wide(out, "Network:", push.wire_bytes.map(size));
     let whole = if push.prepared.is_some() { ", from `prepare` to `complete`" } else { "" };

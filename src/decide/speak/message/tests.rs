@@ -231,7 +231,7 @@ fn a_push_says_how_its_own_rsync_ended() {
 #[test]
 fn a_failed_hook_is_told_once_with_what_it_printed() {
     let record = with(samples::published(), |on| {
-        (on.hooks, on.warnings) = (vec![samples::mirror()], vec![samples::mirror().told()]);
+        (on.hooks, on.warnings) = (vec![samples::mirror()], vec![samples::mirror().describe()]);
     });
     let alert = mail(About::Alert(vec![section(record.clone(), 1)]));
     assert_eq!(alert.subject, "[snapgate] web1: published 2026-11-21T02-00-00Z, but a hook failed (hook)");

@@ -3,11 +3,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::decide::rsync::command::{Command, parse as command};
 use crate::decide::rsync::options::{Check, Choice, Row, Runs, Value};
-use crate::terms::Said;
+use crate::terms::Original;
 use crate::terms::limits::{MAX_REASONS, MAX_SHOWN_WORD};
 
 fn parsed(text: &str) -> Result<Push, Vec<Reason>> {
-    let command = command(&Said::Command(text.as_bytes().to_vec()))?;
+    let command = command(&Original::Command(text.as_bytes().to_vec()))?;
     let Command::Push(push) = command else { panic!("{command:?}") };
     Ok(push)
 }
