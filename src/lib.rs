@@ -1,8 +1,9 @@
 //! snapgate, the gate between sshd and rsync on a backup server.
 //!
-//! Arrows point down only, and `tests/tidy` fails on one that does not: [`gate`] and [`admin`] (the stories of the two programs, which never
-//! import each other) → [`act`] (effects) → [`decide`] (pure) → [`terms`] (nouns). The rooms of each layer have the same names.
-//! The shape and its invariants are in `docs/architecture.md`.
+//! Arrows point down only, and `tests/tidy` fails on one that does not: [`gate`] and [`admin`] (the
+//! stories of the two programs, which never import each other) → [`act`] (effects) → [`decide`]
+//! (pure) → [`terms`] (nouns). The rooms of each layer have the same names. The shape and its
+//! invariants are in `docs/architecture.md`.
 
 pub mod act;
 #[cfg(feature = "admin")]

@@ -1,5 +1,5 @@
-//! Effects: one facility a room. A room imports another one only where `tests/tidy` lists the arrow; what two of them need is a term or a
-//! decision.
+//! Effects: one facility a room. A room imports another one only where `tests/tidy` lists the
+//! arrow; what two of them need is a term or a decision.
 
 pub mod arrive;
 pub mod beneath;

@@ -20,7 +20,8 @@ use crate::terms::{Account, ClientName, Reason, exit};
 /// What is printed, and the exit code.
 pub(crate) type Printed = (String, u8);
 
-/// Does it, or says what would be done (`dry_run`). The exit code is 1 where files stand in the way.
+/// Does it, or says what would be done (`dry_run`). The exit code is 1 where files stand in the
+/// way.
 ///
 /// # Errors
 /// In words, when it cannot be done.

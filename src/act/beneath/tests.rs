@@ -100,20 +100,20 @@ fn what_is_outside_changes_no_answer() {
             told.push(format!("{:?}", sources(&tree, words)));
         }
         let mut root = tree.root();
-        let original = |reason: Reason| {
+        let shown = |reason: Reason| {
             let plain = |text: &str| text.replace(tree.0.path().to_str().unwrap(), "$TREE");
             format!("{} {} {}", reason.code, plain(&reason.says), plain(&reason.detail))
         };
         for words in ["l", "l/", "l/.", "l/x", "l/x/", "l/x/y/", "l*", "l*/", "*/x"] {
             for options in ["-r", "-rn", "-r --mkpath"] {
                 let found = root.destination(&transfer(&format!("{options} . {words}")));
-                told.push(format!("{:?}", found.map(|spot| (spot.rest, spot.tail)).map_err(original)));
+                told.push(format!("{:?}", found.map(|spot| (spot.rest, spot.tail)).map_err(shown)));
             }
         }
         for option in ["backup-dir", "partial-dir", "temp-dir", "link-dest", "copy-dest", "compare-dest", "log-file", "files-from"] {
             for place in ["l", "l/", "l/x", "l/x/y", "../l", "../l/x"] {
                 let found = root.options(&transfer(&format!("-r --{option}={place} . a")));
-                told.push(format!("{:?}", found.map(|found| found.len()).map_err(original)));
+                told.push(format!("{:?}", found.map(|found| found.len()).map_err(shown)));
             }
         }
         fs::set_permissions(tree.at("closed"), fs::Permissions::from_mode(0o700)).unwrap();

@@ -186,8 +186,8 @@ impl<'a> Staging<'a> {
         self.held.join_parts(&self.path, Some(&pushed.place).filter(|_| pushed.replaces))
     }
 
-    /// Makes it the newest snapshot. `says` is kept ([`Repository::unrecorded_outcome`]) until the connection
-    /// `id` has been recorded ([`Repository::told`]).
+    /// Makes it the newest snapshot. `says` is kept ([`Repository::unrecorded_outcome`]) until the
+    /// connection `id` has been recorded ([`Repository::forget_unrecorded`]).
     ///
     /// # Errors
     /// When the disk does not let it. Then it is not published, and the next session sets it aside.

@@ -1,5 +1,5 @@
-//! What a client is told when it asks: who it is, what it may do and when, and its newest snapshot. Nothing about the
-//! server, nothing about other clients.
+//! What a client is told when it asks: who it is, what it may do and when, and its newest snapshot.
+//! Nothing about the server, nothing about other clients.
 
 use std::fmt::Write as _;
 
@@ -51,10 +51,11 @@ pub fn probe(probe: Probe) -> &'static str {
     }
 }
 
-/// Not the server's own: which rsync that is nobody but the administrator needs to know, and the protocol itself tells no more than its number.
-/// The same on every server: the oldest rsync that the gate is tested with, in the words in which rsync says it (`print_rsync_version()` in its
-/// usage.c), so that a script which takes its numbers out of the first line finds them. What follows says so, and nothing of the server's own,
-/// which may be older.
+/// Not the server's own: which rsync that is nobody but the administrator needs to know, and the
+/// protocol itself tells no more than its number. The same on every server: the oldest rsync that
+/// the gate is tested with, in the words in which rsync says it (`print_rsync_version()` in its
+/// usage.c), so that a script which takes its numbers out of the first line finds them. What
+/// follows says so, and nothing of the server's own, which may be older.
 const VERSION: &str = "rsync  version 3.2.3  protocol version 31\n\
     snapgate answers in the place of rsync, and says the same on every server\n";
 

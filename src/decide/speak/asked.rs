@@ -18,8 +18,9 @@ pub fn passes(connection: &Connection, partial: bool, put_right: usize, lasting:
     }
 }
 
-/// The mail, by `report:` of the client's policy. Whoever gets alerts learns of every push that came to nothing, of a snapshot that is not whole
-/// and of a hook that failed, whatever it says. `apart` is whether others get the reports.
+/// The mail, by `report:` of the client's policy. Whoever gets alerts learns of every push that
+/// came to nothing, of a snapshot that is not whole and of a hook that failed, whatever it says.
+/// `apart` is whether others get the reports.
 pub fn mail(connection: &Connection, partial: bool, report: Report, apart: bool) -> Mail {
     match connection.result {
         Outcome::Refused | Outcome::Failed | Outcome::Unpublished => Mail::Alert,

@@ -1,7 +1,8 @@
 //! What a hook is told of its push, in variables of its environment.
 //!
-//! Nothing in here is a client's word: names were checked where they were made, and the rest are the gate's own counts. Where a push went inside
-//! the snapshot is a client's choice, so no hook is told.
+//! Nothing in here is a client's word: names were checked where they were made, and the rest are
+//! the gate's own counts. Where a push went inside the snapshot is a client's choice, so no hook is
+//! told.
 
 use std::ffi::OsString;
 use std::path::Path;

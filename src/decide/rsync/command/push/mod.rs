@@ -86,9 +86,10 @@ impl Push {
         self.timeout
     }
 
-    /// The reasons for which the policy's `options:` refuse it: an option that they name; one that the table leaves to them
-    /// and that they do not allow; one that the table leaves to them for a gate that runs as this one does. Only a push without
-    /// any may run. The account may name itself where everything is its own.
+    /// The reasons for which the policy's `options:` refuse it: an option that they name; one that
+    /// the table leaves to them and that they do not allow; one that the table leaves to them for a
+    /// gate that runs as this one does. Only a push without any may run. The account may name
+    /// itself where everything is its own.
     #[must_use]
     pub fn refused_for(&self, choice: &Choice, owners: &Owners, account: &Account) -> Vec<Reason> {
         let own = Some(account).filter(|_| *owners == Owners::Account);
