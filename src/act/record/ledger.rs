@@ -77,6 +77,17 @@ pub fn read(path: &Path) -> Vec<Event> {
     text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
+/// Whether an event with this id is at the end of the ledger at `path`, within
+/// [`MAX_LEDGER_TAIL`]. It reads nothing else of events: the gate needs no more.
+pub fn has(path: &Path, id: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        id: String,
+    }
+    let text = tail(path, MAX_LEDGER_TAIL).unwrap_or_default();
+    text.split(|byte| *byte == b'\n').any(|line| serde_json::from_slice(line).is_ok_and(|Named { id: other }| other == id))
+}
+
 /// The last bytes of a file.
 fn tail(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     // Root reads what an account may have put there.

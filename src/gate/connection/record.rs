@@ -116,7 +116,7 @@ impl Arrival<'_> {
         let record = Event { mail: Mail::None, ..record(site, Some(policy), self, ending, || None) };
         let path = Repository::existing(&policy.path, accounts::running()).map(|repository| repository.ledger());
         // That process may have done this much.
-        if let Some(path) = path.filter(|path| ledger::read(path).iter().all(|other| other.id != record.id)) {
+        if let Some(path) = path.filter(|path| !ledger::has(path, &record.id)) {
             let _ = ledger::append(&path, &record);
         }
         if let Some(socket) = &site.syslog {
