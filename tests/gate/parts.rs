@@ -245,6 +245,20 @@ fn a_directory_on_the_way_of_a_later_push_of_a_transaction_stays_as_it_was_sent(
 }
 
 #[test]
+fn a_directory_that_closed_between_two_pushes_of_a_transaction_has_the_later_mode() {
+    let gate = Gate::new();
+    let (ssh, whole) = (fill(&gate, "data/etc/ssh", 1), fill(&gate, "data", 1));
+    gate.say("prepare").exits(0);
+    for bits in [0o555, 0o500] {
+        mode(&gate.source("data/etc"), bits);
+        gate.rsync(&["-a", &whole, "backup:"]).exits(0);
+    }
+    gate.rsync(&["-a", "--delete", &ssh, "backup:etc/ssh/"]).exits(0);
+    gate.say("complete 0").exits(0);
+    assert_eq!(fs::metadata(gate.newest().join("etc")).unwrap().mode() & 0o777, 0o500);
+}
+
+#[test]
 fn a_link_in_the_way_of_what_is_replaced_in_a_transaction_leads_nowhere() {
     let gate = Gate::new();
     let (data, new, outside) = (gate.source("data"), fill(&gate, "new", 1), gate.source("outside"));

@@ -1,5 +1,6 @@
 //! Whether a tree that a client filled holds any file, and names that are taken out of one.
 
+use std::fs;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
@@ -13,18 +14,22 @@ use super::tree::{Listed, restore_times, stat};
 use super::walk::{Closed, Next, Visitor, walk_tree};
 
 /// Whether anything that is not a directory stands in the tree, which is not changed. A directory
-/// that cannot be read counts as if something did: it is no proof of emptiness.
+/// that cannot be read counts as if something did: it is no proof of emptiness, and neither is one
+/// that goes while it is looked at. A tree that is not there has none.
 pub(super) fn has_file(path: &Path) -> io::Result<bool> {
+    if found(fs::symlink_metadata(path))?.is_none() {
+        return Ok(false);
+    }
     match walk_tree(path, (), Closed::Left, &mut AnyFile { closed_counts: true }) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(true),
-        other => Ok(found(other)?.unwrap_or(false)),
+        other => other,
     }
 }
 
 /// [`has_file`] of a tree that is not published: directories that its owner may not read are lent
 /// for the look.
 pub(super) fn has_file_anywhere(path: &Path) -> io::Result<bool> {
-    Ok(found(walk_tree(path, (), Closed::Lent, &mut AnyFile { closed_counts: false }))?.unwrap_or(false))
+    Ok(found(fs::symlink_metadata(path))?.is_some() && walk_tree(path, (), Closed::Lent, &mut AnyFile { closed_counts: false })?)
 }
 
 struct AnyFile {

@@ -21,6 +21,12 @@ pub(super) fn make(repository: &Repository, directory: &Path) -> io::Result<()> 
     fs::create_dir(directory).and_then(|()| repository.give(directory))
 }
 
+/// Gives its owner every right to a directory.
+pub(super) fn open_to_owner(directory: &Path) -> io::Result<()> {
+    let mode = fs::symlink_metadata(directory)?.permissions().mode();
+    fs::set_permissions(directory, fs::Permissions::from_mode(mode | 0o700))
+}
+
 /// Gives a tree another place, in one step that never replaces anything (renameat2(2),
 /// `RENAME_NOREPLACE`). That publishes a stage, and sets one aside.
 pub(super) fn move_tree(tree: &Path, to: &Path) -> io::Result<()> {
@@ -28,7 +34,7 @@ pub(super) fn move_tree(tree: &Path, to: &Path) -> io::Result<()> {
     // Its `..` changes, so its owner has to have the right to write to it.
     let is_closed = before.mode() & 0o700 != 0o700;
     if is_closed {
-        fs::set_permissions(tree, fs::Permissions::from_mode(before.mode() | 0o700))?;
+        open_to_owner(tree)?;
     }
     renameat2(AT_FDCWD, tree, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE)?;
     // It has moved, whatever becomes of its mode; only its owner's own right was lent.

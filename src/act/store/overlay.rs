@@ -4,15 +4,15 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 
 use nix::fcntl::{AT_FDCWD, renameat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fchmod};
+use nix::sys::stat::{FileStat, SFlag};
 
 use super::disk::found;
 use super::keep::remove;
-use super::tree::{Lent, Listed, c_string, kind, open_forcibly, restore_times, stat};
+use super::tree::{Lent, Listed, c_string, kind, restore_times, stat};
 use super::unfinished::{is_less, is_superseded};
 use super::walk::{Closed, Leaving, Next, Visitor, walk_tree};
 
@@ -41,7 +41,7 @@ struct Laying {
 
 /// The same directory in the later one.
 struct Over {
-    later: OwnedFd,
+    later: Lent,
     before: Box<FileStat>,
     /// Whether a name was moved since the earlier one was last read.
     moved: bool,
@@ -51,7 +51,7 @@ struct Over {
 
 impl Over {
     fn open(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<Self> {
-        Ok(Self { before: Box::new(stat(parent, name)?), later: open_forcibly(parent, name)?, moved: false, merging: false })
+        Ok(Self { before: Box::new(stat(parent, name)?), later: Lent::open(parent, name)?, moved: false, merging: false })
     }
 }
 
@@ -86,8 +86,7 @@ impl Visitor for Laying {
             return Ok(Some(Over { merging: !here.moved, moved: false, ..here }));
         }
         restore_times(here.later.as_fd(), &here.before)?;
-        fchmod(&here.later, Mode::from_bits_truncate(here.before.st_mode & 0o7777))?;
-        Ok(None)
+        here.later.give_back().map(|()| None)
     }
 }
 

@@ -17,7 +17,7 @@ use nix::sys::stat::lstat;
 use serde::{Deserialize, Serialize};
 
 use super::disk::{found, overwrite, read_value, remove_file};
-use super::keep::{self, move_tree, move_under_number, numbered, remove};
+use super::keep::{self, move_tree, move_under_number, numbered, open_to_owner, remove};
 use super::overlay::{Layers, overlay};
 use super::publish::Staging;
 use super::remove::{remove_at, remove_common};
@@ -140,7 +140,9 @@ impl<'a> Held<'a> {
         }
         // It is trusted by size and time later on, so its data have to survive a power cut.
         self.sync().or_trouble("syncing", path)?;
-        move_under_number(path, &self.repository.interrupted()).or_trouble("setting aside", path)?;
+        let kept = move_under_number(path, &self.repository.interrupted()).or_trouble("setting aside", path)?;
+        // The next push looks into it by name. Nobody publishes this mode.
+        open_to_owner(&kept).or_trouble("opening", &kept)?;
         Ok(true)
     }
 

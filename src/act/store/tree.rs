@@ -163,6 +163,14 @@ impl Lent {
     }
 }
 
+impl Lent {
+    /// Gives the mode back, where something depends on it. Without this it is given back, too, but
+    /// nobody learns of an error.
+    pub(super) fn give_back(mut self) -> io::Result<()> {
+        self.mode.take().map_or(Ok(()), |mode| Ok(fchmod(&self.directory, mode)?))
+    }
+}
+
 impl AsFd for Lent {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.directory.as_fd()

@@ -48,6 +48,9 @@ pub(super) trait Visitor {
     /// What is known of a directory while the walk is in it.
     type Here;
 
+    /// Levels between the top of the walk and a tree that a client filled.
+    const ABOVE: usize = 0;
+
     /// Looks at an entry of a directory. Only directories can be gone into.
     fn entry(&mut self, here: &mut Self::Here, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<Self::Here>>;
 
@@ -71,7 +74,8 @@ pub(super) trait Visitor {
 /// Walks through a directory and all that is in it. Returns whether the visitor stopped it.
 pub(super) fn walk<V: Visitor>(parent: BorrowedFd<'_>, name: &CStr, here: V::Here, closed: Closed, visitor: &mut V) -> io::Result<bool> {
     let opened = open(parent, name, closed)?;
-    read(&Leaving { parent, name, at: opened.as_fd() }, here, closed, visitor, 0)
+    let stopped = read(&Leaving { parent, name, at: opened.as_fd() }, here, closed, visitor, 0)?;
+    opened.give_back().map(|()| stopped)
 }
 
 /// The same by the gate's own path.
@@ -94,15 +98,16 @@ fn read<V: Visitor>(directory: &Leaving<'_>, mut here: V::Here, closed: Closed, 
             let (opened, below) = match visitor.entry(&mut here, at, entry)? {
                 Next::Past => return Ok(None),
                 Next::Stop => return Ok(Some(())),
-                Next::Into(below) => (deeper(depth).and_then(|_| open(at, entry.name, closed)), below),
-                Next::Through(opened, below) => (deeper(depth).map(|_| Lent::as_it_is(opened)), below),
+                Next::Into(below) => (deeper(depth.saturating_sub(V::ABOVE)).and_then(|_| open(at, entry.name, closed)), below),
+                Next::Through(opened, below) => (deeper(depth.saturating_sub(V::ABOVE)).map(|_| Lent::as_it_is(opened)), below),
             };
             let stopped = match opened {
                 Err(error) => visitor.unseen(error)?.is_break(),
                 Ok(opened) => {
                     let next = Leaving { parent: at, name: entry.name, at: opened.as_fd() };
                     // What goes wrong further down is not this directory's.
-                    read(&next, below, closed, visitor, depth + 1).or_else(|error| visitor.broken_off(error).map(|flow| flow.is_break()))?
+                    let read = read(&next, below, closed, visitor, depth + 1).and_then(|stopped| opened.give_back().map(|()| stopped));
+                    read.or_else(|error| visitor.broken_off(error).map(|flow| flow.is_break()))?
                 }
             };
             Ok(stopped.then_some(()))

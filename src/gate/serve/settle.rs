@@ -101,7 +101,7 @@ impl Connection<'_> {
             Fate::Publish => return self.publish(staging, &work.pushed(settled.partial), found, settling),
             Fate::Join => join(staging, work.pushed(settled.partial), settled.partial, &settling)?,
             Fate::SetAside => {
-                settling.facts.kept = staging.set_aside()? || held.keeps(&work.place());
+                settling.facts.kept = staging.set_aside()? || (matches!(work, Work::Push { .. }) && held.keeps(&work.place()));
                 if !settling.facts.kept {
                     settled = settled.with_nothing_kept(work);
                 }

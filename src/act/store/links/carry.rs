@@ -98,9 +98,11 @@ impl Staging<'_> {
         for place in pushed.iter().flat_map(|pushed| pushed.place.way()).filter(|place| parts::is_on_the_way(pushed, place)) {
             // There may be none, or something else in its place.
             let Ok(old) = open_below(old, place.components()) else { continue };
-            let new = Lent::tree(self.path())?.along(place.components())?;
-            // Opened anew, so that the mode that it gets is not taken back.
-            let new = open_at(new.as_fd(), c".")?;
+            // What is lent is given back before it gets its mode: later would undo that.
+            let new = {
+                let lent = Lent::tree(self.path())?.along(place.components())?;
+                open_at(lent.as_fd(), c".")?
+            };
             anew::liken(&File::from(old), &File::from(new), keeps_owners)?;
         }
         Ok(())

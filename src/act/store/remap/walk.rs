@@ -19,7 +19,7 @@ use super::pass::Pass;
 use super::private::Private;
 use crate::decide::owners::remap::{Kind, Meaning, Remap, Whose};
 use crate::terms::NamePattern;
-use crate::terms::limits::MAX_NAMED_PROBLEMS;
+use crate::terms::limits::{MAX_NAMED_PROBLEMS, MAX_SUBPATH_DEPTH};
 use crate::terms::text::printable;
 
 pub(super) const STATE_NAME: &CStr = c".snapgate";
@@ -218,6 +218,9 @@ impl Here {
 /// No error ends the walk: each is a problem of what it is about.
 impl Visitor for Walk<'_> {
     type Here = Here;
+
+    /// It begins at the repository, and a snapshot's name may be a path.
+    const ABOVE: usize = MAX_SUBPATH_DEPTH;
 
     fn entry(&mut self, here: &mut Here, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<Here>> {
         let Some((whose, below)) = here.below(self, at, entry.name) else { return Ok(Next::Past) };

@@ -1,7 +1,8 @@
 //! The texts of mails. The first line says what happened and whether to act; the rest has the
 //! details.
 //!
-//! A subject holds only words of ours and names that were checked where they were made.
+//! A subject holds only words of ours, names that were checked where they were made, and what an
+//! unknown event says of itself, printable and cut.
 
 mod numbers;
 mod pieces;
