@@ -11,7 +11,7 @@ PACKAGES_FOR_ROOT = uidmap libcap2-bin dropbear-bin strace util-linux mount e2fs
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
-.PHONY: build build-needs demo quick test hostile owners older fresh test-needs fuzz hostile-commands bench check fmt install clean-accounts
+.PHONY: build build-needs demo quick test hostile owners older fresh gnu-ld test-needs fuzz hostile-commands bench check fmt install clean-accounts
 
 build: build-needs
 	$(CARGO) build --release --locked
@@ -79,6 +79,11 @@ older: build-needs test-needs
 # another release than this machine's.
 fresh:
 	@tests/support/fresh.sh
+
+# On this architecture rustc brings its own linker; on others it takes the machine's, which is GNU ld.
+gnu-ld: build-needs
+	RUSTFLAGS="-C target-feature=+crt-static -C linker-features=-lld" CARGO_TARGET_DIR=target/gnu-ld $(CARGO) build --release --locked --no-default-features --bin snapgate-shell
+	@built=$$(find target/gnu-ld -path '*/release/snapgate-shell'); ! readelf -d $$built | grep NEEDED; $$built; test $$? = 78
 
 # Root installs all of it. An ordinary user cannot, and is asked only for what the tests that will run need.
 test-needs:

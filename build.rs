@@ -11,14 +11,18 @@ fn main() -> io::Result<()> {
         return Ok(());
     }
     if variable("CARGO_CFG_TARGET_FEATURE").split(',').any(|feature| feature == "crt-static") {
-        let Some(archive) = archive("libseccomp.a") else {
-            println!("cargo::error=there is no libseccomp.a here: install libseccomp-dev (libseccomp-static on Fedora)");
+        let (Some(seccomp), Some(libc)) = (archive("libseccomp.a"), archive("libc.a")) else {
+            println!(
+                "cargo::error=there is no libseccomp.a or libc.a here: install libseccomp-dev (libseccomp-static and glibc-static on Fedora)"
+            );
             return Ok(());
         };
-        // The crate asks for the shared library. The linker takes a text file for one: what to link in its place (ld(1), "implicit
-        // linker scripts").
+        // The crate asks for the shared library. The linker takes a text file for one: what to link
+        // in its place (ld(1), "implicit linker scripts"). GNU ld only looks ahead, and the C library
+        // stands before it: both are a group, so that it looks there again.
         let directory = variable("OUT_DIR");
-        fs::write(Path::new(&directory).join("libseccomp.so"), format!("INPUT({})\n", archive.display()))?;
+        let group = format!("GROUP({} {})\n", seccomp.display(), libc.display());
+        fs::write(Path::new(&directory).join("libseccomp.so"), group)?;
         println!("cargo:rustc-link-search=native={directory}");
     } else if env::var_os("CARGO_CFG_FUZZING").is_none() {
         println!(
