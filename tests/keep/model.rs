@@ -26,9 +26,13 @@ fn period(period: Period, began: DateTime<Utc>, zone: &Zone) -> String {
 /// The names of what is kept.
 pub(crate) fn kept(stock: &[Snapshot], now: DateTime<Utc>, zone: &Zone, keep: &Keep) -> BTreeSet<String> {
     let name = |snapshot: &Snapshot| snapshot.name.to_string();
-    let is_later = |one: &Snapshot, other: &Snapshot| (one.began, name(one)) > (other.began, name(other));
+    let is_later = |one: &Snapshot, other: &Snapshot| (one.began, one.name.as_str()) > (other.began, other.name.as_str());
     let count = |of: &dyn Fn(&Snapshot) -> bool| stock.iter().filter(|snapshot| of(snapshot)).count();
-    let seen = |one: &Snapshot| one.began <= now && !one.held && count(&|other| other.held && is_later(one, other)) == 0;
+    let is_seen = |one: &Snapshot| one.began <= now && !one.held && count(&|other| other.held && is_later(one, other)) == 0;
+    let seen: Vec<&Snapshot> = stock.iter().filter(|one| is_seen(one)).collect();
+    let is_seen = |one: &Snapshot| seen.iter().any(|other| other.name == one.name);
+    let seen_later =
+        |one: &Snapshot, complete: bool| seen.iter().filter(|other| other.complete == complete && is_later(other, one)).count();
     let span = |span: u32| TimeDelta::hours(span.into());
 
     let mut kept = BTreeSet::new();
@@ -41,19 +45,15 @@ pub(crate) fn kept(stock: &[Snapshot], now: DateTime<Utc>, zone: &Zone, keep: &K
             .min_by_key(|held| (held.began, name(held)))
             .is_some_and(|first| count(&|other| other.complete && is_later(other, one) && is_later(first, other)) > 0);
         let after_held = one.held || count(&|other| other.held && is_later(one, other)) > 0;
-        let rank = if one.complete {
-            later(&|other| seen(other) && other.complete)
-        } else {
-            later(&|other| seen(other) && !other.complete) + count(&|other| seen(other) && other.complete)
-        };
+        let rank = seen_later(one, one.complete) + if one.complete { 0 } else { seen.iter().filter(|other| other.complete).count() };
         let floors = [
             one.current || one.being_read || one.began > now,
             matches!(one.protected, Protection::Always) || matches!(one.protected, Protection::Until(end) if end > now),
             later(&|_| true) == 0,
             one.complete && later(&|other| other.complete) == 0 && later(&|_| true) > 0,
             after_held || (held_later && !good_between),
-            seen(one) && stock.iter().filter(|other| seen(other)).all(|other| other.began - one.began < span(keep.keep_within.hours())),
-            seen(one) && rank < keep.min_snapshots.max(1),
+            is_seen(one) && seen.iter().all(|other| other.began - one.began < span(keep.keep_within.hours())),
+            is_seen(one) && rank < keep.min_snapshots.max(1),
             keep.rules.is_empty(),
         ];
         if floors.contains(&true) {
@@ -62,7 +62,7 @@ pub(crate) fn kept(stock: &[Snapshot], now: DateTime<Utc>, zone: &Zone, keep: &K
     }
 
     let mut ruled: BTreeSet<String> = BTreeSet::new();
-    let mut candidates: Vec<&Snapshot> = stock.iter().filter(|one| seen(one) && one.complete).collect();
+    let mut candidates: Vec<&Snapshot> = stock.iter().filter(|one| is_seen(one) && one.complete).collect();
     candidates.sort_by_key(|one| (std::cmp::Reverse(one.began), std::cmp::Reverse(name(one))));
     for rule in &keep.rules {
         let of = |one: &Snapshot| if rule.period == Period::Each { name(one) } else { period(rule.period, one.began, zone) };

@@ -54,7 +54,7 @@ fn hour_by_hour_the_model_says_the_same() {
             // The model is slow: it is asked in some hours, and in all hours around changes of the clocks.
             let is_near = [(3, 28), (3, 29), (10, 24), (10, 25), (3, 8), (11, 1), (4, 4), (10, 3)]
                 .contains(&(chrono::Datelike::month(&clock), chrono::Datelike::day(&clock)));
-            if is_near || hour % (7 + number) == 0 {
+            if is_near || hour % (23 + number) == 0 {
                 let names: BTreeSet<_> = left.iter().map(|snapshot| snapshot.name.to_string()).collect();
                 assert_eq!(names, model::kept(&stock, clock, &zone, keep), "{name} {clock}");
             }
@@ -73,7 +73,7 @@ fn it_does_not_matter_how_often_the_rules_are_applied() {
         let all: Vec<_> = (0..24 * 400).map(|hour| snapshot(from + hours(hour))).collect();
         let now = from + hours(24 * 400);
         let once = pruned(&all, now, &zone, keep);
-        for every in [1, 5, 31, 24 * 30] {
+        for every in [3, 31, 24 * 30] {
             let mut stock = Vec::new();
             for some in all.chunks(every) {
                 stock.extend_from_slice(some);

@@ -253,6 +253,10 @@ fn without_rules_everything_is_kept_and_nothing_at_all_is_fine() {
     assert_eq!(judged[0].to_string(), "2026-01-01T12-00-00Z: no `keep:` in the policy");
     assert_eq!(may_be_shortened(&judged).len(), 29, "short space is another matter");
     assert_eq!(decide(&[], at(LATER), &Zone::utc(), &rules(&[rule(Each, 1)])), []);
+    // Whatever stands in a policy, the newest one stays that a clock which was set back has left in the past.
+    let keep = Keep { min_snapshots: 0, ..rules(&[rule(Each, 0)]) };
+    let left = decide(&stock, stock[20].began, &Zone::utc(), &keep);
+    assert_eq!(left.iter().position(|judged| !judged.is_doomed()), Some(20));
     assert_eq!(doomed(&[], false), Ok(Vec::new()));
 }
 
