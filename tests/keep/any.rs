@@ -222,7 +222,8 @@ proptest! {
         }
     }
 
-    /// A thief of a key pushes as often and as long as he likes while numbers alone are in the policy, and the clock is right.
+    /// A thief of a key pushes as often and as long as he likes while numbers alone are in the
+    /// policy, and the clock is right.
     #[test]
     fn days_that_a_number_keeps_are_not_lost_to_many_pushes_of_one_day(pushes in 1_usize..200, zone in zones(), days in 1_usize..20) {
         let keep = Keep { rules: vec![Rule { period: Period::Day, extent: Extent::Count(days) }], min_snapshots: 1, keep_within: Span::of_hours(0) };
@@ -234,7 +235,8 @@ proptest! {
     }
 }
 
-/// Minutes that pass, by which the clock is set besides, whether the push is complete, and whether the rules are applied then.
+/// Minutes that pass, by which the clock is set besides, whether the push is complete, and whether
+/// the rules are applied then.
 fn steps() -> impl Strategy<Value = (i64, i64, bool, bool)> {
     let pauses = prop_oneof![3 => 0_i64..90, 2 => 0_i64..3000, 1 => 0_i64..60_000];
     let jumps = prop_oneof![12 => Just(0_i64), 1 => -100_000_i64..100_000, 1 => -200_i64..200];

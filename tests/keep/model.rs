@@ -1,4 +1,5 @@
-//! The same decision, made slowly: each question is asked of each snapshot anew, and periods are what strftime(3) writes.
+//! The same decision, made slowly: each question is asked of each snapshot anew, and periods are
+//! what strftime(3) writes.
 
 use std::collections::BTreeSet;
 

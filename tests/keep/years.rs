@@ -30,7 +30,8 @@ fn policies() -> [Keep; 4] {
     ]
 }
 
-/// A client that pushes every hour of every day, but for holidays, and a clock that somebody sets now and then.
+/// A client that pushes every hour of every day, but for holidays, and a clock that somebody sets
+/// now and then.
 #[test]
 fn hour_by_hour_the_model_says_the_same() {
     let from = at("2025-12-20T00:20:00Z");
@@ -51,7 +52,8 @@ fn hour_by_hour_the_model_says_the_same() {
                 stock.push(Snapshot { complete: hour % 11 != 0, ..snapshot(clock) });
             }
             let left = pruned(&stock, clock, &zone, keep);
-            // The model is slow: it is asked in some hours, and in all hours around changes of the clocks.
+            // The model is slow: it is asked in some hours, and in all hours around changes of the
+            // clocks.
             let is_near = [(3, 28), (3, 29), (10, 24), (10, 25), (3, 8), (11, 1), (4, 4), (10, 3)]
                 .contains(&(chrono::Datelike::month(&clock), chrono::Datelike::day(&clock)));
             if is_near || hour % (23 + number) == 0 {

@@ -48,8 +48,8 @@ impl fmt::Display for Floor {
     }
 }
 
-/// The floors under each of these snapshots, which are in order of time. The first `in_sight` of them are neither held nor later than
-/// now, nor is one before them.
+/// The floors under each of these snapshots, which are in order of time. The first `in_sight` of
+/// them are neither held nor later than now, nor is one before them.
 pub(super) fn floors(order: &[&Snapshot], in_sight: usize, now: DateTime<Utc>, keep: &Keep) -> Vec<Vec<Floor>> {
     let newest = order.len().checked_sub(1);
     let last_complete = |before: usize| order.iter().take(before).rposition(|snapshot| snapshot.complete);

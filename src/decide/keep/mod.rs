@@ -2,21 +2,27 @@
 //!
 //! **Floors come first.** A floor ([`Floor`]) keeps a snapshot whatever the rules say.
 //!
-//! **Rules** ([`Rule`]) are applied from the finest to the coarsest. A rule goes back from the newest snapshot, and keeps the last
-//! complete one of each of its periods: of an hour, a day, an ISO week, a month or a year, in the policy's time zone. A period without
-//! a snapshot is not counted, as in Proxmox Backup Server, restic and borg. A period whose last snapshot a finer rule keeps is
-//! not counted, either. borg does that; restic counts it, and Proxmox Backup Server passes over a period if a finer rule keeps any
-//! snapshot of it. So `daily: 7` and `weekly: 4` reach back seven days and then four weeks, and what restic keeps with the same
-//! numbers is kept here. It follows, and tests check, that
+//! **Rules** ([`Rule`]) are applied from the finest to the coarsest. A rule goes back from the
+//! newest snapshot, and keeps the last complete one of each of its periods: of an hour, a day, an
+//! ISO week, a month or a year, in the policy's time zone. A period without a snapshot is not
+//! counted, as in Proxmox Backup Server, restic and borg. A period whose last snapshot a finer rule
+//! keeps is not counted, either. borg does that; restic counts it, and Proxmox Backup Server passes
+//! over a period if a finer rule keeps any snapshot of it. So `daily: 7` and `weekly: 4` reach back
+//! seven days and then four weeks, and what restic keeps with the same numbers is kept here, but
+//! for the oldest, which it and borg keep besides while a number is not reached. It follows, and
+//! tests check, that
 //!
 //! - another rule, or a larger number, never dooms a snapshot that was kept;
-//! - it does not matter how often the rules are applied: what they will keep later is never doomed earlier.
+//! - it does not matter how often the rules are applied: what they will keep later is never doomed
+//!   earlier.
 //!
-//! **Time is told by snapshots.** Spans and `keep_within` reach back from the newest snapshot, as in restic, and not from the clock,
-//! as in borg. So a client that is gone loses nothing, however long. The clock says one thing alone: which snapshots are later than now.
-//! Those are kept, and the rules do not see them; so a clock that is slow never dooms what a right one would keep. For the same
-//! reason the rules see nothing from the first held snapshot on, until it is released. A clock that is fast dooms
-//! nothing by itself. A push that it dates makes all earlier ones old; numbers and `min_snapshots` still hold then, spans do not.
+//! **Time is told by snapshots.** Spans and `keep_within` reach back from the newest snapshot, as
+//! in restic, and not from the clock, as in borg. So a client that is gone loses nothing, however
+//! long. The clock says one thing alone: which snapshots are later than now. Those are kept, and
+//! the rules do not see them; so a clock that is slow never dooms what a right one would keep. For
+//! the same reason the rules see nothing from the first held snapshot on, until it is released. A
+//! clock that is fast dooms nothing by itself. A push that it dates makes all earlier ones old;
+//! numbers and `min_snapshots` still hold then, spans do not.
 
 use std::fmt;
 
@@ -87,7 +93,8 @@ pub enum Protection {
 pub enum Reason {
     /// A floor, which nothing out-votes.
     Floor(Floor),
-    /// A rule, and how many it had kept when it came to this snapshot, this one included: `daily-3`.
+    /// A rule, and how many it had kept when it came to this snapshot, this one included:
+    /// `daily-3`.
     Rule(Period, usize),
     /// The policy has no `keep:`.
     NoRules,

@@ -11,7 +11,8 @@ use super::{Keep, Snapshot, decide};
 /// No rhythm is closer.
 const LEAST_EVERY: Duration = Duration::from_secs(60);
 
-/// How often the rules are applied. It does not matter to what is left, and a month of hourly snapshots is little.
+/// How often the rules are applied. It does not matter to what is left, and a month of hourly
+/// snapshots is little.
 const BETWEEN_PRUNES: TimeDelta = TimeDelta::days(1);
 
 /// When a client will push.
@@ -25,8 +26,8 @@ pub struct Rhythm {
     pub every: Duration,
 }
 
-/// The snapshots that would exist at the end of the rhythm, the oldest first, if `today`'s are there at its beginning and each push is
-/// complete. None is being read by then.
+/// The snapshots that would exist at the end of the rhythm, the oldest first, if `today`'s are
+/// there at its beginning and each push is complete. None is being read by then.
 pub fn simulate(today: &[Snapshot], rhythm: Rhythm, names: &NamePattern, zone: &Zone, keep: &Keep) -> Vec<Snapshot> {
     let end = after(rhythm.from, rhythm.span);
     let every = rhythm.every.max(LEAST_EVERY);

@@ -28,8 +28,8 @@ pub fn doomed<'a>(judged: &[Judged<'a>], yes_remove_many: bool) -> Result<Vec<&'
     if is_many && !yes_remove_many { Err(too_many) } else { Ok(found) }
 }
 
-/// `when_full: shorten` What may go besides when space is short: the snapshots that rules alone keep, the oldest first. What is then
-/// left is what floors keep.
+/// `when_full: shorten` What may go besides when space is short: the snapshots that rules alone
+/// keep, the oldest first. What is then left is what floors keep.
 pub fn may_be_shortened<'a>(judged: &[Judged<'a>]) -> Vec<&'a Snapshot> {
     judged.iter().filter(|one| !one.is_doomed() && !one.is_on_a_floor()).map(|one| one.snapshot).collect()
 }

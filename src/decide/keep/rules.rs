@@ -51,7 +51,8 @@ impl fmt::Display for Period {
 }
 
 impl Period {
-    /// What is the same for two moments of one period, and differs from that of the periods beside it.
+    /// What is the same for two moments of one period, and differs from that of the periods beside
+    /// it.
     fn of(self, at: DateTime<Utc>, zone: &Zone, number: usize) -> (i64, i64) {
         let local = zone.local(at);
         // Days since the Monday that began the Gregorian calendar's first year.
@@ -125,7 +126,8 @@ impl fmt::Display for Span {
     }
 }
 
-/// Which rule keeps each of these snapshots, which are in order of time. The finest gets the credit.
+/// Which rule keeps each of these snapshots, which are in order of time. The finest gets the
+/// credit.
 pub(super) fn ruled(snapshots: &[&Snapshot], zone: &Zone, rules: &[Rule]) -> Vec<Option<Reason>> {
     let mut found = vec![None; snapshots.len()];
     let Some(newest) = snapshots.iter().rev().find(|snapshot| snapshot.complete) else { return found };

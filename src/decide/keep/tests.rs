@@ -84,8 +84,9 @@ fn the_examples_of_proxmox_backup_server_come_out_as_there() {
         (&week, &[rule(Month, 6)], &[3]),
         (&week, &[rule(Year, 7)], &[3]),
         (&week, &[rule(Week, 5), rule(Month, 6), rule(Year, 7)], &[3]),
-        // There it keeps the snapshot of 22 November: a rule passes over what a finer one has passed over, and so over the last one of
-        // November. Here it is the last one, as it would be without `weekly`: another rule never dooms what was kept.
+        // There it keeps the snapshot of 22 November: a rule passes over what a finer one has
+        // passed over, and so over the last one of November. Here it is the last one, as it would
+        // be without `weekly`: another rule never dooms what was kept.
         (&year, &[rule(Day, 1), rule(Week, 1), rule(Month, 1)], &[4, 5, 8]),
     ];
     for (times, rules, expected) in cases {
@@ -96,7 +97,8 @@ fn the_examples_of_proxmox_backup_server_come_out_as_there() {
     assert_eq!(kept_times(&stock(&week), &[rule(Each, 0)]), [week[3]]);
 }
 
-/// "Retention Settings Example" of the Proxmox documentation: two weeks of days, two months of weeks, a year of months, ten years.
+/// "Retention Settings Example" of the Proxmox documentation: two weeks of days, two months of
+/// weeks, a year of months, ten years.
 #[test]
 fn the_settings_that_proxmox_recommends_reach_as_far_as_it_says() {
     let stock = days("2010-01-01", 6000);
@@ -124,13 +126,15 @@ fn the_examples_of_restic_come_out_as_there_or_keep_more() {
     // A span reaches back from the newest snapshot, and not from today as in borg.
     assert_eq!(kept_times(&sundays, &[within(Day, 28)]), four);
 
-    // A backup every day for 100 years, up to a Sunday that ends one. To restic a daily one is a weekly one as well, which each rule alone shows.
+    // A backup every day for 100 years, up to a Sunday that ends one. To restic a daily one is a
+    // weekly one as well, which each rule alone shows.
     let century = days("1924-01-01", 36_525);
     let policy = [rule(Day, 7), rule(Week, 5), rule(Month, 12), rule(Year, 75)];
     let alone = policy.iter().flat_map(|rule| kept_times(&century, &[*rule]));
     let restic: BTreeSet<_> = alone.collect();
     assert_eq!(restic.len(), 7 + 4 + 11 + 74);
-    // Here what a finer rule keeps is not counted, as in Proxmox Backup Server and borg: so there are five weeks besides the days.
+    // Here what a finer rule keeps is not counted, as in Proxmox Backup Server and borg: so there
+    // are five weeks besides the days.
     let ours: BTreeSet<_> = kept_times(&century, &policy).into_iter().collect();
     assert_eq!(ours.len(), 7 + 5 + 12 + 75);
     assert!(ours.is_superset(&restic));
@@ -140,7 +144,8 @@ fn the_examples_of_restic_come_out_as_there_or_keep_more() {
     let alone: BTreeSet<_> = policy.iter().flat_map(|rule| kept_times(&century, &[*rule])).collect();
     assert_eq!(kept_times(&century, &policy).into_iter().collect::<BTreeSet<_>>(), alone);
 
-    // restic keeps the oldest besides while a rule is not satisfied. Here nothing is kept that no rule names.
+    // restic keeps the oldest besides while a rule is not satisfied. Here nothing is kept that no
+    // rule names.
     let month = stock(&["2024-01-02T13:42:44", "2024-01-03T01:04:38", "2024-01-04T20:09:54", "2024-01-04T20:20:32"]);
     assert_eq!(kept_times(&month, &[rule(Month, 4)]), ["2024-01-04T20:20:32"]);
 }
@@ -158,7 +163,8 @@ fn the_example_of_borg_comes_out_as_there_but_for_the_oldest() {
     assert_eq!(kept, expected);
 }
 
-/// The README of rsync-time-backup. It keeps the first snapshot of each seven days, here it is the last.
+/// The README of rsync-time-backup. It keeps the first snapshot of each seven days, here it is the
+/// last.
 #[test]
 fn the_strategy_of_rsync_time_backup_thins_out_as_it_says() {
     let every = |days, reach| Rule { period: Period::Days(days), extent: reach };
@@ -253,7 +259,8 @@ fn without_rules_everything_is_kept_and_nothing_at_all_is_fine() {
     assert_eq!(judged[0].to_string(), "2026-01-01T12-00-00Z: no `keep:` in the policy");
     assert_eq!(may_be_shortened(&judged).len(), 29, "short space is another matter");
     assert_eq!(decide(&[], at(LATER), &Zone::utc(), &rules(&[rule(Each, 1)])), []);
-    // Whatever stands in a policy, the newest one stays that a clock which was set back has left in the past.
+    // Whatever stands in a policy, the newest one stays that a clock which was set back has left in
+    // the past.
     let keep = Keep { min_snapshots: 0, ..rules(&[rule(Each, 0)]) };
     let left = decide(&stock, stock[20].began, &Zone::utc(), &keep);
     assert_eq!(left.iter().position(|judged| !judged.is_doomed()), Some(20));

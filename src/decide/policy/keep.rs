@@ -13,8 +13,9 @@ const DEFAULT_LEAST: usize = 3;
 /// `keep_within:` where nobody says it.
 const DEFAULT_WITHIN_DAYS: u32 = 7;
 
-/// What a span's unit may be called, and its hours. A month and a year are their longest, so that nothing goes too soon. `m` is none:
-/// it is a month to restic and borg, and a minute elsewhere in this file.
+/// What a span's unit may be called, and its hours. A month and a year are their longest, so that
+/// nothing goes too soon. `m` is none: it is a month to restic and borg, and a minute elsewhere in
+/// this file.
 const UNITS: [(&[&str], u32); 5] = [
     (&["h", "hour", "hours"], 1),
     (&["d", "day", "days"], 24),
@@ -132,8 +133,9 @@ impl Word for Span {
 
 /// `"1:1 30:7 365:30"`: after so many days one snapshot in so many.
 ///
-/// rsync-time-backup keeps the first snapshot of such days, and the oldest of all; here it is the last one of fixed days, as with every
-/// rule, and each step holds from the newest snapshot back to where the next one begins.
+/// rsync-time-backup keeps the first snapshot of such days, and the oldest of all; here it is the
+/// last one of fixed days, as with every rule, and each step holds from the newest snapshot back to
+/// where the next one begins.
 #[derive(Debug, Clone)]
 pub(super) struct Strategy(Vec<Rule>);
 

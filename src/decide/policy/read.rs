@@ -84,24 +84,26 @@ keys! {
         time_limits: LimitKeys as TableOf<_> = Below, "{ idle: 10m, push: 24h, hook: 10m }";
         /// How much of the server the client may use. See "How much a client may use".
         limits: ShareKeys as TableOf<_> = Below, "{ sessions: 8, memory: 8GiB, processes: 64, bytes: 500G, inodes: 2000000 }";
-        /// Which snapshots are kept. A key keeps the last complete snapshot of each hour, day, week, month
-        /// or year, from the newest back, in `timezone:`. A number says how many are kept, and a time
-        /// without a snapshot does not count. A span says how old they may be when the newest one begins.
-        /// What a finer key keeps a coarser one does not count: `{ daily: 7, weekly: 4 }` keeps seven days,
-        /// and then four weeks. Each span has to be longer than those of finer keys. A month is 31 days
-        /// there, and a year 366.
+        /// Which snapshots are kept. A key keeps the last complete snapshot of each hour, day,
+        /// week, month or year, from the newest back, in `timezone:`. A number says how many are
+        /// kept, and a time without a snapshot does not count. A span says how old they may be when
+        /// the newest one begins. What a finer key keeps a coarser one does not count: `{ daily: 7,
+        /// weekly: 4 }` keeps seven days, and then four weeks. Each span has to be longer than
+        /// those of finer keys. A month is 31 days there, and a year 366.
         ///
-        /// `"1:1 30:7 365:30"` is a strategy of rsync-time-backup: after 1 day one snapshot a day is kept,
-        /// after 30 days one in 7 days, and after 365 days one in 30. `365:0` keeps nothing that is older.
+        /// `"1:1 30:7 365:30"` is a strategy of rsync-time-backup: after 1 day one snapshot a day
+        /// is kept, after 30 days one in 7 days, and after 365 days one in 30. `365:0` keeps
+        /// nothing that is older.
         ///
-        /// A client that is gone loses nothing. Always kept are the newest snapshot, the newest complete
-        /// one, that of `current`, those that are protected or being read, and while one is held all since
-        /// the last good one.
+        /// A client that is gone loses nothing. Always kept are the newest snapshot, the newest
+        /// complete one, that of `current`, those that are protected or being read, and while one
+        /// is held all since the last good one.
         keep: Written<KeepKeys, Strategy> as TableOrText<_, _> = Words("everything is kept"), "{ daily: 14d, weekly: 8, monthly: 12, yearly: 10 }";
         /// How many of the newest complete snapshots are kept, whatever `keep:` says.
         min_snapshots: Least as Figure<_> = Value("3"), "10";
-        /// Snapshots that are younger than this when the newest one begins are kept, whatever `keep:` says.
-        /// So whoever has a client's key cannot displace its recent snapshots by many new ones.
+        /// Snapshots that are younger than this when the newest one begins are kept, whatever
+        /// `keep:` says. So whoever has a client's key cannot displace its recent snapshots by many
+        /// new ones.
         keep_within: Span as Text<_> = Value("7d"), "30d";
         /// Whether pushes are refused while the disk is not mounted: the store, or for a `path:`
         /// elsewhere that directory or one above it.
