@@ -1,5 +1,7 @@
 //! Bounds of the comparison with the snapshot before. None limits what a snapshot can hold.
 
+use std::ops::RangeInclusive;
+
 /// Lost directories that are named; all are counted.
 pub const MAX_NAMES_LOST: usize = 10;
 
@@ -20,3 +22,12 @@ pub const MAX_COUNTED: u64 = 64 * 1024;
 
 /// Names that an unfinished file may have been meant for. Most have one or two.
 pub const MAX_MEANT: usize = 8;
+
+/// Snapshots of one kind that a policy may have kept: one an hour for eleven years.
+pub const KEEP_LIMIT: RangeInclusive<u64> = 1..=100_000;
+
+/// How many days back a policy may have snapshots kept, and how many it may make one of.
+pub const MAX_KEEP_DAYS: u32 = 100 * 366;
+
+/// Steps in which a policy's strategy may thin out snapshots.
+pub const MAX_KEEP_STEPS: usize = 16;
