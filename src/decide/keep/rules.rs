@@ -101,12 +101,12 @@ pub struct Span {
 
 impl Span {
     /// So many hours.
-    pub fn of_hours(hours: u32) -> Self {
+    pub const fn of_hours(hours: u32) -> Self {
         Self { hours }
     }
 
     /// So many days of 24 hours.
-    pub fn of_days(days: u32) -> Self {
+    pub const fn of_days(days: u32) -> Self {
         Self { hours: days.saturating_mul(24) }
     }
 

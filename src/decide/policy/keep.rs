@@ -13,6 +13,9 @@ const DEFAULT_LEAST: usize = 3;
 /// `keep_within:` where nobody says it.
 const DEFAULT_WITHIN_DAYS: u32 = 7;
 
+/// `trash_grace:` where nobody says it.
+pub(super) const DEFAULT_GRACE: Span = Span::of_days(1);
+
 /// What a span's unit may be called, and its hours. A month and a year are their longest, so that
 /// nothing goes too soon. `m` is none: it is a month to restic and borg, and a minute elsewhere in
 /// this file.

@@ -14,7 +14,7 @@ use crate::terms::word::table;
 use crate::terms::{ClientName, Fingerprint, Link, NamePattern, Origin, Verb, ZoneName};
 
 use self::window::Window;
-use super::keep::Keep;
+use super::keep::{Keep, Span};
 use super::rsync::options::Choice;
 
 mod keep;
@@ -82,6 +82,8 @@ pub struct Policy {
     pub options: Choice,
     /// `keep:`, `min_snapshots:`, `keep_within:` Which snapshots are kept.
     pub keep: Keep,
+    /// `trash_grace:` For how long a removed snapshot can be brought back.
+    pub trash_grace: Span,
     /// Where each key stands.
     pub origins: Origins,
 }

@@ -13,7 +13,7 @@ use crate::decide::policy::yaml::{
 use crate::terms::limits::{DEFAULT_HOOK, DEFAULT_IDLE, DEFAULT_PUSH, MAX_HOOKS, MAX_HOSTS};
 use crate::terms::{ClientName, Fingerprint, NamePattern, Origin, Verb, ZoneName};
 
-use super::keep::{KeepKeys, Least, Strategy, kept};
+use super::keep::{DEFAULT_GRACE, KeepKeys, Least, Strategy, kept};
 use super::limits::ShareKeys;
 use super::options::OptionKeys;
 use super::values::{Absolute, AccountName, HookTime, Idle, Push};
@@ -105,6 +105,9 @@ keys! {
         /// `keep:` says. So whoever has a client's key cannot displace its recent snapshots by many
         /// new ones.
         keep_within: Span as Text<_> = Value("7d"), "30d";
+        /// For how long `snapgate undelete` brings a removed snapshot back. Its space is freed
+        /// afterwards.
+        trash_grace: Span as Text<_> = Value("24h"), "3d";
         /// Whether pushes are refused while the disk is not mounted: the store, or for a `path:`
         /// elsewhere that directory or one above it.
         require_mount: bool as Truth = Value("false"), "true";
@@ -280,6 +283,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         keep,
         min_snapshots,
         keep_within,
+        trash_grace,
         require_mount,
         options,
     } = own.over(site.defaults.keys.clone());
@@ -309,6 +313,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         require_mount: require_mount.unwrap_or(false),
         options: options.unwrap_or_default().choice(),
         keep: kept(keep, min_snapshots, keep_within),
+        trash_grace: trash_grace.unwrap_or(DEFAULT_GRACE),
         origins: Origins { file: file.to_path_buf(), keys: places },
     })
 }

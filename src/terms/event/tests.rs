@@ -64,7 +64,7 @@ fn a_line_says_what_held_rsync() {
 #[test]
 fn what_is_of_another_kind_or_version_or_has_unknown_words_is_passed_through() {
     let cases = [
-        json!({"kind": "prune", "removed": ["a", "b"], "nested": {"result": 7}}),
+        json!({"kind": "drill", "removed": ["a", "b"], "nested": {"result": 7}}),
         json!({"kind": "push"}),
         json!({"version": 2}),
         json!({"version": 2, "result": {"was": "refused"}}),

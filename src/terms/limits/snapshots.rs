@@ -31,3 +31,12 @@ pub const MAX_KEEP_DAYS: u32 = 100 * 366;
 
 /// Steps in which a policy's strategy may thin out snapshots.
 pub const MAX_KEEP_STEPS: usize = 16;
+
+/// Threads that remove a snapshot.
+pub const REAP_THREADS: usize = 4;
+
+/// After so many entries the reaper looks whether a push is running.
+pub const REAP_LOOK: u64 = 512;
+
+/// Snapshots that an event names; all are counted.
+pub const MAX_REPORTED_SNAPSHOTS: usize = 100;

@@ -22,13 +22,13 @@ pub(crate) fn pushing(mut event: Event, change: impl FnOnce(&mut PushFacts)) -> 
 pub(crate) fn connection(event: &Event) -> &Connection {
     match event.view() {
         View::Visit(visit) => visit.connection,
-        View::Unknown(unknown) => panic!("{unknown:?}"),
+        View::Upkeep(_) | View::Unknown(_) => panic!("{event:?}"),
     }
 }
 
 /// What only a later version can read.
 pub(crate) fn unknown() -> Event {
-    let unknown = Unknown { version: 1, kind: "prune".to_owned(), summary: "3 snapshots were removed".to_owned() };
+    let unknown = Unknown { version: 1, kind: "drill".to_owned(), summary: "3 snapshots were restored".to_owned() };
     Event { body: Body::Unknown(unknown), ..refusal() }
 }
 
