@@ -82,6 +82,11 @@ pub fn unlimit(inherited: Inherited) {
     soft(Resource::RLIMIT_AS, inherited.memory);
 }
 
+/// Gives this process enough descriptors for walks of several threads, and no other limit.
+pub fn many_files() {
+    soft(Resource::RLIMIT_NOFILE, GATE_FILES);
+}
+
 /// Turns core files off, here and in what it starts: rsync holds the client's data in memory.
 pub fn no_core() {
     // Lowering a limit needs no right.

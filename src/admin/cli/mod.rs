@@ -14,7 +14,7 @@ use crate::act::child::detach;
 use crate::act::{config, inspect, process};
 use crate::admin::explain::Question;
 use crate::admin::export::Wanted;
-use crate::admin::{check, explain, export, list, remap, watch};
+use crate::admin::{check, explain, export, list, prune, remap, watch};
 use crate::terms::exit;
 
 use args::{Arguments, Order};
@@ -47,6 +47,13 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
             sent.map_or_else(|what| print(Err(what)), ExitCode::from)
         }
         Order::Remap { client, dry_run } => print(remap::remap(&directory, &client, dry_run)),
+        Order::Prune { client, dry_run, explain, simulate, every, yes_remove_many, json } => {
+            print(prune::prune(&directory, &prune::Orders { clients: client, dry_run, explain, simulate, every, yes_remove_many, json }))
+        }
+        Order::Delete { client, snapshot, force, dry_run } => print(prune::delete(&directory, &client, &snapshot, force, dry_run)),
+        Order::Undelete { client, snapshot } => print(prune::undelete(&directory, &client, &snapshot)),
+        Order::Protect { client, snapshot, until, why } => print(prune::protect(&directory, &client, &snapshot, until, &why)),
+        Order::Unprotect { client, snapshot } => print(prune::unprotect(&directory, &client, &snapshot)),
         Order::List { client } => print(list::list(&directory, client.as_ref()).map_err(|what| (what, exit::CONFIG))),
     }
 }

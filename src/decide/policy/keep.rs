@@ -1,5 +1,7 @@
 //! `keep:`, `min_snapshots:` and `keep_within:` of a policy: how many snapshots of which kind stay.
 
+use std::str::FromStr;
+
 use crate::decide::keep::{Extent, Keep, Period, Rule, Span};
 use crate::decide::policy::yaml::{Figure, Word, Written, Wrong, keys};
 use crate::terms::limits::{KEEP_LIMIT, MAX_KEEP_DAYS, MAX_KEEP_STEPS};
@@ -131,6 +133,15 @@ impl Word for Span {
         let longest = Self::of_days(MAX_KEEP_DAYS);
         let fitting = u32::try_from(hours).ok().filter(|hours| (1..=longest.hours()).contains(hours));
         fitting.map(Self::of_hours).ok_or_else(|| Wrong::new(format!("`{quoted}` is out of range"), format!("use 1h to {longest}")))
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    /// As in a policy.
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::read(text).map_err(|Wrong { message, help }| format!("{message}: {help}"))
     }
 }
 

@@ -1,0 +1,125 @@
+//! `snapgate delete` and `undelete`: what one chooses goes, and comes back.
+
+use std::path::Path;
+
+use chrono::TimeDelta;
+
+use super::client::{Client, failure, upkeep, whoami};
+use super::{Failure, Printed, judge};
+use crate::act::config;
+use crate::act::prune::{Protected, Removal};
+use crate::decide::keep::Judged;
+use crate::terms::text::{counted, printable};
+use crate::terms::{Body, ClientName, Mail, SnapshotName, exit};
+
+/// Moves snapshots into the trash: all of these, or none. What a floor keeps stays, unless `force`
+/// is said. `current` moves to the newest that is left.
+pub(crate) fn delete(directory: &Path, name: &ClientName, wanted: &[String], force: bool, dry_run: bool) -> Result<Printed, Failure> {
+    let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+    let client = Client::find(directory, &site, name)?;
+    let opened = client.existing()?;
+    let held = opened.hold().map_err(failure)?;
+    let mut all = client.snapshots(&opened)?;
+    for snapshot in &mut all {
+        snapshot.being_read = wanted.iter().any(|wanted| wanted == snapshot.name.as_str()) && opened.is_read(&snapshot.name);
+    }
+    let judged = judge(&client, &all);
+    let mut goes: Vec<&SnapshotName> = Vec::new();
+    let mut stays = Vec::new();
+    for wanted in wanted {
+        let found = judged.iter().find(|judged| judged.snapshot.name.as_str() == wanted);
+        let judged = found.ok_or_else(|| client.unknown(wanted))?;
+        if goes.contains(&&judged.snapshot.name) {
+            continue;
+        }
+        if judged.is_on_a_floor() && !force {
+            stays.push(floors(judged));
+        }
+        goes.push(&judged.snapshot.name);
+    }
+    if !stays.is_empty() {
+        let stays = stays.join("\n");
+        return Err((format!("nothing was removed, because these have to stay:\n{stays}\nsay --force if they are to go"), exit::REFUSED));
+    }
+    let count = counted(goes.len(), "snapshot", "snapshots");
+    if dry_run {
+        let lines: String = goes.iter().map(|name| format!("  - {name}\n")).collect();
+        return Ok((format!("{name}: {count} would be removed\n{lines}"), 0));
+    }
+    // It must never lead to what is gone.
+    if all.iter().any(|snapshot| snapshot.current && goes.contains(&&snapshot.name)) {
+        let left = all.iter().rev().map(|snapshot| &snapshot.name).find(|name| !goes.contains(name));
+        held.set_current(left).map_err(failure)?;
+    }
+    let removal = Removal { why: "`snapgate delete`".to_owned(), by: whoami() };
+    let mut removed = Vec::new();
+    let mut failed = None;
+    for name in goes {
+        match held.remove(name, client.now, &removal) {
+            Ok(()) => removed.push(name.as_str()),
+            Err(reason) => {
+                failed = Some(failure(reason));
+                break;
+            }
+        }
+    }
+    let synced = held.sync().map_err(failure);
+    let happened = format!("{} deleted by {}", counted(removed.len(), "snapshot", "snapshots"), removal.by);
+    let why = if force { "`snapgate delete --force`" } else { &removal.why };
+    let lost = client.record(&opened, Body::Delete(upkeep(happened, removed.iter().copied(), why)), Mail::None);
+    if let Some(failed) = failed {
+        return Err(failed);
+    }
+    synced?;
+    let grace = client.policy.trash_grace;
+    let text = format!("{name}: {count} removed; `snapgate undelete` brings each back within {grace}\n");
+    Ok((text + &problems(&lost), 0))
+}
+
+/// A snapshot and the floors under it.
+fn floors(judged: &Judged<'_>) -> String {
+    format!("  {judged}")
+}
+
+/// Brings a snapshot back, the one that was removed last where there are several of the name. It is
+/// protected for as long as the trash keeps one, since a rule may have removed it.
+pub(crate) fn undelete(directory: &Path, name: &ClientName, wanted: &str) -> Result<Printed, Failure> {
+    let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+    let client = Client::find(directory, &site, name)?;
+    let opened = client.existing()?;
+    let shown = printable(wanted.as_bytes());
+    let held = opened.hold().map_err(failure)?;
+    let trash = opened.trash().map_err(failure)?;
+    let gone = || {
+        let waiting: String = trash.iter().map(|trashed| format!("\n  {}", printable(trashed.name.as_bytes()))).collect();
+        let waiting = if waiting.is_empty() { "\nthe trash is empty".to_owned() } else { format!("\nin the trash are:{waiting}") };
+        (format!("`{shown}` is not in the trash of `{name}`{waiting}"), exit::USAGE)
+    };
+    let trashed = trash.iter().rev().find(|trashed| trashed.name == wanted).ok_or_else(gone)?;
+    let snapshot = client.policy.names.read(wanted).ok_or_else(gone)?;
+    let there = opened.names(&client.policy.names).map_err(failure)?;
+    if there.contains(&snapshot) {
+        return Err((format!("`{name}` has another snapshot `{shown}` now\ndelete that one first"), exit::USAGE));
+    }
+    let until = client.now + TimeDelta::hours(i64::from(client.policy.trash_grace.hours()));
+    let protections = opened.protections().map_err(failure)?;
+    let is_protected = protections.iter().any(|(name, note)| name == wanted && note.until.is_none_or(|end| end >= until));
+    if !is_protected {
+        let protected = Protected { until: Some(until), why: "it was brought back".to_owned(), by: whoami(), at: client.now };
+        opened.protect(&snapshot, &protected).map_err(failure)?;
+    }
+    held.bring_back(trashed, &snapshot).map_err(failure)?;
+    held.sync().map_err(failure)?;
+    if there.iter().all(|other| (other.at, other.as_str()) < (snapshot.at, snapshot.as_str())) {
+        held.set_current(Some(&snapshot)).map_err(failure)?;
+    }
+    let happened = format!("{snapshot} brought back by {}", whoami());
+    let lost = client.record(&opened, Body::Undelete(upkeep(happened, [snapshot.as_str()], "")), Mail::None);
+    let protected = if is_protected { "protected as before".to_owned() } else { format!("protected for {}", client.policy.trash_grace) };
+    Ok((format!("{name}: {snapshot} is back, {protected}\n{}", problems(&lost)), 0))
+}
+
+/// What could not be recorded, in lines.
+pub(super) fn problems(lost: &[String]) -> String {
+    lost.iter().map(|what| format!("  problem: {what}\n")).collect()
+}

@@ -1,0 +1,90 @@
+//! `snapgate protect` and `unprotect`: what no rule removes.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
+
+use super::by_hand::problems;
+use super::client::{Client, failure, upkeep, whoami};
+use super::{Failure, Printed};
+use crate::act::config;
+use crate::act::prune::Protected;
+use crate::decide::keep::Span;
+use crate::terms::limits::MAX_QUOTED;
+use crate::terms::text::{on_one_line, printable, printable_within};
+use crate::terms::{Body, ClientName, Mail, Zone, exit};
+
+/// How long a protection lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// To the end of a span from now.
+    For(Span),
+    /// To a time on the clocks of the policy's zone.
+    At(NaiveDateTime),
+}
+
+impl FromStr for Until {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let day = || text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN));
+        let time = || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M").ok();
+        let span = || text.parse().ok().map(Self::For);
+        let until = day().or_else(time).map(Self::At).or_else(span);
+        until.ok_or_else(|| "write a day like 2026-12-31, a time like 2026-12-31T03:00, or a span like 30d".to_owned())
+    }
+}
+
+impl Until {
+    fn moment(self, now: DateTime<Utc>, zone: &Zone) -> Option<DateTime<Utc>> {
+        match self {
+            Self::For(span) => now.checked_add_signed(TimeDelta::hours(i64::from(span.hours()))),
+            Self::At(local) => zone.moment(local),
+        }
+    }
+}
+
+/// Protects a snapshot from every rule, until then or for good.
+pub(crate) fn protect(directory: &Path, name: &ClientName, wanted: &str, until: Option<Until>, why: &str) -> Result<Printed, Failure> {
+    let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+    let client = Client::find(directory, &site, name)?;
+    let opened = client.existing()?;
+    let held = opened.hold().map_err(failure)?;
+    let snapshot = client.named(&opened, wanted)?;
+    let until = match until {
+        None => None,
+        Some(until) => {
+            let skipped = || (format!("there is no such time in {}: clocks go forward over it", client.zone.name), exit::USAGE);
+            let end = until.moment(client.now, &client.zone).ok_or_else(skipped)?;
+            if end <= client.now {
+                return Err(("that time is past\nname one that is to come".to_owned(), exit::USAGE));
+            }
+            Some(end)
+        }
+    };
+    let why = printable_within(on_one_line(why).as_bytes(), MAX_QUOTED);
+    let protected = Protected { until, why: why.clone(), by: whoami(), at: client.now };
+    opened.protect(&snapshot, &protected).map_err(failure)?;
+    drop(held);
+    let how_long = until.map_or_else(|| "until `snapgate unprotect`".to_owned(), |end| format!("until {}", end.format("%Y-%m-%d %H:%M UTC")));
+    let happened = format!("{snapshot} protected {how_long}");
+    let lost = client.record(&opened, Body::Protect(upkeep(happened.clone(), [snapshot.as_str()], &why)), Mail::None);
+    Ok((format!("{name}: {happened}\n{}", problems(&lost)), 0))
+}
+
+/// Ends the protection of a snapshot, which may be gone.
+pub(crate) fn unprotect(directory: &Path, name: &ClientName, wanted: &str) -> Result<Printed, Failure> {
+    let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+    let client = Client::find(directory, &site, name)?;
+    let opened = client.existing()?;
+    let held = opened.hold().map_err(failure)?;
+    let shown = printable(wanted.as_bytes());
+    if !opened.unprotect(wanted).map_err(failure)? {
+        return Err((format!("`{shown}` of `{name}` is not protected\n`snapgate prune --explain {name}` shows what keeps each"), exit::USAGE));
+    }
+    drop(held);
+    let happened = format!("{shown} no longer protected");
+    let lost = client.record(&opened, Body::Protect(upkeep(happened.clone(), [shown.as_str()], "")), Mail::None);
+    Ok((format!("{name}: {happened}\n{}", problems(&lost)), 0))
+}

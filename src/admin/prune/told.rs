@@ -1,0 +1,88 @@
+//! What `prune` says of a client, for people and for programs.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::decide::keep::{Judged, Snapshot};
+use crate::terms::text::counted;
+use crate::terms::{Bytes, Freed};
+
+/// What was done for a client, or would be.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Told {
+    pub(super) client: String,
+    /// Whether nothing was done.
+    pub(super) dry_run: bool,
+    /// Snapshots that went into the trash, or would go.
+    pub(super) removed: Vec<String>,
+    /// How many stay.
+    pub(super) kept: usize,
+    /// How many wait in the trash.
+    pub(super) waiting: usize,
+    pub(super) reaped: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) freed: Option<Freed>,
+    /// `--explain`: each snapshot, with all that keeps it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) explained: Vec<Explained>,
+    /// `--simulate`: what would be there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) simulated: Option<Vec<String>>,
+    /// What went wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) problems: Vec<String>,
+    /// The exit code that goes with it.
+    pub(super) exit: u8,
+}
+
+/// A snapshot and what keeps it.
+#[derive(Debug, Serialize)]
+pub(super) struct Explained {
+    name: String,
+    complete: bool,
+    /// Nothing: it goes.
+    kept_by: Vec<String>,
+    #[serde(skip)]
+    line: String,
+}
+
+impl Explained {
+    pub(super) fn of(judged: &Judged<'_>) -> Self {
+        let Judged { snapshot: Snapshot { name, complete, .. }, kept_by } = judged;
+        let mark = if judged.is_doomed() { "-" } else { " " };
+        let kept_by = kept_by.iter().map(ToString::to_string).collect();
+        Self { name: name.to_string(), complete: *complete, kept_by, line: format!("{mark} {judged}") }
+    }
+}
+
+impl Told {
+    /// For people: one line, and a line for each thing that was asked for or went wrong.
+    pub(super) fn text(&self) -> String {
+        let Self { client, dry_run, removed, kept, waiting, reaped, freed, explained, simulated, problems, exit: _ } = self;
+        let goes = if *dry_run { "would be removed" } else { "removed" };
+        let mut text = format!("{client}: {} {goes}, {kept} kept", counted(removed.len(), "snapshot", "snapshots"));
+        if let Some(Freed { bytes, inodes }) = freed.filter(|_| *reaped > 0) {
+            let inodes = counted(inodes, "inode", "inodes");
+            let _ = write!(text, "; {} gone for good, {} and {inodes} free", counted(*reaped, "snapshot", "snapshots"), Bytes(bytes));
+        }
+        if *waiting > 0 {
+            let _ = write!(text, "; {waiting} in the trash");
+        }
+        text.push('\n');
+        for Explained { line, .. } in explained {
+            let _ = writeln!(text, "  {line}");
+        }
+        if explained.is_empty() && *dry_run && simulated.is_none() {
+            removed.iter().for_each(|name| text.push_str(&format!("  - {name}\n")));
+        }
+        if let Some(left) = simulated {
+            let _ = writeln!(text, "  {} would be there:", counted(left.len(), "snapshot", "snapshots"));
+            left.iter().for_each(|name| text.push_str(&format!("    {name}\n")));
+        }
+        for problem in problems {
+            let _ = writeln!(text, "  problem: {}", problem.replace('\n', "\n    "));
+        }
+        text
+    }
+}
