@@ -92,13 +92,14 @@ impl Opened {
 
     /// Writes a note: it is there whole or not at all, and stays.
     pub(super) fn write(&self, directory: BorrowedFd<'_>, name: &str, note: &impl Serialize) -> io::Result<()> {
-        let new = format!(".{name}.new");
-        gone(unlinkat(directory, new.as_str(), UnlinkatFlags::NoRemoveDir))?;
-        let mut file = File::from(openat(directory, new.as_str(), NEW, Mode::S_IRUSR | Mode::S_IWUSR)?);
+        // For the holder of the repository: nobody else writes here.
+        const NEXT: &str = "next";
+        gone(unlinkat(directory, NEXT, UnlinkatFlags::NoRemoveDir))?;
+        let mut file = File::from(openat(directory, NEXT, NEW, Mode::S_IRUSR | Mode::S_IWUSR)?);
         file.write_all(&serde_json::to_vec(note)?)?;
         self.give(&file)?;
         file.sync_all()?;
-        renameat(directory, new.as_str(), directory, name)?;
+        renameat(directory, NEXT, directory, name)?;
         Ok(fsync(directory)?)
     }
 }

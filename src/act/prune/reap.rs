@@ -26,7 +26,7 @@ use crate::act::store::walk::{Closed, Leaving, Next, Visitor, walk};
 use crate::act::store::{OrTrouble as _, locked};
 use crate::terms::limits::{MAX_NAMED_PROBLEMS, REAP_LOOK, REAP_THREADS};
 use crate::terms::text::{os_words, printable};
-use crate::terms::Reason;
+use crate::terms::{Code, Reason};
 
 /// What the reaper did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,7 +56,11 @@ impl Opened {
     /// # Errors
     /// With [`Code::Busy`](crate::terms::Code::Busy) while another reaper is at work.
     pub fn reap(&self, trashed: &[Trashed]) -> Result<Reaped, Reason> {
-        let _lock = self.lock_file("reaper.lock").or_trouble("opening", &self.path).and_then(|file| locked(file, &self.path))?;
+        let lock = self.lock_file("reaper.lock").or_trouble("opening", &self.path)?;
+        let _lock = locked(lock, &self.path).map_err(|reason| match reason.code {
+            Code::Busy => Reason::new(Code::Busy, "another `snapgate prune` is freeing what was removed").hint("wait until it has ended"),
+            _ => reason,
+        })?;
         let reaping = self.give_up(trashed).or_trouble("emptying the trash of", &self.path)?;
         let mut all = Reaped::default();
         let mut names: Vec<CString> = Vec::new();

@@ -195,12 +195,13 @@ impl Opened {
         let mut notes = Vec::new();
         let again = open_at(trash, ".")?;
         each(again.as_fd(), |entry| {
-            notes.extend(entry.name.to_str().ok().and_then(|name| name.strip_suffix(NOTE)).map(str::to_owned));
+            notes.extend(entry.name.to_str().ok().filter(|name| name.ends_with(NOTE)).map(str::to_owned));
             Ok(())
         })?;
         for note in notes {
-            if !is_directory(trash.as_fd(), &CString::new(note.as_str())?) {
-                gone(unlinkat(trash, (note + NOTE).as_str(), UnlinkatFlags::NoRemoveDir))?;
+            let entry = note.strip_suffix(NOTE).unwrap_or(&note);
+            if !is_directory(trash.as_fd(), &CString::new(entry)?) {
+                gone(unlinkat(trash, note.as_str(), UnlinkatFlags::NoRemoveDir))?;
             }
         }
         Ok(())
