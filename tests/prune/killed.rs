@@ -1,11 +1,11 @@
 //! `prune`, `undelete` and `protect` are killed before each system call with which they change anything, and run again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::{is_whole, make_old, says, snapgate, trash, with_history};
+use super::{events, is_whole, make_old, says, snapgate, trash, upkeep, with_history};
 use support::{Gate, can_trace, must, run};
 
 const CALLS: &str = "?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlinkat,?rmdir,?symlink,?symlinkat,?write,?fsync,?fdatasync,\
@@ -58,6 +58,13 @@ fn nothing_is_half(gate: &Gate, names: &[String], what: &str) {
     assert!(gate.inside("current").exists(), "{what}: `current` dangles");
 }
 
+/// Whatever was done is in the ledger.
+#[track_caller]
+fn told_of(gate: &Gate, kind: &str, names: &[String], what: &str) {
+    let told: BTreeSet<String> = events(gate, kind).iter().flat_map(|event| upkeep(event).snapshots.clone()).collect();
+    assert_eq!(told, names.iter().cloned().collect(), "{what}");
+}
+
 #[test]
 fn prune_killed_anywhere_leaves_whole_snapshots_and_ends_the_next_time() {
     if !can_trace() {
@@ -77,6 +84,7 @@ fn prune_killed_anywhere_leaves_whole_snapshots_and_ends_the_next_time() {
             says(&gate, &["prune"]).exits(0);
             nothing_is_half(&gate, &names, &what);
             assert_eq!((gate.snapshots(), trash(&gate)), (names[2..].to_vec(), names[..2].to_vec()), "{what}");
+            told_of(&gate, "prune", &names[..2], &what);
         }
     }
 }
@@ -127,6 +135,8 @@ fn undelete_killed_anywhere_brings_it_back_the_next_time() {
                 says(&gate, &words).exits(0);
             }
             assert_eq!(gate.snapshots(), names, "{what}");
+            says(&gate, &["prune"]).exits(0);
+            told_of(&gate, "undelete", &names[..1], &what);
             nothing_is_half(&gate, &names, &what);
         }
     }

@@ -12,7 +12,7 @@ use std::process::Command;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use snapgate::act::record::ledger;
-use snapgate::terms::{Event, NamePattern};
+use snapgate::terms::{Event, NamePattern, Upkeep, View};
 use support::{Gate, Ran, SNAPGATE, run};
 
 /// A gate whose client has pushed once and has, besides, a snapshot of each of these ages in days. Each has three files, one of which
@@ -61,6 +61,14 @@ fn says(gate: &Gate, words: &[&str]) -> Ran {
 fn events(gate: &Gate, kind: &str) -> Vec<Event> {
     let all = ledger::read(&gate.inside(".snapgate/ledger.jsonl"));
     all.into_iter().filter(|event| event.kind() == kind).collect()
+}
+
+/// What an event says of snapshots.
+fn upkeep(event: &Event) -> &Upkeep {
+    match event.view() {
+        View::Upkeep(upkeep) => upkeep,
+        View::Visit(_) | View::Unknown(_) => panic!("{event:?}"),
+    }
 }
 
 /// What is in the trash, in order.

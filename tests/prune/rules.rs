@@ -53,7 +53,9 @@ fn without_keep_everything_is_kept_and_a_client_without_snapshots_is_no_error() 
 fn explain_says_what_keeps_each_and_simulate_what_would_be_there() {
     let (gate, names) = with_history(DAILY, &[1, 2]);
     let said = says(&gate, &["prune", "--explain"]).exits(0).stdout;
-    for line in [format!("  - {}: no rule keeps it\n", names[0]), format!("    {}: daily-2\n", names[1]), format!("    {}: newest, ", names[2])] {
+    for line in
+        [format!("  - {}: no rule keeps it\n", names[0]), format!("    {}: daily-2\n", names[1]), format!("    {}: newest, ", names[2])]
+    {
         assert!(said.contains(&line), "{line}{said}");
     }
     let json = says(&gate, &["prune", "--explain", "--simulate", "30d", "--every", "6h", "--json"]).exits(0).stdout;

@@ -13,16 +13,22 @@ use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{NEW, Opened, gone};
+use super::{Held, NEW, Opened, gone};
 use crate::act::store::OrTrouble as _;
 use crate::act::store::disk::{found, read_bounded};
 use crate::act::store::tree::{each, open_at};
 use crate::decide::keep::Protection;
-use crate::terms::limits::MAX_NOTE;
-use crate::terms::{Reason, SnapshotName};
+use crate::terms::limits::MAX_EVENT;
+use crate::terms::{Event, Reason, SnapshotName};
 
 /// The directory of protections.
 const PROTECTED: &str = "protected";
+
+/// What is about to be done.
+const ANNOUNCED: &str = "announced.json";
+
+/// A note that is being written.
+const DRAFT: &str = "draft";
 
 /// The end of a note's name.
 pub(super) const NOTE: &str = ".json";
@@ -92,15 +98,45 @@ impl Opened {
 
     /// Writes a note: it is there whole or not at all, and stays.
     pub(super) fn write(&self, directory: BorrowedFd<'_>, name: &str, note: &impl Serialize) -> io::Result<()> {
-        // For the holder of the repository: nobody else writes here.
-        const NEXT: &str = "next";
-        gone(unlinkat(directory, NEXT, UnlinkatFlags::NoRemoveDir))?;
-        let mut file = File::from(openat(directory, NEXT, NEW, Mode::S_IRUSR | Mode::S_IWUSR)?);
+        self.draft(directory, note)?.sync_all()?;
+        renameat(directory, DRAFT, directory, name)?;
+        Ok(fsync(directory)?)
+    }
+
+    /// The same where a crash of the machine may take it: nothing depends on it.
+    pub(super) fn put(&self, directory: BorrowedFd<'_>, name: &str, note: &impl Serialize) -> io::Result<()> {
+        self.draft(directory, note)?;
+        Ok(renameat(directory, DRAFT, directory, name)?)
+    }
+
+    /// Writes it under a name of its own. For the holder of the repository: nobody else writes
+    /// here.
+    fn draft(&self, directory: BorrowedFd<'_>, note: &impl Serialize) -> io::Result<File> {
+        gone(unlinkat(directory, DRAFT, UnlinkatFlags::NoRemoveDir))?;
+        let mut file = File::from(openat(directory, DRAFT, NEW, Mode::S_IRUSR | Mode::S_IWUSR)?);
         file.write_all(&serde_json::to_vec(note)?)?;
         self.give(&file)?;
-        file.sync_all()?;
-        renameat(directory, NEXT, directory, name)?;
-        Ok(fsync(directory)?)
+        Ok(file)
+    }
+}
+
+impl Held<'_> {
+    /// Notes what is about to be done, so that it is recorded even if this process is killed
+    /// meanwhile.
+    pub fn announce(&self, event: &Event) -> Result<(), Reason> {
+        let Opened { state, path, .. } = self.opened;
+        self.opened.write(state.as_fd(), ANNOUNCED, event).or_trouble("writing in", path)
+    }
+
+    /// What somebody was about to do who did not come to recording it.
+    pub fn announced(&self) -> Option<Event> {
+        read(self.opened.state.as_fd(), OsStr::new(ANNOUNCED)).ok()
+    }
+
+    /// It is recorded.
+    pub fn told(&self) {
+        // If it stays, the ledger has it already.
+        let _ = unlinkat(&self.opened.state, ANNOUNCED, UnlinkatFlags::NoRemoveDir);
     }
 }
 
@@ -111,7 +147,7 @@ pub(super) fn read<T: DeserializeOwned>(directory: BorrowedFd<'_>, name: &OsStr)
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is no file"));
     }
-    Ok(serde_json::from_slice(&read_bounded(file, MAX_NOTE)?)?)
+    Ok(serde_json::from_slice(&read_bounded(file, MAX_EVENT)?)?)
 }
 
 /// What stands for a slash where a snapshot's name is that of one file. No name has it.

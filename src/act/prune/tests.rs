@@ -288,7 +288,7 @@ fn what_is_mounted_elsewhere_or_no_snapshot_is_no_snapshot() {
     fs::write(place.snapshot("README"), "x").unwrap();
     assert_eq!(place.all(), ["2026/1121/0300"]);
     fs::create_dir_all(place.state("trash")).unwrap();
-    for foreign in ["@20261128T090000Z", "a@b", "next", "2026~1121~0300"] {
+    for foreign in ["@20261128T090000Z", "a@b", "draft", "2026~1121~0300"] {
         fs::DirBuilder::new().mode(0o700).create(place.state("trash").join(foreign)).unwrap();
     }
     assert_eq!(place.open().trash().unwrap(), []);

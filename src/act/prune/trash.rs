@@ -68,7 +68,7 @@ impl Held<'_> {
         loop {
             let entry = format!("{}{}", key(name), at.format(STAMP));
             let note = entry.clone() + NOTE;
-            self.opened.write(trash.as_fd(), &note, removal)?;
+            self.opened.put(trash.as_fd(), &note, removal)?;
             // Its `..` changes, so its owner has to have the right to write to it.
             let lent = Lent::open(parent, &last)?;
             match renameat2(parent, &*last, &trash, entry.as_str(), RenameFlags::RENAME_NOREPLACE) {

@@ -72,7 +72,13 @@ pub(in crate::act) trait Visitor {
 }
 
 /// Walks through a directory and all that is in it. Returns whether the visitor stopped it.
-pub(in crate::act) fn walk<V: Visitor>(parent: BorrowedFd<'_>, name: &CStr, here: V::Here, closed: Closed, visitor: &mut V) -> io::Result<bool> {
+pub(in crate::act) fn walk<V: Visitor>(
+    parent: BorrowedFd<'_>,
+    name: &CStr,
+    here: V::Here,
+    closed: Closed,
+    visitor: &mut V,
+) -> io::Result<bool> {
     let opened = open(parent, name, closed)?;
     let stopped = read(&Leaving { parent, name, at: opened.as_fd() }, here, closed, visitor, 0)?;
     opened.give_back().map(|()| stopped)

@@ -10,7 +10,7 @@ use crate::act::config;
 use crate::act::prune::{Protected, Removal};
 use crate::decide::keep::Judged;
 use crate::terms::text::{counted, printable};
-use crate::terms::{Body, ClientName, Mail, SnapshotName, exit};
+use crate::terms::{Body, ClientName, Event, Mail, SnapshotName, exit};
 
 /// Moves snapshots into the trash: all of these, or none. What a floor keeps stays, unless `force`
 /// is said. `current` moves to the newest that is left.
@@ -18,7 +18,7 @@ pub(crate) fn delete(directory: &Path, name: &ClientName, wanted: &[String], for
     let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
     let client = Client::find(directory, &site, name)?;
     let opened = client.existing()?;
-    let held = opened.hold().map_err(failure)?;
+    let held = client.hold(&opened)?;
     let mut all = client.snapshots(&opened)?;
     for snapshot in &mut all {
         snapshot.being_read = wanted.iter().any(|wanted| wanted == snapshot.name.as_str()) && opened.is_read(&snapshot.name);
@@ -46,12 +46,18 @@ pub(crate) fn delete(directory: &Path, name: &ClientName, wanted: &[String], for
         let lines: String = goes.iter().map(|name| format!("  - {name}\n")).collect();
         return Ok((format!("{name}: {count} would be removed\n{lines}"), 0));
     }
+    let removal = Removal { why: if force { "`snapgate delete --force`" } else { "`snapgate delete`" }.to_owned(), by: whoami() };
+    let words = |removed: &[&str]| {
+        let happened = format!("{} deleted by {}", counted(removed.len(), "snapshot", "snapshots"), removal.by);
+        Body::Delete(upkeep(happened, removed.iter().copied(), &removal.why))
+    };
+    let event = client.event(words(&goes.iter().map(|name| name.as_str()).collect::<Vec<_>>()), Mail::None);
+    held.announce(&event).map_err(failure)?;
     // It must never lead to what is gone.
     if all.iter().any(|snapshot| snapshot.current && goes.contains(&&snapshot.name)) {
         let left = all.iter().rev().map(|snapshot| &snapshot.name).find(|name| !goes.contains(name));
         held.set_current(left).map_err(failure)?;
     }
-    let removal = Removal { why: "`snapgate delete`".to_owned(), by: whoami() };
     let mut removed = Vec::new();
     let mut failed = None;
     for name in goes {
@@ -64,9 +70,8 @@ pub(crate) fn delete(directory: &Path, name: &ClientName, wanted: &[String], for
         }
     }
     let synced = held.sync().map_err(failure);
-    let happened = format!("{} deleted by {}", counted(removed.len(), "snapshot", "snapshots"), removal.by);
-    let why = if force { "`snapgate delete --force`" } else { &removal.why };
-    let lost = client.record(&opened, Body::Delete(upkeep(happened, removed.iter().copied(), why)), Mail::None);
+    let lost = client.record(&opened, &Event { body: words(&removed), ..event });
+    held.told();
     if let Some(failed) = failed {
         return Err(failed);
     }
@@ -88,7 +93,7 @@ pub(crate) fn undelete(directory: &Path, name: &ClientName, wanted: &str) -> Res
     let client = Client::find(directory, &site, name)?;
     let opened = client.existing()?;
     let shown = printable(wanted.as_bytes());
-    let held = opened.hold().map_err(failure)?;
+    let held = client.hold(&opened)?;
     let trash = opened.trash().map_err(failure)?;
     let gone = || {
         let waiting: String = trash.iter().map(|trashed| format!("\n  {}", printable(trashed.name.as_bytes()))).collect();
@@ -108,13 +113,16 @@ pub(crate) fn undelete(directory: &Path, name: &ClientName, wanted: &str) -> Res
         let protected = Protected { until: Some(until), why: "it was brought back".to_owned(), by: whoami(), at: client.now };
         opened.protect(&snapshot, &protected).map_err(failure)?;
     }
+    let happened = format!("{snapshot} brought back by {}", whoami());
+    let event = client.event(Body::Undelete(upkeep(happened, [snapshot.as_str()], "")), Mail::None);
+    held.announce(&event).map_err(failure)?;
     held.bring_back(trashed, &snapshot).map_err(failure)?;
     held.sync().map_err(failure)?;
     if there.iter().all(|other| (other.at, other.as_str()) < (snapshot.at, snapshot.as_str())) {
         held.set_current(Some(&snapshot)).map_err(failure)?;
     }
-    let happened = format!("{snapshot} brought back by {}", whoami());
-    let lost = client.record(&opened, Body::Undelete(upkeep(happened, [snapshot.as_str()], "")), Mail::None);
+    let lost = client.record(&opened, &event);
+    held.told();
     let protected = if is_protected { "protected as before".to_owned() } else { format!("protected for {}", client.policy.trash_grace) };
     Ok((format!("{name}: {snapshot} is back, {protected}\n{}", problems(&lost)), 0))
 }

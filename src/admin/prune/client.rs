@@ -11,7 +11,7 @@ use crate::act::child::detach;
 use crate::act::config::{self, zones};
 use crate::act::inspect::running_uid;
 use crate::act::names;
-use crate::act::prune::Opened;
+use crate::act::prune::{Held, Opened};
 use crate::act::record::spool::Spool;
 use crate::act::record::{ledger, syslog};
 use crate::act::store::mounted;
@@ -100,24 +100,65 @@ impl<'a> Client<'a> {
         (format!("`{client}` has no snapshot `{wanted}`\n`snapgate list {client}` shows those that there are"), exit::USAGE)
     }
 
-    /// Records what was done. Nothing that goes wrong here changes that; it is returned.
-    pub(super) fn record(&self, opened: &Opened, body: Body, mail: Mail) -> Vec<String> {
+    /// An event of now.
+    pub(super) fn event(&self, body: Body, mail: Mail) -> Event {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let id = format!("{}-{}-{number}", self.now.format("%Y%m%dT%H%M%S%6fZ"), std::process::id());
         let account = printable_name(whoami().as_bytes());
-        let event = Event { id, at: self.now, account, client: Some(self.name().clone()), mail, body };
+        Event { id, at: self.now, account, client: Some(self.name().clone()), mail, body }
+    }
+
+    /// Takes the repository, and records what somebody has done to it who was killed before.
+    pub(super) fn hold<'o>(&self, opened: &'o Opened) -> Result<Held<'o>, Failure> {
+        let held = opened.hold().map_err(failure)?;
+        if let Some(event) = held.announced() {
+            let is_told = opened.ledger().is_ok_and(|path| ledger::has(&path, &event.id));
+            if let Some(body) = Some(event.body.clone()).filter(|_| !is_told)
+                && let Some(body) = self.came_of(opened, body, event.at)?
+            {
+                self.record(opened, &Event { body, ..event });
+            }
+            held.told();
+        }
+        Ok(held)
+    }
+
+    /// What came of an announcement; `None`: nothing.
+    fn came_of(&self, opened: &Opened, body: Body, announced: DateTime<Utc>) -> Result<Option<Body>, Failure> {
+        let (Body::Prune(upkeep) | Body::Delete(upkeep) | Body::Undelete(upkeep) | Body::Protect(upkeep)) = &body else { return Ok(None) };
+        let names = match &body {
+            Body::Prune(_) | Body::Delete(_) => {
+                // Whatever one command removes goes in one second.
+                let trash = opened.trash().map_err(failure)?.into_iter();
+                let trash = trash.filter(|trashed| trashed.at.timestamp() == announced.timestamp());
+                trash.map(|trashed| printable(trashed.name.as_bytes())).collect()
+            }
+            Body::Undelete(_) => {
+                let all = opened.names(&self.policy.names).map_err(failure)?.into_iter().map(|name| name.to_string());
+                all.filter(|name| upkeep.snapshots.contains(name)).collect()
+            }
+            Body::Protect(_) | Body::Connection(_) | Body::Push(_) | Body::Unknown(_) => upkeep.snapshots.clone(),
+        };
+        let happened = format!("{}: the command was killed", upkeep.happened);
+        let upkeep = Upkeep { why: upkeep.why.clone(), ..Upkeep::of(happened, names.iter().map(String::as_str)) };
+        Ok((!names.is_empty()).then(|| body.with(upkeep)))
+    }
+
+    /// Records what was done. Nothing that goes wrong here changes that; it is returned.
+    pub(super) fn record(&self, opened: &Opened, event: &Event) -> Vec<String> {
+        let mail = event.mail;
         let mut lost = Vec::new();
         if mail != Mail::None {
             // Root's events wait in root's spool: the account's belongs to it.
-            let spooled = Spool::open(&self.site.spool, running_uid()).and_then(|spool| spool.add(&event));
+            let spooled = Spool::open(&self.site.spool, running_uid()).and_then(|spool| spool.add(event));
             lost.extend(spooled.err().map(|error| format!("the mail could not be spooled: {error}")));
             lost.extend(detach::watch(self.directory).err());
         }
-        let written = opened.ledger().and_then(|path| ledger::append(&path, &event));
+        let written = opened.ledger().and_then(|path| ledger::append(&path, event));
         lost.extend(written.err().map(|error| format!("the ledger could not be written: {error}")));
         if let Some(socket) = &self.site.syslog {
-            let _ = syslog::send(socket, &line::record_line(&event));
+            let _ = syslog::send(socket, &line::record_line(event));
         }
         lost
     }

@@ -18,7 +18,7 @@ use crate::act::prune::{Held, Opened, Reaped, Removal, Trashed};
 use crate::act::{config, process};
 use crate::decide::keep::{Judged, Rhythm, Snapshot, Span, decide, doomed, simulate};
 use crate::terms::text::counted;
-use crate::terms::{Body, ClientName, Freed, Mail, Upkeep, exit};
+use crate::terms::{Body, ClientName, Event, Freed, Mail, Upkeep, exit};
 
 pub(crate) use by_hand::{delete, undelete};
 pub(crate) use protect::{Until, protect, unprotect};
@@ -101,7 +101,7 @@ fn one(client: &Client<'_>, orders: &Orders) -> Result<Told, Failure> {
         return look(client, &opened, orders, told);
     }
     // A name that goes now is in no listing that a push has made.
-    let held = opened.hold().map_err(failure)?;
+    let held = client.hold(&opened)?;
     let all = stock(client, &opened)?;
     let mut told = remove(client, &held, &all, orders, told)?;
     drop(held);
@@ -159,11 +159,21 @@ fn remove(client: &Client<'_>, held: &Held<'_>, all: &[Snapshot], orders: &Order
             told.problems.push(too_many.to_string());
             told.exit = LOOK;
             let refused = Upkeep { problems: told.problems.clone(), ..Upkeep::of("too many snapshots would go at once".to_owned(), []) };
-            told.problems.extend(client.record(held.opened(), Body::Prune(Box::new(refused)), Mail::Alert));
+            told.problems.extend(client.record(held.opened(), &client.event(Body::Prune(Box::new(refused)), Mail::Alert)));
             return Ok(told);
         }
     };
+    if goes.is_empty() {
+        told.kept = all.len();
+        return Ok(told);
+    }
     let removal = Removal { why: "the policy's `keep:`".to_owned(), by: whoami() };
+    let words = |removed: &[String]| {
+        let happened = format!("{} removed, {} kept", counted(removed.len(), "snapshot", "snapshots"), all.len() - removed.len());
+        Body::Prune(upkeep(happened, removed.iter().map(String::as_str), &removal.why))
+    };
+    let event = client.event(words(&names(&goes)), Mail::None);
+    held.announce(&event).map_err(failure)?;
     for snapshot in goes {
         match held.remove(&snapshot.name, client.now, &removal) {
             Ok(()) => told.removed.push(snapshot.name.to_string()),
@@ -176,10 +186,9 @@ fn remove(client: &Client<'_>, held: &Held<'_>, all: &[Snapshot], orders: &Order
     told.kept = all.len() - told.removed.len();
     if !told.removed.is_empty() {
         held.sync().map_err(failure)?;
-        let happened = format!("{} removed, {} kept", counted(told.removed.len(), "snapshot", "snapshots"), told.kept);
-        let body = Body::Prune(upkeep(happened, told.removed.iter().map(String::as_str), &removal.why));
-        told.problems.extend(client.record(held.opened(), body, Mail::None));
+        told.problems.extend(client.record(held.opened(), &Event { body: words(&told.removed), ..event }));
     }
+    held.told();
     Ok(told)
 }
 
@@ -211,7 +220,7 @@ fn reap(client: &Client<'_>, opened: &Opened, told: &mut Told) -> Result<(), Fai
     let mail = if in_all > 0 { Mail::Alert } else { Mail::None };
     let event = Upkeep { freed: Some(freed), problems: problems.clone(), ..Upkeep::of(happened, []) };
     told.problems.extend(problems);
-    told.problems.extend(client.record(opened, Body::Prune(Box::new(event)), mail));
+    told.problems.extend(client.record(opened, &client.event(Body::Prune(Box::new(event)), mail)));
     Ok(())
 }
 

@@ -50,7 +50,7 @@ pub(crate) fn protect(directory: &Path, name: &ClientName, wanted: &str, until: 
     let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
     let client = Client::find(directory, &site, name)?;
     let opened = client.existing()?;
-    let held = opened.hold().map_err(failure)?;
+    let held = client.hold(&opened)?;
     let snapshot = client.named(&opened, wanted)?;
     let until = match until {
         None => None,
@@ -65,11 +65,14 @@ pub(crate) fn protect(directory: &Path, name: &ClientName, wanted: &str, until: 
     };
     let why = printable_within(on_one_line(why).as_bytes(), MAX_QUOTED);
     let protected = Protected { until, why: why.clone(), by: whoami(), at: client.now };
-    opened.protect(&snapshot, &protected).map_err(failure)?;
-    drop(held);
-    let how_long = until.map_or_else(|| "until `snapgate unprotect`".to_owned(), |end| format!("until {}", end.format("%Y-%m-%d %H:%M UTC")));
+    let how_long =
+        until.map_or_else(|| "until `snapgate unprotect`".to_owned(), |end| format!("until {}", end.format("%Y-%m-%d %H:%M UTC")));
     let happened = format!("{snapshot} protected {how_long}");
-    let lost = client.record(&opened, Body::Protect(upkeep(happened.clone(), [snapshot.as_str()], &why)), Mail::None);
+    let event = client.event(Body::Protect(upkeep(happened.clone(), [snapshot.as_str()], &why)), Mail::None);
+    held.announce(&event).map_err(failure)?;
+    opened.protect(&snapshot, &protected).map_err(failure)?;
+    let lost = client.record(&opened, &event);
+    held.told();
     Ok((format!("{name}: {happened}\n{}", problems(&lost)), 0))
 }
 
@@ -78,13 +81,17 @@ pub(crate) fn unprotect(directory: &Path, name: &ClientName, wanted: &str) -> Re
     let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
     let client = Client::find(directory, &site, name)?;
     let opened = client.existing()?;
-    let held = opened.hold().map_err(failure)?;
+    let held = client.hold(&opened)?;
     let shown = printable(wanted.as_bytes());
-    if !opened.unprotect(wanted).map_err(failure)? {
-        return Err((format!("`{shown}` of `{name}` is not protected\n`snapgate prune --explain {name}` shows what keeps each"), exit::USAGE));
-    }
-    drop(held);
     let happened = format!("{shown} no longer protected");
-    let lost = client.record(&opened, Body::Protect(upkeep(happened.clone(), [shown.as_str()], "")), Mail::None);
+    let event = client.event(Body::Protect(upkeep(happened.clone(), [shown.as_str()], "")), Mail::None);
+    if !opened.unprotect(wanted).map_err(failure)? {
+        return Err((
+            format!("`{shown}` of `{name}` is not protected\n`snapgate prune --explain {name}` shows what keeps each"),
+            exit::USAGE,
+        ));
+    }
+    let lost = client.record(&opened, &event);
+    held.told();
     Ok((format!("{name}: {happened}\n{}", problems(&lost)), 0))
 }

@@ -241,6 +241,19 @@ impl Body {
         }
     }
 
+    /// The same kind of upkeep with other words; what is none stays as it is.
+    #[must_use]
+    pub fn with(&self, upkeep: Upkeep) -> Self {
+        let upkeep = Box::new(upkeep);
+        match self {
+            Self::Prune(_) => Self::Prune(upkeep),
+            Self::Delete(_) => Self::Delete(upkeep),
+            Self::Undelete(_) => Self::Undelete(upkeep),
+            Self::Protect(_) => Self::Protect(upkeep),
+            Self::Connection(_) | Self::Push(_) | Self::Unknown(_) => self.clone(),
+        }
+    }
+
     /// The connection and what it pushed.
     pub fn visit_mut(&mut self) -> Option<(&mut Connection, Option<&mut PushFacts>)> {
         match self {
