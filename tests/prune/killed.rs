@@ -9,7 +9,7 @@ use super::{events, is_whole, make_old, says, snapgate, trash, upkeep, with_hist
 use support::{Gate, can_trace, must, run};
 
 const CALLS: &str = "?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlinkat,?rmdir,?symlink,?symlinkat,?write,?fsync,?fdatasync,\
-?chmod,?fchmod,?fchmodat,?fchown,?fchownat,?flock,?openat";
+?chmod,?fchmod,?fchmodat,?fchown,?fchownat,?flock";
 
 /// Each call of a run, with how many there are of it.
 fn calls(gate: &Gate, words: &[&str]) -> BTreeMap<String, usize> {
@@ -21,8 +21,7 @@ fn calls(gate: &Gate, words: &[&str]) -> BTreeMap<String, usize> {
     let mut all = BTreeMap::new();
     for line in fs::read_to_string(log).unwrap().lines() {
         let call = line.split_once(' ').map_or("", |(_, rest)| rest.trim_start()).split('(').next().unwrap();
-        // Of what is opened, most is only read.
-        if !call.is_empty() && call.bytes().all(|byte| byte.is_ascii_alphanumeric()) && (call != "openat" || line.contains("O_CREAT")) {
+        if !call.is_empty() && call.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             *all.entry(call.to_owned()).or_default() += 1;
         }
     }
