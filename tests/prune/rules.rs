@@ -137,3 +137,29 @@ fn a_snapshot_of_many_files_goes_at_once_and_none_of_it_is_left_in_the_end() {
     let said = says(&gate, &["prune"]).exits(0).stdout;
     assert!(said.contains("10104 inodes free"), "{said}");
 }
+
+#[test]
+fn what_cannot_be_removed_is_told_of_and_the_rest_goes() {
+    if !support::is_root() {
+        support::skip("only root can make a file that nobody can remove");
+        return;
+    }
+    let (gate, names) = with_history(&format!("{DAILY}trash_grace: 1h\n"), &[1, 2, 3]);
+    let stuck = gate.inside("snapshots").join(&names[0]).join("below/file");
+    if support::run(std::process::Command::new("chattr").arg("+i").arg(&stuck)).status != 0 {
+        support::skip("this file system has no immutable files");
+        return;
+    }
+    says(&gate, &["prune"]).exits(0);
+    make_old(&gate);
+    let said = says(&gate, &["prune"]).exits(1).stdout;
+    assert!(said.contains("; 1 snapshot gone for good, "), "{said}");
+    assert!(said.contains(&format!("problem: {}@20260101T000000Z: `file`: ", names[0])), "{said}");
+    let told = events(&gate, "prune").pop().unwrap();
+    assert_eq!(told.mail, Mail::Alert, "{told:?}");
+    let left = gate.inside(".snapgate/reaping").join(format!("{}@20260101T000000Z", names[0]));
+    assert!(left.join("below/file").exists() && !left.join("own").exists());
+    must(std::process::Command::new("chattr").arg("-i").arg(left.join("below/file")));
+    says(&gate, &["prune"]).exits(0);
+    assert!(!left.exists());
+}

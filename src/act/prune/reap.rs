@@ -17,11 +17,11 @@ use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::stat::{FileStat, fstat};
+use nix::sys::stat::{FileStat, SFlag, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::{Opened, Trashed};
-use crate::act::store::tree::{Listed, allocated, each, open_at, open_forcibly, stat};
+use crate::act::store::tree::{Listed, allocated, each, kind, open_at, open_forcibly, stat};
 use crate::act::store::walk::{Closed, Leaving, Next, Visitor, walk};
 use crate::act::store::{OrTrouble as _, locked};
 use crate::terms::limits::{MAX_NAMED_PROBLEMS, REAP_LOOK, REAP_THREADS};
@@ -73,11 +73,11 @@ impl Opened {
         listed.or_trouble("reading the trash of", &self.path)?;
         for name in names {
             let common = Common::new(self);
-            match common.tree(&reaping, &name) {
-                Ok(()) => {}
-                Err(error) => common.problem(&name, &error),
+            if let Err(error) = common.tree(&reaping, &name) {
+                common.problem(&name, &error);
             }
-            common.add_to(&mut all, matches!(stat(reaping.as_fd(), &name), Err(error) if error.kind() == io::ErrorKind::NotFound));
+            let is_gone = stat(reaping.as_fd(), &name).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+            common.add_to(&mut all, &name, is_gone);
         }
         Ok(all)
     }
@@ -129,7 +129,7 @@ impl<'a> Common<'a> {
     /// Removes what stands there.
     fn tree(&self, parent: &OwnedFd, name: &CStr) -> io::Result<()> {
         let found = stat(parent.as_fd(), name)?;
-        if crate::act::store::tree::kind(&found) != nix::sys::stat::SFlag::S_IFDIR {
+        if kind(&found) != SFlag::S_IFDIR {
             return self.unlink(parent.as_fd(), name).map(drop);
         }
         let device = found.st_dev;
@@ -145,6 +145,8 @@ impl<'a> Common<'a> {
                 self.work(device);
             }
         });
+        // What is left is tried once more, and told of then.
+        *taken(&self.problems) = <(BTreeSet<String>, u64)>::default();
         let mut rest = Reaper { common: self, device, removed: 0, shares: false };
         walk(parent.as_fd(), name, Here { since: 0, stays: false }, Closed::Lent, &mut rest).map(drop)
     }
@@ -240,7 +242,7 @@ impl<'a> Common<'a> {
         }
     }
 
-    fn add_to(self, all: &mut Reaped, is_gone: bool) {
+    fn add_to(self, all: &mut Reaped, name: &CStr, is_gone: bool) {
         let (problems, in_all) = self.problems.into_inner().unwrap_or_else(PoisonError::into_inner);
         all.snapshots += u64::from(is_gone);
         all.bytes = all.bytes.saturating_add(self.bytes.into_inner());
@@ -249,7 +251,8 @@ impl<'a> Common<'a> {
         if !is_gone {
             all.in_all = all.in_all.saturating_add(in_all.max(1));
             let room = MAX_NAMED_PROBLEMS.saturating_sub(all.problems.len());
-            all.problems.extend(problems.into_iter().take(room));
+            let name = printable(name.to_bytes());
+            all.problems.extend(problems.into_iter().take(room).map(|problem| format!("{name}: {problem}")));
         }
     }
 }
