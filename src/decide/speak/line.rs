@@ -153,6 +153,14 @@ mod tests {
     }
 
     #[test]
+    fn what_was_removed_is_a_line_with_its_figures() {
+        let line = "kind=prune client=web1 account=web1 id=1795226400000000-4242-0 snapshots=2 freed_bytes=4096 freed_inodes=3 problems=1 \
+                    summary=\"2 snapshots gone for good\"";
+        assert_eq!(record_line(&samples::pruned()), line);
+        assert_eq!(plain(&samples::pruned()), "2026-11-21 02:00:00 UTC  prune of web1: 2 snapshots gone for good");
+    }
+
+    #[test]
     fn what_only_a_later_version_can_read_is_a_line_of_what_every_event_says() {
         let line = "kind=drill version=1 client=web1 account=web1 id=1795226400000000-4242-0 summary=\"3 snapshots were restored\"";
         assert_eq!(record_line(&samples::unknown()), line);

@@ -20,6 +20,17 @@ fn mail(about: About) -> ComposedMail {
 }
 
 #[test]
+fn what_could_not_be_removed_is_told_with_its_problems() {
+    let mail = mail(About::Alert(vec![section(samples::pruned(), 1)]));
+    assert_eq!(mail.subject, "[snapgate] web1: 2 snapshots gone for good");
+    assert!(mail.body.starts_with("Look into it: web1: 2 snapshots gone for good.\n"), "{}", mail.body);
+    for line in ["Command: snapgate prune\n", "Problem: `file`: Operation not permitted\n", "2026-11-01T02-00-00Z, 2026-11-02T02-00-00Z\n"]
+    {
+        assert!(mail.body.contains(line), "{}", mail.body);
+    }
+}
+
+#[test]
 fn a_refusal_says_everything_and_how_to_allow_it() {
     let mail = mail(About::Alert(vec![section(samples::refusal(), 1)]));
     assert_eq!(mail.subject, "[snapgate] web1: refused (window)");
