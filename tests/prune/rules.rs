@@ -26,7 +26,7 @@ fn what_no_rule_keeps_goes_to_the_trash_and_is_freed_after_its_grace() {
     says(&gate, &["prune"]).exits(0);
     assert_eq!(events(&gate, "prune").len(), 1);
     make_old(&gate);
-    let said = says(&gate, &["prune"]).exits(0).stdout;
+    let said = says(&gate, &["prune", "web1"]).exits(0).stdout;
     // Of each two directories and two files; the third is the newest snapshot's, too.
     assert!(said.contains("; 3 snapshots gone for good, ") && said.contains("12 inodes free"), "{said}");
     assert_eq!(fs::metadata(gate.newest().join("shared")).unwrap().ino(), shared);
@@ -43,8 +43,13 @@ fn what_no_rule_keeps_goes_to_the_trash_and_is_freed_after_its_grace() {
 fn without_keep_everything_is_kept_and_a_client_without_snapshots_is_no_error() {
     let (gate, names) = with_history("", &[400, 800]);
     gate.write("config/policies/new.yaml", &format!("user: {}\n", support::getent::my_name()));
-    let said = says(&gate, &["prune"]).exits(0).stdout;
+    let said = says(&gate, &["prune", "new", "web1"]).exits(0).stdout;
     assert_eq!(said, "new: 0 snapshots removed, 0 kept\nweb1: 0 snapshots removed, 3 kept\n");
+    // A timer's mail would say nothing.
+    assert_eq!(says(&gate, &["prune"]).exits(0).stdout, "");
+    gate.write("config/policies/bad.yaml", "bogus: 1\n");
+    let said = says(&gate, &["prune"]).exits(78).stdout;
+    assert!(said.starts_with("bad: ") && said.contains("`bogus` is not a key") && !said.contains("web1"), "{said}");
     assert_eq!(gate.snapshots(), names);
     says(&gate, &["prune", "nobody"]).exits(64);
 }
@@ -71,7 +76,7 @@ fn explain_says_what_keeps_each_and_simulate_what_would_be_there() {
 fn nine_of_ten_go_only_where_somebody_says_so_and_that_is_mailed() {
     let days: Vec<i64> = (1..30).collect();
     let (gate, names) = with_history("keep: { last: 1 }\nmin_snapshots: 1\nkeep_within: 1h\n", &days);
-    let said = says(&gate, &["prune"]).exits(1).stdout;
+    let said = says(&gate, &["prune", "web1"]).exits(1).stdout;
     assert!(said.contains("29 of 30 snapshots would be removed at once"), "{said}");
     assert_eq!(gate.snapshots(), names);
     assert_eq!(events(&gate, "prune")[0].mail, Mail::Alert);
@@ -86,7 +91,7 @@ fn while_a_push_runs_nothing_is_removed_and_the_others_have_their_turn() {
     let (gate, names) = with_history(DAILY, &[1, 2, 3]);
     let lock = File::open(gate.inside(".snapgate/rsync.lock")).unwrap();
     lock.lock().unwrap();
-    let said = says(&gate, &["prune"]).exits(75).stdout;
+    let said = says(&gate, &["prune", "web1"]).exits(75).stdout;
     assert!(said.contains("locked by a push that is running"), "{said}");
     assert_eq!(gate.snapshots(), names);
     lock.unlock().unwrap();
@@ -134,7 +139,7 @@ fn a_snapshot_of_many_files_goes_at_once_and_none_of_it_is_left_in_the_end() {
     let there = fs::read_dir(gate.inside(".snapgate/trash")).unwrap().flatten().map(|entry| entry.path());
     assert!(there.filter(|path| path.is_dir()).all(|path| is_whole(&path)));
     make_old(&gate);
-    let said = says(&gate, &["prune"]).exits(0).stdout;
+    let said = says(&gate, &["prune", "web1"]).exits(0).stdout;
     assert!(said.contains("10104 inodes free"), "{said}");
 }
 
@@ -152,7 +157,7 @@ fn what_cannot_be_removed_is_told_of_and_the_rest_goes() {
     }
     says(&gate, &["prune"]).exits(0);
     make_old(&gate);
-    let said = says(&gate, &["prune"]).exits(1).stdout;
+    let said = says(&gate, &["prune", "web1"]).exits(1).stdout;
     assert!(said.contains("; 1 snapshot gone for good, "), "{said}");
     assert!(said.contains(&format!("problem: {}@20260101T000000Z: `file`: ", names[0])), "{said}");
     let told = events(&gate, "prune").pop().unwrap();

@@ -3,7 +3,7 @@
 mod args;
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -48,7 +48,9 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         }
         Order::Remap { client, dry_run } => print(remap::remap(&directory, &client, dry_run)),
         Order::Prune { client, dry_run, explain, simulate, every, yes_remove_many, json } => {
-            print(prune::prune(&directory, &prune::Orders { clients: client, dry_run, explain, simulate, every, yes_remove_many, json }))
+            let quiet = client.is_empty() && !io::stdout().is_terminal();
+            let orders = prune::Orders { clients: client, dry_run, explain, simulate, every, yes_remove_many, quiet, json };
+            print(prune::prune(&directory, &orders))
         }
         Order::Delete { client, snapshot, force, dry_run } => print(prune::delete(&directory, &client, &snapshot, force, dry_run)),
         Order::Undelete { client, snapshot } => print(prune::undelete(&directory, &client, &snapshot)),

@@ -50,6 +50,8 @@ pub(crate) struct Orders {
     pub(crate) every: Duration,
     /// Whether most of the snapshots may go at once.
     pub(crate) yes_remove_many: bool,
+    /// Whether nobody wants to read of what went well: a timer runs this, for all clients.
+    pub(crate) quiet: bool,
     /// Whether a program reads the answer.
     pub(crate) json: bool,
 }
@@ -88,7 +90,8 @@ pub(crate) fn prune(directory: &Path, orders: &Orders) -> Result<Printed, Failur
         let json = serde_json::to_string_pretty(&all).map_err(|error| (format!("writing JSON: {error}"), exit::INTERNAL))?;
         json + "\n"
     } else {
-        all.iter().map(Told::text).collect()
+        let is_told = |told: &&Told| !orders.quiet || orders.only_looks() || ![0, exit::BUSY].contains(&told.exit);
+        all.iter().filter(is_told).map(Told::text).collect()
     };
     Ok((text, code))
 }
