@@ -71,8 +71,7 @@ pub(crate) fn prune(directory: &Path, orders: &Orders) -> Result<Printed, Failur
     let mut all = Vec::new();
     let mut tell = |name: &ClientName, client: Result<Option<Client<'_>>, Failure>| {
         let told = client.and_then(|client| client.map(|client| one(&client, orders)).transpose());
-        let failed = |(what, exit)| Told { client: name.to_string(), problems: vec![what], exit, ..Told::default() };
-        all.extend(told.unwrap_or_else(|failure| Some(failed(failure))));
+        all.extend(told.unwrap_or_else(|(what, exit)| Some(Told::failed(name, what, exit))));
     };
     if orders.clients.is_empty() {
         for (name, policy) in config::all_policies(directory, &site).map_err(|fault| (fault.to_string(), exit::CONFIG))? {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::decide::keep::{Judged, Snapshot};
 use crate::terms::text::counted;
-use crate::terms::{Bytes, Freed};
+use crate::terms::{Bytes, ClientName, Freed};
 
 /// What was done for a client, or would be.
 #[derive(Debug, Default, Serialize)]
@@ -32,6 +32,9 @@ pub(super) struct Told {
     /// What went wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) problems: Vec<String>,
+    /// Whether nothing is known of it but a problem.
+    #[serde(skip)]
+    pub(super) failed: bool,
     /// The exit code that goes with it.
     pub(super) exit: u8,
 }
@@ -57,9 +60,17 @@ impl Explained {
 }
 
 impl Told {
+    /// Of a client for which nothing could be done.
+    pub(super) fn failed(client: &ClientName, what: String, exit: u8) -> Self {
+        Self { client: client.to_string(), problems: vec![what], failed: true, exit, ..Self::default() }
+    }
+
     /// For people: one line, and a line for each thing that was asked for or went wrong.
     pub(super) fn text(&self) -> String {
-        let Self { client, dry_run, removed, kept, waiting, reaped, freed, explained, simulated, problems, exit: _ } = self;
+        let Self { client, dry_run, removed, kept, waiting, reaped, freed, explained, simulated, problems, failed, exit: _ } = self;
+        if *failed {
+            return format!("{client}: {}\n", problems.concat());
+        }
         let goes = if *dry_run { "would be removed" } else { "removed" };
         let mut text = format!("{client}: {} {goes}, {kept} kept", counted(removed.len(), "snapshot", "snapshots"));
         if let Some(Freed { bytes, inodes }) = freed.filter(|_| *reaped > 0) {
