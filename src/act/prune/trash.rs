@@ -168,9 +168,6 @@ impl Opened {
     /// the trash is passed over.
     pub(super) fn give_up(&self, trashed: &[Trashed]) -> io::Result<OwnedFd> {
         let reaping = self.directory(REAPING)?;
-        if trashed.is_empty() {
-            return Ok(reaping);
-        }
         let trash = self.directory(TRASH)?;
         for Trashed { entry, .. } in trashed {
             let name = CString::new(entry.as_str())?;
@@ -190,7 +187,8 @@ impl Opened {
         Ok(reaping)
     }
 
-    /// Removes notes about what is no longer there.
+    /// Removes notes about what is no longer there, also those that a killed reaper left. One that is
+    /// written in this very moment may go, too: nothing depends on it.
     fn forget_notes(&self, trash: &OwnedFd) -> io::Result<()> {
         let mut notes = Vec::new();
         let again = open_at(trash, ".")?;
