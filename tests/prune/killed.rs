@@ -60,7 +60,7 @@ fn nothing_is_half(gate: &Gate, names: &[String], what: &str) {
 /// Whatever was done is in the ledger.
 #[track_caller]
 fn told_of(gate: &Gate, kind: &str, names: &[String], what: &str) {
-    let told: BTreeSet<String> = events(gate, kind).iter().flat_map(|event| upkeep(event).snapshots.clone()).collect();
+    let told: BTreeSet<String> = events(gate, kind).iter().flat_map(|event| upkeep(event).unwrap().snapshots.clone()).collect();
     assert_eq!(told, names.iter().cloned().collect(), "{what}");
 }
 
