@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use snapgate::terms::reason::Code;
 
 use crate::owners::{attributes, first, machine};
-use crate::remap_lab::{FULL, figures, from, moved, nothing_is_strange, private, push_moved, pushed, remap, state, to, until_nobody_runs};
-use support::{ALL_VERBS, Server, must, tree};
-use support::{Ran, run};
+use crate::remap_lab::{
+    FULL, Lab, figures, from, moved, nothing_is_strange, private, push_moved, pushed, remap, state, to, until_nobody_runs,
+};
+use support::accounts::Account;
+use support::repository::Repository;
+use support::{ALL_VERBS, Ran, Server, must, run, tree};
 
 /// A remap that is killed at a call.
 fn killed_at(server: &Server, call: &str, nth: usize) -> Ran {
@@ -23,6 +26,29 @@ fn traced(server: &Server, inject: &[&str]) -> Ran {
     let mut strace = Command::new("strace");
     strace.args(["-qq", "-o"]).arg(server.path().join("trace")).arg(format!("-etrace={CALLS}")).args(inject);
     run(strace.arg(server.path().join("bin/snapgate")).arg("--config").arg(server.config()).args(["remap", "--client", "web1"]))
+}
+
+/// A repository to remap again and again: what its files are, a copy of it, and the calls of a whole remap.
+struct Rehearsed {
+    server: Lab,
+    repository: Repository,
+    source: PathBuf,
+    expected: Vec<String>,
+    account: Account,
+    saved: PathBuf,
+    trace: String,
+}
+
+fn rehearsed() -> Option<Rehearsed> {
+    let (server, _, repository, source) = pushed(machine)?;
+    let expected = attributes(&repository.snapshot(-1), first(&from()));
+    let account = moved(&server);
+    let saved = server.path().join("saved");
+    until_nobody_runs();
+    must(Command::new("cp").arg("-a").args([&repository.path, &saved]));
+    traced(&server, &[]).exits(0);
+    let trace = fs::read_to_string(server.path().join("trace")).unwrap();
+    Some(Rehearsed { server, repository, source, expected, account, saved, trace })
 }
 
 #[test]
@@ -96,14 +122,7 @@ fn everywhere() -> bool {
 
 #[test]
 fn wherever_it_is_killed_nothing_is_lost() {
-    let Some((server, _, repository, source)) = pushed(machine) else { return };
-    let expected = attributes(&repository.snapshot(-1), first(&from()));
-    let account = moved(&server);
-    let saved = server.path().join("saved");
-    until_nobody_runs();
-    must(Command::new("cp").arg("-a").args([&repository.path, &saved]));
-    traced(&server, &[]).exits(0);
-    let trace = fs::read_to_string(server.path().join("trace")).unwrap();
+    let Some(Rehearsed { server, repository, source, expected, account, saved, trace }) = rehearsed() else { return };
     let calls: Vec<String> = trace.lines().filter_map(|line| Some(line.split_once('(')?.0.to_owned())).collect();
     for call in CALLS.split(',').filter(|call| !call.starts_with("renameat")) {
         assert!(calls.iter().any(|made| made == call), "{call} is not made: {calls:?}");
@@ -143,14 +162,7 @@ fn wherever_it_is_killed_nothing_is_lost() {
 
 #[test]
 fn a_disk_that_is_full_or_broken_at_any_step_loses_nothing() {
-    let Some((server, _, repository, source)) = pushed(machine) else { return };
-    let expected = attributes(&repository.snapshot(-1), first(&from()));
-    let account = moved(&server);
-    let saved = server.path().join("saved");
-    until_nobody_runs();
-    must(Command::new("cp").arg("-a").args([&repository.path, &saved]));
-    traced(&server, &[]).exits(0);
-    let trace = fs::read_to_string(server.path().join("trace")).unwrap();
+    let Some(Rehearsed { server, repository, source, expected, account, saved, trace }) = rehearsed() else { return };
     let beside = private(&repository.path);
     for call in CALLS.split(',').filter(|call| *call != "write") {
         let times = trace.lines().filter(|line| line.starts_with(&format!("{call}("))).count();

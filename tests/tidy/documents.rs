@@ -27,6 +27,31 @@ fn every_test_that_the_documents_name_is_there() {
 }
 
 #[test]
+fn every_room_and_every_item_that_the_documents_name_is_there() {
+    let code: Vec<String> = sources("src").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let is_item = |word: &&str| word.contains("::") && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:".contains(&byte));
+    let is_room = |word: &&str| ["act/", "admin/", "decide/", "gate/", "terms/"].iter().any(|layer| word.starts_with(layer));
+    let mut found = 0;
+    for document in ["docs/architecture.md", "docs/threat-model.md", "docs/owners.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        for word in text.split('`').filter(|word| !word.contains([' ', '{', '\n'])) {
+            if is_room(&word) {
+                let room = word.split("::").next().unwrap();
+                let there = ["", ".rs"].iter().any(|end| root().join(format!("src/{room}{end}")).exists());
+                assert!(there, "{document} names {word}");
+            } else if is_item(&word) {
+                let names: Vec<&str> = word.split("::").collect();
+                assert!(code.iter().any(|text| names.iter().all(|name| text.contains(name))), "{document} names {word}");
+            } else {
+                continue;
+            }
+            found += 1;
+        }
+    }
+    assert!(found > 50, "{found}");
+}
+
+#[test]
 fn every_limit_is_in_the_table_of_lengths_and_every_name_there_is_a_limit() {
     let text = sources("src/terms/limits").iter().map(|path| fs::read_to_string(path).unwrap()).collect::<Vec<_>>().concat();
     let known: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix("pub const ")?.split(':').next()).collect();

@@ -6,13 +6,13 @@ use std::time::Instant;
 use chrono::Utc;
 
 use super::measure::Measure;
-use super::rsync;
+use super::rsync::{self, Attempt};
 use super::settle::Settling;
 use super::{Connection, End};
 use crate::act::child::{self, Meter, Standby};
 use crate::act::process;
 use crate::act::record::runlog::RunLog;
-use crate::act::store::{Deferred, Held, Repository, Staging, Taken, trouble};
+use crate::act::store::{Deferred, Repository, Staging, Taken, trouble};
 use crate::decide::judge::closing::Closing;
 use crate::decide::owners::dropped::{self, Tally};
 use crate::decide::push::links::Layout;
@@ -20,7 +20,6 @@ use crate::decide::push::metering::{Allowance, Metering};
 use crate::decide::push::outcome::{self, Ended};
 use crate::decide::push::plan::{self, Places, PushPlan};
 use crate::decide::push::settle::Work;
-use crate::decide::rsync::argv::Version;
 use crate::decide::rsync::command::Push;
 use crate::decide::rsync::output::Words;
 use crate::decide::sandbox::namespaces;
@@ -29,16 +28,6 @@ use crate::gate::connection::Waiting;
 use crate::terms::limits::{LEAST_LINK_TIME, MAX_QUOTED, MAX_RSYNC_LOG};
 use crate::terms::text::still_printable;
 use crate::terms::{Count, DroppedOwners, Note, PartEnd, PushFacts, Reason, RepositoryState, Transaction, Usage};
-
-/// One push, about to run.
-pub(super) struct Run<'a> {
-    pub(super) connection: &'a Connection<'a>,
-    pub(super) held: &'a Held<'a>,
-    pub(super) plan: &'a PushPlan,
-    /// rsync's.
-    pub(super) version: Version,
-    pub(super) log: &'a RunLog,
-}
 
 /// What is known of its rsync when that has ended.
 struct Ran {
@@ -67,7 +56,7 @@ impl Connection<'_> {
         if waiting.confinement == Confinement::Jail {
             self.weaken(&log, "it stores access lists, which the policy allows");
         }
-        let end = End::of(Run { connection: self, held: &held, plan: &plan, version, log: &log }.run(state, waiting));
+        let end = End::of(Attempt { connection: self, held: &held, plan: &plan, version, log: &log }.run(state, waiting));
         if end.push.as_ref().is_some_and(|push| push.resumed) {
             log.note(Utc::now(), outcome::USED);
             notes.iter_mut().filter(|note| note.text == outcome::KEPT).for_each(|note| outcome::USED.clone_into(&mut note.text));
@@ -104,7 +93,7 @@ impl Connection<'_> {
     }
 }
 
-impl Run<'_> {
+impl Attempt<'_> {
     /// Runs rsync into a fresh directory, and settles what it has left there.
     fn run(&self, mut state: RepositoryState, waiting: Waiting) -> Result<End, Reason> {
         let Self { connection, held, plan, log, .. } = *self;

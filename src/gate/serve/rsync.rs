@@ -3,22 +3,33 @@
 
 use chrono::Utc;
 
-use super::push::Run;
+use super::Connection;
 use crate::act::child::{Meter, NotStarted};
 use crate::act::record::runlog::RunLog;
 use crate::act::sandbox;
-use crate::act::store::Deferred;
+use crate::act::store::{Deferred, Held};
 use crate::decide::owners::dropped::Tally;
 use crate::decide::push::links::Layout;
 use crate::decide::push::outcome::Ended;
-use crate::decide::push::plan::Places;
+use crate::decide::push::plan::{Places, PushPlan};
+use crate::decide::rsync::argv::Version;
 use crate::decide::rsync::output::{self, Words};
 use crate::decide::sandbox::namespaces::Lack;
 use crate::decide::sandbox::spec::Confinement;
 use crate::gate::connection::Waiting;
 use crate::terms::{DroppedOwners, Reason};
 
-impl Run<'_> {
+/// One attempt to push, under the repository's lock.
+pub(super) struct Attempt<'a> {
+    pub(super) connection: &'a Connection<'a>,
+    pub(super) held: &'a Held<'a>,
+    pub(super) plan: &'a PushPlan,
+    /// rsync's.
+    pub(super) version: Version,
+    pub(super) log: &'a RunLog,
+}
+
+impl Attempt<'_> {
     /// Runs rsync where the plan wants it, and records its links. Where the kernel gives the
     /// account no namespaces, the site file decides whether it runs at all; `check` says so too.
     pub(super) fn rsync<'a>(

@@ -6,10 +6,10 @@ use std::time::Duration;
 use chrono::Utc;
 
 use super::measure::Measure;
-use super::{Connection, End, transaction};
+use super::{Connection, End};
 use crate::act::store::{Bounds, Deferred, Held, Made, Published, Staging, Survey};
 use crate::decide::owners;
-use crate::decide::push::settle::{Fate, Found, Settled, Work, settle};
+use crate::decide::push::settle::{Fate, Found, Settled, Work, no_transaction, settle};
 use crate::decide::push::{again, lost};
 use crate::terms::limits::{LEAST_LINK_TIME, MAX_QUOTED, WORTH_SYNCING_AHEAD};
 use crate::terms::text::{counted, still_printable};
@@ -205,7 +205,7 @@ impl Connection<'_> {
 /// Lets a push wait in its transaction, which adds up what `complete` has to know of it.
 fn join(staging: Staging<'_>, mut pushed: Vec<Pushed>, partial: bool, settling: &Settling<'_>) -> Result<(), Reason> {
     let Settling { held, state, facts, .. } = settling;
-    let (pushed, transaction) = pushed.pop().zip(state.transaction.clone()).ok_or_else(|| transaction::none_open("rsync"))?;
+    let (pushed, transaction) = pushed.pop().zip(state.transaction.clone()).ok_or_else(|| no_transaction("rsync"))?;
     staging.join(&pushed)?;
     let joined = transaction.adding(pushed, partial).using(settling.measure.stored);
     let joined = joined.dropping(facts.dropped_owners).skipping(facts.skipped);

@@ -5,8 +5,8 @@ use super::{Connection, End};
 use crate::act::names::accounts;
 use crate::act::store::{Held, Repository, mounted};
 use crate::decide::push::plan;
-use crate::decide::push::settle::Work;
-use crate::terms::{Code, PushFacts, Reason, RepositoryState, SnapshotName, SubPath, Transaction};
+use crate::decide::push::settle::{Work, no_transaction};
+use crate::terms::{PushFacts, Reason, RepositoryState, SnapshotName, SubPath, Transaction};
 
 impl Connection<'_> {
     pub(super) fn prepare(&self) -> Result<End, Reason> {
@@ -89,25 +89,18 @@ impl Connection<'_> {
         go_on: impl FnOnce(&Held<'_>, &RepositoryState, Transaction) -> Result<End, Reason>,
     ) -> Result<End, Reason> {
         mounted(self.policy, self.site)?;
-        Repository::existing(&self.policy.path, accounts::running()).ok_or_else(|| none_open(verb))?;
+        Repository::existing(&self.policy.path, accounts::running()).ok_or_else(|| no_transaction(verb))?;
         let repository = self.open()?;
         if repository.look(&self.policy.names)?.transaction.is_none() {
-            return Err(none_open(verb));
+            return Err(no_transaction(verb));
         }
         let held = repository.hold()?;
         let mut state = repository.look(&self.policy.names)?;
         let notes = held.recover(&mut state, self.request.at, self.policy.deadline)?;
         let ended = match state.transaction.clone() {
             Some(transaction) => go_on(&held, &state, transaction),
-            None => Err(none_open(verb)),
+            None => Err(no_transaction(verb)),
         };
         Ok(End::of(ended).noting(notes))
     }
-}
-
-/// The reason where a transaction has to be open.
-pub(super) fn none_open(verb: &str) -> Reason {
-    Reason::new(Code::Transaction, format!("`{verb}` without `prepare`: no transaction is open"))
-        .hint("say `prepare`, push, then `complete`; a push without them is published by itself")
-        .remedy("see what the client runs: `prepare` comes first, and is closed by `complete`, `abort` or a day of silence")
 }

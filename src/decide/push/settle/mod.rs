@@ -250,5 +250,12 @@ fn unfinished(ended: Ended, closing: Option<&Closing>, rules: &Origins) -> Reaso
     }
 }
 
+/// The reason where a transaction has to be open.
+pub fn no_transaction(verb: &str) -> Reason {
+    Reason::new(Code::Transaction, format!("`{verb}` without `prepare`: no transaction is open"))
+        .hint("say `prepare`, push, then `complete`; a push without them is published by itself")
+        .remedy("see what the client runs: `prepare` comes first, and is closed by `complete`, `abort` or a day of silence")
+}
+
 #[cfg(test)]
 mod tests;
