@@ -4,8 +4,10 @@ use chrono::TimeDelta;
 
 use super::*;
 use crate::decide::speak::message::samples::{self, connection, with};
-use crate::terms::limits::{ALERTS_IN_SPAN, FAILURES_IN_SPAN, MAX_FAILURE_GROUPS, MAX_GROUPS, MAX_PASSING_GROUPS};
-use crate::terms::{Code, Outcome, Peer};
+use crate::terms::limits::{
+    ALERTS_IN_SPAN, FAILURES_IN_SPAN, MAX_FAILURE_GROUPS, MAX_GROUPS, MAX_HOOK_LINES, MAX_PASSING_GROUPS, MAX_REPORTED_HOOKS,
+};
+use crate::terms::{Code, FailedHook, Outcome, Peer};
 
 fn at(seconds: i64) -> DateTime<Utc> {
     samples::refusal().at + TimeDelta::seconds(seconds)
@@ -160,12 +162,14 @@ fn every_report_is_a_mail_of_its_own_and_what_asks_for_none_gets_none() {
 #[test]
 fn the_memory_is_bounded_whatever_comes() {
     let mut story = Story::new();
+    // All is above its limit, and not by much: the test's own memory is no small machine's.
+    let hook = FailedHook { printed: vec!["\\".repeat(2000); MAX_HOOK_LINES + 1], ..samples::mirror() };
     let flood = |index| {
         with(refusal(0, index, Code::Window), |on| {
             on.command = "\u{1b}".repeat(5000);
             on.warnings = vec!["w".repeat(5000); 30];
             on.reasons = vec![on.reasons[0].clone().detail("d\n".repeat(5000)); 30];
-            on.hooks = vec![crate::terms::FailedHook { printed: vec!["\\".repeat(5000); 50], ..samples::mirror() }; 50];
+            on.hooks = vec![hook.clone(); MAX_REPORTED_HOOKS + 1];
         })
     };
     let failures = |index| ended(flood(index), Outcome::Failed);
