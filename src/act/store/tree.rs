@@ -78,7 +78,7 @@ pub(super) fn place_in(tree: &Path, place: &SubPath) -> io::Result<Option<(Owned
 
 pub(in crate::act) struct Listed<'a> {
     pub(in crate::act) name: &'a CStr,
-    pub(super) inode: u64,
+    pub(in crate::act) inode: u64,
     kind: FileType,
 }
 

@@ -131,6 +131,9 @@ pub(super) enum Order {
         /// Say what would be removed, and change nothing
         #[arg(long)]
         dry_run: bool,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Bring back a snapshot that was removed
     Undelete {
@@ -139,6 +142,9 @@ pub(super) enum Order {
         client: ClientName,
         /// Its name
         snapshot: String,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Keep a snapshot, whatever the policy says
     Protect {
@@ -153,6 +159,9 @@ pub(super) enum Order {
         /// Why, for whoever asks later
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         why: String,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Leave a snapshot to the policy again
     Unprotect {
@@ -161,6 +170,9 @@ pub(super) enum Order {
         client: ClientName,
         /// Its name
         snapshot: String,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Show snapshots
     List {

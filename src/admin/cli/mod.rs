@@ -52,10 +52,14 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
             let orders = prune::Orders { clients: client, dry_run, explain, simulate, every, yes_remove_many, quiet, json };
             print(prune::prune(&directory, &orders))
         }
-        Order::Delete { client, snapshot, force, dry_run } => print(prune::delete(&directory, &client, &snapshot, force, dry_run)),
-        Order::Undelete { client, snapshot } => print(prune::undelete(&directory, &client, &snapshot)),
-        Order::Protect { client, snapshot, until, why } => print(prune::protect(&directory, &client, &snapshot, until, &why)),
-        Order::Unprotect { client, snapshot } => print(prune::unprotect(&directory, &client, &snapshot)),
+        Order::Delete { client, snapshot, force, dry_run, json } => {
+            print(prune::delete(&directory, &client, &snapshot, prune::How { force, dry_run, json }))
+        }
+        Order::Undelete { client, snapshot, json } => print(prune::undelete(&directory, &client, &snapshot, json)),
+        Order::Protect { client, snapshot, until, why, json } => {
+            print(prune::protect(&directory, &client, &prune::Wish { snapshot: &snapshot, until, why: &why }, json))
+        }
+        Order::Unprotect { client, snapshot, json } => print(prune::unprotect(&directory, &client, &snapshot, json)),
         Order::List { client } => print(list::list(&directory, client.as_ref()).map_err(|what| (what, exit::CONFIG))),
     }
 }
