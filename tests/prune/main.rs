@@ -5,6 +5,8 @@ mod accounts;
 mod by_hand;
 mod killed;
 mod rules;
+mod several;
+mod wrong;
 
 use std::fs;
 use std::path::Path;
