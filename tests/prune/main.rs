@@ -3,6 +3,7 @@
 
 mod accounts;
 mod by_hand;
+mod disks;
 mod killed;
 mod rules;
 mod several;
@@ -83,7 +84,7 @@ fn upkeep(event: &Event) -> Option<&Upkeep> {
 /// What is in the trash, in order.
 fn trash(gate: &Gate) -> Vec<String> {
     let entries = fs::read_dir(gate.inside(".snapgate/trash")).into_iter().flatten().flatten();
-    let names = entries.map(|entry| entry.file_name().into_string().unwrap()).filter(|name| !name.ends_with(".json"));
+    let names = entries.map(|entry| entry.file_name().into_string().unwrap()).filter(|name| name.contains('@') && !name.ends_with(".json"));
     let mut names: Vec<_> = names.map(|name| name.split('@').next().unwrap().to_owned()).collect();
     names.sort();
     names
