@@ -340,7 +340,7 @@ fn what_the_ledger_has_of_another_version_is_listed_by_what_every_event_says_and
     };
     let figures = ",\"mail\":\"none\",\"result\":\"published\",\"exit\":0,\"snapshot\":\"2026-11-21T02-00-00Z\",\"seconds\":1.5,\"files\":7,\
                    \"linked\":2,\"received\":5,\"bytes\":300,\"received_bytes\":100";
-    let prunes: String = (0..7).map(|number| event(1, "prune", &format!(",\"summary\":\"{number} snapshots were removed\""))).collect();
+    let prunes: String = (0..7).map(|number| event(1, "restore", &format!(",\"summary\":\"{number} snapshots were removed\""))).collect();
     let forged = event(1, "drill", ",\"summary\":\"all\\nis \\u001b[2Jwell\"");
     let ledger = prunes + &event(1, "push", figures) + &event(2, "push", figures) + "torn{\n" + &forged + &event(1, "a b", "");
     fs::write(world.path("store/c/.snapgate/ledger.jsonl"), ledger).unwrap();
@@ -350,9 +350,9 @@ fn what_the_ledger_has_of_another_version_is_listed_by_what_every_event_says_and
     let unknown: Vec<_> = listed.lines().skip_while(|line| !line.contains("only another version")).collect();
     let lines = [
         "  9 events of the ledger that only another version of snapgate can read:",
-        "    2026-11-21 02:00:00 UTC  prune of c: 4 snapshots were removed",
-        "    2026-11-21 02:00:00 UTC  prune of c: 5 snapshots were removed",
-        "    2026-11-21 02:00:00 UTC  prune of c: 6 snapshots were removed",
+        "    2026-11-21 02:00:00 UTC  restore of c: 4 snapshots were removed",
+        "    2026-11-21 02:00:00 UTC  restore of c: 5 snapshots were removed",
+        "    2026-11-21 02:00:00 UTC  restore of c: 6 snapshots were removed",
         "    2026-11-21 02:00:00 UTC  push of c",
         "    2026-11-21 02:00:00 UTC  drill of c: all\\nis \\u{1b}[2Jwell",
     ];

@@ -10,6 +10,8 @@ pub mod inspect;
 pub mod mail;
 pub mod names;
 pub mod process;
+#[cfg(feature = "admin")]
+pub mod prune;
 pub mod record;
 pub mod sandbox;
 pub mod store;

@@ -12,7 +12,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{
-    Gid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, geteuid, getuid, setgid, setgroups, setresgid, setresuid, setsid, setuid,
+    Gid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, getegid, geteuid, getgroups, getuid, setegid, seteuid, setgid, setgroups, setresgid,
+    setresuid, setsid, setuid,
 };
 use rustix::thread::{
     CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, configure_capability_in_ambient_set,
@@ -80,6 +81,11 @@ fn soft(resource: Resource, ours: u64) -> u64 {
 pub fn unlimit(inherited: Inherited) {
     soft(Resource::RLIMIT_NOFILE, inherited.files);
     soft(Resource::RLIMIT_AS, inherited.memory);
+}
+
+/// Gives this process enough descriptors for walks of several threads, and no other limit.
+pub fn many_files() {
+    soft(Resource::RLIMIT_NOFILE, GATE_FILES);
 }
 
 /// Turns core files off, here and in what it starts: rsync holds the client's data in memory.
@@ -259,7 +265,31 @@ pub fn live_as(account: &Account, groups: &[u32]) -> Result<(), String> {
     becomes.map_err(|error| error.desc().to_owned())
 }
 
-/// The same, as a fresh login: its files in /proc are the account's, not root's as they would be
+/// Does something of root's as the account: whatever is opened, made and removed meanwhile has to
+/// be the account's to open, make and remove. It is root's process still, which the account's can
+/// neither look into nor signal. Whoever begins a thread meanwhile has to see its end.
+///
+/// # Errors
+/// When the kernel does not do that. Then nothing was done.
+pub fn acting_as<T>(account: &Account, groups: &[u32], work: impl FnOnce() -> T) -> Result<T, String> {
+    let fail = |error: nix::Error| error.desc().to_owned();
+    let (group, others) = (getegid(), getgroups().map_err(fail)?);
+    let wanted: Vec<_> = groups.iter().copied().map(Gid::from_raw).collect();
+    let become_it = || {
+        setgroups(&wanted)?;
+        setegid(Gid::from_raw(account.group))?;
+        seteuid(Uid::from_raw(account.uid))
+    };
+    let done = become_it().map(|()| work());
+    let back = seteuid(Uid::from_raw(0)).and_then(|()| setegid(group)).and_then(|()| setgroups(&others));
+    if back.is_err() {
+        // Whoever is half the account must do nothing as either.
+        std::process::abort();
+    }
+    done.map_err(fail)
+}
+
+/// As [`live_as`], as a fresh login: its files in /proc are the account's, not root's as they would be
 /// until it starts a program (proc(5), `PR_SET_DUMPABLE`).
 ///
 /// # Errors

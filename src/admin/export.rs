@@ -6,7 +6,7 @@
 //! and an account may read its processes' memory (ptrace(2)).
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -55,7 +55,7 @@ pub(crate) fn export(directory: &Path, wanted: &Wanted, to: &Path) -> Result<Str
         word.push(value);
         shell.push(word);
     }
-    let Source { site, version, snapshot, place, .. } = source;
+    let Source { site, version, snapshot, place, reading: _reading, .. } = source;
     let shown = printable(to.as_os_str().as_bytes());
     let tree = workshop.tree();
     match child::receive(&site.rsync, &export::receiver(version, &shell, &tree), &tree) {
@@ -102,6 +102,8 @@ struct Source {
     snapshot: SnapshotName,
     place: SubPath,
     found: Found,
+    /// While this is open the snapshot is not removed.
+    reading: File,
 }
 
 impl Source {
@@ -128,9 +130,10 @@ impl Source {
             ))
         })?;
         let found = repository.find(&snapshot, &place).map_err(misused)?;
+        let reading = repository.keep_for_reading(&snapshot).map_err(|error| misused(failed(repository.root(), "reading", &error)))?;
         let owners = owners(&site, &policy, &account).map_err(failure)?;
         let version = child::version(&site.rsync, None).map_err(failure)?;
-        Ok(Self { site, version, owners, snapshot, place, found })
+        Ok(Self { site, version, owners, snapshot, place, found, reading })
     }
 }
 

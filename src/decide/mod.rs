@@ -6,6 +6,7 @@
 
 pub mod host;
 pub mod judge;
+pub mod keep;
 pub(crate) mod owners;
 pub mod policy;
 pub mod push;

@@ -27,7 +27,7 @@ pub mod zone;
 
 pub use beside::{FailedHook, Note, Part, PartEnd};
 pub use client::ClientName;
-pub use event::{Body, Connection, Event, Mail, Push, Unknown, View, Visit};
+pub use event::{Body, Connection, Event, Freed, Mail, Push, Unknown, Upkeep, View, Visit};
 pub use ids::{IdMap, IdRange, Mapping, Owners};
 pub use key::Fingerprint;
 pub use mail::{Audience, ComposedMail, printable_lines};

@@ -31,7 +31,7 @@ fn an_event_of_another_kind_or_version_is_mailed_by_what_every_event_says() {
     let long = "x".repeat(200_000);
     put(
         "0-prune",
-        serde_json::json!({"version": 1, "kind": "prune", "mail": "alert", "summary": "3 snapshots were removed", "removed": long}),
+        serde_json::json!({"version": 1, "kind": "restore", "mail": "alert", "summary": "3 snapshots were removed", "removed": long}),
     );
     put("1-drill", serde_json::json!({"version": 9, "kind": "drill", "mail": "report", "summary": "a\r\nBcc: victim@example.org\u{1b}"}));
     put("2-push", serde_json::json!({"version": 2, "kind": "push", "mail": "pigeon", "result": {"was": "published"}}));
@@ -42,7 +42,7 @@ fn an_event_of_another_kind_or_version_is_mailed_by_what_every_event_says() {
     assert_eq!(place.told(), 4);
     let subjects: Vec<_> = mails.iter().map(|mail| (header(mail, "To").unwrap(), header(mail, "Subject").unwrap())).collect();
     for (to, subject) in [
-        ("root@example.org", "[snapgate] web1: prune: 3 snapshots were removed"),
+        ("root@example.org", "[snapgate] web1: restore: 3 snapshots were removed"),
         ("ops@example.org", "[snapgate] web1: drill: a\\r\\nBcc: victim@example.org\\u{1b}"),
         ("root@example.org", "[snapgate] web1: push"),
         ("root@example.org", "[snapgate] web1: refused (key)"),

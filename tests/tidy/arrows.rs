@@ -11,9 +11,11 @@ const LAYERS: [&[&str]; 4] = [&["terms"], &["decide"], &["act"], &["gate", "admi
 const APART: [&str; 3] = ["act", "gate", "admin"];
 
 /// These arrows: a layer, a room, and the room that it uses. A process closes itself in and is asked for names through the same
-/// children, a repository asks whose ids an account may use, and the command line starts every story.
-const ARROWS: [(&str, &str, &str); 6] = [
+/// children, a repository asks whose ids an account may use, what removes snapshots walks as a repository does, and the command line starts
+/// every story.
+const ARROWS: [(&str, &str, &str); 7] = [
     ("act", "names", "child"),
+    ("act", "prune", "store"),
     ("act", "sandbox", "child"),
     ("act", "sandbox", "process"),
     ("act", "store", "names"),
@@ -27,6 +29,9 @@ const EVERY: &str = "*";
 /// The only program that has the administrator's stories in it.
 const ADMINISTRATORS: &str = "snapgate";
 
+/// The room that removes snapshots: a session cannot reach it, not even by way of another room.
+const REMOVES: [&str; 2] = ["act", "prune"];
+
 type Arrow = (String, String, String);
 
 fn layer(module: &str) -> Option<usize> {
@@ -39,6 +44,10 @@ fn judge(house: &House, here: &[String], used: &[String], arrows: &[(&str, &str,
     let told = |what: &str| (Some(format!("`{}` {what}", used.join("::"))), None);
     if used.first().is_none_or(|first| first != "crate") || other.is_empty() {
         return (None, None);
+    }
+    let is_removing = |path: &[String]| path.iter().skip(1).take(REMOVES.len()).eq(REMOVES);
+    if is_removing(used) && !is_removing(here) && own != "admin" {
+        return told("removes snapshots, which is the administrator's");
     }
     if own == "bin" {
         let is_theirs = other == "admin" && here.last().is_some_and(|program| program != ADMINISTRATORS);
@@ -129,19 +138,25 @@ fn an_arrow_is_found_however_it_is_written() {
         ("admin/watch.rs", "use super::check::look;", "`crate::admin::check::look` is a sibling"),
         ("admin/watch.rs", "use super::cli;", "`crate::admin::cli` is a sibling"),
         ("bin/snapgate-shell.rs", "fn main() { snapgate::admin::cli::run() }", "`crate::admin::cli::run` is the administrator's"),
+        ("gate/serve.rs", "use crate::act::prune::Opened;", "`crate::act::prune::Opened` removes snapshots"),
+        ("gate/serve.rs", "use crate::act;\nfn f() { act::prune::remove() }", "`crate::act::prune::remove` removes snapshots"),
+        ("act/sandbox.rs", "use super::prune;", "`crate::act::prune` removes snapshots"),
+        ("bin/snapgate-shell.rs", "fn main() { snapgate::act::prune::remove() }", "`crate::act::prune::remove` removes snapshots"),
         // What is allowed, for comparison.
         ("act/names.rs", "use crate::act::child::{self, Ask};\nuse crate::decide::push;\nuse crate::terms::path;", ""),
         ("act/mail/smtp.rs", "use super::Mail;\nuse crate::act::mail::Mail;", ""),
         ("gate/serve.rs", "use crate::act::{names, mail};\nuse super::Answer;", ""),
         ("gate/mod.rs", "pub mod serve;\nfn f() { serve::serve() }", ""),
         ("admin/cli.rs", "use super::{watch, check};", ""),
+        ("admin/watch.rs", "use crate::act::prune::Opened;", ""),
+        ("act/prune.rs", "use crate::act::prune::Opened;", ""),
         ("bin/snapgate.rs", "fn main() { snapgate::admin::cli::run() }", ""),
         ("terms/path.rs", "// crate::act is above\n#[cfg(test)]\nmod tests { use crate::act::names; }", ""),
         ("terms/path.rs", "const X: &str = \"crate::act\";", ""),
     ] {
         let empty = [
-            "terms/text.rs", "decide/policy.rs", "act/child.rs", "act/sandbox.rs", "gate/rrsync.rs", "gate/serve.rs", "admin/check.rs",
-            "admin/cli.rs", "admin/watch.rs",
+            "terms/text.rs", "decide/policy.rs", "act/child.rs", "act/prune.rs", "act/sandbox.rs", "gate/rrsync.rs", "gate/serve.rs",
+            "admin/check.rs", "admin/cli.rs", "admin/watch.rs",
         ];
         let empty = empty.iter().filter(|other| **other != file).map(|other| (*other, ""));
         let act = ("act/mod.rs", "pub use mail::write as Write;");

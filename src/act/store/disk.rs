@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// `None` where there is nothing of that name.
-pub(super) fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+pub(in crate::act) fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         other => other.map(Some),
@@ -18,7 +18,7 @@ pub(super) fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 /// All that is in a file, unless that is more than `limit` bytes.
-pub(super) fn read_bounded(file: File, limit: u64) -> io::Result<Vec<u8>> {
+pub(in crate::act) fn read_bounded(file: File, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {

@@ -51,6 +51,16 @@ impl Repository {
     }
 }
 
+impl Repository {
+    /// Keeps a snapshot from being removed as long as this is open (flock(2)).
+    pub fn keep_for_reading(&self, snapshot: &SnapshotName) -> io::Result<File> {
+        let how = OpenHow::new().flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).resolve(INSIDE);
+        let directory = File::from(openat2(File::open(self.root())?, snapshot.below(Path::new("snapshots")).as_path(), how)?);
+        directory.lock_shared()?;
+        Ok(directory)
+    }
+}
+
 impl Found {
     /// What it is called in its directory; `None` where it is a directory, and that itself.
     pub fn name(&self) -> Option<&OsStr> {
@@ -63,11 +73,12 @@ impl Found {
     }
 }
 
+const INSIDE: ResolveFlag = ResolveFlag::RESOLVE_BENEATH.union(ResolveFlag::RESOLVE_NO_SYMLINKS).union(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+
 /// Opens a directory beneath another, for what is done by its descriptor: it need not be readable.
 fn directory(beneath: &impl AsFd, path: &Path) -> nix::Result<OwnedFd> {
     let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
-    let how = how.resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    openat2(beneath.as_fd(), path, how)
+    openat2(beneath.as_fd(), path, how.resolve(INSIDE))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ mod attributes;
 mod bases;
 mod compare;
 mod contents;
-mod disk;
+pub(in crate::act) mod disk;
 mod find;
 mod keep;
 mod links;
@@ -26,10 +26,10 @@ mod stage;
 mod stock;
 mod survey;
 mod transaction;
-mod tree;
+pub(in crate::act) mod tree;
 mod unfinished;
 mod usage;
-mod walk;
+pub(in crate::act) mod walk;
 mod whole;
 
 #[cfg(test)]
@@ -93,7 +93,7 @@ pub(crate) fn trouble(doing: &str, path: &Path, error: &io::Error) -> Reason {
 }
 
 /// The same for a step that may fail.
-trait OrTrouble<T> {
+pub(in crate::act) trait OrTrouble<T> {
     fn or_trouble(self, doing: &str, path: &Path) -> Result<T, Reason>;
 }
 
@@ -103,7 +103,7 @@ impl<T, E: Into<io::Error>> OrTrouble<T> for Result<T, E> {
     }
 }
 
-fn unusable(detail: String, remedy: &str) -> Reason {
+pub(in crate::act) fn unusable(detail: String, remedy: &str) -> Reason {
     Reason::of_the_server(Code::Store, detail).remedy(remedy)
 }
 
@@ -318,7 +318,7 @@ impl Held<'_> {
     }
 }
 
-fn locked(file: File, path: &Path) -> Result<File, Reason> {
+pub(in crate::act) fn locked(file: File, path: &Path) -> Result<File, Reason> {
     let patience = Instant::now() + LOCK_PATIENCE;
     loop {
         match file.try_lock() {

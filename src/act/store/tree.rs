@@ -25,7 +25,7 @@ const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag
 
 /// Opens a directory, never through a link, and leaves its time of access alone if its owner does
 /// (open(2), `O_NOATIME`).
-pub(super) fn open_at(parent: impl AsFd + Copy, name: &(impl NixPath + ?Sized)) -> nix::Result<OwnedFd> {
+pub(in crate::act) fn open_at(parent: impl AsFd + Copy, name: &(impl NixPath + ?Sized)) -> nix::Result<OwnedFd> {
     match openat(parent, name, DIRECTORY.union(OFlag::O_NOATIME), Mode::empty()) {
         Err(Errno::EPERM) => openat(parent, name, DIRECTORY, Mode::empty()),
         opened => opened,
@@ -38,7 +38,12 @@ pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
 
 /// Opens the directory `place` below `root` component by component, through no planted link.
 pub(super) fn open_below<'a>(root: &Path, place: impl Iterator<Item = &'a OsStr>) -> io::Result<OwnedFd> {
-    let mut here = open(root)?;
+    along(open(root)?.as_fd(), place)
+}
+
+/// The same below an open directory.
+pub(in crate::act) fn along<'a>(root: BorrowedFd<'_>, place: impl Iterator<Item = &'a OsStr>) -> io::Result<OwnedFd> {
+    let mut here = root.try_clone_to_owned()?;
     for part in place {
         here = open_at(&here, part)?;
     }
@@ -71,15 +76,15 @@ pub(super) fn place_in(tree: &Path, place: &SubPath) -> io::Result<Option<(Owned
     Ok(is_there.then_some((parent, name)))
 }
 
-pub(super) struct Listed<'a> {
-    pub(super) name: &'a CStr,
-    pub(super) inode: u64,
+pub(in crate::act) struct Listed<'a> {
+    pub(in crate::act) name: &'a CStr,
+    pub(in crate::act) inode: u64,
     kind: FileType,
 }
 
 impl Listed<'_> {
     /// Whether it is a directory. Not every file system says so in a listing.
-    pub(super) fn is_directory(&self, parent: BorrowedFd<'_>) -> io::Result<bool> {
+    pub(in crate::act) fn is_directory(&self, parent: BorrowedFd<'_>) -> io::Result<bool> {
         match self.kind {
             FileType::Unknown => Ok(kind(&stat(parent, self.name)?) == SFlag::S_IFDIR),
             kind => Ok(kind == FileType::Directory),
@@ -107,14 +112,14 @@ pub(super) fn find<T>(directory: BorrowedFd<'_>, mut look: impl FnMut(&Listed<'_
     Ok(None)
 }
 
-pub(super) fn each(directory: BorrowedFd<'_>, mut look: impl FnMut(&Listed<'_>) -> io::Result<()>) -> io::Result<()> {
+pub(in crate::act) fn each(directory: BorrowedFd<'_>, mut look: impl FnMut(&Listed<'_>) -> io::Result<()>) -> io::Result<()> {
     find(directory, |entry| look(entry).map(|()| None::<()>)).map(drop)
 }
 
 /// A directory that is open whatever its mode. It gets that back when this is dropped, in its place
 /// or not; where the disk denies even that, whatever follows fails, too.
 #[derive(Debug)]
-pub(super) struct Lent {
+pub(in crate::act) struct Lent {
     directory: OwnedFd,
     /// Where it keeps its owner out.
     mode: Option<Mode>,
@@ -122,7 +127,7 @@ pub(super) struct Lent {
 }
 
 impl Lent {
-    pub(super) fn open(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<Self> {
+    pub(in crate::act) fn open(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<Self> {
         let mode = directory_mode(parent, name)?;
         let is_closed = mode & 0o700 != 0o700;
         let opened = open_forcibly(parent, name).inspect_err(|_| {
@@ -166,7 +171,7 @@ impl Lent {
 impl Lent {
     /// Gives the mode back, where something depends on it. Without this it is given back, too, but
     /// nobody learns of an error.
-    pub(super) fn give_back(mut self) -> io::Result<()> {
+    pub(in crate::act) fn give_back(mut self) -> io::Result<()> {
         self.mode.take().map_or(Ok(()), |mode| Ok(fchmod(&self.directory, mode)?))
     }
 }
@@ -199,7 +204,7 @@ pub(super) fn restore_times(directory: BorrowedFd<'_>, before: &FileStat) -> io:
 }
 
 /// Opens a directory below `parent`, giving its owner every right to it first where one is missing.
-pub(super) fn open_forcibly(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
+pub(in crate::act) fn open_forcibly(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
     let mode = directory_mode(parent, name)?;
     if mode & 0o700 != 0o700 {
         set_mode(parent, name, mode | 0o700)?;
@@ -221,20 +226,20 @@ pub(super) fn set_mode(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> io::Re
     Ok(fchmodat(AT_FDCWD, held.as_str(), Mode::from_bits_truncate(mode & 0o7777), FchmodatFlags::FollowSymlink)?)
 }
 
-pub(super) fn stat(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<FileStat> {
+pub(in crate::act) fn stat(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<FileStat> {
     Ok(fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW)?)
 }
 
-pub(super) fn kind(stat: &FileStat) -> SFlag {
+pub(in crate::act) fn kind(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
 }
 
 /// Bytes on the disk, what is still to be written there included (stat(2), `st_blocks`).
-pub(super) fn allocated(found: &FileStat) -> u64 {
+pub(in crate::act) fn allocated(found: &FileStat) -> u64 {
     u64::try_from(found.st_blocks).unwrap_or(0).saturating_mul(512)
 }
 
-pub(super) fn c_string(name: &OsStr) -> io::Result<CString> {
+pub(in crate::act) fn c_string(name: &OsStr) -> io::Result<CString> {
     CString::new(name.as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 

@@ -17,7 +17,7 @@ use super::tree::{Lent, Listed, c_string, deeper, find, open_at};
 
 /// What happens to a directory that its owner may not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Closed {
+pub(in crate::act) enum Closed {
     /// It stays so, and the walk passes it.
     Left,
     /// Its owner gets every right to it for the visit: only in a tree that is not published.
@@ -25,7 +25,7 @@ pub(super) enum Closed {
 }
 
 /// What follows an entry.
-pub(super) enum Next<H> {
+pub(in crate::act) enum Next<H> {
     /// The one after it.
     Past,
     /// Those in it, with what is known of it.
@@ -37,14 +37,14 @@ pub(super) enum Next<H> {
 }
 
 /// A directory whose entries have all been seen, still open.
-pub(super) struct Leaving<'a> {
-    pub(super) parent: BorrowedFd<'a>,
-    pub(super) name: &'a CStr,
-    pub(super) at: BorrowedFd<'a>,
+pub(in crate::act) struct Leaving<'a> {
+    pub(in crate::act) parent: BorrowedFd<'a>,
+    pub(in crate::act) name: &'a CStr,
+    pub(in crate::act) at: BorrowedFd<'a>,
 }
 
 /// What is done with a tree. After an error, or where it stops, no further directory is left.
-pub(super) trait Visitor {
+pub(in crate::act) trait Visitor {
     /// What is known of a directory while the walk is in it.
     type Here;
 
@@ -72,14 +72,20 @@ pub(super) trait Visitor {
 }
 
 /// Walks through a directory and all that is in it. Returns whether the visitor stopped it.
-pub(super) fn walk<V: Visitor>(parent: BorrowedFd<'_>, name: &CStr, here: V::Here, closed: Closed, visitor: &mut V) -> io::Result<bool> {
+pub(in crate::act) fn walk<V: Visitor>(
+    parent: BorrowedFd<'_>,
+    name: &CStr,
+    here: V::Here,
+    closed: Closed,
+    visitor: &mut V,
+) -> io::Result<bool> {
     let opened = open(parent, name, closed)?;
     let stopped = read(&Leaving { parent, name, at: opened.as_fd() }, here, closed, visitor, 0)?;
     opened.give_back().map(|()| stopped)
 }
 
 /// The same by the gate's own path.
-pub(super) fn walk_tree<V: Visitor>(path: &Path, here: V::Here, closed: Closed, visitor: &mut V) -> io::Result<bool> {
+pub(in crate::act) fn walk_tree<V: Visitor>(path: &Path, here: V::Here, closed: Closed, visitor: &mut V) -> io::Result<bool> {
     walk(AT_FDCWD, &c_string(path.as_os_str())?, here, closed, visitor)
 }
 

@@ -2,9 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::admin::prune::Until;
+use crate::decide::keep::Span;
 use crate::decide::policy::DEFAULT_CONFIG;
 use crate::terms::{ClientName, Fingerprint, Peer};
 
@@ -90,6 +93,86 @@ pub(super) enum Order {
         /// Say what would be done, and change nothing
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Remove the snapshots that no policy keeps, and free what was removed long enough ago
+    Prune {
+        /// The clients; all of them by default
+        client: Vec<ClientName>,
+        /// Say what would be removed, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Say of each snapshot what keeps it, and change nothing
+        #[arg(long)]
+        explain: bool,
+        /// Say what would be there after that time, and change nothing
+        #[arg(long, value_name = "SPAN")]
+        simulate: Option<Span>,
+        /// How often the client would push
+        #[arg(long, value_name = "TIME", default_value = "1d", requires = "simulate", value_parser = humantime::parse_duration)]
+        every: Duration,
+        /// Also if nine of ten snapshots or more would go at once
+        #[arg(long)]
+        yes_remove_many: bool,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove snapshots; `undelete` brings them back for a while
+    Delete {
+        /// The client
+        #[arg(long, value_name = "NAME")]
+        client: ClientName,
+        /// Their names, as `snapgate list` shows them
+        #[arg(required = true)]
+        snapshot: Vec<String>,
+        /// Also what has to stay: the newest, the last few, what is protected or being read
+        #[arg(long)]
+        force: bool,
+        /// Say what would be removed, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Bring back a snapshot that was removed
+    Undelete {
+        /// The client
+        #[arg(long, value_name = "NAME")]
+        client: ClientName,
+        /// Its name
+        snapshot: String,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Keep a snapshot, whatever the policy says
+    Protect {
+        /// The client
+        #[arg(long, value_name = "NAME")]
+        client: ClientName,
+        /// Its name, as `snapgate list` shows it
+        snapshot: String,
+        /// For how long: 30d, or up to a time in the policy's zone, like 2026-12-31
+        #[arg(long, value_name = "WHEN")]
+        until: Option<Until>,
+        /// Why, for whoever asks later
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        why: String,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Leave a snapshot to the policy again
+    Unprotect {
+        /// The client
+        #[arg(long, value_name = "NAME")]
+        client: ClientName,
+        /// Its name
+        snapshot: String,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Show snapshots
     List {

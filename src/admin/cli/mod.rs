@@ -3,7 +3,7 @@
 mod args;
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use crate::act::child::detach;
 use crate::act::{config, inspect, process};
 use crate::admin::explain::Question;
 use crate::admin::export::Wanted;
-use crate::admin::{check, explain, export, list, remap, watch};
+use crate::admin::{check, explain, export, list, prune, remap, watch};
 use crate::terms::exit;
 
 use args::{Arguments, Order};
@@ -47,6 +47,19 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
             sent.map_or_else(|what| print(Err(what)), ExitCode::from)
         }
         Order::Remap { client, dry_run } => print(remap::remap(&directory, &client, dry_run)),
+        Order::Prune { client, dry_run, explain, simulate, every, yes_remove_many, json } => {
+            let quiet = client.is_empty() && !io::stdout().is_terminal();
+            let orders = prune::Orders { clients: client, dry_run, explain, simulate, every, yes_remove_many, quiet, json };
+            print(prune::prune(&directory, &orders))
+        }
+        Order::Delete { client, snapshot, force, dry_run, json } => {
+            print(prune::delete(&directory, &client, &snapshot, prune::How { force, dry_run, json }))
+        }
+        Order::Undelete { client, snapshot, json } => print(prune::undelete(&directory, &client, &snapshot, json)),
+        Order::Protect { client, snapshot, until, why, json } => {
+            print(prune::protect(&directory, &client, &prune::Wish { snapshot: &snapshot, until, why: &why }, json))
+        }
+        Order::Unprotect { client, snapshot, json } => print(prune::unprotect(&directory, &client, &snapshot, json)),
         Order::List { client } => print(list::list(&directory, client.as_ref()).map_err(|what| (what, exit::CONFIG))),
     }
 }

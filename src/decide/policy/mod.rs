@@ -14,8 +14,10 @@ use crate::terms::word::table;
 use crate::terms::{ClientName, Fingerprint, Link, NamePattern, Origin, Verb, ZoneName};
 
 use self::window::Window;
+use super::keep::{Keep, Span};
 use super::rsync::options::Choice;
 
+mod keep;
 mod limits;
 mod options;
 mod origins;
@@ -52,7 +54,7 @@ pub struct Policy {
     pub from: Option<Vec<Source>>,
     /// `when:` When it may come; `None`: always.
     pub when: Option<Vec<Window>>,
-    /// `timezone:` The zone of `when`; default UTC.
+    /// `timezone:` The zone of `when` and `keep`; default UTC.
     pub timezone: ZoneName,
     /// `verbs:` What it may ask for; help is always allowed.
     pub verbs: Vec<Verb>,
@@ -78,6 +80,10 @@ pub struct Policy {
     pub require_mount: bool,
     /// `options: {refuse: […], allow: […]}` What it says of rsync's options, over the table.
     pub options: Choice,
+    /// `keep:`, `min_snapshots:`, `keep_within:` Which snapshots are kept.
+    pub keep: Keep,
+    /// `trash_grace:` For how long a removed snapshot can be brought back.
+    pub trash_grace: Span,
     /// Where each key stands.
     pub origins: Origins,
 }

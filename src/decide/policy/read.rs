@@ -4,13 +4,16 @@ use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, MapAccess};
 
+use crate::decide::keep::Span;
 use crate::decide::policy::window::{Days, Hours, Window};
 use crate::decide::policy::yaml::{
-    self, Fault, List, Nothing, OneOrMany, Row, Several, Shape, Table, TableOf, Text, Texts, Truth, Word as _, Wrong, keys, wrong,
+    self, Fault, Figure, List, Nothing, OneOrMany, Row, Several, Shape, Table, TableOf, TableOrText, Text, Texts, Truth, Word as _,
+    Written, Wrong, keys, wrong,
 };
 use crate::terms::limits::{DEFAULT_HOOK, DEFAULT_IDLE, DEFAULT_PUSH, MAX_HOOKS, MAX_HOSTS};
 use crate::terms::{ClientName, Fingerprint, NamePattern, Origin, Verb, ZoneName};
 
+use super::keep::{DEFAULT_GRACE, KeepKeys, Least, Strategy, kept};
 use super::limits::ShareKeys;
 use super::options::OptionKeys;
 use super::values::{Absolute, AccountName, HookTime, Idle, Push};
@@ -54,8 +57,8 @@ keys! {
         /// the window says `stop: true`.
         when: Vec<TableOf<WhenKeys>> as List<_>
             = Words("at any time"), r#"[{ days: mon-fri, hours: "22:00-06:00", stop: true }, { days: "sat,sun" }]"#;
-        /// The time zone of `when:`. Everything else is in UTC: the names of snapshots, mails and
-        /// logs.
+        /// The time zone of `when:` and `keep:`. Everything else is in UTC: the names of snapshots,
+        /// mails and logs.
         timezone: ZoneName as Text<_> = Value("UTC"), "Europe/Madrid";
         /// What the client may ask for. Every client may ask for `help`. A transaction takes both
         /// `prepare` and `complete`.
@@ -81,6 +84,30 @@ keys! {
         time_limits: LimitKeys as TableOf<_> = Below, "{ idle: 10m, push: 24h, hook: 10m }";
         /// How much of the server the client may use. See "How much a client may use".
         limits: ShareKeys as TableOf<_> = Below, "{ sessions: 8, memory: 8GiB, processes: 64, bytes: 500G, inodes: 2000000 }";
+        /// Which snapshots are kept. A key keeps the last complete snapshot of each hour, day,
+        /// week, month or year, from the newest back, in `timezone:`. A number says how many are
+        /// kept, and a time without a snapshot does not count. A span says how old they may be when
+        /// the newest one begins. What a finer key keeps a coarser one does not count: `{ daily: 7,
+        /// weekly: 4 }` keeps seven days, and then four weeks. Each span has to be longer than
+        /// those of finer keys. A month is 31 days there, and a year 366.
+        ///
+        /// `"1:1 30:7 365:30"` is a strategy of rsync-time-backup: after 1 day one snapshot a day
+        /// is kept, after 30 days one in 7 days, and after 365 days one in 30. `365:0` keeps
+        /// nothing that is older.
+        ///
+        /// A client that is gone loses nothing. Always kept are the newest snapshot, the newest
+        /// complete one, that of `current`, those that are protected or being read, and while one
+        /// is held all since the last good one.
+        keep: Written<KeepKeys, Strategy> as TableOrText<_, _> = Words("everything is kept"), "{ daily: 14d, weekly: 8, monthly: 12, yearly: 10 }";
+        /// How many of the newest complete snapshots are kept, whatever `keep:` says.
+        min_snapshots: Least as Figure<_> = Value("3"), "10";
+        /// Snapshots that are younger than this when the newest one begins are kept, whatever
+        /// `keep:` says. So whoever has a client's key cannot displace its recent snapshots by many
+        /// new ones.
+        keep_within: Span as Text<_> = Value("7d"), "30d";
+        /// For how long `snapgate undelete` brings a removed snapshot back. Its space is freed
+        /// afterwards.
+        trash_grace: Span as Text<_> = Value("24h"), "3d";
         /// Whether pushes are refused while the disk is not mounted: the store, or for a `path:`
         /// elsewhere that directory or one above it.
         require_mount: bool as Truth = Value("false"), "true";
@@ -253,6 +280,10 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         hooks,
         time_limits,
         limits,
+        keep,
+        min_snapshots,
+        keep_within,
+        trash_grace,
         require_mount,
         options,
     } = own.over(site.defaults.keys.clone());
@@ -281,6 +312,8 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         limits: limits.unwrap_or_default().limits(),
         require_mount: require_mount.unwrap_or(false),
         options: options.unwrap_or_default().choice(),
+        keep: kept(keep, min_snapshots, keep_within),
+        trash_grace: trash_grace.unwrap_or(DEFAULT_GRACE),
         origins: Origins { file: file.to_path_buf(), keys: places },
     })
 }

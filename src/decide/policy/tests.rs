@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::decide::keep::{Extent, Period, Span};
 use crate::decide::policy::yaml::Fault;
 use crate::terms::limits::{MAX_HOST_NAME, MAX_MAIL_ADDRESS};
 
@@ -68,6 +69,107 @@ fn every_key_is_read() {
     assert_eq!(policy.options.allow, ["owner", "group"]);
     assert!(policy.options.refuse.is_empty());
     assert_eq!(policy.origins.of("timezone").line, 8);
+}
+
+/// What `keep: …` has kept.
+fn rules(keep: &str) -> String {
+    let policy = policy(&format!("keep: {keep}\n")).unwrap_or_else(|fault| panic!("{fault}"));
+    let shown = policy.keep.rules.iter().map(|rule| match rule.extent {
+        Extent::Count(count) => format!("{} {count}", rule.period),
+        Extent::Span(span) => format!("{} {span}", rule.period),
+        Extent::Everything => format!("{} forever", rule.period),
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn what_is_kept_is_a_number_or_a_span_of_each_kind_or_a_strategy() {
+    let usual = policy("report: problems\n").unwrap().keep;
+    assert_eq!((usual.rules.len(), usual.min_snapshots, usual.keep_within), (0, 3, Span::of_days(7)));
+    let floors = policy("min_snapshots: 1\nkeep_within: 36h\n").unwrap().keep;
+    assert_eq!((floors.rules.len(), floors.min_snapshots, floors.keep_within), (0, 1, Span::of_hours(36)));
+    for (keep, shown) in [
+        ("{ yearly: 10, daily: 7, last: 3 }", "last 3, daily 7, yearly 10"),
+        ("{ daily: 7d, weekly: 4w, monthly: 6 }", "daily 7d, weekly 28d, monthly 6"),
+        (
+            "{ last: 36h, hourly: \"24\", daily: 2days, monthly: 6months, yearly: 75y }",
+            "last 36h, hourly 24, daily 2d, monthly 186d, yearly 27450d",
+        ),
+        ("\"1:1 30:7 365:30\"", "last 1d, every-1d 30d, every-7d 365d, every-30d forever"),
+        ("\"0:1 30:7\"", "every-1d 30d, every-7d forever"),
+        ("30:1", "last 30d, every-1d forever"),
+        ("\"7:1 365:0\"", "last 7d, every-1d 365d"),
+        ("365:0", "last 365d"),
+    ] {
+        assert_eq!(rules(keep), shown, "{keep}");
+    }
+    // A client's own `keep:` stands for all of it.
+    let site = site("store: /srv\ndefaults: { keep: { daily: 7 }, min_snapshots: 9 }\n").unwrap();
+    let own = read_policy(Path::new("web1"), b"keep: { yearly: 1 }\n", &"web1".parse().unwrap(), &site).unwrap().keep;
+    assert_eq!((own.rules.len(), own.rules[0].period, own.min_snapshots), (1, Period::Year, 9));
+}
+
+#[test]
+fn what_would_keep_nothing_or_could_mean_two_things_is_refused() {
+    refused(
+        "keep",
+        &[
+            "{}",
+            "~",
+            "7",
+            "all",
+            "[daily]",
+            "true",
+            "{ daily: }",
+            "{ daily: 0 }",
+            "{ daily: 0d }",
+            "{ daily: -1 }",
+            "{ daily: 1.5 }",
+            "{ daily: 100001 }",
+            "{ daily: 101y }",
+            "{ daily: 9999999999999999999999d }",
+            "{ daily: 7D }",
+            "{ daily: \"7 d\" }",
+            "{ daily: d }",
+            "{ daily: 07d }",
+            "{ daily: [7] }",
+            "{ daily: all }",
+            "{ secondly: 7 }",
+            "{ days: 7 }",
+            "{ monthly: 6m }",
+            "\"\"",
+            "1",
+            "\"1:\"",
+            "\":1\"",
+            "\"1:1,30:7\"",
+            "\"1:1  30:7\"",
+            "\"30:7 1:1\"",
+            "\"1:7 30:7\"",
+            "\"1:7 30:1\"",
+            "\"1:1 1:7\"",
+            "\"0:0\"",
+            "\"1:0 30:0\"",
+            "\"1:0 30:7\"",
+            "\"1:1 40000:7\"",
+            "\"1:1 30:40000\"",
+        ],
+    );
+    refused("min_snapshots", &["0", "-1", "all", "100001", "~"]);
+    refused("keep_within", &["0h", "7", "6m", "forever", "10m", "~"]);
+    let steps: Vec<_> = (1..=17).map(|step| format!("{step}:{step}")).collect();
+    refused("keep", &[&format!("\"{}\"", steps.join(" "))]);
+    let shown = |text: &str| policy(text).unwrap_err().to_string();
+    assert_eq!(
+        shown("report: never\nkeep: { daily: 30d, last: 5, weekly: 4w }\n"),
+        "/etc/snapgate/policies/web1.yaml:2:7: `weekly: 28d` keeps nothing that `daily: 30d` does not keep\n \
+         2 | keep: { daily: 30d, last: 5, weekly: 4w }\n   |       ^\nhave `weekly` reach further back, or remove it"
+    );
+    assert!(
+        shown("keep: { last: 2y, hourly: 9, yearly: 366d }\n").contains("`yearly: 366d` keeps nothing that `last: 732d` does not keep")
+    );
+    assert!(shown("keep: { monthly: 6m }\n").ends_with("write 6months, or hours"));
+    assert!(shown("keep: { dayly: 7 }\n").contains("did you mean `daily`?"));
+    assert!(shown("keep: \"1:1 30:1\"\n").contains("1:7: the step `30:1` is not coarser than the one before it"));
 }
 
 #[test]

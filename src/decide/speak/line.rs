@@ -13,6 +13,17 @@ pub fn record_line(event: &Event) -> String {
     let mut line = format!("kind={}", event.kind());
     match event.view() {
         View::Visit(visit) => visit_fields(&mut line, event, visit),
+        View::Upkeep(upkeep) => {
+            field(&mut line, "client", &event.client);
+            field(&mut line, "account", [&event.account]);
+            field(&mut line, "id", [&event.id]);
+            field(&mut line, "snapshots", Some(upkeep.count()).filter(|count| *count > 0));
+            field(&mut line, "freed_bytes", upkeep.freed.map(|freed| freed.bytes));
+            field(&mut line, "freed_inodes", upkeep.freed.map(|freed| freed.inodes));
+            field(&mut line, "problems", Some(upkeep.problems.len()).filter(|count| *count > 0));
+            field(&mut line, "summary", [&upkeep.happened]);
+            field(&mut line, "why", Some(&upkeep.why).filter(|why| !why.is_empty()));
+        }
         View::Unknown(unknown) => {
             field(&mut line, "version", [unknown.version]);
             field(&mut line, "client", &event.client);
@@ -142,10 +153,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_removed_is_a_line_with_its_figures() {
+        let line = "kind=prune client=web1 account=web1 id=1795226400000000-4242-0 snapshots=2 freed_bytes=4096 freed_inodes=3 problems=1 \
+                    summary=\"2 snapshots gone for good\"";
+        assert_eq!(record_line(&samples::pruned()), line);
+        assert_eq!(plain(&samples::pruned()), "2026-11-21 02:00:00 UTC  prune of web1: 2 snapshots gone for good");
+    }
+
+    #[test]
     fn what_only_a_later_version_can_read_is_a_line_of_what_every_event_says() {
-        let line = "kind=prune version=1 client=web1 account=web1 id=1795226400000000-4242-0 summary=\"3 snapshots were removed\"";
+        let line = "kind=drill version=1 client=web1 account=web1 id=1795226400000000-4242-0 summary=\"3 snapshots were restored\"";
         assert_eq!(record_line(&samples::unknown()), line);
-        assert_eq!(plain(&samples::unknown()), "2026-11-21 02:00:00 UTC  prune of web1: 3 snapshots were removed");
+        assert_eq!(plain(&samples::unknown()), "2026-11-21 02:00:00 UTC  drill of web1: 3 snapshots were restored");
         assert_eq!(plain(&samples::refusal()), "2026-11-21 02:00:00 UTC  connection of web1: refused (window)");
     }
 }

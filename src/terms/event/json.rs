@@ -9,7 +9,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{Body, Event, Kind, Mail, Push, Unknown, VERSION};
+use super::{Body, Event, Freed, Kind, Mail, Push, Unknown, Upkeep, VERSION};
 use crate::terms::ClientName;
 use crate::terms::limits::{MAX_KIND, MAX_QUOTED, MAX_REPORTED_TEXT, MAX_SPOOL_NAME};
 use crate::terms::text::still_printable;
@@ -37,7 +37,30 @@ struct Line<'a> {
 enum Rest<'a> {
     Of(&'a super::Connection),
     Push(&'a Push),
+    Upkeep(Inner<'a>),
     Nothing {},
+}
+
+/// An upkeep behind the envelope, which has its summary.
+#[derive(Serialize)]
+struct Inner<'a> {
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    snapshots: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    others: Option<u64>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    why: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freed: Option<Freed>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    problems: &'a [String],
+}
+
+impl<'a> Inner<'a> {
+    fn of(upkeep: &'a Upkeep) -> Self {
+        let Upkeep { happened: _, snapshots, others, why, freed, problems } = upkeep;
+        Self { snapshots, others: Some(*others).filter(|others| *others > 0), why, freed: *freed, problems }
+    }
 }
 
 /// What is read of every event.
@@ -62,6 +85,9 @@ impl Serialize for Event {
         let (version, body) = match &self.body {
             Body::Connection(connection) => (VERSION, Rest::Of(connection)),
             Body::Push(push) => (VERSION, Rest::Push(push)),
+            Body::Prune(upkeep) | Body::Delete(upkeep) | Body::Undelete(upkeep) | Body::Protect(upkeep) => {
+                (VERSION, Rest::Upkeep(Inner::of(upkeep)))
+            }
             Body::Unknown(unknown) => (unknown.version, Rest::Nothing {}),
         };
         let Self { id, at, account, client, mail, .. } = self;
@@ -112,5 +138,13 @@ fn body(kind: Kind, text: &str) -> serde_json::Result<Body> {
     Ok(match kind {
         Kind::Connection => Body::Connection(serde_json::from_str(text)?),
         Kind::Push => Body::Push(Box::new(Push { connection: serde_json::from_str(text)?, facts: serde_json::from_str(text)? })),
+        Kind::Prune => Body::Prune(upkeep(text)?),
+        Kind::Delete => Body::Delete(upkeep(text)?),
+        Kind::Undelete => Body::Undelete(upkeep(text)?),
+        Kind::Protect => Body::Protect(upkeep(text)?),
     })
+}
+
+fn upkeep(text: &str) -> serde_json::Result<Box<Upkeep>> {
+    serde_json::from_str::<Upkeep>(text).map(|upkeep| Box::new(upkeep.checked()))
 }

@@ -4,6 +4,7 @@
 //! value of [`Body`]; the compiler asks for the rest.
 
 mod json;
+mod upkeep;
 
 use std::ops::Deref;
 
@@ -19,6 +20,8 @@ use super::reason::{Code, Reason};
 use super::record::{Jail, PushFacts};
 use super::verb::Verb;
 use super::word::{table, words};
+
+pub use upkeep::{Freed, Upkeep};
 
 /// The version of the format. Raise it when a reader would misread a field; new kinds, words and
 /// fields need no new version. The envelope ([`Event`], `kind` and `summary`) means the same in
@@ -51,6 +54,16 @@ table! {
         /// A connection whose rsync ran, or whose `complete` ended a transaction, with what was
         /// pushed.
         Push = "push",
+        /// `snapgate prune` removed snapshots by the policy's `keep:`, freed what was in the trash
+        /// for long enough, or could not do so.
+        Prune = "prune",
+        /// The administrator removed snapshots (`snapgate delete`).
+        Delete = "delete",
+        /// The administrator brought a snapshot back (`snapgate undelete`).
+        Undelete = "undelete",
+        /// The administrator protected a snapshot, or ended that (`snapgate protect` and
+        /// `unprotect`).
+        Protect = "protect",
     }
 }
 
@@ -61,6 +74,14 @@ pub enum Body {
     Connection(Box<Connection>),
     /// See [`Kind::Push`].
     Push(Box<Push>),
+    /// See [`Kind::Prune`].
+    Prune(Box<Upkeep>),
+    /// See [`Kind::Delete`].
+    Delete(Box<Upkeep>),
+    /// See [`Kind::Undelete`].
+    Undelete(Box<Upkeep>),
+    /// See [`Kind::Protect`].
+    Protect(Box<Upkeep>),
     /// What only a later version can read. It is kept, shown and mailed by what every event says.
     Unknown(Unknown),
 }
@@ -147,6 +168,8 @@ words! {
 pub enum View<'a> {
     /// A connection, whether it pushed or not.
     Visit(Visit<'a>),
+    /// What was done to history on this machine.
+    Upkeep(&'a Upkeep),
     /// What this version cannot read.
     Unknown(&'a Unknown),
 }
@@ -168,6 +191,10 @@ impl Event {
         match &self.body {
             Body::Connection(_) => Kind::Connection.as_str(),
             Body::Push(_) => Kind::Push.as_str(),
+            Body::Prune(_) => Kind::Prune.as_str(),
+            Body::Delete(_) => Kind::Delete.as_str(),
+            Body::Undelete(_) => Kind::Undelete.as_str(),
+            Body::Protect(_) => Kind::Protect.as_str(),
             Body::Unknown(unknown) => &unknown.kind,
         }
     }
@@ -177,6 +204,7 @@ impl Event {
         match &self.body {
             Body::Connection(connection) => View::Visit(Visit { event: self, connection, push: None }),
             Body::Push(push) => View::Visit(Visit { event: self, connection: &push.connection, push: Some(&push.facts) }),
+            Body::Prune(upkeep) | Body::Delete(upkeep) | Body::Undelete(upkeep) | Body::Protect(upkeep) => View::Upkeep(upkeep),
             Body::Unknown(unknown) => View::Unknown(unknown),
         }
     }
@@ -185,7 +213,7 @@ impl Event {
     pub fn push(&self) -> Option<&PushFacts> {
         match self.view() {
             View::Visit(visit) => visit.push,
-            View::Unknown(_) => None,
+            View::Upkeep(_) | View::Unknown(_) => None,
         }
     }
 
@@ -198,6 +226,7 @@ impl Event {
     pub fn summary(&self) -> String {
         match self.view() {
             View::Visit(visit) => visit.summary(),
+            View::Upkeep(upkeep) => upkeep.happened.clone(),
             View::Unknown(unknown) => unknown.summary.clone(),
         }
     }
@@ -212,6 +241,19 @@ impl Body {
         }
     }
 
+    /// The same kind of upkeep with other words; what is none stays as it is.
+    #[must_use]
+    pub fn with(&self, upkeep: Upkeep) -> Self {
+        let upkeep = Box::new(upkeep);
+        match self {
+            Self::Prune(_) => Self::Prune(upkeep),
+            Self::Delete(_) => Self::Delete(upkeep),
+            Self::Undelete(_) => Self::Undelete(upkeep),
+            Self::Protect(_) => Self::Protect(upkeep),
+            Self::Connection(_) | Self::Push(_) | Self::Unknown(_) => self.clone(),
+        }
+    }
+
     /// The connection and what it pushed.
     pub fn visit_mut(&mut self) -> Option<(&mut Connection, Option<&mut PushFacts>)> {
         match self {
@@ -220,7 +262,7 @@ impl Body {
                 let Push { connection, facts } = &mut **push;
                 Some((connection, Some(facts)))
             }
-            Self::Unknown(_) => None,
+            Self::Prune(_) | Self::Delete(_) | Self::Undelete(_) | Self::Protect(_) | Self::Unknown(_) => None,
         }
     }
 }

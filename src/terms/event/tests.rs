@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::decide::speak::message::samples::{connection, failure, published, pushing, refusal, unknown, with};
-use crate::terms::limits::{MAX_KIND, MAX_QUOTED, MAX_REPORTED_TEXT, MAX_SPOOL_NAME};
+use crate::decide::speak::message::samples::{connection, failure, pruned, published, pushing, refusal, unknown, with};
+use crate::terms::limits::{MAX_KIND, MAX_QUOTED, MAX_REPORTED_SNAPSHOTS, MAX_REPORTED_TEXT, MAX_SPOOL_NAME};
 use crate::terms::text::ELLIPSIS;
 
 fn read(value: &Value) -> serde_json::Result<Event> {
@@ -26,7 +26,8 @@ fn says(event: &Event) -> &Unknown {
 
 #[test]
 fn every_kind_comes_back_as_it_was_on_a_line_that_says_what_every_event_says() {
-    let all = [refusal(), failure(), published(), unknown()];
+    let of = |body: fn(Box<Upkeep>) -> Body| Event { body: body(Box::new(Upkeep::of("done".to_owned(), ["a"]))), ..pruned() };
+    let all = [refusal(), failure(), published(), pruned(), of(Body::Delete), of(Body::Undelete), of(Body::Protect), unknown()];
     for kind in Kind::ALL {
         assert!(all.iter().any(|event| event.kind() == kind.as_str()), "no sample of `{kind}`");
     }
@@ -64,7 +65,7 @@ fn a_line_says_what_held_rsync() {
 #[test]
 fn what_is_of_another_kind_or_version_or_has_unknown_words_is_passed_through() {
     let cases = [
-        json!({"kind": "prune", "removed": ["a", "b"], "nested": {"result": 7}}),
+        json!({"kind": "drill", "removed": ["a", "b"], "nested": {"result": 7}}),
         json!({"kind": "push"}),
         json!({"version": 2}),
         json!({"version": 2, "result": {"was": "refused"}}),
@@ -152,4 +153,37 @@ proptest::proptest! {
             proptest::prop_assert!(!line.contains('\n'));
         }
     }
+}
+
+#[test]
+fn what_was_done_to_history_reads_as_it_was_written_and_nothing_in_it_is_long_or_moves_a_cursor() {
+    let upkeep = Upkeep {
+        why: "the policy's `keep:`".to_owned(),
+        freed: Some(Freed { bytes: 4096, inodes: 3 }),
+        problems: vec!["`x`: busy".to_owned()],
+        ..Upkeep::of("2 snapshots removed, 9 kept".to_owned(), ["a", "b"])
+    };
+    let bodies: [fn(Box<Upkeep>) -> Body; 4] = [Body::Prune, Body::Delete, Body::Undelete, Body::Protect];
+    for body in bodies {
+        let event = Event { body: body(Box::new(upkeep.clone())), mail: Mail::None, ..refusal() };
+        let text = serde_json::to_string(&event).unwrap();
+        assert_eq!(text.matches("\"summary\"").count(), 1, "{text}");
+        assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
+        assert_eq!(event.summary(), "2 snapshots removed, 9 kept");
+        let bare = Event { body: event.body.with(Upkeep::default()), ..event.clone() };
+        assert_eq!(serde_json::from_str::<Event>(&serde_json::to_string(&bare).unwrap()).unwrap(), bare);
+    }
+    let many: Vec<String> = (0..MAX_REPORTED_SNAPSHOTS + 5).map(|number| number.to_string()).collect();
+    let many = Upkeep::of(String::new(), many.iter().map(String::as_str));
+    assert_eq!((many.snapshots.len(), many.others, many.count()), (MAX_REPORTED_SNAPSHOTS, 5, MAX_REPORTED_SNAPSHOTS as u64 + 5));
+    let hostile = json!({
+        "version": 1, "kind": "prune", "id": "1", "at": "2026-11-21T02:00:00Z", "mail": "alert", "summary": "\u{1b}[2J",
+        "snapshots": vec!["x".repeat(100_000); 1000], "problems": ["\nforged"], "others": u64::MAX,
+    });
+    let read: Event = serde_json::from_value(hostile).unwrap();
+    let View::Upkeep(upkeep) = read.view() else { panic!("{read:?}") };
+    assert_eq!(upkeep.snapshots.len(), MAX_REPORTED_SNAPSHOTS);
+    assert!(serde_json::to_string(&read).unwrap().len() < 1 << 20);
+    assert!(!format!("{}{}", upkeep.happened, upkeep.problems[0]).chars().any(char::is_control));
+    assert_eq!(upkeep.count(), u64::MAX);
 }

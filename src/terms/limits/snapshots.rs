@@ -1,5 +1,10 @@
 //! Bounds of the comparison with the snapshot before. None limits what a snapshot can hold.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
 /// Lost directories that are named; all are counted.
 pub const MAX_NAMES_LOST: usize = 10;
 
@@ -20,3 +25,35 @@ pub const MAX_COUNTED: u64 = 64 * 1024;
 
 /// Names that an unfinished file may have been meant for. Most have one or two.
 pub const MAX_MEANT: usize = 8;
+
+/// Snapshots of one kind that a policy may have kept: one an hour for eleven years.
+pub const KEEP_LIMIT: RangeInclusive<u64> = 1..=100_000;
+
+/// How many days back a policy may have snapshots kept, and how many it may make one of.
+pub const MAX_KEEP_DAYS: u32 = 100 * 366;
+
+/// Steps in which a policy's strategy may thin out snapshots.
+pub const MAX_KEEP_STEPS: usize = 16;
+
+/// Threads that remove a snapshot.
+pub const REAP_THREADS: usize = 4;
+
+/// After so many entries the reaper looks whether a push is running.
+pub const REAP_LOOK: u64 = 512;
+
+/// Snapshots that an event names; all are counted.
+pub const MAX_REPORTED_SNAPSHOTS: usize = 100;
+
+/// Bytes of what a process in a namespace reports to `snapgate prune`: each of the snapshots of
+/// [`MAX_LOOKED_BACK`] with all that keeps it, several times over.
+pub const MAX_TOLD: u64 = 16 * 1024 * 1024;
+
+/// For how long the reaper waits for the ends of pushes when it has nothing else to do. The next
+/// one goes on.
+pub const REAP_PATIENCE: Duration = Duration::from_secs(600);
+
+/// How often it looks whether they have ended.
+pub const REAP_POLL: Duration = Duration::from_millis(500);
+
+/// After that long a problem that stays is mailed again.
+pub const REPEATED_AFTER: TimeDelta = TimeDelta::days(1);

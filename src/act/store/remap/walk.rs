@@ -174,6 +174,8 @@ pub(super) enum Here {
     State,
     /// A directory of the gate's with trees of the client's.
     Trees,
+    /// The same, with a note of the gate's beside each.
+    Trash,
     Logs,
     /// `snapshots/`, or a directory that is part of names in it.
     Snapshots {
@@ -192,10 +194,12 @@ impl Here {
         match (self, name.to_bytes()) {
             (Self::All(whose), _) => all(*whose),
             (Self::Trees, _) => all(Clients),
+            (Self::Trash, entry) => all(if entry.contains(&b'@') && !entry.ends_with(b".json") { Clients } else { Accounts }),
             (Self::Logs, log) => all(if log.ends_with(b".rsync.log") { Clients } else { Accounts }),
             // Root's, where a run was killed, and gone when this one has ended.
             (Self::State, name) if name == NEW.as_bytes() => None,
             (Self::State, b"interrupted" | b"parts" | b"broken" | b"placeholders") => Some((Accounts, Self::Trees)),
+            (Self::State, b"trash" | b"reaping") => Some((Accounts, Self::Trash)),
             (Self::State, b"logs") => Some((Accounts, Self::Logs)),
             (Self::State, _) | (Self::Root, b"current") => all(Accounts),
             // Seen before.

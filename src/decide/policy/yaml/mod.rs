@@ -14,7 +14,7 @@ pub(in crate::decide) use row::Shape;
 pub use row::{Row, Usual};
 pub use shape::{Figure, List, Nothing, OneOrMany, Several, Text, Texts, Truth, Word, wrong};
 pub(in crate::decide) use table::keys;
-pub use table::{Table, TableOf};
+pub use table::{Table, TableOf, TableOrText, Written};
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! A key's description, for the parser, the errors and `docs/policy.md`.
 
 use super::shape::{Figure, List, Several, Text, Texts, Truth, Word};
-use super::table::{Table, TableOf};
+use super::table::{Table, TableOf, TableOrText};
 
 /// A key of a [`Table`].
 #[derive(Debug, Clone, Copy)]
@@ -105,6 +105,14 @@ impl<T: Table> Shape for TableOf<T> {
 
     fn values() -> String {
         "a table".to_owned()
+    }
+}
+
+impl<T: Table, W: Word> Shape for TableOrText<T, W> {
+    const BELOW: &'static [Row] = T::ROWS;
+
+    fn values() -> String {
+        format!("a table, or {}", W::values())
     }
 }
 

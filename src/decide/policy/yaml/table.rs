@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer as _, MapAccess, SeqAccess, Visitor};
 
 use crate::terms::text::printable;
 use crate::terms::word::nearest;
 
-use super::shape::{NUMBER, refuse, refused, shape, wrong};
+use super::shape::{NUMBER, Text, Word, refuse, refused, shape, wrong};
 use super::{Row, Wrong};
 
 /// A map with known keys.
@@ -61,6 +62,39 @@ shape! {
         }
         table.whole().map_err(|problem| wrong(&problem))?;
         Ok(TableOf(table))
+    }
+}
+
+/// A [`Table`], or a [`Word`] that stands for one.
+#[derive(Debug, Clone)]
+pub struct TableOrText<T, W>(pub Written<T, W>);
+
+/// Which of them a file has.
+#[derive(Debug, Clone)]
+pub enum Written<T, W> {
+    /// The table.
+    Table(T),
+    /// The word.
+    Text(W),
+}
+
+impl<'de, T: Table, W: Word> Deserialize<'de> for TableOrText<T, W> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader<T, W>(PhantomData<(T, W)>);
+        impl<'de, T: Table, W: Word> Visitor<'de> for Reader<T, W> {
+            type Value = Written<T, W>;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(out, "{} (keys: {}), or {}", T::WHAT, words(T::ROWS), W::WHAT)
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Text::deserialize(text.into_deserializer()).map(|Text(word)| Written::Text(word))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                TableOf::deserialize(MapAccessDeserializer::new(map)).map(|TableOf(table)| Written::Table(table))
+            }
+            refuse!(scalars list);
+        }
+        from.deserialize_any(Reader(PhantomData)).map(Self)
     }
 }
 

@@ -41,7 +41,7 @@ impl Kind {
                 Self::Refusals
             }
             // A gate writes no event that this version cannot read because of what its client did.
-            View::Visit(_) | View::Unknown(_) => Self::Failures,
+            View::Visit(_) | View::Upkeep(_) | View::Unknown(_) => Self::Failures,
         }
     }
 
@@ -69,6 +69,10 @@ impl Key {
         let client = event.client.clone();
         let visit = match event.view() {
             View::Visit(visit) => visit,
+            View::Upkeep(upkeep) => {
+                let cause = still_printable(&without_numbers(&upkeep.happened, false), MAX_CAUSE);
+                return Self { client, address: None, code: None, cause: Some(cause) };
+            }
             View::Unknown(unknown) => return Self { client, address: None, code: None, cause: Some(unknown.kind.clone()) },
         };
         let (address, code) = (visit.address.clone(), visit.code());
@@ -100,6 +104,10 @@ impl<'a> Apart<'a> {
         match event.view() {
             View::Visit(Visit { connection: Connection { command, keys, address, reasons, .. }, .. }) => {
                 Self { words: command, keys, address: address.as_ref(), why: reasons.first().map(|reason| reason.detail.as_str()) }
+            }
+            View::Upkeep(upkeep) => {
+                let why = upkeep.problems.first().map(String::as_str);
+                Self { words: &upkeep.happened, keys: &[], address: None, why }
             }
             View::Unknown(unknown) => Self { words: &unknown.summary, keys: &[], address: None, why: None },
         }

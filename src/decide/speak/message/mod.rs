@@ -7,6 +7,7 @@
 mod numbers;
 mod pieces;
 mod report;
+mod upkeep;
 
 use std::fmt::Write as _;
 
@@ -28,6 +29,7 @@ pub fn compose(draft: &Draft, uid: u32, now: DateTime<Utc>) -> ComposedMail {
         },
         About::Report(event) => match event.view() {
             View::Visit(visit) => (Audience::Reports, report::subject(visit), report::body(visit)),
+            View::Upkeep(about) => (Audience::Reports, subject(event), upkeep::body(event, about, None)),
             View::Unknown(about) => (Audience::Reports, subject(event), unknown(event, about, None)),
         },
     };
@@ -52,6 +54,7 @@ fn subject(event: &Event) -> String {
 fn summary(event: &Event) -> String {
     match event.view() {
         View::Visit(visit) => visit.summary(),
+        View::Upkeep(upkeep) => upkeep.happened.clone(),
         View::Unknown(Unknown { kind, summary, .. }) if summary.is_empty() => kind.clone(),
         View::Unknown(Unknown { kind, summary, .. }) => format!("{kind}: {summary}"),
     }
@@ -65,6 +68,7 @@ fn alert(section: &Group) -> String {
     }
     out += &match sample.view() {
         View::Visit(visit) => connection(visit, section),
+        View::Upkeep(about) => upkeep::body(sample, about, Some(section)),
         View::Unknown(about) => unknown(sample, about, Some(section)),
     };
     among_them(&mut out, section, sample);
@@ -116,7 +120,7 @@ fn among_them(out: &mut String, section: &Group, first: &Event) {
         let said = match other.view() {
             View::Visit(visit) if moved => format!("from {}: {}", origin(visit), tried(visit)),
             View::Visit(visit) => tried(visit),
-            View::Unknown(unknown) => unknown.summary.clone(),
+            View::Upkeep(_) | View::Unknown(_) => other.summary(),
         };
         let _ = writeln!(out, "  {}  {kind}{said}", moment(other.at));
         if let Some(why) = why(other).filter(|detail| Some(*detail) != why(first)) {
@@ -204,6 +208,7 @@ fn digest(sections: &[Group], total: u64) -> String {
 fn begins(sample: &Event, how: &str) -> bool {
     match sample.view() {
         View::Visit(visit) => first_line(visit).starts_with(how),
+        View::Upkeep(about) => upkeep::body(sample, about, None).starts_with(how),
         View::Unknown(about) => unknown(sample, about, None).starts_with(how),
     }
 }
@@ -219,7 +224,7 @@ fn kind(section: &Group) -> String {
 fn sample_kind(event: &Event) -> String {
     let from = match event.view() {
         View::Visit(visit) => format!(" from {}", origin(visit)),
-        View::Unknown(_) => String::new(),
+        View::Upkeep(_) | View::Unknown(_) => String::new(),
     };
     format!("{}: {}{from}", event.who(), summary(event))
 }

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::terms::{Body, Code, Connection, Event, FailedHook, Jail, Mail, Origin, Outcome, PushFacts, Reason, Unknown, Verb, View};
+use crate::terms::{
+    Body, Code, Connection, Event, FailedHook, Freed, Jail, Mail, Origin, Outcome, PushFacts, Reason, Unknown, Upkeep, Verb, View,
+};
 
 /// The event with another connection.
 pub(crate) fn with(mut event: Event, change: impl FnOnce(&mut Connection)) -> Event {
@@ -22,14 +24,24 @@ pub(crate) fn pushing(mut event: Event, change: impl FnOnce(&mut PushFacts)) -> 
 pub(crate) fn connection(event: &Event) -> &Connection {
     match event.view() {
         View::Visit(visit) => visit.connection,
-        View::Unknown(unknown) => panic!("{unknown:?}"),
+        View::Upkeep(_) | View::Unknown(_) => panic!("{event:?}"),
     }
 }
 
 /// What only a later version can read.
 pub(crate) fn unknown() -> Event {
-    let unknown = Unknown { version: 1, kind: "prune".to_owned(), summary: "3 snapshots were removed".to_owned() };
+    let unknown = Unknown { version: 1, kind: "drill".to_owned(), summary: "3 snapshots were restored".to_owned() };
     Event { body: Body::Unknown(unknown), ..refusal() }
+}
+
+/// Two snapshots that the reaper removed, and a file that it could not.
+pub(crate) fn pruned() -> Event {
+    let upkeep = Upkeep {
+        freed: Some(Freed { bytes: 4096, inodes: 3 }),
+        problems: vec!["`file`: Operation not permitted".to_owned()],
+        ..Upkeep::of("2 snapshots gone for good".to_owned(), ["2026-11-01T02-00-00Z", "2026-11-02T02-00-00Z"])
+    };
+    Event { body: Body::Prune(Box::new(upkeep)), ..refusal() }
 }
 
 /// A push outside its hours.

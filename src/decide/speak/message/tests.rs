@@ -20,6 +20,17 @@ fn mail(about: About) -> ComposedMail {
 }
 
 #[test]
+fn what_could_not_be_removed_is_told_with_its_problems() {
+    let mail = mail(About::Alert(vec![section(samples::pruned(), 1)]));
+    assert_eq!(mail.subject, "[snapgate] web1: 2 snapshots gone for good");
+    assert!(mail.body.starts_with("Look into it: web1: 2 snapshots gone for good.\n"), "{}", mail.body);
+    for line in ["Command: snapgate prune\n", "Problem: `file`: Operation not permitted\n", "2026-11-01T02-00-00Z, 2026-11-02T02-00-00Z\n"]
+    {
+        assert!(mail.body.contains(line), "{}", mail.body);
+    }
+}
+
+#[test]
 fn a_refusal_says_everything_and_how_to_allow_it() {
     let mail = mail(About::Alert(vec![section(samples::refusal(), 1)]));
     assert_eq!(mail.subject, "[snapgate] web1: refused (window)");
@@ -299,25 +310,25 @@ fn each_of_several_refusals_has_its_own_reason() {
 #[test]
 fn what_only_a_later_version_can_read_is_mailed_by_what_every_event_says() {
     let says = "\
-Look into it: web1 has a `prune` event that this version of snapgate cannot read.
+Look into it: web1 has a `drill` event that this version of snapgate cannot read.
 
 When:    once, 2026-11-21 02:00:00 UTC
 Client:  web1 (unix account web1)
-Kind:    prune, in version 1 of the format
-Says:    3 snapshots were removed
+Kind:    drill, in version 1 of the format
+Says:    3 snapshots were restored
 Id:      1795226400000000-4242-0
 
 The gate that wrote it is newer than this program, or its line is damaged. The ledger has all of it.
 ";
     let alert = mail(About::Alert(vec![section(samples::unknown(), 1)]));
-    assert_eq!((alert.subject.as_str(), alert.audience), ("[snapgate] web1: prune: 3 snapshots were removed", Audience::Alerts));
+    assert_eq!((alert.subject.as_str(), alert.audience), ("[snapgate] web1: drill: 3 snapshots were restored", Audience::Alerts));
     assert!(alert.body.starts_with(says), "{}", alert.body);
     let report = mail(About::Report(Box::new(samples::unknown())));
     assert_eq!((report.subject, report.audience), (alert.subject, Audience::Reports));
     assert!(report.body.starts_with(&says.replace("once, ", "")), "{}", report.body);
     let digest = mail(About::Alert(vec![section(samples::refusal(), 1), section(samples::unknown(), 2)]));
     assert!(digest.body.starts_with("3 refusals and failures of 2 kinds in one mail. Look into it: not all"), "{}", digest.body);
-    assert!(digest.body.contains("  2.      2 x web1: prune: 3 snapshots were removed\n"), "{}", digest.body);
+    assert!(digest.body.contains("  2.      2 x web1: drill: 3 snapshots were restored\n"), "{}", digest.body);
 }
 
 #[test]

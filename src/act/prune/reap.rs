@@ -1,0 +1,382 @@
+//! The reaper: removes what was in the trash for long enough, and says what that freed.
+//!
+//! Threads share directories. Each goes through a tree by the store's one walker, and gives a
+//! directory away when another thread has nothing to do. What they leave, since it was not empty
+//! yet, goes in a last walk. While a push runs it does nothing, and says so. Whatever is interrupted
+//! goes on the next time: it stands in `.snapgate/reaping/`, from where nothing comes back.
+
+use std::collections::BTreeSet;
+use std::ffi::{CStr, CString};
+use std::io;
+use std::num::NonZero;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use nix::errno::Errno;
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use super::{Opened, Trashed};
+use crate::act::store::tree::{Listed, allocated, each, kind, open_at, open_forcibly, stat};
+use crate::act::store::walk::{Closed, Leaving, Next, Visitor, walk};
+use crate::act::store::{OrTrouble as _, locked};
+use crate::terms::limits::{MAX_NAMED_PROBLEMS, REAP_LOOK, REAP_THREADS};
+use crate::terms::text::{os_words, printable};
+use crate::terms::{Code, Freed, Reason};
+
+/// What the reaper did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reaped {
+    /// Snapshots that are gone.
+    pub snapshots: u64,
+    /// Bytes that are free now. A file frees its own when its last name goes.
+    pub bytes: u64,
+    /// Inodes that are free now.
+    pub inodes: u64,
+    /// What could not be removed, the first of it.
+    pub problems: Vec<String>,
+    /// How much could not be removed.
+    pub in_all: u64,
+    /// Whether it gave way to a push before the end.
+    pub paused: bool,
+}
+
+/// How many locks files of several names share.
+const TURNS: usize = 256;
+
+/// Bytes of a thread's stack: the walk calls itself for each level.
+const STACK: usize = 16 << 20;
+
+impl Opened {
+    /// Removes these from the trash for good, and what an earlier reaper did not finish. Gives way
+    /// to a push that runs.
+    ///
+    /// # Errors
+    /// With [`Code::Busy`](crate::terms::Code::Busy) while another reaper is at work.
+    pub fn reap(&self, trashed: &[Trashed]) -> Result<Reaped, Reason> {
+        self.reap_telling(trashed, &|_| {})
+    }
+
+    /// The same; `tell` hears every so often what is free of the snapshot in hand.
+    ///
+    /// # Errors
+    /// As [`Opened::reap`].
+    pub fn reap_telling(&self, trashed: &[Trashed], tell: &(dyn Fn(Freed) + Sync)) -> Result<Reaped, Reason> {
+        let lock = self.lock_file("reaper.lock").or_trouble("opening", &self.path)?;
+        let _lock = locked(lock, &self.path).map_err(|reason| match reason.code {
+            Code::Busy => Reason::new(Code::Busy, "another `snapgate prune` is freeing what was removed").hint("wait until it has ended"),
+            _ => reason,
+        })?;
+        let (reaping, stuck) = self.give_up(trashed).or_trouble("emptying the trash of", &self.path)?;
+        let mut all = Reaped { in_all: stuck.len() as u64, ..Reaped::default() };
+        all.problems.extend(stuck.into_iter().take(MAX_NAMED_PROBLEMS));
+        let mut names: Vec<CString> = Vec::new();
+        let listed = open_at(&reaping, ".").map_err(io::Error::from).and_then(|again| {
+            each(again.as_fd(), |entry| {
+                names.push(entry.name.to_owned());
+                Ok(())
+            })
+        });
+        listed.or_trouble("reading the trash of", &self.path)?;
+        for name in names {
+            let common = Common::new(self, tell);
+            if let Err(error) = common.tree(&reaping, &name) {
+                common.problem(&name, &error);
+            }
+            let is_gone = stat(reaping.as_fd(), &name).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+            common.add_to(&mut all, &name, is_gone);
+            if all.paused {
+                break;
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// What the threads share.
+struct Common<'a> {
+    opened: &'a Opened,
+    tell: &'a (dyn Fn(Freed) + Sync),
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    /// Threads that have nothing to do, and that nobody has given anything.
+    hungry: AtomicUsize,
+    turns: Vec<Mutex<()>>,
+    bytes: AtomicU64,
+    inodes: AtomicU64,
+    /// Entries seen: now and then one looks whether a push runs.
+    seen: AtomicU64,
+    /// One does.
+    stopped: AtomicBool,
+    problems: Mutex<(BTreeSet<String>, u64)>,
+}
+
+/// Directories to be emptied.
+#[derive(Default)]
+struct Queue {
+    directories: Vec<OwnedFd>,
+    working: usize,
+}
+
+/// Nothing that these guard is broken by a thread that panics.
+fn taken<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> Common<'a> {
+    fn new(opened: &'a Opened, tell: &'a (dyn Fn(Freed) + Sync)) -> Self {
+        let turns = std::iter::repeat_with(Mutex::default).take(TURNS).collect();
+        Self {
+            opened,
+            tell,
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+            hungry: AtomicUsize::new(0),
+            turns,
+            bytes: AtomicU64::new(0),
+            inodes: AtomicU64::new(0),
+            seen: AtomicU64::new(0),
+            stopped: AtomicBool::new(false),
+            problems: Mutex::default(),
+        }
+    }
+
+    /// Removes what stands there.
+    fn tree(&self, parent: &OwnedFd, name: &CStr) -> io::Result<()> {
+        let found = stat(parent.as_fd(), name)?;
+        if kind(&found) != SFlag::S_IFDIR {
+            return self.unlink(parent.as_fd(), name, found.st_ino).map(drop);
+        }
+        if self.gives_way() {
+            return Ok(());
+        }
+        let device = found.st_dev;
+        taken(&self.queue).directories.push(open_forcibly(parent.as_fd(), name)?);
+        let threads = thread::available_parallelism().map_or(1, NonZero::get).clamp(2, REAP_THREADS);
+        thread::scope(|scope| {
+            for _ in 1..threads {
+                // With fewer it takes longer.
+                let _ = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || self.work(device));
+            }
+            let last = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || self.work(device));
+            if last.is_err() {
+                self.work(device);
+            }
+        });
+        if self.has_stopped() {
+            return Ok(());
+        }
+        // What is left is tried once more, and told of then.
+        *taken(&self.problems) = <(BTreeSet<String>, u64)>::default();
+        let mut rest = Reaper { common: self, device, removed: 0, shares: false };
+        walk(parent.as_fd(), name, Here { since: 0, bytes: Some(allocated(&found)) }, Closed::Lent, &mut rest).map(drop)
+    }
+
+    /// Empties directories until there are no more.
+    fn work(&self, device: u64) {
+        // The kernel takes the priority of input and output from this one (ioprio_set(2)).
+        let _ = rustix::process::nice(19);
+        let mut reaper = Reaper { common: self, device, removed: 0, shares: true };
+        while let Some(directory) = self.next() {
+            let here = Here { since: reaper.removed, bytes: None };
+            if let Err(error) = walk(directory.as_fd(), c".", here, Closed::Lent, &mut reaper) {
+                self.problem(c"a directory", &error);
+            }
+            taken(&self.queue).working -= 1;
+            self.changed.notify_all();
+        }
+    }
+
+    fn next(&self) -> Option<OwnedFd> {
+        let mut queue = taken(&self.queue);
+        loop {
+            if self.has_stopped() {
+                self.changed.notify_all();
+                return None;
+            }
+            if let Some(directory) = queue.directories.pop() {
+                queue.working += 1;
+                return Some(directory);
+            }
+            if queue.working == 0 {
+                self.changed.notify_all();
+                return None;
+            }
+            self.hungry.fetch_add(1, Ordering::Relaxed);
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            self.hungry.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Gives a directory to a thread that has nothing to do; back it comes where there is none.
+    fn share(&self, directory: OwnedFd) -> Option<OwnedFd> {
+        if self.hungry.load(Ordering::Relaxed) == 0 {
+            return Some(directory);
+        }
+        let mut queue = taken(&self.queue);
+        if queue.directories.len() >= self.hungry.load(Ordering::Relaxed) {
+            return Some(directory);
+        }
+        queue.directories.push(directory);
+        self.changed.notify_one();
+        None
+    }
+
+    /// Removes a name, and counts what that frees. Returns whether it was there.
+    fn unlink(&self, at: BorrowedFd<'_>, name: &CStr, inode: u64) -> io::Result<bool> {
+        // Two threads with two names of one file must not both see the other's.
+        let _turn = self.turns.get(usize::try_from(inode).unwrap_or_default() % TURNS).map(taken);
+        let found = stat(at, name)?;
+        match unlinkat(at, name, UnlinkatFlags::NoRemoveDir) {
+            Err(Errno::ENOENT) => return Ok(false),
+            removed => removed?,
+        }
+        if found.st_nlink == 1 {
+            self.freed(allocated(&found));
+        }
+        Ok(true)
+    }
+
+    fn freed(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.inodes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn problem(&self, name: &CStr, error: &io::Error) {
+        if error.kind() == io::ErrorKind::NotFound {
+            return;
+        }
+        let mut problems = taken(&self.problems);
+        problems.1 += 1;
+        if problems.0.len() < MAX_NAMED_PROBLEMS {
+            problems.0.insert(format!("`{}`: {}", printable(name.to_bytes()), os_words(error)));
+        }
+    }
+
+    /// Looks now and then whether a push runs: it has the disk to itself.
+    fn look_up(&self) {
+        if self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(REAP_LOOK) {
+            (self.tell)(Freed { bytes: self.bytes.load(Ordering::Relaxed), inodes: self.inodes.load(Ordering::Relaxed) });
+            self.gives_way();
+        }
+    }
+
+    fn gives_way(&self) -> bool {
+        let is_busy = self.opened.is_busy();
+        if is_busy {
+            self.stopped.store(true, Ordering::Relaxed);
+            self.changed.notify_all();
+        }
+        is_busy
+    }
+
+    fn has_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    fn add_to(self, all: &mut Reaped, name: &CStr, is_gone: bool) {
+        let (problems, in_all) = self.problems.into_inner().unwrap_or_else(PoisonError::into_inner);
+        all.snapshots += u64::from(is_gone);
+        all.bytes = all.bytes.saturating_add(self.bytes.into_inner());
+        all.inodes = all.inodes.saturating_add(self.inodes.into_inner());
+        all.paused |= self.stopped.into_inner() && !is_gone;
+        // What is gone in the end was no problem, and what is left to do is none yet.
+        if !is_gone && !all.paused {
+            all.in_all = all.in_all.saturating_add(in_all.max(1));
+            let room = MAX_NAMED_PROBLEMS.saturating_sub(all.problems.len());
+            let name = printable(name.to_bytes());
+            all.problems.extend(problems.into_iter().take(room).map(|problem| format!("{name}: {problem}")));
+        }
+    }
+}
+
+/// A directory on the way.
+struct Here {
+    /// What had been removed when it was last read.
+    since: u64,
+    /// What it takes; `None`: whoever gave it away removes it.
+    bytes: Option<u64>,
+}
+
+struct Reaper<'a> {
+    common: &'a Common<'a>,
+    /// Whatever is mounted in a tree is not the gate's.
+    device: u64,
+    /// How much this thread has removed.
+    removed: u64,
+    /// Whether it gives directories away.
+    shares: bool,
+}
+
+/// Opens a directory, with every right to it, also where its owner has none.
+fn enter(at: BorrowedFd<'_>, name: &CStr) -> io::Result<(OwnedFd, FileStat)> {
+    let opened = match open_at(at, name) {
+        Err(Errno::EACCES) => open_forcibly(at, name)?,
+        opened => opened?,
+    };
+    let found = fstat(&opened)?;
+    let mode = Mode::from_bits_truncate(found.st_mode & 0o7777);
+    if !mode.contains(Mode::S_IRWXU) {
+        // Without it what is in there stays, and is told of.
+        let _ = fchmod(&opened, mode | Mode::S_IRWXU);
+    }
+    Ok((opened, found))
+}
+
+impl Visitor for Reaper<'_> {
+    type Here = Here;
+
+    fn entry(&mut self, _: &mut Here, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<Here>> {
+        self.common.look_up();
+        if self.common.has_stopped() {
+            return Ok(Next::Stop);
+        }
+        let mut look = || -> io::Result<Next<Here>> {
+            if !entry.is_directory(at)? {
+                self.removed += u64::from(self.common.unlink(at, entry.name, entry.inode)?);
+                return Ok(Next::Past);
+            }
+            let (opened, found) = enter(at, entry.name)?;
+            if found.st_dev != self.device {
+                return Err(io::Error::other("something is mounted there"));
+            }
+            let kept = if self.shares { self.common.share(opened) } else { Some(opened) };
+            let here = Here { since: self.removed, bytes: Some(allocated(&found)) };
+            Ok(kept.map_or(Next::Past, |opened| Next::Through(opened, here)))
+        };
+        Ok(look().unwrap_or_else(|error| {
+            self.common.problem(entry.name, &error);
+            Next::Past
+        }))
+    }
+
+    fn leave(&mut self, here: Here, left: &Leaving<'_>) -> io::Result<Option<Here>> {
+        let again = (self.removed > here.since).then_some(Here { since: self.removed, ..here });
+        let Some(bytes) = here.bytes else { return Ok(again) };
+        match unlinkat(left.parent, left.name, UnlinkatFlags::RemoveDir) {
+            Ok(()) => {
+                self.removed += 1;
+                self.common.freed(bytes);
+                Ok(None)
+            }
+            // Others are still at work in it, or something could not be removed, which was said.
+            Err(Errno::ENOTEMPTY | Errno::EEXIST) => Ok(again),
+            Err(error) => {
+                self.common.problem(left.name, &error.into());
+                Ok(None)
+            }
+        }
+    }
+
+    fn unseen(&mut self, error: io::Error) -> io::Result<ControlFlow<()>> {
+        self.common.problem(c"a directory", &error);
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn broken_off(&mut self, error: io::Error) -> io::Result<ControlFlow<()>> {
+        self.unseen(error)
+    }
+}

@@ -1,0 +1,275 @@
+//! A client whose history is worked on: who may, what is there, and what is recorded.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::Failure;
+use super::reach::{Left, Reach, Said};
+use crate::act::child::detach;
+use crate::act::config::{self, zones};
+use crate::act::inspect::running_uid;
+use crate::act::names;
+use crate::act::prune::{Held, Opened};
+use crate::act::record::spool::Spool;
+use crate::act::record::{ledger, syslog};
+use crate::act::store::{Repository, mounted};
+use crate::decide::keep::{Protection, Snapshot};
+use crate::decide::policy::{Policy, Site};
+use crate::decide::speak::line;
+use crate::terms::limits::MAX_REPORTED_TEXT;
+use crate::terms::text::{printable, printable_name, still_printable};
+use crate::terms::word::nearest;
+use crate::terms::{Account, Body, ClientName, Event, Mail, Reason, SnapshotName, Upkeep, View, Zone, exit};
+
+/// A client that this process may work for.
+pub(super) struct Client<'a> {
+    directory: &'a Path,
+    site: &'a Site,
+    pub(super) policy: Policy,
+    pub(super) zone: Zone,
+    pub(super) now: DateTime<Utc>,
+    /// Who runs this: an account.
+    pub(super) by: String,
+    reach: Reach,
+    left: RefCell<Left>,
+}
+
+impl<'a> Client<'a> {
+    /// The client of this name.
+    pub(super) fn find(directory: &'a Path, site: &'a Site, name: &ClientName) -> Result<Self, Failure> {
+        let policy = config::load_policy(directory, site, name).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+        let policy = policy.ok_or_else(|| (format!("no policy for `{name}`\n`snapgate list` shows every client"), exit::USAGE))?;
+        let account = account(&policy)?;
+        if !is_ours(&account) {
+            let what = format!("the snapshots of `{name}` are the account `{}`'s\nrun it as that account, or as root", policy.user);
+            return Err((what, exit::REFUSED));
+        }
+        Self::new(directory, site, policy, account)
+    }
+
+    /// The client with this policy; `None` if it is another account's.
+    pub(super) fn of(directory: &'a Path, site: &'a Site, policy: Policy) -> Result<Option<Self>, Failure> {
+        let account = account(&policy)?;
+        if is_ours(&account) { Self::new(directory, site, policy, account).map(Some) } else { Ok(None) }
+    }
+
+    fn new(directory: &'a Path, site: &'a Site, policy: Policy, account: Account) -> Result<Self, Failure> {
+        let zone = zones::load(&policy.timezone).map_err(|what| (what, exit::CONFIG))?;
+        let reach = Reach::of(site, &policy, &account)?;
+        let by = names::running().name;
+        Ok(Self { directory, site, policy, zone, now: Utc::now(), by, reach, left: RefCell::default() })
+    }
+
+    /// Does work in its repository, as its account. Nothing else opens that.
+    pub(super) fn reaching<T: Said>(&self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+        let done = self.reach.go(&self.left, work);
+        let mails = std::mem::take(&mut self.left.borrow_mut().mails);
+        if mails.is_empty() {
+            return done;
+        }
+        // The mail first: what is in the ledger is not told again.
+        let events: Vec<_> = mails.into_iter().map(|Event { body, mail, .. }| self.event(body, mail)).collect();
+        events.iter().for_each(|event| self.mail(event));
+        let written = self.reach.go(&self.left, || {
+            let opened = self.existing()?;
+            events.iter().for_each(|event| self.write(&opened, event));
+            Ok(())
+        });
+        self.left.borrow_mut().lost.extend(written.err().map(|(what, _)| what));
+        done
+    }
+
+    /// What could not be recorded so far.
+    pub(super) fn lost(&self) -> Vec<String> {
+        std::mem::take(&mut self.left.borrow_mut().lost)
+    }
+
+    pub(super) fn name(&self) -> &ClientName {
+        &self.policy.client
+    }
+
+    /// Opens its repository; `None` where there is none yet.
+    pub(super) fn open(&self) -> Result<Option<Opened>, Failure> {
+        mounted(&self.policy, self.site).map_err(failure)?;
+        // In a namespace the account has another number.
+        Opened::open(&self.policy.path, running_uid()).map_err(failure)
+    }
+
+    /// The same where there has to be one.
+    pub(super) fn existing(&self) -> Result<Opened, Failure> {
+        self.open()?.ok_or_else(|| (format!("`{}` has no snapshot yet\nlet it push first", self.name()), exit::USAGE))
+    }
+
+    /// All that rules know of its snapshots. None of it is the client's word: names are the gate's,
+    /// and so is the ledger.
+    pub(super) fn snapshots(&self, opened: &Opened) -> Result<Vec<Snapshot>, Failure> {
+        let names = opened.names(&self.policy.names).map_err(failure)?;
+        let current = opened.current();
+        let protections: BTreeMap<_, _> = opened.protections().map_err(failure)?.into_iter().collect();
+        let events = opened.ledger().map(|path| ledger::read(&path)).unwrap_or_default();
+        let pushes = events.iter().filter_map(Event::push);
+        // A name may have been given again: what was recorded last is about the one that is there.
+        let partial: BTreeMap<_, _> = pushes.filter_map(|push| Some((push.snapshot.as_deref()?, push.partial))).collect();
+        let all = names.into_iter().map(|name| Snapshot {
+            complete: !partial.get(name.as_str()).copied().unwrap_or(false),
+            protected: protections.get(name.as_str()).map_or(Protection::None, |note| note.protection()),
+            current: current.as_deref() == Some(name.as_str()),
+            ..Snapshot::complete(name.clone(), name.at)
+        });
+        Ok(all.collect())
+    }
+
+    /// The snapshot of that name.
+    pub(super) fn named(&self, opened: &Opened, wanted: &str) -> Result<SnapshotName, Failure> {
+        let names = opened.names(&self.policy.names).map_err(failure)?;
+        names.into_iter().find(|name| name.as_str() == wanted).ok_or_else(|| self.unknown(opened, wanted))
+    }
+
+    /// An error that there is no such snapshot.
+    pub(super) fn unknown(&self, opened: &Opened, wanted: &str) -> Failure {
+        let (client, shown) = (self.name(), printable(wanted.as_bytes()));
+        let no_such = |help: String| (format!("`{client}` has no snapshot `{shown}`\n{help}"), exit::USAGE);
+        if opened.trash().is_ok_and(|trash| trash.iter().any(|trashed| trashed.name == wanted)) {
+            return no_such(format!("it is in the trash: `snapgate undelete --client {client} {shown}` brings it back"));
+        }
+        let names = opened.names(&self.policy.names).unwrap_or_default();
+        let names = || names.iter().map(SnapshotName::as_str);
+        let begun = names().rev().find(|name| !wanted.is_empty() && name.starts_with(wanted));
+        match begun.or_else(|| nearest(wanted, names())) {
+            Some(near) => no_such(format!("did you mean `{near}`?")),
+            None => no_such(format!("`snapgate list {client}` shows those that there are")),
+        }
+    }
+
+    /// What stands beside its snapshots and is none, as a problem.
+    pub(super) fn strange(&self) -> Option<String> {
+        let stock = Repository::at(&self.policy.path).stock(&self.policy.names);
+        let more = stock.strangers.checked_sub(stock.strange.len() as u64).filter(|more| *more > 0);
+        let named: Vec<_> = stock.strange.iter().map(|name| format!("`{name}`")).collect();
+        let more = more.map(|more| format!(" and {more} more")).unwrap_or_default();
+        let help = "move it away, or write snapshots: { name: … } with the pattern that it has";
+        (stock.strangers > 0).then(|| format!("no snapshot of the client's, and so it stays: {}{more}; {help}", named.join(", ")))
+    }
+
+    /// An event of now.
+    pub(super) fn event(&self, body: Body, mail: Mail) -> Event {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{}-{}-{number}", self.now.format("%Y%m%dT%H%M%S%6fZ"), std::process::id());
+        let account = printable_name(self.by.as_bytes());
+        Event { id, at: self.now, account, client: Some(self.name().clone()), mail, body }
+    }
+
+    /// Takes the repository, and records what somebody has done to it who was killed before.
+    pub(super) fn hold<'o>(&self, opened: &'o Opened) -> Result<Held<'o>, Failure> {
+        let held = opened.hold().map_err(failure)?;
+        held.tidy();
+        if let Some(event) = held.announced() {
+            let is_told = opened.ledger().is_ok_and(|path| ledger::has(&path, &event.id));
+            if let Some(body) = Some(event.body.clone()).filter(|_| !is_told)
+                && let Some(body) = self.came_of(opened, body, event.at)?
+            {
+                self.record(opened, &Event { body, ..event });
+            }
+            held.told();
+        }
+        Ok(held)
+    }
+
+    /// What came of an announcement; `None`: nothing.
+    fn came_of(&self, opened: &Opened, body: Body, announced: DateTime<Utc>) -> Result<Option<Body>, Failure> {
+        let (Body::Prune(upkeep) | Body::Delete(upkeep) | Body::Undelete(upkeep) | Body::Protect(upkeep)) = &body else { return Ok(None) };
+        let names = match &body {
+            Body::Prune(_) | Body::Delete(_) => {
+                // Whatever one command removes goes in one second, or in the next, where one of the
+                // name went in that.
+                let trash = opened.trash().map_err(failure)?.into_iter();
+                let trash = trash.filter(|trashed| (0..=1).contains(&(trashed.at.timestamp() - announced.timestamp())));
+                trash.map(|trashed| printable(trashed.name.as_bytes())).collect()
+            }
+            Body::Undelete(_) => {
+                let all = opened.names(&self.policy.names).map_err(failure)?.into_iter().map(|name| name.to_string());
+                all.filter(|name| upkeep.snapshots.contains(name)).collect()
+            }
+            Body::Protect(_) => {
+                let notes = opened.protections().map_err(failure)?;
+                let ends = upkeep.happened.ends_with(UNPROTECTED);
+                let is_so = |name: &String| match notes.iter().find(|(noted, _)| noted == name) {
+                    Some((_, note)) => !ends && note.at == announced,
+                    None => ends,
+                };
+                upkeep.snapshots.iter().filter(|name| is_so(name)).cloned().collect()
+            }
+            Body::Connection(_) | Body::Push(_) | Body::Unknown(_) => Vec::new(),
+        };
+        let happened = format!("{}: the command was killed", upkeep.happened);
+        let upkeep = Upkeep { why: upkeep.why.clone(), ..Upkeep::of(happened, names.iter().map(String::as_str)) };
+        Ok((!names.is_empty()).then(|| body.with(upkeep)))
+    }
+
+    /// Whether the ledger says the same of problems, within that time. A timer would have it mailed
+    /// every hour.
+    pub(super) fn was_told(&self, opened: &Opened, problems: &[String], within: TimeDelta) -> bool {
+        let problems: Vec<_> = problems.iter().map(|problem| still_printable(problem, MAX_REPORTED_TEXT)).collect();
+        let says_so = |event: &Event| match event.view() {
+            View::Upkeep(upkeep) => problems.iter().all(|problem| upkeep.problems.contains(problem)),
+            View::Visit(_) | View::Unknown(_) => false,
+        };
+        let events = opened.ledger().map(|path| ledger::read(&path)).unwrap_or_default();
+        events.iter().rev().take_while(|event| self.now - event.at < within).any(says_so)
+    }
+
+    /// Records what was done. Nothing that goes wrong here changes that; [`Client::lost`] has it.
+    pub(super) fn record(&self, opened: &Opened, event: &Event) {
+        if event.mail == Mail::None {
+            self.write(opened, event);
+        } else {
+            // Root's events wait in root's spool: the account's belongs to it.
+            self.left.borrow_mut().mails.push(event.clone());
+        }
+    }
+
+    fn write(&self, opened: &Opened, event: &Event) {
+        if let Err(error) = opened.ledger().and_then(|path| ledger::append(&path, event)) {
+            self.left.borrow_mut().lost.push(format!("the ledger could not be written: {error}"));
+        }
+        if let Some(socket) = &self.site.syslog {
+            let _ = syslog::send(socket, &line::record_line(event));
+        }
+    }
+
+    /// Has an event mailed, by whoever runs this.
+    fn mail(&self, event: &Event) {
+        let spooled = Spool::open(&self.site.spool, running_uid()).and_then(|spool| spool.add(event));
+        let lost = &mut self.left.borrow_mut().lost;
+        lost.extend(spooled.err().map(|error| format!("the mail could not be spooled: {error}")));
+        lost.extend(detach::watch(self.directory).err());
+    }
+}
+
+/// How the event of `snapgate unprotect` ends.
+pub(super) const UNPROTECTED: &str = "no longer protected";
+
+/// An event about snapshots, with why.
+pub(super) fn upkeep<'a>(happened: String, snapshots: impl IntoIterator<Item = &'a str>, why: &str) -> Box<Upkeep> {
+    Box::new(Upkeep { why: why.to_owned(), ..Upkeep::of(happened, snapshots) })
+}
+
+fn account(policy: &Policy) -> Result<Account, Failure> {
+    let unknown = || (format!("there is no account `{}`, which the policy names\nmake it, or set `user:`", policy.user), exit::CONFIG);
+    names::named(&policy.user).ok_or_else(unknown)
+}
+
+fn is_ours(account: &Account) -> bool {
+    [0, account.uid].contains(&running_uid())
+}
+
+/// A reason as an error for the administrator.
+pub(super) fn failure(reason: Reason) -> Failure {
+    let remedy = reason.remedy.or(reason.hint).map(|remedy| format!("\n{remedy}")).unwrap_or_default();
+    (format!("{}{remedy}", reason.detail), reason.code.exit())
+}

@@ -1,0 +1,109 @@
+//! `snapgate prune`: removes what the policy does not keep, and frees what was removed long enough
+//! ago. Beside it, what the administrator does by hand: `delete`, `undelete`, `protect`.
+//!
+//! A client has no say in any of this. Each command runs as root for every client, or as an account
+//! for its own.
+
+mod by_hand;
+mod client;
+mod done;
+mod progress;
+mod protect;
+mod reach;
+mod reap;
+mod rules;
+mod told;
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::act::{config, process};
+use crate::decide::keep::Span;
+use crate::terms::{ClientName, exit};
+
+pub(crate) use by_hand::{How, delete, undelete};
+pub(crate) use protect::{Until, Wish, protect, unprotect};
+
+use client::Client;
+use progress::Progress;
+use told::Told;
+
+/// What is printed, and the exit code.
+pub(crate) type Printed = (String, u8);
+
+/// An error, and the exit code.
+pub(crate) type Failure = (String, u8);
+
+/// Something is left to a person.
+const LOOK: u8 = 1;
+
+/// What `prune` is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Orders {
+    /// For whom; for all where there is none.
+    pub(crate) clients: Vec<ClientName>,
+    /// Whether nothing is to be changed.
+    pub(crate) dry_run: bool,
+    /// Whether to say of each snapshot what keeps it. Nothing is changed then.
+    pub(crate) explain: bool,
+    /// For how long to look ahead. Nothing is changed then.
+    pub(crate) simulate: Option<Span>,
+    /// How often the client pushes then.
+    pub(crate) every: Duration,
+    /// Whether most of the snapshots may go at once.
+    pub(crate) yes_remove_many: bool,
+    /// Whether nobody wants to read of what went well: a timer runs this, for all clients.
+    pub(crate) quiet: bool,
+    /// Whether a program reads the answer.
+    pub(crate) json: bool,
+}
+
+impl Orders {
+    fn only_looks(&self) -> bool {
+        self.dry_run || self.explain || self.simulate.is_some()
+    }
+}
+
+/// Does it for each client: first history, then the trash, since that takes long. What goes wrong
+/// with one does not stop the others. The exit code is 1 where a person has to look at something,
+/// 75 where a push was running, 78 where a policy cannot be used.
+pub(crate) fn prune(directory: &Path, orders: &Orders) -> Result<Printed, Failure> {
+    process::many_files();
+    let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+    let mut found = Vec::new();
+    if orders.clients.is_empty() {
+        for (name, policy) in config::all_policies(directory, &site).map_err(|fault| (fault.to_string(), exit::CONFIG))? {
+            let policy = policy.map_err(|fault| (fault.to_string(), exit::CONFIG));
+            found.extend(policy.and_then(|policy| Client::of(directory, &site, policy)).transpose().map(|client| (name, client)));
+        }
+    } else {
+        found.extend(orders.clients.iter().map(|name| (name.clone(), Client::find(directory, &site, name))));
+    }
+    let told = |(name, client): &(ClientName, Result<Client<'_>, Failure>)| {
+        let told = client.as_ref().map_err(Clone::clone).and_then(|client| client.reaching(|| rules::apply(client, orders)));
+        told.unwrap_or_else(|(what, exit)| Told::failed(name, what, exit))
+    };
+    let mut all: Vec<Told> = found.iter().map(told).collect();
+    if !orders.only_looks() {
+        let due = found.iter().zip(&mut all).filter(|(_, told)| !told.failed);
+        let due: Vec<_> = due.filter_map(|((_, client), told)| Some((client.as_ref().ok()?, told))).collect();
+        reap::in_turn(due, &Progress::new(found.len(), orders.json));
+    }
+    for ((_, client), told) in found.iter().zip(&mut all) {
+        told.problems.extend(client.iter().flat_map(Client::lost));
+    }
+    answer(&all, orders)
+}
+
+fn answer(all: &[Told], orders: &Orders) -> Result<Printed, Failure> {
+    let code = [exit::CONFIG, exit::REFUSED, exit::USAGE, LOOK].into_iter().find(|code| all.iter().any(|told| told.exit == *code));
+    let code = code.or_else(|| all.iter().map(|told| told.exit).max()).unwrap_or(0);
+    let text = if orders.json {
+        let json = serde_json::to_string_pretty(&all).map_err(|error| (format!("writing JSON: {error}"), exit::INTERNAL))?;
+        json + "\n"
+    } else {
+        let is_told = |told: &&Told| !orders.quiet || orders.only_looks() || ![0, exit::BUSY].contains(&told.exit);
+        all.iter().filter(is_told).map(Told::text).collect()
+    };
+    Ok((text, code))
+}

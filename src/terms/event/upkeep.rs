@@ -1,0 +1,67 @@
+//! What is recorded of snapshots that were removed, brought back or protected on this machine.
+
+use serde::{Deserialize, Serialize};
+
+use crate::terms::limits::{MAX_REPORTED_SNAPSHOTS, MAX_REPORTED_TEXT};
+use crate::terms::text::still_printable;
+
+/// What was done to a client's history on this machine, not by the client. Printable.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Upkeep {
+    /// What happened, in a few words.
+    #[serde(default, rename = "summary")]
+    pub happened: String,
+    /// The snapshots that it happened to, the first of them.
+    #[serde(default)]
+    pub snapshots: Vec<String>,
+    /// How many there are besides.
+    #[serde(default)]
+    pub others: u64,
+    /// Why, where somebody said so.
+    #[serde(default)]
+    pub why: String,
+    /// What became free.
+    #[serde(default)]
+    pub freed: Option<Freed>,
+    /// What went wrong.
+    #[serde(default)]
+    pub problems: Vec<String>,
+}
+
+/// Room that is free again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freed {
+    /// Bytes on the disk.
+    pub bytes: u64,
+    /// Inodes.
+    pub inodes: u64,
+}
+
+impl Upkeep {
+    /// Of these snapshots.
+    pub fn of<'a>(happened: String, snapshots: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut this = Self { happened, ..Self::default() };
+        for name in snapshots {
+            if this.snapshots.len() < MAX_REPORTED_SNAPSHOTS {
+                this.snapshots.push(name.to_owned());
+            } else {
+                this.others = this.others.saturating_add(1);
+            }
+        }
+        this
+    }
+
+    /// How many snapshots it happened to.
+    pub fn count(&self) -> u64 {
+        (self.snapshots.len() as u64).saturating_add(self.others)
+    }
+
+    /// With every text printable and short: whoever has a ledger may write anything in it.
+    pub(super) fn checked(mut self) -> Self {
+        let cut = |text: &mut String| *text = still_printable(text, MAX_REPORTED_TEXT);
+        self.snapshots.truncate(MAX_REPORTED_SNAPSHOTS);
+        self.problems.truncate(MAX_REPORTED_SNAPSHOTS);
+        self.snapshots.iter_mut().chain(&mut self.problems).chain([&mut self.happened, &mut self.why]).for_each(cut);
+        self
+    }
+}
