@@ -7,6 +7,7 @@
 //! Root does this for every account, in directories in which that account may put anything. So
 //! every step is taken by descriptor and through no link, and whatever root makes is the account's.
 
+mod book;
 mod notes;
 mod reap;
 mod trash;
@@ -31,6 +32,7 @@ use crate::decide::owners::Remembered;
 use crate::terms::text::printable_path;
 use crate::terms::{NamePattern, Reason, STATE, SnapshotName};
 
+pub use book::Counted;
 pub use notes::Protected;
 pub use reap::Reaped;
 pub use trash::{Removal, Trashed};

@@ -98,22 +98,27 @@ impl Opened {
 
     /// Writes a note: it is there whole or not at all, and stays.
     pub(super) fn write(&self, directory: BorrowedFd<'_>, name: &str, note: &impl Serialize) -> io::Result<()> {
-        self.draft(directory, note)?.sync_all()?;
-        renameat(directory, DRAFT, directory, name)?;
+        self.write_from(directory, DRAFT, name, note)
+    }
+
+    /// The same with another draft, for somebody else than the holder of the repository.
+    pub(super) fn write_from(&self, directory: BorrowedFd<'_>, draft: &str, name: &str, note: &impl Serialize) -> io::Result<()> {
+        self.draft(directory, draft, note)?.sync_all()?;
+        renameat(directory, draft, directory, name)?;
         Ok(fsync(directory)?)
     }
 
     /// The same where a crash of the machine may take it: nothing depends on it.
     pub(super) fn put(&self, directory: BorrowedFd<'_>, name: &str, note: &impl Serialize) -> io::Result<()> {
-        self.draft(directory, note)?;
+        self.draft(directory, DRAFT, note)?;
         Ok(renameat(directory, DRAFT, directory, name)?)
     }
 
-    /// Writes it under a name of its own. For the holder of the repository: nobody else writes
-    /// here.
-    fn draft(&self, directory: BorrowedFd<'_>, note: &impl Serialize) -> io::Result<File> {
-        gone(unlinkat(directory, DRAFT, UnlinkatFlags::NoRemoveDir))?;
-        let mut file = File::from(openat(directory, DRAFT, NEW, Mode::S_IRUSR | Mode::S_IWUSR)?);
+    /// Writes it under a name of its own, at which nobody else writes: [`DRAFT`] is the holder's of
+    /// the repository.
+    fn draft(&self, directory: BorrowedFd<'_>, draft: &str, note: &impl Serialize) -> io::Result<File> {
+        gone(unlinkat(directory, draft, UnlinkatFlags::NoRemoveDir))?;
+        let mut file = File::from(openat(directory, draft, NEW, Mode::S_IRUSR | Mode::S_IWUSR)?);
         file.write_all(&serde_json::to_vec(note)?)?;
         self.give(&file)?;
         Ok(file)

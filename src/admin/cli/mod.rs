@@ -56,6 +56,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         Order::Undelete { client, snapshot } => print(prune::undelete(&directory, &client, &snapshot)),
         Order::Protect { client, snapshot, until, why } => print(prune::protect(&directory, &client, &snapshot, until, &why)),
         Order::Unprotect { client, snapshot } => print(prune::unprotect(&directory, &client, &snapshot)),
+        Order::Usage { client, recount, json } => print(prune::usage(&directory, &client, recount, json)),
         Order::List { client } => print(list::list(&directory, client.as_ref()).map_err(|what| (what, exit::CONFIG))),
     }
 }

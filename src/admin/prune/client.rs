@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Failure;
 use crate::act::child::detach;
@@ -17,6 +17,7 @@ use crate::act::record::{ledger, syslog};
 use crate::act::store::mounted;
 use crate::decide::keep::{Protection, Snapshot};
 use crate::decide::policy::{Policy, Site};
+use crate::decide::quota::MinFree;
 use crate::decide::speak::line;
 use crate::terms::text::{printable, printable_name};
 use crate::terms::{Account, Body, ClientName, Event, Mail, Reason, SnapshotName, Upkeep, Zone, exit};
@@ -57,6 +58,16 @@ impl<'a> Client<'a> {
 
     pub(super) fn name(&self) -> &ClientName {
         &self.policy.client
+    }
+
+    /// For how long a removed snapshot can be brought back.
+    pub(super) fn grace(&self) -> TimeDelta {
+        TimeDelta::hours(i64::from(self.policy.trash_grace.hours()))
+    }
+
+    /// What pushes have to leave free.
+    pub(super) fn min_free(&self) -> &MinFree {
+        &self.site.min_free
     }
 
     /// Opens its repository; `None` where there is none yet.

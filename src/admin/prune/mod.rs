@@ -7,7 +7,9 @@
 mod by_hand;
 mod client;
 mod protect;
+mod shorten;
 mod told;
+mod usage;
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,11 +19,13 @@ use chrono::TimeDelta;
 use crate::act::prune::{Held, Opened, Reaped, Removal, Trashed};
 use crate::act::{config, process};
 use crate::decide::keep::{Judged, Rhythm, Snapshot, Span, decide, doomed, simulate};
+use crate::decide::policy::WhenFull;
 use crate::terms::text::counted;
 use crate::terms::{Body, ClientName, Event, Freed, Mail, Upkeep, exit};
 
 pub(crate) use by_hand::{delete, undelete};
 pub(crate) use protect::{Until, protect, unprotect};
+pub(crate) use usage::usage;
 
 use client::{Client, failure, upkeep, whoami};
 use told::{Explained, Told};
@@ -67,22 +71,11 @@ impl Orders {
 /// be used.
 pub(crate) fn prune(directory: &Path, orders: &Orders) -> Result<Printed, Failure> {
     process::many_files();
-    let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
     let mut all = Vec::new();
-    let mut tell = |name: &ClientName, client: Result<Option<Client<'_>>, Failure>| {
+    each_client(directory, &orders.clients, |name, client| {
         let told = client.and_then(|client| client.map(|client| one(&client, orders)).transpose());
         all.extend(told.unwrap_or_else(|(what, exit)| Some(Told::failed(name, what, exit))));
-    };
-    if orders.clients.is_empty() {
-        for (name, policy) in config::all_policies(directory, &site).map_err(|fault| (fault.to_string(), exit::CONFIG))? {
-            let policy = policy.map_err(|fault| (fault.to_string(), exit::CONFIG));
-            tell(&name, policy.and_then(|policy| Client::of(directory, &site, policy)));
-        }
-    } else {
-        for name in &orders.clients {
-            tell(name, Client::find(directory, &site, name).map(Some));
-        }
-    }
+    })?;
     let code = [exit::CONFIG, exit::REFUSED, exit::USAGE, LOOK].into_iter().find(|code| all.iter().any(|told| told.exit == *code));
     let code = code.or_else(|| all.iter().map(|told| told.exit).max()).unwrap_or(0);
     let text = if orders.json {
@@ -93,6 +86,27 @@ pub(crate) fn prune(directory: &Path, orders: &Orders) -> Result<Printed, Failur
         all.iter().filter(is_told).map(Told::text).collect()
     };
     Ok((text, code))
+}
+
+/// Hands over each of these clients, or all that this process may work for; `None` of another
+/// account's.
+fn each_client(
+    directory: &Path,
+    names: &[ClientName],
+    mut tell: impl FnMut(&ClientName, Result<Option<Client<'_>>, Failure>),
+) -> Result<(), Failure> {
+    let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+    if names.is_empty() {
+        for (name, policy) in config::all_policies(directory, &site).map_err(|fault| (fault.to_string(), exit::CONFIG))? {
+            let policy = policy.map_err(|fault| (fault.to_string(), exit::CONFIG));
+            tell(&name, policy.and_then(|policy| Client::of(directory, &site, policy)));
+        }
+    } else {
+        for name in names {
+            tell(name, Client::find(directory, &site, name).map(Some));
+        }
+    }
+    Ok(())
 }
 
 /// Does it for one client.
@@ -107,7 +121,8 @@ fn one(client: &Client<'_>, orders: &Orders) -> Result<Told, Failure> {
     let all = stock(client, &opened)?;
     let mut told = remove(client, &held, &all, orders, told)?;
     drop(held);
-    reap(client, &opened, &mut told)?;
+    reap(client, &opened, &mut told, client.grace())?;
+    shorten::shorten(client, &opened, &mut told)?;
     Ok(told)
 }
 
@@ -139,6 +154,11 @@ fn look(client: &Client<'_>, opened: &Opened, orders: &Orders, mut told: Told) -
     }
     told.kept = all.len() - told.removed.len();
     told.waiting = opened.trash().map_err(failure)?.len();
+    if client.policy.when_full == WhenFull::Shorten
+        && let Some(short) = shorten::short(client, opened)?
+    {
+        told.problems.push(format!("{short}: more would be removed, the oldest first, until there is room"));
+    }
     if orders.explain {
         told.explained = judged.iter().map(Explained::of).collect();
     }
@@ -169,34 +189,48 @@ fn remove(client: &Client<'_>, held: &Held<'_>, all: &[Snapshot], orders: &Order
         told.kept = all.len();
         return Ok(told);
     }
-    let removal = Removal { why: "the policy's `keep:`".to_owned(), by: whoami() };
+    take_out(client, held, &goes, all.len(), Why { words: "the policy's `keep:`".to_owned(), mail: Mail::None }, &mut told)?;
+    told.kept = all.len() - told.removed.len();
+    Ok(told)
+}
+
+/// Why snapshots go, and who is told.
+struct Why {
+    words: String,
+    mail: Mail,
+}
+
+/// Takes these snapshots out of history, of so many that there are.
+fn take_out(client: &Client<'_>, held: &Held<'_>, goes: &[&Snapshot], all: usize, why: Why, told: &mut Told) -> Result<(), Failure> {
+    let Why { words, mail } = why;
+    let removal = Removal { why: words, by: whoami() };
     let words = |removed: &[String]| {
-        let happened = format!("{} removed, {} kept", counted(removed.len(), "snapshot", "snapshots"), all.len() - removed.len());
+        let happened = format!("{} removed, {} kept", counted(removed.len(), "snapshot", "snapshots"), all - removed.len());
         Body::Prune(upkeep(happened, removed.iter().map(String::as_str), &removal.why))
     };
-    let event = client.event(words(&names(&goes)), Mail::None);
+    let event = client.event(words(&names(goes)), mail);
     held.announce(&event).map_err(failure)?;
+    let mut removed = Vec::new();
     for snapshot in goes {
         match held.remove(&snapshot.name, client.now, &removal) {
-            Ok(()) => told.removed.push(snapshot.name.to_string()),
+            Ok(()) => removed.push(snapshot.name.to_string()),
             Err(reason) => {
                 told.problems.push(reason.detail);
                 told.exit = LOOK;
             }
         }
     }
-    told.kept = all.len() - told.removed.len();
-    if !told.removed.is_empty() {
+    if !removed.is_empty() {
         held.sync().map_err(failure)?;
-        told.problems.extend(client.record(held.opened(), &Event { body: words(&told.removed), ..event }));
+        told.problems.extend(client.record(held.opened(), &Event { body: words(&removed), ..event }));
     }
     held.told();
-    Ok(told)
+    told.removed.extend(removed);
+    Ok(())
 }
 
 /// Frees what has been in the trash for long enough.
-fn reap(client: &Client<'_>, opened: &Opened, told: &mut Told) -> Result<(), Failure> {
-    let grace = TimeDelta::hours(i64::from(client.policy.trash_grace.hours()));
+fn reap(client: &Client<'_>, opened: &Opened, told: &mut Told, grace: TimeDelta) -> Result<(), Failure> {
     let trash = opened.trash().map_err(failure)?;
     let (due, waiting): (Vec<Trashed>, Vec<Trashed>) = trash.into_iter().partition(|trashed| client.now - trashed.at >= grace);
     told.waiting = waiting.len();
@@ -213,7 +247,9 @@ fn reap(client: &Client<'_>, opened: &Opened, told: &mut Told) -> Result<(), Fai
         return Ok(());
     }
     let freed = Freed { bytes, inodes };
-    (told.reaped, told.freed) = (snapshots, Some(freed));
+    let before = told.freed.unwrap_or_default();
+    told.reaped += snapshots;
+    told.freed = Some(Freed { bytes: before.bytes.saturating_add(bytes), inodes: before.inodes.saturating_add(inodes) });
     let mut happened = format!("{} gone for good", counted(snapshots, "snapshot", "snapshots"));
     if in_all > 0 {
         happened = format!("{happened}, and {} could not be removed", counted(in_all, "file", "files"));

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::terms::{Bytes, Code, Excess, Reason, Resource, exit};
+use crate::terms::{Bytes, Code, Excess, Ground, Reason, Resource, exit};
 
 /// How rsync ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,14 +143,37 @@ pub fn exit_code(ended: Ended) -> u8 {
         // Not the code of a client outside its windows: this one may continue.
         Ended::Closed => exit::BUSY,
         Ended::Idle(_) => u8::try_from(IDLE).unwrap_or(SIGNALLED),
-        Ended::TooMuch(_) => Code::Limit.exit(),
+        Ended::TooMuch(excess) => too_much(excess).code.exit(),
     }
 }
 
 /// The reason of a push that stored too much. Whoever knows what is kept says whether trying again
 /// helps.
 fn too_much(excess: Excess) -> Reason {
-    let Excess { resource, limit, found } = excess;
+    let Excess { ground, resource, limit, found } = excess;
+    let (bound, held) = match resource {
+        Resource::Inodes => (format!("{limit} files and directories"), format!("{found} of {limit} files and directories")),
+        Resource::Bytes | Resource::FileSize | Resource::Links => {
+            (Bytes(limit).to_string(), format!("{} of {} ({found} of {limit} bytes)", Bytes(found), Bytes(limit)))
+        }
+    };
+    match ground {
+        Ground::Push => {}
+        Ground::Quota => {
+            return Reason::new(Code::Quota, format!("the server may keep {bound} of yours, and with this push it would be more"))
+                .hint("what was received is kept: leave something out, or ask the administrator of the server, and push again")
+                .detail(format!("the push was stopped at the client's quota: {held}"))
+                .remedy("raise `quota:`, or keep fewer snapshots by `keep:`; the client's next push goes on from what is kept");
+        }
+        Ground::Store => {
+            return Reason::for_now(
+                Code::Store,
+                format!("the push was stopped when it had taken the {bound} that `min_free:` had left it"),
+            )
+            .hint("what was received is kept: push again later")
+            .remedy("make room on the store, or lower `min_free:` in the site file; the client's next push goes on from what is kept");
+        }
+    }
     let (key, says, detail) = match resource {
         Resource::Bytes => (
             "bytes",

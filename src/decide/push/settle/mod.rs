@@ -10,7 +10,7 @@ use crate::decide::push::outcome::{self, Ended, FILE_IO, PARTIAL, VANISHED};
 use crate::decide::push::plan::PushPlan;
 use crate::terms::limits::MAX_QUOTED;
 use crate::terms::text::still_printable;
-use crate::terms::{Code, Outcome, Pushed, Reason, Resource, SnapshotName, SubPath, Transaction};
+use crate::terms::{Code, Excess, Ground, Outcome, Pushed, Reason, Resource, SnapshotName, SubPath, Transaction};
 
 /// What has ended.
 #[derive(Debug, Clone, Copy)]
@@ -245,7 +245,8 @@ fn unfinished(ended: Ended, closing: Option<&Closing>, rules: &Origins) -> Reaso
     match ended {
         Ended::Closed => closing.map_or(reason, Closing::reason).rule(rules.of("when")),
         Ended::Deadline | Ended::Idle(_) => reason.rule(rules.of("time_limits")),
-        Ended::TooMuch(excess) if excess.resource != Resource::Links => reason.rule(rules.of("limits")),
+        Ended::TooMuch(Excess { ground: Ground::Quota, .. }) => reason.rule(rules.of("quota")),
+        Ended::TooMuch(Excess { ground: Ground::Push, resource, .. }) if resource != Resource::Links => reason.rule(rules.of("limits")),
         Ended::TooMuch(_) | Ended::Exit(_) | Ended::Signal(_) => reason,
     }
 }

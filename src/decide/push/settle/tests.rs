@@ -2,7 +2,7 @@ use chrono::DateTime;
 
 use super::*;
 use crate::decide::push::plan::basis_tests::planned;
-use crate::terms::{Excess, NamePattern, RepositoryState};
+use crate::terms::{Excess, Ground, NamePattern, RepositoryState};
 
 /// What the tree and the newest snapshot are like.
 const FULL: Found =
@@ -50,7 +50,7 @@ fn a_push_becomes_what_its_end_and_its_tree_say() {
     use Fate::{Discard, DiscardAll, Join, Publish, SetAside};
     use Outcome::{Added, Answered, Failed, Published, Stopped, Unpublished};
     let exit = |push, status, found| pushed(push, Ended::Exit(status), found);
-    let too_much = |resource| Ended::TooMuch(Excess { resource, limit: 1 << 30, found: 3 << 30 });
+    let too_much = |resource| Ended::TooMuch(Excess { ground: Ground::Push, resource, limit: 1 << 30, found: 3 << 30 });
     check(&[
         ("all of it", exit(ALONE, 0, FULL), (Publish, Published, 0, None, false)),
         ("files vanished", exit(ALONE, 24, FULL), (Publish, Published, 24, None, false)),
@@ -143,7 +143,7 @@ fn a_reason_names_the_key_that_ended_the_push() {
     let closing = Closing { at: DateTime::default(), shown: "Sat 06:00".to_owned(), again: None };
     let plan = plan(ALONE).until(Some(&closing));
     let reason = |ended| settle(Work::Push { plan: &plan, ended, untouched: false, can_go_on: true }, FULL, &rules).reason.unwrap();
-    let too_much = |resource| Ended::TooMuch(Excess { resource, limit: 1, found: 2 });
+    let too_much = |resource| Ended::TooMuch(Excess { ground: Ground::Push, resource, limit: 1, found: 2 });
     for (ended, line) in [
         (Ended::Deadline, Some(1)),
         (Ended::Idle(std::time::Duration::from_secs(60)), Some(1)),
