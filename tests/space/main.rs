@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking, its helpers too")]
 
 mod book;
+mod full;
+mod links;
 mod quota;
 mod shorten;
 

@@ -15,7 +15,7 @@ fn policy(gate: &Gate, more: &str) {
 }
 
 /// As many files of a megabyte of noise, from a number on.
-fn megabytes(source: &Path, from: u64, many: u64) {
+pub(super) fn megabytes(source: &Path, from: u64, many: u64) {
     for number in from..from + many {
         tree::write(&source.join(format!("m{number}")), tree::noise(number, 1 << 20));
     }
@@ -23,7 +23,7 @@ fn megabytes(source: &Path, from: u64, many: u64) {
 
 /// The last connection was ended with this code, and everybody was told.
 #[track_caller]
-fn ended(gate: &Gate, ran: &Ran, code: Code, words: &[&str]) {
+pub(super) fn ended(gate: &Gate, ran: &Ran, code: Code, words: &[&str]) {
     assert_ne!(ran.status, 0);
     support::until("the gate has ended", || !gate.is_at_work());
     let record = gate.record();
@@ -138,7 +138,7 @@ fn history_from_before_there_was_a_book_is_counted_and_until_then_said_to_be_unk
 }
 
 /// A gate whose store is on a disk of its own.
-fn on(mount: &Mount, site: &str, more: &str) -> Gate {
+pub(super) fn on(mount: &Mount, site: &str, more: &str) -> Gate {
     let gate = Gate::with(site, &format!("{POLICY}{more}"));
     fs::remove_dir(gate.path().join("store")).unwrap();
     std::os::unix::fs::symlink(mount.store(), gate.path().join("store")).unwrap();

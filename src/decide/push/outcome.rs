@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::decide::rsync::output::Lack;
 use crate::terms::{Bytes, Code, Excess, Ground, Reason, Resource, exit};
 
 /// How rsync ended.
@@ -75,6 +76,15 @@ pub fn unfinished(ended: Ended) -> Reason {
 /// The reason of a push that did not fit into the store.
 pub fn store_full() -> Reason {
     Reason::of_the_server(Code::Store, "the store ran full during the push").remedy("make room on the store")
+}
+
+/// The reason of a push whose rsync ran out of this.
+pub fn ran_out(lack: Lack) -> Reason {
+    match lack {
+        Lack::Room => store_full(),
+        Lack::Quota => Reason::of_the_server(Code::Store, "the push used up the quota that the file system has for it (EDQUOT)")
+            .remedy("raise it, by setquota, xfs_quota or btrfs qgroup, or make room; what arrived is kept for the next push, once"),
+    }
 }
 
 /// The reason of a transaction whose client says that its own rsync failed with this status.

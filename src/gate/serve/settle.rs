@@ -124,6 +124,8 @@ impl Connection<'_> {
             is_empty,
             newest_has_files: is_empty && self.newest_has_files(settling)?,
             store_full: held.repository().is_full(),
+            lack: measure.lack,
+            keeps_some: measure.lack.is_some() && held.keeps(&work.place()),
             kept_reaches_limit: measure.is_kept_already(held, &work.place(), snapshots.first().map(PathBuf::as_path)),
             ..Found::default()
         })
