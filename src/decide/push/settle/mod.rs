@@ -204,7 +204,9 @@ fn of_push(plan: &PushPlan, ended: Ended, can_go_on: bool, found: Found, rules: 
     if found.store_full && matches!(ended, Ended::Exit(FILE_IO | PARTIAL)) {
         return Settled::badly(Fate::DiscardAll, Outcome::Failed, Code::Store.exit(), outcome::store_full());
     }
-    if let Some(lack) = found.lack.filter(|_| matches!(ended, Ended::Exit(FILE_IO | PARTIAL))) {
+    // A file's attributes may be too many for it (ENOSPC, ext4) where there is room enough.
+    let is_meant = |lack: &Lack| ended == Ended::Exit(FILE_IO) || (ended == Ended::Exit(PARTIAL) && *lack == Lack::Quota);
+    if let Some(lack) = found.lack.filter(is_meant) {
         // Kept once, for when there is room. A second time it would only take that.
         let fate = if found.keeps_some || !can_go_on { Fate::DiscardAll } else { Fate::SetAside };
         return Settled::badly(fate, Outcome::Failed, Code::Store.exit(), outcome::ran_out(lack));
