@@ -128,7 +128,7 @@ fn history_from_before_there_was_a_book_is_counted_and_until_then_said_to_be_unk
     let source = gate.source("data");
     megabytes(&source, 0, 3);
     gate.push(&source, &[]).exits(0);
-    fs::remove_file(gate.inside(".snapgate/usage.json")).unwrap();
+    fs::remove_file(gate.inside(".snapgate/usage")).unwrap();
     assert_eq!(told(&gate, &[])["recount_due"], true);
     gate.push(&source, &[]).exits(0);
     assert!(gate.record().warnings.iter().any(|warning| warning.contains("not known exactly")), "{:?}", gate.record());

@@ -9,7 +9,8 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use nix::sys::stat::{FileStat, SFlag, fstat};
 
-use super::{Held, Opened, is_directory, notes};
+use super::notes::{self, DRAFT};
+use super::{Held, Opened, is_directory};
 use crate::act::store::disk::found;
 use crate::act::store::tree::{Listed, allocated, along, each, kind, open_at, stat};
 use crate::act::store::walk::{Closed, Next, Visitor, walk};
@@ -18,8 +19,8 @@ use crate::decide::quota::{Book, Disk, Holding, Reclaimed};
 use crate::terms::limits::RECOUNT_TRIES;
 use crate::terms::{Code, NamePattern, Reason, SnapshotName, Usage};
 
-const BOOK: &str = "usage.json";
-const RECLAIMED: &str = "freed.json";
+const BOOK: &str = "usage";
+const RECLAIMED: &str = "freed";
 
 /// What a count has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +66,7 @@ impl Opened {
             let reclaimed = self.reclaimed().ended();
             let book =
                 Book::counted(counting.history, counting.set_aside, counting.waiting, newest.map(|name| name.to_string()), reclaimed);
-            let write = || self.write(self.state.as_fd(), RECLAIMED, &reclaimed).and_then(|()| self.write(self.state.as_fd(), BOOK, &book));
+            let write = || self.enter_reclaimed(reclaimed).and_then(|()| self.enter(&book));
             write().or_trouble("writing in", &self.path)?;
             return Ok(Counted { before, found: book.holding(reclaimed) });
         }
@@ -74,17 +75,26 @@ impl Opened {
 
     /// What the reaper has freed so far.
     pub(super) fn reclaimed(&self) -> Reclaimed {
-        notes::read(self.state.as_fd(), OsStr::new(RECLAIMED)).unwrap_or_default()
+        self.read(RECLAIMED).and_then(|text| Reclaimed::read(&text)).unwrap_or_default()
     }
 
     /// Enters it. Only the reaper does, and whoever keeps it from its work.
     pub(super) fn enter_reclaimed(&self, reclaimed: Reclaimed) -> io::Result<()> {
-        self.write_from(self.state.as_fd(), "freed.new", RECLAIMED, &reclaimed)
+        self.write_from(self.state.as_fd(), "freed.new", RECLAIMED, reclaimed.to_string().as_bytes())
     }
 
     fn book(&self, newest: Option<&str>) -> Book {
-        let book: Book = notes::read(self.state.as_fd(), OsStr::new(BOOK)).unwrap_or_default();
+        let book = self.read(BOOK).and_then(|text| Book::read(&text)).unwrap_or_default();
         book.brought_up(newest, |name| self.has(name))
+    }
+
+    /// Enters a book, for the holder of the repository.
+    fn enter(&self, book: &Book) -> io::Result<()> {
+        self.write_from(self.state.as_fd(), DRAFT, BOOK, book.to_string().as_bytes())
+    }
+
+    fn read(&self, name: &str) -> Option<String> {
+        String::from_utf8(notes::read_bytes(self.state.as_fd(), OsStr::new(name)).ok()?).ok()
     }
 
     fn has(&self, name: &str) -> bool {
@@ -92,9 +102,9 @@ impl Opened {
     }
 
     /// What changes whenever a snapshot comes, goes, or comes back.
-    fn stamp(&self) -> (Option<Book>, Option<(i64, i64)>) {
+    fn stamp(&self) -> (Option<String>, Option<(i64, i64)>) {
         let trash = open_at(&self.state, "trash").and_then(|trash| fstat(&trash));
-        (notes::read(self.state.as_fd(), OsStr::new(BOOK)).ok(), trash.ok().map(|found| (found.st_mtime, found.st_mtime_nsec)))
+        (self.read(BOOK), trash.ok().map(|found| (found.st_mtime, found.st_mtime_nsec)))
     }
 
     fn count(&self, names: &NamePattern) -> io::Result<Counting> {
@@ -118,9 +128,9 @@ impl Held<'_> {
     /// Has the book say whether the last snapshot was published while that can be seen.
     pub(super) fn bring_up(&self, removed: &SnapshotName) -> io::Result<()> {
         let opened = self.opened;
-        let Some(book) = found(notes::read::<Book>(opened.state.as_fd(), OsStr::new(BOOK)))? else { return Ok(()) };
+        let Some(book) = opened.read(BOOK).and_then(|text| Book::read(&text)) else { return Ok(()) };
         let brought_up = book.clone().brought_up(Some(removed.as_str()), |name| opened.has(name));
-        if brought_up == book { Ok(()) } else { opened.write(opened.state.as_fd(), BOOK, &brought_up) }
+        if brought_up == book { Ok(()) } else { opened.enter(&brought_up) }
     }
 }
 

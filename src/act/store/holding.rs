@@ -1,4 +1,4 @@
-//! What the client holds in all, kept from push to push in the book `usage.json`, so that nobody
+//! What the client holds in all, kept from push to push in the book `usage`, so that nobody
 //! has to walk through history to know it.
 //!
 //! A push enters what it adds before it publishes; whether it did, the name of its snapshot tells.
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::stat::{SFlag, lstat};
 use nix::sys::statvfs::fstatvfs;
 
-use super::disk::{overwrite, read_value};
+use super::disk::{overwrite_with, read_note};
 use super::keep::numbered;
 use super::tree::{Listed, allocated, kind, open, open_at, stat};
 use super::walk::{Closed, Next, Visitor, walk_tree};
@@ -29,8 +29,7 @@ impl Repository {
     /// What the client holds. Nothing is walked.
     #[must_use]
     pub fn holding(&self, newest: Option<&SnapshotName>) -> Holding {
-        let reclaimed: Reclaimed = read_value(&self.freed_note(), MAX_BOOK).unwrap_or_default();
-        self.book(newest).holding(reclaimed)
+        self.book(newest).holding(read(&self.freed_note(), Reclaimed::read))
     }
 
     /// What is free on its disk; `None` where the kernel does not say.
@@ -40,15 +39,19 @@ impl Repository {
 
     /// One that cannot be read is as good as none: it is due then.
     fn book(&self, newest: Option<&SnapshotName>) -> Book {
-        let book: Book = read_value(&self.usage_note(), MAX_BOOK).unwrap_or_default();
         let is_there = |name: &str| lstat(&self.snapshots().join(name)).is_ok_and(|found| kind(&found) == SFlag::S_IFDIR);
-        book.brought_up(newest.map(SnapshotName::as_str), is_there)
+        read(&self.usage_note(), Book::read).brought_up(newest.map(SnapshotName::as_str), is_there)
     }
 
     /// What is not written is due to be counted.
     fn enter(&self, book: &Book) {
-        let _ = overwrite(&self.usage_note(), book);
+        let _ = overwrite_with(&self.usage_note(), book.to_string().as_bytes());
     }
+}
+
+fn read<T: Default>(note: &Path, read: impl FnOnce(&str) -> Option<T>) -> T {
+    let bytes = read_note(note, MAX_BOOK).ok();
+    bytes.and_then(|bytes| read(std::str::from_utf8(&bytes).ok()?)).unwrap_or_default()
 }
 
 /// The disk of an open directory.

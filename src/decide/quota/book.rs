@@ -1,14 +1,16 @@
-//! The book about what a client holds, as it stands in `.snapgate/usage.json`, and what the reaper
-//! has freed, as it stands in `.snapgate/freed.json`. Each file has one writer at a time: whoever
-//! holds the repository, and whoever holds the reaper's lock.
+//! The book about what a client holds, as it stands in `.snapgate/usage`, and what the reaper has
+//! freed, as it stands in `.snapgate/freed`. Each file has one writer at a time: whoever holds the
+//! repository, and whoever holds the reaper's lock.
+//!
+//! Both are lines of a word and its figures, and end with `end`, so that half a file is none. A
+//! reader for JSON would be a large part of what the gate has for all of this.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
 
 use crate::terms::Usage;
 
 /// What is entered of a client. All inodes count once; the gate's own files do not.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Book {
     /// Snapshots, those in the trash as well, and what is being removed of them.
     history: Usage,
@@ -17,10 +19,8 @@ pub struct Book {
     /// The pushes of an open transaction, and what nobody could remove.
     waiting: Usage,
     /// The snapshot that is about to be published. Whether it was, its name tells.
-    #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<Next>,
     /// The newest snapshot that is entered.
-    #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<String>,
     /// What the reaper had freed by when `history` was counted.
     freed: Usage,
@@ -31,7 +31,7 @@ pub struct Book {
 }
 
 /// A snapshot that is about to be published.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Next {
     /// Its name.
     pub name: String,
@@ -40,8 +40,7 @@ pub struct Next {
 }
 
 /// What the reaper has freed since the repository was made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reclaimed {
     /// The sum.
     pub freed: Usage,
@@ -62,6 +61,49 @@ pub struct Holding {
     pub due: bool,
 }
 
+impl fmt::Display for Book {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { history, set_aside, waiting, next, last, freed, gaps, due } = self;
+        for (word, Usage { bytes, inodes }) in [("history", history), ("set-aside", set_aside), ("waiting", waiting), ("freed", freed)] {
+            writeln!(out, "{word} {bytes} {inodes}")?;
+        }
+        writeln!(out, "state {gaps} {}", u64::from(*due))?;
+        if let Some(last) = last {
+            writeln!(out, "last {last}")?;
+        }
+        match next {
+            None => {}
+            Some(Next { name, adds: Some(Usage { bytes, inodes }) }) => writeln!(out, "next {bytes} {inodes} {name}")?,
+            Some(Next { name, adds: None }) => writeln!(out, "unseen {name}")?,
+        }
+        out.write_str(END)
+    }
+}
+
+impl fmt::Display for Reclaimed {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { freed: Usage { bytes, inodes }, at_work, gaps } = self;
+        write!(out, "freed {bytes} {inodes}\nstate {gaps} {}\n{END}", u64::from(*at_work))
+    }
+}
+
+/// How a book ends.
+const END: &str = "end\n";
+
+/// The lines of a book, each as its word and the rest; `None` for one that is not whole.
+fn lines(text: &str) -> Option<impl Iterator<Item = (&str, &str)>> {
+    let body = text.strip_suffix(END)?;
+    let is_whole = body.lines().all(|line| line.contains(' '));
+    is_whole.then(|| body.lines().filter_map(|line| line.split_once(' ')))
+}
+
+/// Two figures, and what is behind them.
+fn figures(text: &str) -> Option<(u64, u64, &str)> {
+    let (one, rest) = text.split_once(' ')?;
+    let (other, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    Some((one.parse().ok()?, other.parse().ok()?, rest))
+}
+
 impl Holding {
     /// What a push adds to.
     pub fn before_a_push(&self) -> Usage {
@@ -70,6 +112,26 @@ impl Holding {
 }
 
 impl Book {
+    /// Reads one. A word that a later version knows is passed over.
+    pub fn read(text: &str) -> Option<Self> {
+        let mut book = Self::default();
+        for (word, rest) in lines(text)? {
+            let usage = || figures(rest).map(|(bytes, inodes, _)| Usage { bytes, inodes });
+            match word {
+                "history" => book.history = usage()?,
+                "set-aside" => book.set_aside = usage()?,
+                "waiting" => book.waiting = usage()?,
+                "freed" => book.freed = usage()?,
+                "state" => (book.gaps, book.due) = figures(rest).map(|(gaps, due, _)| (gaps, due != 0))?,
+                "last" => book.last = Some(rest.to_owned()),
+                "next" => book.next = Some(Next { name: figures(rest)?.2.to_owned(), adds: usage() }),
+                "unseen" => book.next = Some(Next { name: rest.to_owned(), adds: None }),
+                _ => {}
+            }
+        }
+        Some(book)
+    }
+
     /// A book about what a count has found. `last` is the newest snapshot.
     pub fn counted(history: Usage, set_aside: Usage, waiting: Usage, last: Option<String>, reclaimed: Reclaimed) -> Self {
         let Reclaimed { freed, gaps, at_work: _ } = reclaimed;
@@ -135,6 +197,19 @@ impl Book {
 }
 
 impl Reclaimed {
+    /// Reads it likewise.
+    pub fn read(text: &str) -> Option<Self> {
+        let mut this = Self::default();
+        for (word, rest) in lines(text)? {
+            match (word, figures(rest)?) {
+                ("freed", (bytes, inodes, _)) => this.freed = Usage { bytes, inodes },
+                ("state", (gaps, at_work, _)) => (this.gaps, this.at_work) = (gaps, at_work != 0),
+                _ => {}
+            }
+        }
+        Some(this)
+    }
+
     /// When the reaper begins.
     #[must_use]
     pub fn begun(self) -> Self {

@@ -69,6 +69,28 @@ fn the_stricter_limit_counts() {
     assert_eq!(Cap::up_to(5, 7, Ground::Quota).most, 0);
 }
 
+#[test]
+fn a_book_is_read_as_it_was_written_and_half_of_one_is_none() {
+    let all = Book::counted(
+        usage(1, 2),
+        usage(3, 4),
+        usage(5, 6),
+        Some("2026/1121/0300 x".to_owned()),
+        Reclaimed { freed: usage(7, 8), at_work: true, gaps: 9 },
+    );
+    let next = |adds| all.clone().brought_up(Some("2027"), |_| false).announcing(Next { name: "2027 1 2".to_owned(), adds });
+    for book in [Book::default(), all.clone(), next(Some(usage(10, 11))), next(None)] {
+        let text = book.to_string();
+        assert_eq!(Book::read(&text).as_ref(), Some(&book), "{text}");
+        (0..text.len()).for_each(|cut| assert_eq!(Book::read(&text[..cut]), None, "{cut} of {text}"));
+        assert_eq!(Book::read(&format!("{text}st 5 6\nend\n")), None, "the end of a longer one");
+        assert_eq!(Book::read(&format!("later 1\n{text}")), Some(book));
+    }
+    let reclaimed = Reclaimed { freed: usage(7, 8), at_work: true, gaps: 9 };
+    assert_eq!(Reclaimed::read(&reclaimed.to_string()), Some(reclaimed));
+    assert_eq!((Reclaimed::read("freed 1\nend\n"), Book::read("history 1 x\nend\n"), Book::read("")), (None, None, None));
+}
+
 /// What may happen to a repository, and to who writes its book.
 #[derive(Debug, Clone)]
 enum Deed {
