@@ -160,7 +160,7 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
             | Command::Help
             | Command::Probe(_)
             | Command::Status
-            | Command::Prepare
+            | Command::Prepare { .. }
             | Command::Complete { .. }
             | Command::Abort
             | Command::Secluded(_) => 0,

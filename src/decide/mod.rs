@@ -10,6 +10,7 @@ pub mod keep;
 pub(crate) mod owners;
 pub mod policy;
 pub mod push;
+pub mod quota;
 pub mod rrsync;
 pub mod rsync;
 pub mod sandbox;

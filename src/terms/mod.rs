@@ -39,6 +39,6 @@ pub use record::{DroppedOwners, Jail, PushFacts, StoredAgain};
 pub use repository::{Pushed, RepositoryState, STATE, Transaction};
 pub use request::{Account, CommandSource, Login, Original, Request};
 pub use snapshot::{NamePattern, SnapshotName};
-pub use usage::{Bytes, Count, Excess, Resource, Usage};
+pub use usage::{Bytes, Count, Excess, Ground, Resource, Shares, Usage};
 pub use verb::Verb;
 pub use zone::{Zone, ZoneName};

@@ -114,8 +114,12 @@ table! {
         /// There is a snapshot of this very second already, or minute, or whatever the names count.
         TooSoon = "too-soon" => LATER
             .headline("No need to act unless it goes on: {who} came again before its next snapshot could have a name."),
-        /// The store is not mounted, not the account's, full, or read-only.
+        /// The store is not mounted, not the account's, full, or read-only, or has no more free than
+        /// the site's `min_free:`.
         Store = "store" => LATER.headline("Act: {cannot}, because something is wrong with the store."),
+        /// The client holds as much on the server as its policy's `quota:` lets it, or would with what
+        /// it brings.
+        Quota = "quota" => REFUSED.anywhere().headline("Act: {cannot}, because it has used up its quota on this server."),
         /// The server's rsync is missing or does not start.
         Rsync = "rsync" => mend("Act: {who} cannot back up, because rsync does not run on this server."),
         /// The kernel cannot hold the jail, or gives the account no namespaces.

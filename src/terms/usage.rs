@@ -19,6 +19,41 @@ impl Usage {
     pub fn and(self, other: Self) -> Self {
         Self { bytes: self.bytes.saturating_add(other.bytes), inodes: self.inodes.saturating_add(other.inodes) }
     }
+
+    /// What is left without it; nothing where that is more.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self { bytes: self.bytes.saturating_sub(other.bytes), inodes: self.inodes.saturating_sub(other.inodes) }
+    }
+}
+
+/// A sum over names that counts each inode once, however many names it has: each of them adds its
+/// share. It remembers nothing, and is exact where all names of an inode are seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shares {
+    blocks: u128,
+    inodes: u128,
+}
+
+/// Binary digits of a share: what is cut off of 2^47 names is less than half a block.
+const SHARE: u32 = 48;
+
+/// Bytes of what `st_blocks` counts (stat(2)).
+const BLOCK: u64 = 512;
+
+impl Shares {
+    /// A name of an inode that takes so many bytes and has so many names in all.
+    pub fn add(&mut self, bytes: u64, names: u64) {
+        let names = u128::from(names.max(1));
+        self.blocks = self.blocks.saturating_add((u128::from(bytes / BLOCK) << SHARE) / names);
+        self.inodes = self.inodes.saturating_add((1 << SHARE) / names);
+    }
+
+    /// The sum.
+    pub fn sum(self) -> Usage {
+        let whole = |shares: u128| u64::try_from(shares.saturating_add(1 << (SHARE - 1)) >> SHARE).unwrap_or(u64::MAX);
+        Usage { bytes: whole(self.blocks).saturating_mul(BLOCK), inodes: whole(self.inodes) }
+    }
 }
 
 /// What a count of a tree found.
@@ -51,9 +86,23 @@ pub enum Resource {
     Links,
 }
 
+/// Whose limit it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ground {
+    /// That of a single push or transaction (`limits:`).
+    #[default]
+    Push,
+    /// That of all that the client holds (`quota:`).
+    Quota,
+    /// That of the disk, of which pushes leave some free (`min_free:`).
+    Store,
+}
+
 /// That a push went past a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Excess {
+    /// Whose limit.
+    pub ground: Ground,
     /// Of what.
     pub resource: Resource,
     /// The limit.
@@ -97,6 +146,20 @@ impl fmt::Display for Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares_count_each_inode_once_whatever_its_names() {
+        let mut shares = Shares::default();
+        let mut expected = Usage::default();
+        for (inode, names) in (1..=2000u64).zip([1, 2, 3, 7, 64_999, 65_000].into_iter().cycle()) {
+            (0..names).for_each(|_| shares.add(inode * 4096, names));
+            expected = expected.and(Usage { bytes: inode * 4096, inodes: 1 });
+        }
+        assert_eq!(shares.sum(), expected);
+        let mut some = Shares::default();
+        some.add(4096, 0);
+        assert_eq!((some.sum(), Shares::default().sum()), (Usage { bytes: 4096, inodes: 1 }, Usage::default()));
+    }
 
     #[test]
     fn sizes_are_shown_as_they_were_written() {

@@ -37,8 +37,8 @@ table! {
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum Verb: VerbRow {
-        /// Open a transaction: pushes add up until `complete`.
-        Prepare = "prepare" => VerbRow { backs_up: true, ..works("ssh HOST prepare", "transaction opened", "opened a transaction") },
+        /// Open a transaction: pushes add up until `complete`. BYTES is what will be new.
+        Prepare = "prepare" => VerbRow { backs_up: true, ..works("ssh HOST prepare [BYTES]", "transaction opened", "opened a transaction") },
         /// Push; it becomes a snapshot.
         Rsync = "rsync" => VerbRow {
             by_default: true,

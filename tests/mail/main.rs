@@ -14,6 +14,7 @@ use nix::unistd::{Gid, Uid, chown, geteuid};
 use snapgate::act::record::spool::Spool;
 use snapgate::admin::watch::{Means, WatchReport, run, run_with};
 use snapgate::decide::policy::{Defaults, MailSettings, Namespaces, Origins, Site, Sshd, Tls, Transport};
+use snapgate::decide::quota::MinFree;
 use snapgate::terms::Event;
 
 mod bounds;
@@ -54,6 +55,7 @@ impl Place {
             sessions: 100,
             jail: true,
             namespaces: Namespaces::Required,
+            min_free: MinFree::LEAST,
             mail,
             defaults: Defaults::default(),
             origins: Origins::default(),

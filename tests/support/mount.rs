@@ -14,6 +14,8 @@ use crate::{client, is_root, mode, skip};
 pub enum Kind {
     /// ext4, of any size.
     Ext4,
+    /// btrfs, not smaller than 110 MiB: the one that has quotas in every kernel that has it.
+    Btrfs,
     /// XFS, which is not made smaller than 300 MiB. Its file takes no more room than is written to it.
     Xfs,
 }
@@ -37,6 +39,7 @@ impl Mount {
     fn made(kind: Kind, megabytes: u32, room: Option<u32>, options: &[&str]) -> Option<Self> {
         let (program, usual) = match kind {
             Kind::Ext4 => ("mkfs.ext4", &["-q", "-m", "0"][..]),
+            Kind::Btrfs => ("mkfs.btrfs", &["-q"][..]),
             Kind::Xfs => ("mkfs.xfs", &["-q"][..]),
         };
         if !is_root() {

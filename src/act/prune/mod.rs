@@ -7,6 +7,7 @@
 //! An account may put anything into its directories. So every step is taken by descriptor and
 //! through no link; root becomes the account for it, or leaves what it makes to it.
 
+mod book;
 mod notes;
 mod reap;
 mod trash;
@@ -29,6 +30,7 @@ use crate::act::store::tree::{Listed, each, open_at, stat};
 use crate::act::store::{OrTrouble as _, locked, remembered, tree};
 use crate::terms::{NamePattern, Reason, STATE, SnapshotName};
 
+pub use book::Counted;
 pub use notes::Protected;
 pub use reap::Reaped;
 pub use trash::{Removal, Trashed};

@@ -28,7 +28,7 @@ const PROTECTED: &str = "protected";
 const ANNOUNCED: &str = "announced.json";
 
 /// A note that is being written.
-const DRAFT: &str = "draft";
+pub(super) const DRAFT: &str = "draft";
 
 /// The end of a note's name.
 pub(super) const NOTE: &str = ".json";
@@ -98,23 +98,29 @@ impl Opened {
 
     /// Writes a note: it is there whole or not at all, and stays.
     pub(super) fn write(&self, directory: BorrowedFd<'_>, name: &str, note: &impl Serialize) -> io::Result<()> {
-        self.draft(directory, note)?.sync_all()?;
-        renameat(directory, DRAFT, directory, name)?;
+        self.write_from(directory, DRAFT, name, &serde_json::to_vec(note)?)
+    }
+
+    /// The same with any bytes and another draft, for somebody else than the holder of the
+    /// repository.
+    pub(super) fn write_from(&self, directory: BorrowedFd<'_>, draft: &str, name: &str, note: &[u8]) -> io::Result<()> {
+        self.draft(directory, draft, note)?.sync_all()?;
+        renameat(directory, draft, directory, name)?;
         Ok(fsync(directory)?)
     }
 
     /// The same where a crash of the machine may take it: nothing depends on it.
     pub(super) fn put(&self, directory: BorrowedFd<'_>, name: &str, note: &impl Serialize) -> io::Result<()> {
-        self.draft(directory, note)?;
+        self.draft(directory, DRAFT, &serde_json::to_vec(note)?)?;
         Ok(renameat(directory, DRAFT, directory, name)?)
     }
 
-    /// Writes it under a name of its own. For the holder of the repository: nobody else writes
-    /// here.
-    fn draft(&self, directory: BorrowedFd<'_>, note: &impl Serialize) -> io::Result<File> {
-        gone(unlinkat(directory, DRAFT, UnlinkatFlags::NoRemoveDir))?;
-        let mut file = File::from(openat(directory, DRAFT, NEW, Mode::S_IRUSR | Mode::S_IWUSR)?);
-        file.write_all(&serde_json::to_vec(note)?)?;
+    /// Writes it under a name of its own, at which nobody else writes: [`DRAFT`] is the holder's of
+    /// the repository.
+    fn draft(&self, directory: BorrowedFd<'_>, draft: &str, note: &[u8]) -> io::Result<File> {
+        gone(unlinkat(directory, draft, UnlinkatFlags::NoRemoveDir))?;
+        let mut file = File::from(openat(directory, draft, NEW, Mode::S_IRUSR | Mode::S_IWUSR)?);
+        file.write_all(note)?;
         self.give(&file)?;
         Ok(file)
     }
@@ -153,12 +159,17 @@ impl Held<'_> {
 
 /// Reads a note.
 pub(super) fn read<T: DeserializeOwned>(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<T> {
+    Ok(serde_json::from_slice(&read_bytes(directory, name)?)?)
+}
+
+/// Reads what is in one.
+pub(super) fn read_bytes(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<Vec<u8>> {
     const NOTE: OFlag = OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_NONBLOCK).union(OFlag::O_CLOEXEC);
     let file = File::from(openat(directory, name, NOTE, Mode::empty())?);
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is no file"));
     }
-    Ok(serde_json::from_slice(&read_bounded(file, MAX_EVENT)?)?)
+    read_bounded(file, MAX_EVENT)
 }
 
 /// What stands for a slash where a snapshot's name is that of one file. No name has it.

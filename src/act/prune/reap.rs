@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
+use std::fs::File;
 use std::io;
 use std::num::NonZero;
 use std::ops::ControlFlow;
@@ -25,7 +26,7 @@ use crate::act::store::walk::{Closed, Leaving, Next, Visitor, walk};
 use crate::act::store::{OrTrouble as _, locked};
 use crate::terms::limits::{MAX_NAMED_PROBLEMS, REAP_LOOK, REAP_THREADS};
 use crate::terms::text::{os_words, printable};
-use crate::terms::{Code, Freed, Reason};
+use crate::terms::{Code, Freed, Reason, Usage};
 
 /// What the reaper did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,11 +66,7 @@ impl Opened {
     /// # Errors
     /// As [`Opened::reap`].
     pub fn reap_telling(&self, trashed: &[Trashed], tell: &(dyn Fn(Freed) + Sync)) -> Result<Reaped, Reason> {
-        let lock = self.lock_file("reaper.lock").or_trouble("opening", &self.path)?;
-        let _lock = locked(lock, &self.path).map_err(|reason| match reason.code {
-            Code::Busy => Reason::new(Code::Busy, "another `snapgate prune` is freeing what was removed").hint("wait until it has ended"),
-            _ => reason,
-        })?;
+        let _lock = self.reaper_lock()?;
         let (reaping, stuck) = self.give_up(trashed).or_trouble("emptying the trash of", &self.path)?;
         let mut all = Reaped { in_all: stuck.len() as u64, ..Reaped::default() };
         all.problems.extend(stuck.into_iter().take(MAX_NAMED_PROBLEMS));
@@ -81,18 +78,45 @@ impl Opened {
             })
         });
         listed.or_trouble("reading the trash of", &self.path)?;
+        let mut reclaimed = self.reclaimed();
+        let enter = |reclaimed| self.enter_reclaimed(reclaimed).or_trouble("writing in", &self.path);
+        if names.is_empty() && !reclaimed.at_work {
+            return Ok(all);
+        }
+        reclaimed = reclaimed.begun();
+        enter(reclaimed)?;
         for name in names {
+            let before = all.freed();
             let common = Common::new(self, tell);
             if let Err(error) = common.tree(&reaping, &name) {
                 common.problem(&name, &error);
             }
             let is_gone = stat(reaping.as_fd(), &name).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
             common.add_to(&mut all, &name, is_gone);
+            // After each, so that a kill leaves out no more than one.
+            reclaimed = reclaimed.and(all.freed().without(before));
+            enter(reclaimed)?;
             if all.paused {
                 break;
             }
         }
+        enter(reclaimed.ended())?;
         Ok(all)
+    }
+
+    /// Keeps every other reaper away.
+    pub(super) fn reaper_lock(&self) -> Result<File, Reason> {
+        let lock = self.lock_file("reaper.lock").or_trouble("opening", &self.path)?;
+        locked(lock, &self.path).map_err(|reason| match reason.code {
+            Code::Busy => Reason::new(Code::Busy, "another `snapgate prune` is freeing what was removed").hint("wait until it has ended"),
+            _ => reason,
+        })
+    }
+}
+
+impl Reaped {
+    fn freed(&self) -> Usage {
+        Usage { bytes: self.bytes, inodes: self.inodes }
     }
 }
 

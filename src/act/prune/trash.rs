@@ -56,7 +56,7 @@ impl Held<'_> {
     /// are empty then go as well.
     pub fn remove(&self, name: &SnapshotName, at: DateTime<Utc>, removal: &Removal) -> Result<(), Reason> {
         let path = name.below(Path::new("snapshots"));
-        self.take_out(name, at, removal).or_trouble("removing", &self.opened.path.join(path))
+        self.bring_up(name).and_then(|()| self.take_out(name, at, removal)).or_trouble("removing", &self.opened.path.join(path))
     }
 
     fn take_out(&self, name: &SnapshotName, at: DateTime<Utc>, removal: &Removal) -> io::Result<()> {

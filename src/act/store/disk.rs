@@ -57,9 +57,13 @@ pub(super) fn write_value(path: &Path, value: &impl Serialize) -> io::Result<()>
 /// removing the old file takes a quarter of all the time before a push, and truncating it makes the
 /// file system write its text to the disk.
 pub(super) fn overwrite(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    let bytes = serde_json::to_vec(value)?;
+    overwrite_with(path, &serde_json::to_vec(value)?)
+}
+
+/// The same with a text.
+pub(super) fn overwrite_with(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)?;
-    file.write_all(&bytes)?;
+    file.write_all(bytes)?;
     if file.metadata()?.len() != bytes.len() as u64 {
         file.set_len(bytes.len() as u64)?;
     }

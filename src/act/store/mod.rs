@@ -14,6 +14,7 @@ mod compare;
 mod contents;
 pub(in crate::act) mod disk;
 mod find;
+mod holding;
 mod keep;
 mod links;
 mod mounts;
@@ -51,6 +52,7 @@ use crate::terms::{Code, Mapping, NamePattern, Reason, RepositoryState, STATE, S
 
 use disk::found;
 pub use find::Found;
+pub(in crate::act) use holding::disk_of;
 pub use links::{Bounds, Deferred, Made, Taken};
 pub use mounts::mounted;
 pub use owners::{owners_of, remembered};
@@ -276,6 +278,8 @@ in_state! {
     transaction_file = "transaction.json"
     parts = "parts"
     counted_note = "counted.json"
+    usage_note = "usage"
+    freed_note = "freed"
     carried = "carried"
     broken = "broken"
     next_current = "current.new"

@@ -4,8 +4,9 @@
 //! rsync never starts in a directory that has anything in it: a file there could share its inode
 //! with history.
 
+use std::cell::Cell;
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -86,12 +87,28 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// Makes the empty directory, with `place` in it.
+    /// Makes the empty directory, with `place` in it. Where there is no room even for that, what
+    /// interrupted pushes left is given up.
     pub fn stage(&self, place: &SubPath) -> Result<Staging<'_>, Reason> {
+        let no_room = Cell::new(false);
+        match self.try_stage(place, &no_room) {
+            Err(_) if no_room.get() && !numbered(&self.repository.interrupted()).is_empty() => {
+                self.forget_unfinished()?;
+                self.try_stage(place, &no_room)
+            }
+            tried => tried,
+        }
+    }
+
+    fn try_stage(&self, place: &SubPath, no_room: &Cell<bool>) -> Result<Staging<'_>, Reason> {
         // Of a gate that was killed while it tidied up.
         self.clear_placeholders().or_trouble("clearing", &self.repository.state())?;
         let partial_dir = self.mark_run().or_trouble("writing", &self.repository.run_mark())?;
-        let make = |directory: &Path| keep::make(self.repository, directory).or_trouble("creating", directory);
+        let is_lack = |error: &io::Error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        let make = |directory: &Path| {
+            let made = keep::make(self.repository, directory).inspect_err(|error| no_room.set(is_lack(error)));
+            made.or_trouble("creating", directory)
+        };
         let mut directory = self.repository.inprogress();
         make(&directory)?;
         for part in place.components() {

@@ -7,17 +7,18 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nix::sys::stat::{FileStat, SFlag};
+use nix::sys::stat::{FileStat, SFlag, lstat};
 use rustix::fs::lgetxattr;
 
 use super::compare::{Comparison, Side};
 use super::links::Taken;
-use super::tree::{Listed, kind, open, open_at, stat};
+use super::tree::{Listed, allocated, kind, open, open_at, stat};
 use super::walk::{Closed, Next, Visitor, walk_tree};
 use crate::decide::owners::lists;
 use crate::decide::sandbox::spec::Ids;
 use crate::terms::limits::{MAX_ACCESS_LIST, USUAL_ACCESS_LIST};
 use crate::terms::record::StoredAgain;
+use crate::terms::usage::{Shares, Usage};
 
 /// What stands in a tree.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,6 +36,10 @@ pub struct Survey {
     /// Files and directories, not linked, with the last id that is kept as owner or group, or in an
     /// access list: it stands for all ids beyond.
     pub beyond: u64,
+    /// What it takes, where nothing in it has a name elsewhere: so before its links are made.
+    pub takes: Usage,
+    /// Whether a part of it was not seen.
+    pub blind: bool,
 }
 
 /// Which ids are looked for in a tree whose owners are kept.
@@ -48,9 +53,10 @@ pub(super) struct Kept {
 /// Counts a tree, comparing with those before it, the first of which counts most.
 pub(super) fn survey(path: &Path, compare: &[PathBuf], taken: &Taken, kept: Option<Kept>) -> io::Result<Survey> {
     let compare = compare.iter().filter_map(|path| open(path).ok()).collect();
-    let mut counting = Counting { taken, kept, comparison: Comparison::new(), survey: Survey::default() };
+    let mut counting = Counting { taken, kept, comparison: Comparison::new(), survey: Survey::default(), shares: Shares::default() };
+    counting.shares.add(allocated(&lstat(path)?), 1);
     walk_tree(path, compare, Closed::Left, &mut counting)?;
-    Ok(counting.survey)
+    Ok(Survey { takes: counting.shares.sum(), ..counting.survey })
 }
 
 struct Counting<'a> {
@@ -58,6 +64,7 @@ struct Counting<'a> {
     kept: Option<Kept>,
     comparison: Comparison,
     survey: Survey,
+    shares: Shares,
 }
 
 impl Counting<'_> {
@@ -114,7 +121,9 @@ impl Visitor for Counting<'_> {
     fn entry(&mut self, compare: &mut Vec<OwnedFd>, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<Vec<OwnedFd>>> {
         let Some(found) = self.taken.not_a_placeholder(at, entry)? else { return Ok(Next::Past) };
         self.survey.beyond += u64::from(self.is_beyond(at, entry.name, &found));
-        if kind(&found) == SFlag::S_IFDIR {
+        let is_directory = kind(&found) == SFlag::S_IFDIR;
+        self.shares.add(allocated(&found), if is_directory { 1 } else { u64::try_from(found.st_nlink).unwrap_or(u64::MAX) });
+        if is_directory {
             return Ok(Next::Into(compare.iter().filter_map(|old| open_at(old, entry.name).ok()).collect()));
         }
         let side = |directory, found| Side { directory, name: entry.name, found };
@@ -125,6 +134,7 @@ impl Visitor for Counting<'_> {
 
     /// The client made it unreadable; its files are there and stay uncounted.
     fn unseen(&mut self, error: io::Error) -> io::Result<ControlFlow<()>> {
+        self.survey.blind = true;
         if error.kind() == io::ErrorKind::PermissionDenied { Ok(ControlFlow::Continue(())) } else { Err(error) }
     }
 }
@@ -151,8 +161,9 @@ mod tests {
         fs::write(new.join("one"), "1").unwrap();
         fs::hard_link(new.join("one"), new.join("two")).unwrap();
         let again = StoredAgain { files: 1, same: 1, ..StoredAgain::default() };
-        let expected = Survey { files: 4, linked: 1, bytes: 10, received_bytes: 5, again, beyond: 0 };
-        assert_eq!(survey(&new, std::slice::from_ref(&old), &Taken::default(), None).unwrap(), expected);
+        let found = survey(&new, std::slice::from_ref(&old), &Taken::default(), None).unwrap();
+        let expected = Survey { files: 4, linked: 1, bytes: 10, received_bytes: 5, again, beyond: 0, takes: found.takes, blind: false };
+        assert_eq!(found, expected);
         let own = |number: u32| Some(Kept { ids: Ids { users: number + 1, groups: u32::MAX }, lists: true });
         let user = fs::metadata(&new).unwrap().uid();
         let beyond = |ids| survey(&new, &[], &Taken::default(), ids).unwrap().beyond;

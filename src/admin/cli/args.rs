@@ -174,6 +174,17 @@ pub(super) enum Order {
         #[arg(long)]
         json: bool,
     },
+    /// Show how much clients hold, and how much they may
+    Usage {
+        /// The clients; all of them by default
+        client: Vec<ClientName>,
+        /// Count it anew, by a walk through everything
+        #[arg(long)]
+        recount: bool,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show snapshots
     List {
         /// The client; all of them by default

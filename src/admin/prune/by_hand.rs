@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::client::{Client, failure, upkeep};
 use super::done::Done;
-use super::rules::{grace, judge};
+use super::rules::judge;
 use super::{Failure, Printed};
 use crate::act::config;
 use crate::act::prune::{Held, Protected, Removal};
@@ -133,7 +133,7 @@ fn undeleted(client: &Client<'_>, wanted: &str) -> Result<Done, Failure> {
     if there.contains(&snapshot) {
         return Err((format!("`{name}` has another snapshot `{shown}` now\ndelete that one first"), exit::USAGE));
     }
-    let until = client.now + grace(client);
+    let until = client.now + client.grace();
     let protections = opened.protections().map_err(failure)?;
     let is_protected = protections.iter().any(|(name, note)| name == wanted && note.until.is_none_or(|end| end >= until));
     if !is_protected {

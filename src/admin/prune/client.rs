@@ -19,6 +19,7 @@ use crate::act::record::{ledger, syslog};
 use crate::act::store::{Repository, mounted};
 use crate::decide::keep::{Protection, Snapshot};
 use crate::decide::policy::{Policy, Site};
+use crate::decide::quota::MinFree;
 use crate::decide::speak::line;
 use crate::terms::limits::MAX_REPORTED_TEXT;
 use crate::terms::text::{printable, printable_name, still_printable};
@@ -90,6 +91,16 @@ impl<'a> Client<'a> {
 
     pub(super) fn name(&self) -> &ClientName {
         &self.policy.client
+    }
+
+    /// For how long a removed snapshot can be brought back.
+    pub(super) fn grace(&self) -> TimeDelta {
+        TimeDelta::hours(i64::from(self.policy.trash_grace.hours()))
+    }
+
+    /// What pushes have to leave free.
+    pub(super) fn min_free(&self) -> &MinFree {
+        &self.site.min_free
     }
 
     /// Opens its repository; `None` where there is none yet.

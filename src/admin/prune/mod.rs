@@ -12,17 +12,21 @@ mod protect;
 mod reach;
 mod reap;
 mod rules;
+mod shorten;
 mod told;
+mod usage;
 
 use std::path::Path;
 use std::time::Duration;
 
 use crate::act::{config, process};
 use crate::decide::keep::Span;
+use crate::decide::policy::Site;
 use crate::terms::{ClientName, exit};
 
 pub(crate) use by_hand::{How, delete, undelete};
 pub(crate) use protect::{Until, Wish, protect, unprotect};
+pub(crate) use usage::usage;
 
 use client::Client;
 use progress::Progress;
@@ -64,21 +68,31 @@ impl Orders {
     }
 }
 
-/// Does it for each client: first history, then the trash, since that takes long. What goes wrong
+/// These clients, or all for which this process may work.
+fn clients<'a>(
+    directory: &'a Path,
+    site: &'a Site,
+    names: &[ClientName],
+) -> Result<Vec<(ClientName, Result<Client<'a>, Failure>)>, Failure> {
+    if !names.is_empty() {
+        return Ok(names.iter().map(|name| (name.clone(), Client::find(directory, site, name))).collect());
+    }
+    let all = config::all_policies(directory, site).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+    let ours = all.into_iter().filter_map(|(name, policy)| {
+        let policy = policy.map_err(|fault| (fault.to_string(), exit::CONFIG));
+        Some((name, policy.and_then(|policy| Client::of(directory, site, policy)).transpose()?))
+    });
+    Ok(ours.collect())
+}
+
+/// Does it for each client: first history, then the trash, since that takes long, and where there is
+/// no room all the same, more of history if the policy says so. What goes wrong
 /// with one does not stop the others. The exit code is 1 where a person has to look at something,
 /// 75 where a push was running, 78 where a policy cannot be used.
 pub(crate) fn prune(directory: &Path, orders: &Orders) -> Result<Printed, Failure> {
     process::many_files();
     let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
-    let mut found = Vec::new();
-    if orders.clients.is_empty() {
-        for (name, policy) in config::all_policies(directory, &site).map_err(|fault| (fault.to_string(), exit::CONFIG))? {
-            let policy = policy.map_err(|fault| (fault.to_string(), exit::CONFIG));
-            found.extend(policy.and_then(|policy| Client::of(directory, &site, policy)).transpose().map(|client| (name, client)));
-        }
-    } else {
-        found.extend(orders.clients.iter().map(|name| (name.clone(), Client::find(directory, &site, name))));
-    }
+    let found = clients(directory, &site, &orders.clients)?;
     let told = |(name, client): &(ClientName, Result<Client<'_>, Failure>)| {
         let told = client.as_ref().map_err(Clone::clone).and_then(|client| client.reaching(|| rules::apply(client, orders)));
         told.unwrap_or_else(|(what, exit)| Told::failed(name, what, exit))
@@ -87,7 +101,12 @@ pub(crate) fn prune(directory: &Path, orders: &Orders) -> Result<Printed, Failur
     if !orders.only_looks() {
         let due = found.iter().zip(&mut all).filter(|(_, told)| !told.failed);
         let due: Vec<_> = due.filter_map(|((_, client), told)| Some((client.as_ref().ok()?, told))).collect();
-        reap::in_turn(due, &Progress::new(found.len(), orders.json));
+        let progress = Progress::new(found.len(), orders.json);
+        reap::in_turn(due, &progress);
+        let due = found.iter().zip(&mut all).filter(|(_, told)| !told.failed);
+        for (client, told) in due.filter_map(|((_, client), told)| Some((client.as_ref().ok()?, told))) {
+            shorten::shorten(client, told, &progress);
+        }
     }
     for ((_, client), told) in found.iter().zip(&mut all) {
         told.problems.extend(client.iter().flat_map(Client::lost));

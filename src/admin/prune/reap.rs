@@ -6,12 +6,12 @@
 use std::thread;
 use std::time::Instant;
 
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::client::{Client, failure};
 use super::progress::Progress;
 use super::reach::Said;
-use super::rules::grace;
 use super::told::Told;
 use super::{Failure, LOOK};
 use crate::act::prune::{Reaped, Trashed};
@@ -21,7 +21,7 @@ use crate::terms::{Body, Code, Freed, Mail, Upkeep, exit};
 
 /// What one visit to a client came to.
 #[derive(Default, Serialize, Deserialize)]
-struct Visit {
+pub(super) struct Visit {
     snapshots: u64,
     freed: Freed,
     problems: Vec<String>,
@@ -46,7 +46,7 @@ pub(super) fn in_turn(mut all: Vec<(&Client<'_>, &mut Told)>, progress: &Progres
     loop {
         all.retain_mut(|(client, told)| {
             progress.of(client.name().as_str());
-            let visit = client.reaching(|| visit(client, progress));
+            let visit = client.reaching(|| visit(client, client.grace(), progress));
             let is_done = match visit {
                 Ok(visit) => tell(told, visit),
                 Err(failure) => fail(told, failure),
@@ -68,7 +68,7 @@ fn fail(told: &mut Told, (what, code): Failure) -> bool {
 }
 
 /// Returns whether nothing is left to do.
-fn tell(told: &mut Told, visit: Visit) -> bool {
+pub(super) fn tell(told: &mut Told, visit: Visit) -> bool {
     told.waiting = visit.waiting;
     told.reaped += visit.snapshots;
     if visit.freed != Freed::default() {
@@ -86,10 +86,11 @@ fn tell(told: &mut Told, visit: Visit) -> bool {
     !visit.paused
 }
 
-fn visit(client: &Client<'_>, progress: &Progress) -> Result<Visit, Failure> {
+/// Frees what has been in the trash for so long.
+pub(super) fn visit(client: &Client<'_>, grace: TimeDelta, progress: &Progress) -> Result<Visit, Failure> {
     let Some(opened) = client.open()? else { return Ok(Visit::default()) };
     let trash = opened.trash().map_err(failure)?;
-    let (due, waiting): (Vec<Trashed>, Vec<Trashed>) = trash.into_iter().partition(|trashed| client.now - trashed.at >= grace(client));
+    let (due, waiting): (Vec<Trashed>, Vec<Trashed>) = trash.into_iter().partition(|trashed| client.now - trashed.at >= grace);
     let waiting = waiting.len();
     let reaped = match opened.reap_telling(&due, &|freed| progress.freed(freed)) {
         Ok(reaped) => reaped,

@@ -5,10 +5,12 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::client::{Client, failure, upkeep};
+use super::shorten::short;
 use super::told::{Explained, Told};
 use super::{Failure, LOOK, Orders};
 use crate::act::prune::{Held, Opened, Removal};
 use crate::decide::keep::{Judged, Rhythm, Snapshot, TooMany, decide, doomed, simulate};
+use crate::decide::policy::WhenFull;
 use crate::terms::limits::REPEATED_AFTER;
 use crate::terms::text::counted;
 use crate::terms::{Body, Event, Mail, Upkeep};
@@ -47,7 +49,7 @@ fn forget(opened: &Opened, all: &[Snapshot]) -> Result<Vec<String>, Failure> {
 }
 
 /// What is there, with what is being read where that matters.
-fn stock(client: &Client<'_>, opened: &Opened) -> Result<Vec<Snapshot>, Failure> {
+pub(super) fn stock(client: &Client<'_>, opened: &Opened) -> Result<Vec<Snapshot>, Failure> {
     let mut all = client.snapshots(opened)?;
     let goes: Vec<_> = judge(client, &all).iter().map(Judged::is_doomed).collect();
     for (snapshot, goes) in all.iter_mut().zip(goes) {
@@ -74,6 +76,11 @@ fn look(client: &Client<'_>, opened: &Opened, orders: &Orders, mut told: Told) -
     }
     told.kept = all.len() - told.removed.len();
     told.waiting = opened.trash().map_err(failure)?.len();
+    if client.policy.when_full == WhenFull::Shorten
+        && let Some(short) = short(client, opened)?
+    {
+        told.problems.push(format!("{short}: more would be removed, the oldest first, until there is room"));
+    }
     if orders.explain {
         told.explained = judged.iter().map(Explained::of).collect();
     }
@@ -101,33 +108,54 @@ fn remove(client: &Client<'_>, held: &Held<'_>, all: &[Snapshot], orders: &Order
         told.kept = all.len();
         return Ok(told);
     }
-    let removal = Removal { why: "the policy's `keep:`".to_owned(), by: client.by.clone() };
+    take_out(client, held, &goes, all.len(), &Why { words: "the policy's `keep:`".to_owned(), mail: Mail::None }, &mut told)?;
+    told.kept = all.len() - told.removed.len();
+    if !told.problems.is_empty() && !client.was_told(held.opened(), &told.problems, REPEATED_AFTER) {
+        let stuck = Upkeep { problems: told.problems.clone(), ..Upkeep::of("snapshots could not be removed".to_owned(), []) };
+        client.record(held.opened(), &client.event(Body::Prune(Box::new(stuck)), Mail::Alert));
+    }
+    Ok(told)
+}
+
+/// Why snapshots go, and whether somebody is mailed.
+pub(super) struct Why {
+    pub(super) words: String,
+    pub(super) mail: Mail,
+}
+
+/// Takes these snapshots out of history, of so many that there are.
+pub(super) fn take_out(
+    client: &Client<'_>,
+    held: &Held<'_>,
+    goes: &[&Snapshot],
+    all: usize,
+    why: &Why,
+    told: &mut Told,
+) -> Result<(), Failure> {
+    let removal = Removal { why: why.words.clone(), by: client.by.clone() };
     let words = |removed: &[String]| {
-        let happened = format!("{} removed, {} kept", counted(removed.len(), "snapshot", "snapshots"), all.len() - removed.len());
+        let happened = format!("{} removed, {} kept", counted(removed.len(), "snapshot", "snapshots"), all - removed.len());
         Body::Prune(upkeep(happened, removed.iter().map(String::as_str), &removal.why))
     };
-    let event = client.event(words(&names(&goes)), Mail::None);
+    let event = client.event(words(&names(goes)), why.mail);
     held.announce(&event).map_err(failure)?;
+    let mut removed = Vec::new();
     for snapshot in goes {
         match held.remove(&snapshot.name, client.now, &removal) {
-            Ok(()) => told.removed.push(snapshot.name.to_string()),
+            Ok(()) => removed.push(snapshot.name.to_string()),
             Err(reason) => {
                 told.problems.push(reason.detail);
                 told.exit = LOOK;
             }
         }
     }
-    told.kept = all.len() - told.removed.len();
-    if !told.removed.is_empty() {
+    if !removed.is_empty() {
         held.sync().map_err(failure)?;
-        client.record(held.opened(), &Event { body: words(&told.removed), ..event });
+        client.record(held.opened(), &Event { body: words(&removed), ..event });
     }
     held.told();
-    if !told.problems.is_empty() && !client.was_told(held.opened(), &told.problems, REPEATED_AFTER) {
-        let stuck = Upkeep { problems: told.problems.clone(), ..Upkeep::of("snapshots could not be removed".to_owned(), []) };
-        client.record(held.opened(), &client.event(Body::Prune(Box::new(stuck)), Mail::Alert));
-    }
-    Ok(told)
+    told.removed.extend(removed);
+    Ok(())
 }
 
 /// Leaves it to a person, who is told once a day.
@@ -138,11 +166,6 @@ fn refuse(client: &Client<'_>, opened: &Opened, too_many: &TooMany, told: &mut T
         let refused = Upkeep { problems: told.problems.clone(), ..Upkeep::of("too many snapshots would go at once".to_owned(), []) };
         client.record(opened, &client.event(Body::Prune(Box::new(refused)), Mail::Alert));
     }
-}
-
-/// How long what was removed can be brought back.
-pub(super) fn grace(client: &Client<'_>) -> TimeDelta {
-    TimeDelta::hours(i64::from(client.policy.trash_grace.hours()))
 }
 
 fn names(snapshots: &[&Snapshot]) -> Vec<String> {

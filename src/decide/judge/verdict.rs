@@ -222,7 +222,7 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
         | Command::Help
         | Command::Probe(_)
         | Command::Status
-        | Command::Prepare
+        | Command::Prepare { .. }
         | Command::Complete { .. }
         | Command::Abort => None,
     };

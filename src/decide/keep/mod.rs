@@ -37,7 +37,7 @@ mod rules;
 
 pub use floors::Floor;
 pub use outlook::{Rhythm, simulate};
-pub use removal::{TooMany, doomed, may_be_shortened};
+pub use removal::{TooMany, doomed, may_be_shortened, most_at_once};
 pub use rules::{Extent, Period, Rule, Span};
 
 /// What a policy says about keeping.

@@ -28,6 +28,15 @@ pub fn doomed<'a>(judged: &[Judged<'a>], yes_remove_many: bool) -> Result<Vec<&'
     if is_many && !yes_remove_many { Err(too_many) } else { Ok(found) }
 }
 
+/// No more than one in so many of a client's snapshots go at once for want of room: a figure may be
+/// a mistake, and what goes so cannot be brought back.
+const ONE_IN: usize = 4;
+
+/// How many of so many snapshots may go at once for want of room; one in any case.
+pub fn most_at_once(snapshots: usize) -> usize {
+    (snapshots / ONE_IN).max(1)
+}
+
 /// `when_full: shorten` What may go besides when space is short: the snapshots that rules alone
 /// keep, the oldest first. What is then left is what floors keep.
 pub fn may_be_shortened<'a>(judged: &[Judged<'a>]) -> Vec<&'a Snapshot> {

@@ -106,22 +106,22 @@ figure!(Inodes, number, digits, "a whole number like 1000000", INODES_LIMIT);
 figure!(Memory, size, bytes, "a size like 2GiB", MEMORY_LIMIT);
 figure!(PushBytes, size, bytes, "a size like 500G", BYTES_LIMIT);
 
-fn digits(number: &u64) -> String {
+pub(super) fn digits(number: &u64) -> String {
     number.to_string()
 }
 
-fn bytes(number: &u64) -> String {
+pub(super) fn bytes(number: &u64) -> String {
     Bytes(*number).to_string()
 }
 
-type Range = std::ops::RangeInclusive<u64>;
+pub(super) type Range = std::ops::RangeInclusive<u64>;
 
 fn number(text: &str, what: &str, range: &Range) -> Result<u64, Wrong> {
     within(text, what, whole(text), range, digits)
 }
 
 /// Sizes as in rsync(1), `--max-size`: `G` and `GiB` are powers of 1024, `GB` is one of 1000.
-fn size(text: &str, what: &str, range: &Range) -> Result<u64, Wrong> {
+pub(super) fn size(text: &str, what: &str, range: &Range) -> Result<u64, Wrong> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (figure, unit) = text.split_at_checked(digits).unwrap_or((text, ""));
     let unit = match unit {
@@ -138,7 +138,7 @@ fn size(text: &str, what: &str, range: &Range) -> Result<u64, Wrong> {
 }
 
 /// The number that was read, if there is one and it is in range.
-fn within(text: &str, what: &str, read: Option<u64>, range: &Range, show: fn(&u64) -> String) -> Result<u64, Wrong> {
+pub(super) fn within(text: &str, what: &str, read: Option<u64>, range: &Range, show: fn(&u64) -> String) -> Result<u64, Wrong> {
     let quoted = printable(text.as_bytes());
     let found = read.ok_or_else(|| Wrong::new(format!("`{quoted}` is not {what}"), format!("write {what}")))?;
     if range.contains(&found) {

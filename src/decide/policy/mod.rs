@@ -15,12 +15,14 @@ use crate::terms::{ClientName, Fingerprint, Link, NamePattern, Origin, Verb, Zon
 
 use self::window::Window;
 use super::keep::{Keep, Span};
+use super::quota::{MinFree, Quota};
 use super::rsync::options::Choice;
 
 mod keep;
 mod limits;
 mod options;
 mod origins;
+mod quota;
 mod read;
 mod site;
 mod values;
@@ -84,6 +86,10 @@ pub struct Policy {
     pub keep: Keep,
     /// `trash_grace:` For how long a removed snapshot can be brought back.
     pub trash_grace: Span,
+    /// `quota:` How much it may hold.
+    pub quota: Quota,
+    /// `when_full:` What becomes of its history when there is no room for more.
+    pub when_full: WhenFull,
     /// Where each key stands.
     pub origins: Origins,
 }
@@ -148,6 +154,20 @@ table! {
         /// What was not sent is carried over from the last snapshot, by links, so that several
         /// pushes make one whole snapshot. A transaction, too, is completed so.
         Merge = "merge",
+    }
+}
+
+table! {
+    /// `when_full:` What `snapgate prune` does when there is no room for more.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum WhenFull {
+        /// Nothing but what `keep:` says. Pushes are refused once there is no room left.
+        Refuse = "refuse",
+        /// It removes snapshots that `keep:` would keep, the oldest first, until the client is
+        /// below its quota's `warn:` and the disk has what `min_free:` says. What is always kept
+        /// stays. The trash is emptied for it, whatever `trash_grace:` says: what goes so cannot be
+        /// brought back. Each time it is mailed, and no more than one in four snapshots go at once.
+        Shorten = "shorten",
     }
 }
 
@@ -225,6 +245,8 @@ pub struct Site {
     pub jail: bool,
     /// `namespaces:` Whether a push may run without.
     pub namespaces: Namespaces,
+    /// `min_free:` What pushes leave free on a disk.
+    pub min_free: MinFree,
     /// `mail:` How mail leaves.
     pub mail: MailSettings,
     /// `defaults:` What policies say where they say nothing themselves.

@@ -16,8 +16,9 @@ use crate::terms::{ClientName, Fingerprint, NamePattern, Origin, Verb, ZoneName}
 use super::keep::{DEFAULT_GRACE, KeepKeys, Least, Strategy, kept};
 use super::limits::ShareKeys;
 use super::options::OptionKeys;
+use super::quota::QuotaKeys;
 use super::values::{Absolute, AccountName, HookTime, Idle, Push};
-use super::{Hooks, KeepOwners, Origins, PartialPushes, Policy, Report, Site, Source, origins};
+use super::{Hooks, KeepOwners, Origins, PartialPushes, Policy, Report, Site, Source, WhenFull, origins};
 
 /// What the site's `defaults:` say.
 #[derive(Debug, Clone, Default)]
@@ -84,6 +85,14 @@ keys! {
         time_limits: LimitKeys as TableOf<_> = Below, "{ idle: 10m, push: 24h, hook: 10m }";
         /// How much of the server the client may use. See "How much a client may use".
         limits: ShareKeys as TableOf<_> = Below, "{ sessions: 8, memory: 8GiB, processes: 64, bytes: 500G, inodes: 2000000 }";
+        /// How much the client may hold on the server in all: snapshots, also those in the trash, and
+        /// what pushes that did not finish have left. What several snapshots share counts once. A
+        /// push is refused once that much is used (code `quota`), and stopped when it would use
+        /// more; what it brought is kept for the next one. `snapgate usage` and `ssh HOST status`
+        /// show it. See "Room".
+        quota: QuotaKeys as TableOf<_> = Words("as much as there is room for"), "{ bytes: 500G, inodes: 5M, warn: 80% }";
+        /// What becomes of older snapshots when there is no room for more.
+        when_full: WhenFull as Text<_> = Value("refuse"), "shorten";
         /// Which snapshots are kept. A key keeps the last complete snapshot of each hour, day,
         /// week, month or year, from the newest back, in `timezone:`. A number says how many are
         /// kept, and a time without a snapshot does not count. A span says how old they may be when
@@ -280,6 +289,8 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         hooks,
         time_limits,
         limits,
+        quota,
+        when_full,
         keep,
         min_snapshots,
         keep_within,
@@ -312,6 +323,8 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         limits: limits.unwrap_or_default().limits(),
         require_mount: require_mount.unwrap_or(false),
         options: options.unwrap_or_default().choice(),
+        quota: quota.unwrap_or_default().quota(),
+        when_full: when_full.unwrap_or(WhenFull::Refuse),
         keep: kept(keep, min_snapshots, keep_within),
         trash_grace: trash_grace.unwrap_or(DEFAULT_GRACE),
         origins: Origins { file: file.to_path_buf(), keys: places },

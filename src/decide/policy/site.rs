@@ -6,6 +6,7 @@ use crate::decide::policy::yaml::{self, Fault, Figure, Row, Table as _, TableOf,
 use crate::terms::limits::DEFAULT_ALL_SESSIONS;
 
 use super::limits::AllSessions;
+use super::quota::FreeKeys;
 use super::read::{Defaults, PolicyKeys};
 use super::values::{Absolute, AbsoluteOrOff, MailAddress};
 use super::{DEFAULT_RSYNC, DEFAULT_SPOOL, DEFAULT_SYSLOG, MailSettings, Namespaces, Origins, Site, Sshd, Switch, Transport, origins};
@@ -85,6 +86,10 @@ keys! {
         /// Connections of all clients together that are served at once. One more is told to try
         /// again (code `busy`, exit 75).
         sessions: AllSessions as Figure<_> = Value("100"), "200";
+        /// What pushes leave free on the disk of a repository. Where there is no more, they are
+        /// refused (code `store`, exit 75), and one that comes to it is stopped; what it brought is
+        /// kept.
+        min_free: FreeKeys as TableOf<_> = Below, "{ bytes: 5%, inodes: 5% }";
         /// Who gets mail, and how it leaves.
         mail: MailKeys as TableOf<_> = Below, "{ to: [root], transport: sendmail }";
         /// Any keys of a policy, for every policy that does not say them itself. A policy's key
@@ -98,7 +103,8 @@ pub const SITE_KEYS: &[Row] = SiteKeys::ROWS;
 
 /// Reads the site file.
 pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
-    let TableOf(SiteKeys { store, rsync, spool, syslog, sshd, jail, namespaces, sessions, mail, defaults }) = yaml::read(file, bytes)?;
+    let TableOf(SiteKeys { store, rsync, spool, syslog, sshd, jail, namespaces, sessions, min_free, mail, defaults }) =
+        yaml::read(file, bytes)?;
     let text = yaml::text_of(file, bytes)?;
     let Some(Absolute(store)) = store else {
         return Err(Fault::whole(file, "the key `store` is missing", "add store: and the directory of the repositories"));
@@ -118,6 +124,7 @@ pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
         jail: jail.is_none_or(|jail| jail == Switch::On),
         namespaces: namespaces.unwrap_or(Namespaces::Required),
         sessions: sessions.map_or(DEFAULT_ALL_SESSIONS, |AllSessions(sessions)| sessions),
+        min_free: min_free.unwrap_or_default().min_free(),
         mail: mail.unwrap_or_default().settings(),
         origins: Origins { file: file.to_path_buf(), keys: origins::keys(file, text, None) },
         defaults: Defaults { keys: defaults.unwrap_or_default(), origins: origins::keys(file, text, Some("defaults")) },

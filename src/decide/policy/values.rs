@@ -15,7 +15,7 @@ use crate::terms::word::nearest;
 use crate::terms::{Fingerprint, Link, NamePattern, Verb, ZoneName};
 
 use super::limits::whole;
-use super::{KeepOwners, Namespaces, PartialPushes, Report, Source, Switch, Tls, Transport};
+use super::{KeepOwners, Namespaces, PartialPushes, Report, Source, Switch, Tls, Transport, WhenFull};
 
 /// The text, quoted for a message.
 fn quoted(text: &str) -> String {
@@ -63,6 +63,7 @@ choices! {
     KeepOwners, KeepOwners::EITHER, "not a choice about owners";
     PartialPushes, PartialPushes::EITHER, "not a choice about partial pushes";
     Namespaces, Namespaces::EITHER, "neither required nor optional";
+    WhenFull, WhenFull::EITHER, "neither refuse nor shorten";
     Switch, Switch::EITHER, "neither on nor off";
 }
 

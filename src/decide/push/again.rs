@@ -37,8 +37,10 @@ pub fn unlinked(full: u64, kept: u64) -> Vec<String> {
         (full, "they have as many links as the file system gives a file (EMLINK)"),
         (kept, "the kernel does not let them be linked, as where a file is immutable or belongs to another project"),
     ];
-    let says =
-        |(count, why)| format!("{count} unchanged files were stored again instead of linked: {why}; later pushes link to the new ones");
+    let says = |(count, why)| {
+        let files = if count == 1 { "1 unchanged file was".to_owned() } else { format!("{count} unchanged files were") };
+        format!("{files} stored again instead of linked: {why}; later pushes link to the new ones")
+    };
     each.into_iter().filter(|(count, _)| *count > 0).map(says).collect()
 }
 

@@ -7,47 +7,62 @@
 use std::time::Duration;
 
 use crate::decide::policy::Limits;
+use crate::decide::quota::Cap;
 use crate::terms::limits::{BLOCK, COUNT_SHARE, FASTEST_BYTES, FASTEST_INODES, LONGEST_LOOK, SHORTEST_LOOK, URGENT_SHARE};
-use crate::terms::{Excess, Resource, Usage};
+use crate::terms::{Excess, Ground, Resource, Usage};
 
-/// What a push may bring, together with what came before it in its transaction.
+/// What a push may bring: by its policy's `limits:`, together with what came before it in its
+/// transaction, by the client's quota, and by the room on the disk.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
-    bytes: Option<u64>,
-    inodes: Option<u64>,
-    before: Usage,
+    bytes: Option<Cap>,
+    inodes: Option<Cap>,
+    /// The limit on a single file.
+    file: Option<u64>,
 }
 
 impl Allowance {
     /// The policy's, less what the transaction has already; `None` where there is no limit.
     pub fn new(limits: &Limits, before: Usage) -> Option<Self> {
-        let any = limits.bytes.is_some() || limits.inodes.is_some();
-        any.then_some(Self { bytes: limits.bytes, inodes: limits.inodes, before })
+        let bytes = limits.bytes.map(|limit| Cap::up_to(limit, before.bytes, Ground::Push));
+        let inodes = limits.inodes.map(|limit| Cap::up_to(limit, before.inodes, Ground::Push));
+        Self { bytes, inodes, file: limits.bytes }.if_any()
+    }
+
+    /// The same with what further limits leave of it.
+    pub fn within(this: Option<Self>, bytes: Option<Cap>, inodes: Option<Cap>) -> Option<Self> {
+        let Self { bytes: own_bytes, inodes: own_inodes, file } = this.unwrap_or(Self { bytes: None, inodes: None, file: None });
+        Self { bytes: Cap::or_less(own_bytes, bytes), inodes: Cap::or_less(own_inodes, inodes), file }.if_any()
+    }
+
+    fn if_any(self) -> Option<Self> {
+        (self.bytes.is_some() || self.inodes.is_some()).then_some(self)
     }
 
     /// Whether a push that has stored this much is past a limit.
     #[must_use]
     pub fn excess(&self, stored: Usage) -> Option<Excess> {
-        let sum = self.before.and(stored);
-        let over =
-            |resource, limit: Option<u64>, found| limit.filter(|limit| found > *limit).map(|limit| Excess { resource, limit, found });
-        over(Resource::Bytes, self.bytes, sum.bytes).or_else(|| over(Resource::Inodes, self.inodes, sum.inodes))
+        let over = |resource, cap: Option<Cap>, stored: u64| {
+            let Cap { most, before, ground } = cap.filter(|cap| stored > cap.most)?;
+            Some(Excess { ground, resource, limit: before.saturating_add(most), found: before.saturating_add(stored) })
+        };
+        over(Resource::Bytes, self.bytes, stored.bytes).or_else(|| over(Resource::Inodes, self.inodes, stored.inodes))
     }
 
     /// Bytes that may still come when this much is stored.
     pub fn room(&self, stored: Usage) -> u64 {
-        self.bytes.map_or(u64::MAX, |limit| limit.saturating_sub(self.before.and(stored).bytes))
+        self.bytes.map_or(u64::MAX, |cap| cap.most.saturating_sub(stored.bytes))
     }
 
     /// Whether what earlier pushes left is as much as may come: then keeping more serves nobody.
     #[must_use]
     pub fn is_reached_by(&self, kept: Usage) -> bool {
-        self.bytes.is_some_and(|limit| kept.bytes >= limit) || self.inodes.is_some_and(|limit| kept.inodes >= limit)
+        self.bytes.is_some_and(|cap| kept.bytes >= cap.most) || self.inodes.is_some_and(|cap| kept.inodes >= cap.most)
     }
 
     /// That the kernel stopped a single file (`RLIMIT_FSIZE`), where that is this limit's doing.
     pub fn file_too_large(&self) -> Option<Excess> {
-        self.bytes.map(|limit| Excess { resource: Resource::FileSize, limit, found: limit })
+        self.file.map(|limit| Excess { ground: Ground::Push, resource: Resource::FileSize, limit, found: limit })
     }
 }
 
@@ -98,8 +113,7 @@ impl Metering {
     }
 
     fn room_bytes(&self) -> Option<u64> {
-        let used = self.allowance.before.and(self.stored).bytes;
-        self.allowance.bytes.map(|limit| limit.saturating_sub(used))
+        self.allowance.bytes.map(|cap| cap.most.saturating_sub(self.stored.bytes))
     }
 
     /// When the bytes are counted whatever was written: a file of one byte takes a whole block.
@@ -109,8 +123,7 @@ impl Metering {
     }
 
     fn inodes_due(&self) -> Option<Duration> {
-        let used = self.allowance.before.and(self.stored).inodes;
-        let room = self.allowance.inodes?.saturating_sub(used);
+        let room = self.allowance.inodes?.most.saturating_sub(self.stored.inodes);
         Some(self.counted_at + (self.cost * COUNT_SHARE).max(per_second(room, FASTEST_INODES)))
     }
 }
@@ -157,7 +170,7 @@ mod tests {
         let soon = SECOND + Duration::from_micros(1);
         assert!(metering.is_due(soon, Some(2101)));
         let excess = metering.counted(SECOND * 2, Duration::ZERO, Some(2101), Usage { bytes: 1001, inodes: 3 }, false);
-        assert_eq!(excess, Some(Excess { resource: Resource::Bytes, limit: 1000, found: 1001 }));
+        assert_eq!(excess, Some(Excess { ground: Ground::Push, resource: Resource::Bytes, limit: 1000, found: 1001 }));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use crate::terms::{Bytes, Code, Excess, Reason, Resource, exit};
+use crate::decide::rsync::output::Lack;
+use crate::terms::{Bytes, Code, Excess, Ground, Reason, Resource, exit};
 
 /// How rsync ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,15 @@ pub fn store_full() -> Reason {
     Reason::of_the_server(Code::Store, "the store ran full during the push").remedy("make room on the store")
 }
 
+/// The reason of a push whose rsync ran out of this.
+pub fn ran_out(lack: Lack) -> Reason {
+    match lack {
+        Lack::Room => store_full(),
+        Lack::Quota => Reason::of_the_server(Code::Store, "the push used up the quota that the file system has for it (EDQUOT)")
+            .remedy("raise it, by setquota, xfs_quota or btrfs qgroup, or make room; what arrived is kept for the next push, once"),
+    }
+}
+
 /// The reason of a transaction whose client says that its own rsync failed with this status.
 pub fn failed_there(status: i32) -> Reason {
     let reason = Reason::new(Code::Unpublished, format!("not published: the client reported status {status} ({})", meaning(status)))
@@ -143,14 +153,37 @@ pub fn exit_code(ended: Ended) -> u8 {
         // Not the code of a client outside its windows: this one may continue.
         Ended::Closed => exit::BUSY,
         Ended::Idle(_) => u8::try_from(IDLE).unwrap_or(SIGNALLED),
-        Ended::TooMuch(_) => Code::Limit.exit(),
+        Ended::TooMuch(excess) => too_much(excess).code.exit(),
     }
 }
 
 /// The reason of a push that stored too much. Whoever knows what is kept says whether trying again
 /// helps.
 fn too_much(excess: Excess) -> Reason {
-    let Excess { resource, limit, found } = excess;
+    let Excess { ground, resource, limit, found } = excess;
+    let (bound, held) = match resource {
+        Resource::Inodes => (format!("{limit} files and directories"), format!("{found} of {limit} files and directories")),
+        Resource::Bytes | Resource::FileSize | Resource::Links => {
+            (Bytes(limit).to_string(), format!("{} of {} ({found} of {limit} bytes)", Bytes(found), Bytes(limit)))
+        }
+    };
+    match ground {
+        Ground::Push => {}
+        Ground::Quota => {
+            return Reason::new(Code::Quota, format!("the server may keep {bound} of yours, and with this push it would be more"))
+                .hint("what was received is kept: leave something out, or ask the administrator of the server, and push again")
+                .detail(format!("the push was stopped at the client's quota: {held}"))
+                .remedy("raise `quota:`, or keep fewer snapshots by `keep:`; the client's next push goes on from what is kept");
+        }
+        Ground::Store => {
+            return Reason::for_now(
+                Code::Store,
+                format!("the push was stopped when it had taken the {bound} that `min_free:` had left it"),
+            )
+            .hint("what was received is kept: push again later")
+            .remedy("make room on the store, or lower `min_free:` in the site file; the client's next push goes on from what is kept");
+        }
+    }
     let (key, says, detail) = match resource {
         Resource::Bytes => (
             "bytes",

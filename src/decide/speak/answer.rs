@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crate::decide::judge::closing::Closing;
 use crate::decide::policy::{PartialPushes, Policy};
+use crate::decide::quota::{Holding, held};
 use crate::decide::rsync::command::Probe;
 use crate::terms::{RepositoryState, Verb};
 
@@ -24,10 +25,11 @@ pub fn greeting(policy: &Policy, state: &RepositoryState) -> String {
 }
 
 /// The answer to `status`.
-pub fn status(policy: &Policy, state: &RepositoryState, busy: bool) -> String {
+pub fn status(policy: &Policy, state: &RepositoryState, holding: Holding, busy: bool) -> String {
     let mut text = format!("client:          {}\n", policy.client);
     let _ = writeln!(text, "newest snapshot: {}", newest(state));
     let _ = writeln!(text, "push running:    {}", if busy { "yes" } else { "no" });
+    let _ = writeln!(text, "on the server:   {}{}", held(&policy.quota, holding.used), if holding.due { ", or more" } else { "" });
     if let Some(rest) = rest(policy) {
         let _ = writeln!(text, "partial pushes:  {rest}");
     }

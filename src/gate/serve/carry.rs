@@ -6,7 +6,7 @@ use super::Connection;
 use super::settle::{Settling, quoted};
 use crate::act::store::Staging;
 use crate::decide::policy::PartialPushes;
-use crate::decide::push::parts;
+use crate::decide::push::{again, parts};
 use crate::terms::text::counted;
 use crate::terms::{Pushed, Reason, SubPath};
 
@@ -27,6 +27,7 @@ impl Connection<'_> {
         facts.linked += made.linked;
         facts.files += facts.carried;
         facts.bytes = facts.bytes.saturating_add(made.bytes);
+        settling.warnings.extend(again::unlinked(made.full, made.anew - made.full));
         if made.lost > 0 {
             let many = counted(made.lost, "file or directory", "files or directories");
             let why = "their owner may not look into them, or they are gone";

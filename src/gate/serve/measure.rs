@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::act::store::Held;
 use crate::decide::push::metering::Allowance;
 use crate::decide::push::outcome::{Ended, FILE_IO};
-use crate::decide::rsync::output::Words;
+use crate::decide::rsync::output::{Lack, Words};
 use crate::terms::{Count, Excess, SubPath, Usage};
 
 /// The last look at a push.
@@ -18,19 +18,21 @@ pub(super) struct Measure {
     blind: bool,
     allowance: Option<Allowance>,
     excess: Option<Excess>,
+    /// What rsync ran out of.
+    pub(super) lack: Option<Lack>,
 }
 
 impl Measure {
     /// Takes it: a push may have ended between two looks, or the kernel may have stopped a file.
     pub(super) fn take(allowance: Option<Allowance>, ended: Ended, said: &Words, count: impl FnOnce() -> Count) -> Self {
-        let Some(limits) = allowance else { return Self::default() };
+        let Some(limits) = allowance else { return Self { lack: said.lack, ..Self::default() } };
         let Count { usage: stored, blind } = count();
         let excess = match ended {
             Ended::TooMuch(excess) => Some(excess),
             Ended::Exit(FILE_IO) if said.file_too_large => limits.file_too_large(),
             _ => limits.excess(stored),
         };
-        Self { stored, blind, allowance, excess }
+        Self { stored, blind, allowance, excess, lack: said.lack }
     }
 
     /// Bytes that it may still bring.

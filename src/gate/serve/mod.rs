@@ -4,6 +4,7 @@ mod carry;
 mod hooks;
 mod measure;
 mod push;
+mod room;
 mod rsync;
 mod settle;
 mod transaction;
@@ -22,14 +23,15 @@ pub(super) fn perform(connection: &Connection<'_>, permit: &Permit, standby: Opt
     match permit.command() {
         Command::Push(push) => connection.push(push, permit.closing(), standby),
         Command::Secluded(_) => Err(incomplete()),
-        Command::Prepare => connection.prepare(),
+        Command::Prepare { bytes } => connection.prepare(*bytes),
         Command::Complete { status } => connection.complete(*status),
         Command::Abort => connection.abort(),
         Command::Status => {
             // What stands in the place of a missing mount is not the client's backup.
             mounted(policy, connection.site)?;
             let (state, busy) = connection.glance()?;
-            Ok(End::answered(answer::status(policy, &state, busy) + &answer::ends(permit.closing())))
+            let holding = connection.holding(&state);
+            Ok(End::answered(answer::status(policy, &state, holding, busy) + &answer::ends(permit.closing())))
         }
         Command::Probe(probe) => Ok(End::answered(answer::probe(*probe).to_owned())),
         Command::Greeting | Command::Help => Ok(End::answered(answer::greeting(policy, &connection.glance()?.0))),

@@ -16,7 +16,7 @@ use crate::act::store::{Deferred, Repository, Staging, Taken, trouble};
 use crate::decide::judge::closing::Closing;
 use crate::decide::owners::dropped::{self, Tally};
 use crate::decide::push::links::Layout;
-use crate::decide::push::metering::{Allowance, Metering};
+use crate::decide::push::metering::Metering;
 use crate::decide::push::outcome::{self, Ended};
 use crate::decide::push::plan::{self, Places, PushPlan};
 use crate::decide::push::settle::Work;
@@ -46,6 +46,7 @@ impl Connection<'_> {
         held.make_room()?;
         let mut state = repository.look(&self.policy.names)?;
         // Whatever can refuse the push comes before any change.
+        let room = self.room(&repository, &state, None)?;
         let plan = plan::push(push, self.policy, &state, self.request.at)?.until(closing);
         let version = child::version(&self.site.rsync, Some(&repository.version_cache()))?;
         if waiting.confinement == Confinement::Jail {
@@ -56,7 +57,8 @@ impl Connection<'_> {
         if waiting.confinement == Confinement::Jail {
             self.weaken(&log, "it stores access lists, which the policy allows");
         }
-        let end = End::of(Attempt { connection: self, held: &held, plan: &plan, version, log: &log }.run(state, waiting));
+        let end = End::of(Attempt { connection: self, held: &held, plan: &plan, version, log: &log, room }.run(state, waiting));
+        held.enter_unpublished();
         if end.push.as_ref().is_some_and(|push| push.resumed) {
             log.note(Utc::now(), outcome::USED);
             notes.iter_mut().filter(|note| note.text == outcome::KEPT).for_each(|note| outcome::USED.clone_into(&mut note.text));
@@ -108,7 +110,7 @@ impl Attempt<'_> {
         let places = self.places(&staging, &snapshots, said.path(), waiting.confinement);
         let tally = places.logs_owners.then(|| Tally::new(connection.request.account.uid));
         let used = state.transaction.as_ref().filter(|_| plan.joins()).map(|transaction| transaction.used);
-        let allowance = Allowance::new(&connection.policy.limits, used.unwrap_or_default());
+        let allowance = self.room.allowance(connection.policy, used.unwrap_or_default());
         let linked = Taken::default();
         let logged = || Count { usage: Usage { bytes: said.allocated(), inodes: 0 }, blind: false };
         let mut so_far = || staging.count(&linked, false).and(logged());

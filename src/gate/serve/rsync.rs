@@ -4,6 +4,7 @@
 use chrono::Utc;
 
 use super::Connection;
+use super::room::Room;
 use crate::act::child::{Meter, NotStarted};
 use crate::act::record::runlog::RunLog;
 use crate::act::sandbox;
@@ -27,6 +28,7 @@ pub(super) struct Attempt<'a> {
     /// rsync's.
     pub(super) version: Version,
     pub(super) log: &'a RunLog,
+    pub(super) room: Room,
 }
 
 impl Attempt<'_> {

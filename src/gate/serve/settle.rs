@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::Utc;
 
 use super::measure::Measure;
+use super::room;
 use super::{Connection, End};
 use crate::act::store::{Bounds, Deferred, Held, Made, Published, Staging, Survey};
 use crate::decide::owners;
@@ -123,6 +124,8 @@ impl Connection<'_> {
             is_empty,
             newest_has_files: is_empty && self.newest_has_files(settling)?,
             store_full: held.repository().is_full(),
+            lack: measure.lack,
+            keeps_some: measure.lack.is_some() && held.keeps(&work.place()),
             kept_reaches_limit: measure.is_kept_already(held, &work.place(), snapshots.first().map(PathBuf::as_path)),
             ..Found::default()
         })
@@ -176,6 +179,8 @@ impl Connection<'_> {
         let missing = |place| format!("a push into `{place}` did not end well, and none after it did");
         settling.warnings.extend(unfinished.iter().map(missing));
         settling.warnings.extend(settled.partial.then(|| work.why_partial().to_owned()));
+        let adds = room::adds(&staging, &settling);
+        settling.warnings.extend(room::enter(self.policy, &settling, work.name(), adds));
         settling.facts.snapshot = Some(work.name().to_string());
         settling.facts.published = Some(Utc::now());
         let mut end = End { text: work.answer(), ..settling.ends(settled) };
@@ -206,7 +211,9 @@ impl Connection<'_> {
 fn join(staging: Staging<'_>, mut pushed: Vec<Pushed>, partial: bool, settling: &Settling<'_>) -> Result<(), Reason> {
     let Settling { held, state, facts, .. } = settling;
     let (pushed, transaction) = pushed.pop().zip(state.transaction.clone()).ok_or_else(|| no_transaction("rsync"))?;
+    let adds = room::adds(&staging, settling);
     staging.join(&pushed)?;
+    held.enter_part(adds);
     let joined = transaction.adding(pushed, partial).using(settling.measure.stored);
     let joined = joined.dropping(facts.dropped_owners).skipping(facts.skipped);
     held.write_transaction(&joined.listing(settling.lists).ignoring_times(settling.ignores_times))

@@ -9,11 +9,12 @@ use crate::decide::push::settle::{Work, no_transaction};
 use crate::terms::{PushFacts, Reason, RepositoryState, SnapshotName, SubPath, Transaction};
 
 impl Connection<'_> {
-    pub(super) fn prepare(&self) -> Result<End, Reason> {
+    pub(super) fn prepare(&self, bytes: Option<u64>) -> Result<End, Reason> {
         let repository = self.open()?;
         let held = repository.hold()?;
         held.make_room()?;
         let mut state = repository.look(&self.policy.names)?;
+        self.room(&repository, &state, bytes)?;
         // Whether the snapshot can have a name is better known now than after an hour of rsync.
         plan::name(&self.policy.names, self.request.at, self.request.at, state.newest.as_ref())?;
         let mut notes = held.recover(&mut state, self.request.at, self.policy.deadline)?;
@@ -25,7 +26,9 @@ impl Connection<'_> {
             held.open_transaction(self.request.at)?;
             Ok(End::answered("prepared: push with rsync, then say `complete`\n".to_owned()))
         };
-        Ok(End::of(open()).noting(notes))
+        let end = End::of(open());
+        held.enter_unpublished();
+        Ok(end.noting(notes))
     }
 
     pub(super) fn complete(&self, status: Option<u8>) -> Result<End, Reason> {
@@ -101,6 +104,8 @@ impl Connection<'_> {
             Some(transaction) => go_on(&held, &state, transaction),
             None => Err(no_transaction(verb)),
         };
-        Ok(End::of(ended).noting(notes))
+        let end = End::of(ended);
+        held.enter_unpublished();
+        Ok(end.noting(notes))
     }
 }

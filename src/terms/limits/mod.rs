@@ -3,6 +3,7 @@
 mod check;
 mod mail;
 mod snapshots;
+mod space;
 mod time;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 pub use check::*;
 pub use mail::*;
 pub use snapshots::*;
+pub use space::*;
 pub use time::*;
 
 /// Bytes of a client's name: it is a file name and stands in a mail's subject.

@@ -25,6 +25,7 @@ use crate::decide::push::links::Source;
 use crate::terms::limits::{FEW_LINKS, LINK_THREADS, LINKS_BETWEEN_LOOKS, MAX_LOST};
 use crate::terms::reason::{Code, Reason};
 use crate::terms::text::printable;
+use crate::terms::usage::Usage;
 
 /// What came of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Made {
     pub anew: u64,
     /// Of these, those of files that have as many links as the file system gives.
     pub full: u64,
+    /// What they take: those that were stored anew, and what directories have grown by.
+    pub takes: Usage,
     /// Names that could not be made: what they link to, or their directory, is not there.
     pub lost: u64,
     /// The first of these, printable.
@@ -51,6 +54,7 @@ impl Made {
             [(&mut self.linked, other.linked), (&mut self.anew, other.anew), (&mut self.full, other.full), (&mut self.lost, other.lost)];
         sums.into_iter().for_each(|(sum, more)| *sum += more);
         self.bytes = self.bytes.saturating_add(other.bytes);
+        self.takes = self.takes.and(other.takes);
         self
     }
 
@@ -199,7 +203,7 @@ impl Making<'_> {
             if last.as_deref() != Some(directory) {
                 last = Some(directory.to_vec());
                 is_ours = self.is_ours(share, directory);
-                here.take().map_or(Ok(()), |here| self.leave(&here))?;
+                here.take().map_or(Ok(()), |here| self.leave(&here, &mut made))?;
                 here = if is_ours { self.enter(directory)? } else { None };
             }
             if !is_ours {
@@ -217,7 +221,7 @@ impl Making<'_> {
                 _ => made.lose(record.to),
             }
         }
-        here.map_or(Ok(()), |here| self.leave(&here))?;
+        here.map_or(Ok(()), |here| self.leave(&here, &mut made))?;
         Ok(made)
     }
 
@@ -251,7 +255,9 @@ impl Making<'_> {
         self.lending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn leave(&self, here: &Here) -> io::Result<()> {
+    fn leave(&self, here: &Here, made: &mut Made) -> io::Result<()> {
+        let grown = allocated(&fstat(&here.directory)?).saturating_sub(allocated(&here.before));
+        made.takes.bytes = made.takes.bytes.saturating_add(grown);
         // Where nothing may be looked up in it, its times cannot be set either.
         restore_times(here.directory.as_fd(), &here.before)?;
         if here.lent {
@@ -363,6 +369,7 @@ impl Making<'_> {
         }
         anew.insert(found.st_ino, path.to_vec());
         made.anew += 1;
+        made.takes = made.takes.and(Usage { bytes: allocated(&stat(here.directory.as_fd(), name)?), inodes: 1 });
         Ok(true)
     }
 

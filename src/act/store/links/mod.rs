@@ -28,7 +28,7 @@ use crate::decide::push::links::{Answer, Basis, BasisOf, Layout, Link, Links, So
 use crate::terms::limits::{DIRECTORY_ENTRY, MAX_LINKS};
 use crate::terms::path::SubPath;
 use crate::terms::reason::Reason;
-use crate::terms::usage::{Excess, Resource, Usage};
+use crate::terms::usage::{Excess, Ground, Resource, Usage};
 use log::Log;
 use placeholders::Placeholders;
 
@@ -146,7 +146,9 @@ impl Links for Deferred<'_> {
         recorded.has_twins |= link.source == Source::Stage;
         match recorded.log.push(&link) {
             Ok(true) => {}
-            Ok(false) => return Answer::TooMany(Excess { resource: Resource::Links, limit: MAX_LINKS, found: MAX_LINKS }),
+            Ok(false) => {
+                return Answer::TooMany(Excess { ground: Ground::Push, resource: Resource::Links, limit: MAX_LINKS, found: MAX_LINKS });
+            }
             Err(error) => {
                 // rsync stores the file anew. What stands for it must not be in the way.
                 if let Some(placeholders) = &mut recorded.placeholders {

@@ -8,9 +8,10 @@ use crate::decide::judge::closing::Closing;
 use crate::decide::policy::Origins;
 use crate::decide::push::outcome::{self, Ended, FILE_IO, PARTIAL, VANISHED};
 use crate::decide::push::plan::PushPlan;
+use crate::decide::rsync::output::Lack;
 use crate::terms::limits::MAX_QUOTED;
 use crate::terms::text::still_printable;
-use crate::terms::{Code, Outcome, Pushed, Reason, Resource, SnapshotName, SubPath, Transaction};
+use crate::terms::{Code, Excess, Ground, Outcome, Pushed, Reason, Resource, SnapshotName, SubPath, Transaction};
 
 /// What has ended.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +47,10 @@ pub struct Found {
     pub newest_has_files: bool,
     /// Whether the store has no room left.
     pub store_full: bool,
+    /// What rsync ran out of when it wrote.
+    pub lack: Option<Lack>,
+    /// Whether something is kept of earlier pushes into this place, where it ran out of something.
+    pub keeps_some: bool,
     /// Whether what is kept of earlier pushes has reached the limit by itself.
     pub kept_reaches_limit: bool,
     /// Whether a link to an unchanged file could not be made.
@@ -199,6 +204,13 @@ fn of_push(plan: &PushPlan, ended: Ended, can_go_on: bool, found: Found, rules: 
     if found.store_full && matches!(ended, Ended::Exit(FILE_IO | PARTIAL)) {
         return Settled::badly(Fate::DiscardAll, Outcome::Failed, Code::Store.exit(), outcome::store_full());
     }
+    // A file's attributes may be too many for it (ENOSPC, ext4) where there is room enough.
+    let is_meant = |lack: &Lack| ended == Ended::Exit(FILE_IO) || (ended == Ended::Exit(PARTIAL) && *lack == Lack::Quota);
+    if let Some(lack) = found.lack.filter(is_meant) {
+        // Kept once, for when there is room. A second time it would only take that.
+        let fate = if found.keeps_some || !can_go_on { Fate::DiscardAll } else { Fate::SetAside };
+        return Settled::badly(fate, Outcome::Failed, Code::Store.exit(), outcome::ran_out(lack));
+    }
     if !is_done {
         let reason = unfinished(ended, plan.closing(), rules);
         let outcome = if ended == Ended::Closed { Outcome::Stopped } else { Outcome::Failed };
@@ -245,7 +257,8 @@ fn unfinished(ended: Ended, closing: Option<&Closing>, rules: &Origins) -> Reaso
     match ended {
         Ended::Closed => closing.map_or(reason, Closing::reason).rule(rules.of("when")),
         Ended::Deadline | Ended::Idle(_) => reason.rule(rules.of("time_limits")),
-        Ended::TooMuch(excess) if excess.resource != Resource::Links => reason.rule(rules.of("limits")),
+        Ended::TooMuch(Excess { ground: Ground::Quota, .. }) => reason.rule(rules.of("quota")),
+        Ended::TooMuch(Excess { ground: Ground::Push, resource, .. }) if resource != Resource::Links => reason.rule(rules.of("limits")),
         Ended::TooMuch(_) | Ended::Exit(_) | Ended::Signal(_) => reason,
     }
 }

@@ -2,13 +2,25 @@ use chrono::DateTime;
 
 use super::*;
 use crate::decide::push::plan::basis_tests::planned;
-use crate::terms::{Excess, NamePattern, RepositoryState};
+use crate::terms::{Excess, Ground, NamePattern, RepositoryState};
 
 /// What the tree and the newest snapshot are like.
-const FULL: Found =
-    Found { is_empty: false, newest_has_files: true, store_full: false, kept_reaches_limit: false, links_lost: false, not_carried: false };
+const FULL: Found = Found {
+    is_empty: false,
+    newest_has_files: true,
+    store_full: false,
+    kept_reaches_limit: false,
+    links_lost: false,
+    not_carried: false,
+    lack: None,
+    keeps_some: false,
+};
 const EMPTY: Found = Found { is_empty: true, ..FULL };
 const FIRST: Found = Found { newest_has_files: false, ..EMPTY };
+const fn lacks(lack: Lack, keeps_some: bool) -> Found {
+    Found { lack: Some(lack), keeps_some, ..FULL }
+}
+
 const NO_ROOM: Found = Found { store_full: true, ..FULL };
 const KEPT: Found = Found { kept_reaches_limit: true, ..FULL };
 const LOST: Found = Found { links_lost: true, ..FULL };
@@ -50,7 +62,7 @@ fn a_push_becomes_what_its_end_and_its_tree_say() {
     use Fate::{Discard, DiscardAll, Join, Publish, SetAside};
     use Outcome::{Added, Answered, Failed, Published, Stopped, Unpublished};
     let exit = |push, status, found| pushed(push, Ended::Exit(status), found);
-    let too_much = |resource| Ended::TooMuch(Excess { resource, limit: 1 << 30, found: 3 << 30 });
+    let too_much = |resource| Ended::TooMuch(Excess { ground: Ground::Push, resource, limit: 1 << 30, found: 3 << 30 });
     check(&[
         ("all of it", exit(ALONE, 0, FULL), (Publish, Published, 0, None, false)),
         ("files vanished", exit(ALONE, 24, FULL), (Publish, Published, 24, None, false)),
@@ -78,6 +90,10 @@ fn a_push_becomes_what_its_end_and_its_tree_say() {
         ("no room", exit(ALONE, FILE_IO, NO_ROOM), (DiscardAll, Failed, 75, Some(Code::Store), false)),
         ("no inode", exit(ALONE, 23, NO_ROOM), (DiscardAll, Failed, 75, Some(Code::Store), false)),
         ("a part without room", exit(PART, FILE_IO, NO_ROOM), (DiscardAll, Failed, 75, Some(Code::Store), false)),
+        ("room that came back", exit(ALONE, FILE_IO, lacks(Lack::Room, false)), (SetAside, Failed, 75, Some(Code::Store), false)),
+        ("a quota", exit(ALONE, 23, lacks(Lack::Quota, false)), (SetAside, Failed, 75, Some(Code::Store), false)),
+        ("a quota again", exit(ALONE, FILE_IO, lacks(Lack::Quota, true)), (DiscardAll, Failed, 75, Some(Code::Store), false)),
+        ("room for attributes", exit(ALONE, 23, lacks(Lack::Room, false)), (Publish, Published, 23, None, true)),
         ("memory", exit(ALONE, 22, FULL), (SetAside, Failed, 22, Some(Code::Limit), false)),
         ("killed", pushed(ALONE, Ended::Signal(9), FULL), (SetAside, Failed, 20, Some(Code::Interrupted), false)),
         ("too long", pushed(ALONE, Ended::Deadline, FULL), (SetAside, Failed, 75, Some(Code::Deadline), false)),
@@ -86,6 +102,15 @@ fn a_push_becomes_what_its_end_and_its_tree_say() {
         ("too much again", pushed(ALONE, too_much(Resource::Bytes), KEPT), (Discard, Failed, 77, Some(Code::Limit), false)),
         ("cut off, and much is kept", exit(ALONE, 12, KEPT), (SetAside, Failed, 12, Some(Code::Interrupted), false)),
     ]);
+    let of = |ground, resource| pushed(ALONE, Ended::TooMuch(Excess { ground, resource, limit: 9, found: 10 }), FULL);
+    for (ground, code, exit) in [(Ground::Quota, Code::Quota, 77), (Ground::Store, Code::Store, 75)] {
+        for resource in [Resource::Bytes, Resource::Inodes] {
+            let Settled { fate, exit: found, reason, .. } = of(ground, resource);
+            let reason = reason.unwrap();
+            assert_eq!((fate, found, reason.code), (SetAside, exit, code));
+            assert!(reason.hint.is_some_and(|hint| hint.contains("what was received is kept")));
+        }
+    }
     for status in (1..=60).filter(|status| ![23, 24].contains(status)) {
         for push in [ALONE, DRY, PART] {
             assert_eq!(exit(push, status, FULL).fate, SetAside, "{status}");
@@ -143,7 +168,7 @@ fn a_reason_names_the_key_that_ended_the_push() {
     let closing = Closing { at: DateTime::default(), shown: "Sat 06:00".to_owned(), again: None };
     let plan = plan(ALONE).until(Some(&closing));
     let reason = |ended| settle(Work::Push { plan: &plan, ended, untouched: false, can_go_on: true }, FULL, &rules).reason.unwrap();
-    let too_much = |resource| Ended::TooMuch(Excess { resource, limit: 1, found: 2 });
+    let too_much = |resource| Ended::TooMuch(Excess { ground: Ground::Push, resource, limit: 1, found: 2 });
     for (ended, line) in [
         (Ended::Deadline, Some(1)),
         (Ended::Idle(std::time::Duration::from_secs(60)), Some(1)),

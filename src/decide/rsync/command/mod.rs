@@ -36,7 +36,10 @@ pub enum Command {
     /// Shows the newest snapshot and what is running.
     Status,
     /// Opens a transaction.
-    Prepare,
+    Prepare {
+        /// How many bytes it means to bring that are new, where it said so.
+        bytes: Option<u64>,
+    },
     /// Closes and publishes a transaction.
     Complete {
         /// The client's own exit status, where it gave one: anything but 0 is a failure.
@@ -78,7 +81,7 @@ impl Command {
         match self {
             Self::Greeting | Self::Help | Self::Probe(_) => Verb::Help,
             Self::Status => Verb::Status,
-            Self::Prepare => Verb::Prepare,
+            Self::Prepare { .. } => Verb::Prepare,
             Self::Complete { .. } => Verb::Complete,
             Self::Abort => Verb::Abort,
             Self::Push(_) | Self::Secluded(_) => Verb::Rsync,
@@ -158,10 +161,11 @@ fn from_words(words: &[String], bytes: &[u8]) -> Result<Command, Vec<Reason>> {
         (Verb::Complete, _) => Command::Complete { status: None },
         (Verb::Help, _) => Command::Help,
         (Verb::Status, _) => Command::Status,
-        (Verb::Prepare, _) => Command::Prepare,
+        (Verb::Prepare, [bytes]) => Command::Prepare { bytes: Some(size(bytes)?) },
+        (Verb::Prepare, _) => Command::Prepare { bytes: None },
         (Verb::Abort, _) => Command::Abort,
     };
-    let takes = usize::from(matches!(command, Command::Complete { status: Some(_) }));
+    let takes = usize::from(matches!(command, Command::Complete { status: Some(_) } | Command::Prepare { bytes: Some(_) }));
     if rest.len() > takes {
         return Err(vec![usage(format!("there are too many words behind `{verb}`"), "use the verb alone")]);
     }
@@ -179,6 +183,13 @@ fn gate(first: &str) -> Reason {
 fn exit_status(word: &str) -> Result<u8, Vec<Reason>> {
     digits(word).filter(|_| word.len() <= 3).ok_or_else(|| {
         vec![usage(format!("`{}` is not an exit status", shown(word)), "use complete alone, or complete and a number from 0 to 255")]
+    })
+}
+
+/// What a client means to bring, in bytes.
+fn size(word: &str) -> Result<u64, Vec<Reason>> {
+    digits(word).ok_or_else(|| {
+        vec![usage(format!("`{}` is not a number of bytes", shown(word)), "use prepare alone, or prepare and a number of bytes")]
     })
 }
 
@@ -235,7 +246,8 @@ mod tests {
         assert_eq!(parse(&Original::Nothing), Ok(Command::Greeting));
         assert_eq!(parsed("help"), Ok(Command::Help));
         assert_eq!(parsed("status"), Ok(Command::Status));
-        assert_eq!(parsed(" prepare "), Ok(Command::Prepare));
+        assert_eq!(parsed(" prepare "), Ok(Command::Prepare { bytes: None }));
+        assert_eq!(parsed("prepare 5000000000"), Ok(Command::Prepare { bytes: Some(5_000_000_000) }));
         assert_eq!(parsed("abort"), Ok(Command::Abort));
         assert_eq!(parsed("complete"), Ok(Command::Complete { status: None }));
         assert_eq!(parsed("complete 0"), Ok(Command::Complete { status: Some(0) }));
@@ -294,7 +306,19 @@ mod tests {
         for text in ["complete 256", "complete -1", "complete +1", "complete 0x1", "complete ''", "complete 1 2", "complete 0001"] {
             assert_eq!(codes(text), ["command"], "{text}");
         }
-        for text in ["prepare now", "abort 1", "status x", "help rsync", "", "  ", "''x''"] {
+        for text in [
+            "prepare now",
+            "prepare 5G",
+            "prepare -1",
+            "prepare 1 2",
+            "prepare 99999999999999999999999",
+            "abort 1",
+            "status x",
+            "help rsync",
+            "",
+            "  ",
+            "''x''",
+        ] {
             assert!(matches!(codes(text)[..], ["command" | "program"]), "{text}");
         }
     }

@@ -25,7 +25,21 @@ pub struct Words {
     pub total_bytes: Option<u64>,
     /// Whether a file reached the largest size that the kernel allows rsync (`EFBIG`).
     pub file_too_large: bool,
+    /// What it ran out of when it wrote.
+    pub lack: Option<Lack>,
 }
+
+/// What the file system had no more of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// Room (`ENOSPC`).
+    Room,
+    /// What it lets the account, the project or the subvolume have (`EDQUOT`).
+    Quota,
+}
+
+/// Behind a name in an error of rsync's.
+const LACKS: [(&[u8], Lack); 2] = [(b": No space left on device (28)", Lack::Room), (b": Disk quota exceeded (122)", Lack::Quota)];
 
 impl Words {
     /// Its complaints for the administrator.
@@ -115,6 +129,8 @@ impl Reader {
         match kind(text, self.well) {
             Kind::Complaint => {
                 self.words.file_too_large |= text.ends_with(b": File too large (27)");
+                let lack = LACKS.iter().find(|(end, _)| text.ends_with(end)).map(|(_, lack)| *lack);
+                self.words.lack = self.words.lack.or(lack);
                 self.complain(printable(text));
             }
             Kind::Skipped => self.words.skipped += 1,

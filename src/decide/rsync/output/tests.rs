@@ -235,6 +235,14 @@ fn a_file_that_the_kernel_would_not_let_grow_is_known_whatever_its_name() {
 }
 
 #[test]
+fn what_the_disk_had_no_more_of_is_known() {
+    let lack = |text: &str| logged(&[text], 11).lack;
+    assert_eq!(lack("rsync: [receiver] write failed on \"/stage/m35\": Disk quota exceeded (122)"), Some(Lack::Quota));
+    assert_eq!(lack("rsync: [generator] recv_generator: mkdir \"/stage/d\" failed: No space left on device (28)"), Some(Lack::Room));
+    assert_eq!((lack("a: Disk quota exceeded (122)"), lack("rsync: [receiver] x: Permission denied (13)")), (None, None));
+}
+
+#[test]
 fn a_log_full_of_anything_is_read_without_harm() {
     let mut log = b"2026/11/21 09:12:02 [1] rsync: \x1b[31mred\xff\n".repeat(1000);
     log.extend(b"[[]]\n]\n[\n2026/11/21 09:12:02 []\n2026/11/21 09:12:02 [1]");
