@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::Path;
+use std::process::Command;
 
 use super::{snapgate, with_history};
 use support::{Gate, Running, must, until};
@@ -12,7 +13,7 @@ fn two(files: usize) -> Gate {
     let policy = fs::read_to_string(gate.path().join("config/policies/web1.yaml")).unwrap();
     gate.write("config/policies/web2.yaml", &policy);
     let second = gate.path().join("store/web2");
-    must(std::process::Command::new("cp").arg("-a").arg(gate.repository()).arg(second));
+    must(Command::new("cp").arg("-a").arg(gate.repository()).arg(second));
     for (client, files) in [("web1", files), ("web2", 10)] {
         let due = reaping(&gate, client).join("2026-01-01T00-00-00Z@20260101T000000Z");
         fs::create_dir_all(&due).unwrap();
@@ -50,6 +51,7 @@ fn a_push_that_begins_holds_up_its_own_client_s_reaping_alone() {
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert_eq!(fs::read_dir(&top).unwrap().count(), left, "nothing goes while the push runs");
     assert!(prune.child.try_wait().unwrap().is_none());
+    assert_eq!(must(Command::new("ionice").args(["-p", &prune.child.id().to_string()])), "idle\n");
     lock.unlock().unwrap();
     let said = prune.wait().exits(0).stdout;
     assert!(is_empty(&first), "{said}");

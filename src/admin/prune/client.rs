@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Failure;
 use super::reach::{Left, Reach, Said};
-use crate::act::child::detach;
+use crate::act::child::{detach, pace};
 use crate::act::config::{self, zones};
 use crate::act::inspect::running_uid;
 use crate::act::names;
@@ -244,6 +244,7 @@ impl<'a> Client<'a> {
 
     /// Has an event mailed, by whoever runs this.
     fn mail(&self, event: &Event) {
+        pace::step_forward();
         let spooled = Spool::open(&self.site.spool, running_uid()).and_then(|spool| spool.add(event));
         let lost = &mut self.left.borrow_mut().lost;
         lost.extend(spooled.err().map(|error| format!("the mail could not be spooled: {error}")));

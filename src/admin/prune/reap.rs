@@ -14,6 +14,7 @@ use super::reach::Said;
 use super::rules::grace;
 use super::told::Told;
 use super::{Failure, LOOK};
+use crate::act::child::pace;
 use crate::act::prune::{Reaped, Trashed};
 use crate::terms::limits::{MAX_REPORTED_TEXT, REAP_PATIENCE, REAP_POLL, REPEATED_AFTER};
 use crate::terms::text::{counted, still_printable};
@@ -91,6 +92,9 @@ fn visit(client: &Client<'_>, progress: &Progress) -> Result<Visit, Failure> {
     let trash = opened.trash().map_err(failure)?;
     let (due, waiting): (Vec<Trashed>, Vec<Trashed>) = trash.into_iter().partition(|trashed| client.now - trashed.at >= grace(client));
     let waiting = waiting.len();
+    if !due.is_empty() || opened.is_reaping() {
+        pace::stand_back();
+    }
     let reaped = match opened.reap_telling(&due, &|freed| progress.freed(freed)) {
         Ok(reaped) => reaped,
         Err(reason) if reason.code == Code::Busy => {
