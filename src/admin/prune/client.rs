@@ -173,7 +173,8 @@ impl<'a> Client<'a> {
             if let Some(body) = Some(event.body.clone()).filter(|_| !is_told)
                 && let Some(body) = self.came_of(opened, body, event.at)?
             {
-                self.record(opened, &Event { body, ..event });
+                // The account may have written it: it asks for no mail, and is about this client.
+                self.record(opened, &Event { body, mail: Mail::None, client: Some(self.name().clone()), ..event });
             }
             held.told();
         }
