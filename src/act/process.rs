@@ -4,6 +4,7 @@ use std::env;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, RawFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -267,11 +268,16 @@ pub fn live_as(account: &Account, groups: &[u32]) -> Result<(), String> {
 
 /// Does something of root's as the account: whatever is opened, made and removed meanwhile has to
 /// be the account's to open, make and remove. It is root's process still, which the account's can
-/// neither look into nor signal. Whoever begins a thread meanwhile has to see its end.
+/// neither look into nor signal. Whoever begins a thread meanwhile has to see its end: this is for
+/// all threads at once.
 ///
 /// # Errors
-/// When the kernel does not do that. Then nothing was done.
+/// When there is a second thread, or the kernel does not do that. Then nothing was done.
 pub fn acting_as<T>(account: &Account, groups: &[u32], work: impl FnOnce() -> T) -> Result<T, String> {
+    // A directory has a link for each one in it, and two of its own (proc(5), "/proc/pid/task").
+    if !fs::metadata("/proc/self/task").is_ok_and(|tasks| tasks.nlink() == 3) {
+        return Err("there is a second thread".to_owned());
+    }
     let fail = |error: nix::Error| error.desc().to_owned();
     let (group, others) = (getegid(), getgroups().map_err(fail)?);
     let wanted: Vec<_> = groups.iter().copied().map(Gid::from_raw).collect();

@@ -43,7 +43,12 @@ fn an_account_that_keeps_owners_prunes_for_itself() {
 
 #[test]
 fn root_prunes_for_an_account_that_keeps_owners() {
-    again(&[&TESTS[..], &["accounts::nothing_is_done_for_the_account_that_it_may_not_do"]].concat());
+    let more = [
+        "accounts::nothing_is_done_for_the_account_that_it_may_not_do",
+        "killed::prune_killed_anywhere_leaves_whole_snapshots_and_ends_the_next_time",
+        "killed::delete_killed_anywhere_takes_whole_snapshots_and_tells_of_each",
+    ];
+    again(&[&TESTS[..], &more].concat());
 }
 
 #[test]

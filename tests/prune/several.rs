@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::Path;
+use std::process::Command;
 
 use super::{snapgate, with_history};
 use support::{Gate, Running, must, until};
@@ -12,7 +13,7 @@ fn two(files: usize) -> Gate {
     let policy = fs::read_to_string(gate.path().join("config/policies/web1.yaml")).unwrap();
     gate.write("config/policies/web2.yaml", &policy);
     let second = gate.path().join("store/web2");
-    must(std::process::Command::new("cp").arg("-a").arg(gate.repository()).arg(second));
+    must(Command::new("cp").arg("-a").arg(gate.repository()).arg(second));
     for (client, files) in [("web1", files), ("web2", 10)] {
         let due = reaping(&gate, client).join("2026-01-01T00-00-00Z@20260101T000000Z");
         fs::create_dir_all(&due).unwrap();
@@ -50,6 +51,7 @@ fn a_push_that_begins_holds_up_its_own_client_s_reaping_alone() {
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert_eq!(fs::read_dir(&top).unwrap().count(), left, "nothing goes while the push runs");
     assert!(prune.child.try_wait().unwrap().is_none());
+    assert_eq!(must(Command::new("ionice").args(["-p", &prune.child.id().to_string()])), "idle\n");
     lock.unlock().unwrap();
     let said = prune.wait().exits(0).stdout;
     assert!(is_empty(&first), "{said}");
@@ -71,4 +73,18 @@ fn one_whose_push_runs_and_one_whose_policy_is_broken_keep_nobody_waiting() {
     let expected = expected.map(|(client, exit, reaped)| (client.into(), exit.into(), reaped.into()));
     assert_eq!(exits, expected.iter().map(|(client, exit, reaped)| (client, exit, reaped)).collect::<Vec<_>>(), "{said}");
     assert!(!is_empty(&reaping(&gate, "web1")) && is_empty(&reaping(&gate, "web2")));
+}
+
+#[test]
+fn a_person_at_a_terminal_sees_how_far_it_is_and_nobody_else_does() {
+    let gate = two(5000);
+    let words = |gate: &Gate| {
+        let command = snapgate(gate, &["prune", "web1", "web2"]);
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        format!("TERM=xterm {}", words.map(|word| word.to_str().unwrap().to_owned()).collect::<Vec<_>>().join(" "))
+    };
+    let seen = support::run(Command::new("script").args(["-qec", &words(&gate), "/dev/null"])).exits(0).stdout;
+    assert!(seen.contains("0/2 web1 ") && seen.contains("inodes, ") && seen.contains("1/2 web2"), "{seen:?}");
+    let ran = support::run(&mut snapgate(&two(500), &["prune", "web1", "web2"])).exits(0);
+    assert_eq!((ran.stderr.as_str(), ran.stdout.lines().count()), ("", 2), "{}", ran.stdout);
 }

@@ -12,6 +12,8 @@ mod leader;
 mod mapping;
 mod meter;
 mod orders;
+#[cfg(feature = "admin")]
+pub mod pace;
 mod receiver;
 mod rsync;
 mod shell;

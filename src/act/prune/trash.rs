@@ -20,7 +20,7 @@ use super::notes::{self, NOTE, key, named};
 use super::{Held, Opened, TRASH, gone, is_directory};
 use crate::act::store::OrTrouble as _;
 use crate::act::store::disk::found;
-use crate::act::store::tree::{Lent, c_string, each, open_at};
+use crate::act::store::tree::{Lent, c_string, each, find, open_at};
 use crate::terms::text::{os_words, printable};
 use crate::terms::{Reason, SnapshotName};
 
@@ -161,6 +161,12 @@ impl Opened {
             Ok(all)
         };
         read().or_trouble("reading the trash of", &self.path)
+    }
+
+    /// Whether the reaper has begun with something.
+    pub fn is_reaping(&self) -> bool {
+        let any = |reaping: OwnedFd| find(reaping.as_fd(), |_| Ok(Some(()))).is_ok_and(|found| found.is_some());
+        open_at(&self.state, REAPING).is_ok_and(any)
     }
 
     /// Hands these to the reaper: from then on they cannot be brought back. One that is gone from

@@ -96,7 +96,10 @@ impl Listed<'_> {
 const PIECE: usize = 4096;
 
 /// Gives each entry of a directory to `look`, until that finds something.
-pub(super) fn find<T>(directory: BorrowedFd<'_>, mut look: impl FnMut(&Listed<'_>) -> io::Result<Option<T>>) -> io::Result<Option<T>> {
+pub(in crate::act) fn find<T>(
+    directory: BorrowedFd<'_>,
+    mut look: impl FnMut(&Listed<'_>) -> io::Result<Option<T>>,
+) -> io::Result<Option<T>> {
     let mut room = Vec::with_capacity(PIECE);
     let mut entries = RawDir::new(directory, room.spare_capacity_mut());
     while let Some(entry) = entries.next() {

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Failure;
 use super::reach::{Left, Reach, Said};
-use crate::act::child::detach;
+use crate::act::child::{detach, pace};
 use crate::act::config::{self, zones};
 use crate::act::inspect::running_uid;
 use crate::act::names;
@@ -184,7 +184,8 @@ impl<'a> Client<'a> {
             if let Some(body) = Some(event.body.clone()).filter(|_| !is_told)
                 && let Some(body) = self.came_of(opened, body, event.at)?
             {
-                self.record(opened, &Event { body, ..event });
+                // The account may have written it: it asks for no mail, and is about this client.
+                self.record(opened, &Event { body, mail: Mail::None, client: Some(self.name().clone()), ..event });
             }
             held.told();
         }
@@ -255,6 +256,7 @@ impl<'a> Client<'a> {
 
     /// Has an event mailed, by whoever runs this.
     fn mail(&self, event: &Event) {
+        pace::step_forward();
         let spooled = Spool::open(&self.site.spool, running_uid()).and_then(|spool| spool.add(event));
         let lost = &mut self.left.borrow_mut().lost;
         lost.extend(spooled.err().map(|error| format!("the mail could not be spooled: {error}")));

@@ -14,6 +14,7 @@ use super::progress::Progress;
 use super::reach::Said;
 use super::told::Told;
 use super::{Failure, LOOK};
+use crate::act::child::pace;
 use crate::act::prune::{Reaped, Trashed};
 use crate::terms::limits::{MAX_REPORTED_TEXT, REAP_PATIENCE, REAP_POLL, REPEATED_AFTER};
 use crate::terms::text::{counted, still_printable};
@@ -92,6 +93,9 @@ pub(super) fn visit(client: &Client<'_>, grace: TimeDelta, progress: &Progress) 
     let trash = opened.trash().map_err(failure)?;
     let (due, waiting): (Vec<Trashed>, Vec<Trashed>) = trash.into_iter().partition(|trashed| client.now - trashed.at >= grace);
     let waiting = waiting.len();
+    if !due.is_empty() || opened.is_reaping() {
+        pace::stand_back();
+    }
     let reaped = match opened.reap_telling(&due, &|freed| progress.freed(freed)) {
         Ok(reaped) => reaped,
         Err(reason) if reason.code == Code::Busy => {
