@@ -18,7 +18,7 @@ use nix::sys::statvfs::fstatvfs;
 
 use super::disk::{overwrite_with, read_note};
 use super::keep::numbered;
-use super::tree::{Listed, allocated, kind, open, open_at, stat};
+use super::tree::{Listed, allocated, kind, names_of, open, open_at, stat};
 use super::walk::{Closed, Next, Visitor, walk_tree};
 use super::{Held, Repository, Staging};
 use crate::decide::quota::{Book, Disk, Holding, Next as Announced, Reclaimed};
@@ -174,7 +174,7 @@ impl Visitor for Counting {
             }
             return Ok(Next::Into(here.iter().filter_map(|old| open_at(old, entry.name).ok()).collect()));
         }
-        let names = u64::try_from(found.st_nlink).unwrap_or(u64::MAX);
+        let names = names_of(&found);
         if self.names_alone {
             self.twins.entry(found.st_ino).and_modify(|twin| twin.seen += 1);
         } else if names <= 1 {

@@ -52,6 +52,7 @@ use crate::terms::{Code, Mapping, NamePattern, Reason, RepositoryState, STATE, S
 
 use disk::found;
 pub use find::Found;
+#[cfg(feature = "admin")]
 pub(in crate::act) use holding::disk_of;
 pub use links::{Bounds, Deferred, Made, Taken};
 pub use mounts::mounted;

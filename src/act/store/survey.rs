@@ -12,7 +12,7 @@ use rustix::fs::lgetxattr;
 
 use super::compare::{Comparison, Side};
 use super::links::Taken;
-use super::tree::{Listed, allocated, kind, open, open_at, stat};
+use super::tree::{Listed, allocated, kind, names_of, open, open_at, stat};
 use super::walk::{Closed, Next, Visitor, walk_tree};
 use crate::decide::owners::lists;
 use crate::decide::sandbox::spec::Ids;
@@ -122,7 +122,7 @@ impl Visitor for Counting<'_> {
         let Some(found) = self.taken.not_a_placeholder(at, entry)? else { return Ok(Next::Past) };
         self.survey.beyond += u64::from(self.is_beyond(at, entry.name, &found));
         let is_directory = kind(&found) == SFlag::S_IFDIR;
-        self.shares.add(allocated(&found), if is_directory { 1 } else { u64::try_from(found.st_nlink).unwrap_or(u64::MAX) });
+        self.shares.add(allocated(&found), if is_directory { 1 } else { names_of(&found) });
         if is_directory {
             return Ok(Next::Into(compare.iter().filter_map(|old| open_at(old, entry.name).ok()).collect()));
         }

@@ -237,6 +237,12 @@ pub(in crate::act) fn kind(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
 }
 
+/// How many names a file has.
+pub(super) fn names_of(found: &FileStat) -> u64 {
+    // Its type is another on each processor.
+    u32::try_from(found.st_nlink).unwrap_or(u32::MAX).into()
+}
+
 /// Bytes on the disk, what is still to be written there included (stat(2), `st_blocks`).
 pub(in crate::act) fn allocated(found: &FileStat) -> u64 {
     u64::try_from(found.st_blocks).unwrap_or(0).saturating_mul(512)
