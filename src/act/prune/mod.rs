@@ -7,6 +7,7 @@
 //! Root does this for every account, in directories in which that account may put anything. So
 //! every step is taken by descriptor and through no link, and whatever root makes is the account's.
 
+mod holds;
 mod notes;
 mod reap;
 mod trash;

@@ -14,8 +14,10 @@ mod compare;
 mod contents;
 pub(in crate::act) mod disk;
 mod find;
+mod holds;
 mod keep;
 mod links;
+mod look;
 mod mounts;
 mod overlay;
 mod owners;
@@ -51,7 +53,10 @@ use crate::terms::{Code, Mapping, NamePattern, Reason, RepositoryState, STATE, S
 
 use disk::found;
 pub use find::Found;
+pub use holds::Canary;
+pub(in crate::act) use holds::note_name;
 pub use links::{Bounds, Deferred, Made, Taken};
+pub use look::Look;
 pub use mounts::mounted;
 pub use owners::{owners_of, remembered};
 pub use publish::{Published, Staging};
@@ -276,6 +281,8 @@ in_state! {
     transaction_file = "transaction.json"
     parts = "parts"
     counted_note = "counted.json"
+    holds = "held"
+    history_note = "pushes.json"
     carried = "carried"
     broken = "broken"
     next_current = "current.new"

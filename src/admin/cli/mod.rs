@@ -56,6 +56,8 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         Order::Undelete { client, snapshot } => print(prune::undelete(&directory, &client, &snapshot)),
         Order::Protect { client, snapshot, until, why } => print(prune::protect(&directory, &client, &snapshot, until, &why)),
         Order::Unprotect { client, snapshot } => print(prune::unprotect(&directory, &client, &snapshot)),
+        Order::Release { client, snapshot, why } => print(prune::release(&directory, &client, &snapshot, &why)),
+        Order::Discard { client, snapshot, why } => print(prune::discard(&directory, &client, &snapshot, &why)),
         Order::List { client } => print(list::list(&directory, client.as_ref()).map_err(|what| (what, exit::CONFIG))),
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use chrono::TimeDelta;
 
 use super::client::{Client, failure, upkeep, whoami};
+use super::held::leads_to;
 use super::{Failure, Printed, judge};
 use crate::act::config;
 use crate::act::prune::{Protected, Removal};
@@ -55,8 +56,7 @@ pub(crate) fn delete(directory: &Path, name: &ClientName, wanted: &[String], for
     held.announce(&event).map_err(failure)?;
     // It must never lead to what is gone.
     if all.iter().any(|snapshot| snapshot.current && goes.contains(&&snapshot.name)) {
-        let left = all.iter().rev().map(|snapshot| &snapshot.name).find(|name| !goes.contains(name));
-        held.set_current(left).map_err(failure)?;
+        held.set_current(leads_to(&opened, &all, |name| goes.contains(&name))).map_err(failure)?;
     }
     let mut removed = Vec::new();
     let mut failed = None;
@@ -118,7 +118,7 @@ pub(crate) fn undelete(directory: &Path, name: &ClientName, wanted: &str) -> Res
     held.announce(&event).map_err(failure)?;
     held.bring_back(trashed, &snapshot).map_err(failure)?;
     held.sync().map_err(failure)?;
-    if there.iter().all(|other| (other.at, other.as_str()) < (snapshot.at, snapshot.as_str())) {
+    if !opened.is_passed_over(wanted) && there.iter().all(|other| (other.at, other.as_str()) < (snapshot.at, snapshot.as_str())) {
         held.set_current(Some(&snapshot)).map_err(failure)?;
     }
     let lost = client.record(&opened, &event);

@@ -6,6 +6,7 @@
 
 mod by_hand;
 mod client;
+mod held;
 mod protect;
 mod told;
 
@@ -21,6 +22,7 @@ use crate::terms::text::counted;
 use crate::terms::{Body, ClientName, Event, Freed, Mail, Upkeep, exit};
 
 pub(crate) use by_hand::{delete, undelete};
+pub(crate) use held::{discard, release};
 pub(crate) use protect::{Until, protect, unprotect};
 
 use client::{Client, failure, upkeep, whoami};
@@ -129,6 +131,7 @@ fn judge<'s>(client: &Client<'_>, all: &'s [Snapshot]) -> Vec<Judged<'s>> {
 /// Says what would be done.
 fn look(client: &Client<'_>, opened: &Opened, orders: &Orders, mut told: Told) -> Result<Told, Failure> {
     let all = stock(client, opened)?;
+    told.held = held(&all);
     let judged = judge(client, &all);
     match doomed(&judged, orders.yes_remove_many) {
         Ok(goes) => told.removed = names(&goes),
@@ -153,6 +156,7 @@ fn look(client: &Client<'_>, opened: &Opened, orders: &Orders, mut told: Told) -
 
 /// Takes out of history what nothing keeps.
 fn remove(client: &Client<'_>, held: &Held<'_>, all: &[Snapshot], orders: &Orders, mut told: Told) -> Result<Told, Failure> {
+    told.held = self::held(all);
     let judged = judge(client, all);
     let goes = match doomed(&judged, orders.yes_remove_many) {
         Ok(goes) => goes,
@@ -224,6 +228,10 @@ fn reap(client: &Client<'_>, opened: &Opened, told: &mut Told) -> Result<(), Fai
     told.problems.extend(problems);
     told.problems.extend(client.record(opened, &client.event(Body::Prune(Box::new(event)), mail)));
     Ok(())
+}
+
+fn held(all: &[Snapshot]) -> usize {
+    all.iter().filter(|snapshot| snapshot.held).count()
 }
 
 fn names(snapshots: &[&Snapshot]) -> Vec<String> {

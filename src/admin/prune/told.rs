@@ -18,6 +18,8 @@ pub(super) struct Told {
     pub(super) removed: Vec<String>,
     /// How many stay.
     pub(super) kept: usize,
+    /// How many are held.
+    pub(super) held: usize,
     /// How many wait in the trash.
     pub(super) waiting: usize,
     pub(super) reaped: u64,
@@ -67,7 +69,7 @@ impl Told {
 
     /// For people: one line, and a line for each thing that was asked for or went wrong.
     pub(super) fn text(&self) -> String {
-        let Self { client, dry_run, removed, kept, waiting, reaped, freed, explained, simulated, problems, failed, exit: _ } = self;
+        let Self { client, dry_run, removed, kept, held, waiting, reaped, freed, explained, simulated, problems, failed, exit: _ } = self;
         if *failed {
             return format!("{client}: {}\n", problems.concat());
         }
@@ -76,6 +78,9 @@ impl Told {
         if let Some(Freed { bytes, inodes }) = freed.filter(|_| *reaped > 0) {
             let inodes = counted(inodes, "inode", "inodes");
             let _ = write!(text, "; {} gone for good, {} and {inodes} free", counted(*reaped, "snapshot", "snapshots"), Bytes(bytes));
+        }
+        if *held > 0 {
+            let _ = write!(text, "; {held} held (`snapgate release` or `discard`)");
         }
         if *waiting > 0 {
             let _ = write!(text, "; {waiting} in the trash");

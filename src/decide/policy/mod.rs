@@ -14,9 +14,11 @@ use crate::terms::word::table;
 use crate::terms::{ClientName, Fingerprint, Link, NamePattern, Origin, Verb, ZoneName};
 
 use self::window::Window;
+use super::anomaly::Limits as AnomalyLimits;
 use super::keep::{Keep, Span};
 use super::rsync::options::Choice;
 
+mod anomaly;
 mod keep;
 mod limits;
 mod options;
@@ -25,6 +27,7 @@ mod read;
 mod site;
 mod values;
 
+pub use anomaly::Current;
 pub use limits::Limits;
 pub use read::{Defaults, POLICY_KEYS, read_policy};
 pub use site::{SITE_KEYS, read_site};
@@ -84,6 +87,8 @@ pub struct Policy {
     pub keep: Keep,
     /// `trash_grace:` For how long a removed snapshot can be brought back.
     pub trash_grace: Span,
+    /// `anomaly:` From when on a push is held; `None`: never.
+    pub anomaly: Option<AnomalyLimits>,
     /// Where each key stands.
     pub origins: Origins,
 }

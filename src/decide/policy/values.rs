@@ -15,7 +15,7 @@ use crate::terms::word::nearest;
 use crate::terms::{Fingerprint, Link, NamePattern, Verb, ZoneName};
 
 use super::limits::whole;
-use super::{KeepOwners, Namespaces, PartialPushes, Report, Source, Switch, Tls, Transport};
+use super::{Current, KeepOwners, Namespaces, PartialPushes, Report, Source, Switch, Tls, Transport};
 
 /// The text, quoted for a message.
 fn quoted(text: &str) -> String {
@@ -64,6 +64,7 @@ choices! {
     PartialPushes, PartialPushes::EITHER, "not a choice about partial pushes";
     Namespaces, Namespaces::EITHER, "neither required nor optional";
     Switch, Switch::EITHER, "neither on nor off";
+    Current, Current::EITHER, "not where `current` can lead";
 }
 
 /// A unix account's name.
