@@ -88,6 +88,7 @@ fn snapshots(text: &mut String, site: &Site, policy: &Policy) -> Result<bool, St
             .unwrap_or_default();
         let partial = if facts.is_some_and(|facts| facts.partial) { "  partial" } else { "" };
         let shrunk = if facts.is_some_and(|facts| facts.lost.is_some()) { "  shrunk" } else { "" };
+        let held = if repository.is_held(name.as_str()) { "  HELD" } else { "" };
         let beyond = facts.map(|facts| facts.beyond).filter(|beyond| *beyond > 0);
         let beyond = beyond.map(|beyond| format!("  {beyond} stored as nobody's")).unwrap_or_default();
         // A single owner is not worth a remark.
@@ -97,7 +98,7 @@ fn snapshots(text: &mut String, site: &Site, policy: &Policy) -> Result<bool, St
         let carried = carried.map(|carried| format!("  {carried} carried over")).unwrap_or_default();
         let missing = published.and_then(|(at, facts)| missing(&repository, &name, at, facts)).unwrap_or_default();
         let mark = if current.ends_with(name.as_str()) { "  current" } else { "" };
-        let _ = writeln!(text, "  {name}{size}{carried}{partial}{shrunk}{missing}{beyond}{dropped}{mark}");
+        let _ = writeln!(text, "  {name}{size}{carried}{partial}{shrunk}{held}{missing}{beyond}{dropped}{mark}");
     }
     unknown(text, &events);
     Ok(true)

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::base64;
 use super::word::text;
 
 /// `SHA256:` and 43 characters of base64 without padding (OpenSSH's `sshkey_fingerprint`).
@@ -22,8 +23,7 @@ const DIGEST_LENGTH: usize = 43;
 impl Fingerprint {
     /// The fingerprint of a digest.
     pub fn of_digest(digest: &[u8; 32]) -> Self {
-        use base64::Engine as _;
-        Self(format!("SHA256:{}", base64::engine::general_purpose::STANDARD_NO_PAD.encode(digest)))
+        Self(format!("SHA256:{}", base64::without_padding(digest)))
     }
 }
 

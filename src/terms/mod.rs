@@ -4,8 +4,10 @@
 
 #![deny(clippy::wildcard_enum_match_arm, reason = "what is new among our words has to say what becomes of it")]
 
+pub mod base64;
 pub mod beside;
 pub mod client;
+pub mod compared;
 pub mod event;
 pub mod ids;
 pub mod key;
@@ -27,6 +29,7 @@ pub mod zone;
 
 pub use beside::{FailedHook, Note, Part, PartEnd};
 pub use client::ClientName;
+pub use compared::{Brake, Compared};
 pub use event::{Body, Connection, Event, Freed, Mail, Push, Unknown, Upkeep, View, Visit};
 pub use ids::{IdMap, IdRange, Mapping, Owners};
 pub use key::Fingerprint;

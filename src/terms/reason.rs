@@ -135,6 +135,11 @@ table! {
         /// It is published, but something that the client counts on is missing: a push of the
         /// transaction did not end well, or left files out.
         Partial = "partial" => exits(exit::DATA).anywhere(),
+        /// The snapshot is held, because it may be damage (`anomaly:`). In mails and the ledger alone:
+        /// the client is not told.
+        Anomaly = "anomaly" => exits(exit::DATA)
+            .anywhere()
+            .headline("Act: {who} pushed what may be damage. The snapshot is held, and nothing is lost: what is older is as it was."),
         /// The push took longer than `time_limits: {push: …}`.
         Deadline = "deadline" => LATER.anywhere().headline("Look into it: a push of {who} took too long and was ended. No snapshot was made."),
         /// The push brought more than `limits: {bytes: …, inodes: …}`, or its list of files took

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::beside::Part;
+use super::compared::{Brake, Compared};
 
 /// What held the rsync of a connection, or would have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +118,12 @@ pub struct PushFacts {
     /// What the snapshot before has and this one has not, where that is much.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<Lost>,
+    /// Its files beside those of the last good snapshot before, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Compared>,
+    /// Why it is held (`anomaly:`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Brake>,
 }
 
 /// What one snapshot has and the next one has not.

@@ -7,8 +7,8 @@ use super::files::root;
 use super::house::House;
 
 /// The crates that `decide` and `terms` may use. They turn values into values, but for what [`EFFECTS`] has of them.
-const PURE: [&str; 11] =
-    ["base64", "chrono", "hmac_sha256", "humantime", "ipnet", "serde", "serde_json", "serde_yaml", "shell_words", "thiserror", "tz"];
+const PURE: [&str; 10] =
+    ["chrono", "hmac_sha256", "humantime", "ipnet", "serde", "serde_json", "serde_yaml", "shell_words", "thiserror", "tz"];
 
 /// What of them and of the standard library is none of theirs. Nothing there can change behind a reader's back, either: no static
 /// and no value has an inside that changes.

@@ -76,6 +76,12 @@ impl Repository {
         self.counted().into_iter().find(|counted| counted.snapshot == snapshot.as_str()).map(|counted| counted.files)
     }
 
+    /// Snapshots that were pushed into a place, with their files.
+    pub(super) fn counted_at(&self, place: &SubPath) -> impl Iterator<Item = (String, u64)> {
+        let at = place.clone();
+        self.counted().into_iter().filter(move |counted| counted.place == at).map(|counted| (counted.snapshot, counted.files))
+    }
+
     fn counted(&self) -> Vec<Counted> {
         read_value(&self.counted_note(), MAX_COUNTED).unwrap_or_default()
     }

@@ -127,7 +127,8 @@ pub(super) struct Side<'a> {
 }
 
 impl Side<'_> {
-    fn open(&self) -> nix::Result<File> {
+    /// Opens a file for reading, and leaves its time of access alone.
+    pub(super) fn open(&self) -> nix::Result<File> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOATIME;
         openat(self.directory, self.name, flags, Mode::empty()).map(File::from)
     }

@@ -15,8 +15,10 @@ mod contents;
 pub(in crate::act) mod disk;
 mod find;
 mod holding;
+mod holds;
 mod keep;
 mod links;
+mod look;
 mod mounts;
 mod overlay;
 mod owners;
@@ -54,7 +56,10 @@ use disk::found;
 pub use find::Found;
 #[cfg(feature = "admin")]
 pub(in crate::act) use holding::disk_of;
+pub use holds::Canary;
+pub(in crate::act) use holds::note_name;
 pub use links::{Bounds, Deferred, Made, Taken};
+pub use look::Look;
 pub use mounts::mounted;
 pub use owners::{owners_of, remembered};
 pub use publish::{Published, Staging};
@@ -281,6 +286,8 @@ in_state! {
     counted_note = "counted.json"
     usage_note = "usage"
     freed_note = "freed"
+    holds = "held"
+    history_note = "pushes.json"
     carried = "carried"
     broken = "broken"
     next_current = "current.new"

@@ -19,6 +19,7 @@ use super::absent::absent;
 use super::disk::{read_note, sync_directory};
 use super::keep::{move_tree, numbered, remove};
 use super::links::{Deferred, Taken};
+use super::look::Look;
 use super::survey::{Kept, Survey, survey};
 use super::{Held, OrTrouble as _, Repository, contents, make_directory, tree, unfinished};
 use crate::decide::push::lost;
@@ -105,12 +106,18 @@ impl<'a> Staging<'a> {
     }
 
     /// Counts what is in it, against these snapshots, before its `links` are made. `lists`: whether
-    /// access lists came with it.
-    pub fn survey(&self, snapshots: &[PathBuf], links: Option<&Deferred<'_>>, lists: bool) -> Result<Survey, Reason> {
+    /// access lists came with it. A `look` sees what has arrived.
+    pub fn survey(
+        &self,
+        snapshots: &[PathBuf],
+        links: Option<&Deferred<'_>>,
+        lists: bool,
+        look: Option<&mut Look>,
+    ) -> Result<Survey, Reason> {
         let nothing = Taken::default();
         let taken = links.map_or(&nothing, Deferred::taken);
         let kept = self.held.repository.ids().map(|ids| Kept { ids, lists });
-        survey(&self.path, snapshots, taken, kept).or_trouble("counting", &self.path)
+        survey(&self.path, snapshots, taken, kept, look).or_trouble("counting", &self.path)
     }
 
     /// What the newest snapshot has and this has not: at the top, or else at `place`. For a tree
@@ -195,7 +202,7 @@ impl<'a> Staging<'a> {
         let target = name.below(&self.held.repository.snapshots());
         self.put_in_place(&name, &target, id, says).or_trouble("publishing", &target)?;
         // It is a snapshot now, whatever happens next.
-        let finished = self.finish(&target);
+        let finished = self.finish(&name, &target);
         let trouble = finished.or_trouble("after publishing", &target).err();
         Ok(Published { name, path: target, trouble })
     }
@@ -219,7 +226,9 @@ impl<'a> Staging<'a> {
         }
 
         // What needs room on the disk is done before there is no way back.
-        repository.prepare_current(&Path::new("snapshots").join(name.as_str()))?;
+        if !repository.is_passed_over(name.as_str()) {
+            repository.prepare_current(&Path::new("snapshots").join(name.as_str()))?;
+        }
 
         // A kill before the ledger would otherwise leave a snapshot that no record mentions.
         repository.note_unrecorded(id, name, says)?;
@@ -229,13 +238,17 @@ impl<'a> Staging<'a> {
     }
 
     /// What follows that step. A crash leaves `current` one behind; the next session heals it.
-    fn finish(&self, target: &Path) -> io::Result<()> {
+    fn finish(&self, name: &SnapshotName, target: &Path) -> io::Result<()> {
         let repository = self.held.repository;
 
         // The rename touched two directories; both reach the disk before `current` speaks of it.
         sync_directory(target.parent().unwrap_or(target))?;
         sync_directory(repository.root())?;
 
+        // Not to one that is held, where the policy says so.
+        if repository.is_passed_over(name.as_str()) {
+            return Ok(());
+        }
         repository.replace_current()?;
         sync_directory(repository.root())
     }

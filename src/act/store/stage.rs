@@ -47,6 +47,7 @@ impl<'a> Held<'a> {
             notes.push(Note::passing("`current` did not name the newest snapshot, and does now"));
         }
         notes.extend(self.report_unrecorded().into_iter().map(Note::passing));
+        self.forget_holds();
         self.clear_carried()?;
         self.go_back_from_merging(state)?;
         let inprogress = self.repository.inprogress();
@@ -235,7 +236,10 @@ impl<'a> Held<'a> {
 
     fn heal_current(&self, state: &RepositoryState) -> Result<bool, Reason> {
         let current = self.repository.current();
-        let wanted = state.newest.as_ref().map(|newest| PathBuf::from("snapshots").join(newest.as_str()));
+        let all = || state.newest.iter().chain(&state.earlier);
+        // Where nothing else is left it is better than nothing.
+        let newest = all().find(|name| !self.repository.is_passed_over(name.as_str())).or(state.newest.as_ref());
+        let wanted = newest.map(|newest| PathBuf::from("snapshots").join(newest.as_str()));
         let found = found(fs::read_link(&current)).or_trouble("reading", &current)?;
         match wanted {
             wanted if wanted == found => return Ok(false),

@@ -12,6 +12,7 @@ use rustix::fs::lgetxattr;
 
 use super::compare::{Comparison, Side};
 use super::links::Taken;
+use super::look::Look;
 use super::tree::{Listed, allocated, kind, names_of, open, open_at, stat};
 use super::walk::{Closed, Next, Visitor, walk_tree};
 use crate::decide::owners::lists;
@@ -31,6 +32,10 @@ pub struct Survey {
     pub bytes: u64,
     /// Sum of the sizes of what was not linked, in bytes.
     pub received_bytes: u64,
+    /// Files that stand in the first tree compared with, and are others there.
+    pub changed: u64,
+    /// Files that it does not have.
+    pub added: u64,
     /// Regular files that stand in the tree compared with and were stored again all the same.
     pub again: StoredAgain,
     /// Files and directories, not linked, with the last id that is kept as owner or group, or in an
@@ -51,12 +56,28 @@ pub(super) struct Kept {
 }
 
 /// Counts a tree, comparing with those before it, the first of which counts most.
-pub(super) fn survey(path: &Path, compare: &[PathBuf], taken: &Taken, kept: Option<Kept>) -> io::Result<Survey> {
-    let compare = compare.iter().filter_map(|path| open(path).ok()).collect();
-    let mut counting = Counting { taken, kept, comparison: Comparison::new(), survey: Survey::default(), shares: Shares::default() };
+pub(super) fn survey(path: &Path, compare: &[PathBuf], taken: &Taken, kept: Option<Kept>, look: Option<&mut Look>) -> io::Result<Survey> {
+    let trees = compare.iter().map(|path| open(path).ok()).collect();
+    let mut counting = Counting {
+        taken,
+        kept,
+        comparison: Comparison::new(),
+        survey: Survey::default(),
+        shares: Shares::default(),
+        look,
+        way: Vec::new(),
+    };
     counting.shares.add(allocated(&lstat(path)?), 1);
-    walk_tree(path, compare, Closed::Left, &mut counting)?;
+    walk_tree(path, Here { trees, way: 0 }, Closed::Left, &mut counting)?;
     Ok(Survey { takes: counting.shares.sum(), ..counting.survey })
+}
+
+/// A directory that is counted.
+struct Here {
+    /// The same in the trees compared with, in their order.
+    trees: Vec<Option<OwnedFd>>,
+    /// How long the way to it is.
+    way: usize,
 }
 
 struct Counting<'a> {
@@ -65,20 +86,32 @@ struct Counting<'a> {
     comparison: Comparison,
     survey: Survey,
     shares: Shares,
+    look: Option<&'a mut Look>,
+    /// The way to the directory that the walk is in, and perhaps more behind it.
+    way: Vec<u8>,
 }
 
 impl Counting<'_> {
-    fn file(&mut self, new: Side<'_>, old: &[Side<'_>]) {
+    /// Counts a file, with what stands there in the trees compared with: the first of them, and all.
+    fn file(&mut self, new: Side<'_>, first: Option<Side<'_>>, old: &[Side<'_>]) {
         let survey = &mut self.survey;
         let size = u64::try_from(new.found.st_size).unwrap_or(0);
         survey.files += 1;
         survey.bytes = survey.bytes.saturating_add(size);
+        match first {
+            Some(first) if first.found.st_ino == new.found.st_ino => {}
+            Some(_) => survey.changed += 1,
+            None => survey.added += 1,
+        }
         if old.iter().any(|old| old.found.st_ino == new.found.st_ino) {
             survey.linked += 1;
             return;
         }
         survey.received_bytes = survey.received_bytes.saturating_add(size);
         survey.again = old.first().map_or(survey.again, |old| survey.again.and(self.comparison.of(new, *old)));
+        if let Some(look) = &mut self.look {
+            look.see(&self.way, &new, first.as_ref());
+        }
     }
 
     fn is_beyond(&self, here: BorrowedFd<'_>, name: &CStr, found: &FileStat) -> bool {
@@ -115,20 +148,29 @@ fn list(path: &[u8], kind: &CStr) -> Option<Vec<u8>> {
 }
 
 impl Visitor for Counting<'_> {
-    /// The same directory in the trees compared with.
-    type Here = Vec<OwnedFd>;
+    type Here = Here;
 
-    fn entry(&mut self, compare: &mut Vec<OwnedFd>, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<Vec<OwnedFd>>> {
+    fn entry(&mut self, here: &mut Here, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<Here>> {
         let Some(found) = self.taken.not_a_placeholder(at, entry)? else { return Ok(Next::Past) };
         self.survey.beyond += u64::from(self.is_beyond(at, entry.name, &found));
         let is_directory = kind(&found) == SFlag::S_IFDIR;
         self.shares.add(allocated(&found), if is_directory { 1 } else { names_of(&found) });
         if is_directory {
-            return Ok(Next::Into(compare.iter().filter_map(|old| open_at(old, entry.name).ok()).collect()));
+            if self.look.is_some() {
+                self.way.truncate(here.way);
+                self.way.extend_from_slice(entry.name.to_bytes());
+                self.way.push(b'/');
+            }
+            let trees = here.trees.iter().map(|old| old.as_ref().and_then(|old| open_at(old, entry.name).ok())).collect();
+            return Ok(Next::Into(Here { trees, way: self.way.len() }));
         }
+        self.way.truncate(here.way);
         let side = |directory, found| Side { directory, name: entry.name, found };
-        let old = compare.iter().filter_map(|old| Some(side(old.as_fd(), stat(old.as_fd(), entry.name).ok()?)));
-        self.file(side(at, found), &old.collect::<Vec<_>>());
+        let old = here.trees.iter().map(|old| Some(side(old.as_ref()?.as_fd(), stat(old.as_ref()?.as_fd(), entry.name).ok()?)));
+        let old: Vec<_> = old.collect();
+        // A directory that has become a file is another thing.
+        let first = old.first().copied().flatten().filter(|old| kind(&old.found) != SFlag::S_IFDIR);
+        self.file(side(at, found), first, &old.into_iter().flatten().collect::<Vec<_>>());
         Ok(Next::Past)
     }
 
@@ -161,16 +203,27 @@ mod tests {
         fs::write(new.join("one"), "1").unwrap();
         fs::hard_link(new.join("one"), new.join("two")).unwrap();
         let again = StoredAgain { files: 1, same: 1, ..StoredAgain::default() };
-        let found = survey(&new, std::slice::from_ref(&old), &Taken::default(), None).unwrap();
-        let expected = Survey { files: 4, linked: 1, bytes: 10, received_bytes: 5, again, beyond: 0, takes: found.takes, blind: false };
+        let found = survey(&new, std::slice::from_ref(&old), &Taken::default(), None, None).unwrap();
+        let expected = Survey {
+            files: 4,
+            linked: 1,
+            bytes: 10,
+            received_bytes: 5,
+            changed: 1,
+            added: 2,
+            again,
+            beyond: 0,
+            takes: found.takes,
+            blind: false,
+        };
         assert_eq!(found, expected);
         let own = |number: u32| Some(Kept { ids: Ids { users: number + 1, groups: u32::MAX }, lists: true });
         let user = fs::metadata(&new).unwrap().uid();
-        let beyond = |ids| survey(&new, &[], &Taken::default(), ids).unwrap().beyond;
+        let beyond = |ids| survey(&new, &[], &Taken::default(), ids, None).unwrap().beyond;
         assert_eq!((beyond(own(user)), beyond(own(user + 1))), (4, 0));
         assert_eq!(
-            survey(&new, &[], &Taken::default(), None).unwrap(),
-            Survey { linked: 0, received_bytes: 10, again: StoredAgain::default(), ..expected }
+            survey(&new, &[], &Taken::default(), None, None).unwrap(),
+            Survey { linked: 0, received_bytes: 10, changed: 0, added: 4, again: StoredAgain::default(), ..expected }
         );
     }
 }

@@ -185,6 +185,36 @@ pub(super) enum Order {
         #[arg(long)]
         json: bool,
     },
+    /// Say that held snapshots are no damage
+    Release {
+        /// The client
+        #[arg(long, value_name = "NAME")]
+        client: ClientName,
+        /// Their names, as `snapgate list` shows them
+        #[arg(required = true)]
+        snapshot: Vec<String>,
+        /// Why, for whoever asks later
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        why: String,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove held snapshots, which are damage; `undelete` brings them back for a while
+    Discard {
+        /// The client
+        #[arg(long, value_name = "NAME")]
+        client: ClientName,
+        /// Their names, as `snapgate list` shows them
+        #[arg(required = true)]
+        snapshot: Vec<String>,
+        /// Why, for whoever asks later
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        why: String,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show snapshots
     List {
         /// The client; all of them by default

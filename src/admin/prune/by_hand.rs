@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::client::{Client, failure, upkeep};
 use super::done::Done;
+use super::held::leads_to;
 use super::rules::judge;
 use super::{Failure, Printed};
 use crate::act::config;
@@ -77,8 +78,7 @@ fn take_out(client: &Client<'_>, held: &Held<'_>, all: &[Snapshot], goes: &[&Sna
     held.announce(&event).map_err(failure)?;
     // It must never lead to what is gone.
     if all.iter().any(|snapshot| snapshot.current && goes.contains(&&snapshot.name)) {
-        let left = all.iter().rev().map(|snapshot| &snapshot.name).find(|name| !goes.contains(name));
-        held.set_current(left).map_err(failure)?;
+        held.set_current(leads_to(held.opened(), all, |name| goes.contains(&name))).map_err(failure)?;
     }
     let mut removed = Vec::new();
     let mut failed = None;
@@ -145,7 +145,7 @@ fn undeleted(client: &Client<'_>, wanted: &str) -> Result<Done, Failure> {
     held.announce(&event).map_err(failure)?;
     held.bring_back(trashed, &snapshot).map_err(failure)?;
     held.sync().map_err(failure)?;
-    if there.iter().all(|other| (other.at, other.as_str()) < (snapshot.at, snapshot.as_str())) {
+    if !opened.is_passed_over(wanted) && there.iter().all(|other| (other.at, other.as_str()) < (snapshot.at, snapshot.as_str())) {
         held.set_current(Some(&snapshot)).map_err(failure)?;
     }
     client.record(&opened, &event);

@@ -128,6 +128,7 @@ impl<'a> Client<'a> {
         let all = names.into_iter().map(|name| Snapshot {
             complete: !partial.get(name.as_str()).copied().unwrap_or(false),
             protected: protections.get(name.as_str()).map_or(Protection::None, |note| note.protection()),
+            held: opened.is_held(name.as_str()),
             current: current.as_deref() == Some(name.as_str()),
             ..Snapshot::complete(name.clone(), name.at)
         });
@@ -194,9 +195,17 @@ impl<'a> Client<'a> {
 
     /// What came of an announcement; `None`: nothing.
     fn came_of(&self, opened: &Opened, body: Body, announced: DateTime<Utc>) -> Result<Option<Body>, Failure> {
-        let (Body::Prune(upkeep) | Body::Delete(upkeep) | Body::Undelete(upkeep) | Body::Protect(upkeep)) = &body else { return Ok(None) };
+        let (Body::Prune(upkeep)
+        | Body::Delete(upkeep)
+        | Body::Undelete(upkeep)
+        | Body::Protect(upkeep)
+        | Body::Release(upkeep)
+        | Body::Discard(upkeep)) = &body
+        else {
+            return Ok(None);
+        };
         let names = match &body {
-            Body::Prune(_) | Body::Delete(_) => {
+            Body::Prune(_) | Body::Delete(_) | Body::Discard(_) => {
                 // Whatever one command removes goes in one second, or in the next, where one of the
                 // name went in that.
                 let trash = opened.trash().map_err(failure)?.into_iter();
@@ -206,6 +215,10 @@ impl<'a> Client<'a> {
             Body::Undelete(_) => {
                 let all = opened.names(&self.policy.names).map_err(failure)?.into_iter().map(|name| name.to_string());
                 all.filter(|name| upkeep.snapshots.contains(name)).collect()
+            }
+            Body::Release(_) => {
+                let released = |name: &String| !opened.is_held(name);
+                upkeep.snapshots.iter().filter(|name| released(name)).cloned().collect()
             }
             Body::Protect(_) => {
                 let notes = opened.protections().map_err(failure)?;

@@ -7,6 +7,7 @@
 mod by_hand;
 mod client;
 mod done;
+mod held;
 mod progress;
 mod protect;
 mod reach;
@@ -25,6 +26,7 @@ use crate::decide::policy::Site;
 use crate::terms::{ClientName, exit};
 
 pub(crate) use by_hand::{How, delete, undelete};
+pub(crate) use held::{discard, release};
 pub(crate) use protect::{Until, Wish, protect, unprotect};
 pub(crate) use usage::usage;
 

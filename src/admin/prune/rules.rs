@@ -66,6 +66,7 @@ pub(super) fn judge<'s>(client: &Client<'_>, all: &'s [Snapshot]) -> Vec<Judged<
 /// Says what would be done.
 fn look(client: &Client<'_>, opened: &Opened, orders: &Orders, mut told: Told) -> Result<Told, Failure> {
     let all = stock(client, opened)?;
+    told.held = held_of(&all);
     let judged = judge(client, &all);
     match doomed(&judged, orders.yes_remove_many) {
         Ok(goes) => told.removed = names(&goes),
@@ -95,6 +96,7 @@ fn look(client: &Client<'_>, opened: &Opened, orders: &Orders, mut told: Told) -
 
 /// Takes out of history what nothing keeps.
 fn remove(client: &Client<'_>, held: &Held<'_>, all: &[Snapshot], orders: &Orders, mut told: Told) -> Result<Told, Failure> {
+    told.held = held_of(all);
     let judged = judge(client, all);
     let goes = match doomed(&judged, orders.yes_remove_many) {
         Ok(goes) => goes,
@@ -166,6 +168,10 @@ fn refuse(client: &Client<'_>, opened: &Opened, too_many: &TooMany, told: &mut T
         let refused = Upkeep { problems: told.problems.clone(), ..Upkeep::of("too many snapshots would go at once".to_owned(), []) };
         client.record(opened, &client.event(Body::Prune(Box::new(refused)), Mail::Alert));
     }
+}
+
+fn held_of(all: &[Snapshot]) -> usize {
+    all.iter().filter(|snapshot| snapshot.held).count()
 }
 
 fn names(snapshots: &[&Snapshot]) -> Vec<String> {

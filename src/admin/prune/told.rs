@@ -21,6 +21,8 @@ pub(super) struct Told {
     pub(super) removed: Vec<String>,
     /// How many stay.
     pub(super) kept: usize,
+    /// How many are held.
+    pub(super) held: usize,
     /// How many wait in the trash.
     pub(super) waiting: usize,
     /// Protections that ended, since their snapshots are gone.
@@ -78,7 +80,7 @@ impl Told {
 
     /// For people: one line, and a line for each thing that was asked for or went wrong.
     pub(super) fn text(&self) -> String {
-        let Self { client, dry_run, removed, kept, waiting, reaped, freed, explained, simulated, problems, .. } = self;
+        let Self { client, dry_run, removed, kept, held, waiting, reaped, freed, explained, simulated, problems, .. } = self;
         if self.failed {
             return format!("{client}: {}\n", problems.concat());
         }
@@ -90,6 +92,9 @@ impl Told {
         }
         if self.paused {
             text.push_str("; the rest waits for the end of a push");
+        }
+        if *held > 0 {
+            let _ = write!(text, "; {held} held (`snapgate release` or `discard`)");
         }
         if *waiting > 0 {
             let _ = write!(text, "; {waiting} in the trash");

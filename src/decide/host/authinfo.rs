@@ -1,10 +1,8 @@
 //! What sshd wrote about a login (`ExposeAuthInfo`): a line for each method, `publickey <type>
 //! <base64>` for a key. A line that is not exactly right is no key.
 
-use base64::Engine as _;
-
-use crate::terms::Fingerprint;
 use crate::terms::limits::MAX_AUTH_KEYS;
+use crate::terms::{Fingerprint, base64};
 
 /// Certificate types, the type of the key in them, and how many fields make that key, behind a
 /// nonce (OpenSSH, PROTOCOL.certkeys and PROTOCOL.u2f).
@@ -40,7 +38,7 @@ fn of_line(line: &[u8]) -> Option<Fingerprint> {
     if method != "publickey" {
         return None;
     }
-    let blob = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
+    let blob = base64::read(encoded)?;
     let plain = plain_key(kind, &blob)?;
     Some(Fingerprint::of_digest(&hmac_sha256::Hash::hash(&plain)))
 }
@@ -166,7 +164,7 @@ mod tests {
             let mut blob = Vec::new();
             push(&mut blob, b"ssh-ed25519").unwrap();
             push(&mut blob, &[u8::try_from(number).unwrap(); 32]).unwrap();
-            format!("publickey ssh-ed25519 {}\n", base64::engine::general_purpose::STANDARD.encode(&blob))
+            format!("publickey ssh-ed25519 {}\n", base64::without_padding(&blob))
         };
         let of = |count: usize| fingerprints((0..count).map(line).collect::<String>().as_bytes());
         assert_eq!(of(MAX_AUTH_KEYS).len(), MAX_AUTH_KEYS);

@@ -14,10 +14,12 @@ use crate::terms::word::table;
 use crate::terms::{ClientName, Fingerprint, Link, NamePattern, Origin, Verb, ZoneName};
 
 use self::window::Window;
+use super::anomaly::Limits as AnomalyLimits;
 use super::keep::{Keep, Span};
 use super::quota::{MinFree, Quota};
 use super::rsync::options::Choice;
 
+mod anomaly;
 mod keep;
 mod limits;
 mod options;
@@ -27,6 +29,7 @@ mod read;
 mod site;
 mod values;
 
+pub use anomaly::Current;
 pub use limits::Limits;
 pub use read::{Defaults, POLICY_KEYS, read_policy};
 pub use site::{SITE_KEYS, read_site};
@@ -90,6 +93,8 @@ pub struct Policy {
     pub quota: Quota,
     /// `when_full:` What becomes of its history when there is no room for more.
     pub when_full: WhenFull,
+    /// `anomaly:` From when on a push is held; `None`: never.
+    pub anomaly: Option<AnomalyLimits>,
     /// Where each key stands.
     pub origins: Origins,
 }

@@ -13,6 +13,7 @@ use crate::decide::policy::yaml::{
 use crate::terms::limits::{DEFAULT_HOOK, DEFAULT_IDLE, DEFAULT_PUSH, MAX_HOOKS, MAX_HOSTS};
 use crate::terms::{ClientName, Fingerprint, NamePattern, Origin, Verb, ZoneName};
 
+use super::anomaly::{self, AnomalyKeys, Off};
 use super::keep::{DEFAULT_GRACE, KeepKeys, Least, Strategy, kept};
 use super::limits::ShareKeys;
 use super::options::OptionKeys;
@@ -117,6 +118,12 @@ keys! {
         /// For how long `snapgate undelete` brings a removed snapshot back. Its space is freed
         /// afterwards.
         trash_grace: Span as Text<_> = Value("24h"), "3d";
+        /// From when on a push may be damage, as by ransomware: it is published and held. You get a
+        /// mail at once, and while it is held nothing is removed that is newer than the last good
+        /// snapshot; `snapgate release` or `snapgate discard` ends that. Each push is compared with
+        /// the last good one. A limit does not hold for what two of the client's last 30 good pushes
+        /// have done as well. See "What may be damage".
+        anomaly: Written<AnomalyKeys, Off> as TableOrText<_, _> = Below, "{ deleted: 30%, canaries: [home/.canary.docx], current: good }";
         /// Whether pushes are refused while the disk is not mounted: the store, or for a `path:`
         /// elsewhere that directory or one above it.
         require_mount: bool as Truth = Value("false"), "true";
@@ -295,6 +302,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         min_snapshots,
         keep_within,
         trash_grace,
+        anomaly,
         require_mount,
         options,
     } = own.over(site.defaults.keys.clone());
@@ -327,6 +335,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         when_full: when_full.unwrap_or(WhenFull::Refuse),
         keep: kept(keep, min_snapshots, keep_within),
         trash_grace: trash_grace.unwrap_or(DEFAULT_GRACE),
+        anomaly: anomaly::limits(anomaly),
         origins: Origins { file: file.to_path_buf(), keys: places },
     })
 }

@@ -71,6 +71,28 @@ fn every_key_is_read() {
     assert_eq!(policy.origins.of("timezone").line, 8);
 }
 
+#[test]
+fn limits_of_damage_are_read_and_what_means_nothing_points_at_itself() {
+    let read = |text: &str| policy(&format!("anomaly: {text}\n")).unwrap_or_else(|fault| panic!("{fault}")).anomaly;
+    let usual = policy("report: problems\n").unwrap().anomaly.unwrap();
+    assert_eq!(usual, crate::decide::anomaly::Limits::default());
+    let own = read("{ changed: off, deleted: 30%, least: 100, canaries: [home/.canary, /srv/x], current: good }").unwrap();
+    let shown: Vec<_> =
+        own.shares.iter().map(|(figure, share)| format!("{figure} {}", share.map_or("off".into(), |share| share.to_string()))).collect();
+    assert_eq!(shown, ["changed off", "deleted 30%", "shrunk 80%", "renamed 20%", "scrambled 10%"]);
+    assert_eq!((own.least, own.canaries.len(), own.stays), (100, 2, true));
+    assert_eq!(read("off"), None);
+    let many = format!("{{ canaries: [{}] }}", vec!["x"; 33].join(", "));
+    let wrong = [
+        "on", "[]", "{}", "{ deleted: 50 }", "{ deleted: 0% }", "{ deleted: 101% }", "{ deleted: 5.5% }", "{ deleted: half }",
+        "{ delete: 50% }", "{ deleted: 10%, deleted: 20% }", "{ least: 0 }", "{ least: -1 }", "{ canaries: [../x] }", "{ canaries: [/] }",
+        "{ canaries: x }", "{ current: goood }", "{ current: }", &many,
+    ];
+    refused("anomaly", &wrong);
+    let fault = policy("anomaly:\n  deleted: 30%\n  curent: good\n").unwrap_err();
+    assert_eq!((fault.line, fault.help.as_str()), (3, "did you mean `current`?"));
+}
+
 /// What `keep: …` has kept.
 fn rules(keep: &str) -> String {
     let policy = policy(&format!("keep: {keep}\n")).unwrap_or_else(|fault| panic!("{fault}"));

@@ -15,7 +15,7 @@ use crate::terms::word::nearest;
 use crate::terms::{Fingerprint, Link, NamePattern, Verb, ZoneName};
 
 use super::limits::whole;
-use super::{KeepOwners, Namespaces, PartialPushes, Report, Source, Switch, Tls, Transport, WhenFull};
+use super::{Current, KeepOwners, Namespaces, PartialPushes, Report, Source, Switch, Tls, Transport, WhenFull};
 
 /// The text, quoted for a message.
 fn quoted(text: &str) -> String {
@@ -65,6 +65,7 @@ choices! {
     Namespaces, Namespaces::EITHER, "neither required nor optional";
     WhenFull, WhenFull::EITHER, "neither refuse nor shorten";
     Switch, Switch::EITHER, "neither on nor off";
+    Current, Current::EITHER, "not where `current` can lead";
 }
 
 /// A unix account's name.

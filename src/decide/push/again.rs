@@ -30,6 +30,30 @@ pub fn warning(again: &StoredAgain, ignores_times: bool) -> Option<String> {
     (again.same > 0).then(says)
 }
 
+/// The warning about a push that linked nothing, although the snapshot before has files of the same
+/// names: `changed` of them came anew. `keeps_times`: the client has its rsync keep times.
+pub fn nothing_linked(again: &StoredAgain, changed: u64, keeps_times: bool, ignores_times: bool) -> Option<String> {
+    let is_known = !keeps_times || ignores_times;
+    // Otherwise they may all have changed.
+    if changed == 0 || (!is_known && again.files.saturating_mul(2) < changed) {
+        return None;
+    }
+    let causes = [
+        (!keeps_times, "the client's rsync keeps no times (`-t`, which `-a` has), so each file looks changed the next time"),
+        (ignores_times, "the client has its rsync ignore times (`-I`)"),
+        (again.times > 0, "the files have other times at the client than before: look for what sets them there"),
+        (again.owner > 0, "the files have another owner or group than before"),
+        (again.mode > 0, "the files have another mode than before"),
+        (again.access_list > 0, "the files have other access lists than before"),
+        (again.attributes > 0, "the files have other extended attributes than before"),
+        (again.content > 0, "the files have other content than before, with the same size and time"),
+    ];
+    let cause =
+        causes.iter().find(|(holds, _)| *holds).map_or("the server's rsync may not have been able to read them there", |(_, what)| what);
+    let files = if changed == 1 { "1 file".to_owned() } else { format!("{changed} files") };
+    Some(format!("nothing was linked, although the snapshot before has {files} of the same names: {cause}"))
+}
+
 /// Warnings about unchanged files that could get no further link: those with as many as the file
 /// system allows, and others.
 pub fn unlinked(full: u64, kept: u64) -> Vec<String> {
@@ -58,6 +82,17 @@ mod tests {
         let list = StoredAgain { files: 1, access_list: 1, ..nothing };
         assert_eq!(describe(&list).as_deref(), Some("1 file stored before: 1 with another access list"));
         assert_eq!(describe(&StoredAgain { more: true, ..nothing }), None, "nothing is known");
+    }
+
+    #[test]
+    fn a_push_that_linked_nothing_is_told_of_with_its_cause() {
+        let again = StoredAgain { files: 4, times: 4, ..StoredAgain::default() };
+        let said = |again: &StoredAgain, changed, keeps, ignores| nothing_linked(again, changed, keeps, ignores).unwrap_or_default();
+        assert!(said(&again, 5, true, false).contains("5 files of the same names: the files have other times"));
+        assert!(said(&again, 5, false, false).contains("keeps no times (`-t`"));
+        assert!(said(&StoredAgain::default(), 1, true, true).contains("1 file of the same names: the client has its rsync ignore"));
+        assert_eq!(said(&again, 9, true, false), "", "most have changed");
+        assert_eq!(said(&StoredAgain::default(), 0, false, false), "", "there was nothing to link");
     }
 
     #[test]

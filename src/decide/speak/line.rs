@@ -77,6 +77,11 @@ fn push_fields(line: &mut String, push: &PushFacts) {
     field(line, "rsync", push.rsync_exit);
     field(line, "signal", push.rsync_signal);
     field(line, "partial", push.partial.then_some("yes"));
+    field(line, "held", push.held.as_ref().map(|_| "yes"));
+    let compared = push.compared.as_ref();
+    field(line, "changed", compared.map(|compared| compared.changed));
+    field(line, "added", compared.map(|compared| compared.added));
+    field(line, "gone", compared.map(|compared| compared.gone));
     field(line, "skipped", Some(push.skipped).filter(|skipped| *skipped > 0));
     field(line, "lost", push.lost.as_ref().map(|lost| lost.files));
     field(line, "beyond", Some(push.beyond).filter(|beyond| *beyond > 0));

@@ -156,7 +156,8 @@ fn problem(record: &Event, what: &str) -> String {
 fn record(site: &Site, policy: Option<&Policy>, arrival: Arrival<'_>, ending: &Ending, newest: impl FnOnce() -> Option<String>) -> Event {
     let mut came = came(arrival, ending);
     let push = ending.end.push.clone();
-    let partial = push.as_ref().is_some_and(|push| push.partial);
+    // Somebody has to look at either.
+    let partial = push.as_ref().is_some_and(|push| push.partial || push.held.is_some());
     came.passing = asked::passes(&came, partial, ending.end.passing, ending.end.lasting);
     let apart = site.mail.reports_to != site.mail.to;
     let mail = asked::mail(&came, partial, policy.map_or(Report::Problems, |policy| policy.report), apart);

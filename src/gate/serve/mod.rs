@@ -1,5 +1,6 @@
 //! What a client may do here: push, by itself or in a transaction, and ask.
 
+mod brake;
 mod carry;
 mod hooks;
 mod measure;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use chrono::Utc;
 
+use super::brake::Against;
 use super::measure::Measure;
 use super::rsync::{self, Attempt};
 use super::settle::Settling;
@@ -36,6 +37,7 @@ struct Ran {
     words: Words,
     dropped: Option<DroppedOwners>,
     measure: Measure,
+    against: Against,
 }
 
 impl Connection<'_> {
@@ -106,7 +108,7 @@ impl Attempt<'_> {
         self.note_in_transaction(&mut state, |transaction| transaction.beginning(&plan.place().to_string(), connection.request.at))?;
         let said = connection.rsync_log(repository)?;
         let staging = held.stage(plan.place())?;
-        let snapshots = repository.snapshots_with(plan.place(), &state);
+        let (against, snapshots) = connection.against(repository, plan.place(), &state);
         let places = self.places(&staging, &snapshots, said.path(), waiting.confinement);
         let tally = places.logs_owners.then(|| Tally::new(connection.request.account.uid));
         let used = state.transaction.as_ref().filter(|_| plan.joins()).map(|transaction| transaction.used);
@@ -129,7 +131,7 @@ impl Attempt<'_> {
         let (words, dropped) = rsync::read(&said, ended, tally);
         let measure = Measure::take(allowance, ended, &words, || staging.count(&linked, true).and(log_takes));
         said.shorten(MAX_RSYNC_LOG);
-        let mut end = self.settle(staging, &links, snapshots, state, Ran { ended, began, words, dropped, measure })?;
+        let mut end = self.settle(staging, &links, snapshots, state, Ran { ended, began, words, dropped, measure, against })?;
         connection.complete_hooks(&mut end, repository, log);
         Ok(end)
     }
@@ -143,7 +145,7 @@ impl Attempt<'_> {
         ran: Ran,
     ) -> Result<End, Reason> {
         let Self { connection, held, plan, log, .. } = *self;
-        let Ran { ended, began, words, dropped, measure } = ran;
+        let Ran { ended, began, words, dropped, measure, against } = ran;
         if let Some(dropped) = dropped {
             log.note(Utc::now(), &format!("{} became the account's: no owners are kept", dropped::describe(dropped)));
         }
@@ -175,6 +177,8 @@ impl Attempt<'_> {
             links: Some(links),
             lists: plan.keeps_access_lists(),
             ignores_times: plan.ignores_times(),
+            keeps_times: plan.keeps_times(),
+            against: Some(against).filter(|_| !plan.joins()),
             time: connection.policy.deadline.saturating_sub(began.elapsed()).max(LEAST_LINK_TIME),
             bytes: words.total_bytes.filter(|_| ended == Ended::Exit(0)),
             warnings: plan.warnings().iter().cloned().chain(measure.warning()).chain(words.report()).collect(),

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use chrono::Utc;
 
+use super::brake::{self, Against};
 use super::measure::Measure;
 use super::room;
 use super::{Connection, End};
-use crate::act::store::{Bounds, Deferred, Held, Made, Published, Staging, Survey};
+use crate::act::store::{Bounds, Deferred, Held, Look, Made, Published, Staging, Survey};
 use crate::decide::owners;
 use crate::decide::push::settle::{Fate, Found, Settled, Work, no_transaction, settle};
 use crate::decide::push::{again, lost};
@@ -31,6 +32,12 @@ pub(super) struct Settling<'a> {
     /// Whether the client had all its files sent again.
     pub(super) ignores_times: bool,
     pub(super) facts: PushFacts,
+    /// What it is compared with; not where it waits for `complete`.
+    pub(super) against: Option<Against>,
+    /// What was seen of what arrived.
+    pub(super) look: Option<Look>,
+    /// Whether the client has its rsync keep times.
+    pub(super) keeps_times: bool,
     /// The sum of all sizes, where rsync said it and left nothing out.
     pub(super) bytes: Option<u64>,
     /// Time that is left for it.
@@ -52,6 +59,9 @@ impl<'a> Settling<'a> {
             links: None,
             lists: false,
             ignores_times: false,
+            keeps_times: true,
+            against: None,
+            look: None,
             facts,
             bytes: None,
             time: LEAST_LINK_TIME,
@@ -138,15 +148,18 @@ impl Connection<'_> {
 
     /// Makes the links of a backup.
     fn link<'s>(&self, staging: Staging<'s>, found: Found, settling: &mut Settling<'_>) -> Result<(Staging<'s>, Found), Reason> {
+        let mut look = self.look_at(settling);
         let Some(links) = settling.links else {
-            settling.linked = (staging.survey(&settling.snapshots, None, settling.lists)?, Made::default());
+            settling.linked = (staging.survey(&settling.snapshots, None, settling.lists, look.as_mut())?, Made::default());
+            settling.look = look;
             return Ok((staging, found));
         };
-        let make = || {
+        let mut make = || {
             // Before there are links: this removes files.
             staging.drop_unfinished()?;
-            let survey = staging.survey(&settling.snapshots, Some(links), settling.lists)?;
-            Ok((survey, links.make(settling.bounds(), settling.bytes.is_none())?))
+            let survey = staging.survey(&settling.snapshots, Some(links), settling.lists, look.as_mut())?;
+            let beside = settling.against.as_ref().and_then(Against::path).map(PathBuf::as_path);
+            Ok((survey, links.make(settling.bounds(), settling.bytes.is_none(), beside)?))
         };
         let is_worth_syncing = settling.facts.seconds > WORTH_SYNCING_AHEAD.as_secs_f64();
         let linked = if is_worth_syncing { staging.while_syncing(make) } else { make() };
@@ -162,6 +175,7 @@ impl Connection<'_> {
         // Links to nothing are no files.
         let is_empty = survey.files + made.linked + made.anew == 0;
         settling.linked = (survey, made);
+        settling.look = look;
         let newest_has_files = is_empty && self.newest_has_files(settling)?;
         Ok((staging, Found { is_empty, newest_has_files, links_lost, ..found }))
     }
@@ -174,6 +188,7 @@ impl Connection<'_> {
         count(&mut settling, self.owners.mapping());
         let (staging, is_carried) = self.carry_over(staging, pushed, &mut settling)?;
         compare(&staging, &place, &mut settling);
+        let history = self.brake(&staging, &mut settling)?;
         // The last decision: by now all that a snapshot can be judged by is counted and compared.
         let settled = settle(work, Found { not_carried: !is_carried, ..found }, &self.policy.origins);
         let missing = |place| format!("a push into `{place}` did not end well, and none after it did");
@@ -186,6 +201,8 @@ impl Connection<'_> {
         let mut end = End { text: work.answer(), ..settling.ends(settled) };
         let published = staging.publish(work.name().clone(), self.id, &serde_json::to_vec(&end).unwrap_or_default())?;
         self.after_publishing(&published, &place, unfinished.is_empty(), held, &mut end);
+        let remembered = history.map_or(Ok(()), |history| held.write_history(&history));
+        end.warnings.extend(remembered.err().map(|reason| reason.detail));
         Ok(end)
     }
 
@@ -226,7 +243,7 @@ pub(super) fn quoted(paths: &[String]) -> String {
 
 /// Enters what a snapshot holds: what had arrived by itself, and what was linked.
 fn count(settling: &mut Settling<'_>, mapping: Option<&Mapping>) {
-    let Settling { facts, bytes, warnings, ignores_times, linked: (survey, made), .. } = settling;
+    let Settling { facts, bytes, warnings, linked: (survey, made), .. } = settling;
     facts.linked = survey.linked + made.linked;
     facts.received = survey.files - survey.linked;
     facts.files = facts.linked + facts.received + made.anew;
@@ -236,8 +253,11 @@ fn count(settling: &mut Settling<'_>, mapping: Option<&Mapping>) {
     if let (1.., Some(mapping)) = (survey.beyond, mapping) {
         warnings.push(owners::beyond(survey.beyond, mapping));
     }
+    let nothing_linked = brake::nothing_linked(settling);
+    let Settling { facts, warnings, ignores_times, linked: (survey, made), .. } = settling;
     facts.stored_again = Some(survey.again).filter(|again| again.files > 0);
     warnings.extend(again::warning(&survey.again, *ignores_times));
+    warnings.extend(nothing_linked);
     warnings.extend(again::unlinked(made.full, made.anew - made.full));
 }
 

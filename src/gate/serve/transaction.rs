@@ -61,10 +61,11 @@ impl Connection<'_> {
             dropped_owners: transaction.dropped_owners,
             ..PushFacts::default()
         };
-        let snapshots = held.repository().snapshots_with(&SubPath::default(), state);
+        let (against, snapshots) = self.against(held.repository(), &SubPath::default(), state);
         let settling = Settling {
             lists: transaction.lists,
             ignores_times: transaction.ignores_times,
+            against: Some(against),
             ..Settling::new(held, state, snapshots, Work::Transaction { name, transaction, status }, facts)
         };
         let mut end = self.settle(staging, settling)?;

@@ -85,9 +85,12 @@ impl Serialize for Event {
         let (version, body) = match &self.body {
             Body::Connection(connection) => (VERSION, Rest::Of(connection)),
             Body::Push(push) => (VERSION, Rest::Push(push)),
-            Body::Prune(upkeep) | Body::Delete(upkeep) | Body::Undelete(upkeep) | Body::Protect(upkeep) => {
-                (VERSION, Rest::Upkeep(Inner::of(upkeep)))
-            }
+            Body::Prune(upkeep)
+            | Body::Delete(upkeep)
+            | Body::Undelete(upkeep)
+            | Body::Protect(upkeep)
+            | Body::Release(upkeep)
+            | Body::Discard(upkeep) => (VERSION, Rest::Upkeep(Inner::of(upkeep))),
             Body::Unknown(unknown) => (unknown.version, Rest::Nothing {}),
         };
         let Self { id, at, account, client, mail, .. } = self;
@@ -142,6 +145,8 @@ fn body(kind: Kind, text: &str) -> serde_json::Result<Body> {
         Kind::Delete => Body::Delete(upkeep(text)?),
         Kind::Undelete => Body::Undelete(upkeep(text)?),
         Kind::Protect => Body::Protect(upkeep(text)?),
+        Kind::Release => Body::Release(upkeep(text)?),
+        Kind::Discard => Body::Discard(upkeep(text)?),
     })
 }
 

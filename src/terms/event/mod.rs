@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::beside::FailedHook;
 use super::client::ClientName;
+use super::compared::Brake;
 use super::key::Fingerprint;
 use super::outcome::Outcome;
 use super::peer::Peer;
@@ -64,6 +65,10 @@ table! {
         /// The administrator protected a snapshot, or ended that (`snapgate protect` and
         /// `unprotect`).
         Protect = "protect",
+        /// The administrator said that a held snapshot is no damage (`snapgate release`).
+        Release = "release",
+        /// The administrator removed a held snapshot (`snapgate discard`).
+        Discard = "discard",
     }
 }
 
@@ -82,6 +87,10 @@ pub enum Body {
     Undelete(Box<Upkeep>),
     /// See [`Kind::Protect`].
     Protect(Box<Upkeep>),
+    /// See [`Kind::Release`].
+    Release(Box<Upkeep>),
+    /// See [`Kind::Discard`].
+    Discard(Box<Upkeep>),
     /// What only a later version can read. It is kept, shown and mailed by what every event says.
     Unknown(Unknown),
 }
@@ -195,6 +204,8 @@ impl Event {
             Body::Delete(_) => Kind::Delete.as_str(),
             Body::Undelete(_) => Kind::Undelete.as_str(),
             Body::Protect(_) => Kind::Protect.as_str(),
+            Body::Release(_) => Kind::Release.as_str(),
+            Body::Discard(_) => Kind::Discard.as_str(),
             Body::Unknown(unknown) => &unknown.kind,
         }
     }
@@ -204,7 +215,12 @@ impl Event {
         match &self.body {
             Body::Connection(connection) => View::Visit(Visit { event: self, connection, push: None }),
             Body::Push(push) => View::Visit(Visit { event: self, connection: &push.connection, push: Some(&push.facts) }),
-            Body::Prune(upkeep) | Body::Delete(upkeep) | Body::Undelete(upkeep) | Body::Protect(upkeep) => View::Upkeep(upkeep),
+            Body::Prune(upkeep)
+            | Body::Delete(upkeep)
+            | Body::Undelete(upkeep)
+            | Body::Protect(upkeep)
+            | Body::Release(upkeep)
+            | Body::Discard(upkeep) => View::Upkeep(upkeep),
             Body::Unknown(unknown) => View::Unknown(unknown),
         }
     }
@@ -250,6 +266,8 @@ impl Body {
             Self::Delete(_) => Self::Delete(upkeep),
             Self::Undelete(_) => Self::Undelete(upkeep),
             Self::Protect(_) => Self::Protect(upkeep),
+            Self::Release(_) => Self::Release(upkeep),
+            Self::Discard(_) => Self::Discard(upkeep),
             Self::Connection(_) | Self::Push(_) | Self::Unknown(_) => self.clone(),
         }
     }
@@ -262,7 +280,13 @@ impl Body {
                 let Push { connection, facts } = &mut **push;
                 Some((connection, Some(facts)))
             }
-            Self::Prune(_) | Self::Delete(_) | Self::Undelete(_) | Self::Protect(_) | Self::Unknown(_) => None,
+            Self::Prune(_)
+            | Self::Delete(_)
+            | Self::Undelete(_)
+            | Self::Protect(_)
+            | Self::Release(_)
+            | Self::Discard(_)
+            | Self::Unknown(_) => None,
         }
     }
 }
@@ -282,12 +306,18 @@ impl Visit<'_> {
         let first = self.reasons.first().map(|reason| reason.code);
         let hook = (!self.hooks.is_empty()).then_some(Code::Hook);
         let cut_off = self.passing.then_some(Code::Interrupted);
-        first.or(hook).or(self.partial().then_some(Code::Partial)).or(cut_off)
+        let held = self.held().map(|_| Code::Anomaly);
+        first.or(held).or(hook).or(self.partial().then_some(Code::Partial)).or(cut_off)
     }
 
     /// Whether rsync left something out.
     pub fn partial(&self) -> bool {
         self.push.is_some_and(|push| push.partial)
+    }
+
+    /// Why its snapshot is held, if it is.
+    pub fn held(&self) -> Option<&Brake> {
+        self.push.and_then(|push| push.held.as_ref())
     }
 
     /// How it ended, in a few words.
@@ -297,7 +327,8 @@ impl Visit<'_> {
                 let name = self.push.and_then(|push| push.snapshot.as_deref()).map(|name| format!(" {name}")).unwrap_or_default();
                 let partial = if self.partial() { ", partial" } else { "" };
                 let hook = if self.hooks.is_empty() { "" } else { ", but a hook failed" };
-                format!("published{name}{partial}{hook}")
+                let held = if self.held().is_some() { ", held" } else { "" };
+                format!("published{name}{partial}{held}{hook}")
             }
             (Outcome::Answered, Some(verb)) => verb.row().answered.to_owned(),
             (result, _) => result.to_string(),

@@ -1,5 +1,6 @@
 //! Every bound on what comes from outside, with its reason.
 
+mod anomaly;
 mod check;
 mod mail;
 mod snapshots;
@@ -8,6 +9,7 @@ mod time;
 
 use std::time::Duration;
 
+pub use anomaly::*;
 pub use check::*;
 pub use mail::*;
 pub use snapshots::*;

@@ -89,7 +89,7 @@ impl Staging<'_> {
             ErrorKind::TimedOut => too_late(),
             _ => trouble("carrying over into", beside, &error),
         })?;
-        Ok(links.make(bounds, true)?.and(lost))
+        Ok(links.make(bounds, true, None)?.and(lost))
     }
 
     /// Gives directories that the gate made on the way to a place what they have in an older tree.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -38,6 +39,10 @@ pub struct Made {
     pub full: u64,
     /// What they take: those that were stored anew, and what directories have grown by.
     pub takes: Usage,
+    /// Of all that was made, files that are others in the tree compared with.
+    pub changed: u64,
+    /// And files that it does not have.
+    pub added: u64,
     /// Names that could not be made: what they link to, or their directory, is not there.
     pub lost: u64,
     /// The first of these, printable.
@@ -50,8 +55,14 @@ impl Made {
     pub(super) fn and(mut self, other: Self) -> Self {
         self.examples.extend(other.examples);
         self.examples.truncate(MAX_LOST);
-        let sums =
-            [(&mut self.linked, other.linked), (&mut self.anew, other.anew), (&mut self.full, other.full), (&mut self.lost, other.lost)];
+        let sums = [
+            (&mut self.linked, other.linked),
+            (&mut self.anew, other.anew),
+            (&mut self.full, other.full),
+            (&mut self.lost, other.lost),
+            (&mut self.changed, other.changed),
+            (&mut self.added, other.added),
+        ];
         sums.into_iter().for_each(|(sum, more)| *sum += more);
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.takes = self.takes.and(other.takes);
@@ -68,12 +79,14 @@ impl Made {
 
 impl Deferred<'_> {
     /// Makes the links within these bounds, and sums up their sizes if `sized`. No placeholder is
-    /// left.
+    /// left. `beside` is a tree that the result is compared with: a link to the file of the same name
+    /// there changes nothing, and any other is looked up.
     ///
     /// # Errors
     /// When the disk does not let it, or a bound is reached. Then the tree is no backup.
-    pub fn make(&self, bounds: Bounds, sized: bool) -> Result<Made, Reason> {
+    pub fn make(&self, bounds: Bounds, sized: bool, beside: Option<&Path>) -> Result<Made, Reason> {
         let making = Making {
+            beside: beside.and_then(|tree| self.recorded.beside(tree)),
             of: &self.recorded,
             sized,
             keeps_owners: self.held.repository.keeps_owners(),
@@ -120,6 +133,8 @@ pub struct Bounds {
 
 struct Making<'a> {
     of: &'a Recorded<'a>,
+    /// What it is compared with: the tree's number, if it is one of the bases, and its directory.
+    beside: Option<(Option<u8>, OwnedFd)>,
     sized: bool,
     keeps_owners: bool,
     until: Option<Instant>,
@@ -167,6 +182,17 @@ fn leads_nowhere(error: Errno) -> bool {
     matches!(error, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG)
 }
 
+/// Counts a name beside the same in another tree.
+fn compare(beside: Option<&There>, here: &Here, name: &CStr, made: &mut Made) {
+    let inode = |directory: &OwnedFd| stat(directory.as_fd(), name).map(|found| found.st_ino).ok();
+    let Some(now) = inode(&here.directory) else { return };
+    match beside.and_then(|beside| inode(&beside.directory)) {
+        Some(before) if before == now => {}
+        Some(_) => made.changed += 1,
+        None => made.added += 1,
+    }
+}
+
 impl Making<'_> {
     fn all(&self) -> io::Result<Made> {
         let threads = if self.of.log.count() > FEW_LINKS { LINK_THREADS } else { 1 };
@@ -187,7 +213,7 @@ impl Making<'_> {
 
     fn share(&self, share: Share) -> io::Result<Made> {
         let mut made = Made::default();
-        let (mut here, mut there) = (None::<Here>, None::<There>);
+        let (mut here, mut there, mut beside) = (None::<Here>, None::<There>, None::<There>);
         let (mut last, mut is_ours) = (None::<Vec<u8>>, false);
         let mut records = self.of.log.records();
         let mut seen = 0_u64;
@@ -217,7 +243,18 @@ impl Making<'_> {
                 self.clear(here, &name)?;
             }
             match (&mut here, &there) {
-                (Some(here), Some(there)) => self.keep(there, &old, here, &name, record.to, &mut made)?,
+                (Some(here), Some(there)) => {
+                    self.keep(there, &old, here, &name, record.to, &mut made)?;
+                    if let Some((number, root)) = &self.beside
+                        && (record.from != record.to || number.map(Source::Basis) != Some(record.source))
+                    {
+                        if beside.as_ref().is_none_or(|beside| beside.path != directory) {
+                            let opened = beneath(root.as_fd(), directory, OFlag::O_PATH).ok();
+                            beside = opened.map(|opened| There { source: Source::Stage, path: directory.to_vec(), directory: opened });
+                        }
+                        compare(beside.as_ref(), here, &name, &mut made);
+                    }
+                }
                 _ => made.lose(record.to),
             }
         }

@@ -77,6 +77,8 @@ pub struct Deferred<'a> {
 #[derive(Debug)]
 struct Recorded<'a> {
     layout: Layout,
+    /// Where that is in each tree.
+    place: SubPath,
     /// The directory that the names begin in.
     stage: OwnedFd,
     bases: Vec<OwnedFd>,
@@ -121,7 +123,7 @@ impl<'a> Deferred<'a> {
         let stage = open_below(tree, place.components())?;
         let bases = layout.bases.iter().map(|basis| hold_below(&basis.tree.root, place.components())).collect::<io::Result<_>>()?;
         let log = Log::new(held.repository.links_log());
-        let recorded = Recorded { layout, stage, bases, log, placeholders, has_twins: false };
+        let recorded = Recorded { layout, place: place.clone(), stage, bases, log, placeholders, has_twins: false };
         Ok(Self { held, recorded, counting, taken, reused: 0, before: (Usage::default(), 0) })
     }
 }
@@ -212,6 +214,16 @@ impl Recorded<'_> {
 }
 
 impl Recorded<'_> {
+    /// A tree as one to compare with: its number, if it is one of the bases, and the place in it.
+    fn beside(&self, tree: &Path) -> Option<(Option<u8>, OwnedFd)> {
+        let number = self.layout.bases.iter().position(|basis| basis.tree.root == tree && !basis.tree.is_set_aside());
+        let root = match number {
+            Some(number) => self.bases.get(number)?.try_clone().ok()?,
+            None => hold_below(tree, self.place.components()).ok()?,
+        };
+        Some((number.and_then(|number| u8::try_from(number).ok()), root))
+    }
+
     fn is_set_aside(&self, source: Source) -> bool {
         let Source::Basis(number) = source else { return false };
         self.layout.bases.get(usize::from(number)).is_some_and(|basis| basis.tree.is_set_aside())

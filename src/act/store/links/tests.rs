@@ -51,7 +51,7 @@ impl Store {
     fn push(&self, hard_links: bool, asks: impl FnOnce(&Path, &mut dyn FnMut(&str, &str) -> Answer)) -> Made {
         self.staged(hard_links, |staging, links, _| {
             asks(staging.path(), &mut |from, to| links.asked(from.as_bytes(), to.as_bytes()));
-            links.make(UNBOUND, true).unwrap()
+            links.make(UNBOUND, true, None).unwrap()
         })
     }
 
@@ -159,7 +159,7 @@ fn links_that_take_longer_than_the_push_may_are_no_backup() {
         let ask = |number: u64, links: &mut Deferred<'_>| links.asked(b"/basis/history/a", number.to_string().as_bytes());
         assert!((0..LINKS_BETWEEN_LOOKS).all(|number| ask(number, links) == Answer::Recorded));
         let at_once = Bounds { time: Duration::ZERO, ..UNBOUND };
-        let reason = links.make(at_once, false).unwrap_err();
+        let reason = links.make(at_once, false, None).unwrap_err();
         assert_eq!(reason.code, Code::Deadline);
         assert!(fs::read_dir(staging.path()).unwrap().count() < 1024);
     });

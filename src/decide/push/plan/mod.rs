@@ -88,8 +88,7 @@ pub fn push(push: &Push, policy: &Policy, state: &RepositoryState, at: DateTime<
     let began = joined.map_or(at, |transaction| transaction.began);
     let name = name(&policy.names, began, at, state.newest.as_ref())?;
     let has_newest = state.newest.is_some();
-    let limits = policy.limits;
-    let (deadline, idle, options) = (policy.deadline, policy.idle, policy.options.clone());
+    let (deadline, idle, limits, options) = (policy.deadline, policy.idle, policy.limits, policy.options.clone());
     Ok(PushPlan { push: push.clone(), name, joins: joined.is_some(), has_newest, deadline, idle, limits, options, closing: None })
 }
 
@@ -185,6 +184,11 @@ impl PushPlan {
         self.push.ignores_times()
     }
 
+    /// Whether its rsync can tell by times, or otherwise, that a file has not changed.
+    pub fn keeps_times(&self) -> bool {
+        self.push.tells_changes()
+    }
+
     /// Whether files may be built on parts that were set aside, with these bases.
     pub fn builds_on(&self, bases: &[Basis]) -> bool {
         !self.push.sends_whole_files() && bases.iter().any(|basis| basis.tree.is_set_aside())
@@ -230,8 +234,7 @@ impl PushPlan {
             let kept = if places.bases.last().is_some_and(is_newest) { places.bases.len() - 1 } else { 0 };
             places.bases = places.bases.drain(kept..=kept).collect();
         }
-        let confinement = places.confinement;
-        let isolation = Isolation::new(confinement);
+        let (confinement, isolation) = (places.confinement, Isolation::new(places.confinement));
         let seen = Seen::of(&places, self.place(), isolation.view);
         let binds = if isolation.view { binds(&places, &seen) } else { Vec::new() };
         let grants = (confinement != Confinement::None).then(|| grants(&places, &seen));
@@ -250,12 +253,12 @@ impl PushPlan {
         };
         let argv = argv::for_push(&self.push, &setup);
         // In a namespace of users the kernel counts anew (user_namespaces(7), `RLIMIT_NPROC`).
-        let running = places.running.map(|running| if isolation.view { 0 } else { running });
+        let running = if isolation.view { places.running.map(|_| 0) } else { places.running };
         let limits = Some(limits(self.limits.memory, self.limits.processes, self.limits.bytes, running));
         let layout = Layout { start: directory.clone(), bases: seen.bases, partial_dir: places.partial_dir };
         let sandbox = Sandbox { isolation, limits, binds, grants, directory, program: places.program, argv };
-        let until = self.closing.as_ref().map(|closing| closing.at);
-        Run { sandbox, layout, deadline: self.deadline, idle: Some(self.idle), until, reads: self.push.reads_for_list() }
+        let (until, reads) = (self.closing.as_ref().map(|closing| closing.at), self.push.reads_for_list());
+        Run { sandbox, layout, deadline: self.deadline, idle: Some(self.idle), until, reads }
     }
 }
 
@@ -318,9 +321,8 @@ pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, 
     let argv = rrsync::printed(transfer, setup);
     // There is no history here, and so no link to it.
     let isolation = Isolation { view: false, asks: false, filter: jailed.then_some(Filter::Plain) };
-    let limits = Some(limits(CHILD_MEMORY, DEFAULT_PROCESSES, None, running));
-    let (program, grants) = (program.to_path_buf(), jailed.then_some(grants));
-    Run::unlimited(Sandbox { isolation, limits, binds: Vec::new(), grants, directory: start, program, argv })
+    let (grants, limits) = (jailed.then_some(grants), Some(limits(CHILD_MEMORY, DEFAULT_PROCESSES, None, running)));
+    Run::unlimited(Sandbox { isolation, limits, binds: Vec::new(), grants, directory: start, program: program.to_path_buf(), argv })
 }
 
 /// The stage in a view. rsync's messages show this path, and so nothing about the server.
@@ -391,8 +393,8 @@ mod tests {
     /// The name of a push at two o'clock, when the newest snapshot is of this time.
     fn named(pattern: &str, newest: Option<&str>) -> Result<SnapshotName, Reason> {
         let pattern = NamePattern::new(pattern).unwrap();
-        let newest = newest.map(|newest| pattern.name_at(at(newest)));
-        name(&pattern, at("2026-11-21T02:00:00Z"), at("2026-11-21T02:00:10Z"), newest.as_ref())
+        let (began, newest) = (at("2026-11-21T02:00:00Z"), newest.map(|newest| pattern.name_at(at(newest))));
+        name(&pattern, began, at("2026-11-21T02:00:10Z"), newest.as_ref())
     }
 
     #[test]

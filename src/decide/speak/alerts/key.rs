@@ -125,7 +125,8 @@ fn cause(visit: Visit<'_>, of_client: bool) -> String {
     });
     let hooks = visit.hooks.iter().map(|hook| format!("{} {}: {}", hook.hook, hook.command, hook.how));
     let partial = visit.partial().then(|| "not whole".to_owned());
-    let cause = reasons.chain(hooks).chain(partial).collect::<Vec<_>>().join("; ");
+    let held = visit.held().map(|_| "held".to_owned());
+    let cause = reasons.chain(held).chain(hooks).chain(partial).collect::<Vec<_>>().join("; ");
     still_printable(&cause, MAX_CAUSE)
 }
 

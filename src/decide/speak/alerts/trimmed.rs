@@ -1,10 +1,10 @@
 //! An event within what a mail tells.
 
 use crate::terms::limits::{
-    MAX_HOOK_LINES, MAX_HOOK_WORDS, MAX_QUOTED, MAX_REPORTED, MAX_REPORTED_HOOKS, MAX_REPORTED_PARTS, MAX_REPORTED_TEXT,
+    MAX_HOOK_LINES, MAX_HOOK_WORDS, MAX_NAMED, MAX_QUOTED, MAX_REPORTED, MAX_REPORTED_HOOKS, MAX_REPORTED_PARTS, MAX_REPORTED_TEXT,
 };
 use crate::terms::text::{ELLIPSIS, on_one_line, still_printable};
-use crate::terms::{Event, FailedHook, Reason};
+use crate::terms::{Brake, Event, FailedHook, Reason};
 
 /// The event with every text and list within what a mail holds, and printable.
 pub(super) fn trimmed(mut event: Event) -> Event {
@@ -60,6 +60,12 @@ pub(super) fn trimmed(mut event: Event) -> Event {
     if let Some(push) = push {
         push.snapshot.iter_mut().for_each(cut);
         push.place.iter_mut().for_each(cut);
+        push.compared.iter_mut().for_each(|compared| cut(&mut compared.with));
+        if let Some(Brake { why, names, stays: _ }) = &mut push.held {
+            why.truncate(MAX_REPORTED);
+            names.truncate(MAX_NAMED);
+            why.iter_mut().chain(names).for_each(cut_lines);
+        }
         push.parts.truncate(MAX_REPORTED_PARTS);
         push.parts.iter_mut().for_each(|part| cut(&mut part.place));
     }

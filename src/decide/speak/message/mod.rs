@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 
 use self::numbers::{events, moment, number};
-use self::pieces::{client, facts, filled, hooks, kept, origin, parts, reasons, row, tried, warnings};
+use self::pieces::{client, facts, filled, held, hooks, kept, origin, parts, reasons, row, tried, warnings};
 use super::alerts::{About, Apart, Draft, Group};
 use crate::terms::limits::MAX_SUBJECT;
 use crate::terms::text::still_printable;
@@ -86,6 +86,7 @@ fn connection(visit: Visit<'_>, section: &Group) -> String {
         out.push('\n');
         report::snapshot(&mut out, push);
     }
+    held(&mut out, visit);
     reasons(&mut out, &visit.reasons);
     kept(&mut out, visit);
     visit.push.into_iter().for_each(|push| parts(&mut out, push));
@@ -145,6 +146,9 @@ fn how_often(section: &Group) -> String {
 /// What happened and whether to act, in one sentence or two.
 fn first_line(visit: Visit<'_>) -> String {
     let who = visit.event.who();
+    if visit.held().is_some() {
+        return filled(Code::Anomaly.row().headline, visit);
+    }
     // What was published is a backup, whatever went wrong afterwards.
     if visit.result == Outcome::Published && visit.partial() {
         let hook = if visit.hooks.is_empty() { "" } else { ", and a hook failed" };

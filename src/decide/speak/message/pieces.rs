@@ -89,6 +89,22 @@ pub(super) fn reasons(out: &mut String, reasons: &[Reason]) {
     }
 }
 
+/// Why a snapshot is held, and what ends that.
+pub(super) fn held(out: &mut String, visit: Visit<'_>) {
+    let Some(brake) = visit.held() else { return };
+    let _ = writeln!(out, "\nHeld, because");
+    brake.why.iter().for_each(|why| out.push_str(&format!("  {why}\n")));
+    if !brake.names.is_empty() {
+        let _ = writeln!(out, "Among the files:");
+        brake.names.iter().for_each(|name| out.push_str(&format!("  {name}\n")));
+    }
+    let (client, name) = (visit.event.who(), visit.push.and_then(|push| push.snapshot.as_deref()).unwrap_or_default());
+    let current = if brake.stays { "`current` stays on the last good snapshot" } else { "`current` leads to it" };
+    let _ = writeln!(out, "{current}. Until one of these is said, nothing is removed that is newer than the last good one:");
+    let _ = writeln!(out, "  snapgate release --client {client} {name}    if this is what the client should have");
+    let _ = writeln!(out, "  snapgate discard --client {client} {name}    if it is damage; look at the client first");
+}
+
 /// What became of the data of a push that is no snapshot.
 pub(super) fn kept(out: &mut String, visit: Visit<'_>) {
     if !matches!(visit.result, Outcome::Failed | Outcome::Unpublished) {

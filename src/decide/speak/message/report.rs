@@ -3,10 +3,10 @@
 use std::fmt::Display;
 
 use super::numbers::{duration, files, moment, size};
-use super::pieces::{filled, hooks, keys, lines, origin, parts, reasons, warnings};
+use super::pieces::{filled, held, hooks, keys, lines, origin, parts, reasons, warnings};
 use crate::decide::owners::dropped;
 use crate::decide::push::again;
-use crate::terms::{Event, Outcome, PushFacts, Visit};
+use crate::terms::{Code, Compared, Event, Outcome, PushFacts, Visit};
 
 pub(super) fn subject(visit: Visit<'_>) -> String {
     let warned = if visit.warnings.is_empty() { "" } else { ", with warnings" };
@@ -24,6 +24,7 @@ pub(super) fn body(visit: Visit<'_>) -> String {
     wide(&mut out, "From:", [origin(visit)]);
     wide(&mut out, "Key:", [keys(visit)]);
     wide(&mut out, "Jail:", visit.jail.says());
+    held(&mut out, visit);
     reasons(&mut out, &visit.reasons);
     visit.push.into_iter().for_each(|push| parts(&mut out, push));
     hooks(&mut out, &visit.hooks);
@@ -35,6 +36,9 @@ fn first_line(visit: Visit<'_>) -> String {
     let who = visit.event.who();
     let quiet = visit.warnings.is_empty() && visit.reasons.is_empty() && visit.hooks.is_empty() && !visit.partial();
     let published = visit.result == Outcome::Published;
+    if visit.held().is_some() {
+        return filled(Code::Anomaly.row().headline, visit);
+    }
     if published && quiet {
         format!("{who} is backed up. Nothing to do.")
     } else if published && visit.partial() {
@@ -55,6 +59,11 @@ pub(super) fn snapshot(out: &mut String, push: &PushFacts) {
     wide(out, "Received:", [format!("{}, {}", files(push.received), size(push.received_bytes))]);
     wide(out, "Linked:", [format!("{}, unchanged since the snapshot before", files(push.linked))]);
     let carried = || format!("{} of the snapshot before, which this push did not send", files(push.carried));
+    let beside = |compared: &Compared| {
+        let Compared { with, unchanged, changed, added, gone, .. } = compared;
+        format!("{unchanged} unchanged, {changed} changed, {added} added, {gone} gone since {with}")
+    };
+    wide(out, "Compared:", push.compared.as_ref().map(beside));
     wide(out, "Carried:", (push.carried > 0).then(carried));
     wide(out, "Total:", [format!("{}, {}", files(push.files), size(push.bytes))]);
     wide(out, "Skipped:", (push.skipped > 0).then(|| format!("{}: sockets, FIFOs and devices are not stored", files(push.skipped))));

@@ -23,6 +23,11 @@ impl Push {
         self.words().iter().any(|word| word == "--size-only")
     }
 
+    /// Whether it can tell next time that a file has not changed: by its time, or otherwise.
+    pub fn tells_changes(&self) -> bool {
+        self.keeps_times() || self.trusts_size() || self.reads_for_list()
+    }
+
     /// Whether `--numeric-ids` would keep the server's rsync from mapping ids in access lists
     /// (acls.c, `recv_ida_entries`). The client sends no names then, so the option can be dropped,
     /// unless the client's own maps have names.
@@ -63,6 +68,8 @@ macro_rules! letters {
 letters! {
     /// Whether no file counts as unchanged.
     ignores_times: 'I';
+    /// Whether times are kept: without them a file looks changed the next time.
+    keeps_times: 't';
     /// Whether the client reads its files for its list.
     reads_for_list: 'c';
     /// Whether files are sent whole.

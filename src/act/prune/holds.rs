@@ -1,0 +1,63 @@
+//! Ends what holds a snapshot (`act/store/holds`).
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::AsFd as _;
+
+use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+
+use super::{Held, Opened, notes};
+use crate::act::store::tree::open_at;
+use crate::act::store::{OrTrouble as _, disk::found, note_name, tree};
+use crate::decide::anomaly::{HeldNote, History};
+use crate::terms::Reason;
+
+/// The directory of the notes on held snapshots.
+const HELD: &str = "held";
+
+/// What good pushes were like.
+const PUSHES: &str = "pushes.json";
+
+impl Opened {
+    /// Whether a snapshot is held. One whose note cannot be read is, too.
+    pub fn is_held(&self, snapshot: &str) -> bool {
+        let name = tree::c_string(OsStr::new(&note_name(snapshot)));
+        let directory = open_at(&self.state, HELD);
+        directory.is_ok_and(|directory| name.is_ok_and(|name| tree::stat(directory.as_fd(), &name).is_ok()))
+    }
+
+    /// Whether it is, and `current` does not lead to it.
+    pub fn is_passed_over(&self, snapshot: &str) -> bool {
+        self.held_note(snapshot).is_some_and(|note| note.stays)
+    }
+
+    /// The note on a held snapshot, where it can be read.
+    pub fn held_note(&self, snapshot: &str) -> Option<HeldNote> {
+        let directory = open_at(&self.state, HELD).ok()?;
+        notes::read(directory.as_fd(), OsStr::new(&note_name(snapshot))).ok()
+    }
+
+    /// What good pushes were like.
+    pub fn history(&self) -> History {
+        notes::read(self.state.as_fd(), OsStr::new(PUSHES)).unwrap_or_default()
+    }
+}
+
+impl Held<'_> {
+    /// Ends it. Returns whether it was held.
+    pub fn release(&self, snapshot: &str) -> Result<bool, Reason> {
+        let release = || -> io::Result<bool> {
+            let Some(directory) = found(open_at(&self.opened.state, HELD).map_err(io::Error::from))? else { return Ok(false) };
+            let note = note_name(snapshot);
+            let removed = found(unlinkat(&directory, note.as_str(), UnlinkatFlags::NoRemoveDir).map_err(io::Error::from))?;
+            fsync(&directory)?;
+            Ok(removed.is_some())
+        };
+        release().or_trouble("releasing a snapshot in", &self.opened.path)
+    }
+
+    /// Writes down what good pushes were like.
+    pub fn write_history(&self, history: &History) -> Result<(), Reason> {
+        self.opened.write(self.opened.state.as_fd(), PUSHES, history).or_trouble("writing in", &self.opened.path)
+    }
+}

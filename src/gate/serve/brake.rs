@@ -1,0 +1,155 @@
+//! Compares what was pushed with the last good snapshot, and decides whether it is held. Nothing here
+//! walks over unchanged files: what is known of them was counted when their links were made.
+
+use std::path::PathBuf;
+
+use super::Connection;
+use super::settle::Settling;
+use crate::act::store::{Canary, Look, Repository, Staging};
+use crate::decide::anomaly::{self, Figure, HeldNote, History, Kind, Past};
+use crate::decide::push::again;
+use crate::terms::limits::{MAX_NAMED, MAX_QUOTED};
+use crate::terms::text::still_printable;
+use crate::terms::{Brake, Compared, Reason, RepositoryState, SubPath};
+
+/// What a push is compared with.
+pub(super) struct Against {
+    /// What its snapshot stands for.
+    place: SubPath,
+    history: History,
+    /// The last good snapshot of that, where there is one.
+    good: Option<(Past, PathBuf)>,
+}
+
+impl Against {
+    /// Where the last good snapshot stands.
+    pub(super) fn path(&self) -> Option<&PathBuf> {
+        self.good.as_ref().map(|(_, path)| path)
+    }
+}
+
+impl Connection<'_> {
+    /// What a push into `place` is compared with, and the snapshots that it is, in the order in which
+    /// they count: the last good one comes first, also where newer ones are held.
+    pub(super) fn against(&self, repository: &Repository, place: &SubPath, state: &RepositoryState) -> (Against, Vec<PathBuf>) {
+        let mut snapshots = repository.snapshots_with(place, state);
+        let place = self.stands_for(place);
+        let mut history = repository.history();
+        let good = repository.last_good(&mut history, &place, state);
+        if let Some((_, path)) = &good {
+            snapshots.retain(|snapshot| snapshot != path);
+            snapshots.insert(0, path.clone());
+        }
+        (Against { place, history, good }, snapshots)
+    }
+
+    /// Sees what arrives, where that matters.
+    pub(super) fn look_at(&self, settling: &Settling<'_>) -> Option<Look> {
+        let is_compared = settling.against.as_ref().is_some_and(|against| against.good.is_some());
+        (is_compared && self.policy.anomaly.is_some()).then(Look::new)
+    }
+
+    /// Enters how the tree differs from the last good snapshot, and holds it where that is too much.
+    /// Otherwise returns what good pushes are like, with this one.
+    pub(super) fn brake(&self, staging: &Staging<'_>, settling: &mut Settling<'_>) -> Result<Option<History>, Reason> {
+        let Some(against) = &settling.against else { return Ok(None) };
+        let mut braked = None;
+        if let Some((good, path)) = &against.good {
+            let mut compared = compared(settling, good);
+            let nothing = Look::default();
+            let look = settling.look.as_ref().unwrap_or(&nothing);
+            if let Some(limits) = &self.policy.anomaly {
+                if limits.may_be_renamed(&compared) {
+                    let before = staging.endings_in(path, &look.endings);
+                    compared.renamed = anomaly::renamed(&compared, look.endings.new_beside(&before));
+                }
+                compared.scrambled = look.sample.sampled().scrambled(compared.changed, compared.renamed);
+            }
+            braked = self.braked(staging, settling, &compared, (good, path), look);
+            settling.facts.compared = Some(compared);
+        }
+        let (held, name, past) = (settling.held, settling.work.name(), self.past(settling));
+        if let Some((why, brake)) = braked {
+            let place = against.place.clone();
+            let good = settling.facts.compared.as_ref().map(|compared| compared.with.clone()).unwrap_or_default();
+            held.hold_back(name, &HeldNote { past, place, why, good, stays: brake.stays })?;
+            settling.facts.held = Some(brake);
+            return Ok(None);
+        }
+        held.let_pass(name)?;
+        let mut history = against.history.clone();
+        history.add(&against.place, past);
+        Ok(Some(history))
+    }
+
+    /// Why it is held, if it is.
+    fn braked(
+        &self,
+        staging: &Staging<'_>,
+        settling: &Settling<'_>,
+        compared: &Compared,
+        (good, path): (&Past, &PathBuf),
+        look: &Look,
+    ) -> Option<(Vec<String>, Brake)> {
+        let (limits, against) = (self.policy.anomaly.as_ref()?, settling.against.as_ref()?);
+        let now = (settling.facts.files, settling.facts.bytes);
+        let over = anomaly::judge(limits, now, compared, against.history.of(&against.place));
+        let mut why: Vec<String> = over.iter().map(ToString::to_string).collect();
+        let mut names = Vec::new();
+        for canary in &limits.canaries {
+            let shown = still_printable(&canary.to_string(), MAX_QUOTED);
+            let what = match staging.canary(path, canary) {
+                Canary::Same | Canary::Missing => continue,
+                Canary::Changed => "has other content",
+                Canary::Gone => "is gone",
+            };
+            why.push(format!("the canary `{shown}` {what}"));
+            names.push(shown);
+        }
+        if settling.facts.carried > 0 && settling.state.newest.as_ref().is_some_and(|newest| newest.as_str() != good.snapshot) {
+            why.push("what it did not send was carried over from a snapshot that is held".to_owned());
+        }
+        if why.is_empty() {
+            return None;
+        }
+        for figure in over.iter().map(|over| over.figure) {
+            match figure {
+                Figure::Changed | Figure::Scrambled => names.extend(look.names(Kind::Changed).iter().cloned()),
+                Figure::Renamed => names.extend(look.names(Kind::Added).iter().cloned()),
+                Figure::Deleted | Figure::Shrunk => names.extend(staging.gone_since(path)),
+            }
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        names.truncate(MAX_NAMED);
+        Some((why.clone(), Brake { why, names, stays: limits.stays }))
+    }
+
+    /// The push as the history will know it.
+    fn past(&self, settling: &Settling<'_>) -> Past {
+        let (facts, name) = (&settling.facts, settling.work.name());
+        let now = (facts.files, facts.bytes);
+        let history = settling.against.as_ref().map(|against| against.history.of(&against.place)).unwrap_or_default();
+        let limits = self.policy.anomaly.clone().unwrap_or_default();
+        let over = facts.compared.as_ref().map(|compared| anomaly::over(&limits, now, compared, history)).unwrap_or_default();
+        Past { snapshot: name.to_string(), at: name.at, files: facts.files, bytes: facts.bytes, over, released: false }
+    }
+}
+
+/// The figures, by what was counted on the way.
+fn compared(settling: &Settling<'_>, good: &Past) -> Compared {
+    let Settling { facts, linked: (survey, made), .. } = settling;
+    let changed = survey.changed.saturating_sub(survey.again.files) + made.changed;
+    let added = survey.added + made.added;
+    let unchanged = facts.files.saturating_sub(changed + added);
+    let gone = good.files.saturating_sub(unchanged + changed);
+    let (with, files, bytes) = (good.snapshot.clone(), good.files, good.bytes);
+    Compared { with, files, bytes, unchanged, changed, added, gone, ..Compared::default() }
+}
+
+/// The warning about a push that linked nothing, although there was something to link.
+pub(super) fn nothing_linked(settling: &Settling<'_>) -> Option<String> {
+    let Settling { facts, linked: (survey, _), keeps_times, ignores_times, .. } = settling;
+    let warned = || again::nothing_linked(&survey.again, survey.changed, *keeps_times, *ignores_times);
+    if facts.linked == 0 && facts.carried == 0 { warned() } else { None }
+}

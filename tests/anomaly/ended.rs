@@ -1,0 +1,103 @@
+//! What holding does, and what ends it.
+
+use std::fs;
+
+use snapgate::terms::View;
+use support::Gate;
+use support::tree::{noise, write};
+
+use super::{current, events, facts, gate, held, home, pushed, says, text};
+
+/// A gate with a good snapshot, and a second one that is held.
+fn with_damage(policy: &str) -> (Gate, Vec<String>) {
+    let gate = gate(policy);
+    let source = gate.source("home");
+    home(&source);
+    assert_eq!(pushed(&gate, &source), [""; 0]);
+    fs::remove_dir_all(source.join("Documents")).unwrap();
+    fs::remove_dir_all(source.join("src")).unwrap();
+    assert!(!pushed(&gate, &source).is_empty());
+    let names = gate.snapshots();
+    assert_eq!(held(&gate), names[1..]);
+    (gate, names)
+}
+
+#[test]
+fn retention_keeps_all_from_the_last_good_snapshot_on() {
+    let (gate, names) = with_damage("keep: { last: 1 }\nmin_snapshots: 1\nkeep_within: 1h\n");
+    for day in [400, 300] {
+        let name = (chrono::Utc::now() - chrono::TimeDelta::days(day)).format("%Y-%m-%dT%H-%M-%SZ").to_string();
+        fs::create_dir(gate.inside("snapshots").join(name)).unwrap();
+    }
+    (0..3).for_each(|_| assert!(!pushed(&gate, &gate.source("home")).is_empty(), "still compared with the good one"));
+    let said = says(&gate, &["prune", "--explain"]).exits(0).stdout;
+    assert!(said.contains(&format!("{}: last good one before one that is held", names[0])), "{said}");
+    assert!(said.contains(&format!("{}: held, or later than the last good one", names[1])) && said.contains("; 4 held"), "{said}");
+    says(&gate, &["prune"]).exits(0);
+    assert_eq!(gate.snapshots().len(), 5, "the two old ones are gone");
+    assert_eq!(gate.snapshots()[0], names[0]);
+}
+
+#[test]
+fn a_released_snapshot_is_a_good_one_from_then_on() {
+    let (gate, names) = with_damage("anomaly: { current: good }\n");
+    assert_eq!(current(&gate), names[0]);
+    let said = says(&gate, &["release", "--client", "web1", &names[0]]).exits(64).stderr;
+    assert!(said.contains("is not held") && said.contains(&names[1]), "{said}");
+    says(&gate, &["release", "--client", "web1", "2020-01-01T00-00-00Z"]).exits(64);
+    says(&gate, &["release", "--client", "web1", &names[1], "--why", "I tidied up"]).exits(0);
+    assert_eq!((held(&gate).len(), current(&gate)), (0, names[1].clone()));
+    let told = events(&gate, "release");
+    let View::Upkeep(upkeep) = told[0].view() else { panic!("{told:?}") };
+    assert_eq!((upkeep.snapshots.as_slice(), upkeep.why.as_str()), (&names[1..], "I tidied up"));
+    assert_eq!(pushed(&gate, &gate.source("home")), [""; 0]);
+    assert_eq!(facts(&gate).compared.unwrap().with, names[1]);
+    says(&gate, &["release", "--client", "web1", &names[1]]).exits(64);
+}
+
+#[test]
+fn a_discarded_snapshot_goes_to_the_trash_and_its_audit_stays() {
+    let (gate, names) = with_damage("");
+    assert_eq!(current(&gate), names[1], "by default `current` leads to the newest");
+    says(&gate, &["protect", "--client", "web1", &names[1]]).exits(0);
+    says(&gate, &["discard", "--client", "web1", &names[1]]).exits(77);
+    says(&gate, &["unprotect", "--client", "web1", &names[1]]).exits(0);
+    says(&gate, &["discard", "--client", "web1", &names[1], "--why", "a virus"]).exits(0);
+    assert_eq!((gate.snapshots(), held(&gate).len(), current(&gate)), (names[..1].to_vec(), 0, names[0].clone()));
+    assert!(events(&gate, "discard")[0].summary().starts_with(&format!("{} discarded by ", names[1])));
+    assert!(events(&gate, "push").iter().any(|event| event.push().unwrap().held.is_some()), "why it was held stays in the ledger");
+    let note = fs::read_dir(gate.inside(".snapgate/trash")).unwrap().flatten().find(|entry| entry.path().is_file()).unwrap();
+    assert!(fs::read_to_string(note.path()).unwrap().contains("a virus"));
+    says(&gate, &["undelete", "--client", "web1", &names[1]]).exits(0);
+    assert_eq!(gate.snapshots(), names);
+}
+
+#[test]
+fn good_pushes_after_damage_are_good_and_current_follows_them() {
+    let (gate, names) = with_damage("anomaly: { current: good }\n");
+    let source = gate.source("home");
+    home(&source);
+    write(&source.join("new.txt"), text(7, 500));
+    assert_eq!(pushed(&gate, &source), [""; 0]);
+    assert_eq!(current(&gate), gate.snapshots()[2]);
+    // A kill between publishing and the link is healed to the same.
+    fs::remove_file(gate.inside("current")).unwrap();
+    std::os::unix::fs::symlink(format!("snapshots/{}", names[1]), gate.inside("current")).unwrap();
+    gate.say("prepare").exits(0);
+    assert_eq!(current(&gate), gate.snapshots()[2]);
+}
+
+#[test]
+fn off_holds_nothing_and_still_counts() {
+    let gate = gate("anomaly: off\n");
+    let source = gate.source("home");
+    home(&source);
+    pushed(&gate, &source);
+    fs::remove_dir_all(source.join("src")).unwrap();
+    for number in 0..400_u64 {
+        write(&source.join(format!("x{number}.locked")), noise(number, 900));
+    }
+    fs::remove_dir_all(source.join("Documents")).unwrap();
+    assert_eq!(pushed(&gate, &source), [""; 0]);
+    assert_eq!(facts(&gate).compared.unwrap().gone, 320);
+}
