@@ -8,6 +8,7 @@
 //! through no link; root becomes the account for it, or leaves what it makes to it.
 
 mod notes;
+mod queue;
 mod reap;
 mod trash;
 
