@@ -10,6 +10,7 @@
 mod book;
 mod holds;
 mod notes;
+mod queue;
 mod reap;
 mod trash;
 
