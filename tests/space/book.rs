@@ -137,7 +137,7 @@ fn a_gate_or_a_reaper_that_is_killed_leaves_a_book_that_is_right_or_says_that_it
     (0..10).for_each(|_| change(&mut dice, &source));
     gate.push(&source, &[]).exits(0);
     let mut right = 0;
-    for call in ["renameat2", "rename", "write", "unlinkat", "syncfs", "mkdir"] {
+    for call in ["renameat2", "rename", "renameat", "write", "unlinkat", "syncfs", "mkdir"] {
         for nth in [1, 2, 3, 5] {
             let kill = format!("inject=?{call}:signal=KILL:when={nth}");
             change(&mut dice, &source);
@@ -152,16 +152,21 @@ fn a_gate_or_a_reaper_that_is_killed_leaves_a_book_that_is_right_or_says_that_it
             let oldest = gate.snapshots().remove(0);
             says(&gate, &["delete", "--client", "web1", "--force", &oldest]).exits(0);
             make_old(&gate);
-            let mut prune = std::process::Command::new("strace");
-            prune.args(["-f", "-qq", "-o", "/dev/null", "-e", &kill, "--"]).arg(support::SNAPGATE).arg("--config");
-            support::run(prune.arg(gate.path().join("config")).args(["prune", "web1"]));
+            let killed = |words: &[&str]| {
+                let mut strace = std::process::Command::new("strace");
+                strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &kill, "--"]).arg(support::SNAPGATE).arg("--config");
+                support::run(strace.arg(gate.path().join("config")).args(words));
+            };
+            killed(&["prune", "web1"]);
             says(&gate, &["prune", "web1"]).exits(0);
             right += check(&gate, &format!("prune, {call} {nth}"));
+            killed(&["usage", "web1", "--recount"]);
+            right += check(&gate, &format!("recount, {call} {nth}"));
             let counted = told(&gate, &["--recount"]);
             assert_eq!((figures(&counted), &counted["recount_due"]), (stands(&gate), &false.into()), "{call} {nth}");
         }
     }
-    assert!(right > 40, "and most of them are right: {right}");
+    assert!(right > 70, "and most of them are right: {right}");
 }
 
 /// Whether it is right; otherwise it says so.

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use super::quota::{ended, megabytes, on};
-use super::{figures, stands, told};
+use super::{figures, make_old, says, stands, told};
 use snapgate::terms::reason::Code;
 use support::mount::{Kind, Mount};
 use support::{must, tree};
@@ -57,5 +57,27 @@ fn a_quota_of_the_file_system_that_is_used_up_is_told_of_as_such_and_what_arrive
     let ran = gate.push(&source, &[]).exits(0);
     assert!(ran.figure("Literal data") < 50 << 20, "what arrived is not sent again: {}", ran.stdout);
     assert_eq!(gate.snapshots().len(), 2);
+    drop(gate);
+}
+
+#[test]
+fn a_full_disk_does_not_keep_what_is_in_the_trash_from_being_freed() {
+    let Some(mount) = Mount::new(Kind::Ext4, 48) else { return };
+    let gate = on(&mount, "", "min_snapshots: 1\n");
+    let source = gate.source("data");
+    for number in 0..3 {
+        megabytes(&source, number, 2);
+        gate.push(&source, &["--delete"]).exits(0);
+        fs::remove_file(source.join(format!("m{number}"))).unwrap();
+    }
+    says(&gate, &["prune", "web1"]).exits(0);
+    for name in &gate.snapshots()[..2] {
+        says(&gate, &["delete", "--client", "web1", "--force", name]).exits(0);
+        make_old(&gate);
+    }
+    let _ = Command::new("dd").args(["if=/dev/zero", "bs=64k"]).arg(format!("of={}", mount.store().join("filler").display())).output();
+    let said = says(&gate, &["prune", "web1"]);
+    assert!(said.stdout.contains("2 snapshots gone for good"), "{said:?}");
+    assert_eq!((figures(&told(&gate, &[])), &told(&gate, &[])["recount_due"]), (stands(&gate), &false.into()));
     drop(gate);
 }

@@ -176,3 +176,19 @@ fn pushes_leave_free_what_the_site_says_and_go_on_when_there_is_room() {
         drop(gate);
     }
 }
+
+#[test]
+fn a_push_is_stopped_for_the_disk_whoever_fills_it() {
+    let Some(mount) = Mount::new(Kind::Ext4, 64) else { return };
+    let gate = on(&mount, "min_free: { bytes: 16M }\n", "");
+    let source = gate.source("data");
+    megabytes(&source, 0, 8);
+    let push = support::Running::start(&mut gate.push_command(&source, &["--whole-file", "--bwlimit=1000"], ""));
+    support::until("it has begun", || fs::read_dir(gate.inside("inprogress")).is_ok_and(|all| all.count() > 1));
+    tree::write(&mount.store().join("filler"), tree::noise(5, 44 << 20));
+    let ran = push.wait();
+    ended(&gate, &ran, Code::Store, &["had no more free than `min_free:` says", "what was received is kept"]);
+    fs::remove_file(mount.store().join("filler")).unwrap();
+    gate.push(&source, &[]).exits(0);
+    drop(gate);
+}

@@ -8,33 +8,43 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use crate::decide::push::metering::Metering;
+use crate::decide::push::metering::{self, Metering};
 use crate::terms::limits::{MAX_FAMILY, MAX_MAPS};
 use crate::terms::{Count, Excess, Usage};
 
 /// A push that is counted while it runs.
 pub struct Meter<'a> {
-    metering: Metering,
+    metering: Option<Metering>,
     count: &'a mut dyn FnMut() -> Count,
+    /// What pushes may still take of the disk, where they have to leave something free. Others take
+    /// of it, too.
+    room: Option<&'a dyn Fn() -> Usage>,
     /// The most that was seen; a process that ends takes its figure with it.
     written: Option<u64>,
 }
 
 impl<'a> Meter<'a> {
-    /// One that asks `count` for what stands in the tree.
-    pub fn new(metering: Metering, count: &'a mut dyn FnMut() -> Count) -> Self {
-        Self { metering, count, written: None }
+    /// One that asks `count` for what stands in the tree, and `room` for what the disk has. `None`
+    /// where there is nothing to measure.
+    pub fn new(metering: Option<Metering>, count: &'a mut dyn FnMut() -> Count, room: Option<&'a dyn Fn() -> Usage>) -> Option<Self> {
+        (metering.is_some() || room.is_some()).then_some(Self { metering, count, room, written: None })
     }
 
     /// The time until the next look.
     pub(super) fn pause(&self, now: Duration) -> Duration {
-        self.metering.pause(now, self.written)
+        let counted = self.metering.as_ref().map(|metering| metering.pause(now, self.written));
+        let disk = self.room.map(|room| metering::until_full(room()));
+        counted.into_iter().chain(disk).min().unwrap_or_default()
     }
 
     /// Looks, and counts where that is due.
     pub(super) fn look(&mut self, pid: Pid, begun: Instant) -> Option<Excess> {
+        if let Some(excess) = self.room.and_then(|room| metering::full(room())) {
+            return Some(excess);
+        }
+        let metering = self.metering.as_ref()?;
         self.written = self.written.max(written(pid));
-        if !self.metering.is_due(begun.elapsed(), self.written) {
+        if !metering.is_due(begun.elapsed(), self.written) {
             return None;
         }
         // A file that is renamed meanwhile may be counted twice (readdir(3)): no push is stopped
@@ -45,7 +55,7 @@ impl<'a> Meter<'a> {
     fn count(&mut self, pid: Pid, begun: Instant) -> Option<Excess> {
         let started = Instant::now();
         let Count { usage, blind } = (self.count)().and(unnamed(pid));
-        self.metering.counted(begun.elapsed(), started.elapsed(), self.written, usage, blind)
+        self.metering.as_mut()?.counted(begun.elapsed(), started.elapsed(), self.written, usage, blind)
     }
 }
 
@@ -105,7 +115,8 @@ mod tests {
         let look = |counts: &[u64]| {
             let mut left = counts.iter();
             let mut count = || Count { usage: Usage { bytes: 0, inodes: *left.next().unwrap() }, blind: false };
-            let mut meter = Meter::new(Metering::new(Allowance::new(&limits, Usage::default()).unwrap()), &mut count);
+            let metering = Metering::new(Allowance::new(&limits, Usage::default()).unwrap());
+            let mut meter = Meter::new(Some(metering), &mut count, None).unwrap();
             let found = meter.look(pid, Instant::now() - Duration::from_secs(3600)).map(|excess| excess.found);
             assert!(left.next().is_none(), "and nothing is counted for nothing");
             found

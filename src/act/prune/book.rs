@@ -66,7 +66,8 @@ impl Opened {
             let reclaimed = self.reclaimed().ended();
             let book =
                 Book::counted(counting.history, counting.set_aside, counting.waiting, newest.map(|name| name.to_string()), reclaimed);
-            let write = || self.enter_reclaimed(reclaimed).and_then(|()| self.enter(&book));
+            // In this order: killed between the two, it is due once more.
+            let write = || self.enter(&book).and_then(|()| self.enter_reclaimed(reclaimed));
             write().or_trouble("writing in", &self.path)?;
             return Ok(Counted { before, found: book.holding(reclaimed) });
         }

@@ -80,12 +80,12 @@ impl Opened {
         });
         listed.or_trouble("reading the trash of", &self.path)?;
         let mut reclaimed = self.reclaimed();
-        let enter = |reclaimed| self.enter_reclaimed(reclaimed).or_trouble("writing in", &self.path);
         if names.is_empty() && !reclaimed.at_work {
             return Ok(all);
         }
         reclaimed = reclaimed.begun();
-        enter(reclaimed)?;
+        // A disk that is full takes it later, when something is free.
+        let _ = self.enter_reclaimed(reclaimed);
         for name in names {
             let before = all.freed();
             let common = Common::new(self, tell);
@@ -96,12 +96,15 @@ impl Opened {
             common.add_to(&mut all, &name, is_gone);
             // After each, so that a kill leaves out no more than one.
             reclaimed = reclaimed.and(all.freed().without(before));
-            enter(reclaimed)?;
+            let _ = self.enter_reclaimed(reclaimed);
             if all.paused {
                 break;
             }
         }
-        enter(reclaimed.ended())?;
+        if let Err(error) = self.enter_reclaimed(reclaimed.ended()) {
+            all.problems.push(format!("what is free now could not be entered: {}", os_words(&error)));
+            all.in_all = all.in_all.saturating_add(1);
+        }
         Ok(all)
     }
 

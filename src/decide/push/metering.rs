@@ -128,6 +128,18 @@ impl Metering {
     }
 }
 
+/// The time until the disk may have no more of this room, whoever takes it.
+pub fn until_full(room: Usage) -> Duration {
+    per_second(room.bytes, FASTEST_BYTES).min(per_second(room.inodes, FASTEST_INODES)).clamp(SHORTEST_LOOK, LONGEST_LOOK)
+}
+
+/// Whether it has no more.
+pub fn full(room: Usage) -> Option<Excess> {
+    let resource = if room.bytes == 0 { Resource::Bytes } else { Resource::Inodes };
+    let is_full = room.bytes == 0 || room.inodes == 0;
+    is_full.then_some(Excess { ground: Ground::Store, resource, limit: 0, found: 0 })
+}
+
 /// The time that so many take at so many a second.
 fn per_second(many: u64, rate: u64) -> Duration {
     Duration::from_millis(many.saturating_mul(1000) / rate.max(1))
@@ -178,6 +190,17 @@ mod tests {
         let mut metering = metering(Some(1000), None);
         let excess = metering.counted(SECOND, Duration::ZERO, Some(1500), Usage { bytes: 400, inodes: 3 }, true);
         assert_eq!(excess.map(|excess| excess.found), Some(1500));
+    }
+
+    #[test]
+    fn a_disk_is_looked_at_before_it_can_be_full_and_is_full_without_either() {
+        let room = |bytes, inodes| Usage { bytes, inodes };
+        assert_eq!((until_full(room(1 << 50, u64::MAX)), until_full(room(1, u64::MAX))), (LONGEST_LOOK, SHORTEST_LOOK));
+        assert_eq!(until_full(room(1 << 50, 0)), SHORTEST_LOOK);
+        assert_eq!(full(room(1, 1)), None);
+        let found = |bytes, inodes| full(room(bytes, inodes)).map(|excess| (excess.ground, excess.resource));
+        assert_eq!(found(0, 1), Some((Ground::Store, Resource::Bytes)));
+        assert_eq!(found(1, 0), Some((Ground::Store, Resource::Inodes)));
     }
 
     #[test]

@@ -176,12 +176,9 @@ fn too_much(excess: Excess) -> Reason {
                 .remedy("raise `quota:`, or keep fewer snapshots by `keep:`; the client's next push goes on from what is kept");
         }
         Ground::Store => {
-            return Reason::for_now(
-                Code::Store,
-                format!("the push was stopped when it had taken the {bound} that `min_free:` had left it"),
-            )
-            .hint("what was received is kept: push again later")
-            .remedy("make room on the store, or lower `min_free:` in the site file; the client's next push goes on from what is kept");
+            return Reason::for_now(Code::Store, "the push was stopped when the store had no more free than `min_free:` says")
+                .hint("what was received is kept: push again later")
+                .remedy("make room on the store, or lower `min_free:` in the site file; the client's next push goes on from what is kept");
         }
     }
     let (key, says, detail) = match resource {

@@ -7,6 +7,7 @@ use chrono::Utc;
 
 use super::brake::Against;
 use super::measure::Measure;
+use super::room;
 use super::rsync::{self, Attempt};
 use super::settle::Settling;
 use super::{Connection, End};
@@ -48,7 +49,7 @@ impl Connection<'_> {
         held.make_room()?;
         let mut state = repository.look(&self.policy.names)?;
         // Whatever can refuse the push comes before any change.
-        let room = self.room(&repository, &state, None)?;
+        let holding = self.room(&repository, &state, None)?;
         let plan = plan::push(push, self.policy, &state, self.request.at)?.until(closing);
         let version = child::version(&self.site.rsync, Some(&repository.version_cache()))?;
         if waiting.confinement == Confinement::Jail {
@@ -59,7 +60,7 @@ impl Connection<'_> {
         if waiting.confinement == Confinement::Jail {
             self.weaken(&log, "it stores access lists, which the policy allows");
         }
-        let end = End::of(Attempt { connection: self, held: &held, plan: &plan, version, log: &log, room }.run(state, waiting));
+        let end = End::of(Attempt { connection: self, held: &held, plan: &plan, version, log: &log, holding }.run(state, waiting));
         held.enter_unpublished();
         if end.push.as_ref().is_some_and(|push| push.resumed) {
             log.note(Utc::now(), outcome::USED);
@@ -112,11 +113,12 @@ impl Attempt<'_> {
         let places = self.places(&staging, &snapshots, said.path(), waiting.confinement);
         let tally = places.logs_owners.then(|| Tally::new(connection.request.account.uid));
         let used = state.transaction.as_ref().filter(|_| plan.joins()).map(|transaction| transaction.used);
-        let allowance = self.room.allowance(connection.policy, used.unwrap_or_default());
+        let allowance = room::allowance(connection.policy, &self.holding, used.unwrap_or_default());
         let linked = Taken::default();
         let logged = || Count { usage: Usage { bytes: said.allocated(), inodes: 0 }, blind: false };
         let mut so_far = || staging.count(&linked, false).and(logged());
-        let meter = allowance.map(|allowance| Meter::new(Metering::new(allowance), &mut so_far));
+        let disk = connection.disk_room(repository);
+        let meter = Meter::new(allowance.map(Metering::new), &mut so_far, disk.as_deref());
         let defer = |layout: &Layout| staging.defer(layout, plan.place(), plan.keeps_hard_links(), allowance.is_some(), &linked);
         let (ended, links) = match self.rsync(places, waiting, meter, defer) {
             Ok(ended) => ended,

@@ -11,14 +11,6 @@ use crate::decide::push::settle::Work;
 use crate::decide::quota::{self, Cap, Holding, MinFree};
 use crate::terms::{Ground, Reason, RepositoryState, SnapshotName, Usage};
 
-/// What a push finds before it begins.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Room {
-    holding: Holding,
-    /// What the disk has for it, where pushes have to leave something free.
-    disk: Option<Usage>,
-}
-
 impl Connection<'_> {
     /// What the client holds; nothing where it has no repository yet.
     pub(super) fn holding(&self, state: &RepositoryState) -> Holding {
@@ -27,36 +19,34 @@ impl Connection<'_> {
     }
 
     /// Makes sure that the client may bring something, or the bytes that it `wants` to bring.
-    pub(super) fn room(&self, repository: &Repository, state: &RepositoryState, wants: Option<u64>) -> Result<Room, Reason> {
+    pub(super) fn room(&self, repository: &Repository, state: &RepositoryState, wants: Option<u64>) -> Result<Holding, Reason> {
         let Self { policy, site, .. } = self;
         let holding = repository.holding(state.newest.as_ref());
         if let Some(reason) = quota::refusal(&policy.quota, &holding, wants) {
             return Err(reason.rule(policy.origins.of("quota")));
         }
-        let disk = repository.disk();
-        if let Some(reason) = disk.and_then(|disk| quota::no_room(&disk, &site.min_free, wants)) {
+        if let Some(reason) = repository.disk().and_then(|disk| quota::no_room(&disk, &site.min_free, wants)) {
             return Err(reason.rule(site.origins.of("min_free")));
         }
-        let disk = disk.filter(|_| site.min_free != MinFree::LEAST).map(|disk| disk.room(&site.min_free));
-        Ok(Room { holding, disk })
+        Ok(holding)
+    }
+
+    /// What the disk still has for pushes, where they have to leave something free. A disk that says
+    /// nothing has enough.
+    pub(super) fn disk_room<'a>(&'a self, repository: &'a Repository) -> Option<Box<dyn Fn() -> Usage + 'a>> {
+        let leave = &self.site.min_free;
+        let enough = Usage { bytes: u64::MAX, inodes: u64::MAX };
+        let room = move || repository.disk().map_or(enough, |disk| disk.room(leave));
+        (*leave != MinFree::LEAST).then(|| Box::new(room) as Box<dyn Fn() -> Usage + 'a>)
     }
 }
 
-impl Room {
-    /// What a push may bring, `used` of which its transaction has already.
-    pub(super) fn allowance(&self, policy: &Policy, used: Usage) -> Option<Allowance> {
-        let before = self.holding.before_a_push();
-        let within = |limit: Option<u64>, before: u64, disk: Option<u64>, kept: u64| {
-            let quota = limit.map(|limit| Cap::up_to(limit, before, Ground::Quota));
-            // What is kept of pushes that did not finish is counted when it is used, and is on the
-            // disk by now.
-            let disk = disk.map(|room| Cap { most: room.saturating_add(kept), before: 0, ground: Ground::Store });
-            Cap::or_less(quota, disk)
-        };
-        let bytes = within(policy.quota.bytes, before.bytes, self.disk.map(|disk| disk.bytes), self.holding.set_aside.bytes);
-        let inodes = within(policy.quota.inodes, before.inodes, self.disk.map(|disk| disk.inodes), self.holding.set_aside.inodes);
-        Allowance::within(Allowance::new(&policy.limits, used), bytes, inodes)
-    }
+/// What a push may bring of a client that holds this, `used` of which its transaction has already.
+pub(super) fn allowance(policy: &Policy, holding: &Holding, used: Usage) -> Option<Allowance> {
+    let before = holding.before_a_push();
+    let within = |limit: Option<u64>, before| limit.map(|limit| Cap::up_to(limit, before, Ground::Quota));
+    let (bytes, inodes) = (within(policy.quota.bytes, before.bytes), within(policy.quota.inodes, before.inodes));
+    Allowance::within(Allowance::new(&policy.limits, used), bytes, inodes)
 }
 
 /// What a tree adds that is about to be published, or to wait in its transaction.

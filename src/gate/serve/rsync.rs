@@ -4,7 +4,6 @@
 use chrono::Utc;
 
 use super::Connection;
-use super::room::Room;
 use crate::act::child::{Meter, NotStarted};
 use crate::act::record::runlog::RunLog;
 use crate::act::sandbox;
@@ -13,6 +12,7 @@ use crate::decide::owners::dropped::Tally;
 use crate::decide::push::links::Layout;
 use crate::decide::push::outcome::Ended;
 use crate::decide::push::plan::{Places, PushPlan};
+use crate::decide::quota::Holding;
 use crate::decide::rsync::argv::Version;
 use crate::decide::rsync::output::{self, Words};
 use crate::decide::sandbox::namespaces::Lack;
@@ -28,7 +28,8 @@ pub(super) struct Attempt<'a> {
     /// rsync's.
     pub(super) version: Version,
     pub(super) log: &'a RunLog,
-    pub(super) room: Room,
+    /// What its client holds.
+    pub(super) holding: Holding,
 }
 
 impl Attempt<'_> {
