@@ -125,7 +125,7 @@ fn the_administrator_is_told_at_once_with_figures_and_names_and_not_each_time() 
     let mail = alerts[0];
     assert!(mail.contains("To: alerts@example.org") && mail.contains(&format!("published {name}, held (anomaly)")), "{mail}");
     assert!(mail.contains("(renamed 100%, limit 20%)") && mail.contains(&format!("snapgate release --client web1 {name}")), "{mail}");
-    let named = mail.lines().filter(|line| line.starts_with("  ") && line.contains("Documents/")).count();
+    let named = mail.lines().filter(|line| line.starts_with("  `") && line.contains("Documents/")).count();
     assert!((10..=20).contains(&named), "{named} names: {mail}");
     // The client is told nothing, lest whoever has its key learns how far it may go.
     let said = gate.push(&source, &[]).exits(0);

@@ -1,13 +1,12 @@
 //! The endings of files' names: ransomware gives what it has encrypted one of its own.
 
-use std::collections::BTreeMap;
-
 use crate::terms::limits::{MAX_ENDING, MAX_ENDINGS};
 
 /// How often each ending is there. With more than [`MAX_ENDINGS`] the rest is counted together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Endings {
-    counts: BTreeMap<Vec<u8>, u64>,
+    /// In order.
+    counts: Vec<(Vec<u8>, u64)>,
     others: u64,
 }
 
@@ -23,21 +22,23 @@ pub fn ending(name: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl Endings {
+    fn place(&self, ending: &[u8]) -> Result<usize, usize> {
+        self.counts.binary_search_by(|(known, _)| known.as_slice().cmp(ending))
+    }
+
     /// Counts a name.
     pub fn add(&mut self, name: &[u8]) {
         let ending = ending(name).unwrap_or_default();
-        if let Some(count) = self.counts.get_mut(&ending) {
-            *count += 1;
-        } else if self.counts.len() < MAX_ENDINGS {
-            self.counts.insert(ending, 1);
-        } else {
-            self.others += 1;
+        match self.place(&ending) {
+            Ok(place) => self.counts.get_mut(place).into_iter().for_each(|(_, count)| *count += 1),
+            Err(place) if self.counts.len() < MAX_ENDINGS => self.counts.insert(place, (ending, 1)),
+            Err(_) => self.others += 1,
         }
     }
 
     /// Counts a name, by its ending if that is one of these.
     pub fn add_known(&mut self, name: &[u8], of: &Self) {
-        match ending(name).filter(|ending| of.counts.contains_key(ending)) {
+        match ending(name).filter(|ending| of.place(ending).is_ok()) {
             Some(_) => self.add(name),
             None => self.others += 1,
         }
@@ -46,8 +47,8 @@ impl Endings {
     /// How many of these have an ending of which `before` has hardly any. Names without one are none
     /// of them.
     pub fn new_beside(&self, before: &Self) -> u64 {
-        let is_new = |(ending, count): (&Vec<u8>, &u64)| {
-            let had = before.counts.get(ending).copied().unwrap_or(0);
+        let is_new = |(ending, count): &(Vec<u8>, u64)| {
+            let had = before.place(ending).ok().and_then(|place| before.counts.get(place)).map_or(0, |(_, count)| *count);
             if !ending.is_empty() && had.saturating_mul(HARDLY) < *count { *count } else { 0 }
         };
         let others = if before.others.saturating_mul(HARDLY) < self.others { self.others } else { 0 };

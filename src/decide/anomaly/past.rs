@@ -126,6 +126,6 @@ pub struct HeldNote {
     pub why: Vec<String>,
     /// The last good snapshot.
     pub good: String,
-    /// Whether `current` stays on that one.
+    /// Whether `current` stays on that one. The last field: the gate looks for it at the end.
     pub stays: bool,
 }

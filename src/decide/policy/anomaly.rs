@@ -2,12 +2,12 @@
 
 use crate::decide::anomaly::{Figure, Limits, Share};
 use crate::decide::policy::yaml::{Figure as Number, Text, Texts, Word, Written, Wrong, keys};
-use crate::terms::limits::{INODES_LIMIT, MAX_CANARIES};
+use crate::terms::limits::MAX_CANARIES;
 use crate::terms::text::printable;
 use crate::terms::word::table;
 use crate::terms::{NotInside, SubPath};
 
-use super::limits::whole;
+use super::limits::{Inodes, whole};
 
 keys! {
     /// `anomaly:` as a table.
@@ -26,7 +26,7 @@ keys! {
         /// content does not: a sample is compressed.
         scrambled: Most as Text<_> = Value("10%"), "5%";
         /// Snapshots with fewer files are not judged by these, nor fewer files anywhere.
-        least: Least as Number<_> = Value("25"), "100";
+        least: Inodes as Number<_> = Value("25"), "100";
         /// Files that never change, by their places in the snapshot. A push in which one of them has
         /// other content, or is gone, is held.
         canaries: Vec<Canary> as Texts<_> = Words("none"), "[home/.a-canary.docx, srv/000.xlsx]";
@@ -75,26 +75,6 @@ impl Word for Most {
 
     fn values() -> String {
         format!("{}, from 1% to 100%", Self::WHAT)
-    }
-}
-
-/// A number of files.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Least(u64);
-
-impl Word for Least {
-    const WHAT: &'static str = "a whole number like 25";
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        let quoted = printable(text.as_bytes());
-        let count = whole(text).ok_or_else(|| Wrong::new(format!("`{quoted}` is not a number"), format!("write {}", Self::WHAT)))?;
-        let most = INODES_LIMIT.end();
-        let out_of_range = || Wrong::new(format!("`{quoted}` is out of range"), format!("use 1 to {most}"));
-        (1..=*most).contains(&count).then_some(Self(count)).ok_or_else(out_of_range)
-    }
-
-    fn values() -> String {
-        format!("{}, from 1 to {}", Self::WHAT, INODES_LIMIT.end())
     }
 }
 
@@ -151,7 +131,7 @@ pub(super) fn limits(written: Option<Written<AnomalyKeys, Off>>) -> Option<Limit
     });
     Some(Limits {
         shares,
-        least: least.map_or(usual.least, |Least(count)| count),
+        least: least.map_or(usual.least, |Inodes(count)| count),
         canaries: canaries.unwrap_or_default().into_iter().map(|Canary(place)| place).collect(),
         stays: current == Some(Current::Good),
     })

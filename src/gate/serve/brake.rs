@@ -26,21 +26,31 @@ impl Against {
     pub(super) fn path(&self) -> Option<&PathBuf> {
         self.good.as_ref().map(|(_, path)| path)
     }
+
+    /// These snapshots in the order in which a tree is compared with them: that one first.
+    pub(super) fn compared_with(&self, mut snapshots: Vec<PathBuf>) -> Vec<PathBuf> {
+        self.path().into_iter().for_each(|path| first(path, &mut snapshots));
+        snapshots
+    }
+}
+
+fn first(path: &PathBuf, snapshots: &mut Vec<PathBuf>) {
+    snapshots.retain(|snapshot| snapshot != path);
+    snapshots.insert(0, path.clone());
 }
 
 impl Connection<'_> {
-    /// What a push into `place` is compared with, and the snapshots that it is, in the order in which
-    /// they count: the last good one comes first, also where newer ones are held.
+    /// What a push into `place` is compared with, and snapshots that it may link to: the last good one
+    /// among them, also where newer ones are held.
     pub(super) fn against(&self, repository: &Repository, place: &SubPath, state: &RepositoryState) -> (Against, Vec<PathBuf>) {
         let mut snapshots = repository.snapshots_with(place, state);
-        let place = self.stands_for(place);
+        let stands_for = self.stands_for(place);
         let mut history = repository.history();
-        let good = repository.last_good(&mut history, &place, state);
-        if let Some((_, path)) = &good {
-            snapshots.retain(|snapshot| snapshot != path);
-            snapshots.insert(0, path.clone());
+        let good = repository.last_good(&mut history, &stands_for, state);
+        if let Some((_, path)) = good.as_ref().filter(|(_, path)| place.below(path).is_dir()) {
+            first(path, &mut snapshots);
         }
-        (Against { place, history, good }, snapshots)
+        (Against { place: stands_for, history, good }, snapshots)
     }
 
     /// Sees what arrives, where that matters.
@@ -151,5 +161,6 @@ fn compared(settling: &Settling<'_>, good: &Past) -> Compared {
 pub(super) fn nothing_linked(settling: &Settling<'_>) -> Option<String> {
     let Settling { facts, linked: (survey, _), keeps_times, ignores_times, .. } = settling;
     let warned = || again::nothing_linked(&survey.again, survey.changed, *keeps_times, *ignores_times);
-    if facts.linked == 0 && facts.carried == 0 { warned() } else { None }
+    // Files without any difference are told of by themselves, with the same causes.
+    if facts.linked == 0 && facts.carried == 0 && survey.again.same == 0 { warned() } else { None }
 }

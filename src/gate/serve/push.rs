@@ -175,6 +175,7 @@ impl Attempt<'_> {
             untouched: staging.is_untouched(),
             can_go_on: plan.can_go_on(links.bases()),
         };
+        let snapshots = against.compared_with(snapshots);
         let settling = Settling {
             links: Some(links),
             lists: plan.keeps_access_lists(),

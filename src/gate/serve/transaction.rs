@@ -62,6 +62,7 @@ impl Connection<'_> {
             ..PushFacts::default()
         };
         let (against, snapshots) = self.against(held.repository(), &SubPath::default(), state);
+        let snapshots = against.compared_with(snapshots);
         let settling = Settling {
             lists: transaction.lists,
             ignores_times: transaction.ignores_times,

@@ -86,7 +86,7 @@ impl Deferred<'_> {
     /// When the disk does not let it, or a bound is reached. Then the tree is no backup.
     pub fn make(&self, bounds: Bounds, sized: bool, beside: Option<&Path>) -> Result<Made, Reason> {
         let making = Making {
-            beside: beside.and_then(|tree| self.recorded.beside(tree)),
+            beside: beside.map(|tree| self.recorded.beside(tree)),
             of: &self.recorded,
             sized,
             keeps_owners: self.held.repository.keeps_owners(),
@@ -134,7 +134,7 @@ pub struct Bounds {
 struct Making<'a> {
     of: &'a Recorded<'a>,
     /// What it is compared with: the tree's number, if it is one of the bases, and its directory.
-    beside: Option<(Option<u8>, OwnedFd)>,
+    beside: Option<(Option<u8>, Option<OwnedFd>)>,
     sized: bool,
     keeps_owners: bool,
     until: Option<Instant>,
@@ -249,7 +249,7 @@ impl Making<'_> {
                         && (record.from != record.to || number.map(Source::Basis) != Some(record.source))
                     {
                         if beside.as_ref().is_none_or(|beside| beside.path != directory) {
-                            let opened = beneath(root.as_fd(), directory, OFlag::O_PATH).ok();
+                            let opened = root.as_ref().and_then(|root| beneath(root.as_fd(), directory, OFlag::O_PATH).ok());
                             beside = opened.map(|opened| There { source: Source::Stage, path: directory.to_vec(), directory: opened });
                         }
                         compare(beside.as_ref(), here, &name, &mut made);

@@ -215,13 +215,10 @@ impl Recorded<'_> {
 
 impl Recorded<'_> {
     /// A tree as one to compare with: its number, if it is one of the bases, and the place in it.
-    fn beside(&self, tree: &Path) -> Option<(Option<u8>, OwnedFd)> {
+    fn beside(&self, tree: &Path) -> (Option<u8>, Option<OwnedFd>) {
         let number = self.layout.bases.iter().position(|basis| basis.tree.root == tree && !basis.tree.is_set_aside());
-        let root = match number {
-            Some(number) => self.bases.get(number)?.try_clone().ok()?,
-            None => hold_below(tree, self.place.components()).ok()?,
-        };
-        Some((number.and_then(|number| u8::try_from(number).ok()), root))
+        // It may have no such place.
+        (number.and_then(|number| u8::try_from(number).ok()), hold_below(tree, self.place.components()).ok())
     }
 
     fn is_set_aside(&self, source: Source) -> bool {

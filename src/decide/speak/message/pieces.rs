@@ -96,7 +96,8 @@ pub(super) fn held(out: &mut String, visit: Visit<'_>) {
     brake.why.iter().for_each(|why| out.push_str(&format!("  {why}\n")));
     if !brake.names.is_empty() {
         let _ = writeln!(out, "Among the files:");
-        brake.names.iter().for_each(|name| out.push_str(&format!("  {name}\n")));
+        // In quotes, so that none looks like a line of the mail.
+        brake.names.iter().for_each(|name| out.push_str(&format!("  `{name}`\n")));
     }
     let (client, name) = (visit.event.who(), visit.push.and_then(|push| push.snapshot.as_deref()).unwrap_or_default());
     let current = if brake.stays { "`current` stays on the last good snapshot" } else { "`current` leads to it" };
