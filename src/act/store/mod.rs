@@ -54,6 +54,7 @@ use crate::terms::{Code, Mapping, NamePattern, Reason, RepositoryState, STATE, S
 use disk::found;
 pub use find::Found;
 pub use holds::Canary;
+#[cfg(feature = "admin")]
 pub(in crate::act) use holds::note_name;
 pub use links::{Bounds, Deferred, Made, Taken};
 pub use look::Look;
