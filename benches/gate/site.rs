@@ -98,5 +98,5 @@ fn fingerprint() -> String {
     use snapgate::terms::base64;
     let blob = base64::read(KEY).expect("base64");
     let digest = ring::digest::digest(&ring::digest::SHA256, &blob);
-    format!("SHA256:{}", base64::without_padding(digest))
+    format!("SHA256:{}", base64::without_padding(digest.as_ref()))
 }
