@@ -95,8 +95,8 @@ pub(crate) fn user() -> String {
 }
 
 fn fingerprint() -> String {
-    use base64::Engine as _;
-    let blob = base64::engine::general_purpose::STANDARD.decode(KEY).expect("base64");
+    use snapgate::terms::base64;
+    let blob = base64::read(KEY).expect("base64");
     let digest = ring::digest::digest(&ring::digest::SHA256, &blob);
-    format!("SHA256:{}", base64::engine::general_purpose::STANDARD_NO_PAD.encode(digest))
+    format!("SHA256:{}", base64::without_padding(digest.as_ref()))
 }

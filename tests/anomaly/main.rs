@@ -1,5 +1,5 @@
 //! What is taken for damage, what is not, and what becomes of it: real pushes of trees with the shapes of real machines.
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking, its helpers too")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says no by panicking, its helpers too")]
 
 mod damage;
 mod ended;

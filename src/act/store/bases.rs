@@ -15,6 +15,11 @@ use crate::terms::limits::{MAX_BASIS_DIRS, MAX_COUNTED, MAX_LOOKED_BACK, MAX_PAR
 use crate::terms::{Reason, RepositoryState, SnapshotName, SubPath};
 
 impl Repository {
+    /// Whether a tree has a place, through no link.
+    pub fn has_place(tree: &Path, place: &SubPath) -> bool {
+        has(tree, place)
+    }
+
     /// Trees to link unchanged files from, for a push to `place`: interrupted pushes and earlier
     /// parts of the open transaction that have the place, and these snapshots, the newest last.
     ///

@@ -57,6 +57,7 @@ pub use find::Found;
 #[cfg(feature = "admin")]
 pub(in crate::act) use holding::disk_of;
 pub use holds::Canary;
+#[cfg(feature = "admin")]
 pub(in crate::act) use holds::note_name;
 pub use links::{Bounds, Deferred, Made, Taken};
 pub use look::Look;

@@ -47,7 +47,7 @@ impl Connection<'_> {
         let stands_for = self.stands_for(place);
         let mut history = repository.history();
         let good = repository.last_good(&mut history, &stands_for, state);
-        if let Some((_, path)) = good.as_ref().filter(|(_, path)| place.below(path).is_dir()) {
+        if let Some((_, path)) = good.as_ref().filter(|(_, path)| Repository::has_place(path, place)) {
             first(path, &mut snapshots);
         }
         (Against { place: stands_for, history, good }, snapshots)
