@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::act::child::detach;
-use crate::act::{config, inspect, process};
+use crate::act::{clock, config, inspect, process};
 use crate::admin::explain::Question;
 use crate::admin::export::Wanted;
 use crate::admin::{check, explain, export, list, prune, remap, watch};
@@ -30,6 +30,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         }
     };
     let directory = arguments.config;
+    clock::begin(&directory);
     match arguments.order {
         Order::Watch { flush, detached } => watch(&directory, flush, detached),
         Order::Check => check(&directory),

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::Failure;
 use crate::act::child::detach;
+use crate::act::clock;
 use crate::act::config::{self, zones};
 use crate::act::inspect::running_uid;
 use crate::act::names;
@@ -52,7 +53,7 @@ impl<'a> Client<'a> {
 
     fn new(directory: &'a Path, site: &'a Site, policy: Policy, account: Account) -> Result<Self, Failure> {
         let zone = zones::load(&policy.timezone).map_err(|what| (what, exit::CONFIG))?;
-        Ok(Self { directory, site, policy, zone, now: Utc::now(), account })
+        Ok(Self { directory, site, policy, zone, now: clock::now(), account })
     }
 
     pub(super) fn name(&self) -> &ClientName {

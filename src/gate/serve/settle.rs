@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono::Utc;
-
 use super::measure::Measure;
 use super::{Connection, End};
+use crate::act::clock;
 use crate::act::store::{Bounds, Deferred, Held, Made, Published, Staging, Survey};
 use crate::decide::owners;
 use crate::decide::push::settle::{Fate, Found, Settled, Work, no_transaction, settle};
@@ -177,7 +176,7 @@ impl Connection<'_> {
         settling.warnings.extend(unfinished.iter().map(missing));
         settling.warnings.extend(settled.partial.then(|| work.why_partial().to_owned()));
         settling.facts.snapshot = Some(work.name().to_string());
-        settling.facts.published = Some(Utc::now());
+        settling.facts.published = Some(clock::now());
         let mut end = End { text: work.answer(), ..settling.ends(settled) };
         let published = staging.publish(work.name().clone(), self.id, &serde_json::to_vec(&end).unwrap_or_default())?;
         self.after_publishing(&published, &place, unfinished.is_empty(), held, &mut end);
@@ -190,7 +189,7 @@ impl Connection<'_> {
         end.warnings.extend(published.trouble().map(|reason| reason.detail.clone()));
         if let Some(facts) = &mut end.push {
             repository.note_files(published.name(), &self.stands_for(place), facts.files);
-            facts.published = Some(Utc::now());
+            facts.published = Some(clock::now());
         }
         // What a place received and the snapshot lacks is still of use to the next push.
         if ended_well && let Err(reason) = held.forget_interrupted(place, Some(published.path())) {
