@@ -23,13 +23,13 @@ use crate::act::store::tree::{Lent, c_string, each, open_at};
 use crate::terms::{Reason, SnapshotName};
 
 /// The directory of what was removed.
-const TRASH: &str = "trash";
+pub(super) const TRASH: &str = "trash";
 
 /// Where the reaper has begun with it.
-const REAPING: &str = "reaping";
+pub(super) const REAPING: &str = "reaping";
 
 /// When a snapshot went, behind its name.
-const STAMP: &str = "@%Y%m%dT%H%M%SZ";
+pub(super) const STAMP: &str = "@%Y%m%dT%H%M%SZ";
 
 /// Why a snapshot was removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -207,7 +207,7 @@ impl Opened {
 }
 
 /// A snapshot's name, and when it went.
-fn read_entry(entry: &str) -> Option<(String, DateTime<Utc>)> {
+pub(super) fn read_entry(entry: &str) -> Option<(String, DateTime<Utc>)> {
     let at = entry.rfind('@')?;
     let (key, stamp) = entry.split_at_checked(at)?;
     let at = NaiveDateTime::parse_from_str(stamp, STAMP).ok()?.and_utc();

@@ -14,7 +14,7 @@ use crate::act::child::detach;
 use crate::act::{clock, config, inspect, process};
 use crate::admin::explain::Question;
 use crate::admin::export::Wanted;
-use crate::admin::{check, explain, export, list, prune, remap, watch};
+use crate::admin::{check, explain, export, list, maintain, prune, remap, status, watch};
 use crate::terms::exit;
 
 use args::{Arguments, Order};
@@ -53,6 +53,12 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
             let orders = prune::Orders { clients: client, dry_run, explain, simulate, every, yes_remove_many, quiet, json };
             print(prune::prune(&directory, &orders))
         }
+        Order::Maintain { client, jobs, dry_run, json } => {
+            let quiet = client.is_empty() && !io::stdout().is_terminal() && !json;
+            let watched = io::stdout().is_terminal() && io::stderr().is_terminal();
+            print(maintain::maintain(&directory, &maintain::Orders { clients: client, jobs, dry_run, quiet, watched, json }))
+        }
+        Order::Status { client, json } => print(status::status(&directory, client.as_ref(), json)),
         Order::Delete { client, snapshot, force, dry_run } => print(prune::delete(&directory, &client, &snapshot, force, dry_run)),
         Order::Undelete { client, snapshot } => print(prune::undelete(&directory, &client, &snapshot)),
         Order::Protect { client, snapshot, until, why } => print(prune::protect(&directory, &client, &snapshot, until, &why)),

@@ -23,18 +23,19 @@ use crate::terms::text::{printable, printable_name};
 use crate::terms::{Account, Body, ClientName, Event, Mail, Reason, SnapshotName, Upkeep, Zone, exit};
 
 /// A client that this process may work for.
-pub(super) struct Client<'a> {
+#[derive(Debug)]
+pub(in crate::admin) struct Client<'a> {
     directory: &'a Path,
-    site: &'a Site,
-    pub(super) policy: Policy,
-    pub(super) zone: Zone,
-    pub(super) now: DateTime<Utc>,
+    pub(in crate::admin) site: &'a Site,
+    pub(in crate::admin) policy: Policy,
+    pub(in crate::admin) zone: Zone,
+    pub(in crate::admin) now: DateTime<Utc>,
     account: Account,
 }
 
 impl<'a> Client<'a> {
     /// The client of this name.
-    pub(super) fn find(directory: &'a Path, site: &'a Site, name: &ClientName) -> Result<Self, Failure> {
+    pub(in crate::admin) fn find(directory: &'a Path, site: &'a Site, name: &ClientName) -> Result<Self, Failure> {
         let policy = config::load_policy(directory, site, name).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
         let policy = policy.ok_or_else(|| (format!("no policy for `{name}`\n`snapgate list` shows every client"), exit::USAGE))?;
         let account = account(&policy)?;
@@ -46,7 +47,7 @@ impl<'a> Client<'a> {
     }
 
     /// The client with this policy; `None` if it is another account's.
-    pub(super) fn of(directory: &'a Path, site: &'a Site, policy: Policy) -> Result<Option<Self>, Failure> {
+    pub(in crate::admin) fn of(directory: &'a Path, site: &'a Site, policy: Policy) -> Result<Option<Self>, Failure> {
         let account = account(&policy)?;
         if is_ours(&account) { Self::new(directory, site, policy, account).map(Some) } else { Ok(None) }
     }
@@ -56,28 +57,28 @@ impl<'a> Client<'a> {
         Ok(Self { directory, site, policy, zone, now: clock::now(), account })
     }
 
-    pub(super) fn name(&self) -> &ClientName {
+    pub(in crate::admin) fn name(&self) -> &ClientName {
         &self.policy.client
     }
 
     /// Opens its repository; `None` where there is none yet.
-    pub(super) fn open(&self) -> Result<Option<Opened>, Failure> {
+    pub(in crate::admin) fn open(&self) -> Result<Option<Opened>, Failure> {
         mounted(&self.policy, self.site).map_err(failure)?;
         Opened::open(&self.policy.path, self.account.uid).map_err(failure)
     }
 
     /// The same where there has to be one.
-    pub(super) fn existing(&self) -> Result<Opened, Failure> {
+    pub(in crate::admin) fn existing(&self) -> Result<Opened, Failure> {
         self.open()?.ok_or_else(|| (format!("`{}` has no snapshot yet\nlet it push first", self.name()), exit::USAGE))
     }
 
     /// All that rules know of its snapshots. None of it is the client's word: names are the gate's,
     /// and so is the ledger.
-    pub(super) fn snapshots(&self, opened: &Opened) -> Result<Vec<Snapshot>, Failure> {
+    pub(in crate::admin) fn snapshots(&self, opened: &Opened) -> Result<Vec<Snapshot>, Failure> {
         let names = opened.names(&self.policy.names).map_err(failure)?;
         let current = opened.current();
         let protections: BTreeMap<_, _> = opened.protections().map_err(failure)?.into_iter().collect();
-        let events = opened.ledger().map(|path| ledger::read(&path)).unwrap_or_default();
+        let events = opened.ledgers().events(|event| event.push().is_some_and(|push| push.snapshot.is_some()));
         let pushes = events.iter().filter_map(Event::push);
         // A name may have been given again: what was recorded last is about the one that is there.
         let partial: BTreeMap<_, _> = pushes.filter_map(|push| Some((push.snapshot.as_deref()?, push.partial))).collect();
@@ -91,18 +92,18 @@ impl<'a> Client<'a> {
     }
 
     /// The snapshot of that name.
-    pub(super) fn named(&self, opened: &Opened, wanted: &str) -> Result<SnapshotName, Failure> {
+    pub(in crate::admin) fn named(&self, opened: &Opened, wanted: &str) -> Result<SnapshotName, Failure> {
         let names = opened.names(&self.policy.names).map_err(failure)?;
         names.into_iter().find(|name| name.as_str() == wanted).ok_or_else(|| self.unknown(wanted))
     }
 
-    pub(super) fn unknown(&self, wanted: &str) -> Failure {
+    pub(in crate::admin) fn unknown(&self, wanted: &str) -> Failure {
         let (client, wanted) = (self.name(), printable(wanted.as_bytes()));
         (format!("`{client}` has no snapshot `{wanted}`\n`snapgate list {client}` shows those that there are"), exit::USAGE)
     }
 
     /// An event of now.
-    pub(super) fn event(&self, body: Body, mail: Mail) -> Event {
+    pub(in crate::admin) fn event(&self, body: Body, mail: Mail) -> Event {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let id = format!("{}-{}-{number}", self.now.format("%Y%m%dT%H%M%S%6fZ"), std::process::id());
@@ -111,7 +112,7 @@ impl<'a> Client<'a> {
     }
 
     /// Takes the repository, and records what somebody has done to it who was killed before.
-    pub(super) fn hold<'o>(&self, opened: &'o Opened) -> Result<Held<'o>, Failure> {
+    pub(in crate::admin) fn hold<'o>(&self, opened: &'o Opened) -> Result<Held<'o>, Failure> {
         let held = opened.hold().map_err(failure)?;
         if let Some(event) = held.announced() {
             let is_told = opened.ledger().is_ok_and(|path| ledger::has(&path, &event.id));
@@ -139,7 +140,7 @@ impl<'a> Client<'a> {
                 let all = opened.names(&self.policy.names).map_err(failure)?.into_iter().map(|name| name.to_string());
                 all.filter(|name| upkeep.snapshots.contains(name)).collect()
             }
-            Body::Protect(_) | Body::Connection(_) | Body::Push(_) | Body::Unknown(_) => upkeep.snapshots.clone(),
+            Body::Protect(_) | Body::Maintain(_) | Body::Connection(_) | Body::Push(_) | Body::Unknown(_) => upkeep.snapshots.clone(),
         };
         let happened = format!("{}: the command was killed", upkeep.happened);
         let upkeep = Upkeep { why: upkeep.why.clone(), ..Upkeep::of(happened, names.iter().map(String::as_str)) };
@@ -147,7 +148,7 @@ impl<'a> Client<'a> {
     }
 
     /// Records what was done. Nothing that goes wrong here changes that; it is returned.
-    pub(super) fn record(&self, opened: &Opened, event: &Event) -> Vec<String> {
+    pub(in crate::admin) fn record(&self, opened: &Opened, event: &Event) -> Vec<String> {
         let mail = event.mail;
         let mut lost = Vec::new();
         if mail != Mail::None {
@@ -166,12 +167,12 @@ impl<'a> Client<'a> {
 }
 
 /// Who runs this.
-pub(super) fn whoami() -> String {
+pub(in crate::admin) fn whoami() -> String {
     names::running().name
 }
 
 /// An event about snapshots, with why.
-pub(super) fn upkeep<'a>(happened: String, snapshots: impl IntoIterator<Item = &'a str>, why: &str) -> Box<Upkeep> {
+pub(in crate::admin) fn upkeep<'a>(happened: String, snapshots: impl IntoIterator<Item = &'a str>, why: &str) -> Box<Upkeep> {
     Box::new(Upkeep { why: why.to_owned(), ..Upkeep::of(happened, snapshots) })
 }
 
@@ -185,7 +186,7 @@ fn is_ours(account: &Account) -> bool {
 }
 
 /// A reason as an error for the administrator.
-pub(super) fn failure(reason: Reason) -> Failure {
+pub(in crate::admin) fn failure(reason: Reason) -> Failure {
     let remedy = reason.remedy.or(reason.hint).map(|remedy| format!("\n{remedy}")).unwrap_or_default();
     (format!("{}{remedy}", reason.detail), reason.code.exit())
 }

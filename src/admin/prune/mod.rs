@@ -6,6 +6,7 @@
 
 mod by_hand;
 mod client;
+mod parts;
 mod protect;
 mod told;
 
@@ -18,13 +19,17 @@ use crate::act::prune::{Held, Opened, Reaped, Removal, Trashed};
 use crate::act::{config, process};
 use crate::decide::keep::{Judged, Rhythm, Snapshot, Span, decide, doomed, simulate};
 use crate::terms::text::counted;
-use crate::terms::{Body, ClientName, Event, Freed, Mail, Upkeep, exit};
+use crate::terms::{Body, ClientName, Code, Event, Freed, Mail, Upkeep, exit};
 
 pub(crate) use by_hand::{delete, undelete};
 pub(crate) use protect::{Until, protect, unprotect};
 
-use client::{Client, failure, upkeep, whoami};
-use told::{Explained, Told};
+pub(in crate::admin) use client::{Client, failure, whoami};
+pub(in crate::admin) use parts::{prune_alone, reap_alone};
+pub(in crate::admin) use told::Told;
+
+use client::upkeep;
+use told::Explained;
 
 /// What is printed, and the exit code.
 pub(crate) type Printed = (String, u8);
@@ -33,7 +38,7 @@ pub(crate) type Printed = (String, u8);
 pub(crate) type Failure = (String, u8);
 
 /// Something is left to a person.
-const LOOK: u8 = 1;
+pub(in crate::admin) const LOOK: u8 = 1;
 
 /// What `prune` is asked for.
 #[derive(Debug, Clone)]
@@ -159,7 +164,7 @@ fn remove(client: &Client<'_>, held: &Held<'_>, all: &[Snapshot], orders: &Order
         Err(too_many) => {
             told.kept = all.len();
             told.problems.push(too_many.to_string());
-            told.exit = LOOK;
+            (told.exit, told.is_mailed) = (LOOK, true);
             let refused = Upkeep { problems: told.problems.clone(), ..Upkeep::of("too many snapshots would go at once".to_owned(), []) };
             told.problems.extend(client.record(held.opened(), &client.event(Body::Prune(Box::new(refused)), Mail::Alert)));
             return Ok(told);
@@ -204,7 +209,7 @@ fn reap(client: &Client<'_>, opened: &Opened, told: &mut Told) -> Result<(), Fai
         Ok(reaped) => reaped,
         Err(reason) => {
             told.problems.push(reason.detail);
-            told.exit = if reason.code.exit() == exit::BUSY { exit::BUSY } else { LOOK };
+            told.exit = if reason.code == Code::Busy { exit::BUSY } else { LOOK };
             return Ok(());
         }
     };
@@ -217,7 +222,7 @@ fn reap(client: &Client<'_>, opened: &Opened, told: &mut Told) -> Result<(), Fai
     let mut happened = format!("{} gone for good", counted(snapshots, "snapshot", "snapshots"));
     if in_all > 0 {
         happened = format!("{happened}, and {} could not be removed", counted(in_all, "file", "files"));
-        told.exit = LOOK;
+        (told.exit, told.is_mailed) = (LOOK, true);
     }
     let mail = if in_all > 0 { Mail::Alert } else { Mail::None };
     let event = Upkeep { freed: Some(freed), problems: problems.clone(), ..Upkeep::of(happened, []) };

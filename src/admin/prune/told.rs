@@ -10,38 +10,41 @@ use crate::terms::{Bytes, ClientName, Freed};
 
 /// What was done for a client, or would be.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Told {
-    pub(super) client: String,
+pub(in crate::admin) struct Told {
+    pub(in crate::admin) client: String,
     /// Whether nothing was done.
-    pub(super) dry_run: bool,
+    pub(in crate::admin) dry_run: bool,
     /// Snapshots that went into the trash, or would go.
-    pub(super) removed: Vec<String>,
+    pub(in crate::admin) removed: Vec<String>,
     /// How many stay.
-    pub(super) kept: usize,
+    pub(in crate::admin) kept: usize,
     /// How many wait in the trash.
-    pub(super) waiting: usize,
-    pub(super) reaped: u64,
+    pub(in crate::admin) waiting: usize,
+    pub(in crate::admin) reaped: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) freed: Option<Freed>,
+    pub(in crate::admin) freed: Option<Freed>,
     /// `--explain`: each snapshot, with all that keeps it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) explained: Vec<Explained>,
+    pub(in crate::admin) explained: Vec<Explained>,
     /// `--simulate`: what would be there.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) simulated: Option<Vec<String>>,
+    pub(in crate::admin) simulated: Option<Vec<String>>,
+    /// Whether what went wrong has been mailed.
+    #[serde(skip)]
+    pub(in crate::admin) is_mailed: bool,
     /// What went wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) problems: Vec<String>,
+    pub(in crate::admin) problems: Vec<String>,
     /// Whether nothing is known of it but a problem.
     #[serde(skip)]
-    pub(super) failed: bool,
+    pub(in crate::admin) failed: bool,
     /// The exit code that goes with it.
-    pub(super) exit: u8,
+    pub(in crate::admin) exit: u8,
 }
 
 /// A snapshot and what keeps it.
 #[derive(Debug, Serialize)]
-pub(super) struct Explained {
+pub(in crate::admin) struct Explained {
     name: String,
     complete: bool,
     /// Nothing: it goes.
@@ -51,7 +54,7 @@ pub(super) struct Explained {
 }
 
 impl Explained {
-    pub(super) fn of(judged: &Judged<'_>) -> Self {
+    pub(in crate::admin) fn of(judged: &Judged<'_>) -> Self {
         let Judged { snapshot: Snapshot { name, complete, .. }, kept_by } = judged;
         let mark = if judged.is_doomed() { "-" } else { " " };
         let kept_by = kept_by.iter().map(ToString::to_string).collect();
@@ -61,13 +64,14 @@ impl Explained {
 
 impl Told {
     /// Of a client for which nothing could be done.
-    pub(super) fn failed(client: &ClientName, what: String, exit: u8) -> Self {
+    pub(in crate::admin) fn failed(client: &ClientName, what: String, exit: u8) -> Self {
         Self { client: client.to_string(), problems: vec![what], failed: true, exit, ..Self::default() }
     }
 
     /// For people: one line, and a line for each thing that was asked for or went wrong.
-    pub(super) fn text(&self) -> String {
-        let Self { client, dry_run, removed, kept, waiting, reaped, freed, explained, simulated, problems, failed, exit: _ } = self;
+    pub(in crate::admin) fn text(&self) -> String {
+        let Self { client, dry_run, removed, kept, waiting, reaped, freed, explained, simulated, problems, failed, is_mailed: _, exit: _ } =
+            self;
         if *failed {
             return format!("{client}: {}\n", problems.concat());
         }

@@ -85,7 +85,7 @@ impl Serialize for Event {
         let (version, body) = match &self.body {
             Body::Connection(connection) => (VERSION, Rest::Of(connection)),
             Body::Push(push) => (VERSION, Rest::Push(push)),
-            Body::Prune(upkeep) | Body::Delete(upkeep) | Body::Undelete(upkeep) | Body::Protect(upkeep) => {
+            Body::Prune(upkeep) | Body::Delete(upkeep) | Body::Undelete(upkeep) | Body::Protect(upkeep) | Body::Maintain(upkeep) => {
                 (VERSION, Rest::Upkeep(Inner::of(upkeep)))
             }
             Body::Unknown(unknown) => (unknown.version, Rest::Nothing {}),
@@ -142,6 +142,7 @@ fn body(kind: Kind, text: &str) -> serde_json::Result<Body> {
         Kind::Delete => Body::Delete(upkeep(text)?),
         Kind::Undelete => Body::Undelete(upkeep(text)?),
         Kind::Protect => Body::Protect(upkeep(text)?),
+        Kind::Maintain => Body::Maintain(upkeep(text)?),
     })
 }
 

@@ -64,6 +64,8 @@ table! {
         /// The administrator protected a snapshot, or ended that (`snapgate protect` and
         /// `unprotect`).
         Protect = "protect",
+        /// `snapgate maintain` could not do something that a person has to look at.
+        Maintain = "maintain",
     }
 }
 
@@ -82,6 +84,8 @@ pub enum Body {
     Undelete(Box<Upkeep>),
     /// See [`Kind::Protect`].
     Protect(Box<Upkeep>),
+    /// See [`Kind::Maintain`].
+    Maintain(Box<Upkeep>),
     /// What only a later version can read. It is kept, shown and mailed by what every event says.
     Unknown(Unknown),
 }
@@ -195,6 +199,7 @@ impl Event {
             Body::Delete(_) => Kind::Delete.as_str(),
             Body::Undelete(_) => Kind::Undelete.as_str(),
             Body::Protect(_) => Kind::Protect.as_str(),
+            Body::Maintain(_) => Kind::Maintain.as_str(),
             Body::Unknown(unknown) => &unknown.kind,
         }
     }
@@ -204,7 +209,9 @@ impl Event {
         match &self.body {
             Body::Connection(connection) => View::Visit(Visit { event: self, connection, push: None }),
             Body::Push(push) => View::Visit(Visit { event: self, connection: &push.connection, push: Some(&push.facts) }),
-            Body::Prune(upkeep) | Body::Delete(upkeep) | Body::Undelete(upkeep) | Body::Protect(upkeep) => View::Upkeep(upkeep),
+            Body::Prune(upkeep) | Body::Delete(upkeep) | Body::Undelete(upkeep) | Body::Protect(upkeep) | Body::Maintain(upkeep) => {
+                View::Upkeep(upkeep)
+            }
             Body::Unknown(unknown) => View::Unknown(unknown),
         }
     }
@@ -250,6 +257,7 @@ impl Body {
             Self::Delete(_) => Self::Delete(upkeep),
             Self::Undelete(_) => Self::Undelete(upkeep),
             Self::Protect(_) => Self::Protect(upkeep),
+            Self::Maintain(_) => Self::Maintain(upkeep),
             Self::Connection(_) | Self::Push(_) | Self::Unknown(_) => self.clone(),
         }
     }
@@ -262,7 +270,7 @@ impl Body {
                 let Push { connection, facts } = &mut **push;
                 Some((connection, Some(facts)))
             }
-            Self::Prune(_) | Self::Delete(_) | Self::Undelete(_) | Self::Protect(_) | Self::Unknown(_) => None,
+            Self::Prune(_) | Self::Delete(_) | Self::Undelete(_) | Self::Protect(_) | Self::Maintain(_) | Self::Unknown(_) => None,
         }
     }
 }

@@ -27,7 +27,17 @@ fn says(event: &Event) -> &Unknown {
 #[test]
 fn every_kind_comes_back_as_it_was_on_a_line_that_says_what_every_event_says() {
     let of = |body: fn(Box<Upkeep>) -> Body| Event { body: body(Box::new(Upkeep::of("done".to_owned(), ["a"]))), ..pruned() };
-    let all = [refusal(), failure(), published(), pruned(), of(Body::Delete), of(Body::Undelete), of(Body::Protect), unknown()];
+    let all = [
+        refusal(),
+        failure(),
+        published(),
+        pruned(),
+        of(Body::Delete),
+        of(Body::Undelete),
+        of(Body::Protect),
+        of(Body::Maintain),
+        unknown(),
+    ];
     for kind in Kind::ALL {
         assert!(all.iter().any(|event| event.kind() == kind.as_str()), "no sample of `{kind}`");
     }
@@ -163,7 +173,7 @@ fn what_was_done_to_history_reads_as_it_was_written_and_nothing_in_it_is_long_or
         problems: vec!["`x`: busy".to_owned()],
         ..Upkeep::of("2 snapshots removed, 9 kept".to_owned(), ["a", "b"])
     };
-    let bodies: [fn(Box<Upkeep>) -> Body; 4] = [Body::Prune, Body::Delete, Body::Undelete, Body::Protect];
+    let bodies: [fn(Box<Upkeep>) -> Body; 5] = [Body::Prune, Body::Delete, Body::Undelete, Body::Protect, Body::Maintain];
     for body in bodies {
         let event = Event { body: body(Box::new(upkeep.clone())), mail: Mail::None, ..refusal() };
         let text = serde_json::to_string(&event).unwrap();

@@ -2,6 +2,7 @@
 
 mod check;
 mod mail;
+mod past;
 mod snapshots;
 mod time;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 pub use check::*;
 pub use mail::*;
+pub use past::*;
 pub use snapshots::*;
 pub use time::*;
 

@@ -1,0 +1,130 @@
+//! What there is to do, in the order in which it is done: a row in [`TASKS`] for each. What verifies
+//! or mirrors a store later is a further row.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::told::Summary;
+use crate::act::clock;
+use crate::act::prune::{Dated, Opened};
+use crate::admin::prune::{Client, Failure, LOOK, failure, prune_alone, reap_alone};
+use crate::terms::exit;
+use crate::terms::text::os_words;
+
+/// A kind of upkeep.
+#[derive(Debug)]
+pub(super) struct Task {
+    /// What it is called: in `status`, and in the note of when it was done last.
+    pub(super) word: &'static str,
+    /// Whether there is something to do.
+    pub(super) is_due: fn(&Facts) -> bool,
+    /// Whether it is done each time all the same, because it costs little and a policy may have
+    /// changed.
+    pub(super) always: bool,
+    /// Does it. A push that runs is exit code 75 and no failure.
+    pub(super) run: fn(&Work<'_>, &mut Summary) -> Result<(), Failure>,
+}
+
+/// All of them. First comes what makes room, since what comes next may need some.
+pub(super) const TASKS: [Task; 3] = [
+    Task { word: "reap", is_due: Facts::has_something_to_free, always: false, run: reap },
+    Task { word: "prune", is_due: Facts::has_a_new_snapshot, always: true, run: prune },
+    // The count of what a client uses belongs here: behind all that frees room.
+    Task { word: "logs", is_due: |facts| facts.is_older("logs", TimeDelta::hours(20)), always: false, run: logs },
+];
+
+/// A client that is looked after.
+#[derive(Debug)]
+pub(super) struct Work<'a> {
+    pub(super) client: &'a Client<'a>,
+    pub(super) opened: &'a Opened,
+    pub(super) dry_run: bool,
+}
+
+/// What says whether something is due. None of it takes a walk.
+#[derive(Debug)]
+pub(in crate::admin) struct Facts {
+    now: DateTime<Utc>,
+    /// When each task was done last.
+    pub(in crate::admin) last: Dated,
+    /// When the newest snapshot began.
+    pub(in crate::admin) newest: Option<DateTime<Utc>>,
+    /// How many snapshots there are.
+    pub(in crate::admin) snapshots: usize,
+    /// How many wait in the trash.
+    pub(in crate::admin) trash: usize,
+    /// How many of these have waited for long enough.
+    free: usize,
+    /// Whether the reaper was interrupted.
+    reaping: bool,
+}
+
+impl Facts {
+    /// Of a client.
+    pub(in crate::admin) fn of(client: &Client<'_>, opened: &Opened) -> Result<Self, Failure> {
+        let (snapshots, newest) = opened.newest(&client.policy.names).map_err(failure)?;
+        let trash = opened.trashed_at().map_err(failure)?;
+        let grace = TimeDelta::hours(i64::from(client.policy.trash_grace.hours()));
+        let free = trash.iter().filter(|at| client.now - **at >= grace).count();
+        let (last, reaping) = (opened.maintained(), opened.is_reaping());
+        Ok(Self { now: client.now, last, newest, snapshots, trash: trash.len(), free, reaping })
+    }
+
+    fn has_something_to_free(&self) -> bool {
+        self.free > 0 || self.reaping
+    }
+
+    fn has_a_new_snapshot(&self) -> bool {
+        self.newest.is_some_and(|newest| self.last.get("prune").is_none_or(|last| *last < newest || *last > self.now))
+    }
+
+    /// Whether that was done longer ago than this, or by a clock that is not right.
+    fn is_older(&self, word: &str, than: TimeDelta) -> bool {
+        self.last.get(word).is_none_or(|last| *last > self.now || self.now - *last >= than)
+    }
+}
+
+/// What is due, by its words.
+pub(in crate::admin) fn due(facts: &Facts) -> Vec<&'static str> {
+    TASKS.iter().filter(|task| (task.is_due)(facts)).map(|task| task.word).collect()
+}
+
+fn reap(work: &Work<'_>, summary: &mut Summary) -> Result<(), Failure> {
+    if work.dry_run {
+        return Ok(());
+    }
+    // It would wait for the end of the push, and other clients for it.
+    if work.opened.is_busy() {
+        return Err((String::new(), exit::BUSY));
+    }
+    summary.add(reap_alone(work.client, work.opened)?)
+}
+
+fn prune(work: &Work<'_>, summary: &mut Summary) -> Result<(), Failure> {
+    summary.add(prune_alone(work.client, work.opened, work.dry_run)?)
+}
+
+/// What is kept about the past has an end, too.
+fn logs(work: &Work<'_>, summary: &mut Summary) -> Result<(), Failure> {
+    let Work { client, opened, dry_run } = work;
+    if *dry_run {
+        return Ok(());
+    }
+    let keep = TimeDelta::hours(i64::from(client.site.logs_keep.hours()));
+    summary.logs = opened.forget_logs(client.now - keep).map_err(failure)?;
+    let ledgers = opened.ledgers();
+    ledgers.rotate(client.now).map_err(|error| trouble("setting the ledger aside", &error))?;
+    let mut there: BTreeSet<String> = opened.names(&client.policy.names).map_err(failure)?.iter().map(ToString::to_string).collect();
+    there.extend(opened.trash().map_err(failure)?.into_iter().map(|trashed| trashed.name));
+    summary.ledgers = ledgers.forget(client.now - keep, &there).map_err(|error| trouble("removing an old ledger", &error))?;
+    let broken = opened.forget_broken(clock::kernel() - keep).map_err(failure)?;
+    summary.broken = broken.snapshots;
+    summary.problems.extend(broken.problems);
+    Ok(())
+}
+
+fn trouble(doing: &str, error: &std::io::Error) -> Failure {
+    let code = if error.kind() == std::io::ErrorKind::ResourceBusy { exit::BUSY } else { LOOK };
+    (format!("{doing}: {}", os_words(error)), code)
+}
