@@ -126,6 +126,16 @@ fn a_second_one_says_so_and_does_nothing_and_a_push_makes_it_wait_for_the_next_t
 }
 
 #[test]
+fn a_repository_that_is_gone_needs_somebody() {
+    let gate = with_history("", &[]);
+    says(&gate, &["maintain"]).exits(0);
+    fs::rename(gate.repository(), gate.path().join("elsewhere")).unwrap();
+    let said = says(&gate, &["maintain"]).exits(1).stdout;
+    assert!(said.starts_with("web1: nothing could be done\n  problem: the repository `"), "{said}");
+    assert!(says(&gate, &["status"]).exits(1).stdout.contains("is missing"));
+}
+
+#[test]
 fn an_unknown_client_is_told_of_before_anything_is_done() {
     let gate = with_history("keep: { daily: 2 }\nmin_snapshots: 1\nkeep_within: 1h\n", &[1, 2, 3]);
     let said = says(&gate, &["maintain", "web1", "nobody"]).exits(64);

@@ -133,8 +133,7 @@ fn one(client: &Client<'_>, dry_run: bool) -> Summary {
     let mut summary = Summary::of(client.name(), dry_run);
     let opened = match client.open() {
         Ok(Some(opened)) => opened,
-        // It has not pushed yet.
-        Ok(None) => return summary,
+        Ok(None) => return client.lost().into_iter().fold(summary, Summary::failed),
         Err(failure) => return summary.failed(failure),
     };
     let facts = match Facts::of(client, &opened) {

@@ -13,13 +13,13 @@ use crate::act::config::{self, zones};
 use crate::act::inspect::running_uid;
 use crate::act::names;
 use crate::act::prune::{Held, Opened};
-use crate::act::record::spool::Spool;
+use crate::act::record::spool::{self, Spool};
 use crate::act::record::{ledger, syslog};
 use crate::act::store::mounted;
 use crate::decide::keep::{Protection, Snapshot};
 use crate::decide::policy::{Policy, Site};
 use crate::decide::speak::line;
-use crate::terms::text::{printable, printable_name};
+use crate::terms::text::{printable, printable_name, printable_path};
 use crate::terms::{Account, Body, ClientName, Event, Mail, Reason, SnapshotName, Upkeep, Zone, exit};
 
 /// A client that this process may work for.
@@ -67,7 +67,14 @@ impl<'a> Client<'a> {
         Opened::open(&self.policy.path, self.account.uid).map_err(failure)
     }
 
-    /// The same where there has to be one.
+    /// What is wrong where there is no repository although there was one.
+    pub(in crate::admin) fn lost(&self) -> Option<Failure> {
+        let was_here = spool::was_published(&self.site.spool, self.account.uid, self.name());
+        let path = printable_path(&self.policy.path);
+        was_here.then(|| (format!("the repository `{path}` is missing\nsee whether its disk is mounted and who removed it"), exit::BUSY))
+    }
+
+    /// [`Self::open`] where there has to be one.
     pub(in crate::admin) fn existing(&self) -> Result<Opened, Failure> {
         self.open()?.ok_or_else(|| (format!("`{}` has no snapshot yet\nlet it push first", self.name()), exit::USAGE))
     }

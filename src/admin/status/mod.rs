@@ -94,7 +94,7 @@ fn of(client: &Client<'_>) -> Standing {
     let standing = Standing { client: client.name().to_string(), ..Standing::default() };
     let facts = client.open().and_then(|opened| opened.map(|opened| Facts::of(client, &opened)).transpose());
     match facts {
-        Ok(None) => standing,
+        Ok(None) => Standing { problem: client.lost().map(|(what, _)| what), ..standing },
         Ok(Some(facts)) => Standing {
             newest: facts.newest,
             age_seconds: facts.newest.map(|newest| (clock::now() - newest).num_seconds().max(0)),
