@@ -11,7 +11,7 @@ PACKAGES_FOR_ROOT = uidmap libcap2-bin dropbear-bin strace util-linux mount e2fs
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
-.PHONY: build build-needs demo quick test hostile owners older year fresh test-needs fuzz hostile-commands bench check fmt install clean-accounts
+.PHONY: build build-needs demo quick test hostile owners prune older year fresh test-needs fuzz hostile-commands bench check fmt install clean-accounts
 
 build: build-needs
 	$(CARGO) build --release --locked
@@ -57,6 +57,10 @@ owners: build-needs test-needs
 	OWNERS_KEPT=$${OWNERS_KEPT:-short} $(CARGO) test --locked --no-fail-fast --test gate -- --test-threads $${TEST_THREADS:-8} \
 		attacks:: history:: owners:: taken_over:: crash:: --skip where_there_is_no_view --skip nor_does_it_for_an_ordinary_account
 	REMAP_KILLS=all $(CARGO) test --locked --no-fail-fast --test sshd -- --test-threads $${TEST_THREADS:-8} remap_killed
+
+# What removes snapshots, killed two hundred times at any moment beside pushes: here, on ext4 and on XFS. The suite does ten times.
+prune: build-needs test-needs
+	PRUNE_KILLS=$${PRUNE_KILLS:-200} $(CARGO) test --locked --no-fail-fast --test prune -- disks::
 
 # Servers and clients of other releases: every attack, and the stories of a push. 3.2.7 on either side has its short form in the suite.
 # None of them runs without a view.

@@ -4,6 +4,7 @@ use std::env;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, RawFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -12,7 +13,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{
-    Gid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, geteuid, getuid, setgid, setgroups, setresgid, setresuid, setsid, setuid,
+    Gid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, getegid, geteuid, getgroups, getuid, setegid, seteuid, setgid, setgroups, setresgid,
+    setresuid, setsid, setuid,
 };
 use rustix::thread::{
     CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, configure_capability_in_ambient_set,
@@ -264,7 +266,36 @@ pub fn live_as(account: &Account, groups: &[u32]) -> Result<(), String> {
     becomes.map_err(|error| error.desc().to_owned())
 }
 
-/// The same, as a fresh login: its files in /proc are the account's, not root's as they would be
+/// Does something of root's as the account: whatever is opened, made and removed meanwhile has to
+/// be the account's to open, make and remove. It is root's process still, which the account's can
+/// neither look into nor signal. Whoever begins a thread meanwhile has to see its end: this is for
+/// all threads at once.
+///
+/// # Errors
+/// When there is a second thread, or the kernel does not do that. Then nothing was done.
+pub fn acting_as<T>(account: &Account, groups: &[u32], work: impl FnOnce() -> T) -> Result<T, String> {
+    // A directory has a link for each one in it, and two of its own (proc(5), "/proc/pid/task").
+    if !fs::metadata("/proc/self/task").is_ok_and(|tasks| tasks.nlink() == 3) {
+        return Err("there is a second thread".to_owned());
+    }
+    let fail = |error: nix::Error| error.desc().to_owned();
+    let (group, others) = (getegid(), getgroups().map_err(fail)?);
+    let wanted: Vec<_> = groups.iter().copied().map(Gid::from_raw).collect();
+    let become_it = || {
+        setgroups(&wanted)?;
+        setegid(Gid::from_raw(account.group))?;
+        seteuid(Uid::from_raw(account.uid))
+    };
+    let done = become_it().map(|()| work());
+    let back = seteuid(Uid::from_raw(0)).and_then(|()| setegid(group)).and_then(|()| setgroups(&others));
+    if back.is_err() {
+        // Whoever is half the account must do nothing as either.
+        std::process::abort();
+    }
+    done.map_err(fail)
+}
+
+/// As [`live_as`], as a fresh login: its files in /proc are the account's, not root's as they would be
 /// until it starts a program (proc(5), `PR_SET_DUMPABLE`).
 ///
 /// # Errors

@@ -1,9 +1,13 @@
 //! `snapgate prune`, `delete`, `undelete` and `protect`, as the administrator runs them.
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking, its helpers too")]
 
+mod accounts;
 mod by_hand;
+mod disks;
 mod killed;
 mod rules;
+mod several;
+mod wrong;
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +16,7 @@ use std::process::Command;
 use chrono::{DateTime, TimeDelta, Utc};
 use snapgate::act::record::ledger;
 use snapgate::terms::{Event, NamePattern, Upkeep, View};
-use support::{Gate, Ran, SNAPGATE, run};
+use support::{Gate, Ran, SNAPGATE, kept, must, run};
 
 /// A gate whose client has pushed once and has, besides, a snapshot of each of these ages in days. Each has three files, one of which
 /// all of them share.
@@ -26,8 +30,10 @@ fn with_history(policy: &str, days: &[i64]) -> (Gate, Vec<String>) {
     let mut names: Vec<String> = days.iter().map(|days| name(Utc::now() - TimeDelta::days(*days))).collect();
     for name in &names {
         let snapshot = gate.inside("snapshots").join(name);
-        fs::create_dir(&snapshot).unwrap();
+        // With the owners that a push has given them.
+        must(Command::new("cp").arg("-a").arg(gate.newest()).arg(&snapshot));
         fill(&snapshot, name);
+        fs::remove_file(snapshot.join("shared")).unwrap();
         fs::hard_link(&shared, snapshot.join("shared")).unwrap();
     }
     names.sort();
@@ -36,7 +42,7 @@ fn with_history(policy: &str, days: &[i64]) -> (Gate, Vec<String>) {
 }
 
 fn fill(directory: &Path, text: &str) {
-    fs::create_dir(directory.join("below")).unwrap();
+    fs::create_dir_all(directory.join("below")).unwrap();
     fs::write(directory.join("below/file"), text).unwrap();
     fs::write(directory.join("own"), text).unwrap();
 }
@@ -45,9 +51,14 @@ fn name(at: DateTime<Utc>) -> String {
     NamePattern::default().name_at(at).to_string()
 }
 
+/// What runs the administrator's program: whoever runs the tests, or the account where it is to do that itself.
 fn snapgate(gate: &Gate, words: &[&str]) -> Command {
-    let mut command = Command::new(SNAPGATE);
-    command.arg("--config").arg(gate.path().join("config")).args(words);
+    let account = kept::keeper().filter(|_| accounts::is_by_account());
+    let mut all = account.map_or_else(Vec::new, kept::Keeper::words);
+    all.push(account.map_or_else(|| SNAPGATE.to_string(), |_| gate.path().join("snapgate").display().to_string()));
+    let (program, before) = all.split_first().unwrap();
+    let mut command = Command::new(program);
+    command.args(before).arg("--config").arg(gate.path().join("config")).args(words);
     command
 }
 
@@ -73,7 +84,7 @@ fn upkeep(event: &Event) -> Option<&Upkeep> {
 /// What is in the trash, in order.
 fn trash(gate: &Gate) -> Vec<String> {
     let entries = fs::read_dir(gate.inside(".snapgate/trash")).into_iter().flatten().flatten();
-    let names = entries.map(|entry| entry.file_name().into_string().unwrap()).filter(|name| !name.ends_with(".json"));
+    let names = entries.map(|entry| entry.file_name().into_string().unwrap()).filter(|name| name.contains('@') && !name.ends_with(".json"));
     let mut names: Vec<_> = names.map(|name| name.split('@').next().unwrap().to_owned()).collect();
     names.sort();
     names

@@ -21,8 +21,8 @@ const IN_THE_PROGRAM: [&str; 3] = ["TcpStream::connect", "UdpSocket", "SmtpTrans
 
 /// The words for which this path asks the C library about names, or one of these words that it has.
 fn about_names(path: &[String], given: Option<&str>, words: &[&str]) -> Vec<String> {
-    // The number of a call that asks the kernel.
-    let path: Vec<&str> = path.iter().map(String::as_str).filter(|word| !word.starts_with("SYS_")).collect();
+    // A call that asks the kernel, and the number of one.
+    let path: Vec<&str> = path.iter().map(String::as_str).filter(|word| !word.starts_with("SYS_") && *word != "getgroups").collect();
     let path = path.join("::");
     let is_name = given.is_some_and(|text| !text.starts_with(char::is_numeric));
     let named = WITH_A_NAME.iter().filter(|call| is_name && path.ends_with(**call));

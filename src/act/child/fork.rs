@@ -83,6 +83,14 @@ pub fn apart_for_good(limit: Duration, most: usize, story: impl FnOnce(PipeWrite
 /// # Errors
 /// When there is a second thread, or the kernel has no process for it.
 pub fn delegated(leave: impl FnOnce() -> bool, work: impl FnOnce() -> Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+    delegated_within(MAX_END, leave, work)
+}
+
+/// The same for work that may return up to `most` bytes.
+///
+/// # Errors
+/// As [`delegated`].
+pub fn delegated_within(most: u64, leave: impl FnOnce() -> bool, work: impl FnOnce() -> Vec<u8>) -> io::Result<Option<Vec<u8>>> {
     const STAYED: i32 = 3;
     let (reader, writer) = io::pipe()?;
     let gate = getpid();
@@ -100,7 +108,7 @@ pub fn delegated(leave: impl FnOnce() -> bool, work: impl FnOnce() -> Vec<u8>) -
     })?;
     let mut answer = Vec::new();
     // From here on it may have done its work, so nobody else does: half a word is none.
-    let _ = reader.take(MAX_END).read_to_end(&mut answer);
+    let _ = reader.take(most).read_to_end(&mut answer);
     match collect(pid) {
         Ok(Ended::Exit(0)) => Ok(Some(answer)),
         Ok(Ended::Exit(STAYED)) => Ok(None),

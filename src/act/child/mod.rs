@@ -12,10 +12,14 @@ mod leader;
 mod mapping;
 mod meter;
 mod orders;
+#[cfg(feature = "admin")]
+pub mod pace;
 mod receiver;
 mod rsync;
 mod shell;
 mod sshd;
+#[cfg(feature = "admin")]
+mod upkeep;
 mod version;
 
 use std::os::fd::AsFd;
@@ -27,7 +31,7 @@ use nix::poll::PollTimeout;
 use crate::decide::push::plan::Run;
 use crate::terms::Excess;
 
-pub use fork::{LastWord, Successor, apart, apart_for_good, delegated, succeeded};
+pub use fork::{LastWord, Successor, apart, apart_for_good, delegated, delegated_within, succeeded};
 pub use getent::{Ask, GETENT, getent};
 pub use hook::{HookEnd, Setting, hook};
 pub use mapping::{Namespace, NamespaceBegun, begin_namespace};
@@ -37,6 +41,8 @@ pub use receiver::receive;
 pub use rsync::{NotStarted, Standby, Undecided, become_rsync, begin, stand_by};
 pub use shell::become_shell;
 pub use sshd::ask_sshd;
+#[cfg(feature = "admin")]
+pub use upkeep::{ONE, upkeep};
 pub use version::version;
 
 /// Somebody who answers a child while it is waited for. Readable where there is a question.

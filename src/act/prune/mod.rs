@@ -4,8 +4,8 @@
 //! A snapshot goes in two steps. One rename takes it out of history, into `.snapgate/trash/`, from
 //! where it can be brought back. Later the reaper removes it (`reap`).
 //!
-//! Root does this for every account, in directories in which that account may put anything. So
-//! every step is taken by descriptor and through no link, and whatever root makes is the account's.
+//! An account may put anything into its directories. So every step is taken by descriptor and
+//! through no link; root becomes the account for it, or leaves what it makes to it.
 
 mod ledgers;
 mod notes;
@@ -28,9 +28,7 @@ use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, fsync, geteuid, symlinkat, unlinkat};
 
 use crate::act::store::tree::{Listed, each, open_at, stat};
-use crate::act::store::{OrTrouble as _, locked, remembered, tree, unusable};
-use crate::decide::owners::Remembered;
-use crate::terms::text::printable_path;
+use crate::act::store::{OrTrouble as _, locked, remembered, tree};
 use crate::terms::{NamePattern, Reason, STATE, SnapshotName};
 
 pub use ledgers::{Ledgers, events, of_account};
@@ -58,14 +56,11 @@ pub struct Held<'a> {
 
 impl Opened {
     /// Opens the repository at `path`, which is the account's with this uid; `None` where nothing
-    /// was ever published in it.
+    /// was ever published in it. This process is the account, or in the namespace of its clients'
+    /// ids where the files are of these.
     pub fn open(path: &Path, uid: u32) -> Result<Option<Self>, Reason> {
-        if matches!(remembered(path)?, Remembered::Mapped(_)) && !geteuid().is_root() {
-            return Err(unusable(
-                format!("the files in `{}` are of other ids than the account's", printable_path(path)),
-                "run it as root, who may remove them",
-            ));
-        }
+        // Not while root gives its files other ids.
+        remembered(path)?;
         let opened = || -> io::Result<Self> {
             let root = open_at(AT_FDCWD, path)?;
             let owner = owner(&root, uid)?;
@@ -164,7 +159,6 @@ impl Held<'_> {
     pub fn set_current(&self, name: Option<&SnapshotName>) -> Result<(), Reason> {
         let Opened { root, state, owner, path, .. } = self.opened;
         let set = || -> io::Result<()> {
-            const NEXT: &str = "current.new";
             let Some(name) = name else { return gone(unlinkat(root, "current", UnlinkatFlags::NoRemoveDir)) };
             gone(unlinkat(state, NEXT, UnlinkatFlags::NoRemoveDir))?;
             symlinkat(Path::new(&format!("snapshots/{name}")), state, NEXT)?;
@@ -177,6 +171,12 @@ impl Held<'_> {
         set().or_trouble("setting `current` of", path)
     }
 }
+
+/// The directory of what was removed.
+const TRASH: &str = "trash";
+
+/// The link that is to be `current`.
+const NEXT: &str = "current.new";
 
 /// A file that is not there yet.
 const NEW: OFlag = OFlag::O_RDWR.union(OFlag::O_CREAT).union(OFlag::O_EXCL).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);

@@ -13,7 +13,7 @@ use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Held, NEW, Opened, gone};
+use super::{Held, NEW, NEXT, Opened, TRASH, gone};
 use crate::act::store::OrTrouble as _;
 use crate::act::store::disk::{found, read_bounded};
 use crate::act::store::tree::{each, open_at};
@@ -131,6 +131,17 @@ impl Held<'_> {
     /// What somebody was about to do who did not come to recording it.
     pub fn announced(&self) -> Option<Event> {
         read(self.opened.state.as_fd(), OsStr::new(ANNOUNCED)).ok()
+    }
+
+    /// Removes what somebody was writing who was killed.
+    pub fn tidy(&self) {
+        let Opened { state, .. } = self.opened;
+        let inner = [PROTECTED, TRASH].map(|name| open_at(state, name));
+        let drafts = inner.iter().flatten().chain([state]).map(|directory| (directory, DRAFT));
+        for (directory, name) in drafts.chain([(state, NEXT)]) {
+            // What stays does no harm: whoever writes next replaces it.
+            let _ = unlinkat(directory, name, UnlinkatFlags::NoRemoveDir);
+        }
     }
 
     /// It is recorded.

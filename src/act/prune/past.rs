@@ -7,19 +7,19 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use nix::errno::Errno;
 use nix::fcntl::{RenameFlags, renameat2};
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 
-use super::trash::{REAPING, STAMP, TRASH, read_entry};
-use super::{Held, Opened, Reaped, gone, notes};
+use super::trash::{REAPING, STAMP, read_entry};
+use super::{Held, Opened, Reaped, TRASH, gone, notes};
 use crate::act::store::OrTrouble as _;
 use crate::act::store::disk::found;
 use crate::act::store::tree::{Lent, c_string, each, open_at, stat};
-use crate::terms::{NamePattern, Reason};
+use crate::terms::{NamePattern, Reason, SnapshotName};
 
 /// The directory of what could be neither kept nor removed.
 const BROKEN: &str = "broken";
@@ -98,9 +98,12 @@ impl Opened {
     }
 
     /// How many snapshots there are, and when the newest one began.
+    /// It reads one name of each form, and the later ones that it comes across: a directory of the
+    /// same form with a date that there never was is counted, too.
     pub fn newest(&self, names: &NamePattern) -> Result<(usize, Option<DateTime<Utc>>), Reason> {
-        let all = self.names(names)?;
-        Ok((all.len(), all.last().map(|name| name.at)))
+        let mut found = Found { names, newest: None, count: 0 };
+        found.below(self.snapshots.as_fd(), "", 1).or_trouble("reading the snapshots of", &self.path)?;
+        Ok((found.count, found.newest.map(|name| name.at)))
     }
 
     /// When each snapshot went that waits in the trash.
@@ -117,18 +120,6 @@ impl Opened {
         };
         read().or_trouble("reading the trash of", &self.path)
     }
-
-    /// Whether the reaper has something left to do.
-    pub fn is_reaping(&self) -> bool {
-        let mut is_left = false;
-        if let Ok(reaping) = open_at(&self.state, REAPING) {
-            let _ = each(reaping.as_fd(), |_| {
-                is_left = true;
-                Ok(())
-            });
-        }
-        is_left
-    }
 }
 
 impl Held<'_> {
@@ -136,6 +127,41 @@ impl Held<'_> {
     pub fn has_maintained(&self, dated: &Dated) -> Result<(), Reason> {
         let Opened { state, path, .. } = self.opened;
         self.opened.put(state.as_fd(), MAINTAINED, dated).or_trouble("writing in", path)
+    }
+}
+
+/// What is found in history.
+struct Found<'a> {
+    names: &'a NamePattern,
+    newest: Option<SnapshotName>,
+    count: usize,
+}
+
+impl Found<'_> {
+    fn below(&mut self, directory: BorrowedFd<'_>, prefix: &str, level: usize) -> io::Result<()> {
+        // A descriptor keeps its place in a listing.
+        let again = open_at(directory, ".")?;
+        each(again.as_fd(), |entry| {
+            let Ok(name) = entry.name.to_str() else { return Ok(()) };
+            if !entry.is_directory(directory)? {
+                return Ok(());
+            }
+            let name = format!("{prefix}{name}");
+            if self.newest.as_ref().is_some_and(|newest| newest.is_of_the_form_of(&name) && name.as_str() <= newest.as_str()) {
+                self.count += 1;
+            } else if let Some(read) = self.names.read(&name) {
+                self.count += 1;
+                if self.newest.as_ref().is_none_or(|newest| newest.at < read.at) {
+                    self.newest = Some(read);
+                }
+            } else if level < self.names.deepest()
+                && let Ok(inner) = open_at(directory, entry.name)
+            {
+                // What cannot be opened is no directory of the gate's.
+                self.below(inner.as_fd(), &format!("{name}/"), level + 1)?;
+            }
+            Ok(())
+        })
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Threads share directories. Each goes through a tree by the store's one walker, and gives a
 //! directory away when another thread has nothing to do. What they leave, since it was not empty
-//! yet, goes in a last walk. Whatever is interrupted goes on the next time: it stands in
-//! `.snapgate/reaping/`, from where nothing comes back.
+//! yet, goes in a last walk. While a push runs it does nothing, and says so. Whatever is interrupted
+//! goes on the next time: it stands in `.snapgate/reaping/`, from where nothing comes back.
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
@@ -11,13 +11,12 @@ use std::io;
 use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::stat::{FileStat, SFlag, fstat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::{Opened, Trashed};
@@ -26,7 +25,7 @@ use crate::act::store::walk::{Closed, Leaving, Next, Visitor, walk};
 use crate::act::store::{OrTrouble as _, locked};
 use crate::terms::limits::{MAX_NAMED_PROBLEMS, REAP_LOOK, REAP_THREADS};
 use crate::terms::text::{os_words, printable};
-use crate::terms::{Code, Reason};
+use crate::terms::{Code, Freed, Reason};
 
 /// What the reaper did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,6 +40,8 @@ pub struct Reaped {
     pub problems: Vec<String>,
     /// How much could not be removed.
     pub in_all: u64,
+    /// Whether it gave way to a push before the end.
+    pub paused: bool,
 }
 
 /// How many locks files of several names share.
@@ -50,19 +51,28 @@ const TURNS: usize = 256;
 const STACK: usize = 16 << 20;
 
 impl Opened {
-    /// Removes these from the trash for good, and what an earlier reaper did not finish. Stands
-    /// back while a push runs.
+    /// Removes these from the trash for good, and what an earlier reaper did not finish. Gives way
+    /// to a push that runs.
     ///
     /// # Errors
     /// With [`Code::Busy`](crate::terms::Code::Busy) while another reaper is at work.
     pub fn reap(&self, trashed: &[Trashed]) -> Result<Reaped, Reason> {
+        self.reap_telling(trashed, &|_| {})
+    }
+
+    /// The same; `tell` hears every so often what is free of the snapshot in hand.
+    ///
+    /// # Errors
+    /// As [`Opened::reap`].
+    pub fn reap_telling(&self, trashed: &[Trashed], tell: &(dyn Fn(Freed) + Sync)) -> Result<Reaped, Reason> {
         let lock = self.lock_file("reaper.lock").or_trouble("opening", &self.path)?;
         let _lock = locked(lock, &self.path).map_err(|reason| match reason.code {
             Code::Busy => Reason::new(Code::Busy, "another `snapgate prune` is freeing what was removed").hint("wait until it has ended"),
             _ => reason,
         })?;
-        let reaping = self.give_up(trashed).or_trouble("emptying the trash of", &self.path)?;
-        let mut all = Reaped::default();
+        let (reaping, stuck) = self.give_up(trashed).or_trouble("emptying the trash of", &self.path)?;
+        let mut all = Reaped { in_all: stuck.len() as u64, ..Reaped::default() };
+        all.problems.extend(stuck.into_iter().take(MAX_NAMED_PROBLEMS));
         let mut names: Vec<CString> = Vec::new();
         let listed = open_at(&reaping, ".").map_err(io::Error::from).and_then(|again| {
             each(again.as_fd(), |entry| {
@@ -72,12 +82,15 @@ impl Opened {
         });
         listed.or_trouble("reading the trash of", &self.path)?;
         for name in names {
-            let common = Common::new(self);
+            let common = Common::new(self, tell);
             if let Err(error) = common.tree(&reaping, &name) {
                 common.problem(&name, &error);
             }
             let is_gone = stat(reaping.as_fd(), &name).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
             common.add_to(&mut all, &name, is_gone);
+            if all.paused {
+                break;
+            }
         }
         Ok(all)
     }
@@ -86,6 +99,7 @@ impl Opened {
 /// What the threads share.
 struct Common<'a> {
     opened: &'a Opened,
+    tell: &'a (dyn Fn(Freed) + Sync),
     queue: Mutex<Queue>,
     changed: Condvar,
     /// Threads that have nothing to do, and that nobody has given anything.
@@ -95,6 +109,8 @@ struct Common<'a> {
     inodes: AtomicU64,
     /// Entries seen: now and then one looks whether a push runs.
     seen: AtomicU64,
+    /// One does.
+    stopped: AtomicBool,
     problems: Mutex<(BTreeSet<String>, u64)>,
 }
 
@@ -111,10 +127,11 @@ fn taken<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<'a> Common<'a> {
-    fn new(opened: &'a Opened) -> Self {
+    fn new(opened: &'a Opened, tell: &'a (dyn Fn(Freed) + Sync)) -> Self {
         let turns = std::iter::repeat_with(Mutex::default).take(TURNS).collect();
         Self {
             opened,
+            tell,
             queue: Mutex::default(),
             changed: Condvar::new(),
             hungry: AtomicUsize::new(0),
@@ -122,6 +139,7 @@ impl<'a> Common<'a> {
             bytes: AtomicU64::new(0),
             inodes: AtomicU64::new(0),
             seen: AtomicU64::new(0),
+            stopped: AtomicBool::new(false),
             problems: Mutex::default(),
         }
     }
@@ -130,7 +148,10 @@ impl<'a> Common<'a> {
     fn tree(&self, parent: &OwnedFd, name: &CStr) -> io::Result<()> {
         let found = stat(parent.as_fd(), name)?;
         if kind(&found) != SFlag::S_IFDIR {
-            return self.unlink(parent.as_fd(), name).map(drop);
+            return self.unlink(parent.as_fd(), name, found.st_ino).map(drop);
+        }
+        if self.gives_way() {
+            return Ok(());
         }
         let device = found.st_dev;
         taken(&self.queue).directories.push(open_forcibly(parent.as_fd(), name)?);
@@ -145,10 +166,13 @@ impl<'a> Common<'a> {
                 self.work(device);
             }
         });
+        if self.has_stopped() {
+            return Ok(());
+        }
         // What is left is tried once more, and told of then.
         *taken(&self.problems) = <(BTreeSet<String>, u64)>::default();
         let mut rest = Reaper { common: self, device, removed: 0, shares: false };
-        walk(parent.as_fd(), name, Here { since: 0, stays: false }, Closed::Lent, &mut rest).map(drop)
+        walk(parent.as_fd(), name, Here { since: 0, bytes: Some(allocated(&found)) }, Closed::Lent, &mut rest).map(drop)
     }
 
     /// Empties directories until there are no more.
@@ -157,7 +181,7 @@ impl<'a> Common<'a> {
         let _ = rustix::process::nice(19);
         let mut reaper = Reaper { common: self, device, removed: 0, shares: true };
         while let Some(directory) = self.next() {
-            let here = Here { since: reaper.removed, stays: true };
+            let here = Here { since: reaper.removed, bytes: None };
             if let Err(error) = walk(directory.as_fd(), c".", here, Closed::Lent, &mut reaper) {
                 self.problem(c"a directory", &error);
             }
@@ -169,6 +193,10 @@ impl<'a> Common<'a> {
     fn next(&self) -> Option<OwnedFd> {
         let mut queue = taken(&self.queue);
         loop {
+            if self.has_stopped() {
+                self.changed.notify_all();
+                return None;
+            }
             if let Some(directory) = queue.directories.pop() {
                 queue.working += 1;
                 return Some(directory);
@@ -183,42 +211,37 @@ impl<'a> Common<'a> {
         }
     }
 
-    /// Gives a directory to a thread that has nothing to do. Returns whether there was one.
-    fn share(&self, at: BorrowedFd<'_>, name: &CStr) -> bool {
+    /// Gives a directory to a thread that has nothing to do; back it comes where there is none.
+    fn share(&self, directory: OwnedFd) -> Option<OwnedFd> {
         if self.hungry.load(Ordering::Relaxed) == 0 {
-            return false;
+            return Some(directory);
         }
         let mut queue = taken(&self.queue);
         if queue.directories.len() >= self.hungry.load(Ordering::Relaxed) {
-            return false;
+            return Some(directory);
         }
-        let Ok(directory) = open_forcibly(at, name) else { return false };
         queue.directories.push(directory);
         self.changed.notify_one();
-        true
+        None
     }
 
     /// Removes a name, and counts what that frees. Returns whether it was there.
-    fn unlink(&self, at: BorrowedFd<'_>, name: &CStr) -> io::Result<bool> {
-        let mut found = stat(at, name)?;
+    fn unlink(&self, at: BorrowedFd<'_>, name: &CStr, inode: u64) -> io::Result<bool> {
         // Two threads with two names of one file must not both see the other's.
-        let turn = (found.st_nlink > 1).then(|| usize::try_from(found.st_ino).unwrap_or_default() % TURNS);
-        let _turn = turn.and_then(|turn| self.turns.get(turn)).map(taken);
-        if turn.is_some() {
-            found = stat(at, name)?;
-        }
+        let _turn = self.turns.get(usize::try_from(inode).unwrap_or_default() % TURNS).map(taken);
+        let found = stat(at, name)?;
         match unlinkat(at, name, UnlinkatFlags::NoRemoveDir) {
             Err(Errno::ENOENT) => return Ok(false),
             removed => removed?,
         }
         if found.st_nlink == 1 {
-            self.freed(&found);
+            self.freed(allocated(&found));
         }
         Ok(true)
     }
 
-    fn freed(&self, found: &FileStat) {
-        self.bytes.fetch_add(allocated(found), Ordering::Relaxed);
+    fn freed(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.inodes.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -233,13 +256,25 @@ impl<'a> Common<'a> {
         }
     }
 
-    /// Waits while a push runs: it has the disk to itself.
-    fn breathe(&self) {
+    /// Looks now and then whether a push runs: it has the disk to itself.
+    fn look_up(&self) {
         if self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(REAP_LOOK) {
-            while self.opened.is_busy() {
-                thread::sleep(Duration::from_millis(500));
-            }
+            (self.tell)(Freed { bytes: self.bytes.load(Ordering::Relaxed), inodes: self.inodes.load(Ordering::Relaxed) });
+            self.gives_way();
         }
+    }
+
+    fn gives_way(&self) -> bool {
+        let is_busy = self.opened.is_busy();
+        if is_busy {
+            self.stopped.store(true, Ordering::Relaxed);
+            self.changed.notify_all();
+        }
+        is_busy
+    }
+
+    fn has_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
     }
 
     fn add_to(self, all: &mut Reaped, name: &CStr, is_gone: bool) {
@@ -247,8 +282,9 @@ impl<'a> Common<'a> {
         all.snapshots += u64::from(is_gone);
         all.bytes = all.bytes.saturating_add(self.bytes.into_inner());
         all.inodes = all.inodes.saturating_add(self.inodes.into_inner());
-        // What is gone in the end was no problem.
-        if !is_gone {
+        all.paused |= self.stopped.into_inner() && !is_gone;
+        // What is gone in the end was no problem, and what is left to do is none yet.
+        if !is_gone && !all.paused {
             all.in_all = all.in_all.saturating_add(in_all.max(1));
             let room = MAX_NAMED_PROBLEMS.saturating_sub(all.problems.len());
             let name = printable(name.to_bytes());
@@ -261,8 +297,8 @@ impl<'a> Common<'a> {
 struct Here {
     /// What had been removed when it was last read.
     since: u64,
-    /// Whether it stays itself: whoever gave it away removes it.
-    stays: bool,
+    /// What it takes; `None`: whoever gave it away removes it.
+    bytes: Option<u64>,
 }
 
 struct Reaper<'a> {
@@ -275,23 +311,41 @@ struct Reaper<'a> {
     shares: bool,
 }
 
+/// Opens a directory, with every right to it, also where its owner has none.
+fn enter(at: BorrowedFd<'_>, name: &CStr) -> io::Result<(OwnedFd, FileStat)> {
+    let opened = match open_at(at, name) {
+        Err(Errno::EACCES) => open_forcibly(at, name)?,
+        opened => opened?,
+    };
+    let found = fstat(&opened)?;
+    let mode = Mode::from_bits_truncate(found.st_mode & 0o7777);
+    if !mode.contains(Mode::S_IRWXU) {
+        // Without it what is in there stays, and is told of.
+        let _ = fchmod(&opened, mode | Mode::S_IRWXU);
+    }
+    Ok((opened, found))
+}
+
 impl Visitor for Reaper<'_> {
     type Here = Here;
 
     fn entry(&mut self, _: &mut Here, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<Here>> {
-        self.common.breathe();
+        self.common.look_up();
+        if self.common.has_stopped() {
+            return Ok(Next::Stop);
+        }
         let mut look = || -> io::Result<Next<Here>> {
             if !entry.is_directory(at)? {
-                self.removed += u64::from(self.common.unlink(at, entry.name)?);
+                self.removed += u64::from(self.common.unlink(at, entry.name, entry.inode)?);
                 return Ok(Next::Past);
             }
-            if stat(at, entry.name)?.st_dev != self.device {
+            let (opened, found) = enter(at, entry.name)?;
+            if found.st_dev != self.device {
                 return Err(io::Error::other("something is mounted there"));
             }
-            if self.shares && self.common.share(at, entry.name) {
-                return Ok(Next::Past);
-            }
-            Ok(Next::Into(Here { since: self.removed, stays: false }))
+            let kept = if self.shares { self.common.share(opened) } else { Some(opened) };
+            let here = Here { since: self.removed, bytes: Some(allocated(&found)) };
+            Ok(kept.map_or(Next::Past, |opened| Next::Through(opened, here)))
         };
         Ok(look().unwrap_or_else(|error| {
             self.common.problem(entry.name, &error);
@@ -300,19 +354,16 @@ impl Visitor for Reaper<'_> {
     }
 
     fn leave(&mut self, here: Here, left: &Leaving<'_>) -> io::Result<Option<Here>> {
-        let again = (self.removed > here.since).then_some(Here { since: self.removed, stays: here.stays });
-        if here.stays {
-            return Ok(again);
-        }
-        let found = fstat(left.at)?;
+        let again = (self.removed > here.since).then_some(Here { since: self.removed, ..here });
+        let Some(bytes) = here.bytes else { return Ok(again) };
         match unlinkat(left.parent, left.name, UnlinkatFlags::RemoveDir) {
             Ok(()) => {
                 self.removed += 1;
-                self.common.freed(&found);
+                self.common.freed(bytes);
                 Ok(None)
             }
             // Others are still at work in it, or something could not be removed, which was said.
-            Err(Errno::ENOTEMPTY) => Ok(again),
+            Err(Errno::ENOTEMPTY | Errno::EEXIST) => Ok(again),
             Err(error) => {
                 self.common.problem(left.name, &error.into());
                 Ok(None)

@@ -1,7 +1,6 @@
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -191,23 +190,72 @@ fn what_a_killed_reaper_left_is_finished_and_cannot_come_back() {
 }
 
 #[test]
-fn the_reaper_stands_back_while_a_push_runs() {
+fn the_reaper_gives_way_to_a_push_and_goes_on_after_it() {
     let place = Place::with(&["2026/1121/0300"]);
     place.remove("2026/1121/0300");
     let repository = Repository::open(&place.root(), uid(), None).unwrap();
     let opened = place.open();
     let trash = opened.trash().unwrap();
-    std::thread::scope(|scope| {
-        let held = repository.hold().unwrap();
-        assert_eq!(opened.hold().unwrap_err().code, Code::Busy);
-        let reaping = scope.spawn(|| opened.reap(&trash).unwrap());
-        std::thread::sleep(Duration::from_millis(300));
-        assert!(!reaping.is_finished());
-        assert_eq!(opened.reap(&[]).unwrap_err().code, Code::Busy, "there is one reaper");
-        assert!(place.state("reaping/2026~1121~0300@20261128T090000Z/file").exists());
-        drop(held);
-        assert_eq!(reaping.join().unwrap().snapshots, 1);
-    });
+    let held = repository.hold().unwrap();
+    assert_eq!(opened.hold().unwrap_err().code, Code::Busy);
+    assert_eq!(opened.reap(&trash).unwrap(), Reaped { paused: true, ..Reaped::default() });
+    assert!(place.state("reaping/2026~1121~0300@20261128T090000Z/file").exists());
+    drop(held);
+    let reaped = opened.reap(&[]).unwrap();
+    assert_eq!((reaped.snapshots, reaped.paused), (1, false));
+}
+
+#[test]
+fn there_is_one_reaper_and_it_gives_way_in_the_middle_of_a_tree() {
+    let place = Place::with(&["2026/1121/0300"]);
+    for directory in 0..20 {
+        let below = place.snapshot("2026/1121/0300").join(directory.to_string());
+        fs::create_dir(&below).unwrap();
+        (0..500).for_each(|file| fs::write(below.join(file.to_string()), "").unwrap());
+    }
+    place.remove("2026/1121/0300");
+    let (opened, other) = (place.open(), place.open());
+    let repository = Repository::open(&place.root(), uid(), None).unwrap();
+    let held = std::sync::Mutex::new(None);
+    let busy = std::sync::Mutex::new(None);
+    let begins = |freed: crate::terms::Freed| {
+        if freed.inodes > 1000 {
+            held.lock().unwrap().get_or_insert_with(|| repository.hold().unwrap());
+            busy.lock().unwrap().get_or_insert_with(|| other.reap(&[]).unwrap_err().code);
+        }
+    };
+    let first = opened.reap_telling(&opened.trash().unwrap(), &begins).unwrap();
+    assert_eq!((first.snapshots, first.paused, first.in_all), (0, true, 0), "{first:?}");
+    assert_eq!(busy.into_inner().unwrap(), Some(Code::Busy));
+    drop(held);
+    let second = opened.reap(&[]).unwrap();
+    assert_eq!((second.snapshots, second.paused, first.inodes + second.inodes), (1, false, 10_022), "{first:?} {second:?}");
+}
+
+#[test]
+fn what_somebody_reads_waits_in_the_trash_and_what_cannot_be_moved_keeps_nothing_back() {
+    let place = Place::with(&["2026/1121/0300", "2026/1122/0300"]);
+    let reading = Repository::at(&place.root()).keep_for_reading(&place.name("2026/1121/0300")).unwrap();
+    place.remove("2026/1121/0300");
+    place.remove("2026/1122/0300");
+    assert_eq!(place.reap().snapshots, 1);
+    assert_eq!(place.open().trash().unwrap().len(), 1);
+    drop(reading);
+    assert_eq!(place.reap().snapshots, 1);
+}
+
+#[test]
+fn what_a_killed_command_was_writing_goes_with_the_next_one() {
+    let place = Place::with(&["2026/1121/0300"]);
+    for left in ["draft", "current.new", "trash/draft", "protected/draft"] {
+        fs::create_dir_all(place.state(left).parent().unwrap()).unwrap();
+        chmod(place.state(left).parent().unwrap(), 0o700);
+        fs::write(place.state(left), "half").unwrap();
+    }
+    place.open().hold().unwrap().tidy();
+    for left in ["draft", "current.new", "trash/draft", "protected/draft"] {
+        assert!(!place.state(left).exists(), "{left}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! A place in the trash says by its name which snapshot it is and when it went, so that one rename
 //! says all, and nothing is half done after a kill. Why it went is in a note beside it.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
@@ -13,17 +13,16 @@ use nix::errno::Errno;
 use nix::fcntl::{RenameFlags, renameat2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::notes::{self, NOTE, key, named};
-use super::{Held, Opened, gone, is_directory};
+use super::{Held, Opened, TRASH, gone, is_directory};
 use crate::act::store::OrTrouble as _;
 use crate::act::store::disk::found;
-use crate::act::store::tree::{Lent, c_string, each, open_at};
+use crate::act::store::tree::{Lent, c_string, each, find, open_at};
+use crate::terms::text::{os_words, printable};
 use crate::terms::{Reason, SnapshotName};
-
-/// The directory of what was removed.
-pub(super) const TRASH: &str = "trash";
 
 /// Where the reaper has begun with it.
 pub(super) const REAPING: &str = "reaping";
@@ -164,27 +163,27 @@ impl Opened {
         read().or_trouble("reading the trash of", &self.path)
     }
 
+    /// Whether the reaper has begun with something.
+    pub fn is_reaping(&self) -> bool {
+        let any = |reaping: OwnedFd| find(reaping.as_fd(), |_| Ok(Some(()))).is_ok_and(|found| found.is_some());
+        open_at(&self.state, REAPING).is_ok_and(any)
+    }
+
     /// Hands these to the reaper: from then on they cannot be brought back. One that is gone from
-    /// the trash is passed over.
-    pub(super) fn give_up(&self, trashed: &[Trashed]) -> io::Result<OwnedFd> {
+    /// the trash is passed over, and one that somebody reads waits there. Returns also what cannot
+    /// be handed over, and why.
+    pub(super) fn give_up(&self, trashed: &[Trashed]) -> io::Result<(OwnedFd, Vec<String>)> {
         let reaping = self.directory(REAPING)?;
         let trash = self.directory(TRASH)?;
+        let mut stuck = Vec::new();
         for Trashed { entry, .. } in trashed {
-            let name = CString::new(entry.as_str())?;
-            if !is_directory(trash.as_fd(), &name) {
-                continue;
+            if let Err(error) = hand_over(&trash, &reaping, &CString::new(entry.as_str())?) {
+                stuck.push(format!("{}: {}", printable(entry.as_bytes()), os_words(&error)));
             }
-            // Its `..` changes. Nobody needs its mode any more.
-            let lent = Lent::open(trash.as_fd(), &name)?;
-            match renameat2(&trash, &*name, &reaping, &*name, RenameFlags::RENAME_NOREPLACE) {
-                Ok(()) | Err(Errno::ENOENT) => {}
-                Err(error) => return Err(error.into()),
-            }
-            let _ = lent.give_back();
         }
         self.forget_notes(&trash)?;
         fsync(&trash)?;
-        Ok(reaping)
+        Ok((reaping, stuck))
     }
 
     /// Removes notes about what is no longer there, also those that a killed reaper left. One that is
@@ -204,6 +203,24 @@ impl Opened {
         }
         Ok(())
     }
+}
+
+/// Moves a snapshot from the trash to what is being removed.
+fn hand_over(trash: &OwnedFd, reaping: &OwnedFd, name: &CStr) -> io::Result<()> {
+    if !is_directory(trash.as_fd(), name) {
+        return Ok(());
+    }
+    // Its `..` changes. Nobody needs its mode any more.
+    let lent = Lent::open(trash.as_fd(), name)?;
+    if flock(&lent, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK) {
+        return lent.give_back();
+    }
+    match renameat2(trash, name, reaping, name, RenameFlags::RENAME_NOREPLACE) {
+        Ok(()) | Err(Errno::ENOENT) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let _ = lent.give_back();
+    Ok(())
 }
 
 /// A snapshot's name, and when it went.

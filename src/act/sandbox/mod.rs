@@ -192,6 +192,22 @@ impl Links for Nobody {
     fn answer_lost(&mut self) {}
 }
 
+/// Makes this process one of the account's, and takes it to where it has root's power over its
+/// clients' files, for good. No rsync has part in it. Only before there is a second thread.
+///
+/// # Errors
+/// With what did not work, for the administrator.
+pub fn reach(whom: &Whom) -> Result<(), String> {
+    whom.account.as_ref().map_or(Ok(()), |(account, groups)| process::log_in(account, groups))?;
+    let Some(mapping) = &whom.mapping else { return Ok(()) };
+    let begun = begin(Isolation { view: true, asks: false, filter: None }, None).map_err(NotStarted::what)?;
+    let (namespace, waiting) = child::begin_namespace(begun, mapping)?.finish()?;
+    // It was there to be mapped, and becomes nothing.
+    drop(waiting);
+    namespace.enter()?;
+    process::give_up_power(Users::Client)
+}
+
 /// Has `links` answer the questions of the rsync with this number, which come in on `listener`.
 ///
 /// # Errors

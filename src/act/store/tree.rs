@@ -78,7 +78,7 @@ pub(super) fn place_in(tree: &Path, place: &SubPath) -> io::Result<Option<(Owned
 
 pub(in crate::act) struct Listed<'a> {
     pub(in crate::act) name: &'a CStr,
-    pub(super) inode: u64,
+    pub(in crate::act) inode: u64,
     kind: FileType,
 }
 
@@ -96,7 +96,10 @@ impl Listed<'_> {
 const PIECE: usize = 4096;
 
 /// Gives each entry of a directory to `look`, until that finds something.
-pub(super) fn find<T>(directory: BorrowedFd<'_>, mut look: impl FnMut(&Listed<'_>) -> io::Result<Option<T>>) -> io::Result<Option<T>> {
+pub(in crate::act) fn find<T>(
+    directory: BorrowedFd<'_>,
+    mut look: impl FnMut(&Listed<'_>) -> io::Result<Option<T>>,
+) -> io::Result<Option<T>> {
     let mut room = Vec::with_capacity(PIECE);
     let mut entries = RawDir::new(directory, room.spare_capacity_mut());
     while let Some(entry) = entries.next() {

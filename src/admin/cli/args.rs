@@ -133,6 +133,15 @@ pub(super) enum Order {
         #[arg(long)]
         json: bool,
     },
+    /// Do it for one client; `maintain` runs this
+    #[command(name = crate::act::child::ONE, hide = true)]
+    MaintainOne {
+        /// The client
+        client: ClientName,
+        /// Say what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Show in a table how each client stands: its newest snapshot, and what is due
     Status {
         /// The client; all of them by default
@@ -155,6 +164,9 @@ pub(super) enum Order {
         /// Say what would be removed, and change nothing
         #[arg(long)]
         dry_run: bool,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Bring back a snapshot that was removed
     Undelete {
@@ -163,6 +175,9 @@ pub(super) enum Order {
         client: ClientName,
         /// Its name
         snapshot: String,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Keep a snapshot, whatever the policy says
     Protect {
@@ -177,6 +192,9 @@ pub(super) enum Order {
         /// Why, for whoever asks later
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         why: String,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Leave a snapshot to the policy again
     Unprotect {
@@ -185,6 +203,9 @@ pub(super) enum Order {
         client: ClientName,
         /// Its name
         snapshot: String,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Show snapshots
     List {

@@ -55,14 +55,18 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         }
         Order::Maintain { client, jobs, dry_run, json } => {
             let quiet = client.is_empty() && !io::stdout().is_terminal() && !json;
-            let watched = io::stdout().is_terminal() && io::stderr().is_terminal();
-            print(maintain::maintain(&directory, &maintain::Orders { clients: client, jobs, dry_run, quiet, watched, json }))
+            print(maintain::maintain(&directory, &maintain::Orders { clients: client, jobs, dry_run, quiet, json }))
         }
+        Order::MaintainOne { client, dry_run } => print(maintain::one(&directory, &client, dry_run)),
         Order::Status { client, json } => print(status::status(&directory, client.as_ref(), json)),
-        Order::Delete { client, snapshot, force, dry_run } => print(prune::delete(&directory, &client, &snapshot, force, dry_run)),
-        Order::Undelete { client, snapshot } => print(prune::undelete(&directory, &client, &snapshot)),
-        Order::Protect { client, snapshot, until, why } => print(prune::protect(&directory, &client, &snapshot, until, &why)),
-        Order::Unprotect { client, snapshot } => print(prune::unprotect(&directory, &client, &snapshot)),
+        Order::Delete { client, snapshot, force, dry_run, json } => {
+            print(prune::delete(&directory, &client, &snapshot, prune::How { force, dry_run, json }))
+        }
+        Order::Undelete { client, snapshot, json } => print(prune::undelete(&directory, &client, &snapshot, json)),
+        Order::Protect { client, snapshot, until, why, json } => {
+            print(prune::protect(&directory, &client, &prune::Wish { snapshot: &snapshot, until, why: &why }, json))
+        }
+        Order::Unprotect { client, snapshot, json } => print(prune::unprotect(&directory, &client, &snapshot, json)),
         Order::List { client } => print(list::list(&directory, client.as_ref()).map_err(|what| (what, exit::CONFIG))),
     }
 }

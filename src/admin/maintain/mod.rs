@@ -1,32 +1,36 @@
 //! `snapgate maintain`: does what is due for every client, so that a store looks after itself.
 //!
 //! A timer runs this as root, or cron as an account for its own clients. What goes wrong with one
-//! client never stops the others, and whatever is interrupted goes on the next time: each task
-//! (`tasks`) sees to that itself. This module only brings them in order, and tells.
+//! client never stops the others: each has a process of its own (`one`). Whatever is interrupted
+//! goes on the next time: each task (`tasks`) sees to that itself. This module only starts the
+//! processes, and tells.
 
 mod needs;
+mod one;
 mod spool;
 mod tasks;
 mod told;
 
+use std::fs::File;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::act::child;
 use crate::act::inspect::running_uid;
 use crate::act::record::spool::Spool;
-use crate::act::{config, process};
+use crate::act::{config, names, process};
 use crate::admin::prune::{Client, Failure, LOOK, Printed};
 use crate::decide::policy::{Policy, Site};
 use crate::terms::limits::MAINTAIN_JOBS;
 use crate::terms::{ClientName, exit};
 
+pub(crate) use one::one;
 pub(in crate::admin) use tasks::{Facts, due};
 
-use tasks::{TASKS, Work};
 use told::Summary;
 
 /// What `maintain` is asked for.
@@ -40,14 +44,12 @@ pub(crate) struct Orders {
     pub(crate) dry_run: bool,
     /// Whether nobody wants to read of what went well.
     pub(crate) quiet: bool,
-    /// Whether somebody looks on.
-    pub(crate) watched: bool,
     /// Whether a program reads the answer.
     pub(crate) json: bool,
 }
 
 /// A client, or why nothing can be done for it.
-type Found = (ClientName, Result<Policy, Failure>);
+type Found = (ClientName, Result<(), Failure>);
 
 /// Does it for each client. The exit code is 1 where a person has to look at something, which is
 /// mailed then, and 75 where another `maintain` is at work.
@@ -62,11 +64,11 @@ pub(crate) fn maintain(directory: &Path, orders: &Orders) -> Result<Printed, Fai
         let words = if orders.quiet { String::new() } else { "another `snapgate maintain` is at work: nothing was done\n".to_owned() };
         return Ok((words, exit::BUSY));
     }
-    let mut all = each(directory, &site, clients, orders);
+    let mut all = each(directory, clients, orders, &lock);
     if orders.clients.is_empty() && !orders.dry_run {
         all.extend(spool::forget(&site));
     }
-    for summary in all.iter_mut().filter(|summary| !orders.dry_run && summary.needs_somebody()) {
+    for summary in all.iter_mut().filter(|_| !orders.dry_run) {
         needs::tell(directory, &site, summary);
     }
     let code = if all.iter().any(Summary::needs_somebody) { LOOK } else { 0 };
@@ -81,19 +83,24 @@ pub(crate) fn maintain(directory: &Path, orders: &Orders) -> Result<Printed, Fai
 
 /// The clients that are meant, and that this process may work for.
 fn clients(directory: &Path, site: &Site, orders: &Orders) -> Result<Vec<Found>, Failure> {
-    if orders.clients.is_empty() {
-        let all = config::all_policies(directory, site).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
-        return Ok(all.into_iter().map(|(name, policy)| (name, policy.map_err(|fault| (fault.to_string(), exit::CONFIG)))).collect());
+    if !orders.clients.is_empty() {
+        // A name that is wrong is told at once, before anything is done.
+        return orders.clients.iter().map(|name| Client::find(directory, site, name).map(|_| (name.clone(), Ok(())))).collect();
     }
-    // A name that is wrong is told at once, before anything is done.
-    let found = |name: &ClientName| Client::find(directory, site, name).map(|client| (name.clone(), Ok(client.policy)));
-    orders.clients.iter().map(found).collect()
+    let all = config::all_policies(directory, site).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+    let is_ours = |policy: &Policy| running_uid() == 0 || names::named(&policy.user).is_none_or(|account| account.uid == running_uid());
+    let found = all.into_iter().filter_map(|(name, policy)| match policy {
+        Ok(policy) => is_ours(&policy).then_some((name, Ok(()))),
+        Err(fault) => Some((name, Err((fault.to_string(), exit::CONFIG)))),
+    });
+    Ok(found.collect())
 }
 
 /// Does it for these, several at once.
-fn each(directory: &Path, site: &Site, clients: Vec<Found>, orders: &Orders) -> Vec<Summary> {
-    let bar = if orders.watched && !orders.json { ProgressBar::new(clients.len() as u64) } else { ProgressBar::hidden() };
-    if let Ok(style) = ProgressStyle::with_template("{pos}/{len} {bar:30} {msg}") {
+fn each(directory: &Path, clients: Vec<Found>, orders: &Orders, lock: &File) -> Vec<Summary> {
+    let target = if orders.json || orders.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let bar = ProgressBar::with_draw_target(Some(clients.len() as u64), target);
+    if let Ok(style) = ProgressStyle::with_template("{bar:20} {pos}/{len} {msg}") {
         bar.set_style(style);
     }
     let usual = thread::available_parallelism().map_or(1, NonZero::get).min(MAINTAIN_JOBS);
@@ -103,15 +110,11 @@ fn each(directory: &Path, site: &Site, clients: Vec<Found>, orders: &Orders) -> 
     let work = || {
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((name, policy)) = next else { return };
+            let Some((name, found)) = next else { return };
             bar.set_message(name.to_string());
-            let client = policy.and_then(|policy| Client::of(directory, site, policy));
-            let summary = match client {
-                Ok(None) => None,
-                Ok(Some(client)) => Some(one(&client, orders.dry_run)),
-                Err(failure) => Some(Summary::of(&name, orders.dry_run).failed(failure)),
-            };
-            done.lock().unwrap_or_else(PoisonError::into_inner).extend(summary);
+            let summary = found.and_then(|()| started(directory, &name, orders.dry_run, lock));
+            let summary = summary.unwrap_or_else(|failure| Summary::of(&name, orders.dry_run).failed(failure));
+            done.lock().unwrap_or_else(PoisonError::into_inner).push(summary);
             bar.inc(1);
         }
     };
@@ -128,42 +131,8 @@ fn each(directory: &Path, site: &Site, clients: Vec<Found>, orders: &Orders) -> 
     all
 }
 
-/// Does what is due for one client.
-fn one(client: &Client<'_>, dry_run: bool) -> Summary {
-    let mut summary = Summary::of(client.name(), dry_run);
-    let opened = match client.open() {
-        Ok(Some(opened)) => opened,
-        Ok(None) => return client.lost().into_iter().fold(summary, Summary::failed),
-        Err(failure) => return summary.failed(failure),
-    };
-    let facts = match Facts::of(client, &opened) {
-        Ok(facts) => facts,
-        Err(failure) => return summary.failed(failure),
-    };
-    let mut last = facts.last.clone();
-    let work = Work { client, opened: &opened, dry_run };
-    for task in TASKS.iter().filter(|task| task.always || (task.is_due)(&facts)) {
-        let is_held_up = |done: &Result<(), Failure>| matches!(done, Err((_, exit::BUSY)));
-        let mut done = (task.run)(&work, &mut summary);
-        if is_held_up(&done) && !opened.is_busy() {
-            // By a push that has just ended, or by something else.
-            done = (task.run)(&work, &mut summary);
-        }
-        match done {
-            Ok(()) => {
-                summary.done.push(task.word);
-                last.insert(task.word.to_owned(), client.now);
-            }
-            Err((_, exit::BUSY)) if opened.is_busy() => summary.busy = true,
-            Err(failure) => summary = summary.failed(failure),
-        }
-    }
-    // While a push runs the next one does it again, which does no harm.
-    if !dry_run
-        && last != facts.last
-        && let Ok(held) = client.hold(&opened)
-    {
-        let _ = held.has_maintained(&last);
-    }
-    summary
+fn started(directory: &Path, name: &ClientName, dry_run: bool, lock: &File) -> Result<Summary, Failure> {
+    let said = child::upkeep(directory, name, dry_run, lock);
+    let said = said.map_err(|error| (format!("the process that looks after it: {error}"), exit::INTERNAL))?;
+    serde_json::from_slice(&said).map_err(|_| ("the process that looks after it said nothing".to_owned(), exit::INTERNAL))
 }

@@ -4,13 +4,16 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::told::Summary;
 use crate::act::clock;
 use crate::act::prune::{Dated, Opened};
-use crate::admin::prune::{Client, Failure, LOOK, failure, prune_alone, reap_alone};
+use crate::admin::prune::{Client, Failure, LOOK, Said, failure, prune_once, reap_once};
+use crate::decide::policy::Policy;
 use crate::terms::exit;
-use crate::terms::text::os_words;
+use crate::terms::limits::MAX_REPORTED_TEXT;
+use crate::terms::text::{os_words, still_printable};
 
 /// A kind of upkeep.
 #[derive(Debug)]
@@ -22,8 +25,8 @@ pub(super) struct Task {
     /// Whether it is done each time all the same, because it costs little and a policy may have
     /// changed.
     pub(super) always: bool,
-    /// Does it. A push that runs is exit code 75 and no failure.
-    pub(super) run: fn(&Work<'_>, &mut Summary) -> Result<(), Failure>,
+    /// Does it, or looks. A push that runs is exit code 75 and no failure.
+    pub(super) run: fn(&Client<'_>, bool, &mut Summary) -> Result<(), Failure>,
 }
 
 /// All of them. First comes what makes room, since what comes next may need some.
@@ -34,16 +37,8 @@ pub(super) const TASKS: [Task; 3] = [
     Task { word: "logs", is_due: |facts| facts.is_older("logs", TimeDelta::hours(20)), always: false, run: logs },
 ];
 
-/// A client that is looked after.
-#[derive(Debug)]
-pub(super) struct Work<'a> {
-    pub(super) client: &'a Client<'a>,
-    pub(super) opened: &'a Opened,
-    pub(super) dry_run: bool,
-}
-
 /// What says whether something is due. None of it takes a walk.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(in crate::admin) struct Facts {
     now: DateTime<Utc>,
     /// When each task was done last.
@@ -61,14 +56,14 @@ pub(in crate::admin) struct Facts {
 }
 
 impl Facts {
-    /// Of a client.
-    pub(in crate::admin) fn of(client: &Client<'_>, opened: &Opened) -> Result<Self, Failure> {
-        let (snapshots, newest) = opened.newest(&client.policy.names).map_err(failure)?;
+    /// Of a client with that policy.
+    pub(in crate::admin) fn of(policy: &Policy, now: DateTime<Utc>, opened: &Opened) -> Result<Self, Failure> {
+        let (snapshots, newest) = opened.newest(&policy.names).map_err(failure)?;
         let trash = opened.trashed_at().map_err(failure)?;
-        let grace = TimeDelta::hours(i64::from(client.policy.trash_grace.hours()));
-        let free = trash.iter().filter(|at| client.now - **at >= grace).count();
+        let grace = TimeDelta::hours(i64::from(policy.trash_grace.hours()));
+        let free = trash.iter().filter(|at| now - **at >= grace).count();
         let (last, reaping) = (opened.maintained(), opened.is_reaping());
-        Ok(Self { now: client.now, last, newest, snapshots, trash: trash.len(), free, reaping })
+        Ok(Self { now, last, newest, snapshots, trash: trash.len(), free, reaping })
     }
 
     fn has_something_to_free(&self) -> bool {
@@ -90,38 +85,64 @@ pub(in crate::admin) fn due(facts: &Facts) -> Vec<&'static str> {
     TASKS.iter().filter(|task| (task.is_due)(facts)).map(|task| task.word).collect()
 }
 
-fn reap(work: &Work<'_>, summary: &mut Summary) -> Result<(), Failure> {
-    if work.dry_run {
-        return Ok(());
-    }
-    // It would wait for the end of the push, and other clients for it.
-    if work.opened.is_busy() {
-        return Err((String::new(), exit::BUSY));
-    }
-    summary.add(reap_alone(work.client, work.opened)?)
+fn reap(client: &Client<'_>, dry_run: bool, summary: &mut Summary) -> Result<(), Failure> {
+    if dry_run { Ok(()) } else { summary.add(reap_once(client)?) }
 }
 
-fn prune(work: &Work<'_>, summary: &mut Summary) -> Result<(), Failure> {
-    summary.add(prune_alone(work.client, work.opened, work.dry_run)?)
+fn prune(client: &Client<'_>, dry_run: bool, summary: &mut Summary) -> Result<(), Failure> {
+    summary.add(prune_once(client, dry_run)?)
 }
 
 /// What is kept about the past has an end, too.
-fn logs(work: &Work<'_>, summary: &mut Summary) -> Result<(), Failure> {
-    let Work { client, opened, dry_run } = work;
-    if *dry_run {
+fn logs(client: &Client<'_>, dry_run: bool, summary: &mut Summary) -> Result<(), Failure> {
+    if dry_run {
         return Ok(());
     }
+    let Forgotten { logs, ledgers, broken, problems } = client.reaching(|| forget(client))?;
+    (summary.logs, summary.ledgers, summary.broken) = (logs, ledgers, broken);
+    summary.problems.extend(problems);
+    Ok(())
+}
+
+/// What is no longer remembered.
+#[derive(Default, Serialize, Deserialize)]
+struct Forgotten {
+    logs: u64,
+    ledgers: u64,
+    broken: u64,
+    problems: Vec<String>,
+}
+
+fn forget(client: &Client<'_>) -> Result<Forgotten, Failure> {
+    let opened = client.existing()?;
     let keep = TimeDelta::hours(i64::from(client.site.logs_keep.hours()));
-    summary.logs = opened.forget_logs(client.now - keep).map_err(failure)?;
-    let ledgers = opened.ledgers();
-    ledgers.rotate(client.now).map_err(|error| trouble("setting the ledger aside", &error))?;
+    let logs = opened.forget_logs(client.now - keep).map_err(failure)?;
+    let old = opened.ledgers();
+    old.rotate(client.now).map_err(|error| trouble("setting the ledger aside", &error))?;
     let mut there: BTreeSet<String> = opened.names(&client.policy.names).map_err(failure)?.iter().map(ToString::to_string).collect();
     there.extend(opened.trash().map_err(failure)?.into_iter().map(|trashed| trashed.name));
-    summary.ledgers = ledgers.forget(client.now - keep, &there).map_err(|error| trouble("removing an old ledger", &error))?;
+    let ledgers = old.forget(client.now - keep, &there).map_err(|error| trouble("removing an old ledger", &error))?;
     let broken = opened.forget_broken(clock::kernel() - keep).map_err(failure)?;
-    summary.broken = broken.snapshots;
-    summary.problems.extend(broken.problems);
-    Ok(())
+    Ok(Forgotten { logs, ledgers, broken: broken.snapshots, problems: broken.problems })
+}
+
+impl Said for Forgotten {
+    fn checked(mut self) -> Self {
+        self.problems.iter_mut().for_each(|problem| *problem = still_printable(problem, MAX_REPORTED_TEXT));
+        self
+    }
+}
+
+impl Said for Option<Facts> {
+    fn checked(self) -> Self {
+        self
+    }
+}
+
+impl Said for bool {
+    fn checked(self) -> Self {
+        self
+    }
 }
 
 fn trouble(doing: &str, error: &std::io::Error) -> Failure {

@@ -2,20 +2,21 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::admin::prune::{Failure, LOOK, Told};
+use crate::admin::prune::{Failure, Told};
 use crate::terms::text::counted;
 use crate::terms::{Bytes, Freed, exit};
 
 /// What was done for a client, or would be.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Summary {
     /// The client, or what else was looked after.
     pub(super) client: String,
     pub(super) dry_run: bool,
     /// The tasks that were done, or would be, in order.
-    pub(super) done: Vec<&'static str>,
+    pub(super) done: Vec<String>,
     /// Snapshots that went into the trash, or would go.
     pub(super) removed: Vec<String>,
     /// How many stay.
@@ -38,8 +39,10 @@ pub(super) struct Summary {
     /// What a person has to look at.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) problems: Vec<String>,
-    /// Of these the ones that are mailed already.
-    #[serde(skip)]
+    /// What is strange, and no problem.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) notes: Vec<String>,
+    /// How many of the problems are mailed already.
     pub(super) mailed: usize,
     /// Whether it is of no client's.
     #[serde(skip)]
@@ -58,26 +61,24 @@ impl Summary {
         self
     }
 
-    /// Adds what `prune` says. What it leaves for a person is a problem, and what a push holds up
-    /// is none.
+    /// Adds what `prune` says. What it leaves for a person it has mailed, and what a push holds up
+    /// is no problem.
     pub(super) fn add(&mut self, told: Told) -> Result<(), Failure> {
-        let Told { removed, kept, waiting, reaped, freed, problems, exit, is_mailed, .. } = told;
+        let Told { dry_run, removed, kept, reaped, freed, problems, exit, paused, strange, .. } = told;
+        let gone = usize::try_from(reaped).unwrap_or_default();
+        self.waiting = self.waiting.saturating_add(if dry_run { 0 } else { removed.len() }).saturating_sub(gone);
         self.removed.extend(removed);
-        (self.kept, self.waiting) = (self.kept.max(kept), waiting);
+        self.kept = self.kept.max(kept);
         self.reaped = self.reaped.saturating_add(reaped);
         self.freed = freed.or(self.freed);
+        self.busy |= paused;
+        self.notes.extend(strange);
         if exit == exit::BUSY {
             return Err((problems.join("\n"), exit));
         }
-        if exit == LOOK || !problems.is_empty() {
-            self.mailed += if is_mailed { problems.len() } else { 0 };
-            // What is mailed stands first.
-            if is_mailed {
-                self.problems.splice(0..0, problems)
-            } else {
-                self.problems.splice(self.problems.len().., problems)
-            };
-        }
+        // What is mailed stands first.
+        self.mailed += problems.len();
+        self.problems.splice(0..0, problems);
         Ok(())
     }
 
@@ -90,7 +91,7 @@ impl Summary {
     pub(super) fn text(&self) -> String {
         let Self { client, dry_run, done, removed, kept, waiting, reaped, freed, logs, ledgers, broken, mails, busy, problems, .. } = self;
         let mut said = Vec::new();
-        if done.contains(&"prune") {
+        if done.iter().any(|done| done == "prune") {
             let goes = if *dry_run { "would be removed" } else { "removed" };
             said.push(format!("{} {goes}, {kept} kept", counted(removed.len(), "snapshot", "snapshots")));
         }
@@ -125,6 +126,9 @@ impl Summary {
         let mut text = format!("{client}: {}\n", said.join("; "));
         if *dry_run {
             removed.iter().for_each(|name| text.push_str(&format!("  - {name}\n")));
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "  {note}");
         }
         for problem in problems {
             let _ = writeln!(text, "  problem: {}", problem.replace('\n', "\n    "));

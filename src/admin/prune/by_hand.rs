@@ -2,37 +2,52 @@
 
 use std::path::Path;
 
-use chrono::TimeDelta;
-
-use super::client::{Client, failure, upkeep, whoami};
-use super::{Failure, Printed, judge};
+use super::client::{Client, failure, upkeep};
+use super::done::Done;
+use super::rules::{grace, judge};
+use super::{Failure, Printed};
 use crate::act::config;
-use crate::act::prune::{Protected, Removal};
-use crate::decide::keep::Judged;
+use crate::act::prune::{Held, Protected, Removal};
+use crate::decide::keep::{Judged, Snapshot};
 use crate::terms::text::{counted, printable};
 use crate::terms::{Body, ClientName, Event, Mail, SnapshotName, exit};
 
+/// How `delete` is meant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct How {
+    /// Whether what has to stay goes, too.
+    pub(crate) force: bool,
+    /// Whether nothing is to be changed.
+    pub(crate) dry_run: bool,
+    /// Whether a program reads the answer.
+    pub(crate) json: bool,
+}
+
 /// Moves snapshots into the trash: all of these, or none. What a floor keeps stays, unless `force`
 /// is said. `current` moves to the newest that is left.
-pub(crate) fn delete(directory: &Path, name: &ClientName, wanted: &[String], force: bool, dry_run: bool) -> Result<Printed, Failure> {
+pub(crate) fn delete(directory: &Path, name: &ClientName, wanted: &[String], how: How) -> Result<Printed, Failure> {
     let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
     let client = Client::find(directory, &site, name)?;
+    client.reaching(|| deleted(&client, wanted, how))?.printed(&client, how.json)
+}
+
+fn deleted(client: &Client<'_>, wanted: &[String], how: How) -> Result<Done, Failure> {
     let opened = client.existing()?;
     let held = client.hold(&opened)?;
     let mut all = client.snapshots(&opened)?;
     for snapshot in &mut all {
         snapshot.being_read = wanted.iter().any(|wanted| wanted == snapshot.name.as_str()) && opened.is_read(&snapshot.name);
     }
-    let judged = judge(&client, &all);
+    let judged = judge(client, &all);
     let mut goes: Vec<&SnapshotName> = Vec::new();
     let mut stays = Vec::new();
     for wanted in wanted {
         let found = judged.iter().find(|judged| judged.snapshot.name.as_str() == wanted);
-        let judged = found.ok_or_else(|| client.unknown(wanted))?;
+        let judged = found.ok_or_else(|| client.unknown(&opened, wanted))?;
         if goes.contains(&&judged.snapshot.name) {
             continue;
         }
-        if judged.is_on_a_floor() && !force {
+        if judged.is_on_a_floor() && !how.force {
             stays.push(floors(judged));
         }
         goes.push(&judged.snapshot.name);
@@ -42,11 +57,18 @@ pub(crate) fn delete(directory: &Path, name: &ClientName, wanted: &[String], for
         return Err((format!("nothing was removed, because these have to stay:\n{stays}\nsay --force if they are to go"), exit::REFUSED));
     }
     let count = counted(goes.len(), "snapshot", "snapshots");
-    if dry_run {
-        let lines: String = goes.iter().map(|name| format!("  - {name}\n")).collect();
-        return Ok((format!("{name}: {count} would be removed\n{lines}"), 0));
+    let says = |says: String| Done::new(client, goes.iter().map(|name| name.as_str()), says);
+    if how.dry_run {
+        return Ok(says(format!("{count} would be removed")).would());
     }
-    let removal = Removal { why: if force { "`snapgate delete --force`" } else { "`snapgate delete`" }.to_owned(), by: whoami() };
+    let removal =
+        Removal { why: if how.force { "`snapgate delete --force`" } else { "`snapgate delete`" }.to_owned(), by: client.by.clone() };
+    take_out(client, &held, &all, &goes, &removal)?;
+    Ok(says(format!("{count} removed; `snapgate undelete` brings each back within {}", client.policy.trash_grace)))
+}
+
+/// Takes them out, and records it: also of a part, where the rest cannot be.
+fn take_out(client: &Client<'_>, held: &Held<'_>, all: &[Snapshot], goes: &[&SnapshotName], removal: &Removal) -> Result<(), Failure> {
     let words = |removed: &[&str]| {
         let happened = format!("{} deleted by {}", counted(removed.len(), "snapshot", "snapshots"), removal.by);
         Body::Delete(upkeep(happened, removed.iter().copied(), &removal.why))
@@ -61,7 +83,7 @@ pub(crate) fn delete(directory: &Path, name: &ClientName, wanted: &[String], for
     let mut removed = Vec::new();
     let mut failed = None;
     for name in goes {
-        match held.remove(name, client.now, &removal) {
+        match held.remove(name, client.now, removal) {
             Ok(()) => removed.push(name.as_str()),
             Err(reason) => {
                 failed = Some(failure(reason));
@@ -70,15 +92,11 @@ pub(crate) fn delete(directory: &Path, name: &ClientName, wanted: &[String], for
         }
     }
     let synced = held.sync().map_err(failure);
-    let lost = client.record(&opened, &Event { body: words(&removed), ..event });
-    held.told();
-    if let Some(failed) = failed {
-        return Err(failed);
+    if !removed.is_empty() {
+        client.record(held.opened(), &Event { body: words(&removed), ..event });
     }
-    synced?;
-    let grace = client.policy.trash_grace;
-    let text = format!("{name}: {count} removed; `snapgate undelete` brings each back within {grace}\n");
-    Ok((text + &problems(&lost), 0))
+    held.told();
+    failed.map_or(synced, Err)
 }
 
 /// A snapshot and the floors under it.
@@ -88,9 +106,14 @@ fn floors(judged: &Judged<'_>) -> String {
 
 /// Brings a snapshot back, the one that was removed last where there are several of the name. It is
 /// protected for as long as the trash keeps one, since a rule may have removed it.
-pub(crate) fn undelete(directory: &Path, name: &ClientName, wanted: &str) -> Result<Printed, Failure> {
+pub(crate) fn undelete(directory: &Path, name: &ClientName, wanted: &str, json: bool) -> Result<Printed, Failure> {
     let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
     let client = Client::find(directory, &site, name)?;
+    client.reaching(|| undeleted(&client, wanted))?.printed(&client, json)
+}
+
+fn undeleted(client: &Client<'_>, wanted: &str) -> Result<Done, Failure> {
+    let name = client.name();
     let opened = client.existing()?;
     let shown = printable(wanted.as_bytes());
     let held = client.hold(&opened)?;
@@ -101,19 +124,23 @@ pub(crate) fn undelete(directory: &Path, name: &ClientName, wanted: &str) -> Res
         (format!("`{shown}` is not in the trash of `{name}`{waiting}"), exit::USAGE)
     };
     let trashed = trash.iter().rev().find(|trashed| trashed.name == wanted).ok_or_else(gone)?;
-    let snapshot = client.policy.names.read(wanted).ok_or_else(gone)?;
+    let other = || {
+        let help = "write snapshots: { name: … } with the pattern that it has, for as long as that takes";
+        (format!("`{shown}` is in the trash, but is no name of the policy's pattern\n{help}"), exit::USAGE)
+    };
+    let snapshot = client.policy.names.read(wanted).ok_or_else(other)?;
     let there = opened.names(&client.policy.names).map_err(failure)?;
     if there.contains(&snapshot) {
         return Err((format!("`{name}` has another snapshot `{shown}` now\ndelete that one first"), exit::USAGE));
     }
-    let until = client.now + TimeDelta::hours(i64::from(client.policy.trash_grace.hours()));
+    let until = client.now + grace(client);
     let protections = opened.protections().map_err(failure)?;
     let is_protected = protections.iter().any(|(name, note)| name == wanted && note.until.is_none_or(|end| end >= until));
     if !is_protected {
-        let protected = Protected { until: Some(until), why: "it was brought back".to_owned(), by: whoami(), at: client.now };
+        let protected = Protected { until: Some(until), why: "it was brought back".to_owned(), by: client.by.clone(), at: client.now };
         opened.protect(&snapshot, &protected).map_err(failure)?;
     }
-    let happened = format!("{snapshot} brought back by {}", whoami());
+    let happened = format!("{snapshot} brought back by {}", client.by);
     let event = client.event(Body::Undelete(upkeep(happened, [snapshot.as_str()], "")), Mail::None);
     held.announce(&event).map_err(failure)?;
     held.bring_back(trashed, &snapshot).map_err(failure)?;
@@ -121,13 +148,8 @@ pub(crate) fn undelete(directory: &Path, name: &ClientName, wanted: &str) -> Res
     if there.iter().all(|other| (other.at, other.as_str()) < (snapshot.at, snapshot.as_str())) {
         held.set_current(Some(&snapshot)).map_err(failure)?;
     }
-    let lost = client.record(&opened, &event);
+    client.record(&opened, &event);
     held.told();
     let protected = if is_protected { "protected as before".to_owned() } else { format!("protected for {}", client.policy.trash_grace) };
-    Ok((format!("{name}: {snapshot} is back, {protected}\n{}", problems(&lost)), 0))
-}
-
-/// What could not be recorded, in lines.
-pub(super) fn problems(lost: &[String]) -> String {
-    lost.iter().map(|what| format!("  problem: {what}\n")).collect()
+    Ok(Done::new(client, [snapshot.as_str()], format!("{snapshot} is back, {protected}")))
 }

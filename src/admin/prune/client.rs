@@ -1,13 +1,15 @@
 //! A client whose history is worked on: who may, what is there, and what is recorded.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Failure;
-use crate::act::child::detach;
+use super::reach::{Left, Reach, Said};
+use crate::act::child::{detach, pace};
 use crate::act::clock;
 use crate::act::config::{self, zones};
 use crate::act::inspect::running_uid;
@@ -15,22 +17,26 @@ use crate::act::names;
 use crate::act::prune::{Held, Opened};
 use crate::act::record::spool::{self, Spool};
 use crate::act::record::{ledger, syslog};
-use crate::act::store::mounted;
+use crate::act::store::{Repository, mounted};
 use crate::decide::keep::{Protection, Snapshot};
 use crate::decide::policy::{Policy, Site};
 use crate::decide::speak::line;
-use crate::terms::text::{printable, printable_name, printable_path};
-use crate::terms::{Account, Body, ClientName, Event, Mail, Reason, SnapshotName, Upkeep, Zone, exit};
+use crate::terms::limits::MAX_REPORTED_TEXT;
+use crate::terms::text::{printable, printable_name, printable_path, still_printable};
+use crate::terms::word::nearest;
+use crate::terms::{Account, Body, ClientName, Event, Mail, Reason, SnapshotName, Upkeep, View, Zone, exit};
 
 /// A client that this process may work for.
-#[derive(Debug)]
 pub(in crate::admin) struct Client<'a> {
     directory: &'a Path,
     pub(in crate::admin) site: &'a Site,
     pub(in crate::admin) policy: Policy,
     pub(in crate::admin) zone: Zone,
     pub(in crate::admin) now: DateTime<Utc>,
-    account: Account,
+    /// Who runs this: an account.
+    pub(in crate::admin) by: String,
+    reach: Reach,
+    left: RefCell<Left>,
 }
 
 impl<'a> Client<'a> {
@@ -54,7 +60,41 @@ impl<'a> Client<'a> {
 
     fn new(directory: &'a Path, site: &'a Site, policy: Policy, account: Account) -> Result<Self, Failure> {
         let zone = zones::load(&policy.timezone).map_err(|what| (what, exit::CONFIG))?;
-        Ok(Self { directory, site, policy, zone, now: clock::now(), account })
+        let reach = Reach::of(site, &policy, &account)?;
+        let by = names::running().name;
+        Ok(Self { directory, site, policy, zone, now: clock::now(), by, reach, left: RefCell::default() })
+    }
+
+    /// Does work in its repository, as its account. Nothing else opens that.
+    pub(in crate::admin) fn reaching<T: Said>(&self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+        let done = self.reach.go(&self.left, work);
+        let mails = std::mem::take(&mut self.left.borrow_mut().mails);
+        if mails.is_empty() {
+            return done;
+        }
+        // The mail first: what is in the ledger is not told again.
+        let events: Vec<_> = mails.into_iter().map(|Event { body, mail, .. }| self.event(body, mail)).collect();
+        events.iter().for_each(|event| self.mail(event));
+        let written = self.reach.go(&self.left, || {
+            let opened = self.existing()?;
+            events.iter().for_each(|event| self.write(&opened, event));
+            Ok(())
+        });
+        self.left.borrow_mut().lost.extend(written.err().map(|(what, _)| what));
+        done
+    }
+
+    /// What is wrong where there is no repository although there was one.
+    pub(in crate::admin) fn gone(&self) -> Option<Failure> {
+        let account = account(&self.policy).ok()?;
+        let was_here = spool::was_published(&self.site.spool, account.uid, self.name());
+        let path = printable_path(&self.policy.path);
+        was_here.then(|| (format!("the repository `{path}` is missing\nsee whether its disk is mounted and who removed it"), exit::CONFIG))
+    }
+
+    /// What could not be recorded so far.
+    pub(in crate::admin) fn lost(&self) -> Vec<String> {
+        std::mem::take(&mut self.left.borrow_mut().lost)
     }
 
     pub(in crate::admin) fn name(&self) -> &ClientName {
@@ -64,17 +104,11 @@ impl<'a> Client<'a> {
     /// Opens its repository; `None` where there is none yet.
     pub(in crate::admin) fn open(&self) -> Result<Option<Opened>, Failure> {
         mounted(&self.policy, self.site).map_err(failure)?;
-        Opened::open(&self.policy.path, self.account.uid).map_err(failure)
+        // In a namespace the account has another number.
+        Opened::open(&self.policy.path, running_uid()).map_err(failure)
     }
 
-    /// What is wrong where there is no repository although there was one.
-    pub(in crate::admin) fn lost(&self) -> Option<Failure> {
-        let was_here = spool::was_published(&self.site.spool, self.account.uid, self.name());
-        let path = printable_path(&self.policy.path);
-        was_here.then(|| (format!("the repository `{path}` is missing\nsee whether its disk is mounted and who removed it"), exit::BUSY))
-    }
-
-    /// [`Self::open`] where there has to be one.
+    /// The same where there has to be one.
     pub(in crate::admin) fn existing(&self) -> Result<Opened, Failure> {
         self.open()?.ok_or_else(|| (format!("`{}` has no snapshot yet\nlet it push first", self.name()), exit::USAGE))
     }
@@ -101,12 +135,33 @@ impl<'a> Client<'a> {
     /// The snapshot of that name.
     pub(in crate::admin) fn named(&self, opened: &Opened, wanted: &str) -> Result<SnapshotName, Failure> {
         let names = opened.names(&self.policy.names).map_err(failure)?;
-        names.into_iter().find(|name| name.as_str() == wanted).ok_or_else(|| self.unknown(wanted))
+        names.into_iter().find(|name| name.as_str() == wanted).ok_or_else(|| self.unknown(opened, wanted))
     }
 
-    pub(in crate::admin) fn unknown(&self, wanted: &str) -> Failure {
-        let (client, wanted) = (self.name(), printable(wanted.as_bytes()));
-        (format!("`{client}` has no snapshot `{wanted}`\n`snapgate list {client}` shows those that there are"), exit::USAGE)
+    /// An error that there is no such snapshot.
+    pub(in crate::admin) fn unknown(&self, opened: &Opened, wanted: &str) -> Failure {
+        let (client, shown) = (self.name(), printable(wanted.as_bytes()));
+        let no_such = |help: String| (format!("`{client}` has no snapshot `{shown}`\n{help}"), exit::USAGE);
+        if opened.trash().is_ok_and(|trash| trash.iter().any(|trashed| trashed.name == wanted)) {
+            return no_such(format!("it is in the trash: `snapgate undelete --client {client} {shown}` brings it back"));
+        }
+        let names = opened.names(&self.policy.names).unwrap_or_default();
+        let names = || names.iter().map(SnapshotName::as_str);
+        let begun = names().rev().find(|name| !wanted.is_empty() && name.starts_with(wanted));
+        match begun.or_else(|| nearest(wanted, names())) {
+            Some(near) => no_such(format!("did you mean `{near}`?")),
+            None => no_such(format!("`snapgate list {client}` shows those that there are")),
+        }
+    }
+
+    /// What stands beside its snapshots and is none, as a problem.
+    pub(in crate::admin) fn strange(&self) -> Option<String> {
+        let stock = Repository::at(&self.policy.path).stock(&self.policy.names);
+        let more = stock.strangers.checked_sub(stock.strange.len() as u64).filter(|more| *more > 0);
+        let named: Vec<_> = stock.strange.iter().map(|name| format!("`{name}`")).collect();
+        let more = more.map(|more| format!(" and {more} more")).unwrap_or_default();
+        let help = "move it away, or write snapshots: { name: … } with the pattern that it has";
+        (stock.strangers > 0).then(|| format!("no snapshot of the client's, and so it stays: {}{more}; {help}", named.join(", ")))
     }
 
     /// An event of now.
@@ -114,19 +169,21 @@ impl<'a> Client<'a> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let id = format!("{}-{}-{number}", self.now.format("%Y%m%dT%H%M%S%6fZ"), std::process::id());
-        let account = printable_name(whoami().as_bytes());
+        let account = printable_name(self.by.as_bytes());
         Event { id, at: self.now, account, client: Some(self.name().clone()), mail, body }
     }
 
     /// Takes the repository, and records what somebody has done to it who was killed before.
     pub(in crate::admin) fn hold<'o>(&self, opened: &'o Opened) -> Result<Held<'o>, Failure> {
         let held = opened.hold().map_err(failure)?;
+        held.tidy();
         if let Some(event) = held.announced() {
             let is_told = opened.ledger().is_ok_and(|path| ledger::has(&path, &event.id));
             if let Some(body) = Some(event.body.clone()).filter(|_| !is_told)
                 && let Some(body) = self.came_of(opened, body, event.at)?
             {
-                self.record(opened, &Event { body, ..event });
+                // The account may have written it: it asks for no mail, and is about this client.
+                self.record(opened, &Event { body, mail: Mail::None, client: Some(self.name().clone()), ..event });
             }
             held.told();
         }
@@ -138,45 +195,75 @@ impl<'a> Client<'a> {
         let (Body::Prune(upkeep) | Body::Delete(upkeep) | Body::Undelete(upkeep) | Body::Protect(upkeep)) = &body else { return Ok(None) };
         let names = match &body {
             Body::Prune(_) | Body::Delete(_) => {
-                // Whatever one command removes goes in one second.
+                // Whatever one command removes goes in one second, or in the next, where one of the
+                // name went in that.
                 let trash = opened.trash().map_err(failure)?.into_iter();
-                let trash = trash.filter(|trashed| trashed.at.timestamp() == announced.timestamp());
+                let trash = trash.filter(|trashed| (0..=1).contains(&(trashed.at.timestamp() - announced.timestamp())));
                 trash.map(|trashed| printable(trashed.name.as_bytes())).collect()
             }
             Body::Undelete(_) => {
                 let all = opened.names(&self.policy.names).map_err(failure)?.into_iter().map(|name| name.to_string());
                 all.filter(|name| upkeep.snapshots.contains(name)).collect()
             }
-            Body::Protect(_) | Body::Maintain(_) | Body::Connection(_) | Body::Push(_) | Body::Unknown(_) => upkeep.snapshots.clone(),
+            Body::Protect(_) => {
+                let notes = opened.protections().map_err(failure)?;
+                let ends = upkeep.happened.ends_with(UNPROTECTED);
+                let is_so = |name: &String| match notes.iter().find(|(noted, _)| noted == name) {
+                    Some((_, note)) => !ends && note.at == announced,
+                    None => ends,
+                };
+                upkeep.snapshots.iter().filter(|name| is_so(name)).cloned().collect()
+            }
+            Body::Maintain(_) | Body::Connection(_) | Body::Push(_) | Body::Unknown(_) => Vec::new(),
         };
         let happened = format!("{}: the command was killed", upkeep.happened);
         let upkeep = Upkeep { why: upkeep.why.clone(), ..Upkeep::of(happened, names.iter().map(String::as_str)) };
         Ok((!names.is_empty()).then(|| body.with(upkeep)))
     }
 
-    /// Records what was done. Nothing that goes wrong here changes that; it is returned.
-    pub(in crate::admin) fn record(&self, opened: &Opened, event: &Event) -> Vec<String> {
-        let mail = event.mail;
-        let mut lost = Vec::new();
-        if mail != Mail::None {
+    /// Whether the ledger says the same of problems, within that time. A timer would have it mailed
+    /// every hour.
+    pub(in crate::admin) fn was_told(&self, opened: &Opened, problems: &[String], within: TimeDelta) -> bool {
+        let problems: Vec<_> = problems.iter().map(|problem| still_printable(problem, MAX_REPORTED_TEXT)).collect();
+        let says_so = |event: &Event| match event.view() {
+            View::Upkeep(upkeep) => problems.iter().all(|problem| upkeep.problems.contains(problem)),
+            View::Visit(_) | View::Unknown(_) => false,
+        };
+        let events = opened.ledgers().events(|event| self.now - event.at < within);
+        events.iter().any(says_so)
+    }
+
+    /// Records what was done. Nothing that goes wrong here changes that; [`Client::lost`] has it.
+    pub(in crate::admin) fn record(&self, opened: &Opened, event: &Event) {
+        if event.mail == Mail::None {
+            self.write(opened, event);
+        } else {
             // Root's events wait in root's spool: the account's belongs to it.
-            let spooled = Spool::open(&self.site.spool, running_uid()).and_then(|spool| spool.add(event));
-            lost.extend(spooled.err().map(|error| format!("the mail could not be spooled: {error}")));
-            lost.extend(detach::watch(self.directory).err());
+            self.left.borrow_mut().mails.push(event.clone());
         }
-        let written = opened.ledger().and_then(|path| ledger::append(&path, event));
-        lost.extend(written.err().map(|error| format!("the ledger could not be written: {error}")));
+    }
+
+    fn write(&self, opened: &Opened, event: &Event) {
+        if let Err(error) = opened.ledger().and_then(|path| ledger::append(&path, event)) {
+            self.left.borrow_mut().lost.push(format!("the ledger could not be written: {error}"));
+        }
         if let Some(socket) = &self.site.syslog {
             let _ = syslog::send(socket, &line::record_line(event));
         }
-        lost
+    }
+
+    /// Has an event mailed, by whoever runs this.
+    fn mail(&self, event: &Event) {
+        pace::step_forward();
+        let spooled = Spool::open(&self.site.spool, running_uid()).and_then(|spool| spool.add(event));
+        let lost = &mut self.left.borrow_mut().lost;
+        lost.extend(spooled.err().map(|error| format!("the mail could not be spooled: {error}")));
+        lost.extend(detach::watch(self.directory).err());
     }
 }
 
-/// Who runs this.
-pub(in crate::admin) fn whoami() -> String {
-    names::running().name
-}
+/// How the event of `snapgate unprotect` ends.
+pub(in crate::admin) const UNPROTECTED: &str = "no longer protected";
 
 /// An event about snapshots, with why.
 pub(in crate::admin) fn upkeep<'a>(happened: String, snapshots: impl IntoIterator<Item = &'a str>, why: &str) -> Box<Upkeep> {

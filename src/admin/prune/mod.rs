@@ -6,30 +6,31 @@
 
 mod by_hand;
 mod client;
-mod parts;
+mod done;
+mod progress;
 mod protect;
+mod reach;
+mod reap;
+mod rules;
 mod told;
 
 use std::path::Path;
 use std::time::Duration;
 
-use chrono::TimeDelta;
-
-use crate::act::prune::{Held, Opened, Reaped, Removal, Trashed};
 use crate::act::{config, process};
-use crate::decide::keep::{Judged, Rhythm, Snapshot, Span, decide, doomed, simulate};
-use crate::terms::text::counted;
-use crate::terms::{Body, ClientName, Code, Event, Freed, Mail, Upkeep, exit};
+use crate::decide::keep::Span;
+use crate::terms::{ClientName, exit};
 
-pub(crate) use by_hand::{delete, undelete};
-pub(crate) use protect::{Until, protect, unprotect};
+pub(crate) use by_hand::{How, delete, undelete};
+pub(crate) use protect::{Until, Wish, protect, unprotect};
 
-pub(in crate::admin) use client::{Client, failure, whoami};
-pub(in crate::admin) use parts::{prune_alone, reap_alone};
+pub(in crate::admin) use client::{Client, failure};
+pub(in crate::admin) use reach::Said;
+pub(in crate::admin) use reap::once as reap_once;
+pub(in crate::admin) use rules::once as prune_once;
 pub(in crate::admin) use told::Told;
 
-use client::upkeep;
-use told::Explained;
+use progress::Progress;
 
 /// What is printed, and the exit code.
 pub(crate) type Printed = (String, u8);
@@ -67,27 +68,38 @@ impl Orders {
     }
 }
 
-/// Does it for each client. What goes wrong with one does not stop the others. The exit code is 1
-/// where a person has to look at something, 75 where a push was running, 78 where a policy cannot
-/// be used.
+/// Does it for each client: first history, then the trash, since that takes long. What goes wrong
+/// with one does not stop the others. The exit code is 1 where a person has to look at something,
+/// 75 where a push was running, 78 where a policy cannot be used.
 pub(crate) fn prune(directory: &Path, orders: &Orders) -> Result<Printed, Failure> {
     process::many_files();
     let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
-    let mut all = Vec::new();
-    let mut tell = |name: &ClientName, client: Result<Option<Client<'_>>, Failure>| {
-        let told = client.and_then(|client| client.map(|client| one(&client, orders)).transpose());
-        all.extend(told.unwrap_or_else(|(what, exit)| Some(Told::failed(name, what, exit))));
-    };
+    let mut found = Vec::new();
     if orders.clients.is_empty() {
         for (name, policy) in config::all_policies(directory, &site).map_err(|fault| (fault.to_string(), exit::CONFIG))? {
             let policy = policy.map_err(|fault| (fault.to_string(), exit::CONFIG));
-            tell(&name, policy.and_then(|policy| Client::of(directory, &site, policy)));
+            found.extend(policy.and_then(|policy| Client::of(directory, &site, policy)).transpose().map(|client| (name, client)));
         }
     } else {
-        for name in &orders.clients {
-            tell(name, Client::find(directory, &site, name).map(Some));
-        }
+        found.extend(orders.clients.iter().map(|name| (name.clone(), Client::find(directory, &site, name))));
     }
+    let told = |(name, client): &(ClientName, Result<Client<'_>, Failure>)| {
+        let told = client.as_ref().map_err(Clone::clone).and_then(|client| client.reaching(|| rules::apply(client, orders)));
+        told.unwrap_or_else(|(what, exit)| Told::failed(name, what, exit))
+    };
+    let mut all: Vec<Told> = found.iter().map(told).collect();
+    if !orders.only_looks() {
+        let due = found.iter().zip(&mut all).filter(|(_, told)| !told.failed);
+        let due: Vec<_> = due.filter_map(|((_, client), told)| Some((client.as_ref().ok()?, told))).collect();
+        reap::in_turn(due, &Progress::new(found.len(), orders.json));
+    }
+    for ((_, client), told) in found.iter().zip(&mut all) {
+        told.problems.extend(client.iter().flat_map(Client::lost));
+    }
+    answer(&all, orders)
+}
+
+fn answer(all: &[Told], orders: &Orders) -> Result<Printed, Failure> {
     let code = [exit::CONFIG, exit::REFUSED, exit::USAGE, LOOK].into_iter().find(|code| all.iter().any(|told| told.exit == *code));
     let code = code.or_else(|| all.iter().map(|told| told.exit).max()).unwrap_or(0);
     let text = if orders.json {
@@ -98,139 +110,4 @@ pub(crate) fn prune(directory: &Path, orders: &Orders) -> Result<Printed, Failur
         all.iter().filter(is_told).map(Told::text).collect()
     };
     Ok((text, code))
-}
-
-/// Does it for one client.
-fn one(client: &Client<'_>, orders: &Orders) -> Result<Told, Failure> {
-    let told = Told { client: client.name().to_string(), dry_run: orders.only_looks(), ..Told::default() };
-    let Some(opened) = client.open()? else { return Ok(told) };
-    if orders.only_looks() {
-        return look(client, &opened, orders, told);
-    }
-    // A name that goes now is in no listing that a push has made.
-    let held = client.hold(&opened)?;
-    let all = stock(client, &opened)?;
-    let mut told = remove(client, &held, &all, orders, told)?;
-    drop(held);
-    reap(client, &opened, &mut told)?;
-    Ok(told)
-}
-
-/// What is there, with what is being read where that matters.
-fn stock(client: &Client<'_>, opened: &Opened) -> Result<Vec<Snapshot>, Failure> {
-    let mut all = client.snapshots(opened)?;
-    let goes: Vec<_> = judge(client, &all).iter().map(Judged::is_doomed).collect();
-    for (snapshot, goes) in all.iter_mut().zip(goes) {
-        snapshot.being_read = goes && opened.is_read(&snapshot.name);
-    }
-    Ok(all)
-}
-
-/// The snapshots are in order of time, and so is the answer.
-fn judge<'s>(client: &Client<'_>, all: &'s [Snapshot]) -> Vec<Judged<'s>> {
-    decide(all, client.now, &client.zone, &client.policy.keep)
-}
-
-/// Says what would be done.
-fn look(client: &Client<'_>, opened: &Opened, orders: &Orders, mut told: Told) -> Result<Told, Failure> {
-    let all = stock(client, opened)?;
-    let judged = judge(client, &all);
-    match doomed(&judged, orders.yes_remove_many) {
-        Ok(goes) => told.removed = names(&goes),
-        Err(too_many) => {
-            told.problems.push(too_many.to_string());
-            told.exit = LOOK;
-        }
-    }
-    told.kept = all.len() - told.removed.len();
-    told.waiting = opened.trash().map_err(failure)?.len();
-    if orders.explain {
-        told.explained = judged.iter().map(Explained::of).collect();
-    }
-    if let Some(span) = orders.simulate {
-        let span = Duration::from_secs(u64::from(span.hours()) * 3600);
-        let rhythm = Rhythm { from: client.now, span, every: orders.every };
-        let left = simulate(&all, rhythm, &client.policy.names, &client.zone, &client.policy.keep);
-        told.simulated = Some(left.iter().map(|snapshot| snapshot.name.to_string()).collect());
-    }
-    Ok(told)
-}
-
-/// Takes out of history what nothing keeps.
-fn remove(client: &Client<'_>, held: &Held<'_>, all: &[Snapshot], orders: &Orders, mut told: Told) -> Result<Told, Failure> {
-    let judged = judge(client, all);
-    let goes = match doomed(&judged, orders.yes_remove_many) {
-        Ok(goes) => goes,
-        Err(too_many) => {
-            told.kept = all.len();
-            told.problems.push(too_many.to_string());
-            (told.exit, told.is_mailed) = (LOOK, true);
-            let refused = Upkeep { problems: told.problems.clone(), ..Upkeep::of("too many snapshots would go at once".to_owned(), []) };
-            told.problems.extend(client.record(held.opened(), &client.event(Body::Prune(Box::new(refused)), Mail::Alert)));
-            return Ok(told);
-        }
-    };
-    if goes.is_empty() {
-        told.kept = all.len();
-        return Ok(told);
-    }
-    let removal = Removal { why: "the policy's `keep:`".to_owned(), by: whoami() };
-    let words = |removed: &[String]| {
-        let happened = format!("{} removed, {} kept", counted(removed.len(), "snapshot", "snapshots"), all.len() - removed.len());
-        Body::Prune(upkeep(happened, removed.iter().map(String::as_str), &removal.why))
-    };
-    let event = client.event(words(&names(&goes)), Mail::None);
-    held.announce(&event).map_err(failure)?;
-    for snapshot in goes {
-        match held.remove(&snapshot.name, client.now, &removal) {
-            Ok(()) => told.removed.push(snapshot.name.to_string()),
-            Err(reason) => {
-                told.problems.push(reason.detail);
-                told.exit = LOOK;
-            }
-        }
-    }
-    told.kept = all.len() - told.removed.len();
-    if !told.removed.is_empty() {
-        held.sync().map_err(failure)?;
-        told.problems.extend(client.record(held.opened(), &Event { body: words(&told.removed), ..event }));
-    }
-    held.told();
-    Ok(told)
-}
-
-/// Frees what has been in the trash for long enough.
-fn reap(client: &Client<'_>, opened: &Opened, told: &mut Told) -> Result<(), Failure> {
-    let grace = TimeDelta::hours(i64::from(client.policy.trash_grace.hours()));
-    let trash = opened.trash().map_err(failure)?;
-    let (due, waiting): (Vec<Trashed>, Vec<Trashed>) = trash.into_iter().partition(|trashed| client.now - trashed.at >= grace);
-    told.waiting = waiting.len();
-    let reaped = match opened.reap(&due) {
-        Ok(reaped) => reaped,
-        Err(reason) => {
-            told.problems.push(reason.detail);
-            told.exit = if reason.code == Code::Busy { exit::BUSY } else { LOOK };
-            return Ok(());
-        }
-    };
-    let Reaped { snapshots, bytes, inodes, problems, in_all } = reaped;
-    if snapshots == 0 && in_all == 0 {
-        return Ok(());
-    }
-    let freed = Freed { bytes, inodes };
-    (told.reaped, told.freed) = (snapshots, Some(freed));
-    let mut happened = format!("{} gone for good", counted(snapshots, "snapshot", "snapshots"));
-    if in_all > 0 {
-        happened = format!("{happened}, and {} could not be removed", counted(in_all, "file", "files"));
-        (told.exit, told.is_mailed) = (LOOK, true);
-    }
-    let mail = if in_all > 0 { Mail::Alert } else { Mail::None };
-    let event = Upkeep { freed: Some(freed), problems: problems.clone(), ..Upkeep::of(happened, []) };
-    told.problems.extend(problems);
-    told.problems.extend(client.record(opened, &client.event(Body::Prune(Box::new(event)), mail)));
-    Ok(())
-}
-
-fn names(snapshots: &[&Snapshot]) -> Vec<String> {
-    snapshots.iter().map(|snapshot| snapshot.name.to_string()).collect()
 }

@@ -2,14 +2,17 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::reach::Said;
 use crate::decide::keep::{Judged, Snapshot};
-use crate::terms::text::counted;
+use crate::terms::limits::MAX_REPORTED_TEXT;
+use crate::terms::text::{counted, still_printable};
 use crate::terms::{Bytes, ClientName, Freed};
 
 /// What was done for a client, or would be.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(in crate::admin) struct Told {
     pub(in crate::admin) client: String,
     /// Whether nothing was done.
@@ -20,7 +23,14 @@ pub(in crate::admin) struct Told {
     pub(in crate::admin) kept: usize,
     /// How many wait in the trash.
     pub(in crate::admin) waiting: usize,
+    /// Protections that ended, since their snapshots are gone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::admin) unprotected: Vec<String>,
+    /// Snapshots that are gone for good.
     pub(in crate::admin) reaped: u64,
+    /// Whether a push keeps the rest from going.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::admin) paused: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::admin) freed: Option<Freed>,
     /// `--explain`: each snapshot, with all that keeps it.
@@ -29,36 +39,34 @@ pub(in crate::admin) struct Told {
     /// `--simulate`: what would be there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::admin) simulated: Option<Vec<String>>,
-    /// Whether what went wrong has been mailed.
-    #[serde(skip)]
-    pub(in crate::admin) is_mailed: bool,
+    /// What is no snapshot, and stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::admin) strange: Option<String>,
     /// What went wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(in crate::admin) problems: Vec<String>,
     /// Whether nothing is known of it but a problem.
-    #[serde(skip)]
     pub(in crate::admin) failed: bool,
     /// The exit code that goes with it.
     pub(in crate::admin) exit: u8,
 }
 
 /// A snapshot and what keeps it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(in crate::admin) struct Explained {
     name: String,
     complete: bool,
     /// Nothing: it goes.
     kept_by: Vec<String>,
-    #[serde(skip)]
-    line: String,
+    /// In words.
+    says: String,
 }
 
 impl Explained {
     pub(in crate::admin) fn of(judged: &Judged<'_>) -> Self {
         let Judged { snapshot: Snapshot { name, complete, .. }, kept_by } = judged;
-        let mark = if judged.is_doomed() { "-" } else { " " };
         let kept_by = kept_by.iter().map(ToString::to_string).collect();
-        Self { name: name.to_string(), complete: *complete, kept_by, line: format!("{mark} {judged}") }
+        Self { name: name.to_string(), complete: *complete, kept_by, says: judged.to_string() }
     }
 }
 
@@ -70,23 +78,26 @@ impl Told {
 
     /// For people: one line, and a line for each thing that was asked for or went wrong.
     pub(in crate::admin) fn text(&self) -> String {
-        let Self { client, dry_run, removed, kept, waiting, reaped, freed, explained, simulated, problems, failed, is_mailed: _, exit: _ } =
-            self;
-        if *failed {
+        let Self { client, dry_run, removed, kept, waiting, reaped, freed, explained, simulated, problems, .. } = self;
+        if self.failed {
             return format!("{client}: {}\n", problems.concat());
         }
         let goes = if *dry_run { "would be removed" } else { "removed" };
         let mut text = format!("{client}: {} {goes}, {kept} kept", counted(removed.len(), "snapshot", "snapshots"));
-        if let Some(Freed { bytes, inodes }) = freed.filter(|_| *reaped > 0) {
+        if let Some(Freed { bytes, inodes }) = freed.filter(|freed| *reaped > 0 || freed.inodes > 0) {
             let inodes = counted(inodes, "inode", "inodes");
             let _ = write!(text, "; {} gone for good, {} and {inodes} free", counted(*reaped, "snapshot", "snapshots"), Bytes(bytes));
+        }
+        if self.paused {
+            text.push_str("; the rest waits for the end of a push");
         }
         if *waiting > 0 {
             let _ = write!(text, "; {waiting} in the trash");
         }
         text.push('\n');
-        for Explained { line, .. } in explained {
-            let _ = writeln!(text, "  {line}");
+        for Explained { kept_by, says, .. } in explained {
+            let mark = if kept_by.is_empty() { "-" } else { " " };
+            let _ = writeln!(text, "  {mark} {says}");
         }
         if explained.is_empty() && *dry_run && simulated.is_none() {
             removed.iter().for_each(|name| text.push_str(&format!("  - {name}\n")));
@@ -95,9 +106,29 @@ impl Told {
             let _ = writeln!(text, "  {} would be there:", counted(left.len(), "snapshot", "snapshots"));
             left.iter().for_each(|name| text.push_str(&format!("    {name}\n")));
         }
+        for name in &self.unprotected {
+            let _ = writeln!(text, "  {name} is gone, and no longer protected");
+        }
+        if let Some(strange) = &self.strange {
+            let _ = writeln!(text, "  {strange}");
+        }
         for problem in problems {
             let _ = writeln!(text, "  problem: {}", problem.replace('\n', "\n    "));
         }
         text
+    }
+}
+
+impl Said for Told {
+    fn checked(mut self) -> Self {
+        let names = self.removed.iter_mut().chain(&mut self.unprotected).chain(self.simulated.iter_mut().flatten());
+        let words = self.explained.iter_mut().flat_map(|Explained { name, kept_by, says, .. }| kept_by.iter_mut().chain([name, says]));
+        for text in names.chain(words).chain(&mut self.strange) {
+            *text = still_printable(text, MAX_REPORTED_TEXT);
+        }
+        for problem in &mut self.problems {
+            *problem = problem.lines().map(|line| still_printable(line, MAX_REPORTED_TEXT)).collect::<Vec<_>>().join("\n");
+        }
+        self
     }
 }

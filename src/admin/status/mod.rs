@@ -11,10 +11,15 @@ use std::thread;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::act::{clock, config};
+use crate::act::inspect::running_uid;
+use crate::act::prune::Opened;
+use crate::act::record::spool;
+use crate::act::store::mounted;
+use crate::act::{clock, config, names};
 use crate::admin::maintain::{Facts, due};
-use crate::admin::prune::{Client, Failure, LOOK, Printed};
+use crate::admin::prune::{Client, Failure, LOOK, Printed, failure};
 use crate::decide::policy::{Policy, Site};
+use crate::terms::text::printable_path;
 use crate::terms::{ClientName, exit};
 
 /// A client as it stands.
@@ -50,7 +55,7 @@ pub(crate) fn status(directory: &Path, client: Option<&ClientName>, json: bool) 
             all.into_iter().map(|(name, policy)| (name, policy.map_err(|fault| (fault.to_string(), exit::CONFIG)))).collect()
         }
     };
-    let all = each(directory, &site, policies);
+    let all = each(&site, policies);
     let code = if all.iter().any(|standing| standing.problem.is_some()) { LOOK } else { 0 };
     if json {
         let json = serde_json::to_string_pretty(&all).map_err(|error| (format!("writing JSON: {error}"), exit::INTERNAL))?;
@@ -62,19 +67,16 @@ pub(crate) fn status(directory: &Path, client: Option<&ClientName>, json: bool) 
     Ok((table::draw(&all), code))
 }
 
-fn each(directory: &Path, site: &Site, policies: Vec<(ClientName, Result<Policy, Failure>)>) -> Vec<Standing> {
+fn each(site: &Site, policies: Vec<(ClientName, Result<Policy, Failure>)>) -> Vec<Standing> {
     let queue = Mutex::new(policies.into_iter());
     let done = Mutex::new(Vec::new());
     let work = || {
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((name, policy)) = next else { return };
-            let client = policy.and_then(|policy| Client::of(directory, site, policy));
-            let standing = match client {
-                Ok(None) => None,
-                Ok(Some(client)) => Some(of(&client)),
-                Err((what, _)) => Some(Standing { client: name.to_string(), problem: Some(what), ..Standing::default() }),
-            };
+            let standing = policy.and_then(|policy| of(site, &policy)).transpose();
+            let failed = |(what, _)| Standing { client: name.to_string(), problem: Some(what), ..Standing::default() };
+            let standing = standing.map(|standing| standing.unwrap_or_else(failed));
             done.lock().unwrap_or_else(PoisonError::into_inner).extend(standing);
         }
     };
@@ -90,19 +92,29 @@ fn each(directory: &Path, site: &Site, policies: Vec<(ClientName, Result<Policy,
     all
 }
 
-fn of(client: &Client<'_>) -> Standing {
-    let standing = Standing { client: client.name().to_string(), ..Standing::default() };
-    let facts = client.open().and_then(|opened| opened.map(|opened| Facts::of(client, &opened)).transpose());
-    match facts {
-        Ok(None) => Standing { problem: client.lost().map(|(what, _)| what), ..standing },
-        Ok(Some(facts)) => Standing {
-            newest: facts.newest,
-            age_seconds: facts.newest.map(|newest| (clock::now() - newest).num_seconds().max(0)),
-            snapshots: facts.snapshots,
-            trash: facts.trash,
-            due: due(&facts),
-            ..standing
-        },
-        Err((what, _)) => Standing { problem: Some(what), ..standing },
+/// How a client stands; `None` if it is another account's. This reads names and the gate's own
+/// notes, by descriptor and through no link, and so may be root.
+fn of(site: &Site, policy: &Policy) -> Result<Option<Standing>, Failure> {
+    let unknown = || (format!("there is no account `{}`, which the policy names", policy.user), exit::CONFIG);
+    let account = names::named(&policy.user).ok_or_else(unknown)?;
+    if ![0, account.uid].contains(&running_uid()) {
+        return Ok(None);
     }
+    let standing = Standing { client: policy.client.to_string(), ..Standing::default() };
+    mounted(policy, site).map_err(failure)?;
+    let Some(opened) = Opened::open(&policy.path, account.uid).map_err(failure)? else {
+        let was_here = spool::was_published(&site.spool, account.uid, &policy.client);
+        let missing = was_here.then(|| format!("the repository `{}` is missing", printable_path(&policy.path)));
+        return Ok(Some(Standing { problem: missing, ..standing }));
+    };
+    let now = clock::now();
+    let facts = Facts::of(policy, now, &opened)?;
+    Ok(Some(Standing {
+        newest: facts.newest,
+        age_seconds: facts.newest.map(|newest| (now - newest).num_seconds().max(0)),
+        snapshots: facts.snapshots,
+        trash: facts.trash,
+        due: due(&facts),
+        ..standing
+    }))
 }

@@ -1,6 +1,9 @@
 //! Bounds of the comparison with the snapshot before. None limits what a snapshot can hold.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use chrono::TimeDelta;
 
 /// Lost directories that are named; all are counted.
 pub const MAX_NAMES_LOST: usize = 10;
@@ -40,3 +43,17 @@ pub const REAP_LOOK: u64 = 512;
 
 /// Snapshots that an event names; all are counted.
 pub const MAX_REPORTED_SNAPSHOTS: usize = 100;
+
+/// Bytes of what a process in a namespace reports to `snapgate prune`: each of the snapshots of
+/// [`MAX_LOOKED_BACK`] with all that keeps it, several times over.
+pub const MAX_TOLD: u64 = 16 * 1024 * 1024;
+
+/// For how long the reaper waits for the ends of pushes when it has nothing else to do. The next
+/// one goes on.
+pub const REAP_PATIENCE: Duration = Duration::from_secs(600);
+
+/// How often it looks whether they have ended.
+pub const REAP_POLL: Duration = Duration::from_millis(500);
+
+/// After that long a problem that stays is mailed again.
+pub const REPEATED_AFTER: TimeDelta = TimeDelta::days(1);

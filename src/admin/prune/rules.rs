@@ -1,0 +1,158 @@
+//! What the rules of a policy remove from a client's history, or would.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::client::{Client, failure, upkeep};
+use super::told::{Explained, Told};
+use super::{Failure, LOOK, Orders};
+use crate::act::prune::{Held, Opened, Removal};
+use crate::decide::keep::{Judged, Rhythm, Snapshot, TooMany, decide, doomed, simulate};
+use crate::terms::limits::REPEATED_AFTER;
+use crate::terms::text::counted;
+use crate::terms::{Body, Event, Mail, Upkeep};
+
+/// Does it for one client, or looks.
+pub(super) fn apply(client: &Client<'_>, orders: &Orders) -> Result<Told, Failure> {
+    let mut told = Told { client: client.name().to_string(), dry_run: orders.only_looks(), ..Told::default() };
+    let Some(opened) = client.open()? else { return Ok(told) };
+    told.strange = client.strange();
+    if orders.only_looks() {
+        return look(client, &opened, orders, told);
+    }
+    let strange: Vec<_> = told.strange.iter().cloned().collect();
+    if !strange.is_empty() && !client.was_told(&opened, &strange, TimeDelta::MAX) {
+        let event = Upkeep { problems: strange, ..Upkeep::of("what is no snapshot stands among them".to_owned(), []) };
+        client.record(&opened, &client.event(Body::Prune(Box::new(event)), Mail::Alert));
+    }
+    // A name that goes now is in no listing that a push has made.
+    let held = client.hold(&opened)?;
+    let all = stock(client, &opened)?;
+    told.unprotected = forget(&opened, &all)?;
+    remove(client, &held, &all, orders, told)
+}
+
+/// Does it for one client as a timer would, or looks.
+pub(in crate::admin) fn once(client: &Client<'_>, dry_run: bool) -> Result<Told, Failure> {
+    let every = Duration::ZERO;
+    let orders =
+        Orders { clients: Vec::new(), dry_run, explain: false, simulate: None, every, yes_remove_many: false, quiet: true, json: false };
+    client.reaching(|| apply(client, &orders))
+}
+
+/// Ends protections of what nobody can bring back. Returns of which.
+fn forget(opened: &Opened, all: &[Snapshot]) -> Result<Vec<String>, Failure> {
+    let trash = opened.trash().map_err(failure)?;
+    let is_there = |name: &String| all.iter().any(|snapshot| snapshot.name.as_str() == name) || trash.iter().any(|gone| gone.name == *name);
+    let mut ended = Vec::new();
+    for (name, _) in opened.protections().map_err(failure)?.into_iter().filter(|(name, _)| !is_there(name)) {
+        if opened.unprotect(&name).map_err(failure)? {
+            ended.push(name);
+        }
+    }
+    Ok(ended)
+}
+
+/// What is there, with what is being read where that matters.
+fn stock(client: &Client<'_>, opened: &Opened) -> Result<Vec<Snapshot>, Failure> {
+    let mut all = client.snapshots(opened)?;
+    let goes: Vec<_> = judge(client, &all).iter().map(Judged::is_doomed).collect();
+    for (snapshot, goes) in all.iter_mut().zip(goes) {
+        snapshot.being_read = goes && opened.is_read(&snapshot.name);
+    }
+    Ok(all)
+}
+
+/// The snapshots are in order of time, and so is the answer.
+pub(super) fn judge<'s>(client: &Client<'_>, all: &'s [Snapshot]) -> Vec<Judged<'s>> {
+    decide(all, client.now, &client.zone, &client.policy.keep)
+}
+
+/// Says what would be done.
+fn look(client: &Client<'_>, opened: &Opened, orders: &Orders, mut told: Told) -> Result<Told, Failure> {
+    let all = stock(client, opened)?;
+    let judged = judge(client, &all);
+    match doomed(&judged, orders.yes_remove_many) {
+        Ok(goes) => told.removed = names(&goes),
+        Err(too_many) => {
+            told.problems.push(too_many.to_string());
+            told.exit = LOOK;
+        }
+    }
+    told.kept = all.len() - told.removed.len();
+    told.waiting = opened.trash().map_err(failure)?.len();
+    if orders.explain {
+        told.explained = judged.iter().map(Explained::of).collect();
+    }
+    if let Some(span) = orders.simulate {
+        let span = Duration::from_secs(u64::from(span.hours()) * 3600);
+        let rhythm = Rhythm { from: client.now, span, every: orders.every };
+        let left = simulate(&all, rhythm, &client.policy.names, &client.zone, &client.policy.keep);
+        told.simulated = Some(left.iter().map(|snapshot| snapshot.name.to_string()).collect());
+    }
+    Ok(told)
+}
+
+/// Takes out of history what nothing keeps.
+fn remove(client: &Client<'_>, held: &Held<'_>, all: &[Snapshot], orders: &Orders, mut told: Told) -> Result<Told, Failure> {
+    let judged = judge(client, all);
+    let goes = match doomed(&judged, orders.yes_remove_many) {
+        Ok(goes) => goes,
+        Err(too_many) => {
+            told.kept = all.len();
+            refuse(client, held.opened(), &too_many, &mut told);
+            return Ok(told);
+        }
+    };
+    if goes.is_empty() {
+        told.kept = all.len();
+        return Ok(told);
+    }
+    let removal = Removal { why: "the policy's `keep:`".to_owned(), by: client.by.clone() };
+    let words = |removed: &[String]| {
+        let happened = format!("{} removed, {} kept", counted(removed.len(), "snapshot", "snapshots"), all.len() - removed.len());
+        Body::Prune(upkeep(happened, removed.iter().map(String::as_str), &removal.why))
+    };
+    let event = client.event(words(&names(&goes)), Mail::None);
+    held.announce(&event).map_err(failure)?;
+    for snapshot in goes {
+        match held.remove(&snapshot.name, client.now, &removal) {
+            Ok(()) => told.removed.push(snapshot.name.to_string()),
+            Err(reason) => {
+                told.problems.push(reason.detail);
+                told.exit = LOOK;
+            }
+        }
+    }
+    told.kept = all.len() - told.removed.len();
+    if !told.removed.is_empty() {
+        held.sync().map_err(failure)?;
+        client.record(held.opened(), &Event { body: words(&told.removed), ..event });
+    }
+    held.told();
+    if !told.problems.is_empty() && !client.was_told(held.opened(), &told.problems, REPEATED_AFTER) {
+        let stuck = Upkeep { problems: told.problems.clone(), ..Upkeep::of("snapshots could not be removed".to_owned(), []) };
+        client.record(held.opened(), &client.event(Body::Prune(Box::new(stuck)), Mail::Alert));
+    }
+    Ok(told)
+}
+
+/// Leaves it to a person, who is told once a day.
+fn refuse(client: &Client<'_>, opened: &Opened, too_many: &TooMany, told: &mut Told) {
+    told.problems.push(too_many.to_string());
+    told.exit = LOOK;
+    if !client.was_told(opened, &told.problems, REPEATED_AFTER) {
+        let refused = Upkeep { problems: told.problems.clone(), ..Upkeep::of("too many snapshots would go at once".to_owned(), []) };
+        client.record(opened, &client.event(Body::Prune(Box::new(refused)), Mail::Alert));
+    }
+}
+
+/// How long what was removed can be brought back.
+pub(super) fn grace(client: &Client<'_>) -> TimeDelta {
+    TimeDelta::hours(i64::from(client.policy.trash_grace.hours()))
+}
+
+fn names(snapshots: &[&Snapshot]) -> Vec<String> {
+    snapshots.iter().map(|snapshot| snapshot.name.to_string()).collect()
+}
