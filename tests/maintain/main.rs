@@ -1,6 +1,7 @@
 //! `snapgate maintain` and `status`, as a timer and the administrator run them.
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking, its helpers too")]
 
+mod accounts;
 mod killed;
 mod past;
 mod standing;
@@ -20,14 +21,16 @@ fn name(at: DateTime<Utc>) -> String {
     NamePattern::default().name_at(at).to_string()
 }
 
-/// A gate whose client has pushed once, and has besides an empty snapshot of each of these ages in days.
+/// A gate whose client has pushed once, and has besides a copy of that snapshot of each of these ages in days.
 fn with_history(policy: &str, days: &[i64]) -> Gate {
     let gate = Gate::with("", &format!("{}{policy}", support::POLICY));
     let source = gate.source("data");
     fs::write(source.join("file"), "now").unwrap();
     gate.push(&source, &[]).exits(0);
     for days in days {
-        fs::create_dir(gate.inside("snapshots").join(name(Utc::now() - TimeDelta::days(*days)))).unwrap();
+        // With the owners that a push has given them.
+        let snapshot = gate.inside("snapshots").join(name(Utc::now() - TimeDelta::days(*days)));
+        support::must(Command::new("cp").arg("-a").arg(gate.newest()).arg(snapshot));
     }
     gate
 }

@@ -38,6 +38,9 @@ fn logs_of_runs_go_after_their_time_and_nothing_else_does() {
     gate.set_clock(Utc::now() + TimeDelta::days(91));
     says(&gate, &["maintain"]).exits(0);
     assert_eq!(count(&logs), 2);
+    for name in ["mine.log", "20200101.log"] {
+        fs::remove_file(logs.join(name)).unwrap();
+    }
 }
 
 #[test]
