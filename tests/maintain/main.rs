@@ -1,5 +1,6 @@
 //! `snapgate maintain` and `status`, as a timer and the administrator run them.
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking, its helpers too")]
+#![expect(clippy::indexing_slicing, reason = "a test's own lists are as long as it made them")]
 
 mod accounts;
 mod killed;
