@@ -5,13 +5,13 @@ CARGO ?= cargo
 # What every run of the tests needs, and what only root's does: an ordinary user's run skips those tests and says so. python3 is for
 # rsync's rrsync, which snapgate's is compared with.
 NEEDED = rsync ssh ssh-keygen sshd setfacl getfattr setfattr
-NEEDED_BY_ROOT = newuidmap setcap dropbear strace unshare setpriv mount mkfs.ext4 mkfs.xfs chattr python3
+NEEDED_BY_ROOT = newuidmap setcap dropbear strace unshare setpriv mount mkfs.ext4 mkfs.xfs mkfs.btrfs chattr python3
 PACKAGES = rsync openssh-server openssh-client acl attr
-PACKAGES_FOR_ROOT = uidmap libcap2-bin dropbear-bin strace util-linux mount e2fsprogs xfsprogs python3
+PACKAGES_FOR_ROOT = uidmap libcap2-bin dropbear-bin strace util-linux mount e2fsprogs xfsprogs btrfs-progs python3
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
-.PHONY: build build-needs demo quick test hostile owners prune older fresh gnu-ld test-needs fuzz hostile-commands bench check fmt install clean-accounts
+.PHONY: build build-needs demo quick test hostile owners prune older year fresh gnu-ld test-needs fuzz hostile-commands bench check fmt install clean-accounts
 
 build: build-needs
 	$(CARGO) build --release --locked
@@ -137,6 +137,10 @@ fuzz: build-needs
 			-timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 || exit 1; \
 	done
 
+# A year of two clients, with four times as many pushes as in the suite.
+year: build-needs test-needs
+	YEAR=long $(CARGO) test --locked --test maintain year
+
 # A thousand of them are in the suite.
 hostile-commands: test-needs
 	HOSTILE_COMMANDS=$${HOSTILE_COMMANDS:-10000} $(CARGO) test --locked --test gate hostile_commands -- --nocapture
@@ -165,9 +169,9 @@ install: build
 	built=$(BUILT) && install -D -m 0755 "$$built" $(DESTDIR)$(PREFIX)/bin/snapgate && \
 		install -D -m 0755 "$$built-shell" $(DESTDIR)$(PREFIX)/bin/snapgate-shell
 	install -D -m 0644 packaging/tmpfiles.d/snapgate.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/snapgate.conf
-	for unit in service timer path; do \
-		$(PLACED) packaging/snapgate-watch.$$unit | \
-			install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/snapgate-watch.$$unit || exit 1; \
+	for unit in watch.service watch.timer watch.path maintain.service maintain.timer; do \
+		$(PLACED) packaging/snapgate-$$unit | \
+			install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/snapgate-$$unit || exit 1; \
 	done
 	for text in README.md docs/*.md; do \
 		install -D -m 0644 $$text $(DESTDIR)$(PREFIX)/share/doc/snapgate/$$text || exit 1; \

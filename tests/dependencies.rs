@@ -15,6 +15,9 @@ const PACKAGES: usize = 45;
 /// Its program has fewer bytes than this, stripped. The C library, linked in, and Rust's own are half of them.
 const BYTES: u64 = 2_500_000;
 
+/// The file that says how far the clock of a build for tests is ahead (`src/act/clock.rs`).
+const FAKED_CLOCK: &[u8] = b"faked-clock";
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -59,6 +62,19 @@ fn release() -> Option<PathBuf> {
     let made = fs::metadata(&built).ok()?.modified().unwrap();
     let sources = ["src", "Cargo.toml", "Cargo.lock", "build.rs", ".cargo"].map(|name| newest(&root().join(name)));
     sources.iter().all(|source| *source <= made).then_some(built)
+}
+
+#[test]
+fn nobody_sets_the_clock_of_a_release() {
+    let Some(gate) = release() else {
+        println!("skipped: there is no release build of these sources to look into (make build)");
+        return;
+    };
+    let has = |path: &Path| fs::read(path).unwrap().windows(FAKED_CLOCK.len()).any(|bytes| bytes == FAKED_CLOCK);
+    assert!(!has(&gate), "{} reads a clock that tests set", gate.display());
+    let administrators = gate.with_file_name("snapgate");
+    assert!(!administrators.exists() || !has(&administrators));
+    assert!(has(Path::new(env!("CARGO_BIN_EXE_snapgate-shell"))), "the build of the tests has it, and it is called so");
 }
 
 #[test]

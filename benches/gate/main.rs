@@ -23,6 +23,7 @@ mod pushes;
 mod refusals;
 mod site;
 mod starts;
+mod status;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -34,7 +35,7 @@ use nix::time::{ClockId, clock_gettime};
 use site::Gate;
 
 /// What may be asked for alone.
-const PARTS: [&str; 7] = ["--refusals", "--starts", "--first-pushes", "--pushes", "--publishing", "--memory", "--owners"];
+const PARTS: [&str; 8] = ["--refusals", "--starts", "--first-pushes", "--pushes", "--publishing", "--memory", "--owners", "--status"];
 
 fn main() {
     let words: Vec<String> = std::env::args().collect();
@@ -67,6 +68,9 @@ fn main() {
     }
     if only("--owners") {
         owners::owners(root.path(), files);
+    }
+    if only("--status") {
+        status::status(root.path());
     }
 }
 

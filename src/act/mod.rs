@@ -4,6 +4,7 @@
 pub mod arrive;
 pub mod beneath;
 pub mod child;
+pub mod clock;
 pub mod config;
 pub mod inspect;
 #[cfg(feature = "admin")]

@@ -10,7 +10,7 @@ use crate::act::names;
 use crate::act::names::resolve_hosts;
 use crate::act::store::owners_of;
 use crate::act::store::{Repository, mounted};
-use crate::act::{child, inspect};
+use crate::act::{child, clock, inspect};
 use crate::decide::judge::closing::Closing;
 use crate::decide::judge::verdict::{self, Case, Verdict};
 use crate::decide::policy::{Namespaces, Policy, Site};
@@ -300,7 +300,7 @@ fn imagine(question: &Question, policy: &Policy, zone: &Zone) -> Result<Request,
 }
 
 fn moment(at: Option<&str>, zone: &Zone) -> Result<DateTime<Utc>, String> {
-    let Some(text) = at else { return Ok(Utc::now()) };
+    let Some(text) = at else { return Ok(clock::now()) };
     let formats = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"];
     let local = formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
     let shown = printable(text.as_bytes());

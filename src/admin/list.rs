@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use crate::act::config;
 use crate::act::inspect::look;
 use crate::act::names;
-use crate::act::record::{ledger, spool};
+use crate::act::prune;
+use crate::act::record::spool;
 use crate::act::store::{Repository, mounted};
 use crate::decide::policy::{Policy, Site};
 use crate::decide::speak::line;
@@ -78,7 +79,8 @@ fn snapshots(text: &mut String, site: &Site, policy: &Policy) -> Result<bool, St
     let mut names = repository.names(&policy.names).map_err(|reason| reason.detail)?;
     names.sort_by_key(|name| name.at);
     let _ = writeln!(text, "{}: {} in {}", policy.client, counted(names.len(), "snapshot", "snapshots"), policy.path.display());
-    let events = ledger::read(&repository.ledger());
+    let is_about_snapshots = |event: &Event| event.push().is_some_and(|facts| facts.snapshot.is_some());
+    let events = prune::events(&repository.state(), |event| is_about_snapshots(event) || matches!(event.view(), View::Unknown(_)));
     let current = std::fs::read_link(repository.current()).unwrap_or_default();
     for name in names {
         let published = events.iter().rev().find_map(|event| published_as(event, name.as_str()).map(|facts| (event.at, facts)));

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
+use crate::act::clock;
 use crate::act::mail::{self, NotSent};
 use crate::act::names;
 use crate::act::record::spool::{self, AccountSpool, Lock, SpoolError};
@@ -78,7 +79,7 @@ impl From<SpoolError> for Ended {
 /// One pass over the spool: over every account's as root, otherwise over one's own. `flush` mails
 /// everything that is counted now.
 pub fn run(site: &Site, flush: bool) -> WatchReport {
-    run_with(site, flush, &Means { now: &Utc::now, go_on: &|| true })
+    run_with(site, flush, &Means { now: &clock::now, go_on: &|| true })
 }
 
 /// Ends this process after [`WATCH_TIMEOUT`], whatever hangs. That loses nothing: see the top.
@@ -168,7 +169,7 @@ impl Pass<'_> {
     /// One round under the lock. Comes back with the events that it left where they are.
     fn round(&mut self, spool: &AccountSpool, flush: bool, delivery: &mut Delivery) -> Result<BTreeSet<String>, Ended> {
         let mut left = BTreeSet::new();
-        spool.sweep((self.means.now)().timestamp());
+        spool.sweep(clock::kernel().timestamp());
         if self.site.mail.transport == Transport::Off {
             // Nobody wants mail; the ledger has every record.
             let news = spool.news()?;

@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use crate::act::clock;
 use crate::terms::exit;
 
 use self::words::Order;
@@ -36,7 +37,11 @@ pub struct Answer {
 /// Runs the program.
 #[must_use]
 pub fn run(words: &[OsString]) -> ExitCode {
-    show(match words::read(words) {
+    let order = words::read(words);
+    if let Some(Order::Serve { directory, .. } | Order::Rrsync { directory, .. }) = &order {
+        clock::begin(directory);
+    }
+    show(match order {
         Some(Order::Serve { directory, client, source }) => connection::serve(directory, client, source, serve::perform),
         Some(Order::Rrsync { directory, words }) => rrsync::rrsync(directory, words),
         Some(Order::Help) => Answer { text: USAGE.to_owned(), ..Answer::default() },

@@ -9,14 +9,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use chrono::Utc;
-
 use super::Answer;
 use crate::act::arrive::{intake, secluded};
 use crate::act::beneath::Root;
 use crate::act::child::{self, NotStarted};
 use crate::act::record::syslog;
-use crate::act::{config, process};
+use crate::act::{clock, config, process};
 use crate::act::{names, sandbox};
 use crate::decide::policy::{DEFAULT_RSYNC, DEFAULT_SYSLOG};
 use crate::decide::push::outcome::{self, Ended};
@@ -147,7 +145,7 @@ impl Session {
     fn log(&self, event: Event<'_>) {
         send_syslog(&self.site, &line::syslog(&self.request, &self.input, self.root.path.as_os_str().as_bytes(), event));
         for mut log in self.root.logs() {
-            let _ = log.write_all(line::logfile(Utc::now(), std::process::id(), &self.request, &self.input, event).as_bytes());
+            let _ = log.write_all(line::logfile(clock::now(), std::process::id(), &self.request, &self.input, event).as_bytes());
         }
     }
 }

@@ -24,6 +24,13 @@ impl SnapshotName {
         &self.text
     }
 
+    /// Whether a text has figures where this name has some, and is the same elsewhere. Most patterns
+    /// write such names, and then they sort as texts.
+    pub fn is_of_the_form_of(&self, text: &str) -> bool {
+        let is_like = |(one, other): (u8, u8)| if one.is_ascii_digit() { other.is_ascii_digit() } else { one == other };
+        self.text.len() == text.len() && self.text.bytes().zip(text.bytes()).all(is_like)
+    }
+
     /// The snapshot's directory below `snapshots`.
     pub fn below(&self, snapshots: &Path) -> PathBuf {
         snapshots.join(&self.text)

@@ -46,6 +46,7 @@ impl Place {
             ca_file: None,
         };
         let site = Site {
+            logs_keep: snapgate::decide::keep::Span::of_days(90),
             file: dir.path().join("snapgate.yaml"),
             store: dir.path().join("store"),
             rsync: PathBuf::from("/usr/bin/rsync"),

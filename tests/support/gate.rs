@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use chrono::{DateTime, Utc};
 use snapgate::act::record::ledger;
 use tempfile::TempDir;
 
@@ -74,6 +75,11 @@ impl Gate {
         fs::write(self.path().join(name), text).unwrap();
         // Nothing is secret where the gate is somebody else's.
         mode(&self.path().join(name), if kept::keeper().is_some() { 0o644 } else { 0o600 });
+    }
+
+    /// Has it be this time for the programs that start from now on. What the kernel stamps files with stays as it is.
+    pub fn set_clock(&self, now: DateTime<Utc>) {
+        self.write("config/faked-clock", &(now - Utc::now()).num_seconds().to_string());
     }
 
     /// Its directory.

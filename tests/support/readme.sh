@@ -117,7 +117,7 @@ say "4: what sends the mail"
 if systemd; then
     block 4 1 >/tmp/step
 else
-    block 4 2 | sed 's|^\*/5 \* \* \* \*  ||' >/tmp/step
+    block 4 2 | sed 's|^[0-9*/]* \* \* \* \*  ||' >/tmp/step
 fi
 bash -eux /tmp/step
 
@@ -148,6 +148,9 @@ grep -q 'you are `laptop`' /tmp/greeting
 cron
 cron || [ $? = 75 ]
 grep -q precious /srv/backups/laptop/current/file
+# What the timer does, and what is shown then.
+/usr/bin/snapgate maintain
+snapgate status laptop | grep -q '^laptop .* -$'
 
 say "nothing but the gate"
 as_me 'ssh backup id' </dev/null && exit 1

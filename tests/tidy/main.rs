@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod arrows;
+mod clock;
 mod documents;
 mod files;
 mod house;

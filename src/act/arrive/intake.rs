@@ -8,10 +8,10 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use chrono::Utc;
 use nix::libc;
 use nix::unistd::geteuid;
 
+use crate::act::clock;
 use crate::decide::host::authinfo;
 use crate::terms::limits::{MAX_AUTH_FILE, MAX_AUTH_NAME, MAX_CONNECTION};
 use crate::terms::{Account, ClientName, CommandSource, Fingerprint, Original, Peer, Request};
@@ -45,7 +45,7 @@ pub fn request(account: Account, named: Option<ClientName>, original: Original) 
 
 fn gather(account: Account, named: Option<ClientName>, original: Original, variable: impl Fn(&str) -> Option<OsString>) -> Request {
     Request {
-        at: Utc::now(),
+        at: clock::now(),
         account,
         address: variable("SSH_CONNECTION").and_then(|connection| peer(&connection)),
         keys: variable("SSH_USER_AUTH").map(|path| keys(&path)).unwrap_or_default(),

@@ -17,6 +17,7 @@ use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::activity::Activity;
 use super::{Attend, Idle, Meter, Patience, milliseconds};
+use crate::act::clock;
 use crate::decide::push::outcome::Ended;
 use crate::terms::Excess;
 use crate::terms::limits::{CLOCK_LOOK, GROUP_GONE, GROUP_GRACE, GROUP_POLL, TERM_GRACE};
@@ -125,7 +126,7 @@ impl Drop for Leader {
 
 /// The time until then by the clock on the wall.
 fn left(until: DateTime<Utc>) -> Duration {
-    (until - Utc::now()).to_std().unwrap_or_default()
+    (until - clock::now()).to_std().unwrap_or_default()
 }
 
 /// Kills a child that was not waited for yet, and all of its group.

@@ -18,6 +18,8 @@ mod receiver;
 mod rsync;
 mod shell;
 mod sshd;
+#[cfg(feature = "admin")]
+mod upkeep;
 mod version;
 
 use std::os::fd::AsFd;
@@ -39,6 +41,8 @@ pub use receiver::receive;
 pub use rsync::{NotStarted, Standby, Undecided, become_rsync, begin, stand_by};
 pub use shell::become_shell;
 pub use sshd::ask_sshd;
+#[cfg(feature = "admin")]
+pub use upkeep::{ONE, upkeep};
 pub use version::version;
 
 /// Somebody who answers a child while it is waited for. Readable where there is a question.

@@ -7,7 +7,7 @@ use std::os::fd::AsFd as _;
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 
 use super::{Held, Opened, notes};
-use crate::act::store::tree::open_at;
+use crate::act::store::tree::{each, open_at};
 use crate::act::store::{OrTrouble as _, disk::found, note_name, tree};
 use crate::decide::anomaly::{HeldNote, History};
 use crate::terms::Reason;
@@ -24,6 +24,21 @@ impl Opened {
         let name = tree::c_string(OsStr::new(&note_name(snapshot)));
         let directory = open_at(&self.state, HELD);
         directory.is_ok_and(|directory| name.is_ok_and(|name| tree::stat(directory.as_fd(), &name).is_ok()))
+    }
+
+    /// How many are held.
+    pub fn held(&self) -> Result<usize, Reason> {
+        let count = || -> io::Result<usize> {
+            let mut held = 0;
+            if let Some(directory) = found(open_at(&self.state, HELD).map_err(io::Error::from))? {
+                each(directory.as_fd(), |entry| {
+                    held += usize::from(entry.name.to_bytes().ends_with(notes::NOTE.as_bytes()));
+                    Ok(())
+                })?;
+            }
+            Ok(held)
+        };
+        count().or_trouble("reading what is held in", &self.path)
     }
 
     /// Whether it is, and `current` does not lead to it.

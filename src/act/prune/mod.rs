@@ -9,7 +9,9 @@
 
 mod book;
 mod holds;
+mod ledgers;
 mod notes;
+mod past;
 mod queue;
 mod reap;
 mod trash;
@@ -33,7 +35,9 @@ use crate::act::store::{OrTrouble as _, locked, remembered, tree};
 use crate::terms::{NamePattern, Reason, STATE, SnapshotName};
 
 pub use book::Counted;
+pub use ledgers::{Ledgers, events, of_account};
 pub use notes::Protected;
+pub use past::Dated;
 pub use reap::Reaped;
 pub use trash::{Removal, Trashed};
 
@@ -140,29 +144,12 @@ impl Opened {
 
     /// A directory of the gate's own, made where it is missing.
     fn directory(&self, name: &str) -> io::Result<OwnedFd> {
-        match mkdirat(&self.state, name, Mode::S_IRWXU) {
-            Ok(()) => {
-                let made = open_at(&self.state, name)?;
-                self.give(&made)?;
-                return Ok(made);
-            }
-            Err(Errno::EEXIST) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let there = open_at(&self.state, name)?;
-        // Root may have been killed before it gave it away.
-        let owner = fstat(&there)?.st_uid;
-        if owner == 0 && geteuid().is_root() {
-            self.give(&there)?;
-        } else if owner != self.owner.0.as_raw() {
-            return Err(io::Error::other(format!("`{name}` is not the account's")));
-        }
-        Ok(there)
+        directory(&self.state, name, self.owner)
     }
 
     /// Gives what root has made to the account.
     fn give(&self, made: &impl AsFd) -> io::Result<()> {
-        if geteuid().is_root() { Ok(fchown(made, Some(self.owner.0), Some(self.owner.1))?) } else { Ok(()) }
+        give(made, self.owner)
     }
 }
 
@@ -230,6 +217,33 @@ fn below(directory: BorrowedFd<'_>, prefix: &str, level: usize, names: &NamePatt
     // A descriptor keeps its place in a listing.
     let again = open_at(directory, OsStr::new("."))?;
     each(again.as_fd(), &mut look)
+}
+
+/// A directory of the gate's own in this one, made where it is missing.
+fn directory(parent: &OwnedFd, name: &str, owner: (Uid, Gid)) -> io::Result<OwnedFd> {
+    match mkdirat(parent, name, Mode::S_IRWXU) {
+        Ok(()) => {
+            let made = open_at(parent, name)?;
+            give(&made, owner)?;
+            return Ok(made);
+        }
+        Err(Errno::EEXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let there = open_at(parent, name)?;
+    // Root may have been killed before it gave it away.
+    let found = fstat(&there)?.st_uid;
+    if found == 0 && geteuid().is_root() {
+        give(&there, owner)?;
+    } else if found != owner.0.as_raw() {
+        return Err(io::Error::other(format!("`{name}` is not the account's")));
+    }
+    Ok(there)
+}
+
+/// Gives what root has made to an account.
+fn give(made: &impl AsFd, owner: (Uid, Gid)) -> io::Result<()> {
+    if geteuid().is_root() { Ok(fchown(made, Some(owner.0), Some(owner.1))?) } else { Ok(()) }
 }
 
 /// What is gone already is as good.

@@ -25,7 +25,7 @@ use crate::terms::{Event, Reason, SnapshotName};
 const PROTECTED: &str = "protected";
 
 /// What is about to be done.
-const ANNOUNCED: &str = "announced.json";
+pub(super) const ANNOUNCED: &str = "announced.json";
 
 /// A note that is being written.
 pub(super) const DRAFT: &str = "draft";

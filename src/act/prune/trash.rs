@@ -25,10 +25,10 @@ use crate::terms::text::{os_words, printable};
 use crate::terms::{Reason, SnapshotName};
 
 /// Where the reaper has begun with it.
-const REAPING: &str = "reaping";
+pub(super) const REAPING: &str = "reaping";
 
 /// When a snapshot went, behind its name.
-const STAMP: &str = "@%Y%m%dT%H%M%SZ";
+pub(super) const STAMP: &str = "@%Y%m%dT%H%M%SZ";
 
 /// Why a snapshot was removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -224,7 +224,7 @@ fn hand_over(trash: &OwnedFd, reaping: &OwnedFd, name: &CStr) -> io::Result<()> 
 }
 
 /// A snapshot's name, and when it went.
-fn read_entry(entry: &str) -> Option<(String, DateTime<Utc>)> {
+pub(super) fn read_entry(entry: &str) -> Option<(String, DateTime<Utc>)> {
     let at = entry.rfind('@')?;
     let (key, stamp) = entry.split_at_checked(at)?;
     let at = NaiveDateTime::parse_from_str(stamp, STAMP).ok()?.and_utc();

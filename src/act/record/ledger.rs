@@ -1,4 +1,5 @@
-//! The ledger: one JSON line for each event, only ever appended to.
+//! The ledger: one JSON line for each event, only ever appended to. Once a month it becomes an old
+//! ledger (`act/prune/ledgers`), and a new one begins in its place.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -20,14 +21,17 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// # Errors
 /// When the file cannot be opened or written, or is anything but a file.
 pub fn append(path: &Path, event: &Event) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.create(true).read(true).append(true).mode(0o600).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
-    let mut file = options.open(path)?;
-    let found = file.metadata()?;
-    if !found.is_file() || found.nlink() != 1 {
-        return Err(io::Error::other("the ledger is not a file of its own"));
+    let mut file = open(path)?;
+    let mut turn = take_turn(&file);
+    // Who sets a ledger aside holds its lock: meanwhile another may have come to stand there.
+    let began = Instant::now();
+    while !is_at(path, &file) {
+        if began.elapsed() > PATIENCE {
+            return Err(io::Error::other("the ledger changes all the time"));
+        }
+        file = open(path)?;
+        turn = take_turn(&file);
     }
-    let turn = take_turn(&file);
     let mut line = Vec::new();
     if !ends_with_newline(&file)? {
         // A full disk or a power cut took the end of the last line; it must not take this one too.
@@ -44,6 +48,24 @@ pub fn append(path: &Path, event: &Event) -> io::Result<()> {
         file.unlock()?;
     }
     file.sync_data()
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).read(true).append(true).mode(0o600).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
+    let file = options.open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() || found.nlink() != 1 {
+        return Err(io::Error::other("the ledger is not a file of its own"));
+    }
+    Ok(file)
+}
+
+/// Whether this file is still the one that stands at `path`.
+fn is_at(path: &Path, file: &File) -> bool {
+    let place = |found: std::fs::Metadata| (found.dev(), found.ino());
+    let (there, here) = (std::fs::symlink_metadata(path).map(place), file.metadata().map(place));
+    there.is_ok_and(|there| here.is_ok_and(|here| there == here))
 }
 
 /// Waits until no other gate is between its look at the end and its write: a line that is being

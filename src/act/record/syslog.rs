@@ -6,6 +6,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
+use crate::act::clock;
 use crate::terms::limits::{MAX_SYSLOG_LINE, SYSLOG_TIMEOUT};
 use crate::terms::text::still_printable;
 
@@ -14,7 +15,7 @@ const PRIORITY: u8 = (4 << 3) | 6;
 
 /// Sends `line` to the daemon's socket, and says whether the daemon has it.
 pub fn send(socket: &Path, line: &str) -> bool {
-    deliver(socket, datagram(Utc::now(), std::process::id(), line).as_bytes()).is_ok()
+    deliver(socket, datagram(clock::kernel(), std::process::id(), line).as_bytes()).is_ok()
 }
 
 /// An RFC 3164 line without host name, as daemons expect it on a local socket. The time is UTC.

@@ -12,7 +12,6 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use chrono::Utc;
 use nix::sys::stat::{FileStat, lstat};
 
 use super::absent::absent;
@@ -22,6 +21,7 @@ use super::links::{Deferred, Taken};
 use super::look::Look;
 use super::survey::{Kept, Survey, survey};
 use super::{Held, OrTrouble as _, Repository, contents, make_directory, tree, unfinished};
+use crate::act::clock;
 use crate::decide::push::lost;
 use crate::terms::limits::MAX_END;
 use crate::terms::record::Lost;
@@ -85,7 +85,7 @@ impl<'a> Staging<'a> {
         let same = |found: FileStat| {
             let attributes = |stat: &FileStat| (stat.st_mode, stat.st_uid, stat.st_gid);
             let since = (found.st_mtime, found.st_mtime_nsec) >= (made.st_mtime, made.st_mtime_nsec);
-            attributes(&found) == attributes(made) && since && found.st_mtime <= Utc::now().timestamp()
+            attributes(&found) == attributes(made) && since && found.st_mtime <= clock::kernel().timestamp()
         };
         lstat(place).is_ok_and(same)
     }

@@ -36,7 +36,7 @@ impl Repository {
     /// the client's.
     pub fn needed(&self) -> Vec<Wanted> {
         let state = self.state();
-        let own = ["logs", "unrecorded", "trash", "reaping", "protected", "held"].map(|name| state.join(name));
+        let own = ["logs", "ledgers", "unrecorded", "trash", "reaping", "protected", "held"].map(|name| state.join(name));
         let directories = [self.snapshots(), state.clone()].into_iter().chain(own).map(|path| (path, Need::Fill));
         let files = ["lock", "rsync.lock", "ledger.jsonl"].map(|name| (state.join(name), Need::Write));
         let all = directories.chain(files).filter(|(path, _)| fs::symlink_metadata(path).is_ok_and(|found| !found.is_symlink()));

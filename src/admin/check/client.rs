@@ -4,8 +4,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use chrono::Utc;
-
+use crate::act::clock;
 use crate::act::config::zones;
 use crate::act::inspect::{Kind, is_link, look, may_read, real};
 use crate::act::names;
@@ -58,7 +57,7 @@ pub(super) fn on_disk(policy: &Policy, site: &Site, account: Option<&Account>, a
         }
     }
     if let Some(stock) = asked.and_then(|asked| asked.seen.stock.as_ref()) {
-        found.extend(seen::stock(&at("path"), &Repository::at(&policy.path).snapshots(), stock, Utc::now()));
+        found.extend(seen::stock(&at("path"), &Repository::at(&policy.path).snapshots(), stock, clock::now()));
     }
     if let Err(reason) = mounted(policy, site) {
         found.push(Finding::wrong(at("require_mount"), reason.detail, reason.remedy.unwrap_or_default()));

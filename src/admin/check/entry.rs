@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use chrono::Utc;
-
 use crate::act::child::{self, ask_sshd};
+use crate::act::clock;
 use crate::act::inspect::{closed_by, running_uid, shadow_of};
 use crate::act::names;
 use crate::decide::host::login::{self, Entry, KeyFile, Settings, Shadow};
@@ -85,7 +84,7 @@ pub(super) fn findings(known: &Known, policies: &[&Policy], keys: Option<&[KeyFi
     if let Some((settings, keys)) = known.sshd.as_ref().zip(keys) {
         found.extend(login::sshd(entry, settings, keys));
         found.extend(closed_by().and_then(|by| login::closed(entry, by)));
-        let today = Utc::now().timestamp().div_euclid(24 * 3600);
+        let today = clock::now().timestamp().div_euclid(24 * 3600);
         found.extend(shadow(account).and_then(|shadow| login::shut(entry, settings.pam, shadow, today)));
         let runs = known.runs();
         // sshd runs and reads these as root.

@@ -4,6 +4,7 @@ use std::thread;
 
 use chrono::{DateTime, Utc};
 
+use crate::act::clock;
 use crate::act::record::spool::{self, AccountSpool, SpoolError};
 use crate::decide::policy::lint::Finding;
 use crate::decide::policy::{Site, Transport};
@@ -36,7 +37,7 @@ pub(super) fn waiting(site: &Site) -> Vec<Finding> {
             pile.mails.retain(|mail| still.contains(mail));
         }
     }
-    let now = Utc::now();
+    let now = clock::now();
     for (spool, pile) in piles {
         let oldest = pile.mails.first().and_then(|mail| spool.mail(*mail).ok().flatten()).map(|mail| mail.created);
         found.extend(post::findings(&origin(), &site.spool, &pile, oldest, now));

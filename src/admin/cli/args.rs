@@ -1,6 +1,7 @@
 //! The administrator's command line.
 
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -113,6 +114,38 @@ pub(super) enum Order {
         /// Also if nine of ten snapshots or more would go at once
         #[arg(long)]
         yes_remove_many: bool,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Do for every client what is due: prune, free what was removed, forget old logs; a timer or
+    /// cron runs this
+    Maintain {
+        /// The clients; all of them by default
+        client: Vec<ClientName>,
+        /// How many clients at once; by default as many as there are processors, up to four
+        #[arg(long, value_name = "NUMBER")]
+        jobs: Option<NonZero<u8>>,
+        /// Say what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Do it for one client; `maintain` runs this
+    #[command(name = crate::act::child::ONE, hide = true)]
+    MaintainOne {
+        /// The client
+        client: ClientName,
+        /// Say what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Show in a table how each client stands: its newest snapshot, and what is due
+    Status {
+        /// The client; all of them by default
+        client: Option<ClientName>,
         /// Answer in JSON
         #[arg(long)]
         json: bool,

@@ -11,10 +11,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::act::child::detach;
-use crate::act::{config, inspect, process};
+use crate::act::{clock, config, inspect, process};
 use crate::admin::explain::Question;
 use crate::admin::export::Wanted;
-use crate::admin::{check, explain, export, list, prune, remap, watch};
+use crate::admin::{check, explain, export, list, maintain, prune, remap, status, watch};
 use crate::terms::exit;
 
 use args::{Arguments, Order};
@@ -30,6 +30,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         }
     };
     let directory = arguments.config;
+    clock::begin(&directory);
     match arguments.order {
         Order::Watch { flush, detached } => watch(&directory, flush, detached),
         Order::Check => check(&directory),
@@ -52,6 +53,12 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
             let orders = prune::Orders { clients: client, dry_run, explain, simulate, every, yes_remove_many, quiet, json };
             print(prune::prune(&directory, &orders))
         }
+        Order::Maintain { client, jobs, dry_run, json } => {
+            let quiet = client.is_empty() && !io::stdout().is_terminal() && !json;
+            print(maintain::maintain(&directory, &maintain::Orders { clients: client, jobs, dry_run, quiet, json }))
+        }
+        Order::MaintainOne { client, dry_run } => print(maintain::one(&directory, &client, dry_run)),
+        Order::Status { client, json } => print(status::status(&directory, client.as_ref(), json)),
         Order::Delete { client, snapshot, force, dry_run, json } => {
             print(prune::delete(&directory, &client, &snapshot, prune::How { force, dry_run, json }))
         }

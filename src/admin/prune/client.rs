@@ -10,38 +10,38 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::Failure;
 use super::reach::{Left, Reach, Said};
 use crate::act::child::{detach, pace};
+use crate::act::clock;
 use crate::act::config::{self, zones};
 use crate::act::inspect::running_uid;
 use crate::act::names;
 use crate::act::prune::{Held, Opened};
-use crate::act::record::spool::Spool;
+use crate::act::record::spool::{self, Spool};
 use crate::act::record::{ledger, syslog};
 use crate::act::store::{Repository, mounted};
 use crate::decide::keep::{Protection, Snapshot};
 use crate::decide::policy::{Policy, Site};
-use crate::decide::quota::MinFree;
 use crate::decide::speak::line;
 use crate::terms::limits::MAX_REPORTED_TEXT;
-use crate::terms::text::{printable, printable_name, still_printable};
+use crate::terms::text::{printable, printable_name, printable_path, still_printable};
 use crate::terms::word::nearest;
 use crate::terms::{Account, Body, ClientName, Event, Mail, Reason, SnapshotName, Upkeep, View, Zone, exit};
 
 /// A client that this process may work for.
-pub(super) struct Client<'a> {
+pub(in crate::admin) struct Client<'a> {
     directory: &'a Path,
-    site: &'a Site,
-    pub(super) policy: Policy,
-    pub(super) zone: Zone,
-    pub(super) now: DateTime<Utc>,
+    pub(in crate::admin) site: &'a Site,
+    pub(in crate::admin) policy: Policy,
+    pub(in crate::admin) zone: Zone,
+    pub(in crate::admin) now: DateTime<Utc>,
     /// Who runs this: an account.
-    pub(super) by: String,
+    pub(in crate::admin) by: String,
     reach: Reach,
     left: RefCell<Left>,
 }
 
 impl<'a> Client<'a> {
     /// The client of this name.
-    pub(super) fn find(directory: &'a Path, site: &'a Site, name: &ClientName) -> Result<Self, Failure> {
+    pub(in crate::admin) fn find(directory: &'a Path, site: &'a Site, name: &ClientName) -> Result<Self, Failure> {
         let policy = config::load_policy(directory, site, name).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
         let policy = policy.ok_or_else(|| (format!("no policy for `{name}`\n`snapgate list` shows every client"), exit::USAGE))?;
         let account = account(&policy)?;
@@ -53,7 +53,7 @@ impl<'a> Client<'a> {
     }
 
     /// The client with this policy; `None` if it is another account's.
-    pub(super) fn of(directory: &'a Path, site: &'a Site, policy: Policy) -> Result<Option<Self>, Failure> {
+    pub(in crate::admin) fn of(directory: &'a Path, site: &'a Site, policy: Policy) -> Result<Option<Self>, Failure> {
         let account = account(&policy)?;
         if is_ours(&account) { Self::new(directory, site, policy, account).map(Some) } else { Ok(None) }
     }
@@ -62,11 +62,11 @@ impl<'a> Client<'a> {
         let zone = zones::load(&policy.timezone).map_err(|what| (what, exit::CONFIG))?;
         let reach = Reach::of(site, &policy, &account)?;
         let by = names::running().name;
-        Ok(Self { directory, site, policy, zone, now: Utc::now(), by, reach, left: RefCell::default() })
+        Ok(Self { directory, site, policy, zone, now: clock::now(), by, reach, left: RefCell::default() })
     }
 
     /// Does work in its repository, as its account. Nothing else opens that.
-    pub(super) fn reaching<T: Said>(&self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    pub(in crate::admin) fn reaching<T: Said>(&self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
         let done = self.reach.go(&self.left, work);
         let mails = std::mem::take(&mut self.left.borrow_mut().mails);
         if mails.is_empty() {
@@ -84,12 +84,20 @@ impl<'a> Client<'a> {
         done
     }
 
+    /// What is wrong where there is no repository although there was one.
+    pub(in crate::admin) fn gone(&self) -> Option<Failure> {
+        let account = account(&self.policy).ok()?;
+        let was_here = spool::was_published(&self.site.spool, account.uid, self.name());
+        let path = printable_path(&self.policy.path);
+        was_here.then(|| (format!("the repository `{path}` is missing\nsee whether its disk is mounted and who removed it"), exit::CONFIG))
+    }
+
     /// What could not be recorded so far.
-    pub(super) fn lost(&self) -> Vec<String> {
+    pub(in crate::admin) fn lost(&self) -> Vec<String> {
         std::mem::take(&mut self.left.borrow_mut().lost)
     }
 
-    pub(super) fn name(&self) -> &ClientName {
+    pub(in crate::admin) fn name(&self) -> &ClientName {
         &self.policy.client
     }
 
@@ -98,30 +106,25 @@ impl<'a> Client<'a> {
         TimeDelta::hours(i64::from(self.policy.trash_grace.hours()))
     }
 
-    /// What pushes have to leave free.
-    pub(super) fn min_free(&self) -> &MinFree {
-        &self.site.min_free
-    }
-
     /// Opens its repository; `None` where there is none yet.
-    pub(super) fn open(&self) -> Result<Option<Opened>, Failure> {
+    pub(in crate::admin) fn open(&self) -> Result<Option<Opened>, Failure> {
         mounted(&self.policy, self.site).map_err(failure)?;
         // In a namespace the account has another number.
         Opened::open(&self.policy.path, running_uid()).map_err(failure)
     }
 
     /// The same where there has to be one.
-    pub(super) fn existing(&self) -> Result<Opened, Failure> {
+    pub(in crate::admin) fn existing(&self) -> Result<Opened, Failure> {
         self.open()?.ok_or_else(|| (format!("`{}` has no snapshot yet\nlet it push first", self.name()), exit::USAGE))
     }
 
     /// All that rules know of its snapshots. None of it is the client's word: names are the gate's,
     /// and so is the ledger.
-    pub(super) fn snapshots(&self, opened: &Opened) -> Result<Vec<Snapshot>, Failure> {
+    pub(in crate::admin) fn snapshots(&self, opened: &Opened) -> Result<Vec<Snapshot>, Failure> {
         let names = opened.names(&self.policy.names).map_err(failure)?;
         let current = opened.current();
         let protections: BTreeMap<_, _> = opened.protections().map_err(failure)?.into_iter().collect();
-        let events = opened.ledger().map(|path| ledger::read(&path)).unwrap_or_default();
+        let events = opened.ledgers().events(|event| event.push().is_some_and(|push| push.snapshot.is_some()));
         let pushes = events.iter().filter_map(Event::push);
         // A name may have been given again: what was recorded last is about the one that is there.
         let partial: BTreeMap<_, _> = pushes.filter_map(|push| Some((push.snapshot.as_deref()?, push.partial))).collect();
@@ -136,13 +139,13 @@ impl<'a> Client<'a> {
     }
 
     /// The snapshot of that name.
-    pub(super) fn named(&self, opened: &Opened, wanted: &str) -> Result<SnapshotName, Failure> {
+    pub(in crate::admin) fn named(&self, opened: &Opened, wanted: &str) -> Result<SnapshotName, Failure> {
         let names = opened.names(&self.policy.names).map_err(failure)?;
         names.into_iter().find(|name| name.as_str() == wanted).ok_or_else(|| self.unknown(opened, wanted))
     }
 
     /// An error that there is no such snapshot.
-    pub(super) fn unknown(&self, opened: &Opened, wanted: &str) -> Failure {
+    pub(in crate::admin) fn unknown(&self, opened: &Opened, wanted: &str) -> Failure {
         let (client, shown) = (self.name(), printable(wanted.as_bytes()));
         let no_such = |help: String| (format!("`{client}` has no snapshot `{shown}`\n{help}"), exit::USAGE);
         if opened.trash().is_ok_and(|trash| trash.iter().any(|trashed| trashed.name == wanted)) {
@@ -158,7 +161,7 @@ impl<'a> Client<'a> {
     }
 
     /// What stands beside its snapshots and is none, as a problem.
-    pub(super) fn strange(&self) -> Option<String> {
+    pub(in crate::admin) fn strange(&self) -> Option<String> {
         let stock = Repository::at(&self.policy.path).stock(&self.policy.names);
         let more = stock.strangers.checked_sub(stock.strange.len() as u64).filter(|more| *more > 0);
         let named: Vec<_> = stock.strange.iter().map(|name| format!("`{name}`")).collect();
@@ -168,7 +171,7 @@ impl<'a> Client<'a> {
     }
 
     /// An event of now.
-    pub(super) fn event(&self, body: Body, mail: Mail) -> Event {
+    pub(in crate::admin) fn event(&self, body: Body, mail: Mail) -> Event {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let id = format!("{}-{}-{number}", self.now.format("%Y%m%dT%H%M%S%6fZ"), std::process::id());
@@ -177,7 +180,7 @@ impl<'a> Client<'a> {
     }
 
     /// Takes the repository, and records what somebody has done to it who was killed before.
-    pub(super) fn hold<'o>(&self, opened: &'o Opened) -> Result<Held<'o>, Failure> {
+    pub(in crate::admin) fn hold<'o>(&self, opened: &'o Opened) -> Result<Held<'o>, Failure> {
         let held = opened.hold().map_err(failure)?;
         held.tidy();
         if let Some(event) = held.announced() {
@@ -231,7 +234,7 @@ impl<'a> Client<'a> {
                 };
                 upkeep.snapshots.iter().filter(|name| is_so(name)).cloned().collect()
             }
-            Body::Connection(_) | Body::Push(_) | Body::Unknown(_) => Vec::new(),
+            Body::Maintain(_) | Body::Connection(_) | Body::Push(_) | Body::Unknown(_) => Vec::new(),
         };
         let happened = format!("{}: the command was killed", upkeep.happened);
         let upkeep = Upkeep { why: upkeep.why.clone(), ..Upkeep::of(happened, names.iter().map(String::as_str)) };
@@ -240,18 +243,18 @@ impl<'a> Client<'a> {
 
     /// Whether the ledger says the same of problems, within that time. A timer would have it mailed
     /// every hour.
-    pub(super) fn was_told(&self, opened: &Opened, problems: &[String], within: TimeDelta) -> bool {
+    pub(in crate::admin) fn was_told(&self, opened: &Opened, problems: &[String], within: TimeDelta) -> bool {
         let problems: Vec<_> = problems.iter().map(|problem| still_printable(problem, MAX_REPORTED_TEXT)).collect();
         let says_so = |event: &Event| match event.view() {
             View::Upkeep(upkeep) => problems.iter().all(|problem| upkeep.problems.contains(problem)),
             View::Visit(_) | View::Unknown(_) => false,
         };
-        let events = opened.ledger().map(|path| ledger::read(&path)).unwrap_or_default();
-        events.iter().rev().take_while(|event| self.now - event.at < within).any(says_so)
+        let events = opened.ledgers().events(|event| self.now - event.at < within);
+        events.iter().any(says_so)
     }
 
     /// Records what was done. Nothing that goes wrong here changes that; [`Client::lost`] has it.
-    pub(super) fn record(&self, opened: &Opened, event: &Event) {
+    pub(in crate::admin) fn record(&self, opened: &Opened, event: &Event) {
         if event.mail == Mail::None {
             self.write(opened, event);
         } else {
@@ -280,10 +283,10 @@ impl<'a> Client<'a> {
 }
 
 /// How the event of `snapgate unprotect` ends.
-pub(super) const UNPROTECTED: &str = "no longer protected";
+pub(in crate::admin) const UNPROTECTED: &str = "no longer protected";
 
 /// An event about snapshots, with why.
-pub(super) fn upkeep<'a>(happened: String, snapshots: impl IntoIterator<Item = &'a str>, why: &str) -> Box<Upkeep> {
+pub(in crate::admin) fn upkeep<'a>(happened: String, snapshots: impl IntoIterator<Item = &'a str>, why: &str) -> Box<Upkeep> {
     Box::new(Upkeep { why: why.to_owned(), ..Upkeep::of(happened, snapshots) })
 }
 
@@ -297,7 +300,7 @@ fn is_ours(account: &Account) -> bool {
 }
 
 /// A reason as an error for the administrator.
-pub(super) fn failure(reason: Reason) -> Failure {
+pub(in crate::admin) fn failure(reason: Reason) -> Failure {
     let remedy = reason.remedy.or(reason.hint).map(|remedy| format!("\n{remedy}")).unwrap_or_default();
     (format!("{}{remedy}", reason.detail), reason.code.exit())
 }

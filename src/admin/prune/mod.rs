@@ -30,9 +30,14 @@ pub(crate) use held::{discard, release};
 pub(crate) use protect::{Until, Wish, protect, unprotect};
 pub(crate) use usage::usage;
 
-use client::Client;
+pub(in crate::admin) use client::{Client, failure};
+pub(in crate::admin) use reach::Said;
+pub(in crate::admin) use reap::once as reap_once;
+pub(in crate::admin) use rules::once as prune_once;
+pub(in crate::admin) use shorten::{once as room_once, short};
+pub(in crate::admin) use told::Told;
+
 use progress::Progress;
-use told::Told;
 
 /// What is printed, and the exit code.
 pub(crate) type Printed = (String, u8);
@@ -41,7 +46,7 @@ pub(crate) type Printed = (String, u8);
 pub(crate) type Failure = (String, u8);
 
 /// Something is left to a person.
-const LOOK: u8 = 1;
+pub(in crate::admin) const LOOK: u8 = 1;
 
 /// What `prune` is asked for.
 #[derive(Debug, Clone)]

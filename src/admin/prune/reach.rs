@@ -26,7 +26,7 @@ use crate::terms::text::still_printable;
 use crate::terms::{Account, Event, exit};
 
 /// As whom, and where.
-pub(super) enum Reach {
+pub(in crate::admin) enum Reach {
     /// As whoever runs this, who is the account.
     Here,
     /// As the account, with these groups. Root runs this.
@@ -36,7 +36,7 @@ pub(super) enum Reach {
 }
 
 /// What comes out of work, perhaps from a process that the account may have spoken for.
-pub(super) trait Said: Serialize + DeserializeOwned {
+pub(in crate::admin) trait Said: Serialize + DeserializeOwned {
     /// With every text printable.
     fn checked(self) -> Self;
 }
@@ -65,16 +65,16 @@ struct End<T> {
 
 /// What is left to whoever began it.
 #[derive(Default)]
-pub(super) struct Left {
+pub(in crate::admin) struct Left {
     /// Events that ask for a mail.
-    pub(super) mails: Vec<Event>,
+    pub(in crate::admin) mails: Vec<Event>,
     /// What could not be recorded.
-    pub(super) lost: Vec<String>,
+    pub(in crate::admin) lost: Vec<String>,
 }
 
 impl Reach {
     /// What a client's repository, its policy and whoever runs this amount to.
-    pub(super) fn of(site: &Site, policy: &Policy, account: &Account) -> Result<Self, Failure> {
+    pub(in crate::admin) fn of(site: &Site, policy: &Policy, account: &Account) -> Result<Self, Failure> {
         if account.is_root() {
             return Ok(Self::Here);
         }
@@ -103,7 +103,7 @@ impl Reach {
     }
 
     /// Does it. `left` is filled by the work, and by what a process apart has left.
-    pub(super) fn go<T: Said>(&self, left: &RefCell<Left>, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    pub(in crate::admin) fn go<T: Said>(&self, left: &RefCell<Left>, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
         match self {
             Self::Here => work(),
             Self::As(account, groups) => {

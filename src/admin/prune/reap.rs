@@ -62,6 +62,14 @@ pub(super) fn in_turn(mut all: Vec<(&Client<'_>, &mut Told)>, progress: &Progres
     }
 }
 
+/// Does it for one client, as far as no push is in the way.
+pub(in crate::admin) fn once(client: &Client<'_>) -> Result<Told, Failure> {
+    let mut told = Told::default();
+    let visit = client.reaching(|| visit(client, client.grace(), &Progress::new(1, true)))?;
+    tell(&mut told, visit);
+    Ok(told)
+}
+
 fn fail(told: &mut Told, (what, code): Failure) -> bool {
     told.problems.push(what);
     told.exit = code;

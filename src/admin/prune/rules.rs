@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::client::{Client, failure, upkeep};
-use super::shorten::short;
+use super::shorten::short_now;
 use super::told::{Explained, Told};
 use super::{Failure, LOOK, Orders};
 use crate::act::prune::{Held, Opened, Removal};
@@ -33,6 +33,14 @@ pub(super) fn apply(client: &Client<'_>, orders: &Orders) -> Result<Told, Failur
     let all = stock(client, &opened)?;
     told.unprotected = forget(&opened, &all)?;
     remove(client, &held, &all, orders, told)
+}
+
+/// Does it for one client as a timer would, or looks.
+pub(in crate::admin) fn once(client: &Client<'_>, dry_run: bool) -> Result<Told, Failure> {
+    let every = Duration::ZERO;
+    let orders =
+        Orders { clients: Vec::new(), dry_run, explain: false, simulate: None, every, yes_remove_many: false, quiet: true, json: false };
+    client.reaching(|| apply(client, &orders))
 }
 
 /// Ends protections of what nobody can bring back. Returns of which.
@@ -78,7 +86,7 @@ fn look(client: &Client<'_>, opened: &Opened, orders: &Orders, mut told: Told) -
     told.kept = all.len() - told.removed.len();
     told.waiting = opened.trash().map_err(failure)?.len();
     if client.policy.when_full == WhenFull::Shorten
-        && let Some(short) = short(client, opened)?
+        && let Some(short) = short_now(client, opened)?
     {
         told.problems.push(format!("{short}: more would be removed, the oldest first, until there is room"));
     }

@@ -13,8 +13,8 @@ use super::told::Told;
 use super::{Failure, LOOK};
 use crate::act::prune::Opened;
 use crate::decide::keep::{may_be_shortened, most_at_once};
-use crate::decide::policy::WhenFull;
-use crate::decide::quota::held;
+use crate::decide::policy::{Policy, Site, WhenFull};
+use crate::decide::quota::{Holding, held};
 use crate::terms::{Bytes, Mail, exit};
 
 /// Makes room where the policy says so, as the client's account.
@@ -35,6 +35,13 @@ pub(super) fn shorten(client: &Client<'_>, told: &mut Told, progress: &Progress)
     });
 }
 
+/// Does it for one client, of which so many snapshots wait in the trash.
+pub(in crate::admin) fn once(client: &Client<'_>, waiting: usize) -> Told {
+    let mut told = Told { waiting, ..Told::default() };
+    shorten(client, &mut told, &Progress::new(1, true));
+    told
+}
+
 /// First the book is put right: nothing may go for a figure that is not known.
 fn make_room(client: &Client<'_>, opened: &Opened, told: &mut Told, progress: &Progress) -> Result<(), Failure> {
     let policy = &client.policy;
@@ -51,7 +58,7 @@ fn make_room(client: &Client<'_>, opened: &Opened, told: &mut Told, progress: &P
     while policy.when_full == WhenFull::Shorten
         && told.exit == 0
         && !told.paused
-        && let Some(short) = short(client, opened)?
+        && let Some(short) = short_now(client, opened)?
     {
         if is_first {
             is_first = false;
@@ -88,14 +95,18 @@ fn make_room(client: &Client<'_>, opened: &Opened, told: &mut Told, progress: &P
     Ok(())
 }
 
-/// What there is too little of.
-pub(super) fn short(client: &Client<'_>, opened: &Opened) -> Result<Option<String>, Failure> {
-    let quota = &client.policy.quota;
+/// What there is too little of for a client, by what is known now.
+pub(super) fn short_now(client: &Client<'_>, opened: &Opened) -> Result<Option<String>, Failure> {
     let newest = opened.names(&client.policy.names).map_err(failure)?.pop();
-    let used = opened.holding(newest.as_ref()).before_a_push();
-    if quota.is_nearly_reached_by(used) {
-        return Ok(Some(format!("the quota is nearly used up ({})", held(quota, used))));
+    Ok(short(&client.policy, client.site, opened, opened.holding(newest.as_ref())))
+}
+
+/// What there is too little of where a client holds so much.
+pub(in crate::admin) fn short(policy: &Policy, site: &Site, opened: &Opened, holding: Holding) -> Option<String> {
+    let used = holding.before_a_push();
+    if policy.quota.is_nearly_reached_by(used) {
+        return Some(format!("the quota is nearly used up ({})", held(&policy.quota, used)));
     }
-    let disk = opened.disk().filter(|disk| disk.is_short(client.min_free()));
-    Ok(disk.map(|disk| format!("the disk has less free than `min_free:` says ({})", Bytes(disk.free.bytes))))
+    let disk = opened.disk().filter(|disk| disk.is_short(&site.min_free));
+    disk.map(|disk| format!("the disk has less free than `min_free:` says ({})", Bytes(disk.free.bytes)))
 }

@@ -13,49 +13,49 @@ use crate::terms::{Bytes, ClientName, Freed};
 /// What was done for a client, or would be.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Told {
-    pub(super) client: String,
+pub(in crate::admin) struct Told {
+    pub(in crate::admin) client: String,
     /// Whether nothing was done.
-    pub(super) dry_run: bool,
+    pub(in crate::admin) dry_run: bool,
     /// Snapshots that went into the trash, or would go.
-    pub(super) removed: Vec<String>,
+    pub(in crate::admin) removed: Vec<String>,
     /// How many stay.
-    pub(super) kept: usize,
+    pub(in crate::admin) kept: usize,
     /// How many are held.
-    pub(super) held: usize,
+    pub(in crate::admin) held: usize,
     /// How many wait in the trash.
-    pub(super) waiting: usize,
+    pub(in crate::admin) waiting: usize,
     /// Protections that ended, since their snapshots are gone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) unprotected: Vec<String>,
+    pub(in crate::admin) unprotected: Vec<String>,
     /// Snapshots that are gone for good.
-    pub(super) reaped: u64,
+    pub(in crate::admin) reaped: u64,
     /// Whether a push keeps the rest from going.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(super) paused: bool,
+    pub(in crate::admin) paused: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) freed: Option<Freed>,
+    pub(in crate::admin) freed: Option<Freed>,
     /// `--explain`: each snapshot, with all that keeps it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) explained: Vec<Explained>,
+    pub(in crate::admin) explained: Vec<Explained>,
     /// `--simulate`: what would be there.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) simulated: Option<Vec<String>>,
+    pub(in crate::admin) simulated: Option<Vec<String>>,
     /// What is no snapshot, and stays.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) strange: Option<String>,
+    pub(in crate::admin) strange: Option<String>,
     /// What went wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) problems: Vec<String>,
+    pub(in crate::admin) problems: Vec<String>,
     /// Whether nothing is known of it but a problem.
-    pub(super) failed: bool,
+    pub(in crate::admin) failed: bool,
     /// The exit code that goes with it.
-    pub(super) exit: u8,
+    pub(in crate::admin) exit: u8,
 }
 
 /// A snapshot and what keeps it.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Explained {
+pub(in crate::admin) struct Explained {
     name: String,
     complete: bool,
     /// Nothing: it goes.
@@ -65,7 +65,7 @@ pub(super) struct Explained {
 }
 
 impl Explained {
-    pub(super) fn of(judged: &Judged<'_>) -> Self {
+    pub(in crate::admin) fn of(judged: &Judged<'_>) -> Self {
         let Judged { snapshot: Snapshot { name, complete, .. }, kept_by } = judged;
         let kept_by = kept_by.iter().map(ToString::to_string).collect();
         Self { name: name.to_string(), complete: *complete, kept_by, says: judged.to_string() }
@@ -74,12 +74,12 @@ impl Explained {
 
 impl Told {
     /// Of a client for which nothing could be done.
-    pub(super) fn failed(client: &ClientName, what: String, exit: u8) -> Self {
+    pub(in crate::admin) fn failed(client: &ClientName, what: String, exit: u8) -> Self {
         Self { client: client.to_string(), problems: vec![what], failed: true, exit, ..Self::default() }
     }
 
     /// For people: one line, and a line for each thing that was asked for or went wrong.
-    pub(super) fn text(&self) -> String {
+    pub(in crate::admin) fn text(&self) -> String {
         let Self { client, dry_run, removed, kept, held, waiting, reaped, freed, explained, simulated, problems, .. } = self;
         if self.failed {
             return format!("{client}: {}\n", problems.concat());

@@ -254,6 +254,8 @@ pub struct Site {
     pub min_free: MinFree,
     /// `mail:` How mail leaves.
     pub mail: MailSettings,
+    /// `logs: keep:` For how long logs and the like are kept.
+    pub logs_keep: Span,
     /// `defaults:` What policies say where they say nothing themselves.
     pub defaults: Defaults,
     /// Where each key stands.

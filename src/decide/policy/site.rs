@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::decide::keep::Span;
 use crate::decide::policy::yaml::{self, Fault, Figure, Row, Table as _, TableOf, Text, Texts, Wrong, keys};
 use crate::terms::limits::DEFAULT_ALL_SESSIONS;
 
@@ -62,6 +63,14 @@ impl MailKeys {
 }
 
 keys! {
+    struct LogKeys, "`logs`" {
+        /// How long they are kept. An old ledger that speaks of a snapshot that is still there
+        /// stays for as long.
+        keep: Span as Text<_> = Value("90d"), "1y";
+    }
+}
+
+keys! {
     struct SiteKeys, "the site file" {
         /// The directory of the repositories: a client's is `<store>/<client>`, unless its policy
         /// has a `path:`.
@@ -92,18 +101,25 @@ keys! {
         min_free: FreeKeys as TableOf<_> = Below, "{ bytes: 5%, inodes: 5% }";
         /// Who gets mail, and how it leaves.
         mail: MailKeys as TableOf<_> = Below, "{ to: [root], transport: sendmail }";
+        /// What `snapgate maintain` leaves of the past: logs of runs, what was set aside as broken,
+        /// mails that no server accepted, and ledgers. A ledger is set aside and packed each month,
+        /// and read like the new one.
+        logs: LogKeys as TableOf<_> = Below, "{ keep: 1y }";
         /// Any keys of a policy, for every policy that does not say them itself. A policy's key
         /// replaces the same one here whole: the tables of both are never merged.
         defaults: PolicyKeys as TableOf<_> = Words("none"), "{ report: always, timezone: Europe/Madrid }";
     }
 }
 
+/// For how long logs are kept.
+const DEFAULT_LOGS: Span = Span::of_days(90);
+
 /// What may stand in the site file.
 pub const SITE_KEYS: &[Row] = SiteKeys::ROWS;
 
 /// Reads the site file.
 pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
-    let TableOf(SiteKeys { store, rsync, spool, syslog, sshd, jail, namespaces, sessions, min_free, mail, defaults }) =
+    let TableOf(SiteKeys { store, rsync, spool, syslog, sshd, jail, namespaces, sessions, min_free, mail, logs, defaults }) =
         yaml::read(file, bytes)?;
     let text = yaml::text_of(file, bytes)?;
     let Some(Absolute(store)) = store else {
@@ -126,6 +142,7 @@ pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
         sessions: sessions.map_or(DEFAULT_ALL_SESSIONS, |AllSessions(sessions)| sessions),
         min_free: min_free.unwrap_or_default().min_free(),
         mail: mail.unwrap_or_default().settings(),
+        logs_keep: logs.and_then(|logs| logs.keep).unwrap_or(DEFAULT_LOGS),
         origins: Origins { file: file.to_path_buf(), keys: origins::keys(file, text, None) },
         defaults: Defaults { keys: defaults.unwrap_or_default(), origins: origins::keys(file, text, Some("defaults")) },
     })

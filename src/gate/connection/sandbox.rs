@@ -1,9 +1,8 @@
 //! The process that waits to become a connection's rsync, and what holds it.
 
-use chrono::Utc;
-
 use super::Connection;
 use crate::act::child::{NotStarted, Standby, Undecided};
+use crate::act::clock;
 use crate::act::process::Inherited;
 use crate::act::record::runlog::RunLog;
 use crate::act::sandbox;
@@ -55,6 +54,6 @@ impl Connection<'_> {
     pub(crate) fn weaken(&self, log: &RunLog, why: &str) {
         self.jail.set(Jail::WithoutNamespaces);
         let jail = Jail::WithoutNamespaces.says().unwrap_or_default();
-        log.note(Utc::now(), &format!("rsync has no file system of its own ({why}): the jail is {jail}"));
+        log.note(clock::now(), &format!("rsync has no file system of its own ({why}): the jail is {jail}"));
     }
 }

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use chrono::Utc;
-
 use super::{Connection, End};
 use crate::act::child::{self, HookEnd, Setting};
+use crate::act::clock;
 use crate::act::process::Inherited;
 use crate::act::record::runlog::RunLog;
 use crate::act::store::Repository;
@@ -50,7 +49,7 @@ impl Connection<'_> {
         log: &RunLog,
     ) -> Option<FailedHook> {
         let words = argv.join(" ");
-        log.note(Utc::now(), &format!("{hook} hook `{words}`"));
+        log.note(clock::now(), &format!("{hook} hook `{words}`"));
         let inprogress = repository.inprogress();
         let Self { policy, request, id, .. } = self;
         let variables = hook::variables(Occasion {
@@ -69,7 +68,7 @@ impl Connection<'_> {
         let HookEnd::Failed(how) = child::hook(argv, setting, policy.hooks.time_limit, log.file()) else { return None };
         let is_quoted = self.failed.borrow().len() < MAX_REPORTED_HOOKS;
         let printed = if is_quoted { log.last_lines(before, MAX_HOOK_WORDS, MAX_HOOK_LINES) } else { Vec::new() };
-        log.note(Utc::now(), &format!("the hook failed: {how}"));
+        log.note(clock::now(), &format!("the hook failed: {how}"));
         let shown = |text: &str| still_printable(text, MAX_QUOTED);
         let log = shown(&log.path().display().to_string());
         let failed = FailedHook { hook: hook.to_owned(), command: shown(&words), how, printed, log };

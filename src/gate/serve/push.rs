@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use chrono::Utc;
-
 use super::brake::Against;
 use super::measure::Measure;
 use super::room;
@@ -12,6 +10,7 @@ use super::rsync::{self, Attempt};
 use super::settle::Settling;
 use super::{Connection, End};
 use crate::act::child::{self, Meter, Standby};
+use crate::act::clock;
 use crate::act::process;
 use crate::act::record::runlog::RunLog;
 use crate::act::store::{Deferred, Repository, Staging, Taken, trouble};
@@ -63,11 +62,11 @@ impl Connection<'_> {
         let end = End::of(Attempt { connection: self, held: &held, plan: &plan, version, log: &log, holding }.run(state, waiting));
         held.enter_unpublished();
         if end.push.as_ref().is_some_and(|push| push.resumed) {
-            log.note(Utc::now(), outcome::USED);
+            log.note(clock::now(), outcome::USED);
             notes.iter_mut().filter(|note| note.text == outcome::KEPT).for_each(|note| outcome::USED.clone_into(&mut note.text));
         }
         let end = end.noting(notes);
-        log.note(Utc::now(), &format!("{}, exit {}", end.outcome.as_str(), end.exit));
+        log.note(clock::now(), &format!("{}, exit {}", end.outcome.as_str(), end.exit));
         Ok(end)
     }
 
@@ -149,7 +148,7 @@ impl Attempt<'_> {
         let Self { connection, held, plan, log, .. } = *self;
         let Ran { ended, began, words, dropped, measure, against } = ran;
         if let Some(dropped) = dropped {
-            log.note(Utc::now(), &format!("{} became the account's: no owners are kept", dropped::describe(dropped)));
+            log.note(clock::now(), &format!("{} became the account's: no owners are kept", dropped::describe(dropped)));
         }
         let exit = if let Ended::Exit(status) = ended { Some(status) } else { None };
         let signal = if let Ended::Signal(signal) = ended { Some(signal) } else { None };

@@ -1,10 +1,9 @@
 //! The rsync of a push: run it, retry with another sandbox where the kernel refuses one, and read
 //! what it logged.
 
-use chrono::Utc;
-
 use super::Connection;
 use crate::act::child::{Meter, NotStarted};
+use crate::act::clock;
 use crate::act::record::runlog::RunLog;
 use crate::act::sandbox;
 use crate::act::store::{Deferred, Held};
@@ -54,7 +53,7 @@ impl Attempt<'_> {
                 // It sees what was mounted after it began, such as the store, only where mounts are
                 // shared. A new one sees it.
                 Err(NotStarted::Unseen(why)) if places.confinement == Confinement::View && !looked_again => {
-                    log.note(Utc::now(), &format!("rsync's own file system is put together once more ({why})"));
+                    log.note(clock::now(), &format!("rsync's own file system is put together once more ({why})"));
                     looked_again = true;
                     waiting = connection.stand_by(Confinement::View)?;
                 }

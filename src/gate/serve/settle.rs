@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono::Utc;
-
 use super::brake::{self, Against};
 use super::measure::Measure;
 use super::room;
 use super::{Connection, End};
+use crate::act::clock;
 use crate::act::store::{Bounds, Deferred, Held, Look, Made, Published, Staging, Survey};
 use crate::decide::owners;
 use crate::decide::push::settle::{Fate, Found, Settled, Work, no_transaction, settle};
@@ -197,7 +196,7 @@ impl Connection<'_> {
         let adds = room::adds(&staging, &settling);
         settling.warnings.extend(room::enter(self.policy, &settling, work.name(), adds));
         settling.facts.snapshot = Some(work.name().to_string());
-        settling.facts.published = Some(Utc::now());
+        settling.facts.published = Some(clock::now());
         let mut end = End { text: work.answer(), ..settling.ends(settled) };
         let published = staging.publish(work.name().clone(), self.id, &serde_json::to_vec(&end).unwrap_or_default())?;
         self.after_publishing(&published, &place, unfinished.is_empty(), held, &mut end);
@@ -212,7 +211,7 @@ impl Connection<'_> {
         end.warnings.extend(published.trouble().map(|reason| reason.detail.clone()));
         if let Some(facts) = &mut end.push {
             repository.note_files(published.name(), &self.stands_for(place), facts.files);
-            facts.published = Some(Utc::now());
+            facts.published = Some(clock::now());
         }
         // What a place received and the snapshot lacks is still of use to the next push.
         if ended_well && let Err(reason) = held.forget_interrupted(place, Some(published.path())) {

@@ -90,7 +90,8 @@ impl Serialize for Event {
             | Body::Undelete(upkeep)
             | Body::Protect(upkeep)
             | Body::Release(upkeep)
-            | Body::Discard(upkeep) => (VERSION, Rest::Upkeep(Inner::of(upkeep))),
+            | Body::Discard(upkeep)
+            | Body::Maintain(upkeep) => (VERSION, Rest::Upkeep(Inner::of(upkeep))),
             Body::Unknown(unknown) => (unknown.version, Rest::Nothing {}),
         };
         let Self { id, at, account, client, mail, .. } = self;
@@ -147,6 +148,7 @@ fn body(kind: Kind, text: &str) -> serde_json::Result<Body> {
         Kind::Protect => Body::Protect(upkeep(text)?),
         Kind::Release => Body::Release(upkeep(text)?),
         Kind::Discard => Body::Discard(upkeep(text)?),
+        Kind::Maintain => Body::Maintain(upkeep(text)?),
     })
 }
 

@@ -69,6 +69,8 @@ table! {
         Release = "release",
         /// The administrator removed a held snapshot (`snapgate discard`).
         Discard = "discard",
+        /// `snapgate maintain` could not do something that a person has to look at.
+        Maintain = "maintain",
     }
 }
 
@@ -91,6 +93,8 @@ pub enum Body {
     Release(Box<Upkeep>),
     /// See [`Kind::Discard`].
     Discard(Box<Upkeep>),
+    /// See [`Kind::Maintain`].
+    Maintain(Box<Upkeep>),
     /// What only a later version can read. It is kept, shown and mailed by what every event says.
     Unknown(Unknown),
 }
@@ -206,6 +210,7 @@ impl Event {
             Body::Protect(_) => Kind::Protect.as_str(),
             Body::Release(_) => Kind::Release.as_str(),
             Body::Discard(_) => Kind::Discard.as_str(),
+            Body::Maintain(_) => Kind::Maintain.as_str(),
             Body::Unknown(unknown) => &unknown.kind,
         }
     }
@@ -220,7 +225,8 @@ impl Event {
             | Body::Undelete(upkeep)
             | Body::Protect(upkeep)
             | Body::Release(upkeep)
-            | Body::Discard(upkeep) => View::Upkeep(upkeep),
+            | Body::Discard(upkeep)
+            | Body::Maintain(upkeep) => View::Upkeep(upkeep),
             Body::Unknown(unknown) => View::Unknown(unknown),
         }
     }
@@ -268,6 +274,7 @@ impl Body {
             Self::Protect(_) => Self::Protect(upkeep),
             Self::Release(_) => Self::Release(upkeep),
             Self::Discard(_) => Self::Discard(upkeep),
+            Self::Maintain(_) => Self::Maintain(upkeep),
             Self::Connection(_) | Self::Push(_) | Self::Unknown(_) => self.clone(),
         }
     }
@@ -286,6 +293,7 @@ impl Body {
             | Self::Protect(_)
             | Self::Release(_)
             | Self::Discard(_)
+            | Self::Maintain(_)
             | Self::Unknown(_) => None,
         }
     }

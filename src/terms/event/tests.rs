@@ -37,6 +37,7 @@ fn every_kind_comes_back_as_it_was_on_a_line_that_says_what_every_event_says() {
         of(Body::Protect),
         of(Body::Release),
         of(Body::Discard),
+        of(Body::Maintain),
         unknown(),
     ];
     for kind in Kind::ALL {
@@ -174,7 +175,8 @@ fn what_was_done_to_history_reads_as_it_was_written_and_nothing_in_it_is_long_or
         problems: vec!["`x`: busy".to_owned()],
         ..Upkeep::of("2 snapshots removed, 9 kept".to_owned(), ["a", "b"])
     };
-    let bodies: [fn(Box<Upkeep>) -> Body; 6] = [Body::Prune, Body::Delete, Body::Undelete, Body::Protect, Body::Release, Body::Discard];
+    let bodies: [fn(Box<Upkeep>) -> Body; 7] =
+        [Body::Prune, Body::Delete, Body::Undelete, Body::Protect, Body::Release, Body::Discard, Body::Maintain];
     for body in bodies {
         let event = Event { body: body(Box::new(upkeep.clone())), mail: Mail::None, ..refusal() };
         let text = serde_json::to_string(&event).unwrap();

@@ -3,6 +3,7 @@
 mod anomaly;
 mod check;
 mod mail;
+mod past;
 mod snapshots;
 mod space;
 mod time;
@@ -12,6 +13,7 @@ use std::time::Duration;
 pub use anomaly::*;
 pub use check::*;
 pub use mail::*;
+pub use past::*;
 pub use snapshots::*;
 pub use space::*;
 pub use time::*;

@@ -164,6 +164,19 @@ impl AccountSpool {
         self.out.move_to(&mail_name(seq), &self.dead)
     }
 
+    /// Removes mails that were laid aside before that time, in seconds since the epoch. Returns how
+    /// many files went.
+    pub fn forget_dead(&self, before: i64) -> Result<u64, SpoolError> {
+        let (names, _) = self.dead.names(MAX_SPOOL_NAMES)?;
+        let mut forgotten = 0;
+        for name in names.iter().filter(|name| self.dead.written_at(name).is_some_and(|at| at < before)) {
+            self.dead.remove(name)?;
+            forgotten += 1;
+        }
+        self.dead.sync()?;
+        Ok(forgotten)
+    }
+
     /// Removes half-written files whose writers are gone. `now` is in seconds since the epoch.
     pub fn sweep(&self, now: i64) {
         let Ok((names, _)) = self.tmp.names(MAX_SPOOL_NAMES) else { return };

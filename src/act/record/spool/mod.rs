@@ -115,6 +115,14 @@ impl Spool {
         self.home.lock_file(&format!("{PUBLISHED}-{client}")).map(drop)
     }
 
+    /// The file that the `snapgate maintain` holds that is at work for this account.
+    ///
+    /// # Errors
+    /// When it is not a file of the account's own.
+    pub fn maintain_lock(&self) -> Result<std::fs::File, SpoolError> {
+        self.home.lock_file("maintain.lock")
+    }
+
     /// The account's own ledger, for an event that has no repository to stand in.
     pub fn ledger(&self) -> PathBuf {
         self.home.path.join("ledger.jsonl")

@@ -6,7 +6,7 @@ use crate::terms::limits::{
     ALERTS_IN_SPAN, FAILURES_IN_SPAN, MAX_CAUSE, MAX_FAILURE_GROUPS, MAX_GROUPS, MAX_PASSING_GROUPS, PASSING_IN_SPAN,
 };
 use crate::terms::text::still_printable;
-use crate::terms::{ClientName, Code, Connection, Event, Fingerprint, Outcome, Peer, View, Visit};
+use crate::terms::{Body, ClientName, Code, Connection, Event, Fingerprint, Outcome, Peer, View, Visit};
 
 /// What makes alerts the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,8 @@ impl Kind {
             View::Visit(visit) if visit.result == Outcome::Refused && (visit.code() != Some(Code::Config) || event.client.is_some()) => {
                 Self::Refusals
             }
+            // A timer finds it again every hour, until somebody has looked.
+            View::Upkeep(_) if matches!(event.body, Body::Prune(_) | Body::Maintain(_)) => Self::Passing,
             // A gate writes no event that this version cannot read because of what its client did.
             View::Visit(_) | View::Upkeep(_) | View::Unknown(_) => Self::Failures,
         }

@@ -1,0 +1,124 @@
+//! `snapgate status`: how each client stands, in a table. It reads directories and small notes, and
+//! walks no tree, so it answers at once however many snapshots there are.
+
+mod table;
+
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::act::inspect::running_uid;
+use crate::act::prune::Opened;
+use crate::act::record::spool;
+use crate::act::store::mounted;
+use crate::act::{clock, config, names};
+use crate::admin::maintain::{Facts, due};
+use crate::admin::prune::{Client, Failure, LOOK, Printed, failure};
+use crate::decide::policy::{Policy, Site};
+use crate::terms::text::printable_path;
+use crate::terms::{ClientName, Usage, exit};
+
+/// A client as it stands.
+#[derive(Debug, Default, Serialize)]
+struct Standing {
+    client: String,
+    /// When the newest snapshot began.
+    newest: Option<DateTime<Utc>>,
+    /// How long ago that was.
+    age_seconds: Option<i64>,
+    snapshots: usize,
+    /// Bytes that the client uses, where they were counted, and that it may use.
+    used_bytes: Option<u64>,
+    quota_bytes: Option<u64>,
+    /// Snapshots that are held.
+    held: Option<usize>,
+    /// How many wait in the trash.
+    trash: usize,
+    /// What the next `snapgate maintain` has to do.
+    due: Vec<&'static str>,
+    /// Why nothing more is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+/// The table, or its rows in JSON. The exit code is 1 where something is not known of a client.
+pub(crate) fn status(directory: &Path, client: Option<&ClientName>, json: bool) -> Result<Printed, Failure> {
+    let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+    let policies = match client {
+        Some(name) => vec![(name.clone(), Ok(Client::find(directory, &site, name)?.policy))],
+        None => {
+            let all = config::all_policies(directory, &site).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+            all.into_iter().map(|(name, policy)| (name, policy.map_err(|fault| (fault.to_string(), exit::CONFIG)))).collect()
+        }
+    };
+    let all = each(&site, policies);
+    let code = if all.iter().any(|standing| standing.problem.is_some()) { LOOK } else { 0 };
+    if json {
+        let json = serde_json::to_string_pretty(&all).map_err(|error| (format!("writing JSON: {error}"), exit::INTERNAL))?;
+        return Ok((json + "\n", code));
+    }
+    if all.is_empty() {
+        return Ok((format!("no client yet: there is no policy in {}\n", directory.join("policies").display()), code));
+    }
+    Ok((table::draw(&all), code))
+}
+
+fn each(site: &Site, policies: Vec<(ClientName, Result<Policy, Failure>)>) -> Vec<Standing> {
+    let queue = Mutex::new(policies.into_iter());
+    let done = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((name, policy)) = next else { return };
+            let standing = policy.and_then(|policy| of(site, &policy)).transpose();
+            let failed = |(what, _)| Standing { client: name.to_string(), problem: Some(what), ..Standing::default() };
+            let standing = standing.map(|standing| standing.unwrap_or_else(failed));
+            done.lock().unwrap_or_else(PoisonError::into_inner).extend(standing);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..thread::available_parallelism().map_or(1, NonZero::get) {
+            // With fewer it takes longer.
+            let _ = thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
+    let mut all = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    all.sort_by(|one, other| one.client.cmp(&other.client));
+    all
+}
+
+/// How a client stands; `None` if it is another account's. This reads names and the gate's own
+/// notes, by descriptor and through no link, and so may be root.
+fn of(site: &Site, policy: &Policy) -> Result<Option<Standing>, Failure> {
+    let unknown = || (format!("there is no account `{}`, which the policy names", policy.user), exit::CONFIG);
+    let account = names::named(&policy.user).ok_or_else(unknown)?;
+    if ![0, account.uid].contains(&running_uid()) {
+        return Ok(None);
+    }
+    let standing = Standing { client: policy.client.to_string(), ..Standing::default() };
+    mounted(policy, site).map_err(failure)?;
+    let Some(opened) = Opened::open(&policy.path, account.uid).map_err(failure)? else {
+        let was_here = spool::was_published(&site.spool, account.uid, &policy.client);
+        let missing = was_here.then(|| format!("the repository `{}` is missing", printable_path(&policy.path)));
+        return Ok(Some(Standing { problem: missing, ..standing }));
+    };
+    let now = clock::now();
+    let facts = Facts::of(policy, site, now, &opened)?;
+    let used = facts.holding.used;
+    Ok(Some(Standing {
+        newest: facts.newest,
+        age_seconds: facts.newest.map(|newest| (now - newest).num_seconds().max(0)),
+        snapshots: facts.snapshots,
+        used_bytes: (used != Usage::default()).then_some(used.bytes),
+        quota_bytes: policy.quota.bytes,
+        held: Some(facts.held),
+        trash: facts.trash,
+        due: due(&facts),
+        ..standing
+    }))
+}

@@ -1,0 +1,72 @@
+//! The table of `snapgate status`. It is the same on a terminal and in a pipe.
+
+use comfy_table::{CellAlignment, Table};
+
+use super::Standing;
+use crate::terms::Bytes;
+
+/// What stands where nothing is known.
+const NOTHING: &str = "-";
+
+/// The columns, and which of them are figures.
+const COLUMNS: [(&str, bool); 9] = [
+    ("client", false),
+    ("newest", false),
+    ("age", true),
+    ("snapshots", true),
+    ("used", true),
+    ("quota", true),
+    ("held", true),
+    ("trash", true),
+    ("due", false),
+];
+
+/// Draws it. Below it stands what is wrong.
+pub(super) fn draw(all: &[Standing]) -> String {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(COLUMNS.map(|(name, _)| name));
+    for standing in all {
+        table.add_row(row(standing));
+    }
+    for (column, (_, is_figure)) in table.column_iter_mut().zip(COLUMNS) {
+        if is_figure {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        column.set_padding((0, 2));
+    }
+    let mut text: String = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
+    for standing in all {
+        if let Some(problem) = &standing.problem {
+            text.push_str(&format!("{}: {}\n", standing.client, problem.replace('\n', "\n  ")));
+        }
+    }
+    text
+}
+
+fn row(standing: &Standing) -> [String; COLUMNS.len()] {
+    let Standing { client, newest, age_seconds, snapshots, used_bytes, quota_bytes, held, trash, due, problem } = standing;
+    let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
+    let known = |count: usize| or_nothing(problem.is_none().then(|| count.to_string()));
+    [
+        client.clone(),
+        or_nothing(newest.map(|newest| newest.format("%Y-%m-%d %H:%M").to_string())),
+        or_nothing(age_seconds.map(age)),
+        known(*snapshots),
+        or_nothing(used_bytes.map(|bytes| Bytes(bytes).to_string())),
+        or_nothing(quota_bytes.map(|bytes| Bytes(bytes).to_string())),
+        or_nothing(held.map(|held| held.to_string())),
+        known(*trash),
+        if due.is_empty() { NOTHING.to_owned() } else { due.join(", ") },
+    ]
+}
+
+/// How long ago, in the largest unit that is there.
+fn age(seconds: i64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / (24 * 3600));
+    match (days, hours) {
+        (0, 0) => format!("{minutes}m"),
+        (0, hours) => format!("{hours}h"),
+        (days, _) => format!("{days}d"),
+    }
+}

@@ -1,0 +1,47 @@
+//! `snapgate status`.
+
+use std::fs;
+
+use chrono::{TimeDelta, Utc};
+
+use super::{says, with_history};
+
+#[test]
+fn status_shows_in_a_table_how_each_client_stands() {
+    let gate = with_history("keep: { daily: 2 }\nmin_snapshots: 1\nkeep_within: 1h\n", &[1, 2, 3]);
+    let newest =
+        snapgate::terms::NamePattern::default().read(gate.snapshots().last().unwrap()).unwrap().at.format("%Y-%m-%d %H:%M").to_string();
+    let me = support::getent::my_name();
+    gate.write("config/policies/young.yaml", &format!("user: {me}\n"));
+    let said = says(&gate, &["status"]).exits(0).stdout;
+    let words: Vec<Vec<&str>> = said.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(words[0], ["client", "newest", "age", "snapshots", "used", "quota", "held", "trash", "due"]);
+    let (day, time) = newest.split_once(' ').unwrap();
+    assert_eq!(words[1], ["web1", day, time, "0m", "4", "-", "-", "-", "0", "prune,", "logs"]);
+    assert_eq!(words[2], ["young", "-", "-", "0", "-", "-", "-", "0", "-"]);
+    says(&gate, &["maintain"]).exits(0);
+    let said = says(&gate, &["status", "web1"]).exits(0).stdout;
+    assert!(said.ends_with("0m          2     -      -     -      2  -\n"), "{said}");
+    gate.set_clock(Utc::now() + TimeDelta::hours(30));
+    let json: serde_json::Value = serde_json::from_str(&says(&gate, &["status", "--json"]).exits(0).stdout).unwrap();
+    assert_eq!(
+        (&json[0]["due"], &json[0]["trash"], &json[1]["newest"]),
+        (&serde_json::json!(["reap", "logs"]), &2.into(), &serde_json::Value::Null)
+    );
+    assert!((29 * 3600..31 * 3600).contains(&json[0]["age_seconds"].as_i64().unwrap()), "{json}");
+}
+
+#[test]
+fn what_is_wrong_with_one_client_stands_below_the_table() {
+    let gate = with_history("", &[]);
+    gate.write("config/policies/broken.yaml", "kep: 7\n");
+    let said = says(&gate, &["status"]).exits(1).stdout;
+    assert!(
+        said.contains("\nbroken  -") && said.contains("\nweb1") && said.contains("\nbroken: ") && said.contains("`kep` is not a key"),
+        "{said}"
+    );
+    assert!(says(&gate, &["status", "nobody"]).exits(64).stderr.contains("no policy for `nobody`"));
+    fs::remove_dir_all(gate.path().join("config/policies")).unwrap();
+    fs::create_dir(gate.path().join("config/policies")).unwrap();
+    assert!(says(&gate, &["status"]).exits(0).stdout.starts_with("no client yet: "));
+}
