@@ -85,7 +85,7 @@ fn is_as_pushed(snapshot: &Path, what: &str) {
 
 fn change(source: &Path, number: usize) {
     // Each has another length than the one before: rsync looks at whole seconds alone.
-    let text = format!("push {number}{}", "!".repeat(number % 50));
+    let text = format!("push {number:0>5}{}", "!".repeat(number));
     fs::write(source.join("own"), &text).unwrap();
     for directory in 0..10 {
         let directory = source.join(format!("d{directory}"));
@@ -125,12 +125,12 @@ fn killed_at_any_moment_beside_pushes_nothing_is_damaged_or_forgotten() {
         let what = format!("round {round}");
         // Two more that no rule keeps.
         for more in 0..2 {
-            change(&source, 2 * round + more);
+            change(&source, 3 * round + more);
             gate.push(&source, &[]).exits(0);
             let days = 2000 - i64::try_from(2 * round + more).unwrap();
             doomed.insert(age(&gate, days));
         }
-        change(&source, 1_000_000 + round);
+        change(&source, 3 * round + 2);
         let push = Running::start(&mut gate.push_command(&source, &[], ""));
         let words = match chance.below(4) {
             0 => vec!["delete", "--client", "web1", "--force", doomed.last().unwrap().as_str()],
@@ -171,8 +171,9 @@ fn killed_at_any_moment_beside_pushes_nothing_is_damaged_or_forgotten() {
     assert!(gate.inside("current").exists());
 }
 
-/// As [`make_old`], where another may be at work.
+/// As [`make_old`], where the one before was killed: whoever comes next records what that did by the times that are changed here.
 fn make_old_quietly(gate: &Gate) {
+    says(gate, &["undelete", "--client", "web1", "none"]);
     if gate.inside(".snapgate/trash").exists() {
         make_old(gate);
     }

@@ -74,3 +74,17 @@ fn one_whose_push_runs_and_one_whose_policy_is_broken_keep_nobody_waiting() {
     assert_eq!(exits, expected.iter().map(|(client, exit, reaped)| (client, exit, reaped)).collect::<Vec<_>>(), "{said}");
     assert!(!is_empty(&reaping(&gate, "web1")) && is_empty(&reaping(&gate, "web2")));
 }
+
+#[test]
+fn a_person_at_a_terminal_sees_how_far_it_is_and_nobody_else_does() {
+    let gate = two(5000);
+    let words = |gate: &Gate| {
+        let command = snapgate(gate, &["prune", "web1", "web2"]);
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        format!("TERM=xterm {}", words.map(|word| word.to_str().unwrap().to_owned()).collect::<Vec<_>>().join(" "))
+    };
+    let seen = support::run(Command::new("script").args(["-qec", &words(&gate), "/dev/null"])).exits(0).stdout;
+    assert!(seen.contains("0/2 web1 ") && seen.contains("inodes, ") && seen.contains("1/2 web2"), "{seen:?}");
+    let ran = support::run(&mut snapgate(&two(500), &["prune", "web1", "web2"])).exits(0);
+    assert_eq!((ran.stderr.as_str(), ran.stdout.lines().count()), ("", 2), "{}", ran.stdout);
+}

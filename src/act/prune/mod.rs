@@ -10,6 +10,7 @@
 mod ledgers;
 mod notes;
 mod past;
+mod queue;
 mod reap;
 mod trash;
 

@@ -11,14 +11,15 @@ use std::io;
 use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use super::queue::{Given, Queue, taken};
 use super::{Opened, Trashed};
 use crate::act::store::tree::{Listed, allocated, each, kind, open_at, open_forcibly, stat};
 use crate::act::store::walk::{Closed, Leaving, Next, Visitor, walk};
@@ -100,30 +101,13 @@ impl Opened {
 struct Common<'a> {
     opened: &'a Opened,
     tell: &'a (dyn Fn(Freed) + Sync),
-    queue: Mutex<Queue>,
-    changed: Condvar,
-    /// Threads that have nothing to do, and that nobody has given anything.
-    hungry: AtomicUsize,
+    queue: Queue,
     turns: Vec<Mutex<()>>,
     bytes: AtomicU64,
     inodes: AtomicU64,
-    /// Entries seen: now and then one looks whether a push runs.
-    seen: AtomicU64,
-    /// One does.
+    /// Whether a push runs.
     stopped: AtomicBool,
     problems: Mutex<(BTreeSet<String>, u64)>,
-}
-
-/// Directories to be emptied.
-#[derive(Default)]
-struct Queue {
-    directories: Vec<OwnedFd>,
-    working: usize,
-}
-
-/// Nothing that these guard is broken by a thread that panics.
-fn taken<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<'a> Common<'a> {
@@ -132,13 +116,10 @@ impl<'a> Common<'a> {
         Self {
             opened,
             tell,
-            queue: Mutex::default(),
-            changed: Condvar::new(),
-            hungry: AtomicUsize::new(0),
+            queue: Queue::default(),
             turns,
             bytes: AtomicU64::new(0),
             inodes: AtomicU64::new(0),
-            seen: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             problems: Mutex::default(),
         }
@@ -148,13 +129,15 @@ impl<'a> Common<'a> {
     fn tree(&self, parent: &OwnedFd, name: &CStr) -> io::Result<()> {
         let found = stat(parent.as_fd(), name)?;
         if kind(&found) != SFlag::S_IFDIR {
-            return self.unlink(parent.as_fd(), name, found.st_ino).map(drop);
+            let (_, bytes) = self.unlink(parent.as_fd(), name, found.st_ino)?;
+            bytes.into_iter().for_each(|bytes| self.freed(bytes, 1));
+            return Ok(());
         }
         if self.gives_way() {
             return Ok(());
         }
         let device = found.st_dev;
-        taken(&self.queue).directories.push(open_forcibly(parent.as_fd(), name)?);
+        self.queue.begin(open_forcibly(parent.as_fd(), name)?);
         let threads = thread::available_parallelism().map_or(1, NonZero::get).clamp(2, REAP_THREADS);
         thread::scope(|scope| {
             for _ in 1..threads {
@@ -171,78 +154,49 @@ impl<'a> Common<'a> {
         }
         // What is left is tried once more, and told of then.
         *taken(&self.problems) = <(BTreeSet<String>, u64)>::default();
-        let mut rest = Reaper { common: self, device, removed: 0, shares: false };
-        walk(parent.as_fd(), name, Here { since: 0, bytes: Some(allocated(&found)) }, Closed::Lent, &mut rest).map(drop)
+        let mut rest = Reaper::new(self, device, false);
+        let here = Here { since: 0, bytes: Some(allocated(&found)), gave: false };
+        let walked = walk(parent.as_fd(), name, here, Closed::Lent, &mut rest).map(drop);
+        rest.tell();
+        walked
     }
 
     /// Empties directories until there are no more.
     fn work(&self, device: u64) {
         // The kernel takes the priority of input and output from this one (ioprio_set(2)).
         let _ = rustix::process::nice(19);
-        let mut reaper = Reaper { common: self, device, removed: 0, shares: true };
-        while let Some(directory) = self.next() {
-            let here = Here { since: reaper.removed, bytes: None };
+        let mut reaper = Reaper::new(self, device, true);
+        while let Some(Given { directory, place }) = self.queue.next(&self.stopped) {
+            let here = Here { since: reaper.removed, bytes: None, gave: false };
             if let Err(error) = walk(directory.as_fd(), c".", here, Closed::Lent, &mut reaper) {
                 self.problem(c"a directory", &error);
             }
-            taken(&self.queue).working -= 1;
-            self.changed.notify_all();
+            if let Some((parent, name, bytes)) = place
+                && unlinkat(&parent, &*name, UnlinkatFlags::RemoveDir).is_ok()
+            {
+                reaper.freed(bytes);
+            }
+            self.queue.done(&self.stopped);
         }
+        reaper.tell();
     }
 
-    fn next(&self) -> Option<OwnedFd> {
-        let mut queue = taken(&self.queue);
-        loop {
-            if self.has_stopped() {
-                self.changed.notify_all();
-                return None;
-            }
-            if let Some(directory) = queue.directories.pop() {
-                queue.working += 1;
-                return Some(directory);
-            }
-            if queue.working == 0 {
-                self.changed.notify_all();
-                return None;
-            }
-            self.hungry.fetch_add(1, Ordering::Relaxed);
-            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            self.hungry.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Gives a directory to a thread that has nothing to do; back it comes where there is none.
-    fn share(&self, directory: OwnedFd) -> Option<OwnedFd> {
-        if self.hungry.load(Ordering::Relaxed) == 0 {
-            return Some(directory);
-        }
-        let mut queue = taken(&self.queue);
-        if queue.directories.len() >= self.hungry.load(Ordering::Relaxed) {
-            return Some(directory);
-        }
-        queue.directories.push(directory);
-        self.changed.notify_one();
-        None
-    }
-
-    /// Removes a name, and counts what that frees. Returns whether it was there.
-    fn unlink(&self, at: BorrowedFd<'_>, name: &CStr, inode: u64) -> io::Result<bool> {
+    /// Removes a name. Returns whether it was there, and what that frees of its file's bytes; `None`
+    /// where the file has another name.
+    fn unlink(&self, at: BorrowedFd<'_>, name: &CStr, inode: u64) -> io::Result<(bool, Option<u64>)> {
         // Two threads with two names of one file must not both see the other's.
         let _turn = self.turns.get(usize::try_from(inode).unwrap_or_default() % TURNS).map(taken);
         let found = stat(at, name)?;
         match unlinkat(at, name, UnlinkatFlags::NoRemoveDir) {
-            Err(Errno::ENOENT) => return Ok(false),
+            Err(Errno::ENOENT) => return Ok((false, None)),
             removed => removed?,
         }
-        if found.st_nlink == 1 {
-            self.freed(allocated(&found));
-        }
-        Ok(true)
+        Ok((true, (found.st_nlink == 1).then(|| allocated(&found))))
     }
 
-    fn freed(&self, bytes: u64) {
+    fn freed(&self, bytes: u64, inodes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.inodes.fetch_add(1, Ordering::Relaxed);
+        self.inodes.fetch_add(inodes, Ordering::Relaxed);
     }
 
     fn problem(&self, name: &CStr, error: &io::Error) {
@@ -256,19 +210,10 @@ impl<'a> Common<'a> {
         }
     }
 
-    /// Looks now and then whether a push runs: it has the disk to itself.
-    fn look_up(&self) {
-        if self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(REAP_LOOK) {
-            (self.tell)(Freed { bytes: self.bytes.load(Ordering::Relaxed), inodes: self.inodes.load(Ordering::Relaxed) });
-            self.gives_way();
-        }
-    }
-
     fn gives_way(&self) -> bool {
         let is_busy = self.opened.is_busy();
         if is_busy {
             self.stopped.store(true, Ordering::Relaxed);
-            self.changed.notify_all();
         }
         is_busy
     }
@@ -297,8 +242,10 @@ impl<'a> Common<'a> {
 struct Here {
     /// What had been removed when it was last read.
     since: u64,
-    /// What it takes; `None`: whoever gave it away removes it.
+    /// What it takes; `None`: it was given away, and goes when this is over.
     bytes: Option<u64>,
+    /// Whether a directory in it was given away.
+    gave: bool,
 }
 
 struct Reaper<'a> {
@@ -309,6 +256,38 @@ struct Reaper<'a> {
     removed: u64,
     /// Whether it gives directories away.
     shares: bool,
+    /// Entries seen: now and then it looks whether a push runs.
+    seen: u64,
+    /// What it has freed since it told of that.
+    bytes: u64,
+    inodes: u64,
+}
+
+impl<'a> Reaper<'a> {
+    fn new(common: &'a Common<'a>, device: u64, shares: bool) -> Self {
+        Self { common, device, removed: 0, shares, seen: 0, bytes: 0, inodes: 0 }
+    }
+
+    /// Tells of it: the threads do not share what they count with.
+    fn tell(&mut self) {
+        self.common.freed(std::mem::take(&mut self.bytes), std::mem::take(&mut self.inodes));
+    }
+
+    /// Looks now and then whether a push runs: it has the disk to itself.
+    fn look_up(&mut self) {
+        if self.seen.is_multiple_of(REAP_LOOK) {
+            self.tell();
+            let Common { bytes, inodes, .. } = self.common;
+            (self.common.tell)(Freed { bytes: bytes.load(Ordering::Relaxed), inodes: inodes.load(Ordering::Relaxed) });
+            self.common.gives_way();
+        }
+        self.seen += 1;
+    }
+
+    fn freed(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.inodes += 1;
+    }
 }
 
 /// Opens a directory, with every right to it, also where its owner has none.
@@ -329,23 +308,28 @@ fn enter(at: BorrowedFd<'_>, name: &CStr) -> io::Result<(OwnedFd, FileStat)> {
 impl Visitor for Reaper<'_> {
     type Here = Here;
 
-    fn entry(&mut self, _: &mut Here, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<Here>> {
-        self.common.look_up();
+    fn entry(&mut self, here: &mut Here, at: BorrowedFd<'_>, entry: &Listed<'_>) -> io::Result<Next<Here>> {
+        self.look_up();
         if self.common.has_stopped() {
             return Ok(Next::Stop);
         }
         let mut look = || -> io::Result<Next<Here>> {
             if !entry.is_directory(at)? {
-                self.removed += u64::from(self.common.unlink(at, entry.name, entry.inode)?);
+                let (was_there, bytes) = self.common.unlink(at, entry.name, entry.inode)?;
+                self.removed += u64::from(was_there);
+                bytes.into_iter().for_each(|bytes| self.freed(bytes));
                 return Ok(Next::Past);
             }
             let (opened, found) = enter(at, entry.name)?;
             if found.st_dev != self.device {
                 return Err(io::Error::other("something is mounted there"));
             }
-            let kept = if self.shares { self.common.share(opened) } else { Some(opened) };
-            let here = Here { since: self.removed, bytes: Some(allocated(&found)) };
-            Ok(kept.map_or(Next::Past, |opened| Next::Through(opened, here)))
+            let bytes = allocated(&found);
+            let kept =
+                if self.shares { self.common.queue.share(opened, (at, entry.name), bytes, here.bytes.is_none()) } else { Some(opened) };
+            here.gave |= kept.is_none();
+            let below = Here { since: self.removed, bytes: Some(bytes), gave: false };
+            Ok(kept.map_or(Next::Past, |opened| Next::Through(opened, below)))
         };
         Ok(look().unwrap_or_else(|error| {
             self.common.problem(entry.name, &error);
@@ -354,12 +338,13 @@ impl Visitor for Reaper<'_> {
     }
 
     fn leave(&mut self, here: Here, left: &Leaving<'_>) -> io::Result<Option<Here>> {
-        let again = (self.removed > here.since).then_some(Here { since: self.removed, ..here });
+        // Others are at work in what it gave away: the last walk takes what is left.
+        let again = (self.removed > here.since && !here.gave).then_some(Here { since: self.removed, ..here });
         let Some(bytes) = here.bytes else { return Ok(again) };
         match unlinkat(left.parent, left.name, UnlinkatFlags::RemoveDir) {
             Ok(()) => {
                 self.removed += 1;
-                self.common.freed(bytes);
+                self.freed(bytes);
                 Ok(None)
             }
             // Others are still at work in it, or something could not be removed, which was said.

@@ -199,6 +199,8 @@ impl<'a> Client<'a> {
                 // name went in that.
                 let trash = opened.trash().map_err(failure)?.into_iter();
                 let trash = trash.filter(|trashed| (0..=1).contains(&(trashed.at.timestamp() - announced.timestamp())));
+                // Another may have removed others in that second.
+                let trash = trash.filter(|trashed| upkeep.others > 0 || upkeep.snapshots.contains(&trashed.name));
                 trash.map(|trashed| printable(trashed.name.as_bytes())).collect()
             }
             Body::Undelete(_) => {

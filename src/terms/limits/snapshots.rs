@@ -38,6 +38,9 @@ pub const MAX_KEEP_STEPS: usize = 16;
 /// Threads that remove a snapshot.
 pub const REAP_THREADS: usize = 4;
 
+/// Directories that wait for a thread of the reaper's, each with two descriptors.
+pub const REAP_QUEUE: usize = 32;
+
 /// After so many entries the reaper looks whether a push is running.
 pub const REAP_LOOK: u64 = 512;
 

@@ -1,0 +1,90 @@
+//! Directories that a thread of the reaper's has given away, for those that have nothing to do.
+
+use std::collections::VecDeque;
+use std::ffi::{CStr, CString};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::terms::limits::REAP_QUEUE;
+
+/// They wait in the order in which they came.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+    /// How many wait, for a look without the lock.
+    length: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    directories: VecDeque<Given>,
+    working: usize,
+}
+
+/// A directory, with its parent, its name there and what it takes. The top has none of these.
+pub(super) struct Given {
+    pub(super) directory: OwnedFd,
+    pub(super) place: Option<(OwnedFd, CString, u64)>,
+}
+
+/// Nothing that these guard is broken by a thread that panics.
+pub(super) fn taken<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Queue {
+    /// Begins with the top of a tree.
+    pub(super) fn begin(&self, directory: OwnedFd) {
+        self.add(Given { directory, place: None });
+    }
+
+    fn add(&self, given: Given) {
+        let mut waiting = taken(&self.waiting);
+        waiting.directories.push_back(given);
+        self.length.store(waiting.directories.len(), Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+
+    /// Gives a directory away, so that no thread has nothing to do; back it comes where there is
+    /// enough to be done.
+    pub(super) fn share(&self, directory: OwnedFd, (parent, name): (BorrowedFd<'_>, &CStr), bytes: u64, is_top: bool) -> Option<OwnedFd> {
+        // The further apart two threads are in the tree, the less they wait for each other in the
+        // kernel: what is at the top is given first.
+        if self.length.load(Ordering::Relaxed) >= if is_top { REAP_QUEUE } else { 1 } {
+            return Some(directory);
+        }
+        let Ok(parent) = parent.try_clone_to_owned() else { return Some(directory) };
+        self.add(Given { directory, place: Some((parent, name.to_owned(), bytes)) });
+        None
+    }
+
+    /// The next one, which [`Queue::done`] has to follow; `None`: there will be no more.
+    pub(super) fn next(&self, stopped: &AtomicBool) -> Option<Given> {
+        let mut waiting = taken(&self.waiting);
+        loop {
+            if stopped.load(Ordering::Relaxed) {
+                return None;
+            }
+            if let Some(given) = waiting.directories.pop_front() {
+                waiting.working += 1;
+                self.length.store(waiting.directories.len(), Ordering::Relaxed);
+                return Some(given);
+            }
+            if waiting.working == 0 {
+                return None;
+            }
+            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// One is empty.
+    pub(super) fn done(&self, stopped: &AtomicBool) {
+        let mut waiting = taken(&self.waiting);
+        waiting.working -= 1;
+        if waiting.working == 0 || stopped.load(Ordering::Relaxed) {
+            self.changed.notify_all();
+        }
+    }
+}
