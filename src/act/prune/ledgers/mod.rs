@@ -299,23 +299,33 @@ fn open_file(directory: BorrowedFd<'_>, name: &str) -> io::Result<Option<File>> 
 }
 
 fn read_all(directory: &OwnedFd, mut wanted: impl FnMut(&Event) -> bool) -> Vec<Event> {
-    let (mut all, mut ids) = (Vec::new(), BTreeSet::new());
-    let mut take = |event: Event| {
-        if wanted(&event) && ids.insert(event.id.clone()) {
-            all.push(event);
-        }
+    // What two ledgers have is one event. What one has twice was recorded twice, and is shown so.
+    let (mut all, mut earlier) = (Vec::new(), BTreeSet::new());
+    let mut add = |read: &mut dyn FnMut(&mut dyn FnMut(Event))| {
+        let mut ids = Vec::new();
+        read(&mut |event| {
+            if wanted(&event) && !earlier.contains(&event.id) {
+                ids.push(event.id.clone());
+                all.push(event);
+            }
+        });
+        earlier.extend(ids);
     };
     // This one first: if it is set aside meanwhile, its lines are read twice, not never.
     let ledger = open_file(directory.as_fd(), LEDGER).ok().flatten();
     if let Ok(old) = open_at(directory, OLD) {
         for ledger in listed(&old).unwrap_or_default() {
-            let _ = read_old(&old, &ledger, &mut take);
+            add(&mut |take| {
+                let _ = read_old(&old, &ledger, take);
+            });
         }
     }
     if let Some(mut ledger) = ledger {
         let length = ledger.metadata().map_or(0, |found| found.len());
         if ledger.seek(SeekFrom::Start(length.saturating_sub(MAX_LEDGER_TAIL))).is_ok() {
-            let _ = each_event(ledger.take(MAX_LEDGER_TAIL), &mut take);
+            add(&mut |take| {
+                let _ = each_event((&ledger).take(MAX_LEDGER_TAIL), take);
+            });
         }
     }
     all
