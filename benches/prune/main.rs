@@ -54,7 +54,7 @@ fn deciding(snapshots: usize) {
     let rule = |period, count| Rule { period, extent: Extent::Count(count) };
     let rules = [(Period::Each, 10), (Period::Hour, 48), (Period::Day, 60), (Period::Week, 52), (Period::Month, 120), (Period::Year, 10)];
     let rules = rules.map(|(period, count)| rule(period, count)).to_vec();
-    let keep = Keep { rules, min_snapshots: 3, keep_within: Span::of_days(7) };
+    let keep = Keep { rules, min_snapshots: 3, keep_within: Span::of_days(7), resolution: TimeDelta::zero() };
     let zone = zones::load(&ZoneName::new("Europe/Berlin").expect("a name")).expect("a zone");
     let times = (0..ROUNDS).map(|_| milliseconds(|| assert_eq!(decide(&all, now, &zone, &keep).len(), snapshots))).collect();
     let took = median(times);

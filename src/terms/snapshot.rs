@@ -126,6 +126,13 @@ impl NamePattern {
         KNOWN.iter().map(|known| known.matches('/').count() + 1).fold(self.levels(), usize::max)
     }
 
+    /// By how much a push may have begun later than its name says.
+    pub fn resolution(&self) -> Duration {
+        let one = self.name_at(DateTime::UNIX_EPOCH);
+        let step = self.after(&one).at - one.at;
+        if step > Duration::seconds(1) { step } else { Duration::zero() }
+    }
+
     /// The earliest name that is later than `newest`.
     pub fn after(&self, newest: &SnapshotName) -> SnapshotName {
         let from = newest.at;

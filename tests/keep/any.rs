@@ -24,7 +24,12 @@ fn extents() -> impl Strategy<Value = Extent> {
 fn policies() -> impl Strategy<Value = Keep> {
     let rules = prop::collection::vec((periods(), extents()).prop_map(|(period, extent)| Rule { period, extent }), 0..5);
     let floors = (0_usize..6, 0_u32..400);
-    (rules, floors).prop_map(|(rules, (min_snapshots, within))| Keep { rules, min_snapshots, keep_within: Span::of_hours(within) })
+    (rules, floors).prop_map(|(rules, (min_snapshots, within))| Keep {
+        rules,
+        min_snapshots,
+        keep_within: Span::of_hours(within),
+        resolution: chrono::TimeDelta::zero(),
+    })
 }
 
 /// Around the turn of a year and both changes of clocks. Some are close to each other, some far.
@@ -226,7 +231,7 @@ proptest! {
     /// policy, and the clock is right.
     #[test]
     fn days_that_a_number_keeps_are_not_lost_to_many_pushes_of_one_day(pushes in 1_usize..200, zone in zones(), days in 1_usize..20) {
-        let keep = Keep { rules: vec![Rule { period: Period::Day, extent: Extent::Count(days) }], min_snapshots: 1, keep_within: Span::of_hours(0) };
+        let keep = Keep { rules: vec![Rule { period: Period::Day, extent: Extent::Count(days) }], min_snapshots: 1, keep_within: Span::of_hours(0), resolution: chrono::TimeDelta::zero() };
         let noon = at("2026-06-01T12:00:00Z");
         let mut stock: Vec<_> = (1..=30).rev().map(|day| snapshot(noon - TimeDelta::days(day))).collect();
         stock.extend((0..pushes).map(|push| snapshot(noon + TimeDelta::seconds(i64::try_from(push).unwrap()))));

@@ -16,7 +16,7 @@ fn span(period: Period, days: u32) -> Rule {
 }
 
 fn keep(rules: &[Rule]) -> Keep {
-    Keep { rules: rules.to_vec(), min_snapshots: 3, keep_within: Span::of_hours(10) }
+    Keep { rules: rules.to_vec(), min_snapshots: 3, keep_within: Span::of_hours(10), resolution: chrono::TimeDelta::zero() }
 }
 
 /// As people write them: numbers, spans, both, and a strategy.

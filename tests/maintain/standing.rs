@@ -17,11 +17,14 @@ fn status_shows_in_a_table_how_each_client_stands() {
     let words: Vec<Vec<&str>> = said.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(words[0], ["client", "newest", "age", "snapshots", "used", "quota", "held", "trash", "due"]);
     let (day, time) = newest.split_once(' ').unwrap();
-    assert_eq!(words[1], ["web1", day, time, "0m", "4", "-", "-", "-", "0", "prune,", "logs"]);
+    assert_eq!(words[1][..5], ["web1", day, time, "0m", "4"]);
+    // What is used has a unit.
+    assert_eq!(words[1][7..], ["-", "0", "0", "prune,", "logs"]);
     assert_eq!(words[2], ["young", "-", "-", "0", "-", "-", "-", "0", "-"]);
     says(&gate, &["maintain"]).exits(0);
     let said = says(&gate, &["status", "web1"]).exits(0).stdout;
-    assert!(said.ends_with("0m          2     -      -     -      2  -\n"), "{said}");
+    let words: Vec<&str> = said.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!((&words[3..5], &words[7..]), (&["0m", "2"][..], &["-", "0", "2", "-"][..]), "{said}");
     gate.set_clock(Utc::now() + TimeDelta::hours(30));
     let json: serde_json::Value = serde_json::from_str(&says(&gate, &["status", "--json"]).exits(0).stdout).unwrap();
     assert_eq!(
@@ -29,6 +32,16 @@ fn status_shows_in_a_table_how_each_client_stands() {
         (&serde_json::json!(["reap", "logs"]), &2.into(), &serde_json::Value::Null)
     );
     assert!((29 * 3600..31 * 3600).contains(&json[0]["age_seconds"].as_i64().unwrap()), "{json}");
+}
+
+#[test]
+fn status_shows_what_is_used_of_the_quota() {
+    let gate = with_history("quota: { bytes: 100M }\n", &[]);
+    let used = || says(&gate, &["status", "web1"]).exits(0).stdout.lines().nth(1).map(str::to_owned).unwrap();
+    fs::remove_file(gate.inside(".snapgate/usage")).unwrap();
+    assert!(used().contains(" -  100 MiB ") && used().ends_with("room, logs"), "{}", used());
+    says(&gate, &["maintain"]).exits(0);
+    assert!(used().contains(" KiB  100 MiB ") && used().ends_with("  -"), "{}", used());
 }
 
 #[test]

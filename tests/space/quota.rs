@@ -1,7 +1,8 @@
 //! A quota and a disk's reserve: refused before, stopped while it runs, gone on with afterwards.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use super::{figures, stands, told};
 use snapgate::terms::outcome::Outcome;
@@ -175,6 +176,21 @@ fn pushes_leave_free_what_the_site_says_and_go_on_when_there_is_room() {
         assert_ne!(stands(&gate), Usage::default());
         drop(gate);
     }
+}
+
+#[test]
+fn what_no_push_can_use_does_not_hold_a_short_disk_for_ever() {
+    let Some(mount) = Mount::new(Kind::Ext4, 64) else { return };
+    let gate = on(&mount, "min_free: { bytes: 40M }\n", "");
+    let source = gate.source("data");
+    megabytes(&source, 0, 30);
+    let ran = gate.push(&source, &["--whole-file", "--bwlimit=30000"]);
+    ended(&gate, &ran, Code::Store, &["`min_free:`", "what was received is kept"]);
+    gate.say("prepare").refused("store", 75);
+    let interrupted = File::open(gate.inside(".snapgate/interrupted")).unwrap();
+    interrupted.set_modified(SystemTime::now() - Duration::from_secs(25 * 3600)).unwrap();
+    gate.say("prepare").exits(0);
+    drop(gate);
 }
 
 #[test]

@@ -43,12 +43,13 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::statvfs::{FsFlags, statvfs};
 
-use crate::terms::limits::{LOCK_PATIENCE, LOCK_POLL, MIN_FREE_BYTES, RSYNC_GONE};
+use crate::decide::quota::MinFree;
+use crate::terms::limits::{KEPT_WHILE_SHORT, LOCK_PATIENCE, LOCK_POLL, MIN_FREE_BYTES, RSYNC_GONE};
 use crate::terms::text::printable;
 use crate::terms::{Code, Mapping, NamePattern, Reason, RepositoryState, STATE, SnapshotName};
 
@@ -305,15 +306,24 @@ impl Held<'_> {
         self.repository.try_lock("rsync.lock")
     }
 
-    /// Makes sure that there is room. What interrupted pushes left is given up for it.
+    /// Makes sure that there is room. What interrupted pushes left is given up for it: at once on a
+    /// disk that is full, and after a while on one that has less than pushes have to `leave`. No push
+    /// could use it there, and it would keep all others out for ever.
     ///
     /// # Errors
     /// When the store is full all the same.
-    pub fn make_room(&self) -> Result<(), Reason> {
-        if self.repository.is_full() {
+    pub fn make_room(&self, leave: &MinFree) -> Result<(), Reason> {
+        let is_short = || self.repository.disk().is_some_and(|disk| disk.is_short(leave));
+        if self.repository.is_full() || (self.has_waited(KEPT_WHILE_SHORT) && is_short()) {
             self.forget_unfinished()?;
         }
         has_room(&self.repository.root)
+    }
+
+    /// Whether nothing was set aside for so long, and something is.
+    fn has_waited(&self, so_long: Duration) -> bool {
+        let changed = fs::symlink_metadata(self.repository.interrupted()).and_then(|found| found.modified());
+        changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age >= so_long))
     }
 
     /// Waits until every process of an rsync is gone: its receiver may outlive it for a moment.

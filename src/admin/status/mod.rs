@@ -19,8 +19,9 @@ use crate::act::{clock, config, names};
 use crate::admin::maintain::{Facts, due};
 use crate::admin::prune::{Client, Failure, LOOK, Printed, failure};
 use crate::decide::policy::{Policy, Site};
+use crate::decide::quota::Holding;
 use crate::terms::text::printable_path;
-use crate::terms::{ClientName, Usage, exit};
+use crate::terms::{ClientName, exit};
 
 /// A client as it stands.
 #[derive(Debug, Default, Serialize)]
@@ -109,12 +110,12 @@ fn of(site: &Site, policy: &Policy) -> Result<Option<Standing>, Failure> {
     };
     let now = clock::now();
     let facts = Facts::of(policy, site, now, &opened)?;
-    let used = facts.holding.used;
+    let Holding { used, due: is_unknown, .. } = facts.holding;
     Ok(Some(Standing {
         newest: facts.newest,
         age_seconds: facts.newest.map(|newest| (now - newest).num_seconds().max(0)),
         snapshots: facts.snapshots,
-        used_bytes: (used != Usage::default()).then_some(used.bytes),
+        used_bytes: (!is_unknown).then_some(used.bytes),
         quota_bytes: policy.quota.bytes,
         held: Some(facts.held),
         trash: facts.trash,

@@ -69,7 +69,7 @@ pub(super) fn floors(order: &[&Snapshot], in_sight: usize, now: DateTime<Utc>, k
             Protection::Until(end) => now < end,
             Protection::Always => true,
         };
-        let is_young = present.is_some_and(|present| keep.keep_within.is_longer_than(present - snapshot.began));
+        let is_young = present.is_some_and(|present| keep.keep_within.is_longer_than(present - snapshot.began - keep.resolution));
         let all = [
             (is_protected, Floor::Protected),
             (Some(number) == newest, Floor::Newest),

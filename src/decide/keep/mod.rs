@@ -26,7 +26,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::terms::{SnapshotName, Zone};
 
@@ -49,6 +49,9 @@ pub struct Keep {
     pub min_snapshots: usize,
     /// `keep_within:` Everything is kept that is no older.
     pub keep_within: Span,
+    /// By how much a snapshot may have begun later than its name says: by a day where names have no
+    /// hours.
+    pub resolution: TimeDelta,
 }
 
 /// A published snapshot, as far as it matters here. All of it is what the gate itself wrote.

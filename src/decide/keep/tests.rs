@@ -37,7 +37,7 @@ fn within(period: Period, days: u32) -> Rule {
 
 /// Rules, with no floor but the newest.
 fn rules(rules: &[Rule]) -> Keep {
-    Keep { rules: rules.to_vec(), min_snapshots: 1, keep_within: Span::of_hours(0) }
+    Keep { rules: rules.to_vec(), min_snapshots: 1, keep_within: Span::of_hours(0), resolution: TimeDelta::zero() }
 }
 
 const LATER: &str = "2200-01-01T00:00:00Z";
@@ -199,7 +199,7 @@ fn a_floor_holds_whatever_the_rules_say() {
     let floors = |change: &dyn Fn(&mut Vec<Snapshot>)| {
         let mut stock = days("2026-01-01", 30);
         change(&mut stock);
-        let keep = Keep { rules: vec![rule(Each, 1)], min_snapshots: 2, keep_within: Span::of_days(3) };
+        let keep = Keep { rules: vec![rule(Each, 1)], min_snapshots: 2, keep_within: Span::of_days(3), resolution: TimeDelta::zero() };
         let judged = decide(&stock, now, &Zone::utc(), &keep);
         let floors = judged.iter().enumerate().flat_map(|(day, judged)| {
             let shown = judged.kept_by.iter().filter(|reason| matches!(reason, Reason::Floor(_))).map(ToString::to_string);
@@ -318,4 +318,16 @@ fn a_rhythm_ends_in_what_the_rules_keep_of_it() {
     assert!(after(1, 0).ends_with("01-01T00 01-01T01"));
     let rhythm = Rhythm { from: DateTime::<Utc>::MAX_UTC, span: Duration::MAX, every: Duration::MAX };
     assert_eq!(simulate(&[], rhythm, &NamePattern::default(), &Zone::utc(), &keep), []);
+}
+
+#[test]
+fn what_may_be_younger_than_its_name_says_is_kept_for_as_long_as_it_may_be() {
+    let names = NamePattern::new("%Y-%m-%d").unwrap();
+    assert_eq!((names.resolution(), NamePattern::default().resolution()), (TimeDelta::days(1), TimeDelta::zero()));
+    // Pushed on the first evening and on the eighth morning.
+    let stock: Vec<_> = ["2026-01-01T23:00:00Z", "2026-01-08T01:00:00Z"].map(|when| names.name_at(at(when))).into();
+    let stock: Vec<_> = stock.into_iter().map(|name| Snapshot::complete(name.clone(), name.at)).collect();
+    let keep = Keep { keep_within: Span::of_days(7), ..rules(&[rule(Each, 1)]) };
+    let goes = |keep: &Keep| decide(&stock, at("2026-01-08T02:00:00Z"), &Zone::utc(), keep)[0].is_doomed();
+    assert_eq!((goes(&keep), goes(&Keep { resolution: names.resolution(), ..keep.clone() })), (true, false));
 }

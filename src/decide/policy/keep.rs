@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use crate::decide::keep::{Extent, Keep, Period, Rule, Span};
 use crate::decide::policy::yaml::{Figure, Word, Written, Wrong, keys};
+use crate::terms::NamePattern;
 use crate::terms::limits::{KEEP_LIMIT, MAX_KEEP_DAYS, MAX_KEEP_STEPS};
 use crate::terms::text::printable;
 
@@ -201,7 +202,7 @@ fn step(text: &str) -> Result<(u32, u32), Wrong> {
 }
 
 /// All that a policy says about keeping.
-pub(super) fn kept(keep: Option<Written<KeepKeys, Strategy>>, least: Option<Least>, within: Option<Span>) -> Keep {
+pub(super) fn kept(keep: Option<Written<KeepKeys, Strategy>>, least: Option<Least>, within: Option<Span>, names: &NamePattern) -> Keep {
     let rules = match keep {
         None => Vec::new(),
         Some(Written::Table(keys)) => keys.rules().map(|(_, rule)| rule).collect(),
@@ -211,5 +212,6 @@ pub(super) fn kept(keep: Option<Written<KeepKeys, Strategy>>, least: Option<Leas
         rules,
         min_snapshots: least.map_or(DEFAULT_LEAST, |Least(count)| count),
         keep_within: within.unwrap_or_else(|| Span::of_days(DEFAULT_WITHIN_DAYS)),
+        resolution: names.resolution(),
     }
 }

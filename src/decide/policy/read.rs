@@ -308,6 +308,8 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
     } = own.over(site.defaults.keys.clone());
     let HookKeys { prepare, complete } = hooks.unwrap_or_default();
     let LimitKeys { idle, push, hook } = time_limits.unwrap_or_default();
+    let names = snapshots.and_then(|SnapshotKeys { name }| name).unwrap_or_default();
+    let keep = kept(keep, min_snapshots, keep_within, &names);
     Ok(Policy {
         client: client.clone(),
         user: user.map_or_else(|| client.as_str().to_owned(), |AccountName(name)| name),
@@ -317,7 +319,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         timezone: timezone.unwrap_or_else(ZoneName::utc),
         verbs: verbs.unwrap_or_else(Verb::by_default),
         path: path.map_or_else(|| site.store.join(client.as_str()), |Absolute(path)| path),
-        names: snapshots.and_then(|SnapshotKeys { name }| name).unwrap_or_default(),
+        names,
         report: report.unwrap_or(Report::Problems),
         partial_pushes: partial_pushes.unwrap_or(PartialPushes::Publish),
         owners,
@@ -333,7 +335,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         options: options.unwrap_or_default().choice(),
         quota: quota.unwrap_or_default().quota(),
         when_full: when_full.unwrap_or(WhenFull::Refuse),
-        keep: kept(keep, min_snapshots, keep_within),
+        keep,
         trash_grace: trash_grace.unwrap_or(DEFAULT_GRACE),
         anomaly: anomaly::limits(anomaly),
         origins: Origins { file: file.to_path_buf(), keys: places },

@@ -53,8 +53,11 @@ fn pushes_leave_free_what_they_are_told_to() {
     assert!(!disk(501, 11, 100).is_short(&leave));
     assert!(disk(500, 11, 100).is_short(&leave) && disk(501, 10, 100).is_short(&leave));
     assert!(!disk(501, 0, 0).is_short(&leave), "a disk without a table of inodes has enough of them");
-    let refused = |wants| no_room(&disk(600, 15, 100), &leave, wants);
-    assert_eq!((refused(None), refused(Some(100))), (None, None));
+    let with = |free, wants| no_room(&disk(free, 15, 100), &leave, wants);
+    let refused = |wants| with(600, wants);
+    assert_eq!((refused(None), refused(Some(96))), (None, None));
+    // What others have written meanwhile cannot be told from the answers.
+    assert!((596..=611).all(|free| with(free, Some(96)).is_none() && with(free, Some(97)).is_some()));
     let reason = refused(Some(101)).unwrap();
     assert!(reason.code == Code::Store && !reason.says.contains("600") && reason.detail.contains("600 bytes"), "{reason:?}");
 }

@@ -34,7 +34,8 @@ pub fn refusal(quota: &Quota, holding: &Holding, wants: Option<u64>) -> Option<R
 /// client means to bring. The client learns nothing of the disk.
 pub fn no_room(disk: &Disk, leave: &MinFree, wants: Option<u64>) -> Option<Reason> {
     let room = disk.room(leave);
-    let is_too_much = wants.is_some_and(|wants| wants > room.bytes);
+    // The client asks as often as it likes: it must not find out what others take.
+    let is_too_much = wants.is_some_and(|wants| wants > roughly(room.bytes));
     if !disk.is_short(leave) && !is_too_much {
         return None;
     }
@@ -43,6 +44,12 @@ pub fn no_room(disk: &Disk, leave: &MinFree, wants: Option<u64>) -> Option<Reaso
     let brings = wants.map(|wants| format!(", and the client means to bring {}", Bytes(wants))).unwrap_or_default();
     let reason = Reason::of_the_server(Code::Store, format!("{free}{brings}: `min_free:` leaves pushes {}", Bytes(room.bytes)));
     Some(reason.remedy("make room on the store, or lower `min_free:` in the site file"))
+}
+
+/// So many bytes or a little less: the same for all that differ by less than an eighth.
+fn roughly(bytes: u64) -> u64 {
+    let kept = bytes.checked_ilog2().map_or(0, |digits| digits.saturating_sub(2));
+    bytes >> kept << kept
 }
 
 /// From how many hundredths on the administrator is told once more, whatever `warn:` says.

@@ -45,7 +45,7 @@ impl Connection<'_> {
         let repository = self.open()?;
         let waiting = self.waiting(plan::confinement(push, self.site.jail, self.owners), standby)?;
         let held = repository.hold()?;
-        held.make_room()?;
+        held.make_room(&self.site.min_free)?;
         let mut state = repository.look(&self.policy.names)?;
         // Whatever can refuse the push comes before any change.
         let holding = self.room(&repository, &state, None)?;

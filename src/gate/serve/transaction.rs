@@ -12,7 +12,7 @@ impl Connection<'_> {
     pub(super) fn prepare(&self, bytes: Option<u64>) -> Result<End, Reason> {
         let repository = self.open()?;
         let held = repository.hold()?;
-        held.make_room()?;
+        held.make_room(&self.site.min_free)?;
         let mut state = repository.look(&self.policy.names)?;
         self.room(&repository, &state, bytes)?;
         // Whether the snapshot can have a name is better known now than after an hour of rsync.

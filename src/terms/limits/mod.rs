@@ -195,6 +195,10 @@ pub const MAX_PART_BASES: usize = 18;
 /// How long a taken lock is waited for: enough for a question or a last step to pass.
 pub const LOCK_PATIENCE: Duration = Duration::from_millis(300);
 
+/// How long what interrupted pushes left is kept on a disk that has less free than pushes have to
+/// leave: time for a person to make room.
+pub const KEPT_WHILE_SHORT: Duration = Duration::from_secs(24 * 3600);
+
 /// Pause between two tries at a lock.
 pub const LOCK_POLL: Duration = Duration::from_millis(10);
 
