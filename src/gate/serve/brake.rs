@@ -142,7 +142,7 @@ impl Connection<'_> {
         let history = settling.against.as_ref().map(|against| against.history.of(&against.place)).unwrap_or_default();
         let limits = self.policy.anomaly.clone().unwrap_or_default();
         let over = facts.compared.as_ref().map(|compared| anomaly::over(&limits, now, compared, history)).unwrap_or_default();
-        Past { snapshot: name.to_string(), at: name.at, files: facts.files, bytes: facts.bytes, over, released: false }
+        Past { snapshot: name.to_string(), at: name.at, files: facts.files, bytes: facts.bytes, over, released: false, good: String::new() }
     }
 }
 
