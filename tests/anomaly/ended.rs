@@ -88,6 +88,22 @@ fn good_pushes_after_damage_are_good_and_current_follows_them() {
 }
 
 #[test]
+fn a_merged_push_onto_a_good_one_that_the_history_lacks_is_good() {
+    let gate = gate("partial_pushes: merge\n");
+    let source = gate.source("home");
+    home(&source);
+    assert_eq!(pushed(&gate, &source), [""; 0]);
+    let note = gate.inside(".snapgate/pushes.json");
+    let before = fs::read(&note).unwrap();
+    assert_eq!(pushed(&gate, &source), [""; 0]);
+    // As after a kill between publishing it and writing that down.
+    fs::write(&note, before).unwrap();
+    gate.rsync(&["-a", &format!("{}/Documents/", source.display()), "backup:Documents/"]).exits(0);
+    let push = facts(&gate);
+    assert!(push.carried > 0 && push.held.is_none(), "{push:?}");
+}
+
+#[test]
 fn off_holds_nothing_and_still_counts() {
     let gate = gate("anomaly: off\n");
     let source = gate.source("home");
