@@ -116,4 +116,6 @@ fn off_holds_nothing_and_still_counts() {
     fs::remove_dir_all(source.join("Documents")).unwrap();
     assert_eq!(pushed(&gate, &source), [""; 0]);
     assert_eq!(facts(&gate).compared.unwrap().gone, 320);
+    let history = fs::read_to_string(gate.inside(".snapgate/pushes.json")).unwrap();
+    assert!(!history.contains("over"), "nobody said that this is usual: {history}");
 }

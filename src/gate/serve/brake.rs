@@ -141,8 +141,9 @@ impl Connection<'_> {
         let (facts, name) = (&settling.facts, settling.work.name());
         let now = (facts.files, facts.bytes);
         let history = settling.against.as_ref().map(|against| against.history.of(&against.place)).unwrap_or_default();
-        let limits = self.policy.anomaly.clone().unwrap_or_default();
-        let over = facts.compared.as_ref().map(|compared| anomaly::over(&limits, now, compared, history)).unwrap_or_default();
+        // Without limits nobody said that what came is usual.
+        let judged = self.policy.anomaly.as_ref().zip(facts.compared.as_ref());
+        let over = judged.map(|(limits, compared)| anomaly::over(limits, now, compared, history)).unwrap_or_default();
         Past { snapshot: name.to_string(), at: name.at, files: facts.files, bytes: facts.bytes, over, released: false, good: String::new() }
     }
 }
