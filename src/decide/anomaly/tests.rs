@@ -6,7 +6,15 @@ fn at(days: i64) -> DateTime<Utc> {
 }
 
 fn past(days: i64, files: u64, bytes: u64) -> Past {
-    Past { snapshot: at(days).format("%Y-%m-%d").to_string(), at: at(days), files, bytes, over: Vec::new(), released: false, good: String::new() }
+    Past {
+        snapshot: at(days).format("%Y-%m-%d").to_string(),
+        at: at(days),
+        files,
+        bytes,
+        over: Vec::new(),
+        released: false,
+        good: String::new(),
+    }
 }
 
 fn compared(files: u64, changed: u64, added: u64, gone: u64) -> Compared {
