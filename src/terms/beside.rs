@@ -10,17 +10,24 @@ pub struct Note {
     pub text: String,
     /// Whether it is repaired already, as after a session that was killed.
     pub passing: bool,
+    /// Whether an alert is due, whatever the policy's `report:` says.
+    pub alerts: bool,
 }
 
 impl Note {
     /// One that is repaired already.
     pub fn passing(text: impl Into<String>) -> Self {
-        Self { text: text.into(), passing: true }
+        Self { text: text.into(), passing: true, alerts: false }
     }
 
     /// Something for a person.
     pub fn lasting(text: impl Into<String>) -> Self {
-        Self { text: text.into(), passing: false }
+        Self { text: text.into(), passing: false, alerts: false }
+    }
+
+    /// The same, and it must not wait.
+    pub fn alert(text: impl Into<String>) -> Self {
+        Self { alerts: true, ..Self::lasting(text) }
     }
 }
 

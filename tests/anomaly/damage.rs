@@ -132,6 +132,25 @@ fn the_administrator_is_told_at_once_with_figures_and_names_and_not_each_time() 
     assert!(!said.stderr.contains("held") && !said.stderr.contains("anomaly"), "{}", said.stderr);
 }
 
+#[test]
+fn a_hold_that_a_killed_gate_told_nobody_of_is_an_alert_of_the_next_session() {
+    let gate = gate("");
+    gate.write("config/policies/web1.yaml", &policy_without_reports(&gate));
+    let source = gate.source("home");
+    home(&source);
+    assert_eq!(pushed(&gate, &source), [""; 0]);
+    fs::remove_dir_all(source.join("Documents")).unwrap();
+    fs::remove_dir_all(source.join("src")).unwrap();
+    assert!(!pushed(&gate, &source).is_empty());
+    // As a gate leaves it that was killed before it wrote to spool and ledger.
+    write(&gate.inside(".snapgate/unrecorded/x-0"), &gate.snapshots()[1]);
+    home(&source);
+    assert_eq!(pushed(&gate, &source), [""; 0]);
+    let record = gate.record();
+    assert_eq!(record.mail, Mail::Alert, "{record:?}");
+    assert!(record.warnings.iter().any(|warning| warning.contains("told of it, and it is held")), "{record:?}");
+}
+
 fn policy_without_reports(gate: &Gate) -> String {
     fs::read_to_string(gate.path().join("config/policies/web1.yaml")).unwrap().replace("report: always", "report: never")
 }

@@ -58,6 +58,9 @@ fn a_released_snapshot_is_a_good_one_from_then_on() {
 #[test]
 fn a_discarded_snapshot_goes_to_the_trash_and_its_audit_stays() {
     let (gate, names) = with_damage("");
+    let said = says(&gate, &["maintain"]).exits(1).stdout;
+    assert!(said.contains("  problem: 1 snapshot is held, because it may be damage\n    look at it, then `snapgate release`"), "{said}");
+    assert_eq!(events(&gate, "maintain")[0].mail, snapgate::terms::Mail::Alert);
     assert_eq!(current(&gate), names[1], "by default `current` leads to the newest");
     says(&gate, &["protect", "--client", "web1", &names[1]]).exits(0);
     says(&gate, &["discard", "--client", "web1", &names[1]]).exits(77);
@@ -66,6 +69,7 @@ fn a_discarded_snapshot_goes_to_the_trash_and_its_audit_stays() {
     assert_eq!((gate.snapshots(), held(&gate).len(), current(&gate)), (names[..1].to_vec(), 0, names[0].clone()));
     assert!(events(&gate, "discard")[0].summary().starts_with(&format!("{} discarded by ", names[1])));
     assert!(events(&gate, "push").iter().any(|event| event.push().unwrap().held.is_some()), "why it was held stays in the ledger");
+    says(&gate, &["maintain"]).exits(0);
     let note = fs::read_dir(gate.inside(".snapgate/trash")).unwrap().flatten().find(|entry| entry.path().is_file()).unwrap();
     assert!(fs::read_to_string(note.path()).unwrap().contains("a virus"));
     says(&gate, &["undelete", "--client", "web1", &names[1]]).exits(0);
@@ -88,6 +92,22 @@ fn good_pushes_after_damage_are_good_and_current_follows_them() {
 }
 
 #[test]
+fn a_merged_push_onto_a_good_one_that_the_history_lacks_is_good() {
+    let gate = gate("partial_pushes: merge\n");
+    let source = gate.source("home");
+    home(&source);
+    assert_eq!(pushed(&gate, &source), [""; 0]);
+    let note = gate.inside(".snapgate/pushes.json");
+    let before = fs::read(&note).unwrap();
+    assert_eq!(pushed(&gate, &source), [""; 0]);
+    // As after a kill between publishing it and writing that down.
+    fs::write(&note, before).unwrap();
+    gate.rsync(&["-a", &format!("{}/Documents/", source.display()), "backup:Documents/"]).exits(0);
+    let push = facts(&gate);
+    assert!(push.carried > 0 && push.held.is_none(), "{push:?}");
+}
+
+#[test]
 fn off_holds_nothing_and_still_counts() {
     let gate = gate("anomaly: off\n");
     let source = gate.source("home");
@@ -100,4 +120,6 @@ fn off_holds_nothing_and_still_counts() {
     fs::remove_dir_all(source.join("Documents")).unwrap();
     assert_eq!(pushed(&gate, &source), [""; 0]);
     assert_eq!(facts(&gate).compared.unwrap().gone, 320);
+    let history = fs::read_to_string(gate.inside(".snapgate/pushes.json")).unwrap();
+    assert!(!history.contains("over"), "nobody said that this is usual: {history}");
 }

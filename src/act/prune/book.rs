@@ -98,7 +98,7 @@ impl Opened {
         String::from_utf8(notes::read_bytes(self.state.as_fd(), OsStr::new(name)).ok()?).ok()
     }
 
-    fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         along(self.snapshots.as_fd(), name.split('/').map(OsStr::new)).is_ok()
     }
 

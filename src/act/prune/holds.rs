@@ -32,7 +32,9 @@ impl Opened {
             let mut held = 0;
             if let Some(directory) = found(open_at(&self.state, HELD).map_err(io::Error::from))? {
                 each(directory.as_fd(), |entry| {
-                    held += usize::from(entry.name.to_bytes().ends_with(notes::NOTE.as_bytes()));
+                    let name = entry.name.to_str().ok().and_then(|name| name.strip_suffix(notes::NOTE));
+                    // The next push removes a note whose snapshot never came to be, or is gone.
+                    held += usize::from(name.is_some_and(|name| self.has(&name.replace('~', "/"))));
                     Ok(())
                 })?;
             }

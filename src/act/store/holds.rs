@@ -61,7 +61,15 @@ impl Repository {
             return Some((last.clone(), path(name(&last.snapshot)?)));
         }
         let (counted, name) = self.counted_at(place).find_map(|(snapshot, files)| Some((files, name(&snapshot)?)))?;
-        let past = Past { snapshot: name.to_string(), at: name.at, files: counted, bytes: 0, over: Vec::new(), released: false };
+        let past = Past {
+            snapshot: name.to_string(),
+            at: name.at,
+            files: counted,
+            bytes: 0,
+            over: Vec::new(),
+            released: false,
+            good: String::new(),
+        };
         (!self.is_held(name.as_str())).then(|| (past, path(name)))
     }
 }

@@ -25,7 +25,7 @@ use crate::act::clock;
 use crate::decide::push::lost;
 use crate::terms::limits::MAX_END;
 use crate::terms::record::Lost;
-use crate::terms::{Pushed, Reason, SnapshotName, SubPath};
+use crate::terms::{Note, Pushed, Reason, SnapshotName, SubPath};
 
 /// The tree in `inprogress/`, for the process that holds the repository. Whatever becomes of it
 /// consumes this; if nothing does, the next session sets it aside.
@@ -287,12 +287,17 @@ impl Repository {
 
 impl Held<'_> {
     /// Reports snapshots that were not recorded, and removes the notes of sessions that are gone.
-    pub(super) fn report_unrecorded(&self) -> Vec<String> {
+    pub(super) fn report_unrecorded(&self) -> Vec<Note> {
         let entries = fs::read_dir(self.repository.unrecorded()).into_iter().flatten().flatten();
         let left = entries.map(|entry| entry.path()).filter(|path| !is_at_work(path)).filter_map(|path| {
             let published = self.repository.published(&path);
             let _ = fs::remove_file(&path);
-            published.map(|(name, _)| format!("the session that published `{name}` was ended before it had told of it"))
+            published.map(|(name, _)| {
+                let what = format!("the session that published `{name}` was ended before it had told of it");
+                // Whoever has to look at it learns of it nowhere else.
+                let held = "and it is held, because it may be damage: look at it, then `snapgate release` or `snapgate discard`";
+                if self.repository.is_held(&name) { Note::alert(format!("{what}, {held}")) } else { Note::passing(what) }
+            })
         });
         left.collect()
     }

@@ -46,7 +46,7 @@ impl<'a> Held<'a> {
         if self.heal_current(state)? {
             notes.push(Note::passing("`current` did not name the newest snapshot, and does now"));
         }
-        notes.extend(self.report_unrecorded().into_iter().map(Note::passing));
+        notes.extend(self.report_unrecorded());
         self.forget_holds();
         self.clear_carried()?;
         self.go_back_from_merging(state)?;

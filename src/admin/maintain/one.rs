@@ -48,6 +48,11 @@ fn cared(client: &Client<'_>, dry_run: bool) -> Summary {
             Err(failure) => summary = summary.failed(failure),
         }
     }
+    if facts.held > 0 {
+        let held = if facts.held == 1 { "1 snapshot is".to_owned() } else { format!("{} snapshots are", facts.held) };
+        let what = "held, because it may be damage\nlook at it, then `snapgate release` or `snapgate discard`";
+        summary.problems.push(format!("{held} {what}"));
+    }
     if !dry_run {
         if last != facts.last {
             // While a push runs the next one does it again, which does no harm.

@@ -7,7 +7,6 @@ use super::done::Done;
 use super::{Failure, Printed};
 use crate::act::config;
 use crate::act::prune::{Held, Opened, Removal};
-use crate::decide::anomaly::Past;
 use crate::decide::keep::{Protection, Snapshot};
 use crate::terms::limits::MAX_QUOTED;
 use crate::terms::text::{on_one_line, printable_within};
@@ -34,7 +33,7 @@ fn released(client: &Client<'_>, wanted: &[String], why: &str) -> Result<Done, F
     // released again.
     let mut history = opened.history();
     for note in names.iter().filter_map(|name| opened.held_note(name)) {
-        history.add(&note.place, Past { released: true, ..note.past });
+        history.release(note);
     }
     held.write_history(&history).map_err(failure)?;
     for name in &names {

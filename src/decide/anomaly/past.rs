@@ -25,6 +25,9 @@ pub struct Past {
     /// Whether the administrator released it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub released: bool,
+    /// The last good snapshot before one that was released.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub good: String,
 }
 
 /// The good pushes of a client, by the place that they went into.
@@ -60,6 +63,16 @@ impl History {
         self.places.iter().find(|found| found.place == *place)
     }
 
+    /// Adds one that the administrator released. All that were held against the same good snapshot
+    /// are one event, which says once what is usual, however many are released and in how many steps.
+    pub fn release(&mut self, note: HeldNote) {
+        let HeldNote { mut past, place, good, .. } = note;
+        let others = || self.of(&place).iter().filter(|other| other.good == good && other.snapshot != past.snapshot);
+        let said: Vec<Figure> = others().flat_map(|other| other.over.iter().copied()).collect();
+        past.over.retain(|figure| !said.contains(figure));
+        self.add(&place, Past { released: true, good, ..past });
+    }
+
     /// Adds a good push. One that is older than the last one is known, and no more.
     pub fn add(&mut self, place: &SubPath, past: Past) {
         let Some(found) = self.places.iter_mut().find(|found| found.place == *place) else {
@@ -67,6 +80,10 @@ impl History {
             let before = vec![past.clone()];
             return self.places.push(Place { place: place.clone(), last: past, before });
         };
+        if past.released {
+            // A release that was killed is said again.
+            found.before.retain(|known| known.snapshot != past.snapshot);
+        }
         let is_apart = found.before.last().is_none_or(|last| past.at - last.at >= APART);
         if is_apart || past.released {
             found.before.push(past.clone());

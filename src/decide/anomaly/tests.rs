@@ -6,7 +6,15 @@ fn at(days: i64) -> DateTime<Utc> {
 }
 
 fn past(days: i64, files: u64, bytes: u64) -> Past {
-    Past { snapshot: at(days).format("%Y-%m-%d").to_string(), at: at(days), files, bytes, over: Vec::new(), released: false }
+    Past {
+        snapshot: at(days).format("%Y-%m-%d").to_string(),
+        at: at(days),
+        files,
+        bytes,
+        over: Vec::new(),
+        released: false,
+        good: String::new(),
+    }
 }
 
 fn compared(files: u64, changed: u64, added: u64, gone: u64) -> Compared {
@@ -100,6 +108,24 @@ fn the_administrator_s_word_alone_makes_a_figure_usual() {
     assert_eq!(found(&rotates, 1_000_000, &released), []);
     assert_eq!(over(&Limits::default(), (1000, 1_000_000), &rotates, &released), [Figure::Changed], "and stays remembered");
     assert_eq!(found(&compared(1000, 0, 0, 600), 400_000, &released), [Figure::Deleted], "the others hold as before");
+}
+
+#[test]
+fn what_was_held_against_the_same_good_snapshot_is_released_as_one_exception() {
+    let (whole, wiped) = (SubPath::default(), compared(1000, 0, 0, 600));
+    let held = |days: i64, good: &str| {
+        let past = Past { over: vec![Figure::Deleted], ..past(days, 400, 400_000) };
+        HeldNote { past, place: SubPath::default(), why: Vec::new(), good: good.to_owned(), stays: false }
+    };
+    let mut history = History::default();
+    (0..20).for_each(|day| history.add(&whole, past(day, 1000, 1_000_000)));
+    // Three in one go or one by one, and the first once more, as after a kill.
+    (20..23).chain([20]).for_each(|day| history.release(held(day, "2026-11-20")));
+    let names: Vec<_> = history.of(&whole).iter().map(|past| past.snapshot.clone()).collect();
+    assert_eq!((names.len(), names.iter().collect::<std::collections::BTreeSet<_>>().len()), (23, 23), "{names:?}");
+    assert_eq!(found(&wiped, 400_000, history.of(&whole)), [Figure::Deleted], "once is an exception");
+    history.release(held(25, "2026-11-23"));
+    assert_eq!(found(&wiped, 400_000, history.of(&whole)), [], "another time it is usual");
 }
 
 #[test]

@@ -48,6 +48,14 @@ pub fn mail(connection: &Connection, partial: bool, report: Report, apart: bool)
     }
 }
 
+/// With an alert. One mail, not two, if reports and alerts have the same address.
+pub fn alerting(mail: Mail, apart: bool) -> Mail {
+    match mail {
+        Mail::Report | Mail::Both if apart => Mail::Both,
+        Mail::None | Mail::Alert | Mail::Report | Mail::Both => Mail::Alert,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,6 +25,9 @@ pub(crate) struct End {
     pub(crate) passing: usize,
     /// Whether a person has to look at one of them.
     pub(crate) lasting: bool,
+    /// Whether one of them is an alert, whatever the policy's `report:` says.
+    #[serde(default)]
+    pub(crate) alerts: bool,
     pub(crate) push: Option<PushFacts>,
     pub(crate) text: String,
     /// Whether the gate was killed before it reported, so that nobody knows what it did.
@@ -44,6 +47,7 @@ impl End {
             warnings: Vec::new(),
             passing: 0,
             lasting: false,
+            alerts: false,
             push: None,
             text,
             is_lost: false,
@@ -77,6 +81,7 @@ impl End {
     pub(crate) fn noting(mut self, notes: Vec<Note>) -> Self {
         self.passing += notes.iter().filter(|note| note.passing).count();
         self.lasting |= notes.iter().any(|note| !note.passing);
+        self.alerts |= notes.iter().any(|note| note.alerts);
         self.warnings.splice(..0, notes.into_iter().map(|note| note.text));
         self
     }

@@ -161,6 +161,7 @@ fn record(site: &Site, policy: Option<&Policy>, arrival: Arrival<'_>, ending: &E
     came.passing = asked::passes(&came, partial, ending.end.passing, ending.end.lasting);
     let apart = site.mail.reports_to != site.mail.to;
     let mail = asked::mail(&came, partial, policy.map_or(Report::Problems, |policy| policy.report), apart);
+    let mail = if ending.end.alerts { asked::alerting(mail, apart) } else { mail };
     let in_vain = matches!(came.result, Outcome::Failed | Outcome::Unpublished) || (came.result == Outcome::Refused && came.passing);
     if mail == Mail::Alert && in_vain {
         came.newest = newest();

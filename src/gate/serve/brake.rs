@@ -1,7 +1,7 @@
 //! Compares what was pushed with the last good snapshot, and decides whether it is held. Nothing here
 //! walks over unchanged files: what is known of them was counted when their links were made.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Connection;
 use super::settle::Settling;
@@ -75,7 +75,7 @@ impl Connection<'_> {
                 }
                 compared.scrambled = look.sample.sampled().scrambled(compared.changed, compared.renamed);
             }
-            braked = self.braked(staging, settling, &compared, (good, path), look);
+            braked = self.braked(staging, settling, &compared, path, look);
             settling.facts.compared = Some(compared);
         }
         let (held, name, past) = (settling.held, settling.work.name(), self.past(settling));
@@ -98,7 +98,7 @@ impl Connection<'_> {
         staging: &Staging<'_>,
         settling: &Settling<'_>,
         compared: &Compared,
-        (good, path): (&Past, &PathBuf),
+        path: &Path,
         look: &Look,
     ) -> Option<(Vec<String>, Brake)> {
         let (limits, against) = (self.policy.anomaly.as_ref()?, settling.against.as_ref()?);
@@ -116,7 +116,8 @@ impl Connection<'_> {
             why.push(format!("the canary `{shown}` {what}"));
             names.push(shown);
         }
-        if settling.facts.carried > 0 && settling.state.newest.as_ref().is_some_and(|newest| newest.as_str() != good.snapshot) {
+        let is_held = |newest: &str| settling.held.repository().is_held(newest);
+        if settling.facts.carried > 0 && settling.state.newest.as_ref().is_some_and(|newest| is_held(newest.as_str())) {
             why.push("what it did not send was carried over from a snapshot that is held".to_owned());
         }
         if why.is_empty() {
@@ -140,9 +141,10 @@ impl Connection<'_> {
         let (facts, name) = (&settling.facts, settling.work.name());
         let now = (facts.files, facts.bytes);
         let history = settling.against.as_ref().map(|against| against.history.of(&against.place)).unwrap_or_default();
-        let limits = self.policy.anomaly.clone().unwrap_or_default();
-        let over = facts.compared.as_ref().map(|compared| anomaly::over(&limits, now, compared, history)).unwrap_or_default();
-        Past { snapshot: name.to_string(), at: name.at, files: facts.files, bytes: facts.bytes, over, released: false }
+        // Without limits nobody said that what came is usual.
+        let judged = self.policy.anomaly.as_ref().zip(facts.compared.as_ref());
+        let over = judged.map(|(limits, compared)| anomaly::over(limits, now, compared, history)).unwrap_or_default();
+        Past { snapshot: name.to_string(), at: name.at, files: facts.files, bytes: facts.bytes, over, released: false, good: String::new() }
     }
 }
 
