@@ -120,6 +120,8 @@ fn off_holds_nothing_and_still_counts() {
     fs::remove_dir_all(source.join("Documents")).unwrap();
     assert_eq!(pushed(&gate, &source), [""; 0]);
     assert_eq!(facts(&gate).compared.unwrap().gone, 320);
+    (0..400).for_each(|number| fs::remove_file(source.join(format!("x{number}.locked"))).unwrap());
+    assert_eq!(pushed(&gate, &source), [""; 0]);
     let history = fs::read_to_string(gate.inside(".snapgate/pushes.json")).unwrap();
     assert!(!history.contains("over"), "nobody said that this is usual: {history}");
 }
