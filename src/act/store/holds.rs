@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::stat::SFlag;
 
 use super::compare::Side;
-use super::disk::{read_note, read_value, remove_file, write_value};
+use super::disk::{found, read_note, read_value, remove_file, write_value};
 use super::look::{endings_in, gone};
 use super::tree::{c_string, kind, open_below, stat};
 use super::{Held, OrTrouble as _, Repository, Staging, make_directory};
@@ -28,6 +28,11 @@ const STAYS: &[u8] = br#","stays":true}"#;
 /// The name of the note on a held snapshot.
 pub(in crate::act) fn note_name(snapshot: &str) -> String {
     snapshot.replace('/', "~") + ".json"
+}
+
+/// Whether nothing is there. What cannot be looked at is not gone.
+fn is_gone(path: &Path) -> bool {
+    matches!(found(fs::symlink_metadata(path)), Ok(None))
 }
 
 impl Repository {
@@ -53,16 +58,17 @@ impl Repository {
     /// The last good push into a place whose snapshot is still there, and that. An older gate has
     /// counted its files alone.
     pub fn last_good(&self, history: &mut History, place: &SubPath, state: &RepositoryState) -> Option<(Past, PathBuf)> {
+        // Not by the pattern: the administrator may have changed that for a moment.
+        let stands = |snapshot: &str| SubPath::parse(snapshot).ok().map(|place| place.below(&self.snapshots()));
+        history.forget(|snapshot| stands(snapshot).is_none_or(|path| is_gone(&path)));
+        if let Some(last) = history.last(place) {
+            return Some((last.clone(), stands(&last.snapshot)?));
+        }
         let all = || state.newest.iter().chain(&state.earlier);
         let name = |snapshot: &str| all().find(|name| name.as_str() == snapshot);
-        history.forget(|snapshot| name(snapshot).is_none());
-        let path = |name: &SnapshotName| name.below(&self.snapshots());
-        if let Some(last) = history.last(place) {
-            return Some((last.clone(), path(name(&last.snapshot)?)));
-        }
         let (counted, name) = self.counted_at(place).find_map(|(snapshot, files)| Some((files, name(&snapshot)?)))?;
         let past = Past { snapshot: name.to_string(), at: name.at, files: counted, bytes: 0, over: Vec::new(), released: false };
-        (!self.is_held(name.as_str())).then(|| (past, path(name)))
+        (!self.is_held(name.as_str())).then(|| (past, name.below(&self.snapshots())))
     }
 }
 

@@ -139,14 +139,14 @@ impl<'a> Ledgers<'a> {
     /// Removes old ledgers that were set aside before that time. One that speaks of a snapshot that
     /// is there, or may come back, stays: it alone says whether that is whole. Returns how many
     /// went.
-    pub fn forget(&self, before: DateTime<Utc>, snapshots: &BTreeSet<String>) -> io::Result<u64> {
+    pub fn forget(&self, before: DateTime<Utc>, is_there: impl Fn(&str) -> bool) -> io::Result<u64> {
         let Some(old) = found(open_at(self.directory, OLD).map_err(io::Error::from))? else { return Ok(0) };
         let mut forgotten = 0;
         for ledger in listed(&old)?.into_iter().filter(|ledger| ledger.is_packed && ledger.until < before) {
             let mut speaks = false;
             let unread = read_old(&old, &ledger, &mut |event| {
                 let snapshot = event.push().and_then(|push| push.snapshot.as_deref());
-                speaks |= snapshot.is_some_and(|name| snapshots.contains(name));
+                speaks = speaks || snapshot.is_some_and(&is_there);
             });
             if !speaks && unread.is_ok() {
                 gone(unlinkat(&old, ledger.name().as_str(), UnlinkatFlags::NoRemoveDir))?;
