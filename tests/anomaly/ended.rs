@@ -63,13 +63,34 @@ fn a_discarded_snapshot_goes_to_the_trash_and_its_audit_stays() {
     says(&gate, &["discard", "--client", "web1", &names[1]]).exits(77);
     says(&gate, &["unprotect", "--client", "web1", &names[1]]).exits(0);
     says(&gate, &["discard", "--client", "web1", &names[1], "--why", "a virus"]).exits(0);
-    assert_eq!((gate.snapshots(), held(&gate).len(), current(&gate)), (names[..1].to_vec(), 0, names[0].clone()));
+    assert_eq!((gate.snapshots(), current(&gate)), (names[..1].to_vec(), names[0].clone()));
+    assert!(!says(&gate, &["prune", "--explain"]).exits(0).stdout.contains(" held"), "what is in the trash is not counted");
     assert!(events(&gate, "discard")[0].summary().starts_with(&format!("{} discarded by ", names[1])));
     assert!(events(&gate, "push").iter().any(|event| event.push().unwrap().held.is_some()), "why it was held stays in the ledger");
     let note = fs::read_dir(gate.inside(".snapgate/trash")).unwrap().flatten().find(|entry| entry.path().is_file()).unwrap();
     assert!(fs::read_to_string(note.path()).unwrap().contains("a virus"));
     says(&gate, &["undelete", "--client", "web1", &names[1]]).exits(0);
     assert_eq!(gate.snapshots(), names);
+}
+
+#[test]
+fn damage_that_comes_back_is_still_held_and_freezes_history() {
+    for way in [&["discard"][..], &["delete", "--force"]] {
+        let (gate, names) = with_damage("anomaly: { current: good }\n");
+        says(&gate, &[way, &["--client", "web1", &names[1]]].concat()).exits(0);
+        // A session tidies up.
+        gate.say("prepare").exits(0);
+        says(&gate, &["undelete", "--client", "web1", &names[1]]).exits(0);
+        assert_eq!((gate.snapshots(), held(&gate), current(&gate)), (names.clone(), names[1..].to_vec(), names[0].clone()), "{way:?}");
+        says(&gate, &["release", "--client", "web1", &names[1]]).exits(0);
+        // Nor does a note stay about what cannot come back.
+        let trash = gate.inside(".snapgate/trash");
+        assert_eq!(fs::read_dir(&trash).unwrap().count(), 0);
+        let note = gate.inside(".snapgate/held/2026-11-21T02-00-00Z.json");
+        fs::write(&note, "{}").unwrap();
+        gate.say("prepare").exits(0);
+        assert!(!note.exists());
+    }
 }
 
 #[test]

@@ -26,13 +26,14 @@ impl Opened {
         directory.is_ok_and(|directory| name.is_ok_and(|name| tree::stat(directory.as_fd(), &name).is_ok()))
     }
 
-    /// How many are held.
+    /// How many are held. What was discarded may come back, and then is held again.
     pub fn held(&self) -> Result<usize, Reason> {
         let count = || -> io::Result<usize> {
             let mut held = 0;
             if let Some(directory) = found(open_at(&self.state, HELD).map_err(io::Error::from))? {
                 each(directory.as_fd(), |entry| {
-                    held += usize::from(entry.name.to_bytes().ends_with(notes::NOTE.as_bytes()));
+                    let key = entry.name.to_str().ok().and_then(|name| name.strip_suffix(notes::NOTE));
+                    held += usize::from(key.is_some_and(|key| self.has(&notes::named(key))));
                     Ok(())
                 })?;
             }

@@ -45,6 +45,17 @@ impl Repository {
         fs::symlink_metadata(self.held_note(snapshot)).is_ok()
     }
 
+    /// Whether a snapshot stands in history, or in the trash, from where it comes back as it went:
+    /// held. Where that cannot be seen, it may.
+    fn may_be_there(&self, key: &str) -> bool {
+        let trashed = format!("{key}@");
+        let is_it = |entry: io::Result<fs::DirEntry>| {
+            entry.map_or(true, |entry| entry.file_name().as_encoded_bytes().starts_with(trashed.as_bytes()))
+        };
+        let is_in_trash = || found(fs::read_dir(self.trash())).map_or(true, |trash| trash.into_iter().flatten().any(is_it));
+        !is_gone(&self.snapshots().join(key.replace('~', "/"))) || is_in_trash()
+    }
+
     /// Whether it is, and `current` does not lead to it.
     pub(super) fn is_passed_over(&self, snapshot: &str) -> bool {
         read_note(&self.held_note(snapshot), MAX_HELD_NOTE).is_ok_and(|note| note.ends_with(STAYS))
@@ -92,11 +103,11 @@ impl Held<'_> {
         write_value(&path, history).or_trouble("writing", &path)
     }
 
-    /// Removes notes about snapshots that are not there. Nothing depends on it.
+    /// Removes notes about snapshots that are not there, and cannot come back. Nothing depends on it.
     pub(super) fn forget_holds(&self) {
         for entry in fs::read_dir(self.repository.holds()).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_str().and_then(|name| name.strip_suffix(".json")).map(|key| key.replace('~', "/"));
-            if name.is_none_or(|name| fs::symlink_metadata(self.repository.snapshots().join(name)).is_err()) {
+            let name = entry.file_name();
+            if name.to_str().and_then(|name| name.strip_suffix(".json")).is_none_or(|key| !self.repository.may_be_there(key)) {
                 let _ = fs::remove_file(entry.path());
             }
         }

@@ -271,3 +271,22 @@ fn a_pattern_that_changes_for_a_moment_makes_no_push_unjudged() {
     assert_eq!(store.repository.last_good(&mut history, &whole, &state), None);
     assert_eq!(history, History::default());
 }
+
+#[test]
+fn the_note_of_what_is_held_stays_as_long_as_the_trash_can_bring_that_back() {
+    let store = store();
+    store.publish(NOON, "a");
+    let (name, state) = (store.look().newest.unwrap(), store.repository.state());
+    let is_held = || {
+        store.recover();
+        store.repository.is_held(name.as_str())
+    };
+    ["held", "trash"].iter().for_each(|directory| fs::create_dir(state.join(directory)).unwrap());
+    fs::write(state.join("held").join(note_name(name.as_str())), "{}").unwrap();
+    assert!(is_held());
+    let (snapshot, trashed) = (name.below(&store.repository.snapshots()), state.join(format!("trash/{name}@20261121T130000Z")));
+    fs::rename(&snapshot, &trashed).unwrap();
+    assert!(is_held());
+    fs::remove_dir_all(&trashed).unwrap();
+    assert!(!is_held());
+}

@@ -1,7 +1,6 @@
 //! What is kept about the past in the spool: mails that no server accepted, and the ledgers of what
 //! belongs to no repository.
 
-
 use chrono::TimeDelta;
 
 use super::told::Summary;

@@ -94,14 +94,13 @@ fn discarded(client: &Client<'_>, wanted: &[String], why: &str) -> Result<Done, 
         }
     }
     let synced = held.sync().map_err(failure);
-    // Until here it is held, wherever it stands.
-    let ended = removed.iter().try_for_each(|name| held.release(name).map(drop).map_err(failure));
+    // It stays held, wherever it stands: if it comes back, it is no good one.
     client.record(&opened, &Event { body: words(&removed), ..event.clone() });
     held.told();
     if let Some(failed) = failed {
         return Err(failed);
     }
-    synced.and(ended)?;
+    synced?;
     let grace = client.policy.trash_grace;
     Ok(Done::new(client, names, format!("{}; `snapgate undelete` brings it back within {grace}", event.summary())))
 }

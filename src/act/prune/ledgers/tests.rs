@@ -33,7 +33,10 @@ impl Place {
 
     fn forget(&self, before: &str, snapshots: &[&str]) -> u64 {
         let opened = open_at(AT_FDCWD, self.dir.path()).unwrap();
-        Ledgers::within(&opened, nix::unistd::getuid().as_raw()).unwrap().forget(before.parse().unwrap(), |name| snapshots.contains(&name)).unwrap()
+        Ledgers::within(&opened, nix::unistd::getuid().as_raw())
+            .unwrap()
+            .forget(before.parse().unwrap(), |name| snapshots.contains(&name))
+            .unwrap()
     }
 
     fn ids(&self) -> Vec<String> {
