@@ -94,6 +94,21 @@ fn damage_that_comes_back_is_still_held_and_freezes_history() {
 }
 
 #[test]
+fn a_history_that_cannot_be_read_is_not_written_over_and_pushes_are_judged() {
+    let (gate, names) = with_damage("");
+    let history = gate.inside(".snapgate/pushes.json");
+    fs::write(&history, "torn").unwrap();
+    assert!(!pushed(&gate, &gate.source("home")).is_empty());
+    let said = says(&gate, &["release", "--client", "web1", &names[1]]).exits(75).stderr;
+    assert!(said.contains("pushes.json"), "{said}");
+    home(&gate.source("home"));
+    assert_eq!(pushed(&gate, &gate.source("home")), [""; 0]);
+    assert_eq!(fs::read_to_string(&history).unwrap(), "torn");
+    let told = fs::read_to_string(gate.inside(".snapgate/ledger.jsonl")).unwrap();
+    assert!(told.lines().last().unwrap().contains("pushes.json"), "{told}");
+}
+
+#[test]
 fn good_pushes_after_damage_are_good_and_current_follows_them() {
     let (gate, names) = with_damage("anomaly: { current: good }\n");
     let source = gate.source("home");

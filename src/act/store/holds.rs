@@ -42,7 +42,7 @@ impl Repository {
 
     /// Whether a snapshot is held. One whose note cannot be read is, too.
     pub fn is_held(&self, snapshot: &str) -> bool {
-        fs::symlink_metadata(self.held_note(snapshot)).is_ok()
+        !is_gone(&self.held_note(snapshot))
     }
 
     /// Whether a snapshot stands in history, or in the trash, from where it comes back as it went:
@@ -56,14 +56,19 @@ impl Repository {
         !is_gone(&self.snapshots().join(key.replace('~', "/"))) || is_in_trash()
     }
 
-    /// Whether it is, and `current` does not lead to it.
+    /// Whether it is, and `current` does not lead to it. Nor to one whose note cannot be read.
     pub(super) fn is_passed_over(&self, snapshot: &str) -> bool {
-        read_note(&self.held_note(snapshot), MAX_HELD_NOTE).is_ok_and(|note| note.ends_with(STAYS))
+        let note = found(read_note(&self.held_note(snapshot), MAX_HELD_NOTE));
+        note.map_or(true, |note| note.is_some_and(|note| note.ends_with(STAYS)))
     }
 
     /// What its good pushes were like. Without the note there was none.
-    pub fn history(&self) -> History {
-        read_value(&self.history_note(), MAX_HISTORY).unwrap_or_default()
+    ///
+    /// # Errors
+    /// Where it cannot be read: nothing may be written over it.
+    pub fn history(&self) -> Result<History, Reason> {
+        let path = self.history_note();
+        found(read_value(&path, MAX_HISTORY)).map(Option::unwrap_or_default).or_trouble("reading", &path)
     }
 
     /// The last good push into a place whose snapshot is still there, and that. An older gate has
@@ -76,10 +81,10 @@ impl Repository {
             return Some((last.clone(), stands(&last.snapshot)?));
         }
         let all = || state.newest.iter().chain(&state.earlier);
-        let name = |snapshot: &str| all().find(|name| name.as_str() == snapshot);
+        let name = |snapshot: &str| all().find(|name| name.as_str() == snapshot && !self.is_held(snapshot));
         let (counted, name) = self.counted_at(place).find_map(|(snapshot, files)| Some((files, name(&snapshot)?)))?;
         let past = Past { snapshot: name.to_string(), at: name.at, files: counted, bytes: 0, over: Vec::new(), released: false };
-        (!self.is_held(name.as_str())).then(|| (past, name.below(&self.snapshots())))
+        Some((past, name.below(&self.snapshots())))
     }
 }
 

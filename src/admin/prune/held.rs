@@ -32,7 +32,7 @@ fn released(client: &Client<'_>, wanted: &[String], why: &str) -> Result<Done, F
     held.announce(&event).map_err(failure)?;
     // What is known of them goes into the history first: after a kill they are still held, and can be
     // released again.
-    let mut history = opened.history();
+    let mut history = opened.history().map_err(failure)?;
     for note in names.iter().filter_map(|name| opened.held_note(name)) {
         history.add(&note.place, Past { released: true, ..note.past });
     }
@@ -134,7 +134,7 @@ fn is_protected(snapshot: &Snapshot, client: &Client<'_>) -> bool {
 /// Has `current` lead to the newest snapshot that it may lead to, without these that go or were
 /// released. Does nothing where it does already.
 fn lead(opened: &Opened, held: &Held<'_>, all: &[Snapshot], names: &[&str]) -> Result<(), Failure> {
-    let newest = leads_to(opened, all, |name| names.contains(&name.as_str()) && opened.is_held(name.as_str()));
+    let newest = leads_to(opened, all, |name| names.contains(&name.as_str()) && opened.is_held(name.as_str()).unwrap_or(true));
     if newest.map(SnapshotName::as_str) == opened.current().as_deref() {
         return Ok(());
     }
