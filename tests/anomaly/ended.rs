@@ -66,7 +66,8 @@ fn a_discarded_snapshot_goes_to_the_trash_and_its_audit_stays() {
     says(&gate, &["discard", "--client", "web1", &names[1]]).exits(77);
     says(&gate, &["unprotect", "--client", "web1", &names[1]]).exits(0);
     says(&gate, &["discard", "--client", "web1", &names[1], "--why", "a virus"]).exits(0);
-    assert_eq!((gate.snapshots(), held(&gate).len(), current(&gate)), (names[..1].to_vec(), 0, names[0].clone()));
+    assert_eq!((gate.snapshots(), current(&gate)), (names[..1].to_vec(), names[0].clone()));
+    assert!(!says(&gate, &["prune", "--explain"]).exits(0).stdout.contains(" held"), "what is in the trash is not counted");
     assert!(events(&gate, "discard")[0].summary().starts_with(&format!("{} discarded by ", names[1])));
     assert!(events(&gate, "push").iter().any(|event| event.push().unwrap().held.is_some()), "why it was held stays in the ledger");
     says(&gate, &["maintain"]).exits(0);
@@ -74,6 +75,41 @@ fn a_discarded_snapshot_goes_to_the_trash_and_its_audit_stays() {
     assert!(fs::read_to_string(note.path()).unwrap().contains("a virus"));
     says(&gate, &["undelete", "--client", "web1", &names[1]]).exits(0);
     assert_eq!(gate.snapshots(), names);
+}
+
+#[test]
+fn damage_that_comes_back_is_still_held_and_freezes_history() {
+    for way in [&["discard"][..], &["delete", "--force"]] {
+        let (gate, names) = with_damage("anomaly: { current: good }\n");
+        says(&gate, &[way, &["--client", "web1", &names[1]]].concat()).exits(0);
+        // A session tidies up.
+        gate.say("prepare").exits(0);
+        says(&gate, &["undelete", "--client", "web1", &names[1]]).exits(0);
+        assert_eq!((gate.snapshots(), held(&gate), current(&gate)), (names.clone(), names[1..].to_vec(), names[0].clone()), "{way:?}");
+        says(&gate, &["release", "--client", "web1", &names[1]]).exits(0);
+        // Nor does a note stay about what cannot come back.
+        let trash = gate.inside(".snapgate/trash");
+        assert_eq!(fs::read_dir(&trash).unwrap().count(), 0);
+        let note = gate.inside(".snapgate/held/2026-11-21T02-00-00Z.json");
+        fs::write(&note, "{}").unwrap();
+        gate.say("prepare").exits(0);
+        assert!(!note.exists());
+    }
+}
+
+#[test]
+fn a_history_that_cannot_be_read_is_not_written_over_and_pushes_are_judged() {
+    let (gate, names) = with_damage("");
+    let history = gate.inside(".snapgate/pushes.json");
+    fs::write(&history, "torn").unwrap();
+    assert!(!pushed(&gate, &gate.source("home")).is_empty());
+    let said = says(&gate, &["release", "--client", "web1", &names[1]]).exits(75).stderr;
+    assert!(said.contains("pushes.json"), "{said}");
+    home(&gate.source("home"));
+    assert_eq!(pushed(&gate, &gate.source("home")), [""; 0]);
+    assert_eq!(fs::read_to_string(&history).unwrap(), "torn");
+    let told = fs::read_to_string(gate.inside(".snapgate/ledger.jsonl")).unwrap();
+    assert!(told.lines().last().unwrap().contains("pushes.json"), "{told}");
 }
 
 #[test]

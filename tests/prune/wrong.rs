@@ -42,12 +42,24 @@ fn the_protection_of_what_is_gone_ends_and_not_before_it_is_gone() {
     says(&gate, &["delete", "--client", "web1", "--force", &names[0]]).exits(0);
     says(&gate, &["prune"]).exits(0);
     assert_eq!(notes(), 1, "it may come back");
+    // What stands in another pattern than the policy's of this moment is not gone.
+    fs::create_dir_all(gate.inside("snapshots/2026/1121.0300")).unwrap();
+    let policy = fs::read_to_string(gate.path().join("config/policies/web1.yaml")).unwrap();
+    gate.write("config/policies/web1.yaml", &format!("{policy}snapshots: {{ name: '%Y/%m%d.%H%M' }}\n"));
+    says(&gate, &["protect", "--client", "web1", "2026/1121.0300"]).exits(0);
+    gate.write("config/policies/web1.yaml", &policy);
+    says(&gate, &["prune"]).exits(0);
+    assert_eq!(notes(), 2, "both are there, or may come back");
+    says(&gate, &["unprotect", "--client", "web1", "2026/1121.0300"]).exits(0);
+    let told = events(&gate, "protect").len();
     make_old(&gate);
     says(&gate, &["prune"]).exits(0);
     assert_eq!(trash(&gate), [""; 0]);
     let said = says(&gate, &["prune", "web1"]).exits(0).stdout;
     assert!(said.contains(&format!("{} is gone, and no longer protected", names[0])), "{said}");
     assert_eq!(notes(), 0);
+    let ended = &events(&gate, "protect")[told..];
+    assert_eq!((ended.len(), &upkeep(&ended[0]).unwrap().snapshots[..]), (1, &names[..1]));
     says(&gate, &["unprotect", "--client", "web1", &names[0]]).exits(64);
 }
 

@@ -12,7 +12,7 @@ use nix::sys::stat::{FileStat, SFlag, fstat};
 use super::notes::{self, DRAFT};
 use super::{Held, Opened, is_directory};
 use crate::act::store::disk::found;
-use crate::act::store::tree::{Listed, allocated, along, each, kind, open_at, stat};
+use crate::act::store::tree::{Listed, allocated, each, kind, open_at, stat};
 use crate::act::store::walk::{Closed, Next, Visitor, walk};
 use crate::act::store::{OrTrouble as _, disk_of as disk};
 use crate::decide::quota::{Book, Disk, Holding, Reclaimed};
@@ -96,10 +96,6 @@ impl Opened {
 
     fn read(&self, name: &str) -> Option<String> {
         String::from_utf8(notes::read_bytes(self.state.as_fd(), OsStr::new(name)).ok()?).ok()
-    }
-
-    pub(super) fn has(&self, name: &str) -> bool {
-        along(self.snapshots.as_fd(), name.split('/').map(OsStr::new)).is_ok()
     }
 
     /// What changes whenever a snapshot comes, goes, or comes back.

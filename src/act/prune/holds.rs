@@ -19,22 +19,28 @@ const HELD: &str = "held";
 const PUSHES: &str = "pushes.json";
 
 impl Opened {
-    /// Whether a snapshot is held. One whose note cannot be read is, too.
-    pub fn is_held(&self, snapshot: &str) -> bool {
-        let name = tree::c_string(OsStr::new(&note_name(snapshot)));
-        let directory = open_at(&self.state, HELD);
-        directory.is_ok_and(|directory| name.is_ok_and(|name| tree::stat(directory.as_fd(), &name).is_ok()))
+    /// Whether a snapshot is held.
+    ///
+    /// # Errors
+    /// Where that cannot be seen: then it may be damage.
+    pub fn is_held(&self, snapshot: &str) -> Result<bool, Reason> {
+        let look = || -> io::Result<bool> {
+            let Some(directory) = found(open_at(&self.state, HELD).map_err(io::Error::from))? else { return Ok(false) };
+            let note = tree::c_string(OsStr::new(&note_name(snapshot)))?;
+            Ok(found(tree::stat(directory.as_fd(), &note))?.is_some())
+        };
+        look().or_trouble("looking at what is held in", &self.path)
     }
 
-    /// How many are held.
+    /// How many are held. What was discarded may come back, and then is held again.
     pub fn held(&self) -> Result<usize, Reason> {
         let count = || -> io::Result<usize> {
             let mut held = 0;
             if let Some(directory) = found(open_at(&self.state, HELD).map_err(io::Error::from))? {
                 each(directory.as_fd(), |entry| {
-                    let name = entry.name.to_str().ok().and_then(|name| name.strip_suffix(notes::NOTE));
                     // The next push removes a note whose snapshot never came to be, or is gone.
-                    held += usize::from(name.is_some_and(|name| self.has(&name.replace('~', "/"))));
+                    let key = entry.name.to_str().ok().and_then(|name| name.strip_suffix(notes::NOTE));
+                    held += usize::from(key.is_some_and(|key| self.has(&notes::named(key))));
                     Ok(())
                 })?;
             }
@@ -43,20 +49,27 @@ impl Opened {
         count().or_trouble("reading what is held in", &self.path)
     }
 
-    /// Whether it is, and `current` does not lead to it.
+    /// Whether it is, and `current` does not lead to it. Nor to one whose note cannot be read.
     pub fn is_passed_over(&self, snapshot: &str) -> bool {
-        self.held_note(snapshot).is_some_and(|note| note.stays)
+        found(self.read_held(snapshot)).map_or(true, |note| note.is_some_and(|note| note.stays))
     }
 
     /// The note on a held snapshot, where it can be read.
     pub fn held_note(&self, snapshot: &str) -> Option<HeldNote> {
-        let directory = open_at(&self.state, HELD).ok()?;
-        notes::read(directory.as_fd(), OsStr::new(&note_name(snapshot))).ok()
+        self.read_held(snapshot).ok()
     }
 
-    /// What good pushes were like.
-    pub fn history(&self) -> History {
-        notes::read(self.state.as_fd(), OsStr::new(PUSHES)).unwrap_or_default()
+    fn read_held(&self, snapshot: &str) -> io::Result<HeldNote> {
+        notes::read(open_at(&self.state, HELD)?.as_fd(), OsStr::new(&note_name(snapshot)))
+    }
+
+    /// What good pushes were like. Without the note there was none.
+    ///
+    /// # Errors
+    /// Where it cannot be read: nothing may be written over it.
+    pub fn history(&self) -> Result<History, Reason> {
+        let history = found(notes::read(self.state.as_fd(), OsStr::new(PUSHES)));
+        history.map(Option::unwrap_or_default).or_trouble("reading `pushes.json` of", &self.path)
     }
 }
 

@@ -30,6 +30,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, fsync, geteuid, symlinkat, unlinkat};
 
+use crate::act::store::disk::found;
 use crate::act::store::tree::{Listed, each, open_at, stat};
 use crate::act::store::{OrTrouble as _, locked, remembered, tree};
 use crate::terms::{NamePattern, Reason, STATE, SnapshotName};
@@ -102,6 +103,15 @@ impl Opened {
         found.or_trouble("reading the snapshots of", &self.path)?;
         all.sort_by(|one, other| (one.at, one.as_str()).cmp(&(other.at, other.as_str())));
         Ok(all)
+    }
+
+    /// Whether a snapshot of that name stands there, in the pattern or not: that may be another one
+    /// for a moment. One that cannot be looked at is there.
+    pub fn has(&self, snapshot: &str) -> bool {
+        let path = Path::new(snapshot);
+        let Some((above, last)) = path.parent().zip(path.file_name()) else { return false };
+        let look = || stat(tree::along(self.snapshots.as_fd(), above.iter())?.as_fd(), &tree::c_string(last)?);
+        !matches!(found(look()), Ok(None))
     }
 
     /// What `current` leads to, as a name; `None` where it leads to no snapshot's place.

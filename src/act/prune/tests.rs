@@ -316,6 +316,27 @@ fn a_protection_is_kept_until_it_is_ended_and_a_broken_one_is_told_of() {
 }
 
 #[test]
+fn what_cannot_be_read_is_not_taken_for_nothing() {
+    let place = Place::with(&["2026/1121/0300"]);
+    let opened = place.open();
+    assert_eq!((opened.is_held("2026/1121/0300"), opened.history(), opened.pushes()), (Ok(false), Ok(Default::default()), Ok(vec![])));
+    assert!(!opened.is_passed_over("2026/1121/0300"));
+    fs::create_dir(place.state("held")).unwrap();
+    fs::write(place.state("held/2026~1121~0300.json"), "{}").unwrap();
+    assert_eq!((opened.held(), opened.has("2026/1121/0300")), (Ok(1), true));
+    place.remove("2026/1121/0300");
+    assert_eq!((opened.held(), opened.has("2026/1121/0300")), (Ok(0), false), "it is in the trash");
+    fs::remove_dir_all(place.state("held")).unwrap();
+    // As it is with a bad sector, or without descriptors left: there is something, and no more is known.
+    ["held", "ledgers"].iter().for_each(|name| fs::write(place.state(name), "").unwrap());
+    fs::write(place.state("pushes.json"), "{").unwrap();
+    assert!(opened.is_held("2026/1121/0300").is_err() && opened.is_passed_over("2026/1121/0300"));
+    assert!(opened.history().is_err() && opened.pushes().is_err());
+    let gate = Repository::at(&place.root());
+    assert!(gate.is_held("2026/1121/0300") && gate.history().is_err());
+}
+
+#[test]
 fn whoever_reads_a_snapshot_is_seen() {
     let place = Place::with(&["2026/1121/0300"]);
     let opened = place.open();

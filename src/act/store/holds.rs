@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::stat::SFlag;
 
 use super::compare::Side;
-use super::disk::{read_note, read_value, remove_file, write_value};
+use super::disk::{found, read_note, read_value, remove_file, write_value};
 use super::look::{endings_in, gone};
 use super::tree::{c_string, kind, open_below, stat};
 use super::{Held, OrTrouble as _, Repository, Staging, make_directory};
@@ -30,6 +30,11 @@ pub(in crate::act) fn note_name(snapshot: &str) -> String {
     snapshot.replace('/', "~") + ".json"
 }
 
+/// Whether nothing is there. What cannot be looked at is not gone.
+fn is_gone(path: &Path) -> bool {
+    matches!(found(fs::symlink_metadata(path)), Ok(None))
+}
+
 impl Repository {
     fn held_note(&self, snapshot: &str) -> PathBuf {
         self.holds().join(note_name(snapshot))
@@ -37,29 +42,46 @@ impl Repository {
 
     /// Whether a snapshot is held. One whose note cannot be read is, too.
     pub fn is_held(&self, snapshot: &str) -> bool {
-        fs::symlink_metadata(self.held_note(snapshot)).is_ok()
+        !is_gone(&self.held_note(snapshot))
     }
 
-    /// Whether it is, and `current` does not lead to it.
+    /// Whether a snapshot stands in history, or in the trash, from where it comes back as it went:
+    /// held. Where that cannot be seen, it may.
+    fn may_be_there(&self, key: &str) -> bool {
+        let trashed = format!("{key}@");
+        let is_it = |entry: io::Result<fs::DirEntry>| {
+            entry.map_or(true, |entry| entry.file_name().as_encoded_bytes().starts_with(trashed.as_bytes()))
+        };
+        let is_in_trash = || found(fs::read_dir(self.trash())).map_or(true, |trash| trash.into_iter().flatten().any(is_it));
+        !is_gone(&self.snapshots().join(key.replace('~', "/"))) || is_in_trash()
+    }
+
+    /// Whether it is, and `current` does not lead to it. Nor to one whose note cannot be read.
     pub(super) fn is_passed_over(&self, snapshot: &str) -> bool {
-        read_note(&self.held_note(snapshot), MAX_HELD_NOTE).is_ok_and(|note| note.ends_with(STAYS))
+        let note = found(read_note(&self.held_note(snapshot), MAX_HELD_NOTE));
+        note.map_or(true, |note| note.is_some_and(|note| note.ends_with(STAYS)))
     }
 
     /// What its good pushes were like. Without the note there was none.
-    pub fn history(&self) -> History {
-        read_value(&self.history_note(), MAX_HISTORY).unwrap_or_default()
+    ///
+    /// # Errors
+    /// Where it cannot be read: nothing may be written over it.
+    pub fn history(&self) -> Result<History, Reason> {
+        let path = self.history_note();
+        found(read_value(&path, MAX_HISTORY)).map(Option::unwrap_or_default).or_trouble("reading", &path)
     }
 
     /// The last good push into a place whose snapshot is still there, and that. An older gate has
     /// counted its files alone.
     pub fn last_good(&self, history: &mut History, place: &SubPath, state: &RepositoryState) -> Option<(Past, PathBuf)> {
-        let all = || state.newest.iter().chain(&state.earlier);
-        let name = |snapshot: &str| all().find(|name| name.as_str() == snapshot);
-        history.forget(|snapshot| name(snapshot).is_none());
-        let path = |name: &SnapshotName| name.below(&self.snapshots());
+        // Not by the pattern: the administrator may have changed that for a moment.
+        let stands = |snapshot: &str| SubPath::parse(snapshot).ok().map(|place| place.below(&self.snapshots()));
+        history.forget(|snapshot| stands(snapshot).is_none_or(|path| is_gone(&path)));
         if let Some(last) = history.last(place) {
-            return Some((last.clone(), path(name(&last.snapshot)?)));
+            return Some((last.clone(), stands(&last.snapshot)?));
         }
+        let all = || state.newest.iter().chain(&state.earlier);
+        let name = |snapshot: &str| all().find(|name| name.as_str() == snapshot && !self.is_held(snapshot));
         let (counted, name) = self.counted_at(place).find_map(|(snapshot, files)| Some((files, name(&snapshot)?)))?;
         let past = Past {
             snapshot: name.to_string(),
@@ -70,7 +92,7 @@ impl Repository {
             released: false,
             good: String::new(),
         };
-        (!self.is_held(name.as_str())).then(|| (past, path(name)))
+        Some((past, name.below(&self.snapshots())))
     }
 }
 
@@ -94,11 +116,11 @@ impl Held<'_> {
         write_value(&path, history).or_trouble("writing", &path)
     }
 
-    /// Removes notes about snapshots that are not there. Nothing depends on it.
+    /// Removes notes about snapshots that are not there, and cannot come back. Nothing depends on it.
     pub(super) fn forget_holds(&self) {
         for entry in fs::read_dir(self.repository.holds()).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_str().and_then(|name| name.strip_suffix(".json")).map(|key| key.replace('~', "/"));
-            if name.is_none_or(|name| fs::symlink_metadata(self.repository.snapshots().join(name)).is_err()) {
+            let name = entry.file_name();
+            if name.to_str().and_then(|name| name.strip_suffix(".json")).is_none_or(|key| !self.repository.may_be_there(key)) {
                 let _ = fs::remove_file(entry.path());
             }
         }

@@ -289,6 +289,7 @@ in_state! {
     usage_note = "usage"
     freed_note = "freed"
     holds = "held"
+    trash = "trash"
     history_note = "pushes.json"
     carried = "carried"
     broken = "broken"

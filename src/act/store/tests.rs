@@ -11,6 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::*;
+use crate::decide::anomaly::{History, Past};
 use crate::decide::push::links::Tree;
 use crate::terms::{Pushed, SubPath};
 
@@ -252,4 +253,40 @@ fn notes_of_the_gate_s_own_that_are_too_long_are_no_notes() {
     fs::write(state.join("transaction.json"), open + &spaces(crate::terms::limits::MAX_TRANSACTION)).unwrap();
     let reason = store.repository.look(&store.names).unwrap_err();
     assert!(reason.code == Code::Store && reason.detail.contains("more than"), "{}", reason.detail);
+}
+
+#[test]
+fn a_pattern_that_changes_for_a_moment_makes_no_push_unjudged() {
+    let (mut store, whole, mut history) = (store(), SubPath::default(), History::default());
+    store.names = NamePattern::new("%Y/%m%d.%H%M%S").unwrap();
+    store.publish(NOON, "a");
+    let name = store.look().newest.unwrap();
+    let past = Past { snapshot: name.to_string(), at: name.at, files: 1, bytes: 1, over: Vec::new(), released: false };
+    history.add(&whole, past.clone());
+    let state = store.repository.look(&NamePattern::default()).unwrap();
+    assert_eq!(state.newest, None);
+    let path = name.below(&store.repository.snapshots());
+    assert_eq!(store.repository.last_good(&mut history, &whole, &state), Some((past, path.clone())));
+    fs::remove_dir_all(path).unwrap();
+    assert_eq!(store.repository.last_good(&mut history, &whole, &state), None);
+    assert_eq!(history, History::default());
+}
+
+#[test]
+fn the_note_of_what_is_held_stays_as_long_as_the_trash_can_bring_that_back() {
+    let store = store();
+    store.publish(NOON, "a");
+    let (name, state) = (store.look().newest.unwrap(), store.repository.state());
+    let is_held = || {
+        store.recover();
+        store.repository.is_held(name.as_str())
+    };
+    ["held", "trash"].iter().for_each(|directory| fs::create_dir(state.join(directory)).unwrap());
+    fs::write(state.join("held").join(note_name(name.as_str())), "{}").unwrap();
+    assert!(is_held());
+    let (snapshot, trashed) = (name.below(&store.repository.snapshots()), state.join(format!("trash/{name}@20261121T130000Z")));
+    fs::rename(&snapshot, &trashed).unwrap();
+    assert!(is_held());
+    fs::remove_dir_all(&trashed).unwrap();
+    assert!(!is_held());
 }

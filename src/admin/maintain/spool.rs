@@ -1,8 +1,6 @@
 //! What is kept about the past in the spool: mails that no server accepted, and the ledgers of what
 //! belongs to no repository.
 
-use std::collections::BTreeSet;
-
 use chrono::TimeDelta;
 
 use super::told::Summary;
@@ -35,7 +33,7 @@ fn one(site: &Site, account: &AccountSpool, summary: &mut Summary) -> Result<(),
     let Some(directory) = of_account(&site.spool, account.uid()).map_err(|reason| reason.detail)? else { return Ok(()) };
     let ledgers = Ledgers::within(&directory, account.uid()).map_err(|reason| reason.detail)?;
     let now = clock::now();
-    let forget = || ledgers.rotate(now).and_then(|()| ledgers.forget(now - keep, &BTreeSet::new()));
+    let forget = || ledgers.rotate(now).and_then(|()| ledgers.forget(now - keep, |_| false));
     summary.ledgers += forget().map_err(|error| format!("the ledger of account {}: {}", account.uid(), os_words(&error)))?;
     Ok(())
 }

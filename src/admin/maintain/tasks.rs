@@ -151,9 +151,9 @@ fn forget(client: &Client<'_>) -> Result<Forgotten, Failure> {
     let logs = opened.forget_logs(client.now - keep).map_err(failure)?;
     let old = opened.ledgers();
     old.rotate(client.now).map_err(|error| trouble("setting the ledger aside", &error))?;
-    let mut there: BTreeSet<String> = opened.names(&client.policy.names).map_err(failure)?.iter().map(ToString::to_string).collect();
-    there.extend(opened.trash().map_err(failure)?.into_iter().map(|trashed| trashed.name));
-    let ledgers = old.forget(client.now - keep, &there).map_err(|error| trouble("removing an old ledger", &error))?;
+    let trash: BTreeSet<String> = opened.trash().map_err(failure)?.into_iter().map(|trashed| trashed.name).collect();
+    let is_there = |name: &str| trash.contains(name) || opened.has(name);
+    let ledgers = old.forget(client.now - keep, is_there).map_err(|error| trouble("removing an old ledger", &error))?;
     let broken = opened.forget_broken(clock::kernel() - keep).map_err(failure)?;
     Ok(Forgotten { logs, ledgers, broken: broken.snapshots, problems: broken.problems })
 }

@@ -124,18 +124,20 @@ impl<'a> Client<'a> {
         let names = opened.names(&self.policy.names).map_err(failure)?;
         let current = opened.current();
         let protections: BTreeMap<_, _> = opened.protections().map_err(failure)?.into_iter().collect();
-        let events = opened.ledgers().events(|event| event.push().is_some_and(|push| push.snapshot.is_some()));
+        let events = opened.pushes().map_err(failure)?;
         let pushes = events.iter().filter_map(Event::push);
         // A name may have been given again: what was recorded last is about the one that is there.
         let partial: BTreeMap<_, _> = pushes.filter_map(|push| Some((push.snapshot.as_deref()?, push.partial))).collect();
-        let all = names.into_iter().map(|name| Snapshot {
-            complete: !partial.get(name.as_str()).copied().unwrap_or(false),
-            protected: protections.get(name.as_str()).map_or(Protection::None, |note| note.protection()),
-            held: opened.is_held(name.as_str()),
-            current: current.as_deref() == Some(name.as_str()),
-            ..Snapshot::complete(name.clone(), name.at)
+        let all = names.into_iter().map(|name| {
+            Ok(Snapshot {
+                complete: !partial.get(name.as_str()).copied().unwrap_or(false),
+                protected: protections.get(name.as_str()).map_or(Protection::None, |note| note.protection()),
+                held: opened.is_held(name.as_str()).map_err(failure)?,
+                current: current.as_deref() == Some(name.as_str()),
+                ..Snapshot::complete(name.clone(), name.at)
+            })
         });
-        Ok(all.collect())
+        all.collect()
     }
 
     /// The snapshot of that name.
@@ -222,7 +224,7 @@ impl<'a> Client<'a> {
                 all.filter(|name| upkeep.snapshots.contains(name)).collect()
             }
             Body::Release(_) => {
-                let released = |name: &String| !opened.is_held(name);
+                let released = |name: &String| opened.is_held(name).is_ok_and(|held| !held);
                 upkeep.snapshots.iter().filter(|name| released(name)).cloned().collect()
             }
             Body::Protect(_) => {

@@ -31,7 +31,7 @@ fn released(client: &Client<'_>, wanted: &[String], why: &str) -> Result<Done, F
     held.announce(&event).map_err(failure)?;
     // What is known of them goes into the history first: after a kill they are still held, and can be
     // released again.
-    let mut history = opened.history();
+    let mut history = opened.history().map_err(failure)?;
     for note in names.iter().filter_map(|name| opened.held_note(name)) {
         history.release(note);
     }
@@ -93,14 +93,13 @@ fn discarded(client: &Client<'_>, wanted: &[String], why: &str) -> Result<Done, 
         }
     }
     let synced = held.sync().map_err(failure);
-    // Until here it is held, wherever it stands.
-    let ended = removed.iter().try_for_each(|name| held.release(name).map(drop).map_err(failure));
+    // It stays held, wherever it stands: if it comes back, it is no good one.
     client.record(&opened, &Event { body: words(&removed), ..event.clone() });
     held.told();
     if let Some(failed) = failed {
         return Err(failed);
     }
-    synced.and(ended)?;
+    synced?;
     let grace = client.policy.trash_grace;
     Ok(Done::new(client, names, format!("{}; `snapgate undelete` brings it back within {grace}", event.summary())))
 }
@@ -134,7 +133,7 @@ fn is_protected(snapshot: &Snapshot, client: &Client<'_>) -> bool {
 /// Has `current` lead to the newest snapshot that it may lead to, without these that go or were
 /// released. Does nothing where it does already.
 fn lead(opened: &Opened, held: &Held<'_>, all: &[Snapshot], names: &[&str]) -> Result<(), Failure> {
-    let newest = leads_to(opened, all, |name| names.contains(&name.as_str()) && opened.is_held(name.as_str()));
+    let newest = leads_to(opened, all, |name| names.contains(&name.as_str()) && opened.is_held(name.as_str()).unwrap_or(true));
     if newest.map(SnapshotName::as_str) == opened.current().as_deref() {
         return Ok(());
     }

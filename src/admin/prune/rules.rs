@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::client::{Client, failure, upkeep};
+use super::client::{Client, UNPROTECTED, failure, upkeep};
 use super::shorten::short_now;
 use super::told::{Explained, Told};
 use super::{Failure, LOOK, Orders};
@@ -12,7 +12,7 @@ use crate::act::prune::{Held, Opened, Removal};
 use crate::decide::keep::{Judged, Rhythm, Snapshot, TooMany, decide, doomed, simulate};
 use crate::decide::policy::WhenFull;
 use crate::terms::limits::REPEATED_AFTER;
-use crate::terms::text::counted;
+use crate::terms::text::{counted, printable};
 use crate::terms::{Body, Event, Mail, Upkeep};
 
 /// Does it for one client, or looks.
@@ -31,7 +31,7 @@ pub(super) fn apply(client: &Client<'_>, orders: &Orders) -> Result<Told, Failur
     // A name that goes now is in no listing that a push has made.
     let held = client.hold(&opened)?;
     let all = stock(client, &opened)?;
-    told.unprotected = forget(&opened, &all)?;
+    told.unprotected = forget(client, &held)?;
     remove(client, &held, &all, orders, told)
 }
 
@@ -44,15 +44,24 @@ pub(in crate::admin) fn once(client: &Client<'_>, dry_run: bool) -> Result<Told,
 }
 
 /// Ends protections of what nobody can bring back. Returns of which.
-fn forget(opened: &Opened, all: &[Snapshot]) -> Result<Vec<String>, Failure> {
+fn forget(client: &Client<'_>, held: &Held<'_>) -> Result<Vec<String>, Failure> {
+    let opened = held.opened();
     let trash = opened.trash().map_err(failure)?;
-    let is_there = |name: &String| all.iter().any(|snapshot| snapshot.name.as_str() == name) || trash.iter().any(|gone| gone.name == *name);
-    let mut ended = Vec::new();
-    for (name, _) in opened.protections().map_err(failure)?.into_iter().filter(|(name, _)| !is_there(name)) {
-        if opened.unprotect(&name).map_err(failure)? {
-            ended.push(name);
-        }
+    let is_there = |name: &String| opened.has(name) || trash.iter().any(|gone| gone.name == *name);
+    let protections = opened.protections().map_err(failure)?.into_iter();
+    let ended: Vec<String> = protections.map(|(name, _)| name).filter(|name| !is_there(name)).collect();
+    if ended.is_empty() {
+        return Ok(ended);
     }
+    let happened = format!("{}, {UNPROTECTED}", counted(ended.len(), "snapshot that is gone", "snapshots that are gone"));
+    let shown: Vec<String> = ended.iter().map(|name| printable(name.as_bytes())).collect();
+    let event = client.event(Body::Protect(upkeep(happened, shown.iter().map(String::as_str), "nobody can bring it back")), Mail::None);
+    held.announce(&event).map_err(failure)?;
+    for name in &ended {
+        opened.unprotect(name).map_err(failure)?;
+    }
+    client.record(opened, &event);
+    held.told();
     Ok(ended)
 }
 

@@ -17,6 +17,8 @@ pub(super) struct Against {
     /// What its snapshot stands for.
     place: SubPath,
     history: History,
+    /// Why that could not be read, and is not to be written.
+    unread: Option<Reason>,
     /// The last good snapshot of that, where there is one.
     good: Option<(Past, PathBuf)>,
 }
@@ -45,12 +47,15 @@ impl Connection<'_> {
     pub(super) fn against(&self, repository: &Repository, place: &SubPath, state: &RepositoryState) -> (Against, Vec<PathBuf>) {
         let mut snapshots = repository.snapshots_with(place, state);
         let stands_for = self.stands_for(place);
-        let mut history = repository.history();
+        let (mut history, unread) = match repository.history() {
+            Ok(history) => (history, None),
+            Err(reason) => (History::default(), Some(reason)),
+        };
         let good = repository.last_good(&mut history, &stands_for, state);
         if let Some((_, path)) = good.as_ref().filter(|(_, path)| Repository::has_place(path, place)) {
             first(path, &mut snapshots);
         }
-        (Against { place: stands_for, history, good }, snapshots)
+        (Against { place: stands_for, history, unread, good }, snapshots)
     }
 
     /// Sees what arrives, where that matters.
@@ -63,6 +68,7 @@ impl Connection<'_> {
     /// Otherwise returns what good pushes are like, with this one.
     pub(super) fn brake(&self, staging: &Staging<'_>, settling: &mut Settling<'_>) -> Result<Option<History>, Reason> {
         let Some(against) = &settling.against else { return Ok(None) };
+        settling.warnings.extend(against.unread.as_ref().map(|reason| reason.detail.clone()));
         let mut braked = None;
         if let Some((good, path)) = &against.good {
             let mut compared = compared(settling, good);
@@ -87,6 +93,9 @@ impl Connection<'_> {
             return Ok(None);
         }
         held.let_pass(name)?;
+        if against.unread.is_some() {
+            return Ok(None);
+        }
         let mut history = against.history.clone();
         history.add(&against.place, past);
         Ok(Some(history))

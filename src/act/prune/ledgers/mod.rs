@@ -104,13 +104,22 @@ pub fn of_account(spool: &Path, uid: u32) -> Result<Option<OwnedFd>, Reason> {
 /// ledger first, each event once. What cannot be read is left out.
 pub fn events(state: &Path, wanted: impl FnMut(&Event) -> bool) -> Vec<Event> {
     let Ok(directory) = open_at(AT_FDCWD, state) else { return Vec::new() };
-    read_all(&directory, wanted)
+    read_all(&directory, wanted).0
 }
 
 impl Opened {
     /// Its ledgers.
     pub fn ledgers(&self) -> Ledgers<'_> {
         Ledgers { directory: &self.state, owner: self.owner }
+    }
+
+    /// Its pushes that made a snapshot.
+    ///
+    /// # Errors
+    /// Where a ledger cannot be read: then it is not known which snapshots are whole.
+    pub fn pushes(&self) -> Result<Vec<Event>, Reason> {
+        let (events, whole) = read_all(&self.state, |event| event.push().is_some_and(|push| push.snapshot.is_some()));
+        whole.map(|()| events).or_trouble("reading the ledgers of", &self.path)
     }
 }
 
@@ -123,7 +132,7 @@ impl<'a> Ledgers<'a> {
 
     /// The events that are `wanted`: see [`events`].
     pub fn events(&self, wanted: impl FnMut(&Event) -> bool) -> Vec<Event> {
-        read_all(self.directory, wanted)
+        read_all(self.directory, wanted).0
     }
 
     /// Sets the ledger aside if it has something of an earlier month, and packs what was set aside.
@@ -139,14 +148,14 @@ impl<'a> Ledgers<'a> {
     /// Removes old ledgers that were set aside before that time. One that speaks of a snapshot that
     /// is there, or may come back, stays: it alone says whether that is whole. Returns how many
     /// went.
-    pub fn forget(&self, before: DateTime<Utc>, snapshots: &BTreeSet<String>) -> io::Result<u64> {
+    pub fn forget(&self, before: DateTime<Utc>, is_there: impl Fn(&str) -> bool) -> io::Result<u64> {
         let Some(old) = found(open_at(self.directory, OLD).map_err(io::Error::from))? else { return Ok(0) };
         let mut forgotten = 0;
         for ledger in listed(&old)?.into_iter().filter(|ledger| ledger.is_packed && ledger.until < before) {
             let mut speaks = false;
             let unread = read_old(&old, &ledger, &mut |event| {
                 let snapshot = event.push().and_then(|push| push.snapshot.as_deref());
-                speaks |= snapshot.is_some_and(|name| snapshots.contains(name));
+                speaks = speaks || snapshot.is_some_and(&is_there);
             });
             if !speaks && unread.is_ok() {
                 gone(unlinkat(&old, ledger.name().as_str(), UnlinkatFlags::NoRemoveDir))?;
@@ -298,37 +307,43 @@ fn open_file(directory: BorrowedFd<'_>, name: &str) -> io::Result<Option<File>> 
     if found.is_file() && found.nlink() == 1 { Ok(Some(file)) } else { Err(io::Error::other(format!("`{name}` is not a file of its own"))) }
 }
 
-fn read_all(directory: &OwnedFd, mut wanted: impl FnMut(&Event) -> bool) -> Vec<Event> {
+/// The events, and whether that is all of them.
+fn read_all(directory: &OwnedFd, mut wanted: impl FnMut(&Event) -> bool) -> (Vec<Event>, io::Result<()>) {
     // What two ledgers have is one event. What one has twice was recorded twice, and is shown so.
     let (mut all, mut earlier) = (Vec::new(), BTreeSet::new());
-    let mut add = |read: &mut dyn FnMut(&mut dyn FnMut(Event))| {
+    let mut add = |read: &mut dyn FnMut(&mut dyn FnMut(Event)) -> io::Result<()>| {
         let mut ids = Vec::new();
-        read(&mut |event| {
+        let read = read(&mut |event| {
             if wanted(&event) && !earlier.contains(&event.id) {
                 ids.push(event.id.clone());
                 all.push(event);
             }
         });
         earlier.extend(ids);
+        read
     };
     // This one first: if it is set aside meanwhile, its lines are read twice, not never.
-    let ledger = open_file(directory.as_fd(), LEDGER).ok().flatten();
-    if let Ok(old) = open_at(directory, OLD) {
-        for ledger in listed(&old).unwrap_or_default() {
-            add(&mut |take| {
-                let _ = read_old(&old, &ledger, take);
-            });
+    let ledger = open_file(directory.as_fd(), LEDGER);
+    let old = found(open_at(directory, OLD).map_err(io::Error::from)).and_then(|old| match old {
+        Some(old) => listed(&old).map(|all| Some((old, all))),
+        None => Ok(None),
+    });
+    let mut whole = Ok(());
+    match old {
+        Ok(old) => {
+            for (old, ledger) in old.iter().flat_map(|(old, all)| all.iter().map(move |ledger| (old, ledger))) {
+                whole = whole.and(add(&mut |take| read_old(old, ledger, take)));
+            }
         }
+        Err(error) => whole = Err(error),
     }
-    if let Some(mut ledger) = ledger {
-        let length = ledger.metadata().map_or(0, |found| found.len());
-        if ledger.seek(SeekFrom::Start(length.saturating_sub(MAX_LEDGER_TAIL))).is_ok() {
-            add(&mut |take| {
-                let _ = each_event((&ledger).take(MAX_LEDGER_TAIL), take);
-            });
-        }
-    }
-    all
+    let read = ledger.and_then(|ledger| {
+        let Some(mut ledger) = ledger else { return Ok(()) };
+        let length = ledger.metadata()?.len();
+        ledger.seek(SeekFrom::Start(length.saturating_sub(MAX_LEDGER_TAIL)))?;
+        add(&mut |take| each_event((&ledger).take(MAX_LEDGER_TAIL), take))
+    });
+    (all, whole.and(read))
 }
 
 fn read_old(old: &OwnedFd, ledger: &Old, take: &mut dyn FnMut(Event)) -> io::Result<()> {

@@ -33,8 +33,10 @@ impl Place {
 
     fn forget(&self, before: &str, snapshots: &[&str]) -> u64 {
         let opened = open_at(AT_FDCWD, self.dir.path()).unwrap();
-        let snapshots = snapshots.iter().map(|name| (*name).to_owned()).collect();
-        Ledgers::within(&opened, nix::unistd::getuid().as_raw()).unwrap().forget(before.parse().unwrap(), &snapshots).unwrap()
+        Ledgers::within(&opened, nix::unistd::getuid().as_raw())
+            .unwrap()
+            .forget(before.parse().unwrap(), |name| snapshots.contains(&name))
+            .unwrap()
     }
 
     fn ids(&self) -> Vec<String> {
