@@ -20,12 +20,12 @@ use nix::errno::Errno;
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::queue::{Given, Queue, taken};
+use super::queue::{Given, Queue, soon, taken, tasks};
 use super::{Opened, Trashed};
 use crate::act::store::tree::{Listed, allocated, each, kind, open_at, open_forcibly, stat};
 use crate::act::store::walk::{Closed, Leaving, Next, Visitor, walk};
 use crate::act::store::{OrTrouble as _, locked};
-use crate::terms::limits::{MAX_NAMED_PROBLEMS, REAP_LOOK, REAP_THREADS};
+use crate::terms::limits::{MAX_NAMED_PROBLEMS, REAP_LOOK, REAP_THREADS, THREADS_GONE};
 use crate::terms::text::{os_words, printable};
 use crate::terms::{Code, Freed, Reason, Usage};
 
@@ -165,6 +165,7 @@ impl<'a> Common<'a> {
         }
         let device = found.st_dev;
         self.queue.begin(open_forcibly(parent.as_fd(), name)?);
+        let before = tasks();
         let threads = thread::available_parallelism().map_or(1, NonZero::get).clamp(2, REAP_THREADS);
         thread::scope(|scope| {
             for _ in 1..threads {
@@ -176,6 +177,9 @@ impl<'a> Common<'a> {
                 self.work(device);
             }
         });
+        // They have done their work, and may still be there: beside them no process is made, and none
+        // becomes the account.
+        soon(THREADS_GONE, || tasks() <= before);
         if self.has_stopped() {
             return Ok(());
         }

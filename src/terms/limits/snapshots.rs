@@ -51,6 +51,9 @@ pub const MAX_REPORTED_SNAPSHOTS: usize = 100;
 /// [`MAX_LOOKED_BACK`] with all that keeps it, several times over.
 pub const MAX_TOLD: u64 = 16 * 1024 * 1024;
 
+/// How long the reaper waits for the kernel to be done with its threads.
+pub const THREADS_GONE: Duration = Duration::from_secs(1);
+
 /// For how long the reaper waits for the ends of pushes when it has nothing else to do. The next
 /// one goes on.
 pub const REAP_PATIENCE: Duration = Duration::from_secs(600);
