@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::client::{Client, SHORTENED, failure};
 use super::progress::Progress;
 use super::reach::Said;
-use super::reap::{tell, visit};
+use super::reap::{reach, tell};
 use super::rules::{Why, judge, stock, take_out};
 use super::told::Told;
 use super::{Failure, LOOK};
@@ -55,7 +55,7 @@ fn make_room(client: &Client<'_>, told: &mut Told, progress: &Progress) -> Resul
     if !client.reaching(|| is_short(client))? || told.exit != 0 || told.paused {
         return Ok(());
     }
-    tell(told, client.reaching(|| visit(client, TimeDelta::zero(), progress))?);
+    tell(told, reach(client, TimeDelta::zero(), progress)?);
     let mut left = None;
     while told.exit == 0 && !told.paused {
         let step = client.reaching(|| take_one(client, left))?;
@@ -67,7 +67,7 @@ fn make_room(client: &Client<'_>, told: &mut Told, progress: &Progress) -> Resul
             break;
         }
         told.kept = step.told.kept;
-        tell(told, client.reaching(|| visit(client, TimeDelta::zero(), progress))?);
+        tell(told, reach(client, TimeDelta::zero(), progress)?);
     }
     Ok(())
 }
