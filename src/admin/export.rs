@@ -129,8 +129,8 @@ impl Source {
                 printable(wanted.path.as_bytes())
             ))
         })?;
-        let found = repository.find(&snapshot, &place).map_err(misused)?;
         let reading = repository.keep_for_reading(&snapshot).map_err(|error| misused(failed(repository.root(), "reading", &error)))?;
+        let found = repository.find(&snapshot, &place).map_err(misused)?;
         let owners = owners(&site, &policy, &account).map_err(failure)?;
         let version = child::version(&site.rsync, None).map_err(failure)?;
         Ok(Self { site, version, owners, snapshot, place, found, reading })

@@ -1,10 +1,13 @@
 //! `when_full: shorten`: below `keep:`, never below what is always kept.
 
 use std::fs;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use snapgate::terms::NamePattern;
-use support::{Gate, POLICY, tree};
+use support::{Gate, POLICY, SNAPGATE, can_trace, must, run, tree};
 
 use super::{figures, says, stands, told};
 
@@ -72,4 +75,44 @@ fn the_trash_goes_first_and_without_the_word_nothing_goes() {
     says(&gate, &["prune", "web1"]).exits(0);
     assert_eq!(gate.snapshots().len(), 4, "that was enough");
     assert_eq!(fs::read_dir(gate.inside(".snapgate/trash")).unwrap().count(), 0);
+}
+
+#[test]
+fn whoever_is_killed_while_room_is_made_has_told_of_all_that_went() {
+    if !can_trace() {
+        return;
+    }
+    let (gate, names) = with_days(&format!("{FEW}keep: {{ daily: 100 }}\nquota: {{ bytes: 5500K }}\n"), 4);
+    says(&gate, &["usage", "--recount"]).exits(0);
+    let kept = gate.path().join("kept");
+    must(Command::new("cp").arg("-a").arg(gate.repository()).arg(&kept));
+    for call in ["?unlinkat", "?renameat,?renameat2", "?fsync"] {
+        for nth in 1.. {
+            must(Command::new("rm").arg("-rf").arg(gate.repository()));
+            must(Command::new("cp").arg("-a").arg(&kept).arg(gate.repository()));
+            // Whoever remembers the mail before waits with another of the same.
+            for directory in [gate.path().join("mail"), gate.spool()] {
+                must(Command::new("find").arg(directory).args(["-mindepth", "1", "-delete"]));
+            }
+            let mut strace = Command::new("strace");
+            strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("inject={call}:signal=KILL:when={nth}"), "--"]).arg(SNAPGATE);
+            let ran = run(strace.arg("--config").arg(gate.path().join("config")).args(["prune", "web1"]));
+            says(&gate, &["prune", "web1"]).exits(0);
+            // A `watch` of the killed one may still be at work.
+            let began = Instant::now();
+            let mailed = || gate.mails().iter().any(|mail| mail.contains("when_full: shorten") && mail.contains(&names[0]));
+            while !mailed() && began.elapsed() < Duration::from_secs(10) {
+                gate.flush();
+                thread::sleep(Duration::from_millis(20));
+            }
+            let (left, ledger) = (gate.snapshots(), fs::read_to_string(gate.inside(".snapgate/ledger.jsonl")).unwrap());
+            assert_eq!(left, names[1..], "{call} {nth}");
+            assert_eq!(ledger.lines().filter(|line| line.contains(&names[0])).count(), 1, "{call} {nth}: {ledger}");
+            assert!(mailed(), "{call} {nth}: {:?}", gate.mails());
+            assert!(!gate.inside(".snapgate/announced.json").exists(), "{call} {nth}");
+            if ran.status == 0 {
+                break;
+            }
+        }
+    }
 }

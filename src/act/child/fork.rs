@@ -6,6 +6,8 @@ use std::fs;
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write};
 use std::os::fd::{AsFd as _, AsRawFd, RawFd};
 use std::os::unix::fs::MetadataExt as _;
+#[cfg(feature = "admin")]
+use std::thread;
 use std::time::{Duration, Instant};
 
 use fork::{Fork, fork};
@@ -13,6 +15,10 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
+#[cfg(feature = "admin")]
+use nix::sys::signal::kill;
+#[cfg(feature = "admin")]
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, getpid, getppid};
 
 use super::leader::{Leader, collect};
@@ -20,6 +26,8 @@ use super::milliseconds;
 use crate::decide::push::outcome::Ended;
 use crate::terms::exit;
 use crate::terms::limits::MAX_END;
+#[cfg(feature = "admin")]
+use crate::terms::limits::{GROUP_POLL, REACH_GRACE};
 
 /// Whether this process has no second thread.
 ///
@@ -83,15 +91,53 @@ pub fn apart_for_good(limit: Duration, most: usize, story: impl FnOnce(PipeWrite
 /// # Errors
 /// When there is a second thread, or the kernel has no process for it.
 pub fn delegated(leave: impl FnOnce() -> bool, work: impl FnOnce() -> Vec<u8>) -> io::Result<Option<Vec<u8>>> {
-    delegated_within(MAX_END, leave, work)
+    let (reader, pid) = entrusted(leave, work)?;
+    let mut answer = Vec::new();
+    // From here on it may have done its work, so nobody else does: half a word is none.
+    let _ = reader.take(MAX_END).read_to_end(&mut answer);
+    Ok(came_of(collect(pid), answer))
 }
 
-/// The same for work that may return up to `most` bytes.
+/// The same for work that may return up to `most` bytes, within this time.
 ///
 /// # Errors
-/// As [`delegated`].
-pub fn delegated_within(most: u64, leave: impl FnOnce() -> bool, work: impl FnOnce() -> Vec<u8>) -> io::Result<Option<Vec<u8>>> {
-    const STAYED: i32 = 3;
+/// As [`delegated`]; with [`io::ErrorKind::TimedOut`] where it took longer, and was killed.
+#[cfg(feature = "admin")]
+pub fn delegated_within(
+    limit: Duration,
+    most: usize,
+    leave: impl FnOnce() -> bool,
+    work: impl FnOnce() -> Vec<u8>,
+) -> io::Result<Option<Vec<u8>>> {
+    let (reader, pid) = entrusted(leave, work)?;
+    let (ended, answer) = heard_out(reader, pid, limit, REACH_GRACE, most)?;
+    Ok(came_of(Ok(ended), answer))
+}
+
+/// What a child says that may be stopped, or may keep the pipe open: it is killed then.
+#[cfg(feature = "admin")]
+fn heard_out(reader: PipeReader, pid: Pid, limit: Duration, grace: Duration, most: usize) -> io::Result<(Ended, Vec<u8>)> {
+    let begun = Instant::now();
+    let answer = listen(reader, limit, most);
+    // It may stay although it has closed the pipe.
+    let last = if begun.elapsed() < limit { begun.elapsed() + grace } else { limit };
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    while waitid(Id::Pid(pid), look) == Ok(WaitStatus::StillAlive) {
+        if begun.elapsed() >= last {
+            let _ = kill(pid, Signal::SIGKILL);
+            collect(pid)?;
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        thread::sleep(GROUP_POLL);
+    }
+    Ok((collect(pid)?, answer))
+}
+
+/// How a process ends that could not leave.
+const STAYED: i32 = 3;
+
+/// Begins what [`delegated`] tells of.
+fn entrusted(leave: impl FnOnce() -> bool, work: impl FnOnce() -> Vec<u8>) -> io::Result<(PipeReader, Pid)> {
     let (reader, writer) = io::pipe()?;
     let gate = getpid();
     let pid = forked(move || {
@@ -106,13 +152,14 @@ pub fn delegated_within(most: u64, leave: impl FnOnce() -> bool, work: impl FnOn
             std::process::exit(0);
         }
     })?;
-    let mut answer = Vec::new();
-    // From here on it may have done its work, so nobody else does: half a word is none.
-    let _ = reader.take(most).read_to_end(&mut answer);
-    match collect(pid) {
-        Ok(Ended::Exit(0)) => Ok(Some(answer)),
-        Ok(Ended::Exit(STAYED)) => Ok(None),
-        _ => Ok(Some(Vec::new())),
+    Ok((reader, pid))
+}
+
+fn came_of(ended: io::Result<Ended>, answer: Vec<u8>) -> Option<Vec<u8>> {
+    match ended {
+        Ok(Ended::Exit(0)) => Some(answer),
+        Ok(Ended::Exit(STAYED)) => None,
+        _ => Some(Vec::new()),
     }
 }
 
@@ -211,6 +258,26 @@ mod tests {
         writer.write_all(b" and all").unwrap();
         drop(writer);
         assert_eq!(listen(reader, LONG, 5000), b" and all");
+    }
+
+    #[test]
+    fn a_child_that_stops_or_stays_is_not_waited_for_for_ever() {
+        const SHORT: Duration = Duration::from_millis(300);
+        const LONG: Duration = Duration::from_secs(30);
+        let heard = |script: &str, limit: Duration| {
+            let (reader, writer) = io::pipe().unwrap();
+            let mut command = std::process::Command::new("sh");
+            #[expect(clippy::zombie_processes, reason = "it is waited for by its number, which is what is tested")]
+            let child = command.args(["-c", script]).stdout(writer).spawn().unwrap();
+            drop(command);
+            let pid = Pid::from_raw(child.id().cast_signed());
+            let heard = heard_out(reader, pid, limit, SHORT, 100).map_err(|error| error.kind());
+            assert_eq!(kill(pid, None), Err(Errno::ESRCH), "{script}");
+            heard
+        };
+        assert_eq!(heard("echo half; kill -STOP $$", SHORT), Err(io::ErrorKind::TimedOut));
+        assert_eq!(heard("exec >&-; kill -STOP $$", LONG), Err(io::ErrorKind::TimedOut));
+        assert_eq!(heard("echo all; exit 3", LONG), Ok((Ended::Exit(3), b"all\n".to_vec())));
     }
 
     #[test]

@@ -31,7 +31,9 @@ use nix::poll::PollTimeout;
 use crate::decide::push::plan::Run;
 use crate::terms::Excess;
 
-pub use fork::{LastWord, Successor, apart, apart_for_good, delegated, delegated_within, succeeded};
+#[cfg(feature = "admin")]
+pub use fork::delegated_within;
+pub use fork::{LastWord, Successor, apart, apart_for_good, delegated, succeeded};
 pub use getent::{Ask, GETENT, getent};
 pub use hook::{HookEnd, Setting, hook};
 pub use mapping::{Namespace, NamespaceBegun, begin_namespace};

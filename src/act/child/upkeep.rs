@@ -24,7 +24,7 @@ pub fn upkeep(directory: &Path, client: &ClientName, dry_run: bool, lock: &File)
     command.env_clear().current_dir("/").stdin(lock.try_clone()?).stdout(Stdio::piped());
     let mut child = command.spawn()?;
     let mut said = Vec::new();
-    let read = child.stdout.take().map_or(Ok(0), |out| out.take(MAX_TOLD).read_to_end(&mut said));
+    let read = child.stdout.take().map_or(Ok(0), |out| out.take(MAX_TOLD as u64).read_to_end(&mut said));
     let status = child.wait()?;
     read?;
     if status.success() { Ok(said) } else { Err(io::Error::other(format!("it ended with {status}"))) }

@@ -1,12 +1,17 @@
-//! Directories that a thread of the reaper's has given away, for those that have nothing to do.
+//! Directories that a thread of the reaper's has given away, for those that have nothing to do, and
+//! the end of those threads.
 
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString};
+use std::fs;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::terms::limits::REAP_QUEUE;
+use crate::terms::limits::{GROUP_POLL, REAP_QUEUE};
 
 /// They wait in the order in which they came.
 #[derive(Default)]
@@ -86,5 +91,34 @@ impl Queue {
         if waiting.working == 0 || stopped.load(Ordering::Relaxed) {
             self.changed.notify_all();
         }
+    }
+}
+
+/// The threads of this process, and two (proc(5), "/proc/pid/task").
+pub(super) fn tasks() -> u64 {
+    fs::metadata("/proc/self/task").map_or(0, |tasks| tasks.nlink())
+}
+
+/// Waits until something is so, for this long.
+pub(super) fn soon(limit: Duration, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() && begun.elapsed() < limit {
+        thread::sleep(GROUP_POLL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_has_not_left_yet_is_waited_for_and_not_for_ever() {
+        let looks = AtomicU64::new(0);
+        let is_third = || looks.fetch_add(1, Ordering::Relaxed) == 2;
+        soon(Duration::from_secs(30), is_third);
+        assert_eq!(looks.into_inner(), 3);
+        soon(Duration::from_millis(5), || false);
     }
 }

@@ -15,17 +15,18 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::queue::{Given, Queue, taken};
+use super::queue::{Given, Queue, soon, taken, tasks};
 use super::{Opened, Trashed};
 use crate::act::store::tree::{Listed, allocated, each, kind, open_at, open_forcibly, stat};
 use crate::act::store::walk::{Closed, Leaving, Next, Visitor, walk};
 use crate::act::store::{OrTrouble as _, locked};
-use crate::terms::limits::{MAX_NAMED_PROBLEMS, REAP_LOOK, REAP_THREADS};
+use crate::terms::limits::{MAX_NAMED_PROBLEMS, REAP_LIMIT, REAP_LOOK, REAP_THREADS, THREADS_GONE};
 use crate::terms::text::{os_words, printable};
 use crate::terms::{Code, Freed, Reason, Usage};
 
@@ -42,7 +43,7 @@ pub struct Reaped {
     pub problems: Vec<String>,
     /// How much could not be removed.
     pub in_all: u64,
-    /// Whether it gave way to a push before the end.
+    /// Whether it gave way to a push before the end, or had no more time.
     pub paused: bool,
 }
 
@@ -59,14 +60,15 @@ impl Opened {
     /// # Errors
     /// With [`Code::Busy`](crate::terms::Code::Busy) while another reaper is at work.
     pub fn reap(&self, trashed: &[Trashed]) -> Result<Reaped, Reason> {
-        self.reap_telling(trashed, &|_| {})
+        self.reap_telling(trashed, REAP_LIMIT, &|_| {})
     }
 
-    /// The same; `tell` hears every so often what is free of the snapshot in hand.
+    /// The same for this long; `tell` hears every so often what is free of the snapshot in hand.
     ///
     /// # Errors
     /// As [`Opened::reap`].
-    pub fn reap_telling(&self, trashed: &[Trashed], tell: &(dyn Fn(Freed) + Sync)) -> Result<Reaped, Reason> {
+    pub fn reap_telling(&self, trashed: &[Trashed], limit: Duration, tell: &(dyn Fn(Freed) + Sync)) -> Result<Reaped, Reason> {
+        let begun = Instant::now();
         let _lock = self.reaper_lock()?;
         let (reaping, stuck) = self.give_up(trashed).or_trouble("emptying the trash of", &self.path)?;
         let mut all = Reaped { in_all: stuck.len() as u64, ..Reaped::default() };
@@ -88,7 +90,7 @@ impl Opened {
         let _ = self.enter_reclaimed(reclaimed);
         for name in names {
             let before = all.freed();
-            let common = Common::new(self, tell);
+            let common = Common::new(self, limit.saturating_sub(begun.elapsed()), tell);
             if let Err(error) = common.tree(&reaping, &name) {
                 common.problem(&name, &error);
             }
@@ -127,21 +129,25 @@ impl Reaped {
 /// What the threads share.
 struct Common<'a> {
     opened: &'a Opened,
+    begun: Instant,
+    limit: Duration,
     tell: &'a (dyn Fn(Freed) + Sync),
     queue: Queue,
     turns: Vec<Mutex<()>>,
     bytes: AtomicU64,
     inodes: AtomicU64,
-    /// Whether a push runs.
+    /// Whether a push runs, or the time is over.
     stopped: AtomicBool,
     problems: Mutex<(BTreeSet<String>, u64)>,
 }
 
 impl<'a> Common<'a> {
-    fn new(opened: &'a Opened, tell: &'a (dyn Fn(Freed) + Sync)) -> Self {
+    fn new(opened: &'a Opened, limit: Duration, tell: &'a (dyn Fn(Freed) + Sync)) -> Self {
         let turns = std::iter::repeat_with(Mutex::default).take(TURNS).collect();
         Self {
             opened,
+            begun: Instant::now(),
+            limit,
             tell,
             queue: Queue::default(),
             turns,
@@ -165,6 +171,7 @@ impl<'a> Common<'a> {
         }
         let device = found.st_dev;
         self.queue.begin(open_forcibly(parent.as_fd(), name)?);
+        let before = tasks();
         let threads = thread::available_parallelism().map_or(1, NonZero::get).clamp(2, REAP_THREADS);
         thread::scope(|scope| {
             for _ in 1..threads {
@@ -176,6 +183,9 @@ impl<'a> Common<'a> {
                 self.work(device);
             }
         });
+        // They have done their work, and may still be there: beside them no process is made, and none
+        // becomes the account.
+        soon(THREADS_GONE, || tasks() <= before);
         if self.has_stopped() {
             return Ok(());
         }
@@ -238,11 +248,11 @@ impl<'a> Common<'a> {
     }
 
     fn gives_way(&self) -> bool {
-        let is_busy = self.opened.is_busy();
-        if is_busy {
+        let gives_way = self.begun.elapsed() >= self.limit || self.opened.is_busy();
+        if gives_way {
             self.stopped.store(true, Ordering::Relaxed);
         }
-        is_busy
+        gives_way
     }
 
     fn has_stopped(&self) -> bool {

@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -53,10 +54,21 @@ impl Repository {
 
 impl Repository {
     /// Keeps a snapshot from being removed as long as this is open (flock(2)).
+    ///
+    /// # Errors
+    /// Also where it went while the reaper had it.
     pub fn keep_for_reading(&self, snapshot: &SnapshotName) -> io::Result<File> {
         let how = OpenHow::new().flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).resolve(INSIDE);
-        let directory = File::from(openat2(File::open(self.root())?, snapshot.below(Path::new("snapshots")).as_path(), how)?);
+        let root = File::open(self.root())?;
+        let path = snapshot.below(Path::new("snapshots"));
+        let open = || openat2(&root, path.as_path(), how).map(File::from);
+        let directory = open()?;
         directory.lock_shared()?;
+        // Whoever had the lock may have moved it to where it is removed.
+        let (there, locked) = (open()?.metadata()?, directory.metadata()?);
+        if (there.dev(), there.ino()) != (locked.dev(), locked.ino()) {
+            return Err(io::Error::from(io::ErrorKind::NotFound));
+        }
         Ok(directory)
     }
 }
@@ -115,5 +127,34 @@ mod tests {
         fs::rename(root.path().join("snapshots"), root.path().join("elsewhere")).unwrap();
         symlink("elsewhere", root.path().join("snapshots")).unwrap();
         assert!(found("etc").is_err());
+    }
+
+    #[test]
+    fn what_goes_while_somebody_waits_to_read_it_is_not_read() {
+        let root = tempfile::tempdir().unwrap();
+        let name = NamePattern::default().read("2026-11-21T02-00-00Z").unwrap();
+        let snapshot = name.below(&root.path().join("snapshots"));
+        fs::create_dir_all(&snapshot).unwrap();
+        let repository = Repository::at(root.path());
+        for is_given_again in [false, true] {
+            let reaper = File::open(&snapshot).unwrap();
+            reaper.lock().unwrap();
+            let read = std::thread::scope(|scope| {
+                let reader = scope.spawn(|| repository.keep_for_reading(&name));
+                let locks = || fs::read_to_string("/proc/locks").unwrap();
+                let is_waited_for = |line: &str| line.contains("->") && line.contains(&format!(":{} ", reaper.metadata().unwrap().ino()));
+                while !locks().lines().any(is_waited_for) && !reader.is_finished() {
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+                fs::rename(&snapshot, root.path().join(format!("gone{is_given_again}"))).unwrap();
+                if is_given_again {
+                    fs::create_dir(&snapshot).unwrap();
+                }
+                drop(reaper);
+                reader.join().unwrap()
+            });
+            assert_eq!(read.unwrap_err().kind(), io::ErrorKind::NotFound);
+            fs::create_dir_all(&snapshot).unwrap();
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! A client whose history is worked on: who may, what is there, and what is recorded.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,10 +19,10 @@ use crate::act::record::spool::{self, Spool};
 use crate::act::record::{ledger, syslog};
 use crate::act::store::{Repository, mounted};
 use crate::decide::keep::{Protection, Snapshot};
-use crate::decide::policy::{Policy, Site};
+use crate::decide::policy::{Policy, Site, WhenFull};
 use crate::decide::speak::line;
 use crate::terms::limits::MAX_REPORTED_TEXT;
-use crate::terms::text::{printable, printable_name, printable_path, still_printable};
+use crate::terms::text::{counted, printable, printable_name, printable_path, still_printable};
 use crate::terms::word::nearest;
 use crate::terms::{Account, Body, ClientName, Event, Mail, Reason, SnapshotName, Upkeep, View, Zone, exit};
 
@@ -68,16 +68,29 @@ impl<'a> Client<'a> {
     /// Does work in its repository, as its account. Nothing else opens that.
     pub(in crate::admin) fn reaching<T: Said>(&self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
         let done = self.reach.go(&self.left, work);
-        let mails = std::mem::take(&mut self.left.borrow_mut().mails);
-        if mails.is_empty() {
+        let [mails, announced] = {
+            let left = &mut *self.left.borrow_mut();
+            [&mut left.mails, &mut left.announced].map(std::mem::take)
+        };
+        if mails.is_empty() && announced.is_empty() {
             return done;
         }
+        let ids: Vec<_> = announced.iter().map(|event| event.id.clone()).collect();
+        let [events, written] =
+            [mails, announced].map(|events| events.into_iter().map(|Event { body, mail, .. }| self.event(body, mail)).collect::<Vec<_>>());
         // The mail first: what is in the ledger is not told again.
-        let events: Vec<_> = mails.into_iter().map(|Event { body, mail, .. }| self.event(body, mail)).collect();
-        events.iter().for_each(|event| self.mail(event));
+        events.iter().chain(&written).for_each(|event| self.mail(event));
         let written = self.reach.go(&self.left, || {
             let opened = self.existing()?;
             events.iter().for_each(|event| self.write(&opened, event));
+            // Another may have announced something since. While a push runs it stays, and is mailed
+            // twice.
+            if !ids.is_empty()
+                && let Ok(held) = opened.hold()
+                && held.announced().is_some_and(|event| ids.contains(&event.id))
+            {
+                held.told();
+            }
             Ok(())
         });
         self.left.borrow_mut().lost.extend(written.err().map(|(what, _)| what));
@@ -187,15 +200,27 @@ impl<'a> Client<'a> {
         held.tidy();
         if let Some(event) = held.announced() {
             let is_told = opened.ledger().is_ok_and(|path| ledger::has(&path, &event.id));
-            if let Some(body) = Some(event.body.clone()).filter(|_| !is_told)
-                && let Some(body) = self.came_of(opened, body, event.at)?
-            {
-                // The account may have written it: it asks for no mail, and is about this client.
-                self.record(opened, &Event { body, mail: Mail::None, client: Some(self.name().clone()), ..event });
+            let is_short = self.is_short(&event.body);
+            let body = if is_told && !is_short { None } else { self.came_of(opened, event.body.clone(), event.at)? };
+            // The account may have written it: it asks for no mail, and is about this client.
+            let came = body.map(|body| Event { body, mail: Mail::None, client: Some(self.name().clone()), ..event });
+            match came {
+                Some(event) if is_short => self.record_announced(opened, &Event { mail: Mail::Alert, ..event }, is_told),
+                Some(event) => {
+                    self.record(opened, &event);
+                    held.told();
+                }
+                None => held.told(),
             }
-            held.told();
         }
         Ok(held)
+    }
+
+    /// Whether an announcement is of what goes where there is no room. That is mailed, in words of
+    /// this program's alone: the policy has to say so, and the snapshots have to be gone.
+    fn is_short(&self, body: &Body) -> bool {
+        let says_so = matches!(body, Body::Prune(upkeep) if upkeep.why.starts_with(SHORTENED));
+        says_so && self.policy.when_full == WhenFull::Shorten
     }
 
     /// What came of an announcement; `None`: nothing.
@@ -211,13 +236,20 @@ impl<'a> Client<'a> {
         };
         let names = match &body {
             Body::Prune(_) | Body::Delete(_) | Body::Discard(_) => {
+                let all = opened.trash().map_err(failure)?;
+                // The reaper may have had the rest already. Whoever comes next tells of it first, so
+                // nobody else has removed one that is not there.
+                let there: BTreeSet<_> =
+                    opened.names(&self.policy.names).map_err(failure)?.into_iter().map(|name| name.to_string()).collect();
+                let there = |name: &String| there.contains(name) || all.iter().any(|trashed| trashed.name == *name);
+                let is_name = |name: &&String| self.policy.names.read(name).is_some();
+                let reaped: Vec<_> = upkeep.snapshots.iter().filter(is_name).filter(|name| !there(name)).cloned().collect();
                 // Whatever one command removes goes in one second, or in the next, where one of the
                 // name went in that.
-                let trash = opened.trash().map_err(failure)?.into_iter();
-                let trash = trash.filter(|trashed| (0..=1).contains(&(trashed.at.timestamp() - announced.timestamp())));
+                let trash = all.into_iter().filter(|trashed| (0..=1).contains(&(trashed.at.timestamp() - announced.timestamp())));
                 // Another may have removed others in that second.
                 let trash = trash.filter(|trashed| upkeep.others > 0 || upkeep.snapshots.contains(&trashed.name));
-                trash.map(|trashed| printable(trashed.name.as_bytes())).collect()
+                trash.map(|trashed| printable(trashed.name.as_bytes())).chain(reaped).collect()
             }
             Body::Undelete(_) => {
                 let all = opened.names(&self.policy.names).map_err(failure)?.into_iter().map(|name| name.to_string());
@@ -238,8 +270,13 @@ impl<'a> Client<'a> {
             }
             Body::Maintain(_) | Body::Connection(_) | Body::Push(_) | Body::Unknown(_) => Vec::new(),
         };
-        let happened = format!("{}: the command was killed", upkeep.happened);
-        let upkeep = Upkeep { why: upkeep.why.clone(), ..Upkeep::of(happened, names.iter().map(String::as_str)) };
+        let (happened, why) = if self.is_short(&body) {
+            (format!("{} removed", counted(names.len(), "snapshot", "snapshots")), SHORTENED)
+        } else {
+            (upkeep.happened.clone(), upkeep.why.as_str())
+        };
+        let happened = format!("{happened}: the command was killed");
+        let upkeep = Upkeep { why: why.to_owned(), ..Upkeep::of(happened, names.iter().map(String::as_str)) };
         Ok((!names.is_empty()).then(|| body.with(upkeep)))
     }
 
@@ -265,6 +302,15 @@ impl<'a> Client<'a> {
         }
     }
 
+    /// The same for what was announced, and cannot be done again: it stays announced until its mail
+    /// has left, so that a kill loses nothing.
+    pub(super) fn record_announced(&self, opened: &Opened, event: &Event, is_written: bool) {
+        if !is_written {
+            self.write(opened, event);
+        }
+        self.left.borrow_mut().announced.push(event.clone());
+    }
+
     fn write(&self, opened: &Opened, event: &Event) {
         if let Err(error) = opened.ledger().and_then(|path| ledger::append(&path, event)) {
             self.left.borrow_mut().lost.push(format!("the ledger could not be written: {error}"));
@@ -286,6 +332,9 @@ impl<'a> Client<'a> {
 
 /// How the event of `snapgate unprotect` ends.
 pub(in crate::admin) const UNPROTECTED: &str = "no longer protected";
+
+/// How the reason begins why a snapshot goes where there is no room.
+pub(super) const SHORTENED: &str = "`when_full: shorten`";
 
 /// An event about snapshots, with why.
 pub(in crate::admin) fn upkeep<'a>(happened: String, snapshots: impl IntoIterator<Item = &'a str>, why: &str) -> Box<Upkeep> {

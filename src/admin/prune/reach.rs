@@ -7,12 +7,13 @@
 //! speak in its place: what it says is checked as if the account had said it.
 
 use std::cell::RefCell;
+use std::io;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::client::failure;
-use super::{Failure, Printed};
+use super::{Failure, LOOK, Printed};
 use crate::act::child;
 use crate::act::inspect::running_uid;
 use crate::act::names::{self, subids};
@@ -21,7 +22,7 @@ use crate::act::sandbox::{self, Whom};
 use crate::act::store::remembered;
 use crate::decide::owners::{self, Remembered};
 use crate::decide::policy::{Policy, Site};
-use crate::terms::limits::{MAX_REPORTED_TEXT, MAX_TOLD};
+use crate::terms::limits::{MAX_REPORTED_TEXT, MAX_TOLD, REACH_LIMIT};
 use crate::terms::text::still_printable;
 use crate::terms::{Account, Event, exit};
 
@@ -60,6 +61,7 @@ fn lines(text: &str) -> String {
 struct End<T> {
     done: Result<T, Failure>,
     mails: Vec<Event>,
+    announced: Vec<Event>,
     lost: Vec<String>,
 }
 
@@ -68,6 +70,8 @@ struct End<T> {
 pub(in crate::admin) struct Left {
     /// Events that ask for a mail.
     pub(in crate::admin) mails: Vec<Event>,
+    /// Those that do and are in the ledger. They stay announced until the mail has left.
+    pub(in crate::admin) announced: Vec<Event>,
     /// What could not be recorded.
     pub(in crate::admin) lost: Vec<String>,
 }
@@ -123,17 +127,25 @@ fn apart<T: Said>(whom: &Whom, left: &RefCell<Left>, work: impl FnOnce() -> Resu
         failed.replace(silenced.and_then(|()| sandbox::reach(whom)).err());
         true
     };
-    let said = child::delegated_within(MAX_TOLD, leave, || {
+    let said = child::delegated_within(REACH_LIMIT, MAX_TOLD, leave, || {
         let done = failed.take().map_or_else(work, |what| Err(failure(owners::unmapped(&what))));
-        let Left { mails, lost } = left.take();
-        serde_json::to_vec(&End { done, mails, lost }).unwrap_or_default()
+        let Left { mails, announced, lost } = left.take();
+        serde_json::to_vec(&End { done, mails, announced, lost }).unwrap_or_default()
     });
-    let said = said.map_err(|error| (format!("starting a process for the client's files: {error}"), exit::INTERNAL))?;
+    let said = said.map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => {
+            let hours = REACH_LIMIT.as_secs() / 3600;
+            let what = format!("the process for the client's files was killed: it did not end within {hours} hours");
+            (format!("{what}\nsee whether its account stops it"), LOOK)
+        }
+        _ => (format!("starting a process for the client's files: {error}"), exit::INTERNAL),
+    })?;
     let end: Option<End<T>> = said.and_then(|said| serde_json::from_slice(&said).ok());
     let killed = || ("the process that did it was killed\nrun it again: it goes on where that stopped".to_owned(), exit::BUSY);
-    let End { done, mails, lost } = end.ok_or_else(killed)?;
+    let End { done, mails, announced, lost } = end.ok_or_else(killed)?;
     let mut left = left.borrow_mut();
     left.mails.extend(mails);
+    left.announced.extend(announced);
     left.lost.extend(lost.iter().map(|text| still_printable(text, MAX_REPORTED_TEXT)));
     done.map(T::checked).map_err(|(text, code)| (lines(&text).trim_end().to_owned(), code))
 }

@@ -16,7 +16,7 @@ use super::told::Told;
 use super::{Failure, LOOK};
 use crate::act::child::pace;
 use crate::act::prune::{Reaped, Trashed};
-use crate::terms::limits::{MAX_REPORTED_TEXT, REAP_PATIENCE, REAP_POLL, REPEATED_AFTER};
+use crate::terms::limits::{MAX_REPORTED_TEXT, REAP_LIMIT, REAP_PATIENCE, REAP_POLL, REPEATED_AFTER};
 use crate::terms::text::{counted, still_printable};
 use crate::terms::{Body, Code, Freed, Mail, Upkeep, exit};
 
@@ -47,7 +47,7 @@ pub(super) fn in_turn(mut all: Vec<(&Client<'_>, &mut Told)>, progress: &Progres
     loop {
         all.retain_mut(|(client, told)| {
             progress.of(client.name().as_str());
-            let visit = client.reaching(|| visit(client, client.grace(), progress));
+            let visit = reach(client, client.grace(), progress);
             let is_done = match visit {
                 Ok(visit) => tell(told, visit),
                 Err(failure) => fail(told, failure),
@@ -65,7 +65,7 @@ pub(super) fn in_turn(mut all: Vec<(&Client<'_>, &mut Told)>, progress: &Progres
 /// Does it for one client, as far as no push is in the way.
 pub(in crate::admin) fn once(client: &Client<'_>) -> Result<Told, Failure> {
     let mut told = Told::default();
-    let visit = client.reaching(|| visit(client, client.grace(), &Progress::new(1, true)))?;
+    let visit = reach(client, client.grace(), &Progress::new(1, true))?;
     tell(&mut told, visit);
     Ok(told)
 }
@@ -95,16 +95,19 @@ pub(super) fn tell(told: &mut Told, visit: Visit) -> bool {
     !visit.paused
 }
 
-/// Frees what has been in the trash for so long.
-pub(super) fn visit(client: &Client<'_>, grace: TimeDelta, progress: &Progress) -> Result<Visit, Failure> {
+/// Frees what has been in the trash for so long, as the client's account.
+pub(super) fn reach(client: &Client<'_>, grace: TimeDelta, progress: &Progress) -> Result<Visit, Failure> {
+    // The account may stop a program that is started as it, and that is waited for.
+    pace::stand_back();
+    client.reaching(|| visit(client, grace, progress))
+}
+
+fn visit(client: &Client<'_>, grace: TimeDelta, progress: &Progress) -> Result<Visit, Failure> {
     let Some(opened) = client.open()? else { return Ok(Visit::default()) };
     let trash = opened.trash().map_err(failure)?;
     let (due, waiting): (Vec<Trashed>, Vec<Trashed>) = trash.into_iter().partition(|trashed| client.now - trashed.at >= grace);
     let waiting = waiting.len();
-    if !due.is_empty() || opened.is_reaping() {
-        pace::stand_back();
-    }
-    let reaped = match opened.reap_telling(&due, &|freed| progress.freed(freed)) {
+    let reaped = match opened.reap_telling(&due, REAP_LIMIT, &|freed| progress.freed(freed)) {
         Ok(reaped) => reaped,
         Err(reason) if reason.code == Code::Busy => {
             return Ok(Visit { waiting, taken: true, problems: vec![reason.detail], ..Visit::default() });

@@ -170,9 +170,16 @@ pub(super) fn take_out(
     }
     if !removed.is_empty() {
         held.sync().map_err(failure)?;
-        client.record(held.opened(), &Event { body: words(&removed), ..event });
     }
-    held.told();
+    let event = Event { body: words(&removed), ..event };
+    match (removed.is_empty(), why.mail) {
+        (true, _) => held.told(),
+        (false, Mail::None) => {
+            client.record(held.opened(), &event);
+            held.told();
+        }
+        (false, _) => client.record_announced(held.opened(), &event, false),
+    }
     told.removed.extend(removed);
     Ok(())
 }

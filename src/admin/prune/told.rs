@@ -91,7 +91,7 @@ impl Told {
             let _ = write!(text, "; {} gone for good, {} and {inodes} free", counted(*reaped, "snapshot", "snapshots"), Bytes(bytes));
         }
         if self.paused {
-            text.push_str("; the rest waits for the end of a push");
+            text.push_str("; the rest waits for the end of a push, or for the next time");
         }
         if *held > 0 {
             let _ = write!(text, "; {held} held (`snapgate release` or `discard`)");

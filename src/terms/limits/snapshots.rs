@@ -49,7 +49,21 @@ pub const MAX_REPORTED_SNAPSHOTS: usize = 100;
 
 /// Bytes of what a process in a namespace reports to `snapgate prune`: each of the snapshots of
 /// [`MAX_LOOKED_BACK`] with all that keeps it, several times over.
-pub const MAX_TOLD: u64 = 16 * 1024 * 1024;
+pub const MAX_TOLD: usize = 16 * 1024 * 1024;
+
+/// For how long a process in a namespace works on a client's repository at a time. The account can
+/// stop it, and the other clients wait meanwhile.
+pub const REACH_LIMIT: Duration = Duration::from_secs(4 * 3600);
+
+/// For how long such a process may stay when it has said all.
+pub const REACH_GRACE: Duration = Duration::from_secs(10);
+
+/// For how long the reaper works for a client at a time, within [`REACH_LIMIT`]. The next one goes
+/// on.
+pub const REAP_LIMIT: Duration = Duration::from_secs(2 * 3600);
+
+/// How long the reaper waits for the kernel to be done with its threads.
+pub const THREADS_GONE: Duration = Duration::from_secs(1);
 
 /// For how long the reaper waits for the ends of pushes when it has nothing else to do. The next
 /// one goes on.
