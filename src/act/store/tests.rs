@@ -261,7 +261,7 @@ fn a_pattern_that_changes_for_a_moment_makes_no_push_unjudged() {
     store.names = NamePattern::new("%Y/%m%d.%H%M%S").unwrap();
     store.publish(NOON, "a");
     let name = store.look().newest.unwrap();
-    let past = Past { snapshot: name.to_string(), at: name.at, files: 1, bytes: 1, over: Vec::new(), released: false };
+    let past = Past { snapshot: name.to_string(), at: name.at, files: 1, bytes: 1, over: Vec::new(), released: false, good: String::new() };
     history.add(&whole, past.clone());
     let state = store.repository.look(&NamePattern::default()).unwrap();
     assert_eq!(state.newest, None);

@@ -75,12 +75,11 @@ impl Orders {
     }
 }
 
+/// A client, or why nothing can be done for it.
+type Found<'a> = (ClientName, Result<Client<'a>, Failure>);
+
 /// These clients, or all for which this process may work.
-fn clients<'a>(
-    directory: &'a Path,
-    site: &'a Site,
-    names: &[ClientName],
-) -> Result<Vec<(ClientName, Result<Client<'a>, Failure>)>, Failure> {
+fn clients<'a>(directory: &'a Path, site: &'a Site, names: &[ClientName]) -> Result<Vec<Found<'a>>, Failure> {
     if !names.is_empty() {
         return Ok(names.iter().map(|name| (name.clone(), Client::find(directory, site, name))).collect());
     }
@@ -100,7 +99,7 @@ pub(crate) fn prune(directory: &Path, orders: &Orders) -> Result<Printed, Failur
     process::many_files();
     let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
     let found = clients(directory, &site, &orders.clients)?;
-    let told = |(name, client): &(ClientName, Result<Client<'_>, Failure>)| {
+    let told = |(name, client): &Found<'_>| {
         let told = client.as_ref().map_err(Clone::clone).and_then(|client| client.reaching(|| rules::apply(client, orders)));
         told.unwrap_or_else(|(what, exit)| Told::failed(name, what, exit))
     };

@@ -308,19 +308,36 @@ fn open_file(directory: BorrowedFd<'_>, name: &str) -> io::Result<Option<File>> 
 }
 
 /// The events, and whether that is all of them.
+/// What is read of several ledgers. What two of them have is one event; what one has twice was
+/// recorded twice, and is shown so.
+#[derive(Default)]
+struct Read {
+    all: Vec<Event>,
+    /// Those of the ledgers before this one.
+    earlier: BTreeSet<String>,
+    ids: Vec<String>,
+}
+
+impl Read {
+    fn add(&mut self, event: Event) {
+        if !self.earlier.contains(&event.id) {
+            self.ids.push(event.id.clone());
+            self.all.push(event);
+        }
+    }
+
+    /// The next ledger begins.
+    fn next(&mut self) {
+        self.earlier.extend(self.ids.drain(..));
+    }
+}
+
 fn read_all(directory: &OwnedFd, mut wanted: impl FnMut(&Event) -> bool) -> (Vec<Event>, io::Result<()>) {
-    // What two ledgers have is one event. What one has twice was recorded twice, and is shown so.
-    let (mut all, mut earlier) = (Vec::new(), BTreeSet::new());
-    let mut add = |read: &mut dyn FnMut(&mut dyn FnMut(Event)) -> io::Result<()>| {
-        let mut ids = Vec::new();
-        let read = read(&mut |event| {
-            if wanted(&event) && !earlier.contains(&event.id) {
-                ids.push(event.id.clone());
-                all.push(event);
-            }
-        });
-        earlier.extend(ids);
-        read
+    let mut read = Read::default();
+    let mut take = |read: &mut Read, event: Event| {
+        if wanted(&event) {
+            read.add(event);
+        }
     };
     // This one first: if it is set aside meanwhile, its lines are read twice, not never.
     let ledger = open_file(directory.as_fd(), LEDGER);
@@ -332,18 +349,19 @@ fn read_all(directory: &OwnedFd, mut wanted: impl FnMut(&Event) -> bool) -> (Vec
     match old {
         Ok(old) => {
             for (old, ledger) in old.iter().flat_map(|(old, all)| all.iter().map(move |ledger| (old, ledger))) {
-                whole = whole.and(add(&mut |take| read_old(old, ledger, take)));
+                whole = whole.and(read_old(old, ledger, &mut |event| take(&mut read, event)));
+                read.next();
             }
         }
         Err(error) => whole = Err(error),
     }
-    let read = ledger.and_then(|ledger| {
+    let newest = ledger.and_then(|ledger| {
         let Some(mut ledger) = ledger else { return Ok(()) };
         let length = ledger.metadata()?.len();
         ledger.seek(SeekFrom::Start(length.saturating_sub(MAX_LEDGER_TAIL)))?;
-        add(&mut |take| each_event((&ledger).take(MAX_LEDGER_TAIL), take))
+        each_event(ledger.take(MAX_LEDGER_TAIL), &mut |event| take(&mut read, event))
     });
-    (all, whole.and(read))
+    (read.all, whole.and(newest))
 }
 
 fn read_old(old: &OwnedFd, ledger: &Old, take: &mut dyn FnMut(Event)) -> io::Result<()> {
