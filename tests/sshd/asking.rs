@@ -8,6 +8,8 @@ use support::{ALL_VERBS, Server, Setup, processes, stock, tree, until};
 const PUSH: &str = "rsync --server -logDtpre.iLsfxCIvu --delete . .";
 
 fn quiet(server: &Server, words: &[&str]) -> support::Ran {
+    // What came before may still be mailed.
+    until("no watch is at work", || processes::of(server.path(), "snapgate").is_empty());
     let everything = || [server.config(), server.store().to_owned(), server.path().join("spool")].map(|path| tree::listing(&path));
     let before = everything();
     let ran = server.snapgate(words);

@@ -148,7 +148,8 @@ grep -q 'you are `laptop`' /tmp/greeting
 cron
 cron || [ $? = 75 ]
 grep -q precious /srv/backups/laptop/current/file
-# What the timer does, and what is shown then.
+# What the timer does, and what is shown then. Two pushes in one second have names a second apart.
+sleep 1
 /usr/bin/snapgate maintain
 snapgate status laptop | grep -q '^laptop .* -$'
 
