@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use super::quota::{ended, megabytes, on};
+use super::quota::{emptied, ended, free, megabytes, on};
 use super::{figures, make_old, says, stands, told};
 use snapgate::terms::reason::Code;
 use support::mount::{Kind, Mount};
@@ -18,17 +18,15 @@ fn a_disk_that_runs_full_leaves_history_as_it_was_and_the_next_push_works_once_t
         megabytes(&source, 0, 2);
         gate.push(&source, &[]).exits(0);
         let before = tree::listing(&gate.inside("snapshots"));
-        let stat = nix::sys::statvfs::statvfs(&mount.store()).unwrap();
         let filler = mount.store().join("filler");
-        let free = stat.blocks_available() * stat.fragment_size();
-        tree::write(&filler, tree::noise(5, usize::try_from(free - (12 << 20)).unwrap()));
+        tree::write(&filler, tree::noise(5, usize::try_from(free(&mount) - (12 << 20)).unwrap()));
         megabytes(&source, 2, 24);
         let ran = gate.push(&source, &["--whole-file"]);
         ended(&gate, &ran, Code::Store, &["the store ran full during the push", "make room on the store"]);
         tree::same(&tree::listing(&gate.inside("snapshots")), &before);
         assert!(!gate.inside("inprogress").exists());
         assert_eq!(figures(&told(&gate, &[])), stands(&gate), "{kind:?}");
-        fs::remove_file(&filler).unwrap();
+        emptied(&filler, || free(&mount));
         gate.push(&source, &[]).exits(0);
         assert_eq!(gate.snapshots().len(), 2);
         drop(gate);

@@ -147,12 +147,12 @@ pub(super) fn on(mount: &Mount, site: &str, more: &str) -> Gate {
 }
 
 /// What an account can still take of a disk.
-fn free(mount: &Mount) -> u64 {
+pub(super) fn free(mount: &Mount) -> u64 {
     nix::sys::statvfs::statvfs(&mount.store()).map(|now| now.blocks_available() * now.fragment_size()).unwrap()
 }
 
 /// Removes a large file, and waits for its blocks: XFS gives them back a moment later.
-fn emptied(filler: &Path, free: impl Fn() -> u64) {
+pub(super) fn emptied(filler: &Path, free: impl Fn() -> u64) {
     let (before, size) = (free(), fs::metadata(filler).unwrap().len());
     fs::remove_file(filler).unwrap();
     support::until("its blocks are free", || free() >= before + size / 10 * 9);
