@@ -87,7 +87,7 @@ fresh:
 # On this architecture rustc brings its own linker; on others it takes the machine's, which is GNU ld.
 gnu-ld: build-needs
 	RUSTFLAGS="-C target-feature=+crt-static -C linker-features=-lld" CARGO_TARGET_DIR=target/gnu-ld $(CARGO) build --release --locked --no-default-features --bin snapgate-shell
-	@built=$$(find target/gnu-ld -path '*/release/snapgate-shell'); ! readelf -d $$built | grep NEEDED; $$built; test $$? = 78
+	@built=$$(find target/gnu-ld -path "*/release/snapgate-shell"); ! readelf -d $$built | grep NEEDED && { $$built; test $$? = 78; }
 
 # Root installs all of it. An ordinary user cannot, and is asked only for what the tests that will run need.
 test-needs:
