@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use support::tree::write;
-use support::{Gate, can_trace, must, run};
+use support::{Gate, can_trace, must, run, strace};
 
 use super::{current, events, gate, held, pushed, says, snapgate, text};
 
@@ -15,30 +15,11 @@ const CALLS: &str = "?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlin
 
 /// Each call of a command, with how many there are of it.
 fn calls(gate: &Gate, words: &[&str]) -> BTreeMap<String, usize> {
-    let log = gate.path().join("calls");
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o"]).arg(&log).arg("-e").arg(format!("trace={CALLS}")).arg("--");
-    let program = snapgate(gate, words);
-    must(command.arg(program.get_program()).args(program.get_args()));
-    count(&fs::read_to_string(log).unwrap())
-}
-
-fn count(log: &str) -> BTreeMap<String, usize> {
-    let mut all = BTreeMap::new();
-    for line in log.lines() {
-        let call = line.split_once(' ').map_or("", |(_, rest)| rest.trim_start()).split('(').next().unwrap();
-        if !call.is_empty() && call.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            *all.entry(call.to_owned()).or_default() += 1;
-        }
-    }
-    all
+    strace::calls(&snapgate(gate, words), CALLS, &gate.path().join("calls"))
 }
 
 fn kill(gate: &Gate, words: &[&str], call: &str, nth: usize) {
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e"]).arg(format!("inject={call}:signal=KILL:when={nth}")).arg("--");
-    let program = snapgate(gate, words);
-    run(command.arg(program.get_program()).args(program.get_args()));
+    strace::kill(&snapgate(gate, words), call, nth);
 }
 
 fn restore(gate: &Gate, kept: &Path) {

@@ -6,33 +6,18 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{events, is_whole, make_old, says, snapgate, trash, upkeep, with_history};
-use support::{Gate, can_trace, must, run};
+use support::{Gate, can_trace, must, strace};
 
 const CALLS: &str = "?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlinkat,?rmdir,?symlink,?symlinkat,?write,?fsync,?fdatasync,\
 ?chmod,?fchmod,?fchmodat,?fchown,?fchownat,?flock";
 
 /// Each call of a run, with how many there are of it.
 fn calls(gate: &Gate, words: &[&str]) -> BTreeMap<String, usize> {
-    let log = gate.path().join("calls");
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o"]).arg(&log).arg("-e").arg(format!("trace={CALLS}")).arg("--");
-    let program = snapgate(gate, words);
-    must(command.arg(program.get_program()).args(program.get_args()));
-    let mut all = BTreeMap::new();
-    for line in fs::read_to_string(log).unwrap().lines() {
-        let call = line.split_once(' ').map_or("", |(_, rest)| rest.trim_start()).split('(').next().unwrap();
-        if !call.is_empty() && call.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            *all.entry(call.to_owned()).or_default() += 1;
-        }
-    }
-    all
+    strace::calls(&snapgate(gate, words), CALLS, &gate.path().join("calls"))
 }
 
 fn kill(gate: &Gate, words: &[&str], call: &str, nth: usize) {
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e"]).arg(format!("inject={call}:signal=KILL:when={nth}")).arg("--");
-    let program = snapgate(gate, words);
-    run(command.arg(program.get_program()).args(program.get_args()));
+    strace::kill(&snapgate(gate, words), call, nth);
 }
 
 /// Puts the repository back as it was.

@@ -22,6 +22,7 @@ pub mod server;
 pub mod setup;
 pub mod smtp;
 pub mod stock;
+pub mod strace;
 pub mod tree;
 pub mod versions;
 
