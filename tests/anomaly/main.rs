@@ -14,7 +14,7 @@ use std::process::Command;
 use snapgate::act::record::ledger;
 use snapgate::terms::{Event, PushFacts};
 use support::tree::{age, noise, write};
-use support::{Gate, Ran, SNAPGATE, run};
+use support::{Gate, Ran, run};
 
 /// Words of a text that somebody has written: it compresses as such texts do.
 fn text(seed: usize, length: usize) -> Vec<u8> {
@@ -76,9 +76,7 @@ fn facts(gate: &Gate) -> PushFacts {
 }
 
 fn snapgate(gate: &Gate, words: &[&str]) -> Command {
-    let mut command = Command::new(SNAPGATE);
-    command.arg("--config").arg(gate.path().join("config")).args(words);
-    command
+    gate.snapgate(words)
 }
 
 #[track_caller]

@@ -16,7 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use snapgate::act::prune::events;
 use snapgate::act::record::ledger;
 use snapgate::terms::{Event, Mail, NamePattern};
-use support::{Gate, Ran, SNAPGATE, run};
+use support::{Gate, Ran, run};
 
 fn name(at: DateTime<Utc>) -> String {
     NamePattern::default().name_at(at).to_string()
@@ -37,9 +37,7 @@ fn with_history(policy: &str, days: &[i64]) -> Gate {
 }
 
 fn snapgate(gate: &Gate, words: &[&str]) -> Command {
-    let mut command = Command::new(SNAPGATE);
-    command.arg("--config").arg(gate.path().join("config")).args(words);
-    command
+    gate.snapgate(words)
 }
 
 #[track_caller]

@@ -11,15 +11,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::process::Command;
 
 use snapgate::terms::Usage;
-use support::{Gate, Ran, SNAPGATE, run};
+use support::{Gate, Ran, run};
 
 /// Runs the administrator's program.
 #[track_caller]
 fn says(gate: &Gate, words: &[&str]) -> Ran {
-    run(Command::new(SNAPGATE).arg("--config").arg(gate.path().join("config")).args(words))
+    run(&mut gate.snapgate(words))
 }
 
 /// What `snapgate usage` says of the client, with these words behind it.

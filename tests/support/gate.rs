@@ -82,6 +82,13 @@ impl Gate {
         self.write("config/faked-clock", &(now - Utc::now()).num_seconds().to_string());
     }
 
+    /// The administrator's program, with this gate's directory and these words.
+    pub fn snapgate(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(SNAPGATE);
+        command.arg("--config").arg(self.path().join("config")).args(words);
+        command
+    }
+
     /// Its directory.
     pub fn path(&self) -> &Path {
         self.dir.path()
@@ -198,7 +205,7 @@ impl Gate {
 
     /// Hands over everything that waits in the spool.
     pub fn flush(&self) {
-        run(Command::new(SNAPGATE).arg("--config").arg(self.path().join("config")).args(["watch", "--flush"]));
+        run(&mut self.snapgate(&["watch", "--flush"]));
     }
 
     /// Every mail that left, as it stands in its file.
