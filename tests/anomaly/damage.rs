@@ -35,7 +35,7 @@ fn encrypt(root: &Path, name: impl Fn(usize, &Path) -> String) {
 fn a_home_that_was_encrypted_is_held_whatever_its_files_are_called_then() {
     damaged(|root| encrypt(root, |_, file| file.display().to_string()), "scrambled");
     damaged(|root| encrypt(root, |_, file| format!("{}.locked", file.display())), "renamed");
-    damaged(|root| encrypt(root, |number, file| format!("{}/{number:x}", file.parent().unwrap().display())), "deleted");
+    damaged(|root| encrypt(root, |number, file| file.with_file_name(format!("{number:x}")).display().to_string()), "deleted");
 }
 
 #[test]

@@ -9,7 +9,13 @@ use std::time::SystemTime;
 use ring::digest::{SHA256, digest};
 
 /// Writes a file, with the directories above it.
+///
+/// Only beneath a directory for temporary files: joined to an absolute path, a test's directory is forgotten, and root would write
+/// into the machine.
+#[track_caller]
 pub fn write(path: &Path, content: impl AsRef<[u8]>) {
+    let temporary = [std::env::temp_dir(), "/dev/shm".into()];
+    assert!(temporary.iter().any(|temporary| path.starts_with(temporary)), "{} is beneath none of {temporary:?}", path.display());
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
 }
