@@ -49,6 +49,14 @@ table! {
         Complete = "complete" => VerbRow { backs_up: true, ..works("ssh HOST complete [STATUS]", "answered", ASKED) },
         /// Discard the transaction.
         Abort = "abort" => works("ssh HOST abort", "transaction discarded", "discarded its transaction"),
+        /// Read snapshots: `current`, a snapshot's name, or @ and a time, such as `@1d`.
+        Restore = "restore" => verb("rsync -a HOST:@1d/DIR/ DIR/", "restored", "restored files"),
+        /// Look at snapshots with sftp, scp or sshfs.
+        Browse = "browse" => verb("sftp HOST", "browsed", "looked at snapshots"),
+        /// List snapshots.
+        List = "list" => verb("ssh HOST list", "snapshots listed", ASKED),
+        /// Search snapshots and compare them.
+        History = "history" => verb("ssh HOST history FILE", "history told", ASKED),
         /// Show the newest snapshot and what is going on.
         Status = "status" => VerbRow { by_default: true, ..verb("ssh HOST status", "status told", ASKED) },
         /// Show who you are and what you may do.
@@ -78,9 +86,11 @@ mod tests {
     #[test]
     fn a_line_of_help_says_the_verb_and_what_it_does() {
         assert_eq!(Verb::Rsync.help(), "rsync -a --delete DIR HOST:  push; it becomes a snapshot");
-        assert_eq!(Verb::EITHER, "prepare, rsync, complete, abort, status or help");
+        assert_eq!(Verb::EITHER, "prepare, rsync, complete, abort, restore, browse, list, history, status or help");
         for verb in Verb::ALL {
-            assert!(verb.row().usage.len() < 29 && verb.row().usage.split([' ', '-']).any(|word| word == verb.as_str()), "{verb}");
+            let usage = verb.row().usage;
+            let says_it = usage.strip_prefix("ssh HOST ").is_none_or(|words| words.split(' ').next() == Some(verb.as_str()));
+            assert!(usage.len() < 29 && says_it, "{verb}");
         }
     }
 }

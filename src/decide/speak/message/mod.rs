@@ -175,7 +175,7 @@ fn in_vain(visit: Visit<'_>) -> String {
             Some(verb @ (Verb::Complete | Verb::Abort)) => {
                 format!("Look into it: {who} said `{verb}` with no open transaction. Nothing was changed.")
             }
-            None | Some(Verb::Prepare | Verb::Rsync | Verb::Status | Verb::Help) => {
+            _ => {
                 format!("Look into it: {who} pushed too often in one transaction. Nothing was changed.")
             }
         },

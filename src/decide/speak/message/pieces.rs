@@ -114,8 +114,8 @@ pub(super) fn kept(out: &mut String, visit: Visit<'_>) {
     let kept = match (visit.push, visit.verb) {
         (Some(push), _) if push.kept => "What was received is kept and will not travel again. ",
         (Some(_), _) => "Nothing of it is kept. ",
-        (None, None | Some(Verb::Rsync)) => "Nothing was received. ",
-        (None, Some(Verb::Prepare | Verb::Complete | Verb::Abort | Verb::Status | Verb::Help)) => "",
+        (None, verb) if verb.is_none_or(|verb| verb == Verb::Rsync) => "Nothing was received. ",
+        (None, _) => "",
     };
     let _ = writeln!(out, "\n{kept}Earlier snapshots are as they were.");
     // No rsync has run for `complete`.
