@@ -9,7 +9,7 @@ use std::path::Path;
 
 use snapgate::decide::policy::yaml::{Row, Usual};
 use snapgate::decide::policy::{POLICY_KEYS, Policy, SITE_KEYS, Site, read_policy, read_site};
-use snapgate::terms::event::{Kind, VERSION};
+use snapgate::terms::event::{Deed, Kind, VERSION};
 use snapgate::terms::{Code, Outcome, Verb};
 
 const WIDTH: usize = 100;
@@ -46,7 +46,9 @@ fn the_codes_in_the_document_are_the_program_s() {
         writeln!(codes, "| `{code}` | {} | {} |", code.exit(), code.means()).unwrap();
     }
     let outcomes = Outcome::ALL.map(|outcome| wrapped(&format!("- `{outcome}`: {}", outcome.means()), "  ")).concat();
-    let kinds = Kind::ALL.map(|kind| wrapped(&format!("- `{kind}`: {}", kind.means()), "  ")).concat();
+    let kinds = Kind::ALL.map(|kind| (kind.as_str(), kind.means())).into_iter();
+    let kinds = kinds.chain(Deed::ALL.map(|deed| (deed.as_str(), deed.means())));
+    let kinds: String = kinds.map(|(kind, means)| wrapped(&format!("- `{kind}`: {means}"), "  ")).collect();
     let frame = CODES.replace("[version]", &VERSION.to_string());
     compare("codes.md", &framed(&frame, &[("codes", codes), ("outcomes", outcomes), ("kinds", kinds)]));
 }

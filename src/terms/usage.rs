@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What stands on a disk and was not there before.
+/// Room on a disk: what something takes, or what became free.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Bytes that are allocated (stat(2), `st_blocks` times 512).

@@ -118,7 +118,7 @@ fn the_administrator_is_told_at_once_with_figures_and_names_and_not_each_time() 
     let name = &gate.snapshots()[1];
     let listed = says(&gate, &["list", "web1"]).exits(0).stdout;
     assert_eq!(listed.matches("HELD").count(), 6, "{listed}");
-    support::run(&mut super::snapgate(&gate, &["watch"]));
+    support::run(&mut gate.snapgate(&["watch"]));
     let mails = gate.mails();
     let alerts: Vec<_> = mails.iter().filter(|mail| mail.contains("pushed what may be damage")).collect();
     assert_eq!(alerts.len(), 1, "{mails:?}");

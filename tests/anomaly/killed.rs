@@ -8,18 +8,18 @@ use std::process::Command;
 use support::tree::write;
 use support::{Gate, can_trace, must, run, strace};
 
-use super::{current, events, gate, held, pushed, says, snapgate, text};
+use super::{current, events, gate, held, pushed, says, text};
 
 const CALLS: &str = "?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlinkat,?rmdir,?symlink,?symlinkat,?write,?fsync,?fdatasync,\
 ?chmod,?fchmod,?fchmodat,?fchown,?fchownat";
 
 /// Each call of a command, with how many there are of it.
 fn calls(gate: &Gate, words: &[&str]) -> BTreeMap<String, usize> {
-    strace::calls(&snapgate(gate, words), CALLS, &gate.path().join("calls"))
+    strace::calls(&gate.snapgate(words), CALLS, &gate.path().join("calls"))
 }
 
 fn kill(gate: &Gate, words: &[&str], call: &str, nth: usize) {
-    strace::kill(&snapgate(gate, words), call, nth);
+    strace::kill(&gate.snapgate(words), call, nth);
 }
 
 fn restore(gate: &Gate, kept: &Path) {

@@ -9,7 +9,6 @@ mod ordinary;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use snapgate::act::record::ledger;
 use snapgate::terms::{Event, PushFacts};
@@ -75,13 +74,9 @@ fn facts(gate: &Gate) -> PushFacts {
     events(gate, "push").last().unwrap().push().unwrap().clone()
 }
 
-fn snapgate(gate: &Gate, words: &[&str]) -> Command {
-    gate.snapgate(words)
-}
-
 #[track_caller]
 fn says(gate: &Gate, words: &[&str]) -> Ran {
-    run(&mut snapgate(gate, words))
+    run(&mut gate.snapgate(words))
 }
 
 /// The events of a kind.

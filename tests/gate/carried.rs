@@ -9,7 +9,7 @@ use snapgate::terms::outcome::Outcome;
 
 use crate::parts::{fill, names, policy};
 use support::kept::again;
-use support::{Gate, SNAPGATE, can_trace, is_root, mode, must, run, skip};
+use support::{Gate, can_trace, is_root, mode, must, run, skip};
 
 fn gate() -> Gate {
     Gate::with("", &policy("merge"))
@@ -53,7 +53,7 @@ fn several_plain_pushes_make_one_whole_snapshot() {
     let all = gate.snapshots();
     assert_eq!(of(&all[1], "home/1"), of(&all[2], "home/1"));
     assert_eq!(of(&all[0], "etc/1"), of(&all[2], "etc/1"));
-    let list = run(Command::new(SNAPGATE).arg("--config").arg(gate.path().join("config")).args(["list", "web1"])).exits(0).stdout;
+    let list = run(&mut gate.snapgate(&["list", "web1"])).exits(0).stdout;
     assert!(list.lines().last().unwrap().contains("5 carried over"), "{list}");
     gate.flush();
     assert!(

@@ -3,12 +3,12 @@
 use std::fs;
 use std::process::Command;
 
-use support::{Gate, POLICY, SNAPGATE, must, run};
+use support::{Gate, POLICY, must, run};
 
 #[test]
 fn list_says_that_a_store_is_not_mounted_and_that_a_snapshot_is_not_whole() {
     let gate = Gate::with("", POLICY);
-    let list = || run(Command::new(SNAPGATE).arg("--config").arg(gate.path().join("config")).args(["list", "web1"]));
+    let list = || run(&mut gate.snapgate(&["list", "web1"]));
     let source = gate.source("data");
     for number in 0..9 {
         fs::create_dir_all(source.join(format!("d{}", number % 3))).unwrap();
@@ -52,7 +52,7 @@ fn a_list_says_what_it_could_not_list_and_shows_the_others() {
     let source = gate.source("a");
     fs::write(source.join("0"), "0").unwrap();
     gate.push(&source, &[]).exits(0);
-    let list = || run(Command::new(SNAPGATE).arg("--config").arg(gate.path().join("config")).arg("list"));
+    let list = || run(&mut gate.snapgate(&["list"]));
     // The policy that is read first.
     gate.write("config/policies/a.yaml", "bogus: 1\n");
     let said = list().exits(78).stdout;

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use support::processes::of;
 use support::smtp::Server;
-use support::{Gate, POLICY, SNAPGATE, is_root, must, run, skip};
+use support::{Gate, POLICY, is_root, must, run, skip};
 
 #[test]
 fn a_real_local_mailer_takes_the_mails_and_they_arrive() {
@@ -74,7 +74,7 @@ fn a_mail_server_that_sends_a_line_without_end_fills_no_memory() {
     let gate = Gate::with(&mail, POLICY);
     run(&mut gate.say_command("cat /etc/passwd", "")).exits(77);
     support::until("the pass that the gate started is over", || of(gate.path(), "snapgate").is_empty());
-    let pass = run(Command::new(SNAPGATE).arg("--config").arg(gate.path().join("config")).args(["watch", "--flush"]));
+    let pass = run(&mut gate.snapgate(&["watch", "--flush"]));
     assert!(pass.stderr.contains("memory allocation of"), "{pass:?}");
     let waiting = ["new", "out"].iter().map(|name| fs::read_dir(gate.spool().join(name)).unwrap().count()).sum::<usize>();
     assert!(waiting > 0, "the mail is not lost");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
 
-use support::{Gate, POLICY, Running, SNAPGATE, mode, run};
+use support::{Gate, POLICY, Running, mode, run};
 
 pub(crate) fn policy(word: &str) -> String {
     format!("partial_pushes: {word}\n{POLICY}")
@@ -279,8 +279,7 @@ fn explain_and_status_say_what_becomes_of_a_part() {
     let said = |word: &str, place: &str| {
         let gate = Gate::with("", &policy(word));
         let command = format!("rsync --server -logDtpre.iLsfxCIvu . {place}");
-        let config = gate.path().join("config");
-        let ran = run(std::process::Command::new(SNAPGATE).arg("--config").arg(config).args(["explain", "--client", "web1", &command]));
+        let ran = run(&mut gate.snapgate(&["explain", "--client", "web1", &command]));
         (ran.status, ran.stdout, gate.say("status").exits(0).stdout)
     };
     for (word, place, status, explains, client) in [

@@ -16,7 +16,7 @@ use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
 
 use support::versions::older_client;
-use support::{Gate, POLICY, SNAPGATE, must, run};
+use support::{Gate, POLICY, must, run};
 
 const LINE: &str = "rsync --server -slogDtpre.iLsfxCIvu";
 
@@ -222,10 +222,7 @@ fn nobodys_input_is_read_before_who_where_when_and_what_are_right() {
 #[test]
 fn explain_judges_what_is_visible_and_says_that_the_rest_is_not() {
     let gate = Gate::new();
-    let explain = |line: &str| {
-        let config = gate.path().join("config");
-        run(std::process::Command::new(SNAPGATE).arg("--config").arg(config).args(["explain", "--client", "web1", line]))
-    };
+    let explain = |line: &str| run(&mut gate.snapgate(&["explain", "--client", "web1", line]));
     let seen = explain(LINE).exits(0);
     assert!(seen.stdout.starts_with("web1: allowed as far as it can be seen\n"), "{}", seen.stdout);
     assert!(seen.stdout.contains("travel on standard input (`-s`)"), "{}", seen.stdout);

@@ -1,13 +1,12 @@
 //! A snapshot that has much less than the one before it does not look as if all were well.
 
 use std::fs;
-use std::process::Command;
 
 use snapgate::terms::Mail;
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::record::Lost;
 
-use support::{Gate, POLICY, SNAPGATE, run};
+use support::{Gate, POLICY, run};
 
 /// One that mails problems alone.
 fn gate() -> Gate {
@@ -34,7 +33,7 @@ fn told(gate: &Gate, said: &str, lost: Option<&Lost>) {
     // Whoever has the key alone could list the names of history one push after the other.
     let line = said.lines().find(|line| line.contains("of the last snapshot")).unwrap_or_default();
     assert!(lost.iter().flat_map(|lost| &lost.names).all(|name| !line.contains(&format!("`{name}`"))), "{said}");
-    let list = run(Command::new(SNAPGATE).arg("--config").arg(gate.path().join("config")).args(["list", "web1"])).exits(0).stdout;
+    let list = run(&mut gate.snapgate(&["list", "web1"])).exits(0).stdout;
     let newest = list.lines().find(|line| line.contains("current")).unwrap();
     assert_eq!(newest.contains("shrunk"), lost.is_some(), "{list}");
     assert!(!list.contains(" 1 files"), "{list}");

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use chrono::{TimeDelta, Utc};
 
-use super::{says, snapgate, told, with_history};
+use super::{says, told, with_history};
 use support::{Gate, can_trace, must, run};
 
 const CALLS: &str = "?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlinkat,?rmdir,?write,?fsync,?fdatasync,?fchown,?flock";
@@ -15,7 +15,7 @@ const CALLS: &str = "?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlin
 fn traced(gate: &Gate, words: &[String]) -> Command {
     let mut command = Command::new("strace");
     command.args(["-f", "-qq"]).args(words).arg("--");
-    let program = snapgate(gate, &["maintain", "--jobs", "1"]);
+    let program = gate.snapgate(&["maintain", "--jobs", "1"]);
     command.arg(program.get_program()).args(program.get_args());
     command
 }

@@ -36,13 +36,9 @@ fn with_history(policy: &str, days: &[i64]) -> Gate {
     gate
 }
 
-fn snapgate(gate: &Gate, words: &[&str]) -> Command {
-    gate.snapgate(words)
-}
-
 #[track_caller]
 fn says(gate: &Gate, words: &[&str]) -> Ran {
-    run(&mut snapgate(gate, words))
+    run(&mut gate.snapgate(words))
 }
 
 /// All events of a client, wherever they stand.

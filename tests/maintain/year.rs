@@ -14,7 +14,7 @@ use snapgate::decide::keep::{Keep, Snapshot};
 use snapgate::terms::{NamePattern, Zone};
 use support::{Gate, getent, run};
 
-use super::{count, says, snapgate};
+use super::{count, says};
 
 /// So many days; `YEAR=long` has the clients push four times as often.
 const DAYS: i64 = 365;
@@ -139,7 +139,7 @@ fn after_a_year_of_pushes_there_is_what_the_model_says() {
         for client in clients.iter_mut().filter(|client| client.is_due(hour, right)) {
             client.push(&gate, now);
         }
-        let said = run(&mut snapgate(&gate, &["maintain"])).exits(0);
+        let said = run(&mut gate.snapgate(&["maintain"])).exits(0);
         assert_eq!(said.stdout, "", "{now}");
         for client in &mut clients {
             // Its pushes took a moment, too.

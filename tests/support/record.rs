@@ -54,15 +54,7 @@ impl From<Event> for Record {
                 let Push { connection, facts } = *push;
                 (connection, Some(facts))
             }
-            Body::Prune(_)
-            | Body::Delete(_)
-            | Body::Undelete(_)
-            | Body::Protect(_)
-            | Body::Release(_)
-            | Body::Discard(_)
-            | Body::Maintain(_) => {
-                panic!("no connection: {body:?}")
-            }
+            Body::Upkeep(..) => panic!("no connection: {body:?}"),
             Body::Unknown(unknown) => panic!("a gate of this version wrote {unknown:?}"),
         };
         let Connection { result, exit, address, keys, verb, command, reasons, warnings, hooks, passing, newest, jail } = connection;

@@ -28,7 +28,7 @@ use crate::act::store::walk::{Closed, Leaving, Next, Visitor, walk};
 use crate::act::store::{OrTrouble as _, locked};
 use crate::terms::limits::{MAX_NAMED_PROBLEMS, REAP_LIMIT, REAP_LOOK, REAP_THREADS, THREADS_GONE};
 use crate::terms::text::{os_words, printable};
-use crate::terms::{Code, Freed, Reason, Usage};
+use crate::terms::{Code, Reason, Usage};
 
 /// What the reaper did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Opened {
     ///
     /// # Errors
     /// As [`Opened::reap`].
-    pub fn reap_telling(&self, trashed: &[Trashed], limit: Duration, tell: &(dyn Fn(Freed) + Sync)) -> Result<Reaped, Reason> {
+    pub fn reap_telling(&self, trashed: &[Trashed], limit: Duration, tell: &(dyn Fn(Usage) + Sync)) -> Result<Reaped, Reason> {
         let begun = Instant::now();
         let _lock = self.reaper_lock()?;
         let (reaping, stuck) = self.give_up(trashed).or_trouble("emptying the trash of", &self.path)?;
@@ -131,7 +131,7 @@ struct Common<'a> {
     opened: &'a Opened,
     begun: Instant,
     limit: Duration,
-    tell: &'a (dyn Fn(Freed) + Sync),
+    tell: &'a (dyn Fn(Usage) + Sync),
     queue: Queue,
     turns: Vec<Mutex<()>>,
     bytes: AtomicU64,
@@ -142,7 +142,7 @@ struct Common<'a> {
 }
 
 impl<'a> Common<'a> {
-    fn new(opened: &'a Opened, limit: Duration, tell: &'a (dyn Fn(Freed) + Sync)) -> Self {
+    fn new(opened: &'a Opened, limit: Duration, tell: &'a (dyn Fn(Usage) + Sync)) -> Self {
         let turns = std::iter::repeat_with(Mutex::default).take(TURNS).collect();
         Self {
             opened,
@@ -315,7 +315,7 @@ impl<'a> Reaper<'a> {
         if self.seen.is_multiple_of(REAP_LOOK) {
             self.tell();
             let Common { bytes, inodes, .. } = self.common;
-            (self.common.tell)(Freed { bytes: bytes.load(Ordering::Relaxed), inodes: inodes.load(Ordering::Relaxed) });
+            (self.common.tell)(Usage { bytes: bytes.load(Ordering::Relaxed), inodes: inodes.load(Ordering::Relaxed) });
             self.common.gives_way();
         }
         self.seen += 1;

@@ -220,7 +220,7 @@ fn there_is_one_reaper_and_it_gives_way_in_the_middle_of_a_tree() {
     let repository = Repository::open(&place.root(), uid(), None).unwrap();
     let held = std::sync::Mutex::new(None);
     let busy = std::sync::Mutex::new(None);
-    let begins = |freed: crate::terms::Freed| {
+    let begins = |freed: crate::terms::Usage| {
         if freed.inodes > 1000 {
             held.lock().unwrap().get_or_insert_with(|| repository.hold().unwrap());
             busy.lock().unwrap().get_or_insert_with(|| other.reap(&[]).unwrap_err().code);

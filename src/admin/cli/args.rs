@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::admin::prune::Until;
 use crate::decide::keep::Span;
@@ -219,38 +219,29 @@ pub(super) enum Order {
         json: bool,
     },
     /// Say that held snapshots are no damage
-    Release {
-        /// The client
-        #[arg(long, value_name = "NAME")]
-        client: ClientName,
-        /// Their names, as `snapgate list` shows them
-        #[arg(required = true)]
-        snapshot: Vec<String>,
-        /// Why, for whoever asks later
-        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-        why: String,
-        /// Answer in JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Release(Chosen),
     /// Remove held snapshots, which are damage; `undelete` brings them back for a while
-    Discard {
-        /// The client
-        #[arg(long, value_name = "NAME")]
-        client: ClientName,
-        /// Their names, as `snapgate list` shows them
-        #[arg(required = true)]
-        snapshot: Vec<String>,
-        /// Why, for whoever asks later
-        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-        why: String,
-        /// Answer in JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Discard(Chosen),
     /// Show snapshots
     List {
         /// The client; all of them by default
         client: Option<ClientName>,
     },
+}
+
+/// Held snapshots of a client, chosen by hand.
+#[derive(Debug, Args)]
+pub(super) struct Chosen {
+    /// The client
+    #[arg(long, value_name = "NAME")]
+    pub(super) client: ClientName,
+    /// Their names, as `snapgate list` shows them
+    #[arg(required = true)]
+    pub(super) snapshot: Vec<String>,
+    /// Why, for whoever asks later
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(super) why: String,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }

@@ -17,7 +17,7 @@ use crate::admin::export::Wanted;
 use crate::admin::{check, explain, export, list, maintain, prune, remap, status, watch};
 use crate::terms::exit;
 
-use args::{Arguments, Order};
+use args::{Arguments, Chosen, Order};
 
 /// Runs the program.
 #[must_use]
@@ -67,8 +67,8 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
             print(prune::protect(&directory, &client, &prune::Wish { snapshot: &snapshot, until, why: &why }, json))
         }
         Order::Unprotect { client, snapshot, json } => print(prune::unprotect(&directory, &client, &snapshot, json)),
-        Order::Release { client, snapshot, why, json } => print(prune::release(&directory, &client, &snapshot, &why, json)),
-        Order::Discard { client, snapshot, why, json } => print(prune::discard(&directory, &client, &snapshot, &why, json)),
+        Order::Release(Chosen { client, snapshot, why, json }) => print(prune::release(&directory, &client, &snapshot, &why, json)),
+        Order::Discard(Chosen { client, snapshot, why, json }) => print(prune::discard(&directory, &client, &snapshot, &why, json)),
         Order::Usage { client, recount, json } => print(prune::usage(&directory, &client, recount, json)),
         Order::List { client } => print(list::list(&directory, client.as_ref()).map_err(|what| (what, exit::CONFIG))),
     }

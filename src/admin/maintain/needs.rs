@@ -14,7 +14,7 @@ use crate::admin::prune::Client;
 use crate::decide::policy::Site;
 use crate::decide::speak::line;
 use crate::terms::text::{counted, printable_name};
-use crate::terms::{Body, Event, Mail, Upkeep};
+use crate::terms::{Body, Deed, Event, Mail, Upkeep};
 
 /// What is to be told: all but what was mailed where it happened.
 fn about(summary: &Summary) -> Option<Body> {
@@ -22,7 +22,7 @@ fn about(summary: &Summary) -> Option<Body> {
     let first = problems.first()?.lines().next().unwrap_or_default();
     let more = problems.len() - 1;
     let more = if more > 0 { format!(", and {} more", counted(more, "problem", "problems")) } else { String::new() };
-    Some(Body::Maintain(Box::new(Upkeep { problems: problems.to_vec(), ..Upkeep::of(format!("{first}{more}"), []) })))
+    Some(Body::Upkeep(Deed::Maintain, Box::new(Upkeep { problems: problems.to_vec(), ..Upkeep::of(format!("{first}{more}"), []) })))
 }
 
 /// Tells of it in the client's ledger.

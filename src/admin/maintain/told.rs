@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::admin::prune::{Failure, Told};
 use crate::terms::text::counted;
-use crate::terms::{Bytes, Freed, exit};
+use crate::terms::{Bytes, Usage, exit};
 
 /// What was done for a client, or would be.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub(super) struct Summary {
     pub(super) waiting: usize,
     pub(super) reaped: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) freed: Option<Freed>,
+    pub(super) freed: Option<Usage>,
     /// Logs of runs that went.
     pub(super) logs: u64,
     /// Old ledgers that went.
@@ -96,7 +96,7 @@ impl Summary {
             said.push(format!("{} {goes}, {kept} kept", counted(removed.len(), "snapshot", "snapshots")));
         }
         if *reaped > 0 {
-            let Freed { bytes, inodes } = freed.unwrap_or_default();
+            let Usage { bytes, inodes } = freed.unwrap_or_default();
             let inodes = counted(inodes, "inode", "inodes");
             said.push(format!("{} gone for good, {} and {inodes} free", counted(*reaped, "snapshot", "snapshots"), Bytes(bytes)));
         }

@@ -11,7 +11,7 @@ use crate::act::config;
 use crate::act::prune::{Held, Protected, Removal};
 use crate::decide::keep::{Judged, Snapshot};
 use crate::terms::text::{counted, printable};
-use crate::terms::{Body, ClientName, Event, Mail, SnapshotName, exit};
+use crate::terms::{Body, ClientName, Deed, Event, Mail, SnapshotName, exit};
 
 /// How `delete` is meant.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +72,7 @@ fn deleted(client: &Client<'_>, wanted: &[String], how: How) -> Result<Done, Fai
 fn take_out(client: &Client<'_>, held: &Held<'_>, all: &[Snapshot], goes: &[&SnapshotName], removal: &Removal) -> Result<(), Failure> {
     let words = |removed: &[&str]| {
         let happened = format!("{} deleted by {}", counted(removed.len(), "snapshot", "snapshots"), removal.by);
-        Body::Delete(upkeep(happened, removed.iter().copied(), &removal.why))
+        Body::Upkeep(Deed::Delete, upkeep(happened, removed.iter().copied(), &removal.why))
     };
     let event = client.event(words(&goes.iter().map(|name| name.as_str()).collect::<Vec<_>>()), Mail::None);
     held.announce(&event).map_err(failure)?;
@@ -141,7 +141,7 @@ fn undeleted(client: &Client<'_>, wanted: &str) -> Result<Done, Failure> {
         opened.protect(&snapshot, &protected).map_err(failure)?;
     }
     let happened = format!("{snapshot} brought back by {}", client.by);
-    let event = client.event(Body::Undelete(upkeep(happened, [snapshot.as_str()], "")), Mail::None);
+    let event = client.event(Body::Upkeep(Deed::Undelete, upkeep(happened, [snapshot.as_str()], "")), Mail::None);
     held.announce(&event).map_err(failure)?;
     held.bring_back(trashed, &snapshot).map_err(failure)?;
     held.sync().map_err(failure)?;

@@ -24,7 +24,7 @@ use crate::decide::speak::line;
 use crate::terms::limits::MAX_REPORTED_TEXT;
 use crate::terms::text::{counted, printable, printable_name, printable_path, still_printable};
 use crate::terms::word::nearest;
-use crate::terms::{Account, Body, ClientName, Event, Mail, Reason, SnapshotName, Upkeep, View, Zone, exit};
+use crate::terms::{Account, Body, ClientName, Deed, Event, Mail, Reason, SnapshotName, Upkeep, View, Zone, exit};
 
 /// A client that this process may work for.
 pub(in crate::admin) struct Client<'a> {
@@ -219,23 +219,15 @@ impl<'a> Client<'a> {
     /// Whether an announcement is of what goes where there is no room. That is mailed, in words of
     /// this program's alone: the policy has to say so, and the snapshots have to be gone.
     fn is_short(&self, body: &Body) -> bool {
-        let says_so = matches!(body, Body::Prune(upkeep) if upkeep.why.starts_with(SHORTENED));
+        let says_so = matches!(body, Body::Upkeep(Deed::Prune, upkeep) if upkeep.why.starts_with(SHORTENED));
         says_so && self.policy.when_full == WhenFull::Shorten
     }
 
     /// What came of an announcement; `None`: nothing.
     fn came_of(&self, opened: &Opened, body: Body, announced: DateTime<Utc>) -> Result<Option<Body>, Failure> {
-        let (Body::Prune(upkeep)
-        | Body::Delete(upkeep)
-        | Body::Undelete(upkeep)
-        | Body::Protect(upkeep)
-        | Body::Release(upkeep)
-        | Body::Discard(upkeep)) = &body
-        else {
-            return Ok(None);
-        };
-        let names = match &body {
-            Body::Prune(_) | Body::Delete(_) | Body::Discard(_) => {
+        let Body::Upkeep(deed, upkeep) = &body else { return Ok(None) };
+        let names = match deed {
+            Deed::Prune | Deed::Delete | Deed::Discard => {
                 let all = opened.trash().map_err(failure)?;
                 // The reaper may have had the rest already. Whoever comes next tells of it first, so
                 // nobody else has removed one that is not there.
@@ -251,15 +243,15 @@ impl<'a> Client<'a> {
                 let trash = trash.filter(|trashed| upkeep.others > 0 || upkeep.snapshots.contains(&trashed.name));
                 trash.map(|trashed| printable(trashed.name.as_bytes())).chain(reaped).collect()
             }
-            Body::Undelete(_) => {
+            Deed::Undelete => {
                 let all = opened.names(&self.policy.names).map_err(failure)?.into_iter().map(|name| name.to_string());
                 all.filter(|name| upkeep.snapshots.contains(name)).collect()
             }
-            Body::Release(_) => {
+            Deed::Release => {
                 let released = |name: &String| opened.is_held(name).is_ok_and(|held| !held);
                 upkeep.snapshots.iter().filter(|name| released(name)).cloned().collect()
             }
-            Body::Protect(_) => {
+            Deed::Protect => {
                 let notes = opened.protections().map_err(failure)?;
                 let ends = upkeep.happened.ends_with(UNPROTECTED);
                 let is_so = |name: &String| match notes.iter().find(|(noted, _)| noted == name) {
@@ -268,7 +260,7 @@ impl<'a> Client<'a> {
                 };
                 upkeep.snapshots.iter().filter(|name| is_so(name)).cloned().collect()
             }
-            Body::Maintain(_) | Body::Connection(_) | Body::Push(_) | Body::Unknown(_) => Vec::new(),
+            Deed::Maintain => Vec::new(),
         };
         let (happened, why) = if self.is_short(&body) {
             (format!("{} removed", counted(names.len(), "snapshot", "snapshots")), SHORTENED)

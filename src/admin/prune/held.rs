@@ -10,7 +10,7 @@ use crate::act::prune::{Held, Opened, Removal};
 use crate::decide::keep::{Protection, Snapshot};
 use crate::terms::limits::MAX_QUOTED;
 use crate::terms::text::{on_one_line, printable_within};
-use crate::terms::{Body, ClientName, Event, Mail, SnapshotName, exit};
+use crate::terms::{Body, ClientName, Deed, Event, Mail, SnapshotName, exit};
 
 /// Says that held snapshots are no damage: all of these, or none. From then on they are good ones.
 pub(crate) fn release(directory: &Path, name: &ClientName, wanted: &[String], why: &str, json: bool) -> Result<Printed, Failure> {
@@ -27,7 +27,7 @@ fn released(client: &Client<'_>, wanted: &[String], why: &str) -> Result<Done, F
     let names: Vec<&str> = chosen.iter().map(|snapshot| snapshot.name.as_str()).collect();
     let why = printable_within(on_one_line(why).as_bytes(), MAX_QUOTED);
     let happened = format!("{} released by {}", names.join(", "), client.by);
-    let event = client.event(Body::Release(upkeep(happened.clone(), names.iter().copied(), &why)), Mail::None);
+    let event = client.event(Body::Upkeep(Deed::Release, upkeep(happened.clone(), names.iter().copied(), &why)), Mail::None);
     held.announce(&event).map_err(failure)?;
     // What is known of them goes into the history first: after a kill they are still held, and can be
     // released again.
@@ -75,7 +75,7 @@ fn discarded(client: &Client<'_>, wanted: &[String], why: &str) -> Result<Done, 
     let removal = Removal { why: format!("`snapgate discard`{}{why}", if why.is_empty() { "" } else { ": " }), by: client.by.clone() };
     let words = |names: &[&str]| {
         let happened = format!("{} discarded by {}", names.join(", "), client.by);
-        Body::Discard(upkeep(happened, names.iter().copied(), &removal.why))
+        Body::Upkeep(Deed::Discard, upkeep(happened, names.iter().copied(), &removal.why))
     };
     let event = client.event(words(&names), Mail::None);
     held.announce(&event).map_err(failure)?;

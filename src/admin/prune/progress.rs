@@ -3,7 +3,7 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::terms::text::counted;
-use crate::terms::{Bytes, Freed};
+use crate::terms::{Bytes, Usage};
 
 /// A line on standard error that changes.
 pub(super) struct Progress(ProgressBar);
@@ -24,7 +24,7 @@ impl Progress {
     }
 
     /// What is free of the snapshot in hand.
-    pub(super) fn freed(&self, Freed { bytes, inodes }: Freed) {
+    pub(super) fn freed(&self, Usage { bytes, inodes }: Usage) {
         self.0.set_message(format!("{}, {} free", counted(inodes, "inode", "inodes"), Bytes(bytes)));
     }
 

@@ -13,7 +13,7 @@ use crate::act::prune::Protected;
 use crate::decide::keep::Span;
 use crate::terms::limits::MAX_QUOTED;
 use crate::terms::text::{on_one_line, printable, printable_within};
-use crate::terms::{Body, ClientName, Mail, Zone, exit};
+use crate::terms::{Body, ClientName, Deed, Mail, Zone, exit};
 
 /// How long a protection lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ fn protected(client: &Client<'_>, wish: &Wish<'_>) -> Result<Done, Failure> {
     let how_long =
         until.map_or_else(|| "until `snapgate unprotect`".to_owned(), |end| format!("until {}", end.format("%Y-%m-%d %H:%M UTC")));
     let happened = format!("{snapshot} protected {how_long}");
-    let event = client.event(Body::Protect(upkeep(happened.clone(), [snapshot.as_str()], &why)), Mail::None);
+    let event = client.event(Body::Upkeep(Deed::Protect, upkeep(happened.clone(), [snapshot.as_str()], &why)), Mail::None);
     held.announce(&event).map_err(failure)?;
     opened.protect(&snapshot, &note).map_err(failure)?;
     client.record(&opened, &event);
@@ -108,7 +108,7 @@ fn unprotected(client: &Client<'_>, wanted: &str) -> Result<Done, Failure> {
         return Err((format!("`{shown}` of `{name}` is not protected\n{help}"), exit::USAGE));
     }
     let happened = format!("{shown} {UNPROTECTED}");
-    let event = client.event(Body::Protect(upkeep(happened.clone(), [shown.as_str()], "")), Mail::None);
+    let event = client.event(Body::Upkeep(Deed::Protect, upkeep(happened.clone(), [shown.as_str()], "")), Mail::None);
     held.announce(&event).map_err(failure)?;
     opened.unprotect(wanted).map_err(failure)?;
     client.record(&opened, &event);

@@ -18,13 +18,13 @@ use crate::act::child::pace;
 use crate::act::prune::{Reaped, Trashed};
 use crate::terms::limits::{MAX_REPORTED_TEXT, REAP_LIMIT, REAP_PATIENCE, REAP_POLL, REPEATED_AFTER};
 use crate::terms::text::{counted, still_printable};
-use crate::terms::{Body, Code, Freed, Mail, Upkeep, exit};
+use crate::terms::{Body, Code, Deed, Mail, Upkeep, Usage, exit};
 
 /// What one visit to a client came to.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Visit {
     snapshots: u64,
-    freed: Freed,
+    freed: Usage,
     problems: Vec<String>,
     in_all: u64,
     paused: bool,
@@ -80,10 +80,8 @@ fn fail(told: &mut Told, (what, code): Failure) -> bool {
 pub(super) fn tell(told: &mut Told, visit: Visit) -> bool {
     told.waiting = visit.waiting;
     told.reaped += visit.snapshots;
-    if visit.freed != Freed::default() {
-        let freed = told.freed.get_or_insert_default();
-        freed.bytes = freed.bytes.saturating_add(visit.freed.bytes);
-        freed.inodes = freed.inodes.saturating_add(visit.freed.inodes);
+    if visit.freed != Usage::default() {
+        told.freed = Some(told.freed.unwrap_or_default().and(visit.freed));
     }
     told.paused = visit.paused;
     if visit.in_all > 0 {
@@ -115,7 +113,7 @@ fn visit(client: &Client<'_>, grace: TimeDelta, progress: &Progress) -> Result<V
         Err(reason) => return Err(failure(reason)),
     };
     let Reaped { snapshots, bytes, inodes, problems, in_all, paused } = reaped;
-    let freed = Freed { bytes, inodes };
+    let freed = Usage { bytes, inodes };
     let mut happened = format!("{} gone for good", counted(snapshots, "snapshot", "snapshots"));
     if in_all > 0 {
         happened = format!("{happened}, and {} could not be removed", counted(in_all, "file", "files"));
@@ -124,7 +122,7 @@ fn visit(client: &Client<'_>, grace: TimeDelta, progress: &Progress) -> Result<V
     if inodes > 0 || snapshots > 0 || is_new {
         let mail = if is_new { Mail::Alert } else { Mail::None };
         let event = Upkeep { freed: Some(freed), problems: problems.clone(), ..Upkeep::of(happened, []) };
-        client.record(&opened, &client.event(Body::Prune(Box::new(event)), mail));
+        client.record(&opened, &client.event(Body::Upkeep(Deed::Prune, Box::new(event)), mail));
     }
     Ok(Visit { snapshots, freed, problems, in_all, paused, waiting, taken: false })
 }

@@ -13,7 +13,7 @@ use crate::decide::keep::{Judged, Rhythm, Snapshot, TooMany, decide, doomed, sim
 use crate::decide::policy::WhenFull;
 use crate::terms::limits::REPEATED_AFTER;
 use crate::terms::text::{counted, printable};
-use crate::terms::{Body, Event, Mail, Upkeep};
+use crate::terms::{Body, Deed, Event, Mail, Upkeep};
 
 /// Does it for one client, or looks.
 pub(super) fn apply(client: &Client<'_>, orders: &Orders) -> Result<Told, Failure> {
@@ -26,7 +26,7 @@ pub(super) fn apply(client: &Client<'_>, orders: &Orders) -> Result<Told, Failur
     let strange: Vec<_> = told.strange.iter().cloned().collect();
     if !strange.is_empty() && !client.was_told(&opened, &strange, TimeDelta::MAX) {
         let event = Upkeep { problems: strange, ..Upkeep::of("what is no snapshot stands among them".to_owned(), []) };
-        client.record(&opened, &client.event(Body::Prune(Box::new(event)), Mail::Alert));
+        client.record(&opened, &client.event(Body::Upkeep(Deed::Prune, Box::new(event)), Mail::Alert));
     }
     // A name that goes now is in no listing that a push has made.
     let held = client.hold(&opened)?;
@@ -55,7 +55,8 @@ fn forget(client: &Client<'_>, held: &Held<'_>) -> Result<Vec<String>, Failure> 
     }
     let happened = format!("{}, {UNPROTECTED}", counted(ended.len(), "snapshot that is gone", "snapshots that are gone"));
     let shown: Vec<String> = ended.iter().map(|name| printable(name.as_bytes())).collect();
-    let event = client.event(Body::Protect(upkeep(happened, shown.iter().map(String::as_str), "nobody can bring it back")), Mail::None);
+    let event = client
+        .event(Body::Upkeep(Deed::Protect, upkeep(happened, shown.iter().map(String::as_str), "nobody can bring it back")), Mail::None);
     held.announce(&event).map_err(failure)?;
     for name in &ended {
         opened.unprotect(name).map_err(failure)?;
@@ -131,7 +132,7 @@ fn remove(client: &Client<'_>, held: &Held<'_>, all: &[Snapshot], orders: &Order
     told.kept = all.len() - told.removed.len();
     if !told.problems.is_empty() && !client.was_told(held.opened(), &told.problems, REPEATED_AFTER) {
         let stuck = Upkeep { problems: told.problems.clone(), ..Upkeep::of("snapshots could not be removed".to_owned(), []) };
-        client.record(held.opened(), &client.event(Body::Prune(Box::new(stuck)), Mail::Alert));
+        client.record(held.opened(), &client.event(Body::Upkeep(Deed::Prune, Box::new(stuck)), Mail::Alert));
     }
     Ok(told)
 }
@@ -154,7 +155,7 @@ pub(super) fn take_out(
     let removal = Removal { why: why.words.clone(), by: client.by.clone() };
     let words = |removed: &[String]| {
         let happened = format!("{} removed, {} kept", counted(removed.len(), "snapshot", "snapshots"), all - removed.len());
-        Body::Prune(upkeep(happened, removed.iter().map(String::as_str), &removal.why))
+        Body::Upkeep(Deed::Prune, upkeep(happened, removed.iter().map(String::as_str), &removal.why))
     };
     let event = client.event(words(&names(goes)), why.mail);
     held.announce(&event).map_err(failure)?;
@@ -190,7 +191,7 @@ fn refuse(client: &Client<'_>, opened: &Opened, too_many: &TooMany, told: &mut T
     told.exit = LOOK;
     if !client.was_told(opened, &told.problems, REPEATED_AFTER) {
         let refused = Upkeep { problems: told.problems.clone(), ..Upkeep::of("too many snapshots would go at once".to_owned(), []) };
-        client.record(opened, &client.event(Body::Prune(Box::new(refused)), Mail::Alert));
+        client.record(opened, &client.event(Body::Upkeep(Deed::Prune, Box::new(refused)), Mail::Alert));
     }
 }
 

@@ -8,7 +8,7 @@ use super::reach::Said;
 use crate::decide::keep::{Judged, Snapshot};
 use crate::terms::limits::MAX_REPORTED_TEXT;
 use crate::terms::text::{counted, still_printable};
-use crate::terms::{Bytes, ClientName, Freed};
+use crate::terms::{Bytes, ClientName, Usage};
 
 /// What was done for a client, or would be.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub(in crate::admin) struct Told {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::admin) paused: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::admin) freed: Option<Freed>,
+    pub(in crate::admin) freed: Option<Usage>,
     /// `--explain`: each snapshot, with all that keeps it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(in crate::admin) explained: Vec<Explained>,
@@ -86,7 +86,7 @@ impl Told {
         }
         let goes = if *dry_run { "would be removed" } else { "removed" };
         let mut text = format!("{client}: {} {goes}, {kept} kept", counted(removed.len(), "snapshot", "snapshots"));
-        if let Some(Freed { bytes, inodes }) = freed.filter(|freed| *reaped > 0 || freed.inodes > 0) {
+        if let Some(Usage { bytes, inodes }) = freed.filter(|freed| *reaped > 0 || freed.inodes > 0) {
             let inodes = counted(inodes, "inode", "inodes");
             let _ = write!(text, "; {} gone for good, {} and {inodes} free", counted(*reaped, "snapshot", "snapshots"), Bytes(bytes));
         }

@@ -11,7 +11,7 @@ use super::reach::Said;
 use super::{Failure, LOOK, Printed};
 use crate::act::config;
 use crate::decide::quota::{Holding, Quota, held};
-use crate::terms::{Bytes, ClientName, Freed, Usage, exit};
+use crate::terms::{Bytes, ClientName, Usage, exit};
 
 /// What one client holds.
 #[derive(Debug, Serialize)]
@@ -25,12 +25,12 @@ struct Told {
     #[serde(skip_serializing_if = "Option::is_none")]
     quota_inodes: Option<u64>,
     /// Of this, what pushes that did not finish have left.
-    unfinished: Freed,
+    unfinished: Usage,
     /// Whether something may be missing, and it should be counted anew.
     recount_due: bool,
     /// What the book said before it was counted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<Freed>,
+    before: Option<Usage>,
     /// Why nothing is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
@@ -111,9 +111,9 @@ impl Told {
             inodes: used.inodes,
             quota_bytes: quota.bytes,
             quota_inodes: quota.inodes,
-            unfinished: freed(set_aside),
+            unfinished: set_aside,
             recount_due: due,
-            before: before.map(|before| freed(before.used)),
+            before: before.map(|before| before.used),
             problem: None,
             text,
             exit: if due { LOOK } else { 0 },
@@ -125,8 +125,4 @@ impl Told {
         let told = Self::of(client, &nothing, Holding { due: true, ..Holding::default() }, None);
         Self { problem: Some(what.to_owned()), text: format!("{client}: {what}\n"), exit, ..told }
     }
-}
-
-fn freed(usage: Usage) -> Freed {
-    Freed { bytes: usage.bytes, inodes: usage.inodes }
 }

@@ -9,10 +9,10 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{Body, Event, Freed, Kind, Mail, Push, Unknown, Upkeep, VERSION};
-use crate::terms::ClientName;
+use super::{Body, Deed, Event, Kind, Mail, Push, Unknown, Upkeep, VERSION};
 use crate::terms::limits::{MAX_KIND, MAX_QUOTED, MAX_REPORTED_TEXT, MAX_SPOOL_NAME};
 use crate::terms::text::still_printable;
+use crate::terms::{ClientName, Usage};
 
 /// The line of an event.
 #[derive(Serialize)]
@@ -51,7 +51,7 @@ struct Inner<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     why: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    freed: Option<Freed>,
+    freed: Option<Usage>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     problems: &'a [String],
 }
@@ -85,13 +85,7 @@ impl Serialize for Event {
         let (version, body) = match &self.body {
             Body::Connection(connection) => (VERSION, Rest::Of(connection)),
             Body::Push(push) => (VERSION, Rest::Push(push)),
-            Body::Prune(upkeep)
-            | Body::Delete(upkeep)
-            | Body::Undelete(upkeep)
-            | Body::Protect(upkeep)
-            | Body::Release(upkeep)
-            | Body::Discard(upkeep)
-            | Body::Maintain(upkeep) => (VERSION, Rest::Upkeep(Inner::of(upkeep))),
+            Body::Upkeep(_, upkeep) => (VERSION, Rest::Upkeep(Inner::of(upkeep))),
             Body::Unknown(unknown) => (unknown.version, Rest::Nothing {}),
         };
         let Self { id, at, account, client, mail, .. } = self;
@@ -112,7 +106,7 @@ fn read(text: &str) -> serde_json::Result<Event> {
     if version == 0 || !is_word(&kind) {
         return Err(serde_json::Error::custom("no version or no kind of an event"));
     }
-    let known = Kind::read(&kind).filter(|_| version == VERSION).and_then(|kind| body(kind, text).ok());
+    let known = Some(kind.as_str()).filter(|_| version == VERSION).and_then(|kind| body(kind, text)?.ok());
     let (is_no_client, client) = match client.map(|name| name.parse()).transpose() {
         Ok(client) => (false, client),
         Err(_) => (true, None),
@@ -138,20 +132,17 @@ fn is_word(kind: &str) -> bool {
     !kind.is_empty() && kind.len() <= MAX_KIND && kind.bytes().all(plain)
 }
 
-fn body(kind: Kind, text: &str) -> serde_json::Result<Body> {
+/// `None`: this version does not know the kind.
+fn body(kind: &str, text: &str) -> Option<serde_json::Result<Body>> {
+    match Deed::read(kind) {
+        Some(deed) => Some(serde_json::from_str::<Upkeep>(text).map(|upkeep| Body::Upkeep(deed, Box::new(upkeep.checked())))),
+        None => Kind::read(kind).map(|kind| of_a_connection(kind, text)),
+    }
+}
+
+fn of_a_connection(kind: Kind, text: &str) -> serde_json::Result<Body> {
     Ok(match kind {
         Kind::Connection => Body::Connection(serde_json::from_str(text)?),
         Kind::Push => Body::Push(Box::new(Push { connection: serde_json::from_str(text)?, facts: serde_json::from_str(text)? })),
-        Kind::Prune => Body::Prune(upkeep(text)?),
-        Kind::Delete => Body::Delete(upkeep(text)?),
-        Kind::Undelete => Body::Undelete(upkeep(text)?),
-        Kind::Protect => Body::Protect(upkeep(text)?),
-        Kind::Release => Body::Release(upkeep(text)?),
-        Kind::Discard => Body::Discard(upkeep(text)?),
-        Kind::Maintain => Body::Maintain(upkeep(text)?),
     })
-}
-
-fn upkeep(text: &str) -> serde_json::Result<Box<Upkeep>> {
-    serde_json::from_str::<Upkeep>(text).map(|upkeep| Box::new(upkeep.checked()))
 }

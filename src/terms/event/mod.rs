@@ -1,7 +1,8 @@
 //! Events: what is recorded in the ledger, the spool and syslog, and what mails are made from.
 //!
-//! Every event has the same envelope, and a body by its kind. A new kind is a row of [`Kind`] and a
-//! value of [`Body`]; the compiler asks for the rest.
+//! Every event has the same envelope, and a body by its kind. What is done to history on this machine
+//! is a row of [`Deed`]. Another new kind is a row of [`Kind`] and a value of [`Body`]; the compiler
+//! asks for the rest.
 
 mod json;
 mod upkeep;
@@ -22,7 +23,7 @@ use super::record::{Jail, PushFacts};
 use super::verb::Verb;
 use super::word::{table, words};
 
-pub use upkeep::{Freed, Upkeep};
+pub use upkeep::{Deed, Upkeep};
 
 /// The version of the format. Raise it when a reader would misread a field; new kinds, words and
 /// fields need no new version. The envelope ([`Event`], `kind` and `summary`) means the same in
@@ -47,7 +48,7 @@ pub struct Event {
 }
 
 table! {
-    /// What an event is about: its `kind`.
+    /// What an event of a connection is about: its `kind`.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Kind {
         /// A connection that stored nothing: refused, failed before its rsync began, or answered.
@@ -55,22 +56,6 @@ table! {
         /// A connection whose rsync ran, or whose `complete` ended a transaction, with what was
         /// pushed.
         Push = "push",
-        /// `snapgate prune` removed snapshots by the policy's `keep:`, freed what was in the trash
-        /// for long enough, or could not do so.
-        Prune = "prune",
-        /// The administrator removed snapshots (`snapgate delete`).
-        Delete = "delete",
-        /// The administrator brought a snapshot back (`snapgate undelete`).
-        Undelete = "undelete",
-        /// The administrator protected a snapshot, or ended that (`snapgate protect` and
-        /// `unprotect`).
-        Protect = "protect",
-        /// The administrator said that a held snapshot is no damage (`snapgate release`).
-        Release = "release",
-        /// The administrator removed a held snapshot (`snapgate discard`).
-        Discard = "discard",
-        /// `snapgate maintain` could not do something that a person has to look at.
-        Maintain = "maintain",
     }
 }
 
@@ -81,20 +66,8 @@ pub enum Body {
     Connection(Box<Connection>),
     /// See [`Kind::Push`].
     Push(Box<Push>),
-    /// See [`Kind::Prune`].
-    Prune(Box<Upkeep>),
-    /// See [`Kind::Delete`].
-    Delete(Box<Upkeep>),
-    /// See [`Kind::Undelete`].
-    Undelete(Box<Upkeep>),
-    /// See [`Kind::Protect`].
-    Protect(Box<Upkeep>),
-    /// See [`Kind::Release`].
-    Release(Box<Upkeep>),
-    /// See [`Kind::Discard`].
-    Discard(Box<Upkeep>),
-    /// See [`Kind::Maintain`].
-    Maintain(Box<Upkeep>),
+    /// What was done to history on this machine.
+    Upkeep(Deed, Box<Upkeep>),
     /// What only a later version can read. It is kept, shown and mailed by what every event says.
     Unknown(Unknown),
 }
@@ -204,13 +177,7 @@ impl Event {
         match &self.body {
             Body::Connection(_) => Kind::Connection.as_str(),
             Body::Push(_) => Kind::Push.as_str(),
-            Body::Prune(_) => Kind::Prune.as_str(),
-            Body::Delete(_) => Kind::Delete.as_str(),
-            Body::Undelete(_) => Kind::Undelete.as_str(),
-            Body::Protect(_) => Kind::Protect.as_str(),
-            Body::Release(_) => Kind::Release.as_str(),
-            Body::Discard(_) => Kind::Discard.as_str(),
-            Body::Maintain(_) => Kind::Maintain.as_str(),
+            Body::Upkeep(deed, _) => deed.as_str(),
             Body::Unknown(unknown) => &unknown.kind,
         }
     }
@@ -220,13 +187,7 @@ impl Event {
         match &self.body {
             Body::Connection(connection) => View::Visit(Visit { event: self, connection, push: None }),
             Body::Push(push) => View::Visit(Visit { event: self, connection: &push.connection, push: Some(&push.facts) }),
-            Body::Prune(upkeep)
-            | Body::Delete(upkeep)
-            | Body::Undelete(upkeep)
-            | Body::Protect(upkeep)
-            | Body::Release(upkeep)
-            | Body::Discard(upkeep)
-            | Body::Maintain(upkeep) => View::Upkeep(upkeep),
+            Body::Upkeep(_, upkeep) => View::Upkeep(upkeep),
             Body::Unknown(unknown) => View::Unknown(unknown),
         }
     }
@@ -266,15 +227,8 @@ impl Body {
     /// The same kind of upkeep with other words; what is none stays as it is.
     #[must_use]
     pub fn with(&self, upkeep: Upkeep) -> Self {
-        let upkeep = Box::new(upkeep);
         match self {
-            Self::Prune(_) => Self::Prune(upkeep),
-            Self::Delete(_) => Self::Delete(upkeep),
-            Self::Undelete(_) => Self::Undelete(upkeep),
-            Self::Protect(_) => Self::Protect(upkeep),
-            Self::Release(_) => Self::Release(upkeep),
-            Self::Discard(_) => Self::Discard(upkeep),
-            Self::Maintain(_) => Self::Maintain(upkeep),
+            Self::Upkeep(deed, _) => Self::Upkeep(*deed, Box::new(upkeep)),
             Self::Connection(_) | Self::Push(_) | Self::Unknown(_) => self.clone(),
         }
     }
@@ -287,14 +241,7 @@ impl Body {
                 let Push { connection, facts } = &mut **push;
                 Some((connection, Some(facts)))
             }
-            Self::Prune(_)
-            | Self::Delete(_)
-            | Self::Undelete(_)
-            | Self::Protect(_)
-            | Self::Release(_)
-            | Self::Discard(_)
-            | Self::Maintain(_)
-            | Self::Unknown(_) => None,
+            Self::Upkeep(..) | Self::Unknown(_) => None,
         }
     }
 }

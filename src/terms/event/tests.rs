@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::decide::speak::message::samples::{connection, failure, pruned, published, pushing, refusal, unknown, with};
+use crate::terms::Usage;
 use crate::terms::limits::{MAX_KIND, MAX_QUOTED, MAX_REPORTED_SNAPSHOTS, MAX_REPORTED_TEXT, MAX_SPOOL_NAME};
 use crate::terms::text::ELLIPSIS;
 
@@ -26,20 +27,10 @@ fn says(event: &Event) -> &Unknown {
 
 #[test]
 fn every_kind_comes_back_as_it_was_on_a_line_that_says_what_every_event_says() {
-    let of = |body: fn(Box<Upkeep>) -> Body| Event { body: body(Box::new(Upkeep::of("done".to_owned(), ["a"]))), ..pruned() };
-    let all = [
-        refusal(),
-        failure(),
-        published(),
-        pruned(),
-        of(Body::Delete),
-        of(Body::Undelete),
-        of(Body::Protect),
-        of(Body::Release),
-        of(Body::Discard),
-        of(Body::Maintain),
-        unknown(),
-    ];
+    let of = |deed| Event { body: Body::Upkeep(deed, Box::new(Upkeep::of("done".to_owned(), ["a"]))), ..pruned() };
+    let all = [refusal(), failure(), published(), pruned(), unknown()].into_iter().chain(Deed::ALL.map(of));
+    let all: Vec<Event> = all.collect();
+    assert!(Deed::ALL.iter().all(|deed| Kind::read(deed.as_str()).is_none()), "one word means one kind");
     for kind in Kind::ALL {
         assert!(all.iter().any(|event| event.kind() == kind.as_str()), "no sample of `{kind}`");
     }
@@ -171,14 +162,12 @@ proptest::proptest! {
 fn what_was_done_to_history_reads_as_it_was_written_and_nothing_in_it_is_long_or_moves_a_cursor() {
     let upkeep = Upkeep {
         why: "the policy's `keep:`".to_owned(),
-        freed: Some(Freed { bytes: 4096, inodes: 3 }),
+        freed: Some(Usage { bytes: 4096, inodes: 3 }),
         problems: vec!["`x`: busy".to_owned()],
         ..Upkeep::of("2 snapshots removed, 9 kept".to_owned(), ["a", "b"])
     };
-    let bodies: [fn(Box<Upkeep>) -> Body; 7] =
-        [Body::Prune, Body::Delete, Body::Undelete, Body::Protect, Body::Release, Body::Discard, Body::Maintain];
-    for body in bodies {
-        let event = Event { body: body(Box::new(upkeep.clone())), mail: Mail::None, ..refusal() };
+    for deed in Deed::ALL {
+        let event = Event { body: Body::Upkeep(deed, Box::new(upkeep.clone())), mail: Mail::None, ..refusal() };
         let text = serde_json::to_string(&event).unwrap();
         assert_eq!(text.matches("\"summary\"").count(), 1, "{text}");
         assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);

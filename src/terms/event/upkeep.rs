@@ -1,9 +1,34 @@
 //! What is recorded of snapshots that were removed, brought back or protected on this machine.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::terms::limits::{MAX_REPORTED_SNAPSHOTS, MAX_REPORTED_TEXT};
 use crate::terms::text::still_printable;
+use crate::terms::usage::Usage;
+use crate::terms::word::table;
+
+table! {
+    /// What was done to a client's history on this machine: the `kind` of its event.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Deed {
+        /// `snapgate prune` removed snapshots by the policy's `keep:`, freed what was in the trash
+        /// for long enough, or could not do so.
+        Prune = "prune",
+        /// The administrator removed snapshots (`snapgate delete`).
+        Delete = "delete",
+        /// The administrator brought a snapshot back (`snapgate undelete`).
+        Undelete = "undelete",
+        /// The administrator protected a snapshot, or ended that (`snapgate protect` and
+        /// `unprotect`).
+        Protect = "protect",
+        /// The administrator said that a held snapshot is no damage (`snapgate release`).
+        Release = "release",
+        /// The administrator removed a held snapshot (`snapgate discard`).
+        Discard = "discard",
+        /// `snapgate maintain` could not do something that a person has to look at.
+        Maintain = "maintain",
+    }
+}
 
 /// What was done to a client's history on this machine, not by the client. Printable.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -22,19 +47,10 @@ pub struct Upkeep {
     pub why: String,
     /// What became free.
     #[serde(default)]
-    pub freed: Option<Freed>,
+    pub freed: Option<Usage>,
     /// What went wrong.
     #[serde(default)]
     pub problems: Vec<String>,
-}
-
-/// Room that is free again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Freed {
-    /// Bytes on the disk.
-    pub bytes: u64,
-    /// Inodes.
-    pub inodes: u64,
 }
 
 impl Upkeep {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::{GATE, Gate, POLICY, Ran, SNAPGATE, can_trace, must, run};
+use support::{GATE, Gate, POLICY, Ran, can_trace, must, run};
 
 use super::picture;
 
@@ -167,7 +167,7 @@ fn what_is_forced_is_said_in_the_log_in_explain_and_in_check_and_no_client_takes
     let says = "the policy forces `--munge-links`: symlinks are stored with `/rsyncd-munged/` before what they lead to";
     let log = client.gate.inside(&format!(".snapgate/logs/{}.log", client.gate.record().id));
     assert!(fs::read_to_string(&log).unwrap().contains(says));
-    let ask = |words: &[&str]| run(Command::new(SNAPGATE).arg("--config").arg(client.gate.path().join("config")).args(words));
+    let ask = |words: &[&str]| run(&mut client.gate.snapgate(words));
     let explained = ask(&["explain", "--client", "web1", "rsync --server -logDtpre.iLsfxCIvu . ."]).exits(0).stdout;
     let rule = explained.lines().find(|line| line.contains(says)).unwrap_or_else(|| panic!("{explained}"));
     assert!(rule.starts_with("  yes  ") && rule.ends_with("policies/web1.yaml:4)"), "{rule}");

@@ -6,7 +6,7 @@ use crate::terms::limits::{
     ALERTS_IN_SPAN, FAILURES_IN_SPAN, MAX_CAUSE, MAX_FAILURE_GROUPS, MAX_GROUPS, MAX_PASSING_GROUPS, PASSING_IN_SPAN,
 };
 use crate::terms::text::still_printable;
-use crate::terms::{Body, ClientName, Code, Connection, Event, Fingerprint, Outcome, Peer, View, Visit};
+use crate::terms::{Body, ClientName, Code, Connection, Deed, Event, Fingerprint, Outcome, Peer, View, Visit};
 
 /// What makes alerts the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ impl Kind {
                 Self::Refusals
             }
             // A timer finds it again every hour, until somebody has looked.
-            View::Upkeep(_) if matches!(event.body, Body::Prune(_) | Body::Maintain(_)) => Self::Passing,
+            View::Upkeep(_) if matches!(event.body, Body::Upkeep(Deed::Prune | Deed::Maintain, _)) => Self::Passing,
             // A gate writes no event that this version cannot read because of what its client did.
             View::Visit(_) | View::Upkeep(_) | View::Unknown(_) => Self::Failures,
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::terms::{
-    Body, Code, Connection, Event, FailedHook, Freed, Jail, Mail, Origin, Outcome, PushFacts, Reason, Unknown, Upkeep, Verb, View,
+    Body, Code, Connection, Deed, Event, FailedHook, Jail, Mail, Origin, Outcome, PushFacts, Reason, Unknown, Upkeep, Usage, Verb, View,
 };
 
 /// The event with another connection.
@@ -37,11 +37,11 @@ pub(crate) fn unknown() -> Event {
 /// Two snapshots that the reaper removed, and a file that it could not.
 pub(crate) fn pruned() -> Event {
     let upkeep = Upkeep {
-        freed: Some(Freed { bytes: 4096, inodes: 3 }),
+        freed: Some(Usage { bytes: 4096, inodes: 3 }),
         problems: vec!["`file`: Operation not permitted".to_owned()],
         ..Upkeep::of("2 snapshots gone for good".to_owned(), ["2026-11-01T02-00-00Z", "2026-11-02T02-00-00Z"])
     };
-    Event { body: Body::Prune(Box::new(upkeep)), ..refusal() }
+    Event { body: Body::Upkeep(Deed::Prune, Box::new(upkeep)), ..refusal() }
 }
 
 /// A push outside its hours.
