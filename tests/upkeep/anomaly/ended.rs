@@ -6,7 +6,8 @@ use snapgate::terms::View;
 use support::Gate;
 use support::tree::{noise, write};
 
-use super::{current, events, facts, gate, held, home, pushed, says, text};
+use super::{current, events, facts, gate, held, home, pushed, text};
+use crate::says;
 
 /// A gate with a good snapshot, and a second one that is held.
 fn with_damage(policy: &str) -> (Gate, Vec<String>) {

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use chrono::{TimeDelta, Utc};
 
-use super::{says, told, with_history};
+use super::{told, with_history};
+use crate::says;
 use support::{Gate, can_trace, must, run};
 
 const CALLS: &str = "?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlinkat,?rmdir,?write,?fsync,?fdatasync,?fchown,?flock";

@@ -7,7 +7,8 @@ use snapgate::terms::Mail;
 use support::Gate;
 use support::tree::{files, noise, write};
 
-use super::{current, facts, gate, held, home, pushed, says, text};
+use super::{current, facts, gate, held, home, pushed, text};
+use crate::says;
 
 /// A home that was pushed, and what makes it damage.
 #[track_caller]

@@ -134,7 +134,7 @@ fn history_from_before_there_was_a_book_is_counted_and_until_then_said_to_be_unk
     gate.push(&source, &[]).exits(0);
     assert!(gate.record().warnings.iter().any(|warning| warning.contains("not known exactly")), "{:?}", gate.record());
     assert!(gate.say("status").exits(0).stdout.contains(", or more\n"));
-    super::says(&gate, &["prune"]).exits(0);
+    crate::says(&gate, &["prune"]).exits(0);
     assert_eq!((figures(&told(&gate, &[])), &told(&gate, &[])["recount_due"]), (stands(&gate), &false.into()));
 }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 
-use super::{events, make_old, name, says, snapgate, trash, upkeep, with_history};
+use super::{events, says, snapgate, trash, upkeep, with_history};
+use crate::{make_old, name};
 use snapgate::terms::Event;
 use support::mount::{Kind, Mount};
 use support::{Gate, Running, must, until, versions};

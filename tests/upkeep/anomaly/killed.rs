@@ -8,7 +8,8 @@ use std::process::Command;
 use support::tree::write;
 use support::{Gate, can_trace, must, run, strace};
 
-use super::{current, events, gate, held, pushed, says, text};
+use super::{current, events, gate, held, pushed, text};
+use crate::says;
 
 const CALLS: &str = "?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlinkat,?rmdir,?symlink,?symlinkat,?write,?fsync,?fdatasync,\
 ?chmod,?fchmod,?fchmodat,?fchown,?fchownat";

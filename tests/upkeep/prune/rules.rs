@@ -5,7 +5,8 @@ use std::os::unix::fs::MetadataExt as _;
 
 use snapgate::terms::Mail;
 
-use super::{events, is_whole, make_old, says, snapgate, trash, with_history};
+use super::{events, is_whole, says, snapgate, trash, with_history};
+use crate::make_old;
 use support::must;
 
 const DAILY: &str = "keep: { daily: 2 }\nmin_snapshots: 1\nkeep_within: 1h\n";
