@@ -20,7 +20,10 @@ use crate::{name, says};
 
 /// A gate whose client has pushed once, and has besides a copy of that snapshot of each of these ages in days.
 fn with_history(policy: &str, days: &[i64]) -> Gate {
-    let gate = Gate::with("", &format!("{}{policy}", support::POLICY));
+    with_history_in(Gate::with("", &format!("{}{policy}", support::POLICY)), days)
+}
+
+fn with_history_in(gate: Gate, days: &[i64]) -> Gate {
     let source = gate.source("data");
     fs::write(source.join("file"), "now").unwrap();
     gate.push(&source, &[]).exits(0);

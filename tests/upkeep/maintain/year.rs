@@ -106,7 +106,7 @@ impl Client {
 
 #[test]
 fn after_a_year_of_pushes_there_is_what_the_model_says() {
-    let gate = Gate::with("", support::POLICY);
+    let gate = Gate::in_memory("", support::POLICY);
     fs::remove_file(gate.path().join("config/policies/web1.yaml")).unwrap();
     let mut clients = [
         Client::new(
