@@ -30,8 +30,7 @@ fn make_old(gate: &Gate) {
     let trash = gate.inside(".snapgate/trash");
     for entry in fs::read_dir(&trash).into_iter().flatten().flatten() {
         let name = entry.file_name().into_string().unwrap();
-        let end = if name.ends_with(".json") { ".json" } else { "" };
-        let key = name.split('@').next().unwrap();
+        let Some((key, (_, end))) = name.split_once('@').and_then(|(key, rest)| Some((key, rest.split_once('Z')?))) else { continue };
         fs::rename(entry.path(), trash.join(format!("{key}@20260101T000000Z{end}"))).unwrap();
     }
 }
