@@ -137,6 +137,19 @@ fn a_history_that_cannot_be_read_is_not_written_over_and_pushes_are_judged() {
     assert_eq!(fs::read_to_string(&history).unwrap(), "torn");
     let told = fs::read_to_string(gate.inside(".snapgate/ledger.jsonl")).unwrap();
     assert!(told.lines().last().unwrap().contains("pushes.json"), "{told}");
+    // The administrator hears of it from the timer, and not every hour.
+    let heard = || {
+        let said = says(&gate, &["maintain"]).exits(1).stdout;
+        assert!(said.contains("pushes.json") && said.contains("\n    move it away: "), "{said}");
+        gate.flush();
+        gate.mails().len()
+    };
+    let first = heard();
+    assert!(gate.mails().iter().any(|mail| mail.contains("move it away")));
+    assert_eq!((heard(), heard()), (first, first));
+    fs::remove_file(&history).unwrap();
+    assert_eq!(pushed(&gate, &gate.source("home")), [""; 0]);
+    assert!(history.exists() && !says(&gate, &["maintain"]).exits(1).stdout.contains("pushes.json"), "the held one is left");
 }
 
 #[test]
