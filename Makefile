@@ -186,5 +186,5 @@ install: build
 
 # The accounts that root's test runs make (tests/support/accounts.rs) stay until this removes them.
 clean-accounts:
-	for number in 1 2 3 4 5 6 7; do userdel -r sgtest$$number 2>/dev/null || true; done
+	for number in 1 2 3 4 5 6 7 8 9; do userdel -r sgtest$$number 2>/dev/null || true; done
 	rm -rf /var/lib/snapgate-test
