@@ -60,7 +60,7 @@ owners: build-needs test-needs
 
 # What removes snapshots, killed two hundred times at any moment beside pushes: here, on ext4 and on XFS. The suite does ten times.
 prune: build-needs test-needs
-	PRUNE_KILLS=$${PRUNE_KILLS:-200} $(CARGO) test --locked --no-fail-fast --test prune -- disks::
+	PRUNE_KILLS=$${PRUNE_KILLS:-200} $(CARGO) test --locked --no-fail-fast --test upkeep -- prune::disks::
 
 # Servers and clients of other releases: every attack, and the stories of a push. 3.2.7 on either side has its short form in the suite.
 # None of them runs without a view.
@@ -139,7 +139,7 @@ fuzz: build-needs
 
 # A year of two clients, with four times as many pushes as in the suite.
 year: build-needs test-needs
-	YEAR=long $(CARGO) test --locked --test maintain year
+	YEAR=long $(CARGO) test --locked --test upkeep year
 
 # A thousand of them are in the suite.
 hostile-commands: test-needs
@@ -186,5 +186,5 @@ install: build
 
 # The accounts that root's test runs make (tests/support/accounts.rs) stay until this removes them.
 clean-accounts:
-	for number in 1 2 3 4 5 6 7; do userdel -r sgtest$$number 2>/dev/null || true; done
+	for number in 1 2 3 4 5 6 7 8 9; do userdel -r sgtest$$number 2>/dev/null || true; done
 	rm -rf /var/lib/snapgate-test

@@ -15,6 +15,7 @@ use crate::decide::judge::closing::Closing;
 use crate::decide::judge::verdict::{self, Case, Verdict};
 use crate::decide::policy::{Namespaces, Policy, Site};
 use crate::decide::push::plan::{self, Places};
+use crate::decide::quota::{Holding, held};
 use crate::decide::rsync::command::{self, Command, Push};
 use crate::decide::rsync::typed::{self, Typed};
 use crate::decide::sandbox::spec::{self, Sandbox};
@@ -156,11 +157,11 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
                 Ok(owners) => describe_push(&mut text, question, site, policy, request, owners, (push, permit.closing())),
                 Err(reason) => not_now(&mut text, site, reason),
             },
+            Command::Prepare { bytes } => describe_prepare(&mut text, site, policy, *bytes),
             Command::Greeting
             | Command::Help
             | Command::Probe(_)
             | Command::Status
-            | Command::Prepare { .. }
             | Command::Complete { .. }
             | Command::Abort
             | Command::Secluded(_) => 0,
@@ -213,16 +214,18 @@ fn describe_push(
 ) -> u8 {
     let repository = Repository::at(&policy.path);
     let mut state = repository.look(&policy.names).unwrap_or_else(|_| RepositoryState::default());
+    let newest = state.newest.clone();
     if let Some(moment) = question.at.as_ref().map(|_| request.at) {
         // The state at the time in question.
         let mut names = state.newest.into_iter().chain(state.earlier).filter(|name| name.at <= moment);
         (state.newest, state.earlier) = (names.next(), names.collect());
     }
     let planned = mounted(policy, site)
-        .and_then(|()| plan::push(push, policy, &state, request.at))
-        .map(|plan| plan.until(closing))
-        .and_then(|plan| Ok((plan, child::version(&site.rsync, None)?)));
-    let (plan, version) = match planned {
+        // What it holds now, whatever time the question is about.
+        .and_then(|()| repository.room(policy, site, newest.as_ref(), None))
+        .and_then(|holding| Ok((plan::push(push, policy, &state, request.at)?.until(closing), holding)))
+        .and_then(|(plan, holding)| Ok((plan, child::version(&site.rsync, None)?, holding)));
+    let (plan, version, holding) = match planned {
         Ok(planned) => planned,
         Err(reason) => return not_now(text, site, &reason),
     };
@@ -246,6 +249,7 @@ fn describe_push(
     }
     describe_sandbox(text, run.sandbox(), site);
     let _ = writeln!(text, "within the limits: {}  ({})", policy.limits, policy.origins.of("limits"));
+    describe_room(text, policy, &holding);
     let _ = match (plan.is_dry(), plan.joins()) {
         (true, _) => writeln!(text, "and publish nothing: it is a dry run"),
         (false, true) => writeln!(text, "and wait for `complete`, to be published as {}", plan.name()),
@@ -254,6 +258,23 @@ fn describe_push(
     if let Some(closing) = closing {
         let _ = writeln!(text, "unless it still runs at {}: then it is ended, and what arrived is kept", closing.shown);
     }
+    0
+}
+
+/// Adds whether there would be room for what the client means to bring.
+fn describe_prepare(text: &mut String, site: &Site, policy: &Policy, bytes: Option<u64>) -> u8 {
+    let repository = Repository::at(&policy.path);
+    let state = repository.look(&policy.names).unwrap_or_else(|_| RepositoryState::default());
+    match mounted(policy, site).and_then(|()| repository.room(policy, site, state.newest.as_ref(), bytes)) {
+        Ok(holding) => describe_room(text, policy, &holding),
+        Err(reason) => not_now(text, site, &reason),
+    }
+}
+
+/// Adds what the client holds and may hold.
+fn describe_room(text: &mut String, policy: &Policy, holding: &Holding) -> u8 {
+    let about = if holding.due { ", or more" } else { "" };
+    let _ = writeln!(text, "the client holds {}{about}  ({})", held(&policy.quota, holding.used), policy.origins.of("quota"));
     0
 }
 

@@ -116,16 +116,8 @@ fn shown(bytes: &[u8]) -> String {
 
 /// What a file system holds beside the client's data: saved and put back between two kills.
 fn copy_state(from: &Path, to: &Path) {
-    for name in ["store", "spool", "mail"] {
-        let (from, to) = (from.join(name), to.join(name));
-        must(
-            Command::new("sh")
-                .arg("-c")
-                .arg("chmod -R u+w \"$2\" 2>/dev/null; rm -rf \"$2\" && cp -a \"$1\" \"$2\"")
-                .arg("sh")
-                .args([from, to]),
-        );
-    }
+    let script = "all='store spool mail'; cd \"$2\" && chmod -R u+w $all 2>/dev/null; rm -rf $all && cd \"$1\" && cp -a $all \"$2\"";
+    must(Command::new("sh").args(["-c", script, "sh"]).args([from, to]));
 }
 
 /// Every call that strace has written down, with the process that made it, where there are several, and the how manieth of its name it
@@ -168,7 +160,7 @@ fn is_met(log: &Path, point: &Point) -> bool {
 
 /// Tells a story once to see its points, then once for each of them.
 fn tell(story: &Story) {
-    let gate = Gate::with("", &format!("{POLICY}from: [192.0.2.7]\n"));
+    let gate = Gate::in_memory("", &format!("{POLICY}from: [192.0.2.7]\n"));
     make_sources(&gate);
     (story.before)(&gate);
     gate.flush();
@@ -224,9 +216,8 @@ fn tell(story: &Story) {
 
 /// Waits for what outlives the gate: an rsync, the pass that mails, and strace with its last line.
 fn settle(gate: &Gate) {
-    for program in ["strace", "snapgate-shell", "snapgate", "rsync"] {
-        support::until("it is gone", || support::processes::of(gate.path(), program).is_empty());
-    }
+    let programs = ["strace", "snapgate-shell", "snapgate", "rsync"];
+    support::until("they are gone", || support::processes::of_any(gate.path(), &programs).is_empty());
     // A process that ends gives up its name a moment before its descriptors.
     support::until("nobody carries rsync's lock", || !gate.rsync_runs());
 }

@@ -1,10 +1,13 @@
 //! What the tests of `snapgate remap` begin with: a server, a client, and a repository that goes from one account to another.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::ops::Deref;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
 
 use crate::owners::{first, skipped};
 use support::accounts::{self, Account, HANDING};
@@ -14,10 +17,34 @@ use support::{ALL_VERBS, Ran, Server, Setup, must, tree, until};
 
 pub(crate) const FULL: [&str; 2] = ["-AXH", "--numeric-ids"];
 
-/// A server whose repository goes from one account to the other. One at a time: what runs for one test would be in the way of the next.
+/// A server whose repository goes from one account to the other. One at a time for each pair of them: what runs for one test would be
+/// in the way of the next.
 pub(crate) struct Lab {
     server: Server,
     _alone: File,
+}
+
+thread_local! {
+    /// The pair of accounts that the test has, once it has its server.
+    static PAIR: Cell<Option<[usize; 2]>> = const { Cell::new(None) };
+}
+
+/// Waits for a pair of accounts that no other test is on.
+fn pair() -> File {
+    // An ordinary user has one account.
+    let pairs = &HANDING[..if accounts::is_root() { HANDING.len() } else { 1 }];
+    let of = |pair: &[usize; 2]| {
+        let lock = std::env::temp_dir().join(format!("snapgate-test-remap-{}.lock", accounts::account(pair[0]).uid));
+        let lock = File::create(lock).unwrap();
+        lock.try_lock().is_ok().then_some((*pair, lock))
+    };
+    loop {
+        if let Some((pair, lock)) = pairs.iter().find_map(of) {
+            PAIR.set(Some(pair));
+            return lock;
+        }
+        sleep(Duration::from_millis(20));
+    }
 }
 
 impl Deref for Lab {
@@ -30,10 +57,10 @@ impl Deref for Lab {
 
 /// A client on the first account; another, `moved`, on the second, whose login stands for the client's own once it has moved there.
 pub(crate) fn server(owners: &str) -> Lab {
-    let alone = File::create(std::env::temp_dir().join(format!("snapgate-test-remap-{}.lock", from().uid))).unwrap();
-    alone.lock().unwrap();
-    let setup = Setup::new().client_on(HANDING[0], "web1", &format!("{ALL_VERBS}{owners}"));
-    let server = setup.stranger_on(HANDING[1], "moved").start();
+    let alone = pair();
+    let [from, to] = PAIR.get().unwrap();
+    let setup = Setup::new().client_on(from, "web1", &format!("{ALL_VERBS}{owners}"));
+    let server = setup.stranger_on(to, "moved").start();
     Lab { server, _alone: alone }
 }
 
@@ -51,11 +78,11 @@ pub(crate) fn pushed(fill: fn(&Path)) -> Option<(Lab, Client, Repository, PathBu
 }
 
 pub(crate) fn from() -> Account {
-    accounts::account(HANDING[0])
+    accounts::account(PAIR.get().unwrap()[0])
 }
 
 pub(crate) fn to() -> Account {
-    accounts::account(HANDING[1])
+    accounts::account(PAIR.get().unwrap()[1])
 }
 
 /// The policy, now for the second account.

@@ -32,13 +32,13 @@ const HOMES: &str = "/var/lib/snapgate-test";
 const GROUP: &str = "snapgate";
 
 /// How many accounts root gets.
-pub const COUNT: usize = 7;
+pub const COUNT: usize = 9;
 
 /// The one whose ids for others change in `tests/sshd/owners_ranges.rs`. No other test is on it.
 pub const CHANGING: usize = 4;
 
-/// Two whose repositories change hands, for which no process of theirs may run. No other test is on them.
-pub const HANDING: [usize; 2] = [5, 6];
+/// Pairs of accounts whose repositories change hands, for which no process of theirs may run. No other test is on them.
+pub const HANDING: [[usize; 2]; 2] = [[5, 6], [7, 8]];
 
 /// Whether root runs the tests.
 pub fn is_root() -> bool {

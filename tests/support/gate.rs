@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::programs::{GATE, SNAPGATE};
 use crate::record::Record;
 use crate::run::{Ran, run};
-use crate::{getent, is_root, kept, mode, processes, versions};
+use crate::{getent, in_memory, is_root, kept, mode, processes, versions};
 
 /// A policy that lets its client do everything, root's `-o` and `-g` and an account's `-A` too, every push with its report.
 pub const POLICY: &str = "verbs: [prepare, rsync, complete, abort, status]\nreport: always\noptions: { allow: [acls, owner, group] }\n";
@@ -31,7 +31,18 @@ impl Gate {
 
     /// These lines in the site file, and this policy. `$DIR` stands for the gate's directory.
     pub fn with(site: &str, policy: &str) -> Self {
-        let dir = tempfile::Builder::new().prefix("snapgate-direct-").tempdir().unwrap();
+        Self::within(tempfile::Builder::new().prefix("snapgate-direct-").tempdir().unwrap(), site, policy)
+    }
+
+    /// The same where nothing waits for a disk, for tests that kill it at each call: the calls are the same. Where an account
+    /// keeps owners the programs are there as well, and take too much memory.
+    pub fn in_memory(site: &str, policy: &str) -> Self {
+        // Who names a directory means that one.
+        let is_told = std::env::var_os("TMPDIR").is_some();
+        if is_told || kept::keeper().is_some() { Self::with(site, policy) } else { Self::within(in_memory(), site, policy) }
+    }
+
+    fn within(dir: TempDir, site: &str, policy: &str) -> Self {
         let this = Self { dir };
         for name in ["config", "config/policies", "store", "spool", "mail"] {
             fs::create_dir(this.path().join(name)).unwrap();

@@ -52,7 +52,8 @@ pub fn read_all(dir: &Path) -> Vec<Mail> {
     paths.iter().map(|path| parse(&fs::read(path).unwrap())).collect()
 }
 
-fn parse(bytes: &[u8]) -> Mail {
+/// One mail.
+pub fn parse(bytes: &[u8]) -> Mail {
     use base64::Engine as _;
     let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
     let (header, body) = text.split_once("\n\n").unwrap_or((&text, ""));

@@ -38,12 +38,18 @@ pub fn descendants(roots: &[u32]) -> Vec<u32> {
 
 /// Processes of that program that stand in `dir`, name it, or hold something in it open.
 pub fn of(dir: &Path, program: &str) -> Vec<u32> {
+    of_any(dir, &[program])
+}
+
+/// The same of any of these programs.
+pub fn of_any(dir: &Path, programs: &[&str]) -> Vec<u32> {
     let named = |pid: &u32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let first = line.split(|byte| *byte == 0).next().unwrap_or_default();
-        first.ends_with(program.as_bytes())
+        programs.iter().any(|program| first.ends_with(program.as_bytes()))
     };
-    all().filter(|pid| belongs(*pid, dir)).filter(named).collect()
+    // The name first: to see whose it is takes a look at all that it has open.
+    all().filter(named).filter(|pid| belongs(*pid, dir)).collect()
 }
 
 /// Ends everything that a server has started.

@@ -2,15 +2,18 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 
-use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
 
+use super::trash::hold_of;
 use super::{Held, Opened, notes};
 use crate::act::store::tree::{each, open_at};
 use crate::act::store::{OrTrouble as _, disk::found, note_name, tree};
 use crate::decide::anomaly::{HeldNote, History};
-use crate::terms::Reason;
+use crate::terms::{Reason, SnapshotName};
 
 /// The directory of the notes on held snapshots.
 const HELD: &str = "held";
@@ -74,6 +77,20 @@ impl Opened {
 }
 
 impl Held<'_> {
+    /// Gives the note on a snapshot, if it is held, a name of its own beside the snapshot's place in
+    /// the trash. The other one stays until the next push: after a kill either is enough.
+    pub(super) fn keep_hold(&self, snapshot: &SnapshotName, trash: &OwnedFd, entry: &str) -> io::Result<()> {
+        let Some(directory) = found(open_at(&self.opened.state, HELD).map_err(io::Error::from))? else { return Ok(()) };
+        second_name((&directory, &note_name(snapshot.as_str())), (trash, &hold_of(entry)))
+    }
+
+    /// Holds a snapshot that is about to come back, if it was held when it went.
+    pub(super) fn hold_again(&self, snapshot: &SnapshotName, trash: &OwnedFd, entry: &str) -> io::Result<()> {
+        let directory = self.opened.directory(HELD)?;
+        second_name((trash, &hold_of(entry)), (&directory, &note_name(snapshot.as_str())))?;
+        Ok(fsync(&directory)?)
+    }
+
     /// Ends it. Returns whether it was held.
     pub fn release(&self, snapshot: &str) -> Result<bool, Reason> {
         let release = || -> io::Result<bool> {
@@ -89,5 +106,13 @@ impl Held<'_> {
     /// Writes down what good pushes were like.
     pub fn write_history(&self, history: &History) -> Result<(), Reason> {
         self.opened.write(self.opened.state.as_fd(), PUSHES, history).or_trouble("writing in", &self.opened.path)
+    }
+}
+
+/// Gives a note another name, if it is there. Where that name is taken, something is held by it.
+fn second_name((from, note): (&OwnedFd, &str), (to, name): (&OwnedFd, &str)) -> io::Result<()> {
+    match linkat(from, note, to, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::ENOENT | Errno::EEXIST) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }

@@ -83,7 +83,9 @@ fn chmod(path: &Path, mode: u32) {
 /// Inodes, and bytes of them, in a directory.
 fn room(path: &Path, seen: &mut std::collections::BTreeMap<u64, u64>) {
     let found = fs::symlink_metadata(path).unwrap();
-    seen.insert(found.ino(), found.blocks() * 512);
+    // A file has its blocks once it is written out, which may be while the reaper is at work.
+    let bytes = if found.is_file() { found.len().next_multiple_of(4096) } else { 0 };
+    seen.insert(found.ino(), bytes.max(found.blocks() * 512));
     if found.is_dir() {
         fs::read_dir(path).unwrap().for_each(|entry| room(&entry.unwrap().path(), seen));
     }

@@ -1,7 +1,9 @@
 //! The trash: snapshots that were taken out of history, and can be brought back.
 //!
 //! A place in the trash says by its name which snapshot it is and when it went, so that one rename
-//! says all, and nothing is half done after a kill. Why it went is in a note beside it.
+//! says all, and nothing is half done after a kill. Why it went is in a note beside it. If it was
+//! held as damage, a second name of that note is beside it as well: a good push may take the
+//! snapshot's name meanwhile, and ends what is held under it.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
@@ -29,6 +31,13 @@ pub(super) const REAPING: &str = "reaping";
 
 /// When a snapshot went, behind its name.
 pub(super) const STAMP: &str = "@%Y%m%dT%H%M%SZ";
+
+/// The end of the name that the note on a held snapshot has in the trash.
+const HOLD: &str = ".held.json";
+
+pub(super) fn hold_of(entry: &str) -> String {
+    entry.to_owned() + HOLD
+}
 
 /// Why a snapshot was removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,13 +77,15 @@ impl Held<'_> {
             let entry = format!("{}{}", key(name), at.format(STAMP));
             let note = entry.clone() + NOTE;
             self.opened.put(trash.as_fd(), &note, removal)?;
+            self.keep_hold(name, &trash, &entry)?;
             // Its `..` changes, so its owner has to have the right to write to it.
             let lent = Lent::open(parent, &last)?;
             match renameat2(parent, &*last, &trash, entry.as_str(), RenameFlags::RENAME_NOREPLACE) {
                 // One of this name went in this very second.
                 Err(Errno::EEXIST) => at += TimeDelta::seconds(1),
                 Err(error) => {
-                    gone(unlinkat(&trash, note.as_str(), UnlinkatFlags::NoRemoveDir))?;
+                    let hold = hold_of(&entry);
+                    [note, hold].iter().try_for_each(|note| gone(unlinkat(&trash, note.as_str(), UnlinkatFlags::NoRemoveDir)))?;
                     return Err(error.into());
                 }
                 Ok(()) => {
@@ -115,10 +126,14 @@ impl Held<'_> {
             let parent = way.last().map_or(self.opened.snapshots.as_fd(), |(_, directory)| directory.as_fd());
             let entry = CString::new(trashed.entry.as_str())?;
             let lent = Lent::open(trash.as_fd(), &entry)?;
+            // First, so that no moment shows it as a good one.
+            self.hold_again(name, &trash, &trashed.entry)?;
             renameat2(&trash, &*entry, parent, &*last, RenameFlags::RENAME_NOREPLACE)?;
-            // It is back, whatever becomes of its mode and its note.
+            // It is back, whatever becomes of its mode and its notes.
             let _ = lent.give_back();
-            let _ = unlinkat(&trash, (trashed.entry.clone() + NOTE).as_str(), UnlinkatFlags::NoRemoveDir);
+            for note in [trashed.entry.clone() + NOTE, hold_of(&trashed.entry)] {
+                let _ = unlinkat(&trash, note.as_str(), UnlinkatFlags::NoRemoveDir);
+            }
             Ok(fsync(parent)?)
         };
         bring().or_trouble("bringing back", &self.opened.path.join(name.below(Path::new("snapshots"))))
@@ -196,7 +211,7 @@ impl Opened {
             Ok(())
         })?;
         for note in notes {
-            let entry = note.strip_suffix(NOTE).unwrap_or(&note);
+            let entry = note.strip_suffix(HOLD).or_else(|| note.strip_suffix(NOTE)).unwrap_or(&note);
             if !is_directory(trash.as_fd(), &CString::new(entry)?) {
                 gone(unlinkat(trash, note.as_str(), UnlinkatFlags::NoRemoveDir))?;
             }

@@ -21,15 +21,32 @@ use super::keep::numbered;
 use super::tree::{Listed, allocated, kind, names_of, open, open_at, stat};
 use super::walk::{Closed, Next, Visitor, walk_tree};
 use super::{Held, Repository, Staging};
-use crate::decide::quota::{Book, Disk, Holding, Next as Announced, Reclaimed};
+use crate::decide::policy::{Policy, Site};
+use crate::decide::quota::{self, Book, Disk, Holding, Next as Announced, Reclaimed};
 use crate::terms::limits::{MAX_BOOK, MAX_TWINS};
-use crate::terms::{SnapshotName, Usage};
+use crate::terms::{Reason, SnapshotName, Usage};
 
 impl Repository {
     /// What the client holds. Nothing is walked.
     #[must_use]
     pub fn holding(&self, newest: Option<&SnapshotName>) -> Holding {
         self.book(newest).holding(read(&self.freed_note(), Reclaimed::read))
+    }
+
+    /// What the client holds, if it may bring something, or the bytes that it `wants` to bring.
+    ///
+    /// # Errors
+    /// With [`Code::Quota`](crate::terms::Code::Quota) where it holds as much as it may, and with
+    /// [`Code::Store`](crate::terms::Code::Store) where the disk has no room for it.
+    pub fn room(&self, policy: &Policy, site: &Site, newest: Option<&SnapshotName>, wants: Option<u64>) -> Result<Holding, Reason> {
+        let holding = self.holding(newest);
+        if let Some(reason) = quota::refusal(&policy.quota, &holding, wants) {
+            return Err(reason.rule(policy.origins.of("quota")));
+        }
+        if let Some(reason) = self.disk().and_then(|disk| quota::no_room(&disk, &site.min_free, wants)) {
+            return Err(reason.rule(site.origins.of("min_free")));
+        }
+        Ok(holding)
     }
 
     /// What is free on its disk; `None` where the kernel does not say.

@@ -134,6 +134,7 @@ fn clients(site: &Site, policies: &[Policy], report: &mut CheckReport) {
         let known = accounts.get(policy.user.as_str());
         let asked = known.and_then(|known| known.ask(policy, site));
         let mut found = lint::one(policy);
+        found.extend(lint::room(policy, &site.min_free));
         found.extend(client::on_disk(policy, site, known.map(|known| &known.account), asked.as_ref()));
         // An account's logins are reported with its first policy.
         if let Some(known) = known.filter(|_| !looked_at.contains(&policy.user.as_str())) {

@@ -53,6 +53,10 @@ fn cared(client: &Client<'_>, dry_run: bool) -> Summary {
         let what = "held, because it may be damage\nlook at it, then `snapgate release` or `snapgate discard`";
         summary.problems.push(format!("{held} {what}"));
     }
+    if let Some(why) = &facts.unread {
+        let help = "move it away: the next good push begins it anew";
+        summary.problems.push(format!("{why}: as long as it is so, pushes are compared with the last good one alone\n{help}"));
+    }
     if !dry_run {
         if last != facts.last {
             // While a push runs the next one does it again, which does no harm.

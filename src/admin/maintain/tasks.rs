@@ -62,6 +62,8 @@ pub(in crate::admin) struct Facts {
     is_full: bool,
     /// How many snapshots are held.
     pub(in crate::admin) held: usize,
+    /// Why it cannot be read what good pushes were like.
+    pub(super) unread: Option<String>,
 }
 
 impl Facts {
@@ -86,6 +88,7 @@ impl Facts {
             counts: policy.quota.is_set(),
             is_full,
             held: opened.held().map_err(failure)?,
+            unread: opened.history().err().map(|reason| reason.detail),
         })
     }
 

@@ -143,6 +143,10 @@ fn undeleted(client: &Client<'_>, wanted: &str) -> Result<Done, Failure> {
     let happened = format!("{snapshot} brought back by {}", client.by);
     let event = client.event(Body::Upkeep(Deed::Undelete, upkeep(happened, [snapshot.as_str()], "")), Mail::None);
     held.announce(&event).map_err(failure)?;
+    if opened.current().as_deref() == Some(wanted) {
+        // What it led to is gone, and what comes in its place may be damage.
+        held.set_current(leads_to(&opened, &client.snapshots(&opened)?, |_| false)).map_err(failure)?;
+    }
     held.bring_back(trashed, &snapshot).map_err(failure)?;
     held.sync().map_err(failure)?;
     if !opened.is_passed_over(wanted) && there.iter().all(|other| (other.at, other.as_str()) < (snapshot.at, snapshot.as_str())) {

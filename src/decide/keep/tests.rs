@@ -1,4 +1,4 @@
-//! The examples of other programs' documentation, and each floor; `tests/keep` goes through years.
+//! The examples of other programs' documentation, and each floor; `tests/upkeep/keep` goes through years.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

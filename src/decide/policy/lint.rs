@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::terms::limits::MIN_FREE_BYTES;
 use crate::terms::text::printable_path;
-use crate::terms::{Origin, Verb};
+use crate::terms::{Bytes, Origin, Verb};
 
-use super::{KeepOwners, PartialPushes, Policy, Source};
+use super::{KeepOwners, PartialPushes, Policy, Source, WhenFull};
+use crate::decide::quota::MinFree;
 use crate::decide::rsync::options::{self, Row, Rule, Runs};
 
 /// A finding of `check`.
@@ -78,6 +80,17 @@ pub fn one(policy: &Policy) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// A policy that shortens history where there is no room, on a site where there always is until the
+/// disk is full.
+pub fn room(policy: &Policy, leave: &MinFree) -> Option<Finding> {
+    let is_vain = policy.when_full == WhenFull::Shorten && !policy.quota.is_set() && *leave == MinFree::LEAST;
+    let (message, help) = (
+        format!("`when_full: shorten` waits until the disk has no more than {}: nothing else says what is full", Bytes(MIN_FREE_BYTES)),
+        "set `quota:` here, or `min_free:` in the site file",
+    );
+    is_vain.then(|| Finding::wrong(policy.origins.of("when_full"), message, help))
 }
 
 /// What the table says of the options that the policy names.
@@ -288,6 +301,21 @@ mod tests {
         assert_eq!(one(&policy("c", stops)), []);
         let clean = "when: [{days: mon-fri, hours: \"22:00-06:00\"}, {days: sat,sun}]\nfrom: [192.0.2.0/24, 198.51.100.0/24, \"2001:db8::/32\"]\nuser: root\noptions: { allow: [owner], refuse: [acls] }\n";
         assert_eq!(one(&policy("c", clean)), []);
+    }
+
+    #[test]
+    fn a_policy_that_shortens_history_on_a_site_that_has_no_room_to_run_short_of_is_found() {
+        let of = |text: &str, leave: &MinFree| room(&policy("c", text), leave).map(|found| found.to_string());
+        let found = of("when_full: shorten\n", &MinFree::LEAST).unwrap();
+        assert!(found.starts_with("c:1: `when_full: shorten` waits until the disk has no more than 1 MiB: "), "{found}");
+        let leaves = MinFree { inodes: crate::decide::quota::Part::Percent(5), ..MinFree::LEAST };
+        for (text, leave) in [
+            ("when_full: shorten\nquota: { inodes: 1M }\n", MinFree::LEAST),
+            ("when_full: shorten\n", leaves),
+            ("verbs: [rsync]\n", MinFree::LEAST),
+        ] {
+            assert_eq!(of(text, &leave), None, "{text}");
+        }
     }
 
     #[test]

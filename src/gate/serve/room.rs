@@ -20,15 +20,7 @@ impl Connection<'_> {
 
     /// Makes sure that the client may bring something, or the bytes that it `wants` to bring.
     pub(super) fn room(&self, repository: &Repository, state: &RepositoryState, wants: Option<u64>) -> Result<Holding, Reason> {
-        let Self { policy, site, .. } = self;
-        let holding = repository.holding(state.newest.as_ref());
-        if let Some(reason) = quota::refusal(&policy.quota, &holding, wants) {
-            return Err(reason.rule(policy.origins.of("quota")));
-        }
-        if let Some(reason) = repository.disk().and_then(|disk| quota::no_room(&disk, &site.min_free, wants)) {
-            return Err(reason.rule(site.origins.of("min_free")));
-        }
-        Ok(holding)
+        repository.room(self.policy, self.site, state.newest.as_ref(), wants)
     }
 
     /// What the disk still has for pushes, where they have to leave something free. A disk that says

@@ -8,7 +8,8 @@ use std::process::Command;
 use support::tree::write;
 use support::{Gate, can_trace, must, run, strace};
 
-use super::{current, events, gate, held, pushed, says, text};
+use super::{current, events, held, pushed, text};
+use crate::says;
 
 const CALLS: &str = "?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlinkat,?rmdir,?symlink,?symlinkat,?write,?fsync,?fdatasync,\
 ?chmod,?fchmod,?fchmodat,?fchown,?fchownat";
@@ -29,7 +30,7 @@ fn restore(gate: &Gate, kept: &Path) {
 
 /// A gate with a good snapshot, a source that is damage, and a copy of the repository as it is.
 fn prepared() -> (Gate, std::path::PathBuf) {
-    let gate = gate("anomaly: { current: good }\n");
+    let gate = Gate::in_memory("", &format!("{}anomaly: {{ current: good }}\n", support::POLICY));
     let source = gate.source("data");
     (0..40).for_each(|number| write(&source.join(format!("d/{number}")), text(number, 700)));
     assert_eq!(pushed(&gate, &source), [""; 0]);

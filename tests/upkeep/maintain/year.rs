@@ -1,8 +1,5 @@
 //! A year of two clients: real pushes through the gate, the timer's `maintain`, and only the clock is not real. What is left is what a model
-//! says, which knows no files (`tests/keep/model.rs`).
-
-#[path = "../keep/model.rs"]
-mod model;
+//! says, which knows no files (`keep/model.rs`).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +11,9 @@ use snapgate::decide::keep::{Keep, Snapshot};
 use snapgate::terms::{NamePattern, Zone};
 use support::{Gate, getent, run};
 
-use super::{count, says};
+use super::count;
+use crate::keep::model;
+use crate::says;
 
 /// So many days; `YEAR=long` has the clients push four times as often.
 const DAYS: i64 = 365;
@@ -107,7 +106,7 @@ impl Client {
 
 #[test]
 fn after_a_year_of_pushes_there_is_what_the_model_says() {
-    let gate = Gate::with("", support::POLICY);
+    let gate = Gate::in_memory("", support::POLICY);
     fs::remove_file(gate.path().join("config/policies/web1.yaml")).unwrap();
     let mut clients = [
         Client::new(

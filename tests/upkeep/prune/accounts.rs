@@ -6,7 +6,8 @@ use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use super::{make_old, says, with_history};
+use super::{says, with_history};
+use crate::make_old;
 use support::kept::{VARIABLE, again, again_dropped, keeper};
 use support::{Gate, accounts, must, skip, versions};
 
@@ -20,15 +21,15 @@ pub(super) fn is_by_account() -> bool {
 
 /// What holds whoever runs it, and whosever the files are.
 const TESTS: [&str; 9] = [
-    "by_hand::what_one_chooses_goes_and_comes_back",
-    "by_hand::what_came_back_stays_although_a_rule_had_removed_it",
-    "by_hand::floors_hold_unless_it_is_forced_and_current_never_dangles",
-    "by_hand::a_protected_snapshot_stays_until_then_or_until_somebody_says_otherwise",
-    "by_hand::what_a_restore_reads_is_not_removed",
-    "rules::what_no_rule_keeps_goes_to_the_trash_and_is_freed_after_its_grace",
-    "rules::nine_of_ten_go_only_where_somebody_says_so_and_that_is_mailed",
-    "rules::two_at_once_remove_each_snapshot_once",
-    "rules::a_snapshot_of_many_files_goes_at_once_and_none_of_it_is_left_in_the_end",
+    "prune::by_hand::what_one_chooses_goes_and_comes_back",
+    "prune::by_hand::what_came_back_stays_although_a_rule_had_removed_it",
+    "prune::by_hand::floors_hold_unless_it_is_forced_and_current_never_dangles",
+    "prune::by_hand::a_protected_snapshot_stays_until_then_or_until_somebody_says_otherwise",
+    "prune::by_hand::what_a_restore_reads_is_not_removed",
+    "prune::rules::what_no_rule_keeps_goes_to_the_trash_and_is_freed_after_its_grace",
+    "prune::rules::nine_of_ten_go_only_where_somebody_says_so_and_that_is_mailed",
+    "prune::rules::two_at_once_remove_each_snapshot_once",
+    "prune::rules::a_snapshot_of_many_files_goes_at_once_and_none_of_it_is_left_in_the_end",
 ];
 
 #[test]
@@ -44,16 +45,16 @@ fn an_account_that_keeps_owners_prunes_for_itself() {
 #[test]
 fn root_prunes_for_an_account_that_keeps_owners() {
     let more = [
-        "accounts::nothing_is_done_for_the_account_that_it_may_not_do",
-        "killed::prune_killed_anywhere_leaves_whole_snapshots_and_ends_the_next_time",
-        "killed::delete_killed_anywhere_takes_whole_snapshots_and_tells_of_each",
+        "prune::accounts::nothing_is_done_for_the_account_that_it_may_not_do",
+        "prune::killed::prune_killed_anywhere_leaves_whole_snapshots_and_ends_the_next_time",
+        "prune::killed::delete_killed_anywhere_takes_whole_snapshots_and_tells_of_each",
     ];
     again(&[&TESTS[..], &more].concat());
 }
 
 #[test]
 fn root_prunes_for_an_account_that_keeps_none() {
-    again_dropped(&[&TESTS[..], &["accounts::nothing_is_done_for_the_account_that_it_may_not_do"]].concat());
+    again_dropped(&[&TESTS[..], &["prune::accounts::nothing_is_done_for_the_account_that_it_may_not_do"]].concat());
 }
 
 fn open_to_all(path: &Path) {

@@ -1,5 +1,4 @@
 //! What a client may hold and how much that is: `quota:`, `min_free:`, `snapgate usage`, `when_full:`, and disks that run full.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says no by panicking, its helpers too")]
 
 mod book;
 mod full;
@@ -13,13 +12,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use snapgate::terms::Usage;
-use support::{Gate, Ran, run};
+use support::Gate;
 
-/// Runs the administrator's program.
-#[track_caller]
-fn says(gate: &Gate, words: &[&str]) -> Ran {
-    run(&mut gate.snapgate(words))
-}
+use crate::says;
 
 /// What `snapgate usage` says of the client, with these words behind it.
 #[track_caller]
@@ -52,16 +47,5 @@ fn look(path: &Path, seen: &mut BTreeMap<u64, u64>) {
     seen.insert(found.ino(), found.blocks() * 512);
     if found.is_dir() {
         fs::read_dir(path).unwrap().for_each(|entry| look(&entry.unwrap().path(), seen));
-    }
-}
-
-/// Has the trash look older than any grace.
-fn make_old(gate: &Gate) {
-    let trash = gate.inside(".snapgate/trash");
-    for entry in fs::read_dir(&trash).into_iter().flatten().flatten() {
-        let name = entry.file_name().into_string().unwrap();
-        let end = if name.ends_with(".json") { ".json" } else { "" };
-        let key = name.split('@').next().unwrap();
-        fs::rename(entry.path(), trash.join(format!("{key}@20260101T000000Z{end}"))).unwrap();
     }
 }

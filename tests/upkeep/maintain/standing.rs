@@ -4,7 +4,8 @@ use std::fs;
 
 use chrono::{TimeDelta, Utc};
 
-use super::{says, with_history};
+use super::with_history;
+use crate::says;
 
 #[test]
 fn status_shows_in_a_table_how_each_client_stands() {

@@ -1,6 +1,4 @@
 //! `snapgate maintain` and `status`, as a timer and the administrator run them.
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking, its helpers too")]
-#![expect(clippy::indexing_slicing, reason = "a test's own lists are as long as it made them")]
 
 mod accounts;
 mod killed;
@@ -12,19 +10,20 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{TimeDelta, Utc};
 use snapgate::act::prune::events;
 use snapgate::act::record::ledger;
-use snapgate::terms::{Event, Mail, NamePattern};
-use support::{Gate, Ran, run};
+use snapgate::terms::{Event, Mail};
+use support::Gate;
 
-fn name(at: DateTime<Utc>) -> String {
-    NamePattern::default().name_at(at).to_string()
-}
+use crate::{name, says};
 
 /// A gate whose client has pushed once, and has besides a copy of that snapshot of each of these ages in days.
 fn with_history(policy: &str, days: &[i64]) -> Gate {
-    let gate = Gate::with("", &format!("{}{policy}", support::POLICY));
+    with_history_in(Gate::with("", &format!("{}{policy}", support::POLICY)), days)
+}
+
+fn with_history_in(gate: Gate, days: &[i64]) -> Gate {
     let source = gate.source("data");
     fs::write(source.join("file"), "now").unwrap();
     gate.push(&source, &[]).exits(0);
@@ -34,11 +33,6 @@ fn with_history(policy: &str, days: &[i64]) -> Gate {
         support::must(Command::new("cp").arg("-a").arg(gate.newest()).arg(snapshot));
     }
     gate
-}
-
-#[track_caller]
-fn says(gate: &Gate, words: &[&str]) -> Ran {
-    run(&mut gate.snapgate(words))
 }
 
 /// All events of a client, wherever they stand.

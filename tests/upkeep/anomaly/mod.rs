@@ -1,5 +1,4 @@
 //! What is taken for damage, what is not, and what becomes of it: real pushes of trees with the shapes of real machines.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says no by panicking, its helpers too")]
 
 mod damage;
 mod ended;
@@ -12,8 +11,8 @@ use std::path::Path;
 
 use snapgate::act::record::ledger;
 use snapgate::terms::{Event, PushFacts};
+use support::Gate;
 use support::tree::{age, noise, write};
-use support::{Gate, Ran, run};
 
 /// Words of a text that somebody has written: it compresses as such texts do.
 fn text(seed: usize, length: usize) -> Vec<u8> {
@@ -72,11 +71,6 @@ fn pushed(gate: &Gate, source: &Path) -> Vec<String> {
 #[track_caller]
 fn facts(gate: &Gate) -> PushFacts {
     events(gate, "push").last().unwrap().push().unwrap().clone()
-}
-
-#[track_caller]
-fn says(gate: &Gate, words: &[&str]) -> Ran {
-    run(&mut gate.snapgate(words))
 }
 
 /// The events of a kind.

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use chrono::{TimeDelta, Utc};
 
-use super::{says, told, with_history};
+use super::{told, with_history_in};
+use crate::says;
 use support::{Gate, can_trace, must, run};
 
 const CALLS: &str = "?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlinkat,?rmdir,?write,?fsync,?fdatasync,?fchown,?flock";
@@ -39,7 +40,8 @@ fn maintain_killed_anywhere_loses_no_event_and_ends_the_next_time() {
     if !can_trace() {
         return;
     }
-    let gate = with_history("keep: { daily: 2 }\nmin_snapshots: 1\nkeep_within: 1h\n", &[1, 2, 3]);
+    let policy = "keep: { daily: 2 }\nmin_snapshots: 1\nkeep_within: 1h\n";
+    let gate = with_history_in(Gate::in_memory("", &format!("{}{policy}", support::POLICY)), &[1, 2, 3]);
     says(&gate, &["delete", "--client", "web1", &gate.snapshots()[0]]).exits(0);
     let source = gate.source("data");
     for number in 0..60 {

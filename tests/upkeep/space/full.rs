@@ -4,7 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use super::quota::{emptied, ended, free, megabytes, on};
-use super::{figures, make_old, says, stands, told};
+use super::{figures, stands, told};
+use crate::{make_old, says};
 use snapgate::terms::reason::Code;
 use support::mount::{Kind, Mount};
 use support::{must, tree};

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{figures, look, make_old, says, stands, told};
+use super::{figures, look, stands, told};
+use crate::{make_old, says};
 use support::{Gate, POLICY, Running, tree};
 
 /// Random numbers, the same in each run.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::{figures, stands, told};
+use crate::says;
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
 use snapgate::terms::{Mail, Usage};
@@ -26,7 +27,8 @@ pub(super) fn megabytes(source: &Path, from: u64, many: u64) {
 #[track_caller]
 pub(super) fn ended(gate: &Gate, ran: &Ran, code: Code, words: &[&str]) {
     assert_ne!(ran.status, 0);
-    support::until("the gate has ended", || !gate.is_at_work());
+    // It records what happened after it has let the repository go.
+    support::until("the gate has ended", || support::processes::of(gate.path(), "snapgate-shell").is_empty());
     let record = gate.record();
     assert_eq!((record.result, record.reasons[0].code, record.mail), (Outcome::Failed, code, Mail::Alert), "{record:?}");
     let reason = &record.reasons[0];
@@ -45,6 +47,11 @@ fn what_does_not_fit_is_refused_before_it_is_sent() {
     assert_eq!(figures(&told(&gate, &[])), stands(&gate));
     let status = gate.say("status").exits(0).stdout;
     assert!(status.contains("on the server:   3076 KiB of 10 MiB, 4 files and directories\n"), "{status}");
+    let explained = |words: &str, code| says(&gate, &["explain", "--client", "web1", words]).exits(code).stdout;
+    let (push, holds) = ("rsync --server -logDtpre.iLsfxCIvu . .", "the client holds 3076 KiB of 10 MiB, 4 files and directories  (");
+    assert!([push, "prepare 7000000"].iter().all(|command| explained(command, 0).contains(holds)));
+    let told = explained("prepare 8000000", 77);
+    assert!(told.contains("it could not be done now:\n  no   the client means to bring ") && told.contains("web1.yaml:"), "{told}");
     gate.say("prepare 7000000").exits(0);
     gate.say("abort").exits(0);
     let ran = gate.say("prepare 8000000").refused("quota", 77);
@@ -54,6 +61,8 @@ fn what_does_not_fit_is_refused_before_it_is_sent() {
     // It is used up: nothing is let in, and nothing but the ledger changes.
     policy(&gate, "quota: { bytes: 3M }\n");
     let before = (gate.snapshots(), stands(&gate));
+    let told = says(&gate, &["explain", "--client", "web1", push]).exits(77).stdout;
+    assert!(told.contains("  no   the client's quota is used up: 3076 KiB of 3 MiB"), "{told}");
     let ran = gate.push(&source, &[]);
     ended(&gate, &ran, Code::Quota, &["the server keeps as much of yours as it may", "3 MiB", "when_full: shorten"]);
     gate.say("prepare").refused("quota", 77);
@@ -134,7 +143,7 @@ fn history_from_before_there_was_a_book_is_counted_and_until_then_said_to_be_unk
     gate.push(&source, &[]).exits(0);
     assert!(gate.record().warnings.iter().any(|warning| warning.contains("not known exactly")), "{:?}", gate.record());
     assert!(gate.say("status").exits(0).stdout.contains(", or more\n"));
-    super::says(&gate, &["prune"]).exits(0);
+    says(&gate, &["prune"]).exits(0);
     assert_eq!((figures(&told(&gate, &[])), &told(&gate, &[])["recount_due"]), (stands(&gate), &false.into()));
 }
 

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::{events, is_whole, make_old, says, snapgate, trash, upkeep, with_history};
+use super::{events, is_whole, says, snapgate, trash, upkeep, with_history};
+use crate::make_old;
 use support::{Gate, can_trace, must, strace};
 
 const CALLS: &str = "?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlinkat,?rmdir,?symlink,?symlinkat,?write,?fsync,?fdatasync,\

@@ -9,7 +9,8 @@ use chrono::{TimeDelta, Utc};
 use snapgate::terms::NamePattern;
 use support::{Gate, POLICY, SNAPGATE, can_trace, must, run, tree};
 
-use super::{figures, says, stands, told};
+use super::{figures, stands, told};
+use crate::says;
 
 /// A client with a push of now, and before it a snapshot of a megabyte for each of so many days.
 fn with_days(policy: &str, days: i64) -> (Gate, Vec<String>) {

@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use snapgate::terms::Mail;
-use support::Gate;
+use support::mail::parse;
 use support::tree::{files, noise, write};
+use support::{Gate, smtp};
 
-use super::{current, facts, gate, held, home, pushed, says, text};
+use super::{current, facts, gate, held, home, pushed, text};
+use crate::says;
 
 /// A home that was pushed, and what makes it damage.
 #[track_caller]
@@ -130,6 +132,36 @@ fn the_administrator_is_told_at_once_with_figures_and_names_and_not_each_time() 
     // The client is told nothing, lest whoever has its key learns how far it may go.
     let said = gate.push(&source, &[]).exits(0);
     assert!(!said.stderr.contains("held") && !said.stderr.contains("anomaly"), "{}", said.stderr);
+}
+
+#[test]
+fn the_alert_leaves_at_once_through_a_real_mail_server_with_all_that_there_is_to_decide_by() {
+    let server = smtp::Server::plain();
+    let mail = format!("{{ from: gate@example.org, to: [alerts@example.org], transport: \"smtp://127.0.0.1:{}\" }}", server.port);
+    let gate = Gate::with(&format!("mail: {mail}\n"), support::POLICY);
+    gate.write("config/policies/web1.yaml", &policy_without_reports(&gate));
+    let source = gate.source("home");
+    home(&source);
+    assert_eq!(pushed(&gate, &source), [""; 0]);
+    encrypt(&source, |_, file| format!("{}.locked", file.display()));
+    let why = pushed(&gate, &source);
+    // Nobody has called `watch`: the gate did.
+    support::until("the alert arrives", || !server.taken().is_empty());
+    let taken = server.taken();
+    let [alert] = taken.as_slice() else { panic!("{taken:?}") };
+    let name = &gate.snapshots()[1];
+    assert_eq!((alert.to.as_slice(), alert.events()), (&["RCPT TO:<alerts@example.org>".to_owned()][..], 1));
+    assert_eq!(alert.header("Subject").unwrap(), format!("[snapgate] web1: published {name}, held (anomaly)"));
+    let text = parse(alert.data.as_bytes()).body;
+    let said = |words: &str| assert!(text.contains(words), "no `{words}`: {text}");
+    said("pushed what may be damage");
+    assert!(!why.is_empty());
+    why.iter().for_each(|why| said(why));
+    said(&format!("snapgate release --client web1 {name}"));
+    said(&format!("snapgate discard --client web1 {name}"));
+    let named = facts(&gate).held.unwrap().names;
+    assert_eq!(named.len(), 20);
+    named.iter().for_each(|name| said(&format!("  `{name}`")));
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! What the policy removes, and when.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use snapgate::terms::Mail;
 
-use super::{events, is_whole, make_old, says, snapgate, trash, with_history};
-use support::must;
+use super::{events, is_whole, says, snapgate, trash, with_history};
+use crate::make_old;
+use support::{Gate, must, processes, run};
 
 const DAILY: &str = "keep: { daily: 2 }\nmin_snapshots: 1\nkeep_within: 1h\n";
 
@@ -126,22 +130,53 @@ fn what_is_foreign_in_the_repository_is_never_removed() {
 
 #[test]
 fn a_snapshot_of_many_files_goes_at_once_and_none_of_it_is_left_in_the_end() {
-    let (gate, names) = with_history(&format!("{DAILY}trash_grace: 1h\n"), &[1, 2]);
-    let big = gate.inside("snapshots").join(&names[0]);
-    for directory in 0..100 {
-        let directory = big.join(directory.to_string());
-        fs::create_dir(&directory).unwrap();
-        (0..100).for_each(|file| fs::write(directory.join(file.to_string()), "x").unwrap());
+    let (gate, names) = with_history(&format!("{DAILY}trash_grace: 1h\n"), &[1, 2, 3]);
+    for name in &names[..2] {
+        let big = gate.inside("snapshots").join(name);
+        for directory in 0..50 {
+            let directory = big.join(directory.to_string());
+            fs::create_dir(&directory).unwrap();
+            (0..100).for_each(|file| fs::write(directory.join(file.to_string()), "x").unwrap());
+        }
+        must(Command::new("chown").args(["-R", "--reference"]).args([&big.join("own"), &big]));
     }
-    must(std::process::Command::new("chown").args(["-R", "--reference"]).args([&big.join("own"), &big]));
-    says(&gate, &["prune"]).exits(0);
-    assert_eq!(trash(&gate), names[..1]);
-    // It is in history or in the trash, and whole in either.
-    let there = fs::read_dir(gate.inside(".snapgate/trash")).unwrap().flatten().map(|entry| entry.path());
-    assert!(there.filter(|path| path.is_dir()).all(|path| is_whole(&path)));
-    make_old(&gate);
-    let said = says(&gate, &["prune", "web1"]).exits(0).stdout;
-    assert!(said.contains("10104 inodes free"), "{said}");
+    let file = gate.path().join("config/policies/web1.yaml");
+    let policy = fs::read_to_string(&file).unwrap();
+    // By hand, and as cron does it.
+    for (kept, command) in [(3, "prune"), (2, "maintain")] {
+        gate.write("config/policies/web1.yaml", &policy.replace("daily: 2", &format!("daily: {kept}")));
+        says(&gate, &["prune"]).exits(0);
+        assert_eq!(trash(&gate), names[3 - kept..4 - kept]);
+        // It is in history or in the trash, and whole in either.
+        let there = fs::read_dir(gate.inside(".snapgate/trash")).unwrap().flatten().map(|entry| entry.path());
+        assert!(there.filter(|path| path.is_dir()).all(|path| is_whole(&path)));
+        make_old(&gate);
+        let (said, paces) = at_its_pace(&gate, &mut snapgate(&gate, &[command, "web1"]));
+        assert!(said.contains(" 5054 inodes free"), "{said}");
+        if Path::new("/usr/bin/ionice").exists() {
+            assert_eq!(paces, BTreeSet::from(["idle".to_owned()]), "{command}");
+        }
+    }
+}
+
+/// What a command says, and the classes in which the threads that remove things may use the disk (ionice(1)).
+fn at_its_pace(gate: &Gate, command: &mut Command) -> (String, BTreeSet<String>) {
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut paces = BTreeSet::new();
+    while child.try_wait().unwrap().is_none() {
+        for pid in processes::of(gate.path(), "snapgate") {
+            let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+            // The first one only waits.
+            for thread in threads.map(|entry| entry.file_name()).filter(|thread| thread.to_str() != Some(&pid.to_string())) {
+                let pace = run(Command::new("ionice").arg("-p").arg(thread));
+                // It may have ended meanwhile.
+                paces.extend(Some(pace.stdout.trim().to_owned()).filter(|_| pace.status == 0));
+            }
+        }
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    (String::from_utf8(output.stdout).unwrap(), paces)
 }
 
 #[test]

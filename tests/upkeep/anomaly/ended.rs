@@ -6,7 +6,8 @@ use snapgate::terms::View;
 use support::Gate;
 use support::tree::{noise, write};
 
-use super::{current, events, facts, gate, held, home, pushed, says, text};
+use super::{current, events, facts, gate, held, home, pushed, text};
+use crate::says;
 
 /// A gate with a good snapshot, and a second one that is held.
 fn with_damage(policy: &str) -> (Gate, Vec<String>) {
@@ -71,10 +72,36 @@ fn a_discarded_snapshot_goes_to_the_trash_and_its_audit_stays() {
     assert!(events(&gate, "discard")[0].summary().starts_with(&format!("{} discarded by ", names[1])));
     assert!(events(&gate, "push").iter().any(|event| event.push().unwrap().held.is_some()), "why it was held stays in the ledger");
     says(&gate, &["maintain"]).exits(0);
-    let note = fs::read_dir(gate.inside(".snapgate/trash")).unwrap().flatten().find(|entry| entry.path().is_file()).unwrap();
-    assert!(fs::read_to_string(note.path()).unwrap().contains("a virus"));
+    let note = fs::read_dir(gate.inside(".snapgate/trash")).unwrap().flatten().filter(|entry| entry.path().is_file());
+    assert!(note.map(|note| fs::read_to_string(note.path()).unwrap()).any(|note| note.contains("a virus")));
     says(&gate, &["undelete", "--client", "web1", &names[1]]).exits(0);
     assert_eq!(gate.snapshots(), names);
+}
+
+#[test]
+fn a_good_push_that_takes_the_name_of_damage_ends_only_what_its_own_snapshot_is_held_for() {
+    let gate = gate("anomaly: { current: good }\nsnapshots: { name: \"%Y-%m-%d\" }\n");
+    let day = |days| chrono::Utc::now() + chrono::TimeDelta::days(days);
+    let source = gate.source("home");
+    home(&source);
+    assert_eq!(pushed(&gate, &source), [""; 0]);
+    gate.set_clock(day(1));
+    fs::remove_dir_all(source.join("Documents")).unwrap();
+    fs::remove_dir_all(source.join("src")).unwrap();
+    assert!(!pushed(&gate, &source).is_empty());
+    let names = gate.snapshots();
+    says(&gate, &["discard", "--client", "web1", &names[1]]).exits(0);
+    home(&source);
+    assert_eq!(pushed(&gate, &source), [""; 0], "on the same day");
+    assert_eq!((gate.snapshots(), held(&gate), current(&gate)), (names.clone(), vec![], names[1].clone()));
+    let there = says(&gate, &["undelete", "--client", "web1", &names[1]]).exits(64).stderr;
+    assert!(there.contains("has another snapshot"), "{there}");
+    assert_eq!(held(&gate), [""; 0]);
+    // As in a hurry, or by whoever was killed before it was published.
+    fs::remove_dir_all(gate.inside("snapshots").join(&names[1])).unwrap();
+    says(&gate, &["undelete", "--client", "web1", &names[1]]).exits(0);
+    assert_eq!((gate.snapshots(), held(&gate), current(&gate)), (names.clone(), names[1..].to_vec(), names[0].clone()));
+    assert_eq!(fs::read_dir(gate.inside(".snapgate/trash")).unwrap().count(), 0, "nothing is left of it there");
 }
 
 #[test]
@@ -110,6 +137,19 @@ fn a_history_that_cannot_be_read_is_not_written_over_and_pushes_are_judged() {
     assert_eq!(fs::read_to_string(&history).unwrap(), "torn");
     let told = fs::read_to_string(gate.inside(".snapgate/ledger.jsonl")).unwrap();
     assert!(told.lines().last().unwrap().contains("pushes.json"), "{told}");
+    // The administrator hears of it from the timer, and not every hour.
+    let heard = || {
+        let said = says(&gate, &["maintain"]).exits(1).stdout;
+        assert!(said.contains("pushes.json") && said.contains("\n    move it away: "), "{said}");
+        gate.flush();
+        gate.mails().len()
+    };
+    let first = heard();
+    assert!(gate.mails().iter().any(|mail| mail.contains("move it away")));
+    assert_eq!((heard(), heard()), (first, first));
+    fs::remove_file(&history).unwrap();
+    assert_eq!(pushed(&gate, &gate.source("home")), [""; 0]);
+    assert!(history.exists() && !says(&gate, &["maintain"]).exits(1).stdout.contains("pushes.json"), "the held one is left");
 }
 
 #[test]

@@ -1,5 +1,4 @@
 //! `snapgate prune`, `delete`, `undelete` and `protect`, as the administrator runs them.
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking, its helpers too")]
 
 mod accounts;
 mod by_hand;
@@ -13,10 +12,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{TimeDelta, Utc};
 use snapgate::act::record::ledger;
-use snapgate::terms::{Event, NamePattern, Upkeep, View};
+use snapgate::terms::{Event, Upkeep, View};
 use support::{Gate, Ran, SNAPGATE, kept, must, run};
+
+use crate::name;
 
 /// A gate whose client has pushed once and has, besides, a snapshot of each of these ages in days. Each has three files, one of which
 /// all of them share.
@@ -45,10 +46,6 @@ fn fill(directory: &Path, text: &str) {
     fs::create_dir_all(directory.join("below")).unwrap();
     fs::write(directory.join("below/file"), text).unwrap();
     fs::write(directory.join("own"), text).unwrap();
-}
-
-fn name(at: DateTime<Utc>) -> String {
-    NamePattern::default().name_at(at).to_string()
 }
 
 /// What runs the administrator's program: whoever runs the tests, or the account where it is to do that itself.
@@ -93,15 +90,4 @@ fn trash(gate: &Gate) -> Vec<String> {
 /// Whether a tree is as it was made.
 fn is_whole(snapshot: &Path) -> bool {
     ["below/file", "own", "shared"].iter().all(|file| snapshot.join(file).is_file())
-}
-
-/// Has the trash look older than any grace.
-fn make_old(gate: &Gate) {
-    let trash = gate.inside(".snapgate/trash");
-    for entry in fs::read_dir(&trash).unwrap().flatten() {
-        let name = entry.file_name().into_string().unwrap();
-        let end = if name.ends_with(".json") { ".json" } else { "" };
-        let key = name.split('@').next().unwrap();
-        fs::rename(entry.path(), trash.join(format!("{key}@20260101T000000Z{end}"))).unwrap();
-    }
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 
-use super::{events, make_old, name, says, snapgate, trash, upkeep, with_history};
+use super::{events, says, snapgate, trash, upkeep, with_history};
+use crate::{make_old, name};
 use snapgate::terms::Event;
 use support::mount::{Kind, Mount};
 use support::{Gate, Running, must, until, versions};
@@ -23,15 +24,15 @@ const KILLS: &str = "PRUNE_KILLS";
 
 /// What depends on the file system.
 const TESTS: [&str; 9] = [
-    "killed::prune_killed_anywhere_leaves_whole_snapshots_and_ends_the_next_time",
-    "killed::the_reaper_killed_anywhere_leaves_nothing_in_the_end",
-    "killed::undelete_killed_anywhere_brings_it_back_the_next_time",
-    "killed::delete_killed_anywhere_takes_whole_snapshots_and_tells_of_each",
-    "killed::protect_and_unprotect_killed_anywhere_have_done_what_the_ledger_says",
-    "rules::what_no_rule_keeps_goes_to_the_trash_and_is_freed_after_its_grace",
-    "wrong::a_trash_that_cannot_be_emptied_is_told_of_once_a_day_and_keeps_nothing_back",
-    "wrong::a_snapshot_that_cannot_be_moved_keeps_the_others_from_nothing",
-    "disks::killed_at_any_moment_beside_pushes_nothing_is_damaged_or_forgotten",
+    "prune::killed::prune_killed_anywhere_leaves_whole_snapshots_and_ends_the_next_time",
+    "prune::killed::the_reaper_killed_anywhere_leaves_nothing_in_the_end",
+    "prune::killed::undelete_killed_anywhere_brings_it_back_the_next_time",
+    "prune::killed::delete_killed_anywhere_takes_whole_snapshots_and_tells_of_each",
+    "prune::killed::protect_and_unprotect_killed_anywhere_have_done_what_the_ledger_says",
+    "prune::rules::what_no_rule_keeps_goes_to_the_trash_and_is_freed_after_its_grace",
+    "prune::wrong::a_trash_that_cannot_be_emptied_is_told_of_once_a_day_and_keeps_nothing_back",
+    "prune::wrong::a_snapshot_that_cannot_be_moved_keeps_the_others_from_nothing",
+    "prune::disks::killed_at_any_moment_beside_pushes_nothing_is_damaged_or_forgotten",
 ];
 
 #[test]

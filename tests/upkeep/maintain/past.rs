@@ -7,7 +7,8 @@ use std::os::unix::fs::symlink;
 use chrono::{TimeDelta, Utc};
 use snapgate::act::record::ledger;
 
-use super::{count, says, told, with_history};
+use super::{count, told, with_history};
+use crate::says;
 
 fn old_ledgers(gate: &support::Gate) -> Vec<String> {
     let entries = fs::read_dir(gate.inside(".snapgate/ledgers")).into_iter().flatten();

@@ -7,7 +7,8 @@ use chrono::{TimeDelta, Utc};
 use nix::sys::signal::Signal;
 use snapgate::terms::{Mail, NamePattern};
 
-use super::{events, make_old, name, says, snapgate, trash, upkeep, with_history};
+use super::{events, says, snapgate, trash, upkeep, with_history};
+use crate::{make_old, name};
 use support::{Gate, Running, is_root, must, processes, run, skip, until};
 
 const DAILY: &str = "keep: { daily: 2 }\nmin_snapshots: 1\nkeep_within: 1h\n";

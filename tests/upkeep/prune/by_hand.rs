@@ -2,7 +2,8 @@
 
 use std::fs::{self, File};
 
-use super::{events, is_whole, make_old, says, trash, with_history};
+use super::{events, is_whole, says, trash, with_history};
+use crate::make_old;
 
 #[test]
 fn what_one_chooses_goes_and_comes_back() {
