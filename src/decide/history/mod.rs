@@ -3,7 +3,9 @@
 //! Nothing here may tell one client anything of another's: all that is looked at is one repository's.
 
 pub mod cell;
+pub mod daily;
 pub mod export;
+pub mod pull;
 mod select;
 
 pub use select::{Candidate, History, Located, NotSelected};
