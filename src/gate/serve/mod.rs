@@ -25,7 +25,7 @@ pub(super) fn perform(connection: &Connection<'_>, permit: &Permit, standby: Opt
     match permit.command() {
         Command::Push(push) => connection.push(push, permit.closing(), standby),
         Command::Restore(restore) => match &restore.transfer {
-            Ok(transfer) => connection.restore(transfer, standby),
+            Ok(transfer) => connection.restore(transfer, standby).map_err(restore::sends_nothing),
             // No verdict allows it; this guards against a mistake in one.
             Err(_) => Err(incomplete()),
         },
