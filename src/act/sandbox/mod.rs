@@ -71,7 +71,7 @@ fn close_in(orders: &mut Orders, isolation: Isolation, known: Option<RunsAs>) ->
     let runs_as = known.map_or_else(|| orders.learn_who(), |known| Ok(Some(known)))?.ok_or(None)?;
     let begun = apart.map(|apart| apart.begin(&spec::libraries_shown(), runs_as)).transpose().map_err(no_view)?;
     let sandbox: Sandbox = orders.receive(isolation)?.ok_or(None)?;
-    begun.map_or(Ok(()), |begun| begun.finish(&sandbox.binds)).map_err(without(Part::Unseen))?;
+    begun.map_or(Ok(()), |begun| begun.finish(&sandbox.binds, sandbox.listing.as_ref())).map_err(without(Part::Unseen))?;
     let mapped = runs_as == RunsAs::ClientsRoot;
     if mapped {
         // The last step that needs a power of the account's.
@@ -84,8 +84,8 @@ fn close_in(orders: &mut Orders, isolation: Isolation, known: Option<RunsAs>) ->
     if isolation.filter == Some(Filter::History) {
         process::give_up_power(users(runs_as, isolation)).map_err(no_jail)?;
     }
-    if isolation.asks {
-        // Without the gate nobody would make its links. After the view, because a new user
+    if isolation.asks || isolation.view {
+        // Without the gate nobody would make its links, or keep what it reads. After the view, because a new user
         // namespace resets it; before the gate is answered, which fails if the gate is gone.
         process::end_with_parent()?;
     }
@@ -172,6 +172,7 @@ fn tried_out(program: &Path, whom: &Whom, isolation: Isolation) -> Result<(), St
         isolation,
         limits: None,
         binds: vec![spec::program_shown(program)],
+        listing: None,
         grants: None,
         directory: PathBuf::from("/"),
         program: program.to_path_buf(),

@@ -6,7 +6,7 @@ use crate::terms::limits::MIN_FREE_BYTES;
 use crate::terms::text::printable_path;
 use crate::terms::{Bytes, Origin, Verb};
 
-use super::{KeepOwners, PartialPushes, Policy, Source, WhenFull};
+use super::{KeepOwners, PartialPushes, Policy, Restore, Source, WhenFull};
 use crate::decide::quota::MinFree;
 use crate::decide::rsync::options::{self, Row, Rule, Runs};
 
@@ -71,6 +71,10 @@ pub fn one(policy: &Policy) -> Vec<Finding> {
         let help =
             "nothing, if the client pushes the whole; otherwise add prepare and complete to `verbs:`, or say `partial_pushes: merge`";
         found.push(Finding::note(policy.origins.of("partial_pushes"), message, help));
+    }
+    if policy.restore != Restore::default() && !has(Verb::Restore) {
+        let message = "`restore:` has rules, and `restore` is not among the verbs: nothing can be pulled";
+        found.push(Finding::note(policy.origins.of("restore"), message, "add restore to `verbs:`, or remove them"));
     }
     found.extend(options(policy));
     let keys = policy.keys.as_deref().unwrap_or_default();

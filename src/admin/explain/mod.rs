@@ -1,5 +1,7 @@
 //! `snapgate explain`: would this be allowed, and why? It decides with the gate's own code.
 
+mod pull;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -158,12 +160,18 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
                 Err(reason) => not_now(&mut text, site, reason),
             },
             Command::Prepare { bytes } => describe_prepare(&mut text, site, policy, *bytes),
+            Command::Restore(restore) => match (&owned, &restore.transfer) {
+                (Ok(owners), Ok(transfer)) => pull::describe(&mut text, &pull::Imagined { site, policy, zone, request, owners }, transfer),
+                (Err(reason), _) => not_now(&mut text, site, reason),
+                (_, Err(_)) => 0,
+            },
             Command::Greeting
             | Command::Help
             | Command::Probe(_)
             | Command::Status
             | Command::Complete { .. }
             | Command::Abort
+            | Command::SecludedRestore(_)
             | Command::Secluded(_) => 0,
         },
     };
