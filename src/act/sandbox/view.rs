@@ -15,7 +15,8 @@ use nix::sys::prctl::set_dumpable;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{Gid, Uid, getegid, geteuid, pivot_root};
 
-use crate::decide::sandbox::spec::{Bind, Kind, RunsAs};
+use super::front;
+use crate::decide::sandbox::spec::{Bind, Front, Kind, RunsAs};
 use crate::terms::text::printable_path;
 
 /// Where the new root is built: a directory that every system has and that is not shown.
@@ -123,10 +124,11 @@ impl Begun {
     ///
     /// # Errors
     /// As [`begin`].
-    pub fn finish(self, binds: &[Bind]) -> Result<(), String> {
+    pub fn finish(self, binds: &[Bind], front: Option<(&Front, u32)>) -> Result<(), String> {
         // From here on nothing of the server's comes in any more.
         step("keeping mounts out", mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING))?;
         binds.iter().try_for_each(show)?;
+        front.map_or(Ok(()), |(front, user)| front::put_together(front, user))?;
         step("changing to the new root", nix::unistd::chdir(WORKSHOP))?;
         // The old root ends up over the new one and is removed from there (pivot_root(2),
         // "pivot_root(".", ".")").
@@ -137,7 +139,7 @@ impl Begun {
     }
 }
 
-const NOTHING: Option<&str> = None;
+pub(super) const NOTHING: Option<&str> = None;
 
 /// Leaves for a user namespace below this one, which has no ids yet. All powers in the old one are
 /// gone: it cannot change the mounts of its view any more.
@@ -208,7 +210,7 @@ fn kept(had: FsFlags) -> MsFlags {
     pairs.into_iter().filter(|(flag, _)| had.contains(*flag)).map(|(_, flag)| flag).collect()
 }
 
-fn within(path: &Path) -> PathBuf {
+pub(super) fn within(path: &Path) -> PathBuf {
     Path::new(WORKSHOP).join(path.strip_prefix("/").unwrap_or(path))
 }
 
@@ -224,6 +226,6 @@ fn make_place(at: &Path, directory: bool) -> io::Result<()> {
     Ok(())
 }
 
-fn step(what: &str, done: nix::Result<()>) -> Result<(), String> {
+pub(super) fn step(what: &str, done: nix::Result<()>) -> Result<(), String> {
     done.map_err(|error| format!("{what}: {}", error.desc()))
 }

@@ -58,7 +58,7 @@ pub fn sender(source: Source<'_>) -> Run {
     words.extend([".".into(), name.map_or_else(|| ".".into(), |name| Path::new(".").join(name).into_os_string())]);
     // It was pushed within the policy's limits and only root reads it: they must not break a
     // restore.
-    Run::unlimited(Sandbox { isolation, limits: None, binds, grants, directory, program: program.to_path_buf(), argv: words })
+    Run::unlimited(Sandbox { isolation, limits: None, binds, front: None, grants, directory, program: program.to_path_buf(), argv: words })
 }
 
 /// The words of the rsync that writes into `directory`, where it is started. It starts the other
