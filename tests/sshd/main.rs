@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod asking;
+mod browse;
 mod crowd;
 mod demo;
 mod dropbear;

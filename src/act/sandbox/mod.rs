@@ -76,7 +76,7 @@ fn close_in(orders: &mut Orders, isolation: Isolation, known: Option<RunsAs>) ->
     let mapped = runs_as == RunsAs::ClientsRoot;
     let user = if mapped { 0 } else { geteuid().as_raw() };
     let front = sandbox.front.as_ref().map(|front| (front, user));
-    begun.map_or(Ok(()), |begun| begun.finish(&sandbox.binds, front)).map_err(without(Part::Unseen))?;
+    begun.map_or(Ok(()), |begun| begun.finish(&sandbox.binds, sandbox.listing.as_ref(), front)).map_err(without(Part::Unseen))?;
     if mapped {
         // The last step that needs a power of the account's.
         view::leave_powers().map_err(without(Part::View))?;
@@ -177,6 +177,7 @@ fn tried_out(program: &Path, whom: &Whom, isolation: Isolation) -> Result<(), St
         limits: None,
         binds: vec![spec::program_shown(program)],
         front: None,
+        listing: None,
         grants: None,
         directory: PathBuf::from("/"),
         program: program.to_path_buf(),

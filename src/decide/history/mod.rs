@@ -1,7 +1,10 @@
-//! Asking history: which snapshot is meant.
+//! Asking history: which snapshot is meant, and what holds a program that reads it.
 //!
 //! Nothing here may tell one client anything of another's: all that is looked at is one repository's.
 
+pub mod browse;
+pub mod cell;
+pub mod export;
 mod select;
 
 pub use select::{Candidate, History, Located, NotSelected};

@@ -79,6 +79,9 @@ pub struct Sandbox {
     /// What becomes its root once it is loaded; `None`: it keeps the one that it began in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub front: Option<Front>,
+    /// Directories that it sees there and that are nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing: Option<Listing>,
     /// What the kernel lets it do there; `None`: whatever its account may.
     pub grants: Option<Vec<Grant>>,
     /// Where it starts.
@@ -146,6 +149,17 @@ pub const FRONT: &str = "/front";
 
 /// What stands for the user database before the front does: one name, which is no server's.
 pub const PASSWD: &str = "/etc/passwd";
+
+/// Empty directories, with times, that stand for what could be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// Where they are seen.
+    #[serde(with = "bytes")]
+    pub at: PathBuf,
+    /// Each one's path from there, without `..`, and its time in seconds since 1970. One that holds
+    /// others stands behind them, so that its time is not changed by them.
+    pub entries: Vec<(String, i64)>,
+}
 
 words! {
     /// In which way something is seen; the text stands in `explain`.
@@ -266,6 +280,7 @@ mod tests {
                 limits: limited.then_some(Limits { memory: 1, processes: granted.then_some(2), file_size: (!granted).then_some(3) }),
                 binds: if limited { libraries_shown() } else { Vec::new() },
                 front: limited.then(|| Front { names: vec!["a/b".to_owned()], from: "/x".into(), link: None }),
+                listing: granted.then(|| Listing { at: "/x".into(), entries: vec![("a".to_owned(), -1)] }),
                 grants: granted.then(|| system(program)),
                 directory: PathBuf::from(&strange),
                 program: program.to_path_buf(),

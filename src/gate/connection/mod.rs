@@ -150,7 +150,7 @@ fn place(
     waiting: Option<Undecided>,
     inherited: Inherited,
 ) -> (Owners, Place) {
-    if !command.as_ref().is_ok_and(Command::touches_trees) {
+    if !command.as_ref().is_ok_and(Command::needs_ids) {
         return (Owners::Account, Place::Here(None));
     }
     let owners = match owners_of(site, policy, &request.account) {

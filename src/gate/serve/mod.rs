@@ -1,6 +1,7 @@
-//! What a client may do here: push, by itself or in a transaction, and ask.
+//! What a client may do here: push, by itself or in a transaction, look at snapshots, and ask.
 
 mod brake;
+mod browse;
 mod carry;
 mod hooks;
 mod measure;
@@ -23,6 +24,7 @@ pub(super) fn perform(connection: &Connection<'_>, permit: &Permit, standby: Opt
     let policy = connection.policy;
     match permit.command() {
         Command::Push(push) => connection.push(push, permit.closing(), standby),
+        Command::Browse => connection.browse(permit.closing()),
         Command::Secluded(_) => Err(incomplete()),
         Command::Prepare { bytes } => connection.prepare(*bytes),
         Command::Complete { status } => connection.complete(*status),

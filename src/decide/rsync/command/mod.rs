@@ -47,6 +47,8 @@ pub enum Command {
     },
     /// Discards a transaction.
     Abort,
+    /// Looks at snapshots with sftp.
+    Browse,
     /// A push.
     Push(Push),
     /// A push whose rest is still to be read from standard input. It can be judged, never run.
@@ -84,6 +86,7 @@ impl Command {
             Self::Prepare { .. } => Verb::Prepare,
             Self::Complete { .. } => Verb::Complete,
             Self::Abort => Verb::Abort,
+            Self::Browse => Verb::Browse,
             Self::Push(_) | Self::Secluded(_) => Verb::Rsync,
         }
     }
@@ -91,6 +94,11 @@ impl Command {
     /// Whether it may change the files of snapshots, or of one in progress.
     pub fn touches_trees(&self) -> bool {
         self.verb().row().touches_trees
+    }
+
+    /// Whether it needs the client's ids, where they are kept.
+    pub fn needs_ids(&self) -> bool {
+        self.touches_trees() || self.verb().row().reads_trees
     }
 }
 
@@ -151,6 +159,10 @@ fn from_words(words: &[String], bytes: &[u8]) -> Result<Command, Vec<Reason>> {
     if RSYNC.contains(&first.as_str()) {
         return push::parse(rest);
     }
+    // sshd's settings may name options behind it; none of them counts.
+    if is_sftp_server(first) {
+        return Ok(Command::Browse);
+    }
     let Some(verb) = Verb::read(first) else {
         let is_gate = is_the_gate(Path::new(first));
         return Err(vec![if is_gate { gate(first) } else { instead_of_rsync(bytes).unwrap_or_else(|| stranger(first)) }]);
@@ -164,7 +176,8 @@ fn from_words(words: &[String], bytes: &[u8]) -> Result<Command, Vec<Reason>> {
         (Verb::Prepare, [bytes]) => Command::Prepare { bytes: Some(size(bytes)?) },
         (Verb::Prepare, _) => Command::Prepare { bytes: None },
         (Verb::Abort, _) => Command::Abort,
-        (Verb::Restore | Verb::Browse | Verb::List | Verb::History, _) => {
+        (Verb::Browse, _) => return Err(vec![usage("snapshots are not browsed by a command", "use sftp, scp or sshfs")]),
+        (Verb::Restore | Verb::List | Verb::History, _) => {
             return Err(vec![usage(format!("`{verb}` cannot be asked for yet"), "use ssh without a command to see what may be done")]);
         }
     };
@@ -215,15 +228,29 @@ pub(in crate::decide) fn stranger(first: &str) -> Reason {
 /// What to do for a client that needs more than this.
 const OTHER_ACCOUNT: &str = "a key that needs it belongs to an account without the gate";
 
+/// Whether sshd is to start its `sftp` subsystem by this word, wherever it has that. The site's own
+/// sftp-server is what runs.
+fn is_sftp_server(first: &str) -> bool {
+    matches!(file_name(first), "sftp-server" | "internal-sftp")
+}
+
+fn file_name(first: &str) -> &str {
+    first.rsplit('/').next().unwrap_or(first)
+}
+
 /// The reason for another way to transfer files that OpenSSH's clients take.
 fn transfer(first: &str) -> Option<Reason> {
-    let (code, name) = match first.rsplit('/').next().unwrap_or(first) {
-        "sftp-server" | "internal-sftp" => (Code::Sftp, "sftp"),
-        "scp" => (Code::Scp, "scp"),
-        _ => return None,
-    };
-    let reason = Reason::new(code, format!("{name} is not offered over this key"));
-    Some(reason.hint("use rsync, for instance rsync -a /data host:").remedy(OTHER_ACCOUNT))
+    if is_sftp_server(first) {
+        return Some(no_sftp().remedy(OTHER_ACCOUNT));
+    }
+    let reason = Reason::new(Code::Scp, "scp's own protocol is not offered over this key");
+    let hint = "use rsync, for instance rsync -a /data host:, or to fetch what is in a snapshot scp without -O";
+    (file_name(first) == "scp").then(|| reason.hint(hint).remedy(OTHER_ACCOUNT))
+}
+
+/// The reason for sftp where nothing may be browsed.
+pub(in crate::decide) fn no_sftp() -> Reason {
+    Reason::new(Code::Sftp, "sftp is not offered over this key").hint("use rsync, for instance rsync -a /data host:")
 }
 
 fn login() -> Reason {
