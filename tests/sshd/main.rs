@@ -4,6 +4,7 @@
 
 mod asking;
 mod browse;
+mod browse_sessions;
 mod crowd;
 mod demo;
 mod dropbear;

@@ -9,6 +9,7 @@ use std::path::Path;
 use super::cell::SNAPSHOTS;
 use crate::decide::judge::closing::Closing;
 use crate::decide::policy::{Policy, Site};
+use crate::decide::push::outcome::Ended;
 use crate::decide::push::plan::Run;
 use crate::decide::sandbox::spec::{self, Access, Bind, FRONT, Filter, Front, Grant, Isolation, Kind, Limits, PASSWD, Sandbox};
 use crate::terms::limits::{BROWSE_IDLE, BROWSE_MEMORY};
@@ -68,6 +69,31 @@ pub fn broken(what: &str, site: &Site) -> Reason {
     Reason::of_the_server(Code::SftpServer, format!("`{}` did not start: {what}", site.sftp_server.display()))
         .remedy("install openssh-sftp-server, or set `sftp_server:` in the site file to the path of OpenSSH's sftp-server")
         .rule(site.origins.of("sftp_server"))
+}
+
+/// The reason for an end that was not the client's own, and whether that is a fault. A client that
+/// goes, or that says what is no sftp, is no reason.
+pub fn stopped(ended: Ended, closing: Option<&Closing>) -> Option<(Reason, bool)> {
+    let over = |code, detail: String| {
+        let reason = Reason::new(code, "the session was ended: its time was over").hint("connect again");
+        Some((reason.detail(detail).remedy("nothing: whoever mounts with `sshfs -o reconnect` does not notice").passing(), false))
+    };
+    match ended {
+        Ended::Exit(_) => None,
+        Ended::Deadline => over(Code::Deadline, "it ran for as long as `time_limits: {push: …}` lets a push run".to_owned()),
+        Ended::Idle(limit) => over(Code::Deadline, format!("the client asked for nothing in {} hours", limit.as_secs() / 3600)),
+        Ended::Closed => over(
+            Code::Window,
+            format!("the window ended at {}, and says `stop: true`", closing.map_or("its end", |closing| &closing.shown)),
+        ),
+        // One that the filter ends has tried what no sftp-server does.
+        Ended::Signal(signal) => {
+            let reason = Reason::new(Code::Interrupted, "the server failed").hint("connect again");
+            let remedy = "31 is a call that no sftp-server makes: somebody may have taken it over, and could read what it may read; otherwise see in the kernel's log";
+            Some((reason.detail(format!("signal {signal} ended sftp-server")).remedy(remedy), true))
+        }
+        Ended::TooMuch(_) => None,
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::decide::history::browse::{self, Browsed, ISOLATION};
 use crate::decide::judge::closing::Closing;
 use crate::decide::push::outcome::{self, Ended};
 use crate::decide::sandbox::namespaces::{self, Lack};
-use crate::terms::{Code, Reason};
+use crate::terms::{Code, Outcome, Reason};
 
 impl Connection<'_> {
     pub(super) fn browse(&self, closing: Option<&Closing>) -> Result<End, Reason> {
@@ -50,7 +50,7 @@ impl Connection<'_> {
                 Ok(ended) => ended,
             };
             return match came.into_inner() {
-                Came::Through => Ok(ended_as(ended)),
+                Came::Through => Ok(ended_as(ended, closing)),
                 Came::Failed(why) => Err(browse::broken(&why, site)),
                 Came::Nowhere => Err(browse::broken("it did not say that it was loaded, as OpenSSH's does", site)),
             };
@@ -62,6 +62,8 @@ impl Connection<'_> {
     }
 }
 
-fn ended_as(ended: Ended) -> End {
-    End { exit: outcome::exit_code(ended), ..End::answered(String::new()) }
+fn ended_as(ended: Ended, closing: Option<&Closing>) -> End {
+    let (reason, failed) = browse::stopped(ended, closing).unzip();
+    let outcome = if failed == Some(true) { Outcome::Failed } else { Outcome::Answered };
+    End { outcome, exit: outcome::exit_code(ended), reasons: reason.into_iter().collect(), ..End::answered(String::new()) }
 }
