@@ -149,3 +149,18 @@ fn a_program_that_is_not_there_or_is_another_one_is_the_server_s_fault() {
         assert!(record.reasons[0].detail.contains(says) && record.reasons[0].remedy.is_some(), "{record:?}");
     }
 }
+
+#[test]
+fn where_the_gate_is_the_shell_sshd_starts_it_for_sftp_as_well() {
+    if !support::accounts::is_root() {
+        return support::skip("only root gives accounts another shell");
+    }
+    let server = Setup::new().client("web1", &format!("keys: [$KEY]\n{BROWSE}")).unforced().shell().start();
+    stocked(&server, "web1");
+    let web1 = server.client("web1");
+    assert_eq!(names(&web1.sftp(&["ls -1"]).exits(0).stdout).len(), 4);
+    // A client may have another path started, with any options: none of them counts.
+    let listed = web1.ssh(&["/usr/libexec/sftp-server -d / -e -l DEBUG3 -f AUTH"]).exits(0);
+    assert_eq!((listed.stdout.as_str(), listed.stderr.as_str()), ("", ""));
+    assert_ne!(web1.ssh(&["browse"]).status, 0);
+}

@@ -61,7 +61,7 @@ pub fn run(site: &Site, policy: &Policy, browsed: Browsed<'_>, closing: Option<&
         program: program.clone(),
         argv: ["-R", "-l", "QUIET", "-p", REQUESTS].map(OsString::from).to_vec(),
     };
-    Run::of_reader(sandbox, policy.deadline, BROWSE_IDLE, closing)
+    Run::unlimited(sandbox).within(policy.deadline, BROWSE_IDLE, closing)
 }
 
 /// The reason where it does not run.
@@ -107,7 +107,7 @@ mod tests {
         let site =
             |more: &str| read_site(Path::new("/s.yaml"), format!("store: /s\nsftp_server: /x/sftp-server\n{more}").as_bytes()).unwrap();
         let (site, off) = (site(""), site("jail: off\n"));
-        let policy = read_policy(Path::new("/c.yaml"), b"{}\n", &"web1".parse().unwrap(), &site).unwrap();
+        let policy = read_policy(Path::new("/c.yaml"), b"verbs: [browse]\n", &"web1".parse().unwrap(), &site).unwrap();
         let names = [NamePattern::new("%Y/%m%d").unwrap().read("2026/1120").unwrap()];
         let browsed = Browsed { snapshots: Path::new("/s/web1/snapshots"), names: &names, current: names.first() };
         let run_of = |site: &Site| run(site, &policy, browsed, None);

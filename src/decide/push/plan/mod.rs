@@ -1,6 +1,8 @@
 //! What will be done, after the permit and a look at the disk. Only this module makes a [`Run`],
 //! and nothing else is executed for a client.
 
+mod within;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -261,17 +263,6 @@ impl PushPlan {
 }
 
 impl Run {
-    /// One that links nothing and may take any time.
-    pub(in crate::decide) fn unlimited(sandbox: Sandbox) -> Self {
-        let layout = Layout { start: sandbox.directory.clone(), bases: Vec::new(), partial_dir: String::new() };
-        Self { sandbox, layout, deadline: Duration::MAX, idle: None, until: None, reads: false }
-    }
-
-    /// One that reads, and is ended when its client has been silent for so long, or its time is over.
-    pub(in crate::decide) fn of_reader(sandbox: Sandbox, deadline: Duration, idle: Duration, closing: Option<&Closing>) -> Self {
-        Self { deadline, idle: Some(idle), until: closing.map(|closing| closing.at), ..Self::unlimited(sandbox) }
-    }
-
     /// The rsync, and what closes it in.
     pub fn sandbox(&self) -> &Sandbox {
         &self.sandbox

@@ -358,7 +358,7 @@ mod tests {
     fn whatever_is_not_rsync_is_named() {
         assert_eq!(parse(&Original::Login).unwrap_err()[0].code, Code::Login);
         for text in ["/usr/lib/openssh/sftp-server", "internal-sftp", "internal-sftp -d /", "/usr/libexec/sftp-server -l INFO"] {
-            assert_eq!(codes(text), ["sftp"], "{text}");
+            assert_eq!(parsed(text), Ok(Command::Browse), "{text}");
         }
         assert_eq!(codes("scp -t x"), ["scp"]);
         assert_eq!(codes("/usr/bin/scp -f x"), ["scp"]);
@@ -379,7 +379,7 @@ mod tests {
 
     #[test]
     fn every_answer_tells_what_to_do() {
-        let texts = ["", "x", "scp", "internal-sftp", "complete x", "help x", "rsync x;y", "rsync 'x", "rsync x\\", "rsync \t", "rsync"];
+        let texts = ["", "x", "scp", "browse", "complete x", "help x", "rsync x;y", "rsync 'x", "rsync x\\", "rsync \t", "rsync"];
         for text in texts {
             for reason in parsed(text).unwrap_err() {
                 assert!(reason.hint.is_some() && reason.remedy.is_some(), "{text}: {reason:?}");
