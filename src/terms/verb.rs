@@ -15,7 +15,7 @@ pub struct VerbRow {
     pub always: bool,
     /// Whether it may change the files of snapshots, or of one in progress.
     pub touches_trees: bool,
-    /// Whether it needs to reach the files of snapshots as the client's own.
+    /// Whether it reads the files of snapshots, by the rules of `restore:`.
     pub reads_trees: bool,
     /// Whether a client that uses it is about to back something up.
     pub backs_up: bool,
@@ -52,7 +52,7 @@ table! {
         /// Discard the transaction.
         Abort = "abort" => works("ssh HOST abort", "transaction discarded", "discarded its transaction"),
         /// Read snapshots: `current`, a snapshot's name, or @ and a time, such as `@1d`.
-        Restore = "restore" => verb("rsync -a HOST:@1d/DIR/ DIR/", "restored", "restored files"),
+        Restore = "restore" => VerbRow { reads_trees: true, ..verb("rsync -a HOST:@1d/DIR/ DIR/", "restored", "restored files") },
         /// Look at snapshots with sftp, scp or sshfs.
         Browse = "browse" => VerbRow { reads_trees: true, ..verb("sftp HOST", "browsed", "looked at snapshots") },
         /// List snapshots.

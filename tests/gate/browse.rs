@@ -9,7 +9,7 @@ use snapgate::terms::{Code, Outcome};
 use super::jail::where_there_is_no_view;
 use support::{Gate, Ran, is_root, run, tree};
 
-const POLICY: &str = "verbs: [rsync, browse]\n";
+const POLICY: &str = "verbs: [rsync, browse]\noptions: { allow: [owner, group] }\n";
 
 /// A gate with a snapshot.
 fn pushed(site: &str) -> Gate {

@@ -92,7 +92,7 @@ fn nothing_leads_out_and_nothing_changes() {
         format!("put {local} current/number"),
         format!("reput {local} {name}/number"),
         format!("rm {name}/number"),
-        format!("rm current"),
+        "rm current".to_owned(),
         format!("rename {name} other"),
         format!("rename {name}/number {name}/other"),
         format!("chmod 777 {name}/number"),
@@ -100,11 +100,11 @@ fn nothing_leads_out_and_nothing_changes() {
         format!("chgrp 0 {name}"),
         format!("ln {name}/number {name}/linked"),
         format!("ln -s /etc/passwd {name}/linked"),
-        format!("ln -s /etc/passwd /linked"),
+        "ln -s /etc/passwd /linked".to_owned(),
         format!("mkdir {name}/made"),
-        format!("mkdir /made"),
+        "mkdir /made".to_owned(),
         format!("rmdir {name}/empty"),
-        format!("df"),
+        "df".to_owned(),
         format!("copy {name}/number {name}/copied"),
     ] {
         assert_ne!(web1.sftp(&[&attempt]).status, 0, "{attempt}");

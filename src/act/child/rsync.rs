@@ -179,7 +179,7 @@ impl Standby {
         self.run(run, None, |_, _| Err("nobody is asked anything".to_owned()), &mut None)
     }
 
-    /// The same for one that is asked nothing but whether it is loaded.
+    /// The same for one that is asked nothing but whether it is loaded, and is measured.
     ///
     /// # Errors
     /// As [`Standby::rsync`].
@@ -187,8 +187,17 @@ impl Standby {
         self,
         run: &Run,
         attend: impl FnOnce(OwnedFd, Pid) -> Result<Box<dyn Attend + 'a>, String>,
+        meter: &mut Option<Meter<'_>>,
     ) -> Result<Ended, NotStarted> {
-        self.run(run, None, attend, &mut None)
+        self.run(run, None, attend, meter)
+    }
+
+    /// The same, measured.
+    ///
+    /// # Errors
+    /// As [`Standby::rsync`].
+    pub fn metered(self, run: &Run, meter: &mut Option<Meter<'_>>) -> Result<Ended, NotStarted> {
+        self.run(run, None, |_, _| Err("nobody is asked anything".to_owned()), meter)
     }
 
     fn run<'a>(

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::cell::SNAPSHOTS;
-use crate::decide::judge::closing::Closing;
+use super::pull;
 use crate::decide::policy::{Policy, Site};
 use crate::decide::push::outcome::Ended;
 use crate::decide::push::plan::Run;
@@ -39,7 +39,7 @@ pub struct Browsed<'a> {
 }
 
 /// The sftp-server that shows it.
-pub fn run(site: &Site, policy: &Policy, browsed: Browsed<'_>, closing: Option<&Closing>) -> Run {
+pub fn run(site: &Site, policy: &Policy, browsed: Browsed<'_>) -> Run {
     let Browsed { snapshots, names, current } = browsed;
     let program = &site.sftp_server;
     let history = Bind { from: snapshots.to_path_buf(), to: SNAPSHOTS.into(), kind: Kind::History, optional: false };
@@ -61,7 +61,7 @@ pub fn run(site: &Site, policy: &Policy, browsed: Browsed<'_>, closing: Option<&
         program: program.clone(),
         argv: ["-R", "-l", "QUIET", "-p", REQUESTS].map(OsString::from).to_vec(),
     };
-    Run::unlimited(sandbox).within(policy.deadline, BROWSE_IDLE, closing)
+    Run::unlimited(sandbox).within(policy.deadline, BROWSE_IDLE)
 }
 
 /// The reason where it does not run.
@@ -73,26 +73,23 @@ pub fn broken(what: &str, site: &Site) -> Reason {
 
 /// The reason for an end that was not the client's own, and whether that is a fault. A client that
 /// goes, or that says what is no sftp, is no reason.
-pub fn stopped(ended: Ended, closing: Option<&Closing>) -> Option<(Reason, bool)> {
-    let over = |code, detail: String| {
-        let reason = Reason::new(code, "the session was ended: its time was over").hint("connect again");
+pub fn stopped(ended: Ended, policy: &Policy) -> Option<(Reason, bool)> {
+    let over = |detail: String| {
+        let reason = Reason::new(Code::Deadline, "the session was ended: its time was over").hint("connect again");
         Some((reason.detail(detail).remedy("nothing: whoever mounts with `sshfs -o reconnect` does not notice").passing(), false))
     };
     match ended {
-        Ended::Exit(_) => None,
-        Ended::Deadline => over(Code::Deadline, "it ran for as long as `time_limits: {push: …}` lets a push run".to_owned()),
-        Ended::Idle(limit) => over(Code::Deadline, format!("the client asked for nothing in {} hours", limit.as_secs() / 3600)),
-        Ended::Closed => over(
-            Code::Window,
-            format!("the window ended at {}, and says `stop: true`", closing.map_or("its end", |closing| &closing.shown)),
-        ),
+        Ended::Exit(_) | Ended::Closed => None,
+        Ended::Deadline => over("it ran for as long as `time_limits: {push: …}` lets a push run".to_owned()),
+        Ended::Idle(limit) => over(format!("the client asked for nothing in {} hours", limit.as_secs() / 3600)),
+        Ended::TooMuch(_) => pull::failed(ended).map(|reason| (reason.rule(policy.origins.of("restore")), true)),
         // One that the filter ends has tried what no sftp-server does.
         Ended::Signal(signal) => {
             let reason = Reason::new(Code::Interrupted, "the server failed").hint("connect again");
-            let remedy = "31 is a call that no sftp-server makes: somebody may have taken it over, and could read what it may read; otherwise see in the kernel's log";
+            let remedy = "after signal 31, a call that no sftp-server makes, see who has the key: it may be taken over, in its jail; \
+                 otherwise see in the kernel's log whether memory had run out";
             Some((reason.detail(format!("signal {signal} ended sftp-server")).remedy(remedy), true))
         }
-        Ended::TooMuch(_) => None,
     }
 }
 
@@ -110,7 +107,7 @@ mod tests {
         let policy = read_policy(Path::new("/c.yaml"), b"verbs: [browse]\n", &"web1".parse().unwrap(), &site).unwrap();
         let names = [NamePattern::new("%Y/%m%d").unwrap().read("2026/1120").unwrap()];
         let browsed = Browsed { snapshots: Path::new("/s/web1/snapshots"), names: &names, current: names.first() };
-        let run_of = |site: &Site| run(site, &policy, browsed, None);
+        let run_of = |site: &Site| run(site, &policy, browsed);
         let whole = run_of(&site);
         let sandbox = whole.sandbox();
         assert_eq!(sandbox.program, Path::new("/x/sftp-server"));

@@ -4,7 +4,9 @@
 
 pub mod browse;
 pub mod cell;
+pub mod daily;
 pub mod export;
+pub mod pull;
 mod select;
 
 pub use select::{Candidate, History, Located, NotSelected};

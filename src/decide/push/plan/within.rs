@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::Run;
-use crate::decide::judge::closing::Closing;
 use crate::decide::push::links::Layout;
 use crate::decide::sandbox::spec::Sandbox;
 
@@ -14,9 +13,8 @@ impl Run {
         Self { sandbox, layout, deadline: Duration::MAX, idle: None, until: None, reads: false }
     }
 
-    /// The same, ended after so long, when its client has asked for nothing for so long, or when its
-    /// client's time is over.
-    pub(in crate::decide) fn within(self, deadline: Duration, idle: Duration, closing: Option<&Closing>) -> Self {
-        Self { deadline, idle: Some(idle), until: closing.map(|closing| closing.at), ..self }
+    /// The same, ended after so long, or when its client has asked for nothing for so long.
+    pub(in crate::decide) fn within(self, deadline: Duration, idle: Duration) -> Self {
+        Self { deadline, idle: Some(idle), ..self }
     }
 }

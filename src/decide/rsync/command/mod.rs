@@ -4,13 +4,17 @@
 
 mod around;
 mod bytes;
+mod other;
 mod programs;
 mod push;
 mod reading;
+mod restore;
 mod secluded;
 
 pub(in crate::decide) use around::{front, words_of_commands};
+pub(in crate::decide) use other::{no_sftp, stranger};
 pub use push::Push;
+pub use restore::{Begun, Restore};
 pub use secluded::Secluded;
 
 use std::path::Path;
@@ -21,6 +25,7 @@ use crate::terms::text::digits;
 use crate::terms::{Code, Original, Reason, Verb};
 
 use super::options::shown;
+use super::secluded::Words;
 
 use around::{Front, instead_of_rsync};
 
@@ -53,6 +58,41 @@ pub enum Command {
     Push(Push),
     /// A push whose rest is still to be read from standard input. It can be judged, never run.
     Secluded(Secluded),
+    /// A pull of snapshots.
+    Restore(Box<Restore>),
+    /// A pull whose rest is still to be read.
+    SecludedRestore(Begun),
+}
+
+/// The visible half of a command, of which the rest is on standard input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rest {
+    /// Of a push.
+    Push(Secluded),
+    /// Of a pull.
+    Restore(Begun),
+}
+
+impl Rest {
+    /// The whole command.
+    ///
+    /// # Errors
+    /// With every reason for which it is none.
+    pub fn with(&self, words: &Words) -> Result<Command, Vec<Reason>> {
+        match self {
+            Self::Push(begun) => begun.with(words).map(Command::Push),
+            Self::Restore(begun) => Ok(Command::Restore(Box::new(begun.with(words)))),
+        }
+    }
+}
+
+/// What a command may turn out to be, by its beginning alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins {
+    /// A push.
+    Push,
+    /// A pull.
+    Pull,
 }
 
 /// Where clients look for rsync. The site's own rsync is what runs.
@@ -88,6 +128,7 @@ impl Command {
             Self::Abort => Verb::Abort,
             Self::Browse => Verb::Browse,
             Self::Push(_) | Self::Secluded(_) => Verb::Rsync,
+            Self::Restore(_) | Self::SecludedRestore(_) => Verb::Restore,
         }
     }
 
@@ -96,8 +137,8 @@ impl Command {
         self.verb().row().touches_trees
     }
 
-    /// Whether it needs the client's ids, where they are kept.
-    pub fn needs_ids(&self) -> bool {
+    /// Whether it has to do with files that are a client's, so that their owners matter.
+    pub fn meets_owners(&self) -> bool {
         self.touches_trees() || self.verb().row().reads_trees
     }
 }
@@ -109,6 +150,12 @@ pub fn parse(original: &Original) -> Result<Command, Vec<Reason>> {
         Original::Login => return Err(vec![login()]),
         Original::Command(bytes) => bytes,
     };
+    if begins(original) == Some(Begins::Pull) {
+        return Ok(match restore::parse(bytes) {
+            restore::Line::Whole(restore) => Command::Restore(Box::new(restore)),
+            restore::Line::Begun(begun) => Command::SecludedRestore(begun),
+        });
+    }
     // Advice costs a walk over the text, so a text that is too long gets none.
     let looked_at = Some(bytes).filter(|bytes| bytes.len() <= MAX_COMMAND);
     let parsed = match (looked_at.and_then(|bytes| front(bytes)), bytes::words(bytes)) {
@@ -136,10 +183,11 @@ fn behind(front: &Front, bytes: &[u8]) -> Vec<Reason> {
     reasons
 }
 
-/// Whether this may turn out to be a push, by its beginning alone.
-pub fn begins_as_push(original: &Original) -> bool {
-    let Original::Command(bytes) = original else { return false };
-    begins_with_server(bytes) && bytes.split(|byte| *byte == b' ').nth(2).is_some_and(|word| word != b"--sender")
+/// Whether this may turn out to be a push or a pull, by its beginning alone.
+pub fn begins(original: &Original) -> Option<Begins> {
+    let Original::Command(bytes) = original else { return None };
+    let third = bytes.split(|byte| *byte == b' ').nth(2).filter(|_| begins_with_server(bytes))?;
+    Some(if third == b"--sender" { Begins::Pull } else { Begins::Push })
 }
 
 /// Whether the first two words are rsync and `--server`, unquoted.
@@ -160,7 +208,7 @@ fn from_words(words: &[String], bytes: &[u8]) -> Result<Command, Vec<Reason>> {
         return push::parse(rest);
     }
     // sshd's settings may name options behind it; none of them counts.
-    if is_sftp_server(first) {
+    if other::is_sftp_server(first) {
         return Ok(Command::Browse);
     }
     let Some(verb) = Verb::read(first) else {
@@ -177,7 +225,10 @@ fn from_words(words: &[String], bytes: &[u8]) -> Result<Command, Vec<Reason>> {
         (Verb::Prepare, _) => Command::Prepare { bytes: None },
         (Verb::Abort, _) => Command::Abort,
         (Verb::Browse, _) => return Err(vec![usage("snapshots are not browsed by a command", "use sftp, scp or sshfs")]),
-        (Verb::Restore | Verb::List | Verb::History, _) => {
+        (Verb::Restore, _) => {
+            return Err(vec![usage("`restore` is said by rsync alone", "use rsync -a host:current/DIR/ DIR/")]);
+        }
+        (Verb::List | Verb::History, _) => {
             return Err(vec![usage(format!("`{verb}` cannot be asked for yet"), "use ssh without a command to see what may be done")]);
         }
     };
@@ -216,41 +267,6 @@ fn usage(says: impl Into<String>, hint: &str) -> Reason {
 /// Whether a command's first word stands for rsync.
 pub(in crate::decide) fn is_rsync(first: &str) -> bool {
     RSYNC.contains(&first)
-}
-
-/// The reason for a first word that is neither rsync nor a verb.
-pub(in crate::decide) fn stranger(first: &str) -> Reason {
-    transfer(first).unwrap_or_else(|| {
-        Reason::new(Code::Program, format!("`{}` cannot be run here", shown(first))).hint("use rsync").remedy(OTHER_ACCOUNT)
-    })
-}
-
-/// What to do for a client that needs more than this.
-const OTHER_ACCOUNT: &str = "a key that needs it belongs to an account without the gate";
-
-/// Whether sshd is to start its `sftp` subsystem by this word, wherever it has that. The site's own
-/// sftp-server is what runs.
-fn is_sftp_server(first: &str) -> bool {
-    matches!(file_name(first), "sftp-server" | "internal-sftp")
-}
-
-fn file_name(first: &str) -> &str {
-    first.rsplit('/').next().unwrap_or(first)
-}
-
-/// The reason for another way to transfer files that OpenSSH's clients take.
-fn transfer(first: &str) -> Option<Reason> {
-    if is_sftp_server(first) {
-        return Some(no_sftp().remedy(OTHER_ACCOUNT));
-    }
-    let reason = Reason::new(Code::Scp, "scp's own protocol is not offered over this key");
-    let hint = "use rsync, for instance rsync -a /data host:, or to fetch what is in a snapshot scp without -O";
-    (file_name(first) == "scp").then(|| reason.hint(hint).remedy(OTHER_ACCOUNT))
-}
-
-/// The reason for sftp where nothing may be browsed.
-pub(in crate::decide) fn no_sftp() -> Reason {
-    Reason::new(Code::Sftp, "sftp is not offered over this key").hint("use rsync, for instance rsync -a /data host:")
 }
 
 fn login() -> Reason {
@@ -319,7 +335,7 @@ mod tests {
 
     #[test]
     fn a_push_is_seen_by_its_beginning_and_nothing_else_is() {
-        let begins = |text: &str| begins_as_push(&Original::Command(text.as_bytes().to_vec()));
+        let begins = |text: &str| begins(&Original::Command(text.as_bytes().to_vec())) == Some(Begins::Push);
         for text in ["rsync --server -logDtpre.iLsfxCIvu . .", "/usr/local/bin/rsync --server -r . x", "rsync --server -v --bad . x"] {
             assert!(begins(text), "{text}");
         }
@@ -329,7 +345,7 @@ mod tests {
         ] {
             assert!(!begins(text), "{text}");
         }
-        assert!(!begins_as_push(&Original::Nothing) && !begins_as_push(&Original::Login));
+        assert_eq!((super::begins(&Original::Nothing), super::begins(&Original::Login)), (None, None));
     }
 
     #[test]
@@ -362,7 +378,7 @@ mod tests {
         }
         assert_eq!(codes("scp -t x"), ["scp"]);
         assert_eq!(codes("/usr/bin/scp -f x"), ["scp"]);
-        for text in ["sudo rsync --server -r . x", "/tmp/rsync --server -r . x", "./rsync", "sh", "list", "''", "RSYNC", "rsync/"] {
+        for text in ["sudo rsync --server -r . x", "/tmp/rsync --server -r . x", "./rsync", "sh", "lists", "''", "RSYNC", "rsync/"] {
             assert_eq!(codes(text), ["program"], "{text}");
         }
         assert_eq!(codes("sh -c 'x'; y"), ["program", "command"], "what was tried comes first");

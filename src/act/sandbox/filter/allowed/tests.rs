@@ -74,7 +74,7 @@ fn one_that_browses_reads_and_does_nothing_else() {
             fs::rename(path("file"), path("other")),
             fs::hard_link(path("file"), path("other")),
             std::os::unix::fs::symlink("x", path("other")),
-            fs::set_permissions(path("file"), fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o777))),
+            fs::set_permissions(path("file"), std::os::unix::fs::PermissionsExt::from_mode(0o777)),
             std::os::unix::fs::chown(path("file"), Some(0), None),
             File::open(path("file")).unwrap().set_modified(std::time::UNIX_EPOCH),
             File::open(path("file")).unwrap().set_len(0),

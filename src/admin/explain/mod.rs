@@ -1,5 +1,7 @@
 //! `snapgate explain`: would this be allowed, and why? It decides with the gate's own code.
 
+mod pull;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -157,7 +159,12 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
                 Ok(owners) => describe_push(&mut text, question, site, policy, request, owners, (push, permit.closing())),
                 Err(reason) => not_now(&mut text, site, reason),
             },
-            Command::Browse => describe_browse(&mut text, site, policy, permit.closing()),
+            Command::Browse => describe_browse(&mut text, site, policy),
+            Command::Restore(restore) => match (&owned, &restore.transfer) {
+                (Ok(owners), Ok(transfer)) => pull::describe(&mut text, &pull::Imagined { site, policy, zone, request, owners }, transfer),
+                (Err(reason), _) => not_now(&mut text, site, reason),
+                (_, Err(_)) => 0,
+            },
             Command::Greeting
             | Command::Help
             | Command::Probe(_)
@@ -165,6 +172,7 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
             | Command::Prepare { .. }
             | Command::Complete { .. }
             | Command::Abort
+            | Command::SecludedRestore(_)
             | Command::Secluded(_) => 0,
         },
     };
@@ -256,7 +264,7 @@ fn describe_push(
 }
 
 /// Adds what sftp would show; the exit code says whether it could.
-fn describe_browse(text: &mut String, site: &Site, policy: &Policy, closing: Option<&Closing>) -> u8 {
+fn describe_browse(text: &mut String, site: &Site, policy: &Policy) -> u8 {
     let repository = Repository::at(&policy.path);
     let names = mounted(policy, site).and_then(|()| repository.names(&policy.names));
     let names = match names {
@@ -267,7 +275,7 @@ fn describe_browse(text: &mut String, site: &Site, policy: &Policy, closing: Opt
         return not_now(text, site, &browse::broken("it is not there", site));
     }
     let snapshots = repository.snapshots();
-    let run = browse::run(site, policy, Browsed { snapshots: &snapshots, names: &names, current: None }, closing);
+    let run = browse::run(site, policy, Browsed { snapshots: &snapshots, names: &names, current: None });
     describe_program(text, run.sandbox());
     let _ = writeln!(text, "whose root is nothing but {} snapshots and `current`, read-only", names.len());
     0
