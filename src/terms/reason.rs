@@ -73,7 +73,7 @@ table! {
         Verb = "verb" => REFUSED,
         /// A terminal was asked for.
         Login = "login" => REFUSED,
-        /// sftp was asked for.
+        /// sftp was asked for, and the policy's `verbs:` have no `browse`.
         Sftp = "sftp" => REFUSED,
         /// scp was asked for.
         Scp = "scp" => REFUSED,
@@ -125,6 +125,8 @@ table! {
         Quota = "quota" => REFUSED.anywhere().headline("Act: {cannot}, because it has used up its quota on this server."),
         /// The server's rsync is missing or does not start.
         Rsync = "rsync" => mend("Act: {who} cannot back up, because rsync does not run on this server."),
+        /// The server's sftp-server is missing, does not start, or is not OpenSSH's.
+        SftpServer = "sftp-server" => mend("Act: {who} cannot look at its snapshots, because sftp-server does not run on this server."),
         /// The kernel cannot hold the jail, or gives the account no namespaces.
         Jail = "jail" => mend("Act: {who} cannot back up, because the kernel of this server cannot confine rsync."),
         /// The policy says `owners: keep` and the account has no ids for others, or the repository

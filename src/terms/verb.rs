@@ -15,6 +15,8 @@ pub struct VerbRow {
     pub always: bool,
     /// Whether it may change the files of snapshots, or of one in progress.
     pub touches_trees: bool,
+    /// Whether it reads the files of snapshots, by the rules of `restore:`.
+    pub reads_trees: bool,
     /// Whether a client that uses it is about to back something up.
     pub backs_up: bool,
     /// What was done if it published nothing.
@@ -24,7 +26,7 @@ pub struct VerbRow {
 }
 
 const fn verb(usage: &'static str, answered: &'static str, reported: &'static str) -> VerbRow {
-    VerbRow { usage, by_default: false, always: false, touches_trees: false, backs_up: false, answered, reported }
+    VerbRow { usage, by_default: false, always: false, touches_trees: false, reads_trees: false, backs_up: false, answered, reported }
 }
 
 /// A verb that works on the files of snapshots.
@@ -50,9 +52,9 @@ table! {
         /// Discard the transaction.
         Abort = "abort" => works("ssh HOST abort", "transaction discarded", "discarded its transaction"),
         /// Read snapshots: `current`, a snapshot's name, or @ and a time, such as `@1d`.
-        Restore = "restore" => verb("rsync -a HOST:@1d/DIR/ DIR/", "restored", "restored files"),
+        Restore = "restore" => VerbRow { reads_trees: true, ..verb("rsync -a HOST:@1d/DIR/ DIR/", "restored", "restored files") },
         /// Look at snapshots with sftp, scp or sshfs.
-        Browse = "browse" => verb("sftp HOST", "browsed", "looked at snapshots"),
+        Browse = "browse" => VerbRow { reads_trees: true, ..verb("sftp HOST", "browsed", "looked at snapshots") },
         /// List snapshots.
         List = "list" => verb("ssh HOST list", "snapshots listed", ASKED),
         /// Search snapshots and compare them.

@@ -4,6 +4,7 @@
 
 mod again;
 mod attacks;
+mod browse;
 mod by_a_user;
 mod carried;
 mod checked;

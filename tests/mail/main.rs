@@ -50,6 +50,7 @@ impl Place {
             file: dir.path().join("snapgate.yaml"),
             store: dir.path().join("store"),
             rsync: PathBuf::from("/usr/bin/rsync"),
+            sftp_server: snapgate::decide::policy::DEFAULT_SFTP_SERVER.into(),
             spool: dir.path().join("spool"),
             syslog: None,
             sshd: Sshd::None,

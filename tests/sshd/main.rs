@@ -3,6 +3,8 @@
 #![cfg(test)]
 
 mod asking;
+mod browse;
+mod browse_sessions;
 mod crowd;
 mod demo;
 mod dropbear;

@@ -193,3 +193,27 @@ impl Client {
         ran
     }
 }
+
+impl Client {
+    /// A program that brings its own ssh, with the words that its options begin with.
+    fn with_ssh(&self, program: &str) -> Command {
+        let mut command = self.command(program);
+        command.args(&self.ssh_words()[1..]);
+        command
+    }
+
+    /// Runs `sftp backup` with these lines. It ends at the first that fails, unless that begins with `-`.
+    #[track_caller]
+    pub fn sftp(&self, lines: &[&str]) -> Ran {
+        let batch = tempfile::NamedTempFile::new().unwrap();
+        fs::write(batch.path(), lines.join("\n") + "\n").unwrap();
+        fs::set_permissions(batch.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        run(self.with_ssh("sftp").arg("-b").arg(batch.path()).arg("backup"))
+    }
+
+    /// Runs `scp` with these words.
+    #[track_caller]
+    pub fn scp(&self, words: &[&str]) -> Ran {
+        run(self.with_ssh("scp").args(words))
+    }
+}

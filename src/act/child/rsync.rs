@@ -179,6 +179,19 @@ impl Standby {
         self.run(run, None, |_, _| Err("nobody is asked anything".to_owned()), &mut None)
     }
 
+    /// The same for one that is asked nothing but whether it is loaded, and is measured.
+    ///
+    /// # Errors
+    /// As [`Standby::rsync`].
+    pub fn reading<'a>(
+        self,
+        run: &Run,
+        attend: impl FnOnce(OwnedFd, Pid) -> Result<Box<dyn Attend + 'a>, String>,
+        meter: &mut Option<Meter<'_>>,
+    ) -> Result<Ended, NotStarted> {
+        self.run(run, None, attend, meter)
+    }
+
     /// The same, measured.
     ///
     /// # Errors
@@ -302,7 +315,8 @@ fn read_failure(message: &str) -> NotStarted {
 #[must_use]
 pub fn become_rsync(sandbox: &Sandbox) -> io::Error {
     let mut command = Command::new(&sandbox.program);
-    command.arg0("rsync").args(&sandbox.argv).env_clear().envs(ENVIRONMENT).current_dir(&sandbox.directory).exec()
+    let name = if sandbox.front.is_some() { "sftp-server" } else { "rsync" };
+    command.arg0(name).args(&sandbox.argv).env_clear().envs(ENVIRONMENT).current_dir(&sandbox.directory).exec()
 }
 
 /// For an rsync whose end is not known: it was killed because it could not be waited for.

@@ -5,16 +5,18 @@
 //! It must never continue as anything but rsync: after the first step it cannot do a gate's work.
 
 pub mod filter;
+mod front;
 pub mod jail;
 pub mod view;
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Pid, getppid};
+use nix::unistd::{Pid, geteuid, getppid};
 
-use self::filter::Answering;
+use self::filter::{Answering, Came, Loading};
 use crate::act::child::{self, Attend, NotStarted, Orders, Part, Standby, Undecided};
 use crate::act::process;
 use crate::act::process::{Inherited, Users};
@@ -71,8 +73,10 @@ fn close_in(orders: &mut Orders, isolation: Isolation, known: Option<RunsAs>) ->
     let runs_as = known.map_or_else(|| orders.learn_who(), |known| Ok(Some(known)))?.ok_or(None)?;
     let begun = apart.map(|apart| apart.begin(&spec::libraries_shown(), runs_as)).transpose().map_err(no_view)?;
     let sandbox: Sandbox = orders.receive(isolation)?.ok_or(None)?;
-    begun.map_or(Ok(()), |begun| begun.finish(&sandbox.binds, sandbox.listing.as_ref())).map_err(without(Part::Unseen))?;
     let mapped = runs_as == RunsAs::ClientsRoot;
+    let user = if mapped { 0 } else { geteuid().as_raw() };
+    let front = sandbox.front.as_ref().map(|front| (front, user));
+    begun.map_or(Ok(()), |begun| begun.finish(&sandbox.binds, sandbox.listing.as_ref(), front)).map_err(without(Part::Unseen))?;
     if mapped {
         // The last step that needs a power of the account's.
         view::leave_powers().map_err(without(Part::View))?;
@@ -81,7 +85,7 @@ fn close_in(orders: &mut Orders, isolation: Isolation, known: Option<RunsAs>) ->
     }
     sandbox.limits.as_ref().map_or(Ok(()), process::bound)?;
     sandbox.grants.as_deref().map_or(Ok(()), jail::enter).map_err(|reason| no_jail(reason.detail))?;
-    if isolation.filter == Some(Filter::History) {
+    if matches!(isolation.filter, Some(Filter::History | Filter::Browse)) {
         process::give_up_power(users(runs_as, isolation)).map_err(no_jail)?;
     }
     if isolation.asks || isolation.view {
@@ -172,6 +176,7 @@ fn tried_out(program: &Path, whom: &Whom, isolation: Isolation) -> Result<(), St
         isolation,
         limits: None,
         binds: vec![spec::program_shown(program)],
+        front: None,
         listing: None,
         grants: None,
         directory: PathBuf::from("/"),
@@ -215,6 +220,12 @@ pub fn reach(whom: &Whom) -> Result<(), String> {
 /// With what the administrator can do, where the gate may not look into rsync.
 pub fn attend(listener: OwnedFd, pid: Pid, links: &mut dyn Links) -> Result<Box<dyn Attend + '_>, String> {
     Ok(Box::new(Answering::new(listener, pid, links)?))
+}
+
+/// Gives the program with this number its front once it is loaded, and says in `came` how far that
+/// came. It is loaded when it says so on `listener`.
+pub fn attend_loading(listener: OwnedFd, pid: Pid, came: &RefCell<Came>) -> Box<dyn Attend + '_> {
+    Box::new(Loading::new(listener, pid, came))
 }
 
 #[cfg(test)]

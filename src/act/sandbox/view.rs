@@ -18,7 +18,8 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, getegid, geteuid, pivot_root};
 
-use crate::decide::sandbox::spec::{Bind, Kind, Listing, RunsAs};
+use super::front;
+use crate::decide::sandbox::spec::{Bind, Front, Kind, Listing, RunsAs};
 use crate::terms::text::printable_path;
 
 /// Where the new root is built: a directory that every system has and that is not shown.
@@ -126,11 +127,12 @@ impl Begun {
     ///
     /// # Errors
     /// As [`begin`].
-    pub fn finish(self, binds: &[Bind], listing: Option<&Listing>) -> Result<(), String> {
+    pub fn finish(self, binds: &[Bind], listing: Option<&Listing>, front: Option<(&Front, u32)>) -> Result<(), String> {
         // From here on nothing of the server's comes in any more.
         step("keeping mounts out", mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING))?;
         binds.iter().try_for_each(show)?;
         listing.map_or(Ok(()), list)?;
+        front.map_or(Ok(()), |(front, user)| front::put_together(front, user))?;
         step("changing to the new root", nix::unistd::chdir(WORKSHOP))?;
         // The old root ends up over the new one and is removed from there (pivot_root(2),
         // "pivot_root(".", ".")").
@@ -141,7 +143,7 @@ impl Begun {
     }
 }
 
-const NOTHING: Option<&str> = None;
+pub(super) const NOTHING: Option<&str> = None;
 
 /// Leaves for a user namespace below this one, which has no ids yet. All powers in the old one are
 /// gone: it cannot change the mounts of its view any more.
@@ -230,7 +232,7 @@ fn kept(had: FsFlags) -> MsFlags {
     pairs.into_iter().filter(|(flag, _)| had.contains(*flag)).map(|(_, flag)| flag).collect()
 }
 
-fn within(path: &Path) -> PathBuf {
+pub(super) fn within(path: &Path) -> PathBuf {
     Path::new(WORKSHOP).join(path.strip_prefix("/").unwrap_or(path))
 }
 
@@ -246,6 +248,6 @@ fn make_place(at: &Path, directory: bool) -> io::Result<()> {
     Ok(())
 }
 
-fn step(what: &str, done: nix::Result<()>) -> Result<(), String> {
+pub(super) fn step(what: &str, done: nix::Result<()>) -> Result<(), String> {
     done.map_err(|error| format!("{what}: {}", error.desc()))
 }

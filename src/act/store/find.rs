@@ -4,7 +4,7 @@
 //! through a symbolic link. It is opened once, and used by its descriptor.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
@@ -28,6 +28,13 @@ pub struct Found {
 }
 
 impl Repository {
+    /// The one of these snapshots that `current` leads to.
+    pub fn current_of<'a>(&self, names: &'a [SnapshotName]) -> Option<&'a SnapshotName> {
+        let target = fs::read_link(self.current()).ok()?;
+        let name = target.strip_prefix("snapshots").ok()?.to_str()?.to_owned();
+        names.iter().find(|one| one.as_str() == name)
+    }
+
     /// Finds a place in a snapshot.
     pub fn find(&self, snapshot: &SnapshotName, place: &SubPath) -> Result<Found, String> {
         let path = snapshot.below(Path::new("snapshots"));

@@ -101,6 +101,7 @@ pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[Policy]) -> Vec<Part>) -> Chec
         }
     }
     post::waiting(&site).iter().for_each(|finding| report.add(finding));
+    site::sftp(&site, &policies).iter().for_each(|finding| report.add(finding));
     disks::rooms(&site, &policies).iter().for_each(|finding| report.add(finding));
     clients(&site, &policies, &mut report);
     // Two paths may be the same place.

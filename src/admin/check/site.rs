@@ -6,8 +6,8 @@ use crate::act::child::GETENT;
 use crate::act::inspect::{Kind, look, running_uid};
 use crate::act::record::spool::SESSIONS;
 use crate::decide::policy::lint::Finding;
-use crate::decide::policy::{Namespaces, Site, Tls, Transport};
-use crate::terms::Origin;
+use crate::decide::policy::{Namespaces, Policy, Site, Tls, Transport};
+use crate::terms::{Origin, Verb};
 
 use super::files::{program, shown, writable};
 
@@ -55,6 +55,14 @@ pub(super) fn itself(site: &Site) -> Vec<Finding> {
         found.push(note("namespaces", message, "remove namespaces: optional once every account gets them"));
     }
     found
+}
+
+/// What clients who may browse are shown their snapshots by.
+pub(super) fn sftp(site: &Site, policies: &[Policy]) -> Vec<Finding> {
+    if !policies.iter().any(|policy| policy.allows(Verb::Browse)) {
+        return Vec::new();
+    }
+    program(&site.sftp_server, site.origins.of("sftp_server"), "the sftp-server for the verb `browse`", &[])
 }
 
 /// The file that counts all sessions. A gate with a spool of its own makes it.

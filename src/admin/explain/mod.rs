@@ -13,6 +13,7 @@ use crate::act::names::resolve_hosts;
 use crate::act::store::owners_of;
 use crate::act::store::{Repository, mounted};
 use crate::act::{child, clock, inspect};
+use crate::decide::history::browse::{self, Browsed};
 use crate::decide::judge::closing::Closing;
 use crate::decide::judge::verdict::{self, Case, Verdict};
 use crate::decide::policy::{Namespaces, Policy, Site};
@@ -160,6 +161,7 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
                 Err(reason) => not_now(&mut text, site, reason),
             },
             Command::Prepare { bytes } => describe_prepare(&mut text, site, policy, *bytes),
+            Command::Browse => describe_browse(&mut text, site, policy),
             Command::Restore(restore) => match (&owned, &restore.transfer) {
                 (Ok(owners), Ok(transfer)) => pull::describe(&mut text, &pull::Imagined { site, policy, zone, request, owners }, transfer),
                 (Err(reason), _) => not_now(&mut text, site, reason),
@@ -250,11 +252,7 @@ fn describe_push(
         running: None,
         logs_owners: plan.drops_owners(owners),
     });
-    let _ = writeln!(text, "would run, in {}:", run.sandbox().directory.display());
-    let _ = writeln!(text, "  {}", printable_path(&run.sandbox().program));
-    for word in &run.sandbox().argv {
-        let _ = writeln!(text, "    {}", printable(word.as_encoded_bytes()));
-    }
+    describe_program(text, run.sandbox());
     describe_sandbox(text, run.sandbox(), site);
     let _ = writeln!(text, "within the limits: {}  ({})", policy.limits, policy.origins.of("limits"));
     describe_room(text, policy, &holding);
@@ -284,6 +282,32 @@ fn describe_room(text: &mut String, policy: &Policy, holding: &Holding) -> u8 {
     let about = if holding.due { ", or more" } else { "" };
     let _ = writeln!(text, "the client holds {}{about}  ({})", held(&policy.quota, holding.used), policy.origins.of("quota"));
     0
+}
+
+/// Adds what sftp would show; the exit code says whether it could.
+fn describe_browse(text: &mut String, site: &Site, policy: &Policy) -> u8 {
+    let repository = Repository::at(&policy.path);
+    let names = mounted(policy, site).and_then(|()| repository.names(&policy.names));
+    let names = match names {
+        Ok(names) => names,
+        Err(reason) => return not_now(text, site, &reason),
+    };
+    if !site.sftp_server.is_file() {
+        return not_now(text, site, &browse::broken("it is not there", site));
+    }
+    let snapshots = repository.snapshots();
+    let run = browse::run(site, policy, Browsed { snapshots: &snapshots, names: &names, current: None });
+    describe_program(text, run.sandbox());
+    let _ = writeln!(text, "whose root is nothing but {} snapshots and `current`, read-only", names.len());
+    0
+}
+
+fn describe_program(text: &mut String, sandbox: &Sandbox) {
+    let _ = writeln!(text, "would run, in {}:", sandbox.directory.display());
+    let _ = writeln!(text, "  {}", printable_path(&sandbox.program));
+    for word in &sandbox.argv {
+        let _ = writeln!(text, "    {}", printable(word.as_encoded_bytes()));
+    }
 }
 
 /// Adds what confines rsync.

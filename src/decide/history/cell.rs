@@ -78,7 +78,7 @@ pub fn run(reader: Reader, confinement: Confinement) -> Run {
         Vec::new()
     };
     let listing = listing.filter(|_| isolation.view);
-    Run::unlimited(Sandbox { isolation, limits, binds, listing, grants, directory, program, argv })
+    Run::unlimited(Sandbox { isolation, limits, binds, listing, front: None, grants, directory, program, argv })
 }
 
 #[cfg(test)]

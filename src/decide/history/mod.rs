@@ -2,6 +2,7 @@
 //!
 //! Nothing here may tell one client anything of another's: all that is looked at is one repository's.
 
+pub mod browse;
 pub mod cell;
 pub mod daily;
 pub mod export;

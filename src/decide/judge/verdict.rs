@@ -8,7 +8,7 @@ use crate::decide::judge::closing::{self, Closing};
 use crate::decide::policy::address;
 use crate::decide::policy::{Policy, Rules, Source};
 use crate::decide::push::parts;
-use crate::decide::rsync::command::{Command, Rest};
+use crate::decide::rsync::command::{self, Command, Rest};
 use crate::terms::{Code, Fingerprint, Origin, Owners, Reason, Request, Verb, Zone};
 
 /// What a decision rests on.
@@ -259,6 +259,7 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
         Command::Push(push) => Some(push),
         Command::Secluded(secluded) => Some(&secluded.visible),
         Command::Greeting
+        | Command::Browse
         | Command::Help
         | Command::Probe(_)
         | Command::Status
@@ -293,6 +294,14 @@ fn verb(case: Case<'_>, verb: Verb) -> Finding {
     let rule = case.policy.origins.of("verbs");
     if case.policy.allows(verb) {
         return yes(format!("`{verb}` is allowed"), Some(rule));
+    }
+    if verb == Verb::Browse {
+        // Most who ask for it want to back up: an sftp client, or a tool that writes by sftp.
+        let detail = "sftp, scp or sshfs was asked for, and `browse` is not one of the client's verbs";
+        return no(command::no_sftp()
+            .detail(detail)
+            .remedy("if the client may look at its snapshots, add `browse` to `verbs:`")
+            .rule(rule));
     }
     if verb == Verb::Restore {
         let says = "this server takes pushes; reading back is not offered over this key";

@@ -40,6 +40,9 @@ pub use site::{SITE_KEYS, read_site};
 /// The default of `rsync:`.
 pub const DEFAULT_RSYNC: &str = "/usr/bin/rsync";
 
+/// The default of `sftp_server:`.
+pub const DEFAULT_SFTP_SERVER: &str = "/usr/lib/openssh/sftp-server";
+
 /// The directory of the configuration. Never from the environment, which a client may influence.
 pub const DEFAULT_CONFIG: &str = "/etc/snapgate";
 
@@ -243,6 +246,8 @@ pub struct Site {
     pub store: PathBuf,
     /// `rsync:` The real rsync.
     pub rsync: PathBuf,
+    /// `sftp_server:` OpenSSH's sftp-server.
+    pub sftp_server: PathBuf,
     /// `spool:` Where events wait for the mailer.
     pub spool: PathBuf,
     /// `syslog:` The daemon's socket; `None`: `off`.

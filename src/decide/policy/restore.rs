@@ -42,7 +42,7 @@ impl Policy {
     pub fn rules(&self, verb: Option<Verb>) -> Rules<'_> {
         let own =
             Rules { keys: (self.keys.as_deref(), "keys"), from: (self.from.as_deref(), "from"), when: (self.when.as_deref(), "when") };
-        if verb != Some(Verb::Restore) {
+        if !verb.is_some_and(|verb| verb.row().reads_trees) {
             return own;
         }
         let Restore { keys, from, when, .. } = &self.restore;

@@ -10,7 +10,10 @@ use super::limits::AllSessions;
 use super::quota::FreeKeys;
 use super::read::{Defaults, PolicyKeys};
 use super::values::{Absolute, AbsoluteOrOff, MailAddress};
-use super::{DEFAULT_RSYNC, DEFAULT_SPOOL, DEFAULT_SYSLOG, MailSettings, Namespaces, Origins, Site, Sshd, Switch, Transport, origins};
+use super::{
+    DEFAULT_RSYNC, DEFAULT_SFTP_SERVER, DEFAULT_SPOOL, DEFAULT_SYSLOG, MailSettings, Namespaces, Origins, Site, Sshd, Switch, Transport,
+    origins,
+};
 
 keys! {
     struct MailKeys, "`mail`" {
@@ -77,6 +80,8 @@ keys! {
         store: Absolute as Text<_> = Required, "/srv/backups";
         /// The rsync that runs, whatever program a client asks for.
         rsync: Absolute as Text<_> = Value("/usr/bin/rsync"), "/usr/local/bin/rsync";
+        /// OpenSSH's sftp-server, which shows snapshots to clients whose policy has the verb `browse`.
+        sftp_server: Absolute as Text<_> = Value("/usr/lib/openssh/sftp-server"), "/usr/libexec/openssh/sftp-server";
         /// The directory in which events wait for the mailer. Every account of the group `snapgate`
         /// may write in it, and the file `sessions` in it counts connections.
         spool: Absolute as Text<_> = Value("/var/spool/snapgate"), "/srv/spool/snapgate";
@@ -119,7 +124,7 @@ pub const SITE_KEYS: &[Row] = SiteKeys::ROWS;
 
 /// Reads the site file.
 pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
-    let TableOf(SiteKeys { store, rsync, spool, syslog, sshd, jail, namespaces, sessions, min_free, mail, logs, defaults }) =
+    let TableOf(SiteKeys { store, rsync, sftp_server, spool, syslog, sshd, jail, namespaces, sessions, min_free, mail, logs, defaults }) =
         yaml::read(file, bytes)?;
     let text = yaml::text_of(file, bytes)?;
     let Some(Absolute(store)) = store else {
@@ -130,6 +135,7 @@ pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
         file: file.to_path_buf(),
         store,
         rsync: or(rsync, DEFAULT_RSYNC),
+        sftp_server: or(sftp_server, DEFAULT_SFTP_SERVER),
         spool: or(spool, DEFAULT_SPOOL),
         syslog: syslog.map_or_else(|| Some(PathBuf::from(DEFAULT_SYSLOG)), |AbsoluteOrOff(path)| path),
         sshd: match sshd {

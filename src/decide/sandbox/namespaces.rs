@@ -36,6 +36,10 @@ pub const HOW_TO_GET: &str = "on Ubuntu 24.04 and later copy /usr/share/doc/snap
 pub const GIVEN_UP: &str = "or write `namespaces: optional` in the site file: history is then no longer read-only for rsync, so that an \
      rsync that a client took over could change modes, owners and times there";
 
+/// What to do where something cannot be shown.
+const UNREACHABLE: &str =
+    "see that the repository, the way to it and rsync are where the account can reach them, and mounted before it comes";
+
 /// What is to hold rsync instead.
 ///
 /// # Errors
@@ -47,14 +51,20 @@ pub fn without(lack: &Lack, site: &Site, owners: &Owners) -> Result<Confinement,
     }
     let first = match lack {
         Lack::Kept(_) => HOW_TO_GET,
-        Lack::Unshown(_) => {
-            "see that the repository, the way to it and rsync are where the account can reach them, and mounted before it comes"
-        }
+        Lack::Unshown(_) => UNREACHABLE,
     };
     if maps {
         return Err(owners::unusable(&lack.to_string()).remedy(first));
     }
     Err(Reason::of_the_server(Code::Jail, lack.to_string()).remedy(format!("{first}; {GIVEN_UP}")).rule(site.origins.of("namespaces")))
+}
+
+/// The reason for whoever has nothing to do without them, whatever the site file says.
+pub fn needed(lack: &Lack) -> Reason {
+    Reason::of_the_server(Code::Jail, lack.to_string()).remedy(match lack {
+        Lack::Kept(_) => HOW_TO_GET,
+        Lack::Unshown(_) => UNREACHABLE,
+    })
 }
 
 /// Whether an rsync may run without them. Then only its own walk keeps a client's symlinks from

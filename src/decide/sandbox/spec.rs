@@ -76,6 +76,9 @@ pub struct Sandbox {
     pub limits: Option<Limits>,
     /// What it sees besides the system's libraries, where it has a file system of its own.
     pub binds: Vec<Bind>,
+    /// What becomes its root once it is loaded; `None`: it keeps the one that it began in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub front: Option<Front>,
     /// Directories that it sees there and that are nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listing: Option<Listing>,
@@ -98,6 +101,8 @@ pub enum Filter {
     Plain,
     /// All that it has no use for where it may not.
     History,
+    /// The same for one that only reads, and that says when it is loaded. The gate is asked then.
+    Browse,
 }
 
 /// What the kernel lets rsync use.
@@ -125,6 +130,25 @@ pub struct Bind {
     /// Whether the view may stand without it, because not every system has it.
     pub optional: bool,
 }
+
+/// A root for a program that takes paths from `/`. Nothing of the system's is in it, so the program
+/// is loaded before it gets this one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Front {
+    /// The trees that are in it, each by its path below `from` and below the root alike.
+    pub names: Vec<String>,
+    /// Where the view has them.
+    #[serde(with = "bytes")]
+    pub from: PathBuf,
+    /// A symlink in it, and the one of `names` that it leads to.
+    pub link: Option<(String, String)>,
+}
+
+/// Where a front is put together and waits.
+pub const FRONT: &str = "/front";
+
+/// What stands for the user database before the front does: one name, which is no server's.
+pub const PASSWD: &str = "/etc/passwd";
 
 /// Empty directories, with times, that stand for what could be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -255,6 +279,7 @@ mod tests {
                 isolation: Isolation::new(Confinement::View),
                 limits: limited.then_some(Limits { memory: 1, processes: granted.then_some(2), file_size: (!granted).then_some(3) }),
                 binds: if limited { libraries_shown() } else { Vec::new() },
+                front: limited.then(|| Front { names: vec!["a/b".to_owned()], from: "/x".into(), link: None }),
                 listing: granted.then(|| Listing { at: "/x".into(), entries: vec![("a".to_owned(), -1)] }),
                 grants: granted.then(|| system(program)),
                 directory: PathBuf::from(&strange),

@@ -1,6 +1,7 @@
-//! What a client may do here: push, by itself or in a transaction, pull, and ask.
+//! What a client may do here: push, by itself or in a transaction, pull, look at snapshots, and ask.
 
 mod brake;
+mod browse;
 mod carry;
 mod hooks;
 mod measure;
@@ -24,6 +25,7 @@ pub(super) fn perform(connection: &Connection<'_>, permit: &Permit, standby: Opt
     let policy = connection.policy;
     match permit.command() {
         Command::Push(push) => connection.push(push, permit.closing(), standby),
+        Command::Browse => connection.browse(),
         Command::Restore(restore) => match &restore.transfer {
             Ok(transfer) => connection.restore(transfer, standby).map_err(restore::sends_nothing),
             // No verdict allows it; this guards against a mistake in one.

@@ -45,13 +45,8 @@ impl Connection<'_> {
         let asks = pull::ask(transfer, &history)?;
         // Before anything else is asked of the disk, so that nothing goes meanwhile.
         let kept = kept(&repository, &asks)?;
-        let rules = &policy.restore;
-        let used = repository.in_daily_book(|book| (book.sent(clock::now()), book.excess(clock::now(), rules.bytes)))?;
-        if let Some(excess) = used.1 {
-            return Err(used_up(excess).rule(policy.origins.of("restore")));
-        }
+        let mut sent = Sent::begin(&repository, policy)?;
         let pull = Pull { connection: self, repository: &repository, transfer, history, asks };
-        let mut sent = Sent { repository: &repository, rules, entered: 0, known: None, broken: None };
         let ended = pull.run(standby, kept.first(), &mut sent)?;
         drop(kept);
         Ok(self.pulled(&pull, sent, ended, began))
@@ -60,15 +55,7 @@ impl Connection<'_> {
     /// The end of a pull whose sender has run.
     fn pulled(&self, pull: &Pull<'_>, sent: Sent<'_>, ended: Ended, began: Instant) -> End {
         let policy = self.policy;
-        let mut warnings: Vec<String> = sent.broken.iter().map(|reason| reason.detail.clone()).collect();
-        let told = pull.repository.in_daily_book(|book| {
-            let now = clock::now();
-            (book.sent(now), book.tells(now, policy.restore.alert_over))
-        });
-        let (day_bytes, tells) = told.map_or((None, false), |(day, tells)| (Some(day), tells));
-        if let (true, Some(day), Some(over)) = (tells, day_bytes, policy.restore.alert_over) {
-            warnings.push(format!("{} was sent {} within 24 hours, more than {} (`alert_over:`)", policy.client, Bytes(day), Bytes(over)));
-        }
+        let (day_bytes, tells, warnings) = self.sent_today(&sent);
         let (paths, other_paths) = pull::shown(pull.transfer, MAX_REPORTED);
         let facts = RestoreFacts {
             snapshots: pull.named().iter().map(|named| named.snapshot.to_string()).collect(),
@@ -93,6 +80,22 @@ impl Connection<'_> {
             restore: Some(facts),
             ..End::answered(String::new())
         }
+    }
+
+    /// What the client was sent within a day, whether the administrator has to be told, and what of
+    /// it is a warning.
+    pub(super) fn sent_today(&self, sent: &Sent<'_>) -> (Option<u64>, bool, Vec<String>) {
+        let policy = self.policy;
+        let mut warnings: Vec<String> = sent.broken.iter().map(|reason| reason.detail.clone()).collect();
+        let told = sent.repository.in_daily_book(|book| {
+            let now = clock::now();
+            (book.sent(now), book.tells(now, policy.restore.alert_over))
+        });
+        let (day_bytes, tells) = told.map_or((None, false), |(day, tells)| (Some(day), tells));
+        if let (true, Some(day), Some(over)) = (tells, day_bytes, policy.restore.alert_over) {
+            warnings.push(format!("{} was sent {} within 24 hours, more than {} (`alert_over:`)", policy.client, Bytes(day), Bytes(over)));
+        }
+        (day_bytes, tells, warnings)
     }
 }
 
@@ -160,18 +163,28 @@ impl<'a> Pull<'a> {
 }
 
 /// The bytes of one pull, as they are entered into its client's book.
-struct Sent<'a> {
+pub(super) struct Sent<'a> {
     repository: &'a Repository,
     rules: &'a Rules,
     entered: u64,
-    known: Option<u64>,
+    pub(super) known: Option<u64>,
     /// Why they could not be entered.
     broken: Option<Reason>,
 }
 
 impl Sent<'_> {
+    /// Of a client that may still be sent something.
+    pub(super) fn begin<'a>(repository: &'a Repository, policy: &'a crate::decide::policy::Policy) -> Result<Sent<'a>, Reason> {
+        let rules = &policy.restore;
+        let used = repository.in_daily_book(|book| (book.sent(clock::now()), book.excess(clock::now(), rules.bytes)))?;
+        if let Some(excess) = used.1 {
+            return Err(used_up(excess).rule(policy.origins.of("restore")));
+        }
+        Ok(Sent { repository, rules, entered: 0, known: None, broken: None })
+    }
+
     /// Enters what was sent since; returns what is past the limit.
-    fn enter(&mut self, written: Option<u64>, at_the_end: bool) -> Option<Excess> {
+    pub(super) fn enter(&mut self, written: Option<u64>, at_the_end: bool) -> Option<Excess> {
         self.known = self.known.max(written);
         let limited = self.rules.bytes.is_some();
         if !at_the_end && !limited {

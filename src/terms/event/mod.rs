@@ -57,7 +57,7 @@ table! {
         /// A connection whose rsync ran, or whose `complete` ended a transaction, with what was
         /// pushed.
         Push = "push",
-        /// A connection whose rsync read snapshots (the verb `restore`), with what it was sent.
+        /// A connection that read snapshots (the verbs `restore` and `browse`), with what it was sent.
         Restore = "restore",
     }
 }
@@ -312,8 +312,10 @@ impl Visit<'_> {
                 let held = if self.held().is_some() { ", held" } else { "" };
                 format!("published{name}{partial}{held}{hook}")
             }
-            (Outcome::Answered, _) if self.restore.is_some_and(|restore| restore.snapshots.is_empty()) => "snapshots listed".to_owned(),
-            (Outcome::Answered, _) if self.restore.is_some() => {
+            (Outcome::Answered, Some(Verb::Restore)) if self.restore.is_some_and(|restore| restore.snapshots.is_empty()) => {
+                "snapshots listed".to_owned()
+            }
+            (Outcome::Answered, Some(Verb::Restore)) if self.restore.is_some() => {
                 let from = self.restore.map(|restore| restore.snapshots.as_slice()).unwrap_or_default();
                 let more = if from.len() > 3 { " and others" } else { "" };
                 format!("restored from {}{more}", from.get(..3).unwrap_or(from).join(", "))

@@ -35,6 +35,20 @@ pub const MAX_KEEP_DAYS: u32 = 100 * 366;
 /// Steps in which a policy's strategy may thin out snapshots.
 pub const MAX_KEEP_STEPS: usize = 16;
 
+/// How long a client that browses may be silent: whoever mounts snapshots looks at them again after
+/// the night. One that is gone keeps its place among the sessions no longer than this.
+pub const BROWSE_IDLE: Duration = Duration::from_secs(12 * 3600);
+
+/// Address space of an sftp-server, in bytes: it holds a list of one directory and a few packets.
+pub const BROWSE_MEMORY: u64 = 1024 * 1024 * 1024;
+
+/// How long a program that browses may take to load: it takes a hundredth of a second. After that it
+/// is none that says when it is loaded.
+pub const LOADING_TIME: Duration = Duration::from_secs(10);
+
+/// How long it may take to change a process's root, which is nothing but four calls.
+pub const FRONT_TIME: Duration = Duration::from_secs(10);
+
 /// Threads that remove a snapshot.
 pub const REAP_THREADS: usize = 4;
 

@@ -7,23 +7,25 @@
 mod allowed;
 mod answer;
 mod beside;
+mod loaded;
 mod program;
 
 use std::fmt::Display;
 use std::os::fd::RawFd;
 
 use libseccomp::error::SeccompError;
-use libseccomp::{ScmpAction, ScmpFilterContext, ScmpSyscall};
+use libseccomp::{ScmpAction, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 use nix::libc::{self, c_long};
 use nix::unistd::Pid;
 use seccompiler::BpfProgram;
 
-use crate::decide::sandbox::spec::Isolation;
+use crate::decide::sandbox::spec::{Filter, Isolation};
 
 use allowed::{rules, spared};
 use program::{MACHINE, program};
 
 pub use answer::Answering;
+pub use loaded::{Came, Loading};
 
 /// A filter whose asking half is loaded, and the other half ready. It holds the descriptor for
 /// questions, so it is kept until that is handed over.
@@ -47,7 +49,12 @@ pub fn prepare(isolation: Isolation, gate: Pid) -> Result<Prepared, String> {
     let program = isolation.filter.map(program).transpose()?;
     // The asking half comes first: the other allows no further filter. The kernel takes the
     // stricter of two answers: a denial rather than a question.
-    let asking = isolation.asks.then(asking).transpose().map_err(|error| failed(&error))?;
+    let ask = match isolation {
+        Isolation { asks: true, .. } => Some(asking as fn() -> Result<ScmpFilterContext, SeccompError>),
+        Isolation { filter: Some(Filter::Browse), .. } => Some(asking_when_loaded as _),
+        _ => None,
+    };
+    let asking = ask.map(|ask| ask()).transpose().map_err(|error| failed(&error))?;
     Ok(Prepared { asking, program })
 }
 
@@ -81,6 +88,21 @@ fn asking() -> Result<ScmpFilterContext, SeccompError> {
     for call in LINKING {
         filter.add_rule(ScmpAction::Notify, ScmpSyscall::from(i32::try_from(*call).unwrap_or(NO_CALL)))?;
     }
+    filter.load()?;
+    Ok(filter)
+}
+
+/// The half that asks once a program is loaded.
+fn asking_when_loaded() -> Result<ScmpFilterContext, SeccompError> {
+    let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
+    // A process that is not yet the program makes itself readable: with 1.
+    let (option, value) = (u64::from(libc::PR_SET_DUMPABLE.cast_unsigned()), 0);
+    let conditions = [
+        ScmpArgCompare::new(0, ScmpCompareOp::MaskedEqual(u64::from(u32::MAX)), option),
+        ScmpArgCompare::new(1, ScmpCompareOp::Equal, value),
+    ];
+    let call = ScmpSyscall::from(i32::try_from(libc::SYS_prctl).unwrap_or(NO_CALL));
+    filter.add_rule_conditional(ScmpAction::Notify, call, &conditions)?;
     filter.load()?;
     Ok(filter)
 }

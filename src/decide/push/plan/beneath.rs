@@ -38,5 +38,5 @@ pub fn transfer(
     let isolation = Isolation { view: false, asks: false, filter: jailed.then_some(Filter::Plain) };
     let (grants, limits) = (jailed.then_some(grants), Some(limits(CHILD_MEMORY, DEFAULT_PROCESSES, None, running)));
     let program = program.to_path_buf();
-    Run::unlimited(Sandbox { isolation, limits, binds: Vec::new(), listing: None, grants, directory: start, program, argv })
+    Run::unlimited(Sandbox { isolation, limits, binds: Vec::new(), listing: None, front: None, grants, directory: start, program, argv })
 }

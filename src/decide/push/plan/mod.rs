@@ -2,6 +2,7 @@
 //! and nothing else is executed for a client.
 
 mod beneath;
+mod within;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -257,19 +258,13 @@ impl PushPlan {
         let running = if isolation.view { places.running.map(|_| 0) } else { places.running };
         let limits = Some(limits(self.limits.memory, self.limits.processes, self.limits.bytes, running));
         let layout = Layout { start: directory.clone(), bases: seen.bases, partial_dir: places.partial_dir };
-        let sandbox = Sandbox { isolation, limits, binds, listing: None, grants, directory, program: places.program, argv };
+        let sandbox = Sandbox { isolation, limits, binds, listing: None, front: None, grants, directory, program: places.program, argv };
         let (until, reads) = (self.closing.as_ref().map(|closing| closing.at), self.push.reads_for_list());
         Run { sandbox, layout, deadline: self.deadline, idle: Some(self.idle), until, reads }
     }
 }
 
 impl Run {
-    /// One that links nothing and may take any time.
-    pub(in crate::decide) fn unlimited(sandbox: Sandbox) -> Self {
-        let layout = Layout { start: sandbox.directory.clone(), bases: Vec::new(), partial_dir: String::new() };
-        Self { sandbox, layout, deadline: Duration::MAX, idle: None, until: None, reads: false }
-    }
-
     /// The rsync, and what closes it in.
     pub fn sandbox(&self) -> &Sandbox {
         &self.sandbox

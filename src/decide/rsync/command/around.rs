@@ -1,7 +1,8 @@
 //! Advice on a command with something around rsync or in its place: `--rsync-path` arrives as words
 //! before `--server` (`sudo rsync`, `mkdir -p x && rsync`).
 
-use super::{OTHER_ACCOUNT, Probe, begins_with_server, is_rsync, programs, transfer, usage};
+use super::other::{OTHER_ACCOUNT, transfer};
+use super::{Probe, begins_with_server, is_rsync, programs, usage};
 use crate::decide::rsync::options::shown;
 use crate::terms::limits::{MAX_ADVICE, MAX_SHOWN_WORD};
 use crate::terms::text::printable_within;

@@ -4,6 +4,7 @@
 
 mod around;
 mod bytes;
+mod other;
 mod programs;
 mod push;
 mod reading;
@@ -11,6 +12,7 @@ mod restore;
 mod secluded;
 
 pub(in crate::decide) use around::{front, words_of_commands};
+pub(in crate::decide) use other::{no_sftp, stranger};
 pub use push::Push;
 pub use restore::{Begun, Restore};
 pub use secluded::Secluded;
@@ -50,6 +52,8 @@ pub enum Command {
     },
     /// Discards a transaction.
     Abort,
+    /// Looks at snapshots with sftp.
+    Browse,
     /// A push.
     Push(Push),
     /// A push whose rest is still to be read from standard input. It can be judged, never run.
@@ -122,6 +126,7 @@ impl Command {
             Self::Prepare { .. } => Verb::Prepare,
             Self::Complete { .. } => Verb::Complete,
             Self::Abort => Verb::Abort,
+            Self::Browse => Verb::Browse,
             Self::Push(_) | Self::Secluded(_) => Verb::Rsync,
             Self::Restore(_) | Self::SecludedRestore(_) => Verb::Restore,
         }
@@ -139,7 +144,7 @@ impl Command {
 
     /// Whether it has to do with files that are a client's, so that their owners matter.
     pub fn meets_owners(&self) -> bool {
-        self.touches_trees() || self.pulls()
+        self.touches_trees() || self.verb().row().reads_trees
     }
 }
 
@@ -207,6 +212,10 @@ fn from_words(words: &[String], bytes: &[u8]) -> Result<Command, Vec<Reason>> {
     if RSYNC.contains(&first.as_str()) {
         return push::parse(rest);
     }
+    // sshd's settings may name options behind it; none of them counts.
+    if other::is_sftp_server(first) {
+        return Ok(Command::Browse);
+    }
     let Some(verb) = Verb::read(first) else {
         let is_gate = is_the_gate(Path::new(first));
         return Err(vec![if is_gate { gate(first) } else { instead_of_rsync(bytes).unwrap_or_else(|| stranger(first)) }]);
@@ -220,10 +229,11 @@ fn from_words(words: &[String], bytes: &[u8]) -> Result<Command, Vec<Reason>> {
         (Verb::Prepare, [bytes]) => Command::Prepare { bytes: Some(size(bytes)?) },
         (Verb::Prepare, _) => Command::Prepare { bytes: None },
         (Verb::Abort, _) => Command::Abort,
+        (Verb::Browse, _) => return Err(vec![usage("snapshots are not browsed by a command", "use sftp, scp or sshfs")]),
         (Verb::Restore, _) => {
             return Err(vec![usage("`restore` is said by rsync alone", "use rsync -a host:current/DIR/ DIR/")]);
         }
-        (Verb::Browse | Verb::List | Verb::History, _) => {
+        (Verb::List | Verb::History, _) => {
             return Err(vec![usage(format!("`{verb}` cannot be asked for yet"), "use ssh without a command to see what may be done")]);
         }
     };
@@ -262,27 +272,6 @@ fn usage(says: impl Into<String>, hint: &str) -> Reason {
 /// Whether a command's first word stands for rsync.
 pub(in crate::decide) fn is_rsync(first: &str) -> bool {
     RSYNC.contains(&first)
-}
-
-/// The reason for a first word that is neither rsync nor a verb.
-pub(in crate::decide) fn stranger(first: &str) -> Reason {
-    transfer(first).unwrap_or_else(|| {
-        Reason::new(Code::Program, format!("`{}` cannot be run here", shown(first))).hint("use rsync").remedy(OTHER_ACCOUNT)
-    })
-}
-
-/// What to do for a client that needs more than this.
-const OTHER_ACCOUNT: &str = "a key that needs it belongs to an account without the gate";
-
-/// The reason for another way to transfer files that OpenSSH's clients take.
-fn transfer(first: &str) -> Option<Reason> {
-    let (code, name) = match first.rsplit('/').next().unwrap_or(first) {
-        "sftp-server" | "internal-sftp" => (Code::Sftp, "sftp"),
-        "scp" => (Code::Scp, "scp"),
-        _ => return None,
-    };
-    let reason = Reason::new(code, format!("{name} is not offered over this key"));
-    Some(reason.hint("use rsync, for instance rsync -a /data host:").remedy(OTHER_ACCOUNT))
 }
 
 fn login() -> Reason {
@@ -390,7 +379,7 @@ mod tests {
     fn whatever_is_not_rsync_is_named() {
         assert_eq!(parse(&Original::Login).unwrap_err()[0].code, Code::Login);
         for text in ["/usr/lib/openssh/sftp-server", "internal-sftp", "internal-sftp -d /", "/usr/libexec/sftp-server -l INFO"] {
-            assert_eq!(codes(text), ["sftp"], "{text}");
+            assert_eq!(parsed(text), Ok(Command::Browse), "{text}");
         }
         assert_eq!(codes("scp -t x"), ["scp"]);
         assert_eq!(codes("/usr/bin/scp -f x"), ["scp"]);
@@ -411,7 +400,7 @@ mod tests {
 
     #[test]
     fn every_answer_tells_what_to_do() {
-        let texts = ["", "x", "scp", "internal-sftp", "complete x", "help x", "rsync x;y", "rsync 'x", "rsync x\\", "rsync \t", "rsync"];
+        let texts = ["", "x", "scp", "browse", "complete x", "help x", "rsync x;y", "rsync 'x", "rsync x\\", "rsync \t", "rsync"];
         for text in texts {
             for reason in parsed(text).unwrap_err() {
                 assert!(reason.hint.is_some() && reason.remedy.is_some(), "{text}: {reason:?}");

@@ -95,6 +95,35 @@ const TO_ASK_FOR_NAMES: &[c_long] = &[
     libc::SYS_setsockopt,
 ];
 
+/// Not allowed to one that only reads, and starts nothing.
+#[rustfmt::skip]
+const CHANGES: &[c_long] = &[
+    libc::SYS_ftruncate, libc::SYS_fallocate, libc::SYS_fsync, libc::SYS_fdatasync,
+    libc::SYS_mkdirat, libc::SYS_mknodat, libc::SYS_symlinkat, libc::SYS_linkat, libc::SYS_unlinkat, libc::SYS_renameat2,
+    #[cfg(not(target_arch = "riscv64"))] libc::SYS_renameat,
+    #[cfg(target_arch = "x86_64")] libc::SYS_mkdir,
+    #[cfg(target_arch = "x86_64")] libc::SYS_mknod,
+    #[cfg(target_arch = "x86_64")] libc::SYS_symlink,
+    #[cfg(target_arch = "x86_64")] libc::SYS_link,
+    #[cfg(target_arch = "x86_64")] libc::SYS_rename,
+    #[cfg(target_arch = "x86_64")] libc::SYS_unlink,
+    #[cfg(target_arch = "x86_64")] libc::SYS_rmdir,
+    libc::SYS_fchmod, libc::SYS_fchmodat, FCHMODAT2, libc::SYS_fchown, libc::SYS_fchownat, libc::SYS_utimensat,
+    libc::SYS_setxattr, libc::SYS_lsetxattr, libc::SYS_fsetxattr, libc::SYS_removexattr, libc::SYS_lremovexattr, libc::SYS_fremovexattr,
+    #[cfg(target_arch = "x86_64")] libc::SYS_chmod,
+    #[cfg(target_arch = "x86_64")] libc::SYS_chown,
+    #[cfg(target_arch = "x86_64")] libc::SYS_lchown,
+    #[cfg(target_arch = "x86_64")] libc::SYS_utime,
+    #[cfg(target_arch = "x86_64")] libc::SYS_utimes,
+    #[cfg(target_arch = "x86_64")] libc::SYS_futimesat,
+    libc::SYS_clone, libc::SYS_socketpair,
+    #[cfg(target_arch = "x86_64")] libc::SYS_fork,
+];
+
+/// OpenSSH's sftp-server makes itself unreadable to others when it has all that it needs of the
+/// system, and before it reads a byte of the client's (`sftp_server_main` in its sftp-server.c).
+const LOADED: (c_long, &[Test]) = (libc::SYS_prctl, &[only(0, -1, libc::PR_SET_DUMPABLE)]);
+
 /// Calls that send a signal: to each process by itself, as rsync ends its other one.
 const SIGNALS: &[c_long] = &[libc::SYS_kill, libc::SYS_tkill, libc::SYS_tgkill];
 
@@ -214,6 +243,10 @@ pub(super) fn rules(which: Filter, view: bool, spared: &[Test; 2]) -> Vec<(c_lon
     if which == Filter::Plain {
         rules.extend(TO_ASK_FOR_NAMES.iter().map(always(Answer::Allow)));
         rules.push(but(Answer::NotPermitted)(&SOCKETS));
+    }
+    if which == Filter::Browse {
+        rules.retain(|(number, _)| !CHANGES.contains(number));
+        rules.push(but(Answer::NotPermitted)(&LOADED));
     }
     rules.extend(DEADLY.iter().map(always(Answer::End)));
     rules.sort_by_key(|(number, _)| *number);
