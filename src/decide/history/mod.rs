@@ -1,7 +1,15 @@
-//! Asking history: which snapshot is meant.
+//! Asking history: what is asked, which snapshot is meant, what differs, and how it is said.
 //!
 //! Nothing here may tell one client anything of another's: all that is looked at is one repository's.
 
+pub mod differ;
+pub mod entry;
+pub mod moves;
+pub mod order;
+pub mod paint;
+pub mod pattern;
+pub mod query;
+pub mod said;
 mod select;
 
 pub use select::{Candidate, History, Located, NotSelected};

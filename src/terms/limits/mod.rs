@@ -2,6 +2,7 @@
 
 mod anomaly;
 mod check;
+mod history;
 mod mail;
 mod past;
 mod snapshots;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub use anomaly::*;
 pub use check::*;
+pub use history::*;
 pub use mail::*;
 pub use past::*;
 pub use snapshots::*;
