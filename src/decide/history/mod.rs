@@ -1,9 +1,12 @@
-//! Asking history: what is asked, which snapshot is meant, what differs, and how it is said.
+//! Asking history: what is asked, which snapshot is meant, what holds a program that reads it, what
+//! differs, and how it is said.
 //!
 //! Nothing here may tell one client anything of another's: all that is looked at is one repository's.
 
+pub mod cell;
 pub mod differ;
 pub mod entry;
+pub mod export;
 pub mod moves;
 pub mod order;
 pub mod paint;
