@@ -160,6 +160,7 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
             | Command::Help
             | Command::Probe(_)
             | Command::Status
+            | Command::Ask(_)
             | Command::Prepare { .. }
             | Command::Complete { .. }
             | Command::Abort

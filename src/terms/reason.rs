@@ -301,7 +301,16 @@ impl Reason {
     pub fn believed_less(self) -> Self {
         let text = |text: String| still_printable(&text, MAX_QUOTED);
         let Self { code, says, hint, detail, remedy, of_server, passing, rule: _ } = self;
-        Self { code, says: text(says), hint: hint.map(text), detail: text(detail), remedy: remedy.map(text), rule: None, of_server, passing }
+        Self {
+            code,
+            says: text(says),
+            hint: hint.map(text),
+            detail: text(detail),
+            remedy: remedy.map(text),
+            rule: None,
+            of_server,
+            passing,
+        }
     }
 
     /// As one that passes by itself.

@@ -4,7 +4,7 @@
 //! What it says may have been written by the client's account. Whoever asked passes it on, or makes
 //! it printable; nothing here believes a word of it.
 
-use std::io::{self, ErrorKind, Read as _};
+use std::io::{self, ErrorKind};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};

@@ -35,8 +35,13 @@ use places::{Opened, Place, missing, removed};
 /// When there is none, or nobody reads it.
 pub fn read(order: &Order, out: &mut Out) -> Result<(), Stop> {
     let pattern = NamePattern::new(&order.names).unwrap_or_default();
-    let reader =
-        Reader { order, store: places::Store::open(&order.root(), pattern)?, room: Room::default(), alike: Alike::default(), writing: writing(order) };
+    let reader = Reader {
+        order,
+        store: places::Store::open(&order.root(), pattern)?,
+        room: Room::default(),
+        alike: Alike::default(),
+        writing: writing(order),
+    };
     match &order.task {
         Task::Ls { snapshot, place } => reader.ls(out, snapshot, place),
         Task::Cat { snapshot, place, most } => reader.cat(out, snapshot, place, *most),
@@ -130,13 +135,16 @@ impl Reader<'_> {
             let rest = place.below(std::path::Path::new(name.as_str())).into_os_string().into_encoded_bytes();
             let whole = [before, &rest].concat();
             if self.writing.json {
-                return out.line(&serde_json::json!({ "snapshot": name.as_str(), "path": crate::decide::history::said::name(&whole) }).to_string());
+                return out.line(
+                    &serde_json::json!({ "snapshot": name.as_str(), "path": crate::decide::history::said::name(&whole) }).to_string(),
+                );
             }
             out.raw(&whole)?;
             return out.raw(b"\n");
         }
         let says = format!("there was no `{}` then or before", name(place.to_string().as_bytes()));
-        let hint = if self.order.is_administrator { self.near_in_newest(place)? } else { "look at the spelling, or at a later time".to_owned() };
+        let hint =
+            if self.order.is_administrator { self.near_in_newest(place)? } else { "look at the spelling, or at a later time".to_owned() };
         Err(Reason::new(Code::Missing, says).hint(hint).into())
     }
 

@@ -28,7 +28,9 @@ pub(super) fn find(reader: &Reader<'_>, out: &mut Out, snapshot: Option<&str>, p
         return Ok(());
     }
     let places = snapshot.map_or_else(|| "in any snapshot".to_owned(), |snapshot| format!("in {snapshot}"));
-    Err(Reason::new(Code::Missing, format!("nothing matches `{}` {places}", name(pattern))).hint("look at the spelling, or use find --all").into())
+    Err(Reason::new(Code::Missing, format!("nothing matches `{}` {places}", name(pattern)))
+        .hint("look at the spelling, or use find --all")
+        .into())
 }
 
 fn in_one(reader: &Reader<'_>, out: &mut Out, snapshot: &Opened, wanted: &Pattern) -> Result<usize, Stop> {

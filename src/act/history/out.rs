@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::places::broken;
+use crate::decide::history::paint;
 use crate::terms::Reason;
 use crate::terms::limits::LOOK_FOR_READERS;
 
@@ -42,6 +43,8 @@ pub struct Out {
     /// What shows whether somebody reads.
     watched: Option<OwnedFd>,
     seen: u64,
+    /// Whether nobody makes colours of marks on the way.
+    is_plain: bool,
 }
 
 impl Out {
@@ -56,7 +59,13 @@ impl Out {
 
     /// To somewhere else.
     pub fn to(writer: Box<dyn Write>) -> Self {
-        Self { to: BufWriter::with_capacity(64 * 1024, writer), watched: None, seen: 0 }
+        Self { to: BufWriter::with_capacity(64 * 1024, writer), watched: None, seen: 0, is_plain: false }
+    }
+
+    /// Without marks.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self { is_plain: true, ..self }
     }
 
     /// Writes a line.
@@ -64,7 +73,11 @@ impl Out {
     /// # Errors
     /// When nobody reads it.
     pub fn line(&mut self, line: &str) -> Result<(), Stop> {
-        self.raw(line.as_bytes())?;
+        if self.is_plain {
+            self.raw(paint::unmarked(line).as_bytes())?;
+        } else {
+            self.raw(line.as_bytes())?;
+        }
         self.raw(b"\n")
     }
 

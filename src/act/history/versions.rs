@@ -45,7 +45,8 @@ pub(super) fn history(reader: &Reader<'_>, out: &mut Out, place: &SubPath, diffs
         return Ok(());
     }
     let says = format!("there is no `{}` in any snapshot", name(place.to_string().as_bytes()));
-    let hint = if reader.order.is_administrator { reader.near_in_newest(place)? } else { "look at the spelling, or use find --all".to_owned() };
+    let hint =
+        if reader.order.is_administrator { reader.near_in_newest(place)? } else { "look at the spelling, or use find --all".to_owned() };
     Err(Reason::new(Code::Missing, says).hint(hint).into())
 }
 

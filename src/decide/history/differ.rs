@@ -87,17 +87,7 @@ mod tests {
     use super::*;
 
     fn file(inode: u64) -> Entry {
-        Entry {
-            sort: Sort::File,
-            inode,
-            names: 1,
-            size: 5,
-            allocated: 512,
-            changed: (10, 0),
-            mode: 0o644,
-            owner: (1, 1),
-            device: 0,
-        }
+        Entry { sort: Sort::File, inode, names: 1, size: 5, allocated: 512, changed: (10, 0), mode: 0o644, owner: (1, 1), device: 0 }
     }
 
     #[test]

@@ -56,6 +56,11 @@ pub fn marked(mark: Mark, text: &str) -> String {
     format!("{mark}{text}{}", Mark::Plain)
 }
 
+/// A line of ours without its marks.
+pub fn unmarked(line: &str) -> String {
+    line.chars().filter(|letter| mark(*letter).is_none()).collect()
+}
+
 /// A line that may have come from anywhere, as it is shown.
 pub fn shown(line: &[u8], style: Style) -> String {
     let text = String::from_utf8_lossy(line);
@@ -89,6 +94,11 @@ pub fn shown(line: &[u8], style: Style) -> String {
         out.push_str(Mark::Plain.colour());
     }
     out
+}
+
+/// A line of a client's file, as it is shown on a terminal.
+pub fn plain(line: &[u8]) -> String {
+    still_printable(&String::from_utf8_lossy(line), MAX_ANSWER_LINE)
 }
 
 const INDENT: &str = "    ";

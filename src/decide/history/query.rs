@@ -171,9 +171,7 @@ impl Asked {
             (Word::Cat, [path]) if !stands_alone(path) => Query::Cat { when: Selector::Current, place: place(path)? },
             (Word::Cat, [when, path]) => Query::Cat { when: selector(when)?, place: place(path)? },
             (Word::Find, [pattern]) => Query::Find { when: (!options.all).then_some(Selector::Current), pattern: Pattern::read(pattern)? },
-            (Word::Find, [when, pattern]) if !options.all => {
-                Query::Find { when: Some(selector(when)?), pattern: Pattern::read(pattern)? }
-            }
+            (Word::Find, [when, pattern]) if !options.all => Query::Find { when: Some(selector(when)?), pattern: Pattern::read(pattern)? },
             (Word::History, [path]) => Query::History { place: place(path)?, diffs: options.diffs },
             (Word::Yesterday, [path]) if !stands_alone(path) => {
                 let back = options.back.map_or(Back::To(Selector::Yesterday), |[days, months, years]| Back::By { days, months, years });
@@ -184,10 +182,9 @@ impl Asked {
             }
             (Word::Diff, [old, new]) => Query::Diff { old: selector(old)?, new: selector(new)?, place: SubPath::default() },
             (Word::Diff, [old, new, path]) => Query::Diff { old: selector(old)?, new: selector(new)?, place: place(path)? },
-            (
-                Word::List | Word::Usage | Word::Ls | Word::Cat | Word::Find | Word::History | Word::Yesterday | Word::Diff,
-                _,
-            ) => return Err(unread(word, format!("the words behind `{word}` mean nothing"))),
+            (Word::List | Word::Usage | Word::Ls | Word::Cat | Word::Find | Word::History | Word::Yesterday | Word::Diff, _) => {
+                return Err(unread(word, format!("the words behind `{word}` mean nothing")));
+            }
         };
         Ok(Self { query, json: options.json })
     }
@@ -263,9 +260,8 @@ fn options<W: AsRef<[u8]>>(word: Word, rest: &[W]) -> Result<(Options, &[W]), Re
                 let [number, after @ ..] = behind else {
                     return Err(unread(word, format!("`{}` needs a number", printable(first))));
                 };
-                let number = going_back(number.as_ref()).ok_or_else(|| {
-                    unread(word, format!("`{}` is no number from 0 to {MAX_GOING_BACK}", printable(number.as_ref())))
-                })?;
+                let number = going_back(number.as_ref())
+                    .ok_or_else(|| unread(word, format!("`{}` is no number from 0 to {MAX_GOING_BACK}", printable(number.as_ref()))))?;
                 let [days, months, years] = options.back.get_or_insert_default();
                 *(match first {
                     b"-d" => days,
@@ -307,10 +303,10 @@ pub fn snapshot(says: impl Into<String>) -> Reason {
 
 fn place(word: &[u8]) -> Result<SubPath, Reason> {
     let shown = || printable(word.get(..MAX_QUOTED).unwrap_or(word));
-    SubPath::parse(word)
-        .map_err(|_| Reason::new(Code::Path, format!("`{}` is no place in a snapshot", shown())).only_client(
-            "name it from the top of the snapshot on, without `..`",
-        ))
+    SubPath::parse(word).map_err(|_| {
+        Reason::new(Code::Path, format!("`{}` is no place in a snapshot", shown()))
+            .only_client("name it from the top of the snapshot on, without `..`")
+    })
 }
 
 fn unread(word: Word, says: String) -> Reason {

@@ -94,8 +94,8 @@ pub struct Sum {
     pub deleted: (u64, u64),
     /// What has another content, and its sizes before and now.
     pub changed: (u64, u64, u64),
-    /// What has the same.
-    pub metadata: u64,
+    /// What has the same, and another mode, owner or time.
+    pub touched: u64,
     /// What was moved.
     pub moved: u64,
 }
@@ -111,7 +111,7 @@ impl Sum {
             What::Changed => {
                 self.changed = (self.changed.0 + 1, self.changed.1.saturating_add(old), self.changed.2.saturating_add(new));
             }
-            What::Metadata => self.metadata += 1,
+            What::Metadata => self.touched += 1,
             What::Moved => self.moved += 1,
         }
     }
@@ -186,7 +186,8 @@ impl Writing {
             }
             return written(object);
         }
-        let size = |entry: Option<&Entry>| entry.map(|entry| if entry.sort == Sort::File { binary(entry.size) } else { entry.sort.to_string() });
+        let size =
+            |entry: Option<&Entry>| entry.map(|entry| if entry.sort == Sort::File { binary(entry.size) } else { entry.sort.to_string() });
         let sizes = match (what, size(old), size(new)) {
             (What::Changed, Some(old), Some(new)) if old != new => format!("{old} -> {new}"),
             (_, old, new) => new.or(old).unwrap_or_default(),
@@ -198,14 +199,14 @@ impl Writing {
 
     /// What all differences come to.
     pub fn sum(self, sum: &Sum) -> String {
-        let Sum { created, deleted, changed, metadata, moved } = *sum;
+        let Sum { created, deleted, changed, touched, moved } = *sum;
         if self.json {
             return json!({
                 "what": "sum",
                 "created": created.0, "created_bytes": created.1,
                 "deleted": deleted.0, "deleted_bytes": deleted.1,
                 "changed": changed.0, "changed_bytes_before": changed.1, "changed_bytes": changed.2,
-                "metadata": metadata, "moved": moved,
+                "metadata": touched, "moved": moved,
             })
             .to_string();
         }
@@ -216,7 +217,7 @@ impl Writing {
             (created.0, format!("{} created ({})", created.0, binary(created.1))),
             (deleted.0, format!("{} deleted ({})", deleted.0, binary(deleted.1))),
             (changed.0, format!("{} changed ({}, before {})", changed.0, binary(changed.2), binary(changed.1))),
-            (metadata, format!("{metadata} in metadata alone")),
+            (touched, format!("{touched} in metadata alone")),
             (moved, format!("{moved} moved")),
         ];
         let words: Vec<_> = words.into_iter().filter(|(count, _)| *count > 0).map(|(_, words)| words).collect();

@@ -15,6 +15,7 @@ pub use secluded::Secluded;
 
 use std::path::Path;
 
+use crate::decide::history::query::{Asked, Word};
 use crate::decide::host::login::{WORDS_OF_ITS_OWN, is_the_gate};
 use crate::terms::limits::{MAX_COMMAND, MAX_REASONS};
 use crate::terms::text::digits;
@@ -35,6 +36,8 @@ pub enum Command {
     Probe(Probe),
     /// Shows the newest snapshot and what is running.
     Status,
+    /// Asks history.
+    Ask(Asked),
     /// Opens a transaction.
     Prepare {
         /// How many bytes it means to bring that are new, where it said so.
@@ -85,6 +88,7 @@ impl Command {
             Self::Complete { .. } => Verb::Complete,
             Self::Abort => Verb::Abort,
             Self::Push(_) | Self::Secluded(_) => Verb::Rsync,
+            Self::Ask(asked) => asked.word().row().verb,
         }
     }
 
@@ -150,6 +154,9 @@ fn from_words(words: &[String], bytes: &[u8]) -> Result<Command, Vec<Reason>> {
     }
     if RSYNC.contains(&first.as_str()) {
         return push::parse(rest);
+    }
+    if let Some(word) = Word::read(first) {
+        return Asked::read(word, rest).map(Command::Ask).map_err(|reason| vec![reason]);
     }
     let Some(verb) = Verb::read(first) else {
         let is_gate = is_the_gate(Path::new(first));
