@@ -97,6 +97,9 @@ table! {
         Option = "option" => REFUSED,
         /// The client asked to be sent files.
         Pull = "pull" => REFUSED,
+        /// What stands at the beginning of a path, or behind `@`, means no snapshot, or several, or
+        /// one that is being removed; or there is none yet.
+        Snapshot = "snapshot" => REFUSED.stops_as(Outcome::Refused),
         /// The client asked to send files where it may only read them (`snapgate-shell rrsync
         /// -ro`).
         ReadOnly = "read-only" => REFUSED,
@@ -107,8 +110,6 @@ table! {
         /// The push went into a part of the snapshot without `prepare`, and the policy says
         /// `partial_pushes: refuse`.
         Part = "part" => REFUSED.stops_as(Outcome::Refused),
-        /// A word says no snapshot, or several, or one that is being removed.
-        Snapshot = "snapshot" => ASKED,
         /// What was asked for is not in the snapshot.
         Missing = "missing" => ASKED,
         /// It cannot be shown, since it is no file: a directory, a FIFO, a device.
@@ -297,7 +298,6 @@ impl Reason {
 
     /// As one that somebody may have written who is less than this program: every text printable and
     /// bounded.
-    #[must_use]
     pub fn believed_less(self) -> Self {
         let text = |text: String| still_printable(&text, MAX_QUOTED);
         let Self { code, says, hint, detail, remedy, of_server, passing, rule: _ } = self;

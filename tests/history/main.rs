@@ -4,7 +4,9 @@
 
 mod answers;
 mod bounds;
+mod documented;
 mod hostile;
+mod sshd;
 mod wrong;
 
 use std::fs;

@@ -11,10 +11,10 @@ fn what_cannot_be_answered_says_why_with_a_code() {
     let before = fs::read_dir(past.gate.inside("snapshots")).unwrap().count();
     for (said, code, exit, line) in [
         ("ls 2027", "missing", 64, "there is no `2027` in"),
-        ("ls 2027 etc", "snapshot", 64, "there is no snapshot `2027`"),
-        ("ls 20 etc", "snapshot", 64, "is the beginning of 3 snapshots"),
-        ("ls @9w etc", "snapshot", 64, "the first is"),
-        ("ls @soon etc", "snapshot", 64, "says no snapshot"),
+        ("ls 2027 etc", "snapshot", 77, "there is no snapshot `2027`"),
+        ("ls 20 etc", "snapshot", 77, "is the beginning of 3 snapshots"),
+        ("ls @9w etc", "snapshot", 77, "the first is"),
+        ("ls @soon etc", "snapshot", 77, "says no snapshot"),
         ("ls ../x", "path", 77, "is no place in a snapshot"),
         ("ls etc/hosst", "missing", 64, "there is no `etc/hosst` in"),
         ("cat etc", "kind", 64, "is no file: it is a directory"),
@@ -25,7 +25,7 @@ fn what_cannot_be_answered_says_why_with_a_code() {
         ("history nowhere", "missing", 64, "in any snapshot"),
         ("history -x etc", "command", 77, "has no option"),
         ("yesterday nowhere", "missing", 64, "there was no `nowhere` then or before"),
-        ("yesterday -d 4 etc", "snapshot", 64, "the first is"),
+        ("yesterday -d 4 etc", "snapshot", 77, "the first is"),
         ("yesterday -d x etc", "command", 77, "is no number"),
         ("diff @1d", "command", 77, "mean nothing"),
         ("diff @1d current nowhere", "missing", 64, "there is no `nowhere`"),
@@ -89,5 +89,5 @@ fn where_there_is_no_snapshot_that_is_said() {
         assert!((ran.stdout.clone() + &ran.stderr).contains("there is no snapshot yet"), "{said}: {ran:?}");
     }
     let ran = run(&mut gate.snapgate(&["ls", "--client", "web1"]));
-    assert!(ran.status == 64 && ran.stderr.contains("there is no snapshot yet"), "{ran:?}");
+    assert!(ran.status == 77 && ran.stderr.contains("there is no snapshot yet"), "{ran:?}");
 }

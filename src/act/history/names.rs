@@ -78,12 +78,7 @@ fn in_all(reader: &Reader<'_>, out: &mut Out, wanted: &Pattern) -> Result<usize,
     Ok(all.len())
 }
 
-fn each(
-    reader: &Reader<'_>,
-    out: &mut Out,
-    snapshot: &Opened,
-    look: &mut dyn FnMut(&mut Out, &[u8], &Place<'_>) -> Result<(), Stop>,
-) -> Result<(), Stop> {
+fn each(reader: &Reader<'_>, out: &mut Out, snapshot: &Opened, look: &mut trees::Look<'_>) -> Result<(), Stop> {
     let top = Place::at(snapshot, c".")?.directory()?;
     trees::each(reader, out, &top, &mut Vec::new(), look, 0)
 }

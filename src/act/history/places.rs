@@ -14,7 +14,7 @@ use nix::sys::stat::{FileStat, Mode, fstat};
 
 use super::{Stop, gone};
 use crate::act::store::Repository;
-use crate::act::store::tree::{allocated, along, c_string, each, open_at, stat};
+use crate::act::store::tree::{allocated, along, c_string, each, names_of, open_at, stat};
 use crate::decide::history::entry::{Entry, Sort};
 use crate::decide::history::said::name;
 use crate::terms::text::os_words;
@@ -188,7 +188,7 @@ fn entry(found: &FileStat) -> Entry {
     Entry {
         sort: Sort::of(found.st_mode),
         inode: found.st_ino,
-        names: u64::try_from(found.st_nlink).unwrap_or(u64::MAX),
+        names: names_of(found),
         size: u64::try_from(found.st_size).unwrap_or(0),
         allocated: allocated(found),
         changed: (found.st_mtime, u32::try_from(found.st_mtime_nsec).unwrap_or(0)),

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use super::{Out, Reader, Stop};
-use crate::act::store::tree::{Listed, allocated, kind, stat};
+use crate::act::store::tree::{Listed, allocated, kind, names_of, stat};
 use crate::act::store::walk::{Closed, Next, Visitor, walk};
 use crate::terms::limits::MAX_SEVERAL;
 use crate::terms::{Shares, Usage};
@@ -44,7 +44,7 @@ impl Count<'_> {
     fn add(&mut self, at: BorrowedFd<'_>, name: &std::ffi::CStr) -> io::Result<()> {
         let found = stat(at, name)?;
         let bytes = allocated(&found);
-        let names = if kind(&found) == nix::sys::stat::SFlag::S_IFDIR { 1 } else { u64::try_from(found.st_nlink).unwrap_or(u64::MAX) };
+        let names = if kind(&found) == nix::sys::stat::SFlag::S_IFDIR { 1 } else { names_of(&found) };
         self.all.add(bytes, names);
         if names <= 1 {
             self.alone = self.alone.and(Usage { bytes, inodes: 1 });

@@ -16,6 +16,9 @@ use crate::decide::history::said::What;
 use crate::terms::limits::MAX_TREE_DEPTH;
 use crate::terms::{Code, Reason};
 
+/// What is done with everything in a tree: it is shown each thing with its path.
+pub(super) type Look<'l> = dyn FnMut(&mut Out, &[u8], &Place<'_>) -> Result<(), Stop> + 'l;
+
 /// Tells `changes` of everything that differs between two places, one of which may be missing.
 pub(super) fn differ(reader: &Reader<'_>, out: &mut Out, sides: [Option<&Place<'_>>; 2], changes: &mut Changes<'_>) -> Result<(), Stop> {
     let mut path = changes.top();
@@ -99,7 +102,7 @@ pub(super) fn each(
     out: &mut Out,
     directory: &OwnedFd,
     path: &mut Vec<u8>,
-    look: &mut dyn FnMut(&mut Out, &[u8], &Place<'_>) -> Result<(), Stop>,
+    look: &mut Look<'_>,
     depth: usize,
 ) -> Result<(), Stop> {
     let listing = Listing::read(directory, &reader.room)?;

@@ -9,7 +9,9 @@ mod answer;
 mod list;
 mod within;
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path, PathBuf};
 
 use crate::act::child::{self, Answered, Question};
 use crate::act::config;
@@ -38,8 +40,11 @@ type Failure = (String, u8);
 /// Asks, and shows the answer as it comes in. Returns the exit code.
 pub(crate) fn ask(directory: &Path, wanted: &Wanted<'_>, show: &mut dyn FnMut(&[u8]) -> bool) -> Result<u8, Failure> {
     let Wanted { client, asked, style, is_terminal } = *wanted;
+    if let (Query::Yesterday { .. }, false) = (&asked.query, asked.json || is_terminal) {
+        return path(directory, wanted, show);
+    }
     let question = Question { directory, client, asked, is_administrators: true, limit: ASK_TIME };
-    let is_raw = matches!(asked.query, Query::Cat { .. }) || (matches!(asked.query, Query::Yesterday { .. }) && !asked.json);
+    let is_raw = matches!(asked.query, Query::Cat { .. });
     let mut lines = Lines { style, is_text: is_raw, left: Vec::new() };
     let mut closed = false;
     let answered = child::ask(&question, &mut |piece| {
@@ -56,6 +61,31 @@ pub(crate) fn ask(directory: &Path, wanted: &Wanted<'_>, show: &mut dyn FnMut(&[
         Answered::Whole => Ok(0),
         Answered::Failed(reason) => Err(failure(reason)),
     }
+}
+
+/// A path that somebody's shell may be about to use: with all its bytes, and in the client's
+/// snapshots, or there is none. The account may have said anything.
+fn path(directory: &Path, wanted: &Wanted<'_>, show: &mut dyn FnMut(&[u8]) -> bool) -> Result<u8, Failure> {
+    let Wanted { client, asked, .. } = *wanted;
+    let question = Question { directory, client, asked, is_administrators: true, limit: ASK_TIME };
+    let mut told = Vec::new();
+    let answered = child::ask(&question, &mut |piece| {
+        told.extend_from_slice(piece);
+        Ok(told.len() <= MAX_ANSWER_LINE)
+    });
+    if let Answered::Failed(reason) = answered {
+        return Err(failure(reason));
+    }
+    let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+    let policy = config::load_policy(directory, &site, client).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+    let snapshots = policy.map(|policy| policy.path.join("snapshots"));
+    let path = told.strip_suffix(b"\n").map(|path| Path::new(OsStr::from_bytes(path)));
+    let inside = path.zip(snapshots.as_deref()).and_then(|(path, snapshots)| path.strip_prefix(snapshots).ok());
+    let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+    if !inside.is_some_and(|inside| inside.components().all(is_plain)) {
+        return Err((format!("what was said is no path in the snapshots of `{client}`\nsee what its account runs"), exit::INTERNAL));
+    }
+    Ok(if show(&told) { 0 } else { exit::CLOSED })
 }
 
 /// Lines as they come in.
@@ -90,7 +120,7 @@ impl Lines {
     fn show(&self, line: &[u8], whole: bool, show: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         let style = if self.is_text { Style::default() } else { self.style };
         let mut shown = if self.is_text {
-            let columns: Vec<_> = line.split(|byte| *byte == b'\t').map(|text| paint::plain(text)).collect();
+            let columns: Vec<_> = line.split(|byte| *byte == b'\t').map(paint::plain).collect();
             columns.join("\t")
         } else {
             paint::shown(line, style)

@@ -9,11 +9,11 @@ use std::path::Path;
 
 use chrono::{Days, Months, NaiveDate};
 
-use super::pattern::Pattern;
+use crate::decide::history::pattern::Pattern;
 use crate::terms::limits::{MAX_GOING_BACK, MAX_QUOTED};
 use crate::terms::selector::Selector;
 use crate::terms::text::{digits, printable};
-use crate::terms::word::table;
+use crate::terms::word::{as_clause, table};
 use crate::terms::{Code, Reason, SubPath, Verb};
 
 /// What stands behind a word, and who may ask for it.
@@ -21,12 +21,14 @@ use crate::terms::{Code, Reason, SubPath, Verb};
 pub struct WordRow {
     /// How a client writes it.
     pub usage: &'static str,
+    /// The same in a line of help, without most options.
+    pub short: &'static str,
     /// Which verb the policy has to list.
     pub verb: Verb,
 }
 
-const fn word(usage: &'static str, verb: Verb) -> WordRow {
-    WordRow { usage, verb }
+const fn word(usage: &'static str, short: &'static str, verb: Verb) -> WordRow {
+    WordRow { usage, short, verb }
 }
 
 table! {
@@ -34,21 +36,28 @@ table! {
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Word: WordRow {
         /// List snapshots.
-        List = "list" => word("list [--json]", Verb::List),
+        List = "list" => word("list [--json]", "list", Verb::List),
         /// Show how much each snapshot alone takes, and all of them.
-        Usage = "usage" => word("usage [--json]", Verb::List),
+        Usage = "usage" => word("usage [--json]", "usage", Verb::List),
         /// List a directory of a snapshot.
-        Ls = "ls" => word("ls [--json] [@WHEN] [PATH]", Verb::History),
+        Ls = "ls" => word("ls [--json] [@WHEN] [PATH]", "ls [@WHEN] [PATH]", Verb::History),
         /// Show a file of a snapshot.
-        Cat = "cat" => word("cat [@WHEN] PATH", Verb::History),
+        Cat = "cat" => word("cat [@WHEN] PATH", "cat [@WHEN] PATH", Verb::History),
         /// Find names in a snapshot, or in all.
-        Find = "find" => word("find [--all] [--json] [@WHEN] PATTERN", Verb::History),
+        Find = "find" => word("find [--all] [--json] [@WHEN] PATTERN", "find [--all] NAME", Verb::History),
         /// Show the versions of a file, or what changed in a directory.
-        History = "history" => word("history [-d] [--json] PATH", Verb::History),
+        History = "history" => word("history [-d] [--json] PATH", "history [-d] PATH", Verb::History),
         /// Say where a file is as it was.
-        Yesterday = "yesterday" => word("yesterday [--json] [-d N] [-m N] [-y N] [@WHEN] PATH", Verb::History),
+        Yesterday = "yesterday" => word("yesterday [--json] [-d N] [-m N] [-y N] [@WHEN] PATH", "yesterday PATH", Verb::History),
         /// Show what differs between two snapshots.
-        Diff = "diff" => word("diff [--json] A B [PATH]", Verb::History),
+        Diff = "diff" => word("diff [--json] A B [PATH]", "diff A B [PATH]", Verb::History),
+    }
+}
+
+impl Word {
+    /// Its line of `help`.
+    pub fn help(self) -> String {
+        format!("{:<29}{}", format!("ssh HOST {}", self.row().short), as_clause(self.means()))
     }
 }
 
@@ -314,101 +323,4 @@ fn unread(word: Word, says: String) -> Reason {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn read(line: &str) -> Result<Asked, String> {
-        let mut words = line.split(' ').filter(|word| !word.is_empty());
-        let word = Word::read(words.next().unwrap()).unwrap();
-        Asked::read(word, &words.collect::<Vec<_>>()).map_err(|reason| reason.code.to_string())
-    }
-
-    #[test]
-    fn every_question_is_read_and_printed_as_the_same() {
-        for (line, shown) in [
-            ("list", "list"),
-            ("list --json", "list --json"),
-            ("usage", "usage"),
-            ("ls", "ls current ./"),
-            ("ls @1d", "ls @1d ./"),
-            ("ls etc", "ls current ./etc"),
-            ("ls 2026-11 etc/", "ls 2026-11 ./etc"),
-            ("ls --json @1d etc", "ls --json @1d ./etc"),
-            ("cat etc/hosts", "cat current ./etc/hosts"),
-            ("cat -- -x", "cat current ./-x"),
-            ("cat @2026-11-20T03:00 a", "cat @2026-11-20T03:00:00 ./a"),
-            ("find *.conf", "find current *.conf"),
-            ("find --all etc/*", "find --all etc/*"),
-            ("find @1d x", "find @1d x"),
-            ("history -d etc/hosts", "history -d ./etc/hosts"),
-            ("history --json .", "history --json ./"),
-            ("yesterday etc", "yesterday @yesterday ./etc"),
-            ("yesterday -d 3 -y 1 etc", "yesterday -d 3 -m 0 -y 1 ./etc"),
-            ("yesterday @2w etc", "yesterday @14d ./etc"),
-            ("diff @1d current", "diff @1d current ./"),
-            ("diff 2026 @1d etc", "diff 2026 @1d ./etc"),
-        ] {
-            let asked = read(line).unwrap();
-            assert_eq!(asked.shown(), shown, "{line}");
-            assert_eq!(Asked::read(asked.word(), &asked.words().iter().map(|word| word.as_bytes()).collect::<Vec<_>>()).unwrap(), asked);
-        }
-    }
-
-    #[test]
-    fn what_means_nothing_says_how_it_is_written() {
-        for (line, code) in [
-            ("list x", "command"),
-            ("usage -v", "command"),
-            ("ls a b c", "command"),
-            ("ls @soon", "snapshot"),
-            ("ls @1d ../x", "path"),
-            ("cat", "command"),
-            ("cat @1d", "command"),
-            ("cat --json x", "command"),
-            ("cat etc/../x", "path"),
-            ("cat ~root/x", "path"),
-            ("find", "command"),
-            ("find --all @1d x", "command"),
-            ("history -d", "command"),
-            ("history --all x", "command"),
-            ("yesterday", "command"),
-            ("yesterday -d x", "command"),
-            ("yesterday -d -1 x", "command"),
-            ("yesterday -d 1000001 x", "command"),
-            ("yesterday -d 1 @1d x", "command"),
-            ("diff @1d", "command"),
-            ("diff @1d .. x", "snapshot"),
-        ] {
-            assert_eq!(read(line).map_err(|code| code == code.to_lowercase()).is_err(), true, "{line}");
-            assert_eq!(read(line).unwrap_err(), code, "{line}");
-        }
-    }
-
-    #[test]
-    fn yesterday_goes_back_by_the_calendar() {
-        let today = NaiveDate::from_ymd_opt(2026, 3, 31).unwrap();
-        for (days, months, years, expected) in
-            [(1, 0, 0, "@2026-03-30"), (0, 1, 0, "@2026-02-28"), (0, 0, 2, "@2024-03-31"), (3, 1, 1, "@2025-02-25")]
-        {
-            assert_eq!(Back::By { days, months, years }.selector(today).to_string(), expected);
-        }
-        // Further back than calendars go.
-        assert!(matches!(Back::By { days: 1_000_000, months: 1_000_000, years: 1_000_000 }.selector(today), Selector::Day(_)));
-    }
-
-    proptest! {
-        #[test]
-        fn any_words_are_read_as_a_question_that_is_printed_as_itself_or_refused(
-            word in proptest::sample::select(Word::ALL.to_vec()),
-            words in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..12), 0..4),
-        ) {
-            if let Ok(asked) = Asked::read(word, &words) {
-                let again = asked.words();
-                let again: Vec<&[u8]> = again.iter().map(|word| word.as_bytes()).collect();
-                prop_assert_eq!(Asked::read(word, &again).unwrap(), asked);
-            }
-        }
-    }
-}
+mod tests;
