@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 
 use super::Stop;
 use crate::act::store::tree::each;
-use crate::terms::limits::MAX_LISTED;
+use crate::terms::limits::MAX_OPEN_NAMES;
 use crate::terms::{Code, Reason};
 
 /// What all listings that are open may take together.
@@ -15,7 +15,7 @@ pub(super) struct Room(Cell<usize>);
 
 impl Default for Room {
     fn default() -> Self {
-        Self(Cell::new(MAX_LISTED))
+        Self(Cell::new(MAX_OPEN_NAMES))
     }
 }
 
@@ -100,9 +100,9 @@ mod tests {
         let listing = Listing::read(&File::open(dir.path()).unwrap(), &room).unwrap();
         let names: Vec<_> = (0..listing.len()).map(|at| listing.name(at).unwrap().to_str().unwrap()).collect();
         assert_eq!(names, ["A", "a", "a.b", "a0", "b", "\u{e9}"]);
-        assert!(listing.name(6).is_none() && room.0.get() < MAX_LISTED);
+        assert!(listing.name(6).is_none() && room.0.get() < MAX_OPEN_NAMES);
         drop(listing);
-        assert_eq!(room.0.get(), MAX_LISTED);
+        assert_eq!(room.0.get(), MAX_OPEN_NAMES);
         let small = Room(Cell::new(30));
         assert!(matches!(Listing::read(&File::open(dir.path()).unwrap(), &small), Err(Stop::Because(why)) if why.code == Code::TooMuch));
         assert_eq!(small.0.get(), 30);

@@ -25,6 +25,7 @@ mod owners;
 mod publish;
 mod remap;
 mod remove;
+mod restored;
 mod stage;
 mod stock;
 mod survey;
@@ -291,6 +292,8 @@ in_state! {
     holds = "held"
     trash = "trash"
     history_note = "pushes.json"
+    daily_book = "restored.json"
+    daily_lock = "restored.lock"
     carried = "carried"
     broken = "broken"
     next_current = "current.new"

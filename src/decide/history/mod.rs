@@ -4,6 +4,7 @@
 //! Nothing here may tell one client anything of another's: all that is looked at is one repository's.
 
 pub mod cell;
+pub mod daily;
 pub mod differ;
 pub mod entry;
 pub mod export;
@@ -11,6 +12,7 @@ pub mod moves;
 pub mod order;
 pub mod paint;
 pub mod pattern;
+pub mod pull;
 pub mod query;
 pub mod said;
 mod select;

@@ -3,7 +3,7 @@
 //!
 //! No pattern is slow: each of its names is matched alone, and backtracks to its last star.
 
-use crate::decide::rrsync::Name;
+use crate::decide::rsync::transfer::Name;
 use crate::terms::limits::{MAX_PATTERN, MAX_SUBPATH_DEPTH};
 use crate::terms::text::printable;
 use crate::terms::{Code, Reason};

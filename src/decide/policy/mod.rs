@@ -20,18 +20,21 @@ use super::quota::{MinFree, Quota};
 use super::rsync::options::Choice;
 
 mod anomaly;
+mod arrivals;
 mod keep;
 mod limits;
 mod options;
 mod origins;
 mod quota;
 mod read;
+mod restore;
 mod site;
 mod values;
 
 pub use anomaly::Current;
 pub use limits::Limits;
 pub use read::{Defaults, POLICY_KEYS, read_policy};
+pub use restore::{Restore, Rules};
 pub use site::{SITE_KEYS, read_site};
 
 /// The default of `rsync:`.
@@ -89,6 +92,8 @@ pub struct Policy {
     pub keep: Keep,
     /// `trash_grace:` For how long a removed snapshot can be brought back.
     pub trash_grace: Span,
+    /// `restore:` The rules of pulls.
+    pub restore: Restore,
     /// `quota:` How much it may hold.
     pub quota: Quota,
     /// `when_full:` What becomes of its history when there is no room for more.

@@ -22,7 +22,7 @@ pub const MAX_FOUND: usize = 10_000;
 pub const MAX_PATTERN: usize = 1024;
 
 /// Bytes of names, in directories that are open at a time.
-pub const MAX_LISTED: usize = 56 * 1024 * 1024;
+pub const MAX_OPEN_NAMES: usize = 56 * 1024 * 1024;
 
 /// Differences of two snapshots among which files are looked for that were moved.
 pub const MAX_MOVABLE: usize = 50_000;

@@ -4,13 +4,16 @@
 
 mod around;
 mod bytes;
+mod figures;
 mod programs;
 mod push;
 mod reading;
+mod restore;
 mod secluded;
 
 pub(in crate::decide) use around::{front, words_of_commands};
 pub use push::Push;
+pub use restore::{Begun, Restore};
 pub use secluded::Secluded;
 
 use std::path::Path;
@@ -18,12 +21,13 @@ use std::path::Path;
 use crate::decide::history::query::{Asked, Word};
 use crate::decide::host::login::{WORDS_OF_ITS_OWN, is_the_gate};
 use crate::terms::limits::{MAX_COMMAND, MAX_REASONS};
-use crate::terms::text::digits;
 use crate::terms::{Code, Original, Reason, Verb};
 
 use super::options::shown;
+use super::secluded::Words;
 
 use around::{Front, instead_of_rsync};
+use figures::{exit_status, size};
 
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +58,41 @@ pub enum Command {
     Push(Push),
     /// A push whose rest is still to be read from standard input. It can be judged, never run.
     Secluded(Secluded),
+    /// A pull of snapshots.
+    Restore(Box<Restore>),
+    /// A pull whose rest is still to be read.
+    SecludedRestore(Begun),
+}
+
+/// The visible half of a command, of which the rest is on standard input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rest {
+    /// Of a push.
+    Push(Secluded),
+    /// Of a pull.
+    Restore(Begun),
+}
+
+impl Rest {
+    /// The whole command.
+    ///
+    /// # Errors
+    /// With every reason for which it is none.
+    pub fn with(&self, words: &Words) -> Result<Command, Vec<Reason>> {
+        match self {
+            Self::Push(begun) => begun.with(words).map(Command::Push),
+            Self::Restore(begun) => Ok(Command::Restore(Box::new(begun.with(words)))),
+        }
+    }
+}
+
+/// What a command may turn out to be, by its beginning alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins {
+    /// A push.
+    Push,
+    /// A pull.
+    Pull,
 }
 
 /// Where clients look for rsync. The site's own rsync is what runs.
@@ -89,12 +128,23 @@ impl Command {
             Self::Abort => Verb::Abort,
             Self::Push(_) | Self::Secluded(_) => Verb::Rsync,
             Self::Ask(asked) => asked.word().row().verb,
+            Self::Restore(_) | Self::SecludedRestore(_) => Verb::Restore,
         }
     }
 
     /// Whether it may change the files of snapshots, or of one in progress.
     pub fn touches_trees(&self) -> bool {
         self.verb().row().touches_trees
+    }
+
+    /// Whether it is a pull.
+    pub fn pulls(&self) -> bool {
+        self.verb() == Verb::Restore
+    }
+
+    /// Whether it has to do with files that are a client's, so that their owners matter.
+    pub fn meets_owners(&self) -> bool {
+        self.touches_trees() || self.pulls()
     }
 }
 
@@ -105,6 +155,12 @@ pub fn parse(original: &Original) -> Result<Command, Vec<Reason>> {
         Original::Login => return Err(vec![login()]),
         Original::Command(bytes) => bytes,
     };
+    if begins(original) == Some(Begins::Pull) {
+        return Ok(match restore::parse(bytes) {
+            restore::Line::Whole(restore) => Command::Restore(Box::new(restore)),
+            restore::Line::Begun(begun) => Command::SecludedRestore(begun),
+        });
+    }
     // Advice costs a walk over the text, so a text that is too long gets none.
     let looked_at = Some(bytes).filter(|bytes| bytes.len() <= MAX_COMMAND);
     let parsed = match (looked_at.and_then(|bytes| front(bytes)), bytes::words(bytes)) {
@@ -132,10 +188,11 @@ fn behind(front: &Front, bytes: &[u8]) -> Vec<Reason> {
     reasons
 }
 
-/// Whether this may turn out to be a push, by its beginning alone.
-pub fn begins_as_push(original: &Original) -> bool {
-    let Original::Command(bytes) = original else { return false };
-    begins_with_server(bytes) && bytes.split(|byte| *byte == b' ').nth(2).is_some_and(|word| word != b"--sender")
+/// Whether this may turn out to be a push or a pull, by its beginning alone.
+pub fn begins(original: &Original) -> Option<Begins> {
+    let Original::Command(bytes) = original else { return None };
+    let third = bytes.split(|byte| *byte == b' ').nth(2).filter(|_| begins_with_server(bytes))?;
+    Some(if third == b"--sender" { Begins::Pull } else { Begins::Push })
 }
 
 /// Whether the first two words are rsync and `--server`, unquoted.
@@ -171,7 +228,10 @@ fn from_words(words: &[String], bytes: &[u8]) -> Result<Command, Vec<Reason>> {
         (Verb::Prepare, [bytes]) => Command::Prepare { bytes: Some(size(bytes)?) },
         (Verb::Prepare, _) => Command::Prepare { bytes: None },
         (Verb::Abort, _) => Command::Abort,
-        (Verb::Restore | Verb::Browse | Verb::List | Verb::History, _) => {
+        (Verb::Restore, _) => {
+            return Err(vec![usage("`restore` is said by rsync alone", "use rsync -a host:current/DIR/ DIR/")]);
+        }
+        (Verb::Browse | Verb::List | Verb::History, _) => {
             return Err(vec![usage(format!("`{verb}` cannot be asked for yet"), "use ssh without a command to see what may be done")]);
         }
     };
@@ -187,20 +247,6 @@ fn gate(first: &str) -> Reason {
     let detail = format!("`{}` was to be run: a client typed it, or it is forced upon an account whose shell is the gate", shown(first));
     let remedy = format!("if it is forced: what a client types looks the same, so {WORDS_OF_ITS_OWN}");
     Reason::new(Code::Program, format!("`{}` cannot be run here", shown(first))).hint("use rsync").detail(detail).remedy(remedy)
-}
-
-/// Digits only: a mistyped status could publish a broken backup.
-fn exit_status(word: &str) -> Result<u8, Vec<Reason>> {
-    digits(word).filter(|_| word.len() <= 3).ok_or_else(|| {
-        vec![usage(format!("`{}` is not an exit status", shown(word)), "use complete alone, or complete and a number from 0 to 255")]
-    })
-}
-
-/// What a client means to bring, in bytes.
-fn size(word: &str) -> Result<u64, Vec<Reason>> {
-    digits(word).ok_or_else(|| {
-        vec![usage(format!("`{}` is not a number of bytes", shown(word)), "use prepare alone, or prepare and a number of bytes")]
-    })
 }
 
 fn usage(says: impl Into<String>, hint: &str) -> Reason {
@@ -299,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_push_is_seen_by_its_beginning_and_nothing_else_is() {
-        let begins = |text: &str| begins_as_push(&Original::Command(text.as_bytes().to_vec()));
+        let begins = |text: &str| begins(&Original::Command(text.as_bytes().to_vec())) == Some(Begins::Push);
         for text in ["rsync --server -logDtpre.iLsfxCIvu . .", "/usr/local/bin/rsync --server -r . x", "rsync --server -v --bad . x"] {
             assert!(begins(text), "{text}");
         }
@@ -309,7 +355,7 @@ mod tests {
         ] {
             assert!(!begins(text), "{text}");
         }
-        assert!(!begins_as_push(&Original::Nothing) && !begins_as_push(&Original::Login));
+        assert_eq!((super::begins(&Original::Nothing), super::begins(&Original::Login)), (None, None));
     }
 
     #[test]
@@ -342,7 +388,7 @@ mod tests {
         }
         assert_eq!(codes("scp -t x"), ["scp"]);
         assert_eq!(codes("/usr/bin/scp -f x"), ["scp"]);
-        for text in ["sudo rsync --server -r . x", "/tmp/rsync --server -r . x", "./rsync", "sh", "list", "''", "RSYNC", "rsync/"] {
+        for text in ["sudo rsync --server -r . x", "/tmp/rsync --server -r . x", "./rsync", "sh", "lists", "''", "RSYNC", "rsync/"] {
             assert_eq!(codes(text), ["program"], "{text}");
         }
         assert_eq!(codes("sh -c 'x'; y"), ["program", "command"], "what was tried comes first");
