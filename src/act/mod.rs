@@ -6,6 +6,8 @@ pub mod beneath;
 pub mod child;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "admin")]
+pub mod history;
 pub mod inspect;
 #[cfg(feature = "admin")]
 pub mod mail;

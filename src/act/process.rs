@@ -206,6 +206,12 @@ pub fn end_with_parent() -> Result<(), String> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).map_err(|error| error.to_string())
 }
 
+/// How many letters are in a line of standard output, if that is a terminal.
+#[cfg(feature = "admin")]
+pub fn columns() -> Option<usize> {
+    rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
 /// Does something with standard error closed, for this process and what it starts.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ pub mod check;
 pub mod cli;
 pub(crate) mod explain;
 pub(crate) mod export;
-pub(crate) mod list;
+pub(crate) mod history;
 pub(crate) mod maintain;
 pub(crate) mod prune;
 pub(crate) mod remap;

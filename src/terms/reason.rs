@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::MAX_QUOTED;
 use super::outcome::Outcome;
+use super::text::still_printable;
 use super::word::table;
 
 /// A code's properties.
@@ -28,6 +30,8 @@ const fn exits(exit: u8) -> CodeRow {
 }
 
 const REFUSED: CodeRow = exits(exit::REFUSED);
+/// Something that was let in asked for what there is not.
+const ASKED: CodeRow = exits(exit::USAGE).stops_as(Outcome::Refused);
 const LATER: CodeRow = exits(exit::BUSY);
 
 const fn mend(headline: &'static str) -> CodeRow {
@@ -106,6 +110,12 @@ table! {
         /// The push went into a part of the snapshot without `prepare`, and the policy says
         /// `partial_pushes: refuse`.
         Part = "part" => REFUSED.stops_as(Outcome::Refused),
+        /// What was asked for is not in the snapshot.
+        Missing = "missing" => ASKED,
+        /// It cannot be shown, since it is no file: a directory, a FIFO, a device.
+        Kind = "kind" => ASKED,
+        /// The answer would be larger than one may be.
+        TooMuch = "too-much" => ASKED,
         /// `complete` or `abort` came without `prepare`, or too many pushes came since.
         Transaction = "transaction" => exits(exit::USAGE).stops_as(Outcome::Refused),
         /// Another push of this client is running, behind `snapgate-shell rrsync` another transfer
@@ -165,6 +175,8 @@ pub mod exit {
     pub const USAGE: u8 = 64;
     /// What arrived is no backup, or not a whole one (`EX_DATAERR`).
     pub const DATA: u8 = 65;
+    /// Whoever reads what is printed has read enough: what a shell says where SIGPIPE ended a program.
+    pub const CLOSED: u8 = 141;
     /// A bug or a system call that should not fail (`EX_SOFTWARE`).
     pub const INTERNAL: u8 = 70;
     /// Try again later (`EX_TEMPFAIL`).
@@ -285,6 +297,23 @@ impl Reason {
     /// The first line for the administrator: a file's fault has several.
     pub fn summary(&self) -> &str {
         self.detail.lines().next().unwrap_or_default()
+    }
+
+    /// As one that somebody may have written who is less than this program: every text printable and
+    /// bounded.
+    pub fn believed_less(self) -> Self {
+        let text = |text: String| still_printable(&text, MAX_QUOTED);
+        let Self { code, says, hint, detail, remedy, of_server, passing, rule: _ } = self;
+        Self {
+            code,
+            says: text(says),
+            hint: hint.map(text),
+            detail: text(detail),
+            remedy: remedy.map(text),
+            rule: None,
+            of_server,
+            passing,
+        }
     }
 
     /// As one that passes by itself.

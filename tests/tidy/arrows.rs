@@ -11,11 +11,12 @@ const LAYERS: [&[&str]; 4] = [&["terms"], &["decide"], &["act"], &["gate", "admi
 const APART: [&str; 3] = ["act", "gate", "admin"];
 
 /// These arrows: a layer, a room, and the room that it uses. A process closes itself in and is asked for names through the same
-/// children, a repository asks whose ids an account may use, what removes snapshots walks as a repository does, whoever needs the time asks the
+/// children, a repository asks whose ids an account may use, what removes snapshots and what reads them walk as a repository does, whoever needs the time asks the
 /// one clock, `maintain` does what other stories do when it is due, which `status` shows, and the command line starts every story.
-const ARROWS: [(&str, &str, &str); 17] = [
+const ARROWS: [(&str, &str, &str); 18] = [
     ("act", "arrive", "clock"),
     ("act", "child", "clock"),
+    ("act", "history", "store"),
     ("act", "names", "child"),
     ("act", "prune", "store"),
     ("act", "pulls", "beneath"),
@@ -39,8 +40,12 @@ const EVERY: &str = "*";
 /// The only program that has the administrator's stories in it.
 const ADMINISTRATORS: &str = "snapgate";
 
-/// The room that removes snapshots: a session cannot reach it, not even by way of another room.
-const REMOVES: [&str; 2] = ["act", "prune"];
+/// The rooms that remove and read snapshots, and what is said of others that would: a session cannot reach them, not even by way of
+/// another room.
+const ADMINISTRATORS_ROOMS: [([&str; 2], &str); 2] = [
+    (["act", "prune"], "removes snapshots, which is the administrator's"),
+    (["act", "history"], "reads snapshots, which is the administrator's"),
+];
 
 type Arrow = (String, String, String);
 
@@ -55,9 +60,11 @@ fn judge(house: &House, here: &[String], used: &[String], arrows: &[(&str, &str,
     if used.first().is_none_or(|first| first != "crate") || other.is_empty() {
         return (None, None);
     }
-    let is_removing = |path: &[String]| path.iter().skip(1).take(REMOVES.len()).eq(REMOVES);
-    if is_removing(used) && !is_removing(here) && own != "admin" {
-        return told("removes snapshots, which is the administrator's");
+    for (room, what) in ADMINISTRATORS_ROOMS {
+        let is_in = |path: &[String]| path.iter().skip(1).take(room.len()).eq(room);
+        if is_in(used) && !is_in(here) && own != "admin" {
+            return told(what);
+        }
     }
     if own == "bin" {
         let is_theirs = other == "admin" && here.last().is_some_and(|program| program != ADMINISTRATORS);
@@ -152,6 +159,8 @@ fn an_arrow_is_found_however_it_is_written() {
         ("gate/serve.rs", "use crate::act;\nfn f() { act::prune::remove() }", "`crate::act::prune::remove` removes snapshots"),
         ("act/sandbox.rs", "use super::prune;", "`crate::act::prune` removes snapshots"),
         ("bin/snapgate-shell.rs", "fn main() { snapgate::act::prune::remove() }", "`crate::act::prune::remove` removes snapshots"),
+        ("gate/serve.rs", "use crate::act::history::Out;", "`crate::act::history::Out` reads snapshots"),
+        ("act/child.rs", "use super::history;", "`crate::act::history` reads snapshots"),
         // What is allowed, for comparison.
         ("act/names.rs", "use crate::act::child::{self, Ask};\nuse crate::decide::push;\nuse crate::terms::path;", ""),
         ("act/mail/smtp.rs", "use super::Mail;\nuse crate::act::mail::Mail;", ""),
@@ -165,8 +174,8 @@ fn an_arrow_is_found_however_it_is_written() {
         ("terms/path.rs", "const X: &str = \"crate::act\";", ""),
     ] {
         let empty = [
-            "terms/text.rs", "decide/policy.rs", "act/child.rs", "act/prune.rs", "act/sandbox.rs", "gate/rrsync.rs", "gate/serve.rs",
-            "admin/check.rs", "admin/cli.rs", "admin/watch.rs",
+            "terms/text.rs", "decide/policy.rs", "act/child.rs", "act/history.rs", "act/prune.rs", "act/sandbox.rs", "gate/rrsync.rs",
+            "gate/serve.rs", "admin/check.rs", "admin/cli.rs", "admin/watch.rs",
         ];
         let empty = empty.iter().filter(|other| **other != file).map(|other| (*other, ""));
         let act = ("act/mod.rs", "pub use mail::write as Write;");

@@ -4,7 +4,7 @@
 //! environment.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::{SigSet, Signal};
@@ -19,9 +19,13 @@ const PROGRAM: &str = "snapgate";
 /// When the program cannot be started, with its path. The next pass takes the events from the
 /// spool.
 pub fn watch(directory: &Path) -> Result<(), String> {
-    let program =
-        std::env::current_exe().map_err(|error| format!("the gate's own program cannot be found: {error}"))?.with_file_name(PROGRAM);
+    let program = program().map_err(|error| format!("the gate's own program cannot be found: {error}"))?;
     start(&program, directory).map_err(|error| format!("{} cannot be started, so the mail waits for the timer: {error}", program.display()))
+}
+
+/// Where the administrator's program is.
+pub(super) fn program() -> io::Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name(PROGRAM))
 }
 
 fn start(program: &Path, directory: &Path) -> io::Result<()> {

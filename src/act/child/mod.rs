@@ -4,6 +4,7 @@
 //! inherited environment.
 
 mod activity;
+mod asked;
 pub mod detach;
 mod fork;
 mod getent;
@@ -31,6 +32,7 @@ use nix::poll::PollTimeout;
 use crate::decide::push::plan::Run;
 use crate::terms::Excess;
 
+pub use asked::{ANSWER, Answered, FOR_ADMINISTRATOR, Question, ask};
 #[cfg(feature = "admin")]
 pub use fork::delegated_within;
 pub use fork::{LastWord, Successor, apart, apart_for_good, delegated, succeeded};

@@ -12,14 +12,14 @@ use rustix::io::Errno;
 /// Bytes of a value or of a list of names: the kernel hands over no more of either (xattr(7)).
 const MOST: usize = 64 << 10;
 
-pub(super) fn names(file: impl AsFd) -> io::Result<Vec<OsString>> {
+pub(in crate::act) fn names(file: impl AsFd) -> io::Result<Vec<OsString>> {
     let mut list = Vec::with_capacity(MOST);
     flistxattr(file, spare_capacity(&mut list))?;
     Ok(list.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(|name| OsString::from_vec(name.to_vec())).collect())
 }
 
 /// What an open file has of that name.
-pub(super) fn get(file: impl AsFd, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
+pub(in crate::act) fn get(file: impl AsFd, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
     let mut value = Vec::with_capacity(MOST);
     had(fgetxattr(file, name, spare_capacity(&mut value)), value)
 }

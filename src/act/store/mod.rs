@@ -8,7 +8,7 @@
 //! others it says so.
 
 mod absent;
-mod attributes;
+pub(in crate::act) mod attributes;
 mod bases;
 mod compare;
 mod contents;

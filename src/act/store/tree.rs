@@ -238,7 +238,7 @@ pub(in crate::act) fn kind(stat: &FileStat) -> SFlag {
 }
 
 /// How many names a file has.
-pub(super) fn names_of(found: &FileStat) -> u64 {
+pub(in crate::act) fn names_of(found: &FileStat) -> u64 {
     // Its type is another on each processor.
     u32::try_from(found.st_nlink).unwrap_or(u32::MAX).into()
 }

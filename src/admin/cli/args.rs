@@ -212,8 +212,11 @@ pub(super) enum Order {
         /// The clients; all of them by default
         client: Vec<ClientName>,
         /// Count it anew, by a walk through everything
-        #[arg(long)]
+        #[arg(long, conflicts_with = "snapshots")]
         recount: bool,
+        /// Show what each snapshot alone takes, by a walk through all of them
+        #[arg(long)]
+        snapshots: bool,
         /// Answer in JSON
         #[arg(long)]
         json: bool,
@@ -222,10 +225,102 @@ pub(super) enum Order {
     Release(Chosen),
     /// Remove held snapshots, which are damage; `undelete` brings them back for a while
     Discard(Chosen),
-    /// Show snapshots
+    /// Show snapshots, with their age, size and what was new in them
     List {
         /// The client; all of them by default
         client: Option<ClientName>,
+        /// Answer in JSON, an object for each snapshot
+        #[arg(long)]
+        json: bool,
+    },
+    /// List a directory of a snapshot
+    Ls {
+        #[command(flatten)]
+        of: Of,
+        /// Which snapshot, and the place in it: `@1d etc`, `etc`, `@2026-11-20`
+        #[arg(value_name = "[@WHEN] [PATH]")]
+        words: Vec<OsString>,
+    },
+    /// Show a file of a snapshot
+    Cat {
+        /// The client
+        #[arg(long, value_name = "NAME")]
+        client: ClientName,
+        /// Which snapshot, and the file in it
+        #[arg(value_name = "[@WHEN] PATH", required = true)]
+        words: Vec<OsString>,
+    },
+    /// Find names in a snapshot, or in all
+    Find {
+        #[command(flatten)]
+        of: Of,
+        /// In all snapshots, with where each was first and last
+        #[arg(long)]
+        all: bool,
+        /// Which snapshot, and a name such as `*.conf` or `etc/*`
+        #[arg(value_name = "[@WHEN] PATTERN", required = true)]
+        words: Vec<OsString>,
+    },
+    /// Show the versions of a file, or what changed in a directory
+    History {
+        #[command(flatten)]
+        of: Of,
+        /// Show what differs in texts
+        #[arg(short)]
+        diffs: bool,
+        /// The file or directory
+        path: OsString,
+    },
+    /// Say where a file is as it was yesterday, or at another time
+    Yesterday {
+        /// The client; not needed where the path is one of the store's
+        #[arg(long, value_name = "NAME")]
+        client: Option<ClientName>,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+        /// So many days ago
+        #[arg(short = 'd', value_name = "N")]
+        days: Option<u32>,
+        /// So many months ago
+        #[arg(short = 'm', value_name = "N")]
+        months: Option<u32>,
+        /// So many years ago
+        #[arg(short = 'y', value_name = "N")]
+        years: Option<u32>,
+        /// When, and the file
+        #[arg(value_name = "[@WHEN] PATH", required = true)]
+        words: Vec<OsString>,
+    },
+    /// Show what differs between two snapshots
+    Diff {
+        #[command(flatten)]
+        of: Of,
+        /// From this snapshot
+        old: OsString,
+        /// To this one
+        new: OsString,
+        /// In this place
+        path: Option<OsString>,
+    },
+    /// Answer a question of a client's; the gate and this program run it
+    #[command(name = crate::act::child::ANSWER, hide = true)]
+    AnswerHistory {
+        /// The client
+        #[arg(long)]
+        client: ClientName,
+        /// For the administrator
+        #[arg(long = crate::act::child::FOR_ADMINISTRATOR)]
+        administrator: bool,
+        /// The question
+        #[arg(allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
+    /// Read snapshots; this program runs it in a sandbox
+    #[command(name = crate::admin::history::READ, hide = true)]
+    ReadHistory {
+        /// What to read
+        order: OsString,
     },
 }
 
@@ -242,6 +337,17 @@ pub(super) struct Chosen {
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(super) why: String,
     /// Answer in JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Whose history, and for whom.
+#[derive(Debug, clap::Args)]
+pub(super) struct Of {
+    /// The client
+    #[arg(long, value_name = "NAME")]
+    pub(super) client: ClientName,
+    /// Answer in JSON, an object a line
     #[arg(long)]
     pub(super) json: bool,
 }

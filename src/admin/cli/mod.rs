@@ -1,6 +1,7 @@
 //! Runs the administrator's command. Only this module prints.
 
 mod args;
+mod asking;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -14,7 +15,7 @@ use crate::act::child::detach;
 use crate::act::{clock, config, inspect, process};
 use crate::admin::explain::Question;
 use crate::admin::export::Wanted;
-use crate::admin::{check, explain, export, list, maintain, prune, remap, status, watch};
+use crate::admin::{check, explain, export, history, maintain, prune, remap, status, watch};
 use crate::terms::exit;
 
 use args::{Arguments, Chosen, Order};
@@ -69,8 +70,19 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         Order::Unprotect { client, snapshot, json } => print(prune::unprotect(&directory, &client, &snapshot, json)),
         Order::Release(Chosen { client, snapshot, why, json }) => print(prune::release(&directory, &client, &snapshot, &why, json)),
         Order::Discard(Chosen { client, snapshot, why, json }) => print(prune::discard(&directory, &client, &snapshot, &why, json)),
-        Order::Usage { client, recount, json } => print(prune::usage(&directory, &client, recount, json)),
-        Order::List { client } => print(list::list(&directory, client.as_ref()).map_err(|what| (what, exit::CONFIG))),
+        Order::Usage { client, recount, snapshots: false, json } => print(prune::usage(&directory, &client, recount, json)),
+        Order::List { client, json } => print(history::list(&directory, client.as_ref(), json).map_err(|what| (what, exit::CONFIG))),
+        Order::AnswerHistory { client, administrator, words } => {
+            ExitCode::from(history::answer(&directory, &client, administrator, &words))
+        }
+        Order::ReadHistory { order } => ExitCode::from(history::read(&order)),
+        order @ (Order::Usage { .. }
+        | Order::Ls { .. }
+        | Order::Cat { .. }
+        | Order::Find { .. }
+        | Order::History { .. }
+        | Order::Yesterday { .. }
+        | Order::Diff { .. }) => asking::ask(&directory, order),
     }
 }
 

@@ -171,6 +171,7 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
             | Command::Help
             | Command::Probe(_)
             | Command::Status
+            | Command::Ask(_)
             | Command::Complete { .. }
             | Command::Abort
             | Command::SecludedRestore(_)

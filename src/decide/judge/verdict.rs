@@ -263,6 +263,7 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
         | Command::Help
         | Command::Probe(_)
         | Command::Status
+        | Command::Ask(_)
         | Command::Prepare { .. }
         | Command::Complete { .. }
         | Command::Abort => None,

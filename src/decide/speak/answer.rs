@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use crate::decide::history::query::Word;
 use crate::decide::judge::closing::Closing;
 use crate::decide::policy::{PartialPushes, Policy};
 use crate::decide::quota::{Holding, held};
@@ -19,7 +20,11 @@ pub fn greeting(policy: &Policy, state: &RepositoryState) -> String {
     }
     let _ = writeln!(text, "  you may say:");
     for verb in Verb::ALL.into_iter().filter(|verb| policy.allows(*verb)) {
-        let _ = writeln!(text, "    {}", verb.help());
+        let words: Vec<Word> = Word::ALL.into_iter().filter(|word| word.row().verb == verb).collect();
+        match words.as_slice() {
+            [] => writeln!(text, "    {}", verb.help()).unwrap_or_default(),
+            words => words.iter().for_each(|word| writeln!(text, "    {}", word.help()).unwrap_or_default()),
+        }
     }
     text
 }

@@ -272,6 +272,11 @@ impl Connection<'_> {
         (verdict::judge(Case { command: &command, ..case }).verdict, words.shown())
     }
 
+    /// Where the configuration is.
+    pub(crate) fn directory(&self) -> &Path {
+        self.arrival.directory
+    }
+
     /// The state and whether a push is running, without making or changing anything.
     pub(crate) fn glance(&self) -> Result<(RepositoryState, bool), Reason> {
         match Repository::existing(&self.policy.path, accounts::running()) {

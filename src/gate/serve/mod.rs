@@ -1,5 +1,6 @@
 //! What a client may do here: push, by itself or in a transaction, pull, look at snapshots, and ask.
 
+mod asking;
 mod brake;
 mod browse;
 mod carry;
@@ -35,6 +36,7 @@ pub(super) fn perform(connection: &Connection<'_>, permit: &Permit, standby: Opt
         Command::Prepare { bytes } => connection.prepare(*bytes),
         Command::Complete { status } => connection.complete(*status),
         Command::Abort => connection.abort(),
+        Command::Ask(asked) => connection.ask(asked),
         Command::Status => {
             // What stands in the place of a missing mount is not the client's backup.
             mounted(policy, connection.site)?;

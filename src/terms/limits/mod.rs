@@ -2,6 +2,7 @@
 
 mod anomaly;
 mod check;
+mod history;
 mod mail;
 mod past;
 mod snapshots;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub use anomaly::*;
 pub use check::*;
+pub use history::*;
 pub use mail::*;
 pub use past::*;
 pub use snapshots::*;
@@ -378,9 +380,6 @@ pub const MAX_KEPT: usize = 256;
 
 /// Bytes of `transaction.json`: the most and longest unfinished places, every byte escaped.
 pub const MAX_TRANSACTION: u64 = 16 * 1024 * 1024;
-
-/// Bytes at the end of a ledger that `snapgate list` reads: about a hundred thousand connections.
-pub const MAX_LEDGER_TAIL: u64 = 64 * 1024 * 1024;
 
 /// Bytes of a path that a client names (`PATH_MAX` of Linux, less its end).
 pub const MAX_PATH: usize = 4095;

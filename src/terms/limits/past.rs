@@ -20,3 +20,6 @@ pub const MAX_UNRECORDED: usize = 1000;
 /// Clients that `snapgate maintain` looks after at once, unless it is told otherwise: they share
 /// the disk.
 pub const MAINTAIN_JOBS: usize = 4;
+
+/// Bytes at the end of a ledger that `snapgate list` reads: about a hundred thousand connections.
+pub const MAX_LEDGER_TAIL: u64 = 64 * 1024 * 1024;

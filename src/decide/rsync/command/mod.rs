@@ -4,6 +4,7 @@
 
 mod around;
 mod bytes;
+mod figures;
 mod other;
 mod programs;
 mod push;
@@ -19,15 +20,16 @@ pub use secluded::Secluded;
 
 use std::path::Path;
 
+use crate::decide::history::query::{Asked, Word};
 use crate::decide::host::login::{WORDS_OF_ITS_OWN, is_the_gate};
 use crate::terms::limits::{MAX_COMMAND, MAX_REASONS};
-use crate::terms::text::digits;
 use crate::terms::{Code, Original, Reason, Verb};
 
 use super::options::shown;
 use super::secluded::Words;
 
 use around::{Front, instead_of_rsync};
+use figures::{exit_status, size};
 
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub enum Command {
     Probe(Probe),
     /// Shows the newest snapshot and what is running.
     Status,
+    /// Asks history.
+    Ask(Asked),
     /// Opens a transaction.
     Prepare {
         /// How many bytes it means to bring that are new, where it said so.
@@ -128,6 +132,7 @@ impl Command {
             Self::Abort => Verb::Abort,
             Self::Browse => Verb::Browse,
             Self::Push(_) | Self::Secluded(_) => Verb::Rsync,
+            Self::Ask(asked) => asked.word().row().verb,
             Self::Restore(_) | Self::SecludedRestore(_) => Verb::Restore,
         }
     }
@@ -216,6 +221,9 @@ fn from_words(words: &[String], bytes: &[u8]) -> Result<Command, Vec<Reason>> {
     if other::is_sftp_server(first) {
         return Ok(Command::Browse);
     }
+    if let Some(word) = Word::read(first) {
+        return Asked::read(word, rest).map(Command::Ask).map_err(|reason| vec![reason]);
+    }
     let Some(verb) = Verb::read(first) else {
         let is_gate = is_the_gate(Path::new(first));
         return Err(vec![if is_gate { gate(first) } else { instead_of_rsync(bytes).unwrap_or_else(|| stranger(first)) }]);
@@ -249,20 +257,6 @@ fn gate(first: &str) -> Reason {
     let detail = format!("`{}` was to be run: a client typed it, or it is forced upon an account whose shell is the gate", shown(first));
     let remedy = format!("if it is forced: what a client types looks the same, so {WORDS_OF_ITS_OWN}");
     Reason::new(Code::Program, format!("`{}` cannot be run here", shown(first))).hint("use rsync").detail(detail).remedy(remedy)
-}
-
-/// Digits only: a mistyped status could publish a broken backup.
-fn exit_status(word: &str) -> Result<u8, Vec<Reason>> {
-    digits(word).filter(|_| word.len() <= 3).ok_or_else(|| {
-        vec![usage(format!("`{}` is not an exit status", shown(word)), "use complete alone, or complete and a number from 0 to 255")]
-    })
-}
-
-/// What a client means to bring, in bytes.
-fn size(word: &str) -> Result<u64, Vec<Reason>> {
-    digits(word).ok_or_else(|| {
-        vec![usage(format!("`{}` is not a number of bytes", shown(word)), "use prepare alone, or prepare and a number of bytes")]
-    })
 }
 
 fn usage(says: impl Into<String>, hint: &str) -> Reason {

@@ -18,6 +18,11 @@ impl Name {
         if hidden(candidate.first()) && !hidden(self.quoted().first().map(|(byte, _)| byte)) {
             return false;
         }
+        self.matches_any(candidate)
+    }
+
+    /// The same, where a leading dot is a letter like others.
+    pub fn matches_any(&self, candidate: &[u8]) -> bool {
         let candidate: Vec<u32> = characters(candidate).collect();
         run(&steps(self.quoted()), &candidate)
     }

@@ -44,6 +44,11 @@ pub(in crate::decide) enum NotBeneath {
 }
 
 impl Name {
+    /// One in which nothing is quoted.
+    pub fn unquoted(bytes: &[u8]) -> Self {
+        Self(bytes.iter().map(|byte| (*byte, false)).collect())
+    }
+
     /// Its bytes.
     pub fn bytes(&self) -> Vec<u8> {
         plain(&self.0)

@@ -1,0 +1,79 @@
+//! Who reads no further, and answers that would have no end.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use super::{POLICY, Past, push};
+use support::{Gate, run};
+
+#[test]
+fn a_reader_who_has_read_enough_ends_the_answer_quietly() {
+    let gate = Gate::with("", POLICY);
+    let source = gate.source("data");
+    for number in 0..6000 {
+        fs::write(source.join(format!("file-{number:0>100}")), "").unwrap();
+    }
+    push(&gate, &source, 0);
+    for words in ["ls --client web1", "find --client web1 '*'"] {
+        let line =
+            format!("{} --config {}/config {words} | head -1; echo \"${{PIPESTATUS[0]}}\"", support::SNAPGATE, gate.path().display());
+        let ran = run(Command::new("bash").args(["-c", &line])).exits(0);
+        assert_eq!(ran.stdout.lines().last(), Some("141"), "{ran:?}");
+        assert_eq!(ran.stderr, "", "{words}");
+    }
+    // Through the gate.
+    let mut child = gate.say_command("ls", "").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(141));
+    assert_eq!(gate.record().result.to_string(), "answered");
+}
+
+#[test]
+fn a_client_is_shown_no_file_that_is_larger_than_the_cap_and_the_administrator_is() {
+    let gate = Gate::with("", POLICY);
+    let source = gate.source("data");
+    let large = fs::File::create(source.join("large")).unwrap();
+    large.set_len(snapgate::terms::limits::MAX_SHOWN_FILE + 1).unwrap();
+    push(&gate, &source, 0);
+    let ran = gate.say("cat large");
+    assert!(ran.status == 64 && ran.stderr.contains("(code too-much)"), "{ran:?}");
+    let line = format!("{} --config {}/config cat --client web1 large | wc -c", support::SNAPGATE, gate.path().display());
+    let ran = run(Command::new("sh").args(["-c", &line])).exits(0);
+    assert_eq!(ran.stdout.trim(), (snapgate::terms::limits::MAX_SHOWN_FILE + 1).to_string());
+}
+
+#[test]
+fn a_pattern_for_more_names_than_are_shown_is_refused() {
+    let gate = Gate::with("", POLICY);
+    let source = gate.source("data");
+    for directory in 0..101 {
+        fs::create_dir(source.join(directory.to_string())).unwrap();
+        for number in 0..100 {
+            fs::write(source.join(format!("{directory}/{number}")), "").unwrap();
+        }
+    }
+    push(&gate, &source, 0);
+    for said in ["find *", "find --all *"] {
+        let ran = gate.say(said);
+        assert!(ran.status == 64 && ran.stderr.contains("stands for more than 10000 names"), "{said}: {:?}", ran.stderr);
+    }
+    assert_eq!(gate.say("find 7/*").exits(0).stdout.lines().count(), 100);
+}
+
+#[test]
+fn nothing_is_changed_by_a_look_and_a_look_and_a_push_go_on_side_by_side() {
+    let past = Past::new();
+    let state = || {
+        run(Command::new("sh").args(["-c", "find snapshots -printf '%p %i %m %T@ %C@ %n\n' | sort"]).current_dir(past.gate.repository()))
+    };
+    let before = state().stdout;
+    for words in [&["diff", "--client", "web1", "@2d", "current"][..], &["history", "-d", "--client", "web1", "etc/hosts"]] {
+        run(&mut past.gate.snapgate(words)).exits(0);
+    }
+    assert_eq!(state().stdout, before);
+    let lock = fs::File::open(past.gate.inside(".snapgate/lock")).unwrap();
+    lock.lock().unwrap();
+    past.gate.say("ls etc").exits(0);
+    past.gate.say("list").exits(0);
+}

@@ -1,0 +1,76 @@
+//! The same through a real sshd, for an ordinary account: one that keeps its clients' owners, and one that does not.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use support::{Setup, is_root, run, skip};
+
+#[test]
+fn a_client_asks_over_ssh_and_root_asks_as_its_account() {
+    let server = Setup::new().client("web1", "verbs: [rsync, list, history]\n").client("web2", "verbs: [rsync, list, history]\n").start();
+    let source = server.source("data");
+    fs::create_dir(source.join("etc")).unwrap();
+    fs::write(source.join("etc/hosts"), "first\n").unwrap();
+    let client = server.client("web1");
+    client.push(&source, &[]).exits(0);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    fs::write(source.join("etc/hosts"), "second\n").unwrap();
+    client.push(&source, &[]).exits(0);
+    assert_eq!(client.ssh(&["cat", "etc/hosts"]).exits(0).stdout, "second\n");
+    let history = client.ssh(&["history", "-d", "etc/hosts"]).exits(0).stdout;
+    assert!(history.contains("-first") && history.contains("+second"), "{history}");
+    assert_eq!(server.snapgate(&["history", "--client", "web1", "-d", "etc/hosts"]).exits(0).stdout, history);
+    assert_eq!(client.ssh(&["list"]).exits(0).stdout.lines().count(), 2);
+    let help = client.ssh(&["help"]).exits(0).stdout;
+    for line in ["ssh HOST list", "ssh HOST usage", "ssh HOST cat [@WHEN] PATH", "ssh HOST diff A B [PATH]"] {
+        assert!(help.contains(line), "{help}");
+    }
+    // Another client's history is not there, however it is asked for.
+    let other = server.client("web2");
+    other.push(&server.source("empty"), &[]);
+    for words in [["ls", "../web1"], ["ls", "web1"], ["cat", "/etc/passwd"], ["cat", "current/etc/hosts"]] {
+        let ran = other.ssh(&words);
+        assert!(ran.status != 0 && !ran.stdout.contains("second"), "{words:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn where_owners_are_kept_files_that_are_nobody_elses_are_read_with_the_clients_own_ids() {
+    if !is_root() || !Path::new("/usr/bin/newuidmap").exists() {
+        skip("files of several owners have to be made: needs root, and newuidmap");
+        return;
+    }
+    let server = Setup::new().client("web1", "verbs: [rsync, list, history]\nowners: keep\n").start();
+    let source = server.source("data");
+    for (name, user, mode) in [("closed/inside", 7, 0o600), ("secret", 1234, 0o000), ("roots", 0, 0o400)] {
+        let path = source.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, name).unwrap();
+        chown(&path, Some(user), Some(user)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    chown(source.join("closed"), Some(7), Some(7)).unwrap();
+    fs::set_permissions(source.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
+    let client = server.client("web1");
+    client.push(&source, &["-X"]).exits(0);
+    for name in ["closed/inside", "secret", "roots"] {
+        assert_eq!(client.ssh(&["cat", name]).exits(0).stdout, name);
+        assert_eq!(server.snapgate(&["cat", "--client", "web1", name]).exits(0).stdout, name);
+        let account = client.account();
+        let program = support::SNAPGATE.to_string();
+        let config = server.config();
+        let mut typed = Command::new("setpriv");
+        typed.args([&format!("--reuid={}", account.uid), &format!("--regid={}", account.gid), "--init-groups", &program, "--config"]);
+        let ran = run(typed.arg(config).args(["cat", "--client", "web1", name]));
+        assert_eq!(ran.exits(0).stdout, name, "the account asks");
+    }
+    let entry: Value =
+        serde_json::from_str(server.snapgate(&["ls", "--client", "web1", "--json", "secret"]).exits(0).stdout.trim()).unwrap();
+    assert_eq!((entry["user"].as_u64(), entry["group"].as_u64()), (Some(1234), Some(1234)));
+    assert!(client.ssh(&["usage"]).exits(0).stdout.contains("all snapshots"));
+    assert!(client.ssh(&["find", "inside"]).exits(0).stdout.contains("closed/inside"));
+    assert_eq!(client.ssh(&["list"]).exits(0).stdout.lines().count(), 1);
+}
