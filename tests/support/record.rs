@@ -60,7 +60,9 @@ impl From<Event> for Record {
             | Body::Protect(_)
             | Body::Release(_)
             | Body::Discard(_)
-            | Body::Maintain(_) => {
+            | Body::Maintain(_)
+            | Body::LocalRestore(_)
+            | Body::Drill(_) => {
                 panic!("no connection: {body:?}")
             }
             Body::Unknown(unknown) => panic!("a gate of this version wrote {unknown:?}"),

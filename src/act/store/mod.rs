@@ -67,6 +67,7 @@ pub use owners::{owners_of, remembered};
 pub use publish::{Published, Staging};
 pub use remap::{Given, Ownership};
 pub use remove::remove;
+pub use stage::boot_id;
 pub use survey::Survey;
 
 /// A client's repository: a directory of the running account that nobody else can write to.

@@ -9,7 +9,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{Body, Event, Freed, Kind, Mail, Push, Unknown, Upkeep, VERSION};
+use super::{Body, Event, Freed, Kind, Mail, Push, Restored, Unknown, Upkeep, VERSION};
 use crate::terms::ClientName;
 use crate::terms::limits::{MAX_KIND, MAX_QUOTED, MAX_REPORTED_TEXT, MAX_SPOOL_NAME};
 use crate::terms::text::still_printable;
@@ -52,14 +52,16 @@ struct Inner<'a> {
     why: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     freed: Option<Freed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored: Option<&'a Restored>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     problems: &'a [String],
 }
 
 impl<'a> Inner<'a> {
     fn of(upkeep: &'a Upkeep) -> Self {
-        let Upkeep { happened: _, snapshots, others, why, freed, problems } = upkeep;
-        Self { snapshots, others: Some(*others).filter(|others| *others > 0), why, freed: *freed, problems }
+        let Upkeep { happened: _, snapshots, others, why, freed, restored, problems } = upkeep;
+        Self { snapshots, others: Some(*others).filter(|others| *others > 0), why, freed: *freed, restored: restored.as_ref(), problems }
     }
 }
 
@@ -91,7 +93,9 @@ impl Serialize for Event {
             | Body::Protect(upkeep)
             | Body::Release(upkeep)
             | Body::Discard(upkeep)
-            | Body::Maintain(upkeep) => (VERSION, Rest::Upkeep(Inner::of(upkeep))),
+            | Body::Maintain(upkeep)
+            | Body::LocalRestore(upkeep)
+            | Body::Drill(upkeep) => (VERSION, Rest::Upkeep(Inner::of(upkeep))),
             Body::Unknown(unknown) => (unknown.version, Rest::Nothing {}),
         };
         let Self { id, at, account, client, mail, .. } = self;
@@ -149,6 +153,8 @@ fn body(kind: Kind, text: &str) -> serde_json::Result<Body> {
         Kind::Release => Body::Release(upkeep(text)?),
         Kind::Discard => Body::Discard(upkeep(text)?),
         Kind::Maintain => Body::Maintain(upkeep(text)?),
+        Kind::LocalRestore => Body::LocalRestore(upkeep(text)?),
+        Kind::Drill => Body::Drill(upkeep(text)?),
     })
 }
 

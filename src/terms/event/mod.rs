@@ -22,7 +22,7 @@ use super::record::{Jail, PushFacts};
 use super::verb::Verb;
 use super::word::{table, words};
 
-pub use upkeep::{Freed, Upkeep};
+pub use upkeep::{Freed, Restored, Upkeep};
 
 /// The version of the format. Raise it when a reader would misread a field; new kinds, words and
 /// fields need no new version. The envelope ([`Event`], `kind` and `summary`) means the same in
@@ -71,6 +71,10 @@ table! {
         Discard = "discard",
         /// `snapgate maintain` could not do something that a person has to look at.
         Maintain = "maintain",
+        /// The administrator copied from a snapshot (`snapgate restore`).
+        LocalRestore = "local-restore",
+        /// `snapgate drill` restored a sample through the gate, and compared it with the store.
+        Drill = "drill",
     }
 }
 
@@ -95,6 +99,10 @@ pub enum Body {
     Discard(Box<Upkeep>),
     /// See [`Kind::Maintain`].
     Maintain(Box<Upkeep>),
+    /// See [`Kind::LocalRestore`].
+    LocalRestore(Box<Upkeep>),
+    /// See [`Kind::Drill`].
+    Drill(Box<Upkeep>),
     /// What only a later version can read. It is kept, shown and mailed by what every event says.
     Unknown(Unknown),
 }
@@ -211,6 +219,8 @@ impl Event {
             Body::Release(_) => Kind::Release.as_str(),
             Body::Discard(_) => Kind::Discard.as_str(),
             Body::Maintain(_) => Kind::Maintain.as_str(),
+            Body::LocalRestore(_) => Kind::LocalRestore.as_str(),
+            Body::Drill(_) => Kind::Drill.as_str(),
             Body::Unknown(unknown) => &unknown.kind,
         }
     }
@@ -226,7 +236,9 @@ impl Event {
             | Body::Protect(upkeep)
             | Body::Release(upkeep)
             | Body::Discard(upkeep)
-            | Body::Maintain(upkeep) => View::Upkeep(upkeep),
+            | Body::Maintain(upkeep)
+            | Body::LocalRestore(upkeep)
+            | Body::Drill(upkeep) => View::Upkeep(upkeep),
             Body::Unknown(unknown) => View::Unknown(unknown),
         }
     }
@@ -275,6 +287,8 @@ impl Body {
             Self::Release(_) => Self::Release(upkeep),
             Self::Discard(_) => Self::Discard(upkeep),
             Self::Maintain(_) => Self::Maintain(upkeep),
+            Self::LocalRestore(_) => Self::LocalRestore(upkeep),
+            Self::Drill(_) => Self::Drill(upkeep),
             Self::Connection(_) | Self::Push(_) | Self::Unknown(_) => self.clone(),
         }
     }
@@ -294,6 +308,8 @@ impl Body {
             | Self::Release(_)
             | Self::Discard(_)
             | Self::Maintain(_)
+            | Self::LocalRestore(_)
+            | Self::Drill(_)
             | Self::Unknown(_) => None,
         }
     }

@@ -23,6 +23,9 @@ pub struct Upkeep {
     /// What became free.
     #[serde(default)]
     pub freed: Option<Freed>,
+    /// What was copied out of a snapshot.
+    #[serde(default)]
+    pub restored: Option<Restored>,
     /// What went wrong.
     #[serde(default)]
     pub problems: Vec<String>,
@@ -35,6 +38,17 @@ pub struct Freed {
     pub bytes: u64,
     /// Inodes.
     pub inodes: u64,
+}
+
+/// What was copied out of a snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// From which place in it.
+    pub path: String,
+    /// How many files (everything that is not a directory).
+    pub files: u64,
+    /// Sum of their sizes.
+    pub bytes: u64,
 }
 
 impl Upkeep {
@@ -61,7 +75,8 @@ impl Upkeep {
         let cut = |text: &mut String| *text = still_printable(text, MAX_REPORTED_TEXT);
         self.snapshots.truncate(MAX_REPORTED_SNAPSHOTS);
         self.problems.truncate(MAX_REPORTED_SNAPSHOTS);
-        self.snapshots.iter_mut().chain(&mut self.problems).chain([&mut self.happened, &mut self.why]).for_each(cut);
+        let path = self.restored.iter_mut().map(|restored| &mut restored.path);
+        self.snapshots.iter_mut().chain(&mut self.problems).chain(path).chain([&mut self.happened, &mut self.why]).for_each(cut);
         self
     }
 }
