@@ -71,7 +71,7 @@ fn close_in(orders: &mut Orders, isolation: Isolation, known: Option<RunsAs>) ->
     let runs_as = known.map_or_else(|| orders.learn_who(), |known| Ok(Some(known)))?.ok_or(None)?;
     let begun = apart.map(|apart| apart.begin(&spec::libraries_shown(), runs_as)).transpose().map_err(no_view)?;
     let sandbox: Sandbox = orders.receive(isolation)?.ok_or(None)?;
-    begun.map_or(Ok(()), |begun| begun.finish(&sandbox.binds)).map_err(without(Part::Unseen))?;
+    begun.map_or(Ok(()), |begun| begun.finish(&sandbox.binds, sandbox.listing.as_ref())).map_err(without(Part::Unseen))?;
     let mapped = runs_as == RunsAs::ClientsRoot;
     if mapped {
         // The last step that needs a power of the account's.
@@ -172,6 +172,7 @@ fn tried_out(program: &Path, whom: &Whom, isolation: Isolation) -> Result<(), St
         isolation,
         limits: None,
         binds: vec![spec::program_shown(program)],
+        listing: None,
         grants: None,
         directory: PathBuf::from("/"),
         program: program.to_path_buf(),

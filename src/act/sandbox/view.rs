@@ -9,13 +9,16 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::AT_FDCWD;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_dumpable;
+use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, getegid, geteuid, pivot_root};
 
-use crate::decide::sandbox::spec::{Bind, Kind, RunsAs};
+use crate::decide::sandbox::spec::{Bind, Kind, Listing, RunsAs};
 use crate::terms::text::printable_path;
 
 /// Where the new root is built: a directory that every system has and that is not shown.
@@ -123,10 +126,11 @@ impl Begun {
     ///
     /// # Errors
     /// As [`begin`].
-    pub fn finish(self, binds: &[Bind]) -> Result<(), String> {
+    pub fn finish(self, binds: &[Bind], listing: Option<&Listing>) -> Result<(), String> {
         // From here on nothing of the server's comes in any more.
         step("keeping mounts out", mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING))?;
         binds.iter().try_for_each(show)?;
+        listing.map_or(Ok(()), list)?;
         step("changing to the new root", nix::unistd::chdir(WORKSHOP))?;
         // The old root ends up over the new one and is removed from there (pivot_root(2),
         // "pivot_root(".", ".")").
@@ -180,6 +184,24 @@ fn show(bind: &Bind) -> Result<(), String> {
     let had = statvfs(&to).map_err(|error| format!("`{}`: {error}", what()))?.flags();
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | kept(had) | flags(bind.kind);
     step(&format!("closing `{}`", what()), mount(NOTHING, &to, NOTHING, flags, NOTHING))
+}
+
+/// Makes a listing: directories in memory alone, in a mount of their own, which they may fill.
+fn list(listing: &Listing) -> Result<(), String> {
+    let to = within(&listing.at);
+    let what = || printable_path(&listing.at);
+    make_place(&to, true).map_err(|error| format!("a place for `{}`: {error}", what()))?;
+    // The names of one directory, and those of all that may stand above one.
+    let room = format!("nr_inodes={},mode=755", listing.entries.len().saturating_mul(2).saturating_add(16));
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    step(&format!("showing `{}`", what()), mount(Some("none"), &to, Some("tmpfs"), flags, Some(room.as_str())))?;
+    for (name, at) in &listing.entries {
+        let entry = to.join(name);
+        make_place(&entry, true).map_err(|error| format!("a directory for `{name}`: {error}"))?;
+        let at = TimeSpec::new(*at, 0);
+        step("its time", utimensat(AT_FDCWD, &entry, &at, &at, UtimensatFlags::NoFollowSymlink))?;
+    }
+    step(&format!("closing `{}`", what()), mount(NOTHING, &to, NOTHING, flags | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY, NOTHING))
 }
 
 fn flags(kind: Kind) -> MsFlags {

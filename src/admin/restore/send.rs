@@ -11,10 +11,10 @@ use crate::act::names::{self, subids};
 use crate::act::store::{Found, Repository, mounted, remembered};
 use crate::act::{child, config, process, sandbox};
 use crate::admin::prune::{Failure, failure};
+use crate::decide::history::send as plan;
 use crate::decide::owners;
 use crate::decide::policy::{Policy, Site};
 use crate::decide::push::outcome;
-use crate::decide::push::plan::export;
 use crate::decide::sandbox::spec::{Confinement, Isolation};
 use crate::terms::text::printable;
 use crate::terms::{Account, ClientName, Mapping, Owners, Reason, SubPath, exit};
@@ -45,8 +45,8 @@ pub(crate) fn send(directory: &Path, wanted: &Source) -> Result<u8, Failure> {
     let opened = Opened::find(&policy, wanted)?;
     opened.found.stand_in().map_err(|error| (format!("entering the snapshot: {error}"), exit::INTERNAL))?;
     let munged = policy.options.force.contains(&"munge-links");
-    let source = export::Source { program: &site.rsync, version, name: opened.found.name(), jail: site.jail, munged };
-    let run = export::sender(source);
+    let source = plan::Source { program: &site.rsync, version, name: opened.found.name(), jail: site.jail, munged };
+    let run = plan::sender(source);
     let read = || sandbox::stand_by(run.sandbox().isolation, owners.mapping(), None).and_then(|standby| standby.unlocked(&run));
     // Its errors go to the writer, which prints nothing that moves a cursor.
     let ended = process::without_errors(read).map_err(|error| (format!("/dev/null: {error}"), exit::INTERNAL))?;

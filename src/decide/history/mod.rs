@@ -1,9 +1,11 @@
-//! Asking history: which snapshot is meant.
+//! Asking history: which snapshot is meant, and what holds a program that reads it.
 //!
 //! Nothing here may tell one client anything of another's: all that is looked at is one repository's.
 
+pub mod cell;
 pub mod receive;
 mod select;
+pub mod send;
 
 pub use select::{Candidate, History, Located, NotSelected};
 

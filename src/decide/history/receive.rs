@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::rsync::argv::{self, Version};
 
-/// What travels, as the one that sends is told (`export::sender`).
+/// What travels, as the one that sends is told (`send::sender`).
 const RECEIVED: [&str; 6] = ["-aAXH", "--no-devices", "--numeric-ids", "--sparse", "--no-s", "--stats"];
 
 /// The release that says how far it is.

@@ -76,6 +76,9 @@ pub struct Sandbox {
     pub limits: Option<Limits>,
     /// What it sees besides the system's libraries, where it has a file system of its own.
     pub binds: Vec<Bind>,
+    /// Directories that it sees there and that are nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing: Option<Listing>,
     /// What the kernel lets it do there; `None`: whatever its account may.
     pub grants: Option<Vec<Grant>>,
     /// Where it starts.
@@ -121,6 +124,17 @@ pub struct Bind {
     pub kind: Kind,
     /// Whether the view may stand without it, because not every system has it.
     pub optional: bool,
+}
+
+/// Empty directories, with times, that stand for what could be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// Where they are seen.
+    #[serde(with = "bytes")]
+    pub at: PathBuf,
+    /// Each one's path from there, without `..`, and its time in seconds since 1970. One that holds
+    /// others stands behind them, so that its time is not changed by them.
+    pub entries: Vec<(String, i64)>,
 }
 
 words! {
@@ -241,6 +255,7 @@ mod tests {
                 isolation: Isolation::new(Confinement::View),
                 limits: limited.then_some(Limits { memory: 1, processes: granted.then_some(2), file_size: (!granted).then_some(3) }),
                 binds: if limited { libraries_shown() } else { Vec::new() },
+                listing: granted.then(|| Listing { at: "/x".into(), entries: vec![("a".to_owned(), -1)] }),
                 grants: granted.then(|| system(program)),
                 directory: PathBuf::from(&strange),
                 program: program.to_path_buf(),

@@ -1,8 +1,6 @@
 //! What will be done, after the permit and a look at the disk. Only this module makes a [`Run`],
 //! and nothing else is executed for a client.
 
-pub mod export;
-
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -256,7 +254,7 @@ impl PushPlan {
         let running = if isolation.view { places.running.map(|_| 0) } else { places.running };
         let limits = Some(limits(self.limits.memory, self.limits.processes, self.limits.bytes, running));
         let layout = Layout { start: directory.clone(), bases: seen.bases, partial_dir: places.partial_dir };
-        let sandbox = Sandbox { isolation, limits, binds, grants, directory, program: places.program, argv };
+        let sandbox = Sandbox { isolation, limits, binds, listing: None, grants, directory, program: places.program, argv };
         let (until, reads) = (self.closing.as_ref().map(|closing| closing.at), self.push.reads_for_list());
         Run { sandbox, layout, deadline: self.deadline, idle: Some(self.idle), until, reads }
     }
@@ -264,7 +262,7 @@ impl PushPlan {
 
 impl Run {
     /// One that links nothing and may take any time.
-    fn unlimited(sandbox: Sandbox) -> Self {
+    pub(in crate::decide) fn unlimited(sandbox: Sandbox) -> Self {
         let layout = Layout { start: sandbox.directory.clone(), bases: Vec::new(), partial_dir: String::new() };
         Self { sandbox, layout, deadline: Duration::MAX, idle: None, until: None, reads: false }
     }
@@ -322,7 +320,8 @@ pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, 
     // There is no history here, and so no link to it.
     let isolation = Isolation { view: false, asks: false, filter: jailed.then_some(Filter::Plain) };
     let (grants, limits) = (jailed.then_some(grants), Some(limits(CHILD_MEMORY, DEFAULT_PROCESSES, None, running)));
-    Run::unlimited(Sandbox { isolation, limits, binds: Vec::new(), grants, directory: start, program: program.to_path_buf(), argv })
+    let program = program.to_path_buf();
+    Run::unlimited(Sandbox { isolation, limits, binds: Vec::new(), listing: None, grants, directory: start, program, argv })
 }
 
 /// The stage in a view. rsync's messages show this path, and so nothing about the server.

@@ -6,9 +6,10 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::Run;
+use super::cell::{self, Reader, Tree};
+use crate::decide::push::plan::Run;
 use crate::decide::rsync::argv::{self, Version};
-use crate::decide::sandbox::spec::{self, Access, Bind, Confinement, Grant, Isolation, Kind, Sandbox};
+use crate::decide::sandbox::spec::Confinement;
 
 /// Where the one that reads sees what it sends.
 const SNAPSHOT: &str = "/snapshot";
@@ -36,15 +37,10 @@ pub struct Source<'a> {
 /// The rsync that reads. It sees only what it sends, and can change nothing.
 pub fn sender(source: Source<'_>) -> Run {
     let Source { program, version, name, jail, munged } = source;
-    // It makes no links.
-    let isolation = Isolation { asks: false, ..Isolation::new(if jail { Confinement::View } else { Confinement::None }) };
     // The process is in it already, without a symlink on the way: no path is looked up again.
     let here = PathBuf::from(".");
-    let shown = Bind { from: here.clone(), to: SNAPSHOT.into(), kind: Kind::History, optional: false };
-    let opened = Grant { path: SNAPSHOT.into(), access: Access::Read, optional: false };
-    let binds = if jail { vec![spec::program_shown(program), shown] } else { Vec::new() };
-    let grants = jail.then(|| spec::system(program).into_iter().chain([opened]).collect());
-    let directory = if jail { SNAPSHOT.into() } else { here };
+    let confinement = if jail { Confinement::View } else { Confinement::None };
+    let directory = if jail { SNAPSHOT.into() } else { here.clone() };
 
     let mut words: Vec<OsString> = ["--server", "--sender"].iter().chain(&SENT).map(OsString::from).collect();
     if version >= argv::OPEN_NOATIME {
@@ -62,12 +58,15 @@ pub fn sender(source: Source<'_>) -> Run {
     words.extend([".".into(), name.map_or_else(|| ".".into(), |name| Path::new(".").join(name).into_os_string())]);
     // It was pushed within the policy's limits and only root reads it: they must not break a
     // restore.
-    Run::unlimited(Sandbox { isolation, limits: None, binds, grants, directory, program: program.to_path_buf(), argv: words })
+    let trees = vec![Tree { from: here, to: SNAPSHOT.into() }];
+    let reader = Reader { program: program.to_path_buf(), argv: words, directory, trees, listing: None, besides: Vec::new(), limits: None };
+    cell::run(reader, confinement)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::sandbox::spec::{Access, Kind};
 
     fn printed(words: &[OsString]) -> String {
         words.join(OsStr::new(" ")).into_string().unwrap()
