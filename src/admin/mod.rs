@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod cli;
+pub(crate) mod drill;
 pub(crate) mod explain;
 pub(crate) mod list;
 pub(crate) mod maintain;

@@ -5,6 +5,8 @@
 
 mod activity;
 pub mod detach;
+#[cfg(feature = "admin")]
+pub mod errand;
 mod fork;
 mod getent;
 mod hook;
@@ -14,6 +16,7 @@ mod meter;
 mod orders;
 #[cfg(feature = "admin")]
 pub mod pace;
+#[cfg(feature = "admin")]
 mod receiver;
 mod rsync;
 mod shell;
@@ -32,6 +35,8 @@ use crate::decide::push::plan::Run;
 use crate::terms::Excess;
 
 #[cfg(feature = "admin")]
+pub use errand::{Errand, errand};
+#[cfg(feature = "admin")]
 pub use fork::delegated_within;
 pub use fork::{LastWord, Successor, apart, apart_for_good, delegated, succeeded};
 pub use getent::{Ask, GETENT, getent};
@@ -39,7 +44,8 @@ pub use hook::{HookEnd, Setting, hook};
 pub use mapping::{Namespace, NamespaceBegun, begin_namespace};
 pub use meter::Meter;
 pub use orders::{Orders, Part};
-pub use receiver::receive;
+#[cfg(feature = "admin")]
+pub use receiver::{drilled, receive};
 pub use rsync::{NotStarted, Standby, Undecided, become_rsync, begin, stand_by};
 pub use shell::become_shell;
 pub use sshd::ask_sshd;

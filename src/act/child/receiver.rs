@@ -14,15 +14,21 @@ use super::rsync::ENVIRONMENT;
 use crate::decide::push::outcome::Ended;
 use crate::terms::limits::MAX_SAID;
 
-/// Runs it to its end. `hear` gets each line that it says and answers whether it knows what it
+/// Runs it to its end, in a directory. `hear` gets each line that it says and answers whether it knows what it
 /// means; the others go to standard error, as its errors do. It stays in this process's group, so
 /// that an interrupt reaches both, and has `held` open for as long as it writes.
 ///
 /// # Errors
 /// When it does not start.
-pub fn receive(program: &Path, words: &[OsString], held: Option<File>, mut hear: impl FnMut(&str) -> bool) -> io::Result<Ended> {
+pub fn receive(
+    program: &Path,
+    words: &[OsString],
+    directory: &Path,
+    held: Option<File>,
+    mut hear: impl FnMut(&str) -> bool,
+) -> io::Result<Ended> {
     let mut command = Command::new(program);
-    command.args(words).env_clear().envs(ENVIRONMENT).current_dir("/").stdout(Stdio::piped());
+    command.args(words).env_clear().envs(ENVIRONMENT).current_dir(directory).stdout(Stdio::piped());
     // It reads nothing there. The lock is free when the last of its processes is gone.
     command.stdin(held.map_or_else(Stdio::null, Stdio::from));
     let mut child = command.spawn()?;
@@ -35,6 +41,19 @@ pub fn receive(program: &Path, words: &[OsString], held: Option<File>, mut hear:
         });
     }
     let status = child.wait()?;
+    Ok(status.code().map_or_else(|| Ended::Signal(status.signal().unwrap_or_default()), Ended::Exit))
+}
+
+/// Runs the rsync of a drill to its end. It says nothing to anybody but `said`.
+///
+/// # Errors
+/// When it does not start.
+#[cfg(feature = "admin")]
+pub fn drilled(program: &Path, words: &[OsString], directory: &Path, held: File, said: File) -> io::Result<Ended> {
+    let mut command = Command::new(program);
+    command.args(words).env_clear().envs(ENVIRONMENT).current_dir(directory);
+    command.stdin(held).stdout(Stdio::null()).stderr(said);
+    let status = command.status()?;
     Ok(status.code().map_or_else(|| Ended::Signal(status.signal().unwrap_or_default()), Ended::Exit))
 }
 

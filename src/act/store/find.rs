@@ -111,13 +111,18 @@ impl Repository {
             Ok((there.len() as u64 >= MAX_NAMES_READ).then_some(()))
         });
         listed.ok()?;
-        let near = nearest(names.get(known)?.to_str()?, there.iter().map(String::as_str))?;
+        let missing = names.get(known)?.to_str()?;
+        // What is there and is no way is not a mistake of spelling.
+        if there.iter().any(|name| name == missing) {
+            return None;
+        }
+        let near = nearest(missing, there.iter().map(String::as_str))?;
         SubPath::parse(Path::new(".").join(above).join(near).as_os_str().as_bytes()).ok()
     }
 }
 
 /// Opens a directory beneath another, for what is done by its descriptor: it need not be readable.
-fn directory(beneath: &impl AsFd, path: &Path) -> nix::Result<OwnedFd> {
+pub(super) fn directory(beneath: &impl AsFd, path: &Path) -> nix::Result<OwnedFd> {
     let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
     openat2(beneath.as_fd(), path, how.resolve(INSIDE))
 }

@@ -91,9 +91,36 @@ pub(super) enum Order {
         /// What of it
         #[arg(long)]
         path: OsString,
+        /// Send nothing of any file
+        #[arg(long)]
+        dry_run: bool,
         /// What rsync would have run; it is told something else
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         ignored: Vec<OsString>,
+    },
+    /// Restore a random sample through the gate, compare it with the store, and remove it; a timer or
+    /// cron runs this
+    Drill {
+        /// The clients; all of them by default
+        client: Vec<ClientName>,
+        /// How many files of each
+        #[arg(long, value_name = "NUMBER", default_value = "200", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+        sample: u32,
+        /// Which files: the same number chooses the same again
+        #[arg(long, value_name = "NUMBER")]
+        seed: Option<u64>,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a drill's rsync to the gate; that rsync runs this
+    #[command(name = crate::admin::drill::SHELL, hide = true)]
+    DrillShell {
+        /// Where the gate is to be had
+        at: String,
+        /// The host, and what rsync would run there
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
     },
     /// Give a client's repository the ids that its account has now in /etc/subuid and /etc/subgid;
     /// for root

@@ -66,12 +66,13 @@ pub(crate) fn restore(directory: &Path, orders: &Orders) -> Result<Printed, Fail
     let snapshot = Some(snapshot).filter(|_| is_name).ok_or_else(|| misused("that is no snapshot's name".to_owned()))?;
     // The reader starts elsewhere.
     let directory = fs::canonicalize(directory).map_err(|error| (failed(directory, "looking at", &error), exit::CONFIG))?;
-    let shell = shell(&directory, client.name(), &snapshot, &place);
+    let mut shell = shell(&directory, client.name(), &snapshot, &place);
+    shell.extend(orders.dry_run.then(|| "--dry-run".into()));
     let job = Job {
         site: &site,
         version: child::version(&site.rsync, None).map_err(failure)?,
         shell: &shell,
-        disowned: inspect::running_uid() != 0 && matches!(remembered(&client.policy.path).map_err(failure)?, Remembered::Mapped(_)),
+        unprivileged: inspect::running_uid() != 0,
         quiet: orders.json,
     };
     let told = Told {
@@ -80,11 +81,11 @@ pub(crate) fn restore(directory: &Path, orders: &Orders) -> Result<Printed, Fail
         path: place.to_string(),
         to: printable_path(&target.to),
         dry_run: orders.dry_run,
-        disowned: job.disowned,
+        disowned: job.unprivileged && matches!(remembered(&client.policy.path).map_err(failure)?, Remembered::Mapped(_)),
         ..Told::default()
     };
     if orders.dry_run {
-        let figures = job.run(&target.to, Manner::Never, None).map_err(|(how, code)| (how, code))?;
+        let figures = job.run(&target.to, Manner::Never, None)?;
         return told.with(figures, began.elapsed()).printed(orders.json);
     }
     let note = Note {
@@ -146,18 +147,19 @@ struct Job<'a> {
     site: &'a Site,
     version: Version,
     shell: &'a [OsString],
-    disowned: bool,
+    unprivileged: bool,
     quiet: bool,
 }
 
 impl Job<'_> {
     /// What it has done. An error says how it ended.
     fn run(&self, directory: &Path, manner: Manner, held: Option<fs::File>) -> Result<Figures, Failure> {
-        let Self { site, version, shell, disowned, quiet } = *self;
+        let Self { site, version, shell, unprivileged, quiet } = *self;
         let progress = Progress::new(quiet);
-        let receiver = Receiver { version, shell, directory, manner, disowned, watched: progress.is_seen() };
+        let start = if manner == Manner::Never { Path::new("/") } else { directory };
+        let receiver = Receiver { version, shell, directory, manner, unprivileged, watched: progress.is_seen() };
         let mut figures = Figures::default();
-        let ended = child::receive(&site.rsync, &receive::words(receiver), held, |line| match Step::read(line) {
+        let ended = child::receive(&site.rsync, &receive::words(receiver), start, held, |line| match Step::read(line) {
             Some(step) => {
                 progress.at(step);
                 true

@@ -28,6 +28,8 @@ pub(crate) struct Source {
     pub(crate) client: ClientName,
     pub(crate) snapshot: String,
     pub(crate) path: OsString,
+    /// Whether nothing is to be written.
+    pub(crate) dry_run: bool,
 }
 
 /// Reads, with rsync's writer on the standard streams; returns the exit code.
@@ -45,7 +47,7 @@ pub(crate) fn send(directory: &Path, wanted: &Source) -> Result<u8, Failure> {
     let opened = Opened::find(&policy, wanted)?;
     opened.found.stand_in().map_err(|error| (format!("entering the snapshot: {error}"), exit::INTERNAL))?;
     let munged = policy.options.force.contains(&"munge-links");
-    let source = plan::Source { program: &site.rsync, version, name: opened.found.name(), jail: site.jail, munged };
+    let source = plan::Source { program: &site.rsync, version, name: opened.found.name(), jail: site.jail, munged, dry: wanted.dry_run };
     let run = plan::sender(source);
     let read = || sandbox::stand_by(run.sandbox().isolation, owners.mapping(), None).and_then(|standby| standby.unlocked(&run));
     // Its errors go to the writer, which prints nothing that moves a cursor.

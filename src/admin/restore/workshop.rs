@@ -45,18 +45,22 @@ impl Target {
     pub(super) fn find(to: &Path, force: bool) -> Result<Self, Failure> {
         let shown = printable_path(to);
         let give = "give an empty directory, or one that is to be made";
-        let over = match fs::read_dir(to).map(|mut entries| entries.next().is_none()) {
-            Ok(true) => false,
-            Ok(false) if force => true,
-            Ok(false) => return Err(misused(format!("`{shown}` is not empty\n{give}; `--force` writes over what is there"))),
-            Err(error) if error.kind() == ErrorKind::NotFound => false,
-            Err(error) => return Err(misused(format!("{}\n{give}", failed(to, "opening", &error)))),
-        };
         let name = to.file_name().ok_or_else(|| misused(format!("`{shown}` has no name\ngive a directory that is to be made")))?;
         let above = to.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let above = fs::canonicalize(above)
             .map_err(|error| misused(format!("{}\nmake the directory above it first", failed(to, "making", &error))))?;
         let to = above.join(name);
+        // A copy could not be renamed over a mount, nor come into it in one step.
+        if inspect::is_mount(&to) {
+            return Err(misused(format!("`{shown}` is where something is mounted\ngive a directory in it")));
+        }
+        let over = match fs::read_dir(&to).map(|mut entries| entries.next().is_none()) {
+            Ok(true) => false,
+            Ok(false) if force => true,
+            Ok(false) => return Err(misused(format!("`{shown}` is not empty\n{give}; `--force` writes over what is there"))),
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            Err(error) => return Err(misused(format!("{}\n{give}", failed(&to, "opening", &error)))),
+        };
         for place in [Some(&above), over.then_some(&to)].into_iter().flatten() {
             if !inspect::look(place).is_some_and(is_ours_alone) {
                 let place = printable_path(place);
@@ -64,12 +68,8 @@ impl Target {
                 return Err(misused(format!("others can change what is in `{place}`\ngive a place where {who} alone writes")));
             }
         }
-        if over && inspect::is_link(&to) {
+        if inspect::is_link(&to) {
             return Err(misused(format!("`{shown}` is a symlink\ngive the directory that it leads to")));
-        }
-        // A copy could not be renamed over a mount, nor come into it in one step.
-        if inspect::is_mount(&to) {
-            return Err(misused(format!("`{shown}` is where something is mounted\ngive a directory in it")));
         }
         Ok(Self { to, above, over })
     }
@@ -189,7 +189,7 @@ impl<'a> Workshop<'a> {
     /// How.
     pub(super) fn manner(&self) -> Manner {
         if self.target.over {
-            return Manner::Over { unfinished: self.unfinished(), partial: self.partial() };
+            return Manner::Over { root: self.target.above.clone(), unfinished: self.unfinished(), partial: self.partial() };
         }
         Manner::Apart { unfinished: self.unfinished(), doubted: self.doubted }
     }

@@ -4,6 +4,7 @@
 
 pub mod cell;
 pub mod receive;
+pub mod sample;
 mod select;
 pub mod send;
 

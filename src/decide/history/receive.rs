@@ -34,6 +34,8 @@ pub enum Manner {
     },
     /// Over what is there. A file changes in one step.
     Over {
+        /// The directory that all of them and the target are in.
+        root: PathBuf,
         /// Where files are until they are whole.
         unfinished: PathBuf,
         /// Where the beginnings of those are that an interrupt cut short.
@@ -52,26 +54,32 @@ pub struct Receiver<'a> {
     pub directory: &'a Path,
     /// How.
     pub manner: Manner,
-    /// Whether files become those of whoever runs it, so that no set-ID bit may stay.
-    pub disowned: bool,
+    /// Whether an account runs it, whose files they become. No set-ID bit stays: a client would lend
+    /// the account to others.
+    pub unprivileged: bool,
     /// Whether somebody watches.
     pub watched: bool,
 }
 
 /// Its words.
 pub fn words(receiver: Receiver<'_>) -> Vec<OsString> {
-    let Receiver { version, shell, directory, manner, disowned, watched } = receiver;
+    let Receiver { version, shell, directory, manner, unprivileged, watched } = receiver;
     let mut words: Vec<OsString> = RECEIVED.iter().map(OsString::from).collect();
     if version >= PROGRESS {
         words.push("--no-human-readable".into());
         words.extend(watched.then(|| OsString::from("--info=progress2")));
     }
-    if disowned {
+    if unprivileged {
         words.push("--chmod=ug-s".into());
     }
     if version >= argv::DEFENCES {
         words.push("--drop-D".into());
-        words.extend((manner != Manner::Never).then(|| joined("--confine-root=", directory)));
+        let root = match &manner {
+            Manner::Never => None,
+            Manner::Apart { .. } => Some(directory),
+            Manner::Over { root, .. } => Some(root.as_path()),
+        };
+        words.extend(root.map(|root| joined("--confine-root=", root)));
     }
     match &manner {
         Manner::Never => words.push("--dry-run".into()),
@@ -83,7 +91,7 @@ pub fn words(receiver: Receiver<'_>) -> Vec<OsString> {
             }
             words.extend(doubted.then(|| OsString::from("--checksum")));
         }
-        Manner::Over { unfinished, partial } => {
+        Manner::Over { root: _, unfinished, partial } => {
             words.extend([joined("--temp-dir=", unfinished), joined("--partial-dir=", partial)]);
         }
     }
@@ -109,6 +117,18 @@ pub fn quoted(words: &[OsString]) -> OsString {
         [b'\''].into_iter().chain(inside).chain([b'\'']).collect::<Vec<u8>>()
     };
     OsString::from_vec(words.iter().map(quote).collect::<Vec<_>>().join(&b' '))
+}
+
+/// The words of a drill's: what a client would say. `mapped`: it has power over a client's ids, and
+/// is not root.
+pub fn drill_words(snapshot: &str, list: &Path, shell: &[OsString], mapped: bool, directory: &Path) -> Vec<OsString> {
+    let mut words: Vec<OsString> = ["-aHAX", "--numeric-ids", "--no-s", "--from0"].iter().map(OsString::from).collect();
+    words.extend(mapped.then(|| OsString::from("--super")));
+    words.extend([joined("--files-from=", list), "-e".into(), quoted(shell)]);
+    let mut to = directory.as_os_str().to_owned();
+    to.push("/");
+    words.extend([OsString::from(format!("drill:{snapshot}/")), to]);
+    words
 }
 
 /// What rsync says of what it did (`--stats`).
@@ -182,7 +202,7 @@ mod tests {
 
     fn printed(version: Version, manner: Manner) -> String {
         let shell = ["/x".into(), "--path=it's a".into()];
-        let receiver = Receiver { version, shell: &shell, directory: Path::new("/to"), manner, disowned: false, watched: false };
+        let receiver = Receiver { version, shell: &shell, directory: Path::new("/to"), manner, unprivileged: false, watched: false };
         words(receiver).join(OsStr::new(" ")).into_string().unwrap()
     }
 
@@ -191,11 +211,11 @@ mod tests {
         let end = "-e '/x' '--path=it''s a' snapshot:. /to/";
         let begin = "-aAXH --no-devices --numeric-ids --sparse --no-s --stats";
         let apart = |doubted| Manner::Apart { unfinished: "/tmp/un".into(), doubted };
-        let over = || Manner::Over { unfinished: "/un".into(), partial: "/part".into() };
+        let over = || Manner::Over { root: "/".into(), unfinished: "/un".into(), partial: "/part".into() };
         for (version, manner, expected) in [
             (argv::DEFENCES, apart(false), "--no-human-readable --drop-D --confine-root=/to --inplace"),
             (argv::DEFENCES, apart(true), "--no-human-readable --drop-D --confine-root=/to --inplace --checksum"),
-            (argv::DEFENCES, over(), "--no-human-readable --drop-D --confine-root=/to --temp-dir=/un --partial-dir=/part"),
+            (argv::DEFENCES, over(), "--no-human-readable --drop-D --confine-root=/ --temp-dir=/un --partial-dir=/part"),
             (argv::DEFENCES, Manner::Never, "--no-human-readable --drop-D --dry-run"),
             (Version(3, 2, 7), apart(false), "--no-human-readable --inplace"),
             (Version(3, 1, 3), apart(false), "--no-human-readable --partial --temp-dir=/tmp/un"),
@@ -209,10 +229,17 @@ mod tests {
             shell: &shell,
             directory: Path::new("/to"),
             manner,
-            disowned: true,
+            unprivileged: true,
             watched: true,
         });
         assert!(told.contains(&"--chmod=ug-s".into()) && told.contains(&"--info=progress2".into()));
+    }
+
+    #[test]
+    fn a_drill_asks_as_a_client_would() {
+        let words = drill_words("2026", Path::new("/s/files"), &["/x".into(), "drill-shell".into()], true, Path::new("/s/tree"));
+        let expected = "-aHAX --numeric-ids --no-s --from0 --super --files-from=/s/files -e '/x' 'drill-shell' drill:2026/ /s/tree/";
+        assert_eq!(words.join(OsStr::new(" ")).into_string().unwrap(), expected);
     }
 
     #[test]

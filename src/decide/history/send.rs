@@ -32,17 +32,20 @@ pub struct Source<'a> {
     pub jail: bool,
     /// Whether symlinks were stored so that they lead nowhere, and get their own text back.
     pub munged: bool,
+    /// Whether nothing of a file is sent, since nobody will write it. Both have to know.
+    pub dry: bool,
 }
 
 /// The rsync that reads. It sees only what it sends, and can change nothing.
 pub fn sender(source: Source<'_>) -> Run {
-    let Source { program, version, name, jail, munged } = source;
+    let Source { program, version, name, jail, munged, dry } = source;
     // The process is in it already, without a symlink on the way: no path is looked up again.
     let here = PathBuf::from(".");
     let confinement = if jail { Confinement::View } else { Confinement::None };
     let directory = if jail { SNAPSHOT.into() } else { here.clone() };
 
     let mut words: Vec<OsString> = ["--server", "--sender"].iter().chain(&SENT).map(OsString::from).collect();
+    words.extend(dry.then(|| OsString::from("-n")));
     if version >= argv::OPEN_NOATIME {
         words.push("--open-noatime".into());
     }
@@ -73,7 +76,7 @@ mod tests {
     }
 
     fn source(name: Option<&OsStr>) -> Source<'_> {
-        Source { program: Path::new("/usr/bin/rsync"), version: argv::DEFENCES, name, jail: true, munged: false }
+        Source { program: Path::new("/usr/bin/rsync"), version: argv::DEFENCES, name, jail: true, munged: false, dry: false }
     }
 
     #[test]
@@ -96,7 +99,7 @@ mod tests {
         let older = sender(Source { version: Version(3, 1, 3), jail: false, ..source(None) });
         assert_eq!(printed(&older.sandbox().argv), "--server --sender -lHogtpAXre.iLsfxCIvu --specials --numeric-ids . .");
         assert_eq!((older.sandbox().grants.as_ref(), older.sandbox().directory.as_path()), (None, Path::new(".")));
-        let munged = sender(Source { munged: true, ..source(None) });
-        assert!(printed(&munged.sandbox().argv).ends_with("--insecure-links --munge-links . ."));
+        let munged = sender(Source { munged: true, dry: true, ..source(None) });
+        assert!(printed(&munged.sandbox().argv).ends_with("--numeric-ids -n --open-noatime --insecure-links --munge-links . ."));
     }
 }

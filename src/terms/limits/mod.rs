@@ -2,6 +2,7 @@
 
 mod anomaly;
 mod check;
+mod drill;
 mod mail;
 mod past;
 mod snapshots;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub use anomaly::*;
 pub use check::*;
+pub use drill::*;
 pub use mail::*;
 pub use past::*;
 pub use snapshots::*;
@@ -360,9 +362,6 @@ pub const MAX_TRIED: usize = 4096;
 
 /// Addresses of a `host:` name. One with more is a whole network, which `from:` can say.
 pub const MAX_ADDRESSES: usize = 64;
-
-/// Bytes of a line that the rsync of `snapgate restore` says.
-pub const MAX_SAID: usize = 4096;
 
 /// Bytes of a small file of the gate's in a repository, such as `run.json`. Each has under 300.
 pub const MAX_NOTE: u64 = 4096;
