@@ -8,10 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use snapgate::decide::rsync::argv::{Setup, Version, for_push};
+use snapgate::decide::rsync::argv::{self, Version, for_push};
 use snapgate::decide::rsync::command::{Command, Push, parse};
 use snapgate::decide::rsync::options::Choice;
 use snapgate::decide::rsync::secluded::Block;
+use snapgate::decide::rsync::transfer::{Flags, Keeps, Place, Setup, Spot, Transfer, printed};
 use snapgate::decide::sandbox::spec::Confinement;
 use snapgate::terms::ids::Owners;
 use snapgate::terms::reason::Reason;
@@ -56,13 +57,17 @@ fn bytes(capture: &Capture) -> Vec<u8> {
 /// What came of a line; where `-s` sent the rest of it on standard input, of both.
 fn parsed(capture: &Capture) -> Result<Command, Vec<Reason>> {
     match parse(&Original::Command(bytes(capture)))? {
-        Command::Secluded(begun) => {
+        begun @ (Command::Secluded(_) | Command::SecludedRestore(_)) => {
             let mut block = Block::default();
             let hex = capture.stdin_hex.as_bytes().chunks(2);
             let mut bytes = hex.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap());
             let words = bytes.by_ref().find_map(|byte| block.feed(byte).unwrap());
             assert_eq!(bytes.count(), 4, "the protocol's number comes behind the block");
-            begun.with(&words.unwrap()).map(Command::Push)
+            match begun {
+                Command::Secluded(begun) => begun.with(&words.unwrap()).map(Command::Push),
+                Command::SecludedRestore(begun) => Ok(Command::Restore(Box::new(begun.with(&words.unwrap())))),
+                whole => Ok(whole),
+            }
         }
         whole => Ok(whole),
     }
@@ -70,7 +75,7 @@ fn parsed(capture: &Capture) -> Result<Command, Vec<Reason>> {
 
 /// The verdict on one line: the codes, or the place and the words that run.
 fn verdict(capture: &Capture) -> String {
-    let setup = Setup {
+    let setup = argv::Setup {
         version: Version(3, 5, 0),
         confinement: Confinement::View,
         root: PathBuf::from("/r"),
@@ -103,8 +108,32 @@ fn verdict(capture: &Capture) -> String {
             });
             format!("push `{}`{dry}: {}{said}", push.place(), words.join(" "))
         }
+        Ok(Command::Restore(restore)) => match &restore.transfer {
+            Err(reasons) => refuse(reasons.clone()),
+            Ok(transfer) => pulled(transfer),
+        },
         Ok(other) => format!("{other:?}"),
     }
+}
+
+/// A pull, by its paths and the words that run.
+fn pulled(transfer: &Transfer) -> String {
+    let names = |place: &Place| {
+        let names: Vec<_> = place.names.iter().map(|name| name.bytes().escape_ascii().to_string()).collect();
+        format!("{}{}", names.join("/"), place.tail.as_str())
+    };
+    let paths: Vec<_> = transfer.paths.iter().map(|place| format!("`{}`", names(place))).collect();
+    let (options, flags) = (transfer.options().map(|_| Some(Spot::held("LIST".into()))).collect(), Flags::default());
+    let setup = Setup {
+        version: Version(3, 5, 0),
+        flags: &flags,
+        keeps: Keeps::Kernel,
+        spares_times: false,
+        options,
+        paths: vec![Spot::held("PATHS".into())],
+    };
+    let words: Vec<_> = printed(transfer, &setup).into_iter().map(|word| word.into_string().unwrap()).collect();
+    format!("restore {}: {}", paths.join(" "), words.join(" "))
 }
 
 #[test]
@@ -127,7 +156,7 @@ fn every_captured_line_has_the_verdict_that_it_had() {
 }
 
 #[test]
-fn the_plainest_pushes_of_every_client_are_allowed_and_what_s_hides_too_and_nothing_that_reads_is() {
+fn the_plainest_pushes_of_every_client_are_allowed_and_what_s_hides_too_and_what_reads_is_a_pull() {
     for capture in captures() {
         let parsed = parsed(&capture);
         let name = format!("{} | {} | {}", capture.client, capture.case, capture.command);
@@ -136,8 +165,11 @@ fn the_plainest_pushes_of_every_client_are_allowed_and_what_s_hides_too_and_noth
         {
             assert!(matches!(parsed, Ok(Command::Push(_))), "{name}");
         }
-        if capture.command.contains("--sender") || capture.command.contains("--daemon") {
+        if capture.command.contains("--daemon") {
             assert!(parsed.is_err(), "{name}");
+        }
+        if capture.command.contains("--sender") {
+            assert!(matches!(parsed, Ok(Command::Restore(_))), "{name}");
         }
         let hides = capture.command.contains(" -s") && !["--sender", "--iconv"].iter().any(|refused| capture.command.contains(refused));
         assert!(!hides || matches!(parsed, Ok(Command::Push(_))), "{name}");

@@ -8,12 +8,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use snapgate::decide::rsync::options::{Cause, Check, Force, Row, Rule, Runs, Value, by_letter, by_long, rows};
+use snapgate::decide::rsync::options::{Cause, Check, Force, Row, Rule, Runs, Value, by_letter, by_long, on_restore, rows};
 
 const ABOVE: &str = "\
 # Every option of rsync
 
-What becomes of each option that a client's rsync sends with a push. This page is written from the table in the program
+What becomes of each option that a client's rsync sends with a push, and on a restore. This page is written from the table in the program
 (`src/decide/rsync/options/table.rs`) by `GOLDEN=write cargo test --test options`; a test compares the two. What does not stand here is
 refused, by name. No spelling is guessed: `--delet` is not `--delete`.
 
@@ -36,6 +36,9 @@ Filters and excludes are not on the command line: they travel inside the protoco
 | as an account by policy | it reaches rsync; where the gate does not run as root, only if the policy allows it |
 | by policy | refused, unless the policy allows it by this word |
 | never | refused, and no policy can allow it |
+
+The last column is about restores: pulls of snapshots, which the verb `restore` lets a client do (docs/restore.md). The server sends then,
+reads and changes nothing. An option that is passed has its value checked, as on a push. No policy changes what becomes of one.
 
 A policy narrows and widens this by name, the long name without dashes:
 
@@ -96,10 +99,11 @@ fn word(row: &Row) -> String {
 }
 
 fn table(found: impl Iterator<Item = &'static Row>) -> String {
-    let mut text = "| option | value | verdict | why | instead | policy |\n| --- | --- | --- | --- | --- | --- |\n".to_owned();
+    let mut text =
+        "| option | value | verdict | why | instead | policy | on a restore |\n| --- | --- | --- | --- | --- | --- | --- |\n".to_owned();
     for row in found {
         let why = if row.but.is_empty() { row.why.to_owned() } else { format!("{}; {}", row.why, row.but) };
-        let cells = [spelled(row), value(row), verdict(row).to_owned(), why, row.instead.to_owned(), word(row)];
+        let cells = [spelled(row), value(row), verdict(row).to_owned(), why, row.instead.to_owned(), word(row), on_restore(row)];
         writeln!(text, "| {} |", cells.join(" | ")).unwrap();
     }
     text

@@ -13,6 +13,7 @@ pub mod names;
 pub mod process;
 #[cfg(feature = "admin")]
 pub mod prune;
+pub mod pulls;
 pub mod record;
 pub mod sandbox;
 pub mod store;

@@ -21,9 +21,10 @@ use crate::decide::push::outcome::{self, Ended};
 use crate::decide::push::plan::{self, Run};
 use crate::decide::rrsync::flags::{self, HELP, Order};
 use crate::decide::rrsync::line::{self, Event};
-use crate::decide::rrsync::{Asked, Direction, Flags, Setup, Spot, Transfer, hides, judge};
+use crate::decide::rrsync::{Asked, hides, judge};
 use crate::decide::rsync::argv::Version;
 use crate::decide::rsync::secluded::Words;
+use crate::decide::rsync::transfer::{Direction, Flags, Keeps, Setup, Spot, Transfer};
 use crate::terms::text::printable;
 use crate::terms::{Administrator, Code, CommandSource, Reason, Request, exit};
 
@@ -120,10 +121,12 @@ impl Session {
             }
             Direction::Pull => (self.root.path.clone(), self.root.sources(transfer)?),
         };
-        let setup = Setup { version, flags: &self.flags, root: &self.root.path, options, paths };
-        // Beneath `/` there is nothing that the kernel could keep out.
-        let jailed = self.site.jail && self.root.path != Path::new("/");
-        Ok(plan::transfer(transfer, &setup, &self.site.rsync, start, jailed, process::running()))
+        // Beneath `/` there is nothing that could be kept out.
+        let whole = self.root.path == Path::new("/");
+        let keeps = if whole { Keeps::Nothing } else { Keeps::Walk(&self.root.path) };
+        let setup = Setup { version, flags: &self.flags, keeps, spares_times: false, options, paths };
+        let jailed = self.site.jail && !whole;
+        Ok(plan::transfer(transfer, &setup, (&self.site.rsync, &self.root.path), start, jailed, process::running()))
     }
 
     fn ended(&self, ended: Ended, began: Instant) -> Answer {

@@ -91,12 +91,15 @@ table! {
         Secluded = "secluded" => REFUSED,
         /// An option of rsync is not allowed.
         Option = "option" => REFUSED,
-        /// The client asked to be sent files.
+        /// The client asked to be sent files, and its policy's `verbs:` do not have `restore`.
         Pull = "pull" => REFUSED,
+        /// What stands at the beginning of a path, or behind `@`, means no snapshot, or several, or
+        /// one that is being removed; or there is none yet.
+        Snapshot = "snapshot" => REFUSED.stops_as(Outcome::Refused),
         /// The client asked to send files where it may only read them (`snapgate-shell rrsync
         /// -ro`).
         ReadOnly = "read-only" => REFUSED,
-        /// The destination leaves the snapshot.
+        /// The destination leaves the snapshot; or what was to be sent is not in it, or leads out.
         Path = "path" => REFUSED,
         /// There is more than one destination.
         Destinations = "destinations" => REFUSED,
@@ -143,7 +146,8 @@ table! {
         /// The push took longer than `time_limits: {push: …}`.
         Deadline = "deadline" => LATER.anywhere().headline("Look into it: a push of {who} took too long and was ended. No snapshot was made."),
         /// The push brought more than `limits: {bytes: …, inodes: …}`, or its list of files took
-        /// more memory than `limits: {memory: …}`.
+        /// more memory than `limits: {memory: …}`; or the client was sent as much in a day as
+        /// `restore: {limits: {bytes: …}}` lets it.
         Limit = "limit" => REFUSED.anywhere(),
         /// The push did not finish. Where rsync has an exit status of its own, that one is passed
         /// through.

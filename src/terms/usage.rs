@@ -96,6 +96,8 @@ pub enum Ground {
     Quota,
     /// That of the disk, of which pushes leave some free (`min_free:`).
     Store,
+    /// That of what a client is sent in a day (`restore:`).
+    Restore,
 }
 
 /// That a push went past a limit.

@@ -361,7 +361,7 @@ pub fn ledger(data: &[u8]) {
     let text = printable(data);
     let base = br#"{"version":1,"kind":"connection","id":"1","at":"2026-11-21T02:00:00Z","account":"a","mail":"alert","result":"refused","exit":77}"#;
     let mut event: Event = serde_json::from_slice(base).expect("an event");
-    let (connection, _) = event.body.visit_mut().expect("a connection");
+    let (connection, ..) = event.body.visit_mut().expect("a connection");
     connection.command.clone_from(&text);
     connection.warnings = vec![text.clone()];
     connection.reasons = vec![

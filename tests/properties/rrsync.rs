@@ -4,13 +4,14 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use snapgate::decide::push::plan;
 use snapgate::decide::rrsync::flags::{self, Order};
-use snapgate::decide::rrsync::{Aim, Asked, Direction, Flags, Name, Place, Setup, Spot, Tail, Transfer, hides, judge, printed};
+use snapgate::decide::rrsync::{Asked, hides, judge};
 use snapgate::decide::rsync::argv::Version;
 use snapgate::decide::rsync::options::{self, Check, Value};
+use snapgate::decide::rsync::transfer::{Aim, Direction, Flags, Keeps, Name, Place, Setup, Spot, Tail, Transfer, printed};
 use snapgate::decide::sandbox::spec::{Access, Sandbox};
 use snapgate::terms::limits;
 use snapgate::terms::request::Original;
@@ -98,15 +99,17 @@ impl Key {
 
     /// What rsync would be given if every place were there.
     fn setup(&self, transfer: &Transfer, version: Version) -> Setup<'_> {
+        let behind = |number: i32| PathBuf::from(format!("/proc/self/fd/{number}"));
         let spot = |anchor: i32, place: &Place| Spot {
             marked: place.marker.is_some() && transfer.relative,
             rest: names(place).join(&b'/'),
             tail: place.tail,
-            ..Spot::held(anchor)
+            ..Spot::held(behind(anchor))
         };
-        let options = (1..).zip(transfer.options()).map(|(number, _)| Some(Spot::held(HELD + number))).collect();
+        let options = (1..).zip(transfer.options()).map(|(number, _)| Some(Spot::held(behind(HELD + number)))).collect();
         let paths = transfer.paths.iter().map(|place| spot(HELD, place)).collect();
-        Setup { version, flags: &self.flags, root: self.dir, options, paths }
+        let keeps = if self.is_whole() { Keeps::Nothing } else { Keeps::Walk(self.dir) };
+        Setup { version, flags: &self.flags, keeps, spares_times: false, options, paths }
     }
 
     /// The words behind `rsync` for a server of this version: its options, and its paths.
@@ -260,7 +263,7 @@ impl Key {
     /// The jail opens the directory, by what is asked for and what the key is for, and the log, and nothing else of the client's.
     fn opens_its_directory(&self, transfer: &Transfer) {
         let setup = self.setup(transfer, Version(3, 5, 0));
-        let run = plan::transfer(transfer, &setup, Path::new("/usr/bin/rsync"), self.dir.to_path_buf(), true, Some(100));
+        let run = plan::transfer(transfer, &setup, (Path::new("/usr/bin/rsync"), self.dir), self.dir.to_path_buf(), true, Some(100));
         let sandbox = run.sandbox();
         assert_eq!(
             serde_json::from_slice::<Sandbox>(&serde_json::to_vec(sandbox).unwrap()).as_ref().ok(),

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use snapgate::terms::{
-    Body, ClientName, Connection, Event, FailedHook, Fingerprint, Jail, Mail, Outcome, Peer, Push, PushFacts, Reason, Verb,
+    Body, ClientName, Connection, Event, FailedHook, Fingerprint, Jail, Mail, Outcome, Peer, Push, PushFacts, Reason, RestoreFacts, Verb,
 };
 
 /// A connection with what every event says, and with its push.
@@ -44,16 +44,19 @@ pub struct Record {
     pub jail: Jail,
     /// See [`PushFacts`].
     pub push: Option<PushFacts>,
+    /// See [`RestoreFacts`].
+    pub restore: Option<RestoreFacts>,
 }
 
 impl From<Event> for Record {
     fn from(Event { id, at, account, client, mail, body }: Event) -> Self {
-        let (connection, push) = match body {
-            Body::Connection(connection) => (*connection, None),
+        let (connection, push, restore) = match body {
+            Body::Connection(connection) => (*connection, None, None),
             Body::Push(push) => {
                 let Push { connection, facts } = *push;
-                (connection, Some(facts))
+                (connection, Some(facts), None)
             }
+            Body::Restore(restore) => (restore.connection, None, Some(restore.facts)),
             Body::Prune(_)
             | Body::Delete(_)
             | Body::Undelete(_)
@@ -87,6 +90,7 @@ impl From<Event> for Record {
             newest,
             jail,
             push,
+            restore,
         }
     }
 }

@@ -5,7 +5,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use super::{Root, exists, literal};
-use crate::decide::rrsync::{Place, Tail};
+use crate::decide::rsync::transfer::{Place, Tail};
 use crate::terms::limits::{MAX_MATCHED, MAX_MATCHES};
 use crate::terms::{Code, Reason};
 

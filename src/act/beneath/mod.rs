@@ -20,7 +20,7 @@ use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{Mode, fstatat, mkdirat};
 
 use self::walk::Leads;
-use crate::decide::rrsync::{Aim, Place, Spot, Tail, Transfer};
+use crate::decide::rsync::transfer::{Aim, Name, Place, Spot, Tail, Transfer};
 use crate::terms::text::printable;
 use crate::terms::{Code, Reason};
 
@@ -36,6 +36,24 @@ pub struct Root {
     written: Option<PathBuf>,
     handle: File,
     held: Vec<(PathBuf, OwnedFd)>,
+    /// Where rsync sees it, and needs no descriptor; `None`: it is handed one.
+    seen: Option<Seen>,
+}
+
+/// Where rsync sees the directory.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The directory above its names, which `--relative` leaves out.
+    pub top: PathBuf,
+    /// Its names from there.
+    pub word: Vec<u8>,
+}
+
+/// What has been found for a command so far, to be bounded.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Found {
+    spots: usize,
+    bytes: usize,
 }
 
 struct Way {
@@ -57,7 +75,13 @@ impl Root {
             return Err(broken(ErrorKind::NotADirectory.into()));
         }
         let written = Some(PathBuf::from(dir)).filter(|dir| dir.is_absolute());
-        Ok(Self { path, written, handle, held: Vec::new() })
+        Ok(Self { path, written, handle, held: Vec::new(), seen: None })
+    }
+
+    /// Has rsync see it at another place, where it finds everything by its name.
+    #[must_use]
+    pub fn seen(self, seen: Seen) -> Self {
+        Self { seen: Some(seen), ..self }
     }
 
     /// The names by which links may lead back to it.
@@ -184,18 +208,56 @@ impl Root {
     /// # Errors
     /// When something leads out, or patterns stand for too much.
     pub fn sources(&mut self, transfer: &Transfer) -> Result<Vec<Spot>, Reason> {
-        let mut spots: Vec<Spot> = Vec::new();
-        let mut bytes = 0;
+        let (mut spots, mut found) = (Vec::new(), Found::default());
         for place in &transfer.paths {
-            // Each pattern is bounded by itself; a command may hold thousands of them.
-            for names in self.expand(place)? {
-                let spot = self.source(place, names, transfer.relative)?;
-                bytes += spot.rest.len() + 1;
-                spots.push(spot);
-                glob::fits(spots.len(), bytes)?;
-            }
+            spots.extend(self.stands_for(place, transfer.relative, &mut found)?);
         }
         Ok(spots)
+    }
+
+    /// What one path of a pull stands for. `found` is what all of the command's paths do.
+    ///
+    /// # Errors
+    /// As [`Root::sources`].
+    pub fn stands_for(&mut self, place: &Place, relative: bool, found: &mut Found) -> Result<Vec<Spot>, Reason> {
+        let mut spots = Vec::new();
+        // Each pattern is bounded by itself; a command may hold thousands of them.
+        for names in self.expand(place)? {
+            let spot = self.source(place, names, relative)?;
+            found.spots += 1;
+            found.bytes += spot.rest.len() + 1;
+            spots.push(spot);
+            glob::fits(found.spots, found.bytes)?;
+        }
+        Ok(spots)
+    }
+
+    /// How many of a path's names are there; `None`: all of it is. A pattern that finds nothing is
+    /// a name like another.
+    pub fn missing(&self, place: &Place) -> Option<usize> {
+        let names = literal(place);
+        if place.names.iter().any(Name::is_pattern) && self.expand(place).is_ok_and(|found| found != [names.clone()]) {
+            return None;
+        }
+        let way = self.way(&names, true).ok()?;
+        let is_missing = match way.rest.len() {
+            0 => false,
+            1 => !self.is_there(&way),
+            _ => true,
+        };
+        is_missing.then(|| names.len().saturating_sub(way.rest.len()))
+    }
+
+    /// Looks up a list that rsync reads by itself.
+    ///
+    /// # Errors
+    /// When it is no file, or leads out.
+    pub fn list(&mut self, place: &Place) -> Result<Spot, Reason> {
+        let way = self.way(&literal(place), false)?;
+        let Some(Seen { top, word }) = self.seen.clone() else { return self.file(Aim::List, &way) };
+        // It is opened to see what it is; rsync has another name for it.
+        self.file(Aim::List, &way)?;
+        Ok(Spot::held(top.join(OsStr::from_bytes(&word)).join(&way.directory).join(OsStr::from_bytes(&way.rest.join(&b'/')))))
     }
 
     fn source(&mut self, place: &Place, names: Vec<Vec<u8>>, relative: bool) -> Result<Spot, Reason> {
@@ -206,10 +268,18 @@ impl Root {
             _ => (names.as_slice(), None),
         };
         let way = self.way(followed, false)?;
+        if let (true, None, Some(Seen { top, word })) = (relative, place.marker, &self.seen) {
+            let rest = [word.as_slice()].into_iter().chain(names.iter().map(Vec::as_slice)).collect::<Vec<_>>().join(&b'/');
+            return Ok(Spot { anchor: top.clone(), marked: true, rest, tail });
+        }
         if relative {
             let (before, kept) = names.split_at_checked(place.marker.unwrap_or_default()).unwrap_or((&names, &[]));
             let before = self.way(before, false).ok().filter(|before| before.rest.is_empty()).ok_or_else(|| not_there(&names))?;
             return Ok(Spot { anchor: self.hold(&before.directory)?, marked: true, rest: kept.join(&b'/'), tail });
+        }
+        if let (true, Some(Seen { top, word })) = (names.is_empty(), &self.seen) {
+            // It has a name there, by which it is sent unless something stands behind it.
+            return Ok(Spot { anchor: top.clone(), marked: false, rest: word.clone(), tail });
         }
         let tail = if names.is_empty() { Tail::Dot } else { tail };
         let rest: Vec<_> = way.rest.iter().chain(leaf).cloned().collect();
@@ -240,23 +310,26 @@ impl Root {
     }
 
     /// Holds a directory, once, for rsync to inherit.
-    fn hold(&mut self, directory: &Path) -> Result<i32, Reason> {
+    fn hold(&mut self, directory: &Path) -> Result<PathBuf, Reason> {
+        if let Some(Seen { top, word }) = &self.seen {
+            return Ok(top.join(OsStr::from_bytes(word)).join(directory));
+        }
         if let Some((_, held)) = self.held.iter().find(|(path, _)| path == directory) {
-            return Ok(held.as_raw_fd());
+            return Ok(behind(held));
         }
         let opened = self.open_at(directory, OFlag::O_PATH | OFlag::O_DIRECTORY, Mode::empty());
         let opened = opened.map_err(|error| self.not_usable(directory, &error))?;
         Ok(self.keep(directory.to_path_buf(), opened))
     }
 
-    fn keep(&mut self, path: PathBuf, descriptor: OwnedFd) -> i32 {
-        let number = descriptor.as_raw_fd();
+    fn keep(&mut self, path: PathBuf, descriptor: OwnedFd) -> PathBuf {
+        let behind = behind(&descriptor);
         self.held.push((path, descriptor));
-        number
+        behind
     }
 
     /// Makes the directories that are missing, each beneath the one before, and holds the last.
-    fn make(&mut self, way: &Way, mode: u32) -> Result<i32, Reason> {
+    fn make(&mut self, way: &Way, mode: u32) -> Result<PathBuf, Reason> {
         let mut path = way.directory.clone();
         for name in &way.rest {
             path.push(OsStr::from_bytes(name));
@@ -293,8 +366,13 @@ impl Root {
     }
 }
 
+/// What is open, as a path.
+fn behind(descriptor: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd()))
+}
+
 fn literal(place: &Place) -> Vec<Vec<u8>> {
-    place.names.iter().map(crate::decide::rrsync::Name::bytes).collect()
+    place.names.iter().map(Name::bytes).collect()
 }
 
 fn leads_out(names: &[Vec<u8>]) -> Reason {

@@ -2,7 +2,8 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 use crate::decide::rrsync::flags::{self, Order};
-use crate::decide::rrsync::{Asked, Transfer, judge};
+use crate::decide::rrsync::{Asked, judge};
+use crate::decide::rsync::transfer::Transfer;
 use crate::terms::Original;
 use crate::terms::limits::MAX_MATCHES;
 

@@ -73,6 +73,7 @@ impl Leader {
             let next = [Some(patience.limit), look_at_idle, look_at_meter, look_at_clock].into_iter().flatten().min().unwrap_or_default();
             match has_ended(self.end.as_fd(), next.saturating_sub(begun.elapsed()), &mut attend)? {
                 Waited::Ended => {
+                    meter.iter_mut().for_each(|meter| meter.last(self.pid));
                     let ended = self.collect()?;
                     return end_group_of(self.pid, patience).map(|()| ended);
                 }
@@ -105,6 +106,7 @@ impl Leader {
         if !matches!(has_ended(self.end.as_fd(), TERM_GRACE, &mut attend)?, Waited::Ended) {
             let _ = killpg(self.pid, Signal::SIGKILL);
         }
+        meter.iter_mut().for_each(|meter| meter.last(self.pid));
         self.collect()?;
         end_group_of(self.pid, patience).map(|()| ends_as)
     }

@@ -9,16 +9,18 @@ use std::time::{Duration, Instant};
 use nix::unistd::Pid;
 
 use crate::decide::push::metering::{self, Metering};
-use crate::terms::limits::{MAX_FAMILY, MAX_MAPS};
+use crate::terms::limits::{MAX_FAMILY, MAX_MAPS, SENT_LOOK};
 use crate::terms::{Count, Excess, Usage};
 
 /// A push that is counted while it runs.
 pub struct Meter<'a> {
     metering: Option<Metering>,
-    count: &'a mut dyn FnMut() -> Count,
+    count: Option<&'a mut dyn FnMut() -> Count>,
     /// What pushes may still take of the disk, where they have to leave something free. Others take
     /// of it, too.
     room: Option<&'a dyn Fn() -> Usage>,
+    /// Takes what a sender has written, and whether that was all.
+    spend: Option<&'a mut dyn FnMut(Option<u64>, bool) -> Option<Excess>>,
     /// The most that was seen; a process that ends takes its figure with it.
     written: Option<u64>,
 }
@@ -27,20 +29,37 @@ impl<'a> Meter<'a> {
     /// One that asks `count` for what stands in the tree, and `room` for what the disk has. `None`
     /// where there is nothing to measure.
     pub fn new(metering: Option<Metering>, count: &'a mut dyn FnMut() -> Count, room: Option<&'a dyn Fn() -> Usage>) -> Option<Self> {
-        (metering.is_some() || room.is_some()).then_some(Self { metering, count, room, written: None })
+        (metering.is_some() || room.is_some()).then_some(Self { metering, count: Some(count), room, spend: None, written: None })
+    }
+
+    /// One of what a sender sends. It is told once more when that has ended.
+    pub fn of_what_is_sent(spend: &'a mut dyn FnMut(Option<u64>, bool) -> Option<Excess>) -> Self {
+        Self { metering: None, count: None, room: None, spend: Some(spend), written: None }
+    }
+
+    /// Looks a last time at a process that has ended and is still there.
+    pub(super) fn last(&mut self, pid: Pid) {
+        self.written = self.written.max(written(pid));
+        let written = self.written;
+        let _ = self.spend.as_mut().map(|spend| spend(written, true));
     }
 
     /// The time until the next look.
     pub(super) fn pause(&self, now: Duration) -> Duration {
         let counted = self.metering.as_ref().map(|metering| metering.pause(now, self.written));
         let disk = self.room.map(|room| metering::until_full(room()));
-        counted.into_iter().chain(disk).min().unwrap_or_default()
+        let sent = self.spend.as_ref().map(|_| SENT_LOOK);
+        counted.into_iter().chain(disk).chain(sent).min().unwrap_or_default()
     }
 
     /// Looks, and counts where that is due.
     pub(super) fn look(&mut self, pid: Pid, begun: Instant) -> Option<Excess> {
         if let Some(excess) = self.room.and_then(|room| metering::full(room())) {
             return Some(excess);
+        }
+        if let Some(spend) = &mut self.spend {
+            self.written = self.written.max(written(pid));
+            return spend(self.written, false);
         }
         let metering = self.metering.as_ref()?;
         self.written = self.written.max(written(pid));
@@ -54,7 +73,7 @@ impl<'a> Meter<'a> {
 
     fn count(&mut self, pid: Pid, begun: Instant) -> Option<Excess> {
         let started = Instant::now();
-        let Count { usage, blind } = (self.count)().and(unnamed(pid));
+        let Count { usage, blind } = self.count.as_mut().map(|count| count()).unwrap_or_default().and(unnamed(pid));
         self.metering.as_mut()?.counted(begun.elapsed(), started.elapsed(), self.written, usage, blind)
     }
 }

@@ -179,6 +179,14 @@ impl Standby {
         self.run(run, None, |_, _| Err("nobody is asked anything".to_owned()), &mut None)
     }
 
+    /// The same, measured.
+    ///
+    /// # Errors
+    /// As [`Standby::rsync`].
+    pub fn metered(self, run: &Run, meter: &mut Option<Meter<'_>>) -> Result<Ended, NotStarted> {
+        self.run(run, None, |_, _| Err("nobody is asked anything".to_owned()), meter)
+    }
+
     fn run<'a>(
         mut self,
         run: &Run,

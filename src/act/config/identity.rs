@@ -65,12 +65,12 @@ pub fn identify(dir: &Path, site: &Site, request: &Request) -> Result<Policy, Re
 }
 
 fn lists(policy: &Policy, keys: &[Fingerprint]) -> bool {
-    policy.keys.iter().flatten().any(|key| keys.contains(key))
+    policy.keys.iter().chain(&policy.restore.keys).flatten().any(|key| keys.contains(key))
 }
 
 /// The policy that lists one of the keys; among several, the one for this account.
 fn by_key(policies: &Policies, site: &Site, request: &Request) -> Result<Option<Policy>, Fault> {
-    let all = site.defaults.keys().iter().any(|key| request.keys.contains(key));
+    let all = site.defaults.keys().iter().chain(site.defaults.restoring()).any(|key| request.keys.contains(key));
     let candidate = |bytes: &[u8]| all || request.keys.iter().any(|key| position(bytes, key.as_str().as_bytes(), 0).is_some());
     let mut found = policies.search(site, candidate)?;
     found.retain(|policy| lists(policy, &request.keys));

@@ -17,11 +17,11 @@ use crate::terms::{Account, Login, Peer};
 
 /// Looks up the policy's `host:` names, unless the address is fine without them.
 pub fn resolve_hosts(policy: &Policy, peer: Option<&Peer>) -> Vec<(String, Vec<IpAddr>)> {
-    let from = policy.from.as_deref().unwrap_or_default();
-    if peer.is_none_or(|peer| address::matches(from, peer, &[])) {
-        return Vec::new();
-    }
-    addresses(&address::hosts(from).collect::<Vec<_>>(), RESOLVE_TIMEOUT)
+    // Of either list only what the address alone does not settle.
+    let lists = [policy.from.as_deref(), policy.restore.from.as_deref()].map(Option::unwrap_or_default);
+    let open = lists.into_iter().filter(|from| !peer.is_none_or(|peer| address::matches(from, peer, &[])));
+    let hosts: Vec<_> = open.flat_map(address::hosts).collect();
+    if hosts.is_empty() { Vec::new() } else { addresses(&hosts, RESOLVE_TIMEOUT) }
 }
 
 /// The account that this process runs as. Without a name, its number stands for it.

@@ -84,8 +84,8 @@ fn close_in(orders: &mut Orders, isolation: Isolation, known: Option<RunsAs>) ->
     if isolation.filter == Some(Filter::History) {
         process::give_up_power(users(runs_as, isolation)).map_err(no_jail)?;
     }
-    if isolation.asks {
-        // Without the gate nobody would make its links. After the view, because a new user
+    if isolation.asks || isolation.view {
+        // Without the gate nobody would make its links, or keep what it reads. After the view, because a new user
         // namespace resets it; before the gate is answered, which fails if the gate is gone.
         process::end_with_parent()?;
     }

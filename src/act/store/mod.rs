@@ -27,6 +27,7 @@ mod pick;
 mod publish;
 mod remap;
 mod remove;
+mod restored;
 #[cfg(feature = "admin")]
 mod same;
 mod stage;
@@ -300,6 +301,8 @@ in_state! {
     holds = "held"
     trash = "trash"
     history_note = "pushes.json"
+    daily_book = "restored.json"
+    daily_lock = "restored.lock"
     carried = "carried"
     broken = "broken"
     next_current = "current.new"

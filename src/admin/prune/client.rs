@@ -282,9 +282,13 @@ impl<'a> Client<'a> {
                 };
                 upkeep.snapshots.iter().filter(|name| is_so(name)).cloned().collect()
             }
-            Body::Maintain(_) | Body::LocalRestore(_) | Body::Drill(_) | Body::Connection(_) | Body::Push(_) | Body::Unknown(_) => {
-                Vec::new()
-            }
+            Body::Maintain(_)
+            | Body::LocalRestore(_)
+            | Body::Drill(_)
+            | Body::Connection(_)
+            | Body::Push(_)
+            | Body::Restore(_)
+            | Body::Unknown(_) => Vec::new(),
         };
         let (happened, why) = if self.is_short(&body) {
             (format!("{} removed", counted(names.len(), "snapshot", "snapshots")), SHORTENED)

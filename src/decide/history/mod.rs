@@ -3,6 +3,8 @@
 //! Nothing here may tell one client anything of another's: all that is looked at is one repository's.
 
 pub mod cell;
+pub mod daily;
+pub mod pull;
 pub mod receive;
 pub mod sample;
 mod select;

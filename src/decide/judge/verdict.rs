@@ -6,10 +6,10 @@ use std::net::IpAddr;
 
 use crate::decide::judge::closing::{self, Closing};
 use crate::decide::policy::address;
-use crate::decide::policy::{Policy, Source};
+use crate::decide::policy::{Policy, Rules, Source};
 use crate::decide::push::parts;
-use crate::decide::rsync::command::{Command, Secluded};
-use crate::terms::{Code, Origin, Owners, Reason, Request, Verb, Zone};
+use crate::decide::rsync::command::{Command, Rest};
+use crate::terms::{Code, Fingerprint, Origin, Owners, Reason, Request, Verb, Zone};
 
 /// What a decision rests on.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +49,7 @@ pub(crate) enum Verdict {
     Allow(Permit),
     /// Every rule said yes to what is visible, and the rest is on standard input (`-s`). It may be
     /// read now, and is then judged. Nobody's input is read before this.
-    ReadRest(Secluded),
+    ReadRest(Rest),
     /// At least one said no.
     Deny(Denial),
 }
@@ -115,7 +115,8 @@ pub(crate) fn judge(case: Case<'_>) -> Judgement {
     let mut reasons = findings.iter().filter_map(|finding| finding.refusal.clone());
     let verdict = match (reasons.next(), case.command) {
         (Some(first), _) => Verdict::Deny(Denial { first, others: reasons.collect() }),
-        (None, Ok(Command::Secluded(secluded))) => Verdict::ReadRest(secluded.clone()),
+        (None, Ok(Command::Secluded(begun))) => Verdict::ReadRest(Rest::Push(begun.clone())),
+        (None, Ok(Command::SecludedRestore(begun))) => Verdict::ReadRest(Rest::Restore(begun.clone())),
         (None, Ok(command)) => Verdict::Allow(Permit { command: command.clone(), closing: closing(case) }),
         // `asked` refuses every command that could not be read; this arm only guards that.
         (None, Err(_)) => Verdict::Deny(Denial::because(Reason::new(Code::Internal, "the command could not be judged").hint(ASK))),
@@ -144,9 +145,25 @@ fn account(case: Case<'_>) -> Finding {
         .rule(rule))
 }
 
+/// The rules for what is asked.
+fn rules<'a>(case: Case<'a>) -> Rules<'a> {
+    case.policy.rules(case.command.as_ref().ok().map(Command::verb))
+}
+
 fn key(case: Case<'_>) -> Finding {
-    let rule = case.policy.origins.of("keys");
-    let Some(keys) = &case.policy.keys else { return yes("any key that sshd lets in", Some(rule)) };
+    let (keys, word) = rules(case).keys;
+    let rule = case.policy.origins.of(word);
+    let any_may = case.command.as_ref().is_ok_and(|command| command.verb().row().always);
+    let Some(keys) = keys else {
+        return match case.request.keys.iter().find(|key| case.policy.only_restores(key)) {
+            _ if any_may || !case.policy.keeps_keys_for_restores() => yes("any key that sshd lets in", Some(rule)),
+            None if !case.request.keys.is_empty() => yes("any key that sshd lets in, but those that may only restore", Some(rule)),
+            found => no(restores_alone(case, found)),
+        };
+    };
+    if let Some(key) = case.request.keys.iter().find(|key| any_may && case.policy.only_restores(key)) {
+        return yes(format!("key {key} may restore, and ask for help"), Some(case.policy.origins.of("restore")));
+    }
     if let Some(key) = case.request.keys.iter().find(|key| keys.contains(key)) {
         return yes(format!("key {key} is listed"), Some(rule));
     }
@@ -161,9 +178,23 @@ fn key(case: Case<'_>) -> Finding {
     }
 }
 
+/// The reason for a key that may restore and do nothing else, or that may be one.
+fn restores_alone(case: Case<'_>, found: Option<&Fingerprint>) -> Reason {
+    let reason = Reason::new(Code::Key, "this key is not allowed").hint(ASK).rule(case.policy.origins.of("restore"));
+    match found {
+        Some(key) => {
+            reason.detail(format!("key {key} may restore and do nothing else")).remedy(format!("if it may, add `{key}` to `keys:` as well"))
+        }
+        None => reason
+            .detail("sshd did not say which key logged in, and some may only restore")
+            .remedy("set `ExposeAuthInfo yes` in sshd's configuration, or leave `keys:` out of `restore:`"),
+    }
+}
+
 fn origin_address(case: Case<'_>) -> Finding {
-    let rule = case.policy.origins.of("from");
-    let Some(from) = &case.policy.from else { return yes("any address", Some(rule)) };
+    let (from, word) = rules(case).from;
+    let rule = case.policy.origins.of(word);
+    let Some(from) = from else { return yes("any address", Some(rule)) };
     let reason = Reason::new(Code::Address, "connections from this address are not allowed").hint(ASK).rule(rule.clone());
     let Some(peer) = &case.request.address else {
         return no(reason.detail("the address of the client is not known").remedy("sshd sets SSH_CONNECTION; run the gate from sshd"));
@@ -191,13 +222,15 @@ fn closing(case: Case<'_>) -> Option<Closing> {
 }
 
 fn window(case: Case<'_>) -> Finding {
-    let rule = case.policy.origins.of("when");
-    let Some(windows) = &case.policy.when else { return yes("at any time", Some(rule)) };
+    let (windows, word) = rules(case).when;
+    let rule = case.policy.origins.of(word);
+    let Some(windows) = windows else { return yes("at any time", Some(rule)) };
     let local = case.zone.local(case.request.at);
     let words = windows.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let clock = format!("{} {}", local.format("%a %Y-%m-%d %H:%M"), case.zone.name);
     if windows.iter().any(|window| window.is_open(local)) {
-        let stops = closing(case).map(|Closing { shown, .. }| format!("; a push that still runs at {shown} is ended"));
+        let stops =
+            closing(case).filter(|_| word == "when").map(|Closing { shown, .. }| format!("; a push that still runs at {shown} is ended"));
         return yes(format!("{clock} is within {words}{}", stops.unwrap_or_default()), Some(rule));
     }
     no(Reason::new(Code::Window, format!("this client is allowed {words} {}", case.zone.name))
@@ -216,6 +249,13 @@ fn asked(case: Case<'_>) -> Vec<Finding> {
     };
     let mut findings = vec![verb(case, command.verb())];
     let push = match command {
+        Command::Restore(restore) => {
+            // What is wrong with it is beside the point where nothing of the kind is allowed.
+            let faults = restore.transfer.as_ref().err().filter(|_| case.policy.allows(Verb::Restore));
+            findings.extend(faults.into_iter().flatten().cloned().map(no));
+            return findings;
+        }
+        Command::SecludedRestore(_) => return findings,
         Command::Push(push) => Some(push),
         Command::Secluded(secluded) => Some(&secluded.visible),
         Command::Greeting
@@ -253,6 +293,14 @@ fn verb(case: Case<'_>, verb: Verb) -> Finding {
     let rule = case.policy.origins.of("verbs");
     if case.policy.allows(verb) {
         return yes(format!("`{verb}` is allowed"), Some(rule));
+    }
+    if verb == Verb::Restore {
+        let says = "this server takes pushes; reading back is not offered over this key";
+        return no(Reason::new(Code::Pull, says)
+            .hint("ask the administrator for a restore")
+            .detail("the client's rsync asked to be sent files, and `restore` is not one of its verbs")
+            .remedy("if it may restore, add `restore` to `verbs:`")
+            .rule(rule));
     }
     let allowed = case.policy.verbs.iter().map(|verb| verb.as_str()).collect::<Vec<_>>().join(", ");
     no(Reason::new(Code::Verb, format!("`{verb}` is not allowed for this client"))

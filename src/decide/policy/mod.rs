@@ -20,6 +20,7 @@ use super::quota::{MinFree, Quota};
 use super::rsync::options::Choice;
 
 mod anomaly;
+mod arrivals;
 mod drill;
 mod keep;
 mod limits;
@@ -27,12 +28,14 @@ mod options;
 mod origins;
 mod quota;
 mod read;
+mod restore;
 mod site;
 mod values;
 
 pub use anomaly::Current;
 pub use limits::Limits;
 pub use read::{Defaults, POLICY_KEYS, read_policy};
+pub use restore::{Restore, Rules};
 pub use site::{SITE_KEYS, read_site};
 
 /// The default of `rsync:`.
@@ -90,6 +93,8 @@ pub struct Policy {
     pub keep: Keep,
     /// `trash_grace:` For how long a removed snapshot can be brought back.
     pub trash_grace: Span,
+    /// `restore:` The rules of pulls.
+    pub restore: Restore,
     /// `quota:` How much it may hold.
     pub quota: Quota,
     /// `when_full:` What becomes of its history when there is no room for more.
@@ -108,7 +113,15 @@ impl Policy {
     #[must_use]
     pub fn for_drill(self) -> Self {
         let limits = Limits { sessions: u64::MAX, ..self.limits };
-        Self { keys: None, from: None, when: None, verbs: vec![Verb::Restore], limits, ..self }
+        Self {
+            keys: None,
+            from: None,
+            when: None,
+            verbs: vec![Verb::Restore],
+            limits,
+            restore: Restore { uncounted: true, ..Restore::default() },
+            ..self
+        }
     }
 
     /// Whether the client may ask for it.

@@ -62,7 +62,7 @@ impl FreeKeys {
 macro_rules! word {
     ($name:ident($inner:ty), $what:literal, $values:expr, |$text:ident| $read:expr) => {
         #[derive(Debug, Clone, Copy)]
-        pub(super) struct $name($inner);
+        pub(super) struct $name(pub(super) $inner);
 
         impl Word for $name {
             const WHAT: &'static str = $what;

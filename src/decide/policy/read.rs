@@ -2,23 +2,24 @@
 
 use std::path::Path;
 
-use serde::de::{Deserialize, Deserializer, MapAccess};
+use serde::de::{Deserialize, Deserializer};
 
 use crate::decide::keep::Span;
-use crate::decide::policy::window::{Days, Hours, Window};
 use crate::decide::policy::yaml::{
-    self, Fault, Figure, List, Nothing, OneOrMany, Row, Several, Shape, Table, TableOf, TableOrText, Text, Texts, Truth, Word as _,
-    Written, Wrong, keys, wrong,
+    self, Fault, Figure, List, OneOrMany, Row, Shape, Table, TableOf, TableOrText, Text, Texts, Truth, Word as _, Written, Wrong, keys,
+    wrong,
 };
-use crate::terms::limits::{DEFAULT_HOOK, DEFAULT_IDLE, DEFAULT_PUSH, MAX_HOOKS, MAX_HOSTS};
+use crate::terms::limits::{DEFAULT_HOOK, DEFAULT_IDLE, DEFAULT_PUSH, MAX_HOOKS};
 use crate::terms::{ClientName, Fingerprint, NamePattern, Origin, SubPath, Verb, ZoneName};
 
 use super::anomaly::{self, AnomalyKeys, Off};
+use super::arrivals::{Sources, WhenKeys, windows};
 use super::drill::Places;
 use super::keep::{DEFAULT_GRACE, KeepKeys, Least, Strategy, kept};
 use super::limits::ShareKeys;
 use super::options::OptionKeys;
 use super::quota::QuotaKeys;
+use super::restore::RestoreKeys;
 use super::values::{Absolute, AccountName, HookTime, Idle, Push};
 use super::{Hooks, KeepOwners, Origins, PartialPushes, Policy, Report, Site, Source, WhenFull, origins};
 
@@ -33,6 +34,11 @@ impl Defaults {
     /// The `keys:` of policies that have none.
     pub fn keys(&self) -> &[Fingerprint] {
         self.keys.keys.as_deref().unwrap_or_default()
+    }
+
+    /// Those that may only restore.
+    pub fn restoring(&self) -> &[Fingerprint] {
+        self.keys.restore.as_ref().map(RestoreKeys::keys).unwrap_or_default()
     }
 
     /// The `user:` of policies that have none.
@@ -87,6 +93,10 @@ keys! {
         time_limits: LimitKeys as TableOf<_> = Below, "{ idle: 10m, push: 24h, hook: 10m }";
         /// How much of the server the client may use. See "How much a client may use".
         limits: ShareKeys as TableOf<_> = Below, "{ sessions: 8, memory: 8GiB, processes: 64, bytes: 500G, inodes: 2000000 }";
+        /// The rules of pulls (the verb `restore`), where they are others than the client's own. See
+        /// "Getting files back".
+        restore: RestoreKeys as TableOf<_>
+            = Words("the client's own rules"), r#"{ from: [192.0.2.0/24], limits: { bytes: 100G }, alert_over: 20G }"#;
         /// How much the client may hold on the server in all: snapshots, also those in the trash, and
         /// what pushes that did not finish have left. What several snapshots share counts once. A
         /// push is refused once that much is used (code `quota`), and stopped when it would use
@@ -139,71 +149,6 @@ keys! {
 
 /// What may stand in a policy, and below the site's `defaults:`.
 pub const POLICY_KEYS: &[Row] = PolicyKeys::ROWS;
-
-/// `from:`, with its limit of names.
-struct Sources(Vec<Source>);
-
-impl<'de> Deserialize<'de> for Sources {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let Texts(all) = Texts::deserialize(from)?;
-        let hosts = all.iter().filter(|source| matches!(source, Source::Host(_))).count();
-        if hosts > MAX_HOSTS {
-            let message = format!("{hosts} `host:` names in one policy");
-            return Err(wrong(&Wrong::new(message, format!("use at most {MAX_HOSTS}: each is looked up at every connection"))));
-        }
-        Ok(Self(all))
-    }
-}
-
-impl Shape for Sources {
-    fn values() -> String {
-        format!("{}, at most {MAX_HOSTS} of them names of hosts", <Texts<Source> as Shape>::values())
-    }
-}
-
-keys! {
-    struct WhenKeys, "an entry of `when`" {
-        /// The days on which the window opens. One that runs past midnight belongs to the day on
-        /// which it begins.
-        days: Days as Text<_> = Value("mon-sun"), "mon-fri";
-        /// From when to when it is open, on the clocks of `timezone:`; past midnight where it does
-        /// not end later than it begins.
-        hours: Vec<Hours> as Several<_> = Words("all day"), r#""22:00-06:00""#;
-        /// Whether a push that still runs is ended when the window closes (code `window`, exit 75).
-        /// What arrived is kept, the client is told when to come again, and the next push goes on
-        /// from there. Where another window is open at that minute, the push goes on until that one
-        /// closes; where one without `stop: true` is, or closes at the same time, it takes as long
-        /// as it takes. A push that has received everything by then is published.
-        ///
-        /// The record says `stopped`. A mail says that there is no need to act: once a day at most,
-        /// with `report: always` each time, and with `report: never` not at all. `ssh HOST status`
-        /// and `snapgate explain` say when a push would be ended.
-        stop: bool as Truth = Value("false"), "true";
-    }
-
-    /// In `{ days: sat,sun }` YAML ends the value at the comma, and `sun` is a key without a value.
-    fn takes(key: &str) -> bool {
-        Days::parse(key).is_ok()
-    }
-
-    fn take_other<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        let Some((days, more)) = self.days.zip(Days::parse(key).ok()) else {
-            return Err(wrong(&Wrong::new(format!("`{key}` stands here without `days:`"), "write days: and the days")));
-        };
-        let Nothing = map.next_value()?;
-        self.days = Some(days.and(more));
-        Ok(())
-    }
-}
-
-impl WhenKeys {
-    fn windows(self) -> impl Iterator<Item = Window> {
-        let Self { days, hours, stop } = self;
-        let (days, stop) = (days.unwrap_or(Days::ALL), stop.unwrap_or(false));
-        let hours = hours.unwrap_or_else(|| vec![Hours::ALL]);
-        hours.into_iter().map(move |hours| Window::new(days, hours).stopping(stop))
-    }
-}
 
 keys! {
     struct SnapshotKeys, "`snapshots`" {
@@ -300,6 +245,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         hooks,
         time_limits,
         limits,
+        restore,
         quota,
         when_full,
         keep,
@@ -320,7 +266,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         user: user.map_or_else(|| client.as_str().to_owned(), |AccountName(name)| name),
         keys,
         from,
-        when: when.map(|all| all.into_iter().flat_map(|TableOf(entry)| entry.windows()).collect()),
+        when: when.map(windows),
         timezone: timezone.unwrap_or_else(ZoneName::utc),
         verbs: verbs.unwrap_or_else(Verb::by_default),
         path: path.map_or_else(|| site.store.join(client.as_str()), |Absolute(path)| path),
@@ -338,6 +284,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         limits: limits.unwrap_or_default().limits(),
         require_mount: require_mount.unwrap_or(false),
         options: options.unwrap_or_default().choice(),
+        restore: restore.unwrap_or_default().restore(),
         quota: quota.unwrap_or_default().quota(),
         when_full: when_full.unwrap_or(WhenFull::Refuse),
         keep,
@@ -351,7 +298,8 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
 /// Files are searched for a key or an account before they are parsed, so both must be written
 /// without YAML's escapes.
 fn spelled(file: &Path, text: &str, own: &PolicyKeys) -> Result<(), Fault> {
-    let keys = own.keys.iter().flatten().map(Fingerprint::as_str);
+    let restoring = own.restore.iter().flat_map(RestoreKeys::keys);
+    let keys = own.keys.iter().flatten().chain(restoring).map(Fingerprint::as_str);
     let user = own.user.iter().map(|AccountName(name)| name.as_str());
     // Between double quotes a backslash is written twice.
     let stands = |value: &str| text.contains(value) || (value.contains('\\') && text.contains(&value.replace('\\', r"\\")));

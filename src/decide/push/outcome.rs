@@ -175,6 +175,12 @@ fn too_much(excess: Excess) -> Reason {
                 .detail(format!("the push was stopped at the client's quota: {held}"))
                 .remedy("raise `quota:`, or keep fewer snapshots by `keep:`; the client's next push goes on from what is kept");
         }
+        Ground::Restore => {
+            return Reason::new(Code::Limit, format!("the server sends you at most {bound} a day, and that much was sent"))
+                .hint("what arrived is whole but for the last file: go on tomorrow, or ask the administrator of the server")
+                .detail(format!("the pull was stopped: {held} within 24 hours"))
+                .remedy("if it is the client's own work, raise `restore: {limits: {bytes: …}}`");
+        }
         Ground::Store => {
             return Reason::for_now(Code::Store, "the push was stopped when the store had no more free than `min_free:` says")
                 .hint("what was received is kept: push again later")

@@ -3,27 +3,7 @@
 use std::ffi::OsString;
 
 use crate::decide::rsync::options::shown;
-
-/// What rsync may do, and where.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Flags {
-    /// `-ro`: only pulls. Implies [`Flags::no_del`]; pulls do not exclude each other.
-    pub read_only: bool,
-    /// `-wo`: only pushes.
-    pub write_only: bool,
-    /// `-munge`: symlinks are stored so that they lead nowhere.
-    pub munge: bool,
-    /// `-absolute`: paths may begin with DIR itself.
-    pub absolute: bool,
-    /// `-no-del`: nothing is deleted.
-    pub no_del: bool,
-    /// `-no-lock`: sessions do not exclude each other.
-    pub no_lock: bool,
-    /// `-no-overwrite`: what is there stays as it is.
-    pub no_overwrite: bool,
-    /// DIR as it was written.
-    pub dir: OsString,
-}
+use crate::decide::rsync::transfer::Flags;
 
 /// What the arguments ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]

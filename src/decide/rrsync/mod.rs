@@ -1,23 +1,13 @@
-//! `snapgate-shell rrsync`, in the place of rsync's rrsync. A command becomes a [`Transfer`]: every
-//! option has its verdict in `options::rrsync`, every path is a [`Place`] in one directory.
-//!
-//! Whether a place exists, and where its links lead, is `act::beneath`'s to find out.
+//! `snapgate-shell rrsync`, in the place of rsync's rrsync: what may begin there. What a transfer
+//! is, and where its paths lead, is the same as for a pull of snapshots (`rsync::transfer`).
 
-mod argv;
 pub mod flags;
 pub mod line;
-mod pattern;
-mod place;
-mod reading;
-mod transfer;
-mod words;
 
-pub use argv::{Setup, Spot, words as printed};
-pub use flags::Flags;
-pub use place::{Name, Place, Tail};
-pub use transfer::{Aim, Direction, Transfer};
-
-use crate::decide::rsync::command::front;
+use crate::decide::rsync::command::{front, is_rsync, stranger};
+use crate::decide::rsync::options::rrsync::RRSYNC;
+use crate::decide::rsync::transfer::words::{self, Word, plain};
+use crate::decide::rsync::transfer::{self, Direction, Flags, Transfer, Words};
 use crate::terms::{Code, Original, Reason};
 
 /// What a connection asks for.
@@ -41,10 +31,42 @@ pub fn judge(flags: &Flags, dir: &[u8], original: &Original, hidden: Option<&[Ve
         Original::Command(bytes) => {
             let mut words = words::split(bytes)?;
             words.extend(hidden.unwrap_or_default().iter().map(|word| words::hidden(word)));
-            let transfer = transfer::parse(flags, dir, &words, hidden.is_some()).map_err(|reasons| with_advice(reasons, bytes));
+            let whole = session(flags, &words).and_then(|(direction, words)| {
+                transfer::parse(Words { flags, table: &RRSYNC, dir, direction, words, unhidden: hidden.is_some() })
+            });
+            let transfer = whole.map_err(|reasons| with_advice(reasons, bytes));
             transfer.map(|transfer| Asked::Transfer(Box::new(transfer)))
         }
     }
+}
+
+/// The direction and the words behind it, or why there can be no transfer.
+fn session<'a>(flags: &Flags, words: &'a [Word]) -> Result<(Direction, &'a [Word]), Vec<Reason>> {
+    let is = |word: Option<&Word>, text: &str| word.is_some_and(|word| plain(word) == text.as_bytes());
+    let (first, rest) = words.split_first().map_or((Vec::new(), words), |(first, rest)| (plain(first), rest));
+    let first = String::from_utf8_lossy(&first).into_owned();
+    if !is_rsync(&first) {
+        return Err(vec![stranger(&first)]);
+    }
+    if !is(rest.first(), "--server") {
+        return Err(vec![shape("`--server` is not the first word behind rsync")]);
+    }
+    let rest = rest.get(1..).unwrap_or_default();
+    let pull = is(rest.first(), "--sender");
+    if pull && flags.write_only {
+        let reason = Reason::new(Code::Pull, "only pushes are allowed over this key");
+        return Err(vec![reason.hint("ask the administrator for a restore").remedy("leave `-wo` out of the key's command")]);
+    }
+    if !pull && flags.read_only {
+        let reason = Reason::new(Code::ReadOnly, "only pulls are allowed over this key");
+        return Err(vec![reason.hint("use another key to send files").remedy("leave `-ro` out of the key's command")]);
+    }
+    Ok(if pull { (Direction::Pull, rest.get(1..).unwrap_or_default()) } else { (Direction::Push, rest) })
+}
+
+/// Why a command has no shape of rsync's.
+fn shape(says: &str) -> Reason {
+    Reason::new(Code::Command, says).only_client("use plain rsync, without options in --rsync-path")
 }
 
 /// Better advice for what a client puts before rsync (`--rsync-path`).
@@ -57,7 +79,7 @@ fn with_advice(reasons: Vec<Reason>, bytes: &[u8]) -> Vec<Reason> {
 /// Whether the rest of a command comes on standard input (`-s`) and has to be read first.
 pub fn hides(original: &Original) -> bool {
     let Original::Command(bytes) = original else { return false };
-    words::split(bytes).is_ok_and(|words| transfer::hides(&words))
+    words::split(bytes).is_ok_and(|words| transfer::hides(&RRSYNC, words.get(1..).unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::flags::Order;
 use super::*;
 use crate::decide::rsync::argv::Version;
+use crate::decide::rsync::transfer::{Keeps, Place, Setup, Spot};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -27,9 +28,11 @@ fn judged(flag_words: &str, command: &str) -> Result<Transfer, Vec<Reason>> {
 fn printed(flag_words: &str, command: &str, version: Version) -> String {
     let transfer = judged(flag_words, command).unwrap();
     let flags = flags(flag_words);
-    let options = transfer.options().map(|_| Some(Spot::held(9))).collect();
-    let setup = Setup { version, flags: &flags, root: Path::new("/srv/d"), options, paths: vec![Spot::held(9)] };
-    super::printed(&transfer, &setup).join(std::ffi::OsStr::new(" ")).into_string().unwrap()
+    let held = || Spot::held("/proc/self/fd/9".into());
+    let options = transfer.options().map(|_| Some(held())).collect();
+    let keeps = Keeps::Walk(Path::new("/srv/d"));
+    let setup = Setup { version, flags: &flags, keeps, spares_times: false, options, paths: vec![held()] };
+    transfer::printed(&transfer, &setup).join(std::ffi::OsStr::new(" ")).into_string().unwrap()
 }
 
 fn code(flag_words: &str, command: &str) -> &'static str {
@@ -180,9 +183,11 @@ fn the_jail_opens_the_directory_for_what_is_asked_and_no_more() {
     let opened = |command: &str| {
         let transfer = judged("", command).unwrap();
         let flags = flags("");
-        let options = transfer.options().map(|_| Some(Spot::held(8))).collect();
-        let setup = Setup { version: NEW, flags: &flags, root: Path::new("/srv/d"), options, paths: vec![Spot::held(9)] };
-        let run = plan::transfer(&transfer, &setup, Path::new("/usr/bin/rsync"), "/srv/d".into(), true, None);
+        let held = |number: u8| Spot::held(format!("/proc/self/fd/{number}").into());
+        let options = transfer.options().map(|_| Some(held(8))).collect();
+        let keeps = Keeps::Walk(Path::new("/srv/d"));
+        let setup = Setup { version: NEW, flags: &flags, keeps, spares_times: false, options, paths: vec![held(9)] };
+        let run = plan::transfer(&transfer, &setup, (Path::new("/usr/bin/rsync"), Path::new("/srv/d")), "/srv/d".into(), true, None);
         assert_eq!(run.idle(), None);
         let grants =
             run.sandbox().grants.iter().flatten().filter(|grant| !grant.path.starts_with("/usr") && !grant.path.starts_with("/lib"));

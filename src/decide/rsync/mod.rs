@@ -6,4 +6,5 @@ pub mod options;
 pub mod output;
 pub mod secluded;
 pub mod temporary;
+pub mod transfer;
 pub mod typed;

@@ -5,7 +5,7 @@ use std::fmt::{Display, Write as _};
 
 use crate::terms::limits::MAX_SYSLOG_LINE;
 use crate::terms::text::still_printable;
-use crate::terms::{Event, PushFacts, Reason, View, Visit};
+use crate::terms::{Event, PushFacts, Reason, RestoreFacts, View, Visit};
 
 /// The line, without its end, at most [`MAX_SYSLOG_LINE`] bytes. What identifies the event comes
 /// first; what is long comes last, and is cut.
@@ -56,6 +56,7 @@ fn visit_fields(line: &mut String, event: &Event, visit: Visit<'_>) {
     field(line, "exit", [visit.exit]);
     field(line, "id", [&event.id]);
     visit.push.into_iter().for_each(|push| push_fields(line, push));
+    visit.restore.into_iter().for_each(|restore| restore_fields(line, restore));
     let codes: Vec<_> = visit.reasons.iter().map(|reason| reason.code.as_str()).collect();
     field(line, "codes", Some(codes.join(",")).filter(|_| codes.len() > 1));
     field(line, "reason", reason.map(Reason::summary));
@@ -63,6 +64,16 @@ fn visit_fields(line: &mut String, event: &Event, visit: Visit<'_>) {
     field(line, "hooks", Some(visit.hooks.len()).filter(|count| *count > 0));
     field(line, "warnings", Some(visit.warnings.len()).filter(|count| *count > 0));
     field(line, "command", Some(&visit.command).filter(|command| !command.is_empty()));
+}
+
+fn restore_fields(line: &mut String, restore: &RestoreFacts) {
+    field(line, "snapshots", Some(restore.snapshots.join(",")).filter(|snapshots| !snapshots.is_empty()));
+    field(line, "paths", Some(restore.paths.len() as u64 + restore.other_paths).filter(|paths| *paths > 0));
+    field(line, "sent_bytes", restore.sent_bytes);
+    field(line, "day_bytes", restore.day_bytes);
+    field(line, "seconds", [format_args!("{:.1}", restore.seconds)]);
+    field(line, "rsync", restore.rsync_exit);
+    field(line, "path", restore.paths.first());
 }
 
 fn push_fields(line: &mut String, push: &PushFacts) {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::decide::judge::verdict::Denial;
-use crate::terms::{Code, FailedHook, Jail, Note, Outcome, PushFacts, Reason};
+use crate::terms::{Code, FailedHook, Jail, Note, Outcome, PushFacts, Reason, RestoreFacts};
 
 /// All that is recorded of a client's work.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub(crate) struct End {
     #[serde(default)]
     pub(crate) alerts: bool,
     pub(crate) push: Option<PushFacts>,
+    #[serde(default)]
+    pub(crate) restore: Option<RestoreFacts>,
     pub(crate) text: String,
     /// Whether the gate was killed before it reported, so that nobody knows what it did.
     #[serde(skip)]
@@ -49,6 +51,7 @@ impl End {
             lasting: false,
             alerts: false,
             push: None,
+            restore: None,
             text,
             is_lost: false,
             input: String::new(),

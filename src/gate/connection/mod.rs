@@ -26,9 +26,11 @@ use crate::act::store::{Repository, mounted, owners_of};
 use crate::decide::judge::verdict::{self, Case, Denial, Permit, Verdict};
 use crate::decide::owners;
 use crate::decide::policy::{Policy, Site};
-use crate::decide::rsync::command::{self, Command};
+use crate::decide::rsync::command::{self, Begins, Command};
 use crate::terms::limits::MAX_END;
-use crate::terms::{Administrator, ClientName, Code, CommandSource, FailedHook, Jail, Note, Owners, Reason, RepositoryState, Request};
+use crate::terms::{
+    Administrator, ClientName, Code, CommandSource, FailedHook, Jail, Note, Owners, Reason, RepositoryState, Request, Verb,
+};
 
 pub(crate) use self::end::End;
 pub(crate) use self::sandbox::Waiting;
@@ -64,8 +66,8 @@ enum Place {
 }
 
 /// Serves the connection that sshd started this process for. `named` is the client of a
-/// `command="…"` line; with `drill` the administrator asks in its place. `perform` does what was allowed; it gets the process that waits to become
-/// rsync, if there is one.
+/// `command="…"` line; with `drill` the administrator asks in its place. `perform` does what was
+/// allowed; it gets the process that waits to become rsync, if there is one.
 pub(super) fn serve(
     directory: &Path,
     named: Option<ClientName>,
@@ -79,11 +81,11 @@ pub(super) fn serve(
     let said = intake::original(source);
     // First, so that it builds its sandbox on the other processor meanwhile. It has read nothing of
     // the client's, and ends with this connection if no push follows.
-    let waiting = if command::begins_as_push(&said) { sandbox::begin(None).ok() } else { None };
+    let waiting = command::begins(&said).and_then(|begins| sandbox::begin(sandbox::usual(begins), None).ok());
     // The gate's own, which rsync does not get.
     let inherited = process::limit();
     let command = command::parse(&said);
-    let waiting = waiting.filter(|_| matches!(command, Ok(Command::Push(_))));
+    let waiting = waiting.filter(|_| matches!(command, Ok(Command::Push(_) | Command::Restore(_))));
     let request = intake::request(names::running(), named, said);
     let id = record::id(&request);
     let arrival = Arrival { directory, request: &request, id: &id, verb: command.as_ref().ok().map(Command::verb) };
@@ -106,7 +108,7 @@ pub(super) fn serve(
     }
     let policy = if drill { policy.for_drill() } else { policy };
     // Held until this process ends.
-    let (_slots, notes) = match slots(&site, &policy, &request) {
+    let (_slots, notes) = match slots(&site, &policy, &request, arrival.verb) {
         Ok(taken) => taken,
         Err(reason) => return arrival.answer(&site, Some(&policy), ending(End::stopped(reason))),
     };
@@ -128,14 +130,24 @@ pub(super) fn serve(
 
 /// Takes a place among the client's sessions and among all, before anything that costs more. A
 /// client is not turned away because they cannot be counted; that becomes a warning.
-fn slots(site: &Site, policy: &Policy, request: &Request) -> Result<(Slots, Vec<String>), Reason> {
-    spool::take_slots(&site.spool, request.account.uid, &policy.client, policy.limits.sessions, site.sessions).map_err(|full| {
+fn slots(site: &Site, policy: &Policy, request: &Request, verb: Option<Verb>) -> Result<(Slots, Vec<String>), Reason> {
+    let restores = verb == Some(Verb::Restore);
+    let (group, most) = if restores {
+        (spool::RESTORES, policy.restore.sessions.unwrap_or(policy.limits.sessions))
+    } else {
+        (spool::SESSIONS, policy.limits.sessions)
+    };
+    spool::take_slots(&site.spool, request.account.uid, (group, &policy.client), most, site.sessions).map_err(|full| {
         let (says, detail, remedy, rule) = match full {
             Full::Client => (
                 "too many connections of this client at once",
-                format!("{} connections of the client are open, as many as it may have", policy.limits.sessions),
-                "if it needs more at once, raise `limits: {sessions: …}`",
-                policy.origins.of("limits"),
+                format!("{most} connections of the client are open, as many as it may have"),
+                if restores && policy.restore.sessions.is_some() {
+                    "if it needs more at once, raise `restore: {limits: {sessions: …}}`"
+                } else {
+                    "if it needs more at once, raise `limits: {sessions: …}`"
+                },
+                policy.origins.of(if restores && policy.restore.sessions.is_some() { "restore" } else { "limits" }),
             ),
             Full::All => (
                 "the server has too many connections at once",
@@ -158,7 +170,7 @@ fn place(
     waiting: Option<Undecided>,
     inherited: Inherited,
 ) -> (Owners, Place) {
-    if !command.as_ref().is_ok_and(Command::touches_trees) {
+    if !command.as_ref().is_ok_and(Command::meets_owners) {
         return (Owners::Account, Place::Here(None));
     }
     let owners = match owners_of(site, policy, &request.account) {
@@ -170,7 +182,8 @@ fn place(
         Some(mapping) => {
             // The waiting process is in the namespace already. Without a push another has to be
             // there for a moment; with `-s` that one becomes rsync.
-            let process = waiting.map_or_else(|| sandbox::begin(Some(inherited)), Ok).map_err(NotStarted::what);
+            let process =
+                waiting.map_or_else(|| sandbox::begin(sandbox::usual(Begins::Push), Some(inherited)), Ok).map_err(NotStarted::what);
             match process.and_then(|process| child::begin_namespace(process, mapping)) {
                 Ok(begun) => Place::Mapped(begun),
                 Err(what) => Place::Nowhere(owners::unmapped(&what)),
@@ -263,7 +276,7 @@ impl Connection<'_> {
             Ok(words) => words,
             Err((fault, input)) => return (refused(fault.reason()), input),
         };
-        let command = begun.with(&words).map(Command::Push);
+        let command = begun.with(&words);
         (verdict::judge(Case { command: &command, ..case }).verdict, words.shown())
     }
 

@@ -130,7 +130,7 @@ impl Arrival<'_> {
     pub(super) fn answer_without_site(self, end: End) -> Answer {
         let Arrival { directory, request, .. } = self;
         let ending = Ending { end, jail: Jail::Whole, hooks: Vec::new() };
-        let record = event(None, self, Mail::Alert, Body::of(came(self, &ending), None));
+        let record = event(None, self, Mail::Alert, Body::of(came(self, &ending), None, None));
         let spool = Spool::open(Path::new(policy::DEFAULT_SPOOL), request.account.uid);
         if let Ok(spool) = &spool {
             let _ = spool.add(&record);
@@ -166,7 +166,7 @@ fn record(site: &Site, policy: Option<&Policy>, arrival: Arrival<'_>, ending: &E
     if mail == Mail::Alert && in_vain {
         came.newest = newest();
     }
-    event(policy, arrival, mail, Body::of(came, push))
+    event(policy, arrival, mail, Body::of(came, push, ending.end.restore.clone()))
 }
 
 fn event(policy: Option<&Policy>, arrival: Arrival<'_>, mail: Mail, body: Body) -> Event {

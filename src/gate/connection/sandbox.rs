@@ -6,7 +6,9 @@ use crate::act::clock;
 use crate::act::process::Inherited;
 use crate::act::record::runlog::RunLog;
 use crate::act::sandbox;
+use crate::decide::history::cell;
 use crate::decide::rsync::argv::Version;
+use crate::decide::rsync::command::Begins;
 use crate::decide::sandbox::namespaces::{self, Lack};
 use crate::decide::sandbox::spec::{Confinement, Isolation};
 use crate::terms::{Jail, Reason};
@@ -22,8 +24,16 @@ pub(crate) struct Waiting {
 }
 
 /// Starts the process that becomes rsync, whoever the client is.
-pub(super) fn begin(inherited: Option<Inherited>) -> Result<Undecided, NotStarted> {
-    sandbox::begin(Isolation::new(USUAL), inherited)
+pub(super) fn begin(isolation: Isolation, inherited: Option<Inherited>) -> Result<Undecided, NotStarted> {
+    sandbox::begin(isolation, inherited)
+}
+
+/// What it stands on for such a command.
+pub(super) fn usual(begins: Begins) -> Isolation {
+    match begins {
+        Begins::Push => Isolation::new(USUAL),
+        Begins::Pull => cell::isolation(USUAL),
+    }
 }
 
 impl Connection<'_> {

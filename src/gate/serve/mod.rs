@@ -1,10 +1,11 @@
-//! What a client may do here: push, by itself or in a transaction, and ask.
+//! What a client may do here: push, by itself or in a transaction, pull, and ask.
 
 mod brake;
 mod carry;
 mod hooks;
 mod measure;
 mod push;
+mod restore;
 mod room;
 mod rsync;
 mod settle;
@@ -23,7 +24,12 @@ pub(super) fn perform(connection: &Connection<'_>, permit: &Permit, standby: Opt
     let policy = connection.policy;
     match permit.command() {
         Command::Push(push) => connection.push(push, permit.closing(), standby),
-        Command::Secluded(_) => Err(incomplete()),
+        Command::Restore(restore) => match &restore.transfer {
+            Ok(transfer) => connection.restore(transfer, standby),
+            // No verdict allows it; this guards against a mistake in one.
+            Err(_) => Err(incomplete()),
+        },
+        Command::Secluded(_) | Command::SecludedRestore(_) => Err(incomplete()),
         Command::Prepare { bytes } => connection.prepare(*bytes),
         Command::Complete { status } => connection.complete(*status),
         Command::Abort => connection.abort(),

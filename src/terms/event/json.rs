@@ -9,7 +9,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{Body, Event, Freed, Kind, Mail, Push, Restored, Unknown, Upkeep, VERSION};
+use super::{Body, Event, Freed, Kind, Mail, Push, Restore, Restored, Unknown, Upkeep, VERSION};
 use crate::terms::ClientName;
 use crate::terms::limits::{MAX_KIND, MAX_QUOTED, MAX_REPORTED_TEXT, MAX_SPOOL_NAME};
 use crate::terms::text::still_printable;
@@ -37,6 +37,7 @@ struct Line<'a> {
 enum Rest<'a> {
     Of(&'a super::Connection),
     Push(&'a Push),
+    Restore(&'a Restore),
     Upkeep(Inner<'a>),
     Nothing {},
 }
@@ -87,6 +88,7 @@ impl Serialize for Event {
         let (version, body) = match &self.body {
             Body::Connection(connection) => (VERSION, Rest::Of(connection)),
             Body::Push(push) => (VERSION, Rest::Push(push)),
+            Body::Restore(restore) => (VERSION, Rest::Restore(restore)),
             Body::Prune(upkeep)
             | Body::Delete(upkeep)
             | Body::Undelete(upkeep)
@@ -146,6 +148,7 @@ fn body(kind: Kind, text: &str) -> serde_json::Result<Body> {
     Ok(match kind {
         Kind::Connection => Body::Connection(serde_json::from_str(text)?),
         Kind::Push => Body::Push(Box::new(Push { connection: serde_json::from_str(text)?, facts: serde_json::from_str(text)? })),
+        Kind::Restore => Body::Restore(Box::new(Restore { connection: serde_json::from_str(text)?, facts: serde_json::from_str(text)? })),
         Kind::Prune => Body::Prune(upkeep(text)?),
         Kind::Delete => Body::Delete(upkeep(text)?),
         Kind::Undelete => Body::Undelete(upkeep(text)?),

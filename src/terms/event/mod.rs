@@ -19,6 +19,7 @@ use super::outcome::Outcome;
 use super::peer::Peer;
 use super::reason::{Code, Reason};
 use super::record::{Jail, PushFacts};
+use super::restored::RestoreFacts;
 use super::verb::Verb;
 use super::word::{table, words};
 
@@ -55,6 +56,8 @@ table! {
         /// A connection whose rsync ran, or whose `complete` ended a transaction, with what was
         /// pushed.
         Push = "push",
+        /// A connection whose rsync read snapshots (the verb `restore`), with what it was sent.
+        Restore = "restore",
         /// `snapgate prune` removed snapshots by the policy's `keep:`, freed what was in the trash
         /// for long enough, or could not do so.
         Prune = "prune",
@@ -85,6 +88,8 @@ pub enum Body {
     Connection(Box<Connection>),
     /// See [`Kind::Push`].
     Push(Box<Push>),
+    /// See [`Kind::Restore`].
+    Restore(Box<Restore>),
     /// See [`Kind::Prune`].
     Prune(Box<Upkeep>),
     /// See [`Kind::Delete`].
@@ -157,6 +162,17 @@ pub struct Push {
     pub facts: PushFacts,
 }
 
+/// A connection that read snapshots. In JSON the fields of both stand side by side.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Restore {
+    /// The connection.
+    #[serde(flatten)]
+    pub connection: Connection,
+    /// What it was sent.
+    #[serde(flatten)]
+    pub facts: RestoreFacts,
+}
+
 /// An event of another kind or version, or with words that this version does not know. Printable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown {
@@ -204,6 +220,8 @@ pub struct Visit<'a> {
     pub connection: &'a Connection,
     /// What it pushed.
     pub push: Option<&'a PushFacts>,
+    /// What it was sent.
+    pub restore: Option<&'a RestoreFacts>,
 }
 
 impl Event {
@@ -212,6 +230,7 @@ impl Event {
         match &self.body {
             Body::Connection(_) => Kind::Connection.as_str(),
             Body::Push(_) => Kind::Push.as_str(),
+            Body::Restore(_) => Kind::Restore.as_str(),
             Body::Prune(_) => Kind::Prune.as_str(),
             Body::Delete(_) => Kind::Delete.as_str(),
             Body::Undelete(_) => Kind::Undelete.as_str(),
@@ -228,8 +247,11 @@ impl Event {
     /// For whoever speaks of it.
     pub fn view(&self) -> View<'_> {
         match &self.body {
-            Body::Connection(connection) => View::Visit(Visit { event: self, connection, push: None }),
-            Body::Push(push) => View::Visit(Visit { event: self, connection: &push.connection, push: Some(&push.facts) }),
+            Body::Connection(connection) => View::Visit(Visit { event: self, connection, push: None, restore: None }),
+            Body::Push(push) => View::Visit(Visit { event: self, connection: &push.connection, push: Some(&push.facts), restore: None }),
+            Body::Restore(restore) => {
+                View::Visit(Visit { event: self, connection: &restore.connection, push: None, restore: Some(&restore.facts) })
+            }
             Body::Prune(upkeep)
             | Body::Delete(upkeep)
             | Body::Undelete(upkeep)
@@ -267,11 +289,12 @@ impl Event {
 }
 
 impl Body {
-    /// Of a connection, and of what it pushed.
-    pub fn of(connection: Connection, push: Option<PushFacts>) -> Self {
-        match push {
-            None => Self::Connection(Box::new(connection)),
-            Some(facts) => Self::Push(Box::new(Push { connection, facts })),
+    /// Of a connection, and of what it pushed or was sent.
+    pub fn of(connection: Connection, push: Option<PushFacts>, restore: Option<RestoreFacts>) -> Self {
+        match (push, restore) {
+            (None, None) => Self::Connection(Box::new(connection)),
+            (None, Some(facts)) => Self::Restore(Box::new(Restore { connection, facts })),
+            (Some(facts), _) => Self::Push(Box::new(Push { connection, facts })),
         }
     }
 
@@ -289,17 +312,21 @@ impl Body {
             Self::Maintain(_) => Self::Maintain(upkeep),
             Self::LocalRestore(_) => Self::LocalRestore(upkeep),
             Self::Drill(_) => Self::Drill(upkeep),
-            Self::Connection(_) | Self::Push(_) | Self::Unknown(_) => self.clone(),
+            Self::Connection(_) | Self::Push(_) | Self::Restore(_) | Self::Unknown(_) => self.clone(),
         }
     }
 
-    /// The connection and what it pushed.
-    pub fn visit_mut(&mut self) -> Option<(&mut Connection, Option<&mut PushFacts>)> {
+    /// The connection, what it pushed, and what it was sent.
+    pub fn visit_mut(&mut self) -> Option<(&mut Connection, Option<&mut PushFacts>, Option<&mut RestoreFacts>)> {
         match self {
-            Self::Connection(connection) => Some((connection, None)),
+            Self::Connection(connection) => Some((connection, None, None)),
             Self::Push(push) => {
                 let Push { connection, facts } = &mut **push;
-                Some((connection, Some(facts)))
+                Some((connection, Some(facts), None))
+            }
+            Self::Restore(restore) => {
+                let Restore { connection, facts } = &mut **restore;
+                Some((connection, None, Some(facts)))
             }
             Self::Prune(_)
             | Self::Delete(_)
@@ -353,6 +380,12 @@ impl Visit<'_> {
                 let hook = if self.hooks.is_empty() { "" } else { ", but a hook failed" };
                 let held = if self.held().is_some() { ", held" } else { "" };
                 format!("published{name}{partial}{held}{hook}")
+            }
+            (Outcome::Answered, _) if self.restore.is_some_and(|restore| restore.snapshots.is_empty()) => "snapshots listed".to_owned(),
+            (Outcome::Answered, _) if self.restore.is_some() => {
+                let from = self.restore.map(|restore| restore.snapshots.as_slice()).unwrap_or_default();
+                let more = if from.len() > 3 { " and others" } else { "" };
+                format!("restored from {}{more}", from.get(..3).unwrap_or(from).join(", "))
             }
             (Outcome::Answered, Some(verb)) => verb.row().answered.to_owned(),
             (result, _) => result.to_string(),

@@ -7,6 +7,13 @@ use crate::decide::speak::message::samples::{connection, failure, pruned, publis
 use crate::terms::limits::{MAX_KIND, MAX_QUOTED, MAX_REPORTED_SNAPSHOTS, MAX_REPORTED_TEXT, MAX_SPOOL_NAME};
 use crate::terms::text::ELLIPSIS;
 
+/// A pull.
+fn restored() -> Event {
+    let facts =
+        RestoreFacts { snapshots: vec!["a".to_owned()], paths: vec!["a/b".to_owned()], sent_bytes: Some(7), ..RestoreFacts::default() };
+    Event { body: Body::of(connection(&refusal()).clone(), None, Some(facts)), ..refusal() }
+}
+
 fn read(value: &Value) -> serde_json::Result<Event> {
     serde_json::from_str(&value.to_string())
 }
@@ -31,6 +38,7 @@ fn every_kind_comes_back_as_it_was_on_a_line_that_says_what_every_event_says() {
         refusal(),
         failure(),
         published(),
+        restored(),
         pruned(),
         of(Body::Delete),
         of(Body::Undelete),
@@ -85,7 +93,7 @@ fn what_is_of_another_kind_or_version_or_has_unknown_words_is_passed_through() {
         json!({"version": 2, "result": {"was": "refused"}}),
         json!({"result": "teleported"}),
         json!({"reasons": [{"code": "weather", "says": "no", "detail": "no"}]}),
-        json!({"verb": "browse"}),
+        json!({"verb": "divine"}),
         json!({"jail": "some"}),
         json!({"jail": null}),
         json!({"mail": "pigeon"}),
@@ -161,7 +169,7 @@ proptest::proptest! {
             push.place = some.then(|| text.clone());
         });
         let event = with(event, |on| (on.command, on.warnings, on.passing) = (text.clone(), vec![text.clone()], some));
-        for event in [event.clone(), Event { body: Body::of(connection(&event).clone(), None), ..event }] {
+        for event in [event.clone(), Event { body: Body::of(connection(&event).clone(), None, None), ..event }] {
             let line = serde_json::to_string(&event).unwrap();
             proptest::prop_assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
             proptest::prop_assert!(!line.contains('\n'));

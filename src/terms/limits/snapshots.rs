@@ -74,3 +74,15 @@ pub const REAP_POLL: Duration = Duration::from_millis(500);
 
 /// After that long a problem that stays is mailed again.
 pub const REPEATED_AFTER: TimeDelta = TimeDelta::days(1);
+
+/// Snapshots that one pull may read from: each is a mount in its view.
+pub const MAX_PULLED: usize = 16;
+
+/// Snapshots that `rsync HOST:` lists, the newest: two years of one every hour.
+pub const MAX_LISTED: usize = 20_000;
+
+/// Bytes of the book of what a client was sent in a day.
+pub const MAX_DAILY: u64 = 4096;
+
+/// How often a pull is looked at whose client may be sent only so much.
+pub const SENT_LOOK: Duration = Duration::from_millis(500);

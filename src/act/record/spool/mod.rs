@@ -17,7 +17,7 @@ use nix::unistd::Uid;
 
 pub use self::account::{Account, AccountSpool, Lock, accounts};
 use self::inside::Inside;
-pub use self::sessions::{Full, SESSIONS, Slots, take_slots};
+pub use self::sessions::{Full, RESTORES, SESSIONS, Slots, take_slots};
 use crate::terms::text::{printable, printable_path};
 use crate::terms::{ClientName, Event};
 

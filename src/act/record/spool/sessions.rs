@@ -26,6 +26,9 @@ use crate::terms::limits::{LOCK_PATIENCE, LOCK_POLL};
 /// The file of all sessions, in the spool.
 pub const SESSIONS: &str = "sessions";
 
+/// What the files of pulls are called, which are counted apart.
+pub const RESTORES: &str = "restores";
+
 /// A session's places. Given back when this is dropped or the process ends.
 #[derive(Debug)]
 #[must_use]
@@ -42,14 +45,14 @@ pub enum Full {
     All,
 }
 
-/// Takes a place among `most` sessions of the client and among `all` of the server. The strings say
+/// Takes a place among `most` sessions of the client in a group (its name begins the file's) and among `all` of the server. The strings say
 /// which of the two could not be counted.
 ///
 /// # Errors
 /// When there are as many already.
-pub fn take_slots(dir: &Path, uid: u32, client: &ClientName, most: u64, all: u64) -> Result<(Slots, Vec<String>), Full> {
+pub fn take_slots(dir: &Path, uid: u32, of: (&str, &ClientName), most: u64, all: u64) -> Result<(Slots, Vec<String>), Full> {
     let (mut files, mut notes) = (Vec::new(), Vec::new());
-    match own_file(dir, uid, client).and_then(|file| patiently(&file, most).map(|taken| (file, taken))) {
+    match own_file(dir, uid, of).and_then(|file| patiently(&file, most).map(|taken| (file, taken))) {
         Ok((file, true)) => files.push(file),
         Ok((_, false)) => return Err(Full::Client),
         Err(error) => notes.push(format!("the client's sessions are not counted: {error}")),
@@ -66,7 +69,7 @@ pub fn take_slots(dir: &Path, uid: u32, client: &ClientName, most: u64, all: u64
     Ok((Slots { _files: files }, notes))
 }
 
-fn own_file(dir: &Path, uid: u32, client: &ClientName) -> Result<File, SpoolError> {
+fn own_file(dir: &Path, uid: u32, (group, client): (&str, &ClientName)) -> Result<File, SpoolError> {
     let site = Inside::pass_through(dir)?;
     let name = uid.to_string();
     let home = match site.enter(&name, Uid::from_raw(uid)) {
@@ -76,7 +79,7 @@ fn own_file(dir: &Path, uid: u32, client: &ClientName) -> Result<File, SpoolErro
         }
         other => other?,
     };
-    home.lock_file(&format!("{SESSIONS}-{client}"))
+    home.lock_file(&format!("{group}-{client}"))
 }
 
 /// Waits a moment for the session before, which may be about to end.
@@ -130,14 +133,14 @@ mod tests {
     fn a_place_is_free_again_when_its_session_ends() {
         let (dir, uid) = spool();
         let client: ClientName = "web1".parse().unwrap();
-        let take = |all| take_slots(dir.path(), uid, &client, 2, all);
+        let take = |all| take_slots(dir.path(), uid, (SESSIONS, &client), 2, all);
         let (first, notes) = take(3).unwrap();
         assert_eq!(notes, Vec::<String>::new());
         let _second = take(3).unwrap();
         assert_eq!(take(3).unwrap_err(), Full::Client);
         let other: ClientName = "web2".parse().unwrap();
-        let third = take_slots(dir.path(), uid, &other, 2, 3).unwrap();
-        assert_eq!(take_slots(dir.path(), uid, &other, 2, 3).unwrap_err(), Full::All);
+        let third = take_slots(dir.path(), uid, (SESSIONS, &other), 2, 3).unwrap();
+        assert_eq!(take_slots(dir.path(), uid, (SESSIONS, &other), 2, 3).unwrap_err(), Full::All);
         drop(first);
         let _again = take(3).unwrap();
         drop(third);
@@ -148,11 +151,11 @@ mod tests {
     fn what_cannot_be_counted_is_said_and_turns_nobody_away() {
         let (dir, uid) = spool();
         let client: ClientName = "web1".parse().unwrap();
-        let (_slots, notes) = take_slots(&dir.path().join("missing"), uid, &client, 1, 1).unwrap();
+        let (_slots, notes) = take_slots(&dir.path().join("missing"), uid, (SESSIONS, &client), 1, 1).unwrap();
         assert_eq!(notes.len(), 2, "{notes:?}");
 
         std::os::unix::fs::symlink("/etc/passwd", dir.path().join(SESSIONS)).unwrap();
-        let (_slots, notes) = take_slots(dir.path(), uid, &client, 1, 1).unwrap();
+        let (_slots, notes) = take_slots(dir.path(), uid, (SESSIONS, &client), 1, 1).unwrap();
         assert_eq!(notes.len(), 1, "{notes:?}");
         assert!(notes[0].contains("all clients"), "{notes:?}");
     }
@@ -162,7 +165,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let (dir, uid) = spool();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o1730)).unwrap();
-        let _slots = take_slots(dir.path(), uid, &"web1".parse().unwrap(), 1, 1).unwrap();
+        let _slots = take_slots(dir.path(), uid, (SESSIONS, &"web1".parse().unwrap()), 1, 1).unwrap();
         assert_eq!(fs::metadata(dir.path().join(SESSIONS)).unwrap().permissions().mode() & 0o7777, 0o660);
     }
 }

@@ -1,6 +1,8 @@
 //! What will be done, after the permit and a look at the disk. Only this module makes a [`Run`],
 //! and nothing else is executed for a client.
 
+mod beneath;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,13 +12,14 @@ use crate::decide::judge::closing::Closing;
 use crate::decide::policy::{Limits, Policy};
 use crate::decide::push::links::{Basis, Layout, Tree};
 use crate::decide::push::parts;
-use crate::decide::rrsync::{self, Aim, Direction, Transfer};
 use crate::decide::rsync::argv::{self, Setup, Version};
 use crate::decide::rsync::command::Push;
 use crate::decide::rsync::options::Choice;
-use crate::decide::sandbox::spec::{self, Access, Bind, Confinement, Filter, Grant, Ids, Isolation, Kind, Sandbox};
-use crate::terms::limits::{CHILD_MEMORY, DEFAULT_PROCESSES, MAX_NAME_LEAD, MAX_PARTS};
+use crate::decide::sandbox::spec::{self, Access, Bind, Confinement, Grant, Ids, Isolation, Kind, Sandbox};
+use crate::terms::limits::{MAX_NAME_LEAD, MAX_PARTS};
 use crate::terms::{Code, Mapping, NamePattern, Owners, Reason, RepositoryState, SnapshotName, SubPath};
+
+pub use beneath::transfer;
 
 /// A push, decided: what it is called, where it lands, what happens when it succeeds.
 #[derive(Debug, Clone)]
@@ -296,32 +299,6 @@ impl Run {
     pub fn idle(&self) -> Option<Duration> {
         self.idle
     }
-}
-
-/// A run of `snapgate-shell rrsync`, without a time limit unless the client sets one. It starts in
-/// `start`. If it is `jailed` the kernel opens DIR, for writing if files go there.
-pub fn transfer(transfer: &Transfer, setup: &rrsync::Setup<'_>, program: &Path, start: PathBuf, jailed: bool, running: Option<u64>) -> Run {
-    let dir = match transfer.direction {
-        Direction::Push if setup.version >= argv::DEFENCES => Access::Stage,
-        Direction::Push => Access::StageSpecials,
-        Direction::Pull if transfer.removes() => Access::Take,
-        Direction::Pull => Access::Read,
-    };
-    let mut grants = spec::system(program);
-    // Owners and groups travel by name here, as they do for rrsync.
-    for path in ["/etc/passwd", "/etc/group", "/etc/nsswitch.conf"] {
-        grants.push(Grant { path: path.into(), access: Access::Read, optional: true });
-    }
-    grants.push(Grant { path: setup.root.to_path_buf(), access: dir, optional: false });
-    let logs = transfer.options().zip(&setup.options).filter(|((aim, _), _)| *aim == Aim::Log);
-    let logs = logs.filter_map(|(_, spot)| spot.as_ref());
-    grants.extend(logs.map(|log| Grant { path: log.path().into(), access: Access::ReadWrite, optional: false }));
-    let argv = rrsync::printed(transfer, setup);
-    // There is no history here, and so no link to it.
-    let isolation = Isolation { view: false, asks: false, filter: jailed.then_some(Filter::Plain) };
-    let (grants, limits) = (jailed.then_some(grants), Some(limits(CHILD_MEMORY, DEFAULT_PROCESSES, None, running)));
-    let program = program.to_path_buf();
-    Run::unlimited(Sandbox { isolation, limits, binds: Vec::new(), listing: None, grants, directory: start, program, argv })
 }
 
 /// The stage in a view. rsync's messages show this path, and so nothing about the server.

@@ -7,10 +7,12 @@ mod bytes;
 mod programs;
 mod push;
 mod reading;
+mod restore;
 mod secluded;
 
 pub(in crate::decide) use around::{front, words_of_commands};
 pub use push::Push;
+pub use restore::{Begun, Restore};
 pub use secluded::Secluded;
 
 use std::path::Path;
@@ -21,6 +23,7 @@ use crate::terms::text::digits;
 use crate::terms::{Code, Original, Reason, Verb};
 
 use super::options::shown;
+use super::secluded::Words;
 
 use around::{Front, instead_of_rsync};
 
@@ -51,6 +54,41 @@ pub enum Command {
     Push(Push),
     /// A push whose rest is still to be read from standard input. It can be judged, never run.
     Secluded(Secluded),
+    /// A pull of snapshots.
+    Restore(Box<Restore>),
+    /// A pull whose rest is still to be read.
+    SecludedRestore(Begun),
+}
+
+/// The visible half of a command, of which the rest is on standard input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rest {
+    /// Of a push.
+    Push(Secluded),
+    /// Of a pull.
+    Restore(Begun),
+}
+
+impl Rest {
+    /// The whole command.
+    ///
+    /// # Errors
+    /// With every reason for which it is none.
+    pub fn with(&self, words: &Words) -> Result<Command, Vec<Reason>> {
+        match self {
+            Self::Push(begun) => begun.with(words).map(Command::Push),
+            Self::Restore(begun) => Ok(Command::Restore(Box::new(begun.with(words)))),
+        }
+    }
+}
+
+/// What a command may turn out to be, by its beginning alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins {
+    /// A push.
+    Push,
+    /// A pull.
+    Pull,
 }
 
 /// Where clients look for rsync. The site's own rsync is what runs.
@@ -85,12 +123,18 @@ impl Command {
             Self::Complete { .. } => Verb::Complete,
             Self::Abort => Verb::Abort,
             Self::Push(_) | Self::Secluded(_) => Verb::Rsync,
+            Self::Restore(_) | Self::SecludedRestore(_) => Verb::Restore,
         }
     }
 
     /// Whether it may change the files of snapshots, or of one in progress.
     pub fn touches_trees(&self) -> bool {
         self.verb().row().touches_trees
+    }
+
+    /// Whether it has to do with files that are a client's, so that their owners matter.
+    pub fn meets_owners(&self) -> bool {
+        self.touches_trees() || self.verb() == Verb::Restore
     }
 }
 
@@ -101,6 +145,12 @@ pub fn parse(original: &Original) -> Result<Command, Vec<Reason>> {
         Original::Login => return Err(vec![login()]),
         Original::Command(bytes) => bytes,
     };
+    if begins(original) == Some(Begins::Pull) {
+        return Ok(match restore::parse(bytes) {
+            restore::Line::Whole(restore) => Command::Restore(Box::new(restore)),
+            restore::Line::Begun(begun) => Command::SecludedRestore(begun),
+        });
+    }
     // Advice costs a walk over the text, so a text that is too long gets none.
     let looked_at = Some(bytes).filter(|bytes| bytes.len() <= MAX_COMMAND);
     let parsed = match (looked_at.and_then(|bytes| front(bytes)), bytes::words(bytes)) {
@@ -128,10 +178,11 @@ fn behind(front: &Front, bytes: &[u8]) -> Vec<Reason> {
     reasons
 }
 
-/// Whether this may turn out to be a push, by its beginning alone.
-pub fn begins_as_push(original: &Original) -> bool {
-    let Original::Command(bytes) = original else { return false };
-    begins_with_server(bytes) && bytes.split(|byte| *byte == b' ').nth(2).is_some_and(|word| word != b"--sender")
+/// Whether this may turn out to be a push or a pull, by its beginning alone.
+pub fn begins(original: &Original) -> Option<Begins> {
+    let Original::Command(bytes) = original else { return None };
+    let third = bytes.split(|byte| *byte == b' ').nth(2).filter(|_| begins_with_server(bytes))?;
+    Some(if third == b"--sender" { Begins::Pull } else { Begins::Push })
 }
 
 /// Whether the first two words are rsync and `--server`, unquoted.
@@ -164,7 +215,10 @@ fn from_words(words: &[String], bytes: &[u8]) -> Result<Command, Vec<Reason>> {
         (Verb::Prepare, [bytes]) => Command::Prepare { bytes: Some(size(bytes)?) },
         (Verb::Prepare, _) => Command::Prepare { bytes: None },
         (Verb::Abort, _) => Command::Abort,
-        (Verb::Restore | Verb::Browse | Verb::List | Verb::History, _) => {
+        (Verb::Restore, _) => {
+            return Err(vec![usage("`restore` is said by rsync alone", "use rsync -a host:current/DIR/ DIR/")]);
+        }
+        (Verb::Browse | Verb::List | Verb::History, _) => {
             return Err(vec![usage(format!("`{verb}` cannot be asked for yet"), "use ssh without a command to see what may be done")]);
         }
     };
@@ -292,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_push_is_seen_by_its_beginning_and_nothing_else_is() {
-        let begins = |text: &str| begins_as_push(&Original::Command(text.as_bytes().to_vec()));
+        let begins = |text: &str| begins(&Original::Command(text.as_bytes().to_vec())) == Some(Begins::Push);
         for text in ["rsync --server -logDtpre.iLsfxCIvu . .", "/usr/local/bin/rsync --server -r . x", "rsync --server -v --bad . x"] {
             assert!(begins(text), "{text}");
         }
@@ -302,7 +356,7 @@ mod tests {
         ] {
             assert!(!begins(text), "{text}");
         }
-        assert!(!begins_as_push(&Original::Nothing) && !begins_as_push(&Original::Login));
+        assert_eq!((super::begins(&Original::Nothing), super::begins(&Original::Login)), (None, None));
     }
 
     #[test]
@@ -335,7 +389,7 @@ mod tests {
         }
         assert_eq!(codes("scp -t x"), ["scp"]);
         assert_eq!(codes("/usr/bin/scp -f x"), ["scp"]);
-        for text in ["sudo rsync --server -r . x", "/tmp/rsync --server -r . x", "./rsync", "sh", "list", "''", "RSYNC", "rsync/"] {
+        for text in ["sudo rsync --server -r . x", "/tmp/rsync --server -r . x", "./rsync", "sh", "lists", "''", "RSYNC", "rsync/"] {
             assert_eq!(codes(text), ["program"], "{text}");
         }
         assert_eq!(codes("sh -c 'x'; y"), ["program", "command"], "what was tried comes first");

@@ -144,7 +144,6 @@ mod tests {
         for (command, codes) in [
             ("rsync --server -sK", &[Code::Option][..]),
             ("rsync --server -slogDtpr . x", &[Code::Command]),
-            ("rsync --server --sender -slogDtpr", &[Code::Pull]),
             ("rsync --server -sr --daemon", &[Code::Daemon]),
             ("rsync --server -sr stray", &[Code::Command]),
             ("rsync --server -sr --partial-dir", &[Code::Option]),

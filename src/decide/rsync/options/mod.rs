@@ -3,12 +3,14 @@
 
 mod check;
 mod choice;
+pub(in crate::decide) mod restore;
 mod row;
 pub(in crate::decide) mod rrsync;
 mod table;
 
 pub use check::Check;
 pub use choice::Choice;
+pub use restore::on_restore;
 pub use row::{Cause, Force, Row, Rule, Runs, Side, Value};
 
 use crate::terms::limits::MAX_SHOWN_WORD;

@@ -96,9 +96,13 @@ fn bytes(value: &str) -> Option<u64> {
 }
 
 /// Each verdict with its options: a row by its name, or a spelling that differs from its row.
-static VERDICTS: &[(Verdict, &[&str])] = {
+#[derive(Debug)]
+pub(in crate::decide) struct Table(pub(super) &'static [(Verdict, &'static [&'static str])]);
+
+/// The verdicts of `snapgate-shell rrsync`.
+pub(in crate::decide) static RRSYNC: Table = {
     use Verdict::{Drop, Follows, If, Pass, Path, Refuse};
-    &[
+    Table(&[
         (
             Pass,
             &[
@@ -175,11 +179,24 @@ static VERDICTS: &[(Verdict, &[&str])] = {
         (Refuse("there is no third side"), &["--remote-option"]),
         (Refuse("the two sides agree on a protocol by themselves"), &["--protocol"]),
         (Refuse("only macOS's rsync understands it"), &["--extended-attributes"]),
-    ]
+    ])
 };
 
-fn of(name: &str) -> Option<Verdict> {
-    VERDICTS.iter().find(|(_, names)| names.contains(&name)).map(|(verdict, _)| *verdict)
+impl Table {
+    fn of(&self, name: &str) -> Option<Verdict> {
+        self.0.iter().find(|(_, names)| names.contains(&name)).map(|(verdict, _)| *verdict)
+    }
+
+    /// The verdict for an option as it was spelled.
+    pub(in crate::decide) fn verdict(&self, row: &Row, spelled: &str) -> Option<Verdict> {
+        self.of(spelled).or_else(|| self.of(&row.name()))
+    }
+
+    /// How an option is printed: by its row's first name, unless its spelling has a verdict of its
+    /// own. rsync 3.5.0 does not know all that its clients send.
+    pub(in crate::decide) fn printed<'a>(&self, row: &'a Row, spelled: &'a str) -> &'a str {
+        if self.of(spelled).is_some() { spelled } else { row.long.first().copied().unwrap_or(spelled) }
+    }
 }
 
 /// What deletes: refused with `-no-del` and `-no-overwrite`. `--force` removes directories that are
@@ -191,17 +208,6 @@ const DELETING: &[&str] = &[
 
 /// What else changes existing files: refused with `-no-overwrite`.
 const OVERWRITING: &[&str] = &["--log-file", "--partial-dir", "--delay-updates", "--backup-dir", "--backup"];
-
-/// The verdict for an option as it was spelled.
-pub(in crate::decide) fn verdict(row: &Row, spelled: &str) -> Option<Verdict> {
-    of(spelled).or_else(|| of(&row.name()))
-}
-
-/// How an option is printed: by its row's first name, unless its spelling has a verdict of its own.
-/// rsync 3.5.0 does not know all that its clients send.
-pub(in crate::decide) fn printed<'a>(row: &'a Row, spelled: &'a str) -> &'a str {
-    if of(spelled).is_some() { spelled } else { row.long.first().copied().unwrap_or(spelled) }
-}
 
 /// Whether it deletes.
 pub(in crate::decide) fn deletes(row: &Row) -> bool {
@@ -218,17 +224,24 @@ mod tests {
     use super::*;
     use crate::decide::rsync::options::{Value, by_long, rows};
 
+    /// Both tables, since both have to know every row.
+    fn tables() -> [&'static Table; 2] {
+        [&RRSYNC, &super::super::restore::RESTORE]
+    }
+
     #[test]
     fn every_row_has_exactly_one_verdict_and_every_verdict_a_row() {
-        let names = || VERDICTS.iter().flat_map(|(_, names)| *names);
-        let count = |name: &str| names().filter(|known| **known == name).count();
-        let wrong: Vec<_> = rows().iter().map(Row::name).filter(|name| count(name) != 1).collect();
-        assert!(wrong.is_empty(), "these rows have no verdict here, or several: {wrong:?}");
-        for name in names() {
-            let letter = name.strip_prefix('-').filter(|rest| rest.len() == 1).and_then(|rest| rest.chars().next());
-            let known = letter.map_or_else(|| by_long(name).is_some(), |letter| rows().iter().any(|row| row.letter == Some(letter)));
-            assert!(known, "{name} is in no row");
-            assert_eq!(count(name), 1, "{name} stands twice");
+        for Table(verdicts) in tables() {
+            let names = || verdicts.iter().flat_map(|(_, names)| *names);
+            let count = |name: &str| names().filter(|known| **known == name).count();
+            let wrong: Vec<_> = rows().iter().map(Row::name).filter(|name| count(name) != 1).collect();
+            assert!(wrong.is_empty(), "these rows have no verdict here, or several: {wrong:?}");
+            for name in names() {
+                let letter = name.strip_prefix('-').filter(|rest| rest.len() == 1).and_then(|rest| rest.chars().next());
+                let known = letter.map_or_else(|| by_long(name).is_some(), |letter| rows().iter().any(|row| row.letter == Some(letter)));
+                assert!(known, "{name} is in no row");
+                assert_eq!(count(name), 1, "{name} stands twice");
+            }
         }
         for name in DELETING.iter().chain(OVERWRITING) {
             assert!(by_long(name).is_some(), "{name}");
@@ -237,10 +250,10 @@ mod tests {
 
     #[test]
     fn a_value_that_reaches_rsync_is_always_checked() {
-        for row in rows() {
+        for (table, row) in tables().into_iter().flat_map(|table| rows().iter().map(move |row| (table, row))) {
             let unchecked = matches!(row.value, Value::Attached(Check::Anything) | Value::Either(Check::Anything));
             for spelled in row.long {
-                assert!(!unchecked || !matches!(verdict(row, spelled), Some(Verdict::Pass)), "{spelled}");
+                assert!(!unchecked || !matches!(table.verdict(row, spelled), Some(Verdict::Pass)), "{spelled}");
             }
         }
     }

@@ -145,11 +145,13 @@ fn rsync(words: &[String]) -> One {
     if places.iter().any(|place| matches!(Place::of(place), Place::Daemon)) {
         return Err("it speaks to an rsync daemon and not by ssh: write one colon, host:path");
     }
-    let pulled = from.iter().find_map(|from| Place::of(from).remote());
-    match (Place::of(to).remote(), pulled) {
+    // Behind the first one, `:path` is of the same host.
+    let of = |from: &&'_ str| Place::of(from).remote().map(str::to_owned).or_else(|| from.strip_prefix(':').map(str::to_owned));
+    let pulled: Vec<String> = from.iter().filter_map(|from| of(&from)).collect();
+    match (Place::of(to).remote(), pulled.first()) {
         (Some(_), Some(_)) => Err("rsync does not copy from one server to another: say it on one of the two"),
-        (Some(place), None) => Ok(sent.command(from.is_empty(), place)),
-        (None, Some(place)) => Ok(sent.command(true, place)),
+        (Some(place), None) => Ok(sent.command(from.is_empty(), &[place.to_owned()])),
+        (None, Some(_)) => Ok(sent.command(true, &pulled)),
         (None, None) => Err("it copies on the client alone: name the server with a colon behind it, as in `backup:`"),
     }
 }
@@ -274,7 +276,7 @@ impl Sent {
     }
 
     /// The command of a pull or a push.
-    fn command(mut self, pulls: bool, place: &str) -> String {
+    fn command(mut self, pulls: bool, places: &[String]) -> String {
         if self.listed {
             // The list is read at the client: names stay whole, and -a does not recurse.
             self.letters.push('R');
@@ -300,12 +302,12 @@ impl Sent {
         let caps = format!("e.{}{CAPABILITIES}", if lists_ahead { "i" } else { "" });
         let mut words = vec![self.program.clone().unwrap_or_else(|| "rsync".to_owned()), "--server".to_owned()];
         words.extend(pulls.then(|| "--sender".to_owned()));
-        let path = if place.is_empty() { "." } else { place };
         words.push(letters + &caps);
         let given = self.long.iter().chain(&self.extra).map(|word| quoted(word));
         words.extend(given);
         words.push(".".to_owned());
-        words.push(quoted(path));
+        let path = |place: &String| if place.is_empty() { ".".to_owned() } else { place.clone() };
+        words.extend(places.iter().map(path).map(|path| if pulls { escaped(&path) } else { quoted(&path) }));
         words.join(" ")
     }
 }
@@ -314,6 +316,11 @@ impl Sent {
 fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./,:@%+*?[]~^".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) { word.to_owned() } else { shell_words::quote(word).into_owned() }
+}
+
+/// A path as rsync escapes it for a shell.
+fn escaped(path: &str) -> String {
+    path.chars().flat_map(|letter| if letter == ' ' || letter == '\\' { vec!['\\', letter] } else { vec![letter] }).collect()
 }
 
 /// Whether an option stays at the client.

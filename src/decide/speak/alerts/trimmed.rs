@@ -25,7 +25,7 @@ pub(super) fn trimmed(mut event: Event) -> Event {
     cut(&mut event.id);
     cut(&mut event.account);
     // What this version cannot read was cut where it was read.
-    let Some((connection, push)) = event.body.visit_mut() else { return event };
+    let Some((connection, push, restore)) = event.body.visit_mut() else { return event };
     cut(&mut connection.command);
     connection.keys.truncate(MAX_REPORTED);
     connection.reasons.truncate(MAX_REPORTED);
@@ -57,6 +57,12 @@ pub(super) fn trimmed(mut event: Event) -> Event {
         printed.drain(..fits);
     }
     connection.newest.iter_mut().for_each(cut);
+    if let Some(restore) = restore {
+        for texts in [&mut restore.snapshots, &mut restore.paths] {
+            texts.truncate(MAX_REPORTED);
+            texts.iter_mut().for_each(cut_lines);
+        }
+    }
     if let Some(push) = push {
         push.snapshot.iter_mut().for_each(cut);
         push.place.iter_mut().for_each(cut);

@@ -16,7 +16,7 @@ pub(crate) fn with(mut event: Event, change: impl FnOnce(&mut Connection)) -> Ev
 pub(crate) fn pushing(mut event: Event, change: impl FnOnce(&mut PushFacts)) -> Event {
     let mut facts = event.push().cloned().unwrap_or_default();
     change(&mut facts);
-    event.body = Body::of(connection(&event).clone(), Some(facts));
+    event.body = Body::of(connection(&event).clone(), Some(facts), None);
     event
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn refusal() -> Event {
         account: "web1".to_owned(),
         client: Some("web1".parse().unwrap()),
         mail: Mail::Alert,
-        body: Body::of(connection, None),
+        body: Body::of(connection, None, None),
     }
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn failure() -> Event {
             .remedy("make room on /srv/backups"),
     ];
     let failed = Connection { result: Outcome::Failed, exit: 75, reasons, warnings, ..connection(&refusal()).clone() };
-    Event { body: Body::of(failed, Some(push)), ..refusal() }
+    Event { body: Body::of(failed, Some(push), None), ..refusal() }
 }
 
 /// A hook that could not copy a snapshot elsewhere.
@@ -123,5 +123,5 @@ pub(crate) fn published() -> Event {
         ..PushFacts::default()
     };
     let published = Connection { result: Outcome::Published, exit: 0, reasons: Vec::new(), ..connection(&refusal()).clone() };
-    Event { mail: Mail::Report, body: Body::of(published, Some(push)), ..refusal() }
+    Event { mail: Mail::Report, body: Body::of(published, Some(push), None), ..refusal() }
 }

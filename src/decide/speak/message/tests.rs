@@ -277,7 +277,7 @@ fn a_session_that_was_no_push_is_not_called_one() {
         assert!(!body.contains("A push of") && !body.contains("answered."), "{body}");
     }
     let failed = |verb: Verb| {
-        let nothing = Event { body: Body::of(connection(&samples::failure()).clone(), None), ..samples::failure() };
+        let nothing = Event { body: Body::of(connection(&samples::failure()).clone(), None, None), ..samples::failure() };
         alert_body(with(nothing, |on| (on.verb, on.command) = (Some(verb), verb.to_string())))
     };
     assert!(failed(Verb::Status).starts_with("Act: web1 could not be served, because something is wrong with the store.\n"));

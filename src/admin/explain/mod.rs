@@ -1,5 +1,7 @@
 //! `snapgate explain`: would this be allowed, and why? It decides with the gate's own code.
 
+mod pull;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -156,6 +158,11 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
                 Ok(owners) => describe_push(&mut text, question, site, policy, request, owners, (push, permit.closing())),
                 Err(reason) => not_now(&mut text, site, reason),
             },
+            Command::Restore(restore) => match (&owned, &restore.transfer) {
+                (Ok(owners), Ok(transfer)) => pull::describe(&mut text, &pull::Imagined { site, policy, zone, request, owners }, transfer),
+                (Err(reason), _) => not_now(&mut text, site, reason),
+                (_, Err(_)) => 0,
+            },
             Command::Greeting
             | Command::Help
             | Command::Probe(_)
@@ -163,6 +170,7 @@ fn judged(question: &Question, site: &Site, policy: &Policy, zone: &Zone, reques
             | Command::Prepare { .. }
             | Command::Complete { .. }
             | Command::Abort
+            | Command::SecludedRestore(_)
             | Command::Secluded(_) => 0,
         },
     };

@@ -1,11 +1,10 @@
-//! rsync's words behind rrsync's flags, as values of our own.
+//! rsync's words as values of our own, by a table of verdicts.
 
-use super::flags::Flags;
+use super::Flags;
 use super::place::{Name, NotBeneath, Place, Tail};
 use super::reading::{Found, Reading, quoted};
 use super::words::{Quoted, Word, plain};
-use crate::decide::rsync::command::{is_rsync, stranger};
-use crate::decide::rsync::options::rrsync::{Verdict, deletes, overwrites, printed};
+use crate::decide::rsync::options::rrsync::{Table, Verdict, deletes, overwrites};
 use crate::decide::rsync::options::{Value, not_allowed};
 use crate::terms::limits::MAX_REASONS;
 use crate::terms::{Code, Reason};
@@ -13,11 +12,12 @@ use crate::terms::{Code, Reason};
 pub use crate::decide::rsync::options::rrsync::Use as Aim;
 
 /// The direction of a transfer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Direction {
     /// Here.
     Push,
     /// To the client.
+    #[default]
     Pull,
 }
 
@@ -34,7 +34,7 @@ pub(super) enum Piece {
 }
 
 /// A transfer that may run once its paths have been looked up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transfer {
     /// Which way the files go.
     pub direction: Direction,
@@ -46,6 +46,12 @@ pub struct Transfer {
     pub dry: bool,
     /// Whether the destination's directories are made (`--mkpath`).
     pub makes_path: bool,
+    /// Whether a path that is not there is no error (`--ignore-missing-args`).
+    pub forgives: bool,
+    /// Whether names are written in another encoding than the client's (`--iconv`).
+    pub converts: bool,
+    /// Whether access lists travel (`--acls`).
+    pub lists: bool,
     pub(super) pieces: Vec<Piece>,
     removes: bool,
 }
@@ -73,13 +79,31 @@ impl Transfer {
 
 const SPACE: &str = "if a path has a space in it, put a backslash before it, or use rsync 3.2.4 or newer, which does";
 
+/// The words of one side of a transfer, and what they are judged by.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::decide) struct Words<'a> {
+    /// What the administrator wrote.
+    pub(in crate::decide) flags: &'a Flags,
+    /// The verdicts.
+    pub(in crate::decide) table: &'static Table,
+    /// The directory that everything is beneath, real and absolute; `/` where it is the whole
+    /// machine, empty where no path of the server's can mean it.
+    pub(in crate::decide) dir: &'a [u8],
+    /// Which way the files go.
+    pub(in crate::decide) direction: Direction,
+    /// Those behind `--server`, or `--server --sender`.
+    pub(in crate::decide) words: &'a [Word],
+    /// Whether those on standard input are among them.
+    pub(in crate::decide) unhidden: bool,
+}
+
 /// Reads the words of a command.
-pub(super) fn parse(flags: &Flags, dir: &[u8], words: &[Word], unhidden: bool) -> Result<Transfer, Vec<Reason>> {
-    let (direction, rest) = session(flags, words)?;
-    let mut reading = Reading::default();
-    reading.options(rest);
-    let mut judging = Judging::new(flags, dir, direction);
-    let Reading { found, mut reasons, paths } = reading;
+pub(in crate::decide) fn parse(of: Words<'_>) -> Result<Transfer, Vec<Reason>> {
+    let Words { flags, table, dir, direction, words, unhidden } = of;
+    let mut reading = Reading::of(table);
+    reading.options(words);
+    let mut judging = Judging::new(flags, table, dir, direction);
+    let Reading { found, mut reasons, paths, .. } = reading;
     match paths {
         Some(paths) => judging.paths(paths),
         None => judging.reasons.push(shape("the command ends before the word `.` that comes before the paths")),
@@ -97,38 +121,14 @@ pub(super) fn parse(flags: &Flags, dir: &[u8], words: &[Word], unhidden: bool) -
 }
 
 /// Whether options say that more words come on standard input.
-pub(super) fn hides(words: &[Word]) -> bool {
-    let mut reading = Reading::default();
-    reading.options(words.get(1..).unwrap_or_default());
+pub(in crate::decide) fn hides(table: &'static Table, words: &[Word]) -> bool {
+    let mut reading = Reading::of(table);
+    reading.options(words);
     reading.found.iter().any(is_hiding)
 }
 
 fn is_hiding(found: &Found) -> bool {
     found.row.letter == Some('s')
-}
-
-/// The direction and the words behind it, or why there can be no transfer.
-fn session<'a>(flags: &Flags, words: &'a [Word]) -> Result<(Direction, &'a [Word]), Vec<Reason>> {
-    let is = |word: Option<&Word>, text: &str| word.is_some_and(|word| plain(word) == text.as_bytes());
-    let (first, rest) = words.split_first().map_or((Vec::new(), words), |(first, rest)| (plain(first), rest));
-    let first = String::from_utf8_lossy(&first).into_owned();
-    if !is_rsync(&first) {
-        return Err(vec![stranger(&first)]);
-    }
-    if !is(rest.first(), "--server") {
-        return Err(vec![shape("`--server` is not the first word behind rsync")]);
-    }
-    let rest = rest.get(1..).unwrap_or_default();
-    let pull = is(rest.first(), "--sender");
-    if pull && flags.write_only {
-        let reason = Reason::new(Code::Pull, "only pushes are allowed over this key");
-        return Err(vec![reason.hint("ask the administrator for a restore").remedy("leave `-wo` out of the key's command")]);
-    }
-    if !pull && flags.read_only {
-        let reason = Reason::new(Code::ReadOnly, "only pulls are allowed over this key");
-        return Err(vec![reason.hint("use another key to send files").remedy("leave `-ro` out of the key's command")]);
-    }
-    Ok(if pull { (Direction::Pull, rest.get(1..).unwrap_or_default()) } else { (Direction::Push, rest) })
 }
 
 fn shape(says: &str) -> Reason {
@@ -138,6 +138,8 @@ fn shape(says: &str) -> Reason {
 /// A command that is being judged.
 struct Judging<'a> {
     flags: &'a Flags,
+    table: &'static Table,
+    whole: bool,
     dir: Vec<&'a [u8]>,
     transfer: Transfer,
     cluster: String,
@@ -147,16 +149,16 @@ struct Judging<'a> {
 }
 
 impl<'a> Judging<'a> {
-    fn new(flags: &'a Flags, dir: &'a [u8], direction: Direction) -> Self {
-        let transfer =
-            Transfer { direction, pieces: Vec::new(), paths: Vec::new(), relative: false, dry: false, makes_path: false, removes: false };
+    fn new(flags: &'a Flags, table: &'static Table, dir: &'a [u8], direction: Direction) -> Self {
+        let transfer = Transfer { direction, ..Transfer::default() };
+        let whole = dir == b"/";
         let dir = dir.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();
-        Self { flags, dir, transfer, cluster: String::new(), letters: String::new(), reasons: Vec::new() }
+        Self { flags, table, whole, dir, transfer, cluster: String::new(), letters: String::new(), reasons: Vec::new() }
     }
 
     /// Whether DIR is `/`.
     fn is_whole(&self) -> bool {
-        self.dir.is_empty()
+        self.whole
     }
 
     fn paths(&mut self, words: &[Word]) {
@@ -191,7 +193,7 @@ impl<'a> Judging<'a> {
         let absolute = word.first().is_some_and(|(byte, _)| *byte == b'/');
         let names = &place.names;
         absolute
-            && !self.is_whole()
+            && !self.dir.is_empty()
             && names.len() >= self.dir.len()
             && names.iter().zip(&self.dir).all(|(name, part)| name.bytes() == *part)
     }
@@ -269,7 +271,7 @@ impl<'a> Judging<'a> {
         };
         self.flush();
         let places = places.into_iter().map(Place::taken_literally).collect();
-        self.transfer.pieces.push(Piece::Path { option: printed(found.row, &found.spelled).to_owned(), aim, places });
+        self.transfer.pieces.push(Piece::Path { option: self.table.printed(found.row, &found.spelled).to_owned(), aim, places });
     }
 
     /// A path with `..` counts from the destination, as for rsync, and must stay beneath DIR.
@@ -308,7 +310,7 @@ impl<'a> Judging<'a> {
             }
             (_, value) => {
                 self.flush();
-                let option = printed(found.row, &found.spelled);
+                let option = self.table.printed(found.row, &found.spelled);
                 let word = value.as_ref().map_or_else(|| option.to_owned(), |value| format!("{option}={value}"));
                 self.transfer.pieces.push(Piece::Word(word));
             }
@@ -325,6 +327,9 @@ impl<'a> Judging<'a> {
         }
         transfer.dry |= has("--dry-run") || has("--list-only") || has("--only-write-batch");
         transfer.makes_path |= has("--mkpath");
+        transfer.forgives |= has("--ignore-missing-args");
+        transfer.lists |= has("--acls");
+        transfer.converts |= has("--iconv");
         transfer.removes |= removes_sent(found);
     }
 

@@ -2,7 +2,7 @@
 //! gives a meaning (`--link-dest` twice, `--no-relative` behind `-R`).
 
 use super::words::{Word, plain};
-use crate::decide::rsync::options::rrsync::{self, Bound, Verdict};
+use crate::decide::rsync::options::rrsync::{Bound, Table, Verdict};
 use crate::decide::rsync::options::{self, NOT_TAKEN, Row, Value, bad_value, unlisted};
 use crate::terms::text::printable_within;
 use crate::terms::{Code, Reason};
@@ -16,8 +16,8 @@ pub(super) struct Found {
 }
 
 /// What was read.
-#[derive(Default)]
 pub(super) struct Reading<'a> {
+    table: &'static Table,
     pub(super) found: Vec<Found>,
     pub(super) reasons: Vec<Reason>,
     /// The words behind `.`.
@@ -25,6 +25,11 @@ pub(super) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
+    /// Nothing yet.
+    pub(super) fn of(table: &'static Table) -> Self {
+        Self { table, found: Vec::new(), reasons: Vec::new(), paths: None }
+    }
+
     pub(super) fn options(&mut self, mut words: &'a [Word]) {
         while let Some((word, rest)) = words.split_first() {
             words = rest;
@@ -79,7 +84,7 @@ impl<'a> Reading<'a> {
 
     /// Adds an option; returns the words that are left.
     fn option(&mut self, row: &'static Row, spelled: String, attached: Option<Word>, next: &'a [Word]) -> &'a [Word] {
-        let Some(verdict) = rrsync::verdict(row, &spelled) else {
+        let Some(verdict) = self.table.verdict(row, &spelled) else {
             self.unlisted(&spelled);
             return next;
         };

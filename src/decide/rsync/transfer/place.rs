@@ -36,7 +36,7 @@ pub struct Place {
 
 /// Why a path is not beneath DIR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NotBeneath {
+pub(in crate::decide) enum NotBeneath {
     #[error("a path has `..` in it")]
     Parent,
     #[error("a path is too long")]
@@ -101,6 +101,14 @@ impl Place {
         Self { names, tail, marker: None }
     }
 
+    /// What is left of the place behind its first `count` names, beneath which `--relative` keeps
+    /// its names.
+    #[must_use]
+    pub fn behind(&self, count: usize) -> Self {
+        let marker = self.marker.filter(|marker| *marker >= count).map(|marker| marker - count);
+        Self { marker, tail: self.tail, ..self.without(count) }
+    }
+
     /// Whether it is DIR itself.
     pub fn is_root(&self) -> bool {
         self.names.is_empty()
@@ -110,7 +118,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::rrsync::words::split;
+    use crate::decide::rsync::transfer::words::split;
 
     fn read(word: &str) -> Result<Place, NotBeneath> {
         Place::read(&split(word.as_bytes()).unwrap()[0], false)

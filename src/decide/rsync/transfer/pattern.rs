@@ -126,8 +126,8 @@ impl Step {
 
 #[cfg(test)]
 mod tests {
-    use crate::decide::rrsync::Place;
-    use crate::decide::rrsync::words::split;
+    use crate::decide::rsync::transfer::Place;
+    use crate::decide::rsync::transfer::words::split;
 
     fn matches(pattern: &[u8], name: &[u8]) -> bool {
         Place::read(&split(pattern).unwrap()[0], false).unwrap().names[0].matches(name)

@@ -5,12 +5,12 @@ use crate::terms::limits::{MAX_PULL_COMMAND, MAX_PULL_WORDS};
 use crate::terms::{Code, Reason};
 
 /// A byte, and whether a backslash quotes it.
-pub(super) type Quoted = (u8, bool);
+pub(in crate::decide) type Quoted = (u8, bool);
 
-pub(super) type Word = Vec<Quoted>;
+pub(in crate::decide) type Word = Vec<Quoted>;
 
 /// Splits at spaces without a backslash. Empty words are kept, so that each word keeps its place.
-pub(super) fn split(bytes: &[u8]) -> Result<Vec<Word>, Vec<Reason>> {
+pub(in crate::decide) fn split(bytes: &[u8]) -> Result<Vec<Word>, Vec<Reason>> {
     if bytes.len() > MAX_PULL_COMMAND {
         return Err(vec![too_long(format!("the command is longer than {MAX_PULL_COMMAND} bytes"))]);
     }
@@ -42,12 +42,12 @@ pub(super) fn split(bytes: &[u8]) -> Result<Vec<Word>, Vec<Reason>> {
 }
 
 /// The word without its backslashes.
-pub(super) fn plain(word: &[Quoted]) -> Vec<u8> {
+pub(in crate::decide) fn plain(word: &[Quoted]) -> Vec<u8> {
     word.iter().map(|(byte, _)| *byte).collect()
 }
 
 /// A word of a block on standard input. Only patterns have backslashes there.
-pub(super) fn hidden(bytes: &[u8]) -> Word {
+pub(in crate::decide) fn hidden(bytes: &[u8]) -> Word {
     if !bytes.iter().any(|byte| b"*?[".contains(byte)) {
         return bytes.iter().map(|byte| (*byte, true)).collect();
     }

@@ -5,16 +5,17 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::flags::Flags;
+use super::Flags;
+use super::parse::{Direction, Piece, Transfer};
 use super::place::Tail;
-use super::transfer::{Direction, Piece, Transfer};
-use crate::decide::rsync::argv::{DEFENCES, Version, joined};
+use crate::decide::rsync::argv::{DEFENCES, OPEN_NOATIME, Version, joined};
 
 /// A place that was looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spot {
-    /// The descriptor of the directory.
-    pub anchor: i32,
+    /// The directory as a path that rsync has. Behind a descriptor the kernel goes to the open
+    /// directory itself, wherever it was moved (proc(5), `/proc/pid/fd`).
+    pub anchor: PathBuf,
     /// Whether `--relative` keeps what follows.
     pub marked: bool,
     /// The names from there, with slashes between.
@@ -30,24 +31,37 @@ pub struct Setup<'a> {
     pub version: Version,
     /// What the administrator wrote.
     pub flags: &'a Flags,
-    /// DIR, real and absolute.
-    pub root: &'a Path,
+    /// What keeps rsync from links that lead out, besides the kernel.
+    pub keeps: Keeps<'a>,
+    /// Whether reading must leave no time of access.
+    pub spares_times: bool,
     /// The values of [`Transfer::options`]; `None` leaves the option out.
     pub options: Vec<Option<Spot>>,
     /// The places to send, or the destination.
     pub paths: Vec<Spot>,
 }
 
+/// What keeps rsync from links that lead out, besides the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeps<'a> {
+    /// Nothing: beneath `/` is everything.
+    Nothing,
+    /// rsync's own walk, to this directory. Landlock does not mediate stat(2): rsync has to refuse
+    /// names in lists and filters.
+    Walk(&'a Path),
+    /// The kernel alone, which follows no link there.
+    Kernel,
+}
+
 impl Spot {
-    /// A directory that is open.
-    pub fn held(anchor: i32) -> Self {
+    /// A directory that rsync reaches so.
+    pub fn held(anchor: PathBuf) -> Self {
         Self { anchor, marked: false, rest: Vec::new(), tail: Tail::None }
     }
 
-    /// The directory as a path. The kernel goes to the open directory itself, wherever it was moved
-    /// (proc(5), `/proc/pid/fd`).
+    /// The directory as a path.
     pub fn directory(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}", self.anchor))
+        self.anchor.clone()
     }
 
     /// The place as an absolute path.
@@ -79,7 +93,6 @@ impl Spot {
 /// The arguments of rsync.
 pub fn words(transfer: &Transfer, setup: &Setup<'_>) -> Vec<OsString> {
     let push = transfer.direction == Direction::Push;
-    let whole = setup.root == Path::new("/");
     let mut words: Vec<OsString> = vec!["--server".into()];
     if !push {
         words.push("--sender".into());
@@ -95,13 +108,19 @@ pub fn words(transfer: &Transfer, setup: &Setup<'_>) -> Vec<OsString> {
             }
         }
     }
-    if setup.version >= DEFENCES && !whole {
+    if setup.version >= DEFENCES && setup.keeps != Keeps::Nothing {
         if push {
             // Works on one side alone, unlike --no-D (rsync(1)).
             words.push("--drop-D".into());
         }
-        // Landlock does not mediate stat(2): rsync has to refuse names in lists and filters.
-        words.push(joined("--confine-root=", setup.root));
+        match setup.keeps {
+            Keeps::Walk(root) => words.push(joined("--confine-root=", root)),
+            Keeps::Kernel => words.push("--insecure-links".into()),
+            Keeps::Nothing => {}
+        }
+    }
+    if setup.spares_times && setup.version >= OPEN_NOATIME && !words.iter().any(|word| word == "--open-noatime") {
+        words.push("--open-noatime".into());
     }
     if setup.flags.munge {
         words.push("--munge-links".into());

@@ -1,0 +1,92 @@
+//! What a pull of snapshots rests on: which there are, and where its paths lead in them.
+
+use std::fs;
+
+use crate::act::beneath::{Found, Root, Seen};
+use crate::act::record::ledger;
+use crate::act::store::Repository;
+use crate::decide::history::pull::{self, Asks, Files, Inside, Named, Places};
+use crate::decide::history::{Candidate, History, cell};
+use crate::decide::policy::Policy;
+use crate::decide::push::plan::Run;
+use crate::decide::rsync::transfer::{Spot, Transfer};
+use crate::decide::sandbox::spec::Confinement;
+use crate::terms::limits::MAX_SNAPSHOT_NAME;
+use crate::terms::{Reason, SnapshotName};
+
+/// The client's snapshots.
+///
+/// # Errors
+/// When they cannot be listed.
+pub fn candidates(repository: &Repository, policy: &Policy) -> Result<Vec<Candidate>, Reason> {
+    let names = repository.names(&policy.names)?;
+    let partial: Vec<String> = ledger::read(&repository.ledger())
+        .iter()
+        .filter_map(|event| event.push().filter(|push| push.partial).and_then(|push| push.snapshot.clone()))
+        .collect();
+    Ok(names.into_iter().map(|name| Candidate { partial: partial.iter().any(|one| one == name.as_str()), name }).collect())
+}
+
+/// What `current` leads to.
+#[must_use]
+pub fn current(repository: &Repository, policy: &Policy) -> Option<SnapshotName> {
+    let target = fs::read_link(repository.current()).ok()?;
+    let name = target.strip_prefix("snapshots").ok()?.to_str().filter(|name| name.len() <= MAX_SNAPSHOT_NAME)?;
+    policy.names.read(name)
+}
+
+/// Looks up every path. What it holds is open as long as the roots are there.
+///
+/// # Errors
+/// When one is not there, leads out, or stands for too much.
+pub fn plan(
+    transfer: &Transfer,
+    policy: &Policy,
+    history: &History<'_>,
+    asks: &Asks<'_>,
+    places: &Places<'_>,
+) -> Result<(Run, Vec<Root>), Reason> {
+    let files = match asks {
+        Asks::List(_) if places.confinement != Confinement::View => return Err(pull::cannot_list()),
+        Asks::List(place) => return Ok((pull::list(transfer, policy, history, places, place), Vec::new())),
+        Asks::Files(files) => files,
+    };
+    let mut roots = Vec::new();
+    for Named { word, snapshot } in &files.snapshots {
+        let root = Root::open(snapshot.below(&places.snapshots).as_os_str())?;
+        roots.push(if places.confinement == Confinement::View {
+            root.seen(Seen { top: cell::SNAPSHOTS.into(), word: word.clone().into_bytes() })
+        } else {
+            root
+        });
+    }
+    let paths = looked_up(transfer, files, &mut roots)?;
+    let mut lists: Vec<Option<Spot>> = Vec::new();
+    for list in &files.lists {
+        let found = match list {
+            Some(Inside { snapshot, place }) => roots.get_mut(*snapshot).map(|root| root.list(place)).transpose()?,
+            None => None,
+        };
+        lists.push(found);
+    }
+    Ok((pull::send(transfer, policy, files, places, paths, lists), roots))
+}
+
+/// What the paths stand for. A pull of nothing that is there is refused.
+fn looked_up(transfer: &Transfer, files: &Files<'_>, roots: &mut [Root]) -> Result<Vec<Spot>, Reason> {
+    let (mut paths, mut found) = (Vec::new(), Found::default());
+    let mut missing = None;
+    let mut all = true;
+    for Inside { snapshot, place } in &files.paths {
+        let (Some(root), Some(named)) = (roots.get_mut(*snapshot), files.snapshots.get(*snapshot)) else { continue };
+        match root.missing(place) {
+            Some(there) => missing = missing.or_else(|| Some(pull::not_there(named.snapshot, place, there))),
+            None => all = false,
+        }
+        paths.extend(root.stands_for(place, transfer.relative, &mut found)?);
+    }
+    match missing {
+        Some(reason) if all && !transfer.forgives => Err(reason),
+        _ => Ok(paths),
+    }
+}

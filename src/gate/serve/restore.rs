@@ -1,0 +1,217 @@
+//! A pull: find the snapshots and what is asked of them, keep them, run the sender, enter what it
+//! sent.
+//!
+//! Nothing of a repository is changed by it but the book of what was sent.
+
+use std::fs;
+use std::time::Instant;
+
+use super::{Connection, End};
+use crate::act::child::{self, Meter, NotStarted, Standby};
+use crate::act::config::{self, zones};
+use crate::act::names::accounts;
+use crate::act::store::{Repository, mounted};
+use crate::act::{clock, process, pulls, sandbox};
+use crate::decide::history::pull::{self, Asks, Named, Places};
+use crate::decide::history::{History, NotSelected, cell};
+use crate::decide::policy::Restore as Rules;
+use crate::decide::push::outcome::{self, Ended};
+use crate::decide::push::plan::Run;
+use crate::decide::rsync::transfer::Transfer;
+use crate::decide::sandbox::namespaces::{self, Lack};
+use crate::decide::sandbox::spec::{Confinement, Limits};
+use crate::terms::limits::MAX_REPORTED;
+use crate::terms::{Bytes, Code, Excess, Jail, Outcome, Reason, RestoreFacts};
+
+/// One pull whose snapshots are known.
+struct Pull<'a> {
+    connection: &'a Connection<'a>,
+    repository: &'a Repository,
+    transfer: &'a Transfer,
+    history: History<'a>,
+    asks: Asks<'a>,
+}
+
+impl Connection<'_> {
+    pub(super) fn restore(&self, transfer: &Transfer, standby: Option<Standby>) -> Result<End, Reason> {
+        let (policy, began) = (self.policy, Instant::now());
+        mounted(policy, self.site)?;
+        let none = || pull::not_selected(&NotSelected::None);
+        let repository = Repository::existing(&policy.path, accounts::running()).ok_or_else(none)?;
+        let zone = zones::load(&policy.timezone).map_err(config::unusable)?;
+        let snapshots = pulls::candidates(&repository, policy)?;
+        let current = pulls::current(&repository, policy);
+        let history = History { snapshots: &snapshots, current: current.as_ref(), now: self.request.at, zone: &zone };
+        let asks = pull::ask(transfer, &history)?;
+        // Before anything else is asked of the disk, so that nothing goes meanwhile.
+        let kept = kept(&repository, &asks)?;
+        let rules = &policy.restore;
+        let used = repository.in_daily_book(|book| (book.sent(clock::now()), book.excess(clock::now(), rules.bytes)))?;
+        if let Some(excess) = used.1 {
+            return Err(used_up(excess).rule(policy.origins.of("restore")));
+        }
+        let pull = Pull { connection: self, repository: &repository, transfer, history, asks };
+        let mut sent = Sent { repository: &repository, rules, entered: 0, known: None, broken: None };
+        let ended = pull.run(standby, kept.first(), &mut sent)?;
+        drop(kept);
+        Ok(self.pulled(&pull, sent, ended, began))
+    }
+
+    /// The end of a pull whose sender has run.
+    fn pulled(&self, pull: &Pull<'_>, sent: Sent<'_>, ended: Ended, began: Instant) -> End {
+        let policy = self.policy;
+        let mut warnings: Vec<String> = sent.broken.iter().map(|reason| reason.detail.clone()).collect();
+        let told = pull.repository.in_daily_book(|book| {
+            let now = clock::now();
+            (book.sent(now), book.tells(now, policy.restore.alert_over))
+        });
+        let (day_bytes, tells) = told.map_or((None, false), |(day, tells)| (Some(day), tells));
+        if let (true, Some(day), Some(over)) = (tells, day_bytes, policy.restore.alert_over) {
+            warnings.push(format!("{} was sent {} within 24 hours, more than {} (`alert_over:`)", policy.client, Bytes(day), Bytes(over)));
+        }
+        let (paths, other_paths) = pull::shown(pull.transfer, MAX_REPORTED);
+        let facts = RestoreFacts {
+            snapshots: pull.named().iter().map(|named| named.snapshot.to_string()).collect(),
+            paths,
+            other_paths,
+            sent_bytes: sent.known,
+            day_bytes,
+            seconds: began.elapsed().as_secs_f64(),
+            rsync_exit: if let Ended::Exit(status) = ended { Some(status) } else { None },
+        };
+        let reason = pull::failed(ended).map(|reason| match ended {
+            Ended::TooMuch(_) => reason.rule(policy.origins.of("restore")),
+            Ended::Exit(_) | Ended::Signal(_) | Ended::Deadline | Ended::Idle(_) | Ended::Closed => reason,
+        });
+        let result = if reason.is_none() { Outcome::Answered } else { Outcome::Failed };
+        End {
+            outcome: result,
+            exit: outcome::exit_code(ended),
+            reasons: reason.into_iter().collect(),
+            warnings,
+            alerts: tells,
+            restore: Some(facts),
+            ..End::answered(String::new())
+        }
+    }
+}
+
+impl<'a> Pull<'a> {
+    fn named(&self) -> &[Named<'a>] {
+        match &self.asks {
+            Asks::List(_) => &[],
+            Asks::Files(files) => &files.snapshots,
+        }
+    }
+
+    /// Runs the sender where it is held best. Where the kernel gives no namespaces the site file
+    /// decides whether it runs at all.
+    fn run(&self, standby: Option<Standby>, kept: Option<&fs::File>, sent: &mut Sent<'_>) -> Result<Ended, Reason> {
+        let Self { connection, repository, transfer, .. } = self;
+        let version = child::version(&connection.site.rsync, Some(&repository.version_cache()))?;
+        let mut confinement = pull::confinement(transfer, connection.site.jail, connection.policy, connection.owners);
+        let mut standby = standby.filter(|_| confinement == Confinement::View);
+        let mut looked_again = false;
+        loop {
+            if confinement == Confinement::Jail {
+                namespaces::walks_by_itself(version)?;
+                connection.jail.set(Jail::WithoutNamespaces);
+            }
+            let limits = connection.policy.limits;
+            let running = if confinement == Confinement::View { process::running().map(|_| 0) } else { process::running() };
+            let limits = Limits {
+                memory: limits.memory,
+                processes: running.map(|running| running.saturating_add(limits.processes)),
+                file_size: None,
+            };
+            let (program, snapshots) = (&connection.site.rsync, repository.snapshots());
+            let places = Places { program, version, snapshots, confinement, limits: Some(limits) };
+            // What is held by descriptor has to be open before the process is there.
+            let (run, _roots) = pulls::plan(transfer, connection.policy, &self.history, &self.asks, &places)?;
+            let begun = match standby.take() {
+                Some(standby) => standby,
+                None => sandbox::stand_by(cell::isolation(confinement), connection.owners.mapping(), Some(connection.inherited))
+                    .map_err(NotStarted::reason)?,
+            };
+            let ended = self.send(begun, &run, kept, sent);
+            match ended {
+                Ok(ended) => return Ok(ended),
+                Err(NotStarted::Unseen(_)) if confinement == Confinement::View && !looked_again => looked_again = true,
+                Err(NotStarted::NoView(why)) if confinement == Confinement::View => {
+                    confinement = namespaces::without(&Lack::Kept(why), connection.site, connection.owners)?;
+                }
+                Err(NotStarted::Unseen(why)) if confinement == Confinement::View => {
+                    confinement = namespaces::without(&Lack::Unshown(why), connection.site, connection.owners)?;
+                }
+                Err(other) => return Err(other.reason()),
+            }
+        }
+    }
+
+    /// rsync carries the first snapshot's lock where it could outlive the gate.
+    fn send(&self, standby: Standby, run: &Run, kept: Option<&fs::File>, sent: &mut Sent<'_>) -> Result<Ended, NotStarted> {
+        let mut spend = |written: Option<u64>, at_the_end: bool| sent.enter(written, at_the_end);
+        let mut meter = Some(Meter::of_what_is_sent(&mut spend));
+        match kept.and_then(|kept| kept.try_clone().ok()) {
+            Some(lock) => standby.rsync(run, lock, |_, _| Err("nobody is asked anything".to_owned()), &mut meter),
+            None => standby.metered(run, &mut meter),
+        }
+    }
+}
+
+/// The bytes of one pull, as they are entered into its client's book.
+struct Sent<'a> {
+    repository: &'a Repository,
+    rules: &'a Rules,
+    entered: u64,
+    known: Option<u64>,
+    /// Why they could not be entered.
+    broken: Option<Reason>,
+}
+
+impl Sent<'_> {
+    /// Enters what was sent since; returns what is past the limit.
+    fn enter(&mut self, written: Option<u64>, at_the_end: bool) -> Option<Excess> {
+        self.known = self.known.max(written);
+        let limited = self.rules.bytes.is_some();
+        if self.rules.uncounted || (!at_the_end && !limited) {
+            return None;
+        }
+        let more = self.known.unwrap_or_default().saturating_sub(self.entered);
+        let now = clock::now();
+        let entered = self.repository.in_daily_book(|book| {
+            if more > 0 {
+                book.add(now, more);
+            }
+            book.excess(now, self.rules.bytes)
+        });
+        match entered {
+            Ok(excess) => {
+                self.entered = self.entered.saturating_add(more);
+                excess
+            }
+            Err(reason) => {
+                self.broken = Some(reason);
+                None
+            }
+        }
+    }
+}
+
+/// Keeps the snapshots from being removed.
+fn kept(repository: &Repository, asks: &Asks<'_>) -> Result<Vec<fs::File>, Reason> {
+    let named = match asks {
+        Asks::List(_) => &[][..],
+        Asks::Files(files) => &files.snapshots,
+    };
+    named.iter().map(|named| repository.keep_for_reading(named.snapshot).map_err(|_| pull::is_going(named.snapshot))).collect()
+}
+
+/// The reason where a client was sent all that it may be.
+fn used_up(excess: Excess) -> Reason {
+    let Excess { limit, found, .. } = excess;
+    Reason::new(Code::Limit, format!("the server sends you at most {} a day, and that much was sent", Bytes(limit)))
+        .hint("come back tomorrow, or ask the administrator of the server")
+        .detail(format!("the client was sent {} within 24 hours, and may be sent {}", Bytes(found), Bytes(limit)))
+        .remedy("if it is the client's own work, raise `restore: {limits: {bytes: …}}`")
+}
