@@ -26,6 +26,9 @@ fn pushed(policy: &str) -> Gate {
     for number in 0..300 {
         tree::write(&source.join(format!("many/{number}")), tree::noise(number, 20_000));
     }
+    // rsync sets the time of a directory again where seconds differ.
+    let old = ["-depth", "-exec", "touch", "-h", "-d", "2026-01-02 03:04:05.678901234", "{}", "+"];
+    support::must(Command::new("find").arg(&source).args(old));
     gate.push(&source, &["-H"]).exits(0);
     gate
 }
@@ -65,7 +68,7 @@ fn a_sample_comes_back_as_it_is_stored_and_nothing_stays() {
     assert!(upkeep.happened.starts_with("the drill restored 50 files, "), "{}", upkeep.happened);
     // Everything, and what is said to people.
     let said = says(&gate, &["drill", "web1", "--sample", "100000"]).exits(0).stdout;
-    assert!(said.starts_with("web1: 307 files of ") && said.contains("restored as they are stored"), "{said}");
+    assert!(said.starts_with("web1: 306 files of ") && said.contains("restored as they are stored"), "{said}");
 }
 
 #[test]

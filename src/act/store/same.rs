@@ -47,17 +47,15 @@ pub struct Same {
 pub fn same<'a>(stored: &Path, restored: &Path, paths: impl Iterator<Item = &'a [u8]>) -> io::Result<Same> {
     let mut comparing =
         Comparing { stored: File::open(stored)?, restored: File::open(restored)?, inodes: BTreeMap::new(), found: Same::default() };
-    let mut above = BTreeSet::new();
+    // Each directory once, whether it was named or something in it.
+    let mut seen = BTreeSet::new();
     for path in paths {
         let path = Path::new(OsStr::from_bytes(path));
-        for parent in path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty()) {
-            if above.insert(parent.to_path_buf()) {
-                comparing.look(parent);
+        for place in path.ancestors().filter(|place| !place.as_os_str().is_empty()) {
+            if !seen.insert(place.to_path_buf()) {
+                break;
             }
-        }
-        // A directory may have been named itself.
-        if !above.contains(path) {
-            comparing.look(path);
+            comparing.look(place);
         }
     }
     Ok(comparing.found)
