@@ -32,7 +32,7 @@ fn no_step_leaves_a_client_with_more_than_the_gate_and_none_needs_what_comes_lat
     assert!(at("ssh-keygen -q") < at("authorized_keys"), "the key is made before it is installed");
     assert!(at("Connect once by hand") < at("0 2 * * *"), "cron cannot confirm the server's key");
     assert!(at("Rust 1.91") < at("make install"), "what the build needs stands before it");
-    assert!(at("snapgate-watch.timer") < at("useradd"), "watch is part of it");
+    assert!(at("snapgate-watch.timer") < at("useradd") && at("snapgate-drill.timer") < at("useradd"), "watch and drill are part of it");
     assert!(at("snapgate-maintain.timer") < at("useradd") && at("keep: {") < at("useradd"), "the store looks after itself");
     for without_systemd in ["17 * * * *", "install -d -m 1730", "service ssh reload", "*/5 * * * *"] {
         at(without_systemd);

@@ -2,11 +2,12 @@
 
 pub mod check;
 pub mod cli;
+pub(crate) mod drill;
 pub(crate) mod explain;
-pub(crate) mod export;
 pub(crate) mod history;
 pub(crate) mod maintain;
 pub(crate) mod prune;
 pub(crate) mod remap;
+pub(crate) mod restore;
 pub(crate) mod status;
 pub mod watch;

@@ -23,6 +23,8 @@ pub(super) enum Order<'a> {
         client: Option<ClientName>,
         /// Where the client's command is.
         source: CommandSource,
+        /// Whether it is the administrator's, to see whether the client could have its files back.
+        drill: bool,
     },
     /// A connection in the place of rsync's rrsync, whose words these are.
     Rrsync {
@@ -56,10 +58,15 @@ pub(super) fn read(words: &[OsString]) -> Option<Order<'_>> {
         rest => (Path::new(DEFAULT_CONFIG), rest),
     };
     match words {
-        [] => Some(Order::Serve { directory, client: None, source: CommandSource::Variable }),
+        [] => Some(Order::Serve { directory, client: None, source: CommandSource::Variable, drill: false }),
         [option, name] if option == "--client" => {
             let client = Some(name.to_str()?.parse().ok()?);
-            Some(Order::Serve { directory, client, source: CommandSource::Variable })
+            Some(Order::Serve { directory, client, source: CommandSource::Variable, drill: false })
+        }
+        // It says nothing where a client could be behind it (`connection::serve`).
+        [option, name, drill] if option == "--client" && drill == "--drill" => {
+            let client = Some(name.to_str()?.parse().ok()?);
+            Some(Order::Serve { directory, client, source: CommandSource::Variable, drill: true })
         }
         [order, words @ ..] if order == "rrsync" => Some(Order::Rrsync { directory, words }),
         _ => None,
@@ -74,7 +81,7 @@ fn of_shell(command: &[u8]) -> Order<'static> {
 }
 
 fn shell(source: CommandSource) -> Order<'static> {
-    Order::Serve { directory: Path::new(DEFAULT_CONFIG), client: None, source }
+    Order::Serve { directory: Path::new(DEFAULT_CONFIG), client: None, source, drill: false }
 }
 
 #[cfg(test)]
@@ -88,7 +95,7 @@ mod tests {
     }
 
     fn serve<'a>(directory: &'a str, client: Option<&str>, source: CommandSource) -> Option<Order<'a>> {
-        Some(Order::Serve { directory: Path::new(directory), client: client.map(|name| name.parse().unwrap()), source })
+        Some(Order::Serve { directory: Path::new(directory), client: client.map(|name| name.parse().unwrap()), source, drill: false })
     }
 
     #[test]
@@ -109,6 +116,9 @@ mod tests {
             &["snapgate-shell", "--client"],
             &["snapgate-shell", "--client", "../x"],
             &["snapgate-shell", "--client", "web1", "x"],
+            &["snapgate-shell", "--drill"],
+            &["snapgate-shell", "--drill", "--client", "web1"],
+            &["snapgate-shell", "--client", "web1", "--drill", "x"],
             &["snapgate-shell", "--config"],
             &["snapgate-shell", "--config", "/c", "-c", "true"],
             &["snapgate-shell", "-c"],
@@ -135,6 +145,7 @@ mod tests {
             "./snapgate-shell",
             "x/snapgate-shell",
             "/usr/bin/snapgate",
+            "snapgate-shell --client web1 --drill",
             "exec snapgate-shell",
             "'snapgate-shell'",
             "snapgate-shell;",
@@ -145,6 +156,12 @@ mod tests {
         for command in ["snapgate-shell", "/usr/bin/snapgate-shell", " /opt/snapgate-shell "] {
             assert_eq!(read(&words(&["snapgate-shell", "-c", command])), serve(USUAL, None, CommandSource::Variable), "{command}");
         }
+    }
+
+    #[test]
+    fn a_drill_is_the_administrator_s_word_and_stands_where_no_client_s_words_do() {
+        let words = words(&["snapgate-shell", "--config", "/c", "--client", "web1", "--drill"]);
+        assert!(matches!(read(&words), Some(Order::Serve { drill: true, client: Some(_), source: CommandSource::Variable, .. })));
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub mod zone;
 pub use beside::{FailedHook, Note, Part, PartEnd};
 pub use client::ClientName;
 pub use compared::{Brake, Compared};
-pub use event::{Body, Connection, Deed, Event, Mail, Push, Unknown, Upkeep, View, Visit};
+pub use event::{Body, Connection, Deed, Event, Mail, Push, Restored, Unknown, Upkeep, View, Visit};
 pub use ids::{IdMap, IdRange, Mapping, Owners};
 pub use key::Fingerprint;
 pub use mail::{Audience, ComposedMail, printable_lines};

@@ -33,7 +33,7 @@ fn an_event_of_another_kind_or_version_is_mailed_by_what_every_event_says() {
         "0-prune",
         serde_json::json!({"version": 1, "kind": "restore", "mail": "alert", "summary": "3 snapshots were removed", "removed": long}),
     );
-    put("1-drill", serde_json::json!({"version": 9, "kind": "drill", "mail": "report", "summary": "a\r\nBcc: victim@example.org\u{1b}"}));
+    put("1-mirror", serde_json::json!({"version": 9, "kind": "mirror", "mail": "report", "summary": "a\r\nBcc: victim@example.org\u{1b}"}));
     put("2-push", serde_json::json!({"version": 2, "kind": "push", "mail": "pigeon", "result": {"was": "published"}}));
     put("3-none", serde_json::json!({"version": 1, "kind": "verify", "mail": "none", "summary": "all is well"}));
     let done = run(&place.site, false);
@@ -43,7 +43,7 @@ fn an_event_of_another_kind_or_version_is_mailed_by_what_every_event_says() {
     let subjects: Vec<_> = mails.iter().map(|mail| (header(mail, "To").unwrap(), header(mail, "Subject").unwrap())).collect();
     for (to, subject) in [
         ("root@example.org", "[snapgate] web1: restore: 3 snapshots were removed"),
-        ("ops@example.org", "[snapgate] web1: drill: a\\r\\nBcc: victim@example.org\\u{1b}"),
+        ("ops@example.org", "[snapgate] web1: mirror: a\\r\\nBcc: victim@example.org\\u{1b}"),
         ("root@example.org", "[snapgate] web1: push"),
         ("root@example.org", "[snapgate] web1: refused (key)"),
     ] {

@@ -59,7 +59,7 @@ fn a_machine_of_many_owners_comes_back_as_it_was() {
     for number in [0, 1] {
         let to = server.path().join(format!("restored{number}"));
         let snapshot = repository.snapshots()[number].clone();
-        server.snapgate(&["export", "--client", "web1", &snapshot, "--to", to.to_str().unwrap()]).exits(0);
+        server.snapgate(&["restore", "--client", "web1", &snapshot, "--to", to.to_str().unwrap()]).exits(0);
         assert_eq!(differences(&source, &to), "");
     }
 }

@@ -18,6 +18,16 @@ block() {
     ' README.md | grep . || { echo "the README has no block $2 in step $1" >&2; exit 1; }
 }
 
+# The code of a block of "Getting it back", counted from 1, without its comments.
+chapter() {
+    awk -v wanted="$1" '
+        /^## / { inside = /^## Getting it back/ }
+        !inside { next }
+        /^    / { if (!code) blocks++; code = 1; if (blocks == wanted) print substr($0, 5); next }
+        { code = 0 }
+    ' README.md | sed 's/  *#.*//' | grep . || { echo "the README has no block $1 in its chapter" >&2; exit 1; }
+}
+
 say() { printf '== %s\n' "$*"; }
 
 # Without a network of the machine's nothing here is in the way of another sshd. Every Debian has perl.
@@ -117,7 +127,7 @@ say "4: what sends the mail"
 if systemd; then
     block 4 1 >/tmp/step
 else
-    block 4 2 | sed 's|^[0-9*/]* \* \* \* \*  ||' >/tmp/step
+    block 4 2 | sed 's|^[0-9*/ ]*  /|/|' >/tmp/step
 fi
 bash -eux /tmp/step
 
@@ -152,6 +162,34 @@ grep -q precious /srv/backups/laptop/current/file
 sleep 1
 /usr/bin/snapgate maintain
 snapgate status laptop | grep -q '^laptop .* -$'
+
+say "getting it back, on the server"
+mkdir -p ~me/docs
+echo words >~me/docs/text
+ln -s /etc/passwd ~me/docs/link
+chown -h me: ~me/docs ~me/docs/text ~me/docs/link
+cron
+# As it was a day ago: with a clock that is a day ahead, as a test may set it.
+chapter 3 | sed 's/ @1d / @0h /' >/tmp/step
+grep -q 'restore --client' /tmp/step
+bash -eux /tmp/step
+diff -r ~me/docs /root/docs
+grep -q precious /root/laptop/file
+chapter 4 >/tmp/step
+bash -eux /tmp/step
+grep -q precious /root/file
+echo 'options: { force: [munge-links] }' >>/etc/snapgate/policies/laptop.yaml
+touch -h ~me/docs/link
+sleep 1
+cron
+[ "$(readlink /srv/backups/laptop/current/docs/link)" = /rsyncd-munged//etc/passwd ]
+chapter 5 >/tmp/step
+bash -eux /tmp/step
+[ "$(readlink /root/plain/docs/link)" = /etc/passwd ]
+rm -r /root/docs
+chapter 3 | head -1 | sed 's/ @1d / /' >/tmp/step
+bash -eux /tmp/step
+[ "$(readlink /root/docs/link)" = /etc/passwd ]
 
 say "nothing but the gate"
 as_me 'ssh backup id' </dev/null && exit 1

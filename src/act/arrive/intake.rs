@@ -37,6 +37,11 @@ fn original_by(terminal: bool, command: Option<OsString>) -> Original {
     }
 }
 
+/// Whether sshd has started this process, or something that says it has.
+pub fn is_by_sshd() -> bool {
+    ["SSH_CONNECTION", "SSH_CLIENT", "SSH_USER_AUTH"].into_iter().any(|name| std::env::var_os(name).is_some())
+}
+
 /// The connection that this process was started for, as `account`. `named` is the client of
 /// `--client`.
 pub fn request(account: Account, named: Option<ClientName>, original: Original) -> Request {

@@ -6,6 +6,8 @@
 mod activity;
 mod asked;
 pub mod detach;
+#[cfg(feature = "admin")]
+pub mod errand;
 mod fork;
 mod getent;
 mod hook;
@@ -15,6 +17,7 @@ mod meter;
 mod orders;
 #[cfg(feature = "admin")]
 pub mod pace;
+#[cfg(feature = "admin")]
 mod receiver;
 mod rsync;
 mod shell;
@@ -34,6 +37,8 @@ use crate::terms::Excess;
 
 pub use asked::{ANSWER, Answered, FOR_ADMINISTRATOR, Question, ask};
 #[cfg(feature = "admin")]
+pub use errand::{Errand, errand};
+#[cfg(feature = "admin")]
 pub use fork::delegated_within;
 pub use fork::{LastWord, Successor, apart, apart_for_good, delegated, succeeded};
 pub use getent::{Ask, GETENT, getent};
@@ -41,7 +46,8 @@ pub use hook::{HookEnd, Setting, hook};
 pub use mapping::{Namespace, NamespaceBegun, begin_namespace};
 pub use meter::Meter;
 pub use orders::{Orders, Part};
-pub use receiver::receive;
+#[cfg(feature = "admin")]
+pub use receiver::{drilled, receive};
 pub use rsync::{NotStarted, Standby, Undecided, become_rsync, begin, stand_by};
 pub use shell::become_shell;
 pub use sshd::ask_sshd;

@@ -7,8 +7,9 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
@@ -16,8 +17,10 @@ use nix::sys::stat::{SFlag, fstatat};
 use nix::unistd::fchdir;
 
 use super::Repository;
-use super::tree::kind;
+use super::tree::{self, kind};
+use crate::terms::limits::MAX_NAMES_READ;
 use crate::terms::text::printable_path;
+use crate::terms::word::nearest;
 use crate::terms::{SnapshotName, SubPath};
 
 /// A place that is there.
@@ -94,8 +97,39 @@ impl Found {
 
 const INSIDE: ResolveFlag = ResolveFlag::RESOLVE_BENEATH.union(ResolveFlag::RESOLVE_NO_SYMLINKS).union(ResolveFlag::RESOLVE_NO_MAGICLINKS);
 
+impl Repository {
+    /// What is there and is spelled nearly as a place that is not: the names up to the one that is
+    /// missing, with another in its place.
+    pub fn nearest(&self, snapshot: &SnapshotName, place: &SubPath) -> Option<SubPath> {
+        let root = File::open(self.root()).ok()?;
+        let top = snapshot.below(Path::new("snapshots"));
+        let names: Vec<_> = place.components().collect();
+        let is_there = |count: &usize| {
+            let above: PathBuf = names.iter().take(*count).collect();
+            directory(&root, &top.join(above)).is_ok()
+        };
+        let known = (0..names.len()).rev().find(is_there)?;
+        let above: PathBuf = names.iter().take(known).collect();
+        let how = OpenHow::new().flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).resolve(INSIDE);
+        let opened = openat2(&root, &top.join(&above), how).ok()?;
+        let mut there = Vec::new();
+        let listed = tree::find(opened.as_fd(), |entry| {
+            there.extend(entry.name.to_str().ok().map(str::to_owned));
+            Ok((there.len() as u64 >= MAX_NAMES_READ).then_some(()))
+        });
+        listed.ok()?;
+        let missing = names.get(known)?.to_str()?;
+        // What is there and is no way is not a mistake of spelling.
+        if there.iter().any(|name| name == missing) {
+            return None;
+        }
+        let near = nearest(missing, there.iter().map(String::as_str))?;
+        SubPath::parse(Path::new(".").join(above).join(near).as_os_str().as_bytes()).ok()
+    }
+}
+
 /// Opens a directory beneath another, for what is done by its descriptor: it need not be readable.
-fn directory(beneath: &impl AsFd, path: &Path) -> nix::Result<OwnedFd> {
+pub(super) fn directory(beneath: &impl AsFd, path: &Path) -> nix::Result<OwnedFd> {
     let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
     openat2(beneath.as_fd(), path, how.resolve(INSIDE))
 }
@@ -130,6 +164,9 @@ mod tests {
         ] {
             assert!(found(place).unwrap_err().contains(why), "{place}");
         }
+        let near = |place: &str| repository.nearest(&name, &SubPath::parse(place).unwrap()).map(|place| place.to_string());
+        assert_eq!((near("etc/hostz"), near("ect/hosts")), (Some("etc/hosts".to_owned()), Some("etc".to_owned())));
+        assert_eq!((near("etc/another"), near("link/hosts"), near("out/passwd")), (None, None, None));
         // Nor is one that stands for the snapshot, or for all of them.
         fs::rename(root.path().join("snapshots"), root.path().join("elsewhere")).unwrap();
         symlink("elsewhere", root.path().join("snapshots")).unwrap();

@@ -22,10 +22,14 @@ mod look;
 mod mounts;
 mod overlay;
 mod owners;
+#[cfg(feature = "admin")]
+mod pick;
 mod publish;
 mod remap;
 mod remove;
 mod restored;
+#[cfg(feature = "admin")]
+mod same;
 mod stage;
 mod stock;
 mod survey;
@@ -65,9 +69,14 @@ pub use links::{Bounds, Deferred, Made, Taken};
 pub use look::Look;
 pub use mounts::mounted;
 pub use owners::{owners_of, remembered};
+#[cfg(feature = "admin")]
+pub use pick::Chosen;
 pub use publish::{Published, Staging};
 pub use remap::{Given, Ownership};
 pub use remove::remove;
+#[cfg(feature = "admin")]
+pub use same::{Same, same};
+pub use stage::boot_id;
 pub use survey::Survey;
 
 /// A client's repository: a directory of the running account that nobody else can write to.

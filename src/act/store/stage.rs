@@ -272,8 +272,8 @@ impl Repository {
     }
 }
 
-/// Empty where the kernel does not say, and then nothing counts as of this boot.
-pub(super) fn boot_id() -> String {
+/// The machine's boot. Empty where the kernel does not say, and then nothing counts as of this one.
+pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 

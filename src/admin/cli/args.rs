@@ -56,22 +56,32 @@ pub(super) enum Order {
         /// client
         command: Option<OsString>,
     },
-    /// Copy what is in a snapshot into an empty directory, with the client's owners; for root
-    Export {
+    /// Copy files out of a snapshot; as root with the client's owners
+    Restore {
         /// The client
         #[arg(long, value_name = "NAME")]
         client: ClientName,
-        /// The snapshot's name, as `snapgate list` shows it, or `latest`
-        snapshot: String,
+        /// Which snapshot: current (the default), a name or its beginning, @1d, @2w, @36h,
+        /// @yesterday, @2026-11-20, @2026-11-20T03:00, @complete
+        snapshot: Option<OsString>,
         /// A file or directory in it; the whole by default
         path: Option<OsString>,
         /// Where it is copied to; made if it is missing
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
+        /// Write over what is in that directory
+        #[arg(long)]
+        force: bool,
+        /// Say what would be copied, and write nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
     },
-    /// Read what is exported; the rsync of `export` runs this
-    #[command(name = crate::admin::export::SEND, hide = true)]
-    ExportSender {
+    /// Read what is restored; the rsync of `restore` runs this
+    #[command(name = crate::admin::restore::SEND, hide = true)]
+    RestoreSender {
         /// The client
         #[arg(long)]
         client: ClientName,
@@ -81,9 +91,36 @@ pub(super) enum Order {
         /// What of it
         #[arg(long)]
         path: OsString,
+        /// Send nothing of any file
+        #[arg(long)]
+        dry_run: bool,
         /// What rsync would have run; it is told something else
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         ignored: Vec<OsString>,
+    },
+    /// Restore a random sample through the gate, compare it with the store, and remove it; a timer or
+    /// cron runs this
+    Drill {
+        /// The clients; all of them by default
+        client: Vec<ClientName>,
+        /// How many files of each
+        #[arg(long, value_name = "NUMBER", default_value = "200", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+        sample: u32,
+        /// Which files: the same number chooses the same again
+        #[arg(long, value_name = "NUMBER")]
+        seed: Option<u64>,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a drill's rsync to the gate; that rsync runs this
+    #[command(name = crate::admin::drill::SHELL, hide = true)]
+    DrillShell {
+        /// Where the gate is to be had
+        at: String,
+        /// The host, and what rsync would run there
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
     },
     /// Give a client's repository the ids that its account has now in /etc/subuid and /etc/subgid;
     /// for root

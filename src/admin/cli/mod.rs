@@ -11,11 +11,10 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::act::child::detach;
+use crate::act::child::{detach, errand};
 use crate::act::{clock, config, inspect, process};
 use crate::admin::explain::Question;
-use crate::admin::export::Wanted;
-use crate::admin::{check, explain, export, history, maintain, prune, remap, status, watch};
+use crate::admin::{check, drill, explain, history, maintain, prune, remap, restore, status, watch};
 use crate::terms::exit;
 
 use args::{Arguments, Chosen, Order};
@@ -39,13 +38,20 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
             let command = command.map(OsString::into_vec).unwrap_or_default();
             print(explain::explain(&directory, &Question { client, from, at, key, command }))
         }
-        Order::Export { client, snapshot, path, to } => {
-            let wanted = Wanted { client, snapshot, path: path.unwrap_or_default() };
-            print(export::export(&directory, &wanted, &to).map(|text| (text, 0)))
+        Order::Restore { client, snapshot, path, to, force, dry_run, json } => {
+            print(restore::restore(&directory, &restore::Orders { client, words: [snapshot, path], to, force, dry_run, json }))
         }
-        // rsync uses standard output.
-        Order::ExportSender { client, snapshot, path, ignored: _ } => {
-            let sent = export::send(&directory, &Wanted { client, snapshot, path });
+        Order::Drill { client, sample, seed, json } => {
+            let quiet = client.is_empty() && !io::stdout().is_terminal() && !json;
+            print(drill::drill(&directory, &drill::Orders { clients: client, sample, seed, quiet, json }))
+        }
+        // rsync uses standard output of these two.
+        Order::DrillShell { at, command } => match errand::run(&at, command.get(1..).unwrap_or_default()) {
+            Ok(code) => ExitCode::from(code),
+            Err(error) => print(Err((format!("reaching the gate: {error}"), exit::INTERNAL))),
+        },
+        Order::RestoreSender { client, snapshot, path, dry_run, ignored: _ } => {
+            let sent = restore::send(&directory, &restore::Source { client, snapshot, path, dry_run });
             sent.map_or_else(|what| print(Err(what)), ExitCode::from)
         }
         Order::Remap { client, dry_run } => print(remap::remap(&directory, &client, dry_run)),

@@ -97,6 +97,20 @@ impl<'a> Client<'a> {
         done
     }
 
+    /// Does work there that starts programs, which may then have no more power than the account.
+    /// Nothing may be recorded in it.
+    pub(in crate::admin) fn reaching_apart<T: Said>(&self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+        self.reach.go_apart(&self.left, work)
+    }
+
+    /// Makes this process one of its account's.
+    ///
+    /// # Errors
+    /// When the kernel does not do that.
+    pub(in crate::admin) fn become_account(&self) -> Result<(), String> {
+        self.reach.become_account()
+    }
+
     /// What is wrong where there is no repository although there was one.
     pub(in crate::admin) fn gone(&self) -> Option<Failure> {
         let account = account(&self.policy).ok()?;
@@ -260,7 +274,7 @@ impl<'a> Client<'a> {
                 };
                 upkeep.snapshots.iter().filter(|name| is_so(name)).cloned().collect()
             }
-            Deed::Maintain => Vec::new(),
+            Deed::Maintain | Deed::LocalRestore | Deed::Drill => Vec::new(),
         };
         let (happened, why) = if self.is_short(&body) {
             (format!("{} removed", counted(names.len(), "snapshot", "snapshots")), SHORTENED)

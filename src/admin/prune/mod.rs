@@ -76,10 +76,10 @@ impl Orders {
 }
 
 /// A client, or why nothing can be done for it.
-type Found<'a> = (ClientName, Result<Client<'a>, Failure>);
+pub(in crate::admin) type Found<'a> = (ClientName, Result<Client<'a>, Failure>);
 
 /// These clients, or all for which this process may work.
-fn clients<'a>(directory: &'a Path, site: &'a Site, names: &[ClientName]) -> Result<Vec<Found<'a>>, Failure> {
+pub(in crate::admin) fn clients<'a>(directory: &'a Path, site: &'a Site, names: &[ClientName]) -> Result<Vec<Found<'a>>, Failure> {
     if !names.is_empty() {
         return Ok(names.iter().map(|name| (name.clone(), Client::find(directory, site, name))).collect());
     }

@@ -119,6 +119,32 @@ impl Reach {
     }
 }
 
+impl Reach {
+    /// Does it as [`Reach::go`], but never in a process of root's for an account's files: one that
+    /// starts programs would lend them root's power.
+    pub(in crate::admin) fn go_apart<T: Said>(
+        &self,
+        left: &RefCell<Left>,
+        work: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        match self {
+            Self::As(account, groups) => apart(&Whom { account: Some((account.clone(), groups.clone())), mapping: None }, left, work),
+            Self::Here | Self::Apart(_) => self.go(left, work),
+        }
+    }
+
+    /// Makes this process one of the account's, for good. It stays outside of every namespace.
+    ///
+    /// # Errors
+    /// When the kernel does not do that.
+    pub(in crate::admin) fn become_account(&self) -> Result<(), String> {
+        match self {
+            Self::As(account, groups) | Self::Apart(Whom { account: Some((account, groups)), .. }) => process::log_in(account, groups),
+            Self::Here | Self::Apart(Whom { account: None, .. }) => Ok(()),
+        }
+    }
+}
+
 fn apart<T: Said>(whom: &Whom, left: &RefCell<Left>, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     let failed = RefCell::new(None);
     let leave = || {

@@ -8,15 +8,17 @@ pub mod cell;
 pub mod daily;
 pub mod differ;
 pub mod entry;
-pub mod export;
 pub mod moves;
 pub mod order;
 pub mod paint;
 pub mod pattern;
 pub mod pull;
 pub mod query;
+pub mod receive;
 pub mod said;
+pub mod sample;
 mod select;
+pub mod send;
 
 pub use select::{Candidate, History, Located, NotSelected};
 

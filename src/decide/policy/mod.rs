@@ -11,7 +11,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::terms::word::table;
-use crate::terms::{ClientName, Fingerprint, Link, NamePattern, Origin, Verb, ZoneName};
+use crate::terms::{ClientName, Fingerprint, Link, NamePattern, Origin, SubPath, Verb, ZoneName};
 
 use self::window::Window;
 use super::anomaly::Limits as AnomalyLimits;
@@ -21,6 +21,7 @@ use super::rsync::options::Choice;
 
 mod anomaly;
 mod arrivals;
+mod drill;
 mod keep;
 mod limits;
 mod options;
@@ -103,11 +104,29 @@ pub struct Policy {
     pub when_full: WhenFull,
     /// `anomaly:` From when on a push is held; `None`: never.
     pub anomaly: Option<AnomalyLimits>,
+    /// `drill:` What `snapgate drill` always restores.
+    pub drill: Vec<SubPath>,
     /// Where each key stands.
     pub origins: Origins,
 }
 
 impl Policy {
+    /// The rules of a drill, in which the administrator asks in the client's place: nothing may be
+    /// done but to restore, whoever comes and when.
+    #[must_use]
+    pub fn for_drill(self) -> Self {
+        let limits = Limits { sessions: u64::MAX, ..self.limits };
+        Self {
+            keys: None,
+            from: None,
+            when: None,
+            verbs: vec![Verb::Restore],
+            limits,
+            restore: Restore { uncounted: true, ..Restore::default() },
+            ..self
+        }
+    }
+
     /// Whether the client may ask for it.
     pub fn allows(&self, verb: Verb) -> bool {
         verb.row().always || self.verbs.contains(&verb)

@@ -10,10 +10,11 @@ use crate::decide::policy::yaml::{
     wrong,
 };
 use crate::terms::limits::{DEFAULT_HOOK, DEFAULT_IDLE, DEFAULT_PUSH, MAX_HOOKS};
-use crate::terms::{ClientName, Fingerprint, NamePattern, Origin, Verb, ZoneName};
+use crate::terms::{ClientName, Fingerprint, NamePattern, Origin, SubPath, Verb, ZoneName};
 
 use super::anomaly::{self, AnomalyKeys, Off};
 use super::arrivals::{Sources, WhenKeys, windows};
+use super::drill::Places;
 use super::keep::{DEFAULT_GRACE, KeepKeys, Least, Strategy, kept};
 use super::limits::ShareKeys;
 use super::options::OptionKeys;
@@ -134,6 +135,9 @@ keys! {
         /// the last good one. A limit does not hold for what two of the client's last 30 good pushes
         /// have done as well. See "What may be damage".
         anomaly: Written<AnomalyKeys, Off> as TableOrText<_, _> = Below, "{ deleted: 30%, canaries: [home/.canary.docx], current: good }";
+        /// Places in the snapshot, files or directories, that `snapgate drill` restores besides its
+        /// sample. It fails where one is not there. See `docs/administration.md`.
+        drill: Vec<SubPath> as Places = Words("none"), "[etc/fstab, srv/db/dump.sql]";
         /// Whether pushes are refused while the disk is not mounted: the store, or for a `path:`
         /// elsewhere that directory or one above it.
         require_mount: bool as Truth = Value("false"), "true";
@@ -249,6 +253,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         keep_within,
         trash_grace,
         anomaly,
+        drill,
         require_mount,
         options,
     } = own.over(site.defaults.keys.clone());
@@ -285,6 +290,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         keep,
         trash_grace: trash_grace.unwrap_or(DEFAULT_GRACE),
         anomaly: anomaly::limits(anomaly),
+        drill: drill.unwrap_or_default(),
         origins: Origins { file: file.to_path_buf(), keys: places },
     })
 }

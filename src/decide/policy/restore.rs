@@ -24,6 +24,8 @@ pub struct Restore {
     pub bytes: Option<u64>,
     /// From how many on the administrator gets a mail; `None`: never.
     pub alert_over: Option<u64>,
+    /// Whether what is sent is none of the client's: a drill reads for the administrator.
+    pub uncounted: bool,
 }
 
 /// The rules that hold for what is asked, and the key of the policy where each stands.
@@ -116,6 +118,7 @@ impl RestoreKeys {
             sessions: sessions.map(|Sessions(sessions)| sessions),
             bytes: bytes.map(|HeldBytes(bytes)| bytes),
             alert_over: alert_over.map(|HeldBytes(bytes)| bytes),
+            uncounted: false,
         }
     }
 }

@@ -178,9 +178,9 @@ mod tests {
 
     #[test]
     fn what_only_a_later_version_can_read_is_a_line_of_what_every_event_says() {
-        let line = "kind=drill version=1 client=web1 account=web1 id=1795226400000000-4242-0 summary=\"3 snapshots were restored\"";
+        let line = "kind=mirror version=1 client=web1 account=web1 id=1795226400000000-4242-0 summary=\"3 snapshots were restored\"";
         assert_eq!(record_line(&samples::unknown()), line);
-        assert_eq!(plain(&samples::unknown()), "2026-11-21 02:00:00 UTC  drill of web1: 3 snapshots were restored");
+        assert_eq!(plain(&samples::unknown()), "2026-11-21 02:00:00 UTC  mirror of web1: 3 snapshots were restored");
         assert_eq!(plain(&samples::refusal()), "2026-11-21 02:00:00 UTC  connection of web1: refused (window)");
     }
 }

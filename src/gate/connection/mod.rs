@@ -66,12 +66,13 @@ enum Place {
 }
 
 /// Serves the connection that sshd started this process for. `named` is the client of a
-/// `command="…"` line. `perform` does what was allowed; it gets the process that waits to become
-/// rsync, if there is one.
+/// `command="…"` line; with `drill` the administrator asks in its place. `perform` does what was
+/// allowed; it gets the process that waits to become rsync, if there is one.
 pub(super) fn serve(
     directory: &Path,
     named: Option<ClientName>,
     source: CommandSource,
+    drill: bool,
     perform: impl FnOnce(&Connection<'_>, &Permit, Option<Standby>) -> Result<End, Reason>,
 ) -> Answer {
     process::close_inherited();
@@ -99,6 +100,13 @@ pub(super) fn serve(
         Ok(policy) => policy,
         Err(reason) => return arrival.answer(&site, None, ending(End::refused(Denial::unidentified(reason, command)))),
     };
+    if drill && intake::is_by_sshd() {
+        // Whoever it is, the policy's rules hold for it.
+        let reason = Reason::of_the_server(Code::Config, "`--drill` stands in what sshd runs");
+        let reason = reason.remedy("remove it from `ForceCommand` or `command=`: it is for `snapgate drill` alone");
+        return arrival.answer(&site, Some(&policy), ending(End::refused(Denial::because(reason))));
+    }
+    let policy = if drill { policy.for_drill() } else { policy };
     // Held until this process ends.
     let (_slots, notes) = match slots(&site, &policy, &request, arrival.verb) {
         Ok(taken) => taken,

@@ -187,7 +187,7 @@ impl Sent<'_> {
     pub(super) fn enter(&mut self, written: Option<u64>, at_the_end: bool) -> Option<Excess> {
         self.known = self.known.max(written);
         let limited = self.rules.bytes.is_some();
-        if !at_the_end && !limited {
+        if self.rules.uncounted || (!at_the_end && !limited) {
             return None;
         }
         let more = self.known.unwrap_or_default().saturating_sub(self.entered);

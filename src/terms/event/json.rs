@@ -9,7 +9,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{Body, Deed, Event, Kind, Mail, Push, Restore, Unknown, Upkeep, VERSION};
+use super::{Body, Deed, Event, Kind, Mail, Push, Restore, Restored, Unknown, Upkeep, VERSION};
 use crate::terms::limits::{MAX_KIND, MAX_QUOTED, MAX_REPORTED_TEXT, MAX_SPOOL_NAME};
 use crate::terms::text::still_printable;
 use crate::terms::{ClientName, Usage};
@@ -53,14 +53,16 @@ struct Inner<'a> {
     why: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     freed: Option<Usage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored: Option<&'a Restored>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     problems: &'a [String],
 }
 
 impl<'a> Inner<'a> {
     fn of(upkeep: &'a Upkeep) -> Self {
-        let Upkeep { happened: _, snapshots, others, why, freed, problems } = upkeep;
-        Self { snapshots, others: Some(*others).filter(|others| *others > 0), why, freed: *freed, problems }
+        let Upkeep { happened: _, snapshots, others, why, freed, restored, problems } = upkeep;
+        Self { snapshots, others: Some(*others).filter(|others| *others > 0), why, freed: *freed, restored: restored.as_ref(), problems }
     }
 }
 

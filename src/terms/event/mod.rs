@@ -24,7 +24,7 @@ use super::restored::RestoreFacts;
 use super::verb::Verb;
 use super::word::{table, words};
 
-pub use upkeep::{Deed, Upkeep};
+pub use upkeep::{Deed, Restored, Upkeep};
 
 /// The version of the format. Raise it when a reader would misread a field; new kinds, words and
 /// fields need no new version. The envelope ([`Event`], `kind` and `summary`) means the same in

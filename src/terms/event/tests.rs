@@ -75,7 +75,7 @@ fn a_line_says_what_held_rsync() {
 #[test]
 fn what_is_of_another_kind_or_version_or_has_unknown_words_is_passed_through() {
     let cases = [
-        json!({"kind": "drill", "removed": ["a", "b"], "nested": {"result": 7}}),
+        json!({"kind": "mirror", "removed": ["a", "b"], "nested": {"result": 7}}),
         json!({"kind": "push"}),
         json!({"version": 2}),
         json!({"version": 2, "result": {"was": "refused"}}),
@@ -97,7 +97,7 @@ fn what_is_of_another_kind_or_version_or_has_unknown_words_is_passed_through() {
         assert_eq!((event.who(), event.mail), (if changes["client"].is_null() { "web1" } else { "account web1" }.to_owned(), Mail::Alert));
         assert_eq!(read(&serde_json::to_value(&event).unwrap()).unwrap(), event, "{changes}");
     }
-    let least = read(&json!({"version": 3, "kind": "drill", "id": "1", "at": "2026-11-21T02:00:00Z"})).unwrap();
+    let least = read(&json!({"version": 3, "kind": "mirror", "id": "1", "at": "2026-11-21T02:00:00Z"})).unwrap();
     assert_eq!((least.mail, least.who().as_str(), least.summary().as_str()), (Mail::Alert, "account ", ""));
 }
 

@@ -1,6 +1,6 @@
 //! What is recorded of snapshots that were removed, brought back or protected on this machine.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::terms::limits::{MAX_REPORTED_SNAPSHOTS, MAX_REPORTED_TEXT};
 use crate::terms::text::still_printable;
@@ -27,6 +27,10 @@ table! {
         Discard = "discard",
         /// `snapgate maintain` could not do something that a person has to look at.
         Maintain = "maintain",
+        /// The administrator copied from a snapshot (`snapgate restore`).
+        LocalRestore = "local-restore",
+        /// `snapgate drill` restored a sample through the gate, and compared it with the store.
+        Drill = "drill",
     }
 }
 
@@ -48,9 +52,23 @@ pub struct Upkeep {
     /// What became free.
     #[serde(default)]
     pub freed: Option<Usage>,
+    /// What was copied out of a snapshot.
+    #[serde(default)]
+    pub restored: Option<Restored>,
     /// What went wrong.
     #[serde(default)]
     pub problems: Vec<String>,
+}
+
+/// What was copied out of a snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// From which place in it.
+    pub path: String,
+    /// How many files (everything that is not a directory).
+    pub files: u64,
+    /// Sum of their sizes.
+    pub bytes: u64,
 }
 
 impl Upkeep {
@@ -77,7 +95,8 @@ impl Upkeep {
         let cut = |text: &mut String| *text = still_printable(text, MAX_REPORTED_TEXT);
         self.snapshots.truncate(MAX_REPORTED_SNAPSHOTS);
         self.problems.truncate(MAX_REPORTED_SNAPSHOTS);
-        self.snapshots.iter_mut().chain(&mut self.problems).chain([&mut self.happened, &mut self.why]).for_each(cut);
+        let path = self.restored.iter_mut().map(|restored| &mut restored.path);
+        self.snapshots.iter_mut().chain(&mut self.problems).chain(path).chain([&mut self.happened, &mut self.why]).for_each(cut);
         self
     }
 }

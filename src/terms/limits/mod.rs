@@ -2,6 +2,7 @@
 
 mod anomaly;
 mod check;
+mod drill;
 mod history;
 mod mail;
 mod past;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 pub use anomaly::*;
 pub use check::*;
+pub use drill::*;
 pub use history::*;
 pub use mail::*;
 pub use past::*;

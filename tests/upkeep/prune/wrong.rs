@@ -86,37 +86,37 @@ fn beside_a_push_nothing_is_removed_and_the_push_is_whole() {
 }
 
 #[test]
-fn what_is_exported_stays_until_that_has_ended() {
+fn what_is_restored_stays_until_that_has_ended() {
     if !is_root() {
-        return skip("only root can export");
+        return skip("only root keeps owners");
     }
     let (gate, names) = with_history(DAILY, &[1, 2, 3]);
     let snapshot = gate.inside("snapshots").join(&names[0]);
     (0..5000).for_each(|file| fs::write(snapshot.join(format!("f{file}")), "x").unwrap());
     let to = gate.path().join("restored");
-    let words = ["export", "--client", "web1", &names[0], "--to", to.to_str().unwrap()];
-    let export = Running::start(&mut snapgate(&gate, &words));
+    let words = ["restore", "--client", "web1", &names[0], "--to", to.to_str().unwrap()];
+    let restore = Running::start(&mut snapgate(&gate, &words));
     let is_read = || File::open(&snapshot).is_ok_and(|directory| matches!(directory.try_lock(), Err(fs::TryLockError::WouldBlock)));
     let begun = || {
         let beside = fs::read_dir(gate.path()).unwrap().flatten().map(|entry| entry.path());
-        let mut workshops = beside.filter(|path| path.to_string_lossy().contains(".snapgate-export-"));
+        let mut workshops = beside.filter(|path| path.to_string_lossy().contains(".snapgate-restore-"));
         workshops.any(|workshop| fs::read_dir(workshop.join("tree")).is_ok_and(|copy| copy.count() > 10))
     };
     until("it is being copied", begun);
-    let pids = [processes::descendants(&[export.child.id()]), vec![export.child.id()]].concat();
+    let pids = [processes::descendants(&[restore.child.id()]), vec![restore.child.id()]].concat();
     processes::signal(&pids, Signal::SIGSTOP);
     assert!(is_read(), "it was faster than that");
     says(&gate, &["prune"]).exits(0);
     assert_eq!((gate.snapshots(), trash(&gate)), ([&names[..1], &names[2..]].concat(), names[1..2].to_vec()));
     let said = says(&gate, &["delete", "--client", "web1", &names[0]]).exits(77).stderr;
     assert!(said.contains("being read"), "{said}");
-    // Whoever forces it takes it out of history; it is not gone before the export has ended.
+    // Whoever forces it takes it out of history; it is not gone before the restore has ended.
     says(&gate, &["delete", "--client", "web1", "--force", &names[0]]).exits(0);
     make_old(&gate);
     says(&gate, &["prune"]).exits(0);
     assert_eq!(trash(&gate), names[..1]);
     processes::signal(&pids, Signal::SIGCONT);
-    export.wait().exits(0);
+    restore.wait().exits(0);
     assert_eq!(fs::read_dir(to).unwrap().count(), 5003);
     says(&gate, &["prune"]).exits(0);
     assert_eq!(trash(&gate), [""; 0]);

@@ -349,7 +349,7 @@ fn what_only_a_later_version_can_read_is_a_failure_of_its_kind_and_never_left_ou
         Event { mail, body: crate::terms::Body::Unknown(about), ..samples::unknown() }
     };
     let mut story = Story::new();
-    let news = vec![unknown("prune", Mail::Alert), unknown("drill", Mail::Alert), unknown("prune", Mail::Alert)];
+    let news = vec![unknown("prune", Mail::Alert), unknown("mirror", Mail::Alert), unknown("prune", Mail::Alert)];
     assert_eq!(story.pass(0, news, Alerts::Due), 2, "a mail for each kind");
     assert_eq!(story.pass(1, vec![unknown("prune", Mail::Report), unknown("prune", Mail::None)], Alerts::Due), 1);
     for kind in 0..1000 {

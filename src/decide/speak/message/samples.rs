@@ -30,7 +30,7 @@ pub(crate) fn connection(event: &Event) -> &Connection {
 
 /// What only a later version can read.
 pub(crate) fn unknown() -> Event {
-    let unknown = Unknown { version: 1, kind: "drill".to_owned(), summary: "3 snapshots were restored".to_owned() };
+    let unknown = Unknown { version: 1, kind: "mirror".to_owned(), summary: "3 snapshots were restored".to_owned() };
     Event { body: Body::Unknown(unknown), ..refusal() }
 }
 

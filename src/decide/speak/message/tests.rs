@@ -310,25 +310,25 @@ fn each_of_several_refusals_has_its_own_reason() {
 #[test]
 fn what_only_a_later_version_can_read_is_mailed_by_what_every_event_says() {
     let says = "\
-Look into it: web1 has a `drill` event that this version of snapgate cannot read.
+Look into it: web1 has a `mirror` event that this version of snapgate cannot read.
 
 When:    once, 2026-11-21 02:00:00 UTC
 Client:  web1 (unix account web1)
-Kind:    drill, in version 1 of the format
+Kind:    mirror, in version 1 of the format
 Says:    3 snapshots were restored
 Id:      1795226400000000-4242-0
 
 The gate that wrote it is newer than this program, or its line is damaged. The ledger has all of it.
 ";
     let alert = mail(About::Alert(vec![section(samples::unknown(), 1)]));
-    assert_eq!((alert.subject.as_str(), alert.audience), ("[snapgate] web1: drill: 3 snapshots were restored", Audience::Alerts));
+    assert_eq!((alert.subject.as_str(), alert.audience), ("[snapgate] web1: mirror: 3 snapshots were restored", Audience::Alerts));
     assert!(alert.body.starts_with(says), "{}", alert.body);
     let report = mail(About::Report(Box::new(samples::unknown())));
     assert_eq!((report.subject, report.audience), (alert.subject, Audience::Reports));
     assert!(report.body.starts_with(&says.replace("once, ", "")), "{}", report.body);
     let digest = mail(About::Alert(vec![section(samples::refusal(), 1), section(samples::unknown(), 2)]));
     assert!(digest.body.starts_with("3 refusals and failures of 2 kinds in one mail. Look into it: not all"), "{}", digest.body);
-    assert!(digest.body.contains("  2.      2 x web1: drill: 3 snapshots were restored\n"), "{}", digest.body);
+    assert!(digest.body.contains("  2.      2 x web1: mirror: 3 snapshots were restored\n"), "{}", digest.body);
 }
 
 #[test]

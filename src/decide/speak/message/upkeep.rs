@@ -1,13 +1,14 @@
-//! Mails about what was done to a client's history on this machine.
+//! Mails about what was done with a client's history on this machine.
 
 use super::numbers::moment;
 use super::pieces::{client, row};
 use super::{Group, how_often};
-use crate::terms::{Event, Upkeep};
+use crate::terms::{Event, Mail, Upkeep};
 
 /// The text. It is mailed where a person has to look.
 pub(super) fn body(event: &Event, about: &Upkeep, section: Option<&Group>) -> String {
-    let mut out = format!("Look into it: {}: {}.\n\n", event.who(), about.happened);
+    let begin = if event.mail == Mail::Report { "" } else { "Look into it: " };
+    let mut out = format!("{begin}{}: {}.\n\n", event.who(), about.happened);
     row(&mut out, "When:", [section.map_or_else(|| moment(event.at), how_often)]);
     client(&mut out, event);
     row(&mut out, "Command:", [format!("snapgate {}", event.kind())]);

@@ -1,4 +1,4 @@
-//! `snapgate export`: root copies what is in a snapshot, and it has the client's owners.
+//! `snapgate restore`: what is in a snapshot comes back as it was, with the client's owners where root restores.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
@@ -11,12 +11,12 @@ use crate::owners::{attributes, first, keeping, machine};
 use support::accounts::{self, is_root};
 use support::processes;
 use support::{ALL_VERBS, Server, Setup, mode, must, skip, tree, until};
-use support::{Ran, Running, run};
+use support::{Ran, Running};
 
-/// Only root exports, and only an account that may map ids keeps owners.
+/// Only root keeps owners, and only an account that may map ids keeps owners.
 fn skipped() -> bool {
     let why = match () {
-        () if !is_root() => "only root can export",
+        () if !is_root() => "only root keeps owners",
         () if !Path::new("/usr/bin/newuidmap").exists() => "no newuidmap (package uidmap)",
         () => return false,
     };
@@ -24,9 +24,9 @@ fn skipped() -> bool {
     true
 }
 
-/// Runs `snapgate export --client web1 SNAPSHOT PATH --to DIR`.
-fn export(server: &Server, snapshot: &str, path: &str, to: &Path) -> Ran {
-    server.snapgate(&["export", "--client", "web1", snapshot, path, "--to", to.to_str().unwrap()])
+/// Runs `snapgate restore --client web1 SNAPSHOT PATH --to DIR`.
+fn restore(server: &Server, snapshot: &str, path: &str, to: &Path) -> Ran {
+    server.snapgate(&["restore", "--client", "web1", snapshot, path, "--to", to.to_str().unwrap()])
 }
 
 /// The newest snapshot's name.
@@ -53,7 +53,7 @@ fn a_machine_comes_back_as_it_was_pushed() {
     assert!(attributes(&source, 0).iter().any(|line| line.contains("cap_net_raw")));
     let before = server.state();
     let to = server.path().join("restored");
-    let ran = export(&server, &newest(&server), "", &to).exits(0);
+    let ran = restore(&server, &newest(&server), "", &to).exits(0);
     assert_eq!((ran.stderr.as_str(), ran.stdout.lines().count()), ("", 1), "{}", ran.stdout);
     tree::same(&attributes(&to, 0), &attributes(&source, 0));
     assert_eq!(tree::inode(&to.join("opt/same.html")), tree::inode(&to.join("var/www/index.html")), "links among files are kept");
@@ -62,7 +62,7 @@ fn a_machine_comes_back_as_it_was_pushed() {
     // Into a directory that is there and empty, and by the word for the newest.
     let empty = server.path().join("empty");
     fs::create_dir(&empty).unwrap();
-    export(&server, "latest", "/", &empty).exits(0);
+    restore(&server, "current", "/", &empty).exits(0);
     tree::same(&attributes(&empty, 0), &attributes(&source, 0));
 }
 
@@ -75,12 +75,12 @@ fn a_directory_comes_alone_and_a_file_too() {
     let to = |name: &str| server.path().join(name);
     for (number, place) in ["var/www", "opt", "closed", "./tmp/"].iter().enumerate() {
         let to = to(&format!("directory {number}'s"));
-        export(&server, "latest", place, &to).exits(0);
+        restore(&server, "current", place, &to).exits(0);
         tree::same(&attributes(&to, 0), &attributes(&source.join(place), 0));
     }
     for (number, place) in ["opt/capable", "var/secret", "closed/inside", "var/www/link"].iter().enumerate() {
         let to = to(&format!("file-{number}"));
-        export(&server, "latest", place, &to).exits(0);
+        restore(&server, "current", place, &to).exits(0);
         let name = Path::new(place).file_name().unwrap().to_str().unwrap();
         assert_eq!(tree::files(&to), [PathBuf::from(name)]);
         let of = |root: &Path, name: &str| attributes(root, 0).into_iter().find(|line| line.starts_with(&format!("{name} "))).unwrap();
@@ -105,10 +105,10 @@ fn a_name_is_a_name_whatever_is_in_it() {
     for (number, name) in names.iter().enumerate() {
         let to = server.path().join(format!("directory {name}{number}"));
         // `~` alone is the whole snapshot (`terms::SubPath`).
-        export(&server, "latest", &format!("./{name}"), &to).exits(0);
+        restore(&server, "current", &format!("./{name}"), &to).exits(0);
         assert_eq!(fs::read_to_string(to.join("-file")).unwrap(), *name);
         let to = server.path().join(format!("file{number}"));
-        export(&server, "latest", &format!("files/{name}"), &to).exits(0);
+        restore(&server, "current", &format!("files/{name}"), &to).exits(0);
         assert_eq!((tree::files(&to), fs::read_to_string(to.join(name)).unwrap()), (vec![PathBuf::from(name)], (*name).to_owned()));
     }
 }
@@ -116,7 +116,7 @@ fn a_name_is_a_name_whatever_is_in_it() {
 #[test]
 fn a_repository_without_owners_is_copied_as_it_is() {
     if !is_root() {
-        return skip("only root can export");
+        return skip("only root keeps owners");
     }
     let account = accounts::account(0);
     for site in ["", "jail: off\n"] {
@@ -130,7 +130,7 @@ fn a_repository_without_owners_is_copied_as_it_is() {
         fs::hard_link(source.join("a.txt"), source.join("same")).unwrap();
         web1.push(&source, &["-H"]).exits(0);
         let to = server.path().join("restored");
-        export(&server, &newest(&server), "", &to).exits(0);
+        restore(&server, &newest(&server), "", &to).exits(0);
         tree::same(&attributes(&to, account.uid), &attributes(&server.repository("web1").snapshot(-1), account.uid));
         assert_eq!(tree::inode(&to.join("same")), tree::inode(&to.join("a.txt")));
         assert_eq!(fs::metadata(to.join("a.txt")).unwrap().uid(), account.uid);
@@ -140,7 +140,7 @@ fn a_repository_without_owners_is_copied_as_it_is() {
 #[test]
 fn the_repository_of_a_gate_of_root_s_is_copied_as_it_is() {
     if !is_root() {
-        return skip("only root can export");
+        return skip("only root keeps owners");
     }
     let server = Server::start();
     server.policy("web1", &format!("{ALL_VERBS}user: root\n"));
@@ -148,13 +148,14 @@ fn the_repository_of_a_gate_of_root_s_is_copied_as_it_is() {
     chown(&repository.path, Some(0), Some(0)).unwrap();
     let snapshot = repository.path.join("snapshots/2026-11-21T02-00-00Z");
     machine(&snapshot);
+    fs::create_dir(repository.path.join(".snapgate")).unwrap();
     let to = server.path().join("restored");
-    export(&server, "2026-11-21T02-00-00Z", "", &to).exits(0);
+    restore(&server, "2026-11-21T02-00-00Z", "", &to).exits(0);
     tree::same(&attributes(&to, 0), &attributes(&snapshot, 0));
     // A repository that is the account's is not the one that the policy speaks of.
     server.policy("web1", ALL_VERBS);
-    let ran = export(&server, "latest", "", &server.path().join("other")).exits(75);
-    assert!(ran.stderr.contains("belongs to uid 0"), "{}", ran.stderr);
+    let ran = restore(&server, "current", "", &server.path().join("other")).exits(75);
+    assert!(ran.stderr.contains("give it to the client's account"), "{}", ran.stderr);
 }
 
 #[test]
@@ -172,7 +173,7 @@ fn who_reads_is_the_client_s_root_and_nobody_else_s() {
     big.set_len(8 << 30).unwrap();
     let to = server.path().join("restored");
     let mut command = Command::new(server.path().join("bin/snapgate"));
-    command.arg("--config").arg(server.config()).args(["export", "--client", "web1", "latest", &name, "--to"]).arg(&to);
+    command.arg("--config").arg(server.config()).args(["restore", "--client", "web1", "current", &name, "--to"]).arg(&to);
     let running = Running::start(&mut command);
     let mut found = None;
     until("the one that reads", || {
@@ -195,7 +196,7 @@ fn who_reads_is_the_client_s_root_and_nobody_else_s() {
     // Whoever has root's terminal and keys is root: an account may look into what is its own, and type what it likes there.
     let account = accounts::account(0);
     let owners: Vec<u32> = all_processes()
-        .filter(|process| fs::read(process.join("cmdline")).is_ok_and(|said| said.windows(13).any(|part| part == b"export-sender")))
+        .filter(|process| fs::read(process.join("cmdline")).is_ok_and(|said| said.windows(14).any(|part| part == b"restore-sender")))
         .filter_map(|process| fs::metadata(process).ok().map(|found| std::os::unix::fs::MetadataExt::uid(&found)))
         .collect();
     assert!(!owners.is_empty() && !owners.contains(&account.uid), "{owners:?}");
@@ -207,7 +208,7 @@ fn who_reads_is_the_client_s_root_and_nobody_else_s() {
     assert!(!writers.is_empty());
     processes::signal(&writers, Signal::SIGKILL);
     let ran = running.wait();
-    assert!(ran.status != 0 && ran.stderr.contains("nothing is in `") && !to.exists(), "{} {}", ran.status, ran.stderr);
+    assert!(ran.status != 0 && ran.stderr.contains("ended rsync: ") && !to.exists(), "{} {}", ran.status, ran.stderr);
     until("its end", || readers(&name).is_empty());
 }
 
@@ -237,7 +238,7 @@ fn what_the_policy_says_of_pushes_to_come_changes_nothing_for_what_is_there() {
     let (server, source) = backed_up();
     server.policy("web1", &format!("{ALL_VERBS}owners: drop\n"));
     let to = server.path().join("restored");
-    export(&server, "latest", "var", &to).exits(0);
+    restore(&server, "current", "var", &to).exits(0);
     tree::same(&attributes(&to, 0), &attributes(&source.join("var"), 0));
 }
 
@@ -254,7 +255,7 @@ fn a_symlink_of_the_client_s_is_no_way_to_a_place() {
     server.client("web1").push(&source, &[]).exits(0);
     let to = server.path().join("restored");
     for place in ["out/passwd", "in/hosts", "out/", "etc/../etc", "etc/missing"] {
-        let ran = export(&server, "latest", place, &to);
+        let ran = restore(&server, "current", place, &to);
         match place {
             // The symlink itself is a thing that can be copied.
             "out/" => {
@@ -280,41 +281,15 @@ fn nothing_is_written_over() {
     tree::write(&full.join(".hidden"), "mine");
     tree::write(&file, "mine");
     let before = tree::listing(&full);
-    let ran = export(&server, "latest", "", &full).exits(64);
+    let ran = restore(&server, "current", "", &full).exits(64);
     assert!(ran.stderr.contains("is not empty\n"), "{}", ran.stderr);
-    export(&server, "latest", "", &file).exits(64);
-    export(&server, "latest", "", &server.path().join("no/such")).exits(64);
+    restore(&server, "current", "", &file).exits(64);
+    restore(&server, "current", "", &server.path().join("no/such")).exits(64);
     assert_eq!((tree::listing(&full), fs::read_to_string(&file).unwrap()), (before, "mine".to_owned()));
     let to = server.path().join("restored");
     for snapshot in ["2001-01-01T00-00-00Z", "..", "../snapshots", "", "--to"] {
-        let ran = export(&server, snapshot, "", &to);
+        let ran = restore(&server, snapshot, "", &to);
         assert!(ran.status == 64 && !to.exists(), "{snapshot}: {}", ran.stderr);
-    }
-}
-
-#[test]
-fn nobody_but_root_exports() {
-    if !is_root() {
-        let server = Server::start();
-        let ran = export(&server, "latest", "", &server.path().join("restored")).exits(77);
-        assert!(ran.stderr.contains("only root can export"), "{}", ran.stderr);
-        return;
-    }
-    let (server, account) = (Server::start(), accounts::account(0));
-    let source = server.source("data");
-    tree::small(&source);
-    server.client("web1").push(&source, &[]).exits(0);
-    let to = account.home.join("restored");
-    let mut words = vec!["export", "--client", "web1", "latest", "--to", to.to_str().unwrap()];
-    for hidden in [false, true] {
-        if hidden {
-            words = vec!["export-sender", "--client=web1", "--snapshot=latest", "--path=."];
-        }
-        let mut command = Command::new("setpriv");
-        command.args([format!("--reuid={}", account.uid), format!("--regid={}", account.gid)]).arg("--init-groups");
-        command.arg(server.path().join("bin/snapgate")).arg("--config").arg(server.config()).args(&words);
-        let ran = run(&mut command).exits(77);
-        assert!(ran.stderr.contains("only root can export") && ran.stdout.is_empty() && !to.exists(), "{}", ran.stderr);
     }
 }
 
@@ -327,24 +302,24 @@ fn an_account_without_its_ids_is_told_and_rsync_s_own_failure_too() {
     let disk = server.path().join("disk");
     // Its place has no room: the kernel lets root write everywhere else.
     fs::create_dir(&disk).unwrap();
-    must(Command::new("mount").args(["-t", "tmpfs", "-o", "size=4k,nr_inodes=5,mode=755", "none"]).arg(&disk));
-    let ran = export(&server, "latest", "", &disk.join("copy"));
-    let onto = export(&server, "latest", "", &disk);
+    must(Command::new("mount").args(["-t", "tmpfs", "-o", "size=16k,nr_inodes=12,mode=755", "none"]).arg(&disk));
+    let ran = restore(&server, "current", "", &disk.join("copy"));
+    let onto = restore(&server, "current", "", &disk);
     let left = fs::read_dir(&disk).unwrap().count();
     must(Command::new("umount").arg(&disk));
     assert!(ran.status == 11 || ran.status == 23, "{} {}", ran.status, ran.stderr);
-    assert!(ran.stderr.contains("rsync: ") && ran.stderr.contains("nothing is in `"), "{}", ran.stderr);
-    assert_eq!(left, 0, "nor is there anything else");
+    assert!(ran.stderr.contains("rsync: ") && ran.stderr.contains("what has come is in `"), "{}", ran.stderr);
+    assert_eq!(left, 1, "what has come waits for room, and has no name yet");
     assert!(onto.exits(64).stderr.contains("give a directory in it"));
     let to = server.path().join("restored");
     mode(server.path(), 0o777);
-    let ran = export(&server, "latest", "", &to).exits(64);
+    let ran = restore(&server, "current", "", &to).exits(64);
     mode(server.path(), 0o755);
     assert!(ran.stderr.contains("others can change what is in"), "{}", ran.stderr);
     // Other ids than those that the repository remembers.
     let note = server.repository("web1").path.join(".snapgate/owners.json");
     let other = fs::read_to_string(&note).unwrap().replace("\"count\":65536", "\"count\":70000");
     fs::write(&note, other).unwrap();
-    let ran = export(&server, "latest", "", &to).exits(78);
+    let ran = restore(&server, "current", "", &to).exits(78);
     assert!(ran.stderr.contains("the ids in the repository are those of"), "{}", ran.stderr);
 }

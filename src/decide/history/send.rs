@@ -1,10 +1,9 @@
-//! An export: one rsync, in a sandbox, reads a snapshot, and one of root's writes it. The words of
-//! both are made here, so that they agree.
+//! A restore on this machine: one rsync, in a sandbox, reads a snapshot, and one of whoever restores
+//! writes it (`decide/history/receive`). Their words have to agree.
 //!
 //! No word of a client's or an administrator's may be read as anything but a name.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use super::cell::{self, Reader, Tree};
@@ -19,7 +18,6 @@ const SNAPSHOT: &str = "/snapshot";
 /// word tells the reading rsync what the writing one, the same program, can do: it looks for the
 /// letters that it knows (`set_allow_inc_recurse` and `setup_protocol` in rsync's compat.c).
 const SENT: [&str; 3] = ["-lHogtpAXre.iLsfxCIvu", "--specials", "--numeric-ids"];
-const RECEIVED: [&str; 5] = ["-aAXH", "--no-devices", "--numeric-ids", "--sparse", "--no-s"];
 
 /// What is to be read.
 #[derive(Debug, Clone, Copy)]
@@ -32,23 +30,32 @@ pub struct Source<'a> {
     pub name: Option<&'a OsStr>,
     /// Whether the site has a jail.
     pub jail: bool,
+    /// Whether symlinks were stored so that they lead nowhere, and get their own text back.
+    pub munged: bool,
+    /// Whether nothing of a file is sent, since nobody will write it. Both have to know.
+    pub dry: bool,
 }
 
 /// The rsync that reads. It sees only what it sends, and can change nothing.
 pub fn sender(source: Source<'_>) -> Run {
-    let Source { program, version, name, jail } = source;
+    let Source { program, version, name, jail, munged, dry } = source;
     // The process is in it already, without a symlink on the way: no path is looked up again.
     let here = PathBuf::from(".");
     let confinement = if jail { Confinement::View } else { Confinement::None };
     let directory = if jail { SNAPSHOT.into() } else { here.clone() };
 
     let mut words: Vec<OsString> = ["--server", "--sender"].iter().chain(&SENT).map(OsString::from).collect();
+    words.extend(dry.then(|| OsString::from("-n")));
     if version >= argv::OPEN_NOATIME {
         words.push("--open-noatime".into());
     }
     if version >= argv::DEFENCES && jail {
         // In the view the kernel follows no symlink (`argv::for_push`).
         words.push("--insecure-links".into());
+    }
+    if munged {
+        // Said to the one that sends it means the way back (rsync(1)).
+        words.push("--munge-links".into());
     }
     // With a `./` before it no name is an option.
     words.extend([".".into(), name.map_or_else(|| ".".into(), |name| Path::new(".").join(name).into_os_string())]);
@@ -57,35 +64,6 @@ pub fn sender(source: Source<'_>) -> Run {
     let trees = vec![Tree { from: here, to: SNAPSHOT.into() }];
     let reader = Reader { program: program.to_path_buf(), argv: words, directory, trees, listing: None, besides: Vec::new(), limits: None };
     cell::run(reader, confinement)
-}
-
-/// The words of the rsync that writes into `directory`, where it is started. It starts the other
-/// one by the words of `shell`.
-pub fn receiver(version: Version, shell: &[OsString], directory: &Path) -> Vec<OsString> {
-    let mut words: Vec<OsString> = RECEIVED.iter().map(OsString::from).collect();
-    if version >= argv::DEFENCES {
-        words.extend([OsString::from("--drop-D"), joined("--confine-root=", directory)]);
-    }
-    words.extend(["-e".into(), quoted(shell)]);
-    // Host and path are for show: the other rsync has its words from here.
-    words.extend(["snapshot:.", "./"].map(OsString::from));
-    words
-}
-
-fn joined(option: &str, path: &Path) -> OsString {
-    let mut word = OsString::from(option);
-    word.push(path);
-    word
-}
-
-/// Words as rsync splits them again (`-e`, rsync(1)), without a shell. Between quotes every byte is
-/// literal, and a quote is doubled.
-fn quoted(words: &[OsString]) -> OsString {
-    let quote = |word: &OsString| {
-        let inside = word.as_bytes().iter().flat_map(|byte| if *byte == b'\'' { vec![b'\'', b'\''] } else { vec![*byte] });
-        [b'\''].into_iter().chain(inside).chain([b'\'']).collect::<Vec<u8>>()
-    };
-    OsString::from_vec(words.iter().map(quote).collect::<Vec<_>>().join(&b' '))
 }
 
 #[cfg(test)]
@@ -98,7 +76,7 @@ mod tests {
     }
 
     fn source(name: Option<&OsStr>) -> Source<'_> {
-        Source { program: Path::new("/usr/bin/rsync"), version: argv::DEFENCES, name, jail: true }
+        Source { program: Path::new("/usr/bin/rsync"), version: argv::DEFENCES, name, jail: true, munged: false, dry: false }
     }
 
     #[test]
@@ -121,14 +99,7 @@ mod tests {
         let older = sender(Source { version: Version(3, 1, 3), jail: false, ..source(None) });
         assert_eq!(printed(&older.sandbox().argv), "--server --sender -lHogtpAXre.iLsfxCIvu --specials --numeric-ids . .");
         assert_eq!((older.sandbox().grants.as_ref(), older.sandbox().directory.as_path()), (None, Path::new(".")));
-    }
-
-    #[test]
-    fn the_one_that_writes_makes_no_device_and_is_told_nothing_by_the_snapshot() {
-        let words = receiver(argv::DEFENCES, &["/x".into(), "--path=it's a".into()], Path::new("/to"));
-        let expected =
-            "-aAXH --no-devices --numeric-ids --sparse --no-s --drop-D --confine-root=/to -e '/x' '--path=it''s a' snapshot:. ./";
-        assert_eq!(printed(&words), expected);
-        assert!(!printed(&receiver(Version(3, 2, 7), &[], Path::new("/to"))).contains("/to"));
+        let munged = sender(Source { munged: true, dry: true, ..source(None) });
+        assert!(printed(&munged.sandbox().argv).ends_with("--numeric-ids -n --open-noatime --insecure-links --munge-links . ."));
     }
 }

@@ -1,0 +1,103 @@
+//! Where a drill restores to: a directory of the account's that nobody else may enter, and that is
+//! gone when the drill is. What a killed one has left the next one removes.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::libc;
+
+use crate::act::inspect;
+use crate::act::store;
+use crate::admin::prune::{Client, Failure};
+use crate::terms::text::{os_words, printable_path};
+use crate::terms::{Bytes, STATE, exit};
+
+/// Where there may be room if the store has none.
+const ELSEWHERE: &str = "/var/tmp";
+
+/// The directory. It goes when this is dropped.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    pub(super) path: PathBuf,
+    lock: File,
+}
+
+impl Scratch {
+    /// Makes one with room for so much, on the client's own disk if possible: what that cannot store
+    /// of a file, another one might not restore either.
+    pub(super) fn with_room(client: &Client<'_>, bytes: u64, files: u64) -> Result<Self, Failure> {
+        let places = places(client);
+        let has_room = |path: &PathBuf| {
+            let room = inspect::room(path.parent().unwrap_or(path));
+            // Twice as much, so that nothing else on the disk suffers from it.
+            room.is_some_and(|room| room.free / 2 >= bytes && (room.inodes == 0 || room.free_inodes / 2 >= files) && !room.read_only)
+        };
+        let Some(path) = places.iter().find(|path| has_room(path)) else {
+            let shown: Vec<_> =
+                places.iter().filter_map(|path| path.parent()).map(|place| format!("`{}`", printable_path(place))).collect();
+            let what = format!("there is no room for {} twice in {}", Bytes(bytes), shown.join(" or "));
+            return Err((format!("{what}\nmake room, or take a smaller --sample"), exit::BUSY));
+        };
+        Self::at(path).map_err(|error| match error {
+            TryLockError::WouldBlock => ("another drill of this client is at work\nwait for its end".to_owned(), exit::BUSY),
+            TryLockError::Error(error) => (format!("making `{}`: {}", printable_path(path), os_words(&error)), exit::INTERNAL),
+        })
+    }
+
+    fn at(path: &Path) -> Result<Self, TryLockError> {
+        let this = Self { lock: take(path)?, path: path.to_path_buf() };
+        let made = store::remove(&this.tree()).and_then(|()| DirBuilder::new().mode(0o700).create(this.tree()));
+        made.map_err(TryLockError::Error)?;
+        Ok(this)
+    }
+
+    /// Where files are restored to.
+    pub(super) fn tree(&self) -> PathBuf {
+        self.path.join("tree")
+    }
+
+    /// For the process that writes: until it has ended nobody removes what it makes.
+    pub(super) fn lock(&self) -> io::Result<File> {
+        self.lock.try_clone()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = store::remove(&self.path);
+    }
+}
+
+/// Removes what was left by one that was killed.
+pub(super) fn clean(client: &Client<'_>) {
+    for path in places(client) {
+        if fs::symlink_metadata(&path).is_ok()
+            && let Ok(lock) = take(&path)
+        {
+            drop(Scratch { path, lock });
+        }
+    }
+}
+
+fn places(client: &Client<'_>) -> [PathBuf; 2] {
+    let elsewhere = Path::new(ELSEWHERE).join(format!("snapgate-drill-{}", client.name()));
+    [client.policy.path.join(STATE).join("drill"), elsewhere]
+}
+
+fn take(path: &Path) -> Result<File, TryLockError> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(TryLockError::Error(error)),
+        _ => {}
+    }
+    let found = fs::symlink_metadata(path).map_err(TryLockError::Error)?;
+    if !found.is_dir() || found.uid() != inspect::running_uid() || found.mode() & 0o077 != 0 {
+        return Err(TryLockError::Error(io::Error::other("somebody else has made it")));
+    }
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).read(true).write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    let lock = options.open(path.join("lock")).map_err(TryLockError::Error)?;
+    lock.try_lock()?;
+    Ok(lock)
+}
