@@ -128,7 +128,7 @@ impl Reader<'_> {
         let names = self.store.names()?;
         let until = self.store.time_of(until)?;
         for name in names.iter().rev().filter(|name| name.at <= until) {
-            let Ok(snapshot) = self.store.snapshot(name.as_str()) else { continue };
+            let Some(snapshot) = self.store.still(name.as_str())? else { continue };
             if snapshot.find(place)?.is_none() {
                 continue;
             }

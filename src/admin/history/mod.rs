@@ -47,7 +47,7 @@ pub(crate) fn ask(directory: &Path, wanted: &Wanted<'_>, show: &mut dyn FnMut(&[
     let is_raw = matches!(asked.query, Query::Cat { .. });
     let mut lines = Lines { style, is_text: is_raw, left: Vec::new() };
     let mut closed = false;
-    let answered = child::ask(&question, &mut |piece| {
+    let answered = child::ask(&question, &mut |piece, _| {
         let goes_on = if is_raw && !is_terminal { show(piece) } else { lines.take(piece, show) };
         closed |= !goes_on;
         Ok(goes_on)
@@ -69,7 +69,7 @@ fn path(directory: &Path, wanted: &Wanted<'_>, show: &mut dyn FnMut(&[u8]) -> bo
     let Wanted { client, asked, .. } = *wanted;
     let question = Question { directory, client, asked, is_administrators: true, limit: ASK_TIME };
     let mut told = Vec::new();
-    let answered = child::ask(&question, &mut |piece| {
+    let answered = child::ask(&question, &mut |piece, _| {
         told.extend_from_slice(piece);
         Ok(told.len() <= MAX_ANSWER_LINE)
     });

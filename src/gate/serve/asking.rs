@@ -3,7 +3,7 @@
 //!
 //! This is the one story that writes to standard output while it goes on: no rsync is there.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::time::Instant;
 
 use super::restore::{Sent, used_up};
@@ -29,9 +29,9 @@ impl Connection<'_> {
         process::unlimit(self.inherited);
         let client = &policy.client;
         let question = Question { directory: self.directory(), client, asked, is_administrators: false, limit: ANSWER_TIME };
-        let (mut sent, mut looked, mut out) = (0_u64, began, io::stdout());
+        let (mut sent, mut looked, out) = (0_u64, began, io::stdout());
         let mut enter = |sent, at_the_end| book.as_mut().and_then(|book| book.enter(Some(sent), at_the_end));
-        let answered = child::ask(&question, &mut |piece| {
+        let answered = child::ask(&question, &mut |piece, until| {
             sent = sent.saturating_add(piece.len() as u64);
             if sent > MAX_ANSWERED {
                 let says = format!("the answer has more than {MAX_ANSWERED} bytes");
@@ -43,7 +43,7 @@ impl Connection<'_> {
                     return Err(used_up(excess).rule(policy.origins.of("restore")));
                 }
             }
-            Ok(out.write_all(piece).and_then(|()| out.flush()).is_ok())
+            Ok(child::hand_on(&out, piece, until))
         });
         enter(sent, true);
         let end = match answered {
