@@ -40,6 +40,9 @@ pub(crate) fn answer(directory: &Path, client: &ClientName, is_administrators: b
     process::close_inherited();
     process::no_core();
     process::many_files();
+    if !is_administrators {
+        process::stand_back();
+    }
     match answered(directory, client, is_administrators, words) {
         Ok(exit) => exit,
         Err(reason) => say(&reason),
