@@ -228,7 +228,7 @@ pub fn list(transfer: &Transfer, policy: &Policy, history: &History<'_>, places:
 /// The newest snapshots, those above them behind them, and `current`.
 fn entries(history: &History<'_>) -> Vec<(String, i64)> {
     let mut all: Vec<&SnapshotName> = history.snapshots.iter().map(|Candidate { name, .. }| name).collect();
-    all.sort_by(|a, b| b.at.cmp(&a.at));
+    all.sort_by_key(|name| std::cmp::Reverse(name.at));
     all.truncate(MAX_LISTED);
     let entry = |name: &SnapshotName| (name.to_string(), name.at.timestamp());
     let mut entries: Vec<(String, i64)> = all.iter().map(|name| entry(name)).collect();
