@@ -21,6 +21,7 @@ mod owners;
 mod publishing;
 mod pushes;
 mod refusals;
+mod restores;
 mod site;
 mod starts;
 mod status;
@@ -35,7 +36,8 @@ use nix::time::{ClockId, clock_gettime};
 use site::Gate;
 
 /// What may be asked for alone.
-const PARTS: [&str; 8] = ["--refusals", "--starts", "--first-pushes", "--pushes", "--publishing", "--memory", "--owners", "--status"];
+const PARTS: [&str; 9] =
+    ["--restores", "--refusals", "--starts", "--first-pushes", "--pushes", "--publishing", "--memory", "--owners", "--status"];
 
 fn main() {
     let words: Vec<String> = std::env::args().collect();
@@ -59,6 +61,9 @@ fn main() {
     }
     if only("--pushes") {
         pushes::unchanged(root.path(), files);
+    }
+    if only("--restores") {
+        restores::restores(root.path(), files);
     }
     if only("--publishing") {
         publishing::publishing(root.path(), files);

@@ -20,10 +20,7 @@ use crate::terms::{Reason, SnapshotName};
 /// When they cannot be listed.
 pub fn candidates(repository: &Repository, policy: &Policy) -> Result<Vec<Candidate>, Reason> {
     let names = repository.names(&policy.names)?;
-    let partial: Vec<String> = ledger::read(&repository.ledger())
-        .iter()
-        .filter_map(|event| event.push().filter(|push| push.partial).and_then(|push| push.snapshot.clone()))
-        .collect();
+    let partial = ledger::partial(&repository.ledger());
     Ok(names.into_iter().map(|name| Candidate { partial: partial.iter().any(|one| one == name.as_str()), name }).collect())
 }
 

@@ -6,6 +6,7 @@ mod beside;
 mod pulls;
 mod round;
 mod rules;
+mod server;
 
 use std::fs;
 use std::path::PathBuf;

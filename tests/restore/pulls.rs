@@ -198,3 +198,20 @@ fn what_is_wrong_with_a_path_is_said_and_recorded_and_changes_nothing() {
     gate.set_clock(old);
     refused("backup:@1d/file", "snapshot");
 }
+
+#[test]
+fn every_command_of_the_manual_works() {
+    let gate = gate();
+    nights(&gate);
+    let manual = fs::read_to_string(support::root().join("docs/restore.md")).unwrap();
+    let commands: Vec<_> = manual.lines().filter_map(|line| line.strip_prefix("    rsync ")).collect();
+    assert!(commands.len() >= 6, "{commands:?}");
+    for command in commands {
+        let words: Vec<_> = command.split(' ').collect();
+        run(gate.rsync_command(&words, "").current_dir(target(&gate))).exits(0);
+    }
+    let got = target(&gate);
+    for name in ["passwd", "etc/passwd", "all/etc/passwd"] {
+        assert!(got.join(name).is_file(), "{name}");
+    }
+}

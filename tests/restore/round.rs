@@ -21,7 +21,7 @@ fn set_time(path: &Path, seconds: i64, nanoseconds: i64) {
 }
 
 /// A tree with everything that a file can have.
-fn fill(source: &Path, owners: bool) {
+pub(crate) fn fill(source: &Path, owners: bool) {
     fs::create_dir_all(source.join("dir/empty")).unwrap();
     fs::write(source.join("plain"), "content").unwrap();
     fs::write(source.join(OsStr::from_bytes(b"8-bit \xe9\xff\n name")), "x").unwrap();
@@ -54,7 +54,7 @@ fn fill(source: &Path, owners: bool) {
 }
 
 /// Everything that can be told of each file.
-fn told(root: &Path, owners: bool) -> BTreeMap<Vec<u8>, String> {
+pub(crate) fn told(root: &Path, owners: bool) -> BTreeMap<Vec<u8>, String> {
     let mut all = BTreeMap::new();
     let mut left = vec![root.to_path_buf()];
     let mut inodes: BTreeMap<u64, Vec<u8>> = BTreeMap::new();

@@ -110,6 +110,17 @@ pub fn has(path: &Path, id: &str) -> bool {
     text.split(|byte| *byte == b'\n').any(|line| serde_json::from_slice(line).is_ok_and(|Named { id: other }| other == id))
 }
 
+/// The snapshots of which the ledger says that they are partial, by its text alone: a reader of all
+/// events would be the larger part of a pull. In a line's strings every quote has a backslash before
+/// it, so nothing that a client said looks so.
+#[must_use]
+pub fn partial(path: &Path) -> Vec<String> {
+    let text = tail(path, MAX_LEDGER_TAIL).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines = text.lines().filter(|line| line.contains(r#""partial":true"#));
+    lines.filter_map(|line| Some(line.split_once(r#""snapshot":""#)?.1.split_once('"')?.0.to_owned())).collect()
+}
+
 /// The last bytes of a file.
 fn tail(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     // Root reads what an account may have put there.

@@ -306,3 +306,72 @@ pub fn failed(ended: Ended) -> Option<Reason> {
     let reason = Reason::new(Code::Interrupted, says).hint("pull again: what is there already does not travel twice").detail(detail);
     Some(if passing { reason.passing() } else { reason })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::rsync::command::{Command, parse};
+    use crate::terms::{NamePattern, Original, Zone};
+
+    fn snapshots(pattern: &str, times: &[&str]) -> Vec<Candidate> {
+        let pattern = NamePattern::new(pattern).unwrap();
+        times.iter().map(|at| Candidate { name: pattern.name_at(at.parse().unwrap()), partial: false }).collect()
+    }
+
+    const NIGHTS: [&str; 3] = ["2026-11-18T02:00:00Z", "2026-11-19T02:00:00Z", "2026-11-20T02:00:00Z"];
+
+    fn asked(pattern: &str, line: &str) -> Result<(Vec<(String, String)>, usize), Code> {
+        let (all, zone) = (snapshots(pattern, &NIGHTS), Zone::utc());
+        let history = History {
+            snapshots: &all,
+            current: all.last().map(|one| &one.name),
+            now: "2026-11-20T12:00:00Z".parse().unwrap(),
+            zone: &zone,
+        };
+        let line = format!("rsync --server --sender -r . {line}");
+        let Ok(Command::Restore(restore)) = parse(&Original::Command(line.into_bytes())) else { panic!("no pull") };
+        match ask(&restore.transfer.unwrap(), &history).map_err(|reason| reason.code)? {
+            Asks::List(_) => Ok((Vec::new(), 0)),
+            Asks::Files(files) => {
+                let named = files.snapshots.iter().map(|named| (named.word.clone(), named.snapshot.to_string()));
+                Ok((named.collect(), files.paths.len()))
+            }
+        }
+    }
+
+    #[test]
+    fn each_path_begins_with_its_snapshot_and_one_word_is_one() {
+        let (one, two) = ("2026-11-19T02-00-00Z".to_owned(), "2026-11-20T02-00-00Z".to_owned());
+        let expected = vec![("@1d".to_owned(), one.clone()), ("current".to_owned(), two.clone())];
+        assert_eq!(asked(NamePattern::DEFAULT, "@1d/a current/b @1d/*.c /@1d/./d"), Ok((expected, 4)));
+        assert_eq!(asked(NamePattern::DEFAULT, "2026-11-19/x"), Ok((vec![("2026-11-19".to_owned(), one)], 1)));
+        for list in ["", ".", "/"] {
+            assert_eq!(asked(NamePattern::DEFAULT, list), Ok((Vec::new(), 0)), "{list}");
+        }
+        assert_eq!(asked("%Y/%m%d/%H%M", "2026/"), Ok((Vec::new(), 0)));
+        let deep = asked("%Y/%m%d/%H%M", "2026/1119/0200/etc").unwrap();
+        assert_eq!(deep.0, [("2026/1119/0200".to_owned(), "2026/1119/0200".to_owned())]);
+    }
+
+    #[test]
+    fn what_names_no_snapshot_or_too_many_is_refused() {
+        for line in ["*/x", "20*/x", "nothing", "2026-11", "@9d/x", "current/x .", "@never/x"] {
+            assert_eq!(asked(NamePattern::DEFAULT, line), Err(Code::Snapshot), "{line}");
+        }
+        assert_eq!(asked("%Y/%m%d/%H%M", "2026/1*/x"), Err(Code::Snapshot));
+        assert_eq!(asked("%Y/%m%d/%H%M", "2026/1119/02/a 2026/1119/0200/a").map(|(named, _)| named.len()), Ok(2));
+        let many: Vec<_> = (0..=MAX_PULLED).map(|number| format!("@{number}h/x")).collect();
+        assert_eq!(asked(NamePattern::DEFAULT, &many.join(" ")), Err(Code::TooLong));
+    }
+
+    #[test]
+    fn a_list_has_every_level_with_the_time_of_its_newest() {
+        let (all, zone) = (snapshots("%Y/%m%d/%H%M", &NIGHTS), Zone::utc());
+        let history = History { snapshots: &all, current: Some(&all[0].name), now: "2026-11-20T12:00:00Z".parse().unwrap(), zone: &zone };
+        let entries = entries(&history);
+        let names: Vec<_> = entries.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["2026/1120/0200", "2026/1119/0200", "2026/1118/0200", "current", "2026/1120", "2026/1119", "2026/1118", "2026"]);
+        let at = |name: &str| entries.iter().find(|(other, _)| other == name).unwrap().1;
+        assert_eq!((at("2026"), at("2026/1118"), at("current")), (at("2026/1120/0200"), at("2026/1118/0200"), at("2026/1118/0200")));
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::terms::text::printable_path;
 use crate::terms::{Origin, Verb};
 
-use super::{KeepOwners, PartialPushes, Policy, Source};
+use super::{KeepOwners, PartialPushes, Policy, Restore, Source};
 use crate::decide::rsync::options::{self, Row, Rule, Runs};
 
 /// A finding of `check`.
@@ -69,6 +69,10 @@ pub fn one(policy: &Policy) -> Vec<Finding> {
         let help =
             "nothing, if the client pushes the whole; otherwise add prepare and complete to `verbs:`, or say `partial_pushes: merge`";
         found.push(Finding::note(policy.origins.of("partial_pushes"), message, help));
+    }
+    if policy.restore != Restore::default() && !has(Verb::Restore) {
+        let message = "`restore:` has rules, and `restore` is not among the verbs: nothing can be pulled";
+        found.push(Finding::note(policy.origins.of("restore"), message, "add restore to `verbs:`, or remove them"));
     }
     found.extend(options(policy));
     let keys = policy.keys.as_deref().unwrap_or_default();

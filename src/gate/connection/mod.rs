@@ -174,8 +174,8 @@ fn place(
         Some(mapping) => {
             // The waiting process is in the namespace already. Without a push another has to be
             // there for a moment; with `-s` that one becomes rsync.
-            let process =
-                waiting.map_or_else(|| sandbox::begin(sandbox::usual(Begins::Push), Some(inherited)), Ok).map_err(NotStarted::what);
+            let begins = if command.as_ref().is_ok_and(Command::pulls) { Begins::Pull } else { Begins::Push };
+            let process = waiting.map_or_else(|| sandbox::begin(sandbox::usual(begins), Some(inherited)), Ok).map_err(NotStarted::what);
             match process.and_then(|process| child::begin_namespace(process, mapping)) {
                 Ok(begun) => Place::Mapped(begun),
                 Err(what) => Place::Nowhere(owners::unmapped(&what)),

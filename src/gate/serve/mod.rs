@@ -27,7 +27,7 @@ pub(super) fn perform(connection: &Connection<'_>, permit: &Permit, standby: Opt
         Command::Push(push) => connection.push(push, permit.closing(), standby),
         Command::Browse => connection.browse(),
         Command::Restore(restore) => match &restore.transfer {
-            Ok(transfer) => connection.restore(transfer, standby),
+            Ok(transfer) => connection.restore(transfer, standby).map_err(restore::sends_nothing),
             // No verdict allows it; this guards against a mistake in one.
             Err(_) => Err(incomplete()),
         },

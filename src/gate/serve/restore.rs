@@ -21,7 +21,7 @@ use crate::decide::rsync::transfer::Transfer;
 use crate::decide::sandbox::namespaces::{self, Lack};
 use crate::decide::sandbox::spec::{Confinement, Limits};
 use crate::terms::limits::MAX_REPORTED;
-use crate::terms::{Bytes, Code, Excess, Jail, Outcome, Reason, RestoreFacts};
+use crate::terms::{Bytes, Code, Excess, Ground, Jail, Outcome, Reason, Resource, RestoreFacts};
 
 /// One pull whose snapshots are known.
 struct Pull<'a> {
@@ -198,17 +198,30 @@ impl Sent<'_> {
             }
             book.excess(now, self.rules.bytes)
         });
-        match entered {
-            Ok(excess) => {
+        match (entered, self.rules.bytes) {
+            (Ok(_), Some(limit)) if self.known.is_none() && !at_the_end => {
+                // What nobody can count has no limit.
+                let detail =
+                    "the kernel does not say what rsync writes (`/proc/PID/io`), so that `restore: {limits: {bytes: …}}` cannot hold";
+                self.broken = Some(Reason::of_the_server(Code::Internal, detail));
+                Some(all(limit, limit))
+            }
+            (Ok(excess), _) => {
                 self.entered = self.entered.saturating_add(more);
                 excess
             }
-            Err(reason) => {
+            // On a full disk this pull alone still ends at the limit.
+            (Err(reason), limit) => {
                 self.broken = Some(reason);
-                None
+                limit.filter(|limit| self.known >= Some(*limit)).map(|limit| all(limit, self.known.unwrap_or_default()))
             }
         }
     }
+}
+
+/// That so much was sent where there is this limit.
+fn all(limit: u64, found: u64) -> Excess {
+    Excess { ground: Ground::Restore, resource: Resource::Bytes, limit, found }
 }
 
 /// Keeps the snapshots from being removed.
@@ -218,6 +231,11 @@ fn kept(repository: &Repository, asks: &Asks<'_>) -> Result<Vec<fs::File>, Reaso
         Asks::Files(files) => &files.snapshots,
     };
     named.iter().map(|named| repository.keep_for_reading(named.snapshot).map_err(|_| pull::is_going(named.snapshot))).collect()
+}
+
+/// A fault of the server's in the words of a pull.
+pub(super) fn sends_nothing(reason: Reason) -> Reason {
+    if reason.of_server { Reason { says: "the server cannot send anything right now".to_owned(), ..reason } } else { reason }
 }
 
 /// The reason where a client was sent all that it may be.

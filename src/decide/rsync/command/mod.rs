@@ -137,6 +137,11 @@ impl Command {
         self.verb().row().touches_trees
     }
 
+    /// Whether it is a pull.
+    pub fn pulls(&self) -> bool {
+        self.verb() == Verb::Restore
+    }
+
     /// Whether it has to do with files that are a client's, so that their owners matter.
     pub fn meets_owners(&self) -> bool {
         self.touches_trees() || self.verb().row().reads_trees

@@ -182,6 +182,13 @@ fn in_vain(visit: Visit<'_>) -> String {
         (Outcome::Unpublished, Some(Verb::Complete)) => {
             format!("Look into it: {who} said `complete`, and what it had pushed was not published.")
         }
+        (Outcome::Failed, _) if visit.restore.is_some() && visit.code() == Some(Code::Limit) => {
+            format!("Look into it: {who} was sent as much in a day as it may be, and its restore was ended. Nothing was changed.")
+        }
+        (Outcome::Failed, _) if visit.restore.is_some() && visit.passing => {
+            format!("No need to act if it comes again by itself: a restore of {who} did not end well. Nothing was changed.")
+        }
+        (Outcome::Failed, Some(Verb::Restore)) => format!("Look into it: a restore of {who} failed. Nothing was changed."),
         (Outcome::Failed, _) if visit.passing => {
             filled("No need to act if it comes again by itself: {what} of {who} failed. No snapshot was made.", visit)
         }

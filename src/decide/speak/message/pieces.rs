@@ -4,7 +4,7 @@ use std::fmt::{Display, Write as _};
 
 use super::numbers::{duration, moment, number};
 use crate::terms::verb::ASKED;
-use crate::terms::{ClientName, Event, FailedHook, Outcome, Part, PushFacts, Reason, Verb, Visit};
+use crate::terms::{Bytes, ClientName, Event, FailedHook, Outcome, Part, PushFacts, Reason, RestoreFacts, Verb, Visit};
 
 /// A first line out of one of the tables, about this connection.
 pub(super) fn filled(template: &str, visit: Visit<'_>) -> String {
@@ -30,6 +30,13 @@ pub(super) fn facts(out: &mut String, visit: Visit<'_>) {
     row(out, "Key:", [keys(visit)]);
     row(out, "Tried:", [tried(visit)]);
     row(out, "Exit:", [visit.exit]);
+    if let Some(RestoreFacts { snapshots, paths, other_paths, sent_bytes, day_bytes, .. }) = visit.restore {
+        row(out, "Read:", Some(snapshots.join(", ")).filter(|snapshots| !snapshots.is_empty()));
+        let more = (*other_paths > 0).then(|| format!("and {other_paths} more"));
+        row(out, "Paths:", Some(paths.iter().cloned().chain(more).collect::<Vec<_>>().join(", ")).filter(|paths| !paths.is_empty()));
+        let day = day_bytes.map(|day| format!(" ({} within 24 hours)", Bytes(day))).unwrap_or_default();
+        row(out, "Sent:", sent_bytes.map(|sent| format!("{}{day}", Bytes(sent))));
+    }
     row(out, "Newest:", &visit.newest);
     row(out, "Jail:", visit.jail.says());
 }
