@@ -65,6 +65,7 @@ impl Leader {
         mut attend: Option<Box<dyn Attend + '_>>,
     ) -> std::io::Result<Ended> {
         let begun = Instant::now();
+        meter.iter_mut().for_each(|meter| meter.begin(self.pid));
         let mut activity = patience.idle.map(|idle| Activity::new(self.pid, idle.limit));
         let mut look_at_idle = activity.as_ref().map(Activity::pause);
         let mut look_at_meter = meter.as_ref().map(|meter| meter.pause(Duration::ZERO));
