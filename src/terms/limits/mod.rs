@@ -2,7 +2,6 @@
 
 mod anomaly;
 mod check;
-mod drill;
 mod mail;
 mod past;
 mod snapshots;
@@ -13,7 +12,6 @@ use std::time::Duration;
 
 pub use anomaly::*;
 pub use check::*;
-pub use drill::*;
 pub use mail::*;
 pub use past::*;
 pub use snapshots::*;

@@ -14,9 +14,9 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag};
 
-use super::attributes;
-use super::find::directory;
-use super::tree::{c_string, kind, stat};
+use crate::act::store::attributes;
+use crate::act::store::find::directory;
+use crate::act::store::tree::{c_string, kind, stat};
 use crate::terms::limits::MAX_REPORTED_SNAPSHOTS;
 use crate::terms::text::printable_path;
 
