@@ -261,7 +261,7 @@ fn run(
 ) -> Run {
     let view = places.confinement == Confinement::View;
     // What the policy has changed on the way in is changed back.
-    let munge = policy.options.forced().any(|row| row.long.contains(&"--munge-links"));
+    let munge = policy.options.munges();
     let flags = Flags { munge, ..Flags::default() };
     let keeps = if view { Keeps::Kernel } else { Keeps::Walk(&places.snapshots) };
     let argv: Vec<OsString> =

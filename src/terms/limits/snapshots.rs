@@ -100,3 +100,12 @@ pub const MAX_DAILY: u64 = 4096;
 
 /// How often a pull is looked at whose client may be sent only so much.
 pub const SENT_LOOK: Duration = Duration::from_millis(500);
+
+/// Files in the places that a policy names under `drill:`, and in a sample.
+pub const MAX_DRILLED: usize = 100_000;
+
+/// Places that it may name.
+pub const MAX_DRILL_PLACES: usize = 1000;
+
+/// Bytes of a line that the rsync of `snapgate restore` says.
+pub const MAX_SAID: usize = 4096;
