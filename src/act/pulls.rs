@@ -20,8 +20,8 @@ use crate::terms::{Reason, SnapshotName};
 /// When they cannot be listed.
 pub fn candidates(repository: &Repository, policy: &Policy) -> Result<Vec<Candidate>, Reason> {
     let names = repository.names(&policy.names)?;
-    let partial = ledger::partial(&repository.ledger());
-    Ok(names.into_iter().map(|name| Candidate { partial: partial.iter().any(|one| one == name.as_str()), name }).collect())
+    let partial = ledger::partial(&repository.ledger(), &repository.partial_note());
+    Ok(names.into_iter().map(|name| Candidate { partial: partial.contains(name.as_str()), name }).collect())
 }
 
 /// What `current` leads to.

@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::act::record::ledger;
 use crate::act::store::Repository;
+use crate::decide::speak::message::samples;
 use crate::terms::Code;
 use crate::terms::limits::REAP_LIMIT;
 
@@ -341,6 +343,32 @@ fn what_cannot_be_read_is_not_taken_for_nothing() {
     assert!(opened.history().is_err() && opened.pushes().is_err());
     let gate = Repository::at(&place.root());
     assert!(gate.is_held("2026/1121/0300") && gate.history().is_err());
+}
+
+#[test]
+fn what_is_partial_is_known_also_after_its_ledger_was_set_aside() {
+    let place = Place::with(&["2026/1121/0300", "2026/1122/0300", "2026/1123/0300"]);
+    let tell = |id: &str, at: &str, snapshot: &str, partial: bool| {
+        let mut event = crate::terms::Event { id: id.to_owned(), at: at.parse().unwrap(), ..samples::published() };
+        let crate::terms::Body::Push(push) = &mut event.body else { panic!("no push") };
+        (push.facts.snapshot, push.facts.partial) = (Some(snapshot.to_owned()), partial);
+        ledger::append(&place.state("ledger.jsonl"), &event).unwrap();
+    };
+    let partial = || ledger::partial(&place.state("ledger.jsonl"), &place.state("partial")).into_iter().collect::<Vec<_>>();
+    tell("1", "2026-11-21T03:00:00Z", "2026/1121/0300", true);
+    tell("2", "2026-11-22T03:00:00Z", "2026/1122/0300", true);
+    tell("3", "2026-11-23T03:00:00Z", "2026/1120/0300", true);
+    // What stays in the next ledger is no more than its last lines.
+    for number in 4..200 {
+        tell(&number.to_string(), "2026-11-23T03:00:00Z", "2026/1123/0300", false);
+    }
+    let opened = place.open();
+    opened.note_partial(|name| opened.has(name)).unwrap();
+    opened.ledgers().rotate("2026-12-01T00:05:00Z".parse().unwrap()).unwrap();
+    assert!(!fs::read_to_string(place.state("ledger.jsonl")).unwrap().contains("2026/1121/0300"));
+    assert_eq!(partial(), ["2026/1121/0300", "2026/1122/0300"], "one that is gone is forgotten");
+    tell("200", "2026-12-01T03:00:00Z", "2026/1122/0300", false);
+    assert_eq!(partial(), ["2026/1121/0300"], "that name was given again");
 }
 
 #[test]
