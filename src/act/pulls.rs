@@ -1,6 +1,7 @@
 //! What a pull of snapshots rests on: which there are, and where its paths lead in them.
 
 use std::fs;
+use std::io;
 
 use crate::act::beneath::{Found, Root, Seen};
 use crate::act::record::ledger;
@@ -50,7 +51,9 @@ pub fn plan(
     };
     let mut roots = Vec::new();
     for Named { word, snapshot } in &files.snapshots {
-        let root = Root::open(snapshot.below(&places.snapshots).as_os_str())?;
+        let path = snapshot.below(&places.snapshots);
+        let is_gone = || fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        let root = Root::open(path.as_os_str()).map_err(|reason| if is_gone() { pull::is_going(snapshot) } else { reason })?;
         roots.push(if places.confinement == Confinement::View {
             root.seen(Seen { top: cell::SNAPSHOTS.into(), word: word.clone().into_bytes() })
         } else {

@@ -385,6 +385,23 @@ fn whoever_reads_a_snapshot_is_seen() {
 }
 
 #[test]
+fn a_snapshot_that_somebody_has_come_to_read_stays_unless_that_is_forced() {
+    let place = Place::with(&["2026/1121/0300"]);
+    let (opened, name) = (place.open(), place.name("2026/1121/0300"));
+    let held = opened.hold().unwrap();
+    let reading = Repository::at(&place.root()).keep_for_reading(&name).unwrap();
+    let removed = held.remove(&name, moment(), &removal());
+    assert_eq!(removed.unwrap_err().code, Code::Busy);
+    assert_eq!((place.all(), opened.trash().unwrap()), (vec![name.to_string()], vec![]));
+    assert_eq!(fs::read_dir(place.state("trash")).unwrap().count(), 0, "no note of it is left");
+    held.remove_from_readers(&name, moment(), &removal()).unwrap();
+    drop(held);
+    assert!(place.all().is_empty() && place.reap().snapshots == 0, "the reaper waits for who reads");
+    drop(reading);
+    assert_eq!(place.reap().snapshots, 1);
+}
+
+#[test]
 fn what_is_mounted_elsewhere_or_no_snapshot_is_no_snapshot() {
     let place = Place::with(&["2026/1121/0300"]);
     for foreign in ["lost+found", "2026/notes", "old/one/two/three"] {
