@@ -112,7 +112,7 @@ impl<'a> Pull<'a> {
     fn run(&self, standby: Option<Standby>, kept: Option<&fs::File>, sent: &mut Sent<'_>) -> Result<Ended, Reason> {
         let Self { connection, repository, transfer, .. } = self;
         let version = child::version(&connection.site.rsync, Some(&repository.version_cache()))?;
-        let mut confinement = pull::confinement(transfer, connection.site.jail, connection.policy, connection.owners);
+        let mut confinement = pull::confinement(transfer, &self.asks, connection.site.jail, connection.policy, connection.owners);
         let mut standby = standby.filter(|_| confinement == Confinement::View);
         let mut looked_again = false;
         loop {
