@@ -79,11 +79,12 @@ fn looked_up(transfer: &Transfer, files: &Files<'_>, roots: &mut [Root]) -> Resu
     let mut all = true;
     for Inside { snapshot, place } in &files.paths {
         let (Some(root), Some(named)) = (roots.get_mut(*snapshot), files.snapshots.get(*snapshot)) else { continue };
-        match root.missing(place) {
+        let expanded = root.expand(place)?;
+        match root.missing(place, &expanded) {
             Some(there) => missing = missing.or_else(|| Some(pull::not_there(named.snapshot, place, there))),
             None => all = false,
         }
-        paths.extend(root.stands_for(place, transfer.relative, &mut found)?);
+        paths.extend(root.stands_for(place, expanded, transfer.relative, &mut found)?);
     }
     match missing {
         Some(reason) if all && !transfer.forgives => Err(reason),
