@@ -13,7 +13,8 @@ use crate::decide::push::plan::Run;
 use crate::decide::rsync::transfer::{Spot, Transfer};
 use crate::decide::sandbox::spec::Confinement;
 use crate::terms::limits::MAX_SNAPSHOT_NAME;
-use crate::terms::{Reason, SnapshotName};
+use crate::terms::text::os_words;
+use crate::terms::{Code, Reason, SnapshotName};
 
 /// The client's snapshots.
 ///
@@ -31,6 +32,16 @@ pub fn current(repository: &Repository, policy: &Policy) -> Option<SnapshotName>
     let target = fs::read_link(repository.current()).ok()?;
     let name = target.strip_prefix("snapshots").ok()?.to_str().filter(|name| name.len() <= MAX_SNAPSHOT_NAME)?;
     policy.names.read(name)
+}
+
+/// The reason where a snapshot cannot be held while it is read.
+#[must_use]
+pub fn not_held(snapshot: &SnapshotName, error: &io::Error) -> Reason {
+    match error.kind() {
+        io::ErrorKind::NotFound => pull::is_going(snapshot),
+        io::ErrorKind::PermissionDenied => pull::is_shut(snapshot),
+        _ => Reason::of_the_server(Code::Store, format!("holding {snapshot}: {}", os_words(error))),
+    }
 }
 
 /// Looks up every path. What it holds is open as long as the roots are there.
@@ -89,5 +100,22 @@ fn looked_up(transfer: &Transfer, files: &Files<'_>, roots: &mut [Root]) -> Resu
     match missing {
         Some(reason) if all && !transfer.forgives => Err(reason),
         _ => Ok(paths),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terms::NamePattern;
+
+    #[test]
+    fn only_a_snapshot_that_is_gone_is_called_so() {
+        let name = NamePattern::default().name_at("2026-11-20T02:00:00Z".parse().unwrap());
+        let said = |kind: io::ErrorKind| not_held(&name, &kind.into());
+        let (gone, shut, broken) =
+            (said(io::ErrorKind::NotFound), said(io::ErrorKind::PermissionDenied), said(io::ErrorKind::NotADirectory));
+        assert!(gone.says.contains("being removed"), "{gone:?}");
+        assert!(shut.says.contains("shuts out its owner") && shut.code == Code::Snapshot && !shut.of_server, "{shut:?}");
+        assert!(broken.of_server && broken.code == Code::Store && !broken.detail.contains("removed"), "{broken:?}");
     }
 }

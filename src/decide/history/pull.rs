@@ -157,6 +157,14 @@ pub fn is_going(snapshot: &SnapshotName) -> Reason {
     Reason::new(Code::Snapshot, format!("`{snapshot}` is being removed")).only_client("choose another one: rsync host: lists them")
 }
 
+/// The reason where a snapshot's directory has a mode, which its client chose, that shuts out the
+/// account.
+pub fn is_shut(snapshot: &SnapshotName) -> Reason {
+    Reason::new(Code::Snapshot, format!("`{snapshot}` cannot be read: its directory was pushed with a mode that shuts out its owner"))
+        .hint("choose another one, or ask the administrator of the server to open it")
+        .remedy("give its owner the right to read it: chmod u+rx")
+}
+
 /// The reason where nothing that was asked for is there. `there` is how many of the path's names
 /// are.
 pub fn not_there(snapshot: &SnapshotName, place: &Place, there: usize) -> Reason {

@@ -230,7 +230,7 @@ fn kept(repository: &Repository, asks: &Asks<'_>) -> Result<Vec<fs::File>, Reaso
         Asks::List(_) => &[][..],
         Asks::Files(files) => &files.snapshots,
     };
-    named.iter().map(|named| repository.keep_for_reading(named.snapshot).map_err(|_| pull::is_going(named.snapshot))).collect()
+    named.iter().map(|named| repository.keep_for_reading(named.snapshot).map_err(|error| pulls::not_held(named.snapshot, &error))).collect()
 }
 
 /// A fault of the server's in the words of a pull.
