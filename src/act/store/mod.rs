@@ -281,6 +281,8 @@ macro_rules! in_state {
 in_state! {
     /// The ledger.
     pub ledger = "ledger.jsonl"
+    /// Which snapshots are partial, by the ledgers that were set aside.
+    pub partial_note = "partial"
     /// Where the version of rsync is remembered.
     pub version_cache = "rsync.json"
     logs = "logs"

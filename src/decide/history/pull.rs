@@ -157,6 +157,14 @@ pub fn is_going(snapshot: &SnapshotName) -> Reason {
     Reason::new(Code::Snapshot, format!("`{snapshot}` is being removed")).only_client("choose another one: rsync host: lists them")
 }
 
+/// The reason where a snapshot's directory has a mode, which its client chose, that shuts out the
+/// account.
+pub fn is_shut(snapshot: &SnapshotName) -> Reason {
+    Reason::new(Code::Snapshot, format!("`{snapshot}` cannot be read: its directory was pushed with a mode that shuts out its owner"))
+        .hint("choose another one, or ask the administrator of the server to open it")
+        .remedy("give its owner the right to read it: chmod u+rx")
+}
+
 /// The reason where nothing that was asked for is there. `there` is how many of the path's names
 /// are.
 pub fn not_there(snapshot: &SnapshotName, place: &Place, there: usize) -> Reason {
@@ -171,11 +179,12 @@ pub fn not_there(snapshot: &SnapshotName, place: &Place, there: usize) -> Reason
 }
 
 /// What holds the rsync of a pull, as far as the kernel can. Access lists of others have no ids
-/// where an account is alone.
-pub fn confinement(transfer: &Transfer, jail: bool, policy: &Policy, owners: &Owners) -> Confinement {
+/// where an account is alone. What lists snapshots meets none.
+pub fn confinement(transfer: &Transfer, asks: &Asks<'_>, jail: bool, policy: &Policy, owners: &Owners) -> Confinement {
     let lists = || options::by_long("--acls").is_some_and(|row| policy.options.allows(row));
     match jail {
         false => Confinement::None,
+        true if matches!(asks, Asks::List(_)) => Confinement::View,
         true if transfer.lists && *owners == Owners::Account && lists() => Confinement::Jail,
         true => Confinement::View,
     }
@@ -310,6 +319,7 @@ pub fn failed(ended: Ended) -> Option<Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::policy::{read_policy, read_site};
     use crate::decide::rsync::command::{Command, parse};
     use crate::terms::{NamePattern, Original, Zone};
 
@@ -362,6 +372,21 @@ mod tests {
         assert_eq!(asked("%Y/%m%d/%H%M", "2026/1119/02/a 2026/1119/0200/a").map(|(named, _)| named.len()), Ok(2));
         let many: Vec<_> = (0..=MAX_PULLED).map(|number| format!("@{number}h/x")).collect();
         assert_eq!(asked(NamePattern::DEFAULT, &many.join(" ")), Err(Code::TooLong));
+    }
+
+    #[test]
+    fn whatever_a_client_asks_for_with_it_a_list_is_made_in_a_view() {
+        let site = read_site(Path::new("/s.yaml"), b"store: /s\n").unwrap();
+        let text = b"report: never\noptions: { allow: [acls] }\n";
+        let policy = read_policy(Path::new("/c.yaml"), text, &"c".parse().unwrap(), &site).unwrap();
+        let line = b"rsync --server --sender -rA . ".to_vec();
+        let Ok(Command::Restore(restore)) = parse(&Original::Command(line)) else { panic!("no pull") };
+        let transfer = restore.transfer.unwrap();
+        let held = |asks: &Asks<'_>| confinement(&transfer, asks, true, &policy, &Owners::Account);
+        assert!(transfer.lists);
+        assert_eq!(held(&Asks::List(Place::default())), Confinement::View);
+        let files = Files { snapshots: Vec::new(), paths: Vec::new(), lists: Vec::new() };
+        assert_eq!(held(&Asks::Files(files)), Confinement::Jail);
     }
 
     #[test]

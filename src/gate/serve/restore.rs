@@ -112,7 +112,7 @@ impl<'a> Pull<'a> {
     fn run(&self, standby: Option<Standby>, kept: Option<&fs::File>, sent: &mut Sent<'_>) -> Result<Ended, Reason> {
         let Self { connection, repository, transfer, .. } = self;
         let version = child::version(&connection.site.rsync, Some(&repository.version_cache()))?;
-        let mut confinement = pull::confinement(transfer, connection.site.jail, connection.policy, connection.owners);
+        let mut confinement = pull::confinement(transfer, &self.asks, connection.site.jail, connection.policy, connection.owners);
         let mut standby = standby.filter(|_| confinement == Confinement::View);
         let mut looked_again = false;
         loop {
@@ -230,7 +230,7 @@ fn kept(repository: &Repository, asks: &Asks<'_>) -> Result<Vec<fs::File>, Reaso
         Asks::List(_) => &[][..],
         Asks::Files(files) => &files.snapshots,
     };
-    named.iter().map(|named| repository.keep_for_reading(named.snapshot).map_err(|_| pull::is_going(named.snapshot))).collect()
+    named.iter().map(|named| repository.keep_for_reading(named.snapshot).map_err(|error| pulls::not_held(named.snapshot, &error))).collect()
 }
 
 /// A fault of the server's in the words of a pull.
