@@ -121,7 +121,7 @@ fn it_can_be_watched_on_a_terminal_alone() {
     let to = gate.path().join("to");
     let line = format!(
         "{} --config {} restore --client web1 --to {}",
-        support::SNAPGATE.to_string(),
+        support::SNAPGATE,
         gate.path().join("config").display(),
         to.display()
     );

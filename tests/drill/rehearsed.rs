@@ -37,7 +37,7 @@ fn json(gate: &Gate, words: &[&str], status: i32) -> serde_json::Value {
     let all = [&["drill", "--json"], words].concat();
     let ran = says(gate, &all).exits(status);
     let said: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-    said[0].clone()
+    said.get(0).unwrap().clone()
 }
 
 /// Where one restores to.
