@@ -101,6 +101,17 @@ pub fn bound_memory() {
     soft(Resource::RLIMIT_AS, WATCH_MEMORY);
 }
 
+/// Bounds the memory of this process and of what it starts, and lets others go first: at the
+/// processors, and at disks whose scheduler has priorities (ionice(1)). It does what anybody may ask
+/// for at any time.
+pub fn stand_back() {
+    soft(Resource::RLIMIT_AS, READER_MEMORY);
+    let _ = rustix::process::setpriority_process(None, LEAST_PRIORITY);
+}
+
+/// The least that a process can have (setpriority(2)).
+const LEAST_PRIORITY: i32 = 19;
+
 /// Bounds what this process and whatever it becomes or starts may use, for good.
 ///
 /// # Errors

@@ -15,8 +15,10 @@ pub struct VerbRow {
     pub always: bool,
     /// Whether it may change the files of snapshots, or of one in progress.
     pub touches_trees: bool,
-    /// Whether it reads the files of snapshots, by the rules of `restore:`.
+    /// Whether the gate has the files of snapshots read.
     pub reads_trees: bool,
+    /// Whether its client gets what is in snapshots, by the rules of `restore:`.
+    pub gives_back: bool,
     /// Whether a client that uses it is about to back something up.
     pub backs_up: bool,
     /// What was done if it published nothing.
@@ -26,12 +28,27 @@ pub struct VerbRow {
 }
 
 const fn verb(usage: &'static str, answered: &'static str, reported: &'static str) -> VerbRow {
-    VerbRow { usage, by_default: false, always: false, touches_trees: false, reads_trees: false, backs_up: false, answered, reported }
+    VerbRow {
+        usage,
+        by_default: false,
+        always: false,
+        touches_trees: false,
+        reads_trees: false,
+        gives_back: false,
+        backs_up: false,
+        answered,
+        reported,
+    }
 }
 
 /// A verb that works on the files of snapshots.
 const fn works(usage: &'static str, answered: &'static str, reported: &'static str) -> VerbRow {
     VerbRow { touches_trees: true, ..verb(usage, answered, reported) }
+}
+
+/// A verb whose client gets back what it has backed up.
+const fn gives(usage: &'static str, answered: &'static str, reported: &'static str) -> VerbRow {
+    VerbRow { gives_back: true, ..verb(usage, answered, reported) }
 }
 
 table! {
@@ -52,13 +69,13 @@ table! {
         /// Discard the transaction.
         Abort = "abort" => works("ssh HOST abort", "transaction discarded", "discarded its transaction"),
         /// Read snapshots: `current`, a snapshot's name, or @ and a time, such as `@1d`.
-        Restore = "restore" => VerbRow { reads_trees: true, ..verb("rsync -a HOST:@1d/DIR/ DIR/", "restored", "restored files") },
+        Restore = "restore" => VerbRow { reads_trees: true, ..gives("rsync -a HOST:@1d/DIR/ DIR/", "restored", "restored files") },
         /// Look at snapshots with sftp, scp or sshfs.
-        Browse = "browse" => VerbRow { reads_trees: true, ..verb("sftp HOST", "browsed", "looked at snapshots") },
+        Browse = "browse" => VerbRow { reads_trees: true, ..gives("sftp HOST", "browsed", "looked at snapshots") },
         /// List snapshots.
         List = "list" => verb("ssh HOST list", "snapshots listed", ASKED),
         /// Search snapshots and compare them.
-        History = "history" => verb("ssh HOST history FILE", "history told", ASKED),
+        History = "history" => gives("ssh HOST history FILE", "history told", ASKED),
         /// Show the newest snapshot and what is going on.
         Status = "status" => VerbRow { by_default: true, ..verb("ssh HOST status", "status told", ASKED) },
         /// Show who you are and what you may do.

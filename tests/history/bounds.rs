@@ -77,3 +77,38 @@ fn nothing_is_changed_by_a_look_and_a_look_and_a_push_go_on_side_by_side() {
     past.gate.say("ls etc").exits(0);
     past.gate.say("list").exits(0);
 }
+
+#[test]
+fn whoever_reads_an_answer_slowly_keeps_no_snapshot_but_those_that_are_being_read() {
+    use std::io::Read as _;
+    let gate = Gate::with("", POLICY);
+    let source = gate.source("data");
+    fs::create_dir(source.join("d")).unwrap();
+    push(&gate, &source, 2);
+    for number in 0..6000 {
+        fs::write(source.join(format!("d/file-{number:0>100}")), "").unwrap();
+    }
+    push(&gate, &source, 1);
+    push(&gate, &source, 0);
+    let newest = fs::File::open(gate.newest()).unwrap();
+    let stalls = |command: &mut Command, is_clients: bool| {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0; 20_000]).unwrap();
+        // It cannot have come to the newest: more than the pipes hold is to be said before.
+        newest.try_lock().unwrap();
+        newest.unlock().unwrap();
+        // Whoever answers a client has bounds, too, and lets others go first.
+        let below = support::processes::descendants(&[child.id()]);
+        let line = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let answers = below.into_iter().find(|pid| line(pid).contains("answer-history")).unwrap();
+        let (limits, stat) = ["limits", "stat"].map(|file| fs::read_to_string(format!("/proc/{answers}/{file}")).unwrap()).into();
+        let nice = stat.rsplit(')').next().unwrap().split_whitespace().nth(16).unwrap();
+        let memory = limits.lines().find_map(|line| line.strip_prefix("Max address space")).unwrap().split_whitespace().next().unwrap();
+        let is_bounded = (nice, memory) == ("19", snapgate::terms::limits::READER_MEMORY.to_string().as_str());
+        assert_eq!(is_bounded, is_clients, "{nice} {memory}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    };
+    stalls(&mut gate.say_command("history d", ""), true);
+    stalls(&mut gate.snapgate(&["history", "--client", "web1", "d"]), false);
+}

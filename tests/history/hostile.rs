@@ -152,3 +152,14 @@ fn what_a_client_closed_to_its_owner_is_read_all_the_same() {
     run(&mut gate.snapgate(&["cat", "--client", "web1", "d/file"])).exits(0);
     assert_eq!(OsStr::new("x"), OsStr::new(&gate.say("cat d/file").exits(0).stdout));
 }
+
+#[test]
+fn a_path_for_the_administrators_shell_is_no_link() {
+    let gate = gate();
+    plant(&gate, |newest| symlink("/etc/shadow", newest.join("d/link")).unwrap());
+    for words in [&["yesterday", "--client", "web1", "@0d", "d/link"][..], &["yesterday", "--json", "--client", "web1", "@0d", "d/link"]] {
+        let ran = run(&mut gate.snapgate(words)).exits(64);
+        assert!(ran.stdout.is_empty() && ran.stderr.contains("is a symlink"), "{ran:?}");
+    }
+    assert!(run(&mut gate.snapgate(&["yesterday", "--client", "web1", "@0d", "d/file"])).exits(0).stdout.ends_with("/d/file\n"));
+}

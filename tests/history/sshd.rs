@@ -74,3 +74,27 @@ fn where_owners_are_kept_files_that_are_nobody_elses_are_read_with_the_clients_o
     assert!(client.ssh(&["find", "inside"]).exits(0).stdout.contains("closed/inside"));
     assert_eq!(client.ssh(&["list"]).exits(0).stdout.lines().count(), 1);
 }
+
+#[test]
+fn the_rules_of_restores_hold_for_what_history_gives_back() {
+    let server = Setup::new().client_on(0, "web1", "keys: [$KEY]\n").client_on(0, "reader", "keys: [$KEY]\n").start();
+    let (key, reader) = (server.client("web1").fingerprint(), server.client("reader").fingerprint());
+    fs::remove_file(server.config().join("policies/reader.yaml")).unwrap();
+    let limits = "limits: { bytes: 3MiB }, alert_over: 1MiB";
+    let verbs = "verbs: [rsync, list, history]\n";
+    server.policy("web1", &format!("{verbs}keys: [{key}]\nrestore: {{ keys: [{reader}], {limits} }}\n"));
+    let source = server.source("data");
+    fs::write(source.join("large"), vec![b'x'; 2 << 20]).unwrap();
+    server.client("web1").push(&source, &[]).exits(0);
+    // A key that is not listed there reads nothing, and lists snapshots.
+    server.client("web1").ssh(&["cat", "large"]).refused("key", 77);
+    server.client("web1").ssh(&["list"]).exits(0);
+    let client = server.client("reader");
+    assert_eq!(client.ssh(&["cat", "large"]).exits(0).stdout.len(), 2 << 20);
+    let told = server.records().pop().unwrap();
+    let facts = told.restore.unwrap();
+    assert_eq!((facts.sent_bytes, facts.day_bytes), (Some(2 << 20), Some(2 << 20)));
+    assert!(told.warnings.iter().any(|warning| warning.contains("`alert_over:`")), "{:?}", told.warnings);
+    client.ssh(&["cat", "large"]).exits(0);
+    client.ssh(&["cat", "large"]).refused("limit", 77);
+}

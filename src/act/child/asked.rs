@@ -5,13 +5,15 @@
 //! it printable; nothing here believes a word of it.
 
 use std::io::{self, ErrorKind};
-use std::os::fd::AsFd as _;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::libc::PIPE_BUF;
 use nix::poll::{PollFd, PollFlags, poll};
+use nix::unistd::write;
 
 use super::detach::program;
 use super::milliseconds;
@@ -51,8 +53,9 @@ pub enum Answered {
     Failed(Reason),
 }
 
-/// Asks. Each piece of the answer goes to `take`, which says whether it wants more.
-pub fn ask(question: &Question<'_>, take: &mut dyn FnMut(&[u8]) -> Result<bool, Reason>) -> Answered {
+/// Asks. Each piece of the answer goes to `take` with when the time is over; it says whether it
+/// wants more.
+pub fn ask(question: &Question<'_>, take: &mut dyn FnMut(&[u8], Instant) -> Result<bool, Reason>) -> Answered {
     let mut child = match start(question) {
         Ok(child) => child,
         Err(error) => return Answered::Failed(unanswered(format!("starting `snapgate`: {error}"))),
@@ -94,35 +97,41 @@ fn hear(
     mut out: ChildStdout,
     mut err: ChildStderr,
     limit: Duration,
-    take: &mut dyn FnMut(&[u8]) -> Result<bool, Reason>,
+    take: &mut dyn FnMut(&[u8], Instant) -> Result<bool, Reason>,
 ) -> Result<(bool, Vec<u8>), Reason> {
-    let begun = Instant::now();
+    let (until, shown) = (Instant::now() + limit, io::stdout());
     let (mut fault, mut room) = (Vec::new(), vec![0; 64 * 1024]);
     let (mut is_out, mut is_err) = (true, true);
     while is_out || is_err {
-        let left = limit.saturating_sub(begun.elapsed());
+        let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            let says = format!("the answer took longer than {}", humantime::format_duration(limit));
-            return Err(Reason::new(Code::Deadline, says).hint("ask about a part of it"));
+            return Err(over(limit));
         }
         let ready = {
             let mut both = Vec::new();
             both.extend(is_out.then(|| PollFd::new(out.as_fd(), PollFlags::POLLIN)));
             both.extend(is_err.then(|| PollFd::new(err.as_fd(), PollFlags::POLLIN)));
+            // A walk may go on for long without a word, and nobody be there to hear it.
+            both.push(PollFd::new(shown.as_fd(), PollFlags::empty()));
             match poll(&mut both, milliseconds(left)) {
                 Err(Errno::EINTR) | Ok(0) => continue,
                 Err(error) => return Err(unanswered(format!("waiting for `snapgate`: {}", error.desc()))),
                 Ok(_) => {}
             }
             let mut ready = both.iter().map(|end| end.any().unwrap_or(false));
-            [is_out && ready.next().unwrap_or(false), is_err && ready.next().unwrap_or(false)]
+            let mut next = || ready.next().unwrap_or(false);
+            [is_out && next(), is_err && next(), next()]
         };
-        let [from_out, from_err] = ready;
+        let [from_out, from_err, is_gone] = ready;
+        if is_gone {
+            return Ok((false, fault));
+        }
         if from_out {
             let read = piece(&mut out, &mut room)?;
             is_out = read > 0;
-            if is_out && !take(room.get(..read).unwrap_or_default())? {
-                return Ok((false, fault));
+            if is_out && !take(room.get(..read).unwrap_or_default(), until)? {
+                let is_over = Instant::now() >= until;
+                return if is_over { Err(over(limit)) } else { Ok((false, fault)) };
             }
         }
         if from_err {
@@ -143,9 +152,56 @@ fn piece(from: &mut impl io::Read, room: &mut [u8]) -> Result<usize, Reason> {
     }
 }
 
+/// The reason for an answer that nobody waits for any longer.
+fn over(limit: Duration) -> Reason {
+    let says = format!("the answer took longer than {}", humantime::format_duration(limit));
+    Reason::new(Code::Deadline, says).hint("ask about a part of it")
+}
+
+/// Hands a piece of an answer on, and waits no longer for whoever reads it. Returns whether all of
+/// it went.
+pub fn hand_on(to: &impl AsFd, piece: &[u8], until: Instant) -> bool {
+    let mut left = piece;
+    while !left.is_empty() {
+        let ready = {
+            let mut end = [PollFd::new(to.as_fd(), PollFlags::POLLOUT)];
+            poll(&mut end, milliseconds(until.saturating_duration_since(Instant::now())))
+        };
+        match ready {
+            Ok(0) if Instant::now() >= until => return false,
+            Err(Errno::EINTR) | Ok(0) => continue,
+            Err(_) => return false,
+            Ok(_) => {}
+        }
+        // What is ready takes so much without a wait (pipe(7)).
+        let (now, _) = left.split_at(left.len().min(PIPE_BUF));
+        match write(to, now) {
+            Ok(written) => left = left.get(written..).unwrap_or_default(),
+            Err(Errno::EINTR | Errno::EAGAIN) => {}
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
 fn unanswered(detail: String) -> Reason {
     Reason::new(Code::Internal, "the server cannot answer right now")
         .hint("ask the administrator of the server")
         .detail(detail)
         .remedy("see that `snapgate` is beside `snapgate-shell`, and what the kernel's log says")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_a_reader_who_reads_nothing() {
+        let (reader, writer) = io::pipe().unwrap();
+        let begun = Instant::now();
+        assert!(!hand_on(&writer, &vec![b'x'; 1 << 20], begun + Duration::from_millis(200)));
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        drop(reader);
+        assert!(!hand_on(&writer, b"x", Instant::now() + Duration::from_secs(60)));
+    }
 }

@@ -35,7 +35,7 @@ use nix::poll::PollTimeout;
 use crate::decide::push::plan::Run;
 use crate::terms::Excess;
 
-pub use asked::{ANSWER, Answered, FOR_ADMINISTRATOR, Question, ask};
+pub use asked::{ANSWER, Answered, FOR_ADMINISTRATOR, Question, ask, hand_on};
 #[cfg(feature = "admin")]
 pub use errand::{Errand, errand};
 #[cfg(feature = "admin")]

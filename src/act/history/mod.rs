@@ -128,9 +128,15 @@ impl Reader<'_> {
         let names = self.store.names()?;
         let until = self.store.time_of(until)?;
         for name in names.iter().rev().filter(|name| name.at <= until) {
-            let Ok(snapshot) = self.store.snapshot(name.as_str()) else { continue };
-            if snapshot.find(place)?.is_none() {
-                continue;
+            let Some(snapshot) = self.store.still(name.as_str())? else { continue };
+            let Some(found) = snapshot.find(place)? else { continue };
+            // A path of the server's is about to be opened there, and this one leads where the client says.
+            if self.order.is_administrator && found.entry.sort == Sort::Link {
+                let shown = crate::decide::history::said::name(place.to_string().as_bytes());
+                let says = format!("`{shown}` in {} is a symlink: on this server it leads where the client says", name.as_str());
+                return Err(Reason::new(Code::Kind, says)
+                    .hint("`snapgate ls` shows where to, and `snapgate restore` brings it back as a link")
+                    .into());
             }
             let rest = place.below(std::path::Path::new(name.as_str())).into_os_string().into_encoded_bytes();
             let whole = [before, &rest].concat();

@@ -54,7 +54,7 @@ fn in_all(reader: &Reader<'_>, out: &mut Out, wanted: &Pattern) -> Result<usize,
     let mut all: BTreeMap<Vec<u8>, Sighting> = BTreeMap::new();
     for (number, name) in names.iter().enumerate() {
         // It may have been removed meanwhile.
-        let Ok(snapshot) = reader.store.snapshot(name.as_str()) else { continue };
+        let Some(snapshot) = reader.store.still(name.as_str())? else { continue };
         each(reader, out, &snapshot, &mut |_, path, place| {
             if !wanted.matches(path) {
                 return Ok(());

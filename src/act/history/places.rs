@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -66,8 +67,29 @@ impl Store {
     }
 
     pub(super) fn snapshot(&self, name: &str) -> Result<Opened, Stop> {
-        let directory = along(self.snapshots.as_fd(), name.split('/').map(OsStr::new)).map_err(|error| gone(name, &error))?;
-        Ok(Opened { name: name.to_owned(), directory })
+        Ok(self.kept(name).map_err(|error| gone(name, &error))?)
+    }
+
+    /// The same where it may have been removed meanwhile.
+    pub(super) fn still(&self, name: &str) -> Result<Option<Opened>, Stop> {
+        match self.kept(name) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            kept => kept.map(Some).map_err(|error| gone(name, &error).into()),
+        }
+    }
+
+    /// Opens it and keeps it from being removed, no longer than it is open: whoever reads an answer
+    /// slowly must not keep every snapshot from going.
+    fn kept(&self, name: &str) -> io::Result<Opened> {
+        let open = || along(self.snapshots.as_fd(), name.split('/').map(OsStr::new)).map(File::from);
+        let directory = open()?;
+        directory.lock_shared()?;
+        // Whoever had the lock may have moved it to where it is removed.
+        let (there, locked) = (open()?.metadata()?, directory.metadata()?);
+        if (there.dev(), there.ino()) != (locked.dev(), locked.ino()) {
+            return Err(ErrorKind::NotFound.into());
+        }
+        Ok(Opened { name: name.to_owned(), directory: directory.into() })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::terms::{Shares, Usage};
 pub(super) fn usage(reader: &Reader<'_>, out: &mut Out) -> Result<(), Stop> {
     let (mut all, mut more) = (Shares::default(), false);
     for name in reader.store.names()? {
-        let Ok(snapshot) = reader.store.snapshot(name.as_str()) else { continue };
+        let Some(snapshot) = reader.store.still(name.as_str())? else { continue };
         let mut count = Count { alone: Usage::default(), several: Vec::new(), all, out, more: false, closed: false };
         count.add(snapshot.as_fd(), c".")?;
         let walked = walk(snapshot.as_fd(), c".", (), Closed::Left, &mut count);

@@ -20,7 +20,7 @@ pub(super) fn history(reader: &Reader<'_>, out: &mut Out, place: &SubPath, diffs
     let mut ever = false;
     for snapshot in reader.store.names()? {
         // It may have been removed meanwhile.
-        let Ok(opened) = reader.store.snapshot(snapshot.as_str()) else { continue };
+        let Some(opened) = reader.store.still(snapshot.as_str())? else { continue };
         out.look()?;
         let (old, new) = (before.as_ref().map(|before| before.find(place)).transpose()?.flatten(), opened.find(place)?);
         ever |= new.is_some();

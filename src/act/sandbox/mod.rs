@@ -85,7 +85,7 @@ fn close_in(orders: &mut Orders, isolation: Isolation, known: Option<RunsAs>) ->
     }
     sandbox.limits.as_ref().map_or(Ok(()), process::bound)?;
     sandbox.grants.as_deref().map_or(Ok(()), jail::enter).map_err(|reason| no_jail(reason.detail))?;
-    if matches!(isolation.filter, Some(Filter::History | Filter::Browse)) {
+    if matches!(isolation.filter, Some(Filter::History | Filter::Reader | Filter::Browse)) {
         process::give_up_power(users(runs_as, isolation)).map_err(no_jail)?;
     }
     if isolation.asks || isolation.view {

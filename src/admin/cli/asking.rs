@@ -5,13 +5,15 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use super::args::{Of, Order};
 use super::print;
-use crate::act::process;
+use crate::act::{child, process};
 use crate::admin::history::{self, Wanted};
 use crate::decide::history::paint::Style;
 use crate::decide::history::query::{Asked, Word};
+use crate::terms::limits::ASK_TIME;
 use crate::terms::{ClientName, exit};
 
 /// A question as words: of which client, which word, and what stands behind it.
@@ -42,7 +44,7 @@ pub(super) fn ask(directory: &Path, order: Order) -> ExitCode {
         if is_headed && io::stdout().write_all(several.as_bytes()).is_err() {
             return ExitCode::from(exit::CLOSED);
         }
-        let mut show = |piece: &[u8]| io::stdout().write_all(piece).and_then(|()| io::stdout().flush()).is_ok();
+        let mut show = |piece: &[u8]| child::hand_on(&io::stdout(), piece, Instant::now() + ASK_TIME);
         match history::ask(directory, &Wanted { client, asked: &asked, style, is_terminal }, &mut show) {
             Ok(0) => {}
             Ok(exit) => return ExitCode::from(exit),

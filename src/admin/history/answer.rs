@@ -1,10 +1,9 @@
-//! Answers a question for one client, as its account: decides which snapshots are meant, keeps them
-//! from being removed meanwhile, and has them read in a sandbox.
+//! Answers a question for one client, as its account: decides which snapshots are meant, and has
+//! them read in a sandbox. The reader keeps each from being removed for as long as it reads it.
 //!
 //! Standard output is the answer, and standard error one reason if there is none.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -41,6 +40,9 @@ pub(crate) fn answer(directory: &Path, client: &ClientName, is_administrators: b
     process::close_inherited();
     process::no_core();
     process::many_files();
+    if !is_administrators {
+        process::stand_back();
+    }
     match answered(directory, client, is_administrators, words) {
         Ok(exit) => exit,
         Err(reason) => say(&reason),
@@ -118,8 +120,7 @@ impl Asking<'_> {
         if names.is_empty() {
             return Err(none());
         }
-        let (task, read) = self.task(asked, &repository, names)?;
-        let _kept = keep(&repository, &read)?;
+        let task = self.task(asked, &repository, names)?;
         let is_seen = confinement == Confinement::View;
         let order = Order {
             root: if is_seen { "/".into() } else { repository.root().as_os_str().to_owned() },
@@ -141,13 +142,13 @@ impl Asking<'_> {
             besides: Vec::new(),
             limits: Some(Limits { memory: READER_MEMORY, processes: None, file_size: None }),
         };
-        let ended = standby.unlocked(&cell::run(reader, confinement)).map_err(|not| not.reason())?;
+        let ended = standby.unlocked(&cell::on(reader, cell::keeping(confinement))).map_err(|not| not.reason())?;
         // The reader has said why, unless it was killed: whoever has started this says that.
         Ok(if let Ended::Exit(status) = ended { u8::try_from(status).unwrap_or(exit::INTERNAL) } else { exit::INTERNAL })
     }
 
-    /// What is to be read, and in which snapshots.
-    fn task(&self, asked: &Asked, repository: &Repository, names: Vec<SnapshotName>) -> Result<(Task, Vec<SnapshotName>), Reason> {
+    /// What is to be read.
+    fn task(&self, asked: &Asked, repository: &Repository, names: Vec<SnapshotName>) -> Result<Task, Reason> {
         let current = std::fs::read_link(repository.current()).unwrap_or_default();
         let current = current.strip_prefix("snapshots").ok().and_then(Path::to_str).map(str::to_owned);
         let partial = self.partial(asked, repository);
@@ -156,33 +157,26 @@ impl Asking<'_> {
         let current = snapshots.iter().map(|one| &one.name).find(|name| Some(name.as_str()) == current.as_deref());
         let history = History { snapshots: &snapshots, current, now: self.now, zone: self.zone };
         let select = |selector: &Selector| history.select(selector).cloned().map_err(|fault| query::snapshot(fault.to_string()));
-        let all = || snapshots.iter().map(|one| one.name.clone()).collect();
         Ok(match &asked.query {
-            Query::Ls { when, place } => {
-                let snapshot = select(when)?;
-                (Task::Ls { snapshot: snapshot.to_string(), place: place.clone() }, vec![snapshot])
-            }
+            Query::Ls { when, place } => Task::Ls { snapshot: select(when)?.to_string(), place: place.clone() },
             Query::Cat { when, place } => {
-                let snapshot = select(when)?;
                 let most = (!self.is_administrators).then_some(MAX_SHOWN_FILE);
-                (Task::Cat { snapshot: snapshot.to_string(), place: place.clone(), most }, vec![snapshot])
+                Task::Cat { snapshot: select(when)?.to_string(), place: place.clone(), most }
             }
             Query::Find { when, pattern } => {
                 let snapshot = when.as_ref().map(select).transpose()?;
-                let read = snapshot.as_ref().map_or_else(all, |snapshot| vec![snapshot.clone()]);
-                (Task::Find { snapshot: snapshot.map(|name| name.to_string()), pattern: pattern.bytes().to_vec() }, read)
+                Task::Find { snapshot: snapshot.map(|name| name.to_string()), pattern: pattern.bytes().to_vec() }
             }
-            Query::History { place, diffs } => (Task::History { place: place.clone(), diffs: *diffs }, all()),
+            Query::History { place, diffs } => Task::History { place: place.clone(), diffs: *diffs },
             Query::Yesterday { back, place } => {
                 let until = select(&back.selector(self.zone.local(self.now).date()))?;
                 let before = if self.is_administrators { repository.snapshots().join("").into_os_string() } else { OsString::new() };
-                (Task::Yesterday { until: until.to_string(), place: place.clone(), before }, all())
+                Task::Yesterday { until: until.to_string(), place: place.clone(), before }
             }
             Query::Diff { old, new, place } => {
-                let (old, new) = (select(old)?, select(new)?);
-                (Task::Diff { old: old.to_string(), new: new.to_string(), place: place.clone() }, vec![old, new])
+                Task::Diff { old: select(old)?.to_string(), new: select(new)?.to_string(), place: place.clone() }
             }
-            Query::Usage | Query::List => (Task::Usage, all()),
+            Query::Usage | Query::List => Task::Usage,
         })
     }
 
@@ -210,7 +204,7 @@ impl Asking<'_> {
 /// A process that waits to read. Where owners are kept, this one goes to where it has power over
 /// the client's files.
 fn standby(confinement: Confinement, mapping: Option<&Mapping>) -> Result<Standby, Reason> {
-    let isolation = cell::isolation(confinement);
+    let isolation = cell::keeping(confinement);
     let Some(mapping) = mapping else {
         return sandbox::stand_by(isolation, None, None).map_err(|not| not.reason());
     };
@@ -219,20 +213,4 @@ fn standby(confinement: Confinement, mapping: Option<&Mapping>) -> Result<Standb
     let (namespace, standby) = child::begin_namespace(begun, mapping).and_then(child::NamespaceBegun::finish).map_err(unmapped)?;
     namespace.enter().map_err(unmapped)?;
     Ok(standby)
-}
-
-/// Keeps snapshots from being removed while they are read. Of all, some may go before.
-fn keep(repository: &Repository, read: &[SnapshotName]) -> Result<Vec<File>, Reason> {
-    let mut kept = Vec::new();
-    for name in read {
-        match repository.keep_for_reading(name) {
-            Ok(file) => kept.push(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && read.len() > 2 => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(query::snapshot(format!("{name} is being removed")));
-            }
-            Err(error) => return Err(Reason::for_now(Code::Store, format!("keeping {name}: {error}"))),
-        }
-    }
-    Ok(kept)
 }

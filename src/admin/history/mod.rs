@@ -47,7 +47,7 @@ pub(crate) fn ask(directory: &Path, wanted: &Wanted<'_>, show: &mut dyn FnMut(&[
     let is_raw = matches!(asked.query, Query::Cat { .. });
     let mut lines = Lines { style, is_text: is_raw, left: Vec::new() };
     let mut closed = false;
-    let answered = child::ask(&question, &mut |piece| {
+    let answered = child::ask(&question, &mut |piece, _| {
         let goes_on = if is_raw && !is_terminal { show(piece) } else { lines.take(piece, show) };
         closed |= !goes_on;
         Ok(goes_on)
@@ -69,7 +69,7 @@ fn path(directory: &Path, wanted: &Wanted<'_>, show: &mut dyn FnMut(&[u8]) -> bo
     let Wanted { client, asked, .. } = *wanted;
     let question = Question { directory, client, asked, is_administrators: true, limit: ASK_TIME };
     let mut told = Vec::new();
-    let answered = child::ask(&question, &mut |piece| {
+    let answered = child::ask(&question, &mut |piece, _| {
         told.extend_from_slice(piece);
         Ok(told.len() <= MAX_ANSWER_LINE)
     });
@@ -82,10 +82,21 @@ fn path(directory: &Path, wanted: &Wanted<'_>, show: &mut dyn FnMut(&[u8]) -> bo
     let path = told.strip_suffix(b"\n").map(|path| Path::new(OsStr::from_bytes(path)));
     let inside = path.zip(snapshots.as_deref()).and_then(|(path, snapshots)| path.strip_prefix(snapshots).ok());
     let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
-    if !inside.is_some_and(|inside| inside.components().all(is_plain)) {
+    let is_whole = |inside: &Path| inside.components().all(is_plain) && !leads_away(snapshots.as_deref(), inside);
+    if !inside.is_some_and(is_whole) {
         return Err((format!("what was said is no path in the snapshots of `{client}`\nsee what its account runs"), exit::INTERNAL));
     }
     Ok(if show(&told) { 0 } else { exit::CLOSED })
+}
+
+/// Whether a link stands on the way to what is inside, as far as this process can see: whoever is
+/// given the path would follow that.
+fn leads_away(snapshots: Option<&Path>, inside: &Path) -> bool {
+    let mut here = snapshots.map(Path::to_path_buf).unwrap_or_default();
+    inside.components().any(|part| {
+        here.push(part);
+        here.is_symlink()
+    })
 }
 
 /// Lines as they come in.

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::decide::push::plan::Run;
-use crate::decide::sandbox::spec::{self, Access, Bind, Confinement, Grant, Isolation, Kind, Limits, Listing, Sandbox};
+use crate::decide::sandbox::spec::{self, Access, Bind, Confinement, Filter, Grant, Isolation, Kind, Limits, Listing, Sandbox};
 
 /// Where snapshots are seen. Messages show this path, and so nothing about the server.
 pub const SNAPSHOTS: &str = "/snapshots";
@@ -57,11 +57,21 @@ pub fn isolation(confinement: Confinement) -> Isolation {
     Isolation { asks: false, ..Isolation::new(confinement) }
 }
 
+/// The same for snapgate's own reader, which keeps each snapshot while it reads that.
+pub fn keeping(confinement: Confinement) -> Isolation {
+    let isolation = isolation(confinement);
+    Isolation { filter: isolation.filter.map(|_| Filter::Reader), ..isolation }
+}
+
 /// The run of a reader. Without a view its trees are read where they are.
 pub fn run(reader: Reader, confinement: Confinement) -> Run {
+    on(reader, isolation(confinement))
+}
+
+/// The same on what it stands on.
+pub fn on(reader: Reader, isolation: Isolation) -> Run {
     let Reader { program, argv, directory, trees, listing, besides, limits } = reader;
-    let isolation = isolation(confinement);
-    let grants = (confinement != Confinement::None).then(|| {
+    let grants = isolation.filter.is_some().then(|| {
         let opened = trees.iter().map(|tree| if isolation.view { &tree.to } else { &tree.from });
         let opened = opened.chain(listing.iter().map(|listing| &listing.at).filter(|_| isolation.view));
         let opened = opened.map(|path| Grant { path: path.clone(), access: Access::Read, optional: false });

@@ -72,8 +72,8 @@ pub fn one(policy: &Policy) -> Vec<Finding> {
             "nothing, if the client pushes the whole; otherwise add prepare and complete to `verbs:`, or say `partial_pushes: merge`";
         found.push(Finding::note(policy.origins.of("partial_pushes"), message, help));
     }
-    if policy.restore != Restore::default() && !has(Verb::Restore) {
-        let message = "`restore:` has rules, and `restore` is not among the verbs: nothing can be pulled";
+    if policy.restore != Restore::default() && !policy.verbs.iter().any(|verb| verb.row().gives_back) {
+        let message = "`restore:` has rules, and none of `restore`, `browse` and `history` is among the verbs: nothing can be pulled";
         found.push(Finding::note(policy.origins.of("restore"), message, "add restore to `verbs:`, or remove them"));
     }
     found.extend(options(policy));

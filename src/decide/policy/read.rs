@@ -93,8 +93,8 @@ keys! {
         time_limits: LimitKeys as TableOf<_> = Below, "{ idle: 10m, push: 24h, hook: 10m }";
         /// How much of the server the client may use. See "How much a client may use".
         limits: ShareKeys as TableOf<_> = Below, "{ sessions: 8, memory: 8GiB, processes: 64, bytes: 500G, inodes: 2000000 }";
-        /// The rules of pulls (the verb `restore`, `docs/restore.md`), where they are others than the
-        /// client's own.
+        /// The rules of the verbs `restore`, `browse` and `history`, where they are others than the
+        /// client's own. See `docs/restore.md`.
         restore: RestoreKeys as TableOf<_>
             = Words("the client's own rules"), r#"{ from: [192.0.2.0/24], limits: { bytes: 100G }, alert_over: 20G }"#;
         /// How much the client may hold on the server in all: snapshots, also those in the trash, and

@@ -44,7 +44,7 @@ impl Policy {
     pub fn rules(&self, verb: Option<Verb>) -> Rules<'_> {
         let own =
             Rules { keys: (self.keys.as_deref(), "keys"), from: (self.from.as_deref(), "from"), when: (self.when.as_deref(), "when") };
-        if !verb.is_some_and(|verb| verb.row().reads_trees) {
+        if !verb.is_some_and(|verb| verb.row().gives_back) {
             return own;
         }
         let Restore { keys, from, when, .. } = &self.restore;

@@ -101,6 +101,8 @@ pub enum Filter {
     Plain,
     /// All that it has no use for where it may not.
     History,
+    /// The same for snapgate's own reader, which may keep what it reads from being removed.
+    Reader,
     /// The same for one that only reads, and that says when it is loaded. The gate is asked then.
     Browse,
 }

@@ -131,7 +131,7 @@ pub(super) fn serve(
 /// Takes a place among the client's sessions and among all, before anything that costs more. A
 /// client is not turned away because they cannot be counted; that becomes a warning.
 fn slots(site: &Site, policy: &Policy, request: &Request, verb: Option<Verb>) -> Result<(Slots, Vec<String>), Reason> {
-    let restores = verb.is_some_and(|verb| verb.row().reads_trees);
+    let restores = verb.is_some_and(|verb| verb.row().gives_back);
     let (group, most) = if restores {
         (spool::RESTORES, policy.restore.sessions.unwrap_or(policy.limits.sessions))
     } else {

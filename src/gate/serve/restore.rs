@@ -239,7 +239,7 @@ pub(super) fn sends_nothing(reason: Reason) -> Reason {
 }
 
 /// The reason where a client was sent all that it may be.
-fn used_up(excess: Excess) -> Reason {
+pub(super) fn used_up(excess: Excess) -> Reason {
     let Excess { limit, found, .. } = excess;
     Reason::new(Code::Limit, format!("the server sends you at most {} a day, and that much was sent", Bytes(limit)))
         .hint("come back tomorrow, or ask the administrator of the server")

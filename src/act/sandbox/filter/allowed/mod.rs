@@ -120,6 +120,9 @@ const CHANGES: &[c_long] = &[
     #[cfg(target_arch = "x86_64")] libc::SYS_fork,
 ];
 
+/// A shared lock, which whoever removes snapshots respects, and no other.
+const KEEPS: (c_long, &[Test]) = (libc::SYS_flock, &[only(1, -1, libc::LOCK_SH)]);
+
 /// OpenSSH's sftp-server makes itself unreadable to others when it has all that it needs of the
 /// system, and before it reads a byte of the client's (`sftp_server_main` in its sftp-server.c).
 const LOADED: (c_long, &[Test]) = (libc::SYS_prctl, &[only(0, -1, libc::PR_SET_DUMPABLE)]);
@@ -243,6 +246,9 @@ pub(super) fn rules(which: Filter, view: bool, spared: &[Test; 2]) -> Vec<(c_lon
     if which == Filter::Plain {
         rules.extend(TO_ASK_FOR_NAMES.iter().map(always(Answer::Allow)));
         rules.push(but(Answer::NotPermitted)(&SOCKETS));
+    }
+    if which == Filter::Reader {
+        rules.push(but(Answer::NotPermitted)(&KEEPS));
     }
     if which == Filter::Browse {
         rules.retain(|(number, _)| !CHANGES.contains(number));

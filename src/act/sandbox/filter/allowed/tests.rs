@@ -11,7 +11,9 @@ use super::*;
 
 #[test]
 fn no_call_has_two_rules() {
-    for (filter, view) in [(Filter::Plain, false), (Filter::History, false), (Filter::History, true), (Filter::Browse, true)] {
+    for (filter, view) in
+        [(Filter::Plain, false), (Filter::History, false), (Filter::History, true), (Filter::Reader, true), (Filter::Browse, true)]
+    {
         let numbers: Vec<_> = rules(filter, view, &spared(1)).iter().map(|(number, _)| *number).collect();
         assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
         assert!(numbers.len() > 90, "{numbers:?}");
