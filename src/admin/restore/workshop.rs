@@ -62,7 +62,8 @@ impl Target {
             Err(error) if error.kind() == ErrorKind::NotFound => false,
             Err(error) => return Err(misused(format!("{}\n{give}", failed(&to, "opening", &error)))),
         };
-        for place in [Some(&above), over.then_some(&to)].into_iter().flatten() {
+        // Whoever could rename one of them would choose what these paths lead to.
+        for place in above.ancestors().chain(over.then_some(to.as_path())) {
             if !inspect::look(place).is_some_and(is_ours_alone) {
                 let place = printable_path(place);
                 let who = if running_uid() == 0 { "root" } else { "you" };
@@ -265,6 +266,17 @@ mod tests {
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!((refused(Version(3, 2, 7)), refused(DEFENCES)), (running_uid() == 0, false));
         assert!(Target::find(&root.path().join("new"), true).unwrap().guarded(Version(3, 2, 7)).is_ok());
+    }
+
+    #[test]
+    fn a_place_that_others_can_move_is_none_however_far_above_they_can() {
+        let root = tempfile::tempdir().unwrap();
+        let (others, above) = (root.path().join("others"), root.path().join("others/mine"));
+        fs::create_dir_all(&above).unwrap();
+        for (bits, fits) in [(0o755, true), (0o777, false), (0o1777, true), (0o775, false)] {
+            fs::set_permissions(&others, fs::Permissions::from_mode(bits)).unwrap();
+            assert_eq!(Target::find(&above.join("to"), false).is_ok(), fits, "{bits:o}");
+        }
     }
 
     #[test]
