@@ -137,6 +137,28 @@ fn a_byte_a_mode_and_a_file_that_differ_are_each_found_and_named() {
 }
 
 #[test]
+fn whoever_waits_as_the_account_holds_nothing_of_whoever_drills() {
+    let gate = pushed(POLICY);
+    let (running, pids) = stopped(&gate);
+    let drill = fs::read_link(format!("/proc/{}/exe", running.child.id())).unwrap();
+    let waits = |pid: &&u32| {
+        let is_child = processes::parent(**pid) == Some(running.child.id());
+        is_child && fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == drill)
+    };
+    let held = |pid: &u32| {
+        let all = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().map(|entry| fs::read_link(entry.unwrap().path()).unwrap());
+        let mut all: Vec<_> = all.map(|held| held.to_string_lossy().split(':').next().unwrap().to_owned()).collect();
+        all.sort();
+        all
+    };
+    let all: Vec<_> = pids.iter().filter(waits).map(held).collect();
+    processes::signal(&pids, Signal::SIGCONT);
+    running.wait().exits(0);
+    // Where it was found, and who has asked.
+    assert!(all.contains(&["/dev/null", "/dev/null", "/dev/null", "socket", "socket"].map(String::from).to_vec()), "{all:?}");
+}
+
+#[test]
 fn what_a_killed_one_leaves_the_next_one_removes() {
     let gate = pushed(POLICY);
     let (running, pids) = stopped(&gate);
