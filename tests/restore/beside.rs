@@ -76,3 +76,26 @@ fn a_killed_gate_leaves_no_sender_and_no_lock() {
     let into = format!("{}/", target(&gate).display());
     gate.rsync(&["-a", "backup:current/", &into]).exits(0);
 }
+
+/// A sender that waits for a fifo writes nothing, and so does not notice who is gone.
+#[test]
+fn a_sender_that_writes_nothing_ends_with_its_client() {
+    let gate = gate();
+    pushed(&gate);
+    nix::unistd::mkfifo(&gate.newest().join("waits"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let into = format!("{}/", target(&gate).display());
+    let mut pull = Running::start(&mut gate.rsync_command(&["-a", "--filter=: waits", "backup:current/", &into], ""));
+    let until = |what: &dyn Fn() -> bool| {
+        let until = Instant::now() + Duration::from_secs(30);
+        while !what() && Instant::now() < until {
+            sleep(Duration::from_millis(50));
+        }
+        what()
+    };
+    assert!(until(&|| !gate.rsyncs().is_empty()));
+    sleep(Duration::from_secs(1));
+    pull.child.kill().unwrap();
+    pull.child.wait().unwrap();
+    assert!(until(&|| gate.rsyncs().is_empty()), "nobody would read what it sends");
+    assert!(until(&|| gate.ledger().iter().any(|record| record.restore.is_some())), "and it is recorded");
+}

@@ -68,7 +68,7 @@ impl Connection<'_> {
         };
         let reason = pull::failed(ended).map(|reason| match ended {
             Ended::TooMuch(_) => reason.rule(policy.origins.of("restore")),
-            Ended::Exit(_) | Ended::Signal(_) | Ended::Deadline | Ended::Idle(_) | Ended::Closed => reason,
+            Ended::Exit(_) | Ended::Signal(_) | Ended::Deadline | Ended::Idle(_) | Ended::Closed | Ended::Gone => reason,
         });
         let result = if reason.is_none() { Outcome::Answered } else { Outcome::Failed };
         End {

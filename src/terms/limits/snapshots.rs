@@ -95,6 +95,13 @@ pub const MAX_PULLED: usize = 16;
 /// Snapshots that `rsync HOST:` lists, the newest: two years of one every hour.
 pub const MAX_LISTED: usize = 20_000;
 
+/// How long nothing may move in a pull: a client with `-c` reads a large file of its own meanwhile.
+pub const PULL_IDLE: Duration = Duration::from_secs(2 * 3600);
+
+/// How often a reader of snapshots is looked at, whether its client is still there. It is ended at
+/// the second look in vain: most end by themselves before.
+pub const CLIENT_LOOK: Duration = Duration::from_secs(2);
+
 /// Bytes of the book of what a client was sent in a day.
 pub const MAX_DAILY: u64 = 4096;
 
