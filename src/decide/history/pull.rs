@@ -16,7 +16,7 @@ use crate::decide::rsync::transfer::{self, Aim, Flags, Keeps, Name, Place, Setup
 use crate::decide::sandbox::spec::{Confinement, Limits, Listing};
 use crate::terms::limits::{MAX_LISTED, MAX_PULLED, MAX_QUOTED, MAX_SNAPSHOT_DEPTH, PULL_IDLE};
 use crate::terms::text::{printable_within, still_printable};
-use crate::terms::{Code, Owners, Reason, SnapshotName};
+use crate::terms::{Bytes, Code, Owners, Reason, SnapshotName};
 
 /// What a pull asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -288,6 +288,12 @@ pub fn cannot_list() -> Reason {
     Reason::new(Code::Jail, "snapshots cannot be listed here").hint("name one: host:current/ is the newest").detail(
         "snapshots are listed to rsync in a file system of its own, and the kernel gives the account no namespaces or the site has no jail",
     )
+}
+
+/// What the administrator is told where a client was sent so much within a day; `None`: nothing.
+pub fn sent_much(policy: &Policy, day: u64) -> Option<String> {
+    let over = policy.restore.alert_over?;
+    Some(format!("{} was sent {} within 24 hours, more than {} (`alert_over:`)", policy.client, Bytes(day), Bytes(over)))
 }
 
 /// Why a pull did not end well; `None`: it did.

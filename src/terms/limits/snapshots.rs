@@ -105,5 +105,12 @@ pub const CLIENT_LOOK: Duration = Duration::from_secs(2);
 /// Bytes of the book of what a client was sent in a day.
 pub const MAX_DAILY: u64 = 4096;
 
-/// How often a pull is looked at whose client may be sent only so much.
+/// How often it is looked at what a client is sent, and entered where a limit or a mail depends on it.
 pub const SENT_LOOK: Duration = Duration::from_millis(500);
+
+/// How often it is entered where neither does.
+pub const SENT_ENTRY: Duration = Duration::from_secs(5);
+
+/// Bytes that count where the gate was killed, for what it had not entered yet: what a line of a
+/// gigabit takes within [`SENT_LOOK`].
+pub const LOST_SENT: u64 = 64 * 1024 * 1024;
