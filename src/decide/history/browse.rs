@@ -79,7 +79,7 @@ pub fn stopped(ended: Ended, policy: &Policy) -> Option<(Reason, bool)> {
         Some((reason.detail(detail).remedy("nothing: whoever mounts with `sshfs -o reconnect` does not notice").passing(), false))
     };
     match ended {
-        Ended::Exit(_) | Ended::Closed => None,
+        Ended::Exit(_) | Ended::Closed | Ended::Gone => None,
         Ended::Deadline => over("it ran for as long as `time_limits: {push: …}` lets a push run".to_owned()),
         Ended::Idle(limit) => over(format!("the client asked for nothing in {} hours", limit.as_secs() / 3600)),
         Ended::TooMuch(_) => pull::failed(ended).map(|reason| (reason.rule(policy.origins.of("restore")), true)),

@@ -14,9 +14,9 @@ use crate::decide::rsync::argv::Version;
 use crate::decide::rsync::options;
 use crate::decide::rsync::transfer::{self, Aim, Flags, Keeps, Name, Place, Setup, Spot, Transfer};
 use crate::decide::sandbox::spec::{Confinement, Limits, Listing};
-use crate::terms::limits::{MAX_LISTED, MAX_PULLED, MAX_QUOTED, MAX_SNAPSHOT_DEPTH};
+use crate::terms::limits::{MAX_LISTED, MAX_PULLED, MAX_QUOTED, MAX_SNAPSHOT_DEPTH, PULL_IDLE};
 use crate::terms::text::{printable_within, still_printable};
-use crate::terms::{Code, Owners, Reason, SnapshotName};
+use crate::terms::{Bytes, Code, Owners, Reason, SnapshotName};
 
 /// What a pull asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -278,6 +278,7 @@ fn run(
     let directory = if view { SNAPSHOTS.into() } else { PathBuf::from("/") };
     let program = places.program.to_path_buf();
     cell::run(Reader { program, argv, directory, trees, listing, besides: Vec::new(), limits: places.limits }, places.confinement)
+        .within(policy.deadline, PULL_IDLE)
 }
 
 /// The paths of a pull, for its record: cut, and how many there are besides.
@@ -298,6 +299,12 @@ pub fn cannot_list() -> Reason {
     )
 }
 
+/// What the administrator is told where a client was sent so much within a day; `None`: nothing.
+pub fn sent_much(policy: &Policy, day: u64) -> Option<String> {
+    let over = policy.restore.alert_over?;
+    Some(format!("{} was sent {} within 24 hours, more than {} (`alert_over:`)", policy.client, Bytes(day), Bytes(over)))
+}
+
 /// Why a pull did not end well; `None`: it did.
 pub fn failed(ended: Ended) -> Option<Reason> {
     let (says, detail, passing) = match ended {
@@ -310,7 +317,10 @@ pub fn failed(ended: Ended) -> Option<Reason> {
         ),
         Ended::Exit(status) => ("the pull did not finish", format!("rsync ended with status {status}"), true),
         Ended::Signal(signal) => ("the pull did not finish", format!("signal {signal} ended rsync"), false),
-        Ended::Deadline | Ended::Idle(_) | Ended::Closed => ("the pull did not finish", "the pull was ended".to_owned(), true),
+        Ended::Deadline => ("the pull did not finish", "it took longer than `time_limits: {push: …}` lets a push run".to_owned(), true),
+        Ended::Idle(limit) => ("the pull did not finish", format!("nothing moved in {} hours", limit.as_secs() / 3600), true),
+        Ended::Gone => ("the pull did not finish", "the client was gone".to_owned(), true),
+        Ended::Closed => ("the pull did not finish", "the pull was ended".to_owned(), true),
     };
     let reason = Reason::new(Code::Interrupted, says).hint("pull again: what is there already does not travel twice").detail(detail);
     Some(if passing { reason.passing() } else { reason })

@@ -205,7 +205,7 @@ keys! {
         /// exit 30). See "Time limits".
         idle: Idle as Text<_> = Value("10m"), "5m";
         /// How long a whole push may take (code `deadline`, exit 75). What arrived is kept for the
-        /// next try.
+        /// next try. No pull and no session of `browse` may take longer, either.
         push: Push as Text<_> = Value("24h"), "6h";
         /// How long each hook may take. It is then ended with all that it has started in its
         /// process group.
