@@ -92,7 +92,8 @@ pub const REPEATED_AFTER: TimeDelta = TimeDelta::days(1);
 /// Snapshots that one pull may read from: each is a mount in its view.
 pub const MAX_PULLED: usize = 16;
 
-/// Snapshots that `rsync HOST:` lists, the newest: two years of one every hour.
+/// Snapshots that `rsync HOST:` lists and a session of sftp has mounted, the newest: two years of one
+/// every hour.
 pub const MAX_LISTED: usize = 20_000;
 
 /// How long nothing may move in a pull: a client with `-c` reads a large file of its own meanwhile.
