@@ -23,7 +23,7 @@ use rustix::thread::{
 
 use crate::decide::sandbox::spec::Limits;
 use crate::terms::Account;
-use crate::terms::limits::{CHILD_FILES, GATE_FILES, GATE_MEMORY, WATCH_MEMORY};
+use crate::terms::limits::{CHILD_FILES, GATE_FILES, GATE_MEMORY, READER_MEMORY, WATCH_MEMORY};
 
 /// Closes every descriptor but the three standard ones, before any is opened. One that leaked from
 /// sshd would be a hole in the jail: Landlock asks when a file is opened, not when it is used.
