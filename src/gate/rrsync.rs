@@ -133,7 +133,7 @@ impl Session {
         let exit = outcome::exit_code(ended);
         let reason = match ended {
             Ended::Signal(signal) => Some(Reason::new(Code::Interrupted, format!("signal {signal} ended rsync"))),
-            Ended::Exit(_) | Ended::Deadline | Ended::Idle(_) | Ended::Closed | Ended::TooMuch(_) => None,
+            Ended::Exit(_) | Ended::Deadline | Ended::Idle(_) | Ended::Closed | Ended::Gone | Ended::TooMuch(_) => None,
         };
         self.log(Event::Ended { exit, seconds: began.elapsed().as_secs_f64(), reason: reason.as_ref() });
         Answer { exit, ..Answer::default() }

@@ -119,12 +119,8 @@ fn it_can_be_watched_on_a_terminal_alone() {
         return skip("there is no script(1)");
     }
     let to = gate.path().join("to");
-    let line = format!(
-        "{} --config {} restore --client web1 --to {}",
-        support::SNAPGATE.to_string(),
-        gate.path().join("config").display(),
-        to.display()
-    );
+    let line =
+        format!("{} --config {} restore --client web1 --to {}", support::SNAPGATE, gate.path().join("config").display(), to.display());
     let ran = support::run(std::process::Command::new(script).args(["-qec", &line, "/dev/null"])).exits(0);
     assert!(ran.stdout.contains("100%") || ran.stdout.contains(" files, "), "{}", ran.stdout);
     assert_eq!(restore(&gate, &[], &gate.path().join("quiet")).exits(0).stderr, "");

@@ -37,7 +37,7 @@ fn json(gate: &Gate, words: &[&str], status: i32) -> serde_json::Value {
     let all = [&["drill", "--json"], words].concat();
     let ran = says(gate, &all).exits(status);
     let said: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-    said[0].clone()
+    said.get(0).unwrap().clone()
 }
 
 /// Where one restores to.
@@ -134,6 +134,28 @@ fn a_byte_a_mode_and_a_file_that_differ_are_each_found_and_named() {
         assert!(event.mail == Mail::Alert && upkeep.problems.iter().any(|problem| problem.contains(&name)), "{upkeep:?}");
         assert!(!scratch(&gate).exists());
     }
+}
+
+#[test]
+fn whoever_waits_as_the_account_holds_nothing_of_whoever_drills() {
+    let gate = pushed(POLICY);
+    let (running, pids) = stopped(&gate);
+    let drill = fs::read_link(format!("/proc/{}/exe", running.child.id())).unwrap();
+    let waits = |pid: &&u32| {
+        let is_child = processes::parent(**pid) == Some(running.child.id());
+        is_child && fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == drill)
+    };
+    let held = |pid: &u32| {
+        let all = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().map(|entry| fs::read_link(entry.unwrap().path()).unwrap());
+        let mut all: Vec<_> = all.map(|held| held.to_string_lossy().split(':').next().unwrap().to_owned()).collect();
+        all.sort();
+        all
+    };
+    let all: Vec<_> = pids.iter().filter(waits).map(held).collect();
+    processes::signal(&pids, Signal::SIGCONT);
+    running.wait().exits(0);
+    // Where it was found, and who has asked.
+    assert!(all.contains(&["/dev/null", "/dev/null", "/dev/null", "socket", "socket"].map(String::from).to_vec()), "{all:?}");
 }
 
 #[test]

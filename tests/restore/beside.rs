@@ -4,6 +4,9 @@ use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::unistd::Pid;
+use snapgate::terms::limits::LOST_SENT;
+use snapgate::terms::outcome::Outcome;
 use support::tree::noise;
 use support::{Gate, Running, run};
 
@@ -19,8 +22,12 @@ fn pushed(gate: &Gate) {
 
 /// A pull that takes some seconds, and has begun.
 fn slow(gate: &Gate, name: &str) -> Running {
+    slowly(gate, name, "-a")
+}
+
+fn slowly(gate: &Gate, name: &str, options: &str) -> Running {
     let into = gate.path().join(name);
-    let words = ["-a", "--bwlimit=1500", "backup:current/", into.to_str().unwrap()];
+    let words = [options, "--bwlimit=1500", "backup:current/", into.to_str().unwrap()];
     let running = Running::start(&mut gate.rsync_command(&words, ""));
     let until = Instant::now() + Duration::from_secs(20);
     while !into.is_dir() && Instant::now() < until {
@@ -58,21 +65,53 @@ fn what_removes_snapshots_waits_for_who_reads_them() {
     assert_eq!(fs::read_dir(gate.path().join("slow")).unwrap().count(), 20);
 }
 
+/// As sshd kills a program and its group where a client asks for that. With access lists there is no view.
 #[test]
-fn a_killed_gate_leaves_no_sender_and_no_lock() {
-    let gate = gate();
-    pushed(&gate);
-    let _pull = slow(&gate, "slow");
-    let gates = support::processes::of(gate.path(), "snapgate-shell");
-    assert!(!gates.is_empty());
-    for pid in gates {
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), nix::sys::signal::Signal::SIGKILL);
+fn a_killed_gate_leaves_no_sender_no_lock_and_a_record() {
+    for options in ["-a", "-aA"] {
+        let gate = gate();
+        pushed(&gate);
+        let pull = slowly(&gate, "slow", options);
+        let group = nix::unistd::getpgrp();
+        let gates = support::processes::of(gate.path(), "snapgate-shell").into_iter().map(|pid| Pid::from_raw(pid.cast_signed()));
+        let gates: Vec<_> = gates.filter(|pid| nix::unistd::getpgid(Some(*pid)) == Ok(group)).collect();
+        assert!(!gates.is_empty());
+        for pid in gates {
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+        }
+        assert_ne!(pull.wait().status, 0, "{options}: nobody sends the rest");
+        assert!(until(&|| gate.rsyncs().is_empty()), "{options}: the sender ended with the gate");
+        let lost = || gate.ledger().into_iter().find(|record| record.restore.is_some());
+        assert!(until(&|| lost().is_some()), "{options}: somebody remembers");
+        let lost = lost().unwrap();
+        assert_eq!(lost.result, Outcome::Failed);
+        assert!(lost.restore.unwrap().day_bytes >= Some(LOST_SENT), "{options}: and it is not for nothing");
+        let into = format!("{}/", target(&gate).display());
+        gate.rsync(&["-a", "backup:current/", &into]).exits(0);
     }
-    let until = Instant::now() + Duration::from_secs(10);
-    while !gate.rsyncs().is_empty() && Instant::now() < until {
+}
+
+/// Whether something comes to be soon.
+fn until(what: &dyn Fn() -> bool) -> bool {
+    let until = Instant::now() + Duration::from_secs(30);
+    while !what() && Instant::now() < until {
         sleep(Duration::from_millis(50));
     }
-    assert!(gate.rsyncs().is_empty(), "the sender ended with the gate");
+    what()
+}
+
+/// A sender that waits for a fifo writes nothing, and so does not notice who is gone.
+#[test]
+fn a_sender_that_writes_nothing_ends_with_its_client() {
+    let gate = gate();
+    pushed(&gate);
+    nix::unistd::mkfifo(&gate.newest().join("waits"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     let into = format!("{}/", target(&gate).display());
-    gate.rsync(&["-a", "backup:current/", &into]).exits(0);
+    let mut pull = Running::start(&mut gate.rsync_command(&["-a", "--filter=: waits", "backup:current/", &into], ""));
+    assert!(until(&|| !gate.rsyncs().is_empty()));
+    sleep(Duration::from_secs(1));
+    pull.child.kill().unwrap();
+    pull.child.wait().unwrap();
+    assert!(until(&|| gate.rsyncs().is_empty()), "nobody would read what it sends");
+    assert!(until(&|| gate.ledger().iter().any(|record| record.restore.is_some())), "and it is recorded");
 }

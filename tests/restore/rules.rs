@@ -69,6 +69,22 @@ fn one_mail_says_that_a_client_was_sent_much() {
 }
 
 #[test]
+fn the_mail_does_not_wait_for_the_end_of_a_pull() {
+    let gate = with("restore: { alert_over: 1MiB }\n");
+    pushed(&gate, 16);
+    let into = gate.path().join("slow/");
+    let words = ["-a", "--bwlimit=1000", "backup:current/", into.to_str().unwrap()];
+    let mut slow = support::Running::start(&mut gate.rsync_command(&words, ""));
+    let mails = || gate.mails().into_iter().filter(|mail| mail.contains("alert_over") && mail.contains("To: alerts@")).count();
+    while slow.child.try_wait().unwrap().is_none() && mails() == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        gate.flush();
+    }
+    assert!(slow.child.try_wait().unwrap().is_none() && mails() == 1, "it is sent while the pull runs");
+    slow.kill();
+}
+
+#[test]
 fn pulls_have_a_number_of_their_own() {
     let gate = with("limits: { sessions: 1 }\nrestore: { limits: { sessions: 1 } }\n");
     pushed(&gate, 8);

@@ -73,9 +73,10 @@ fn a_session_ends_with_its_gate_and_with_its_time_and_is_counted() {
     let web1 = server.client("web1");
     let session = open(&web1);
     let pid = sftp_server(&server);
-    web1.ssh(&["status"]).refused("busy", 75);
+    web1.ssh_with(&["-s"], &["sftp"]).exits(75);
+    web1.ssh(&["status"]).exits(0);
     until("its time is over", || !processes::is_alive(pid));
-    let browsed = || server.records().into_iter().find(|record| record.verb == Some(Verb::Browse));
+    let browsed = || server.records().into_iter().find(|record| record.verb == Some(Verb::Browse) && record.result != Outcome::Busy);
     until("it is recorded", || browsed().is_some());
     let record = browsed().unwrap();
     assert_eq!((record.result, record.exit, record.reasons[0].code), (Outcome::Answered, 75, Code::Deadline));
@@ -201,4 +202,32 @@ fn a_thousand_snapshots_cost_little() {
     eprintln!("a session of 1000 snapshots: {many:?}, of one: {one:?}");
     assert!(many < one + Duration::from_millis(500), "{many:?} {one:?}");
     assert_eq!(names(&server.client("web1").sftp(&["ls -1"]).exits(0).stdout).len(), 1001);
+}
+
+#[test]
+fn what_is_read_counts_and_is_bounded_as_what_is_restored() {
+    let rules = "restore: { keys: [$KEY], limits: { bytes: 4MiB }, alert_over: 1MiB }\n";
+    let server = Setup::new().client("web1", &format!("{BROWSE}{rules}")).start();
+    let web1 = server.client("web1");
+    let account = web1.account();
+    stock::snapshots(&server.store().join("web1"), &account, &stock::nights(1), |_, tree| {
+        tree::write(&tree.join("photo.raw"), tree::noise(1, 1_500_000));
+        tree::write(&tree.join("large"), tree::noise(2, 6_000_000));
+    });
+    let to = tempfile::tempdir().unwrap();
+    fs::set_permissions(to.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let get = |name: &str| web1.sftp(&[&format!("get current/{name} {}", to.path().display())]);
+    let ran = get("photo.raw");
+    assert_eq!(ran.status, 0, "{:?}", server.records().pop());
+    let facts = server.record().restore.unwrap();
+    assert!(facts.sent_bytes.is_some_and(|sent| (1_500_000..1_600_000).contains(&sent)) && facts.seconds > 0.0, "{facts:?}");
+    server.mail("within 24 hours");
+    // The push's own key is the same here; one that `restore:` does not list is refused.
+    get("large");
+    assert_ne!(get("photo.raw").status, 0);
+    assert_eq!(server.record().reasons[0].code, Code::Limit);
+    server.policy("web1", &format!("{BROWSE}keys: [$KEY]\nrestore: {{ from: [192.0.2.0/24] }}\n"));
+    assert_ne!(get("photo.raw").status, 0);
+    assert_eq!(server.record().reasons[0].code, Code::Address);
+    web1.ssh(&["status"]).exits(0);
 }

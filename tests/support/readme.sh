@@ -191,6 +191,28 @@ chapter 3 | head -1 | sed 's/ @1d / /' >/tmp/step
 bash -eux /tmp/step
 [ "$(readlink /root/docs/link)" = /etc/passwd ]
 
+say "getting it back, on the client"
+as_me 'rsync backup:' </dev/null && exit 1
+sed -i 's/^verbs: .*/verbs: [rsync, status, restore, browse]/' /etc/snapgate/policies/laptop.yaml
+grep -q 'verbs: \[rsync, status, restore, browse\]' README.md
+mkdir /tmp/back /tmp/new
+chown me: /tmp/back /tmp/new
+# Looking around is another test's (tests/browse), since nobody types here.
+chapter 1 | sed 's/:@1d/:@0h/' | grep '^rsync' >/tmp/step
+[ "$(wc -l </tmp/step)" = 2 ]
+as_me 'cd /tmp/back && sh -eux /tmp/step' </dev/null
+grep -q precious /tmp/back/file
+diff -r ~me/docs /tmp/back/docs
+as_me 'rsync backup:' </dev/null | grep -q "$(readlink /srv/backups/laptop/current | sed 's|.*/||')"
+chapter 2 | sed 's| /mnt/| /tmp/new/|' >/tmp/step
+as_me 'sh -eux /tmp/step' </dev/null
+grep -q precious /tmp/new/file
+
+say "the rehearsal"
+block 4 2 | grep drill | sed 's|^[0-9*/ ]*  /|/|' >/tmp/step
+bash -eux /tmp/step
+snapgate drill laptop | grep -q 'restored as they are stored'
+
 say "nothing but the gate"
 as_me 'ssh backup id' </dev/null && exit 1
 as_me 'ssh backup "rm -rf /srv/backups/laptop"' </dev/null && exit 1

@@ -5,13 +5,19 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use super::{Root, exists, literal};
-use crate::decide::rsync::transfer::{Place, Tail};
+use crate::decide::rsync::transfer::{Name, Place, Tail};
 use crate::terms::limits::{MAX_MATCHED, MAX_MATCHES};
 use crate::terms::{Code, Reason};
 
+/// What a place stands for, each as its names from the root.
+pub type Expanded = Vec<Vec<Vec<u8>>>;
+
 impl Root {
     /// What a place stands for: itself, unless it is a pattern that finds something.
-    pub(super) fn expand(&self, place: &Place) -> Result<Vec<Vec<Vec<u8>>>, Reason> {
+    ///
+    /// # Errors
+    /// When that is too much.
+    pub fn expand(&self, place: &Place) -> Result<Expanded, Reason> {
         let itself = literal(place);
         let Some(first) = place.names.iter().position(|name| name.is_pattern()) else { return Ok(vec![itself]) };
         let mut found = vec![itself.iter().take(first).cloned().collect::<Vec<_>>()];
@@ -20,16 +26,12 @@ impl Root {
             for front in found {
                 // What leads out is not looked at, and what is no directory holds nothing.
                 let Some(directory) = self.listed(&front) else { continue };
-                let names = if name.is_pattern() {
-                    let mut names = entries(directory);
-                    names.retain(|candidate| name.matches(candidate));
-                    names
-                } else {
-                    Some(name.bytes()).filter(|name| exists(&directory, name)).into_iter().collect()
-                };
-                for name in names {
-                    next.push([front.as_slice(), &[name]].concat());
-                    bounded(&next)?;
+                if !name.is_pattern() {
+                    let there = Some(name.bytes()).filter(|name| exists(&directory, name));
+                    matching(there.into_iter(), name, &front, &mut next)?;
+                } else if let Ok(mut directory) = Dir::from_fd(directory) {
+                    let entries = directory.iter().flatten().map(|entry| entry.file_name().to_bytes().to_vec());
+                    matching(entries.filter(|name| name != b"." && name != b".."), name, &front, &mut next)?;
                 }
             }
             found = next;
@@ -47,10 +49,16 @@ impl Root {
     }
 }
 
-fn entries(directory: std::os::fd::OwnedFd) -> Vec<Vec<u8>> {
-    let Ok(mut directory) = Dir::from_fd(directory) else { return Vec::new() };
-    let names = directory.iter().flatten().map(|entry| entry.file_name().to_bytes().to_vec());
-    names.filter(|name| name != b"." && name != b"..").collect()
+/// Those of a directory's names that match, behind `front`. A client has filled the directory: no
+/// more of it is held than a command may name.
+fn matching(mut names: impl Iterator<Item = Vec<u8>>, wanted: &Name, front: &[Vec<u8>], found: &mut Expanded) -> Result<(), Reason> {
+    names.try_for_each(|name| {
+        if !wanted.is_pattern() || wanted.matches(&name) {
+            found.push([front, &[name]].concat());
+            bounded(found)?;
+        }
+        Ok(())
+    })
 }
 
 fn bounded(found: &[Vec<Vec<u8>>]) -> Result<(), Reason> {
@@ -65,4 +73,18 @@ pub(super) fn fits(files: usize, bytes: usize) -> Result<(), Reason> {
         return Err(Reason::new(Code::TooLong, says).only_client("name the directory, and choose with --include and --exclude"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_without_end_is_left_where_a_command_would_be_too_long() {
+        let endless = std::iter::repeat_with(|| b"name".to_vec());
+        let mut found = Expanded::new();
+        let matched = matching(endless, &Name::unquoted(b"n*"), &[b"front".to_vec()], &mut found);
+        assert_eq!(matched.unwrap_err().code, Code::TooLong);
+        assert_eq!(found.len(), MAX_MATCHES + 1);
+    }
 }

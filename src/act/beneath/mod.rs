@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{Mode, fstatat, mkdirat};
 
+pub use self::glob::Expanded;
 use self::walk::Leads;
 use crate::decide::rsync::transfer::{Aim, Name, Place, Spot, Tail, Transfer};
 use crate::terms::text::printable;
@@ -210,19 +211,20 @@ impl Root {
     pub fn sources(&mut self, transfer: &Transfer) -> Result<Vec<Spot>, Reason> {
         let (mut spots, mut found) = (Vec::new(), Found::default());
         for place in &transfer.paths {
-            spots.extend(self.stands_for(place, transfer.relative, &mut found)?);
+            let expanded = self.expand(place)?;
+            spots.extend(self.stands_for(place, expanded, transfer.relative, &mut found)?);
         }
         Ok(spots)
     }
 
-    /// What one path of a pull stands for. `found` is what all of the command's paths do.
+    /// Looks up what one path of a pull was expanded to. `found` is what all of the command's are.
     ///
     /// # Errors
     /// As [`Root::sources`].
-    pub fn stands_for(&mut self, place: &Place, relative: bool, found: &mut Found) -> Result<Vec<Spot>, Reason> {
+    pub fn stands_for(&mut self, place: &Place, expanded: Expanded, relative: bool, found: &mut Found) -> Result<Vec<Spot>, Reason> {
         let mut spots = Vec::new();
         // Each pattern is bounded by itself; a command may hold thousands of them.
-        for names in self.expand(place)? {
+        for names in expanded {
             let spot = self.source(place, names, relative)?;
             found.spots += 1;
             found.bytes += spot.rest.len() + 1;
@@ -234,9 +236,9 @@ impl Root {
 
     /// How many of a path's names are there; `None`: all of it is. A pattern that finds nothing is
     /// a name like another.
-    pub fn missing(&self, place: &Place) -> Option<usize> {
+    pub fn missing(&self, place: &Place, expanded: &Expanded) -> Option<usize> {
         let names = literal(place);
-        if place.names.iter().any(Name::is_pattern) && self.expand(place).is_ok_and(|found| found != [names.clone()]) {
+        if !matches!(expanded.as_slice(), [itself] if *itself == names) {
             return None;
         }
         let way = self.way(&names, true).ok()?;

@@ -22,6 +22,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use super::fork::forked;
 use super::leader::Leader;
 use super::orders::{received, say};
+use crate::act::process;
 use crate::terms::limits::MAX_COMMAND;
 
 /// The process that waits. When dropped it is ended.
@@ -43,7 +44,11 @@ pub fn errand(program: &Path, words: &[OsString], become_them: impl FnOnce() -> 
     let name = random.iter().fold("snapgate-".to_owned(), |name, byte| format!("{name}{byte:02x}"));
     let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
     let pid = forked(move || {
-        if become_them().is_ok() && nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).is_ok() {
+        // The account's processes may take what this one has open (ptrace(2), pidfd_getfd(2)): they
+        // could type for root, or write over what it reads.
+        process::close_all_but(&[listener.as_raw_fd()]);
+        let ready = process::silence().and_then(|()| become_them());
+        if ready.is_ok() && nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).is_ok() {
             let _ = serve(&listener, program, words);
         }
     })?;

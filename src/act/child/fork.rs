@@ -3,7 +3,7 @@
 //! It must never be made beside a thread: that would be gone in it, and its locks held for ever.
 
 use std::fs;
-use std::io::{self, PipeReader, PipeWriter, Read as _, Write};
+use std::io::{self, BufRead as _, BufReader, PipeReader, PipeWriter, Read as _, Take, Write};
 use std::os::fd::{AsFd as _, AsRawFd, RawFd};
 use std::os::unix::fs::MetadataExt as _;
 #[cfg(feature = "admin")]
@@ -19,7 +19,7 @@ use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 #[cfg(feature = "admin")]
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::{Pid, getpid, getppid};
+use nix::unistd::{Pid, getpid, getppid, setpgid};
 
 use super::leader::{Leader, collect};
 use super::milliseconds;
@@ -173,9 +173,11 @@ pub struct Successor {
 /// What it waits for.
 #[derive(Debug)]
 pub struct LastWord {
-    reader: PipeReader,
-    most: u64,
+    reader: BufReader<Take<PipeReader>>,
 }
+
+/// What a message begins with that is not the last; no JSON does. It ends with its line.
+const EARLY: u8 = b'+';
 
 /// Starts one, which stays what this process is now, and does `story`. Of the message it takes up
 /// to `most` bytes.
@@ -184,30 +186,46 @@ pub struct LastWord {
 /// When there is a second thread, or the kernel has no process for it.
 pub fn succeeded(most: u64, story: impl FnOnce(LastWord) -> bool) -> io::Result<Successor> {
     let (reader, word) = io::pipe()?;
-    let pid = forked(move || std::process::exit(if story(LastWord { reader, most }) { 0 } else { exit::INTERNAL.into() }))?;
+    let reader = BufReader::new(reader.take(most));
+    let pid = forked(move || {
+        // A client may have sshd kill the group of the program that it started (RFC 4254, 6.9).
+        let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
+        std::process::exit(if story(LastWord { reader }) { 0 } else { exit::INTERNAL.into() })
+    })?;
     Ok(Successor { pid, word })
 }
 
 impl LastWord {
+    /// Waits for a message that is not the last; `None`: the last is next. As with [`Self::wait`].
+    pub fn early(&mut self) -> Option<Vec<u8>> {
+        let begins = self.reader.fill_buf().ok().and_then(|begun| begun.first().copied());
+        let mut line = Vec::new();
+        (begins == Some(EARLY) && self.reader.read_until(b'\n', &mut line).is_ok()).then(|| line.split_off(1))
+    }
+
     /// Waits for it. The pipe must have been closed in this process, which would not see the end of
     /// the other otherwise.
-    pub fn wait(self) -> Vec<u8> {
-        let Self { reader, most } = self;
+    pub fn wait(mut self) -> Vec<u8> {
         let mut answer = Vec::new();
         // By reading alone: poll(2) waits for 24 days at most, and a push may take longer. Whoever
         // parses it notices a part.
-        let _ = reader.take(most).read_to_end(&mut answer);
+        let _ = self.reader.read_to_end(&mut answer);
         answer
     }
 }
 
 impl AsRawFd for LastWord {
     fn as_raw_fd(&self) -> RawFd {
-        self.reader.as_raw_fd()
+        self.reader.get_ref().get_ref().as_raw_fd()
     }
 }
 
 impl Successor {
+    /// Sends a message of one line that is not the last. Says whether it went out.
+    pub fn tell(&mut self, early: &[u8]) -> bool {
+        self.word.write_all(&[&[EARLY], early, b"\n"].concat()).is_ok()
+    }
+
     /// Sends the message, and waits for the other. Returns what its story came to; `None`: it was
     /// killed.
     #[must_use]

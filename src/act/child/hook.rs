@@ -54,13 +54,14 @@ pub fn hook(argv: &[String], setting: Setting, limit: Duration, log: &File) -> H
     // The gate has limits of its own.
     let wanted = [(Resource::RLIMIT_NOFILE, setting.files), (Resource::RLIMIT_AS, setting.memory)];
     let started = with_soft(&wanted, || command.spawn());
-    let ended = started
-        .and_then(|child| Leader::of_child(&child)?.wait_within(Patience { limit, idle: None, until: None, whole: false }, None, None));
+    let ended = started.and_then(|child| {
+        Leader::of_child(&child)?.wait_within(Patience { limit, idle: None, until: None, while_read: false, whole: false }, None, None)
+    });
     match ended {
         Ok(Ended::Exit(0)) => HookEnd::Done,
         Ok(Ended::Exit(status)) => HookEnd::Failed(format!("it ended with status {status}")),
         Ok(Ended::Signal(signal)) => HookEnd::Failed(format!("signal {signal} ended it")),
-        Ok(Ended::TooMuch(_) | Ended::Idle(_) | Ended::Closed) => HookEnd::Failed("it was ended".to_owned()),
+        Ok(Ended::TooMuch(_) | Ended::Idle(_) | Ended::Closed | Ended::Gone) => HookEnd::Failed("it was ended".to_owned()),
         Ok(Ended::Deadline) => HookEnd::Failed(format!("it was ended after {} (`time_limits: hook`)", humantime::format_duration(limit))),
         Err(error) => {
             HookEnd::Failed(format!("it did not start: {error}: see that it is there, what its `#!` line names too, and may be run"))

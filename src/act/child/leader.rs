@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::activity::Activity;
+use super::audience::Audience;
 use super::{Attend, Idle, Meter, Patience, milliseconds};
 use crate::act::clock;
 use crate::decide::push::outcome::Ended;
@@ -65,12 +66,16 @@ impl Leader {
         mut attend: Option<Box<dyn Attend + '_>>,
     ) -> std::io::Result<Ended> {
         let begun = Instant::now();
+        meter.iter_mut().for_each(|meter| meter.begin(self.pid));
         let mut activity = patience.idle.map(|idle| Activity::new(self.pid, idle.limit));
         let mut look_at_idle = activity.as_ref().map(Activity::pause);
         let mut look_at_meter = meter.as_ref().map(|meter| meter.pause(Duration::ZERO));
+        let mut audience = patience.while_read.then(Audience::new);
         let ends_as = loop {
             let look_at_clock = patience.until.map(|until| begun.elapsed() + left(until).min(CLOCK_LOOK));
-            let next = [Some(patience.limit), look_at_idle, look_at_meter, look_at_clock].into_iter().flatten().min().unwrap_or_default();
+            let look_at_client = audience.as_ref().map(Audience::next);
+            let looks = [Some(patience.limit), look_at_idle, look_at_meter, look_at_clock, look_at_client];
+            let next = looks.into_iter().flatten().min().unwrap_or_default();
             match has_ended(self.end.as_fd(), next.saturating_sub(begun.elapsed()), &mut attend)? {
                 Waited::Ended => {
                     meter.iter_mut().for_each(|meter| meter.last(self.pid));
@@ -86,6 +91,9 @@ impl Leader {
             }
             if patience.until.is_some_and(|until| left(until).is_zero()) {
                 break Ended::Closed;
+            }
+            if audience.as_mut().is_some_and(|audience| audience.is_gone(now)) {
+                break Ended::Gone;
             }
             if let Some(activity) = activity.as_mut().filter(|_| look_at_idle.is_some_and(|at| now >= at)) {
                 let idle = patience.idle.filter(|idle| activity.is_idle() && activity.waits_for_the_client(idle.run));
@@ -254,7 +262,7 @@ mod tests {
         let child = Command::new("sh").args(["-c", &script]).process_group(0).spawn().unwrap();
         let leader = Leader::of_child(&child).unwrap();
         let group = leader.pid;
-        let patience = Patience { limit: Duration::from_secs(30), idle: None, until: None, whole: true };
+        let patience = Patience { limit: Duration::from_secs(30), idle: None, until: None, while_read: false, whole: true };
         assert_eq!(leader.wait_within(patience, None, None).unwrap(), Ended::Exit(3));
         assert_eq!(killpg(group, None), Err(Errno::ESRCH));
         let length = std::fs::metadata(&written).unwrap().len();

@@ -123,7 +123,7 @@ impl Helper {
         let Self { program, leader, answer } = self;
         let begun = Instant::now();
         let answer = listen(answer, limit, MAX_QUOTED);
-        let patience = Patience { limit: limit.saturating_sub(begun.elapsed()), idle: None, until: None, whole: false };
+        let patience = Patience { limit: limit.saturating_sub(begun.elapsed()), idle: None, until: None, while_read: false, whole: false };
         match leader.wait_within(patience, None, None) {
             Ok(Ended::Exit(0)) => Ok(()),
             Ok(Ended::Deadline) => Err(format!("{program} did not come to an end")),

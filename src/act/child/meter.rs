@@ -23,23 +23,40 @@ pub struct Meter<'a> {
     spend: Option<&'a mut dyn FnMut(Option<u64>, bool) -> Option<Excess>>,
     /// The most that was seen; a process that ends takes its figure with it.
     written: Option<u64>,
+    /// The kernel's counters of a sender, open since it began: those of a process that has ended can
+    /// be read still, but only root can open them (measured on Linux 6.18).
+    counters: Option<File>,
 }
 
 impl<'a> Meter<'a> {
     /// One that asks `count` for what stands in the tree, and `room` for what the disk has. `None`
     /// where there is nothing to measure.
     pub fn new(metering: Option<Metering>, count: &'a mut dyn FnMut() -> Count, room: Option<&'a dyn Fn() -> Usage>) -> Option<Self> {
-        (metering.is_some() || room.is_some()).then_some(Self { metering, count: Some(count), room, spend: None, written: None })
+        (metering.is_some() || room.is_some()).then_some(Self {
+            metering,
+            count: Some(count),
+            room,
+            spend: None,
+            written: None,
+            counters: None,
+        })
     }
 
     /// One of what a sender sends. It is told once more when that has ended.
     pub fn of_what_is_sent(spend: &'a mut dyn FnMut(Option<u64>, bool) -> Option<Excess>) -> Self {
-        Self { metering: None, count: None, room: None, spend: Some(spend), written: None }
+        Self { metering: None, count: None, room: None, spend: Some(spend), written: None, counters: None }
+    }
+
+    /// Prepares for the end of a process that has begun.
+    pub(super) fn begin(&mut self, pid: Pid) {
+        self.counters = self.spend.as_ref().and_then(|_| File::open(counters(pid)).ok());
     }
 
     /// Looks a last time at a process that has ended and is still there.
     pub(super) fn last(&mut self, pid: Pid) {
-        self.written = self.written.max(written(pid));
+        let mut text = String::new();
+        let kept = self.counters.take().and_then(|mut file| file.read_to_string(&mut text).ok());
+        self.written = self.written.max(written(pid)).max(kept.and_then(|_| written_by(&text)));
         let written = self.written;
         let _ = self.spend.as_mut().map(|spend| spend(written, true));
     }
@@ -81,12 +98,17 @@ impl<'a> Meter<'a> {
 /// Bytes that a process and its descendants have written so far, to anything (proc(5),
 /// `/proc/pid/io`, `wchar`).
 fn written(pid: Pid) -> Option<u64> {
-    let of = |pid: &Pid| {
-        let io = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
-        io.lines().find_map(|line| line.strip_prefix("wchar: ")?.parse::<u64>().ok())
-    };
+    let of = |pid: &Pid| written_by(&fs::read_to_string(counters(*pid)).ok()?);
     let (first, others) = (of(&pid)?, family(pid));
     Some(others.iter().skip(1).filter_map(of).fold(first, u64::saturating_add))
+}
+
+fn written_by(counters: &str) -> Option<u64> {
+    counters.lines().find_map(|line| line.strip_prefix("wchar: ")?.parse().ok())
+}
+
+fn counters(pid: Pid) -> String {
+    format!("/proc/{pid}/io")
 }
 
 /// A process and its descendants, by the kernel's word (proc(5), `/proc/pid/task/tid/children`).

@@ -5,6 +5,7 @@
 
 mod activity;
 mod asked;
+mod audience;
 pub mod detach;
 #[cfg(feature = "admin")]
 pub mod errand;
@@ -76,6 +77,8 @@ struct Patience<'a> {
     idle: Option<Idle<'a>>,
     /// By the clock on the wall.
     until: Option<DateTime<Utc>>,
+    /// Whether it ends when nobody reads what it says any more.
+    while_read: bool,
     /// Whether what it has started must have ended too.
     whole: bool,
 }

@@ -214,7 +214,7 @@ impl Standby {
         // From here on the lock is rsync's alone: it is free when the last of its processes is
         // gone.
         drop(lock);
-        let patience = Patience { limit: run.deadline(), idle, until: run.until(), whole: true };
+        let patience = Patience { limit: run.deadline(), idle, until: run.until(), while_read: run.ends_unread(), whole: true };
         self.leader.wait_within(patience, meter.take(), attend).map_err(|error| lost(&error))
     }
 
@@ -228,7 +228,7 @@ impl Standby {
         attend: impl FnOnce(OwnedFd, Pid) -> Result<Box<dyn Attend + 'a>, String>,
     ) -> Result<(), NotStarted> {
         let attend = self.start(sandbox, None, attend)?;
-        let patience = Patience { limit: VERSION_TIMEOUT, idle: None, until: None, whole: false };
+        let patience = Patience { limit: VERSION_TIMEOUT, idle: None, until: None, while_read: false, whole: false };
         self.leader.wait_within(patience, None, attend).map(drop).map_err(|error| lost(&error))
     }
 

@@ -45,6 +45,7 @@ fn answered(mut command: Command) -> io::Result<(Ended, Vec<u8>)> {
     // What holds the way out here would be waited for.
     drop(command);
     let answer = listen(reader, LOOK_TIMEOUT, MAX_SSHD_ANSWER);
-    let ended = child.wait_within(Patience { limit: LOOK_TIMEOUT, idle: None, until: None, whole: false }, None, None)?;
+    let ended =
+        child.wait_within(Patience { limit: LOOK_TIMEOUT, idle: None, until: None, while_read: false, whole: false }, None, None)?;
     Ok((ended, answer))
 }

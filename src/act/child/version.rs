@@ -64,7 +64,7 @@ fn ask(program: &Path) -> Result<Version, Reason> {
     command.arg("--version").env_clear().process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| broken(program, &error.to_string()))?;
     let output = child.stdout.take();
-    let patience = Patience { limit: VERSION_TIMEOUT, idle: None, until: None, whole: false };
+    let patience = Patience { limit: VERSION_TIMEOUT, idle: None, until: None, while_read: false, whole: false };
     let ended = Leader::of_child(&child)
         .and_then(|child| child.wait_within(patience, None, None))
         .map_err(|error| broken(program, &error.to_string()))?;

@@ -19,13 +19,16 @@ use super::{Held, Opened, Reaped, TRASH, gone, notes};
 use crate::act::store::OrTrouble as _;
 use crate::act::store::disk::found;
 use crate::act::store::tree::{Lent, c_string, each, open_at, stat};
-use crate::terms::{NamePattern, Reason, SnapshotName};
+use crate::terms::{Event, NamePattern, Reason, SnapshotName};
 
 /// The directory of what could be neither kept nor removed.
 const BROKEN: &str = "broken";
 
 /// The note of when what was done last.
 const MAINTAINED: &str = "maintained.json";
+
+/// The note of which snapshots are partial.
+const PARTIAL: &str = "partial";
 
 /// When a run began, in the first letters of its id.
 const BEGAN: &str = "%Y%m%dT%H%M%S";
@@ -89,6 +92,19 @@ impl Opened {
         }
         lent.map(Lent::give_back);
         Ok(())
+    }
+
+    /// Writes down which snapshots are partial, by all ledgers: the gate reads the newest one alone,
+    /// so this comes before that is set aside. Those that are not there for good are left out.
+    pub fn note_partial(&self, is_there: impl Fn(&str) -> bool) -> Result<(), Reason> {
+        let events = self.pushes()?;
+        let pushes = events.iter().filter_map(Event::push);
+        // A name may have been given again: what was recorded last is about the one that is there.
+        let all: BTreeMap<_, _> = pushes.filter_map(|push| Some((push.snapshot.as_deref()?, push.partial))).collect();
+        let partial: String =
+            all.into_iter().filter(|(name, partial)| *partial && is_there(name)).flat_map(|(name, _)| [name, "\n"]).collect();
+        let written = self.write_from(self.state.as_fd(), "partial.new", PARTIAL, partial.as_bytes());
+        written.or_trouble("writing in", &self.path)
     }
 
     /// When each kind of upkeep was done last. The account may write anything there; it delays its

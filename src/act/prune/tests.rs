@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::act::record::ledger;
 use crate::act::store::Repository;
+use crate::decide::speak::message::samples;
 use crate::terms::Code;
 use crate::terms::limits::REAP_LIMIT;
 
@@ -242,8 +244,9 @@ fn there_is_one_reaper_and_it_gives_way_in_the_middle_of_a_tree() {
 #[test]
 fn what_somebody_reads_waits_in_the_trash_and_what_cannot_be_moved_keeps_nothing_back() {
     let place = Place::with(&["2026/1121/0300", "2026/1122/0300"]);
-    let reading = Repository::at(&place.root()).keep_for_reading(&place.name("2026/1121/0300")).unwrap();
-    place.remove("2026/1121/0300");
+    let name = place.name("2026/1121/0300");
+    let reading = Repository::at(&place.root()).keep_for_reading(&name).unwrap();
+    place.open().hold().unwrap().remove_from_readers(&name, moment(), &removal()).unwrap();
     place.remove("2026/1122/0300");
     assert_eq!(place.reap().snapshots, 1);
     assert_eq!(place.open().trash().unwrap().len(), 1);
@@ -344,6 +347,32 @@ fn what_cannot_be_read_is_not_taken_for_nothing() {
 }
 
 #[test]
+fn what_is_partial_is_known_also_after_its_ledger_was_set_aside() {
+    let place = Place::with(&["2026/1121/0300", "2026/1122/0300", "2026/1123/0300"]);
+    let tell = |id: &str, at: &str, snapshot: &str, partial: bool| {
+        let mut event = crate::terms::Event { id: id.to_owned(), at: at.parse().unwrap(), ..samples::published() };
+        let crate::terms::Body::Push(push) = &mut event.body else { panic!("no push") };
+        (push.facts.snapshot, push.facts.partial) = (Some(snapshot.to_owned()), partial);
+        ledger::append(&place.state("ledger.jsonl"), &event).unwrap();
+    };
+    let partial = || ledger::partial(&place.state("ledger.jsonl"), &place.state("partial")).into_iter().collect::<Vec<_>>();
+    tell("1", "2026-11-21T03:00:00Z", "2026/1121/0300", true);
+    tell("2", "2026-11-22T03:00:00Z", "2026/1122/0300", true);
+    tell("3", "2026-11-23T03:00:00Z", "2026/1120/0300", true);
+    // What stays in the next ledger is no more than its last lines.
+    for number in 4..200 {
+        tell(&number.to_string(), "2026-11-23T03:00:00Z", "2026/1123/0300", false);
+    }
+    let opened = place.open();
+    opened.note_partial(|name| opened.has(name)).unwrap();
+    opened.ledgers().rotate("2026-12-01T00:05:00Z".parse().unwrap()).unwrap();
+    assert!(!fs::read_to_string(place.state("ledger.jsonl")).unwrap().contains("2026/1121/0300"));
+    assert_eq!(partial(), ["2026/1121/0300", "2026/1122/0300"], "one that is gone is forgotten");
+    tell("200", "2026-12-01T03:00:00Z", "2026/1122/0300", false);
+    assert_eq!(partial(), ["2026/1121/0300"], "that name was given again");
+}
+
+#[test]
 fn whoever_reads_a_snapshot_is_seen() {
     let place = Place::with(&["2026/1121/0300"]);
     let opened = place.open();
@@ -354,6 +383,18 @@ fn whoever_reads_a_snapshot_is_seen() {
     assert!(opened.is_read(&name));
     drop((reading, another));
     assert!(!opened.is_read(&name));
+}
+
+#[test]
+fn a_snapshot_that_somebody_has_come_to_read_stays_without_a_trace() {
+    let place = Place::with(&["2026/1121/0300"]);
+    let (opened, name) = (place.open(), place.name("2026/1121/0300"));
+    let held = opened.hold().unwrap();
+    let _reading = Repository::at(&place.root()).keep_for_reading(&name).unwrap();
+    let removed = held.remove(&name, moment(), &removal());
+    assert_eq!(removed.unwrap_err().code, Code::Busy);
+    assert_eq!((place.all(), opened.trash().unwrap()), (vec![name.to_string()], vec![]));
+    assert_eq!(fs::read_dir(place.state("trash")).unwrap().count(), 0, "no note of it is left");
 }
 
 #[test]

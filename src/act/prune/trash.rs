@@ -24,7 +24,7 @@ use crate::act::store::OrTrouble as _;
 use crate::act::store::disk::found;
 use crate::act::store::tree::{Lent, c_string, each, find, open_at};
 use crate::terms::text::{os_words, printable};
-use crate::terms::{Reason, SnapshotName};
+use crate::terms::{Code, Reason, SnapshotName};
 
 /// Where the reaper has begun with it.
 pub(super) const REAPING: &str = "reaping";
@@ -63,23 +63,45 @@ pub struct Trashed {
 impl Held<'_> {
     /// Takes a snapshot out of history: one rename, whatever its size. Directories above it that
     /// are empty then go as well.
+    ///
+    /// # Errors
+    /// With [`Code::Busy`] where somebody has begun to read it.
     pub fn remove(&self, name: &SnapshotName, at: DateTime<Utc>, removal: &Removal) -> Result<(), Reason> {
-        let path = name.below(Path::new("snapshots"));
-        self.bring_up(name).and_then(|()| self.take_out(name, at, removal)).or_trouble("removing", &self.opened.path.join(path))
+        self.taken_out(name, at, removal, true)
     }
 
-    fn take_out(&self, name: &SnapshotName, at: DateTime<Utc>, removal: &Removal) -> io::Result<()> {
+    /// The same although somebody reads it, who then finds parts of it gone.
+    pub fn remove_from_readers(&self, name: &SnapshotName, at: DateTime<Utc>, removal: &Removal) -> Result<(), Reason> {
+        self.taken_out(name, at, removal, false)
+    }
+
+    fn taken_out(&self, name: &SnapshotName, at: DateTime<Utc>, removal: &Removal, spares_readers: bool) -> Result<(), Reason> {
+        let path = self.opened.path.join(name.below(Path::new("snapshots")));
+        match self.bring_up(name).and_then(|()| self.take_out(name, at, removal, spares_readers)) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                Err(Reason::new(Code::Busy, format!("somebody reads {name}")).hint("try again when that has ended"))
+            }
+            taken => taken.or_trouble("removing", &path),
+        }
+    }
+
+    fn take_out(&self, name: &SnapshotName, at: DateTime<Utc>, removal: &Removal, spares_readers: bool) -> io::Result<()> {
         let trash = self.opened.directory(TRASH)?;
         let (way, last) = self.way(name, false)?;
         let parent = way.last().map_or(self.opened.snapshots.as_fd(), |(_, directory)| directory.as_fd());
+        // Its `..` changes, so its owner has to have the right to write to it.
+        let lent = Lent::open(parent, &last)?;
+        // Held across the rename: whoever comes to read it waits, and then finds that it is gone.
+        if spares_readers && flock(&lent, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK) {
+            lent.give_back()?;
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
         let mut at = at;
         loop {
             let entry = format!("{}{}", key(name), at.format(STAMP));
             let note = entry.clone() + NOTE;
             self.opened.put(trash.as_fd(), &note, removal)?;
             self.keep_hold(name, &trash, &entry)?;
-            // Its `..` changes, so its owner has to have the right to write to it.
-            let lent = Lent::open(parent, &last)?;
             match renameat2(parent, &*last, &trash, entry.as_str(), RenameFlags::RENAME_NOREPLACE) {
                 // One of this name went in this very second.
                 Err(Errno::EEXIST) => at += TimeDelta::seconds(1),
@@ -88,13 +110,11 @@ impl Held<'_> {
                     [note, hold].iter().try_for_each(|note| gone(unlinkat(&trash, note.as_str(), UnlinkatFlags::NoRemoveDir)))?;
                     return Err(error.into());
                 }
-                Ok(()) => {
-                    // It has moved, whatever becomes of its mode.
-                    let _ = lent.give_back();
-                    break;
-                }
+                Ok(()) => break,
             }
         }
+        // It has moved, whatever becomes of its mode.
+        let _ = lent.give_back();
         let parents = std::iter::once(self.opened.snapshots.as_fd()).chain(way.iter().map(|(_, directory)| directory.as_fd()));
         let above: Vec<_> = parents.zip(way.iter().map(|(name, _)| name)).collect();
         for (parent, name) in above.into_iter().rev() {

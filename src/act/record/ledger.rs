@@ -1,6 +1,7 @@
 //! The ledger: one JSON line for each event, only ever appended to. Once a month it becomes an old
 //! ledger (`act/prune/ledgers`), and a new one begins in its place.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::OFlag;
 
 use crate::terms::Event;
+use crate::terms::event::Kind;
 use crate::terms::limits::MAX_LEDGER_TAIL;
 
 /// How long a line waits for its turn. A gate's own takes less than a millisecond.
@@ -110,15 +112,33 @@ pub fn has(path: &Path, id: &str) -> bool {
     text.split(|byte| *byte == b'\n').any(|line| serde_json::from_slice(line).is_ok_and(|Named { id: other }| other == id))
 }
 
-/// The snapshots of which the ledger says that they are partial, by its text alone: a reader of all
-/// events would be the larger part of a pull. In a line's strings every quote has a backslash before
-/// it, so nothing that a client said looks so.
+/// The snapshots that are partial: by the note that is made before a ledger is set aside, and by
+/// what this ledger has recorded since. A name may have been given again: the last line about it
+/// holds.
 #[must_use]
-pub fn partial(path: &Path) -> Vec<String> {
-    let text = tail(path, MAX_LEDGER_TAIL).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines = text.lines().filter(|line| line.contains(r#""partial":true"#));
-    lines.filter_map(|line| Some(line.split_once(r#""snapshot":""#)?.1.split_once('"')?.0.to_owned())).collect()
+pub fn partial(path: &Path, note: &Path) -> BTreeSet<String> {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        kind: String,
+        snapshot: String,
+        #[serde(default)]
+        partial: bool,
+    }
+    // The ledger first: if it is set aside meanwhile, the note knows more, not less.
+    let (text, noted) = (tail(path, MAX_LEDGER_TAIL).unwrap_or_default(), tail(note, MAX_LEDGER_TAIL).unwrap_or_default());
+    let mut all: BTreeSet<String> = String::from_utf8_lossy(&noted).lines().map(str::to_owned).collect();
+    for line in text.split(|byte| *byte == b'\n') {
+        let Ok(Said { kind, snapshot, partial }) = serde_json::from_slice(line) else { continue };
+        if kind != Kind::Push.as_str() {
+            continue;
+        }
+        if partial {
+            all.insert(snapshot);
+        } else {
+            all.remove(&snapshot);
+        }
+    }
+    all
 }
 
 /// The last bytes of a file.

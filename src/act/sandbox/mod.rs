@@ -88,11 +88,9 @@ fn close_in(orders: &mut Orders, isolation: Isolation, known: Option<RunsAs>) ->
     if matches!(isolation.filter, Some(Filter::History | Filter::Reader | Filter::Browse)) {
         process::give_up_power(users(runs_as, isolation)).map_err(no_jail)?;
     }
-    if isolation.asks || isolation.view {
-        // Without the gate nobody would make its links, or keep what it reads. After the view, because a new user
-        // namespace resets it; before the gate is answered, which fails if the gate is gone.
-        process::end_with_parent()?;
-    }
+    // Without the gate nobody would make its links, count what it sends, or keep what it reads. After the view, because
+    // a new user namespace resets it; before the gate is answered, which fails if the gate is gone.
+    process::end_with_parent()?;
     // From here on a link waits for the gate.
     let listener = prepared.listener().map_err(no_jail)?;
     orders.ready(listener).map_err(no_jail)?;

@@ -13,6 +13,8 @@ mod bases;
 mod compare;
 mod contents;
 pub(in crate::act) mod disk;
+#[cfg(feature = "admin")]
+mod drilled;
 mod find;
 mod holding;
 mod holds;
@@ -22,14 +24,10 @@ mod look;
 mod mounts;
 mod overlay;
 mod owners;
-#[cfg(feature = "admin")]
-mod pick;
 mod publish;
 mod remap;
 mod remove;
 mod restored;
-#[cfg(feature = "admin")]
-mod same;
 mod stage;
 mod stock;
 mod survey;
@@ -59,6 +57,8 @@ use crate::terms::text::printable;
 use crate::terms::{Code, Mapping, NamePattern, Reason, RepositoryState, STATE, SnapshotName};
 
 use disk::found;
+#[cfg(feature = "admin")]
+pub use drilled::{Chosen, Same, same};
 pub use find::Found;
 #[cfg(feature = "admin")]
 pub(in crate::act) use holding::disk_of;
@@ -69,13 +69,9 @@ pub use links::{Bounds, Deferred, Made, Taken};
 pub use look::Look;
 pub use mounts::mounted;
 pub use owners::{owners_of, remembered};
-#[cfg(feature = "admin")]
-pub use pick::Chosen;
 pub use publish::{Published, Staging};
 pub use remap::{Given, Ownership};
 pub use remove::remove;
-#[cfg(feature = "admin")]
-pub use same::{Same, same};
 pub use stage::boot_id;
 pub use survey::Survey;
 
@@ -285,6 +281,8 @@ macro_rules! in_state {
 in_state! {
     /// The ledger.
     pub ledger = "ledger.jsonl"
+    /// Which snapshots are partial, by the ledgers that were set aside.
+    pub partial_note = "partial"
     /// Where the version of rsync is remembered.
     pub version_cache = "rsync.json"
     logs = "logs"

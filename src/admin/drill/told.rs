@@ -19,7 +19,7 @@ pub(super) struct Done {
     /// Files whose content nobody here may read.
     pub(super) unread: u64,
     /// What is wrong.
-    #[serde(skip_serializing)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) problems: Vec<String>,
     /// How much there is besides.
     pub(super) others: u64,

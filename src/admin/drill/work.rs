@@ -48,7 +48,7 @@ impl Job<'_> {
         let restored = if chosen.files.is_empty() { None } else { self.restore(snapshot, &chosen.files, &scratch)? };
         let stored = snapshot.below(&client.policy.path.join("snapshots"));
         let paths = chosen.files.iter().map(|file| file.path.as_slice());
-        let found = same(&stored, &scratch.tree(), paths).map_err(|error| look("comparing", &error))?;
+        let found = same(&stored, &scratch.tree(), client.policy.options.munges(), paths).map_err(|error| look("comparing", &error))?;
         Ok(Some(told(snapshot, chosen, restored, found)))
     }
 

@@ -66,7 +66,7 @@ fn planned(text: &mut String, imagined: &Imagined<'_>, transfer: &Transfer) -> R
         program: &site.rsync,
         version: child::version(&site.rsync, None)?,
         snapshots: repository.snapshots(),
-        confinement: pull::confinement(transfer, site.jail, policy, owners),
+        confinement: pull::confinement(transfer, &asks, site.jail, policy, owners),
         limits: None,
     };
     pulls::plan(transfer, policy, &history, &asks, &places).map(|(run, _)| run)

@@ -110,36 +110,34 @@ struct Lines {
 impl Lines {
     fn take(&mut self, piece: &[u8], show: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         self.left.extend_from_slice(piece);
-        while let Some(end) = self.left.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.left.drain(..=end).collect();
-            if !self.show(line.strip_suffix(b"\n").unwrap_or(&line), true, show) {
-                return false;
-            }
+        let mut left = std::mem::take(&mut self.left);
+        let whole = left.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let mut shown = String::new();
+        for line in left.get(..whole).unwrap_or_default().split_inclusive(|byte| *byte == b'\n') {
+            shown.push_str(&self.shown(line.strip_suffix(b"\n").unwrap_or(line)));
+            shown.push('\n');
         }
-        if self.left.len() > MAX_ANSWER_LINE {
-            let line = std::mem::take(&mut self.left);
-            return self.show(&line, false, show);
+        left.drain(..whole);
+        if left.len() > MAX_ANSWER_LINE {
+            shown.push_str(&self.shown(&left));
+            left.clear();
         }
-        true
+        self.left = left;
+        shown.is_empty() || show(shown.as_bytes())
     }
 
     fn end(&mut self, show: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         let line = std::mem::take(&mut self.left);
-        line.is_empty() || self.show(&line, !self.is_text, show)
+        let end = if self.is_text { "" } else { "\n" };
+        line.is_empty() || show((self.shown(&line) + end).as_bytes())
     }
 
-    fn show(&self, line: &[u8], whole: bool, show: &mut dyn FnMut(&[u8]) -> bool) -> bool {
-        let style = if self.is_text { Style::default() } else { self.style };
-        let mut shown = if self.is_text {
-            let columns: Vec<_> = line.split(|byte| *byte == b'\t').map(paint::plain).collect();
-            columns.join("\t")
-        } else {
-            paint::shown(line, style)
-        };
-        if whole {
-            shown.push('\n');
+    fn shown(&self, line: &[u8]) -> String {
+        if !self.is_text {
+            return paint::shown(line, self.style);
         }
-        show(shown.as_bytes())
+        let columns: Vec<_> = line.split(|byte| *byte == b'\t').map(paint::plain).collect();
+        columns.join("\t")
     }
 }
 

@@ -152,10 +152,11 @@ fn forget(client: &Client<'_>) -> Result<Forgotten, Failure> {
     let opened = client.existing()?;
     let keep = TimeDelta::hours(i64::from(client.site.logs_keep.hours()));
     let logs = opened.forget_logs(client.now - keep).map_err(failure)?;
-    let old = opened.ledgers();
-    old.rotate(client.now).map_err(|error| trouble("setting the ledger aside", &error))?;
     let trash: BTreeSet<String> = opened.trash().map_err(failure)?.into_iter().map(|trashed| trashed.name).collect();
     let is_there = |name: &str| trash.contains(name) || opened.has(name);
+    let old = opened.ledgers();
+    opened.note_partial(is_there).map_err(failure)?;
+    old.rotate(client.now).map_err(|error| trouble("setting the ledger aside", &error))?;
     let ledgers = old.forget(client.now - keep, is_there).map_err(|error| trouble("removing an old ledger", &error))?;
     let broken = opened.forget_broken(clock::kernel() - keep).map_err(failure)?;
     Ok(Forgotten { logs, ledgers, broken: broken.snapshots, problems: broken.problems })

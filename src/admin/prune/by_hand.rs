@@ -64,12 +64,18 @@ fn deleted(client: &Client<'_>, wanted: &[String], how: How) -> Result<Done, Fai
     }
     let removal =
         Removal { why: if how.force { "`snapgate delete --force`" } else { "`snapgate delete`" }.to_owned(), by: client.by.clone() };
-    take_out(client, &held, &all, &goes, &removal)?;
+    take_out(client, &held, &all, &goes, (&removal, how.force))?;
     Ok(says(format!("{count} removed; `snapgate undelete` brings each back within {}", client.policy.trash_grace)))
 }
 
 /// Takes them out, and records it: also of a part, where the rest cannot be.
-fn take_out(client: &Client<'_>, held: &Held<'_>, all: &[Snapshot], goes: &[&SnapshotName], removal: &Removal) -> Result<(), Failure> {
+fn take_out(
+    client: &Client<'_>,
+    held: &Held<'_>,
+    all: &[Snapshot],
+    goes: &[&SnapshotName],
+    (removal, force): (&Removal, bool),
+) -> Result<(), Failure> {
     let words = |removed: &[&str]| {
         let happened = format!("{} deleted by {}", counted(removed.len(), "snapshot", "snapshots"), removal.by);
         Body::Upkeep(Deed::Delete, upkeep(happened, removed.iter().copied(), &removal.why))
@@ -83,7 +89,8 @@ fn take_out(client: &Client<'_>, held: &Held<'_>, all: &[Snapshot], goes: &[&Sna
     let mut removed = Vec::new();
     let mut failed = None;
     for name in goes {
-        match held.remove(name, client.now, removal) {
+        let removed_now = if force { held.remove_from_readers(name, client.now, removal) } else { held.remove(name, client.now, removal) };
+        match removed_now {
             Ok(()) => removed.push(name.as_str()),
             Err(reason) => {
                 failed = Some(failure(reason));

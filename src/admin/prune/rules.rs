@@ -13,7 +13,7 @@ use crate::decide::keep::{Judged, Rhythm, Snapshot, TooMany, decide, doomed, sim
 use crate::decide::policy::WhenFull;
 use crate::terms::limits::REPEATED_AFTER;
 use crate::terms::text::{counted, printable};
-use crate::terms::{Body, Deed, Event, Mail, Upkeep};
+use crate::terms::{Body, Code, Deed, Event, Mail, Upkeep};
 
 /// Does it for one client, or looks.
 pub(super) fn apply(client: &Client<'_>, orders: &Orders) -> Result<Told, Failure> {
@@ -163,6 +163,8 @@ pub(super) fn take_out(
     for snapshot in goes {
         match held.remove(&snapshot.name, client.now, &removal) {
             Ok(()) => removed.push(snapshot.name.to_string()),
+            // A restore has begun meanwhile: it goes the next time.
+            Err(reason) if reason.code == Code::Busy => {}
             Err(reason) => {
                 told.problems.push(reason.detail);
                 told.exit = LOOK;

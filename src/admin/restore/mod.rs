@@ -75,6 +75,7 @@ pub(crate) fn restore(directory: &Path, orders: &Orders) -> Result<Printed, Fail
         unprivileged: inspect::running_uid() != 0,
         quiet: orders.json,
     };
+    target.guarded(job.version)?;
     let told = Told {
         client: client.name().to_string(),
         snapshot,

@@ -46,7 +46,7 @@ pub(crate) fn send(directory: &Path, wanted: &Source) -> Result<u8, Failure> {
     }
     let opened = Opened::find(&policy, wanted)?;
     opened.found.stand_in().map_err(|error| (format!("entering the snapshot: {error}"), exit::INTERNAL))?;
-    let munged = policy.options.force.contains(&"munge-links");
+    let munged = policy.options.munges();
     let source = plan::Source { program: &site.rsync, version, name: opened.found.name(), jail: site.jail, munged, dry: wanted.dry_run };
     let run = plan::sender(source);
     let read = || sandbox::stand_by(run.sandbox().isolation, owners.mapping(), None).and_then(|standby| standby.unlocked(&run));

@@ -14,6 +14,7 @@ use super::{Failure, failed, misused};
 use crate::act::inspect::{self, Kind, Look, running_uid};
 use crate::act::store;
 use crate::decide::history::receive::Manner;
+use crate::decide::rsync::argv::{DEFENCES, Version};
 use crate::terms::exit;
 use crate::terms::limits::MAX_NOTE;
 use crate::terms::text::printable_path;
@@ -61,7 +62,8 @@ impl Target {
             Err(error) if error.kind() == ErrorKind::NotFound => false,
             Err(error) => return Err(misused(format!("{}\n{give}", failed(&to, "opening", &error)))),
         };
-        for place in [Some(&above), over.then_some(&to)].into_iter().flatten() {
+        // Whoever could rename one of them would choose what these paths lead to.
+        for place in above.ancestors().chain(over.then_some(to.as_path())) {
             if !inspect::look(place).is_some_and(is_ours_alone) {
                 let place = printable_path(place);
                 let who = if running_uid() == 0 { "root" } else { "you" };
@@ -72,6 +74,18 @@ impl Target {
             return Err(misused(format!("`{shown}` is a symlink\ngive the directory that it leads to")));
         }
         Ok(Self { to, above, over })
+    }
+
+    /// Whether an rsync of this version may write there. Before 3.5.0 it follows a symlink that stands
+    /// in a directory's place by now, wherever that leads, and a copy has owners who could do that.
+    pub(super) fn guarded(&self, version: Version) -> Result<(), Failure> {
+        let is_shut = || self.above.ancestors().any(|place| inspect::look(place).is_some_and(|look| look.mode & 0o011 == 0));
+        if !self.over || running_uid() != 0 || version >= DEFENCES || is_shut() {
+            return Ok(());
+        }
+        let what =
+            format!("the rsync here ({version}) could be led out of `{}` by whoever owns a directory in it", printable_path(&self.to));
+        Err(misused(format!("{what}\nrestore to an empty directory and copy from there, or install rsync {DEFENCES}")))
     }
 
     /// Whether it is in one of these directories.
@@ -145,12 +159,9 @@ impl<'a> Workshop<'a> {
         store::remove(&self.unfinished())?;
         if !self.resumed {
             store::remove(&self.tree())?;
-            if !self.target.over {
-                store::remove(&self.partial())?;
-            }
         }
         fs::write(self.path.join("note"), serde_json::to_vec(note)?)?;
-        for directory in [self.unfinished(), if self.target.over { self.partial() } else { self.tree() }] {
+        for directory in [self.unfinished(), self.tree()].into_iter().filter(|_| !self.target.over) {
             let made = DirBuilder::new().mode(0o700).create(&directory);
             if made.as_ref().is_err_and(|error| error.kind() != ErrorKind::AlreadyExists) {
                 made?;
@@ -173,10 +184,6 @@ impl<'a> Workshop<'a> {
         self.path.join("unfinished")
     }
 
-    fn partial(&self) -> PathBuf {
-        self.path.join("partial")
-    }
-
     fn has_something(&self) -> bool {
         fs::read_dir(self.tree()).is_ok_and(|mut entries| entries.next().is_some())
     }
@@ -189,7 +196,7 @@ impl<'a> Workshop<'a> {
     /// How.
     pub(super) fn manner(&self) -> Manner {
         if self.target.over {
-            return Manner::Over { root: self.target.above.clone(), unfinished: self.unfinished(), partial: self.partial() };
+            return Manner::Over;
         }
         Manner::Apart { unfinished: self.unfinished(), doubted: self.doubted }
     }
@@ -210,12 +217,11 @@ impl<'a> Workshop<'a> {
 
     /// Leaves what has come for the next try. Says where it is, if there is anything.
     pub(super) fn leave(self) -> Option<PathBuf> {
-        let is_kept = self.target.over || self.has_something();
-        if is_kept {
+        if self.has_something() {
             return Some(self.directory());
         }
         let _ = store::remove(&self.path);
-        None
+        self.target.over.then(|| self.directory())
     }
 }
 
@@ -248,6 +254,29 @@ mod tests {
         }
         let names: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!((names.len(), fs::read_to_string(root.path().join("to/whole")).unwrap().as_str()), (1, "y"));
+    }
+
+    #[test]
+    fn what_is_there_is_not_written_over_by_an_rsync_that_its_owners_could_lead_out() {
+        let root = tempfile::tempdir().unwrap();
+        let to = root.path().join("to");
+        fs::create_dir_all(to.join("there")).unwrap();
+        let refused = |version| Target::find(&to, true).unwrap().guarded(version).is_err();
+        assert!(!refused(Version(3, 2, 7)), "nobody else comes there");
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!((refused(Version(3, 2, 7)), refused(DEFENCES)), (running_uid() == 0, false));
+        assert!(Target::find(&root.path().join("new"), true).unwrap().guarded(Version(3, 2, 7)).is_ok());
+    }
+
+    #[test]
+    fn a_place_that_others_can_move_is_none_however_far_above_they_can() {
+        let root = tempfile::tempdir().unwrap();
+        let (others, above) = (root.path().join("others"), root.path().join("others/mine"));
+        fs::create_dir_all(&above).unwrap();
+        for (bits, fits) in [(0o755, true), (0o777, false), (0o1777, true), (0o775, false)] {
+            fs::set_permissions(&others, fs::Permissions::from_mode(bits)).unwrap();
+            assert_eq!(Target::find(&above.join("to"), false).is_ok(), fits, "{bits:o}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::decide::policy::{Policy, Site};
 use crate::decide::push::outcome::Ended;
 use crate::decide::push::plan::Run;
 use crate::decide::sandbox::spec::{self, Access, Bind, FRONT, Filter, Front, Grant, Isolation, Kind, Limits, PASSWD, Sandbox};
-use crate::terms::limits::{BROWSE_IDLE, BROWSE_MEMORY};
+use crate::terms::limits::{BROWSE_IDLE, BROWSE_MEMORY, MAX_LISTED};
 use crate::terms::{Code, Reason, SnapshotName};
 
 /// The newest snapshot, as the client sees it. A symlink: it says which one it is, and whoever takes
@@ -52,7 +52,7 @@ pub fn run(site: &Site, policy: &Policy, browsed: Browsed<'_>) -> Run {
         binds: vec![spec::program_shown(program), history],
         listing: None,
         front: Some(Front {
-            names: names.iter().map(ToString::to_string).collect(),
+            names: shown(names, current).map(ToString::to_string).collect(),
             from: SNAPSHOTS.into(),
             link: current.map(|name| (CURRENT.to_owned(), name.to_string())),
         }),
@@ -62,6 +62,16 @@ pub fn run(site: &Site, policy: &Policy, browsed: Browsed<'_>) -> Run {
         argv: ["-R", "-l", "QUIET", "-p", REQUESTS].map(OsString::from).to_vec(),
     };
     Run::unlimited(sandbox).within(policy.deadline, BROWSE_IDLE)
+}
+
+/// The newest snapshots, and `current`: each is a mount, of which the kernel has a number, and whose
+/// memory counts for nobody.
+fn shown<'a>(names: &'a [SnapshotName], current: Option<&'a SnapshotName>) -> impl Iterator<Item = &'a SnapshotName> {
+    let mut all: Vec<&SnapshotName> = names.iter().collect();
+    all.sort_by(|a, b| b.at.cmp(&a.at));
+    all.truncate(MAX_LISTED);
+    let older = current.filter(|current| !all.contains(current));
+    all.into_iter().chain(older)
 }
 
 /// The reason where it does not run.
@@ -79,7 +89,7 @@ pub fn stopped(ended: Ended, policy: &Policy) -> Option<(Reason, bool)> {
         Some((reason.detail(detail).remedy("nothing: whoever mounts with `sshfs -o reconnect` does not notice").passing(), false))
     };
     match ended {
-        Ended::Exit(_) | Ended::Closed => None,
+        Ended::Exit(_) | Ended::Closed | Ended::Gone => None,
         Ended::Deadline => over("it ran for as long as `time_limits: {push: …}` lets a push run".to_owned()),
         Ended::Idle(limit) => over(format!("the client asked for nothing in {} hours", limit.as_secs() / 3600)),
         Ended::TooMuch(_) => pull::failed(ended).map(|reason| (reason.rule(policy.origins.of("restore")), true)),
@@ -126,5 +136,18 @@ mod tests {
         // Without a jail it still has a root of its own.
         let off = run_of(&off);
         assert_eq!((off.sandbox().isolation, &off.sandbox().grants), (ISOLATION, &None));
+    }
+
+    #[test]
+    fn no_more_snapshots_are_mounted_than_are_listed() {
+        let pattern = NamePattern::new(NamePattern::DEFAULT).unwrap();
+        let begin: chrono::DateTime<chrono::Utc> = "2026-11-20T03:00:00Z".parse().unwrap();
+        let after = |hours: usize| pattern.name_at(begin + chrono::TimeDelta::hours(i64::try_from(hours).unwrap()));
+        let names: Vec<_> = (0..MAX_LISTED + 2).map(after).collect();
+        let of = |current: usize| shown(&names, names.get(current)).collect::<Vec<_>>();
+        let newest = of(MAX_LISTED + 1);
+        assert_eq!((newest.len(), newest.first(), newest.last()), (MAX_LISTED, names.last().as_ref(), names.get(2).as_ref()));
+        // What `current` leads to is never missing.
+        assert_eq!((of(0).len(), of(0).last()), (MAX_LISTED + 1, names.first().as_ref()));
     }
 }

@@ -14,9 +14,9 @@ use crate::decide::rsync::argv::Version;
 use crate::decide::rsync::options;
 use crate::decide::rsync::transfer::{self, Aim, Flags, Keeps, Name, Place, Setup, Spot, Transfer};
 use crate::decide::sandbox::spec::{Confinement, Limits, Listing};
-use crate::terms::limits::{MAX_LISTED, MAX_PULLED, MAX_QUOTED, MAX_SNAPSHOT_DEPTH};
+use crate::terms::limits::{MAX_LISTED, MAX_PULLED, MAX_QUOTED, MAX_SNAPSHOT_DEPTH, PULL_IDLE};
 use crate::terms::text::{printable_within, still_printable};
-use crate::terms::{Code, Owners, Reason, SnapshotName};
+use crate::terms::{Bytes, Code, Owners, Reason, SnapshotName};
 
 /// What a pull asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,6 +157,14 @@ pub fn is_going(snapshot: &SnapshotName) -> Reason {
     Reason::new(Code::Snapshot, format!("`{snapshot}` is being removed")).only_client("choose another one: rsync host: lists them")
 }
 
+/// The reason where a snapshot's directory has a mode, which its client chose, that shuts out the
+/// account.
+pub fn is_shut(snapshot: &SnapshotName) -> Reason {
+    Reason::new(Code::Snapshot, format!("`{snapshot}` cannot be read: its directory was pushed with a mode that shuts out its owner"))
+        .hint("choose another one, or ask the administrator of the server to open it")
+        .remedy("give its owner the right to read it: chmod u+rx")
+}
+
 /// The reason where nothing that was asked for is there. `there` is how many of the path's names
 /// are.
 pub fn not_there(snapshot: &SnapshotName, place: &Place, there: usize) -> Reason {
@@ -171,11 +179,12 @@ pub fn not_there(snapshot: &SnapshotName, place: &Place, there: usize) -> Reason
 }
 
 /// What holds the rsync of a pull, as far as the kernel can. Access lists of others have no ids
-/// where an account is alone.
-pub fn confinement(transfer: &Transfer, jail: bool, policy: &Policy, owners: &Owners) -> Confinement {
+/// where an account is alone. What lists snapshots meets none.
+pub fn confinement(transfer: &Transfer, asks: &Asks<'_>, jail: bool, policy: &Policy, owners: &Owners) -> Confinement {
     let lists = || options::by_long("--acls").is_some_and(|row| policy.options.allows(row));
     match jail {
         false => Confinement::None,
+        true if matches!(asks, Asks::List(_)) => Confinement::View,
         true if transfer.lists && *owners == Owners::Account && lists() => Confinement::Jail,
         true => Confinement::View,
     }
@@ -228,7 +237,7 @@ pub fn list(transfer: &Transfer, policy: &Policy, history: &History<'_>, places:
 /// The newest snapshots, those above them behind them, and `current`.
 fn entries(history: &History<'_>) -> Vec<(String, i64)> {
     let mut all: Vec<&SnapshotName> = history.snapshots.iter().map(|Candidate { name, .. }| name).collect();
-    all.sort_by(|a, b| b.at.cmp(&a.at));
+    all.sort_by_key(|name| std::cmp::Reverse(name.at));
     all.truncate(MAX_LISTED);
     let entry = |name: &SnapshotName| (name.to_string(), name.at.timestamp());
     let mut entries: Vec<(String, i64)> = all.iter().map(|name| entry(name)).collect();
@@ -261,7 +270,7 @@ fn run(
 ) -> Run {
     let view = places.confinement == Confinement::View;
     // What the policy has changed on the way in is changed back.
-    let munge = policy.options.forced().any(|row| row.long.contains(&"--munge-links"));
+    let munge = policy.options.munges();
     let flags = Flags { munge, ..Flags::default() };
     let keeps = if view { Keeps::Kernel } else { Keeps::Walk(&places.snapshots) };
     let argv: Vec<OsString> =
@@ -269,6 +278,7 @@ fn run(
     let directory = if view { SNAPSHOTS.into() } else { PathBuf::from("/") };
     let program = places.program.to_path_buf();
     cell::run(Reader { program, argv, directory, trees, listing, besides: Vec::new(), limits: places.limits }, places.confinement)
+        .within(policy.deadline, PULL_IDLE)
 }
 
 /// The paths of a pull, for its record: cut, and how many there are besides.
@@ -289,6 +299,12 @@ pub fn cannot_list() -> Reason {
     )
 }
 
+/// What the administrator is told where a client was sent so much within a day; `None`: nothing.
+pub fn sent_much(policy: &Policy, day: u64) -> Option<String> {
+    let over = policy.restore.alert_over?;
+    Some(format!("{} was sent {} within 24 hours, more than {} (`alert_over:`)", policy.client, Bytes(day), Bytes(over)))
+}
+
 /// Why a pull did not end well; `None`: it did.
 pub fn failed(ended: Ended) -> Option<Reason> {
     let (says, detail, passing) = match ended {
@@ -301,7 +317,10 @@ pub fn failed(ended: Ended) -> Option<Reason> {
         ),
         Ended::Exit(status) => ("the pull did not finish", format!("rsync ended with status {status}"), true),
         Ended::Signal(signal) => ("the pull did not finish", format!("signal {signal} ended rsync"), false),
-        Ended::Deadline | Ended::Idle(_) | Ended::Closed => ("the pull did not finish", "the pull was ended".to_owned(), true),
+        Ended::Deadline => ("the pull did not finish", "it took longer than `time_limits: {push: …}` lets a push run".to_owned(), true),
+        Ended::Idle(limit) => ("the pull did not finish", format!("nothing moved in {} hours", limit.as_secs() / 3600), true),
+        Ended::Gone => ("the pull did not finish", "the client was gone".to_owned(), true),
+        Ended::Closed => ("the pull did not finish", "the pull was ended".to_owned(), true),
     };
     let reason = Reason::new(Code::Interrupted, says).hint("pull again: what is there already does not travel twice").detail(detail);
     Some(if passing { reason.passing() } else { reason })
@@ -310,6 +329,7 @@ pub fn failed(ended: Ended) -> Option<Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::policy::{read_policy, read_site};
     use crate::decide::rsync::command::{Command, parse};
     use crate::terms::{NamePattern, Original, Zone};
 
@@ -362,6 +382,21 @@ mod tests {
         assert_eq!(asked("%Y/%m%d/%H%M", "2026/1119/02/a 2026/1119/0200/a").map(|(named, _)| named.len()), Ok(2));
         let many: Vec<_> = (0..=MAX_PULLED).map(|number| format!("@{number}h/x")).collect();
         assert_eq!(asked(NamePattern::DEFAULT, &many.join(" ")), Err(Code::TooLong));
+    }
+
+    #[test]
+    fn whatever_a_client_asks_for_with_it_a_list_is_made_in_a_view() {
+        let site = read_site(Path::new("/s.yaml"), b"store: /s\n").unwrap();
+        let text = b"report: never\noptions: { allow: [acls] }\n";
+        let policy = read_policy(Path::new("/c.yaml"), text, &"c".parse().unwrap(), &site).unwrap();
+        let line = b"rsync --server --sender -rA . ".to_vec();
+        let Ok(Command::Restore(restore)) = parse(&Original::Command(line)) else { panic!("no pull") };
+        let transfer = restore.transfer.unwrap();
+        let held = |asks: &Asks<'_>| confinement(&transfer, asks, true, &policy, &Owners::Account);
+        assert!(transfer.lists);
+        assert_eq!(held(&Asks::List(Place::default())), Confinement::View);
+        let files = Files { snapshots: Vec::new(), paths: Vec::new(), lists: Vec::new() };
+        assert_eq!(held(&Asks::Files(files)), Confinement::Jail);
     }
 
     #[test]

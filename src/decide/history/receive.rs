@@ -32,16 +32,14 @@ pub enum Manner {
         /// Whether what is there may be other than it seems, as after a crash of the machine.
         doubted: bool,
     },
-    /// Over what is there. A file changes in one step.
-    Over {
-        /// The directory that all of them and the target are in.
-        root: PathBuf,
-        /// Where files are until they are whole.
-        unfinished: PathBuf,
-        /// Where the beginnings of those are that an interrupt cut short.
-        partial: PathBuf,
-    },
+    /// Over what is there. A file changes in one step. Until it is whole it is where it is to be, or
+    /// whoever owns that directory could have it from elsewhere: `--temp-dir` is one for all.
+    Over,
 }
+
+/// In each directory that is written over, where the beginnings of files are that an interrupt cut
+/// short.
+const PARTIAL: &str = ".snapgate-partial";
 
 /// What writes, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,12 +72,7 @@ pub fn words(receiver: Receiver<'_>) -> Vec<OsString> {
     }
     if version >= argv::DEFENCES {
         words.push("--drop-D".into());
-        let root = match &manner {
-            Manner::Never => None,
-            Manner::Apart { .. } => Some(directory),
-            Manner::Over { root, .. } => Some(root.as_path()),
-        };
-        words.extend(root.map(|root| joined("--confine-root=", root)));
+        words.extend((manner != Manner::Never).then(|| joined("--confine-root=", directory)));
     }
     match &manner {
         Manner::Never => words.push("--dry-run".into()),
@@ -91,9 +84,7 @@ pub fn words(receiver: Receiver<'_>) -> Vec<OsString> {
             }
             words.extend(doubted.then(|| OsString::from("--checksum")));
         }
-        Manner::Over { root: _, unfinished, partial } => {
-            words.extend([joined("--temp-dir=", unfinished), joined("--partial-dir=", partial)]);
-        }
+        Manner::Over => words.push(joined("--partial-dir=", Path::new(PARTIAL))),
     }
     words.extend(["-e".into(), quoted(shell)]);
     // Host and path are for show: the other rsync has its words from here.
@@ -211,11 +202,10 @@ mod tests {
         let end = "-e '/x' '--path=it''s a' snapshot:. /to/";
         let begin = "-aAXH --no-devices --numeric-ids --sparse --no-s --stats";
         let apart = |doubted| Manner::Apart { unfinished: "/tmp/un".into(), doubted };
-        let over = || Manner::Over { root: "/".into(), unfinished: "/un".into(), partial: "/part".into() };
         for (version, manner, expected) in [
             (argv::DEFENCES, apart(false), "--no-human-readable --drop-D --confine-root=/to --inplace"),
             (argv::DEFENCES, apart(true), "--no-human-readable --drop-D --confine-root=/to --inplace --checksum"),
-            (argv::DEFENCES, over(), "--no-human-readable --drop-D --confine-root=/ --temp-dir=/un --partial-dir=/part"),
+            (argv::DEFENCES, Manner::Over, "--no-human-readable --drop-D --confine-root=/to --partial-dir=.snapgate-partial"),
             (argv::DEFENCES, Manner::Never, "--no-human-readable --drop-D --dry-run"),
             (Version(3, 2, 7), apart(false), "--no-human-readable --inplace"),
             (Version(3, 1, 3), apart(false), "--no-human-readable --partial --temp-dir=/tmp/un"),

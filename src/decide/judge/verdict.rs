@@ -115,7 +115,7 @@ pub(crate) fn judge(case: Case<'_>) -> Judgement {
     let mut reasons = findings.iter().filter_map(|finding| finding.refusal.clone());
     let verdict = match (reasons.next(), case.command) {
         (Some(first), _) => Verdict::Deny(Denial { first, others: reasons.collect() }),
-        (None, Ok(Command::Secluded(begun))) => Verdict::ReadRest(Rest::Push(begun.clone())),
+        (None, Ok(Command::Secluded(begun))) => Verdict::ReadRest(Rest::Push(Box::new(begun.clone()))),
         (None, Ok(Command::SecludedRestore(begun))) => Verdict::ReadRest(Rest::Restore(begun.clone())),
         (None, Ok(command)) => Verdict::Allow(Permit { command: command.clone(), closing: closing(case) }),
         // `asked` refuses every command that could not be read; this arm only guards that.

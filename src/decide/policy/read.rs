@@ -93,8 +93,8 @@ keys! {
         time_limits: LimitKeys as TableOf<_> = Below, "{ idle: 10m, push: 24h, hook: 10m }";
         /// How much of the server the client may use. See "How much a client may use".
         limits: ShareKeys as TableOf<_> = Below, "{ sessions: 8, memory: 8GiB, processes: 64, bytes: 500G, inodes: 2000000 }";
-        /// The rules of pulls (the verbs `restore`, `browse` and `history`), where they are others than
-        /// the client's own. See "Getting files back".
+        /// The rules of the verbs `restore`, `browse` and `history`, where they are others than the
+        /// client's own. See `docs/restore.md`.
         restore: RestoreKeys as TableOf<_>
             = Words("the client's own rules"), r#"{ from: [192.0.2.0/24], limits: { bytes: 100G }, alert_over: 20G }"#;
         /// How much the client may hold on the server in all: snapshots, also those in the trash, and
@@ -205,7 +205,7 @@ keys! {
         /// exit 30). See "Time limits".
         idle: Idle as Text<_> = Value("10m"), "5m";
         /// How long a whole push may take (code `deadline`, exit 75). What arrived is kept for the
-        /// next try.
+        /// next try. No pull and no session of `browse` may take longer, either.
         push: Push as Text<_> = Value("24h"), "6h";
         /// How long each hook may take. It is then ended with all that it has started in its
         /// process group.

@@ -19,6 +19,8 @@ pub enum Ended {
     Idle(Duration),
     /// By the gate, when the client's time was over.
     Closed,
+    /// By the gate: nobody was there any more who would read what it sends.
+    Gone,
     /// By the gate, or by itself, having brought more than it may.
     TooMuch(Excess),
 }
@@ -53,6 +55,7 @@ pub fn unfinished(ended: Ended) -> Reason {
             .passing(),
         Ended::Idle(limit) => silent(limit),
         Ended::Closed => Reason::new(Code::Window, "the push was ended: its time was over"),
+        Ended::Gone => interrupted("the client was gone".to_owned()).passing(),
         Ended::TooMuch(excess) => too_much(excess),
         Ended::Exit(MEMORY) => Reason::new(Code::Limit, "the list of files needs more memory than the server gives it")
             .hint("push fewer files at a time, or ask the administrator of the server")
@@ -148,7 +151,7 @@ const ITS_NEXT: &str = "nothing, if the client pushes again; otherwise look at t
 pub fn exit_code(ended: Ended) -> u8 {
     match ended {
         Ended::Exit(status) => u8::try_from(status).unwrap_or(SIGNALLED),
-        Ended::Signal(_) => SIGNALLED,
+        Ended::Signal(_) | Ended::Gone => SIGNALLED,
         Ended::Deadline => Code::Deadline.exit(),
         // Not the code of a client outside its windows: this one may continue.
         Ended::Closed => exit::BUSY,

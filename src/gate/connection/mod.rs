@@ -17,7 +17,7 @@ use self::end::Ending;
 use self::record::Arrival;
 use super::Answer;
 use crate::act::arrive::{intake, secluded};
-use crate::act::child::{self, NamespaceBegun, NotStarted, Standby, Undecided};
+use crate::act::child::{self, NamespaceBegun, NotStarted, Standby, Successor, Undecided};
 use crate::act::config::{self, zones};
 use crate::act::names::{self, accounts};
 use crate::act::process::{self, Inherited};
@@ -50,6 +50,8 @@ pub(crate) struct Connection<'a> {
     pub(crate) inherited: Inherited,
     /// Hooks that have failed.
     pub(crate) failed: RefCell<Vec<FailedHook>>,
+    /// Who records the connection whatever becomes of this process.
+    successor: RefCell<Option<Successor>>,
     arrival: Arrival<'a>,
     /// What was found on the way.
     notes: Vec<Note>,
@@ -122,6 +124,7 @@ pub(super) fn serve(
         owners: &owners,
         inherited,
         failed: RefCell::default(),
+        successor: RefCell::default(),
         arrival,
         notes: notes.into_iter().map(Note::lasting).collect(),
     };
@@ -206,6 +209,10 @@ impl Connection<'_> {
             (Verdict::Allow(permit), Place::Mapped(begun)) => {
                 return self.go_mapped(begun, &input, |standby| perform(&self, &permit, Some(standby)));
             }
+            // Its client may have this process killed, and would have been sent things that nobody recorded.
+            (Verdict::Allow(permit), Place::Here(standby)) if self.arrival.reads_trees() => {
+                return self.go_remembered(&input, || perform(&self, &permit, standby));
+            }
             (Verdict::Allow(permit), Place::Here(standby)) => End::of(perform(&self, &permit, standby)),
             (Verdict::Allow(_), Place::Nowhere(reason)) => End::stopped(reason),
             (Verdict::Deny(denial), _) => End::refused(denial),
@@ -217,11 +224,22 @@ impl Connection<'_> {
     /// The same in the namespace of the client's ids. A process that stays outside records the
     /// connection: inside, files of others seem to be nobody's.
     fn go_mapped(&self, begun: NamespaceBegun, input: &str, perform: impl FnOnce(Standby) -> Result<End, Reason>) -> Answer {
-        let successor = child::succeeded(MAX_END, |word| {
+        self.go_remembered(input, || {
+            let entered = begun.finish().and_then(|(namespace, standby)| namespace.enter().map(|()| standby));
+            entered.map_err(|what| owners::unmapped(&what)).and_then(perform)
+        })
+    }
+
+    /// The same where another process records the connection.
+    fn go_remembered(&self, input: &str, perform: impl FnOnce() -> Result<End, Reason>) -> Answer {
+        let successor = child::succeeded(MAX_END, |mut word| {
             // Whoever waits for the end of something that the gate holds must not wait for this
             // process.
             let _ = process::silence();
             process::close_all_but(&[word.as_raw_fd()]);
+            while let Some(early) = word.early() {
+                let _ = serde_json::from_slice(&early).map(|ending| self.arrival.tell(self.site, self.policy, &ending));
+            }
             let ending = serde_json::from_slice(&word.wait()).unwrap_or_else(|_| {
                 let repository = Repository::existing(&self.policy.path, self.request.account.uid);
                 self.ending(self.lost(repository.as_ref()), input)
@@ -231,15 +249,17 @@ impl Connection<'_> {
         let successor = match successor {
             Ok(successor) => successor,
             Err(error) => {
-                let end = End::stopped(owners::unmapped(&format!("a process that remembers the connection: {error}")));
+                let what = format!("a process that remembers the connection: {error}");
+                let mapped = self.owners.mapping().is_some();
+                let end = End::stopped(if mapped { owners::unmapped(&what) } else { Reason::of_the_server(Code::Internal, what) });
                 return self.arrival.answer(self.site, Some(self.policy), self.ending(end, input));
             }
         };
-        let entered = begun.finish().and_then(|(namespace, standby)| namespace.enter().map(|()| standby));
-        let entered = entered.map_err(|what| owners::unmapped(&what));
-        let ending = self.ending(End::of(entered.and_then(perform)), input);
+        self.successor.replace(Some(successor));
+        let ending = self.ending(End::of(perform()), input);
         // If it receives nothing, it records that this process was killed.
-        let administrator = match successor.go_on(&serde_json::to_vec(&ending).unwrap_or_default()) {
+        let last = serde_json::to_vec(&ending).unwrap_or_default();
+        let administrator = match self.successor.take().and_then(|successor| successor.go_on(&last)) {
             Some(true) => Administrator::Alerted,
             Some(false) => Administrator::NotAlerted,
             None => {
@@ -248,6 +268,13 @@ impl Connection<'_> {
             }
         };
         record::answer(ending.end, administrator)
+    }
+
+    /// Has the administrator told of a connection that goes on. Says whether that is under way.
+    pub(crate) fn tell(&self, end: End) -> bool {
+        let ending = Ending { end, jail: self.jail.get(), hooks: Vec::new() };
+        let early = serde_json::to_vec(&ending).unwrap_or_default();
+        self.successor.borrow_mut().as_mut().is_some_and(|successor| successor.tell(&early))
     }
 
     /// An end with what was found and read on the way.

@@ -1,12 +1,14 @@
 //! Work on files whose modes keep the account out, in a process of its own that may be killed.
 
 use super::{Connection, End};
-use crate::act::child;
 use crate::act::process::{self, Users};
 use crate::act::sandbox::view;
 use crate::act::store::{Held, Repository};
+use crate::act::{child, clock};
+use crate::decide::history::pull;
 use crate::decide::push::outcome;
-use crate::terms::{Note, Reason};
+use crate::terms::limits::LOST_SENT;
+use crate::terms::{Note, Reason, RestoreFacts};
 
 impl Connection<'_> {
     /// Does work that needs every file of the account's, whatever modes the client has given it;
@@ -46,6 +48,28 @@ impl Connection<'_> {
     pub(super) fn lost(&self, repository: Option<&Repository>) -> End {
         let said = repository.and_then(|repository| repository.unrecorded_outcome(self.id));
         let end = said.and_then(|said| serde_json::from_slice(&said).ok());
+        if let (None, true) = (&end, self.arrival.reads_trees()) {
+            return self.lost_reader(repository);
+        }
         end.map_or_else(End::lost, |end: End| end.noting(vec![Note::passing(outcome::KILLED_AFTERWARDS)]))
+    }
+
+    /// The end of one that was sent snapshots. What it was sent since the last look is unknown, and
+    /// counts as [`LOST_SENT`]: to have the gate killed may not be the way around a limit.
+    fn lost_reader(&self, repository: Option<&Repository>) -> End {
+        let (policy, now) = (self.policy, clock::now());
+        let counted = repository.filter(|_| !policy.restore.uncounted).and_then(|repository| {
+            let counted = repository.in_daily_book(|book| {
+                book.add(now, LOST_SENT);
+                (book.sent(now), book.tells(now, policy.restore.alert_over))
+            });
+            counted.ok()
+        });
+        let (day_bytes, alerts) = counted.unzip();
+        let alerts = alerts.unwrap_or(false);
+        let warnings = day_bytes.filter(|_| alerts).and_then(|day| pull::sent_much(policy, day)).into_iter().collect();
+        let restore = Some(RestoreFacts { day_bytes, ..RestoreFacts::default() });
+        let reasons = End::lost().reasons.into_iter().map(|reason| reason.hint("connect again")).collect();
+        End { reasons, warnings, alerts, restore, ..End::lost() }
     }
 }

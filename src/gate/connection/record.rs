@@ -38,6 +38,23 @@ pub(super) struct Arrival<'a> {
 }
 
 impl Arrival<'_> {
+    /// Whether it asks for what stands in snapshots.
+    pub(super) fn reads_trees(self) -> bool {
+        self.verb.is_some_and(|verb| verb.row().reads_trees)
+    }
+
+    /// Has the administrator told of one that goes on. The ledger gets what it ends with.
+    pub(super) fn tell(self, site: &Site, policy: &Policy, ending: &Ending) {
+        let mut event = record(site, Some(policy), self, ending, || None);
+        // A name of its own beside the end's.
+        event.id.push_str("-1");
+        let spooled = Spool::open(&site.spool, self.request.account.uid).and_then(|spool| spool.add(&event));
+        let told = spooled.map_err(|error| format!("the mail could not be spooled: {error}")).and_then(|()| detach::watch(self.directory));
+        if let (Some(socket), Err(what)) = (&site.syslog, told) {
+            let _ = syslog::send(socket, &problem(&event, &what));
+        }
+    }
+
     /// Records it, and makes the client's answer.
     pub(super) fn answer(self, site: &Site, policy: Option<&Policy>, ending: Ending) -> Answer {
         let administrator = self.record(site, policy, &ending);

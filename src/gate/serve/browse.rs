@@ -57,7 +57,7 @@ impl Connection<'_> {
     fn sftp(&self, run: &Run, sent: &mut Sent<'_>) -> Result<(Ended, Came), NotStarted> {
         let came = RefCell::new(Came::Nowhere);
         let standby = sandbox::stand_by(ISOLATION, self.owners.mapping(), Some(self.inherited))?;
-        let mut spend = |written: Option<u64>, at_the_end: bool| sent.enter(written, at_the_end);
+        let mut spend = |written: Option<u64>, at_the_end: bool| self.enter(sent, written, at_the_end);
         let mut meter = Some(Meter::of_what_is_sent(&mut spend));
         let ended = standby.reading(run, |listener, pid| Ok(sandbox::attend_loading(listener, pid, &came)), &mut meter)?;
         drop(meter);

@@ -20,7 +20,7 @@ use crate::decide::push::plan::Run;
 use crate::decide::rsync::transfer::Transfer;
 use crate::decide::sandbox::namespaces::{self, Lack};
 use crate::decide::sandbox::spec::{Confinement, Limits};
-use crate::terms::limits::MAX_REPORTED;
+use crate::terms::limits::{MAX_REPORTED, SENT_ENTRY};
 use crate::terms::{Bytes, Code, Excess, Ground, Jail, Outcome, Reason, Resource, RestoreFacts};
 
 /// One pull whose snapshots are known.
@@ -68,7 +68,7 @@ impl Connection<'_> {
         };
         let reason = pull::failed(ended).map(|reason| match ended {
             Ended::TooMuch(_) => reason.rule(policy.origins.of("restore")),
-            Ended::Exit(_) | Ended::Signal(_) | Ended::Deadline | Ended::Idle(_) | Ended::Closed => reason,
+            Ended::Exit(_) | Ended::Signal(_) | Ended::Deadline | Ended::Idle(_) | Ended::Closed | Ended::Gone => reason,
         });
         let result = if reason.is_none() { Outcome::Answered } else { Outcome::Failed };
         End {
@@ -92,10 +92,20 @@ impl Connection<'_> {
             (book.sent(now), book.tells(now, policy.restore.alert_over))
         });
         let (day_bytes, tells) = told.map_or((None, false), |(day, tells)| (Some(day), tells));
-        if let (true, Some(day), Some(over)) = (tells, day_bytes, policy.restore.alert_over) {
-            warnings.push(format!("{} was sent {} within 24 hours, more than {} (`alert_over:`)", policy.client, Bytes(day), Bytes(over)));
+        warnings.extend(day_bytes.filter(|_| tells || sent.much).and_then(|day| pull::sent_much(policy, day)));
+        (day_bytes, tells || (sent.much && !sent.is_told), warnings)
+    }
+
+    /// Enters what was sent since, and has the administrator told at once that it is much.
+    pub(super) fn enter(&self, sent: &mut Sent<'_>, written: Option<u64>, at_the_end: bool) -> Option<Excess> {
+        let excess = sent.enter(written, at_the_end);
+        if sent.much && !sent.is_told {
+            let day_bytes = sent.day;
+            let warnings = day_bytes.and_then(|day| pull::sent_much(self.policy, day)).into_iter().collect();
+            let facts = RestoreFacts { sent_bytes: sent.known, day_bytes, ..RestoreFacts::default() };
+            sent.is_told = self.tell(End { warnings, alerts: true, restore: Some(facts), ..End::answered(String::new()) });
         }
-        (day_bytes, tells, warnings)
+        excess
     }
 }
 
@@ -112,7 +122,7 @@ impl<'a> Pull<'a> {
     fn run(&self, standby: Option<Standby>, kept: Option<&fs::File>, sent: &mut Sent<'_>) -> Result<Ended, Reason> {
         let Self { connection, repository, transfer, .. } = self;
         let version = child::version(&connection.site.rsync, Some(&repository.version_cache()))?;
-        let mut confinement = pull::confinement(transfer, connection.site.jail, connection.policy, connection.owners);
+        let mut confinement = pull::confinement(transfer, &self.asks, connection.site.jail, connection.policy, connection.owners);
         let mut standby = standby.filter(|_| confinement == Confinement::View);
         let mut looked_again = false;
         loop {
@@ -153,7 +163,7 @@ impl<'a> Pull<'a> {
 
     /// rsync carries the first snapshot's lock where it could outlive the gate.
     fn send(&self, standby: Standby, run: &Run, kept: Option<&fs::File>, sent: &mut Sent<'_>) -> Result<Ended, NotStarted> {
-        let mut spend = |written: Option<u64>, at_the_end: bool| sent.enter(written, at_the_end);
+        let mut spend = |written: Option<u64>, at_the_end: bool| self.connection.enter(sent, written, at_the_end);
         let mut meter = Some(Meter::of_what_is_sent(&mut spend));
         match kept.and_then(|kept| kept.try_clone().ok()) {
             Some(lock) => standby.rsync(run, lock, |_, _| Err("nobody is asked anything".to_owned()), &mut meter),
@@ -167,7 +177,13 @@ pub(super) struct Sent<'a> {
     repository: &'a Repository,
     rules: &'a Rules,
     entered: u64,
+    entered_at: Instant,
     pub(super) known: Option<u64>,
+    /// What it was within a day, by the last look at the book.
+    day: Option<u64>,
+    /// Whether that came to be much meanwhile, and the administrator knows.
+    much: bool,
+    is_told: bool,
     /// Why they could not be entered.
     broken: Option<Reason>,
 }
@@ -180,22 +196,28 @@ impl Sent<'_> {
         if let Some(excess) = used.1 {
             return Err(used_up(excess).rule(policy.origins.of("restore")));
         }
-        Ok(Sent { repository, rules, entered: 0, known: None, broken: None })
+        let (entered_at, much, is_told) = (Instant::now(), false, false);
+        Ok(Sent { repository, rules, entered: 0, entered_at, known: None, day: used.0.into(), much, is_told, broken: None })
     }
 
     /// Enters what was sent since; returns what is past the limit.
     pub(super) fn enter(&mut self, written: Option<u64>, at_the_end: bool) -> Option<Excess> {
         self.known = self.known.max(written);
-        let limited = self.rules.bytes.is_some();
-        if self.rules.uncounted || (!at_the_end && !limited) {
+        let matters = self.rules.bytes.is_some() || self.rules.alert_over.is_some();
+        let is_due = at_the_end || matters || self.entered_at.elapsed() >= SENT_ENTRY;
+        if self.rules.uncounted || !is_due {
             return None;
         }
+        self.entered_at = Instant::now();
         let more = self.known.unwrap_or_default().saturating_sub(self.entered);
         let now = clock::now();
         let entered = self.repository.in_daily_book(|book| {
             if more > 0 {
                 book.add(now, more);
             }
+            self.day = Some(book.sent(now));
+            // What is found at the end stands in the record of that.
+            self.much |= !at_the_end && book.tells(now, self.rules.alert_over);
             book.excess(now, self.rules.bytes)
         });
         match (entered, self.rules.bytes) {
@@ -230,7 +252,7 @@ fn kept(repository: &Repository, asks: &Asks<'_>) -> Result<Vec<fs::File>, Reaso
         Asks::List(_) => &[][..],
         Asks::Files(files) => &files.snapshots,
     };
-    named.iter().map(|named| repository.keep_for_reading(named.snapshot).map_err(|_| pull::is_going(named.snapshot))).collect()
+    named.iter().map(|named| repository.keep_for_reading(named.snapshot).map_err(|error| pulls::not_held(named.snapshot, &error))).collect()
 }
 
 /// A fault of the server's in the words of a pull.

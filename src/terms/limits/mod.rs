@@ -2,7 +2,6 @@
 
 mod anomaly;
 mod check;
-mod drill;
 mod history;
 mod mail;
 mod past;
@@ -14,7 +13,6 @@ use std::time::Duration;
 
 pub use anomaly::*;
 pub use check::*;
-pub use drill::*;
 pub use history::*;
 pub use mail::*;
 pub use past::*;

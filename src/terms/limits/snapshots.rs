@@ -92,11 +92,35 @@ pub const REPEATED_AFTER: TimeDelta = TimeDelta::days(1);
 /// Snapshots that one pull may read from: each is a mount in its view.
 pub const MAX_PULLED: usize = 16;
 
-/// Snapshots that `rsync HOST:` lists, the newest: two years of one every hour.
+/// Snapshots that `rsync HOST:` lists and a session of sftp has mounted, the newest: two years of one
+/// every hour.
 pub const MAX_LISTED: usize = 20_000;
+
+/// How long nothing may move in a pull: a client with `-c` reads a large file of its own meanwhile.
+pub const PULL_IDLE: Duration = Duration::from_secs(2 * 3600);
+
+/// How often a reader of snapshots is looked at, whether its client is still there. It is ended at
+/// the second look in vain: most end by themselves before.
+pub const CLIENT_LOOK: Duration = Duration::from_secs(2);
 
 /// Bytes of the book of what a client was sent in a day.
 pub const MAX_DAILY: u64 = 4096;
 
-/// How often a pull is looked at whose client may be sent only so much.
+/// How often it is looked at what a client is sent, and entered where a limit or a mail depends on it.
 pub const SENT_LOOK: Duration = Duration::from_millis(500);
+
+/// Files in the places that a policy names under `drill:`, and in a sample.
+pub const MAX_DRILLED: usize = 100_000;
+
+/// Places that it may name.
+pub const MAX_DRILL_PLACES: usize = 1000;
+
+/// Bytes of a line that the rsync of `snapgate restore` says.
+pub const MAX_SAID: usize = 4096;
+
+/// How often it is entered where neither does.
+pub const SENT_ENTRY: Duration = Duration::from_secs(5);
+
+/// Bytes that count where the gate was killed, for what it had not entered yet: what a line of a
+/// gigabit takes within [`SENT_LOOK`].
+pub const LOST_SENT: u64 = 64 * 1024 * 1024;

@@ -46,6 +46,7 @@ pub struct Run {
     idle: Option<Duration>,
     until: Option<DateTime<Utc>>,
     reads: bool,
+    while_read: bool,
 }
 
 /// Where things stand on the server, for a push that is about to run.
@@ -260,7 +261,7 @@ impl PushPlan {
         let layout = Layout { start: directory.clone(), bases: seen.bases, partial_dir: places.partial_dir };
         let sandbox = Sandbox { isolation, limits, binds, listing: None, front: None, grants, directory, program: places.program, argv };
         let (until, reads) = (self.closing.as_ref().map(|closing| closing.at), self.push.reads_for_list());
-        Run { sandbox, layout, deadline: self.deadline, idle: Some(self.idle), until, reads }
+        Run { sandbox, layout, deadline: self.deadline, idle: Some(self.idle), until, reads, while_read: false }
     }
 }
 
@@ -283,6 +284,11 @@ impl Run {
     /// Whether the client reads its files for its list, and is silent meanwhile.
     pub fn reads_for_list(&self) -> bool {
         self.reads
+    }
+
+    /// Whether it is ended when nobody reads any more what it says.
+    pub fn ends_unread(&self) -> bool {
+        self.while_read
     }
 
     /// When it is ended by the clock on the wall; `None`: never.

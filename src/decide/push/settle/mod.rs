@@ -259,7 +259,7 @@ fn unfinished(ended: Ended, closing: Option<&Closing>, rules: &Origins) -> Reaso
         Ended::Deadline | Ended::Idle(_) => reason.rule(rules.of("time_limits")),
         Ended::TooMuch(Excess { ground: Ground::Quota, .. }) => reason.rule(rules.of("quota")),
         Ended::TooMuch(Excess { ground: Ground::Push, resource, .. }) if resource != Resource::Links => reason.rule(rules.of("limits")),
-        Ended::TooMuch(_) | Ended::Exit(_) | Ended::Signal(_) => reason,
+        Ended::TooMuch(_) | Ended::Exit(_) | Ended::Signal(_) | Ended::Gone => reason,
     }
 }
 

@@ -15,7 +15,7 @@ mod secluded;
 pub(in crate::decide) use around::{front, words_of_commands};
 pub(in crate::decide) use other::{no_sftp, stranger};
 pub use push::Push;
-pub use restore::{Begun, Restore};
+pub use restore::{Begins, Begun, Restore};
 pub use secluded::Secluded;
 
 use std::path::Path;
@@ -72,7 +72,7 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rest {
     /// Of a push.
-    Push(Secluded),
+    Push(Box<Secluded>),
     /// Of a pull.
     Restore(Begun),
 }
@@ -88,15 +88,6 @@ impl Rest {
             Self::Restore(begun) => Ok(Command::Restore(Box::new(begun.with(words)))),
         }
     }
-}
-
-/// What a command may turn out to be, by its beginning alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Begins {
-    /// A push.
-    Push,
-    /// A pull.
-    Pull,
 }
 
 /// Where clients look for rsync. The site's own rsync is what runs.

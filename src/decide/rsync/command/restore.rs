@@ -8,6 +8,15 @@ use crate::decide::rsync::transfer::{self, Direction, Flags, Transfer};
 use crate::terms::limits::MAX_REASONS;
 use crate::terms::{Code, Reason};
 
+/// What a command may turn out to be, by its beginning alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins {
+    /// A push.
+    Push,
+    /// A pull.
+    Pull,
+}
+
 /// A pull whose words are all known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restore {

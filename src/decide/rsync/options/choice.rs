@@ -29,6 +29,12 @@ impl Choice {
         rows().iter().filter(|row| row.may_be_forced() && self.force.contains(&row.word()))
     }
 
+    /// Whether symlinks are stored so that they lead nowhere, and get their own text back when they
+    /// are restored.
+    pub fn munges(&self) -> bool {
+        self.forced().any(|row| row.long.contains(&"--munge-links"))
+    }
+
     /// Their effects, for the run's log and for `explain`.
     pub fn forces(&self) -> Vec<String> {
         self.forced().map(Row::forced).collect()

@@ -146,8 +146,8 @@ fn rsync(words: &[String]) -> One {
         return Err("it speaks to an rsync daemon and not by ssh: write one colon, host:path");
     }
     // Behind the first one, `:path` is of the same host.
-    let of = |from: &&'_ str| Place::of(from).remote().map(str::to_owned).or_else(|| from.strip_prefix(':').map(str::to_owned));
-    let pulled: Vec<String> = from.iter().filter_map(|from| of(&from)).collect();
+    let of = |from: &&str| Place::of(from).remote().map(str::to_owned).or_else(|| from.strip_prefix(':').map(str::to_owned));
+    let pulled: Vec<String> = from.iter().filter_map(of).collect();
     match (Place::of(to).remote(), pulled.first()) {
         (Some(_), Some(_)) => Err("rsync does not copy from one server to another: say it on one of the two"),
         (Some(place), None) => Ok(sent.command(from.is_empty(), &[place.to_owned()])),

@@ -8,12 +8,12 @@ use crate::terms::limits::{MAX_REASONS, MAX_SHOWN_WORD};
 
 fn parsed(text: &str) -> Result<Push, Vec<Reason>> {
     let command = command(&Original::Command(text.as_bytes().to_vec()))?;
-    match command {
-        Command::Push(push) => Ok(push),
-        // Right behind `--server` it is another command.
-        Command::Restore(_) => Err(vec![options::by_long("--sender").unwrap().refusal(Cause::Pull, "--sender")]),
-        other => panic!("{other:?}"),
+    // Right behind `--server` it is another command.
+    if command.pulls() {
+        return Err(vec![options::by_long("--sender").unwrap().refusal(Cause::Pull, "--sender")]);
     }
+    let Command::Push(push) = command else { panic!("{command:?}") };
+    Ok(push)
 }
 
 impl Push {

@@ -6,9 +6,9 @@ use std::os::fd::BorrowedFd;
 
 use nix::sys::stat::SFlag;
 
-use super::Repository;
-use super::tree::{Listed, kind, stat};
-use super::walk::{Closed, Next, Visitor, walk_tree};
+use crate::act::store::Repository;
+use crate::act::store::tree::{Listed, kind, stat};
+use crate::act::store::walk::{Closed, Next, Visitor, walk_tree};
 use crate::decide::history::sample::{Picked, Sample};
 use crate::terms::limits::{MAX_DRILLED, MAX_PATH};
 use crate::terms::{SnapshotName, SubPath};

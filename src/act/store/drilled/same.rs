@@ -14,14 +14,17 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag};
 
-use super::attributes;
-use super::find::directory;
-use super::tree::{c_string, kind, stat};
+use crate::act::store::attributes;
+use crate::act::store::find::directory;
+use crate::act::store::tree::{c_string, kind, stat};
 use crate::terms::limits::MAX_REPORTED_SNAPSHOTS;
 use crate::terms::text::printable_path;
 
 /// Attributes that say something of the machine, and that no restore brings along.
 const OF_THE_MACHINE: [&str; 3] = ["security.selinux", "security.ima", "security.evm"];
+
+/// What rsync puts before what a symlink leads to (`SYMLINK_PREFIX` in its rsync.h).
+const MUNGED: &[u8] = b"/rsyncd-munged/";
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -40,13 +43,14 @@ pub struct Same {
     pub others: u64,
 }
 
-/// Compares these paths in two trees, and the directories that they are in.
+/// Compares these paths in two trees, and the directories that they are in. Where symlinks are
+/// stored `munged`, what is restored leads where they led before.
 ///
 /// # Errors
 /// When one of the trees is not there.
-pub fn same<'a>(stored: &Path, restored: &Path, paths: impl Iterator<Item = &'a [u8]>) -> io::Result<Same> {
+pub fn same<'a>(stored: &Path, restored: &Path, munged: bool, paths: impl Iterator<Item = &'a [u8]>) -> io::Result<Same> {
     let mut comparing =
-        Comparing { stored: File::open(stored)?, restored: File::open(restored)?, inodes: BTreeMap::new(), found: Same::default() };
+        Comparing { munged, stored: File::open(stored)?, restored: File::open(restored)?, inodes: BTreeMap::new(), found: Same::default() };
     // Each directory once, whether it was named or something in it.
     let mut seen = BTreeSet::new();
     for path in paths {
@@ -62,6 +66,7 @@ pub fn same<'a>(stored: &Path, restored: &Path, paths: impl Iterator<Item = &'a 
 }
 
 struct Comparing {
+    munged: bool,
     stored: File,
     restored: File,
     /// The inode in the copy for each one with several names in the store.
@@ -107,7 +112,7 @@ impl Comparing {
             side => side?,
         };
         let (a, b) = (&stored.found, &restored.found);
-        let is_directory = kind(a) == SFlag::S_IFDIR;
+        let (is_directory, is_link) = (kind(a) == SFlag::S_IFDIR, kind(a) == SFlag::S_IFLNK);
         if is_directory {
             self.found.directories += 1;
         } else {
@@ -118,14 +123,16 @@ impl Comparing {
         }
         let mut what = Vec::new();
         let mut compare = |differs: bool, said: String| what.extend(differs.then_some(said));
-        compare(!is_directory && a.st_size != b.st_size, format!("has {} bytes instead of {}", b.st_size, a.st_size));
+        compare(!is_directory && !is_link && a.st_size != b.st_size, format!("has {} bytes instead of {}", b.st_size, a.st_size));
         compare(a.st_mode != b.st_mode, format!("has mode {:o} instead of {:o}", b.st_mode & 0o7777, a.st_mode & 0o7777));
         let owners = ((a.st_uid, a.st_gid), (b.st_uid, b.st_gid));
         compare(owners.0 != owners.1, format!("belongs to {}:{} instead of {}:{}", b.st_uid, b.st_gid, a.st_uid, a.st_gid));
         compare((a.st_mtime, a.st_mtime_nsec) != (b.st_mtime, b.st_mtime_nsec), "has another time".to_owned());
-        if kind(a) == SFlag::S_IFLNK {
+        if is_link {
             let target = |side: &Side| readlinkat(&side.above, &*name);
-            compare(target(&stored)? != target(&restored)?, "leads elsewhere".to_owned());
+            let (led, leads) = (target(&stored)?, target(&restored)?);
+            let was = led.as_bytes().strip_prefix(MUNGED).filter(|_| self.munged).unwrap_or(led.as_bytes());
+            compare(was != leads.as_bytes(), "leads elsewhere".to_owned());
         } else {
             let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
             let open = |side: &Side| openat(&side.above, &*name, flags, Mode::empty()).map(File::from);
@@ -204,7 +211,7 @@ mod tests {
         let copied = Command::new("cp").arg("-a").args([&stored, &restored]).status().unwrap();
         assert!(copied.success());
         change(&restored);
-        same(&stored, &restored, PATHS.iter().map(|path| path.as_bytes())).unwrap()
+        same(&stored, &restored, false, PATHS.iter().map(|path| path.as_bytes())).unwrap()
     }
 
     fn kept_times(path: &Path, change: impl FnOnce()) {
