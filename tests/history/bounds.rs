@@ -111,8 +111,13 @@ fn whoever_reads_an_answer_slowly_keeps_no_snapshot_but_those_that_are_being_rea
     };
     stalls(&mut gate.say_command("history d", ""), true);
     // That gate was killed, which its client could have had done; it counts all the same.
-    let told = || gate.ledger().into_iter().find_map(|record| record.restore);
-    let told = (0..500).find_map(|_| told().or_else(|| (std::thread::sleep(std::time::Duration::from_millis(20)), None).1));
+    let begun = std::time::Instant::now();
+    let told = loop {
+        match gate.ledger().into_iter().find_map(|record| record.restore) {
+            None if begun.elapsed().as_secs() < 20 => std::thread::sleep(std::time::Duration::from_millis(20)),
+            told => break told,
+        }
+    };
     assert!(told.unwrap().day_bytes.is_some());
     stalls(&mut gate.snapgate(&["history", "--client", "web1", "d"]), false);
 }
