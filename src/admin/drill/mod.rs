@@ -85,13 +85,15 @@ fn one((name, client): &Found<'_>, directory: &Path, program: &Path, orders: &Or
 
 /// Records it, and has it mailed.
 fn recorded(client: &Client<'_>, mut told: Told) -> Told {
-    let Done { snapshot, files, bytes, .. } = &told.done;
+    let Done { snapshot, files, bytes, large, .. } = &told.done;
     let (happened, mail) = if told.failed() {
         let count = told.problems.len() as u64 + told.done.others;
         (format!("the drill failed: {}", counted(count, "problem", "problems")), Mail::Alert)
     } else {
         let mail = if client.policy.report == Report::Always { Mail::Report } else { Mail::None };
-        (format!("the drill restored {}, {}, as they are stored", counted(*files, "file", "files"), Bytes(*bytes)), mail)
+        let left =
+            if *large > 0 { format!("; {} left out, too large for the room", counted(*large, "file", "files")) } else { String::new() };
+        (format!("the drill restored {}, {}, as they are stored{left}", counted(*files, "file", "files"), Bytes(*bytes)), mail)
     };
     let restored = Restored { path: String::new(), files: *files, bytes: *bytes };
     let upkeep = Upkeep {
