@@ -70,7 +70,12 @@ fn one((name, client): &Found<'_>, directory: &Path, program: &Path, orders: &Or
     };
     let words: Vec<_> =
         ["--config".into(), directory.as_os_str().to_owned(), "--client".into(), name.as_str().into(), "--drill".into()].to_vec();
-    let errand = child::errand(program, &words, || client.become_account());
+    let errand = child::errand(program, &words, |needed| {
+        // The account's processes may take what this one has open (ptrace(2), pidfd_getfd(2)): they
+        // could type for root, or write over what it reads.
+        process::close_all_but(&[needed]);
+        process::silence().and_then(|()| client.become_account())
+    });
     let done = errand.map_err(|error| format!("starting a process for the gate: {error}")).and_then(|errand: Errand| {
         let job = Job { client, sample: orders.sample, seed, gate: &errand.name };
         client.reaching_apart(|| job.work()).map_err(|(what, _)| what)
