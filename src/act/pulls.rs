@@ -35,7 +35,6 @@ pub fn current(repository: &Repository, policy: &Policy) -> Option<SnapshotName>
 }
 
 /// The reason where a snapshot cannot be held while it is read.
-#[must_use]
 pub fn not_held(snapshot: &SnapshotName, error: &io::Error) -> Reason {
     match error.kind() {
         io::ErrorKind::NotFound => pull::is_going(snapshot),
