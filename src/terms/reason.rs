@@ -157,6 +157,10 @@ table! {
             .headline("Act: {who} pushed what may be damage. The snapshot is held, and nothing is lost: what is older is as it was."),
         /// The push took longer than `time_limits: {push: …}`.
         Deadline = "deadline" => LATER.anywhere().headline("Look into it: a push of {who} took too long and was ended. No snapshot was made."),
+        /// The answer took longer than one may, or its client did not read it in that time.
+        Slow = "slow" => LATER
+            .anywhere()
+            .headline("No need to act unless it goes on: {who} asked about its snapshots, and the answer took too long."),
         /// The push brought more than `limits: {bytes: …, inodes: …}`, or its list of files took
         /// more memory than `limits: {memory: …}`; or the client was sent as much in a day as
         /// `restore: {limits: {bytes: …}}` lets it.

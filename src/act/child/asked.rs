@@ -155,7 +155,7 @@ fn piece(from: &mut impl io::Read, room: &mut [u8]) -> Result<usize, Reason> {
 /// The reason for an answer that nobody waits for any longer.
 fn over(limit: Duration) -> Reason {
     let says = format!("the answer took longer than {}", humantime::format_duration(limit));
-    Reason::new(Code::Deadline, says).hint("ask about a part of it")
+    Reason::new(Code::Slow, says).hint("ask about a part of it")
 }
 
 /// Hands a piece of an answer on, and waits no longer for whoever reads it. Returns whether all of
@@ -203,5 +203,16 @@ mod tests {
         assert!(begun.elapsed() < Duration::from_secs(20));
         drop(reader);
         assert!(!hand_on(&writer, b"x", Instant::now() + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn an_answer_that_takes_too_long_is_no_push_that_did() {
+        let mut child = Command::new("sleep").arg("60").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let reason = hear(out, err, Duration::from_millis(50), &mut |_, _| Ok(true)).unwrap_err();
+        assert_eq!(reason.code, Code::Slow);
+        assert!(!reason.code.row().headline.contains("push"));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }

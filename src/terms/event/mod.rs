@@ -57,7 +57,8 @@ table! {
         /// A connection whose rsync ran, or whose `complete` ended a transaction, with what was
         /// pushed.
         Push = "push",
-        /// A connection that read snapshots (the verbs `restore` and `browse`), with what it was sent.
+        /// A connection that read snapshots (the verbs `restore`, `browse` and `history`), with what it
+        /// was sent.
         Restore = "restore",
     }
 }
