@@ -210,7 +210,7 @@ impl Connection<'_> {
                 return self.go_mapped(begun, &input, |standby| perform(&self, &permit, Some(standby)));
             }
             // Its client may have this process killed, and would have been sent things that nobody recorded.
-            (Verdict::Allow(permit), Place::Here(standby)) if self.arrival.reads_trees() => {
+            (Verdict::Allow(permit), Place::Here(standby)) if self.arrival.gives_back() => {
                 return self.go_remembered(&input, || perform(&self, &permit, standby));
             }
             (Verdict::Allow(permit), Place::Here(standby)) => End::of(perform(&self, &permit, standby)),

@@ -48,7 +48,7 @@ impl Connection<'_> {
     pub(super) fn lost(&self, repository: Option<&Repository>) -> End {
         let said = repository.and_then(|repository| repository.unrecorded_outcome(self.id));
         let end = said.and_then(|said| serde_json::from_slice(&said).ok());
-        if let (None, true) = (&end, self.arrival.reads_trees()) {
+        if let (None, true) = (&end, self.arrival.gives_back()) {
             return self.lost_reader(repository);
         }
         end.map_or_else(End::lost, |end: End| end.noting(vec![Note::passing(outcome::KILLED_AFTERWARDS)]))

@@ -38,9 +38,9 @@ pub(super) struct Arrival<'a> {
 }
 
 impl Arrival<'_> {
-    /// Whether it asks for what stands in snapshots.
-    pub(super) fn reads_trees(self) -> bool {
-        self.verb.is_some_and(|verb| verb.row().reads_trees)
+    /// Whether its client gets what is in snapshots.
+    pub(super) fn gives_back(self) -> bool {
+        self.verb.is_some_and(|verb| verb.row().gives_back)
     }
 
     /// Has the administrator told of one that goes on. The ledger gets what it ends with.

@@ -30,7 +30,7 @@ impl Connection<'_> {
         let client = &policy.client;
         let question = Question { directory: self.directory(), client, asked, is_administrators: false, limit: ANSWER_TIME };
         let (mut sent, mut looked, out) = (0_u64, began, io::stdout());
-        let mut enter = |sent, at_the_end| book.as_mut().and_then(|book| book.enter(Some(sent), at_the_end));
+        let mut enter = |sent, at_the_end| book.as_mut().and_then(|book| self.enter(book, Some(sent), at_the_end));
         let answered = child::ask(&question, &mut |piece, until| {
             sent = sent.saturating_add(piece.len() as u64);
             if sent > MAX_ANSWERED {
