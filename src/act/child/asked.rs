@@ -53,9 +53,11 @@ pub enum Answered {
     Failed(Reason),
 }
 
-/// Asks. Each piece of the answer goes to `take` with when the time is over; it says whether it
-/// wants more.
-pub fn ask(question: &Question<'_>, take: &mut dyn FnMut(&[u8], Instant) -> Result<bool, Reason>) -> Answered {
+/// Takes a piece of an answer, with when the time is over. It says whether it wants more.
+pub(super) type Take<'a> = dyn FnMut(&[u8], Instant) -> Result<bool, Reason> + 'a;
+
+/// Asks. Each piece of the answer goes to `take`.
+pub fn ask(question: &Question<'_>, take: &mut Take<'_>) -> Answered {
     let mut child = match start(question) {
         Ok(child) => child,
         Err(error) => return Answered::Failed(unanswered(format!("starting `snapgate`: {error}"))),
@@ -93,12 +95,7 @@ fn start(question: &Question<'_>) -> io::Result<Child> {
 }
 
 /// Hands the answer over. Returns whether it was wanted to its end, and what was said besides.
-fn hear(
-    mut out: ChildStdout,
-    mut err: ChildStderr,
-    limit: Duration,
-    take: &mut dyn FnMut(&[u8], Instant) -> Result<bool, Reason>,
-) -> Result<(bool, Vec<u8>), Reason> {
+fn hear(mut out: ChildStdout, mut err: ChildStderr, limit: Duration, take: &mut Take<'_>) -> Result<(bool, Vec<u8>), Reason> {
     let (until, shown) = (Instant::now() + limit, io::stdout());
     let (mut fault, mut room) = (Vec::new(), vec![0; 64 * 1024]);
     let (mut is_out, mut is_err) = (true, true);
