@@ -13,8 +13,9 @@ use std::time::SystemTime;
 const PACKAGES: usize = 45;
 
 /// Its program has fewer bytes than this, stripped. The C library, linked in, and Rust's own are half of them. It was 2.5 MB before the
-/// gate kept to quotas and compared each push with the last good one: what decides whether a push is published cannot be elsewhere.
-const BYTES: u64 = 2_650_000;
+/// gate kept to quotas and compared each push with the last good one, and 2.65 before it gave files back: what decides about a
+/// client's bytes cannot be elsewhere. What answers questions about history is in the administrator's program.
+const BYTES: u64 = 2_850_000;
 
 /// The file that says how far the clock of a build for tests is ahead (`src/act/clock.rs`).
 const FAKED_CLOCK: &[u8] = b"faked-clock";

@@ -65,27 +65,52 @@ fn what_removes_snapshots_waits_for_who_reads_them() {
     assert_eq!(fs::read_dir(gate.path().join("slow")).unwrap().count(), 20);
 }
 
-/// As sshd kills a program and its group where a client asks for that. With access lists there is no view.
+/// As sshd kills a program and its group where a client asks for that.
+fn kill_the_gate(gate: &Gate) {
+    let group = nix::unistd::getpgrp();
+    let gates = support::processes::of(gate.path(), "snapgate-shell").into_iter().map(|pid| Pid::from_raw(pid.cast_signed()));
+    let gates: Vec<_> = gates.filter(|pid| nix::unistd::getpgid(Some(*pid)) == Ok(group)).collect();
+    assert!(!gates.is_empty());
+    for pid in gates {
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+    }
+}
+
+/// What is recorded of a client whose gate was killed.
+#[track_caller]
+fn is_remembered(gate: &Gate) {
+    let lost = || gate.ledger().into_iter().find(|record| record.restore.is_some());
+    assert!(until(&|| lost().is_some()), "somebody remembers");
+    let lost = lost().unwrap();
+    assert_eq!(lost.result, Outcome::Failed);
+    assert!(lost.restore.unwrap().day_bytes >= Some(LOST_SENT), "and it is not for nothing");
+}
+
+#[test]
+fn a_question_whose_gate_was_killed_is_recorded() {
+    let gate = Gate::with("", &crate::POLICY.replace("restore]", "restore, history]"));
+    let source = gate.source("s");
+    fs::write(source.join("large"), noise(1, 4 << 20)).unwrap();
+    gate.push(&source, &[]).exits(0);
+    let mut asks = gate.say_command("cat large", "").stdout(std::process::Stdio::piped()).spawn().unwrap();
+    // Nobody reads more than this of the answer.
+    std::io::Read::read_exact(asks.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+    kill_the_gate(&gate);
+    asks.wait().unwrap();
+    is_remembered(&gate);
+}
+
+/// With access lists there is no view.
 #[test]
 fn a_killed_gate_leaves_no_sender_no_lock_and_a_record() {
     for options in ["-a", "-aA"] {
         let gate = gate();
         pushed(&gate);
         let pull = slowly(&gate, "slow", options);
-        let group = nix::unistd::getpgrp();
-        let gates = support::processes::of(gate.path(), "snapgate-shell").into_iter().map(|pid| Pid::from_raw(pid.cast_signed()));
-        let gates: Vec<_> = gates.filter(|pid| nix::unistd::getpgid(Some(*pid)) == Ok(group)).collect();
-        assert!(!gates.is_empty());
-        for pid in gates {
-            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
-        }
+        kill_the_gate(&gate);
         assert_ne!(pull.wait().status, 0, "{options}: nobody sends the rest");
         assert!(until(&|| gate.rsyncs().is_empty()), "{options}: the sender ended with the gate");
-        let lost = || gate.ledger().into_iter().find(|record| record.restore.is_some());
-        assert!(until(&|| lost().is_some()), "{options}: somebody remembers");
-        let lost = lost().unwrap();
-        assert_eq!(lost.result, Outcome::Failed);
-        assert!(lost.restore.unwrap().day_bytes >= Some(LOST_SENT), "{options}: and it is not for nothing");
+        is_remembered(&gate);
         let into = format!("{}/", target(&gate).display());
         gate.rsync(&["-a", "backup:current/", &into]).exits(0);
     }

@@ -53,8 +53,8 @@ pub enum Answered {
     Failed(Reason),
 }
 
-/// Takes a piece of an answer, and hears when the time is over; says whether it wants more.
-pub(super) type Take<'t> = dyn FnMut(&[u8], Instant) -> Result<bool, Reason> + 't;
+/// Takes a piece of an answer, with when the time is over. It says whether it wants more.
+pub(super) type Take<'a> = dyn FnMut(&[u8], Instant) -> Result<bool, Reason> + 'a;
 
 /// Asks. Each piece of the answer goes to `take`.
 pub fn ask(question: &Question<'_>, take: &mut Take<'_>) -> Answered {

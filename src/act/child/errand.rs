@@ -6,7 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
@@ -22,7 +22,6 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use super::fork::forked;
 use super::leader::Leader;
 use super::orders::{received, say};
-use crate::act::process;
 use crate::terms::limits::MAX_COMMAND;
 
 /// The process that waits. When dropped it is ended.
@@ -33,22 +32,18 @@ pub struct Errand {
     pub name: String,
 }
 
-/// Starts it. It does `become_them` first, and then only waits for one of that account, to start
+/// Starts it. It does `become_them` first, with the one descriptor that it needs, and then only waits for one of that account, to start
 /// `program` with these `words` and what its rsync says as the client's command.
 ///
 /// # Errors
 /// When there is a second thread, or the kernel has no process or socket for it.
-pub fn errand(program: &Path, words: &[OsString], become_them: impl FnOnce() -> Result<(), String>) -> io::Result<Errand> {
+pub fn errand(program: &Path, words: &[OsString], become_them: impl FnOnce(RawFd) -> Result<(), String>) -> io::Result<Errand> {
     let mut random = [0; 16];
     getrandom(&mut random, GetRandomFlags::empty())?;
     let name = random.iter().fold("snapgate-".to_owned(), |name, byte| format!("{name}{byte:02x}"));
     let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
     let pid = forked(move || {
-        // The account's processes may take what this one has open (ptrace(2), pidfd_getfd(2)): they
-        // could type for root, or write over what it reads.
-        process::close_all_but(&[listener.as_raw_fd()]);
-        let ready = process::silence().and_then(|()| become_them());
-        if ready.is_ok() && nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).is_ok() {
+        if become_them(listener.as_raw_fd()).is_ok() && nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).is_ok() {
             let _ = serve(&listener, program, words);
         }
     })?;

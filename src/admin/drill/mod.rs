@@ -70,7 +70,12 @@ fn one((name, client): &Found<'_>, directory: &Path, program: &Path, orders: &Or
     };
     let words: Vec<_> =
         ["--config".into(), directory.as_os_str().to_owned(), "--client".into(), name.as_str().into(), "--drill".into()].to_vec();
-    let errand = child::errand(program, &words, || client.become_account());
+    let errand = child::errand(program, &words, |needed| {
+        // The account's processes may take what this one has open (ptrace(2), pidfd_getfd(2)): they
+        // could type for root, or write over what it reads.
+        process::close_all_but(&[needed]);
+        process::silence().and_then(|()| client.become_account())
+    });
     let done = errand.map_err(|error| format!("starting a process for the gate: {error}")).and_then(|errand: Errand| {
         let job = Job { client, sample: orders.sample, seed, gate: &errand.name };
         client.reaching_apart(|| job.work()).map_err(|(what, _)| what)
@@ -85,13 +90,15 @@ fn one((name, client): &Found<'_>, directory: &Path, program: &Path, orders: &Or
 
 /// Records it, and has it mailed.
 fn recorded(client: &Client<'_>, mut told: Told) -> Told {
-    let Done { snapshot, files, bytes, .. } = &told.done;
+    let Done { snapshot, files, bytes, large, .. } = &told.done;
     let (happened, mail) = if told.failed() {
         let count = told.problems.len() as u64 + told.done.others;
         (format!("the drill failed: {}", counted(count, "problem", "problems")), Mail::Alert)
     } else {
         let mail = if client.policy.report == Report::Always { Mail::Report } else { Mail::None };
-        (format!("the drill restored {}, {}, as they are stored", counted(*files, "file", "files"), Bytes(*bytes)), mail)
+        let left =
+            if *large > 0 { format!("; {} left out, too large for the room", counted(*large, "file", "files")) } else { String::new() };
+        (format!("the drill restored {}, {}, as they are stored{left}", counted(*files, "file", "files"), Bytes(*bytes)), mail)
     };
     let restored = Restored { path: String::new(), files: *files, bytes: *bytes };
     let upkeep = Upkeep {

@@ -81,6 +81,12 @@ pub(super) fn clean(client: &Client<'_>) {
     }
 }
 
+/// How large a file may be that is restored there.
+pub(super) fn room(client: &Client<'_>) -> u64 {
+    let found = places(client).into_iter().filter_map(|path| inspect::room(path.parent().unwrap_or(&path)));
+    found.filter(|room| !room.read_only).map(|room| room.free / 2).max().unwrap_or(0)
+}
+
 fn places(client: &Client<'_>) -> [PathBuf; 2] {
     let elsewhere = Path::new(ELSEWHERE).join(format!("snapgate-drill-{}", client.name()));
     [client.policy.path.join(STATE).join("drill"), elsewhere]

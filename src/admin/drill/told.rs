@@ -18,6 +18,8 @@ pub(super) struct Done {
     pub(super) bytes: u64,
     /// Files whose content nobody here may read.
     pub(super) unread: u64,
+    /// Files of the sample that were left out, being larger than there is room for.
+    pub(super) large: u64,
     /// What is wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) problems: Vec<String>,
@@ -66,7 +68,7 @@ impl Told {
 
     /// For people: a line, and one for each thing that is wrong.
     pub(super) fn text(&self) -> String {
-        let Self { client, seed, done: Done { snapshot, files, bytes, unread, others, .. }, problems, lost } = self;
+        let Self { client, seed, done: Done { snapshot, files, bytes, unread, large, others, .. }, problems, lost } = self;
         let (files, bytes) = (counted(*files, "file", "files"), Bytes(*bytes));
         let mut text = if problems.is_empty() {
             format!("{client}: {files} of {snapshot} restored as they are stored, {bytes}\n")
@@ -75,6 +77,9 @@ impl Told {
         };
         if *unread > 0 {
             let _ = writeln!(text, "  {} could be compared by their attributes alone", counted(*unread, "file", "files"));
+        }
+        if *large > 0 {
+            let _ = writeln!(text, "  {} left out: there is no room for so large a file", counted(*large, "file", "files"));
         }
         for problem in problems.iter().chain(lost) {
             let _ = writeln!(text, "  problem: {}", problem.replace('\n', "\n    "));

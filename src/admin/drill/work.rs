@@ -1,7 +1,8 @@
 //! One client's drill, in the process that does it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::SHELL;
@@ -11,7 +12,7 @@ use crate::act::child;
 use crate::act::store::{Chosen, Repository, Same, remembered, same};
 use crate::admin::prune::{Client, Failure, LOOK, failure};
 use crate::decide::history::receive::drill_words;
-use crate::decide::history::sample::{Picked, Sample};
+use crate::decide::history::sample::{Picked, Sample, leave_out_large};
 use crate::decide::owners::Remembered;
 use crate::decide::push::outcome::{self, Ended};
 use crate::terms::limits::MAX_HOOK_LINES;
@@ -42,14 +43,18 @@ impl Job<'_> {
         let _reading = repository.keep_for_reading(snapshot).map_err(|error| look("reading", &error))?;
         let most = usize::try_from(self.sample).unwrap_or(usize::MAX);
         let chosen = repository.pick(snapshot, &client.policy.drill, Sample::new(self.seed, most));
-        let chosen = chosen.map_err(|error| look("walking through", &error))?;
+        let mut chosen = chosen.map_err(|error| look("walking through", &error))?;
+        let large = leave_out_large(&mut chosen.files, scratch::room(client), |file| {
+            let path = Path::new(OsStr::from_bytes(&file.path));
+            client.policy.drill.iter().any(|place| path.starts_with(place.below(Path::new(""))))
+        });
         let bytes = chosen.files.iter().fold(0_u64, |sum, file| sum.saturating_add(file.size));
         let scratch = Scratch::with_room(client, bytes, chosen.files.len() as u64)?;
         let restored = if chosen.files.is_empty() { None } else { self.restore(snapshot, &chosen.files, &scratch)? };
         let stored = snapshot.below(&client.policy.path.join("snapshots"));
         let paths = chosen.files.iter().map(|file| file.path.as_slice());
         let found = same(&stored, &scratch.tree(), client.policy.options.munges(), paths).map_err(|error| look("comparing", &error))?;
-        Ok(Some(told(snapshot, chosen, restored, found)))
+        Ok(Some(Done { large, ..told(snapshot, chosen, restored, found) }))
     }
 
     /// Restores as a client would. Says what went wrong.
@@ -91,6 +96,7 @@ fn told(snapshot: &SnapshotName, chosen: Chosen, restored: Option<String>, found
         unread: found.unread,
         problems,
         others: found.others,
+        ..Done::default()
     }
 }
 

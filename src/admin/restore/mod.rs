@@ -113,18 +113,21 @@ pub(crate) fn restore(directory: &Path, orders: &Orders) -> Result<Printed, Fail
         Err((how, code)) => {
             let left = workshop.leave();
             record(&client, &told, how.clone());
-            let left = left.map_or_else(
-                || format!("nothing is in `{}`\nrsync has said why; mend that and try again", told.to),
-                |left| {
-                    format!(
-                        "what has come is in `{}`\nmend what rsync has said and run it again: it goes on from there",
-                        printable_path(&left)
-                    )
-                },
-            );
+            let left = still_there(left.as_deref(), &told.to);
             Err((format!("{how}: {left}"), code))
         }
     }
+}
+
+/// Where an interrupted copy is, and how it goes on.
+fn still_there(left: Option<&Path>, to: &str) -> String {
+    left.map_or_else(
+        || format!("nothing is in `{to}`\nrsync has said why; mend that and try again"),
+        |left| {
+            let left = printable_path(left);
+            format!("what has come is in `{left}`\nmend what rsync has said and run it again: it goes on from there")
+        },
+    )
 }
 
 /// The command by which rsync starts the reader.

@@ -261,6 +261,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let to = root.path().join("to");
         fs::create_dir_all(to.join("there")).unwrap();
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let refused = |version| Target::find(&to, true).unwrap().guarded(version).is_err();
         assert!(!refused(Version(3, 2, 7)), "nobody else comes there");
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();

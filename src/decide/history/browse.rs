@@ -3,6 +3,7 @@
 //!
 //! No word of the client's is in what runs.
 
+use std::cmp::Reverse;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -68,7 +69,7 @@ pub fn run(site: &Site, policy: &Policy, browsed: Browsed<'_>) -> Run {
 /// memory counts for nobody.
 fn shown<'a>(names: &'a [SnapshotName], current: Option<&'a SnapshotName>) -> impl Iterator<Item = &'a SnapshotName> {
     let mut all: Vec<&SnapshotName> = names.iter().collect();
-    all.sort_by(|a, b| b.at.cmp(&a.at));
+    all.sort_by_key(|name| Reverse(name.at));
     all.truncate(MAX_LISTED);
     let older = current.filter(|current| !all.contains(current));
     all.into_iter().chain(older)

@@ -53,6 +53,18 @@ impl Sample {
     }
 }
 
+/// Leaves out those that are larger than there is room for a file, as one of holes may be: each
+/// sample that has it would fail. What was asked for by name stays, and so do all if none would.
+/// Returns how many were left out.
+pub fn leave_out_large(files: &mut Vec<Picked>, room: u64, is_named: impl Fn(&Picked) -> bool) -> u64 {
+    let stays = |file: &Picked| file.size <= room || is_named(file);
+    let before = files.len();
+    if files.iter().any(stays) {
+        files.retain(stays);
+    }
+    (before - files.len()) as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +85,16 @@ mod tests {
         assert_ne!(sample(8, 20, 0..1000), forward);
         assert_eq!(sample(7, 20, 0..10).len(), 10, "all, where there are fewer");
         assert!(sample(7, 0, 0..10).is_empty());
+    }
+
+    #[test]
+    fn what_no_disk_has_room_for_is_left_out_unless_it_is_named_or_there_is_nothing_else() {
+        let file = |path: &str, size| Picked { path: path.into(), size };
+        let all = [file("holes", 1 << 50), file("named", 1 << 40), file("small", 10)];
+        let mut files = all.to_vec();
+        assert_eq!(leave_out_large(&mut files, 10, |file| file.path == b"named"), 1);
+        assert_eq!(files, all[1..]);
+        assert_eq!((leave_out_large(&mut files, 9, |_| false), files.len()), (0, 2));
     }
 
     #[test]

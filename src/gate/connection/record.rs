@@ -38,7 +38,7 @@ pub(super) struct Arrival<'a> {
 }
 
 impl Arrival<'_> {
-    /// Whether it asks for what stands in snapshots.
+    /// Whether its client gets what is in snapshots.
     pub(super) fn gives_back(self) -> bool {
         self.verb.is_some_and(|verb| verb.row().gives_back)
     }

@@ -133,7 +133,10 @@ impl Comparing {
             let (led, leads) = (target(&stored)?, target(&restored)?);
             let was = led.as_bytes().strip_prefix(MUNGED).filter(|_| self.munged).unwrap_or(led.as_bytes());
             compare(was != leads.as_bytes(), "leads elsewhere".to_owned());
-        } else {
+        } else if [SFlag::S_IFCHR, SFlag::S_IFBLK].contains(&kind(a)) {
+            compare(a.st_rdev != b.st_rdev, "is another device".to_owned());
+        } else if is_directory || kind(a) == SFlag::S_IFREG {
+            // No socket can be opened, and to open a device may do something.
             let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
             let open = |side: &Side| openat(&side.above, &*name, flags, Mode::empty()).map(File::from);
             match (open(&stored), open(&restored)) {
@@ -225,6 +228,20 @@ mod tests {
         let found = compared(|_| ());
         assert_eq!((found.files, found.directories, found.bytes, found.unread), (5, 1, 800_000, 0));
         assert_eq!((found.differences.as_slice(), found.others), (&[][..], 0));
+    }
+
+    #[test]
+    fn what_is_no_file_is_compared_without_being_opened() {
+        let root = tempfile::tempdir().unwrap();
+        let (stored, restored) = (root.path().join("stored"), root.path().join("restored"));
+        fs::create_dir(&stored).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(stored.join("socket")).unwrap();
+        nix::unistd::mkfifo(&stored.join("pipe"), Mode::S_IRUSR).unwrap();
+        assert!(Command::new("cp").arg("-a").args([&stored, &restored]).status().unwrap().success());
+        let compared = || same(&stored, &restored, false, ["socket", "pipe"].iter().map(|path| path.as_bytes())).unwrap();
+        assert_eq!((compared().files, compared().differences.as_slice()), (2, &[][..]));
+        fs::set_permissions(restored.join("socket"), fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(compared().differences[0].contains("`socket` has mode 600 instead of "));
     }
 
     #[test]
