@@ -16,6 +16,7 @@
     reason = "a benchmark prints, and fails loudly"
 )]
 
+mod history;
 mod memory;
 mod owners;
 mod publishing;
@@ -36,8 +37,8 @@ use nix::time::{ClockId, clock_gettime};
 use site::Gate;
 
 /// What may be asked for alone.
-const PARTS: [&str; 9] =
-    ["--restores", "--refusals", "--starts", "--first-pushes", "--pushes", "--publishing", "--memory", "--owners", "--status"];
+const PARTS: [&str; 10] =
+    ["--history", "--restores", "--refusals", "--starts", "--first-pushes", "--pushes", "--publishing", "--memory", "--owners", "--status"];
 
 fn main() {
     let words: Vec<String> = std::env::args().collect();
@@ -64,6 +65,9 @@ fn main() {
     }
     if only("--restores") {
         restores::restores(root.path(), files);
+    }
+    if only("--history") {
+        history::history(root.path(), files);
     }
     if only("--publishing") {
         publishing::publishing(root.path(), files);

@@ -41,7 +41,7 @@ fn a_real_local_mailer_takes_the_mails_and_they_arrive() {
     // An alert to two people and the report of a push, each sent by the watch that the gate starts by itself.
     let source = gate.source("data");
     fs::write(source.join("file"), "x").unwrap();
-    run(&mut gate.say_command("cat '.' -- -t evil@example.com", &wrap)).exits(77);
+    run(&mut gate.say_command("head '.' -- -t evil@example.com", &wrap)).exits(77);
     run(&mut gate.push_command(&source, &[], &wrap)).exits(0);
     support::until("every mail has arrived", || server.taken().iter().map(|mail| mail.to.len()).sum::<usize>() == 3);
     let taken = server.taken();
@@ -72,7 +72,7 @@ fn a_mail_server_that_sends_a_line_without_end_fills_no_memory() {
     });
     let mail = format!("mail: {{ from: gate@example.org, to: [alerts@example.org], transport: \"smtp://127.0.0.1:{port}\" }}\n");
     let gate = Gate::with(&mail, POLICY);
-    run(&mut gate.say_command("cat /etc/passwd", "")).exits(77);
+    run(&mut gate.say_command("head /etc/passwd", "")).exits(77);
     support::until("the pass that the gate started is over", || of(gate.path(), "snapgate").is_empty());
     let pass = run(&mut gate.snapgate(&["watch", "--flush"]));
     assert!(pass.stderr.contains("memory allocation of"), "{pass:?}");

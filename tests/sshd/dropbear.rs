@@ -93,7 +93,7 @@ fn a_push_and_a_refusal_work_through_dropbear() {
     let [first, second] = [0, 1].map(|number| tree::inode(&repository.snapshot(number).join("photo.raw")));
     assert_eq!(first, second);
 
-    through.ssh(&["cat", "/etc/passwd"]).refused("program", 77);
+    through.ssh(&["head", "/etc/passwd"]).refused("program", 77);
     through.from("127.0.0.2").ssh(&["status"]).refused("address", 77);
     let record = server.record();
     assert_eq!(record.address.map(|address| address.to_string()).as_deref(), Some("127.0.0.2"));
@@ -117,7 +117,7 @@ fn dropbear_has_the_gate_for_a_shell_and_its_words_alone_are_the_clients() {
         push(&through, &source).exits(0);
         assert!(through.ssh::<&str>(&[]).exits(0).stdout.contains("web1"));
         through.login().refused("login", 77);
-        through.ssh(&["cat", "/etc/passwd"]).refused("program", 77);
+        through.ssh(&["head", "/etc/passwd"]).refused("program", 77);
         through.ssh(&["snapgate-shell", "--client", "other"]).refused("program", 77);
         // The next snapshot is of another second.
         std::thread::sleep(std::time::Duration::from_millis(1100));

@@ -41,7 +41,7 @@ fn works(server: &Server) {
     web1.ssh_with(&["-s"], &["sftp"]).exits(77);
     assert_eq!(server.record().reasons[0].code, Code::Sftp);
     web1.ssh(&["scp", "-t", "."]).refused("scp", 77);
-    for program in ["cat /etc/passwd", "/bin/sh", "sh -c id", "/usr/bin/snapgate list", "./snapgate-shell"] {
+    for program in ["head /etc/passwd", "/bin/sh", "sh -c id", "/usr/bin/snapgate list", "./snapgate-shell"] {
         web1.ssh(&[program]).refused("program", 77);
     }
     let (state, before) = (server.state(), server.records().len());
@@ -67,7 +67,7 @@ fn where_the_gate_is_the_shell_sshd_needs_no_forced_command() {
     assert_eq!(server.record().verb, Some(Verb::Status));
     assert_eq!(setting(&web1, "status").ssh::<&str>(&[]).exits(0).stdout, web1.ssh::<&str>(&[]).exits(0).stdout);
     setting(&web1, "status").login().refused("login", 77);
-    setting(&web1, "status").ssh(&["cat", "x"]).refused("program", 77);
+    setting(&web1, "status").ssh(&["head", "x"]).refused("program", 77);
     setting(&web1, "status").ssh(&["snapgate-shell", "--client", "other"]).refused("program", 77);
     // To name the gate alone is to say what the variable says, which any client may say anyhow.
     web1.ssh(&["snapgate-shell"]).exits(0);
@@ -111,7 +111,7 @@ fn without_the_administrators_program_beside_it_the_gate_goes_on_and_says_so() {
     let server = Server::start();
     fs::remove_file(server.path().join("bin/snapgate")).unwrap();
     server.syslog();
-    server.client("web1").ssh(&["cat", "x"]).refused("program", 77);
+    server.client("web1").ssh(&["head", "x"]).refused("program", 77);
     let lines = server.syslog();
     let path = server.path().join("bin/snapgate").display().to_string();
     assert!(lines.iter().any(|line| line.contains(&format!("{path} cannot be started"))), "{lines:?}");
