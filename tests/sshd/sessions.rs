@@ -40,7 +40,7 @@ fn a_client_has_as_many_sessions_as_it_may_and_the_rest_try_again() {
     assert_eq!((record.client.map(String::from).as_deref(), record.reasons[0].code), (Some("web1"), Code::Busy));
     assert!(server.repository("web1").path.join(".snapgate/ledger.jsonl").exists(), "it is in the ledger");
     assert_eq!(server.mails().len(), mails, "and nobody is mailed about it");
-    web1.ssh(&["cat", "/etc/passwd"]).refused("busy", 75);
+    web1.ssh(&["head", "/etc/passwd"]).refused("busy", 75);
     db1.ssh(&["status"]).exits(0);
     push.kill();
     until("the gate has ended", || processes::of(&server.store().join("web1"), "rsync").is_empty());
