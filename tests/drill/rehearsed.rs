@@ -40,6 +40,11 @@ fn json(gate: &Gate, words: &[&str], status: i32) -> serde_json::Value {
     said.get(0).unwrap().clone()
 }
 
+/// Where one restores to if that has no room.
+fn elsewhere(repository: &Path) -> PathBuf {
+    Path::new("/var/tmp").join(format!("snapgate-drill-web1-{}", tree::inode(repository)))
+}
+
 /// Where one restores to.
 fn scratch(gate: &Gate) -> PathBuf {
     gate.inside(".snapgate/drill")
@@ -60,7 +65,7 @@ fn a_sample_comes_back_as_it_is_stored_and_nothing_stays() {
     assert!(found["bytes"].as_u64().unwrap() > 100_000 && found["problems"].as_array().unwrap().is_empty(), "{found}");
     assert_eq!(json(&gate, &["--seed", "7", "--sample", "50"], 0)["bytes"], found["bytes"]);
     assert_eq!(tree::listing(&gate.inside("snapshots")), before);
-    assert!(!scratch(&gate).exists() && !Path::new("/var/tmp/snapgate-drill-web1").exists());
+    assert!(!scratch(&gate).exists() && !elsewhere(&gate.repository()).exists());
     let records = told(&gate.repository(), is_drill);
     assert_eq!(records.len(), 2);
     let (event, upkeep) = &records[0];
@@ -182,7 +187,7 @@ fn a_disk_without_room_for_it_is_left_alone() {
     fs::write(mount.store().join("ballast"), tree::noise(1, 20 << 20)).unwrap();
     // There is room elsewhere.
     says(&gate, &["drill"]).exits(0);
-    assert!(!Path::new("/var/tmp/snapgate-drill-web1").exists());
+    assert!(!elsewhere(&repository).exists());
     assert!(!repository.join(".snapgate/drill").exists());
 }
 

@@ -88,8 +88,11 @@ pub(super) fn room(client: &Client<'_>) -> u64 {
 }
 
 fn places(client: &Client<'_>) -> [PathBuf; 2] {
-    let elsewhere = Path::new(ELSEWHERE).join(format!("snapgate-drill-{}", client.name()));
-    [client.policy.path.join(STATE).join("drill"), elsewhere]
+    let repository = &client.policy.path;
+    // Another site of this machine may have a client of that name.
+    let inode = fs::symlink_metadata(repository).map_or(0, |found| found.ino());
+    let elsewhere = Path::new(ELSEWHERE).join(format!("snapgate-drill-{}-{inode}", client.name()));
+    [repository.join(STATE).join("drill"), elsewhere]
 }
 
 fn take(path: &Path) -> Result<File, TryLockError> {
