@@ -10,7 +10,8 @@ use support::{Setup, is_root, run, skip};
 
 #[test]
 fn a_client_asks_over_ssh_and_root_asks_as_its_account() {
-    let server = Setup::new().client("web1", "verbs: [rsync, list, history]\n").client("web2", "verbs: [rsync, list, history]\n").start();
+    let policy = "keys: [$KEY]\nverbs: [rsync, list, history]\n";
+    let server = Setup::new().client_on(0, "web1", policy).client_on(0, "web2", policy).start();
     let source = server.source("data");
     fs::create_dir(source.join("etc")).unwrap();
     fs::write(source.join("etc/hosts"), "first\n").unwrap();

@@ -26,7 +26,9 @@ pub(crate) fn fill(source: &Path, owners: bool) {
     fs::write(source.join("plain"), "content").unwrap();
     fs::write(source.join(OsStr::from_bytes(b"8-bit \xe9\xff\n name")), "x").unwrap();
     fs::write(source.join("dir/secret"), "x").unwrap();
-    fs::set_permissions(source.join("dir/secret"), fs::Permissions::from_mode(0o000)).unwrap();
+    // What nobody may read only root can push.
+    let closed = if is_root() { 0o000 } else { 0o400 };
+    fs::set_permissions(source.join("dir/secret"), fs::Permissions::from_mode(closed)).unwrap();
     fs::write(source.join("setuid"), "x").unwrap();
     fs::hard_link(source.join("plain"), source.join("dir/twin")).unwrap();
     symlink("../nowhere", source.join("link")).unwrap();
