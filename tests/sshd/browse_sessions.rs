@@ -184,7 +184,8 @@ fn a_mount_by_sshfs_is_read_as_a_file_system() {
 
 #[test]
 fn a_thousand_snapshots_cost_little() {
-    let server = Setup::new().client("web1", BROWSE).client("web2", BROWSE).start();
+    let policy = format!("keys: [$KEY]\n{BROWSE}");
+    let server = Setup::new().client_on(0, "web1", &policy).client_on(0, "web2", &policy).start();
     for (client, count) in [("web1", 1000), ("web2", 1)] {
         let account = server.client(client).account();
         stock::snapshots(&server.store().join(client), &account, &stock::nights(count), |_, tree| tree::write(&tree.join("a"), "x"));
