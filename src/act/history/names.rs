@@ -27,10 +27,11 @@ pub(super) fn find(reader: &Reader<'_>, out: &mut Out, snapshot: Option<&str>, p
     if found > 0 {
         return Ok(());
     }
-    let places = snapshot.map_or_else(|| "in any snapshot".to_owned(), |snapshot| format!("in {snapshot}"));
-    Err(Reason::new(Code::Missing, format!("nothing matches `{}` {places}", name(pattern)))
-        .hint("look at the spelling, or use find --all")
-        .into())
+    let (places, hint) = match snapshot {
+        Some(snapshot) => (format!("in {snapshot}"), "look at the spelling, or use find --all"),
+        None => ("in any snapshot".to_owned(), "look at the spelling"),
+    };
+    Err(Reason::new(Code::Missing, format!("nothing matches `{}` {places}", name(pattern))).hint(hint).into())
 }
 
 fn in_one(reader: &Reader<'_>, out: &mut Out, snapshot: &Opened, wanted: &Pattern) -> Result<usize, Stop> {
