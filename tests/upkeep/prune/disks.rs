@@ -124,6 +124,8 @@ fn killed_at_any_moment_beside_pushes_nothing_is_damaged_or_forgotten() {
     let is_busy = |status| [0, 75].contains(&status);
     for round in 0..kills() {
         let what = format!("round {round}");
+        // Names would run ahead of a clock that many rounds share a second of, and then no push is taken.
+        until("no snapshot has a name of the future", || gate.snapshots().last().is_none_or(|newest| *newest <= name(Utc::now())));
         // Two more that no rule keeps.
         for more in 0..2 {
             change(&source, 3 * round + more);
