@@ -3,10 +3,11 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 
 use super::places::Place;
 use crate::act::store::attributes;
+use crate::act::store::compare::fill;
 use crate::decide::history::differ::{Beside, beside, settled};
 use crate::decide::history::entry::Sort;
 use crate::terms::limits::MAX_READ_ALIKE;
@@ -87,16 +88,4 @@ fn attributes_differ(old: &File, new: &File) -> io::Result<bool> {
         }
     }
     Ok(false)
-}
-
-/// Reads as much as there is room for, and less at the end alone.
-fn fill(file: &mut File, into: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while let Some(rest) = into.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read(rest)? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    Ok(filled)
 }

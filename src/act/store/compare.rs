@@ -135,7 +135,7 @@ impl Side<'_> {
 }
 
 /// Reads as much as there is room for, and less at the end alone.
-fn fill(file: &mut File, into: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn fill(file: &mut File, into: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = into.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match file.read(rest)? {

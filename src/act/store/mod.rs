@@ -10,7 +10,7 @@
 mod absent;
 pub(in crate::act) mod attributes;
 mod bases;
-mod compare;
+pub(crate) mod compare;
 mod contents;
 pub(in crate::act) mod disk;
 #[cfg(feature = "admin")]
@@ -24,6 +24,7 @@ mod look;
 mod mounts;
 mod overlay;
 mod owners;
+pub mod private;
 mod publish;
 mod remap;
 mod remove;

@@ -1,12 +1,10 @@
 //! Where a drill restores to: a directory of the account's that nobody else may enter, and that is
 //! gone when the drill is. What a killed one has left the next one removes.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-
-use nix::libc;
 
 use crate::act::inspect;
 use crate::act::store;
@@ -47,7 +45,7 @@ impl Scratch {
     }
 
     fn at(path: &Path) -> Result<Self, TryLockError> {
-        let this = Self { lock: take(path)?, path: path.to_path_buf() };
+        let this = Self { lock: store::private::take_private(path)?, path: path.to_path_buf() };
         let made = store::remove(&this.tree()).and_then(|()| DirBuilder::new().mode(0o700).create(this.tree()));
         made.map_err(TryLockError::Error)?;
         Ok(this)
@@ -74,7 +72,7 @@ impl Drop for Scratch {
 pub(super) fn clean(client: &Client<'_>) {
     for path in places(client) {
         if fs::symlink_metadata(&path).is_ok()
-            && let Ok(lock) = take(&path)
+            && let Ok(lock) = store::private::take_private(&path)
         {
             drop(Scratch { path, lock });
         }
@@ -93,20 +91,4 @@ fn places(client: &Client<'_>) -> [PathBuf; 2] {
     let inode = fs::symlink_metadata(repository).map_or(0, |found| found.ino());
     let elsewhere = Path::new(ELSEWHERE).join(format!("snapgate-drill-{}-{inode}", client.name()));
     [repository.join(STATE).join("drill"), elsewhere]
-}
-
-fn take(path: &Path) -> Result<File, TryLockError> {
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(TryLockError::Error(error)),
-        _ => {}
-    }
-    let found = fs::symlink_metadata(path).map_err(TryLockError::Error)?;
-    if !found.is_dir() || found.uid() != inspect::running_uid() || found.mode() & 0o077 != 0 {
-        return Err(TryLockError::Error(io::Error::other("somebody else has made it")));
-    }
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).read(true).write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-    let lock = options.open(path.join("lock")).map_err(TryLockError::Error)?;
-    lock.try_lock()?;
-    Ok(lock)
 }

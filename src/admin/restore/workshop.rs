@@ -2,12 +2,11 @@
 //! to be. So no owner of a client's choice reaches it before that, and an interrupted copy goes on
 //! there.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use nix::libc;
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, failed, misused};
@@ -123,7 +122,7 @@ impl<'a> Workshop<'a> {
     pub(super) fn open(target: &'a Target, note: &Note) -> Result<Self, Failure> {
         let path = target.beside();
         let unusable = |error: &io::Error| misused(failed(&path, "making", error));
-        let lock = Self::take(&path).map_err(|error| match error {
+        let lock = store::private::take_private(&path).map_err(|error| match error {
             TryLockError::WouldBlock => {
                 let what = format!("another restore into `{}` is at work", printable_path(&target.to));
                 (format!("{what}\nwait for its end, or end it"), exit::BUSY)
@@ -137,22 +136,6 @@ impl<'a> Workshop<'a> {
         this.doubted = this.resumed && (note.boot.is_empty() || before.is_some_and(|before| before.boot != note.boot));
         this.prepare(note).map_err(|error| misused(failed(&this.path, "making", &error)))?;
         Ok(this)
-    }
-
-    fn take(path: &Path) -> Result<File, TryLockError> {
-        let made = DirBuilder::new().mode(0o700).create(path);
-        if made.as_ref().is_err_and(|error| error.kind() != ErrorKind::AlreadyExists) {
-            made.map_err(TryLockError::Error)?;
-        }
-        let found = fs::symlink_metadata(path).map_err(TryLockError::Error)?;
-        if !found.is_dir() || found.uid() != running_uid() || found.mode() & 0o077 != 0 {
-            return Err(TryLockError::Error(io::Error::other("somebody else has made it")));
-        }
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(false).read(true).write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-        let lock = options.open(path.join("lock")).map_err(TryLockError::Error)?;
-        lock.try_lock()?;
-        Ok(lock)
     }
 
     fn prepare(&self, note: &Note) -> io::Result<()> {
