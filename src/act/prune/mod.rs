@@ -20,7 +20,7 @@ mod trash;
 mod tests;
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, fsync, geteuid, sym
 
 use crate::act::store::disk::found;
 use crate::act::store::tree::{Listed, each, open_at, stat};
-use crate::act::store::{OrTrouble as _, locked, remembered, tree};
+use crate::act::store::{Lock, OrTrouble as _, lock, remembered, tree};
 use crate::terms::{NamePattern, Reason, STATE, SnapshotName};
 
 pub use book::Counted;
@@ -56,7 +56,7 @@ pub struct Opened {
 #[derive(Debug)]
 pub struct Held<'a> {
     opened: &'a Opened,
-    _locks: [File; 2],
+    _locks: [Lock; 2],
 }
 
 impl Opened {
@@ -86,14 +86,13 @@ impl Opened {
     /// # Errors
     /// With [`Code::Busy`](crate::terms::Code::Busy) while a push is running.
     pub fn hold(&self) -> Result<Held<'_>, Reason> {
-        let lock = |name| self.lock_file(name).or_trouble("opening", &self.path).and_then(|file| locked(file, &self.path));
+        let lock = |name| self.lock_file(name).or_trouble("opening", &self.path).and_then(|file| Lock::of(file, &self.path));
         Ok(Held { opened: self, _locks: [lock("lock")?, lock("rsync.lock")?] })
     }
 
     /// Whether a push is running.
     pub fn is_busy(&self) -> bool {
-        let is_taken = |name| self.lock_file(name).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)));
-        ["lock", "rsync.lock"].into_iter().any(is_taken)
+        ["lock", "rsync.lock"].into_iter().any(|name| self.lock_file(name).is_ok_and(lock::is_taken))
     }
 
     /// The names of all snapshots, in order of time.
@@ -134,7 +133,7 @@ impl Opened {
     /// Whether somebody reads a snapshot: whoever does holds its directory (flock(2)).
     pub fn is_read(&self, name: &SnapshotName) -> bool {
         let held = tree::along(self.snapshots.as_fd(), Path::new(name.as_str()).iter()).map(File::from);
-        held.is_ok_and(|directory| matches!(directory.try_lock(), Err(fs::TryLockError::WouldBlock)))
+        held.is_ok_and(lock::is_held)
     }
 
     /// A file of the gate's that processes lock. It is the account's, and never a link.

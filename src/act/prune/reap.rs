@@ -7,7 +7,6 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
-use std::fs::File;
 use std::io;
 use std::num::NonZero;
 use std::ops::ControlFlow;
@@ -25,7 +24,7 @@ use super::queue::{Given, Queue, soon, taken, tasks};
 use super::{Opened, Trashed};
 use crate::act::store::tree::{Listed, allocated, each, kind, open_at, open_forcibly, stat};
 use crate::act::store::walk::{Closed, Leaving, Next, Visitor, walk};
-use crate::act::store::{OrTrouble as _, locked};
+use crate::act::store::{Lock, OrTrouble as _};
 use crate::terms::limits::{MAX_NAMED_PROBLEMS, REAP_LIMIT, REAP_LOOK, REAP_THREADS, THREADS_GONE};
 use crate::terms::text::{os_words, printable};
 use crate::terms::{Code, Reason, Usage};
@@ -111,9 +110,9 @@ impl Opened {
     }
 
     /// Keeps every other reaper away.
-    pub(super) fn reaper_lock(&self) -> Result<File, Reason> {
+    pub(super) fn reaper_lock(&self) -> Result<Lock, Reason> {
         let lock = self.lock_file("reaper.lock").or_trouble("opening", &self.path)?;
-        locked(lock, &self.path).map_err(|reason| match reason.code {
+        Lock::of(lock, &self.path).map_err(|reason| match reason.code {
             Code::Busy => Reason::new(Code::Busy, "another `snapgate prune` is freeing what was removed").hint("wait until it has ended"),
             _ => reason,
         })

@@ -20,6 +20,7 @@ mod holding;
 mod holds;
 mod keep;
 mod links;
+pub(in crate::act) mod lock;
 mod look;
 mod mounts;
 mod overlay;
@@ -46,14 +47,13 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::decide::quota::MinFree;
-use crate::terms::limits::{KEPT_WHILE_SHORT, LOCK_PATIENCE, LOCK_POLL, MIN_FREE_BYTES, RSYNC_GONE};
+use crate::terms::limits::{KEPT_WHILE_SHORT, MIN_FREE_BYTES, RSYNC_GONE};
 use crate::terms::text::printable;
 use crate::terms::{Code, Mapping, NamePattern, Reason, RepositoryState, STATE, SnapshotName};
 
@@ -67,6 +67,7 @@ pub use holds::Canary;
 #[cfg(feature = "admin")]
 pub(in crate::act) use holds::note_name;
 pub use links::{Bounds, Deferred, Made, Taken};
+pub use lock::Lock;
 pub use look::Look;
 pub use mounts::mounted;
 pub use owners::{owners_of, remembered};
@@ -90,7 +91,7 @@ pub struct Held<'a> {
     repository: &'a Repository,
     /// It also brings everything to the disk: the kernel reports to a descriptor the errors since
     /// it was opened, and this one was open before anything was written.
-    lock: File,
+    lock: Lock,
 }
 
 /// Puts an error of the file system into words. The client learns only that the server has one.
@@ -180,25 +181,23 @@ impl Repository {
     /// With [`Code::Busy`] when another push holds it, be it the gate or an rsync whose gate is
     /// gone; with [`Code::Owners`] when its ids mean something else than when they were looked at.
     pub fn hold(&self) -> Result<Held<'_>, Reason> {
-        let lock = self.try_lock("lock")?;
-        self.try_lock("rsync.lock")?;
+        let lock = self.locked("lock")?;
+        self.locked("rsync.lock")?;
         self.remember()?;
         Ok(Held { repository: self, lock })
     }
 
-    /// Whether a push is running. Asks with a shared lock, so that two who ask do not collide.
+    /// Whether a push is running.
     pub fn is_busy(&self) -> bool {
         ["lock", "rsync.lock"].iter().any(|name| {
             let file = File::open(self.state().join(name));
-            file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+            file.is_ok_and(lock::is_taken)
         })
     }
 
-    fn try_lock(&self, name: &str) -> Result<File, Reason> {
+    fn locked(&self, name: &str) -> Result<Lock, Reason> {
         let path = self.state().join(name);
-        let file =
-            OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path).or_trouble("opening", &path)?;
-        locked(file, &path)
+        Lock::of(lock_file(&path)?, &path)
     }
 
     /// What stands in the repository. Reads the names of snapshots, not their contents.
@@ -315,7 +314,9 @@ impl Held<'_> {
 
     /// Takes the lock that rsync will carry, so that it outlives a killed gate.
     pub fn rsync_lock(&self) -> Result<File, Reason> {
-        self.repository.try_lock("rsync.lock")
+        let path = self.repository.state().join("rsync.lock");
+        let file = lock_file(&path)?;
+        lock::wait_for(&file, &path).map(|()| file)
     }
 
     /// Makes sure that there is room. What interrupted pushes left is given up for it: at once on a
@@ -344,7 +345,7 @@ impl Held<'_> {
     /// When one is still there after [`RSYNC_GONE`].
     pub fn wait_for_rsync(&self) -> Result<(), Reason> {
         let deadline = Instant::now() + RSYNC_GONE;
-        while let Err(reason) = self.repository.try_lock("rsync.lock") {
+        while let Err(reason) = self.repository.locked("rsync.lock") {
             if reason.code != Code::Busy || Instant::now() >= deadline {
                 return Err(reason);
             }
@@ -353,21 +354,8 @@ impl Held<'_> {
     }
 }
 
-pub(in crate::act) fn locked(file: File, path: &Path) -> Result<File, Reason> {
-    let patience = Instant::now() + LOCK_PATIENCE;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            // Somebody may only be asking whether a push runs, or a push may be on its last step.
-            Err(fs::TryLockError::WouldBlock) if Instant::now() < patience => thread::sleep(LOCK_POLL),
-            Err(fs::TryLockError::WouldBlock) => {
-                return Err(Reason::new(Code::Busy, "another push of this client is running")
-                    .hint("try again when it has ended")
-                    .detail("the client's repository is locked by a push that is running"));
-            }
-            Err(fs::TryLockError::Error(error)) => return Err(trouble("locking", path, &error)),
-        }
-    }
+fn lock_file(path: &Path) -> Result<File, Reason> {
+    OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path).or_trouble("opening", path)
 }
 
 /// Makes a directory with exactly this mode, unless it is there.

@@ -3,7 +3,7 @@
 //!
 //! What somebody else has made there is never used.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -11,11 +11,13 @@ use std::path::Path;
 use nix::libc;
 use nix::unistd::geteuid;
 
-/// Takes the directory, which is made where there is none. It is free again when the file is closed.
+use super::Lock;
+
+/// Takes the directory, which is made where there is none. It is free again when the lock is dropped.
 ///
 /// # Errors
 /// Also when another process has it.
-pub fn take_private(path: &Path) -> Result<File, TryLockError> {
+pub fn take_private(path: &Path) -> Result<Lock, TryLockError> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(TryLockError::Error(error)),
         _ => {}
@@ -27,8 +29,7 @@ pub fn take_private(path: &Path) -> Result<File, TryLockError> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).read(true).write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
     let lock = options.open(path.join("lock")).map_err(TryLockError::Error)?;
-    lock.try_lock()?;
-    Ok(lock)
+    Lock::at_once(lock)
 }
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ impl<'a> Held<'a> {
     /// Brings everything to the disk (syncfs(2)). An error is reported once, and the data are lost:
     /// so the run no longer counts as of this boot, and the next session removes what it left.
     pub(super) fn sync(&self) -> io::Result<()> {
-        nix::unistd::syncfs(&self.lock).map_err(|error| {
+        nix::unistd::syncfs(self.lock.file()).map_err(|error| {
             let _ = fs::remove_file(self.repository.run_mark());
             error.into()
         })

@@ -19,7 +19,7 @@ const ELSEWHERE: &str = "/var/tmp";
 #[derive(Debug)]
 pub(super) struct Scratch {
     pub(super) path: PathBuf,
-    lock: File,
+    lock: store::Lock,
 }
 
 impl Scratch {
@@ -58,7 +58,7 @@ impl Scratch {
 
     /// For the process that writes: until it has ended nobody removes what it makes.
     pub(super) fn lock(&self) -> io::Result<File> {
-        self.lock.try_clone()
+        self.lock.carried()
     }
 }
 

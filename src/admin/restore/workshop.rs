@@ -111,7 +111,7 @@ fn is_ours_alone(look: Look) -> bool {
 pub(super) struct Workshop<'a> {
     target: &'a Target,
     path: PathBuf,
-    lock: File,
+    lock: store::Lock,
     /// Whether an interrupted copy is in it.
     pub(super) resumed: bool,
     doubted: bool,
@@ -186,7 +186,7 @@ impl<'a> Workshop<'a> {
 
     /// For the process that writes.
     pub(super) fn lock(&self) -> io::Result<File> {
-        self.lock.try_clone()
+        self.lock.carried()
     }
 
     /// Gives a complete copy its name, over an empty directory or nothing. It is on the disk then.

@@ -13,7 +13,7 @@ mod private;
 mod walk;
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ use self::pass::Pass;
 use self::private::{Place, Private};
 use self::walk::{STATE_NAME, Walk};
 use super::owners::{NOTE, private};
-use super::{OrTrouble as _, attributes, mounts, tree, trouble, unusable};
+use super::{Lock, OrTrouble as _, attributes, mounts, tree, trouble, unusable};
 use crate::decide::owners::remap::attributes::{ACCESS_LIST, DEFAULT_LIST};
 use crate::decide::owners::remap::{Holder, Meaning, Remap};
 use crate::terms::text::printable;
@@ -49,7 +49,7 @@ pub struct Ownership {
     begun: Option<Remap>,
     /// Whether it was closed by this process, and nothing has been changed since.
     is_closed: bool,
-    locks: Vec<File>,
+    locks: Vec<Lock>,
 }
 
 /// What was found or done.

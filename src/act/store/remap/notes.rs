@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::super::disk::read_bounded;
 use super::super::owners::NOTE;
-use super::super::{OrTrouble as _, locked, trouble};
+use super::super::{Lock, OrTrouble as _, trouble};
 use crate::decide::owners::remap::Holder;
 use crate::terms::limits::MAX_MAPPING_NOTE;
 use crate::terms::{Mapping, Reason};
@@ -64,12 +64,12 @@ impl Notes {
     }
 
     /// Takes those locks that are there.
-    pub(super) fn locked(&self) -> Result<Vec<File>, Reason> {
+    pub(super) fn locked(&self) -> Result<Vec<Lock>, Reason> {
         let mut locks = Vec::new();
         for name in LOCKS {
             let path = self.path.join(name);
             let opened = self.open(name).or_trouble("opening", &path)?;
-            locks.extend(opened.map(|file| locked(file, &path)).transpose()?);
+            locks.extend(opened.map(|file| Lock::of(file, &path)).transpose()?);
         }
         Ok(locks)
     }
