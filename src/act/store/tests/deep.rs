@@ -42,9 +42,9 @@ fn deep(top: &Path, name: &str, levels: usize) {
     let mut here = tree::open(top).unwrap();
     for _ in 0..levels {
         mkdirat(&here, name, Mode::from_bits_truncate(0o755)).unwrap();
-        here = openat(&here, name, OFlag::O_DIRECTORY, Mode::empty()).unwrap();
+        here = openat(&here, name, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).unwrap();
     }
-    openat(&here, "f", OFlag::O_CREAT | OFlag::O_WRONLY, Mode::from_bits_truncate(0o644)).unwrap();
+    openat(&here, "f", OFlag::O_CREAT | OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::from_bits_truncate(0o644)).unwrap();
 }
 
 #[test]
