@@ -5,6 +5,7 @@ pub mod cli;
 pub(crate) mod drill;
 pub(crate) mod explain;
 pub(crate) mod history;
+pub(crate) mod keys;
 pub(crate) mod maintain;
 pub(crate) mod prune;
 pub(crate) mod remap;

@@ -9,6 +9,7 @@ pub mod history;
 pub mod host;
 pub mod judge;
 pub mod keep;
+pub mod keys;
 pub(crate) mod owners;
 pub mod policy;
 pub mod push;

@@ -21,6 +21,8 @@ use crate::terms::text::os_words;
 use crate::terms::{ClientName, Code, Reason};
 
 pub mod identity;
+#[cfg(feature = "admin")]
+pub mod keyring;
 pub mod zones;
 
 pub use identity::identify;

@@ -1,4 +1,5 @@
-//! `snapgate check`: what can be wrong with settings and what they name. It changes nothing.
+//! `snapgate check`: what can be wrong with settings and what they name. It changes nothing but the
+//! index of keys.
 
 mod asked;
 mod client;
@@ -110,6 +111,7 @@ pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[Policy]) -> Vec<Part>) -> Chec
     report.notes.extend(kinds::limits(&site, &policies));
     kinds::owners(&site, &policies, &mut report);
     report.policies = policies.len();
+    report.notes.extend(config::keyring::refreshed(dir, &site));
     for Part { what, untried, missing, help } in jail(&site, &policies) {
         if untried {
             report.unseen = true;

@@ -38,6 +38,16 @@ pub(super) enum Order {
     },
     /// Look for mistakes in the site file and in every policy
     Check,
+    /// Say which client a key is, for sshd: AuthorizedKeysCommand /usr/bin/snapgate keys %u %t %k
+    Keys {
+        /// The account that somebody logs in to (`%u`)
+        account: OsString,
+        /// The type of the key (`%t`)
+        #[arg(value_name = "TYPE")]
+        kind: OsString,
+        /// The key in base64 (`%k`)
+        key: OsString,
+    },
     /// Say whether a connection would be allowed, and why; does nothing
     Explain {
         /// The client

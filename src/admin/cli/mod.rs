@@ -14,7 +14,7 @@ use clap::Parser as _;
 use crate::act::child::{detach, errand};
 use crate::act::{clock, config, inspect, process};
 use crate::admin::explain::Question;
-use crate::admin::{check, drill, explain, history, maintain, prune, remap, restore, status, watch};
+use crate::admin::{check, drill, explain, history, keys, maintain, prune, remap, restore, status, watch};
 use crate::terms::exit;
 
 use args::{Arguments, Chosen, Order};
@@ -22,6 +22,9 @@ use args::{Arguments, Chosen, Order};
 /// Runs the program.
 #[must_use]
 pub fn run(words: Vec<OsString>) -> ExitCode {
+    if let Some((directory, asked)) = keys::asked(&words) {
+        return print(keys::keys(directory, asked));
+    }
     let arguments = match Arguments::try_parse_from(words) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -34,6 +37,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     match arguments.order {
         Order::Watch { flush, detached } => watch(&directory, flush, detached),
         Order::Check => check(&directory),
+        Order::Keys { account, kind, key } => print(keys::keys(&directory, [&account, &kind, &key])),
         Order::Explain { client, from, at, key, command } => {
             let command = command.map(OsString::into_vec).unwrap_or_default();
             print(explain::explain(&directory, &Question { client, from, at, key, command }))

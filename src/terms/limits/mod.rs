@@ -3,6 +3,7 @@
 mod anomaly;
 mod check;
 mod history;
+mod keys;
 mod mail;
 mod past;
 mod snapshots;
@@ -14,6 +15,7 @@ use std::time::Duration;
 pub use anomaly::*;
 pub use check::*;
 pub use history::*;
+pub use keys::*;
 pub use mail::*;
 pub use past::*;
 pub use snapshots::*;
