@@ -5,13 +5,13 @@ CARGO ?= cargo
 # What every run of the tests needs, and what only root's does: an ordinary user's run skips those tests and says so. python3 is for
 # rsync's rrsync, which snapgate's is compared with.
 NEEDED = rsync ssh ssh-keygen sshd setfacl getfattr setfattr
-NEEDED_BY_ROOT = newuidmap setcap dropbear strace unshare setpriv mount mkfs.ext4 mkfs.xfs mkfs.btrfs chattr python3
+NEEDED_BY_ROOT = newuidmap setcap dropbear strace unshare setpriv mount mkfs.ext4 mkfs.xfs mkfs.btrfs chattr python3 groff man mandoc zsh fish
 PACKAGES = rsync openssh-server openssh-client acl attr
-PACKAGES_FOR_ROOT = uidmap libcap2-bin dropbear-bin strace util-linux mount e2fsprogs xfsprogs btrfs-progs python3
+PACKAGES_FOR_ROOT = uidmap libcap2-bin dropbear-bin strace util-linux mount e2fsprogs xfsprogs btrfs-progs python3 groff-base man-db mandoc zsh fish
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
-.PHONY: build build-needs demo quick test hostile owners prune older year fresh gnu-ld test-needs fuzz hostile-commands bench check fmt install clean-accounts
+.PHONY: build build-needs demo quick test hostile owners prune older year fresh gnu-ld test-needs fuzz hostile-commands bench check fmt pages install clean-accounts
 
 build: build-needs
 	$(CARGO) build --release --locked
@@ -154,6 +154,10 @@ check:
 
 fmt:
 	$(CARGO) fmt
+
+# Manual pages and completions of shells, from the program's own tables, into target/pages.
+pages: build-needs
+	$(CARGO) run --release --locked --quiet --package snapgate-pages -- target/pages
 
 DESTDIR ?=
 PREFIX ?= /usr

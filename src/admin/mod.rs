@@ -4,6 +4,7 @@ pub mod check;
 pub mod cli;
 pub(crate) mod drill;
 pub(crate) mod explain;
+pub mod help;
 pub(crate) mod history;
 pub(crate) mod keys;
 pub(crate) mod maintain;

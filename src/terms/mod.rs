@@ -6,6 +6,7 @@
 
 pub mod base64;
 pub mod beside;
+pub mod build;
 pub mod client;
 pub mod compared;
 pub mod event;

@@ -26,6 +26,12 @@ pub(super) struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Order {
+    /// Explain a command, a topic, or a key of the configuration; alone, list them
+    Help {
+        /// What to explain; a key may have `site` or `policy` before it
+        #[arg(value_name = "WORD")]
+        words: Vec<String>,
+    },
     /// Send the mail that waits in the spool; a timer or cron runs this
     Watch {
         /// Send everything now, also what waits to be sent together, but what passes by itself and

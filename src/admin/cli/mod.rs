@@ -2,6 +2,8 @@
 
 mod args;
 mod asking;
+mod helping;
+mod manual;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -9,15 +11,22 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{Command, CommandFactory as _, FromArgMatches as _};
 
 use crate::act::child::{detach, errand};
 use crate::act::{clock, config, inspect, process};
 use crate::admin::explain::Question;
 use crate::admin::{check, drill, explain, history, keys, maintain, prune, remap, restore, status, watch};
-use crate::terms::exit;
+use crate::terms::{build, exit};
 
 use args::{Arguments, Chosen, Order};
+
+/// The command line, for the program itself, and for what makes its manual pages and completions.
+#[must_use]
+pub fn command() -> Command {
+    let more = "`snapgate help` lists topics besides the commands; snapgate(8) is the manual.";
+    manual::added(Arguments::command().long_version(build::FACTS).after_help(more))
+}
 
 /// Runs the program.
 #[must_use]
@@ -25,7 +34,8 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     if let Some((directory, asked)) = keys::asked(&words) {
         return print(keys::keys(directory, asked));
     }
-    let arguments = match Arguments::try_parse_from(words) {
+    let read = command().try_get_matches_from(words).and_then(|found| Arguments::from_arg_matches(&found));
+    let arguments = match read {
         Ok(arguments) => arguments,
         Err(error) => {
             let _ = error.print();
@@ -35,6 +45,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     let directory = arguments.config;
     clock::begin(&directory);
     match arguments.order {
+        Order::Help { words } => print(helping::help(&words)),
         Order::Watch { flush, detached } => watch(&directory, flush, detached),
         Order::Check => check(&directory),
         Order::Keys { account, kind, key } => print(keys::keys(&directory, [&account, &kind, &key])),
@@ -149,7 +160,6 @@ mod tests {
 
     #[test]
     fn the_arguments_are_consistent() {
-        use clap::CommandFactory as _;
-        Arguments::command().debug_assert();
+        command().debug_assert();
     }
 }
