@@ -125,6 +125,22 @@ fn a_policy_that_is_removed_closes_its_states_and_one_that_cannot_be_read_is_tol
 }
 
 #[test]
+fn two_sites_that_share_a_spool_do_not_take_each_other_s_clients_for_gone() {
+    let place = Place::new("");
+    let begin = now();
+    place.client("web1", "expect: 1h\n");
+    place.pushed("web1", begin, [9]);
+    place.watch(begin);
+    let other = place.dir.path().join("other");
+    fs::create_dir_all(other.join("policies")).unwrap();
+    fs::copy(place.config().join("snapgate.yaml"), other.join("snapgate.yaml")).unwrap();
+    let site = snapgate::act::config::load_site(&other).unwrap();
+    let told = states::look(&other, &site, begin + TimeDelta::hours(1)).unwrap_err();
+    assert!(told.contains("config/snapgate.yaml") && told.contains("give this site a `spool:` of its own"), "{told}");
+    assert_eq!(states::of(&place.site()).lasting().count(), 1);
+}
+
+#[test]
 fn a_mailer_that_was_down_is_told_of_when_it_is_back_and_nothing_is_lost_meanwhile() {
     let place = Place::new("");
     let begin = now();
@@ -149,7 +165,7 @@ fn a_mailer_that_was_down_is_told_of_when_it_is_back_and_nothing_is_lost_meanwhi
 fn a_spool_sends_no_mail_to_whom_a_policy_of_another_account_names() {
     let place = Place::new("");
     place.client("web1", "alerts_to: [jane@example.org]\n");
-    fs::write(place.config().join("policies/other.yaml"), "user: nobody\nalerts_to: [victim@example.org]\n").unwrap();
+    fs::write(place.config().join("policies/other.yaml"), "user: daemon\nalerts_to: [victim@example.org]\n").unwrap();
     place.watch(now());
     for (number, client) in [(0, "web1"), (1, "other"), (2, "gone")] {
         let json = serde_json::json!({

@@ -20,7 +20,7 @@ use crate::act::{clock, config, names};
 use crate::decide::policy::{Policy, Site, Transport};
 use crate::decide::speak::states::{self, Closed, Fact, Kind, Memory, Subject};
 use crate::terms::limits::{MAILER_DOWN, ROOT_LOOKS};
-use crate::terms::text::counted;
+use crate::terms::text::{counted, printable_path};
 
 /// What lasts, as the last look found it. Whoever may read the spool of the one who looks is told;
 /// others are told of nothing.
@@ -49,8 +49,23 @@ pub fn look(directory: &Path, site: &Site, now: DateTime<Utc>) -> Result<bool, S
     if !is_time(&own, now).map_err(failed)? {
         return Ok(false);
     }
-    let policies = config::all_policies(directory, site).map_err(|fault| fault.to_string())?;
+    let policies = match config::all_policies(directory, site) {
+        Ok(policies) => policies,
+        // An account that may not list them does not know its clients.
+        Err(_) if running_uid() != 0 => return Ok(false),
+        Err(fault) => return Err(fault.to_string()),
+    };
     let mut memory = read(&own).map_err(failed)?;
+    let here = printable_path(&site.file);
+    if !memory.site.is_empty() && memory.site != here {
+        // To either site the other's clients would be gone.
+        let other = &memory.site;
+        return Err(format!(
+            "the spool has the states of another site, `{other}`: nobody is told what lasts in this one\n\
+             give this site a `spool:` of its own, or remove `states.json` from the spool if the other is gone"
+        ));
+    }
+    memory.site = here;
     let told = told(&own).map_err(failed)?;
     let (mut subjects, mut soonest) = (Vec::new(), None);
     let mut look = Look::new(site, now);

@@ -57,9 +57,9 @@ pub struct Told {
     pub grace: Option<Span>,
     /// `laptop:` Whether the machine travels, so that it is not missed while it is away.
     pub laptop: bool,
-    reports: Vec<String>,
-    alerts: Vec<String>,
-    routes: Vec<(Topic, Vec<String>)>,
+    pub(in crate::decide) reports: Vec<String>,
+    pub(in crate::decide) alerts: Vec<String>,
+    pub(in crate::decide) routes: Vec<(Topic, Vec<String>)>,
 }
 
 impl Told {

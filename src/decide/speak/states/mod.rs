@@ -27,6 +27,9 @@ pub use kinds::{Kind, Row};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[must_use]
 pub struct Memory {
+    /// The file of the site whose states these are.
+    #[serde(default)]
+    pub site: String,
     /// When to look again.
     #[serde(default)]
     pub next: Option<DateTime<Utc>>,

@@ -25,13 +25,13 @@ pub(super) fn one(phase: Phase, state: &Lasting, now: DateTime<Utc>) -> (String,
     };
     let mut body = format!("{}\n\n", first.replace("{who}", who));
     if let Some(client) = &state.client {
-        let _ = writeln!(body, "Client:  {client}");
+        let _ = writeln!(body, "Client: {client}");
     }
-    let _ = writeln!(body, "What:    {what}");
-    let _ = writeln!(body, "Since:   {} ({long})", moment(state.since));
+    let _ = writeln!(body, "Facts:  {what}");
+    let _ = writeln!(body, "State:  {} since {} ({long})", row.title, moment(state.since));
     if matches!(phase, Phase::Begins | Phase::Lasts) {
         if !row.remedy.is_empty() {
-            let _ = writeln!(body, "\n{}", row.remedy.replace("{who}", who));
+            let _ = writeln!(body, "\n{}", wrapped(&row.remedy.replace("{who}", who)));
         }
         let _ = writeln!(body, "\nIf it lasts, you are told again in {}; when it ends, at once.", pause(state.mails));
     }
@@ -41,34 +41,60 @@ pub(super) fn one(phase: Phase, state: &Lasting, now: DateTime<Utc>) -> (String,
 /// Those of one about many.
 pub(super) fn many(phase: Phase, kind: Kind, states: &[&Lasting], now: DateTime<Utc>) -> (String, String) {
     let row = kind.row();
+    let [begins, over] = row.many;
     let clients = counted(states.len(), "client", "clients");
     let (subject, first) = match phase {
-        Phase::Begins => (row.title.to_owned(), row.lasts),
-        Phase::Lasts => (format!("{}, still", row.title), row.lasts),
-        Phase::Over => (format!("{}: resolved", row.title), row.over),
-        Phase::Closed(Closed::Frozen) => (format!("{}: closed, they are frozen", row.title), FROZEN),
-        Phase::Closed(Closed::Removed) => (format!("{}: closed, their policies were removed", row.title), REMOVED),
+        Phase::Begins => (row.title.to_owned(), begins),
+        Phase::Lasts => (format!("{}, still", row.title), begins),
+        Phase::Over => (format!("{}: resolved", row.title), over),
+        Phase::Closed(Closed::Frozen) => {
+            (format!("{}: closed, they are frozen", row.title), "{many} are frozen, so nothing is expected of them. Nothing to do.")
+        }
+        Phase::Closed(Closed::Removed) => (
+            format!("{}: closed, their policies were removed", row.title),
+            "{many} have no policy any more, so nothing is expected of them. Nothing to do.",
+        ),
     };
-    let mut body = format!("{clients} at once; of each it says:\n{}\n\n", first.replace("{who}", "NAME"));
+    let mut body = format!("{}\n\n", first.replace("{many}", &clients));
     for state in states.iter().take(MAX_NAMED_CLIENTS) {
         let who = state.client.as_ref().map_or("the server", ClientName::as_str);
-        let _ = writeln!(body, "  {who}: {}, for {}", still_printable(&state.what, MAX_REPORTED_TEXT), long(state.since, now));
+        let what = still_printable(&state.what, MAX_REPORTED_TEXT);
+        let _ = writeln!(body, "  {who}: {what}; {} for {}", row.title, long(state.since, now));
     }
     if states.len() > MAX_NAMED_CLIENTS {
         let _ = writeln!(body, "  and {} more", states.len() - MAX_NAMED_CLIENTS);
     }
     if matches!(phase, Phase::Begins | Phase::Lasts) {
         let _ = writeln!(body, "\nWhere so many have it, the cause may be here: the network, the disk, sshd. Otherwise:");
-        let _ = writeln!(body, "{}", row.remedy.replace("{who}", "NAME"));
+        let _ = writeln!(body, "{}", wrapped(&row.remedy.replace("{who}", "NAME")));
     }
     (format!("[snapgate] {clients}: {subject}"), signed(body))
 }
+
+/// Columns of a line.
+const WIDTH: usize = 76;
 
 const FROZEN: &str = "{who} is frozen, so nothing is expected of it. Nothing to do.";
 const REMOVED: &str = "{who} has no policy any more, so nothing is expected of it. Nothing to do.";
 
 fn signed(body: String) -> String {
-    body + "\n-- \nsnapgate watch\n"
+    body + "\n-- \nsnapgate, from a look at all clients.\n"
+}
+
+/// In lines that fit a terminal.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.len() + 1 + word.len() <= WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join("\n")
 }
 
 fn pause(mails: u32) -> String {
