@@ -11,5 +11,6 @@ pub(crate) mod maintain;
 pub(crate) mod prune;
 pub(crate) mod remap;
 pub(crate) mod restore;
+pub mod states;
 pub(crate) mod status;
 pub mod watch;

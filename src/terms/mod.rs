@@ -36,7 +36,7 @@ pub use compared::{Brake, Compared};
 pub use event::{Body, Connection, Deed, Event, Mail, Push, Restored, Unknown, Upkeep, View, Visit};
 pub use ids::{IdMap, IdRange, Mapping, Owners};
 pub use key::Fingerprint;
-pub use mail::{Audience, ComposedMail, printable_lines};
+pub use mail::{Audience, ComposedMail, Thread, Topic, printable_lines};
 pub use outcome::Outcome;
 pub use path::{NotInside, SubPath};
 pub use peer::{Link, Peer};

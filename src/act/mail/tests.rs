@@ -32,6 +32,9 @@ fn mail() -> ComposedMail {
         events: 3,
         subject: "[snapgate] web1: refused (window)".to_owned(),
         body: "Tried: é\n.\n..x\nFrom nobody\n".to_owned(),
+        client: None,
+        topic: None,
+        thread: None,
     }
 }
 

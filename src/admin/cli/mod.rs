@@ -16,7 +16,7 @@ use clap::{Command, CommandFactory as _, FromArgMatches as _};
 use crate::act::child::{detach, errand};
 use crate::act::{clock, config, inspect, process};
 use crate::admin::explain::Question;
-use crate::admin::{check, drill, explain, history, keys, maintain, prune, remap, restore, status, watch};
+use crate::admin::{check, drill, explain, history, keys, maintain, prune, remap, restore, states, status, watch};
 use crate::terms::{build, exit};
 
 use args::{Arguments, Chosen, Order};
@@ -118,11 +118,13 @@ fn watch(directory: &Path, flush: bool, detached: bool) -> ExitCode {
         Ok(site) => site,
         Err(fault) => return print(Err((fault.to_string(), exit::CONFIG))),
     };
+    // A gate's own watch comes with every connection: it sends, and looks for nothing.
+    let looked = if detached { Ok(false) } else { states::look(directory, &site, clock::now()) };
     let report = watch::run(&site, flush);
-    for problem in &report.problems {
+    for problem in looked.as_ref().err().into_iter().chain(&report.problems) {
         let _ = writeln!(io::stderr(), "snapgate: {problem}");
     }
-    let code = if report.problems.is_empty() { 0 } else { exit::BUSY };
+    let code = if report.problems.is_empty() && looked.is_ok() { 0 } else { exit::BUSY };
     // cron mails any output, so an idle pass prints nothing.
     let text = if report == watch::WatchReport::default() { String::new() } else { format!("{report}\n") };
     print(Ok((text, code)))

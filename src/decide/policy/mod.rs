@@ -30,6 +30,7 @@ mod quota;
 mod read;
 mod restore;
 mod site;
+mod told;
 mod values;
 
 pub use anomaly::Current;
@@ -37,6 +38,7 @@ pub use limits::Limits;
 pub use read::{Defaults, POLICY_KEYS, read_policy};
 pub use restore::{Restore, Rules};
 pub use site::{SITE_KEYS, read_site};
+pub use told::{Expect, Told};
 
 /// The default of `rsync:`.
 pub const DEFAULT_RSYNC: &str = "/usr/bin/rsync";
@@ -76,6 +78,8 @@ pub struct Policy {
     pub names: NamePattern,
     /// `report:` Which pushes ask for a job report.
     pub report: Report,
+    /// `expect:` and what goes with it, `alerts_to:`, `reports_to:` and `routes:`.
+    pub told: Told,
     /// `partial_pushes:` What becomes of a push that is not the whole snapshot.
     pub partial_pushes: PartialPushes,
     /// `owners:` Whether owners and groups are kept by an account that is not root.

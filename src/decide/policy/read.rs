@@ -20,7 +20,8 @@ use super::limits::ShareKeys;
 use super::options::OptionKeys;
 use super::quota::QuotaKeys;
 use super::restore::RestoreKeys;
-use super::values::{Absolute, AccountName, HookTime, Idle, Push};
+use super::told::{Expect, RouteKeys, Said};
+use super::values::{Absolute, AccountName, HookTime, Idle, MailAddress, Push};
 use super::{Hooks, KeepOwners, Origins, PartialPushes, Policy, Report, Site, Source, WhenFull, origins};
 
 /// What the site's `defaults:` say.
@@ -80,6 +81,25 @@ keys! {
         /// Which pushes a report is mailed about, to the site's `reports_to:`. What went wrong is
         /// mailed to its `to:` whatever this says.
         report: Report as Text<_> = Value("problems"), "always";
+        /// Who gets the client's reports, instead of the site's `reports_to:`.
+        reports_to: Vec<MailAddress> as Texts<_> = Words("the site's `reports_to:`"), "[jane@example.org]";
+        /// Who gets the client's alerts, instead of the site's `to:`. A mail about several clients
+        /// goes to the site's `to:`.
+        alerts_to: Vec<MailAddress> as Texts<_> = Words("the site's `to:`"), "[ops@example.org, jane@example.org]";
+        /// Who gets some of these alerts instead, by what they are about.
+        routes: RouteKeys as TableOf<_> = Below, "{ held: [security@example.org], missed: [jane@example.org] }";
+        /// When you are told that no snapshot has come: so long after the last one. `learn` goes by
+        /// the client's own rhythm, as soon as it has made ten snapshots: by when it came in the
+        /// last five weeks, on the same days and at the same hours, and by how late it was then. So
+        /// nights and weekends are no silence where they never were any. `off` never misses it. See
+        /// "Being told" in `docs/administration.md`.
+        expect: Expect as Text<_> = Value("learn"), "24h";
+        /// How much later a snapshot may be than expected. No hour outside of `when:` makes it late:
+        /// where the next window opens later, it is expected then.
+        grace: Span as Text<_> = Words("a quarter of `expect:`, from 1h to 1d; where it is learned, at least 2h, and as late as the client was before"), "6h";
+        /// Whether the machine travels. It is not missed while it is away for less than 30 days, but
+        /// when it comes back and no snapshot comes of it.
+        laptop: bool as Truth = Value("false"), "true";
         /// What becomes of a push that has a part of the client's data alone: one into a place
         /// (`backup:etc/`), or of a few files (`--files-from`, filters). See "Pushes of a part".
         partial_pushes: PartialPushes as Text<_> = Value("publish"), "merge";
@@ -240,6 +260,12 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         path,
         snapshots,
         report,
+        reports_to,
+        alerts_to,
+        routes,
+        expect,
+        grace,
+        laptop,
         partial_pushes,
         owners,
         hooks,
@@ -272,6 +298,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         path: path.map_or_else(|| site.store.join(client.as_str()), |Absolute(path)| path),
         names,
         report: report.unwrap_or(Report::Problems),
+        told: Said { expect, grace, laptop, reports_to, alerts_to, routes }.told(),
         partial_pushes: partial_pushes.unwrap_or(PartialPushes::Publish),
         owners,
         hooks: Hooks {

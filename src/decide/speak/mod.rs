@@ -12,3 +12,7 @@ pub mod line;
 pub mod message;
 #[cfg(feature = "admin")]
 pub mod post;
+#[cfg(feature = "admin")]
+pub mod rhythm;
+#[cfg(feature = "admin")]
+pub mod states;

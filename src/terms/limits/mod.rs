@@ -9,6 +9,7 @@ mod past;
 mod snapshots;
 mod space;
 mod time;
+mod told;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ pub use past::*;
 pub use snapshots::*;
 pub use space::*;
 pub use time::*;
+pub use told::*;
 
 /// Bytes of a client's name: it is a file name and stands in a mail's subject.
 pub const MAX_CLIENT_NAME: usize = 64;

@@ -6,6 +6,8 @@
 //! with the last lines of the old one: who has just written there looks for its own line. Nothing
 //! is removed before it stands elsewhere, and what stands in two places is read once.
 
+mod since;
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _};

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
-pub use self::account::{Account, AccountSpool, Lock, accounts};
+pub use self::account::{Account, AccountSpool, Lock, accounts, own, root_looked};
 use self::inside::Inside;
 pub use self::sessions::{Full, RESTORES, SESSIONS, Slots, take_slots};
 use crate::terms::text::{printable, printable_path};
