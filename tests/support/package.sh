@@ -23,7 +23,7 @@ make)
     bare() {
         local tar=$kept/$release-$2.tar
         if ! [ -e "$tar" ]; then
-            mmdebstrap --quiet --variant=minbase --include="$1" --aptopt="$work/apt.conf" "$release" "$tar.new" "$work/sources.list" --format=tar ||
+            TMPDIR=$work mmdebstrap --quiet --variant=minbase --include="$1" --aptopt="$work/apt.conf" "$release" "$tar.new" "$work/sources.list" --format=tar ||
                 { echo "no bare root here: mmdebstrap could not make one of $release" >&2; exit 77; }
             mv "$tar.new" "$tar"
         fi
@@ -176,14 +176,13 @@ END
     snapgate check >/tmp/check 2>&1 || [ $? = 1 ] || { cat /tmp/check; fail "check"; }
 
     # What fail2ban is to know, and what it is to leave alone.
-    su me -c 'ssh backup "cat /etc/passwd"' </dev/null >/dev/null 2>&1 && fail "a client has run cat"
+    su me -c 'ssh backup id' </dev/null >/dev/null 2>&1 && fail "a client has run id"
     su me -c 'rsync -a ~/file backup:../other' </dev/null >/dev/null 2>&1 && fail "a client has left its place"
     sed -i 's/^verbs:/from: [192.0.2.1]\n&/' /etc/snapgate/policies/laptop.yaml
     push 2>/dev/null && fail "a client came from elsewhere"
-    sed -i '/^from:/d; s/^verbs:/when: never\n&/' /etc/snapgate/policies/laptop.yaml
-    sed -i 's/^when: never/when: [{days: [mon], from: "00:00", to: "00:01"}]/' /etc/snapgate/policies/laptop.yaml
-    push 2>/dev/null && fail "a client came at a wrong time"
-    sed -i '/^when:/d' /etc/snapgate/policies/laptop.yaml
+    sed -i '/^from:/d; s/^verbs:.*/verbs: [status]/' /etc/snapgate/policies/laptop.yaml
+    push 2>/dev/null && fail "a client did what its policy has not"
+    sed -i 's/^verbs:.*/verbs: [rsync, status]/' /etc/snapgate/policies/laptop.yaml
 
     say "upgrade"
     # The store, and all that is a client's on this machine, to the inode's time.
@@ -265,7 +264,7 @@ END
     # An account whose shell is one: the block alone holds it.
     usermod --shell /bin/bash laptop
     su me -c 'ssh backup id' </dev/null 2>/dev/null && fail "a client has a shell after a purge"
-    usermod --shell /usr/bin/snapgate-shell laptop
+    usermod --shell /usr/bin/snapgate-shell laptop 2>/dev/null
 
     say "purge, and nothing is left of it"
     quietly dpkg -i "$(deb "$version")"
@@ -311,8 +310,10 @@ tools)
     say "fail2ban knows an attacker's lines, and no others"
     matched=$(fail2ban-regex /shared/auth.log /etc/fail2ban/filter.d/snapgate.conf | sed -n 's/^Lines: .* \([0-9]*\) matched, .*/\1/p')
     is "$matched" "$(grep -cE ' result=refused code=(program|path|address) ' /shared/auth.log)"
-    is "$matched" 3
-    grep -q ' result=refused code=window ' /shared/auth.log && grep -q ' result=published ' /shared/auth.log || fail "there are no other lines"
+    [ "$matched" = 3 ] || { cat /shared/auth.log; fail "fail2ban knows $matched of 3 lines"; }
+    grep -q ' result=refused code=verb ' /shared/auth.log && grep -q ' result=published ' /shared/auth.log || fail "there are no other lines"
+    # Debian's own jail wants a log that is not here.
+    rm /etc/fail2ban/jail.d/*
     cp /usr/share/doc/snapgate/fail2ban/jail.d/snapgate.conf /etc/fail2ban/jail.d/
     fail2ban-client --test >/tmp/said 2>&1 || { cat /tmp/said; fail "fail2ban does not take the jail"; }
 
@@ -320,9 +321,15 @@ tools)
     [ -e /etc/apparmor.d/snapgate ] && fail "a purge left the profile"
     if [ "$lintian" = no ]; then exit 0; fi
     say "lintian"
+    suppressed=''
+    if ! dpkg-deb --contents "$(deb "$version")" | grep -q /usr/share/man/; then
+        echo "there is no target/pages (\`make pages\`): what lintian says of missing manual pages is left out"
+        suppressed='--suppress-tags no-manual-page'
+    fi
     useradd --system checker
     cp "$(deb "$version")" /tmp/
-    su -s /bin/sh checker -c "lintian --no-tag-display-limit --info --fail-on error,warning,info /tmp/snapgate_*.deb" || fail "lintian"
+    cd /tmp
+    su -s /bin/sh checker -c "lintian --tag-display-limit 0 --info --fail-on error,warning,info $suppressed ./snapgate_*.deb" || fail "lintian"
     ;;
 esac
 
