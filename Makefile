@@ -166,15 +166,15 @@ PREFIX ?= /usr
 BUILT = $$($(CARGO) build --release --locked --quiet --bin snapgate --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
 
 # Programs and texts, and what `make pages` has made; sshd's file and the policies are the administrator's to put in place (README).
-install: build
+install: build pages
 	built=$(BUILT) && DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" packaging/install "$$(dirname "$$built")" target/pages
 
 # A Debian package, in target/deb. VERSION is Cargo.toml's, unless you say another.
-deb: build
+deb: build pages
 	@built=$(BUILT) && packaging/deb "$$(dirname "$$built")" target/pages
 
 # A tarball with static programs for machines that have no package, in target/dist; packaging/cross makes programs for other processors.
-dist: build
+dist: build pages
 	@built=$(BUILT) && packaging/dist "$$(uname -m)" "$$(dirname "$$built")" target/pages
 
 # The package from `apt install` to purge, on a bare Debian; as root. RELEASE=trixie for another release than this machine's.
