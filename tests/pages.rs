@@ -1,7 +1,7 @@
 //! The manual pages and completions, as `make pages` writes them: complete, without a fault that groff or mandoc knows, and of use in
 //! each shell that is here. What `--version` says of a build.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail loudly, and says what it skips")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,6 +13,9 @@ use snapgate::admin::help::Topic;
 use snapgate::decide::policy::yaml::Row;
 use snapgate::decide::policy::{POLICY_KEYS, SITE_KEYS};
 use snapgate::terms::{Code, Outcome, Verb};
+
+#[path = "../packaging/facts.rs"]
+mod facts;
 
 const DAY: &str = "2026-11-21";
 
@@ -289,6 +292,59 @@ fn both_programs_say_how_they_were_built() {
     }
     let short = Command::new(env!("CARGO_BIN_EXE_snapgate")).arg("-V").output().unwrap();
     assert_eq!(text(&short.stdout), concat!("snapgate ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+/// What a release build of these sources says, with these variables.
+fn facts_of(sources: &Path, variables: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let usual = [("PROFILE", "release"), ("RUSTC", "rustc"), ("TARGET", "x86_64-unknown-linux-gnu")];
+    let find = |name: &str| variables.iter().chain(&usual).find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned());
+    let text = facts::facts(sources, &|name| find(name).unwrap_or_default());
+    text.lines().map(|line| line.split_once(": ").unwrap()).map(|(fact, value)| (fact.to_owned(), value.to_owned())).collect()
+}
+
+#[test]
+fn the_commit_is_read_where_it_stands_without_git() {
+    let [one, two] = ["1111111111111111111111111111111111111111", "2222222222222222222222222222222222222222"];
+    let directory = tempfile::tempdir().unwrap();
+    let sources = directory.path().join("sources");
+    let write = |path: &str, text: &str| {
+        let path = directory.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    fs::create_dir(&sources).unwrap();
+    let commit = |variables: &[(&str, &str)]| facts_of(&sources, variables)["commit"].clone();
+    assert_eq!(commit(&[]), "unknown");
+    write("sources/.git/HEAD", &format!("{one}\n"));
+    assert_eq!(commit(&[]), one);
+    write("sources/.git/HEAD", "ref: refs/heads/main\n");
+    assert_eq!(commit(&[]), "unknown");
+    write("sources/.git/packed-refs", &format!("# pack-refs\n{two} refs/heads/xmain\n{one} refs/heads/main\n"));
+    assert_eq!(commit(&[]), one);
+    write("sources/.git/refs/heads/main", &format!("{two}\n"));
+    assert_eq!(commit(&[]), two);
+    assert_eq!(commit(&[("PROFILE", "debug")]), "unknown");
+    assert_eq!(commit(&[("SNAPGATE_COMMIT", "v1-3-gabc"), ("PROFILE", "debug")]), "v1-3-gabc");
+    assert_eq!(commit(&[("SNAPGATE_COMMIT", "two\nlines: x")]), "unknown");
+    // A worktree's.
+    fs::rename(sources.join(".git"), directory.path().join("main")).unwrap();
+    write("main/worktrees/other/HEAD", "ref: refs/heads/main\n");
+    write("main/worktrees/other/commondir", "../..\n");
+    write("sources/.git", &format!("gitdir: {}\n", directory.path().join("main/worktrees/other").display()));
+    assert_eq!(commit(&[]), two);
+    write("sources/.cargo_vcs_info.json", &format!("{{\n  \"git\": {{\n    \"sha1\": \"{one}\"\n  }}\n}}"));
+    assert_eq!(commit(&[]), one);
+}
+
+#[test]
+fn the_day_is_said_where_the_builder_says_it() {
+    let nowhere = tempfile::tempdir().unwrap();
+    assert!(!facts_of(nowhere.path(), &[]).contains_key("sources of"));
+    assert!(!facts_of(nowhere.path(), &[("SOURCE_DATE_EPOCH", "yesterday")]).contains_key("sources of"));
+    for seconds in (0..4_200_000_000_u64).step_by(86_400 * 367 - 1).chain([0, 86_399, 86_400, 951_782_400, 951_868_799, 4_107_542_400]) {
+        let day = chrono::DateTime::from_timestamp(i64::try_from(seconds).unwrap(), 0).unwrap().format("%Y-%m-%d").to_string();
+        assert_eq!(facts_of(nowhere.path(), &[("SOURCE_DATE_EPOCH", &seconds.to_string())])["sources of"], day);
+    }
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn of_command(command: &Command, names: &[&str], day: &str) -> String {
 fn usage(command: &Command) -> String {
     let text = command.clone().render_usage().to_string();
     let word = |word: &str| {
-        let (open, rest) = if word.starts_with('[') { ("[", &word[1..]) } else { ("", word) };
+        let (open, rest) = word.strip_prefix('[').map_or(("", word), |rest| ("[", rest));
         let (rest, dots) = rest.strip_suffix("...").map_or((rest, ""), |rest| (rest, "..."));
         let (rest, close) = rest.strip_suffix(']').map_or((rest, ""), |rest| (rest, "]"));
         let is_typed = !rest.starts_with('<') && rest.chars().any(char::is_lowercase);
