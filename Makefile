@@ -173,7 +173,7 @@ install: build pages
 deb: build pages
 	@built=$(BUILT) && packaging/deb "$$(dirname "$$built")" target/pages
 
-# A tarball with static programs for machines that have no package, in target/dist; packaging/cross makes programs for other processors.
+# A tarball with static programs for machines that have no package, in target/dist. `packaging/dist MACHINE PROGRAMS` makes one of others.
 dist: build pages
 	@built=$(BUILT) && packaging/dist "$$(uname -m)" "$$(dirname "$$built")" target/pages
 
