@@ -86,7 +86,7 @@ fn noticed(all: &[DateTime<Utc>], place: usize) -> TimeDelta {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2, ..ProptestConfig::default() })]
 
     #[test]
     fn a_year_of_a_rhythm_has_no_false_alarm_and_its_end_is_noticed_soon(seed in any::<u64>(), stop in 200usize..300) {
