@@ -2,9 +2,11 @@
 
 pub mod check;
 pub mod cli;
+pub(crate) mod clients;
 pub(crate) mod drill;
 pub(crate) mod explain;
 pub(crate) mod history;
+pub(crate) mod init;
 pub(crate) mod maintain;
 pub(crate) mod prune;
 pub(crate) mod remap;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::coming::Coming;
 use crate::admin::prune::Until;
 use crate::decide::keep::Span;
 use crate::decide::policy::DEFAULT_CONFIG;
@@ -36,6 +37,8 @@ pub(super) enum Order {
         #[arg(long, hide = true)]
         detached: bool,
     },
+    #[command(flatten)]
+    Coming(Coming),
     /// Look for mistakes in the site file and in every policy
     Check,
     /// Say whether a connection would be allowed, and why; does nothing

@@ -2,6 +2,7 @@
 
 mod anomaly;
 mod check;
+mod clients;
 mod history;
 mod mail;
 mod past;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 pub use anomaly::*;
 pub use check::*;
+pub use clients::*;
 pub use history::*;
 pub use mail::*;
 pub use past::*;
