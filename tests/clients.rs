@@ -1,5 +1,4 @@
 //! `snapgate init`, `add-client` and its like, with real accounts and a real sshd, in a copy of this machine.
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking, its helpers too")]
 
 use std::io::Write as _;
 use std::path::Path;

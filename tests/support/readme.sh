@@ -105,7 +105,8 @@ bash -eux /tmp/step
 
 say "2: the server"
 block 2 1 >/tmp/step
-[ -x /usr/sbin/sendmail ] || sed -i 's/$/ --transport off/' /tmp/step
+# A mailer that is not set up takes nothing, and `init` would say so.
+printf 'Subject: is somebody there\n\n' | /usr/sbin/sendmail root 2>/dev/null || sed -i 's/$/ --transport off/' /tmp/step
 # It ends with 1 where its check has found something: sshd has no block yet.
 sed -i 's/$/ || [ $? = 1 ]/' /tmp/step
 bash -eux /tmp/step
