@@ -2,10 +2,12 @@
 
 pub mod check;
 pub mod cli;
+pub(crate) mod clients;
 pub(crate) mod drill;
 pub(crate) mod explain;
 pub mod help;
 pub(crate) mod history;
+pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod maintain;
 pub(crate) mod prune;

@@ -12,10 +12,14 @@ const APART: [&str; 3] = ["act", "gate", "admin"];
 
 /// These arrows: a layer, a room, and the room that it uses. A process closes itself in and is asked for names through the same
 /// children, a repository asks whose ids an account may use, what removes snapshots and what reads them walk as a repository does, whoever needs the time asks the
-/// one clock, `maintain` does what other stories do when it is due, which `status` shows, and the command line starts every story.
-const ARROWS: [(&str, &str, &str); 20] = [
+/// one clock, `maintain` does what other stories do when it is due, which `status` shows, `init` and `add-client` end with a check, what a client has beside
+/// its account is a policy and a repository, and the command line starts every story.
+const ARROWS: [(&str, &str, &str); 25] = [
+    ("act", "accounts", "child"),
     ("act", "arrive", "clock"),
     ("act", "child", "clock"),
+    ("act", "clients", "config"),
+    ("act", "clients", "store"),
     ("act", "history", "store"),
     ("act", "names", "child"),
     ("act", "prune", "store"),
@@ -29,7 +33,9 @@ const ARROWS: [(&str, &str, &str); 20] = [
     ("act", "store", "names"),
     ("gate", "serve", "connection"),
     ("admin", "cli", EVERY),
+    ("admin", "clients", "check"),
     ("admin", "drill", "prune"),
+    ("admin", "init", "check"),
     ("admin", "maintain", "prune"),
     ("admin", "restore", "prune"),
     ("admin", "status", "maintain"),

@@ -24,6 +24,8 @@ mod rsync;
 mod shell;
 mod sshd;
 #[cfg(feature = "admin")]
+mod tool;
+#[cfg(feature = "admin")]
 mod upkeep;
 mod version;
 
@@ -52,6 +54,8 @@ pub use receiver::{drilled, receive};
 pub use rsync::{NotStarted, Standby, Undecided, become_rsync, begin, stand_by};
 pub use shell::become_shell;
 pub use sshd::ask_sshd;
+#[cfg(feature = "admin")]
+pub use tool::{gate, tool};
 #[cfg(feature = "admin")]
 pub use upkeep::{ONE, upkeep};
 pub use version::version;

@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::Patience;
 use super::fork::listen;
@@ -31,21 +32,21 @@ pub fn ask_sshd(settings: Option<&Path>, connection: &str) -> Result<Option<Vec<
         command.arg("-f").arg(file);
     }
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir("/").process_group(0).stdin(Stdio::null());
-    answered(command).map_err(|error| error.to_string()).and_then(|(ended, answer)| match ended {
+    answered_within(command, LOOK_TIMEOUT, MAX_SSHD_ANSWER).map_err(|error| error.to_string()).and_then(|(ended, answer)| match ended {
         Ended::Exit(0) => Ok(Some(answer)),
         _ => Err(printable_within(String::from_utf8_lossy(&answer).trim().as_bytes(), SHOWN)),
     })
 }
 
-fn answered(mut command: Command) -> io::Result<(Ended, Vec<u8>)> {
+/// How a program ended, and what it said on both of its ways out.
+pub(super) fn answered_within(mut command: Command, limit: Duration, most: usize) -> io::Result<(Ended, Vec<u8>)> {
     let (reader, writer) = io::pipe()?;
     // The answer and the complaint: there is one or the other.
     command.stdout(writer.try_clone()?).stderr(writer);
     let child = Leader::of_child(&command.spawn()?)?;
     // What holds the way out here would be waited for.
     drop(command);
-    let answer = listen(reader, LOOK_TIMEOUT, MAX_SSHD_ANSWER);
-    let ended =
-        child.wait_within(Patience { limit: LOOK_TIMEOUT, idle: None, until: None, while_read: false, whole: false }, None, None)?;
+    let answer = listen(reader, limit, most);
+    let ended = child.wait_within(Patience { limit, idle: None, until: None, while_read: false, whole: false }, None, None)?;
     Ok((ended, answer))
 }

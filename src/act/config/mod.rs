@@ -20,6 +20,8 @@ use crate::terms::limits::{MAX_CONFIG_FILE, MAX_POLICIES};
 use crate::terms::text::os_words;
 use crate::terms::{ClientName, Code, Reason};
 
+#[cfg(feature = "admin")]
+pub mod edit;
 pub mod identity;
 #[cfg(feature = "admin")]
 pub mod keyring;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::coming::Coming;
 use crate::admin::prune::Until;
 use crate::decide::keep::Span;
 use crate::decide::policy::DEFAULT_CONFIG;
@@ -42,6 +43,8 @@ pub(super) enum Order {
         #[arg(long, hide = true)]
         detached: bool,
     },
+    #[command(flatten)]
+    Coming(Coming),
     /// Look for mistakes in the site file and in every policy
     Check,
     /// Say which client a key is, for sshd: AuthorizedKeysCommand /usr/bin/snapgate keys %u %t %k

@@ -2,6 +2,7 @@
 
 mod args;
 mod asking;
+mod coming;
 mod helping;
 mod manual;
 
@@ -49,6 +50,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         Order::Watch { flush, detached } => watch(&directory, flush, detached),
         Order::Check => check(&directory),
         Order::Keys { account, kind, key } => print(keys::keys(&directory, [&account, &kind, &key])),
+        Order::Coming(order) => coming::run(&directory, order),
         Order::Explain { client, from, at, key, command } => {
             let command = command.map(OsString::into_vec).unwrap_or_default();
             print(explain::explain(&directory, &Question { client, from, at, key, command }))
@@ -130,12 +132,18 @@ fn watch(directory: &Path, flush: bool, detached: bool) -> ExitCode {
     print(Ok((text, code)))
 }
 
+/// Children of `check` become the accounts', which may read their memory. What came of it, if it went wrong.
+fn forget() -> Option<ExitCode> {
+    if inspect::running_uid() != 0 {
+        return None;
+    }
+    let failed = process::forget_environment().err()?;
+    Some(print(Err((format!("cannot begin without the environment: {failed}"), exit::INTERNAL))))
+}
+
 fn check(directory: &Path) -> ExitCode {
-    // Children become the accounts', which may read their memory.
-    if inspect::running_uid() == 0
-        && let Err(error) = process::forget_environment()
-    {
-        return print(Err((format!("cannot begin without the environment: {error}"), exit::INTERNAL)));
+    if let Some(code) = forget() {
+        return code;
     }
     let report = check::run(directory, check::enforced);
     let lines: Vec<_> = report.problems.iter().chain(&report.notes).chain([&report.summary()]).map(|line| format!("{line}\n")).collect();

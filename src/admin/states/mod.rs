@@ -97,8 +97,8 @@ fn is_reached(policy: &Policy, accounts: &mut BTreeMap<String, Option<u32>>) -> 
 }
 
 /// Why nothing is expected of a client, whatever it does.
-fn closed(_policy: &Policy) -> Option<Closed> {
-    None
+fn closed(policy: &Policy) -> Option<Closed> {
+    policy.frozen.is_some().then_some(Closed::Frozen)
 }
 
 fn is_time(own: &AccountSpool, now: DateTime<Utc>) -> Result<bool, SpoolError> {

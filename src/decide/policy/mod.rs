@@ -70,6 +70,8 @@ pub struct Policy {
     pub when: Option<Vec<Window>>,
     /// `timezone:` The zone of `when` and `keep`; default UTC.
     pub timezone: ZoneName,
+    /// `frozen:` Why it may do nothing for now; `None`: it may.
+    pub frozen: Option<String>,
     /// `verbs:` What it may ask for; help is always allowed.
     pub verbs: Vec<Verb>,
     /// `path:` Its repository, absolute; default `<store>/<client>`.
@@ -124,6 +126,7 @@ impl Policy {
             keys: None,
             from: None,
             when: None,
+            frozen: None,
             verbs: vec![Verb::Restore],
             limits,
             restore: Restore { uncounted: true, ..Restore::default() },

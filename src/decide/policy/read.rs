@@ -21,7 +21,7 @@ use super::options::OptionKeys;
 use super::quota::QuotaKeys;
 use super::restore::RestoreKeys;
 use super::told::{Expect, RouteKeys, Said};
-use super::values::{Absolute, AccountName, HookTime, Idle, MailAddress, Push};
+use super::values::{Absolute, AccountName, Frozen, HookTime, Idle, MailAddress, Push};
 use super::{Hooks, KeepOwners, Origins, PartialPushes, Policy, Report, Site, Source, WhenFull, origins};
 
 /// What the site's `defaults:` say.
@@ -70,6 +70,9 @@ keys! {
         /// The time zone of `when:` and `keep:`. Everything else is in UTC: the names of snapshots,
         /// mails and logs.
         timezone: ZoneName as Text<_> = Value("UTC"), "Europe/Madrid";
+        /// Lets the client do nothing for a while (code `frozen`, exit 75), and is the text that it
+        /// reads. `snapgate freeze` writes it, `snapgate thaw` removes it.
+        frozen: Frozen as Text<_> = Words("it may come"), "\"the disks are being replaced; pushes go on tomorrow\"";
         /// What the client may ask for. Every client may ask for `help`. A transaction takes both
         /// `prepare` and `complete`.
         verbs: Vec<Verb> as Texts<_> = Value("[rsync, status]"), "[prepare, rsync, complete, abort]";
@@ -244,11 +247,6 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
     let TableOf(own): TableOf<PolicyKeys> = yaml::read(file, bytes)?;
     let text = yaml::text_of(file, bytes)?;
     spelled(file, text, &own)?;
-    let mut places = origins::keys(file, text, None);
-    let inherited = site.defaults.origins.iter().filter(|(key, _)| !places.iter().any(|(own, _)| own == key)).cloned();
-    let inherited: Vec<_> = inherited.collect();
-    places.extend(inherited);
-
     // Destructured, so that the compiler demands a use for each new key.
     let PolicyKeys {
         user,
@@ -256,6 +254,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         from,
         when,
         timezone,
+        frozen,
         verbs,
         path,
         snapshots,
@@ -294,6 +293,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         from,
         when: when.map(windows),
         timezone: timezone.unwrap_or_else(ZoneName::utc),
+        frozen: frozen.map(|Frozen(text)| text),
         verbs: verbs.unwrap_or_else(Verb::by_default),
         path: path.map_or_else(|| site.store.join(client.as_str()), |Absolute(path)| path),
         names,
@@ -318,8 +318,17 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         trash_grace: trash_grace.unwrap_or(DEFAULT_GRACE),
         anomaly: anomaly::limits(anomaly),
         drill: drill.unwrap_or_default(),
-        origins: Origins { file: file.to_path_buf(), keys: places },
+        origins: Origins { file: file.to_path_buf(), keys: places(file, text, site) },
     })
+}
+
+/// Where each key stands, those of the defaults too.
+fn places(file: &Path, text: &str, site: &Site) -> Vec<(String, Origin)> {
+    let mut places = origins::keys(file, text, None);
+    let inherited = site.defaults.origins.iter().filter(|(key, _)| !places.iter().any(|(own, _)| own == key)).cloned();
+    let inherited: Vec<_> = inherited.collect();
+    places.extend(inherited);
+    places
 }
 
 /// Files are searched for a key or an account before they are parsed, so both must be written

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use crate::decide::policy::window::{Days, Hours};
 use crate::decide::policy::yaml::{Word, Wrong};
-use crate::terms::limits::{HOOK_LIMIT, IDLE_LIMIT, MAX_ACCOUNT_NAME, MAX_HOST_NAME, MAX_MAIL_ADDRESS, MAX_QUOTED, PUSH_LIMIT};
+use crate::terms::limits::{HOOK_LIMIT, IDLE_LIMIT, MAX_ACCOUNT_NAME, MAX_FROZEN, MAX_HOST_NAME, MAX_MAIL_ADDRESS, MAX_QUOTED, PUSH_LIMIT};
 use crate::terms::peer::is_of_a_link;
 use crate::terms::text::{printable, still_printable};
 use crate::terms::word::nearest;
@@ -130,6 +130,25 @@ impl Word for NamePattern {
         Self::new(text).map_err(|error| {
             Wrong::new(format!("{} cannot name snapshots: {error}", quoted(text)), format!("for example \"{}\"", Self::DEFAULT))
         })
+    }
+}
+
+/// What a frozen client reads: one line.
+#[derive(Debug, Clone)]
+pub(super) struct Frozen(pub String);
+
+impl Word for Frozen {
+    const WHAT: &'static str = "a text of one line";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        let is_printable = still_printable(text, usize::MAX) == text;
+        if text.trim().is_empty() || !is_printable || text.len() > MAX_FROZEN {
+            return Err(Wrong::new(
+                format!("{} is no text for a client", quoted(text)),
+                format!("write one line of at most {MAX_FROZEN} bytes that can be printed"),
+            ));
+        }
+        Ok(Self(text.to_owned()))
     }
 }
 

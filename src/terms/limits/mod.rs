@@ -2,6 +2,7 @@
 
 mod anomaly;
 mod check;
+mod clients;
 mod history;
 mod keys;
 mod mail;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 pub use anomaly::*;
 pub use check::*;
+pub use clients::*;
 pub use history::*;
 pub use keys::*;
 pub use mail::*;
