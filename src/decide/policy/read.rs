@@ -282,10 +282,8 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         require_mount,
         options,
     } = own.over(site.defaults.keys.clone());
-    let HookKeys { prepare, complete } = hooks.unwrap_or_default();
     let LimitKeys { idle, push, hook } = time_limits.unwrap_or_default();
     let names = snapshots.and_then(|SnapshotKeys { name }| name).unwrap_or_default();
-    let keep = kept(keep, min_snapshots, keep_within, &names);
     Ok(Policy {
         client: client.clone(),
         user: user.map_or_else(|| client.as_str().to_owned(), |AccountName(name)| name),
@@ -296,16 +294,13 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         frozen: frozen.map(|Frozen(text)| text),
         verbs: verbs.unwrap_or_else(Verb::by_default),
         path: path.map_or_else(|| site.store.join(client.as_str()), |Absolute(path)| path),
+        keep: kept(keep, min_snapshots, keep_within, &names),
         names,
         report: report.unwrap_or(Report::Problems),
         told: Said { expect, grace, laptop, reports_to, alerts_to, routes }.told(),
         partial_pushes: partial_pushes.unwrap_or(PartialPushes::Publish),
         owners,
-        hooks: Hooks {
-            prepare: prepare.unwrap_or_default(),
-            complete: complete.unwrap_or_default(),
-            time_limit: hook.map_or(DEFAULT_HOOK, |HookTime(time)| time),
-        },
+        hooks: run(hooks.unwrap_or_default(), hook),
         idle: idle.map_or(DEFAULT_IDLE, |Idle(time)| time),
         deadline: push.map_or(DEFAULT_PUSH, |Push(time)| time),
         limits: limits.unwrap_or_default().limits(),
@@ -314,7 +309,6 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         restore: restore.unwrap_or_default().restore(),
         quota: quota.unwrap_or_default().quota(),
         when_full: when_full.unwrap_or(WhenFull::Refuse),
-        keep,
         trash_grace: trash_grace.unwrap_or(DEFAULT_GRACE),
         anomaly: anomaly::limits(anomaly),
         drill: drill.unwrap_or_default(),
@@ -329,6 +323,15 @@ fn places(file: &Path, text: &str, site: &Site) -> Vec<(String, Origin)> {
     let inherited: Vec<_> = inherited.collect();
     places.extend(inherited);
     places
+}
+
+fn run(hooks: HookKeys, time: Option<HookTime>) -> Hooks {
+    let HookKeys { prepare, complete } = hooks;
+    Hooks {
+        prepare: prepare.unwrap_or_default(),
+        complete: complete.unwrap_or_default(),
+        time_limit: time.map_or(DEFAULT_HOOK, |HookTime(time)| time),
+    }
 }
 
 /// Files are searched for a key or an account before they are parsed, so both must be written
