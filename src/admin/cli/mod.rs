@@ -2,6 +2,7 @@
 
 mod args;
 mod asking;
+mod entering;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -14,7 +15,7 @@ use clap::Parser as _;
 use crate::act::child::{detach, errand};
 use crate::act::{clock, config, inspect, process};
 use crate::admin::explain::Question;
-use crate::admin::{check, drill, explain, history, keys, maintain, prune, remap, restore, status, watch};
+use crate::admin::{check, drill, explain, history, import, keys, maintain, prune, remap, restore, rsh, status, watch};
 use crate::terms::exit;
 
 use args::{Arguments, Chosen, Order};
@@ -37,7 +38,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     match arguments.order {
         Order::Watch { flush, detached } => watch(&directory, flush, detached),
         Order::Check => check(&directory),
-        Order::Keys { account, kind, key } => print(keys::keys(&directory, [&account, &kind, &key])),
+        Order::Keys(entering::Keys { account, kind, key }) => print(keys::keys(&directory, [&account, &kind, &key])),
         Order::Explain { client, from, at, key, command } => {
             let command = command.map(OsString::into_vec).unwrap_or_default();
             print(explain::explain(&directory, &Question { client, from, at, key, command }))
@@ -54,6 +55,12 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
             Ok(code) => ExitCode::from(code),
             Err(error) => print(Err((format!("reaching the gate: {error}"), exit::INTERNAL))),
         },
+        Order::Import(entering::Import { what: _, file, user, write }) => {
+            print(import::import(&directory, &import::Orders { file, user, write }))
+        }
+        Order::Rsh(entering::Rsh { client, command }) => {
+            rsh::rsh(&directory, &client, &command).map_or_else(|what| print(Err(what)), ExitCode::from)
+        }
         Order::RestoreSender { client, snapshot, path, dry_run, ignored: _ } => {
             let sent = restore::send(&directory, &restore::Source { client, snapshot, path, dry_run });
             sent.map_or_else(|what| print(Err(what)), ExitCode::from)
