@@ -26,13 +26,16 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     if let Some((directory, asked)) = keys::asked(&words) {
         return print(keys::keys(directory, asked));
     }
-    let arguments = match Arguments::try_parse_from(words) {
-        Ok(arguments) => arguments,
+    match Arguments::try_parse_from(words) {
+        Ok(arguments) => obey(arguments),
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { 0 });
+            ExitCode::from(if error.use_stderr() { exit::USAGE } else { 0 })
         }
-    };
+    }
+}
+
+fn obey(arguments: Arguments) -> ExitCode {
     let directory = arguments.config;
     clock::begin(&directory);
     match arguments.order {
