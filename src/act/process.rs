@@ -217,6 +217,14 @@ pub fn end_with_parent() -> Result<(), String> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).map_err(|error| error.to_string())
 }
 
+/// Takes that back.
+///
+/// # Errors
+/// When the kernel does not do that.
+pub fn outlive_parent() -> Result<(), String> {
+    set_pdeathsig(None).map_err(|error| error.desc().to_owned())
+}
+
 /// How many letters are in a line of standard output, if that is a terminal.
 #[cfg(feature = "admin")]
 pub fn columns() -> Option<usize> {

@@ -42,7 +42,7 @@ pub fn run(words: &[OsString]) -> ExitCode {
         clock::begin(directory);
     }
     show(match order {
-        Some(Order::Serve { directory, client, source, drill }) => connection::serve(directory, client, source, drill, serve::perform),
+        Some(Order::Serve { directory, client, source, by }) => connection::serve(directory, client, source, by, serve::perform),
         Some(Order::Rrsync { directory, words }) => rrsync::rrsync(directory, words),
         Some(Order::Help) => Answer { text: USAGE.to_owned(), ..Answer::default() },
         Some(Order::Version) => Answer { text: build::FACTS_OF_GATE.to_owned(), ..Answer::default() },

@@ -43,7 +43,7 @@ pub use peer::{Link, Peer};
 pub use reason::{Administrator, Code, Origin, Reason, exit};
 pub use record::{DroppedOwners, Jail, PushFacts, StoredAgain};
 pub use repository::{Pushed, RepositoryState, STATE, Transaction};
-pub use request::{Account, CommandSource, Login, Original, Request};
+pub use request::{Account, By, CommandSource, Login, Original, Request};
 pub use restored::RestoreFacts;
 pub use selector::{NotASelector, Selector};
 pub use snapshot::{NamePattern, SnapshotName};

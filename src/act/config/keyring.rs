@@ -234,7 +234,7 @@ pub fn refreshed(dir: &Path, site: &Site) -> Option<String> {
     if may_not && !nix::unistd::geteuid().is_root() {
         return None;
     }
-    let path = printable_path(&dir.join(INDEX));
+    let path = printable_path(dir.join(INDEX));
     let help = "make room there; until it is written `snapgate keys` takes longer to say whose a key is";
     Some(format!("note: {path}: the index of keys was not written: {}\n{help}", os_words(&error)))
 }

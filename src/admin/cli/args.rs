@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::coming::Coming;
+use super::entering::{Import, Keys, Rsh};
 use crate::admin::prune::Until;
 use crate::decide::keep::Span;
 use crate::decide::policy::DEFAULT_CONFIG;
@@ -48,15 +49,7 @@ pub(super) enum Order {
     /// Look for mistakes in the site file and in every policy
     Check,
     /// Say which client a key is, for sshd: AuthorizedKeysCommand /usr/bin/snapgate keys %u %t %k
-    Keys {
-        /// The account that somebody logs in to (`%u`)
-        account: OsString,
-        /// The type of the key (`%t`)
-        #[arg(value_name = "TYPE")]
-        kind: OsString,
-        /// The key in base64 (`%k`)
-        key: OsString,
-    },
+    Keys(Keys),
     /// Say whether a connection would be allowed, and why; does nothing
     Explain {
         /// The client
@@ -141,6 +134,12 @@ pub(super) enum Order {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
+    /// Propose policies from a file of keys that let clients in before, such as authorized_keys; changes
+    /// nothing
+    Import(Import),
+    /// Stand in for ssh where an rsync of this machine pushes to it:
+    /// rsync -a -e 'snapgate rsh --client NAME' /data/ x:
+    Rsh(Rsh),
     /// Give a client's repository the ids that its account has now in /etc/subuid and /etc/subgid;
     /// for root
     Remap {

@@ -3,6 +3,7 @@
 mod args;
 mod asking;
 mod coming;
+mod entering;
 mod helping;
 mod manual;
 
@@ -17,7 +18,7 @@ use clap::{Command, CommandFactory as _, FromArgMatches as _};
 use crate::act::child::{detach, errand};
 use crate::act::{clock, config, inspect, process};
 use crate::admin::explain::Question;
-use crate::admin::{check, drill, explain, history, keys, maintain, prune, remap, restore, states, status, watch};
+use crate::admin::{check, drill, explain, history, import, keys, maintain, prune, remap, restore, rsh, states, status, watch};
 use crate::terms::{build, exit};
 
 use args::{Arguments, Chosen, Order};
@@ -36,20 +37,23 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         return print(keys::keys(directory, asked));
     }
     let read = command().try_get_matches_from(words).and_then(|found| Arguments::from_arg_matches(&found));
-    let arguments = match read {
-        Ok(arguments) => arguments,
+    match read {
+        Ok(arguments) => obey(arguments),
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { 0 });
+            ExitCode::from(if error.use_stderr() { exit::USAGE } else { 0 })
         }
-    };
+    }
+}
+
+fn obey(arguments: Arguments) -> ExitCode {
     let directory = arguments.config;
     clock::begin(&directory);
     match arguments.order {
         Order::Help { words } => print(helping::help(&words)),
         Order::Watch { flush, detached } => watch(&directory, flush, detached),
         Order::Check => check(&directory),
-        Order::Keys { account, kind, key } => print(keys::keys(&directory, [&account, &kind, &key])),
+        Order::Keys(entering::Keys { account, kind, key }) => print(keys::keys(&directory, [&account, &kind, &key])),
         Order::Coming(order) => coming::run(&directory, order),
         Order::Explain { client, from, at, key, command } => {
             let command = command.map(OsString::into_vec).unwrap_or_default();
@@ -67,6 +71,12 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
             Ok(code) => ExitCode::from(code),
             Err(error) => print(Err((format!("reaching the gate: {error}"), exit::INTERNAL))),
         },
+        Order::Import(entering::Import { what: _, file, user, write }) => {
+            print(import::import(&directory, &import::Orders { file, user, write }))
+        }
+        Order::Rsh(entering::Rsh { client, command }) => {
+            rsh::rsh(&directory, &client, &command).map_or_else(|what| print(Err(what)), ExitCode::from)
+        }
         Order::RestoreSender { client, snapshot, path, dry_run, ignored: _ } => {
             let sent = restore::send(&directory, &restore::Source { client, snapshot, path, dry_run });
             sent.map_or_else(|what| print(Err(what)), ExitCode::from)

@@ -3,11 +3,14 @@
 /// Types of keys begin so.
 const TYPES: [&str; 3] = ["ssh-", "ecdsa-", "sk-"];
 
+/// Options, in lower case, with their values.
+pub type Options = Vec<(String, Option<String>)>;
+
 /// A key, and what its line says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// The options, in lower case, with their values.
-    pub options: Vec<(String, Option<String>)>,
+    /// Its options.
+    pub options: Options,
     /// The type.
     pub kind: String,
     /// The key, as it is written.
@@ -41,7 +44,7 @@ fn is_a_type(text: &str) -> bool {
 }
 
 /// The options at the beginning, and what follows them. `None` where a quote is not closed.
-fn options(line: &str) -> Option<(Vec<(String, Option<String>)>, &str)> {
+fn options(line: &str) -> Option<(Options, &str)> {
     let mut found = Vec::new();
     let mut rest = line;
     loop {

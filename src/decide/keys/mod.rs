@@ -3,6 +3,7 @@
 //! All three words come from outside. Nothing may be printed that sshd reads otherwise than it is
 //! meant here: it takes each line for a key, with options.
 
+pub mod import;
 mod index;
 pub mod line;
 
@@ -81,7 +82,7 @@ fn is_a_time(text: &str) -> bool {
 }
 
 /// Whether it is written as policies may write an account. So it is also a name in a directory.
-fn is_an_account(name: &str) -> bool {
+pub fn is_an_account(name: &str) -> bool {
     let first = name.starts_with(|first: char| first.is_alphanumeric() || first == '_');
     first && name.len() <= MAX_ACCOUNT_NAME && name.chars().all(|letter| letter.is_alphanumeric() || "._-@\\+$".contains(letter))
 }

@@ -134,6 +134,13 @@ impl Policy {
         }
     }
 
+    /// The rules where somebody on this machine pushes to it: there is no key, and whoever runs it is
+    /// the account, or root.
+    #[must_use]
+    pub fn for_this_machine(self) -> Self {
+        Self { keys: None, restore: Restore { keys: None, ..self.restore }, ..self }
+    }
+
     /// Whether the client may ask for it.
     pub fn allows(&self, verb: Verb) -> bool {
         verb.row().always || self.verbs.contains(&verb)

@@ -78,7 +78,7 @@ fn a_client_that_is_frozen_or_removed_has_no_states() {
     let mut memory = Memory::default();
     look(&mut memory, &[missed("web1", 0), missed("web2", 0)], 0);
     let frozen = Subject { closed: Some(Closed::Frozen), ..missed("web1", 0) };
-    let mails = look(&mut memory, &[frozen.clone()], 1);
+    let mails = look(&mut memory, std::slice::from_ref(&frozen), 1);
     assert_eq!(
         subjects(&mails),
         ["[snapgate] web1: missed: closed, the client is frozen", "[snapgate] web2: missed: closed, its policy was removed"]
@@ -95,8 +95,8 @@ fn a_client_that_is_frozen_or_removed_has_no_states() {
 fn what_the_gate_has_mailed_is_told_again_a_day_later_and_the_mailer_when_it_is_back() {
     let mut memory = Memory::default();
     let held = of("web1", Kind::Held, Fact::Lasts(at(0), "1 snapshot".to_owned()));
-    assert_eq!(look(&mut memory, &[held.clone()], 1), []);
-    assert_eq!(look(&mut memory, &[held.clone()], 23), []);
+    assert_eq!(look(&mut memory, std::slice::from_ref(&held), 1), []);
+    assert_eq!(look(&mut memory, std::slice::from_ref(&held), 23), []);
     assert_eq!(subjects(&look(&mut memory, &[held], 24)), ["[snapgate] web1: held: 1 snapshot"]);
     let mailer = |fact| Subject { client: None, closed: None, facts: vec![(Kind::Mailer, fact, Vec::new())] };
     let mut memory = Memory::default();
@@ -111,7 +111,7 @@ fn what_the_gate_has_mailed_is_told_again_a_day_later_and_the_mailer_when_it_is_
 fn what_is_not_known_begins_nothing_and_ends_nothing() {
     let mut memory = Memory::default();
     let unknown = of("web1", Kind::Missed, Fact::Unknown);
-    assert_eq!(look(&mut memory, &[unknown.clone()], 0), []);
+    assert_eq!(look(&mut memory, std::slice::from_ref(&unknown), 0), []);
     assert_eq!(look(&mut memory, &[missed("web1", 0)], 1).len(), 1);
     assert_eq!(look(&mut memory, &[unknown], 100), []);
     assert_eq!(memory.lasting().count(), 1);
