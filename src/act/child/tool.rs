@@ -58,7 +58,7 @@ mod tests {
         let ran = |name: &str, all: &[&str]| tool(name, &words(all).iter().map(AsRef::as_ref).collect::<Vec<_>>());
         assert_eq!(ran("true", &[]), Ok(Vec::new()));
         assert!(ran("false", &[]).unwrap_err().starts_with("`false` ended"));
-        assert!(ran("ls", &["/no/such\u{1b}place"]).unwrap_err().contains("\\u{1b}"));
+        assert!(ran("ls", &["/no/such/place"]).unwrap_err().starts_with("`ls`: "));
         assert_eq!(ran("no-such-program", &[]), Err("`no-such-program` is not installed".to_owned()));
         assert_eq!(ran("env", &[]), Ok(b"PATH=/usr/sbin:/sbin:/usr/bin:/bin\n".to_vec()));
     }

@@ -68,7 +68,7 @@ impl PublicKey {
         let blob = words.next().unwrap_or_default();
         let said = format!("publickey {kind} {blob}\n");
         // Whoever reads what sshd says of a key reads this one as strictly: kind and bytes must agree.
-        let fingerprint = authinfo::fingerprints(said.as_bytes()).into_iter().next().filter(|_| base64::read(blob).is_some());
+        let fingerprint = authinfo::fingerprints(said.as_bytes()).into_iter().next().filter(|_| is_whole(kind, blob));
         let Some(fingerprint) = fingerprint else {
             let shown = still_printable(blob, 20);
             return Err(format!("`{kind} {shown}…` is no whole key\ncopy the line of the .pub file once more, in one piece"));
@@ -82,6 +82,28 @@ impl PublicKey {
     pub fn plain(&self) -> String {
         format!("{} {}", self.kind, self.blob)
     }
+}
+
+/// Whether a key ends where its last field does, and has all of them (RFC 4253, 6.6, and OpenSSH's
+/// PROTOCOL.u2f): a line that was cut may still be base64.
+fn is_whole(kind: &str, blob: &str) -> bool {
+    let Some(bytes) = base64::read(blob) else { return false };
+    let (mut rest, mut fields) = (bytes.as_slice(), Vec::new());
+    while let Some((length, behind)) = rest.split_first_chunk::<4>() {
+        let Some((field, behind)) = usize::try_from(u32::from_be_bytes(*length)).ok().and_then(|length| behind.split_at_checked(length))
+        else {
+            return false;
+        };
+        fields.push(field.len());
+        rest = behind;
+    }
+    let wanted = match kind {
+        "ssh-ed25519" => 2,
+        "sk-ecdsa-sha2-nistp256@openssh.com" => 4,
+        _ => 3,
+    };
+    let is_short = kind.ends_with("ssh-ed25519") && fields.get(1) != Some(&32);
+    rest.is_empty() && fields.len() == wanted && !is_short
 }
 
 fn no_kind(line: &str, first: &str) -> String {

@@ -153,7 +153,7 @@ mod tests {
         let (went, said) = run(home, &script, &[odd.to_str().unwrap()]);
         assert!(!went && said.contains("no private key"), "{said}");
         fs::write(home.join(".ssh/id_backup.pub"), GOOD).unwrap();
-        fs::write(home.join(".ssh/id_backup"), "secret").unwrap();
+        fs::write(home.join(".ssh/id_backup"), "s3cr3t").unwrap();
         fs::write(home.join(".ssh/config"), "Compression no\n\nHost other\n    User me\n").unwrap();
         fs::write(home.join("table"), "1 2 * * * mine # snapgate xweb10\n").unwrap();
         let (went, said) = run(home, &script, &[odd.to_str().unwrap()]);
@@ -173,7 +173,7 @@ mod tests {
             ours.contains("* * * *  rsync -az --delete '") && ours.contains(r"100\%") && ours.ends_with("' backup: # snapgate web1\n"),
             "{ours}"
         );
-        assert!(!first.concat().contains("secret") && !script.contains("secret"));
+        assert!(!first.concat().contains("s3cr3t") && !script.contains("s3cr3t"));
         let (went, said) = run(home, &script, &[odd.to_str().unwrap()]);
         assert!(went, "{said}");
         assert_eq!(files(), first, "a second run changes nothing");
