@@ -13,7 +13,7 @@ const APART: [&str; 3] = ["act", "gate", "admin"];
 /// These arrows: a layer, a room, and the room that it uses. A process closes itself in and is asked for names through the same
 /// children, a repository asks whose ids an account may use, what removes snapshots and what reads them walk as a repository does, whoever needs the time asks the
 /// one clock, `maintain` does what other stories do when it is due, which `status` shows, and the command line starts every story.
-const ARROWS: [(&str, &str, &str); 20] = [
+const ARROWS: [(&str, &str, &str); 23] = [
     ("act", "arrive", "clock"),
     ("act", "child", "clock"),
     ("act", "history", "store"),
@@ -30,7 +30,10 @@ const ARROWS: [(&str, &str, &str); 20] = [
     ("gate", "serve", "connection"),
     ("admin", "cli", EVERY),
     ("admin", "drill", "prune"),
+    ("admin", "log", "prune"),
     ("admin", "maintain", "prune"),
+    ("admin", "metrics", "prune"),
+    ("admin", "metrics", "status"),
     ("admin", "restore", "prune"),
     ("admin", "status", "maintain"),
     ("admin", "status", "prune"),

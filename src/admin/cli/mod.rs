@@ -1,7 +1,9 @@
 //! Runs the administrator's command. Only this module prints.
 
 mod args;
+mod asked;
 mod asking;
+mod standing;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -14,7 +16,7 @@ use clap::Parser as _;
 use crate::act::child::{detach, errand};
 use crate::act::{clock, config, inspect, process};
 use crate::admin::explain::Question;
-use crate::admin::{check, drill, explain, history, maintain, prune, remap, restore, status, watch};
+use crate::admin::{check, drill, explain, history, maintain, metrics, prune, remap, restore, watch};
 use crate::terms::exit;
 
 use args::{Arguments, Chosen, Order};
@@ -62,10 +64,12 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         }
         Order::Maintain { client, jobs, dry_run, json } => {
             let quiet = client.is_empty() && !io::stdout().is_terminal() && !json;
-            print(maintain::maintain(&directory, &maintain::Orders { clients: client, jobs, dry_run, quiet, json }))
+            maintain(&directory, &maintain::Orders { clients: client, jobs, dry_run, quiet, json })
         }
         Order::MaintainOne { client, dry_run } => print(maintain::one(&directory, &client, dry_run)),
-        Order::Status { client, json } => print(status::status(&directory, client.as_ref(), json)),
+        Order::Status { client, watch, json } => standing::status(&directory, client.as_ref(), watch, json),
+        Order::Metrics { write } => print(metrics::metrics(&directory, write)),
+        Order::Log(asked) => standing::log(&directory, asked),
         Order::Delete { client, snapshot, force, dry_run, json } => {
             print(prune::delete(&directory, &client, &snapshot, prune::How { force, dry_run, json }))
         }
@@ -89,6 +93,16 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         | Order::History { .. }
         | Order::Yesterday { .. }
         | Order::Diff { .. }) => asking::ask(&directory, order),
+    }
+}
+
+fn maintain(directory: &Path, orders: &maintain::Orders) -> ExitCode {
+    let code = print(maintain::maintain(directory, orders));
+    // What it has done for all shows there.
+    let is_seen = orders.clients.is_empty() && !orders.dry_run;
+    match if is_seen { metrics::refresh(directory) } else { Ok(()) } {
+        Ok(()) => code,
+        Err(failure) => print(Err(failure)),
     }
 }
 
