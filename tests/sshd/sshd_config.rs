@@ -91,8 +91,10 @@ fn a_server_with_the_file_takes_pushes_and_neither_forwards_nor_gives_a_terminal
 
 #[test]
 fn the_systemd_units_are_well_formed() {
-    let units =
-        ["snapgate-watch.service", "snapgate-watch.timer", "snapgate-watch.path", "snapgate-maintain.service", "snapgate-maintain.timer"];
+    let units = [
+        "snapgate-watch.service", "snapgate-watch.timer", "snapgate-watch.path", "snapgate-maintain.service", "snapgate-maintain.timer",
+        "snapgate-metrics.service", "snapgate-metrics.timer",
+    ];
     let files = units.map(|unit| format!("{}/packaging/{unit}", env!("CARGO_MANIFEST_DIR")));
     if !std::path::Path::new("/usr/bin/systemd-analyze").exists() {
         return skip("no systemd-analyze here");

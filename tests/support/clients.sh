@@ -5,10 +5,10 @@ set -euo pipefail
 cd /src
 say() { printf '== %s\n' "$*"; }
 loopback() { perl -e 'my $up = pack("a16s", "lo", 0x41); socket(S, 2, 2, 0) && ioctl(S, 0x8914, $up) or die "lo: $!"'; }
-# What a run may change, but for the programs' own backups of their files.
+# What a run may change, but for the programs' own backups of their files, and the index of keys, which is a hint.
 state() {
     cat /etc/passwd /etc/group /etc/shadow /etc/gshadow /etc/subuid /etc/subgid
-    find /etc/snapgate /srv/backups -name .clients.lock -prune -o -printf '%p %U %G %m %l\n' | sort
+    find /etc/snapgate /srv/backups \( -name .clients.lock -o -name keys.index \) -prune -o -printf '%p %U %G %m %l\n' | sort
     cat /etc/snapgate/policies/* /etc/snapgate/keys/* 2>/dev/null || true
 }
 # Runs it, keeps what it says in /tmp/said, and expects this exit code and these words.

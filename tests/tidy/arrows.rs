@@ -14,7 +14,7 @@ const APART: [&str; 3] = ["act", "gate", "admin"];
 /// children, a repository asks whose ids an account may use, what removes snapshots and what reads them walk as a repository does, whoever needs the time asks the
 /// one clock, `maintain` does what other stories do when it is due, which `status` shows, `init` and `add-client` end with a check, what a client has beside
 /// its account is a policy and a repository, and the command line starts every story.
-const ARROWS: [(&str, &str, &str); 25] = [
+const ARROWS: [(&str, &str, &str); 28] = [
     ("act", "accounts", "child"),
     ("act", "arrive", "clock"),
     ("act", "child", "clock"),
@@ -36,7 +36,10 @@ const ARROWS: [(&str, &str, &str); 25] = [
     ("admin", "clients", "check"),
     ("admin", "drill", "prune"),
     ("admin", "init", "check"),
+    ("admin", "log", "prune"),
     ("admin", "maintain", "prune"),
+    ("admin", "metrics", "prune"),
+    ("admin", "metrics", "status"),
     ("admin", "restore", "prune"),
     ("admin", "status", "maintain"),
     ("admin", "status", "prune"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::asked::Asked;
 use super::coming::Coming;
 use super::entering::{Import, Keys, Rsh};
 use crate::admin::prune::Until;
@@ -197,14 +198,26 @@ pub(super) enum Order {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Show in a table how each client stands: its newest snapshot, and what is due
+    /// Show in a table how each client stands: its newest snapshot, how its last connection ended, and
+    /// what is due
     Status {
         /// The client; all of them by default
         client: Option<ClientName>,
+        /// Draw it again every two seconds, until Ctrl-C; at a terminal
+        #[arg(long, conflicts_with = "json")]
+        watch: bool,
         /// Answer in JSON
         #[arg(long)]
         json: bool,
     },
+    /// Show how clients stand, for Prometheus
+    Metrics {
+        /// Write it to the file that the site's `metrics:` names, instead; nothing if it names none
+        #[arg(long)]
+        write: bool,
+    },
+    /// Show what happened: every connection, and what was done on this machine, in order of time
+    Log(Asked),
     /// Remove snapshots; `undelete` brings them back for a while
     Delete {
         /// The client

@@ -1,11 +1,13 @@
 //! Runs the administrator's command. Only this module prints.
 
 mod args;
+mod asked;
 mod asking;
 mod coming;
 mod entering;
 mod helping;
 mod manual;
+mod standing;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -18,7 +20,7 @@ use clap::{Command, CommandFactory as _, FromArgMatches as _};
 use crate::act::child::{detach, errand};
 use crate::act::{clock, config, inspect, process};
 use crate::admin::explain::Question;
-use crate::admin::{check, drill, explain, history, import, keys, maintain, prune, remap, restore, rsh, states, status, watch};
+use crate::admin::{check, drill, explain, history, import, keys, maintain, metrics, prune, remap, restore, rsh, states, watch};
 use crate::terms::{build, exit};
 
 use args::{Arguments, Chosen, Order};
@@ -66,20 +68,15 @@ fn obey(arguments: Arguments) -> ExitCode {
             let quiet = client.is_empty() && !io::stdout().is_terminal() && !json;
             print(drill::drill(&directory, &drill::Orders { clients: client, sample, seed, quiet, json }))
         }
-        // rsync uses standard output of these two.
-        Order::DrillShell { at, command } => match errand::run(&at, command.get(1..).unwrap_or_default()) {
-            Ok(code) => ExitCode::from(code),
-            Err(error) => print(Err((format!("reaching the gate: {error}"), exit::INTERNAL))),
-        },
         Order::Import(entering::Import { what: _, file, user, write }) => {
             print(import::import(&directory, &import::Orders { file, user, write }))
         }
-        Order::Rsh(entering::Rsh { client, command }) => {
-            rsh::rsh(&directory, &client, &command).map_or_else(|what| print(Err(what)), ExitCode::from)
-        }
+        Order::DrillShell { at, command } => ended(
+            errand::run(&at, command.get(1..).unwrap_or_default()).map_err(|error| (format!("reaching the gate: {error}"), exit::INTERNAL)),
+        ),
+        Order::Rsh(entering::Rsh { client, command }) => ended(rsh::rsh(&directory, &client, &command)),
         Order::RestoreSender { client, snapshot, path, dry_run, ignored: _ } => {
-            let sent = restore::send(&directory, &restore::Source { client, snapshot, path, dry_run });
-            sent.map_or_else(|what| print(Err(what)), ExitCode::from)
+            ended(restore::send(&directory, &restore::Source { client, snapshot, path, dry_run }))
         }
         Order::Remap { client, dry_run } => print(remap::remap(&directory, &client, dry_run)),
         Order::Prune { client, dry_run, explain, simulate, every, yes_remove_many, json } => {
@@ -89,10 +86,12 @@ fn obey(arguments: Arguments) -> ExitCode {
         }
         Order::Maintain { client, jobs, dry_run, json } => {
             let quiet = client.is_empty() && !io::stdout().is_terminal() && !json;
-            print(maintain::maintain(&directory, &maintain::Orders { clients: client, jobs, dry_run, quiet, json }))
+            maintain(&directory, &maintain::Orders { clients: client, jobs, dry_run, quiet, json })
         }
         Order::MaintainOne { client, dry_run } => print(maintain::one(&directory, &client, dry_run)),
-        Order::Status { client, json } => print(status::status(&directory, client.as_ref(), json)),
+        Order::Status { client, watch, json } => standing::status(&directory, client.as_ref(), watch, json),
+        Order::Metrics { write } => print(metrics::metrics(&directory, write)),
+        Order::Log(asked) => standing::log(&directory, asked),
         Order::Delete { client, snapshot, force, dry_run, json } => {
             print(prune::delete(&directory, &client, &snapshot, prune::How { force, dry_run, json }))
         }
@@ -116,6 +115,21 @@ fn obey(arguments: Arguments) -> ExitCode {
         | Order::History { .. }
         | Order::Yesterday { .. }
         | Order::Diff { .. }) => asking::ask(&directory, order),
+    }
+}
+
+/// How a command of rsync's has ended: standard output is rsync's.
+fn ended(ran: Result<u8, (String, u8)>) -> ExitCode {
+    ran.map_or_else(|what| print(Err(what)), ExitCode::from)
+}
+
+fn maintain(directory: &Path, orders: &maintain::Orders) -> ExitCode {
+    let code = print(maintain::maintain(directory, orders));
+    // What it has done for all shows there.
+    let is_seen = orders.clients.is_empty() && !orders.dry_run;
+    match if is_seen { metrics::refresh(directory) } else { Ok(()) } {
+        Ok(()) => code,
+        Err(failure) => print(Err(failure)),
     }
 }
 

@@ -297,6 +297,8 @@ pub struct Site {
     pub min_free: MinFree,
     /// `mail:` How mail leaves.
     pub mail: MailSettings,
+    /// `metrics:` The file for Prometheus' node exporter, if there is to be one.
+    pub metrics: Option<PathBuf>,
     /// `logs: keep:` For how long logs and the like are kept.
     pub logs_keep: Span,
     /// `defaults:` What policies say where they say nothing themselves.

@@ -42,6 +42,11 @@ impl Defaults {
         self.keys.restore.as_ref().map(RestoreKeys::keys).unwrap_or_default()
     }
 
+    /// The `timezone:` of policies that have none.
+    pub fn timezone(&self) -> Option<&ZoneName> {
+        self.keys.timezone.as_ref()
+    }
+
     /// The `user:` of policies that have none.
     pub fn user(&self) -> Option<&str> {
         self.keys.user.as_ref().map(|AccountName(name)| name.as_str())

@@ -174,6 +174,22 @@ impl Word for Absolute {
     }
 }
 
+/// A file that Prometheus' node exporter reads.
+#[derive(Debug, Clone)]
+pub(super) struct Textfile(pub PathBuf);
+
+impl Word for Textfile {
+    const WHAT: &'static str = "an absolute path that ends in .prom";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        let Absolute(path) = Absolute::read(text)?;
+        if path.extension().is_none_or(|end| end != "prom") {
+            return Err(Wrong::new(format!("{} does not end in .prom", quoted(text)), "the node exporter reads no other files"));
+        }
+        Ok(Self(path))
+    }
+}
+
 /// A path, or `off`.
 #[derive(Debug, Clone)]
 pub(super) struct AbsoluteOrOff(pub Option<PathBuf>);
