@@ -5,11 +5,12 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use super::asked::Asked;
 use super::coming::Coming;
 use super::entering::{Import, Keys, Rsh};
+use super::held::Chosen;
 use crate::admin::prune::Until;
 use crate::decide::keep::Span;
 use crate::decide::policy::DEFAULT_CONFIG;
@@ -390,23 +391,6 @@ pub(super) enum Order {
         /// What to read
         order: OsString,
     },
-}
-
-/// Held snapshots of a client, chosen by hand.
-#[derive(Debug, Args)]
-pub(super) struct Chosen {
-    /// The client
-    #[arg(long, value_name = "NAME")]
-    pub(super) client: ClientName,
-    /// Their names, as `snapgate list` shows them
-    #[arg(required = true)]
-    pub(super) snapshot: Vec<String>,
-    /// Why, for whoever asks later
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-    pub(super) why: String,
-    /// Answer in JSON
-    #[arg(long)]
-    pub(super) json: bool,
 }
 
 /// Whose history, and for whom.

@@ -5,6 +5,7 @@ mod asked;
 mod asking;
 mod coming;
 mod entering;
+mod held;
 mod helping;
 mod manual;
 mod standing;
@@ -23,7 +24,8 @@ use crate::admin::explain::Question;
 use crate::admin::{check, drill, explain, history, import, keys, maintain, metrics, prune, remap, restore, rsh, states, watch};
 use crate::terms::{build, exit};
 
-use args::{Arguments, Chosen, Order};
+use args::{Arguments, Order};
+use held::Chosen;
 
 /// The command line, for the program itself, and for what makes its manual pages and completions.
 #[must_use]
