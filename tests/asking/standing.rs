@@ -37,8 +37,11 @@ fn watching_draws_it_again_at_a_terminal_and_once_for_a_pipe() {
     let said = gate.path().join("said");
     let program = gate.snapgate(&["status", "--watch"]);
     let words: Vec<_> = std::iter::once(program.get_program()).chain(program.get_args()).map(|word| word.to_str().unwrap()).collect();
+    // Where the tests run in the background a shell has them ignore it, and everything that they start.
     let mut command = Command::new("script");
-    command.args(["-qfec", &format!("stty rows 6 cols 40; exec {}", words.join(" ")), "/dev/null"]).env("TERM", "xterm");
+    command
+        .args(["-qfec", &format!("stty rows 6 cols 40; exec env --default-signal=INT {}", words.join(" ")), "/dev/null"])
+        .env("TERM", "xterm");
     let mut child = command.stdin(Stdio::piped()).stdout(File::create(&said).unwrap()).stderr(Stdio::null()).spawn().unwrap();
     let drawn = || fs::read_to_string(&said).unwrap();
     until("it is drawn twice", || drawn().matches("\u{1b}[H\u{1b}[J").count() >= 2);

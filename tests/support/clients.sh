@@ -252,4 +252,29 @@ for step in "its keys" "its account" "its snapshots, for good"; do
 done
 removes dump
 [ ! -e /srv/backups/dump ] && grep -q mine /tmp/outside/file
+
+say "what stands in the way is neither waited for nor believed"
+adds way --key "$second"
+as_me "rsync -a -e 'ssh -F /dev/null -i ~/.ssh/second -o IdentitiesOnly=yes -l way' ~/file backup.example.org:"
+rm -f /srv/backups/way/.snapgate/rsync.lock
+mkfifo /srv/backups/way/.snapgate/rsync.lock
+chown way: /srv/backups/way/.snapgate/rsync.lock
+refuses 0 "would remove its account" timeout 30 snapgate remove-client way --dry-run
+mv /srv/backups/way /srv/gone
+refuses 77 "is missing" snapgate remove-client way
+refuses 77 "is missing" snapgate remove-client way --destroy-data way
+mv /srv/gone /srv/backups/way
+cp /etc/snapgate/policies/way.yaml /tmp/way.yaml
+echo 'require_mount: true' >>/etc/snapgate/policies/way.yaml
+for words in "remove-client way" "remove-client way --destroy-data way" "rename-client way road" "add-client way"; do
+    case $words in add-client*) refuses 78 "" snapgate $words --key "$second" ;; *) refuses 78 "" snapgate $words ;; esac
+    grep -q "mount point" /tmp/said || { cat /tmp/said; exit 1; }
+done
+cat /tmp/way.yaml >/etc/snapgate/policies/way.yaml
+chmod 0777 /srv/backups
+refuses 77 "not root's alone" snapgate remove-client way --destroy-data way
+refuses 77 "not root's alone" snapgate add-client new --key "$key"
+chmod 0711 /srv/backups
+removes way
+[ ! -e /srv/backups/way ]
 say "clients come and go"

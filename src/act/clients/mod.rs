@@ -96,6 +96,21 @@ pub fn place(path: &Path) -> io::Result<Place> {
     })
 }
 
+/// The first directory above a repository that is not root's alone, where there is one: whoever has a
+/// hand in it could lead elsewhere what root does with the repository. It may be reached by links of
+/// root's.
+pub fn not_roots_alone(path: &Path) -> io::Result<Option<PathBuf>> {
+    let Some(parent) = path.parent() else { return Ok(Some(path.to_path_buf())) };
+    let real = fs::canonicalize(parent)?;
+    for above in parent.ancestors().chain(real.ancestors()) {
+        let found = fs::symlink_metadata(above)?;
+        if found.uid() != 0 || (!found.is_symlink() && found.mode() & 0o022 != 0) {
+            return Ok(Some(above.to_path_buf()));
+        }
+    }
+    Ok(None)
+}
+
 /// Makes a repository. It is root's until all is done: then nobody else has had a hand in it.
 pub fn make_repository(path: &Path, user: u32, group: u32) -> io::Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(io::Error::other("it has no name")) };

@@ -16,7 +16,7 @@ use crate::admin::check;
 use crate::decide::clients::guide::{Guide, names_a_host};
 use crate::decide::clients::key::PublicKey;
 use crate::decide::clients::preset::{self, Preset};
-use crate::decide::clients::steps::{Found, Known, Step, Wish, steps};
+use crate::decide::clients::steps::{Found, Known, Place, Step, Wish, steps};
 use crate::decide::clients::{GROUP, comment, keyfile, names_an_account, script};
 use crate::decide::host::login;
 use crate::decide::policy::{Policy, Site, Sshd, read_policy};
@@ -124,7 +124,13 @@ fn plan<'a>(directory: &'a Path, site: &'a Site, orders: &'a Orders, key: Public
     let read = read_policy(&file, policy.as_bytes(), client, site).map_err(|fault| (fault.to_string(), exit::USAGE))?;
     // A policy that is there may have the repository elsewhere.
     let own = config::load_policy(directory, site, client).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
-    let repository = own.map_or(read.path, |own| own.path);
+    let own = own.unwrap_or(read);
+    super::mounted(&own, site)?;
+    let repository = own.path;
+    // It is root's for a moment when it is made, and then given away.
+    if matches!(clients::place(&repository).map_err(|error| failed("looking at", &repository, &error))?, Place::Missing | Place::Begun) {
+        super::is_roots_alone(&repository)?;
+    }
     let shown = printable_path(&repository);
     let comment = comment(client);
     Ok(Plan { directory, site, orders, key, account, comment, repository, shown, gate, policy })

@@ -12,7 +12,7 @@ pub(crate) mod rename;
 use std::path::Path;
 
 use crate::act::clients::{self, Taken};
-use crate::act::{config, inspect};
+use crate::act::{config, inspect, store};
 use crate::decide::clients::key::PublicKey;
 use crate::decide::policy::{Policy, Site};
 use crate::terms::limits::MAX_PUBLIC_KEY;
@@ -66,6 +66,26 @@ fn another_s(directory: &Path, site: &Site, client: &ClientName, key: &PublicKey
             Err((format!("{} has this key already\n{help}", other.client), exit::REFUSED))
         }
         None => Ok(()),
+    }
+}
+
+/// Refuses where the repository's disk is not mounted, though its policy says that it has to be: what
+/// is not seen is not gone.
+fn mounted(policy: &Policy, site: &Site) -> Result<(), Printed> {
+    store::mounted(policy, site).map_err(|reason| {
+        let remedy = reason.remedy.or(reason.hint).map(|remedy| format!("\n{remedy}")).unwrap_or_default();
+        (format!("{}{remedy}", reason.detail), exit::CONFIG)
+    })
+}
+
+/// Refuses where somebody else has a hand in a directory above the repository.
+fn is_roots_alone(path: &Path) -> Result<(), Printed> {
+    match clients::not_roots_alone(path).map_err(|error| failed("looking above", path, &error))? {
+        None => Ok(()),
+        Some(above) => {
+            let help = "let it be root's, and nobody else write in it (chown root, chmod go-w), or do by hand what is to be done there";
+            Err((format!("`{}`, above the repository, is not root's alone\n{help}", printable_path(&above)), exit::REFUSED))
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::{Printed, begin, failed, policy};
 use crate::act::accounts::{self, Entry};
 use crate::act::clients::{self, Owner};
 use crate::act::config;
+use crate::act::record::spool;
 use crate::act::store::{self, Repository};
 use crate::decide::clients::steps::Place;
 use crate::decide::clients::{comment, keyfile};
@@ -100,6 +101,13 @@ impl Plan<'_> {
         let path = &policy.path;
         let refuse = |what: String| Err((what, exit::REFUSED));
         let uid = self.entry.as_ref().map(|entry| entry.uid);
+        super::mounted(policy, site)?;
+        let stands = clients::place(path).map_err(|error| failed("looking at", path, &error))?;
+        let had_one = uid.is_some_and(|uid| spool::was_published(&site.spool, uid, &policy.client));
+        if self.goes && stands == Place::Missing && had_one {
+            let help = "mount its disk, or make an empty directory of its account's there, if the snapshots are gone";
+            return refuse(format!("`{shown}` is missing, and its account's number would be free for another\n{help}"));
+        }
         if uid.and_then(|uid| Repository::existing(path, uid)).is_some_and(|repository| repository.is_busy()) {
             return Err((
                 format!("a push of {} is running\nwait until it has ended, or end it; `snapgate freeze` lets no other in", policy.client),
@@ -109,7 +117,10 @@ impl Plan<'_> {
         if !self.destroy {
             return Ok(());
         }
-        match clients::place(path).map_err(|error| failed("looking at", path, &error))? {
+        if stands != Place::Missing {
+            super::is_roots_alone(path)?;
+        }
+        match stands {
             Place::Missing | Place::Begun => return Ok(()),
             Place::Link => return refuse(format!("`{shown}` is a symbolic link\nwhere it leads is not removed: do that yourself")),
             Place::Other => return refuse(format!("`{shown}` is no directory\nremove it yourself")),

@@ -28,6 +28,7 @@ pub(crate) fn rename(directory: &Path, old: &ClientName, new: &ClientName) -> Re
         };
     }
     let policy = policy(directory, &site, old)?;
+    super::mounted(&policy, &site)?;
     let account = accounts::account(&policy.user).map_err(|error| failed("reading", Path::new("/etc/passwd"), &error))?;
     let from = site.store.join(old.as_str());
     let to = site.store.join(new.as_str());
