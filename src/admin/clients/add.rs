@@ -106,6 +106,10 @@ fn plan<'a>(directory: &'a Path, site: &'a Site, orders: &'a Orders, key: Public
     if let Some(bad) = orders.host.iter().chain([&orders.alias]).find(|text| !is_host(text)) {
         return Err((format!("`{}` is no host's name", crate::terms::text::printable(bad.as_bytes())), exit::USAGE));
     }
+    // It stands in the script for the client.
+    if orders.host.is_none() && !names_a_host(&inspect::host_name()) {
+        return Err(("this machine's own name is no host's name\nsay what the client calls it: --host NAME".to_owned(), exit::USAGE));
+    }
     if !site.store.is_dir() {
         let help = "mount it, or make it: install -d -m 0711 it; the site file's `store:` names it";
         return Err((format!("the store `{}` is not there\n{help}", printable_path(&site.store)), exit::CONFIG));
