@@ -226,6 +226,12 @@ done
 expect 0 "account \`shared\` stays" snapgate remove-client one
 [ -d /srv/backups/one/snapshots ] && ! grep -q -- '--client one"' /etc/snapgate/keys/shared && grep -q -- '--client three"' /etc/snapgate/keys/shared
 
+cp /etc/snapgate/policies/three.yaml /tmp/three.yaml
+sed -i '/^keys:/d' /etc/snapgate/policies/three.yaml
+refuses 0 "whatever key it used would stay" snapgate remove-client three --dry-run
+grep -q "remove its keys" /tmp/said && exit 1
+cat /tmp/three.yaml >/etc/snapgate/policies/three.yaml
+
 say "a client goes, and its data stays"
 expect 255 "" as_me "ssh -F /dev/null -i ~/.ssh/id_backup -o IdentitiesOnly=yes shared@backup.example.org"
 refuses 0 "would remove its account" snapgate remove-client shop --dry-run

@@ -5,7 +5,7 @@
 //! client's.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Printed, begin, failed, policy};
 use crate::act::accounts::{self, Entry};
@@ -61,8 +61,9 @@ pub(crate) fn remove(directory: &Path, orders: &Orders) -> Result<Printed, Print
     plan.vetted(&site, &others)?;
     let mut text = format!("{client}:\n");
     let (did, would) = if *dry_run { ("would remove", "would stay") } else { ("removed", "stays") };
+    let has_keys = plan.keys_left()?.is_some();
     let steps: [Removal<'_>; 4] = [
-        ("its keys", true, &|| plan.keys()),
+        ("its keys", has_keys, &|| plan.keys()),
         ("its account", plan.goes, &|| plan.account()),
         ("its snapshots, for good", plan.destroy, &|| plan.data()),
         ("its policy", true, &|| plan.file()),
@@ -73,6 +74,9 @@ pub(crate) fn remove(directory: &Path, orders: &Orders) -> Result<Printed, Print
             clients::after(directory, what).map_err(|what| (what, exit::INTERNAL))?;
         }
         let _ = if is_done { writeln!(text, "  {did} {what}") } else { Ok(()) };
+    }
+    if !has_keys && !plan.goes && policy.keys.is_none() {
+        let _ = writeln!(text, "  whatever key it used {would}: its policy names none; look into the keys of `{}` yourself", policy.user);
     }
     if !plan.goes && plan.entry.is_some() {
         let _ = writeln!(text, "  the account `{}` {would}: it was not made for this client alone", policy.user);
@@ -143,11 +147,18 @@ impl Plan<'_> {
         }
     }
 
-    fn keys(&self) -> Result<(), Printed> {
+    /// The account's file of keys, and what is left of it without the client's; `None` where it has
+    /// none of the client's.
+    fn keys_left(&self) -> Result<Option<(PathBuf, String)>, Printed> {
         let path = clients::key_file(self.directory, &self.policy.user);
-        let Some(text) = clients::read(&path).map_err(|error| failed("reading", &path, &error))? else { return Ok(()) };
+        let Some(text) = clients::read(&path).map_err(|error| failed("reading", &path, &error))? else { return Ok(None) };
         let its: Vec<&Fingerprint> = self.policy.keys.iter().flatten().chain(self.policy.restore.keys.iter().flatten()).collect();
         let left = if self.goes { String::new() } else { keyfile::without(&text, &its) };
+        Ok((left != text).then_some((path, left)))
+    }
+
+    fn keys(&self) -> Result<(), Printed> {
+        let Some((path, left)) = self.keys_left()? else { return Ok(()) };
         let changed = if left.trim().is_empty() {
             clients::gone(&path)
         } else {
