@@ -32,8 +32,7 @@ fn killed(gate: &Gate, words: &[&str], to: &Path, enough: impl Fn() -> bool) {
     let words = [&["restore", "--client", "web1"], words, &["--to", to.to_str().unwrap()]].concat();
     let running = Running::start(&mut gate.snapgate(&words));
     until("some of it has come", enough);
-    let pids = [vec![running.child.id()], processes::descendants(&[running.child.id()])].concat();
-    processes::signal(&pids, Signal::SIGKILL);
+    processes::signal(&processes::stop(running.child.id()), Signal::SIGKILL);
     running.wait();
 }
 
@@ -72,9 +71,9 @@ fn two_into_one_place_are_one_too_many() {
     let to = gate.path().join("to");
     let words = ["restore", "--client", "web1", "--to", to.to_str().unwrap()];
     let running = Running::start(&mut gate.snapgate(&words));
-    until("it is at work", || workshop(&to).join("note").exists());
-    let pids = processes::descendants(&[running.child.id()]);
-    processes::signal(&pids, Signal::SIGSTOP);
+    until("it is at work", || !tree::files(&workshop(&to).join("tree")).is_empty());
+    let pids = processes::stop(running.child.id());
+    assert!(pids.len() > 1, "somebody writes for it");
     let ran = restore(&gate, &[], &to).exits(75);
     assert!(ran.stderr.contains("is at work\n"), "{}", ran.stderr);
     // The one that writes keeps others out when nobody waits for it any more.

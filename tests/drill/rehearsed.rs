@@ -98,8 +98,7 @@ fn stopped(gate: &Gate) -> (Running, Vec<u32>) {
     let running = Running::start(&mut gate.snapgate(&["drill", "--sample", "100000"]));
     let restored = scratch(gate).join("tree/many");
     until("much is restored", || fs::read_dir(&restored).is_ok_and(|entries| entries.count() > 50));
-    let pids = [vec![running.child.id()], processes::descendants(&[running.child.id()])].concat();
-    processes::signal(&pids, Signal::SIGSTOP);
+    let pids = processes::stop(running.child.id());
     (running, pids)
 }
 

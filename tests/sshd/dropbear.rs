@@ -67,9 +67,7 @@ impl Dropbear {
 
 impl Drop for Dropbear {
     fn drop(&mut self) {
-        let mut pids = support::processes::descendants(&[self.child.id()]);
-        pids.push(self.child.id());
-        support::processes::signal(&pids, nix::sys::signal::Signal::SIGKILL);
+        support::processes::signal(&support::processes::stop(self.child.id()), nix::sys::signal::Signal::SIGKILL);
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.ssh_dir);
     }

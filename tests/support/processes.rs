@@ -36,6 +36,21 @@ pub fn descendants(roots: &[u32]) -> Vec<u32> {
     found
 }
 
+/// Stops a process and everything below it, and says which these are. From above, and until a look finds nobody new: one
+/// that runs may just be starting another, which would go on unseen.
+pub fn stop(root: u32) -> Vec<u32> {
+    let is_running = |pid: &u32| stat(*pid).is_some_and(|(state, _)| !matches!(state, 'T' | 't' | 'Z'));
+    let mut stopped = Vec::new();
+    super::until("all of it is stopped", || {
+        let tree = [vec![root], descendants(&[root])].concat();
+        signal(&tree, Signal::SIGSTOP);
+        let is_whole = tree == stopped && !tree.iter().any(is_running);
+        stopped = tree;
+        is_whole
+    });
+    stopped
+}
+
 /// Processes of that program that stand in `dir`, name it, or hold something in it open.
 pub fn of(dir: &Path, program: &str) -> Vec<u32> {
     of_any(dir, &[program])

@@ -102,9 +102,7 @@ impl Running {
 
     /// Ends it at once, as a crash or a lost network does, with its ssh.
     pub fn kill(mut self) {
-        let mut pids = processes::descendants(&[self.child.id()]);
-        pids.push(self.child.id());
-        processes::signal(&pids, Signal::SIGKILL);
+        processes::signal(&processes::stop(self.child.id()), Signal::SIGKILL);
         let _ = self.child.wait();
     }
 }

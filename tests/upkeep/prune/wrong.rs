@@ -103,8 +103,7 @@ fn what_is_restored_stays_until_that_has_ended() {
         workshops.any(|workshop| fs::read_dir(workshop.join("tree")).is_ok_and(|copy| copy.count() > 10))
     };
     until("it is being copied", begun);
-    let pids = [processes::descendants(&[restore.child.id()]), vec![restore.child.id()]].concat();
-    processes::signal(&pids, Signal::SIGSTOP);
+    let pids = processes::stop(restore.child.id());
     assert!(is_read(), "it was faster than that");
     says(&gate, &["prune"]).exits(0);
     assert_eq!((gate.snapshots(), trash(&gate)), ([&names[..1], &names[2..]].concat(), names[1..2].to_vec()));
