@@ -38,9 +38,10 @@ quick: build-needs
 	$(CARGO) test --locked --no-fail-fast $(QUICK:%=--test %)
 
 # Tests that need root, or a tool that is missing, say `skipped:` and why. The suite waits more than
-# it computes: more tests at once than there are processors.
+# it computes: more tests at once than there are processors. What fails is tried once more, alone,
+# and named if it passes then.
 test: build-needs test-needs
-	$(CARGO) test --locked --no-fail-fast -- --test-threads $${TEST_THREADS:-8}
+	@CARGO="$(CARGO)" tests/support/suite.sh
 
 # Every attack on history in a table, how it is expected to end and how it ended; then thousands of changed sessions. The
 # second time without the view that rsync is given of the file system: the rest of the jail has to hold alone. `make older` is
