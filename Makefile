@@ -11,7 +11,7 @@ PACKAGES_FOR_ROOT = uidmap libcap2-bin dropbear-bin strace util-linux mount e2fs
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
-.PHONY: build build-needs demo quick test hostile owners prune older year fresh gnu-ld test-needs fuzz hostile-commands bench check fmt pages install deb dist package-test clean-accounts
+.PHONY: build build-needs demo quick test hostile owners prune older year fresh gnu-ld test-needs fuzz hostile-commands bench check fmt pages install deb dist dist-aarch64 package-test clean-accounts
 
 build: build-needs
 	$(CARGO) build --release --locked
@@ -177,6 +177,10 @@ deb: build pages
 # A tarball with static programs for machines that have no package, in target/dist. `packaging/dist MACHINE PROGRAMS` makes one of others.
 dist: build pages
 	@built=$(BUILT) && packaging/dist "$$(uname -m)" "$$(dirname "$$built")" target/pages
+
+# The same for aarch64, built on x86_64 in a bare Debian with a cross compiler; as root.
+dist-aarch64: pages
+	@built=$$(packaging/cross aarch64) && packaging/dist aarch64 "$$built" target/pages
 
 # The package from `apt install` to purge, on a bare Debian; as root. RELEASE=trixie for another release than this machine's.
 package-test: build-needs

@@ -35,7 +35,8 @@ fn main() -> io::Result<()> {
              RUSTFLAGS of the environment take the place of those in .cargo/config.toml"
         );
     }
-    if variable("PROFILE") == "release" {
+    // The C library of other processors keeps them: there the link fails without.
+    if variable("PROFILE") == "release" && variable("CARGO_CFG_TARGET_ARCH") == "x86_64" {
         let script = Path::new(&variable("OUT_DIR")).join("no-unwinding.ld");
         fs::write(&script, NO_UNWINDING)?;
         println!("cargo:rustc-link-arg-bin=snapgate-shell=-Wl,-T,{}", script.display());
