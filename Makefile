@@ -169,7 +169,8 @@ install: build
 	built=$(BUILT) && install -D -m 0755 "$$built" $(DESTDIR)$(PREFIX)/bin/snapgate && \
 		install -D -m 0755 "$$built-shell" $(DESTDIR)$(PREFIX)/bin/snapgate-shell
 	install -D -m 0644 packaging/tmpfiles.d/snapgate.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/snapgate.conf
-	for unit in watch.service watch.timer watch.path maintain.service maintain.timer drill.service drill.timer; do \
+	for unit in watch.service watch.timer watch.path maintain.service maintain.timer drill.service drill.timer \
+		check.service check.timer; do \
 		$(PLACED) packaging/snapgate-$$unit | \
 			install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/snapgate-$$unit || exit 1; \
 	done

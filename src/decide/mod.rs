@@ -5,6 +5,7 @@
 #![deny(clippy::wildcard_enum_match_arm, reason = "what is new among our words has to say what becomes of it")]
 
 pub mod anomaly;
+pub mod doctor;
 pub mod history;
 pub mod host;
 pub mod judge;

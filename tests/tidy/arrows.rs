@@ -13,10 +13,11 @@ const APART: [&str; 3] = ["act", "gate", "admin"];
 /// These arrows: a layer, a room, and the room that it uses. A process closes itself in and is asked for names through the same
 /// children, a repository asks whose ids an account may use, what removes snapshots and what reads them walk as a repository does, whoever needs the time asks the
 /// one clock, `maintain` does what other stories do when it is due, which `status` shows, and the command line starts every story.
-const ARROWS: [(&str, &str, &str); 20] = [
+const ARROWS: [(&str, &str, &str); 21] = [
     ("act", "arrive", "clock"),
     ("act", "child", "clock"),
     ("act", "history", "store"),
+    ("act", "mend", "child"),
     ("act", "names", "child"),
     ("act", "prune", "store"),
     ("act", "pulls", "beneath"),

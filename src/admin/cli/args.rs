@@ -23,6 +23,26 @@ pub(super) struct Arguments {
     pub(super) order: Order,
 }
 
+/// How to check.
+#[derive(Debug, Args)]
+pub(super) struct Checking {
+    /// Show everything that was looked at, and not only what is wrong
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Offer to mend what only takes a mode, an owner or an enabled unit: shows it, asks, does it
+    #[arg(long, conflicts_with_all = ["json", "tell"])]
+    pub(super) fix: bool,
+    /// Do not ask before mending
+    #[arg(long, requires = "fix")]
+    pub(super) yes: bool,
+    /// Answer in JSON
+    #[arg(long, conflicts_with = "all")]
+    pub(super) json: bool,
+    /// Mail what was not wrong before; a timer or cron runs this
+    #[arg(long)]
+    pub(super) tell: bool,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Order {
@@ -36,8 +56,9 @@ pub(super) enum Order {
         #[arg(long, hide = true)]
         detached: bool,
     },
-    /// Look for mistakes in the site file and in every policy
-    Check,
+    /// Look for everything that makes backups fail silently: settings, sshd, keys, disks, timers,
+    /// mail; exits with 1 when something is wrong
+    Check(Checking),
     /// Say whether a connection would be allowed, and why; does nothing
     Explain {
         /// The client

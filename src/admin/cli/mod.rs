@@ -2,6 +2,7 @@
 
 mod args;
 mod asking;
+mod checking;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -12,9 +13,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::act::child::{detach, errand};
-use crate::act::{clock, config, inspect, process};
+use crate::act::{clock, config, process};
 use crate::admin::explain::Question;
-use crate::admin::{check, drill, explain, history, maintain, prune, remap, restore, status, watch};
+use crate::admin::{drill, explain, history, maintain, prune, remap, restore, status, watch};
 use crate::terms::exit;
 
 use args::{Arguments, Chosen, Order};
@@ -33,7 +34,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     clock::begin(&directory);
     match arguments.order {
         Order::Watch { flush, detached } => watch(&directory, flush, detached),
-        Order::Check => check(&directory),
+        Order::Check(orders) => checking::check(&directory, &orders),
         Order::Explain { client, from, at, key, command } => {
             let command = command.map(OsString::into_vec).unwrap_or_default();
             print(explain::explain(&directory, &Question { client, from, at, key, command }))
@@ -111,18 +112,6 @@ fn watch(directory: &Path, flush: bool, detached: bool) -> ExitCode {
     // cron mails any output, so an idle pass prints nothing.
     let text = if report == watch::WatchReport::default() { String::new() } else { format!("{report}\n") };
     print(Ok((text, code)))
-}
-
-fn check(directory: &Path) -> ExitCode {
-    // Children become the accounts', which may read their memory.
-    if inspect::running_uid() == 0
-        && let Err(error) = process::forget_environment()
-    {
-        return print(Err((format!("cannot begin without the environment: {error}"), exit::INTERNAL)));
-    }
-    let report = check::run(directory, check::enforced);
-    let lines: Vec<_> = report.problems.iter().chain(&report.notes).chain([&report.summary()]).map(|line| format!("{line}\n")).collect();
-    print(Ok((lines.concat(), u8::from(!report.is_clean()))))
 }
 
 /// Prints an answer or an error, each with its exit code.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::terms::limits::MIN_FREE_BYTES;
 use crate::terms::text::printable_path;
-use crate::terms::{Bytes, Origin, Verb};
+use crate::terms::{Bytes, Origin, Remedy, Verb};
 
 use super::{KeepOwners, PartialPushes, Policy, Restore, Source, WhenFull};
 use crate::decide::quota::MinFree;
@@ -23,12 +23,14 @@ pub struct Finding {
     pub message: String,
     /// What to do.
     pub help: String,
+    /// The same as a value, where it takes no decision.
+    pub remedy: Option<Remedy>,
 }
 
 impl Finding {
     /// Something wrong.
     pub fn wrong(origin: Origin, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { wrong: true, unseen: false, origin, message: message.into(), help: help.into() }
+        Self { wrong: true, unseen: false, origin, message: message.into(), help: help.into(), remedy: None }
     }
 
     /// Something worth knowing.
@@ -39,6 +41,12 @@ impl Finding {
     /// Something that was not looked at.
     pub fn unseen(origin: Origin, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { unseen: true, ..Self::note(origin, message, help) }
+    }
+
+    /// The same with what mends it.
+    #[must_use]
+    pub fn mended_by(self, remedy: Remedy) -> Self {
+        Self { remedy: Some(remedy), ..self }
     }
 }
 
