@@ -134,7 +134,7 @@ pub(crate) fn job(origin: &Origin, job: &Job, known: Known<'_>, ran: Option<Date
     let by_cron = known.cron.iter().any(|line| starts(line, word));
     let of = |id: &str| known.units.iter().copied().flatten().find(|unit| unit.id == id && unit.loaded);
     for name in job.units {
-        let Some(unit) = of(name).filter(|unit| !(unit.enabled && unit.active) && !by_cron) else { continue };
+        let Some(unit) = of(name).filter(|unit| !(by_cron || unit.enabled && unit.active)) else { continue };
         let what = if unit.enabled { "is enabled and does not run" } else { "is not enabled" };
         let finding = Finding::wrong(origin.clone(), format!("{name} {what}: {}", job.without), format!("systemctl enable --now {name}"));
         found.push(finding.mended_by(Remedy::Enable { unit: name }));
