@@ -5,13 +5,13 @@ CARGO ?= cargo
 # What every run of the tests needs, and what only root's does: an ordinary user's run skips those tests and says so. python3 is for
 # rsync's rrsync, which snapgate's is compared with.
 NEEDED = rsync ssh ssh-keygen sshd setfacl getfattr setfattr
-NEEDED_BY_ROOT = newuidmap setcap dropbear strace unshare setpriv mount mkfs.ext4 mkfs.xfs mkfs.btrfs chattr python3
+NEEDED_BY_ROOT = newuidmap setcap dropbear strace unshare setpriv mount mkfs.ext4 mkfs.xfs mkfs.btrfs chattr python3 groff man mandoc zsh fish
 PACKAGES = rsync openssh-server openssh-client acl attr
-PACKAGES_FOR_ROOT = uidmap libcap2-bin dropbear-bin strace util-linux mount e2fsprogs xfsprogs btrfs-progs python3
+PACKAGES_FOR_ROOT = uidmap libcap2-bin dropbear-bin strace util-linux mount e2fsprogs xfsprogs btrfs-progs python3 groff-base man-db mandoc zsh fish
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
-.PHONY: build build-needs demo quick test hostile owners prune older year fresh gnu-ld test-needs fuzz hostile-commands bench check fmt install clean-accounts
+.PHONY: build build-needs demo quick test hostile owners prune older year fresh gnu-ld test-needs fuzz hostile-commands bench check fmt pages install deb dist package-test clean-accounts
 
 build: build-needs
 	$(CARGO) build --release --locked
@@ -155,35 +155,31 @@ check:
 fmt:
 	$(CARGO) fmt
 
+# Manual pages and completions of shells, from the program's own tables, into target/pages.
+pages: build-needs
+	$(CARGO) run --release --locked --quiet --package snapgate-pages -- target/pages
+
 DESTDIR ?=
 PREFIX ?= /usr
-
-# Files that name the program's place are written with the real one.
-PLACED = sed 's|/usr/bin/snapgate|$(PREFIX)/bin/snapgate|g; s|/usr/share/doc/snapgate|$(PREFIX)/share/doc/snapgate|g'
 
 # Where cargo puts the administrator's program, whatever variables or files of the user's say of that. The gate is beside it.
 BUILT = $$($(CARGO) build --release --locked --quiet --bin snapgate --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
 
-# What a package would do; sshd's file and the policies are the administrator's to put in place (README).
-install: build
-	built=$(BUILT) && install -D -m 0755 "$$built" $(DESTDIR)$(PREFIX)/bin/snapgate && \
-		install -D -m 0755 "$$built-shell" $(DESTDIR)$(PREFIX)/bin/snapgate-shell
-	install -D -m 0644 packaging/tmpfiles.d/snapgate.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/snapgate.conf
-	for unit in watch.service watch.timer watch.path maintain.service maintain.timer drill.service drill.timer \
-		check.service check.timer; do \
-		$(PLACED) packaging/snapgate-$$unit | \
-			install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/snapgate-$$unit || exit 1; \
-	done
-	for text in README.md docs/*.md; do \
-		install -D -m 0644 $$text $(DESTDIR)$(PREFIX)/share/doc/snapgate/$$text || exit 1; \
-	done
-	$(PLACED) sshd_config.d/50-snapgate.conf | \
-		install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/share/doc/snapgate/50-snapgate.conf
-	$(PLACED) packaging/apparmor.d/snapgate | \
-		install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/share/doc/snapgate/apparmor.d/snapgate
-	for policy in policies/*; do \
-		install -D -m 0644 $$policy $(DESTDIR)$(PREFIX)/share/doc/snapgate/$$policy || exit 1; \
-	done
+# Programs and texts, and what `make pages` has made; sshd's file and the policies are the administrator's to put in place (README).
+install: build pages
+	built=$(BUILT) && DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" packaging/install "$$(dirname "$$built")" target/pages
+
+# A Debian package, in target/deb. VERSION is Cargo.toml's, unless you say another.
+deb: build pages
+	@built=$(BUILT) && packaging/deb "$$(dirname "$$built")" target/pages
+
+# A tarball with static programs for machines that have no package, in target/dist. `packaging/dist MACHINE PROGRAMS` makes one of others.
+dist: build pages
+	@built=$(BUILT) && packaging/dist "$$(uname -m)" "$$(dirname "$$built")" target/pages
+
+# The package from `apt install` to purge, on a bare Debian; as root. RELEASE=trixie for another release than this machine's.
+package-test: build-needs
+	@tests/support/package.sh $(RELEASE)
 
 # The accounts that root's test runs make (tests/support/accounts.rs) stay until this removes them.
 clean-accounts:

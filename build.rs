@@ -1,12 +1,17 @@
-//! How the program is linked, beyond what `.cargo/config.toml` says.
+//! How the program is linked, beyond what `.cargo/config.toml` says, and what `--version` says of the build.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, io};
 
+#[path = "packaging/facts.rs"]
+mod facts;
+
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
-    let variable = |name| env::var(name).unwrap_or_default();
+    println!("cargo:rerun-if-changed=packaging/facts.rs");
+    let variable = |name: &str| env::var(name).unwrap_or_default();
+    fs::write(Path::new(&variable("OUT_DIR")).join("facts.txt"), facts::facts(Path::new("."), &variable))?;
     if variable("CARGO_CFG_TARGET_OS") != "linux" || variable("CARGO_CFG_TARGET_ENV") != "gnu" {
         return Ok(());
     }

@@ -26,15 +26,18 @@ fn skip(why: &str) {
 fn no_step_leaves_a_client_with_more_than_the_gate_and_none_needs_what_comes_later() {
     let section = section();
     let at = |text: &str| section.find(text).unwrap_or_else(|| panic!("`{text}` is not in the README's five minutes"));
-    assert!(at("50-snapgate.conf /etc/ssh") < at("useradd"), "an account without the sshd block has a shell");
-    assert!(at("reload ssh") < at("useradd"));
-    assert!(at("groupadd") < at("50-snapgate.conf /etc/ssh"));
-    assert!(at("ssh-keygen -q") < at("authorized_keys"), "the key is made before it is installed");
-    assert!(at("Connect once by hand") < at("0 2 * * *"), "cron cannot confirm the server's key");
+    assert!(at("50-snapgate.conf /etc/ssh") < at("snapgate add-client"), "an account without the sshd block has a shell");
+    assert!(at("reload ssh") < at("snapgate add-client"));
+    assert!(at("snapgate init") < at("snapgate add-client"));
+    assert!(at("ssh-keygen -q") < at("snapgate add-client"), "the key is made before it is installed");
+    assert!(at("known_hosts") < at("crontab -e"), "cron cannot confirm the server's key");
     assert!(at("Rust 1.91") < at("make install"), "what the build needs stands before it");
-    assert!(at("snapgate-watch.timer") < at("useradd") && at("snapgate-drill.timer") < at("useradd"), "watch and drill are part of it");
-    assert!(at("snapgate-maintain.timer") < at("useradd") && at("keep: {") < at("useradd"), "the store looks after itself");
-    for without_systemd in ["17 * * * *", "install -d -m 1730", "service ssh reload", "*/5 * * * *"] {
+    assert!(
+        at("snapgate-watch.timer") < at("snapgate add-client") && at("snapgate-drill.timer") < at("snapgate add-client"),
+        "watch and drill are part of it"
+    );
+    assert!(at("snapgate-maintain.timer") < at("snapgate add-client"), "the store looks after itself");
+    for without_systemd in ["17 * * * *", "service ssh reload", "*/5 * * * *"] {
         at(without_systemd);
     }
     let version = fs::read_to_string(root().join("Cargo.toml")).unwrap();

@@ -7,12 +7,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use snapgate::admin::help::keys::{keys, paragraphs, wrapped};
 use snapgate::decide::policy::yaml::{Row, Usual};
 use snapgate::decide::policy::{POLICY_KEYS, Policy, SITE_KEYS, Site, read_policy, read_site};
 use snapgate::terms::event::{Deed, Kind, VERSION};
 use snapgate::terms::{Code, Outcome, Verb};
-
-const WIDTH: usize = 100;
 
 /// A document, compared with what stands in `docs/`.
 fn compare(file: &str, text: &str) {
@@ -61,59 +60,6 @@ fn the_keys_in_the_document_are_the_program_s() {
     }
     let tables = [("site", keys(SITE_KEYS)), ("policy", keys(POLICY_KEYS)), ("verbs", verbs)];
     compare("policy.md", &framed(POLICY, &tables));
-}
-
-/// The manual of a file: a section for each key, with those of its table behind it.
-fn keys(rows: &[Row]) -> String {
-    let mut sections = Vec::new();
-    for row in rows {
-        sections.push(format!("### `{}:`\n\n{}", row.word, about(row)));
-        // The keys below `defaults:` are a policy's.
-        let below = row.below.iter().filter(|_| row.word != "defaults");
-        let (open, close) = if row.example.starts_with('[') { ("[{", "}]") } else { ("{", "}") };
-        sections.extend(below.map(|below| format!("#### `{}: {open}{}: …{close}`\n\n{}", row.word, below.word, about(below))));
-    }
-    sections.join("\n")
-}
-
-/// What there is to say of one key.
-fn about(row: &Row) -> String {
-    let usual = match row.usual {
-        Usual::Value(value) => format!("Default: `{value}`."),
-        Usual::Words(words) => format!("Default: {words}."),
-        Usual::Below => "Default: that of each of its keys.".to_owned(),
-        Usual::Required => "Required.".to_owned(),
-    };
-    let mut all: Vec<_> = paragraphs(row.means).iter().map(|words| wrapped(words, "")).collect();
-    let choices = (row.choices)();
-    if choices.is_empty() {
-        all.push(wrapped(&format!("Value: {}. {usual}", (row.values)()), ""));
-    } else {
-        all.push(choices.iter().map(|(word, means)| wrapped(&format!("- `{word}`: {means}"), "  ")).collect());
-        all.push(wrapped(&usual, ""));
-    }
-    all.push(format!("    {}\n", line(row, row.example)));
-    all.join("\n")
-}
-
-fn paragraphs(means: &str) -> Vec<String> {
-    means.split("\n\n").map(|lines| lines.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
-}
-
-/// In lines of which those behind the first begin with `indent`.
-fn wrapped(words: &str, indent: &str) -> String {
-    let mut lines = vec![String::new()];
-    for word in words.split(' ') {
-        let line = lines.last_mut().unwrap();
-        if line.trim().is_empty() {
-            line.push_str(word);
-        } else if line.chars().count() + 1 + word.chars().count() <= WIDTH {
-            line.push_str(&format!(" {word}"));
-        } else {
-            lines.push(format!("{indent}{word}"));
-        }
-    }
-    lines.join("\n") + "\n"
 }
 
 const STORE: &str = "store: /srv/backups\n";

@@ -46,13 +46,13 @@ mod faked {
 
     use super::{DateTime, Path, Utc};
 
-    /// The file with the seconds that are added.
+    /// The file with the milliseconds that are added.
     const FILE: &str = "faked-clock";
 
     static AHEAD: AtomicI64 = AtomicI64::new(0);
 
     pub(super) fn shifted(now: DateTime<Utc>) -> DateTime<Utc> {
-        let ahead = TimeDelta::try_seconds(AHEAD.load(Ordering::Relaxed)).unwrap_or_default();
+        let ahead = TimeDelta::try_milliseconds(AHEAD.load(Ordering::Relaxed)).unwrap_or_default();
         now.checked_add_signed(ahead).unwrap_or(now)
     }
 
@@ -62,7 +62,7 @@ mod faked {
         // As every file of that directory: nobody else may have had a hand in it.
         let is_ours =
             fs::symlink_metadata(&file).is_ok_and(|found| found.is_file() && [0, me].contains(&found.uid()) && found.mode() & 0o022 == 0);
-        let seconds = fs::read_to_string(&file).ok().filter(|_| is_ours).and_then(|text| text.trim().parse().ok());
-        AHEAD.store(seconds.unwrap_or(0), Ordering::Relaxed);
+        let milliseconds = fs::read_to_string(&file).ok().filter(|_| is_ours).and_then(|text| text.trim().parse().ok());
+        AHEAD.store(milliseconds.unwrap_or(0), Ordering::Relaxed);
     }
 }

@@ -1,9 +1,13 @@
 //! Effects: one facility a room. A room imports another one only where `tests/tidy` lists the
 //! arrow; what two of them need is a term or a decision.
 
+#[cfg(feature = "admin")]
+pub mod accounts;
 pub mod arrive;
 pub mod beneath;
 pub mod child;
+#[cfg(feature = "admin")]
+pub mod clients;
 pub mod clock;
 pub mod config;
 #[cfg(feature = "admin")]

@@ -7,7 +7,11 @@ use std::os::fd::{AsFd as _, RawFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+#[cfg(feature = "admin")]
+use std::time::{Duration, Instant};
 
+#[cfg(feature = "admin")]
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
@@ -217,10 +221,39 @@ pub fn end_with_parent() -> Result<(), String> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).map_err(|error| error.to_string())
 }
 
+/// Takes that back.
+///
+/// # Errors
+/// When the kernel does not do that.
+pub fn outlive_parent() -> Result<(), String> {
+    set_pdeathsig(None).map_err(|error| error.desc().to_owned())
+}
+
 /// How many letters are in a line of standard output, if that is a terminal.
 #[cfg(feature = "admin")]
 pub fn columns() -> Option<usize> {
     rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// How many lines the terminal has that is standard output.
+#[cfg(feature = "admin")]
+pub fn lines() -> Option<usize> {
+    rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_row)).filter(|lines| *lines > 0)
+}
+
+/// Waits for that long, or until nobody can read standard output any more. Says whether that is so.
+#[cfg(feature = "admin")]
+pub fn is_closed_within(time: Duration) -> bool {
+    let (out, until) = (io::stdout(), Instant::now() + time);
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let mut end = [PollFd::new(out.as_fd(), PollFlags::empty())];
+        match poll(&mut end, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
+            Err(nix::errno::Errno::EINTR) => {}
+            Ok(0) => return false,
+            Ok(_) | Err(_) => return true,
+        }
+    }
 }
 
 /// Does something with standard error closed, for this process and what it starts.

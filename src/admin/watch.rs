@@ -8,6 +8,8 @@
 //!
 //! It never touches a repository, and a session never waits for it.
 
+mod route;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Instant;
@@ -21,6 +23,7 @@ use crate::act::record::spool::{self, AccountSpool, Lock, SpoolError, Stamp};
 use crate::decide::policy::{Site, Transport};
 use crate::decide::speak::alerts::{self, Alerts, State};
 use crate::decide::speak::message;
+use crate::decide::speak::states::Notices;
 use crate::terms::limits::{
     FLUSH_PATIENCE, MAIL_LIFETIME, MAX_BATCH, MAX_PROBLEMS, MAX_REFUSED_MAILS, MAX_REPORTED_TEXT, MAX_ROUNDS, MAX_UNREACHABLE, MAX_WAITING,
     WATCH_TIMEOUT,
@@ -185,6 +188,7 @@ impl Pass<'_> {
         let mut state = self.state(spool)?;
         self.clean_up(spool, &state)?;
         self.deliver(spool, delivery)?;
+        state = self.take_notices(spool, state, delivery)?;
         let news = spool.news()?;
         let mut batches = news.chunks(MAX_BATCH).peekable();
         loop {
@@ -240,6 +244,30 @@ impl Pass<'_> {
             spool.forget(&counted)?;
         }
         Ok(())
+    }
+
+    /// Makes mails of the notices about states, in the same safe order: mails, then counts. The
+    /// notices stay where they are, since the counts say which of them are mails.
+    fn take_notices(&mut self, spool: &AccountSpool, state: State, delivery: &mut Delivery) -> Result<State, Ended> {
+        let notices = match spool.states()?.map(|bytes| serde_json::from_slice::<Notices>(&bytes)).transpose() {
+            Ok(notices) => notices.unwrap_or_default(),
+            Err(error) => {
+                self.problem(&format!("the states of account {} cannot be read: {error}", spool.uid()));
+                return Ok(state);
+            }
+        };
+        let mut next = state.clone();
+        for notice in notices.from(state.told).take(MAX_WAITING.saturating_sub(delivery.waiting)) {
+            self.step()?;
+            spool.post(&notice.mail(next.next, spool.uid()))?;
+            next.next = next.next.saturating_add(1);
+            next.told = notice.number().saturating_add(1);
+            delivery.waiting += 1;
+        }
+        if next != state {
+            self.save(spool, &next)?;
+        }
+        Ok(next)
     }
 
     /// The events of a batch. What cannot be read stays, and so do reports while too many mails
@@ -325,7 +353,7 @@ impl Pass<'_> {
     /// Tries one mail, and says whether it is out of the way now.
     fn try_one(&mut self, spool: &AccountSpool, mail: &ComposedMail, delivery: &mut Delivery) -> Result<bool, Ended> {
         self.step()?;
-        match mail::send(&self.site.mail, mail, &|host, limit| {
+        match mail::send(&route::settings(self.site, mail), mail, &|host, limit| {
             names::addresses(&[host], limit).into_iter().flat_map(|(_, found)| found).collect()
         }) {
             Ok(sent) => {

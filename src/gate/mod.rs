@@ -12,7 +12,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::act::clock;
-use crate::terms::exit;
+use crate::terms::{build, exit};
 
 use self::words::Order;
 
@@ -42,12 +42,10 @@ pub fn run(words: &[OsString]) -> ExitCode {
         clock::begin(directory);
     }
     show(match order {
-        Some(Order::Serve { directory, client, source, drill }) => connection::serve(directory, client, source, drill, serve::perform),
+        Some(Order::Serve { directory, client, source, by }) => connection::serve(directory, client, source, by, serve::perform),
         Some(Order::Rrsync { directory, words }) => rrsync::rrsync(directory, words),
         Some(Order::Help) => Answer { text: USAGE.to_owned(), ..Answer::default() },
-        Some(Order::Version) => {
-            Answer { text: concat!("snapgate-shell ", env!("CARGO_PKG_VERSION"), "\n").to_owned(), ..Answer::default() }
-        }
+        Some(Order::Version) => Answer { text: build::FACTS_OF_GATE.to_owned(), ..Answer::default() },
         None => Answer { exit: exit::USAGE, lines: USAGE.lines().map(str::to_owned).collect(), ..Answer::default() },
     })
 }

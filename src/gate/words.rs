@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::decide::host::login::is_the_gate_alone;
 use crate::decide::policy::DEFAULT_CONFIG;
-use crate::terms::{ClientName, CommandSource};
+use crate::terms::{By, ClientName, CommandSource};
 
 /// What the program's words ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub(super) enum Order<'a> {
         client: Option<ClientName>,
         /// Where the client's command is.
         source: CommandSource,
-        /// Whether it is the administrator's, to see whether the client could have its files back.
-        drill: bool,
+        /// Whose it is.
+        by: By,
     },
     /// A connection in the place of rsync's rrsync, whose words these are.
     Rrsync {
@@ -58,15 +58,16 @@ pub(super) fn read(words: &[OsString]) -> Option<Order<'_>> {
         rest => (Path::new(DEFAULT_CONFIG), rest),
     };
     match words {
-        [] => Some(Order::Serve { directory, client: None, source: CommandSource::Variable, drill: false }),
+        [] => Some(Order::Serve { directory, client: None, source: CommandSource::Variable, by: By::Sshd }),
         [option, name] if option == "--client" => {
             let client = Some(name.to_str()?.parse().ok()?);
-            Some(Order::Serve { directory, client, source: CommandSource::Variable, drill: false })
+            Some(Order::Serve { directory, client, source: CommandSource::Variable, by: By::Sshd })
         }
         // It says nothing where a client could be behind it (`connection::serve`).
-        [option, name, drill] if option == "--client" && drill == "--drill" => {
+        [option, name, by] if option == "--client" => {
             let client = Some(name.to_str()?.parse().ok()?);
-            Some(Order::Serve { directory, client, source: CommandSource::Variable, drill: true })
+            let by = [("--drill", By::Drill), ("--local", By::Rsh)].into_iter().find(|(word, _)| by == word)?.1;
+            Some(Order::Serve { directory, client, source: CommandSource::Variable, by })
         }
         [order, words @ ..] if order == "rrsync" => Some(Order::Rrsync { directory, words }),
         _ => None,
@@ -81,7 +82,7 @@ fn of_shell(command: &[u8]) -> Order<'static> {
 }
 
 fn shell(source: CommandSource) -> Order<'static> {
-    Order::Serve { directory: Path::new(DEFAULT_CONFIG), client: None, source, drill: false }
+    Order::Serve { directory: Path::new(DEFAULT_CONFIG), client: None, source, by: By::Sshd }
 }
 
 #[cfg(test)]
@@ -95,7 +96,7 @@ mod tests {
     }
 
     fn serve<'a>(directory: &'a str, client: Option<&str>, source: CommandSource) -> Option<Order<'a>> {
-        Some(Order::Serve { directory: Path::new(directory), client: client.map(|name| name.parse().unwrap()), source, drill: false })
+        Some(Order::Serve { directory: Path::new(directory), client: client.map(|name| name.parse().unwrap()), source, by: By::Sshd })
     }
 
     #[test]
@@ -119,6 +120,9 @@ mod tests {
             &["snapgate-shell", "--drill"],
             &["snapgate-shell", "--drill", "--client", "web1"],
             &["snapgate-shell", "--client", "web1", "--drill", "x"],
+            &["snapgate-shell", "--local"],
+            &["snapgate-shell", "--local", "--client", "web1"],
+            &["snapgate-shell", "--client", "web1", "--local", "--drill"],
             &["snapgate-shell", "--config"],
             &["snapgate-shell", "--config", "/c", "-c", "true"],
             &["snapgate-shell", "-c"],
@@ -146,6 +150,7 @@ mod tests {
             "x/snapgate-shell",
             "/usr/bin/snapgate",
             "snapgate-shell --client web1 --drill",
+            "snapgate-shell --client web1 --local",
             "exec snapgate-shell",
             "'snapgate-shell'",
             "snapgate-shell;",
@@ -160,8 +165,11 @@ mod tests {
 
     #[test]
     fn a_drill_is_the_administrator_s_word_and_stands_where_no_client_s_words_do() {
-        let words = words(&["snapgate-shell", "--config", "/c", "--client", "web1", "--drill"]);
-        assert!(matches!(read(&words), Some(Order::Serve { drill: true, client: Some(_), source: CommandSource::Variable, .. })));
+        for (word, whose) in [("--drill", By::Drill), ("--local", By::Rsh)] {
+            let words = words(&["snapgate-shell", "--config", "/c", "--client", "web1", word]);
+            let read = read(&words);
+            assert!(matches!(read, Some(Order::Serve { by, client: Some(_), source: CommandSource::Variable, .. }) if by == whose));
+        }
     }
 
     #[test]

@@ -4,8 +4,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::limits::{MAX_MAIL_BODY, MAX_SUBJECT};
+use super::client::ClientName;
+use super::limits::{MAX_MAIL_BODY, MAX_SPOOL_NAME, MAX_SUBJECT};
 use super::text::still_printable;
+use super::word::table;
 
 /// A mail without addresses; the site's settings have these when it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +29,51 @@ pub struct ComposedMail {
     pub subject: String,
     /// The body, printable lines.
     pub body: String,
+    /// The one client that it is about, whose policy may name who gets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientName>,
+    /// What it is about, for the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<Topic>,
+    /// The thread that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<Thread>,
+}
+
+table! {
+    /// What an alert is about.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Topic {
+        /// Connections that were refused.
+        Refused = "refused",
+        /// What failed.
+        Failed = "failed",
+        /// A snapshot that may be damage.
+        Held = "held",
+        /// A snapshot that did not come.
+        Missed = "missed",
+        /// A quota that is used up.
+        Quota = "quota",
+    }
+}
+
+/// Mails that a reader's program shows together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Thread {
+    /// The local part of the first mail's Message-ID.
+    pub root: String,
+    /// Whether this is the first one.
+    pub begins: bool,
+}
+
+impl Thread {
+    /// Whether it holds nothing but what may stand in a header.
+    fn is_plain(&self) -> bool {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        (1..=MAX_SPOOL_NAME).contains(&self.root.len()) && self.root.bytes().all(plain)
+    }
 }
 
 /// Whom a mail is for.
@@ -50,11 +97,20 @@ impl ComposedMail {
         self.created = self.created.clamp(DateTime::UNIX_EPOCH, DateTime::from_timestamp(LAST_SECOND, 0).unwrap_or_default());
         self.subject = still_printable(&self.subject, MAX_SUBJECT);
         self.body = printable_lines(&self.body);
+        self.thread = self.thread.filter(Thread::is_plain);
         self
+    }
+
+    /// The Message-ID of the mail that this one answers.
+    pub fn answers(&self, host: &str) -> Option<String> {
+        self.thread.as_ref().filter(|thread| !thread.begins).map(|thread| format!("<{}@{host}>", thread.root))
     }
 
     /// The Message-ID, the same for each attempt.
     pub fn message_id(&self, host: &str) -> String {
+        if let Some(thread) = self.thread.as_ref().filter(|thread| thread.begins) {
+            return format!("<{}@{host}>", thread.root);
+        }
         format!("<snapgate.{}.{}.{}@{host}>", self.created.timestamp_micros(), self.uid, self.seq)
     }
 }
@@ -88,12 +144,15 @@ mod tests {
             events: 1,
             subject: "x\r\nBcc: victim@example.org".to_owned(),
             body: format!("one\r\x1b[2J\ntwo\n{}", "y".repeat(1 << 20)),
+            client: None,
+            topic: None,
+            thread: Some(Thread { root: "x>\r\nBcc: victim@example.org".to_owned(), begins: true }),
         };
         let mail = forged.checked(1001);
         assert_eq!(mail.subject, "x\\r\\nBcc: victim@example.org");
         assert!(mail.body.starts_with("one\\r\\u{1b}[2J\ntwo\nyyy"));
         assert!(mail.body.len() < MAX_MAIL_BODY + 64);
-        assert_eq!(mail.uid, 1001);
+        assert_eq!((mail.uid, &mail.thread), (1001, &None));
         assert_eq!(mail.message_id("h"), "<snapgate.0.1001.1@h>");
     }
 }

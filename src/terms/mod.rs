@@ -6,6 +6,7 @@
 
 pub mod base64;
 pub mod beside;
+pub mod build;
 pub mod client;
 pub mod compared;
 pub mod event;
@@ -36,7 +37,7 @@ pub use compared::{Brake, Compared};
 pub use event::{Body, Connection, Deed, Event, Mail, Push, Restored, Unknown, Upkeep, View, Visit};
 pub use ids::{IdMap, IdRange, Mapping, Owners};
 pub use key::Fingerprint;
-pub use mail::{Audience, ComposedMail, printable_lines};
+pub use mail::{Audience, ComposedMail, Thread, Topic, printable_lines};
 pub use outcome::Outcome;
 pub use path::{NotInside, SubPath};
 pub use peer::{Link, Peer};
@@ -44,7 +45,7 @@ pub use reason::{Administrator, Code, Origin, Reason, exit};
 pub use record::{DroppedOwners, Jail, PushFacts, StoredAgain};
 pub use remedy::Remedy;
 pub use repository::{Pushed, RepositoryState, STATE, Transaction};
-pub use request::{Account, CommandSource, Login, Original, Request};
+pub use request::{Account, By, CommandSource, Login, Original, Request};
 pub use restored::RestoreFacts;
 pub use selector::{NotASelector, Selector};
 pub use snapshot::{NamePattern, SnapshotName};

@@ -73,6 +73,8 @@ table! {
         /// It is outside the policy's `when:`. Where a push was ended with its window (`stop:
         /// true`) the exit code is 75: what it brought is kept, and the next one goes on.
         Window = "window" => REFUSED,
+        /// The policy's `frozen:` lets the client do nothing for now. Nobody is mailed about it.
+        Frozen = "frozen" => LATER,
         /// The policy's `verbs:` do not list what was asked for.
         Verb = "verb" => REFUSED,
         /// A terminal was asked for.

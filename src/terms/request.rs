@@ -52,6 +52,17 @@ pub struct Login {
     pub shell: PathBuf,
 }
 
+/// Who has started the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// sshd, for a client.
+    Sshd,
+    /// The administrator, to see whether the client could have its files back (`snapgate drill`).
+    Drill,
+    /// Somebody on this machine who pushes to it (`snapgate rsh`).
+    Rsh,
+}
+
 /// Where the client's command is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommandSource {

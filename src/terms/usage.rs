@@ -121,7 +121,9 @@ pub struct Bytes(pub u64);
 const READABLE: u64 = 9999;
 
 /// Units, the largest first.
-const UNITS: [(&str, u64); 8] = [
+const UNITS: [(&str, u64); 10] = [
+    ("PiB", 1 << 50),
+    ("PB", 1_000_000_000_000_000),
     ("TiB", 1 << 40),
     ("TB", 1_000_000_000_000),
     ("GiB", 1 << 30),
@@ -173,7 +175,8 @@ mod tests {
             (512 << 20, "512 MiB"),
             (1_234_567, "1.1 MiB"),
             (98048 << 10, "95.7 MiB"),
-            (u64::MAX, "16777215.9 TiB"),
+            (1 << 60, "1024 PiB"),
+            (u64::MAX, "16383.9 PiB"),
         ] {
             assert_eq!(Bytes(bytes).to_string(), words);
         }

@@ -80,7 +80,12 @@ impl World {
 
     pub(crate) fn put(&self, name: &str, text: &str, bits: u32, uid: u32) {
         let path = self.path(name);
-        fs::write(&path, text.replace("$DIR", &self.dir.path().display().to_string())).unwrap();
+        let text = text.replace("$DIR", &self.dir.path().display().to_string());
+        if text.starts_with("#!") {
+            support::programs::script(&path, &text)
+        } else {
+            fs::write(&path, text).unwrap()
+        }
         chown(&path, Some(uid), None).unwrap();
         mode(&path, bits);
     }

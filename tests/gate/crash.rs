@@ -363,8 +363,8 @@ fn rsync_ends_with_its_gate_and_until_then_keeps_the_lock_and_nothing_it_receive
     for number in 0..8 {
         write(&source.join(format!("file{number}")), &vec![b'a' + number; 400_000]);
     }
-    // Slow enough to be met while it runs: about 3 seconds.
-    let slow = Running::start(&mut gate.push_command(&source, &["--bwlimit=1000", "--whole-file"], ""));
+    // Slow enough to be met while it runs, on a busy machine too: about 10 seconds.
+    let slow = Running::start(&mut gate.push_command(&source, &["--bwlimit=320", "--whole-file"], ""));
     support::until("something has arrived", || gate.inside("inprogress/file1").exists());
     let gates = support::processes::of(gate.path(), "snapgate-shell");
     // The gate may have others of its program at work for it. They are below it, and end with it.

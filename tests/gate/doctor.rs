@@ -38,6 +38,9 @@ fn check_is_short_unless_everything_is_asked_for_and_says_the_same_to_programs()
     let row = json["checks"].as_array().unwrap().iter().find(|row| row["check"] == "repositories").unwrap();
     let found = row["found"].as_array().unwrap().iter().find(|item| item["state"] == "wrong").unwrap();
     assert_eq!(found["remedy"], format!("chmod 0700 {}", world.path("store/ck1").display()));
+    world.site("colour: blue\n");
+    let said = world.run(&["check"]).exits(1).stdout;
+    assert!(said.contains("colour") && said.ends_with("\n0 policies can be read, 1 problem; nothing else was looked at\n"), "{said}");
 }
 
 #[test]
@@ -81,11 +84,34 @@ fn what_decides_over_an_account_and_is_in_its_hands_is_told_and_mended() {
 }
 
 #[test]
+fn each_part_of_sshd_s_settings_is_root_s_alone() {
+    if !fs::exists("/etc/ssh/sshd_config.d").unwrap() || !fs::exists("/etc/ssh/sshd_config").unwrap() {
+        return support::skip("this machine has no /etc/ssh/sshd_config.d");
+    }
+    let Some(world) = World::new(&["ck1"]) else { return };
+    let site = fs::read_to_string(world.path("etc/snapgate.yaml")).unwrap();
+    let without: String = site.lines().filter(|line| !line.starts_with("sshd:")).map(|line| format!("{line}\n")).collect();
+    world.put("etc/snapgate.yaml", &without, 0o644, 0);
+    fs::create_dir(world.path("parts")).unwrap();
+    let dir = world.dir.path().display();
+    let done = format!("mount --bind {dir}/sshd_config /etc/ssh/sshd_config && mount --bind {dir}/parts /etc/ssh/sshd_config.d");
+    let hands = |uid: u32| {
+        world.put("parts/60-more.conf", "# nothing\n", 0o644, uid);
+        let said = world.run_after(&done, &["check"]).stdout;
+        said.contains("the account `ck1` can change `/etc/ssh/sshd_config.d/60-more.conf`, which decides what it may do")
+    };
+    assert!(!hands(0) && hands(world.uid("ck1")));
+}
+
+#[test]
 fn a_client_that_never_came_is_told_once_it_had_the_time() {
     let Some(world) = World::new(&["ck1", "ck2"]) else { return };
     world.finds(0, &["the client ck1 has never pushed"]);
     aged(&world, "etc/policies/ck1.yaml", 5);
     world.finds(1, &["ck1.yaml:1: the client ck1 has never pushed; its policy is of "]);
+    world.policy("ck1", "frozen: \"its disk is being replaced\"\n");
+    aged(&world, "etc/policies/ck1.yaml", 5);
+    world.finds(0, &["the client is frozen"]);
     world.policy("ck1", "verbs: [status]\n");
     aged(&world, "etc/policies/ck1.yaml", 5);
     world.finds(0, &[]);

@@ -54,8 +54,8 @@ fn what_systemd_does_not_start_is_told_and_enabled() {
     // It answers as systemd's does; `enable` is remembered.
     let systemctl = "#!/bin/sh\nshow() { echo \"Id=$1\nLoadState=loaded\nActiveState=$2\nUnitFileState=$3\nResult=$4\nExecMainStatus=0\n\"; }\n\
         case \"$*\" in\n*enable*) eval last=\\${$#}; echo \"$last\" >> $DIR/enabled ;;\n*show*)\n\
-        for unit in watch maintain drill check; do\n\
-        if grep -q snapgate-$unit.timer $DIR/enabled || [ $unit != maintain ]; then show snapgate-$unit.timer active enabled success\n\
+        for unit in watch maintain drill check metrics; do\n\
+        if grep -q snapgate-$unit.timer $DIR/enabled || ! echo maintain metrics | grep -qw $unit; then show snapgate-$unit.timer active enabled success\n\
         else show snapgate-$unit.timer inactive disabled success; fi\n\
         show snapgate-$unit.service inactive static $(cat $DIR/result)\ndone\nshow snapgate-watch.path active enabled success ;;\nesac\n";
     world.put("enabled", "", 0o644, 0);
@@ -70,6 +70,14 @@ fn what_systemd_does_not_start_is_told_and_enabled() {
     assert!(said.contains("systemctl enable --now snapgate-maintain.timer") && said.contains("1 problem; "), "{said}");
     let said = world.run_after(&done, &["check", "--fix", "--yes"]).exits(0).stdout;
     assert!(said.contains("    systemctl enable --now snapgate-maintain.timer\n    done"), "{said}");
+    // Only what the site asks for has to run.
+    world.site("metrics: $DIR/snapgate.prom\n");
+    let said = world.run_after(&done, &["check"]).exits(1).stdout;
+    assert!(said.contains("snapgate-metrics.timer is not enabled: Prometheus shows") && said.contains("1 problem; "), "{said}");
+    world.run(&["metrics", "--write"]).exits(0);
+    let said = world.run_after(&done, &["check", "--all"]).exits(1).stdout;
+    assert!(said.contains("`snapgate metrics` ran last at "), "{said}");
+    world.site("");
     world.put("result", "timeout\n", 0o644, 0);
     let said = world.run_after(&done, &["check"]).exits(1).stdout;
     assert!(

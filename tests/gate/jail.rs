@@ -116,7 +116,7 @@ fn where_namespaces_are_required_and_not_to_be_had_rsync_never_starts() {
 #[test]
 fn what_cannot_be_shown_is_refused_with_words_of_its_own() {
     let gate = Gate::with("rsync: $DIR/rsync\n", &format!("{POLICY}hooks: {{ prepare: [/bin/mv, $DIR/rsync, $DIR/away] }}\n"));
-    fs::copy("/usr/bin/rsync", gate.path().join("rsync")).unwrap();
+    support::programs::copy(Path::new("/usr/bin/rsync"), &gate.path().join("rsync"));
     let source = gate.source("data");
     fs::write(source.join("file"), "x").unwrap();
     let ran = gate.push(&source, &[]).exits(78);

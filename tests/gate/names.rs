@@ -85,7 +85,7 @@ fn a_name_in_the_hosts_file_matches_and_another_address_does_not() {
 fn a_getent_of_an_older_c_library_is_asked_in_its_own_words() {
     let policy = from("[host:router.example.net]");
     let Some((gate, wrap)) = gate(NAME_SERVER, &policy, &[]) else { return };
-    fs::copy("/usr/bin/getent", gate.path().join("newer")).unwrap();
+    support::programs::copy(Path::new("/usr/bin/getent"), &gate.path().join("newer"));
     // As one before glibc 2.37, which has no such option, and where no word behind `--` is one.
     gate.write("older", "#!/bin/sh\n[ \"$1\" = -- ] || exit 64\nexec $DIR/newer \"$@\"\n");
     must(Command::new("chmod").arg("755").arg(gate.path().join("older")));

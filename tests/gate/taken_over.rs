@@ -88,7 +88,7 @@ fn capabilities_that_an_account_was_given_do_not_reach_rsync() {
     for push in [PUSH, "rsync --server -logDtpAre.iLsfxCIvu . ."] {
         let gate = taken_over();
         gate.write("config/policies/nobody.yaml", &format!("user: {name}\n{POLICY}{}", policy()));
-        fs::copy(env!("CARGO_BIN_EXE_snapgate-shell"), gate.path().join("snapgate-shell")).unwrap();
+        support::programs::copy(Path::new(env!("CARGO_BIN_EXE_snapgate-shell")), &gate.path().join("snapgate-shell"));
         for (name, mode) in
             [("", 0o755), ("config", 0o755), ("config/policies", 0o755), ("store", 0o1777), ("spool", 0o1777), ("mail", 0o1777)]
                 .into_iter()

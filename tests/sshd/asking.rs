@@ -8,9 +8,19 @@ use support::{ALL_VERBS, Server, Setup, processes, stock, tree, until};
 const PUSH: &str = "rsync --server -logDtpre.iLsfxCIvu --delete . .";
 
 fn quiet(server: &Server, words: &[&str]) -> support::Ran {
+    changing_only(server, words, |_| false)
+}
+
+/// The same for what may change these lines of a listing.
+fn changing_only(server: &Server, words: &[&str], may_change: impl Fn(&str) -> bool) -> support::Ran {
     // What came before may still be mailed.
     until("no watch is at work", || processes::of(server.path(), "snapgate").is_empty());
-    let everything = || [server.config(), server.store().to_owned(), server.path().join("spool")].map(|path| tree::listing(&path));
+    let everything = || {
+        [server.config(), server.store().to_owned(), server.path().join("spool")].map(|path| {
+            let all = tree::listing(&path);
+            all.into_iter().filter(|line| !may_change(line)).collect::<Vec<_>>()
+        })
+    };
     let before = everything();
     let ran = server.snapgate(words);
     assert_eq!(everything(), before, "{words:?} does nothing");
@@ -191,10 +201,12 @@ fn check_finds_policies_that_get_in_each_others_way() {
     let server = Setup::new().client_on(0, "web1", "keys: [$KEY]\n").client_on(0, "db1", "keys: [$KEY]\n").start();
     let key = server.client("web1").fingerprint();
     server.policy("db1", &format!("keys: [{key}]\n"));
-    let ran = quiet(&server, &["check", "--all"]).exits(1);
+    // It makes the index of keys anew, and changes nothing else but the time of the directory.
+    let check = || changing_only(&server, &["check"], |line| line.starts_with("keys.index ") || line.starts_with(' '));
+    let ran = check().exits(1);
     assert!((ran.stdout + &ran.stderr).contains(&key));
     server.policy("db1", "keys: [$KEY]\npath: $DIR/store/web1/inside\n");
-    let ran = quiet(&server, &["check", "--all"]).exits(1);
+    let ran = check().exits(1);
     assert!((ran.stdout + &ran.stderr).contains("is inside the repository"));
 }
 

@@ -121,8 +121,9 @@ fn a_cut_off_push_leaves_a_record_and_history_alone() {
 fn a_second_push_while_one_runs_is_told_to_come_later() {
     let server = Server::start();
     let (web1, repository, source) = (server.client("web1"), server.repository("web1"), server.source("data"));
+    // About ten seconds: on a busy machine a connection takes its time.
     tree::write(&source.join("slow"), tree::noise(1, 300_000));
-    let push = web1.start_push(&source, &["--bwlimit=100"]);
+    let push = web1.start_push(&source, &["--bwlimit=30"]);
     until("the push has begun", || !tree::files(&repository.path.join("inprogress")).is_empty());
     let ran = web1.push(&source, &[]).refused("busy", 75);
     assert!(ran.took < Duration::from_secs(10), "{:?}", ran.took);
@@ -151,8 +152,9 @@ fn the_lock_is_held_until_rsync_is_gone_even_if_the_gate_was_killed() {
     web1.push(&source, &[]).exits(0);
     let before = tree::listing(&repository.path.join("snapshots"));
     tree::write(&linger, "");
+    // About ten seconds: on a busy machine a connection takes its time.
     tree::write(&source.join("slow"), tree::noise(1, 300_000));
-    let push = web1.start_push(&source, &["--bwlimit=100"]);
+    let push = web1.start_push(&source, &["--bwlimit=30"]);
     until("the push has begun", || !tree::files(&repository.path.join("inprogress")).is_empty());
     let gates = processes::of(server.path(), "bin/snapgate-shell");
     assert!(!gates.is_empty());

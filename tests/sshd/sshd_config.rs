@@ -44,6 +44,7 @@ fn the_file_closes_everything_for_the_group_and_nothing_for_others() {
         "allowstreamlocalforwarding no",
         "gatewayports no",
         "exposeauthinfo yes",
+        "authorizedkeysfile /etc/snapgate/keys/%u .ssh/authorized_keys",
         "passwordauthentication no",
         "kbdinteractiveauthentication no",
         "acceptenv SNAPGATE_NOTHING",
@@ -61,8 +62,9 @@ fn a_server_with_the_file_takes_pushes_and_neither_forwards_nor_gives_a_terminal
     if !accounts::is_root() {
         return skip("the group is made by root");
     }
-    // The file as it is, but for the place of the program; what sshd reads after `Match all` is for everybody again.
+    // The file as it is, but for the places of the program and the keys; what sshd reads after `Match all` is for everybody again.
     let ours = fs::read_to_string(OURS).unwrap().replace("/usr/bin/snapgate-shell", "$DIR/bin/snapgate-shell --config $DIR/config");
+    let ours = ours.replace("/etc/snapgate/keys/", "$DIR/keys/");
     let top = format!("AcceptEnv *\n{ours}\nMatch all\n");
     let server = Setup::new().client("web1", "keys: [$KEY]\n").sshd(&top).unforced().start();
     let (web1, source) = (server.client("web1"), server.source("data"));
@@ -89,8 +91,10 @@ fn a_server_with_the_file_takes_pushes_and_neither_forwards_nor_gives_a_terminal
 
 #[test]
 fn the_systemd_units_are_well_formed() {
-    let units =
-        ["snapgate-watch.service", "snapgate-watch.timer", "snapgate-watch.path", "snapgate-maintain.service", "snapgate-maintain.timer"];
+    let units = [
+        "snapgate-watch.service", "snapgate-watch.timer", "snapgate-watch.path", "snapgate-maintain.service", "snapgate-maintain.timer",
+        "snapgate-metrics.service", "snapgate-metrics.timer",
+    ];
     let files = units.map(|unit| format!("{}/packaging/{unit}", env!("CARGO_MANIFEST_DIR")));
     if !std::path::Path::new("/usr/bin/systemd-analyze").exists() {
         return skip("no systemd-analyze here");

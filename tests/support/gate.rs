@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use snapgate::act::record::ledger;
 use tempfile::TempDir;
 
-use crate::programs::{GATE, SNAPGATE};
+use crate::programs::{self, GATE, SNAPGATE};
 use crate::record::Record;
 use crate::run::{Ran, run};
 use crate::{getent, in_memory, is_root, kept, mode, processes, versions};
@@ -56,7 +56,7 @@ impl Gate {
         let server = versions::server().filter(|_| !site.contains("rsync:"));
         let server = server.map(|program| format!("rsync: {}\n", program.display())).unwrap_or_default();
         // An ordinary user could not look at what would not be its own, nor remove it. Tests about owners ask for them.
-        let drop = if is_root() { "" } else { "defaults: { owners: drop }\n" };
+        let drop = if is_root() || site.contains("defaults:") { "" } else { "defaults: { owners: drop }\n" };
         let site = format!("{drop}store: $DIR/store\nspool: $DIR/spool\nsyslog: off\nsshd: off\n{mail}{server}{site}");
         this.write("config/snapgate.yaml", &site);
         let user = kept::keeper().map_or_else(getent::my_name, |keeper| keeper.account.name.clone());
@@ -83,14 +83,18 @@ impl Gate {
     /// Writes a file of the gate's directory.
     pub fn write(&self, name: &str, text: &str) {
         let text = text.replace("$DIR", self.path().to_str().unwrap());
-        fs::write(self.path().join(name), text).unwrap();
+        if text.starts_with("#!") {
+            programs::script(&self.path().join(name), &text)
+        } else {
+            fs::write(self.path().join(name), text).unwrap()
+        }
         // Nothing is secret where the gate is somebody else's.
         mode(&self.path().join(name), if kept::keeper().is_some() { 0o644 } else { 0o600 });
     }
 
     /// Has it be this time for the programs that start from now on. What the kernel stamps files with stays as it is.
     pub fn set_clock(&self, now: DateTime<Utc>) {
-        self.write("config/faked-clock", &(now - Utc::now()).num_seconds().to_string());
+        self.write("config/faked-clock", &(now - Utc::now()).num_milliseconds().to_string());
     }
 
     /// The administrator's program, with this gate's directory and these words.

@@ -2,8 +2,12 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::LazyLock;
+
+use crate::run::must;
 
 /// The administrator's.
 pub const SNAPGATE: Program = Program::Snapgate;
@@ -55,4 +59,19 @@ impl fmt::Display for Program {
 /// The directory of the whole project.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
+}
+
+/// Copies a program. Another process does it: a descriptor open for writing here would be inherited by what some parallel test is
+/// just starting, and until that has become its program nobody could run the copy (ETXTBSY, execve(2)).
+pub fn copy(from: &Path, to: &Path) {
+    must(Command::new("cp").arg(from).arg(to));
+}
+
+/// Writes a script that can be run, in the same way.
+pub fn script(path: &Path, text: &str) {
+    let mut draft = path.to_owned().into_os_string();
+    draft.push(".text");
+    fs::write(&draft, text).unwrap();
+    must(Command::new("install").args(["-m", "0755"]).arg(&draft).arg(path));
+    fs::remove_file(draft).unwrap();
 }

@@ -60,7 +60,8 @@ impl From<Event> for Record {
             Body::Upkeep(..) => panic!("no connection: {body:?}"),
             Body::Unknown(unknown) => panic!("a gate of this version wrote {unknown:?}"),
         };
-        let Connection { result, exit, address, keys, verb, command, reasons, warnings, hooks, passing, newest, jail } = connection;
+        let Connection { result, exit, address, keys, verb, command, reasons, warnings, hooks, passing, newest, jail, local: _ } =
+            connection;
         Self {
             id,
             at,

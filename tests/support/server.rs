@@ -16,7 +16,7 @@ use crate::record::Record;
 use crate::repository::{Repository, read_ledger};
 use crate::run::{Ran, must, run};
 use crate::setup::{ALL_VERBS, Setup};
-use crate::{accounts, answers, free_port, mode, processes, tree, versions};
+use crate::{accounts, answers, free_port, mode, processes, programs, tree, versions};
 
 /// A running backup server.
 pub struct Server {
@@ -268,12 +268,10 @@ impl Drop for Server {
     }
 }
 
-/// Writes a shell script below `dir/hooks`, by another process for the same reason as the program's copy.
+/// Writes a shell script below `dir/hooks`.
 pub fn script(dir: &Path, name: &str, text: &str) -> PathBuf {
     let path = dir.join("hooks").join(name);
-    let source = dir.join("hooks").join(format!("{name}.text"));
-    fs::write(&source, format!("#!/bin/sh\n{text}\n")).unwrap();
-    must(Command::new("install").args(["-m", "0755"]).arg(&source).arg(&path));
+    programs::script(&path, &format!("#!/bin/sh\n{text}\n"));
     path
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::programs::{GATE, SNAPGATE};
+use crate::programs::{self, GATE, SNAPGATE};
 use crate::run::must;
 use crate::server::Server;
 use crate::{accounts, mode};
@@ -96,10 +96,9 @@ impl Setup {
             fs::create_dir(path.join(name)).unwrap();
         }
         for (built, name) in [(SNAPGATE, "bin/snapgate"), (GATE, "bin/snapgate-shell")] {
-            // A link where it can be one. A copy is made by another process: a descriptor open for writing here would be
-            // inherited by some parallel test's child and make the program's exec fail with ETXTBSY.
+            // A link where it can be one.
             if fs::hard_link(built, path.join(name)).is_err() {
-                must(Command::new("cp").arg(built).arg(path.join(name)));
+                programs::copy(built.as_ref(), &path.join(name));
             }
         }
         must(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path.join("host")));

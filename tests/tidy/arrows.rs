@@ -12,10 +12,14 @@ const APART: [&str; 3] = ["act", "gate", "admin"];
 
 /// These arrows: a layer, a room, and the room that it uses. A process closes itself in and is asked for names through the same
 /// children, a repository asks whose ids an account may use, what removes snapshots and what reads them walk as a repository does, whoever needs the time asks the
-/// one clock, `maintain` does what other stories do when it is due, which `status` shows, and the command line starts every story.
-const ARROWS: [(&str, &str, &str); 21] = [
+/// one clock, `maintain` does what other stories do when it is due, which `status` shows, `init` and `add-client` end with a check, what a client has beside
+/// its account is a policy and a repository, and the command line starts every story.
+const ARROWS: [(&str, &str, &str); 29] = [
+    ("act", "accounts", "child"),
     ("act", "arrive", "clock"),
     ("act", "child", "clock"),
+    ("act", "clients", "config"),
+    ("act", "clients", "store"),
     ("act", "history", "store"),
     ("act", "mend", "child"),
     ("act", "names", "child"),
@@ -30,8 +34,13 @@ const ARROWS: [(&str, &str, &str); 21] = [
     ("act", "store", "names"),
     ("gate", "serve", "connection"),
     ("admin", "cli", EVERY),
+    ("admin", "clients", "check"),
     ("admin", "drill", "prune"),
+    ("admin", "init", "check"),
+    ("admin", "log", "prune"),
     ("admin", "maintain", "prune"),
+    ("admin", "metrics", "prune"),
+    ("admin", "metrics", "status"),
     ("admin", "restore", "prune"),
     ("admin", "status", "maintain"),
     ("admin", "status", "prune"),

@@ -5,14 +5,16 @@
 //! outside, and is handed the streams that rsync has made for its remote shell.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Instant;
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::geteuid;
@@ -20,9 +22,11 @@ use rustix::net::RecvFlags;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::fork::forked;
-use super::leader::Leader;
+use super::leader::{Leader, collect};
 use super::orders::{received, say};
-use crate::terms::limits::MAX_COMMAND;
+use crate::decide::push::outcome::exit_code;
+use crate::terms::limits::{GROUP_POLL, MAX_COMMAND, MAX_MESSAGE, REACH_GRACE};
+use crate::terms::text::{os_words, printable};
 
 /// The process that waits. When dropped it is ended.
 #[derive(Debug)]
@@ -72,14 +76,66 @@ fn serve(listener: &UnixListener, program: &Path, words: &[OsString]) -> io::Res
     let mut said = vec![0; length];
     channel.read_exact(&mut said)?;
     let [input, output, errors] = streams.map(Stdio::from);
-    let mut command = Command::new(program);
-    command.args(words).env_clear().env("SSH_ORIGINAL_COMMAND", OsStr::from_bytes(&said)).current_dir("/");
+    let mut command = gate(program, words, &said);
     let mut child = command.stdin(input).stdout(output).stderr(errors).spawn()?;
     // rsync sees the end of a stream when nobody else has it open.
     drop(command);
     let ended = child.wait()?;
     let status = ended.code().unwrap_or_else(|| 128 + ended.signal().unwrap_or_default());
     channel.write_all(&[u8::try_from(status).unwrap_or(u8::MAX)])
+}
+
+/// The gate, with what its rsync says as the client's command and nothing else of ours.
+fn gate(program: &Path, words: &[OsString], said: &[u8]) -> Command {
+    let mut command = Command::new(program);
+    command.args(words).env_clear().env("SSH_ORIGINAL_COMMAND", OsStr::from_bytes(said)).current_dir("/");
+    command
+}
+
+/// As the remote shell of an rsync: becomes such a gate. Returns only where that fails.
+pub fn become_gate(program: &Path, words: &[OsString], command: &[OsString]) -> io::Error {
+    gate(program, words, command.join(OsStr::new(" ")).as_bytes()).exec()
+}
+
+/// The same where it has to `become_them` first, with the one descriptor that it needs. It gets none of
+/// this process's streams but rsync's two: its errors are passed on from here, printable, since they may
+/// go to root's terminal. Returns the exit code.
+///
+/// # Errors
+/// When there is a second thread, or the kernel has no process or pipe for it.
+pub fn gate_as(
+    program: &Path,
+    words: &[OsString],
+    command: &[OsString],
+    become_them: impl FnOnce(RawFd) -> Result<(), String>,
+) -> io::Result<u8> {
+    let (reader, writer) = io::pipe()?;
+    let said = command.join(OsStr::new(" "));
+    let pid = forked(move || match become_them(writer.as_raw_fd()) {
+        Ok(()) => {
+            let error = gate(program, words, said.as_bytes()).stderr(writer).exec();
+            let _ = writeln!(io::stderr(), "snapgate: starting the gate: {}", os_words(&error));
+        }
+        Err(what) => {
+            let _ = writeln!(&writer, "snapgate: becoming the account: {what}");
+        }
+    })?;
+    let lines = thread::spawn(move || {
+        let mut lines = BufReader::new(reader);
+        let mut line = Vec::new();
+        while (&mut lines).take(MAX_MESSAGE as u64).read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            let text = printable(line.strip_suffix(b"\n").unwrap_or(&line));
+            let _ = writeln!(io::stderr(), "{text}");
+            line.clear();
+        }
+    });
+    let ended = collect(pid);
+    // Something that the gate has left behind may keep the pipe open.
+    let begun = Instant::now();
+    while !lines.is_finished() && begun.elapsed() < REACH_GRACE {
+        thread::sleep(GROUP_POLL);
+    }
+    Ok(exit_code(ended?))
 }
 
 /// As the remote shell of an rsync: has its streams and its command handed over, and returns the

@@ -25,6 +25,8 @@ mod shell;
 mod sshd;
 mod system;
 #[cfg(feature = "admin")]
+mod tool;
+#[cfg(feature = "admin")]
 mod upkeep;
 mod version;
 
@@ -54,6 +56,8 @@ pub use rsync::{NotStarted, Standby, Undecided, become_rsync, begin, stand_by};
 pub use shell::become_shell;
 pub use sshd::ask_sshd;
 pub use system::{has_systemd, systemctl, timedatectl};
+#[cfg(feature = "admin")]
+pub use tool::{gate, tool};
 #[cfg(feature = "admin")]
 pub use upkeep::{ONE, upkeep};
 pub use version::version;

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::Patience;
 use super::fork::listen;
@@ -52,22 +53,22 @@ pub fn timedatectl() -> Result<Vec<u8>, String> {
 /// The answer of a program with an emptied environment, if it ends well.
 pub(super) fn answered(mut command: Command, most: usize) -> Result<Vec<u8>, String> {
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir("/").process_group(0).stdin(Stdio::null());
-    match ran(command, most) {
+    match answered_within(command, LOOK_TIMEOUT, most) {
         Ok((Ended::Exit(0), answer)) => Ok(answer),
         Ok((_, answer)) => Err(printable_within(String::from_utf8_lossy(&answer).trim().as_bytes(), SHOWN)),
         Err(error) => Err(error.to_string()),
     }
 }
 
-fn ran(mut command: Command, most: usize) -> io::Result<(Ended, Vec<u8>)> {
+/// How a program ended, and what it said on both of its ways out.
+pub(super) fn answered_within(mut command: Command, limit: Duration, most: usize) -> io::Result<(Ended, Vec<u8>)> {
     let (reader, writer) = io::pipe()?;
     // The answer and the complaint: there is one or the other.
     command.stdout(writer.try_clone()?).stderr(writer);
     let child = Leader::of_child(&command.spawn()?)?;
     // What holds the way out here would be waited for.
     drop(command);
-    let answer = listen(reader, LOOK_TIMEOUT, most);
-    let patience = Patience { limit: LOOK_TIMEOUT, idle: None, until: None, while_read: false, whole: false };
-    let ended = child.wait_within(patience, None, None)?;
+    let answer = listen(reader, limit, most);
+    let ended = child.wait_within(Patience { limit, idle: None, until: None, while_read: false, whole: false }, None, None)?;
     Ok((ended, answer))
 }

@@ -86,8 +86,6 @@ fn broken(program: &Path, what: &str) -> Reason {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
@@ -111,8 +109,7 @@ mod tests {
         // A byte that is not UTF-8: with it the answer would be no text.
         let answers = |before: u64| {
             let script = format!("#!/bin/sh\nprintf 'rsync  version 3.5.0 '; head -c {before} /dev/zero; printf '\\377'\n");
-            fs::write(&program, script).unwrap();
-            fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+            support::programs::script(&program, &script);
             ask(&program).ok()
         };
         assert_eq!(answers(100), None);

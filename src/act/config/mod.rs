@@ -20,7 +20,11 @@ use crate::terms::limits::{MAX_CONFIG_FILE, MAX_POLICIES};
 use crate::terms::text::os_words;
 use crate::terms::{ClientName, Code, Reason};
 
+#[cfg(feature = "admin")]
+pub mod edit;
 pub mod identity;
+#[cfg(feature = "admin")]
+pub mod keyring;
 pub mod zones;
 
 pub use identity::identify;

@@ -137,6 +137,25 @@ pub fn leads_somewhere(settings: &MailSettings) -> bool {
     }
 }
 
+/// A short text in a file, or on standard input (`-`).
+///
+/// # Errors
+/// When it cannot be read, or is longer or no text.
+#[cfg(feature = "admin")]
+pub fn text(path: &Path, most: usize) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let path = if path == Path::new("-") { Path::new("/dev/stdin") } else { path };
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(most as u64 + 1).read_to_string(&mut text)?;
+    if text.len() > most { Err(std::io::Error::other(format!("it has more than {most} bytes"))) } else { Ok(text) }
+}
+
+/// What this machine calls itself.
+#[cfg(feature = "admin")]
+pub fn host_name() -> String {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "localhost".to_owned())
+}
+
 /// The user that this process acts as.
 pub fn running_uid() -> u32 {
     nix::unistd::geteuid().as_raw()

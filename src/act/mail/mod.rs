@@ -147,6 +147,9 @@ fn write(route: &Route, mail: &ComposedMail) -> Result<Message, NotSent> {
         .raw_header(header("X-Snapgate-Events", mail.events.to_string()))
         .header(ContentType::TEXT_PLAIN)
         .envelope(envelope);
+    if let Some(answered) = mail.answers(&route.host) {
+        message = message.in_reply_to(answered.clone()).references(answered);
+    }
     for to in &route.to {
         message = message.to(Mailbox::new(None, to.clone()));
     }

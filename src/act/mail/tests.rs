@@ -32,6 +32,9 @@ fn mail() -> ComposedMail {
         events: 3,
         subject: "[snapgate] web1: refused (window)".to_owned(),
         body: "Tried: é\n.\n..x\nFrom nobody\n".to_owned(),
+        client: None,
+        topic: None,
+        thread: None,
     }
 }
 
@@ -266,12 +269,8 @@ fn a_directory_gets_one_private_file_for_a_mail_however_often_it_is_sent() {
 // ---- sendmail, played by a script
 
 fn script(dir: &Path, text: &str) -> PathBuf {
-    let (draft, path) = (dir.join("draft"), dir.join("sendmail"));
-    std::fs::write(&draft, format!("#!/bin/sh\ncd {}\n{text}\n", dir.display())).unwrap();
-    // Copied by another process: while this one has a program open for writing, a fork in another
-    // test's thread would inherit that and the program could not be run ("text file busy").
-    let copied = std::process::Command::new("install").args(["-m", "755"]).args([&draft, &path]).status().unwrap();
-    assert!(copied.success());
+    let path = dir.join("sendmail");
+    support::programs::script(&path, &format!("#!/bin/sh\ncd {}\n{text}\n", dir.display()));
     path
 }
 

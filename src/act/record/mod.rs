@@ -7,3 +7,5 @@ pub mod ledger;
 pub mod runlog;
 pub mod spool;
 pub mod syslog;
+#[cfg(feature = "admin")]
+pub mod textfile;

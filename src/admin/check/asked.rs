@@ -12,7 +12,7 @@ use crate::act::{child, clock, process};
 use crate::decide::host::login::{self, GATE, Leads, Settings};
 use crate::decide::host::seen::{Need, Seen, Stock, Wanted};
 use crate::decide::policy::{Policy, Site, Sshd};
-use crate::terms::limits::{LOOK_TIMEOUT, MAX_LINKS_SEEN, MAX_SEEN, MAX_SHELL_ANSWER};
+use crate::terms::limits::{LOOK_TIMEOUT, MAX_LINKS_SEEN, MAX_SEEN, MAX_SHELL_ANSWER, MAX_SSHD_FILES};
 use crate::terms::{Account, Login};
 
 /// Precedes the shell's output.
@@ -20,6 +20,9 @@ const BEGINS: &[u8] = b"\n";
 
 /// The settings of the machine's sshd.
 pub(super) const SSHD_SETTINGS: &str = "/etc/ssh/sshd_config";
+
+/// Where the rest of them stands.
+const SSHD_PARTS: &str = "/etc/ssh/sshd_config.d";
 
 /// An account's findings for a policy.
 #[derive(Debug)]
@@ -123,6 +126,10 @@ impl Known {
             Sshd::OfTheMachine => Some(PathBuf::from(SSHD_SETTINGS)),
             Sshd::None => None,
         });
+        if site.sshd == Sshd::OfTheMachine {
+            let parts = std::fs::read_dir(SSHD_PARTS).into_iter().flatten().flatten();
+            all.extend(parts.map(|part| part.path()).take(MAX_SSHD_FILES));
+        }
         all
     }
 

@@ -119,7 +119,8 @@ pub(super) fn never_came(world: &World<'_>) -> Vec<Finding> {
             || stock.is_some_and(|stock| stock.newest.is_some() || stock.cut || stock.unread.is_some());
         // A repository that cannot be looked at is reported, too.
         let is_seen = stock.is_some() || look(&policy.path).is_none();
-        if came || !is_seen || !policy.allows(Verb::Rsync) {
+        // One that is frozen may not come.
+        if came || !is_seen || !policy.allows(Verb::Rsync) || policy.frozen.is_some() {
             return None;
         }
         let since = written(&policy.origins.file)?;

@@ -1,5 +1,6 @@
 //! `snapgate check`, the doctor: everything on this machine that makes backups fail silently. It
-//! changes nothing; `fix` does what a finding has a remedy for, where the administrator agrees.
+//! changes nothing but the index of keys; `fix` does what a finding has a remedy for, where the
+//! administrator agrees.
 //!
 //! A check is a row of [`CHECKS`]. Nothing here may wait for ever: what could hang, a mount or a
 //! program, is looked at by a process with an end. Nothing goes out to the network.
@@ -89,6 +90,8 @@ pub(in crate::admin::check) struct World<'a> {
     site: &'a Site,
     policies: &'a [Policy],
     faults: Vec<Fault>,
+    /// Why the index of keys was not made anew.
+    index: Option<Finding>,
     accounts: BTreeMap<&'a str, Known>,
     /// Errors of sshd.
     unasked: Vec<Finding>,
@@ -136,6 +139,7 @@ pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[Policy]) -> Vec<Part>) -> Chec
             Err(fault) => faults.push(fault),
         }),
     }
+    let index = config::keyring::refreshed(dir, &site);
     let read = policies.len();
     let hung = silent::hung(&site, &mut policies);
     if let Some(found) = silent::all(&site, &hung) {
@@ -148,7 +152,7 @@ pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[Policy]) -> Vec<Part>) -> Chec
     let ask = |policy: &Policy| accounts.get(policy.user.as_str()).and_then(|known| known.ask(policy, &site));
     let asked = policies.iter().map(ask).collect();
     let parts = jail(&site, &policies);
-    let world = World { directory: dir, site: &site, policies: &policies, faults, accounts, unasked, asked, parts, hung };
+    let world = World { directory: dir, site: &site, policies: &policies, faults, index, accounts, unasked, asked, parts, hung };
     let rows = CHECKS.iter().map(|check| {
         let mut row = Row { name: check.name, looks_at: check.looks_at, items: Vec::new() };
         (check.look)(&world, &mut row);
@@ -171,6 +175,7 @@ fn mail(world: &World<'_>, row: &mut Row) {
 fn policies(world: &World<'_>, row: &mut Row) {
     row.items.extend(world.faults.iter().map(Item::from));
     strays(world.directory, row);
+    row.find(&world.index);
     for policy in world.policies {
         row.find(&lint::one(policy));
         row.find(&lint::room(policy, &world.site.min_free));
@@ -236,5 +241,18 @@ fn strays(dir: &Path, row: &mut Row) {
         let help = "a policy is a regular file named after its client, ending in .yaml";
         let origin = Origin { file: stray, line: 0 };
         row.find(&[if hidden { Finding::note(origin, message, help) } else { Finding::wrong(origin, message, help) }]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_check_is_explained() {
+        let texts = [include_str!("../../../docs/administration.md"), include_str!("../help/topics/checks.md")];
+        for Check { name, .. } in CHECKS {
+            assert!(texts.iter().all(|text| text.contains(&format!("| `{name}` | "))), "{name}");
+        }
     }
 }

@@ -10,6 +10,9 @@ use crate::decide::policy::yaml::Fault;
 use crate::terms::Remedy;
 use crate::terms::text::{counted, printable_path};
 
+/// Rows that are about the machine, and no client is the worse for them when it pushes.
+const BESIDE: [&str; 3] = ["rsync", "timers", "clock"];
+
 /// What a row of the table found.
 #[derive(Debug, Clone)]
 pub struct Row {
@@ -155,6 +158,12 @@ impl CheckReport {
         self.of(&[State::Wrong]).map(Item::text).collect()
     }
 
+    /// What may keep clients from pushing: what is wrong but in rows that say nothing of that.
+    pub fn hindrances(&self) -> Vec<String> {
+        let rows = self.rows.iter().filter(|row| !BESIDE.contains(&row.name));
+        rows.flat_map(|row| &row.items).filter(|item| item.state == State::Wrong).map(Item::text).collect()
+    }
+
     /// What a row found besides.
     pub fn notes(&self, row: &str) -> Vec<String> {
         let items = self.rows.iter().filter(|found| found.name == row).flat_map(|row| &row.items);
@@ -192,14 +201,28 @@ impl CheckReport {
     #[must_use]
     pub fn short(&self) -> String {
         let problems: String = self.problems().iter().map(|problem| format!("{problem}\n")).collect();
-        let fine = self.rows.iter().filter(|row| !row.has(State::Wrong)).count();
-        let notes = self.of(&[State::Note, State::Unseen]).count();
         let mend = match self.of(&[State::Wrong]).filter(|item| item.remedy.is_some()).count() {
             0 => String::new(),
             some => format!("\n`snapgate check --fix` offers to mend {some} of these"),
         };
-        let (all, notes) = (self.rows.len(), counted(notes, "note", "notes"));
-        format!("{problems}{}; {fine} of {all} checks found nothing wrong, {notes}: --all shows them{mend}\n", self.summary())
+        format!("{problems}{}{mend}\n", self.ending())
+    }
+
+    /// The summary, and what the checks that found nothing wrong have besides.
+    #[must_use]
+    pub fn ending(&self) -> String {
+        let fine = self.rows.iter().filter(|row| !row.has(State::Wrong)).count();
+        let notes = self.of(&[State::Note, State::Unseen]).count();
+        let (all, summary) = (self.rows.len(), self.summary());
+        match (all, notes) {
+            // What comes first kept it from the rest.
+            (1, _) => format!("{summary}; nothing else was looked at"),
+            (_, 0) => format!("{summary}; {fine} of {all} checks found nothing wrong"),
+            (_, notes) => {
+                let notes = counted(notes, "note", "notes");
+                format!("{summary}; {fine} of {all} checks found nothing wrong, {notes}: `snapgate check --all` shows them")
+            }
+        }
     }
 
     /// Every row with all that it found.

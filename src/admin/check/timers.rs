@@ -30,7 +30,7 @@ pub(super) fn look(world: &World<'_>, row: &mut Row) {
     let known = Known { units: units.as_deref(), cron: &cron, used_since: used.min(), up, now: clock::kernel() };
     let accounts = spool::accounts(&world.site.spool).unwrap_or_default();
     let own = accounts.iter().flatten().find(|spool| spool.uid() == running_uid());
-    for job in &JOBS {
+    for job in JOBS.iter().filter(|job| (job.asked)(world.site)) {
         let ran = own.and_then(|own| own.stamped(Stamp::Ran(job.word)));
         row.find(&timers::job(&origin, job, known, ran));
         if let Some(at) = ran {

@@ -5,8 +5,13 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
+use super::asked::Asked;
+use super::checking::Checking;
+use super::coming::Coming;
+use super::entering::{Import, Keys, Rsh};
+use super::held::Chosen;
 use crate::admin::prune::Until;
 use crate::decide::keep::Span;
 use crate::decide::policy::DEFAULT_CONFIG;
@@ -23,29 +28,15 @@ pub(super) struct Arguments {
     pub(super) order: Order,
 }
 
-/// How to check.
-#[derive(Debug, Args)]
-pub(super) struct Checking {
-    /// Show everything that was looked at, and not only what is wrong
-    #[arg(long)]
-    pub(super) all: bool,
-    /// Offer to mend what only takes a mode, an owner or an enabled unit: shows it, asks, does it
-    #[arg(long, conflicts_with_all = ["json", "tell"])]
-    pub(super) fix: bool,
-    /// Do not ask before mending
-    #[arg(long, requires = "fix")]
-    pub(super) yes: bool,
-    /// Answer in JSON
-    #[arg(long, conflicts_with = "all")]
-    pub(super) json: bool,
-    /// Mail what was not wrong before; a timer or cron runs this
-    #[arg(long)]
-    pub(super) tell: bool,
-}
-
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Order {
+    /// Explain a command, a topic, or a key of the configuration; alone, list them
+    Help {
+        /// What to explain; a key may have `site` or `policy` before it
+        #[arg(value_name = "WORD")]
+        words: Vec<String>,
+    },
     /// Send the mail that waits in the spool; a timer or cron runs this
     Watch {
         /// Send everything now, also what waits to be sent together, but what passes by itself and
@@ -56,9 +47,13 @@ pub(super) enum Order {
         #[arg(long, hide = true)]
         detached: bool,
     },
+    #[command(flatten)]
+    Coming(Coming),
     /// Look for everything that makes backups fail silently: settings, sshd, keys, disks, timers,
     /// mail; exits with 1 when something is wrong
     Check(Checking),
+    /// Say which client a key is, for sshd: AuthorizedKeysCommand /usr/bin/snapgate keys %u %t %k
+    Keys(Keys),
     /// Say whether a connection would be allowed, and why; does nothing
     Explain {
         /// The client
@@ -143,6 +138,12 @@ pub(super) enum Order {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
+    /// Propose policies from a file of keys that let clients in before, such as authorized_keys; changes
+    /// nothing
+    Import(Import),
+    /// Stand in for ssh where an rsync of this machine pushes to it:
+    /// rsync -a -e 'snapgate rsh --client NAME' /data/ x:
+    Rsh(Rsh),
     /// Give a client's repository the ids that its account has now in /etc/subuid and /etc/subgid;
     /// for root
     Remap {
@@ -200,14 +201,26 @@ pub(super) enum Order {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Show in a table how each client stands: its newest snapshot, and what is due
+    /// Show in a table how each client stands: its newest snapshot, how its last connection ended, and
+    /// what is due
     Status {
         /// The client; all of them by default
         client: Option<ClientName>,
+        /// Draw it again every two seconds, until Ctrl-C; at a terminal
+        #[arg(long, conflicts_with = "json")]
+        watch: bool,
         /// Answer in JSON
         #[arg(long)]
         json: bool,
     },
+    /// Show how clients stand, for Prometheus
+    Metrics {
+        /// Write it to the file that the site's `metrics:` names, instead; nothing if it names none
+        #[arg(long)]
+        write: bool,
+    },
+    /// Show what happened: every connection, and what was done on this machine, in order of time
+    Log(Asked),
     /// Remove snapshots; `undelete` brings them back for a while
     Delete {
         /// The client
@@ -380,23 +393,6 @@ pub(super) enum Order {
         /// What to read
         order: OsString,
     },
-}
-
-/// Held snapshots of a client, chosen by hand.
-#[derive(Debug, Args)]
-pub(super) struct Chosen {
-    /// The client
-    #[arg(long, value_name = "NAME")]
-    pub(super) client: ClientName,
-    /// Their names, as `snapgate list` shows them
-    #[arg(required = true)]
-    pub(super) snapshot: Vec<String>,
-    /// Why, for whoever asks later
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-    pub(super) why: String,
-    /// Answer in JSON
-    #[arg(long)]
-    pub(super) json: bool,
 }
 
 /// Whose history, and for whom.

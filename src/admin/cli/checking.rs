@@ -4,23 +4,41 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::act::{inspect, process};
+use clap::Args;
+
+use crate::act::inspect;
 use crate::admin::check::{self, CheckReport, Step};
 use crate::terms::exit;
 
-use super::args::Checking;
-use super::print;
+use super::{forget, print};
+
+/// How to check.
+#[derive(Debug, Args)]
+pub(super) struct Checking {
+    /// Show everything that was looked at, and not only what is wrong
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Offer to mend what only takes a mode, an owner or an enabled unit: shows it, asks, does it
+    #[arg(long, conflicts_with_all = ["json", "tell"])]
+    pub(super) fix: bool,
+    /// Do not ask before mending
+    #[arg(long, requires = "fix")]
+    pub(super) yes: bool,
+    /// Answer in JSON
+    #[arg(long, conflicts_with = "all")]
+    pub(super) json: bool,
+    /// Mail what was not wrong before; a timer or cron runs this
+    #[arg(long)]
+    pub(super) tell: bool,
+}
 
 /// Rounds in which something is mended: what was in the way may have hidden more.
 const ROUNDS: usize = 3;
 
 /// Checks, and does what else is asked for.
 pub(super) fn check(directory: &Path, orders: &Checking) -> ExitCode {
-    // Children become the accounts', which may read their memory.
-    if inspect::running_uid() == 0
-        && let Err(error) = process::forget_environment()
-    {
-        return print(Err((format!("cannot begin without the environment: {error}"), exit::INTERNAL)));
+    if let Some(code) = forget() {
+        return code;
     }
     let mut report = check::run(directory, check::enforced);
     if orders.fix {

@@ -1,8 +1,15 @@
 //! Runs the administrator's command. Only this module prints.
 
 mod args;
+mod asked;
 mod asking;
 mod checking;
+mod coming;
+mod entering;
+mod held;
+mod helping;
+mod manual;
+mod standing;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -10,31 +17,49 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{Command, CommandFactory as _, FromArgMatches as _};
 
 use crate::act::child::{detach, errand};
-use crate::act::{clock, config, process};
+use crate::act::{clock, config, inspect, process};
 use crate::admin::explain::Question;
-use crate::admin::{drill, explain, history, maintain, prune, remap, restore, status, watch};
-use crate::terms::exit;
+use crate::admin::{drill, explain, history, import, keys, maintain, metrics, prune, remap, restore, rsh, states, watch};
+use crate::terms::{build, exit};
 
-use args::{Arguments, Chosen, Order};
+use args::{Arguments, Order};
+use held::Chosen;
+
+/// The command line, for the program itself, and for what makes its manual pages and completions.
+#[must_use]
+pub fn command() -> Command {
+    let more = "`snapgate help` lists topics besides the commands; snapgate(8) is the manual.";
+    manual::added(Arguments::command().long_version(build::FACTS).after_help(more))
+}
 
 /// Runs the program.
 #[must_use]
 pub fn run(words: Vec<OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(words) {
-        Ok(arguments) => arguments,
+    if let Some((directory, asked)) = keys::asked(&words) {
+        return print(keys::keys(directory, asked));
+    }
+    let read = command().try_get_matches_from(words).and_then(|found| Arguments::from_arg_matches(&found));
+    match read {
+        Ok(arguments) => obey(arguments),
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { 0 });
+            ExitCode::from(if error.use_stderr() { exit::USAGE } else { 0 })
         }
-    };
+    }
+}
+
+fn obey(arguments: Arguments) -> ExitCode {
     let directory = arguments.config;
     clock::begin(&directory);
     match arguments.order {
+        Order::Help { words } => print(helping::help(&words)),
         Order::Watch { flush, detached } => watch(&directory, flush, detached),
         Order::Check(orders) => checking::check(&directory, &orders),
+        Order::Keys(entering::Keys { account, kind, key }) => print(keys::keys(&directory, [&account, &kind, &key])),
+        Order::Coming(order) => coming::run(&directory, order),
         Order::Explain { client, from, at, key, command } => {
             let command = command.map(OsString::into_vec).unwrap_or_default();
             print(explain::explain(&directory, &Question { client, from, at, key, command }))
@@ -46,14 +71,15 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
             let quiet = client.is_empty() && !io::stdout().is_terminal() && !json;
             print(drill::drill(&directory, &drill::Orders { clients: client, sample, seed, quiet, json }))
         }
-        // rsync uses standard output of these two.
-        Order::DrillShell { at, command } => match errand::run(&at, command.get(1..).unwrap_or_default()) {
-            Ok(code) => ExitCode::from(code),
-            Err(error) => print(Err((format!("reaching the gate: {error}"), exit::INTERNAL))),
-        },
+        Order::Import(entering::Import { what: _, file, user, write }) => {
+            print(import::import(&directory, &import::Orders { file, user, write }))
+        }
+        Order::DrillShell { at, command } => ended(
+            errand::run(&at, command.get(1..).unwrap_or_default()).map_err(|error| (format!("reaching the gate: {error}"), exit::INTERNAL)),
+        ),
+        Order::Rsh(entering::Rsh { client, command }) => ended(rsh::rsh(&directory, &client, &command)),
         Order::RestoreSender { client, snapshot, path, dry_run, ignored: _ } => {
-            let sent = restore::send(&directory, &restore::Source { client, snapshot, path, dry_run });
-            sent.map_or_else(|what| print(Err(what)), ExitCode::from)
+            ended(restore::send(&directory, &restore::Source { client, snapshot, path, dry_run }))
         }
         Order::Remap { client, dry_run } => print(remap::remap(&directory, &client, dry_run)),
         Order::Prune { client, dry_run, explain, simulate, every, yes_remove_many, json } => {
@@ -63,10 +89,12 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         }
         Order::Maintain { client, jobs, dry_run, json } => {
             let quiet = client.is_empty() && !io::stdout().is_terminal() && !json;
-            print(maintain::maintain(&directory, &maintain::Orders { clients: client, jobs, dry_run, quiet, json }))
+            maintain(&directory, &maintain::Orders { clients: client, jobs, dry_run, quiet, json })
         }
         Order::MaintainOne { client, dry_run } => print(maintain::one(&directory, &client, dry_run)),
-        Order::Status { client, json } => print(status::status(&directory, client.as_ref(), json)),
+        Order::Status { client, watch, json } => standing::status(&directory, client.as_ref(), watch, json),
+        Order::Metrics { write } => print(metrics::metrics(&directory, write)),
+        Order::Log(asked) => standing::log(&directory, asked),
         Order::Delete { client, snapshot, force, dry_run, json } => {
             print(prune::delete(&directory, &client, &snapshot, prune::How { force, dry_run, json }))
         }
@@ -93,6 +121,21 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     }
 }
 
+/// How a command of rsync's has ended: standard output is rsync's.
+fn ended(ran: Result<u8, (String, u8)>) -> ExitCode {
+    ran.map_or_else(|what| print(Err(what)), ExitCode::from)
+}
+
+fn maintain(directory: &Path, orders: &maintain::Orders) -> ExitCode {
+    let code = print(maintain::maintain(directory, orders));
+    // What it has done for all shows there.
+    let is_seen = orders.clients.is_empty() && !orders.dry_run;
+    match if is_seen { metrics::refresh(directory) } else { Ok(()) } {
+        Ok(()) => code,
+        Err(failure) => print(Err(failure)),
+    }
+}
+
 fn watch(directory: &Path, flush: bool, detached: bool) -> ExitCode {
     watch::watchdog();
     process::bound_memory();
@@ -104,14 +147,25 @@ fn watch(directory: &Path, flush: bool, detached: bool) -> ExitCode {
         Ok(site) => site,
         Err(fault) => return print(Err((fault.to_string(), exit::CONFIG))),
     };
+    // A gate's own watch comes with every connection: it sends, and looks for nothing.
+    let looked = if detached { Ok(false) } else { states::look(directory, &site, clock::now()) };
     let report = watch::run(&site, flush);
-    for problem in &report.problems {
+    for problem in looked.as_ref().err().into_iter().chain(&report.problems) {
         let _ = writeln!(io::stderr(), "snapgate: {problem}");
     }
-    let code = if report.problems.is_empty() { 0 } else { exit::BUSY };
+    let code = if report.problems.is_empty() && looked.is_ok() { 0 } else { exit::BUSY };
     // cron mails any output, so an idle pass prints nothing.
     let text = if report == watch::WatchReport::default() { String::new() } else { format!("{report}\n") };
     print(Ok((text, code)))
+}
+
+/// Children of `check` become the accounts', which may read their memory. What came of it, if it went wrong.
+fn forget() -> Option<ExitCode> {
+    if inspect::running_uid() != 0 {
+        return None;
+    }
+    let failed = process::forget_environment().err()?;
+    Some(print(Err((format!("cannot begin without the environment: {failed}"), exit::INTERNAL))))
 }
 
 /// Prints an answer or an error, each with its exit code.
@@ -134,7 +188,6 @@ mod tests {
 
     #[test]
     fn the_arguments_are_consistent() {
-        use clap::CommandFactory as _;
-        Arguments::command().debug_assert();
+        command().debug_assert();
     }
 }

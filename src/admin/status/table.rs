@@ -1,18 +1,20 @@
-//! The table of `snapgate status`. It is the same on a terminal and in a pipe.
+//! The table of `snapgate status`. It is the same on a terminal and in a pipe, but where it is drawn
+//! again and again: there it is cut to the screen.
 
 use comfy_table::{CellAlignment, Table};
 
-use super::Standing;
+use super::{Last, Standing};
 use crate::terms::Bytes;
 
 /// What stands where nothing is known.
 const NOTHING: &str = "-";
 
 /// The columns, and which of them are figures.
-const COLUMNS: [(&str, bool); 9] = [
+const COLUMNS: [(&str, bool); 10] = [
     ("client", false),
     ("newest", false),
     ("age", true),
+    ("last", false),
     ("snapshots", true),
     ("used", true),
     ("quota", true),
@@ -45,13 +47,14 @@ pub(super) fn draw(all: &[Standing]) -> String {
 }
 
 fn row(standing: &Standing) -> [String; COLUMNS.len()] {
-    let Standing { client, newest, age_seconds, snapshots, used_bytes, quota_bytes, held, trash, due, problem } = standing;
+    let Standing { client, newest, age_seconds, last, snapshots, used_bytes, quota_bytes, held, trash, due, problem, .. } = standing;
     let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
     let known = |count: usize| or_nothing(problem.is_none().then(|| count.to_string()));
     [
         client.clone(),
         or_nothing(newest.map(|newest| newest.format("%Y-%m-%d %H:%M").to_string())),
         or_nothing(age_seconds.map(age)),
+        or_nothing(last.as_ref().map(ended)),
         known(*snapshots),
         or_nothing(used_bytes.map(|bytes| Bytes(bytes).to_string())),
         or_nothing(quota_bytes.map(|bytes| Bytes(bytes).to_string())),
@@ -59,6 +62,26 @@ fn row(standing: &Standing) -> [String; COLUMNS.len()] {
         known(*trash),
         if due.is_empty() { NOTHING.to_owned() } else { due.join(", ") },
     ]
+}
+
+/// How a try ended, and why not better.
+fn ended(last: &Last) -> String {
+    last.outcome.to_string() + &last.code.map(|code| format!(" ({code})")).unwrap_or_default()
+}
+
+/// As much of a text as a screen has room for.
+pub(in crate::admin) fn fitted(text: &str, columns: Option<usize>, lines: Option<usize>) -> String {
+    let columns = columns.unwrap_or(usize::MAX);
+    let cut = |line: &str| line.chars().take(columns).collect::<String>();
+    let count = text.lines().count();
+    // The cursor stands below.
+    let room = lines.map_or(count, |lines| lines.saturating_sub(1).max(2));
+    let shown = if count > room { room - 1 } else { count };
+    let mut all: Vec<String> = text.lines().take(shown).map(cut).collect();
+    if count > shown {
+        all.push(cut(&format!("… and {} more lines: make the window larger, or name a client", count - shown)));
+    }
+    all.into_iter().map(|line| line + "\n").collect()
 }
 
 /// How long ago, in the largest unit that is there.

@@ -42,7 +42,7 @@ pub(crate) fn namespaces(origin: &Origin, kernel: Kernel<'_>, needed: bool) -> V
             Some(profiles) if is_loaded(profiles) => {}
             Some(_) => add(
                 "AppArmor gives user namespaces only to programs with a profile, and that of snapgate is not loaded",
-                "install -m 0644 /usr/share/doc/snapgate/apparmor.d/snapgate /etc/apparmor.d/ and apparmor_parser -r \
+                "install -m 0644 /usr/share/snapgate/apparmor.d/snapgate /etc/apparmor.d/ and apparmor_parser -r \
                  /etc/apparmor.d/snapgate",
             ),
             None => {

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::decide::policy::Site;
 use crate::decide::policy::lint::Finding;
 use crate::terms::text::printable_within;
 use crate::terms::{Origin, Remedy};
@@ -21,10 +22,12 @@ pub(crate) struct Job {
     without: &'static str,
     /// Whether backups come to harm without it.
     needed: bool,
+    /// Whether the site asks for it; otherwise nobody misses it.
+    pub asked: fn(&Site) -> bool,
 }
 
 /// All of them, and when the last of them has to have come again.
-pub(crate) const JOBS: [Job; 4] = [
+pub(crate) const JOBS: &[Job] = &[
     Job {
         word: "watch",
         units: &["snapgate-watch.timer", "snapgate-watch.path"],
@@ -32,6 +35,7 @@ pub(crate) const JOBS: [Job; 4] = [
         within: TimeDelta::hours(24),
         without: "mail that could not be sent at once is never sent",
         needed: true,
+        asked: always,
     },
     Job {
         word: "maintain",
@@ -40,6 +44,7 @@ pub(crate) const JOBS: [Job; 4] = [
         within: TimeDelta::hours(48),
         without: "nothing old is removed, and the store fills up",
         needed: true,
+        asked: always,
     },
     Job {
         word: "drill",
@@ -48,6 +53,7 @@ pub(crate) const JOBS: [Job; 4] = [
         within: TimeDelta::days(70),
         without: "nobody tries whether backups can be restored",
         needed: false,
+        asked: always,
     },
     Job {
         word: "check",
@@ -56,8 +62,22 @@ pub(crate) const JOBS: [Job; 4] = [
         within: TimeDelta::days(4),
         without: "nobody is told of what `snapgate check` would find",
         needed: false,
+        asked: always,
+    },
+    Job {
+        word: "metrics",
+        units: &["snapgate-metrics.timer"],
+        service: "snapgate-metrics.service",
+        within: TimeDelta::hours(2),
+        without: "Prometheus shows how clients stood long ago",
+        needed: false,
+        asked: |site| site.metrics.is_some(),
     },
 ];
+
+fn always(_: &Site) -> bool {
+    true
+}
 
 /// What systemd says of a unit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

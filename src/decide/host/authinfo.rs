@@ -38,6 +38,11 @@ fn of_line(line: &[u8]) -> Option<Fingerprint> {
     if method != "publickey" {
         return None;
     }
+    fingerprint(kind, encoded)
+}
+
+/// The fingerprint of a key of this type, as it is written in base64. `None` where it is no such key.
+pub(in crate::decide) fn fingerprint(kind: &str, encoded: &str) -> Option<Fingerprint> {
     let blob = base64::read(encoded)?;
     let plain = plain_key(kind, &blob)?;
     Some(Fingerprint::of_digest(&hmac_sha256::Hash::hash(&plain)))

@@ -111,6 +111,7 @@ const ASK: &str = "ask the administrator of the server";
 #[must_use]
 pub(crate) fn judge(case: Case<'_>) -> Judgement {
     let mut findings = vec![account(case), key(case), origin_address(case), window(case)];
+    findings.extend(frozen(case));
     findings.extend(asked(case));
     let mut reasons = findings.iter().filter_map(|finding| finding.refusal.clone());
     let verdict = match (reasons.next(), case.command) {
@@ -239,6 +240,15 @@ fn window(case: Case<'_>) -> Finding {
         .remedy("if the time was right, widen `when:`")
         .passing()
         .rule(rule))
+}
+
+/// Whether the administrator has it do nothing for now. Whoever is not the client learns nothing of
+/// that: it is asked last of those rules.
+fn frozen(case: Case<'_>) -> Option<Finding> {
+    let says = case.policy.frozen.as_deref()?;
+    let reason = Reason::new(Code::Frozen, says).hint("try again later; nothing is wrong at this end");
+    let detail = format!("the client is frozen: {says}");
+    Some(no(reason.detail(detail).remedy(format!("snapgate thaw {}", case.policy.client)).rule(case.policy.origins.of("frozen"))))
 }
 
 /// The rules on the command: whether it can be read, its verb and its options.

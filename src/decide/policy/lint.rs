@@ -65,6 +65,10 @@ impl std::fmt::Display for Finding {
 pub fn one(policy: &Policy) -> Vec<Finding> {
     let mut found = windows(policy);
     found.extend(sources(policy));
+    found.extend(policy.frozen.is_some().then(|| {
+        let help = format!("snapgate thaw {}", policy.client);
+        Finding::note(policy.origins.of("frozen"), "the client is frozen: nothing of it is backed up", help)
+    }));
     let has = |verb| policy.verbs.contains(&verb);
     if has(Verb::Complete) != has(Verb::Prepare) {
         let (there, missing) = if has(Verb::Complete) { ("complete", "prepare") } else { ("prepare", "complete") };

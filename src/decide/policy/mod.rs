@@ -30,6 +30,7 @@ mod quota;
 mod read;
 mod restore;
 mod site;
+mod told;
 mod values;
 
 pub use anomaly::Current;
@@ -37,6 +38,7 @@ pub use limits::Limits;
 pub use read::{Defaults, POLICY_KEYS, read_policy};
 pub use restore::{Restore, Rules};
 pub use site::{SITE_KEYS, read_site};
+pub use told::{Expect, Told};
 
 /// The default of `rsync:`.
 pub const DEFAULT_RSYNC: &str = "/usr/bin/rsync";
@@ -68,6 +70,8 @@ pub struct Policy {
     pub when: Option<Vec<Window>>,
     /// `timezone:` The zone of `when` and `keep`; default UTC.
     pub timezone: ZoneName,
+    /// `frozen:` Why it may do nothing for now; `None`: it may.
+    pub frozen: Option<String>,
     /// `verbs:` What it may ask for; help is always allowed.
     pub verbs: Vec<Verb>,
     /// `path:` Its repository, absolute; default `<store>/<client>`.
@@ -76,6 +80,8 @@ pub struct Policy {
     pub names: NamePattern,
     /// `report:` Which pushes ask for a job report.
     pub report: Report,
+    /// `expect:` and what goes with it, `alerts_to:`, `reports_to:` and `routes:`.
+    pub told: Told,
     /// `partial_pushes:` What becomes of a push that is not the whole snapshot.
     pub partial_pushes: PartialPushes,
     /// `owners:` Whether owners and groups are kept by an account that is not root.
@@ -120,11 +126,19 @@ impl Policy {
             keys: None,
             from: None,
             when: None,
+            frozen: None,
             verbs: vec![Verb::Restore],
             limits,
             restore: Restore { uncounted: true, ..Restore::default() },
             ..self
         }
+    }
+
+    /// The rules where somebody on this machine pushes to it: there is no key, and whoever runs it is
+    /// the account, or root.
+    #[must_use]
+    pub fn for_this_machine(self) -> Self {
+        Self { keys: None, restore: Restore { keys: None, ..self.restore }, ..self }
     }
 
     /// Whether the client may ask for it.
@@ -283,6 +297,8 @@ pub struct Site {
     pub min_free: MinFree,
     /// `mail:` How mail leaves.
     pub mail: MailSettings,
+    /// `metrics:` The file for Prometheus' node exporter, if there is to be one.
+    pub metrics: Option<PathBuf>,
     /// `logs: keep:` For how long logs and the like are kept.
     pub logs_keep: Span,
     /// `defaults:` What policies say where they say nothing themselves.

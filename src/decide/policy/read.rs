@@ -20,7 +20,8 @@ use super::limits::ShareKeys;
 use super::options::OptionKeys;
 use super::quota::QuotaKeys;
 use super::restore::RestoreKeys;
-use super::values::{Absolute, AccountName, HookTime, Idle, Push};
+use super::told::{Expect, RouteKeys, Said};
+use super::values::{Absolute, AccountName, Frozen, HookTime, Idle, MailAddress, Push};
 use super::{Hooks, KeepOwners, Origins, PartialPushes, Policy, Report, Site, Source, WhenFull, origins};
 
 /// What the site's `defaults:` say.
@@ -39,6 +40,11 @@ impl Defaults {
     /// Those that may only restore.
     pub fn restoring(&self) -> &[Fingerprint] {
         self.keys.restore.as_ref().map(RestoreKeys::keys).unwrap_or_default()
+    }
+
+    /// The `timezone:` of policies that have none.
+    pub fn timezone(&self) -> Option<&ZoneName> {
+        self.keys.timezone.as_ref()
     }
 
     /// The `user:` of policies that have none.
@@ -69,6 +75,9 @@ keys! {
         /// The time zone of `when:` and `keep:`. Everything else is in UTC: the names of snapshots,
         /// mails and logs.
         timezone: ZoneName as Text<_> = Value("UTC"), "Europe/Madrid";
+        /// Lets the client do nothing for a while (code `frozen`, exit 75), and is the text that it
+        /// reads. `snapgate freeze` writes it, `snapgate thaw` removes it.
+        frozen: Frozen as Text<_> = Words("it may come"), "\"the disks are being replaced; pushes go on tomorrow\"";
         /// What the client may ask for. Every client may ask for `help`. A transaction takes both
         /// `prepare` and `complete`.
         verbs: Vec<Verb> as Texts<_> = Value("[rsync, status]"), "[prepare, rsync, complete, abort]";
@@ -80,6 +89,25 @@ keys! {
         /// Which pushes a report is mailed about, to the site's `reports_to:`. What went wrong is
         /// mailed to its `to:` whatever this says.
         report: Report as Text<_> = Value("problems"), "always";
+        /// Who gets the client's reports, instead of the site's `reports_to:`.
+        reports_to: Vec<MailAddress> as Texts<_> = Words("the site's `reports_to:`"), "[jane@example.org]";
+        /// Who gets the client's alerts, instead of the site's `to:`. A mail about several clients
+        /// goes to the site's `to:`.
+        alerts_to: Vec<MailAddress> as Texts<_> = Words("the site's `to:`"), "[ops@example.org, jane@example.org]";
+        /// Who gets some of these alerts instead, by what they are about.
+        routes: RouteKeys as TableOf<_> = Below, "{ held: [security@example.org], missed: [jane@example.org] }";
+        /// When you are told that no snapshot has come: so long after the last one. `learn` goes by
+        /// the client's own rhythm, as soon as it has made ten snapshots: by when it came in the
+        /// last five weeks, on the same days and at the same hours, and by how late it was then. So
+        /// nights and weekends are no silence where they never were any. `off` never misses it. See
+        /// "Being told" in `docs/administration.md`.
+        expect: Expect as Text<_> = Value("learn"), "24h";
+        /// How much later a snapshot may be than expected. No hour outside of `when:` makes it late:
+        /// where the next window opens later, it is expected then.
+        grace: Span as Text<_> = Words("a quarter of `expect:`, from 1h to 1d; where it is learned, at least 2h, and as late as the client was before"), "6h";
+        /// Whether the machine travels. It is not missed while it is away for less than 30 days, but
+        /// when it comes back and no snapshot comes of it.
+        laptop: bool as Truth = Value("false"), "true";
         /// What becomes of a push that has a part of the client's data alone: one into a place
         /// (`backup:etc/`), or of a few files (`--files-from`, filters). See "Pushes of a part".
         partial_pushes: PartialPushes as Text<_> = Value("publish"), "merge";
@@ -224,11 +252,6 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
     let TableOf(own): TableOf<PolicyKeys> = yaml::read(file, bytes)?;
     let text = yaml::text_of(file, bytes)?;
     spelled(file, text, &own)?;
-    let mut places = origins::keys(file, text, None);
-    let inherited = site.defaults.origins.iter().filter(|(key, _)| !places.iter().any(|(own, _)| own == key)).cloned();
-    let inherited: Vec<_> = inherited.collect();
-    places.extend(inherited);
-
     // Destructured, so that the compiler demands a use for each new key.
     let PolicyKeys {
         user,
@@ -236,10 +259,17 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         from,
         when,
         timezone,
+        frozen,
         verbs,
         path,
         snapshots,
         report,
+        reports_to,
+        alerts_to,
+        routes,
+        expect,
+        grace,
+        laptop,
         partial_pushes,
         owners,
         hooks,
@@ -257,10 +287,8 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         require_mount,
         options,
     } = own.over(site.defaults.keys.clone());
-    let HookKeys { prepare, complete } = hooks.unwrap_or_default();
     let LimitKeys { idle, push, hook } = time_limits.unwrap_or_default();
     let names = snapshots.and_then(|SnapshotKeys { name }| name).unwrap_or_default();
-    let keep = kept(keep, min_snapshots, keep_within, &names);
     Ok(Policy {
         client: client.clone(),
         user: user.map_or_else(|| client.as_str().to_owned(), |AccountName(name)| name),
@@ -268,17 +296,16 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         from,
         when: when.map(windows),
         timezone: timezone.unwrap_or_else(ZoneName::utc),
+        frozen: frozen.map(|Frozen(text)| text),
         verbs: verbs.unwrap_or_else(Verb::by_default),
         path: path.map_or_else(|| site.store.join(client.as_str()), |Absolute(path)| path),
+        keep: kept(keep, min_snapshots, keep_within, &names),
         names,
         report: report.unwrap_or(Report::Problems),
+        told: Said { expect, grace, laptop, reports_to, alerts_to, routes }.told(),
         partial_pushes: partial_pushes.unwrap_or(PartialPushes::Publish),
         owners,
-        hooks: Hooks {
-            prepare: prepare.unwrap_or_default(),
-            complete: complete.unwrap_or_default(),
-            time_limit: hook.map_or(DEFAULT_HOOK, |HookTime(time)| time),
-        },
+        hooks: run(hooks.unwrap_or_default(), hook),
         idle: idle.map_or(DEFAULT_IDLE, |Idle(time)| time),
         deadline: push.map_or(DEFAULT_PUSH, |Push(time)| time),
         limits: limits.unwrap_or_default().limits(),
@@ -287,12 +314,29 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         restore: restore.unwrap_or_default().restore(),
         quota: quota.unwrap_or_default().quota(),
         when_full: when_full.unwrap_or(WhenFull::Refuse),
-        keep,
         trash_grace: trash_grace.unwrap_or(DEFAULT_GRACE),
         anomaly: anomaly::limits(anomaly),
         drill: drill.unwrap_or_default(),
-        origins: Origins { file: file.to_path_buf(), keys: places },
+        origins: Origins { file: file.to_path_buf(), keys: places(file, text, site) },
     })
+}
+
+/// Where each key stands, those of the defaults too.
+fn places(file: &Path, text: &str, site: &Site) -> Vec<(String, Origin)> {
+    let mut places = origins::keys(file, text, None);
+    let inherited = site.defaults.origins.iter().filter(|(key, _)| !places.iter().any(|(own, _)| own == key)).cloned();
+    let inherited: Vec<_> = inherited.collect();
+    places.extend(inherited);
+    places
+}
+
+fn run(hooks: HookKeys, time: Option<HookTime>) -> Hooks {
+    let HookKeys { prepare, complete } = hooks;
+    Hooks {
+        prepare: prepare.unwrap_or_default(),
+        complete: complete.unwrap_or_default(),
+        time_limit: time.map_or(DEFAULT_HOOK, |HookTime(time)| time),
+    }
 }
 
 /// Files are searched for a key or an account before they are parsed, so both must be written

@@ -9,7 +9,7 @@ use crate::terms::limits::DEFAULT_ALL_SESSIONS;
 use super::limits::AllSessions;
 use super::quota::FreeKeys;
 use super::read::{Defaults, PolicyKeys};
-use super::values::{Absolute, AbsoluteOrOff, MailAddress};
+use super::values::{Absolute, AbsoluteOrOff, MailAddress, Textfile};
 use super::{
     DEFAULT_RSYNC, DEFAULT_SFTP_SERVER, DEFAULT_SPOOL, DEFAULT_SYSLOG, MailSettings, Namespaces, Origins, Site, Sshd, Switch, Transport,
     origins,
@@ -110,6 +110,10 @@ keys! {
         /// mails that no server accepted, and ledgers. A ledger is set aside and packed each month,
         /// and read like the new one.
         logs: LogKeys as TableOf<_> = Below, "{ keep: 1y }";
+        /// A file of metrics for Prometheus' node exporter, whose option
+        /// `--collector.textfile.directory` names its directory. That has to be root's alone. `snapgate
+        /// metrics` shows what is in it.
+        metrics: Textfile as Text<_> = Words("none"), "/var/lib/prometheus/node-exporter/snapgate.prom";
         /// Any keys of a policy, for every policy that does not say them itself. A policy's key
         /// replaces the same one here whole: the tables of both are never merged.
         defaults: PolicyKeys as TableOf<_> = Words("none"), "{ report: always, timezone: Europe/Madrid }";
@@ -124,8 +128,22 @@ pub const SITE_KEYS: &[Row] = SiteKeys::ROWS;
 
 /// Reads the site file.
 pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
-    let TableOf(SiteKeys { store, rsync, sftp_server, spool, syslog, sshd, jail, namespaces, sessions, min_free, mail, logs, defaults }) =
-        yaml::read(file, bytes)?;
+    let TableOf(SiteKeys {
+        store,
+        rsync,
+        sftp_server,
+        spool,
+        syslog,
+        sshd,
+        jail,
+        namespaces,
+        sessions,
+        min_free,
+        mail,
+        logs,
+        metrics,
+        defaults,
+    }) = yaml::read(file, bytes)?;
     let text = yaml::text_of(file, bytes)?;
     let Some(Absolute(store)) = store else {
         return Err(Fault::whole(file, "the key `store` is missing", "add store: and the directory of the repositories"));
@@ -148,6 +166,7 @@ pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
         sessions: sessions.map_or(DEFAULT_ALL_SESSIONS, |AllSessions(sessions)| sessions),
         min_free: min_free.unwrap_or_default().min_free(),
         mail: mail.unwrap_or_default().settings(),
+        metrics: metrics.map(|Textfile(path)| path),
         logs_keep: logs.and_then(|logs| logs.keep).unwrap_or(DEFAULT_LOGS),
         origins: Origins { file: file.to_path_buf(), keys: origins::keys(file, text, None) },
         defaults: Defaults { keys: defaults.unwrap_or_default(), origins: origins::keys(file, text, Some("defaults")) },

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use crate::decide::policy::window::{Days, Hours};
 use crate::decide::policy::yaml::{Word, Wrong};
-use crate::terms::limits::{HOOK_LIMIT, IDLE_LIMIT, MAX_ACCOUNT_NAME, MAX_HOST_NAME, MAX_MAIL_ADDRESS, MAX_QUOTED, PUSH_LIMIT};
+use crate::terms::limits::{HOOK_LIMIT, IDLE_LIMIT, MAX_ACCOUNT_NAME, MAX_FROZEN, MAX_HOST_NAME, MAX_MAIL_ADDRESS, MAX_QUOTED, PUSH_LIMIT};
 use crate::terms::peer::is_of_a_link;
 use crate::terms::text::{printable, still_printable};
 use crate::terms::word::nearest;
@@ -133,6 +133,25 @@ impl Word for NamePattern {
     }
 }
 
+/// What a frozen client reads: one line.
+#[derive(Debug, Clone)]
+pub(super) struct Frozen(pub String);
+
+impl Word for Frozen {
+    const WHAT: &'static str = "a text of one line";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        let is_printable = still_printable(text, usize::MAX) == text;
+        if text.trim().is_empty() || !is_printable || text.len() > MAX_FROZEN {
+            return Err(Wrong::new(
+                format!("{} is no text for a client", quoted(text)),
+                format!("write one line of at most {MAX_FROZEN} bytes that can be printed"),
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
 /// An absolute path without `..`.
 #[derive(Debug, Clone)]
 pub(super) struct Absolute(pub PathBuf);
@@ -152,6 +171,22 @@ impl Word for Absolute {
             return Err(Wrong::new("the root directory cannot be meant here", "name a directory or file below it"));
         }
         Ok(Self(path.components().collect()))
+    }
+}
+
+/// A file that Prometheus' node exporter reads.
+#[derive(Debug, Clone)]
+pub(super) struct Textfile(pub PathBuf);
+
+impl Word for Textfile {
+    const WHAT: &'static str = "an absolute path that ends in .prom";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        let Absolute(path) = Absolute::read(text)?;
+        if path.extension().is_none_or(|end| end != "prom") {
+            return Err(Wrong::new(format!("{} does not end in .prom", quoted(text)), "the node exporter reads no other files"));
+        }
+        Ok(Self(path))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which mail a connection asks for, and whether what went wrong passes by itself.
 
 use crate::decide::policy::Report;
-use crate::terms::{Connection, Mail, Outcome};
+use crate::terms::{Code, Connection, Mail, Outcome};
 
 /// Whether everything that went wrong passes by itself. `partial`: rsync left something out.
 /// `put_right`: how many warnings are about something already repaired. `lasting`: something else
@@ -22,7 +22,10 @@ pub fn passes(connection: &Connection, partial: bool, put_right: usize, lasting:
 /// came to nothing, of a snapshot that is not whole and of a hook that failed, whatever it says.
 /// `apart` is whether others get the reports.
 pub fn mail(connection: &Connection, partial: bool, report: Report, apart: bool) -> Mail {
+    let is_frozen = !connection.reasons.is_empty() && connection.reasons.iter().all(|reason| reason.code == Code::Frozen);
     match connection.result {
+        // Whoever has frozen it knows.
+        Outcome::Refused if is_frozen => Mail::None,
         Outcome::Refused | Outcome::Failed | Outcome::Unpublished => Mail::Alert,
         Outcome::Busy | Outcome::Added => Mail::None,
         // A window that was too short is no fault: one mail a day, like a report.
@@ -60,7 +63,7 @@ pub fn alerting(mail: Mail, apart: bool) -> Mail {
 mod tests {
     use super::*;
     use crate::decide::speak::message::samples::{self, connection, with};
-    use crate::terms::{Code, Event, Reason};
+    use crate::terms::{Event, Reason};
 
     const EACH: [Report; 3] = [Report::Always, Report::Problems, Report::Never];
 
@@ -112,6 +115,15 @@ mod tests {
         assert!(passes(&stopped, 0, false));
         let record = with(stopped, |on| on.passing = true);
         assert_eq!(mails(&record, true), [Mail::Report, Mail::Alert, Mail::None]);
+    }
+
+    #[test]
+    fn nobody_is_mailed_about_a_client_that_somebody_has_frozen() {
+        let frozen = Reason::new(Code::Frozen, "new disks");
+        let because = |reasons| with(samples::refusal(), |on| on.reasons = reasons);
+        assert_eq!(mails(&because(vec![frozen.clone()]), true), [Mail::None; 3]);
+        let also = because(vec![Reason::new(Code::Key, "this key is not allowed"), frozen]);
+        assert_eq!(mails(&also, true), [Mail::Alert; 3], "that is something else");
     }
 
     #[test]

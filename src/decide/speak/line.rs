@@ -51,6 +51,7 @@ fn visit_fields(line: &mut String, event: &Event, visit: Visit<'_>) {
     field(line, "client", &event.client);
     field(line, "account", [&event.account]);
     field(line, "from", &visit.address);
+    field(line, "local", visit.local.then_some("yes"));
     field(line, "key", &visit.keys);
     field(line, "verb", visit.verb);
     field(line, "exit", [visit.exit]);

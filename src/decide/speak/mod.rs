@@ -9,6 +9,14 @@ pub mod asked;
 pub mod hook;
 pub mod line;
 #[cfg(feature = "admin")]
+pub mod log;
+#[cfg(feature = "admin")]
 pub mod message;
 #[cfg(feature = "admin")]
+pub mod metrics;
+#[cfg(feature = "admin")]
 pub mod post;
+#[cfg(feature = "admin")]
+pub mod rhythm;
+#[cfg(feature = "admin")]
+pub mod states;

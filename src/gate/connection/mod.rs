@@ -10,6 +10,7 @@ mod record;
 mod sandbox;
 
 use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
@@ -29,7 +30,7 @@ use crate::decide::policy::{Policy, Site};
 use crate::decide::rsync::command::{self, Begins, Command};
 use crate::terms::limits::MAX_END;
 use crate::terms::{
-    Administrator, ClientName, Code, CommandSource, FailedHook, Jail, Note, Owners, Reason, RepositoryState, Request, Verb,
+    Administrator, By, ClientName, Code, CommandSource, FailedHook, Jail, Note, Owners, Peer, Reason, RepositoryState, Request, Verb,
 };
 
 pub(crate) use self::end::End;
@@ -68,13 +69,13 @@ enum Place {
 }
 
 /// Serves the connection that sshd started this process for. `named` is the client of a
-/// `command="…"` line; with `drill` the administrator asks in its place. `perform` does what was
+/// `command="…"` line; `by` says who else may have started it. `perform` does what was
 /// allowed; it gets the process that waits to become rsync, if there is one.
 pub(super) fn serve(
     directory: &Path,
     named: Option<ClientName>,
     source: CommandSource,
-    drill: bool,
+    by: By,
     perform: impl FnOnce(&Connection<'_>, &Permit, Option<Standby>) -> Result<End, Reason>,
 ) -> Answer {
     process::close_inherited();
@@ -88,9 +89,11 @@ pub(super) fn serve(
     let inherited = process::limit();
     let command = command::parse(&said);
     let waiting = waiting.filter(|_| matches!(command, Ok(Command::Push(_) | Command::Restore(_))));
+    let local = by == By::Rsh && !intake::is_by_sshd();
     let request = intake::request(names::running(), named, said);
+    let request = if local { Request { address: Some(Peer::from(IpAddr::V4(Ipv4Addr::LOCALHOST))), ..request } } else { request };
     let id = record::id(&request);
-    let arrival = Arrival { directory, request: &request, id: &id, verb: command.as_ref().ok().map(Command::verb) };
+    let arrival = Arrival { directory, request: &request, id: &id, verb: command.as_ref().ok().map(Command::verb), local };
 
     let site = match config::load_site(directory) {
         Ok(site) => site,
@@ -102,13 +105,17 @@ pub(super) fn serve(
         Ok(policy) => policy,
         Err(reason) => return arrival.answer(&site, None, ending(End::refused(Denial::unidentified(reason, command)))),
     };
-    if drill && intake::is_by_sshd() {
+    if by != By::Sshd && intake::is_by_sshd() {
         // Whoever it is, the policy's rules hold for it.
-        let reason = Reason::of_the_server(Code::Config, "`--drill` stands in what sshd runs");
-        let reason = reason.remedy("remove it from `ForceCommand` or `command=`: it is for `snapgate drill` alone");
+        let reason = Reason::of_the_server(Code::Config, "`--drill` or `--local` stands in what sshd runs");
+        let reason = reason.remedy("remove it from `ForceCommand` or `command=`: it is for `snapgate` alone");
         return arrival.answer(&site, Some(&policy), ending(End::refused(Denial::because(reason))));
     }
-    let policy = if drill { policy.for_drill() } else { policy };
+    let policy = match by {
+        By::Sshd => policy,
+        By::Drill => policy.for_drill(),
+        By::Rsh => policy.for_this_machine(),
+    };
     // Held until this process ends.
     let (_slots, notes) = match slots(&site, &policy, &request, arrival.verb) {
         Ok(taken) => taken,

@@ -35,6 +35,8 @@ pub(super) struct Arrival<'a> {
     pub(super) request: &'a Request,
     pub(super) id: &'a str,
     pub(super) verb: Option<Verb>,
+    /// Whether it comes from this machine, and not by way of sshd.
+    pub(super) local: bool,
 }
 
 impl Arrival<'_> {
@@ -194,7 +196,7 @@ fn event(policy: Option<&Policy>, arrival: Arrival<'_>, mail: Mail, body: Body) 
 
 /// What is recorded of the connection itself.
 fn came(arrival: Arrival<'_>, ending: &Ending) -> terms::Connection {
-    let Arrival { request, verb, .. } = arrival;
+    let Arrival { request, verb, local, .. } = arrival;
     let Ending { end, jail, hooks } = ending;
     let command = match &request.original {
         Original::Command(bytes) if end.input.is_empty() => printable(bytes),
@@ -214,6 +216,7 @@ fn came(arrival: Arrival<'_>, ending: &Ending) -> terms::Connection {
         warnings: end.warnings.clone(),
         hooks: hooks.clone(),
         passing: false,
+        local,
         newest: None,
         jail: *jail,
     }

@@ -88,6 +88,9 @@ pub struct Connection {
     /// The peer's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Peer>,
+    /// Whether it came from this machine by `snapgate rsh`, and not by way of sshd.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub local: bool,
     /// The keys that were used to log in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<Fingerprint>,

@@ -2,43 +2,34 @@
 
 mod anomaly;
 mod check;
+mod clients;
+mod command;
 mod history;
+mod keys;
 mod mail;
 mod past;
 mod snapshots;
 mod space;
 mod time;
+mod told;
 
 use std::time::Duration;
 
 pub use anomaly::*;
 pub use check::*;
+pub use clients::*;
+pub use command::*;
 pub use history::*;
+pub use keys::*;
 pub use mail::*;
 pub use past::*;
 pub use snapshots::*;
 pub use space::*;
 pub use time::*;
+pub use told::*;
 
 /// Bytes of a client's name: it is a file name and stands in a mail's subject.
 pub const MAX_CLIENT_NAME: usize = 64;
-
-/// Bytes of `SSH_ORIGINAL_COMMAND`. The longest real rsync command in the captures has under 300;
-/// the kernel allows 128 KiB (`MAX_ARG_STRLEN`).
-pub const MAX_COMMAND: usize = 16 * 1024;
-
-/// Words of a command. Every option of rsync at once stays under this.
-pub const MAX_WORDS: usize = 256;
-
-/// Bytes of the block that `-s` (`--secluded-args`) sends. Every option of rsync and the longest
-/// place fit; each byte costs a system call.
-pub const MAX_SECLUDED: usize = 4 * 1024;
-
-/// Words of that block behind the name; see [`MAX_WORDS`].
-pub const MAX_SECLUDED_WORDS: usize = 256;
-
-/// Time for the whole block. A client sends it at once, so this is for its line.
-pub const SECLUDED_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of foreign text in one line of a log, mail or answer: as much as anybody reads.
 pub const MAX_QUOTED: usize = 512;

@@ -62,7 +62,7 @@ fn nor_does_it_for_an_ordinary_account() {
         must(Command::new("chown").args(["-R", "65534:65534"]).arg(dir.join("store")).arg(dir.join("outside")));
         let policy = fs::read_to_string(dir.join("config/policies/web1.yaml")).unwrap();
         scene.gate.write("config/policies/web1.yaml", &policy.replace("user: root", "user: nobody"));
-        fs::copy(env!("CARGO_BIN_EXE_snapgate-shell"), dir.join("snapgate-shell")).unwrap();
+        support::programs::copy(Path::new(env!("CARGO_BIN_EXE_snapgate-shell")), &dir.join("snapgate-shell"));
         let modes = [("", 0o755), ("config", 0o755), ("config/policies", 0o755), ("spool", 0o1777), ("mail", 0o1777), ("taken", 0o755)];
         let files = [("config/snapgate.yaml", 0o644), ("config/policies/web1.yaml", 0o644), ("snapgate-shell", 0o755), ("store", 0o755)];
         for (name, mode) in modes.into_iter().chain(files) {

@@ -87,11 +87,14 @@ fn one_broken_policy_or_repository_never_stops_the_others_and_a_person_gets_one_
         says(&gate, &["maintain"]).exits(1);
         gate.flush();
     }
-    assert_eq!(gate.mails().len(), before, "{:#?}", gate.mails());
+    // That nothing is known of a client lasts, and is a state, which `watch` tells of once.
+    let of_maintain = || gate.mails().into_iter().filter(|mail| !mail.contains("State:")).count();
+    assert_eq!(of_maintain(), before, "{:#?}", gate.mails());
+    assert!(gate.mails().len() <= before + 2, "{:#?}", gate.mails());
     gate.set_clock(Utc::now() + TimeDelta::hours(30));
     says(&gate, &["maintain"]).exits(1);
     gate.flush();
-    assert!(gate.mails().len() > before);
+    assert!(of_maintain() > before);
     // What cannot stand in a client's ledger stands in the spool's.
     let events = ledger::read(&gate.spool().join("ledger.jsonl"));
     assert!(events.iter().all(|event| event.kind() == "maintain" && event.mail == Mail::Alert) && events.len() > 10, "{}", events.len());

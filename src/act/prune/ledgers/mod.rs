@@ -6,6 +6,10 @@
 //! with the last lines of the old one: who has just written there looks for its own line. Nothing
 //! is removed before it stands elsewhere, and what stands in two places is read once.
 
+mod follow;
+mod log;
+mod since;
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
@@ -30,6 +34,9 @@ use crate::act::store::disk::found;
 use crate::act::store::tree::{c_string, each, open_at, stat};
 use crate::terms::limits::{LEDGER_OVERLAP, LEDGER_PIECE, MAX_EVENT, MAX_LEDGER_TAIL, MAX_OLD_LEDGER, MAX_OLD_LEDGERS, MAX_UNRECORDED};
 use crate::terms::{Event, Reason};
+
+pub use follow::Follower;
+pub use log::{Lines, Piece, Place};
 
 /// The ledger that is written to.
 const LEDGER: &str = "ledger.jsonl";

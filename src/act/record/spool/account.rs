@@ -3,6 +3,7 @@
 //! What cannot be listed or done durably is an error, and so is a file that no gate or watch wrote.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -17,6 +18,9 @@ use crate::terms::{ComposedMail, Event};
 
 /// The file of counts.
 const STATE: &str = "state.json";
+
+/// The file of states that last, in the spool of whoever looks for them.
+const STATES: &str = "states.json";
 
 /// An account that has a directory in the spool, or what stands there instead.
 pub type Account = Result<AccountSpool, SpoolError>;
@@ -48,6 +52,21 @@ pub fn accounts(dir: &Path) -> Result<Vec<Account>, SpoolError> {
         }
     }
     Ok(found)
+}
+
+/// The directory of the account that runs this, which is there.
+///
+/// # Errors
+/// When it is not, or is not what a gate makes.
+pub fn own(dir: &Path) -> Result<AccountSpool, SpoolError> {
+    AccountSpool::open(&Inside::pass_through(dir)?, geteuid())
+}
+
+/// When root last looked for states, in seconds since the epoch; `None` where it never did. Nobody
+/// else may look into root's directory, but when it was written to can be seen.
+pub fn root_looked(dir: &Path) -> Option<i64> {
+    let found = std::fs::symlink_metadata(dir.join("0")).ok()?;
+    (found.is_dir() && found.uid() == 0).then(|| found.mtime())
 }
 
 /// One account's directory.
@@ -128,6 +147,27 @@ impl AccountSpool {
     /// When it cannot be written; then the old one stands.
     pub fn save_state(&self, json: &[u8]) -> Result<(), SpoolError> {
         self.home.replace(&self.tmp, STATE, json)
+    }
+
+    /// The file of states, as it stands; `None` where there is none.
+    ///
+    /// # Errors
+    /// When it is not a file of the account within its limit.
+    pub fn states(&self) -> Result<Option<Vec<u8>>, SpoolError> {
+        self.home.read(STATES, MAX_STATE)
+    }
+
+    /// Replaces the file of states.
+    ///
+    /// # Errors
+    /// When it cannot be written; then the old one stands.
+    pub fn save_states(&self, json: &[u8]) -> Result<(), SpoolError> {
+        self.home.replace(&self.tmp, STATES, json)
+    }
+
+    /// Lays a file of states that cannot be read aside.
+    pub fn lay_states_aside(&self) -> Result<(), SpoolError> {
+        self.home.move_to(STATES, &self.dead)
     }
 
     /// Lays a file of counts that cannot be read aside, so that somebody can look at it.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use nix::unistd::{Uid, geteuid};
 
-pub use self::account::{Account, AccountSpool, Lock, accounts};
+pub use self::account::{Account, AccountSpool, Lock, accounts, own, root_looked};
 use self::inside::Inside;
 pub use self::sessions::{Full, RESTORES, SESSIONS, Slots, take_slots};
 use crate::act::clock;

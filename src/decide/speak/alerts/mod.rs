@@ -36,6 +36,9 @@ pub use self::key::{Apart, Key};
 pub struct State {
     /// The number of the next mail. A waiting mail with this number or a higher one never happened.
     pub next: u64,
+    /// The number of the next notice of `states` that becomes a mail: those below have become one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub told: u64,
     /// The events that were counted last. One that is still in the spool was only not deleted yet.
     absorbed: Vec<String>,
     /// When the latest alert mails about refusals were written.
@@ -279,6 +282,11 @@ impl Group {
         }
     }
 
+    /// Whether it has refusals, and not failures or what passes by itself.
+    pub fn is_of_refusals(&self) -> bool {
+        self.kind() == Kind::Refusals
+    }
+
     /// Whether it would not be new if it came again.
     fn is_remembered(&self, now: DateTime<Utc>) -> bool {
         let passing = self.passing && self.mailed.is_some_and(|at| is_within(at, now, PASSING_QUIET));
@@ -303,6 +311,11 @@ impl Group {
         self.mails = self.mails.saturating_add(1);
         section
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a field over by reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Whether `at` is less than `span` before `now`.

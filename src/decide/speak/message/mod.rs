@@ -18,7 +18,7 @@ use self::pieces::{client, facts, filled, held, hooks, kept, origin, parts, reas
 use super::alerts::{About, Apart, Draft, Group};
 use crate::terms::limits::MAX_SUBJECT;
 use crate::terms::text::still_printable;
-use crate::terms::{Audience, Code, ComposedMail, Event, Outcome, Unknown, Verb, View, Visit, printable_lines};
+use crate::terms::{Audience, ClientName, Code, ComposedMail, Event, Outcome, Topic, Unknown, Verb, View, Visit, printable_lines};
 
 /// Words the mail: `uid` is the account in whose spool it is, `now` stands in it as its date.
 pub fn compose(draft: &Draft, uid: u32, now: DateTime<Utc>) -> ComposedMail {
@@ -36,7 +36,34 @@ pub fn compose(draft: &Draft, uid: u32, now: DateTime<Utc>) -> ComposedMail {
     let footer = format!("\n-- \nsnapgate, from what the unix account with uid {uid} recorded.\n");
     let body = printable_lines(&body) + &footer;
     let subject = still_printable(&subject, MAX_SUBJECT);
-    ComposedMail { seq: draft.seq, uid, created: now, audience, events: draft.events(), subject, body }
+    let (client, topic) = whose(&draft.about);
+    ComposedMail { seq: draft.seq, uid, created: now, audience, events: draft.events(), subject, body, client, topic, thread: None }
+}
+
+/// The one client that it is about, if it is about one alone, and what of it.
+fn whose(about: &About) -> (Option<ClientName>, Option<Topic>) {
+    let sections = match about {
+        About::Report(event) => return (event.client.clone(), None),
+        About::Alert(sections) => sections,
+    };
+    let samples = || sections.iter().flat_map(|section| &section.samples);
+    let client = samples().next().and_then(|first| first.client.clone());
+    // A common group may have events of others than of those that it shows.
+    let is_alone = sections.iter().all(|section| section.key.is_some()) && samples().all(|sample| sample.client == client);
+    let topic = match sections.as_slice() {
+        [one] => Some(topic(one)),
+        _ => None,
+    };
+    (client.filter(|_| is_alone), topic)
+}
+
+fn topic(section: &Group) -> Topic {
+    let is_held = |event: &Event| matches!(event.view(), View::Visit(visit) if visit.held().is_some());
+    match section.samples.first() {
+        Some(sample) if is_held(sample) => Topic::Held,
+        _ if section.is_of_refusals() => Topic::Refused,
+        _ => Topic::Failed,
+    }
 }
 
 fn alert_subject(section: &Group) -> String {

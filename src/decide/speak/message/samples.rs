@@ -61,6 +61,7 @@ pub(crate) fn refusal() -> Event {
         warnings: Vec::new(),
         hooks: Vec::new(),
         passing: false,
+        local: false,
         newest: None,
         jail: Jail::Whole,
     };

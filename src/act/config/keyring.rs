@@ -1,0 +1,324 @@
+//! The index of keys on the disk (`decide::keys`), and which policy lists a key that sshd asks about.
+//!
+//! Whatever the index says, a policy is read before it lets a key in. No fault here may do so.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::libc;
+use nix::sys::stat::Mode;
+use rustix::fs::{AtFlags, statat};
+
+use super::{ENDING, Policies, SITE_FILE, broken_handle, contents, open_directory, raw_open, vet};
+use crate::decide::keys::{Entry, Head, Index, Offer, Stamp};
+use crate::decide::policy::lint::Finding;
+use crate::decide::policy::yaml::Fault;
+use crate::decide::policy::{Policy, Site, read_policy};
+use crate::terms::limits::{MAX_CONFIG_FILE, MAX_INDEX_HEAD, MAX_KEY_FILE, MAX_KEY_INDEX};
+use crate::terms::text::os_words;
+use crate::terms::{ClientName, Fingerprint, Origin};
+
+/// The name of the index in the directory of settings.
+pub const INDEX: &str = "keys.index";
+
+/// One that is being written. Whoever writes it has a lock on it.
+const NEXT: &str = "keys.index.new";
+
+/// The directory of files of keys, one for each account.
+const KEYS: &str = "keys";
+
+/// Who may use a key.
+#[derive(Debug, Default)]
+pub struct Holders {
+    /// The clients whose policies list it for the account.
+    pub clients: Vec<ClientName>,
+    /// Why policies that may list it cannot be used.
+    pub faults: Vec<Fault>,
+}
+
+/// Which policies list the key that sshd asks about.
+///
+/// # Errors
+/// When the site file or the directory of policies cannot be used.
+pub fn holders(dir: &Path, offer: &Offer) -> Result<(Site, Holders), Fault> {
+    // Before it is read: what changes later is seen as a change.
+    let site_stamp = stamp_at(&dir.join(SITE_FILE));
+    let site = super::load_site(dir)?;
+    let policies = Policies::open(dir)?;
+    let index = Opened::open(dir);
+    let mut found = Holders::default();
+    let claimants = index.as_ref().map(|index| index.claimants(offer)).unwrap_or_default();
+    for client in &claimants {
+        found.take(policies.load(&site, client).transpose(), offer);
+    }
+    if found.clients.is_empty() {
+        found = Holders::default();
+        // One that has named somebody else is not believed in what it leaves out, either.
+        let known = index.filter(|index| claimants.is_empty() && index.head.site.is_some() && index.head.site == site_stamp);
+        search(&policies, &site, offer, &known.map(Opened::files).unwrap_or_default(), &mut found)?;
+    }
+    Ok((site, found))
+}
+
+impl Holders {
+    fn take(&mut self, policy: Option<Result<Policy, Fault>>, offer: &Offer) {
+        match policy {
+            Some(Ok(policy)) if policy.user == offer.account && keys(&policy).any(|key| *key == offer.fingerprint) => {
+                self.clients.push(policy.client);
+            }
+            Some(Ok(_)) | None => {}
+            Some(Err(fault)) => self.faults.push(fault),
+        }
+    }
+}
+
+/// Every key that may speak for the client, if only to restore.
+fn keys(policy: &Policy) -> impl Iterator<Item = &Fingerprint> {
+    policy.keys.iter().chain(&policy.restore.keys).flatten()
+}
+
+/// Looks for the key in every policy that is not as the index has it.
+fn search(policies: &Policies, site: &Site, offer: &Offer, known: &str, found: &mut Holders) -> Result<(), Fault> {
+    let known = Head::stamps(known);
+    let by_default = site.defaults.keys().iter().chain(site.defaults.restoring()).any(|key| *key == offer.fingerprint);
+    for client in policies.list()?.clients {
+        let name = format!("{client}{ENDING}");
+        if let Some(stamp) = known.get(client.as_str())
+            && stamp_of(policies, &name).as_ref() == Some(stamp)
+        {
+            continue;
+        }
+        let path = policies.path(&client);
+        let handle = match raw_open(&policies.handle, OsStr::new(&name)) {
+            Ok(handle) => handle,
+            // Another account's, or gone since it was listed.
+            Err(Errno::EACCES | Errno::ENOENT | Errno::ELOOP) => continue,
+            Err(errno) => return Err(broken_handle(&path, &errno.into())),
+        };
+        let mut bytes = Vec::new();
+        let read = (&handle).take(MAX_CONFIG_FILE + 1).read_to_end(&mut bytes);
+        read.map_err(|error| broken_handle(&path, &error))?;
+        let wanted = offer.fingerprint.as_str().as_bytes();
+        if by_default || bytes.len() as u64 > MAX_CONFIG_FILE || bytes.windows(wanted.len()).any(|part| part == wanted) {
+            let policy = vet(&path, &handle, false).and_then(|()| read_policy(&path, &bytes, &client, site));
+            found.take(Some(policy), offer);
+        }
+    }
+    Ok(())
+}
+
+/// An index that is whole, and that nobody but root and the running user may have written.
+struct Opened {
+    file: File,
+    head: Head,
+    keys: Vec<u8>,
+}
+
+impl Opened {
+    fn open(dir: &Path) -> Option<Self> {
+        let file = existing(&dir.join(INDEX))?;
+        let found = file.metadata().ok()?;
+        let ours = found.is_file() && (found.uid() == 0 || found.uid() == nix::unistd::geteuid().as_raw()) && found.mode() & 0o022 == 0;
+        if !ours || found.len() > MAX_KEY_INDEX {
+            return None;
+        }
+        let mut beginning = Vec::new();
+        (&file).take(MAX_INDEX_HEAD as u64).read_to_end(&mut beginning).ok()?;
+        let head = Head::read(&beginning, found.len())?;
+        // Of what is read, these are the first bytes; the rest of them is behind.
+        let mut keys = beginning.get(usize::try_from(head.length).ok()?..)?.to_vec();
+        let length = usize::try_from(head.keys).ok()?;
+        let missing = length.saturating_sub(keys.len());
+        (&file).take(missing as u64).read_to_end(&mut keys).ok()?;
+        Some(Self { file, head, keys })
+    }
+
+    fn claimants(&self, offer: &Offer) -> Vec<ClientName> {
+        let length = usize::try_from(self.head.keys).unwrap_or_default();
+        Head::claimants(self.keys.get(..length).unwrap_or_default(), &offer.fingerprint, &offer.account)
+    }
+
+    /// The lines of files; empty where they are not all there.
+    fn files(self) -> String {
+        let length = usize::try_from(self.head.keys).unwrap_or_default();
+        let mut files = self.keys.get(length..).unwrap_or_default().to_vec();
+        let read = self.file.take(MAX_KEY_INDEX).read_to_end(&mut files);
+        let is_whole = read.is_ok() && files.len() as u64 == self.head.files;
+        String::from_utf8(files).ok().filter(|_| is_whole).unwrap_or_default()
+    }
+}
+
+fn existing(path: &Path) -> Option<File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    open(path, flags, Mode::empty()).ok().map(File::from)
+}
+
+fn stamp(found: &fs::Metadata) -> Stamp {
+    Stamp { inode: found.ino(), size: found.len(), changed: (found.ctime(), found.ctime_nsec()) }
+}
+
+fn stamp_at(path: &Path) -> Option<Stamp> {
+    fs::symlink_metadata(path).ok().map(|found| stamp(&found))
+}
+
+fn stamp_of(policies: &Policies, name: &str) -> Option<Stamp> {
+    let found = statat(policies.handle.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let changed = (found.st_ctime, i64::try_from(found.st_ctime_nsec).ok()?);
+    Some(Stamp { inode: found.st_ino, size: u64::try_from(found.st_size).ok()?, changed })
+}
+
+/// Until when the account's file of keys lets a key in. `None`: it says nothing of it.
+///
+/// # Errors
+/// When the file could have been written by others, or cannot be read: then nobody can say.
+pub fn until(dir: &Path, offer: &Offer) -> Result<Option<String>, Fault> {
+    let path = dir.join(KEYS).join(&offer.account);
+    let broken = |error: io::Error| Fault::whole(&path, format!("it cannot be read: {}", os_words(&error)), "let root own it, chmod 0644");
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(&path) {
+        Ok(file) => file,
+        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => return Ok(None),
+        Err(error) => return Err(broken(error)),
+    };
+    let mut text = String::new();
+    file.take(MAX_KEY_FILE + 1).read_to_string(&mut text).map_err(broken)?;
+    if text.len() as u64 > MAX_KEY_FILE {
+        return Err(Fault::whole(&path, format!("more than {MAX_KEY_FILE} bytes long"), "shorten it"));
+    }
+    Ok(offer.until(&text))
+}
+
+/// Brings the index up to date with the policies. What it has of a file that nobody has touched since
+/// stays as it is. Where no policy lists a key and there is no index, none is made.
+///
+/// # Errors
+/// When it cannot be written. The old one stays, and misleads nobody.
+pub fn refresh(dir: &Path, site: &Site) -> io::Result<()> {
+    let fault = |fault: Fault| io::Error::other(fault.to_string());
+    open_directory(dir).map_err(fault)?;
+    let path = dir.join(INDEX);
+    let old = read(&path);
+    if old.is_none() && !path.exists() && !lists_any(dir, site) {
+        return Ok(());
+    }
+    let Some(next) = Next::begin(dir)? else { return Ok(()) };
+    // The time by the clock of this file system.
+    let begun = next.file.metadata()?;
+    let now = (begun.ctime(), begun.ctime_nsec());
+    let site_stamp = stamp_at(&site.file);
+    // What was read of the site file may be older than its stamp.
+    let again = super::load_site(dir).map_err(fault)?;
+    let site_stamp = site_stamp.filter(|stamp| stamp.is_settled(now));
+    let kept = old.as_ref().filter(|old| old.site.is_some() && old.site == site_stamp);
+    let none = BTreeMap::new();
+    let kept = kept.map_or(&none, |old| &old.entries);
+    let policies = Policies::open(dir).map_err(fault)?;
+    let mut index = Index { site: site_stamp, ..Index::default() };
+    for client in policies.list().map_err(fault)?.clients {
+        let entry = entry(&policies, &again, &client, kept.get(&client), now);
+        index.entries.extend(entry.map(|entry| (client, entry)));
+    }
+    if old.as_ref() == Some(&index) { Ok(()) } else { next.finish(index.text().as_bytes()) }
+}
+
+/// The same, with a note where it could not be done. Whoever may not write there leaves it as it is.
+pub fn refreshed(dir: &Path, site: &Site) -> Option<Finding> {
+    let error = refresh(dir, site).err()?;
+    let may_not = [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem].contains(&error.kind());
+    if may_not && !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    let help = "make room there; until it is written `snapgate keys` takes longer to say whose a key is";
+    let message = format!("the index of keys was not written: {}", os_words(&error));
+    Some(Finding::note(Origin { file: dir.join(INDEX), line: 0 }, message, help))
+}
+
+fn lists_any(dir: &Path, site: &Site) -> bool {
+    let all = super::all_policies(dir, site).unwrap_or_default();
+    all.iter().any(|(_, policy)| policy.as_ref().is_ok_and(|policy| keys(policy).next().is_some()))
+}
+
+fn read(path: &Path) -> Option<Index> {
+    let dir = path.parent()?;
+    // Its owner and mode, as whoever looks a key up sees them.
+    let Opened { head: _, mut file, keys: _ } = Opened::open(dir)?;
+    let mut bytes = Vec::new();
+    io::Seek::rewind(&mut file).ok()?;
+    file.take(MAX_KEY_INDEX).read_to_end(&mut bytes).ok()?;
+    Index::read(&bytes)
+}
+
+/// What a policy says; `None` where there is none to be read.
+fn entry(policies: &Policies, site: &Site, client: &ClientName, old: Option<&Entry>, now: (i64, i64)) -> Option<Entry> {
+    let (path, name) = (policies.path(client), format!("{client}{ENDING}"));
+    if let Some(old) = old.filter(|old| old.stamp.is_some())
+        && old.stamp == stamp_of(policies, &name)
+    {
+        return Some(old.clone());
+    }
+    let handle = raw_open(&policies.handle, OsStr::new(&name)).ok()?;
+    let before = stamp(&handle.metadata().ok()?);
+    vet(&path, &handle, false).ok()?;
+    let policy = read_policy(&path, &contents(&handle, &path).ok()?, client, site).ok()?;
+    let is_known = before.is_settled(now) && stamp_of(policies, &name) == Some(before);
+    let keys = keys(&policy).cloned().collect();
+    Some(Entry { stamp: is_known.then_some(before), account: policy.user, keys })
+}
+
+/// An index that is being written. There is one at a time.
+struct Next {
+    file: File,
+    dir: PathBuf,
+}
+
+impl Next {
+    /// `None` where another writes one. What that one misses is seen as changed.
+    fn begin(dir: &Path) -> io::Result<Option<Self>> {
+        let path = dir.join(NEXT);
+        loop {
+            let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+            let file =
+                OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o640).custom_flags(flags).open(&path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            // Whoever had the lock may have given it its name, or removed it.
+            let here = fs::symlink_metadata(&path).ok().map(|found| (found.dev(), found.ino()));
+            let found = file.metadata()?;
+            if here == Some((found.dev(), found.ino())) {
+                // Its change sets the time, also where a killed one has left it.
+                file.set_len(0)?;
+                file.set_permissions(fs::Permissions::from_mode(0o640))?;
+                // Whoever may read the policies. Only root may give it to any group.
+                let _ = fchown(&file, None, Some(fs::metadata(dir)?.gid()));
+                return Ok(Some(Self { file, dir: dir.to_owned() }));
+            }
+        }
+    }
+
+    fn finish(mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.file.sync_all()?;
+        fs::rename(self.dir.join(NEXT), self.dir.join(INDEX))?;
+        File::open(&self.dir)?.sync_all()
+    }
+}
+
+impl Drop for Next {
+    fn drop(&mut self) {
+        // The lock is still held, so the name is this one's, unless it has another by now.
+        let ours = self.file.metadata().map(|found| found.ino()).ok();
+        if fs::symlink_metadata(self.dir.join(NEXT)).map(|found| found.ino()).ok() == ours {
+            let _ = fs::remove_file(self.dir.join(NEXT));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Clients come, change and go: `snapgate add-client` and its like. For root.
+//!
+//! One of them runs at a time. Nothing that is somebody else's is taken over or removed, and the
+//! data of a client stays unless its name is said twice.
+
+pub(crate) mod add;
+pub(crate) mod freeze;
+pub(crate) mod keys;
+pub(crate) mod remove;
+pub(crate) mod rename;
+
+use std::path::Path;
+
+use crate::act::clients::{self, Taken};
+use crate::act::{config, inspect, store};
+use crate::decide::clients::key::PublicKey;
+use crate::decide::policy::{Policy, Site};
+use crate::terms::limits::MAX_PUBLIC_KEY;
+use crate::terms::text::printable_path;
+use crate::terms::{ClientName, exit};
+
+/// What is printed, and the exit code.
+pub(crate) type Printed = (String, u8);
+
+/// Its file, the site, and nobody else at it.
+fn begin(directory: &Path, what: &str) -> Result<(Site, Taken), Printed> {
+    if inspect::running_uid() != 0 {
+        return Err((format!("{what} takes root\nrun it by sudo, or as root"), exit::REFUSED));
+    }
+    let site = config::load_site(directory).map_err(|fault| {
+        let first = "`snapgate init` writes the site file, where there is none";
+        (format!("{fault}\n{first}"), exit::CONFIG)
+    })?;
+    Ok((site, taken(directory)?))
+}
+
+fn taken(directory: &Path) -> Result<Taken, Printed> {
+    clients::take(directory).map_err(|error| (format!("writing to `{}`: {error}", printable_path(directory)), exit::CONFIG))
+}
+
+fn policy(directory: &Path, site: &Site, client: &ClientName) -> Result<Policy, Printed> {
+    let policy = config::load_policy(directory, site, client).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+    policy.ok_or_else(|| (format!("there is no client `{client}`\nsee `snapgate status` for the clients there are"), exit::USAGE))
+}
+
+/// The key that was given as text, in a file, or on standard input (`-`).
+fn given(key: Option<&str>, file: Option<&Path>) -> Result<PublicKey, Printed> {
+    let text = match (key, file) {
+        (Some(text), _) => text.to_owned(),
+        (None, Some(file)) => {
+            let read = inspect::text(file, MAX_PUBLIC_KEY);
+            read.map_err(|error| (format!("reading `{}`: {error}\nname the client's .pub file", printable_path(file)), exit::USAGE))?
+        }
+        (None, None) => return Err(("no key was given\ngive the line of the client's .pub file with --key '…'".to_owned(), exit::USAGE)),
+    };
+    PublicKey::read(&text).map_err(|what| (what, exit::USAGE))
+}
+
+/// Refuses a key that another client has: which of them it speaks for could not be told.
+fn another_s(directory: &Path, site: &Site, client: &ClientName, key: &PublicKey) -> Result<(), Printed> {
+    let all = config::all_policies(directory, site).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+    let keys = |other: &Policy| other.keys.iter().chain(&other.restore.keys).flatten().any(|other| *other == key.fingerprint);
+    match all.into_iter().filter_map(|(_, other)| other.ok()).find(|other| other.client != *client && keys(other)) {
+        Some(other) => {
+            let help = "make the client a key of its own: ssh-keygen -t ed25519";
+            Err((format!("{} has this key already\n{help}", other.client), exit::REFUSED))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses where the repository's disk is not mounted, though its policy says that it has to be: what
+/// is not seen is not gone.
+fn mounted(policy: &Policy, site: &Site) -> Result<(), Printed> {
+    store::mounted(policy, site).map_err(|reason| {
+        let remedy = reason.remedy.or(reason.hint).map(|remedy| format!("\n{remedy}")).unwrap_or_default();
+        (format!("{}{remedy}", reason.detail), exit::CONFIG)
+    })
+}
+
+/// Refuses where somebody else has a hand in a directory above the repository.
+fn is_roots_alone(path: &Path) -> Result<(), Printed> {
+    match clients::not_roots_alone(path).map_err(|error| failed("looking above", path, &error))? {
+        None => Ok(()),
+        Some(above) => {
+            let help = "let it be root's, and nobody else write in it (chown root, chmod go-w), or do by hand what is to be done there";
+            Err((format!("`{}`, above the repository, is not root's alone\n{help}", printable_path(&above)), exit::REFUSED))
+        }
+    }
+}
+
+fn failed(doing: &str, path: &Path, error: &std::io::Error) -> Printed {
+    (step_failed(doing, path, error), exit::INTERNAL)
+}
+
+fn step_failed(doing: &str, path: &Path, error: &std::io::Error) -> String {
+    format!("{doing} `{}`: {error}", printable_path(path))
+}

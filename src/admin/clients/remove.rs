@@ -1,0 +1,185 @@
+//! `snapgate remove-client`: its key, its account, then its policy. Its data stays, unless its name
+//! is said a second time.
+//!
+//! The policy goes last, so that a run that was killed can be run again and still knows what is the
+//! client's.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::{Printed, begin, failed, policy};
+use crate::act::accounts::{self, Entry};
+use crate::act::clients::{self, Owner};
+use crate::act::config;
+use crate::act::record::spool;
+use crate::act::store::{self, Repository};
+use crate::decide::clients::steps::Place;
+use crate::decide::clients::{comment, keyfile};
+use crate::decide::policy::{Policy, Site};
+use crate::terms::text::printable_path;
+use crate::terms::{ClientName, Fingerprint, STATE, exit};
+
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) struct Orders {
+    /// The client.
+    pub(crate) client: ClientName,
+    /// The client once more, to remove its snapshots as well.
+    pub(crate) destroy: Option<ClientName>,
+    /// Whether nothing is to be changed.
+    pub(crate) dry_run: bool,
+}
+
+/// What becomes of what.
+struct Plan<'a> {
+    directory: &'a Path,
+    policy: &'a Policy,
+    entry: Option<Entry>,
+    /// Whether the account goes: it was made for this client, and no other has it.
+    goes: bool,
+    destroy: bool,
+    shown: String,
+}
+
+/// What goes, whether it does, and how.
+type Removal<'a> = (&'static str, bool, &'a dyn Fn() -> Result<(), Printed>);
+
+/// Removes the client, or says what would be removed.
+pub(crate) fn remove(directory: &Path, orders: &Orders) -> Result<Printed, Printed> {
+    let Orders { client, destroy, dry_run } = orders;
+    if destroy.as_ref().is_some_and(|named| named != client) {
+        let help = format!("to remove its snapshots for good, say --destroy-data {client}");
+        return Err((format!("--destroy-data names another client than {client}\n{help}"), exit::USAGE));
+    }
+    let (site, _taken) = begin(directory, "removing a client")?;
+    let policy = policy(directory, &site, client)?;
+    let entry = accounts::account(&policy.user).map_err(|error| failed("reading", Path::new("/etc/passwd"), &error))?;
+    let others = others(directory, &site, &policy)?;
+    let goes = entry.as_ref().is_some_and(|entry| entry.uid != 0 && entry.comment == comment(client))
+        && !others.iter().any(|other| other.user == policy.user);
+    let plan = Plan { directory, policy: &policy, entry, goes, destroy: destroy.is_some(), shown: printable_path(&policy.path) };
+    plan.vetted(&site, &others)?;
+    let mut text = format!("{client}:\n");
+    let (did, would) = if *dry_run { ("would remove", "would stay") } else { ("removed", "stays") };
+    let has_keys = plan.keys_left()?.is_some();
+    let steps: [Removal<'_>; 4] = [
+        ("its keys", has_keys, &|| plan.keys()),
+        ("its account", plan.goes, &|| plan.account()),
+        ("its snapshots, for good", plan.destroy, &|| plan.data()),
+        ("its policy", true, &|| plan.file()),
+    ];
+    for (what, is_done, step) in steps {
+        if is_done && !dry_run {
+            step().map_err(|(why, code)| (format!("{client}: {what}: {why}\nmend that and run it again: it goes on there"), code))?;
+            clients::after(directory, what).map_err(|what| (what, exit::INTERNAL))?;
+        }
+        let _ = if is_done { writeln!(text, "  {did} {what}") } else { Ok(()) };
+    }
+    if !has_keys && !plan.goes && policy.keys.is_none() {
+        let _ = writeln!(text, "  whatever key it used {would}: its policy names none; look into the keys of `{}` yourself", policy.user);
+    }
+    if !plan.goes && plan.entry.is_some() {
+        let _ = writeln!(text, "  the account `{}` {would}: it was not made for this client alone", policy.user);
+    }
+    if !plan.destroy {
+        let _ = writeln!(text, "  {} {would}, with all snapshots{}", plan.shown, if plan.goes { ", for root alone" } else { "" });
+    }
+    if *dry_run {
+        text.push_str("nothing was changed: it was a dry run\n");
+    }
+    Ok((text, 0))
+}
+
+/// All other policies. One that cannot be read may speak of the same account or place.
+fn others(directory: &Path, site: &Site, policy: &Policy) -> Result<Vec<Policy>, Printed> {
+    let all = config::all_policies(directory, site).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+    let all = all.into_iter().filter(|(other, _)| *other != policy.client).map(|(_, other)| other);
+    all.collect::<Result<_, _>>()
+        .map_err(|fault| (format!("another policy may share what this one has, and cannot be read\n{fault}"), exit::CONFIG))
+}
+
+impl Plan<'_> {
+    /// What stands in the way, before anything is removed.
+    fn vetted(&self, site: &Site, others: &[Policy]) -> Result<(), Printed> {
+        let Self { policy, shown, .. } = self;
+        let path = &policy.path;
+        let refuse = |what: String| Err((what, exit::REFUSED));
+        let uid = self.entry.as_ref().map(|entry| entry.uid);
+        super::mounted(policy, site)?;
+        let stands = clients::place(path).map_err(|error| failed("looking at", path, &error))?;
+        let had_one = uid.is_some_and(|uid| spool::was_published(&site.spool, uid, &policy.client));
+        if self.goes && stands == Place::Missing && had_one {
+            let help = "mount its disk, or make an empty directory of its account's there, if the snapshots are gone";
+            return refuse(format!("`{shown}` is missing, and its account's number would be free for another\n{help}"));
+        }
+        if uid.and_then(|uid| Repository::existing(path, uid)).is_some_and(|repository| repository.is_busy()) {
+            return Err((
+                format!("a push of {} is running\nwait until it has ended, or end it; `snapgate freeze` lets no other in", policy.client),
+                exit::BUSY,
+            ));
+        }
+        if !self.destroy {
+            return Ok(());
+        }
+        if stands != Place::Missing {
+            super::is_roots_alone(path)?;
+        }
+        match stands {
+            Place::Missing | Place::Begun => return Ok(()),
+            Place::Link => return refuse(format!("`{shown}` is a symbolic link\nwhere it leads is not removed: do that yourself")),
+            Place::Other => return refuse(format!("`{shown}` is no directory\nremove it yourself")),
+            // Root's is what an earlier run has shut.
+            Place::Directory(owner, _) if owner == 0 || Some(owner) == uid => {}
+            Place::Directory(owner, _) => {
+                return refuse(format!("`{shown}` belongs to uid {owner}, and not to `{}`\nremove it yourself", policy.user));
+            }
+        }
+        let is_empty = std::fs::read_dir(path).is_ok_and(|mut found| found.next().is_none());
+        if site.store.starts_with(path) || !(is_empty || path.join(STATE).is_dir()) {
+            return refuse(format!("`{shown}` is no repository\nremove it yourself"));
+        }
+        if let Some(other) = others.iter().find(|other| other.path.starts_with(path)) {
+            return refuse(format!("the repository of {} is in `{shown}`\nmove that first", other.client));
+        }
+        match clients::mounted_beneath(path).map_err(|error| failed("looking at", path, &error))? {
+            Some(point) => refuse(format!("something is mounted at `{point}`\nunmount it first")),
+            None => Ok(()),
+        }
+    }
+
+    /// The account's file of keys, and what is left of it without the client's; `None` where it has
+    /// none of the client's.
+    fn keys_left(&self) -> Result<Option<(PathBuf, String)>, Printed> {
+        let path = clients::key_file(self.directory, &self.policy.user);
+        let Some(text) = clients::read(&path).map_err(|error| failed("reading", &path, &error))? else { return Ok(None) };
+        let its: Vec<&Fingerprint> = self.policy.keys.iter().flatten().chain(self.policy.restore.keys.iter().flatten()).collect();
+        let left = if self.goes { String::new() } else { keyfile::without(&text, &its) };
+        Ok((left != text).then_some((path, left)))
+    }
+
+    fn keys(&self) -> Result<(), Printed> {
+        let Some((path, left)) = self.keys_left()? else { return Ok(()) };
+        let changed = if left.trim().is_empty() {
+            clients::gone(&path)
+        } else {
+            clients::write(&path, &left, Owner { user: 0, group: 0, mode: 0o644 })
+        };
+        changed.map_err(|error| failed("writing", &path, &error))
+    }
+
+    /// The repository is root's before the account's number is free for another.
+    fn account(&self) -> Result<(), Printed> {
+        let Some(entry) = &self.entry else { return Ok(()) };
+        clients::close(&self.policy.path, entry.uid).map_err(|error| failed("shutting", &self.policy.path, &error))?;
+        accounts::remove(&self.policy.user).map_err(|what| (what, exit::BUSY))
+    }
+
+    fn data(&self) -> Result<(), Printed> {
+        store::remove(&self.policy.path).map_err(|error| failed("removing", &self.policy.path, &error))
+    }
+
+    fn file(&self) -> Result<(), Printed> {
+        let path = clients::policy_file(self.directory, &self.policy.client);
+        clients::gone(&path).map_err(|error| failed("removing", &path, &error))
+    }
+}

@@ -1,0 +1,107 @@
+//! The kinds of states, a row for each. What is behind with a mirror, or what a verification found,
+//! is a further row.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::terms::Topic;
+use crate::terms::limits::{TOLD_BY_GATE, UNREADABLE_FOR};
+use crate::terms::word::table;
+
+/// What is said of a kind. `{who}` stands for the client.
+#[derive(Debug)]
+pub struct Row {
+    /// In subjects.
+    pub title: &'static str,
+    /// Whose mail it is.
+    pub topic: Option<Topic>,
+    /// How long it lasts before its first mail; `None`: it is told when it has ended.
+    pub first: Option<Duration>,
+    /// The first line of a mail while it lasts.
+    pub lasts: &'static str,
+    /// That of the mail about its end.
+    pub over: &'static str,
+    /// Both, where a mail is about many clients: `{many}` stands for how many.
+    pub many: [&'static str; 2],
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+table! {
+    /// What lasts.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Kind: Row {
+        /// No snapshot has come when one was expected (`expect:`).
+        Missed = "missed" => Row {
+            title: "missed",
+            topic: Some(Topic::Missed),
+            first: Some(Duration::ZERO),
+            lasts: "Look into it: {who} has not backed up when it should have.",
+            over: "{who} has backed up again. Nothing to do.",
+            many: [
+                "Look into it: {many} have not backed up when they should have.",
+                "{many} have backed up again. Nothing to do.",
+            ],
+            remedy: "See whether the client runs, whether its cron or timer does, and whether it reaches this server: none of its pushes \
+                     became a snapshot. `snapgate list {who}` shows what there is. If all is as it should be, say so in its policy: `expect:` \
+                     and `grace:` say when it is missed, `laptop: true` that it travels, `expect: off` that nobody waits for it.",
+        },
+        /// As much is used as `quota:` allows.
+        Quota = "quota" => Row {
+            title: "over quota",
+            topic: Some(Topic::Quota),
+            first: Some(TOLD_BY_GATE),
+            lasts: "Look into it: {who} has used up its quota, so its pushes are refused.",
+            over: "{who} is below its quota again. Nothing to do.",
+            many: [
+                "Look into it: {many} have used up their quotas, so their pushes are refused.",
+                "{many} are below their quotas again. Nothing to do.",
+            ],
+            remedy: "Raise `quota:` in its policy, have `keep:` keep less and run `snapgate prune {who}`, or say `when_full: shorten`. \
+                     `snapgate usage {who}` shows what it holds.",
+        },
+        /// A snapshot is held, because it may be damage (`anomaly:`).
+        Held = "held" => Row {
+            title: "held",
+            topic: Some(Topic::Held),
+            first: Some(TOLD_BY_GATE),
+            lasts: "Look into it: what {who} pushed may be damage, and nobody has said yet whether it is.",
+            over: "Nothing of {who} is held any more. Nothing to do.",
+            many: [
+                "Look into it: what {many} pushed may be damage, and nobody has said yet whether it is.",
+                "Nothing of {many} is held any more. Nothing to do.",
+            ],
+            remedy: "`snapgate list {who}` shows which. Look at the client, then say `snapgate release --client {who} SNAPSHOT` if this is \
+                     what it should have, or `snapgate discard --client {who} SNAPSHOT` if it is damage. Until then nothing is removed that \
+                     is newer than the last good one.",
+        },
+        /// Its policy or its repository cannot be read, so that nothing is known of it.
+        Unreadable = "unreadable" => Row {
+            title: "unreadable",
+            topic: Some(Topic::Failed),
+            first: Some(UNREADABLE_FOR),
+            lasts: "Look into it: nothing is known of {who}, so nobody sees whether it backs up.",
+            over: "What is known of {who} can be read again. Nothing to do.",
+            many: [
+                "Look into it: nothing is known of {many}, so nobody sees whether they back up.",
+                "What is known of {many} can be read again. Nothing to do.",
+            ],
+            remedy: "`snapgate check` says more, and what to do.",
+        },
+        /// Mail has waited for the mailer.
+        Mailer = "mailer" => Row {
+            title: "mailer down",
+            topic: None,
+            first: None,
+            lasts: "Look into it: mail waits.",
+            over: "Mail had to wait for a while, and is on its way now. Nothing to do.",
+            many: [
+                "",
+                "",
+            ],
+            remedy: "",
+        },
+    }
+}

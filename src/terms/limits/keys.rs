@@ -1,0 +1,19 @@
+//! Bounds of keys that sshd asks about, and of files of keys that are imported.
+
+/// Bytes of a key that sshd asks about, in base64. One of RSA with 16384 bits has 2,800.
+pub const MAX_OFFERED_KEY: usize = 16 * 1024;
+
+/// Bytes of the type of such a key; the longest of OpenSSH's has 46.
+pub const MAX_KEY_TYPE: usize = 64;
+
+/// Bytes of the index of keys: some hundred for each of `MAX_POLICIES`.
+pub const MAX_KEY_INDEX: u64 = 32 * 1024 * 1024;
+
+/// Bytes of the first line of that index.
+pub const MAX_INDEX_HEAD: usize = 256;
+
+/// Bytes of a file that `import` reads: as many keys as a person would go through.
+pub const MAX_IMPORT: u64 = 4 * 1024 * 1024;
+
+/// Lines of such a file, or rules.
+pub const MAX_IMPORT_LINES: usize = 20_000;

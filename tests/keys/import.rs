@@ -1,0 +1,102 @@
+//! Policies that are proposed from what let clients in before.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use snapgate::act::config;
+use support::{Ran, SNAPGATE, run};
+
+use crate::lab::{Lab, fingerprint, key};
+
+fn line(options: &str, number: u32, comment: &str) -> String {
+    let (kind, text) = key(number);
+    format!("{options} {kind} {text} {comment}\n")
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+fn import(lab: &Lab, words: &[&str]) -> Ran {
+    run(Command::new(SNAPGATE).arg("--config").arg(lab.path()).args(["import", "rrsync"]).args(words))
+}
+
+#[test]
+fn what_rrsync_let_in_becomes_policies_that_can_be_read() {
+    let lab = Lab::new(&[]);
+    let file = lab.path().join("authorized_keys");
+    let text = [
+        line("restrict,from=\"192.0.2.7,2001:db8::/48\",command=\"/usr/bin/rrsync -wo /srv/backups/web1\"", 1, "root@web1"),
+        "# a comment\n\n".to_owned(),
+        line("command=\"rrsync -ro -munge /srv/web\",no-pty,tunnel=\"1\"", 2, "reader"),
+        line("command=\"rsync --server -logDtpr . /srv/db\",from=\"*.example.org,!x\"", 3, "root@web1"),
+        line("command=\"/usr/local/bin/validate-rsync\"", 4, ""),
+    ]
+    .concat();
+    fs::write(&file, &text).unwrap();
+    let to = lab.path().join("proposed");
+    let said = import(&lab, &[file.to_str().unwrap(), "--user", "backup", "--write", to.to_str().unwrap()]).exits(0).stdout;
+    assert!(said.contains("4 policies proposed, 0 lines passed over"), "{said}");
+    assert!(said.contains("tunnel: it has no place in a policy") && said.contains("`*.example.org`"), "{said}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), text, "the original is as it was");
+    let policies = lab.path().join("policies");
+    assert!(names(&policies).is_empty());
+    // Whoever has read them moves them.
+    for name in names(&to) {
+        fs::rename(to.join(&name), policies.join(&name)).unwrap();
+    }
+    let site = config::load_site(lab.path()).unwrap();
+    let all: Vec<_> = config::all_policies(lab.path(), &site).unwrap().into_iter().map(|(_, policy)| policy.unwrap()).collect();
+    let clients: Vec<_> = all.iter().map(|policy| policy.client.as_str()).collect();
+    assert_eq!(clients, ["client-6", "reader", "web1", "web1-5"]);
+    let [_, reader, web1, db] = all.as_slice() else { panic!("{all:?}") };
+    assert_eq!((web1.user.as_str(), web1.keys.as_deref()), ("backup", Some(&[fingerprint(1)][..])));
+    assert_eq!((web1.from.as_ref().unwrap().len(), db.from.as_ref().unwrap().len()), (2, 1), "nobody, where nothing can be said");
+    assert!(reader.options.munges() && !web1.options.munges());
+    let verbs = |verbs: &[snapgate::terms::Verb]| verbs.iter().map(|verb| verb.as_str()).collect::<Vec<_>>().join(" ");
+    assert_eq!((verbs(&web1.verbs).as_str(), verbs(&reader.verbs).as_str()), ("rsync status", "status restore"));
+    // Again, where they would be written over; and where nobody has read them.
+    fs::write(to.join("web1.yaml"), "mine").unwrap();
+    import(&lab, &[file.to_str().unwrap(), "--write", to.to_str().unwrap()]).exits(64);
+    assert_eq!((fs::read_to_string(to.join("web1.yaml")).unwrap().as_str(), names(&to).len()), ("mine", 1));
+    let ran = import(&lab, &[file.to_str().unwrap(), "--write", policies.to_str().unwrap()]).exits(64);
+    assert!(ran.stderr.contains("nobody has read"), "{}", ran.stderr);
+}
+
+#[test]
+fn hostile_lines_are_text() {
+    let lab = Lab::new(&[]);
+    let file = lab.path().join("authorized_keys");
+    let mut text = [
+        line("command=\"rrsync /srv/x; touch /tmp/pwned\"", 1, "a"),
+        line("command=\"rrsync $(id)\"", 2, "b"),
+        line("command=\"/bin/sh\"", 3, "c"),
+        line("", 4, "open"),
+        line("command=\"rrsync 'a\"", 5, "d"),
+        line("command=\"rrsync -x d\"", 6, "e"),
+        "command=\"rrsync /srv ssh-rsa AAAA\n".to_owned(),
+        "not a key\n".to_owned(),
+        line("command=\"rrsync /srv/\u{1b}[2J\"", 7, "../../etc/passwd"),
+        line("command=\"rrsync /srv\",from=\"x: y\\\", - {a: b}\"", 8, "n\u{202e}ame: {x}"),
+        line("command=\"rrsync /srv\",a\u{1b}b", 9, "-rf"),
+    ]
+    .concat()
+    .into_bytes();
+    text.extend(b"\xff\xfe\0\n");
+    fs::write(&file, &text).unwrap();
+    let to = lab.path().join("proposed");
+    let said = import(&lab, &[file.to_str().unwrap(), "--write", to.to_str().unwrap()]).exits(1).stdout;
+    assert!(!said.chars().any(|letter| letter.is_control() && letter != '\n'), "{said}");
+    let files = names(&to);
+    assert!(files.len() == 3 && files.iter().all(|name| name.ends_with(".yaml") && !name.starts_with('.')), "{files:?}");
+    for name in files {
+        let policy = fs::read_to_string(to.join(name)).unwrap();
+        assert!(policy.is_ascii() && !policy.contains("command") && !policy.contains("x: y"), "{policy}");
+    }
+    // A file without end, and one that is none.
+    fs::File::options().write(true).open(&file).unwrap().set_len(1 << 40).unwrap();
+    import(&lab, &[file.to_str().unwrap()]).exits(64);
+    import(&lab, &[lab.path().to_str().unwrap()]).exits(64);
+    import(&lab, &["/dev/zero"]).exits(64);
+}

@@ -1,0 +1,211 @@
+//! States as their readers meet them.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use snapgate::admin::states;
+use snapgate::decide::speak::states::Kind;
+use snapgate::terms::ComposedMail;
+use support::smtp::Manner;
+
+use super::{Place, me, names, now, subject};
+
+#[test]
+fn a_client_that_stops_is_missed_reminded_of_and_resolved_in_one_thread() {
+    let place = Place::new("");
+    let begin = now();
+    place.client("web1", "expect: 24h\ngrace: 2h\nalerts_to: [jane@example.org]\nroutes: { missed: [joe@example.org] }\n");
+    place.pushed("web1", begin, [49, 25]);
+    place.watch(begin);
+    assert_eq!(place.subjects(), Vec::<String>::new(), "its grace is not over");
+    place.watch(begin + TimeDelta::minutes(90));
+    place.watch(begin + TimeDelta::minutes(200));
+    place.watch(begin + TimeDelta::hours(26));
+    assert_eq!(states::of(&place.site()).lasting().count(), 1);
+    place.pushed("web1", begin + TimeDelta::hours(30), [0]);
+    place.watch(begin + TimeDelta::hours(31));
+    let last = (begin - TimeDelta::hours(25)).format("%Y-%m-%d %H:%M UTC");
+    let expected = [
+        format!("[snapgate] web1: missed: no snapshot since {last}"),
+        format!("[snapgate] web1: missed, for 25 hours now: no snapshot since {last}"),
+        "[snapgate] web1: missed: resolved after 30 hours".to_owned(),
+    ];
+    assert_eq!(place.subjects(), expected);
+    let mails = place.server.taken();
+    assert!(mails.iter().all(|mail| mail.to == ["RCPT TO:<joe@example.org>"]), "{mails:?}");
+    let first = mails[0].header("Message-ID").unwrap();
+    assert_eq!((mails[0].header("In-Reply-To"), mails[0].header("References")), (None, None));
+    for mail in &mails[1..] {
+        assert_eq!((mail.header("In-Reply-To"), mail.header("References")), (Some(first.clone()), Some(first.clone())));
+        assert_ne!(mail.header("Message-ID"), Some(first.clone()));
+    }
+    assert_eq!(states::of(&place.site()).lasting().count(), 0);
+}
+
+#[test]
+fn a_rhythm_is_learned_from_snapshots_and_what_is_said_not_to_be_expected_is_not() {
+    let place = Place::new("");
+    let begin = now();
+    for (name, policy) in [("web1", ""), ("web2", "expect: off\n"), ("web3", "laptop: true\n"), ("new", "")] {
+        place.client(name, policy);
+    }
+    for name in ["web1", "web2", "web3"] {
+        // Each night for five weeks, until two nights ago.
+        place.pushed(name, begin, [48]);
+        place.record(name, (2..40).map(|night| begin - TimeDelta::hours(24 * night)));
+    }
+    place.pushed("new", begin, [200, 190]);
+    place.watch(begin);
+    let last = (begin - TimeDelta::hours(48)).format("%Y-%m-%d %H:%M UTC");
+    assert_eq!(place.subjects(), [format!("[snapgate] web1: missed: no snapshot since {last}")]);
+    place.watch(begin + TimeDelta::days(29));
+    let missed: Vec<_> = place.subjects().into_iter().filter(|subject| subject.contains("web3")).collect();
+    assert_eq!(missed, [format!("[snapgate] web3: missed: no snapshot since {last}")]);
+}
+
+#[test]
+fn whatever_step_a_pass_is_killed_at_each_mail_comes_once() {
+    for steps in 0..12 {
+        let place = Place::new("");
+        let begin = now();
+        for name in ["web1", "web2"] {
+            place.client(name, "expect: 1h\n");
+            place.pushed(name, begin, [9]);
+        }
+        // Killed again and again at the same place, or until there is nothing to do.
+        for _ in 0..20 {
+            let _ = place.pass(begin, steps);
+        }
+        place.watch(begin + TimeDelta::minutes(30));
+        let mails = place.server.taken();
+        let ids: BTreeSet<_> = mails.iter().map(|mail| mail.header("Message-ID").unwrap()).collect();
+        let subjects: BTreeSet<_> = mails.iter().map(subject).collect();
+        // A mail that was taken and not yet put away is sent again, as itself; nothing else comes twice.
+        assert_eq!((ids.len(), subjects.len()), (2, 2), "{steps}: {subjects:?}");
+    }
+}
+
+#[test]
+fn two_passes_at_once_tell_it_once() {
+    let place = Place::new("");
+    let begin = now();
+    place.client("web1", "expect: 1h\n");
+    place.pushed("web1", begin, [9]);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| place.pass(begin, u64::MAX));
+        }
+    });
+    place.watch(begin + TimeDelta::minutes(20));
+    assert_eq!(place.subjects().len(), 1, "{:?}", place.subjects());
+}
+
+#[test]
+fn a_policy_that_is_removed_closes_its_states_and_one_that_cannot_be_read_is_told() {
+    let place = Place::new("");
+    let begin = now();
+    for name in ["web1", "web2"] {
+        place.client(name, "expect: 1h\n");
+        place.pushed(name, begin, [9]);
+    }
+    place.watch(begin);
+    fs::remove_file(place.config().join("policies/web1.yaml")).unwrap();
+    fs::rename(place.dir.path().join("store/web2/snapshots"), place.dir.path().join("store/web2/elsewhere")).unwrap();
+    fs::write(place.dir.path().join("store/web2/snapshots"), "no directory").unwrap();
+    place.watch(begin + TimeDelta::hours(1));
+    assert_eq!(place.subjects().len(), 3, "it may pass by itself");
+    place.watch(begin + TimeDelta::hours(3));
+    let subjects = place.subjects();
+    assert_eq!(subjects[2], "[snapgate] web1: missed: closed, its policy was removed");
+    assert!(subjects[3].starts_with("[snapgate] web2: unreadable: "), "{subjects:?}");
+    assert_eq!(subjects.len(), 4);
+    // What is not known to have ended has not ended.
+    assert!(states::of(&place.site()).lasting().any(|state| state.kind == Kind::Missed));
+}
+
+#[test]
+fn two_sites_that_share_a_spool_do_not_take_each_other_s_clients_for_gone() {
+    let place = Place::new("");
+    let begin = now();
+    place.client("web1", "expect: 1h\n");
+    place.pushed("web1", begin, [9]);
+    place.watch(begin);
+    let other = place.dir.path().join("other");
+    fs::create_dir_all(other.join("policies")).unwrap();
+    fs::copy(place.config().join("snapgate.yaml"), other.join("snapgate.yaml")).unwrap();
+    let site = snapgate::act::config::load_site(&other).unwrap();
+    let told = states::look(&other, &site, begin + TimeDelta::hours(1)).unwrap_err();
+    assert!(told.contains("config/snapgate.yaml") && told.contains("give this site a `spool:` of its own"), "{told}");
+    assert_eq!(states::of(&place.site()).lasting().count(), 1);
+}
+
+#[test]
+fn a_mailer_that_was_down_is_told_of_when_it_is_back_and_nothing_is_lost_meanwhile() {
+    let place = Place::new("");
+    let begin = now();
+    place.client("web1", "expect: 1h\n");
+    place.pushed("web1", begin, [9]);
+    place.server.behave(Manner::Answer("MAIL", "451 not now"));
+    for quarter in 0..9 {
+        assert!(place.pass(begin + TimeDelta::minutes(quarter * 15), u64::MAX).0.waiting > 0);
+    }
+    assert!(states::of(&place.site()).lasting().any(|state| state.kind == Kind::Mailer));
+    place.server.behave(Manner::Accept);
+    let _ = place.pass(begin + TimeDelta::hours(3), u64::MAX);
+    place.watch(begin + TimeDelta::hours(4));
+    let subjects = place.subjects();
+    assert!(subjects[0].starts_with("[snapgate] web1: missed"), "{subjects:?}");
+    assert!(subjects[1].starts_with("[snapgate] the server: mailer down: resolved after"), "{subjects:?}");
+    assert_eq!(subjects.len(), 2);
+    assert_eq!(names(&place.spool().join("out")), 0);
+}
+
+#[test]
+fn a_spool_sends_no_mail_to_whom_a_policy_of_another_account_names() {
+    let place = Place::new("");
+    place.client("web1", "alerts_to: [jane@example.org]\n");
+    fs::write(place.config().join("policies/other.yaml"), "user: daemon\nalerts_to: [victim@example.org]\n").unwrap();
+    place.watch(now());
+    for (number, client) in [(0, "web1"), (1, "other"), (2, "gone")] {
+        let json = serde_json::json!({
+            "seq": number, "created": now(), "audience": "alerts", "events": 1, "subject": client, "body": "x\n", "client": client,
+            "thread": {"root": "x>\r\nBcc: victim@example.org", "begins": true},
+        });
+        let _ = serde_json::from_value::<ComposedMail>(json.clone()).unwrap();
+        let path = place.spool().join(format!("out/{number:012}.json"));
+        fs::write(path, json.to_string()).unwrap();
+    }
+    // The numbers have to be given out, or these mails never happened.
+    let state = place.spool().join("state.json");
+    let text = fs::read_to_string(&state).unwrap();
+    fs::write(&state, text.replacen("\"next\":0", "\"next\":3", 1)).unwrap();
+    place.watch(now());
+    let to: Vec<_> = place.server.taken().iter().map(|mail| (subject(mail), mail.to.concat())).collect();
+    let root = "RCPT TO:<root@example.org>".to_owned();
+    // Root's own spool speaks for everybody.
+    let other = if me().uid == 0 { "RCPT TO:<victim@example.org>".to_owned() } else { root.clone() };
+    let jane = "RCPT TO:<jane@example.org>".to_owned();
+    assert_eq!(to, [("web1".to_owned(), jane), ("other".to_owned(), other), ("gone".to_owned(), root)]);
+    assert!(place.server.taken().iter().all(|mail| !mail.data.contains("Bcc")));
+}
+
+impl Place {
+    /// Has the ledger say that these were pushed.
+    fn record(&self, name: &str, times: impl Iterator<Item = DateTime<Utc>>) {
+        let mut times: Vec<_> = times.collect();
+        times.sort();
+        let state = self.dir.path().join("store").join(name).join(".snapgate");
+        fs::create_dir_all(&state).unwrap();
+        let line = |at: &DateTime<Utc>| {
+            let event = serde_json::json!({
+                "version": 1, "id": at.format("%Y%m%dT%H%M%S%6fZ-1-0").to_string(), "at": at, "account": me().name, "client": name,
+                "kind": "push", "mail": "none", "result": "published", "exit": 0, "seconds": 1.5, "rsync_exit": 0, "files": 3,
+                "linked": 2, "received": 1, "bytes": 300, "received_bytes": 100,
+                "snapshot": at.format("%Y-%m-%dT%H-%M-%SZ").to_string(),
+            });
+            format!("{event}\n")
+        };
+        fs::write(state.join("ledger.jsonl"), times.iter().map(line).collect::<String>()).unwrap();
+    }
+}

@@ -1,0 +1,286 @@
+#!/usr/bin/env bash
+# clients.sh: clients come, change and go, with real accounts and a real sshd. Runs in the copy of this machine that `readme.sh
+# apart` makes, as its last word; needs a build with debug assertions for the file `faked-fault`.
+set -euo pipefail
+cd /src
+say() { printf '== %s\n' "$*"; }
+loopback() { perl -e 'my $up = pack("a16s", "lo", 0x41); socket(S, 2, 2, 0) && ioctl(S, 0x8914, $up) or die "lo: $!"'; }
+# What a run may change, but for the programs' own backups of their files, and the index of keys, which is a hint.
+state() {
+    cat /etc/passwd /etc/group /etc/shadow /etc/gshadow /etc/subuid /etc/subgid
+    find /etc/snapgate /srv/backups \( -name .clients.lock -o -name keys.index \) -prune -o -printf '%p %U %G %m %l\n' | sort
+    cat /etc/snapgate/policies/* /etc/snapgate/keys/* 2>/dev/null || true
+}
+# Runs it, keeps what it says in /tmp/said, and expects this exit code and these words.
+expect() {
+    local code=0 wanted=$1 words=$2
+    shift 2
+    "$@" >/tmp/said 2>&1 </dev/null || code=$?
+    if [ "$code" != "$wanted" ] || { [ -n "$words" ] && ! grep -qF -e "$words" /tmp/said; }; then
+        echo "exit $code instead of $wanted, or no \`$words\`, of: $*"
+        cat /tmp/said
+        exit 1
+    fi
+}
+# The same, and nothing has changed.
+refuses() {
+    state >/tmp/before
+    expect "$@"
+    state | diff /tmp/before - || { echo "it changed something: $*"; exit 1; }
+}
+# Adds a client, whatever `check` has to say of this machine.
+adds() {
+    local code=0
+    snapgate add-client "$@" --host backup.example.org >/tmp/said 2>&1 </dev/null || code=$?
+    [ "$code" -le 1 ] || { echo "exit $code of add-client $*"; cat /tmp/said; exit 1; }
+}
+removes() { expect 0 "removed its policy" snapgate remove-client "$1" --destroy-data "$1"; }
+fault() { echo "$1" >/etc/snapgate/faked-fault; }
+as_me() { su - me -c "$1" </dev/null; }
+
+loopback
+grep -q backup.example.org /etc/hosts || echo '127.0.0.1 backup.example.org' >>/etc/hosts
+install -m 755 /built/snapgate /built/snapgate-shell /usr/bin/
+cp sshd_config.d/50-snapgate.conf /etc/ssh/sshd_config.d/
+ssh-keygen -A >/dev/null
+mkdir -p /run/sshd /tmp/mails
+useradd --create-home --shell /bin/sh me
+echo precious >~me/file
+su - me -c 'mkdir -p -m 700 ~/.ssh; for key in id_backup second third; do ssh-keygen -q -t ed25519 -N "" -f ~/.ssh/$key; done'
+key=$(cat ~me/.ssh/id_backup.pub) second=$(cat ~me/.ssh/second.pub) third=$(cat ~me/.ssh/third.pub)
+
+say "init"
+expect 78 "snapgate init" snapgate add-client web1 --key "$key"
+expect 78 "did not leave" snapgate init --store /srv/backups --mail-to root --transport sendmail:/bin/false
+[ ! -e /etc/snapgate/snapgate.yaml ] || { echo "a server that cannot mail is set up"; exit 1; }
+expect 64 "cannot stand" snapgate init --transport 'file:/tmp/mails"'
+code=0
+snapgate init --store /srv/backups --mail-to root --transport file:/tmp/mails >/tmp/said 2>&1 </dev/null || code=$?
+[ "$code" -le 1 ] && grep -q "was taken" /tmp/said || { cat /tmp/said; exit 1; }
+[ "$(ls /tmp/mails | wc -l)" = 1 ]
+[ "$(stat -c '%U %G %a' /etc/snapgate /etc/snapgate/policies /etc/snapgate/keys /srv/backups /var/spool/snapgate /var/spool/snapgate/sessions \
+    /etc/snapgate/snapgate.yaml | tr '\n' ';')" = \
+    'root snapgate 750;root snapgate 750;root root 755;root root 711;root snapgate 1730;root snapgate 660;root snapgate 640;' ]
+sed -i 's/^mail:/# mine\n&/' /etc/snapgate/snapgate.yaml
+cp /etc/snapgate/snapgate.yaml /tmp/site
+snapgate init --store /srv/backups >/tmp/said 2>&1 </dev/null || [ $? = 1 ]
+grep -q "stays as it is" /tmp/said
+expect 78 "says something else" snapgate init --store /srv/others
+cmp /tmp/site /etc/snapgate/snapgate.yaml
+/usr/sbin/sshd
+
+say "what is refused changes nothing"
+refuses 0 "would make the account \`web1\`" snapgate add-client web1 --key "$key" --dry-run
+refuses 64 "private key" snapgate add-client web1 --key-file ~me/.ssh/id_backup
+refuses 64 "more than one line" snapgate add-client web1 --key "$key
+$second"
+refuses 64 "stands before the key" snapgate add-client web1 --key "command=\"/bin/sh\" $key"
+refuses 64 "neither an address" snapgate add-client web1 --key "$key" --from 'x]
+user: root'
+refuses 64 "is not" snapgate add-client web1 --key "$key" --quota lots
+refuses 64 "account's name" snapgate add-client Web.1 --key "$key"
+refuses 64 "no host's name" snapgate add-client web1 --key "$key" --host='-oProxyCommand=x'
+for name in daemon me; do refuses 77 "somebody else's" snapgate add-client "$name" --key "$key"; done
+refuses 77 "is root" snapgate add-client root --key "$key"
+refuses 77 "a group \`audio\` already" snapgate add-client audio --key "$key"
+refuses 77 "takes root" su me -s /bin/sh -c "cd /; exec snapgate --config /etc/snapgate add-client web1 --key '$key'"
+ln -s /tmp /srv/backups/web1
+refuses 77 "symbolic link" snapgate add-client web1 --key "$key"
+rm /srv/backups/web1
+install -d -o me /srv/backups/web1
+refuses 77 "belongs to uid" snapgate add-client web1 --key "$key"
+rmdir /srv/backups/web1
+mkdir -p /srv/backups/web1/old
+refuses 77 "belongs to uid 0" snapgate add-client web1 --key "$key"
+rm -r /srv/backups/web1
+mv /srv/backups /srv/gone
+expect 78 "is not there" snapgate add-client web1 --key "$key"
+mv /srv/gone /srv/backups
+
+say "every step that fails is undone, and after a kill a second run finishes"
+state >/tmp/clean
+for step in account group ids repository key policy; do
+    fault "fail $step"
+    expect 70 "what was made before was undone" snapgate add-client web1 --key "$key"
+    rm /etc/snapgate/faked-fault
+    state | diff /tmp/clean - || { echo "failing at $step leaves something"; exit 1; }
+    fault "kill $step"
+    code=0
+    snapgate add-client web1 --key "$key" >/tmp/said 2>&1 || code=$?
+    [ "$code" = 137 ] || { echo "it lived through $step: $code"; cat /tmp/said; exit 1; }
+    rm /etc/snapgate/faked-fault
+    adds web1 --key "$key"
+    [ -f /etc/snapgate/policies/web1.yaml ] && [ "$(stat -c '%U %a' /srv/backups/web1)" = 'web1 700' ] && id -nG web1 | grep -qw snapgate
+    removes web1
+    state | diff /tmp/clean - || { echo "removing leaves something"; exit 1; }
+done
+
+say "a full disk"
+mount -t tmpfs -o size=16k tmpfs /etc/snapgate/keys
+chmod 755 /etc/snapgate/keys
+head -c 1M /dev/zero >/etc/snapgate/keys/.full 2>/dev/null || true
+expect 70 "what was made before was undone" snapgate add-client web1 --key "$key"
+grep -q "No space left" /tmp/said
+umount /etc/snapgate/keys
+state | diff /tmp/clean -
+
+say "two at once"
+(adds web1 --key "$key") & (adds web2 --key "$second") & (adds web1 --key "$key") &
+wait
+for name in web1 web2; do
+    [ "$(stat -c '%U %a' "/srv/backups/$name")" = "$name 700" ] && [ "$(wc -l <"/etc/snapgate/keys/$name")" = 1 ]
+done
+[ "$(cut -d: -f2 /etc/subuid | sort | uniq -d | wc -l)" = 0 ]
+removes web1
+removes web2
+state | diff /tmp/clean -
+
+say "a client, and how long it takes"
+begun=$(date +%s%N)
+adds web1 --key "$key" --preset timemachine --quota 5G --from 127.0.0.0/8
+printf 'add-client took %d ms in a build with debug assertions, with its check\n' $((($(date +%s%N) - begun) / 1000000))
+[ "$(getent shadow web1 | cut -d: -f2)" = '*' ] && [ "$(getent passwd web1 | cut -d: -f5,7)" = 'snapgate client web1:/usr/bin/snapgate-shell' ]
+grep -q ^web1: /etc/subuid && grep -q ^web1: /etc/subgid
+[ "$(stat -c '%U %G %a' /etc/snapgate/keys/web1 /etc/snapgate/policies/web1.yaml | tr '\n' ';')" = 'root root 644;root snapgate 640;' ]
+grep -qF 'check: nothing wrong' /tmp/said || cat /tmp/said
+state >/tmp/before
+adds web1 --key "$key" --preset timemachine --quota 5G --from 127.0.0.0/8
+grep -q "nothing was to be done" /tmp/said
+state | diff /tmp/before -
+refuses 77 "another key or account" snapgate add-client web1 --key "$second"
+
+say "its script, run twice by whoever has the key"
+snapgate add-client web1 --key "$key" --preset timemachine --host backup.example.org --script >/tmp/script </dev/null || [ $? = 1 ]
+if command -v crontab >/dev/null; then as_me 'crontab -r' 2>/dev/null || true; fi
+as_me 'sh /tmp/script ~/'
+grep -q precious /srv/backups/web1/current/file
+sleep 1
+as_me 'sh /tmp/script ~/'
+[ "$(ls /srv/backups/web1/snapshots | wc -l)" = 2 ]
+[ "$(grep -c backup.example.org ~me/.ssh/known_hosts)" = 1 ] && [ "$(grep -c '^Host backup$' ~me/.ssh/config)" = 1 ]
+if command -v crontab >/dev/null; then [ "$(as_me 'crontab -l' | grep -c '# snapgate web1$')" = 1 ]; fi
+as_me 'ssh backup id' && exit 1
+
+say "frozen"
+expect 0 "web1 is frozen" snapgate freeze web1 --say 'new disks: "back" at 9 # o'"'"'clock'
+# What was refused above is told first.
+snapgate watch --flush >/dev/null
+rm -rf /tmp/mails/*
+expect 75 'new disks: "back" at 9 # o'"'"'clock' as_me 'ssh backup'
+grep -q '(code frozen)' /tmp/said
+snapgate watch --flush
+[ "$(ls /tmp/mails | wc -l)" = 0 ]
+expect 0 "frozen already" snapgate freeze web1 --say 'new disks: "back" at 9 # o'"'"'clock'
+expect 64 "no text for a client" snapgate freeze web1 --say "$(printf 'a\nb')"
+expect 0 "may come again" snapgate thaw web1
+state | diff /tmp/before - | grep -v srv/backups | grep '^[<>]' && exit 1
+expect 0 "" as_me 'rsync -a ~/ backup:'
+
+say "another key, and the first one ends"
+as_second() { as_me "rsync -a -e 'ssh -i ~/.ssh/second -o IdentitiesOnly=yes -l web1' ~/ backup.example.org:"; }
+expect 255 "" as_me "ssh -F /dev/null -i ~/.ssh/second -o IdentitiesOnly=yes web1@backup.example.org"
+for step in policy; do
+    fault "kill $step"
+    snapgate rotate-key web1 --key "$second" >/tmp/said 2>&1 || [ $? = 137 ]
+    rm /etc/snapgate/faked-fault
+done
+expect 0 "ends at" snapgate rotate-key web1 --key "$second"
+sleep 1
+expect 0 "" as_second
+sleep 1
+expect 0 "" as_me 'rsync -a ~/ backup:'
+grep -q '^restrict,expiry-time="20[0-9]*Z" ssh-ed25519' /etc/snapgate/keys/web1
+# A year has passed.
+sed -i 's/expiry-time="20[0-9][0-9]/expiry-time="2020/' /etc/snapgate/keys/web1
+expect 255 "" as_me 'ssh backup'
+expect 0 "may come" snapgate add-key web1 --key "$third"
+[ "$(wc -l </etc/snapgate/keys/web1)" = 2 ] && [ "$(grep -o 'SHA256:' /etc/snapgate/policies/web1.yaml | wc -l)" = 2 ]
+
+say "another name"
+for step in user keys account repository; do
+    fault "kill $step"
+    snapgate rename-client web1 shop >/tmp/said 2>&1 || [ $? = 137 ]
+    rm /etc/snapgate/faked-fault
+done
+expect 0 "web1 is shop now" snapgate rename-client web1 shop
+expect 0 "has that name already" snapgate rename-client web1 shop
+sleep 1
+expect 0 "" as_second
+[ -d /srv/backups/shop/snapshots ] && [ ! -e /srv/backups/web1 ]
+adds other --key "$key"
+refuses 77 "there is a client" snapgate rename-client shop other
+refuses 77 "has this key already" snapgate add-key shop --key "$key"
+
+say "several clients with one account"
+removes other
+adds one --key "$key" --user shared --shared-account
+refuses 77 "has this key already" snapgate add-client two --key "$third" --user shared --shared-account
+grep -q 'command="/usr/bin/snapgate-shell --client one"' /etc/snapgate/keys/shared
+su - me -c 'ssh-keygen -q -t ed25519 -N "" -f ~/.ssh/fourth'
+adds three --key-file ~me/.ssh/fourth.pub --user shared --shared-account
+for pair in "one id_backup" "three fourth"; do
+    set -- $pair
+    expect 0 "" as_me "rsync -a -e 'ssh -F /dev/null -i ~/.ssh/$2 -o IdentitiesOnly=yes -l shared' ~/file backup.example.org:"
+    [ -e "/srv/backups/$1/current/file" ] || { echo "$1 has no snapshot"; exit 1; }
+done
+expect 0 "account \`shared\` stays" snapgate remove-client one
+[ -d /srv/backups/one/snapshots ] && ! grep -q -- '--client one"' /etc/snapgate/keys/shared && grep -q -- '--client three"' /etc/snapgate/keys/shared
+
+cp /etc/snapgate/policies/three.yaml /tmp/three.yaml
+sed -i '/^keys:/d' /etc/snapgate/policies/three.yaml
+refuses 0 "whatever key it used would stay" snapgate remove-client three --dry-run
+grep -q "remove its keys" /tmp/said && exit 1
+cat /tmp/three.yaml >/etc/snapgate/policies/three.yaml
+
+say "a client goes, and its data stays"
+expect 255 "" as_me "ssh -F /dev/null -i ~/.ssh/id_backup -o IdentitiesOnly=yes shared@backup.example.org"
+refuses 0 "would remove its account" snapgate remove-client shop --dry-run
+refuses 64 "names another client" snapgate remove-client shop --destroy-data web1
+refuses 64 "no client" snapgate remove-client nobody
+expect 0 "for root alone" snapgate remove-client shop
+[ "$(stat -c '%U %a' /srv/backups/shop)" = 'root 700' ] && grep -q precious /srv/backups/shop/current/file
+getent passwd web1 && exit 1
+refuses 77 "Take up a repository again" snapgate add-client shop --key "$second"
+
+say "what is destroyed is the repository and nothing else"
+adds dump --key "$second" --preset dump
+as_me "ln -s /tmp/outside ~/link; rsync -a -e 'ssh -F /dev/null -i ~/.ssh/second -o IdentitiesOnly=yes -l dump' ~/ backup.example.org:"
+mkdir /tmp/outside
+echo mine >/tmp/outside/file
+mkdir /srv/backups/dump/mounted
+mount -t tmpfs tmpfs /srv/backups/dump/mounted
+refuses 77 "mounted" snapgate remove-client dump --destroy-data dump
+umount /srv/backups/dump/mounted
+for step in "its keys" "its account" "its snapshots, for good"; do
+    fault "kill $step"
+    snapgate remove-client dump --destroy-data dump >/tmp/said 2>&1 || [ $? = 137 ]
+    rm /etc/snapgate/faked-fault
+done
+removes dump
+[ ! -e /srv/backups/dump ] && grep -q mine /tmp/outside/file
+
+say "what stands in the way is neither waited for nor believed"
+adds way --key "$second"
+as_me "rsync -a -e 'ssh -F /dev/null -i ~/.ssh/second -o IdentitiesOnly=yes -l way' ~/file backup.example.org:"
+rm -f /srv/backups/way/.snapgate/rsync.lock
+mkfifo /srv/backups/way/.snapgate/rsync.lock
+chown way: /srv/backups/way/.snapgate/rsync.lock
+refuses 0 "would remove its account" timeout 30 snapgate remove-client way --dry-run
+mv /srv/backups/way /srv/gone
+refuses 77 "is missing" snapgate remove-client way
+refuses 77 "is missing" snapgate remove-client way --destroy-data way
+mv /srv/gone /srv/backups/way
+cp /etc/snapgate/policies/way.yaml /tmp/way.yaml
+echo 'require_mount: true' >>/etc/snapgate/policies/way.yaml
+for words in "remove-client way" "remove-client way --destroy-data way" "rename-client way road" "add-client way"; do
+    case $words in add-client*) refuses 78 "" snapgate $words --key "$second" ;; *) refuses 78 "" snapgate $words ;; esac
+    grep -q "mount point" /tmp/said || { cat /tmp/said; exit 1; }
+done
+cat /tmp/way.yaml >/etc/snapgate/policies/way.yaml
+chmod 0777 /srv/backups
+refuses 77 "not root's alone" snapgate remove-client way --destroy-data way
+refuses 77 "not root's alone" snapgate add-client new --key "$key"
+chmod 0711 /srv/backups
+removes way
+[ ! -e /srv/backups/way ]
+say "clients come and go"

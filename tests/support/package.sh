@@ -1,0 +1,441 @@
+#!/usr/bin/env bash
+# package.sh [RELEASE]: the Debian package, from `apt install` to purge, in bare Debians that go away (`make package-test`).
+#
+#   SNAPGATE=PROGRAM   a built snapgate with snapgate-shell beside it; otherwise a debug build is packaged
+#   LINTIAN=no         without lintian, whose packages are many
+#   ROOTS=DIR          keeps the bare roots there, and takes them from there the next time
+#
+# Two roots are made with mmdebstrap from this machine's own apt sources. In the one a newcomer installs the package and pushes;
+# then it is upgraded, downgraded, removed and purged. In the other are systemd, lintian, AppArmor and fail2ban. Where that cannot be done it says
+# why and ends with 77. A root is entered by pivot_root in a mount namespace: in a chroot nobody may make a user namespace.
+set -euo pipefail
+
+say() { printf '== %s (%s s)\n' "$*" "$SECONDS"; }
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+case ${1:-} in
+make)
+    # 2. Makes the roots and goes into them. All mounts are in this namespace, so none outlives it.
+    work=$2 release=$3 lintian=$4 kept=$5
+    bare() {
+        local tar=$kept/$release-$2.tar
+        if ! [ -e "$tar" ]; then
+            TMPDIR=$work mmdebstrap --quiet --variant=minbase --include="$1" --aptopt="$work/apt.conf" "$release" "$tar.new" "$work/sources.list" --format=tar ||
+                { echo "no bare root here: mmdebstrap could not make one of $release" >&2; exit 77; }
+            mv "$tar.new" "$tar"
+        fi
+        mkdir "$work/$2"
+        tar -x --numeric-owner --xattrs --xattrs-include='*' -f "$tar" -C "$work/$2"
+        # No service starts by itself: the network is this machine's.
+        printf '#!/bin/sh\nexit 101\n' >"$work/$2/usr/sbin/policy-rc.d"
+        chmod 755 "$work/$2/usr/sbin/policy-rc.d"
+        cp -L /etc/resolv.conf /etc/hosts "$work/$2/etc/"
+        mkdir -p "$work/$2/shared"
+    }
+    enter() {
+        unshare --mount --pid --fork --kill-child --propagation private bash "$0" enter "$@" </dev/null
+    }
+    bare "ca-certificates,openssh-server,rsync,ucf,systemd,apparmor,fail2ban,python3-systemd$([ "$lintian" = no ] || echo ,lintian)" tools \
+        >"$work/tools.log" 2>&1 &
+    tools=$!
+    # A server that somebody has reached by ssh so far.
+    bare ca-certificates,openssh-server,perl-base server
+    say "a bare $release with an sshd"
+    enter "$work/server" "$work/shared" newcomer || fail "a newcomer's server; the lines above say at what"
+    wait "$tools" || { cat "$work/tools.log"; exit 77; }
+    say "a $release with systemd, AppArmor and fail2ban"
+    enter "$work/tools" "$work/shared" tools "$lintian" || fail "the package beside other tools; the lines above say at what"
+    say "the package is good on $release"
+    exit 0
+    ;;
+enter)
+    # 3. Goes into a root.
+    root=$2 shared=$3
+    shift 3
+    mount --bind "$root" "$root"
+    mount --bind /dev "$root/dev"
+    mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs "$root/dev/shm"
+    mount -t devpts -o nosuid,noexec,newinstance,gid=5,mode=620,ptmxmode=666 devpts "$root/dev/pts"
+    mount --rbind /sys "$root/sys"
+    mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
+    mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs "$root/run"
+    mkdir -m 1777 "$root/run/lock"
+    mount --bind "$shared" "$root/shared"
+    cd "$root"
+    pivot_root . mnt
+    umount -l /mnt
+    cd /root
+    kept=()
+    for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+        if [ -n "${!name:-}" ]; then kept+=("$name=${!name}"); fi
+    done
+    # This shell stays, the first process here and the parent of every orphan.
+    status=0
+    env -i "${kept[@]}" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root USER=root TERM=dumb LC_ALL=C.UTF-8 \
+        DEBIAN_FRONTEND=noninteractive bash /shared/package.sh "$@" || status=$?
+    exit "$status"
+    ;;
+esac
+
+# What the two roots' runs share.
+block=/etc/ssh/sshd_config.d/50-snapgate.conf
+ours=/usr/share/snapgate/50-snapgate.conf
+deb() { echo "/shared/snapgate_$1_$(dpkg --print-architecture).deb"; }
+quietly() { "$@" >/tmp/said 2>&1 || { cat /tmp/said; fail "$*"; }; }
+is() { [ "$1" = "$2" ] || fail "\`$1\`, but \`$2\` was expected"; }
+status_of() { dpkg-query --show --showformat '${db:Status-Abbrev}${Version}' snapgate; }
+made() { stat -c '%n %U %G %a' /srv/backups /var/spool/snapgate /var/spool/snapgate/sessions /etc/snapgate /etc/snapgate/policies; }
+as_made='/srv/backups root root 711
+/var/spool/snapgate root snapgate 1730
+/var/spool/snapgate/sessions root snapgate 660
+/etc/snapgate root snapgate 750
+/etc/snapgate/policies root snapgate 750'
+enabled() { find /etc/systemd/system -name 'snapgate-*' -printf '%f\n' | sort; }
+all_units() { cd /usr/lib/systemd/system && ls snapgate-*.timer snapgate-*.path | sort; }
+
+case ${1:-} in
+newcomer)
+    # The only step that uses the network: what is installed is a package's own business, and its clock runs.
+    quietly apt-get update
+    mkdir -m 0750 /srv/backups
+    begun=$(date +%s)
+    quietly apt-get install -y "$(deb "$(cat /shared/version)")"
+    cat /tmp/said >/tmp/installed
+    echo $(($(date +%s) - begun)) >/tmp/seconds
+    exec unshare --net bash "$0" life </dev/null
+    ;;
+life)
+    perl -e 'my $up = pack("a16s", "lo", 0x41); socket(S, 2, 2, 0) && ioctl(S, 0x8914, $up) or die "lo: $!"'
+    # Services may be started and reloaded now: as without an init system invoke-rc.d would not do it unasked.
+    printf '#!/bin/sh\nexit 0\n' >/usr/sbin/policy-rc.d
+    version=$(cat /shared/version)
+
+    say "installed by apt in $(cat /tmp/seconds) s"
+    is "$(status_of)" "ii $version"
+    is "$(made)" "${as_made/711/750}" # the store was there before, and is its owner's
+    chmod 0711 /srv/backups
+    is "$(enabled)" "$(all_units)"
+    cmp "$block" "$ours"
+    command -v newuidmap >/dev/null || fail "uidmap is not among what is recommended"
+    [ -x /usr/sbin/sendmail ] || fail "no mailer is among what is recommended"
+    # Debian 13 brings systemd's two programs along; in Debian 12 the package's own script does their work.
+    if command -v systemd-tmpfiles >/dev/null; then echo "made by systemd-tmpfiles"; else echo "made without systemd"; fi
+    grep -q 'nothing runs before there is a site file' /tmp/installed
+    # Of its own, with a log: what it says of a reload is looked at.
+    ssh-keygen -A >/dev/null
+    mkdir -p /run/sshd
+    /usr/sbin/sshd -E /tmp/sshd.log -o PidFile=/run/sshd.pid
+    reloads() { grep -c 'Received SIGHUP' /tmp/sshd.log || true; }
+    reloaded() {
+        for try in $(seq 100); do
+            if [ "$(reloads)" -ge "$1" ]; then return; fi
+            sleep 0.1
+        done
+        cat /tmp/said
+        fail "sshd was reloaded $(reloads) times, not $1"
+    }
+
+    # A stand-in for the system's log daemon, which writes what it gets as rsyslog does.
+    perl -MSocket -e '
+        socket(LOG, AF_UNIX, SOCK_DGRAM, 0) && bind(LOG, sockaddr_un("/run/log")) or die "log: $!"; chmod 0666, "/run/log";
+        open(OUT, ">>", "/shared/auth.log"); select(OUT); $| = 1;
+        while (defined recv(LOG, $line, 65536, 0)) { $line =~ s/^<\d+>(\w+ +\d+ [\d:]+) /$1 backup /; print "$line\n" }' &
+    until [ -S /run/log ]; do sleep 0.1; done
+
+    begun=$(date +%s)
+    useradd --create-home --shell /bin/bash me
+    install -o me -m 0600 /dev/null ~me/file
+    echo precious >~me/file
+    # The README's steps as they are for somebody who has the package. With `init` and `add-client` they are one command each.
+    cat >/etc/snapgate/snapgate.yaml <<'END'
+store: /srv/backups
+rsync: /usr/bin/rsync
+spool: /var/spool/snapgate
+syslog: /run/log
+mail: { to: [root], transport: sendmail }
+END
+    install -d -o me -m 0700 ~me/.ssh
+    su me -c "ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_backup"
+    useradd --create-home --groups snapgate --shell /usr/bin/snapgate-shell --password '*' laptop
+    install -d -o laptop -g laptop -m 0700 /srv/backups/laptop ~laptop/.ssh
+    install -o laptop -g laptop -m 0600 ~me/.ssh/id_backup.pub ~laptop/.ssh/authorized_keys
+    echo 'verbs: [rsync, status]' >/etc/snapgate/policies/laptop.yaml
+    chgrp snapgate /etc/snapgate/snapgate.yaml /etc/snapgate/policies/laptop.yaml
+    chmod 0640 /etc/snapgate/snapgate.yaml /etc/snapgate/policies/laptop.yaml
+    printf '%s\n' 'Host backup' '  HostName localhost' '  User laptop' '  IdentityFile ~/.ssh/id_backup' '  IdentitiesOnly yes' >~me/.ssh/config
+    echo "localhost $(cat /etc/ssh/ssh_host_ed25519_key.pub)" >~me/.ssh/known_hosts
+    chown -R me: ~me/.ssh
+    push() { su me -c 'rsync -a ~/file backup:' </dev/null; }
+    push
+    is "$(cat /srv/backups/laptop/current/file)" precious
+    seconds=$(($(cat /tmp/seconds) + $(date +%s) - begun))
+    say "from \`apt install\` to the first snapshot: $seconds s"
+    [ "$seconds" -lt 180 ] || fail "that is more than three minutes"
+    snapgate check >/tmp/check 2>&1 || [ $? = 1 ] || { cat /tmp/check; fail "check"; }
+
+    # What fail2ban is to know, and what it is to leave alone.
+    su me -c 'ssh backup id' </dev/null >/dev/null 2>&1 && fail "a client has run id"
+    su me -c 'rsync -a ~/file backup:../other' </dev/null >/dev/null 2>&1 && fail "a client has left its place"
+    sed -i 's/^verbs:/from: [192.0.2.1]\n&/' /etc/snapgate/policies/laptop.yaml
+    push 2>/dev/null && fail "a client came from elsewhere"
+    sed -i '/^from:/d; s/^verbs:.*/verbs: [status]/' /etc/snapgate/policies/laptop.yaml
+    push 2>/dev/null && fail "a client did what its policy has not"
+    sed -i 's/^verbs:.*/verbs: [rsync, status]/' /etc/snapgate/policies/laptop.yaml
+
+    say "upgrade"
+    # The store, and all that is a client's on this machine, to the inode's time.
+    untouched() { find /srv/backups /home/laptop -printf '%p %i %m %U %G %s %T@ %C@\n' | sort; grep -E '^(laptop|snapgate):' /etc/passwd /etc/shadow; }
+    untouched >/tmp/before
+    compare() { untouched | diff /tmp/before - || fail "the store or an account is not as it was"; }
+    was=$(reloads)
+    quietly dpkg -i "$(deb 90.0)"
+    is "$(status_of)" "ii 90.0"
+    cmp "$block" "$ours"
+    grep -q 'of the next version' "$block" || fail "the upgrade left the old block"
+    grep -q 'of the next version' /etc/fail2ban/filter.d/snapgate.conf
+    reloaded $((was + 1))
+    compare
+    say "downgrade"
+    quietly dpkg -i "$(deb "$version")"
+    is "$(status_of)" "ii $version"
+    cmp "$block" "$ours"
+    grep -q 'of the next version' "$block" && fail "the downgrade left the new block"
+    reloaded $((was + 2))
+    quietly dpkg -i "$(deb "$version")"
+    compare
+    # sshd heeds a signal before the next connection. Nothing changed, so there was none.
+    push
+    is "$(reloads)" $((was + 2))
+    untouched >/tmp/before
+
+    say "what an administrator has changed"
+    echo '# mine' >>"$block"
+    echo '# mine' >>/etc/fail2ban/filter.d/snapgate.conf
+    # As `systemctl disable` would.
+    rm /etc/systemd/system/*.wants/snapgate-drill.timer
+    quietly dpkg -i --force-confold "$(deb 90.0)"
+    grep -q '^# mine' "$block" || fail "the upgrade took the administrator's block away"
+    grep -q '^# mine' /etc/fail2ban/filter.d/snapgate.conf
+    enabled | grep -q drill && fail "the upgrade enabled what was disabled"
+    rm "$block"
+    quietly dpkg -i --force-confold "$(deb "$version")"
+    [ -e "$block" ] && fail "the block that was removed is back"
+    compare
+
+    say "an sshd that does not take it"
+    quietly dpkg --purge snapgate
+    [ -e "$block" ] && fail "there is a block that nobody put there"
+    echo 'NoSuchKey yes' >/etc/ssh/sshd_config.d/99-mine.conf
+    quietly dpkg -i "$(deb "$version")"
+    is "$(status_of)" "ii $version"
+    grep -q 'sshd does not take' /tmp/said && grep -q NoSuchKey /tmp/said || { cat /tmp/said; fail "nothing is said of it"; }
+    [ -e "$block" ] && fail "the block is there although sshd does not take it"
+    rm /etc/ssh/sshd_config.d/99-mine.conf
+    quietly dpkg-reconfigure snapgate
+    cmp "$block" "$ours"
+
+    say "remove"
+    # The purge before took the settings.
+    [ -e /etc/snapgate/snapgate.yaml ] && fail "a purge left the site file"
+    compare
+    printf '%s\n' 'store: /srv/backups' 'syslog: off' 'mail: { to: [root], transport: "smtp://127.0.0.1:1" }' >/etc/snapgate/snapgate.yaml
+    echo 'verbs: [rsync, status]' >/etc/snapgate/policies/laptop.yaml
+    chgrp snapgate /etc/snapgate/snapgate.yaml /etc/snapgate/policies/laptop.yaml
+    chmod 0640 /etc/snapgate/snapgate.yaml /etc/snapgate/policies/laptop.yaml
+    push
+    su me -c 'ssh backup id' </dev/null >/dev/null 2>&1 && fail "a client has run id"
+    untouched >/tmp/before
+    quietly dpkg --remove snapgate
+    [ -e /usr/bin/snapgate-shell ] && fail "the gate is still there"
+    for kept in "$block" /etc/snapgate/policies/laptop.yaml /etc/fail2ban/filter.d/snapgate.conf; do [ -e "$kept" ] || fail "$kept went"; done
+    push 2>/dev/null && fail "a client was let in without the gate"
+    su me -c 'ssh backup id' </dev/null 2>/dev/null && fail "a client has a shell without the gate"
+    compare
+
+    say "purge, with a client's account and a mail that nobody sent"
+    quietly dpkg --purge snapgate
+    compare
+    grep -q 'stays, so that no client.*laptop' /tmp/said || { cat /tmp/said; fail "nothing is said of the block"; }
+    grep -q 'messages in it were never sent' /tmp/said || { cat /tmp/said; fail "nothing is said of the mail"; }
+    [ -e "$block" ] || fail "a client's account has no block"
+    [ -e /etc/snapgate ] && fail "/etc/snapgate is left"
+    # An account whose shell is one: the block alone holds it.
+    usermod --shell /bin/bash laptop
+    su me -c 'ssh backup id' </dev/null 2>/dev/null && fail "a client has a shell after a purge"
+    usermod --shell /usr/bin/snapgate-shell laptop 2>/dev/null
+
+    say "purge, and nothing is left of it"
+    quietly dpkg -i "$(deb "$version")"
+    mkdir -p /etc/snapgate/mine/store
+    echo precious >/etc/snapgate/mine/store/file
+    userdel laptop 2>/dev/null
+    find /var/spool/snapgate -mindepth 2 -delete
+    find /srv/backups -printf '%p %i %m %U %G %s %T@ %C@\n' | sort >/tmp/store
+    quietly dpkg --purge snapgate
+    find /srv/backups -printf '%p %i %m %U %G %s %T@ %C@\n' | sort | diff /tmp/store - || fail "the store is not as it was"
+    is "$(cat /etc/snapgate/mine/store/file)" precious
+    rm -r /etc/snapgate
+    # But the store, the group, and the copies of older states that ucf and shadow keep of their own files.
+    left=$(
+        find / -xdev \( -path /proc -o -path /sys -o -path /shared -o -path /srv -o -path /tmp -o -path /var/log \) -prune -o \
+            \( -name '*snapgate*' -o -lname '*snapgate*' \) -print
+        grep -rl snapgate /etc /var/lib/ucf /var/lib/dpkg/status | grep -vE '^/etc/(group|gshadow|passwd|shadow)-?$|^/var/lib/ucf/.*\.[0-9]+$' || true
+    )
+    [ -z "$left" ] || fail "left of it: $left"
+    ;;
+tools)
+    lintian=$2 version=$(cat /shared/version)
+    quietly dpkg -i "$(deb "$version")"
+    is "$(made)" "$as_made"
+    is "$(enabled)" "$(all_units)"
+    cmp "$block" "$ours"
+    say "systemd takes the units"
+    systemd-analyze verify /usr/lib/systemd/system/snapgate-* >/tmp/verified 2>&1 || { cat /tmp/verified; fail "systemd-analyze verify"; }
+    if grep snapgate /tmp/verified; then fail "systemd-analyze has something to say"; fi
+
+    parser=$(apparmor_parser --version | sed -n 's/.*version \([0-9]*\).*/\1/p')
+    if [ "$parser" -ge 4 ]; then
+        say "AppArmor $parser takes the profile"
+        cmp /etc/apparmor.d/snapgate /usr/share/snapgate/apparmor.d/snapgate
+        apparmor_parser --skip-kernel-load --skip-cache /etc/apparmor.d/snapgate
+        # For the gate itself, and with the right that it is there for.
+        apparmor_parser --skip-kernel-load --skip-cache --names /etc/apparmor.d/snapgate | grep -qx snapgate
+    else
+        say "AppArmor $parser has no rule for namespaces: no profile"
+        [ -e /etc/apparmor.d/snapgate ] && fail "a profile that the parser rejects is in its directory"
+    fi
+
+    say "fail2ban knows an attacker's lines, and no others"
+    matched=$(fail2ban-regex /shared/auth.log /etc/fail2ban/filter.d/snapgate.conf | sed -n 's/^Lines: .* \([0-9]*\) matched, .*/\1/p')
+    is "$matched" "$(grep -cE ' result=refused code=(program|path|address) ' /shared/auth.log)"
+    [ "$matched" = 3 ] || { cat /shared/auth.log; fail "fail2ban knows $matched of 3 lines"; }
+    grep -q ' result=refused code=verb ' /shared/auth.log && grep -q ' result=published ' /shared/auth.log || fail "there are no other lines"
+    # Debian's own jail wants a log that is not here.
+    rm /etc/fail2ban/jail.d/*
+    cp /usr/share/doc/snapgate/fail2ban/jail.d/snapgate.conf /etc/fail2ban/jail.d/
+    fail2ban-client --test >/tmp/said 2>&1 || { cat /tmp/said; fail "fail2ban does not take the jail"; }
+
+    quietly dpkg --purge snapgate
+    [ -e /etc/apparmor.d/snapgate ] && fail "a purge left the profile"
+    if [ "$lintian" = no ]; then exit 0; fi
+    say "lintian"
+    suppressed=''
+    if ! dpkg-deb --contents "$(deb "$version")" | grep -q /usr/share/man/; then
+        echo "there is no target/pages (\`make pages\`): what lintian says of missing manual pages is left out"
+        suppressed='--suppress-tags no-manual-page'
+    fi
+    useradd --system checker
+    cp "$(deb "$version")" /tmp/
+    cd /tmp
+    su -s /bin/sh checker -c "lintian --tag-display-limit 0 --info --fail-on error,warning,info $suppressed ./snapgate_*.deb" || fail "lintian"
+    ;;
+esac
+
+# 1. What it needs, and the packages. In braces, so that bash has read all of it when somebody changes this file.
+case ${1:-} in newcomer | life | tools) exit 0 ;; esac
+{
+    self=$(realpath "$0")
+    cd "$(dirname "$self")/../.."
+    export PATH="$PATH:/usr/sbin:/sbin"
+    cannot() {
+        echo "no bare root here: $*" >&2
+        exit 77
+    }
+    if [ "$(id -u)" != 0 ]; then cannot "it needs root"; fi
+    if ! command -v apt-get >/dev/null; then cannot "it needs apt and its sources (Debian, Ubuntu)"; fi
+    . /etc/os-release
+    here=${VERSION_CODENAME:-}
+    release=${1:-${RELEASE:-$here}}
+    if [ -z "$release" ]; then cannot "/etc/os-release has no VERSION_CODENAME: say which release"; fi
+    if ! unshare --mount --pid --net --fork --propagation private sh -c 'mount -t proc proc /proc && mount -t tmpfs tmpfs /mnt' 2>/dev/null; then
+        cannot "the kernel gives no namespace of mounts (in a container: --privileged)"
+    fi
+
+    # The distribution's own, by what their signed lists say, and no other's that the machine may use.
+    sources() {
+        apt-get indextargets --format '$(ORIGIN) $(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+            while read -r origin site suite component; do
+                if [ "${origin,,}" = "$ID" ] && [[ $suite = "$here" || $suite = "$here"-* ]]; then
+                    echo "deb $site $release${suite#"$here"} $component"
+                fi
+            done
+    }
+    if ! command -v mmdebstrap >/dev/null; then
+        echo "a bare root needs mmdebstrap: installing (apt-get): mmdebstrap"
+        apt-get update -qq || true
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mmdebstrap >/dev/null ||
+            cannot "mmdebstrap could not be installed"
+    elif [ -z "$(sources)" ]; then
+        apt-get update -qq || true
+    fi
+    if [ -z "$(sources)" ]; then cannot "apt has no sources of ${NAME:-this distribution} $here"; fi
+
+    program=${SNAPGATE:-}
+    if [ -z "$program" ]; then
+        # As `make test` has built it: for a plain `cargo build` some crates would be built anew.
+        program=$(${CARGO:-cargo} test --locked --quiet --no-run --test readme --message-format=json |
+            sed -n 's/.*"executable":"\([^"]*\/snapgate\)".*/\1/p')
+    fi
+
+    work=$PWD/target/package
+    # One at a time in a checkout. The lock is on this file, since nothing in that directory stays.
+    exec 9<"$self"
+    flock -n 9 || { echo "another run is using $work" >&2; exit 1; }
+    child=''
+    clean() {
+        trap - EXIT INT TERM HUP
+        if [ -n "$child" ]; then
+            kill -KILL "$child" 2>/dev/null || true
+            wait "$child" 2>/dev/null || true
+        fi
+        # The last process there may still be ending.
+        for try in 1 2 3 4 5; do
+            if rm -rf --one-file-system "$work" 2>/dev/null; then return; fi
+            sleep "$try"
+        done
+        echo "something of $work is left" >&2
+    }
+    trap clean EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    # A run that was killed outright left it; its processes and mounts went with it.
+    rm -rf --one-file-system "$work"
+    kept=$(realpath -m "${ROOTS:-$work/kept}")
+    mkdir -p "$work/shared/programs" "$kept"
+
+    # The package, and one of a later version that has other settings. They are thrown away, and need not be small.
+    for built in "$program" "$program-shell"; do strip -o "$work/shared/programs/$(basename "$built")" "$built"; done
+    export DPKG_DEB_COMPRESSOR_TYPE=gzip
+    deb=$(OUT=$work/once packaging/deb "$work/shared/programs" target/pages)
+    cmp "$deb" "$(OUT=$work/twice packaging/deb "$work/shared/programs" target/pages)" || fail "two packages of the same programs are not the same"
+    # The tarball, on a machine that has another place for programs.
+    tar -xzf "$(OUT=$work packaging/dist x86_64 "$work/shared/programs" target/pages)" -C "$work"
+    (cd "$work"/snapgate-*-linux && DESTDIR=$work/placed PREFIX=/opt/gate sh packaging/install bin pages)
+    "$work/placed/opt/gate/bin/snapgate" --help >/dev/null
+    grep -q '^ExecStart=/opt/gate/bin/snapgate watch' "$work/placed/opt/gate/lib/systemd/system/snapgate-watch.service" || fail "the tarball's unit"
+    grep -q 'ForceCommand /opt/gate/bin/snapgate-shell' "$work/placed/opt/gate/share/doc/snapgate/50-snapgate.conf" || fail "the tarball's block"
+    rm -r "$work/shared/programs"
+    dpkg-deb --field "$deb" Version >"$work/shared/version"
+    cp "$deb" "$self" "$work/shared/"
+    dpkg-deb --raw-extract "$deb" "$work/later"
+    sed -i 's/^Version: .*/Version: 90.0/' "$work/later/DEBIAN/control"
+    for settings in usr/share/snapgate/50-snapgate.conf etc/fail2ban/filter.d/snapgate.conf; do
+        echo '# of the next version' >>"$work/later/$settings"
+    done
+    dpkg-deb --root-owner-group -Zgzip --build "$work/later" "$work/shared" >/dev/null
+
+    sources >"$work/sources.list"
+    # The way to the network, for example a proxy. Hooks and the rest are this machine's own.
+    apt-config dump | grep '^Acquire::' | grep -v '^Acquire::IndexTargets' >"$work/apt.conf" || true
+    # When this script is killed, however, the kernel ends everything in the namespaces.
+    setpriv --pdeathsig KILL unshare --mount --pid --ipc --uts --fork --kill-child --mount-proc --propagation private \
+        bash "$self" make "$work" "$release" "${LINTIAN:-yes}" "$kept" &
+    child=$!
+    status=0
+    wait "$child" || status=$?
+    child=''
+    exit "$status"
+}
