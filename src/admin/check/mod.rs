@@ -34,7 +34,7 @@ use crate::act::inspect::{self, running_uid};
 use crate::decide::policy::lint::{self, Finding};
 use crate::decide::policy::yaml::Fault;
 use crate::decide::policy::{Policy, Site};
-use crate::terms::Origin;
+use crate::terms::{ClientName, Origin};
 
 use asked::{Asked, Known};
 
@@ -58,6 +58,9 @@ struct Check {
     looks_at: &'static str,
     look: fn(&World<'_>, &mut Row),
 }
+
+/// Rows that are about the machine: no client is the worse for them when it pushes.
+const OF_THE_MACHINE: [&str; 3] = ["rsync", "timers", "clock"];
 
 /// The row of what hangs.
 const ANSWERS: &str = "answers";
@@ -88,7 +91,10 @@ const CHECKS: [Check; 18] = [
 pub(in crate::admin::check) struct World<'a> {
     directory: &'a Path,
     site: &'a Site,
+    /// Those of the clients that are looked at.
     policies: &'a [Policy],
+    /// All that could be read.
+    all: &'a [Policy],
     faults: Vec<Fault>,
     /// Why the index of keys was not made anew.
     index: Option<Finding>,
@@ -123,6 +129,16 @@ impl World<'_> {
 /// Checks the site file, every policy and what they name. `jail` tries the parts of the jail.
 #[must_use]
 pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[Policy]) -> Vec<Part>) -> CheckReport {
+    looked(dir, None, jail)
+}
+
+/// The same as far as it concerns one client's pushes, and what its policy has in common with others.
+#[must_use]
+pub(crate) fn of_client(dir: &Path, client: &ClientName) -> CheckReport {
+    looked(dir, Some(client), enforced)
+}
+
+fn looked(dir: &Path, only: Option<&ClientName>, jail: impl FnOnce(&Site, &[Policy]) -> Vec<Part>) -> CheckReport {
     let site = match config::load_site(dir) {
         Ok(site) => site,
         Err(fault) => {
@@ -131,17 +147,18 @@ pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[Policy]) -> Vec<Part>) -> Chec
             return CheckReport { rows: vec![Row { name: first.name, looks_at: first.looks_at, items }], policies: 0 };
         }
     };
-    let (mut policies, mut faults) = (Vec::new(), Vec::new());
+    let (mut all, mut faults) = (Vec::new(), Vec::new());
     match config::all_policies(dir, &site) {
         Err(fault) => faults.push(fault),
-        Ok(all) => all.into_iter().for_each(|(_, loaded)| match loaded {
-            Ok(policy) => policies.push(policy),
+        Ok(found) => found.into_iter().for_each(|(_, loaded)| match loaded {
+            Ok(policy) => all.push(policy),
             Err(fault) => faults.push(fault),
         }),
     }
     let index = config::keyring::refreshed(dir, &site);
-    let read = policies.len();
-    let hung = silent::hung(&site, &mut policies);
+    let read = all.len();
+    let hung = silent::hung(&site, &mut all);
+    let policies: Vec<Policy> = all.iter().filter(|policy| only.is_none_or(|only| policy.client == *only)).cloned().collect();
     if let Some(found) = silent::all(&site, &hung) {
         // Whatever is looked at now would hang as well.
         let answers = CHECKS.iter().find(|check| check.name == ANSWERS);
@@ -152,8 +169,9 @@ pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[Policy]) -> Vec<Part>) -> Chec
     let ask = |policy: &Policy| accounts.get(policy.user.as_str()).and_then(|known| known.ask(policy, &site));
     let asked = policies.iter().map(ask).collect();
     let parts = jail(&site, &policies);
-    let world = World { directory: dir, site: &site, policies: &policies, faults, index, accounts, unasked, asked, parts, hung };
-    let rows = CHECKS.iter().map(|check| {
+    let world = World { directory: dir, site: &site, policies: &policies, all: &all, faults, index, accounts, unasked, asked, parts, hung };
+    let asked_for = CHECKS.iter().filter(|check| only.is_none() || !OF_THE_MACHINE.contains(&check.name));
+    let rows = asked_for.map(|check| {
         let mut row = Row { name: check.name, looks_at: check.looks_at, items: Vec::new() };
         (check.look)(&world, &mut row);
         row
@@ -176,14 +194,14 @@ fn policies(world: &World<'_>, row: &mut Row) {
     row.items.extend(world.faults.iter().map(Item::from));
     strays(world.directory, row);
     row.find(&world.index);
-    for policy in world.policies {
+    for policy in world.all {
         row.find(&lint::one(policy));
         row.find(&lint::room(policy, &world.site.min_free));
     }
     // Two paths may be the same place.
-    let real: Vec<_> = world.policies.iter().map(|policy| Policy { path: inspect::real(&policy.path), ..policy.clone() }).collect();
+    let real: Vec<_> = world.all.iter().map(|policy| Policy { path: inspect::real(&policy.path), ..policy.clone() }).collect();
     row.find(&lint::together(&real));
-    row.find(&client::time_zones(world.policies));
+    row.find(&client::time_zones(world.all));
 }
 
 fn disks(world: &World<'_>, row: &mut Row) {

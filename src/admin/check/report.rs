@@ -10,9 +10,6 @@ use crate::decide::policy::yaml::Fault;
 use crate::terms::Remedy;
 use crate::terms::text::{counted, printable_path};
 
-/// Rows that are about the machine, and no client is the worse for them when it pushes.
-const BESIDE: [&str; 3] = ["rsync", "timers", "clock"];
-
 /// What a row of the table found.
 #[derive(Debug, Clone)]
 pub struct Row {
@@ -156,12 +153,6 @@ impl CheckReport {
     /// What is wrong.
     pub fn problems(&self) -> Vec<String> {
         self.of(&[State::Wrong]).map(Item::text).collect()
-    }
-
-    /// What may keep clients from pushing: what is wrong but in rows that say nothing of that.
-    pub fn hindrances(&self) -> Vec<String> {
-        let rows = self.rows.iter().filter(|row| !BESIDE.contains(&row.name));
-        rows.flat_map(|row| &row.items).filter(|item| item.state == State::Wrong).map(Item::text).collect()
     }
 
     /// What a row found besides.
