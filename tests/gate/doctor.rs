@@ -41,6 +41,20 @@ fn check_is_short_unless_everything_is_asked_for_and_says_the_same_to_programs()
     world.site("colour: blue\n");
     let said = world.run(&["check"]).exits(1).stdout;
     assert!(said.contains("colour") && said.ends_with("\n0 policies can be read, 1 problem; nothing else was looked at\n"), "{said}");
+    let said = world.run(&["check", "--fix"]).exits(1).stdout;
+    assert!(said.starts_with("nothing that is wrong takes only a mode, an owner or an enabled unit: it is left to you\n"), "{said}");
+}
+
+#[test]
+fn what_an_account_does_not_reach_is_said_once_for_all_its_clients() {
+    let Some(world) = World::new(&["ck1"]) else { return };
+    for number in 2..5 {
+        world.put(&format!("etc/policies/other{number}.yaml"), "user: ck1\n", 0o644, 0);
+        world.own_directory(&format!("store/other{number}"), "ck1");
+    }
+    mode(&world.path("spool"), 0o700);
+    let said = world.run(&["check"]).exits(1).stdout;
+    assert_eq!(said.matches("the account `ck1` may not make anything in `").count(), 1, "{said}");
 }
 
 #[test]

@@ -3,9 +3,11 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use nix::libc;
 use nix::sys::statfs::{EXT4_SUPER_MAGIC, statfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -35,6 +37,13 @@ pub fn small(path: &Path) -> Option<Vec<u8>> {
 #[must_use]
 pub fn setting(path: &str) -> Option<String> {
     small(Path::new(path)).map(|text| String::from_utf8_lossy(&text).into_owned())
+}
+
+/// When this program was put into place.
+#[must_use]
+pub fn installed() -> Option<DateTime<Utc>> {
+    let own = fs::metadata("/proc/self/exe").ok()?;
+    DateTime::from_timestamp(own.ctime(), 0)
 }
 
 /// The files that a pattern of names means, where only its last part is one; `None` where another

@@ -28,8 +28,6 @@ pub(super) fn on_disk(policy: &Policy, site: &Site, account: Option<&Account>, a
         let message = format!("this machine has no account `{}`", policy.user);
         found.push(Finding::wrong(at("user"), message, "create it, or write user: and the account that the client logs in as"));
     }
-    found.extend(account.iter().flat_map(|account| readable(policy, site, account)));
-    found.extend(asked.iter().flat_map(|asked| seen::barred(&policy.user, &at("user"), &asked.seen.barred)));
     let was_here = uid.is_some_and(|uid| spool::was_published(&site.spool, uid, &policy.client));
     let owners: Vec<u32> = uid.into_iter().collect();
     match look(&policy.path) {
@@ -77,6 +75,13 @@ pub(super) fn on_disk(policy: &Policy, site: &Site, account: Option<&Account>, a
             found.extend(program(Path::new(path), at("hooks"), "the hook", &owners));
         }
     }
+    found
+}
+
+/// What its account does not reach of what the gate needs.
+pub(super) fn out_of_reach(policy: &Policy, site: &Site, account: Option<&Account>, asked: Option<&Asked>) -> Vec<Finding> {
+    let mut found: Vec<Finding> = account.iter().flat_map(|account| readable(policy, site, account)).collect();
+    found.extend(asked.iter().flat_map(|asked| seen::barred(&policy.user, &policy.origins.of("user"), &asked.seen.barred)));
     found
 }
 

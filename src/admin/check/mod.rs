@@ -21,7 +21,7 @@ mod site;
 mod tell;
 mod timers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub(crate) use fix::{Step, mend, steps};
@@ -210,8 +210,13 @@ fn disks(world: &World<'_>, row: &mut Row) {
 }
 
 fn repositories(world: &World<'_>, row: &mut Row) {
+    // What an account shares with others of its clients is said once.
+    let mut said: BTreeSet<String> = BTreeSet::new();
     for (policy, known, asked) in world.each() {
-        row.find(&client::on_disk(policy, world.site, known.map(|known| &known.account), asked));
+        let account = known.map(|known| &known.account);
+        let closed = client::out_of_reach(policy, world.site, account, asked);
+        row.find(closed.iter().filter(|finding| said.insert(finding.message.clone())));
+        row.find(&client::on_disk(policy, world.site, account, asked));
     }
 }
 

@@ -27,7 +27,8 @@ pub(super) fn look(world: &World<'_>, row: &mut Row) {
     let cron: Vec<String> = system::cron_tables().iter().flat_map(|table| timers::cron(table)).collect();
     let used = world.each().filter_map(|(policy, known, _)| spool::published_since(&world.site.spool, known?.account.uid, &policy.client));
     let up = TimeDelta::from_std(system::up()).unwrap_or_default();
-    let known = Known { units: units.as_deref(), cron: &cron, used_since: used.min(), up, now: clock::kernel() };
+    let known =
+        Known { units: units.as_deref(), cron: &cron, used_since: used.min(), installed: system::installed(), up, now: clock::kernel() };
     let accounts = spool::accounts(&world.site.spool).unwrap_or_default();
     let own = accounts.iter().flatten().find(|spool| spool.uid() == running_uid());
     for job in JOBS.iter().filter(|job| (job.asked)(world.site)) {

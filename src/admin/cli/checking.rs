@@ -63,10 +63,13 @@ pub(super) fn check(directory: &Path, orders: &Checking) -> ExitCode {
 /// Shows each remedy, asks, and does it. Ends with what is found then.
 fn fix(directory: &Path, report: &mut CheckReport, yes: bool) -> Result<(), (String, u8)> {
     if inspect::running_uid() != 0 {
-        return Err(("only root can mend what is found\nrun this as root".to_owned(), exit::USAGE));
+        return Err(("mending takes root\nrun it by sudo, or as root".to_owned(), exit::REFUSED));
     }
     let asks = io::stdin().is_terminal() && io::stdout().is_terminal();
     let mut tried: Vec<Step> = Vec::new();
+    if check::steps(report).is_empty() && !report.is_clean() {
+        let _ = writeln!(io::stdout(), "nothing that is wrong takes only a mode, an owner or an enabled unit: it is left to you\n");
+    }
     for _ in 0..ROUNDS {
         let left: Vec<Step> =
             check::steps(report).into_iter().filter(|step| !tried.iter().any(|known| known.remedy == step.remedy)).collect();

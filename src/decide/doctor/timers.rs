@@ -136,6 +136,8 @@ pub(crate) struct Known<'a> {
     pub cron: &'a [String],
     /// When the first client pushed for the first time.
     pub used_since: Option<DateTime<Utc>>,
+    /// When this release was put into place; an earlier one may have left no sign of what it ran.
+    pub installed: Option<DateTime<Utc>>,
     /// How long the machine has been up.
     pub up: TimeDelta,
     pub now: DateTime<Utc>,
@@ -169,6 +171,8 @@ pub(crate) fn job(origin: &Origin, job: &Job, known: Known<'_>, ran: Option<Date
         return found;
     }
     let is_started = by_cron || job.units.iter().any(|name| of(name).is_some());
+    let is_in_use = known.used_since.is_some_and(|since| known.now - since > GRACE);
+    let was_there = known.installed.is_some_and(|since| known.now - since > job.within);
     let help = format!("enable snapgate's units, or have cron run `snapgate {word}`");
     match ran {
         // A machine that was off has not had the time.
@@ -178,9 +182,14 @@ pub(crate) fn job(origin: &Origin, job: &Job, known: Known<'_>, ran: Option<Date
         }
         None if !is_started => {
             let message = format!("nothing runs `snapgate {word}` regularly, as far as can be seen: {}", job.without);
-            let is_wrong = job.needed && known.used_since.is_some_and(|since| known.now - since > GRACE);
+            let is_wrong = job.needed && is_in_use;
             let make = if is_wrong { Finding::wrong } else { Finding::note };
             found.push(make(origin.clone(), message, help));
+        }
+        // Such as a line of cron's whose `PATH` does not lead to it.
+        None if job.needed && is_in_use && was_there && known.up > job.within => {
+            let message = format!("`snapgate {word}` has never come to its end, although something is to run it: {}", job.without);
+            found.push(Finding::wrong(origin.clone(), message, "see what holds it up: run it by hand, or look at its journal"));
         }
         Some(_) | None => {}
     }
@@ -224,7 +233,7 @@ mod tests {
     }
 
     fn known<'a>(units: Option<&'a [Unit]>, cron: &'a [String]) -> Known<'a> {
-        Known { units, cron, used_since: None, up: TimeDelta::days(100), now: now() }
+        Known { units, cron, used_since: None, installed: None, up: TimeDelta::days(100), now: now() }
     }
 
     /// As systemd 252 prints it.
@@ -264,6 +273,20 @@ mod tests {
         let used = |hours| Known { used_since: Some(now() - TimeDelta::hours(hours)), ..known(None, &lines) };
         assert!(!found(1, used(47), None)[0].wrong && found(1, used(49), None)[0].wrong);
         assert!(!found(2, used(1000), None)[0].wrong, "a drill is no must");
+    }
+
+    #[test]
+    fn what_is_to_run_and_never_did_is_wrong_once_this_release_had_the_time() {
+        let lines = cron(b"7 * * * * root snapgate maintain\n");
+        let ago = |hours| Some(now() - TimeDelta::hours(hours));
+        let found = |used, installed, up| {
+            let known = Known { used_since: ago(used), installed: ago(installed), up: TimeDelta::hours(up), ..known(None, &lines) };
+            job(&origin(), &JOBS[1], known, None)
+        };
+        assert!(matches!(&found(1000, 49, 49)[..], [one] if one.wrong && one.message.contains("has never come to its end")));
+        for (used, installed, up) in [(47, 49, 49), (1000, 47, 49), (1000, 49, 1)] {
+            assert_eq!(found(used, installed, up), []);
+        }
     }
 
     #[test]

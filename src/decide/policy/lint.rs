@@ -245,8 +245,15 @@ fn beside_keys(user: &str, open: &Policy, policies: &[Policy]) -> Option<Finding
 }
 
 fn names(policies: &[&Policy]) -> String {
-    policies.iter().map(|policy| policy.client.as_str()).collect::<Vec<_>>().join(", ")
+    let names = policies.iter().take(NAMED).map(|policy| policy.client.as_str()).collect::<Vec<_>>().join(", ");
+    match policies.len().saturating_sub(NAMED) {
+        0 => names,
+        more => format!("{names} and {more} more"),
+    }
 }
+
+/// How many clients a finding names.
+const NAMED: usize = 5;
 
 /// Repositories that are the same or nested. Sorted by path, the inner follows the outer.
 fn paths(policies: &[Policy]) -> Vec<Finding> {
@@ -343,6 +350,9 @@ mod tests {
         assert!(text_of(&found).contains("b:2: the key") && text_of(&found).contains("a, b"));
         let found = together(&[policy("a", "user: x\n"), policy("b", "user: x\n"), policy("c", &keyed("x"))]);
         assert!(found.len() == 1 && text_of(&found).contains("several policies without keys: a, b"), "{}", text_of(&found));
+        let many: Vec<_> = (0..1000).map(|number| policy(&format!("c{number}"), "user: x\n")).collect();
+        let found = text_of(&together(&many));
+        assert!(found.contains("without keys: c0, c1, c2, c3, c4 and 995 more\n") && !found.contains("c5,"), "{found}");
         let found = together(&[policy("a", "user: x\n"), policy("b", &keyed("x"))]);
         assert!(matches!(&found[..], [one] if !one.wrong), "{}", text_of(&found));
         assert!(text_of(&found).contains("a:1: of the account `x`, keys that b lists speak for that, and every other key for a"));
