@@ -90,11 +90,11 @@ fn a_watch_with_nothing_to_do_prints_nothing_so_that_cron_mails_nothing() {
 #[test]
 fn check_ends_with_a_count_and_says_whose_lines_are_the_jail_s() {
     let world = World::new("");
-    let (status, text) = world.says(&["check"], "");
+    let (status, text) = world.says(&["check", "--all"], "");
     assert!(text.ends_with("1 policy, nothing wrong\n") || text.contains("the required rights: NOT enforced"), "{status} {text}");
     assert!(text.contains("jail, truncate: "), "{text}");
     world.put("policies/d.yaml", "usr: x\n");
-    let (status, text) = world.says(&["check"], "");
+    let (status, text) = world.says(&["check", "--all"], "");
     assert!(status == 1 && text.ends_with("1 policy can be read, 1 problem\n"), "{text}");
 }
 
@@ -122,10 +122,10 @@ fn explain_and_check_show_what_a_policy_says_of_options() {
     let (status, text) = world.explain(&["c", "rsync --server -ltpre.iLsfxCIvu --preallocate . ."]);
     assert!(status == 77 && text.contains("to allow: add `preallocate` to `options: {allow: […]}`"), "{text}");
 
-    let (_, text) = world.says(&["check"], "");
+    let (_, text) = world.says(&["check", "--all"], "");
     assert!(text.contains("c.yaml:1: `safe-links` is allowed: the snapshot would silently lack symlinks"), "{text}");
     world.policy("options: { allow: [append] }\n");
-    let (status, text) = world.says(&["check"], "");
+    let (status, text) = world.says(&["check", "--all"], "");
     assert!(status == 1 && text.contains("c.yaml:1:20: `append` can never be allowed: a store of hard links"), "{text}");
     assert!(text.contains("\n 1 | options: { allow: [append] }\n   |                    ^\n"), "{text}");
     let (status, text) = world.serve(PUSH);
@@ -148,13 +148,13 @@ fn explain_and_check_show_where_a_push_may_run_without_namespaces() {
     assert!(text.contains(seeing), "{text}");
     let (_, text) = world.explain(&["c", PUSH]);
     assert!(text.contains("seeing nothing but:") && !text.contains(seeing) && !text.contains("gives no namespaces"), "{text}");
-    assert!(world.says(&["check"], "").1.contains("c.yaml:2: `acls` is allowed: access lists name other accounts"));
+    assert!(world.says(&["check", "--all"], "").1.contains("c.yaml:2: `acls` is allowed: access lists name other accounts"));
     world.policy("user: root\n");
     let (status, text) = world.explain(&["c", ACLS]);
     assert!(status == 0 && text.contains("seeing nothing but:") && !text.contains("weaker"), "{text}");
     world.put("snapgate.yaml", &format!("{site}namespaces: optional\n"));
     assert!(world.explain(&["c", PUSH]).1.contains("or, where the kernel gives no namespaces, the server's files"));
-    let (_, text) = world.says(&["check"], "");
+    let (_, text) = world.says(&["check", "--all"], "");
     assert!(text.contains("snapgate.yaml:7: namespaces are optional: where an account gets none"), "{text}");
 }
 
@@ -293,12 +293,12 @@ fn explain_takes_a_connection_for_the_client_that_the_gate_takes_it_for() {
     assert_eq!(world.explain(&["c", "--key", second, "status"]).0, 0);
     let (status, text) = world.explain(&["c", "status"]);
     assert!(status == 0 && text.contains("  --   a key that d lists speaks for that instead  (") && text.contains("d.yaml:2)"), "{text}");
-    assert!(world.says(&["check"], "").1.contains("keys that d lists speak for that, and every other key for c"));
+    assert!(world.says(&["check", "--all"], "").1.contains("keys that d lists speak for that, and every other key for c"));
     // The account's own policy has keys: nobody else's key leads past it.
     world.put(&format!("policies/{account}.yaml"), &format!("user: {account}\nkeys: [\"{second}\"]\n"));
     let (status, text) = world.explain(&["c", "status"]);
     assert!(status == 77 && text.contains(&format!("with a key that no policy lists speaks for {account}, not for c")), "{text}");
-    let (status, text) = world.says(&["check"], "");
+    let (status, text) = world.says(&["check", "--all"], "");
     assert!(
         status == 1 && text.contains(&format!("c is never reached: of the account `{account}`, {account} is its own policy")),
         "{text}"

@@ -105,7 +105,7 @@ impl World {
     /// Asks everybody who can be asked; they have to agree.
     #[track_caller]
     fn agrees(&self, mounted: bool) {
-        let (check, found) = self.snapgate(&["check"]);
+        let (check, found) = self.snapgate(&["check", "--all"]);
         assert_eq!((check == 0, found.contains("require_mount")), (mounted, !mounted), "check: {found}");
         let (explained, text) = self.snapgate(&["explain", "--client", "c", "rsync --server -ltpre.iLsfxCIvu . ."]);
         assert_eq!(text.contains("require_mount` is set"), !mounted, "explain: {explained} {text}");

@@ -15,6 +15,8 @@ pub mod history;
 pub mod inspect;
 #[cfg(feature = "admin")]
 pub mod mail;
+#[cfg(feature = "admin")]
+pub mod mend;
 pub mod names;
 pub mod process;
 #[cfg(feature = "admin")]

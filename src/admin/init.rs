@@ -63,8 +63,8 @@ pub(crate) fn init(directory: &Path, orders: &Orders) -> Result<Printed, Printed
         let _ = writeln!(said, "{} is there already, and stays as it is", printable_path(&file));
     }
     let report = check::run(directory, check::enforced);
-    said.extend(report.problems.iter().chain(&report.notes).map(|line| format!("{line}\n")));
-    let _ = writeln!(said, "check: {}\nnow add a client: snapgate add-client NAME --key 'ssh-ed25519 …'", report.summary());
+    said.extend(report.problems().iter().map(|line| format!("{line}\n")));
+    let _ = writeln!(said, "check: {}\nnow add a client: snapgate add-client NAME --key 'ssh-ed25519 …'", report.ending());
     Ok((said, u8::from(!report.is_clean())))
 }
 

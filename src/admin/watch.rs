@@ -19,7 +19,7 @@ use chrono::{DateTime, Utc};
 use crate::act::clock;
 use crate::act::mail::{self, NotSent};
 use crate::act::names;
-use crate::act::record::spool::{self, AccountSpool, Lock, SpoolError};
+use crate::act::record::spool::{self, AccountSpool, Lock, SpoolError, Stamp};
 use crate::decide::policy::{Site, Transport};
 use crate::decide::speak::alerts::{self, Alerts, State};
 use crate::decide::speak::message;
@@ -82,7 +82,12 @@ impl From<SpoolError> for Ended {
 /// One pass over the spool: over every account's as root, otherwise over one's own. `flush` mails
 /// everything that is counted now.
 pub fn run(site: &Site, flush: bool) -> WatchReport {
-    run_with(site, flush, &Means { now: &clock::now, go_on: &|| true })
+    let report = run_with(site, flush, &Means { now: &clock::now, go_on: &|| true });
+    Stamp::Ran("watch").leave(&site.spool);
+    if report.sent > 0 {
+        Stamp::Mailed.leave(&site.spool);
+    }
+    report
 }
 
 /// Ends this process after [`WATCH_TIMEOUT`], whatever hangs. That loses nothing: see the top.

@@ -7,6 +7,7 @@
 pub mod anomaly;
 #[cfg(feature = "admin")]
 pub mod clients;
+pub mod doctor;
 pub mod history;
 pub mod host;
 pub mod judge;

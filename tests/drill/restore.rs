@@ -168,5 +168,5 @@ fn holes_links_and_what_symlinks_said_before_they_were_munged_come_back() {
     assert!(found.len() == 64 << 20 && found.blocks() * 512 < 1 << 20, "{} blocks", found.blocks());
     // Also where it takes the place of another file.
     restore(&gate, &["--force", "holes"], &to).exits(0);
-    says(&gate, &["check"]);
+    says(&gate, &["check", "--all"]);
 }

@@ -100,7 +100,7 @@ fn explain_and_help_and_check_speak_of_it() {
 
     let missing = Gate::with("sftp_server: /nonexistent/sftp-server\n", POLICY);
     let found = |gate: &Gate| {
-        let ran = run(&mut gate.snapgate(&["check"]));
+        let ran = run(&mut gate.snapgate(&["check", "--all"]));
         (ran.stdout + &ran.stderr).contains("the sftp-server for the verb `browse` `/nonexistent/sftp-server` is not there")
     };
     assert!(found(&missing));

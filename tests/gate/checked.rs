@@ -13,7 +13,7 @@ use support::{mode, must, run};
 #[test]
 fn check_finds_nothing_where_every_account_can_do_what_it_has_to_and_says_what_holds_for_each() {
     let Some(world) = World::new(&["ck1", "ck2", "ck3"]) else { return };
-    let said = world.run(&["check"]).exits(0).stdout;
+    let said = world.run(&["check", "--all"]).exits(0).stdout;
     for line in
         ["jail, a file system of its own (asked for `ck1`): enforced", "jail, links made by the gate alone (asked for `ck1`): enforced"]
     {
@@ -33,7 +33,7 @@ fn check_finds_out_what_holds_as_a_connection_of_each_account_does() {
     let site = fs::read_to_string(world.path("etc/snapgate.yaml")).unwrap();
     world.put("etc/snapgate.yaml", &site.replace("/usr/bin/rsync", &format!("{dir}/bin/rsync")), 0o644, 0);
     let grouped = format!("mount --bind {dir}/group /etc/group");
-    let said = world.run_after(&grouped, &["check"]).exits(1).stdout;
+    let said = world.run_after(&grouped, &["check", "--all"]).exits(1).stdout;
     let line = |start: &str| said.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start} in {said}"));
     for what in ["a file system of its own", "links made by the gate alone"] {
         assert!(line(&format!("jail, {what} (asked for `ck1`)")).contains("NOT enforced, "), "{said}");
@@ -48,12 +48,12 @@ fn check_finds_out_what_holds_as_a_connection_of_each_account_does() {
         ["ck1", "ck2", "ck3"].iter().zip(1..).map(|(name, n)| format!("{name}:{}:65536\n", 1_900_000_000 + n * 70_000)).collect();
     world.put("ranges", &ranges, 0o644, 0);
     let mapped = format!("mount --bind {dir}/ranges /etc/subuid && mount --bind {dir}/ranges /etc/subgid");
-    let said = world.run_after(&mapped, &["check"]).exits(0).stdout;
+    let said = world.run_after(&mapped, &["check", "--all"]).exits(0).stdout;
     assert!(said.contains("owners of ck1: kept"), "{said}");
     assert!(said.contains("jail, a file system of its own (asked for `ck1`): enforced"), "{said}");
     world.put("bin/broken.text", "#!/bin/sh\necho no more ranges >&2; exit 1\n", 0o755, 0);
     let broken = format!("{mapped} && mount --bind {dir}/bin/broken.text $(command -v newuidmap)");
-    let said = world.run_after(&broken, &["check"]).exits(1).stdout;
+    let said = world.run_after(&broken, &["check", "--all"]).exits(1).stdout;
     assert!(said.contains("a file system of its own (asked for `ck1`): NOT enforced, ") && said.contains("no more ranges"), "{said}");
 }
 
@@ -146,7 +146,7 @@ fn check_finds_an_account_whose_groups_sshd_keeps_out() {
     world.put("group", &format!("{groups}backups:x:{FIRST}:\n"), 0o644, 0);
     let check = |lines: &str| {
         world.sshd(&format!("ForceCommand $DIR/bin/snapgate-shell --config $DIR/etc\nExposeAuthInfo yes\n{lines}\n"));
-        let ran = world.run_after(&format!("mount --bind {}/group /etc/group", world.dir.path().display()), &["check"]);
+        let ran = world.run_after(&format!("mount --bind {}/group /etc/group", world.dir.path().display()), &["check", "--all"]);
         ran.stdout.contains("sshd lets `ck1` not in")
     };
     assert!(check("AllowGroups admins") && check("DenyGroups backups"));
@@ -158,7 +158,7 @@ fn nothing_that_check_has_started_as_an_account_outlives_it() {
     let Some(world) = World::new(&["ck1"]) else { return };
     world.put("bin/hangs", "#!/bin/sh\necho $$ > $DIR/home/ck1/pid\nexec sleep 1000\n", 0o755, 0);
     world.shell(&world.path("bin/hangs").display().to_string());
-    let script = "mount --bind $0/passwd /etc/passwd; $0/bin/snapgate --config $0/etc check & check=$!
+    let script = "mount --bind $0/passwd /etc/passwd; $0/bin/snapgate --config $0/etc check --all & check=$!
         for try in $(seq 100); do test -s $0/home/ck1/pid && break; sleep 0.1; done
         kill -9 $check; pid=$(cat $0/home/ck1/pid) || exit 2
         for try in $(seq 50); do kill -0 $pid || exit 0; sleep 0.1; done

@@ -42,7 +42,7 @@ fn check_takes_a_program_for_the_gate_by_its_file_and_by_no_name() {
     world.finds(0, &[]);
     for forced in ["internal-sftp", "/bin/true", "$DIR/home/ck1"] {
         world.sshd(&format!("ForceCommand {forced}\n"));
-        assert!(world.run(&["check"]).exits(1).stdout.contains(no_gate[0]), "{forced}");
+        assert!(world.run(&["check", "--all"]).exits(1).stdout.contains(no_gate[0]), "{forced}");
     }
     // As a shell it has to be the gate, too.
     world.sshd("");
@@ -74,7 +74,7 @@ fn check_finds_what_sshd_wants_besides_a_key() {
     }
     world.sshd(&format!("{gate}AllowGroups backups\n"));
     // The group has no name: nobody can say.
-    let said = world.run(&["check"]).exits(0).stdout;
+    let said = world.run(&["check", "--all"]).exits(0).stdout;
     assert!(said.contains("was not looked at") && said.ends_with("1 policy, nothing wrong in what was looked at\n"), "{said}");
     world.sshd(gate);
     for no_key in ["-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n", "ssh-ed25519 AAA\n", "laptop\n"] {
@@ -90,7 +90,7 @@ fn check_finds_an_account_that_is_shut_and_a_machine_that_is() {
     let shadow = |pam: &str, fields: &str| {
         world.sshd(&format!("ForceCommand {dir}/bin/snapgate-shell --config {dir}/etc\nUsePAM {pam}\n"));
         world.put("shadow", &format!("root:*:19000::::::\nck1:{fields}\n"), 0o600, 0);
-        world.run_after(&format!("mount --bind {dir}/shadow /etc/shadow"), &["check"])
+        world.run_after(&format!("mount --bind {dir}/shadow /etc/shadow"), &["check", "--all"])
     };
     for (pam, fields, words) in [
         ("no", "!:19000:0:99999:7:::", "the password of `ck1` is locked"),
@@ -104,7 +104,7 @@ fn check_finds_an_account_that_is_shut_and_a_machine_that_is() {
     }
     shadow("yes", "!:19000:0:99999:7:::").exits(0);
     shadow("no", "*:0:0:90:7:::").exits(0);
-    let said = world.run_after("mount -t tmpfs tmpfs /run && touch /run/nologin && mkdir /run/sshd", &["check"]).exits(1).stdout;
+    let said = world.run_after("mount -t tmpfs tmpfs /run && touch /run/nologin && mkdir /run/sshd", &["check", "--all"]).exits(1).stdout;
     assert!(said.contains("sshd lets `ck1` not in while `/run/nologin` is there\nremove it"), "{said}");
 }
 

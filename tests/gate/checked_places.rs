@@ -34,7 +34,7 @@ fn check_finds_what_in_a_repository_its_account_may_not_write() {
     }
     let repository = world.path("store/ck1");
     if run(Command::new("chattr").arg("+i").arg(&repository)).status == 0 {
-        let ran = world.run(&["check"]);
+        let ran = world.run(&["check", "--all"]);
         run(Command::new("chattr").arg("-i").arg(&repository)).exits(0);
         assert!(ran.stdout.contains("ck1` may not make anything in") && ran.stdout.contains("\nchattr -i `"), "{}", ran.stdout);
         ran.exits(1);
@@ -69,7 +69,7 @@ fn check_follows_links_on_the_way_to_a_repository_and_finds_where_it_is_one() {
     chown(world.path("store/ck1/inner"), Some(world.uid("ck2")), None).unwrap();
     fs::set_permissions(world.path("store/ck1/inner"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     world.policy("ck2", "path: $DIR/store/ck1/inner\n");
-    assert!(world.run(&["check"]).exits(1).stdout.contains("inner` is inside the repository of ck1"));
+    assert!(world.run(&["check", "--all"]).exits(1).stdout.contains("inner` is inside the repository of ck1"));
 }
 
 #[test]
@@ -81,6 +81,6 @@ fn check_asks_sshd_about_the_port_on_which_it_listens() {
     world.finds(1, &["no `ForceCommand` of sshd's reaches `ck1`", "lport=2222` shows what holds"]);
     world.sshd("ForceCommand $DIR/bin/snapgate-shell\nAuthorizedKeysCommand /bin/false\nAuthorizedKeysCommandUser nobody\n");
     fs::remove_file(world.path("home/ck1/.ssh/authorized_keys")).unwrap();
-    let said = world.run(&["check"]).exits(0).stdout;
+    let said = world.run(&["check", "--all"]).exits(0).stdout;
     assert!(said.contains("a key for `ck1` was not looked at") && said.ends_with("nothing wrong in what was looked at\n"), "{said}");
 }

@@ -263,12 +263,12 @@ fn an_account_of_another_source_has_its_name_and_one_that_nobody_knows_its_numbe
         command.args(["-m", "/bin/sh"]).arg(gate.path().join("elsewhere")).arg(SNAPGATE).arg("--config");
         run(command.arg(gate.path().join("config")).args(order)).stdout
     };
-    let checked = order(&["check"]);
+    let checked = order(&["check", "--all"]);
     assert!(!checked.contains("has no account"), "{checked}");
     fs::remove_file(gate.path().join(format!("etc/userdb/{account}.user"))).unwrap();
-    assert!(order(&["check"]).contains(&format!("this machine has no account `{account}`")));
+    assert!(order(&["check", "--all"]).contains(&format!("this machine has no account `{account}`")));
     gate.write("elsewhere", "mount --bind $DIR/etc /etc && mount --bind /dev/null /usr/bin/getent && exec \"$@\"\n");
-    assert!(order(&["check"]).contains("`/usr/bin/getent` is missing"));
+    assert!(order(&["check", "--all"]).contains("`/usr/bin/getent` is missing"));
 }
 
 #[test]

@@ -189,9 +189,9 @@ fn explain_does_nothing_for_anybody_and_says_how_it_would_end() {
 #[test]
 fn check_finds_nothing_in_good_files_and_the_fault_in_bad_ones() {
     let server = Setup::new().client("web1", ALL_VERBS).start();
-    quiet(&server, &["check"]).exits(0);
+    quiet(&server, &["check", "--all"]).exits(0);
     server.policy("web1", "colour: blue\n");
-    let ran = quiet(&server, &["check"]).exits(1);
+    let ran = quiet(&server, &["check", "--all"]).exits(1);
     let output = ran.stdout + &ran.stderr;
     assert!(output.contains("web1.yaml:1:") && output.contains("colour") && output.contains('^'), "{output}");
 }

@@ -255,9 +255,9 @@ fn a_repository_is_of_one_kind() {
     web1.push(&source, &[]).exits(0);
     let kept =
         format!("owners of web1: kept, as users {0}-{1} and groups ", first(&accounts::account(0)), first(&accounts::account(0)) + 65_535);
-    assert!(server.snapgate(&["check"]).stdout.contains(&kept), "{}", server.snapgate(&["check"]).stdout);
+    assert!(server.snapgate(&["check", "--all"]).stdout.contains(&kept), "{}", server.snapgate(&["check", "--all"]).stdout);
     server.policy("web1", &format!("{ALL_VERBS}owners: drop\n"));
-    let said = server.snapgate(&["check"]).exits(1).stdout;
+    let said = server.snapgate(&["check", "--all"]).exits(1).stdout;
     assert!(said.contains("the policy says `owners: drop`, and the repository holds snapshots with owners"), "{said}");
     let ran = web1.push(&source, &[]);
     assert!(ran.stderr.contains("code owners"), "{}", ran.stderr);

@@ -56,7 +56,7 @@ fn more_ranges_keep_more_ids_and_what_is_there_stays_as_it_is() {
         web1.push(&source, &["-A"]).exits(0);
         assert_eq!((owner(), server.record().push.unwrap().received), ((2_000_004, 2_000_005), 1), "the rest is linked");
     }
-    let said = server.snapgate(&["check"]).exits(1).stdout;
+    let said = server.snapgate(&["check", "--all"]).exits(1).stdout;
     assert!(said.contains("2000000-2000099 and the account has") || said.contains("2000000-2000099, and the account has"), "{said}");
     let ran = web1.push(&source, &[]);
     assert!(ran.stderr.contains("code owners"), "{}", ran.stderr);
@@ -71,15 +71,15 @@ fn check_finds_ranges_that_are_not_the_account_s_alone() {
     }
     let (_alone, account, server) = changing();
     let name = &account.name;
-    assert!(!server.snapgate(&["check"]).exits(0).stdout.contains("not its alone"));
+    assert!(!server.snapgate(&["check", "--all"]).exits(0).stdout.contains("not its alone"));
     // An account of every Debian without processes: usermod takes no range from one that has some, be it in its ranges.
     let other = "games";
     let _its = Ranges::further(name, "3000000-3000099");
-    let said = server.snapgate(&["check"]).exits(0).stdout;
+    let said = server.snapgate(&["check", "--all"]).exits(0).stdout;
     assert!(!said.contains("not its alone") && said.contains(",3000000-3000099 and groups "), "{said}");
     {
         let _others = Ranges::further(other, "3000099-3000200");
-        let said = server.snapgate(&["check"]).exits(1).stdout;
+        let said = server.snapgate(&["check", "--all"]).exits(1).stdout;
         for (file, option) in [("/etc/subuid", "subuids"), ("/etc/subgid", "subgids")] {
             let line = |whose: &str, range: &str| {
                 let all = fs::read_to_string(file).unwrap();
@@ -95,7 +95,7 @@ fn check_finds_ranges_that_are_not_the_account_s_alone() {
         assert_eq!(said.matches("not its alone").count(), 2, "{said}");
     }
     let _holding = Ranges::further(name, "5-5");
-    let said = server.snapgate(&["check"]).exits(1).stdout;
+    let said = server.snapgate(&["check", "--all"]).exits(1).stdout;
     for (file, what) in [("/etc/passwd", "account"), ("/etc/group", "group")] {
         let all = fs::read_to_string(file).unwrap();
         let mut names = all.lines().filter(|line| line.split(':').nth(2) == Some("5")).map(|line| line.split(':').next().unwrap());
@@ -105,5 +105,5 @@ fn check_finds_ranges_that_are_not_the_account_s_alone() {
     }
     // Whoever keeps no owners uses no range.
     server.policy("web1", &format!("{ALL_VERBS}owners: drop\n"));
-    assert!(!server.snapgate(&["check"]).exits(0).stdout.contains("not its alone"));
+    assert!(!server.snapgate(&["check", "--all"]).exits(0).stdout.contains("not its alone"));
 }

@@ -123,7 +123,7 @@ fn other_ranges_of_the_same_account_are_taken_on() {
     let ran = web1.push(&source, &FULL);
     assert!(ran.stderr.contains("code owners"), "{}", ran.stderr);
     assert!(server.record().reasons[0].remedy.as_ref().unwrap().contains("snapgate remap --client web1"));
-    let said = server.snapgate(&["check"]).exits(1).stdout;
+    let said = server.snapgate(&["check", "--all"]).exits(1).stdout;
     assert!(said.contains("900000000-900065535"), "{said}");
     remap(&server, &[]).exits(0);
     nothing_is_strange(&repository.path, &from());

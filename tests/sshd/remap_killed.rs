@@ -67,7 +67,7 @@ fn a_run_that_was_killed_is_finished_by_the_next_and_no_push_is_let_in_before() 
     let ran = web1.push(&source, &[]);
     assert!(ran.stderr.contains("code owners"), "{}", ran.stderr);
     assert!(remap(&server, &[]).exits(78).stderr.contains("it was begun with other ids"));
-    let checked = server.snapgate(&["check"]).exits(1).stdout;
+    let checked = server.snapgate(&["check", "--all"]).exits(1).stdout;
     assert!(checked.contains("snapgate remap"), "{checked}");
     moved(&server);
     assert_eq!(repository.snapshots().len(), 1);

@@ -165,6 +165,6 @@ pub(crate) fn push_moved(server: &Server, source: &Path) {
     client.push(source, &FULL).exits(0);
     assert_eq!(server.record().push.unwrap().received, 0, "nothing is sent again");
     let _ = client.ssh(&["complete"]);
-    let checked = server.snapgate(&["check"]).stdout;
+    let checked = server.snapgate(&["check", "--all"]).stdout;
     assert!(!checked.contains("remap") && checked.contains(&format!("kept, as users {}-", first(&account))), "{checked}");
 }

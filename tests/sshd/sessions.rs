@@ -93,7 +93,7 @@ fn a_flood_of_one_client_leaves_room_for_another() {
 fn where_nobody_made_the_file_it_is_said_and_nobody_is_turned_away() {
     let server = Setup::new().client("web1", "").start();
     fs::remove_file(server.path().join("spool/sessions")).unwrap();
-    let ran = server.snapgate(&["check"]);
+    let ran = server.snapgate(&["check", "--all"]);
     assert!(ran.stdout.contains("sessions of all clients") && ran.stdout.contains("0660"), "{}", ran.stdout);
     server.client("web1").ssh(&["status"]).exits(0);
     if support::accounts::is_root() {
@@ -144,7 +144,7 @@ fn a_push_of_an_ordinary_account_is_stopped_while_it_runs() {
 fn check_and_explain_show_the_limits() {
     let limits = format!("limits: {{ sessions: 2, bytes: 500G }}\n{KEYS}");
     let server = Setup::new().client("web1", &limits).client("db1", KEYS).client("db2", KEYS).site("sessions: 7\n").start();
-    let said = server.snapgate(&["check"]).exits(0).stdout;
+    let said = server.snapgate(&["check", "--all"]).exits(0).stdout;
     for line in [
         "limits of the server: 7 sessions at once",
         "limits of web1: 2 sessions at once, rsync with 8 GiB and 64 processes, at most 500 GiB new in a push",

@@ -149,6 +149,15 @@ grep -q "nothing was to be done" /tmp/said
 state | diff /tmp/before -
 refuses 77 "another key or account" snapgate add-client web1 --key "$second"
 
+say "what add-client checks is its client; the rest is the doctor's"
+printf '#!/bin/sh\necho "rsync  version 3.2.3  protocol version 31"\n' >/tmp/old-rsync
+chmod 755 /tmp/old-rsync
+sed -i.was 's|^rsync:.*|rsync: /tmp/old-rsync|' /etc/snapgate/snapgate.yaml
+expect 1 "rsync 3.2.3 has known vulnerabilities" snapgate check
+adds web1 --key "$key" --preset timemachine --quota 5G --from 127.0.0.0/8
+grep -q "vulnerabilities" /tmp/said && { cat /tmp/said; exit 1; }
+mv /etc/snapgate/snapgate.yaml.was /etc/snapgate/snapgate.yaml
+
 say "its script, run twice by whoever has the key"
 snapgate add-client web1 --key "$key" --preset timemachine --host backup.example.org --script >/tmp/script </dev/null || [ $? = 1 ]
 if command -v crontab >/dev/null; then as_me 'crontab -r' 2>/dev/null || true; fi

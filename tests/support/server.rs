@@ -230,7 +230,7 @@ impl Server {
         for _ in 0..5 {
             let port = free_port();
             let config = format!(
-                "{force}ListenAddress 127.0.0.1:{port}\nHostKey {dir}/host\nPidFile none\nUsePAM no\nStrictModes no\n\
+                "{force}ListenAddress 127.0.0.1:{port}\nHostKey {dir}/host\nPidFile none\nUsePAM no\nStrictModes no\nDisableForwarding yes\n\
                  AuthorizedKeysFile {dir}/keys/%u\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
                  PermitUserEnvironment no\nExposeAuthInfo yes\nLogLevel VERBOSE\nMaxStartups 100\n\
                  Subsystem sftp /usr/lib/openssh/sftp-server\n{more}",

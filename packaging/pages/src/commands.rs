@@ -152,7 +152,7 @@ fn of_program(program: &Command, commands: &[&Command], day: &str) -> String {
         let tag = format!("{}(8)", bold(&format!("snapgate-{}", command.get_name())));
         page.tag(&tag, &sentences(command.get_about()));
     }
-    for topic in [Topic::Snapshots, Topic::Times] {
+    for topic in [Topic::Snapshots, Topic::Times, Topic::Checks] {
         page.section(topic.as_str());
         page.markdown(&topic.text());
     }

@@ -23,6 +23,7 @@ mod receiver;
 mod rsync;
 mod shell;
 mod sshd;
+mod system;
 #[cfg(feature = "admin")]
 mod tool;
 #[cfg(feature = "admin")]
@@ -54,6 +55,7 @@ pub use receiver::{drilled, receive};
 pub use rsync::{NotStarted, Standby, Undecided, become_rsync, begin, stand_by};
 pub use shell::become_shell;
 pub use sshd::ask_sshd;
+pub use system::{has_systemd, systemctl, timedatectl};
 #[cfg(feature = "admin")]
 pub use tool::{gate, tool};
 #[cfg(feature = "admin")]

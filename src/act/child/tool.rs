@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::sshd::answered_within;
+use super::system::answered_within;
 use crate::decide::push::outcome::Ended;
 use crate::terms::limits::{MAX_TOOL_ANSWER, TOOL_TIMEOUT};
 use crate::terms::text::{printable_path, printable_within};

@@ -18,11 +18,12 @@ use rustix::fs::{AtFlags, statat};
 
 use super::{ENDING, Policies, SITE_FILE, broken_handle, contents, open_directory, raw_open, vet};
 use crate::decide::keys::{Entry, Head, Index, Offer, Stamp};
+use crate::decide::policy::lint::Finding;
 use crate::decide::policy::yaml::Fault;
 use crate::decide::policy::{Policy, Site, read_policy};
 use crate::terms::limits::{MAX_CONFIG_FILE, MAX_INDEX_HEAD, MAX_KEY_FILE, MAX_KEY_INDEX};
-use crate::terms::text::{os_words, printable_path};
-use crate::terms::{ClientName, Fingerprint};
+use crate::terms::text::os_words;
+use crate::terms::{ClientName, Fingerprint, Origin};
 
 /// The name of the index in the directory of settings.
 pub const INDEX: &str = "keys.index";
@@ -228,15 +229,15 @@ pub fn refresh(dir: &Path, site: &Site) -> io::Result<()> {
 }
 
 /// The same, with a note where it could not be done. Whoever may not write there leaves it as it is.
-pub fn refreshed(dir: &Path, site: &Site) -> Option<String> {
+pub fn refreshed(dir: &Path, site: &Site) -> Option<Finding> {
     let error = refresh(dir, site).err()?;
     let may_not = [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem].contains(&error.kind());
     if may_not && !nix::unistd::geteuid().is_root() {
         return None;
     }
-    let path = printable_path(dir.join(INDEX));
     let help = "make room there; until it is written `snapgate keys` takes longer to say whose a key is";
-    Some(format!("note: {path}: the index of keys was not written: {}\n{help}", os_words(&error)))
+    let message = format!("the index of keys was not written: {}", os_words(&error));
+    Some(Finding::note(Origin { file: dir.join(INDEX), line: 0 }, message, help))
 }
 
 fn lists_any(dir: &Path, site: &Site) -> bool {

@@ -6,6 +6,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use nix::libc;
 
 use super::program::{Identity, leads};
@@ -13,14 +14,14 @@ use crate::decide::host::login::{KeyFile, KeyState, Keys, keys};
 use crate::terms::limits::MAX_KEY_FILE;
 use crate::terms::text::{os_words, printable_path};
 
-/// Looks at these files. With `strict`, files that others could have written are distrusted, up to
-/// the account's home (`safe_path` in OpenSSH's misc.c).
-pub fn key_files(paths: &[PathBuf], uid: u32, home: &Path, strict: bool, own: Option<Identity>) -> Vec<KeyFile> {
-    let look = |path: &PathBuf| KeyFile { path: path.clone(), state: state(path, strict.then_some((uid, home)), own) };
+/// Looks at these files. With `strict`, the account and its home, files that others could have written are distrusted, up to
+/// that home (`safe_path` in OpenSSH's misc.c).
+pub fn key_files(paths: &[PathBuf], strict: Option<(u32, &Path)>, own: Option<Identity>, now: DateTime<Utc>) -> Vec<KeyFile> {
+    let look = |path: &PathBuf| KeyFile { path: path.clone(), state: state(path, strict, own, now) };
     paths.iter().map(look).collect()
 }
 
-fn state(path: &Path, strict: Option<(u32, &Path)>, own: Option<Identity>) -> KeyState {
+fn state(path: &Path, strict: Option<(u32, &Path)>, own: Option<Identity>, now: DateTime<Utc>) -> KeyState {
     let (text, cut) = match read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return KeyState::Missing,
@@ -29,7 +30,7 @@ fn state(path: &Path, strict: Option<(u32, &Path)>, own: Option<Identity>) -> Ke
     match strict.and_then(|(uid, home)| distrusted(path, uid, home)) {
         // It travels as text, and the account may have led the way through any name.
         Some(at) => KeyState::Distrusted(printable_path(at)),
-        None => KeyState::Holds(Keys { cut, ..keys(&text, |word| leads(word, own)) }),
+        None => KeyState::Holds(Keys { cut, ..keys(&text, now, |word| leads(word, own)) }),
     }
 }
 
@@ -77,7 +78,9 @@ mod tests {
         let home = dir.path().canonicalize().unwrap();
         let uid = nix::unistd::geteuid().as_raw();
         let path = home.join("keys");
-        let look = |strict| key_files(std::slice::from_ref(&path), uid, &home, strict, None).remove(0).state;
+        let look = |strict: bool| {
+            key_files(std::slice::from_ref(&path), strict.then_some((uid, home.as_path())), None, DateTime::UNIX_EPOCH).remove(0).state
+        };
         assert_eq!(look(true), KeyState::Missing);
         nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
         assert_eq!(look(true), KeyState::Unreadable("it is no file".to_owned()));
@@ -86,7 +89,7 @@ mod tests {
         assert_eq!(look(true), KeyState::Unreadable("it is no file".to_owned()));
         fs::remove_file(&path).unwrap();
         fs::write(&path, "ssh-ed25519 AAAA x\n").unwrap();
-        assert_eq!(look(true), KeyState::Holds(Keys { others: 1, ..Keys::default() }));
+        assert_eq!(look(true), KeyState::Holds(Keys { others: 1, bare: 1, ..Keys::default() }));
         File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
         assert!(matches!(look(true), KeyState::Holds(Keys { cut: true, others: 1, .. })), "of a file without end the beginning is read");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
@@ -106,7 +109,7 @@ mod tests {
         fs::write(odd.join("keys"), "ssh-ed25519 AAAA x\n").unwrap();
         fs::set_permissions(&odd, fs::Permissions::from_mode(0o777)).unwrap();
         symlink(&odd, home.join(".ssh")).unwrap();
-        let found = key_files(&[home.join(".ssh/keys")], nix::unistd::geteuid().as_raw(), &home, true, None);
+        let found = key_files(&[home.join(".ssh/keys")], Some((nix::unistd::geteuid().as_raw(), &home)), None, DateTime::UNIX_EPOCH);
         assert!(serde_json::to_vec(&found).is_ok(), "{found:?}");
         assert!(matches!(&found[0].state, KeyState::Distrusted(at) if at.ends_with(r"/\xff\u{1b}")), "{found:?}");
     }

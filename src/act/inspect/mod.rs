@@ -5,17 +5,23 @@ mod program;
 mod reach;
 pub mod running;
 mod shut;
+#[cfg(feature = "admin")]
+pub mod system;
 
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
 
 use crate::decide::policy::{MailSettings, Transport};
 use crate::terms::Account;
 
 pub use keys::key_files;
 pub use program::{Identity, leads, the_gate};
-pub use reach::{barred, device, room};
+pub use reach::{barred, device, links, open_to, room};
 pub use shut::{closed_by, shadow_of};
+#[cfg(feature = "admin")]
+pub use system::Package;
 
 /// What a path leads to, links followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +95,11 @@ pub fn real(path: &Path) -> PathBuf {
 /// Whether a path is a symlink.
 pub fn is_link(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
+}
+
+/// When a file was written last.
+pub fn written(path: &Path) -> Option<DateTime<Utc>> {
+    std::fs::metadata(path).ok()?.modified().ok().map(DateTime::from)
 }
 
 /// Whether a directory is where another file system begins.

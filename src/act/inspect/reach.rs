@@ -45,6 +45,39 @@ fn access(path: &Path, access: AccessFlags) -> nix::Result<()> {
     faccessat(AT_FDCWD, path, access, AtFlags::AT_EACCESS)
 }
 
+/// What of these this process could change: the file itself, or what stands in its place.
+pub fn open_to(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let writes = |path: &Path| access(path, AccessFlags::W_OK).is_ok();
+    let replaces = |path: &Path| {
+        let above = path.ancestors().skip(1).filter(|above| above.as_os_str() != OsStr::new(""));
+        // In a sticky directory nobody takes away what is another's.
+        above.into_iter().any(|above| writes(above) && !std::fs::metadata(above).is_ok_and(|found| found.mode() & 0o1000 != 0))
+    };
+    paths.iter().filter(|path| path.exists() && (writes(path) || replaces(path))).cloned().collect()
+}
+
+/// The most names that a file beneath a directory has, of the first that are met. It follows no
+/// link, and stops after so many.
+pub fn links(directory: &Path, most: usize) -> u64 {
+    let (mut found, mut seen) = (0, 0);
+    let mut open = vec![directory.to_path_buf()];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            seen += 1;
+            if seen > most {
+                return found;
+            }
+            let Ok(metadata) = entry.metadata() else { continue };
+            if metadata.is_dir() {
+                open.push(entry.path());
+            } else {
+                found = found.max(metadata.nlink());
+            }
+        }
+    }
+    found
+}
+
 /// What is left of the disk that a path is on, or will be.
 pub fn room(path: &Path) -> Option<Room> {
     let there = path.ancestors().find(|above| above.exists())?;

@@ -5,18 +5,24 @@ use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
-use crate::act::inspect::{Identity, barred, key_files, leads, look, running_uid, the_gate};
+use crate::act::inspect::{Identity, barred, key_files, leads, links, look, open_to, running_uid, the_gate};
 use crate::act::names;
 use crate::act::store::Repository;
-use crate::act::{child, process};
-use crate::decide::host::login::{self, Leads, Settings};
-use crate::decide::host::seen::{Need, Seen, Wanted};
-use crate::decide::policy::{Policy, Site};
-use crate::terms::limits::{LOOK_TIMEOUT, MAX_SEEN, MAX_SHELL_ANSWER};
+use crate::act::{child, clock, process};
+use crate::decide::host::login::{self, GATE, Leads, Settings};
+use crate::decide::host::seen::{Need, Seen, Stock, Wanted};
+use crate::decide::policy::{Policy, Site, Sshd};
+use crate::terms::limits::{LOOK_TIMEOUT, MAX_LINKS_SEEN, MAX_SEEN, MAX_SHELL_ANSWER, MAX_SSHD_FILES};
 use crate::terms::{Account, Login};
 
 /// Precedes the shell's output.
 const BEGINS: &[u8] = b"\n";
+
+/// The settings of the machine's sshd.
+pub(super) const SSHD_SETTINGS: &str = "/etc/ssh/sshd_config";
+
+/// Where the rest of them stands.
+const SSHD_PARTS: &str = "/etc/ssh/sshd_config.d";
 
 /// An account's findings for a policy.
 #[derive(Debug)]
@@ -38,16 +44,15 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn new(account: Account, sshd: Option<Settings>) -> Self {
+    pub(super) fn new(account: Account) -> Self {
         let login = names::login(&account.name);
         let groups = if is_oneself(&account) { Vec::new() } else { names::groups(&account).unwrap_or_else(|| vec![account.group]) };
-        Self { account, login, sshd, groups, own: the_gate() }
+        Self { account, login, sshd: None, groups, own: the_gate() }
     }
 
-    /// The names of its groups, if sshd needs them and all are known.
+    /// The names of its groups, if all are known.
     pub(super) fn group_names(&self) -> Option<Vec<String>> {
-        self.sshd.as_ref().filter(|settings| settings.asks_for_groups() && !self.groups.is_empty())?;
-        self.groups.iter().map(|group| names::group(*group)).collect()
+        if self.groups.is_empty() { None } else { self.groups.iter().map(|group| names::group(*group)).collect() }
     }
 
     /// Has the account check a policy's paths; `None` if nobody can.
@@ -59,6 +64,8 @@ impl Known {
         let above = policy.path.parent().unwrap_or(&policy.path);
         let mut wanted = self.wanted(policy, site);
         wanted.push(if is_missing { want(above, Need::Fill) } else { want(&policy.path, Need::Fill) });
+        let guarded = self.guarded(policy, site);
+        let is_oneself = is_oneself(&self.account);
         let mut looks = || {
             if is_its_own {
                 wanted.extend(Repository::at(&policy.path).needed());
@@ -67,9 +74,14 @@ impl Known {
             // What is out of reach is reported once.
             let may_look = is_its_own && !barred.iter().any(|barred| policy.path.starts_with(&barred.at));
             let stock = may_look.then(|| Repository::at(&policy.path).stock(&policy.names));
-            Seen { barred, stock, keys: self.keys() }
+            let newest = stock.as_ref().and_then(|stock: &Stock| stock.newest.as_ref()).map(|(name, _)| name.clone());
+            let links = newest.map_or(0, |name| links(&Repository::at(&policy.path).snapshots().join(name), MAX_LINKS_SEEN));
+            let (keys, is_root) = (self.keys(), self.account.is_root());
+            let others = |paths: &[PathBuf]| if is_root || is_oneself { Vec::new() } else { open_to(paths) };
+            let own_keys = others(&keys.iter().map(|file| file.path.clone()).collect::<Vec<_>>());
+            Seen { barred, stock, keys, hands: others(&guarded), own_keys, links }
         };
-        let mut seen: Seen = if is_oneself(&self.account) {
+        let mut seen: Seen = if is_oneself {
             looks()
         } else if running_uid() == 0 {
             let answer = child::apart(LOOK_TIMEOUT, MAX_SEEN, |out| {
@@ -104,6 +116,23 @@ impl Known {
         wanted
     }
 
+    /// What says what the account may do, and what does it: only root is to change that.
+    fn guarded(&self, policy: &Policy, site: &Site) -> Vec<PathBuf> {
+        let own = std::env::current_exe().unwrap_or_default();
+        let mut all = vec![site.file.clone(), policy.origins.file.clone(), site.rsync.clone(), own.with_file_name(GATE), own];
+        all.extend(self.runs());
+        all.extend(match &site.sshd {
+            Sshd::With(file) => Some(file.clone()),
+            Sshd::OfTheMachine => Some(PathBuf::from(SSHD_SETTINGS)),
+            Sshd::None => None,
+        });
+        if site.sshd == Sshd::OfTheMachine {
+            let parts = std::fs::read_dir(SSHD_PARTS).into_iter().flatten().flatten();
+            all.extend(parts.map(|part| part.path()).take(MAX_SSHD_FILES));
+        }
+        all
+    }
+
     /// The program that sshd starts for it, by its whole path.
     pub(super) fn runs(&self) -> Option<PathBuf> {
         let word = self.sshd.as_ref()?.force.as_ref()?.split_ascii_whitespace().next()?;
@@ -130,7 +159,7 @@ impl Known {
     fn keys(&self) -> Vec<login::KeyFile> {
         let Some((settings, login)) = self.sshd.as_ref().zip(self.login.as_ref()) else { return Vec::new() };
         let files = login::key_files(settings, &self.account.name, self.account.uid, login);
-        key_files(&files, self.account.uid, &login.home, settings.strict, self.own)
+        key_files(&files, settings.strict.then_some((self.account.uid, login.home.as_path())), self.own, clock::kernel())
     }
 
     /// What its shell prints at its start; `None` if nobody can start it.

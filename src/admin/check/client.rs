@@ -6,15 +6,17 @@ use std::path::Path;
 
 use crate::act::clock;
 use crate::act::config::zones;
-use crate::act::inspect::{Kind, is_link, look, may_read, real};
+use crate::act::inspect::{Kind, is_link, look, may_read, real, written};
 use crate::act::names;
 use crate::act::record::spool;
 use crate::act::store::{Repository, mounted};
 use crate::decide::host::seen;
 use crate::decide::policy::lint::Finding;
 use crate::decide::policy::{Policy, Site};
-use crate::terms::Account;
+use crate::terms::limits::MAX_FIRST_PUSH;
+use crate::terms::{Account, Remedy, Verb};
 
+use super::World;
 use super::asked::Asked;
 use super::files::{program, shown, writable};
 
@@ -26,8 +28,6 @@ pub(super) fn on_disk(policy: &Policy, site: &Site, account: Option<&Account>, a
         let message = format!("this machine has no account `{}`", policy.user);
         found.push(Finding::wrong(at("user"), message, "create it, or write user: and the account that the client logs in as"));
     }
-    found.extend(account.iter().flat_map(|account| readable(policy, site, account)));
-    found.extend(asked.iter().flat_map(|asked| seen::barred(&policy.user, &at("user"), &asked.seen.barred)));
     let was_here = uid.is_some_and(|uid| spool::was_published(&site.spool, uid, &policy.client));
     let owners: Vec<u32> = uid.into_iter().collect();
     match look(&policy.path) {
@@ -46,13 +46,21 @@ pub(super) fn on_disk(policy: &Policy, site: &Site, account: Option<&Account>, a
         Some(look) => {
             if uid.is_some_and(|uid| uid != look.owner) {
                 let message = format!("the repository {} belongs to user {}, not to `{}`", shown(&policy.path), look.owner, policy.user);
-                found.push(Finding::wrong(at("path"), message, format!("chown {} it", shell_words::quote(&policy.user))));
+                let finding = Finding::wrong(at("path"), message, format!("chown {} it", shell_words::quote(&policy.user)));
+                let is_inside = policy.path.parent() == Some(&site.store);
+                let user = uid.filter(|_| is_inside);
+                let remedy = user.map(|user| Remedy::Owner { path: policy.path.clone(), user });
+                found.push(Finding { remedy, ..finding });
             }
-            found.extend(writable(&look, at("path"), &policy.path, &[look.owner]));
+            let is_its_own = uid == Some(look.owner);
+            // A slip in a policy must not have a directory of the system's changed.
+            let mended = |finding: Finding| Finding { remedy: finding.remedy.filter(|_| is_its_own), ..finding };
+            found.extend(writable(&look, at("path"), &policy.path, &[look.owner]).into_iter().map(mended));
             if look.others_read() {
                 let message = format!("others can look into the repository {}", shown(&policy.path));
                 let help = "chmod 0700 it: files in snapshots have the modes that they have on the client";
-                found.push(Finding::wrong(at("path"), message, help));
+                let remedy = Remedy::Mode { path: policy.path.clone(), mode: 0o700 };
+                found.push(mended(Finding::wrong(at("path"), message, help).mended_by(remedy)));
             }
         }
     }
@@ -67,6 +75,13 @@ pub(super) fn on_disk(policy: &Policy, site: &Site, account: Option<&Account>, a
             found.extend(program(Path::new(path), at("hooks"), "the hook", &owners));
         }
     }
+    found
+}
+
+/// What its account does not reach of what the gate needs.
+pub(super) fn out_of_reach(policy: &Policy, site: &Site, account: Option<&Account>, asked: Option<&Asked>) -> Vec<Finding> {
+    let mut found: Vec<Finding> = account.iter().flat_map(|account| readable(policy, site, account)).collect();
+    found.extend(asked.iter().flat_map(|asked| seen::barred(&policy.user, &policy.origins.of("user"), &asked.seen.barred)));
     found
 }
 
@@ -96,6 +111,29 @@ pub(super) fn time_zones(policies: &[Policy]) -> Vec<Finding> {
         let words = zones::load(&policy.timezone).err()?;
         let (message, help) = words.split_once('\n').unwrap_or((&words, "install tzdata"));
         Some(Finding::wrong(policy.origins.of("timezone"), message, help))
+    });
+    found.collect()
+}
+
+/// Clients that have a policy for days, and have never pushed.
+pub(super) fn never_came(world: &World<'_>) -> Vec<Finding> {
+    let found = world.each().filter_map(|(policy, known, asked)| {
+        let uid = known?.account.uid;
+        let stock = asked.and_then(|asked| asked.seen.stock.as_ref());
+        let came = spool::was_published(&world.site.spool, uid, &policy.client)
+            || stock.is_some_and(|stock| stock.newest.is_some() || stock.cut || stock.unread.is_some());
+        // A repository that cannot be looked at is reported, too.
+        let is_seen = stock.is_some() || look(&policy.path).is_none();
+        // One that is frozen may not come.
+        if came || !is_seen || !policy.allows(Verb::Rsync) || policy.frozen.is_some() {
+            return None;
+        }
+        let since = written(&policy.origins.file)?;
+        let message = format!("the client {} has never pushed; its policy is of {}", policy.client, since.format("%F"));
+        let help = "run its push by hand, and read what it says; take the policy away if nobody is to push";
+        let age = (clock::kernel() - since).to_std().unwrap_or_default();
+        let make = if age > MAX_FIRST_PUSH { Finding::wrong } else { Finding::note };
+        Some(make(policy.origins.of("user"), message, help.to_owned()))
     });
     found.collect()
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::act::inspect::{Kind, Look, look, running_uid};
 use crate::decide::policy::lint::Finding;
-use crate::terms::Origin;
 pub(super) use crate::terms::text::quoted_path as shown;
+use crate::terms::{Origin, Remedy};
 
 /// A program that is missing, cannot run, or could be replaced by somebody.
 pub(super) fn program(path: &Path, origin: Origin, what: &str, owners: &[u32]) -> Vec<Finding> {
@@ -31,12 +31,19 @@ pub(super) fn writable(look: &Look, origin: Origin, path: &Path, owners: &[u32])
     let mut found = Vec::new();
     if look.owner != 0 && look.owner != running_uid() && !owners.contains(&look.owner) {
         let message = format!("{} belongs to user {}", shown(path), look.owner);
-        found.push(Finding::wrong(origin.clone(), message, "chown it to root"));
+        // A directory that somebody named by a slip may be somebody's home.
+        let remedy = Some(Remedy::Owner { path: path.to_path_buf(), user: 0 }).filter(|_| look.kind == Kind::File);
+        found.push(Finding { remedy, ..Finding::wrong(origin.clone(), message, "chown it to root") });
     }
+    // A sticky directory is open to all on purpose, whoever has named it here.
+    let without = |bits: u32, finding: Finding| match look.mode & 0o1000 {
+        0 => finding.mended_by(Remedy::Mode { path: path.to_path_buf(), mode: look.mode & !bits }),
+        _ => finding,
+    };
     if look.others_write() {
-        found.push(Finding::wrong(origin, format!("everybody may write {}", shown(path)), "chmod o-w it"));
+        found.push(without(0o002, Finding::wrong(origin, format!("everybody may write {}", shown(path)), "chmod o-w it")));
     } else if look.group_writes() && look.kind == Kind::File {
-        found.push(Finding::wrong(origin, format!("a group may write {}", shown(path)), "chmod g-w it"));
+        found.push(without(0o020, Finding::wrong(origin, format!("a group may write {}", shown(path)), "chmod g-w it")));
     }
     found
 }

@@ -10,7 +10,7 @@ use crate::decide::policy::lint::Finding;
 use crate::decide::policy::{Policy, Site};
 use crate::terms::{Account, Code, Mapping, Reason};
 
-use super::CheckReport;
+use super::Row;
 
 /// How many clients a line names.
 const NAMED: usize = 5;
@@ -36,7 +36,7 @@ fn together<'a>(texts: impl Iterator<Item = (String, &'a Policy)>) -> impl Itera
 }
 
 /// The owners of each client's files, and how to keep those that are lost.
-pub(super) fn owners(site: &Site, policies: &[Policy], report: &mut CheckReport) {
+pub(super) fn owners(site: &Site, policies: &[Policy], row: &mut Row) {
     let mut texts = Vec::new();
     let mut mapped: Vec<(Account, Mapping)> = Vec::new();
     for policy in policies {
@@ -49,9 +49,9 @@ pub(super) fn owners(site: &Site, policies: &[Policy], report: &mut CheckReport)
                 mapped.extend(owners.mapping().filter(|_| !is_known).map(|mapping| (account, mapping.clone())));
             }
             Err(Reason { code: Code::Store, .. }) => {}
-            Err(reason) => report.add(&Finding::wrong(policy.origins.of("owners"), reason.detail, reason.remedy.unwrap_or_default())),
+            Err(reason) => row.find(&[Finding::wrong(policy.origins.of("owners"), reason.detail, reason.remedy.unwrap_or_default())]),
         }
     }
-    subids::not_theirs_alone(&mapped).iter().for_each(|finding| report.add(finding));
-    report.notes.extend(together(texts.into_iter()).map(|(what, clients)| format!("owners of {clients}: {what}")));
+    row.find(&subids::not_theirs_alone(&mapped));
+    together(texts.into_iter()).for_each(|(what, clients)| row.say(format!("owners of {clients}: {what}")));
 }

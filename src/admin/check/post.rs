@@ -5,11 +5,11 @@ use std::thread;
 use chrono::{DateTime, Utc};
 
 use crate::act::clock;
-use crate::act::record::spool::{self, AccountSpool, SpoolError};
+use crate::act::record::spool::{self, AccountSpool, SpoolError, Stamp};
 use crate::decide::policy::lint::Finding;
 use crate::decide::policy::{Site, Transport};
 use crate::decide::speak::post::{self, Pile};
-use crate::terms::limits::MAIL_PAUSE;
+use crate::terms::limits::{MAIL_PAUSE, MAX_SILENT_POST};
 
 /// What is wrong with the mail of all accounts, or of one's own.
 pub(super) fn waiting(site: &Site) -> Vec<Finding> {
@@ -58,4 +58,22 @@ fn in_the_spool(site: &Site, error: &SpoolError) -> Finding {
     let text = error.to_string();
     let (message, help) = text.split_once('\n').unwrap_or((&text, "look at it; `snapgate watch` cannot go on there"));
     Finding::wrong(site.origins.of("spool"), message, help)
+}
+
+/// When a mailer took a mail last: whether mail arrives is seen only by one that does.
+pub(super) fn taken(site: &Site) -> Option<Finding> {
+    if site.mail.transport == Transport::Off {
+        return None;
+    }
+    let accounts = spool::accounts(&site.spool).unwrap_or_default();
+    let last = accounts.iter().flatten().filter_map(|spool| spool.stamped(Stamp::Mailed)).max();
+    let Some(last) = last else {
+        let message = "no mailer has taken a mail of this server's yet: whether one arrives is not known";
+        return Some(Finding::note(site.origins.of("mail"), message, "have a push refused, and see that its mail comes"));
+    };
+    let age = (clock::kernel() - last).to_std().unwrap_or_default();
+    (age > MAX_SILENT_POST).then(|| {
+        let message = format!("the last mail that a mailer took was on {}", last.format("%F"));
+        Finding::note(site.origins.of("mail"), message, "if there should have been others since, see whether one arrives")
+    })
 }

@@ -7,7 +7,7 @@ use crate::act::inspect::{Kind, look, running_uid};
 use crate::act::record::spool::SESSIONS;
 use crate::decide::policy::lint::Finding;
 use crate::decide::policy::{Namespaces, Policy, Site, Tls, Transport};
-use crate::terms::{Origin, Verb};
+use crate::terms::{Origin, Remedy, Verb};
 
 use super::files::{program, shown, writable};
 
@@ -28,7 +28,12 @@ pub(super) fn itself(site: &Site) -> Vec<Finding> {
             let trusted = spool.owner == 0 || spool.owner == running_uid();
             if !private || !trusted {
                 let message = format!("the spool {} has mode {:04o} and owner {}", shown(&site.spool), spool.mode, spool.owner);
-                found.push(wrong("spool", message, "chown root:snapgate it and chmod 1730 it: accounts add, none reads another's"));
+                let finding = wrong("spool", message, "chown root:snapgate it and chmod 1730 it: accounts add, none reads another's");
+                let path = site.spool.clone();
+                let remedy = if trusted { Remedy::Mode { path, mode: 0o1730 } } else { Remedy::Owner { path, user: 0 } };
+                // By a slip it may be a directory of the system's.
+                let is_one = look(&site.spool.join(SESSIONS)).is_some();
+                found.push(Finding { remedy: Some(remedy).filter(|_| is_one), ..finding });
             }
         }
         _ => {
@@ -79,7 +84,11 @@ fn sessions(site: &Site) -> Option<Finding> {
         }
         Some(_) => return None,
     };
-    Some(Finding::wrong(site.origins.of("spool"), message, "install -o root -g snapgate -m 0660 /dev/null it"))
+    let finding = Finding::wrong(site.origins.of("spool"), message, "install -o root -g snapgate -m 0660 /dev/null it");
+    Some(match found {
+        Some(file) if file.kind == Kind::File && file.owner == spool.owner => finding.mended_by(Remedy::Mode { path, mode: 0o660 }),
+        _ => finding,
+    })
 }
 
 /// What the mail's transport needs.
@@ -102,7 +111,10 @@ pub(super) fn mail(site: &Site) -> Vec<Finding> {
             None => found.push(Finding::wrong(at(), format!("the password file {} is not there", shown(path)), "create it")),
             Some(look) if look.kind != Kind::File || look.mode & 0o027 != 0 => {
                 let message = format!("the password file {} has mode {:04o}: others may read or write it", shown(path), look.mode);
-                found.push(Finding::wrong(at(), message, "chmod 0640 it, with the group of the gate's accounts"));
+                let finding = Finding::wrong(at(), message, "chmod 0640 it, with the group of the gate's accounts");
+                let remedy = Remedy::Mode { path: path.clone(), mode: 0o640 };
+                let is_ours = path.parent() == site.file.parent() && look.kind == Kind::File;
+                found.push(Finding { remedy: Some(remedy).filter(|_| is_ours), ..finding });
             }
             Some(_) => {}
         }

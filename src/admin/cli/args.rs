@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use super::asked::Asked;
+use super::checking::Checking;
 use super::coming::Coming;
 use super::entering::{Import, Keys, Rsh};
 use super::held::Chosen;
@@ -48,8 +49,9 @@ pub(super) enum Order {
     },
     #[command(flatten)]
     Coming(Coming),
-    /// Look for mistakes in the site file and in every policy
-    Check,
+    /// Look for everything that makes backups fail silently: settings, sshd, keys, disks, timers,
+    /// mail; exits with 1 when something is wrong
+    Check(Checking),
     /// Say which client a key is, for sshd: AuthorizedKeysCommand /usr/bin/snapgate keys %u %t %k
     Keys(Keys),
     /// Say whether a connection would be allowed, and why; does nothing

@@ -3,6 +3,7 @@
 mod args;
 mod asked;
 mod asking;
+mod checking;
 mod coming;
 mod entering;
 mod held;
@@ -21,7 +22,7 @@ use clap::{Command, CommandFactory as _, FromArgMatches as _};
 use crate::act::child::{detach, errand};
 use crate::act::{clock, config, inspect, process};
 use crate::admin::explain::Question;
-use crate::admin::{check, drill, explain, history, import, keys, maintain, metrics, prune, remap, restore, rsh, states, watch};
+use crate::admin::{drill, explain, history, import, keys, maintain, metrics, prune, remap, restore, rsh, states, watch};
 use crate::terms::{build, exit};
 
 use args::{Arguments, Order};
@@ -56,7 +57,7 @@ fn obey(arguments: Arguments) -> ExitCode {
     match arguments.order {
         Order::Help { words } => print(helping::help(&words)),
         Order::Watch { flush, detached } => watch(&directory, flush, detached),
-        Order::Check => check(&directory),
+        Order::Check(orders) => checking::check(&directory, &orders),
         Order::Keys(entering::Keys { account, kind, key }) => print(keys::keys(&directory, [&account, &kind, &key])),
         Order::Coming(order) => coming::run(&directory, order),
         Order::Explain { client, from, at, key, command } => {
@@ -165,15 +166,6 @@ fn forget() -> Option<ExitCode> {
     }
     let failed = process::forget_environment().err()?;
     Some(print(Err((format!("cannot begin without the environment: {failed}"), exit::INTERNAL))))
-}
-
-fn check(directory: &Path) -> ExitCode {
-    if let Some(code) = forget() {
-        return code;
-    }
-    let report = check::run(directory, check::enforced);
-    let lines: Vec<_> = report.problems.iter().chain(&report.notes).chain([&report.summary()]).map(|line| format!("{line}\n")).collect();
-    print(Ok((lines.concat(), u8::from(!report.is_clean()))))
 }
 
 /// Prints an answer or an error, each with its exit code.

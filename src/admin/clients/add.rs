@@ -21,7 +21,7 @@ use crate::decide::clients::{GROUP, comment, keyfile, names_an_account, script};
 use crate::decide::host::login;
 use crate::decide::policy::{Policy, Site, Sshd, read_policy};
 use crate::terms::limits::MAX_PUBLIC_KEY;
-use crate::terms::text::printable_path;
+use crate::terms::text::{counted, printable_path};
 use crate::terms::{ClientName, exit};
 
 /// What was asked for.
@@ -296,20 +296,17 @@ fn account_is_in(account: &str) -> bool {
 
 /// What `check` says, of this client first.
 fn checked(directory: &Path, client: &ClientName, account: &str) -> (String, u8) {
-    let report = check::run(directory, |site, policies| {
-        let its: Vec<Policy> = policies.iter().filter(|policy| policy.client == *client).cloned().collect();
-        check::enforced(site, &its)
-    });
+    let report = check::of_client(directory, client);
     let own = clients::policy_file(directory, client);
     let policies = own.parent().map(printable_path).unwrap_or_default();
     let own = printable_path(&own);
     let is_its = |line: &&String| line.contains(&own) || line.contains(&format!("`{account}`")) || !line.contains(&policies);
-    let its: Vec<&String> = report.problems.iter().filter(is_its).collect();
-    let others = report.problems.len() - its.len();
+    let problems = report.problems();
+    let its: Vec<&String> = problems.iter().filter(is_its).collect();
+    let others = problems.len() - its.len();
     let mut text: String = its.iter().map(|problem| format!("{problem}\n")).collect();
     if others > 0 {
-        let _ =
-            writeln!(text, "`snapgate check` has {} more, of other clients", crate::terms::text::counted(others, "problem", "problems"));
+        let _ = writeln!(text, "`snapgate check` has {} more, of other clients", counted(others, "problem", "problems"));
     }
     let _ = writeln!(text, "check: {}", if its.is_empty() { "nothing wrong" } else { "mend what is said above" });
     (text, u8::from(!its.is_empty()))

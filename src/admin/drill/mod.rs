@@ -11,6 +11,7 @@ mod work;
 use std::path::{Path, PathBuf};
 
 use crate::act::child::{self, Errand};
+use crate::act::record::spool::Stamp;
 use crate::act::{config, inspect, process};
 use crate::admin::prune::{Client, Failure, Found, LOOK, Printed, clients};
 use crate::decide::policy::Report;
@@ -52,6 +53,9 @@ pub(crate) fn drill(directory: &Path, orders: &Orders) -> Result<Printed, Failur
     let found = clients(directory, &site, &orders.clients)?;
     let is_named = !orders.clients.is_empty();
     let told: Vec<Told> = found.iter().filter_map(|client| one(client, &real, &program, orders, seed, is_named)).collect();
+    if !is_named {
+        Stamp::Ran("drill").leave(&site.spool);
+    }
     let code = if told.iter().any(|told| told.failed()) { LOOK } else { 0 };
     let text = if orders.json {
         let json = serde_json::to_string_pretty(&told).map_err(|error| (format!("writing JSON: {error}"), exit::INTERNAL))?;

@@ -29,6 +29,8 @@ table! {
         Windows = "windows",
         /// How to write where a client may come from.
         Addresses = "addresses",
+        /// What `snapgate check` looks at.
+        Checks = "checks",
         /// What a client may ask for, and how.
         Verbs = "verbs",
         /// The codes of refusals and failures.
@@ -54,6 +56,7 @@ impl Topic {
             | Self::Times
             | Self::Windows
             | Self::Addresses
+            | Self::Checks
             | Self::Verbs
             | Self::Codes
             | Self::Outcomes
@@ -73,6 +76,7 @@ impl Topic {
             Self::Times => include_str!("topics/times.md").to_owned(),
             Self::Windows => include_str!("topics/windows.md").to_owned(),
             Self::Addresses => include_str!("topics/addresses.md").to_owned(),
+            Self::Checks => include_str!("topics/checks.md").to_owned(),
             Self::Verbs => include_str!("topics/verbs.md").to_owned() + &verbs(),
             Self::Codes => include_str!("topics/codes.md").to_owned() + &codes(),
             Self::Outcomes => include_str!("topics/outcomes.md").to_owned() + &outcomes(),

@@ -21,7 +21,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::act::child;
 use crate::act::inspect::running_uid;
-use crate::act::record::spool::Spool;
+use crate::act::record::spool::{Spool, Stamp};
 use crate::act::{config, names, process};
 use crate::admin::prune::{Client, Failure, LOOK, Printed};
 use crate::decide::policy::{Policy, Site};
@@ -67,6 +67,7 @@ pub(crate) fn maintain(directory: &Path, orders: &Orders) -> Result<Printed, Fai
     let mut all = each(directory, clients, orders, &lock);
     if orders.clients.is_empty() && !orders.dry_run {
         all.extend(spool::forget(&site));
+        Stamp::Ran("maintain").leave(&site.spool);
     }
     for summary in all.iter_mut().filter(|_| !orders.dry_run) {
         needs::tell(directory, &site, summary);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::act::config;
 use crate::act::inspect::running_uid;
+use crate::act::record::spool::Stamp;
 use crate::act::record::textfile;
 use crate::admin::prune::{Failure, LOOK, Printed};
 use crate::admin::status::{Standing, standings};
@@ -20,6 +21,7 @@ pub(crate) fn metrics(directory: &Path, write: bool) -> Result<Printed, Failure>
     }
     let Some(path) = &site.metrics else { return Ok((String::new(), 0)) };
     textfile::replace(path, &said(directory, &site)?).map_err(|what| (what, LOOK))?;
+    Stamp::Ran("metrics").leave(&site.spool);
     Ok((String::new(), 0))
 }
 

@@ -274,7 +274,7 @@ impl<'a> Client<'a> {
                 };
                 upkeep.snapshots.iter().filter(|name| is_so(name)).cloned().collect()
             }
-            Deed::Maintain | Deed::LocalRestore | Deed::Drill => Vec::new(),
+            Deed::Maintain | Deed::LocalRestore | Deed::Drill | Deed::Check => Vec::new(),
         };
         let (happened, why) = if self.is_short(&body) {
             (format!("{} removed", counted(names.len(), "snapshot", "snapshots")), SHORTENED)

@@ -18,6 +18,19 @@ pub fn points(mountinfo: &[u8]) -> Vec<PathBuf> {
     found.collect()
 }
 
+/// The directories that a table of mounts (fstab(5)) wants to have mounted at the start.
+pub(crate) fn wanted(fstab: &[u8]) -> Vec<PathBuf> {
+    let lines = fstab.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii_start().starts_with(b"#"));
+    let found = lines.filter_map(|line| {
+        let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+        let (point, _kind, options) = (unescaped(fields.nth(1)?), fields.next()?, fields.next().unwrap_or(b"defaults"));
+        let mut options = options.split(|byte| *byte == b',');
+        (point.is_absolute() && point != Path::new("/") && !options.any(|option| option == b"noauto" || option == b"x-systemd.automount"))
+            .then_some(point)
+    });
+    found.collect()
+}
+
 /// Another mount of something beneath a directory, through which those may enter who may not enter
 /// the directory. It is at `path`, in the mount of this number.
 pub fn ways_around(mountinfo: &[u8], mount: u64, path: &Path) -> Result<Option<PathBuf>, &'static str> {

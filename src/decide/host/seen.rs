@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::terms::limits::{LOW_FREE_BYTES, LOW_FREE_PERCENT, MAX_NAME_LEAD, MAX_STOCK, MIN_FREE_BYTES, SCARCE_BYTES};
+use crate::terms::limits::{LOW_FREE_BYTES, LOW_FREE_PERCENT, MANY_LINKS_PERCENT, MAX_NAME_LEAD, MAX_STOCK, MIN_FREE_BYTES, SCARCE_BYTES};
 use crate::terms::text::quoted_path as shown;
 use crate::terms::{Bytes, ClientName, Origin};
 
@@ -80,6 +80,12 @@ pub(crate) struct Seen {
     /// Its snapshots, if there is a repository.
     pub stock: Option<Stock>,
     pub keys: Vec<KeyFile>,
+    /// What it could change of what only root is to change.
+    pub hands: Vec<PathBuf>,
+    /// Files of keys that it could change.
+    pub own_keys: Vec<PathBuf>,
+    /// The most names that a file of its newest snapshot has.
+    pub links: u64,
 }
 
 /// What the account cannot reach.
@@ -135,6 +141,19 @@ pub(crate) fn room(origin: &Origin, room: &Room) -> Option<Finding> {
         return finding.map(|finding| Finding { wrong: *free < SCARCE_BYTES, ..finding });
     }
     None
+}
+
+/// Files that soon cannot have another name: each snapshot in which they are unchanged gives them
+/// one.
+pub(crate) fn links(origin: &Origin, path: &Path, have: u64, most: u64) -> Option<Finding> {
+    (have.saturating_mul(100) >= most.saturating_mul(MANY_LINKS_PERCENT)).then(|| {
+        let left = most.saturating_sub(have);
+        let message = format!(
+            "files in {} have {have} names of the {most} that their file system lets them have: after {left} more snapshots they are stored anew",
+            shown(path)
+        );
+        Finding::wrong(origin.clone(), message, "keep fewer snapshots (`keep:`), or move the store to XFS")
+    })
 }
 
 /// The disks of a repository, of the store and of `/`, by number.

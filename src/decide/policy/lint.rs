@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::terms::limits::MIN_FREE_BYTES;
 use crate::terms::text::printable_path;
-use crate::terms::{Bytes, Origin, Verb};
+use crate::terms::{Bytes, Origin, Remedy, Verb};
 
 use super::{KeepOwners, PartialPushes, Policy, Restore, Source, WhenFull};
 use crate::decide::quota::MinFree;
@@ -23,12 +23,14 @@ pub struct Finding {
     pub message: String,
     /// What to do.
     pub help: String,
+    /// The same as a value, where it takes no decision.
+    pub remedy: Option<Remedy>,
 }
 
 impl Finding {
     /// Something wrong.
     pub fn wrong(origin: Origin, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { wrong: true, unseen: false, origin, message: message.into(), help: help.into() }
+        Self { wrong: true, unseen: false, origin, message: message.into(), help: help.into(), remedy: None }
     }
 
     /// Something worth knowing.
@@ -39,6 +41,12 @@ impl Finding {
     /// Something that was not looked at.
     pub fn unseen(origin: Origin, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { unseen: true, ..Self::note(origin, message, help) }
+    }
+
+    /// The same with what mends it.
+    #[must_use]
+    pub fn mended_by(self, remedy: Remedy) -> Self {
+        Self { remedy: Some(remedy), ..self }
     }
 }
 
@@ -237,8 +245,15 @@ fn beside_keys(user: &str, open: &Policy, policies: &[Policy]) -> Option<Finding
 }
 
 fn names(policies: &[&Policy]) -> String {
-    policies.iter().map(|policy| policy.client.as_str()).collect::<Vec<_>>().join(", ")
+    let names = policies.iter().take(NAMED).map(|policy| policy.client.as_str()).collect::<Vec<_>>().join(", ");
+    match policies.len().saturating_sub(NAMED) {
+        0 => names,
+        more => format!("{names} and {more} more"),
+    }
 }
+
+/// How many clients a finding names.
+const NAMED: usize = 5;
 
 /// Repositories that are the same or nested. Sorted by path, the inner follows the outer.
 fn paths(policies: &[Policy]) -> Vec<Finding> {
@@ -335,6 +350,9 @@ mod tests {
         assert!(text_of(&found).contains("b:2: the key") && text_of(&found).contains("a, b"));
         let found = together(&[policy("a", "user: x\n"), policy("b", "user: x\n"), policy("c", &keyed("x"))]);
         assert!(found.len() == 1 && text_of(&found).contains("several policies without keys: a, b"), "{}", text_of(&found));
+        let many: Vec<_> = (0..1000).map(|number| policy(&format!("c{number}"), "user: x\n")).collect();
+        let found = text_of(&together(&many));
+        assert!(found.contains("without keys: c0, c1, c2, c3, c4 and 995 more\n") && !found.contains("c5,"), "{found}");
         let found = together(&[policy("a", "user: x\n"), policy("b", &keyed("x"))]);
         assert!(matches!(&found[..], [one] if !one.wrong), "{}", text_of(&found));
         assert!(text_of(&found).contains("a:1: of the account `x`, keys that b lists speak for that, and every other key for a"));

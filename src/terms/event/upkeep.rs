@@ -31,6 +31,8 @@ table! {
         LocalRestore = "local-restore",
         /// `snapgate drill` restored a sample through the gate, and compared it with the store.
         Drill = "drill",
+        /// `snapgate check` found something wrong that was not wrong before.
+        Check = "check",
     }
 }
 

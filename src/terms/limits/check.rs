@@ -49,3 +49,42 @@ pub const MAX_CHANGED: usize = 2000;
 
 /// Accounts for which `check` tries out the jail: each takes two starts of rsync.
 pub const MAX_TRIED_ACCOUNTS: usize = 100;
+
+/// How long a disk may take to answer.
+pub const MOUNT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Disks that do not answer and are waited for.
+pub const MAX_HUNG: usize = 8;
+
+/// Questions to sshd, each about accounts for which the answer is the same.
+pub const MAX_SSHD_QUESTIONS: usize = 64;
+
+/// Files of sshd's settings that are read to see for which accounts the answer is the same.
+pub const MAX_SSHD_FILES: usize = 64;
+
+/// Bytes of what a program of the system says: `systemctl`, `timedatectl`.
+pub const MAX_SYSTEM_ANSWER: usize = 64 * 1024;
+
+/// Bytes of a small file of the system: a setting of the kernel's, a table of cron's or of mounts.
+pub const MAX_SYSTEM_FILE: u64 = 256 * 1024;
+
+/// Files of cron's that are read.
+pub const MAX_CRON_FILES: usize = 200;
+
+/// Bytes of a package's changelog, unpacked. The newest come first.
+pub const MAX_CHANGELOG: u64 = 512 * 1024;
+
+/// Files of a snapshot whose names are counted.
+pub const MAX_LINKS_SEEN: usize = 2000;
+
+/// From this many of a hundred names on that a file may have, the next pushes may store it anew.
+pub const MANY_LINKS_PERCENT: u64 = 90;
+
+/// Bytes of what `check` remembers to have told.
+pub const MAX_TOLD_BEFORE: u64 = 256 * 1024;
+
+/// How long a new client is given to come for the first time.
+pub const MAX_FIRST_PUSH: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// After so long without a mail that was taken it is worth knowing.
+pub const MAX_SILENT_POST: Duration = Duration::from_secs(8 * 24 * 3600);

@@ -172,7 +172,7 @@ fn what_is_forced_is_said_in_the_log_in_explain_and_in_check_and_no_client_takes
     let rule = explained.lines().find(|line| line.contains(says)).unwrap_or_else(|| panic!("{explained}"));
     assert!(rule.starts_with("  yes  ") && rule.ends_with("policies/web1.yaml:4)"), "{rule}");
     assert!(explained.lines().any(|line| line == "    --munge-links"), "{explained}");
-    let checked = ask(&["check"]);
+    let checked = ask(&["check", "--all"]);
     assert!(checked.stdout.contains(says) && checked.stdout.contains("remove it from `force:`"), "{}{}", checked.stdout, checked.stderr);
     for taken_back in ["-M--no-munge-links", "-M--munge-links"] {
         let ran = client.gate.push(&client.source, &[taken_back]);

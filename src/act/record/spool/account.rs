@@ -6,12 +6,13 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Uid, geteuid};
 
 use super::inside::Inside;
-use super::{SpoolError, event_name};
+use super::{SpoolError, Stamp, event_name};
 use crate::terms::limits::{MAX_ACCOUNTS, MAX_EVENT, MAX_SPOOL_NAMES, MAX_STATE, MAX_WAITING_MAIL, STALE_TMP};
 use crate::terms::{ComposedMail, Event};
 
@@ -92,6 +93,11 @@ impl AccountSpool {
     /// The account.
     pub fn uid(&self) -> u32 {
         self.home.owner.as_raw()
+    }
+
+    /// When the account left this.
+    pub fn stamped(&self, stamp: Stamp) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp(self.home.written_at(&stamp.name())?, 0)
     }
 
     /// Takes the account's lock; `None` while another pass has it.

@@ -13,11 +13,13 @@ mod sessions;
 
 use std::path::{Path, PathBuf};
 
-use nix::unistd::Uid;
+use chrono::{DateTime, Utc};
+use nix::unistd::{Uid, geteuid};
 
 pub use self::account::{Account, AccountSpool, Lock, accounts, own, root_looked};
 use self::inside::Inside;
 pub use self::sessions::{Full, RESTORES, SESSIONS, Slots, take_slots};
+use crate::act::clock;
 use crate::terms::text::{printable, printable_path};
 use crate::terms::{ClientName, Event};
 
@@ -123,9 +125,51 @@ impl Spool {
         self.home.lock_file("maintain.lock")
     }
 
+    /// What a note of this account's holds, if there is one.
+    ///
+    /// # Errors
+    /// When it is not a file of the account within that limit.
+    pub fn note(&self, name: &str, most: u64) -> Result<Option<Vec<u8>>, SpoolError> {
+        self.home.read(name, most)
+    }
+
+    /// Replaces a note, whole and durable.
+    ///
+    /// # Errors
+    /// When it cannot be written; then the old one stands.
+    pub fn save_note(&self, name: &str, bytes: &[u8]) -> Result<(), SpoolError> {
+        self.home.replace(&self.tmp, name, bytes)
+    }
+
     /// The account's own ledger, for an event that has no repository to stand in.
     pub fn ledger(&self) -> PathBuf {
         self.home.path.join("ledger.jsonl")
+    }
+}
+
+/// What is known to have happened lately, by the time of an empty file in the spool of whoever did
+/// it. It holds nothing, so it is never half, and needs no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stamp {
+    /// What `snapgate` does regularly has come to its end.
+    Ran(&'static str),
+    /// A mailer took a mail.
+    Mailed,
+}
+
+impl Stamp {
+    pub(super) fn name(self) -> String {
+        match self {
+            Self::Ran(word) => format!("ran-{word}"),
+            Self::Mailed => "mailed".to_owned(),
+        }
+    }
+
+    /// Leaves it, for this process's account. It is for `check` alone: where it cannot be left,
+    /// nobody else misses it.
+    pub fn leave(self, dir: &Path) {
+        let left = Spool::open(dir, geteuid().as_raw()).and_then(|spool| spool.home.lock_file(&self.name()));
+        let _ = left.map(|file| file.set_modified(clock::kernel().into()));
     }
 }
 
@@ -133,6 +177,13 @@ impl Spool {
 pub fn was_published(dir: &Path, uid: u32, client: &ClientName) -> bool {
     let path = dir.join(uid.to_string()).join(format!("{PUBLISHED}-{client}"));
     std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
+}
+
+/// When the first client of the account's had its first snapshot.
+#[must_use]
+pub fn published_since(dir: &Path, uid: u32, client: &ClientName) -> Option<DateTime<Utc>> {
+    let path = dir.join(uid.to_string()).join(format!("{PUBLISHED}-{client}"));
+    std::fs::symlink_metadata(path).ok()?.modified().ok().map(DateTime::from)
 }
 
 /// The name of an event's file.

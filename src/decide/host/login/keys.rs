@@ -1,5 +1,6 @@
 //! Keys in an authorized_keys file, and the programs that they force (sshd(8)).
 
+use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{is_the_gate_alone, shown};
@@ -26,6 +27,12 @@ pub struct Keys {
     /// The first command that may not start the gate, printable and short.
     pub command: Option<String>,
     pub others: u64,
+    /// Those that may forward connections where sshd's settings let them.
+    #[serde(default)]
+    pub bare: u64,
+    /// Those whose `expiry-time` is over: sshd takes none of them, and they count nowhere else.
+    #[serde(default)]
+    pub expired: u64,
     /// Whether only a part of the file was read.
     pub cut: bool,
 }
@@ -45,16 +52,23 @@ impl Keys {
             astray: self.astray + more.astray,
             command: self.command.or_else(|| more.command.clone()),
             others: self.others + more.others,
+            bare: self.bare + more.bare,
+            expired: self.expired + more.expired,
             cut: self.cut || more.cut,
         }
     }
 }
 
 /// Counts the keys in the text of a file. `leads` says what a word of a command starts.
-pub(crate) fn keys(text: &[u8], leads: impl Fn(&str) -> Leads) -> Keys {
+pub(crate) fn keys(text: &[u8], now: DateTime<Utc>, leads: impl Fn(&str) -> Leads) -> Keys {
     let text = String::from_utf8_lossy(text);
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#') && holds_a_key(line));
     lines.fold(Keys::default(), |mut all, line| {
+        let options = words(options(line).0);
+        if expires(&options).is_some_and(|at| at < now) {
+            return Keys { expired: all.expired + 1, ..all };
+        }
+        all.bare += u64::from(is_bare(&options));
         let Some(command) = forced_by_key(line) else { return Keys { others: all.others + 1, ..all } };
         let leads = command_leads(&command, &leads);
         match leads {
@@ -103,6 +117,45 @@ fn options(line: &str) -> (&str, &str) {
     let (first, rest) = line.split_at(end.unwrap_or(line.len()));
     // A line without options begins with the kind.
     if ["ssh-", "ecdsa-", "sk-", "rsa-"].iter().any(|start| first.starts_with(start)) { ("", line) } else { (first, rest) }
+}
+
+/// The single options of a key.
+fn words(options: &str) -> Vec<String> {
+    let (mut quoted, mut escaped) = (false, false);
+    let apart = options.split(move |character: char| {
+        let is_end = character == ',' && !quoted;
+        match character {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        is_end
+    });
+    apart.map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// Whether these options let a key forward connections: a later word wins (sshd(8), "restrict").
+fn is_bare(options: &[String]) -> bool {
+    options.iter().fold(true, |bare, word| match word.to_ascii_lowercase().as_str() {
+        "restrict" | "no-port-forwarding" => false,
+        "port-forwarding" => true,
+        _ => bare,
+    })
+}
+
+/// When a key ends to be valid: `expiry-time="YYYYMMDD[HHMM[SS]][Z]"` (sshd(8)). Without `Z` it is
+/// the machine's own time, which may differ by hours.
+fn expires(options: &[String]) -> Option<DateTime<Utc>> {
+    let value = options.iter().find_map(|word| word.split_once('=').filter(|(name, _)| name.eq_ignore_ascii_case("expiry-time")))?.1;
+    let digits = value.trim_matches('"').trim_end_matches(['Z', 'z']);
+    let seconds = match digits.len() {
+        8 => format!("{digits}000000"),
+        12 => format!("{digits}00"),
+        14 => digits.to_owned(),
+        _ => return None,
+    };
+    NaiveDateTime::parse_from_str(&seconds, "%Y%m%d%H%M%S").ok().map(|at| at.and_utc())
 }
 
 /// The value of `command="…"` among a key's options.

@@ -11,11 +11,15 @@ use crate::terms::{Login, Origin};
 use crate::decide::policy::lint::Finding;
 
 mod account;
+mod alike;
 mod keys;
+mod loose;
 mod past;
 
 pub(crate) use account::{Shadow, shadow, shut};
+pub(crate) use alike::Criteria;
 pub(crate) use keys::{Keys, Leads, command_leads, keys};
+pub(crate) use loose::loose;
 pub(crate) use past::{GATE, WORDS_OF_ITS_OWN, is_the_gate, is_the_gate_alone};
 
 /// The address of a client whose policy names no network: nobody's (RFC 5737).
@@ -51,6 +55,9 @@ pub(crate) struct Settings {
     forwards_tcp: bool,
     forwards_sockets: bool,
     forwards_none: bool,
+    /// `PermitUserRC` and `PermitUserEnvironment`.
+    runs_rc: bool,
+    takes_environment: bool,
     pub pam: bool,
     chroot: Option<String>,
     /// `PermitRootLogin no`.
@@ -69,6 +76,11 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn asks_for_groups(&self) -> bool {
         !self.allowed_groups.is_empty() || !self.denied_groups.is_empty()
+    }
+
+    /// Whether a key may do so unless `restrict` stands before it.
+    fn forwards(&self) -> bool {
+        (self.forwards_tcp || self.forwards_sockets) && !self.forwards_none
     }
 
     /// Whether the account may log in, by its name and its groups, if they are known.
@@ -113,6 +125,8 @@ pub(crate) fn settings(answer: &[u8]) -> Option<Settings> {
             "pubkeyauthentication" => found.takes_no_keys = value.trim() == "no",
             "allowtcpforwarding" => found.forwards_tcp = value.trim() != "no",
             "allowstreamlocalforwarding" => found.forwards_sockets = value.trim() != "no",
+            "permituserrc" => found.runs_rc = value.trim() == "yes",
+            "permituserenvironment" => found.takes_environment = value.trim() != "no",
             "disableforwarding" => found.forwards_none = value.trim() == "yes",
             "subsystem" => {
                 found.internal_sftp |= words().next().as_deref() == Some("sftp") && words().nth(1).as_deref() == Some(INTERNAL_SFTP)
@@ -209,10 +223,7 @@ pub(crate) fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> 
         let message = format!("sshd is not content with a key of `{account}`: `AuthenticationMethods` is `{}`", shown(methods));
         found.push(Finding::wrong(user.clone(), message, format!("set `AuthenticationMethods publickey` for `{account}`")));
     }
-    let held = files.iter().fold(Keys::default(), |all, file| match &file.state {
-        KeyState::Holds(keys) => all.and(keys),
-        KeyState::Missing | KeyState::Unreadable(_) | KeyState::Distrusted(_) => all,
-    });
+    let held = held(files);
     if settings.takes_no_keys {
         let message = format!("sshd takes no key for `{account}`: `PubkeyAuthentication` is off");
         found.push(Finding::wrong(user.clone(), message, format!("set `PubkeyAuthentication yes` for `{account}` in sshd's settings")));
@@ -248,6 +259,14 @@ pub(crate) fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> 
         found.push(Finding::wrong(keyed.clone(), message, format!("set `ExposeAuthInfo yes` for `{account}` in sshd's settings")));
     }
     found
+}
+
+/// The keys of all files together.
+fn held(files: &[KeyFile]) -> Keys {
+    files.iter().fold(Keys::default(), |all, file| match &file.state {
+        KeyState::Holds(keys) => all.and(keys),
+        KeyState::Missing | KeyState::Unreadable(_) | KeyState::Distrusted(_) => all,
+    })
 }
 
 /// A file that keeps everybody out but root (nologin(5)).
@@ -312,6 +331,9 @@ fn no_keys(entry: Entry<'_>, files: &[KeyFile]) -> Finding {
         KeyState::Missing => None,
         KeyState::Unreadable(why) => Some((format!("`{}` cannot be read by it: {}", path(file), printable(why.as_bytes())), "")),
         KeyState::Distrusted(at) => Some((format!("others could have written `{}`, by the owner or the mode of `{at}`", path(file)), "")),
+        KeyState::Holds(Keys { expired: 1.., .. }) => {
+            Some((format!("those in `{}` have expired", path(file)), "put the client's key in it, with another `expiry-time`"))
+        }
         KeyState::Holds(_) => Some((format!("`{}` holds none", path(file)), "put the client's key in it")),
     });
     let (why, help) = state.unwrap_or_else(|| match files.first() {

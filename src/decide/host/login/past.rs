@@ -31,10 +31,6 @@ pub(super) fn past_the_shell(entry: Entry<'_>, settings: &Settings) -> Vec<Findi
     let help =
         format!("set `ForceCommand snapgate-shell` for `{account}` in sshd's settings, or `Subsystem sftp /usr/lib/openssh/sftp-server`");
     found.extend(settings.internal_sftp.then(|| Finding::wrong(user.clone(), message, help)));
-    let message = format!("sshd forwards connections for `{account}`: whoever has its key reaches what the server itself reaches");
-    let help = format!("set `DisableForwarding yes` for `{account}` in sshd's settings, unless `restrict` stands before each of its keys");
-    let forwards = (settings.forwards_tcp || settings.forwards_sockets) && !settings.forwards_none;
-    found.extend(forwards.then(|| Finding::note(user.clone(), message, help)));
     found
 }
 

@@ -1,3 +1,5 @@
+use chrono::{DateTime, TimeZone as _, Utc};
+
 use super::*;
 
 const ANSWER: &[u8] = b"port 22\nforcecommand /usr/bin/snapgate-shell\nauthorizedkeysfile .ssh/authorized_keys %h/k/%u /etc/keys/%U%%\n\
@@ -49,12 +51,13 @@ fn keys_are_counted_by_where_they_lead() {
         restrict,command=\"/usr/bin/snapgate-shell --client \\\"a b\\\"\" ssh-ed25519 AAAA x\n\
         Command=\"snapgate-shell rrsync -wo /srv\",from=\"192.0.2.1\" ssh-rsa AAAA\ncommand=\"/bin/sh\" ssh-rsa AAAA\n  command=\"open ssh-rsa AAAA\n\
         command=\"/usr/local/bin/wrapper\" ecdsa-sha2-nistp256 AAAA\ncommand=\"/usr/bin/rrsync -wo /srv\" ssh-ed25519 AAAA\n";
-    let found = Keys { gated: 2, worded: 2, unclear: 1, astray: 2, command: Some("/bin/sh".to_owned()), others: 1, cut: false };
-    assert_eq!(keys(text, leads), found);
+    let found =
+        Keys { gated: 2, worded: 2, unclear: 1, astray: 2, command: Some("/bin/sh".to_owned()), others: 1, bare: 5, ..Keys::default() };
+    assert_eq!(keys(text, DateTime::UNIX_EPOCH, leads), found);
     for no_key in
         ["ssh-ed25519", "-----BEGIN OPENSSH PRIVATE KEY-----", "b3BlbnNzaC1rZXktdjE", "ssh-ed25519 laptop", "restrict ssh-ed25519 ..."]
     {
-        assert_eq!(keys(no_key.as_bytes(), leads), Keys::default(), "{no_key}");
+        assert_eq!(keys(no_key.as_bytes(), DateTime::UNIX_EPOCH, leads), Keys::default(), "{no_key}");
     }
     for (command, to) in [
         ("/usr/bin/snapgate-shell", Leads::ToTheGate),
@@ -149,16 +152,6 @@ fn where_the_shell_is_the_gate_what_leads_past_it_or_is_refused_by_it_is_told() 
     let forced = settings(ANSWER).unwrap();
     let free = Settings { force: None, ..forced.clone() };
     let internal = settings(&[ANSWER, b"forcecommand none\nsubsystem sftp internal-sftp -l INFO\n"].concat()).unwrap();
-    for (lines, is_open) in [
-        ("allowtcpforwarding yes\nallowstreamlocalforwarding no\n", true),
-        ("allowtcpforwarding no\nallowstreamlocalforwarding local\n", true),
-        ("allowtcpforwarding no\nallowstreamlocalforwarding no\n", false),
-        ("allowtcpforwarding yes\ndisableforwarding yes\n", false),
-    ] {
-        let settings = settings(&[ANSWER, b"forcecommand none\n", lines.as_bytes()].concat()).unwrap();
-        let found = findings(&settings, "/usr/bin/snapgate-shell", false, &held(0, 1));
-        assert_eq!(found.iter().any(|(wrong, text)| !wrong && text.contains("sshd forwards connections")), is_open, "{lines}: {found:?}");
-    }
     let external = settings(&[ANSWER, b"forcecommand none\nsubsystem sftp /usr/lib/openssh/sftp-server\n"].concat()).unwrap();
     let named = Settings { force: Some("/usr/bin/snapgate-shell --client web1".to_owned()), ..forced.clone() };
     let keys = |worded| vec![KeyFile { path: "/k".into(), state: KeyState::Holds(Keys { gated: 1, worded, ..Keys::default() }) }];
@@ -227,4 +220,48 @@ fn a_shell_that_prints_or_turns_away_is_told_with_its_words() {
     assert!(turns_away(Path::new("/usr/sbin/nologin")) && turns_away(Path::new("/bin/false")) && !turns_away(Path::new("/bin/sh")));
     let of_a_domain = shell(Entry { account: r"DOM\jane", ..entry }, b"").unwrap();
     assert_eq!(of_a_domain.help, r"chsh -s /bin/sh 'DOM\jane'", "a shell would eat the backslash");
+}
+
+#[test]
+fn a_key_that_may_forward_is_told_unless_it_is_restricted_or_sshd_forbids_it() {
+    let origin = Origin { file: "web1.yaml".into(), line: 2 };
+    let found = |lines: &str, options: &str| {
+        let settings = settings(&[ANSWER, lines.as_bytes()].concat()).unwrap();
+        let held = keys(format!("{options}ssh-ed25519 AAAA x\n").as_bytes(), DateTime::UNIX_EPOCH, leads);
+        let files = [KeyFile { path: "/k".into(), state: KeyState::Holds(held) }];
+        loose(entry(&origin, Path::new("/bin/sh")), &settings, &files, &[])
+    };
+    for (lines, options, is_open) in [
+        ("allowtcpforwarding yes\nallowstreamlocalforwarding no\n", "", true),
+        ("allowtcpforwarding no\nallowstreamlocalforwarding local\n", "", true),
+        ("allowtcpforwarding no\nallowstreamlocalforwarding no\n", "", false),
+        ("allowtcpforwarding yes\ndisableforwarding yes\n", "", false),
+        ("allowtcpforwarding yes\n", "restrict ", false),
+        ("allowtcpforwarding yes\n", "from=\"a,restrict\",pty ", true),
+        ("allowtcpforwarding yes\n", "command=\"x \\\" ,y\",no-port-forwarding ", false),
+        ("allowtcpforwarding yes\n", "Restrict,port-forwarding ", true),
+    ] {
+        let found = found(lines, options);
+        assert_eq!(
+            found.iter().any(|one| one.wrong && one.message.contains("may forward connections")),
+            is_open,
+            "{lines} {options}: {found:?}"
+        );
+    }
+    let rc = found("permituserrc yes\n", "");
+    assert!(matches!(&rc[..], [one] if !one.wrong && one.message.contains("~/.ssh/rc")), "{rc:?}");
+    assert!(found("permituserenvironment yes\n", "restrict ")[0].wrong);
+}
+
+#[test]
+fn a_key_ends_at_its_time() {
+    let at = |hour| Utc.with_ymd_and_hms(2026, 11, 28, hour, 0, 0).unwrap();
+    let expired = |time: &str| keys(format!("restrict,expiry-time=\"{time}\" ssh-ed25519 AAAA\n").as_bytes(), at(12), leads).expired;
+    for (time, is_over) in [("20261128", 1), ("20261129", 0), ("202611281159Z", 1), ("20261128120001Z", 0), ("soon", 0)] {
+        assert_eq!(expired(time), is_over, "{time}");
+    }
+    let free = Settings { force: None, ..settings(ANSWER).unwrap() };
+    let over = vec![KeyFile { path: "/k".into(), state: KeyState::Holds(Keys { expired: 1, ..Keys::default() }) }];
+    let found = findings(&free, "/usr/bin/snapgate-shell", false, &over);
+    assert!(found.iter().any(|(wrong, text)| *wrong && text.contains("those in `/k` have expired")), "{found:?}");
 }

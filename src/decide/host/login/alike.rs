@@ -1,0 +1,139 @@
+//! For which accounts sshd's answer is the same: what its settings tell apart are the criteria of
+//! their `Match` lines (sshd_config(5)), and nothing else. So a thousand accounts are a few
+//! questions. Whatever is written in a way that is not understood here tells everybody apart.
+
+use std::fmt::Write as _;
+
+use super::matches;
+
+/// What the settings tell apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Criteria {
+    users: Vec<String>,
+    groups: Vec<String>,
+    /// Whether addresses, hosts or ports count.
+    places: bool,
+    /// Whether something was not understood.
+    unclear: bool,
+}
+
+impl Criteria {
+    /// Adds those of a file, and returns what it includes.
+    pub(crate) fn read(&mut self, text: &[u8]) -> Vec<String> {
+        let Ok(text) = std::str::from_utf8(text) else {
+            self.unclear = true;
+            return Vec::new();
+        };
+        let mut included = Vec::new();
+        for line in text.lines().map(str::trim) {
+            let (keyword, rest) = line.split_once(|c: char| c.is_ascii_whitespace() || c == '=').unwrap_or((line, ""));
+            match keyword.to_ascii_lowercase().as_str() {
+                "include" if is_plain(rest) => included.extend(rest.split_ascii_whitespace().map(str::to_owned)),
+                "match" if is_plain(rest) => self.criteria(rest),
+                "include" | "match" => self.unclear = true,
+                // A quoted keyword would be one, too.
+                _ => self.unclear |= keyword.contains('"'),
+            }
+        }
+        included
+    }
+
+    fn criteria(&mut self, rest: &str) {
+        let rest = rest.split('#').next().unwrap_or(rest);
+        let mut words = rest.split_ascii_whitespace();
+        while let Some(word) = words.next() {
+            let mut listed =
+                || words.next().unwrap_or_default().split(',').map(|one| one.trim_start_matches('!').to_owned()).collect::<Vec<_>>();
+            match word.to_ascii_lowercase().as_str() {
+                "all" => {}
+                "user" => self.users.extend(listed()),
+                "group" => self.groups.extend(listed()),
+                "address" | "host" | "localaddress" | "localport" | "rdomain" => {
+                    listed();
+                    self.places = true;
+                }
+                _ => self.unclear = true,
+            }
+        }
+    }
+
+    /// Something could not be read.
+    pub(crate) fn give_up(&mut self) {
+        self.unclear = true;
+    }
+
+    /// Whether the groups of accounts count.
+    pub(crate) fn asks_for_groups(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
+    /// What the answer for an account depends on: equal for two accounts, they have equal answers.
+    pub(crate) fn question(&self, account: &str, groups: Option<&[String]>, address: &str) -> String {
+        let Some(groups) = groups.filter(|_| !self.unclear).or_else(|| Some(&[][..]).filter(|_| !self.unclear && self.groups.is_empty()))
+        else {
+            return format!("user {account} {address}");
+        };
+        let like = |patterns: &[String], name: &str| -> String {
+            patterns.iter().map(|pattern| if matches(pattern, name) { '1' } else { '0' }).collect()
+        };
+        // A group that no pattern means is as good as none.
+        let mut kinds: Vec<String> = groups.iter().map(|group| like(&self.groups, group)).filter(|bits| bits.contains('1')).collect();
+        kinds.sort();
+        kinds.dedup();
+        let mut question = format!("{} {}", like(&self.users, account), kinds.join(","));
+        if self.places {
+            let _ = write!(question, " {address}");
+        }
+        question
+    }
+}
+
+/// Whether words are what they look like: sshd's quotes and escapes are left to sshd.
+fn is_plain(words: &str) -> bool {
+    !words.contains(['"', '\'', '\\', '='])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn criteria(text: &str) -> Criteria {
+        let mut found = Criteria::default();
+        found.read(text.as_bytes());
+        found
+    }
+
+    #[test]
+    fn accounts_that_no_line_tells_apart_are_one_question() {
+        let found = criteria("Port 22\nMatch Group snapgate\n  ForceCommand x\nmatch User=admin\n");
+        assert!(found.unclear);
+        let found = criteria("Port 22\nMatch Group snapgate,back* # all\n  ForceCommand x\nmatch user admin,!web9\n");
+        let ask = |account: &str, groups: &[&str]| {
+            let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+            found.question(account, Some(&groups), "192.0.2.1")
+        };
+        assert_eq!(ask("web1", &["web1", "snapgate"]), ask("web2", &["snapgate", "web2", "users"]));
+        for (account, groups) in
+            [("web1", &["web1"][..]), ("admin", &["snapgate"]), ("web9", &["snapgate"]), ("web1", &["snapgate", "backup"])]
+        {
+            assert_ne!(ask("web1", &["snapgate"]), ask(account, groups), "{account} {groups:?}");
+        }
+        assert_ne!(found.question("web1", None, "a"), found.question("web2", None, "a"), "nobody knows their groups");
+        let flat = criteria("Port 22\n");
+        assert_eq!(flat.question("web1", None, "a"), flat.question("web2", None, "b"));
+        let placed = criteria("Match Address 10.0.0.0/8 User *\n");
+        assert_ne!(placed.question("web1", None, "a"), placed.question("web1", None, "b"));
+        assert_eq!(placed.question("web1", None, "a"), placed.question("web2", None, "a"));
+    }
+
+    #[test]
+    fn what_is_not_understood_tells_everybody_apart() {
+        for text in ["Match User \"a b\"\n", "Match exec true\n", "Include \"/etc/x y\"\n", "\"Match\" user x\n"] {
+            let found = criteria(text);
+            let apart = found.question("web1", Some(&[]), "a") != found.question("web2", Some(&[]), "a");
+            assert!(apart, "{text}: {found:?}");
+        }
+        let mut found = Criteria::default();
+        assert_eq!(found.read(b"Include /etc/ssh/sshd_config.d/*.conf other\n"), ["/etc/ssh/sshd_config.d/*.conf", "other"]);
+    }
+}

@@ -1,0 +1,145 @@
+//! `check --fix` and `check --tell`: what is mended is what was shown, and nobody is led astray by it; what is new is mailed, once.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, chown, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use crate::checked_world::{FIRST, World};
+use support::{mode, run, until};
+
+fn bits(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().mode() & 0o7777
+}
+
+#[test]
+fn a_mode_and_an_owner_are_shown_and_mended_and_nothing_is_done_unasked() {
+    let Some(world) = World::new(&["ck1"]) else { return };
+    mode(&world.path("spool"), 0o777);
+    mode(&world.path("store/ck1"), 0o755);
+    mode(&world.path("etc/policies/ck1.yaml"), 0o666);
+    let said = world.run(&["check", "--fix"]).exits(1).stdout;
+    assert!(said.contains(&format!("    chmod 1730 {}", world.path("spool").display())) && said.contains("nothing was done"), "{said}");
+    assert_eq!((bits(&world.path("spool")), bits(&world.path("etc/policies/ck1.yaml"))), (0o777, 0o666));
+    // What the policy's own fault hid is found in the second round.
+    let said = world.run(&["check", "--fix", "--yes"]).exits(0).stdout;
+    assert!(said.matches("    done\n").count() == 3 && said.contains("nothing wrong"), "{said}");
+    assert_eq!((bits(&world.path("spool")), bits(&world.path("store/ck1"))), (0o1730, 0o700));
+    chown(world.path("store/ck1"), Some(FIRST + 500), None).unwrap();
+    chown(world.path("spool/sessions"), Some(0), Some(FIRST)).unwrap();
+    mode(&world.path("spool/sessions"), 0o600);
+    let said = world.run(&["check", "--fix", "--yes"]).exits(0).stdout;
+    assert!(said.contains(&format!("    chown {} {}", world.uid("ck1"), world.path("store/ck1").display())), "{said}");
+    assert_eq!(fs::metadata(world.path("store/ck1")).unwrap().uid(), world.uid("ck1"));
+    assert_eq!(bits(&world.path("spool/sessions")), 0o660);
+    world.put("etc/snapgate.yaml", &fs::read_to_string(world.path("etc/snapgate.yaml")).unwrap(), 0o664, 0);
+    assert!(world.run(&["check", "--fix", "--yes"]).exits(0).stdout.contains("chmod 0644"));
+}
+
+#[test]
+fn at_a_terminal_each_is_asked_for() {
+    let Some(world) = World::new(&["ck1"]) else { return };
+    let dir = world.dir.path().display().to_string();
+    mode(&world.path("store/ck1"), 0o755);
+    world.put("bin/typed", &format!("#!/bin/sh\nexec {dir}/bin/snapgate --config {dir}/etc check --fix\n"), 0o755, 0);
+    let typed = |answer: &str| {
+        let script = format!("mount --bind {dir}/passwd /etc/passwd && echo {answer} | script -qec {dir}/bin/typed /dev/null");
+        run(Command::new("unshare").args(["-m", "/bin/sh", "-c", &script])).stdout
+    };
+    let said = typed("n");
+    if said.is_empty() {
+        return support::skip("this machine has no script(1)");
+    }
+    assert!(said.contains("do it? [y/N]") && said.contains("left as it is"), "{said}");
+    assert_eq!(bits(&world.path("store/ck1")), 0o755);
+    let said = typed("y");
+    assert!(said.contains("    done"), "{said}");
+    assert_eq!(bits(&world.path("store/ck1")), 0o700);
+}
+
+#[test]
+fn nothing_is_mended_by_a_way_that_an_account_can_change() {
+    let Some(world) = World::new(&["ck1"]) else { return };
+    world.own_directory("home/ck1/repository", "ck1");
+    mode(&world.path("home/ck1/repository"), 0o755);
+    world.policy("ck1", "path: $DIR/home/ck1/repository\n");
+    let said = world.run(&["check", "--fix", "--yes"]).exits(1).stdout;
+    assert!(said.contains("NOT done: somebody else than root can change a directory on the way to"), "{said}");
+    assert_eq!(bits(&world.path("home/ck1/repository")), 0o755);
+    world.policy("ck1", "");
+    // A link in the place of the spool: where it leads was not meant.
+    fs::rename(world.path("spool"), world.path("elsewhere")).unwrap();
+    mode(&world.path("elsewhere"), 0o777);
+    symlink("elsewhere", world.path("spool")).unwrap();
+    let said = world.run(&["check", "--fix", "--yes"]).exits(1).stdout;
+    assert!(said.contains("NOT done: ") && said.contains("is a link: mend it by hand"), "{said}");
+    assert_eq!(bits(&world.path("elsewhere")), 0o777);
+    fs::remove_file(world.path("spool")).unwrap();
+    fs::rename(world.path("elsewhere"), world.path("spool")).unwrap();
+    mode(&world.path("spool"), 0o1730);
+    // A file with a second name may be another's.
+    world.put("etc/password", "secret\n", 0o644, 0);
+    fs::hard_link(world.path("etc/password"), world.path("mail/second")).unwrap();
+    let site = fs::read_to_string(world.path("etc/snapgate.yaml")).unwrap();
+    let sent = format!("file:{}/mail", world.dir.path().display());
+    let with = site.replace(&sent, "smtp://u@127.0.0.1:1").replace("transport:", "password_file: $DIR/etc/password, transport:");
+    world.put("etc/snapgate.yaml", &with, 0o644, 0);
+    let said = world.run(&["check", "--fix", "--yes"]).exits(1).stdout;
+    assert!(said.contains("NOT done: ") && said.contains("has another name elsewhere"), "{said}");
+    fs::remove_file(world.path("mail/second")).unwrap();
+    assert!(world.run(&["check", "--fix", "--yes"]).exits(0).stdout.contains("    done\n"));
+    // What is named by a slip of the pen is the system's, and stays so.
+    mode(&world.path("mail"), 0o1777);
+    for slip in ["path: $DIR/etc\n", "path: $DIR/mail\n"] {
+        world.policy("ck1", slip);
+        let said = world.run(&["check", "--fix", "--yes"]).exits(1).stdout;
+        assert!(!said.contains("    ch"), "{said}");
+    }
+    assert_eq!((fs::metadata(world.path("etc")).unwrap().uid(), bits(&world.path("mail"))), (0, 0o1777));
+    let with = with.replace("$DIR", &world.dir.path().display().to_string());
+    for (there, slip) in [("/spool\n", "/mail\n"), ("etc/password", "passwd")] {
+        world.put("etc/snapgate.yaml", &with.replace(there, slip), 0o644, 0);
+        let said = world.run(&["check", "--fix", "--yes"]).exits(1).stdout;
+        assert!(!said.contains("    ch"), "{said}");
+    }
+}
+
+#[test]
+fn what_is_new_is_mailed_and_what_is_known_is_not() {
+    let Some(world) = World::new(&["ck1", "ck2"]) else { return };
+    let mails = || {
+        let all = fs::read_dir(world.path("mail")).unwrap().map(|mail| fs::read_to_string(mail.unwrap().path()).unwrap_or_default());
+        all.filter(|mail| mail.contains("others can look")).count()
+    };
+    let sent = |many: usize| {
+        until("the mail", || {
+            let _ = world.run(&["watch", "--flush"]);
+            mails() >= many
+        });
+        assert_eq!(mails(), many);
+    };
+    world.run(&["check", "--tell"]).exits(0);
+    assert!(!world.path("spool/0/checked.json").exists(), "nothing is wrong, and nothing has to be remembered");
+    assert!(world.path("spool/0/ran-check").exists());
+    mode(&world.path("store/ck1"), 0o755);
+    world.run(&["check", "--tell"]).exits(1);
+    sent(1);
+    world.run(&["check", "--tell"]).exits(1);
+    let _ = world.run(&["watch", "--flush"]);
+    assert_eq!(mails(), 1, "it is known");
+    mode(&world.path("store/ck2"), 0o755);
+    world.run(&["check", "--tell"]).exits(1);
+    sent(2);
+    // What was gone is new when it comes again.
+    mode(&world.path("store/ck1"), 0o700);
+    world.run(&["check", "--tell"]).exits(1);
+    mode(&world.path("store/ck1"), 0o755);
+    world.run(&["check", "--tell"]).exits(1);
+    sent(3);
+    let ledger = fs::read_to_string(world.path("spool/0/ledger.jsonl")).unwrap();
+    assert_eq!(ledger.lines().filter(|line| line.contains("\"kind\":\"check\"")).count(), 3, "{ledger}");
+    // A note that somebody broke is none.
+    fs::write(world.path("spool/0/checked.json"), "x").unwrap();
+    world.run(&["check", "--tell"]).exits(1);
+    sent(4);
+}
