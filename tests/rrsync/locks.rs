@@ -29,7 +29,9 @@ fn hang_up(mut child: Child) {
 }
 
 fn is_locked(tree: &Tree) -> bool {
-    File::open(tree.at("dir")).unwrap().try_lock().is_err()
+    let directory = File::open(tree.at("dir")).unwrap();
+    // Given back at once: closed alone, it would last as long as a process that is just being made.
+    directory.try_lock().map(|()| directory.unlock().unwrap()).is_err()
 }
 
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
