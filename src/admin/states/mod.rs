@@ -3,23 +3,25 @@
 //!
 //! Root looks for every client, an account for its own where root does not. What is to be told is
 //! saved with the states, in one file and one step, and becomes a mail when the spool is processed
-//! (`watch`). Nothing here writes to a repository.
+//! (`watch`). Nothing here writes to a repository. Nobody else mails what is a state.
 
 mod facts;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use self::facts::Look;
 use crate::act::inspect::running_uid;
-use crate::act::record::spool::{self, AccountSpool, Spool, SpoolError};
+use crate::act::record::spool::{self, AccountSpool, Lock, Spool, SpoolError};
 use crate::act::{clock, config, names};
 use crate::decide::policy::{Policy, Site, Transport};
 use crate::decide::speak::states::{self, Closed, Fact, Kind, Memory, Subject};
-use crate::terms::limits::{MAILER_DOWN, ROOT_LOOKS};
+use crate::terms::ClientName;
+use crate::terms::limits::{LOCK_AGAIN, LOOK_PATIENCE, MAILER_DOWN, ROOT_LOOKS};
 use crate::terms::text::{counted, printable_path};
 
 /// What lasts, as the last look found it. Whoever may read the spool of the one who looks is told;
@@ -44,7 +46,7 @@ pub fn look(directory: &Path, site: &Site, now: DateTime<Utc>) -> Result<bool, S
     if !is_time(&own, now).map_err(failed)? {
         return Ok(false);
     }
-    let Some(_lock) = own.lock().map_err(failed)? else { return Ok(false) };
+    let Some(_lock) = lock(&own).map_err(failed)? else { return Ok(false) };
     // Another one may have looked just now.
     if !is_time(&own, now).map_err(failed)? {
         return Ok(false);
@@ -83,11 +85,35 @@ pub fn look(directory: &Path, site: &Site, now: DateTime<Utc>) -> Result<bool, S
     Ok(true)
 }
 
+/// Whether a look finds something to read of a client's repository. Where it does not, the state says so.
+pub(super) fn can_read(policy: &Policy, site: &Site) -> bool {
+    names::named(&policy.user).is_some_and(|account| facts::opened(policy, site, account.uid).is_ok_and(|opened| opened.is_some()))
+}
+
+/// The lock of the spool. A gate's own `watch` may have it, as one does that `maintain` has started:
+/// without a wait it would be chance when a state begins.
+fn lock(own: &AccountSpool) -> Result<Option<Lock>, SpoolError> {
+    let begun = Instant::now();
+    loop {
+        let lock = own.lock()?;
+        if lock.is_some() || begun.elapsed() > LOOK_PATIENCE {
+            return Ok(lock);
+        }
+        std::thread::sleep(LOCK_AGAIN);
+    }
+}
+
 /// Whether this process looks for states: an account does where root does not.
 fn is_ours(site: &Site) -> bool {
     let root_does =
         || spool::root_looked(&site.spool).is_some_and(|at| clock::kernel().timestamp() - at < ROOT_LOOKS.as_secs().cast_signed());
     running_uid() == 0 || !root_does()
+}
+
+/// Whether this process may open a policy's file, whatever stands in it.
+fn may_open(site: &Site, client: &ClientName) -> bool {
+    let directory = site.file.parent().unwrap_or(Path::new("/"));
+    config::may_open(directory, client)
 }
 
 /// Whether the client is one that this process may look at.
