@@ -1,0 +1,1 @@
+//! The digest, read as whoever gets it.
