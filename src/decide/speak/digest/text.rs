@@ -1,4 +1,4 @@
-//! The page as a text, in lines that fit a terminal, but for tables whose words need more.
+//! The page as a text, in lines that fit a terminal, but for tables whose cells need more.
 
 use crate::terms::Page;
 use crate::terms::page::{Section, Table};
@@ -6,7 +6,7 @@ use crate::terms::page::{Section, Table};
 /// Columns of a line of words.
 const WIDTH: usize = 76;
 
-/// Columns of a cell before the last one, at most.
+/// Columns of a cell, at most.
 const CELL: usize = 44;
 
 /// It as a text.
