@@ -164,6 +164,7 @@ fn tried(site: &Site) -> Result<String, Printed> {
         client: None,
         topic: None,
         thread: None,
+        page: None,
     };
     let to = site.mail.to.join(", ");
     match mail::send(&site.mail, &mail.checked(0), &|host, limit| {

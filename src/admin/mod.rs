@@ -3,6 +3,7 @@
 pub mod check;
 pub mod cli;
 pub(crate) mod clients;
+pub mod digest;
 pub(crate) mod drill;
 pub(crate) mod explain;
 pub mod help;

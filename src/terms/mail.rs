@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::ClientName;
 use super::limits::{MAX_MAIL_BODY, MAX_SPOOL_NAME, MAX_SUBJECT};
+use super::page::Page;
 use super::text::still_printable;
 use super::word::table;
 
@@ -38,6 +39,9 @@ pub struct ComposedMail {
     /// The thread that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread: Option<Thread>,
+    /// The same as the body, for readers that show HTML.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<Box<Page>>,
 }
 
 table! {
@@ -98,6 +102,7 @@ impl ComposedMail {
         self.subject = still_printable(&self.subject, MAX_SUBJECT);
         self.body = printable_lines(&self.body);
         self.thread = self.thread.filter(Thread::is_plain);
+        self.page = self.page.map(|page| Box::new(page.checked()));
         self
     }
 
@@ -147,6 +152,7 @@ mod tests {
             client: None,
             topic: None,
             thread: Some(Thread { root: "x>\r\nBcc: victim@example.org".to_owned(), begins: true }),
+            page: None,
         };
         let mail = forged.checked(1001);
         assert_eq!(mail.subject, "x\\r\\nBcc: victim@example.org");

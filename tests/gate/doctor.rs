@@ -161,6 +161,8 @@ fn that_a_mailer_took_a_mail_is_remembered() {
             aged(&world, &format!("spool/{uid}/mailed"), 20);
         }
     }
+    world.finds(1, &["the last mail that a mailer took was on ", "a digest was due since"]);
+    world.site("digest: off\n");
     world.finds(0, &["the last mail that a mailer took was on "]);
 }
 

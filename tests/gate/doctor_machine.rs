@@ -54,7 +54,7 @@ fn what_systemd_does_not_start_is_told_and_enabled() {
     // It answers as systemd's does; `enable` is remembered.
     let systemctl = "#!/bin/sh\nshow() { echo \"Id=$1\nLoadState=loaded\nActiveState=$2\nUnitFileState=$3\nResult=$4\nExecMainStatus=0\n\"; }\n\
         case \"$*\" in\n*enable*) eval last=\\${$#}; echo \"$last\" >> $DIR/enabled ;;\n*show*)\n\
-        for unit in watch maintain drill check metrics; do\n\
+        for unit in watch maintain drill check metrics digest; do\n\
         if grep -q snapgate-$unit.timer $DIR/enabled || ! echo maintain metrics | grep -qw $unit; then show snapgate-$unit.timer active enabled success\n\
         else show snapgate-$unit.timer inactive disabled success; fi\n\
         show snapgate-$unit.service inactive static $(cat $DIR/result)\ndone\nshow snapgate-watch.path active enabled success ;;\nesac\n";

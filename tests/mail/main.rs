@@ -47,6 +47,7 @@ impl Place {
         };
         let site = Site {
             logs_keep: snapgate::decide::keep::Span::of_days(90),
+            digest: snapgate::decide::policy::Digest::Off,
             metrics: None,
             file: dir.path().join("snapgate.yaml"),
             store: dir.path().join("store"),

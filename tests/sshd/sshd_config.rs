@@ -93,7 +93,7 @@ fn a_server_with_the_file_takes_pushes_and_neither_forwards_nor_gives_a_terminal
 fn the_systemd_units_are_well_formed() {
     let units = [
         "snapgate-watch.service", "snapgate-watch.timer", "snapgate-watch.path", "snapgate-maintain.service", "snapgate-maintain.timer",
-        "snapgate-metrics.service", "snapgate-metrics.timer",
+        "snapgate-metrics.service", "snapgate-metrics.timer", "snapgate-digest.service", "snapgate-digest.timer",
     ];
     let files = units.map(|unit| format!("{}/packaging/{unit}", env!("CARGO_MANIFEST_DIR")));
     if !std::path::Path::new("/usr/bin/systemd-analyze").exists() {

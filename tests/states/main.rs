@@ -1,6 +1,7 @@
 //! Being told: states that last, from a repository to mails at a real server, with kills between any two steps.
 #![cfg(test)]
 
+mod digest;
 mod lasting;
 mod routed;
 

@@ -12,9 +12,9 @@ const APART: [&str; 3] = ["act", "gate", "admin"];
 
 /// These arrows: a layer, a room, and the room that it uses. A process closes itself in and is asked for names through the same
 /// children, a repository asks whose ids an account may use, what removes snapshots and what reads them walk as a repository does, whoever needs the time asks the
-/// one clock, `maintain` does what other stories do when it is due, which `status` shows, `init` and `add-client` end with a check, what a client has beside
+/// one clock, `maintain` does what other stories do when it is due, which `status` shows, and leaves what lasts to `states`, the digest tells of both, `init` and `add-client` end with a check, what a client has beside
 /// its account is a policy and a repository, and the command line starts every story.
-const ARROWS: [(&str, &str, &str); 29] = [
+const ARROWS: [(&str, &str, &str); 33] = [
     ("act", "accounts", "child"),
     ("act", "arrive", "clock"),
     ("act", "child", "clock"),
@@ -35,10 +35,14 @@ const ARROWS: [(&str, &str, &str); 29] = [
     ("gate", "serve", "connection"),
     ("admin", "cli", EVERY),
     ("admin", "clients", "check"),
+    ("admin", "digest", "prune"),
+    ("admin", "digest", "states"),
+    ("admin", "digest", "status"),
     ("admin", "drill", "prune"),
     ("admin", "init", "check"),
     ("admin", "log", "prune"),
     ("admin", "maintain", "prune"),
+    ("admin", "maintain", "states"),
     ("admin", "metrics", "prune"),
     ("admin", "metrics", "status"),
     ("admin", "restore", "prune"),

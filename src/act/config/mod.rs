@@ -75,6 +75,12 @@ pub fn all_policies(dir: &Path, site: &Site) -> Result<Vec<Loaded>, Fault> {
     Ok(loaded.collect())
 }
 
+/// Whether this process may open a policy's file, whatever stands in it.
+pub fn may_open(dir: &Path, client: &ClientName) -> bool {
+    let path = dir.join(POLICIES).join(format!("{client}{ENDING}"));
+    nix::unistd::access(&path, nix::unistd::AccessFlags::R_OK) != Err(nix::errno::Errno::EACCES)
+}
+
 /// What is in the directory of policies.
 #[derive(Debug, Default)]
 pub struct Listing {

@@ -14,18 +14,22 @@ use std::time::{Duration, Instant, SystemTime};
 
 use lettre::address::Envelope;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MessageBuilder};
+use lettre::message::{Attachment, Mailbox, MessageBuilder, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{Certificate, SmtpConnection, Tls as Protection, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, Message};
 
 use crate::decide::policy::{MailSettings, Tls, Transport};
+use crate::decide::speak::digest;
 use crate::terms::limits::{MAIL_TIMEOUT, MAX_MAIL_FILE, SENDMAIL_TIMEOUT, SMTP_TIMEOUT};
 use crate::terms::text::{printable, printable_path};
-use crate::terms::{Audience, ComposedMail};
+use crate::terms::{Audience, ComposedMail, Page};
 
+mod picture;
 mod sendmail;
+
+pub use picture::png;
 
 /// Why a mail did not leave. Each holds the words for the administrator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -145,7 +149,6 @@ fn write(route: &Route, mail: &ComposedMail) -> Result<Message, NotSent> {
         .raw_header(header("Auto-Submitted", "auto-generated".to_owned()))
         // For filters and for adding up.
         .raw_header(header("X-Snapgate-Events", mail.events.to_string()))
-        .header(ContentType::TEXT_PLAIN)
         .envelope(envelope);
     if let Some(answered) = mail.answers(&route.host) {
         message = message.in_reply_to(answered.clone()).references(answered);
@@ -153,7 +156,26 @@ fn write(route: &Route, mail: &ComposedMail) -> Result<Message, NotSent> {
     for to in &route.to {
         message = message.to(Mailbox::new(None, to.clone()));
     }
-    message.body(mail.body.clone()).map_err(|error| refuse(&error))
+    let message = match &mail.page {
+        None => message.header(ContentType::TEXT_PLAIN).body(mail.body.clone()),
+        Some(page) => message.multipart(both(&mail.body, page).map_err(|error| refuse(&error))?),
+    };
+    message.map_err(|error| refuse(&error))
+}
+
+/// A page as text and as HTML, of which a reader's program shows what it can. Its pictures come with it,
+/// since nothing is fetched from anywhere.
+fn both(text: &str, page: &Page) -> Result<MultiPart, String> {
+    let name = |number: usize| format!("plot{number}@snapgate");
+    let html = digest::html(page, &|number| format!("cid:{}", name(number)));
+    let mut related = MultiPart::related().singlepart(SinglePart::html(html));
+    for (number, section) in page.sections.iter().enumerate() {
+        if let Some(plot) = &section.plot {
+            let kind = ContentType::parse("image/png").map_err(|error| error.to_string())?;
+            related = related.singlepart(Attachment::new_inline(name(number)).body(png(plot)?, kind));
+        }
+    }
+    Ok(MultiPart::alternative().singlepart(SinglePart::plain(text.to_owned())).multipart(related))
 }
 
 // ---- SMTP

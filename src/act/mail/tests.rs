@@ -35,6 +35,7 @@ fn mail() -> ComposedMail {
         client: None,
         topic: None,
         thread: None,
+        page: None,
     }
 }
 

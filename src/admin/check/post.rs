@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::act::clock;
 use crate::act::record::spool::{self, AccountSpool, SpoolError, Stamp};
 use crate::decide::policy::lint::Finding;
-use crate::decide::policy::{Site, Transport};
+use crate::decide::policy::{Digest, Site, Transport};
 use crate::decide::speak::post::{self, Pile};
 use crate::terms::limits::{MAIL_PAUSE, MAX_SILENT_POST};
 
@@ -74,6 +74,10 @@ pub(super) fn taken(site: &Site) -> Option<Finding> {
     let age = (clock::kernel() - last).to_std().unwrap_or_default();
     (age > MAX_SILENT_POST).then(|| {
         let message = format!("the last mail that a mailer took was on {}", last.format("%F"));
-        Finding::note(site.origins.of("mail"), message, "if there should have been others since, see whether one arrives")
+        let at = site.origins.of("mail");
+        if site.digest == Digest::Off {
+            return Finding::note(at, message, "if there should have been others since, see whether one arrives");
+        }
+        Finding::wrong(at, message, "a digest was due since: see what `snapgate watch` and the mailer's own log say")
     })
 }

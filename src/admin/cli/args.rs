@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use super::asked::Asked;
 use super::checking::Checking;
 use super::coming::Coming;
+use super::digest::Digest;
 use super::entering::{Import, Keys, Rsh};
 use super::held::Chosen;
 use crate::admin::prune::Until;
@@ -213,6 +214,9 @@ pub(super) enum Order {
         #[arg(long)]
         json: bool,
     },
+    /// Show in one page what went well, what did not, and what is due; the site's `digest:` says when
+    /// it is mailed
+    Digest(Digest),
     /// Show how clients stand, for Prometheus
     Metrics {
         /// Write it to the file that the site's `metrics:` names, instead; nothing if it names none

@@ -5,6 +5,7 @@ mod asked;
 mod asking;
 mod checking;
 mod coming;
+mod digest;
 mod entering;
 mod held;
 mod helping;
@@ -93,6 +94,7 @@ fn obey(arguments: Arguments) -> ExitCode {
         }
         Order::MaintainOne { client, dry_run } => print(maintain::one(&directory, &client, dry_run)),
         Order::Status { client, watch, json } => standing::status(&directory, client.as_ref(), watch, json),
+        Order::Digest(asked) => digest::run(&directory, &asked),
         Order::Metrics { write } => print(metrics::metrics(&directory, write)),
         Order::Log(asked) => standing::log(&directory, asked),
         Order::Delete { client, snapshot, force, dry_run, json } => {

@@ -113,8 +113,11 @@ fn each(directory: &Path, clients: Vec<Found>, orders: &Orders, lock: &File) -> 
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((name, found)) = next else { return };
             bar.set_message(name.to_string());
-            let summary = found.and_then(|()| started(directory, &name, orders.dry_run, lock));
-            let summary = summary.unwrap_or_else(|failure| Summary::of(&name, orders.dry_run).failed(failure));
+            let new = || Summary::of(&name, orders.dry_run);
+            let summary = match found {
+                Ok(()) => started(directory, &name, orders.dry_run, lock).unwrap_or_else(|failure| new().failed(failure)),
+                Err(failure) => new().unreadable(failure),
+            };
             done.lock().unwrap_or_else(PoisonError::into_inner).push(summary);
             bar.inc(1);
         }

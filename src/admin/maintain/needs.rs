@@ -1,5 +1,7 @@
 //! Has a person know of what needs one: an event for each client, in the spool, the ledger and
 //! syslog. What comes again every hour is mailed at once, and then once a day (`decide/speak/alerts`).
+//! That a client cannot be read is a state, which `watch` mails (`admin/states`): here it is recorded,
+//! and no more, or each would have its own mail.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,9 +49,12 @@ pub(super) fn tell(directory: &Path, site: &Site, summary: &mut Summary) {
     let id = format!("{}-{}-m{number}", at.format("%Y%m%dT%H%M%S%6fZ"), std::process::id());
     let account = printable_name(names::running().name.as_bytes());
     let client = if summary.is_of_the_site { None } else { summary.client.parse().ok() };
-    let event = Event { id, at, account, client, mail: Mail::Alert, body };
+    let mail = if summary.has_state { Mail::None } else { Mail::Alert };
+    let event = Event { id, at, account, client, mail, body };
     let told = Spool::open(&site.spool, running_uid()).and_then(|spool| {
-        spool.add(&event)?;
+        if event.mail != Mail::None {
+            spool.add(&event)?;
+        }
         Ok(ledger::append(&spool.ledger(), &event))
     });
     match told {
@@ -57,7 +62,9 @@ pub(super) fn tell(directory: &Path, site: &Site, summary: &mut Summary) {
         Ok(Err(error)) => summary.problems.push(format!("no ledger could be written: {error}")),
         Ok(Ok(())) => {}
     }
-    summary.problems.extend(detach::watch(directory).err());
+    if event.mail != Mail::None {
+        summary.problems.extend(detach::watch(directory).err());
+    }
     if let Some(socket) = &site.syslog {
         let _ = syslog::send(socket, &line::record_line(&event));
     }

@@ -9,6 +9,7 @@ use super::told::Summary;
 use crate::act::prune::Opened;
 use crate::act::{config, process};
 use crate::admin::prune::{Client, Failure, Printed};
+use crate::admin::states;
 use crate::terms::{ClientName, exit};
 
 /// Does what is due, and says it for the program that started this one.
@@ -17,7 +18,7 @@ pub(crate) fn one(directory: &Path, name: &ClientName, dry_run: bool) -> Result<
     let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
     let summary = match Client::find(directory, &site, name) {
         Ok(client) => cared(&client, dry_run),
-        Err(failure) => Summary::of(name, dry_run).failed(failure),
+        Err(failure) => Summary::of(name, dry_run).unreadable(failure),
     };
     let json = serde_json::to_string(&summary).map_err(|error| (format!("writing JSON: {error}"), exit::INTERNAL))?;
     Ok((json, 0))
@@ -28,8 +29,10 @@ fn cared(client: &Client<'_>, dry_run: bool) -> Summary {
     let facts = client.reaching(|| client.open()?.map(|opened| Facts::of(&client.policy, client.site, client.now, &opened)).transpose());
     let facts = match facts {
         Ok(Some(facts)) => facts,
-        Ok(None) => return client.gone().into_iter().fold(summary, Summary::failed),
-        Err(failure) => return summary.failed(failure),
+        Ok(None) => return client.gone().into_iter().fold(summary, Summary::unreadable),
+        // What the account alone cannot read no look for states finds.
+        Err(failure) if states::can_read(&client.policy, client.site) => return summary.failed(failure),
+        Err(failure) => return summary.unreadable(failure),
     };
     summary.waiting = facts.trash;
     let mut last = facts.last.clone();

@@ -44,6 +44,8 @@ pub(super) struct Summary {
     pub(super) notes: Vec<String>,
     /// How many of the problems are mailed already.
     pub(super) mailed: usize,
+    /// Whether a state tells that nothing is known of the client: one mail of one mechanism is enough.
+    pub(super) has_state: bool,
     /// Whether it is of no client's.
     #[serde(skip)]
     pub(super) is_of_the_site: bool,
@@ -59,6 +61,11 @@ impl Summary {
     pub(super) fn failed(mut self, (what, _): Failure) -> Self {
         self.problems.push(what);
         self
+    }
+
+    /// The same, of a client whose policy or repository cannot be read.
+    pub(super) fn unreadable(self, failure: Failure) -> Self {
+        Self { has_state: true, ..self.failed(failure) }
     }
 
     /// Adds what `prune` says. What it leaves for a person it has mailed, and what a push holds up

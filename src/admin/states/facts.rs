@@ -15,7 +15,7 @@ use crate::decide::speak::rhythm::{self, REMEMBERED};
 use crate::decide::speak::states::{Fact, Kind, Known, Subject};
 use crate::terms::limits::MAX_CONTACTS;
 use crate::terms::text::{counted, printable_path};
-use crate::terms::{Bytes, ClientName, Reason, View, Zone, ZoneName};
+use crate::terms::{Bytes, ClientName, Reason, SnapshotName, View, Zone, ZoneName};
 
 /// A look at all clients.
 pub(super) struct Look<'a> {
@@ -23,6 +23,23 @@ pub(super) struct Look<'a> {
     now: DateTime<Utc>,
     zones: BTreeMap<String, Zone>,
     accounts: BTreeMap<String, Option<u32>>,
+}
+
+/// A repository, with what has to be readable in it.
+pub(super) struct Read {
+    opened: Opened,
+    newest: Option<SnapshotName>,
+    held: usize,
+}
+
+/// Opens a client's repository and reads what nobody can do without; `None` where there is none.
+pub(super) fn opened(policy: &Policy, site: &Site, uid: u32) -> Result<Option<Read>, Reason> {
+    mounted(policy, site)?;
+    let Some(opened) = Opened::open(&policy.path, uid)? else { return Ok(None) };
+    let ((_, newest), held) = (opened.newest(&policy.names)?, opened.held()?);
+    // `maintain` could do nothing either.
+    opened.trashed_at()?;
+    Ok(Some(Read { opened, newest, held }))
 }
 
 /// What is known of a client, and when that changes by itself.
@@ -42,8 +59,8 @@ impl<'a> Look<'a> {
     ) -> Option<(Subject, Option<DateTime<Utc>>)> {
         let policy = match policy {
             Ok(policy) => policy,
-            // Nobody knows whose it is; root looks at all.
-            Err(fault) if crate::act::inspect::running_uid() == 0 => {
+            // Nobody knows whose it is, so whoever looks tells. Others' files an account may not open.
+            Err(fault) if super::may_open(self.site, &name) => {
                 let facts = self.unreadable(&fault.to_string());
                 let facts = facts.into_iter().map(|(kind, fact)| (kind, fact, Vec::new())).collect();
                 return Some((Subject { client: Some(name), closed: None, facts }, None));
@@ -70,8 +87,7 @@ impl<'a> Look<'a> {
     }
 
     fn of(&mut self, policy: &Policy, uid: u32, known: &mut Known) -> Result<Found, Reason> {
-        mounted(policy, self.site)?;
-        let Some(opened) = Opened::open(&policy.path, uid)? else {
+        let Some(Read { opened, newest, held }) = opened(policy, self.site, uid)? else {
             if spool::was_published(&self.site.spool, uid, &policy.client) {
                 let why = format!("the repository `{}` is missing", printable_path(&policy.path));
                 return Ok((self.unreadable(&why), None));
@@ -79,9 +95,7 @@ impl<'a> Look<'a> {
             let (missed, changes) = self.missed(policy, known, None);
             return Ok((vec![(Kind::Missed, missed)], changes));
         };
-        let (_, newest) = opened.newest(&policy.names)?;
         let holding = opened.holding(newest.as_ref());
-        let held = opened.held()?;
         let now = self.now;
         let newest = newest.map(|newest| newest.at.min(now));
         if known.newest != newest || policy.told.laptop {

@@ -3,23 +3,25 @@
 //!
 //! Root looks for every client, an account for its own where root does not. What is to be told is
 //! saved with the states, in one file and one step, and becomes a mail when the spool is processed
-//! (`watch`). Nothing here writes to a repository.
+//! (`watch`). Nothing here writes to a repository. Nobody else mails what is a state.
 
 mod facts;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use self::facts::Look;
 use crate::act::inspect::running_uid;
-use crate::act::record::spool::{self, AccountSpool, Spool, SpoolError};
+use crate::act::record::spool::{self, AccountSpool, Lock, Spool, SpoolError};
 use crate::act::{clock, config, names};
 use crate::decide::policy::{Policy, Site, Transport};
-use crate::decide::speak::states::{self, Closed, Fact, Kind, Memory, Subject};
-use crate::terms::limits::{MAILER_DOWN, ROOT_LOOKS};
+use crate::decide::speak::states::{self, Closed, Fact, Kind, Memory, Past, Subject};
+use crate::terms::ClientName;
+use crate::terms::limits::{LOCK_AGAIN, LOOK_PATIENCE, MAILER_DOWN, ROOT_LOOKS};
 use crate::terms::text::{counted, printable_path};
 
 /// What lasts, as the last look found it. Whoever may read the spool of the one who looks is told;
@@ -27,6 +29,16 @@ use crate::terms::text::{counted, printable_path};
 pub fn of(site: &Site) -> Memory {
     let bytes = spool::own(&site.spool).and_then(|own| own.states()).ok().flatten();
     bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+}
+
+/// What is remembered of the last digest, without the rest.
+pub(super) fn digested(site: &Site) -> Option<Past> {
+    #[derive(Deserialize)]
+    struct Digested {
+        digest: Option<Past>,
+    }
+    let bytes = spool::own(&site.spool).and_then(|own| own.states()).ok().flatten()?;
+    serde_json::from_slice::<Digested>(&bytes).ok()?.digest
 }
 
 /// Looks, if it is time. `false`: it was not, or another process is at it.
@@ -44,7 +56,7 @@ pub fn look(directory: &Path, site: &Site, now: DateTime<Utc>) -> Result<bool, S
     if !is_time(&own, now).map_err(failed)? {
         return Ok(false);
     }
-    let Some(_lock) = own.lock().map_err(failed)? else { return Ok(false) };
+    let Some(_lock) = lock(&own).map_err(failed)? else { return Ok(false) };
     // Another one may have looked just now.
     if !is_time(&own, now).map_err(failed)? {
         return Ok(false);
@@ -55,18 +67,7 @@ pub fn look(directory: &Path, site: &Site, now: DateTime<Utc>) -> Result<bool, S
         Err(_) if running_uid() != 0 => return Ok(false),
         Err(fault) => return Err(fault.to_string()),
     };
-    let mut memory = read(&own).map_err(failed)?;
-    let here = printable_path(&site.file);
-    if !memory.site.is_empty() && memory.site != here {
-        // To either site the other's clients would be gone.
-        let other = &memory.site;
-        return Err(format!(
-            "the spool has the states of another site, `{other}`: nobody is told what lasts in this one\n\
-             give this site a `spool:` of its own, or remove `states.json` from the spool if the other is gone"
-        ));
-    }
-    memory.site = here;
-    let told = told(&own).map_err(failed)?;
+    let (mut memory, told) = remembered(&own, site)?;
     let (mut subjects, mut soonest) = (Vec::new(), None);
     let mut look = Look::new(site, now);
     for (name, policy) in policies {
@@ -78,16 +79,93 @@ pub fn look(directory: &Path, site: &Site, now: DateTime<Utc>) -> Result<bool, S
     subjects.push(Subject { client: None, closed: None, facts: vec![(Kind::Mailer, mailer(site, now), Vec::new())] });
     let memory = states::step(memory, told, &subjects, soonest, now);
     let memory = if site.mail.transport == Transport::Off { memory.silent() } else { memory };
-    let json = serde_json::to_vec(&memory).map_err(|error| error.to_string())?;
-    own.save_states(&json).map_err(failed)?;
+    save(&own, memory)?;
     Ok(true)
 }
 
+/// What is remembered, while nobody else changes it.
+pub(super) struct Held {
+    own: AccountSpool,
+    _lock: Lock,
+    /// It.
+    pub(super) memory: Memory,
+    /// Up to which notice all have become mails.
+    pub(super) told: u64,
+}
+
+/// Opens it, for whoever has more to tell than states; `None` where another process does that.
+pub(super) fn hold(site: &Site) -> Result<Option<Held>, String> {
+    if !is_ours(site) {
+        return Ok(None);
+    }
+    let failed = |error: SpoolError| error.to_string();
+    Spool::open(&site.spool, running_uid()).map_err(failed)?;
+    let own = spool::own(&site.spool).map_err(failed)?;
+    let Some(lock) = lock(&own).map_err(failed)? else { return Ok(None) };
+    let (memory, told) = remembered(&own, site)?;
+    Ok(Some(Held { own, _lock: lock, memory, told }))
+}
+
+impl Held {
+    /// Saves this in its place, in one step.
+    pub(super) fn save(&self, memory: Memory) -> Result<(), String> {
+        save(&self.own, memory)
+    }
+}
+
+/// What is remembered of this site, and up to which notice all have become mails.
+fn remembered(own: &AccountSpool, site: &Site) -> Result<(Memory, u64), String> {
+    let failed = |error: SpoolError| error.to_string();
+    let mut memory = read(own).map_err(failed)?;
+    let here = printable_path(&site.file);
+    if !memory.site.is_empty() && memory.site != here {
+        // To either site the other's clients would be gone.
+        let other = &memory.site;
+        return Err(format!(
+            "the spool has the states of another site, `{other}`: nobody is told what lasts in this one\n\
+             give this site a `spool:` of its own, or remove `states.json` from the spool if the other is gone"
+        ));
+    }
+    memory.site = here;
+    Ok((memory, told(own).map_err(failed)?))
+}
+
+/// Saves it. What had no room is an error, though the rest is saved: somebody should know.
+fn save(own: &AccountSpool, memory: Memory) -> Result<(), String> {
+    let (json, forgotten) = memory.written()?;
+    own.save_states(&json).map_err(|error| error.to_string())?;
+    forgotten.map_or(Ok(()), Err)
+}
+
+/// Whether a look finds something to read of a client's repository. Where it does not, the state says so.
+pub(super) fn can_read(policy: &Policy, site: &Site) -> bool {
+    names::named(&policy.user).is_some_and(|account| facts::opened(policy, site, account.uid).is_ok_and(|opened| opened.is_some()))
+}
+
+/// The lock of the spool. A gate's own `watch` may have it, as one does that `maintain` has started:
+/// without a wait it would be chance when a state begins.
+fn lock(own: &AccountSpool) -> Result<Option<Lock>, SpoolError> {
+    let begun = Instant::now();
+    loop {
+        let lock = own.lock()?;
+        if lock.is_some() || begun.elapsed() > LOOK_PATIENCE {
+            return Ok(lock);
+        }
+        std::thread::sleep(LOCK_AGAIN);
+    }
+}
+
 /// Whether this process looks for states: an account does where root does not.
-fn is_ours(site: &Site) -> bool {
+pub(super) fn is_ours(site: &Site) -> bool {
     let root_does =
         || spool::root_looked(&site.spool).is_some_and(|at| clock::kernel().timestamp() - at < ROOT_LOOKS.as_secs().cast_signed());
     running_uid() == 0 || !root_does()
+}
+
+/// Whether this process may open a policy's file, whatever stands in it.
+pub(super) fn may_open(site: &Site, client: &ClientName) -> bool {
+    let directory = site.file.parent().unwrap_or(Path::new("/"));
+    config::may_open(directory, client)
 }
 
 /// Whether the client is one that this process may look at.

@@ -120,7 +120,7 @@ fn each(site: &Site, policies: Vec<(ClientName, Result<Policy, Failure>)>) -> Ve
 
 /// How a client stands; `None` if it is another account's. This reads names and the gate's own
 /// notes, by descriptor and through no link, and so may be root.
-fn of(site: &Site, policy: &Policy) -> Result<Option<Standing>, Failure> {
+pub(in crate::admin) fn of(site: &Site, policy: &Policy) -> Result<Option<Standing>, Failure> {
     let unknown = || (format!("there is no account `{}`, which the policy names", policy.user), exit::CONFIG);
     let account = names::named(&policy.user).ok_or_else(unknown)?;
     if ![0, account.uid].contains(&running_uid()) {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::decide::policy::Site;
+use crate::decide::policy::{Digest, Site, Transport};
 use crate::decide::policy::lint::Finding;
 use crate::terms::text::printable_within;
 use crate::terms::{Origin, Remedy};
@@ -72,6 +72,15 @@ pub(crate) const JOBS: &[Job] = &[
         without: "Prometheus shows how clients stood long ago",
         needed: false,
         asked: |site| site.metrics.is_some(),
+    },
+    Job {
+        word: "digest",
+        units: &["snapgate-digest.timer"],
+        service: "snapgate-digest.service",
+        within: TimeDelta::hours(24),
+        without: "the mail whose absence is an alarm never comes",
+        needed: true,
+        asked: |site| site.digest != Digest::Off && site.mail.transport != Transport::Off,
     },
 ];
 

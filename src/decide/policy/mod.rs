@@ -21,6 +21,7 @@ use super::rsync::options::Choice;
 
 mod anomaly;
 mod arrivals;
+mod digest;
 mod drill;
 mod keep;
 mod limits;
@@ -34,6 +35,7 @@ mod told;
 mod values;
 
 pub use anomaly::Current;
+pub use digest::Digest;
 pub use limits::Limits;
 pub use read::{Defaults, POLICY_KEYS, read_policy};
 pub use restore::{Restore, Rules};
@@ -297,6 +299,8 @@ pub struct Site {
     pub min_free: MinFree,
     /// `mail:` How mail leaves.
     pub mail: MailSettings,
+    /// `digest:` When the digest is mailed.
+    pub digest: Digest,
     /// `metrics:` The file for Prometheus' node exporter, if there is to be one.
     pub metrics: Option<PathBuf>,
     /// `logs: keep:` For how long logs and the like are kept.

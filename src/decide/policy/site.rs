@@ -11,8 +11,8 @@ use super::quota::FreeKeys;
 use super::read::{Defaults, PolicyKeys};
 use super::values::{Absolute, AbsoluteOrOff, MailAddress, Textfile};
 use super::{
-    DEFAULT_RSYNC, DEFAULT_SFTP_SERVER, DEFAULT_SPOOL, DEFAULT_SYSLOG, MailSettings, Namespaces, Origins, Site, Sshd, Switch, Transport,
-    origins,
+    DEFAULT_RSYNC, DEFAULT_SFTP_SERVER, DEFAULT_SPOOL, DEFAULT_SYSLOG, Digest, MailSettings, Namespaces, Origins, Site, Sshd, Switch,
+    Transport, origins,
 };
 
 keys! {
@@ -106,6 +106,11 @@ keys! {
         min_free: FreeKeys as TableOf<_> = Below, "{ bytes: 5%, inodes: 5% }";
         /// Who gets mail, and how it leaves.
         mail: MailKeys as TableOf<_> = Below, "{ to: [root], transport: sendmail }";
+        /// When a mail comes that says how all clients stand, also where all is well: one that does not
+        /// come says that something is wrong with the server. By the clocks of `timezone:` in
+        /// `defaults:`. It goes to `reports_to:` of `mail:`, and, with what concerns their clients, to
+        /// those of policies.
+        digest: Digest as Text<_> = Value("daily at 07:00"), "weekly on monday at 07:00";
         /// What `snapgate maintain` leaves of the past: logs of runs, what was set aside as broken,
         /// mails that no server accepted, and ledgers. A ledger is set aside and packed each month,
         /// and read like the new one.
@@ -140,6 +145,7 @@ pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
         sessions,
         min_free,
         mail,
+        digest,
         logs,
         metrics,
         defaults,
@@ -166,6 +172,7 @@ pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
         sessions: sessions.map_or(DEFAULT_ALL_SESSIONS, |AllSessions(sessions)| sessions),
         min_free: min_free.unwrap_or_default().min_free(),
         mail: mail.unwrap_or_default().settings(),
+        digest: digest.unwrap_or(Digest::USUAL),
         metrics: metrics.map(|Textfile(path)| path),
         logs_keep: logs.and_then(|logs| logs.keep).unwrap_or(DEFAULT_LOGS),
         origins: Origins { file: file.to_path_buf(), keys: origins::keys(file, text, None) },

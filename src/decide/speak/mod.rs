@@ -6,6 +6,8 @@
 pub mod alerts;
 pub mod answer;
 pub mod asked;
+#[cfg(feature = "admin")]
+pub mod digest;
 pub mod hook;
 pub mod line;
 #[cfg(feature = "admin")]

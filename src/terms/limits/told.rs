@@ -15,6 +15,12 @@ pub const LAPTOP_AWAY: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How often states are looked at, at the latest.
 pub const STATES_EVERY: Duration = Duration::from_secs(15 * 60);
 
+/// For so long a look waits for another process that is at work in the spool.
+pub const LOOK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often it tries meanwhile.
+pub const LOCK_AGAIN: Duration = Duration::from_millis(20);
+
 /// How often they are looked at, at the earliest.
 pub const STATES_PAUSE: Duration = Duration::from_secs(60);
 

@@ -114,6 +114,11 @@ impl Place {
         serde_json::from_slice::<Line>(line).ok().map(|Line { id, .. }| id)
     }
 
+    /// The directory.
+    pub(super) fn directory(&self) -> &OwnedFd {
+        &self.directory
+    }
+
     /// The ledger that is written to.
     pub(super) fn ledger(&self) -> io::Result<Option<File>> {
         open_file(self.directory.as_fd(), LEDGER)

@@ -3,14 +3,15 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flate2::read::MultiGzDecoder;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
-use super::{LEDGER, Ledgers, OLD, each_event, each_line, listed, open_file};
+use super::log::Place;
+use super::{LEDGER, Ledgers, OLD, each_line, listed, open_file};
 use crate::act::store::disk::found;
 use crate::terms::Event;
 use crate::terms::limits::{FIRST_LOOK_BACK, LONGEST_CONNECTION, MAX_LEDGER_TAIL, MAX_RECENT_LEDGERS};
@@ -19,48 +20,86 @@ impl Ledgers<'_> {
     /// Hands out what was recorded since then, the oldest ledger first; an event may come twice. A
     /// line stands where its connection ended, so some come that began earlier. What cannot be read
     /// is left out. Root reads what an account may have put there, so there is a bound on all of it.
-    pub fn since(&self, since: DateTime<Utc>, mut take: impl FnMut(Event)) {
-        let old = found(openat(self.directory, OLD, DIRECTORY, Mode::empty()).map_err(io::Error::from)).ok().flatten();
-        if let Some(old) = old {
-            let mut all = listed(&old).unwrap_or_default();
-            all.retain(|ledger| ledger.until >= since);
-            let begin = all.len().saturating_sub(MAX_RECENT_LEDGERS);
-            for ledger in all.split_off(begin) {
-                let Ok(Some(file)) = open_file(old.as_fd(), &ledger.name()) else { continue };
-                let read = if ledger.is_packed {
-                    each_event(MultiGzDecoder::new(BufReader::new(file)).take(MAX_LEDGER_TAIL), &mut take)
-                } else {
-                    each_event(file.take(MAX_LEDGER_TAIL), &mut take)
-                };
-                // The others are read all the same.
-                drop(read);
+    pub fn since(&self, since: DateTime<Utc>, take: impl FnMut(Event)) {
+        // The others are read all the same.
+        drop(each_since(self.directory, since, MAX_LEDGER_TAIL, take));
+    }
+}
+
+impl Place {
+    /// The same, of each ledger no more than so many bytes. Returns whether that was all there is.
+    ///
+    /// # Errors
+    /// When a ledger cannot be read; what could be was handed out.
+    pub fn since(&self, since: DateTime<Utc>, most: u64, take: impl FnMut(Event)) -> io::Result<bool> {
+        each_since(self.directory(), since, most, take)
+    }
+}
+
+/// What a line says at once.
+#[derive(serde::Deserialize)]
+struct Dated {
+    at: DateTime<Utc>,
+}
+
+fn each_since(directory: &OwnedFd, since: DateTime<Utc>, most: u64, mut take: impl FnMut(Event)) -> io::Result<bool> {
+    let (mut is_whole, mut done) = (true, Ok(()));
+    let old = found(openat(directory, OLD, DIRECTORY, Mode::empty()).map_err(io::Error::from)).ok().flatten();
+    if let Some(old) = old {
+        let mut all = listed(&old).unwrap_or_default();
+        all.retain(|ledger| ledger.until >= since);
+        let begin = all.len().saturating_sub(MAX_RECENT_LEDGERS);
+        is_whole &= begin == 0;
+        for ledger in all.split_off(begin) {
+            let Ok(Some(file)) = open_file(old.as_fd(), &ledger.name()) else { continue };
+            // From its beginning, since it may be packed.
+            let read = if ledger.is_packed {
+                later(MultiGzDecoder::new(BufReader::new(file)).take(MAX_LEDGER_TAIL), since, &mut take)
+            } else {
+                later(file.take(MAX_LEDGER_TAIL), since, &mut take)
+            };
+            match read {
+                Ok(was_all) => is_whole &= was_all,
+                Err(error) => done = Err(error),
             }
         }
-        if let Ok(Some(mut file)) = open_file(self.directory.as_fd(), LEDGER)
-            && let Ok(begin) = begin(&mut file, since)
-            && file.seek(SeekFrom::Start(begin)).is_ok()
-        {
-            let _ = each_event(file.take(MAX_LEDGER_TAIL), &mut take);
-        }
     }
+    if let Some(mut file) = open_file(directory.as_fd(), LEDGER)? {
+        let (begin, was_all) = begin(&mut file, since, most)?;
+        is_whole &= was_all;
+        file.seek(SeekFrom::Start(begin))?;
+        later(file.take(most), since, &mut take)?;
+    }
+    done.map(|()| is_whole)
+}
+
+/// The events that are not older than that. Returns whether all was read.
+fn later<F: io::Read>(mut from: io::Take<F>, since: DateTime<Utc>, take: &mut dyn FnMut(Event)) -> io::Result<bool> {
+    let early = since - TimeDelta::from_std(LONGEST_CONNECTION).unwrap_or_default();
+    each_line(&mut from, |line| {
+        // Most of an event is worth no look where it is too old.
+        let is_late = serde_json::from_slice::<Dated>(line).is_ok_and(|dated| dated.at >= early);
+        if is_late && let Ok(event) = serde_json::from_slice(line) {
+            take(event);
+        }
+        true
+    })?;
+    Ok(from.limit() > 0)
 }
 
 const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
-/// A place in the ledger before everything that was recorded since then.
-fn begin(file: &mut File, since: DateTime<Utc>) -> io::Result<u64> {
-    #[derive(serde::Deserialize)]
-    struct Dated {
-        at: DateTime<Utc>,
-    }
+/// A place in the ledger before everything that was recorded since then, and whether it is: it is
+/// within so many bytes of the end.
+fn begin(file: &mut File, since: DateTime<Utc>, most: u64) -> io::Result<(u64, bool)> {
     let early = since - TimeDelta::from_std(LONGEST_CONNECTION).unwrap_or_default();
     let length = file.metadata()?.len();
-    let least = length.saturating_sub(MAX_LEDGER_TAIL);
+    let least = length.saturating_sub(most);
     let mut back = FIRST_LOOK_BACK;
     loop {
         let place = length.saturating_sub(back);
         if place <= least {
-            return Ok(least);
+            return Ok((least, least == 0));
         }
         file.seek(SeekFrom::Start(place))?;
         let mut first = None;
@@ -69,7 +108,7 @@ fn begin(file: &mut File, since: DateTime<Utc>) -> io::Result<u64> {
             first.is_none()
         })?;
         if first.is_some_and(|at| at < early) {
-            return Ok(place);
+            return Ok((place, true));
         }
         back = back.saturating_mul(4);
     }

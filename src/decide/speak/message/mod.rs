@@ -37,7 +37,19 @@ pub fn compose(draft: &Draft, uid: u32, now: DateTime<Utc>) -> ComposedMail {
     let body = printable_lines(&body) + &footer;
     let subject = still_printable(&subject, MAX_SUBJECT);
     let (client, topic) = whose(&draft.about);
-    ComposedMail { seq: draft.seq, uid, created: now, audience, events: draft.events(), subject, body, client, topic, thread: None }
+    ComposedMail {
+        seq: draft.seq,
+        uid,
+        created: now,
+        audience,
+        events: draft.events(),
+        subject,
+        body,
+        client,
+        topic,
+        thread: None,
+        page: None,
+    }
 }
 
 /// The one client that it is about, if it is about one alone, and what of it.

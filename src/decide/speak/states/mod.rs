@@ -9,7 +9,9 @@
 //! once is one mail. Nothing here may trust the memory that it is given, and nothing that is not
 //! known begins or ends a state.
 
+mod bound;
 mod kinds;
+mod past;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,9 +21,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::speak::rhythm::{self, Expected};
 use crate::terms::limits::{MAX_ARRIVALS, MAX_NOTICES, NOTICES_ALONE, REMINDERS, RETURN_QUIET, STATE_RETURNS, STATES_EVERY, STATES_PAUSE};
-use crate::terms::{Audience, ClientName, ComposedMail, Thread, Topic};
+use crate::terms::{Audience, ClientName, ComposedMail, Page, Thread, Topic};
 
 pub use kinds::{Kind, Row};
+pub use past::{Letter, Past, Point};
+pub(super) use words::long;
 
 /// What is remembered between looks.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -45,6 +49,9 @@ pub struct Memory {
     /// What was read of each client the last time, so that it is not read again.
     #[serde(default)]
     pub known: BTreeMap<ClientName, Known>,
+    /// The last digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Past>,
 }
 
 /// What was read of a client.
@@ -74,12 +81,14 @@ impl Known {
 
     /// When it began to push what became snapshots, in order.
     pub fn arrivals(&self) -> Vec<DateTime<Utc>> {
-        let mut minute = 0_i64;
-        let minutes = self.arrivals.iter().map(|gap| {
-            minute += i64::from(*gap);
-            minute
-        });
-        minutes.filter_map(|minute| DateTime::from_timestamp(minute * 60, 0)).collect()
+        self.minutes().filter_map(|minute| DateTime::from_timestamp(i64::from(minute) * 60, 0)).collect()
+    }
+
+    fn minutes(&self) -> impl Iterator<Item = u32> {
+        self.arrivals.iter().scan(0_u32, |minute, gap| {
+            *minute = minute.checked_add(*gap)?;
+            Some(*minute)
+        })
     }
 
     /// Takes in when else it did, and learns from it.
@@ -89,8 +98,7 @@ impl Known {
         minutes.sort_unstable();
         minutes.dedup();
         let minutes = minutes.split_off(minutes.len().saturating_sub(MAX_ARRIVALS));
-        let before = std::iter::once(0).chain(minutes.iter().copied());
-        self.arrivals = before.zip(&minutes).map(|(before, minute)| minute - before).collect();
+        self.arrivals = gaps(&minutes);
         self.learned = rhythm::learned(&self.arrivals());
     }
 
@@ -167,6 +175,14 @@ pub struct Notice {
     states: u64,
     subject: String,
     body: String,
+    #[serde(default = "alerts")]
+    audience: Audience,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    page: Option<Box<Page>>,
+}
+
+fn alerts() -> Audience {
+    Audience::Alerts
 }
 
 /// What a mail says of a state.
@@ -227,6 +243,11 @@ impl Notices {
 }
 
 impl Notice {
+    fn new(at: DateTime<Utc>, topic: Option<Topic>, subject: String, body: String) -> Self {
+        let audience = Audience::Alerts;
+        Self { number: 0, at, client: None, topic, thread: None, states: 0, subject, body, audience, page: None }
+    }
+
     /// Its number.
     pub fn number(&self) -> u64 {
         self.number
@@ -234,9 +255,8 @@ impl Notice {
 
     /// It as a mail with this number, in the spool of this account.
     pub fn mail(&self, seq: u64, uid: u32) -> ComposedMail {
-        let Self { at, client, topic, thread, states, subject, body, .. } = self.clone();
-        ComposedMail { seq, uid, created: at, audience: Audience::Alerts, events: states, subject, body, client, topic, thread }
-            .checked(uid)
+        let Self { at, client, topic, thread, states, subject, body, audience, page, .. } = self.clone();
+        ComposedMail { seq, uid, created: at, audience, events: states, subject, body, client, topic, thread, page }.checked(uid)
     }
 }
 
@@ -311,16 +331,7 @@ impl Memory {
             if all.len() > NOTICES_ALONE {
                 let (subject, body) = words::many(phase, kind, &all.iter().map(|one| &one.state).collect::<Vec<_>>(), now);
                 let client = all.first().and_then(|one| one.state.client.clone()).filter(|_| !to.is_empty());
-                self.add(Notice {
-                    number: 0,
-                    at: now,
-                    client,
-                    topic: kind.row().topic,
-                    thread: None,
-                    states: all.len() as u64,
-                    subject,
-                    body,
-                });
+                self.add(Notice { client, states: all.len() as u64, ..Notice::new(now, kind.row().topic, subject, body) });
                 continue;
             }
             for Said { state, .. } in all {
@@ -328,7 +339,7 @@ impl Memory {
                 let thread = Some(Thread { root: state.thread.clone(), begins: !state.begun });
                 let same = |other: &&mut Lasting| other.client == state.client && other.kind == state.kind;
                 self.lasting.iter_mut().find(same).into_iter().for_each(|state| state.begun = true);
-                self.add(Notice { number: 0, at: now, client: state.client, topic: kind.row().topic, thread, states: 1, subject, body });
+                self.add(Notice { client: state.client, thread, states: 1, ..Notice::new(now, kind.row().topic, subject, body) });
             }
         }
     }
@@ -389,6 +400,12 @@ impl Lasting {
         }
         (Some(self), phase)
     }
+}
+
+/// Minutes, in order, from each to the next.
+fn gaps(minutes: &[u32]) -> Vec<u32> {
+    let before = std::iter::once(0).chain(minutes.iter().copied());
+    before.zip(minutes).map(|(before, minute)| minute - before).collect()
 }
 
 fn delta(span: std::time::Duration) -> TimeDelta {

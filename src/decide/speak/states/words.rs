@@ -107,7 +107,7 @@ fn moment(at: DateTime<Utc>) -> String {
 }
 
 /// How long ago, in the unit that suits it.
-pub(super) fn long(since: DateTime<Utc>, now: DateTime<Utc>) -> String {
+pub(in crate::decide::speak) fn long(since: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let minutes = (now - since).num_minutes().max(0);
     match (minutes / 1440, minutes / 60) {
         (0 | 1, 0 | 1) => counted(minutes.unsigned_abs(), "minute", "minutes"),

@@ -1,0 +1,217 @@
+//! What a digest tells of: how clients stand, what lasts, and what their ledgers say of a span of
+//! time. Root reads the gate's own notes here, by descriptor and through no link. What cannot be read
+//! is told, and never stops the rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::act::config::{self, zones};
+use crate::act::inspect::running_uid;
+use crate::act::names;
+use crate::act::prune::Place;
+use crate::admin::{states, status};
+use crate::decide::policy::yaml::Fault;
+use crate::decide::policy::{Policy, Site};
+use crate::decide::speak::digest::{Client, Seen, Span};
+use crate::decide::speak::rhythm;
+use crate::decide::speak::states::{Kind, Known, Memory};
+use crate::terms::limits::MAX_DIGEST_LEDGER;
+use crate::terms::text::os_words;
+use crate::terms::{Bytes, ClientName, Event, Reason, Zone};
+
+/// All of it.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) clients: Vec<Client>,
+    /// What belongs to no client, by account.
+    pub(super) apart: Vec<(String, Seen)>,
+    /// What lasts of the server's own.
+    pub(super) lasting: Vec<(Kind, DateTime<Utc>, String)>,
+    pub(super) unread: Vec<String>,
+}
+
+/// What lasts, of each client.
+type Lasting = BTreeMap<Option<ClientName>, Vec<(Kind, DateTime<Utc>, String)>>;
+
+/// What a client is asked with.
+struct Look<'a> {
+    site: &'a Site,
+    memory: &'a Memory,
+    lasting: Lasting,
+    span: Span,
+}
+
+/// A client, its account, and what could not be read of it.
+type One = (Client, Option<u32>, Option<String>);
+
+/// Asks all clients for which this process may ask.
+pub(super) fn all(directory: &Path, site: &Site, memory: &Memory, span: Span) -> Found {
+    let mut found = Found::default();
+    let policies = config::all_policies(directory, site).unwrap_or_else(|fault| {
+        found.unread.push(format!("the policies: {fault}"));
+        Vec::new()
+    });
+    let mut lasting = Lasting::new();
+    for state in memory.lasting() {
+        lasting.entry(state.client.clone()).or_default().push((state.kind, state.since, state.what.clone()));
+    }
+    found.lasting = lasting.remove(&None).unwrap_or_default();
+    let look = Look { site, memory, lasting, span };
+    let mut accounts: BTreeMap<u32, BTreeSet<ClientName>> = BTreeMap::new();
+    for (client, uid, unread) in look.each(policies) {
+        if let Some(uid) = uid {
+            accounts.entry(uid).or_default().insert(client.name.clone());
+        }
+        found.unread.extend(unread);
+        found.clients.push(client);
+    }
+    found.clients.sort_by(|one, other| one.name.cmp(&other.name));
+    apart(site, accounts, span, &mut found);
+    found
+}
+
+impl Look<'_> {
+    /// Several at once.
+    fn each(&self, policies: Vec<config::Loaded>) -> Vec<One> {
+        let queue = Mutex::new(policies.into_iter());
+        let done = Mutex::new(Vec::new());
+        let work = || {
+            loop {
+                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some((name, policy)) = next else { return };
+                let one = self.one(name, policy);
+                done.lock().unwrap_or_else(PoisonError::into_inner).extend(one);
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 1..thread::available_parallelism().map_or(1, NonZero::get) {
+                // With fewer it takes longer.
+                let _ = thread::Builder::new().spawn_scoped(scope, work);
+            }
+            work();
+        });
+        done.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A client; `None` if it is another account's.
+    fn one(&self, name: ClientName, policy: Result<Policy, Fault>) -> Option<One> {
+        let new = Client {
+            to: Vec::new(),
+            newest: None,
+            used: None,
+            before: self.memory.digest.as_ref().and_then(|past| past.used.get(&name).copied()),
+            quota: None,
+            warn: 100,
+            trash: 0,
+            upkeep: Vec::new(),
+            lasting: self.lasting.get(&Some(name.clone())).cloned().unwrap_or_default(),
+            late: None,
+            frozen: false,
+            problem: None,
+            seen: Seen::default(),
+            name,
+        };
+        let policy = match policy {
+            Ok(policy) => policy,
+            Err(_) if !states::may_open(self.site, &new.name) => return None,
+            Err(fault) => return Some((Client { problem: Some(fault.to_string()), ..new }, None, None)),
+        };
+        let new = Client {
+            to: policy.told.reports_to().to_vec(),
+            quota: policy.quota.bytes,
+            warn: policy.quota.warn,
+            late: self.late(&policy, self.memory.known.get(&policy.client)),
+            frozen: policy.frozen.is_some(),
+            ..new
+        };
+        let standing = match status::of(self.site, &policy).transpose()? {
+            Ok(standing) => standing,
+            Err((what, _)) => return Some((Client { problem: Some(what), ..new }, None, None)),
+        };
+        let uid = names::named(&policy.user).map(|account| account.uid);
+        let mut seen = Seen::default();
+        let place = uid.and_then(|uid| Place::of_repository(&policy.path, uid).transpose());
+        let unread = place.and_then(|place| read(policy.client.as_str(), place, &mut |event| seen.add(&event, &self.span), self.span));
+        let client = Client {
+            newest: standing.newest,
+            used: standing.used_bytes,
+            trash: standing.trash,
+            upkeep: standing.due,
+            problem: standing.problem,
+            seen,
+            ..new
+        };
+        Some((client, uid, unread))
+    }
+
+    /// When its snapshot was expected, and from when on it is missed, if that is between the two.
+    fn late(&self, policy: &Policy, known: Option<&Known>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        let known = known.filter(|_| !policy.told.laptop && policy.frozen.is_none())?;
+        let last = known.last();
+        let known =
+            rhythm::Known { last: last.unwrap_or(known.since), has_one: last.is_some(), learned: known.learned, contacts: &known.contacts };
+        let expected = rhythm::expected(&policy.told, &known)?;
+        let zone = zones::load(&policy.timezone).unwrap_or_else(|_| Zone::utc());
+        let missed = rhythm::missed_at(&policy.told, policy.when.as_deref(), &zone, &known)?;
+        // Where it may come later only, it is expected then.
+        let expected = missed.checked_sub_signed(TimeDelta::seconds(i64::from(expected.slack)))?;
+        let now = self.span.until;
+        (expected <= now && now < missed).then_some((expected, missed))
+    }
+}
+
+/// Reads a place's ledgers. An event may stand in two of them. Says what was not read.
+fn read(who: &str, place: Result<Place, Reason>, take: &mut dyn FnMut(Event), span: Span) -> Option<String> {
+    let mut ids = BTreeSet::new();
+    let done = place.map_err(|reason| reason.detail).and_then(|place| {
+        let take = |event: Event| {
+            if ids.insert(event.id.clone()) {
+                take(event);
+            }
+        };
+        place.since(span.since, MAX_DIGEST_LEDGER, take).map_err(|error| format!("its ledger cannot be read: {}", os_words(&error)))
+    });
+    match done {
+        Ok(true) => None,
+        Ok(false) => Some(format!("{who}: only the last {} of its ledger were read, so there was more", Bytes(MAX_DIGEST_LEDGER))),
+        Err(what) => Some(format!("{who}: {what}")),
+    }
+}
+
+/// Reads what accounts have recorded apart from any repository: of their own clients, and of none.
+fn apart(site: &Site, mut accounts: BTreeMap<u32, BTreeSet<ClientName>>, span: Span, found: &mut Found) {
+    if running_uid() == 0 {
+        // Root sees what others tried that have no client.
+        let entries = fs::read_dir(&site.spool).into_iter().flatten().flatten();
+        for uid in entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {
+            accounts.entry(uid).or_default();
+        }
+    } else {
+        accounts.entry(running_uid()).or_default();
+    }
+    for (uid, clients) in accounts {
+        let place = match Place::of_account(&site.spool, uid) {
+            Ok(None) => continue,
+            Ok(Some(place)) => Ok(place),
+            Err(reason) => Err(reason),
+        };
+        let (name, mut seen) = (format!("account {uid}"), Seen::default());
+        let mut take = |event: Event| {
+            // Whose an event is its place says; the administrator's own speaks of everybody.
+            let theirs = event.client.as_ref().filter(|client| uid == running_uid() || clients.contains(*client));
+            let client = theirs.and_then(|name| found.clients.iter_mut().find(|client| client.name == *name));
+            client.map_or(&mut seen, |client| &mut client.seen).add(&event, &span);
+        };
+        let unread = read(&name, place, &mut take, span);
+        found.unread.extend(unread);
+        if seen != Seen::default() {
+            found.apart.push((name, seen));
+        }
+    }
+}
