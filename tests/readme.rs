@@ -97,3 +97,8 @@ fn prepare_and_complete_work_word_for_word() {
 fn a_dump_to_a_second_disk_works_word_for_word() {
     page("docs/ways/dump.md");
 }
+
+#[test]
+fn encryption_at_rest_works_word_for_word() {
+    page("docs/encryption.md");
+}
