@@ -5,9 +5,9 @@ CARGO ?= cargo
 # What every run of the tests needs, and what only root's does: an ordinary user's run skips those tests and says so. python3 is for
 # rsync's rrsync, which snapgate's is compared with.
 NEEDED = rsync ssh ssh-keygen sshd setfacl getfattr setfattr
-NEEDED_BY_ROOT = newuidmap setcap dropbear strace unshare setpriv mount mkfs.ext4 mkfs.xfs mkfs.btrfs chattr python3 groff man mandoc zsh fish
+NEEDED_BY_ROOT = newuidmap setcap dropbear strace unshare setpriv mount mkfs.ext4 mkfs.xfs mkfs.btrfs chattr python3 groff man mandoc zsh fish cryptsetup gocryptfs fusermount3
 PACKAGES = rsync openssh-server openssh-client acl attr
-PACKAGES_FOR_ROOT = uidmap libcap2-bin dropbear-bin strace util-linux mount e2fsprogs xfsprogs btrfs-progs python3 groff-base man-db mandoc zsh fish
+PACKAGES_FOR_ROOT = uidmap libcap2-bin dropbear-bin strace util-linux mount e2fsprogs xfsprogs btrfs-progs python3 groff-base man-db mandoc zsh fish cryptsetup-bin gocryptfs fuse3
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 

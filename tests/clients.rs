@@ -16,7 +16,7 @@ fn clients_come_change_and_go_and_what_fails_or_is_killed_leaves_nothing_half() 
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let work = tempfile::Builder::new().prefix("snapgate-clients-").tempdir().unwrap();
     let mut script = Command::new("timeout");
-    script.args(["300", "bash"]).arg(root.join("tests/support/readme.sh")).arg("apart").arg(work.path());
+    script.args(["--kill-after=5", "300", "bash"]).arg(root.join("tests/support/readme.sh")).arg("apart").arg(work.path());
     script.arg(env!("CARGO_BIN_EXE_snapgate")).arg("tests/support/clients.sh");
     let output = script.current_dir(root).stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();

@@ -1,4 +1,4 @@
-//! The README's "A working backup in five minutes": its commands, as they stand there.
+//! The commands of the README and of the pages about ways of working, as they stand there.
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking, its helpers too")]
 
 use std::fs;
@@ -19,7 +19,7 @@ fn section() -> String {
 
 fn skip(why: &str) {
     // Past the test runner, which would swallow it.
-    let _ = writeln!(std::io::stderr(), "skipped: the README's commands: {why}");
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
 #[test]
@@ -45,18 +45,60 @@ fn no_step_leaves_a_client_with_more_than_the_gate_and_none_needs_what_comes_lat
     assert!(section.contains(&format!("Rust {needed} or later")), "Cargo.toml says {needed}");
 }
 
-#[test]
-fn its_commands_work_word_for_word_in_a_copy_of_this_machine() {
+/// Runs a script of `tests/support` in a copy of this machine, and expects its last words.
+fn in_a_copy(what: &str, seconds: &str, script: &[&str], last_words: &str) {
+    let skip = |why: &str| skip(&format!("{what}: {why}"));
     if !nix::unistd::Uid::effective().is_root() {
         return skip("it takes root to install something");
     }
     let work = tempfile::Builder::new().prefix("snapgate-readme-").tempdir().unwrap();
-    let mut script = Command::new("timeout");
-    script.args(["120", "bash"]).arg(root().join("tests/support/readme.sh")).arg("apart").arg(work.path());
-    let output = script.arg(env!("CARGO_BIN_EXE_snapgate")).current_dir(root()).stdin(Stdio::null()).output().expect("bash");
+    let mut copy = Command::new("timeout");
+    copy.args(["--kill-after=5", seconds, "bash"]).arg(root().join("tests/support/readme.sh")).arg("apart").arg(work.path());
+    let output = copy.arg(env!("CARGO_BIN_EXE_snapgate")).args(script).current_dir(root()).stdin(Stdio::null()).output().expect("bash");
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     if output.status.code() == Some(77) {
         return skip(said.lines().last().unwrap_or("it cannot be tried here"));
     }
-    assert!(output.status.success() && said.contains("== the README works word for word"), "{said}");
+    assert!(output.status.success() && said.contains(last_words), "{said}");
+    // What of it this machine could not do.
+    said.lines().filter_map(|line| line.strip_prefix("skipped: ")).for_each(skip);
+}
+
+#[test]
+fn its_commands_work_word_for_word_in_a_copy_of_this_machine() {
+    in_a_copy("the README's commands", "120", &[], "== the README works word for word");
+}
+
+fn page(path: &str) {
+    in_a_copy(path, "240", &["tests/support/ways.sh", path], &format!("== {path} works word for word"));
+}
+
+#[test]
+fn a_laptop_works_word_for_word() {
+    page("docs/ways/laptop.md");
+}
+
+#[test]
+fn a_time_machine_works_word_for_word() {
+    page("docs/ways/time-machine.md");
+}
+
+#[test]
+fn two_routers_and_one_that_drives_both_directions_work_word_for_word() {
+    page("docs/ways/two-routers.md");
+}
+
+#[test]
+fn prepare_and_complete_work_word_for_word() {
+    page("docs/ways/prepare-complete.md");
+}
+
+#[test]
+fn a_dump_to_a_second_disk_works_word_for_word() {
+    page("docs/ways/dump.md");
+}
+
+#[test]
+fn encryption_at_rest_works_word_for_word() {
+    page("docs/encryption.md");
 }

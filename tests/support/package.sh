@@ -7,7 +7,7 @@
 #
 # Two roots are made with mmdebstrap from this machine's own apt sources. In the one a newcomer installs the package and pushes;
 # then it is upgraded, downgraded, removed and purged. In the other are systemd, lintian, AppArmor and fail2ban. Where that cannot be done it says
-# why and ends with 77. A root is entered by pivot_root in a mount namespace: in a chroot nobody may make a user namespace.
+# why and ends with 77. `bare.sh` makes the roots and enters them.
 set -euo pipefail
 
 say() { printf '== %s (%s s)\n' "$*" "$SECONDS"; }
@@ -19,20 +19,17 @@ fail() {
 case ${1:-} in
 make)
     # 2. Makes the roots and goes into them. All mounts are in this namespace, so none outlives it.
+    . "$(dirname "$0")/bare.sh"
     work=$2 release=$3 lintian=$4 kept=$5
     bare() {
         local tar=$kept/$release-$2.tar
         if ! [ -e "$tar" ]; then
-            TMPDIR=$work mmdebstrap --quiet --variant=minbase --include="$1" --aptopt="$work/apt.conf" "$release" "$tar.new" "$work/sources.list" --format=tar ||
-                { echo "no bare root here: mmdebstrap could not make one of $release" >&2; exit 77; }
+            bare_makes "$tar.new" "$1" --format=tar
             mv "$tar.new" "$tar"
         fi
         mkdir "$work/$2"
         tar -x --numeric-owner --xattrs --xattrs-include='*' -f "$tar" -C "$work/$2"
-        # No service starts by itself: the network is this machine's.
-        printf '#!/bin/sh\nexit 101\n' >"$work/$2/usr/sbin/policy-rc.d"
-        chmod 755 "$work/$2/usr/sbin/policy-rc.d"
-        cp -L /etc/resolv.conf /etc/hosts "$work/$2/etc/"
+        bare_readies "$work/$2"
         mkdir -p "$work/$2/shared"
     }
     enter() {
@@ -53,25 +50,13 @@ make)
     ;;
 enter)
     # 3. Goes into a root.
+    . "$(dirname "$0")/bare.sh"
     root=$2 shared=$3
     shift 3
-    mount --bind "$root" "$root"
-    mount --bind /dev "$root/dev"
-    mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs "$root/dev/shm"
-    mount -t devpts -o nosuid,noexec,newinstance,gid=5,mode=620,ptmxmode=666 devpts "$root/dev/pts"
-    mount --rbind /sys "$root/sys"
-    mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
-    mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs "$root/run"
-    mkdir -m 1777 "$root/run/lock"
+    bare_mounts "$root"
     mount --bind "$shared" "$root/shared"
-    cd "$root"
-    pivot_root . mnt
-    umount -l /mnt
+    bare_goes_in "$root"
     cd /root
-    kept=()
-    for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
-        if [ -n "${!name:-}" ]; then kept+=("$name=${!name}"); fi
-    done
     # This shell stays, the first process here and the parent of every orphan.
     status=0
     env -i "${kept[@]}" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root USER=root TERM=dumb LC_ALL=C.UTF-8 \
@@ -96,15 +81,32 @@ as_made='/srv/backups root root 711
 enabled() { find /etc/systemd/system -name 'snapgate-*' -printf '%f\n' | sort; }
 all_units() { cd /usr/lib/systemd/system && ls snapgate-*.timer snapgate-*.path | sort; }
 
+# What a newcomer types, from the package to the first snapshot: no more than this. The last is the client's, who has a key.
+commands=(
+    'apt install --yes ./snapgate.deb'
+    'snapgate init --store /srv/backups --mail-to root'
+    'snapgate add-client laptop --key-file laptop.pub --host localhost --script >laptop.sh'
+    'sh laptop.sh'
+)
+# Runs one of them, counted from 1. Those of snapgate end with 1 where their check has found something of this machine, and say it.
+typed() {
+    local run=(bash -c) code=0
+    if [ "$1" = 4 ]; then run=(su - me -c); fi
+    (cd /root && "${run[@]}" "${commands[$1 - 1]}") >/tmp/said 2>&1 </dev/null || code=$?
+    if [ "$code" != 0 ]; then cat /tmp/said; fi
+    [ "$code" = 0 ] || { [ "$code" = 1 ] && [[ ${commands[$1 - 1]} = snapgate* ]]; } || fail "${commands[$1 - 1]}"
+}
+
 case ${1:-} in
 newcomer)
     # The only step that uses the network: what is installed is a package's own business, and its clock runs.
     quietly apt-get update
     mkdir -m 0750 /srv/backups
-    begun=$(date +%s)
-    quietly apt-get install -y "$(deb "$(cat /shared/version)")"
-    cat /tmp/said >/tmp/installed
-    echo $(($(date +%s) - begun)) >/tmp/seconds
+    cp "$(deb "$(cat /shared/version)")" /root/snapgate.deb
+    begun=$(date +%s%N)
+    typed 1
+    cp /tmp/said /tmp/installed
+    echo $((($(date +%s%N) - begun) / 1000000)) >/tmp/took
     exec unshare --net bash "$0" life </dev/null
     ;;
 life)
@@ -113,7 +115,7 @@ life)
     printf '#!/bin/sh\nexit 0\n' >/usr/sbin/policy-rc.d
     version=$(cat /shared/version)
 
-    say "installed by apt in $(cat /tmp/seconds) s"
+    say "installed by apt in $(cat /tmp/took) ms"
     is "$(status_of)" "ii $version"
     is "$(made)" "${as_made/711/750}" # the store was there before, and is its owner's
     chmod 0711 /srv/backups
@@ -145,35 +147,25 @@ life)
         while (defined recv(LOG, $line, 65536, 0)) { $line =~ s/^<\d+>(\w+ +\d+ [\d:]+) /$1 backup /; print "$line\n" }' &
     until [ -S /run/log ]; do sleep 0.1; done
 
-    begun=$(date +%s)
+    # Somebody who has a key.
     useradd --create-home --shell /bin/bash me
     install -o me -m 0600 /dev/null ~me/file
     echo precious >~me/file
-    # The README's steps as they are for somebody who has the package. With `init` and `add-client` they are one command each.
-    cat >/etc/snapgate/snapgate.yaml <<'END'
-store: /srv/backups
-rsync: /usr/bin/rsync
-spool: /var/spool/snapgate
-syslog: /run/log
-mail: { to: [root], transport: sendmail }
-END
     install -d -o me -m 0700 ~me/.ssh
     su me -c "ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_backup"
-    useradd --create-home --groups snapgate --shell /usr/bin/snapgate-shell --password '*' laptop
-    install -d -o laptop -g laptop -m 0700 /srv/backups/laptop ~laptop/.ssh
-    install -o laptop -g laptop -m 0600 ~me/.ssh/id_backup.pub ~laptop/.ssh/authorized_keys
-    echo 'verbs: [rsync, status]' >/etc/snapgate/policies/laptop.yaml
-    chgrp snapgate /etc/snapgate/snapgate.yaml /etc/snapgate/policies/laptop.yaml
-    chmod 0640 /etc/snapgate/snapgate.yaml /etc/snapgate/policies/laptop.yaml
-    printf '%s\n' 'Host backup' '  HostName localhost' '  User laptop' '  IdentityFile ~/.ssh/id_backup' '  IdentitiesOnly yes' >~me/.ssh/config
-    echo "localhost $(cat /etc/ssh/ssh_host_ed25519_key.pub)" >~me/.ssh/known_hosts
-    chown -R me: ~me/.ssh
-    push() { su me -c 'rsync -a ~/file backup:' </dev/null; }
-    push
+    cp ~me/.ssh/id_backup.pub /root/laptop.pub
+    begun=$(date +%s%N)
+    typed 2
+    typed 3
+    cp /root/laptop.sh ~me/
+    typed 4
+    took=$(($(cat /tmp/took) + ($(date +%s%N) - begun) / 1000000))
     is "$(cat /srv/backups/laptop/current/file)" precious
-    seconds=$(($(cat /tmp/seconds) + $(date +%s) - begun))
-    say "from \`apt install\` to the first snapshot: $seconds s"
-    [ "$seconds" -lt 180 ] || fail "that is more than three minutes"
+    say "${#commands[@]} commands and $took ms from \`apt install\` to the first snapshot"
+    [ "${#commands[@]}" -le 4 ] || fail "that is more than four commands"
+    [ "$took" -lt 180000 ] || fail "that is more than three minutes"
+    push() { su me -c 'rsync -a --delete ~/ backup:' </dev/null; }
+    echo 'syslog: /run/log' >>/etc/snapgate/snapgate.yaml
     snapgate check >/tmp/check 2>&1 || [ $? = 1 ] || { cat /tmp/check; fail "check"; }
 
     # What fail2ban is to know, and what it is to leave alone.
@@ -187,7 +179,7 @@ END
 
     say "upgrade"
     # The store, and all that is a client's on this machine, to the inode's time.
-    untouched() { find /srv/backups /home/laptop -printf '%p %i %m %U %G %s %T@ %C@\n' | sort; grep -E '^(laptop|snapgate):' /etc/passwd /etc/shadow; }
+    untouched() { find /srv/backups -printf '%p %i %m %U %G %s %T@ %C@\n' | sort; grep -E '^(laptop|snapgate):' /etc/passwd /etc/shadow; }
     untouched >/tmp/before
     compare() { untouched | diff /tmp/before - || fail "the store or an account is not as it was"; }
     was=$(reloads)
@@ -242,9 +234,10 @@ END
     [ -e /etc/snapgate/snapgate.yaml ] && fail "a purge left the site file"
     compare
     printf '%s\n' 'store: /srv/backups' 'syslog: off' 'mail: { to: [root], transport: "smtp://127.0.0.1:1" }' >/etc/snapgate/snapgate.yaml
-    echo 'verbs: [rsync, status]' >/etc/snapgate/policies/laptop.yaml
-    chgrp snapgate /etc/snapgate/snapgate.yaml /etc/snapgate/policies/laptop.yaml
-    chmod 0640 /etc/snapgate/snapgate.yaml /etc/snapgate/policies/laptop.yaml
+    chgrp snapgate /etc/snapgate/snapgate.yaml
+    chmod 0640 /etc/snapgate/snapgate.yaml
+    # The account and the snapshots are there: the client is taken up again.
+    typed 3
     push
     su me -c 'ssh backup id' </dev/null >/dev/null 2>&1 && fail "a client has run id"
     untouched >/tmp/before
@@ -272,6 +265,7 @@ END
     mkdir -p /etc/snapgate/mine/store
     echo precious >/etc/snapgate/mine/store/file
     userdel laptop 2>/dev/null
+    rm /root/snapgate.deb
     find /var/spool/snapgate -mindepth 2 -delete
     find /srv/backups -printf '%p %i %m %U %G %s %T@ %C@\n' | sort >/tmp/store
     quietly dpkg --purge snapgate
@@ -340,38 +334,8 @@ case ${1:-} in newcomer | life | tools) exit 0 ;; esac
     self=$(realpath "$0")
     cd "$(dirname "$self")/../.."
     export PATH="$PATH:/usr/sbin:/sbin"
-    cannot() {
-        echo "no bare root here: $*" >&2
-        exit 77
-    }
-    if [ "$(id -u)" != 0 ]; then cannot "it needs root"; fi
-    if ! command -v apt-get >/dev/null; then cannot "it needs apt and its sources (Debian, Ubuntu)"; fi
-    . /etc/os-release
-    here=${VERSION_CODENAME:-}
-    release=${1:-${RELEASE:-$here}}
-    if [ -z "$release" ]; then cannot "/etc/os-release has no VERSION_CODENAME: say which release"; fi
-    if ! unshare --mount --pid --net --fork --propagation private sh -c 'mount -t proc proc /proc && mount -t tmpfs tmpfs /mnt' 2>/dev/null; then
-        cannot "the kernel gives no namespace of mounts (in a container: --privileged)"
-    fi
-
-    # The distribution's own, by what their signed lists say, and no other's that the machine may use.
-    sources() {
-        apt-get indextargets --format '$(ORIGIN) $(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-            while read -r origin site suite component; do
-                if [ "${origin,,}" = "$ID" ] && [[ $suite = "$here" || $suite = "$here"-* ]]; then
-                    echo "deb $site $release${suite#"$here"} $component"
-                fi
-            done
-    }
-    if ! command -v mmdebstrap >/dev/null; then
-        echo "a bare root needs mmdebstrap: installing (apt-get): mmdebstrap"
-        apt-get update -qq || true
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mmdebstrap >/dev/null ||
-            cannot "mmdebstrap could not be installed"
-    elif [ -z "$(sources)" ]; then
-        apt-get update -qq || true
-    fi
-    if [ -z "$(sources)" ]; then cannot "apt has no sources of ${NAME:-this distribution} $here"; fi
+    . tests/support/bare.sh
+    bare_needs "${1:-${RELEASE:-}}"
 
     program=${SNAPGATE:-}
     if [ -z "$program" ]; then
@@ -380,29 +344,7 @@ case ${1:-} in newcomer | life | tools) exit 0 ;; esac
             sed -n 's/.*"executable":"\([^"]*\/snapgate\)".*/\1/p')
     fi
 
-    work=$PWD/target/package
-    # One at a time in a checkout. The lock is on this file, since nothing in that directory stays.
-    exec 9<"$self"
-    flock -n 9 || { echo "another run is using $work" >&2; exit 1; }
-    child=''
-    clean() {
-        trap - EXIT INT TERM HUP
-        if [ -n "$child" ]; then
-            kill -KILL "$child" 2>/dev/null || true
-            wait "$child" 2>/dev/null || true
-        fi
-        # The last process there may still be ending.
-        for try in 1 2 3 4 5; do
-            if rm -rf --one-file-system "$work" 2>/dev/null; then return; fi
-            sleep "$try"
-        done
-        echo "something of $work is left" >&2
-    }
-    trap clean EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM HUP
-    # A run that was killed outright left it; its processes and mounts went with it.
-    rm -rf --one-file-system "$work"
+    bare_work "$PWD/target/package"
     kept=$(realpath -m "${ROOTS:-$work/kept}")
     mkdir -p "$work/shared/programs" "$kept"
 
@@ -427,15 +369,5 @@ case ${1:-} in newcomer | life | tools) exit 0 ;; esac
     done
     dpkg-deb --root-owner-group -Zgzip --build "$work/later" "$work/shared" >/dev/null
 
-    sources >"$work/sources.list"
-    # The way to the network, for example a proxy. Hooks and the rest are this machine's own.
-    apt-config dump | grep '^Acquire::' | grep -v '^Acquire::IndexTargets' >"$work/apt.conf" || true
-    # When this script is killed, however, the kernel ends everything in the namespaces.
-    setpriv --pdeathsig KILL unshare --mount --pid --ipc --uts --fork --kill-child --mount-proc --propagation private \
-        bash "$self" make "$work" "$release" "${LINTIAN:-yes}" "$kept" &
-    child=$!
-    status=0
-    wait "$child" || status=$?
-    child=''
-    exit "$status"
+    bare_runs make "$work" "$release" "${LINTIAN:-yes}" "$kept"
 }

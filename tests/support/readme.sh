@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # readme.sh: the README's "A working backup in five minutes", its commands as they stand there, server and client on one machine.
 #
-#   readme.sh apart WORK SNAPGATE [SCRIPT]   in a copy of this machine that nothing is written through to, with that program for what
-#                                            is built; or another script there in the place of the README
+#   readme.sh apart WORK SNAPGATE [SCRIPT [WORD…]]   in a copy of this machine that nothing is written through to, with that program
+#                                                    for what is built; or another script there in the place of the README
 #   readme.sh bare DIR              on this machine, from the sources in DIR: for a bare Debian that goes away (`make fresh`)
 #
 # What takes its turn by whether systemd runs is taken as the README says.
@@ -48,21 +48,21 @@ bare)
     exec unshare --net bash "$0" here "$2" </dev/null
     ;;
 apart)
-    work=$2 program=$3 script=${4:-}
+    work=$2 program=$3
     for tool in perl sshd rsync su service setsid; do
         command -v "$tool" >/dev/null || { echo "this machine has no $tool"; exit 77; }
     done
-    exec unshare --mount --net --pid --fork --kill-child --propagation private bash "$0" enter "$work" "$program" "$script" </dev/null
+    exec unshare --mount --net --pid --fork --kill-child --propagation private bash "$0" enter "$work" "$program" "${@:4}" </dev/null
     ;;
 enter)
-    work=$2 program=$3 script=$4
+    work=$2 program=$3 script=${4:-}
     mount -t tmpfs tmpfs "$work"
     mkdir "$work/upper" "$work/work" "$work/root"
     mount -t overlay overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/work" "$work/root" ||
         { echo "this machine cannot lay a copy over itself"; exit 77; }
     root=$work/root
     mkdir -p "$root/src" "$root/built" "$root/proc" "$root/dev" "$root/tmp"
-    cp -a README.md Makefile docs packaging policies sshd_config.d tests/support/readme.sh ${script:+"$script"} "$root/src/"
+    cp -a README.md Makefile docs packaging policies sshd_config.d tests/support/readme.sh tests/support/ways ${script:+"$script"} "$root/src/"
     cp "$program" "$program-shell" "$root/built/"
     # In the place of cargo: it has built already.
     printf '#!/bin/sh\necho \x27"executable":"/built/snapgate"\x27\n' >"$root/built/cargo"
@@ -81,7 +81,7 @@ enter)
     for group in snapgate; do if getent group "$group" >/dev/null; then groupdel "$group"; fi; done
     for account in laptop me; do if getent passwd "$account" >/dev/null; then userdel "$account"; fi; done
     export CARGO=/built/cargo
-    if [ -n "$script" ]; then exec bash "/src/${script##*/}"; fi
+    if [ -n "$script" ]; then exec bash "/src/${script##*/}" "${@:5}"; fi
     exec bash /src/readme.sh here /src
     ;;
 here)

@@ -25,7 +25,8 @@ table! {
         /// A machine that travels, and pushes every half hour from wherever it is.
         Laptop = "laptop" => Kind {
             policy: "# A closed lid ends the push soon, so that the next one need not wait.\ntime_limits: { idle: 2m, push: 6h }\n\n\
-                # A stolen key cannot fill the disk in one go.\nlimits: { sessions: 4, bytes: 200G, inodes: 2000000 }\n",
+                # A stolen key cannot fill the disk in one go.\nlimits: { sessions: 4, bytes: 200G, inodes: 2000000 }\n\n\
+                # It is not missed while it travels; see \"Being told\" in docs/administration.md.\nlaptop: true\n",
             source: "$HOME/",
             push: "rsync -az --delete {from} {to}:",
             times: "{half},{other} * * * *",
