@@ -120,3 +120,31 @@ fn text(text: &str) -> String {
 fn texts(all: Vec<String>) -> Vec<String> {
     all.iter().take(MAX_PAGE_PARTS).map(|one| text(one)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forged_page_is_printable_and_within_its_limits() {
+        let evil = || format!("\u{1b}[2J\r\nBcc: x\u{202e}{}", "y".repeat(500));
+        let rows = (0..60).map(|cells| (0..cells).map(|_| evil()).collect()).collect();
+        let columns = (0..20).map(|_| Column { name: evil(), is_figure: true }).collect();
+        let plot = Plot { title: evil(), ends: [evil(), evil()], bars: vec![Bar { good: u64::MAX, bad: u64::MAX }; 5000] };
+        let words = || (0..100).map(|_| evil()).collect();
+        let section = Section { heading: evil(), words: words(), plot: Some(plot), table: Table { columns, rows }, more: evil() };
+        let page = Page { title: evil(), lead: words(), sections: vec![section; MAX_PAGE_PARTS + 1], foot: words() }.checked();
+        assert!(page.title.starts_with("\\u{1b}[2J\\r\\nBcc: x\\u{202e}yyy") && page.title.ends_with('…'), "{}", page.title);
+        let Section { heading, words, more, .. } = &page.sections[0];
+        let Table { columns, rows } = &page.sections[0].table;
+        let Plot { title, ends, .. } = page.sections[0].plot.as_ref().unwrap();
+        let all = [heading, more, title].into_iter().chain(ends).chain(words).chain(&page.lead).chain(&page.foot);
+        let cells = rows.iter().flatten().filter(|cell| !cell.is_empty()).chain(columns.iter().map(|column| &column.name));
+        assert!(all.chain(cells).all(|text| *text == page.title));
+        assert_eq!((page.sections.len(), page.lead.len(), page.foot.len()), (MAX_PAGE_PARTS, MAX_PAGE_PARTS, MAX_PAGE_PARTS));
+        let Section { table, plot, .. } = &page.sections[0];
+        assert_eq!((table.rows.len(), plot.as_ref().unwrap().bars.len()), (MAX_PAGE_ROWS, MAX_PAGE_BARS));
+        assert!(table.rows.iter().all(|row| row.len() == table.columns.len() && row.len() == MAX_PAGE_COLUMNS));
+        assert!(serde_json::from_str::<Page>("{\"html\": \"<b>\"}").is_err());
+    }
+}

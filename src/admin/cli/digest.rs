@@ -36,13 +36,14 @@ pub(super) fn run(directory: &Path, asked: &Digest) -> ExitCode {
     match digest::digest(directory, order, clock::now()) {
         Ok(Done::Shown(text)) => print(Ok((text, 0))),
         Ok(Done::Nothing) => ExitCode::SUCCESS,
-        Ok(Done::Noted) => send(directory),
+        Ok(Done::Noted) => send(directory, order == Order::IfDue),
         Err(failure) => print(Err(failure)),
     }
 }
 
-/// Sends what waits, and it with that. A timer hears of what went wrong alone.
-fn send(directory: &Path) -> ExitCode {
+/// Sends what waits, and it with that. cron mails any output, so to a timer nothing is said but what went
+/// wrong.
+fn send(directory: &Path, quiet: bool) -> ExitCode {
     watch::watchdog();
     process::bound_memory();
     let site = match config::load_site(directory) {
@@ -53,5 +54,6 @@ fn send(directory: &Path) -> ExitCode {
     for problem in &report.problems {
         let _ = writeln!(io::stderr(), "snapgate: {problem}");
     }
-    print(Ok((format!("{report}\n"), if report.problems.is_empty() { 0 } else { exit::BUSY })))
+    let code = if report.problems.is_empty() { 0 } else { exit::BUSY };
+    print(Ok((if quiet && code == 0 { String::new() } else { format!("{report}\n") }, code)))
 }
