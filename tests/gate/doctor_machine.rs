@@ -104,9 +104,13 @@ fn what_nobody_runs_is_told_by_what_ran_and_by_cron() {
     aged(&world, &format!("{own}/published-ck1"), 3);
     world.own_directory("store/ck1/snapshots", "ck1");
     world.own_directory("store/ck1/snapshots/2026-01-01T00-00-00Z", "ck1");
-    world.finds(2, &["nothing runs `snapgate maintain` regularly", "nothing runs `snapgate watch` regularly"]);
+    world.finds(
+        3,
+        &["maintain", "watch", "digest"].map(|job| format!("nothing runs `snapgate {job}` regularly")).each_ref().map(String::as_str),
+    );
     fs::create_dir(world.path("cron.d")).unwrap();
-    world.put("cron.d/snapgate", "*/5 * * * * root snapgate watch\n7 * * * * root /usr/bin/snapgate maintain\n", 0o644, 0);
+    let lines = "*/5 * * * * root snapgate watch\n7 * * * * root /usr/bin/snapgate maintain\n9 * * * * root snapgate digest --if-due\n";
+    world.put("cron.d/snapgate", lines, 0o644, 0);
     world.put("uptime", "9000000.12 1.0\n", 0o644, 0);
     let dir = world.dir.path().display();
     let cron = format!("mount --bind {dir}/cron.d /etc/cron.d && mount --bind {dir}/uptime /proc/uptime");

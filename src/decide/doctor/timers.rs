@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::decide::policy::{Digest, Site, Transport};
 use crate::decide::policy::lint::Finding;
+use crate::decide::policy::{Digest, Site, Transport};
 use crate::terms::text::printable_within;
 use crate::terms::{Origin, Remedy};
 
