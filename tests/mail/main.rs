@@ -60,6 +60,8 @@ impl Place {
             namespaces: Namespaces::Required,
             min_free: MinFree::LEAST,
             mail,
+            webhook: None,
+            exec: None,
             defaults: Defaults::default(),
             origins: Origins::default(),
         };

@@ -6,6 +6,7 @@
 //! (`watch`). Nothing here writes to a repository.
 
 mod facts;
+mod ways;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,11 +17,10 @@ use serde::Deserialize;
 use self::facts::Look;
 use crate::act::inspect::running_uid;
 use crate::act::record::spool::{self, AccountSpool, Spool, SpoolError};
-use crate::act::{clock, config, names};
+use crate::act::{config, names};
 use crate::decide::policy::{Policy, Site, Transport};
-use crate::decide::speak::states::{self, Closed, Fact, Kind, Memory, Subject};
-use crate::terms::limits::{MAILER_DOWN, ROOT_LOOKS};
-use crate::terms::text::{counted, printable_path};
+use crate::decide::speak::states::{self, Closed, Memory, Subject};
+use crate::terms::text::printable_path;
 
 /// What lasts, as the last look found it. Whoever may read the spool of the one who looks is told;
 /// others are told of nothing.
@@ -75,9 +75,10 @@ pub fn look(directory: &Path, site: &Site, now: DateTime<Utc>) -> Result<bool, S
             soonest = soonest.into_iter().chain(changes).min();
         }
     }
-    subjects.push(Subject { client: None, closed: None, facts: vec![(Kind::Mailer, mailer(site, now), Vec::new())] });
+    subjects.push(Subject { client: None, closed: None, facts: ways::facts(site, &own, now) });
     let memory = states::step(memory, told, &subjects, soonest, now);
-    let memory = if site.mail.transport == Transport::Off { memory.silent() } else { memory };
+    let is_told = site.mail.transport != Transport::Off || site.webhook.is_some() || site.exec.is_some();
+    let memory = if is_told { memory } else { memory.silent() };
     let json = serde_json::to_vec(&memory).map_err(|error| error.to_string())?;
     own.save_states(&json).map_err(failed)?;
     Ok(true)
@@ -85,9 +86,7 @@ pub fn look(directory: &Path, site: &Site, now: DateTime<Utc>) -> Result<bool, S
 
 /// Whether this process looks for states: an account does where root does not.
 fn is_ours(site: &Site) -> bool {
-    let root_does =
-        || spool::root_looked(&site.spool).is_some_and(|at| clock::kernel().timestamp() - at < ROOT_LOOKS.as_secs().cast_signed());
-    running_uid() == 0 || !root_does()
+    running_uid() == 0 || !spool::root_is_at_it(&site.spool)
 }
 
 /// Whether the client is one that this process may look at.
@@ -127,20 +126,4 @@ fn told(own: &AccountSpool) -> Result<u64, SpoolError> {
         told: u64,
     }
     Ok(own.state()?.and_then(|bytes| serde_json::from_slice::<Told>(&bytes).ok()).map_or(0, |Told { told }| told))
-}
-
-/// Whether mail has waited for too long.
-fn mailer(site: &Site, now: DateTime<Utc>) -> Fact {
-    let Ok(accounts) = spool::accounts(&site.spool) else { return Fact::Unknown };
-    let (mut oldest, mut count) = (now, 0);
-    for account in accounts.into_iter().flatten() {
-        let waiting = account.waiting().unwrap_or_default();
-        count += waiting.len();
-        let first = waiting.first().and_then(|seq| account.mail(*seq).ok().flatten());
-        oldest = first.map_or(oldest, |mail| oldest.min(mail.created));
-    }
-    if (now - oldest).to_std().is_ok_and(|waited| waited >= MAILER_DOWN) {
-        return Fact::Lasts(oldest, counted(count, "mail waits", "mails wait"));
-    }
-    Fact::Over
 }

@@ -32,6 +32,7 @@ mod restore;
 mod site;
 mod told;
 mod values;
+mod ways;
 
 pub use anomaly::Current;
 pub use limits::Limits;
@@ -39,6 +40,7 @@ pub use read::{Defaults, POLICY_KEYS, read_policy};
 pub use restore::{Restore, Rules};
 pub use site::{SITE_KEYS, read_site};
 pub use told::{Expect, Told};
+pub use ways::Webhook;
 
 /// The default of `rsync:`.
 pub const DEFAULT_RSYNC: &str = "/usr/bin/rsync";
@@ -297,6 +299,10 @@ pub struct Site {
     pub min_free: MinFree,
     /// `mail:` How mail leaves.
     pub mail: MailSettings,
+    /// `webhook:` The server that is told.
+    pub webhook: Option<Webhook>,
+    /// `exec:` The program that is told.
+    pub exec: Option<PathBuf>,
     /// `metrics:` The file for Prometheus' node exporter, if there is to be one.
     pub metrics: Option<PathBuf>,
     /// `logs: keep:` For how long logs and the like are kept.

@@ -10,6 +10,7 @@ use super::limits::AllSessions;
 use super::quota::FreeKeys;
 use super::read::{Defaults, PolicyKeys};
 use super::values::{Absolute, AbsoluteOrOff, MailAddress, Textfile};
+use super::ways::WebhookKeys;
 use super::{
     DEFAULT_RSYNC, DEFAULT_SFTP_SERVER, DEFAULT_SPOOL, DEFAULT_SYSLOG, MailSettings, Namespaces, Origins, Site, Sshd, Switch, Transport,
     origins,
@@ -33,7 +34,8 @@ keys! {
         /// can read it (mode 0600), mail waits for `snapgate watch`; where the group `snapgate` can
         /// (0640), every client's account can.
         password_file: Absolute as Text<_> = Words("none"), "/etc/snapgate/password";
-        /// Certificates (PEM) to trust besides the system's.
+        /// Certificates (PEM) to trust besides the system's. They count for `webhook:` and `ping:`
+        /// as well.
         ca_file: Absolute as Text<_> = Words("none"), "/etc/snapgate/ca.pem";
     }
 
@@ -106,6 +108,12 @@ keys! {
         min_free: FreeKeys as TableOf<_> = Below, "{ bytes: 5%, inodes: 5% }";
         /// Who gets mail, and how it leaves.
         mail: MailKeys as TableOf<_> = Below, "{ to: [root], transport: sendmail }";
+        /// A server that is told what happens, in JSON with a signature. See "Other ways out" in
+        /// `docs/administration.md`.
+        webhook: WebhookKeys as TableOf<_> = Words("none"), "{ url: \"https://ops.example.org/snapgate\", secret_file: /etc/snapgate/webhook.key }";
+        /// A program that is given the same JSON on standard input. `snapgate watch` runs it, so as
+        /// root: nobody else may be able to change it, or a directory that it is in.
+        exec: Absolute as Text<_> = Words("none"), "/usr/local/sbin/snapgate-told";
         /// What `snapgate maintain` leaves of the past: logs of runs, what was set aside as broken,
         /// mails that no server accepted, and ledgers. A ledger is set aside and packed each month,
         /// and read like the new one.
@@ -140,6 +148,8 @@ pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
         sessions,
         min_free,
         mail,
+        webhook,
+        exec,
         logs,
         metrics,
         defaults,
@@ -166,6 +176,8 @@ pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
         sessions: sessions.map_or(DEFAULT_ALL_SESSIONS, |AllSessions(sessions)| sessions),
         min_free: min_free.unwrap_or_default().min_free(),
         mail: mail.unwrap_or_default().settings(),
+        webhook: webhook.and_then(WebhookKeys::webhook),
+        exec: exec.map(|Absolute(path)| path),
         metrics: metrics.map(|Textfile(path)| path),
         logs_keep: logs.and_then(|logs| logs.keep).unwrap_or(DEFAULT_LOGS),
         origins: Origins { file: file.to_path_buf(), keys: origins::keys(file, text, None) },

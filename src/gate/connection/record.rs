@@ -18,6 +18,7 @@ use crate::decide::policy::{self, Policy, Report, Site};
 use crate::decide::push::lost;
 use crate::decide::speak::{asked, line};
 use crate::gate::Answer;
+use crate::terms::event::BEGINS;
 use crate::terms::limits::MAX_QUOTED;
 use crate::terms::text::{on_one_line, printable, printable_name, still_printable};
 use crate::terms::{self, Administrator, Body, Event, Jail, Mail, Original, Outcome, Request, Verb};
@@ -57,6 +58,17 @@ impl Arrival<'_> {
         }
     }
 
+    /// Has whoever waits for a push of the client's told that one begins. Nobody is mailed, and the
+    /// ledger gets what it ends with.
+    pub(super) fn begins(self, site: &Site, policy: &Policy, jail: Jail) {
+        let end = End { outcome: Outcome::Started, ..End::answered(String::new()) };
+        let mut event = record(site, Some(policy), self, &Ending { end, jail, hooks: Vec::new() }, || None);
+        // A name of its own, before the end's.
+        event.id.push_str(BEGINS);
+        // The end is told whatever becomes of this.
+        let _ = Spool::open(&site.spool, self.request.account.uid).and_then(|spool| spool.add(&event));
+    }
+
     /// Records it, and makes the client's answer.
     pub(super) fn answer(self, site: &Site, policy: Option<&Policy>, ending: Ending) -> Answer {
         let administrator = self.record(site, policy, &ending);
@@ -76,13 +88,14 @@ impl Arrival<'_> {
         });
         let mut lost = Vec::new();
         let mut spooled = false;
+        let tells = record.mail != Mail::None || (record.push().is_some() && site.tells_all(policy));
         let spool = Spool::open(&site.spool, request.account.uid);
         // The mail comes first: a kill between the two may leave a mail that the ledger does not
         // know, never the other way round.
         match &spool {
             Err(error) => lost.push(format!("the spool cannot be used: {error}")),
             Ok(spool) => {
-                if record.mail != Mail::None {
+                if tells {
                     match spool.add(&record) {
                         Ok(()) => spooled = true,
                         Err(error) => lost.push(format!("the mail could not be spooled: {error}")),
@@ -113,7 +126,7 @@ impl Arrival<'_> {
         {
             repository.forget_unrecorded(id);
         }
-        if record.mail != Mail::None
+        if tells
             && spool.is_ok()
             && let Err(what) = detach::watch(directory)
         {
@@ -126,7 +139,11 @@ impl Arrival<'_> {
                 let _ = syslog::send(socket, &problem(&record, what));
             }
         }
-        if spooled && inspect::leads_somewhere(&site.mail) { Administrator::Alerted } else { Administrator::NotAlerted }
+        if spooled && record.mail != Mail::None && inspect::leads_somewhere(&site.mail) {
+            Administrator::Alerted
+        } else {
+            Administrator::NotAlerted
+        }
     }
 
     /// Records it where the process that was to do so was killed. The spool is out of reach from

@@ -59,6 +59,7 @@ impl Fault {
         let line_text = line_text.strip_suffix('\r').unwrap_or(line_text).to_owned();
         let end = line_text.chars().count() + 1;
         let column = if found.is_some() { column.clamp(1, end) } else { end };
+        let line_text = without_secrets(line_text);
         Self { file: file.to_path_buf(), line, column, line_text, message: wrong.message, help: wrong.help }
     }
 
@@ -75,6 +76,17 @@ impl Fault {
     pub fn origin(&self) -> Origin {
         Origin { file: self.file.clone(), line: self.line }
     }
+}
+
+/// A line without what a URL has behind its host: that may be as good as a password, and the line goes
+/// into logs and mails.
+fn without_secrets(mut line: String) -> String {
+    let path = line.find("://").and_then(|begins| Some(begins + 3 + line.get(begins + 3..)?.find(['/', '?', '@'])?));
+    if let Some(path) = path {
+        line.truncate(path + 1);
+        line.push('…');
+    }
+    line
 }
 
 impl fmt::Display for Fault {
