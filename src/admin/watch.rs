@@ -160,6 +160,7 @@ impl Pass<'_> {
         for _ in 0..MAX_ROUNDS {
             let Some(lock) = acquire(spool, flush)? else {
                 self.report.busy += 1;
+                self.ways.may_wait(spool);
                 return Ok(());
             };
             let left = self.round(spool, flush, &mut delivery);

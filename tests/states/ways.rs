@@ -225,3 +225,29 @@ fn a_test_sends_one_of_each_and_says_which_was_taken() {
     assert!(said.contains("there is no client `web3`") && code != Some(0), "{said}");
     assert!(!place.spool().exists(), "the spool is for what happened");
 }
+
+#[test]
+fn what_is_as_good_as_a_password_is_in_nothing_that_is_printed() {
+    let server = Server::plain();
+    let (_dir, keys) = site(server.port);
+    let place = Place::new(&keys);
+    place.client("web1", &ping(server.port));
+    place.client("web2", "ping: http://10.0.0.5/token\n");
+    place.client("web3", "ping: [\"https://10.0.0.5/token\"]\n");
+    place.client("web4", "routes: https://10.0.0.5/token\n");
+    let said = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_snapgate"));
+        let output = command.arg("--config").arg(place.config()).args(words).stdin(Stdio::null()).output().unwrap();
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        assert!(!text.contains("token") && !text.contains(SECRET), "{words:?}: {text}");
+        text
+    };
+    let checked = said(&["check"]);
+    for name in ["web2", "web3", "web4"] {
+        assert!(checked.contains(&format!("{name}.yaml:2:")) && checked.contains("//10.0.0.5/…"), "{checked}");
+    }
+    assert!(checked.contains("use https://, or write insecure:http://"), "{checked}");
+    for words in [&["explain", "--client", "web1"][..], &["explain", "--client", "web2"], &["status"], &["watch"]] {
+        said(words);
+    }
+}

@@ -15,16 +15,6 @@ fn script(directory: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
-/// Another test may be making a child, which has the file open for writing until it is something else (execve(2), ETXTBSY).
-fn ran(path: &Path, text: &str, limit: Duration) -> Result<(), NotTaken> {
-    loop {
-        match run_within(path, text, limit) {
-            Err(NotTaken::Unreachable(why)) if why.to_lowercase().contains("text file busy") => {}
-            other => return other,
-        }
-    }
-}
-
 const LONG: Duration = Duration::from_secs(60);
 
 #[test]
@@ -33,15 +23,15 @@ fn a_program_has_the_text_on_its_input_and_nothing_of_this_one_s_environment() {
     let said = directory.path().join("said");
     let text = "x".repeat(300_000);
     let program = script(directory.path(), "told", &format!("(cat; env; pwd; echo $#) > {}", said.display()));
-    assert_eq!(ran(&program, &text, LONG), Ok(()));
+    assert_eq!(run_within(&program, &text, LONG), Ok(()));
     let said = fs::read_to_string(&said).unwrap();
     let rest = said.strip_prefix(text.as_str()).unwrap();
     assert!(
         rest.lines().all(|line| ["PATH=", "PWD=/", "/", "0", "SHLVL=", "_=", "OLDPWD="].iter().any(|own| line.starts_with(own))),
         "{rest}"
     );
-    assert_eq!(ran(&script(directory.path(), "deaf", "exec <&-; exit 0"), &text, LONG), Ok(()), "it need not read");
-    let refused = ran(&script(directory.path(), "no", "echo no room >&2; exit 3"), "", LONG).unwrap_err();
+    assert_eq!(run_within(&script(directory.path(), "deaf", "exec <&-; exit 0"), &text, LONG), Ok(()), "it need not read");
+    let refused = run_within(&script(directory.path(), "no", "echo no room >&2; exit 3"), "", LONG).unwrap_err();
     assert!(matches!(&refused, NotTaken::Later(why) if why.ends_with("no` ended with status 3: no room")), "{refused}");
 }
 
@@ -52,7 +42,7 @@ fn a_program_that_does_not_end_is_ended_with_all_that_it_has_started() {
     let text = format!("trap '' TERM; (trap '' TERM; while :; do echo x >> {}; sleep 0.05; done) & sleep 600", mark.display());
     let program = script(directory.path(), "stalls", &text);
     let begun = Instant::now();
-    let ended = ran(&program, "", Duration::from_secs(1)).unwrap_err();
+    let ended = run_within(&program, "", Duration::from_secs(1)).unwrap_err();
     assert!(matches!(&ended, NotTaken::Later(why) if why.contains("took longer than 1 s")), "{ended}");
     assert!(begun.elapsed() < LONG);
     let length = fs::metadata(&mark).map_or(0, |found| found.len());
@@ -68,9 +58,9 @@ fn nothing_is_run_that_others_may_change_and_no_secret_used_that_they_may_read()
     let program = script(&inner, "told", "exit 0");
     let link = directory.path().join("link");
     symlink(&program, &link).unwrap();
-    assert_eq!(ran(&link, "", LONG), Ok(()), "the program itself is looked at");
+    assert_eq!(run_within(&link, "", LONG), Ok(()), "the program itself is looked at");
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    let why = |path: &Path| ran(path, "", LONG).unwrap_err().to_string();
+    let why = |path: &Path| run_within(path, "", LONG).unwrap_err().to_string();
     mode(&program, 0o775);
     assert!(why(&program).contains("others may change") && why(&link).contains("inner/told`"), "{}", why(&link));
     mode(&program, 0o755);

@@ -28,6 +28,8 @@ pub(super) struct Ways<'a> {
     host: String,
     /// Policies that were asked for.
     policies: RefCell<BTreeMap<ClientName, Option<Policy>>>,
+    /// Accounts in whose spool something waits, or may.
+    accounts: RefCell<BTreeSet<u32>>,
     /// What waits for each way in the spool of the account that is processed.
     waiting: RefCell<BTreeMap<Way, usize>>,
     office: Office<'a>,
@@ -65,7 +67,14 @@ pub(super) fn addresses(host: &str, limit: std::time::Duration) -> Vec<std::net:
 impl<'a> Ways<'a> {
     pub(super) fn new(site: &'a Site) -> Self {
         let office = Office::new(site.mail.ca_file.as_deref(), &addresses);
-        Self { site, host: inspect::host_name(), policies: RefCell::default(), waiting: RefCell::default(), office }
+        Self {
+            site,
+            host: inspect::host_name(),
+            policies: RefCell::default(),
+            accounts: RefCell::default(),
+            waiting: RefCell::default(),
+            office,
+        }
     }
 
     /// Whether anything but mail may be wanted. Any policy may want pings.
@@ -81,8 +90,14 @@ impl<'a> Ways<'a> {
         waiting.clear();
         for one in spool.dispatches()? {
             *waiting.entry(one.way).or_default() += 1;
+            self.may_wait(spool);
         }
         Ok(())
+    }
+
+    /// Something may wait there, as where another pass is at work.
+    pub(super) fn may_wait(&self, spool: &AccountSpool) {
+        self.accounts.borrow_mut().insert(spool.uid());
     }
 
     /// Has an event told. `false`: too much waits already.
@@ -107,6 +122,7 @@ impl<'a> Ways<'a> {
             }
             spool.dispatch_later(dispatch)?;
             *waiting += 1;
+            self.may_wait(spool);
         }
         Ok(fits)
     }
@@ -123,13 +139,20 @@ impl<'a> Ways<'a> {
 
     /// Tells what waits, of every account whose ways are this process's to use.
     pub(super) fn tell(&self, means: &Means<'_>, flush: bool, report: &mut WatchReport) -> Result<(), Stopped> {
-        if inspect::running_uid() != 0 && spool::root_is_at_it(&self.site.spool) {
+        let waiting = self.accounts.take();
+        if waiting.is_empty() {
             return Ok(());
         }
         let Ok(accounts) = spool::accounts(&self.site.spool) else { return Ok(()) };
         let mut tried = None;
         let begun = Instant::now();
-        for account in accounts.into_iter().flatten() {
+        let is_root_s = inspect::running_uid() != 0 && spool::root_is_at_it(&self.site.spool);
+        for account in accounts.into_iter().flatten().filter(|account| waiting.contains(&account.uid())) {
+            if is_root_s {
+                // Its pass may have come while this one still wrote.
+                account.wake();
+                continue;
+            }
             let ended = self.account(&account, &mut tried, (begun, flush), means, report);
             match ended {
                 Ok(()) => {}

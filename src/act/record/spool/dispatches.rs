@@ -76,6 +76,11 @@ impl AccountSpool {
         self.out.move_to(&waiting.name(), &self.dead)
     }
 
+    /// Wakes whoever waits for something to be told, as a gate does (`Spool::add`).
+    pub fn wake(&self) {
+        self.home.touch();
+    }
+
     /// While this is held, nobody else tells what waits here; `None` while somebody does.
     pub fn lock_ways(&self) -> Result<Option<Lock>, SpoolError> {
         self.lock_by("ways.lock")
