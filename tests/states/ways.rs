@@ -27,7 +27,7 @@ pub(super) fn site(port: u16) -> (tempfile::TempDir, String) {
     let at = dir.path().display();
     private(&dir.path().join("key"), &format!("{SECRET}\n"), 0o600);
     private(&dir.path().join("told"), &format!("#!/bin/sh\ncat >> {at}/said\n"), 0o700);
-    let keys = format!("webhook: {{ url: \"http://127.0.0.1:{port}/hook-token\", secret_file: {at}/key }}\nexec: {at}/told\n");
+    let keys = format!("webhook: \"http://127.0.0.1:{port}/hook-token\"\nwebhook_secret: {at}/key\nexec: {at}/told\n");
     (dir, keys)
 }
 
@@ -138,7 +138,7 @@ fn a_webhook_is_told_what_it_wants_where_nobody_wants_mail_and_over_tls() {
     let (dir, keys) = site(server.port);
     let ca = dir.path().join("ca.pem");
     fs::write(&ca, pem).unwrap();
-    let keys = keys.replace("http://", "https://").replace(" }", ", kinds: [refused] }");
+    let keys = keys.replace("http://", "https://") + "webhook_kinds: [refused]\n";
     let place = Place::mailing(&format!(", ca_file: {}", ca.display()), &keys);
     let file = place.config().join("snapgate.yaml");
     let text = fs::read_to_string(&file).unwrap();
@@ -214,11 +214,16 @@ fn a_test_sends_one_of_each_and_says_which_was_taken() {
     private(&dir.path().join("told"), "#!/bin/sh\necho no room >&2; exit 3\n", 0o700);
     let (said, code) = tested(&place, "web1");
     assert_eq!((said.matches("NOT accepted").count(), code), (5, Some(1)), "{said}");
-    for what in ["550", "nobody here", "answered 404", "ended with status 3: no room", "/log", "see webhook"] {
-        assert!(said.contains(what) || what == "see webhook", "{what}: {said}");
+    for what in ["550", "nobody here", "answered 404", "ended with status 3: no room", "/log"] {
+        assert!(said.contains(what), "{what}: {said}");
     }
     private(&dir.path().join("key"), SECRET, 0o644);
     assert!(tested(&place, "web1").0.contains("others may read it: `chown root` and `chmod 600` it"));
+    if me().uid == 0 {
+        let checked = Command::new(env!("CARGO_BIN_EXE_snapgate")).arg("--config").arg(place.config()).arg("check").output().unwrap();
+        let checked = String::from_utf8(checked.stdout).unwrap();
+        assert!(checked.contains("/key` cannot be used: others may read it") && checked.contains("snapgate.yaml:5: "), "{checked}");
+    }
     let (said, _) = tested(&place, "web2");
     assert!(said.contains("ping: not set up (ping: in the policy of web2)"), "{said}");
     let (said, code) = tested(&place, "web3");

@@ -114,7 +114,15 @@ pub fn secret(file: &Path) -> Result<Vec<u8>, NotTaken> {
         }
         Ok(line)
     };
-    read().map_err(|error| NotTaken::Unreachable(format!("`secret_file: {}` cannot be used: {error}", printable_path(file))))
+    read().map_err(|error| NotTaken::Unreachable(format!("`webhook_secret: {}` cannot be used: {error}", printable_path(file))))
+}
+
+/// Whether a program may be run.
+///
+/// # Errors
+/// When it is none, or others may change it.
+pub fn usable(program: &Path) -> Result<PathBuf, NotTaken> {
+    trusted::program(program).map_err(|what| NotTaken::Unreachable(format!("`{}` {what}", printable_path(program))))
 }
 
 /// Runs the program of `exec:` with this text on its standard input.
@@ -128,7 +136,7 @@ pub fn run(program: &Path, text: &str) -> Result<(), NotTaken> {
 fn run_within(program: &Path, text: &str, limit: Duration) -> Result<(), NotTaken> {
     let shown = printable_path(program);
     let failed = |what: &dyn Display| format!("`{shown}` {what}");
-    let real = trusted::program(program).map_err(|what| NotTaken::Unreachable(failed(&what)))?;
+    let real = usable(program)?;
     let (ended, said) = child::hand(&real, text.as_bytes(), limit, MAX_EXEC_WORDS)
         .map_err(|error| NotTaken::Unreachable(failed(&format!("does not run: {}", os_words(&error)))))?;
     let said = printable_within(said.trim_ascii(), SHOWN);

@@ -10,6 +10,7 @@ mod kinds;
 mod post;
 mod sandbox;
 mod site;
+mod ways;
 
 use std::path::Path;
 
@@ -87,7 +88,7 @@ pub fn run(dir: &Path, jail: impl FnOnce(&Site, &[Policy]) -> Vec<Part>) -> Chec
         }
     };
     site::itself(&site).iter().for_each(|finding| report.add(finding));
-    site::mail(&site).iter().for_each(|finding| report.add(finding));
+    site::mail(&site).iter().chain(&ways::out(&site)).for_each(|finding| report.add(finding));
     strays(dir, &mut report);
     let mut policies = Vec::new();
     match config::all_policies(dir, &site) {

@@ -48,9 +48,9 @@ pub fn test(directory: &Path, site: &Site, client: &ClientName) -> Result<Printe
     };
     let webhook = site.webhook.as_ref().map_or_else(
         || End::Unset("webhook: in the site file".to_owned()),
-        |webhook| {
+        |url| {
             let help = format!("see what the server says of it, and webhook: in {}", printable_path(&site.file));
-            taken(ways.post(&what, now), webhook.url.to_string(), help)
+            taken(ways.post(&what, now), url.to_string(), help)
         },
     );
     let ping = ways.ping(client, Signal::Log).map_or_else(

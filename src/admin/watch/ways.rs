@@ -253,7 +253,7 @@ impl<'a> Ways<'a> {
             return None;
         }
         match dispatch.way {
-            Way::Webhook => self.site.webhook.as_ref().map(|webhook| Place::Web(webhook.url.clone())),
+            Way::Webhook => self.site.webhook.clone().map(Place::Web),
             Way::Exec => self.site.exec.as_ref().map(|_| Place::Program),
             Way::Ping => {
                 let client = client?;
@@ -287,12 +287,12 @@ impl<'a> Ways<'a> {
 
     /// Tells the webhook, in the moment `now`, which is signed with the rest.
     pub(super) fn post(&self, what: &What, now: DateTime<Utc>) -> Result<(), NotTaken> {
-        let Some(webhook) = &self.site.webhook else { return Ok(()) };
+        let Some(url) = &self.site.webhook else { return Ok(()) };
         let body = words::document(what, &self.host).map_err(NotTaken::Refused)?;
-        let secret = ways::secret(&webhook.secret_file)?;
+        let secret = ways::secret(&self.site.webhook_secret)?;
         let signature = words::signature(&secret, now.timestamp(), &body);
         let headers = [("Content-Type", "application/json"), (words::ID_HEADER, what.id()), (words::SIGNATURE_HEADER, &signature)];
-        self.office.post(&webhook.url, &headers, &body)
+        self.office.post(url, &headers, &body)
     }
 
     /// Tells the program.

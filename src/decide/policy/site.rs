@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use crate::decide::keep::Span;
 use crate::decide::policy::yaml::{self, Fault, Figure, Row, Table as _, TableOf, Text, Texts, Wrong, keys};
 use crate::terms::limits::DEFAULT_ALL_SESSIONS;
+use crate::terms::{Tiding, Url};
 
 use super::limits::AllSessions;
 use super::quota::FreeKeys;
 use super::read::{Defaults, PolicyKeys};
 use super::values::{Absolute, AbsoluteOrOff, MailAddress, Textfile};
-use super::ways::WebhookKeys;
 use super::{
-    DEFAULT_RSYNC, DEFAULT_SFTP_SERVER, DEFAULT_SPOOL, DEFAULT_SYSLOG, MailSettings, Namespaces, Origins, Site, Sshd, Switch, Transport,
-    origins,
+    DEFAULT_RSYNC, DEFAULT_SFTP_SERVER, DEFAULT_SPOOL, DEFAULT_SYSLOG, DEFAULT_WEBHOOK_SECRET, MailSettings, Namespaces, Origins, Site,
+    Sshd, Switch, Transport, origins,
 };
 
 keys! {
@@ -108,9 +108,15 @@ keys! {
         min_free: FreeKeys as TableOf<_> = Below, "{ bytes: 5%, inodes: 5% }";
         /// Who gets mail, and how it leaves.
         mail: MailKeys as TableOf<_> = Below, "{ to: [root], transport: sendmail }";
-        /// A server that is told what happens, in JSON with a signature. See "Other ways out" in
-        /// `docs/administration.md`.
-        webhook: WebhookKeys as TableOf<_> = Words("none"), "{ url: \"https://ops.example.org/snapgate\", secret_file: /etc/snapgate/webhook.key }";
+        /// A server to which each event is sent by POST, as JSON with a signature. `http://` is for this
+        /// machine alone; elsewhere write `insecure:http://` if everybody on the way may read it. See
+        /// "Other ways out" in `docs/administration.md`.
+        webhook: Url as Text<_> = Words("none"), "\"https://ops.example.org/snapgate\"";
+        /// A file whose first line is the secret of that signature. Only root may be able to read it
+        /// (mode 0600).
+        webhook_secret: Absolute as Text<_> = Value("/etc/snapgate/webhook.key"), "/etc/snapgate/ops.key";
+        /// What the webhook is told.
+        webhook_kinds: Vec<Tiding> as Texts<_> = Words("all of it"), "[failed, held, missed, quota]";
         /// A program that is given the same JSON on standard input. `snapgate watch` runs it, so as
         /// root: nobody else may be able to change it, or a directory that it is in.
         exec: Absolute as Text<_> = Words("none"), "/usr/local/sbin/snapgate-told";
@@ -149,6 +155,8 @@ pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
         min_free,
         mail,
         webhook,
+        webhook_secret,
+        webhook_kinds,
         exec,
         logs,
         metrics,
@@ -176,7 +184,9 @@ pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
         sessions: sessions.map_or(DEFAULT_ALL_SESSIONS, |AllSessions(sessions)| sessions),
         min_free: min_free.unwrap_or_default().min_free(),
         mail: mail.unwrap_or_default().settings(),
-        webhook: webhook.and_then(WebhookKeys::webhook),
+        webhook,
+        webhook_secret: or(webhook_secret, DEFAULT_WEBHOOK_SECRET),
+        webhook_kinds: webhook_kinds.unwrap_or_else(|| Tiding::ALL.to_vec()),
         exec: exec.map(|Absolute(path)| path),
         metrics: metrics.map(|Textfile(path)| path),
         logs_keep: logs.and_then(|logs| logs.keep).unwrap_or(DEFAULT_LOGS),

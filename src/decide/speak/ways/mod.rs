@@ -94,7 +94,7 @@ pub fn of_notice(mail: &ComposedMail, number: u64, site: &Site, now: DateTime<Ut
 }
 
 fn wants(site: &Site, tiding: Tiding) -> bool {
-    site.webhook.as_ref().is_some_and(|webhook| webhook.kinds.contains(&tiding))
+    site.webhook.is_some() && site.webhook_kinds.contains(&tiding)
 }
 
 /// What a webhook and a program are told.

@@ -11,7 +11,7 @@ fn site(text: &str) -> Site {
     read_site(Path::new("/s"), format!("store: /srv\n{text}").as_bytes()).unwrap()
 }
 
-const WEBHOOK: &str = "webhook: { url: \"https://h/secret\", secret_file: /etc/s";
+const WEBHOOK: &str = "webhook: \"https://h/secret\"\n";
 
 fn now() -> DateTime<Utc> {
     "2026-11-28T20:00:00Z".parse().unwrap()
@@ -48,13 +48,13 @@ fn a_ping_says_of_a_push_that_it_begins_succeeds_or_has_to_be_looked_into() {
 #[test]
 fn each_way_is_told_what_it_wants_and_a_beginning_is_for_pings_alone() {
     let quiet = Event { mail: Mail::None, ..samples::published() };
-    let all = format!("{WEBHOOK} }}\nexec: /usr/bin/x\n");
+    let all = format!("{WEBHOOK}exec: /usr/bin/x\n");
     assert_eq!(ways(&quiet, &all, true), [Way::Webhook, Way::Exec, Way::Ping]);
     assert_eq!(ways(&quiet, "", true), [Way::Ping]);
     assert_eq!(ways(&quiet, "", false), []);
     assert_eq!(ways(&started(), &all, true), [Way::Ping]);
     assert_eq!(ways(&started(), &all, false), []);
-    let some = format!("{WEBHOOK}, kinds: [failed, held] }}\n");
+    let some = format!("{WEBHOOK}webhook_kinds: [failed, held]\n");
     assert_eq!(ways(&quiet, &some, false), []);
     assert_eq!(ways(&samples::failure(), &some, false), [Way::Webhook]);
     let answered = with(samples::refusal(), |on| (on.result, on.reasons) = (Outcome::Answered, Vec::<Reason>::new()));
