@@ -168,3 +168,34 @@ fn a_watch_that_is_killed_at_any_step_tells_everything_at_least_once_and_with_th
     }
     assert!(killed > 15 && doubles > 0, "{killed} kills, {doubles} doubles");
 }
+
+#[test]
+fn an_odd_spool_costs_no_more_than_a_problem_and_a_policy_that_is_being_written_loses_nothing() {
+    let hook = Server::plain();
+    let (_dir, keys) = site(hook.port);
+    let place = Place::new(&keys);
+    place.client("web1", &ping(hook.port));
+    hook.behave(Manner::Answer("503 Busy".to_owned()));
+    place.add(1, "web1", &pushed("none", "published"));
+    let begun = now();
+    let (done, _) = place.pass(begun, u64::MAX);
+    assert_eq!((done.told, done.waiting), (1, 2), "{done:?}");
+    let out = place.spool().join("out");
+    for (name, text) in [("junk.webhook.json", "{}"), ("other.exec.json", "x"), ("1.ping.json", "[1]")] {
+        fs::write(out.join(name), text).unwrap();
+    }
+    let other = fs::read(out.join("1795226400000000-000001.webhook.json")).unwrap();
+    fs::write(out.join("renamed.webhook.json"), other).unwrap();
+    fs::write(place.spool().join("ways.json"), "no json").unwrap();
+    fs::write(place.config().join("policies/web1.yaml"), "user: [").unwrap();
+    hook.behave(Manner::Accept);
+    let (done, _) = place.pass(begun + TimeDelta::hours(2), u64::MAX);
+    assert!(done.problems.iter().filter(|problem| problem.contains("is left where it is")).count() == 4, "{done:?}");
+    let pinged = || hook.seen().iter().filter(|request| request.line.contains("ping")).count();
+    assert_eq!(pinged(), 1, "that was refused; now nobody knows where it goes");
+    place.client("web1", &ping(hook.port));
+    let (done, _) = place.pass(begun + TimeDelta::hours(4), u64::MAX);
+    assert_eq!(pinged(), 2, "{done:?}");
+    let told: BTreeSet<_> = hook.seen().iter().filter_map(|request| request.header("Idempotency-Key").map(str::to_owned)).collect();
+    assert!(told.contains("1795226400000000-000001") && !told.contains("renamed"), "{told:?}");
+}

@@ -9,6 +9,7 @@ use super::ways::Ways;
 use crate::act::ways::NotTaken;
 use crate::act::{clock, config, inspect, mail};
 use crate::decide::policy::{Site, Transport};
+use crate::decide::speak::ways as words;
 use crate::terms::text::printable_path;
 use crate::terms::{Audience, ClientName, ComposedMail, Signal, Told, What, exit};
 
@@ -53,7 +54,7 @@ pub fn test(directory: &Path, site: &Site, client: &ClientName) -> Result<Printe
             taken(ways.post(&what, now), url.to_string(), help)
         },
     );
-    let ping = ways.ping(client, Signal::Log).map_or_else(
+    let ping = policy.told.ping.as_ref().map(|url| words::ping(url, client, Signal::Log)).map_or_else(
         || End::Unset(format!("ping: in the policy of {client}")),
         |url| {
             let help = format!(

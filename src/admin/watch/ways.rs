@@ -27,13 +27,17 @@ pub(super) struct Ways<'a> {
     site: &'a Site,
     host: String,
     /// Policies that were asked for.
-    policies: RefCell<BTreeMap<ClientName, Option<Policy>>>,
+    policies: RefCell<BTreeMap<ClientName, Result<Option<Policy>, Unreadable>>>,
     /// Accounts in whose spool something waits, or may.
     accounts: RefCell<BTreeSet<u32>>,
     /// What waits for each way in the spool of the account that is processed.
     waiting: RefCell<BTreeMap<Way, usize>>,
     office: Office<'a>,
 }
+
+/// Nobody knows what a policy says.
+#[derive(Clone, Copy)]
+struct Unreadable;
 
 /// Where something goes.
 enum Place {
@@ -55,6 +59,8 @@ struct Tried {
     refused: BTreeMap<String, usize>,
     /// Ways for which something waits.
     wanted: BTreeSet<String>,
+    /// Whether not all was looked at, so that not every way was seen.
+    cut: bool,
     /// Servers of pings that could not be reached, and how often.
     unreachable: BTreeMap<String, usize>,
 }
@@ -102,7 +108,7 @@ impl<'a> Ways<'a> {
 
     /// Has an event told. `false`: too much waits already.
     pub(super) fn event(&self, spool: &AccountSpool, event: &Event, now: DateTime<Utc>) -> Result<bool, SpoolError> {
-        let pings = event.client.as_ref().is_some_and(|client| self.of(client, |policy| policy.told.ping.is_some()).unwrap_or(false));
+        let pings = event.client.as_ref().is_some_and(|client| self.pings(client));
         self.later(spool, &words::of_event(event, self.site, pings, now))
     }
 
@@ -127,14 +133,19 @@ impl<'a> Ways<'a> {
         Ok(fits)
     }
 
-    /// Something of a client's policy; `None` where it has none, or that cannot be read.
-    fn of<T>(&self, client: &ClientName, what: impl FnOnce(&Policy) -> T) -> Option<T> {
+    /// Something of a client's policy; `None` where it has none.
+    fn of<T>(&self, client: &ClientName, what: impl FnOnce(&Policy) -> T) -> Result<Option<T>, Unreadable> {
         let mut policies = self.policies.borrow_mut();
         let policy = policies.entry(client.clone()).or_insert_with(|| {
-            let directory = self.site.file.parent()?;
-            config::load_policy(directory, self.site, client).ok().flatten()
+            let directory = self.site.file.parent().ok_or(Unreadable)?;
+            config::load_policy(directory, self.site, client).map_err(|_| Unreadable)
         });
-        policy.as_ref().map(what)
+        policy.as_ref().map(|policy| policy.as_ref().map(what)).map_err(|unreadable| *unreadable)
+    }
+
+    /// Whether a client has a URL for pings. With a policy that cannot be read nothing was pushed.
+    fn pings(&self, client: &ClientName) -> bool {
+        self.of(client, |policy| policy.told.ping.is_some()).is_ok_and(|pings| pings == Some(true))
     }
 
     /// Tells what waits, of every account whose ways are this process's to use.
@@ -147,7 +158,11 @@ impl<'a> Ways<'a> {
         let mut tried = None;
         let begun = Instant::now();
         let is_root_s = inspect::running_uid() != 0 && spool::root_is_at_it(&self.site.spool);
-        for account in accounts.into_iter().flatten().filter(|account| waiting.contains(&account.uid())) {
+        let accounts = accounts.into_iter().flatten().filter(|account| waiting.contains(&account.uid()));
+        let mut accounts: Vec<_> = accounts.map(|account| (account.dispatches().map_or(0, |all| all.len()), account)).collect();
+        // A flood of one is behind all others.
+        accounts.sort_by_key(|(count, _)| *count);
+        for (_, account) in accounts {
             if is_root_s {
                 // Its pass may have come while this one still wrote.
                 account.wake();
@@ -161,7 +176,7 @@ impl<'a> Ways<'a> {
             }
         }
         if let Some(tried) = tried {
-            self.remember(tried, begun, means, report)?;
+            self.remember(tried, means, report)?;
         }
         Ok(())
     }
@@ -190,7 +205,12 @@ impl<'a> Ways<'a> {
         }
         let Some(tried) = tried.as_mut() else { return Ok(()) };
         let mut left = DISPATCHES_IN_PASS;
-        for one in &waiting {
+        for (seen, one) in waiting.iter().enumerate() {
+            if left == 0 || seen >= MAX_DISPATCHES * Way::ALL.len() || begun.elapsed() >= WAYS_TIME {
+                tried.cut = true;
+                report.waiting += (waiting.len() - seen) as u64;
+                break;
+            }
             let dispatch = match spool.dispatch(one) {
                 Ok(Some(dispatch)) => dispatch,
                 Ok(None) => continue,
@@ -200,8 +220,12 @@ impl<'a> Ways<'a> {
                 }
             };
             let end = words::end_of(&dispatch).map(|id| Waiting { id: id.to_owned(), way: Way::Ping });
-            let place = self.place(&dispatch, spool.uid()).filter(|_| end.is_none_or(|end| !waiting.contains(&end)));
-            let Some(place) = place else {
+            let Ok(place) = self.place(&dispatch, spool.uid()) else {
+                tried.cut = true;
+                report.waiting += 1;
+                continue;
+            };
+            let Some(place) = place.filter(|_| end.is_none_or(|end| !waiting.contains(&end))) else {
                 // Nobody wants to be told any more, or it is none of the account's, or its end says more.
                 step(means)?;
                 spool.dispatched(one)?;
@@ -210,8 +234,7 @@ impl<'a> Ways<'a> {
             let name = words::name(one.way, dispatch.client());
             tried.wanted.insert(name.clone());
             let now = (means.now)();
-            let may = left > 0 && begun.elapsed() < WAYS_TIME && tried.may(&name, &place, now);
-            if !may {
+            if !tried.may(&name, &place, now) {
                 report.waiting += 1;
                 continue;
             }
@@ -245,31 +268,28 @@ impl<'a> Ways<'a> {
     }
 
     /// Where it goes, by the site and its client's policy; `None`: nowhere.
-    fn place(&self, dispatch: &Dispatch, uid: u32) -> Option<Place> {
+    fn place(&self, dispatch: &Dispatch, uid: u32) -> Result<Option<Place>, Unreadable> {
         let client = dispatch.client();
         // Whoever can write in a spool must not speak for the clients of others.
         let is_theirs = |policy: &Policy| uid == 0 || names::named(&policy.user).is_some_and(|account| account.uid == uid);
-        if client.is_some_and(|client| self.of(client, is_theirs) == Some(false)) {
-            return None;
+        if client.is_some_and(|client| self.of(client, is_theirs).is_ok_and(|theirs| theirs == Some(false))) {
+            return Ok(None);
         }
-        match dispatch.way {
-            Way::Webhook => self.site.webhook.clone().map(Place::Web),
-            Way::Exec => self.site.exec.as_ref().map(|_| Place::Program),
-            Way::Ping => {
-                let client = client?;
-                let What::Event(event) = &dispatch.what else { return None };
-                self.ping(client, words::signal(event)?).map(Place::Web)
-            }
-        }
+        Ok(match (dispatch.way, client, &dispatch.what) {
+            (Way::Webhook, ..) => self.site.webhook.clone().map(Place::Web),
+            (Way::Exec, ..) => self.site.exec.as_ref().map(|_| Place::Program),
+            (Way::Ping, Some(client), What::Event(event)) => match words::signal(event) {
+                Some(signal) => self.ping(client, signal)?.map(Place::Web),
+                None => None,
+            },
+            (Way::Ping, ..) => None,
+        })
     }
 
     /// The URL of a ping.
-    pub(super) fn ping(&self, client: &ClientName, signal: Signal) -> Option<Url> {
-        let url = self.of(client, |policy| policy.told.ping.clone()).flatten()?.of(client);
-        Some(match signal {
-            Signal::Success => url,
-            Signal::Start | Signal::Fail | Signal::Log => url.below(signal.as_str()),
-        })
+    fn ping(&self, client: &ClientName, signal: Signal) -> Result<Option<Url>, Unreadable> {
+        let url = self.of(client, |policy| policy.told.ping.clone())?.flatten();
+        Ok(url.map(|url| words::ping(&url, client, signal)))
     }
 
     fn try_one(&self, dispatch: &Dispatch, place: &Place, now: DateTime<Utc>) -> Result<(), NotTaken> {
@@ -305,14 +325,14 @@ impl<'a> Ways<'a> {
     /// What is remembered of ways that fail; with `flush` nothing, so that all are tried.
     fn remembered(&self, flush: bool) -> Result<Tried, SpoolError> {
         Spool::open(&self.site.spool, inspect::running_uid())?;
-        let bytes = spool::own(&self.site.spool)?.troubles()?;
+        // What cannot be read is written anew.
+        let bytes = spool::own(&self.site.spool)?.troubles().ok().flatten();
         let troubles: Troubles = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         Ok(Tried { troubles, flush, ..Tried::default() })
     }
 
-    fn remember(&self, mut tried: Tried, begun: Instant, means: &Means<'_>, report: &mut WatchReport) -> Result<(), Stopped> {
-        // In a pass that ran out of time not every way was seen.
-        if begun.elapsed() < WAYS_TIME {
+    fn remember(&self, mut tried: Tried, means: &Means<'_>, report: &mut WatchReport) -> Result<(), Stopped> {
+        if !tried.cut {
             let before = tried.troubles.clone();
             tried.troubles.retain(|way| tried.wanted.contains(way));
             tried.changed |= before != tried.troubles;

@@ -13,7 +13,7 @@ use crate::decide::speak::alerts::trimmed;
 use crate::terms::event::BEGINS;
 use crate::terms::limits::{MAX_QUOTED, WAY_PAUSES};
 use crate::terms::text::still_printable;
-use crate::terms::{ClientName, ComposedMail, Dispatch, Event, Mail, Outcome, Signal, Tiding, Told, Topic, Verb, View, Way, What};
+use crate::terms::{ClientName, ComposedMail, Dispatch, Event, Mail, Outcome, Signal, Tiding, Told, Topic, Url, Verb, View, Way, What};
 
 /// The version of what a webhook and a program are told. New fields and words need no new one.
 const VERSION: u32 = 1;
@@ -149,6 +149,15 @@ pub fn document(what: &What, host: &str) -> Result<String, String> {
         },
     };
     serde_json::to_string(&document).map_err(|error| error.to_string())
+}
+
+/// The URL of a ping about that client, by a policy's.
+pub fn ping(url: &Url, client: &ClientName, signal: Signal) -> Url {
+    let url = url.of(client);
+    match signal {
+        Signal::Success => url,
+        Signal::Start | Signal::Fail | Signal::Log => url.below(signal.as_str()),
+    }
 }
 
 /// What a ping says, besides its URL, where a service shows it.
