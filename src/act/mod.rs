@@ -25,3 +25,5 @@ pub mod pulls;
 pub mod record;
 pub mod sandbox;
 pub mod store;
+#[cfg(feature = "admin")]
+pub mod ways;

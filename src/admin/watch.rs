@@ -6,12 +6,18 @@
 //! it has counted is deleted, not counted again. At worst a mail is sent twice, with the same
 //! Message-ID.
 //!
+//! What is told by other ways waits in the spool as mails do, and is told when all mails have been
+//! tried (`ways`): nothing that stalls there is in the way of a mail.
+//!
 //! It never touches a repository, and a session never waits for it.
 
+mod report;
 mod route;
+mod trial;
+mod turn;
+mod ways;
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
@@ -19,44 +25,20 @@ use chrono::{DateTime, Utc};
 use crate::act::clock;
 use crate::act::mail::{self, NotSent};
 use crate::act::names;
-use crate::act::record::spool::{self, AccountSpool, Lock, SpoolError, Stamp};
+use crate::act::record::spool::{self, AccountSpool, SpoolError, Stamp};
 use crate::decide::policy::{Site, Transport};
 use crate::decide::speak::alerts::{self, Alerts, State};
 use crate::decide::speak::message;
 use crate::decide::speak::states::Notices;
 use crate::terms::limits::{
-    FLUSH_PATIENCE, MAIL_LIFETIME, MAX_BATCH, MAX_PROBLEMS, MAX_REFUSED_MAILS, MAX_REPORTED_TEXT, MAX_ROUNDS, MAX_UNREACHABLE, MAX_WAITING,
-    WATCH_TIMEOUT,
+    MAIL_LIFETIME, MAX_BATCH, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_UNREACHABLE, MAX_WAITING, WATCH_TIMEOUT, WAYS_LONG, WAYS_ROUNDS,
 };
-use crate::terms::text::counted;
 use crate::terms::{Audience, ComposedMail, Event, Mail};
 
-/// What a pass did, for whoever asked for it.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-#[must_use]
-pub struct WatchReport {
-    /// Events counted.
-    pub counted: u64,
-    /// Mails handed to the mailer.
-    pub sent: u64,
-    /// Mails that still wait for it.
-    pub waiting: u64,
-    /// Accounts that another pass was working on.
-    pub busy: u64,
-    /// What did not go well, each a line or two for the administrator, printable.
-    pub problems: Vec<String>,
-}
-
-impl fmt::Display for WatchReport {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (events, mails) = (counted(self.counted, "event", "events"), counted(self.sent, "mail", "mails"));
-        write!(out, "{events} counted, {mails} sent, {} waiting", self.waiting)?;
-        if self.busy > 0 {
-            write!(out, ", {} left to another watch", counted(self.busy, "account", "accounts"))?;
-        }
-        Ok(())
-    }
-}
+pub use self::report::WatchReport;
+pub use self::trial::test;
+use self::turn::acquire;
+use self::ways::Ways;
 
 /// What a pass takes from outside, so that tests can set the clock and stop it between any two
 /// steps.
@@ -66,6 +48,9 @@ pub struct Means<'a> {
     /// Asked before every step that changes something; `false` ends the pass, like a power cut.
     pub go_on: &'a dyn Fn() -> bool,
 }
+
+/// Ended like by a power cut.
+struct Stopped;
 
 /// Why an account's pass ended early.
 enum Ended {
@@ -102,19 +87,18 @@ pub fn watchdog() {
 
 /// [`run`] with a clock and a stop of one's own.
 pub fn run_with(site: &Site, flush: bool, means: &Means<'_>) -> WatchReport {
-    let mut pass = Pass { site, means, report: WatchReport::default(), unreachable: 0 };
-    match spool::accounts(&site.spool) {
-        Err(error) => pass.problem(&error.to_string()),
-        Ok(accounts) => {
-            for account in accounts {
-                let result = account.map_err(Ended::Spool).and_then(|spool| pass.account(&spool, flush));
-                match result {
-                    Ok(()) => {}
-                    Err(Ended::Stopped) => break,
-                    Err(Ended::Spool(error)) => pass.problem(&error.to_string()),
-                }
-            }
+    let ways = Ways::new(site);
+    let mut pass = Pass { site, means, report: WatchReport::default(), unreachable: 0, ways: &ways };
+    for _ in 0..WAYS_ROUNDS {
+        (pass.report.waiting, pass.report.busy) = (0, 0);
+        if pass.mails(flush).is_err() {
+            break;
         }
+        let begun = Instant::now();
+        if ways.tell(means, flush, &mut pass.report).is_err() || begun.elapsed() < WAYS_LONG {
+            break;
+        }
+        // What came meanwhile has waited for long enough.
     }
     pass.report
 }
@@ -122,6 +106,7 @@ pub fn run_with(site: &Site, flush: bool, means: &Means<'_>) -> WatchReport {
 struct Pass<'a> {
     site: &'a Site,
     means: &'a Means<'a>,
+    ways: &'a Ways<'a>,
     report: WatchReport,
     /// Accounts for which the mailer could not be reached. It is the same mailer for all.
     unreachable: usize,
@@ -154,6 +139,25 @@ impl Delivery {
 }
 
 impl Pass<'_> {
+    /// Processes every account's mails.
+    fn mails(&mut self, flush: bool) -> Result<(), Stopped> {
+        let accounts = match spool::accounts(&self.site.spool) {
+            Ok(accounts) => accounts,
+            Err(error) => {
+                self.problem(&error.to_string());
+                return Ok(());
+            }
+        };
+        for account in accounts {
+            match account.map_err(Ended::Spool).and_then(|spool| self.account(&spool, flush)) {
+                Ok(()) => {}
+                Err(Ended::Stopped) => return Err(Stopped),
+                Err(Ended::Spool(error)) => self.problem(&error.to_string()),
+            }
+        }
+        Ok(())
+    }
+
     /// Processes one account, and again if an event came while the lock was held: its gate found
     /// the lock taken and left it to us.
     fn account(&mut self, spool: &AccountSpool, flush: bool) -> Result<(), Ended> {
@@ -161,6 +165,7 @@ impl Pass<'_> {
         for _ in 0..MAX_ROUNDS {
             let Some(lock) = acquire(spool, flush)? else {
                 self.report.busy += 1;
+                self.ways.may_wait(spool);
                 return Ok(());
             };
             let left = self.round(spool, flush, &mut delivery);
@@ -178,8 +183,8 @@ impl Pass<'_> {
     fn round(&mut self, spool: &AccountSpool, flush: bool, delivery: &mut Delivery) -> Result<BTreeSet<String>, Ended> {
         let mut left = BTreeSet::new();
         spool.sweep(clock::kernel().timestamp());
-        if self.site.mail.transport == Transport::Off {
-            // Nobody wants mail; the ledger has every record.
+        if !self.wants_mail() && !self.ways.are_wanted() {
+            // Nobody wants to be told; the ledger has every record.
             let news = spool.news()?;
             self.step()?;
             spool.forget(&news)?;
@@ -188,6 +193,7 @@ impl Pass<'_> {
         let mut state = self.state(spool)?;
         self.clean_up(spool, &state)?;
         self.deliver(spool, delivery)?;
+        self.ways.look(spool)?;
         state = self.take_notices(spool, state, delivery)?;
         let news = spool.news()?;
         let mut batches = news.chunks(MAX_BATCH).peekable();
@@ -196,7 +202,7 @@ impl Pass<'_> {
             // Alerts are written with the last batch, so that what came together is told together.
             let last = batches.peek().is_none();
             let alerts = if last { delivery.alerts_may(flush) } else { Alerts::Hold };
-            let read = self.read(spool, batch, delivery.waiting, &mut left);
+            let read = self.read(spool, batch, delivery.waiting, &mut left)?;
             state = self.absorb(spool, state, read, alerts, delivery)?;
             if last {
                 break;
@@ -258,11 +264,15 @@ impl Pass<'_> {
         };
         let mut next = state.clone();
         for notice in notices.from(state.told).take(MAX_WAITING.saturating_sub(delivery.waiting)) {
+            let mail = notice.mail(next.next, spool.uid());
             self.step()?;
-            spool.post(&notice.mail(next.next, spool.uid()))?;
-            next.next = next.next.saturating_add(1);
+            self.ways.notice(spool, &mail, notice.number(), (self.means.now)())?;
+            if self.wants_mail() {
+                spool.post(&mail)?;
+                next.next = next.next.saturating_add(1);
+                delivery.waiting += 1;
+            }
             next.told = notice.number().saturating_add(1);
-            delivery.waiting += 1;
         }
         if next != state {
             self.save(spool, &next)?;
@@ -272,7 +282,13 @@ impl Pass<'_> {
 
     /// The events of a batch. What cannot be read stays, and so do reports while too many mails
     /// wait.
-    fn read(&mut self, spool: &AccountSpool, batch: &[String], waiting: usize, left: &mut BTreeSet<String>) -> Vec<(String, Event)> {
+    fn read(
+        &mut self,
+        spool: &AccountSpool,
+        batch: &[String],
+        waiting: usize,
+        left: &mut BTreeSet<String>,
+    ) -> Result<Vec<(String, Event)>, Ended> {
         let mut read = Vec::new();
         let mut reports = waiting;
         for id in batch {
@@ -286,6 +302,16 @@ impl Pass<'_> {
                         event.mail = Mail::Alert;
                     }
                     reports += usize::from(matches!(event.mail, Mail::Report | Mail::Both));
+                    self.step()?;
+                    if !self.ways.event(spool, &event, (self.means.now)())? {
+                        self.problem(&format!(
+                            "account {} has too much that waits to be told: the rest is in its ledger alone",
+                            spool.uid()
+                        ));
+                    }
+                    if !self.wants_mail() {
+                        event.mail = Mail::None;
+                    }
                     read.push((id.clone(), event));
                 }
                 Ok(None) => {}
@@ -295,7 +321,7 @@ impl Pass<'_> {
                 }
             }
         }
-        read
+        Ok(read)
     }
 
     /// Counts events and writes the mails that are due, in the safe order: mails, counts, deletion.
@@ -329,7 +355,7 @@ impl Pass<'_> {
 
     /// Tries every mail that waits, oldest first, until the mailer has no more of it.
     fn deliver(&mut self, spool: &AccountSpool, delivery: &mut Delivery) -> Result<(), Ended> {
-        delivery.down |= self.unreachable >= MAX_UNREACHABLE;
+        delivery.down |= self.unreachable >= MAX_UNREACHABLE || !self.wants_mail();
         (delivery.waiting, delivery.alerts) = (0, 0);
         for seq in spool.waiting()? {
             let mail = match spool.mail(seq) {
@@ -384,28 +410,15 @@ impl Pass<'_> {
         Ok(false)
     }
 
+    fn wants_mail(&self) -> bool {
+        self.site.mail.transport != Transport::Off
+    }
+
     fn step(&self) -> Result<(), Ended> {
         if (self.means.go_on)() { Ok(()) } else { Err(Ended::Stopped) }
     }
 
-    /// Keeps a problem for the report, up to a limit: a hostile account could make any number.
     fn problem(&mut self, words: &str) {
-        if self.report.problems.len() < MAX_PROBLEMS {
-            let lines: Vec<_> = words.lines().map(|line| crate::terms::text::still_printable(line, MAX_REPORTED_TEXT)).collect();
-            self.report.problems.push(lines.join("\n"));
-        }
-    }
-}
-
-/// The account's lock. With `flush` it waits: another pass sees new events, but not the wish to
-/// flush.
-fn acquire(spool: &AccountSpool, flush: bool) -> Result<Option<Lock>, SpoolError> {
-    let begun = Instant::now();
-    loop {
-        let lock = spool.lock()?;
-        if lock.is_some() || !flush || begun.elapsed() > FLUSH_PATIENCE {
-            return Ok(lock);
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        self.report.problem(words);
     }
 }

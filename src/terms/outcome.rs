@@ -43,6 +43,8 @@ table! {
             alert: "Look into it: {who} pushed, but what came is no backup and was not published.",
             report: ENDED,
         },
+        /// A push begins; its end is told apart. The ledger has its end alone.
+        Started = "started" => OutcomeRow { alert: SERVED, report: ENDED },
         /// A question was answered, a dry run made, or a transaction opened or discarded.
         Answered = "answered" => OutcomeRow { alert: SERVED, report: "{who} {did}, with warnings. Please read them." },
     }
@@ -52,7 +54,7 @@ impl Outcome {
     /// Whether the connection did what it was for.
     pub fn served(self) -> bool {
         match self {
-            Self::Published | Self::Added | Self::Answered => true,
+            Self::Published | Self::Added | Self::Started | Self::Answered => true,
             Self::Refused | Self::Busy | Self::Failed | Self::Stopped | Self::Unpublished => false,
         }
     }

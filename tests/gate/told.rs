@@ -39,8 +39,13 @@ fn mails(gate: &Gate, to: &str) -> Vec<String> {
 
 /// Starts a push that takes long, and comes back when files arrive.
 fn slow_push(gate: &Gate) -> Running {
+    slow_push_of(gate, 3_000_000)
+}
+
+/// The same of so many bytes, a hundred thousand in a second.
+fn slow_push_of(gate: &Gate, bytes: usize) -> Running {
     let large = gate.source("large");
-    fs::write(large.join("large"), vec![b'x'; 3_000_000]).unwrap();
+    fs::write(large.join("large"), vec![b'x'; bytes]).unwrap();
     let push = Running::start(&mut gate.push_command(&large, &["--bwlimit=100"], ""));
     support::until("its rsync writes", || fs::read_dir(gate.inside("inprogress")).is_ok_and(|mut files| files.next().is_some()));
     push
@@ -254,4 +259,22 @@ fn a_fault_of_a_policy_is_mailed_line_by_line() {
     gate.push(&file(&gate), &[]).exits(78);
     let alert = mails(&gate, "alerts").remove(0).replace("\r\n", "\n");
     assert!(alert.contains(" | usr: x\n       | ^\n    did you mean `user`?\n") && !alert.contains("\\n"), "{alert}");
+}
+
+#[test]
+fn a_service_hears_when_a_push_begins_and_how_it_ended_and_of_nothing_else() {
+    let service = support::http::Server::plain();
+    let gate = Gate::with("", &policy("never", &format!("ping: \"http://127.0.0.1:{}/token\"\n", service.port)));
+    let lines = |count| service.until(count).iter().map(|request| request.line.replace(" HTTP/1.1", "")).collect::<Vec<_>>();
+    gate.push(&file(&gate), &["-n"]).exits(0);
+    gate.say("status").exits(0);
+    let push = slow_push_of(&gate, 500_000);
+    run(&mut gate.snapgate(&["watch"])).exits(0);
+    assert_eq!(lines(1), ["POST /token/start"], "a dry run and a question are no pushes");
+    push.wait().exits(0);
+    assert_eq!(lines(2), ["POST /token/start", "POST /token"], "nobody has to run a watch for that");
+    assert!(service.seen()[1].body.contains("published"));
+    support::until("every watch has ended", || processes::of(gate.path(), "snapgate").is_empty());
+    assert_eq!((mails(&gate, "alerts").len(), mails(&gate, "reports").len()), (0, 0));
+    assert!(gate.ledger().iter().all(|record| record.result != Outcome::Started), "the ledger has the ends");
 }

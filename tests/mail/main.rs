@@ -61,6 +61,10 @@ impl Place {
             namespaces: Namespaces::Required,
             min_free: MinFree::LEAST,
             mail,
+            webhook: None,
+            webhook_secret: PathBuf::new(),
+            webhook_kinds: Vec::new(),
+            exec: None,
             defaults: Defaults::default(),
             origins: Origins::default(),
         };

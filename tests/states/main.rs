@@ -4,6 +4,8 @@
 mod digest;
 mod lasting;
 mod routed;
+mod ways;
+mod ways_down;
 
 use std::cell::Cell;
 use std::fs;
@@ -26,13 +28,18 @@ struct Place {
 
 impl Place {
     fn new(site: &str) -> Self {
+        Self::mailing("", site)
+    }
+
+    /// The same with that in its `mail:`.
+    fn mailing(more: &str, site: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let server = Server::plain();
         let at = dir.path().display();
         for name in ["config", "config/policies", "spool", "store"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
-        let mail = format!("{{ from: s@example.org, to: [root@example.org], transport: \"smtp://127.0.0.1:{}\" }}", server.port);
+        let mail = format!("{{ from: s@example.org, to: [root@example.org], transport: \"smtp://127.0.0.1:{}\"{more} }}", server.port);
         let text = format!("store: {at}/store\nspool: {at}/spool\nsyslog: off\nmail: {mail}\n{site}");
         fs::write(dir.path().join("config/snapgate.yaml"), text).unwrap();
         Self { dir, server }

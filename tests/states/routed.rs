@@ -10,7 +10,7 @@ use super::{Place, me, subject};
 
 impl Place {
     /// Records an event as a gate does.
-    fn add(&self, number: u32, client: &str, fields: &Value) {
+    pub(super) fn add(&self, number: u32, client: &str, fields: &Value) {
         let mut event =
             json!({"version": 1, "id": format!("1795226400000000-{number:06}"), "at": Utc::now(), "account": client, "client": client});
         event.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -18,14 +18,14 @@ impl Place {
     }
 }
 
-fn refused() -> Value {
+pub(super) fn refused() -> Value {
     json!({
         "kind": "connection", "mail": "alert", "result": "refused", "exit": 77, "address": "203.0.113.9", "command": "rsync --server . .",
         "reasons": [{"code": "window", "says": "no", "detail": "no, because of the policy"}],
     })
 }
 
-fn pushed(mail: &str, result: &str) -> Value {
+pub(super) fn pushed(mail: &str, result: &str) -> Value {
     json!({
         "kind": "push", "mail": mail, "result": result, "exit": 0, "snapshot": "2026-11-21T02-00-00Z", "seconds": 1.5, "rsync_exit": 0,
         "files": 3, "linked": 2, "received": 1, "bytes": 300, "received_bytes": 100,

@@ -7,6 +7,7 @@ pub mod client;
 pub mod facts;
 pub mod gate;
 pub mod getent;
+pub mod http;
 pub mod ids;
 pub mod kept;
 pub mod layer;

@@ -14,7 +14,7 @@ const APART: [&str; 3] = ["act", "gate", "admin"];
 /// children, a repository asks whose ids an account may use, what removes snapshots and what reads them walk as a repository does, whoever needs the time asks the
 /// one clock, `maintain` does what other stories do when it is due, which `status` shows, and leaves what lasts to `states`, the digest tells of both, `init` and `add-client` end with a check, what a client has beside
 /// its account is a policy and a repository, and the command line starts every story.
-const ARROWS: [(&str, &str, &str); 33] = [
+const ARROWS: [(&str, &str, &str); 34] = [
     ("act", "accounts", "child"),
     ("act", "arrive", "clock"),
     ("act", "child", "clock"),
@@ -32,6 +32,7 @@ const ARROWS: [(&str, &str, &str); 33] = [
     ("act", "sandbox", "process"),
     ("act", "store", "clock"),
     ("act", "store", "names"),
+    ("act", "ways", "child"),
     ("gate", "serve", "connection"),
     ("admin", "cli", EVERY),
     ("admin", "clients", "check"),

@@ -23,7 +23,8 @@ const IN_THE_PROGRAM: [&str; 3] = ["TcpStream::connect", "UdpSocket", "SmtpTrans
 fn about_names(path: &[String], given: Option<&str>, words: &[&str]) -> Vec<String> {
     // A call that asks the kernel, and the number of one.
     let path: Vec<&str> = path.iter().map(String::as_str).filter(|word| !word.starts_with("SYS_") && *word != "getgroups").collect();
-    let path = path.join("::");
+    // Of the ways to connect this one takes an address, and no name.
+    let path = path.join("::").replace("TcpStream::connect_timeout", "TcpStream");
     let is_name = given.is_some_and(|text| !text.starts_with(char::is_numeric));
     let named = WITH_A_NAME.iter().filter(|call| is_name && path.ends_with(**call));
     let said = ABOUT_NAMES.iter().chain(words).filter(|word| path.contains(**word));

@@ -11,6 +11,8 @@ pub mod detach;
 pub mod errand;
 mod fork;
 mod getent;
+#[cfg(feature = "admin")]
+mod handed;
 mod hook;
 mod leader;
 mod mapping;
@@ -46,6 +48,8 @@ pub use errand::{Errand, errand};
 pub use fork::delegated_within;
 pub use fork::{LastWord, Successor, apart, apart_for_good, delegated, succeeded};
 pub use getent::{Ask, GETENT, getent};
+#[cfg(feature = "admin")]
+pub use handed::hand;
 pub use hook::{HookEnd, Setting, hook};
 pub use mapping::{Namespace, NamespaceBegun, begin_namespace};
 pub use meter::Meter;

@@ -20,6 +20,7 @@ mod silent;
 mod site;
 mod tell;
 mod timers;
+mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -186,6 +187,7 @@ fn settings(world: &World<'_>, row: &mut Row) {
 
 fn mail(world: &World<'_>, row: &mut Row) {
     row.find(&site::mail(world.site));
+    row.find(&ways::out(world.site));
     row.find(&post::waiting(world.site));
     row.find(&post::taken(world.site));
 }

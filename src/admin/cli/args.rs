@@ -44,6 +44,10 @@ pub(super) enum Order {
         /// is told once a day
         #[arg(long)]
         flush: bool,
+        /// Send one of each that a client's events would cause, marked as a test, by every way that is
+        /// set up, and say of each whether it was accepted
+        #[arg(long, value_name = "CLIENT", conflicts_with = "flush")]
+        test: Option<ClientName>,
         /// Leave the session of the one who started it
         #[arg(long, hide = true)]
         detached: bool,

@@ -24,7 +24,7 @@ use crate::act::child::{detach, errand};
 use crate::act::{clock, config, inspect, process};
 use crate::admin::explain::Question;
 use crate::admin::{drill, explain, history, import, keys, maintain, metrics, prune, remap, restore, rsh, states, watch};
-use crate::terms::{build, exit};
+use crate::terms::{ClientName, build, exit};
 
 use args::{Arguments, Order};
 use held::Chosen;
@@ -57,7 +57,7 @@ fn obey(arguments: Arguments) -> ExitCode {
     clock::begin(&directory);
     match arguments.order {
         Order::Help { words } => print(helping::help(&words)),
-        Order::Watch { flush, detached } => watch(&directory, flush, detached),
+        Order::Watch { flush, test, detached } => watch(&directory, flush, test.as_ref(), detached),
         Order::Check(orders) => checking::check(&directory, &orders),
         Order::Keys(entering::Keys { account, kind, key }) => print(keys::keys(&directory, [&account, &kind, &key])),
         Order::Coming(order) => coming::run(&directory, order),
@@ -138,7 +138,7 @@ fn maintain(directory: &Path, orders: &maintain::Orders) -> ExitCode {
     }
 }
 
-fn watch(directory: &Path, flush: bool, detached: bool) -> ExitCode {
+fn watch(directory: &Path, flush: bool, test: Option<&ClientName>, detached: bool) -> ExitCode {
     watch::watchdog();
     process::bound_memory();
     if detached {
@@ -149,6 +149,9 @@ fn watch(directory: &Path, flush: bool, detached: bool) -> ExitCode {
         Ok(site) => site,
         Err(fault) => return print(Err((fault.to_string(), exit::CONFIG))),
     };
+    if let Some(client) = test {
+        return print(watch::test(directory, &site, client));
+    }
     // A gate's own watch comes with every connection: it sends, and looks for nothing.
     let looked = if detached { Ok(false) } else { states::look(directory, &site, clock::now()) };
     let report = watch::run(&site, flush);

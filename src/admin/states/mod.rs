@@ -6,6 +6,7 @@
 //! (`watch`). Nothing here writes to a repository. Nobody else mails what is a state.
 
 mod facts;
+mod ways;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,12 +18,12 @@ use serde::Deserialize;
 use self::facts::Look;
 use crate::act::inspect::running_uid;
 use crate::act::record::spool::{self, AccountSpool, Lock, Spool, SpoolError};
-use crate::act::{clock, config, names};
+use crate::act::{config, names};
 use crate::decide::policy::{Policy, Site, Transport};
-use crate::decide::speak::states::{self, Closed, Fact, Kind, Memory, Past, Subject};
+use crate::decide::speak::states::{self, Closed, Memory, Past, Subject};
 use crate::terms::ClientName;
-use crate::terms::limits::{LOCK_AGAIN, LOOK_PATIENCE, MAILER_DOWN, ROOT_LOOKS};
-use crate::terms::text::{counted, printable_path};
+use crate::terms::limits::{LOCK_AGAIN, LOOK_PATIENCE};
+use crate::terms::text::printable_path;
 
 /// What lasts, as the last look found it. Whoever may read the spool of the one who looks is told;
 /// others are told of nothing.
@@ -76,9 +77,10 @@ pub fn look(directory: &Path, site: &Site, now: DateTime<Utc>) -> Result<bool, S
             soonest = soonest.into_iter().chain(changes).min();
         }
     }
-    subjects.push(Subject { client: None, closed: None, facts: vec![(Kind::Mailer, mailer(site, now), Vec::new())] });
+    subjects.push(Subject { client: None, closed: None, facts: ways::facts(site, &own, now) });
     let memory = states::step(memory, told, &subjects, soonest, now);
-    let memory = if site.mail.transport == Transport::Off { memory.silent() } else { memory };
+    let is_told = site.mail.transport != Transport::Off || site.webhook.is_some() || site.exec.is_some();
+    let memory = if is_told { memory } else { memory.silent() };
     save(&own, memory)?;
     Ok(true)
 }
@@ -157,9 +159,7 @@ fn lock(own: &AccountSpool) -> Result<Option<Lock>, SpoolError> {
 
 /// Whether this process looks for states: an account does where root does not.
 pub(super) fn is_ours(site: &Site) -> bool {
-    let root_does =
-        || spool::root_looked(&site.spool).is_some_and(|at| clock::kernel().timestamp() - at < ROOT_LOOKS.as_secs().cast_signed());
-    running_uid() == 0 || !root_does()
+    running_uid() == 0 || !spool::root_is_at_it(&site.spool)
 }
 
 /// Whether this process may open a policy's file, whatever stands in it.
@@ -205,20 +205,4 @@ fn told(own: &AccountSpool) -> Result<u64, SpoolError> {
         told: u64,
     }
     Ok(own.state()?.and_then(|bytes| serde_json::from_slice::<Told>(&bytes).ok()).map_or(0, |Told { told }| told))
-}
-
-/// Whether mail has waited for too long.
-fn mailer(site: &Site, now: DateTime<Utc>) -> Fact {
-    let Ok(accounts) = spool::accounts(&site.spool) else { return Fact::Unknown };
-    let (mut oldest, mut count) = (now, 0);
-    for account in accounts.into_iter().flatten() {
-        let waiting = account.waiting().unwrap_or_default();
-        count += waiting.len();
-        let first = waiting.first().and_then(|seq| account.mail(*seq).ok().flatten());
-        oldest = first.map_or(oldest, |mail| oldest.min(mail.created));
-    }
-    if (now - oldest).to_std().is_ok_and(|waited| waited >= MAILER_DOWN) {
-        return Fact::Lasts(oldest, counted(count, "mail waits", "mails wait"));
-    }
-    Fact::Over
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::terms::word::table;
-use crate::terms::{ClientName, Fingerprint, Link, NamePattern, Origin, SubPath, Verb, ZoneName};
+use crate::terms::{ClientName, Fingerprint, Link, NamePattern, Origin, SubPath, Tiding, Url, Verb, ZoneName};
 
 use self::window::Window;
 use super::anomaly::Limits as AnomalyLimits;
@@ -53,6 +53,9 @@ pub const DEFAULT_CONFIG: &str = "/etc/snapgate";
 
 /// The default of `spool:`.
 pub const DEFAULT_SPOOL: &str = "/var/spool/snapgate";
+
+/// The default of `webhook_secret:`.
+pub const DEFAULT_WEBHOOK_SECRET: &str = "/etc/snapgate/webhook.key";
 
 /// The default of `syslog:`.
 pub const DEFAULT_SYSLOG: &str = "/dev/log";
@@ -301,6 +304,14 @@ pub struct Site {
     pub mail: MailSettings,
     /// `digest:` When the digest is mailed.
     pub digest: Digest,
+    /// `webhook:` The server that is told.
+    pub webhook: Option<Url>,
+    /// `webhook_secret:` The file of what signs that.
+    pub webhook_secret: PathBuf,
+    /// `webhook_kinds:` What it is told.
+    pub webhook_kinds: Vec<Tiding>,
+    /// `exec:` The program that is told.
+    pub exec: Option<PathBuf>,
     /// `metrics:` The file for Prometheus' node exporter, if there is to be one.
     pub metrics: Option<PathBuf>,
     /// `logs: keep:` For how long logs and the like are kept.
@@ -309,6 +320,13 @@ pub struct Site {
     pub defaults: Defaults,
     /// Where each key stands.
     pub origins: Origins,
+}
+
+impl Site {
+    /// Whether a push is told of that is worth no mail.
+    pub fn tells_all(&self, policy: Option<&Policy>) -> bool {
+        self.webhook.is_some() || self.exec.is_some() || policy.is_some_and(|policy| policy.told.ping.is_some())
+    }
 }
 
 /// The sshd whose settings `check` asks for.

@@ -10,7 +10,7 @@ use crate::decide::policy::yaml::{
     wrong,
 };
 use crate::terms::limits::{DEFAULT_HOOK, DEFAULT_IDLE, DEFAULT_PUSH, MAX_HOOKS};
-use crate::terms::{ClientName, Fingerprint, NamePattern, Origin, SubPath, Verb, ZoneName};
+use crate::terms::{ClientName, Fingerprint, NamePattern, Origin, SubPath, Url, Verb, ZoneName};
 
 use super::anomaly::{self, AnomalyKeys, Off};
 use super::arrivals::{Sources, WhenKeys, windows};
@@ -108,6 +108,12 @@ keys! {
         /// Whether the machine travels. It is not missed while it is away for less than 30 days, but
         /// when it comes back and no snapshot comes of it.
         laptop: bool as Truth = Value("false"), "true";
+        /// Where a service is told that the client pushed, as healthchecks has it: this URL when a
+        /// push became a snapshot, with `/start` behind it when one begins, and with `/fail` when one
+        /// came to nothing or somebody has to look into it. `{client}` stands for the client's name,
+        /// so that one URL may stand in `defaults:`. Every account of the group `snapgate` can read
+        /// it here. See "Other ways out" in `docs/administration.md`.
+        ping: Url as Text<_> = Words("nobody is told"), "https://hc-ping.com/5e8a3a32-8d2e-4f0f-9b1a-1a2b3c4d5e6f";
         /// What becomes of a push that has a part of the client's data alone: one into a place
         /// (`backup:etc/`), or of a few files (`--files-from`, filters). See "Pushes of a part".
         partial_pushes: PartialPushes as Text<_> = Value("publish"), "merge";
@@ -270,6 +276,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         expect,
         grace,
         laptop,
+        ping,
         partial_pushes,
         owners,
         hooks,
@@ -302,7 +309,7 @@ pub fn read_policy(file: &Path, bytes: &[u8], client: &ClientName, site: &Site) 
         keep: kept(keep, min_snapshots, keep_within, &names),
         names,
         report: report.unwrap_or(Report::Problems),
-        told: Said { expect, grace, laptop, reports_to, alerts_to, routes }.told(),
+        told: Said { expect, grace, laptop, reports_to, alerts_to, routes, ping }.told(),
         partial_pushes: partial_pushes.unwrap_or(PartialPushes::Publish),
         owners,
         hooks: run(hooks.unwrap_or_default(), hook),

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use crate::decide::keep::Span;
 use crate::decide::policy::yaml::{self, Fault, Figure, Row, Table as _, TableOf, Text, Texts, Wrong, keys};
 use crate::terms::limits::DEFAULT_ALL_SESSIONS;
+use crate::terms::{Tiding, Url};
 
 use super::limits::AllSessions;
 use super::quota::FreeKeys;
 use super::read::{Defaults, PolicyKeys};
 use super::values::{Absolute, AbsoluteOrOff, MailAddress, Textfile};
 use super::{
-    DEFAULT_RSYNC, DEFAULT_SFTP_SERVER, DEFAULT_SPOOL, DEFAULT_SYSLOG, Digest, MailSettings, Namespaces, Origins, Site, Sshd, Switch,
-    Transport, origins,
+    DEFAULT_RSYNC, DEFAULT_SFTP_SERVER, DEFAULT_SPOOL, DEFAULT_SYSLOG, DEFAULT_WEBHOOK_SECRET, Digest, MailSettings, Namespaces, Origins,
+    Site, Sshd, Switch, Transport, origins,
 };
 
 keys! {
@@ -33,7 +34,8 @@ keys! {
         /// can read it (mode 0600), mail waits for `snapgate watch`; where the group `snapgate` can
         /// (0640), every client's account can.
         password_file: Absolute as Text<_> = Words("none"), "/etc/snapgate/password";
-        /// Certificates (PEM) to trust besides the system's.
+        /// Certificates (PEM) to trust besides the system's. They count for `webhook:` and `ping:`
+        /// as well.
         ca_file: Absolute as Text<_> = Words("none"), "/etc/snapgate/ca.pem";
     }
 
@@ -111,6 +113,18 @@ keys! {
         /// `defaults:`. It goes to `reports_to:` of `mail:`, and, with what concerns their clients, to
         /// those of policies.
         digest: Digest as Text<_> = Value("daily at 07:00"), "weekly on monday at 07:00";
+        /// A server to which each event is sent by POST, as JSON with a signature. `http://` is for this
+        /// machine alone; elsewhere write `insecure:http://` if everybody on the way may read it. See
+        /// "Other ways out" in `docs/administration.md`.
+        webhook: Url as Text<_> = Words("none"), "\"https://ops.example.org/snapgate\"";
+        /// A file whose first line is the secret of that signature. Only root may be able to read it
+        /// (mode 0600).
+        webhook_secret: Absolute as Text<_> = Value("/etc/snapgate/webhook.key"), "/etc/snapgate/ops.key";
+        /// What the webhook is told.
+        webhook_kinds: Vec<Tiding> as Texts<_> = Words("all of it"), "[failed, held, missed, quota]";
+        /// A program that is given the same JSON on standard input. `snapgate watch` runs it, so as
+        /// root: nobody else may be able to change it, or a directory that it is in.
+        exec: Absolute as Text<_> = Words("none"), "/usr/local/sbin/snapgate-told";
         /// What `snapgate maintain` leaves of the past: logs of runs, what was set aside as broken,
         /// mails that no server accepted, and ledgers. A ledger is set aside and packed each month,
         /// and read like the new one.
@@ -146,6 +160,10 @@ pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
         min_free,
         mail,
         digest,
+        webhook,
+        webhook_secret,
+        webhook_kinds,
+        exec,
         logs,
         metrics,
         defaults,
@@ -173,6 +191,10 @@ pub fn read_site(file: &Path, bytes: &[u8]) -> Result<Site, Fault> {
         min_free: min_free.unwrap_or_default().min_free(),
         mail: mail.unwrap_or_default().settings(),
         digest: digest.unwrap_or(Digest::USUAL),
+        webhook,
+        webhook_secret: or(webhook_secret, DEFAULT_WEBHOOK_SECRET),
+        webhook_kinds: webhook_kinds.unwrap_or_else(|| Tiding::ALL.to_vec()),
+        exec: exec.map(|Absolute(path)| path),
         metrics: metrics.map(|Textfile(path)| path),
         logs_keep: logs.and_then(|logs| logs.keep).unwrap_or(DEFAULT_LOGS),
         origins: Origins { file: file.to_path_buf(), keys: origins::keys(file, text, None) },

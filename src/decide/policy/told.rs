@@ -3,7 +3,7 @@
 
 use crate::decide::keep::Span;
 use crate::decide::policy::yaml::{Texts, Word, Wrong, keys};
-use crate::terms::Topic;
+use crate::terms::{Topic, Url};
 
 use super::values::MailAddress;
 
@@ -57,6 +57,8 @@ pub struct Told {
     pub grace: Option<Span>,
     /// `laptop:` Whether the machine travels, so that it is not missed while it is away.
     pub laptop: bool,
+    /// `ping:` Where a service is told that it pushed.
+    pub ping: Option<Url>,
     pub(in crate::decide) reports: Vec<String>,
     pub(in crate::decide) alerts: Vec<String>,
     pub(in crate::decide) routes: Vec<(Topic, Vec<String>)>,
@@ -83,12 +85,13 @@ pub(super) struct Said {
     pub(super) reports_to: Option<Vec<MailAddress>>,
     pub(super) alerts_to: Option<Vec<MailAddress>>,
     pub(super) routes: Option<RouteKeys>,
+    pub(super) ping: Option<Url>,
 }
 
 impl Said {
     pub(super) fn told(self) -> Told {
         let plain = |all: Vec<MailAddress>| all.into_iter().map(|MailAddress(address)| address).collect::<Vec<_>>();
-        let Self { expect, grace, laptop, reports_to, alerts_to, routes } = self;
+        let Self { expect, grace, laptop, reports_to, alerts_to, routes, ping } = self;
         let RouteKeys { refused, failed, held, missed, quota } = routes.unwrap_or_default();
         let routes =
             [(Topic::Refused, refused), (Topic::Failed, failed), (Topic::Held, held), (Topic::Missed, missed), (Topic::Quota, quota)];
@@ -96,6 +99,7 @@ impl Said {
             expect: expect.unwrap_or_default(),
             grace,
             laptop: laptop.unwrap_or(false),
+            ping,
             reports: reports_to.map(plain).unwrap_or_default(),
             alerts: alerts_to.map(plain).unwrap_or_default(),
             routes: routes.into_iter().filter_map(|(topic, to)| Some((topic, plain(to?)))).collect(),

@@ -12,7 +12,7 @@ use crate::terms::limits::{HOOK_LIMIT, IDLE_LIMIT, MAX_ACCOUNT_NAME, MAX_FROZEN,
 use crate::terms::peer::is_of_a_link;
 use crate::terms::text::{printable, still_printable};
 use crate::terms::word::nearest;
-use crate::terms::{Fingerprint, Link, NamePattern, Verb, ZoneName};
+use crate::terms::{Fingerprint, Link, NamePattern, Tiding, Url, Verb, ZoneName};
 
 use super::limits::whole;
 use super::{Current, KeepOwners, Namespaces, PartialPushes, Report, Source, Switch, Tls, Transport, WhenFull};
@@ -66,6 +66,7 @@ choices! {
     WhenFull, WhenFull::EITHER, "neither refuse nor shorten";
     Switch, Switch::EITHER, "neither on nor off";
     Current, Current::EITHER, "not where `current` can lead";
+    Tiding, Tiding::EITHER, "nothing that is told";
 }
 
 /// A unix account's name.
@@ -121,6 +122,7 @@ outspoken! {
     ZoneName, "the name of a time zone", ZoneName::new;
     Days, "days like mon-fri or sat,sun", Days::parse;
     Hours, "hours like \"22:00-06:00\"", Hours::parse;
+    Url, "a URL like https://host/path", Url::new;
 }
 
 impl Word for NamePattern {

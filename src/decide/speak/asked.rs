@@ -27,7 +27,7 @@ pub fn mail(connection: &Connection, partial: bool, report: Report, apart: bool)
         // Whoever has frozen it knows.
         Outcome::Refused if is_frozen => Mail::None,
         Outcome::Refused | Outcome::Failed | Outcome::Unpublished => Mail::Alert,
-        Outcome::Busy | Outcome::Added => Mail::None,
+        Outcome::Busy | Outcome::Added | Outcome::Started => Mail::None,
         // A window that was too short is no fault: one mail a day, like a report.
         Outcome::Stopped => match report {
             Report::Always => Mail::Report,

@@ -22,3 +22,5 @@ pub mod post;
 pub mod rhythm;
 #[cfg(feature = "admin")]
 pub mod states;
+#[cfg(feature = "admin")]
+pub mod ways;

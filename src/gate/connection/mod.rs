@@ -212,6 +212,10 @@ impl Connection<'_> {
         perform: impl FnOnce(&Self, &Permit, Option<Standby>) -> Result<End, Reason>,
     ) -> Answer {
         let (verdict, input) = self.judge(command);
+        let is_push = matches!(command, Ok(Command::Push(push)) if !push.is_dry());
+        if is_push && self.policy.told.ping.is_some() && matches!(verdict, Verdict::Allow(_)) {
+            self.arrival.begins(self.site, self.policy, self.jail.get());
+        }
         let end = match (verdict, place) {
             (Verdict::Allow(permit), Place::Mapped(begun)) => {
                 return self.go_mapped(begun, &input, |standby| perform(&self, &permit, Some(standby)));

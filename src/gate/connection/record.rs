@@ -18,6 +18,7 @@ use crate::decide::policy::{self, Policy, Report, Site};
 use crate::decide::push::lost;
 use crate::decide::speak::{asked, line};
 use crate::gate::Answer;
+use crate::terms::event::BEGINS;
 use crate::terms::limits::MAX_QUOTED;
 use crate::terms::text::{on_one_line, printable, printable_name, still_printable};
 use crate::terms::{self, Administrator, Body, Event, Jail, Mail, Original, Outcome, Request, Verb};
@@ -47,7 +48,7 @@ impl Arrival<'_> {
 
     /// Has the administrator told of one that goes on. The ledger gets what it ends with.
     pub(super) fn tell(self, site: &Site, policy: &Policy, ending: &Ending) {
-        let mut event = record(site, Some(policy), self, ending, || None);
+        let mut event = record(site, Some(policy), self, ending, &|| None);
         // A name of its own beside the end's.
         event.id.push_str("-1");
         let spooled = Spool::open(&site.spool, self.request.account.uid).and_then(|spool| spool.add(&event));
@@ -55,6 +56,17 @@ impl Arrival<'_> {
         if let (Some(socket), Err(what)) = (&site.syslog, told) {
             let _ = syslog::send(socket, &problem(&event, &what));
         }
+    }
+
+    /// Has whoever waits for a push of the client's told that one begins. Nobody is mailed, and the
+    /// ledger gets what it ends with.
+    pub(super) fn begins(self, site: &Site, policy: &Policy, jail: Jail) {
+        let end = End { outcome: Outcome::Started, ..End::answered(String::new()) };
+        let mut event = record(site, Some(policy), self, &Ending { end, jail, hooks: Vec::new() }, &|| None);
+        // A name of its own, before the end's.
+        event.id.push_str(BEGINS);
+        // The end is told whatever becomes of this.
+        let _ = Spool::open(&site.spool, self.request.account.uid).and_then(|spool| spool.add(&event));
     }
 
     /// Records it, and makes the client's answer.
@@ -69,20 +81,21 @@ impl Arrival<'_> {
         // Where a mount is missing, what stands at its place is not the repository.
         let policy_on_disk = policy.filter(|policy| mounted(policy, site).is_ok());
         let repository = policy_on_disk.and_then(|policy| Repository::existing(&policy.path, request.account.uid));
-        let record = record(site, policy, self, ending, || {
+        let record = record(site, policy, self, ending, &|| {
             // The repository may be unreadable as well; then the mail does without.
             let state = repository.as_ref().zip(policy).and_then(|(repository, policy)| repository.look(&policy.names).ok());
             state.and_then(|state| state.newest).map(|newest| newest.to_string())
         });
         let mut lost = Vec::new();
         let mut spooled = false;
+        let tells = record.mail != Mail::None || (record.push().is_some() && site.tells_all(policy));
         let spool = Spool::open(&site.spool, request.account.uid);
         // The mail comes first: a kill between the two may leave a mail that the ledger does not
         // know, never the other way round.
         match &spool {
             Err(error) => lost.push(format!("the spool cannot be used: {error}")),
             Ok(spool) => {
-                if record.mail != Mail::None {
+                if tells {
                     match spool.add(&record) {
                         Ok(()) => spooled = true,
                         Err(error) => lost.push(format!("the mail could not be spooled: {error}")),
@@ -113,7 +126,7 @@ impl Arrival<'_> {
         {
             repository.forget_unrecorded(id);
         }
-        if record.mail != Mail::None
+        if tells
             && spool.is_ok()
             && let Err(what) = detach::watch(directory)
         {
@@ -126,13 +139,17 @@ impl Arrival<'_> {
                 let _ = syslog::send(socket, &problem(&record, what));
             }
         }
-        if spooled && inspect::leads_somewhere(&site.mail) { Administrator::Alerted } else { Administrator::NotAlerted }
+        if spooled && record.mail != Mail::None && inspect::leads_somewhere(&site.mail) {
+            Administrator::Alerted
+        } else {
+            Administrator::NotAlerted
+        }
     }
 
     /// Records it where the process that was to do so was killed. The spool is out of reach from
     /// the namespace of a client's ids: no mail is sent, and the next session reports a snapshot.
     pub(super) fn record_inside(self, site: &Site, policy: &Policy, ending: &Ending) {
-        let record = Event { mail: Mail::None, ..record(site, Some(policy), self, ending, || None) };
+        let record = Event { mail: Mail::None, ..record(site, Some(policy), self, ending, &|| None) };
         let path = Repository::existing(&policy.path, accounts::running()).map(|repository| repository.ledger());
         // That process may have done this much.
         if let Some(path) = path.filter(|path| !ledger::has(path, &record.id)) {
@@ -172,7 +189,7 @@ fn problem(record: &Event, what: &str) -> String {
 
 /// The event, with the mail that it asks for, and with the newest snapshot in an alert about a
 /// client that has not got through.
-fn record(site: &Site, policy: Option<&Policy>, arrival: Arrival<'_>, ending: &Ending, newest: impl FnOnce() -> Option<String>) -> Event {
+fn record(site: &Site, policy: Option<&Policy>, arrival: Arrival<'_>, ending: &Ending, newest: &dyn Fn() -> Option<String>) -> Event {
     let mut came = came(arrival, ending);
     let push = ending.end.push.clone();
     // Somebody has to look at either.

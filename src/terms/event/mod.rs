@@ -31,6 +31,9 @@ pub use upkeep::{Deed, Restored, Upkeep};
 /// every version.
 pub const VERSION: u32 = 1;
 
+/// What the id of a push that begins has behind that of its end.
+pub const BEGINS: &str = "-0";
+
 /// Something that happened. Every text in it that came from a client has been made printable.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {

@@ -13,6 +13,7 @@ mod snapshots;
 mod space;
 mod time;
 mod told;
+mod ways;
 
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ pub use snapshots::*;
 pub use space::*;
 pub use time::*;
 pub use told::*;
+pub use ways::*;
 
 /// Bytes of a client's name: it is a file name and stands in a mail's subject.
 pub const MAX_CLIENT_NAME: usize = 64;

@@ -13,7 +13,8 @@ use nix::unistd::{Uid, geteuid};
 
 use super::inside::Inside;
 use super::{SpoolError, Stamp, event_name};
-use crate::terms::limits::{MAX_ACCOUNTS, MAX_EVENT, MAX_SPOOL_NAMES, MAX_STATE, MAX_WAITING_MAIL, STALE_TMP};
+use crate::act::clock;
+use crate::terms::limits::{MAX_ACCOUNTS, MAX_EVENT, MAX_SPOOL_NAMES, MAX_STATE, MAX_WAITING_MAIL, ROOT_LOOKS, STALE_TMP};
 use crate::terms::{ComposedMail, Event};
 
 /// The file of counts.
@@ -69,14 +70,19 @@ pub fn root_looked(dir: &Path) -> Option<i64> {
     (found.is_dir() && found.uid() == 0).then(|| found.mtime())
 }
 
+/// Whether root runs `watch` here, so that no account has to do what root does for all.
+pub fn root_is_at_it(dir: &Path) -> bool {
+    root_looked(dir).is_some_and(|at| clock::kernel().timestamp() - at < ROOT_LOOKS.as_secs().cast_signed())
+}
+
 /// One account's directory.
 #[derive(Debug)]
 pub struct AccountSpool {
-    home: Inside,
-    tmp: Inside,
-    new: Inside,
-    out: Inside,
-    dead: Inside,
+    pub(super) home: Inside,
+    pub(super) tmp: Inside,
+    pub(super) new: Inside,
+    pub(super) out: Inside,
+    pub(super) dead: Inside,
 }
 
 /// While it lives, no other pass works on the account.
@@ -105,7 +111,11 @@ impl AccountSpool {
     /// # Errors
     /// When the lock is not a file of the account.
     pub fn lock(&self) -> Result<Option<Lock>, SpoolError> {
-        match Flock::lock(self.home.lock_file("lock")?, FlockArg::LockExclusiveNonblock) {
+        self.lock_by("lock")
+    }
+
+    pub(super) fn lock_by(&self, file: &str) -> Result<Option<Lock>, SpoolError> {
+        match Flock::lock(self.home.lock_file(file)?, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => Ok(Some(Lock(lock))),
             Err((_, Errno::EWOULDBLOCK)) => Ok(None),
             Err((_, error)) => Err(SpoolError::io("lock", &self.home.path, error)),

@@ -8,6 +8,8 @@
 //! An event never appears half: it is written beside, made durable, and renamed to its name.
 
 mod account;
+#[cfg(feature = "admin")]
+mod dispatches;
 mod inside;
 mod sessions;
 
@@ -16,7 +18,9 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use nix::unistd::{Uid, geteuid};
 
-pub use self::account::{Account, AccountSpool, Lock, accounts, own, root_looked};
+pub use self::account::{Account, AccountSpool, Lock, accounts, own, root_is_at_it, root_looked};
+#[cfg(feature = "admin")]
+pub use self::dispatches::Waiting;
 use self::inside::Inside;
 pub use self::sessions::{Full, RESTORES, SESSIONS, Slots, take_slots};
 use crate::act::clock;

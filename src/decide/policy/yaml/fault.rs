@@ -59,7 +59,8 @@ impl Fault {
         let line_text = line_text.strip_suffix('\r').unwrap_or(line_text).to_owned();
         let end = line_text.chars().count() + 1;
         let column = if found.is_some() { column.clamp(1, end) } else { end };
-        Self { file: file.to_path_buf(), line, column, line_text, message: wrong.message, help: wrong.help }
+        let (line_text, message) = (without_secrets(line_text, "http"), without_secrets(wrong.message, "`http"));
+        Self { file: file.to_path_buf(), line, column, line_text, message, help: wrong.help }
     }
 
     /// A fault at a byte of `text`.
@@ -75,6 +76,17 @@ impl Fault {
     pub fn origin(&self) -> Origin {
         Origin { file: self.file.clone(), line: self.line }
     }
+}
+
+/// A text without what a URL has behind its host, where that `begins` so: it may be as good as a
+/// password, and a fault goes into logs and mails. What a message quotes ends with a backtick.
+fn without_secrets(text: String, begins: &str) -> String {
+    let Some((before, rest)) = text.split_once(begins) else { return text };
+    let path = rest.split_once("://").and_then(|(_, rest)| rest.split_once(['/', '?', '@'])).map(|(_, path)| path);
+    let Some(path) = path else { return text };
+    let shown = rest.strip_suffix(path).unwrap_or_default();
+    let after = path.split_once('`').map(|(_, after)| format!("`{after}")).unwrap_or_default();
+    format!("{before}{begins}{shown}…{after}")
 }
 
 impl fmt::Display for Fault {

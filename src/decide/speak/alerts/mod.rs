@@ -22,7 +22,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use self::key::Kind;
-use self::trimmed::trimmed;
+pub(super) use self::trimmed::trimmed;
 use crate::terms::limits::{ALERT_SPAN, FIRST_QUIET, LATER_QUIET, MAX_BATCH, MAX_CAUSE, MAX_SAMPLES, MAX_SPOOL_NAME, PASSING_QUIET};
 use crate::terms::text::ELLIPSIS;
 use crate::terms::{Event, Mail};

@@ -7,7 +7,7 @@ use crate::terms::text::{ELLIPSIS, on_one_line, still_printable};
 use crate::terms::{Brake, Event, FailedHook, Reason};
 
 /// The event with every text and list within what a mail holds, and printable.
-pub(super) fn trimmed(mut event: Event) -> Event {
+pub(in crate::decide::speak) fn trimmed(mut event: Event) -> Event {
     let cut = |text: &mut String| {
         // Usually it is fine already, and this is done to every sample at every step.
         let plain = |byte: u8| (b' '..=b'~').contains(&byte);

@@ -53,7 +53,7 @@ impl Ended {
     /// That of an outcome.
     pub fn of(outcome: Outcome) -> Self {
         match outcome {
-            Outcome::Published | Outcome::Added | Outcome::Answered => Self::Ok,
+            Outcome::Published | Outcome::Added | Outcome::Started | Outcome::Answered => Self::Ok,
             Outcome::Refused | Outcome::Busy => Self::Refused,
             Outcome::Failed | Outcome::Stopped | Outcome::Unpublished => Self::Failed,
         }

@@ -103,5 +103,38 @@ table! {
             ],
             remedy: "",
         },
+        /// What happens has waited for `webhook:`.
+        Webhook = "webhook" => Row {
+            title: "webhook down",
+            topic: None,
+            first: Some(Duration::ZERO),
+            lasts: "Look into it: `webhook:` does not get through. What happened has waited to be told for an hour.",
+            over: "The webhook is told again what happens. Nothing to do.",
+            many: ["", ""],
+            remedy: "Nothing is lost: what waits is tried again, for five days. `snapgate watch --flush` tries at once and says why it is not \
+                     taken, `snapgate watch --test CLIENT` sends a test.",
+        },
+        /// Pings have waited for the services of `ping:`.
+        Ping = "ping" => Row {
+            title: "pings down",
+            topic: None,
+            first: Some(Duration::ZERO),
+            lasts: "Look into it: pings do not get through, so a service of a `ping:` may take its client for silent.",
+            over: "Pings arrive again. Nothing to do.",
+            many: ["", ""],
+            remedy: "Nothing is lost: what waits is tried again, for five days. `snapgate watch --flush` tries at once and says why it is not \
+                     taken, `snapgate watch --test CLIENT` sends a test.",
+        },
+        /// What happens has waited for the program of `exec:`.
+        Exec = "exec" => Row {
+            title: "program down",
+            topic: None,
+            first: Some(Duration::ZERO),
+            lasts: "Look into it: the program of `exec:` fails. What happened has waited to be told for an hour.",
+            over: "The program of `exec:` works again. Nothing to do.",
+            many: ["", ""],
+            remedy: "Nothing is lost: what waits is tried again, for five days. `snapgate watch --flush` tries at once and says why it is not \
+                     taken, `snapgate watch --test CLIENT` sends a test.",
+        },
     }
 }

@@ -1,0 +1,68 @@
+//! The ways out: whether something has waited for one of them for too long, be it mail or another.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::act::record::spool::{self, AccountSpool};
+use crate::decide::policy::Site;
+use crate::decide::speak::states::{Fact, Kind};
+use crate::decide::speak::ways::Troubles;
+use crate::terms::Way;
+use crate::terms::limits::MAILER_DOWN;
+use crate::terms::text::counted;
+
+/// What waits for a way.
+struct Queue {
+    oldest: DateTime<Utc>,
+    count: usize,
+}
+
+/// A state of the server's for each way, with nobody in particular who is told.
+pub(super) fn facts(site: &Site, own: &AccountSpool, now: DateTime<Utc>) -> Vec<(Kind, Fact, Vec<String>)> {
+    let kinds = [(None, Kind::Mailer)].into_iter().chain(Way::ALL.map(|way| (Some(way), kind(way))));
+    let Some(queues) = queues(site, now) else { return kinds.map(|(_, kind)| (kind, Fact::Unknown, Vec::new())).collect() };
+    let troubles: Troubles = own.troubles().ok().flatten().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    let fact = |way: Option<Way>| {
+        let late = |queue: &&Queue| (now - queue.oldest).to_std().is_ok_and(|waited| waited >= MAILER_DOWN);
+        let Some(queue) = queues.get(&way).filter(late) else { return Fact::Over };
+        let what = match way {
+            None => counted(queue.count, "mail waits", "mails wait"),
+            Some(Way::Ping) => counted(queue.count, "ping waits", "pings wait"),
+            Some(Way::Webhook | Way::Exec) => counted(queue.count, "event waits", "events wait"),
+        };
+        let why = way.and_then(|way| troubles.of(way)).map(|trouble| format!(": {}", trouble.why)).unwrap_or_default();
+        Fact::Lasts(queue.oldest, what + &why)
+    };
+    kinds.map(|(way, kind)| (kind, fact(way), Vec::new())).collect()
+}
+
+fn kind(way: Way) -> Kind {
+    match way {
+        Way::Webhook => Kind::Webhook,
+        Way::Ping => Kind::Ping,
+        Way::Exec => Kind::Exec,
+    }
+}
+
+/// What waits in all spools, for the mailer (`None`) and for each other way.
+fn queues(site: &Site, now: DateTime<Utc>) -> Option<BTreeMap<Option<Way>, Queue>> {
+    let mut queues = BTreeMap::new();
+    let mut more = |way, count, since: Option<DateTime<Utc>>| {
+        let queue = queues.entry(way).or_insert(Queue { oldest: now, count: 0 });
+        queue.count += count;
+        queue.oldest = since.map_or(queue.oldest, |since| since.min(queue.oldest));
+    };
+    for account in spool::accounts(&site.spool).ok()?.into_iter().flatten() {
+        let waiting = account.waiting().unwrap_or_default();
+        let first = waiting.first().and_then(|seq| account.mail(*seq).ok().flatten());
+        more(None, waiting.len(), first.map(|mail| mail.created));
+        let waiting = account.dispatches().unwrap_or_default();
+        for way in Way::ALL {
+            let mut of_it = waiting.iter().filter(|one| one.way == way).peekable();
+            let first = of_it.peek().and_then(|one| account.dispatch(one).ok().flatten());
+            more(Some(way), of_it.count(), first.map(|dispatch| dispatch.created));
+        }
+    }
+    Some(queues)
+}

@@ -1,0 +1,396 @@
+//! Other ways out than mail: what is told of an event is written beside the mails before the event
+//! goes, and is told when its time has come. At worst it is told twice, with the same id.
+//!
+//! Root tells for all accounts, as it alone can read the secret; an account for itself where root
+//! does not. A way that fails is tried again after pauses that grow, which are remembered in the
+//! spool of whoever tries. The spool names clients and no places: what an account writes there goes
+//! nowhere but where the site file and the policies of its own clients say.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+
+use super::report::WatchReport;
+use super::{Means, Stopped};
+use crate::act::record::spool::{self, AccountSpool, Spool, SpoolError, Waiting};
+use crate::act::ways::{self, NotTaken, Office};
+use crate::act::{config, inspect, names};
+use crate::decide::policy::{Policy, Site};
+use crate::decide::speak::ways::{self as words, Troubles};
+use crate::terms::limits::{DISPATCH_LIFETIME, DISPATCHES_IN_PASS, MAX_DISPATCHES, MAX_REFUSED_MAILS, MAX_UNREACHABLE, WAYS_TIME};
+use crate::terms::{ClientName, ComposedMail, Dispatch, Event, Signal, Url, Way, What};
+
+/// The ways of a site.
+pub(super) struct Ways<'a> {
+    site: &'a Site,
+    host: String,
+    /// Policies that were asked for.
+    policies: RefCell<BTreeMap<ClientName, Result<Option<Policy>, Unreadable>>>,
+    /// Accounts in whose spool something waits, or may.
+    accounts: RefCell<BTreeSet<u32>>,
+    /// What waits for each way in the spool of the account that is processed.
+    waiting: RefCell<BTreeMap<Way, usize>>,
+    office: Office<'a>,
+}
+
+/// Nobody knows what a policy says.
+#[derive(Clone, Copy)]
+struct Unreadable;
+
+/// Where something goes.
+enum Place {
+    Web(Url),
+    Program,
+}
+
+/// What a pass knows of the ways that it has tried.
+#[derive(Default)]
+struct Tried {
+    troubles: Troubles,
+    /// Whether all are tried, whatever is remembered.
+    flush: bool,
+    /// Whether they have changed.
+    changed: bool,
+    /// Ways that take nothing more in this pass.
+    down: BTreeSet<String>,
+    /// How often each has refused what it was told.
+    refused: BTreeMap<String, usize>,
+    /// Ways for which something waits.
+    wanted: BTreeSet<String>,
+    /// Whether not all was looked at, so that not every way was seen.
+    cut: bool,
+    /// Servers of pings that could not be reached, and how often.
+    unreachable: BTreeMap<String, usize>,
+}
+
+/// The addresses of a host, for requests.
+pub(super) fn addresses(host: &str, limit: std::time::Duration) -> Vec<std::net::IpAddr> {
+    names::addresses(&[host], limit).into_iter().flat_map(|(_, found)| found).collect()
+}
+
+impl<'a> Ways<'a> {
+    pub(super) fn new(site: &'a Site) -> Self {
+        let office = Office::new(site.mail.ca_file.as_deref(), &addresses);
+        Self {
+            site,
+            host: inspect::host_name(),
+            policies: RefCell::default(),
+            accounts: RefCell::default(),
+            waiting: RefCell::default(),
+            office,
+        }
+    }
+
+    /// Whether anything but mail may be wanted. Any policy may want pings.
+    pub(super) fn are_wanted(&self) -> bool {
+        self.site.webhook.is_some()
+            || self.site.exec.is_some()
+            || self.site.file.parent().is_some_and(|dir| dir.join(config::POLICIES).is_dir())
+    }
+
+    /// Looks what waits in this spool, before more is added.
+    pub(super) fn look(&self, spool: &AccountSpool) -> Result<(), SpoolError> {
+        let mut waiting = self.waiting.borrow_mut();
+        waiting.clear();
+        for one in spool.dispatches()? {
+            *waiting.entry(one.way).or_default() += 1;
+            self.may_wait(spool);
+        }
+        Ok(())
+    }
+
+    /// Something may wait there, as where another pass is at work.
+    pub(super) fn may_wait(&self, spool: &AccountSpool) {
+        self.accounts.borrow_mut().insert(spool.uid());
+    }
+
+    /// Has an event told. `false`: too much waits already.
+    pub(super) fn event(&self, spool: &AccountSpool, event: &Event, now: DateTime<Utc>) -> Result<bool, SpoolError> {
+        let pings = event.client.as_ref().is_some_and(|client| self.pings(client));
+        self.later(spool, &words::of_event(event, self.site, pings, now))
+    }
+
+    /// Has a notice about a state told.
+    pub(super) fn notice(&self, spool: &AccountSpool, mail: &ComposedMail, number: u64, now: DateTime<Utc>) -> Result<bool, SpoolError> {
+        self.later(spool, &words::of_notice(mail, number, self.site, now))
+    }
+
+    fn later(&self, spool: &AccountSpool, dispatches: &[Dispatch]) -> Result<bool, SpoolError> {
+        let mut fits = true;
+        for dispatch in dispatches {
+            let mut waiting = self.waiting.borrow_mut();
+            let waiting = waiting.entry(dispatch.way).or_default();
+            if *waiting >= MAX_DISPATCHES {
+                fits = false;
+                continue;
+            }
+            spool.dispatch_later(dispatch)?;
+            *waiting += 1;
+            self.may_wait(spool);
+        }
+        Ok(fits)
+    }
+
+    /// Something of a client's policy; `None` where it has none.
+    fn of<T>(&self, client: &ClientName, what: impl FnOnce(&Policy) -> T) -> Result<Option<T>, Unreadable> {
+        let mut policies = self.policies.borrow_mut();
+        let policy = policies.entry(client.clone()).or_insert_with(|| {
+            let directory = self.site.file.parent().ok_or(Unreadable)?;
+            config::load_policy(directory, self.site, client).map_err(|_| Unreadable)
+        });
+        policy.as_ref().map(|policy| policy.as_ref().map(what)).map_err(|unreadable| *unreadable)
+    }
+
+    /// Whether a client has a URL for pings. With a policy that cannot be read nothing was pushed.
+    fn pings(&self, client: &ClientName) -> bool {
+        self.of(client, |policy| policy.told.ping.is_some()).is_ok_and(|pings| pings == Some(true))
+    }
+
+    /// Tells what waits, of every account whose ways are this process's to use.
+    pub(super) fn tell(&self, means: &Means<'_>, flush: bool, report: &mut WatchReport) -> Result<(), Stopped> {
+        let waiting = self.accounts.take();
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let Ok(accounts) = spool::accounts(&self.site.spool) else { return Ok(()) };
+        let mut tried = None;
+        let begun = Instant::now();
+        let is_root_s = inspect::running_uid() != 0 && spool::root_is_at_it(&self.site.spool);
+        let accounts = accounts.into_iter().flatten().filter(|account| waiting.contains(&account.uid()));
+        let mut accounts: Vec<_> = accounts.map(|account| (account.dispatches().map_or(0, |all| all.len()), account)).collect();
+        // A flood of one is behind all others.
+        accounts.sort_by_key(|(count, _)| *count);
+        for (_, account) in accounts {
+            if is_root_s {
+                // Its pass may have come while this one still wrote.
+                account.wake();
+                continue;
+            }
+            let ended = self.account(&account, &mut tried, (begun, flush), means, report);
+            match ended {
+                Ok(()) => {}
+                Err(None) => return Err(Stopped),
+                Err(Some(error)) => report.problem(&error.to_string()),
+            }
+        }
+        if let Some(tried) = tried {
+            self.remember(tried, means, report)?;
+        }
+        Ok(())
+    }
+
+    /// The same of one account. `None` for an error: stopped.
+    fn account(
+        &self,
+        spool: &AccountSpool,
+        tried: &mut Option<Tried>,
+        (begun, flush): (Instant, bool),
+        means: &Means<'_>,
+        report: &mut WatchReport,
+    ) -> Result<(), Option<SpoolError>> {
+        let waiting = spool.dispatches()?;
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let Some(_lock) = spool.lock_ways()? else {
+            report.waiting += waiting.len() as u64;
+            return Ok(());
+        };
+        // Another one may have told some of it just now.
+        let waiting = spool.dispatches()?;
+        if tried.is_none() {
+            *tried = Some(self.remembered(flush)?);
+        }
+        let Some(tried) = tried.as_mut() else { return Ok(()) };
+        let mut left = DISPATCHES_IN_PASS;
+        for (seen, one) in waiting.iter().enumerate() {
+            if left == 0 || seen >= MAX_DISPATCHES * Way::ALL.len() || begun.elapsed() >= WAYS_TIME {
+                tried.cut = true;
+                report.waiting += (waiting.len() - seen) as u64;
+                break;
+            }
+            let dispatch = match spool.dispatch(one) {
+                Ok(Some(dispatch)) => dispatch,
+                Ok(None) => continue,
+                Err(error) => {
+                    report.problem(&format!("what waits to be told is left where it is: {error}"));
+                    continue;
+                }
+            };
+            let end = words::end_of(&dispatch).map(|id| Waiting { id: id.to_owned(), way: Way::Ping });
+            let Ok(place) = self.place(&dispatch, spool.uid()) else {
+                tried.cut = true;
+                report.waiting += 1;
+                continue;
+            };
+            let Some(place) = place.filter(|_| end.is_none_or(|end| !waiting.contains(&end))) else {
+                // Nobody wants to be told any more, or it is none of the account's, or its end says more.
+                step(means)?;
+                spool.dispatched(one)?;
+                continue;
+            };
+            let name = words::name(one.way, dispatch.client());
+            tried.wanted.insert(name.clone());
+            let now = (means.now)();
+            if !tried.may(&name, &place, now) {
+                report.waiting += 1;
+                continue;
+            }
+            left -= 1;
+            step(means)?;
+            match self.try_one(&dispatch, &place, now) {
+                Ok(()) => {
+                    report.told += 1;
+                    tried.changed |= !tried.troubles.is_well(&name);
+                    tried.troubles.works(&name);
+                    step(means)?;
+                    spool.dispatched(one)?;
+                }
+                Err(error) => {
+                    report.problem(&format!("{} of account {} waits: {error}", described(&dispatch), spool.uid()));
+                    tried.failed(&name, &place, &error, now);
+                    let age = (now - dispatch.created).to_std().unwrap_or_default();
+                    if age > DISPATCH_LIFETIME {
+                        step(means)?;
+                        spool.bury_dispatch(
+                            one,
+                            &format!("not told for {} days, the last time because: {error}\n", age.as_secs() / 86400),
+                        )?;
+                        continue;
+                    }
+                    report.waiting += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where it goes, by the site and its client's policy; `None`: nowhere.
+    fn place(&self, dispatch: &Dispatch, uid: u32) -> Result<Option<Place>, Unreadable> {
+        let client = dispatch.client();
+        // Whoever can write in a spool must not speak for the clients of others.
+        let is_theirs = |policy: &Policy| uid == 0 || names::named(&policy.user).is_some_and(|account| account.uid == uid);
+        if client.is_some_and(|client| self.of(client, is_theirs).is_ok_and(|theirs| theirs == Some(false))) {
+            return Ok(None);
+        }
+        Ok(match (dispatch.way, client, &dispatch.what) {
+            (Way::Webhook, ..) => self.site.webhook.clone().map(Place::Web),
+            (Way::Exec, ..) => self.site.exec.as_ref().map(|_| Place::Program),
+            (Way::Ping, Some(client), What::Event(event)) => match words::signal(event) {
+                Some(signal) => self.ping(client, signal)?.map(Place::Web),
+                None => None,
+            },
+            (Way::Ping, ..) => None,
+        })
+    }
+
+    /// The URL of a ping.
+    fn ping(&self, client: &ClientName, signal: Signal) -> Result<Option<Url>, Unreadable> {
+        let url = self.of(client, |policy| policy.told.ping.clone())?.flatten();
+        Ok(url.map(|url| words::ping(&url, client, signal)))
+    }
+
+    fn try_one(&self, dispatch: &Dispatch, place: &Place, now: DateTime<Utc>) -> Result<(), NotTaken> {
+        match (place, dispatch.way) {
+            (Place::Web(url), Way::Ping) => self.ping_with(url, &words::ping_text(&dispatch.what)),
+            (Place::Web(_), _) => self.post(&dispatch.what, now),
+            (Place::Program, _) => self.run(&dispatch.what),
+        }
+    }
+
+    /// Pings with these words.
+    pub(super) fn ping_with(&self, url: &Url, text: &str) -> Result<(), NotTaken> {
+        self.office.post(url, &[("Content-Type", "text/plain; charset=utf-8")], text)
+    }
+
+    /// Tells the webhook, in the moment `now`, which is signed with the rest.
+    pub(super) fn post(&self, what: &What, now: DateTime<Utc>) -> Result<(), NotTaken> {
+        let Some(url) = &self.site.webhook else { return Ok(()) };
+        let body = words::document(what, &self.host).map_err(NotTaken::Refused)?;
+        let secret = ways::secret(&self.site.webhook_secret)?;
+        let signature = words::signature(&secret, now.timestamp(), &body);
+        let headers = [("Content-Type", "application/json"), (words::ID_HEADER, what.id()), (words::SIGNATURE_HEADER, &signature)];
+        self.office.post(url, &headers, &body)
+    }
+
+    /// Tells the program.
+    pub(super) fn run(&self, what: &What) -> Result<(), NotTaken> {
+        let Some(program) = &self.site.exec else { return Ok(()) };
+        let text = words::document(what, &self.host).map_err(NotTaken::Refused)? + "\n";
+        ways::run(program, &text)
+    }
+
+    /// What is remembered of ways that fail; with `flush` nothing, so that all are tried.
+    fn remembered(&self, flush: bool) -> Result<Tried, SpoolError> {
+        Spool::open(&self.site.spool, inspect::running_uid())?;
+        // What cannot be read is written anew.
+        let bytes = spool::own(&self.site.spool)?.troubles().ok().flatten();
+        let troubles: Troubles = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        Ok(Tried { troubles, flush, ..Tried::default() })
+    }
+
+    fn remember(&self, mut tried: Tried, means: &Means<'_>, report: &mut WatchReport) -> Result<(), Stopped> {
+        if !tried.cut {
+            let before = tried.troubles.clone();
+            tried.troubles.retain(|way| tried.wanted.contains(way));
+            tried.changed |= before != tried.troubles;
+        }
+        if !tried.changed {
+            return Ok(());
+        }
+        if !(means.go_on)() {
+            return Err(Stopped);
+        }
+        let saved = serde_json::to_vec(&tried.troubles).map_err(|error| SpoolError::Record(error.to_string()));
+        let saved = saved.and_then(|json| spool::own(&self.site.spool)?.save_troubles(&json));
+        if let Err(error) = saved {
+            report.problem(&error.to_string());
+        }
+        Ok(())
+    }
+}
+
+impl Tried {
+    /// Whether a way is worth a try now.
+    fn may(&self, name: &str, place: &Place, now: DateTime<Utc>) -> bool {
+        let is_reached = |url: &Url| self.unreachable.get(&url.to_string()).is_none_or(|times| *times < MAX_UNREACHABLE);
+        let is_reached = match place {
+            Place::Web(url) => is_reached(url),
+            Place::Program => true,
+        };
+        is_reached && !self.down.contains(name) && (self.flush || self.refused.contains_key(name) || self.troubles.is_due(name, now))
+    }
+
+    fn failed(&mut self, name: &str, place: &Place, error: &NotTaken, now: DateTime<Utc>) {
+        let refused = self.refused.entry(name.to_owned()).or_default();
+        match error {
+            // It may take another one.
+            NotTaken::Refused(_) => *refused += 1,
+            NotTaken::Later(_) | NotTaken::Unreachable(_) => *refused = MAX_REFUSED_MAILS,
+        }
+        if *refused >= MAX_REFUSED_MAILS {
+            self.down.insert(name.to_owned());
+        }
+        if let (NotTaken::Unreachable(_), Place::Web(url)) = (error, place) {
+            *self.unreachable.entry(url.to_string()).or_default() += 1;
+        }
+        // Of several in a row in one pass the first one counts.
+        if *refused == 1 || matches!(error, NotTaken::Later(_) | NotTaken::Unreachable(_)) {
+            self.troubles.failed(name, &error.to_string(), now);
+            self.changed = true;
+        }
+    }
+}
+
+fn described(dispatch: &Dispatch) -> String {
+    match (dispatch.way, dispatch.client()) {
+        (way, Some(client)) => format!("a {way} about {client}"),
+        (way, None) => format!("a {way}"),
+    }
+}
+
+fn step(means: &Means<'_>) -> Result<(), Option<SpoolError>> {
+    if (means.go_on)() { Ok(()) } else { Err(None) }
+}

@@ -1,0 +1,97 @@
+//! Which ways are told what.
+
+use std::path::Path;
+
+use super::*;
+use crate::decide::policy::read_site;
+use crate::decide::speak::message::samples::{self, pushing, with};
+use crate::terms::{Brake, Reason};
+
+fn site(text: &str) -> Site {
+    read_site(Path::new("/s"), format!("store: /srv\n{text}").as_bytes()).unwrap()
+}
+
+const WEBHOOK: &str = "webhook: \"https://h/secret\"\n";
+
+fn now() -> DateTime<Utc> {
+    "2026-11-28T20:00:00Z".parse().unwrap()
+}
+
+fn ways(event: &Event, text: &str, pings: bool) -> Vec<Way> {
+    of_event(event, &site(text), pings, now()).iter().map(|dispatch| dispatch.way).collect()
+}
+
+fn started() -> Event {
+    let Event { id, at, account, client, .. } = samples::published();
+    let connection = with(samples::refusal(), |on| {
+        (on.result, on.reasons, on.verb) = (Outcome::Started, Vec::new(), Some(Verb::Rsync));
+    });
+    Event { id: id + BEGINS, at, account, client, mail: Mail::None, ..connection }
+}
+
+#[test]
+fn a_ping_says_of_a_push_that_it_begins_succeeds_or_has_to_be_looked_into() {
+    let said = |event: &Event| signal(event);
+    assert_eq!(said(&started()), Some(Signal::Start));
+    assert_eq!(said(&samples::published()), Some(Signal::Success));
+    assert_eq!(said(&pushing(samples::published(), |push| push.partial = true)), Some(Signal::Fail));
+    assert_eq!(said(&pushing(samples::published(), |push| push.held = Some(Brake::default()))), Some(Signal::Fail));
+    assert_eq!(said(&samples::failure()), Some(Signal::Fail));
+    let with_verb = |verb, result| with(samples::refusal(), |on| (on.verb, on.result) = (Some(verb), result));
+    assert_eq!(said(&with_verb(Verb::Rsync, Outcome::Refused)), Some(Signal::Fail));
+    assert_eq!(said(&with_verb(Verb::Rsync, Outcome::Failed)), Some(Signal::Fail), "before its rsync began");
+    for (verb, result) in [(Verb::Status, Outcome::Refused), (Verb::Restore, Outcome::Failed), (Verb::Rsync, Outcome::Busy)] {
+        assert_eq!(said(&with_verb(verb, result)), None, "{verb} {result}");
+    }
+}
+
+#[test]
+fn each_way_is_told_what_it_wants_and_a_beginning_is_for_pings_alone() {
+    let quiet = Event { mail: Mail::None, ..samples::published() };
+    let all = format!("{WEBHOOK}exec: /usr/bin/x\n");
+    assert_eq!(ways(&quiet, &all, true), [Way::Webhook, Way::Exec, Way::Ping]);
+    assert_eq!(ways(&quiet, "", true), [Way::Ping]);
+    assert_eq!(ways(&quiet, "", false), []);
+    assert_eq!(ways(&started(), &all, true), [Way::Ping]);
+    assert_eq!(ways(&started(), &all, false), []);
+    let some = format!("{WEBHOOK}webhook_kinds: [failed, held]\n");
+    assert_eq!(ways(&quiet, &some, false), []);
+    assert_eq!(ways(&samples::failure(), &some, false), [Way::Webhook]);
+    let answered = with(samples::refusal(), |on| (on.result, on.reasons) = (Outcome::Answered, Vec::<Reason>::new()));
+    assert_eq!(ways(&Event { mail: Mail::None, ..answered }, &all, true), [], "nobody is told of a question");
+}
+
+#[test]
+fn what_is_told_is_one_line_of_json_and_signed_with_its_time() {
+    let what = What::Event(Box::new(samples::published()));
+    let text = document(&what, "backup1").unwrap();
+    assert!(!text.contains('\n'));
+    let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((read["kind"].as_str(), read["host"].as_str(), read["version"].as_u64()), (Some("published"), Some("backup1"), Some(1)));
+    assert_eq!(read["id"], read["event"]["id"]);
+    // RFC 4231 has no case with a full stop; this is `printf '1.{}' | openssl dgst -sha256 -hmac key`.
+    assert_eq!(signature(b"key", 1, "{}"), "t=1,v1=1ba6b8171186efc613e8bcc0cbdab2748f24984d7c5a84faa2637afa0e40d224");
+}
+
+#[test]
+fn a_way_that_fails_is_tried_again_after_pauses_that_grow_to_an_hour() {
+    let mut troubles = Troubles::default();
+    let (mut at, mut pauses) = (now(), Vec::new());
+    for _ in 0..5 {
+        assert!(troubles.is_due("webhook", at));
+        troubles.failed("webhook", "refused", at);
+        assert!(!troubles.is_due("webhook", at) && troubles.is_due("exec", at));
+        let next = troubles.of(Way::Webhook).unwrap().next;
+        pauses.push((next - at).num_seconds());
+        at = next;
+    }
+    assert_eq!(pauses, [60, 300, 900, 3600, 3600]);
+    assert_eq!(troubles.of(Way::Webhook).map(|trouble| (trouble.since, trouble.tries)), Some((now(), 5)));
+    assert!(troubles.is_due("webhook", at - TimeDelta::days(400)), "the clock was wrong");
+    troubles.works("webhook");
+    assert_eq!(troubles, Troubles::default());
+    troubles.failed(&name(Way::Ping, Some(&"web1".parse().unwrap())), "404", now());
+    assert_eq!(troubles.of(Way::Ping).map(|trouble| trouble.why.as_str()), Some("404"));
+    troubles.retain(|way| way != "ping:web1");
+    assert_eq!(troubles, Troubles::default());
+}

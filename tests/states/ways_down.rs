@@ -1,0 +1,201 @@
+//! Servers of other ways that refuse, stall and die, and a `watch` that is killed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use snapgate::terms::limits::WAY_PAUSES;
+use support::http::{Manner, Server};
+
+use super::routed::{pushed, refused};
+use super::ways::{ping, private, site, waiting};
+use super::{Place, now};
+
+fn pause(times: usize) -> TimeDelta {
+    TimeDelta::from_std(WAY_PAUSES[times]).unwrap() + TimeDelta::seconds(1)
+}
+
+/// The ids of what a server was told.
+fn ids(server: &Server) -> Vec<String> {
+    server.seen().iter().map(|request| request.header("Idempotency-Key").unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_server_that_is_gone_is_tried_again_and_holds_up_neither_mails_nor_other_ways() {
+    let (hook, pings) = (Server::plain(), Server::plain());
+    let port = hook.port;
+    let (dir, keys) = site(port);
+    let place = Place::new(&keys);
+    place.client("web1", &ping(pings.port));
+    drop(hook);
+    let begun = now();
+    for number in 1..=3 {
+        place.add(number, "web1", &pushed("alert", "failed"));
+    }
+    let (done, _) = place.pass(begun, u64::MAX);
+    assert_eq!((done.sent, done.told, done.waiting, waiting(&place)), (1, 6, 3, 3), "{done:?}");
+    assert_eq!((pings.seen().len(), fs::read_to_string(dir.path().join("said")).unwrap().lines().count()), (3, 3));
+    let problems = done.problems.concat();
+    assert!(done.problems.len() == 1 && problems.contains(&format!("http://127.0.0.1:{port}")), "{problems}");
+    assert!(!problems.contains("token") && problems.contains("refused"), "{problems}");
+    let (done, _) = place.pass(begun + TimeDelta::seconds(30), u64::MAX);
+    assert!(done.problems.is_empty() && done.waiting == 3, "it is not time: {done:?}");
+    let (done, _) = place.pass(begun + pause(0), u64::MAX);
+    assert!(done.problems.len() == 1 && done.waiting == 3, "{done:?}");
+    let hook = Server::start(port, None);
+    let (done, _) = place.pass(begun + pause(0) + pause(0), u64::MAX);
+    assert_eq!((done.told, done.waiting), (0, 3), "pauses grow: {done:?}");
+    let (done, _) = place.pass(begun + pause(0) + pause(1), u64::MAX);
+    assert!((done.told, done.waiting) == (3, 0) && done.problems.is_empty(), "{done:?}");
+    let expected = (1..=3).map(|number| format!("1795226400000000-{number:06}")).collect::<Vec<_>>();
+    assert_eq!(ids(&hook), expected, "each once, in order");
+}
+
+#[test]
+fn a_server_that_stalls_takes_its_time_once_and_not_for_each_event() {
+    let (hook, pings) = (Server::plain(), Server::plain());
+    let (_dir, keys) = site(hook.port);
+    let place = Place::new(&keys);
+    place.client("web1", &ping(pings.port));
+    hook.behave(Manner::Stall);
+    for number in 1..=5 {
+        place.add(number, "web1", &pushed("none", "published"));
+    }
+    place.add(6, "web1", &refused());
+    let begun = Instant::now();
+    let (done, _) = place.pass(now(), u64::MAX);
+    assert_eq!((done.sent, done.told, done.waiting), (1, 11, 6), "{done:?}");
+    // Of the machine's load, too, some.
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    assert_eq!((hook.seen().len(), pings.seen().len()), (1, 5));
+}
+
+#[test]
+fn what_is_refused_holds_up_nothing_else_and_is_laid_aside_after_days() {
+    let hook = Server::plain();
+    let (_dir, keys) = site(hook.port);
+    let place = Place::new(&keys);
+    place.client("web1", "");
+    place.client("web2", "");
+    hook.behave(Manner::RefuseWith("web2", "400 Bad Request".to_owned()));
+    place.add(1, "web2", &pushed("none", "published"));
+    place.add(2, "web1", &pushed("none", "published"));
+    let begun = now();
+    let (done, _) = place.pass(begun, u64::MAX);
+    assert_eq!((done.told, done.waiting), (3, 1), "{done:?}");
+    let (done, _) = place.pass(begun + TimeDelta::days(6), u64::MAX);
+    assert_eq!((done.waiting, waiting(&place)), (0, 0), "{done:?}");
+    let dead = place.spool().join("dead");
+    let why = fs::read_to_string(dead.join("1795226400000000-000001.webhook.why")).unwrap();
+    assert!(why.contains("not told for 6 days") && why.contains("answered 400") && !why.contains("token"), "{why}");
+    assert!(dead.join("1795226400000000-000001.webhook.json").exists());
+}
+
+#[test]
+fn a_way_that_fails_lastingly_is_a_state_that_is_mailed_and_ends() {
+    let hook = Server::plain();
+    let (dir, keys) = site(hook.port);
+    let place = Place::new(&keys);
+    place.client("web1", "expect: off\n");
+    hook.behave(Manner::Answer("503 Busy".to_owned()));
+    private(&dir.path().join("told"), "#!/bin/sh\nexit 9\n", 0o700);
+    place.add(1, "web1", &pushed("none", "published"));
+    let mut at = now();
+    let _ = place.pass(at, u64::MAX);
+    assert_eq!(place.subjects(), [""; 0], "not yet");
+    for _ in 0..5 {
+        at += TimeDelta::minutes(20);
+        let _ = place.pass(at, u64::MAX);
+    }
+    let mut subjects = place.subjects();
+    subjects.sort();
+    assert_eq!(subjects.len(), 2, "{subjects:?}");
+    assert!(subjects[0].starts_with("[snapgate] the server: program down: 1 event waits: "), "{subjects:?}");
+    assert!(subjects[0].contains("status 9") && subjects[1].contains("answered 503"), "{subjects:?}");
+    assert!(subjects[1].starts_with("[snapgate] the server: webhook down: 1 event waits: "), "{subjects:?}");
+    let bodies = place.server.taken().iter().map(|mail| mail.data.clone()).collect::<String>();
+    assert!(bodies.contains("--flush") && !bodies.contains("token"), "{bodies}");
+    hook.behave(Manner::Accept);
+    private(&dir.path().join("told"), "#!/bin/sh\ncat > /dev/null\n", 0o700);
+    for _ in 0..4 {
+        at += TimeDelta::hours(1);
+        let _ = place.pass(at, u64::MAX);
+    }
+    let subjects = place.subjects();
+    assert_eq!(subjects.iter().filter(|subject| subject.contains("down: resolved after")).count(), 2, "{subjects:?}");
+    assert_eq!(waiting(&place), 0);
+    assert!(hook.seen().iter().any(|request| request.body.contains("webhook down: resolved")), "the webhook hears of it as well");
+}
+
+#[test]
+fn a_watch_that_is_killed_at_any_step_tells_everything_at_least_once_and_with_the_same_id() {
+    let hook = Server::plain();
+    let (dir, keys) = site(hook.port);
+    let expected: BTreeSet<_> = (1..=2).map(|number| format!("1795226400000000-{number:06}")).collect();
+    let (mut killed, mut doubles) = (0, 0);
+    for steps in 0.. {
+        let before = hook.seen().len();
+        let _ = fs::remove_file(dir.path().join("said"));
+        let place = Place::new(&keys);
+        place.client("web1", &format!("expect: off\n{}", ping(hook.port)));
+        place.add(1, "web1", &pushed("none", "published"));
+        place.add(2, "web1", &pushed("alert", "failed"));
+        let (_, whole) = place.pass(now(), steps);
+        killed += usize::from(!whole);
+        let (done, _) = place.pass(now(), u64::MAX);
+        assert!(done.waiting == 0 && done.problems.is_empty(), "{steps}: {done:?}");
+        let seen = hook.seen().split_off(before);
+        let (hooks, pings): (Vec<_>, Vec<_>) = seen.iter().partition(|request| request.header("Idempotency-Key").is_some());
+        let told: Vec<_> = hooks.iter().map(|request| request.header("Idempotency-Key").unwrap().to_owned()).collect();
+        assert_eq!(told.iter().cloned().collect::<BTreeSet<_>>(), expected, "{steps}");
+        doubles += told.len() - expected.len();
+        assert!(told.len() <= 3, "{steps}: {told:?}");
+        let lines: BTreeSet<_> = pings.iter().map(|request| request.line.as_str()).collect();
+        assert_eq!(
+            lines.into_iter().collect::<Vec<_>>(),
+            ["POST /ping-token/web1 HTTP/1.1", "POST /ping-token/web1/fail HTTP/1.1"],
+            "{steps}"
+        );
+        let said = fs::read_to_string(dir.path().join("said")).unwrap();
+        assert!((2..=3).contains(&said.lines().count()), "{steps}: {said}");
+        // A mail that was sent twice has one Message-ID.
+        let mails: BTreeSet<_> = place.server.taken().iter().map(|mail| mail.header("Message-ID")).collect();
+        assert_eq!((waiting(&place), mails.len()), (0, 1), "{steps}");
+        if whole {
+            break;
+        }
+    }
+    assert!(killed > 15 && doubles > 0, "{killed} kills, {doubles} doubles");
+}
+
+#[test]
+fn an_odd_spool_costs_no_more_than_a_problem_and_a_policy_that_is_being_written_loses_nothing() {
+    let hook = Server::plain();
+    let (_dir, keys) = site(hook.port);
+    let place = Place::new(&keys);
+    place.client("web1", &ping(hook.port));
+    hook.behave(Manner::Answer("503 Busy".to_owned()));
+    place.add(1, "web1", &pushed("none", "published"));
+    let begun = now();
+    let (done, _) = place.pass(begun, u64::MAX);
+    assert_eq!((done.told, done.waiting), (1, 2), "{done:?}");
+    let out = place.spool().join("out");
+    for (name, text) in [("junk.webhook.json", "{}"), ("other.exec.json", "x"), ("1.ping.json", "[1]")] {
+        fs::write(out.join(name), text).unwrap();
+    }
+    let other = fs::read(out.join("1795226400000000-000001.webhook.json")).unwrap();
+    fs::write(out.join("renamed.webhook.json"), other).unwrap();
+    fs::write(place.spool().join("ways.json"), "no json").unwrap();
+    fs::write(place.config().join("policies/web1.yaml"), "user: [").unwrap();
+    hook.behave(Manner::Accept);
+    let (done, _) = place.pass(begun + TimeDelta::hours(2), u64::MAX);
+    assert!(done.problems.iter().filter(|problem| problem.contains("is left where it is")).count() == 4, "{done:?}");
+    let pinged = || hook.seen().iter().filter(|request| request.line.contains("ping")).count();
+    assert_eq!(pinged(), 1, "that was refused; now nobody knows where it goes");
+    place.client("web1", &ping(hook.port));
+    let (done, _) = place.pass(begun + TimeDelta::hours(4), u64::MAX);
+    assert_eq!(pinged(), 2, "{done:?}");
+    let told: BTreeSet<_> = hook.seen().iter().filter_map(|request| request.header("Idempotency-Key").map(str::to_owned)).collect();
+    assert!(told.contains("1795226400000000-000001") && !told.contains("renamed"), "{told:?}");
+}
