@@ -233,38 +233,44 @@ impl<'a> Ways<'a> {
             };
             let name = words::name(one.way, dispatch.client());
             tried.wanted.insert(name.clone());
-            let now = (means.now)();
-            if !tried.may(&name, &place, now) {
+            if !tried.may(&name, &place, (means.now)()) {
                 report.waiting += 1;
                 continue;
             }
             left -= 1;
-            step(means)?;
-            match self.try_one(&dispatch, &place, now) {
-                Ok(()) => {
-                    report.told += 1;
-                    tried.changed |= !tried.troubles.is_well(&name);
-                    tried.troubles.works(&name);
-                    step(means)?;
-                    spool.dispatched(one)?;
-                }
-                Err(error) => {
-                    report.problem(&format!("{} of account {} waits: {error}", described(&dispatch), spool.uid()));
-                    tried.failed(&name, &place, &error, now);
-                    let age = (now - dispatch.created).to_std().unwrap_or_default();
-                    if age > DISPATCH_LIFETIME {
-                        step(means)?;
-                        spool.bury_dispatch(
-                            one,
-                            &format!("not told for {} days, the last time because: {error}\n", age.as_secs() / 86400),
-                        )?;
-                        continue;
-                    }
-                    report.waiting += 1;
-                }
-            }
+            self.one(spool, one, (&name, &dispatch, &place), tried, means, report)?;
         }
         Ok(())
+    }
+
+    /// Tries one.
+    fn one(
+        &self,
+        spool: &AccountSpool,
+        one: &Waiting,
+        (name, dispatch, place): (&str, &Dispatch, &Place),
+        tried: &mut Tried,
+        means: &Means<'_>,
+        report: &mut WatchReport,
+    ) -> Result<(), Option<SpoolError>> {
+        let now = (means.now)();
+        step(means)?;
+        let Err(error) = self.try_one(dispatch, place, now) else {
+            report.told += 1;
+            tried.changed |= !tried.troubles.is_well(name);
+            tried.troubles.works(name);
+            step(means)?;
+            return Ok(spool.dispatched(one)?);
+        };
+        report.problem(&format!("{} of account {} waits: {error}", described(dispatch), spool.uid()));
+        tried.failed(name, place, &error, now);
+        let age = (now - dispatch.created).to_std().unwrap_or_default();
+        if age <= DISPATCH_LIFETIME {
+            report.waiting += 1;
+            return Ok(());
+        }
+        step(means)?;
+        Ok(spool.bury_dispatch(one, &format!("not told for {} days, the last time because: {error}\n", age.as_secs() / 86400))?)
     }
 
     /// Where it goes, by the site and its client's policy; `None`: nowhere.
