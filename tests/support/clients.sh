@@ -28,6 +28,8 @@ refuses() {
     expect "$@"
     state | diff /tmp/before - || { echo "it changed something: $*"; exit 1; }
 }
+# The keys of a client by the index, which whoever changes clients brings up to date.
+indexed() { grep -c "^SHA256:[^ ]* $1 " /etc/snapgate/keys.index || true; }
 # Adds a client, whatever `check` has to say of this machine.
 adds() {
     local code=0
@@ -172,7 +174,9 @@ snapgate watch --flush
 [ "$(ls /tmp/mails | wc -l)" = 0 ]
 expect 0 "frozen already" snapgate freeze web1 --say 'new disks: "back" at 9 # o'"'"'clock'
 expect 64 "no text for a client" snapgate freeze web1 --say "$(printf 'a\nb')"
+rm /etc/snapgate/keys.index
 expect 0 "may come again" snapgate thaw web1
+[ "$(indexed web1)" = 1 ]
 state | diff /tmp/before - | grep -v srv/backups | grep '^[<>]' && exit 1
 expect 0 "" as_me 'rsync -a ~/ backup:'
 
@@ -184,7 +188,9 @@ for step in policy; do
     snapgate rotate-key web1 --key "$second" >/tmp/said 2>&1 || [ $? = 137 ]
     rm /etc/snapgate/faked-fault
 done
+[ "$(indexed web1)" = 1 ]
 expect 0 "ends at" snapgate rotate-key web1 --key "$second"
+[ "$(indexed web1)" = 2 ]
 sleep 1
 expect 0 "" as_second
 sleep 1
@@ -203,7 +209,10 @@ for step in user keys account repository; do
     rm /etc/snapgate/faked-fault
 done
 expect 0 "web1 is shop now" snapgate rename-client web1 shop
+[ "$(indexed web1)" = 0 ] && [ "$(indexed shop)" = 2 ]
+rm /etc/snapgate/keys.index
 expect 0 "has that name already" snapgate rename-client web1 shop
+[ "$(indexed shop)" = 2 ]
 sleep 1
 expect 0 "" as_second
 [ -d /srv/backups/shop/snapshots ] && [ ! -e /srv/backups/web1 ]
@@ -238,6 +247,7 @@ refuses 0 "would remove its account" snapgate remove-client shop --dry-run
 refuses 64 "names another client" snapgate remove-client shop --destroy-data web1
 refuses 64 "no client" snapgate remove-client nobody
 expect 0 "for root alone" snapgate remove-client shop
+[ "$(indexed shop)" = 0 ]
 [ "$(stat -c '%U %a' /srv/backups/shop)" = 'root 700' ] && grep -q precious /srv/backups/shop/current/file
 getent passwd web1 && exit 1
 refuses 77 "Take up a repository again" snapgate add-client shop --key "$second"

@@ -38,6 +38,13 @@ fn taken(directory: &Path) -> Result<Taken, Printed> {
     clients::take(directory).map_err(|error| (format!("writing to `{}`: {error}", printable_path(directory)), exit::CONFIG))
 }
 
+/// What was done, with the index of keys brought up to date, and a note where that could not be.
+/// Whoever calls still keeps others away from the policies.
+fn indexed(directory: &Path, site: &Site, text: String) -> Printed {
+    let note = config::keyring::refreshed(directory, site).map(|note| note + "\n").unwrap_or_default();
+    (text + &note, 0)
+}
+
 fn policy(directory: &Path, site: &Site, client: &ClientName) -> Result<Policy, Printed> {
     let policy = config::load_policy(directory, site, client).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
     policy.ok_or_else(|| (format!("there is no client `{client}`\nsee `snapgate status` for the clients there are"), exit::USAGE))

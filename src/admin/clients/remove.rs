@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::{Printed, begin, failed, policy};
+use super::{Printed, begin, failed, indexed, policy};
 use crate::act::accounts::{self, Entry};
 use crate::act::clients::{self, Owner};
 use crate::act::config;
@@ -86,8 +86,9 @@ pub(crate) fn remove(directory: &Path, orders: &Orders) -> Result<Printed, Print
     }
     if *dry_run {
         text.push_str("nothing was changed: it was a dry run\n");
+        return Ok((text, 0));
     }
-    Ok((text, 0))
+    Ok(indexed(directory, &site, text))
 }
 
 /// All other policies. One that cannot be read may speak of the same account or place.
