@@ -8,6 +8,7 @@
 //!
 //! It never touches a repository, and a session never waits for it.
 
+mod adopt;
 mod route;
 
 use std::collections::BTreeSet;
@@ -30,6 +31,8 @@ use crate::terms::limits::{
 };
 use crate::terms::text::counted;
 use crate::terms::{Audience, ComposedMail, Event, Mail};
+
+pub(crate) use adopt::{adopt, forget};
 
 /// What a pass did, for whoever asked for it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -209,7 +209,8 @@ for step in user keys account repository; do
     rm /etc/snapgate/faked-fault
 done
 expect 0 "web1 is shop now" snapgate rename-client web1 shop
-[ "$(indexed web1)" = 0 ] && [ "$(indexed shop)" = 2 ]
+[ "$(indexed web1)" = 0 ]
+[ "$(indexed shop)" = 2 ]
 rm /etc/snapgate/keys.index
 expect 0 "has that name already" snapgate rename-client web1 shop
 [ "$(indexed shop)" = 2 ]
@@ -243,6 +244,28 @@ cat /tmp/three.yaml >/etc/snapgate/policies/three.yaml
 
 say "a client goes, and its data stays"
 expect 255 "" as_me "ssh -F /dev/null -i ~/.ssh/id_backup -o IdentitiesOnly=yes shared@backup.example.org"
+uid=$(id -u web1)
+shared=$(id -u shared)
+spool=/var/spool/snapgate
+[ -e "$spool/$uid/published-shop" ]
+[ ! -e "$spool/$shared/published-one" ]
+[ -e "$spool/$shared/published-three" ]
+exec 9</srv/backups/shop/.snapgate/lock
+flock 9
+refuses 75 "a push of shop is running" snapgate remove-client shop
+flock -u 9
+exec 9<&-
+# It is on its way out: nothing begins any more. What it was refused waits for a mailer.
+fault "kill frozen"
+snapgate remove-client shop >/tmp/said 2>&1 || [ $? = 137 ]
+rm /etc/snapgate/faked-fault
+expect 75 "this client is being removed" as_me "ssh -F /dev/null -i ~/.ssh/second -o IdentitiesOnly=yes web1@backup.example.org"
+snapgate thaw shop >/dev/null
+snapgate watch --flush >/dev/null
+mv /tmp/mails /tmp/away
+as_me "ssh -F /dev/null -i ~/.ssh/second -o IdentitiesOnly=yes web1@backup.example.org id" >/dev/null 2>&1 || true
+snapgate watch --flush >/dev/null 2>&1 || true
+[ -n "$(ls "$spool/$uid/out" "$spool/$uid/new")" ]
 refuses 0 "would remove its account" snapgate remove-client shop --dry-run
 refuses 64 "names another client" snapgate remove-client shop --destroy-data web1
 refuses 64 "no client" snapgate remove-client nobody
@@ -250,6 +273,13 @@ expect 0 "for root alone" snapgate remove-client shop
 [ "$(indexed shop)" = 0 ]
 [ "$(stat -c '%U %a' /srv/backups/shop)" = 'root 700' ] && grep -q precious /srv/backups/shop/current/file
 getent passwd web1 && exit 1
+# Whoever gets its number finds nothing, and what waited is told.
+[ ! -e "$spool/$uid" ]
+[ "$(stat -c '%U %a' "$spool/0/former/$uid-shop.1")" = 'root 700' ]
+mv /tmp/away /tmp/mails
+rm -rf /tmp/mails/*
+snapgate watch --flush >/dev/null
+grep -qs 'shop' /tmp/mails/* || { echo "what waited is lost"; ls -R "$spool/0"; exit 1; }
 refuses 77 "Take up a repository again" snapgate add-client shop --key "$second"
 
 say "what is destroyed is the repository and nothing else"
@@ -261,12 +291,17 @@ mkdir /srv/backups/dump/mounted
 mount -t tmpfs tmpfs /srv/backups/dump/mounted
 refuses 77 "mounted" snapgate remove-client dump --destroy-data dump
 umount /srv/backups/dump/mounted
-for step in "its keys" "its account" "its snapshots, for good"; do
+number=$(id -u dump)
+for step in frozen "its keys" "its spool" "its entry" "its snapshots, for good"; do
     fault "kill $step"
     snapgate remove-client dump --destroy-data dump >/tmp/said 2>&1 || [ $? = 137 ]
     rm /etc/snapgate/faked-fault
+    # A process that was there until its account went.
+    if [ "$step" = "its entry" ]; then install -d -o "$number" -m 700 "$spool/$number"; fi
 done
 removes dump
+[ ! -e "$spool/$number" ]
+[ -z "$(ls "$spool/0/former" | grep dump)" ]
 [ ! -e /srv/backups/dump ] && grep -q mine /tmp/outside/file
 
 say "what stands in the way is neither waited for nor believed"

@@ -83,7 +83,7 @@ pub struct AccountSpool {
 pub struct Lock(#[expect(dead_code, reason = "held, never read: dropping it unlocks")] Flock<File>);
 
 impl AccountSpool {
-    fn open(site: &Inside, uid: Uid) -> Result<Self, SpoolError> {
+    pub(super) fn open(site: &Inside, uid: Uid) -> Result<Self, SpoolError> {
         let home = site.enter(&uid.to_string(), uid)?;
         let [tmp, new, out, dead] = super::INNER.map(|name| home.enter_own(name));
         Ok(Self { tmp: tmp?, new: new?, out: out?, dead: dead?, home })

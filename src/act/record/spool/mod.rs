@@ -8,6 +8,7 @@
 //! An event never appears half: it is written beside, made durable, and renamed to its name.
 
 mod account;
+mod former;
 mod inside;
 mod sessions;
 
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Uid;
 
 pub use self::account::{Account, AccountSpool, Lock, accounts, own, root_looked};
+pub use self::former::{account, forget_client, laid_aside, lay_aside};
 use self::inside::Inside;
 pub use self::sessions::{Full, RESTORES, SESSIONS, Slots, take_slots};
 use crate::terms::text::{printable, printable_path};
