@@ -38,6 +38,24 @@ adds() {
 }
 removes() { expect 0 "removed its policy" snapgate remove-client "$1" --destroy-data "$1"; }
 fault() { echo "$1" >/etc/snapgate/faked-fault; }
+# The code of a section of docs/how-to.md, by its heading, its blocks counted from 1.
+how_to() {
+    awk -v heading="$1" -v wanted="$2" '
+        /^##/ { inside = $0 ~ "^#+ " heading "$" }
+        inside && /^    / { if (!code) blocks++; code = 1; if (blocks == wanted) print substr($0, 5); next }
+        !/^$/ { code = 0 }
+    ' docs/how-to.md | grep . || { echo "docs/how-to.md has no block $2 in \`$1\`" >&2; exit 1; }
+}
+# Has sshd read its files anew, and waits until it listens.
+sshd_again() {
+    local old
+    sshd -t
+    old=$(cat /run/sshd.pid)
+    kill "$old"
+    while [ -e "/proc/$old" ]; do sleep 0.1; done
+    /usr/sbin/sshd
+    until (exec 3<>/dev/tcp/127.0.0.1/22) 2>/dev/null; do sleep 0.1; done
+}
 as_me() { su - me -c "$1" </dev/null; }
 
 loopback
@@ -48,7 +66,7 @@ ssh-keygen -A >/dev/null
 mkdir -p /run/sshd /tmp/mails
 useradd --create-home --shell /bin/sh me
 echo precious >~me/file
-su - me -c 'mkdir -p -m 700 ~/.ssh; for key in id_backup second third; do ssh-keygen -q -t ed25519 -N "" -f ~/.ssh/$key; done'
+su - me -c 'mkdir -p -m 700 ~/.ssh; for key in id_backup second third fifth sixth; do ssh-keygen -q -t ed25519 -N "" -f ~/.ssh/$key; done'
 key=$(cat ~me/.ssh/id_backup.pub) second=$(cat ~me/.ssh/second.pub) third=$(cat ~me/.ssh/third.pub)
 
 say "init"
@@ -233,6 +251,66 @@ for pair in "one id_backup" "three fourth"; do
     expect 0 "" as_me "rsync -a -e 'ssh -F /dev/null -i ~/.ssh/$2 -o IdentitiesOnly=yes -l shared' ~/file backup.example.org:"
     [ -e "/srv/backups/$1/current/file" ] || { echo "$1 has no snapshot"; exit 1; }
 done
+say "the same without a forced command: the account's shell is the gate, and a key's line says who it is"
+[ "$(getent passwd shared | cut -d: -f7)" = /usr/bin/snapgate-shell ]
+as_shared() { as_me "$2 -F /dev/null -i ~/.ssh/$1 -o IdentitiesOnly=yes shared@backup.example.org $3"; }
+pushes_as() { as_me "rsync -a -e 'ssh -F /dev/null -i ~/.ssh/$1 -o IdentitiesOnly=yes -l shared' ~/file backup.example.org:"; }
+published() { ls "/srv/backups/$1/snapshots" | wc -l; }
+cp /etc/ssh/sshd_config.d/50-snapgate.conf /tmp/50-snapgate.conf
+sed -i 's/^    ForceCommand .*/    ForceCommand none/' /etc/ssh/sshd_config.d/50-snapgate.conf
+sshd_again
+for pair in "one id_backup" "three fourth"; do
+    set -- $pair
+    before=$(published "$1")
+    sleep 1
+    expect 0 "" pushes_as "$2"
+    [ "$(published "$1")" = $((before + 1)) ]
+    expect 0 "$1" as_shared "$2" ssh ""
+done
+# Nobody becomes somebody else by a name: not by the line of a key, nor by what is typed where a key forces nothing.
+cp /etc/snapgate/keys/shared /tmp/shared
+sed -i '/--client three"/s/--client three/--client one/' /etc/snapgate/keys/shared
+expect 77 "(code program)" as_shared fourth ssh status
+sed -i 's/,command="[^"]*"//' /etc/snapgate/keys/shared
+expect 77 "(code program)" as_shared fourth ssh "'snapgate-shell --client one'"
+expect 77 "(code program)" as_shared fourth ssh "'/usr/bin/snapgate-shell --config /tmp --client three'"
+expect 0 "three" as_shared fourth ssh "'snapgate-shell --client three'"
+# Without a word of sshd's about the key nobody can tell.
+sed -i 's/^    ExposeAuthInfo yes/    ExposeAuthInfo no/' /etc/ssh/sshd_config.d/50-snapgate.conf
+cp /tmp/shared /etc/snapgate/keys/shared
+sshd_again
+expect 77 "(code no-policy)" as_shared fourth ssh status
+
+say "sshd asks for keys, as docs/how-to.md says it"
+cp /tmp/50-snapgate.conf /etc/ssh/sshd_config.d/50-snapgate.conf
+how_to "For thousands of clients" 1 >/tmp/step
+sed "s/'ssh-ed25519 AAAA…'/\"\$key\"/" /tmp/step >/tmp/step.sh
+grep -q '"\$key"' /tmp/step.sh
+# It ends with 1 where its check has found something.
+sed -i 's/^snapgate add-client .*/& || [ $? = 1 ]/' /tmp/step.sh
+key=$(cat ~me/.ssh/sixth.pub) bash -eux /tmp/step.sh >/tmp/said 2>&1 || { cat /tmp/said; exit 1; }
+how_to "For thousands of clients" 2 >/etc/ssh/sshd_config.d/40-snapgate-keys.conf
+sshd_again
+as_web() { as_me "rsync -a -e 'ssh -F /dev/null -i ~/.ssh/$1 -o IdentitiesOnly=yes -l webs' ~/file backup.example.org:"; }
+expect 0 "" as_web sixth
+[ -e /srv/backups/web1/current/file ]
+expect 255 "Permission denied" as_web fourth
+expect 0 "may come" snapgate add-key web1 --key-file ~me/.ssh/fifth.pub
+rm -f /etc/snapgate/keys/webs
+sleep 1
+expect 0 "" as_web fifth
+expect 77 "(code program)" as_me "ssh -F /dev/null -i ~/.ssh/fifth -o IdentitiesOnly=yes webs@backup.example.org id"
+cp ~me/.ssh/sixth.pub web1.pub
+how_to "For thousands of clients" 3 >/tmp/step
+grep -q sudo /tmp/step
+# Not every machine has sudo.
+sed 's/^sudo -u snapgate-keys/setpriv --reuid snapgate-keys --regid snapgate --clear-groups/' /tmp/step >/tmp/step.sh
+expect 0 'restrict,command="/usr/bin/snapgate-shell --client web1" ssh-ed25519' bash -eu /tmp/step.sh
+rm /etc/ssh/sshd_config.d/40-snapgate-keys.conf
+sshd_again
+removes web1
+userdel snapgate-keys
+
 expect 0 "account \`shared\` stays" snapgate remove-client one
 [ -d /srv/backups/one/snapshots ] && ! grep -q -- '--client one"' /etc/snapgate/keys/shared && grep -q -- '--client three"' /etc/snapgate/keys/shared
 

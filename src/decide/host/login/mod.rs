@@ -16,7 +16,7 @@ mod past;
 
 pub(crate) use account::{Shadow, shadow, shut};
 pub(crate) use keys::{Keys, Leads, command_leads, keys};
-pub(crate) use past::{GATE, WORDS_OF_ITS_OWN, is_the_gate, is_the_gate_alone};
+pub(crate) use past::{GATE, Gate, WORDS_OF_ITS_OWN, is_the_gate};
 
 /// The address of a client whose policy names no network: nobody's (RFC 5737).
 pub(crate) const NOWHERE: &str = "192.0.2.1";
