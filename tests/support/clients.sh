@@ -173,6 +173,9 @@ say "its script, run twice by whoever has the key"
 snapgate add-client web1 --key "$key" --preset timemachine --host backup.example.org --script >/tmp/script </dev/null || [ $? = 1 ]
 if command -v crontab >/dev/null; then as_me 'crontab -r' 2>/dev/null || true; fi
 as_me 'sh /tmp/script ~/'
+snapgate add-client web1 --key "$key" --preset timemachine --host backup.example.org --qr >/tmp/said </dev/null || [ $? = 1 ]
+[ "$(grep -c '^█████████' /tmp/said)" -ge 2 ]
+grep -q '^    OnCalendar=\*-\*-\* \*:[0-9][0-9]:00$' /tmp/said
 grep -q precious /srv/backups/web1/current/file
 sleep 1
 as_me 'sh /tmp/script ~/'

@@ -6,6 +6,7 @@
 pub(crate) mod add;
 pub(crate) mod freeze;
 pub(crate) mod keys;
+mod qr;
 pub(crate) mod remove;
 pub(crate) mod rename;
 
