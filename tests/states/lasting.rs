@@ -162,6 +162,34 @@ fn a_mailer_that_was_down_is_told_of_when_it_is_back_and_nothing_is_lost_meanwhi
 }
 
 #[test]
+fn an_account_cannot_say_that_a_mail_has_waited_for_longer_than_it_is_there() {
+    let place = Place::new("");
+    place.client("web1", "");
+    place.watch(now());
+    place.server.behave(Manner::Answer("MAIL", "451 not now"));
+    let json = serde_json::json!({
+        "seq": 0, "created": "2001-01-01T00:00:00Z", "audience": "alerts", "events": 1, "subject": "forged", "body": "x\n",
+    });
+    let path = place.spool().join("out/000000000000.json");
+    fs::write(&path, json.to_string()).unwrap();
+    // The account may set this one.
+    fs::File::options().write(true).open(&path).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let state = place.spool().join("state.json");
+    let text = fs::read_to_string(&state).unwrap();
+    fs::write(&state, text.replacen("\"next\":0", "\"next\":1", 1)).unwrap();
+    let is_down = || states::of(&place.site()).lasting().find(|state| state.kind == Kind::Mailer).map(|state| state.since);
+    let begin = now();
+    for quarter in 1..3 {
+        assert!(place.pass(begin + TimeDelta::minutes(quarter * 15), u64::MAX).0.waiting > 0);
+        assert_eq!(is_down(), None);
+    }
+    for quarter in 3..12 {
+        let _ = place.pass(begin + TimeDelta::minutes(quarter * 15), u64::MAX);
+    }
+    assert!(is_down().is_some_and(|since| since > begin - TimeDelta::hours(1)), "it has really waited for hours");
+}
+
+#[test]
 fn a_spool_sends_no_mail_to_whom_a_policy_of_another_account_names() {
     let place = Place::new("");
     place.client("web1", "alerts_to: [jane@example.org]\n");

@@ -137,7 +137,7 @@ fn mailer(site: &Site, now: DateTime<Utc>) -> Fact {
         let waiting = account.waiting().unwrap_or_default();
         count += waiting.len();
         let first = waiting.first().and_then(|seq| account.mail(*seq).ok().flatten());
-        oldest = first.map_or(oldest, |mail| oldest.min(mail.created));
+        oldest = first.map_or(oldest, |mail| oldest.min(account.waits_since(&mail)));
     }
     if (now - oldest).to_std().is_ok_and(|waited| waited >= MAILER_DOWN) {
         return Fact::Lasts(oldest, counted(count, "mail waits", "mails wait"));

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Uid, geteuid};
@@ -184,6 +185,12 @@ impl AccountSpool {
         let Some(bytes) = self.out.read(&mail_name(seq), MAX_WAITING_MAIL)? else { return Ok(None) };
         let mail = serde_json::from_slice::<ComposedMail>(&bytes).map_err(|error| SpoolError::Record(format!("mail {seq}: {error}")))?;
         Ok(Some(ComposedMail { seq, ..mail.checked(self.uid()) }))
+    }
+
+    /// Since when a mail waits: not for longer than its file is there, whatever the account has written
+    /// into it. The time of a file's last change can be set by nobody.
+    pub fn waits_since(&self, mail: &ComposedMail) -> DateTime<Utc> {
+        self.out.changed_at(&mail_name(mail.seq)).map_or(mail.created, |changed| mail.created.max(changed))
     }
 
     /// Puts a mail among those that wait.

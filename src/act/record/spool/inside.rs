@@ -6,6 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, RenameFlags, open, openat, renameat, renameat2};
@@ -266,6 +267,12 @@ impl Inside {
     /// Seconds since the epoch at which `name` was last written, itself and not what it points to.
     pub(super) fn written_at(&self, name: &str) -> Option<i64> {
         fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok().map(|stat| stat.st_mtime)
+    }
+
+    /// When `name` itself was last changed in any way.
+    pub(super) fn changed_at(&self, name: &str) -> Option<DateTime<Utc>> {
+        let stat = fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
+        DateTime::from_timestamp(stat.st_ctime, u32::try_from(stat.st_ctime_nsec).ok()?)
     }
 
     /// Makes renames and removals in it durable.
