@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use snapgate::admin::states;
 use snapgate::decide::speak::states::Kind;
 use snapgate::terms::ComposedMail;
 use support::smtp::Manner;
+use support::{SNAPGATE, run};
 
 use super::{Place, me, names, now, subject};
 
@@ -41,6 +43,34 @@ fn a_client_that_stops_is_missed_reminded_of_and_resolved_in_one_thread() {
         assert_ne!(mail.header("Message-ID"), Some(first.clone()));
     }
     assert_eq!(states::of(&place.site()).lasting().count(), 0);
+}
+
+#[test]
+fn whoever_asks_how_clients_stand_sees_who_is_missed_and_who_is_frozen() {
+    let place = Place::new("");
+    let begin = now();
+    for (name, policy) in [("web1", "expect: 24h\ngrace: 2h\n"), ("web2", "expect: 24h\n"), ("web3", "")] {
+        place.client(name, policy);
+        place.pushed(name, begin, [49]);
+    }
+    place.watch(begin);
+    let ask = |words: &[&str]| run(Command::new(SNAPGATE).arg("--config").arg(place.config()).arg("status").args(words)).exits(0).stdout;
+    // Frozen since, and nobody has looked.
+    place.client("web2", "expect: 24h\nfrozen: new disks\n");
+    let table = ask(&[]);
+    let row = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(
+        table.lines().next().unwrap().contains("  age  state ")
+            && row("web1").contains("  2d  missed ")
+            && row("web2").contains("  2d  frozen "),
+        "{table}"
+    );
+    assert!(row("web3").contains("  2d  - "), "{table}");
+    assert!(table.contains("\nweb1: missed since ") && table.contains(": no snapshot since ") && !table.contains("web2: "), "{table}");
+    let json: serde_json::Value = serde_json::from_str(&ask(&["--json"])).unwrap();
+    assert_eq!((&json[0]["states"][0]["kind"], &json[0]["frozen"]), (&"missed".into(), &serde_json::Value::Null));
+    assert!(json[0]["states"][0]["since"].as_str().unwrap().ends_with('Z'));
+    assert_eq!((&json[1]["states"], &json[1]["frozen"]), (&serde_json::json!([]), &"new disks".into()));
 }
 
 #[test]
